@@ -1,0 +1,67 @@
+//! Aligned buffers for O_DIRECT requests whose guest buffers are not.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+pub const BOUNCE_BYTES: usize = 256 * 1024;
+const ALIGNMENT: usize = 4096;
+/// Bounds what a driver that never aligns its buffers costs: requests beyond wait for one another.
+const MAX_BUFFERS: usize = 16;
+
+const LAYOUT: Layout = match Layout::from_size_align(BOUNCE_BYTES, ALIGNMENT) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a valid layout"),
+};
+
+/// `BOUNCE_BYTES` bytes that the kernel may read and write while a request is in flight.
+pub struct Bounce(NonNull<u8>);
+
+impl Bounce {
+    fn new() -> Bounce {
+        // SAFETY: the layout's size is not zero.
+        let memory = unsafe { alloc_zeroed(LAYOUT) };
+        Bounce(NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(LAYOUT)))
+    }
+
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+
+    /// The bytes, for use while no request with this buffer is in flight.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: `BOUNCE_BYTES` initialized bytes that this value owns; callers keep the kernel out of them meanwhile.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), BOUNCE_BYTES) }
+    }
+}
+
+impl Drop for Bounce {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.0.as_ptr(), LAYOUT) };
+    }
+}
+
+/// Buffers made when first needed and kept for the next request.
+#[derive(Default)]
+pub struct BouncePool {
+    free: Vec<Bounce>,
+    made: usize,
+}
+
+impl BouncePool {
+    /// None while all are in use.
+    pub fn take(&mut self) -> Option<Bounce> {
+        if let Some(bounce) = self.free.pop() {
+            return Some(bounce);
+        }
+        if self.made == MAX_BUFFERS {
+            return None;
+        }
+        self.made += 1;
+        Some(Bounce::new())
+    }
+
+    pub fn give_back(&mut self, bounce: Bounce) {
+        self.free.push(bounce);
+    }
+}

@@ -1,0 +1,66 @@
+//! What a disk's queues need to know about what backs it.
+
+use crate::errno::{Result, check};
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+
+pub const SECTOR: u64 = 512;
+pub const SERIAL_BYTES: usize = 20;
+/// Memory alignment for O_DIRECT where the kernel doesn't tell (before Linux 6.1): the most that a disk asks for.
+const UNKNOWN_ALIGNMENT: usize = 4096;
+
+/// virtio-blk feature bits (virtio 1.3 §5.2.3).
+pub mod feature {
+    pub const FLUSH: u64 = 1 << 9;
+    pub const DISCARD: u64 = 1 << 13;
+    pub const WRITE_ZEROES: u64 = 1 << 14;
+}
+
+pub struct Disk {
+    pub fd: RawFd,
+    /// Bytes.
+    pub size: u64,
+    pub readonly: bool,
+    /// Space can be given back to the backing store.
+    pub can_discard: bool,
+    /// Negotiated features.
+    pub features: u64,
+    pub serial: [u8; SERIAL_BYTES],
+    /// With O_DIRECT, what the address of a buffer must be a multiple of.
+    pub direct_alignment: Option<usize>,
+}
+
+impl Disk {
+    pub fn has(&self, feature: u64) -> bool {
+        self.features & feature != 0
+    }
+
+    /// Without FLUSH the driver can't ask for durable data, so every write has to be (§5.2.6.2).
+    pub fn writes_through(&self) -> bool {
+        !self.has(feature::FLUSH)
+    }
+
+    /// Where the bytes of `sectors` from `sector` on start, if they are all on the disk.
+    pub fn range(&self, sector: u64, bytes: u64) -> Option<u64> {
+        let start = sector.checked_mul(SECTOR)?;
+        let end = start.checked_add(bytes)?;
+        (end <= self.size).then_some(start)
+    }
+}
+
+/// What O_DIRECT on `fd` asks of a buffer's address; None when `fd` goes through the page cache.
+pub fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
+    // SAFETY: F_GETFL has no argument.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    if flags & libc::O_DIRECT == 0 {
+        return Ok(None);
+    }
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path is an empty NUL-terminated string, and `stat` has room for the result.
+    let stat = unsafe {
+        check(libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, stat.as_mut_ptr()))?;
+        stat.assume_init()
+    };
+    let told = stat.stx_mask & libc::STATX_DIOALIGN != 0 && stat.stx_dio_mem_align != 0;
+    Ok(Some(if told { stat.stx_dio_mem_align as usize } else { UNKNOWN_ALIGNMENT }))
+}

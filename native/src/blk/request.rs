@@ -1,0 +1,109 @@
+//! Understanding a virtio-blk request (virtio 1.3 §5.2.6).
+
+use super::disk::{Disk, SECTOR, feature};
+use crate::queue::{Broken, Chain};
+use vm_memory::VolatileSlice;
+
+pub const STATUS_OK: u8 = 0;
+pub const STATUS_IOERR: u8 = 1;
+pub const STATUS_UNSUPPORTED: u8 = 2;
+
+const TYPE_IN: u32 = 0;
+const TYPE_OUT: u32 = 1;
+const TYPE_FLUSH: u32 = 4;
+const TYPE_GET_ID: u32 = 8;
+const TYPE_DISCARD: u32 = 11;
+const TYPE_WRITE_ZEROES: u32 = 13;
+
+/// {le32 type, le32 reserved, le64 sector}
+const HEADER_BYTES: usize = 16;
+/// {le64 sector, le32 num_sectors, le32 flags}
+const RANGE_BYTES: u64 = 16;
+const FLAG_UNMAP: u32 = 1;
+/// More ranges in one request than any driver is told it may send.
+const MAX_RANGES: u64 = 256;
+
+/// What a request asks for, after all checks.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Data to the chain's writable buffers, from this byte of the disk on.
+    Read(u64),
+    /// Data from the chain's readable buffers, to this byte of the disk and on.
+    Write(u64),
+    Flush,
+    GetId,
+    Discard(Vec<Range>),
+    WriteZeroes(Vec<Range>),
+    /// Nothing: the status says why.
+    Refuse(u8),
+}
+
+/// Bytes of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub start: u64,
+    pub len: u64,
+    /// The driver doesn't mind if the space is given back.
+    pub unmap: bool,
+}
+
+/// Takes header and status byte off `chain`, so that what remains is data.
+pub fn parse<'m>(chain: &mut Chain<'m>, disk: &Disk) -> Result<(Operation, VolatileSlice<'m>), Broken> {
+    let mut header = [0; HEADER_BYTES];
+    if !chain.readable.take_front(&mut header) {
+        return Err(Broken("made a disk request without a header".into()));
+    }
+    let status = chain.writable.take_last_byte();
+    let status = status.ok_or_else(|| Broken("made a disk request without a status byte".into()))?;
+    let kind = u32::from_le_bytes(header[0..4].try_into().expect("four bytes"));
+    let sector = u64::from_le_bytes(header[8..16].try_into().expect("eight bytes"));
+    Ok((operation(kind, sector, chain, disk), status))
+}
+
+fn operation(kind: u32, sector: u64, chain: &Chain, disk: &Disk) -> Operation {
+    match kind {
+        TYPE_IN => transfer(sector, chain.writable.len(), disk, Operation::Read),
+        TYPE_OUT if disk.readonly => Operation::Refuse(STATUS_IOERR),
+        TYPE_OUT => transfer(sector, chain.readable.len(), disk, Operation::Write),
+        TYPE_FLUSH => Operation::Flush,
+        TYPE_GET_ID => Operation::GetId,
+        TYPE_DISCARD if disk.has(feature::DISCARD) && disk.can_discard => {
+            ranges(chain, disk, 0).map_or_else(Operation::Refuse, Operation::Discard)
+        }
+        TYPE_WRITE_ZEROES if disk.has(feature::WRITE_ZEROES) => {
+            ranges(chain, disk, FLAG_UNMAP).map_or_else(Operation::Refuse, Operation::WriteZeroes)
+        }
+        _ => Operation::Refuse(STATUS_UNSUPPORTED),
+    }
+}
+
+fn transfer(sector: u64, bytes: u64, disk: &Disk, operation: fn(u64) -> Operation) -> Operation {
+    match disk.range(sector, bytes) {
+        Some(start) if bytes % SECTOR == 0 => operation(start),
+        _ => Operation::Refuse(STATUS_IOERR),
+    }
+}
+
+/// The ranges of a discard or write-zeroes request, or the status to refuse it with.
+fn ranges(chain: &Chain, disk: &Disk, allowed_flags: u32) -> Result<Vec<Range>, u8> {
+    let bytes = chain.readable.len();
+    if disk.readonly || bytes == 0 || bytes % RANGE_BYTES != 0 || bytes > MAX_RANGES * RANGE_BYTES {
+        return Err(STATUS_IOERR);
+    }
+    // One copy, so that the driver can't change what has been checked.
+    let mut raw = vec![0; bytes as usize];
+    chain.readable.copy_to(0, &mut raw);
+    raw.chunks_exact(RANGE_BYTES as usize).map(|raw| range(raw, disk, allowed_flags)).collect()
+}
+
+fn range(raw: &[u8], disk: &Disk, allowed_flags: u32) -> Result<Range, u8> {
+    let sector = u64::from_le_bytes(raw[0..8].try_into().expect("eight bytes"));
+    let sectors = u32::from_le_bytes(raw[8..12].try_into().expect("four bytes"));
+    let flags = u32::from_le_bytes(raw[12..16].try_into().expect("four bytes"));
+    if flags & !allowed_flags != 0 {
+        return Err(STATUS_UNSUPPORTED);
+    }
+    let len = u64::from(sectors) * SECTOR;
+    let start = disk.range(sector, len).ok_or(STATUS_IOERR)?;
+    Ok(Range { start, len, unmap: flags & FLAG_UNMAP != 0 })
+}

@@ -1,0 +1,32 @@
+//! The process's VMs by the numbers that JavaScript knows them by. A number is never given out twice, so a call with
+//! the handle of a destroyed VM can't reach another one.
+
+use crate::errno::{Errno, Result};
+use crate::sync::{read, write};
+use crate::vm::Vm;
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+struct Table {
+    vms: BTreeMap<i32, Arc<Vm>>,
+    next: i32,
+}
+
+static TABLE: RwLock<Table> = RwLock::new(Table { vms: BTreeMap::new(), next: 1 });
+
+pub fn insert(vm: Vm) -> Result<i32> {
+    let mut table = write(&TABLE);
+    let handle = table.next;
+    table.next = handle.checked_add(1).ok_or(Errno(libc::ENFILE))?;
+    table.vms.insert(handle, Arc::new(vm));
+    Ok(handle)
+}
+
+/// The VM stays valid for as long as the caller holds it, whatever happens to its handle.
+pub fn get(handle: i32) -> Result<Arc<Vm>> {
+    read(&TABLE).vms.get(&handle).cloned().ok_or(Errno(libc::EBADF))
+}
+
+pub fn remove(handle: i32) -> Result<Arc<Vm>> {
+    write(&TABLE).vms.remove(&handle).ok_or(Errno(libc::EBADF))
+}

@@ -1,0 +1,103 @@
+//! The layouts that JavaScript and this library must agree on, as JSON: a test compares them.
+
+use crate::blk::BlkQueueConfig;
+use crate::counters::{HEADER_WORDS, MAGIC, VcpuState, queue, vcpu};
+use crate::event::Event;
+use crate::memory::Region;
+use std::ffi::CString;
+use std::mem::offset_of;
+use std::sync::OnceLock;
+
+pub const ABI_VERSION: u32 = 1;
+
+/// How far a queue thread has got, as JavaScript reads it.
+#[repr(C)]
+pub struct QueueProgress {
+    pub last_avail: u16,
+    pub used_index: u16,
+}
+
+/// NUL-terminated, and the same for as long as the library is loaded.
+pub fn json() -> &'static CString {
+    static JSON: OnceLock<CString> = OnceLock::new();
+    JSON.get_or_init(|| CString::new(text()).expect("no NUL in the layout"))
+}
+
+fn text() -> String {
+    let vcpu = object(&[
+        ("exits", vcpu::EXITS),
+        ("exitNs", vcpu::EXIT_NS),
+        ("runNs", vcpu::RUN_NS),
+        ("deviceNs", vcpu::DEVICE_NS),
+        ("entries", vcpu::ENTRIES),
+        ("tid", vcpu::TID),
+        ("state", vcpu::STATE),
+        ("kicks", vcpu::KICKS),
+        ("latency", vcpu::LATENCY),
+        ("words", vcpu::WORDS),
+    ]);
+    let states = object(&[
+        ("new", VcpuState::New as usize),
+        ("running", VcpuState::Running as usize),
+        ("parked", VcpuState::Parked as usize),
+        ("waiting", VcpuState::Waiting as usize),
+        ("stopped", VcpuState::Stopped as usize),
+    ]);
+    let queue = object(&[
+        ("kicks", queue::KICKS),
+        ("interrupts", queue::INTERRUPTS),
+        ("interruptsSuppressed", queue::INTERRUPTS_SUPPRESSED),
+        ("requests", queue::REQUESTS),
+        ("bytesToGuest", queue::BYTES_TO_GUEST),
+        ("bytesFromGuest", queue::BYTES_FROM_GUEST),
+        ("inFlight", queue::IN_FLIGHT),
+        ("errors", queue::ERRORS),
+        ("batches", queue::BATCHES),
+        ("latency", queue::LATENCY),
+        ("words", queue::WORDS),
+    ]);
+    let event = object(&[
+        ("kind", offset_of!(Event, kind)),
+        ("index", offset_of!(Event, index)),
+        ("data", offset_of!(Event, data)),
+        ("aux", offset_of!(Event, aux)),
+        ("bytes", size_of::<Event>()),
+    ]);
+    let region = object(&[
+        ("gpa", offset_of!(Region, gpa)),
+        ("size", offset_of!(Region, size)),
+        ("host", offset_of!(Region, host)),
+        ("bytes", size_of::<Region>()),
+    ]);
+    let progress = object(&[
+        ("lastAvail", offset_of!(QueueProgress, last_avail)),
+        ("usedIndex", offset_of!(QueueProgress, used_index)),
+        ("bytes", size_of::<QueueProgress>()),
+    ]);
+    let blk_queue = object(&[
+        ("descriptors", offset_of!(BlkQueueConfig, descriptors)),
+        ("available", offset_of!(BlkQueueConfig, available)),
+        ("used", offset_of!(BlkQueueConfig, used)),
+        ("features", offset_of!(BlkQueueConfig, features)),
+        ("diskSize", offset_of!(BlkQueueConfig, disk_size)),
+        ("diskFd", offset_of!(BlkQueueConfig, disk_fd)),
+        ("kickFd", offset_of!(BlkQueueConfig, kick_fd)),
+        ("callFd", offset_of!(BlkQueueConfig, call_fd)),
+        ("size", offset_of!(BlkQueueConfig, size)),
+        ("counterSlot", offset_of!(BlkQueueConfig, counter_slot)),
+        ("lastAvail", offset_of!(BlkQueueConfig, last_avail)),
+        ("usedIndex", offset_of!(BlkQueueConfig, used_index)),
+        ("flags", offset_of!(BlkQueueConfig, flags)),
+        ("serial", offset_of!(BlkQueueConfig, serial)),
+        ("bytes", size_of::<BlkQueueConfig>()),
+    ]);
+    format!(
+        "{{\"headerWords\":{HEADER_WORDS},\"magic\":\"{MAGIC}\",\"vcpu\":{vcpu},\"vcpuState\":{states},\
+         \"queue\":{queue},\"event\":{event},\"region\":{region},\"progress\":{progress},\"blkQueue\":{blk_queue}}}"
+    )
+}
+
+fn object(fields: &[(&str, usize)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}

@@ -1,0 +1,312 @@
+//! vring's data plane behind a C ABI: integers as handles, 0 or a positive number on success, a negative errno on
+//! failure, no callbacks. All functions may be called from any thread, `vring_wait` from one at a time.
+//! `src/vmm/native.ts` binds it.
+
+mod blk;
+mod clock;
+mod counters;
+mod epoll;
+mod errno;
+mod event;
+mod futex;
+mod handles;
+mod layout;
+mod mailbox;
+mod memory;
+mod queue;
+mod queues;
+mod reactor;
+mod seccomp;
+mod signals;
+mod spin;
+mod sync;
+mod thread;
+mod vcpu;
+mod vm;
+
+use blk::BlkQueueConfig;
+use counters::Counters;
+use errno::{Errno, Result};
+use event::Event;
+use layout::QueueProgress;
+use memory::{Region, guest_ram};
+use std::ffi::c_char;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use vcpu::{RunPage, Vcpu};
+use vm::Vm;
+
+/// Turns a result into the ABI's number. A panic, which must not cross into C, becomes ENOTRECOVERABLE.
+fn answer(action: impl FnOnce() -> Result<i32>) -> i32 {
+    match catch_unwind(AssertUnwindSafe(action)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(Errno(errno))) => -errno,
+        Err(_) => -libc::ENOTRECOVERABLE,
+    }
+}
+
+fn on_vm(vm: i32, action: impl FnOnce(Arc<Vm>) -> Result<()>) -> i32 {
+    answer(|| action(handles::get(vm)?).map(|()| 0))
+}
+
+fn on_vcpu(vm: i32, index: u32, action: impl FnOnce(&Vcpu) -> Result<()>) -> i32 {
+    on_vm(vm, |vm| vm.with_vcpu(index as usize, action))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_abi_version() -> u32 {
+    layout::ABI_VERSION
+}
+
+/// JSON text of the layouts that both sides use; valid for as long as the library is loaded.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_layout() -> *const c_char {
+    layout::json().as_ptr()
+}
+
+/// Creates a VM that counts into `words` 64-bit words at `counters`, and returns its handle.
+///
+/// # Safety
+/// The words stay mapped until `vring_vm_destroy` has returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vm_create(
+    counters: *const u64,
+    words: u64,
+    max_vcpus: u32,
+    max_queues: u32,
+) -> i32 {
+    answer(|| {
+        spin::count_cpus();
+        // SAFETY: the caller's promise is `Counters::new`'s.
+        let counters =
+            unsafe { Counters::new(counters, words as usize, max_vcpus as usize, max_queues as usize)? };
+        handles::insert(Vm::new(counters, max_vcpus as usize)?)
+    })
+}
+
+/// The VM closes `fd` when it is destroyed.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vm_own_fd(vm: i32, fd: i32) -> i32 {
+    on_vm(vm, |vm| vm.own_fd(fd))
+}
+
+/// Closes an owned fd now.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vm_disown_fd(vm: i32, fd: i32) -> i32 {
+    on_vm(vm, |vm| vm.disown_fd(fd))
+}
+
+/// The VM unmaps `len` bytes at `address` when it is destroyed.
+///
+/// # Safety
+/// The range is a mapping that nobody else unmaps, and that nobody uses after the VM has been destroyed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vm_own_map(vm: i32, address: u64, len: u64) -> i32 {
+    on_vm(vm, |vm| vm.own_map(address as usize, len as usize))
+}
+
+/// The guest RAM that queue threads may touch, for those started after this.
+///
+/// # Safety
+/// `regions` points to `count` regions, each mapped readable and writable until the VM has been shut down.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vm_set_memory(vm: i32, regions: *const Region, count: u32) -> i32 {
+    on_vm(vm, |vm| {
+        let valid = regions.is_aligned() && count <= 1024 && (count == 0 || !regions.is_null());
+        if !valid {
+            return Err(Errno(libc::EINVAL));
+        }
+        let regions = match count {
+            0 => &[],
+            // SAFETY: the caller's promise.
+            _ => unsafe { std::slice::from_raw_parts(regions, count as usize) },
+        };
+        // SAFETY: as above.
+        vm.set_memory(unsafe { guest_ram(regions)? });
+        Ok(())
+    })
+}
+
+/// Whether threads started from now on are filtered (they are by default).
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vm_set_seccomp(vm: i32, on: i32) -> i32 {
+    on_vm(vm, |vm| {
+        vm.set_seccomp(on != 0);
+        Ok(())
+    })
+}
+
+/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; what the VM owns stays.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
+    on_vm(vm, |vm| {
+        vm.shutdown();
+        Ok(())
+    })
+}
+
+/// `vring_vm_shutdown`, then unmaps and closes what the VM owns and frees the handle. From any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
+    answer(|| {
+        let vm = handles::remove(vm)?;
+        vm.shutdown();
+        vm.release();
+        Ok(0)
+    })
+}
+
+/// Fills at most `max` events, waiting at most `timeout_ns` (-1: for ever) for the first. Returns their number.
+///
+/// # Safety
+/// `out` has room for `max` events.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_wait(vm: i32, out: *mut Event, max: u32, timeout_ns: i64) -> i32 {
+    answer(|| {
+        if out.is_null() || !out.is_aligned() || max > 4096 {
+            return Err(Errno(libc::EINVAL));
+        }
+        // SAFETY: the caller's promise; an Event is plain data, so any bytes will do.
+        let out = unsafe { std::slice::from_raw_parts_mut(out, max as usize) };
+        let events = handles::get(vm)?.wait(out, u64::try_from(timeout_ns).ok())?;
+        Ok(events as i32)
+    })
+}
+
+/// Makes `vring_wait` return a DOORBELL event.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_ring(vm: i32) -> i32 {
+    on_vm(vm, |vm| {
+        vm.reactor().post_doorbell();
+        Ok(())
+    })
+}
+
+/// Makes `vring_wait` report `fd` with `token` while it is readable. Bit 0 of `flags`: it is an eventfd to drain.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_watch(vm: i32, fd: i32, token: u64, flags: u32) -> i32 {
+    on_vm(vm, |vm| match flags {
+        0 | 1 => vm.reactor().watch(fd, token, flags == 1),
+        _ => Err(Errno(libc::EINVAL)),
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_unwatch(vm: i32, fd: i32) -> i32 {
+    on_vm(vm, |vm| vm.reactor().unwatch(fd))
+}
+
+/// Starts the thread of vCPU `index`, parked, on host CPU `host_cpu` (-1: any).
+///
+/// # Safety
+/// `run_address` is where `run_size` bytes of `vcpu_fd`'s `kvm_run` are mapped until the VM has been shut down.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vcpu_start(
+    vm: i32,
+    index: u32,
+    vcpu_fd: i32,
+    run_address: u64,
+    run_size: u64,
+    host_cpu: i32,
+) -> i32 {
+    on_vm(vm, |vm| {
+        // SAFETY: the caller's promise is `RunPage::new`'s.
+        let run_page = unsafe { RunPage::new(run_address as usize, run_size as usize)? };
+        vm.start_vcpu(index as usize, vcpu_fd, run_page, usize::try_from(host_cpu).ok())
+    })
+}
+
+/// Lets a parked vCPU run, or takes back a pause that has not been reported yet.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vcpu_resume(vm: i32, index: u32) -> i32 {
+    on_vcpu(vm, index, Vcpu::resume)
+}
+
+/// Asks for a PARKED event.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vcpu_pause(vm: i32, index: u32) -> i32 {
+    on_vcpu(vm, index, Vcpu::pause)
+}
+
+/// The open exit has been answered in the `kvm_run` page. EALREADY when none is open.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vcpu_complete(vm: i32, index: u32) -> i32 {
+    on_vcpu(vm, index, Vcpu::complete)
+}
+
+/// Asks the thread to end; a VCPU_ENDED event follows.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_vcpu_stop(vm: i32, index: u32) -> i32 {
+    on_vcpu(vm, index, |vcpu| {
+        vcpu.stop();
+        Ok(())
+    })
+}
+
+/// Writes what ended a vCPU's thread, as text, into `buffer` of `len` bytes. Returns the bytes that the text needs.
+///
+/// # Safety
+/// `buffer` has room for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vcpu_error(vm: i32, index: u32, buffer: *mut u8, len: u32) -> i32 {
+    answer(|| {
+        let text = handles::get(vm)?.with_vcpu(index as usize, |vcpu| Ok(vcpu.cause_of_death()))?;
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&text.unwrap_or_default(), buffer, len) })
+    })
+}
+
+/// Starts a thread that serves a virtio-blk queue, and returns the queue's handle.
+///
+/// # Safety
+/// `config` points to a valid config; its fds stay open until the queue has been stopped or the VM shut down.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_blk_queue_start(vm: i32, config: *const BlkQueueConfig) -> i32 {
+    answer(|| {
+        if config.is_null() {
+            return Err(Errno(libc::EINVAL));
+        }
+        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+        let config = unsafe { config.read_unaligned() };
+        Ok(handles::get(vm)?.start_blk_queue(&config)? as i32)
+    })
+}
+
+/// Waits for the requests in flight, ends the queue's thread and fills `out` with how far it had got.
+///
+/// # Safety
+/// `out` has room for a `QueueProgress`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_stop(vm: i32, queue: i32, out: *mut QueueProgress) -> i32 {
+    on_vm(vm, |vm| {
+        let position = vm.queues().stop(queue as u32)?;
+        let progress = QueueProgress { last_avail: position.available, used_index: position.used };
+        if !out.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { out.write_unaligned(progress) };
+        }
+        Ok(())
+    })
+}
+
+/// Writes why a queue is served no more, as text, into `buffer` of `len` bytes. Returns the bytes that the text needs.
+///
+/// # Safety
+/// `buffer` has room for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_error(vm: i32, queue: i32, buffer: *mut u8, len: u32) -> i32 {
+    answer(|| {
+        let text = handles::get(vm)?.queues().error(queue as u32)?;
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&text, buffer, len) })
+    })
+}
+
+/// # Safety
+/// `buffer` has room for `len` bytes, or `len` is 0.
+unsafe fn copy_text(text: &str, buffer: *mut u8, len: u32) -> i32 {
+    let copied = text.len().min(len as usize);
+    // SAFETY: `copied` bytes are readable in `text` and writable in `buffer`.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), buffer, copied) };
+    text.len() as i32
+}

@@ -1,0 +1,44 @@
+//! Guest RAM as queue threads see it: every access goes through vm-memory, which checks it against these regions.
+
+use crate::errno::{Errno, Result};
+use vm_memory::mmap::MmapRegionBuilder;
+use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
+
+pub type GuestRam = GuestMemoryMmap<()>;
+
+/// One piece of RAM, as JavaScript describes it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Region {
+    /// Guest-physical start.
+    pub gpa: u64,
+    pub size: u64,
+    /// Where it is mapped in this process.
+    pub host: u64,
+}
+
+/// # Safety
+/// Each region is mapped readable and writable at `host` for as long as the result or a copy of it exists, and
+/// accessed by nobody through Rust references.
+pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
+    let mut mapped = Vec::with_capacity(regions.len());
+    for region in regions {
+        let size = usize::try_from(region.size).map_err(|_| Errno(libc::EINVAL))?;
+        if region.host == 0 || size == 0 || region.gpa.checked_add(region.size).is_none() {
+            return Err(Errno(libc::EINVAL));
+        }
+        let builder = MmapRegionBuilder::new(size)
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
+        // SAFETY: the caller's promise. A region built this way does not unmap when dropped.
+        let mapping = unsafe { builder.with_raw_mmap_pointer(region.host as *mut u8) };
+        let mapping = mapping.build().map_err(|_| Errno(libc::EINVAL))?;
+        let start = GuestAddress(region.gpa);
+        mapped.push(GuestRegionMmap::new(mapping, start).ok_or(Errno(libc::EINVAL))?);
+    }
+    if mapped.is_empty() {
+        return Ok(GuestRam::default());
+    }
+    mapped.sort_by_key(GuestMemoryRegion::start_addr);
+    GuestRam::from_regions(mapped).map_err(|_| Errno(libc::EINVAL))
+}

@@ -1,0 +1,157 @@
+//! The guest memory of one direction of a descriptor chain, as pieces whose borders carry no meaning (virtio 1.3 §2.7.4).
+
+use vm_memory::VolatileSlice;
+
+/// Pieces of guest RAM, all checked, in order.
+#[derive(Default)]
+pub struct Buffers<'m> {
+    pieces: Vec<VolatileSlice<'m>>,
+    len: u64,
+}
+
+impl<'m> Buffers<'m> {
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.len = 0;
+    }
+
+    /// Bytes in all pieces.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn push(&mut self, piece: VolatileSlice<'m>) {
+        self.len += piece.len() as u64;
+        self.pieces.push(piece);
+    }
+
+    /// Takes the first bytes away and copies them to `bytes`. Returns whether there were enough.
+    pub fn take_front(&mut self, bytes: &mut [u8]) -> bool {
+        if self.len < bytes.len() as u64 {
+            return false;
+        }
+        self.copy_to(0, bytes);
+        self.drop_front(bytes.len());
+        true
+    }
+
+    /// Takes the last byte away.
+    pub fn take_last_byte(&mut self) -> Option<VolatileSlice<'m>> {
+        let last = self.pieces.pop()?;
+        let (rest, byte) = last.split_at(last.len() - 1).expect("pieces are never empty");
+        if !rest.is_empty() {
+            self.pieces.push(rest);
+        }
+        self.len -= 1;
+        Some(byte)
+    }
+
+    /// Copies from byte `at` on into `bytes`, as much as there is. Returns how much that was.
+    pub fn copy_to(&self, at: u64, bytes: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for piece in self.from(at) {
+            if copied == bytes.len() {
+                break;
+            }
+            copied += piece.copy_to(&mut bytes[copied..]);
+        }
+        copied
+    }
+
+    /// Copies `bytes` to byte `at` and on, as much as there is room for. Returns how much that was.
+    pub fn copy_from(&self, at: u64, bytes: &[u8]) -> usize {
+        let mut copied = 0;
+        for piece in self.from(at) {
+            let count = piece.len().min(bytes.len() - copied);
+            if count == 0 {
+                break;
+            }
+            piece.copy_from(&bytes[copied..copied + count]);
+            copied += count;
+        }
+        copied
+    }
+
+    /// The pieces from byte `at` on.
+    pub fn from(&self, at: u64) -> impl Iterator<Item = VolatileSlice<'m>> {
+        let mut skip = at;
+        self.pieces.iter().filter_map(move |piece| {
+            let len = piece.len() as u64;
+            if skip >= len {
+                skip -= len;
+                return None;
+            }
+            let rest = piece.offset(std::mem::take(&mut skip) as usize);
+            Some(rest.expect("the offset is below the length"))
+        })
+    }
+
+    fn drop_front(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let first = self.pieces[0];
+            if first.len() > left {
+                self.pieces[0] = first.offset(left).expect("the offset is below the length");
+                break;
+            }
+            left -= first.len();
+            self.pieces.remove(0);
+        }
+        self.len -= count as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buffers over "abcdefgh" in pieces of 3, 1 and 4 bytes.
+    fn with_letters(test: impl FnOnce(&mut Buffers)) {
+        let mut memory = *b"abcdefgh";
+        let whole = VolatileSlice::from(&mut memory[..]);
+        let mut buffers = Buffers::default();
+        for (at, len) in [(0, 3), (3, 1), (4, 4)] {
+            buffers.push(whole.subslice(at, len).unwrap());
+        }
+        test(&mut buffers);
+    }
+
+    #[test]
+    fn the_front_is_taken_across_borders() {
+        with_letters(|buffers| {
+            let mut bytes = [0; 5];
+            assert!(buffers.take_front(&mut bytes));
+            assert_eq!(&bytes, b"abcde");
+            assert_eq!(buffers.len(), 3);
+            let mut more = [0; 4];
+            assert!(!buffers.take_front(&mut more));
+            assert_eq!(buffers.copy_to(1, &mut more), 2);
+            assert_eq!(&more[..2], b"gh");
+        });
+    }
+
+    #[test]
+    fn the_last_byte_is_taken_until_none_is_left() {
+        with_letters(|buffers| {
+            let mut taken = Vec::new();
+            while let Some(byte) = buffers.take_last_byte() {
+                let mut copy = [0];
+                byte.copy_to(&mut copy);
+                taken.push(copy[0]);
+            }
+            assert_eq!(taken, b"hgfedcba");
+            assert_eq!(buffers.len(), 0);
+        });
+    }
+
+    #[test]
+    fn copies_stop_at_the_end() {
+        with_letters(|buffers| {
+            assert_eq!(buffers.copy_from(2, b"0123456789"), 6);
+            let mut bytes = [0; 10];
+            assert_eq!(buffers.copy_to(0, &mut bytes), 8);
+            assert_eq!(&bytes[..8], b"ab012345");
+            assert_eq!(buffers.copy_to(8, &mut bytes), 0);
+        });
+    }
+}

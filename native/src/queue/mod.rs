@@ -1,0 +1,24 @@
+//! Split virtqueues (virtio 1.3 §2.7), from the device's side. Nothing that the driver wrote is trusted: a rule broken in
+//! a way that leaves no sane continuation is a `Broken`, after which the ring is left alone.
+
+mod buffers;
+mod chain;
+mod split;
+#[cfg(test)]
+pub mod testing;
+
+pub use buffers::Buffers;
+pub use chain::Chain;
+pub use split::{Position, QueueLayout, SplitQueue};
+
+/// How the driver broke the rules of its queue, for the user.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Broken(pub String);
+
+pub type Result<T> = std::result::Result<T, Broken>;
+
+/// Feature bits that concern queues (§6).
+pub mod feature {
+    pub const INDIRECT_DESC: u64 = 1 << 28;
+    pub const EVENT_IDX: u64 = 1 << 29;
+}

@@ -1,0 +1,283 @@
+//! What the machine thread sleeps in. vCPU and queue threads post to it with atomics; it looks for those first, spins
+//! for a moment when the next exit is probably near, and only then sleeps in epoll, where the first post wakes it
+//! through an eventfd.
+
+#[cfg(test)]
+mod tests;
+
+use crate::clock::now_ns;
+use crate::epoll::{Epoll, EventFd, drain};
+use crate::errno::{Errno, Result};
+use crate::event::{Event, kind};
+use crate::mailbox::Mailbox;
+use crate::spin::Spin;
+use crate::sync::lock;
+use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+
+pub const MAX_VCPUS: usize = 64;
+/// A vCPU that was in KVM for less than this before its exit is expected back as soon.
+const NEAR_NS: u64 = 30_000;
+/// The longest spin for the next exit. A vCPU that has to be woken for its answer first comes back within it, too.
+const SPIN_NS: u64 = 50_000;
+/// With posts coming without a pause, the fds still get looked at in one of so many waits.
+const FD_TURN: u32 = 8;
+const READY_FDS: usize = 32;
+
+/// Bits of `Posted::other`.
+const DOORBELL: u32 = 1;
+const QUEUE: u32 = 2;
+const CLOSED: u32 = 4;
+
+/// What posting threads write and the waiting thread looks at.
+#[derive(Default)]
+#[repr(align(128))]
+struct Posted {
+    /// One bit per vCPU with news in its mailbox.
+    vcpus: AtomicU64,
+    other: AtomicU32,
+    /// The machine thread sleeps, or is about to: a post has to signal `wake`.
+    sleeping: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct Watch {
+    token: u64,
+    drain: bool,
+}
+
+/// Where a queue thread reports that it has stopped serving its queue.
+pub trait BrokenQueues: Send + Sync {
+    /// The event of a broken queue that has not been reported yet.
+    fn next_broken(&self) -> Option<Event>;
+}
+
+pub struct Reactor {
+    mailboxes: [Mailbox; MAX_VCPUS],
+    posted: Posted,
+    wake: EventFd,
+    epoll: Epoll,
+    watches: Mutex<HashMap<RawFd, Watch>>,
+    waiter: Mutex<Waiter>,
+}
+
+/// What only the waiting thread uses.
+struct Waiter {
+    spin: Spin,
+    /// The last wait returned an exit of a vCPU that had been in KVM for a moment only.
+    exit_near: bool,
+    waits: u32,
+}
+
+impl Reactor {
+    pub fn new() -> Result<Reactor> {
+        let (wake, epoll) = (EventFd::new()?, Epoll::new()?);
+        epoll.add(wake.as_raw_fd())?;
+        Ok(Reactor {
+            mailboxes: [const { Mailbox::new() }; MAX_VCPUS],
+            posted: Posted::default(),
+            wake,
+            epoll,
+            watches: Mutex::default(),
+            waiter: Mutex::new(Waiter { spin: Spin::new(SPIN_NS), exit_near: false, waits: 0 }),
+        })
+    }
+
+    /// The fd that posting threads write to.
+    pub fn wake_fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+
+    pub fn mailbox(&self, vcpu: usize) -> &Mailbox {
+        &self.mailboxes[vcpu]
+    }
+
+    /// There are news in a vCPU's mailbox. May be called in a signal handler.
+    pub fn post_vcpu(&self, vcpu: usize) {
+        self.posted.vcpus.fetch_or(1 << vcpu, SeqCst);
+        self.wake_sleeper();
+    }
+
+    pub fn post_doorbell(&self) {
+        self.post_other(DOORBELL);
+    }
+
+    /// A queue is served no more. May be called in a signal handler.
+    pub fn post_queue(&self) {
+        self.post_other(QUEUE);
+    }
+
+    /// Makes the present wait and all later ones fail with ECANCELED.
+    pub fn close(&self) {
+        self.post_other(CLOSED);
+    }
+
+    /// Reports `fd` while it is readable; with `drain` it is an eventfd that is emptied for the event.
+    pub fn watch(&self, fd: RawFd, token: u64, drain: bool) -> Result<()> {
+        let mut watches = lock(&self.watches);
+        self.epoll.add(fd)?;
+        watches.insert(fd, Watch { token, drain });
+        Ok(())
+    }
+
+    pub fn unwatch(&self, fd: RawFd) -> Result<()> {
+        let known = lock(&self.watches).remove(&fd).is_some();
+        // A closed fd has left the epoll set by itself.
+        let _ = self.epoll.remove(fd);
+        if known { Ok(()) } else { Err(Errno(libc::ENOENT)) }
+    }
+
+    /// Fills `out` with what has happened, waiting at most `timeout_ns` (None: for ever) for something to. Only one
+    /// thread at a time may wait.
+    pub fn wait(
+        &self,
+        out: &mut [Event],
+        timeout_ns: Option<u64>,
+        queues: &dyn BrokenQueues,
+    ) -> Result<usize> {
+        if out.is_empty() {
+            return Err(Errno(libc::EINVAL));
+        }
+        let mut waiter = self.waiter.try_lock().map_err(|_| Errno(libc::EBUSY))?;
+        let deadline = timeout_ns.map(|ns| if ns == 0 { 0 } else { now_ns().saturating_add(ns) });
+        let mut batch = Batch { out, filled: 0 };
+        loop {
+            self.take_posted(&mut batch, queues)?;
+            if batch.filled == 0 && std::mem::take(&mut waiter.exit_near) {
+                waiter.spin.until(|| self.has_posted());
+                self.take_posted(&mut batch, queues)?;
+            }
+            if batch.filled > 0 {
+                waiter.exit_near = self.is_exit_near(&batch);
+                waiter.waits = waiter.waits.wrapping_add(1);
+                if waiter.waits % FD_TURN == 0 {
+                    self.take_fds(&mut batch, Some(0))?;
+                }
+                return Ok(batch.filled);
+            }
+            let left = deadline.map(|at| if at == 0 { 0 } else { at.saturating_sub(now_ns()) });
+            self.sleep(&mut batch, left)?;
+            if batch.filled == 0 && !self.has_posted() && left == Some(0) {
+                return Ok(0);
+            }
+        }
+    }
+
+    fn post_other(&self, what: u32) {
+        self.posted.other.fetch_or(what, SeqCst);
+        self.wake_sleeper();
+    }
+
+    /// Pairs with `sleep`: either the sleeper sees the post before it sleeps, or this sees that it sleeps.
+    fn wake_sleeper(&self) {
+        if self.posted.sleeping.load(SeqCst) && self.posted.sleeping.swap(false, SeqCst) {
+            self.wake.signal();
+        }
+    }
+
+    fn has_posted(&self) -> bool {
+        self.posted.vcpus.load(SeqCst) != 0 || self.posted.other.load(SeqCst) != 0
+    }
+
+    fn is_exit_near(&self, batch: &Batch) -> bool {
+        let exits = batch.out[..batch.filled].iter().filter(|event| event.kind == kind::EXIT);
+        exits.map(|exit| self.mailboxes[exit.index as usize].ran_ns()).any(|ran| ran < NEAR_NS)
+    }
+
+    fn take_posted(&self, batch: &mut Batch, queues: &dyn BrokenQueues) -> Result<()> {
+        if self.posted.other.load(SeqCst) != 0 {
+            self.take_other(batch, queues)?;
+        }
+        let waiting = self.posted.vcpus.load(SeqCst) != 0;
+        let mut vcpus = if waiting { self.posted.vcpus.swap(0, SeqCst) } else { 0 };
+        while vcpus != 0 {
+            let vcpu = vcpus.trailing_zeros();
+            if !self.mailboxes[vcpu as usize].take_news(vcpu, |event| batch.push(event)) {
+                self.posted.vcpus.fetch_or(vcpus, SeqCst);
+                break;
+            }
+            vcpus &= vcpus - 1;
+        }
+        Ok(())
+    }
+
+    fn take_other(&self, batch: &mut Batch, queues: &dyn BrokenQueues) -> Result<()> {
+        let other = self.posted.other.fetch_and(CLOSED, SeqCst);
+        if other & CLOSED != 0 {
+            return Err(Errno(libc::ECANCELED));
+        }
+        if other & DOORBELL != 0 && !batch.push(Event { kind: kind::DOORBELL, ..Event::default() }) {
+            self.posted.other.fetch_or(DOORBELL, SeqCst);
+        }
+        if other & QUEUE != 0 {
+            while batch.has_room() {
+                match queues.next_broken() {
+                    Some(event) => batch.push(event),
+                    None => return Ok(()),
+                };
+            }
+            self.posted.other.fetch_or(QUEUE, SeqCst);
+        }
+        Ok(())
+    }
+
+    fn sleep(&self, batch: &mut Batch, timeout_ns: Option<u64>) -> Result<()> {
+        self.posted.sleeping.store(true, SeqCst);
+        let timeout_ns = if self.has_posted() { Some(0) } else { timeout_ns };
+        let result = self.take_fds(batch, timeout_ns);
+        self.posted.sleeping.store(false, SeqCst);
+        result
+    }
+
+    fn take_fds(&self, batch: &mut Batch, timeout_ns: Option<u64>) -> Result<()> {
+        let mut ready = [const { MaybeUninit::uninit() }; READY_FDS];
+        let room = batch.room().min(READY_FDS);
+        if room == 0 {
+            return Ok(());
+        }
+        let ready = self.epoll.wait(&mut ready[..room], timeout_ns)?;
+        for entry in ready {
+            let fd = entry.u64 as RawFd;
+            if fd == self.wake.as_raw_fd() {
+                self.wake.drain();
+                continue;
+            }
+            let watch = lock(&self.watches).get(&fd).copied();
+            let Some(watch) = watch else { continue };
+            let count = if watch.drain { drain(fd) } else { 0 };
+            if watch.drain && count == 0 {
+                continue;
+            }
+            batch.push(Event { kind: kind::FD, index: 0, data: watch.token, aux: count });
+        }
+        Ok(())
+    }
+}
+
+/// The caller's events, filled from the front.
+struct Batch<'a> {
+    out: &'a mut [Event],
+    filled: usize,
+}
+
+impl Batch<'_> {
+    fn room(&self) -> usize {
+        self.out.len() - self.filled
+    }
+
+    fn has_room(&self) -> bool {
+        self.room() > 0
+    }
+
+    fn push(&mut self, event: Event) -> bool {
+        let room = self.has_room();
+        if room {
+            self.out[self.filled] = event;
+            self.filled += 1;
+        }
+        room
+    }
+}

@@ -1,0 +1,143 @@
+use super::*;
+use crate::mailbox::PARKED;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+const SECOND: u64 = 1_000_000_000;
+
+struct NoQueues;
+
+impl BrokenQueues for NoQueues {
+    fn next_broken(&self) -> Option<Event> {
+        None
+    }
+}
+
+/// `count` queues that have not been reported.
+struct Broken(AtomicUsize);
+
+impl BrokenQueues for Broken {
+    fn next_broken(&self) -> Option<Event> {
+        let left = self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).ok()?;
+        Some(Event { kind: kind::QUEUE_BROKEN, index: left as u32, ..Event::default() })
+    }
+}
+
+fn kinds(reactor: &Reactor, room: usize, queues: &dyn BrokenQueues) -> Vec<u32> {
+    let mut events = vec![Event::default(); room];
+    let count = reactor.wait(&mut events, Some(0), queues).unwrap();
+    events[..count].iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn nothing_is_lost_when_there_is_no_room() {
+    let reactor = Reactor::new().unwrap();
+    let queues = Broken(AtomicUsize::new(3));
+    for vcpu in [2, 63] {
+        reactor.mailbox(vcpu).tell_exit(2, 0);
+        reactor.mailbox(vcpu).tell_ended(5, false);
+        reactor.post_vcpu(vcpu);
+    }
+    reactor.post_doorbell();
+    reactor.post_queue();
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let kinds = kinds(&reactor, 1, &queues);
+        assert_eq!(kinds.len(), 1);
+        seen.extend(kinds);
+    }
+    seen.sort();
+    assert_eq!(seen, [1, 1, 3, 5, 5, 6, 6, 6]);
+    assert!(kinds(&reactor, 1, &queues).is_empty());
+}
+
+#[test]
+fn an_event_says_what_it_is_about() {
+    let reactor = Reactor::new().unwrap();
+    reactor.mailbox(7).tell_exit(17, 100);
+    assert!(reactor.mailbox(7).tell_parked(reactor.mailbox(7).word()));
+    assert_ne!(reactor.mailbox(7).word() & PARKED, 0);
+    reactor.mailbox(7).tell_ended(libc::EFAULT, true);
+    reactor.post_vcpu(7);
+    let mut events = [Event::default(); 4];
+    assert_eq!(reactor.wait(&mut events, None, &NoQueues), Ok(3));
+    assert_eq!(events[0], Event { kind: kind::EXIT, index: 7, data: 17, aux: 0 });
+    assert_eq!(events[1], Event { kind: kind::PARKED, index: 7, data: 0, aux: 0 });
+    assert_eq!(events[2], Event { kind: kind::VCPU_ENDED, index: 7, data: libc::EFAULT as u64, aux: 1 });
+}
+
+#[test]
+fn fds_are_seen_even_when_posts_never_pause() {
+    let reactor = Reactor::new().unwrap();
+    let fd = EventFd::new().unwrap();
+    reactor.watch(fd.as_raw_fd(), 11, true).unwrap();
+    fd.signal();
+    let mut waits = 0;
+    loop {
+        reactor.post_doorbell();
+        waits += 1;
+        if kinds(&reactor, 4, &NoQueues).contains(&kind::FD) {
+            break;
+        }
+        assert!(waits <= FD_TURN);
+    }
+}
+
+#[test]
+fn an_fd_is_watched_once_and_may_be_closed_before_it_is_unwatched() {
+    let reactor = Reactor::new().unwrap();
+    let fd = EventFd::new().unwrap();
+    let raw = fd.as_raw_fd();
+    reactor.watch(raw, 1, false).unwrap();
+    assert_eq!(reactor.watch(raw, 2, false), Err(Errno(libc::EEXIST)));
+    fd.signal();
+    assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD]);
+    assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD], "not drained, so still readable");
+    drop(fd);
+    assert_eq!(reactor.unwatch(raw), Ok(()));
+    assert_eq!(reactor.unwatch(raw), Err(Errno(libc::ENOENT)));
+}
+
+#[test]
+fn only_one_thread_may_wait_and_closing_frees_it() {
+    let reactor = Reactor::new().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| reactor.wait(&mut [Event::default()], None, &NoQueues));
+        while !reactor.posted.sleeping.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        let second = reactor.wait(&mut [Event::default()], Some(0), &NoQueues);
+        assert_eq!(second, Err(Errno(libc::EBUSY)));
+        reactor.close();
+        assert_eq!(waiter.join().unwrap(), Err(Errno(libc::ECANCELED)));
+    });
+    let after = reactor.wait(&mut [Event::default()], None, &NoQueues);
+    assert_eq!(after, Err(Errno(libc::ECANCELED)));
+}
+
+#[test]
+fn no_post_is_missed_on_the_way_to_sleep() {
+    let reactor = Reactor::new().unwrap();
+    let seen = AtomicUsize::new(0);
+    const ROUNDS: usize = 5_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                // Some posts meet a waiter that spins, some one that sleeps, some one in between.
+                if round % 16 == 0 {
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                reactor.mailbox(1).tell_exit(2, 0);
+                reactor.post_vcpu(1);
+                while seen.load(SeqCst) == round {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        while seen.load(SeqCst) < ROUNDS {
+            let count = reactor.wait(&mut [Event::default(); 2], Some(5 * SECOND), &NoQueues);
+            seen.fetch_add(1, SeqCst);
+            assert_eq!(count, Ok(1));
+        }
+    });
+}

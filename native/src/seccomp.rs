@@ -1,0 +1,183 @@
+//! Allow-lists of system calls for the threads that guest input reaches. A call outside the list raises SIGSYS, which
+//! ends that thread alone (see thread.rs). Filters apply to one thread; Node's own are never filtered.
+
+use crate::errno::{Errno, Result};
+use crate::vcpu::KVM_RUN;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+
+/// A compiled filter.
+pub struct Filter(BpfProgram);
+
+impl Filter {
+    /// For a vCPU thread: KVM_RUN on its own vCPU, and waking the machine thread.
+    pub fn vcpu(vcpu_fd: RawFd, wake_fd: RawFd) -> Result<Filter> {
+        let mut list = AllowList::common();
+        list.when(libc::SYS_ioctl, vec![fd(vcpu_fd), equal(1, KVM_RUN)]);
+        list.when(libc::SYS_write, vec![fd(wake_fd)]);
+        list.compile()
+    }
+
+    /// For a queue thread: its ring, taking kicks, interrupting the driver, and waking the machine thread.
+    pub fn queue(ring_fd: RawFd, kick_fd: RawFd, call_fd: RawFd, wake_fd: RawFd) -> Result<Filter> {
+        let mut list = AllowList::common();
+        list.when(libc::SYS_io_uring_enter, vec![fd(ring_fd)]);
+        list.when(libc::SYS_read, vec![fd(kick_fd)]);
+        list.when(libc::SYS_write, vec![fd(call_fd)]);
+        list.when(libc::SYS_write, vec![fd(wake_fd)]);
+        list.compile()
+    }
+
+    /// Puts the filter on the calling thread, for good.
+    pub fn apply(&self) -> Result<()> {
+        seccompiler::apply_filter(&self.0).map_err(|error| match error {
+            seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
+                Errno(error.raw_os_error().unwrap_or(libc::EINVAL))
+            }
+            _ => Errno(libc::EINVAL),
+        })
+    }
+}
+
+struct AllowList(BTreeMap<i64, Vec<SeccompRule>>);
+
+impl AllowList {
+    /// What the memory allocator, locks, clocks and the end of a thread need.
+    fn common() -> AllowList {
+        let mut list = AllowList(BTreeMap::new());
+        for call in [
+            libc::SYS_futex,
+            libc::SYS_munmap,
+            libc::SYS_madvise,
+            libc::SYS_mremap,
+            libc::SYS_brk,
+            libc::SYS_sched_yield,
+            libc::SYS_sched_getaffinity,
+            libc::SYS_clock_gettime,
+            libc::SYS_getrandom,
+            libc::SYS_rt_sigprocmask,
+            libc::SYS_rt_sigreturn,
+            libc::SYS_restart_syscall,
+            libc::SYS_rseq,
+            libc::SYS_exit,
+        ] {
+            list.always(call);
+        }
+        list.when(libc::SYS_mmap, vec![without(2, libc::PROT_EXEC)]);
+        list.when(libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)]);
+        list
+    }
+
+    fn always(&mut self, call: i64) {
+        self.0.insert(call, Vec::new());
+    }
+
+    /// Allows `call` when all `conditions` hold, besides the cases that it is allowed in already.
+    fn when(&mut self, call: i64, conditions: Vec<SeccompCondition>) {
+        let rule = SeccompRule::new(conditions).expect("a rule with conditions");
+        self.0.entry(call).or_default().push(rule);
+    }
+
+    fn compile(self) -> Result<Filter> {
+        let filter =
+            SeccompFilter::new(self.0, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64);
+        let program = filter.and_then(TryInto::try_into).map_err(|_| Errno(libc::EINVAL))?;
+        Ok(Filter(program))
+    }
+}
+
+fn fd(fd: RawFd) -> SeccompCondition {
+    equal(0, fd as u64)
+}
+
+/// Argument `index` is the 32-bit `value`.
+fn equal(index: u8, value: u64) -> SeccompCondition {
+    condition(index, SeccompCmpOp::Eq, value)
+}
+
+/// Argument `index` has none of `bits`.
+fn without(index: u8, bits: i32) -> SeccompCondition {
+    condition(index, SeccompCmpOp::MaskedEq(bits as u64), 0)
+}
+
+fn condition(index: u8, op: SeccompCmpOp, value: u64) -> SeccompCondition {
+    SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value).expect("an argument below 6")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epoll::EventFd;
+    use crate::thread::{Ending, Thread};
+    use std::os::fd::AsRawFd;
+    use std::sync::Arc;
+
+    /// Runs `body` under a vCPU thread's filter, with `wake` as its eventfd.
+    fn filtered<T>(body: impl Fn() -> T + Send + Sync + 'static) -> (Ending, String, u64) {
+        let wake = Arc::new(EventFd::new().unwrap());
+        let filter = Filter::vcpu(-1, wake.as_raw_fd()).unwrap();
+        let notify = wake.clone();
+        let mut thread = Thread::spawn(
+            "vring-test",
+            None,
+            move || {
+                filter.apply()?;
+                body();
+                Ok(())
+            },
+            move |_| notify.signal(),
+        )
+        .unwrap();
+        thread.join();
+        let cause = thread.life().cause_of_death().unwrap_or_default();
+        (thread.life().ending().unwrap(), cause, wake.drain())
+    }
+
+    #[test]
+    fn a_forbidden_call_ends_the_thread_and_is_reported() {
+        // SAFETY: getppid has no arguments.
+        let (ending, cause, notices) = filtered(|| unsafe { libc::getppid() });
+        assert_eq!(ending, Ending::Trapped(libc::SYS_getppid as i32));
+        assert!(cause.contains(&format!("system call {}", libc::SYS_getppid)), "{cause}");
+        assert_eq!(notices, 1);
+    }
+
+    #[test]
+    fn other_ioctls_files_and_executable_memory_are_forbidden() {
+        // SAFETY: a bad fd and no pointers.
+        let ioctl = || unsafe { libc::ioctl(-1, libc::FIONREAD, 0) };
+        // SAFETY: writes nothing.
+        let write = || unsafe { libc::write(1, std::ptr::null(), 0) };
+        // SAFETY: an anonymous mapping at an address that the kernel chooses.
+        let exec = || unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                libc::PROT_EXEC,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+        };
+        assert_eq!(filtered(ioctl).0, Ending::Trapped(libc::SYS_ioctl as i32));
+        assert_eq!(filtered(write).0, Ending::Trapped(libc::SYS_write as i32));
+        assert_eq!(filtered(exec).0, Ending::Trapped(libc::SYS_mmap as i32));
+    }
+
+    #[test]
+    fn memory_locks_and_panics_work_under_the_filter() {
+        let allocate = || {
+            for size in [1 << 10, 1 << 16, 1 << 22] {
+                std::hint::black_box(vec![1u8; size]);
+            }
+        };
+        assert_eq!(filtered(allocate).0, Ending::Done);
+        let (ending, cause, _) = filtered(|| -> () { panic!("at the end of the world") });
+        assert_eq!(ending, Ending::Panicked);
+        assert!(cause.contains("at the end of the world"), "{cause}");
+    }
+}

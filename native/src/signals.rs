@@ -1,0 +1,77 @@
+//! The two signals that VM threads receive: the kick, which makes KVM_RUN return, and SIGSYS, which a seccomp
+//! filter raises. Both handlers are installed once in the process; all other signals are blocked in VM threads.
+
+use crate::errno::{Result, check};
+use crate::thread;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::OnceLock;
+
+/// `si_code` of a SIGSYS raised by SECCOMP_RET_TRAP (asm-generic/siginfo.h).
+const SYS_SECCOMP: i32 = 1;
+
+static PREVIOUS_SIGSYS: OnceLock<libc::sigaction> = OnceLock::new();
+
+/// The real-time signal that interrupts KVM_RUN.
+pub fn kick() -> i32 {
+    libc::SIGRTMIN() + 5
+}
+
+/// Installs both handlers, the first time it is called.
+pub fn install() -> Result<()> {
+    static INSTALLED: OnceLock<Result<()>> = OnceLock::new();
+    *INSTALLED.get_or_init(|| {
+        // No SA_RESTART: an interrupted KVM_RUN has to return.
+        set_handler(kick(), on_kick as *const () as usize, 0)?;
+        let previous = set_handler(libc::SIGSYS, on_sigsys as *const () as usize, libc::SA_SIGINFO)?;
+        let _ = PREVIOUS_SIGSYS.set(previous);
+        Ok(())
+    })
+}
+
+fn set_handler(signal: i32, handler: usize, flags: i32) -> Result<libc::sigaction> {
+    // SAFETY: sigaction is plain data, for which zeros are a valid value (no handler, no flags, empty mask).
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler;
+    action.sa_flags = flags;
+    let mut previous = action;
+    // SAFETY: both structs are valid, and the handlers do only what is safe in a signal handler.
+    check(unsafe { libc::sigaction(signal, &action, &mut previous) })?;
+    Ok(previous)
+}
+
+/// All signals but the two above and those that a fault raises, which can't be blocked to any good.
+pub fn blocked_in_vm_threads() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    let open = [kick(), libc::SIGSYS, libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
+    // SAFETY: sigfillset initializes the set, after which sigdelset may change it; the numbers are valid signals.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        for signal in open {
+            libc::sigdelset(set.as_mut_ptr(), signal);
+        }
+        set.assume_init()
+    }
+}
+
+extern "C" fn on_kick(_signal: i32) {}
+
+extern "C" fn on_sigsys(signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid siginfo_t.
+    let from_filter = unsafe { (*info).si_code } == SYS_SECCOMP;
+    if from_filter {
+        // SAFETY: for SYS_SECCOMP the union at byte 16 is {void *call_addr; int syscall; unsigned arch}.
+        let number = unsafe { info.byte_add(24).cast::<i32>().read() };
+        // Doesn't return on a VM thread.
+        thread::trapped(number);
+    }
+    // Not one of ours: what would have happened without this library happens when the call is repeated or the
+    // signal is sent again.
+    let previous = PREVIOUS_SIGSYS.get().map_or(ptr::null(), ptr::from_ref);
+    if !previous.is_null() {
+        // SAFETY: `previous` is the action that the kernel gave us.
+        unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
+        // SAFETY: raise has no memory effects; the signal stays pending until this handler returns.
+        unsafe { libc::raise(signal) };
+    }
+}

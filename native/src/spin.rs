@@ -1,0 +1,159 @@
+//! Spinning that has to pay for itself. A wake-up through the kernel costs some microseconds at both ends; when the
+//! awaited thing usually comes sooner than that, looking for it in a loop is cheaper. When it doesn't, the loop only
+//! takes a CPU from whoever would have produced it: after some spins in vain it is left out for a while. And however
+//! many VMs there are, no more threads spin than there are CPUs.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::clock::now_ns;
+
+/// This many spins in vain one after the other ...
+const MAX_MISSES: u32 = 4;
+/// ... make the next so many waits go without.
+const SKIPPED_WAITS: u32 = 32;
+/// Looks between two of the clock.
+const LOOKS: u32 = 16;
+
+/// How many threads spin now, and how many may.
+struct Turns {
+    taken: AtomicUsize,
+    most: OnceLock<usize>,
+}
+
+impl Turns {
+    const fn new() -> Turns {
+        Turns { taken: AtomicUsize::new(0), most: OnceLock::new() }
+    }
+
+    fn take(&self) -> Option<Turn<'_>> {
+        let most = self.most.get().copied().unwrap_or(2);
+        let turn = Turn(self);
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        (before < most).then_some(turn)
+    }
+}
+
+/// Leave to spin, given back when it is dropped.
+struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Those of this process.
+static TURNS: Turns = Turns::new();
+
+/// Finds out how many threads may spin at once: before the first one, whose system call filter forbids to ask.
+pub fn count_cpus() {
+    TURNS.most.get_or_init(|| {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        // A vCPU and its machine thread spin by turns, and one begins before the other has quite stopped.
+        usize::max(cpus, 2)
+    });
+}
+
+pub struct Spin {
+    turns: &'static Turns,
+    limit_ns: u64,
+    misses: u32,
+    skip: u32,
+}
+
+impl Spin {
+    pub fn new(limit_ns: u64) -> Spin {
+        Spin { turns: &TURNS, limit_ns, misses: 0, skip: 0 }
+    }
+
+    /// Spins until `ready` returns true or the limit passes. Returns whether it became true.
+    pub fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return ready();
+        }
+        if ready() {
+            self.misses = 0;
+            return true;
+        }
+        let Some(_turn) = self.turns.take() else {
+            return false;
+        };
+        let mut start = None;
+        loop {
+            for _ in 0..LOOKS {
+                if ready() {
+                    self.misses = 0;
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            let now = now_ns();
+            if now - *start.get_or_insert(now) >= self.limit_ns {
+                self.missed();
+                return false;
+            }
+        }
+    }
+
+    fn missed(&mut self) {
+        self.misses += 1;
+        if self.misses == MAX_MISSES {
+            self.misses = 0;
+            self.skip = SKIPPED_WAITS;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A spin that shares its turns with no other test.
+    fn alone(limit_ns: u64) -> Spin {
+        Spin { turns: Box::leak(Box::new(Turns::new())), ..Spin::new(limit_ns) }
+    }
+
+    /// How often `ready` is asked in one wait for what never comes.
+    fn looks(spin: &mut Spin) -> u32 {
+        let mut looks = 0;
+        assert!(!spin.until(|| {
+            looks += 1;
+            false
+        }));
+        looks
+    }
+
+    #[test]
+    fn spins_in_vain_stop_it_for_a_while() {
+        let mut spin = alone(1_000);
+        for _ in 0..MAX_MISSES {
+            assert!(looks(&mut spin) >= LOOKS);
+        }
+        for _ in 0..SKIPPED_WAITS {
+            assert_eq!(looks(&mut spin), 1);
+        }
+        assert!(looks(&mut spin) >= LOOKS);
+    }
+
+    #[test]
+    fn one_that_pays_forgives_the_misses_before() {
+        let mut spin = alone(1_000);
+        for _ in 0..10 {
+            for _ in 1..MAX_MISSES {
+                assert!(looks(&mut spin) >= LOOKS);
+            }
+            assert!(spin.until(|| true));
+        }
+    }
+    #[test]
+    fn no_more_threads_spin_than_may() {
+        let mut spin = alone(u64::MAX);
+        let turns = [spin.turns.take(), spin.turns.take()];
+        assert!(turns.iter().all(Option::is_some));
+        assert_eq!(looks(&mut spin), 1);
+        drop(turns);
+        assert!(spin.turns.take().is_some());
+    }
+}

@@ -1,0 +1,172 @@
+//! One VM as the native side knows it: its reactor, its threads, and the files and mappings that go with it.
+
+#[cfg(test)]
+mod tests;
+
+use crate::blk::{BlkQueue, BlkQueueConfig};
+use crate::counters::Counters;
+use crate::errno::{Errno, Result};
+use crate::event::Event;
+use crate::memory::GuestRam;
+use crate::queues::Queues;
+use crate::reactor::{MAX_VCPUS, Reactor};
+use crate::seccomp::Filter;
+use crate::sync::lock;
+use crate::vcpu::{RunPage, Vcpu, VcpuConfig};
+use std::collections::BTreeSet;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+pub struct Vm {
+    counters: Counters,
+    reactor: Arc<Reactor>,
+    seccomp: AtomicBool,
+    vcpus: Mutex<Vcpus>,
+    queues: Queues,
+    memory: Mutex<Arc<GuestRam>>,
+    owned: Mutex<Owned>,
+    /// Held while threads are being ended, so that nobody unmaps anything before they have.
+    ending: Mutex<()>,
+}
+
+struct Vcpus {
+    slots: Vec<Option<Vcpu>>,
+    closed: bool,
+}
+
+/// What destroying the VM closes and unmaps.
+#[derive(Default)]
+struct Owned {
+    fds: BTreeSet<RawFd>,
+    /// Address and length.
+    maps: Vec<(usize, usize)>,
+}
+
+impl Vm {
+    pub fn new(counters: Counters, max_vcpus: usize) -> Result<Vm> {
+        if max_vcpus == 0 || max_vcpus > MAX_VCPUS {
+            return Err(Errno(libc::EINVAL));
+        }
+        Ok(Vm {
+            counters,
+            reactor: Arc::new(Reactor::new()?),
+            seccomp: AtomicBool::new(true),
+            vcpus: Mutex::new(Vcpus { slots: (0..max_vcpus).map(|_| None).collect(), closed: false }),
+            queues: Queues::default(),
+            memory: Mutex::default(),
+            owned: Mutex::default(),
+            ending: Mutex::default(),
+        })
+    }
+
+    pub fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
+
+    pub fn wait(&self, out: &mut [Event], timeout_ns: Option<u64>) -> Result<usize> {
+        self.reactor.wait(out, timeout_ns, &self.queues)
+    }
+
+    pub fn set_seccomp(&self, on: bool) {
+        self.seccomp.store(on, SeqCst);
+    }
+
+    pub fn own_fd(&self, fd: RawFd) -> Result<()> {
+        if fd < 0 || !lock(&self.owned).fds.insert(fd) {
+            return Err(Errno(libc::EINVAL));
+        }
+        Ok(())
+    }
+
+    /// Closes an owned fd now.
+    pub fn disown_fd(&self, fd: RawFd) -> Result<()> {
+        if !lock(&self.owned).fds.remove(&fd) {
+            return Err(Errno(libc::ENOENT));
+        }
+        close(fd);
+        Ok(())
+    }
+
+    pub fn own_map(&self, address: usize, len: usize) -> Result<()> {
+        if address == 0 || len == 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        lock(&self.owned).maps.push((address, len));
+        Ok(())
+    }
+
+    /// What queue threads started from now on may touch.
+    pub fn set_memory(&self, ram: GuestRam) {
+        *lock(&self.memory) = Arc::new(ram);
+    }
+
+    /// Starts a vCPU's thread, parked, in place of one that has ended.
+    pub fn start_vcpu(&self, index: usize, fd: RawFd, run_page: RunPage, cpu: Option<usize>) -> Result<()> {
+        let counters = self.counters.vcpu(index)?;
+        let mut vcpus = lock(&self.vcpus);
+        if vcpus.closed {
+            return Err(Errno(libc::ECANCELED));
+        }
+        let slot = vcpus.slots.get_mut(index).ok_or(Errno(libc::EINVAL))?;
+        if slot.as_ref().is_some_and(|vcpu| !vcpu.has_ended()) {
+            return Err(Errno(libc::EBUSY));
+        }
+        let filter = match self.seccomp.load(SeqCst) {
+            true => Some(Filter::vcpu(fd, self.reactor.wake_fd())?),
+            false => None,
+        };
+        *slot = None;
+        let config = VcpuConfig { index, fd, run_page, cpu, counters, filter };
+        *slot = Some(Vcpu::start(config, self.reactor.clone())?);
+        Ok(())
+    }
+
+    pub fn with_vcpu<T>(&self, index: usize, action: impl FnOnce(&Vcpu) -> Result<T>) -> Result<T> {
+        let vcpus = lock(&self.vcpus);
+        let vcpu = vcpus.slots.get(index).ok_or(Errno(libc::EINVAL))?;
+        action(vcpu.as_ref().ok_or(Errno(libc::ESRCH))?)
+    }
+
+    pub fn start_blk_queue(&self, config: &BlkQueueConfig) -> Result<u32> {
+        let counters = self.counters.queue(config.counter_slot as usize)?;
+        let ram = lock(&self.memory).clone();
+        let seccomp = self.seccomp.load(SeqCst);
+        self.queues.add(config.counter_slot, || {
+            BlkQueue::start(config, ram, counters, self.reactor.clone(), seccomp)
+        })
+    }
+
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Ends all threads and makes `wait` fail. From any thread, whatever the machine thread is doing.
+    pub fn shutdown(&self) {
+        let _ending = lock(&self.ending);
+        self.reactor.close();
+        let vcpus = {
+            let mut vcpus = lock(&self.vcpus);
+            vcpus.closed = true;
+            vcpus.slots.iter_mut().filter_map(Option::take).collect::<Vec<_>>()
+        };
+        vcpus.iter().for_each(Vcpu::stop);
+        drop(vcpus);
+        self.queues.close();
+    }
+
+    /// After `shutdown`: unmaps and closes what the VM owns.
+    pub fn release(&self) {
+        let owned = std::mem::take(&mut *lock(&self.owned));
+        for (address, len) in owned.maps {
+            // SAFETY: the VM was made the mapping's owner, and no thread of the VM runs any more.
+            unsafe { libc::munmap(address as *mut libc::c_void, len) };
+        }
+        owned.fds.into_iter().for_each(close);
+    }
+}
+
+fn close(fd: RawFd) {
+    // SAFETY: the VM owns `fd`; nothing else closes it.
+    unsafe { libc::close(fd) };
+}
