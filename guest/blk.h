@@ -1,0 +1,43 @@
+/* virtio-blk (virtio 1.3 §5.2): keeps a number of requests in flight and measures them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stats.h"
+
+enum { BLK_SECTOR = 512, BLK_MAX_DEPTH = 256, BLK_MAX_DISKS = 8, BLK_MAX_BLOCK = 1 << 20 };
+
+struct blk_job {
+    unsigned disk; /* the n-th virtio-blk device */
+    bool write;
+    bool interrupts;      /* wait for MSI-X instead of polling */
+    bool indirect;        /* one descriptor a request, which points to a table; else chains where the queue has room */
+    uint64_t block_bytes; /* a multiple of BLK_SECTOR, at most BLK_MAX_BLOCK */
+    unsigned depth;       /* requests in flight, at most BLK_MAX_DEPTH */
+    uint64_t count;       /* requests to do, UINT64_MAX for no limit */
+    uint64_t ms;          /* time to run, 0 for no limit */
+    /* Block number of request `sequence`, in units of block_bytes. */
+    uint64_t (*place)(void *context, uint64_t sequence);
+    /* Called with the buffer before a write and after a read; may be NULL. */
+    void (*visit)(void *context, uint64_t sequence, void *buffer);
+    void *context;
+};
+
+struct blk_result {
+    uint64_t done, errors, ticks, kicks;
+    struct stats latency;
+    bool interrupted; /* by Ctrl-C */
+};
+
+/* How many blocks of that size the disk has; 0 if there is no such disk. */
+uint64_t blk_blocks(unsigned disk, uint64_t block_bytes);
+
+/* Runs the job. NULL, or what went wrong. */
+const char *blk_run(const struct blk_job *job, struct blk_result *result);
+
+/* Something else has used the device: the next job resets it. */
+void blk_forget(unsigned disk);
+
+/* Writes the disk's cache to the medium. NULL, or what went wrong. */
+const char *blk_flush(unsigned disk);

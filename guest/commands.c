@@ -1,0 +1,68 @@
+#include "commands.h"
+
+#include <stddef.h>
+
+#include "print.h"
+#include "text.h"
+
+static const char *command_help(unsigned count, char **words);
+
+static const struct command commands[] = {
+    {"help", "", "this list", command_help},
+    {"info", "", "memory, CPUs, devices", command_info},
+    {"exits", "io|mmio N [ring3]", "cost of N VM exits: port writes and reads, or device register reads",
+     command_exits},
+    {"blk", "read|write SIZE DEPTH TIME|COUNT [seq] [irq] [indirect] [disk=N]", "disk requests at random places",
+     command_blk},
+    {"blk", "verify N [disk=N] | flush [disk=N]", "write N 4k blocks, read back, compare", command_blk},
+    {"rng", "N", "random bytes from virtio-rng", command_rng},
+    {"spin", "TIME", "compute in ring 3", command_spin},
+    {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},
+    {"demo", "[TIME]", "a light load of everything, again and again, until a key", command_demo},
+    {"rubbish", "ring | regs|ports [SEED [COUNT]]", "a hostile guest: broken rings, random register accesses",
+     command_rubbish},
+    {"halt", "", "ACPI power off", command_halt},
+    {"reboot", "", "reset by port 0xcf9", command_reboot},
+    {"exit", "N", "debug exit port 0xf4", command_exit},
+    {"crash", "", "triple fault", command_crash},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const char *command_help(unsigned count, char **words)
+{
+    (void)count, (void)words;
+    for (unsigned i = 0; i < COMMANDS; i++)
+        print("  %s %s: %s\n", commands[i].name, commands[i].usage, commands[i].help);
+    print("SIZE is bytes, 4k or 1m; TIME is 5s or 200ms. Ctrl-C stops a command; ';' separates commands.\n");
+    return NULL;
+}
+
+static void run_one(char *text)
+{
+    char *words[MAX_WORDS];
+    unsigned count = text_split(text, words, MAX_WORDS);
+    if (count == 0)
+        return;
+    for (unsigned i = 0; i < COMMANDS; i++) {
+        if (!text_equal(commands[i].name, words[0]))
+            continue;
+        const char *error = commands[i].run(count, words);
+        if (error)
+            print("error %s: %s\n", words[0], error);
+        return;
+    }
+    print("error %s: no such command, \"help\" lists them\n", words[0]);
+}
+
+void commands_run(char *line)
+{
+    while (*line) {
+        char *end = line;
+        while (*end && *end != ';')
+            end++;
+        char *next = *end ? end + 1 : end;
+        *end = 0;
+        run_one(line);
+        line = next;
+    }
+}
