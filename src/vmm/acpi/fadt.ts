@@ -1,0 +1,98 @@
+import { IRQ, PORT } from '../layout.ts';
+import { systemTable } from './table.ts';
+
+/** ACPI 6.5 §5.2.9, table 5.9: offsets in the whole table. */
+const FIELD = {
+  firmwareControl: 36,
+  dsdt: 40,
+  sciInterrupt: 46,
+  pm1aEventBlock: 56,
+  pm1aControlBlock: 64,
+  pmTimerBlock: 76,
+  pm1EventLength: 88,
+  pm1ControlLength: 89,
+  pmTimerLength: 91,
+  c2Latency: 96,
+  c3Latency: 98,
+  century: 108,
+  iapcBootArch: 109,
+  flags: 112,
+  resetRegister: 116,
+  resetValue: 128,
+  minorVersion: 131,
+  extendedFirmwareControl: 132,
+  extendedDsdt: 140,
+  extendedPm1aEvent: 148,
+  extendedPm1aControl: 172,
+  extendedPmTimer: 208,
+  size: 276,
+} as const;
+const HEADER = 36;
+
+/** Table 5.10. The power button is fixed hardware, as its flag is clear; there is no fixed sleep button or RTC wake. */
+const WBINVD = 1 << 0;
+const PROC_C1 = 1 << 2;
+const NO_FIXED_SLEEP_BUTTON = 1 << 5;
+const NO_FIXED_RTC_WAKE = 1 << 6;
+const TIMER_32_BITS = 1 << 8;
+const RESET_REGISTER = 1 << 10;
+
+/** Table 5.11. */
+const LEGACY_DEVICES = 1 << 0;
+const HAS_8042 = 1 << 1;
+const NO_VGA = 1 << 2;
+
+/** What the reset register takes: a hard reset (bit 2, with bit 1). */
+export const RESET_VALUE = 6;
+/** CMOS index of the century. */
+const RTC_CENTURY = 0x32;
+/** Latencies over 100 and 1000 microseconds say that the state isn't there (§5.2.9). */
+const NO_C2 = 101;
+const NO_C3 = 1001;
+
+/** Fixed ACPI Description Table: always in ACPI mode (no SMI command port), not hardware-reduced. */
+export function fadt(facs: number, dsdt: number): Uint8Array {
+  const table = Buffer.alloc(FIELD.size);
+  table.writeUInt32LE(facs, FIELD.firmwareControl);
+  table.writeUInt32LE(dsdt, FIELD.dsdt);
+  table.writeUInt16LE(IRQ.sci, FIELD.sciInterrupt);
+  table.writeUInt32LE(PORT.pm1Event, FIELD.pm1aEventBlock);
+  table.writeUInt32LE(PORT.pm1Control, FIELD.pm1aControlBlock);
+  table.writeUInt32LE(PORT.pmTimer, FIELD.pmTimerBlock);
+  table[FIELD.pm1EventLength] = 4;
+  table[FIELD.pm1ControlLength] = 2;
+  table[FIELD.pmTimerLength] = 4;
+  table.writeUInt16LE(NO_C2, FIELD.c2Latency);
+  table.writeUInt16LE(NO_C3, FIELD.c3Latency);
+  table[FIELD.century] = RTC_CENTURY;
+  table.writeUInt16LE(LEGACY_DEVICES | HAS_8042 | NO_VGA, FIELD.iapcBootArch);
+  table.writeUInt32LE(
+    WBINVD | PROC_C1 | NO_FIXED_SLEEP_BUTTON | NO_FIXED_RTC_WAKE | TIMER_32_BITS | RESET_REGISTER,
+    FIELD.flags,
+  );
+  portAddress(table, FIELD.resetRegister, PORT.reset, 1);
+  table[FIELD.resetValue] = RESET_VALUE;
+  table[FIELD.minorVersion] = 5;
+  table.writeBigUInt64LE(BigInt(dsdt), FIELD.extendedDsdt);
+  portAddress(table, FIELD.extendedPm1aEvent, PORT.pm1Event, 4);
+  portAddress(table, FIELD.extendedPm1aControl, PORT.pm1Control, 2);
+  portAddress(table, FIELD.extendedPmTimer, PORT.pmTimer, 4);
+  return systemTable('FACP', 6, table.subarray(HEADER));
+}
+
+/** Firmware ACPI Control Structure (§5.2.10): nothing but the global lock and waking vectors that nobody uses. */
+export function facs(): Uint8Array {
+  const table = Buffer.alloc(64);
+  table.write('FACS', 0, 4, 'ascii');
+  table.writeUInt32LE(table.length, 4);
+  table[32] = 2;
+  return table;
+}
+
+/** Generic Address Structure (§5.2.3.2) of `size` bytes of ports. */
+function portAddress(table: Buffer, at: number, port: number, size: 1 | 2 | 4): void {
+  const SYSTEM_IO = 1;
+  table[at] = SYSTEM_IO;
+  table[at + 1] = size * 8;
+  table.writeBigUInt64LE(BigInt(port), at + 4);
+}

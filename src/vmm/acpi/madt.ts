@@ -1,0 +1,45 @@
+import { IOAPIC, IRQ, LAPIC } from '../layout.ts';
+import { concat, little } from './aml.ts';
+import { systemTable } from './table.ts';
+
+/** Interrupt controller structure types (ACPI 6.5 §5.2.12). */
+const LOCAL_APIC = 0;
+const IO_APIC = 1;
+const SOURCE_OVERRIDE = 2;
+const LOCAL_APIC_NMI = 4;
+
+/** There are two 8259 PICs as well. */
+const PCAT_COMPAT = 1;
+const ENABLED = 1;
+/** MPS INTI flags (table 5.26). */
+const AS_THE_BUS = 0;
+const LEVEL_HIGH = 0b1101;
+const ISA = 0;
+/** The PIT's interrupt is wired to this IOAPIC input. */
+const TIMER_GSI = 2;
+const ALL_PROCESSORS = 0xff;
+const NMI_LINT = 1;
+
+/** Multiple APIC Description Table. vCPU i has APIC id i. */
+export function madt(cpus: number): Uint8Array {
+  const processors = Array.from({ length: cpus }, (_, i) => entry(LOCAL_APIC, [i, i], little(ENABLED, 4)));
+  const body = concat(
+    little(LAPIC, 4),
+    little(PCAT_COMPAT, 4),
+    ...processors,
+    entry(IO_APIC, [0, 0], little(IOAPIC, 4), little(0, 4)),
+    sourceOverride(IRQ.timer, TIMER_GSI, AS_THE_BUS),
+    sourceOverride(IRQ.sci, IRQ.sci, LEVEL_HIGH),
+    entry(LOCAL_APIC_NMI, [ALL_PROCESSORS], little(AS_THE_BUS, 2), [NMI_LINT]),
+  );
+  return systemTable('APIC', 5, body);
+}
+
+function sourceOverride(irq: number, gsi: number, flags: number): Uint8Array {
+  return entry(SOURCE_OVERRIDE, [ISA, irq], little(gsi, 4), little(flags, 2));
+}
+
+function entry(type: number, ...parts: (Uint8Array | number[])[]): Uint8Array {
+  const body = concat(...parts);
+  return concat([type, body.length + 2], body);
+}

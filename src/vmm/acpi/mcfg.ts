@@ -1,0 +1,9 @@
+import { ECAM } from '../layout.ts';
+import { concat, little } from './aml.ts';
+import { systemTable } from './table.ts';
+
+/** Memory-mapped configuration space table (PCI Firmware Specification 3.0 §4.1.2): segment 0, all buses. */
+export function mcfg(): Uint8Array {
+  const allocation = concat(little(ECAM.start, 8), little(0, 2), [0, ECAM.buses - 1], little(0, 4));
+  return systemTable('MCFG', 1, concat(new Uint8Array(8), allocation));
+}

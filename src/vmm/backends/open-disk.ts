@@ -1,0 +1,175 @@
+import { type BigIntStats, readFileSync, readSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { DiskOptions } from '../../devices/machine-services.ts';
+import * as libc from '../libc.ts';
+import { lockDisk } from './disk-lock.ts';
+
+/** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */
+const O_EXCL = 0o200;
+
+/** ioctls of block devices, from linux/fs.h. */
+const BLKGETSIZE64 = 0x8008_1272;
+const BLKPBSZGET = 0x127b;
+
+const SECTOR = 512;
+const PAGE = 4096;
+
+/** A disk can't be used; the message tells the user why and what to do. */
+export class DiskError extends Error {
+  override readonly name = 'DiskError';
+}
+
+/** What is known about an open disk. Sizes in bytes. */
+export type OpenDisk = {
+  readonly fd: number;
+  readonly size: number;
+  readonly isBlockDevice: boolean;
+  /** The unit in which the store reads and writes. */
+  readonly blockSize: number;
+  /** Holes can be punched into it. */
+  readonly canDiscard: boolean;
+};
+
+/**
+ * Opens a raw image file or a block device, with `cache` none past the page cache where that works, and locks it against other writers
+ * (for `readonly`, shares it with other readers). @throws DiskError
+ */
+export function openDisk(options: DiskOptions): OpenDisk {
+  const { path, readonly } = options;
+  const stats = statDisk(path);
+  const isBlockDevice = stats.isBlockDevice();
+  const exclusive = isBlockDevice && !readonly ? O_EXCL : 0;
+  const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | exclusive;
+  const fd = openFile(options, flags, isBlockDevice);
+  try {
+    lockDisk(fd, path, readonly);
+    const size = isBlockDevice ? ioctlU64(fd, 'BLKGETSIZE64', BLKGETSIZE64) : Number(stats.size);
+    checkSize(path, size, isBlockDevice);
+    return {
+      fd,
+      size,
+      isBlockDevice,
+      blockSize: isBlockDevice ? ioctlU64(fd, 'BLKPBSZGET', BLKPBSZGET) : Number(stats.blksize),
+      canDiscard: !readonly && (isBlockDevice ? deviceDiscards(stats.rdev) : fileDiscards(fd, size)),
+    };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function statDisk(path: string): BigIntStats {
+  let stats: BigIntStats;
+  try {
+    stats = statSync(path, { bigint: true });
+  } catch (error) {
+    throw new DiskError(openAdvice(path, (error as NodeJS.ErrnoException).code ?? 'EIO'));
+  }
+  if (stats.isFile() || stats.isBlockDevice()) return stats;
+  const what = stats.isDirectory() ? 'a directory' : 'neither';
+  throw new DiskError(`disk ${path} has to be an image file or a block device, and is ${what}`);
+}
+
+function openFile({ path, cache }: DiskOptions, flags: number, isBlockDevice: boolean): number {
+  try {
+    return cache === 'none' ? openUncached(path, flags) : libc.open(path, flags);
+  } catch (error) {
+    if (!(error instanceof libc.SystemError)) throw error;
+    if (isBlockDevice && error.errno === constants.errno.EBUSY) {
+      throw new DiskError(
+        `disk ${path} is in use by the host (mounted, or part of a RAID or LVM): release it, or attach it read-only`,
+      );
+    }
+    throw new DiskError(openAdvice(path, error.code));
+  }
+}
+
+/** Opens with O_DIRECT if requests of one sector work that way, else without. */
+function openUncached(path: string, flags: number): number {
+  try {
+    const fd = libc.open(path, flags | libc.O_DIRECT);
+    if (readsSectors(fd)) return fd;
+    libc.close(fd);
+  } catch (error) {
+    // EINVAL: the file system has no O_DIRECT.
+    if (!(error instanceof libc.SystemError && error.errno === constants.errno.EINVAL)) throw error;
+  }
+  return libc.open(path, flags);
+}
+
+/**
+ * Whether a sector can be read by itself: disks with blocks of 4096 bytes take no less with O_DIRECT, while a guest may
+ * ask for 512.
+ */
+function readsSectors(fd: number): boolean {
+  const memory = libc.mmap(PAGE, libc.PROT_READ | libc.PROT_WRITE, libc.MAP_PRIVATE | libc.MAP_ANONYMOUS, -1);
+  try {
+    readSync(fd, new Uint8Array(libc.viewOf(memory, PAGE)), 0, SECTOR, SECTOR);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    libc.munmap(memory, PAGE);
+  }
+}
+
+function checkSize(path: string, size: number, isBlockDevice: boolean): void {
+  if (size === 0 && isBlockDevice) throw new DiskError(`disk ${path} has no medium: insert or attach one`);
+  if (size === 0) {
+    throw new DiskError(`disk ${path} is empty: give it a size with \`truncate -s 10G ${path}\``);
+  }
+  if (size % SECTOR !== 0) {
+    const next = Math.ceil(size / SECTOR) * SECTOR;
+    throw new DiskError(
+      `disk ${path} has ${size} bytes, not a multiple of ${SECTOR}: it may be cut off or not be a raw image ` +
+        `(\`truncate -s ${next} ${path}\` fills it up)`,
+    );
+  }
+}
+
+function openAdvice(path: string, code: string): string {
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `disk ${path} does not exist: create it with \`truncate -s 10G ${path}\`, or correct the path`;
+    case 'EACCES':
+    case 'EPERM':
+      return `no permission for disk ${path}: make it readable and writable for this user, or attach it read-only`;
+    case 'EROFS':
+      return `disk ${path} is on a read-only file system: attach it read-only`;
+    case 'ETXTBSY':
+      return `disk ${path} is in use as swap space or as a running program: take it out of use`;
+    default:
+      return `disk ${path} cannot be opened: ${code}`;
+  }
+}
+
+/** An ioctl that fills in 8 bytes or less, little endian. */
+function ioctlU64(fd: number, name: string, request: number): number {
+  const value = new BigUint64Array(1);
+  libc.ioctl(fd, name, request, new Uint8Array(value.buffer));
+  return Number(value[0]);
+}
+
+/** Tries to punch a hole behind the end, where there is nothing to lose. */
+function fileDiscards(fd: number, size: number): boolean {
+  try {
+    libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, size, SECTOR);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function deviceDiscards(device: bigint): boolean {
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
+  const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn);
+  const node = `/sys/dev/block/${major}:${minor}`;
+  // A partition's queue is its disk's.
+  for (const queue of [`${node}/queue`, `${node}/../queue`]) {
+    try {
+      return Number(readFileSync(`${queue}/discard_max_bytes`, 'utf8')) > 0;
+    } catch {}
+  }
+  return false;
+}

@@ -1,0 +1,89 @@
+import type { DiskOptions } from '../../devices/machine-services.ts';
+import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
+import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { SystemError } from '../libc.ts';
+import { BLK_QUEUE_FLAG } from '../native.ts';
+import type { QueueThreads } from '../queue-threads.ts';
+import type { ResourceOwner } from '../resource-owner.ts';
+import { DiskError, type OpenDisk, openDisk } from './open-disk.ts';
+
+const SERIAL_BYTES = 20;
+
+/** A raw image file or a block device. Its queues are served by native threads with io_uring. */
+class RawDisk implements BlockBackend {
+  readonly size: number;
+  readonly readonly: boolean;
+  readonly blockSize: number;
+  readonly canDiscard: boolean;
+  readonly #disk: OpenDisk;
+  readonly #queues: QueueThreads;
+  readonly #owner: ResourceOwner;
+
+  constructor(disk: OpenDisk, readonly: boolean, queues: QueueThreads, owner: ResourceOwner) {
+    this.size = disk.size;
+    this.readonly = readonly;
+    this.blockSize = disk.blockSize;
+    this.canDiscard = disk.canDiscard;
+    this.#disk = disk;
+    this.#queues = queues;
+    this.#owner = owner;
+  }
+
+  startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
+    const serial = new Uint8Array(SERIAL_BYTES);
+    new TextEncoder().encodeInto(options.serial, serial);
+    const config = {
+      descriptors: BigInt(queue.descriptors),
+      available: BigInt(queue.available),
+      used: BigInt(queue.used),
+      features: options.features,
+      diskSize: BigInt(this.size),
+      diskFd: this.#disk.fd,
+      kickFd: queue.kickFd,
+      callFd: queue.callFd,
+      size: queue.size,
+      counterSlot: queue.counterSlot,
+      lastAvail: queue.progress.lastAvail,
+      usedIndex: queue.progress.usedIndex,
+      flags: this.#flags(),
+      serial,
+    };
+    try {
+      return this.#queues.startBlk(config, options.onBroken);
+    } catch (error) {
+      throw error instanceof SystemError ? new DiskError(queueAdvice(error.code)) : error;
+    }
+  }
+
+  close(): void {
+    this.#owner.closeFd(this.#disk.fd);
+  }
+
+  #flags(): number {
+    return (
+      (this.readonly ? BLK_QUEUE_FLAG.readonly : 0) |
+      (this.#disk.isBlockDevice ? BLK_QUEUE_FLAG.blockDevice : 0) |
+      (this.canDiscard ? BLK_QUEUE_FLAG.discard : 0)
+    );
+  }
+}
+
+/** Why a queue's thread could not be started, and what to do. */
+function queueAdvice(code: string): string {
+  switch (code) {
+    case 'EPERM':
+    case 'ENOSYS':
+      return 'this host does not allow io_uring: set it free with `sysctl kernel.io_uring_disabled=0` (and Linux 5.15 or later)';
+    case 'ENOMEM':
+      return 'no memory for an io_uring: raise the limit of locked memory (`ulimit -l`), or free some';
+    default:
+      return `the thread for a disk queue cannot be started: ${code}`;
+  }
+}
+
+/** Opens and locks what backs a disk. `owner` closes it at the latest. @throws DiskError with a sentence for the user. */
+export function openRawDisk(options: DiskOptions, queues: QueueThreads, owner: ResourceOwner): BlockBackend {
+  const disk = openDisk(options);
+  owner.ownFd(disk.fd);
+  return new RawDisk(disk, options.readonly, queues, owner);
+}

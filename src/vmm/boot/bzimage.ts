@@ -1,0 +1,162 @@
+import { KERNEL_START, LOW_MEMORY } from '../layout.ts';
+import type { BootEntry } from './boot-entry.ts';
+import { BootError } from './boot-error.ts';
+import { longMode, protectedMode } from './cpu-mode.ts';
+import { type ImageFile, readBytes } from './image-file.ts';
+import {
+  alignUp,
+  checkKernelPlace,
+  type KernelLoad,
+  type Placed,
+  placeInitrd,
+  writeCommandLine,
+} from './kernel-load.ts';
+import { memoryMap } from './memory-map.ts';
+
+/** Offsets in the file and, the same, in boot_params (Linux, Documentation/arch/x86/boot.rst, "The real-mode kernel header"). */
+const HEADER = {
+  setupSects: 0x1f1,
+  syssize: 0x1f4,
+  vidMode: 0x1fa,
+  bootFlag: 0x1fe,
+  /** The header ends this many bytes, as the byte says, after `magic`. */
+  length: 0x201,
+  magic: 0x202,
+  version: 0x206,
+  typeOfLoader: 0x210,
+  loadflags: 0x211,
+  ramdiskImage: 0x218,
+  ramdiskSize: 0x21c,
+  cmdLinePtr: 0x228,
+  initrdAddrMax: 0x22c,
+  kernelAlignment: 0x230,
+  relocatableKernel: 0x234,
+  xloadflags: 0x236,
+  cmdlineSize: 0x238,
+  prefAddress: 0x258,
+  initSize: 0x260,
+  /** boot_params goes on with other fields here. */
+  end: 0x290,
+} as const;
+
+/** Fields of boot_params outside the header (Linux, Documentation/arch/x86/zero-page.rst). */
+const PARAMS = {
+  acpiRsdpAddr: 0x70,
+  e820Entries: 0x1e8,
+  e820Table: 0x2d0,
+  e820EntrySize: 20,
+  e820Max: 128,
+  size: 4096,
+} as const;
+
+const MAGIC = 0x5372_6448; // "HdrS", little endian
+const BOOT_FLAG = 0xaa55;
+const SECTOR = 512;
+/** The header is inside the first two sectors. */
+const HEADER_AREA = 2 * SECTOR;
+const LOADED_HIGH = 1;
+const XLF_KERNEL_64 = 1;
+/** startup_64 is this far into the protected-mode code. */
+const ENTRY_64 = 0x200;
+const VIDEO_NORMAL = 0xffff;
+const LOADER_UNKNOWN = 0xff;
+
+type SetupHeader = {
+  /** Where the protected-mode code is in the file, and its bytes. */
+  readonly code: { readonly offset: number; readonly size: number };
+  /** Where it is loaded, and the bytes from there that it uses before it knows the memory map. */
+  readonly place: Placed;
+  readonly has64BitEntry: boolean;
+  readonly initrdMax: number;
+  readonly commandLineMax: number;
+  /** From `HEADER.setupSects` to the header's end: what boot_params takes over. */
+  readonly bytes: Buffer;
+};
+
+export function isBzImage(head: Uint8Array): boolean {
+  if (head.length < HEADER.version) return false;
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  return view.getUint32(HEADER.magic, true) === MAGIC && view.getUint16(HEADER.bootFlag, true) === BOOT_FLAG;
+}
+
+/** Loads a Linux bzImage and enters it by the 64-bit boot protocol where it has one, else by the 32-bit one. */
+export function loadBzImage(load: KernelLoad): BootEntry {
+  const { kernel, memory } = load;
+  const header = readSetupHeader(kernel);
+  const { place, code } = header;
+  checkKernelPlace(load, place.address, place.size, 'code');
+  kernel.readInto(memory.bytes(place.address, code.size), code.offset, 'protected-mode code');
+  const commandLine = writeCommandLine(load, header.commandLineMax);
+  const initrd = placeInitrd(load, place.address + place.size, header.initrdMax);
+  writeBootParams(load, header, commandLine, initrd);
+  const registers = { rsi: LOW_MEMORY.bootParams, rsp: LOW_MEMORY.bootStack };
+  return header.has64BitEntry
+    ? { protocol: 'linux64', ...longMode(memory), rip: place.address + ENTRY_64, registers }
+    : { protocol: 'linux32', ...protectedMode(memory), rip: place.address, registers };
+}
+
+function readSetupHeader(kernel: ImageFile): SetupHeader {
+  const head = readBytes(kernel, 0, HEADER_AREA, 'setup header');
+  const version = head.readUInt16LE(HEADER.version);
+  if (version < 0x204 || !(head.readUInt8(HEADER.loadflags) & LOADED_HIGH)) {
+    throw new BootError(
+      `${kernel.name} is a Linux kernel of a kind that is too old (boot protocol ${version >> 8}.${version & 0xff}): ` +
+        'a bzImage with protocol 2.04 or later is needed',
+    );
+  }
+  const offset = ((head.readUInt8(HEADER.setupSects) || 4) + 1) * SECTOR;
+  const size = head.readUInt32LE(HEADER.syssize) * 16;
+  if (size <= ENTRY_64)
+    throw new BootError(`${kernel.name} has a damaged setup header: it says there is no code`);
+  const end = Math.min(HEADER.magic + head.readUInt8(HEADER.length), HEADER.end);
+  return {
+    code: { offset, size },
+    place: loadPlace(kernel, head, version, size),
+    has64BitEntry: version >= 0x20c && (head.readUInt16LE(HEADER.xloadflags) & XLF_KERNEL_64) !== 0,
+    initrdMax: head.readUInt32LE(HEADER.initrdAddrMax),
+    commandLineMax: version >= 0x206 ? head.readUInt32LE(HEADER.cmdlineSize) : 255,
+    bytes: head.subarray(HEADER.setupSects, end),
+  };
+}
+
+/** At the preferred address: a relocatable kernel runs below it in no case, so anywhere else only costs memory. */
+function loadPlace(kernel: ImageFile, head: Buffer, version: number, codeSize: number): Placed {
+  if (version < 0x20a) return { address: KERNEL_START, size: codeSize };
+  const alignment = head.readUInt32LE(HEADER.kernelAlignment);
+  const preferred = Number(head.readBigUInt64LE(HEADER.prefAddress));
+  const relocatable = head.readUInt8(HEADER.relocatableKernel) !== 0;
+  if (relocatable && (alignment === 0 || (alignment & (alignment - 1)) !== 0)) {
+    throw new BootError(
+      `${kernel.name} has a damaged setup header: kernel_alignment 0x${alignment.toString(16)} is not a power of two`,
+    );
+  }
+  const address = relocatable ? alignUp(preferred, alignment) : preferred;
+  return { address, size: Math.max(codeSize, head.readUInt32LE(HEADER.initSize)) };
+}
+
+function writeBootParams(
+  load: KernelLoad,
+  header: SetupHeader,
+  commandLine: Placed,
+  initrd: Placed | null,
+): void {
+  const { memory } = load;
+  const base = LOW_MEMORY.bootParams;
+  const params = memory.bytes(base, PARAMS.size);
+  params.fill(0);
+  params.set(header.bytes, HEADER.setupSects);
+  params[HEADER.typeOfLoader] = LOADER_UNKNOWN;
+  memory.writeU16(base + HEADER.vidMode, VIDEO_NORMAL);
+  memory.writeU32(base + HEADER.cmdLinePtr, commandLine.address);
+  memory.writeU32(base + HEADER.ramdiskImage, initrd?.address ?? 0);
+  memory.writeU32(base + HEADER.ramdiskSize, initrd?.size ?? 0);
+  memory.writeU64(base + PARAMS.acpiRsdpAddr, BigInt(load.rsdp));
+  const map = memoryMap(memory).slice(0, PARAMS.e820Max);
+  params[PARAMS.e820Entries] = map.length;
+  map.forEach((entry, index) => {
+    const at = base + PARAMS.e820Table + index * PARAMS.e820EntrySize;
+    memory.writeU64(at, BigInt(entry.address));
+    memory.writeU64(at + 8, BigInt(entry.size));
+    memory.writeU32(at + 16, entry.type);
+  });
+}

@@ -1,0 +1,91 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { BootError } from './boot-error.ts';
+
+/** Node takes a length as a signed 32-bit number. */
+const READ_MAX = 2 ** 30;
+
+/** A kernel or initrd file, read piece by piece so that its bytes go straight to guest memory. */
+export interface ImageFile {
+  /** As errors name it: the path. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Fills `target` from byte `offset` on. @throws BootError when the file ends before; `part` names what was wanted. */
+  readInto(target: Uint8Array, offset: number, part: string): void;
+  close(): void;
+}
+
+/** @throws BootError when there is no such file, or it can't be read. */
+export function openImage(path: string, purpose: 'kernel' | 'initrd'): ImageFile {
+  let fd: number;
+  try {
+    // Not blocking: a named pipe without a writer would hold the machine thread for ever.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw new BootError(`cannot open the ${purpose} ${path}: ${explain(error)}`);
+  }
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) {
+    closeSync(fd);
+    throw new BootError(`the ${purpose} ${path} is not a regular file: give the path of an image`);
+  }
+  return {
+    name: path,
+    size: stat.size,
+    readInto: (target, offset, part) => {
+      checkInside({ name: path, size: stat.size }, offset, target.length, part);
+      for (let done = 0; done < target.length; ) {
+        const count = readSync(fd, target, done, Math.min(target.length - done, READ_MAX), offset + done);
+        if (count === 0) throw new BootError(`${path} became shorter while it was read: start again`);
+        done += count;
+      }
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/** An image that is in memory already. */
+export function imageOfBytes(name: string, bytes: Uint8Array): ImageFile {
+  return {
+    name,
+    size: bytes.length,
+    readInto: (target, offset, part) => {
+      checkInside({ name, size: bytes.length }, offset, target.length, part);
+      target.set(bytes.subarray(offset, offset + target.length));
+    },
+    close: () => {},
+  };
+}
+
+/** A copy of `length` bytes at `offset`. */
+export function readBytes(image: ImageFile, offset: number, length: number, part: string): Buffer {
+  checkInside(image, offset, length, part);
+  const bytes = Buffer.alloc(length);
+  image.readInto(bytes, offset, part);
+  return bytes;
+}
+
+/**
+ * Offsets and lengths may be anything that a 64-bit header field holds: as floats they don't wrap around.
+ * @throws BootError unless all of [offset, offset + length) is in the file.
+ */
+export function checkInside(
+  { name, size }: Pick<ImageFile, 'name' | 'size'>,
+  offset: number,
+  length: number,
+  part: string,
+): void {
+  const missing = offset + length - size;
+  if (missing <= 0) return;
+  throw new BootError(
+    `${name} is truncated: its ${part} goes up to byte ${offset + length}, but the file has only ${size} bytes ` +
+      `(${missing} missing); copy or build it again`,
+  );
+}
+
+function explain(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES') return 'permission denied; it has to be readable for the user who runs vring';
+  return message;
+}

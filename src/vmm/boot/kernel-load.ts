@@ -1,0 +1,90 @@
+import type { GuestMemory } from '../../devices/guest-memory.ts';
+import { KERNEL_START, LOW_MEMORY, LOW_RAM_END } from '../layout.ts';
+import { BootError } from './boot-error.ts';
+import type { ImageFile } from './image-file.ts';
+import { lowRamEnd } from './memory-map.ts';
+
+/** What is to be booted, and into which memory. */
+export type KernelLoad = {
+  readonly kernel: ImageFile;
+  readonly initrd: ImageFile | null;
+  readonly commandLine: string;
+  readonly memory: GuestMemory;
+  /** Guest-physical address of the ACPI RSDP. */
+  readonly rsdp: number;
+};
+
+export type Placed = { readonly address: number; readonly size: number };
+
+const PAGE = 4096;
+const MiB = 2 ** 20;
+/** What Linux keeps of a command line on x86 (COMMAND_LINE_SIZE - 1), where the protocol names no limit. */
+export const DEFAULT_COMMAND_LINE_MAX = 2047;
+
+/** Puts the NUL-terminated command line at its place. @param max most bytes before the NUL. */
+export function writeCommandLine({ commandLine, memory, kernel }: KernelLoad, max: number): Placed {
+  const bytes = Buffer.from(commandLine);
+  if (bytes.includes(0)) throw new BootError('the kernel command line has a NUL character: take it out');
+  const room = Math.min(max, LOW_MEMORY.end - LOW_MEMORY.commandLine - 1);
+  if (bytes.length > room) {
+    throw new BootError(
+      `the kernel command line has ${bytes.length} bytes, but ${kernel.name} takes at most ${room}: shorten it`,
+    );
+  }
+  const target = memory.bytes(LOW_MEMORY.commandLine, bytes.length + 1);
+  target.set(bytes);
+  target[bytes.length] = 0;
+  return { address: LOW_MEMORY.commandLine, size: bytes.length };
+}
+
+/**
+ * Copies the initrd as high as it may be: whole pages in low RAM, from `kernelEnd` up to the last byte `highest`.
+ * @returns null when there is none.
+ */
+export function placeInitrd(load: KernelLoad, kernelEnd: number, highest: number): Placed | null {
+  const { initrd, memory } = load;
+  if (!initrd) return null;
+  if (initrd.size === 0) throw new BootError(`the initrd ${initrd.name} is empty`);
+  const start = alignUp(kernelEnd, PAGE);
+  const end = Math.min(lowRamEnd(memory), highest + 1);
+  const address = alignDown(end - initrd.size, PAGE);
+  if (address < start) {
+    throw new BootError(
+      `the initrd ${initrd.name} is too large: it has ${mib(initrd.size)}, but between the kernel's end and ` +
+        `${mib(end)} the guest has room for ${mib(Math.max(0, end - start))}; give the guest more memory or use a smaller initrd`,
+    );
+  }
+  initrd.readInto(memory.bytes(address, initrd.size), 0, 'content');
+  return { address, size: initrd.size };
+}
+
+/** @throws BootError unless [address, address + size) is RAM below 4 GiB that the boot data doesn't need. */
+export function checkKernelPlace(
+  { kernel, memory }: KernelLoad,
+  address: number,
+  size: number,
+  part: string,
+): void {
+  const place = `its ${part} wants 0x${address.toString(16)}-0x${(address + size).toString(16)}`;
+  if (address < KERNEL_START) {
+    throw new BootError(`${kernel.name} does not fit: ${place}, but a kernel has to be above the first MiB`);
+  }
+  const end = lowRamEnd(memory);
+  if (address + size <= end) return;
+  const advice = end < LOW_RAM_END ? 'give the guest more memory' : 'a kernel has to be loaded below that';
+  throw new BootError(
+    `${kernel.name} does not fit into the guest's memory: ${place}, but RAM ends at ${mib(end)}; ${advice}`,
+  );
+}
+
+export function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}
+
+function alignDown(value: number, alignment: number): number {
+  return Math.floor(value / alignment) * alignment;
+}
+
+function mib(bytes: number): string {
+  return `${Math.ceil((bytes / MiB) * 10) / 10} MiB`;
+}

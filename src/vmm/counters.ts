@@ -1,0 +1,110 @@
+/**
+ * The counters of one VM: one SharedArrayBuffer of unsigned 64-bit words. Native threads and the machine thread
+ * add to it; the sampler reads it with no syscall and no message. `native/src/counters.rs` has the same layout, and a
+ * test compares the two. Every word has one writer.
+ */
+
+const WORD = 8;
+
+/** Words before the first vCPU block: magic, then the number of vCPU, queue and region blocks. */
+export const HEADER_WORDS = 8;
+export const COUNTERS_MAGIC = 0x31_54_4e_43_47_4e_52_56n; // "VRNGCNT1", little endian
+
+/** Word offsets in a vCPU block. */
+export const VCPU = {
+  /** 64 words: exits to user space by KVM_EXIT_* reason (linux/kvm.h). */
+  exits: 0,
+  /** 64 words: nanoseconds from that exit until the vCPU entered KVM again. */
+  exitNs: 64,
+  /** Nanoseconds inside KVM_RUN (the guest and KVM together). */
+  runNs: 128,
+  /** Nanoseconds outside KVM_RUN, waiting for a device model. */
+  deviceNs: 129,
+  /** KVM_RUN calls. */
+  entries: 130,
+  /** Linux thread id. */
+  tid: 131,
+  /** A `VCPU_STATE` value. */
+  state: 132,
+  /** KVM_RUN returns with EINTR: kicks. */
+  kicks: 133,
+  /** 32 words: exits by the time to their answer; word i counts [2^i, 2^(i+1)) ns. */
+  latency: 160,
+  words: 256,
+} as const;
+
+export const VCPU_STATE = { new: 0, running: 1, parked: 2, waiting: 3, stopped: 4 } as const;
+
+/** Word offsets in a virtqueue block. */
+export const QUEUE = {
+  /** Notifications received from the driver. */
+  kicks: 0,
+  /** Interrupts sent to the driver. */
+  interrupts: 1,
+  /** Interrupts that EVENT_IDX or NO_INTERRUPT made unnecessary. */
+  interruptsSuppressed: 2,
+  /** Descriptor chains taken from the available ring. */
+  requests: 3,
+  /** Bytes moved from the device to the guest. */
+  bytesToGuest: 4,
+  /** Bytes moved from the guest to the device. */
+  bytesFromGuest: 5,
+  /** Chains taken and not yet returned. */
+  inFlight: 6,
+  /** Requests answered with an error. */
+  errors: 7,
+  /** Times the available ring was found with work in it; requests / batches is the mean batch. */
+  batches: 8,
+  /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
+  latency: 16,
+  words: 64,
+} as const;
+
+/** Word offsets in a region block: one range of ports or memory that a device model answers. */
+export const REGION = { reads: 0, writes: 1, ns: 2, words: 8 } as const;
+
+export type CounterShape = { readonly vcpus: number; readonly queues: number; readonly regions: number };
+
+/** Word indices of the blocks of one VM. */
+export class CounterLayout {
+  readonly shape: CounterShape;
+
+  constructor(shape: CounterShape) {
+    this.shape = shape;
+  }
+
+  get words(): number {
+    return this.region(this.shape.regions);
+  }
+
+  get bytes(): number {
+    return this.words * WORD;
+  }
+
+  vcpu(index: number): number {
+    return HEADER_WORDS + index * VCPU.words;
+  }
+
+  queue(slot: number): number {
+    return this.vcpu(this.shape.vcpus) + slot * QUEUE.words;
+  }
+
+  region(index: number): number {
+    return this.queue(this.shape.queues) + index * REGION.words;
+  }
+}
+
+/** A new, zeroed block of counters with its header filled in. */
+export function allocateCounters(shape: CounterShape): BigUint64Array<SharedArrayBuffer> {
+  const words = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(shape).bytes));
+  words[0] = COUNTERS_MAGIC;
+  words[1] = BigInt(shape.vcpus);
+  words[2] = BigInt(shape.queues);
+  words[3] = BigInt(shape.regions);
+  return words;
+}
+
+/** The shape of the block whose first words are `words`: what its header says. */
+export function shapeOf(words: BigUint64Array): CounterShape {
+  return { vcpus: Number(words[1]), queues: Number(words[2]), regions: Number(words[3]) };
+}

@@ -1,0 +1,143 @@
+import { EXIT_IO, INTERNAL_ERROR, INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES } from './constants.ts';
+import {
+  kvmRun,
+  kvmRunEmulationFailure,
+  kvmRunFailEntry,
+  kvmRunHw,
+  kvmRunInternal,
+  kvmRunIo,
+  kvmRunMmio,
+  kvmRunSystemEvent,
+} from './structs.ts';
+
+const EXIT_REASON = kvmRun.offset('exit_reason');
+const IMMEDIATE_EXIT = kvmRun.offset('immediate_exit');
+/** The union of what each exit reason tells. */
+const UNION = kvmRun.offset('exit');
+
+const IO_DIRECTION = UNION + kvmRunIo.offset('direction');
+const IO_SIZE = UNION + kvmRunIo.offset('size');
+const IO_PORT = UNION + kvmRunIo.offset('port');
+const IO_COUNT = UNION + kvmRunIo.offset('count');
+const IO_DATA_OFFSET = UNION + kvmRunIo.offset('data_offset');
+
+const MMIO_ADDRESS = UNION + kvmRunMmio.offset('phys_addr');
+const MMIO_DATA = UNION + kvmRunMmio.offset('data');
+const MMIO_LENGTH = UNION + kvmRunMmio.offset('len');
+const MMIO_IS_WRITE = UNION + kvmRunMmio.offset('is_write');
+
+/** KVM_EXIT_INTERNAL_ERROR: KVM could not go on. */
+export type InternalError = {
+  /** An INTERNAL_ERROR value. */
+  readonly suberror: number;
+  readonly data: readonly bigint[];
+  /** The instruction that could not be emulated, where KVM tells it. */
+  readonly instruction: Uint8Array | null;
+};
+
+/**
+ * The pages that KVM shares with user space for one vCPU: why KVM_RUN returned, and where the answer goes. Read and
+ * write it only while the vCPU is not inside KVM_RUN. The accessors used for every exit allocate nothing.
+ */
+export class RunPage {
+  readonly address: bigint;
+  readonly size: number;
+  /** The whole mapping; port data is in it at `ioDataOffset`. */
+  readonly data: DataView;
+
+  constructor(address: bigint, pages: ArrayBuffer) {
+    this.address = address;
+    this.size = pages.byteLength;
+    this.data = new DataView(pages);
+  }
+
+  /** An EXIT value. */
+  get exitReason(): number {
+    return this.data.getUint32(EXIT_REASON, true);
+  }
+
+  /** Makes KVM_RUN return EINTR before it enters the guest, after it has completed a pending IO or MMIO answer. */
+  set immediateExit(on: boolean) {
+    this.data.setUint8(IMMEDIATE_EXIT, on ? 1 : 0);
+  }
+
+  // KVM_EXIT_IO: `ioCount` accesses of `ioSize` bytes each to one port (a string instruction has many).
+
+  get ioIsWrite(): boolean {
+    return this.data.getUint8(IO_DIRECTION) === EXIT_IO.OUT;
+  }
+
+  /** 1, 2 or 4. */
+  get ioSize(): number {
+    return this.data.getUint8(IO_SIZE);
+  }
+
+  get ioPort(): number {
+    return this.data.getUint16(IO_PORT, true);
+  }
+
+  get ioCount(): number {
+    return this.data.getUint32(IO_COUNT, true);
+  }
+
+  /** Where in `data` the first item is; the others follow. For a read the answers go there. */
+  get ioDataOffset(): number {
+    return this.data.getUint32(IO_DATA_OFFSET, true);
+  }
+
+  // KVM_EXIT_MMIO: one access of 1 to 8 bytes.
+
+  get mmioIsWrite(): boolean {
+    return this.data.getUint8(MMIO_IS_WRITE) !== 0;
+  }
+
+  /** Guest-physical; exact up to 2^53. */
+  get mmioAddress(): number {
+    return this.data.getUint32(MMIO_ADDRESS, true) + this.data.getUint32(MMIO_ADDRESS + 4, true) * 2 ** 32;
+  }
+
+  /** 1 to 8. */
+  get mmioLength(): number {
+    return this.data.getUint32(MMIO_LENGTH, true);
+  }
+
+  /** Where in `data` the 8 bytes of MMIO data are. For a read the answer goes there. */
+  get mmioDataOffset(): number {
+    return MMIO_DATA;
+  }
+
+  /** After KVM_EXIT_INTERNAL_ERROR. */
+  get internalError(): InternalError {
+    const { suberror, ndata, data } = kvmRunInternal.read(this.#bytes, UNION);
+    const words = data.slice(0, Math.min(ndata, data.length));
+    return { suberror, data: words, instruction: this.#failedInstruction(suberror, ndata) };
+  }
+
+  /** After KVM_EXIT_SYSTEM_EVENT; `type` is a SYSTEM_EVENT value. */
+  get systemEvent(): { readonly type: number; readonly data: readonly bigint[] } {
+    const { type, ndata, data } = kvmRunSystemEvent.read(this.#bytes, UNION);
+    return { type, data: data.slice(0, Math.min(ndata, data.length)) };
+  }
+
+  /** After KVM_EXIT_FAIL_ENTRY: the hardware refused to run the guest. */
+  get failEntry(): { readonly reason: bigint; readonly cpu: number } {
+    const { hardware_entry_failure_reason: reason, cpu } = kvmRunFailEntry.read(this.#bytes, UNION);
+    return { reason, cpu };
+  }
+
+  /** After KVM_EXIT_UNKNOWN: the hardware's own exit reason. */
+  get hardwareExitReason(): bigint {
+    return kvmRunHw.read(this.#bytes, UNION).hardware_exit_reason;
+  }
+
+  get #bytes(): Uint8Array {
+    return new Uint8Array(this.data.buffer, 0, this.size);
+  }
+
+  #failedInstruction(suberror: number, ndata: number): Uint8Array | null {
+    if (suberror !== INTERNAL_ERROR.EMULATION || ndata < 1) return null;
+    const failure = kvmRunEmulationFailure.read(this.#bytes, UNION);
+    if ((failure.flags & INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) === 0n) return null;
+    return failure.insn_bytes.slice(0, Math.min(failure.insn_size, failure.insn_bytes.length));
+  }
+}

@@ -1,0 +1,203 @@
+import { constants } from 'node:os';
+import { getSystemErrorMessage } from 'node:util';
+import koffi from 'koffi';
+
+/**
+ * The few libc calls that Node does not offer. Each throws a SystemError when the call fails. Addresses are bigint.
+ * Buffers are passed in place: what the kernel writes is in the buffer when the call returns.
+ */
+const libc = koffi.load(null);
+
+// ioctl and fcntl are variadic in C. On x86-64 their third argument travels in the same register either way.
+const calls = {
+  open: libc.func('int open(const char *path, int flags, unsigned int mode)'),
+  close: libc.func('int close(int fd)'),
+  read: libc.func('int64_t read(int fd, void *buffer, size_t length)'),
+  write: libc.func('int64_t write(int fd, void *buffer, size_t length)'),
+  ioctlInteger: libc.func('ioctl', 'int', ['int', 'unsigned long', 'uint64_t']),
+  ioctlPointer: libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
+  fcntlInteger: libc.func('fcntl', 'int', ['int', 'int', 'uint64_t']),
+  fcntlPointer: libc.func('fcntl', 'int', ['int', 'int', 'void *']),
+  mmap: libc.func(
+    'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  ),
+  munmap: libc.func('int munmap(void *address, size_t length)'),
+  madvise: libc.func('int madvise(void *address, size_t length, int advice)'),
+  memfdCreate: libc.func('int memfd_create(const char *name, unsigned int flags)'),
+  ftruncate: libc.func('int ftruncate(int fd, int64_t length)'),
+  fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
+  eventfd: libc.func('int eventfd(unsigned int initial, int flags)'),
+};
+
+/** open(2) flags, from asm-generic/fcntl.h. */
+export const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const O_DIRECT = 0o40000;
+
+/** mmap(2), from asm-generic/mman-common.h and linux/mman.h. */
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_NORESERVE = 0x4000;
+export const MADV_DONTDUMP = 16;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** memfd_create(2), from linux/memfd.h. The page size is its log2 at bit 26. */
+export const MFD_CLOEXEC = 1;
+export const MFD_HUGETLB = 4;
+export const MFD_HUGE_2MB = 21 << 26;
+export const MFD_HUGE_1GB = 30 << 26;
+
+/** fallocate(2), from linux/falloc.h. */
+export const FALLOC_FL_KEEP_SIZE = 1;
+export const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** eventfd(2), from sys/eventfd.h. */
+export const EFD_NONBLOCK = O_NONBLOCK;
+export const EFD_CLOEXEC = O_CLOEXEC;
+
+const errnoNames = new Map<number, string>();
+for (const [name, value] of Object.entries(constants.errno)) {
+  // The first name of a number wins: EAGAIN, not EWOULDBLOCK.
+  if (!errnoNames.has(value)) errnoNames.set(value, name);
+}
+
+/** `EBUSY` for 16; `errno 999` for a number without a name. */
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `errno ${errno}`;
+}
+
+/** A system call that failed. */
+export class SystemError extends Error {
+  override readonly name = 'SystemError';
+  /** What was called, with what matters to recognise it: `ioctl KVM_CREATE_VM`. */
+  readonly call: string;
+  readonly errno: number;
+  /** `EBUSY`. */
+  readonly code: string;
+
+  constructor(call: string, errno: number) {
+    super(`${call}: ${errnoName(errno)} (${getSystemErrorMessage(-errno)})`);
+    this.call = call;
+    this.errno = errno;
+    this.code = errnoName(errno);
+  }
+}
+
+/** Runs one call: again after EINTR, and with a SystemError when it returns a negative number. */
+function checked(what: string, call: () => number | bigint): number {
+  for (;;) {
+    const result = Number(call());
+    if (result >= 0) return result;
+    const errno = koffi.errno();
+    if (errno !== constants.errno.EINTR) throw new SystemError(what, errno);
+  }
+}
+
+/** O_CLOEXEC is added. @returns the fd. */
+export function open(path: string, flags: number, mode = 0): number {
+  return checked(`open ${path}`, () => calls.open(path, flags | O_CLOEXEC, mode));
+}
+
+/** Does not fail: once Linux has taken the fd, it is closed whatever close(2) returns. */
+export function close(fd: number): void {
+  calls.close(fd);
+}
+
+/** @returns how many bytes were read. */
+export function read(fd: number, buffer: Uint8Array): number {
+  return checked('read', () => calls.read(fd, buffer, buffer.byteLength));
+}
+
+/** @returns how many bytes were written. */
+export function write(fd: number, buffer: Uint8Array): number {
+  return checked('write', () => calls.write(fd, buffer, buffer.byteLength));
+}
+
+/**
+ * ioctl(2) whose argument is an integer, or a buffer that the kernel reads or fills. `name` is for the error.
+ * @returns the call's (non-negative) result.
+ */
+export function ioctl(
+  fd: number,
+  name: string,
+  request: number,
+  argument: number | bigint | Uint8Array,
+): number {
+  const call = argument instanceof Uint8Array ? calls.ioctlPointer : calls.ioctlInteger;
+  return checked(`ioctl ${name}`, () => call(fd, request, argument));
+}
+
+/** ioctl(2), once: @returns its result, or the negative errno (also -EINTR). */
+export function tryIoctl(fd: number, request: number, argument: number | bigint | Uint8Array): number {
+  const call = argument instanceof Uint8Array ? calls.ioctlPointer : calls.ioctlInteger;
+  const result: number = call(fd, request, argument);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** fcntl(2) whose argument is an integer, or a buffer (a struct flock). */
+export function fcntl(fd: number, name: string, command: number, argument: number | Uint8Array = 0): number {
+  const call = argument instanceof Uint8Array ? calls.fcntlPointer : calls.fcntlInteger;
+  return checked(`fcntl ${name}`, () => call(fd, command, argument));
+}
+
+/** @returns where the mapping starts. `fd` -1 with MAP_ANONYMOUS. */
+export function mmap(length: number, protection: number, flags: number, fd: number, offset = 0): bigint {
+  const address: bigint = calls.mmap(null, length, protection, flags, fd, offset);
+  if (address === MAP_FAILED) throw new SystemError('mmap', koffi.errno());
+  return address;
+}
+
+/** Views of the mapping (`viewOf`) must not be used any more. */
+export function munmap(address: bigint, length: number): void {
+  checked('munmap', () => calls.munmap(address, length));
+}
+
+export function madvise(address: bigint, length: number, advice: number): void {
+  checked('madvise', () => calls.madvise(address, length, advice));
+}
+
+/** MFD_CLOEXEC is added. `name` shows in /proc/PID/maps. @returns the fd. */
+export function memfdCreate(name: string, flags = 0): number {
+  return checked('memfd_create', () => calls.memfdCreate(name, flags | MFD_CLOEXEC));
+}
+
+export function ftruncate(fd: number, length: number): void {
+  checked('ftruncate', () => calls.ftruncate(fd, length));
+}
+
+export function fallocate(fd: number, mode: number, offset: number, length: number): void {
+  checked('fallocate', () => calls.fallocate(fd, mode, offset, length));
+}
+
+/** A new eventfd, non-blocking and close-on-exec. */
+export function eventfd(initial = 0): number {
+  return checked('eventfd', () => calls.eventfd(initial, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+const one = new Uint8Array(new BigUint64Array([1n]).buffer);
+
+/** Adds 1 to an eventfd's count. A count that is full already is signalled already. */
+export function signalEventfd(fd: number): void {
+  if (Number(calls.write(fd, one, one.byteLength)) >= 0) return;
+  const errno = koffi.errno();
+  if (errno !== constants.errno.EAGAIN) throw new SystemError('write to an eventfd', errno);
+}
+
+/** Takes an eventfd's count and sets it to 0. @returns the count; 0 when nothing was signalled. */
+export function drainEventfd(fd: number): bigint {
+  const count = new BigUint64Array(1);
+  if (Number(calls.read(fd, count, count.byteLength)) >= 0) return count[0]!;
+  const errno = koffi.errno();
+  if (errno !== constants.errno.EAGAIN) throw new SystemError('read of an eventfd', errno);
+  return 0n;
+}
+
+/** The memory at `address` as an ArrayBuffer, in place. Nothing keeps it mapped: the mapping must outlive the use. */
+export function viewOf(address: bigint, length: number): ArrayBuffer {
+  return koffi.view(address, length);
+}

@@ -1,0 +1,48 @@
+/** A machine thread: a worker of the main thread that waits for a configuration, runs that machine to its end, and ends. */
+import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import type { MachineConfig } from './config.ts';
+import type { FromMachine, MachineEnd, ToMachine } from './machine-messages.ts';
+import { MachineRunner } from './machine-runner.ts';
+import { nativeCalls } from './native-library.ts';
+
+const port = parentPort as MessagePort;
+// Loaded now, while the thread is warm and waits.
+nativeCalls();
+
+port.once('message', (message: ToMachine) => {
+  if (message.kind !== 'build')
+    throw new Error(`a machine thread expects "build" first, not "${message.kind}"`);
+  const end = runMachine(message);
+  port.postMessage({ kind: 'ended', end } satisfies FromMachine);
+  port.close();
+});
+
+/** Runs a machine, through its resets, until it ends for good. */
+function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>): MachineEnd {
+  for (;;) {
+    const runner = new MachineRunner(counters, {
+      post: message => port.postMessage(message),
+      next: () => receiveMessageOnPort(port)?.message ?? null,
+    });
+    try {
+      const failure = tryBuild(runner, config);
+      if (failure !== null) return failure;
+      const end = runner.run();
+      if (end.kind === 'ended') return end.end;
+    } finally {
+      runner.close();
+    }
+  }
+}
+
+/** What keeps a machine from being built is the user's to mend; it is no fault of this thread. */
+function tryBuild(runner: MachineRunner, config: MachineConfig): MachineEnd | null {
+  try {
+    runner.build(config);
+    return null;
+  } catch (error) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    const detail = error instanceof TypeError ? (stack ?? null) : null;
+    return { crashed: true, reason: message, detail, exitCode: null };
+  }
+}

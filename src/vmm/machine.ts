@@ -1,0 +1,166 @@
+import { Bus } from '../devices/bus.ts';
+import type { BuiltDevice } from '../devices/device-type.ts';
+import type { MachineServices } from '../devices/machine-services.ts';
+import { PciHost } from '../devices/pci/pci-host.ts';
+import { builtinDevices, createDevice, deviceNames } from '../devices/registry.ts';
+import { buildAcpiTables } from './acpi/acpi-tables.ts';
+import type { Buses } from './answer-exit.ts';
+import type { BootEntry } from './boot/boot-entry.ts';
+import { type ImageFile, openImage } from './boot/image-file.ts';
+import { loadKernel } from './boot/load-kernel.ts';
+import type { MachineConfig } from './config.ts';
+import type { CounterBlocks } from './counter-blocks.ts';
+import { guestCpuid } from './cpuid.ts';
+import { checkHostMemory } from './host-memory.ts';
+import { Interrupts } from './interrupts.ts';
+import { Kvm } from './kvm/kvm.ts';
+import type { VcpuFd } from './kvm/vcpu-fd.ts';
+import type { VmFd } from './kvm/vm-fd.ts';
+import * as layout from './layout.ts';
+import type { MachineLoop } from './machine-loop.ts';
+import { type MachineHost, machineServices } from './machine-services.ts';
+import { GuestRam } from './memory.ts';
+import type { NativeVm } from './native.ts';
+import { QueueThreads } from './queue-threads.ts';
+import { setUpVcpu } from './vcpu-setup.ts';
+
+/** What a machine is built on: its native side, its loop, its counters, and who hears of it. */
+export type MachineBase = MachineHost & {
+  readonly native: NativeVm;
+  readonly loop: MachineLoop;
+  readonly counters: CounterBlocks;
+};
+
+/** A machine that has been built: its vCPUs are parked at the kernel's first instruction. */
+export type Machine = {
+  readonly vcpus: readonly VcpuFd[];
+  readonly buses: Buses;
+  readonly devices: readonly BuiltDevice[];
+  readonly queues: QueueThreads;
+};
+
+/** Builds a machine and loads its kernel. @throws what is wrong with its configuration or this host, for the user. */
+export function buildMachine(config: MachineConfig, base: MachineBase): Machine {
+  const { native, counters } = base;
+  const kvm = Kvm.open(native);
+  checkHostMemory(config.memory.bytes);
+  const ram = new GuestRam(native, config.memory);
+  const vm = createVm(kvm, ram);
+  native.setMemory(ram.regions);
+  native.setSeccomp(config.seccomp);
+
+  const interrupts = new Interrupts(vm, base.loop, native);
+  const queues = new QueueThreads(native);
+  const services = machineServices(base, { vm, ram, interrupts, queues });
+  const buses: Buses = {
+    ports: new Bus({ space: 'port', counters: label => counters.region(label) }),
+    memory: new Bus({ space: 'memory', counters: label => counters.region(label) }),
+  };
+  const mmio64 = mmio64Window(ram);
+  const pci = pciHost(buses, services, mmio64);
+  const devices = addDevices(config, services, buses, pci);
+
+  const entry = loadGuest(config, ram, mmio64, pci);
+  const vcpus = createVcpus(config, kvm, vm, entry);
+  for (const vcpu of vcpus) native.startVcpu(vcpu.id, vcpu.fd, vcpu.run, config.pin?.[vcpu.id]);
+  return { vcpus, buses, devices, queues };
+}
+
+function createVm(kvm: Kvm, ram: GuestRam): VmFd {
+  const vm = kvm.createVm();
+  // First of all: KVM takes memory in less than half the time while there are no interrupt controllers.
+  ram.regions.forEach((region, slot) => {
+    vm.setMemory({ slot, ...region });
+  });
+  vm.setIdentityMapAddress(layout.KVM_IDENTITY_MAP);
+  vm.setTssAddress(layout.KVM_TSS);
+  vm.createIrqchip();
+  vm.createPit();
+  return vm;
+}
+
+type Window = { readonly start: number; readonly size: number };
+
+/** The window of 64-bit BARs: above RAM, where it is clear of everything. */
+function mmio64Window(ram: GuestRam): Window {
+  const last = ram.regions.at(-1)!;
+  const ramEnd = Math.max(last.address + last.size, layout.HIGH_RAM_START);
+  const start = Math.ceil(ramEnd / layout.PCI_MMIO64_ALIGN) * layout.PCI_MMIO64_ALIGN;
+  return { start, size: layout.PCI_MMIO64_SIZE };
+}
+
+function pciHost(buses: Buses, services: MachineServices, memory64: Window): PciHost {
+  const gsis = Array.from({ length: layout.PCI_INTX_GSIS }, (_, pin) => layout.PCI_INTX_GSI + pin);
+  return new PciHost({
+    ...buses,
+    configPort: layout.PORT.pciConfigAddress,
+    ecam: layout.ECAM,
+    windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64 },
+    interruptLines: gsis.map(gsi => services.interruptLine(gsi)),
+    firstInterrupt: layout.PCI_INTX_GSI,
+    request: services.request,
+  });
+}
+
+function addDevices(
+  config: MachineConfig,
+  services: MachineServices,
+  buses: Buses,
+  pci: PciHost,
+): readonly BuiltDevice[] {
+  const names = deviceNames(config.devices);
+  const devices = [
+    ...builtinDevices.map(type => type.create(services)),
+    ...config.devices.map((options, index) => createDevice(services, options, names[index]!)),
+  ];
+  for (const { device, ports = [], pci: fn } of devices) {
+    for (const { start, size, handler } of ports) buses.ports.claim(device.name, start, size, handler);
+    if (fn !== undefined) pci.plug(fn);
+  }
+  pci.assign();
+  return devices;
+}
+
+/** Puts ACPI tables, kernel, initrd and command line into RAM. */
+function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: PciHost): BootEntry {
+  const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
+  const acpi = buildAcpiTables({ cpus: config.cpus, mmio64, intxSlots });
+  for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
+
+  const images: ImageFile[] = [];
+  const open = (path: string, purpose: 'kernel' | 'initrd') => {
+    const image = openImage(path, purpose);
+    images.push(image);
+    return image;
+  };
+  try {
+    const { path, initrd, append } = config.kernel;
+    return loadKernel({
+      kernel: open(path, 'kernel'),
+      initrd: initrd === undefined ? null : open(initrd, 'initrd'),
+      commandLine: append,
+      memory: ram,
+      rsdp: acpi.rsdp,
+    });
+  } finally {
+    for (const image of images) image.close();
+  }
+}
+
+function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry): VcpuFd[] {
+  const { maxVcpus } = kvm;
+  if (config.cpus > maxVcpus)
+    throw new Error(`this host's KVM gives a VM at most ${maxVcpus} vCPUs, not ${config.cpus}`);
+  const supported = kvm.supportedCpuid();
+  const options = {
+    remove: config.cpuFeatures.remove,
+    hideHypervisor: config.hideHypervisor,
+    tscDeadlineTimer: kvm.capability('TSC_DEADLINE_TIMER') !== 0,
+  };
+  return Array.from({ length: config.cpus }, (_, apicId) => {
+    const vcpu = vm.createVcpu(apicId);
+    const cpuid = guestCpuid(supported, options, { vcpus: config.cpus, apicId });
+    setUpVcpu(vcpu, cpuid, apicId === 0 ? entry : null);
+    return vcpu;
+  });
+}
