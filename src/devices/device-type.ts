@@ -1,0 +1,56 @@
+import type * as z from 'zod';
+import type { Device, IoHandler } from './device.ts';
+import type { MachineServices } from './machine-services.ts';
+import type { PciFunction } from './pci/pci-function.ts';
+
+/** Ports that a device answers. */
+export type PortRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
+
+/** A device that has been made, and what the machine has to wire for it. */
+export type BuiltDevice = {
+  readonly device: Device;
+  /** To be plugged into the PCI host. */
+  readonly pci?: PciFunction;
+  /** To be claimed on the port bus. */
+  readonly ports?: readonly PortRange[];
+  /** Gives back what `create` opened, when the machine ends. */
+  readonly close?: () => void;
+};
+
+/**
+ * The schema library, handed to who describes options with it. The table does not load it: it would take more of each
+ * machine thread's memory and start than all device models together.
+ */
+export type Zod = typeof z;
+
+/** A row of the registration table. */
+export type DeviceType = {
+  /** `virtio-blk`: what configurations and screens call it. */
+  readonly type: string;
+  readonly title: string;
+  /** One sentence, without its full stop. */
+  readonly description: string;
+};
+
+/** A device that every machine has. */
+export type BuiltinType = DeviceType & {
+  readonly builtin: true;
+  create(services: MachineServices): BuiltDevice;
+};
+
+/** A device that a machine has as often as its configuration asks for it. */
+export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceType & {
+  readonly builtin?: false;
+  /** What the names of such devices begin with: `blk` gives `blk0`, `blk1`. */
+  readonly prefix: string;
+  /** The schema of the options, with the literal `type`. */
+  readonly config: (zod: Zod) => Schema;
+  /** @throws with a sentence for the user. */
+  create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
+};
+
+/** A device's name in its machine. */
+export const DEVICE_NAME = {
+  pattern: /^[a-z][a-z0-9-]{0,15}$/,
+  rule: 'a device name has lower-case letters, digits and "-", starts with a letter, and is at most 16 long',
+} as const;

@@ -1,0 +1,85 @@
+/** How many bytes one guest access covers. 8-byte accesses reach a model as two of 4, low half first. */
+export type AccessSize = 1 | 2 | 4;
+
+/** Something that answers guest accesses to a range of ports or of memory. */
+export interface IoHandler {
+  /** Returns the value of `size` bytes at `offset` from the range's start, little endian, as an unsigned number. */
+  read(offset: number, size: AccessSize): number;
+  /** Takes `value` (unsigned, `size` bytes) at `offset` from the range's start. */
+  write(offset: number, size: AccessSize, value: number): void;
+}
+
+/** A device's state as plain data: what a snapshot stores, migration sends and a test compares. */
+export type DeviceState = { [key: string]: StateValue };
+export type StateValue = string | number | bigint | boolean | null | Uint8Array | StateValue[] | DeviceState;
+
+/** A device model. It knows no KVM: what it needs from the machine comes through its constructor. */
+export interface Device {
+  /** Unique within the machine, as the UI shows it: `com1`, `blk0`. */
+  readonly name: string;
+  /** Puts the device into the state after power-on. */
+  reset(): void;
+  /** Stops what the device does by itself; only a paused device is saved or loaded. */
+  pause?(): void;
+  /** Goes on after `pause` or `load`. */
+  resume?(): void;
+  save(): DeviceState;
+  load(state: DeviceState): void;
+}
+
+/** A level-triggered interrupt wire (an IOAPIC/PIC pin, or a PCI INTx pin). */
+export interface InterruptLine {
+  set(level: boolean): void;
+}
+
+/** A source of MSI or MSI-X messages: one vector of one function. */
+export interface MsiVector {
+  /**
+   * The message the vector sends, or null while it is masked or MSI-X is off. Signals that arrive while it is
+   * null are kept as `pending` and sent by the next non-null `configure` (PCI Local Bus 3.0 §6.8.2.9).
+   */
+  configure(message: MsiMessage | null): void;
+  readonly pending: boolean;
+  /** Drops a pending signal (a device reset). */
+  clearPending(): void;
+  /** Sends the message now, from the device model itself. */
+  signal(): void;
+  /** From now on every signal of eventfd `fd` sends the message, without user space where the host can. */
+  connect(fd: number): void;
+  disconnect(fd: number): void;
+}
+
+export type MsiMessage = { readonly address: bigint; readonly data: number };
+
+/** The clocks of one machine. Times are nanoseconds of the host's monotonic clock. */
+export interface Clock {
+  now(): bigint;
+  /** Calls `callback` once, at or soon after `deadline`. */
+  at(deadline: bigint, callback: () => void): Cancel;
+  /** Host wall-clock time, in milliseconds since 1970. */
+  wallMs(): number;
+}
+
+export type Cancel = () => void;
+
+/** Calls back on the machine thread when an eventfd is signalled (its count is drained first). */
+export interface EventLoop {
+  watch(fd: number, onSignal: () => void): Cancel;
+}
+
+/** What a device may ask of its machine. The machine acts after the current access has been answered. */
+export type MachineRequest =
+  | { readonly kind: 'power-off' }
+  | { readonly kind: 'reset' }
+  /** The guest ended itself with a code (debug-exit port). */
+  | { readonly kind: 'exit'; readonly code: number }
+  | { readonly kind: 'crash'; readonly reason: string };
+
+export type RequestMachine = (request: MachineRequest) => void;
+
+/** Where a character device sends what the guest prints, and gets what the user types. */
+export interface CharBackend {
+  write(bytes: Uint8Array): void;
+  /** The device's receiver; the backend calls it with typed bytes. */
+  onInput: ((bytes: Uint8Array) => void) | null;
+}

@@ -1,0 +1,195 @@
+import type {
+  AccessSize,
+  Cancel,
+  Clock,
+  Device,
+  DeviceState,
+  InterruptLine,
+  IoHandler,
+  RequestMachine,
+} from '../device.ts';
+import type { BuiltinType, PortRange } from '../device-type.ts';
+import { numberOf } from '../state.ts';
+import { IRQ, PORT } from './pc-ports.ts';
+
+/** The sleep type that means soft off, here and in the DSDT's \_S5. */
+export const SLEEP_TYPE_S5 = 5;
+
+/** Offsets from the first port: PM1a status, enable and control, and the PM timer (ACPI 6.5 §4.8.3). */
+const REG = { status: 0, enable: 2, control: 4, timer: 8, size: 12 } as const;
+
+/** §4.8.3.1.1 and §4.8.3.1.2: the same bits in status and enable. */
+const TIMER = 1 << 0;
+const GLOBAL_LOCK = 1 << 5;
+const POWER_BUTTON = 1 << 8;
+/** No such event comes, as the tables say; Linux enables it all the same, and complains when the bit doesn't stay. */
+const RTC_ALARM = 1 << 10;
+const ENABLE_BITS = TIMER | GLOBAL_LOCK | POWER_BUTTON | RTC_ALARM;
+
+/** §4.8.3.2.1. */
+const CONTROL_SCI_EN = 1 << 0;
+const CONTROL_BM_RLD = 1 << 1;
+const SLEEP_TYPE_SHIFT = 10;
+const CONTROL_SLEEP_TYPE = 7 << SLEEP_TYPE_SHIFT;
+const CONTROL_SLEEP_ENABLE = 1 << 13;
+const CONTROL_BITS = CONTROL_BM_RLD | CONTROL_SLEEP_TYPE;
+
+/** The PM timer's ticks per second (§4.8.3.3). */
+const TIMER_HZ = 3_579_545n;
+const NS_PER_SECOND = 1_000_000_000n;
+/** The timer's status is set each time that its highest bit, bit 31, changes. */
+const HALF_PERIOD = 1n << 31n;
+
+export type AcpiPmOptions = {
+  /** First of the twelve ports. */
+  readonly port: number;
+  /** System control interrupt. */
+  readonly sci: InterruptLine;
+  readonly clock: Clock;
+  readonly request: RequestMachine;
+};
+
+/** ACPI fixed hardware: the power button, soft off, and the power management timer. Always in ACPI mode. */
+export class AcpiPm implements Device, IoHandler {
+  readonly name = 'acpi-pm';
+  readonly ports: readonly PortRange[];
+  readonly #sci: InterruptLine;
+  readonly #clock: Clock;
+  readonly #request: RequestMachine;
+  #status = 0;
+  #enable = 0;
+  #control = 0;
+  /** The clock when the timer was 0, nanoseconds. */
+  #timerStart = 0n;
+  /** Half periods of the timer that the status bit tells of, or told of before it was cleared. */
+  #halvesSeen = 0n;
+  #cancelTimer: Cancel | null = null;
+
+  constructor(options: AcpiPmOptions) {
+    this.ports = [{ start: options.port, size: REG.size, handler: this }];
+    this.#sci = options.sci;
+    this.#clock = options.clock;
+    this.#request = options.request;
+    this.reset();
+  }
+
+  reset(): void {
+    this.#status = 0;
+    this.#enable = 0;
+    this.#control = 0;
+    this.#timerStart = this.#clock.now();
+    this.#halvesSeen = 0n;
+    this.#update();
+  }
+
+  pressPowerButton(): void {
+    this.#status |= POWER_BUTTON;
+    this.#update();
+  }
+
+  read(offset: number, size: AccessSize): number {
+    this.#noticeTimer();
+    const registers = [
+      this.#status | (this.#enable << 16),
+      this.#control | CONTROL_SCI_EN,
+      Number(BigInt.asUintN(32, this.#ticks())),
+    ];
+    let value = 0;
+    for (let i = 0; i < size; i++) {
+      const at = offset + i;
+      const byte = ((registers[at >> 2] ?? 0) >>> (8 * (at & 3))) & 0xff;
+      value |= byte << (8 * i);
+    }
+    return value >>> 0;
+  }
+
+  write(offset: number, size: AccessSize, value: number): void {
+    this.#noticeTimer();
+    for (let i = 0; i < size; i++) this.#writeByte(offset + i, (value >>> (8 * i)) & 0xff);
+    this.#update();
+  }
+
+  /** Every register's bits are independent of the neighbour byte's, so that any access is a row of these. */
+  #writeByte(offset: number, value: number): void {
+    const shift = 8 * (offset & 1);
+    const bits = value << shift;
+    const others = ~(0xff << shift);
+    switch (offset & ~1) {
+      case REG.status:
+        this.#status &= ~bits;
+        break;
+      case REG.enable:
+        this.#enable = (this.#enable & others) | (bits & ENABLE_BITS);
+        break;
+      case REG.control:
+        this.#control = (this.#control & others) | (bits & CONTROL_BITS);
+        if (bits & CONTROL_SLEEP_ENABLE) this.#sleep();
+        break;
+    }
+  }
+
+  /** Only soft off is a sleep that the tables offer; another type is as if nothing had been written. */
+  #sleep(): void {
+    const type = (this.#control & CONTROL_SLEEP_TYPE) >> SLEEP_TYPE_SHIFT;
+    if (type === SLEEP_TYPE_S5) this.#request({ kind: 'power-off' });
+  }
+
+  #ticks(): bigint {
+    return ((this.#clock.now() - this.#timerStart) * TIMER_HZ) / NS_PER_SECOND;
+  }
+
+  #noticeTimer(): void {
+    const halves = this.#ticks() / HALF_PERIOD;
+    if (halves === this.#halvesSeen) return;
+    this.#halvesSeen = halves;
+    this.#status |= TIMER;
+  }
+
+  #update(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    if (this.#enable & TIMER && !(this.#status & TIMER)) this.#awaitTimer();
+    this.#sci.set((this.#status & this.#enable) !== 0);
+  }
+
+  #awaitTimer(): void {
+    const next = (this.#halvesSeen + 1n) * HALF_PERIOD;
+    const deadline = this.#timerStart + (next * NS_PER_SECOND) / TIMER_HZ + 1n;
+    this.#cancelTimer = this.#clock.at(deadline, () => {
+      this.#noticeTimer();
+      this.#update();
+    });
+  }
+
+  save(): DeviceState {
+    this.#noticeTimer();
+    return {
+      status: this.#status,
+      enable: this.#enable,
+      control: this.#control,
+      timer: Number(BigInt.asUintN(32, this.#ticks())),
+    };
+  }
+
+  load(state: DeviceState): void {
+    this.#status = numberOf(state, 'status', 0xffff) & ENABLE_BITS;
+    this.#enable = numberOf(state, 'enable', 0xffff) & ENABLE_BITS;
+    this.#control = numberOf(state, 'control', 0xffff) & CONTROL_BITS;
+    const ticks = BigInt(numberOf(state, 'timer', 0xffff_ffff));
+    this.#timerStart = this.#clock.now() - (ticks * NS_PER_SECOND + TIMER_HZ - 1n) / TIMER_HZ;
+    this.#halvesSeen = ticks / HALF_PERIOD;
+    this.#update();
+  }
+}
+
+export const acpiPm: BuiltinType = {
+  type: 'acpi-pm',
+  title: 'ACPI power management',
+  description: 'power button, soft off and the power management timer',
+  builtin: true,
+  create: services => {
+    const { clock, request } = services;
+    const device = new AcpiPm({ port: PORT.pm1Event, sci: services.interruptLine(IRQ.sci), clock, request });
+    return { device, ports: device.ports };
+  },
+};

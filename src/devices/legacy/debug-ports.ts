@@ -1,0 +1,136 @@
+import type { Device, DeviceState, RequestMachine } from '../device.ts';
+import type { BuiltinType, PortRange } from '../device-type.ts';
+import { numberOf } from '../state.ts';
+import { type ByteRegisters, byteWide } from './byte-wide.ts';
+import { PORT } from './pc-ports.ts';
+
+/** Port 0x80: firmware and kernels write how far they have got, or write anything to lose a moment. */
+export class PostCode implements Device, ByteRegisters {
+  readonly name = 'post-code';
+  readonly ports: readonly PortRange[];
+  #code = 0;
+
+  constructor(port: number) {
+    this.ports = [{ start: port, size: 1, handler: byteWide(this) }];
+  }
+
+  /** What was written last. */
+  get code(): number {
+    return this.#code;
+  }
+
+  reset(): void {
+    this.#code = 0;
+  }
+
+  readByte(): number {
+    return this.#code;
+  }
+
+  writeByte(_offset: number, value: number): void {
+    this.#code = value;
+  }
+
+  save(): DeviceState {
+    return { code: this.#code };
+  }
+
+  load(state: DeviceState): void {
+    this.#code = numberOf(state, 'code', 0xff);
+  }
+}
+
+/** What a debug console reads as, so that firmware finds it (SeaBIOS and OVMF look for this). */
+const DEBUG_CONSOLE_PRESENT = 0xe9;
+
+/** Port 0x402: each byte written goes to `sink`. */
+export class DebugConsole implements Device, ByteRegisters {
+  readonly name = 'debug-console';
+  readonly ports: readonly PortRange[];
+  readonly #sink: (bytes: Uint8Array) => void;
+
+  constructor(port: number, sink: (bytes: Uint8Array) => void) {
+    this.ports = [{ start: port, size: 1, handler: byteWide(this) }];
+    this.#sink = sink;
+  }
+
+  reset(): void {}
+
+  readByte(): number {
+    return DEBUG_CONSOLE_PRESENT;
+  }
+
+  writeByte(_offset: number, value: number): void {
+    this.#sink(Uint8Array.of(value));
+  }
+
+  save(): DeviceState {
+    return {};
+  }
+
+  load(): void {}
+}
+
+/**
+ * Port 0xf4: a guest that writes the byte v ends its machine with exit code v (and not 2v + 1, as with QEMU's
+ * isa-debug-exit). Reads give 0.
+ */
+export class DebugExit implements Device, ByteRegisters {
+  readonly name = 'debug-exit';
+  readonly ports: readonly PortRange[];
+  readonly #request: RequestMachine;
+
+  constructor(port: number, request: RequestMachine) {
+    this.ports = [{ start: port, size: 1, handler: byteWide(this) }];
+    this.#request = request;
+  }
+
+  reset(): void {}
+
+  readByte(): number {
+    return 0;
+  }
+
+  writeByte(_offset: number, value: number): void {
+    this.#request({ kind: 'exit', code: value });
+  }
+
+  save(): DeviceState {
+    return {};
+  }
+
+  load(): void {}
+}
+
+export const postCode: BuiltinType = {
+  type: 'post-code',
+  title: 'POST code port',
+  description: 'port 0x80, which keeps the last byte that a guest wrote',
+  builtin: true,
+  create: () => {
+    const device = new PostCode(PORT.postCode);
+    return { device, ports: device.ports };
+  },
+};
+
+export const debugConsole: BuiltinType = {
+  type: 'debug-console',
+  title: 'debug console',
+  description: 'port 0x402, which prints on the console of the VM',
+  builtin: true,
+  create: services => {
+    const device = new DebugConsole(PORT.debugConsole, bytes => services.serialBackend(0).write(bytes));
+    return { device, ports: device.ports };
+  },
+};
+
+export const debugExit: BuiltinType = {
+  type: 'debug-exit',
+  title: 'debug exit port',
+  description: 'port 0xf4, by which a guest ends its VM with an exit code',
+  builtin: true,
+  create: services => {
+    const device = new DebugExit(PORT.debugExit, services.request);
+    return { device, ports: device.ports };
+  },
+};

@@ -1,0 +1,21 @@
+/** Fixed I/O ports. Those of ACPI and for debugging are this machine's choice, the others are where every PC has them. */
+export const PORT = {
+  i8042Data: 0x60,
+  i8042Command: 0x64,
+  rtc: 0x70,
+  postCode: 0x80,
+  debugExit: 0xf4,
+  com1: 0x3f8,
+  debugConsole: 0x402,
+  /** ACPI fixed hardware: PM1a event block (4 bytes), PM1a control (2), PM timer (4). */
+  pm1Event: 0x600,
+  pm1Control: 0x604,
+  pmTimer: 0x608,
+  pciConfigAddress: 0xcf8,
+  /** Reset control register, inside the 0xcf8 range (written as a byte). */
+  reset: 0xcf9,
+  pciConfigData: 0xcfc,
+} as const;
+
+/** ISA interrupts. */
+export const IRQ = { timer: 0, keyboard: 1, com1: 4, rtc: 8, sci: 9, mouse: 12 } as const;

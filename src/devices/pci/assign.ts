@@ -1,0 +1,139 @@
+import type { Bar } from './bar.ts';
+import type { PciBus } from './pci-bus.ts';
+import { COMMAND, REG } from './registers.ts';
+import { RootPort } from './root-port.ts';
+
+export type PciWindow = { readonly start: number; readonly size: number };
+export type PciWindows = {
+  readonly io: PciWindow;
+  readonly memory32: PciWindow;
+  readonly memory64: PciWindow;
+};
+
+/** A window that the BARs of a machine's devices don't fit in. */
+export class PciWindowError extends Error {
+  override readonly name = 'PciWindowError';
+}
+
+/** Granularity of the windows of a bridge. */
+const BRIDGE_IO = 0x1000;
+const BRIDGE_MEMORY = 0x10_0000;
+
+/**
+ * Does a firmware's part for all of a host's functions: BAR addresses and bridge windows, bus numbers, the interrupt
+ * line register, and decoding switched on. In slot order, so that a device added last moves no other.
+ *
+ * @param interruptLine what the interrupt line register of a slot on bus 0 says
+ * @throws PciWindowError
+ */
+export function assignResources(
+  root: PciBus,
+  windows: PciWindows,
+  interruptLine: (slot: number) => number,
+): void {
+  const cursors: Cursors = {
+    io: new Cursor('I/O port window', windows.io),
+    memory32: new Cursor('32-bit PCI memory window', windows.memory32),
+    memory64: new Cursor('64-bit PCI memory window', windows.memory64),
+  };
+  assignBus(root, 0, cursors, interruptLine);
+}
+
+type Cursors = { readonly io: Cursor; readonly memory32: Cursor; readonly memory64: Cursor };
+
+/** @returns the highest bus number behind and including `bus` */
+function assignBus(
+  bus: PciBus,
+  number: number,
+  cursors: Cursors,
+  interruptLine: (slot: number) => number,
+): number {
+  let highest = number;
+  for (const { slot, fn } of bus.functions) {
+    let command = fn.config.u16(REG.command);
+    for (const bar of fn.bars) {
+      bar.program(cursorFor(bar, number, cursors).take(bar.size, bar.size, fn.name));
+      command |= bar.space === 'port' ? COMMAND.io : COMMAND.memory;
+    }
+    const line = interruptLine(slot);
+    if (fn.hasInterruptPin) fn.config.setU8(REG.interruptLine, line);
+    if (fn instanceof RootPort) {
+      highest = assignBehind(fn, number, highest + 1, cursors, () => line);
+      command |= COMMAND.io | COMMAND.memory | COMMAND.busMaster;
+    }
+    fn.config.setU16(REG.command, command);
+    fn.refresh();
+    if (fn instanceof RootPort) fn.secondary.refresh();
+  }
+  return highest;
+}
+
+/** A non-prefetchable BAR fits through no bridge's 64-bit window. */
+function cursorFor(bar: Bar, bus: number, cursors: Cursors): Cursor {
+  if (bar.kind === 'memory64' && bus > 0 && !bar.prefetchable) return cursors.memory32;
+  return cursors[bar.kind];
+}
+
+function assignBehind(
+  port: RootPort,
+  primary: number,
+  secondary: number,
+  cursors: Cursors,
+  interruptLine: (slot: number) => number,
+): number {
+  const { config, name } = port;
+  const io = cursors.io.open(BRIDGE_IO, name);
+  const memory = cursors.memory32.open(BRIDGE_MEMORY, name);
+  const prefetch = cursors.memory64.open(BRIDGE_MEMORY, name);
+  config.setU8(REG.primaryBus, primary);
+  config.setU8(REG.secondaryBus, secondary);
+  const highest = assignBus(port.secondary, secondary, cursors, interruptLine);
+  config.setU8(REG.subordinateBus, highest);
+
+  // A window whose limit is below its base is closed: that is how an empty one comes out.
+  config.write(REG.ioBase, 1, io >>> 8);
+  config.write(REG.ioLimit, 1, cursors.io.close(BRIDGE_IO, name) >>> 8);
+  config.write(REG.memoryBase, 2, Math.floor(memory / 2 ** 16));
+  config.write(REG.memoryLimit, 2, Math.floor(cursors.memory32.close(BRIDGE_MEMORY, name) / 2 ** 16));
+  const prefetchLimit = cursors.memory64.close(BRIDGE_MEMORY, name);
+  config.write(REG.prefetchBase, 2, Math.floor((prefetch % 2 ** 32) / 2 ** 16));
+  config.write(REG.prefetchLimit, 2, Math.floor((prefetchLimit % 2 ** 32) / 2 ** 16));
+  config.write(REG.prefetchBaseUpper, 4, Math.floor(prefetch / 2 ** 32));
+  config.write(REG.prefetchLimitUpper, 4, Math.floor(prefetchLimit / 2 ** 32));
+  return highest;
+}
+
+/** The free part of a window, handed out from its start. */
+class Cursor {
+  readonly #what: string;
+  readonly #window: PciWindow;
+  #next: number;
+
+  constructor(what: string, window: PciWindow) {
+    this.#what = what;
+    this.#window = window;
+    this.#next = window.start;
+  }
+
+  take(size: number, align: number, name: string): number {
+    const start = Math.ceil(this.#next / align) * align;
+    const end = this.#window.start + this.#window.size;
+    if (start + size > end) {
+      throw new PciWindowError(
+        `the ${this.#what} (${this.#window.size} bytes) has no room for ${size} bytes of "${name}"; take a device away`,
+      );
+    }
+    this.#next = start + size;
+    return start;
+  }
+
+  /** Begins a bridge's window. */
+  open(granularity: number, name: string): number {
+    return this.take(0, granularity, name);
+  }
+
+  /** Ends it. @returns its last address. */
+  close(granularity: number, name: string): number {
+    return this.take(0, granularity, name) - 1;
+  }
+}

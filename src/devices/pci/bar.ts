@@ -1,0 +1,91 @@
+import type { Bus, BusRange } from '../bus.ts';
+import type { IoHandler } from '../device.ts';
+import type { ConfigSpace } from './config-space.ts';
+import { BAR_TYPE, REG } from './registers.ts';
+
+export type BarKind = 'memory32' | 'memory64' | 'io';
+
+export type BarOptions = {
+  readonly kind: BarKind;
+  /** Bytes or ports: a power of two, at least 16 (4 for ports). */
+  readonly size: number;
+  readonly prefetchable?: boolean;
+  readonly handler: IoHandler;
+  /** The BAR answers at another address now (null: nowhere). */
+  readonly onMoved?: (address: number | null) => void;
+};
+
+/** Where a BAR that decodes nothing may point: an address whose last byte would be here or above is no address. */
+const LIMIT = { io: 2 ** 16 - 1, memory32: 2 ** 32 - 1, memory64: 2 ** 52 - 1 } as const;
+
+/** One base address register: its bits in configuration space, and the range that it maps into a bus. */
+export class Bar {
+  readonly index: number;
+  readonly kind: BarKind;
+  readonly size: number;
+  readonly prefetchable: boolean;
+  readonly #name: string;
+  readonly #options: BarOptions;
+  readonly #config: ConfigSpace;
+  readonly #offset: number;
+  #range: BusRange | null = null;
+  #address: number | null = null;
+
+  constructor(name: string, index: number, config: ConfigSpace, options: BarOptions) {
+    this.#name = name;
+    this.index = index;
+    this.kind = options.kind;
+    this.size = options.size;
+    this.prefetchable = options.prefetchable ?? false;
+    this.#options = options;
+    this.#config = config;
+    this.#offset = REG.bar0 + 4 * index;
+    // The read-only low address bits tell the guest the size (PCI Local Bus 3.0 §6.2.5.1).
+    const type = BAR_TYPE[this.kind] | (this.prefetchable ? BAR_TYPE.prefetchable : 0);
+    const low = this.size >= 2 ** 32 ? 0 : -this.size >>> 0;
+    config.define(this.#offset, 4, type, { writable: low });
+    if (this.kind === 'memory64') {
+      const high = this.size >= 2 ** 32 ? -(this.size / 2 ** 32) >>> 0 : 0xffff_ffff;
+      config.define(this.#offset + 4, 4, 0, { writable: high });
+    }
+  }
+
+  /** Where the BAR answers now, or null. */
+  get address(): number | null {
+    return this.#address;
+  }
+
+  get space(): 'port' | 'memory' {
+    return this.kind === 'io' ? 'port' : 'memory';
+  }
+
+  /** Whether a guest's access to [address, address + size) reaches this BAR, and not a range mapped over it. */
+  answersAt(bus: Bus, address: number): boolean {
+    return this.#range !== null && bus.owner(address) === this.#range;
+  }
+
+  /** The address in the register, or null when it is none: zero, or so high that it is a guest sizing the BAR. */
+  get programmed(): number | null {
+    const low = this.#config.u32(this.#offset);
+    let address = this.kind === 'io' ? low - (low & 0x3) : low - (low & 0xf);
+    if (this.kind === 'memory64') address += this.#config.u32(this.#offset + 4) * 2 ** 32;
+    return address === 0 || address + this.size - 1 >= LIMIT[this.kind] ? null : address;
+  }
+
+  /** Puts an address into the register, as firmware would. */
+  program(address: number): void {
+    this.#config.write(this.#offset, 4, address % 2 ** 32);
+    if (this.kind === 'memory64') this.#config.write(this.#offset + 4, 4, Math.floor(address / 2 ** 32));
+  }
+
+  /** Maps the BAR at `address`, or nowhere. */
+  place(bus: Bus, address: number | null): void {
+    if (address === this.#address) return;
+    this.#address = address;
+    if (address === null) this.#range?.unmap();
+    else if (this.#range === null) {
+      this.#range = bus.claim(this.#name, address, this.size, this.#options.handler);
+    } else this.#range.map(address);
+    this.#options.onMoved?.(address);
+  }
+}

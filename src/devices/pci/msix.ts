@@ -1,0 +1,143 @@
+import type { AccessSize, DeviceState, MsiVector } from '../device.ts';
+import { bytesOf } from '../state.ts';
+import type { PciFunction } from './pci-function.ts';
+import { CAPABILITY } from './registers.ts';
+
+/** Message control (PCI Local Bus 3.0 §6.8.2.3). */
+const CONTROL = 2;
+const ENABLE = 0x8000;
+const FUNCTION_MASK = 0x4000;
+
+/** Words of a table entry (§6.8.2.6-9): address low and high, data, vector control. */
+const ENTRY_WORDS = 4;
+const ENTRY_BYTES = 4 * ENTRY_WORDS;
+const VECTOR_CONTROL = 3;
+const MASKED = 1;
+
+export type MsixOptions = {
+  readonly vectors: readonly MsiVector[];
+  /** Where the owner of BAR `bar` shows the table and the pending bits: offsets, multiples of 8. */
+  readonly bar: number;
+  readonly tableOffset: number;
+  readonly pendingOffset: number;
+  /** MSI-X was switched on or off. */
+  readonly onEnable?: (enabled: boolean) => void;
+};
+
+/**
+ * MSI-X of one function (PCI Local Bus 3.0 §6.8.2): the capability, and the table and pending bits, which the
+ * owner of the BAR passes accesses to. A vector sends its message while MSI-X is on and neither mask is set.
+ */
+export class Msix {
+  readonly vectors: readonly MsiVector[];
+  readonly #function: PciFunction;
+  readonly #control: number;
+  readonly #table: Uint32Array;
+  /** 1 for the vectors that have been given a message. */
+  readonly #sending: Uint8Array;
+  readonly #onEnable: ((enabled: boolean) => void) | undefined;
+  #enabled = false;
+  #masked = false;
+
+  constructor(fn: PciFunction, options: MsixOptions) {
+    this.vectors = options.vectors;
+    this.#function = fn;
+    this.#onEnable = options.onEnable;
+    this.#table = new Uint32Array(options.vectors.length * ENTRY_WORDS);
+    this.#sending = new Uint8Array(options.vectors.length);
+    this.#maskAll();
+
+    const body = new DataView(new ArrayBuffer(10));
+    body.setUint16(0, options.vectors.length - 1, true);
+    body.setUint32(2, options.tableOffset | options.bar, true);
+    body.setUint32(6, options.pendingOffset | options.bar, true);
+    const offset = fn.addCapability(CAPABILITY.msix, new Uint8Array(body.buffer));
+    this.#control = offset + CONTROL;
+    fn.config.define(this.#control, 2, options.vectors.length - 1, { writable: ENABLE | FUNCTION_MASK });
+    fn.addHook({ start: this.#control, end: this.#control + 2, afterWrite: () => this.#readControl() });
+  }
+
+  get enabled(): boolean {
+    return this.#enabled;
+  }
+
+  /** A guest's read at `offset` in the table. */
+  readTable(offset: number): number {
+    const word = this.#table[offset >>> 2] ?? 0;
+    return word >>> (8 * (offset & 3));
+  }
+
+  /** A guest's write in the table. Narrow accesses, undefined by the specification, change only their bytes. */
+  writeTable(offset: number, size: AccessSize, value: number): void {
+    const index = offset >>> 2;
+    if (index >= this.#table.length || (offset & 3) + size > 4) return;
+    const shift = 8 * (offset & 3);
+    const mask = size === 4 ? 0xffff_ffff : ((1 << (8 * size)) - 1) << shift;
+    const word = (this.#table[index]! & ~mask) | ((value << shift) & mask);
+    this.#table[index] = index % ENTRY_WORDS === VECTOR_CONTROL ? word & MASKED : word;
+    this.#configure(Math.floor(index / ENTRY_WORDS));
+  }
+
+  /** A guest's read in the pending bits, which are read-only. */
+  readPending(offset: number, size: AccessSize): number {
+    let bits = 0;
+    for (let i = 0; i < 8 * size; i++) {
+      if (this.vectors[8 * offset + i]?.pending) bits |= 1 << i;
+    }
+    return bits >>> 0;
+  }
+
+  reset(): void {
+    this.#maskAll();
+    for (const vector of this.vectors) vector.clearPending();
+    this.#readControl();
+  }
+
+  save(): DeviceState {
+    const pending = Uint8Array.from(this.vectors, vector => (vector.pending ? 1 : 0));
+    return { table: new Uint8Array(this.#table.slice().buffer), pending };
+  }
+
+  /** To be called after the function's configuration space has been loaded. */
+  load(state: DeviceState): void {
+    const table = bytesOf(state, 'table');
+    if (table.length !== this.vectors.length * ENTRY_BYTES) {
+      throw new RangeError(`MSI-X table of ${table.length} bytes for ${this.vectors.length} vectors`);
+    }
+    new Uint8Array(this.#table.buffer).set(table);
+    for (const vector of this.vectors) vector.clearPending();
+    this.#readControl();
+    bytesOf(state, 'pending').forEach((pending, i) => {
+      if (pending) this.vectors[i]?.signal();
+    });
+  }
+
+  #maskAll(): void {
+    this.#table.fill(0);
+    for (let i = VECTOR_CONTROL; i < this.#table.length; i += ENTRY_WORDS) this.#table[i] = MASKED;
+  }
+
+  #readControl(): void {
+    const control = this.#function.config.u16(this.#control);
+    const enabled = (control & ENABLE) !== 0;
+    const switched = enabled !== this.#enabled;
+    this.#enabled = enabled;
+    this.#masked = (control & FUNCTION_MASK) !== 0;
+    for (let i = 0; i < this.vectors.length; i++) this.#configure(i);
+    if (switched) this.#onEnable?.(enabled);
+  }
+
+  #configure(index: number): void {
+    const word = index * ENTRY_WORDS;
+    const masked = (this.#table[word + VECTOR_CONTROL]! & MASKED) !== 0;
+    if (!this.#enabled || this.#masked || masked) {
+      // A new routing costs the host a system call: none for a vector that is silent already.
+      if (this.#sending[index] === 1) this.vectors[index]!.configure(null);
+      this.#sending[index] = 0;
+      return;
+    }
+    this.#sending[index] = 1;
+    const address = (BigInt(this.#table[word + 1]!) << 32n) | BigInt(this.#table[word]!);
+    this.vectors[index]!.configure({ address, data: this.#table[word + 2]! });
+  }
+}

@@ -1,0 +1,61 @@
+/** Offsets and bits of PCI configuration space (PCI Local Bus 3.0 §6.1, PCI-to-PCI Bridge 1.2 §3.2). */
+
+export const REG = {
+  vendor: 0x00,
+  device: 0x02,
+  command: 0x04,
+  status: 0x06,
+  revision: 0x08,
+  /** 24 bits: programming interface, subclass, base class. */
+  classCode: 0x09,
+  headerType: 0x0e,
+  bar0: 0x10,
+  capabilities: 0x34,
+  interruptLine: 0x3c,
+  interruptPin: 0x3d,
+
+  // Type 0 headers
+  subsystemVendor: 0x2c,
+  subsystem: 0x2e,
+
+  // Type 1 headers (bridges)
+  primaryBus: 0x18,
+  secondaryBus: 0x19,
+  subordinateBus: 0x1a,
+  ioBase: 0x1c,
+  ioLimit: 0x1d,
+  secondaryStatus: 0x1e,
+  memoryBase: 0x20,
+  memoryLimit: 0x22,
+  prefetchBase: 0x24,
+  prefetchLimit: 0x26,
+  prefetchBaseUpper: 0x28,
+  prefetchLimitUpper: 0x2c,
+  bridgeControl: 0x3e,
+
+  /** Where capabilities may start. */
+  firstCapability: 0x40,
+} as const;
+
+export const COMMAND = {
+  io: 0x001,
+  memory: 0x002,
+  busMaster: 0x004,
+  parityResponse: 0x040,
+  serr: 0x100,
+  interruptDisable: 0x400,
+} as const;
+
+export const STATUS = { interrupt: 0x08, capabilities: 0x10 } as const;
+
+/** Status bits that the guest clears by writing ones: the error reports. */
+export const STATUS_CLEARABLE = 0xf900;
+
+export const CAPABILITY = { powerManagement: 0x01, vendor: 0x09, pciExpress: 0x10, msix: 0x11 } as const;
+
+/** Conventional configuration space, and with the extended part (PCI Express Base 4.0 §7.2). */
+export const CONFIG_SIZE = 256;
+export const EXTENDED_CONFIG_SIZE = 4096;
+
+/** Low bits of a BAR. */
+export const BAR_TYPE = { io: 0x1, memory32: 0x0, memory64: 0x4, prefetchable: 0x8 } as const;

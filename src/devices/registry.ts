@@ -1,0 +1,69 @@
+import type * as z from 'zod';
+import type { BuiltDevice, BuiltinType, ConfigurableType, DeviceType, Zod } from './device-type.ts';
+import { acpiPm } from './legacy/acpi-pm.ts';
+import { debugConsole, debugExit, postCode } from './legacy/debug-ports.ts';
+import { i8042 } from './legacy/i8042.ts';
+import { rtc } from './legacy/rtc.ts';
+import { com1 } from './legacy/serial.ts';
+import type { MachineServices } from './machine-services.ts';
+import { virtioBlk } from './virtio/blk.ts';
+import { virtioRng } from './virtio/rng.ts';
+
+/** The devices that a configuration may list, one line each. */
+const configurable = [virtioBlk, virtioRng] as const;
+
+/** The devices that every machine has, one line each. */
+export const builtinDevices: readonly BuiltinType[] = [
+  com1,
+  rtc,
+  i8042,
+  acpiPm,
+  postCode,
+  debugConsole,
+  debugExit,
+];
+
+/** Every device model: what `vring devices` lists. */
+export const deviceTable: readonly (DeviceType & { readonly builtin?: boolean })[] = [
+  ...builtinDevices,
+  ...configurable,
+];
+
+type Schema = ReturnType<(typeof configurable)[number]['config']>;
+
+/** One entry of a configuration's `devices`. */
+export type DeviceConfig = z.output<Schema>;
+
+/** The schemas of the devices that a configuration may list. */
+export function deviceSchemas(zod: Zod): [Schema, ...Schema[]] {
+  return configurable.map(row => row.config(zod)) as [Schema, ...Schema[]];
+}
+
+/** The devices' names: those they were given, and `blk0`, `blk1` ... for the others. */
+export function deviceNames(configs: readonly DeviceConfig[]): string[] {
+  const taken = new Set<string>();
+  for (const { name } of configs) {
+    if (name === undefined) continue;
+    if (taken.has(name)) throw new Error(`two devices are named "${name}"; give one another name`);
+    taken.add(name);
+  }
+  return configs.map(config => {
+    if (config.name !== undefined) return config.name;
+    const { prefix } = rowOf(config);
+    for (let index = 0; ; index++) {
+      const name = `${prefix}${index}`;
+      if (taken.has(name)) continue;
+      taken.add(name);
+      return name;
+    }
+  });
+}
+
+/** Makes a configured device. @throws with a sentence for the user. */
+export function createDevice(services: MachineServices, config: DeviceConfig, name: string): BuiltDevice {
+  return rowOf(config).create(services, config, name);
+}
+
+function rowOf(config: DeviceConfig): ConfigurableType {
+  return (configurable as readonly ConfigurableType[]).find(row => row.type === config.type)!;
+}

@@ -1,0 +1,176 @@
+import type { AccessSize, DeviceState } from '../device.ts';
+import { type ConfigurableType, DEVICE_NAME, type Zod } from '../device-type.ts';
+import type { BlockBackend, BlockQueue } from './block-backend.ts';
+import { VirtioPci } from './transport-pci.ts';
+import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
+
+/** Feature bits (virtio 1.3 §5.2.3). */
+const FEATURE = {
+  segMax: 1n << 2n,
+  readonly: 1n << 5n,
+  blockSize: 1n << 6n,
+  flush: 1n << 9n,
+  topology: 1n << 10n,
+  multiqueue: 1n << 12n,
+  discard: 1n << 13n,
+  writeZeroes: 1n << 14n,
+} as const;
+
+/** Offsets in the config space (§5.2.4). */
+const CONFIG = {
+  capacity: 0,
+  segMax: 12,
+  blockSize: 20,
+  physicalBlockExp: 24,
+  minIoSize: 26,
+  numQueues: 34,
+  maxDiscardSectors: 36,
+  maxDiscardSegments: 40,
+  discardAlignment: 44,
+  maxWriteZeroesSectors: 48,
+  maxWriteZeroesSegments: 52,
+  writeZeroesMayUnmap: 56,
+  size: 60,
+} as const;
+
+const SECTOR = 512;
+const QUEUE_SIZE = 256;
+/** A request is a header, its data and a status byte: two descriptors beside the data's. */
+const SEGMENTS = QUEUE_SIZE - 2;
+/** 1 GiB: what one discard or write-zeroes request may cover. */
+const MAX_RANGE_SECTORS = 2 ** 21;
+
+export type VirtioBlkOptions = {
+  readonly name: string;
+  /** At most 20 ASCII characters. */
+  readonly serial: string;
+  /** Request queues. */
+  readonly queues: number;
+};
+
+/**
+ * A block device (virtio 1.3 §5.2). This is its control plane: features and config space. The request queues are
+ * served by the backend, off the machine thread.
+ */
+export class VirtioBlk implements VirtioDevice {
+  readonly name: string;
+  readonly type = 'virtio-blk';
+  readonly deviceId = 2;
+  readonly pciClass = 0x010000;
+  readonly queueNames: readonly string[];
+  readonly queueSizes: readonly number[];
+  readonly features: bigint;
+  readonly configSize = CONFIG.size;
+  readonly #config: DataView;
+  readonly #backend: BlockBackend;
+  readonly #serial: string;
+  #queues: BlockQueue[] = [];
+
+  constructor(options: VirtioBlkOptions, backend: BlockBackend) {
+    this.name = options.name;
+    this.#serial = options.serial;
+    this.#backend = backend;
+    const indices = Array.from({ length: options.queues }, (_, index) => index);
+    this.queueNames = indices.map(index => (options.queues === 1 ? 'requests' : `requests ${index}`));
+    this.queueSizes = indices.map(() => QUEUE_SIZE);
+    this.features = featuresOf(backend, options.queues);
+    this.#config = configOf(backend, options.queues);
+  }
+
+  readConfig(offset: number, size: AccessSize): number {
+    if (size === 4) return this.#config.getUint32(offset, true);
+    return size === 2 ? this.#config.getUint16(offset, true) : this.#config.getUint8(offset);
+  }
+
+  /** No field is the driver's to write: the cache mode (CONFIG_WCE) is not offered. */
+  writeConfig(): void {}
+
+  activate(activation: Activation): void {
+    const options = { features: activation.features, serial: this.#serial, onBroken: activation.broken };
+    for (const queue of activation.queues) this.#queues.push(this.#backend.startQueue(queue, options));
+  }
+
+  deactivate(): QueueProgress[] {
+    const queues = this.#queues;
+    this.#queues = [];
+    return queues.map(queue => queue.stop());
+  }
+
+  save(): DeviceState {
+    return { capacity: this.#backend.size };
+  }
+
+  load(state: DeviceState): void {
+    const size = this.#backend.size;
+    if (state.capacity !== size) {
+      throw new Error(`disk of ${this.name} has ${size} bytes; the saved machine's had ${state.capacity}`);
+    }
+  }
+}
+
+function featuresOf(backend: BlockBackend, queues: number): bigint {
+  let features = FEATURE.segMax | FEATURE.blockSize | FEATURE.topology | FEATURE.flush;
+  if (queues > 1) features |= FEATURE.multiqueue;
+  if (backend.readonly) return features | FEATURE.readonly;
+  if (backend.canDiscard) features |= FEATURE.discard;
+  return features | FEATURE.writeZeroes;
+}
+
+function configOf(backend: BlockBackend, queues: number): DataView {
+  const config = new DataView(new ArrayBuffer(CONFIG.size));
+  // Discard should hit whole blocks of the backing store; they are also its best I/O size.
+  const blockSectors = Math.max(1, Math.floor(backend.blockSize / SECTOR));
+  config.setBigUint64(CONFIG.capacity, BigInt(Math.floor(backend.size / SECTOR)), true);
+  config.setUint32(CONFIG.segMax, SEGMENTS, true);
+  config.setUint32(CONFIG.blockSize, SECTOR, true);
+  config.setUint8(CONFIG.physicalBlockExp, Math.floor(Math.log2(blockSectors)));
+  config.setUint16(CONFIG.minIoSize, Math.min(blockSectors, 0xffff), true);
+  config.setUint16(CONFIG.numQueues, queues, true);
+  if (backend.readonly) return config;
+  if (backend.canDiscard) {
+    config.setUint32(CONFIG.maxDiscardSectors, MAX_RANGE_SECTORS, true);
+    config.setUint32(CONFIG.maxDiscardSegments, 1, true);
+    config.setUint32(CONFIG.discardAlignment, blockSectors, true);
+    config.setUint8(CONFIG.writeZeroesMayUnmap, 1);
+  }
+  config.setUint32(CONFIG.maxWriteZeroesSectors, MAX_RANGE_SECTORS, true);
+  config.setUint32(CONFIG.maxWriteZeroesSegments, 1, true);
+  return config;
+}
+
+const options = (z: Zod) =>
+  z.strictObject({
+    type: z.literal('virtio-blk'),
+    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+    /** The file or block device on the host. */
+    path: z.string().min(1, 'the path of the disk is empty'),
+    format: z.literal('raw').default('raw'),
+    readonly: z.boolean().default(false),
+    /** Through the host's page cache, or past it. */
+    cache: z.enum(['writeback', 'none']).default('writeback'),
+    /** What the guest reads as the disk's serial number; the device's name if absent. */
+    serial: z
+      .string()
+      .regex(/^[\x20-\x7e]{1,20}$/, 'a serial is 1 to 20 printable ASCII characters')
+      .optional(),
+    /** Request queues, each with a thread of its own. */
+    queues: z.int().min(1, 'at least 1 queue').max(16, 'at most 16 queues').default(1),
+  });
+
+export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
+  type: 'virtio-blk',
+  title: 'virtio block device',
+  description: 'a disk kept in a raw file or a block device of the host, served by native threads',
+  prefix: 'blk',
+  config: options,
+  create(services, { path, format, readonly, cache, serial = '', queues }, name) {
+    const backend = services.openDisk({ path, format, readonly, cache });
+    const device = new VirtioPci(new VirtioBlk({ name, serial: serial || name, queues }, backend), services);
+    const close = () => {
+      // Its threads must be done with the disk before its file is closed.
+      device.pause();
+      backend.close();
+    };
+    return { device, pci: device.function, close };
+  },
+};

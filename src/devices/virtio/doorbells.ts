@@ -1,0 +1,33 @@
+import type { Cancel } from '../device.ts';
+
+export type Doorbell = { readonly offset: number; readonly fd: number };
+
+/**
+ * Has the kernel signal the kick eventfds of a function's queues on guest writes to their notification addresses. What
+ * the kernel can't take (an address that another device has) reaches user space, which signals the eventfd instead.
+ */
+export class Doorbells {
+  readonly #attach: (address: number, fd: number) => Cancel;
+  #attached: Cancel[] = [];
+
+  constructor(attach: (address: number, fd: number) => Cancel) {
+    this.#attach = attach;
+  }
+
+  /** Moves the doorbells to `base`. */
+  attach(base: number, doorbells: readonly Doorbell[]): void {
+    this.detach();
+    for (const { offset, fd } of doorbells) {
+      try {
+        this.#attached.push(this.#attach(base + offset, fd));
+      } catch {
+        // The guest put the BAR where the kernel has a doorbell already; user space passes the kicks on.
+      }
+    }
+  }
+
+  detach(): void {
+    for (const cancel of this.#attached) cancel();
+    this.#attached = [];
+  }
+}

@@ -1,0 +1,156 @@
+import { randomFillSync } from 'node:crypto';
+import type { Cancel, Clock, DeviceState, EventLoop } from '../device.ts';
+import { type ConfigurableType, DEVICE_NAME, type Zod } from '../device-type.ts';
+import type { GuestMemory } from '../guest-memory.ts';
+import { type Chain, QueueError, SplitQueue } from './queue.ts';
+import type { QueueCounters } from './queue-counters.ts';
+import { VirtioPci } from './transport-pci.ts';
+import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
+
+const QUEUE_SIZE = 64;
+/** What one turn of the event loop may give, so that a guest asking for more does not hold up other devices. */
+const TURN = { bytes: 64 * 1024, chains: 64 } as const;
+
+export type VirtioRngServices = {
+  readonly memory: GuestMemory;
+  readonly events: EventLoop;
+  readonly clock: Clock;
+  readonly eventFds: { signal(fd: number): void };
+};
+
+/** An entropy device (virtio 1.3 §5.4): fills the guest's buffers from the host's cryptographic generator. */
+export class VirtioRng implements VirtioDevice {
+  readonly name: string;
+  readonly type = 'virtio-rng';
+  readonly deviceId = 4;
+  readonly pciClass = 0xff0000;
+  readonly queueNames = ['requests'];
+  readonly queueSizes = [QUEUE_SIZE];
+  readonly features = 0n;
+  readonly configSize = 0;
+  readonly #services: VirtioRngServices;
+  #service: Service | null = null;
+
+  constructor(name: string, services: VirtioRngServices) {
+    this.name = name;
+    this.#services = services;
+  }
+
+  readConfig(): number {
+    return 0;
+  }
+
+  writeConfig(): void {}
+
+  activate(activation: Activation): void {
+    if (activation.queues.length > 0) this.#service = new Service(this.#services, activation);
+  }
+
+  deactivate(): QueueProgress[] {
+    const progress = this.#service?.stop();
+    this.#service = null;
+    return progress === undefined ? [] : [progress];
+  }
+
+  save(): DeviceState {
+    return {};
+  }
+
+  load(): void {}
+}
+
+/** Serves the request queue from one activation to its end. */
+class Service {
+  readonly #services: VirtioRngServices;
+  readonly #activation: Activation;
+  readonly #queue: SplitQueue;
+  readonly #counters: QueueCounters;
+  readonly #kickFd: number;
+  readonly #unwatch: Cancel;
+  /** The next signal of the kick eventfd is this device's own, to go on where the last turn ended. */
+  #continuing: boolean;
+
+  constructor(services: VirtioRngServices, activation: Activation) {
+    const queue = activation.queues[0]!;
+    this.#services = services;
+    this.#activation = activation;
+    const signal = (fd: number) => services.eventFds.signal(fd);
+    this.#queue = new SplitQueue(services.memory, queue, activation.features, signal);
+    this.#counters = queue.counters;
+    this.#kickFd = queue.kickFd;
+    this.#unwatch = services.events.watch(this.#kickFd, () => this.#onKick());
+    // Buffers may be waiting from before a pause.
+    this.#continuing = true;
+    services.eventFds.signal(this.#kickFd);
+  }
+
+  stop(): QueueProgress {
+    this.#unwatch();
+    return this.#queue.progress;
+  }
+
+  #onKick(): void {
+    if (!this.#continuing) this.#counters.kicked();
+    this.#continuing = false;
+    try {
+      if (!this.#serve()) return;
+      this.#continuing = true;
+      this.#services.eventFds.signal(this.#kickFd);
+    } catch (error) {
+      if (!(error instanceof QueueError)) throw error;
+      this.#activation.broken(error.message);
+    }
+  }
+
+  /** One turn. @returns whether there is more to do. */
+  #serve(): boolean {
+    let bytes = 0;
+    let chains = 0;
+    for (; bytes < TURN.bytes && chains < TURN.chains; chains++) {
+      const chain = this.#queue.pop();
+      if (chain === null) break;
+      bytes += this.#fill(chain, TURN.bytes - bytes);
+    }
+    if (chains > 0) {
+      this.#counters.batch();
+      if (this.#queue.interrupt()) this.#counters.interrupted();
+      else this.#counters.interruptSuppressed();
+    }
+    return this.#queue.rearm();
+  }
+
+  /** Fills a chain's buffers as far as `budget` goes; less than all is allowed (§5.4.6.1). @returns bytes filled. */
+  #fill(chain: Chain, budget: number): number {
+    const began = this.#services.clock.now();
+    this.#counters.taken();
+    if (chain.writable.length === 0) throw new QueueError('entropy request without a writable buffer');
+    let written = 0;
+    for (const { address, length } of chain.writable) {
+      const part = Math.min(length, budget - written);
+      if (part === 0) break;
+      randomFillSync(this.#services.memory.bytes(address, part));
+      written += part;
+    }
+    this.#queue.push(chain, written);
+    this.#counters.returned(Number(this.#services.clock.now() - began), written, 0, false);
+    return written;
+  }
+}
+
+const options = (z: Zod) =>
+  z.strictObject({
+    type: z.literal('virtio-rng'),
+    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+  });
+
+export const virtioRng: ConfigurableType<ReturnType<typeof options>> = {
+  type: 'virtio-rng',
+  title: 'virtio entropy device',
+  description: "random bytes for the guest, from the host's cryptographic generator",
+  prefix: 'rng',
+  config: options,
+  create(services, _options, name) {
+    const device = new VirtioPci(new VirtioRng(name, services), services);
+    return { device, pci: device.function };
+  },
+};

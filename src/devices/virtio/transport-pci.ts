@@ -1,0 +1,218 @@
+import type { AccessSize, Device, DeviceState, IoHandler } from '../device.ts';
+import type { MachineServices } from '../machine-services.ts';
+import type { Bar } from '../pci/bar.ts';
+import { addEndpointCapability, addPowerManagement } from '../pci/capabilities.ts';
+import { Msix } from '../pci/msix.ts';
+import { PciFunction } from '../pci/pci-function.ts';
+import { stateOf } from '../state.ts';
+import { CommonConfig } from './common-config.ts';
+import { Doorbells } from './doorbells.ts';
+import { VirtioLifecycle } from './lifecycle.ts';
+import { addVirtioCapabilities, type VirtioBarLayout } from './pci-capabilities.ts';
+import { VirtioPciInterrupts } from './pci-interrupts.ts';
+import { QueueSetup } from './queue-setup.ts';
+import type { VirtioDevice } from './virtio-device.ts';
+
+const VENDOR = 0x1af4;
+/** Modern devices have the PCI device ID 0x1040 plus the virtio device ID (virtio 1.3 §4.1.2.1). */
+const FIRST_DEVICE = 0x1040;
+
+/** Each structure has a page of the BAR to itself. */
+const PAGE_SHIFT = 12;
+const PAGE = 2 ** PAGE_SHIFT;
+const BAR = { index: 0, size: 8 * PAGE } as const;
+const PAGES = { common: 0, isr: 1, device: 2, notify: 3, msixTable: 4, msixPending: 5 } as const;
+const NOTIFY_MULTIPLIER = 4;
+
+export type VirtioPciServices = Pick<
+  MachineServices,
+  | 'memory'
+  | 'events'
+  | 'eventFds'
+  | 'attachDoorbell'
+  | 'allocateMsi'
+  | 'allocateQueueCounters'
+  | 'reportBroken'
+>;
+
+/** A virtio device as a PCI function (virtio 1.3 §4.1), modern only. */
+export class VirtioPci implements Device, IoHandler {
+  readonly name: string;
+  readonly function: PciFunction;
+  readonly #device: VirtioDevice;
+  readonly #services: VirtioPciServices;
+  readonly #bar: Bar;
+  readonly #msix: Msix;
+  readonly #queues: readonly QueueSetup[];
+  readonly #lifecycle: VirtioLifecycle;
+  readonly #interrupts: VirtioPciInterrupts;
+  readonly #common: CommonConfig;
+  readonly #doorbells: Doorbells;
+
+  constructor(device: VirtioDevice, services: VirtioPciServices) {
+    this.name = device.name;
+    this.#device = device;
+    this.#services = services;
+    this.#doorbells = new Doorbells((address, fd) => services.attachDoorbell(address, fd));
+    this.#queues = device.queueSizes.map((maxSize, index) => {
+      const queue = device.queueNames[index] ?? `queue ${index}`;
+      const label = { device: device.name, type: device.type, queue, size: maxSize };
+      const counters = services.allocateQueueCounters(label);
+      const [kickFd, callFd] = [services.eventFds.create(), services.eventFds.create()];
+      return new QueueSetup({ index, maxSize, kickFd, callFd, counters });
+    });
+
+    const id = FIRST_DEVICE + device.deviceId;
+    this.function = new PciFunction(device.name, {
+      vendor: VENDOR,
+      device: id,
+      revision: 1,
+      classCode: device.pciClass,
+      subsystemVendor: VENDOR,
+      subsystem: id,
+    });
+    this.#bar = this.function.addBar(BAR.index, {
+      kind: 'memory32',
+      size: BAR.size,
+      handler: this,
+      onMoved: () => this.#placeDoorbells(),
+    });
+    this.function.addInterruptPin();
+    addPowerManagement(this.function);
+    addEndpointCapability(this.function);
+    addVirtioCapabilities(this.function, layoutOf(device), this);
+
+    this.#interrupts = new VirtioPciInterrupts(this.function, services.events, this.#queues);
+    this.#msix = new Msix(this.function, {
+      // One for each queue and one for config changes.
+      vectors: Array.from({ length: this.#queues.length + 1 }, () => services.allocateMsi()),
+      bar: BAR.index,
+      tableOffset: PAGES.msixTable * PAGE,
+      pendingOffset: PAGES.msixPending * PAGE,
+      onEnable: () => this.#interrupts.update(),
+    });
+    this.#interrupts.start(this.#msix);
+
+    this.#lifecycle = new VirtioLifecycle(device, this.#queues, services.memory, {
+      onActive: () => this.#placeDoorbells(),
+      onConfigInterrupt: () => this.#interrupts.configChanged(),
+      onReset: () => {
+        this.#interrupts.reset();
+        this.#common.reset();
+      },
+      onBroken: reason => services.reportBroken(device.name, reason),
+    });
+    this.#common = new CommonConfig(this.#lifecycle, this.#interrupts);
+  }
+
+  /** A guest's read of the BAR. */
+  read(offset: number, size: AccessSize): number {
+    const at = offset & (PAGE - 1);
+    switch (offset >>> PAGE_SHIFT) {
+      case PAGES.common:
+        return this.#common.read(at, size);
+      case PAGES.isr:
+        return at === 0 ? this.#interrupts.readIsr() : 0;
+      case PAGES.device:
+        return at + size <= this.#device.configSize ? this.#device.readConfig(at, size) : 0;
+      case PAGES.msixTable:
+        return this.#msix.readTable(at);
+      case PAGES.msixPending:
+        return this.#msix.readPending(at, size);
+      default:
+        return 0;
+    }
+  }
+
+  /** A guest's write to the BAR. */
+  write(offset: number, size: AccessSize, value: number): void {
+    const at = offset & (PAGE - 1);
+    switch (offset >>> PAGE_SHIFT) {
+      case PAGES.common:
+        this.#common.write(at, size, value);
+        break;
+      case PAGES.device:
+        if (at + size <= this.#device.configSize) this.#device.writeConfig(at, size, value);
+        break;
+      case PAGES.notify:
+        this.#notify(at);
+        break;
+      case PAGES.msixTable:
+        this.#msix.writeTable(at, size, value);
+        break;
+    }
+  }
+
+  reset(): void {
+    this.#lifecycle.reset();
+    this.function.reset();
+    this.#msix.reset();
+  }
+
+  pause(): void {
+    this.#lifecycle.pause();
+  }
+
+  resume(): void {
+    this.#lifecycle.resume();
+  }
+
+  /** Of a device that is paused. */
+  save(): DeviceState {
+    return {
+      function: this.function.save(),
+      msix: this.#msix.save(),
+      lifecycle: this.#lifecycle.save(),
+      interrupts: this.#interrupts.save(),
+      common: this.#common.save(),
+      device: this.#device.save(),
+    };
+  }
+
+  /** Leaves the device paused. */
+  load(state: DeviceState): void {
+    this.#lifecycle.load(stateOf(state, 'lifecycle'));
+    this.#device.load(stateOf(state, 'device'));
+    this.function.load(stateOf(state, 'function'));
+    this.#msix.load(stateOf(state, 'msix'));
+    this.#interrupts.load(stateOf(state, 'interrupts'));
+    this.#common.load(stateOf(state, 'common'));
+    // A call that had been signalled but not yet seen isn't in the state; one interrupt too many does no harm.
+    for (const queue of this.#queues) {
+      if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
+    }
+  }
+
+  /** A notification that the kernel did not turn into the eventfd's signal. */
+  #notify(offset: number): void {
+    const queue = this.#queues[Math.floor(offset / NOTIFY_MULTIPLIER)];
+    if (queue?.enabled && this.#lifecycle.active) this.#services.eventFds.signal(queue.resources.kickFd);
+  }
+
+  /** Doorbells hang on the notification addresses while the device uses its queues and the BAR answers there. */
+  #placeDoorbells(): void {
+    const base = this.#bar.address;
+    const bus = this.function.bus;
+    if (base === null || bus === null || !this.#lifecycle.active) {
+      this.#doorbells.detach();
+      return;
+    }
+    const notify = base + PAGES.notify * PAGE;
+    const doorbells = this.#queues
+      .filter(queue => queue.enabled)
+      .map(({ resources }) => ({ offset: NOTIFY_MULTIPLIER * resources.index, fd: resources.kickFd }))
+      .filter(({ offset }) => this.#bar.answersAt(bus.space('memory'), notify + offset));
+    this.#doorbells.attach(notify, doorbells);
+  }
+}
+
+function layoutOf(device: VirtioDevice): VirtioBarLayout {
+  return {
+    bar: BAR.index,
+    common: { offset: PAGES.common * PAGE, size: CommonConfig.size },
+    isr: { offset: PAGES.isr * PAGE, size: 1 },
+    device: { offset: PAGES.device * PAGE, size: device.configSize },
+    notify: { offset: PAGES.notify * PAGE, size: NOTIFY_MULTIPLIER * device.queueSizes.length },
+    notifyMultiplier: NOTIFY_MULTIPLIER,
+  };
+}
