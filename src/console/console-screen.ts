@@ -1,0 +1,149 @@
+import type { IBufferCell, Terminal } from '@xterm/headless';
+import xterm from '@xterm/headless';
+import { printable } from '../text/printable.ts';
+import { width } from '../text/width.ts';
+
+/** A piece of a line in one style. Colours are Ink's: a name, `ansi256(n)` or `#rrggbb`. */
+export type Span = {
+  readonly text: string;
+  readonly color?: string;
+  readonly backgroundColor?: string;
+  readonly bold?: true;
+  readonly dimColor?: true;
+  readonly underline?: true;
+  readonly inverse?: true;
+};
+export type ConsoleLine = readonly Span[];
+
+/** Lines kept above the screen. */
+const SCROLLBACK_LINES = 2000;
+
+const COLOURS = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
+
+/**
+ * The screen that a guest's serial port writes to: a terminal emulator, so that a guest's escape sequences end here,
+ * and what leaves is plain lines in known styles.
+ */
+export class ConsoleScreen {
+  readonly #terminal: Terminal;
+
+  /** @param reply what the guest asked its terminal (its size, its cursor's place) and is to be typed in answer */
+  constructor(columns: number, rows: number, reply: (text: string) => void) {
+    this.#terminal = new xterm.Terminal({
+      cols: columns,
+      rows,
+      scrollback: SCROLLBACK_LINES,
+      allowProposedApi: true,
+      logLevel: 'off',
+    });
+    this.#terminal.onData(reply);
+  }
+
+  /** @param done the bytes have changed the screen */
+  write(bytes: Uint8Array, done: () => void): void {
+    this.#terminal.write(bytes, done);
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#terminal.resize(columns, rows);
+  }
+
+  dispose(): void {
+    this.#terminal.dispose();
+  }
+
+  /** Lines that there are, down to the cursor or the last one written. */
+  get length(): number {
+    const { active } = this.#terminal.buffer;
+    const cursor = active.baseY + active.cursorY;
+    let last = active.length - 1;
+    while (last > cursor && active.getLine(last)?.translateToString(true) === '') last--;
+    return last + 1;
+  }
+
+  /**
+   * The `height` lines that end `back` lines above the last one; fewer where there are not so many.
+   * @param columns cells of each to give
+   * @param showCursor marks the cell that the guest's cursor is on
+   */
+  lines(height: number, columns: number, back: number, showCursor: boolean): ConsoleLine[] {
+    const { active } = this.#terminal.buffer;
+    const end = Math.max(Math.min(height, this.length), this.length - back);
+    const start = Math.max(0, end - height);
+    const cursorRow = active.baseY + active.cursorY;
+    const lines: ConsoleLine[] = [];
+    for (let row = start; row < end; row++) {
+      lines.push(this.#line(row, columns, showCursor && row === cursorRow ? active.cursorX : null));
+    }
+    return lines;
+  }
+
+  #line(row: number, columns: number, cursor: number | null): ConsoleLine {
+    const line = this.#terminal.buffer.active.getLine(row);
+    if (line === undefined) return [];
+    const spans: Span[] = [];
+    const cell = this.#terminal.buffer.active.getNullCell();
+    let used = 0;
+    for (let column = 0; column < line.length; column++) {
+      if (line.getCell(column, cell) === undefined || cell.getWidth() === 0) continue;
+      if (used + cell.getWidth() > columns) break;
+      used += cell.getWidth();
+      append(spans, styleOf(cell, column === cursor), cellText(cell));
+    }
+    return trimmed(spans);
+  }
+}
+
+/** What a cell shows, in as many terminal cells as it takes: where widths are in doubt, question marks. */
+function cellText(cell: IBufferCell): string {
+  const text = printable(cell.getChars());
+  if (text === '' || cell.isInvisible()) return ' '.repeat(cell.getWidth());
+  return width(text) === cell.getWidth() ? text : '?'.repeat(cell.getWidth());
+}
+
+type Style = Omit<Span, 'text'>;
+
+function styleOf(cell: IBufferCell, isCursor: boolean): Style {
+  const inverse = Boolean(cell.isInverse()) !== isCursor;
+  if (cell.isAttributeDefault()) return inverse ? { inverse } : {};
+  return {
+    ...(!cell.isFgDefault() && { color: colour(cell.isFgRGB(), cell.getFgColor()) }),
+    ...(!cell.isBgDefault() && { backgroundColor: colour(cell.isBgRGB(), cell.getBgColor()) }),
+    ...(cell.isBold() && { bold: true as const }),
+    ...(cell.isDim() && { dimColor: true as const }),
+    ...(cell.isUnderline() && { underline: true as const }),
+    ...(inverse && { inverse }),
+  };
+}
+
+function colour(isRgb: boolean, value: number): string {
+  if (isRgb) return `#${value.toString(16).padStart(6, '0')}`;
+  if (value < 8) return COLOURS[value]!;
+  if (value < 16) return `${COLOURS[value - 8]}Bright`;
+  return `ansi256(${value})`;
+}
+
+function append(spans: Span[], style: Style, text: string): void {
+  const last = spans.at(-1);
+  if (last && sameStyle(last, style)) spans[spans.length - 1] = { ...last, text: last.text + text };
+  else spans.push({ ...style, text });
+}
+
+function sameStyle(a: Style, b: Style): boolean {
+  return (
+    a.color === b.color &&
+    a.backgroundColor === b.backgroundColor &&
+    a.bold === b.bold &&
+    a.dimColor === b.dimColor &&
+    a.underline === b.underline &&
+    a.inverse === b.inverse
+  );
+}
+
+/** Without the blank end of a line, which is most of it. */
+function trimmed(spans: Span[]): Span[] {
+  const last = spans.at(-1);
+  if (last === undefined || last.inverse || last.backgroundColor || last.underline) return spans;
+  const text = last.text.trimEnd();
+  return text === '' ? spans.slice(0, -1) : [...spans.slice(0, -1), { ...last, text }];
+}

@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { FromMachine, ToMachine } from '../vmm/machine-messages.ts';
+
+/** A machine thread from outside. It takes 60-90 ms to come online, so one is started ahead (`MachineWorker.warm`). */
+export class MachineWorker {
+  readonly #worker: Worker;
+  #alive = true;
+  onMessage: (message: FromMachine) => void = () => {};
+  /** The thread died of an exception, or exited: with the error, or null after a normal end. */
+  onExit: (error: Error | null) => void = () => {};
+
+  constructor() {
+    this.#worker = new Worker(entryPoint(), { name: 'vring-machine', execArgv: [] });
+    let failure: Error | null = null;
+    this.#worker.on('message', message => this.onMessage(message));
+    this.#worker.on('error', error => {
+      failure = error instanceof Error ? error : new Error(String(error));
+    });
+    this.#worker.on('exit', () => {
+      this.#alive = false;
+      this.onExit(failure);
+    });
+    // A thread that waits for its first machine doesn't keep the process alive.
+    this.#worker.unref();
+  }
+
+  static #spare: MachineWorker | null = null;
+
+  /** Starts a thread for the next `take`. */
+  static warm(): void {
+    MachineWorker.#spare ??= new MachineWorker();
+  }
+
+  /** The warm thread, or a new one; also when the warm one could not load its libraries, so that its user hears why. */
+  static take(): MachineWorker {
+    const spare = MachineWorker.#spare;
+    const worker = spare?.alive ? spare : new MachineWorker();
+    MachineWorker.#spare = null;
+    worker.#worker.ref();
+    return worker;
+  }
+
+  /** Ends the warm thread, if there is one. */
+  static async cool(): Promise<void> {
+    const spare = MachineWorker.#spare;
+    MachineWorker.#spare = null;
+    await spare?.terminate();
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  post(message: ToMachine): void {
+    this.#worker.postMessage(message);
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** The bundle beside this one, or the source when running from it. */
+function entryPoint(): string {
+  const bundled = join(import.meta.dirname, 'machine-thread.js');
+  if (existsSync(bundled)) return bundled;
+  const beside = join(import.meta.dirname, '..', 'machine-thread.js');
+  if (existsSync(beside)) return beside;
+  return join(import.meta.dirname, '..', 'vmm', 'machine-thread.ts');
+}

@@ -1,0 +1,224 @@
+import type { MachineConfig } from '../vmm/config.ts';
+import { allocateCounters, CounterLayout, VCPU } from '../vmm/counters.ts';
+import type { FromMachine, MachineCommand, MachineEnd } from '../vmm/machine-messages.ts';
+import { destroyVmLater, ringVm, shutDownVm, shutDownVmLater } from '../vmm/native.ts';
+import type { Topology } from '../vmm/topology.ts';
+import type { ThreadTimes, VmInfo, VmState } from './engine.ts';
+import { MachineWorker } from './machine-worker.ts';
+import { Scrollback } from './scrollback.ts';
+import { threadTimes } from './thread-times.ts';
+
+/** Counter blocks that a machine may label; a machine that needs more fails to build. */
+export const MAX_QUEUES = 64;
+export const MAX_REGIONS = 128;
+
+const SCROLLBACK_BYTES = 64 * 1024;
+/** How long a machine thread may take to end by itself before its VM is destroyed under it. */
+const STOP_TIMEOUT_MS = 3000;
+
+export type VmListener = {
+  changed(vm: Vm): void;
+  console(vm: Vm, bytes: Uint8Array): void;
+};
+
+/** One VM on the main thread: its machine thread, while it has one, and what outlives that. */
+export class Vm {
+  readonly id: string;
+  readonly config: MachineConfig;
+  readonly #listener: VmListener;
+  readonly #scrollback = new Scrollback(SCROLLBACK_BYTES);
+  readonly #replies = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  #nextCommand = 0;
+  #worker: MachineWorker | null = null;
+  /** Native handle, from the moment the machine thread has made it. */
+  #native: number | null = null;
+  #counters: BigUint64Array<SharedArrayBuffer> | null = null;
+  #topology: Topology | null = null;
+  #state: VmState = 'off';
+  #end: MachineEnd | null = null;
+  #forced = false;
+  /** Devices that stopped serving their driver, and why. */
+  readonly #broken = new Map<string, string>();
+  #startedAt: number | null = null;
+  #started: Promise<void> = Promise.resolve();
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(id: string, config: MachineConfig, listener: VmListener) {
+    this.id = id;
+    this.config = config;
+    this.#listener = listener;
+  }
+
+  get info(): VmInfo {
+    return {
+      id: this.id,
+      name: this.config.name,
+      state: this.#state,
+      vcpus: this.config.cpus,
+      memoryBytes: this.config.memory.bytes,
+      reason: this.#end?.reason ?? null,
+      detail: this.#end?.detail ?? null,
+      exitCode: this.#end?.exitCode ?? null,
+      startedAt: this.#startedAt,
+      broken: Object.fromEntries(this.#broken),
+      topology: this.#topology,
+    };
+  }
+
+  get alive(): boolean {
+    return this.#worker !== null;
+  }
+
+  get counters(): BigUint64Array | null {
+    return this.#counters;
+  }
+
+  get scrollback(): Uint8Array {
+    return this.#scrollback.read();
+  }
+
+  get threadTimes(): ThreadTimes[] {
+    const counters = this.#counters;
+    if (counters === null) return [];
+    const layout = new CounterLayout({ vcpus: this.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
+    return Array.from({ length: this.config.cpus }, (_, index) =>
+      threadTimes(Number(counters[layout.vcpu(index) + VCPU.tid])),
+    );
+  }
+
+  /** Builds the machine and runs it. @throws what kept it from being built, in one sentence. */
+  async start(): Promise<void> {
+    if (this.#worker !== null) throw new Error(`${this.config.name} is ${this.#state} already`);
+    const worker = MachineWorker.take();
+    this.#worker = worker;
+    this.#end = null;
+    this.#forced = false;
+    this.#startedAt = Date.now();
+    this.#counters = allocateCounters({ vcpus: this.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
+    const ended = Promise.withResolvers<void>();
+    this.#ended = ended.promise;
+    const started = Promise.withResolvers<void>();
+    this.#started = started.promise;
+    worker.onMessage = message => {
+      this.#receive(message);
+      if (message.kind === 'state' && message.state === 'running') started.resolve();
+    };
+    worker.onExit = async error => {
+      const { reason } = await this.#exited(error);
+      ended.resolve();
+      started.reject(new Error(reason));
+    };
+    this.#set('starting');
+    worker.post({ kind: 'build', config: this.config, counters: this.#counters });
+    await this.#started;
+  }
+
+  /** Has the machine thread carry out a command. @throws when there is no machine, or it refuses. */
+  async command(command: MachineCommand): Promise<void> {
+    const worker = this.#worker;
+    if (worker === null) throw new Error(`${this.config.name} is ${this.#state}: start it first`);
+    const id = this.#nextCommand++;
+    const reply = Promise.withResolvers<void>();
+    this.#replies.set(id, reply);
+    worker.post({ kind: 'command', id, command });
+    this.#ring();
+    await reply.promise;
+  }
+
+  /** Ends the machine; resolves when nothing of it is left. */
+  async kill(): Promise<void> {
+    if (this.#worker === null) return;
+    this.#set('stopping');
+    // A stop that the end of the machine overtakes is no failure.
+    this.command('stop').catch(() => {});
+    const timer = setTimeout(() => void this.#force(), STOP_TIMEOUT_MS);
+    await this.#ended;
+    clearTimeout(timer);
+  }
+
+  /** Ends the threads of a VM whose process exits: Node waits for its own threads, and those wait for the guest's. */
+  abandon(): void {
+    if (this.#native !== null) shutDownVm(this.#native);
+  }
+
+  type(bytes: Uint8Array): void {
+    this.#worker?.post({ kind: 'input', bytes });
+    this.#ring();
+  }
+
+  #receive(message: FromMachine): void {
+    switch (message.kind) {
+      case 'created':
+        this.#native = message.vm;
+        this.#broken.clear();
+        // For what was posted before there was a doorbell, or while the machine was built anew.
+        if (this.#forced) void shutDownVmLater(message.vm);
+        else this.#ring();
+        break;
+      case 'built':
+        this.#topology = message.topology;
+        this.#listener.changed(this);
+        break;
+      case 'state':
+        if (this.#state !== 'stopping') this.#set(message.state);
+        break;
+      case 'console':
+        this.#scrollback.append(message.bytes);
+        this.#listener.console(this, message.bytes);
+        break;
+      case 'reply': {
+        const reply = this.#replies.get(message.id);
+        this.#replies.delete(message.id);
+        if (message.error === null) reply?.resolve();
+        else reply?.reject(new Error(message.error));
+        break;
+      }
+      case 'broken':
+        this.#broken.set(message.device, message.reason);
+        this.#listener.changed(this);
+        break;
+      case 'ended':
+        this.#end = message.end;
+        break;
+    }
+  }
+
+  /** The machine thread is gone: by its own end, or by an exception that took nothing but this VM along. */
+  async #exited(error: Error | null): Promise<MachineEnd> {
+    if (this.#native !== null) await destroyVmLater(this.#native);
+    this.#worker = null;
+    this.#native = null;
+    const end = this.#howItEnded(error);
+    this.#end = end;
+    for (const reply of this.#replies.values()) reply.reject(new Error(end.reason));
+    this.#replies.clear();
+    this.#set(end.crashed ? 'crashed' : 'off');
+    return end;
+  }
+
+  #howItEnded(error: Error | null): MachineEnd {
+    if (this.#forced && (this.#end === null || this.#end.crashed)) {
+      const reason = 'it was ended by force, because its machine thread did not answer';
+      return { crashed: false, reason, detail: null, exitCode: null };
+    }
+    if (this.#end !== null) return this.#end;
+    const reason = `the machine thread died: ${error?.message ?? 'it ended without a word'}`;
+    return { crashed: true, reason, detail: error?.stack ?? null, exitCode: null };
+  }
+
+  /** For a machine thread that does not listen: ends what it waits for, then the thread itself. */
+  async #force(): Promise<void> {
+    this.#forced = true;
+    if (this.#native !== null) await shutDownVmLater(this.#native);
+    await this.#worker?.terminate();
+  }
+
+  #ring(): void {
+    if (this.#native !== null) ringVm(this.#native);
+  }
+
+  #set(state: VmState): void {
+    this.#state = state;
+    this.#listener.changed(this);
+  }
+}

@@ -1,0 +1,57 @@
+/** Has the terminal mark what is pasted (xterm control sequences, "bracketed paste mode"), so that it is not keys. */
+const BRACKETED_PASTE = { on: '\x1b[?2004h', off: '\x1b[?2004l' } as const;
+
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+const ignore = () => {};
+
+export type TerminalListener = {
+  typed(bytes: Uint8Array): void;
+  /** Called at once, and whenever the size changes. */
+  resized(size: { columns: number; rows: number }): void;
+  /** The terminal is gone, or a signal asks the process to end. */
+  ended(): void;
+};
+
+/**
+ * Takes the terminal: keys come as they are typed, unechoed, as bytes.
+ * @returns what gives the terminal back; the end of the process does, too.
+ */
+export function openTerminal(
+  stdin: NodeJS.ReadStream,
+  stdout: NodeJS.WriteStream,
+  { typed, resized, ended }: TerminalListener,
+): { close(): void } {
+  const restore = () => {
+    stdout.write(BRACKETED_PASTE.off);
+    stdin.setRawMode(false);
+  };
+  // A terminal that does not know its size says 0 by 0.
+  const resize = () => resized({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
+  resize();
+  stdout.on('resize', resize);
+  stdin.on('error', ended);
+  stdout.on('error', ended);
+  stdin.setRawMode(true);
+  stdout.write(BRACKETED_PASTE.on);
+  stdin.on('data', typed);
+  stdin.on('end', ended);
+  process.on('exit', restore);
+  for (const signal of ENDING_SIGNALS) process.on(signal, ended);
+  stdin.resume();
+  return {
+    close: () => {
+      for (const signal of ENDING_SIGNALS) process.off(signal, ended);
+      process.off('exit', restore);
+      stdin.off('data', typed);
+      stdin.off('end', ended);
+      stdout.off('resize', resize);
+      restore();
+      stdin.pause();
+      // A terminal that is gone says so several times: what comes late must not end the process before its VMs are put
+      // away. That is also why the listeners for errors stay.
+      process.off('SIGHUP', ignore);
+      process.on('SIGHUP', ignore);
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import stringWidth from 'string-width';
+
+const PLAIN = /^[\x20-\x7e]*$/;
+const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+
+/** Terminal cells that a text takes. */
+export function width(text: string): number {
+  return PLAIN.test(text) ? text.length : stringWidth(text);
+}
+
+/** The text cut to `cells`, with `ellipsis` where something was cut off. */
+export function truncate(text: string, cells: number, ellipsis = '…'): string {
+  if (width(text) <= cells) return text;
+  const room = cells - width(ellipsis);
+  if (room < 0) return '';
+  if (PLAIN.test(text)) return text.slice(0, room) + ellipsis;
+  let kept = '';
+  let used = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    const next = used + stringWidth(segment);
+    if (next > room) break;
+    kept += segment;
+    used = next;
+  }
+  return kept + ellipsis;
+}
+
+export type Align = 'left' | 'right';
+
+/** The text in exactly `cells` cells: padded, or cut. */
+export function pad(text: string, cells: number, align: Align = 'left', ellipsis = '…'): string {
+  const cut = truncate(text, cells, ellipsis);
+  const padding = ' '.repeat(Math.max(0, cells - width(cut)));
+  return align === 'left' ? cut + padding : padding + cut;
+}
+
+/**
+ * The text in lines of at most `most` cells, broken between words where there are any. No line is narrower than a wide
+ * character, however few cells there are.
+ */
+export function wrap(text: string, most: number): string[] {
+  const cells = Math.max(2, most);
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (width(longer) <= cells) {
+      line = longer;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    line = word;
+    while (width(line) > cells) {
+      const head = truncate(line, cells, '');
+      lines.push(head);
+      line = line.slice(head.length);
+    }
+  }
+  lines.push(line);
+  return lines;
+}
