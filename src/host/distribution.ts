@@ -1,0 +1,77 @@
+import type { HostRoot } from './root.ts';
+import { keyValues, printable } from './text.ts';
+
+export type DistributionFamily = 'debian' | 'redhat' | 'suse' | 'arch' | 'other';
+
+export type Distribution = {
+  /** `debian`, `ubuntu`, `rhel`, `fedora`, `centos`... */
+  readonly id: string;
+  readonly version: string;
+  /** As it calls itself: `Debian GNU/Linux 12 (bookworm)`. */
+  readonly name: string;
+  readonly family: DistributionFamily;
+};
+
+const families: Readonly<Record<string, DistributionFamily>> = {
+  debian: 'debian',
+  ubuntu: 'debian',
+  rhel: 'redhat',
+  fedora: 'redhat',
+  centos: 'redhat',
+  suse: 'suse',
+  opensuse: 'suse',
+  arch: 'arch',
+};
+
+/** From os-release(5); hosts older than that file by their /etc/redhat-release. */
+export function readDistribution(root: HostRoot): Distribution {
+  const text = root.text('/etc/os-release') ?? root.text('/usr/lib/os-release');
+  if (text === null) return beforeOsRelease(root);
+  const values = keyValues(text);
+  const id = (values.get('ID') ?? 'unknown').toLowerCase();
+  const like = (values.get('ID_LIKE') ?? '').toLowerCase().split(/\s+/);
+  const family = [id, ...like, id.split('-')[0]!].map(name => families[name]).find(Boolean) ?? 'other';
+  return {
+    id,
+    version: values.get('VERSION_ID') ?? '',
+    name: printable(values.get('PRETTY_NAME') ?? values.get('NAME') ?? id),
+    family,
+  };
+}
+
+function beforeOsRelease(root: HostRoot): Distribution {
+  const name = root.attribute('/etc/redhat-release');
+  if (name === null) return { id: 'unknown', version: '', name: 'Linux', family: 'other' };
+  return {
+    id: name.toLowerCase().startsWith('centos') ? 'centos' : 'rhel',
+    version: /release ([\d.]+)/.exec(name)?.[1] ?? '',
+    name: printable(name),
+    family: 'redhat',
+  };
+}
+
+/** The path of a program in one of the usual directories, or null. */
+export function findProgram(root: HostRoot, name: string): string | null {
+  const directories = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
+  return directories.map(directory => `${directory}/${name}`).find(path => root.exists(path)) ?? null;
+}
+
+/** The command that installs a package here, e.g. `apt install libslirp0`. */
+export function installCommand(
+  distribution: Distribution,
+  packages: Readonly<Record<DistributionFamily, string>>,
+): string {
+  const name = packages[distribution.family];
+  switch (distribution.family) {
+    case 'debian':
+      return `apt install ${name}`;
+    case 'redhat':
+      return `${distribution.id === 'centos' && Number(distribution.version) < 8 ? 'yum' : 'dnf'} install ${name}`;
+    case 'suse':
+      return `zypper install ${name}`;
+    case 'arch':
+      return `pacman -S ${name}`;
+    default:
+      return `install the package ${name}`;
+  }
+}

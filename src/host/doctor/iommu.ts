@@ -1,0 +1,153 @@
+import { kernelParameterEdits, parameterInstructions } from '../boot/parameters.ts';
+import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
+import type { HostRoot } from '../root.ts';
+import { readModule } from '../vfio/modules.ts';
+import { type Finding, info, ok } from './finding.ts';
+import { type Cpu, isYes } from './processor.ts';
+
+type FirmwareTable = 'DMAR' | 'IVRS';
+
+/** Is an IOMMU in use now? */
+export function iommuActive(root: HostRoot): boolean {
+  return (
+    (root.list('/sys/class/iommu') ?? []).length > 0 ||
+    (root.list('/sys/kernel/iommu_groups') ?? []).length > 0
+  );
+}
+
+/** What switches the IOMMU on with the next boot; pass-through keeps the host's own devices fast. */
+export function iommuParameters(cpu: Pick<Cpu, 'vendor'>): string[] {
+  return [cpu.vendor === 'amd' ? 'amd_iommu=on' : 'intel_iommu=on', 'iommu=pt'];
+}
+
+export function iommuFindings(root: HostRoot, cpu: Cpu): Finding[] {
+  const table =
+    (['DMAR', 'IVRS'] as const).find(name => root.exists(`/sys/firmware/acpi/tables/${name}`)) ?? null;
+  const active = iommuActive(root);
+  return [
+    firmwareFinding(cpu, table, active),
+    enabledFinding(root, cpu, table, active),
+    ...(active ? [remappingFinding(root, table), domainFinding(root)] : []),
+    unsafeInterrupts(root),
+    acsOverride(root),
+  ];
+}
+
+function firmwareFinding(cpu: Cpu, table: FirmwareTable | null, active: boolean): Finding {
+  const id = 'iommu.firmware';
+  const why = 'the firmware tells the kernel where the IOMMU is';
+  if (table) return ok(id, 'iommu', `the firmware describes an IOMMU (ACPI ${table})`, why);
+  // Virtual machines and other architectures describe theirs by other means.
+  if (active) return info(id, 'iommu', 'an IOMMU is in use that ACPI does not describe', why);
+  const name = cpu.vendor === 'amd' ? 'IOMMU (AMD-Vi)' : 'VT-d';
+  return {
+    id,
+    area: 'iommu',
+    state: 'fail',
+    title: 'the firmware describes no IOMMU',
+    why,
+    repair: [
+      `switch on ${name} in the firmware setup; a host that has no such option cannot give devices to guests`,
+    ],
+  };
+}
+
+function enabledFinding(root: HostRoot, cpu: Cpu, table: FirmwareTable | null, active: boolean): Finding {
+  const id = 'iommu.enabled';
+  const why = 'without it a device given to a guest could write to all of the memory of the host';
+  if (active) {
+    const count = (root.list('/sys/kernel/iommu_groups') ?? []).length;
+    return ok(id, 'iommu', `the IOMMU is on: ${count} groups`, why);
+  }
+  const title = 'the IOMMU is off';
+  const base = { id, area: 'iommu', state: 'fail', title, why } as const;
+  if (table === null) return { ...base, repair: ['see iommu.firmware first'] };
+  return { ...base, repair: parameterRepair(root, iommuParameters(cpu)) };
+}
+
+function parameterRepair(root: HostRoot, parameters: readonly string[]): string[] {
+  try {
+    const instructions = parameterInstructions(kernelParameterEdits(root, parameters));
+    const configured = [`${parameters.join(' ')} is configured for the next boot`];
+    return [...(instructions.length > 0 ? instructions : configured), 'reboot'];
+  } catch (error) {
+    return [(error as Error).message, 'reboot'];
+  }
+}
+
+function remappingFinding(root: HostRoot, table: FirmwareTable | null): Finding {
+  const id = 'iommu.interrupt-remapping';
+  const why = "without it a guest's device could send the host any interrupt, and VFIO refuses it";
+  if (/\bIR-/.test(root.text('/proc/interrupts', 16 << 20) ?? '')) {
+    return ok(id, 'iommu', 'interrupts are remapped', why);
+  }
+  const dmar = table === 'DMAR' ? dmarFlags(root) : null;
+  const missing = dmar !== null && (dmar & 1) === 0;
+  return {
+    id,
+    area: 'iommu',
+    state: 'warn',
+    title: missing ? 'this chipset cannot remap interrupts' : 'interrupts are not remapped',
+    why,
+    repair: missing
+      ? ['if every guest is trusted: options vfio_iommu_type1 allow_unsafe_interrupts=1 in /etc/modprobe.d']
+      : ['remove intremap=off and nointremap from the kernel command line; update the firmware'],
+  };
+}
+
+/** The flags byte of the DMAR table (VT-d specification §8.1); null when it may not be read. */
+function dmarFlags(root: HostRoot): number | null {
+  try {
+    const table = root.bytes('/sys/firmware/acpi/tables/DMAR', 64);
+    return table && table.length > 37 ? table.readUInt8(37) : null;
+  } catch {
+    // Readable by root alone.
+    return null;
+  }
+}
+
+function domainFinding(root: HostRoot): Finding {
+  const passthrough = parameterOptions(kernelParameters(root), 'iommu').includes('pt');
+  const title = passthrough
+    ? "the host's own devices bypass translation (iommu=pt)"
+    : "the host's own devices go through translation too";
+  return info(
+    'iommu.host-domain',
+    'iommu',
+    title,
+    'iommu=pt spares fast network cards and disks of the host some work',
+  );
+}
+
+function unsafeInterrupts(root: HostRoot): Finding {
+  const id = 'iommu.unsafe-interrupts';
+  const why = 'it lets guests have devices although they could then send the host any interrupt';
+  const on = ['vfio_iommu_type1', 'iommufd'].filter(module =>
+    isYes(readModule(root, module).parameters.allow_unsafe_interrupts ?? 'N'),
+  );
+  if (on.length === 0) return ok(id, 'iommu', 'allow_unsafe_interrupts is off', why);
+  return {
+    id,
+    area: 'iommu',
+    state: 'warn',
+    title: `allow_unsafe_interrupts is on in ${on.join(' and ')}`,
+    why,
+    repair: on.map(module => `remove allow_unsafe_interrupts from "options ${module}" in /etc/modprobe.d`),
+  };
+}
+
+function acsOverride(root: HostRoot): Finding {
+  const id = 'iommu.acs-override';
+  const why =
+    'it shows groups as isolated that the hardware does not isolate: a guest can reach its neighbours';
+  const options = parameterOptions(kernelParameters(root), 'pcie_acs_override');
+  if (options.length === 0) return ok(id, 'iommu', 'pcie_acs_override is not set', why);
+  return {
+    id,
+    area: 'iommu',
+    state: 'warn',
+    title: `pcie_acs_override=${options.join(',')} is set`,
+    why,
+    repair: ['remove pcie_acs_override from the kernel command line where guests are not trusted'],
+  };
+}

@@ -1,0 +1,98 @@
+import { gunzipSync } from 'node:zlib';
+import { kernelRelease } from '../pci/modules.ts';
+import type { HostRoot } from '../root.ts';
+import { type Finding, info, ok } from './finding.ts';
+import type { Cpu } from './processor.ts';
+
+/** Options of the running kernel, `y`, `m` or absent; null when its configuration is not to be found. */
+export function readKernelConfig(root: HostRoot): ReadonlyMap<string, string> | null {
+  const release = kernelRelease(root) ?? '';
+  const text =
+    zipped(root) ??
+    root.text(`/boot/config-${release}`) ??
+    root.text(`/lib/modules/${release}/config`) ??
+    root.text(`/usr/lib/kernel/config-${release}`);
+  if (text === null) return null;
+  return new Map([...text.matchAll(/^CONFIG_(\w+)=(.*)$/gm)].map(match => [match[1]!, match[2]!]));
+}
+
+function zipped(root: HostRoot): string | null {
+  const bytes = root.bytes('/proc/config.gz', 4 << 20);
+  if (bytes === null) return null;
+  try {
+    return gunzipSync(bytes, { maxOutputLength: 16 << 20 }).toString('utf8');
+  } catch {
+    // Damaged: the file in /boot says the same.
+    return null;
+  }
+}
+
+type Wanted = {
+  readonly option: string;
+  readonly why: string;
+  /** Without it: `fail` when devices cannot be given to guests, `warn` when something is lost. */
+  readonly without: 'fail' | 'warn' | 'info';
+  readonly vendor?: Cpu['vendor'];
+};
+
+const wanted: readonly Wanted[] = [
+  { option: 'IOMMU_SUPPORT', why: 'the kernel can use an IOMMU at all', without: 'fail' },
+  { option: 'INTEL_IOMMU', why: 'the driver for Intel VT-d', without: 'fail', vendor: 'intel' },
+  { option: 'AMD_IOMMU', why: 'the driver for AMD-Vi', without: 'fail', vendor: 'amd' },
+  { option: 'IRQ_REMAP', why: "keeps a guest's device from sending interrupts of others", without: 'fail' },
+  { option: 'PCI_STUB', why: 'a driver that only keeps others away', without: 'info' },
+  { option: 'VFIO', why: 'gives devices to user space', without: 'fail' },
+  { option: 'VFIO_PCI', why: 'gives PCI devices to user space', without: 'fail' },
+  { option: 'VFIO_IOMMU_TYPE1', why: "maps a guest's memory for its devices", without: 'fail' },
+  { option: 'IOMMUFD', why: 'the newer interface for the same', without: 'info' },
+  { option: 'VHOST_NET', why: 'virtio network packets without leaving the kernel', without: 'warn' },
+  { option: 'TUN', why: "tap interfaces for guests' networks", without: 'warn' },
+  { option: 'KSM', why: 'shares equal memory pages between guests', without: 'info' },
+  { option: 'HUGETLBFS', why: 'large pages for guest memory', without: 'warn' },
+];
+
+export function kernelFindings(root: HostRoot, cpu: Cpu): Finding[] {
+  const config = readKernelConfig(root);
+  if (config === null) {
+    const title = 'the options of the running kernel are not to be found';
+    return [
+      info(
+        'kernel.config',
+        'kernel',
+        title,
+        `looked for /proc/config.gz and /boot/config-${kernelRelease(root)}`,
+      ),
+    ];
+  }
+  const here = wanted.filter(each => each.vendor === undefined || each.vendor === cpu.vendor);
+  return [...here.map(each => optionFinding(each, config)), noIommuFinding(config)];
+}
+
+function optionFinding(each: Wanted, config: ReadonlyMap<string, string>): Finding {
+  const id = `kernel.${each.option.toLowerCase().replaceAll('_', '-')}`;
+  const value = config.get(each.option);
+  if (value === 'y' || value === 'm') {
+    const how = value === 'y' ? 'built in' : 'a module';
+    return ok(id, 'kernel', `CONFIG_${each.option}: ${how}`, each.why);
+  }
+  return {
+    id,
+    area: 'kernel',
+    state: each.without,
+    title: `CONFIG_${each.option} is not set`,
+    why: each.why,
+    repair:
+      each.without === 'info'
+        ? []
+        : [`boot a kernel with CONFIG_${each.option}: the distribution's own has it`],
+  };
+}
+
+/** The one option that is better not used. */
+function noIommuFinding(config: ReadonlyMap<string, string>): Finding {
+  const id = 'kernel.vfio-noiommu';
+  const why = 'no-IOMMU mode gives a device to a guest without any protection of the host';
+  return config.get('VFIO_NOIOMMU') === 'y'
+    ? info(id, 'kernel', 'CONFIG_VFIO_NOIOMMU is set: no-IOMMU mode can be switched on', why)
+    : ok(id, 'kernel', 'CONFIG_VFIO_NOIOMMU is not set', why);
+}

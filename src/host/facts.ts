@@ -1,0 +1,40 @@
+import * as z from 'zod';
+
+/**
+ * What a reader needs of the host that no regular file holds. A live root asks the system; a recorded tree carries
+ * the answers in `/.vring/host.json`.
+ */
+export const factsSchema = z.object({
+  version: z.literal(1),
+  recordedAt: z.string(),
+  /** Character and block devices under /dev that matter here. */
+  nodes: z.array(
+    z.object({
+      path: z.string(),
+      kind: z.enum(['character', 'block']),
+      major: z.number(),
+      minor: z.number(),
+      /** Permission bits. */
+      mode: z.number(),
+      uid: z.number(),
+      gid: z.number(),
+      /** Could the recording process open it for reading and writing? */
+      usable: z.boolean(),
+    }),
+  ),
+  /** By interface: addresses with their prefix length, `192.0.2.1/24`. */
+  addresses: z.record(z.string(), z.array(z.string())),
+  /** The SSH_CONNECTION variables of the recording process and its ancestors. */
+  sshConnections: z.array(z.string()),
+  /** Paths that the recording process could not read, with the error's code. */
+  unreadable: z.record(z.string(), z.string()),
+  /** Output of commands, by their words joined with a blank. */
+  commands: z.record(z.string(), z.object({ exitCode: z.number(), stdout: z.string(), stderr: z.string() })),
+});
+
+export type HostFacts = z.infer<typeof factsSchema>;
+export type DeviceNode = HostFacts['nodes'][number];
+export type CommandResult = HostFacts['commands'][string];
+
+/** Where a recorded tree keeps them. */
+export const factsPath = '/.vring/host.json';

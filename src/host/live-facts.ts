@@ -1,0 +1,86 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import { execa } from 'execa';
+import type { CommandResult, DeviceNode } from './facts.ts';
+
+/** A character or block device of the running system; null for anything else. */
+export function liveNode(devicePath: string): DeviceNode | null {
+  const stat = fs.statSync(devicePath, { throwIfNoEntry: false });
+  if (!stat?.isCharacterDevice() && !stat?.isBlockDevice()) return null;
+  return {
+    path: devicePath,
+    kind: stat.isBlockDevice() ? 'block' : 'character',
+    // The C library's dev_t: 12 bits of major number at 8, 20 bits of minor in two parts.
+    major: (stat.rdev >>> 8) & 0xfff,
+    minor: (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00),
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    usable: accessible(devicePath),
+  };
+}
+
+function accessible(devicePath: string): boolean {
+  try {
+    fs.accessSync(devicePath, fs.constants.R_OK | fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Addresses of the interfaces that are up, `192.0.2.1/24`. */
+export function liveAddresses(): Record<string, string[]> {
+  const result: Record<string, string[]> = {};
+  for (const [name, addresses] of Object.entries(os.networkInterfaces())) {
+    result[name] = (addresses ?? []).map(address => address.cidr ?? address.address);
+  }
+  return result;
+}
+
+/**
+ * SSH_CONNECTION of this process and of its ancestors: sudo takes the variable out of the environment it starts a
+ * command with, the shell above it still has it.
+ */
+export function liveSshConnections(): string[] {
+  const found = new Set<string>();
+  if (process.env.SSH_CONNECTION) found.add(process.env.SSH_CONNECTION);
+  let pid = process.ppid;
+  for (let depth = 0; pid > 1 && depth < 64; depth++) {
+    const connection = /(?:^|\0)SSH_CONNECTION=([^\0]+)/.exec(readQuietly(`/proc/${pid}/environ`));
+    if (connection) found.add(connection[1]!);
+    pid = Number(/^PPid:\s*(\d+)/m.exec(readQuietly(`/proc/${pid}/status`))?.[1] ?? 0);
+  }
+  return [...found];
+}
+
+/** Ancestors of another user are not ours to read, and may end at any time. */
+function readQuietly(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Runs a command with plain output; null when it is not installed. */
+export async function runCommand(
+  argv: readonly [string, ...string[]],
+  timeout: number,
+): Promise<CommandResult | null> {
+  const [file, ...args] = argv;
+  const path = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
+  const result = await execa(file, args, {
+    reject: false,
+    timeout,
+    stdin: 'ignore',
+    maxBuffer: 64 << 20,
+    env: { PATH: path, LC_ALL: 'C' },
+  });
+  if (result.code === 'ENOENT') return null;
+  return {
+    exitCode: result.exitCode ?? 1,
+    stdout: result.stdout,
+    stderr: result.timedOut ? `${file} did not end within ${timeout / 1000} s` : result.stderr,
+  };
+}

@@ -1,0 +1,59 @@
+/** A PCI address taken apart; `domain` has more than 16 bits on hosts with VMD controllers. */
+export type PciAddressParts = {
+  readonly domain: number;
+  readonly bus: number;
+  readonly device: number;
+  readonly function: number;
+};
+
+const full = /^([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])$/i;
+const withoutDomain = /^([0-9a-f]{1,2}):([01]?[0-9a-f])\.([0-7])$/i;
+
+/** Takes `0000:02:00.0` apart; null when it is not an address as sysfs writes it. */
+export function parseAddress(text: string): PciAddressParts | null {
+  const match = full.exec(text);
+  if (match === null) return null;
+  const [domain, bus, device, fn] = match.slice(1).map(part => Number.parseInt(part, 16)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { domain, bus, device, function: fn };
+}
+
+/** Writes an address as sysfs does: `0000:02:00.0`. */
+export function formatAddress(parts: PciAddressParts): string {
+  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+  return `${hex(parts.domain, 4)}:${hex(parts.bus, 2)}:${hex(parts.device, 2)}.${parts.function}`;
+}
+
+/** Orders by domain, bus, device, function. */
+export function compareAddresses(a: string, b: string): number {
+  // Domains are written with four digits and more only above ffff, so that the longer address is the higher one.
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The `domain:bus:device` part: what the functions of one slot have in common. */
+export function slotOf(address: string): string {
+  return address.slice(0, address.lastIndexOf('.'));
+}
+
+/**
+ * The address among `known` that `text` means. A short one, `02:00.0` or `2:0.0`, is taken in any domain as long as
+ * only one function answers to it. Case does not matter.
+ * @throws with a sentence for the user when there is no such function, or more than one.
+ */
+export function resolveAddress(text: string, known: readonly string[]): string {
+  const lower = text.trim().toLowerCase();
+  const short = withoutDomain.exec(lower);
+  if (parseAddress(lower) === null && short === null) {
+    throw new Error(`"${text}" is no PCI address: write it as 0000:02:00.0, or 02:00.0 without the domain`);
+  }
+  const tail = short && `${short[1]!.padStart(2, '0')}:${short[2]!.padStart(2, '0')}.${short[3]}`;
+  const matches = known.filter(address => (tail ? address.endsWith(`:${tail}`) : address === lower));
+  if (matches.length === 1) return matches[0]!;
+  if (matches.length === 0) throw new Error(`no PCI function ${text} on this host: see vring pci list`);
+  throw new Error(`${text} is in several domains: write one of ${matches.join(', ')}`);
+}

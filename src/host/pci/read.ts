@@ -1,0 +1,153 @@
+import path from 'node:path';
+import type { HostRoot } from '../root.ts';
+import { hexId, integer, keyValues, natural } from '../text.ts';
+import { compareAddresses, parseAddress } from './address.ts';
+import { capability, firstCapability, readCapabilities } from './capabilities.ts';
+import type { Capability } from './capability-types.ts';
+import { classTraits } from './class.ts';
+import { type ConfigAccess, type ConfigSpace, withConfigSpace } from './config-space.ts';
+import type { PciFunction } from './function.ts';
+import { type Modules, modules } from './modules.ts';
+import { type PciIds, pciIds } from './pci-ids.ts';
+import { parseRegions } from './regions.ts';
+
+const devices = '/sys/bus/pci/devices';
+
+type Sources = { readonly root: HostRoot; readonly ids: PciIds; readonly modules: Modules };
+
+/** Every PCI function of the host, by address. A function that vanishes while it is read is left out. */
+export function readPci(root: HostRoot): PciFunction[] {
+  const sources = { root, ids: pciIds(root), modules: modules(root) };
+  const functions: PciFunction[] = [];
+  for (const address of root.list(devices) ?? []) {
+    const fn = parseAddress(address) && readFunction(sources, address);
+    if (fn) functions.push(fn);
+  }
+  functions.sort((a, b) => compareAddresses(a.address, b.address));
+  return withAri(functions);
+}
+
+function readFunction(sources: Sources, address: string): PciFunction | null {
+  const { root, ids } = sources;
+  const link = root.link(`${devices}/${address}`);
+  const directory = link && path.posix.resolve(devices, link);
+  const entries = directory ? root.list(directory) : null;
+  const uevent = root.text(`${directory}/uevent`);
+  if (!directory || entries === null || uevent === null) return null;
+  const has = new Set(entries);
+  const read = (name: string): string | null =>
+    has.has(name) ? root.attribute(`${directory}/${name}`) : null;
+
+  const event = keyValues(uevent);
+  const [vendor, device] = idPair(event.get('PCI_ID'));
+  const [subVendor, subDevice] = idPair(event.get('PCI_SUBSYS_ID'));
+  const code = (event.get('PCI_CLASS') ?? '0').toLowerCase().padStart(6, '0');
+  const alias = event.get('MODALIAS') ?? '';
+  const config = readConfig(root, directory, read);
+  const override = read('driver_override');
+  return {
+    address,
+    path: directory,
+    ...ancestry(directory),
+    class: code,
+    vendor,
+    device,
+    // 0000 is what a function without a subsystem reads as.
+    subsystemVendor: subVendor === '0000' ? null : subVendor,
+    subsystemDevice: subVendor === '0000' ? null : subDevice,
+    revision: config.revision ?? (read('revision') ?? '0').replace('0x', '').padStart(2, '0'),
+    names: {
+      class: ids.subclassName(code),
+      vendor: ids.vendor(vendor),
+      device: ids.device(vendor, device),
+      subsystem: ids.subsystem(vendor, device, subVendor, subDevice),
+    },
+    driver: has.has('driver') ? root.linkName(`${directory}/driver`) : null,
+    driverOverride: override === null || override === '(null)' || override === '' ? null : override,
+    modules: sources.modules.drivers.candidates(alias),
+    vfioModules: sources.modules.vfioDrivers.candidates(alias).filter(name => name !== 'vfio_pci'),
+    numaNode: nonNegative(read('numa_node')),
+    iommuGroup: has.has('iommu_group') ? integer(root.linkName(`${directory}/iommu_group`)) : null,
+    bridge: config.bridge,
+    multifunction: config.multifunction,
+    ariFunction: null,
+    physicalFunction: has.has('physfn') ? root.linkName(`${directory}/physfn`) : null,
+    virtualFunctions: entries
+      .filter(name => /^virtfn\d+$/.test(name))
+      .sort(natural)
+      .map(name => root.linkName(`${directory}/${name}`))
+      .filter(name => name !== null),
+    bootVga: read('boot_vga') === '1',
+    regions: parseRegions(read('resource') ?? '', classTraits(code).pciBridge),
+    configAccess: config.access,
+    capabilities: config.capabilities,
+  };
+}
+
+type Config = {
+  readonly access: ConfigAccess;
+  readonly revision: string | null;
+  readonly bridge: PciFunction['bridge'];
+  readonly multifunction: boolean;
+  readonly capabilities: readonly Capability[];
+};
+
+const unread: Config = {
+  access: 'none',
+  revision: null,
+  bridge: null,
+  multifunction: false,
+  capabilities: [],
+};
+
+function readConfig(root: HostRoot, directory: string, read: (name: string) => string | null): Config {
+  // A read of config space would bring a sleeping device back to full power.
+  if (read('power_state') === 'D3cold') return { ...unread, access: 'asleep' };
+  return withConfigSpace(root, directory, decodeConfig) ?? unread;
+}
+
+function decodeConfig(config: ConfigSpace): Config {
+  if (!config.present) return unread;
+  // A virtual function's ids read as ones and its command register does not: SR-IOV 1.1 §3.4.1.
+  if (config.u32(0x04) === 0xffffffff) return { ...unread, access: 'dead' };
+  const headerType = config.u8(0x0e);
+  const first = firstCapability(config);
+  return {
+    // A function without capabilities is known from its header alone.
+    access: first === 0 || config.has(first) ? 'full' : 'header',
+    revision: config.u8(0x08).toString(16).padStart(2, '0'),
+    bridge: (headerType & 0x7f) === 1 ? { secondary: config.u8(0x19), subordinate: config.u8(0x1a) } : null,
+    multifunction: (headerType & 0x80) !== 0,
+    capabilities: readCapabilities(config),
+  };
+}
+
+/** Parent bridge and root bus from a directory such as `/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0`. */
+function ancestry(directory: string): Pick<PciFunction, 'parent' | 'rootBus'> {
+  const names = directory.split('/');
+  const above = names.at(-2) ?? '';
+  const rootName = names.findLast(name => /^pci[0-9a-f]{4,8}:[0-9a-f]{2}$/.test(name)) ?? '';
+  return { parent: parseAddress(above) ? above : null, rootBus: rootName.slice(3) };
+}
+
+/** Below a port that forwards ARI, device and function number together count functions 0 to 255. */
+function withAri(functions: PciFunction[]): PciFunction[] {
+  const forwarding = new Set(
+    functions.filter(fn => capability(fn.capabilities, 'pcie')?.ariForwarding === true).map(fn => fn.address),
+  );
+  return functions.map(fn => {
+    if (fn.parent === null || !forwarding.has(fn.parent)) return fn;
+    const { device, function: number } = parseAddress(fn.address)!;
+    return { ...fn, ariFunction: device * 8 + number };
+  });
+}
+
+function idPair(text: string | undefined): [string, string] {
+  const [first = '0', second = '0'] = (text ?? '').split(':');
+  return [hexId(first), hexId(second)];
+}
+
+function nonNegative(text: string | null): number | null {
+  const value = integer(text);
+  return value === null || value < 0 ? null : value;
+}

@@ -1,0 +1,42 @@
+import type { PciRegion } from './function.ts';
+
+// include/linux/ioport.h
+const ioFlag = 0x100n;
+const memFlag = 0x200n;
+const prefetchFlag = 0x2000n;
+const mem64Flag = 0x100000n;
+const noFlags = '0x0000000000000000';
+const unassignedFlags = 0x30000000n;
+
+/**
+ * Decodes sysfs `resource`: six BARs and the ROM, then the VF BARs (kernels with PCI_IOV), then the bridge windows.
+ * Empty, disabled and unassigned regions are left out.
+ * @param bridge windows come last, and only bridges have them.
+ */
+export function parseRegions(text: string, bridge: boolean): PciRegion[] {
+  const lines = text.split('\n').filter(line => line.startsWith('0x'));
+  const windows = bridge ? 4 : 0;
+  return lines.flatMap((line, index) => {
+    if (line.endsWith(noFlags)) return [];
+    const [start, end, flags] = line.split(' ').map(BigInt) as [bigint, bigint, bigint];
+    const kind = flags & memFlag ? 'memory' : flags & ioFlag ? 'io' : null;
+    if (kind === null || flags & unassignedFlags || end <= start) return [];
+    const bits = kind === 'io' ? 16 : flags & mem64Flag ? 64 : 32;
+    return [
+      {
+        name: regionName(index, lines.length - windows),
+        kind,
+        start: `0x${start.toString(16)}`,
+        size: Number(end - start + 1n),
+        bits,
+        prefetchable: (flags & prefetchFlag) !== 0n,
+      },
+    ];
+  });
+}
+
+function regionName(index: number, firstWindow: number): string {
+  if (index >= firstWindow) return 'window';
+  if (index < 6) return `bar ${index}`;
+  return index === 6 ? 'rom' : `vf bar ${index - 7}`;
+}

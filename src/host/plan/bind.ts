@@ -1,0 +1,103 @@
+import { classTraits } from '../pci/class.ts';
+import { deviceName, type PciFunction } from '../pci/function.ts';
+import { sentenceList } from '../text.ts';
+import { useSummary } from '../use/use.ts';
+import { isVfioDriver } from '../vfio/read.ts';
+import { takeChecks } from './checks/all.ts';
+import { driverSteps } from './driver-steps.ts';
+import { withPersistence } from './persist/persist.ts';
+import { wishDriver } from './persist/wishes.ts';
+import { type Condition, type Plan, type PlanDevice, planVersion } from './plan.ts';
+import { functionAt, groupMembers, type HostSurvey, hostUse, staysWithHost, sysfsPath } from './survey.ts';
+import { moduleSteps } from './vfio-driver.ts';
+
+export type BindRequest = {
+  /** Full addresses. */
+  readonly addresses: readonly string[];
+  /** `vfio-pci`, a VFIO driver made for the device, or `pci-stub`. */
+  readonly driver: string;
+  /** Take the other endpoints of their IOMMU groups too. */
+  readonly wholeGroup: boolean;
+  /** At each boot too. */
+  readonly persist?: boolean;
+};
+
+/** Takes functions from the host's drivers, for VMs. @throws for an address that is not there. */
+export function planBind(survey: HostSurvey, request: BindRequest): Plan {
+  const { addresses, driver, wholeGroup } = request;
+  const asked = [...new Set(addresses)].map(address => functionAt(survey, address));
+  const concerned = unique([...asked, ...asked.flatMap(fn => groupMembers(survey, fn))]);
+  const targets = concerned.filter(fn => asked.includes(fn) || (wholeGroup && goesAlong(fn)));
+  const moving = targets.filter(fn => fn.driver !== driver);
+  const role = (fn: PciFunction): PlanDevice['role'] => {
+    if (asked.includes(fn)) return 'asked';
+    if (targets.includes(fn)) return 'group';
+    return staysWithHost(fn) ? 'bridge' : 'left';
+  };
+  const plan: Plan = {
+    version: planVersion,
+    kind: 'bind',
+    title: `Bind ${sentenceList(targets.map(fn => fn.address))} to ${driver}`,
+    devices: concerned.map(fn => ({
+      address: fn.address,
+      name: deviceName(fn),
+      iommuGroup: fn.iommuGroup,
+      role: role(fn),
+      driver: fn.driver,
+      becomes: targets.includes(fn) ? driver : fn.driver,
+    })),
+    checks: takeChecks(
+      survey,
+      moving.map(fn => fn.address),
+      driver,
+    ),
+    steps:
+      moving.length === 0
+        ? []
+        : [
+            ...moduleSteps(survey.root, driver),
+            ...moving.flatMap(fn => driverSteps(fn, driver, lossText(survey, fn))),
+          ],
+    assumes: moving.flatMap(asFound),
+    notes: targets.length > moving.length ? [alreadyText(targets, moving, driver)] : [],
+  };
+  if (!request.persist) return plan;
+  return withPersistence(survey, plan, desired => wishDriver(survey, desired, targets, driver));
+}
+
+/** The state of a function that steps which change its driver start from. */
+export function asFound(fn: PciFunction): Condition[] {
+  return [
+    { kind: 'driver', device: sysfsPath(fn), driver: fn.driver },
+    { kind: 'attribute', path: `${sysfsPath(fn)}/driver_override`, value: fn.driverOverride ?? '' },
+  ];
+}
+
+/** What the host loses with a function: for people, before they agree. */
+export function lossText(survey: HostSurvey, fn: PciFunction): string | null {
+  const use = hostUse(survey, fn);
+  const summary = useSummary(use);
+  if (summary === '') return null;
+  const network = use.interfaces.length > 0 ? ', and its addresses and routes with it' : '';
+  return `goes away from the host: ${summary}${network}`;
+}
+
+/** Bridges never change hands; a chipset function without a driver does not keep a group from a VM. */
+function goesAlong(fn: PciFunction): boolean {
+  if (staysWithHost(fn)) return false;
+  return fn.driver !== null || classTraits(fn.class).critical === null;
+}
+
+function alreadyText(
+  targets: readonly PciFunction[],
+  moving: readonly PciFunction[],
+  driver: string,
+): string {
+  const already = targets.filter(fn => !moving.includes(fn)).map(fn => fn.address);
+  const node = isVfioDriver(driver) ? '' : ': no driver of the host takes it';
+  return `${sentenceList(already)} ${already.length === 1 ? 'is' : 'are'} bound to ${driver} already${node}`;
+}
+
+function unique<T>(values: readonly T[]): T[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,31 @@
+import type { PciFunction } from '../../pci/function.ts';
+import type { Check, CheckCode } from '../plan.ts';
+import type { HostSurvey } from '../survey.ts';
+
+/** What a check looks at: one function that a plan takes from its driver, and what else the plan takes. */
+export type Subject = {
+  readonly survey: HostSurvey;
+  readonly fn: PciFunction;
+  /** Driver that the function gets. */
+  readonly driver: string;
+  /** Addresses of all functions that the plan takes from the host. */
+  readonly taken: ReadonlySet<string>;
+};
+
+export function ok(code: CheckCode, subject: string | null, reason: string): Check {
+  return { level: 'ok', code, subject, reason, forceable: true };
+}
+
+export function warn(code: CheckCode, subject: string | null, reason: string): Check {
+  return { level: 'warn', code, subject, reason, forceable: true };
+}
+
+/** A risk that --force accepts. */
+export function block(code: CheckCode, subject: string | null, reason: string): Check {
+  return { level: 'block', code, subject, reason, forceable: true };
+}
+
+/** What the kernel or the hardware refuses, or never ends: --force does not help. */
+export function impossible(code: CheckCode, subject: string | null, reason: string): Check {
+  return { level: 'block', code, subject, reason, forceable: false };
+}

@@ -1,0 +1,64 @@
+import { classTraits } from '../../pci/class.ts';
+import { readDetails } from '../../pci/details.ts';
+import type { PciFunction } from '../../pci/function.ts';
+import { functionsOfSlot } from '../../pci/tree.ts';
+import { sentenceList } from '../../text.ts';
+import { isParkingDriver } from '../../vfio/read.ts';
+import type { Check } from '../plan.ts';
+import { hostUse } from '../survey.ts';
+import { block, ok, type Subject, warn } from './check.ts';
+
+/** The console, and what a graphics card needs to work in a guest. */
+export function displayCheck(subject: Subject): Check[] {
+  const { survey, fn } = subject;
+  const use = hostUse(survey, fn).display;
+  const display = classTraits(fn.class).display;
+  const checks: Check[] = [];
+  if (use?.console) checks.push(block('display', fn.address, "it shows the host's text console"));
+  for (const name of use?.serialConsoles ?? []) {
+    checks.push(block('display', fn.address, `the kernel's console ${name} is on it`));
+  }
+  if (!display) return checks;
+  checks.push(...bootDisplay(subject));
+  const connected = (use?.cards ?? []).flatMap(card => card.connected);
+  if (connected.length > 0 && !use?.console) {
+    checks.push(warn('display', fn.address, `a monitor is connected to ${sentenceList(connected)}`));
+  }
+  checks.push(...companions(subject));
+  if (readDetails(survey.root, fn).romSize === null) {
+    checks.push(
+      warn(
+        'display',
+        fn.address,
+        'its ROM cannot be read here: a guest may need it as a file to show a picture',
+      ),
+    );
+  }
+  return checks.length > 0 ? checks : [ok('display', fn.address, 'the host shows its console elsewhere')];
+}
+
+function bootDisplay({ survey, fn, taken }: Subject): Check[] {
+  const others = survey.functions.filter(
+    other => classTraits(other.class).display && !taken.has(other.address) && !isParkingDriver(other.driver),
+  );
+  if (others.length === 0) {
+    const reason = 'no other display adapter remains: the host would have no picture at all';
+    return [fn.bootVga ? block('display', fn.address, reason) : warn('display', fn.address, reason)];
+  }
+  if (!fn.bootVga) return [];
+  const reason = `the firmware starts the host's picture on it; ${sentenceList(others.map(other => other.address))} would be left`;
+  return [warn('display', fn.address, reason)];
+}
+
+/** HDMI audio, USB-C and its controller are functions of the card, and work only together with it. */
+function companions({ survey, fn, taken }: Subject): Check[] {
+  const staying = functionsOfSlot(fn, survey.functions).filter(
+    (other: PciFunction) =>
+      other.address !== fn.address && !taken.has(other.address) && !isParkingDriver(other.driver),
+  );
+  if (staying.length === 0) return [];
+  const names = sentenceList(
+    staying.map(other => `${other.address} (${other.names.class?.toLowerCase() ?? `class ${other.class}`})`),
+  );
+  return [warn('display', fn.address, `${names} of the same card would stay with the host`)];
+}

@@ -1,0 +1,167 @@
+import { parseAddress } from '../pci/address.ts';
+import type { HostRoot } from '../root.ts';
+import { parseLinks } from '../sriov/ip-link.ts';
+import { isParkingDriver } from '../vfio/read.ts';
+import type { Condition } from './plan.ts';
+
+/** Is it true on the host now? Nothing is cached, so that it may be asked again and again. */
+export async function holds(root: HostRoot, condition: Condition): Promise<boolean> {
+  switch (condition.kind) {
+    case 'attribute':
+      return plainValue(root.attribute(condition.path)) === condition.value;
+    case 'driver':
+      return root.linkName(`${condition.device}/driver`) === condition.driver;
+    case 'host-driver': {
+      const driver = root.linkName(`${condition.device}/driver`);
+      return (driver !== null && !isParkingDriver(driver)) === condition.bound;
+    }
+    case 'module-idle':
+      return boundDevices(root, condition.module).length === 0;
+    case 'exists':
+      return root.exists(condition.path) === condition.exists;
+    case 'vfio-node':
+      return vfioNodes(root, condition.device).length > 0 === condition.exists;
+    case 'file':
+      return root.text(condition.path, 16 << 20) === condition.content;
+    case 'contains': {
+      const text = root.text(condition.path, 16 << 20);
+      return text !== null && condition.texts.every(each => text.includes(each));
+    }
+    case 'module':
+      return root.exists(`/sys/module/${condition.module}`) === condition.loaded;
+    case 'vf-count':
+      return (
+        root.attribute(`${condition.device}/sriov_numvfs`) === String(condition.count) &&
+        virtualFunctions(root, condition.device).length === condition.count
+      );
+    case 'vf-attribute':
+      return (await vfAttribute(root, condition)) === condition.value;
+    case 'output': {
+      const result = await root.query(...condition.argv);
+      const output = result?.exitCode === 0 ? result.stdout : null;
+      if (output === null) return false;
+      return (
+        condition.has.every(text => output.includes(text)) &&
+        !condition.lacks.some(text => output.includes(text))
+      );
+    }
+  }
+}
+
+export async function allHold(root: HostRoot, conditions: readonly Condition[]): Promise<boolean> {
+  return (await firstUnmet(root, conditions)) === null;
+}
+
+export async function firstUnmet(
+  root: HostRoot,
+  conditions: readonly Condition[],
+): Promise<Condition | null> {
+  for (const condition of conditions) if (!(await holds(root, condition))) return condition;
+  return null;
+}
+
+/** The condition in words, for a plan: `0000:02:00.0 is bound to vfio-pci`. */
+export function conditionText(condition: Condition): string {
+  switch (condition.kind) {
+    case 'attribute':
+      return condition.value === ''
+        ? `${condition.path} is not set`
+        : `${condition.path} reads ${condition.value}`;
+    case 'driver':
+      return condition.driver === null
+        ? `${deviceOf(condition.device)} has no driver`
+        : `${deviceOf(condition.device)} is bound to ${condition.driver}`;
+    case 'host-driver':
+      return `${deviceOf(condition.device)} is ${condition.bound ? '' : 'not '}bound to a driver of the host`;
+    case 'module-idle':
+      return `no device is bound to a driver of ${condition.module}`;
+    case 'vfio-node':
+      return `${deviceOf(condition.device)} has ${condition.exists ? 'a' : 'no'} node in /dev/vfio`;
+    case 'exists':
+      return `${condition.path} ${condition.exists ? 'exists' : 'is gone'}`;
+    case 'file':
+      return condition.content === null
+        ? `${condition.path} does not exist`
+        : `${condition.path} reads back as written`;
+    case 'contains':
+      return `${condition.path} contains ${condition.texts.join(' ')}`;
+    case 'module':
+      return `module ${condition.module} is ${condition.loaded ? '' : 'not '}loaded`;
+    case 'vf-count':
+      return `${deviceOf(condition.device)} has ${condition.count} VFs`;
+    case 'vf-attribute':
+      return `VF ${condition.index} of ${condition.interface} has ${condition.attribute} ${condition.value}`;
+    case 'output': {
+      const command = condition.argv.join(' ');
+      const parts = [
+        ...condition.has.map(text => `shows ${text}`),
+        ...condition.lacks.map(text => `does not show ${text}`),
+      ];
+      return `"${command}" ${parts.join(' and ')}`;
+    }
+  }
+}
+
+/** What is there instead of what a condition asks for; '' where that says nothing more. */
+export async function foundInstead(root: HostRoot, condition: Condition): Promise<string> {
+  switch (condition.kind) {
+    case 'attribute':
+      return `it reads ${plainValue(root.attribute(condition.path)) || 'nothing'}`;
+    case 'driver':
+    case 'host-driver': {
+      const driver = root.linkName(`${condition.device}/driver`);
+      return driver === null ? 'no driver took it' : `it is bound to ${driver}`;
+    }
+    case 'module-idle':
+      return `it has ${boundDevices(root, condition.module).join(', ')}`;
+    case 'vf-count':
+      return `it has ${virtualFunctions(root, condition.device).length}`;
+    case 'vf-attribute':
+      return `it has ${(await vfAttribute(root, condition)) ?? 'none'}`;
+    default:
+      return '';
+  }
+}
+
+/** Addresses of the PCI devices bound to a module's drivers. */
+function boundDevices(root: HostRoot, module: string): string[] {
+  const drivers = root.list(`/sys/module/${module}/drivers`) ?? [];
+  return drivers
+    .filter(name => name.startsWith('pci:'))
+    .flatMap(name => root.list(`/sys/bus/pci/drivers/${name.slice('pci:'.length)}`) ?? [])
+    .filter(name => parseAddress(name) !== null);
+}
+
+/** `/dev/vfio/12` of its group, and `/dev/vfio/devices/vfio0` where the kernel has device nodes. */
+function vfioNodes(root: HostRoot, device: string): string[] {
+  const group = root.linkName(`${device}/iommu_group`);
+  const noIommu = root.attribute(`${device}/iommu_group/name`) === 'vfio-noiommu';
+  const paths = [
+    ...(group === null ? [] : [`/dev/vfio/${noIommu ? 'noiommu-' : ''}${group}`]),
+    ...(root.list(`${device}/vfio-dev`) ?? []).map(name => `/dev/vfio/devices/${name}`),
+  ];
+  return paths.filter(path => root.node(path) !== null);
+}
+
+function virtualFunctions(root: HostRoot, device: string): string[] {
+  const links = (root.list(device) ?? []).filter(name => /^virtfn\d+$/.test(name));
+  return links.filter(name => root.exists(`${device}/${name}/uevent`));
+}
+
+async function vfAttribute(
+  root: HostRoot,
+  { interface: name, index, attribute }: Extract<Condition, { kind: 'vf-attribute' }>,
+): Promise<string | number | boolean | null> {
+  const result = await root.query('ip', '-j', '-d', 'link');
+  const links = result?.exitCode === 0 ? parseLinks(result.stdout) : null;
+  return links?.get(name)?.vfs.get(index)?.[attribute] ?? null;
+}
+
+/** How an unset driver_override reads depends on the kernel. */
+function plainValue(value: string | null): string | null {
+  return value === '(null)' ? '' : value;
+}
+
+function deviceOf(directory: string): string {
+  return directory.slice(directory.lastIndexOf('/') + 1);
+}

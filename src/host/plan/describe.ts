@@ -1,0 +1,134 @@
+import type { Outcome, StepState, UndoneChange } from './apply.ts';
+import { conditionText } from './conditions.ts';
+import { actionText } from './errors.ts';
+import type { Check, Plan, PlanDevice, Step } from './plan.ts';
+
+/** The plan word for word, one line each, as `--dry-run` and the plan dialog show it. */
+export function describePlan(plan: Plan): string[] {
+  const lines = [plan.title];
+  const section = (title: string, content: readonly string[]): void => {
+    if (content.length > 0) lines.push('', title, ...content.map(line => (line === '' ? '' : `  ${line}`)));
+  };
+  section('Devices', describeDevices(plan.devices));
+  section('Checks', describeChecks(plan.checks));
+  section(plan.steps.length === 0 ? 'Nothing to do' : 'Steps', plan.steps.flatMap(describeStep));
+  section('Notes', plan.notes);
+  if (plan.steps.length === 0 && plan.notes.length === 0) lines.push('', 'Nothing to do');
+  return lines;
+}
+
+const roles: Readonly<Record<PlanDevice['role'], string>> = {
+  asked: '',
+  group: 'same IOMMU group',
+  left: 'same IOMMU group, stays',
+  bridge: 'bridge, stays',
+  'ended-vf': 'VF, ended',
+};
+
+/** Address, group, driver now and after, what it is there for, name. */
+export function describeDevices(devices: readonly PlanDevice[]): string[] {
+  const rows = devices.map(device => ({
+    address: device.address,
+    group: device.iommuGroup === null ? 'no group' : `group ${device.iommuGroup}`,
+    driver: driverText(device),
+    name: [device.name, roles[device.role]].filter(Boolean).join(' - '),
+  }));
+  const width = (key: 'address' | 'group' | 'driver'): number =>
+    Math.max(0, ...rows.map(row => row[key].length));
+  const [address, group, driver] = [width('address'), width('group'), width('driver')];
+  return rows.map(
+    row =>
+      `${row.address.padEnd(address)}  ${row.group.padEnd(group)}  ${row.driver.padEnd(driver)}  ${row.name}`,
+  );
+}
+
+function driverText({ driver, becomes, role }: PlanDevice): string {
+  const now = driver ?? 'no driver';
+  if (role === 'ended-vf') return `${now} -> gone`;
+  if (becomes === undefined) return `${now} -> the host's`;
+  const after = becomes ?? 'no driver';
+  return now === after ? now : `${now} -> ${after}`;
+}
+
+const levels: readonly Check['level'][] = ['block', 'warn', 'ok'];
+
+/** What speaks against the plan first. */
+export function describeChecks(checks: readonly Check[]): string[] {
+  const sorted = levels.flatMap(level => checks.filter(check => check.level === level));
+  return sorted.map(describeCheck);
+}
+
+export function describeCheck(check: Check): string {
+  const level = check.level === 'block' ? 'BLOCK' : check.level;
+  const subject = check.subject === null ? '' : `${check.subject}: `;
+  return `${level.padEnd(5)}  ${check.code.padEnd(8)}  ${subject}${check.reason}`;
+}
+
+function describeStep(step: Step, index: number): string[] {
+  const number = `${index + 1}.`.padEnd(4);
+  const detail = (label: string, text: string): string => `    ${`${label}:`.padEnd(7)}${text}`;
+  const content = fileLines(step).map(line => `      ${line}`);
+  const undo = step.undo.changes.map(change => actionText(change.action));
+  return [
+    `${number}${actionText(step.action)}`,
+    ...content,
+    detail('why', step.reason),
+    ...(step.risk === null ? [] : [detail('risk', step.risk)]),
+    ...(step.expect.length === 0 ? [] : [detail('then', step.expect.map(conditionText).join('; '))]),
+    ...undo.map((text, at) => (at === 0 ? detail('undo', text) : `           ${text}`)),
+  ];
+}
+
+/** A new file in full; of one that is replaced, the lines that change. */
+function fileLines({ action, undo }: Step): string[] {
+  if (action.kind !== 'file') return [];
+  const after = action.content.trimEnd().split('\n');
+  const before = undo.changes
+    .map(change => change.action)
+    .find(each => each.kind === 'file' && each.path === action.path);
+  if (before?.kind !== 'file') return after.map(line => `| ${line}`);
+  const lines = before.content.trimEnd().split('\n');
+  return [
+    ...lines.filter(line => !after.includes(line)).map(line => `- ${line}`),
+    ...after.filter(line => !lines.includes(line)).map(line => `+ ${line}`),
+  ];
+}
+
+/** What has become of a plan, for people: the last lines they see of it. */
+export function describeOutcome(plan: Plan, outcome: Outcome): string[] {
+  switch (outcome.state) {
+    case 'refused':
+      return [`nothing was changed: ${outcome.problem}`];
+    case 'applied':
+      return plan.steps.length === 0 ? [...plan.notes] : [`done: ${plan.title}`];
+    case 'failed':
+      return [`${outcome.problem}`, ...describeUndone(outcome.rollback, 'the earlier steps were undone')];
+  }
+}
+
+/** @param success what to say when nothing went wrong */
+export function describeUndone(changes: readonly UndoneChange[], success: string): string[] {
+  const failed = changes.filter(change => change.state === 'failed');
+  const kept = changes
+    .filter(change => change.state === 'kept')
+    .map(change => `left alone: ${change.text}: ${change.reason}`);
+  if (failed.length === 0) return [changes.length > 0 ? success : 'nothing had to be undone', ...kept];
+  return [
+    'not everything could be undone, the host is in between:',
+    ...failed.map(change => `  ${change.text}: ${change.reason}`),
+    ...kept,
+    'vring undo tries again',
+  ];
+}
+
+/** A step's mark in a list that follows its progress. */
+export function stepMark(state: StepState): string {
+  const marks: Readonly<Record<StepState, string>> = {
+    pending: ' ',
+    running: '>',
+    done: 'x',
+    unneeded: '-',
+    failed: '!',
+  };
+  return marks[state];
+}

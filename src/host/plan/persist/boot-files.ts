@@ -1,0 +1,108 @@
+import { type Desired, desiredPath, formatDesired } from '../../boot/desired.ts';
+import { findProgram } from '../../distribution.ts';
+import type { HostRoot } from '../../root.ts';
+import { fileSteps } from '../file-step.ts';
+import { type Condition, noUndo, type Step, undoBy } from '../plan.ts';
+import type { HostSurvey } from '../survey.ts';
+import { idClaims, modprobePath, modprobeText } from './modprobe-file.ts';
+import { unitLink, unitName, unitPath, unitText } from './systemd-unit.ts';
+import { udevPath, udevText } from './udev-rules.ts';
+
+export type BootSteps = { readonly steps: readonly Step[]; readonly notes: readonly string[] };
+
+/**
+ * Steps that store what the host's devices shall be at each boot, and all that follows from it: modprobe.d and the
+ * initramfs for what can be claimed by ids, and our service (udev rules without systemd) for everything, which also
+ * looks whether the device at an address is still the same one.
+ */
+export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
+  const { root } = survey;
+  const empty = Object.keys(desired.devices).length + Object.keys(desired.sriov).length === 0;
+  const stored = fileSteps(root, {
+    path: desiredPath,
+    content: empty ? null : formatDesired(desired),
+    reason: empty
+      ? 'nothing is stored for the next boot any more'
+      : 'stored for each boot, with what identifies the devices',
+  });
+  const modprobe = fileSteps(root, {
+    path: modprobePath,
+    content: modprobeText(desired, idClaims(survey, desired)),
+    reason: 'devices whose ids are theirs alone are claimed before a driver of the host is loaded',
+  });
+  const systemctl = findProgram(root, 'systemctl');
+  const service = systemctl === null ? udevSteps(survey, desired) : serviceSteps(root, systemctl, empty);
+  const initramfs = modprobe.length > 0 ? initramfsSteps(root) : { steps: [], notes: [] };
+  return { steps: [...stored, ...modprobe, ...service, ...initramfs.steps], notes: initramfs.notes };
+}
+
+/** What the stored state is now, as a plan's assumption. */
+export function asStored(root: HostRoot): Condition {
+  return { kind: 'file', path: desiredPath, content: root.text(desiredPath, 16 << 20) };
+}
+
+function serviceSteps(root: HostRoot, systemctl: string, empty: boolean): Step[] {
+  const file = fileSteps(root, {
+    path: unitPath,
+    content: empty ? null : unitText(),
+    reason: empty ? 'it has nothing to do any more' : 'runs "vring host restore" at each boot',
+  });
+  const enabled = root.exists(unitLink);
+  if (enabled === !empty) return file;
+  const change = (enable: boolean) => ({
+    action: {
+      kind: 'run',
+      argv: [systemctl, enable ? 'enable' : 'disable', unitName],
+      seconds: 60,
+    } as const,
+    expect: [{ kind: 'exists', path: unitLink, exists: enable } as const],
+    within: 2,
+  });
+  const step: Step = {
+    ...change(!empty),
+    reason: empty ? 'no boot needs it any more' : 'from the next boot on',
+    risk: null,
+    undo: undoBy(change(empty)),
+  };
+  // A unit is enabled when its file is there, and disabled while it still is.
+  return empty ? [step, ...file] : [...file, step];
+}
+
+function udevSteps(survey: HostSurvey, desired: Desired): Step[] {
+  return fileSteps(survey.root, {
+    path: udevPath,
+    content: udevText(survey, desired),
+    reason: 'this host has no systemd: udev does it at each boot',
+  });
+}
+
+/** Host drivers may be loaded from the initramfs, which has its own copy of modprobe.d. */
+function initramfsSteps(root: HostRoot): BootSteps {
+  const command = initramfsCommand(root);
+  if (command === null) {
+    const note =
+      'no tool for the initramfs was found: if it holds a driver for one of the devices, update it by hand';
+    return { steps: [], notes: [note] };
+  }
+  const change = { action: { kind: 'run', argv: command, seconds: 900 }, expect: [], within: 0 } as const;
+  const step: Step = {
+    ...change,
+    reason: 'the initramfs has a copy of modprobe.d; this takes a while',
+    risk: null,
+    undo: { ...noUndo, changes: [{ ...change, when: [] }], last: true },
+  };
+  return { steps: [step], notes: [] };
+}
+
+function initramfsCommand(root: HostRoot): readonly [string, ...string[]] | null {
+  const tools = [
+    ['update-initramfs', '-u'],
+    ['dracut', '--force'],
+    ['mkinitcpio', '-P'],
+  ] as const;
+  for (const [tool, ...options] of tools) {
+    const program = findProgram(root, tool);
+    if (program !== null) return [program, ...options];
+  }
+  return null;
+}

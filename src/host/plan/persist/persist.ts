@@ -1,0 +1,16 @@
+import { type Desired, readDesired } from '../../boot/desired.ts';
+import type { Plan } from '../plan.ts';
+import type { HostSurvey } from '../survey.ts';
+import { asStored, bootSteps } from './boot-files.ts';
+
+/** The plan, followed by what makes it last over a boot. */
+export function withPersistence(survey: HostSurvey, plan: Plan, wish: (desired: Desired) => Desired): Plan {
+  const { steps, notes } = bootSteps(survey, wish(readDesired(survey.root)));
+  return {
+    ...plan,
+    title: `${plan.title}, at each boot too`,
+    steps: [...plan.steps, ...steps],
+    assumes: [...plan.assumes, ...(steps.length > 0 ? [asStored(survey.root)] : [])],
+    notes: [...plan.notes, ...notes],
+  };
+}

@@ -1,0 +1,37 @@
+import path from 'node:path';
+import { projectRoot } from '../../../project-root.ts';
+import { desiredPath } from '../../boot/desired.ts';
+import { shellText } from '../../text.ts';
+
+export const unitName = 'vring-host.service';
+export const unitPath = `/etc/systemd/system/${unitName}`;
+/** Where `systemctl enable` links it. */
+export const unitLink = `/etc/systemd/system/multi-user.target.wants/${unitName}`;
+
+/** Runs after udev has loaded the drivers and before networks and guests are set up. */
+export function unitText(): string {
+  return `# Written by vring; removed with the last thing that ${desiredPath} stores.
+[Unit]
+Description=Bind PCI devices and make virtual functions as vring stored them
+DefaultDependencies=no
+ConditionPathExists=${desiredPath}
+After=local-fs.target systemd-modules-load.service systemd-udev-trigger.service
+Before=network-pre.target libvirtd.service shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStartPre=-udevadm settle --timeout=30
+ExecStart=${shellText([program(), 'host', 'restore'])}
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** This installation's command. */
+function program(): string {
+  return path.join(projectRoot(), 'bin/vring');
+}

@@ -1,0 +1,158 @@
+import { type DesiredVf, readDesired } from '../boot/desired.ts';
+import { type Identity, identify, identityText, sameDevice } from '../boot/identity.ts';
+import type { PciFunction } from '../pci/function.ts';
+import { applyPlan } from './apply.ts';
+import { planBind } from './bind.ts';
+import { blocks, type Check, type Plan } from './plan.ts';
+import { type HostSurvey, readSurvey } from './survey.ts';
+import { planVfAttributes, type VfSettings } from './vf-attributes.ts';
+import { planVfCount } from './vf-count.ts';
+import type { HostWriter } from './writer.ts';
+
+export type RestoredItem = {
+  /** Address of the function. */
+  readonly address: string;
+  /** `unchanged`: it was so already. `refused`: it is not the device that was stored, or something is in the way. */
+  readonly state: 'restored' | 'unchanged' | 'refused' | 'failed';
+  readonly text: string;
+};
+
+/**
+ * Brings the host's devices to what is stored for each boot. Every device stands for itself: one that cannot be
+ * restored does not keep the others from it.
+ */
+export async function restoreHost(
+  writer: HostWriter,
+  onItem: (item: RestoredItem) => void = () => {},
+): Promise<RestoredItem[]> {
+  const desired = readDesired(writer.root);
+  const items: RestoredItem[] = [];
+  const add = (item: RestoredItem): void => {
+    items.push(item);
+    onItem(item);
+  };
+  for (const [address, { driver, identity }] of Object.entries(desired.devices)) {
+    const survey = await readSurvey(writer.root);
+    add(
+      await restoreOne(writer, survey, address, identity, () =>
+        planBind(survey, { addresses: [address], driver, wholeGroup: false }),
+      ),
+    );
+  }
+  for (const [address, stored] of Object.entries(desired.sriov)) {
+    await waitForDriver(writer, address);
+    const survey = await readSurvey(writer.root);
+    const item = await restoreOne(writer, survey, address, stored.identity, () =>
+      planVfCount(survey, { address, count: stored.count }),
+    );
+    add(item);
+    if (item.state === 'refused' || item.state === 'failed') continue;
+    for (const [index, vf] of Object.entries(stored.vfs)) {
+      for (const part of await restoreVf(writer, address, Number(index), vf)) add(part);
+    }
+  }
+  return items;
+}
+
+/** Settings before the driver: a VF reads its MAC when a driver takes it. */
+async function restoreVf(
+  writer: HostWriter,
+  physicalFunction: string,
+  index: number,
+  { driver, attributes }: DesiredVf,
+): Promise<RestoredItem[]> {
+  const survey = await readSurvey(writer.root);
+  const address = survey.byAddress.get(physicalFunction)?.virtualFunctions[index];
+  if (address === undefined) {
+    return [{ address: physicalFunction, state: 'failed', text: `it has no VF ${index}` }];
+  }
+  const items: RestoredItem[] = [];
+  if (attributes !== undefined && Object.keys(attributes).length > 0) {
+    const settings = attributes as VfSettings;
+    items.push(
+      await attempt(writer, address, () =>
+        planVfAttributes(survey, { address: physicalFunction, index, settings }),
+      ),
+    );
+  }
+  if (driver !== undefined) {
+    items.push(
+      await attempt(writer, address, () =>
+        planBind(survey, { addresses: [address], driver, wholeGroup: false }),
+      ),
+    );
+  }
+  return items;
+}
+
+async function restoreOne(
+  writer: HostWriter,
+  survey: HostSurvey,
+  address: string,
+  stored: Identity,
+  makePlan: () => Plan,
+): Promise<RestoredItem> {
+  const problem = identityProblem(survey, address, stored);
+  if (problem !== null) return { address, state: 'refused', text: problem };
+  return await attempt(writer, address, makePlan);
+}
+
+async function attempt(writer: HostWriter, address: string, makePlan: () => Plan): Promise<RestoredItem> {
+  try {
+    const plan = makePlan();
+    const standing = blocks(plan).filter(standsAtBoot);
+    if (standing.length > 0) {
+      return { address, state: 'refused', text: standing.map(check => check.reason).join('; ') };
+    }
+    if (plan.steps.length === 0) return { address, state: 'unchanged', text: plan.notes.join('; ') };
+    const { state, problem } = await applyPlan(writer, plan);
+    if (state === 'applied') return { address, state: 'restored', text: plan.title };
+    return { address, state: 'failed', text: problem ?? state };
+  } catch (error) {
+    return { address, state: 'failed', text: (error as Error).message };
+  }
+}
+
+/**
+ * What was accepted when the state was stored - the only display, say - is accepted at each boot. What is in use now
+ * is not given away by a program that nobody watches.
+ */
+function standsAtBoot(check: Check): boolean {
+  return !check.forceable || ['storage', 'network', 'sriov', 'held'].includes(check.code);
+}
+
+/** Both identities, where the device at the address is not the one that was stored. */
+function identityProblem(survey: HostSurvey, address: string, stored: Identity): string | null {
+  const fn = survey.byAddress.get(address);
+  const moved = movedTo(survey, address, stored);
+  const where = moved === null ? '' : `; it is at ${moved} now`;
+  if (!fn) return `stored for ${identityText(stored)}, and there is no device at this address${where}`;
+  const now = identify(survey.root, fn);
+  if (sameDevice(stored, now)) return null;
+  return `stored for ${identityText(stored)}, but ${identityText(now)} is there: left alone${where}`;
+}
+
+/** Another address with the stored serial number or MAC; ids alone would name any twin. */
+function movedTo(survey: HostSurvey, address: string, stored: Identity): string | null {
+  if (stored.serial === null && stored.mac === null) return null;
+  const same = (fn: PciFunction): boolean => {
+    const now = identify(survey.root, fn);
+    const known =
+      (stored.mac !== null && now.mac === stored.mac) ||
+      (stored.mac === null && stored.serial !== null && now.serial === stored.serial);
+    return known && sameDevice(stored, now);
+  };
+  return survey.functions.find(fn => fn.address !== address && same(fn))?.address ?? null;
+}
+
+const driverWaitMilliseconds = 30_000;
+const pollMilliseconds = 250;
+
+/** VFs are made by the physical function's driver, which may still be on its way. */
+async function waitForDriver(writer: HostWriter, address: string): Promise<void> {
+  const device = `/sys/bus/pci/devices/${address}`;
+  for (let waited = 0; waited < driverWaitMilliseconds; waited += pollMilliseconds) {
+    if (!writer.root.exists(device) || writer.root.linkName(`${device}/driver`) !== null) return;
+    await writer.sleep(pollMilliseconds);
+  }
+}

@@ -1,0 +1,71 @@
+import {
+  applyPlan,
+  type Outcome,
+  type Progress,
+  stepsToUndo,
+  type UndoneChange,
+  undoSteps,
+} from './apply.ts';
+import { conditionText, firstUnmet, foundInstead } from './conditions.ts';
+import type { Journal, JournalEntry } from './journal.ts';
+import type { Plan } from './plan.ts';
+import type { HostWriter } from './writer.ts';
+
+/** Applies a plan and keeps it for {@link undoEntry}. The journal is written before the first step and after each. */
+export async function runPlan(
+  writer: HostWriter,
+  journal: Journal,
+  plan: Plan,
+  onProgress: Progress = () => {},
+): Promise<Outcome> {
+  if (plan.steps.length === 0) return await applyPlan(writer, plan);
+  let entry = await journal.begin(plan, bootId(writer));
+  const outcome = await applyPlan(writer, plan, async steps => {
+    entry = { ...entry, steps };
+    await journal.write(entry);
+    await onProgress(steps);
+  });
+  const failures = outcome.rollback.filter(change => change.state === 'failed');
+  if (outcome.state === 'applied') await journal.write({ ...entry, state: 'applied', left: outcome.left });
+  else if (failures.length > 0) await journal.write({ ...entry, state: 'failed', failures });
+  else await journal.remove(entry);
+  return outcome;
+}
+
+export type UndoOutcome = {
+  readonly state: 'undone' | 'failed' | 'refused';
+  readonly problem: string | null;
+  readonly changes: readonly UndoneChange[];
+};
+
+/** Undoes one plan, unless the host is no longer as the plan left it. */
+export async function undoEntry(
+  writer: HostWriter,
+  journal: Journal,
+  entry: JournalEntry,
+): Promise<UndoOutcome> {
+  const problem = await undoProblem(writer, entry);
+  if (problem !== null) return { state: 'refused', problem, changes: [] };
+  const changes = await undoSteps(writer, stepsToUndo(entry.plan.steps, entry.steps));
+  const failures = changes.filter(change => change.state === 'failed');
+  if (failures.length === 0) {
+    await journal.write({ ...entry, state: 'undone', failures: [] });
+    return { state: 'undone', problem: null, changes };
+  }
+  // It is neither what the plan left nor what was before: a second try goes by the single changes alone.
+  await journal.write({ ...entry, state: 'failed', left: [], failures });
+  return { state: 'failed', problem: 'not everything could be undone', changes };
+}
+
+/** Why a plan cannot be undone now, or null. */
+export async function undoProblem(writer: HostWriter, entry: JournalEntry): Promise<string | null> {
+  const unmet = await firstUnmet(writer.root, entry.left);
+  if (unmet === null) return null;
+  const found = await foundInstead(writer.root, unmet);
+  const since = entry.bootId === bootId(writer) ? '' : ' The host was started anew in between.';
+  return `the host is no longer as the plan left it: ${conditionText(unmet)} is not true any more${found && ` (${found})`}.${since}`;
+}
+
+function bootId(writer: HostWriter): string {
+  return writer.root.attribute('/proc/sys/kernel/random/boot_id') ?? '';
+}

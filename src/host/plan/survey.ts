@@ -1,0 +1,75 @@
+import { type IommuGroup, readIommuGroups } from '../iommu/groups.ts';
+import { classTraits } from '../pci/class.ts';
+import type { PciFunction } from '../pci/function.ts';
+import { readPci } from '../pci/read.ts';
+import type { HostRoot } from '../root.ts';
+import { type PhysicalFunction, readSriov } from '../sriov/read.ts';
+import { type FunctionUse, readUse, unused } from '../use/use.ts';
+import type { Holder } from '../vfio/holders.ts';
+import { readVfio, type VfioState } from '../vfio/read.ts';
+
+/** All that plans and their checks are made from, read at one time. */
+export type HostSurvey = {
+  readonly root: HostRoot;
+  readonly functions: readonly PciFunction[];
+  readonly byAddress: ReadonlyMap<string, PciFunction>;
+  readonly groups: ReadonlyMap<number, IommuGroup>;
+  readonly physicalFunctions: ReadonlyMap<string, PhysicalFunction>;
+  readonly vfio: VfioState;
+  readonly use: ReadonlyMap<string, FunctionUse>;
+};
+
+export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
+  const functions = readPci(root);
+  const physicalFunctions = await readSriov(root, functions);
+  return {
+    root,
+    functions,
+    byAddress: new Map(functions.map(fn => [fn.address, fn])),
+    groups: new Map(readIommuGroups(root, functions).map(group => [group.id, group])),
+    physicalFunctions: new Map(physicalFunctions.map(pf => [pf.address, pf])),
+    vfio: readVfio(root, functions),
+    use: readUse(root, functions),
+  };
+}
+
+/** The path by which steps name a function: short, and the same wherever the function hangs. */
+export function sysfsPath(fn: Pick<PciFunction, 'address'>): string {
+  return `/sys/bus/pci/devices/${fn.address}`;
+}
+
+/** @throws with a sentence when there is no such function. */
+export function functionAt(survey: HostSurvey, address: string): PciFunction {
+  const fn = survey.byAddress.get(address);
+  if (!fn) throw new Error(`no PCI function ${address} on this host: see vring pci list`);
+  return fn;
+}
+
+export function hostUse(survey: HostSurvey, fn: PciFunction): FunctionUse {
+  return survey.use.get(fn.address) ?? unused;
+}
+
+/** The functions of its IOMMU group, itself included; alone where it has none. */
+export function groupMembers(survey: HostSurvey, fn: PciFunction): readonly PciFunction[] {
+  const group = fn.iommuGroup === null ? undefined : survey.groups.get(fn.iommuGroup);
+  return group ? group.members.map(address => survey.byAddress.get(address)!) : [fn];
+}
+
+/** VFs of a physical function that are there now. */
+export function virtualFunctionsOf(survey: HostSurvey, fn: PciFunction): readonly PciFunction[] {
+  return fn.virtualFunctions.map(address => survey.byAddress.get(address)).filter(vf => vf !== undefined);
+}
+
+/** Virtual machines that have the function's group open, through whichever member of it. */
+export function vmHolders(survey: HostSurvey, fn: PciFunction): readonly Holder[] {
+  const members = new Set(groupMembers(survey, fn).map(member => member.address));
+  const holders = survey.vfio.devices
+    .filter(device => members.has(device.address))
+    .flatMap(device => device.holders);
+  return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
+}
+
+/** PCI bridges and host bridges stay with their drivers whatever becomes of the devices below. */
+export function staysWithHost(fn: PciFunction): boolean {
+  return classTraits(fn.class).pciBridge || fn.class.startsWith('0600');
+}

@@ -1,0 +1,162 @@
+import { readDesired } from '../boot/desired.ts';
+import { matchesIds, readConfiguredIds } from '../boot/ids.ts';
+import { readModprobe } from '../boot/modprobe.ts';
+import { deviceName, type PciFunction } from '../pci/function.ts';
+import type { HostRoot } from '../root.ts';
+import { sentenceList } from '../text.ts';
+import { readModule } from '../vfio/modules.ts';
+import { isParkingDriver } from '../vfio/read.ts';
+import { asFound } from './bind.ts';
+import { giveBackChecks } from './checks/all.ts';
+import { driverSteps, overrideStep, probeStep, releaseSteps } from './driver-steps.ts';
+import { withPersistence } from './persist/persist.ts';
+import { forgetDriver, wishedDriver } from './persist/wishes.ts';
+import { type Plan, type PlanDevice, planVersion, type Step } from './plan.ts';
+import { functionAt, groupMembers, type HostSurvey } from './survey.ts';
+import { moduleSteps } from './vfio-driver.ts';
+
+export type UnbindRequest = {
+  readonly addresses: readonly string[];
+  /** Give back the other members of their IOMMU groups too. */
+  readonly wholeGroup: boolean;
+  /** The host's driver by name; null: the kernel chooses. */
+  readonly driver: string | null;
+  /** At each boot too: what is stored for them is forgotten. */
+  readonly persist?: boolean;
+};
+
+/** Gives functions back to the host's drivers. @throws for an address that is not there. */
+export function planUnbind(survey: HostSurvey, request: UnbindRequest): Plan {
+  const { addresses, wholeGroup, driver } = request;
+  const asked = [...new Set(addresses)].map(address => functionAt(survey, address));
+  const members = wholeGroup ? asked.flatMap(fn => groupMembers(survey, fn)) : [];
+  const targets = [...new Set([...asked, ...members.filter(isTaken)])];
+  const moving = targets.filter(fn => !isBack(fn, driver));
+  const returns = moving.map(fn => ({ fn, ...returnOf(survey.root, fn, driver) }));
+  const plan: Plan = {
+    version: planVersion,
+    kind: 'unbind',
+    title: `Give ${sentenceList(targets.map(fn => fn.address))} back to ${driver ?? "the host's drivers"}`,
+    devices: targets.map(fn => planDevice(fn, asked, returns.find(each => each.fn === fn)?.becomes)),
+    checks: giveBackChecks(
+      survey,
+      moving.map(fn => fn.address),
+      driver ?? '',
+    ),
+    steps: returns.flatMap(each => each.steps),
+    assumes: moving.flatMap(asFound),
+    notes: [
+      ...returns.flatMap(each => each.note ?? []),
+      ...targets
+        .filter(fn => !moving.includes(fn))
+        .map(fn => `${fn.address} is with the host already${fn.driver ? `, bound to ${fn.driver}` : ''}`),
+      ...(request.persist ? [] : stillStored(survey, targets)),
+    ],
+  };
+  if (!request.persist) return plan;
+  return withPersistence(survey, plan, desired => forgetDriver(survey, desired, targets));
+}
+
+/** The next boot would take them again. */
+function stillStored(survey: HostSurvey, functions: readonly PciFunction[]): string[] {
+  const desired = readDesired(survey.root);
+  const stored = functions.filter(fn => wishedDriver(survey, desired, fn) !== null).map(fn => fn.address);
+  if (stored.length === 0) return [];
+  return [`the next boot takes ${sentenceList(stored)} again: --persist forgets that`];
+}
+
+type Return = {
+  readonly steps: readonly Step[];
+  /** Undefined: the kernel decides. */
+  readonly becomes: string | null | undefined;
+  readonly note?: string;
+};
+
+function returnOf(root: HostRoot, fn: PciFunction, driver: string | null): Return {
+  if (driver !== null) {
+    return { steps: [...moduleSteps(root, driver), ...driverSteps(fn, driver, null)], becomes: driver };
+  }
+  const release = isParkingDriver(fn.driver) ? releaseSteps(fn, null) : [];
+  const clear = fn.driverOverride === null ? [] : [overrideStep(fn, '', 'any driver may take it')];
+  if (fn.driver !== null && release.length === 0) return { steps: clear, becomes: fn.driver };
+  const stays = whyNoDriver(root, fn);
+  if (stays !== null) return { steps: [...release, ...clear], becomes: null, note: stays };
+  const modules = hostModules(root, fn);
+  const load = modules.some(module => isPresent(root, module)) ? [] : moduleSteps(root, modules[0]!);
+  const named = claimedByIds(root, fn) ? driverOf(root, modules) : null;
+  if (named === null) {
+    const steps = [...load, ...release, ...clear, probeStep(fn, null, 'the kernel finds the driver for it')];
+    return { steps, becomes: undefined };
+  }
+  // Configured ids would have vfio-pci take it again: its own driver is named until it has it.
+  const override = overrideStep(fn, named, `vfio-pci has its ids: ${named} is named for now`);
+  const bound = { ...fn, driverOverride: named };
+  const steps = [...release, override, probeStep(fn, named, `${named} takes it`)];
+  return {
+    steps: [...steps, overrideStep(bound, '', 'the override has done its work')],
+    becomes: named,
+    note: `${fn.address} is claimed by configured ids: vfio-pci takes it again at the next boot, unless they are removed`,
+  };
+}
+
+/** Was it taken from the host? A function of the group that never had a driver is not given one now. */
+function isTaken(fn: PciFunction): boolean {
+  return isParkingDriver(fn.driver) || fn.driverOverride !== null;
+}
+
+/** Has the host got it already, with nothing left of an earlier binding? */
+function isBack(fn: PciFunction, driver: string | null): boolean {
+  if (driver !== null) return fn.driver === driver;
+  return fn.driverOverride === null && fn.driver !== null && !isParkingDriver(fn.driver);
+}
+
+function whyNoDriver(root: HostRoot, fn: PciFunction): string | null {
+  if (fn.physicalFunction !== null && autoprobe(root, fn.physicalFunction) === '0') {
+    return `${fn.address} stays without a driver: ${fn.physicalFunction} has sriov_drivers_autoprobe off (name a driver with --driver)`;
+  }
+  if (hostModules(root, fn).length > 0) return null;
+  return `${fn.address} stays without a driver: this kernel has none for it, or it is blacklisted`;
+}
+
+function autoprobe(root: HostRoot, physicalFunction: string): string | null {
+  return root.attribute(`/sys/bus/pci/devices/${physicalFunction}/sriov_drivers_autoprobe`);
+}
+
+/** Modules of the host's drivers for it, without those that somebody blacklisted and did not load. */
+function hostModules(root: HostRoot, fn: PciFunction): string[] {
+  const blacklisted = new Set(readModprobe(root).blacklist.map(line => line.module));
+  return fn.modules.filter(module => {
+    if (isPresent(root, module)) return true;
+    return readModule(root, module).state === 'available' && !blacklisted.has(module);
+  });
+}
+
+function isPresent(root: HostRoot, module: string): boolean {
+  const { state } = readModule(root, module);
+  return state === 'loaded' || state === 'built-in';
+}
+
+function claimedByIds(root: HostRoot, fn: PciFunction): boolean {
+  return readConfiguredIds(root, readModprobe(root)).some(ids => matchesIds(fn, ids.text));
+}
+
+/** The PCI driver of the first module that is there. */
+function driverOf(root: HostRoot, modules: readonly string[]): string | null {
+  const names = modules.flatMap(module => root.list(`/sys/module/${module}/drivers`) ?? []);
+  return names.find(name => name.startsWith('pci:'))?.slice('pci:'.length) ?? null;
+}
+
+function planDevice(
+  fn: PciFunction,
+  asked: readonly PciFunction[],
+  becomes: string | null | undefined,
+): PlanDevice {
+  return {
+    address: fn.address,
+    name: deviceName(fn),
+    iommuGroup: fn.iommuGroup,
+    role: asked.includes(fn) ? 'asked' : 'group',
+    driver: fn.driver,
+    ...(becomes === undefined ? {} : { becomes }),
+  };
+}

@@ -1,0 +1,184 @@
+import { deviceName } from '../pci/function.ts';
+import type { VfAttributes } from '../sriov/ip-link.ts';
+import type { PhysicalFunction, VirtualFunction } from '../sriov/read.ts';
+import { heldCheck } from './checks/guests.ts';
+import { withPersistence } from './persist/persist.ts';
+import { wishAttributes } from './persist/wishes.ts';
+import {
+  type Change,
+  type Check,
+  type Condition,
+  type Plan,
+  planVersion,
+  type Step,
+  undoBy,
+  type VfAttributeName,
+} from './plan.ts';
+import { functionAt, type HostSurvey, sysfsPath } from './survey.ts';
+
+/** What is to be set of one VF; the rest stays as it is. */
+export type VfSettings = { readonly [name in VfAttributeName]?: NonNullable<VfAttributes[name]> };
+
+export type VfAttributesRequest = {
+  /** Address of the physical function. */
+  readonly address: string;
+  readonly index: number;
+  readonly settings: VfSettings;
+  /** At each boot too. */
+  readonly persist?: boolean;
+};
+
+/**
+ * Sets MAC, VLAN, trust and the like of a VF through its physical function's interface.
+ * @throws for a VF that is not there, or whose driver offers no such settings.
+ */
+export function planVfAttributes(survey: HostSurvey, request: VfAttributesRequest): Plan {
+  const { address, index, settings } = request;
+  const fn = functionAt(survey, address);
+  const pf = survey.physicalFunctions.get(address);
+  const vf = pf?.vfs[index];
+  if (!pf || !vf) throw new Error(`${address} has no VF ${index}: see vring sriov list`);
+  const { manager } = pf;
+  const now = vf.attributes;
+  if (manager === null || now === null) {
+    throw new Error(
+      `VF ${index} of ${address} has no settings that ip(8) can change: they exist for network cards, while their driver is bound`,
+    );
+  }
+  const steps = settingSteps(manager, index, now, settings);
+  const plan: Plan = {
+    version: planVersion,
+    kind: 'vf-attributes',
+    title: `Set ${Object.keys(settings).join(', ')} of VF ${index} (${vf.address}) of ${address}`,
+    devices: [
+      {
+        address: vf.address,
+        name: deviceName(survey.byAddress.get(vf.address) ?? fn),
+        iommuGroup: vf.iommuGroup,
+        role: 'asked',
+        driver: vf.driver,
+        becomes: vf.driver,
+      },
+    ],
+    checks: steps.length > 0 ? vfChecks(survey, pf, vf) : [],
+    steps,
+    assumes: [{ kind: 'vf-count', device: sysfsPath(fn), count: pf.current }],
+    notes: steps.length > 0 ? [] : [`VF ${index} of ${address} has these settings already`],
+  };
+  if (!request.persist) return plan;
+  const vfFunction = functionAt(survey, vf.address);
+  return withPersistence(survey, plan, desired => wishAttributes(survey, desired, vfFunction, settings));
+}
+
+/** A step for each setting that differs; VLAN and priority, and the two rates, are each one setting to the kernel. */
+export function settingSteps(
+  manager: string,
+  index: number,
+  now: VfAttributes,
+  settings: VfSettings,
+): Step[] {
+  const groups: readonly (readonly VfAttributeName[])[] = [
+    ['mac'],
+    ['vlan', 'qos'],
+    ['trust'],
+    ['spoofCheck'],
+    ['linkState'],
+    ['maxTxRate', 'minTxRate'],
+  ];
+  return groups.flatMap(names => {
+    const before = pick(now, names);
+    const after = { ...before, ...pick(settings, names) };
+    const changed = names.filter(name => after[name] !== undefined && after[name] !== before[name]);
+    if (changed.length === 0) return [];
+    // What a driver does not tell can be set, but neither verified nor undone.
+    const told = names.every(name => before[name] !== undefined);
+    const change = setting(manager, index, after);
+    return [
+      {
+        ...change,
+        expect: told ? change.expect : [],
+        reason: changed.map(name => `${name}: ${before[name] ?? 'not known'} -> ${after[name]}`).join(', '),
+        risk: told ? null : 'its driver does not say what it was: it is not undone',
+        undo: told ? undoBy(setting(manager, index, before)) : undoBy(),
+      },
+    ];
+  });
+}
+
+/** Brings a VF that was made anew back to what was set of its predecessor; a new one has the defaults already. */
+export function restoreSettings(manager: string, vf: VirtualFunction): Change[] {
+  const { attributes } = vf;
+  if (attributes === null) return [];
+  const { mac, vlan, qos, trust, spoofCheck, linkState, maxTxRate, minTxRate } = attributes;
+  const set: Values[] = [];
+  if (mac !== null) set.push({ mac });
+  if (vlan > 0 || qos > 0) set.push({ vlan, qos });
+  if (trust) set.push({ trust });
+  // Drivers differ in how they begin.
+  if (spoofCheck !== null) set.push({ spoofCheck });
+  if (linkState !== null && linkState !== 'auto') set.push({ linkState });
+  if (maxTxRate > 0 || minTxRate > 0) set.push({ maxTxRate, minTxRate });
+  return set.map(values => setting(manager, vf.index, values));
+}
+
+type Values = { [name in VfAttributeName]?: string | number | boolean };
+
+const keywords: Readonly<Record<VfAttributeName, string>> = {
+  mac: 'mac',
+  vlan: 'vlan',
+  qos: 'qos',
+  trust: 'trust',
+  spoofCheck: 'spoofchk',
+  linkState: 'state',
+  maxTxRate: 'max_tx_rate',
+  minTxRate: 'min_tx_rate',
+};
+
+function setting(manager: string, index: number, values: Values): Change {
+  const entries = Object.entries(values) as [VfAttributeName, string | number | boolean][];
+  const words = entries.flatMap(([name, value]) => [keywords[name], wordOf(value)]);
+  return {
+    action: {
+      kind: 'run',
+      argv: ['ip', 'link', 'set', 'dev', manager, 'vf', String(index), ...words],
+      seconds: 30,
+    },
+    expect: entries.map(
+      ([attribute, value]): Condition => ({
+        kind: 'vf-attribute',
+        interface: manager,
+        index,
+        attribute,
+        value,
+      }),
+    ),
+    within: 2,
+  };
+}
+
+function wordOf(value: string | number | boolean): string {
+  return typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value);
+}
+
+/** The named values that are known. */
+function pick(
+  values: Readonly<Partial<Record<VfAttributeName, unknown>>>,
+  names: readonly VfAttributeName[],
+): Values {
+  const known = names.map(name => [name, values[name]]).filter(([, value]) => value != null);
+  return Object.fromEntries(known) as Values;
+}
+
+function vfChecks(survey: HostSurvey, pf: PhysicalFunction, vf: VirtualFunction): Check[] {
+  const fn = functionAt(survey, vf.address);
+  const held = heldCheck({ survey, fn, driver: pf.driver ?? '', taken: new Set() });
+  return held.map(check =>
+    check.level === 'block'
+      ? {
+          ...check,
+          level: 'warn',
+          reason: `${check.reason.split(':')[0]}: its driver may see the change only when it starts anew`,
+        }
+      : check,
+  );
+}

@@ -1,0 +1,65 @@
+/**
+ * What a recording leaves out of a file. Most files are kept whole; those that carry more than the readers need, or
+ * might carry a secret, are cut down to it.
+ */
+type Filter = { readonly path: RegExp; readonly apply: (text: string) => string };
+
+const filters: readonly Filter[] = [
+  {
+    path: /^\/proc\/cmdline$|\/kernel\/cmdline$|\/loader\/entries\/|\/grub(\.conf|\/menu\.lst)$/,
+    apply: maskSecrets,
+  },
+  { path: /^\/etc\/default\/grub$/, apply: maskSecrets },
+  { path: /^\/run\/udev\/data\//, apply: keepLines(/^E:ID_FS_(TYPE|LABEL)=/) },
+  { path: /^\/proc\/self\/status$/, apply: keepLines(/^(Name|PPid|Uid|CapEff):/) },
+  // The heading and established connections to the SSH port.
+  { path: /^\/proc\/net\/tcp6?$/, apply: keepLines(/^\s*sl |^\s*\d+: [0-9A-F]+:0016 [0-9A-F:]+ 01 /) },
+  { path: /\/modules\.alias$/, apply: keepLines(/^alias (vfio_)?pci:/) },
+  { path: /\/modules\.dep$/, apply: text => text.replace(/:.*$/gm, ':') },
+  { path: /\/modules\.builtin\.modinfo$/, apply: keepPciAliases },
+];
+
+/** The content to be recorded for a file. */
+export function filterRecorded(hostPath: string, content: Buffer): Buffer {
+  const applied = filters.filter(filter => filter.path.test(hostPath));
+  if (applied.length === 0) return content;
+  return Buffer.from(applied.reduce((text, filter) => filter.apply(text), content.toString('utf8')));
+}
+
+/** Where readers may look; a recording refuses anything else, whoever comes to read it one day. */
+const recordable =
+  /^\/(sys|proc|boot|run\/udev\/data|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(os-release|redhat-release|modprobe\.d|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf\.d|modules-load\.d)(\/|$)/;
+const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
+
+/** @param hostPath as a reader asked for it; links may lead elsewhere. */
+export function mayRecord(hostPath: string): boolean {
+  return recordable.test(hostPath) && !isSecret(hostPath);
+}
+
+export function isSecret(hostPath: string): boolean {
+  return secret.test(hostPath);
+}
+
+/** `password=...`, `rd.iscsi.password=...`, GRUB's `password --md5 ...`. */
+function maskSecrets(text: string): string {
+  return text
+    .replace(/([\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*=)("[^"]*"|[^\s"]+)/gi, '$1***')
+    .replace(/^(\s*password(?:_pbkdf2)?)\s.*$/gim, '$1 ***');
+}
+
+function keepLines(wanted: RegExp): (text: string) => string {
+  return text =>
+    text
+      .split('\n')
+      .filter(line => wanted.test(line))
+      .map(line => `${line}\n`)
+      .join('');
+}
+
+function keepPciAliases(text: string): string {
+  return text
+    .split('\0')
+    .filter(entry => /^[\w-]+\.alias=(vfio_)?pci:/.test(entry))
+    .map(entry => `${entry}\0`)
+    .join('');
+}

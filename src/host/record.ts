@@ -1,0 +1,107 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { readNextBoot } from './boot/next-boot.ts';
+import { kernelParameterEdits } from './boot/parameters.ts';
+import { findProgram } from './distribution.ts';
+import { diagnose } from './doctor/doctor.ts';
+import { factsPath } from './facts.ts';
+import { readIommuGroups } from './iommu/groups.ts';
+import { readDetails } from './pci/details.ts';
+import { readPci } from './pci/read.ts';
+import { RecordingRoot } from './recording-root.ts';
+import type { HostRoot } from './root.ts';
+import { readSriov } from './sriov/read.ts';
+import { readUse } from './use/use.ts';
+import { readVfio } from './vfio/read.ts';
+
+export type Recording = { readonly target: string; readonly files: number; readonly bytes: number };
+
+/**
+ * Records a host into a directory, or into a tar archive when the name ends in .tar, .tar.gz or .tgz. A recording
+ * holds what the readers look at and nothing else; network and MAC addresses and serial numbers are among it.
+ * @param source `/`, or a recording to be made anew
+ * @throws when the target exists already and is not an empty directory.
+ */
+export async function recordHost(target: string, source = '/'): Promise<Recording> {
+  const absolute = path.resolve(target);
+  if (!/\.(tar|tar\.gz|tgz)$/.test(absolute)) return await recordTo(absolute, source);
+  if (fs.existsSync(absolute)) throw new Error(`${target} exists: choose another name`);
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-record-'));
+  try {
+    const recording = await recordTo(directory, source);
+    await execa('tar', ['--create', '--auto-compress', '--file', absolute, '--directory', directory, '.']);
+    return { ...recording, target: absolute };
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function recordTo(directory: string, source: string): Promise<Recording> {
+  if (fs.existsSync(directory) && fs.readdirSync(directory).length > 0) {
+    throw new Error(`${directory} is not empty: name a new directory`);
+  }
+  const root = new RecordingRoot(source);
+  await readEverything(root);
+  root.nodes('/dev/vfio');
+  root.nodes('/dev/vfio/devices');
+  for (const node of ['/dev/kvm', '/dev/iommu', '/dev/net/tun', '/dev/vhost-net']) root.node(node);
+  return write(root, directory);
+}
+
+/** Everything there is to know of a host, as plain data. */
+export type Everything = Awaited<ReturnType<typeof readEverything>>;
+
+/** Runs every reader: what they look at is what a recording has to hold. */
+export async function readEverything(root: HostRoot) {
+  const functions = readPci(root);
+  return {
+    functions,
+    details: functions.map(fn => readDetails(root, fn)),
+    groups: readIommuGroups(root, functions),
+    use: [...readUse(root, functions)],
+    sriov: await readSriov(root, functions),
+    vfio: readVfio(root, functions),
+    nextBoot: [...readNextBoot(root, functions)],
+    diagnosis: diagnose(root),
+    bootLoader: bootLoaderEdits(root),
+    initramfs: initramfsFiles(root),
+  };
+}
+
+function bootLoaderEdits(root: HostRoot): unknown {
+  try {
+    return kernelParameterEdits(root, ['intel_iommu=on', 'amd_iommu=on', 'iommu=pt']);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** What plans for the next boot look at. */
+function initramfsFiles(root: HostRoot): unknown {
+  return {
+    programs: ['update-initramfs', 'dracut', 'systemctl', 'udevadm', 'modprobe'].map(name =>
+      findProgram(root, name),
+    ),
+    modules: root.text('/etc/initramfs-tools/modules'),
+  };
+}
+
+function write(root: RecordingRoot, directory: string): Recording {
+  let bytes = 0;
+  for (const [hostPath, entry] of [...root.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const target = path.join(directory, hostPath);
+    fs.mkdirSync(path.dirname(target), { recursive: true });
+    if (entry.kind === 'directory') fs.mkdirSync(target, { recursive: true });
+    if (entry.kind === 'link') fs.symlinkSync(entry.target, target);
+    if (entry.kind === 'file') {
+      fs.writeFileSync(target, entry.content);
+      bytes += entry.content.length;
+    }
+  }
+  const facts = path.join(directory, factsPath);
+  fs.mkdirSync(path.dirname(facts), { recursive: true });
+  fs.writeFileSync(facts, `${JSON.stringify(root.recorded, null, 1)}\n`);
+  return { target: directory, files: root.entries.size, bytes };
+}

@@ -1,0 +1,291 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { type CommandResult, type DeviceNode, factsPath, factsSchema, type HostFacts } from './facts.ts';
+import { liveAddresses, liveNode, liveSshConnections, runCommand } from './live-facts.ts';
+
+/** Something that exists but cannot be read: the message names it and says why. */
+export class HostReadError extends Error {
+  readonly path: string;
+  readonly code: string;
+
+  constructor(hostPath: string, cause: NodeJS.ErrnoException) {
+    const reason =
+      cause.code === 'EACCES' || cause.code === 'EPERM' ? 'permission denied: run as root' : cause.message;
+    super(`cannot read ${hostPath}: ${reason}`, { cause });
+    this.name = 'HostReadError';
+    this.path = hostPath;
+    this.code = cause.code ?? 'EIO';
+  }
+}
+
+const noFacts: HostFacts = {
+  version: 1,
+  recordedAt: '',
+  nodes: [],
+  addresses: {},
+  sshConnections: [],
+  commands: {},
+  unreadable: {},
+};
+
+/** Errors that mean "not there": a sysfs attribute may also vanish between its listing and its reading. */
+const missing = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']);
+/** What a driver answers for an attribute it has no value for. */
+const refused = new Set(['EINVAL', 'EIO', 'ENODATA', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EBUSY']);
+const maxLinks = 40;
+const defaultLimit = 1 << 20;
+
+/**
+ * The host, or a recording of one: every path is absolute within it. Links of a recorded tree are followed inside
+ * the tree, absolute ones too, so that nothing of this machine shows through. What is missing reads as null; what
+ * exists but cannot be read throws a {@link HostReadError}.
+ */
+export class HostRoot {
+  readonly path: string;
+  /** True for the running system; false for a recorded tree, which cannot be changed. */
+  readonly live: boolean;
+  #facts: HostFacts | null = null;
+  /** The last directory of a recorded tree that was found to have no link in its path. */
+  #plainDirectory = '';
+
+  constructor(rootPath = '/') {
+    this.path = fs.realpathSync.native(rootPath);
+    this.live = this.path === '/';
+  }
+
+  /** The whole text of a file, at most `limit` bytes of it. */
+  text(hostPath: string, limit = defaultLimit): string | null {
+    return this.withFile(hostPath, read => readAll(read, limit).toString('utf8'));
+  }
+
+  /** A sysfs attribute without its newline; null also when its driver has no value for it. */
+  attribute(hostPath: string): string | null {
+    try {
+      return this.text(hostPath, 65_536)?.trim() ?? null;
+    } catch (error) {
+      if (error instanceof HostReadError && refused.has(error.code)) return null;
+      throw error;
+    }
+  }
+
+  bytes(hostPath: string, limit = defaultLimit): Buffer | null {
+    return this.withFile(hostPath, read => Buffer.from(readAll(read, limit)));
+  }
+
+  /** Opens a file for reads at chosen offsets; `read` returns the count of bytes, 0 at the end. */
+  withFile<T>(hostPath: string, use: (read: (into: Buffer, offset: number) => number) => T): T | null {
+    return this.#guard(hostPath, () => {
+      const fd = fs.openSync(this.resolve(hostPath), 'r');
+      try {
+        return use((into, offset) => fs.readSync(fd, into, 0, into.length, offset));
+      } finally {
+        fs.closeSync(fd);
+      }
+    });
+  }
+
+  /** Names in a directory, in byte order. */
+  list(hostPath: string): string[] | null {
+    return this.#guard(hostPath, () => fs.readdirSync(this.resolve(hostPath)).sort());
+  }
+
+  /** The target of a link as it is written; null when it is missing or no link. */
+  link(hostPath: string): string | null {
+    try {
+      return this.#guard(hostPath, () => fs.readlinkSync(this.#resolveParent(hostPath)));
+    } catch (error) {
+      if (error instanceof HostReadError && error.code === 'EINVAL') return null;
+      throw error;
+    }
+  }
+
+  /** The last name of a link's target: how sysfs names a device's driver, group or module. */
+  linkName(hostPath: string): string | null {
+    const target = this.link(hostPath);
+    return target === null ? null : path.posix.basename(target);
+  }
+
+  exists(hostPath: string): boolean {
+    return (
+      this.#guard(hostPath, () => fs.statSync(this.resolve(hostPath), { throwIfNoEntry: false }) ?? null) !==
+      null
+    );
+  }
+
+  /** The path without any link in it, as seen within the root. */
+  real(hostPath: string): string | null {
+    return this.#guard(hostPath, () => {
+      const resolved = this.resolve(hostPath);
+      const real = this.live ? fs.realpathSync.native(resolved) : resolved;
+      fs.lstatSync(real);
+      return this.live ? real : `/${path.relative(this.path, real)}`;
+    });
+  }
+
+  /** Where a path of the host lies on this machine, every link followed within the root. */
+  resolve(hostPath: string): string {
+    if (this.live) return hostPath;
+    const direct = path.join(this.path, hostPath);
+    // Most reads are of many files in one directory: it is looked at once, its files only for being links.
+    const parent = path.dirname(direct);
+    if (parent !== this.#plainDirectory && this.#contains(parent) && realPath(parent) === parent) {
+      this.#plainDirectory = parent;
+    }
+    if (parent === this.#plainDirectory && !isLink(direct)) return direct;
+    const real = realPath(direct);
+    if (real !== null && this.#contains(real)) return real;
+    // It leads out of the tree, or to nothing from here: the same path may lead to something within.
+    return this.#walk(hostPath);
+  }
+
+  /** A device node under /dev, or null. */
+  node(hostPath: string): DeviceNode | null {
+    if (this.live) return liveNode(hostPath);
+    return this.facts().nodes.find(node => node.path === hostPath) ?? null;
+  }
+
+  /** The device nodes directly in a directory of /dev. */
+  nodes(directory: string): DeviceNode[] {
+    if (!this.live) return this.facts().nodes.filter(node => path.posix.dirname(node.path) === directory);
+    const names = this.list(directory) ?? [];
+    return names.map(name => liveNode(`${directory}/${name}`)).filter(node => node !== null);
+  }
+
+  /** Addresses with prefix length by interface. */
+  addresses(): Readonly<Record<string, readonly string[]>> {
+    return this.live ? liveAddresses() : this.facts().addresses;
+  }
+
+  /** Each `client port server port` of the SSH sessions this process descends from. */
+  sshConnections(): readonly string[] {
+    return this.live ? liveSshConnections() : this.facts().sshConnections;
+  }
+
+  /** Runs a command that reads; null when it is not installed, or was not recorded. */
+  async query(...argv: [string, ...string[]]): Promise<CommandResult | null> {
+    return this.live ? await runCommand(argv, 10_000) : (this.facts().commands[argv.join(' ')] ?? null);
+  }
+
+  /** The recorded facts; a tree without any has none. */
+  facts(): HostFacts {
+    this.#facts ??= this.#readFacts();
+    return this.#facts;
+  }
+
+  #contains(machinePath: string): boolean {
+    return machinePath === this.path || machinePath.startsWith(`${this.path}/`);
+  }
+
+  #readFacts(): HostFacts {
+    const text = this.text(factsPath, 64 << 20);
+    if (text === null) {
+      return noFacts;
+    }
+    try {
+      return factsSchema.parse(JSON.parse(text));
+    } catch (cause) {
+      throw new Error(`${this.path}${factsPath} is not a recording of this version: record the host again`, {
+        cause,
+      });
+    }
+  }
+
+  /** All but the last component with links followed. */
+  #resolveParent(hostPath: string): string {
+    if (this.live) return hostPath;
+    return path.join(this.resolve(path.posix.dirname(hostPath)), path.posix.basename(hostPath));
+  }
+
+  /** Follows links one component at a time; `..` stops at the root, as chroot(2) has it. */
+  #walk(hostPath: string): string {
+    let pending = hostPath.split('/').filter(Boolean);
+    let done: string[] = [];
+    let links = 0;
+    while (pending.length > 0) {
+      const [name, ...rest] = pending as [string, ...string[]];
+      pending = rest;
+      if (name === '.') continue;
+      if (name === '..') {
+        done.pop();
+        continue;
+      }
+      const target = readLink(path.join(this.path, ...done, name));
+      if (target === null) {
+        done.push(name);
+        continue;
+      }
+      if (++links > maxLinks) {
+        throw Object.assign(new Error('too many levels of symbolic links'), { code: 'ELOOP' });
+      }
+      if (target.startsWith('/')) done = [];
+      pending = [...target.split('/').filter(Boolean), ...pending];
+    }
+    return path.join(this.path, ...done);
+  }
+
+  #guard<T>(hostPath: string, read: () => T): T | null {
+    const recorded = this.live || hostPath === factsPath ? undefined : this.facts().unreadable[hostPath];
+    if (recorded) throw new HostReadError(hostPath, Object.assign(new Error(recorded), { code: recorded }));
+    try {
+      return read();
+    } catch (error) {
+      const cause = error as NodeJS.ErrnoException;
+      if (missing.has(cause.code ?? '')) return null;
+      if (cause.code === undefined) throw error;
+      throw new HostReadError(hostPath, cause);
+    }
+  }
+}
+
+/** Shared by all reads, which are synchronous: most files fit into it. */
+const scratch = Buffer.allocUnsafe(16_384);
+
+/**
+ * Everything up to `limit`, valid until the next read. The size of a /proc or sysfs file is unknown before it has
+ * been read, and it may come in pieces: only an empty one is the end.
+ */
+function readAll(read: (into: Buffer, offset: number) => number, limit: number): Buffer {
+  const small = scratch.subarray(0, Math.min(limit, scratch.length));
+  const length = fill(read, small, 0);
+  if (length < small.length || length === limit) return small.subarray(0, length);
+  const chunks = [Buffer.from(small)];
+  for (let total = length; total < limit; ) {
+    const chunk = Buffer.allocUnsafe(Math.min(1 << 20, limit - total));
+    const count = fill(read, chunk, total);
+    chunks.push(chunk.subarray(0, count));
+    total += count;
+    if (count < chunk.length) break;
+  }
+  return Buffer.concat(chunks);
+}
+
+/** @returns the count of bytes, less than the buffer has only at the end of the file. */
+function fill(read: (into: Buffer, offset: number) => number, into: Buffer, start: number): number {
+  let filled = 0;
+  while (filled < into.length) {
+    const count = read(into.subarray(filled), start + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return filled;
+}
+
+function realPath(machinePath: string): string | null {
+  try {
+    return fs.realpathSync.native(machinePath);
+  } catch {
+    return null;
+  }
+}
+
+function isLink(machinePath: string): boolean {
+  return fs.lstatSync(machinePath, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+function readLink(hostPath: string): string | null {
+  try {
+    return fs.readlinkSync(hostPath);
+  } catch {
+    return null;
+  }
+}

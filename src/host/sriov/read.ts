@@ -1,0 +1,94 @@
+import type { PciFunction } from '../pci/function.ts';
+import type { HostRoot } from '../root.ts';
+import { integer, natural } from '../text.ts';
+import { type LinkInfo, readLinks, type VfAttributes } from './ip-link.ts';
+
+export type VirtualFunction = {
+  /** As `virtfnN` and `ip link set ... vf N` count. */
+  readonly index: number;
+  readonly address: string;
+  readonly driver: string | null;
+  readonly iommuGroup: number | null;
+  /** Its network interface on the host, while a host driver has it. */
+  readonly interfaces: readonly string[];
+  /** Null for other functions than network ones, and where `ip` does not say. */
+  readonly attributes: VfAttributes | null;
+};
+
+export type PhysicalFunction = {
+  readonly address: string;
+  readonly driver: string | null;
+  readonly total: number;
+  readonly current: number;
+  /** Routing ID of the first VF relative to the PF's, and of each further one to the one before. */
+  readonly offset: number | null;
+  readonly stride: number | null;
+  /** Four hex digits. */
+  readonly vfDevice: string | null;
+  /** Do host drivers take new VFs by themselves? */
+  readonly autoprobe: boolean | null;
+  readonly interfaces: readonly string[];
+  /** The interface through which the VFs are configured. */
+  readonly manager: string | null;
+  readonly vfs: readonly VirtualFunction[];
+};
+
+/** Every function that can have virtual ones, by address. */
+export async function readSriov(
+  root: HostRoot,
+  functions: readonly PciFunction[],
+): Promise<PhysicalFunction[]> {
+  const able = functions.flatMap(fn => {
+    const total = fn.physicalFunction ? null : integer(root.attribute(`${fn.path}/sriov_totalvfs`));
+    return total ? [{ fn, total }] : [];
+  });
+  if (able.length === 0) return [];
+  const links = (await readLinks(root)) ?? new Map<string, LinkInfo>();
+  const byAddress = new Map(functions.map(fn => [fn.address, fn]));
+  return able.map(({ fn, total }) => readPhysicalFunction(root, fn, total, byAddress, links));
+}
+
+function readPhysicalFunction(
+  root: HostRoot,
+  fn: PciFunction,
+  total: number,
+  byAddress: ReadonlyMap<string, PciFunction>,
+  links: ReadonlyMap<string, LinkInfo>,
+): PhysicalFunction {
+  const read = (name: string): string | null => root.attribute(`${fn.path}/${name}`);
+  const interfaces = netInterfaces(root, fn.path);
+  // Representors lie beside the PF's own interface; only the one that carries the VFs' list manages them.
+  const manager = interfaces.find(name => (links.get(name)?.vfs.size ?? 0) > 0) ?? interfaces[0] ?? null;
+  const attributes = manager === null ? undefined : links.get(manager)?.vfs;
+  return {
+    address: fn.address,
+    driver: fn.driver,
+    total,
+    current: integer(read('sriov_numvfs')) ?? 0,
+    offset: integer(read('sriov_offset')),
+    stride: integer(read('sriov_stride')),
+    vfDevice: read('sriov_vf_device')?.padStart(4, '0') ?? null,
+    autoprobe: flag(read('sriov_drivers_autoprobe')),
+    interfaces,
+    manager,
+    vfs: fn.virtualFunctions.map((address, index) => {
+      const vf = byAddress.get(address);
+      return {
+        index,
+        address,
+        driver: vf?.driver ?? null,
+        iommuGroup: vf?.iommuGroup ?? null,
+        interfaces: vf ? netInterfaces(root, vf.path) : [],
+        attributes: attributes?.get(index) ?? null,
+      };
+    }),
+  };
+}
+
+function netInterfaces(root: HostRoot, path: string): string[] {
+  return (root.list(`${path}/net`) ?? []).sort(natural);
+}
+
+function flag(text: string | null): boolean | null {
+  return text === null ? null : text === '1';
+}

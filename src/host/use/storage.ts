@@ -1,0 +1,155 @@
+import type { HostRoot } from '../root.ts';
+import { type BlockDevice, readBlockDevices } from './block-devices.ts';
+import { type Mount, readMounts, readSwaps } from './mounts.ts';
+
+/** Something that lives on a disk, and the devices between them. */
+export type StorageRole = {
+  readonly kind: 'mount' | 'swap' | 'lvm' | 'md' | 'luks' | 'zfs' | 'multipath' | 'mapping' | 'content';
+  /** False for a signature that nothing uses now: taking the disk away loses access, not a running service. */
+  readonly active: boolean;
+  /** From the disk upward: `nvme0n1`, `nvme0n1p3`, `dm-0`. */
+  readonly through: readonly string[];
+  readonly text: string;
+};
+
+export type Disk = {
+  readonly name: string;
+  readonly bytes: number;
+  readonly functions: readonly string[];
+  readonly roles: readonly StorageRole[];
+};
+
+type Storage = {
+  readonly devices: ReadonlyMap<string, BlockDevice>;
+  readonly partitions: ReadonlyMap<string | null, readonly BlockDevice[]>;
+  readonly mounts: ReadonlyMap<string, readonly Mount[]>;
+  readonly swaps: ReadonlySet<string>;
+  readonly pools: ReadonlySet<string>;
+};
+
+/** Disks on PCI functions, with all that is mounted from them or built on them. */
+export function readDisks(root: HostRoot): Disk[] {
+  const devices = readBlockDevices(root);
+  const storage: Storage = {
+    devices: new Map(devices.map(device => [device.name, device])),
+    partitions: Map.groupBy(devices, device => device.partitionOf),
+    mounts: mountsByDevice(root, devices),
+    swaps: new Set(readSwaps(root).map(path => deviceName(path, devices))),
+    pools: importedPools(root),
+  };
+  return devices
+    .filter(device => device.partitionOf === null && device.functions.length > 0)
+    .map(device => ({
+      name: device.name,
+      bytes: device.bytes,
+      functions: device.functions,
+      roles: rolesOf(device, [], storage),
+    }))
+    .map(disk => withUnplacedPools(disk, storage));
+}
+
+/**
+ * ZFS opens its disks without a trace in sysfs: where udev has kept no signatures, any disk that nothing else uses
+ * may be part of an imported pool.
+ */
+function withUnplacedPools(disk: Disk, storage: Storage): Disk {
+  const placed = new Set(
+    [...storage.devices.values()].filter(each => each.signature === 'zfs_member').map(each => each.label),
+  );
+  const unplaced = [...storage.pools].filter(pool => !placed.has(pool));
+  if (disk.roles.length > 0 || unplaced.length === 0) return disk;
+  const text = `may be part of the imported ZFS pool ${unplaced.join(' or ')}`;
+  return { ...disk, roles: [{ kind: 'zfs', active: true, through: [disk.name], text }] };
+}
+
+function rolesOf(device: BlockDevice, below: readonly string[], storage: Storage): StorageRole[] {
+  if (below.includes(device.name)) return [];
+  const through = [...below, device.name];
+  const roles: StorageRole[] = [];
+  const add = (kind: StorageRole['kind'], active: boolean, text: string) =>
+    roles.push({ kind, active, through, text });
+
+  for (const mount of storage.mounts.get(device.name) ?? []) add('mount', true, `mounted on ${mount.point}`);
+  if (storage.swaps.has(device.name)) add('swap', true, 'active swap');
+  if (device.signature === 'zfs_member') {
+    const imported = device.label !== null && storage.pools.has(device.label);
+    add(
+      'zfs',
+      imported,
+      `${imported ? 'part of the imported' : 'part of a'} ZFS pool ${device.label ?? ''}`.trim(),
+    );
+  }
+  for (const name of device.holders) {
+    const holder = storage.devices.get(name);
+    if (!holder) continue;
+    const { kind, text } = describeHolder(holder);
+    add(kind, true, text);
+    roles.push(...rolesOf(holder, through, storage));
+  }
+  for (const partition of storage.partitions.get(device.name) ?? []) {
+    roles.push(...rolesOf(partition, through, storage));
+  }
+  if (roles.length === 0 && device.signature !== null) {
+    add(
+      'content',
+      false,
+      `holds ${signatureText(device.signature)}${device.label ? ` "${device.label}"` : ''}`,
+    );
+  }
+  return roles;
+}
+
+function describeHolder(holder: BlockDevice): Pick<StorageRole, 'kind' | 'text'> {
+  if (holder.raid !== null)
+    return { kind: 'md', text: `member of the RAID array ${holder.name} (${holder.raid})` };
+  const name = holder.mapper?.name ?? holder.name;
+  switch (holder.mapper?.owner) {
+    case 'LVM':
+      return { kind: 'lvm', text: `below the LVM volume ${name}` };
+    case 'CRYPT':
+      return { kind: 'luks', text: `below the opened encrypted volume ${name}` };
+    case 'mpath':
+      return { kind: 'multipath', text: `a path of the multipath device ${name}` };
+    default:
+      return { kind: 'mapping', text: `below the block device ${name}` };
+  }
+}
+
+const signatures: Readonly<Record<string, string>> = {
+  LVM2_member: 'an LVM physical volume',
+  crypto_LUKS: 'a locked LUKS volume',
+  linux_raid_member: 'a RAID member',
+  swap: 'a swap area',
+};
+
+function signatureText(signature: string): string {
+  return signatures[signature] ?? `a ${signature} file system`;
+}
+
+/** Mounts by block device name; a btrfs file system counts for each of its devices, a pool for none (see `pools`). */
+function mountsByDevice(root: HostRoot, devices: readonly BlockDevice[]): Map<string, Mount[]> {
+  const byNumber = new Map(devices.map(device => [device.number, device.name]));
+  const btrfs = (root.list('/sys/fs/btrfs') ?? []).map(id => root.list(`/sys/fs/btrfs/${id}/devices`) ?? []);
+  const result = new Map<string, Mount[]>();
+  for (const mount of readMounts(root)) {
+    const source = byNumber.get(mount.device) ?? deviceName(mount.source, devices);
+    const members = mount.type === 'btrfs' ? btrfs.find(names => names.includes(source)) : undefined;
+    for (const name of members ?? [source]) result.set(name, [...(result.get(name) ?? []), mount]);
+  }
+  return result;
+}
+
+/** `/dev/mapper/vg-root` and `/dev/dm-0` as `dm-0`, `/dev/sda1` as `sda1`. */
+function deviceName(path: string, devices: readonly BlockDevice[]): string {
+  const last = path.split('/').at(-1) ?? '';
+  return devices.find(device => device.mapper?.name === last)?.name ?? last;
+}
+
+/** Pools that the zfs module has imported, and those with a data set mounted. */
+function importedPools(root: HostRoot): Set<string> {
+  const names = (root.list('/proc/spl/kstat/zfs') ?? []).filter(name =>
+    root.exists(`/proc/spl/kstat/zfs/${name}/state`),
+  );
+  const mounted = readMounts(root).filter(mount => mount.type === 'zfs');
+  return new Set([...names, ...mounted.map(mount => mount.source.split('/')[0]!)]);
+}

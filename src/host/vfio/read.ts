@@ -1,0 +1,76 @@
+import type { DeviceNode } from '../facts.ts';
+import type { PciFunction } from '../pci/function.ts';
+import type { HostRoot } from '../root.ts';
+import { type Holder, readHolders } from './holders.ts';
+import { type ModuleState, readModule } from './modules.ts';
+
+export type VfioDevice = {
+  readonly address: string;
+  /** `vfio-pci`, or one made for the device. */
+  readonly driver: string;
+  readonly iommuGroup: number | null;
+  /** `/dev/vfio/12`, or `/dev/vfio/noiommu-0`; null while it does not exist. */
+  readonly groupNode: DeviceNode | null;
+  /** `/dev/vfio/devices/vfio0` (Linux 6.6 with VFIO_DEVICE_CDEV). */
+  readonly deviceNode: DeviceNode | null;
+  /** Processes that have one of the two open: virtual machines. */
+  readonly holders: readonly Holder[];
+};
+
+export type VfioState = {
+  readonly modules: readonly ModuleState[];
+  /** `/dev/vfio/vfio`: the container of the group interface. */
+  readonly container: DeviceNode | null;
+  /** `/dev/iommu`: iommufd. */
+  readonly iommufd: DeviceNode | null;
+  readonly devices: readonly VfioDevice[];
+  /** False when other users' processes could not be looked at. */
+  readonly holdersComplete: boolean;
+};
+
+const moduleNames = ['vfio', 'vfio_pci', 'vfio_pci_core', 'vfio_iommu_type1', 'iommufd', 'pci_stub'] as const;
+
+/** Is this a driver that hands a device to user space through VFIO? */
+export function isVfioDriver(driver: string | null): boolean {
+  return driver !== null && /(^|[-_])vfio[-_]pci$/.test(driver);
+}
+
+/** Does no host software use a device that this driver holds? */
+export function isParkingDriver(driver: string | null): boolean {
+  return isVfioDriver(driver) || driver === 'pci-stub';
+}
+
+export function readVfio(root: HostRoot, functions: readonly PciFunction[]): VfioState {
+  const { byNode, complete } = readHolders(root, node => node.startsWith('/dev/vfio/'));
+  const bound = functions.filter(fn => isVfioDriver(fn.driver));
+  return {
+    modules: moduleNames.map(name => readModule(root, name)),
+    container: root.node('/dev/vfio/vfio'),
+    iommufd: root.node('/dev/iommu'),
+    devices: bound.map(fn => {
+      const groupNode = root.node(groupNodePath(root, fn));
+      const cdev = root.list(`${fn.path}/vfio-dev`)?.[0];
+      const deviceNode = cdev === undefined ? null : root.node(`/dev/vfio/devices/${cdev}`);
+      const nodes = [groupNode, deviceNode].filter(node => node !== null);
+      return {
+        address: fn.address,
+        driver: fn.driver!,
+        iommuGroup: fn.iommuGroup,
+        groupNode,
+        deviceNode,
+        holders: uniqueHolders(nodes.flatMap(node => byNode.get(node.path) ?? [])),
+      };
+    }),
+    holdersComplete: complete,
+  };
+}
+
+/** In no-IOMMU mode the group's node is named after a group that vfio made up (`name` says so). */
+function groupNodePath(root: HostRoot, fn: PciFunction): string {
+  const noiommu = root.attribute(`${fn.path}/iommu_group/name`) === 'vfio-noiommu';
+  return `/dev/vfio/${noiommu ? 'noiommu-' : ''}${fn.iommuGroup ?? 'none'}`;
+}
+
+function uniqueHolders(holders: readonly Holder[]): Holder[] {
+  return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
+}
