@@ -1,0 +1,35 @@
+import { Box, Text } from 'ink';
+import type { Line } from '../store/facts.ts';
+import { pad } from '../text/width.ts';
+import { useTheme } from './contexts.ts';
+
+type FactLinesProps = {
+  readonly lines: readonly Line[];
+  /** The first line that is shown. */
+  readonly offset?: number;
+  readonly columns: number;
+  readonly rows: number;
+};
+
+/** Facts, as far as there is room; the last line says how many more lines there are. */
+export function FactLines({ lines, offset = 0, columns, rows }: FactLinesProps) {
+  const { style, glyphs } = useTheme();
+  const more = lines.length - offset - rows;
+  const shown = lines.slice(offset, offset + (more > 0 ? rows - 1 : rows));
+  return (
+    <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
+      {shown.map(({ name, text, token }, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the window is known by its place
+        <Text key={index} wrap="truncate">
+          <Text {...style('text.secondary')}> {name}</Text>
+          <Text {...style(token)}>{text}</Text>
+        </Text>
+      ))}
+      {more > 0 && (
+        <Text wrap="truncate" {...style('text.secondary')}>
+          {pad(` ${glyphs.ellipsis} ${more + 1} more lines`, columns, 'left', '')}
+        </Text>
+      )}
+    </Box>
+  );
+}

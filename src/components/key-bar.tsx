@@ -1,0 +1,91 @@
+import { Text } from 'ink';
+import { commandContext, reasonAgainst } from '../keys/command.ts';
+import { barCommands, keyLabel } from '../keys/registry.ts';
+import type { Layer } from '../store/layers.ts';
+import { obstacleOf, type PlanLayer } from '../store/plan-layer.ts';
+import type { Ui } from '../ui.ts';
+import { useAppState, useTheme, useUi } from './contexts.ts';
+
+type Entry = { readonly key: string; readonly label: string; readonly available: boolean };
+
+/** The last line: the keys that matter most here. What can't be done now is dim; the help says why. */
+export function KeyBar({ columns }: { columns: number }) {
+  const { style } = useTheme();
+  const ui = useUi();
+  const layer = useAppState(state => state.layers.at(-1));
+  // Drawn again when another set of keys is available, not with every sample.
+  useAppState(() =>
+    screenEntries(ui)
+      .map(({ key, available }) => `${key}${available}`)
+      .join(),
+  );
+  const entries = fitted(layer ? layerEntries(layer) : screenEntries(ui), columns);
+  return (
+    <Text wrap="truncate">
+      {entries.map(({ key, label, available }) => (
+        <Text key={key} {...(available ? {} : style('text.secondary'))}>
+          {' '}
+          <Text {...(available ? style('key') : {})}>{key}</Text> {label}{' '}
+        </Text>
+      ))}
+    </Text>
+  );
+}
+
+function screenEntries(ui: Ui): Entry[] {
+  const context = commandContext(ui);
+  return barCommands(context).map(command => ({
+    key: keyLabel(command.keys[0]!),
+    label: command.label,
+    available: reasonAgainst(command, context) === null,
+  }));
+}
+
+/** Keys of what lies over the screen, which are the same everywhere. */
+function layerEntries(layer: Layer): Entry[] {
+  const entry = (key: string, label: string): Entry => ({ key, label, available: true });
+  switch (layer.kind) {
+    case 'console':
+      return [entry('Ctrl-]', 'leave the console'), entry('all other keys', 'go to the guest')];
+    case 'dialog':
+      return [entry('Tab', 'other button'), entry('Enter', 'press it'), entry('Esc', 'cancel')];
+    case 'field':
+      return layer.purpose === 'command'
+        ? [entry('Enter', 'go'), entry('Tab', 'complete'), entry('Esc', 'cancel')]
+        : [
+            entry('Enter', 'keep the filter'),
+            entry('Esc', 'clear it'),
+            entry('!text', 'inverse'),
+            entry('-f text', 'fuzzy'),
+          ];
+    case 'prompt':
+      return [entry('Enter', 'plan it'), entry('Esc', 'leave it')];
+    case 'plan':
+      return planEntries(layer).map(([key, label]) => entry(key, label));
+    case 'help':
+    case 'about':
+      return [entry('j/k', 'scroll'), entry('Esc', 'close')];
+  }
+}
+
+function planEntries({ subject, phase, focus }: PlanLayer): readonly (readonly [string, string])[] {
+  const scroll = ['j/k', 'scroll'] as const;
+  if (phase.kind === 'working') return [scroll];
+  if (phase.kind === 'done' || obstacleOf(subject).kind === 'final') return [['Enter', 'close'], scroll];
+  if (focus === 'word') return [['Enter', 'go on'], CANCEL];
+  return [['Tab', 'other button'], ['Enter', 'press it'], scroll, CANCEL];
+}
+
+const CANCEL = ['Esc', 'cancel'] as const;
+
+/** As many as fit: what can't be done goes first, the last two, help and quit, stay. */
+function fitted(entries: readonly Entry[], columns: number): readonly Entry[] {
+  const needed = (some: readonly Entry[]) =>
+    some.reduce((sum, { key, label }) => sum + key.length + label.length + 3, 0);
+  const kept = [...entries];
+  while (kept.length > 2 && needed(kept) > columns) {
+    const idle = kept.findLastIndex(({ available }) => !available);
+    kept.splice(idle >= 0 ? idle : kept.length - 3, 1);
+  }
+  return kept;
+}

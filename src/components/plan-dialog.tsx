@@ -1,0 +1,109 @@
+import { Box, Text } from 'ink';
+import type { PlanOption } from '../store/host-requests.ts';
+import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
+import { planLines, planTitle } from '../store/plan-lines.ts';
+import type { Size } from '../store/ui-slice.ts';
+import { pad } from '../text/width.ts';
+import { useTheme } from './contexts.ts';
+import { TextField } from './text-field.tsx';
+
+type PlanDialogProps = { readonly layer: PlanLayer; readonly size: Size };
+
+/** A change of the host: what will be done, word for word, and the buttons that do it or don't. */
+export function PlanDialog({ layer, size: { columns, rows } }: PlanDialogProps) {
+  const { style, glyphs } = useTheme();
+  const room = Math.max(0, rows - PLAN_FRAME_ROWS);
+  const lines = planLines(layer, columns);
+  const more = lines.length - layer.offset - room;
+  const title = ` ${planTitle(layer.subject)} `;
+  return (
+    <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
+      <Text wrap="truncate" {...style('status.warning')} bold>
+        {pad(title, columns, 'left', glyphs.ellipsis)}
+      </Text>
+      <Box flexDirection="column" height={room} overflow="hidden">
+        {lines.slice(layer.offset, layer.offset + room).map(({ text, token }, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a line of the window is known by its place
+          <Text key={index} wrap="truncate" {...style(token)}>
+            {` ${text}`}
+          </Text>
+        ))}
+      </Box>
+      <Choices layer={layer} columns={columns} more={more} />
+      <Word layer={layer} columns={columns} />
+      <Buttons layer={layer} columns={columns} />
+    </Box>
+  );
+}
+
+const CHOICES: Readonly<Record<PlanOption, { readonly key: string; readonly text: string }>> = {
+  wholeGroup: { key: 'w', text: 'whole group' },
+  persist: { key: 'p', text: 'each boot' },
+};
+
+/** A rule with what may still be chosen, and how much of the plan is further down. */
+function Choices({ layer, columns, more }: { layer: PlanLayer; columns: number; more: number }) {
+  const { style, glyphs } = useTheme();
+  const parts = [
+    ...(more > 0 ? [`${more} more line${more === 1 ? '' : 's'}: j`] : []),
+    ...choicesOf(layer).map(([option, on]) => {
+      const { key, text } = CHOICES[option];
+      return `${key} [${on ? 'x' : ' '}] ${text}`;
+    }),
+  ];
+  const rule = parts.map(part => `${glyphs.rule} ${part} `).join('') + glyphs.rule.repeat(columns);
+  return (
+    <Text wrap="truncate" {...style('text.secondary')}>
+      {pad(rule, columns, 'left', '')}
+    </Text>
+  );
+}
+
+/** Against a block: what must be typed. Else what goes on. */
+function Word({ layer, columns }: { layer: PlanLayer; columns: number }) {
+  const { style } = useTheme();
+  const { subject, phase, focus, typed } = layer;
+  if (phase.kind === 'planning') return <Text {...style('text.secondary')}> planning</Text>;
+  if (phase.kind === 'working') return <Text {...style('text.accent')}> under way</Text>;
+  const obstacle = obstacleOf(subject);
+  if (phase.kind === 'done' || obstacle.kind === 'none') return <Text> </Text>;
+  if (obstacle.kind === 'final') return <Text {...style('status.warning')}> {obstacle.reason}</Text>;
+  const prompt = ` Blocked. To do it all the same, type ${obstacle.word}: `;
+  if (focus === 'word') return <TextField prompt={prompt} edit={typed} columns={columns} />;
+  return (
+    <Text wrap="truncate" {...style('status.error')}>
+      {prompt}
+      {typed.text}
+    </Text>
+  );
+}
+
+function Buttons({ layer, columns }: { layer: PlanLayer; columns: number }) {
+  const { style, glyphs } = useTheme();
+  const { subject, phase, focus } = layer;
+  if (phase.kind === 'working') return <Text> </Text>;
+  const button = (text: string, focused: boolean, enabled = true) => ({
+    text: focused ? `${glyphs.cursor}[ ${text} ]` : ` [ ${text} ]`,
+    token: focused
+      ? ('selection' as const)
+      : enabled
+        ? ('text.primary' as const)
+        : ('text.secondary' as const),
+  });
+  const closes = phase.kind === 'done' || obstacleOf(subject).kind === 'final';
+  const verb = subject.kind === 'undo' ? 'Undo' : 'Apply';
+  const buttons = closes
+    ? [button('Close', true)]
+    : [button('Cancel', focus === 'cancel'), button(verb, focus === 'confirm', isReady(layer))];
+  const cells = buttons.reduce((sum, { text }) => sum + text.length + 1, 0);
+  return (
+    <Text wrap="truncate">
+      {' '.repeat(Math.max(0, columns - cells - 1))}
+      {buttons.map(({ text, token }) => (
+        <Text key={text} {...style(token)}>
+          {text}{' '}
+        </Text>
+      ))}
+    </Text>
+  );
+}

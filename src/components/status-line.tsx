@@ -1,0 +1,75 @@
+import { Text } from 'ink';
+import type { VmInfo } from '../engine/engine.ts';
+import { completions } from '../keys/command-line.ts';
+import type { AppState } from '../store/app-store.ts';
+import type { Layer, PromptLayer } from '../store/layers.ts';
+import { shownFilter, showsHost } from '../store/ui-slice.ts';
+import { pad, truncate } from '../text/width.ts';
+import { useAppState, useTheme, useUi } from './contexts.ts';
+import { TextField } from './text-field.tsx';
+
+/**
+ * The last line but one: what is being typed, else what happened last, else why the VM under the cursor ended, else the
+ * filter, else what of the host can't be read.
+ */
+export function StatusLine({ columns }: { columns: number }) {
+  const { style, glyphs } = useTheme();
+  const { select } = useUi();
+  const layer = useAppState(state => state.layers.at(-1));
+  const notice = useAppState(state => state.notice);
+  const reason = useAppState(state => {
+    const vm = select.targetVm(state);
+    return (vm !== null && trouble(vm)) || filterText(shownFilter(state)) || hostTrouble(state);
+  });
+  if (layer?.kind === 'prompt' && !notice) return <Prompt layer={layer} columns={columns} />;
+  if (layer?.kind === 'field') return <Field layer={layer} columns={columns} />;
+  const text = pad(` ${notice?.text ?? reason}`, columns, 'left', glyphs.ellipsis);
+  const token = notice ? (notice.level === 'error' ? 'status.error' : 'text.accent') : 'text.secondary';
+  return (
+    <Text wrap="truncate" {...style(token)}>
+      {text}
+    </Text>
+  );
+}
+
+/** Why a VM ended, or what of it no longer works. */
+function trouble(vm: VmInfo): string {
+  if (vm.reason !== null) return `${vm.name} ${vm.state}: ${vm.reason}`;
+  const [device, reason] = Object.entries(vm.broken)[0] ?? [];
+  return device === undefined ? '' : `${vm.name}: ${device} is broken: ${reason}`;
+}
+
+function filterText(filter: string): string {
+  return filter === '' ? '' : `/${filter}  Esc shows all again`;
+}
+
+function hostTrouble(state: AppState): string {
+  return showsHost(state) ? (state.hostLost ?? state.host?.general.problems[0] ?? '') : '';
+}
+
+/** What is typed where it is not in a row; there, what may be typed. */
+function Prompt({ layer: { prompt, edit, inRowOf }, columns }: { layer: PromptLayer; columns: number }) {
+  const { style, glyphs } = useTheme();
+  if (inRowOf === null) return <TextField prompt={` ${prompt}: `} edit={edit} columns={columns} />;
+  return (
+    <Text wrap="truncate" {...style('key')}>
+      {pad(` ${prompt}`, columns, 'left', glyphs.ellipsis)}
+    </Text>
+  );
+}
+
+type FieldProps = { readonly layer: Extract<Layer, { kind: 'field' }>; readonly columns: number };
+
+function Field({ layer: { purpose, edit }, columns }: FieldProps) {
+  const { style, glyphs } = useTheme();
+  const ui = useUi();
+  if (purpose === 'filter') return <TextField prompt="/" edit={edit} columns={columns} />;
+  const half = Math.floor(columns / 2);
+  const candidates = truncate(completions(ui, edit.text).join(' '), columns - half - 1, glyphs.ellipsis);
+  return (
+    <Text wrap="truncate">
+      <TextField prompt=":" edit={edit} columns={half} />
+      <Text {...style('text.secondary')}> {candidates}</Text>
+    </Text>
+  );
+}

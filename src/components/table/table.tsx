@@ -1,0 +1,93 @@
+import { Box, Text } from 'ink';
+import { memo, type ReactNode } from 'react';
+import { pad } from '../../text/width.ts';
+import type { Token } from '../../theme/theme.ts';
+import { useTheme } from '../contexts.ts';
+import type { ColumnLayout } from './columns.ts';
+import { useWindowStart } from './window.ts';
+
+/** A cell: its text, and what it means. */
+export type Cell = string | { readonly text: string; readonly token: Token };
+export type Cells = Readonly<Record<string, Cell>>;
+
+/** The line of column titles. */
+export function TableHeader({ layout, marked }: { layout: ColumnLayout; marked: boolean }) {
+  const { style, glyphs } = useTheme();
+  const titles = layout.map(({ title, cells, align }) => pad(title, cells, align, glyphs.ellipsis)).join(' ');
+  return (
+    <Text wrap="truncate" {...style(marked ? 'focus' : 'text.heading')}>
+      {marked ? '* ' : '  '}
+      {titles}
+    </Text>
+  );
+}
+
+type TableRowProps = {
+  readonly layout: ColumnLayout;
+  readonly cells: Cells;
+  /** The cursor is on it. */
+  readonly selected: boolean;
+};
+
+/** One row: one Text, with a nested one for each cell that has a meaning of its own. */
+export const TableRow = memo(function TableRow({ layout, cells, selected }: TableRowProps) {
+  const { style, glyphs } = useTheme();
+  return (
+    <Text wrap="truncate" {...(selected ? style('selection') : {})}>
+      {selected ? `${glyphs.cursor} ` : '  '}
+      {layout.map(({ key, cells: width, align }, index) => {
+        const cell = cells[key] ?? '';
+        const gap = index === layout.length - 1 ? '' : ' ';
+        if (typeof cell === 'string') return pad(cell, width, align, glyphs.ellipsis) + gap;
+        return (
+          <Text key={key} {...style(cell.token)}>
+            {pad(cell.text, width, align, glyphs.ellipsis) + gap}
+          </Text>
+        );
+      })}
+    </Text>
+  );
+});
+
+type TableProps<Row> = {
+  readonly layout: ColumnLayout;
+  readonly rows: readonly Row[];
+  /** Lines, the header's included. */
+  readonly height: number;
+  /** Row that the cursor is on. */
+  readonly cursor: number;
+  readonly focused: boolean;
+  /** One of several tables: the header says whether it has the focus. */
+  readonly pane?: boolean;
+  /** What is said when there are no rows. */
+  readonly empty?: string;
+  readonly renderRow: (row: Row, selected: boolean) => ReactNode;
+};
+
+/** A table of which only the rows that can be seen exist, so that its cost is that of the window and not of the list. */
+export function Table<Row>({
+  layout,
+  rows,
+  height,
+  cursor,
+  focused,
+  pane = false,
+  empty,
+  renderRow,
+}: TableProps<Row>) {
+  const { style } = useTheme();
+  const visible = Math.max(0, height - 1);
+  const at = Math.min(cursor, rows.length - 1);
+  const first = useWindowStart(rows.length, visible, at);
+  return (
+    <Box flexDirection="column" height={height} overflow="hidden">
+      <TableHeader layout={layout} marked={pane && focused} />
+      {rows.length === 0 && empty !== undefined && (
+        <Text wrap="truncate" {...style('text.secondary')}>{`  ${empty}`}</Text>
+      )}
+      {rows
+        .slice(first, first + visible)
+        .map((row, index) => renderRow(row, focused && first + index === at))}
+    </Box>
+  );
+}

@@ -1,0 +1,135 @@
+import { aboutHeight } from '../store/about-facts.ts';
+import type { Layer } from '../store/layers.ts';
+import { bodyRows } from '../store/ui-slice.ts';
+import { printable } from '../text/printable.ts';
+import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import type { Ui } from '../ui.ts';
+import { commandContext, runCommand } from './command.ts';
+import { completed, runCommandLine } from './command-line.ts';
+import { helpLines } from './help-lines.ts';
+import type { ParsedKey } from './parse-key.ts';
+import { planKey } from './plan-keys.ts';
+import { promptKey } from './prompt-keys.ts';
+import { commandOfKey } from './registry.ts';
+import { scrolled } from './scroll.ts';
+import type { InputSink } from './terminal-input.ts';
+
+type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>;
+
+/** Ctrl-], which gives the keyboard back. */
+const LEAVE_CONSOLE = 0x1d;
+
+/** Gives what is typed to the top layer, and to nothing below it. */
+export function inputSink(ui: Ui): InputSink {
+  const topLayer = () => ui.store.getState().layers.at(-1);
+  return {
+    grabbed: () => topLayer()?.kind === 'console',
+    raw: bytes => {
+      const layer = topLayer() as LayerOf<'console'>;
+      const leave = bytes.indexOf(LEAVE_CONSOLE);
+      const forGuest = leave < 0 ? bytes : bytes.subarray(0, leave);
+      if (forGuest.length > 0) ui.engine.type(layer.id, Uint8Array.from(forGuest));
+      if (leave < 0) return bytes.length;
+      ui.store.getState().popLayer();
+      return leave + 1;
+    },
+    key: key => handleKey(ui, key),
+  };
+}
+
+function handleKey(ui: Ui, key: ParsedKey): void {
+  const layer = ui.store.getState().layers.at(-1);
+  switch (layer?.kind) {
+    case undefined:
+    case 'console':
+      screenKey(ui, key);
+      break;
+    case 'field':
+      fieldKey(ui, layer, key);
+      break;
+    case 'dialog':
+      dialogKey(ui, layer, key.name);
+      break;
+    case 'prompt':
+      promptKey(ui, layer, key);
+      break;
+    case 'plan':
+      planKey(ui, layer, key.name);
+      break;
+    case 'help':
+    case 'about':
+      readingKey(ui, layer, key.name);
+      break;
+  }
+}
+
+function screenKey(ui: Ui, key: ParsedKey): void {
+  const context = commandContext(ui);
+  const command = commandOfKey(key.name, context);
+  if (command) runCommand(command, context);
+}
+
+const OTHER_BUTTON = new Set(['tab', 'shift+tab', 'left', 'right', 'h', 'l']);
+const PRESS = new Set(['enter', 'space']);
+const CANCEL = new Set(['esc', 'n', 'q', 'ctrl+c']);
+
+function dialogKey(ui: Ui, layer: LayerOf<'dialog'>, key: string): void {
+  const { popLayer, changeLayer } = ui.store.getState();
+  if (OTHER_BUTTON.has(key)) {
+    changeLayer({ ...layer, button: layer.button === 'cancel' ? 'confirm' : 'cancel' });
+  } else if (CANCEL.has(key)) {
+    popLayer();
+  } else if (PRESS.has(key)) {
+    popLayer();
+    if (layer.button === 'confirm') layer.confirm();
+  }
+}
+
+const CLOSE = new Set(['esc', 'enter', 'q', '?', 'd', 'ctrl+c']);
+
+function readingKey(ui: Ui, layer: LayerOf<'help' | 'about'>, key: string): void {
+  const state = ui.store.getState();
+  const offset = scrolled(key, layer.offset, bodyRows(state), textLength(ui, layer));
+  if (offset !== null) {
+    state.changeLayer({ ...layer, offset });
+  } else if (CLOSE.has(key)) {
+    state.popLayer();
+  }
+}
+
+/** Lines of the text that is being read. */
+function textLength(ui: Ui, layer: LayerOf<'help' | 'about'>): number {
+  const { size, infos } = ui.store.getState();
+  if (layer.kind === 'help') return helpLines(commandContext(ui), size.columns).length;
+  const vm = infos[layer.id];
+  return vm === undefined ? 0 : aboutHeight(vm, size.columns);
+}
+
+/** While a field has the focus, letters are text and no key is a command. */
+function fieldKey(ui: Ui, layer: LayerOf<'field'>, key: ParsedKey): void {
+  const { popLayer, changeLayer, setFilter } = ui.store.getState();
+  const { edit, purpose } = layer;
+  const change = (next: TextEdit) => {
+    changeLayer({ ...layer, edit: next });
+    if (purpose === 'filter') setFilter(next.text);
+  };
+  const givenUp =
+    key.name === 'esc' || key.name === 'ctrl+c' || (key.name === 'backspace' && edit.text === '');
+  if (givenUp) {
+    popLayer();
+    if (purpose === 'filter') setFilter('');
+  } else if (key.name === 'enter') {
+    popLayer();
+    if (purpose === 'command') runCommandLine(ui, edit.text);
+  } else if (key.name === 'tab') {
+    if (purpose === 'command') change(textEdit(completed(ui, edit.text)));
+  } else if (key.name === 'paste') {
+    change(insertText(edit, printable(firstLine(key.text ?? ''))));
+  } else {
+    change(editText(edit, key.name));
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split(/[\r\n]/, 1)[0] ?? '';
+}

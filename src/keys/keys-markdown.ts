@@ -1,0 +1,36 @@
+import { SCREEN_NAMES } from '../store/screen-names.ts';
+import { CATEGORIES } from './command.ts';
+import { commands, keyLabel } from './registry.ts';
+
+/** The key bindings as a page of the documentation. */
+export function keysMarkdown(): string {
+  const sections = CATEGORIES.map(category => {
+    const rows = commands
+      .filter(command => command.category === category)
+      .map(command => {
+        const keys = command.keys.map(key => `\`${keyLabel(key)}\``).join(' ');
+        const where = command.screens?.map(screen => SCREEN_NAMES[screen]).join(', ') ?? 'everywhere';
+        const asks = command.dangerous ? '; asks first' : '';
+        return `| ${keys} | \`:${command.name}\` | ${command.description}${asks} | ${where} |`;
+      });
+    return [
+      `## ${category}`,
+      '',
+      '| Keys | Command | What it does | Where |',
+      '| --- | --- | --- | --- |',
+      ...rows,
+    ].join('\n');
+  });
+  return `${[INTRODUCTION, ...sections].join('\n\n')}\n`;
+}
+
+const INTRODUCTION = `# Keys
+
+This page is made from the commands in \`src/keys/\`; the help of the UI (\`?\`) shows the same, with the reason why a command
+can't be used at the moment. Capital letters and \`u\` change a VM or the host, others only what you see. On the command line
+(\`:\`) there are also \`:vm NAME\`, and the lists of the host with a filter or an address: \`:pci /igb\`, \`:pci 02:00.0\`.
+
+A change of the host is shown word for word before it is made: \`Tab\` and \`Enter\` apply it, \`w\` takes the whole IOMMU group, \`p\`
+has it made at each boot, too. Where a check blocks it, the address must be typed.
+
+While a text is being typed, letters are text. In the serial console all keys go to the guest but \`Ctrl-]\`, which leaves it.`;

@@ -1,0 +1,72 @@
+import { type PlanOption, withOption } from '../store/host-requests.ts';
+import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
+import { planLines } from '../store/plan-lines.ts';
+import { bodyRows } from '../store/ui-slice.ts';
+import { editText } from '../text/text-edit.ts';
+import type { Ui } from '../ui.ts';
+import { carryOut, planAgain } from './host-change.ts';
+import { scrolled } from './scroll.ts';
+
+const CLOSE = new Set(['esc', 'q', 'n', 'ctrl+c']);
+const OPTION_KEYS: Readonly<Record<string, PlanOption>> = { w: 'wholeGroup', p: 'persist' };
+
+/** A key while a plan is shown. */
+export function planKey(ui: Ui, layer: PlanLayer, key: string): void {
+  const { popLayer } = ui.store.getState();
+  switch (layer.phase.kind) {
+    case 'working':
+      // What has been begun is finished; its steps can be read meanwhile.
+      scroll(ui, layer, key);
+      break;
+    case 'done':
+      if (CLOSE.has(key) || key === 'enter' || key === 'space') popLayer();
+      else scroll(ui, layer, key);
+      break;
+    default:
+      if (layer.focus === 'word') wordKey(ui, layer, key);
+      else reviewKey(ui, layer, key);
+  }
+}
+
+function reviewKey(ui: Ui, layer: PlanLayer, key: string): void {
+  const { popLayer, changeLayer } = ui.store.getState();
+  const option = OPTION_KEYS[key];
+  if (CLOSE.has(key)) {
+    popLayer();
+  } else if (key === 'enter') {
+    if (layer.focus === 'cancel') popLayer();
+    else if (isReady(layer)) void carryOut(ui, layer);
+  } else if (key === 'tab' || key === 'shift+tab' || key === 'left' || key === 'right') {
+    changeLayer({ ...layer, focus: nextFocus(layer) });
+  } else if (option !== undefined && layer.subject.kind === 'change' && layer.phase.kind === 'review') {
+    const choice = choicesOf(layer).find(([name]) => name === option);
+    if (choice) void planAgain(ui, layer, withOption(layer.subject.request, option, !choice[1]));
+  } else {
+    scroll(ui, layer, key);
+  }
+}
+
+/** Letters are text; Enter goes on to the button, once the word is the right one. */
+function wordKey(ui: Ui, layer: PlanLayer, key: string): void {
+  const { popLayer, changeLayer } = ui.store.getState();
+  if (key === 'esc' || key === 'ctrl+c') popLayer();
+  else if (key === 'tab' || key === 'shift+tab' || key === 'enter')
+    changeLayer({ ...layer, focus: nextFocus(layer) });
+  else changeLayer({ ...layer, typed: editText(layer.typed, key) });
+}
+
+/** Cancel, the word if there must be one, then the button that does it, if it may. */
+function nextFocus(layer: PlanLayer): PlanLayer['focus'] {
+  const obstacle = obstacleOf(layer.subject);
+  if (obstacle.kind === 'final') return 'cancel';
+  if (layer.focus === 'cancel') return obstacle.kind === 'word' ? 'word' : 'confirm';
+  return layer.focus === 'word' && isReady(layer) ? 'confirm' : 'cancel';
+}
+
+function scroll(ui: Ui, layer: PlanLayer, key: string): void {
+  const state = ui.store.getState();
+  const page = Math.max(0, bodyRows(state) - PLAN_FRAME_ROWS);
+  const height = planLines(layer, state.size.columns).length;
+  const offset = scrolled(key, layer.offset, page, height);
+  if (offset !== null) state.changeLayer({ ...layer, offset });
+}

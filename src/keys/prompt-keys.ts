@@ -1,0 +1,40 @@
+import type { PromptLayer } from '../store/layers.ts';
+import { printable } from '../text/printable.ts';
+import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import type { Ui } from '../ui.ts';
+import type { ParsedKey } from './parse-key.ts';
+
+const STEPS: Readonly<Record<string, number>> = { up: 1, '+': 1, k: 1, down: -1, '-': -1, j: -1 };
+
+/** A key while a value is typed. */
+export function promptKey(ui: Ui, layer: PromptLayer, key: ParsedKey): void {
+  const { popLayer, changeLayer } = ui.store.getState();
+  ui.clearNotice();
+  if (key.name === 'esc' || key.name === 'ctrl+c') {
+    popLayer();
+  } else if (key.name === 'enter') {
+    try {
+      popLayer();
+      layer.submit(layer.edit.text.trim());
+    } catch (error) {
+      ui.store.getState().pushLayer(layer);
+      ui.notify('error', (error as Error).message);
+    }
+  } else {
+    changeLayer({ ...layer, edit: edited(layer, key) });
+  }
+}
+
+function edited({ edit, range }: PromptLayer, key: ParsedKey): TextEdit {
+  if (range === null) {
+    return key.name === 'paste' ? insertText(edit, printable(key.text ?? '')) : editText(edit, key.name);
+  }
+  const step = STEPS[key.name];
+  if (step !== undefined) {
+    const count = (edit.text === '' ? range.now : Number(edit.text)) + step;
+    return textEdit(String(Math.max(range.least, Math.min(count, range.most))));
+  }
+  const next = key.name === 'paste' ? edit : editText(edit, key.name);
+  const fits = /^\d*$/.test(next.text) && Number(next.text) <= range.most;
+  return fits ? next : edit;
+}

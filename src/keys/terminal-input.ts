@@ -1,0 +1,58 @@
+import type { Clock } from '../store/clock.ts';
+import { type ParsedKey, parseKey } from './parse-key.ts';
+
+/** What terminal input goes to. */
+export type InputSink = {
+  /** Bytes go to `raw` while this says so. */
+  grabbed(): boolean;
+  /** @returns how many of the bytes it took, at least one; the others are read as keys unless it is still grabbed. */
+  raw(bytes: Uint8Array): number;
+  key(key: ParsedKey): void;
+};
+
+/** How long the rest of a control sequence may take to follow its ESC. */
+const ESCAPE_TIMEOUT_MS = 30;
+/** A paste may take longer, over a slow line. */
+const PASTE_TIMEOUT_MS = 1000;
+const PASTE_OPENING = '\x1b[200~';
+
+/**
+ * Turns what the terminal sends into keys, one at a time: `jjj` arrives in one piece and is three of them. A key may
+ * give the keyboard away, so each is handled before the next is read.
+ */
+export class TerminalInput {
+  readonly #sink: InputSink;
+  readonly #clock: Clock;
+  #pending: Uint8Array = new Uint8Array();
+  #callOff: () => void = () => {};
+
+  constructor(sink: InputSink, clock: Clock) {
+    this.#sink = sink;
+    this.#clock = clock;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#callOff();
+    this.#read(Buffer.concat([this.#pending, bytes]), false);
+  }
+
+  #read(bytes: Uint8Array, complete: boolean): void {
+    let rest = bytes;
+    while (rest.length > 0) {
+      if (this.#sink.grabbed()) {
+        rest = rest.subarray(this.#sink.raw(rest));
+        continue;
+      }
+      const key = parseKey(rest, complete);
+      if (key === null) break;
+      rest = rest.subarray(key.length);
+      if (key.name !== '') this.#sink.key(key);
+    }
+    this.#pending = rest;
+    if (rest.length === 0) return;
+    const pasting = Buffer.from(rest).toString('latin1').startsWith(PASTE_OPENING);
+    this.#callOff = this.#clock.after(pasting ? PASTE_TIMEOUT_MS : ESCAPE_TIMEOUT_MS, () =>
+      this.#read(this.#pending, true),
+    );
+  }
+}

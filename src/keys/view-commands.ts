@@ -1,0 +1,254 @@
+import { HOST_LISTS } from '../store/host-slice.ts';
+import { INTERVALS } from '../store/sampling-slice.ts';
+import { shownFilter } from '../store/ui-slice.ts';
+import { textEdit } from '../text/text-edit.ts';
+import type { Command } from './command.ts';
+import { moveCursor, nextPane, pageRows } from './move.ts';
+
+const BACK = -1;
+
+const move: readonly Command[] = [
+  {
+    name: 'down',
+    keys: ['j', 'down'],
+    category: 'Move',
+    label: 'down',
+    description: 'Down a row',
+    run: ({ ui }) => moveCursor(ui, 1),
+  },
+  {
+    name: 'up',
+    keys: ['k', 'up'],
+    category: 'Move',
+    label: 'up',
+    description: 'Up a row',
+    run: ({ ui }) => moveCursor(ui, -1),
+  },
+  {
+    name: 'page-down',
+    keys: ['pagedown', 'ctrl+f'],
+    category: 'Move',
+    label: 'page down',
+    description: 'Down a page',
+    run: ({ ui, state }) => moveCursor(ui, pageRows(state)),
+  },
+  {
+    name: 'page-up',
+    keys: ['pageup', 'ctrl+b'],
+    category: 'Move',
+    label: 'page up',
+    description: 'Up a page',
+    run: ({ ui, state }) => moveCursor(ui, -pageRows(state)),
+  },
+  {
+    name: 'top',
+    keys: ['g', 'home'],
+    category: 'Move',
+    label: 'top',
+    description: 'To the first row',
+    run: ({ ui }) => moveCursor(ui, Number.NEGATIVE_INFINITY),
+  },
+  {
+    name: 'bottom',
+    keys: ['G', 'end'],
+    category: 'Move',
+    label: 'bottom',
+    description: 'To the last row',
+    run: ({ ui }) => moveCursor(ui, Number.POSITIVE_INFINITY),
+  },
+  {
+    name: 'open',
+    keys: ['enter'],
+    category: 'Move',
+    label: 'open',
+    description: "Open the VM's screen",
+    screens: ['vms'],
+    bar: 10,
+    unavailable: ({ vm }) => (vm === null ? 'there is no VM here' : null),
+    run: ({ state, vm }) => state.openScreen({ kind: 'vm', id: vm!.id }),
+  },
+  {
+    name: 'next-pane',
+    keys: ['tab', 'l', 'right'],
+    category: 'Move',
+    label: 'pane',
+    description: 'To the next pane: vCPUs, exits, devices, queues, console',
+    screens: ['vm'],
+    bar: 20,
+    run: ({ state }) => state.focusPane(nextPane(state.pane, 1)),
+  },
+  {
+    name: 'previous-pane',
+    keys: ['shift+tab', 'h', 'left'],
+    category: 'Move',
+    label: 'pane before',
+    description: 'To the pane before',
+    screens: ['vm'],
+    run: ({ state }) => state.focusPane(nextPane(state.pane, BACK)),
+  },
+  {
+    name: 'back',
+    keys: ['esc'],
+    category: 'Move',
+    label: 'back',
+    description: 'Out of the zoom, or back to the list',
+    screens: ['vm', 'function'],
+    bar: 35,
+    run: ({ state }) => (state.zoomed ? state.setZoomed(false) : state.closeScreen()),
+  },
+  {
+    name: 'clear-filter',
+    keys: ['esc'],
+    category: 'Move',
+    label: 'clear the filter',
+    description: 'Show all VMs again',
+    screens: ['vms'],
+    run: ({ state }) => state.setFilter(''),
+  },
+];
+
+const look: readonly Command[] = [
+  {
+    name: 'console',
+    keys: ['c', 'enter'],
+    category: 'Look',
+    label: 'console',
+    description: "Type into the VM's serial console; Ctrl-] gives the keyboard back",
+    screens: ['vm'],
+    bar: 10,
+    changes: 'vm',
+    unavailable: ({ vm }) => {
+      if (vm === null) return 'there is no VM here';
+      return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
+    },
+    run: ({ state, vm }) => {
+      state.focusPane('console');
+      state.setCursor('console', 0);
+      state.pushLayer({ kind: 'console', id: vm!.id });
+    },
+  },
+  {
+    name: 'zoom',
+    keys: ['z'],
+    category: 'Look',
+    label: 'zoom',
+    description: 'Give the pane the whole screen, or take it back',
+    screens: ['vm'],
+    bar: 30,
+    run: ({ state }) => state.setZoomed(!state.zoomed),
+  },
+  {
+    name: 'about',
+    keys: ['d'],
+    category: 'Look',
+    label: 'about',
+    description: 'What the VM is made of, and why it ended',
+    screens: ['vms', 'vm'],
+    bar: 40,
+    unavailable: ({ vm }) => (vm === null ? 'there is no VM here' : null),
+    run: ({ state, vm }) => state.pushLayer({ kind: 'about', id: vm!.id, offset: 0 }),
+  },
+  {
+    name: 'filter',
+    keys: ['/'],
+    category: 'Look',
+    label: 'filter',
+    description:
+      'Filter by what is shown: a regular expression, !what must not match, or -f letters in this order',
+    screens: ['vms', ...HOST_LISTS],
+    bar: 20,
+    run: ({ state }) =>
+      state.pushLayer({ kind: 'field', purpose: 'filter', edit: textEdit(shownFilter(state)) }),
+  },
+  {
+    name: 'command-line',
+    keys: [':'],
+    category: 'Look',
+    label: 'command',
+    description:
+      'Go by name: vms, vm NAME, pci, iommu, sriov, vfio, doctor, help, q, or any command of this list; Tab completes',
+    bar: 80,
+    run: ({ state }) => state.pushLayer({ kind: 'field', purpose: 'command', edit: textEdit() }),
+  },
+  {
+    name: 'help',
+    keys: ['?'],
+    category: 'Look',
+    label: 'help',
+    description: 'All keys that mean something here',
+    bar: 90,
+    run: ({ state }) => state.pushLayer({ kind: 'help', offset: 0 }),
+  },
+];
+
+const measure: readonly Command[] = [
+  {
+    name: 'freeze',
+    keys: ['p'],
+    category: 'Measure',
+    label: 'freeze',
+    description: 'Hold the numbers still, or let them go on; the VMs run all the time',
+    screens: ['vms', 'vm'],
+    run: ({ state }) => state.setSampling({ paused: !state.sampling.paused }),
+  },
+  {
+    name: 'interval',
+    keys: ['i'],
+    category: 'Measure',
+    label: 'interval',
+    description: `Time between samples: ${[...INTERVALS]
+      .sort((a, b) => a - b)
+      .map(ms => ms / 1000)
+      .join(', ')} s`,
+    screens: ['vms', 'vm'],
+    run: ({ state, ui }) => {
+      const at = INTERVALS.indexOf(state.sampling.intervalMs);
+      const intervalMs = INTERVALS[(at + 1) % INTERVALS.length]!;
+      state.setSampling({ intervalMs });
+      ui.notify('info', `a sample every ${intervalMs / 1000} s`);
+    },
+  },
+  {
+    name: 'reset-totals',
+    keys: ['r'],
+    category: 'Measure',
+    label: 'zero totals',
+    description: 'Count totals from now on',
+    screens: ['vms', 'vm'],
+    run: ({ ui }) => {
+      ui.sampler.resetBaselines();
+      ui.notify('info', 'totals count from now on');
+    },
+  },
+];
+
+const program: readonly Command[] = [
+  {
+    name: 'redraw',
+    keys: ['ctrl+l'],
+    category: 'Program',
+    label: 'redraw',
+    description: 'Draw the whole screen anew',
+    run: ({ ui }) => ui.repaint(),
+  },
+  {
+    name: 'quit',
+    keys: ['q', 'ctrl+c'],
+    category: 'Program',
+    label: 'quit',
+    description: 'Leave; VMs that run are ended',
+    bar: 100,
+    dangerous: ({ ui, state }) => {
+      const alive = ui.select.aliveVms(state);
+      if (alive === 0) return null;
+      return {
+        title: 'Quit vring?',
+        body: `${alive === 1 ? '1 VM runs' : `${alive} VMs run`} in this process and will be stopped at once.`,
+        verb: 'Quit',
+      };
+    },
+    run: ({ ui }) => ui.quit(),
+  },
+];
+
+export const viewCommands: readonly Command[] = [...move, ...look, ...measure, ...program];

@@ -1,0 +1,65 @@
+import { Box, Text } from 'ink';
+import { useAppState, useTheme, useUi } from '../components/contexts.ts';
+import type { Span } from '../console/console-screen.ts';
+import { pad, width } from '../text/width.ts';
+import type { PaneProps } from './pane-props.ts';
+
+/** The serial console: a title that says where the keyboard is, and the lines that end with the last one. */
+export function ConsolePane({ id, size, focused }: PaneProps) {
+  const { consoles } = useUi();
+  // The picture is the feed's; the revision says that there is another one.
+  useAppState(state => (state.console?.id === id ? state.console.revision : -1));
+  const grabbed = useAppState(state => state.layers.at(-1)?.kind === 'console');
+  const back = useAppState(state => state.cursors.console);
+  const lines = consoles.lines(size.rows - 1, size.columns, back, grabbed);
+  return (
+    <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
+      <ConsoleTitle columns={size.columns} focused={focused} grabbed={grabbed} back={back} />
+      {lines.map((spans, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the screen is known by its place
+        <ConsoleText key={index} spans={spans} />
+      ))}
+    </Box>
+  );
+}
+
+type TitleProps = { columns: number; focused: boolean; grabbed: boolean; back: number };
+
+function ConsoleTitle({ columns, focused, grabbed, back }: TitleProps) {
+  const { style, glyphs } = useTheme();
+  const state = grabbed
+    ? ' SERIAL CONSOLE: you type to the guest, Ctrl-] leaves '
+    : back > 0
+      ? ` SERIAL CONSOLE, ${back} lines back `
+      : ' SERIAL CONSOLE ';
+  const text = pad(
+    `${focused ? '*' : glyphs.rule}${state}${glyphs.rule.repeat(columns)}`,
+    columns,
+    'left',
+    '',
+  );
+  return (
+    <Text wrap="truncate" {...style(grabbed ? 'selection' : focused ? 'focus' : 'text.heading')}>
+      {text}
+    </Text>
+  );
+}
+
+function ConsoleText({ spans }: { spans: readonly Span[] }) {
+  const { color, ascii } = useTheme();
+  if (spans.length === 0) return <Text> </Text>;
+  return (
+    <Text wrap="truncate">
+      {spans.map(({ text, color: foreground, backgroundColor, ...style }, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: spans have no identity but their place
+        <Text key={index} {...style} {...(color && { color: foreground, backgroundColor })}>
+          {ascii ? asciiOnly(text) : text}
+        </Text>
+      ))}
+    </Text>
+  );
+}
+
+function asciiOnly(text: string): string {
+  return text.replace(/[^\x20-\x7e]/gu, character => '?'.repeat(width(character)));
+}

@@ -1,0 +1,16 @@
+import { useMemo } from 'react';
+import { useAppState } from '../../components/contexts.ts';
+import type { Fact } from '../../store/facts.ts';
+import { functionFacts } from '../../store/host-facts.ts';
+
+const NOTHING: readonly Fact[] = [];
+
+/** What there is to say about a function; nothing for no function. */
+export function useFunctionFacts(address: string | null): readonly Fact[] {
+  const host = useAppState(state => state.host);
+  const read = useAppState(state => state.hostDetails);
+  return useMemo(() => {
+    if (host === null || address === null) return NOTHING;
+    return functionFacts(host, address, read?.address === address ? read.details : null);
+  }, [host, read, address]);
+}

@@ -1,0 +1,19 @@
+import { useAppState } from '../../components/contexts.ts';
+import { FactLines } from '../../components/fact-lines.tsx';
+import { factLines } from '../../store/facts.ts';
+import type { Size } from '../../store/ui-slice.ts';
+import { useFunctionFacts } from './function-facts.ts';
+
+/** All that is known of one PCI function. */
+export function FunctionScreen({ address, size }: { address: string; size: Size }) {
+  const facts = useFunctionFacts(address);
+  const offset = useAppState(state => state.factsOffset);
+  return (
+    <FactLines
+      lines={factLines(facts, size.columns - 1)}
+      offset={offset}
+      columns={size.columns}
+      rows={size.rows}
+    />
+  );
+}

@@ -1,0 +1,103 @@
+import { Box, Text } from 'ink';
+import { type ReactNode, useMemo } from 'react';
+import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
+import { FactLines } from '../../components/fact-lines.tsx';
+import { type Column, type ColumnLayout, layoutColumns } from '../../components/table/columns.ts';
+import { Table } from '../../components/table/table.tsx';
+import { type Fact, factLines } from '../../store/facts.ts';
+import type { HostList } from '../../store/host-slice.ts';
+import type { Size } from '../../store/ui-slice.ts';
+import { pad } from '../../text/width.ts';
+import { splitPlaces } from './split.ts';
+
+type ListViewProps<Row> = {
+  readonly list: HostList;
+  readonly size: Size;
+  readonly columns: readonly Column[];
+  readonly rows: readonly Row[];
+  /** Why there is nothing, when no filter is the reason. */
+  readonly empty: string;
+  readonly renderRow: (row: Row, layout: ColumnLayout, selected: boolean) => ReactNode;
+  /** What the row under the cursor is called, and what there is to say about it. */
+  readonly title: string;
+  readonly facts: readonly Fact[];
+  /** Where the details can be seen: on a screen of their own, too, or nowhere but here. */
+  readonly details?: 'elsewhere' | 'here';
+};
+
+/** A list of the host, and the details of the row that the cursor is on: beside it, or below where it is narrow. */
+export function ListView<Row>(props: ListViewProps<Row>) {
+  const { list, size, columns, rows, renderRow } = props;
+  const { hostSelect } = useUi();
+  const cursor = useAppState(state => hostSelect.cursorRow(state, list));
+  const empty = useEmptyText(list, props.empty);
+  const split = splitPlaces(size, props.title === '' ? 'none' : (props.details ?? 'elsewhere'));
+  // The same layout as long as it is the same size: rows that have not changed are not drawn again.
+  const layout = useMemo(() => layoutColumns(columns, split.list.columns), [columns, split.list.columns]);
+  return (
+    <Box flexDirection={split.beside ? 'row' : 'column'} width={size.columns} height={size.rows}>
+      <Box flexDirection="column" width={split.list.columns} height={split.list.rows} overflow="hidden">
+        <Table
+          layout={layout}
+          rows={rows}
+          height={split.list.rows}
+          cursor={cursor}
+          focused
+          empty={empty}
+          renderRow={(row, selected) => renderRow(row, layout, selected)}
+        />
+      </Box>
+      {split.beside && <SideRule rows={size.rows} />}
+      {split.details && (
+        <DetailsPane title={props.title} facts={props.facts} size={split.details} ruled={!split.beside} />
+      )}
+    </Box>
+  );
+}
+
+function useEmptyText(list: HostList, otherwise: string): string {
+  const read = useAppState(state => state.host !== null);
+  const lost = useAppState(state => state.hostLost);
+  const problem = useAppState(state => state.host?.general.problems[0] ?? null);
+  const filtered = useAppState(state => (state.hostFilters[list] ?? '') !== '');
+  if (lost !== null) return lost;
+  if (!read) return 'Reading the host';
+  if (filtered) return 'Nothing matches the filter; Esc clears it';
+  return problem ?? otherwise;
+}
+
+function SideRule({ rows }: { rows: number }) {
+  const { style, glyphs } = useTheme();
+  return (
+    <Box width={1} height={rows}>
+      <Text {...style('text.secondary')}>{Array.from({ length: rows }, () => glyphs.side).join('\n')}</Text>
+    </Box>
+  );
+}
+
+type DetailsPaneProps = {
+  readonly title: string;
+  readonly facts: readonly Fact[];
+  readonly size: Size;
+  /** A rule above it takes a line of its own. */
+  readonly ruled: boolean;
+};
+
+function DetailsPane({ title, facts, size, ruled }: DetailsPaneProps) {
+  const { style, glyphs } = useTheme();
+  const { columns } = size;
+  const rule = title === '' ? glyphs.rule : `${glyphs.rule} ${title} `;
+  const heading = ruled ? rule + glyphs.rule.repeat(columns) : ` ${title}`;
+  return (
+    <Box flexDirection="column" width={columns} height={size.rows + (ruled ? 1 : 0)}>
+      <Text wrap="truncate" {...style('text.heading')}>
+        {pad(heading, columns, 'left', '')}
+      </Text>
+      <FactLines
+        lines={factLines(facts, columns - 1)}
+        columns={columns}
+        rows={ruled ? size.rows : size.rows - 1}
+      />
+    </Box>
+  );
+}

@@ -1,0 +1,41 @@
+import type { Size } from '../../store/ui-slice.ts';
+
+/** From here on the details stand beside the list. */
+const WIDE_COLUMNS = 160;
+const RULE = 1;
+
+/** Rows that there must be for details below the list, by whether Enter shows them, too. */
+const MIN_ROWS = { elsewhere: 20, here: 10 } as const;
+
+export type Split = {
+  readonly list: Size;
+  /** Null: they are not shown. */
+  readonly details: Size | null;
+  readonly beside: boolean;
+};
+
+/**
+ * Where a list and the details of its cursor's row go.
+ * @param details where they can be seen: nowhere, since there are none; on a screen of their own; or here alone
+ */
+export function splitPlaces({ columns, rows }: Size, details: 'none' | keyof typeof MIN_ROWS): Split {
+  if (details !== 'none' && columns >= WIDE_COLUMNS) return besides({ columns, rows });
+  if (details === 'none' || rows < MIN_ROWS[details]) {
+    return { list: { columns, rows }, details: null, beside: false };
+  }
+  const detailsRows = Math.max(7, Math.floor(rows * 0.36));
+  return {
+    list: { columns, rows: rows - detailsRows - RULE },
+    details: { columns, rows: detailsRows },
+    beside: false,
+  };
+}
+
+function besides({ columns, rows }: Size): Split {
+  const details = Math.floor(columns * 0.36);
+  return {
+    list: { columns: columns - details - RULE, rows },
+    details: { columns: details, rows },
+    beside: true,
+  };
+}

@@ -1,0 +1,49 @@
+import { Box } from 'ink';
+import { useAppState } from '../components/contexts.ts';
+import { type Column, layoutColumns } from '../components/table/columns.ts';
+import { Table, TableRow } from '../components/table/table.tsx';
+import { regionRows } from '../store/pane-rows.ts';
+import { percent, rate } from '../text/units.ts';
+import type { PaneProps } from './pane-props.ts';
+
+const COLUMNS: readonly Column[] = [
+  { key: 'device', title: 'DEVICE', width: 8, grow: 1 },
+  { key: 'start', title: 'AT', width: 10, align: 'right', priority: 1 },
+  { key: 'reads', title: 'READS/s', width: 7, align: 'right' },
+  { key: 'writes', title: 'WRITES/s', width: 8, align: 'right' },
+  { key: 'share', title: 'TIME', width: 5, align: 'right' },
+];
+
+/** Which devices the exits were for: accesses by range of ports or memory. */
+export function RegionsPane({ id, size, focused }: PaneProps) {
+  const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
+  const cursor = useAppState(state => state.cursors.regions);
+  const layout = layoutColumns(COLUMNS, size.columns);
+  return (
+    <Box width={size.columns} height={size.rows}>
+      <Table
+        layout={layout}
+        rows={rates === null ? [] : regionRows(rates)}
+        height={size.rows}
+        cursor={cursor}
+        focused={focused}
+        pane
+        empty="None"
+        renderRow={(region, selected) => (
+          <TableRow
+            key={region.index}
+            layout={layout}
+            selected={selected}
+            cells={{
+              device: region.device,
+              start: `${region.space === 'port' ? 'port ' : ''}${region.start.toString(16)}`,
+              reads: rate(region.reads),
+              writes: rate(region.writes),
+              share: percent(region.share),
+            }}
+          />
+        )}
+      />
+    </Box>
+  );
+}

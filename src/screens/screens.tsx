@@ -1,0 +1,31 @@
+import type { Screen, Size } from '../store/ui-slice.ts';
+import { DoctorScreen } from './host/doctor.tsx';
+import { FunctionScreen } from './host/function.tsx';
+import { IommuScreen } from './host/iommu.tsx';
+import { PciScreen } from './host/pci.tsx';
+import { SriovScreen } from './host/sriov.tsx';
+import { VfioScreen } from './host/vfio.tsx';
+import { VmScreen } from './vm.tsx';
+import { VmsScreen } from './vms.tsx';
+
+/** The picture of each screen. */
+export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) {
+  switch (screen.kind) {
+    case 'vms':
+      return <VmsScreen size={size} />;
+    case 'vm':
+      return <VmScreen id={screen.id} size={size} />;
+    case 'pci':
+      return <PciScreen size={size} />;
+    case 'iommu':
+      return <IommuScreen size={size} />;
+    case 'sriov':
+      return <SriovScreen size={size} />;
+    case 'vfio':
+      return <VfioScreen size={size} />;
+    case 'doctor':
+      return <DoctorScreen size={size} />;
+    case 'function':
+      return <FunctionScreen address={screen.address} size={size} />;
+  }
+}

@@ -1,0 +1,35 @@
+import type { VmInfo } from '../engine/engine.ts';
+import { bytes } from '../text/units.ts';
+import { wrap } from '../text/width.ts';
+
+export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
+
+/** Cells for the names of facts. */
+export const ABOUT_NAME_CELLS = 11;
+/** Blank cells at both sides. */
+const MARGINS = 2;
+
+/** What there is to say about a VM, in lines for a screen of so many columns. */
+export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
+  const fact = (name: string, text: string): AboutFact => ({
+    name,
+    lines: wrap(text, columns - MARGINS - ABOUT_NAME_CELLS),
+  });
+  return [
+    fact('Name', vm.name),
+    fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
+    ...(vm.exitCode === null ? [] : [fact('Exit code', String(vm.exitCode))]),
+    fact('vCPUs', String(vm.vcpus)),
+    fact('Memory', bytes(vm.memoryBytes)),
+    fact('Started', vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString()),
+    ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
+  ];
+}
+
+/** Lines that all of it takes: the facts, the detail, and the tables of devices, each with a blank line before it. */
+export function aboutHeight(vm: VmInfo, columns: number): number {
+  const table = (rows: number) => (rows === 0 ? 0 : rows + 2);
+  const facts = aboutFacts(vm, columns).reduce((sum, { lines }) => sum + lines.length, 0);
+  const detail = vm.detail === null ? 0 : vm.detail.split('\n').length + 1;
+  return facts + detail + table(vm.topology?.queues.length ?? 0) + table(vm.topology?.regions.length ?? 0);
+}

@@ -1,0 +1,31 @@
+import { printable } from '../text/printable.ts';
+import { pad, wrap } from '../text/width.ts';
+import type { Token } from '../theme/theme.ts';
+
+/** Something to say about a thing: a name, and texts that each start a line. */
+export type Fact = {
+  readonly name: string;
+  readonly texts: readonly string[];
+  /** How the texts are drawn; plainly when absent. */
+  readonly token?: Token;
+};
+
+/** A fact with one text. */
+export function fact(name: string, text: string, token?: Fact['token']): Fact {
+  return { name, texts: [text], ...(token && { token }) };
+}
+
+/** A line of the screen. */
+export type Line = { readonly name: string; readonly text: string; readonly token: Token };
+
+const NAME_CELLS = 11;
+
+/** Facts as lines of at most `columns` cells: names at the left, texts beside them in as many lines as they take. */
+export function factLines(facts: readonly Fact[], columns: number): Line[] {
+  const cells = Math.max(2, columns - NAME_CELLS - 1);
+  return facts.flatMap(({ name, texts, token = 'text.primary' }) =>
+    texts
+      .flatMap(text => wrap(printable(text), cells))
+      .map((text, index) => ({ name: pad(index === 0 ? name : '', NAME_CELLS), text, token })),
+  );
+}

@@ -1,0 +1,101 @@
+import type { StepState } from '../host/plan/apply.ts';
+import type { HostPart } from './host-delta.ts';
+import {
+  CHANGING_CALLS,
+  type Channel,
+  type FromHostThread,
+  type HostCall,
+  type HostCalls,
+  type ToHostThread,
+} from './host-protocol.ts';
+
+export type OnProgress = (steps: readonly StepState[]) => void;
+
+type Waiting = {
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: Error) => void;
+  readonly onProgress: OnProgress;
+};
+
+/** The host's thread as the UI sees it. */
+export class HostClient {
+  readonly #channel: Channel;
+  readonly #waiting = new Map<number, Waiting>();
+  #parts: HostPart[] = [];
+  #calls = 0;
+  #lost: string | null = null;
+  #changing: Promise<unknown> = Promise.resolve();
+  /** Told what has changed since it was told last; with nothing when the host was read and there is nothing. */
+  onRead: (parts: readonly HostPart[]) => void = () => {};
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    channel.on('message', (message: FromHostThread) => this.#receive(message));
+  }
+
+  watch(on: boolean): void {
+    this.#send({ kind: 'watch', on });
+  }
+
+  refresh(): void {
+    this.#send({ kind: 'refresh' });
+  }
+
+  /** @throws what went wrong there, in a sentence */
+  call<Call extends HostCall>(
+    call: Call,
+    argument: HostCalls[Call]['argument'],
+    onProgress: OnProgress = () => {},
+  ): Promise<HostCalls[Call]['result']> {
+    if (this.#lost !== null) return Promise.reject(new Error(this.#lost));
+    const id = ++this.#calls;
+    this.#send({ kind: 'call', id, call, argument });
+    const answer = new Promise<HostCalls[Call]['result']>((resolve, reject) =>
+      this.#waiting.set(id, { resolve, reject, onProgress }),
+    );
+    if (CHANGING_CALLS.includes(call)) this.#changing = answer.catch(() => {});
+    return answer;
+  }
+
+  /** Resolves when the host is not being changed. */
+  async idle(): Promise<void> {
+    await this.#changing;
+  }
+
+  /** The thread is gone: nothing is answered any more. */
+  lost(reason: string): void {
+    this.#lost = reason;
+    for (const { reject } of this.#waiting.values()) reject(new Error(reason));
+    this.#waiting.clear();
+  }
+
+  #receive(message: FromHostThread): void {
+    switch (message.kind) {
+      case 'part':
+        this.#parts.push(message.part);
+        break;
+      case 'read':
+        this.onRead(this.#parts.splice(0));
+        break;
+      case 'progress':
+        this.#waiting.get(message.id)?.onProgress(message.steps);
+        break;
+      case 'answer':
+        this.#settle(message.id)?.resolve(message.result as never);
+        break;
+      case 'failure':
+        this.#settle(message.id)?.reject(new Error(message.message));
+        break;
+    }
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #send(message: ToHostThread): void {
+    this.#channel.postMessage(message);
+  }
+}

@@ -1,0 +1,83 @@
+import type { AppState, AppStore } from './app-store.ts';
+import type { HostSelectors } from './host-selectors.ts';
+import type { HostConnection, HostSource } from './host-source.ts';
+import { showsHost } from './ui-slice.ts';
+
+/** Keeps what the store knows of the host up to date, while a screen shows it. */
+export class HostFeed {
+  readonly source: HostSource;
+  readonly #store: AppStore;
+  readonly #select: HostSelectors;
+  readonly #unsubscribe: () => void;
+  #connection: HostConnection | null = null;
+  #watching = false;
+  /** One at a time: what the cursor has passed by meanwhile is not asked for. */
+  #asking = false;
+
+  constructor(source: HostSource, store: AppStore, select: HostSelectors) {
+    this.source = source;
+    this.#store = store;
+    this.#select = select;
+    this.#unsubscribe = store.subscribe((state, before) => this.#follow(state, before));
+  }
+
+  /** The host's thread, started when it is first needed. */
+  connection(): HostConnection {
+    if (this.#connection !== null) return this.#connection;
+    const connection = this.source.connect();
+    this.#connection = connection;
+    connection.client.onRead = parts => this.#store.getState().hostRead(parts);
+    connection.onLost(reason => this.#store.getState().hostGone(reason));
+    return connection;
+  }
+
+  /** Reads everything again; with a new thread, where the one before has died. */
+  refresh(): void {
+    if (this.#store.getState().hostLost !== null) {
+      this.#connection = null;
+      this.#watching = false;
+      this.#store.getState().hostForgotten();
+    }
+    this.connection().client.refresh();
+  }
+
+  /** Ends the thread, once a plan that is being applied is finished. */
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    await this.#connection?.client.idle();
+    await this.#connection?.close();
+  }
+
+  #follow(state: AppState, before: AppState): void {
+    const shown = showsHost(state);
+    if (shown !== this.#watching) {
+      this.#watching = shown;
+      this.connection().client.watch(shown);
+    }
+    const address = shown ? this.#select.functionAtCursor(state) : null;
+    const isNews = address !== state.hostDetails?.address || state.host !== before.host;
+    if (address !== null && state.host?.functions.has(address) && isNews) void this.#readDetails(address);
+  }
+
+  /** Reads the details of a function, and of the one at the cursor by then, if that is another one. */
+  async #readDetails(address: string): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    let next: string | null = address;
+    for (
+      let asked = '';
+      next !== null && next !== asked;
+      next = this.#select.functionAtCursor(this.#store.getState())
+    ) {
+      asked = next;
+      try {
+        const details = await this.connection().client.call('details', asked);
+        this.#store.getState().hostDetailsRead({ address: asked, details });
+      } catch {
+        // Gone in the meantime, or with the thread: the lists say so.
+        this.#store.getState().hostDetailsRead({ address: asked, details: null });
+      }
+    }
+    this.#asking = false;
+  }
+}

@@ -1,0 +1,47 @@
+import { type PciDetails, readDetails } from '../host/pci/details.ts';
+import type { HostRoot } from '../host/root.ts';
+import { printableDeep } from '../text/printable-deep.ts';
+import { type HostPart, hostParts } from './host-delta.ts';
+import { hasOtherCounts, hostSignature } from './host-signature.ts';
+import { emptyHost, type HostSnapshot, readHost } from './host-snapshot.ts';
+
+/** Reads a host for the UI, from another thread than the UI's: its reads are synchronous, and of a device may be slow. */
+export class HostService {
+  readonly #root: HostRoot;
+  #known: HostSnapshot = emptyHost;
+  #signature = '';
+
+  constructor(root: HostRoot) {
+    this.#root = root;
+  }
+
+  /** Has anything happened since the last refresh that is cheap to notice? */
+  hasChanged(): boolean {
+    return this.#look() !== this.#signature || hasOtherCounts(this.#root, this.#known);
+  }
+
+  /** Reads everything anew. @returns what is different from the time before */
+  async refresh(): Promise<HostPart[]> {
+    // Looked at first: what changes while it reads shows up as a change again.
+    const signature = this.#look();
+    const now = await readHost(this.#root);
+    const parts = hostParts(this.#known, now);
+    this.#known = now;
+    this.#signature = signature;
+    return parts;
+  }
+
+  /** What is worth a read only for the function that is being looked at; null for one that is not there. */
+  details(address: string): PciDetails | null {
+    const fn = this.#known.functions.get(address);
+    return fn === undefined ? null : printableDeep(readDetails(this.#root, fn));
+  }
+
+  #look(): string {
+    try {
+      return hostSignature(this.#root);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import type { StateCreator } from 'zustand/vanilla';
+import type { PciDetails } from '../host/pci/details.ts';
+import type { AppState } from './app-store.ts';
+import { type HostPart, withParts } from './host-delta.ts';
+import { emptyHost, type HostSnapshot } from './host-snapshot.ts';
+
+/** The lists of the host, in the order of their number keys. */
+export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;
+export type HostList = (typeof HOST_LISTS)[number];
+
+/** Where a list's cursor is. The index counts when the row is gone. */
+export type HostCursor = { readonly key: string; readonly index: number };
+
+export type HostSlice = {
+  /** As it was read last; null before it has been read. */
+  readonly host: HostSnapshot | null;
+  /** Why the host is no longer read; null while it is. */
+  readonly hostLost: string | null;
+  /** What was read of the function that is being looked at. */
+  readonly hostDetails: { readonly address: string; readonly details: PciDetails | null } | null;
+  readonly hostCursors: Readonly<Partial<Record<HostList, HostCursor>>>;
+  readonly hostFilters: Readonly<Partial<Record<HostList, string>>>;
+  /** Addresses of the functions that the next command is for. */
+  readonly marked: ReadonlySet<string>;
+  /** First line that is shown of a function's screen. */
+  readonly factsOffset: number;
+  /** Nodes of the PCI tree that are not as they are at first: closed, or open. */
+  readonly toggled: ReadonlySet<string>;
+
+  hostRead(parts: readonly HostPart[]): void;
+  /** The thread that reads it has died. */
+  hostGone(reason: string): void;
+  /** It is read from nothing again. */
+  hostForgotten(): void;
+  hostDetailsRead(details: HostSlice['hostDetails']): void;
+  setHostCursor(list: HostList, cursor: HostCursor): void;
+  setMarked(marked: ReadonlySet<string>): void;
+  setFactsOffset(line: number): void;
+  setToggled(toggled: ReadonlySet<string>): void;
+};
+
+export const createHostSlice: StateCreator<AppState, [], [], HostSlice> = set => ({
+  host: null,
+  hostLost: null,
+  hostDetails: null,
+  hostCursors: {},
+  hostFilters: {},
+  marked: new Set(),
+  toggled: new Set(),
+  factsOffset: 0,
+
+  hostRead: parts =>
+    set(state => {
+      const host = withParts(state.host ?? emptyHost, parts);
+      const gone = [...state.marked].some(address => !host.functions.has(address));
+      return gone
+        ? { host, marked: new Set([...state.marked].filter(address => host.functions.has(address))) }
+        : { host };
+    }),
+  hostGone: hostLost => set({ hostLost }),
+  hostForgotten: () => set({ host: null, hostLost: null, hostDetails: null }),
+  hostDetailsRead: hostDetails => set({ hostDetails }),
+  setHostCursor: (list, cursor) => set(state => ({ hostCursors: { ...state.hostCursors, [list]: cursor } })),
+  setMarked: marked => set({ marked }),
+  setFactsOffset: factsOffset => set({ factsOffset }),
+  setToggled: toggled => set({ toggled }),
+});

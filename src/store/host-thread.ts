@@ -1,0 +1,10 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { HostRoot } from '../host/root.ts';
+import { systemClock } from './clock.ts';
+import { HostPlans } from './host-plans.ts';
+import { HostServer } from './host-server.ts';
+import { HostService } from './host-service.ts';
+
+// The entry of the host's thread; `workerData` is the root of the host's files.
+const root = new HostRoot(workerData as string);
+new HostServer(new HostService(root), new HostPlans(root), parentPort!, systemClock);

@@ -1,0 +1,80 @@
+import type { StepState } from '../host/plan/apply.ts';
+import type { JournalEntry } from '../host/plan/journal.ts';
+import type { Plan } from '../host/plan/plan.ts';
+import type { TextEdit } from '../text/text-edit.ts';
+import { optionsOf, type PlanOption, type PlanRequest } from './host-requests.ts';
+
+/** Lines of the dialog that are not the plan's: its title, the choices, what must be typed, the buttons. */
+export const PLAN_FRAME_ROWS = 4;
+
+/** What a plan dialog is about: a change that is to be made, or the last one, to be undone. */
+export type PlanSubject =
+  | { readonly kind: 'change'; readonly request: PlanRequest; readonly plan: Plan }
+  | { readonly kind: 'undo'; readonly entry: JournalEntry };
+
+export type PlanPhase =
+  /** It is made, anew after a choice: the plan before it can be read, not applied. */
+  | { readonly kind: 'planning' }
+  | { readonly kind: 'review' }
+  | { readonly kind: 'working'; readonly steps: readonly StepState[] }
+  | {
+      readonly kind: 'done';
+      readonly good: boolean;
+      readonly steps: readonly StepState[];
+      /** What has become of it. */
+      readonly text: readonly string[];
+    };
+
+/** A change of the host, word for word, that waits for an answer, is under way or has been made. */
+export type PlanLayer = {
+  readonly kind: 'plan';
+  /** Tells it from a dialog that was closed before: answers come later. */
+  readonly ticket: number;
+  readonly subject: PlanSubject;
+  readonly phase: PlanPhase;
+  /** Cancel is the first, and where the focus starts. `word`: the field for what must be typed against a block. */
+  readonly focus: 'cancel' | 'word' | 'confirm';
+  readonly typed: TextEdit;
+  /** First line that is shown. */
+  readonly offset: number;
+};
+
+/** What stands in the way of a plan. */
+export type Obstacle =
+  | { readonly kind: 'none' }
+  /** There is nothing to be done, or nothing that could be. */
+  | { readonly kind: 'final'; readonly reason: string }
+  /** It is done if the user types this. */
+  | { readonly kind: 'word'; readonly word: string };
+
+export function obstacleOf(subject: PlanSubject): Obstacle {
+  if (subject.kind === 'undo') return { kind: 'none' };
+  const { plan } = subject;
+  if (plan.steps.length === 0) return { kind: 'final', reason: 'there is nothing to do' };
+  const blocks = plan.checks.filter(check => check.level === 'block');
+  if (blocks.some(check => !check.forceable)) {
+    return { kind: 'final', reason: 'it is impossible: see the checks' };
+  }
+  return blocks.length === 0 ? { kind: 'none' } : { kind: 'word', word: confirmWord(plan) };
+}
+
+/** The address of the first function that is asked for. */
+function confirmWord(plan: Plan): string {
+  return plan.devices.find(device => device.role === 'asked')?.address ?? 'yes';
+}
+
+/** What may still be chosen of a plan that is shown, and what is chosen now. */
+export function choicesOf({ subject, phase }: PlanLayer): readonly [PlanOption, boolean][] {
+  if (subject.kind === 'undo' || (phase.kind !== 'review' && phase.kind !== 'planning')) return [];
+  const options = Object.entries(optionsOf(subject.request)) as [PlanOption, boolean][];
+  // The group is a choice where it has other members that could go along.
+  const hasOthers = subject.plan.devices.some(({ role }) => role === 'group' || role === 'left');
+  return options.filter(([option, on]) => option !== 'wholeGroup' || hasOthers || on);
+}
+
+/** May the button that does it be pressed now? */
+export function isReady({ subject, phase, typed }: PlanLayer): boolean {
+  const obstacle = obstacleOf(subject);
+  if (phase.kind !== 'review' || obstacle.kind === 'final') return false;
+  return obstacle.kind === 'none' || typed.text.trim() === obstacle.word;
+}

@@ -1,0 +1,30 @@
+import type { Topology, VmInfo } from '../engine/engine.ts';
+import { printable, printableLines } from '../text/printable.ts';
+
+/** The same VM with no control character in any text of it: what enters the store may be drawn. */
+export function printableVm(vm: VmInfo): VmInfo {
+  const orNull = (text: string | null) => (text === null ? null : printable(text));
+  return {
+    ...vm,
+    name: printable(vm.name),
+    reason: orNull(vm.reason),
+    detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
+    broken: Object.fromEntries(
+      Object.entries(vm.broken).map(([device, reason]) => [printable(device), printable(reason)]),
+    ),
+    topology: vm.topology === null ? null : printableTopology(vm.topology),
+  };
+}
+
+function printableTopology({ shape, queues, regions }: Topology): Topology {
+  return {
+    shape,
+    queues: queues.map(({ device, type, queue, size }) => ({
+      device: printable(device),
+      type: printable(type),
+      queue: printable(queue),
+      size,
+    })),
+    regions: regions.map(region => ({ ...region, device: printable(region.device) })),
+  };
+}

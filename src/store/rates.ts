@@ -1,0 +1,196 @@
+import type { Topology } from '../engine/engine.ts';
+import { QUEUE, REGION, VCPU } from '../vmm/counters.ts';
+import type { Histogram } from './histogram.ts';
+import type { Window } from './window.ts';
+
+/** What one row of the VM list shows. Rates are per second. */
+export type VmTotals = {
+  /** CPU time of the vCPU threads per second of wall time: 1 is one CPU in full use. */
+  readonly cpu: number;
+  readonly exits: number;
+  readonly diskReadBytes: number;
+  readonly diskWriteBytes: number;
+  readonly requests: number;
+  readonly kicks: number;
+  readonly interrupts: number;
+};
+
+/** Shares of wall time, 0 to 1; what is missing from 1 is idle: halted in KVM, or parked. */
+export type TimeSplit = { readonly guest: number; readonly kvm: number; readonly devices: number };
+
+export type ExitRate = {
+  /** KVM_EXIT_*. */
+  readonly reason: number;
+  /** Since the baseline. */
+  readonly total: number;
+  readonly perSecond: number;
+  /** Share of the vCPU's wall time that went into answering these. */
+  readonly share: number;
+};
+
+export type VcpuRates = {
+  readonly index: number;
+  /** A `VCPU_STATE` value; null for several vCPUs in different states. */
+  readonly state: number | null;
+  readonly exitsPerSecond: number;
+  readonly time: TimeSplit;
+  /** Reasons that ever occurred since the baseline, the most frequent first. */
+  readonly exits: readonly ExitRate[];
+  /** Exits by the time to their answer. */
+  readonly latency: Histogram;
+};
+
+export type QueueRates = {
+  readonly slot: number;
+  readonly device: string;
+  readonly queue: string;
+  readonly type: string;
+  readonly size: number;
+  readonly kicks: number;
+  readonly interrupts: number;
+  readonly interruptsSuppressed: number;
+  readonly requests: number;
+  readonly bytesToGuest: number;
+  readonly bytesFromGuest: number;
+  readonly errors: number;
+  /** Mean number of requests found at a time; null when none were. */
+  readonly batch: number | null;
+  readonly inFlight: number;
+  /** Requests since the baseline. */
+  readonly totalRequests: number;
+  /** Requests by the time from taken to returned. */
+  readonly latency: Histogram;
+};
+
+export type RegionRates = {
+  readonly index: number;
+  readonly device: string;
+  readonly space: 'port' | 'memory';
+  readonly start: number;
+  readonly size: number;
+  readonly reads: number;
+  readonly writes: number;
+  /** Share of wall time spent in its device model. */
+  readonly share: number;
+  /** Accesses since the baseline. */
+  readonly total: number;
+};
+
+/** Everything about one VM: what its screen and the report show. */
+export type VmDetail = {
+  readonly seconds: number;
+  readonly vcpus: readonly VcpuRates[];
+  readonly queues: readonly QueueRates[];
+  readonly regions: readonly RegionRates[];
+};
+
+const EXIT_REASONS = 64;
+
+export function vmTotals(window: Window, topology: Topology | null): VmTotals {
+  const { layout, threads } = window.after;
+  const totals = {
+    cpu: 0,
+    exits: 0,
+    diskReadBytes: 0,
+    diskWriteBytes: 0,
+    requests: 0,
+    kicks: 0,
+    interrupts: 0,
+  };
+  for (let vcpu = 0; vcpu < layout.shape.vcpus; vcpu++) {
+    const base = layout.vcpu(vcpu) + VCPU.exits;
+    for (let reason = 0; reason < EXIT_REASONS; reason++) totals.exits += window.perSecond(base + reason);
+  }
+  for (const [slot, label] of (topology?.queues ?? []).entries()) {
+    const base = layout.queue(slot);
+    totals.requests += window.perSecond(base + QUEUE.requests);
+    totals.kicks += window.perSecond(base + QUEUE.kicks);
+    totals.interrupts += window.perSecond(base + QUEUE.interrupts);
+    if (label.type !== 'virtio-blk') continue;
+    totals.diskReadBytes += window.perSecond(base + QUEUE.bytesToGuest);
+    totals.diskWriteBytes += window.perSecond(base + QUEUE.bytesFromGuest);
+  }
+  for (let vcpu = 0; vcpu < threads.length; vcpu++) {
+    const { guest, user, system } = window.cpuShares(vcpu);
+    totals.cpu += guest + user + system;
+  }
+  return totals;
+}
+
+export function vmDetail(window: Window, topology: Topology | null): VmDetail {
+  return {
+    seconds: window.seconds,
+    vcpus: Array.from({ length: window.after.layout.shape.vcpus }, (_, index) => vcpuRates(window, index)),
+    queues: (topology?.queues ?? []).map((label, slot) => ({ slot, ...label, ...queueRates(window, slot) })),
+    regions: (topology?.regions ?? []).map((label, index) => ({
+      index,
+      ...label,
+      ...regionRates(window, index),
+    })),
+  };
+}
+
+function vcpuRates(window: Window, index: number): VcpuRates {
+  const base = window.after.layout.vcpu(index);
+  const exits: ExitRate[] = [];
+  for (let reason = 0; reason < EXIT_REASONS; reason++) {
+    const total = window.total(base + VCPU.exits + reason);
+    if (total === 0) continue;
+    exits.push({
+      reason,
+      total,
+      perSecond: window.perSecond(base + VCPU.exits + reason),
+      share: window.share(base + VCPU.exitNs + reason),
+    });
+  }
+  exits.sort((a, b) => b.total - a.total || a.reason - b.reason);
+  return {
+    index,
+    state: Number(window.after.words[base + VCPU.state]),
+    exitsPerSecond: exits.reduce((sum, exit) => sum + exit.perSecond, 0),
+    time: timeSplit(window, index),
+    exits,
+    latency: window.histogram(base + VCPU.latency),
+  };
+}
+
+/**
+ * Where a vCPU's time went. The counters know the time that devices took; how much of the rest was the guest's, and how
+ * much KVM's own work, only the kernel knows (guest time and system time of the thread).
+ */
+function timeSplit(window: Window, index: number): TimeSplit {
+  const atMost = (share: number, most: number) => Math.min(share, Math.max(0, most));
+  const cpu = window.cpuShares(index);
+  const devices = atMost(window.share(window.after.layout.vcpu(index) + VCPU.deviceNs), 1);
+  const guest = atMost(cpu.guest, 1 - devices);
+  const kvm = atMost(cpu.system, 1 - devices - guest);
+  return { guest, kvm, devices };
+}
+
+function queueRates(window: Window, slot: number) {
+  const base = window.after.layout.queue(slot);
+  const batches = window.moved(base + QUEUE.batches);
+  return {
+    kicks: window.perSecond(base + QUEUE.kicks),
+    interrupts: window.perSecond(base + QUEUE.interrupts),
+    interruptsSuppressed: window.perSecond(base + QUEUE.interruptsSuppressed),
+    requests: window.perSecond(base + QUEUE.requests),
+    bytesToGuest: window.perSecond(base + QUEUE.bytesToGuest),
+    bytesFromGuest: window.perSecond(base + QUEUE.bytesFromGuest),
+    errors: window.perSecond(base + QUEUE.errors),
+    batch: batches === 0 ? null : window.moved(base + QUEUE.requests) / batches,
+    inFlight: Number(window.after.words[base + QUEUE.inFlight]),
+    totalRequests: window.total(base + QUEUE.requests),
+    latency: window.histogram(base + QUEUE.latency),
+  };
+}
+
+function regionRates(window: Window, index: number) {
+  const base = window.after.layout.region(index);
+  return {
+    reads: window.perSecond(base + REGION.reads),
+    writes: window.perSecond(base + REGION.writes),
+    share: window.share(base + REGION.ns),
+    total: window.total(base + REGION.reads) + window.total(base + REGION.writes),
+  };
+}

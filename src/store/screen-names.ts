@@ -1,0 +1,23 @@
+import type { HostList } from './host-slice.ts';
+
+/** The lists that number keys open, in their order. */
+export const TOP_SCREENS = [
+  'vms',
+  'pci',
+  'iommu',
+  'sriov',
+  'vfio',
+  'doctor',
+] as const satisfies readonly TopScreen[];
+export type TopScreen = 'vms' | HostList;
+
+export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
+  vms: 'VMs',
+  vm: 'VM',
+  pci: 'PCI',
+  iommu: 'IOMMU',
+  sriov: 'SR-IOV',
+  vfio: 'vfio',
+  doctor: 'Doctor',
+  function: 'function',
+};

@@ -1,0 +1,33 @@
+import type { Engine, ThreadTimes } from '../engine/engine.ts';
+import { COUNTERS_MAGIC, CounterLayout, shapeOf } from '../vmm/counters.ts';
+
+/** The counters of one VM at one moment. */
+export type Snapshot = {
+  /** Milliseconds on a clock that never goes back. */
+  readonly at: number;
+  readonly layout: CounterLayout;
+  /** A copy of the counters: offsets as in vmm/counters.ts. */
+  readonly words: BigUint64Array;
+  /** CPU time by vCPU. */
+  readonly threads: readonly ThreadTimes[];
+  /** The block that was copied. A VM that was started again has another one. */
+  readonly source: BigUint64Array;
+};
+
+/** Copies what the counters say now; null before the machine has been built. */
+export function takeSnapshot(engine: Engine, id: string, at: number): Snapshot | null {
+  const source = engine.counters(id);
+  if (source === null || source[0] !== COUNTERS_MAGIC) return null;
+  return {
+    at,
+    layout: new CounterLayout(shapeOf(source)),
+    words: source.slice(),
+    threads: engine.threadTimes(id),
+    source,
+  };
+}
+
+/** Are these two of the same run of the VM, in this order? If not, there is no rate between them. */
+export function comparable(before: Snapshot, after: Snapshot): boolean {
+  return before.source === after.source && after.at > before.at;
+}

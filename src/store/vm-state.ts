@@ -1,0 +1,6 @@
+import type { VmInfo } from '../engine/engine.ts';
+
+/** Does it have a machine, running or not? */
+export function isAlive(vm: VmInfo): boolean {
+  return vm.state !== 'off' && vm.state !== 'crashed';
+}

@@ -1,0 +1,78 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { StateCreator } from 'zustand/vanilla';
+import type { VmInfo } from '../engine/engine.ts';
+import type { AppState } from './app-store.ts';
+import { EMPTY_HISTORY, type VmHistory, withSample } from './history.ts';
+import { printableVm } from './printable-vm.ts';
+import type { VmDetail, VmTotals } from './rates.ts';
+
+export type VmsSlice = {
+  /** Ids in the order in which the VMs came. */
+  readonly order: readonly string[];
+  readonly infos: Readonly<Record<string, VmInfo>>;
+  /** The last sample of each VM that runs. */
+  readonly totals: Readonly<Record<string, VmTotals>>;
+  readonly histories: Readonly<Record<string, VmHistory>>;
+  /** The last sample of the VM whose screen is open. */
+  readonly detail: { readonly id: string; readonly rates: VmDetail } | null;
+  /** When the last sample was taken: milliseconds since 1970, 0 before the first. */
+  readonly sampledAt: number;
+
+  vmsListed(vms: readonly VmInfo[]): void;
+  vmChanged(vm: VmInfo): void;
+  vmRemoved(id: string): void;
+  sampled(sample: Sample): void;
+};
+
+export type Sample = {
+  readonly at: number;
+  readonly totals: Readonly<Record<string, VmTotals>>;
+  readonly detail: VmsSlice['detail'];
+};
+
+export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => ({
+  order: [],
+  infos: {},
+  totals: {},
+  histories: {},
+  detail: null,
+  sampledAt: 0,
+
+  vmsListed: vms =>
+    set({ order: vms.map(vm => vm.id), infos: Object.fromEntries(vms.map(vm => [vm.id, printableVm(vm)])) }),
+
+  vmChanged: vm =>
+    set(state => ({
+      infos: { ...state.infos, [vm.id]: printableVm(vm) },
+      order: vm.id in state.infos ? state.order : [...state.order, vm.id],
+    })),
+
+  vmRemoved: id =>
+    set(state => ({
+      order: state.order.filter(other => other !== id),
+      infos: without(state.infos, id),
+      totals: without(state.totals, id),
+      histories: without(state.histories, id),
+    })),
+
+  sampled: ({ at, totals, detail }) =>
+    set(state => {
+      const histories = { ...state.histories };
+      const kept: Record<string, VmTotals> = {};
+      for (const [id, sample] of Object.entries(totals)) {
+        histories[id] = withSample(histories[id] ?? EMPTY_HISTORY, sample);
+        // The same numbers stay the same object, so that an idle VM's row is not drawn again.
+        const last = state.totals[id];
+        kept[id] = last && isDeepStrictEqual(last, sample) ? last : sample;
+      }
+      return { sampledAt: at, totals: kept, histories, detail };
+    }),
+});
+
+function without<Value>(
+  record: Readonly<Record<string, Value>>,
+  key: string,
+): Readonly<Record<string, Value>> {
+  const { [key]: _, ...rest } = record;
+  return rest;
+}

@@ -1,0 +1,16 @@
+import type { VmState } from '../engine/engine.ts';
+import type { Token } from './theme.ts';
+
+/** How the word for a VM's state is drawn. */
+export function stateToken(state: VmState): Token {
+  switch (state) {
+    case 'running':
+      return 'status.ok';
+    case 'crashed':
+      return 'status.error';
+    case 'off':
+      return 'text.secondary';
+    default:
+      return 'status.warning';
+  }
+}
