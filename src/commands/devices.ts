@@ -1,0 +1,27 @@
+import type { Command } from 'commander';
+import { deviceTable } from '../devices/registry.ts';
+
+/** `vring devices`: the device models, from the one table that registers them. */
+export function registerDevices(program: Command): void {
+  program
+    .command('devices')
+    .description('List the device models')
+    .option('--json', 'as JSON')
+    .action((options: { json?: boolean }) => {
+      const devices = deviceTable.map(({ type, title, description, builtin }) => ({
+        type,
+        title,
+        description,
+        builtin: builtin === true,
+      }));
+      if (options.json) {
+        console.log(JSON.stringify(devices, null, 2));
+        return;
+      }
+      const width = Math.max(...devices.map(device => device.type.length));
+      for (const device of devices) {
+        const always = device.builtin ? ' (in every machine)' : '';
+        console.log(`${device.type.padEnd(width)}  ${device.title}: ${device.description}${always}`);
+      }
+    });
+}

@@ -1,0 +1,27 @@
+import { constants } from 'node:os';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * Waits for a signal that asks the process to end. @returns the exit status for it, as shells have it, and what gives
+ * these signals their usual effect back.
+ */
+export function endingSignal(): { status: Promise<number>; ignore: () => void } {
+  const { promise: status, resolve } = Promise.withResolvers<number>();
+  const arrived = (_name: string, number: number) => resolve(exitStatusOf(number));
+  for (const signal of SIGNALS) process.on(signal, arrived);
+  return {
+    status,
+    ignore: () => {
+      for (const signal of SIGNALS) process.off(signal, arrived);
+    },
+  };
+}
+
+/** The exit status of a command that a signal ended. */
+export function exitStatusOf(signal: number): number {
+  return 128 + signal;
+}
+
+/** A terminal that is gone, which is otherwise told by this signal. */
+export const HUNG_UP = exitStatusOf(constants.signals.SIGHUP);

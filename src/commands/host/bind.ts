@@ -1,0 +1,62 @@
+import { planBind } from '../../host/plan/bind.ts';
+import { readSurvey } from '../../host/plan/survey.ts';
+import { planUnbind } from '../../host/plan/unbind.ts';
+import type { HostRoot } from '../../host/root.ts';
+import { isParkingDriver } from '../../host/vfio/read.ts';
+import { UsageError } from '../usage-error.ts';
+import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
+import { addressArgument } from './host-options.ts';
+
+export type BindOptions = ChangeOptions & {
+  readonly driver?: string;
+  readonly group?: boolean;
+  readonly persist?: boolean;
+};
+
+const driverName = /^[\w-]+$/;
+
+export async function bindDevices(
+  root: HostRoot,
+  texts: readonly string[],
+  options: BindOptions,
+  context: ChangeContext = systemContext(root),
+): Promise<number> {
+  const { driver = 'vfio-pci' } = options;
+  if (!driverName.test(driver) || !isParkingDriver(driver)) {
+    throw new UsageError(
+      `--driver ${driver}: expected vfio-pci, pci-stub or a VFIO driver made for the device; vring vfio unbind --driver gives it to one of the host's`,
+    );
+  }
+  const survey = await readSurvey(root);
+  const addresses = await allAddresses(texts, [...survey.byAddress.keys()]);
+  const plan = planBind(survey, { addresses, driver, ...choices(options) });
+  return await carryOut(plan, options, context);
+}
+
+export async function unbindDevices(
+  root: HostRoot,
+  texts: readonly string[],
+  options: BindOptions,
+  context: ChangeContext = systemContext(root),
+): Promise<number> {
+  const { driver = null } = options;
+  if (driver !== null && (!driverName.test(driver) || isParkingDriver(driver))) {
+    throw new UsageError(
+      `--driver ${driver}: expected a driver of the host, such as igb; without the option the kernel chooses`,
+    );
+  }
+  const survey = await readSurvey(root);
+  const addresses = await allAddresses(texts, [...survey.byAddress.keys()]);
+  const plan = planUnbind(survey, { addresses, driver, ...choices(options) });
+  return await carryOut(plan, options, context);
+}
+
+function choices(options: BindOptions): { wholeGroup: boolean; persist: boolean } {
+  return { wholeGroup: options.group === true, persist: options.persist === true };
+}
+
+async function allAddresses(texts: readonly string[], known: readonly string[]): Promise<string[]> {
+  const addresses: string[] = [];
+  for (const text of texts) addresses.push(await addressArgument(text, known));
+  return addresses;
+}

@@ -1,0 +1,73 @@
+import type { Outcome, StepState } from '../../host/plan/apply.ts';
+import { describeCheck, describeOutcome, describePlan } from '../../host/plan/describe.ts';
+import { actionText } from '../../host/plan/errors.ts';
+import { Journal } from '../../host/plan/journal.ts';
+import { type Plan, standingBlocks } from '../../host/plan/plan.ts';
+import { runPlan } from '../../host/plan/run.ts';
+import { type HostWriter, systemWriter } from '../../host/plan/writer.ts';
+import type { HostRoot } from '../../host/root.ts';
+import type { HostOptions } from './host-options.ts';
+
+export type ChangeOptions = HostOptions & { readonly dryRun?: boolean; readonly force?: boolean };
+
+/** Where a command writes to, and to whom it speaks. */
+export type ChangeContext = {
+  readonly writer: () => HostWriter;
+  readonly journal: () => Journal;
+  /** A line for people. */
+  readonly say: (line: string) => void;
+};
+
+export function systemContext(root: HostRoot): ChangeContext {
+  return {
+    writer: () => systemWriter(root),
+    journal: () => new Journal(),
+    say: line => console.log(line),
+  };
+}
+
+/**
+ * Shows a plan, or applies it as far as its checks allow.
+ * @returns the exit status: 0 when the host is as asked for, or for a dry run.
+ */
+export async function carryOut(plan: Plan, options: ChangeOptions, context: ChangeContext): Promise<number> {
+  const say = options.json ? () => {} : context.say;
+  const report = (outcome: Outcome | null): void => {
+    if (options.json) context.say(JSON.stringify({ version: 1, plan, outcome }, null, 2));
+  };
+  if (options.dryRun) {
+    for (const line of describePlan(plan)) say(line);
+    report(null);
+    return 0;
+  }
+  const standing = standingBlocks(plan, options.force === true);
+  if (standing.length > 0) {
+    report(null);
+    throw new Error(refusal(plan, options.force === true));
+  }
+  for (const check of plan.checks.filter(each => each.level !== 'ok')) say(describeCheck(check));
+  const outcome = await runPlan(context.writer(), context.journal(), plan, steps => {
+    const running = steps.indexOf('running');
+    if (running >= 0) say(`${running + 1}/${steps.length} ${actionText(plan.steps[running]!.action)}`);
+  });
+  report(outcome);
+  if (outcome.state !== 'applied') throw new Error(describeOutcome(plan, outcome).join('\n'));
+  for (const line of [...describeOutcome(plan, outcome), ...unneededText(outcome.steps)]) say(line);
+  if (plan.steps.length > 0) for (const note of plan.notes) say(note);
+  return 0;
+}
+
+/** Everything that stands in the way, and what could be done about it. */
+function refusal(plan: Plan, force: boolean): string {
+  const standing = standingBlocks(plan, force);
+  const reasons = standing.map(check => `  ${check.subject ?? 'host'}: ${check.reason}`);
+  const next = standing.some(check => !check.forceable)
+    ? '--force does not help here'
+    : 'to do it all the same, add --force; --dry-run shows what would be done';
+  return `refused: ${plan.title}\n${reasons.join('\n')}\n${next}`;
+}
+
+function unneededText(steps: readonly StepState[]): string[] {
+  const count = steps.filter(state => state === 'unneeded').length;
+  return count === 0 ? [] : [`${count} of ${steps.length} steps were not needed`];
+}

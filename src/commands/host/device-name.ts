@@ -1,0 +1,13 @@
+import { deviceName, type PciFunction } from '../../host/pci/function.ts';
+
+/** What companies add to their names, and nobody says. */
+const additions =
+  /,? (Corporation|Corp\.?|Inc\.?|Co\.,? Ltd\.?|Co Ltd|Ltd\.?|Limited|GmbH|LLC|AG|Technology|Technologies|Electronics|Semiconductor|Communications)(?=,| |$)/g;
+
+/** The device's name for a narrow column: `Intel Ethernet Controller X710 for 10GbE SFP+`. */
+export function shortDeviceName(fn: Pick<PciFunction, 'names' | 'vendor' | 'device'>): string {
+  const { vendor } = fn.names;
+  if (vendor === null) return deviceName(fn);
+  const short = /\[([^\]]+)\]$/.exec(vendor)?.[1] ?? vendor.replace(additions, '').replace(/,$/, '');
+  return deviceName({ ...fn, names: { ...fn.names, vendor: short || vendor } });
+}

@@ -1,0 +1,36 @@
+import type { Diagnosis } from '../../host/doctor/doctor.ts';
+import type { Finding } from '../../host/doctor/finding.ts';
+import { paragraph } from './paragraph.ts';
+
+const marks: Readonly<Record<Finding['state'], string>> = {
+  ok: 'ok  ',
+  info: '    ',
+  warn: 'warn',
+  fail: 'FAIL',
+};
+
+/** Below the titles. */
+const indent = '       ';
+
+/** Findings by area; reason and repair of those that are not as they should be. */
+export function doctorLines({ distribution, findings }: Diagnosis, cells: number): string[] {
+  const lines = [`host: ${distribution.name}`];
+  for (const [area, inArea] of Map.groupBy(findings, finding => finding.area)) {
+    lines.push('', area);
+    for (const finding of inArea) lines.push(...findingLines(finding, cells));
+  }
+  const count = (state: Finding['state']): number =>
+    findings.filter(finding => finding.state === state).length;
+  lines.push('', `${count('fail')} to repair, ${count('warn')} to look at`);
+  return lines;
+}
+
+function findingLines({ state, title, why, repair }: Finding, cells: number): string[] {
+  const lines = paragraph(title, cells, indent, `  ${marks[state]} `);
+  if (state === 'ok' || state === 'info') return lines;
+  return [
+    ...lines,
+    ...paragraph(`(${why})`, cells, indent, indent),
+    ...repair.flatMap(line => paragraph(line, cells, `${indent}  `, `${indent}> `)),
+  ];
+}

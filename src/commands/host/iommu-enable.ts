@@ -1,0 +1,16 @@
+import { iommuActive, iommuParameters } from '../../host/doctor/iommu.ts';
+import { readCpu } from '../../host/doctor/processor.ts';
+import { planKernelParameters } from '../../host/plan/kernel-parameters.ts';
+import type { HostRoot } from '../../host/root.ts';
+import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
+
+/** `vring iommu enable`: `intel_iommu=on iommu=pt`, or AMD's, for the boot loader of this host. */
+export async function enableIommu(
+  root: HostRoot,
+  options: ChangeOptions,
+  context: ChangeContext = systemContext(root),
+): Promise<number> {
+  const plan = planKernelParameters(root, iommuParameters(readCpu(root)));
+  const already = iommuActive(root) ? ['the IOMMU is on already'] : [];
+  return await carryOut({ ...plan, notes: [...already, ...plan.notes] }, options, context);
+}

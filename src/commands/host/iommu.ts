@@ -1,0 +1,49 @@
+import { type IommuGroup, readIommuGroups } from '../../host/iommu/groups.ts';
+import type { PciFunction } from '../../host/pci/function.ts';
+import { readPci } from '../../host/pci/read.ts';
+import type { HostRoot } from '../../host/root.ts';
+import { shortDeviceName } from './device-name.ts';
+import { paragraph } from './paragraph.ts';
+import { shortener } from './short-address.ts';
+import { tableLines } from './table.ts';
+
+export type IommuListing = {
+  readonly groups: readonly IommuGroup[];
+  readonly functions: readonly PciFunction[];
+};
+
+export function listGroups(root: HostRoot): IommuListing {
+  const functions = readPci(root);
+  return { groups: readIommuGroups(root, functions), functions };
+}
+
+export function groupLines({ groups, functions }: IommuListing, cells: number): string[] {
+  if (groups.length === 0) {
+    return ['there are no IOMMU groups: the IOMMU is off or absent (see vring doctor)'];
+  }
+  const byAddress = new Map(functions.map(fn => [fn.address, fn]));
+  const short = shortener(functions.map(fn => fn.address));
+  const rows = groups.flatMap(group =>
+    group.members.map((address, index) => ({ group, fn: byAddress.get(address)!, first: index === 0 })),
+  );
+  const table = tableLines(
+    rows,
+    [
+      { title: 'GROUP', text: row => (row.first ? String(row.group.id) : ''), align: 'right' },
+      { title: 'TYPE', text: row => (row.first ? (row.group.type ?? '') : ''), rank: 1 },
+      { title: 'ADDRESS', text: row => short(row.fn.address) },
+      { title: 'DRIVER', text: row => row.fn.driver ?? '-', least: 10 },
+      { title: 'DEVICE', text: row => shortDeviceName(row.fn), least: 24 },
+    ],
+    cells,
+  );
+  const notes = groups.flatMap(group => {
+    const texts = [
+      ...group.reasons.map(reason => reason.text),
+      ...(group.others.length > 0 ? [`also has ${group.others.join(', ')}, which are not on a PCI bus`] : []),
+      ...(group.override ? [group.override.text] : []),
+    ];
+    return texts.flatMap(text => paragraph(`group ${group.id}: ${text}`, cells, '  '));
+  });
+  return notes.length > 0 ? [...table, '', ...notes] : table;
+}

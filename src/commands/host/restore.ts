@@ -1,0 +1,21 @@
+import { type RestoredItem, restoreHost } from '../../host/plan/restore.ts';
+import type { HostRoot } from '../../host/root.ts';
+import { type ChangeContext, systemContext } from './change.ts';
+import type { HostOptions } from './host-options.ts';
+
+/** `vring host restore`. @returns the exit status: 1 when something is not as it was stored. */
+export async function restore(
+  root: HostRoot,
+  options: HostOptions,
+  context: ChangeContext = systemContext(root),
+): Promise<number> {
+  const say = options.json ? () => {} : context.say;
+  const items = await restoreHost(context.writer(), item => say(itemText(item)));
+  if (items.length === 0) say('nothing is stored: --persist stores a change for each boot');
+  if (options.json) context.say(JSON.stringify({ version: 1, items }, null, 2));
+  return items.some(item => item.state === 'refused' || item.state === 'failed') ? 1 : 0;
+}
+
+function itemText({ address, state, text }: RestoredItem): string {
+  return `${address}: ${state}${text ? `: ${text}` : ''}`;
+}

@@ -1,0 +1,31 @@
+import type { Engine } from '../engine/engine.ts';
+import { reportFacts } from '../report/facts.ts';
+import { textReport } from '../report/text.ts';
+import { type Clock, systemClock } from '../store/clock.ts';
+import { comparable, takeSnapshot } from '../store/snapshot.ts';
+import { Window } from '../store/window.ts';
+
+export type ReportOptions = {
+  /** How long to watch. */
+  readonly afterMs: number;
+  readonly json: boolean;
+  readonly clock?: Clock;
+};
+
+/**
+ * Watches a VM for a while and says what it did: text for people, or JSON.
+ * @throws when the VM has no machine to watch
+ */
+export async function report(engine: Engine, id: string, options: ReportOptions): Promise<string> {
+  const clock = options.clock ?? systemClock;
+  const before = takeSnapshot(engine, id, clock.now());
+  await new Promise<void>(resolve => clock.after(options.afterMs, resolve));
+  const after = takeSnapshot(engine, id, clock.now());
+  const vm = engine.vms().find(vm => vm.id === id);
+  if (vm === undefined) throw new Error(`there is no VM ${id}`);
+  if (before === null || after === null || !comparable(before, after)) {
+    throw new Error(`${vm.name} is ${vm.state}: there is nothing to report before it has run`);
+  }
+  const facts = reportFacts(vm, new Window(before, after), engine.scrollback(id));
+  return options.json ? JSON.stringify(facts, null, 2) : textReport(facts);
+}

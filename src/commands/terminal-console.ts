@@ -1,0 +1,86 @@
+import type { Engine } from '../engine/engine.ts';
+import { HUNG_UP } from './ending-signal.ts';
+
+const CTRL_RIGHT_BRACKET = 0x1d;
+/** Output that may wait for a slow reader, in bytes; the guest waits when there is more. */
+const OUTPUT_MAX = 2 ** 20;
+
+export type JoinedConsole = {
+  /** The user left with Ctrl-], or nobody is at the other end any more: with the exit status for it. */
+  readonly left: Promise<number>;
+  /** Puts the terminal back. */
+  restore(): void;
+};
+
+/** Joins a VM's serial port to this process's stdin and stdout: raw when stdin is a terminal, where Ctrl-] leaves. */
+export function joinConsole(engine: Engine, id: string): JoinedConsole {
+  const { stdin } = process;
+  const terminal = stdin.isTTY === true;
+  const { promise: left, resolve: leave } = Promise.withResolvers<number>();
+  for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
+
+  const show = showOutput(engine, id);
+  show(engine.scrollback(id));
+  const unsubscribe = engine.subscribe(event => {
+    if (event.kind === 'console' && event.id === id) show(event.bytes);
+  });
+  // Whoever read the output is gone. The listener stays: what is printed later may fail as well.
+  process.stdout.on('error', () => leave(0));
+
+  const typed = (bytes: Buffer) => {
+    const at = terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
+    const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
+    if (forGuest.length > 0) engine.type(id, Uint8Array.from(forGuest));
+    if (at >= 0) leave(0);
+  };
+  // A file that has been read is no reason to end; a terminal that has, is gone.
+  const ended = () => {
+    if (terminal) leave(HUNG_UP);
+  };
+  stdin.on('data', typed);
+  stdin.on('end', ended);
+  stdin.on('error', ended);
+  if (terminal) stdin.setRawMode(true);
+
+  const restore = () => {
+    unsubscribe();
+    stdin.off('data', typed);
+    if (terminal) leaveRawMode(stdin);
+    // Reading stdin would keep the process alive.
+    stdin.unref?.();
+    stdin.pause();
+  };
+  return { left, restore };
+}
+
+/** Writes to stdout. While a reader takes nothing, the guest is paused, so that its output doesn't pile up here. */
+function showOutput(engine: Engine, id: string): (bytes: Uint8Array) => void {
+  const { stdout } = process;
+  let held = false;
+  // The VM may end meanwhile: then it needs neither.
+  const ignore = () => {};
+  const goOn = () => {
+    held = false;
+    engine.resume(id).catch(ignore);
+  };
+  return bytes => {
+    stdout.write(bytes);
+    if (held || stdout.writableLength < OUTPUT_MAX) return;
+    held = true;
+    stdout.once('drain', goOn);
+    engine.pause(id).catch(ignore);
+  };
+}
+
+/** Node waits for terminals when it writes: one that takes nothing would hold up the whole process, signals included. */
+function neverBlock(stream: NodeJS.WriteStream & { _handle?: { setBlocking?(on: boolean): void } }): void {
+  stream._handle?.setBlocking?.(false);
+}
+
+function leaveRawMode(stdin: NodeJS.ReadStream): void {
+  try {
+    stdin.setRawMode(false);
+  } catch {
+    // A terminal that is gone has no mode.
+  }
+}

@@ -1,0 +1,17 @@
+import type { Command } from 'commander';
+import { LocalEngine } from '../engine/local-engine.ts';
+import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
+import { requireTerminal } from './require-terminal.ts';
+import { UsageError } from './usage-error.ts';
+
+/** `vring` alone: the full-screen UI. */
+export function registerUi(program: Command): void {
+  // Commands have options of the same names: what follows a command's name is the command's.
+  withUiOptions(program.enablePositionalOptions()).action(async (options: OpenUiOptions) => {
+    const [unknown] = program.args;
+    if (unknown !== undefined)
+      throw new UsageError(`there is no command "${unknown}"; vring --help lists them`);
+    requireTerminal();
+    await openUi(new LocalEngine(), options);
+  });
+}

@@ -1,0 +1,147 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { VmInfo, VmState } from '../engine/engine.ts';
+import { exitName } from '../store/exit-names.ts';
+import { type Percentiles, percentiles } from '../store/histogram.ts';
+import {
+  type QueueRates,
+  type RegionRates,
+  type VcpuRates,
+  type VmTotals,
+  vmDetail,
+  vmTotals,
+} from '../store/rates.ts';
+import { vcpuStateName } from '../store/vcpu-state-names.ts';
+import type { Window } from '../store/window.ts';
+import { printable } from '../text/printable.ts';
+
+/** Changes when a reader of the JSON would have to change. */
+export const REPORT_VERSION = 1;
+
+/**
+ * What is known about a VM over a stretch of time: the same facts as on its screen, as plain data. Rates are per second,
+ * shares of wall time are 0 to 1, totals count from the VM's start.
+ */
+export type Report = {
+  readonly version: typeof REPORT_VERSION;
+  /** Length of the stretch. */
+  readonly seconds: number;
+  readonly vm: {
+    readonly id: string;
+    readonly name: string;
+    readonly state: VmState;
+    readonly reason: string | null;
+    readonly exitCode: number | null;
+    readonly vcpus: number;
+    readonly memoryBytes: number;
+    /** By device, why it stopped serving its driver. */
+    readonly broken: Readonly<Record<string, string>>;
+  };
+  readonly rates: VmTotals;
+  readonly vcpus: readonly VcpuFacts[];
+  readonly queues: readonly QueueFacts[];
+  /** Ranges of ports and memory that were accessed. */
+  readonly regions: readonly RegionFacts[];
+  /** The last lines from the first serial port. */
+  readonly console: readonly string[];
+};
+
+export type VcpuFacts = {
+  readonly index: number;
+  readonly state: string;
+  readonly exitsPerSecond: number;
+  readonly time: {
+    readonly guest: number;
+    readonly kvm: number;
+    readonly devices: number;
+    readonly idle: number;
+  };
+  /** Time from an exit to its answer. */
+  readonly latency: Percentiles | null;
+  readonly exits: readonly {
+    /** KVM_EXIT_* without that prefix. */
+    readonly reason: string;
+    readonly perSecond: number;
+    readonly share: number;
+    readonly total: number;
+  }[];
+};
+
+export type QueueFacts = Pick<
+  QueueRates,
+  'device' | 'type' | 'queue' | 'size' | 'batch' | 'inFlight' | 'totalRequests'
+> & {
+  readonly rates: Pick<QueueRates, (typeof QUEUE_RATES)[number]>;
+  /** Time from taken to returned. */
+  readonly latency: Percentiles | null;
+};
+
+export type RegionFacts = Pick<RegionRates, 'device' | 'space' | 'start' | 'size' | 'share' | 'total'> & {
+  readonly rates: Pick<RegionRates, 'reads' | 'writes'>;
+};
+
+const QUEUE_RATES = [
+  'kicks',
+  'interrupts',
+  'interruptsSuppressed',
+  'requests',
+  'bytesToGuest',
+  'bytesFromGuest',
+  'errors',
+] as const;
+
+const CONSOLE_LINES = 10;
+
+/** @param scrollback what the serial port printed last */
+export function reportFacts(vm: VmInfo, window: Window, scrollback: Uint8Array): Report {
+  const { topology } = vm;
+  const detail = vmDetail(window, topology);
+  return {
+    version: REPORT_VERSION,
+    seconds: detail.seconds,
+    vm: {
+      id: vm.id,
+      name: vm.name,
+      state: vm.state,
+      reason: vm.reason,
+      exitCode: vm.exitCode,
+      vcpus: vm.vcpus,
+      memoryBytes: vm.memoryBytes,
+      broken: vm.broken,
+    },
+    rates: vmTotals(window, topology),
+    vcpus: detail.vcpus.map(vcpuFacts),
+    queues: detail.queues.map(queueFacts),
+    regions: detail.regions.filter(region => region.total > 0).map(regionFacts),
+    console: lastLines(scrollback),
+  };
+}
+
+function vcpuFacts({ index, state, exitsPerSecond, time, latency, exits }: VcpuRates): VcpuFacts {
+  return {
+    index,
+    state: vcpuStateName(state),
+    exitsPerSecond,
+    time: { ...time, idle: Math.max(0, 1 - time.guest - time.kvm - time.devices) },
+    latency: percentiles(latency),
+    exits: exits.map(({ reason, ...exit }) => ({ reason: exitName(reason), ...exit })),
+  };
+}
+
+function queueFacts(queue: QueueRates): QueueFacts {
+  const { device, type, size, batch, inFlight, totalRequests } = queue;
+  const rates = Object.fromEntries(QUEUE_RATES.map(name => [name, queue[name]])) as QueueFacts['rates'];
+  const latency = percentiles(queue.latency);
+  return { device, type, queue: queue.queue, size, rates, batch, inFlight, totalRequests, latency };
+}
+
+function regionFacts({ index: _, reads, writes, ...region }: RegionRates): RegionFacts {
+  return { ...region, rates: { reads, writes } };
+}
+
+/** What a terminal would show of it, roughly: without escape sequences, and without what `\r` overwrote. */
+function lastLines(scrollback: Uint8Array): string[] {
+  const text = stripVTControlCharacters(new TextDecoder().decode(scrollback));
+  const lines = text.split('\n').map(line => printable(line.replace(/\r+$/, '').replace(/^.*\r/, '')));
+  if (lines.at(-1) === '') lines.pop();
+  return lines.slice(-CONSOLE_LINES);
+}
