@@ -1,0 +1,53 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { report } from '../../src/commands/report.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy } from '../ui/scripts.ts';
+
+let clock: ManualClock;
+let engine: FakeEngine;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  engine = new FakeEngine(clock);
+});
+
+/** Watches for two seconds, which pass at once. */
+async function watched(id: string, json: boolean): Promise<string> {
+  const text = report(engine, id, { afterMs: 2000, json, clock });
+  clock.advance(2000);
+  return await text;
+}
+
+describe('the report of a VM', () => {
+  test('as text has its exits, its time, its queues and its last lines', async () => {
+    const id = engine.add('demo', busy);
+    engine.print(id, 'boot\r\n\x1b[1mlogin: \x1b]0;evil\x07\rLOGIN: ');
+    const text = await watched(id, false);
+    expect(text).toMatchSnapshot();
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    expect(text).toMatch(/^[\x20-\x7e\n]*$/);
+  });
+
+  test('as JSON has the same facts, under names that stay', async () => {
+    const id = engine.add('demo', busy);
+    engine.print(id, 'ready\n');
+    expect(JSON.parse(await watched(id, true))).toMatchSnapshot();
+  });
+
+  test('says why it ended', async () => {
+    const id = engine.add('demo', busy, { broken: { rng0: 'the ring is not in RAM' } });
+    const text = report(engine, id, { afterMs: 2000, json: false, clock });
+    engine.become(id, 'crashed', { reason: 'triple fault', exitCode: null });
+    clock.advance(2000);
+    expect(await text).toMatch(/^demo: crashed, .*\ntriple fault\nrng0 is broken: the ring is not in RAM\n/);
+  });
+
+  test('is refused when there is nothing to compare', async () => {
+    const id = engine.add('demo', busy);
+    const text = report(engine, id, { afterMs: 2000, json: false, clock });
+    engine.renew(id, busy);
+    clock.advance(2000);
+    await expect(text).rejects.toThrow(/demo is running: there is nothing to report/);
+  });
+});

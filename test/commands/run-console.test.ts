@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { noKvm, onKvm } from '../support/kvm.ts';
+
+const NODE = process.execPath;
+const RUN = ['src/cli.ts', 'run', 'dist/guest.elf'];
+const TIMEOUT = 20_000;
+
+describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('ends the VM on %s, with the exit status of that', async (signal, exitCode) => {
+    const run = execa(NODE, RUN, { reject: false, stdin: 'ignore', timeout: TIMEOUT });
+    for await (const line of run.iterable()) if (line.includes('virtio-rng')) run.kill(signal);
+    const ended = await run;
+    expect(ended.stderr).toContain('left guest.elf; it was ended');
+    expect(ended.exitCode).toBe(exitCode);
+  });
+
+  test('gives a slow reader everything that the guest printed', async () => {
+    // More than a pipe holds, all of it printed before anything is read.
+    const input = `${'help\r'.repeat(90)}halt\r`;
+    const command = `${[NODE, ...RUN].join(' ')} | { sleep 9; cat; }`;
+    const { stdout } = await execa('sh', ['-c', command], { input, timeout: TIMEOUT });
+    expect(stdout.length).toBeGreaterThan(2 ** 16);
+    expect(stdout).toMatch(/> halt\s*$/);
+  });
+
+  /** Runs vring on a terminal of its own, which shows `output`, and types `keys` when `prompt` is there. */
+  async function onTerminal(prompt: string, keys: string) {
+    const command = `${[NODE, ...RUN].join(' ')}; echo "status $?"; stty -a`;
+    const run = spawn('script', ['-qec', command, '/dev/null'], { timeout: TIMEOUT });
+    let output = '';
+    for await (const bytes of run.stdout) {
+      const before = output.includes(prompt);
+      output += bytes;
+      if (!before && output.includes(prompt)) run.stdin.write(keys);
+    }
+    return output;
+  }
+
+  test('is left with Ctrl-], and the terminal is as it was', async () => {
+    const output = await onTerminal('virtio-rng', 'info\r\x03\x1d');
+    expect(output).toContain('Ctrl-] leaves and ends it');
+    expect(output).toContain('left guest.elf; it was ended');
+    expect(output).toContain('status 0');
+    expect(output).toMatch(/ icanon .* echo /s);
+  });
+});

@@ -1,0 +1,123 @@
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const GUEST = 'dist/guest.elf';
+
+/** Runs `vring ARGS` from the sources, without a terminal. */
+function vring(...args: string[]) {
+  return execa(process.execPath, ['src/cli.ts', ...args], {
+    reject: false,
+    stdin: 'ignore',
+    timeout: 20_000,
+  });
+}
+
+const runs = (commands: string) => ['--append', `run="${commands}"`];
+
+describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
+  test('prints what the guest prints, and ends with 0 when it powers off', async () => {
+    const { exitCode, stdout } = await vring('run', GUEST, ...runs('info; halt'));
+    expect(stdout).toMatch(/vring guest .*result info /s);
+    expect(exitCode).toBe(0);
+  });
+
+  test('ends with the code of the debug exit port', async () => {
+    expect((await vring('run', GUEST, ...runs('exit 42'))).exitCode).toBe(42);
+  });
+
+  test('ends with 1, the reason and the registers when the guest crashes', async () => {
+    const { exitCode, stderr } = await vring('run', GUEST, ...runs('crash'), '--name', 'web');
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/vring: web crashed: triple fault.*vCPU 0, .*RIP=/s);
+  });
+
+  test('gives the guest its memory, vCPUs and disks', async () => {
+    const disk = join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, '');
+    truncateSync(disk, 2 ** 20);
+    const options = ['--memory', '64M', '--cpus', '2', '--disk', disk, '--no-rng'];
+    const { stdout } = await vring('run', GUEST, ...options, ...runs('info; blk verify 16; halt'));
+    expect(stdout).toMatch(/6[34] MiB memory, 2 vCPUs/);
+    expect(stdout).toContain('virtio-blk');
+    expect(stdout).not.toContain('virtio-rng');
+    expect(stdout).toMatch(/result blk-verify .*errors=0/);
+  });
+
+  test('ends when nobody reads its output any more', async () => {
+    const guest = `${process.execPath} src/cli.ts run ${GUEST} --append 'run="exits io 1000000"'`;
+    const { exitCode } = await execa('sh', ['-c', `${guest} | head -c 1 >/dev/null`], { timeout: 20_000 });
+    expect(exitCode).toBe(0);
+  });
+
+  test.each([
+    ['no such kernel', ['/no/such/kernel'], 'cannot open the kernel /no/such/kernel'],
+    ['no such disk', [GUEST, '--disk', '/no/such.img'], '/no/such.img'],
+    ['no such initrd', [GUEST, '--initrd', '/no/such.cpio'], 'cannot open the initrd /no/such.cpio'],
+  ])('fails with 1: %s', async (_, args, message) => {
+    const { exitCode, stderr } = await vring('run', ...args);
+    expect(stderr).toContain(message);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(exitCode).toBe(1);
+  });
+
+  test('a disk that another VM has is refused', async () => {
+    const disk = join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, Buffer.alloc(4096));
+    const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk, '--disk', disk);
+    expect(stderr).toMatch(/disk\.img.*(lock|in use|another)/);
+    expect(exitCode).toBe(1);
+  });
+
+  test('a disk that another process has is refused, with who has it', async () => {
+    const disk = join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, Buffer.alloc(4096));
+    const args = ['src/cli.ts', 'run', GUEST, '--disk', disk];
+    const holder = execa(process.execPath, args, { reject: false, stdin: 'ignore' });
+    for await (const line of holder.iterable()) {
+      if (!line.includes('virtio-blk')) continue;
+      const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk);
+      expect(stderr).toMatch(new RegExp(`in use by ".* src/cli.ts run .*" \\(process ${holder.pid}\\)`));
+      expect(exitCode).toBe(1);
+      holder.kill();
+    }
+    await holder;
+  });
+
+  test('a disk that is not a whole number of sectors is refused', async () => {
+    const disk = join(temporaryFolder(), 'odd.img');
+    writeFileSync(disk, Buffer.alloc(1000));
+    const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk);
+    expect(stderr).toMatch(/odd\.img.*1000.*512/);
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe('wrong usage ends with 2 and names what is wrong', () => {
+  test.each([
+    [['run'], 'kernel'],
+    [['run', GUEST, '--cpus', '0'], '--cpus 0'],
+    [['run', GUEST, '--cpus', 'many'], '--cpus many'],
+    [['run', GUEST, '--memory', '12Q'], '--memory 12Q'],
+    [['run', GUEST, '--disk', 'a.img,cache=some'], 'cache'],
+    [['run', GUEST, '--cpu-features', 'sse'], '--cpu-features sse'],
+    [['run', GUEST, '--name', 'two words'], '--name: a name starts with'],
+    [['run', GUEST, '--memory', '1M'], '--memory: at least 2M'],
+    [['run', GUEST, '--disk', 'a.img,format=qcow2'], '--disk a.img: format: '],
+    [['run', GUEST, '--hugepages', '3M'], 'hugepages'],
+    [['run', GUEST, '--kvm', 'perhaps'], '--kvm'],
+    [['run', GUEST, '--no-such-option'], '--no-such-option'],
+    [['run', ''], 'kernel: the path is empty'],
+    [['run', GUEST, '--initrd', ''], '--initrd: the path is empty'],
+    [['run', GUEST, '--ui'], 'terminal'],
+    [['no-such-command'], 'no-such-command'],
+    [[], 'terminal'],
+  ])('vring %j', async (args, named) => {
+    const { exitCode, stderr } = await vring(...args);
+    expect(stderr).toContain(named);
+    expect(exitCode).toBe(2);
+  });
+});

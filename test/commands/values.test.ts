@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import { UsageError } from '../../src/commands/usage-error.ts';
+import { parseCount, parseCpuFeatures, parseDisk, parseSize } from '../../src/commands/values.ts';
+
+describe('sizes', () => {
+  test.each([
+    ['512M', 512 * 2 ** 20],
+    ['2G', 2 * 2 ** 30],
+    ['1.5g', 1.5 * 2 ** 30],
+    ['64MiB', 64 * 2 ** 20],
+    ['300', 300 * 2 ** 20],
+  ])('%s', (text, bytes) => expect(parseSize(text, '--memory')).toBe(bytes));
+
+  test.each(['', '0', '-1', '12X', 'M', '1e9', '1.0000001K', '99999999T'])('%j is refused by name', text =>
+    expect(() => parseSize(text, '--memory')).toThrow(`--memory ${text}: expected a size`),
+  );
+});
+
+test('counts are whole numbers in range', () => {
+  expect(parseCount('4', '--cpus', 1, 64)).toBe(4);
+  for (const text of ['0', '65', '1.5', 'two', '']) {
+    expect(() => parseCount(text, '--cpus', 1, 64)).toThrow('expected a whole number from 1 to 64');
+  }
+});
+
+test('CPU features are taken away by name', () => {
+  expect(parseCpuFeatures('-cx16,-XSAVE')).toEqual({ remove: ['cx16', 'xsave'] });
+  expect(() => parseCpuFeatures('cx16')).toThrow(UsageError);
+  expect(() => parseCpuFeatures('')).toThrow(UsageError);
+});
+
+describe('disks', () => {
+  test('a path alone', () => expect(parseDisk('a.img')).toEqual({ type: 'virtio-blk', path: 'a.img' }));
+
+  test('with settings', () =>
+    expect(parseDisk('/dev/sdb,format=raw,readonly,serial=D=1,queues=2')).toEqual({
+      type: 'virtio-blk',
+      path: '/dev/sdb',
+      format: 'raw',
+      readonly: true,
+      serial: 'D=1',
+      queues: 2,
+    }));
+
+  test.each([
+    [',readonly', 'expected a path first'],
+    ['a.img,aio=native', 'no setting "aio"'],
+    ['a.img,cache=unsafe', 'cache takes writeback or none, not unsafe'],
+    ['a.img,readonly=maybe', 'readonly takes on or off'],
+    ['a.img,format=', 'format needs a value'],
+    ['a.img,queues=99', 'from 1 to 16'],
+    ['a.img,serial=a,serial=b', 'serial is given twice'],
+  ])('%s is refused', (text, message) => expect(() => parseDisk(text)).toThrow(message));
+});

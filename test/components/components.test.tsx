@@ -1,0 +1,121 @@
+import { Text } from 'ink';
+import { render } from 'ink-testing-library';
+import { describe, expect, test } from 'vitest';
+import { ThemeContext } from '../../src/components/contexts.ts';
+import { sparkline } from '../../src/components/sparkline.ts';
+import { type Column, layoutColumns } from '../../src/components/table/columns.ts';
+import { Table, TableRow } from '../../src/components/table/table.tsx';
+import { slide } from '../../src/components/table/window.ts';
+import { TimeBar } from '../../src/components/time-bar.tsx';
+import { plainGlyphs, unicodeGlyphs } from '../../src/theme/glyphs.ts';
+import { createTheme } from '../../src/theme/theme.ts';
+
+const COLUMNS: readonly Column[] = [
+  { key: 'name', title: 'NAME', width: 6, grow: 1 },
+  { key: 'state', title: 'STATE', width: 5 },
+  { key: 'rate', title: 'RATE', width: 6, align: 'right', priority: 1 },
+  { key: 'more', title: 'MORE', width: 10, priority: 2, grow: 1 },
+];
+const widths = (cells: number) => layoutColumns(COLUMNS, cells).map(({ key, cells }) => `${key} ${cells}`);
+
+describe('columns', () => {
+  test('share out what is left', () => {
+    expect(widths(42)).toEqual(['name 11', 'state 5', 'rate 6', 'more 15']);
+  });
+
+  test('go where there is no room, the least important first', () => {
+    expect(widths(31)).toEqual(['name 16', 'state 5', 'rate 6']);
+    expect(widths(20)).toEqual(['name 12', 'state 5']);
+  });
+
+  test('that are primary stay, however narrow it gets', () => {
+    expect(widths(5)).toEqual(['name 6', 'state 5']);
+  });
+});
+
+test.each([
+  ['stays where it is while the cursor is in it', 3, 10, 4, 5, 3],
+  ['follows the cursor down', 0, 10, 4, 5, 2],
+  ['follows the cursor up', 5, 10, 4, 2, 2],
+  ['ends with the list', 9, 10, 4, 9, 6],
+  ['starts at the top of a list that fits', 2, 3, 4, 2, 0],
+  ['is empty on an empty list', 0, 0, 4, -1, 0],
+])('a window %s', (_, first, length, height, cursor, expected) => {
+  expect(slide(first, length, height, cursor)).toBe(expected);
+});
+
+describe('a table', () => {
+  const layout = layoutColumns(COLUMNS.slice(0, 2), 16);
+  const table = (cursor: number, mounted: string[] = []) => (
+    <Table
+      layout={layout}
+      rows={Array.from({ length: 500 }, (_, index) => `vm${index}`)}
+      height={4}
+      cursor={cursor}
+      focused
+      renderRow={(row, selected) => {
+        mounted.push(row);
+        return (
+          <TableRow
+            key={row}
+            layout={layout}
+            selected={selected}
+            cells={{ name: row, state: { text: 'running', token: 'status.ok' } }}
+          />
+        );
+      }}
+    />
+  );
+
+  test('has only the rows that can be seen', () => {
+    const mounted: string[] = [];
+    const { lastFrame } = render(table(250, mounted));
+    expect(new Set(mounted)).toEqual(new Set(['vm248', 'vm249', 'vm250']));
+    expect(lastFrame()).toBe('  NAME     STATE\n  vm248    runn…\n  vm249    runn…\n> vm250    runn…');
+  });
+
+  test('says why it is empty', () => {
+    const empty = (
+      <Table
+        layout={layout}
+        rows={[]}
+        height={4}
+        cursor={0}
+        focused
+        empty="None"
+        renderRow={() => <Text>row</Text>}
+      />
+    );
+    expect(render(empty).lastFrame()).toContain('None');
+  });
+});
+
+describe('a sparkline', () => {
+  test.each([
+    [[], 4, '    '],
+    [[0, 0], 4, '  ▁▁'],
+    [[1, 2, 4, 8], 4, '▂▃▅█'],
+    [[9, 9, 1, 8], 2, '▂█'],
+    [[1, 2], 0, ''],
+  ])('of %j in %i cells is %j', (values, cells, expected) => {
+    expect(sparkline(values, cells, unicodeGlyphs.levels)).toBe(expected);
+  });
+});
+
+describe('a bar of time', () => {
+  const bar = (ascii: boolean) =>
+    render(
+      <ThemeContext value={createTheme({ color: false, ascii })}>
+        <TimeBar time={{ guest: 0.5, kvm: 0.25, devices: 0.125 }} cells={16} />
+      </ThemeContext>,
+    ).lastFrame();
+
+  test('tells its parts apart without colour', () => {
+    expect(bar(false)).toBe('████████▓▓▓▓▒▒··');
+    expect(bar(true)).toBe('########++++==..');
+  });
+});
+
+test('the ASCII glyphs are ASCII', () => {
+  expect(JSON.stringify(plainGlyphs)).toMatch(/^[\x20-\x7e]*$/);
+});

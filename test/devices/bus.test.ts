@@ -1,0 +1,156 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Bus, type RegionLabel } from '../../src/devices/bus.ts';
+import type { AccessSize, IoHandler } from '../../src/devices/device.ts';
+
+/** Answers reads with its own byte in every place and keeps what is written. */
+class Register implements IoHandler {
+  readonly writes: [offset: number, size: number, value: number][] = [];
+  readonly #byte: number;
+
+  constructor(byte: number) {
+    this.#byte = byte;
+  }
+
+  read(): number {
+    return this.#byte * 0x01010101;
+  }
+
+  write(offset: number, size: AccessSize, value: number): void {
+    this.writes.push([offset, size, value]);
+  }
+}
+
+describe('Bus', () => {
+  let counts: Map<string, { reads: number; writes: number; ns: number }>;
+  let labels: RegionLabel[];
+  let bus: Bus;
+  let time: number;
+
+  beforeEach(() => {
+    counts = new Map();
+    labels = [];
+    time = 0;
+    bus = new Bus({
+      space: 'memory',
+      now: () => (time += 10),
+      counters: label => {
+        labels.push(label);
+        const count = { reads: 0, writes: 0, ns: 0 };
+        counts.set(label.device, count);
+        return {
+          read: ns => {
+            count.reads++;
+            count.ns += ns;
+          },
+          written: ns => {
+            count.writes++;
+            count.ns += ns;
+          },
+        };
+      },
+    });
+  });
+
+  test('passes offsets, sizes and values to the owner, and masks what a model returns', () => {
+    const a = new Register(0xaa);
+    const b = new Register(0xbb);
+    bus.claim('a', 0x1000, 0x100, a);
+    bus.claim('b', 0x2_0000_0000, 0x100, b);
+    bus.write(0x1004, 2, 0x1234);
+    bus.write(0x2_0000_00fc, 4, 0xdead_beef);
+    expect(a.writes).toEqual([[4, 2, 0x1234]]);
+    expect(b.writes).toEqual([[0xfc, 4, 0xdead_beef]]);
+    expect(bus.read(0x1000, 1)).toBe(0xaa);
+    expect(bus.read(0x1000, 2)).toBe(0xaaaa);
+    expect(bus.read(0x2_0000_0000, 4)).toBe(0xbbbb_bbbb);
+  });
+
+  test('what no range claims reads as all ones, ignores writes, and is counted', () => {
+    expect([bus.read(0x10, 1), bus.read(0x10, 2), bus.read(0x10, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
+    bus.write(0x10, 4, 1);
+    bus.claim('a', 0x1000, 0x100, new Register(1));
+    expect(bus.read(0xfff, 1)).toBe(0xff);
+    expect(bus.read(0x1100, 4)).toBe(0xffff_ffff);
+    expect(counts.get('unclaimed')).toEqual({ reads: 5, writes: 1, ns: 0 });
+    expect(counts.get('a')).toMatchObject({ reads: 0 });
+  });
+
+  test('counts accesses and time by range, labelled with the first place', () => {
+    const range = bus.claim('a', 0x1000, 0x100, new Register(1));
+    range.map(0x5000);
+    bus.read(0x5000, 4);
+    bus.write(0x5000, 4, 0);
+    expect(counts.get('a')).toEqual({ reads: 1, writes: 1, ns: 20 });
+    expect(labels[1]).toEqual({ device: 'a', space: 'memory', start: 0x1000, size: 0x100 });
+  });
+
+  test('an access across the ends of ranges is carried out byte by byte', () => {
+    const a = new Register(0xaa);
+    const b = new Register(0xbb);
+    bus.claim('a', 0x1000, 0x10, a);
+    bus.claim('b', 0x1010, 0x10, b);
+    expect(bus.read(0x100e, 4)).toBe(0xbbbb_aaaa);
+    expect(bus.read(0x0ffe, 4)).toBe(0xaaaa_ffff);
+    expect(bus.read(0x101f, 2)).toBe(0xffbb);
+    bus.write(0x100f, 4, 0x4433_2211);
+    expect(a.writes).toEqual([[15, 1, 0x11]]);
+    expect(b.writes).toEqual([
+      [0, 1, 0x22],
+      [1, 1, 0x33],
+      [2, 1, 0x44],
+    ]);
+  });
+
+  test('8-byte accesses become two of 4, odd lengths the largest pieces', () => {
+    const a = new Register(0xaa);
+    bus.claim('a', 0x1000, 0x100, a);
+    const data = new DataView(new ArrayBuffer(16));
+    data.setBigUint64(4, 0x8877_6655_4433_2211n, true);
+    bus.writeFrom(0x1000, 8, data, 4);
+    bus.writeFrom(0x1008, 3, data, 4);
+    expect(a.writes).toEqual([
+      [0, 4, 0x4433_2211],
+      [4, 4, 0x8877_6655],
+      [8, 2, 0x2211],
+      [10, 1, 0x33],
+    ]);
+    bus.readTo(0x1000, 7, data, 0);
+    expect(data.getBigUint64(0, true)).toBe(0x44aa_aaaa_aaaa_aaaan);
+  });
+
+  test('of overlapping ranges the one mapped first answers, and a later one where it is free', () => {
+    const first = bus.claim('first', 0x1000, 0x100, new Register(1));
+    const second = bus.claim('second', 0x0f80, 0x200, new Register(2));
+    const at = () => [0xf80, 0xfff, 0x1000, 0x10ff, 0x1100, 0x117f, 0x1180].map(a => bus.read(a, 1));
+    expect(at()).toEqual([2, 2, 1, 1, 2, 2, 0xff]);
+    // A range that moves is the newest where it arrives.
+    first.map(0x0f00);
+    expect(at()).toEqual([2, 2, 2, 2, 2, 2, 0xff]);
+    expect(bus.read(0xf00, 1)).toBe(1);
+    second.unmap();
+    expect(at()).toEqual([1, 1, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    expect(bus.owner(0xf80)).toBe(first);
+    expect(bus.owner(0x1000)).toBeNull();
+  });
+
+  test('a model may move ranges while it answers', () => {
+    const moved = bus.claim('moved', 0x2000, 0x100, new Register(7));
+    const mover: IoHandler = { read: () => 0, write: (_offset, _size, value) => moved.map(value) };
+    bus.claim('mover', 0x1000, 4, mover);
+    bus.write(0x1000, 4, 0x3000);
+    expect(bus.read(0x3000, 1)).toBe(7);
+    expect(bus.read(0x2000, 1)).toBe(0xff);
+    bus.write(0x1000, 4, 0x1000);
+    bus.write(0x1000, 4, 0x4000);
+    expect(bus.read(0x4000, 1)).toBe(7);
+  });
+
+  test('finds the owner among many, like a search through all of them', () => {
+    const ranges = Array.from({ length: 100 }, (_, i) => ({ start: 0x1000 * (i + 1), size: 0x10 * (i + 1) }));
+    for (const [i, { start, size }] of ranges.entries()) bus.claim(`r${i}`, start, size, new Register(i));
+    for (let address = 0; address < 0x6_6000; address += 0x77) {
+      const owner = ranges.findIndex(({ start, size }) => address >= start && address < start + size);
+      expect(bus.read(address, 1)).toBe(owner < 0 ? 0xff : owner);
+    }
+  });
+});

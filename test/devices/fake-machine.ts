@@ -1,0 +1,231 @@
+import { Bus, type RegionLabel } from '../../src/devices/bus.ts';
+import type {
+  Cancel,
+  InterruptLine,
+  MachineRequest,
+  MsiMessage,
+  MsiVector,
+} from '../../src/devices/device.ts';
+import type { MachineServices } from '../../src/devices/machine-services.ts';
+import { PciHost } from '../../src/devices/pci/pci-host.ts';
+import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
+import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
+import { FakeMemory } from './fake-memory.ts';
+
+const MiB = 2 ** 20;
+
+/** Counts of one virtqueue, by the names of the methods that count. */
+export class FakeQueueCounters implements QueueCounters {
+  readonly slot: number;
+  readonly counts = { kicked: 0, interrupted: 0, suppressed: 0, taken: 0, returned: 0, bytes: 0, batches: 0 };
+
+  constructor(slot: number) {
+    this.slot = slot;
+  }
+
+  kicked(): void {
+    this.counts.kicked++;
+  }
+
+  interrupted(): void {
+    this.counts.interrupted++;
+  }
+
+  interruptSuppressed(): void {
+    this.counts.suppressed++;
+  }
+
+  taken(): void {
+    this.counts.taken++;
+  }
+
+  returned(_ns: number, bytesToGuest: number): void {
+    this.counts.returned++;
+    this.counts.bytes += bytesToGuest;
+  }
+
+  batch(): void {
+    this.counts.batches++;
+  }
+}
+
+/** Eventfds as counters; `run` is a turn of the machine's event loop. */
+export class FakeEventFds {
+  readonly counts = new Map<number, number>();
+  readonly #watchers = new Map<number, () => void>();
+  #next = 100;
+
+  create = (): number => {
+    this.counts.set(this.#next, 0);
+    return this.#next++;
+  };
+
+  signal = (fd: number): void => {
+    this.counts.set(fd, this.counts.get(fd)! + 1);
+    for (const vector of this.vectors) if (vector.fds.has(fd)) this.#deliver(fd, vector);
+  };
+
+  close = (fd: number): void => {
+    this.counts.delete(fd);
+  };
+
+  readonly vectors: FakeMsi[] = [];
+
+  watch = (fd: number, onSignal: () => void): Cancel => {
+    if (this.#watchers.has(fd)) throw new Error(`fd ${fd} is watched already`);
+    this.#watchers.set(fd, onSignal);
+    return () => this.#watchers.delete(fd);
+  };
+
+  /** Calls back for every eventfd that is signalled now, once. @returns how many. */
+  turn(): number {
+    const ready = [...this.#watchers].filter(([fd]) => this.counts.get(fd)! > 0);
+    for (const [fd, onSignal] of ready) {
+      if (this.#watchers.get(fd) !== onSignal) continue;
+      this.counts.set(fd, 0);
+      onSignal();
+    }
+    return ready.length;
+  }
+
+  /** Turns until nothing is signalled; a device that never stops makes the test fail. */
+  settle(): number {
+    for (let turns = 0; turns < 10_000; turns++) if (this.turn() === 0) return turns;
+    throw new Error('the event loop does not come to rest');
+  }
+
+  #deliver(fd: number, vector: FakeMsi): void {
+    this.counts.set(fd, 0);
+    vector.signal();
+  }
+}
+
+/** An MSI vector that remembers what it sent. */
+export class FakeMsi implements MsiVector {
+  readonly sent: MsiMessage[] = [];
+  readonly fds = new Set<number>();
+  pending = false;
+  #message: MsiMessage | null = null;
+
+  configure(message: MsiMessage | null): void {
+    this.#message = message;
+    if (message !== null && this.pending) {
+      this.pending = false;
+      this.sent.push(message);
+    }
+  }
+
+  clearPending(): void {
+    this.pending = false;
+  }
+
+  signal(): void {
+    if (this.#message === null) this.pending = true;
+    else this.sent.push(this.#message);
+  }
+
+  connect(fd: number): void {
+    if (this.fds.has(fd)) throw new Error(`fd ${fd} is connected already`);
+    this.fds.add(fd);
+  }
+
+  disconnect(fd: number): void {
+    if (!this.fds.delete(fd)) throw new Error(`fd ${fd} is not connected`);
+  }
+}
+
+export class FakeLine implements InterruptLine {
+  level = false;
+
+  set(level: boolean): void {
+    this.level = level;
+  }
+}
+
+export class FakeClock {
+  time = 0n;
+
+  now = (): bigint => this.time++;
+
+  at = (): Cancel => () => {};
+
+  wallMs = (): number => Number(this.time / 1_000_000n);
+}
+
+/** A machine without KVM: buses, a PCI host at the addresses of a real one, and services that record. */
+export class FakeMachine {
+  readonly memory: FakeMemory;
+  readonly eventFds = new FakeEventFds();
+  readonly clock = new FakeClock();
+  readonly lines = Array.from({ length: 24 }, () => new FakeLine());
+  readonly requests: MachineRequest[] = [];
+  readonly broken: string[] = [];
+  readonly regions: RegionLabel[] = [];
+  readonly queueCounters: FakeQueueCounters[] = [];
+  /** Doorbells in the kernel: eventfd by guest-physical address. */
+  readonly doorbells = new Map<number, number>();
+  readonly ports: Bus;
+  readonly memoryBus: Bus;
+  readonly pci: PciHost;
+  readonly services: MachineServices;
+  /** What `openDisk` gives. */
+  disk: BlockBackend | null = null;
+
+  constructor(memory = new FakeMemory(1 * MiB)) {
+    this.memory = memory;
+    const counters = (label: RegionLabel) => {
+      this.regions.push(label);
+      return { read: () => {}, written: () => {} };
+    };
+    this.ports = new Bus({ space: 'port', counters, now: () => 0 });
+    this.memoryBus = new Bus({ space: 'memory', counters, now: () => 0 });
+    const request = (next: MachineRequest) => this.requests.push(next);
+    this.pci = new PciHost({
+      ports: this.ports,
+      memory: this.memoryBus,
+      configPort: 0xcf8,
+      ecam: { start: 0xe000_0000, buses: 256 },
+      windows: {
+        io: { start: 0xc000, size: 0x4000 },
+        memory32: { start: 0xc000_0000, size: 512 * MiB },
+        memory64: { start: 0x1_0000_0000, size: 32 * 1024 * MiB },
+      },
+      interruptLines: this.lines.slice(16, 20),
+      firstInterrupt: 16,
+      request,
+    });
+    this.services = {
+      memory,
+      clock: this.clock,
+      events: this.eventFds,
+      request,
+      reportBroken: (name, reason) => this.broken.push(`${name}: ${reason}`),
+      eventFds: this.eventFds,
+      attachDoorbell: (address, fd) => this.#attachDoorbell(address, fd),
+      allocateMsi: () => {
+        const vector = new FakeMsi();
+        this.eventFds.vectors.push(vector);
+        return vector;
+      },
+      interruptLine: gsi => this.lines[gsi]!,
+      allocateQueueCounters: () => {
+        const queue = new FakeQueueCounters(this.queueCounters.length);
+        this.queueCounters.push(queue);
+        return queue;
+      },
+      openDisk: () => this.disk!,
+      serialBackend: () => ({ write: () => {}, onInput: null }),
+    };
+  }
+
+  /** The vectors in the order of their allocation. */
+  get vectors(): FakeMsi[] {
+    return this.eventFds.vectors;
+  }
+
+  #attachDoorbell(address: number, fd: number): Cancel {
+    if (this.doorbells.has(address)) throw new Error('EEXIST');
+    this.doorbells.set(address, fd);
+    return () => this.doorbells.delete(address);
+  }
+}

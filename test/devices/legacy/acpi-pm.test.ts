@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { AcpiPm } from '../../../src/devices/legacy/acpi-pm.ts';
+import { CountingLine, ManualClock, portBus, Requests, writeRubbish } from './legacy-rig.ts';
+
+const [STATUS, ENABLE, CONTROL, TIMER] = [0x600, 0x602, 0x604, 0x608];
+const POWER_BUTTON = 0x100;
+const SECOND = 1_000_000_000n;
+
+function rig(clock = new ManualClock()) {
+  const sci = new CountingLine();
+  const requests = new Requests();
+  const device = new AcpiPm({ port: STATUS, sci, clock, request: requests.request });
+  return { device, sci, clock, requests, bus: portBus(device) };
+}
+
+describe('ACPI fixed hardware', () => {
+  it('raises the SCI for the power button until the guest has cleared the status', () => {
+    const { device, sci, bus } = rig();
+    device.pressPowerButton();
+    expect(sci.level).toBe(false);
+    bus.write(ENABLE, 2, POWER_BUTTON);
+    expect([sci.level, bus.read(STATUS, 2)]).toEqual([true, POWER_BUTTON]);
+    bus.write(STATUS, 2, 0);
+    expect(sci.level).toBe(true);
+    bus.write(STATUS, 2, POWER_BUTTON);
+    expect([sci.level, bus.read(STATUS, 4)]).toEqual([false, POWER_BUTTON << 16]);
+  });
+
+  it('powers the machine off for sleep type 5, written by words or bytes, and for no other', () => {
+    const { bus, requests } = rig();
+    expect(bus.read(CONTROL, 2)).toBe(1); // always in ACPI mode
+    bus.write(CONTROL, 2, (5 << 10) | 1);
+    bus.write(CONTROL, 2, (3 << 10) | (1 << 13));
+    expect(requests.all).toEqual([]);
+    bus.write(CONTROL, 2, (5 << 10) | (1 << 13) | 1);
+    bus.write(CONTROL + 1, 1, 0x34);
+    expect(requests.all).toEqual([{ kind: 'power-off' }, { kind: 'power-off' }]);
+    expect(bus.read(CONTROL, 2)).toBe((5 << 10) | 1);
+  });
+
+  it('counts 3.579545 MHz in 32 bits', () => {
+    const { bus, clock } = rig();
+    expect(bus.read(TIMER, 4)).toBe(0);
+    clock.jump(SECOND);
+    expect(bus.read(TIMER, 4)).toBe(3_579_545);
+    expect(bus.read(TIMER, 2)).toBe(3_579_545 & 0xffff);
+    clock.jump(1200n * SECOND);
+    expect(bus.read(TIMER, 4)).toBe((1201 * 3_579_545) % 2 ** 32);
+    bus.write(TIMER, 4, 0);
+    expect(bus.read(TIMER, 4)).not.toBe(0);
+  });
+
+  it("interrupts when the timer's highest bit changes, if the guest wants it", () => {
+    const { bus, clock, sci } = rig();
+    bus.write(ENABLE, 2, 1);
+    clock.jump(599n * SECOND);
+    expect(sci.level).toBe(false);
+    clock.jump(SECOND);
+    expect([sci.level, bus.read(STATUS, 2)]).toEqual([true, 1]);
+    bus.write(STATUS, 2, 1);
+    expect(sci.level).toBe(false);
+    clock.jump(600n * SECOND);
+    expect(sci.level).toBe(true);
+  });
+
+  it('goes on in another machine where its saved state left off', () => {
+    const { bus, clock, device } = rig();
+    bus.write(ENABLE, 2, POWER_BUTTON);
+    clock.jump(7n * SECOND);
+    device.pressPowerButton();
+    const other = rig(clock);
+    other.device.load(device.save());
+    expect(other.sci.level).toBe(true);
+    expect(other.bus.read(TIMER, 4)).toBe(bus.read(TIMER, 4));
+    expect(other.device.save()).toEqual(device.save());
+  });
+
+  it('survives rubbish, and works again after a reset', () => {
+    const { bus, device, sci, clock } = rig();
+    writeRubbish(device);
+    expect(bus.read(CONTROL, 2) & 1).toBe(1);
+    device.reset();
+    expect([sci.level, bus.read(STATUS, 4), clock.timers]).toEqual([false, 0, 0]);
+    bus.write(ENABLE, 2, 0xffff);
+    expect(bus.read(ENABLE, 2)).toBe(0x521);
+  });
+});

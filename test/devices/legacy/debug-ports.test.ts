@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import { DebugConsole, DebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
+import { portBus, Requests, writeRubbish } from './legacy-rig.ts';
+
+it('ends the machine with the code that is written to the debug exit port', () => {
+  const requests = new Requests();
+  const bus = portBus(new DebugExit(0xf4, requests.request));
+  for (const code of [0, 3, 255]) bus.write(0xf4, 1, code);
+  bus.write(0xf4, 4, 0x1234_5607);
+  expect(requests.all).toEqual([0, 3, 255, 7].map(code => ({ kind: 'exit', code })));
+  expect(bus.read(0xf4, 1)).toBe(0);
+});
+
+it('passes on what is written to the debug console, which firmware can tell is there', () => {
+  let text = '';
+  const bus = portBus(
+    new DebugConsole(0x402, bytes => {
+      text += Buffer.from(bytes).toString();
+    }),
+  );
+  for (const byte of Buffer.from('SeaBIOS')) bus.write(0x402, 1, byte);
+  expect([text, bus.read(0x402, 1)]).toEqual(['SeaBIOS', 0xe9]);
+});
+
+it('keeps the last POST code', () => {
+  const device = new PostCode(0x80);
+  const bus = portBus(device);
+  bus.write(0x80, 1, 0x42);
+  expect([bus.read(0x80, 1), device.code]).toEqual([0x42, 0x42]);
+  const other = new PostCode(0x80);
+  other.load(device.save());
+  expect(other.code).toBe(0x42);
+  writeRubbish(device);
+  device.reset();
+  expect(device.code).toBe(0);
+});

@@ -1,0 +1,145 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { deviceConfig } from '../../../src/devices/device-config.ts';
+import type { BuiltDevice } from '../../../src/devices/device-type.ts';
+import { createDevice } from '../../../src/devices/registry.ts';
+import { FakeBlockBackend } from '../fake-block-backend.ts';
+import { FakeMachine } from '../fake-machine.ts';
+import { GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
+
+const FEATURE = {
+  readonly: 1n << 5n,
+  flush: 1n << 9n,
+  multiqueue: 1n << 12n,
+  discard: 1n << 13n,
+  writeZeroes: 1n << 14n,
+};
+const RINGS = 0x1000;
+
+let machine: FakeMachine;
+let backend: FakeBlockBackend;
+let built: BuiltDevice;
+let driver: GuestDriver;
+
+beforeEach(() => {
+  machine = new FakeMachine();
+  backend = new FakeBlockBackend();
+});
+
+function plug(options = {}): void {
+  machine.disk = backend;
+  built = createDevice(
+    machine.services,
+    deviceConfig.parse({ type: 'virtio-blk', path: '/disk', ...options }),
+    'blk0',
+  );
+  driver = new GuestDriver(machine, machine.pci.plug(built.pci!));
+  machine.pci.assign();
+  driver = new GuestDriver(machine, 1);
+}
+
+function start(queues: number): void {
+  driver.negotiate(VERSION_1 | (driver.offered & 0xff_ffffn));
+  for (let i = 0; i < queues; i++) driver.queue(i, 16, RINGS + 0x1000 * i).enable();
+  driver.driverOk();
+}
+
+const config = (offset: number, size: 1 | 2 | 4) => driver.read(driver.device!.address + offset, size);
+
+describe('virtio-blk', () => {
+  test('tells capacity, block size, topology and limits', () => {
+    plug({ queues: 4 });
+    expect([config(0, 4), config(4, 4)]).toEqual([131_072, 0]);
+    expect(config(12, 4)).toBe(254);
+    expect(config(20, 4)).toBe(512);
+    expect([config(24, 1), config(26, 2)]).toEqual([3, 8]);
+    expect(config(34, 2)).toBe(4);
+    expect([config(36, 4), config(40, 4), config(44, 4)]).toEqual([2 ** 21, 1, 8]);
+    expect([config(48, 4), config(52, 4), config(56, 1)]).toEqual([2 ** 21, 1, 1]);
+    expect(driver.offered & 0xff_ffffn).toBe(
+      FEATURE.flush | FEATURE.multiqueue | FEATURE.discard | FEATURE.writeZeroes | 0x444n,
+    );
+  });
+
+  test('a capacity beyond 2 TiB fills both halves', () => {
+    backend.size = 3 * 2 ** 40;
+    plug();
+    expect([config(0, 4), config(4, 4)]).toEqual([0x8000_0000, 1]);
+  });
+
+  test('a read-only disk offers nothing that writes', () => {
+    Object.assign(backend, { readonly: true });
+    plug({ readonly: true });
+    expect(driver.offered & (FEATURE.readonly | FEATURE.discard | FEATURE.writeZeroes)).toBe(
+      FEATURE.readonly,
+    );
+    expect([config(36, 4), config(48, 4)]).toEqual([0, 0]);
+  });
+
+  test('the config space cannot be written', () => {
+    plug();
+    for (let offset = 0; offset < 60; offset += 4)
+      driver.write(driver.device!.address + offset, 4, 0xffff_ffff);
+    expect(config(0, 4)).toBe(131_072);
+    expect(config(32, 1)).toBe(0);
+  });
+
+  test('hands each enabled queue to the backend, with the serial and what was negotiated', () => {
+    plug({ queues: 2, serial: 'DISK-1' });
+    start(2);
+    expect([...backend.running.keys()]).toEqual([0, 1]);
+    const { queue, options } = backend.running.get(1)!;
+    expect(queue).toMatchObject({ index: 1, size: 16, descriptors: RINGS + 0x1000, counterSlot: 1 });
+    expect(options.serial).toBe('DISK-1');
+    expect(options.features & FEATURE.flush).toBe(FEATURE.flush);
+    driver.status = 0;
+    expect(backend.running.size).toBe(0);
+  });
+
+  test('a ring that its thread finds broken stops all queues until a reset', () => {
+    plug({ queues: 2 });
+    start(2);
+    backend.running.get(0)!.options.onBroken('descriptor 99 in a table of 16');
+    expect(backend.running.size).toBe(0);
+    expect(driver.status & STATUS.needsReset).toBe(STATUS.needsReset);
+    expect(machine.broken).toEqual(['blk0: descriptor 99 in a table of 16']);
+    start(2);
+    expect(backend.running.size).toBe(2);
+  });
+
+  test('a queue that cannot be started stops those that were', () => {
+    plug({ queues: 3 });
+    backend.refuse = 1;
+    start(3);
+    expect(backend.running.size).toBe(0);
+    expect(driver.status & STATUS.needsReset).toBe(STATUS.needsReset);
+  });
+
+  test('goes on after a pause where its queues had got', () => {
+    plug();
+    start(1);
+    backend.progress = { lastAvail: 12, usedIndex: 11 };
+    built.device.pause!();
+    expect(backend.running.size).toBe(0);
+    built.device.resume!();
+    expect(backend.running.get(0)!.queue.progress).toEqual({ lastAvail: 12, usedIndex: 11 });
+    driver.status = 0;
+    expect(backend.running.size).toBe(0);
+  });
+
+  test('a saved machine’s disk must have the same size', () => {
+    plug();
+    start(1);
+    built.device.pause!();
+    const state = built.device.save();
+    backend.size *= 2;
+    expect(() => built.device.load(state)).toThrow('disk of blk0 has 134217728 bytes');
+  });
+
+  test('stops its queues before it closes its disk with the machine', () => {
+    plug();
+    start(1);
+    built.close!();
+    expect(backend.closed).toBe(true);
+    expect(backend.running.size).toBe(0);
+  });
+});

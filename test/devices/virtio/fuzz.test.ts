@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest';
+import type { AccessSize } from '../../../src/devices/device.ts';
+import { deviceConfig } from '../../../src/devices/device-config.ts';
+import { createDevice } from '../../../src/devices/registry.ts';
+import { FakeBlockBackend } from '../fake-block-backend.ts';
+import { FakeMachine } from '../fake-machine.ts';
+import { FakeMemory } from '../fake-memory.ts';
+import { Random } from '../random.ts';
+import { COMMON, GuestDriver, VERSION_1 } from './guest-driver.ts';
+
+const ECAM = 0xe000_0000;
+const RAM = 0x4_0000;
+const SIZES: readonly AccessSize[] = [1, 2, 4];
+
+/** A machine with one device of each kind, and rubbish in its RAM. */
+function hostileMachine(random: Random): FakeMachine {
+  const machine = new FakeMachine(new FakeMemory(RAM));
+  const disk = new FakeBlockBackend();
+  machine.disk = disk;
+  for (const type of ['virtio-blk', 'virtio-rng']) {
+    const config = deviceConfig.parse(type === 'virtio-blk' ? { type, path: '/disk', queues: 2 } : { type });
+    machine.pci.plug(createDevice(machine.services, config, type).pci!);
+  }
+  machine.pci.assign();
+  for (let at = 0; at < RAM; at += 4) machine.memory.writeU32(at, random.below(4) === 0 ? random.u32() : 0);
+  return machine;
+}
+
+/** Values that drivers use, more often than those that nobody does. */
+function value(random: Random): number {
+  return random.pick([
+    0,
+    1,
+    2,
+    random.below(16),
+    1 << random.below(31),
+    0xffff,
+    0xffff_ffff,
+    random.below(RAM) & ~0xf,
+    random.u32(),
+  ]);
+}
+
+describe('a guest that writes rubbish', () => {
+  test.each([1, 2, 3, 4, 5, 6])('to configuration space and every BAR (seed %i) harms nobody', seed => {
+    const random = new Random(seed);
+    const machine = hostileMachine(random);
+    for (let i = 0; i < 15_000; i++) {
+      const size = random.pick(SIZES);
+      const slot = 1 + random.below(2);
+      const bar = machine.memoryBus.read(ECAM + slot * 0x8000 + 0x10, 4) & ~0xf;
+      const register = (bar >>> 0) + random.below(7) * 0x1000 + random.below(0x48);
+      // Addresses of BARs and the command register, which make the rest unreachable, are written less often.
+      const config =
+        ECAM + slot * 0x8000 + (random.below(8) === 0 ? random.below(0x40) : 0x40 + random.below(0xc0));
+      const address = random.below(4) === 0 ? config : register;
+      if (random.below(3) === 0) machine.memoryBus.read(address, size);
+      else machine.memoryBus.write(address, size, value(random) % 2 ** (8 * size));
+      if (random.below(64) === 0) machine.eventFds.turn();
+      if (random.below(512) === 0) machine.pci.assign();
+    }
+    machine.eventFds.settle();
+  });
+
+  test.each([1, 2, 3, 4, 5, 6])('to a negotiated device’s queues (seed %i) breaks that device only', seed => {
+    const random = new Random(seed);
+    const machine = hostileMachine(random);
+    const driver = new GuestDriver(machine, 2);
+    let served = 0;
+    for (let round = 0; round < 500; round++) {
+      const offered = driver.offered;
+      driver.negotiate(VERSION_1 | (random.below(2) === 0 ? offered : 0n));
+      const queue = driver.queue(0, 2 ** random.below(7), 0x1000);
+      queue.enable();
+      machine.memory.writeU16(queue.available + 2, random.below(3));
+      for (let i = 0; i < 8; i++) {
+        const address = random.below(8) === 0 ? random.u32() : random.below(RAM);
+        queue.describe(
+          i,
+          address,
+          random.below(0x100),
+          random.below(4) === 0 ? random.below(8) : 2,
+          random.below(8),
+        );
+      }
+      machine.memory.writeU16(queue.available + 4, random.below(8));
+      driver.driverOk();
+      queue.kick();
+      machine.eventFds.settle();
+      served += queue.collect().length % 0x100;
+      if (random.below(2) === 0)
+        driver.write(driver.common.address + random.below(COMMON.used), 4, random.u32());
+    }
+    expect(served).toBeGreaterThan(0);
+    expect(machine.broken.length).toBeGreaterThan(0);
+    expect(machine.broken.every(line => line.startsWith('virtio-rng: '))).toBe(true);
+  });
+});

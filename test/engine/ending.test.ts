@@ -1,0 +1,115 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import { execa } from 'execa';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { VmInfo } from '../../src/engine/engine.ts';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { builtFile } from '../../src/project-root.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const engines: LocalEngine[] = [];
+const newEngine = () => {
+  const engine = new LocalEngine();
+  engines.push(engine);
+  return engine;
+};
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.close();
+});
+
+const STOPPED = { state: 'off', reason: 'it was stopped' };
+
+describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
+  test('starts although the thread that was kept warm for it has died', async () => {
+    const warm = Promise.withResolvers<Worker>();
+    process.once('worker', warm.resolve);
+    const engine = newEngine();
+    await (await warm.promise).terminate();
+    await (await GuestVm.start(engine)).printed(/vring guest/);
+  });
+
+  test('hears of its end while it is being built', async () => {
+    const engine = newEngine();
+    const seen: VmInfo[] = [];
+    engine.subscribe(event => {
+      if (event.kind === 'vm') seen.push(event.vm);
+    });
+    const started = engine.start({ name: 'guest', kernel: { path: builtFile('guest.elf') } });
+    started.catch(() => {});
+    await engine.kill('vm1');
+    expect(seen.at(-1)).toMatchObject(STOPPED);
+  });
+
+  test('hears what is typed while it is being reset', async () => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine);
+    await guest.printed(/> $/);
+    await engine.reset(guest.id);
+    // The guest clears its receiver as it starts: the first keys go to waste.
+    engine.type(guest.id, Buffer.from(`${' '.repeat(32)}info\r`));
+    await guest.printed(/result info /);
+  });
+
+  const orders = [
+    ['pause', 'reset', 'resume', 'powerButton', 'kill'],
+    ['reset', 'kill', 'pause', 'kill', 'reset'],
+    ['pause', 'pause', 'kill', 'resume', 'resume'],
+    ['reset', 'reset', 'pause', 'reset', 'kill'],
+    ['pause', 'powerButton', 'reset', 'pause', 'kill'],
+  ] as const;
+
+  test.each(orders)('answers %s, %s, %s, %s and %s at once', async (...actions) => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine, { append: 'run="demo"' });
+    await Promise.allSettled(actions.map(action => engine[action](guest.id)));
+    expect(guest.info).toMatchObject(STOPPED);
+  });
+
+  test.each(orders)('answers %s, %s, %s, %s and %s while it starts', async (...actions) => {
+    const engine = newEngine();
+    const started = engine.start({ name: 'guest', kernel: { path: builtFile('guest.elf') } });
+    await Promise.allSettled([started, ...actions.map(action => engine[action]('vm1'))]);
+    expect(engine.vms().every(vm => vm.state === 'off')).toBe(true);
+  });
+});
+
+/** Sends a machine thread for which the byte 255 is typed into an endless loop. */
+const HANG = `
+  import { isMainThread } from 'node:worker_threads';
+  const { slice } = Uint8Array.prototype;
+  if (!isMainThread) Uint8Array.prototype.slice = function (...range) {
+    while (this[0] === 255);
+    return slice.apply(this, range);
+  };`;
+
+test.skipIf(noKvm !== null)(onKvm('a machine thread that hangs is ended by force'), async () => {
+  const program = `
+    import { LocalEngine } from './src/engine/local-engine.ts';
+    import { holdings } from './test/support/holdings.ts';
+    const engine = new LocalEngine();
+    const start = name => engine.start({ name, kernel: { path: 'dist/guest.elf' } });
+    const neighbour = await start('neighbour');
+    const held = () => Object.values(holdings()).flat().filter(name => /kvm|guest-ram|vcpu/.test(name));
+    const before = held();
+    const id = await start('hung');
+    engine.type(id, Uint8Array.of(255));
+    await engine.kill(id);
+    const after = held();
+    await engine.pause(neighbour);
+    console.log(JSON.stringify({ vms: engine.vms(), before, after }));
+    await engine.close();`;
+  const hang = join(temporaryFolder(), 'hang.mjs');
+  writeFileSync(hang, HANG);
+  const args = ['--input-type=module-typescript', '--eval', program];
+  const env = { NODE_OPTIONS: `--import ${hang}` };
+  const { stdout } = await execa(process.execPath, args, { timeout: 20_000, env });
+  const { vms, before, after } = JSON.parse(stdout);
+  expect(vms).toMatchObject([
+    { name: 'neighbour', state: 'paused' },
+    { name: 'hung', state: 'off', reason: expect.stringContaining('by force') },
+  ]);
+  expect(after).toEqual(before);
+});

@@ -1,0 +1,184 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { CounterLayout, shapeOf, VCPU } from '../../src/vmm/counters.ts';
+import { EXIT } from '../../src/vmm/kvm/constants.ts';
+import { GuestVm, resultOf } from '../support/guest-vm.ts';
+import { holdings } from '../support/holdings.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const engines: LocalEngine[] = [];
+const newEngine = () => {
+  const engine = new LocalEngine();
+  engines.push(engine);
+  return engine;
+};
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.close();
+});
+
+describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
+  test('boots, answers on its serial port, and powers off', async () => {
+    const guest = await GuestVm.start(newEngine());
+    expect(await guest.command('info')).toMatch(/result info .*pci=1/);
+    void guest.command('halt');
+    expect(await guest.reached('off')).toMatchObject({ reason: 'the guest powered off', exitCode: null });
+  });
+
+  test('is entered by multiboot as well as by PVH', async () => {
+    const kernel = { path: 'dist/guest-multiboot.elf', append: 'run="exit 3"' };
+    const guest = await GuestVm.start(newEngine(), { kernel });
+    expect(await guest.reached('off')).toMatchObject({ exitCode: 3 });
+    expect(guest.output).toContain('started by multiboot');
+  });
+
+  test('has its exits counted by reason and by address', async () => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine);
+    await guest.printed(/> $/);
+    const counters = engine.counters(guest.id)!;
+    const layout = new CounterLayout(shapeOf(counters));
+    const { regions } = guest.info.topology!;
+    const postCode = layout.region(regions.findIndex(region => region.device === 'post-code'));
+    const exits = layout.vcpu(0) + VCPU.exits + EXIT.IO;
+    const before = { exits: counters[exits]!, writes: counters[postCode + 1]!, reads: counters[postCode]! };
+    await guest.command('exits io 500');
+    expect(counters[postCode + 1]! - before.writes).toBe(500n);
+    expect(counters[postCode]! - before.reads).toBe(500n);
+    expect(counters[exits]! - before.exits).toBeGreaterThan(1000n);
+  });
+
+  test('starts its other vCPUs', async () => {
+    const guest = await GuestVm.start(newEngine(), { cpus: 3 });
+    expect(resultOf(await guest.command('smp 50ms'), 'smp')).toMatchObject({ cpus: 3, online: 3 });
+  });
+
+  test('that crashes says why, with its registers', async () => {
+    const guest = await GuestVm.start(newEngine(), { append: 'run="crash"' });
+    const { reason, detail } = await guest.reached('crashed');
+    expect(reason).toContain('triple fault');
+    expect(detail).toMatch(/RIP=[0-9a-f]{16}/);
+  });
+
+  test('stops while it is paused, and goes on after', async () => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine);
+    await guest.printed(/> $/);
+    await engine.pause(guest.id);
+    expect(guest.info.state).toBe('paused');
+    const counters = engine.counters(guest.id)!;
+    const entries = new CounterLayout(shapeOf(counters)).vcpu(0) + VCPU.entries;
+    const before = counters[entries];
+    engine.type(guest.id, Buffer.from('info\r'));
+    await engine.pause(guest.id);
+    expect(counters[entries]).toBe(before);
+    await engine.resume(guest.id);
+    await guest.printed(/result info /);
+  });
+
+  test('is built anew by a reset, its own or the user’s', async () => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine);
+    await guest.command('reboot');
+    await guest.printed(/vring guest .*vring guest .*> $/s);
+    await engine.reset(guest.id);
+    await guest.printed(/vring guest .*vring guest .*vring guest .*> $/s);
+    expect(guest.info.state).toBe('running');
+  });
+
+  test('can be ended in the middle of anything, and started again', async () => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine, { append: 'run="exits io 100000"' });
+    await engine.kill(guest.id);
+    expect(guest.info).toMatchObject({ state: 'off', reason: 'it was stopped' });
+    await expect(engine.pause(guest.id)).rejects.toThrow('guest is off: start it first');
+    await engine.restart(guest.id);
+    expect(guest.info.state).toBe('running');
+  });
+
+  test('writes rubbish to every register and port, and harms neither vring nor its neighbour', async () => {
+    const engine = newEngine();
+    const devices = [{ type: 'virtio-rng' as const }];
+    const neighbour = await GuestVm.start(engine, { name: 'neighbour', devices });
+    const hostile = await GuestVm.start(engine, { name: 'hostile', devices });
+    await hostile.command('rubbish regs 1 2000');
+    if (hostile.info.state === 'running') await hostile.command('rubbish ports 1 2000');
+    expect(neighbour.info.state).toBe('running');
+    expect(await neighbour.command('rng 16')).toMatch(/[0-9a-f]{32}/);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('a machine thread that dies'), () => {
+  test('takes its own VM along, and nothing else', async () => {
+    const engine = newEngine();
+    const neighbour = await GuestVm.start(engine, { name: 'neighbour' });
+    await neighbour.printed(/> $/);
+    const before = holdings();
+    const guest = await GuestVm.start(engine, { name: 'victim' });
+    await guest.printed(/> $/);
+    // No bytes at all: an exception in the serial port's model.
+    engine.type(guest.id, null as unknown as Uint8Array);
+    expect((await guest.reached('crashed')).reason).toMatch(/^the machine thread died: .*null/);
+    expect(holdings()).toEqual(before);
+    expect(await neighbour.command('info')).toContain('result info');
+    await engine.restart(guest.id);
+    await guest.printed(/> .*> $/s);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('many guests'), () => {
+  test('run at once on few cores', async () => {
+    const engine = newEngine();
+    const guests = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => GuestVm.start(engine, { name: `guest${i}`, append: 'run="demo"' })),
+    );
+    for (const guest of guests) await guest.printed(/vring guest/);
+    expect(engine.vms().map(vm => vm.state)).toEqual(Array(8).fill('running'));
+  });
+
+  test('leave no thread, fd or mapping behind after 200 starts and stops', async () => {
+    const engine = newEngine();
+    const devices = [{ type: 'virtio-rng' as const }];
+    const cycle = async (i: number) => {
+      const guest = await GuestVm.start(engine, { devices });
+      // Ended at different moments: at once, while it boots, when it has booted.
+      if (i % 3 > 0) await guest.printed(i % 3 === 1 ? /vring guest/ : /> $/);
+      await engine.kill(guest.id);
+      await engine.remove(guest.id);
+    };
+    await cycle(0);
+    const before = holdings();
+    for (let i = 0; i < 200; i++) await cycle(i);
+    expect(holdings()).toEqual(before);
+  }, 300_000);
+});
+
+describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
+  const bad = async (config: object) =>
+    newEngine().start({ name: 'bad', kernel: { path: 'dist/guest.elf' }, ...config });
+
+  test('is said in a sentence, and leaves nothing in the list', async () => {
+    const engine = newEngine();
+    await expect(engine.start({ name: 'x', kernel: { path: '/no/such' } })).rejects.toThrow(
+      'cannot open the kernel /no/such: there is no such file',
+    );
+    expect(engine.vms()).toEqual([]);
+  });
+
+  test('an unknown CPU feature', () =>
+    expect(bad({ cpuFeatures: { remove: ['nosuch'] } })).rejects.toThrow('there is no CPU feature "nosuch"'));
+
+  test('a kernel that ends before its time', async () => {
+    const path = join(temporaryFolder(), 'short.elf');
+    writeFileSync(path, readFileSync('dist/guest.elf').subarray(0, 8192));
+    await expect(bad({ kernel: { path } })).rejects.toThrow(/short\.elf.*(missing|ends|shorter|truncated)/);
+  });
+
+  test('a name that is taken', async () => {
+    const engine = newEngine();
+    await GuestVm.start(engine);
+    await expect(GuestVm.start(engine)).rejects.toThrow('a VM named guest is running already');
+  });
+});

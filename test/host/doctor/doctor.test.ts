@@ -1,0 +1,129 @@
+import fs from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { afterEach, expect, test } from 'vitest';
+import { diagnose } from '../../../src/host/doctor/doctor.ts';
+import { amdTree } from '../trees/amd.ts';
+import { release, type TreeBuilder } from '../trees/builder.ts';
+import { desktopTree } from '../trees/desktop.ts';
+import { noIommuTree } from '../trees/no-iommu.ts';
+import { dmarTable, serverTree } from '../trees/server.ts';
+
+const trees: TreeBuilder[] = [];
+afterEach(() => {
+  for (const tree of trees.splice(0)) tree.remove();
+});
+
+function doctor(tree: TreeBuilder) {
+  trees.push(tree);
+  const { findings } = diagnose(tree.root());
+  return (id: string) => findings.find(finding => finding.id === id);
+}
+
+/** The same host with the IOMMU switched off. */
+function withoutIommu(tree: TreeBuilder): TreeBuilder {
+  fs.rmSync(tree.at('/sys/class/iommu'), { recursive: true });
+  fs.rmSync(tree.at('/sys/kernel/iommu_groups'), { recursive: true });
+  tree.file('/proc/cmdline', 'root=/dev/sda1 ro quiet\n');
+  return tree;
+}
+
+test('a host that has everything has nothing to repair', () => {
+  const finding = doctor(serverTree());
+  for (const id of ['processor.virtualization', 'kvm.device', 'iommu.enabled', 'iommu.interrupt-remapping']) {
+    expect(finding(id)).toMatchObject({ state: 'ok', repair: [] });
+  }
+});
+
+test('the KVM modules are shown with what changes how guests run', () => {
+  expect(doctor(serverTree())('kvm.module')?.title).toBe('kvm, kvm_intel (ept=Y)');
+  expect(doctor(noIommuTree())('kvm.module')).toBeUndefined();
+});
+
+test('the repair of an IOMMU that is off is that of the distribution', () => {
+  const repair = (tree: TreeBuilder) => doctor(withoutIommu(tree))('iommu.enabled')?.repair;
+  expect(repair(serverTree())).toEqual([
+    "/usr/sbin/grubby --update-kernel=ALL '--args=intel_iommu=on iommu=pt'",
+    'reboot',
+  ]);
+  expect(repair(desktopTree())).toEqual([
+    'add intel_iommu=on iommu=pt to /etc/default/grub',
+    '/usr/sbin/update-grub',
+    'reboot',
+  ]);
+  expect(repair(amdTree())).toEqual([
+    'add amd_iommu=on iommu=pt to /boot/loader/entries/fedora-6.12.conf',
+    'add amd_iommu=on iommu=pt to /boot/loader/entries/fedora-rescue.conf',
+    'add amd_iommu=on iommu=pt to /etc/kernel/cmdline',
+    'reboot',
+  ]);
+  const old = noIommuTree().file('/sys/firmware/acpi/tables/DMAR', dmarTable(false));
+  expect(doctor(old)('iommu.enabled')?.repair).toEqual([
+    'add intel_iommu=on iommu=pt to /boot/grub/grub.conf',
+    'reboot',
+  ]);
+});
+
+test('an unknown boot loader: what to add by hand', () => {
+  const tree = withoutIommu(desktopTree());
+  fs.rmSync(tree.at('/etc/default/grub'));
+  expect(doctor(tree)('iommu.enabled')?.repair[0]).toContain('add "intel_iommu=on iommu=pt"');
+});
+
+test('no IOMMU in the firmware comes before everything else', () => {
+  const finding = doctor(noIommuTree());
+  expect(finding('iommu.firmware')).toMatchObject({ state: 'fail' });
+  expect(finding('iommu.enabled')).toMatchObject({ state: 'fail', repair: ['see iommu.firmware first'] });
+  expect(finding('kernel.intel-iommu')?.state).toBe('fail');
+  expect(finding('kernel.amd-iommu')).toBeUndefined();
+  expect(finding('processor.nested-paging')?.state).toBe('warn');
+});
+
+test('what weakens isolation is a warning', () => {
+  const tree = desktopTree({ acsOverride: true });
+  tree.module('vfio_iommu_type1', { allow_unsafe_interrupts: 'Y' });
+  tree.module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
+  tree.file('/proc/interrupts', '      CPU0\n 30:  5  PCI-MSI-0000:00:1f.6  0-edge  eth0\n');
+  tree.file('/sys/firmware/acpi/tables/DMAR', dmarTable(false));
+  const finding = doctor(tree);
+  for (const id of [
+    'iommu.acs-override',
+    'iommu.unsafe-interrupts',
+    'vfio.noiommu',
+    'iommu.interrupt-remapping',
+  ]) {
+    expect(finding(id)?.state).toBe('warn');
+  }
+  expect(finding('iommu.interrupt-remapping')?.title).toBe('this chipset cannot remap interrupts');
+});
+
+test('the kernel itself says how it was configured before a file does', () => {
+  const tree = serverTree();
+  tree.file('/proc/config.gz', gzipSync('CONFIG_VFIO=y\n# CONFIG_TUN is not set\n'));
+  const finding = doctor(tree);
+  expect(finding('kernel.vfio')?.title).toBe('CONFIG_VFIO: built in');
+  expect(finding('kernel.tun')?.state).toBe('warn');
+  tree.file('/proc/config.gz', 'no gzip');
+  expect(doctor(tree)('kernel.tun')?.state).toBe('ok');
+});
+
+test('a kernel without a configuration is said so once', () => {
+  const tree = serverTree();
+  fs.rmSync(tree.at(`/boot/config-${release}`));
+  expect(doctor(tree)('kernel.config')?.state).toBe('info');
+});
+
+test('a limit on locked memory matters without the capability', () => {
+  const tree = serverTree();
+  expect(doctor(tree)('memory.memlock')?.state).toBe('ok');
+  tree.file('/proc/self/status', 'CapEff:\t0000000000000000\n');
+  expect(doctor(tree)('memory.memlock')).toMatchObject({
+    state: 'warn',
+    title: 'this user may lock 8 MiB (RLIMIT_MEMLOCK)',
+  });
+});
+
+test('missing packages are named as this distribution names them', () => {
+  expect(doctor(desktopTree())('software.ovmf')?.repair).toEqual(['apt install ovmf']);
+  expect(doctor(serverTree())('software.ovmf')?.repair).toEqual(['dnf install edk2-ovmf']);
+  expect(doctor(noIommuTree())('software.ovmf')?.repair).toEqual(['yum install edk2-ovmf']);
+});

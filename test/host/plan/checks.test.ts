@@ -1,0 +1,192 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { planBind } from '../../../src/host/plan/bind.ts';
+import { blocks, type CheckCode, standingBlocks } from '../../../src/host/plan/plan.ts';
+import { readSurvey } from '../../../src/host/plan/survey.ts';
+import { amdTree } from '../trees/amd.ts';
+import type { TreeBuilder } from '../trees/builder.ts';
+import { desktopTree } from '../trees/desktop.ts';
+import { noIommuTree } from '../trees/no-iommu.ts';
+import { serverTree } from '../trees/server.ts';
+
+const trees: TreeBuilder[] = [];
+afterAll(() => {
+  for (const tree of trees) tree.remove();
+});
+
+/** Checks of one kind for one device, as `level: reason`. */
+async function checks(
+  tree: TreeBuilder,
+  address: string,
+  code: CheckCode,
+  options: { wholeGroup?: boolean; driver?: string } = {},
+): Promise<string[]> {
+  const plan = await planOf(tree, address, options);
+  return plan.checks
+    .filter(check => check.code === code && (check.subject ?? address) === address)
+    .map(check => `${check.level}: ${check.reason}`);
+}
+
+async function planOf(
+  tree: TreeBuilder,
+  address: string,
+  { wholeGroup = false, driver = 'vfio-pci' }: { wholeGroup?: boolean; driver?: string } = {},
+) {
+  trees.push(tree);
+  return planBind(await readSurvey(tree.root()), { addresses: [address], driver, wholeGroup });
+}
+
+describe('the IOMMU', () => {
+  test('is on', async () => {
+    expect(await checks(serverTree(), '0000:b0:00.0', 'iommu')).toEqual([
+      'ok: the IOMMU is on: it is in group 63',
+    ]);
+  });
+
+  test('is off: vfio would refuse, so that force does not help; pci-stub needs none', async () => {
+    const plan = await planOf(noIommuTree(), '0000:01:00.0');
+    expect(standingBlocks(plan, true).map(check => check.code)).toEqual(['iommu']);
+    expect(await checks(noIommuTree(), '0000:01:00.0', 'iommu', { driver: 'pci-stub' })).toEqual([]);
+  });
+
+  test("is off, and vfio's unsafe mode on: what that means is said", async () => {
+    const tree = noIommuTree().module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
+    expect(await checks(tree, '0000:01:00.0', 'iommu')).toEqual([
+      expect.stringMatching(/^block: no IOMMU: .* can read and write all memory of this host/),
+    ]);
+  });
+
+  test('splits groups only because of pcie_acs_override', async () => {
+    const group = await checks(desktopTree({ acsOverride: true }), '0000:01:00.0', 'group');
+    expect(group).toEqual([expect.stringMatching(/^warn: pcie_acs_override makes the kernel take/)]);
+  });
+});
+
+describe('what the host shows its picture on', () => {
+  test('the console, and the card that the firmware starts on', async () => {
+    const igpu = await checks(desktopTree(), '0000:00:02.0', 'display');
+    expect(igpu[0]).toBe("block: it shows the host's text console");
+    expect(igpu[1]).toMatch(
+      /^warn: the firmware starts the host's picture on it; 0000:01:00.0 would be left/,
+    );
+  });
+
+  test('the only card there is', async () => {
+    expect(await checks(amdTree(), '0000:01:00.0', 'display')).toContain(
+      'block: no other display adapter remains: the host would have no picture at all',
+    );
+  });
+
+  test('a second card: its companions belong to it, and its ROM', async () => {
+    const tree = desktopTree({ acsOverride: true });
+    const [companions, rom] = await checks(tree, '0000:01:00.0', 'display');
+    expect(companions).toMatch(
+      /^warn: 0000:01:00.1 \(audio device\), .* of the same card would stay with the host/,
+    );
+    expect(rom).toMatch(/^warn: its ROM cannot be read/);
+  });
+
+  test('a serial port with the console of the kernel', async () => {
+    const tree = noIommuTree().file('/sys/class/tty/console/active', 'ttyS4\n');
+    tree.relativeLink('/sys/class/tty/ttyS4', `${tree.pathOf('0000:01:00.0')}/tty/ttyS4`);
+    expect(await checks(tree, '0000:01:00.0', 'display')).toEqual([
+      "block: the kernel's console ttyS4 is on it",
+    ]);
+  });
+});
+
+describe('disks', () => {
+  test('below LVM, with file systems and swap', async () => {
+    const [reason] = await checks(serverTree(), '0000:af:00.0', 'storage');
+    expect(reason).toMatch(/^block: .*mounted on \/boot.*LVM volume vg0-root.*mounted on \/,.*active swap/);
+  });
+
+  test('below RAID and LUKS, behind a multipath head', async () => {
+    const [reason] = await checks(amdTree(), '0000:02:00.0', 'storage');
+    expect(reason).toMatch(/^block: .*RAID array md127.*encrypted volume luks-root.*mounted on \//);
+  });
+
+  test('in an imported ZFS pool', async () => {
+    expect(await checks(amdTree(), '0000:03:00.0', 'storage')).toEqual([
+      'block: nvme1n1 (through nvme1n1p1): part of the imported ZFS pool tank',
+    ]);
+  });
+
+  test('with data that nothing uses now, and with none', async () => {
+    const tree = serverTree().file('/run/udev/data/b259:3', 'E:ID_FS_TYPE=ext4\nE:ID_FS_LABEL=data\n');
+    expect(await checks(tree, '0000:b0:00.0', 'storage')).toEqual([
+      'warn: nvme1n1: holds a ext4 file system "data": the guest gets it with all that is on it',
+    ]);
+    expect(await checks(serverTree(), '0000:b0:00.0', 'storage')).toEqual(['ok: nothing uses nvme1n1']);
+  });
+});
+
+describe('network cards', () => {
+  test('below a bond and a bridge with the SSH session and the default route', async () => {
+    expect(await checks(serverTree(), '0000:3b:00.0', 'network')).toEqual([
+      'block: ens1f0 carries the SSH session from 198.51.100.7 (through bond0, br0), carries the default route to 192.0.2.1 (through bond0, br0), is part of bond0, is part of br0',
+    ]);
+  });
+
+  test('with a VLAN on it', async () => {
+    expect((await checks(amdTree(), '0000:04:00.0', 'network'))[0]).toMatch(
+      /^block: .*is part of enp4s0f0\.10/,
+    );
+  });
+
+  test('with an address alone, and with none', async () => {
+    const tree = serverTree();
+    tree.facts.addresses.ens1f3 = ['203.0.113.9/24'];
+    expect(await checks(tree, '0000:3b:00.3', 'network')).toEqual([
+      'warn: ens1f3 has the address 203.0.113.9/24',
+    ]);
+    expect(await checks(serverTree(), '0000:3b:00.3', 'network')).toEqual([
+      'ok: ens1f3 has no address, and nothing stands on it',
+    ]);
+  });
+});
+
+describe('guests', () => {
+  test('a physical function whose VFs are in use, one of them in a VM', async () => {
+    const plan = await planOf(serverTree(), '0000:3b:00.2');
+    expect(standingBlocks(plan, true)).toMatchObject([
+      { code: 'sriov', reason: expect.stringContaining('open in qemu-system-x86 (pid 4211)') },
+    ]);
+  });
+
+  test('other users cannot be looked at', async () => {
+    const tree = serverTree().file('/proc/5000/comm', 'secret\n');
+    tree.link('/proc/5000/fd/3', '/dev/null');
+    Object.assign(tree.facts, { unreadable: { '/proc/5000/fd': 'EACCES' } });
+    expect(await checks(tree, '0000:b0:00.0', 'held')).toEqual([
+      'warn: whether a VM of another user has it open is not to be seen: run as root',
+    ]);
+  });
+});
+
+describe('by exact class', () => {
+  test('a bridge never goes, an SMBus controller only by force, an NVMe disk is no memory', async () => {
+    const bridge = await planOf(serverTree(), '0000:ae:00.0');
+    expect(standingBlocks(bridge, true).map(check => check.code)).toContain('class');
+    const smbus = await planOf(serverTree(), '0000:00:1f.4');
+    expect(blocks(smbus).map(check => [check.code, check.forceable])).toEqual([['class', true]]);
+    expect(await checks(serverTree(), '0000:b0:00.0', 'class')).toEqual([]);
+  });
+});
+
+describe('what a guest needs', () => {
+  test('a way to reset the device', async () => {
+    expect(await checks(amdTree(), '0000:01:00.0', 'reset')).toEqual([
+      expect.stringMatching(/^warn: the kernel has no way to reset it/),
+    ]);
+    expect(await checks(desktopTree(), '0000:01:00.0', 'reset')).toEqual([
+      'warn: only its whole bus can be reset, with every function on it',
+    ]);
+  });
+
+  test('memory that may be locked', async () => {
+    const tree = serverTree().file('/proc/self/status', 'Name:\tvring\nCapEff:\t0000000000000000\n');
+    expect(await checks(tree, '0000:b0:00.0', 'memlock')).toEqual([
+      expect.stringMatching(/^warn: a VM started from here can lock 8 MiB/),
+    ]);
+  });
+});

@@ -1,0 +1,203 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readDesired } from '../../../src/host/boot/desired.ts';
+import { readNextBoot } from '../../../src/host/boot/next-boot.ts';
+import { readPci } from '../../../src/host/pci/read.ts';
+import { applyPlan } from '../../../src/host/plan/apply.ts';
+import { planBind } from '../../../src/host/plan/bind.ts';
+import type { Plan } from '../../../src/host/plan/plan.ts';
+import { restoreHost } from '../../../src/host/plan/restore.ts';
+import { type HostSurvey, readSurvey } from '../../../src/host/plan/survey.ts';
+import { planUnbind } from '../../../src/host/plan/unbind.ts';
+import { planVfAttributes } from '../../../src/host/plan/vf-attributes.ts';
+import { planVfCount } from '../../../src/host/plan/vf-count.ts';
+import { desktopTree } from '../trees/desktop.ts';
+import { serverTree } from '../trees/server.ts';
+import { expectRollback } from './faults.ts';
+import { SimulatedHost } from './simulated-host.ts';
+
+const spareNvme = '0000:b0:00.0';
+const gpu = '0000:01:00.0';
+const pf = '0000:3b:00.3';
+const modprobeFile = '/etc/modprobe.d/vring-vfio.conf';
+
+const bind = (survey: HostSurvey, address: string, wholeGroup = false): Plan =>
+  planBind(survey, { addresses: [address], driver: 'vfio-pci', wholeGroup, persist: true });
+
+const withSystemd = async (host: SimulatedHost): Promise<void> => {
+  host.tree
+    .file('/usr/bin/systemctl', '')
+    .file('/etc/systemd/system/multi-user.target.wants/ssh.service', '')
+    .file('/etc/modprobe.d/other.conf', '');
+  if (host.root.exists('/usr/sbin/update-initramfs')) await host.run(['/usr/sbin/update-initramfs', '-u']);
+};
+
+const withUdev = (host: SimulatedHost): void => {
+  host.tree.file('/etc/udev/rules.d/70-other.rules', '');
+};
+
+describe('a binding that lasts', () => {
+  let host: SimulatedHost;
+  afterEach(() => host.dispose());
+
+  const apply = async (makePlan: (survey: HostSurvey) => Plan) => {
+    const outcome = await applyPlan(host, makePlan(await readSurvey(host.root)));
+    expect(outcome.problem).toBeNull();
+  };
+  const nextBoot = (address: string) => readNextBoot(host.root, readPci(host.root)).get(address);
+
+  test('claims by ids what has ids of its own, before the drivers of the host', async () => {
+    host = new SimulatedHost(desktopTree());
+    await withSystemd(host);
+    await apply(survey => bind(survey, gpu, true));
+    const lines = host.root
+      .text(modprobeFile)!
+      .split('\n')
+      .filter(line => line && !line.startsWith('#'));
+    expect(lines).toEqual([
+      'options vfio-pci ids=10de:1e87,10de:10f8,10de:1ad8,10de:1ad9',
+      'softdep nouveau pre: vfio-pci',
+      'softdep snd_hda_intel pre: vfio-pci',
+      'softdep xhci_pci pre: vfio-pci',
+      'softdep i2c_nvidia_gpu pre: vfio-pci',
+    ]);
+    expect(host.log.slice(-2)).toEqual([
+      '/usr/bin/systemctl enable vring-host.service',
+      '/usr/sbin/update-initramfs -u',
+    ]);
+    expect(host.root.text('/etc/systemd/system/vring-host.service')).toMatch(
+      /^ExecStart=\/.*\/bin\/vring host restore$/m,
+    );
+    expect(nextBoot(gpu)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
+  });
+
+  test('goes by address and serial number where a twin with the same ids stays with the host', async () => {
+    host = new SimulatedHost(serverTree());
+    await withSystemd(host);
+    await apply(survey => bind(survey, spareNvme));
+    expect(host.root.text(modprobeFile)).toBeNull();
+    expect(readDesired(host.root).devices).toEqual({
+      [spareNvme]: {
+        driver: 'vfio-pci',
+        identity: expect.objectContaining({ vendor: '144d', device: 'a808', serial: 'S4EVNX0M100001' }),
+      },
+    });
+    expect(nextBoot(spareNvme)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
+  });
+
+  test('is told to udev on a host without systemd', async () => {
+    host = new SimulatedHost(serverTree());
+    await apply(survey => bind(survey, spareNvme));
+    expect(host.root.text('/etc/udev/rules.d/90-vring-host.rules')).toContain(
+      'KERNEL=="0000:b0:00.0", ATTR{vendor}=="0x144d", ATTR{device}=="0xa808", ATTR{driver_override}="vfio-pci"',
+    );
+    expect(nextBoot(spareNvme)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
+  });
+
+  test('is forgotten with every file it had when the device is given back for good', async () => {
+    host = new SimulatedHost(desktopTree());
+    await withSystemd(host);
+    await apply(survey => bind(survey, gpu, true));
+    await apply(survey =>
+      planUnbind(survey, { addresses: [gpu], wholeGroup: true, driver: null, persist: true }),
+    );
+    expect(host.root.list('/etc/modprobe.d')).toEqual(['other.conf']);
+    expect(host.root.exists('/etc/vring')).toBe(false);
+    expect(host.root.list('/etc/systemd/system')).toEqual(['multi-user.target.wants']);
+    expect(nextBoot(gpu)?.drift ?? null).toBeNull();
+  });
+});
+
+describe('a failure of any step', () => {
+  test('of a binding that lasts leaves the host as it was, its configuration too', async () => {
+    await expectRollback(desktopTree, survey => bind(survey, gpu, true), withSystemd);
+    await expectRollback(serverTree, survey => bind(survey, spareNvme), withUdev);
+  });
+
+  test('of forgetting it likewise', async () => {
+    await expectRollback(
+      desktopTree,
+      survey => planUnbind(survey, { addresses: [gpu], wholeGroup: true, driver: null, persist: true }),
+      async host => {
+        await withSystemd(host);
+        await applyPlan(host, bind(await readSurvey(host.root), gpu, true));
+      },
+    );
+  });
+});
+
+describe('the next boot', () => {
+  let host: SimulatedHost;
+  beforeEach(async () => {
+    host = new SimulatedHost(serverTree());
+    await withSystemd(host);
+    host.sriov.writeLinks([...host.sriov.links(), { ifname: 'ens1f3' }]);
+  });
+  afterEach(() => host.dispose());
+
+  /** As after a boot: no VFs, every device with its own driver. */
+  const boot = () => {
+    host.pci.unbind(spareNvme);
+    host.pci.setOverride(spareNvme, '\n');
+    host.pci.bind('nvme', spareNvme);
+    host.sriov.setCount(host.pci.directory(pf), '0');
+  };
+  const store = async () => {
+    const apply = async (makePlan: (survey: HostSurvey) => Plan) =>
+      expect((await applyPlan(host, makePlan(await readSurvey(host.root)))).problem).toBeNull();
+    await apply(survey => bind(survey, spareNvme));
+    await apply(survey => planVfCount(survey, { address: pf, count: 2, persist: true }));
+    await apply(survey =>
+      planVfAttributes(survey, {
+        address: pf,
+        index: 1,
+        settings: { mac: '02:00:00:00:00:77', vlan: 7, trust: true },
+        persist: true,
+      }),
+    );
+    await apply(survey => bind(survey, '0000:3b:0e.1'));
+  };
+
+  test('finds devices, VFs, their settings and their drivers again', async () => {
+    await store();
+    boot();
+    const items = await restoreHost(host);
+    expect(items.map(item => [item.address, item.state])).toEqual([
+      [spareNvme, 'restored'],
+      [pf, 'restored'],
+      ['0000:3b:0e.1', 'restored'],
+      ['0000:3b:0e.1', 'restored'],
+    ]);
+    expect([spareNvme, '0000:3b:0e.0', '0000:3b:0e.1'].map(each => host.pci.driverOf(each))).toEqual([
+      'vfio-pci',
+      null,
+      'vfio-pci',
+    ]);
+    const survey = await readSurvey(host.root);
+    expect(survey.physicalFunctions.get(pf)!.vfs[1]!.attributes).toMatchObject({
+      mac: '02:00:00:00:00:77',
+      vlan: 7,
+      trust: true,
+    });
+    expect((await restoreHost(host)).map(item => item.state)).toEqual(items.map(() => 'unchanged'));
+  });
+
+  test('leaves another device at the stored address alone, and shows both', async () => {
+    await store();
+    boot();
+    host.tree.file(`${host.pci.directory(spareNvme)}/nvme/nvme1/serial`, 'OTHER\n');
+    const [item] = await restoreHost(host);
+    expect(item!.state).toBe('refused');
+    expect(item!.text).toMatch(
+      /stored for Samsung.*serial S4EVNX0M100001, but Samsung.*serial OTHER is there: left alone/,
+    );
+    expect(host.pci.driverOf(spareNvme)).toBe('nvme');
+  });
+
+  test('does not take a disk that something has been mounted from', async () => {
+    await store();
+    boot();
+    host.tree.file('/proc/self/mountinfo', '40 22 259:3 / /data rw shared:3 - xfs /dev/nvme1n1 rw\n');
+    const [item] = await restoreHost(host);
+    expect(item).toMatchObject({ state: 'refused', text: expect.stringContaining('mounted on /data') });
+  });
+});

@@ -1,0 +1,116 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readEverything, recordHost } from '../../src/host/record.ts';
+import { HostReadError, HostRoot } from '../../src/host/root.ts';
+import { amdTree } from './trees/amd.ts';
+import type { TreeBuilder } from './trees/builder.ts';
+import { desktopTree } from './trees/desktop.ts';
+import { noIommuTree } from './trees/no-iommu.ts';
+import { serverTree } from './trees/server.ts';
+
+let directory = '';
+beforeEach(() => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-recording-'));
+});
+afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
+
+async function record(tree: TreeBuilder): Promise<{ before: unknown; after: unknown; target: string }> {
+  const root = tree.root();
+  const target = path.join(directory, 'host');
+  await recordHost(target, tree.directory);
+  const before = await readEverything(root);
+  const after = await readEverything(new HostRoot(target));
+  tree.remove();
+  return { before, after, target };
+}
+
+/** Everything below a directory, links not followed: sysfs is full of circles. */
+function paths(at: string, below = ''): string[] {
+  return fs.readdirSync(path.join(at, below), { withFileTypes: true }).flatMap(entry => {
+    const name = path.join(below, entry.name);
+    return entry.isDirectory() ? [name, ...paths(at, name)] : [name];
+  });
+}
+
+test.each([
+  ['server', serverTree],
+  ['desktop', desktopTree],
+  ['AMD host', amdTree],
+  ['host without an IOMMU', noIommuTree],
+])('a recorded %s reads as the host itself', async (_, build) => {
+  const { before, after } = await record(build());
+  expect(after).toEqual(before);
+});
+
+test('the running machine reads the same from its recording', async () => {
+  const target = path.join(directory, 'host');
+  await recordHost(target);
+  const live = (await readEverything(new HostRoot('/'))) as Record<string, unknown>;
+  const recorded = (await readEverything(new HostRoot(target))) as Record<string, unknown>;
+  // Details count interrupts, and the rest of the diagnosis memory: they move on between the two.
+  for (const part of ['functions', 'groups', 'sriov', 'nextBoot', 'bootLoader']) {
+    expect(recorded[part]).toEqual(live[part]);
+  }
+});
+
+test('nothing is recorded that no reader looks at, and no secret that one does', async () => {
+  const tree = serverTree();
+  tree.files({
+    '/etc/shadow': 'root:$6$hash\n',
+    '/etc/modprobe.d/wifi.conf': 'options cfg80211 ieee80211_regdom=DE\n',
+    '/etc/ssh/ssh_host_ed25519_key': 'PRIVATE',
+    '/proc/4211/environ': 'TOKEN=1',
+    '/proc/1/comm': 'systemd\n',
+    '/proc/cmdline': 'root=/dev/sda1 rd.iscsi.password=hunter2 intel_iommu=on API_TOKEN="a b"\n',
+    '/run/udev/data/b259:3': 'E:ID_FS_TYPE=ext4\nE:ID_FS_UUID=1234\nE:ID_SERIAL=secret\n',
+    '/proc/net/tcp':
+      '  sl  local_address rem_address st\n   0: 0A0200C0:0016 076433C6:C3CA 01 0\n   1: 0A0200C0:01BB 076433C6:C3CB 01 0\n',
+  });
+  const { target } = await record(tree);
+  const all = paths(target).filter(name => fs.lstatSync(path.join(target, name)).isFile());
+  const text = (name: string) => fs.readFileSync(path.join(target, name), 'utf8');
+  expect(all.filter(name => /shadow|ssh_host|environ|^proc\/1\//.test(name))).toEqual([]);
+  expect(text('proc/cmdline')).toBe('root=/dev/sda1 rd.iscsi.password=*** intel_iommu=on API_TOKEN=***\n');
+  expect(text('run/udev/data/b259:3')).toBe('E:ID_FS_TYPE=ext4\n');
+  expect(text('proc/net/tcp')).not.toContain('01BB');
+  expect(all.map(text).join()).not.toMatch(/hunter2|PRIVATE|hash/);
+});
+
+test('a process with a device open is recorded with that file alone', async () => {
+  const { target } = await record(serverTree());
+  expect(fs.readdirSync(path.join(target, 'proc')).filter(name => /^\d/.test(name))).toEqual(['4211']);
+  expect(paths(path.join(target, 'proc/4211'))).toEqual(expect.arrayContaining(['comm', 'fd', 'fd/27']));
+  expect(paths(path.join(target, 'proc/4211'))).toHaveLength(3);
+});
+
+test('what the recording process could not read stays unreadable', async () => {
+  const tree = serverTree();
+  tree.facts.unreadable['/proc/4211/fd'] = 'EACCES';
+  const { before, after, target } = await record(tree);
+  expect(after).toEqual(before);
+  expect((after as { vfio: { holdersComplete: boolean } }).vfio.holdersComplete).toBe(false);
+  expect(() => new HostRoot(target).list('/proc/4211/fd')).toThrow(HostReadError);
+});
+
+test('config space is recorded as far as a function has registers', async () => {
+  const tree = serverTree();
+  const { target } = await record(tree);
+  const root = new HostRoot(target);
+  expect(root.bytes('/sys/bus/pci/devices/0000:3b:00.0/config')!.length).toBeGreaterThan(0x100);
+  expect(root.bytes('/sys/bus/pci/devices/0000:00:00.0/config')).toHaveLength(64);
+});
+
+test('an archive holds the same tree; an existing target is left alone', async () => {
+  const tree = noIommuTree();
+  tree.root();
+  const archive = path.join(directory, 'host.tar.gz');
+  await recordHost(archive, tree.directory);
+  const { stdout } = await execa('tar', ['-tzf', archive]);
+  expect(stdout).toContain('./.vring/host.json');
+  await expect(recordHost(archive, tree.directory)).rejects.toThrow('exists');
+  await expect(recordHost(directory, tree.directory)).rejects.toThrow('not empty');
+  tree.remove();
+});

@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { HostReadError, HostRoot } from '../../src/host/root.ts';
+
+let directory = '';
+let root: HostRoot;
+
+beforeEach(() => {
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-root-'));
+  fs.mkdirSync(path.join(directory, 'etc/deep'), { recursive: true });
+  fs.writeFileSync(path.join(directory, 'etc/hostname'), 'recorded\n');
+  root = new HostRoot(directory);
+});
+
+afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
+
+const link = (at: string, target: string) => fs.symlinkSync(target, path.join(directory, at));
+
+test('an absolute link leads to the tree, not to this machine', () => {
+  link('etc/name', '/etc/hostname');
+  expect(root.text('/etc/name')).toBe('recorded\n');
+  link('etc/users', '/etc/passwd');
+  expect(root.text('/etc/users')).toBeNull();
+});
+
+test('a relative link that climbs out stops at the root', () => {
+  link('etc/deep/name', '../../../../../../../../etc/hostname');
+  expect(root.text('/etc/deep/name')).toBe('recorded\n');
+  expect(root.real('/etc/deep/name')).toBe('/etc/hostname');
+});
+
+test('a directory that is a link is followed inside the tree', () => {
+  link('lib', '/etc/deep');
+  fs.writeFileSync(path.join(directory, 'etc/deep/file'), 'x');
+  expect(root.list('/lib')).toEqual(['file']);
+  expect(root.text('/lib/file')).toBe('x');
+});
+
+test('a path that climbs out stays in', () => {
+  expect(root.text('/../../../etc/hostname')).toBe('recorded\n');
+});
+
+test('a loop of links is an error that names the path', () => {
+  link('etc/a', 'b');
+  link('etc/b', 'a');
+  expect(() => root.text('/etc/a')).toThrow(/cannot read \/etc\/a/);
+});
+
+test('what is missing is null; what is no file is a named error', () => {
+  expect(root.text('/etc/none')).toBeNull();
+  expect(root.list('/none')).toBeNull();
+  expect(root.link('/etc/hostname')).toBeNull();
+  expect(root.text('/etc/hostname/below')).toBeNull();
+  expect(() => root.text('/etc/deep')).toThrow(HostReadError);
+});
+
+test('reads end at the limit, and files larger than one read arrive whole', () => {
+  const large = 'line\n'.repeat(300_000);
+  fs.writeFileSync(path.join(directory, 'large'), large);
+  expect(root.text('/large', 4 << 20)).toBe(large);
+  expect(root.text('/large', 10)).toBe('line\nline\n');
+  expect(root.text('/large', 100_001)).toHaveLength(100_001);
+});
+
+test('a retargeted link is seen at the next read', () => {
+  fs.writeFileSync(path.join(directory, 'etc/deep/value'), 'old');
+  link('now', 'etc/deep');
+  expect(root.text('/now/value')).toBe('old');
+  fs.mkdirSync(path.join(directory, 'etc/other'));
+  fs.writeFileSync(path.join(directory, 'etc/other/value'), 'new');
+  fs.rmSync(path.join(directory, 'now'));
+  link('now', 'etc/other');
+  expect(root.text('/now/value')).toBe('new');
+});

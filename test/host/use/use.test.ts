@@ -1,0 +1,112 @@
+import fs from 'node:fs';
+import { expect, test } from 'vitest';
+import { readPci } from '../../../src/host/pci/read.ts';
+import { readUse, unused, useSummary } from '../../../src/host/use/use.ts';
+import { amdTree } from '../trees/amd.ts';
+import type { TreeBuilder } from '../trees/builder.ts';
+import { serverTree } from '../trees/server.ts';
+
+function useOf(tree: TreeBuilder) {
+  const root = tree.root();
+  const use = readUse(root, readPci(root));
+  tree.remove();
+  return (address: string) => use.get(address) ?? unused;
+}
+
+test('a bond below a bridge: both ports carry the route and the SSH session', () => {
+  const use = useOf(serverTree());
+  for (const [address, name] of [
+    ['0000:3b:00.0', 'ens1f0'],
+    ['0000:3b:00.1', 'ens1f1'],
+  ] as const) {
+    expect(use(address).interfaces[0]?.roles).toMatchObject([
+      { kind: 'ssh', through: [name, 'bond0', 'br0'], text: 'carries the SSH session from 198.51.100.7' },
+      { kind: 'default-route', through: [name, 'bond0', 'br0'] },
+      { kind: 'upper', through: [name, 'bond0'], text: 'is part of bond0' },
+      { kind: 'upper', text: 'is part of br0' },
+      { kind: 'address', text: 'has the address 192.0.2.10/24' },
+    ]);
+  }
+  expect(use('0000:3b:00.3').interfaces[0]).toMatchObject({ name: 'ens1f3', roles: [] });
+});
+
+test('a VLAN on the first port carries the default route; the second port is free', () => {
+  const use = useOf(amdTree());
+  expect(use('0000:04:00.0').interfaces[0]?.roles[0]).toMatchObject({
+    kind: 'default-route',
+    through: ['enp4s0f0', 'enp4s0f0.10'],
+  });
+  expect(useSummary(use('0000:04:00.1'))).toBe('enp4s0f1');
+});
+
+test('an SSH session is known by its established connection when no variable tells', () => {
+  const tree = serverTree();
+  tree.facts.sshConnections.length = 0;
+  tree.file(
+    '/proc/net/tcp',
+    '  sl  local_address rem_address   st tx_queue rx_queue\n' +
+      '   0: 00000000:0016 00000000:0000 0A 00000000:00000000\n' +
+      '   1: 0A0200C0:0016 076433C6:C3CA 01 00000000:00000000\n',
+  );
+  const roles = useOf(tree)('0000:3b:00.0').interfaces[0]?.roles;
+  expect(roles?.[0]).toMatchObject({ kind: 'ssh', text: 'carries the SSH session from 198.51.100.7' });
+});
+
+test('an interface in another namespace is not taken for a free card', () => {
+  const tree = serverTree();
+  tree.file(`${tree.pathOf('0000:3b:0a.2')}/net/x`, '');
+  fs.rmSync(tree.at(`${tree.pathOf('0000:3b:0a.2')}/net/x`));
+  expect(useOf(tree)('0000:3b:0a.2').hiddenInterface).toBe(true);
+});
+
+test('LVM: the disk is in use by mounts and swap above it', () => {
+  const use = useOf(serverTree());
+  expect(use('0000:af:00.0').disks[0]?.roles).toMatchObject([
+    { kind: 'mount', active: true, through: ['nvme0n1', 'nvme0n1p1'], text: 'mounted on /boot' },
+    { kind: 'lvm', text: 'below the LVM volume vg0-root' },
+    { kind: 'mount', through: ['nvme0n1', 'nvme0n1p2', 'dm-0'], text: 'mounted on /' },
+    { kind: 'lvm', text: 'below the LVM volume vg0-swap' },
+    { kind: 'swap', through: ['nvme0n1', 'nvme0n1p2', 'dm-1'] },
+  ]);
+  expect(use('0000:b0:00.0').disks[0]).toMatchObject({ name: 'nvme1n1', roles: [] });
+});
+
+test('a multipath name space belongs to its controller: RAID, LUKS and btrfs above it', () => {
+  const use = useOf(amdTree());
+  expect(use('0000:02:00.0').disks[0]?.roles.map(role => role.text)).toEqual([
+    'member of the RAID array md127 (raid1)',
+    'below the opened encrypted volume luks-root',
+    'mounted on /',
+  ]);
+});
+
+test('a ZFS pool is active when it is imported, content when it is not', () => {
+  expect(useOf(amdTree())('0000:03:00.0').disks[0]?.roles).toMatchObject([
+    { kind: 'zfs', active: true, text: 'part of the imported ZFS pool tank' },
+  ]);
+  const exported = amdTree();
+  fs.rmSync(exported.at('/proc/spl'), { recursive: true });
+  exported.file('/proc/self/mountinfo', '');
+  expect(useOf(exported)('0000:03:00.0').disks[0]?.roles).toMatchObject([
+    { kind: 'zfs', active: false, text: 'part of a ZFS pool tank' },
+  ]);
+});
+
+test('without udev any idle disk may be part of an imported pool', () => {
+  const tree = amdTree();
+  fs.rmSync(tree.at('/run/udev'), { recursive: true });
+  const use = useOf(tree);
+  expect(use('0000:03:00.0').disks[0]?.roles).toMatchObject([
+    { kind: 'zfs', active: true, text: 'may be part of the imported ZFS pool tank' },
+  ]);
+  expect(use('0000:02:00.0').disks[0]?.roles.some(role => role.kind === 'zfs')).toBe(false);
+});
+
+test('the console is on the display that draws it', () => {
+  const use = useOf(serverTree());
+  expect(use('0000:02:00.0').display).toEqual({
+    cards: [{ name: 'card0', connected: ['VGA-1'] }],
+    console: true,
+    serialConsoles: [],
+  });
+});

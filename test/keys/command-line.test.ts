@@ -1,0 +1,83 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { completed, completions, runCommandLine } from '../../src/keys/command-line.ts';
+import { currentScreen } from '../../src/store/ui-slice.ts';
+import { Ui } from '../../src/ui.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { idle } from '../ui/scripts.ts';
+
+let ui: Ui;
+let engine: FakeEngine;
+let quits: number;
+
+beforeEach(() => {
+  const clock = new ManualClock();
+  engine = new FakeEngine(clock);
+  for (const name of ['web-1', 'web-2', 'db']) engine.add(name, idle);
+  quits = 0;
+  ui = new Ui(engine, { quit: () => quits++, repaint: () => {} }, clock);
+  return () => ui.close();
+});
+
+const state = () => ui.store.getState();
+
+describe('a command line', () => {
+  test('opens screens by name', () => {
+    runCommandLine(ui, 'vm web-2');
+    expect(currentScreen(state())).toEqual({ kind: 'vm', id: 'vm2' });
+    runCommandLine(ui, ' vms ');
+    expect(currentScreen(state())).toEqual({ kind: 'vms' });
+  });
+
+  test('runs commands by name, on the VM under the cursor', () => {
+    state().selectVm('vm3');
+    runCommandLine(ui, 'pause');
+    expect(engine.calls).toEqual(['pause db']);
+  });
+
+  test('asks before what is dangerous', () => {
+    runCommandLine(ui, 'kill');
+    expect(engine.calls).toEqual([]);
+    expect(state().layers.at(-1)).toMatchObject({ kind: 'dialog', button: 'cancel' });
+  });
+
+  test.each([
+    ['vm', /which VM\?/],
+    ['vm nobody', /no VM named nobody/],
+    ['explode', /no command "explode"/],
+    ['zoom', /can't zoom here/],
+    ['resume', /can't resume: web-1 is running/],
+  ])('%j says what is wrong', (line, message) => {
+    runCommandLine(ui, line);
+    expect(state().notice).toMatchObject({ level: 'error', text: expect.stringMatching(message) });
+  });
+
+  test('of nothing does nothing', () => {
+    runCommandLine(ui, '  ');
+    expect(state().notice).toBeNull();
+  });
+
+  test('q quits; with VMs alive it asks', () => {
+    runCommandLine(ui, 'q');
+    expect(quits).toBe(0);
+    state().popLayer();
+    for (const vm of engine.vms()) engine.become(vm.id, 'off');
+    runCommandLine(ui, 'q');
+    expect(quits).toBe(1);
+  });
+});
+
+describe('completion', () => {
+  test('goes as far as all candidates agree', () => {
+    expect(completed(ui, 'vm w')).toBe('vm web-');
+    expect(completed(ui, 'ki')).toBe('kill');
+    expect(completed(ui, 'xyz')).toBe('xyz');
+  });
+
+  test('offers what exists here', () => {
+    expect(completions(ui, 'vm ')).toEqual(['vm web-1', 'vm web-2', 'vm db']);
+    expect(completions(ui, 'zo')).toEqual([]);
+    runCommandLine(ui, 'vm db');
+    expect(completions(ui, 'zo')).toEqual(['zoom']);
+  });
+});

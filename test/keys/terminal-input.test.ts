@@ -1,0 +1,115 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { TerminalInput } from '../../src/keys/terminal-input.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+
+let clock: ManualClock;
+let keys: string[];
+let raw: string;
+let grabbed: boolean;
+let input: TerminalInput;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  keys = [];
+  raw = '';
+  grabbed = false;
+  input = new TerminalInput(
+    {
+      grabbed: () => grabbed,
+      raw: bytes => {
+        raw += Buffer.from(bytes).toString('latin1');
+        return bytes.length;
+      },
+      key: ({ name, text }) => {
+        keys.push(text === undefined ? name : `${name} ${text}`);
+        if (name === 'c') grabbed = true;
+      },
+    },
+    clock,
+  );
+});
+
+const type = (text: string) => input.push(Buffer.from(text));
+
+describe('keys', () => {
+  test.each([
+    ['jjj', ['j', 'j', 'j']],
+    ['G?/:', ['G', '?', '/', ':']],
+    ['\r\n\t', ['enter', 'enter', 'tab']],
+    ['\x7f\x08', ['backspace', 'backspace']],
+    ['\x03\x1d\x00', ['ctrl+c', 'ctrl+]', 'ctrl+space']],
+    ['\x1b[A\x1b[B\x1bOC\x1b[D', ['up', 'down', 'right', 'left']],
+    ['\x1b[H\x1b[F\x1b[1~\x1b[4~', ['home', 'end', 'home', 'end']],
+    ['\x1b[5~\x1b[6~\x1b[3~', ['pageup', 'pagedown', 'delete']],
+    ['\x1b[1;5C\x1b[6;2~\x1b[Z', ['ctrl+right', 'shift+pagedown', 'shift+tab']],
+    ['\x1bOP\x1b[24~', ['f1', 'f12']],
+    ['é漢😀', ['é', '漢', '😀']],
+    ['a b', ['a', 'space', 'b']],
+  ])('%j are %j', (text, expected) => {
+    type(text);
+    expect(keys).toEqual(expected);
+  });
+
+  test('that are pieces of one another are put together', () => {
+    for (const byte of '\x1b[5~é') input.push(Buffer.from(byte));
+    const [first, second] = Buffer.from('é');
+    input.push(Uint8Array.of(first!));
+    input.push(Uint8Array.of(second!));
+    expect(keys).toEqual(['pageup', 'é', 'é']);
+  });
+
+  test('Esc is a key when nothing follows it for a moment', () => {
+    type('\x1b');
+    expect(keys).toEqual([]);
+    clock.advance(50);
+    expect(keys).toEqual(['esc']);
+  });
+
+  test('Esc and a letter in one piece, as over a slow line, are two keys', () => {
+    type('\x1bj');
+    expect(keys).toEqual(['esc', 'j']);
+  });
+
+  test('a control sequence that never ends is Esc and letters', () => {
+    type('\x1b[1');
+    clock.advance(50);
+    expect(keys).toEqual(['esc', '[', '1']);
+  });
+
+  test('answers and reports of the terminal are no keys', () => {
+    type('\x1b[?62;c\x1b[24;80R\x1b[Ix');
+    expect(keys.at(-1)).toBe('x');
+    expect(keys).not.toContain('esc');
+  });
+
+  test('bytes that are no UTF-8 are skipped', () => {
+    input.push(Uint8Array.of(0xff, 0xfe, 0x6a));
+    expect(keys).toEqual(['j']);
+  });
+});
+
+describe('a paste', () => {
+  test('is one event, whatever is in it', () => {
+    type('\x1b[200~K\rq\x1b[201~j');
+    expect(keys).toEqual(['paste K\rq', 'j']);
+  });
+
+  test('is put together from its pieces', () => {
+    type('\x1b[200~one ');
+    type('two\x1b[20');
+    type('1~');
+    expect(keys).toEqual(['paste one two']);
+  });
+
+  test('that never ends ends after a while', () => {
+    type('\x1b[200~rest');
+    clock.advance(1000);
+    expect(keys).toEqual(['paste rest']);
+  });
+});
+
+test('what follows the key that gives the keyboard away goes there as it came', () => {
+  type('jc\x1b[Aq\x03');
+  expect(keys).toEqual(['j', 'c']);
+  expect(raw).toBe('\x1b[Aq\x03');
+});

@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises';
+import { type CpioEntry, cpio } from './cpio.ts';
+import type { KernelModule } from './kernel-modules.ts';
+import { BUSYBOX, run } from './tools.ts';
+
+/**
+ * A first root with busybox, an /init script, and modules for that script to load in the order of their names
+ * (`/modules/00-*.ko`, ...), since they are sorted by dependency.
+ */
+export async function initramfs(initScript: string, modules: readonly KernelModule[]): Promise<Buffer> {
+  const directories = ['bin', 'dev', 'proc', 'sys', 'tmp', 'newroot', 'modules'];
+  const entries: CpioEntry[] = [
+    ...directories.map(path => ({ kind: 'directory', path }) as const),
+    // The kernel opens it for /init's output before anything is mounted on /dev.
+    { kind: 'character-device', path: 'dev/console', major: 5, minor: 1 },
+    { kind: 'file', path: 'init', data: await readFile(initScript), executable: true },
+    { kind: 'file', path: 'bin/busybox', data: await readFile(BUSYBOX), executable: true },
+  ];
+  for (const applet of await busyboxApplets()) {
+    entries.push({ kind: 'link', path: `bin/${applet}`, target: 'busybox' });
+  }
+  for (const [index, module] of modules.entries()) {
+    const path = `modules/${String(index).padStart(2, '0')}-${module.name}.ko`;
+    entries.push({ kind: 'file', path, data: await readFile(module.file) });
+  }
+  return cpio(entries);
+}
+
+/** The names of busybox's commands, without its own. */
+export async function busyboxApplets(): Promise<string[]> {
+  const { stdout } = await run(BUSYBOX, ['--list']);
+  return stdout.split('\n').filter(applet => applet !== 'busybox');
+}

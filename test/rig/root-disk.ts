@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs';
+import { copyFile, cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import type { Kernel } from './debian-kernel.ts';
+import { busyboxApplets, initramfs } from './initramfs.ts';
+import { installModules, resolveModules } from './kernel-modules.ts';
+import { BUSYBOX, run } from './tools.ts';
+import { repository } from './workspace.ts';
+
+/** Where the checkout is in the emulated host. */
+const INSTALLED = '/opt/vring';
+const DISK_MEBIBYTES = 768;
+
+/** Drivers of every device that the emulated host can have, and what virtual machines need. */
+const MODULES = [
+  ...['nvme', 'igb', 'igbvf', 'e1000e', 'e1000', '8139cp', '8139too', 'virtio_net'],
+  ...['vfio-pci', 'vfio_iommu_type1', 'pci-stub', 'kvm-amd', 'tun', 'bridge', 'loop'],
+];
+/** What the nested Linux guest needs beyond what Debian's kernel has built in. */
+const GUEST_MODULES = ['virtio_blk', 'virtio-rng'];
+
+/** Commands of this machine that busybox has no full substitute for. */
+const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux'];
+const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'];
+
+/** What of the checkout the command needs when it runs. */
+const CHECKOUT = [
+  'package.json',
+  'bin',
+  'dist',
+  'node_modules/koffi',
+  'node_modules/@koromix/koffi-linux-x64/index.js',
+  'node_modules/@koromix/koffi-linux-x64/package.json',
+  'node_modules/@koromix/koffi-linux-x64/linux_x64',
+  'node_modules/node',
+];
+
+/** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
+export async function makeRootDisk(kernel: Kernel, image: string): Promise<void> {
+  const root = await mkdtemp(join(tmpdir(), 'vring-root-'));
+  try {
+    await addBaseSystem(root);
+    await addCheckout(root);
+    await installModules(kernel, await resolveModules(kernel, MODULES), root);
+    await addGuest(kernel, root);
+    await run('mke2fs', [
+      ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
+      ...[image, `${DISK_MEBIBYTES}M`],
+    ]);
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+
+async function addBaseSystem(root: string): Promise<void> {
+  for (const directory of [
+    'bin',
+    'boot',
+    'dev',
+    'etc/modprobe.d',
+    'proc',
+    'root',
+    'run',
+    'sys',
+    'tmp',
+    'var',
+  ]) {
+    await mkdir(join(root, directory), { recursive: true });
+  }
+  await symlink('bin', join(root, 'sbin'));
+  await symlink('.', join(root, 'usr'));
+  await copyFile(BUSYBOX, join(root, 'bin/busybox'));
+  for (const applet of await busyboxApplets()) {
+    if (!KMOD_NAMES.includes(applet) && applet !== 'ip') await symlink('busybox', join(root, 'bin', applet));
+  }
+  for (const command of COMMANDS) {
+    await copyFile(command, join(root, 'bin', basename(command)));
+    await addLibraries(command, root);
+  }
+  for (const name of KMOD_NAMES) await symlink('kmod', join(root, 'bin', name));
+  await copyFile(join(import.meta.dirname, 'image/init.sh'), join(root, 'bin/rig-init'));
+  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  await writeFile(join(root, 'etc/group'), 'root:x:0:\nkvm:x:104:\n');
+  await copyFile('/etc/os-release', join(root, 'etc/os-release'));
+  // tmux runs in a UTF-8 locale only, and the C library has none of its own.
+  await cp('/usr/lib/locale/C.utf8', join(root, 'lib/locale/C.utf8'), { recursive: true });
+  await mkdir(join(root, 'share/misc'), { recursive: true });
+  await copyFile('/usr/share/misc/pci.ids', join(root, 'share/misc/pci.ids'));
+}
+
+async function addCheckout(root: string): Promise<void> {
+  const installed = join(root, INSTALLED);
+  for (const path of CHECKOUT) {
+    const source = join(repository, path);
+    if (!existsSync(source)) throw new Error(`${path} is missing in the checkout: run npm ci`);
+    await cp(source, join(installed, path), { recursive: true });
+  }
+  await mkdir(join(installed, 'node_modules/.bin'), { recursive: true });
+  await symlink('../node/bin/node', join(installed, 'node_modules/.bin/node'));
+  await symlink(join(INSTALLED, 'node_modules/node/bin/node'), join(root, 'bin/node'));
+  await symlink(join(INSTALLED, 'bin/vring'), join(root, 'bin/vring'));
+  await addLibraries(join(repository, 'node_modules/node/bin/node'), root);
+  const libraries = await readdir(join(repository, 'dist'));
+  for (const library of libraries.filter(name => name.endsWith('.so'))) {
+    await addLibraries(join(repository, 'dist', library), root);
+  }
+}
+
+async function addGuest(kernel: Kernel, root: string): Promise<void> {
+  await copyFile(kernel.bzImage, join(root, 'boot/vmlinuz'));
+  const script = join(import.meta.dirname, 'image/guest-init.sh');
+  await writeFile(
+    join(root, 'boot/guest-initrd'),
+    await initramfs(script, await resolveModules(kernel, GUEST_MODULES)),
+  );
+}
+
+/** Copies the shared libraries that an ELF file of this machine loads, to the same paths under `root`. */
+async function addLibraries(file: string, root: string): Promise<void> {
+  const { stdout } = await run('ldd', [file]);
+  for (const [, library] of stdout.matchAll(/(\/\S+) \(0x/g)) {
+    const destination = join(root, library!);
+    await mkdir(dirname(destination), { recursive: true });
+    await copyFile(await realpath(library!), destination);
+  }
+}

@@ -1,0 +1,48 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { execa } from 'execa';
+
+/** Administrators' tools such as mke2fs and depmod are not on everybody's PATH. */
+const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter);
+
+/** Runs a command of this machine. @throws when it fails, with what it printed. */
+export const run = execa({ env: { PATH } });
+
+export const BUSYBOX = '/bin/busybox';
+
+const NEEDED = [
+  'qemu-system-x86_64',
+  BUSYBOX,
+  'mke2fs',
+  'depmod',
+  'modinfo',
+  'ldd',
+  'strip',
+  'xz',
+  'tmux',
+  'apt-get',
+  'dpkg',
+];
+
+/** Why the emulated host can't be had on this machine, in one sentence, or null when it can. */
+export function missingForRig(): string | null {
+  const missing = NEEDED.filter(command => !isCommand(command));
+  if (missing.length === 0) return null;
+  return `the emulated host needs ${missing.join(', ')}: run scripts/install-deps.sh as root`;
+}
+
+function isCommand(command: string): boolean {
+  const candidates = command.startsWith('/')
+    ? [command]
+    : PATH.split(delimiter).map(folder => join(folder, command));
+  return candidates.some(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

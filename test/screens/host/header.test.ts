@@ -1,0 +1,19 @@
+import { afterEach, expect, test } from 'vitest';
+import { serverTree } from '../../host/trees/server.ts';
+import { idle } from '../../ui/scripts.ts';
+import { HostDriver } from './host-driver.ts';
+
+let driver: HostDriver;
+afterEach(() => driver.leave());
+
+test.each([
+  [80, ' vring [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 Doctor'],
+  [60, ' vring [1 VMs] 2 3 4 5 6'],
+])('the header has room for many VMs and a read-only session at %i columns', async (columns, tabs) => {
+  driver = new HostDriver(serverTree(), { columns, readOnly: true });
+  for (let index = 0; index < 200; index++) driver.engine.add(`vm-${index}`, idle);
+  await driver.press('/9\r');
+  expect(driver.terminal.lines[0]).toContain(tabs);
+  expect(driver.terminal.lines[0]).toContain('/200');
+  expect(driver.terminal.lines[0]).toMatch(/\[RO\].* 1 s$/);
+});

@@ -1,0 +1,88 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { UiOptions } from '../../../src/app.tsx';
+import { Journal } from '../../../src/host/plan/journal.ts';
+import { SimulatedHost } from '../../host/plan/simulated-host.ts';
+import type { TreeBuilder } from '../../host/trees/builder.ts';
+import { FakeEngine } from '../../ui/fake-engine.ts';
+import { inlineHost } from '../../ui/inline-host.ts';
+import { ManualClock } from '../../ui/manual-clock.ts';
+import { TerminalDriver } from '../../ui/terminal-driver.ts';
+
+/** How often it is looked whether the picture stands, and how many times in a row it must. */
+const TURN_MS = 20;
+const QUIET_TURNS = 6;
+/** What the UI says while it waits for files to be written. */
+const BUSY = /^ (planning|under way|looking for the last change)$/m;
+
+type Options = Partial<UiOptions> & {
+  readonly columns?: number;
+  readonly rows?: number;
+  /** Why the host can't be changed. */
+  readonly unchangeable?: string;
+};
+
+/** The UI on a simulated host, as a user sees and drives it. */
+export class HostDriver {
+  readonly clock = new ManualClock();
+  readonly engine = new FakeEngine(this.clock);
+  readonly host: SimulatedHost;
+  readonly terminal: TerminalDriver;
+  readonly #journal = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-journal-'));
+
+  constructor(tree: TreeBuilder, { columns = 80, rows = 24, unchangeable, ...options }: Options = {}) {
+    this.host = new SimulatedHost(tree);
+    const host = inlineHost(this.host.root, this.clock, {
+      writer: this.host,
+      journal: new Journal(this.#journal),
+      ...(unchangeable !== undefined && { unchangeable }),
+    });
+    this.terminal = new TerminalDriver(this.engine, this.clock, columns, rows, { host, ...options });
+  }
+
+  get screen(): string {
+    return this.terminal.screen;
+  }
+
+  /** The line that the cursor is on, without the cursor. */
+  get current(): string {
+    return (
+      this.terminal.lines
+        .find(line => line.startsWith('>'))
+        ?.slice(1)
+        .trim() ?? ''
+    );
+  }
+
+  /** Types, each piece when the picture that the one before has led to stands. An Esc is a piece of its own. */
+  async press(...pieces: string[]): Promise<void> {
+    for (const piece of pieces) {
+      this.terminal.type(piece);
+      // An Esc may be the start of something, for a while.
+      this.clock.advance(50);
+      await this.still();
+    }
+  }
+
+  /**
+   * Waits until the picture stands. What changes it is in this process, or said to be under way: turns of its event loop
+   * count, since a slow machine makes them long, not few.
+   */
+  async still(): Promise<void> {
+    const { stdout } = this.terminal;
+    let before = stdout.written.length;
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
+      await new Promise(resolve => setTimeout(resolve, TURN_MS));
+      if (stdout.written.length !== before || BUSY.test(this.screen)) quiet = 0;
+      before = stdout.written.length;
+    }
+    await this.terminal.settled();
+  }
+
+  async leave(): Promise<void> {
+    await this.terminal.leave();
+    this.host.dispose();
+    fs.rmSync(this.#journal, { recursive: true, force: true });
+  }
+}

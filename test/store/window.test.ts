@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import type { ThreadTimes, Topology } from '../../src/engine/engine.ts';
+import { percentiles, sumOfHistograms } from '../../src/store/histogram.ts';
+import { vmDetail, vmTotals } from '../../src/store/rates.ts';
+import type { Snapshot } from '../../src/store/snapshot.ts';
+import { Window } from '../../src/store/window.ts';
+import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../src/vmm/counters.ts';
+import { EXIT } from '../../src/vmm/kvm/constants.ts';
+
+const shape = { vcpus: 1, queues: 2, regions: 1 };
+const layout = new CounterLayout(shape);
+const source = allocateCounters(shape);
+const topology: Topology = {
+  shape,
+  queues: [
+    { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 256 },
+    { device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 },
+  ],
+  regions: [{ device: 'com1', space: 'port', start: 0x3f8, size: 8 }],
+};
+
+/** A snapshot `at` so many milliseconds, with these counters by word and the others zero. */
+function snapshot(at: number, words: Record<number, number>, times: Partial<ThreadTimes> = {}): Snapshot {
+  const copy = source.slice();
+  for (const [word, value] of Object.entries(words)) copy[Number(word)] = BigInt(value);
+  return { at, layout, words: copy, threads: [{ guestNs: 0, userNs: 0, systemNs: 0, ...times }], source };
+}
+
+const exits = layout.vcpu(0) + VCPU.exits;
+const exitNs = layout.vcpu(0) + VCPU.exitNs;
+
+describe('rates', () => {
+  test('are what moved, by the seconds between', () => {
+    const window = new Window(
+      snapshot(1000, { [exits + EXIT.IO]: 100, [exitNs + EXIT.IO]: 1_000_000 }),
+      snapshot(3000, { [exits + EXIT.IO]: 700, [exitNs + EXIT.IO]: 501_000_000 }),
+    );
+    const [vcpu] = vmDetail(window, topology).vcpus;
+    expect(vcpu!.exitsPerSecond).toBe(300);
+    expect(vcpu!.exits).toEqual([{ reason: EXIT.IO, total: 700, perSecond: 300, share: 0.25 }]);
+  });
+
+  test('count a counter that went back from zero', () => {
+    const window = new Window(
+      snapshot(0, { [exits + EXIT.MMIO]: 5000 }),
+      snapshot(1000, { [exits + EXIT.MMIO]: 40 }),
+    );
+    expect(window.perSecond(exits + EXIT.MMIO)).toBe(40);
+  });
+
+  test('list the reasons that ever occurred, the most frequent first', () => {
+    const before = snapshot(0, { [exits + EXIT.IO]: 10, [exits + EXIT.MMIO]: 20 });
+    const window = new Window(before, snapshot(1000, { [exits + EXIT.IO]: 30, [exits + EXIT.MMIO]: 20 }));
+    const [vcpu] = vmDetail(window, topology).vcpus;
+    expect(vcpu!.exits.map(({ reason, perSecond }) => [reason, perSecond])).toEqual([
+      [EXIT.IO, 20],
+      [EXIT.MMIO, 0],
+    ]);
+  });
+
+  test('have totals since the baseline', () => {
+    const baseline = snapshot(0, { [exits + EXIT.IO]: 1000 });
+    const before = snapshot(1000, { [exits + EXIT.IO]: 1500 });
+    const after = snapshot(2000, { [exits + EXIT.IO]: 1600 });
+    const [vcpu] = vmDetail(new Window(before, after, { baseline }), topology).vcpus;
+    expect(vcpu!.exits[0]).toMatchObject({ total: 600, perSecond: 100 });
+  });
+
+  test('of a VM add up its queues, and the bytes of its disks alone', () => {
+    const [blk, rng] = [layout.queue(0), layout.queue(1)];
+    const words = {
+      [blk + QUEUE.requests]: 10,
+      [blk + QUEUE.kicks]: 8,
+      [blk + QUEUE.interrupts]: 6,
+      [blk + QUEUE.bytesToGuest]: 4096,
+      [blk + QUEUE.bytesFromGuest]: 512,
+      [rng + QUEUE.requests]: 2,
+      [rng + QUEUE.bytesToGuest]: 64,
+    };
+    expect(vmTotals(new Window(snapshot(0, {}), snapshot(1000, words)), topology)).toMatchObject({
+      requests: 12,
+      kicks: 8,
+      interrupts: 6,
+      diskReadBytes: 4096,
+      diskWriteBytes: 512,
+    });
+  });
+
+  test('of regions and queues carry their names', () => {
+    const words = {
+      [layout.region(0) + REGION.reads]: 3,
+      [layout.region(0) + REGION.writes]: 4,
+      [layout.region(0) + REGION.ns]: 10_000_000,
+      [layout.queue(0) + QUEUE.inFlight]: 7,
+      [layout.queue(0) + QUEUE.requests]: 12,
+      [layout.queue(0) + QUEUE.batches]: 4,
+    };
+    const { regions, queues } = vmDetail(new Window(snapshot(0, {}), snapshot(1000, words)), topology);
+    expect(regions[0]).toMatchObject({
+      device: 'com1',
+      start: 0x3f8,
+      reads: 3,
+      writes: 4,
+      share: 0.01,
+      total: 7,
+    });
+    expect(queues[0]).toMatchObject({ device: 'blk0', inFlight: 7, batch: 3, totalRequests: 12 });
+    expect(queues[1]).toMatchObject({ device: 'rng0', batch: null });
+  });
+});
+
+describe('time', () => {
+  const deviceNs = layout.vcpu(0) + VCPU.deviceNs;
+
+  test('is split into guest, KVM and devices', () => {
+    const window = new Window(
+      snapshot(0, {}),
+      snapshot(1000, { [deviceNs]: 200_000_000 }, { guestNs: 500_000_000, systemNs: 100_000_000 }),
+    );
+    expect(vmDetail(window, topology).vcpus[0]!.time).toEqual({ guest: 0.5, kvm: 0.1, devices: 0.2 });
+    expect(vmTotals(window, topology).cpu).toBeCloseTo(0.6);
+  });
+
+  test('never adds up to more than there was, however coarse the ticks', () => {
+    const times = { guestNs: 60_000_000, systemNs: 60_000_000 };
+    const { time } = vmDetail(
+      new Window(snapshot(0, {}), snapshot(100, { [deviceNs]: 30_000_000 }, times)),
+      topology,
+    ).vcpus[0]!;
+    expect(time.devices).toBeCloseTo(0.3);
+    expect(time.guest).toBeCloseTo(0.6);
+    expect(time.guest + time.kvm + time.devices).toBeCloseTo(1);
+  });
+
+  test('on a CPU is compared over the longer window that it is given', () => {
+    const cpuBefore = snapshot(0, {}, { guestNs: 0 });
+    const before = snapshot(900, {}, { guestNs: 500_000_000 });
+    const after = snapshot(1000, {}, { guestNs: 500_000_000 });
+    expect(vmTotals(new Window(before, after, { cpuBefore }), topology).cpu).toBe(0.5);
+    expect(vmTotals(new Window(before, after), topology).cpu).toBe(0);
+  });
+});
+
+describe('percentiles', () => {
+  test('lie in the bucket that holds their rank', () => {
+    const counts = Array<number>(32).fill(0);
+    counts[10] = 98;
+    counts[20] = 2;
+    const { p50Ns, p99Ns } = percentiles(counts)!;
+    expect(p50Ns).toBeGreaterThanOrEqual(1024);
+    expect(p50Ns).toBeLessThan(2048);
+    expect(p99Ns).toBeGreaterThanOrEqual(2 ** 20);
+    expect(p99Ns).toBeLessThan(2 ** 21);
+  });
+
+  test('of nothing are none', () => {
+    expect(percentiles(Array<number>(32).fill(0))).toBeNull();
+  });
+
+  test('of several histograms are those of their sum', () => {
+    const fast = Array<number>(32).fill(0).with(4, 10);
+    const slow = Array<number>(32).fill(0).with(24, 10);
+    expect(percentiles(sumOfHistograms([fast, slow]))!.p99Ns).toBeGreaterThan(2 ** 24);
+  });
+});

@@ -1,0 +1,113 @@
+import type { VmInfo, VmState } from '../../src/engine/engine.ts';
+import type { LocalEngine } from '../../src/engine/local-engine.ts';
+import { builtFile } from '../../src/project-root.ts';
+import type { MachineConfigInput } from '../../src/vmm/config.ts';
+
+const MiB = 2 ** 20;
+const PROMPT = '> ';
+
+/** The embedded guest in a VM of an engine, driven over its serial port. Nothing waits longer than the test may. */
+export class GuestVm {
+  readonly id: string;
+  readonly #engine: LocalEngine;
+  #output = '';
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(engine: LocalEngine, id: string) {
+    this.#engine = engine;
+    this.id = id;
+    this.#output = Buffer.from(engine.scrollback(id)).toString('latin1');
+    engine.subscribe(event => {
+      if (event.kind === 'console' && event.id === id)
+        this.#output += Buffer.from(event.bytes).toString('latin1');
+      for (const check of this.#waiting) check();
+    });
+  }
+
+  /** Starts the guest with `append` as its command line. */
+  static async start(
+    engine: LocalEngine,
+    options: Partial<MachineConfigInput> & { append?: string } = {},
+  ): Promise<GuestVm> {
+    const { append = '', ...config } = options;
+    const id = await engine.start({
+      name: 'guest',
+      memory: { bytes: 32 * MiB },
+      kernel: { path: builtFile('guest.elf'), append },
+      ...config,
+    });
+    return new GuestVm(engine, id);
+  }
+
+  /** What the guest has printed so far. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get info(): VmInfo {
+    return this.#engine.vms().find(vm => vm.id === this.id)!;
+  }
+
+  /** Resolves when `pattern` is in what the guest printed. @throws when the VM ends before. */
+  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#until(() => {
+      const match = pattern.exec(this.#output);
+      if (match === null && isOver(this.info)) {
+        throw new Error(`the VM ended (${this.info.reason}) before it printed ${pattern}:\n${this.#output}`);
+      }
+      return match;
+    });
+  }
+
+  /** Waits for the prompt, gives a command and resolves with what it printed, up to the next prompt. */
+  async command(line: string): Promise<string> {
+    await this.printed(/> $/);
+    const before = this.#output.length;
+    this.#engine.type(this.id, Buffer.from(`${line}\r`));
+    return this.#until(() => {
+      const printed = this.#output.slice(before);
+      if (isOver(this.info)) return printed;
+      return printed.includes('\n') && printed.endsWith(PROMPT) ? printed : null;
+    });
+  }
+
+  /** Resolves when the VM is in `state`. */
+  async reached(state: VmState): Promise<VmInfo> {
+    return this.#until(() => (this.info.state === state ? this.info : null));
+  }
+
+  #until<T>(poll: () => T | null): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const check = () => {
+        try {
+          const value = poll();
+          if (value === null) return;
+          this.#waiting.delete(check);
+          resolve(value);
+        } catch (error) {
+          this.#waiting.delete(check);
+          reject(error);
+        }
+      };
+      this.#waiting.add(check);
+      check();
+    });
+  }
+}
+
+function isOver(vm: VmInfo): boolean {
+  return vm.state === 'off' || vm.state === 'crashed';
+}
+
+/** The fields of a guest's line `result NAME a=1 b=2`. */
+export function resultOf(output: string, name: string): Record<string, number> {
+  const line = new RegExp(`^result ${name} (.*)$`, 'm').exec(output)?.[1];
+  if (line === undefined) throw new Error(`no result of ${name} in:\n${output}`);
+  return Object.fromEntries(
+    line
+      .trim()
+      .split(' ')
+      .map(field => field.split('='))
+      .map(([key, value]) => [key, Number(value)]),
+  );
+}

@@ -1,0 +1,239 @@
+import type { Engine, EngineEvent, ThreadTimes, Topology, VmInfo, VmState } from '../../src/engine/engine.ts';
+import type { Clock } from '../../src/store/clock.ts';
+import {
+  allocateCounters,
+  CounterLayout,
+  QUEUE,
+  REGION,
+  shapeOf,
+  VCPU,
+  VCPU_STATE,
+} from '../../src/vmm/counters.ts';
+
+/** What a scripted VM does each second. */
+export type Script = {
+  readonly vcpus: readonly {
+    /** By KVM_EXIT_* reason. */
+    readonly exits: Readonly<Record<number, { readonly perSecond: number; readonly nsEach: number }>>;
+    /** Shares of a second. */
+    readonly guest: number;
+    readonly kvm: number;
+    readonly state?: number;
+  }[];
+  readonly queues?: readonly {
+    readonly device: string;
+    readonly type: string;
+    readonly queue: string;
+    readonly requests: number;
+    readonly kicks: number;
+    readonly interrupts: number;
+    readonly suppressed?: number;
+    readonly bytesToGuest: number;
+    readonly bytesFromGuest: number;
+    readonly inFlight: number;
+    /** Requests take [2^bucket, 2^(bucket+1)) ns. */
+    readonly bucket: number;
+  }[];
+  readonly regions?: readonly {
+    readonly device: string;
+    readonly start: number;
+    readonly reads: number;
+    readonly writes: number;
+  }[];
+};
+
+type FakeVm = {
+  info: VmInfo;
+  script: Script;
+  counters: BigUint64Array;
+  bornAt: number;
+  scrollback: Uint8Array;
+};
+
+/**
+ * An engine whose VMs are scripted: their counters are what the script says at the clock's time, so that each rate
+ * comes out exactly, whenever it is sampled. Records what it was asked.
+ */
+export class FakeEngine implements Engine {
+  readonly calls: string[] = [];
+  /** What was typed into each VM, as text. */
+  readonly typed = new Map<string, string>();
+  /** What the next action fails with. */
+  failure: Error | null = null;
+  readonly #clock: Clock;
+  readonly #vms = new Map<string, FakeVm>();
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(name: string, script: Script, info: Partial<VmInfo> = {}): string {
+    const id = `vm${this.#vms.size + 1}`;
+    const shape = { vcpus: script.vcpus.length, queues: 8, regions: 8 };
+    const vm: FakeVm = {
+      info: {
+        id,
+        name,
+        state: 'running',
+        vcpus: script.vcpus.length,
+        memoryBytes: 64 * 2 ** 20,
+        reason: null,
+        detail: null,
+        exitCode: null,
+        broken: {},
+        startedAt: this.#clock.wall() - 67_000,
+        topology: topologyOf(script, shape),
+        ...info,
+      },
+      script,
+      counters: allocateCounters(shape),
+      bornAt: this.#clock.now() - 67_000,
+      scrollback: new Uint8Array(),
+    };
+    this.#vms.set(id, vm);
+    this.#emit({ kind: 'vm', vm: vm.info });
+    return id;
+  }
+
+  /** The VM's serial port prints this. */
+  print(id: string, text: string): void {
+    const vm = this.#vm(id);
+    const bytes = new TextEncoder().encode(text);
+    vm.scrollback = Buffer.concat([vm.scrollback, bytes]);
+    this.#emit({ kind: 'console', id, bytes });
+  }
+
+  become(id: string, state: VmState, change: Partial<VmInfo> = {}): void {
+    const vm = this.#vm(id);
+    vm.info = { ...vm.info, ...change, state };
+    this.#emit({ kind: 'vm', vm: vm.info });
+  }
+
+  /** What the VM does from now on. Its counters start from zero again. */
+  renew(id: string, script: Script): void {
+    const vm = this.#vm(id);
+    vm.script = script;
+    vm.counters = allocateCounters(new CounterLayout(shapeOf(vm.counters)).shape);
+    vm.bornAt = this.#clock.now();
+  }
+
+  vms(): readonly VmInfo[] {
+    return Array.from(this.#vms.values(), vm => vm.info);
+  }
+
+  async start(): Promise<string> {
+    throw new Error('a scripted engine starts nothing: add() a VM');
+  }
+
+  pause = (id: string) => this.#act('pause', id, () => this.become(id, 'paused'));
+  resume = (id: string) => this.#act('resume', id, () => this.become(id, 'running'));
+  reset = (id: string) => this.#act('reset', id, () => {});
+  powerButton = (id: string) => this.#act('powerButton', id, () => {});
+  kill = (id: string) => this.#act('kill', id, () => this.become(id, 'off', { reason: 'it was killed' }));
+  restart = (id: string) =>
+    this.#act('restart', id, () =>
+      this.become(id, 'running', { reason: null, startedAt: this.#clock.wall() }),
+    );
+  remove = (id: string) =>
+    this.#act('remove', id, () => {
+      this.#vms.delete(id);
+      this.#emit({ kind: 'removed', id });
+    });
+
+  counters(id: string): BigUint64Array {
+    const vm = this.#vm(id);
+    count(vm, (this.#clock.now() - vm.bornAt) / 1000);
+    return vm.counters;
+  }
+
+  threadTimes(id: string): readonly ThreadTimes[] {
+    const vm = this.#vm(id);
+    const ns = (this.#clock.now() - vm.bornAt) * 1e6;
+    return vm.script.vcpus.map(({ guest, kvm }) => ({
+      guestNs: guest * ns,
+      userNs: 0,
+      systemNs: kvm * ns,
+    }));
+  }
+
+  type(id: string, bytes: Uint8Array): void {
+    this.typed.set(id, (this.typed.get(id) ?? '') + new TextDecoder().decode(bytes));
+  }
+
+  scrollback(id: string): Uint8Array {
+    return this.#vm(id).scrollback;
+  }
+
+  subscribe(listener: (event: EngineEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.calls.push('close');
+  }
+
+  async #act(name: string, id: string, effect: () => void): Promise<void> {
+    this.calls.push(`${name} ${this.#vm(id).info.name}`);
+    const failure = this.failure;
+    this.failure = null;
+    if (failure) throw failure;
+    effect();
+  }
+
+  #vm(id: string): FakeVm {
+    const vm = this.#vms.get(id);
+    if (vm === undefined) throw new Error(`there is no VM ${id}`);
+    return vm;
+  }
+
+  #emit(event: EngineEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function topologyOf(script: Script, shape: Topology['shape']): Topology {
+  return {
+    shape,
+    queues: (script.queues ?? []).map(({ device, type, queue }) => ({ device, type, queue, size: 256 })),
+    regions: (script.regions ?? []).map(({ device, start }) => ({ device, space: 'port', start, size: 8 })),
+  };
+}
+
+/** Writes what the script says after so many seconds. */
+function count({ script, counters }: FakeVm, seconds: number): void {
+  const layout = new CounterLayout(shapeOf(counters));
+  const put = (word: number, value: number) => {
+    counters[word] = BigInt(Math.floor(value));
+  };
+  for (const [index, vcpu] of script.vcpus.entries()) {
+    const base = layout.vcpu(index);
+    let deviceNs = 0;
+    for (const [reason, { perSecond, nsEach }] of Object.entries(vcpu.exits)) {
+      put(base + VCPU.exits + Number(reason), perSecond * seconds);
+      put(base + VCPU.exitNs + Number(reason), perSecond * seconds * nsEach);
+      deviceNs += perSecond * seconds * nsEach;
+    }
+    put(base + VCPU.deviceNs, deviceNs);
+    put(base + VCPU.runNs, seconds * 1e9 - deviceNs);
+    put(base + VCPU.state, vcpu.state ?? VCPU_STATE.running);
+  }
+  for (const [slot, queue] of (script.queues ?? []).entries()) {
+    const base = layout.queue(slot);
+    put(base + QUEUE.requests, queue.requests * seconds);
+    put(base + QUEUE.kicks, queue.kicks * seconds);
+    put(base + QUEUE.interrupts, queue.interrupts * seconds);
+    put(base + QUEUE.interruptsSuppressed, (queue.suppressed ?? 0) * seconds);
+    put(base + QUEUE.bytesToGuest, queue.bytesToGuest * seconds);
+    put(base + QUEUE.bytesFromGuest, queue.bytesFromGuest * seconds);
+    put(base + QUEUE.inFlight, queue.inFlight);
+    put(base + QUEUE.latency + queue.bucket, queue.requests * seconds);
+  }
+  for (const [index, region] of (script.regions ?? []).entries()) {
+    const base = layout.region(index);
+    put(base + REGION.reads, region.reads * seconds);
+    put(base + REGION.writes, region.writes * seconds);
+    put(base + REGION.ns, (region.reads + region.writes) * seconds * 1000);
+  }
+}

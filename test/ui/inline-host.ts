@@ -1,0 +1,30 @@
+import { MessageChannel } from 'node:worker_threads';
+import type { HostRoot } from '../../src/host/root.ts';
+import type { Clock } from '../../src/store/clock.ts';
+import { HostClient } from '../../src/store/host-client.ts';
+import { HostPlans, type PlansOptions } from '../../src/store/host-plans.ts';
+import { HostServer } from '../../src/store/host-server.ts';
+import { HostService } from '../../src/store/host-service.ts';
+import type { HostSource } from '../../src/store/host-source.ts';
+
+type InlineOptions = PlansOptions & { readonly unchangeable?: string | null };
+
+/** A host whose thread is this one: the same messages, on a clock of the test's. */
+export function inlineHost(
+  root: HostRoot,
+  clock: Clock,
+  { unchangeable = null, ...plans }: InlineOptions = {},
+): HostSource {
+  return {
+    unchangeable,
+    connect: () => {
+      const { port1, port2 } = new MessageChannel();
+      new HostServer(new HostService(root), new HostPlans(root, plans), port2, clock);
+      return {
+        client: new HostClient(port1),
+        onLost: () => {},
+        close: async () => port1.close(),
+      };
+    },
+  };
+}

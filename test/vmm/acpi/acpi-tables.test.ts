@@ -1,0 +1,84 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { buildAcpiTables } from '../../../src/vmm/acpi/acpi-tables.ts';
+
+const tables = buildAcpiTables({
+  cpus: 64,
+  mmio64: { start: 2 ** 33, size: 2 ** 35 },
+  intxSlots: [1, 2, 3, 31],
+});
+const find = (signature: string) => tables.blobs.find(blob => blob.signature === signature)!;
+const view = ({ bytes }: { bytes: Uint8Array }) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
+const hasIasl = spawnSync('iasl', ['-v']).status === 0;
+
+describe('ACPI tables', () => {
+  it('have right checksums and lengths', () => {
+    for (const { signature, bytes } of tables.blobs) {
+      if (signature === 'FACS') continue;
+      expect(sum(bytes), signature).toBe(0);
+      if (signature !== 'RSDP') expect(view({ bytes }).getUint32(4, true), signature).toBe(bytes.length);
+    }
+    expect(sum(find('RSDP').bytes.subarray(0, 20))).toBe(0);
+  });
+
+  it('lead from the RSDP to every table', () => {
+    expect(find('RSDP').address).toBe(tables.rsdp);
+    expect(Number(view(find('RSDP')).getBigUint64(24, true))).toBe(find('XSDT').address);
+    const roots = view(find('XSDT'));
+    const addresses = [36, 44, 52].map(at => Number(roots.getBigUint64(at, true)));
+    expect(addresses).toEqual([find('FACP').address, find('APIC').address, find('MCFG').address]);
+    expect(view(find('FACP')).getUint32(36, true)).toBe(find('FACS').address);
+    expect(view(find('FACP')).getUint32(40, true)).toBe(find('DSDT').address);
+    expect(find('FACS').address % 64).toBe(0);
+  });
+
+  it('lie inside the reserved range and do not overlap', () => {
+    let end = 0xe_0000;
+    for (const { address, bytes } of tables.blobs.toSorted((a, b) => a.address - b.address)) {
+      expect(address).toBeGreaterThanOrEqual(end);
+      end = address + bytes.length;
+    }
+    expect(end).toBeLessThanOrEqual(0x10_0000);
+  });
+
+  it.skipIf(!hasIasl)(
+    'disassemble, compile again, and say what the machine has (needs iasl of acpica-tools)',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'vring-acpi-'));
+      try {
+        const source = Object.fromEntries(
+          tables.blobs
+            .filter(blob => blob.signature !== 'RSDP')
+            .map(blob => [blob.signature, disassemble(folder, blob)]),
+        );
+        expect(source.FACP).toMatch(
+          /Reset Register : \[Generic Address Structure\][\s\S]*?Address : 0000000000000CF9/,
+        );
+        expect(source.FACP).toMatch(/Control Method Power Button \(V1\) : 0/);
+        expect(source.FACP).toMatch(/Hardware Reduced \(V5\) : 0/);
+        expect(source.APIC!.match(/Subtable Type : 00 \[Processor Local APIC\]/g)).toHaveLength(64);
+        expect(source.MCFG).toMatch(/Base Address : 00000000E0000000/);
+        expect(source.DSDT).toMatch(/0x0000000200000000, \/\/ Range Minimum/);
+        expect(source.DSDT).toMatch(/0x001FFFFF,\s+Zero,\s+Zero,\s+0x13/);
+        const again = spawnSync('iasl', ['-p', 'again', 'DSDT.dsl'], { cwd: folder, encoding: 'utf8' });
+        expect(again.stdout).toMatch(/ 0 Errors, 0 Warnings/);
+        const code = (file: string) => readFileSync(join(folder, file)).subarray(36);
+        expect(code('again.aml').equals(code('DSDT.aml'))).toBe(true);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+});
+
+function disassemble(folder: string, { signature, bytes }: { signature: string; bytes: Uint8Array }): string {
+  writeFileSync(join(folder, `${signature}.aml`), bytes);
+  const run = spawnSync('iasl', ['-d', `${signature}.aml`], { cwd: folder, encoding: 'utf8' });
+  expect(run.status, run.stderr).toBe(0);
+  expect(run.stdout + run.stderr).not.toMatch(/error|warning|invalid|incorrect/i);
+  return readFileSync(join(folder, `${signature}.dsl`), 'utf8');
+}

@@ -1,0 +1,270 @@
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BlockBackend, BlockQueue } from '../../../src/devices/virtio/block-backend.ts';
+import { openRawDisk } from '../../../src/vmm/backends/raw-disk.ts';
+import { CounterBlocks } from '../../../src/vmm/counter-blocks.ts';
+import { allocateCounters, CounterLayout, QUEUE } from '../../../src/vmm/counters.ts';
+import * as libc from '../../../src/vmm/libc.ts';
+import { GuestRam } from '../../../src/vmm/memory.ts';
+import { EVENT, NativeVm } from '../../../src/vmm/native.ts';
+import { QueueThreads } from '../../../src/vmm/queue-threads.ts';
+import { LocalOwner } from '../local-owner.ts';
+import { holdings, threadNames } from '../native-guest.ts';
+
+const MiB = 2 ** 20;
+const SHAPE = { vcpus: 1, queues: 1, regions: 0 };
+
+let folder: string;
+const owners: { release(): void }[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'vring-disk-'));
+});
+afterEach(() => {
+  for (const owner of owners.splice(0)) owner.release();
+  rmSync(folder, { recursive: true });
+});
+
+function image(size = MiB, name = 'disk.img'): string {
+  const path = join(folder, name);
+  const fd = openSync(path, 'w');
+  ftruncateSync(fd, size);
+  closeSync(fd);
+  return path;
+}
+
+/** Opens a disk that is closed after the test, without a VM. */
+function open(path: string, readonly = false): BlockBackend {
+  const owner = new LocalOwner();
+  owners.push(owner);
+  return openRawDisk(
+    { path, format: 'raw', readonly, cache: 'none' },
+    new QueueThreads({} as NativeVm),
+    owner,
+  );
+}
+
+describe('opening a disk', () => {
+  it('tells its size and what it can do', () => {
+    const disk = open(image(3 * MiB));
+    expect(disk.size).toBe(3 * MiB);
+    expect(disk.readonly).toBe(false);
+    expect(disk.blockSize).toBeGreaterThanOrEqual(512);
+    expect(disk.canDiscard).toBe(true);
+  });
+
+  it('names what is wrong with it and what to do', () => {
+    const missing = join(folder, 'none.img');
+    expect(() => open(missing)).toThrow(`disk ${missing} does not exist: create it with \`truncate -s 10G`);
+    expect(() => open(folder)).toThrow('has to be an image file or a block device, and is a directory');
+    expect(() => open('/dev/null')).toThrow('has to be an image file or a block device');
+    expect(() => open(image(0))).toThrow('is empty: give it a size');
+    expect(() => open(image(1000))).toThrow('has 1000 bytes, not a multiple of 512');
+    expect(() => open(image(1000))).toThrow('truncate -s 1024');
+  });
+
+  it('lets one machine write, or several read', () => {
+    const path = image();
+    const writer = open(path);
+    expect(() => open(path)).toThrow(
+      `disk ${path} is in use by another VM of this vring: stop that first, or attach the disk read-only to both`,
+    );
+    expect(() => open(path, true)).toThrow('is in use by another VM of this vring');
+    writer.close();
+    open(path, true);
+    expect(open(path, true).readonly).toBe(true);
+    expect(() => open(path)).toThrow('in use');
+  });
+
+  it('leaves no fd behind when it fails', () => {
+    const path = image(1000);
+    const before = holdings().fds;
+    expect(() => open(path)).toThrow();
+    expect(holdings().fds).toBe(before);
+  });
+});
+
+const DESCRIPTORS = 0x1000;
+const AVAILABLE = 0x2000;
+const USED = 0x3000;
+const HEADER = 0x4000;
+const STATUS = 0x5000;
+const DATA = 0x10000;
+const NEXT = 1;
+const WRITE = 2;
+const TYPE = { read: 0, write: 1, flush: 4, id: 8, writeZeroes: 13 } as const;
+const FEATURES = (1n << 9n) | (1n << 14n) | (1n << 32n);
+
+/** A driver that has one request at a time in a queue of 8, on a native queue thread. */
+class Driver {
+  readonly counters = allocateCounters(SHAPE);
+  readonly native = new NativeVm(this.counters, SHAPE);
+  readonly ram = new GuestRam(this.native, { bytes: 2 * MiB });
+  readonly queues = new QueueThreads(this.native);
+  readonly kickFd = this.native.ownFd(libc.eventfd());
+  readonly callFd = this.native.ownFd(libc.eventfd());
+  readonly disk: BlockBackend;
+  readonly broken: string[] = [];
+  #queue: BlockQueue | null = null;
+  #offered = 0;
+
+  constructor(path: string, readonly = false) {
+    owners.push({ release: () => this.native.destroy() });
+    this.native.setMemory(this.ram.regions);
+    this.native.watchEventFd(this.callFd, 1);
+    this.disk = openRawDisk({ path, format: 'raw', readonly, cache: 'none' }, this.queues, this.native);
+  }
+
+  start(progress = { lastAvail: 0, usedIndex: 0 }): void {
+    const counters = new CounterBlocks(this.counters, SHAPE).queue({
+      device: 'blk0',
+      type: 'virtio-blk',
+      queue: 'requests',
+      size: 8,
+    });
+    const addresses = { descriptors: DESCRIPTORS, available: AVAILABLE, used: USED };
+    const fds = { kickFd: this.kickFd, callFd: this.callFd };
+    const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counterSlot: counters.slot, counters };
+    const onBroken = (reason: string) => this.broken.push(reason);
+    this.#queue = this.disk.startQueue(queue, { features: FEATURES, serial: 'serial-7', onBroken });
+  }
+
+  stop() {
+    return this.#queue!.stop();
+  }
+
+  offer(
+    type: number,
+    sector: number,
+    data: { address: number; length: number; write: boolean } | null,
+  ): void {
+    const { ram } = this;
+    ram.writeU32(HEADER, type);
+    ram.writeU64(HEADER + 8, BigInt(sector));
+    ram.bytes(STATUS, 1)[0] = 0xff;
+    this.#descriptor(0, HEADER, 16, NEXT, data ? 1 : 2);
+    if (data) this.#descriptor(1, data.address, data.length, NEXT | (data.write ? WRITE : 0), 2);
+    this.#descriptor(2, STATUS, 1, WRITE, 0);
+    ram.writeU16(AVAILABLE + 4 + 2 * (this.#offered % 8), 0);
+    this.#offered++;
+    ram.writeU16(AVAILABLE + 2, this.#offered);
+    libc.signalEventfd(this.kickFd);
+  }
+
+  /** @returns the request's status, after its interrupt */
+  request(
+    type: number,
+    sector: number,
+    data: { address: number; length: number; write: boolean } | null = null,
+  ): number {
+    this.offer(type, sector, data);
+    while (this.ram.readU16(USED + 2) !== this.#offered) {
+      if (this.native.wait(5_000_000_000n) === 0) throw new Error('no interrupt within five seconds');
+      expect(this.native.eventKind(0)).toBe(EVENT.fd);
+    }
+    return this.ram.bytes(STATUS, 1)[0]!;
+  }
+
+  counter(word: number): number {
+    return Number(this.counters[new CounterLayout(SHAPE).queue(0) + word]);
+  }
+
+  #descriptor(index: number, address: number, length: number, flags: number, next: number): void {
+    const at = DESCRIPTORS + 16 * index;
+    this.ram.writeU64(at, BigInt(address));
+    this.ram.writeU32(at + 8, length);
+    this.ram.writeU16(at + 12, flags);
+    this.ram.writeU16(at + 14, next);
+  }
+}
+
+describe('a queue of a raw disk', () => {
+  it('writes and reads the image, and says who it is', () => {
+    const path = image();
+    const driver = new Driver(path);
+    driver.start();
+    driver.ram.bytes(DATA, 4096).fill(0x5a);
+    expect(driver.request(TYPE.write, 8, { address: DATA, length: 4096, write: false })).toBe(0);
+    expect(driver.request(TYPE.flush, 0)).toBe(0);
+    const onDisk = new Uint8Array(4096);
+    const fd = openSync(path, 'r');
+    readSync(fd, onDisk, 0, 4096, 4096);
+    closeSync(fd);
+    expect(onDisk.every(byte => byte === 0x5a)).toBe(true);
+    expect(driver.request(TYPE.read, 7, { address: DATA + 0x2001, length: 1024, write: true })).toBe(0);
+    expect([...driver.ram.bytes(DATA + 0x2001 + 510, 4)]).toEqual([0, 0, 0x5a, 0x5a]);
+    expect(driver.request(TYPE.id, 0, { address: DATA, length: 20, write: true })).toBe(0);
+    expect(new TextDecoder().decode(driver.ram.bytes(DATA, 9))).toBe('serial-7\0');
+    expect(driver.request(TYPE.writeZeroes, 0, null)).toBe(1);
+    expect(driver.counter(QUEUE.requests)).toBe(5);
+    expect(driver.counter(QUEUE.bytesFromGuest)).toBe(4096);
+    expect(driver.counter(QUEUE.bytesToGuest)).toBe(1024 + 20);
+    expect(driver.counter(QUEUE.errors)).toBe(1);
+    expect(driver.counter(QUEUE.inFlight)).toBe(0);
+  });
+
+  it('refuses to write when attached read-only', () => {
+    const path = image();
+    writeFileSync(path, new Uint8Array(4096).fill(7));
+    const driver = new Driver(path, true);
+    driver.start();
+    expect(driver.request(TYPE.write, 0, { address: DATA, length: 512, write: false })).toBe(1);
+    expect(driver.request(TYPE.read, 0, { address: DATA, length: 512, write: true })).toBe(0);
+    expect(driver.ram.bytes(DATA, 1)[0]).toBe(7);
+  });
+
+  it('goes on where it stopped', () => {
+    const driver = new Driver(image());
+    driver.start();
+    expect(driver.request(TYPE.flush, 0)).toBe(0);
+    const progress = driver.stop();
+    expect(progress).toEqual({ lastAvail: 1, usedIndex: 1 });
+    driver.offer(TYPE.flush, 0, null);
+    libc.drainEventfd(driver.kickFd);
+    driver.start(progress);
+    expect(driver.native.wait(5_000_000_000n)).toBe(1);
+    expect(driver.ram.readU16(USED + 2)).toBe(2);
+    expect(driver.stop()).toEqual({ lastAvail: 2, usedIndex: 2 });
+  });
+
+  it('is reported with the reason when the driver breaks its rules, and can be stopped and started again', () => {
+    const driver = new Driver(image());
+    driver.start();
+    driver.ram.writeU16(AVAILABLE + 2, 100);
+    libc.signalEventfd(driver.kickFd);
+    expect(driver.native.wait(5_000_000_000n)).toBe(1);
+    expect([driver.native.eventKind(0), driver.native.eventData(0)]).toEqual([EVENT.queueBroken, 1]);
+    driver.queues.broken(driver.native.eventIndex(0));
+    expect(driver.broken).toEqual(['the driver offered 100 chains in a queue of 8']);
+    expect(driver.stop()).toEqual({ lastAvail: 0, usedIndex: 0 });
+    driver.ram.writeU16(AVAILABLE + 2, 0);
+    driver.start();
+    expect(driver.request(TYPE.flush, 0)).toBe(0);
+  });
+
+  it('leaves no thread or fd behind, stopped or destroyed', () => {
+    const cycle = (stop: boolean) => {
+      const driver = new Driver(image());
+      driver.start();
+      expect(threadNames()).toContain('vring-blk0');
+      expect(driver.request(TYPE.flush, 0)).toBe(0);
+      if (stop) driver.stop();
+      driver.native.destroy();
+    };
+    cycle(true);
+    const before = holdings();
+    for (let cycles = 0; cycles < 10; cycles++) cycle(cycles % 2 === 0);
+    expect(holdings()).toEqual(before);
+  });
+
+  it('is not started twice, nor with rings outside RAM', () => {
+    const driver = new Driver(image());
+    driver.start();
+    expect(() => driver.start()).toThrow('the thread for a disk queue cannot be started: EBUSY');
+    driver.stop();
+    driver.native.setMemory([]);
+    expect(() => driver.start()).toThrow('the thread for a disk queue cannot be started: EINVAL');
+  });
+});

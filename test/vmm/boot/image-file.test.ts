@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openImage, readBytes } from '../../../src/vmm/boot/image-file.ts';
+
+let folder: string;
+const path = (name: string) => join(folder, name);
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'vring-image-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+it('reads any part of a file', () => {
+  writeFileSync(path('kernel'), 'the kernel');
+  const image = openImage(path('kernel'), 'kernel');
+  expect(image.size).toBe(10);
+  expect(readBytes(image, 4, 6, 'name').toString()).toBe('kernel');
+  expect(() => readBytes(image, 4, 7, 'name')).toThrow(
+    /its name goes up to byte 11.*only 10 bytes \(1 missing\)/,
+  );
+  image.close();
+});
+
+it('says why a file cannot be used', () => {
+  mkdirSync(path('folder'));
+  expect(() => openImage(path('none'), 'initrd')).toThrow(
+    `cannot open the initrd ${path('none')}: there is no such file`,
+  );
+  expect(() => openImage(path('folder'), 'kernel')).toThrow('is not a regular file');
+});
+
+it('does not wait for somebody to write into a named pipe', () => {
+  execFileSync('mkfifo', [path('pipe')]);
+  expect(() => openImage(path('pipe'), 'kernel')).toThrow('is not a regular file');
+});
+
+it('notices a file that is cut while it is read', () => {
+  writeFileSync(path('shrinking'), 'x'.repeat(100));
+  const image = openImage(path('shrinking'), 'kernel');
+  truncateSync(path('shrinking'), 50);
+  expect(() => readBytes(image, 0, 100, 'content')).toThrow('became shorter while it was read');
+  image.close();
+});

@@ -1,0 +1,275 @@
+import { describe, expect, it } from 'vitest';
+import type { GuestMemory } from '../../../src/devices/guest-memory.ts';
+import { imageOfBytes } from '../../../src/vmm/boot/image-file.ts';
+import { loadKernel } from '../../../src/vmm/boot/load-kernel.ts';
+import { FakeMemory } from '../../devices/fake-memory.ts';
+import { bzImage, elfImage, multibootHeader, note, pvhNote } from './images.ts';
+
+const MiB = 2 ** 20;
+const RSDP = 0xe_0000;
+
+type Options = { memory?: GuestMemory; initrd?: Uint8Array; commandLine?: string };
+
+function boot(kernel: Uint8Array, options: Options = {}) {
+  const memory = options.memory ?? new FakeMemory(16 * MiB);
+  const entry = loadKernel({
+    kernel: imageOfBytes('/boot/kernel', kernel),
+    initrd: options.initrd ? imageOfBytes('/boot/initrd', options.initrd) : null,
+    commandLine: options.commandLine ?? '',
+    memory,
+    rsdp: RSDP,
+  });
+  return { memory, entry };
+}
+
+const text = (memory: GuestMemory, address: number, length: number) =>
+  Buffer.from(memory.bytes(address, length)).toString();
+
+const CODE = Buffer.from('kernel code');
+const pvhKernel = (segment = {}) =>
+  elfImage({
+    segments: [{ physical: 0x10_0000, content: CODE, memorySize: 64, ...segment }, pvhNote(0x10_0004)],
+  });
+
+describe('Linux bzImage', () => {
+  it('is entered at startup_64 with identity page tables when it has a 64-bit entry', () => {
+    const { memory, entry } = boot(bzImage());
+    expect(entry).toMatchObject({ protocol: 'linux64', mode: 'long64', rip: 0x20_0200 });
+    expect(entry.segments.code).toMatchObject({ selector: 0x10, l: 1, db: 0 });
+    expect(memory.bytes(0x20_0000, 4096).every(byte => byte === 0xc0)).toBe(true);
+
+    const pdpt = Number(memory.readU64(entry.cr3) & ~0xfffn);
+    const directory = Number(memory.readU64(pdpt + 3 * 8) & ~0xfffn);
+    expect(memory.readU64(directory + 511 * 8)).toBe(0xffe0_0083n);
+  });
+
+  it('is entered by the 32-bit protocol otherwise', () => {
+    const { entry } = boot(bzImage({ has64BitEntry: false }));
+    expect(entry).toMatchObject({ protocol: 'linux32', mode: 'protected32', rip: 0x20_0000, cr3: 0 });
+  });
+
+  it('finds its parameters, memory map, command line and initrd through boot_params', () => {
+    const initrd = Buffer.from('initrd content');
+    const { memory, entry } = boot(bzImage(), { commandLine: 'console=ttyS0', initrd });
+    const params = entry.registers.rsi!;
+    expect(text(memory, params + 0x202, 4)).toBe('HdrS');
+    expect(memory.readU64(params + 0x70)).toBe(BigInt(RSDP));
+    expect(text(memory, memory.readU32(params + 0x228), 14)).toBe('console=ttyS0\0');
+    const initrdAddress = memory.readU32(params + 0x218);
+    expect(initrdAddress).toBe(16 * MiB - 4096);
+    expect(text(memory, initrdAddress, memory.readU32(params + 0x21c))).toBe('initrd content');
+
+    const count = memory.bytes(params + 0x1e8, 1)[0]!;
+    const map = Array.from({ length: count }, (_, i) => {
+      const at = params + 0x2d0 + i * 20;
+      return [Number(memory.readU64(at)), Number(memory.readU64(at + 8)), memory.readU32(at + 16)];
+    });
+    expect(map.slice(0, 3)).toEqual([
+      [0, 0x9_fc00, 1],
+      [0x9_fc00, 0x6_0400, 2],
+      [1 * MiB, 15 * MiB, 1],
+    ]);
+    expect(map).toContainEqual([0xe000_0000, 256 * MiB, 2]);
+  });
+
+  it('keeps the initrd below initrd_addr_max and above what the kernel unpacks to', () => {
+    const initrd = Buffer.alloc(4096);
+    const { memory, entry } = boot(bzImage({ initrdMax: 0x3f_ffff }), { initrd });
+    expect(memory.readU32(entry.registers.rsi! + 0x218)).toBe(0x3f_f000);
+    const large = Buffer.alloc(1 * MiB + 1);
+    expect(() => boot(bzImage({ initrdMax: 0x3f_ffff }), { initrd: large })).toThrow(
+      'the initrd /boot/initrd is too large',
+    );
+  });
+
+  it.each([
+    [
+      'a command line that is too long',
+      {},
+      { commandLine: 'x'.repeat(256) },
+      /command line has 256 bytes.*at most 255/,
+    ],
+    [
+      'code beyond RAM',
+      { prefAddress: 64 * MiB },
+      {},
+      /does not fit into the guest's memory.*RAM ends at 16 MiB/,
+    ],
+    ['an absurd load address', { prefAddress: 2n ** 64n - 1n }, {}, /does not fit/],
+    ['a load address below 1 MiB', { prefAddress: 0 }, {}, /above the first MiB/],
+    ['an init_size beyond RAM', { initSize: 0xffff_ffff }, {}, /does not fit/],
+    ['an alignment that is none', { alignment: 3 }, {}, /damaged setup header: kernel_alignment 0x3/],
+    ['no code', { code: Buffer.alloc(0) }, {}, /damaged setup header/],
+    ['an old protocol', { version: 0x203 }, {}, /too old \(boot protocol 2\.3\)/],
+    ['a zImage', { loadflags: 0 }, {}, /too old/],
+  ])('with %s is refused', (_, spec, options, message) => {
+    expect(() => boot(bzImage(spec), options)).toThrow(message);
+  });
+
+  it('that is truncated says how many bytes are missing', () => {
+    const whole = bzImage();
+    expect(() => boot(whole.subarray(0, -100))).toThrow(
+      /\/boot\/kernel is truncated: its protected-mode code .* \(100 missing\)/,
+    );
+    expect(() => boot(whole.subarray(0, 700))).toThrow(
+      /its setup header goes up to byte 1024.*\(324 missing\)/,
+    );
+  });
+});
+
+describe('ELF with a PVH note', () => {
+  it('is entered in 32-bit mode with hvm_start_info in ebx', () => {
+    const { memory, entry } = boot(pvhKernel(), { commandLine: 'quiet', initrd: Buffer.from('cpio') });
+    expect(entry).toMatchObject({ protocol: 'pvh', mode: 'protected32', rip: 0x10_0004, cr0: 0x11 });
+    expect(text(memory, 0x10_0000, CODE.length)).toBe('kernel code');
+    const info = entry.registers.rbx!;
+    expect([memory.readU32(info), memory.readU32(info + 4)]).toEqual([0x336e_c578, 1]);
+    expect(text(memory, Number(memory.readU64(info + 24)), 6)).toBe('quiet\0');
+    expect(memory.readU64(info + 32)).toBe(BigInt(RSDP));
+    const module = Number(memory.readU64(info + 16));
+    expect(memory.readU32(info + 12)).toBe(1);
+    expect(text(memory, Number(memory.readU64(module)), Number(memory.readU64(module + 8)))).toBe('cpio');
+    const map = Number(memory.readU64(info + 40));
+    expect(memory.readU32(info + 48)).toBeGreaterThan(2);
+    expect([memory.readU64(map), memory.readU64(map + 8), memory.readU32(map + 16)]).toEqual([
+      0n,
+      0x9_fc00n,
+      1,
+    ]);
+  });
+
+  it('has what its file leaves out cleared, whatever was in memory', () => {
+    const memory = new FakeMemory(16 * MiB);
+    memory.bytes(0x10_0000, 128).fill(0xff);
+    boot(pvhKernel(), { memory });
+    expect(memory.bytes(0x10_0000 + CODE.length, 64 - CODE.length).every(byte => byte === 0)).toBe(true);
+    expect(memory.bytes(0x10_0040, 1)[0]).toBe(0xff);
+  });
+
+  it('may be ELF32', () => {
+    const image = elfImage({ bits: 32, machine: 3, segments: [{ content: CODE }, pvhNote(0x10_0000)] });
+    expect(boot(image).entry).toMatchObject({ protocol: 'pvh', rip: 0x10_0000 });
+  });
+
+  it.each([
+    ['more bytes in the file than in memory', { memorySize: 4 }, /more bytes in the file than in memory/],
+    ['an offset beyond the file', { offset: 2n ** 63n }, /truncated: its loadable segment/],
+    ['an offset that would wrap around', { offset: 2n ** 64n - 4n }, /truncated/],
+    ['a size beyond RAM', { memorySize: 2n ** 64n - 1n }, /does not fit into the guest's memory/],
+    ['a size in the file beyond it', { fileSize: 5000, memorySize: 5000 }, /truncated.*missing/],
+    ['a place below 1 MiB', { physical: 0x7000 }, /above the first MiB/],
+  ])('with a segment that has %s is refused', (_, segment, message) => {
+    const image = elfImage({
+      segments: [
+        { physical: 0x20_0000, content: CODE, memorySize: 64 },
+        { content: CODE, ...segment },
+        pvhNote(0x20_0000),
+      ],
+    });
+    expect(() => boot(image)).toThrow(message);
+  });
+
+  it('with overlapping segments, or an entry outside of them, is refused', () => {
+    const overlapping = [
+      { content: CODE, memorySize: 4096 },
+      { physical: 0x10_0800, content: CODE },
+      pvhNote(0x10_0000),
+    ];
+    expect(() => boot(elfImage({ segments: overlapping }))).toThrow('two segments overlap at 0x100800');
+    expect(() => boot(elfImage({ segments: [{ content: CODE }, pvhNote(0x50_0000)] }))).toThrow(
+      'PVH entry point 0x500000 is in no loadable segment',
+    );
+  });
+
+  it('with notes whose sizes lie is an ELF without a PVH note', () => {
+    const lying = note('Xen', 18, 'abcd');
+    lying.writeUInt32LE(0xffff_ffff, 0);
+    const image = elfImage({ segments: [{ content: CODE }, { type: 4, content: lying }] });
+    expect(() => boot(image)).toThrow(/without a PVH note or a multiboot header.*CONFIG_PVH=y/);
+  });
+
+  it('with an initrd that leaves no room says how much there is', () => {
+    expect(() => boot(pvhKernel(), { initrd: Buffer.alloc(16 * MiB) })).toThrow(
+      /initrd is too large: it has 16 MiB, but .* room for 15 MiB; give the guest more memory/,
+    );
+  });
+});
+
+describe('multiboot ELF', () => {
+  const image = (flags: number, spec = {}) =>
+    elfImage({
+      bits: 32,
+      machine: 3,
+      segments: [{ content: Buffer.concat([multibootHeader(flags), CODE]) }],
+      ...spec,
+    });
+
+  it('is entered in 32-bit mode with the magic in eax and the information in ebx', () => {
+    const { memory, entry } = boot(image(3), { commandLine: 'a b', initrd: Buffer.from('module') });
+    expect(entry).toMatchObject({ protocol: 'multiboot', mode: 'protected32', rip: 0x10_0000 });
+    expect(entry.registers.rax).toBe(0x2bad_b002);
+    const info = entry.registers.rbx!;
+    expect(memory.readU32(info)).toBe(0b10_0100_1101);
+    expect([memory.readU32(info + 4), memory.readU32(info + 8)]).toEqual([639, 15 * 1024]);
+    expect(text(memory, memory.readU32(info + 16), 4)).toBe('a b\0');
+    const module = memory.readU32(info + 24);
+    const start = memory.readU32(module);
+    expect(text(memory, start, memory.readU32(module + 4) - start)).toBe('module');
+    expect(start % 4096).toBe(0);
+    const map = memory.readU32(info + 48);
+    expect([memory.readU32(map), memory.readU64(map + 12)]).toEqual([20, 0x9_fc00n]);
+    expect(memory.readU32(info + 44) % 24).toBe(0);
+  });
+
+  it('with a virtual entry point is entered at its physical address', () => {
+    const segment = { virtual: 0xc010_0000, content: Buffer.concat([multibootHeader(0), CODE]) };
+    const kernel = elfImage({ bits: 32, machine: 3, entry: 0xc010_000c, segments: [segment] });
+    expect(boot(kernel).entry.rip).toBe(0x10_000c);
+  });
+
+  it('that demands a video mode is refused', () => {
+    expect(() => boot(image(7))).toThrow('asks for multiboot features that vring does not have (flags 0x4');
+  });
+
+  it('with a wrong checksum has no multiboot header', () => {
+    const content = Buffer.concat([multibootHeader(3), CODE]);
+    content.writeUInt32LE(4, 4);
+    expect(() => boot(elfImage({ segments: [{ content }] }))).toThrow(
+      'without a PVH note or a multiboot header',
+    );
+  });
+});
+
+describe('other files', () => {
+  const at = (offset: number, bytes: string) =>
+    Buffer.concat([Buffer.alloc(offset), Buffer.from(bytes, 'latin1')]);
+  it.each([
+    ['gzip', at(0, '\x1f\x8b\x08'), 'looks like gzip data: decompress it first'],
+    ['an arm64 Image', Buffer.concat([Buffer.from('MZ'), at(0x36, 'ARM\x64')]), 'a Linux kernel for arm64'],
+    ['an initramfs', at(0, '070701'), 'an initramfs: give it as the initrd'],
+    ['an EFI program', at(0, 'MZ'), 'an EFI program'],
+    ['something else', at(0, 'hello'), 'has no signature that vring knows'],
+    ['nothing', Buffer.alloc(0), 'is an empty file'],
+    ['an arm64 ELF', elfImage({ machine: 183, segments: [] }), 'for another processor (arm64)'],
+    ['an object file', elfImage({ type: 1, segments: [] }), 'no executable (ELF type 1)'],
+    ['an ELF header alone', elfImage({ segments: [] }).subarray(0, 40), 'truncated: its ELF header'],
+  ])('are named for what they look like: %s', (_, bytes, message) => {
+    expect(() => boot(bytes)).toThrow(message);
+  });
+
+  it('never make the loader fail in another way, whatever bytes are damaged', () => {
+    const images = [bzImage(), pvhKernel(), elfImage({ segments: [{ content: multibootHeader(3) }] })];
+    const memory = new FakeMemory(16 * MiB);
+    for (const image of images) {
+      for (let at = 0; at < Math.min(image.length, 1024); at++) {
+        const damaged = Buffer.from(image);
+        damaged[at] = 0xff - damaged[at]!;
+        try {
+          boot(damaged, { memory });
+        } catch (error) {
+          expect((error as Error).name, `byte ${at}: ${error}`).toBe('BootError');
+        }
+      }
+    }
+  });
+});

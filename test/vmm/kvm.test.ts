@@ -1,0 +1,277 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { afterEach, describe, expect, it } from 'vitest';
+import { loadChips, saveChips } from '../../src/vmm/chip-state.ts';
+import { hasFeature } from '../../src/vmm/cpuid-features.ts';
+import { Interrupts } from '../../src/vmm/interrupts.ts';
+import { IRQCHIP, MP_STATE } from '../../src/vmm/kvm/constants.ts';
+import { Kvm } from '../../src/vmm/kvm/kvm.ts';
+import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
+import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
+import { drainEventfd, eventfd, signalEventfd } from '../../src/vmm/libc.ts';
+import { loadVcpu, saveVcpu } from '../../src/vmm/vcpu-state.ts';
+import { LocalOwner } from './local-owner.ts';
+import { ManualLoop } from './manual-loop.ts';
+import { CODE, run, runOnce, SmallVm } from './small-vm.ts';
+
+const owner = new LocalOwner();
+afterEach(() => owner.release());
+
+const noKvm = reasonWithoutKvm();
+if (noKvm !== null) console.warn(`skipped: ${noKvm}`);
+
+function reasonWithoutKvm(): string | null {
+  try {
+    Kvm.open(owner);
+    return null;
+  } catch (error) {
+    return String(error);
+  } finally {
+    owner.release();
+  }
+}
+
+/** Instructions, with 32-bit little-endian operands. */
+const u32 = (value: number) => [...new Uint8Array(new Uint32Array([value]).buffer)];
+const movEax = (value: number) => [0xb8, ...u32(value)];
+const movAl = (value: number) => [0xb0, value];
+const outAl = (port: number) => [0xe6, port];
+const inAl = (port: number) => [0xe4, port];
+const storeEax = (address: number) => [0xa3, ...u32(address)];
+
+const UNUSED = 0xd000_0000;
+
+describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
+  it('leaves the guest for port accesses and memory without RAM, and takes the answers', () => {
+    const small = new SmallVm(owner);
+    const vcpu = small.boot('protected32', [
+      ...movAl(0x41),
+      ...outAl(0x80),
+      ...inAl(0x81),
+      ...storeEax(UNUSED + 0x10),
+      0xa1,
+      ...u32(UNUSED + 0x20), // mov eax, [UNUSED + 0x20]
+      ...outAl(0x82),
+    ]);
+    const { run: page } = vcpu;
+    expect(run(vcpu)).toBe('write 1 to port 0x80: 0x41');
+    expect(run(vcpu)).toBe('read 1 from port 0x81');
+    page.data.setUint8(page.ioDataOffset, 0x77);
+    expect(run(vcpu)).toBe('write 4 to memory 0xd0000010: 0x00000077');
+    expect(run(vcpu)).toBe('read 4 from memory 0xd0000020');
+    page.data.setUint32(page.mmioDataOffset, 0xcafe_f00d, true);
+    expect(run(vcpu)).toBe('write 1 to port 0x82: 0x0d');
+    expect(page.ioCount).toBe(1);
+    expect(vcpu.getRegs()).toMatchObject({ rax: 0xcafe_f00dn, rbx: 0x6000n });
+  });
+
+  it('runs 64-bit code from the first instruction', () => {
+    const small = new SmallVm(owner);
+    const movRaxR8 = [0x49, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8]; // mov r8, imm64
+    const vcpu = small.boot('long64', [...movRaxR8, 0x4c, 0x89, 0x04, 0x25, 0, 0, 0x30, 0, ...outAl(0x80)]);
+    expect(run(vcpu)).toMatch('to port 0x80');
+    expect(small.ram.readU64(0x30_0000)).toBe(0x0807_0605_0403_0201n);
+    expect(vcpu.getSregs()).toMatchObject({ cs: { l: 1 }, efer: 0x500n });
+  });
+
+  it('returns before the guest when asked to exit at once', () => {
+    const small = new SmallVm(owner);
+    const vcpu = small.boot('protected32', outAl(0x80));
+    vcpu.run.immediateExit = true;
+    expect(runOnce(vcpu)).toBe(-constants.errno.EINTR);
+    expect(vcpu.getRegs().rip).toBe(BigInt(CODE));
+  });
+
+  it('has the CPUID that it was given', () => {
+    const small = new SmallVm(owner);
+    small.boot('protected32', [], 2);
+    const cpuid = small.vcpus[1]!.getCpuid();
+    expect(cpuid.find(entry => entry.function === 1)!.ebx >>> 24).toBe(1);
+    expect(hasFeature(cpuid, 'hypervisor')).toBe(true);
+  });
+
+  it('starts another one by INIT and SIPI', () => {
+    const small = new SmallVm(owner);
+    const icr = (value: number) => [...movEax(value), ...storeEax(0xfee0_0300)];
+    const toOthers = 0xc_0000;
+    const code = [...icr(toOthers | 0x4500), ...icr(toOthers | 0x4608), ...outAl(0x80)];
+    const first = small.boot('protected32', code, 2);
+    const second = small.vcpus[1]!;
+    small.ram.bytes(0x8000, 4).set([...movAl(0x5a), ...outAl(0x81)]);
+    expect(second.getMpState()).toBe(MP_STATE.UNINITIALIZED);
+    expect(run(first)).toMatch('to port 0x80');
+    expect(run(second)).toBe('write 1 to port 0x81: 0x5a');
+  });
+
+  it('goes on elsewhere from its saved state', () => {
+    const from = new SmallVm(owner);
+    const vcpu = from.boot('long64', [...movEax(0x1234), ...outAl(0x80), 0xff, 0xc0, ...outAl(0x81)]);
+    expect(run(vcpu)).toMatch('to port 0x80');
+    vcpu.run.immediateExit = true;
+    runOnce(vcpu);
+    const state = saveVcpu(vcpu, from.kvm.msrIndices());
+
+    const to = new SmallVm(owner);
+    to.ram.bytes(0, to.ram.size).set(from.ram.bytes(0, from.ram.size));
+    const copy = to.vm.createVcpu(0);
+    loadVcpu(copy, state);
+    const loaded = saveVcpu(copy, to.kvm.msrIndices());
+    expect(withoutTime(loaded)).toEqual(withoutTime(state));
+    expect(run(copy)).toBe('write 1 to port 0x81: 0x35');
+  });
+
+  it('goes back to its state at power-on', () => {
+    const small = new SmallVm(owner);
+    const vcpu = small.boot('long64', [...movEax(0x1234), ...outAl(0x80)]);
+    const [state, chips] = [saveVcpu(vcpu, small.kvm.msrIndices()), saveChips(small.vm)];
+    for (let round = 0; round < 2; round++) {
+      expect(run(vcpu)).toMatch('to port 0x80');
+      small.vm.setIrqLine(20, true);
+      loadChips(small.vm, chips);
+      loadVcpu(vcpu, state);
+      expect(vcpu.getRegs()).toEqual(state.regs);
+      expect(small.vm.getIrqchip(IRQCHIP.IOAPIC)).toEqual(chips.ioapic);
+    }
+  });
+});
+
+/** The TSC counts on between two looks at it. */
+function withoutTime(state: ReturnType<typeof saveVcpu>) {
+  return { ...state, msrs: state.msrs.filter(({ index }) => index !== 0x10) };
+}
+
+describe.skipIf(noKvm !== null)('memory of a VM on /dev/kvm', () => {
+  it('refuses guest writes where it is read-only', () => {
+    const small = new SmallVm(owner);
+    const [region] = small.ram.regions;
+    small.vm.setMemory({ slot: 1, address: 0x4000_0000, size: 4096, host: region!.host, readonly: true });
+    const vcpu = small.boot('protected32', storeEax(0x4000_0008));
+    expect(run(vcpu)).toMatch('write 4 to memory 0x40000008');
+  });
+
+  it('signals an eventfd for a write to a doorbell, without an exit', () => {
+    const small = new SmallVm(owner);
+    const fd = owner.ownFd(eventfd());
+    const doorbell = { fd, space: 'memory', address: UNUSED, length: 0 } as const;
+    small.vm.assignIoEvent(doorbell);
+    const vcpu = small.boot('protected32', [...storeEax(UNUSED), ...outAl(0x80), ...storeEax(UNUSED)]);
+    expect(run(vcpu)).toMatch('to port 0x80');
+    expect(drainEventfd(fd)).toBe(1n);
+    small.vm.deassignIoEvent(doorbell);
+    expect(run(vcpu)).toMatch('write 4 to memory 0xd0000000');
+    expect(drainEventfd(fd)).toBe(0n);
+  });
+});
+
+describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
+  const VECTOR = 0x41;
+  const message = { address: 0xfee0_0000n, data: VECTOR };
+
+  /** A vCPU whose APIC takes interrupts (software enable, Intel SDM vol. 3 §11.9), in a VM. */
+  function withApic(): { vm: VmFd; vcpu: VcpuFd } {
+    const small = new SmallVm(owner);
+    const vcpu = small.boot('protected32', []);
+    const lapic = vcpu.getLapic();
+    new DataView(lapic.buffer).setUint32(0xf0, 0x1ff, true);
+    vcpu.setLapic(lapic);
+    return { vm: small.vm, vcpu };
+  }
+
+  /** Whether the APIC has the vector in its request register; takes it out. */
+  function takeRequest(vcpu: VcpuFd): boolean {
+    const lapic = vcpu.getLapic();
+    const at = 0x200 + (VECTOR >>> 5) * 0x10;
+    const bits = new DataView(lapic.buffer).getUint32(at, true);
+    new DataView(lapic.buffer).setUint32(at, bits & ~(1 << (VECTOR & 31)), true);
+    vcpu.setLapic(lapic);
+    return (bits & (1 << (VECTOR & 31))) !== 0;
+  }
+
+  it('reach an APIC as messages; one that is not there is no error', () => {
+    const { vm, vcpu } = withApic();
+    expect(vm.signalMsi(message)).toBe(true);
+    expect(takeRequest(vcpu)).toBe(true);
+    expect(vm.signalMsi({ ...message, address: 0xfee4_2000n })).toBe(false);
+    expect(takeRequest(vcpu)).toBe(false);
+  });
+
+  it('reach an APIC from an eventfd, and wait while the vector is masked', async () => {
+    const { vm, vcpu } = withApic();
+    const loop = new ManualLoop();
+    const vector = new Interrupts(vm, loop, owner).allocateMsi();
+    const fd = owner.ownFd(eventfd());
+    vector.connect(fd);
+    vector.configure(message);
+    loop.run();
+    signalEventfd(fd);
+    await expect.poll(() => takeRequest(vcpu)).toBe(true);
+
+    vector.configure(null);
+    signalEventfd(fd);
+    expect(vector.pending).toBe(true);
+    expect(takeRequest(vcpu)).toBe(false);
+    vector.configure(message);
+    await expect.poll(() => takeRequest(vcpu)).toBe(true);
+    expect(vector.pending).toBe(false);
+  });
+
+  it('may be messages of any content: the guest chooses them', () => {
+    const { vm } = withApic();
+    const loop = new ManualLoop();
+    const interrupts = new Interrupts(vm, loop, owner);
+    const rubbish = [0n, 1n, 0xdead_beefn, 0xfee0_0000n, 0xfee0_001cn, 0xfeef_f008n, 2n ** 64n - 1n];
+    for (const address of rubbish) {
+      for (const data of [0, 0x100, 0x4500, 0xc741, 0xffff_ffff]) {
+        const vector = interrupts.allocateMsi();
+        const fd = owner.ownFd(eventfd());
+        vector.connect(fd);
+        vector.configure({ address, data });
+        loop.run();
+        vector.signal();
+        signalEventfd(fd);
+        vector.configure(null);
+      }
+    }
+  });
+
+  it('that come before the irqfd are not lost', async () => {
+    const { vm, vcpu } = withApic();
+    const loop = new ManualLoop();
+    const vector = new Interrupts(vm, loop, owner).allocateMsi();
+    const fd = owner.ownFd(eventfd());
+    signalEventfd(fd);
+    vector.connect(fd);
+    vector.configure(message);
+    loop.run();
+    await expect.poll(() => takeRequest(vcpu)).toBe(true);
+  });
+
+  it('reach the pins of the IOAPIC, the timer its pin 2', () => {
+    const { vm } = withApic();
+    const interrupts = new Interrupts(vm, new ManualLoop(), owner);
+    const requests = () => new DataView(vm.getIrqchip(IRQCHIP.IOAPIC).buffer).getUint32(16, true);
+    interrupts.line(0).set(true);
+    const line = interrupts.line(17);
+    line.set(true);
+    expect(requests()).toBe((1 << 2) | (1 << 17));
+    line.set(false);
+    expect(requests()).toBe(1 << 2);
+  });
+});
+
+describe.skipIf(noKvm !== null)('a VM that is released', () => {
+  it('leaves no fd and no mapping behind', () => {
+    const count = () => ({
+      fds: readdirSync('/proc/self/fd').length,
+      maps: readFileSync('/proc/self/maps', 'utf8').match(/kvm-vcpu|guest-ram/g)?.length ?? 0,
+    });
+    const before = count();
+    for (let round = 0; round < 20; round++) {
+      const vcpu = new SmallVm(owner).boot('protected32', outAl(0x80), 2);
+      run(vcpu);
+      expect(count().maps).toBe(before.maps + 3);
+      owner.release();
+    }
+    expect(count()).toEqual(before);
+  });
+});
