@@ -1,0 +1,59 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { runGuest, type Vmm, workDirectory } from './guest.ts';
+import { atLeast, type Measurement } from './measurement.ts';
+import { alternate } from './statistics.ts';
+
+const ROUNDS = 5;
+const SECONDS = 2;
+const MiB = 2 ** 20;
+const DISK_BYTES = 512 * MiB;
+
+/**
+ * Random reads of 4 KiB through virtio-blk from a guest that polls in ring 3, and by fio on the host, of one file
+ * that is in the page cache: what is measured is the way of a request, not the disk.
+ */
+export async function measureDiskReads(): Promise<Measurement[]> {
+  const disk = join(workDirectory, 'disk.img');
+  await makeCachedFile(disk);
+  return [await atDepth(disk, 1), await atDepth(disk, 32)];
+}
+
+async function atDepth(disk: string, depth: number): Promise<Measurement> {
+  const iops = (vmm: Vmm) => async () => {
+    const [result] = await runGuest(vmm, { commands: `blk read 4k ${depth} ${SECONDS}s`, disk });
+    return result!.get('iops')!;
+  };
+  const values = await alternate(ROUNDS, {
+    vring: iops('vring'),
+    QEMU: iops('QEMU'),
+    'fio, host': () => fioIops(disk, depth),
+  });
+  const measurement = { what: `4k random read, depth ${depth}`, unit: 'IOPS', values };
+  if (depth === 1) return measurement;
+  return { ...measurement, aim: atLeast(1.2, 'x QEMU', values.vring / values.QEMU) };
+}
+
+async function fioIops(file: string, depth: number): Promise<number> {
+  const { stdout } = await execa('fio', [
+    ...['--name=reads', `--filename=${file}`, '--readonly', '--rw=randread', '--bs=4k', `--iodepth=${depth}`],
+    ...[
+      '--ioengine=io_uring',
+      '--invalidate=0',
+      `--runtime=${SECONDS}`,
+      '--time_based',
+      '--output-format=json',
+    ],
+  ]);
+  return JSON.parse(stdout).jobs[0].read.iops;
+}
+
+/** A file without holes whose pages have just been written, and so are in the cache. */
+async function makeCachedFile(path: string): Promise<void> {
+  const file = await open(path, 'w');
+  const block = Buffer.alloc(MiB, 'vring');
+  for (let offset = 0; offset < DISK_BYTES; offset += MiB) await file.write(block);
+  await file.sync();
+  await file.close();
+}

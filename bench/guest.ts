@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+
+const repository = dirname(import.meta.dirname);
+
+/** The embedded guest, which every VMM here runs. */
+export const GUEST = join(repository, 'dist/guest.elf');
+export const VRING = join(repository, 'bin/vring');
+
+/** Files of one run of the benchmarks, gone at its end. */
+export const workDirectory = mkdtempSync(join(tmpdir(), 'vring-bench-'));
+process.on('exit', () => rmSync(workDirectory, { recursive: true, force: true }));
+
+/** How long a guest may take, start included. */
+const TIMEOUT_MS = 120_000;
+
+/** QEMU without anything that we don't ask for. */
+export const QEMU_BASE = [
+  '-accel',
+  'kvm',
+  '-cpu',
+  'host',
+  '-smp',
+  '1',
+  '-m',
+  '64',
+  '-nodefaults',
+  '-no-user-config',
+].concat(['-display', 'none', '-no-reboot', '-kernel', GUEST]);
+
+/** A virtio disk as QEMU serves it best: an I/O thread of its own, and io_uring. */
+function qemuDisk(file: string): string[] {
+  return [
+    ...['-object', 'iothread,id=io0', '-drive', `file=${file},if=none,id=disk0,format=raw,aio=io_uring`],
+    ...['-device', 'virtio-blk-pci,drive=disk0,iothread=io0,disable-legacy=on'],
+  ];
+}
+
+export type Job = {
+  /** The guest's commands, such as `exits io 1000`; see its `help`. */
+  readonly commands: string;
+  readonly disk?: string;
+};
+
+export type Vmm = 'vring' | 'QEMU' | 'bare loop';
+
+/** Values of a line `result <name> key=value ...` that the guest printed. */
+export type GuestResult = ReadonlyMap<string, number>;
+
+/** Runs the guest on a VMM until it has done the job. @returns its results, in the order of the commands. */
+export async function runGuest(vmm: Vmm, job: Job): Promise<GuestResult[]> {
+  const [command, ...args] = await commandLine(vmm, job);
+  // The guest ends itself by a code of its own choice, which QEMU reports as another one.
+  const { stdout, stderr } = await execa(command!, args, {
+    stdin: 'ignore',
+    timeout: TIMEOUT_MS,
+    reject: false,
+  });
+  const results = [...stdout.matchAll(/^result \S+ (.*?)\r?$/gm)].map(match => parseResult(match[1]!));
+  if (results.length === 0) throw new Error(`the guest gave no result on ${vmm}:\n${stdout}\n${stderr}`);
+  return results;
+}
+
+async function commandLine(vmm: Vmm, { commands, disk }: Job): Promise<string[]> {
+  const append = `quiet run="${commands}; exit 0"`;
+  switch (vmm) {
+    case 'vring':
+      return [VRING, 'run', GUEST, '--memory', '64M', '--append', append, ...(disk ? ['--disk', disk] : [])];
+    case 'QEMU':
+      return [
+        ...['qemu-system-x86_64', '-machine', 'q35', ...QEMU_BASE, '-append', append, '-serial', 'stdio'],
+        ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', ...(disk ? qemuDisk(disk) : [])],
+      ];
+    case 'bare loop':
+      return [await bareLoop(), GUEST, append];
+  }
+}
+
+let compiled: Promise<string> | undefined;
+
+function bareLoop(): Promise<string> {
+  compiled ??= (async () => {
+    const program = join(workDirectory, 'bare-kvm');
+    await execa('cc', ['-O2', '-o', program, join(import.meta.dirname, 'bare-kvm.c')]);
+    return program;
+  })();
+  return compiled;
+}
+
+function parseResult(text: string): GuestResult {
+  return new Map([...text.matchAll(/(\S+)=([\d.]+)/g)].map(match => [match[1]!, Number(match[2])]));
+}

@@ -1,0 +1,48 @@
+/**
+ * Measures vring beside QEMU, on this machine, in this run: `npm run bench [-- start|exits|disk|memory ...]`. Prints a
+ * table, and the same as JSON into bench/results.json.
+ */
+import { writeFile } from 'node:fs/promises';
+import { cpus, loadavg, release } from 'node:os';
+import { join } from 'node:path';
+import { measureDiskReads } from './disk-reads.ts';
+import { measureExitCost } from './exit-cost.ts';
+import { measureIdleMemory } from './idle-memory.ts';
+import type { Measurement } from './measurement.ts';
+import { formatReport } from './report.ts';
+import { measureStartTime } from './start-time.ts';
+
+const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
+  start: measureStartTime,
+  exits: measureExitCost,
+  disk: measureDiskReads,
+  memory: measureIdleMemory,
+};
+
+/** Above this many runnable threads before we start, what is measured is also who else runs. */
+const QUIET_LOAD = 0.5;
+
+const asked = process.argv.slice(2);
+const unknown = asked.find(name => !(name in suites));
+if (unknown !== undefined) {
+  console.error(`bench: there is no suite "${unknown}"; there are ${Object.keys(suites).join(', ')}`);
+  process.exit(2);
+}
+
+const load = loadavg()[0]!;
+if (load > QUIET_LOAD) {
+  console.error(
+    `bench: other programs keep this machine busy (load ${load.toFixed(1)}): read the numbers with care`,
+  );
+}
+
+const measurements: Measurement[] = [];
+for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
+  console.error(`bench: ${name} ...`);
+  measurements.push(...(await suites[name]!()));
+}
+console.log(formatReport(measurements));
+const host = { cpu: cpus()[0]?.model, cpus: cpus().length, kernel: release(), node: process.version, load };
+const results = join(import.meta.dirname, 'results.json');
+await writeFile(results, `${JSON.stringify({ host, measurements }, null, 2)}\n`);
+console.log(`\nThe same as JSON: ${results}`);

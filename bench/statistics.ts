@@ -1,0 +1,26 @@
+/** The middle of the values; of an even number of them, the lower of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted[Math.floor((sorted.length - 1) / 2)];
+  if (middle === undefined) throw new Error('there are no values to take the median of');
+  return middle;
+}
+
+/**
+ * Measures every contestant once a round, in turn, so that a change of the machine's mood meets all of them.
+ * @returns the median of each.
+ */
+export async function alternate<Name extends string>(
+  rounds: number,
+  contestants: Readonly<Record<Name, () => Promise<number>>>,
+): Promise<Record<Name, number>> {
+  const entries = Object.entries(contestants) as [Name, () => Promise<number>][];
+  const values = new Map(entries.map(([name]) => [name, [] as number[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, measure] of entries) values.get(name)!.push(await measure());
+  }
+  return Object.fromEntries(entries.map(([name]) => [name, median(values.get(name)!)])) as Record<
+    Name,
+    number
+  >;
+}
