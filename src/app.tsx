@@ -1,4 +1,5 @@
 import { Box, type Instance, render } from 'ink';
+import { type Clock, systemClock } from './clock.ts';
 import { AboutOverlay } from './components/about-overlay.tsx';
 import { ThemeContext, UiContext, useAppState } from './components/contexts.ts';
 import { Dialog } from './components/dialog.tsx';
@@ -12,7 +13,6 @@ import type { Engine } from './engine/engine.ts';
 import { inputSink } from './keys/handle-key.ts';
 import { TerminalInput } from './keys/terminal-input.ts';
 import { ScreenPicture } from './screens/screens.tsx';
-import { type Clock, systemClock } from './store/clock.ts';
 import { bodyRows, currentScreen, type Screen, type Size } from './store/ui-slice.ts';
 import { openTerminal } from './terminal.ts';
 import { detectTheme, type ThemeOptions } from './theme/detect.ts';

@@ -1,7 +1,7 @@
+import { type Clock, systemClock } from './clock.ts';
 import { ConsoleFeed } from './console/console-feed.ts';
 import type { Engine, EngineEvent, VmInfo } from './engine/engine.ts';
 import { type AppStore, createAppStore } from './store/app-store.ts';
-import { type Clock, systemClock } from './store/clock.ts';
 import { HostFeed } from './store/host-feed.ts';
 import { createHostSelectors, type HostSelectors } from './store/host-selectors.ts';
 import type { HostSource } from './store/host-source.ts';

@@ -1,9 +1,9 @@
+import { type Clock, systemClock } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
+import { comparable, takeSnapshot } from '../engine/sampling/snapshot.ts';
+import { Window } from '../engine/sampling/window.ts';
 import { reportFacts } from '../report/facts.ts';
 import { textReport } from '../report/text.ts';
-import { type Clock, systemClock } from '../store/clock.ts';
-import { comparable, takeSnapshot } from '../store/snapshot.ts';
-import { Window } from '../store/window.ts';
 
 export type ReportOptions = {
   /** How long to watch. */

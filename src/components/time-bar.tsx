@@ -1,5 +1,5 @@
 import { Text } from 'ink';
-import type { TimeSplit } from '../store/rates.ts';
+import type { TimeSplit } from '../engine/sampling/rates.ts';
 import { useTheme } from './contexts.ts';
 
 /** Where time went, as a bar of `cells` cells: guest, KVM, devices, and what was idle. */

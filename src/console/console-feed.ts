@@ -1,6 +1,6 @@
+import type { Clock } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { AppStore } from '../store/app-store.ts';
-import type { Clock } from '../store/clock.ts';
 import { bodyRows, currentScreen } from '../store/ui-slice.ts';
 import { type ConsoleLine, ConsoleScreen } from './console-screen.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../store/clock.ts';
+import type { Clock } from '../clock.ts';
 import { type ParsedKey, parseKey } from './parse-key.ts';
 
 /** What terminal input goes to. */

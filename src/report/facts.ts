@@ -1,7 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { VmInfo, VmState } from '../engine/engine.ts';
-import { exitName } from '../store/exit-names.ts';
-import { type Percentiles, percentiles } from '../store/histogram.ts';
+import { type Percentiles, percentiles } from '../engine/sampling/histogram.ts';
 import {
   type QueueRates,
   type RegionRates,
@@ -9,9 +8,10 @@ import {
   type VmTotals,
   vmDetail,
   vmTotals,
-} from '../store/rates.ts';
+} from '../engine/sampling/rates.ts';
+import type { Window } from '../engine/sampling/window.ts';
+import { exitName } from '../store/exit-names.ts';
 import { vcpuStateName } from '../store/vcpu-state-names.ts';
-import type { Window } from '../store/window.ts';
 import { printable } from '../text/printable.ts';
 
 /** Changes when a reader of the JSON would have to change. */

@@ -2,8 +2,8 @@ import { Box } from 'ink';
 import { useAppState } from '../components/contexts.ts';
 import { type Column, layoutColumns } from '../components/table/columns.ts';
 import { type Cells, Table, TableRow } from '../components/table/table.tsx';
-import { percentiles } from '../store/histogram.ts';
-import type { QueueRates } from '../store/rates.ts';
+import { percentiles } from '../engine/sampling/histogram.ts';
+import type { QueueRates } from '../engine/sampling/rates.ts';
 import { bytes, count, nanoseconds, rate } from '../text/units.ts';
 import type { PaneProps } from './pane-props.ts';
 

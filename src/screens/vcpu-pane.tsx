@@ -4,7 +4,7 @@ import { sparkline } from '../components/sparkline.ts';
 import { type Column, layoutColumns } from '../components/table/columns.ts';
 import { Table, TableRow } from '../components/table/table.tsx';
 import { TimeBar } from '../components/time-bar.tsx';
-import { percentiles } from '../store/histogram.ts';
+import { percentiles } from '../engine/sampling/histogram.ts';
 import { type VcpuRow, vcpuRows } from '../store/pane-rows.ts';
 import { vcpuStateName } from '../store/vcpu-state-names.ts';
 import { nanoseconds, percent, rate } from '../text/units.ts';

@@ -4,7 +4,7 @@ import { sparkline } from '../components/sparkline.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../components/table/columns.ts';
 import { type Cells, Table, TableRow } from '../components/table/table.tsx';
 import type { VmInfo } from '../engine/engine.ts';
-import type { VmTotals } from '../store/rates.ts';
+import type { VmTotals } from '../engine/sampling/rates.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { uptimeOf } from '../store/vm-uptime.ts';
 import { bytes, percent, rate } from '../text/units.ts';

@@ -1,4 +1,4 @@
-import type { VmTotals } from './rates.ts';
+import type { VmTotals } from '../engine/sampling/rates.ts';
 
 /** Samples kept for sparklines. */
 export const HISTORY_LENGTH = 120;

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../clock.ts';
 import type { HostPlans } from './host-plans.ts';
 import {
   CHANGING_CALLS,

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../clock.ts';
 import { HostRoot } from '../host/root.ts';
-import { systemClock } from './clock.ts';
 import { HostPlans } from './host-plans.ts';
 import { HostServer } from './host-server.ts';
 import { HostService } from './host-service.ts';

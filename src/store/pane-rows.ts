@@ -1,6 +1,6 @@
+import { sumOfHistograms } from '../engine/sampling/histogram.ts';
+import type { ExitRate, RegionRates, VcpuRates, VmDetail } from '../engine/sampling/rates.ts';
 import type { AppState } from './app-store.ts';
-import { sumOfHistograms } from './histogram.ts';
-import type { ExitRate, RegionRates, VcpuRates, VmDetail } from './rates.ts';
 import type { Pane } from './ui-slice.ts';
 
 /** The vCPU rows of a VM: all of them together come first where there are several. */

@@ -1,12 +1,12 @@
+import type { Clock } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
+import { type VmTotals, vmDetail, vmTotals } from '../engine/sampling/rates.ts';
+import { comparable, type Snapshot, takeSnapshot } from '../engine/sampling/snapshot.ts';
+import { Window } from '../engine/sampling/window.ts';
 import type { AppState, AppStore } from './app-store.ts';
-import type { Clock } from './clock.ts';
-import { type VmTotals, vmDetail, vmTotals } from './rates.ts';
-import { comparable, type Snapshot, takeSnapshot } from './snapshot.ts';
 import { currentScreen } from './ui-slice.ts';
 import { isAlive } from './vm-state.ts';
 import type { VmsSlice } from './vms-slice.ts';
-import { Window } from './window.ts';
 
 /** How soon after the start, or after a VM has begun to run, there are rates to show. */
 const FIRST_SAMPLE_MS = 250;

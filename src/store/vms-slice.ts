@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StateCreator } from 'zustand/vanilla';
 import type { VmInfo } from '../engine/engine.ts';
+import type { VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import type { AppState } from './app-store.ts';
 import { EMPTY_HISTORY, type VmHistory, withSample } from './history.ts';
 import { printableVm } from './printable-vm.ts';
-import type { VmDetail, VmTotals } from './rates.ts';
 
 export type VmsSlice = {
   /** Ids in the order in which the VMs came. */

@@ -1,5 +1,5 @@
+import type { Clock } from '../../src/clock.ts';
 import type { Engine, EngineEvent, ThreadTimes, Topology, VmInfo, VmState } from '../../src/engine/engine.ts';
-import type { Clock } from '../../src/store/clock.ts';
 import {
   allocateCounters,
   CounterLayout,

@@ -1,6 +1,6 @@
 import { MessageChannel } from 'node:worker_threads';
+import type { Clock } from '../../src/clock.ts';
 import type { HostRoot } from '../../src/host/root.ts';
-import type { Clock } from '../../src/store/clock.ts';
 import { HostClient } from '../../src/store/host-client.ts';
 import { HostPlans, type PlansOptions } from '../../src/store/host-plans.ts';
 import { HostServer } from '../../src/store/host-server.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/store/clock.ts';
+import type { Clock } from '../../src/clock.ts';
 
 type Timer = { readonly due: number; readonly run: () => void };
 

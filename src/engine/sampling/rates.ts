@@ -1,5 +1,5 @@
-import type { Topology } from '../engine/engine.ts';
-import { QUEUE, REGION, VCPU } from '../vmm/counters.ts';
+import { QUEUE, REGION, VCPU } from '../../vmm/counters.ts';
+import type { Topology } from '../engine.ts';
 import type { Histogram } from './histogram.ts';
 import type { Window } from './window.ts';
 

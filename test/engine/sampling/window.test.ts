@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { ThreadTimes, Topology } from '../../src/engine/engine.ts';
-import { percentiles, sumOfHistograms } from '../../src/store/histogram.ts';
-import { vmDetail, vmTotals } from '../../src/store/rates.ts';
-import type { Snapshot } from '../../src/store/snapshot.ts';
-import { Window } from '../../src/store/window.ts';
-import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../src/vmm/counters.ts';
-import { EXIT } from '../../src/vmm/kvm/constants.ts';
+import type { ThreadTimes, Topology } from '../../../src/engine/engine.ts';
+import { percentiles, sumOfHistograms } from '../../../src/engine/sampling/histogram.ts';
+import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
+import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
+import { Window } from '../../../src/engine/sampling/window.ts';
+import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters.ts';
+import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 
 const shape = { vcpus: 1, queues: 2, regions: 1 };
 const layout = new CounterLayout(shape);

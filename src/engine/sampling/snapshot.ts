@@ -1,5 +1,5 @@
-import type { Engine, ThreadTimes } from '../engine/engine.ts';
-import { COUNTERS_MAGIC, CounterLayout, shapeOf } from '../vmm/counters.ts';
+import { COUNTERS_MAGIC, CounterLayout, shapeOf } from '../../vmm/counters.ts';
+import type { Engine, ThreadTimes } from '../engine.ts';
 
 /** The counters of one VM at one moment. */
 export type Snapshot = {
