@@ -8,10 +8,10 @@ export type RegionLabel = {
   readonly size: number;
 };
 
-/** The counters of one region. `ns` is the time the device model took to answer. */
+/** The counters of one region. `ns` is the time the device model took to answer an access to `address`. */
 export interface RegionCounters {
-  read(ns: number): void;
-  written(ns: number): void;
+  read(address: number, ns: number): void;
+  written(address: number, ns: number): void;
 }
 
 export type BusOptions = {
@@ -73,11 +73,11 @@ export class Bus {
       const range = this.#owners[piece]!;
       const began = this.#now();
       const value = range.handler.read(address - range.start, size);
-      range.counters.read(this.#now() - began);
+      range.counters.read(address, this.#now() - began);
       return size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
     }
     if (piece === UNCLAIMED) {
-      this.#unclaimed.read(0);
+      this.#unclaimed.read(address, 0);
       return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
     }
     let value = 0;
@@ -91,9 +91,9 @@ export class Bus {
       const range = this.#owners[piece]!;
       const began = this.#now();
       range.handler.write(address - range.start, size, value);
-      range.counters.written(this.#now() - began);
+      range.counters.written(address, this.#now() - began);
     } else if (piece === UNCLAIMED) {
-      this.#unclaimed.written(0);
+      this.#unclaimed.written(address, 0);
     } else {
       for (let i = 0; i < size; i++) this.write(address + i, 1, (value >>> (8 * i)) & 0xff);
     }

@@ -1,5 +1,6 @@
 import type { RegionCounters, RegionLabel } from '../devices/bus.ts';
 import type { QueueCounters } from '../devices/virtio/queue-counters.ts';
+import { AddressCounters } from './address-counters.ts';
 import { CounterLayout, type CounterShape } from './counters.ts';
 import { SharedQueueCounters } from './queue-counters.ts';
 import { SharedRegionCounters } from './region-counters.ts';
@@ -9,12 +10,14 @@ import type { QueueLabel, Topology } from './topology.ts';
 export class CounterBlocks {
   readonly #words: BigUint64Array;
   readonly #layout: CounterLayout;
+  readonly #addresses: AddressCounters;
   readonly #queues: QueueLabel[] = [];
   readonly #regions: RegionLabel[] = [];
 
   constructor(words: BigUint64Array, shape: CounterShape) {
     this.#words = words;
     this.#layout = new CounterLayout(shape);
+    this.#addresses = new AddressCounters(words, this.#layout);
   }
 
   queue(label: QueueLabel): QueueCounters {
@@ -24,7 +27,7 @@ export class CounterBlocks {
 
   region(label: RegionLabel): RegionCounters {
     const index = take(this.#regions, label, this.#layout.shape.regions, 'ranges of ports and memory');
-    return new SharedRegionCounters(this.#words, this.#layout.region(index));
+    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses);
   }
 
   get topology(): Topology {

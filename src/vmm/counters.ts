@@ -63,6 +63,30 @@ export const QUEUE = {
 /** Word offsets in a region block: one range of ports or memory that a device model answers. */
 export const REGION = { reads: 0, writes: 1, ns: 2, words: 8 } as const;
 
+/**
+ * Word offsets in an entry of the address table: one exact address, as one region answers it. `key` is an `addressKey`,
+ * 0 in a free entry; it is written once. `ns` is the time in the device model, without the way to it.
+ */
+export const ADDRESS = { key: 0, reads: 1, writes: 2, ns: 3, words: 4 } as const;
+
+/** A power of two. One more entry, behind the table and without a key, counts what found no place in it. */
+export const ADDRESS_ENTRIES = 1024;
+
+/** An address of a machine has at most this many bits; the key's others are for the region. */
+export const ADDRESS_BITS = 52;
+
+/** The key of a guest address in region `region` of the topology. It is never 0. */
+export function addressKey(region: number, address: number): bigint {
+  return (BigInt(region + 1) << BigInt(ADDRESS_BITS)) | BigInt(address);
+}
+
+/** What a key stands for; null for a free entry. */
+export function parseAddressKey(key: bigint): { readonly region: number; readonly address: number } | null {
+  if (key === 0n) return null;
+  const address = Number(BigInt.asUintN(ADDRESS_BITS, key));
+  return { region: Number(key >> BigInt(ADDRESS_BITS)) - 1, address };
+}
+
 export type CounterShape = { readonly vcpus: number; readonly queues: number; readonly regions: number };
 
 /** Word indices of the blocks of one VM. */
@@ -74,7 +98,7 @@ export class CounterLayout {
   }
 
   get words(): number {
-    return this.region(this.shape.regions);
+    return this.otherAddresses + ADDRESS.words;
   }
 
   get bytes(): number {
@@ -91,6 +115,16 @@ export class CounterLayout {
 
   region(index: number): number {
     return this.queue(this.shape.queues) + index * REGION.words;
+  }
+
+  /** Entry `entry` of the address table. */
+  address(entry: number): number {
+    return this.region(this.shape.regions) + entry * ADDRESS.words;
+  }
+
+  /** The entry that counts the addresses beyond those in the table. */
+  get otherAddresses(): number {
+    return this.address(ADDRESS_ENTRIES);
   }
 }
 

@@ -38,11 +38,11 @@ describe('Bus', () => {
         const count = { reads: 0, writes: 0, ns: 0 };
         counts.set(label.device, count);
         return {
-          read: ns => {
+          read: (_address, ns) => {
             count.reads++;
             count.ns += ns;
           },
-          written: ns => {
+          written: (_address, ns) => {
             count.writes++;
             count.ns += ns;
           },

@@ -1,0 +1,63 @@
+import { addCount } from './add-count.ts';
+import { ADDRESS, ADDRESS_BITS, ADDRESS_ENTRIES, addressKey, type CounterLayout } from './counters.ts';
+
+/** This many entries are looked at for an address, whatever addresses the guest chooses. */
+const MAX_PROBES = 16;
+/** 2^32 divided by the golden ratio, odd: spreads neighbours (Knuth, TAOCP vol. 3 §6.4). */
+const GOLDEN = 0x9e37_79b1;
+const HASH_SHIFT = 32 - Math.log2(ADDRESS_ENTRIES);
+/** Address bits in the upper half of a key. */
+const HIGH_BITS = ADDRESS_BITS - 32;
+
+/**
+ * Counts accesses by exact address in the VM's shared block: an open-addressed hash table that never forgets. Since a
+ * key is written once, in one store, a reader needs no lock. A guest that touches more addresses than there is room for
+ * has the later ones counted together.
+ */
+export class AddressCounters {
+  readonly #words: BigUint64Array;
+  /** The same words, in halves. */
+  readonly #halves: Uint32Array;
+  readonly #table: number;
+  readonly #others: number;
+
+  constructor(words: BigUint64Array, layout: CounterLayout) {
+    this.#words = words;
+    this.#halves = new Uint32Array(words.buffer, words.byteOffset, words.length * 2);
+    this.#table = layout.address(0);
+    this.#others = layout.otherAddresses;
+  }
+
+  /** @param ns that the device model took */
+  read(region: number, address: number, ns: number): void {
+    this.#count(this.#entry(region, address), ADDRESS.reads, ns);
+  }
+
+  written(region: number, address: number, ns: number): void {
+    this.#count(this.#entry(region, address), ADDRESS.writes, ns);
+  }
+
+  #count(entry: number, word: number, ns: number): void {
+    this.#words[entry + word]! += 1n;
+    addCount(this.#words, entry + ADDRESS.ns, ns);
+  }
+
+  /** Where the entry of an address begins, new if it has none yet and there is room. */
+  #entry(region: number, address: number): number {
+    const low = address >>> 0;
+    const high = (((region + 1) << HIGH_BITS) | (address / 2 ** 32)) >>> 0;
+    let index = Math.imul(low ^ Math.imul(high, GOLDEN), GOLDEN) >>> HASH_SHIFT;
+    for (let probe = 0; probe < MAX_PROBES; probe++) {
+      const entry = this.#table + index * ADDRESS.words;
+      const key = 2 * (entry + ADDRESS.key);
+      if (this.#halves[key] === low && this.#halves[key + 1] === high) return entry;
+      // A key has its region in the upper half, plus one.
+      if (this.#halves[key + 1] === 0) {
+        this.#words[entry + ADDRESS.key] = addressKey(region, address);
+        return entry;
+      }
+      index = (index + 1) % ADDRESS_ENTRIES;
+    }
+    return this.#others;
+  }
+}
