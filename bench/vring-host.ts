@@ -19,13 +19,15 @@ let vms = 0;
 async function start(): Promise<number> {
   await sleep(WARM_UP_MS);
   const printed = Promise.withResolvers<number>();
-  const unsubscribe = engine.subscribe(event => {
-    if (event.kind === 'console') printed.resolve(performance.now());
-  });
   const begun = performance.now();
   const id = await startGuest('start');
+  const link = engine.openConsole(id, {
+    printed: bytes => {
+      if (bytes.length > 0) printed.resolve(performance.now());
+    },
+  });
   const ms = (await printed.promise) - begun;
-  unsubscribe();
+  link.close();
   await engine.kill(id);
   await engine.remove(id);
   return ms;

@@ -1,16 +1,16 @@
 import { type Clock, systemClock } from './clock.ts';
 import { ConsoleFeed } from './console/console-feed.ts';
 import type { Engine, EngineEvent, VmInfo } from './engine/engine.ts';
+import { isAlive } from './engine/vm-state.ts';
 import { type AppStore, createAppStore } from './store/app-store.ts';
 import { HostFeed } from './store/host-feed.ts';
 import { createHostSelectors, type HostSelectors } from './store/host-selectors.ts';
 import type { HostSource } from './store/host-source.ts';
 import { hostSource } from './store/host-worker.ts';
 import type { Question } from './store/layers.ts';
-import { Sampler } from './store/sampler.ts';
+import { SampleFeed } from './store/sample-feed.ts';
 import { createSelectors, type Selectors } from './store/selectors.ts';
 import type { Notice, Size } from './store/ui-slice.ts';
-import { isAlive } from './store/vm-state.ts';
 import { printable } from './text/printable.ts';
 
 /** How long a message stays in the status line. */
@@ -44,7 +44,7 @@ export class Ui {
   readonly host: HostFeed;
   /** Why nothing may be changed, to follow "can't ...:"; null when it may. */
   readonly readOnly: string | null;
-  readonly sampler: Sampler;
+  readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
   readonly #picture: Picture;
   readonly #unsubscribe: () => void;
@@ -59,9 +59,8 @@ export class Ui {
     this.#picture = picture;
     this.store.getState().vmsListed(engine.vms());
     this.#unsubscribe = engine.subscribe(event => this.#receive(event));
-    this.sampler = new Sampler(engine, this.store, clock);
+    this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
-    this.sampler.start();
   }
 
   quit(): void {
@@ -82,7 +81,7 @@ export class Ui {
     this.#callOffRepaint();
     this.#callOffNotice();
     this.#unsubscribe();
-    this.sampler.stop();
+    this.samples.close();
     this.consoles.close();
     await this.host.close();
   }

@@ -372,7 +372,7 @@ test('a change of one row costs few bytes', async () => {
   await driver.waitFor(/vm-17 .*20\.0k/);
   await driver.settled();
   const before = driver.stdout.written.length;
-  engine.become('vm9', 'paused');
+  engine.become('vm-7', 'paused');
   await driver.waitFor(/vm-7 +paused/);
   expect(driver.stdout.written.length - before).toBeLessThan(160);
 });

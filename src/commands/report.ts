@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { LocalEngine } from '../engine/local-engine.ts';
 import { comparable, takeSnapshot } from '../engine/sampling/snapshot.ts';
 import { Window } from '../engine/sampling/window.ts';
 import { reportFacts } from '../report/facts.ts';
@@ -12,11 +12,17 @@ export type ReportOptions = {
   readonly clock?: Clock;
 };
 
+/** An engine whose counters can be read in place. */
+export type ReportedEngine = Pick<
+  LocalEngine,
+  'vms' | 'counters' | 'threadTimes' | 'scrollback' | 'subscribe'
+>;
+
 /**
  * Watches a VM for a while and says what it did: text for people, or JSON.
  * @throws when the VM has no machine to watch
  */
-export async function report(engine: Engine, id: string, options: ReportOptions): Promise<string> {
+export async function report(engine: ReportedEngine, id: string, options: ReportOptions): Promise<string> {
   const clock = options.clock ?? systemClock;
   const before = takeSnapshot(engine, id, clock.now());
   await new Promise<void>(resolve => clock.after(options.afterMs, resolve));

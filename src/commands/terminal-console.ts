@@ -20,17 +20,15 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
 
   const show = showOutput(engine, id);
-  show(engine.scrollback(id));
-  const unsubscribe = engine.subscribe(event => {
-    if (event.kind === 'console' && event.id === id) show(event.bytes);
-  });
+  const link = engine.openConsole(id, { printed: show });
+  void link.takeKeyboard();
   // Whoever read the output is gone. The listener stays: what is printed later may fail as well.
   process.stdout.on('error', () => leave(0));
 
   const typed = (bytes: Buffer) => {
     const at = terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
     const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
-    if (forGuest.length > 0) engine.type(id, Uint8Array.from(forGuest));
+    if (forGuest.length > 0) link.type(Uint8Array.from(forGuest));
     if (at >= 0) leave(0);
   };
   // A file that has been read is no reason to end; a terminal that has, is gone.
@@ -43,7 +41,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   if (terminal) stdin.setRawMode(true);
 
   const restore = () => {
-    unsubscribe();
+    link.close();
     stdin.off('data', typed);
     if (terminal) leaveRawMode(stdin);
     // Reading stdin would keep the process alive.

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { ConsoleLink, Engine } from '../engine/engine.ts';
 import type { AppStore } from '../store/app-store.ts';
 import { bodyRows, currentScreen } from '../store/ui-slice.ts';
 import { type ConsoleLine, ConsoleScreen } from './console-screen.ts';
@@ -14,7 +14,8 @@ const MAX_PENDING = 256 * 1024;
 
 type Shown = {
   readonly id: string;
-  readonly screen: ConsoleScreen;
+  link: ConsoleLink | null;
+  screen: ConsoleScreen;
   /** Bytes written and not yet on the screen. */
   pending: number;
   /** What is on its way is old: what it asked its terminal was answered, or not, back then. */
@@ -29,7 +30,7 @@ export class ConsoleFeed {
   readonly #engine: Engine;
   readonly #store: AppStore;
   readonly #clock: Clock;
-  readonly #unsubscribes: (() => void)[];
+  readonly #unsubscribe: () => void;
   #shown: Shown | null = null;
   #drawnAt = Number.NEGATIVE_INFINITY;
   #callOffDraw: (() => void) | null = null;
@@ -38,25 +39,27 @@ export class ConsoleFeed {
     this.#engine = engine;
     this.#store = store;
     this.#clock = clock;
-    this.#unsubscribes = [
-      engine.subscribe(event => {
-        const shown = this.#shown;
-        if (event.kind === 'console' && event.id === shown?.id) this.#receive(shown, event.bytes);
-      }),
-      store.subscribe((state, before) => {
-        if (state.screens !== before.screens || state.order !== before.order) this.#follow();
-        if (state.size !== before.size) this.#resize();
-      }),
-    ];
+    this.#unsubscribe = store.subscribe((state, before) => {
+      if (state.screens !== before.screens || state.order !== before.order) this.#follow();
+      if (state.size !== before.size) this.#resize();
+      if (state.layers !== before.layers && state.layers.every(layer => layer.kind !== 'console'))
+        this.#shown?.link?.releaseKeyboard();
+    });
   }
 
   close(): void {
-    for (const unsubscribe of this.#unsubscribes) unsubscribe();
+    this.#unsubscribe();
     this.#hide();
   }
 
-  type(id: string, bytes: Uint8Array): void {
-    this.#engine.type(id, bytes);
+  /** Has what is typed go to the shown VM, until no layer is its console's. @throws when somebody else types there */
+  async takeKeyboard(take = false): Promise<void> {
+    await this.#shown?.link?.takeKeyboard(take);
+  }
+
+  /** Ignored without the keyboard. */
+  type(bytes: Uint8Array): void {
+    this.#shown?.link?.type(bytes);
   }
 
   /** Lines of the shown console, those above its screen included. */
@@ -78,43 +81,60 @@ export class ConsoleFeed {
   }
 
   #show(id: string): void {
-    const { columns, rows } = this.#size();
-    const reply = (text: string) => {
-      if (!shown.replaying) this.#engine.type(id, new TextEncoder().encode(text));
-    };
-    const shown: Shown = {
-      id,
-      screen: new ConsoleScreen(columns, rows, reply),
-      pending: 0,
-      replaying: true,
-    };
+    const shown: Shown = { id, link: null, screen: this.#screenFor(id), pending: 0, replaying: true };
     this.#shown = shown;
     this.#store.getState().consoleShown(id);
-    this.#write(shown, this.#engine.scrollback(id), () => {
-      shown.replaying = false;
+    shown.link = this.#engine.openConsole(id, {
+      printed: (bytes, replayed) => {
+        if (shown !== this.#shown) return;
+        if (replayed) this.#replay(shown, bytes);
+        else this.#receive(shown, bytes);
+      },
+    });
+  }
+
+  #screenFor(id: string): ConsoleScreen {
+    const { columns, rows } = this.#size();
+    return new ConsoleScreen(columns, rows, text => {
+      const shown = this.#shown;
+      if (shown?.id === id && !shown.replaying) shown.link?.answer(new TextEncoder().encode(text));
     });
   }
 
   #hide(): void {
     this.#callOffDraw?.();
     this.#callOffDraw = null;
+    this.#shown?.link?.close();
     this.#shown?.screen.dispose();
     this.#shown = null;
     if (this.#store.getState().console !== null) this.#store.getState().consoleShown(null);
+  }
+
+  /** The whole scrollback: the first there is to show, or after a connection has been lost. */
+  #replay(shown: Shown, bytes: Uint8Array): void {
+    shown.screen.dispose();
+    shown.screen = this.#screenFor(shown.id);
+    shown.pending = 0;
+    shown.replaying = true;
+    this.#write(shown, bytes, () => {
+      shown.replaying = false;
+    });
   }
 
   #receive(shown: Shown, bytes: Uint8Array): void {
     if (shown.pending <= MAX_PENDING) {
       this.#write(shown, bytes, () => {});
     } else {
-      shown.screen.dispose();
+      this.#hide();
       this.#show(shown.id);
     }
   }
 
   #write(shown: Shown, bytes: Uint8Array, done: () => void): void {
+    const { screen } = shown;
     shown.pending += bytes.length;
-    shown.screen.write(bytes, () => {
+    screen.write(bytes, () => {
+      if (screen !== shown.screen) return;
       shown.pending -= bytes.length;
       done();
       if (shown === this.#shown) this.#draw();

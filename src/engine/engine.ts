@@ -1,5 +1,6 @@
 import type { MachineConfigInput } from '../vmm/config.ts';
 import type { Topology } from '../vmm/topology.ts';
+import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 
 export type { Topology } from '../vmm/topology.ts';
 
@@ -7,6 +8,7 @@ export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'off' | '
 
 /** One VM as every screen and command sees it. */
 export type VmInfo = {
+  /** The same as its name: no two VMs of an engine have one name. */
   readonly id: string;
   readonly name: string;
   readonly state: VmState;
@@ -22,23 +24,74 @@ export type VmInfo = {
   /** Milliseconds since 1970, or null before the first start. */
   readonly startedAt: number | null;
   readonly topology: Topology | null;
+  /** There is a definition of this name on disk. A VM without one is forgotten when it is removed. */
+  readonly defined: boolean;
+  /** Why the definition on disk can't be used, with file, line and key; null when it can. */
+  readonly problem: string | null;
+  readonly autostart: boolean;
+  /** Who types into its console, as `user@tty`; null when nobody does. */
+  readonly typist: string | null;
+};
+
+export type LogEntry = {
+  /** Counts up from 1, without gaps. */
+  readonly number: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The VM that it is about; null: the engine itself. */
+  readonly vm: string | null;
+  readonly level: 'info' | 'warning' | 'error';
+  readonly text: string;
 };
 
 export type EngineEvent =
   | { readonly kind: 'vm'; readonly vm: VmInfo }
   | { readonly kind: 'removed'; readonly id: string }
-  | { readonly kind: 'console'; readonly id: string; readonly bytes: Uint8Array };
+  | { readonly kind: 'log'; readonly entry: LogEntry }
+  /**
+   * The process that runs the VMs is out of reach, and why; null when it is back, after the `vm` and `removed` events for all that
+   * changed meanwhile.
+   */
+  | { readonly kind: 'link'; readonly lost: string | null };
 
-/** CPU time of one vCPU thread, from /proc, in nanoseconds: what the counters can't tell. */
-export type ThreadTimes = { readonly guestNs: number; readonly userNs: number; readonly systemNs: number };
+/** The process that runs the VMs. */
+export type OwnerInfo = {
+  readonly pid: number;
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Not this process. */
+  readonly remote: boolean;
+};
+
+/** What a serial console tells who watches it. */
+export type ConsoleListener = {
+  /** `replayed`: it was printed before now, and comes from the scrollback. */
+  printed(bytes: Uint8Array, replayed: boolean): void;
+};
+
+/** One watcher of a VM's serial console. Any number may watch; one at a time types. */
+export interface ConsoleLink {
+  /** @throws when somebody else types, naming them, unless it is to be taken from them */
+  takeKeyboard(take?: boolean): Promise<void>;
+  releaseKeyboard(): void;
+  /** Ignored without the keyboard. */
+  type(bytes: Uint8Array): void;
+  /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the typist or else the first. */
+  answer(bytes: Uint8Array): void;
+  close(): void;
+}
 
 /**
  * All that the UI and the commands may ask of the VMM. The local engine runs the VMs in this process; a remote one
- * will speak to another process's.
+ * speaks to the process that does.
  */
 export interface Engine {
+  readonly owner: OwnerInfo;
   vms(): readonly VmInfo[];
-  /** Takes the VM in and starts it. @returns its id. @throws with a sentence for the user when the configuration is bad. */
+  /** What has happened, oldest first: the last 1000 entries. */
+  log(): readonly LogEntry[];
+  /** Takes in a VM without a definition, and starts it. @returns its id. @throws with a sentence for the user when the configuration is bad. */
   start(config: MachineConfigInput): Promise<string>;
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
@@ -48,19 +101,22 @@ export interface Engine {
   powerButton(id: string): Promise<void>;
   /** Ends the VM at once; resolves when its threads, files and memory are gone. */
   kill(id: string): Promise<void>;
-  /** Starts a VM that is off or crashed again, with the same configuration. */
+  /** Starts a VM that is off or crashed: from its definition as it is on disk now, or with the same configuration. */
   restart(id: string): Promise<void>;
-  /** Takes a VM that is off or crashed out of the list. */
+  /** Takes a VM that is off or crashed out of the list, and deletes its definition; the file is kept as `NAME.yaml~`. */
   remove(id: string): Promise<void>;
-  /** The VM's counters (see vmm/counters.ts), read in place; null before the machine has been built. */
-  counters(id: string): BigUint64Array | null;
-  /** By vCPU. */
-  threadTimes(id: string): readonly ThreadTimes[];
-  /** Typed bytes for the first serial port. */
-  type(id: string, bytes: Uint8Array): void;
-  /** The last bytes that the first serial port printed, oldest first, at most 64 KiB. */
-  scrollback(id: string): Uint8Array;
+  /** Saves a definition. @throws with what is wrong in it, by line and key, or when there is one already and it is not to be replaced. */
+  define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void>;
+  /** The text of a VM's definition. */
+  definition(name: string): Promise<string>;
+  /** Has the VMs' counters turned into rates, now and then, for as long as it isn't closed. */
+  sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling;
+  /**
+   * The first serial port: the last 64 KiB that it printed, then what it prints.
+   * @param watcher `user@tty`, for the others to see; this process's own when absent
+   */
+  openConsole(id: string, listener: ConsoleListener, watcher?: string): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;
-  /** Ends every VM and waits for it. */
+  /** Local: ends every VM and waits for it. Remote: leaves them alone. */
   close(): Promise<void>;
 }

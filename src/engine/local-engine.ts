@@ -1,45 +1,98 @@
-import { type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
-import type { Engine, EngineEvent, ThreadTimes, VmInfo } from './engine.ts';
+import { systemClock } from '../clock.ts';
+import { version } from '../project-root.ts';
+import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
+import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
+import type {
+  ConsoleLink,
+  ConsoleListener,
+  Engine,
+  EngineEvent,
+  LogEntry,
+  OwnerInfo,
+  VmInfo,
+} from './engine.ts';
+import { EventLog } from './event-log.ts';
 import { MachineWorker } from './machine-worker.ts';
+import { RestartPolicy } from './restart-policy.ts';
+import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
+import { Sampler } from './sampling/sampler.ts';
+import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
+import { thisTerminal } from './this-terminal.ts';
 import { Vm } from './vm.ts';
+import { tellChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
 
-/** Runs VMs in this process: a machine thread for each. */
-export class LocalEngine implements Engine {
-  readonly #vms = new Map<string, Vm>();
-  readonly #listeners = new Set<(event: EngineEvent) => void>();
-  #nextId = 1;
-  #warming: NodeJS.Timeout | undefined;
+/** Held from before a VM starts until nothing of it is left. */
+export type VmLock = { release(): void };
 
-  constructor() {
+export type LocalEngineOptions = {
+  readonly definitions?: Definitions;
+  /** Keeps other processes from running a VM of this name. @throws saying who does */
+  readonly lock?: (name: string) => VmLock;
+};
+
+/** Runs VMs in this process: a machine thread for each. */
+export class LocalEngine implements Engine, CounterSource {
+  readonly owner: OwnerInfo = { pid: process.pid, version: version(), startedAt: Date.now(), remote: false };
+  readonly #definitions: Definitions;
+  readonly #lock: (name: string) => VmLock;
+  readonly #vms = new Map<string, Vm>();
+  /** What was last told of each VM. */
+  readonly #told = new Map<string, VmInfo>();
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
+  readonly #restarts = new RestartPolicy();
+  readonly #unwatch: () => void;
+  #warming: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  constructor({
+    definitions = NO_DEFINITIONS,
+    lock = () => ({ release: () => {} }),
+  }: LocalEngineOptions = {}) {
+    this.#definitions = definitions;
+    this.#lock = lock;
     MachineWorker.warm();
     process.on('exit', this.#abandonAll);
+    this.#followDefinitions();
+    this.#unwatch = definitions.watch(() => this.#followDefinitions());
   }
 
   vms(): readonly VmInfo[] {
     return Array.from(this.#vms.values(), vm => vm.info);
   }
 
+  log(): readonly LogEntry[] {
+    return this.#log.entries;
+  }
+
+  /** Adds to the log. */
+  note(level: LogEntry['level'], text: string, vm: string | null = null): void {
+    this.#log.add(level, vm, text);
+  }
+
   async start(input: MachineConfigInput): Promise<string> {
     const config = parseMachineConfig(input);
-    const taken = this.vms().find(vm => vm.name === config.name);
-    if (taken) throw new Error(`a VM named ${config.name} is ${taken.state} already: choose another name`);
-    const id = `vm${this.#nextId++}`;
-    const vm = new Vm(id, config, {
-      changed: vm => this.#emit({ kind: 'vm', vm: vm.info }),
-      console: (vm, bytes) => this.#emit({ kind: 'console', id: vm.id, bytes }),
-    });
-    this.#vms.set(id, vm);
+    const taken = this.#vms.get(config.name);
+    if (taken)
+      throw new Error(`a VM named ${config.name} is ${taken.info.state} already: choose another name`);
+    const vm = this.#add(config.name);
     try {
-      await vm.start();
+      await this.#run(vm, config);
     } catch (error) {
       // It never ran: its error is all there is to know of it.
-      await this.remove(id);
+      this.#forget(vm);
       throw error;
     }
-    this.#warmLater();
-    return id;
+    return vm.name;
+  }
+
+  async restart(id: string): Promise<void> {
+    const vm = this.#vm(id);
+    const machine = vm.defined === null ? vm.config : parseMachineConfig(this.#definitions.machine(id));
+    if (machine === null) throw new Error(`${id} has no definition any more: there is nothing to start`);
+    await this.#run(vm, machine);
   }
 
   pause = (id: string): Promise<void> => this.#vm(id).command('pause');
@@ -47,13 +100,21 @@ export class LocalEngine implements Engine {
   reset = (id: string): Promise<void> => this.#vm(id).command('reset');
   powerButton = (id: string): Promise<void> => this.#vm(id).command('power-button');
   kill = (id: string): Promise<void> => this.#vm(id).kill();
-  restart = (id: string): Promise<void> => this.#vm(id).start();
 
   async remove(id: string): Promise<void> {
     const vm = this.#vm(id);
-    if (vm.alive) throw new Error(`${vm.config.name} is ${vm.info.state}: end it before removing it`);
-    this.#vms.delete(id);
-    this.#emit({ kind: 'removed', id });
+    if (vm.alive) throw new Error(`${id} is ${vm.info.state}: end it before removing it`);
+    if (vm.defined !== null) this.#definitions.remove(id);
+    this.#forget(vm);
+  }
+
+  async define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void> {
+    this.#definitions.save(name, yaml, options);
+    this.#followDefinitions();
+  }
+
+  async definition(name: string): Promise<string> {
+    return this.#definitions.text(name);
   }
 
   counters(id: string): BigUint64Array | null {
@@ -64,10 +125,20 @@ export class LocalEngine implements Engine {
     return this.#vm(id).threadTimes;
   }
 
+  sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling {
+    return new Sampler(this, systemClock, settings, listener);
+  }
+
+  openConsole(id: string, listener: ConsoleListener, watcher: string = thisTerminal()): ConsoleLink {
+    return this.#vm(id).consoles.open(listener, watcher);
+  }
+
+  /** Typed bytes for the first serial port, whoever has the keyboard. */
   type(id: string, bytes: Uint8Array): void {
     this.#vm(id).type(bytes);
   }
 
+  /** The last bytes that the first serial port printed, oldest first, at most 64 KiB. */
   scrollback(id: string): Uint8Array {
     return this.#vm(id).scrollback;
   }
@@ -78,10 +149,68 @@ export class LocalEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
+    this.#unwatch();
     await Promise.all(Array.from(this.#vms.values(), vm => vm.kill()));
     clearTimeout(this.#warming);
     await MachineWorker.cool();
     process.off('exit', this.#abandonAll);
+  }
+
+  async #run(vm: Vm, config: MachineConfig): Promise<void> {
+    const lock = vm.alive ? null : this.#lock(vm.name);
+    try {
+      await vm.start(config);
+    } finally {
+      if (vm.alive) void vm.ended.then(() => lock?.release());
+      else lock?.release();
+    }
+    this.#warmLater();
+  }
+
+  #add(name: string): Vm {
+    const vm = new Vm(name, { changed: vm => this.#changed(vm) });
+    this.#vms.set(name, vm);
+    return vm;
+  }
+
+  #forget(vm: Vm): void {
+    this.#vms.delete(vm.name);
+    this.#told.delete(vm.name);
+    this.#emit({ kind: 'removed', id: vm.name });
+  }
+
+  #changed(vm: Vm): void {
+    const { info } = vm;
+    const before = this.#told.get(vm.name) ?? null;
+    this.#told.set(vm.name, info);
+    this.#emit({ kind: 'vm', vm: info });
+    tellChanges(before, info, (level, text) => this.#log.add(level, vm.name, text));
+    if (before?.state !== 'crashed' && info.state === 'crashed') this.#afterCrash(vm);
+  }
+
+  #afterCrash(vm: Vm): void {
+    if (vm.defined?.onCrash !== 'restart' || this.#closing) return;
+    if (!this.#restarts.allow(vm.name, Date.now())) {
+      this.note('error', 'it crashes again and again: it is not started any more', vm.name);
+      return;
+    }
+    this.note('info', 'it is started again, as its definition asks for', vm.name);
+    this.restart(vm.name).catch((error: Error) => this.note('error', error.message, vm.name));
+  }
+
+  /** The list has every VM that is defined, and those that run without, or after, a definition. */
+  #followDefinitions(): void {
+    const defined = new Map(this.#definitions.list().map(one => [one.name, one]));
+    for (const [name, one] of defined) {
+      const vm = this.#vms.get(name) ?? this.#add(name);
+      vm.define(one);
+    }
+    for (const vm of [...this.#vms.values()]) {
+      if (vm.defined === null || defined.has(vm.name)) continue;
+      if (vm.alive) vm.define(null);
+      else this.#forget(vm);
+    }
   }
 
   /** The process exits with VMs still there: by an exception that nobody caught, or without `close`. */

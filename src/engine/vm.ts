@@ -1,12 +1,15 @@
 import type { MachineConfig } from '../vmm/config.ts';
-import { allocateCounters, CounterLayout, VCPU } from '../vmm/counters.ts';
+import { allocateCounters, CounterLayout, shapeOf, VCPU } from '../vmm/counters.ts';
 import type { FromMachine, MachineCommand, MachineEnd } from '../vmm/machine-messages.ts';
 import { destroyVmLater, ringVm, shutDownVm, shutDownVmLater } from '../vmm/native.ts';
 import type { Topology } from '../vmm/topology.ts';
-import type { ThreadTimes, VmInfo, VmState } from './engine.ts';
+import { Consoles } from './consoles.ts';
+import type { DefinedVm } from './definitions.ts';
+import type { VmInfo, VmState } from './engine.ts';
 import { MachineWorker } from './machine-worker.ts';
+import type { ThreadTimes } from './sampling/counter-source.ts';
+import { threadTimes } from './sampling/thread-times.ts';
 import { Scrollback } from './scrollback.ts';
-import { threadTimes } from './thread-times.ts';
 
 /** Counter blocks that a machine may label; a machine that needs more fails to build. */
 export const MAX_QUEUES = 64;
@@ -18,13 +21,16 @@ const STOP_TIMEOUT_MS = 3000;
 
 export type VmListener = {
   changed(vm: Vm): void;
-  console(vm: Vm, bytes: Uint8Array): void;
 };
 
 /** One VM on the main thread: its machine thread, while it has one, and what outlives that. */
 export class Vm {
-  readonly id: string;
-  readonly config: MachineConfig;
+  readonly name: string;
+  readonly consoles: Consoles;
+  /** What is on disk of it. */
+  #defined: DefinedVm | null = null;
+  /** What its machine is, or was, made of; null before the first start. */
+  #config: MachineConfig | null = null;
   readonly #listener: VmListener;
   readonly #scrollback = new Scrollback(SCROLLBACK_BYTES);
   readonly #replies = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
@@ -43,26 +49,62 @@ export class Vm {
   #started: Promise<void> = Promise.resolve();
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(id: string, config: MachineConfig, listener: VmListener) {
-    this.id = id;
-    this.config = config;
+  constructor(name: string, listener: VmListener) {
+    this.name = name;
     this.#listener = listener;
+    this.consoles = new Consoles({
+      scrollback: () => this.#scrollback.read(),
+      type: bytes => this.type(bytes),
+      typistChanged: () => this.#listener.changed(this),
+    });
   }
 
   get info(): VmInfo {
     return {
-      id: this.id,
-      name: this.config.name,
+      id: this.name,
+      name: this.name,
       state: this.#state,
-      vcpus: this.config.cpus,
-      memoryBytes: this.config.memory.bytes,
+      ...this.#size,
       reason: this.#end?.reason ?? null,
       detail: this.#end?.detail ?? null,
       exitCode: this.#end?.exitCode ?? null,
       startedAt: this.#startedAt,
       broken: Object.fromEntries(this.#broken),
       topology: this.#topology,
+      defined: this.#defined !== null,
+      problem: this.#defined?.problem ?? null,
+      autostart: this.#defined?.autostart ?? false,
+      typist: this.consoles.typist,
     };
+  }
+
+  /** What its machine has, or will have at its next start. */
+  get #size(): { vcpus: number; memoryBytes: number } {
+    const next = this.alive ? null : this.#defined;
+    const now = this.#config;
+    return {
+      vcpus: next?.vcpus ?? now?.cpus ?? 0,
+      memoryBytes: next?.memoryBytes ?? now?.memory.bytes ?? 0,
+    };
+  }
+
+  get defined(): DefinedVm | null {
+    return this.#defined;
+  }
+
+  /** What is on disk of it has changed; null: there is nothing any more. */
+  define(defined: DefinedVm | null): void {
+    this.#defined = defined;
+    this.#listener.changed(this);
+  }
+
+  get config(): MachineConfig | null {
+    return this.#config;
+  }
+
+  /** Resolves when nothing is left of the machine that runs now. */
+  get ended(): Promise<void> {
+    return this.#ended;
   }
 
   get alive(): boolean {
@@ -80,21 +122,22 @@ export class Vm {
   get threadTimes(): ThreadTimes[] {
     const counters = this.#counters;
     if (counters === null) return [];
-    const layout = new CounterLayout({ vcpus: this.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
-    return Array.from({ length: this.config.cpus }, (_, index) =>
+    const layout = new CounterLayout(shapeOf(counters));
+    return Array.from({ length: layout.shape.vcpus }, (_, index) =>
       threadTimes(Number(counters[layout.vcpu(index) + VCPU.tid])),
     );
   }
 
   /** Builds the machine and runs it. @throws what kept it from being built, in one sentence. */
-  async start(): Promise<void> {
-    if (this.#worker !== null) throw new Error(`${this.config.name} is ${this.#state} already`);
+  async start(config: MachineConfig): Promise<void> {
+    if (this.#worker !== null) throw new Error(`${this.name} is ${this.#state} already`);
+    this.#config = config;
     const worker = MachineWorker.take();
     this.#worker = worker;
     this.#end = null;
     this.#forced = false;
     this.#startedAt = Date.now();
-    this.#counters = allocateCounters({ vcpus: this.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
+    this.#counters = allocateCounters({ vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
     const ended = Promise.withResolvers<void>();
     this.#ended = ended.promise;
     const started = Promise.withResolvers<void>();
@@ -109,14 +152,14 @@ export class Vm {
       started.reject(new Error(reason));
     };
     this.#set('starting');
-    worker.post({ kind: 'build', config: this.config, counters: this.#counters });
+    worker.post({ kind: 'build', config, counters: this.#counters });
     await this.#started;
   }
 
   /** Has the machine thread carry out a command. @throws when there is no machine, or it refuses. */
   async command(command: MachineCommand): Promise<void> {
     const worker = this.#worker;
-    if (worker === null) throw new Error(`${this.config.name} is ${this.#state}: start it first`);
+    if (worker === null) throw new Error(`${this.name} is ${this.#state}: start it first`);
     const id = this.#nextCommand++;
     const reply = Promise.withResolvers<void>();
     this.#replies.set(id, reply);
@@ -164,7 +207,7 @@ export class Vm {
         break;
       case 'console':
         this.#scrollback.append(message.bytes);
-        this.#listener.console(this, message.bytes);
+        this.consoles.printed(message.bytes);
         break;
       case 'reply': {
         const reply = this.#replies.get(message.id);

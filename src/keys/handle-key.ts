@@ -25,10 +25,9 @@ export function inputSink(ui: Ui): InputSink {
   return {
     grabbed: () => topLayer()?.kind === 'console',
     raw: bytes => {
-      const layer = topLayer() as LayerOf<'console'>;
       const leave = bytes.indexOf(LEAVE_CONSOLE);
       const forGuest = leave < 0 ? bytes : bytes.subarray(0, leave);
-      if (forGuest.length > 0) ui.engine.type(layer.id, Uint8Array.from(forGuest));
+      if (forGuest.length > 0) ui.consoles.type(Uint8Array.from(forGuest));
       if (leave < 0) return bytes.length;
       ui.store.getState().popLayer();
       return leave + 1;

@@ -4,6 +4,7 @@ import { shownFilter } from '../store/ui-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
 import type { Command } from './command.ts';
 import { moveCursor, nextPane, pageRows } from './move.ts';
+import { takeKeyboard } from './take-keyboard.ts';
 
 const BACK = -1;
 
@@ -121,10 +122,10 @@ const look: readonly Command[] = [
       if (vm === null) return 'there is no VM here';
       return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
     },
-    run: ({ state, vm }) => {
+    run: ({ ui, state, vm }) => {
       state.focusPane('console');
       state.setCursor('console', 0);
-      state.pushLayer({ kind: 'console', id: vm!.id });
+      takeKeyboard(ui, vm!.id);
     },
   },
   {
@@ -216,7 +217,7 @@ const measure: readonly Command[] = [
     description: 'Count totals from now on',
     screens: ['vms', 'vm'],
     run: ({ ui }) => {
-      ui.sampler.resetBaselines();
+      ui.samples.resetTotals();
       ui.notify('info', 'totals count from now on');
     },
   },

@@ -1,6 +1,6 @@
 import type { VmInfo, VmState } from '../engine/engine.ts';
+import { isAlive } from '../engine/vm-state.ts';
 import type { Question } from '../store/layers.ts';
-import { isAlive } from '../store/vm-state.ts';
 import type { Command, CommandContext } from './command.ts';
 
 const NO_VM = 'there is no VM here';

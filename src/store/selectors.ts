@@ -1,9 +1,9 @@
 import type { VmInfo } from '../engine/engine.ts';
+import { isAlive } from '../engine/vm-state.ts';
 import type { AppState } from './app-store.ts';
 import { nameFilter } from './filter.ts';
 import { memoised } from './memoised.ts';
 import { currentScreen } from './ui-slice.ts';
-import { isAlive } from './vm-state.ts';
 
 /** Makes the selectors of one store; each keeps its last result. */
 export function createSelectors() {

@@ -1,6 +1,6 @@
+import { isAlive } from '../engine/vm-state.ts';
 import { uptime } from '../text/units.ts';
 import type { AppState } from './app-store.ts';
-import { isAlive } from './vm-state.ts';
 
 /** How long a VM has been running, as of the last sample; nothing for one that is not. */
 export function uptimeOf(state: AppState, id: string): string {

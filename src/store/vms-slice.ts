@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { StateCreator } from 'zustand/vanilla';
 import type { VmInfo } from '../engine/engine.ts';
 import type { VmDetail, VmTotals } from '../engine/sampling/rates.ts';
+import type { Sample } from '../engine/sampling/sampling.ts';
 import type { AppState } from './app-store.ts';
 import { EMPTY_HISTORY, type VmHistory, withSample } from './history.ts';
 import { printableVm } from './printable-vm.ts';
@@ -22,12 +23,6 @@ export type VmsSlice = {
   vmChanged(vm: VmInfo): void;
   vmRemoved(id: string): void;
   sampled(sample: Sample): void;
-};
-
-export type Sample = {
-  readonly at: number;
-  readonly totals: Readonly<Record<string, VmTotals>>;
-  readonly detail: VmsSlice['detail'];
 };
 
 export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => ({
@@ -57,6 +52,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
 
   sampled: ({ at, totals, detail }) =>
     set(state => {
+      if (at === state.sampledAt) return { detail };
       const histories = { ...state.histories };
       const kept: Record<string, VmTotals> = {};
       for (const [id, sample] of Object.entries(totals)) {

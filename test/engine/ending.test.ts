@@ -39,7 +39,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
     });
     const started = engine.start({ name: 'guest', kernel: { path: builtFile('guest.elf') } });
     started.catch(() => {});
-    await engine.kill('vm1');
+    await engine.kill('guest');
     expect(seen.at(-1)).toMatchObject(STOPPED);
   });
 
@@ -71,7 +71,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
   test.each(orders)('answers %s, %s, %s, %s and %s while it starts', async (...actions) => {
     const engine = newEngine();
     const started = engine.start({ name: 'guest', kernel: { path: builtFile('guest.elf') } });
-    await Promise.allSettled([started, ...actions.map(action => engine[action]('vm1'))]);
+    await Promise.allSettled([started, ...actions.map(action => engine[action]('guest'))]);
     expect(engine.vms().every(vm => vm.state === 'off')).toBe(true);
   });
 });

@@ -24,13 +24,13 @@ const state = () => ui.store.getState();
 describe('a command line', () => {
   test('opens screens by name', () => {
     runCommandLine(ui, 'vm web-2');
-    expect(currentScreen(state())).toEqual({ kind: 'vm', id: 'vm2' });
+    expect(currentScreen(state())).toEqual({ kind: 'vm', id: 'web-2' });
     runCommandLine(ui, ' vms ');
     expect(currentScreen(state())).toEqual({ kind: 'vms' });
   });
 
   test('runs commands by name, on the VM under the cursor', () => {
-    state().selectVm('vm3');
+    state().selectVm('db');
     runCommandLine(ui, 'pause');
     expect(engine.calls).toEqual(['pause db']);
   });

@@ -38,15 +38,15 @@ describe('selectors', () => {
 
   test('give the same list while nothing in it changes, however often VMs change', () => {
     const before = select.visibleVms(store.getState());
-    const vm = store.getState().infos.vm1!;
+    const vm = store.getState().infos['web-1']!;
     store.getState().vmChanged({ ...vm, state: 'paused' });
     expect(select.visibleVms(store.getState())).toBe(before);
     store.getState().setFilter('web');
-    expect(select.visibleVms(store.getState())).toEqual(['vm1', 'vm2']);
+    expect(select.visibleVms(store.getState())).toEqual(['web-1', 'web-2']);
   });
 
   test('put the cursor on the first row when its VM is filtered out', () => {
-    store.getState().selectVm('vm3');
+    store.getState().selectVm('db');
     expect(select.cursorRow(store.getState())).toBe(2);
     store.getState().setFilter('web');
     expect(select.cursorRow(store.getState())).toBe(0);

@@ -16,12 +16,16 @@ export class GuestVm {
   private constructor(engine: LocalEngine, id: string) {
     this.#engine = engine;
     this.id = id;
-    this.#output = Buffer.from(engine.scrollback(id)).toString('latin1');
-    engine.subscribe(event => {
-      if (event.kind === 'console' && event.id === id)
-        this.#output += Buffer.from(event.bytes).toString('latin1');
+    const check = () => {
       for (const check of this.#waiting) check();
+    };
+    engine.openConsole(id, {
+      printed: bytes => {
+        this.#output += Buffer.from(bytes).toString('latin1');
+        check();
+      },
     });
+    engine.subscribe(check);
   }
 
   /** Starts the guest with `append` as its command line. */

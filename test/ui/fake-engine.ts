@@ -1,5 +1,19 @@
 import type { Clock } from '../../src/clock.ts';
-import type { Engine, EngineEvent, ThreadTimes, Topology, VmInfo, VmState } from '../../src/engine/engine.ts';
+import { Consoles } from '../../src/engine/consoles.ts';
+import type {
+  ConsoleLink,
+  ConsoleListener,
+  Engine,
+  EngineEvent,
+  LogEntry,
+  OwnerInfo,
+  Topology,
+  VmInfo,
+  VmState,
+} from '../../src/engine/engine.ts';
+import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
+import { Sampler } from '../../src/engine/sampling/sampler.ts';
+import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
 import {
   allocateCounters,
   CounterLayout,
@@ -48,13 +62,18 @@ type FakeVm = {
   counters: BigUint64Array;
   bornAt: number;
   scrollback: Uint8Array;
+  consoles: Consoles;
 };
 
 /**
  * An engine whose VMs are scripted: their counters are what the script says at the clock's time, so that each rate
  * comes out exactly, whenever it is sampled. Records what it was asked.
  */
-export class FakeEngine implements Engine {
+export class FakeEngine implements Engine, CounterSource {
+  readonly owner: OwnerInfo = { pid: 1, version: '0.0.0', startedAt: 0, remote: false };
+  /** The definitions' texts. */
+  readonly texts = new Map<string, string>();
+  readonly #log: LogEntry[] = [];
   readonly calls: string[] = [];
   /** What was typed into each VM, as text. */
   readonly typed = new Map<string, string>();
@@ -69,7 +88,7 @@ export class FakeEngine implements Engine {
   }
 
   add(name: string, script: Script, info: Partial<VmInfo> = {}): string {
-    const id = `vm${this.#vms.size + 1}`;
+    const id = name;
     const shape = { vcpus: script.vcpus.length, queues: 8, regions: 8 };
     const vm: FakeVm = {
       info: {
@@ -84,12 +103,21 @@ export class FakeEngine implements Engine {
         broken: {},
         startedAt: this.#clock.wall() - 67_000,
         topology: topologyOf(script, shape),
+        defined: false,
+        problem: null,
+        autostart: false,
+        typist: null,
         ...info,
       },
       script,
       counters: allocateCounters(shape),
       bornAt: this.#clock.now() - 67_000,
       scrollback: new Uint8Array(),
+      consoles: new Consoles({
+        scrollback: () => vm.scrollback,
+        type: bytes => this.typed.set(id, (this.typed.get(id) ?? '') + new TextDecoder().decode(bytes)),
+        typistChanged: () => this.become(id, vm.info.state, { typist: vm.consoles.typist }),
+      }),
     };
     this.#vms.set(id, vm);
     this.#emit({ kind: 'vm', vm: vm.info });
@@ -101,7 +129,7 @@ export class FakeEngine implements Engine {
     const vm = this.#vm(id);
     const bytes = new TextEncoder().encode(text);
     vm.scrollback = Buffer.concat([vm.scrollback, bytes]);
-    this.#emit({ kind: 'console', id, bytes });
+    vm.consoles.printed(bytes);
   }
 
   become(id: string, state: VmState, change: Partial<VmInfo> = {}): void {
@@ -157,12 +185,46 @@ export class FakeEngine implements Engine {
     }));
   }
 
-  type(id: string, bytes: Uint8Array): void {
-    this.typed.set(id, (this.typed.get(id) ?? '') + new TextDecoder().decode(bytes));
+  sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling {
+    return new Sampler(this, this.#clock, settings, listener);
+  }
+
+  openConsole(id: string, listener: ConsoleListener, watcher = 'me@pts/0'): ConsoleLink {
+    return this.#vm(id).consoles.open(listener, watcher);
   }
 
   scrollback(id: string): Uint8Array {
     return this.#vm(id).scrollback;
+  }
+
+  log(): readonly LogEntry[] {
+    return this.#log;
+  }
+
+  /** Something happened. */
+  note(level: LogEntry['level'], vm: string | null, text: string): void {
+    const entry = { number: this.#log.length + 1, at: this.#clock.wall(), vm, level, text };
+    this.#log.push(entry);
+    this.#emit({ kind: 'log', entry });
+  }
+
+  define = async (name: string, yaml: string): Promise<void> => {
+    this.calls.push(`define ${name}`);
+    const failure = this.failure;
+    this.failure = null;
+    if (failure) throw failure;
+    this.texts.set(name, yaml);
+  };
+
+  async definition(name: string): Promise<string> {
+    const text = this.texts.get(name);
+    if (text === undefined) throw new Error(`there is no definition of ${name}`);
+    return text;
+  }
+
+  /** The process that runs the VMs is out of reach; null: it is back. */
+  lose(lost: string | null): void {
+    this.#emit({ kind: 'link', lost });
   }
 
   subscribe(listener: (event: EngineEvent) => void): () => void {

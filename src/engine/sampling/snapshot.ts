@@ -1,5 +1,5 @@
 import { COUNTERS_MAGIC, CounterLayout, shapeOf } from '../../vmm/counters.ts';
-import type { Engine, ThreadTimes } from '../engine.ts';
+import type { CounterSource, ThreadTimes } from './counter-source.ts';
 
 /** The counters of one VM at one moment. */
 export type Snapshot = {
@@ -15,15 +15,15 @@ export type Snapshot = {
 };
 
 /** Copies what the counters say now; null before the machine has been built. */
-export function takeSnapshot(engine: Engine, id: string, at: number): Snapshot | null {
-  const source = engine.counters(id);
-  if (source === null || source[0] !== COUNTERS_MAGIC) return null;
+export function takeSnapshot(source: CounterSource, id: string, at: number): Snapshot | null {
+  const counters = source.counters(id);
+  if (counters === null || counters[0] !== COUNTERS_MAGIC) return null;
   return {
     at,
-    layout: new CounterLayout(shapeOf(source)),
-    words: source.slice(),
-    threads: engine.threadTimes(id),
-    source,
+    layout: new CounterLayout(shapeOf(counters)),
+    words: counters.slice(),
+    threads: source.threadTimes(id),
+    source: counters,
   };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { ThreadTimes, Topology } from '../../../src/engine/engine.ts';
+import type { Topology } from '../../../src/engine/engine.ts';
+import type { ThreadTimes } from '../../../src/engine/sampling/counter-source.ts';
 import { percentiles, sumOfHistograms } from '../../../src/engine/sampling/histogram.ts';
 import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
 import { HISTORY_LENGTH } from '../../src/store/history.ts';
-import { Sampler } from '../../src/store/sampler.ts';
+import { SampleFeed } from '../../src/store/sample-feed.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
 import { ManualClock } from '../ui/manual-clock.ts';
@@ -25,9 +25,7 @@ beforeEach(() => {
 });
 
 function sample() {
-  const sampler = new Sampler(engine, store, clock);
-  sampler.start();
-  return sampler;
+  return new SampleFeed(engine, store);
 }
 
 const exitsPerSecond = () => store.getState().totals[id]?.exits;
@@ -83,10 +81,10 @@ describe('a VM that is started again', () => {
   });
 
   test('counts its totals from its new start', () => {
-    const sampler = sample();
+    const samples = sample();
     store.getState().openScreen({ kind: 'vm', id });
     clock.advance(250);
-    sampler.resetBaselines();
+    samples.resetTotals();
     engine.renew(id, busy);
     engine.become(id, 'off');
     engine.become(id, 'running');
@@ -124,11 +122,11 @@ test('looks in detail only at the VM whose screen is open', () => {
 });
 
 test('totals count from the last sample on when they are reset', () => {
-  const sampler = sample();
+  const samples = sample();
   store.getState().openScreen({ kind: 'vm', id });
   clock.advance(1250);
   expect(totalOf(EXIT.IO)).toBeGreaterThan(80_000);
-  sampler.resetBaselines();
+  samples.resetTotals();
   expect(totalOf(EXIT.IO)).toBeUndefined();
   clock.advance(1000);
   expect(totalOf(EXIT.IO)).toBe(1200);

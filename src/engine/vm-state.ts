@@ -1,4 +1,4 @@
-import type { VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from './engine.ts';
 
 /** Does it have a machine, running or not? */
 export function isAlive(vm: VmInfo): boolean {

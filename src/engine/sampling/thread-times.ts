@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { ThreadTimes } from './engine.ts';
+import type { ThreadTimes } from './counter-source.ts';
 
 /** Nanoseconds in a clock tick of /proc: USER_HZ is 100 on every x86 Linux. */
 const TICK_NS = 10_000_000;

@@ -1,0 +1,44 @@
+import type { MachineConfigInput } from '../vmm/config.ts';
+
+/** What a VM is, as far as its definition can be read. */
+export type DefinedVm = {
+  readonly name: string;
+  /** Why the definition can't be used, with file, line and key; null when it can. */
+  readonly problem: string | null;
+  readonly vcpus: number;
+  readonly memoryBytes: number;
+  readonly autostart: boolean;
+  readonly onCrash: 'keep' | 'restart';
+};
+
+/** The definitions on disk, as an engine needs them. */
+export interface Definitions {
+  /** Every definition, by name; those that can't be used too. */
+  list(): readonly DefinedVm[];
+  /** The machine that a definition describes, read now. @throws with what is wrong in it */
+  machine(name: string): MachineConfigInput;
+  /** @throws when there is none */
+  text(name: string): string;
+  /** @throws with what is wrong in it, or when there is one already that is not to be replaced */
+  save(name: string, yaml: string, options: { readonly replace: boolean }): void;
+  /** The file is kept as `NAME.yaml~`. */
+  remove(name: string): void;
+  /** Calls `changed` when somebody has changed something. @returns what ends that */
+  watch(changed: () => void): () => void;
+}
+
+/** Of an engine that runs nothing but what it is handed. */
+export const NO_DEFINITIONS: Definitions = {
+  list: () => [],
+  machine: name => {
+    throw new Error(`there is no definition of ${name}`);
+  },
+  text: name => {
+    throw new Error(`there is no definition of ${name}`);
+  },
+  save: () => {
+    throw new Error('this vring keeps no definitions: start its VMs from vring or vring vm');
+  },
+  remove: () => {},
+  watch: () => () => {},
+};

@@ -1,0 +1,25 @@
+import type { LogEntry } from './engine.ts';
+
+const KEPT = 1000;
+
+/** What has happened: the last entries, and whoever wants to hear of each. */
+export class EventLog {
+  readonly #tell: (entry: LogEntry) => void;
+  #entries: readonly LogEntry[] = [];
+  #next = 1;
+
+  constructor(tell: (entry: LogEntry) => void) {
+    this.#tell = tell;
+  }
+
+  /** The last ones, oldest first. */
+  get entries(): readonly LogEntry[] {
+    return this.#entries;
+  }
+
+  add(level: LogEntry['level'], vm: string | null, text: string): void {
+    const entry = { number: this.#next++, at: Date.now(), vm, level, text };
+    this.#entries = [...this.#entries.slice(1 - KEPT), entry];
+    this.#tell(entry);
+  }
+}

@@ -1,0 +1,156 @@
+import type { Clock } from '../../clock.ts';
+import { isAlive } from '../vm-state.ts';
+import type { CounterSource } from './counter-source.ts';
+import { type VmTotals, vmDetail, vmTotals } from './rates.ts';
+import type { Sample, Sampling, SamplingSettings } from './sampling.ts';
+import { comparable, type Snapshot, takeSnapshot } from './snapshot.ts';
+import { Window } from './window.ts';
+
+/** How soon after the start, or after a VM has begun to run, there are rates. */
+const FIRST_SAMPLE_MS = 250;
+
+/** CPU times are compared over this long at least. */
+const CPU_WINDOW_MS = 1000;
+
+/**
+ * Turns counters into rates: copies those of every running VM now and then, and compares each copy with the one before.
+ * Only one VM is looked at in detail.
+ */
+export class Sampler implements Sampling {
+  readonly #source: CounterSource;
+  readonly #clock: Clock;
+  readonly #listener: (sample: Sample) => void;
+  #settings: SamplingSettings;
+  /** The last copies of each VM's counters, oldest first: between the last two are the rates. */
+  readonly #snapshots = new Map<string, readonly Snapshot[]>();
+  /** Where the totals of each VM count from; none: from its start. */
+  readonly #baselines = new Map<string, Snapshot>();
+  #running: ReadonlySet<string>;
+  #last: Sample = { at: 0, totals: {}, detail: null };
+  readonly #unsubscribe: () => void;
+  #callOff: () => void = () => {};
+
+  constructor(
+    source: CounterSource,
+    clock: Clock,
+    settings: SamplingSettings,
+    listener: (sample: Sample) => void,
+  ) {
+    this.#source = source;
+    this.#clock = clock;
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#running = this.#runningNow();
+    this.#beginAgain();
+    this.#unsubscribe = source.subscribe(event => {
+      if (event.kind === 'vm') this.#followStarts();
+    });
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#callOff();
+  }
+
+  configure(change: Partial<SamplingSettings>): void {
+    const before = this.#settings;
+    const after = { ...before, ...change };
+    this.#settings = after;
+    if (after.paused !== before.paused || after.intervalMs !== before.intervalMs) this.#beginAgain();
+    if (after.detailOf !== before.detailOf) this.#showDetail();
+  }
+
+  resetTotals(): void {
+    for (const [id, snapshots] of this.#snapshots) this.#baselines.set(id, snapshots.at(-1)!);
+    this.#showDetail();
+  }
+
+  #runningNow(): ReadonlySet<string> {
+    const running = this.#source.vms().filter(vm => vm.state === 'running');
+    return new Set(running.map(vm => vm.id));
+  }
+
+  #followStarts(): void {
+    const before = this.#running;
+    this.#running = this.#runningNow();
+    for (const id of this.#running) {
+      if (before.has(id)) continue;
+      this.#beginAgain();
+      return;
+    }
+  }
+
+  /** A fresh copy now, rates soon after it. */
+  #beginAgain(): void {
+    this.#callOff();
+    if (this.#settings.paused) return;
+    this.#copyAll();
+    this.#next(FIRST_SAMPLE_MS);
+  }
+
+  #next(ms: number): void {
+    this.#callOff = this.#clock.after(ms, () => this.#sample());
+  }
+
+  #sample(): void {
+    this.#copyAll();
+    const totals: Record<string, VmTotals> = {};
+    for (const vm of this.#source.vms()) {
+      const window = this.#window(vm.id);
+      if (window && isAlive(vm)) totals[vm.id] = vmTotals(window, vm.topology);
+    }
+    this.#tell({ at: this.#clock.wall(), totals, detail: this.#detail() });
+    this.#next(this.#settings.intervalMs);
+  }
+
+  #tell(sample: Sample): void {
+    this.#last = sample;
+    this.#listener(sample);
+  }
+
+  /** Copies the counters of the VMs that run, and of the one that is sampled in detail. */
+  #copyAll(): void {
+    const vms = this.#source.vms();
+    const known = new Set(vms.map(vm => vm.id));
+    for (const id of this.#snapshots.keys()) if (!known.has(id)) this.#forget(id);
+    for (const vm of vms) if (vm.id === this.#settings.detailOf || isAlive(vm)) this.#copy(vm.id);
+  }
+
+  #copy(id: string): void {
+    const now = takeSnapshot(this.#source, id, this.#clock.now());
+    if (now === null) {
+      this.#forget(id);
+      return;
+    }
+    if (this.#baselines.get(id)?.source !== now.source) this.#baselines.delete(id);
+    const before = (this.#snapshots.get(id) ?? []).filter(snapshot => comparable(snapshot, now));
+    const oldest = before.findLastIndex(snapshot => now.at - snapshot.at >= CPU_WINDOW_MS);
+    this.#snapshots.set(id, [...before.slice(Math.max(0, oldest)), now]);
+  }
+
+  #forget(id: string): void {
+    this.#snapshots.delete(id);
+    this.#baselines.delete(id);
+  }
+
+  /** What the last two copies say; null before there are two. */
+  #window(id: string): Window | null {
+    const snapshots = this.#snapshots.get(id) ?? [];
+    const [before, after] = snapshots.slice(-2);
+    if (before === undefined || after === undefined) return null;
+    return new Window(before, after, { baseline: this.#baselines.get(id), cpuBefore: snapshots[0] });
+  }
+
+  #detail(): Sample['detail'] {
+    const id = this.#settings.detailOf;
+    const window = id === null ? null : this.#window(id);
+    if (id === null || window === null) return null;
+    const topology = this.#source.vms().find(vm => vm.id === id)?.topology ?? null;
+    return { id, rates: vmDetail(window, topology) };
+  }
+
+  /** Other details of the last sample, at once. */
+  #showDetail(): void {
+    this.#tell({ ...this.#last, detail: this.#detail() });
+  }
+}

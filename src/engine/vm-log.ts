@@ -1,0 +1,33 @@
+import type { LogEntry, VmInfo } from './engine.ts';
+
+type Tell = (level: LogEntry['level'], text: string) => void;
+
+/** What is worth a line in the log when a VM changes from `before` to `now`. */
+export function tellChanges(before: VmInfo | null, now: VmInfo, tell: Tell): void {
+  if (before?.state !== now.state) tellState(before, now, tell);
+  if (now.problem !== null && before?.problem !== now.problem) tell('error', now.problem);
+  for (const [device, reason] of Object.entries(now.broken)) {
+    if (before?.broken[device] !== reason) tell('error', `${device} is broken: ${reason}`);
+  }
+}
+
+function tellState(before: VmInfo | null, now: VmInfo, tell: Tell): void {
+  switch (now.state) {
+    case 'running':
+      tell('info', before?.state === 'paused' ? 'it goes on' : 'it runs');
+      break;
+    case 'paused':
+      tell('info', 'it is paused');
+      break;
+    case 'crashed':
+      tell('error', [`it crashed: ${now.reason}`, now.detail].filter(text => text !== null).join('\n'));
+      break;
+    case 'off':
+      // A VM that is only taken into the list has not ended.
+      if (before !== null) tell('info', now.reason === null ? 'it is off' : `it is off: ${now.reason}`);
+      break;
+    case 'starting':
+    case 'stopping':
+      break;
+  }
+}
