@@ -8,8 +8,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,
-    // Every machine thread that runs from source strips its types with WebAssembly of its own. V8 frees the wrappers that
-    // it compiles for a thread's hot calls out of WebAssembly twice when many such threads come and go, and crashes: no call gets hot.
+    // Every machine thread that runs from source strips its types in WebAssembly. With hundreds of such threads, V8 crashes now and
+    // then as it frees the code that it compiled for their hot calls out of WebAssembly; so no call becomes hot.
     execArgv: ['--wasm-wrapper-tiering-budget=1000000000'],
     env: { NODE_ENV: 'production', FORCE_COLOR: '0' },
   },
