@@ -19,6 +19,8 @@ packages=(
   libc6-dev
   fio
   tmux
+  zsh # completion
+  fish
   iproute2
 )
 # Debian 12's own QEMU 7.2 has no igb, the emulated network card with SR-IOV.

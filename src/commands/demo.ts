@@ -1,7 +1,5 @@
 import type { Command } from 'commander';
-import { LocalEngine } from '../engine/local-engine.ts';
 import { builtFile } from '../project-root.ts';
-import { createDemoDisk } from './demo-disk.ts';
 import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 
 const MiB = 2 ** 20;
@@ -14,6 +12,10 @@ export function registerDemo(program: Command): void {
     .description('Run the embedded guest: in the UI, or as a report where there is no terminal')
     .option('--json', 'print the report as JSON')
     .action(async (options: OpenUiOptions & { json?: boolean }) => {
+      const [{ LocalEngine }, { createDemoDisk }] = await Promise.all([
+        import('../engine/local-engine.ts'),
+        import('./demo-disk.ts'),
+      ]);
       const engine = new LocalEngine();
       const disk = createDemoDisk(DISK_BYTES);
       const id = await engine.start({

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { deviceTable } from '../devices/registry.ts';
 
 /** `vring devices`: the device models, from the one table that registers them. */
 export function registerDevices(program: Command): void {
@@ -7,7 +6,8 @@ export function registerDevices(program: Command): void {
     .command('devices')
     .description('List the device models')
     .option('--json', 'as JSON')
-    .action((options: { json?: boolean }) => {
+    .action(async (options: { json?: boolean }) => {
+      const { deviceTable } = await import('../devices/registry.ts');
       const devices = deviceTable.map(({ type, title, description, builtin }) => ({
         type,
         title,

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import type { Engine } from '../engine/engine.ts';
-import { hostSource } from '../store/host-worker.ts';
 import { openHost } from './host/host-options.ts';
 
 /** How the UI is opened: the options of every command that opens it. */
@@ -26,7 +25,10 @@ export function withUiOptions(command: Command): Command {
 export async function openUi(engine: Engine, options: OpenUiOptions, open?: string): Promise<void> {
   const { hostRoot = '/', readOnly = false, ascii = false, color = true } = options;
   const { path } = await openHost({ hostRoot });
-  const { runUi } = await import('../app.tsx');
+  const [{ runUi }, { hostSource }] = await Promise.all([
+    import('../app.tsx'),
+    import('../store/host-worker.ts'),
+  ]);
   await runUi({
     engine,
     host: hostSource(path),

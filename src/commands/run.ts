@@ -1,49 +1,41 @@
-import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { Engine, VmInfo } from '../engine/engine.ts';
-import { LocalEngine } from '../engine/local-engine.ts';
-import { ConfigError, type ConfigProblem, type MachineConfigInput } from '../vmm/config.ts';
-import { endingSignal } from './ending-signal.ts';
-import { openUi } from './open-ui.ts';
-import { requireTerminal } from './require-terminal.ts';
-import { joinConsole } from './terminal-console.ts';
-import { UsageError } from './usage-error.ts';
+import { withManual } from './manual.ts';
+import type { DiskOption } from './values.ts';
 import { parseCount, parseCpuFeatures, parseDisk, parseSize } from './values.ts';
 
-type RunOptions = {
-  initrd?: string;
-  append: string;
-  disk: ReturnType<typeof parseDisk>[];
-  cpus: number;
-  memory: number;
-  hugepages?: '2M' | '1G';
-  cpuFeatures?: { remove: string[] };
-  kvm?: 'on' | 'off';
-  name?: string;
-  rng: boolean;
-  seccomp: boolean;
-  ui?: boolean;
+export type RunOptions = {
+  readonly initrd?: string;
+  readonly append?: string;
+  readonly disk?: readonly DiskOption[];
+  readonly cpus: number;
+  readonly memory: number;
+  readonly hugepages?: '2M' | '1G';
+  readonly cpuFeatures?: { remove: string[] };
+  readonly kvm?: 'on' | 'off';
+  readonly name?: string;
+  readonly rng: boolean;
+  readonly seccomp: boolean;
+  readonly ui?: boolean;
 };
 
+/** `vring run`: one VM on this terminal. */
 export function registerRun(program: Command): void {
-  program
+  const run = program
     .command('run')
     .argument('<kernel>', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
     .description('Boot a kernel, with its serial port on this terminal')
     .option('--initrd <file>', 'initial RAM disk')
-    .option('--append <text>', 'kernel command line', '')
+    .option('--append <text>', 'kernel command line')
     .option(
       '--disk <file[,format=raw][,readonly][,cache=none][,serial=S][,queues=N]>',
       'add a virtio-blk disk: a raw file or a block device (repeat for more)',
-      (text, disks: ReturnType<typeof parseDisk>[]) => [...disks, parseDisk(text)],
-      [] as ReturnType<typeof parseDisk>[],
+      (text, disks: DiskOption[] | undefined) => [...(disks ?? []), parseDisk(text)],
     )
     .option('--cpus <n>', 'number of vCPUs', text => parseCount(text, '--cpus', 1, 64), 1)
-    .option(
-      '--memory <size>',
-      'guest RAM',
-      text => parseSize(text, '--memory'),
-      parseSize('256M', '--memory'),
+    .addOption(
+      new Option('--memory <size>', 'guest RAM')
+        .argParser(text => parseSize(text, '--memory'))
+        .default(parseSize('256M', '--memory'), '256M'),
     )
     .addOption(new Option('--hugepages <size>', 'back guest RAM with huge pages').choices(['2M', '1G']))
     .option('--cpu-features <-name,...>', 'CPU features to hide from the guest', parseCpuFeatures)
@@ -53,96 +45,20 @@ export function registerRun(program: Command): void {
     .option('--no-seccomp', 'run vCPU and queue threads without their system call filters')
     .option('--ui', 'show it in the full-screen UI instead')
     .action(async (kernel: string, options: RunOptions) => {
-      if (options.ui) requireTerminal();
-      const engine = new LocalEngine();
-      const config = runConfig(kernel, options);
-      try {
-        process.exitCode = options.ui ? await runInUi(engine, config) : await runOnTerminal(engine, config);
-      } catch (error) {
-        throw error instanceof ConfigError ? new UsageError(inOptions(error.problems, options)) : error;
-      }
+      const { runVm } = await import('./run-vm.ts');
+      process.exitCode = await runVm(kernel, options);
     });
-}
-
-/** The machine that the command line asks for. */
-export function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
-  return {
-    name: options.name ?? defaultName(kernel),
-    cpus: options.cpus,
-    memory: { bytes: options.memory, ...(options.hugepages && { hugepages: options.hugepages }) },
-    kernel: {
-      path: kernel,
-      ...(options.initrd !== undefined && { initrd: options.initrd }),
-      append: options.append,
-    },
-    devices: [...options.disk, ...(options.rng ? [{ type: 'virtio-rng' as const }] : [])],
-    ...(options.cpuFeatures && { cpuFeatures: options.cpuFeatures }),
-    hideHypervisor: options.kvm === 'off',
-    seccomp: options.seccomp,
-  };
-}
-
-/** The options that the keys of a configuration come from. */
-const OPTIONS: Readonly<Record<string, string>> = {
-  name: '--name',
-  cpus: '--cpus',
-  memory: '--memory',
-  'kernel.path': 'kernel',
-  'kernel.initrd': '--initrd',
-};
-
-/** What is wrong with a configuration, in the words of the command line. */
-function inOptions(problems: readonly ConfigProblem[], { disk }: RunOptions): string {
-  const texts = problems.map(({ path: [key, index, setting], message }) => {
-    if (key === 'devices' && setting !== undefined) {
-      return `--disk ${disk[Number(index)]?.path}: ${String(setting)}: ${message}`;
-    }
-    const name = `${String(key)}.${String(index)}`;
-    return `${OPTIONS[name] ?? OPTIONS[String(key)] ?? name}: ${message}`;
+  withManual(run, {
+    text: [
+      'Ctrl-] leaves the terminal and ends the VM. The exit status is 0 after a power-off, 1 after a crash, whose reason and ' +
+        "registers are printed, and the guest's own code when it ends itself through the debug exit port.",
+    ],
+    examples: [
+      {
+        command:
+          "vring run vmlinuz --initrd initrd.img --append 'console=ttyS0' --disk disk.img --cpus 2 --memory 1G",
+        does: 'a Linux guest with two vCPUs and a disk',
+      },
+    ],
   });
-  return texts.join('; ');
-}
-
-/** A valid VM name made of a file's. */
-function defaultName(kernel: string): string {
-  const name = basename(kernel)
-    .replace(/[^A-Za-z0-9._-]/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '');
-  return name.slice(0, 63) || 'vm';
-}
-
-async function runInUi(engine: Engine, config: MachineConfigInput): Promise<number> {
-  await openUi(engine, {}, await engine.start(config));
-  return 0;
-}
-
-/** @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it. */
-async function runOnTerminal(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
-  const ended = Promise.withResolvers<VmInfo>();
-  engine.subscribe(event => {
-    if (event.kind === 'vm' && (event.vm.state === 'off' || event.vm.state === 'crashed'))
-      ended.resolve(event.vm);
-  });
-  const id = await engine.start(config);
-  if (process.stdin.isTTY) console.error(`vring: ${config.name} runs; Ctrl-] leaves and ends it\r`);
-  const joined = joinConsole(engine, id);
-  const signal = endingSignal();
-  const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
-  // From here on the terminal is the user's, and a signal ends vring at once, however long the VM takes to end.
-  joined.restore();
-  signal.ignore();
-  await engine.close();
-  if (typeof outcome !== 'number') return report(outcome);
-  console.error(`\nvring: left ${config.name}; it was ended`);
-  // Whoever leaves does not wait for output to be read.
-  process.exit(outcome);
-}
-
-function report(vm: VmInfo): number {
-  if (vm.state === 'crashed') {
-    console.error(`\nvring: ${vm.name} crashed: ${vm.reason}`);
-    if (vm.detail) console.error(vm.detail);
-    return 1;
-  }
-  return vm.exitCode ?? 0;
 }

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { LocalEngine } from '../engine/local-engine.ts';
 import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 import { requireTerminal } from './require-terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -12,6 +11,7 @@ export function registerUi(program: Command): void {
     if (unknown !== undefined)
       throw new UsageError(`there is no command "${unknown}"; vring --help lists them`);
     requireTerminal();
+    const { LocalEngine } = await import('../engine/local-engine.ts');
     await openUi(new LocalEngine(), options);
   });
 }

@@ -2,6 +2,9 @@ import { UsageError } from './usage-error.ts';
 
 const UNITS: Record<string, number> = { '': 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
+/** What --disk says, as a device's configuration. */
+export type DiskOption = { type: 'virtio-blk'; path: string } & Record<string, unknown>;
+
 /** Bytes of a size such as `512M` or `2G`; a bare number counts MiB, as QEMU's -m does. */
 export function parseSize(text: string, option: string): number {
   const match = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text);
@@ -39,7 +42,7 @@ export function parseCpuFeatures(text: string): { remove: string[] } {
 }
 
 /** `disk.img,format=raw,readonly` as a virtio-blk device's options. The path may not contain a comma. */
-export function parseDisk(text: string): { type: 'virtio-blk'; path: string } & Record<string, unknown> {
+export function parseDisk(text: string): DiskOption {
   const [path, ...settings] = text.split(',');
   if (!path) throw new UsageError(`--disk ${text}: expected a path first, as in --disk disk.img,readonly`);
   const options: Record<string, unknown> = {};

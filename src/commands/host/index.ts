@@ -48,7 +48,10 @@ function registerPci(pci: Command): void {
     },
   );
   withHostOptions(
-    pci.command('show').argument('<address>').description('Everything about one function'),
+    pci
+      .command('show')
+      .argument('<address>', 'address of the function')
+      .description('Everything about one function'),
   ).action(async (text: string, options: HostOptions) => {
     const { showPci, functionLines } = await import('./pci-show.ts');
     const fn = await showPci(await openHost(options), text);
@@ -129,7 +132,7 @@ function registerVfio(vfio: Command): void {
   withChangeOptions(
     vfio
       .command('bind')
-      .argument('<address...>')
+      .argument('<address...>', 'addresses of the functions')
       .description("Take devices from the host's drivers, for guests")
       .option('--driver <name>', 'vfio-pci, pci-stub, or a VFIO driver made for the device', 'vfio-pci')
       .option('--group', 'the other endpoints of their IOMMU groups too')
@@ -141,7 +144,7 @@ function registerVfio(vfio: Command): void {
   withChangeOptions(
     vfio
       .command('unbind')
-      .argument('<address...>')
+      .argument('<address...>', 'addresses of the functions')
       .description('Give devices back to the host')
       .option('--driver <name>', 'to this driver (default: the one that the kernel finds)')
       .option('--group', 'the other members of their IOMMU groups too')

@@ -1,0 +1,62 @@
+import { readdirSync } from 'node:fs';
+import { Argument, type Option } from 'commander';
+import type { Answer, Candidate } from './answer.ts';
+
+type Kind = 'files' | 'directories' | 'pci';
+
+/** What the placeholder of an argument or of an option's value stands for. Others have no values that could be listed. */
+const KINDS: Readonly<Record<string, Kind>> = {
+  file: 'files',
+  kernel: 'files',
+  target: 'files',
+  dir: 'directories',
+  address: 'pci',
+  pf: 'pci',
+};
+
+/** Completes the value of an argument or an option. @param given values of the same command that are there already */
+export async function valuesFor(
+  name: string,
+  of: Argument | Option,
+  current: string,
+  given: readonly string[] = [],
+): Promise<Answer> {
+  if (of.argChoices) return words(of.argChoices, current);
+  const placeholder = of instanceof Argument ? name : /<(\w+)/.exec(of.flags)?.[1];
+  switch (KINDS[placeholder ?? '']) {
+    case 'files':
+      return { kind: 'files' };
+    case 'directories':
+      return { kind: 'directories' };
+    case 'pci':
+      return pciAddresses(current, given);
+    default:
+      return words([], current);
+  }
+}
+
+function words(values: readonly string[], current: string): Answer {
+  const candidates = values
+    .filter(value => value.startsWith(current))
+    .map((value): Candidate => ({ value, description: '' }));
+  return { kind: 'words', candidates };
+}
+
+/** Addresses with their domain, or without it where the word begins like that. */
+function pciAddresses(current: string, given: readonly string[]): Answer {
+  const addresses = listFolder('/sys/bus/pci/devices').filter(address => !given.includes(address));
+  const full = words(addresses, current);
+  if (full.kind === 'words' && full.candidates.length > 0) return full;
+  return words(
+    addresses.filter(address => address.startsWith('0000:')).map(address => address.slice('0000:'.length)),
+    current,
+  );
+}
+
+function listFolder(path: string): string[] {
+  try {
+    return readdirSync(path).sort();
+  } catch {
+    return [];
+  }
+}
