@@ -46,6 +46,9 @@ pub mod queue {
     pub const IN_FLIGHT: usize = 6;
     pub const ERRORS: usize = 7;
     pub const BATCHES: usize = 8;
+    pub const KICKS_SUPPRESSED: usize = 9;
+    pub const MAX_IN_FLIGHT: usize = 10;
+    pub const LATENCY_NS: usize = 11;
     pub const LATENCY: usize = 16;
     pub const WORDS: usize = 64;
 }
@@ -108,6 +111,14 @@ impl Block {
     #[inline]
     pub fn set(&self, word: usize, value: u64) {
         self.0[word].store(value, Relaxed);
+    }
+
+    /// Raises a word that keeps the highest value.
+    #[inline]
+    pub fn raise(&self, word: usize, value: u64) {
+        if value > self.0[word].load(Relaxed) {
+            self.set(word, value);
+        }
     }
 
     #[cfg(test)]

@@ -53,6 +53,9 @@ fn text() -> String {
         ("inFlight", queue::IN_FLIGHT),
         ("errors", queue::ERRORS),
         ("batches", queue::BATCHES),
+        ("kicksSuppressed", queue::KICKS_SUPPRESSED),
+        ("maxInFlight", queue::MAX_IN_FLIGHT),
+        ("latencyNs", queue::LATENCY_NS),
         ("latency", queue::LATENCY),
         ("words", queue::WORDS),
     ]);

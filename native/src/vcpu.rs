@@ -237,9 +237,9 @@ impl Shared {
     /// Posts the exit and waits for its answer. Returns when that came.
     fn exchange(&self, left: u64, ran_ns: u64, spin: &mut Spin) -> std::result::Result<u64, Stopped> {
         let reason = self.run_page.exit_reason();
+        self.set_state(VcpuState::Waiting);
         self.mailbox().tell_exit(reason, ran_ns);
         self.post();
-        self.set_state(VcpuState::Waiting);
         self.wait_answered(spin)?;
         let answered = now_ns();
         let took = answered - left;

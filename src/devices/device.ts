@@ -62,9 +62,9 @@ export interface Clock {
 
 export type Cancel = () => void;
 
-/** Calls back on the machine thread when an eventfd is signalled (its count is drained first). */
+/** Calls back on the machine thread when an eventfd is signalled, with its count, which is drained first. */
 export interface EventLoop {
-  watch(fd: number, onSignal: () => void): Cancel;
+  watch(fd: number, onSignal: (count: number) => void): Cancel;
 }
 
 /** What a device may ask of its machine. The machine acts after the current access has been answered. */

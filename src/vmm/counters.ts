@@ -55,6 +55,12 @@ export const QUEUE = {
   errors: 7,
   /** Times the available ring was found with work in it; requests / batches is the mean batch. */
   batches: 8,
+  /** Batches found while the driver had not been asked for a kick: EVENT_IDX or NO_NOTIFY made it unnecessary. */
+  kicksSuppressed: 9,
+  /** The highest `inFlight` there was. */
+  maxInFlight: 10,
+  /** Nanoseconds from taken to returned, of all requests; per nanosecond of time, the mean number in flight. */
+  latencyNs: 11,
   /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
   latency: 16,
   words: 64,

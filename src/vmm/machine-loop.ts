@@ -23,7 +23,7 @@ export type MachineHandlers = {
 export class MachineLoop implements EventLoop, Clock {
   readonly #native: NativeVm;
   readonly #timers = new Timers();
-  readonly #watchers = new Map<number, () => void>();
+  readonly #watchers = new Map<number, (count: number) => void>();
   #nextToken = 1;
   #running = true;
 
@@ -31,7 +31,7 @@ export class MachineLoop implements EventLoop, Clock {
     this.#native = native;
   }
 
-  watch(fd: number, onSignal: () => void): Cancel {
+  watch(fd: number, onSignal: (count: number) => void): Cancel {
     const token = this.#nextToken++;
     this.#watchers.set(token, onSignal);
     this.#native.watchEventFd(fd, token);
@@ -81,7 +81,7 @@ export class MachineLoop implements EventLoop, Clock {
         handlers.exit(native.eventIndex(i));
         break;
       case EVENT.fd:
-        this.#watchers.get(native.eventToken(i))?.();
+        this.#watchers.get(native.eventToken(i))?.(native.eventAux(i));
         break;
       case EVENT.doorbell:
         handlers.doorbell();

@@ -17,14 +17,21 @@ const MiB = 2 ** 20;
 /** Counts of one virtqueue, by the names of the methods that count. */
 export class FakeQueueCounters implements QueueCounters {
   readonly slot: number;
-  readonly counts = { kicked: 0, interrupted: 0, suppressed: 0, taken: 0, returned: 0, bytes: 0, batches: 0 };
+  readonly counts = {
+    ...{ kicked: 0, kicksSuppressed: 0, interrupted: 0, suppressed: 0 },
+    ...{ taken: 0, returned: 0, bytes: 0, batches: 0 },
+  };
 
   constructor(slot: number) {
     this.slot = slot;
   }
 
-  kicked(): void {
-    this.counts.kicked++;
+  kicked(times: number): void {
+    this.counts.kicked += times;
+  }
+
+  kickSuppressed(): void {
+    this.counts.kicksSuppressed++;
   }
 
   interrupted(): void {
@@ -52,7 +59,7 @@ export class FakeQueueCounters implements QueueCounters {
 /** Eventfds as counters; `run` is a turn of the machine's event loop. */
 export class FakeEventFds {
   readonly counts = new Map<number, number>();
-  readonly #watchers = new Map<number, () => void>();
+  readonly #watchers = new Map<number, (count: number) => void>();
   #next = 100;
 
   create = (): number => {
@@ -71,7 +78,7 @@ export class FakeEventFds {
 
   readonly vectors: FakeMsi[] = [];
 
-  watch = (fd: number, onSignal: () => void): Cancel => {
+  watch = (fd: number, onSignal: (count: number) => void): Cancel => {
     if (this.#watchers.has(fd)) throw new Error(`fd ${fd} is watched already`);
     this.#watchers.set(fd, onSignal);
     return () => this.#watchers.delete(fd);
@@ -82,8 +89,9 @@ export class FakeEventFds {
     const ready = [...this.#watchers].filter(([fd]) => this.counts.get(fd)! > 0);
     for (const [fd, onSignal] of ready) {
       if (this.#watchers.get(fd) !== onSignal) continue;
+      const count = this.counts.get(fd)!;
       this.counts.set(fd, 0);
-      onSignal();
+      onSignal(count);
     }
     return ready.length;
   }

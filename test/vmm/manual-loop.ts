@@ -3,15 +3,18 @@ import { drainEventfd } from '../../src/vmm/libc.ts';
 
 /** An event loop that a test turns by hand. */
 export class ManualLoop implements EventLoop {
-  readonly #watched = new Map<number, () => void>();
+  readonly #watched = new Map<number, (count: number) => void>();
 
-  watch(fd: number, onSignal: () => void): () => void {
+  watch(fd: number, onSignal: (count: number) => void): () => void {
     this.#watched.set(fd, onSignal);
     return () => this.#watched.delete(fd);
   }
 
   /** Calls back for every eventfd that is signalled now. */
   run(): void {
-    for (const [fd, onSignal] of this.#watched) if (drainEventfd(fd) > 0n) onSignal();
+    for (const [fd, onSignal] of this.#watched) {
+      const count = Number(drainEventfd(fd));
+      if (count > 0) onSignal(count);
+    }
   }
 }

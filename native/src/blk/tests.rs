@@ -322,6 +322,27 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
     disk.await_used(21);
     assert_eq!(disk.counters.get(words::IN_FLIGHT), 0);
     assert_eq!(disk.counters.get(words::REQUESTS), 21);
+    assert!((1..=21).contains(&disk.counters.get(words::MAX_IN_FLIGHT)));
+    let latencies: u64 = (0..32).map(|bucket| disk.counters.get(words::LATENCY + bucket)).sum();
+    assert_eq!(latencies, 21);
+    assert!(disk.counters.get(words::LATENCY_NS) > 0);
+}
+
+#[test]
+fn what_is_found_without_having_asked_for_a_kick_is_counted() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, 0);
+    for _ in 0..200 {
+        let index = disk.driver.used_index();
+        disk.offer(0, FLUSH, 0, &[]);
+        if disk.driver.used_flags() == 0 {
+            disk.kick.signal();
+        }
+        disk.await_used(index.wrapping_add(1));
+    }
+    disk.stop();
+    assert_eq!(disk.counters.get(words::BATCHES), 200);
+    // The thread looks for the next request before it asks for a kick; for the first one it had been asked.
+    assert!((1..200).contains(&disk.counters.get(words::KICKS_SUPPRESSED)));
 }
 
 #[test]

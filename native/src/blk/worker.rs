@@ -173,6 +173,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         if taken > 0 {
             self.counters.add(words::BATCHES, 1);
             self.counters.add(words::REQUESTS, taken);
+            self.counters.add(words::KICKS_SUPPRESSED, u64::from(!self.queue.forget_kick()));
             self.count_in_flight();
         }
         Ok(())
@@ -227,7 +228,9 @@ impl<'m, 'r> Worker<'m, 'r> {
         self.counters.add(words::BYTES_TO_GUEST, to_guest);
         self.counters.add(words::BYTES_FROM_GUEST, from_guest);
         self.counters.add(words::ERRORS, u64::from(status != STATUS_OK));
-        self.counters.histogram(words::LATENCY, now_ns() - slot.taken_ns);
+        let took = now_ns() - slot.taken_ns;
+        self.counters.histogram(words::LATENCY, took);
+        self.counters.add(words::LATENCY_NS, took);
         self.free.push(index);
         if let Some(bounce) = slot.release_bounce() {
             self.pool.give_back(bounce);
@@ -254,7 +257,9 @@ impl<'m, 'r> Worker<'m, 'r> {
     }
 
     fn count_in_flight(&self) {
-        self.counters.set(words::IN_FLIGHT, (self.slots.len() - self.free.len()) as u64);
+        let in_flight = (self.slots.len() - self.free.len()) as u64;
+        self.counters.set(words::IN_FLIGHT, in_flight);
+        self.counters.raise(words::MAX_IN_FLIGHT, in_flight);
     }
 
     fn enqueue(&mut self, entry: squeue::Entry) {
@@ -293,6 +298,7 @@ impl Drop for Worker<'_, '_> {
             // The kernel may still write to the buffers: they have to stay.
             std::mem::forget(std::mem::take(&mut self.slots));
         }
+        self.counters.set(words::IN_FLIGHT, 0);
     }
 }
 

@@ -56,6 +56,8 @@ pub struct SplitQueue<'m> {
     published: u16,
     /// The same when an interrupt was last considered. None at first: what the driver was told before isn't known.
     considered: Option<u16>,
+    /// The driver was asked to kick for the next chain.
+    kick_wanted: bool,
 }
 
 impl<'m> SplitQueue<'m> {
@@ -86,6 +88,7 @@ impl<'m> SplitQueue<'m> {
             offered: position.available,
             published: position.used,
             considered: None,
+            kick_wanted: true,
         })
     }
 
@@ -152,6 +155,11 @@ impl<'m> SplitQueue<'m> {
         self.published.wrapping_sub(event).wrapping_sub(1) < self.published.wrapping_sub(before)
     }
 
+    /// Whether the driver was asked to kick for the chains just taken. Those that follow, it need not kick for.
+    pub fn forget_kick(&mut self) -> bool {
+        std::mem::replace(&mut self.kick_wanted, false)
+    }
+
     /// Asks the driver for a kick at its next chain. Returns whether there is one already.
     pub fn enable_kicks(&mut self) -> bool {
         if self.event_idx {
@@ -160,6 +168,7 @@ impl<'m> SplitQueue<'m> {
         } else {
             store(&self.used, FLAGS, 0, Ordering::Relaxed);
         }
+        self.kick_wanted = true;
         // The driver writes the available index and then reads this wish.
         fence(Ordering::SeqCst);
         self.has_available()
@@ -169,6 +178,7 @@ impl<'m> SplitQueue<'m> {
     pub fn disable_kicks(&mut self) {
         if !self.event_idx {
             store(&self.used, FLAGS, NO_NOTIFY, Ordering::Relaxed);
+            self.kick_wanted &= self.has_available();
         }
     }
 }
@@ -345,6 +355,26 @@ mod tests {
         assert_eq!(driver.used_flags(), 0);
         driver.offer(&[in_(0x8000, 1)]);
         assert!(queue.enable_kicks());
+    }
+
+    #[test]
+    fn a_kick_is_asked_for_until_chains_are_taken_or_it_is_declined() {
+        for features in [0, feature::EVENT_IDX] {
+            let ram = ram();
+            let mut driver = Driver::new(&ram, SIZE);
+            let mut queue = queue(&driver, features);
+            assert!(queue.forget_kick(), "a new ring asks for one");
+            assert!(!queue.forget_kick());
+            queue.enable_kicks();
+            driver.offer(&[in_(0x8000, 1)]);
+            queue.disable_kicks();
+            assert!(queue.take(&mut Chain::default()).unwrap());
+            assert!(queue.forget_kick(), "it was asked for when the chain came");
+            queue.enable_kicks();
+            queue.disable_kicks();
+            // An index that has not been passed still asks.
+            assert_eq!(queue.forget_kick(), features == feature::EVENT_IDX);
+        }
     }
 
     #[test]

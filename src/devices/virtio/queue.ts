@@ -50,6 +50,7 @@ export class SplitQueue {
   readonly #indirect: boolean;
   #lastAvail: number;
   #usedIndex: number;
+  #kickWanted = true;
   /** Used index at the last interrupt decision, or null when the driver's event index is not known to be current. */
   #decidedAt: number | null = null;
 
@@ -65,6 +66,11 @@ export class SplitQueue {
 
   get progress(): QueueProgress {
     return { lastAvail: this.#lastAvail, usedIndex: this.#usedIndex };
+  }
+
+  /** Whether the driver was asked to kick for what is available now. */
+  get kickWanted(): boolean {
+    return this.#kickWanted;
   }
 
   /** The next available chain, or null. @throws QueueError */
@@ -111,7 +117,10 @@ export class SplitQueue {
         this.#memory.writeU16(used + RING + USED_ELEMENT_BYTES * size, this.#lastAvail);
         Atomics.add(fence, 0, 0);
       }
-      return this.#memory.readU16(available + INDEX) !== this.#lastAvail;
+      const more = this.#memory.readU16(available + INDEX) !== this.#lastAvail;
+      // With EVENT_IDX, an index that was passed before it was written asks for nothing.
+      this.#kickWanted = !(this.#eventIdx && more);
+      return more;
     });
   }
 

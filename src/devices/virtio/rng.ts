@@ -78,7 +78,7 @@ class Service {
     this.#queue = new SplitQueue(services.memory, queue, activation.features, signal);
     this.#counters = queue.counters;
     this.#kickFd = queue.kickFd;
-    this.#unwatch = services.events.watch(this.#kickFd, () => this.#onKick());
+    this.#unwatch = services.events.watch(this.#kickFd, count => this.#onKick(count));
     // Buffers may be waiting from before a pause.
     this.#continuing = true;
     services.eventFds.signal(this.#kickFd);
@@ -89,8 +89,8 @@ class Service {
     return this.#queue.progress;
   }
 
-  #onKick(): void {
-    if (!this.#continuing) this.#counters.kicked();
+  #onKick(count: number): void {
+    this.#counters.kicked(this.#continuing ? count - 1 : count);
     this.#continuing = false;
     try {
       if (!this.#serve()) return;
@@ -113,6 +113,7 @@ class Service {
     }
     if (chains > 0) {
       this.#counters.batch();
+      if (!this.#queue.kickWanted) this.#counters.kickSuppressed();
       if (this.#queue.interrupt()) this.#counters.interrupted();
       else this.#counters.interruptSuppressed();
     }
@@ -121,9 +122,9 @@ class Service {
 
   /** Fills a chain's buffers as far as `budget` goes; less than all is allowed (§5.4.6.1). @returns bytes filled. */
   #fill(chain: Chain, budget: number): number {
+    if (chain.writable.length === 0) throw new QueueError('entropy request without a writable buffer');
     const began = this.#services.clock.now();
     this.#counters.taken();
-    if (chain.writable.length === 0) throw new QueueError('entropy request without a writable buffer');
     let written = 0;
     for (const { address, length } of chain.writable) {
       const part = Math.min(length, budget - written);

@@ -91,7 +91,22 @@ describe('virtio-rng', () => {
     expect(first).toEqual([{ head: 0, written: 64 * 1024 }]);
     machine.eventFds.settle();
     expect(queue.collect()).toHaveLength(31);
-    expect(machine.queueCounters[0]!.counts.kicked).toBe(1);
+    expect(machine.queueCounters[0]!.counts).toMatchObject({ kicked: 1, kicksSuppressed: 0 });
+  });
+
+  test('counts every kick, and the turns for which none was asked', () => {
+    const queue = start(EVENT_IDX, 64);
+    const { counts } = machine.queueCounters[0]!;
+    for (let i = 0; i < 3; i++) {
+      queue.add({ address: BUFFER, length: 64 * 1024, write: true });
+      queue.kick();
+    }
+    machine.eventFds.settle();
+    expect(counts).toMatchObject({ kicked: 3, kicksSuppressed: 2, batches: 3, taken: 3, returned: 3 });
+    queue.add({ address: BUFFER, length: 4, write: true });
+    queue.kick();
+    machine.eventFds.settle();
+    expect(counts).toMatchObject({ kicked: 4, kicksSuppressed: 2, batches: 4 });
   });
 
   test('without MSI-X, sets the ISR and pulls the pin until the driver reads it', () => {
