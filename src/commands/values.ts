@@ -1,17 +1,13 @@
+import { bytesOf } from '../text/size.ts';
 import { UsageError } from './usage-error.ts';
-
-const UNITS: Record<string, number> = { '': 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
 /** What --disk says, as a device's configuration. */
 export type DiskOption = { type: 'virtio-blk'; path: string } & Record<string, unknown>;
 
 /** Bytes of a size such as `512M` or `2G`; a bare number counts MiB, as QEMU's -m does. */
 export function parseSize(text: string, option: string): number {
-  const match = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text);
-  const bytes = match ? Number(match[1]) * (UNITS[(match[2] ?? '').toUpperCase()] ?? Number.NaN) : Number.NaN;
-  if (!Number.isSafeInteger(bytes) || bytes <= 0) {
-    throw new UsageError(`${option} ${text}: expected a size such as 512M or 2G`);
-  }
+  const bytes = bytesOf(text);
+  if (bytes === null) throw new UsageError(`${option} ${text}: expected a size such as 512M or 2G`);
   return bytes;
 }
 

@@ -1,4 +1,5 @@
 /** CPU features by the names that Linux shows in /proc/cpuinfo, and how to take them out of a guest's CPUID. */
+import { nearest } from '../text/nearest.ts';
 import type { CpuidEntry } from './kvm/structs.ts';
 
 type Register = 'eax' | 'ebx' | 'ecx' | 'edx';
@@ -133,7 +134,7 @@ export function checkFeatures(names: readonly string[]): void {
   for (const name of names) {
     if (known.includes(name)) continue;
     throw new CpuFeatureError(
-      `there is no CPU feature "${name}", the nearest is "${nearest(name, known)}": use the names of /proc/cpuinfo`,
+      `there is no CPU feature "${name}", the nearest is "${nearest(name, known)!.text}": use the names of /proc/cpuinfo`,
     );
   }
 }
@@ -171,23 +172,4 @@ function withDependents(names: readonly string[]): Set<string> {
     for (const dependent of dependents) all.add(dependent);
   }
   return all;
-}
-
-function nearest(name: string, known: readonly string[]): string {
-  const byDistance = known.map(candidate => ({ candidate, distance: editDistance(name, candidate) }));
-  return byDistance.reduce((best, next) => (next.distance < best.distance ? next : best)).candidate;
-}
-
-/** Levenshtein: how many characters to insert, delete or replace. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

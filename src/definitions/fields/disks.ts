@@ -1,0 +1,63 @@
+import * as z from 'zod';
+import { hostPath } from './text.ts';
+
+export const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
+export const DISK_FORMATS = ['raw', 'qcow2'] as const;
+
+const settings = z.strictObject({
+  file: hostPath.meta({
+    description: 'The image file or block device on the host.',
+    examples: ['/var/lib/vring/disks/web.img'],
+  }),
+  bus: z
+    .enum(DISK_BUSES)
+    .optional()
+    .meta({
+      description: 'How the guest sees it: virtio, or ide for a CD-ROM, if absent.',
+      examples: ['scsi'],
+    }),
+  format: z
+    .enum(DISK_FORMATS)
+    .default('raw')
+    .meta({ description: 'What is in the file.', examples: ['qcow2'] }),
+  cdrom: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'A CD-ROM, which is read-only.', examples: [true] }),
+  readonly: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'The guest can only read it.', examples: [true] }),
+  cache: z
+    .enum(['writeback', 'none'])
+    .default('writeback')
+    .meta({ description: "Through the host's page cache, or past it.", examples: ['none'] }),
+  serial: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,20}$/, '1 to 20 printable ASCII characters')
+    .optional()
+    .meta({ description: "The disk's serial number, as the guest reads it.", examples: ['WD-1'] }),
+  queues: z
+    .int()
+    .min(1, 'at least 1 queue')
+    .max(16, 'at most 16 queues')
+    .default(1)
+    .meta({ description: 'Request queues (virtio), each with a thread of its own.', examples: [2] }),
+});
+
+const disk = settings.transform((value, context) => {
+  const bus = value.bus ?? (value.cdrom ? 'ide' : 'virtio');
+  const problem = (key: string, message: string, input: unknown) => {
+    context.addIssue({ code: 'custom', path: [key], message, input });
+    return z.NEVER;
+  };
+  if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM has to be on bus ide or scsi', bus);
+  if (value.queues > 1 && bus !== 'virtio')
+    return problem('queues', `only a disk on bus virtio has several queues, not one on ${bus}`, value.queues);
+  return { ...value, bus, readonly: value.readonly || value.cdrom };
+});
+
+export type Disk = z.output<typeof disk>;
+export type DiskInput = z.input<typeof disk>;
+
+export const disks = z.array(disk).max(64, 'at most 64 disks').default([]);

@@ -1,0 +1,42 @@
+import * as z from 'zod';
+import { definition } from './schema.ts';
+
+/** The part of JSON Schema that describes definitions. */
+export type JsonSchema = {
+  readonly $schema?: string;
+  readonly title?: string;
+  readonly description?: string;
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly default?: unknown;
+  readonly examples?: readonly unknown[];
+  readonly pattern?: string;
+  readonly format?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maxLength?: number;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean;
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly oneOf?: readonly JsonSchema[];
+};
+
+let made: JsonSchema | undefined;
+
+/** The JSON Schema (2020-12) of a definition as a file has it: for editors, and the source of docs/definitions.md. */
+export function definitionJsonSchema(): JsonSchema {
+  made ??= {
+    title: 'vring VM definition',
+    ...(z.toJSONSchema(definition, { io: 'input' }) as JsonSchema),
+  };
+  return made;
+}
+
+/** The first line of a definition that tells editors with a YAML language server where the schema is. */
+export function editorHint(schema: string): string {
+  return `# yaml-language-server: $schema=${schema}\n`;
+}

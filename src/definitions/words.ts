@@ -1,0 +1,18 @@
+import { printable } from '../text/printable.ts';
+
+const MOST = 60;
+
+/** A value of a definition in a message: short, and safe for the terminal. */
+export function shown(value: unknown): string {
+  if (value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a mapping of keys';
+  if (typeof value !== 'string') return String(value);
+  return `"${printable(value.length > MOST ? `${value.slice(0, MOST)}...` : value)}"`;
+}
+
+/** `a, b or c`. */
+export function orList(words: readonly string[]): string {
+  if (words.length < 2) return words.join('');
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}

@@ -1,0 +1,96 @@
+import {
+  type Document,
+  isCollection,
+  isMap,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml';
+import { keyPath } from './key-path.ts';
+import { DefinitionError, type DefinitionProblem } from './problem.ts';
+import { shown } from './words.ts';
+
+/** What a definition's text may take. */
+export const MAX_BYTES = 256 * 1024;
+
+/** The text of a definition, parsed, and where its keys are. */
+export class YamlText {
+  readonly file: string;
+  readonly document: Document.Parsed;
+  readonly #lines = new LineCounter();
+
+  /** @param file what messages call it. @throws DefinitionError */
+  constructor(text: string, file: string) {
+    this.file = file;
+    if (Buffer.byteLength(text) > MAX_BYTES) {
+      throw this.#refused(0, `expected at most ${MAX_BYTES / 1024} KiB for a definition`);
+    }
+    this.document = parseDocument(text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      stringKeys: true,
+      version: '1.2',
+    });
+    const [first] = [...this.document.errors, ...this.document.warnings];
+    if (first) throw this.#refused(first.pos[0], syntaxMessage(first, text));
+    visit(this.document, {
+      // An alias of an alias of an alias ... would take more memory than there is, and a definition has no use for one.
+      Alias: (_key, { range, source }) => {
+        throw this.#refused(range![0], `expected no aliases: write out what *${source} stands for`);
+      },
+    });
+  }
+
+  get value(): unknown {
+    return this.document.toJS();
+  }
+
+  /** A problem at a key, or at what it holds; where that is missing, at what should have it. */
+  problem(path: readonly PropertyKey[], message: string, atKey: boolean): DefinitionProblem {
+    return { ...this.#position(this.#offset(path, atKey)), path: keyPath(path), message };
+  }
+
+  #offset(path: readonly PropertyKey[], atKey: boolean): number {
+    let offset = 0;
+    let node: unknown = this.document.contents;
+    for (const [depth, step] of path.entries()) {
+      if (isMap(node)) {
+        const pair = node.items.find(({ key }) => isScalar(key) && key.value === step);
+        if (pair === undefined) break;
+        const key = pair.key as Node;
+        if (atKey && depth === path.length - 1) return key.range![0];
+        offset = (pair.value as Node | null)?.range?.[0] ?? key.range![0];
+        node = pair.value;
+      } else if (isCollection(node)) {
+        node = node.items[Number(step)];
+        offset = (node as Node | undefined)?.range?.[0] ?? offset;
+      }
+    }
+    return offset;
+  }
+
+  #refused(offset: number, message: string): DefinitionError {
+    return new DefinitionError([{ ...this.#position(offset), path: '', message }]);
+  }
+
+  #position(offset: number): { file: string; line: number; column: number } {
+    const { line, col } = this.#lines.linePos(offset);
+    // Of an empty text, no line is known.
+    return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
+  }
+}
+
+function syntaxMessage({ code, message, pos }: Document.Parsed['errors'][number], text: string): string {
+  switch (code) {
+    case 'DUPLICATE_KEY':
+      return `key ${shown(/^[^\s:]*/.exec(text.slice(pos[0], pos[0] + 100))![0])} is given twice`;
+    case 'MULTIPLE_DOCS':
+      return 'expected one definition: begin no second one with "---"';
+    case 'TAG_RESOLVE_FAILED':
+      return 'expected no tags (!name)';
+    default:
+      return `not YAML: ${message}`;
+  }
+}

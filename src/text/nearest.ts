@@ -1,0 +1,38 @@
+/** The candidate that is fewest edits away from `text`; of several, the first. */
+export function nearest(
+  text: string,
+  candidates: readonly string[],
+): { text: string; distance: number } | null {
+  let best: { text: string; distance: number } | null = null;
+  for (const candidate of candidates) {
+    const distance = editDistance(text, candidate);
+    if (best === null || distance < best.distance) best = { text: candidate, distance };
+  }
+  return best;
+}
+
+/** The candidate that `text` may be a slip of, if one is near enough. */
+export function likely(text: string, candidates: readonly string[]): string | null {
+  if (text.length > 64) return null;
+  const best = nearest(text.toLowerCase(), candidates);
+  const limit = Math.max(1, Math.floor(text.length / 3));
+  return best !== null && best.distance <= limit ? best.text : null;
+}
+
+/** How many characters to insert, delete, replace or swap with their neighbour (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const best = Math.min(replaced, row[j]! + 1, next[j - 1]! + 1);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      next.push(swapped ? Math.min(best, before[j - 2]! + 1) : best);
+    }
+    before = row;
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,237 @@
+import { describe, expect, test } from 'vitest';
+import { DefinitionError } from '../../src/definitions/problem.ts';
+import { readDefinition } from '../../src/definitions/read.ts';
+
+const source = { file: 'web.yaml', name: 'web' };
+
+/** What is wrong with a text, a line for each problem, without the file. */
+function problems(text: string | Uint8Array): string[] {
+  try {
+    readDefinition(text, source);
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    expect(error.message.startsWith('web.yaml:')).toBe(true);
+    return error.problems.map(each => `${each.line}:${each.column} ${each.path}: ${each.message}`);
+  }
+  return [];
+}
+
+describe('what can be written short has its full form', () => {
+  test('a name alone', () =>
+    expect(readDefinition('name: web', source)).toEqual({
+      name: 'web',
+      memory: { size: 256 * 2 ** 20, mergeable: false },
+      cpus: { count: 1, features: [], 'hide-hypervisor': false },
+      machine: {},
+      disks: [],
+      nics: [],
+      console: 'serial',
+      rng: true,
+      balloon: false,
+      passthrough: [],
+      devices: [],
+      autostart: false,
+      'on-crash': 'keep',
+      'on-reboot': 'restart',
+    }));
+
+  test.each([
+    ['memory: 512M', { memory: { size: 512 * 2 ** 20, mergeable: false } }],
+    ['memory: 512', { memory: { size: 512 * 2 ** 20, mergeable: false } }],
+    [
+      'memory: {size: 1.5g, hugepages: 2M}',
+      { memory: { size: 1.5 * 2 ** 30, hugepages: '2M', mergeable: false } },
+    ],
+    ['memory: {mergeable: true}', { memory: { size: 256 * 2 ** 20, mergeable: true } }],
+    ['cpus: 4', { cpus: { count: 4, features: [], 'hide-hypervisor': false } }],
+    [
+      'cpus: {topology: {cores: 2, threads: 2}, pinning: [0, 1, 4, 5], features: [-cx16]}',
+      {
+        cpus: {
+          count: 4,
+          topology: { sockets: 1, cores: 2, threads: 2 },
+          pinning: [0, 1, 4, 5],
+          features: ['-cx16'],
+          'hide-hypervisor': false,
+        },
+      },
+    ],
+    ['nics: [{}]', { nics: [{ model: 'virtio', network: { type: 'user', forward: [] } }] }],
+    ['nics: [{network: tap}]', { nics: [{ model: 'virtio', network: { type: 'tap' } }] }],
+    [
+      'nics: [{mac: "52:54:00:AB:CD:EF", network: {type: user, forward: [{host: 2222, guest: 22}]}}]',
+      {
+        nics: [
+          {
+            model: 'virtio',
+            mac: '52:54:00:ab:cd:ef',
+            network: {
+              type: 'user',
+              forward: [{ protocol: 'tcp', address: '127.0.0.1', host: 2222, guest: 22 }],
+            },
+          },
+        ],
+      },
+    ],
+    ['disks: [{file: /a}]', { disks: [{ file: '/a', bus: 'virtio', readonly: false, queues: 1 }] }],
+    [
+      'disks: [{file: /a, cdrom: true}]',
+      { disks: [{ file: '/a', bus: 'ide', readonly: true, cdrom: true }] },
+    ],
+    ['passthrough: [{host: 02:00.0}]', { passthrough: [{ host: '0000:02:00.0' }] }],
+    ['passthrough: [{host: 10000:E1:00.0}]', { passthrough: [{ host: '10000:e1:00.0' }] }],
+    ['devices: [{type: virtio-blk, path: /a}]', { devices: [{ type: 'virtio-blk', path: '/a', queues: 1 }] }],
+  ])('%s', (text, expected) => expect(readDefinition(`name: web\n${text}`, source)).toMatchObject(expected));
+});
+
+describe('a problem names its place and what was expected', () => {
+  test.each([
+    ['', '1:1 : expected a mapping of keys, not nothing'],
+    ['- web', '1:1 : expected a mapping of keys, not a list'],
+    [
+      'memory: 1G',
+      '1:1 name: missing: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
+    ],
+    ['name: db', '1:7 name: expected "web" as the file is called, not "db"'],
+    [
+      'name: [',
+      '1:8 : not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
+    ],
+    ['name: web\nname: web', '2:1 : key "name" is given twice'],
+    ['name: web\n---\nname: db', '2:1 : expected one definition: begin no second one with "---"'],
+    ['name: !!set web', '1:7 : expected no tags (!name)'],
+    ['name: &n web\ndescription: *n', '2:14 : expected no aliases: write out what *n stands for'],
+    ['name: web\n? {a: 1}\n: 2', '2:3 : not YAML: With stringKeys, all keys must be strings'],
+  ])('%j', (text, problem) => expect(problems(text)).toEqual([problem]));
+
+  test.each([
+    ['memroy: 1G', '2:1 memroy: unknown key "memroy": did you mean "memory"?'],
+    ['memory: [1]', '2:9 memory: expected a size such as 512M, or settings, not a list'],
+    ['memory: 1X', '2:9 memory: expected a size such as 512M or 2G, not "1X"'],
+    ['memory:', '2:8 memory: expected a size such as 512M, or settings, not nothing'],
+    ['memory: 3K', '2:9 memory: expected at least 2M, and a whole number of MiB, not 3K'],
+    ['memory: {sizes: 1G}', '2:10 memory.sizes: unknown key "sizes": did you mean "size"?'],
+    ['memory: {hugepages: 4M}', '2:21 memory.hugepages: expected 2M or 1G, not "4M"'],
+    ['cpus: two', '2:7 cpus: expected a number of vCPUs, or settings, not "two"'],
+    ['cpus: 65', '2:7 cpus: expected at most 64 vCPUs, not 65'],
+    [
+      'cpus: {count: 3, topology: {cores: 2}}',
+      '2:28 cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) have to give the count, 3',
+    ],
+    [
+      'cpus: {count: 3, pinning: [1]}',
+      '2:27 cpus.pinning: expected a host CPU for each of the 3 vCPUs, not 1',
+    ],
+    [
+      'cpus: {features: [cx16]}',
+      '2:19 cpus.features[0]: expected a feature name with a leading "-", such as -cx16, not "cx16"',
+    ],
+    [
+      'cpus: {features: [-avx3]}',
+      '2:19 cpus.features[0]: there is no CPU feature "avx3", the nearest is "avx": use the names of /proc/cpuinfo',
+    ],
+    ['machine: {append: quiet}', '2:19 machine.append: this is for a kernel: name one in machine.kernel'],
+    [
+      'machine: {kernel: /vmlinuz, firmware: uefi}',
+      '2:39 machine.firmware: expected either a kernel or a firmware, not both',
+    ],
+    ['disks: {file: /a}', '2:8 disks: expected a list, not a mapping of keys'],
+    [
+      'disks: [{bus: virtio}]',
+      '2:9 disks[0].file: missing: expected an absolute path, such as /var/lib/vring/disk.img',
+    ],
+    [
+      'disks:\n- file: disk.img',
+      '3:9 disks[0].file: expected an absolute path, such as /var/lib/vring/disk.img, not "disk.img"',
+    ],
+    ['disks:\n- file: /a\n  bus: sata', '4:8 disks[0].bus: expected virtio, scsi or ide, not "sata"'],
+    ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
+    [
+      'disks: [{file: /a, cdrom: true, bus: virtio}]',
+      '2:38 disks[0].bus: a CD-ROM has to be on bus ide or scsi',
+    ],
+    [
+      'disks: [{file: /a, bus: ide, queues: 2}]',
+      '2:38 disks[0].queues: only a disk on bus virtio has several queues, not one on ide',
+    ],
+    ['nics: [{network: usr}]', '2:18 nics[0].network: expected user or tap, not "usr"'],
+    ['nics: [{network: {}}]', '2:18 nics[0].network.type: missing: expected user, tap, bridge or macvtap'],
+    [
+      'nics: [{network: {type: brigde}}]',
+      '2:25 nics[0].network.type: expected user, tap, bridge or macvtap, not "brigde"',
+    ],
+    [
+      'nics: [{network: {type: tap, brige: x}}]',
+      '2:30 nics[0].network.brige: unknown key "brige": the keys here are type, interface',
+    ],
+    [
+      'nics: [{mac: "53:54:00:12:34:56"}]',
+      '2:14 nics[0].mac: expected a MAC address of one card, such as 52:54:00:12:34:56, not "53:54:00:12:34:56"',
+    ],
+    [
+      'passthrough: [{host: 2:0}]',
+      '2:22 passthrough[0].host: expected a PCI address, such as 0000:02:00.0 or 02:00.0, not "2:0"',
+    ],
+    ['devices: [{type: floppy}]', '2:18 devices[0].type: expected virtio-blk or virtio-rng, not "floppy"'],
+    [
+      'devices: [{type: virtio-blk, path: /a, pth: /a}]',
+      '2:40 devices[0].pth: unknown key "pth": did you mean "path"?',
+    ],
+    [
+      'devices: [{type: virtio-blk, path: /a, queues: 99}]',
+      '2:48 devices[0].queues: at most 16 queues, not 99',
+    ],
+    ['boot: {order: [disk, disk]}', '2:15 boot.order: expected each of disk, cdrom and network once'],
+    ['boot: {once: []}', '2:14 boot.once: expected at least one of disk, cdrom, network'],
+    ['autostart: yes', '2:12 autostart: expected true or false, not "yes"'],
+    ['on-crash: reboot', '2:11 on-crash: expected keep or restart, not "reboot"'],
+    [
+      'description: "a\\e[2Jb"',
+      '2:14 description: expected one line without control characters, not "a?[2Jb"',
+    ],
+    [
+      '"a\\e[2Jb": 1',
+      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot',
+    ],
+    [
+      '__proto__: {}',
+      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot',
+    ],
+  ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
+
+  test('all of them, in the order of the text', () =>
+    expect(problems('memory: 1X\nname: web\ncpus: 0\nautostrat: true')).toEqual([
+      '1:9 memory: expected a size such as 512M or 2G, not "1X"',
+      '3:7 cpus: expected at least 1 vCPU, not 0',
+      '4:1 autostrat: unknown key "autostrat": did you mean "autostart"?',
+    ]));
+});
+
+describe('texts that are no definition', () => {
+  test('not UTF-8', () =>
+    expect(problems(Uint8Array.of(0x6e, 0x61, 0xff))).toEqual(['1:1 : expected text in UTF-8']));
+
+  test('a byte order mark is no character of the text', () =>
+    expect(problems(Buffer.from('\ufeffname: web'))).toEqual([]));
+
+  test('too long', () =>
+    expect(problems(`name: web\n#${'x'.repeat(256 * 1024)}`)).toEqual([
+      '1:1 : expected at most 256 KiB for a definition',
+    ]));
+
+  test('aliases of aliases', () => {
+    const levels = Array.from(
+      { length: 40 },
+      (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}]`,
+    );
+    expect(problems(`a0: &a0 [x, x]\n${levels.join('\n')}`)).toEqual([
+      '2:10 : expected no aliases: write out what *a0 stands for',
+    ]);
+  });
+
+  test('nested without end', () => {
+    expect(problems(`name: ${'['.repeat(100_000)}`)[0]).toContain('not YAML');
+    expect(problems(`name: ${'['.repeat(100_000)}${']'.repeat(100_000)}`)[0]).toContain('not YAML');
+    expect(problems('- '.repeat(50_000))[0]).toContain('not YAML');
+  });
+});

@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { likely, nearest } from '../../src/text/nearest.ts';
+
+test('the nearest is the one with the fewest edits', () => {
+  expect(nearest('cx61', ['cx8', 'cx16', 'fma'])).toEqual({ text: 'cx16', distance: 1 });
+  expect(nearest('', ['ab', 'a'])).toEqual({ text: 'a', distance: 1 });
+  expect(nearest('x', [])).toBeNull();
+});
+
+test('a slip is likely, another word is not', () => {
+  const keys = ['bus', 'file', 'format', 'readonly'];
+  expect(likely('bsu', keys)).toBe('bus');
+  expect(likely('Readonyl', keys)).toBe('readonly');
+  expect(likely('read-only', keys)).toBe('readonly');
+  expect(likely('path', keys)).toBeNull();
+  expect(likely('x'.repeat(10_000), keys)).toBeNull();
+});
