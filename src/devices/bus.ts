@@ -14,6 +14,9 @@ export interface RegionCounters {
   written(address: number, ns: number): void;
 }
 
+/** The device of the region that counts what no range claims. */
+export const UNCLAIMED = 'unclaimed';
+
 export type BusOptions = {
   readonly space: 'port' | 'memory';
   /** Called once per range, when it is first mapped, and once for what no range claims. */
@@ -23,7 +26,7 @@ export type BusOptions = {
 };
 
 /** Results of a lookup that are not the index of a piece. */
-const UNCLAIMED = -1;
+const NOBODYS = -1;
 const STRADDLES = -2;
 
 /**
@@ -55,7 +58,7 @@ export class Bus {
     this.#counters = options.counters;
     this.#now = options.now ?? (() => performance.now() * 1e6);
     const size = this.space === 'port' ? 2 ** 16 : 2 ** 52;
-    this.#unclaimed = this.#counters({ device: 'unclaimed', space: this.space, start: 0, size });
+    this.#unclaimed = this.#counters({ device: UNCLAIMED, space: this.space, start: 0, size });
   }
 
   /** A new range, mapped at `start`. */
@@ -76,7 +79,7 @@ export class Bus {
       range.counters.read(address, this.#now() - began);
       return size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
     }
-    if (piece === UNCLAIMED) {
+    if (piece === NOBODYS) {
       this.#unclaimed.read(address, 0);
       return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
     }
@@ -92,7 +95,7 @@ export class Bus {
       const began = this.#now();
       range.handler.write(address - range.start, size, value);
       range.counters.written(address, this.#now() - began);
-    } else if (piece === UNCLAIMED) {
+    } else if (piece === NOBODYS) {
       this.#unclaimed.written(address, 0);
     } else {
       for (let i = 0; i < size; i++) this.write(address + i, 1, (value >>> (8 * i)) & 0xff);
@@ -158,7 +161,7 @@ export class Bus {
       if (ends[middle]! <= address) low = middle + 1;
       else high = middle;
     }
-    if (address < starts[low]!) return end > starts[low]! ? STRADDLES : UNCLAIMED;
+    if (address < starts[low]!) return end > starts[low]! ? STRADDLES : NOBODYS;
     if (end > ends[low]!) return STRADDLES;
     this.#last = low;
     return low;

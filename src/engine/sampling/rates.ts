@@ -1,5 +1,6 @@
 import { QUEUE, REGION, VCPU } from '../../vmm/counters.ts';
 import type { Topology } from '../engine.ts';
+import { type AddressHeat, addressHeat } from './address-rates.ts';
 import type { Histogram } from './histogram.ts';
 import type { Window } from './window.ts';
 
@@ -47,6 +48,8 @@ export type QueueRates = {
   readonly type: string;
   readonly size: number;
   readonly kicks: number;
+  /** Batches that the driver did not have to kick for. */
+  readonly kicksSuppressed: number;
   readonly interrupts: number;
   readonly interruptsSuppressed: number;
   readonly requests: number;
@@ -55,7 +58,12 @@ export type QueueRates = {
   readonly errors: number;
   /** Mean number of requests found at a time; null when none were. */
   readonly batch: number | null;
+  /** Requests taken and not yet returned, at this moment. */
   readonly inFlight: number;
+  /** Mean number of requests in flight, of those that returned in this window. */
+  readonly depth: number;
+  /** The most requests that were ever in flight. */
+  readonly maxInFlight: number;
   /** Requests since the baseline. */
   readonly totalRequests: number;
   /** Requests by the time from taken to returned. */
@@ -82,7 +90,7 @@ export type VmDetail = {
   readonly vcpus: readonly VcpuRates[];
   readonly queues: readonly QueueRates[];
   readonly regions: readonly RegionRates[];
-};
+} & AddressHeat;
 
 const EXIT_REASONS = 64;
 
@@ -127,6 +135,7 @@ export function vmDetail(window: Window, topology: Topology | null): VmDetail {
       ...label,
       ...regionRates(window, index),
     })),
+    ...addressHeat(window, topology),
   };
 }
 
@@ -172,6 +181,7 @@ function queueRates(window: Window, slot: number) {
   const batches = window.moved(base + QUEUE.batches);
   return {
     kicks: window.perSecond(base + QUEUE.kicks),
+    kicksSuppressed: window.perSecond(base + QUEUE.kicksSuppressed),
     interrupts: window.perSecond(base + QUEUE.interrupts),
     interruptsSuppressed: window.perSecond(base + QUEUE.interruptsSuppressed),
     requests: window.perSecond(base + QUEUE.requests),
@@ -180,6 +190,8 @@ function queueRates(window: Window, slot: number) {
     errors: window.perSecond(base + QUEUE.errors),
     batch: batches === 0 ? null : window.moved(base + QUEUE.requests) / batches,
     inFlight: Number(window.after.words[base + QUEUE.inFlight]),
+    depth: window.share(base + QUEUE.latencyNs),
+    maxInFlight: Number(window.after.words[base + QUEUE.maxInFlight]),
     totalRequests: window.total(base + QUEUE.requests),
     latency: window.histogram(base + QUEUE.latency),
   };

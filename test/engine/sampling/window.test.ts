@@ -93,6 +93,9 @@ describe('rates', () => {
       [layout.region(0) + REGION.writes]: 4,
       [layout.region(0) + REGION.ns]: 10_000_000,
       [layout.queue(0) + QUEUE.inFlight]: 7,
+      [layout.queue(0) + QUEUE.maxInFlight]: 9,
+      [layout.queue(0) + QUEUE.latencyNs]: 2_500_000_000,
+      [layout.queue(0) + QUEUE.kicksSuppressed]: 2,
       [layout.queue(0) + QUEUE.requests]: 12,
       [layout.queue(0) + QUEUE.batches]: 4,
     };
@@ -106,6 +109,7 @@ describe('rates', () => {
       total: 7,
     });
     expect(queues[0]).toMatchObject({ device: 'blk0', inFlight: 7, batch: 3, totalRequests: 12 });
+    expect(queues[0]).toMatchObject({ kicksSuppressed: 2, maxInFlight: 9, depth: 2.5 });
     expect(queues[1]).toMatchObject({ device: 'rng0', batch: null });
   });
 });

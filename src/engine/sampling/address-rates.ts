@@ -1,0 +1,80 @@
+import { UNCLAIMED } from '../../devices/bus.ts';
+import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey } from '../../vmm/counters.ts';
+import type { Topology } from '../engine.ts';
+import type { Window } from './window.ts';
+
+/** Accesses that a device model answered. */
+export type AccessRates = {
+  readonly reads: number;
+  readonly writes: number;
+  /** Share of wall time spent in device models. */
+  readonly share: number;
+  /** Mean time of an access in its device model; null without one in this window. */
+  readonly meanNs: number | null;
+  /** Accesses since the baseline. */
+  readonly total: number;
+};
+
+export type AddressRates = AccessRates & {
+  readonly space: 'port' | 'memory';
+  readonly address: number;
+  /** Whose address it is; null: no device's. */
+  readonly device: string | null;
+  /** Its range of ports or memory: an index into the topology's regions. */
+  readonly region: number;
+};
+
+export type AddressHeat = {
+  /** Addresses with an access since the baseline, those that cost most time first. */
+  readonly addresses: readonly AddressRates[];
+  /** What all others cost together. */
+  readonly otherAddresses: AccessRates;
+};
+
+/** A guest may use a thousand addresses, and each row goes to every screen that watches. */
+const MAX_ROWS = 50;
+
+/** What the exact addresses cost, of the ports and memory that exits are for. */
+export function addressHeat(window: Window, topology: Topology | null): AddressHeat {
+  const rows = addressRows(window, topology).sort(byCost);
+  const beyond = rows.slice(MAX_ROWS);
+  const untold = accessRates(window, window.after.layout.otherAddresses);
+  return { addresses: rows.slice(0, MAX_ROWS), otherAddresses: beyond.reduce(sum, untold) };
+}
+
+function addressRows(window: Window, topology: Topology | null): AddressRates[] {
+  const { layout, words } = window.after;
+  const rows: AddressRates[] = [];
+  for (let entry = 0; entry < ADDRESS_ENTRIES; entry++) {
+    const base = layout.address(entry);
+    const key = parseAddressKey(words[base + ADDRESS.key]!);
+    const label = key && topology?.regions[key.region];
+    if (!key || !label) continue;
+    const rates = accessRates(window, base);
+    if (rates.total === 0) continue;
+    const device = label.device === UNCLAIMED ? null : label.device;
+    rows.push({ space: label.space, ...key, device, ...rates });
+  }
+  return rows;
+}
+
+function accessRates(window: Window, base: number): AccessRates {
+  const accesses = window.moved(base + ADDRESS.reads) + window.moved(base + ADDRESS.writes);
+  return {
+    reads: window.perSecond(base + ADDRESS.reads),
+    writes: window.perSecond(base + ADDRESS.writes),
+    share: window.share(base + ADDRESS.ns),
+    meanNs: accesses === 0 ? null : window.moved(base + ADDRESS.ns) / accesses,
+    total: window.total(base + ADDRESS.reads) + window.total(base + ADDRESS.writes),
+  };
+}
+
+function byCost(a: AddressRates, b: AddressRates): number {
+  return b.share - a.share || b.total - a.total || a.region - b.region || a.address - b.address;
+}
+
+function sum(a: AccessRates, b: AccessRates): AccessRates {
+  const [reads, writes, share] = [a.reads + b.reads, a.writes + b.writes, a.share + b.share];
+  const meanNs = reads + writes === 0 ? null : (share * 1e9) / (reads + writes);
+  return { reads, writes, share, meanNs, total: a.total + b.total };
+}
