@@ -117,6 +117,8 @@ export interface Engine {
    */
   openConsole(id: string, listener: ConsoleListener, watcher?: string): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;
+  /** The owner's host and its VMs as an OpenMetrics text. */
+  metrics(): Promise<string>;
   /** Local: ends every VM and waits for it. Remote: leaves them alone. */
   close(): Promise<void>;
 }

@@ -148,6 +148,11 @@ export class LocalEngine implements Engine, CounterSource {
     return () => this.#listeners.delete(listener);
   }
 
+  async metrics(): Promise<string> {
+    const { metricsNow } = await import('../report/metrics-now.ts');
+    return metricsNow(this);
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
     this.#unwatch();

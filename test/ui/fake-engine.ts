@@ -227,6 +227,10 @@ export class FakeEngine implements Engine, CounterSource {
     this.#emit({ kind: 'link', lost });
   }
 
+  async metrics(): Promise<string> {
+    return '# EOF\n';
+  }
+
   subscribe(listener: (event: EngineEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

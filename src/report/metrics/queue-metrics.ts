@@ -1,0 +1,80 @@
+import { QUEUE } from '../../vmm/counters.ts';
+import { type CountedVm, countedVms, latencyPoint, word } from './counters.ts';
+import type { Family, Labels, MetricFacts } from './metric.ts';
+
+/** Each virtqueue of a VM that has run, since its start. */
+export const QUEUE_METRICS: readonly Family[] = [
+  counter('vring_queue_kicks', 'Notifications from the driver.', QUEUE.kicks),
+  counter(
+    'vring_queue_kicks_suppressed',
+    'Times requests were found without a notification.',
+    QUEUE.kicksSuppressed,
+  ),
+  counter('vring_queue_interrupts', 'Interrupts to the driver.', QUEUE.interrupts),
+  counter(
+    'vring_queue_interrupts_suppressed',
+    'Interrupts that the driver did not want.',
+    QUEUE.interruptsSuppressed,
+  ),
+  counter('vring_queue_requests', 'Requests taken from the queue.', QUEUE.requests),
+  counter(
+    'vring_queue_batches',
+    'Times requests were found in the queue; requests by batches is the mean batch.',
+    QUEUE.batches,
+  ),
+  counter('vring_queue_errors', 'Requests that were answered with an error.', QUEUE.errors),
+  {
+    name: 'vring_queue_bytes',
+    type: 'counter',
+    unit: 'bytes',
+    help: 'Data that was moved.',
+    labels: ['vm', 'device', 'queue', 'direction'],
+    points: facts =>
+      eachQueue(facts, (vm, base, labels) => [
+        { labels: { ...labels, direction: 'to_guest' }, value: word(vm, base + QUEUE.bytesToGuest) },
+        { labels: { ...labels, direction: 'from_guest' }, value: word(vm, base + QUEUE.bytesFromGuest) },
+      ]),
+  },
+  gauge('vring_queue_in_flight', 'Requests that were taken and not yet returned.', QUEUE.inFlight),
+  gauge('vring_queue_max_in_flight', 'The most requests there were at a time.', QUEUE.maxInFlight),
+  {
+    name: 'vring_queue_latency_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'Time from taking a request to returning it.',
+    labels: ['vm', 'device', 'queue'],
+    points: facts =>
+      eachQueue(facts, (vm, base, labels) => [
+        latencyPoint(vm, labels, base + QUEUE.latency, word(vm, base + QUEUE.latencyNs)),
+      ]),
+  },
+];
+
+function counter(name: string, help: string, offset: number): Family {
+  return perQueue('counter', name, help, offset);
+}
+
+function gauge(name: string, help: string, offset: number): Family {
+  return perQueue('gauge', name, help, offset);
+}
+
+function perQueue(type: 'counter' | 'gauge', name: string, help: string, offset: number): Family {
+  return {
+    name,
+    type,
+    help,
+    labels: ['vm', 'device', 'queue'],
+    points: facts => eachQueue(facts, (vm, base, labels) => [{ labels, value: word(vm, base + offset) }]),
+  };
+}
+
+function eachQueue<Item>(
+  facts: MetricFacts,
+  points: (vm: CountedVm, base: number, labels: Labels) => Item[],
+): Item[] {
+  return countedVms(facts).flatMap(vm =>
+    vm.topology.queues.flatMap(({ device, queue }, slot) =>
+      points(vm, vm.snapshot.layout.queue(slot), { vm: vm.name, device, queue }),
+    ),
+  );
+}

@@ -1,0 +1,15 @@
+import { ACCESS_METRICS } from './access-metrics.ts';
+import { HOST_METRICS } from './host-metrics.ts';
+import type { Family } from './metric.ts';
+import { QUEUE_METRICS } from './queue-metrics.ts';
+import { VCPU_METRICS } from './vcpu-metrics.ts';
+import { VM_METRICS } from './vm-metrics.ts';
+
+/** Every metric, in the order in which the text and docs/metrics.md have them. */
+export const METRICS: readonly { readonly title: string; readonly families: readonly Family[] }[] = [
+  { title: 'The host and the owner', families: HOST_METRICS },
+  { title: 'VMs', families: VM_METRICS },
+  { title: 'vCPUs', families: VCPU_METRICS },
+  { title: 'Accesses by range and by address', families: ACCESS_METRICS },
+  { title: 'Virtqueues', families: QUEUE_METRICS },
+];
