@@ -6,6 +6,13 @@ import type { PciFunction } from './pci/pci-function.ts';
 /** Ports that a device answers. */
 export type PortRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
 
+/** Something about a device that stays as it is while the machine runs: `size`, 10737418240 bytes. */
+export type DeviceFact = {
+  readonly label: string;
+  readonly value: string | number | boolean;
+  readonly unit?: 'bytes';
+};
+
 /** A device that has been made, and what the machine has to wire for it. */
 export type BuiltDevice = {
   readonly device: Device;
@@ -13,6 +20,8 @@ export type BuiltDevice = {
   readonly pci?: PciFunction;
   /** To be claimed on the port bus. */
   readonly ports?: readonly PortRange[];
+  /** What a screen tells of it. */
+  readonly facts?: readonly DeviceFact[];
   /** Gives back what `create` opened, when the machine ends. */
   readonly close?: () => void;
 };
@@ -30,6 +39,8 @@ export type DeviceType = {
   readonly title: string;
   /** One sentence, without its full stop. */
   readonly description: string;
+  /** What it is to its user, where screens have a place for such devices. */
+  readonly role?: 'disk';
 };
 
 /** A device that every machine has. */

@@ -49,7 +49,7 @@ export function deviceNames(configs: readonly DeviceConfig[]): string[] {
   }
   return configs.map(config => {
     if (config.name !== undefined) return config.name;
-    const { prefix } = rowOf(config);
+    const { prefix } = deviceTypeOf(config);
     for (let index = 0; ; index++) {
       const name = `${prefix}${index}`;
       if (taken.has(name)) continue;
@@ -61,9 +61,10 @@ export function deviceNames(configs: readonly DeviceConfig[]): string[] {
 
 /** Makes a configured device. @throws with a sentence for the user. */
 export function createDevice(services: MachineServices, config: DeviceConfig, name: string): BuiltDevice {
-  return rowOf(config).create(services, config, name);
+  return deviceTypeOf(config).create(services, config, name);
 }
 
-function rowOf(config: DeviceConfig): ConfigurableType {
+/** The row of the table that a configured device has. */
+export function deviceTypeOf(config: DeviceConfig): ConfigurableType {
   return (configurable as readonly ConfigurableType[]).find(row => row.type === config.type)!;
 }

@@ -16,9 +16,20 @@ export function printableVm(vm: VmInfo): VmInfo {
   };
 }
 
-function printableTopology({ shape, queues, regions }: Topology): Topology {
+function printableTopology({ shape, queues, regions, devices }: Topology): Topology {
   return {
     shape,
+    devices: devices.map(device => ({
+      ...device,
+      name: printable(device.name),
+      type: printable(device.type),
+      title: printable(device.title),
+      facts: device.facts.map(({ value, ...fact }) => ({
+        ...fact,
+        label: printable(fact.label),
+        value: typeof value === 'string' ? printable(value) : value,
+      })),
+    })),
     queues: queues.map(({ device, type, queue, size }) => ({
       device: printable(device),
       type: printable(type),

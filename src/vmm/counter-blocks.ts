@@ -4,7 +4,7 @@ import { AddressCounters } from './address-counters.ts';
 import { CounterLayout, type CounterShape } from './counters.ts';
 import { SharedQueueCounters } from './queue-counters.ts';
 import { SharedRegionCounters } from './region-counters.ts';
-import type { QueueLabel, Topology } from './topology.ts';
+import type { CounterLabels, QueueLabel } from './topology.ts';
 
 /** Hands out the blocks of a VM's counters to the queues and bus ranges of its machine, and remembers who has which. */
 export class CounterBlocks {
@@ -30,7 +30,7 @@ export class CounterBlocks {
     return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses);
   }
 
-  get topology(): Topology {
+  get labels(): CounterLabels {
     return { shape: this.#layout.shape, queues: [...this.#queues], regions: [...this.#regions] };
   }
 }

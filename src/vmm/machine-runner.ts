@@ -50,7 +50,7 @@ export class MachineRunner {
 
   /** @throws what is wrong with the configuration or this host, for the user */
   build(config: MachineConfig): void {
-    this.#machine = buildMachine(config, {
+    const machine = buildMachine(config, {
       native: this.#native,
       loop: this.#loop,
       counters: this.#blocks,
@@ -58,7 +58,8 @@ export class MachineRunner {
       request: request => this.#request(request),
       reportBroken: (device, reason) => this.#port.post({ kind: 'broken', device, reason }),
     });
-    this.#port.post({ kind: 'built', topology: this.#blocks.topology });
+    this.#machine = machine;
+    this.#port.post({ kind: 'built', topology: { ...this.#blocks.labels, devices: machine.labels } });
   }
 
   /** Runs the built machine to its end. */

@@ -1,8 +1,8 @@
 import { Bus } from '../devices/bus.ts';
-import type { BuiltDevice } from '../devices/device-type.ts';
+import type { BuiltDevice, DeviceType } from '../devices/device-type.ts';
 import type { MachineServices } from '../devices/machine-services.ts';
 import { PciHost } from '../devices/pci/pci-host.ts';
-import { builtinDevices, createDevice, deviceNames } from '../devices/registry.ts';
+import { builtinDevices, createDevice, deviceNames, deviceTypeOf } from '../devices/registry.ts';
 import { buildAcpiTables } from './acpi/acpi-tables.ts';
 import type { Buses } from './answer-exit.ts';
 import type { BootEntry } from './boot/boot-entry.ts';
@@ -22,6 +22,7 @@ import { type MachineHost, machineServices } from './machine-services.ts';
 import { GuestRam } from './memory.ts';
 import type { NativeVm } from './native.ts';
 import { QueueThreads } from './queue-threads.ts';
+import type { DeviceLabel } from './topology.ts';
 import { setUpVcpu } from './vcpu-setup.ts';
 
 /** What a machine is built on: its native side, its loop, its counters, and who hears of it. */
@@ -36,6 +37,7 @@ export type Machine = {
   readonly vcpus: readonly VcpuFd[];
   readonly buses: Buses;
   readonly devices: readonly BuiltDevice[];
+  readonly labels: readonly DeviceLabel[];
   readonly queues: QueueThreads;
 };
 
@@ -58,12 +60,13 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   };
   const mmio64 = mmio64Window(ram);
   const pci = pciHost(buses, services, mmio64);
-  const devices = addDevices(config, services, buses, pci);
+  const parts = addDevices(config, services, buses, pci);
 
   const entry = loadGuest(config, ram, mmio64, pci);
   const vcpus = createVcpus(config, kvm, vm, entry);
   for (const vcpu of vcpus) native.startVcpu(vcpu.id, vcpu.fd, vcpu.run, config.pin?.[vcpu.id]);
-  return { vcpus, buses, devices, queues };
+  const devices = parts.map(({ built }) => built);
+  return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
 }
 
 function createVm(kvm: Kvm, ram: GuestRam): VmFd {
@@ -102,23 +105,40 @@ function pciHost(buses: Buses, services: MachineServices, memory64: Window): Pci
   });
 }
 
+type Part = { readonly built: BuiltDevice; readonly label: DeviceLabel };
+
 function addDevices(
   config: MachineConfig,
   services: MachineServices,
   buses: Buses,
   pci: PciHost,
-): readonly BuiltDevice[] {
+): readonly Part[] {
   const names = deviceNames(config.devices);
-  const devices = [
-    ...builtinDevices.map(type => type.create(services)),
-    ...config.devices.map((options, index) => createDevice(services, options, names[index]!)),
+  const made = [
+    ...builtinDevices.map(type => ({ type, built: type.create(services) })),
+    ...config.devices.map((options, index) => ({
+      type: deviceTypeOf(options),
+      built: createDevice(services, options, names[index]!),
+    })),
   ];
-  for (const { device, ports = [], pci: fn } of devices) {
+  const parts = made.map(({ type, built }) => {
+    const { device, ports = [], pci: fn } = built;
     for (const { start, size, handler } of ports) buses.ports.claim(device.name, start, size, handler);
-    if (fn !== undefined) pci.plug(fn);
-  }
+    const slot = fn === undefined ? null : pci.plug(fn);
+    return { built, label: labelOf(type, built, slot) };
+  });
   pci.assign();
-  return devices;
+  return parts;
+}
+
+/** @param slot of PCI bus 0 */
+function labelOf(
+  { type, title, role }: DeviceType,
+  { device, facts = [] }: BuiltDevice,
+  slot: number | null,
+): DeviceLabel {
+  const pci = slot === null ? null : `00:${slot.toString(16).padStart(2, '0')}.0`;
+  return { name: device.name, type, title, role: role ?? null, pci, facts };
 }
 
 /** Puts ACPI tables, kernel, initrd and command line into RAM. */

@@ -1,10 +1,29 @@
 import type { RegionLabel } from '../devices/bus.ts';
+import type { DeviceFact } from '../devices/device-type.ts';
 import type { CounterShape } from './counters.ts';
 
 export type { RegionLabel } from '../devices/bus.ts';
+export type { DeviceFact } from '../devices/device-type.ts';
 
-/** What a machine is made of, by name: the labels of its counters. */
-export type Topology = {
+/** What a machine is made of, by name. */
+export type Topology = CounterLabels & {
+  /** Those that every machine has, then those of its configuration. */
+  readonly devices: readonly DeviceLabel[];
+};
+
+export type DeviceLabel = {
+  readonly name: string;
+  /** `virtio-blk`. */
+  readonly type: string;
+  readonly title: string;
+  readonly role: 'disk' | null;
+  /** Its PCI address as the guest sees it, `00:03.0`; null without one. */
+  readonly pci: string | null;
+  readonly facts: readonly DeviceFact[];
+};
+
+/** Whose the counters are. */
+export type CounterLabels = {
   readonly shape: CounterShape;
   /** Virtqueues by counter slot. */
   readonly queues: readonly QueueLabel[];

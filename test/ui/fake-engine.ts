@@ -262,6 +262,7 @@ export class FakeEngine implements Engine, CounterSource {
 function topologyOf(script: Script, shape: Topology['shape']): Topology {
   return {
     shape,
+    devices: [],
     queues: (script.queues ?? []).map(({ device, type, queue }) => ({ device, type, queue, size: 256 })),
     regions: (script.regions ?? []).map(({ device, start }) => ({ device, space: 'port', start, size: 8 })),
   };

@@ -25,7 +25,7 @@ class Machine {
 
   /** Every entry as text, `device address reads writes ns`, ascending. */
   get entries(): string[] {
-    const { regions } = this.blocks.topology;
+    const { regions } = this.blocks.labels;
     const lines: string[] = [];
     for (let entry = 0; entry < ADDRESS_ENTRIES; entry++) {
       const at = this.layout.address(entry);

@@ -161,16 +161,28 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-blk',
   title: 'virtio block device',
   description: 'a disk kept in a raw file or a block device of the host, served by native threads',
+  role: 'disk',
   prefix: 'blk',
   config: options,
-  create(services, { path, format, readonly, cache, serial = '', queues }, name) {
+  create(services, { path, format, readonly, cache, serial: given = '', queues }, name) {
+    const serial = given || name;
     const backend = services.openDisk({ path, format, readonly, cache });
-    const device = new VirtioPci(new VirtioBlk({ name, serial: serial || name, queues }, backend), services);
+    const device = new VirtioPci(new VirtioBlk({ name, serial, queues }, backend), services);
     const close = () => {
       // Its threads must be done with the disk before its file is closed.
       device.pause();
       backend.close();
     };
-    return { device, pci: device.function, close };
+    const facts = [
+      { label: 'path', value: path },
+      { label: 'size', value: backend.size, unit: 'bytes' },
+      { label: 'format', value: format },
+      { label: 'cache', value: cache },
+      { label: 'read-only', value: readonly },
+      { label: 'discard', value: !readonly && backend.canDiscard },
+      { label: 'serial', value: serial },
+      { label: 'queues', value: queues },
+    ] as const;
+    return { device, pci: device.function, facts, close };
   },
 };

@@ -13,6 +13,7 @@ const layout = new CounterLayout(shape);
 const source = allocateCounters(shape);
 const topology: Topology = {
   shape,
+  devices: [],
   queues: [
     { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 256 },
     { device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 },
