@@ -27,6 +27,11 @@ const calls = {
   ftruncate: libc.func('int ftruncate(int fd, int64_t length)'),
   fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
   eventfd: libc.func('int eventfd(unsigned int initial, int flags)'),
+  socket: libc.func('int socket(int domain, int type, int protocol)'),
+  sendto: libc.func(
+    'int64_t sendto(int fd, const void *bytes, size_t length, int flags, const void *address, unsigned int addressLength)',
+  ),
+  getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
 };
 
 /** open(2) flags, from asm-generic/fcntl.h. */
@@ -59,6 +64,12 @@ export const FALLOC_FL_PUNCH_HOLE = 2;
 /** eventfd(2), from sys/eventfd.h. */
 export const EFD_NONBLOCK = O_NONBLOCK;
 export const EFD_CLOEXEC = O_CLOEXEC;
+
+/** socket(2), from bits/socket.h. */
+export const AF_UNIX = 1;
+export const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = O_CLOEXEC;
+const MSG_NOSIGNAL = 0x4000;
 
 const errnoNames = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
@@ -195,6 +206,29 @@ export function drainEventfd(fd: number): bigint {
   const errno = koffi.errno();
   if (errno !== constants.errno.EAGAIN) throw new SystemError('read of an eventfd', errno);
   return 0n;
+}
+
+/** SOCK_CLOEXEC is added. @returns the fd. */
+export function socket(domain: number, type: number): number {
+  return checked('socket', () => calls.socket(domain, type | SOCK_CLOEXEC, 0));
+}
+
+/** Sends one datagram to a struct sockaddr. */
+export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void {
+  const { byteLength: length } = bytes;
+  checked('sendto', () => calls.sendto(fd, bytes, length, MSG_NOSIGNAL, address, address.byteLength));
+}
+
+/** Fills `value` with a socket's option. `name` is for the error. */
+export function getSocketOption(
+  fd: number,
+  name: string,
+  level: number,
+  option: number,
+  value: Uint8Array,
+): void {
+  const length = new Uint8Array(new Uint32Array([value.byteLength]).buffer);
+  checked(`getsockopt ${name}`, () => calls.getsockopt(fd, level, option, value, length));
 }
 
 /** The memory at `address` as an ArrayBuffer, in place. Nothing keeps it mapped: the mapping must outlive the use. */

@@ -105,8 +105,7 @@ function* pairs(patch: Patch, length: number): Generator<[number, Delta]> {
     const position = patch[index];
     const delta = patch[index + 1];
     const there = Number.isInteger(position) && (position as number) >= 0 && (position as number) < length;
-    if (!there || delta === undefined)
-      throw new DeltaError('a patch names a position that is not there');
+    if (!there || delta === undefined) throw new DeltaError('a patch names a position that is not there');
     yield [position as number, delta];
   }
 }
@@ -115,6 +114,6 @@ function isTree(value: Json | Delta): value is readonly Json[] | JsonObject {
   return typeof value === 'object' && value !== null;
 }
 
-function isArray(value: unknown): value is readonly never[] {
+function isArray<T>(value: T): value is Extract<T, readonly unknown[]> {
   return Array.isArray(value);
 }

@@ -14,6 +14,7 @@ import { FrameError, FrameParser } from './frame-parser.ts';
 const MAX_WAITING = 64;
 /** Bytes that wait for the peer to read them. Beyond it nothing more is read from the peer, nor told to it unasked. */
 const MAX_UNREAD_BYTES = 512 * 1024;
+const LAST_WORDS_MS = 1000;
 
 export type WireEvents = {
   /** What the peer sent is no message; nothing of it is read any more. */
@@ -56,7 +57,11 @@ export class Wire {
     });
     // 'close' follows, and is what counts.
     socket.on('error', () => {});
-    socket.on('close', () => events.closed());
+    socket.on('close', () => {
+      this.#reader.stop();
+      this.connection.dispose();
+      events.closed();
+    });
   }
 
   /** The peer doesn't read as fast as it is told: what can be told later should be. */
@@ -64,18 +69,29 @@ export class Wire {
     return this.#congested;
   }
 
+  /** To a peer that has gone, nothing is told. */
+  notify(method: string, params: unknown): void {
+    if (this.#socket.writable) void this.connection.sendNotification(method, params);
+  }
+
   /** Says what is wrong, as JSON-RPC does when there is no request to answer, and closes. */
   refuse(sentence: string): void {
     this.#reader.stop();
     const error = { code: -32600, message: sentence };
-    if (this.#socket.writable) this.#socket.end(frame({ jsonrpc: '2.0', id: null, error }));
+    if (this.#socket.writable) this.#socket.write(frame({ jsonrpc: '2.0', id: null, error }));
+    this.end();
+  }
+
+  /** Closes once the peer has read what was sent. */
+  end(): void {
+    this.#reader.stop();
+    this.#socket.end();
     // A peer that doesn't read isn't waited for.
-    setTimeout(() => this.close(), 1000).unref();
+    setTimeout(() => this.close(), LAST_WORDS_MS).unref();
   }
 
   close(): void {
     this.#reader.stop();
-    this.connection.dispose();
     this.#socket.destroy();
   }
 
@@ -118,6 +134,8 @@ class Reader extends AbstractMessageReader {
       try {
         for (const body of this.#frames.push(chunk)) {
           const message = parseMessage(body);
+          // Nothing here can be cancelled, and vscode-jsonrpc does not check what such a message brings.
+          if (isCancellation(message)) continue;
           this.onMessage();
           callback(message);
         }
@@ -170,7 +188,8 @@ function parseMessage(body: Buffer): Message {
   } catch {
     throw new FrameError('a message is not valid JSON');
   }
-  if (!isMessage(message)) throw new FrameError('a message is no JSON-RPC 2.0 request, notification or response');
+  if (!isMessage(message))
+    throw new FrameError('a message is no JSON-RPC 2.0 request, notification or response');
   return message;
 }
 
@@ -181,4 +200,8 @@ function isMessage(value: unknown): value is Message {
   const hasId = typeof id === 'number' || (typeof id === 'string' && id.length <= 64);
   if (method === undefined) return hasId || id === null;
   return typeof method === 'string' && method.length <= 64 && (hasId || id === undefined);
+}
+
+function isCancellation(message: Message): boolean {
+  return (message as { method?: string }).method === '$/cancelRequest';
 }

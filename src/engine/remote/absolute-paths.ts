@@ -1,0 +1,18 @@
+import { resolve } from 'node:path';
+import type { MachineConfigInput } from '../../vmm/config.ts';
+
+/** The same machine for an owner, whose working folder is another: with this process's paths in full. */
+export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInput {
+  const { kernel, devices } = config;
+  return {
+    ...config,
+    kernel: {
+      ...kernel,
+      path: resolve(kernel.path),
+      ...(kernel.initrd !== undefined && { initrd: resolve(kernel.initrd) }),
+    },
+    ...(devices && {
+      devices: devices.map(device => ('path' in device ? { ...device, path: resolve(device.path) } : device)),
+    }),
+  };
+}

@@ -1,0 +1,51 @@
+import type { ConsoleLink, Engine } from '../engine.ts';
+import type { Outlet } from './outlet.ts';
+import { PrintedFeed } from './printed-feed.ts';
+import { refusal } from './request-error.ts';
+
+const MAX_CONSOLES = 64;
+
+/** The consoles that one client watches, by the numbers that it chose. */
+export class ClientConsoles {
+  readonly #engine: Engine;
+  readonly #outlet: Outlet;
+  readonly #open = new Map<number, { readonly link: ConsoleLink; readonly feed: PrintedFeed }>();
+
+  constructor(engine: Engine, outlet: Outlet) {
+    this.#engine = engine;
+    this.#outlet = outlet;
+  }
+
+  open(number: number, id: string, watcher: string): void {
+    if (this.#open.has(number)) throw refusal('invalidParams', `there is a console ${number} already`);
+    if (this.#open.size >= MAX_CONSOLES)
+      throw refusal('tooMany', `${MAX_CONSOLES} consoles are open already: close one first`);
+    const feed = new PrintedFeed(number, this.#outlet);
+    this.#open.set(number, { feed, link: this.#engine.openConsole(id, feed, watcher) });
+  }
+
+  find(number: number): ConsoleLink | null {
+    return this.#open.get(number)?.link ?? null;
+  }
+
+  at(number: number): ConsoleLink {
+    const link = this.find(number);
+    if (link === null) throw refusal('invalidParams', `there is no console ${number}`);
+    return link;
+  }
+
+  close(number: number): void {
+    this.at(number).close();
+    this.#open.delete(number);
+  }
+
+  /** Its keyboard goes to whoever asks next. */
+  closeAll(): void {
+    for (const { link } of this.#open.values()) link.close();
+    this.#open.clear();
+  }
+
+  flush(): void {
+    for (const { feed } of this.#open.values()) feed.flush();
+  }
+}

@@ -1,0 +1,207 @@
+import type { Socket } from 'node:net';
+import type { Engine, EngineEvent } from '../engine.ts';
+import { ClientConsoles } from './client-consoles.ts';
+import { ClientMirror } from './client-mirror.ts';
+import { ClientSamplings } from './client-samplings.ts';
+import type { Outlet } from './outlet.ts';
+import {
+  type ClientNotifications,
+  type Hello,
+  MAX_REQUEST_BYTES,
+  type OwnerNotifications,
+  PROTOCOL,
+  type Requests,
+} from './protocol.ts';
+import { refusal, toWire } from './request-error.ts';
+import { CHANGING, notificationSchemas, requestSchemas } from './request-schemas.ts';
+import { otherClient, welcome } from './versions.ts';
+import { Wire } from './wire.ts';
+
+const HELLO_TIMEOUT_MS = 10_000;
+/** Requests of one client that wait for the engine. */
+const MAX_OPEN_REQUESTS = 64;
+
+export type SessionEvents = {
+  /** The client is gone; the reason when it did not leave of its own will. */
+  closed(reason: string | null): void;
+};
+
+type Handlers = {
+  readonly [Method in keyof Requests]: (
+    params: Requests[Method][0],
+  ) => Requests[Method][1] | Promise<Requests[Method][1]>;
+};
+
+/** One client of an owner: what it may ask, and what it is told. */
+export class ClientSession implements Outlet {
+  readonly #engine: Engine;
+  readonly #wire: Wire;
+  readonly #mirror: ClientMirror;
+  readonly #samplings: ClientSamplings;
+  readonly #consoles: ClientConsoles;
+  readonly #unsubscribe: () => void;
+  readonly #helloTimer: NodeJS.Timeout;
+  #hello: Hello | null = null;
+  #open = 0;
+  /** Why the connection ends, for the log; null: there is nothing to say. */
+  #reason: string | null = null;
+
+  constructor(engine: Engine, socket: Socket, events: SessionEvents) {
+    this.#engine = engine;
+    this.#mirror = new ClientMirror(engine, this);
+    this.#samplings = new ClientSamplings(engine, this);
+    this.#consoles = new ClientConsoles(engine, this);
+    this.#wire = new Wire(socket, MAX_REQUEST_BYTES, {
+      broken: error => this.refuse(error.message),
+      drained: () => this.#catchUp(),
+      closed: () => {
+        this.#release();
+        events.closed(this.#reason);
+      },
+    });
+    this.#unsubscribe = engine.subscribe((event: EngineEvent) => this.#mirror.changed(event));
+    this.#helloTimer = setTimeout(() => this.refuse('no hello came within 10 seconds'), HELLO_TIMEOUT_MS);
+    const { connection } = this.#wire;
+    connection.onRequest((method, params) => this.#answer(method, params));
+    connection.onNotification((method, params) => this.#notified(method, params));
+    connection.listen();
+  }
+
+  /** Null before it has introduced itself. */
+  get hello(): Hello | null {
+    return this.#hello;
+  }
+
+  get congested(): boolean {
+    return this.#wire.congested;
+  }
+
+  send<Method extends keyof OwnerNotifications>(method: Method, params: OwnerNotifications[Method]): void {
+    this.#wire.notify(method, params);
+  }
+
+  /** Ends the connection, and tells the client why. */
+  refuse(reason: string): void {
+    this.#reason = reason;
+    this.#release();
+    this.#wire.refuse(reason);
+  }
+
+  /** Ends the connection in the course of things. */
+  dismiss(reason: string): void {
+    this.#reason = null;
+    this.send('farewell', { reason });
+    this.#wire.end();
+  }
+
+  async #answer(method: string, params: unknown): Promise<unknown> {
+    if (!isKeyOf(this.#handlers, method))
+      throw refusal('methodNotFound', `there is no request "${method}" in protocol ${PROTOCOL}`);
+    if (this.#hello === null && method !== 'hello')
+      throw refusal('notIntroduced', 'say hello first: see docs/api.md');
+    if (this.#hello?.readOnly && CHANGING.has(method))
+      throw refusal(
+        'readOnly',
+        'this terminal is attached read-only: attach without --read-only to change VMs',
+      );
+    if (this.#open >= MAX_OPEN_REQUESTS)
+      throw refusal(
+        'tooMany',
+        `${MAX_OPEN_REQUESTS} requests wait already: wait for an answer before the next`,
+      );
+    this.#open++;
+    try {
+      const handler = this.#handlers[method] as (params: unknown) => unknown;
+      const result = await handler(checked(method, requestSchemas[method], params));
+      // What a request changed is known to the client before the answer is.
+      this.#mirror.flush();
+      return result;
+    } catch (error) {
+      throw toWire(error);
+    } finally {
+      this.#open--;
+    }
+  }
+
+  readonly #handlers: Handlers = {
+    hello: hello => this.#introduce(hello),
+    subscribe: () => done(this.#mirror.begin()),
+    vms: () => this.#engine.vms(),
+    log: () => this.#engine.log(),
+    'vm/start': ({ config }) => this.#engine.start(config),
+    'vm/restart': ({ id }) => this.#engine.restart(id).then(done),
+    'vm/pause': ({ id }) => this.#engine.pause(id).then(done),
+    'vm/resume': ({ id }) => this.#engine.resume(id).then(done),
+    'vm/reset': ({ id }) => this.#engine.reset(id).then(done),
+    'vm/powerButton': ({ id }) => this.#engine.powerButton(id).then(done),
+    'vm/kill': ({ id }) => this.#engine.kill(id).then(done),
+    'vm/remove': ({ id }) => this.#engine.remove(id).then(done),
+    'definition/write': ({ name, yaml, replace }) => this.#engine.define(name, yaml, { replace }).then(done),
+    'definition/read': ({ name }) => this.#engine.definition(name),
+    'sampling/open': ({ sampling, ...settings }) => done(this.#samplings.open(sampling, settings)),
+    'sampling/configure': ({ sampling, ...change }) => done(this.#samplings.at(sampling).configure(change)),
+    'sampling/resetTotals': ({ sampling }) => done(this.#samplings.at(sampling).resetTotals()),
+    'sampling/close': ({ sampling }) => done(this.#samplings.close(sampling)),
+    'console/open': ({ console, id }) => done(this.#consoles.open(console, id, this.#hello!.terminal)),
+    'console/takeKeyboard': ({ console, take }) => this.#consoles.at(console).takeKeyboard(take).then(done),
+    'console/releaseKeyboard': ({ console }) => done(this.#consoles.at(console).releaseKeyboard()),
+    'console/close': ({ console }) => done(this.#consoles.close(console)),
+  };
+
+  #introduce(hello: Hello) {
+    if (this.#hello !== null) throw refusal('invalidParams', 'hello was said already');
+    const objection = otherClient(hello);
+    if (objection !== null) throw refusal('otherVersion', objection);
+    this.#hello = hello;
+    this.#reason = 'it went away without a word';
+    clearTimeout(this.#helloTimer);
+    return welcome(this.#engine.owner);
+  }
+
+  /** There is no answer to a notification: what is wrong with one ends the connection. */
+  #notified(method: string, params: unknown): void {
+    const parsed = isKeyOf(notificationSchemas, method)
+      ? notificationSchemas[method].safeParse(params)
+      : null;
+    if (this.#hello === null || !parsed?.success) {
+      this.refuse(`there is no notification ${JSON.stringify(method)} with such parameters`);
+    } else if (method === 'goodbye') {
+      this.#reason = null;
+    } else if (!this.#hello.readOnly) {
+      const { console, bytes } = parsed.data as ClientNotifications['console/type'];
+      const link = this.#consoles.find(console);
+      const typed = Buffer.from(bytes, 'base64');
+      if (method === 'console/type') link?.type(typed);
+      else link?.answer(typed);
+    }
+  }
+
+  #catchUp(): void {
+    this.#mirror.flush();
+    this.#samplings.flush();
+    this.#consoles.flush();
+  }
+
+  #release(): void {
+    clearTimeout(this.#helloTimer);
+    this.#unsubscribe();
+    this.#samplings.closeAll();
+    this.#consoles.closeAll();
+  }
+}
+
+/** For requests whose only result is that they are done. */
+function done(_: unknown): null {
+  return null;
+}
+
+function isKeyOf<T extends object>(table: T, key: string): key is keyof T & string {
+  return Object.hasOwn(table, key);
+}
+
+function checked(method: string, schema: (typeof requestSchemas)[keyof Requests], params: unknown): unknown {
+  const parsed = schema.safeParse(params);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw refusal('invalidParams', `${method}: ${path.join('.') || 'its parameters'}: ${message}`);
+}

@@ -1,0 +1,45 @@
+import type { ConsoleListener } from '../engine.ts';
+import { Scrollback } from '../scrollback.ts';
+import type { Outlet } from './outlet.ts';
+
+const HELD_BYTES = 64 * 1024;
+
+/** Sends what a console prints to one client. Of what a client is behind with, the last 64 KiB are kept. */
+export class PrintedFeed implements ConsoleListener {
+  readonly #number: number;
+  readonly #outlet: Outlet;
+  #held: Scrollback | null = null;
+  #heldBytes = 0;
+
+  constructor(number: number, outlet: Outlet) {
+    this.#number = number;
+    this.#outlet = outlet;
+  }
+
+  printed(bytes: Uint8Array, replayed: boolean): void {
+    if (this.#held === null && !this.#outlet.congested) {
+      this.#send(bytes, replayed, false);
+      return;
+    }
+    this.#held ??= new Scrollback(HELD_BYTES);
+    this.#held.append(bytes);
+    this.#heldBytes += bytes.byteLength;
+  }
+
+  flush(): void {
+    if (this.#held === null || this.#outlet.congested) return;
+    const bytes = this.#held.read();
+    const lost = this.#heldBytes > HELD_BYTES;
+    this.#held = null;
+    this.#heldBytes = 0;
+    this.#send(bytes, lost, lost);
+  }
+
+  #send(bytes: Uint8Array, replayed: boolean, again: boolean): void {
+    this.#outlet.send('console/printed', { console: this.#number, bytes: base64(bytes), replayed, again });
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+}

@@ -1,0 +1,105 @@
+import type { MachineConfigInput } from '../../vmm/config.ts';
+import type { LogEntry, VmInfo } from '../engine.ts';
+import type { SamplingSettings } from '../sampling/sampling.ts';
+import type { Delta } from './delta.ts';
+
+/**
+ * What owner and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
+ * this up.
+ */
+export const PROTOCOL = 1;
+
+/** The longest message that an owner takes, and the longest that it sends: the whole of what it has. */
+export const MAX_REQUEST_BYTES = 2 ** 20;
+export const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+/** Typed bytes in one message. */
+export const MAX_TYPED_BYTES = 32 * 1024;
+
+export type Hello = {
+  readonly protocol: number;
+  /** vring's own. */
+  readonly version: string;
+  /** `user@tty`, which others see when this one types. */
+  readonly terminal: string;
+  readonly readOnly: boolean;
+};
+
+export type Welcome = {
+  readonly protocol: number;
+  readonly version: string;
+  readonly pid: number;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+};
+
+type ById = { readonly id: string };
+type BySampling = { readonly sampling: number };
+type ByConsole = { readonly console: number };
+type Nothing = Readonly<Record<string, never>>;
+
+/** Requests of a client: parameters and result. `sampling` and `console` are numbers that the client chooses. */
+export type Requests = {
+  hello: [Hello, Welcome];
+  /** Sends `whole`, and `changed` from then on. */
+  subscribe: [Nothing, null];
+  vms: [Nothing, readonly VmInfo[]];
+  log: [Nothing, readonly LogEntry[]];
+  'vm/start': [{ readonly config: MachineConfigInput }, string];
+  'vm/restart': [ById, null];
+  'vm/pause': [ById, null];
+  'vm/resume': [ById, null];
+  'vm/reset': [ById, null];
+  'vm/powerButton': [ById, null];
+  'vm/kill': [ById, null];
+  'vm/remove': [ById, null];
+  'definition/write': [{ readonly name: string; readonly yaml: string; readonly replace: boolean }, null];
+  'definition/read': [{ readonly name: string }, string];
+  'sampling/open': [BySampling & SamplingSettings, null];
+  'sampling/configure': [BySampling & Partial<SamplingSettings>, null];
+  'sampling/resetTotals': [BySampling, null];
+  'sampling/close': [BySampling, null];
+  'console/open': [ByConsole & ById, null];
+  'console/takeKeyboard': [ByConsole & { readonly take: boolean }, null];
+  'console/releaseKeyboard': [ByConsole, null];
+  'console/close': [ByConsole, null];
+};
+
+/** Notifications of a client; bytes are base64. */
+export type ClientNotifications = {
+  'console/type': ByConsole & { readonly bytes: string };
+  'console/answer': ByConsole & { readonly bytes: string };
+  /** It leaves of its own will: a connection that just ends is worth a line in the log. */
+  goodbye: Nothing;
+};
+
+/** Notifications of the owner. */
+export type OwnerNotifications = {
+  /** All VMs by id, and the log. */
+  whole: { readonly vms: Readonly<Record<string, VmInfo>>; readonly log: readonly LogEntry[] };
+  /** Since `whole` or the last of these: how the VMs differ (see delta.ts), and new entries of the log. */
+  changed: { readonly vms?: Delta; readonly log?: readonly LogEntry[] };
+  /** How a sample's totals and detail differ from the last one's; from `EMPTY_SAMPLE` at first. */
+  sample: BySampling & { readonly at: number; readonly delta: Delta | null };
+  /** `replayed`: it was printed before now. With `again`, a terminal has to begin anew with it. */
+  'console/printed': ByConsole & {
+    readonly bytes: string;
+    readonly replayed: boolean;
+    readonly again: boolean;
+  };
+  /** The owner ends, or ends this connection; says why. */
+  farewell: { readonly reason: string };
+};
+
+export const EMPTY_SAMPLE = { totals: {}, detail: null } as const;
+
+/** JSON-RPC error codes; -32000 to -32099 are an application's own. */
+export const CODE = {
+  invalidParams: -32602,
+  methodNotFound: -32601,
+  /** The engine refused or failed: the message is a sentence for the user. */
+  failed: -32000,
+  readOnly: -32001,
+  notIntroduced: -32002,
+  otherVersion: -32003,
+  tooMany: -32004,
+} as const;

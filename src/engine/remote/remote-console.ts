@@ -1,0 +1,76 @@
+import type { ConsoleLink, ConsoleListener } from '../engine.ts';
+import type { OwnerLink } from './owner-link.ts';
+import { MAX_TYPED_BYTES, type OwnerNotifications } from './protocol.ts';
+
+/** RIS (ECMA-48): a terminal forgets all it shows. */
+const RESET_TERMINAL = Uint8Array.of(0x1b, 0x63);
+
+/** A console that the owner shows to this process; it outlives the connection. */
+export class RemoteConsole implements ConsoleLink {
+  readonly #number: number;
+  readonly #id: string;
+  readonly #listener: ConsoleListener;
+  readonly #closed: () => void;
+  #link: OwnerLink | null = null;
+  #typing = false;
+  #followed = false;
+  /** What comes next begins anew. */
+  #again = false;
+
+  constructor(number: number, id: string, listener: ConsoleListener, closed: () => void) {
+    this.#number = number;
+    this.#id = id;
+    this.#listener = listener;
+    this.#closed = closed;
+  }
+
+  /** Has the owner at the other end show it from now on, and takes the keyboard again; null: there is none for now. */
+  follow(link: OwnerLink | null): void {
+    this.#link = link;
+    if (link === null) return;
+    this.#again = this.#followed;
+    this.#followed = true;
+    // It may be gone, or somebody else may type there by now: the VM's own state tells.
+    link.request('console/open', { console: this.#number, id: this.#id }).catch(() => {});
+    if (this.#typing) this.takeKeyboard().catch(() => {});
+  }
+
+  received({ bytes, replayed, again }: OwnerNotifications['console/printed']): void {
+    if (again || this.#again) this.#listener.printed(RESET_TERMINAL, true);
+    this.#again = false;
+    this.#listener.printed(Buffer.from(bytes, 'base64'), replayed);
+  }
+
+  async takeKeyboard(take = false): Promise<void> {
+    if (this.#link === null) throw new Error(`the console of ${this.#id} is out of reach`);
+    this.#typing = false;
+    await this.#link.request('console/takeKeyboard', { console: this.#number, take });
+    this.#typing = true;
+  }
+
+  releaseKeyboard(): void {
+    this.#typing = false;
+    this.#link?.request('console/releaseKeyboard', { console: this.#number }).catch(() => {});
+  }
+
+  type(bytes: Uint8Array): void {
+    this.#send('console/type', bytes);
+  }
+
+  answer(bytes: Uint8Array): void {
+    this.#send('console/answer', bytes);
+  }
+
+  close(): void {
+    this.#link?.request('console/close', { console: this.#number }).catch(() => {});
+    this.#link = null;
+    this.#closed();
+  }
+
+  #send(method: 'console/type' | 'console/answer', bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.byteLength; at += MAX_TYPED_BYTES) {
+      const piece = Buffer.from(bytes.subarray(at, at + MAX_TYPED_BYTES));
+      this.#link?.notify(method, { console: this.#number, bytes: piece.toString('base64') });
+    }
+  }
+}

@@ -1,0 +1,204 @@
+import { version } from '../../project-root.ts';
+import type { MachineConfigInput } from '../../vmm/config.ts';
+import type {
+  ConsoleLink,
+  ConsoleListener,
+  Engine,
+  EngineEvent,
+  LogEntry,
+  OwnerInfo,
+  VmInfo,
+} from '../engine.ts';
+import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
+import { withAbsolutePaths } from './absolute-paths.ts';
+import { OwnerLink } from './owner-link.ts';
+import type { OwnerNotifications, Requests, Welcome } from './protocol.ts';
+import { RemoteConsole } from './remote-console.ts';
+import { RemoteSampling } from './remote-sampling.ts';
+import { VmMirror } from './vm-mirror.ts';
+
+/** Between tries to reach an owner again: from the first to the longest. */
+const FIRST_RETRY_MS = 50;
+const LONGEST_RETRY_MS = 500;
+
+type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start'>;
+
+export type RemoteEngineOptions = {
+  /** The owner's socket. */
+  readonly path: string;
+  /** `user@tty`, for others to see. */
+  readonly terminal: string;
+  readonly readOnly?: boolean;
+};
+
+/** The VMs of another process, over its socket. Tries to reach it again whenever the connection breaks. */
+export class RemoteEngine implements Engine {
+  readonly #options: RemoteEngineOptions;
+  readonly #mirror = new VmMirror(event => this.#emit(event));
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  readonly #samplings = new Map<number, RemoteSampling>();
+  readonly #consoles = new Map<number, RemoteConsole>();
+  #nextNumber = 1;
+  #link: OwnerLink | null = null;
+  #owner: Welcome | null = null;
+  /** It is the one that this engine was attached to before. */
+  #sameOwner = false;
+  /** Why it is out of reach. */
+  #lost = 'not attached yet';
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  private constructor(options: RemoteEngineOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Attaches to the owner that listens at `path`; its VMs are known when this resolves.
+   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens there; with a sentence when it refuses
+   */
+  static async attach(options: RemoteEngineOptions): Promise<RemoteEngine> {
+    const engine = new RemoteEngine(options);
+    await engine.#connect();
+    return engine;
+  }
+
+  get owner(): OwnerInfo {
+    const { pid, version, startedAt } = this.#owner!;
+    return { pid, version, startedAt, remote: true };
+  }
+
+  vms(): readonly VmInfo[] {
+    return this.#mirror.vms;
+  }
+
+  log(): readonly LogEntry[] {
+    return this.#mirror.log;
+  }
+
+  start = (config: MachineConfigInput) => this.#request('vm/start', { config: withAbsolutePaths(config) });
+  restart = (id: string) => this.#act('vm/restart', id);
+  pause = (id: string) => this.#act('vm/pause', id);
+  resume = (id: string) => this.#act('vm/resume', id);
+  reset = (id: string) => this.#act('vm/reset', id);
+  powerButton = (id: string) => this.#act('vm/powerButton', id);
+  kill = (id: string) => this.#act('vm/kill', id);
+  remove = (id: string) => this.#act('vm/remove', id);
+  definition = (name: string) => this.#request('definition/read', { name });
+
+  async define(name: string, yaml: string, { replace }: { readonly replace: boolean }): Promise<void> {
+    await this.#request('definition/write', { name, yaml, replace });
+  }
+
+  sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling {
+    const number = this.#nextNumber++;
+    const sampling = new RemoteSampling(number, settings, listener, () => this.#samplings.delete(number));
+    this.#samplings.set(number, sampling);
+    sampling.follow(this.#link);
+    return sampling;
+  }
+
+  /** The owner tells others who watches by the name that this process attached with. */
+  openConsole(id: string, listener: ConsoleListener): ConsoleLink {
+    if (!this.#mirror.has(id)) throw new Error(`there is no VM ${id}`);
+    const number = this.#nextNumber++;
+    const console = new RemoteConsole(number, id, listener, () => this.#consoles.delete(number));
+    this.#consoles.set(number, console);
+    console.follow(this.#link);
+    return console;
+  }
+
+  subscribe(listener: (event: EngineEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#lost = 'this process has left it';
+    clearTimeout(this.#retry);
+    this.#link?.notify('goodbye', {});
+    this.#link?.close();
+    this.#link = null;
+  }
+
+  async #connect(): Promise<void> {
+    const { path, terminal, readOnly = false } = this.#options;
+    const before = this.#owner;
+    const link = await OwnerLink.open(
+      path,
+      { version: version(), terminal, readOnly },
+      {
+        received: (method, params) => this.#received(method, params),
+        lost: reason => this.#linkLost(reason),
+      },
+    );
+    if (this.#closed) return link.close();
+    this.#owner = link.welcome;
+    this.#sameOwner = before?.pid === link.welcome.pid && before.startedAt === link.welcome.startedAt;
+    // The whole arrives before this resolves.
+    await link.request('subscribe', {});
+    if (this.#closed) return link.close();
+    this.#link = link;
+    for (const follower of [...this.#samplings.values(), ...this.#consoles.values()]) follower.follow(link);
+  }
+
+  #received(method: keyof OwnerNotifications, params: unknown): void {
+    const of = params as { readonly sampling: number; readonly console: number };
+    if (method === 'whole') {
+      this.#mirror.receivedWhole(params as OwnerNotifications['whole'], this.#sameOwner);
+    } else if (method === 'changed') {
+      this.#mirror.receivedChange(params as OwnerNotifications['changed']);
+    } else if (method === 'sample') {
+      this.#samplings.get(of.sampling)?.received(params as OwnerNotifications['sample']);
+    } else if (method === 'console/printed') {
+      this.#consoles.get(of.console)?.received(params as OwnerNotifications['console/printed']);
+    }
+  }
+
+  #linkLost(reason: string): void {
+    if (this.#link === null) return;
+    this.#link = null;
+    this.#lost = reason;
+    for (const follower of [...this.#samplings.values(), ...this.#consoles.values()]) follower.follow(null);
+    this.#emit({ kind: 'link', lost: reason });
+    this.#tryAgain(FIRST_RETRY_MS);
+  }
+
+  #tryAgain(afterMs: number): void {
+    this.#retry = setTimeout(async () => {
+      try {
+        await this.#connect();
+      } catch {
+        if (!this.#closed) this.#tryAgain(Math.min(afterMs * 2, LONGEST_RETRY_MS));
+        return;
+      }
+      this.#emit({ kind: 'link', lost: null });
+    }, afterMs);
+  }
+
+  async #act(method: ActionOnOne, id: string): Promise<void> {
+    await this.#request(method, { id });
+  }
+
+  /** @throws with the owner's sentence; or that it is out of reach, and why */
+  async #request<Method extends keyof Requests>(
+    method: Method,
+    params: Requests[Method][0],
+  ): Promise<Requests[Method][1]> {
+    const link = this.#link;
+    if (link === null) throw this.#outOfReach();
+    try {
+      return await link.request(method, params);
+    } catch (error) {
+      throw link === this.#link ? error : this.#outOfReach();
+    }
+  }
+
+  #outOfReach(): Error {
+    return new Error(`the process that runs the VMs is out of reach: ${this.#lost}`);
+  }
+
+  #emit(event: EngineEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
+import { applyDelta, type Json } from './delta.ts';
+import type { OwnerLink } from './owner-link.ts';
+import { EMPTY_SAMPLE, type OwnerNotifications } from './protocol.ts';
+
+/** A sampling that the owner does for this process; it outlives the connection. */
+export class RemoteSampling implements Sampling {
+  readonly #number: number;
+  readonly #listener: (sample: Sample) => void;
+  readonly #closed: () => void;
+  #settings: SamplingSettings;
+  #link: OwnerLink | null = null;
+  #known: Json = EMPTY_SAMPLE;
+
+  constructor(
+    number: number,
+    settings: SamplingSettings,
+    listener: (sample: Sample) => void,
+    closed: () => void,
+  ) {
+    this.#number = number;
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#closed = closed;
+  }
+
+  /** Has the owner at the other end do it from now on; null: there is none for now. */
+  follow(link: OwnerLink | null): void {
+    this.#link = link;
+    this.#known = EMPTY_SAMPLE;
+    unheeded(link?.request('sampling/open', { sampling: this.#number, ...this.#settings }));
+  }
+
+  /** @throws DeltaError when it doesn't fit what was sent before */
+  received({ at, delta }: OwnerNotifications['sample']): void {
+    if (delta !== null) this.#known = applyDelta(this.#known, delta);
+    this.#listener({ at, ...(this.#known as unknown as Omit<Sample, 'at'>) });
+  }
+
+  configure(change: Partial<SamplingSettings>): void {
+    this.#settings = { ...this.#settings, ...change };
+    unheeded(this.#link?.request('sampling/configure', { sampling: this.#number, ...change }));
+  }
+
+  resetTotals(): void {
+    unheeded(this.#link?.request('sampling/resetTotals', { sampling: this.#number }));
+  }
+
+  close(): void {
+    unheeded(this.#link?.request('sampling/close', { sampling: this.#number }));
+    this.#link = null;
+    this.#closed();
+  }
+}
+
+/** When the connection breaks meanwhile, the next one begins with the settings as they are. */
+function unheeded(request: Promise<unknown> | undefined): void {
+  request?.catch(() => {});
+}

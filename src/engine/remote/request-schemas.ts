@@ -1,0 +1,86 @@
+import * as z from 'zod';
+import type { MachineConfigInput } from '../../vmm/config.ts';
+import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
+
+/** Names reach files and messages only after the engine has checked them; here they are bounded. */
+const id = z.string().min(1).max(64);
+const number = z
+  .int()
+  .min(0)
+  .max(2 ** 31);
+const nothing = z.strictObject({}).optional();
+const byId = z.strictObject({ id });
+const sampling = { sampling: number };
+const samplingSettings = {
+  intervalMs: z.int().min(50).max(3_600_000),
+  paused: z.boolean(),
+  detailOf: id.nullable(),
+};
+const byConsole = z.strictObject({ console: number });
+const bytes = z.base64().max((MAX_TYPED_BYTES / 3) * 4 + 4);
+
+type SchemaOf<Params> = z.ZodType<Params extends Readonly<Record<string, never>> ? unknown : Params>;
+
+/** What the parameters of each request must be: the other end is not trusted. */
+export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Requests[Method][0]> } = {
+  // Open to keys of a later protocol, so that its version can be refused by what it is.
+  hello: z.object({
+    protocol: number,
+    version: z.string().max(64),
+    terminal: z.string().regex(/^[\x20-\x7e]{1,64}$/, 'it is user@tty, at most 64 printable characters'),
+    readOnly: z.boolean(),
+  }),
+  subscribe: nothing,
+  vms: nothing,
+  log: nothing,
+  // The engine checks the machine by its own schema, with messages for the user.
+  'vm/start': z.strictObject({ config: z.custom<MachineConfigInput>(isObject, 'it is an object') }),
+  'vm/restart': byId,
+  'vm/pause': byId,
+  'vm/resume': byId,
+  'vm/reset': byId,
+  'vm/powerButton': byId,
+  'vm/kill': byId,
+  'vm/remove': byId,
+  'definition/write': z.strictObject({ name: id, yaml: z.string().max(512 * 1024), replace: z.boolean() }),
+  'definition/read': z.strictObject({ name: id }),
+  'sampling/open': z.strictObject({ ...sampling, ...samplingSettings }),
+  'sampling/configure': z.strictObject({
+    ...sampling,
+    intervalMs: samplingSettings.intervalMs.exactOptional(),
+    paused: samplingSettings.paused.exactOptional(),
+    detailOf: samplingSettings.detailOf.exactOptional(),
+  }),
+  'sampling/resetTotals': z.strictObject(sampling),
+  'sampling/close': z.strictObject(sampling),
+  'console/open': z.strictObject({ console: number, id }),
+  'console/takeKeyboard': z.strictObject({ console: number, take: z.boolean() }),
+  'console/releaseKeyboard': byConsole,
+  'console/close': byConsole,
+};
+
+export const notificationSchemas: {
+  readonly [Method in keyof ClientNotifications]: SchemaOf<ClientNotifications[Method]>;
+} = {
+  'console/type': z.strictObject({ console: number, bytes }),
+  'console/answer': z.strictObject({ console: number, bytes }),
+  goodbye: nothing,
+};
+
+/** Those that a client with `readOnly` is refused. */
+export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
+  'vm/start',
+  'vm/restart',
+  'vm/pause',
+  'vm/resume',
+  'vm/reset',
+  'vm/powerButton',
+  'vm/kill',
+  'vm/remove',
+  'definition/write',
+  'console/takeKeyboard',
+]);
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,52 @@
+import type { EngineEvent, LogEntry, VmInfo } from '../engine.ts';
+import { applyDelta, type Json } from './delta.ts';
+import type { OwnerNotifications } from './protocol.ts';
+
+const LOG_ENTRIES = 1000;
+
+type Vms = Readonly<Record<string, VmInfo>>;
+
+/** What this process knows of an owner's VMs and of its log. */
+export class VmMirror {
+  #vms: Vms = {};
+  #log: readonly LogEntry[] = [];
+  readonly #emit: (event: EngineEvent) => void;
+
+  constructor(emit: (event: EngineEvent) => void) {
+    this.#emit = emit;
+  }
+
+  get vms(): readonly VmInfo[] {
+    return Object.values(this.#vms);
+  }
+
+  get log(): readonly LogEntry[] {
+    return this.#log;
+  }
+
+  has(id: string): boolean {
+    return Object.hasOwn(this.#vms, id);
+  }
+
+  /** @param sameOwner it is the one that told before: entries of its log are known already */
+  receivedWhole({ vms, log }: OwnerNotifications['whole'], sameOwner: boolean): void {
+    const last = sameOwner ? (this.#log.at(-1)?.number ?? 0) : 0;
+    this.#log = log;
+    this.#become(vms);
+    for (const entry of log) if (entry.number > last) this.#emit({ kind: 'log', entry });
+  }
+
+  /** @throws DeltaError when it doesn't fit what was sent before */
+  receivedChange({ vms, log = [] }: OwnerNotifications['changed']): void {
+    if (vms !== undefined) this.#become(applyDelta(this.#vms as unknown as Json, vms) as unknown as Vms);
+    this.#log = [...this.#log, ...log].slice(-LOG_ENTRIES);
+    for (const entry of log) this.#emit({ kind: 'log', entry });
+  }
+
+  #become(vms: Vms): void {
+    const before = this.#vms;
+    this.#vms = vms;
+    for (const id of Object.keys(before)) if (!this.has(id)) this.#emit({ kind: 'removed', id });
+    for (const [id, vm] of Object.entries(vms)) if (vm !== before[id]) this.#emit({ kind: 'vm', vm });
+  }
+}

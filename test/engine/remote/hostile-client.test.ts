@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import { Rig, until } from './rig.ts';
+
+const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
+
+/** After all that, the owner serves others as if nothing had happened. */
+async function expectAlive(rig: Rig): Promise<void> {
+  const engine = await rig.attach();
+  expect(engine.vms()).toEqual(rig.engine.vms());
+}
+
+describe('a client that does not keep to the protocol', () => {
+  test.each([
+    ['garbage', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /the header of a message has no Content-Length/],
+    ['binary rubbish', '\x16\x03\x01\x02\x00', /a message starts with/],
+    ['64 MiB at once', 'Content-Length: 67108864\r\n\r\n', /67108864 bytes is too long: at most 1048576/],
+    ['broken JSON', 'Content-Length: 2\r\n\r\n{{', /not valid JSON/],
+    ['a batch', 'Content-Length: 2\r\n\r\n[]', /no JSON-RPC 2.0 request/],
+    ['nothing', 'Content-Length: 0\r\n\r\n', /not valid JSON/],
+    ['null', 'Content-Length: 4\r\n\r\nnull', /no JSON-RPC 2.0 request/],
+    ['a deep array', `Content-Length: 200000\r\n\r\n${'['.repeat(200_000)}`, /not valid JSON/],
+  ])('is told and dismissed for %s', async (_, text, message) => {
+    const rig = await Rig.start();
+    const client = await rig.raw();
+    client.write(text);
+    await client.hears(message);
+    await client.closed;
+    await expectAlive(rig);
+  });
+
+  test('is dismissed for a message over the limit without it being read', async () => {
+    const rig = await Rig.start();
+    const client = await rig.raw();
+    client.hello();
+    await client.hears(/"startedAt"/);
+    const message = Buffer.alloc(64 * 2 ** 20, 0x20);
+    client.write(`Content-Length: ${message.length}\r\n\r\n`);
+    client.socket.write(message);
+    await client.closed;
+    expect(client.received).toMatch(/too long/);
+    await expectAlive(rig);
+  });
+
+  test('has to say hello first, once, and in a protocol that both speak', async () => {
+    const rig = await Rig.start();
+    const client = await rig.raw();
+    client.send({ id: 1, method: 'vms', params: {} });
+    await client.hears(/"id":1,"error":{"code":-32002,"message":"say hello first/);
+    client.hello({ protocol: 99, version: '9.0', more: 'keys' });
+    await client.hears(
+      /-32003,"message":"this is vring 9.0 \(protocol 99\), and the VMs run in vring [^ ]+ \(protocol 1\): shut its VMs down/,
+    );
+    client.hello({ protocol: 0 });
+    await client.hears(/use the newer vring here too/);
+    client.hello();
+    await client.hears(/"result":{"protocol":1,/);
+    client.hello();
+    await client.hears(/hello was said already/);
+  });
+
+  test.each([
+    ['vm/explode', {}, /-32601,"message":"there is no request \\"vm\/explode\\"/],
+    ['__proto__', {}, /-32601/],
+    ['vm/pause', {}, /-32602,"message":"vm\/pause: id: /],
+    ['vm/pause', { id: 'web', force: true }, /-32602,"message":"vm\/pause: its parameters: /],
+    ['vm/pause', { id: 'x'.repeat(65) }, /-32602,"message":"vm\/pause: id: /],
+    ['vm/pause', ['web'], /-32602/],
+    ['vm/pause', { id: '../../etc/passwd' }, /-32000,"message":"there is no VM/],
+    ['vm/start', { config: [] }, /-32602,"message":"vm\/start: config: it is an object/],
+    ['sampling/open', { sampling: 1, intervalMs: 0, paused: false, detailOf: null }, /intervalMs/],
+    ['sampling/close', { sampling: 1 }, /there is no sampling 1/],
+    ['console/open', { console: -1, id: 'web' }, /console\/open: console/],
+    ['console/takeKeyboard', { console: 5, take: true }, /there is no console 5/],
+  ])('gets an error for %s %j', async (method, params, message) => {
+    const rig = await Rig.start();
+    rig.engine.add('web', IDLE);
+    const client = await rig.raw();
+    client.hello();
+    client.send({ id: 1, method, params });
+    await client.hears(message);
+    expect(rig.engine.calls).toEqual([]);
+    await expectAlive(rig);
+  });
+
+  test.each([
+    ['console/type', { console: 1, bytes: '***' }],
+    ['console/type', { console: 1, bytes: 'A'.repeat(100_000) }],
+    ['no/such', {}],
+  ])('is dismissed for a notification %s that cannot be', async (method, params) => {
+    const rig = await Rig.start();
+    const client = await rig.raw();
+    client.hello();
+    client.send({ method, params });
+    await client.hears(/there is no notification/);
+    await client.closed;
+    expect(rig.notes.join()).toContain('raw@pts/9');
+  });
+
+  test('is not waited for when it goes in the middle of a message', async () => {
+    const rig = await Rig.start();
+    for (const text of ['Content-', 'Content-Length: 100\r\n\r\n{"json', '']) {
+      const client = await rig.raw();
+      client.write(text);
+      client.socket.destroy();
+    }
+    await until(() => rig.server.clients === 0);
+    await expectAlive(rig);
+  });
+
+  test('survives cancellations, responses to nothing, and ids used twice', async () => {
+    const rig = await Rig.start();
+    const client = await rig.raw();
+    client.hello();
+    client.send({ method: '$/cancelRequest' });
+    client.send({ method: '$/cancelRequest', params: { id: null } });
+    client.send({ id: 77, result: null });
+    client.send({ id: 5, method: 'vms' });
+    client.send({ id: 5, method: 'log' });
+    await client.hears(/"id":5,"result":\[\]/);
+    await expectAlive(rig);
+  });
+
+  test('that asks and never reads is not read either, and costs no more than its share', async () => {
+    const rig = await Rig.start();
+    for (let index = 0; index < 50; index++) rig.engine.add(`vm${index}`, IDLE);
+    const client = await rig.raw();
+    client.hello();
+    client.socket.pause();
+    let blocked = false;
+    for (let id = 1; id < 200_000 && !blocked; id++) {
+      client.send({ id, method: 'vms' });
+      blocked = client.socket.writableLength > 4 * 2 ** 20;
+      if (id % 500 === 0) await new Promise(resolve => setImmediate(resolve));
+    }
+    expect(blocked).toBe(true);
+    await expectAlive(rig);
+  });
+
+  test('that does not read is told the whole once it does, and not all that it missed', async () => {
+    const rig = await Rig.start();
+    const topology = { shape: { vcpus: 1, queues: 0, regions: 0 }, queues: [], regions: [] };
+    rig.engine.add('web', IDLE, { topology });
+    const client = await rig.raw();
+    client.hello();
+    client.send({ id: 1, method: 'subscribe' });
+    client.send({ id: 2, method: 'console/open', params: { console: 1, id: 'web' } });
+    await client.hears(/"id":2,"result":null/);
+    client.socket.pause();
+    const line = 'x'.repeat(1023);
+    for (let round = 0; round < 4000; round++) {
+      if (round % 100 === 0) rig.engine.become('web', 'running', { reason: `reason ${round} ${line}` });
+      rig.engine.print('web', `${line}\n`);
+      if (round % 50 === 0) await new Promise(resolve => setImmediate(resolve));
+    }
+    rig.engine.become('web', 'running', { reason: 'the last' });
+    rig.engine.print('web', 'the end');
+    const before = client.received.length;
+    client.socket.resume();
+    await client.hears(/the last/);
+    await client.hears(/"again":true/);
+    await until(() => client.received.includes(Buffer.from('the end').toString('base64')));
+    expect(client.received.length - before).toBeLessThan(3 * 2 ** 20);
+    await expectAlive(rig);
+  });
+});

@@ -1,0 +1,226 @@
+import { chmodSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import type { EngineEvent } from '../../../src/engine/engine.ts';
+import type { Sample } from '../../../src/engine/sampling/sampling.ts';
+import { ConfigError } from '../../../src/vmm/config.ts';
+import { Rig, until } from './rig.ts';
+
+const BUSY = {
+  vcpus: [{ exits: { 2: { perSecond: 1234.5, nsEach: 700 } }, guest: 0.4, kvm: 0.05 }],
+} as const;
+
+describe('a remote engine', () => {
+  test('knows the VMs and the log when it is attached, and hears of changes', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    rig.engine.note('info', 'web', 'it runs');
+    const engine = await rig.attach();
+    expect(engine.vms()).toEqual(rig.engine.vms());
+    expect(engine.log()).toEqual(rig.engine.log());
+    expect(engine.owner).toMatchObject({ pid: 1, remote: true });
+
+    const events: EngineEvent[] = [];
+    engine.subscribe(event => events.push(event));
+    rig.engine.become('web', 'paused');
+    rig.engine.add('db', BUSY);
+    rig.engine.note('warning', null, 'something');
+    await until(() => engine.log().length === 2);
+    expect(engine.vms()).toEqual(rig.engine.vms());
+    expect(events.map(event => event.kind)).toEqual(['vm', 'vm', 'log']);
+    await rig.engine.remove('db');
+    await until(() => events.at(-1)?.kind === 'removed');
+    expect(events.at(-1)).toEqual({ kind: 'removed', id: 'db' });
+  });
+
+  test('carries out actions, and knows what they changed when they are done', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    const engine = await rig.attach();
+    await engine.pause('web');
+    expect(engine.vms()[0]?.state).toBe('paused');
+    await engine.define('new', 'name: new', { replace: false });
+    expect(await engine.definition('new')).toBe('name: new');
+    await engine.kill('web');
+    await engine.remove('web');
+    expect(engine.vms()).toEqual([]);
+    expect(rig.engine.calls).toEqual(['pause web', 'define new', 'kill web', 'remove web']);
+  });
+
+  test("passes on the engine's sentences, and errors in a configuration as such", async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    const engine = await rig.attach();
+    rig.engine.failure = new Error('web is paused: resume it first');
+    await expect(engine.reset('web')).rejects.toThrow(/^web is paused: resume it first$/);
+    rig.engine.failure = new ConfigError([{ path: ['cpus'], message: 'at most 64 vCPUs' }]);
+    await expect(engine.restart('web')).rejects.toThrow(ConfigError);
+    await expect(engine.definition('db')).rejects.toThrow('there is no definition of db');
+    expect(() => engine.openConsole('db', { printed: () => {} })).toThrow('there is no VM db');
+  });
+
+  test('read-only, may look and not touch', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    const engine = await rig.attach({ readOnly: true });
+    for (const action of ['pause', 'resume', 'reset', 'powerButton', 'kill', 'restart', 'remove'] as const)
+      await expect(engine[action]('web')).rejects.toThrow('attached read-only');
+    await expect(engine.define('a', '', { replace: true })).rejects.toThrow('attached read-only');
+    await expect(engine.start({ name: 'a', kernel: { path: 'k' } })).rejects.toThrow('attached read-only');
+    let printed = '';
+    const link = engine.openConsole('web', { printed: bytes => (printed += Buffer.from(bytes)) });
+    rig.engine.print('web', 'hello');
+    await until(() => printed === 'hello');
+    await expect(link.takeKeyboard(true)).rejects.toThrow('attached read-only');
+    link.type(Buffer.from('x'));
+    await engine.log();
+    expect(rig.engine.calls).toEqual([]);
+    expect(rig.engine.typed.size).toBe(0);
+  });
+
+  test('samples with settings of its own', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    const [one, other] = [await rig.attach(), await rig.attach()];
+    const samples: Sample[] = [];
+    const sampling = one.sampling({ intervalMs: 100, paused: false, detailOf: 'web' }, sample =>
+      samples.push(sample),
+    );
+    const others: Sample[] = [];
+    other.sampling({ intervalMs: 60_000, paused: false, detailOf: null }, sample => others.push(sample));
+    await until(() => samples.length >= 4);
+    const { totals, detail } = samples.at(-1)!;
+    expect(totals.web?.exits).toBeGreaterThan(1000);
+    expect(String(totals.web?.exits).replace(/\D/g, '').replace(/0+$/, '').length).toBeLessThanOrEqual(4);
+    expect(detail?.rates.vcpus[0]?.exits[0]).toMatchObject({ reason: 2 });
+    expect(others.length).toBeLessThanOrEqual(1);
+    await until(() => others.at(-1)?.detail === null);
+    sampling.close();
+    const { length } = samples;
+    await new Promise(resolve => setTimeout(resolve, 300));
+    expect(samples.length).toBeLessThanOrEqual(length + 1);
+  });
+
+  test('shows one console to many, and lets one type', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    rig.engine.print('web', 'login: ');
+    const anna = await rig.attach({ terminal: 'anna@pts/1' });
+    const ben = await rig.attach({ terminal: 'ben@pts/2' });
+    const seen = ['', ''];
+    const replays: boolean[] = [];
+    const [annas, bens] = [anna, ben].map((engine, index) =>
+      engine.openConsole('web', {
+        printed: (bytes, replayed) => {
+          seen[index] += Buffer.from(bytes).toString();
+          replays.push(replayed);
+        },
+      }),
+    );
+    await until(() => seen.every(text => text === 'login: '));
+    expect(replays).toEqual([true, true]);
+    await annas!.takeKeyboard();
+    await until(() => ben.vms()[0]?.typist === 'anna@pts/1');
+    await expect(bens!.takeKeyboard()).rejects.toThrow('anna@pts/1 is typing there');
+    annas!.type(Buffer.from('root\r'));
+    bens!.type(Buffer.from('nobody\r'));
+    await until(() => rig.engine.typed.get('web') === 'root\r');
+    rig.engine.print('web', 'root\r\n');
+    await until(() => seen.every(text => text === 'login: root\r\n'));
+
+    // Whoever goes gives the keyboard free.
+    await anna.close();
+    await until(() => ben.vms()[0]?.typist === null);
+    await bens!.takeKeyboard();
+    await until(() => ben.vms()[0]?.typist === 'ben@pts/2');
+  });
+
+  test('types long texts in order', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    const engine = await rig.attach();
+    const link = engine.openConsole('web', { printed: () => {} });
+    await link.takeKeyboard();
+    const text = Array.from({ length: 20_000 }, (_, index) => `${index} `).join('');
+    link.type(Buffer.from(text));
+    await until(() => rig.engine.typed.get('web')?.length === text.length);
+    expect(rig.engine.typed.get('web')).toBe(text);
+  });
+
+  test('says that the owner is gone, finds the next one, and goes on', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    rig.engine.add('db', BUSY);
+    rig.engine.print('web', 'booted\n');
+    const engine = await rig.attach();
+    const samples: Sample[] = [];
+    engine.sampling({ intervalMs: 100, paused: false, detailOf: null }, sample => samples.push(sample));
+    let screen = '';
+    const console = engine.openConsole('web', { printed: bytes => (screen += Buffer.from(bytes)) });
+    await console.takeKeyboard();
+    const events: EngineEvent[] = [];
+    engine.subscribe(event => events.push(event));
+
+    await rig.server.close('it was stopped by SIGTERM');
+    await until(() => events.some(event => event.kind === 'link'));
+    expect(events.at(-1)).toEqual({ kind: 'link', lost: 'it was stopped by SIGTERM' });
+    await expect(engine.pause('web')).rejects.toThrow(
+      'the process that runs the VMs is out of reach: it was stopped by SIGTERM',
+    );
+    expect(engine.vms()).toHaveLength(2);
+
+    await rig.engine.remove('db');
+    rig.engine.become('web', 'paused');
+    await rig.serve();
+    const back = Date.now();
+    const isBack = (event: EngineEvent) => event.kind === 'link' && event.lost === null;
+    await until(() => events.some(isBack));
+    expect(Date.now() - back).toBeLessThan(1000);
+    const before = events.slice(1, events.findIndex(isBack));
+    expect(before.map(event => event.kind)).toEqual(['removed', 'vm']);
+    expect(engine.vms()[0]).toMatchObject({ id: 'web', state: 'paused' });
+    await until(() => screen.endsWith('\x1bcbooted\n'));
+    await until(() => engine.vms()[0]?.typist === 'anna@pts/1');
+    const { length } = samples;
+    await until(() => samples.length > length);
+  });
+
+  test('rejects what was asked when the connection breaks', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    rig.engine.pause = () => new Promise(() => {});
+    const engine = await rig.attach();
+    const asked = engine.pause('web');
+    setTimeout(() => void rig.server.close('it ended'), 20);
+    await expect(asked).rejects.toThrow('out of reach: it ended');
+  });
+});
+
+describe('the socket', () => {
+  test('is for its user alone', async () => {
+    const rig = await Rig.start();
+    const { stdout } = await execa('stat', ['-c', '%a', rig.path]);
+    expect(stdout).toBe('600');
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'refuses another user that can reach it (skipped: needs root)',
+    async () => {
+      const rig = await Rig.start();
+      chmodSync(dirname(rig.path), 0o755);
+      chmodSync(rig.path, 0o666);
+      const script =
+        'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(9999).decode(), s.recv(9))';
+      const { stdout } = await execa('su', [
+        'nobody',
+        '-s',
+        '/bin/sh',
+        '-c',
+        `/usr/bin/python3 -c '${script}' ${rig.path}`,
+      ]);
+      expect(stdout).toMatch(/user \d+ may not control VMs that run as user 0.* b''/s);
+      expect(rig.notes).toContainEqual(expect.stringMatching(/^user \d+ \(process \d+\) is not attached/));
+    },
+  );
+});

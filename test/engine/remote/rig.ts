@@ -1,0 +1,97 @@
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import { RemoteEngine } from '../../../src/engine/remote/remote-engine.ts';
+import { ControlServer } from '../../../src/engine/remote/server.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { FakeEngine } from '../../ui/fake-engine.ts';
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+/** A scripted engine behind a socket. */
+export class Rig {
+  readonly engine = new FakeEngine(systemClock);
+  readonly path = join(temporaryFolder(), 'control.sock');
+  readonly notes: string[] = [];
+  server!: ControlServer;
+
+  static async start(): Promise<Rig> {
+    const rig = new Rig();
+    await rig.serve();
+    return rig;
+  }
+
+  async serve(): Promise<void> {
+    this.server = new ControlServer(this.engine, {
+      note: (_, text) => this.notes.push(text),
+      clients: () => {},
+    });
+    await this.server.listen(this.path);
+    cleanUps.push(() => this.server.close('the test is over'));
+  }
+
+  async attach(options: { terminal?: string; readOnly?: boolean } = {}): Promise<RemoteEngine> {
+    const engine = await RemoteEngine.attach({ path: this.path, terminal: 'anna@pts/1', ...options });
+    cleanUps.push(() => engine.close());
+    return engine;
+  }
+
+  /** A client that is none of ours. */
+  async raw(): Promise<RawClient> {
+    const client = new RawClient(connect(this.path));
+    cleanUps.push(() => client.socket.destroy());
+    await client.connected;
+    return client;
+  }
+}
+
+/** Speaks bytes. */
+export class RawClient {
+  readonly socket: Socket;
+  readonly connected: Promise<void>;
+  readonly closed: Promise<void>;
+  received = '';
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    this.connected = new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    this.closed = new Promise(resolve => socket.once('close', () => resolve()));
+    socket.on('error', () => {});
+    socket.on('data', chunk => {
+      this.received += chunk.toString('latin1');
+    });
+  }
+
+  write(text: string): void {
+    this.socket.write(text);
+  }
+
+  send(message: object): void {
+    const body = JSON.stringify({ jsonrpc: '2.0', ...message });
+    this.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  }
+
+  hello(change: object = {}): void {
+    const params = { protocol: 1, version: '0', terminal: 'raw@pts/9', readOnly: false, ...change };
+    this.send({ id: 0, method: 'hello', params });
+  }
+
+  /** Resolves when `pattern` is in what was received. */
+  async hears(pattern: RegExp): Promise<RegExpExecArray> {
+    return until(() => pattern.exec(this.received));
+  }
+}
+
+/** Polls until `poll` has something. */
+export async function until<T>(poll: () => T | null | undefined | false): Promise<T> {
+  for (let tries = 0; tries < 2000; tries++) {
+    const value = poll();
+    if (value !== null && value !== undefined && value !== false) return value;
+    await new Promise(resolve => setTimeout(resolve, 5));
+  }
+  throw new Error(`it did not come true within 10 s: ${poll}`);
+}
