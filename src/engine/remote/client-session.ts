@@ -128,6 +128,7 @@ export class ClientSession implements Outlet {
     subscribe: () => done(this.#mirror.begin()),
     vms: () => this.#engine.vms(),
     log: () => this.#engine.log(),
+    metrics: () => this.#engine.metrics(),
     'vm/start': ({ config }) => this.#engine.start(config),
     'vm/restart': ({ id }) => this.#engine.restart(id).then(done),
     'vm/pause': ({ id }) => this.#engine.pause(id).then(done),

@@ -44,6 +44,7 @@ export type Requests = {
   subscribe: [Nothing, null];
   vms: [Nothing, readonly VmInfo[]];
   log: [Nothing, readonly LogEntry[]];
+  metrics: [Nothing, string];
   'vm/start': [{ readonly config: MachineConfigInput }, string];
   'vm/restart': [ById, null];
   'vm/pause': [ById, null];

@@ -83,6 +83,7 @@ export class RemoteEngine implements Engine {
   powerButton = (id: string) => this.#act('vm/powerButton', id);
   kill = (id: string) => this.#act('vm/kill', id);
   remove = (id: string) => this.#act('vm/remove', id);
+  metrics = () => this.#request('metrics', {});
   definition = (name: string) => this.#request('definition/read', { name });
 
   async define(name: string, yaml: string, { replace }: { readonly replace: boolean }): Promise<void> {
