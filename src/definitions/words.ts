@@ -13,6 +13,15 @@ export function shown(value: unknown): string {
 
 /** `a, b or c`. */
 export function orList(words: readonly string[]): string {
+  return list(words, 'or');
+}
+
+/** `a, b and c`. */
+export function andList(words: readonly string[]): string {
+  return list(words, 'and');
+}
+
+function list(words: readonly string[], last: string): string {
   if (words.length < 2) return words.join('');
-  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  return `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`;
 }

@@ -1,0 +1,27 @@
+import { deviceConfig } from '../devices/device-config.ts';
+import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+
+/** An entry as the device table has it, or what of it the table does not have. */
+export type DeviceCheck =
+  | { readonly device: DeviceConfig }
+  | { readonly missing: 'type' }
+  /** Options, with their values, that the type does not take. */
+  | { readonly missing: 'options'; readonly options: readonly string[] };
+
+/** Asks the device table for an entry. */
+export function checkDevice(
+  entry: { readonly type: string } & Readonly<Record<string, unknown>>,
+): DeviceCheck {
+  const row = deviceTable.find(({ type, builtin }) => type === entry.type && !builtin);
+  if (row === undefined) return { missing: 'type' };
+  const parsed = deviceConfig.safeParse(entry);
+  if (parsed.success) return { device: parsed.data };
+  const options = parsed.error.issues.flatMap(issue =>
+    issue.code === 'unrecognized_keys' ? issue.keys : issue.path.slice(0, 1).map(String),
+  );
+  return { missing: 'options', options: [...new Set(options)].map(key => withValue(key, entry[key])) };
+}
+
+function withValue(key: string, value: unknown): string {
+  return typeof value === 'object' || value === undefined ? key : `${key} ${value}`;
+}

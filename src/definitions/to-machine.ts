@@ -1,0 +1,81 @@
+import type { DeviceConfig } from '../devices/registry.ts';
+import type { MachineConfigInput } from '../vmm/config.ts';
+import { checkDevice } from './device-check.ts';
+import type { Definition } from './schema.ts';
+import { wantedDevices } from './wanted-devices.ts';
+import { andList } from './words.ts';
+
+/** Something that a definition asks for and vring does not have. */
+export type NotYet = {
+  /** The key that asks for it. */
+  readonly key: string;
+  /** `firmware boot`, `e1000 network cards`. */
+  readonly what: string;
+};
+
+/** A definition that is right, but asks for what vring does not have; the message names all of it. */
+export class NotYetError extends Error {
+  override readonly name = 'NotYetError';
+  readonly missing: readonly NotYet[];
+
+  constructor(vm: string, missing: readonly NotYet[]) {
+    const list = andList(missing.map(({ key, what }) => `${what} (${key})`));
+    super(`${vm} can't be started, since vring does not have yet what its definition asks for: ${list}`);
+    this.missing = missing;
+  }
+}
+
+/** The machine that a definition describes. @throws NotYetError */
+export function toMachine(definition: Definition, check = checkDevice): MachineConfigInput {
+  const { name, cpus, memory, machine } = definition;
+  const { devices } = fromTable(definition, check);
+  const missing = notYet(definition, check);
+  if (machine.kernel === undefined || missing.length > 0) throw new NotYetError(name, missing);
+  return {
+    name,
+    cpus: cpus.count,
+    memory: { bytes: memory.size, ...(memory.hugepages && { hugepages: memory.hugepages }) },
+    kernel: {
+      path: machine.kernel,
+      ...(machine.initrd !== undefined && { initrd: machine.initrd }),
+      append: machine.append ?? '',
+    },
+    devices,
+    cpuFeatures: { remove: cpus.features.map(feature => feature.slice(1)) },
+    hideHypervisor: cpus['hide-hypervisor'],
+    ...(cpus.pinning && { pin: cpus.pinning }),
+  };
+}
+
+/** What a definition asks for that vring does not have yet. */
+export function notYet(definition: Definition, check = checkDevice): NotYet[] {
+  return [...ofMachine(definition), ...fromTable(definition, check).missing];
+}
+
+function ofMachine({ machine, memory, cpus, ...definition }: Definition): NotYet[] {
+  const missing: NotYet[] = [];
+  if (machine.kernel === undefined) {
+    missing.push({ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'boot by firmware' });
+  }
+  if (memory.mergeable) missing.push({ key: 'memory.mergeable', what: 'mergeable memory' });
+  if (cpus.topology) missing.push({ key: 'cpus.topology', what: 'CPU topologies' });
+  if (definition['on-reboot'] === 'stop') missing.push({ key: 'on-reboot: stop', what: 'a stop on reboot' });
+  return missing;
+}
+
+/** The devices that the table has, and those that it does not. */
+function fromTable(
+  definition: Definition,
+  check: typeof checkDevice,
+): { devices: DeviceConfig[]; missing: NotYet[] } {
+  const devices: DeviceConfig[] = [];
+  const missing: NotYet[] = [];
+  for (const { key, what, entry } of wantedDevices(definition)) {
+    const checked = check(entry);
+    if ('device' in checked) devices.push(checked.device);
+    else if (checked.missing === 'type') missing.push({ key, what });
+    else
+      missing.push({ key: key.replace(/\.[a-z]+$/, ''), what: `${what} with ${andList(checked.options)}` });
+  }
+  return { devices, missing };
+}

@@ -1,0 +1,245 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { definitionsFolder } from '../../src/definitions/folder.ts';
+import { DefinitionStore } from '../../src/definitions/store.ts';
+import type { Definitions } from '../../src/engine/definitions.ts';
+
+let root: string;
+let folder: string;
+let store: DefinitionStore;
+
+beforeEach(() => {
+  root = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-definitions-'));
+  folder = path.join(root, 'etc/vms');
+  store = new DefinitionStore(folder);
+});
+afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
+
+const put = (file: string, text: string) => {
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(path.join(folder, file), text);
+};
+
+test('is what an engine takes', () => {
+  const definitions: Definitions = store;
+  expect(definitions.list()).toEqual([]);
+});
+
+describe('where definitions are', () => {
+  test.each([
+    [{ VRING_DEFINITIONS_DIR: '/srv/vms', HOME: '/home/ada' }, 0, '/srv/vms'],
+    [{ HOME: '/root' }, 0, '/etc/vring/vms'],
+    [{ HOME: '/home/ada' }, 1000, '/home/ada/.config/vring/vms'],
+    [{ HOME: '/home/ada', XDG_CONFIG_HOME: '/cfg' }, 1000, '/cfg/vring/vms'],
+    [
+      { HOME: '/home/ada', XDG_CONFIG_HOME: '', VRING_DEFINITIONS_DIR: '' },
+      1000,
+      '/home/ada/.config/vring/vms',
+    ],
+  ])('%j as %i', (env, uid, expected) => expect(definitionsFolder(env, uid)).toBe(expected));
+});
+
+describe('the list', () => {
+  test('has every definition by name, and nothing else', () => {
+    put('web.yaml', 'name: web\nmemory: 1G\ncpus: 2\nautostart: true\non-crash: restart');
+    put('db.yaml', 'name: db');
+    for (const file of ['web.yaml~', '.web.yaml.1.new', 'README', '.hidden.yaml']) put(file, 'name: web');
+    expect(store.list()).toEqual([
+      { name: 'db', problem: null, vcpus: 1, memoryBytes: 2 ** 28, autostart: false, onCrash: 'keep' },
+      { name: 'web', problem: null, vcpus: 2, memoryBytes: 2 ** 30, autostart: true, onCrash: 'restart' },
+    ]);
+  });
+
+  test('a broken file is in it with its problem, and hides no other', () => {
+    put('a.yaml', 'name: a\nmemroy: 1G');
+    put('b.yaml', 'name: b');
+    put('not good.yaml', 'name: x');
+    put('big.yaml', `name: big\n#${'x'.repeat(300 * 1024)}`);
+    fs.mkdirSync(path.join(folder, 'dir.yaml'));
+    fs.writeFileSync(path.join(root, 'out.yaml'), 'name: out');
+    fs.symlinkSync(path.join(root, 'out.yaml'), path.join(folder, 'out.yaml'));
+    fs.symlinkSync('nowhere', path.join(folder, 'broken.yaml'));
+    fs.symlinkSync('b.yaml', path.join(folder, 'twin.yaml'));
+    const problems = Object.fromEntries(store.list().map(({ name, problem }) => [name, problem]));
+    expect(problems).toEqual({
+      a: `${folder}/a.yaml:2:1: memroy: unknown key "memroy": did you mean "memory"?`,
+      b: null,
+      big: `${folder}/big.yaml:1:1: expected at most 256 KiB for a definition`,
+      broken: `there is no definition of broken: ${folder}/broken.yaml does not exist`,
+      dir: `${folder}/dir.yaml is no regular file: move it away`,
+      'not good':
+        '"not good" can\'t be a VM\'s name: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
+      out: `${folder}/out.yaml is a link that leads out of its folder, to ${root}/out.yaml: put the file itself there`,
+      twin: `${folder}/twin.yaml:1:7: name: expected "twin" as the file is called, not "b"`,
+    });
+  });
+
+  test('follows changes', () => {
+    put('web.yaml', 'name: web\nmemory: 1G');
+    expect(store.list()[0]?.memoryBytes).toBe(2 ** 30);
+    put('web.yaml', 'name: web\nmemory: 2G');
+    expect(store.list()[0]?.memoryBytes).toBe(2 ** 31);
+    fs.rmSync(path.join(folder, 'web.yaml'));
+    expect(store.list()).toEqual([]);
+  });
+
+  test('a folder that is none is an error with its name', () => {
+    fs.mkdirSync(path.dirname(folder), { recursive: true });
+    fs.writeFileSync(folder, '');
+    expect(() => store.list()).toThrow(`the definitions in ${folder} can't be read: ${folder} is no folder`);
+  });
+});
+
+describe('saving', () => {
+  test('makes the folder, and a file for its owner alone', () => {
+    store.save('web', '# mine\nname: web\n', { replace: false });
+    expect(store.text('web')).toBe('# mine\nname: web\n');
+    expect(fs.statSync(folder).mode & 0o777).toBe(0o755);
+    expect(fs.statSync(store.file('web')).mode & 0o777).toBe(0o600);
+    expect(fs.readdirSync(folder)).toEqual(['web.yaml']);
+  });
+
+  test('keeps the old file', () => {
+    store.save('web', 'name: web\n', { replace: true });
+    store.save('web', 'name: web\ncpus: 2\n', { replace: true });
+    store.save('web', 'name: web\ncpus: 3\n', { replace: true });
+    expect(store.text('web')).toBe('name: web\ncpus: 3\n');
+    expect(fs.readFileSync(`${store.file('web')}~`, 'utf8')).toBe('name: web\ncpus: 2\n');
+    expect(fs.readdirSync(folder)).toEqual(['web.yaml', 'web.yaml~']);
+  });
+
+  test('replaces nothing unless asked to', () => {
+    store.save('web', 'name: web\n', { replace: false });
+    expect(() => store.save('web', 'name: web\ncpus: 2\n', { replace: false })).toThrow(
+      `there is a definition of web already, ${folder}/web.yaml: edit that one, or choose another name`,
+    );
+    expect(fs.readdirSync(folder)).toEqual(['web.yaml']);
+    expect(store.text('web')).toBe('name: web\n');
+  });
+
+  test('writes nothing that is wrong', () => {
+    expect(() => store.save('web', 'name: web\ncpus: none', { replace: true })).toThrow(
+      'web.yaml:2:7: cpus: expected',
+    );
+    expect(() => store.save('web', 'name: db', { replace: true })).toThrow(
+      'web.yaml:1:7: name: expected "web"',
+    );
+    expect(fs.existsSync(folder)).toBe(false);
+  });
+
+  test.each(['../x', 'a/b', '', '.', '..', 'a\0', '-x', 'x'.repeat(64)])(
+    'nothing is outside of the folder: %j',
+    name => {
+      const text = `name: ${JSON.stringify(name)}`;
+      expect(() => store.save(name, text, { replace: true })).toThrow("can't be a VM's name");
+      expect(() => store.text(name)).toThrow("can't be a VM's name");
+      expect(() => store.remove(name)).toThrow("can't be a VM's name");
+      expect(fs.readdirSync(root)).toEqual([]);
+    },
+  );
+
+  test('does not write through a link that leads out', () => {
+    put('x.yaml', 'name: x');
+    fs.writeFileSync(path.join(root, 'out.yaml'), 'secret');
+    fs.symlinkSync(path.join(root, 'out.yaml'), path.join(folder, 'out.yaml'));
+    expect(() => store.save('out', 'name: out', { replace: true })).toThrow('leads out of its folder');
+    expect(fs.readFileSync(path.join(root, 'out.yaml'), 'utf8')).toBe('secret');
+    expect(fs.readdirSync(folder)).toEqual(['out.yaml', 'x.yaml']);
+  });
+
+  test.each([
+    ['ENOSPC', 'no space is left on its file system: free some; nothing was changed'],
+    ['EACCES', `permission denied: run as root or as the owner of`],
+    ['EROFS', 'its file system is read-only: set VRING_DEFINITIONS_DIR to another folder'],
+  ])('%s leaves the old file, and nothing half written', (code, reason) => {
+    store.save('web', 'name: web\n', { replace: false });
+    const failing = vi.spyOn(fs, 'fsyncSync').mockImplementation(() => {
+      throw Object.assign(new Error(code), { code });
+    });
+    try {
+      expect(() => store.save('web', 'name: web\ncpus: 2\n', { replace: true })).toThrow(
+        `${folder}/web.yaml can't be written: ${reason}`,
+      );
+    } finally {
+      failing.mockRestore();
+    }
+    expect(store.text('web')).toBe('name: web\n');
+    expect(fs.readdirSync(folder)).toEqual(['web.yaml']);
+  });
+
+  test('a file where the folder should be', () => {
+    fs.mkdirSync(path.dirname(folder), { recursive: true });
+    fs.writeFileSync(folder, '');
+    expect(() => store.save('web', 'name: web', { replace: true })).toThrow(
+      `${folder}/web.yaml can't be written: ${folder} is no folder`,
+    );
+  });
+});
+
+describe('removing', () => {
+  test('keeps the file', () => {
+    store.save('web', 'name: web\n', { replace: false });
+    store.remove('web');
+    expect(store.list()).toEqual([]);
+    expect(fs.readFileSync(`${store.file('web')}~`, 'utf8')).toBe('name: web\n');
+  });
+
+  test('what is not there can be neither removed nor read', () => {
+    const message = `there is no definition of web: ${folder}/web.yaml does not exist`;
+    expect(() => store.remove('web')).toThrow(message);
+    expect(() => store.text('web')).toThrow(message);
+    expect(() => store.machine('web')).toThrow(message);
+  });
+});
+
+describe('watching', () => {
+  const next = (changes: { count: number }, above: number) =>
+    expect.poll(() => changes.count, { timeout: 10_000 }).toBeGreaterThan(above);
+
+  test('tells of changes by others, also in a folder that is made, deleted and made again', async () => {
+    const changes = { count: 0 };
+    const stop = store.watch(() => changes.count++);
+    try {
+      put('web.yaml', 'name: web');
+      await next(changes, 0);
+      expect(store.list().map(({ name }) => name)).toEqual(['web']);
+
+      const before = changes.count;
+      put('web.yaml', 'name: web\ncpus: 2');
+      await next(changes, before);
+      expect(store.list()[0]?.vcpus).toBe(2);
+
+      const again = changes.count;
+      fs.rmSync(path.join(root, 'etc'), { recursive: true });
+      await next(changes, again);
+      expect(store.list()).toEqual([]);
+
+      const last = changes.count;
+      put('db.yaml', 'name: db');
+      await next(changes, last);
+      await expect.poll(() => store.list().map(({ name }) => name), { timeout: 10_000 }).toEqual(['db']);
+    } finally {
+      stop();
+    }
+    const ended = changes.count;
+    put('late.yaml', 'name: late');
+    await new Promise(resolve => setTimeout(resolve, 400));
+    expect(changes.count).toBe(ended);
+  });
+
+  test('many writes at once are one change', async () => {
+    put('web.yaml', 'name: web');
+    const changes = { count: 0 };
+    const stop = store.watch(() => changes.count++);
+    try {
+      for (let cpus = 1; cpus <= 20; cpus++) put('web.yaml', `name: web\ncpus: ${cpus}`);
+      await next(changes, 0);
+      await new Promise(resolve => setTimeout(resolve, 300));
+      expect(changes.count).toBe(1);
+    } finally {
+      stop();
+    }
+  });
+});

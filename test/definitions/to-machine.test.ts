@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { checkDevice } from '../../src/definitions/device-check.ts';
+import { macAddress } from '../../src/definitions/mac-address.ts';
+import { readDefinition } from '../../src/definitions/read.ts';
+import { NotYetError, notYet, toMachine } from '../../src/definitions/to-machine.ts';
+import type { DeviceConfig } from '../../src/devices/registry.ts';
+import { parseMachineConfig } from '../../src/vmm/config.ts';
+
+const read = (text: string) => readDefinition(`name: web\n${text}`, { file: 'web.yaml' });
+const kernel = 'machine: {kernel: /vmlinuz}';
+
+test('what the VMM has becomes a machine that it takes', () => {
+  const machine = toMachine(
+    read(`
+memory: {size: 1G, hugepages: 2M}
+cpus: {count: 2, pinning: [2, 3], features: [-cx16], hide-hypervisor: true}
+machine: {kernel: /vmlinuz, initrd: /initrd, append: console=ttyS0}
+disks:
+- {file: /a.img, cache: none, serial: A-1, queues: 2}
+- {file: /b.img, readonly: true}
+devices: [{type: virtio-blk, path: /c.img, name: third}]
+`),
+  );
+  expect(machine).toEqual({
+    name: 'web',
+    cpus: 2,
+    memory: { bytes: 2 ** 30, hugepages: '2M' },
+    kernel: { path: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' },
+    devices: [
+      {
+        type: 'virtio-blk',
+        path: '/a.img',
+        format: 'raw',
+        readonly: false,
+        cache: 'none',
+        serial: 'A-1',
+        queues: 2,
+      },
+      { type: 'virtio-blk', path: '/b.img', format: 'raw', readonly: true, cache: 'writeback', queues: 1 },
+      { type: 'virtio-rng' },
+      {
+        type: 'virtio-blk',
+        path: '/c.img',
+        name: 'third',
+        format: 'raw',
+        readonly: false,
+        cache: 'writeback',
+        queues: 1,
+      },
+    ],
+    cpuFeatures: { remove: ['cx16'] },
+    hideHypervisor: true,
+    pin: [2, 3],
+  });
+  expect(parseMachineConfig(machine).cpus).toBe(2);
+});
+
+test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
+
+describe('what vring does not have is named', () => {
+  test.each([
+    ['', ['machine.firmware: bios: boot by firmware']],
+    ['machine: {firmware: uefi}', ['machine.firmware: uefi: boot by firmware']],
+    [`${kernel}\non-reboot: stop`, ['on-reboot: stop: a stop on reboot']],
+    [`${kernel}\nballoon: true`, ['balloon: memory balloons']],
+    [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
+    [`${kernel}\npassthrough: [{host: 02:00.0}]`, ['passthrough[0]: PCI passthrough']],
+    [
+      `${kernel}\nnics: [{}, {model: e1000}]`,
+      ['nics[0].model: virtio network cards', 'nics[1].model: e1000 network cards'],
+    ],
+    [
+      `${kernel}\ndisks: [{file: /a, bus: scsi}, {file: /b, cdrom: true}]`,
+      ['disks[0].bus: scsi disks', 'disks[1].bus: ide CD-ROMs'],
+    ],
+    [`${kernel}\ndisks: [{file: /a, format: qcow2}]`, ['disks[0]: virtio disks with format qcow2']],
+    [kernel, []],
+  ])('%s', (text, missing) =>
+    expect(notYet(read(text)).map(({ key, what }) => `${key}: ${what}`)).toEqual(missing),
+  );
+
+  test('all of it in one sentence', () => {
+    const definition = read('nics: [{}]\ndisks: [{file: /a, format: qcow2}]');
+    expect(() => toMachine(definition)).toThrow(new NotYetError('web', notYet(definition)));
+    expect(() => toMachine(definition)).toThrow(
+      "web can't be started, since vring does not have yet what its definition asks for: boot by firmware " +
+        '(machine.firmware: bios), virtio disks with format qcow2 (disks[0]) and virtio network cards (nics[0].model)',
+    );
+  });
+});
+
+test('a device type that the table gets needs no change here', () => {
+  const entries: unknown[] = [];
+  const withNics = (entry: Parameters<typeof checkDevice>[0]) => {
+    if (entry.type !== 'virtio-net') return checkDevice(entry);
+    entries.push(entry);
+    return { device: entry as unknown as DeviceConfig };
+  };
+  const definition = read(`${kernel}\nnics: [{network: tap, mac: "52:54:00:00:00:01"}, {}]\nrng: false`);
+  expect(toMachine(definition, withNics).devices).toEqual(entries.slice(0, 2));
+  expect(entries.slice(0, 2)).toEqual([
+    { type: 'virtio-net', network: { type: 'tap' }, mac: '52:54:00:00:00:01' },
+    { type: 'virtio-net', network: { type: 'user', forward: [] }, mac: macAddress('web', 1) },
+  ]);
+});
+
+test('a made MAC address belongs to one card of one VM, and stays', () => {
+  expect(macAddress('web', 0)).toMatch(/^52:54:00(:[0-9a-f]{2}){3}$/);
+  expect(macAddress('web', 0)).toBe(macAddress('web', 0));
+  expect(new Set([macAddress('web', 0), macAddress('web', 1), macAddress('db', 0)]).size).toBe(3);
+});
