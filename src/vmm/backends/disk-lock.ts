@@ -1,43 +1,25 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { constants } from 'node:os';
-import { Struct } from '../kvm/c-struct.ts';
-import { fcntl, SystemError } from '../libc.ts';
+import { SystemError } from '../libc.ts';
+import { tryLock } from '../ofd-lock.ts';
 import { DiskError } from './open-disk.ts';
 
-/** fcntl(2), from asm-generic/fcntl.h. An OFD lock belongs to the open file: it goes when the fd closes. */
-const F_OFD_SETLK = 37;
-const F_RDLCK = 0;
-const F_WRLCK = 1;
-
 const COMMAND_LINE_MAX = 60;
-
-/** struct flock with 64-bit offsets. */
-const flock = new Struct('flock', {
-  l_type: 'u16',
-  l_whence: 'u16',
-  l_start: 's64',
-  l_len: 's64',
-  l_pid: 's32',
-});
 
 /**
  * Locks the whole of a disk: for one writer, or for any number of readers. QEMU locks its images the same way, so that the
  * two keep out of each other's. @throws DiskError saying who has it.
  */
 export function lockDisk(fd: number, path: string, readonly: boolean): void {
-  const lock = { l_type: readonly ? F_RDLCK : F_WRLCK, l_whence: 0, l_start: 0n, l_len: 0n, l_pid: 0 };
+  let locked: boolean;
   try {
-    fcntl(fd, 'F_OFD_SETLK', F_OFD_SETLK, flock.encode(lock));
+    locked = tryLock(fd, readonly ? 'read' : 'write');
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    if (error.errno !== constants.errno.EAGAIN && error.errno !== constants.errno.EACCES) {
-      throw new DiskError(
-        `disk ${path} cannot be locked: ${error.code}; its file system has to support locks`,
-      );
-    }
-    const advice = readonly ? 'stop that first' : 'stop that first, or attach the disk read-only to both';
-    throw new DiskError(`disk ${path} is in use by ${lockHolder(path) ?? 'another program'}: ${advice}`);
+    throw new DiskError(`disk ${path} cannot be locked: ${error.code}; its file system has to support locks`);
   }
+  if (locked) return;
+  const advice = readonly ? 'stop that first' : 'stop that first, or attach the disk read-only to both';
+  throw new DiskError(`disk ${path} is in use by ${lockHolder(path) ?? 'another program'}: ${advice}`);
 }
 
 /** The process with a lock on the file at `path`, as far as this user may look. */
