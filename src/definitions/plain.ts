@@ -1,0 +1,99 @@
+import { sizeText } from '../text/size.ts';
+import type { Cpus } from './fields/cpus.ts';
+import type { Disk } from './fields/disks.ts';
+import type { Memory } from './fields/memory.ts';
+import type { Nic, NicForward, NicNetwork } from './fields/nics.ts';
+import type { Definition, DefinitionInput } from './schema.ts';
+
+/** A definition as its file says it in the fewest words: without what is the default, short forms where there are any. */
+export function plainDefinition(definition: Definition): DefinitionInput {
+  const { name, description, memory, cpus, machine, disks, nics, passthrough, devices, boot } = definition;
+  return given<DefinitionInput>({
+    name,
+    description,
+    memory: plainMemory(memory),
+    cpus: plainCpus(cpus),
+    machine: orNothing(given(machine)),
+    disks: orNothing(disks.map(plainDisk)),
+    nics: orNothing(nics.map(plainNic)),
+    console: definition.console === 'serial' ? undefined : definition.console,
+    rng: definition.rng ? undefined : false,
+    balloon: definition.balloon || undefined,
+    passthrough: orNothing(passthrough.map(device => given(device))),
+    devices: orNothing(devices),
+    boot: boot && orNothing(given(boot)),
+    autostart: definition.autostart || undefined,
+    'on-crash': definition['on-crash'] === 'keep' ? undefined : definition['on-crash'],
+    'on-reboot': definition['on-reboot'] === 'restart' ? undefined : definition['on-reboot'],
+  });
+}
+
+function plainMemory({ size, hugepages, mergeable }: Memory): DefinitionInput['memory'] {
+  const more = given({ hugepages, mergeable: mergeable || undefined });
+  return orNothing(more) ? { size: sizeText(size), ...more } : sizeText(size);
+}
+
+function plainCpus({
+  count,
+  topology,
+  pinning,
+  features,
+  'hide-hypervisor': hidden,
+}: Cpus): DefinitionInput['cpus'] {
+  const more = given({
+    topology,
+    pinning,
+    features: orNothing(features),
+    'hide-hypervisor': hidden || undefined,
+  });
+  return orNothing(more) ? { count, ...more } : count;
+}
+
+function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
+  const { file, bus, format, cdrom, readonly, cache, serial, queues } = disk;
+  return given({
+    file,
+    bus: bus === (cdrom ? 'ide' : 'virtio') ? undefined : bus,
+    format: format === 'raw' ? undefined : format,
+    cdrom: cdrom || undefined,
+    readonly: (readonly && !cdrom) || undefined,
+    cache: cache === 'writeback' ? undefined : cache,
+    serial,
+    queues: queues > 1 ? queues : undefined,
+  });
+}
+
+function plainNic({ model, network, mac }: Nic): NonNullable<DefinitionInput['nics']>[number] {
+  return given({ model: model === 'virtio' ? undefined : model, network: plainNetwork(network), mac });
+}
+
+function plainNetwork(network: NicNetwork): NonNullable<DefinitionInput['nics']>[number]['network'] {
+  switch (network.type) {
+    case 'user':
+      return network.forward.length === 0
+        ? 'user'
+        : { type: 'user', forward: network.forward.map(plainForward) };
+    case 'tap':
+      return network.interface === undefined ? 'tap' : network;
+    default:
+      return network;
+  }
+}
+
+function plainForward({ protocol, address, host, guest }: NicForward) {
+  return given({
+    protocol: protocol === 'tcp' ? undefined : protocol,
+    address: address === '127.0.0.1' ? undefined : address,
+    host,
+    guest,
+  });
+}
+
+/** Without the keys that have no value. */
+function given<Value extends object>(value: { [Key in keyof Value]: Value[Key] | undefined }): Value {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Value;
+}
+
+function orNothing<Value extends object>(value: Value): Value | undefined {
+  return Object.keys(value).length === 0 ? undefined : value;
+}

@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import { readDefinition } from '../../src/definitions/read.ts';
+import type { Definition } from '../../src/definitions/schema.ts';
+import { rewriteDefinition, writeDefinition } from '../../src/definitions/write.ts';
+
+const read = (text: string) => readDefinition(text, { file: 'web.yaml' });
+
+const EVERYTHING = `name: web
+description: "The web server: front"
+memory:
+  size: 1536M
+  hugepages: 2M
+  mergeable: true
+cpus:
+  count: 4
+  topology:
+    sockets: 1
+    cores: 2
+    threads: 2
+  pinning:
+    - 0
+    - 1
+    - 4
+    - 5
+  features:
+    - -cx16
+  hide-hypervisor: true
+machine:
+  kernel: /boot/vmlinuz
+  initrd: /boot/initrd
+  append: console=ttyS0 root=/dev/vda
+disks:
+  - file: /a.img
+    cache: none
+    serial: A-1
+    queues: 2
+  - file: /b.iso
+    cdrom: true
+  - file: /c.img
+    bus: scsi
+    format: qcow2
+    readonly: true
+nics:
+  - network: user
+  - model: e1000
+    network:
+      type: user
+      forward:
+        - host: 2222
+          guest: 22
+        - protocol: udp
+          address: 0.0.0.0
+          host: 53
+          guest: 53
+    mac: 52:54:00:12:34:56
+  - network:
+      type: tap
+      interface: tap0
+  - network: tap
+  - network:
+      type: bridge
+      bridge: br0
+console: virtio
+rng: false
+balloon: true
+passthrough:
+  - host: 0000:02:00.0
+    id: 8086:1521
+devices:
+  - type: virtio-rng
+    name: rng9
+boot:
+  order:
+    - cdrom
+    - disk
+  once:
+    - cdrom
+autostart: true
+on-crash: restart
+on-reboot: stop
+`;
+
+describe('a new file', () => {
+  test('has only what is not the default', () =>
+    expect(writeDefinition(read('name: web'))).toBe('name: web\nmemory: 256M\ncpus: 1\n'));
+
+  test('can say everything, and reads back as it was', () => {
+    const definition = read(EVERYTHING);
+    const text = writeDefinition(definition);
+    expect(text).toBe(EVERYTHING);
+    expect(read(text)).toEqual(definition);
+  });
+
+  test('with a heading', () =>
+    expect(writeDefinition(read('name: web'), ['Made by hand.', 'Twice.'])).toMatch(
+      /^# Made by hand\.\n# Twice\.\nname: web\n/,
+    ));
+
+  test('texts that YAML would take for something else are quoted', () => {
+    const definition: Definition = { ...read('name: web'), name: '1e3', description: 'yes: # "no"' };
+    expect(read(writeDefinition(definition))).toEqual(definition);
+  });
+});
+
+describe('a change of a file', () => {
+  const text = `# Ada's server
+name: web # as in DNS
+memory: 1024  # MiB
+disks:
+# the system
+- {file: /a.img}
+# the data
+- file: /b.img   # big
+  serial: B
+`;
+  const change = (edit: (definition: Definition) => Definition) => {
+    const before = read(text);
+    const after = edit(before);
+    const rewritten = rewriteDefinition(text, before, after);
+    expect(read(rewritten)).toEqual(after);
+    return rewritten;
+  };
+
+  test('no change is none', () => expect(change(same => same)).toContain('memory: 1024 # MiB'));
+
+  test('a value alone', () => {
+    const rewritten = change(before => ({
+      ...before,
+      cpus: { ...before.cpus, count: 3 },
+      memory: { ...before.memory, size: 2 ** 31 },
+    }));
+    expect(rewritten).toBe(`# Ada's server
+name: web # as in DNS
+memory: 2G # MiB
+disks:
+  # the system
+  - {file: /a.img}
+  # the data
+  - file: /b.img # big
+    serial: B
+cpus: 3
+`);
+  });
+
+  test('a disk less, with the comments of the others', () => {
+    const rewritten = change(before => ({ ...before, disks: before.disks.slice(1) }));
+    expect(rewritten).toContain('# the data\n  - file: /b.img # big');
+    expect(rewritten).not.toContain('/a.img');
+  });
+
+  test('a disk more, and none', () => {
+    expect(change(before => ({ ...before, disks: [...before.disks, before.disks[0]!] }))).toContain(
+      '# the data',
+    );
+    expect(change(before => ({ ...before, disks: [] }))).not.toContain('disks');
+  });
+
+  test('a key taken away inside', () =>
+    expect(
+      change(before => ({ ...before, disks: before.disks.map(({ serial: _, ...disk }) => disk) })),
+    ).not.toContain('serial'));
+});
