@@ -5,6 +5,7 @@ import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
 import { registerHostCommands } from './host/index.ts';
 import { registerRun } from './run.ts';
+import { registerServe } from './serve.ts';
 import { registerUi } from './ui.ts';
 
 /** In the order in which help lists them. */
@@ -12,6 +13,7 @@ const REGISTER = [
   registerUi,
   registerRun,
   registerDemo,
+  registerServe,
   registerDevices,
   registerHostCommands,
   registerCompletion,

@@ -9,7 +9,7 @@ import {
   type Requests,
   type Welcome,
 } from './protocol.ts';
-import { fromWire } from './request-error.ts';
+import { fromWire } from './received-error.ts';
 import { otherOwner } from './versions.ts';
 import { Wire } from './wire.ts';
 
@@ -79,7 +79,7 @@ export class OwnerLink {
     try {
       return await this.#wire.connection.sendRequest<Requests[Method][1]>(method, params);
     } catch (error) {
-      throw this.#lost === null ? fromWire(error) : new Error(this.#lost);
+      throw this.#lost === null ? await fromWire(error) : new Error(this.#lost);
     }
   }
 

@@ -1,0 +1,56 @@
+import { RemoteEngine } from '../engine/remote/remote-engine.ts';
+import { thisTerminal } from '../engine/this-terminal.ts';
+import { logoutWarning } from './kill-user-processes.ts';
+import { checkPrivateFolder, ownerPaths } from './paths.ts';
+import { startOwner } from './start-owner.ts';
+
+const START_TIMEOUT_MS = 15_000;
+const LOOK_EVERY_MS = 10;
+
+export type ConnectOptions = {
+  /** Everything that changes a VM is refused. */
+  readonly readOnly?: boolean;
+};
+
+/**
+ * Attaches to the owner that runs.
+ * @returns null when there is none
+ * @throws with a sentence when it refuses, or can't be trusted to be this user's
+ */
+export async function connect({ readOnly = false }: ConnectOptions = {}): Promise<RemoteEngine | null> {
+  const { runtime, socket } = ownerPaths();
+  if (checkPrivateFolder(runtime) === null) return null;
+  try {
+    return await RemoteEngine.attach({ path: socket, terminal: thisTerminal(), readOnly });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // ECONNREFUSED: the file is left over from an owner that was killed.
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return null;
+    throw error;
+  }
+}
+
+/**
+ * Attaches to the owner that runs, or to one that is started in the background.
+ * @throws with a sentence; with what the new owner had to say when it could not start
+ */
+export async function connectOrStart(options: ConnectOptions = {}): Promise<RemoteEngine> {
+  const running = await connect(options);
+  if (running !== null) return running;
+  const paths = ownerPaths();
+  const started = startOwner(paths);
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const engine = await connect(options);
+    if (engine !== null) {
+      const warning = logoutWarning();
+      if (warning !== null) console.error(`vring: ${warning}`);
+      return engine;
+    }
+    const failure = started.failed();
+    if (failure !== null) throw new Error(`the process that is to own the VMs could not start: ${failure}`);
+    if (Date.now() > deadline)
+      throw new Error(`the process that is to own the VMs does not answer: see ${paths.log}`);
+    await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}

@@ -1,0 +1,60 @@
+import { appendFileSync, fstatSync, renameSync, statSync } from 'node:fs';
+import type { LogEntry } from '../engine/engine.ts';
+import { printableLines } from '../text/printable.ts';
+
+/** A background owner's log is cut at this size; the one before is kept beside it. */
+const MAX_LOG_BYTES = 2 ** 20;
+
+/** Syslog's priorities, as journald reads them at the start of a line (sd-daemon(3)). */
+const PRIORITY: Readonly<Record<LogEntry['level'], number>> = { error: 3, warning: 4, info: 6 };
+
+export type LogWriter = (entry: LogEntry) => void;
+
+/** To stderr: for journald, when it is what reads there, or for a person. */
+export function stderrLog(env: Readonly<Record<string, string | undefined>> = process.env): LogWriter {
+  const journal = isJournal(env.JOURNAL_STREAM);
+  return entry => {
+    for (const line of linesOf(entry)) {
+      const prefix = journal ? `<${PRIORITY[entry.level]}>` : `vring: ${level(entry)}`;
+      process.stderr.write(`${prefix}${line}\n`);
+    }
+  };
+}
+
+/** Does stderr lead to the journal? systemd says which device and inode that is (systemd.exec(5)). */
+function isJournal(stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(2, { bigint: true });
+  return stream === `${dev}:${ino}`;
+}
+
+/** To a file. A disk that is full, or a folder that is gone, costs lines and nothing else; how many is said later. */
+export function fileLog(path: string): LogWriter {
+  let lost = 0;
+  return entry => {
+    const time = new Date(entry.at).toISOString();
+    const missing = lost > 0 ? `${time} warning: ${lost} lines could not be written here\n` : '';
+    const lines = linesOf(entry).map(line => `${time} ${level(entry)}${line}\n`);
+    try {
+      rotate(path);
+      appendFileSync(path, missing + lines.join(''), { mode: 0o600 });
+      lost = 0;
+    } catch {
+      lost += lines.length;
+    }
+  };
+}
+
+function rotate(path: string): void {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size >= MAX_LOG_BYTES) renameSync(path, `${path}.1`);
+}
+
+function level({ level }: LogEntry): string {
+  return level === 'info' ? '' : `${level}: `;
+}
+
+function linesOf({ vm, text }: LogEntry): string[] {
+  const about = vm === null ? '' : `${vm}: `;
+  return printableLines(text).map(line => `${about}${line}`);
+}

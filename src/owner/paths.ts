@@ -1,0 +1,83 @@
+import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+/** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
+const LONGEST_SOCKET_PATH = 107;
+
+/** Where an owner and its clients meet, and where it keeps what outlives it. */
+export type OwnerPaths = {
+  /** Gone after a restart of the host: socket and locks. */
+  readonly runtime: string;
+  readonly state: string;
+  readonly socket: string;
+  /** What a background owner has to say. */
+  readonly log: string;
+};
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** @throws when the socket's path would be too long */
+export function ownerPaths(env: Env = process.env, uid: number = process.getuid!()): OwnerPaths {
+  const runtime = runtimeFolder(env, uid);
+  const state = stateFolder(env, uid);
+  const socket = join(runtime, 'control.sock');
+  if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
+    throw new Error(
+      `${socket} is too long for a socket: set VRING_RUNTIME_DIR to a folder whose path is shorter`,
+    );
+  return { runtime, state, socket, log: join(state, 'owner.log') };
+}
+
+function runtimeFolder(env: Env, uid: number): string {
+  if (env.VRING_RUNTIME_DIR) return resolve(env.VRING_RUNTIME_DIR);
+  if (uid === 0) return '/run/vring';
+  // After su it may be another user's.
+  const session = env.XDG_RUNTIME_DIR;
+  if (session && statOf(session)?.uid === uid) return join(session, 'vring');
+  return `/tmp/vring-${uid}`;
+}
+
+function stateFolder(env: Env, uid: number): string {
+  if (env.VRING_STATE_DIR) return resolve(env.VRING_STATE_DIR);
+  if (uid === 0) return '/var/lib/vring';
+  return join(env.XDG_STATE_HOME || join(env.HOME || '/', '.local/state'), 'vring');
+}
+
+/**
+ * Makes sure that a folder is there, is this user's, and that nobody else can put anything into it.
+ * @throws when it is not and can't be made so
+ */
+export function ensurePrivateFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST') throw new Error(`the folder ${path} can't be made: ${code}; ${CHOOSE_ANOTHER}`);
+  }
+  const { mode } = checkPrivateFolder(path)!;
+  if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
+}
+
+/** The same for a folder that may be missing. @returns null then */
+export function checkPrivateFolder(path: string): Stats | null {
+  const stats = statOf(path);
+  if (stats === null) return null;
+  if (!stats.isDirectory()) throw new Error(`${path} is no folder: remove it, or ${CHOOSE_ANOTHER}`);
+  if (stats.uid !== process.getuid!())
+    throw new Error(`the folder ${path} belongs to user ${stats.uid}: ${CHOOSE_ANOTHER}`);
+  if ((stats.mode & 0o022) !== 0)
+    throw new Error(`others can write to the folder ${path}: chmod 700 it, or ${CHOOSE_ANOTHER}`);
+  return stats;
+}
+
+const CHOOSE_ANOTHER = 'choose another with VRING_RUNTIME_DIR and VRING_STATE_DIR';
+
+function statOf(path: string): Stats | null {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    throw new Error(`the folder ${path} can't be looked at: ${code}; ${CHOOSE_ANOTHER}`);
+  }
+}

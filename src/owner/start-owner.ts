@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { projectRoot } from '../project-root.ts';
+import { ensurePrivateFolder, type OwnerPaths } from './paths.ts';
+
+const LAST_LINES = 5;
+
+export type StartedOwner = {
+  /** Null while it runs, and when it ended because another owner is there. */
+  readonly failed: () => string | null;
+};
+
+/** Starts an owner that outlives this process and its terminal. */
+export function startOwner(paths: OwnerPaths): StartedOwner {
+  ensurePrivateFolder(paths.runtime);
+  ensurePrivateFolder(paths.state);
+  const log = openSync(paths.log, 'a', 0o600);
+  const { size: logBefore } = fstatSync(log);
+  // In a session of its own no terminal can send it SIGHUP or Ctrl-C.
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', program(), 'serve', '--background'],
+    { cwd: '/', detached: true, stdio: ['ignore', log, log] },
+  );
+  closeSync(log);
+  child.unref();
+  let failure: string | null = null;
+  child.on('error', error => {
+    failure = error.message;
+  });
+  child.on('exit', (code, signal) => {
+    if (code === 0) return;
+    failure = lastLines(paths.log, logBefore) || `it ended with ${signal ?? `exit status ${code}`}`;
+  });
+  return { failed: () => failure };
+}
+
+/** The same program as this one: from the bundle, or from the sources. */
+function program(): string {
+  const root = projectRoot();
+  const bundled = import.meta.dirname.startsWith(join(root, 'dist'));
+  return join(root, bundled ? 'dist/cli.js' : 'src/cli.ts');
+}
+
+function lastLines(path: string, from: number): string {
+  const said = readFileSync(path).subarray(from).toString().trim();
+  return said.split('\n').slice(-LAST_LINES).join('\n');
+}
