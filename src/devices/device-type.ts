@@ -32,6 +32,17 @@ export type BuiltDevice = {
  */
 export type Zod = typeof z;
 
+/** How QEMU's command line says a device. */
+export type QemuNames = {
+  /** What stands after `-device`: `virtio-blk-pci`. */
+  readonly devices: readonly string[];
+  /**
+   * The option that each of QEMU's properties sets. `drive` sets its option to the drive's file, and the drive's format, readonly
+   * and cache with it; `netdev` sets its option to the network.
+   */
+  readonly properties: Readonly<Record<string, string>>;
+};
+
 /** A row of the registration table. */
 export type DeviceType = {
   /** `virtio-blk`: what configurations and screens call it. */
@@ -40,7 +51,9 @@ export type DeviceType = {
   /** One sentence, without its full stop. */
   readonly description: string;
   /** What it is to its user, where screens have a place for such devices. */
-  readonly role?: 'disk';
+  readonly role?: 'disk' | 'network';
+  /** Absent where QEMU has no such device. */
+  readonly qemu?: QemuNames;
 };
 
 /** A device that every machine has. */

@@ -163,6 +163,10 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   description: 'a disk kept in a raw file or a block device of the host, served by native threads',
   role: 'disk',
   prefix: 'blk',
+  qemu: {
+    devices: ['virtio-blk-pci', 'virtio-blk-pci-non-transitional', 'virtio-blk'],
+    properties: { drive: 'path', serial: 'serial', 'num-queues': 'queues' },
+  },
   config: options,
   create(services, { path, format, readonly, cache, serial: given = '', queues }, name) {
     const serial = given || name;

@@ -149,6 +149,7 @@ export const virtioRng: ConfigurableType<ReturnType<typeof options>> = {
   title: 'virtio entropy device',
   description: "random bytes for the guest, from the host's cryptographic generator",
   prefix: 'rng',
+  qemu: { devices: ['virtio-rng-pci', 'virtio-rng-pci-non-transitional', 'virtio-rng'], properties: {} },
   config: options,
   create(services, _options, name) {
     const device = new VirtioPci(new VirtioRng(name, services), services);
