@@ -11,6 +11,6 @@ export default defineConfig({
     // Every machine thread that runs from source strips its types in WebAssembly. With hundreds of such threads, V8 crashes now and
     // then as it frees the code that it compiled for their hot calls out of WebAssembly; so no call becomes hot.
     execArgv: ['--wasm-wrapper-tiering-budget=1000000000'],
-    env: { NODE_ENV: 'production', FORCE_COLOR: '0' },
+    env: { NODE_ENV: 'production', FORCE_COLOR: '0', TZ: 'UTC' },
   },
 });

@@ -58,6 +58,7 @@ export class Ui {
     this.clock = clock;
     this.#picture = picture;
     this.store.getState().vmsListed(engine.vms());
+    this.store.getState().logListed(engine.log());
     this.#unsubscribe = engine.subscribe(event => this.#receive(event));
     this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
@@ -118,6 +119,9 @@ export class Ui {
       state.vmGone(event.id);
       state.vmRemoved(event.id);
     }
+    if (event.kind === 'log') state.logged(event.entry);
+    // What happened while the owner was out of reach was told to nobody.
+    if (event.kind === 'link' && event.lost === null) state.logListed(this.engine.log());
     if (event.kind !== 'vm') return;
     const before = state.infos[event.vm.id];
     state.vmChanged(event.vm);

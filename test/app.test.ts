@@ -334,7 +334,7 @@ test('with --ascii all that is drawn is ASCII', async () => {
     ['K', 'Cancel'],
     [KEY.esc, 'NAME'],
     [KEY.enter, 'gr??e ????'],
-    ['z', '[vCPUs]'],
+    ['\t', '[2 vCPUs]'],
     ['?', 'Move'],
   ] as const) {
     driver.type(key);
@@ -398,7 +398,7 @@ test.each([
     KEY.esc,
     KEY.enter,
     KEY.tab,
-    'z',
+    '\t',
     'c',
     '\x1d',
     ':',
@@ -409,6 +409,6 @@ test.each([
     await driver.settled();
   }
   driver.resize(80, 24);
-  await driver.waitFor('[Console]');
+  await driver.waitFor('[8 Console]');
   expect(driver.stdout.written).not.toContain('could not be drawn');
 });

@@ -8,6 +8,10 @@ export function ListSummary({ screen }: { screen: TopScreen }) {
   const { style } = useTheme();
   const { select, hostSelect, readOnly } = useUi();
   const text = useAppState(state => {
+    if (screen === 'log') {
+      const all = state.log.length;
+      return state.logFilter === '' ? String(all) : `${select.visibleLog(state).length}/${all} match`;
+    }
     if (screen !== 'vms') return hostSummary(state, hostSelect, screen);
     const all = state.order.length;
     return state.filter === ''

@@ -19,6 +19,10 @@ const vmNouns: readonly Noun[] = [
     go: ({ state }) => state.openScreen({ kind: 'vms' }),
   },
   {
+    names: ['log'],
+    go: ({ state }) => state.openScreen({ kind: 'log' }),
+  },
+  {
     names: ['vm'],
     values: ({ state }) => state.order.map(id => state.infos[id]!.name),
     go: ({ state }, name) => {

@@ -14,15 +14,20 @@ const DESCRIPTIONS = {
   sriov: 'Functions that can have virtual ones (SR-IOV), and those that they have',
   vfio: 'Who has each device: now, and at the next boot (vfio)',
   doctor: 'What on this host needs mending',
+  log: 'What has happened',
 } as const;
 
-/** One key for each list: its number in the header. */
+/** Where these keys exist: on a VM's screen they open its tabs. */
+const OUTSIDE_A_VM = [...TOP_SCREENS, 'function'] as const;
+
+/** One key for each screen: its number in the header. */
 const go: readonly Command[] = TOP_SCREENS.map((screen, index) => ({
   name: screen,
   keys: [String(index + 1)],
   category: 'Look',
   label: SCREEN_NAMES[screen],
   description: DESCRIPTIONS[screen],
+  screens: OUTSIDE_A_VM,
   run: ({ state }) => state.openScreen({ kind: screen }),
 }));
 

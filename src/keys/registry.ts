@@ -1,12 +1,16 @@
 import { type Command, type CommandContext, existsHere } from './command.ts';
 import { hostCommands } from './host-commands.ts';
 import { hostViewCommands } from './host-view-commands.ts';
+import { logCommands } from './log-commands.ts';
 import { viewCommands } from './view-commands.ts';
 import { vmCommands } from './vm-commands.ts';
+import { vmViewCommands } from './vm-view-commands.ts';
 
 /** Every command there is: the one source of the key bindings, the help, the key bar and the documentation. */
 export const commands: readonly Command[] = [
   ...viewCommands,
+  ...vmViewCommands,
+  ...logCommands,
   ...hostViewCommands,
   ...hostCommands,
   ...vmCommands,

@@ -3,10 +3,7 @@ import { INTERVALS } from '../store/sampling-slice.ts';
 import { shownFilter } from '../store/ui-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
 import type { Command } from './command.ts';
-import { moveCursor, nextPane, pageRows } from './move.ts';
-import { takeKeyboard } from './take-keyboard.ts';
-
-const BACK = -1;
+import { moveCursor, pageRows } from './move.ts';
 
 const move: readonly Command[] = [
   {
@@ -69,33 +66,14 @@ const move: readonly Command[] = [
     run: ({ state, vm }) => state.openScreen({ kind: 'vm', id: vm!.id }),
   },
   {
-    name: 'next-pane',
-    keys: ['tab', 'l', 'right'],
-    category: 'Move',
-    label: 'pane',
-    description: 'To the next pane: vCPUs, exits, devices, queues, console',
-    screens: ['vm'],
-    bar: 20,
-    run: ({ state }) => state.focusPane(nextPane(state.pane, 1)),
-  },
-  {
-    name: 'previous-pane',
-    keys: ['shift+tab', 'h', 'left'],
-    category: 'Move',
-    label: 'pane before',
-    description: 'To the pane before',
-    screens: ['vm'],
-    run: ({ state }) => state.focusPane(nextPane(state.pane, BACK)),
-  },
-  {
     name: 'back',
     keys: ['esc'],
     category: 'Move',
     label: 'back',
-    description: 'Out of the zoom, or back to the list',
+    description: 'Back to the screen before',
     screens: ['vm', 'function'],
     bar: 35,
-    run: ({ state }) => (state.zoomed ? state.setZoomed(false) : state.closeScreen()),
+    run: ({ state }) => state.closeScreen(),
   },
   {
     name: 'clear-filter',
@@ -109,35 +87,6 @@ const move: readonly Command[] = [
 ];
 
 const look: readonly Command[] = [
-  {
-    name: 'console',
-    keys: ['c', 'enter'],
-    category: 'Look',
-    label: 'console',
-    description: "Type into the VM's serial console; Ctrl-] gives the keyboard back",
-    screens: ['vm'],
-    bar: 10,
-    changes: 'vm',
-    unavailable: ({ vm }) => {
-      if (vm === null) return 'there is no VM here';
-      return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
-    },
-    run: ({ ui, state, vm }) => {
-      state.focusPane('console');
-      state.setCursor('console', 0);
-      takeKeyboard(ui, vm!.id);
-    },
-  },
-  {
-    name: 'zoom',
-    keys: ['z'],
-    category: 'Look',
-    label: 'zoom',
-    description: 'Give the pane the whole screen, or take it back',
-    screens: ['vm'],
-    bar: 30,
-    run: ({ state }) => state.setZoomed(!state.zoomed),
-  },
   {
     name: 'about',
     keys: ['d'],
@@ -156,7 +105,7 @@ const look: readonly Command[] = [
     label: 'filter',
     description:
       'Filter by what is shown: a regular expression, !what must not match, or -f letters in this order',
-    screens: ['vms', ...HOST_LISTS],
+    screens: ['vms', ...HOST_LISTS, 'log'],
     bar: 20,
     run: ({ state }) =>
       state.pushLayer({ kind: 'field', purpose: 'filter', edit: textEdit(shownFilter(state)) }),

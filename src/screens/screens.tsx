@@ -5,6 +5,7 @@ import { IommuScreen } from './host/iommu.tsx';
 import { PciScreen } from './host/pci.tsx';
 import { SriovScreen } from './host/sriov.tsx';
 import { VfioScreen } from './host/vfio.tsx';
+import { LogScreen } from './log.tsx';
 import { VmScreen } from './vm.tsx';
 import { VmsScreen } from './vms.tsx';
 
@@ -25,6 +26,8 @@ export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) 
       return <VfioScreen size={size} />;
     case 'doctor':
       return <DoctorScreen size={size} />;
+    case 'log':
+      return <LogScreen size={size} />;
     case 'function':
       return <FunctionScreen address={screen.address} size={size} />;
   }

@@ -1,36 +1,38 @@
 import { Box } from 'ink';
 import type { ComponentType } from 'react';
 import { useAppState } from '../components/contexts.ts';
-import type { Pane, Size } from '../store/ui-slice.ts';
-import { ConsolePane } from './console-pane.tsx';
-import { ExitsPane } from './exits-pane.tsx';
-import type { PaneProps } from './pane-props.ts';
-import { PaneTabs } from './pane-tabs.tsx';
-import { QueuesPane } from './queues-pane.tsx';
-import { RegionsPane } from './regions-pane.tsx';
-import { VcpuPane } from './vcpu-pane.tsx';
-import { vmLayout } from './vm-layout.ts';
+import type { Size } from '../store/ui-slice.ts';
+import { type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
+import { ConsolePane } from './vm/console-pane.tsx';
+import { DevicesTab, DisksTab, NetworksTab } from './vm/devices-tab.tsx';
+import { EventsTab } from './vm/events-tab.tsx';
+import { ExitsTab } from './vm/exits-tab.tsx';
+import type { PaneProps } from './vm/pane-props.ts';
+import { QueuesTab } from './vm/queues-tab.tsx';
+import { SummaryTab } from './vm/summary-tab.tsx';
+import { TabBar } from './vm/tab-bar.tsx';
+import { VcpusTab } from './vm/vcpus-tab.tsx';
 
-/** One VM: its vCPUs, exits, devices and virtqueues, and its serial console. */
-export function VmScreen({ id, size }: { id: string; size: Size }) {
-  const pane = useAppState(state => state.pane);
-  const zoomed = useAppState(state => state.zoomed);
-  const queues = useAppState(state => state.infos[id]?.topology?.queues.length ?? 0);
-  const { panes, single } = vmLayout({ size, pane, zoomed, queues });
-  const show = (name: Pane, Component: ComponentType<PaneProps>) => {
-    const placed = panes[name];
-    return placed && <Component id={id} size={placed} focused={pane === name} />;
-  };
+const TABS: Readonly<Record<VmTab, ComponentType<PaneProps>>> = {
+  summary: SummaryTab,
+  vcpus: VcpusTab,
+  exits: ExitsTab,
+  queues: QueuesTab,
+  disks: DisksTab,
+  networks: NetworksTab,
+  devices: DevicesTab,
+  console: ConsolePane,
+  events: EventsTab,
+};
+
+/** One VM: all of it at a glance, and a tab for each part. */
+export function VmScreen({ id, size: { columns, rows } }: { id: string; size: Size }) {
+  const tab = useAppState(state => vmViewOf(state, id).tab);
+  const Tab = TABS[tab];
   return (
-    <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
-      {single && <PaneTabs pane={pane} />}
-      <Box columnGap={1}>
-        {show('vcpus', VcpuPane)}
-        {show('exits', ExitsPane)}
-        {show('regions', RegionsPane)}
-      </Box>
-      {show('queues', QueuesPane)}
-      {show('console', ConsolePane)}
+    <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
+      <TabBar tab={tab} columns={columns} />
+      <Tab key={tab} id={id} size={{ columns, rows: Math.max(0, rows - 1) }} />
     </Box>
   );
 }

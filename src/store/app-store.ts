@@ -1,17 +1,21 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { type ConsoleSlice, createConsoleSlice } from './console-slice.ts';
 import { createHostSlice, type HostSlice } from './host-slice.ts';
+import { createLogSlice, type LogSlice } from './log-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
+import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
 import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 
 /** All that the UI shows. Screens select from it; commands, the sampler and the engine's events change it. */
-export type AppState = VmsSlice & UiSlice & SamplingSlice & ConsoleSlice & HostSlice;
+export type AppState = VmsSlice & VmViewSlice & LogSlice & UiSlice & SamplingSlice & ConsoleSlice & HostSlice;
 export type AppStore = StoreApi<AppState>;
 
 export function createAppStore(): AppStore {
   return createStore<AppState>()((...slice) => ({
     ...createVmsSlice(...slice),
+    ...createVmViewSlice(...slice),
+    ...createLogSlice(...slice),
     ...createUiSlice(...slice),
     ...createSamplingSlice(...slice),
     ...createConsoleSlice(...slice),

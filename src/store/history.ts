@@ -1,4 +1,6 @@
 import type { VmTotals } from '../engine/sampling/rates.ts';
+import type { Sample } from '../engine/sampling/sampling.ts';
+import { vcpuRows } from './vm-rows.ts';
 
 /** Samples kept for sparklines. */
 export const HISTORY_LENGTH = 120;
@@ -18,6 +20,25 @@ export function withSample(history: VmHistory, totals: VmTotals): VmHistory {
     exits: append(history.exits, totals.exits),
     requests: append(history.requests, totals.requests),
   };
+}
+
+/** The last samples of the VM that is sampled in detail. */
+export type DetailHistory = {
+  readonly id: string | null;
+  /** Exits per second by the label of the vCPU's row. */
+  readonly vcpus: Readonly<Record<string, readonly number[]>>;
+};
+
+export const NO_DETAIL_HISTORY: DetailHistory = { id: null, vcpus: {} };
+
+export function withDetail(history: DetailHistory, detail: Sample['detail']): DetailHistory {
+  if (detail === null) return NO_DETAIL_HISTORY;
+  const before = detail.id === history.id ? history.vcpus : {};
+  const series = vcpuRows(detail.rates).map(({ label, vcpu }) => [
+    label,
+    append(before[label] ?? [], vcpu.exitsPerSecond),
+  ]);
+  return { id: detail.id, vcpus: Object.fromEntries(series) };
 }
 
 function append(series: readonly number[], value: number): readonly number[] {

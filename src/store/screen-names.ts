@@ -1,6 +1,6 @@
 import type { HostList } from './host-slice.ts';
 
-/** The lists that number keys open, in their order. */
+/** The screens that number keys open, in their order. */
 export const TOP_SCREENS = [
   'vms',
   'pci',
@@ -8,8 +8,9 @@ export const TOP_SCREENS = [
   'sriov',
   'vfio',
   'doctor',
+  'log',
 ] as const satisfies readonly TopScreen[];
-export type TopScreen = 'vms' | HostList;
+export type TopScreen = 'vms' | HostList | 'log';
 
 export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
   vms: 'VMs',
@@ -19,5 +20,6 @@ export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string
   sriov: 'SR-IOV',
   vfio: 'vfio',
   doctor: 'Doctor',
+  log: 'Log',
   function: 'function',
 };

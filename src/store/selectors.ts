@@ -2,6 +2,7 @@ import type { VmInfo } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-state.ts';
 import type { AppState } from './app-store.ts';
 import { nameFilter } from './filter.ts';
+import { createLogSelector } from './log-rows.ts';
 import { memoised } from './memoised.ts';
 import { currentScreen } from './ui-slice.ts';
 
@@ -39,7 +40,7 @@ export function createSelectors() {
     infos => Object.values(infos).filter(isAlive).length,
   );
 
-  return { visibleVms, cursorRow, targetVm, aliveVms };
+  return { visibleVms, cursorRow, targetVm, aliveVms, visibleLog: createLogSelector() };
 }
 
 export type Selectors = ReturnType<typeof createSelectors>;

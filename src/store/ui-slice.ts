@@ -2,17 +2,14 @@ import type { StateCreator } from 'zustand/vanilla';
 import type { AppState } from './app-store.ts';
 import { HOST_LISTS, type HostList } from './host-slice.ts';
 import type { Layer } from './layers.ts';
+import { openViews } from './vm-view-slice.ts';
 
 export type Screen =
-  | { readonly kind: 'vms' | HostList }
+  | { readonly kind: 'vms' | HostList | 'log' }
   | { readonly kind: 'vm'; readonly id: string }
   /** One PCI function. */
   | { readonly kind: 'function'; readonly address: string };
 export type ScreenKind = Screen['kind'];
-
-/** The parts of the VM screen, in the order in which Tab visits them. */
-export const PANES = ['vcpus', 'exits', 'regions', 'queues', 'console'] as const;
-export type Pane = (typeof PANES)[number];
 
 export type Notice = { readonly level: 'info' | 'error'; readonly text: string };
 
@@ -29,11 +26,6 @@ export type UiSlice = {
   readonly filter: string;
   /** The VM that the list's cursor is on; it may be filtered out, or gone. */
   readonly selectedVm: string | null;
-  readonly pane: Pane;
-  /** One pane of the VM screen takes all of it. */
-  readonly zoomed: boolean;
-  /** Row of the cursor in each pane of the VM screen. The console's counts lines back from its end. */
-  readonly cursors: Readonly<Record<Pane, number>>;
   readonly notice: Notice | null;
 
   resized(size: Size): void;
@@ -51,16 +43,8 @@ export type UiSlice = {
   /** Of the list that is shown. */
   setFilter(filter: string): void;
   selectVm(id: string | null): void;
-  focusPane(pane: Pane): void;
-  setZoomed(zoomed: boolean): void;
-  setCursor(pane: Pane, row: number): void;
   setNotice(notice: Notice | null): void;
 };
-
-const START: UiSlice['cursors'] = { vcpus: 0, exits: 0, regions: 0, queues: 0, console: 0 };
-
-/** How a screen with parts of its own is seen first. */
-const FROM_THE_TOP = { pane: 'vcpus', zoomed: false, cursors: START, factsOffset: 0 } as const;
 
 export const createUiSlice: StateCreator<AppState, [], [], UiSlice> = set => ({
   size: { columns: 80, rows: 24 },
@@ -68,22 +52,22 @@ export const createUiSlice: StateCreator<AppState, [], [], UiSlice> = set => ({
   layers: [],
   filter: '',
   selectedVm: null,
-  pane: 'vcpus',
-  zoomed: false,
-  cursors: START,
   notice: null,
 
   resized: size => set({ size }),
   openScreen: screen =>
     set(state => ({
       screens: [...state.screens.filter(open => !sameScreen(open, screen)), screen],
-      ...FROM_THE_TOP,
+      factsOffset: 0,
     })),
   closeScreen: () =>
-    set(state => (state.screens.length > 1 ? { screens: state.screens.slice(0, -1), ...FROM_THE_TOP } : {})),
+    set(state => (state.screens.length > 1 ? withScreens(state, state.screens.slice(0, -1)) : {})),
   vmGone: id =>
     set(state => ({
-      screens: state.screens.filter(screen => screen.kind !== 'vm' || screen.id !== id),
+      ...withScreens(
+        state,
+        state.screens.filter(screen => screen.kind !== 'vm' || screen.id !== id),
+      ),
       layers: state.layers.filter(layer => !('id' in layer) || layer.id !== id),
     })),
   releaseConsole: id =>
@@ -94,14 +78,17 @@ export const createUiSlice: StateCreator<AppState, [], [], UiSlice> = set => ({
   setFilter: filter =>
     set(state => {
       const list = shownList(state);
-      return list === null ? { filter } : { hostFilters: { ...state.hostFilters, [list]: filter } };
+      if (list !== null) return { hostFilters: { ...state.hostFilters, [list]: filter } };
+      return currentScreen(state).kind === 'log' ? { logFilter: filter } : { filter };
     }),
   selectVm: selectedVm => set({ selectedVm }),
-  focusPane: pane => set({ pane }),
-  setZoomed: zoomed => set({ zoomed }),
-  setCursor: (pane, row) => set(state => ({ cursors: { ...state.cursors, [pane]: Math.max(0, row) } })),
   setNotice: notice => set({ notice }),
 });
+
+/** Some of the screens have been closed: how they were seen is forgotten. */
+function withScreens({ vmViews }: AppState, screens: UiSlice['screens']) {
+  return { screens, vmViews: openViews(vmViews, screens), factsOffset: 0 };
+}
 
 function sameScreen(a: Screen, b: Screen): boolean {
   if (a.kind === 'vm' && b.kind === 'vm') return a.id === b.id;
@@ -110,7 +97,7 @@ function sameScreen(a: Screen, b: Screen): boolean {
 }
 
 /** Lines that are never a screen's: header, status line, key bar. */
-const FRAME_ROWS = 3;
+export const FRAME_ROWS = 3;
 
 /** Lines for a screen. */
 export function bodyRows({ size }: UiSlice): number {
@@ -135,5 +122,6 @@ export function showsHost(state: UiSlice): boolean {
 /** The filter of the list that is shown. */
 export function shownFilter(state: AppState): string {
   const list = shownList(state);
-  return list === null ? state.filter : (state.hostFilters[list] ?? '');
+  if (list !== null) return state.hostFilters[list] ?? '';
+  return currentScreen(state).kind === 'log' ? state.logFilter : state.filter;
 }

@@ -4,7 +4,14 @@ import type { VmInfo } from '../engine/engine.ts';
 import type { VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import type { Sample } from '../engine/sampling/sampling.ts';
 import type { AppState } from './app-store.ts';
-import { EMPTY_HISTORY, type VmHistory, withSample } from './history.ts';
+import {
+  type DetailHistory,
+  EMPTY_HISTORY,
+  NO_DETAIL_HISTORY,
+  type VmHistory,
+  withDetail,
+  withSample,
+} from './history.ts';
 import { printableVm } from './printable-vm.ts';
 
 export type VmsSlice = {
@@ -16,6 +23,8 @@ export type VmsSlice = {
   readonly histories: Readonly<Record<string, VmHistory>>;
   /** The last sample of the VM whose screen is open. */
   readonly detail: { readonly id: string; readonly rates: VmDetail } | null;
+  /** Of that VM, for as long as it is sampled in detail. */
+  readonly detailHistory: DetailHistory;
   /** When the last sample was taken: milliseconds since 1970, 0 before the first. */
   readonly sampledAt: number;
 
@@ -31,6 +40,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
   totals: {},
   histories: {},
   detail: null,
+  detailHistory: NO_DETAIL_HISTORY,
   sampledAt: 0,
 
   vmsListed: vms =>
@@ -53,6 +63,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
   sampled: ({ at, totals, detail }) =>
     set(state => {
       if (at === state.sampledAt) return { detail };
+      const detailHistory = withDetail(state.detailHistory, detail);
       const histories = { ...state.histories };
       const kept: Record<string, VmTotals> = {};
       for (const [id, sample] of Object.entries(totals)) {
@@ -61,7 +72,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
         const last = state.totals[id];
         kept[id] = last && isDeepStrictEqual(last, sample) ? last : sample;
       }
-      return { sampledAt: at, totals: kept, histories, detail };
+      return { sampledAt: at, totals: kept, histories, detail, detailHistory };
     }),
 });
 

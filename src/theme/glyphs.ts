@@ -20,6 +20,8 @@ export type Glyphs = {
   readonly bracket: { readonly first: string; readonly middle: string; readonly last: string };
   /** Between two panes side by side. */
   readonly side: string;
+  /** Before the title of the column that a table is sorted by. */
+  readonly sorted: string;
   /** Ink's name of the border around dialogs. */
   readonly border: 'round' | 'classic';
 };
@@ -34,6 +36,7 @@ export const unicodeGlyphs: Glyphs = {
   fold: { open: '▾', closed: '▸' },
   bracket: { first: '┌', middle: '│', last: '└' },
   side: '│',
+  sorted: '▾',
   border: 'round',
 };
 
@@ -47,5 +50,6 @@ export const plainGlyphs: Glyphs = {
   fold: { open: '-', closed: '+' },
   bracket: { first: '.', middle: '|', last: "'" },
   side: '|',
+  sorted: 'v',
   border: 'classic',
 };

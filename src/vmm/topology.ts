@@ -16,7 +16,7 @@ export type DeviceLabel = {
   /** `virtio-blk`. */
   readonly type: string;
   readonly title: string;
-  readonly role: 'disk' | null;
+  readonly role: 'disk' | 'network' | null;
   /** Its PCI address as the guest sees it, `00:03.0`; null without one. */
   readonly pci: string | null;
   readonly facts: readonly DeviceFact[];

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { keysMarkdown } from '../../src/keys/keys-markdown.ts';
 import { commands } from '../../src/keys/registry.ts';
 
-const SCREENS = ['vms', 'vm', 'pci', 'iommu', 'sriov', 'vfio', 'doctor', 'function'] as const;
+const SCREENS = ['vms', 'vm', 'pci', 'iommu', 'sriov', 'vfio', 'doctor', 'log', 'function'] as const;
 
 test.each(SCREENS)('no key means two things on the screen %s', screen => {
   const here = commands.filter(command => command.screens?.includes(screen) ?? true);

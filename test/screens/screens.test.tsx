@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { ThemeContext, UiContext } from '../../src/components/contexts.ts';
 import { VmScreen } from '../../src/screens/vm.tsx';
 import { VmsScreen } from '../../src/screens/vms.tsx';
-import { PANES } from '../../src/store/ui-slice.ts';
+import { FIRST_VIEW, VM_TABS } from '../../src/store/vm-view-slice.ts';
 import { createTheme } from '../../src/theme/theme.ts';
 import { Ui } from '../../src/ui.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
@@ -82,16 +82,15 @@ describe('the screen of a VM', () => {
     const id = engine.add('demo', { ...busy, vcpus: [vcpu!, { exits: {}, guest: 0, kvm: 0 }] });
     open(id);
     expect(vm(id)).toMatch(/EXITS \(all\)[\s\S]*?IO/);
-    state().setCursor('vcpus', 2);
+    state().changeVmView(id, { cursors: { ...FIRST_VIEW.cursors, vcpus: 2 } });
     expect(vm(id)).toMatch(/EXITS \(vCPU 1\)/);
     expect(vm(id)).not.toContain('MMIO');
   });
 
-  test.each(PANES)('can give all its room to the pane %s', pane => {
+  test.each(VM_TABS)('has a tab for %s', tab => {
     const id = engine.add('demo', withVcpus(2));
     open(id);
-    state().focusPane(pane);
-    state().setZoomed(true);
+    state().changeVmView(id, { tab });
     const frame = vm(id, 80, 12);
     expect(frame).toMatchSnapshot();
     expect(frame.split('\n').length).toBeLessThanOrEqual(12);

@@ -18,6 +18,25 @@ export function percentiles(counts: Histogram): Percentiles | null {
   return { p50Ns: quantile(counts, total * 0.5), p99Ns: quantile(counts, total * 0.99) };
 }
 
+export type HistogramBand = { readonly fromNs: number; readonly toNs: number; readonly count: number };
+
+/**
+ * The lengths of time from the shortest that was counted to the longest, in at most `most` bands: where there are more, the
+ * shortest are taken together. Empty for a histogram that counted nothing.
+ */
+export function histogramBands(counts: Histogram, most: number): HistogramBand[] {
+  const first = counts.findIndex(count => count > 0);
+  if (first < 0 || most <= 0) return [];
+  const last = counts.findLastIndex(count => count > 0);
+  const split = Math.max(first, last - most + 1);
+  return Array.from({ length: last - split + 1 }, (_, index) => {
+    const bucket = split + index;
+    const from = index === 0 ? first : bucket;
+    const count = counts.slice(from, bucket + 1).reduce((sum, one) => sum + one, 0);
+    return { fromNs: 2 ** from, toNs: 2 ** (bucket + 1), count };
+  });
+}
+
 /** The value below which `rank` of the counted ones lie, taking them as spread evenly over their bucket. */
 function quantile(counts: Histogram, rank: number): number {
   let below = 0;

@@ -33,6 +33,8 @@ export type VcpuRates = {
   readonly index: number;
   /** A `VCPU_STATE` value; null for several vCPUs in different states. */
   readonly state: number | null;
+  /** Linux thread id; null for several vCPUs, or before it has one. */
+  readonly thread: number | null;
   readonly exitsPerSecond: number;
   readonly time: TimeSplit;
   /** Reasons that ever occurred since the baseline, the most frequent first. */
@@ -156,6 +158,7 @@ function vcpuRates(window: Window, index: number): VcpuRates {
   return {
     index,
     state: Number(window.after.words[base + VCPU.state]),
+    thread: Number(window.after.words[base + VCPU.tid]) || null,
     exitsPerSecond: exits.reduce((sum, exit) => sum + exit.perSecond, 0),
     time: timeSplit(window, index),
     exits,

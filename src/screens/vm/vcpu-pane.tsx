@@ -1,14 +1,14 @@
 import { Box, Text } from 'ink';
-import { useAppState, useTheme } from '../components/contexts.ts';
-import { sparkline } from '../components/sparkline.ts';
-import { type Column, layoutColumns } from '../components/table/columns.ts';
-import { Table, TableRow } from '../components/table/table.tsx';
-import { TimeBar } from '../components/time-bar.tsx';
-import { percentiles } from '../engine/sampling/histogram.ts';
-import { type VcpuRow, vcpuRows } from '../store/pane-rows.ts';
-import { vcpuStateName } from '../store/vcpu-state-names.ts';
-import { nanoseconds, percent, rate } from '../text/units.ts';
-import type { Glyphs } from '../theme/glyphs.ts';
+import { useAppState, useTheme } from '../../components/contexts.ts';
+import { type Column, layoutColumns } from '../../components/table/columns.ts';
+import { Table, TableRow } from '../../components/table/table.tsx';
+import { TimeBar } from '../../components/time-bar.tsx';
+import { percentiles } from '../../engine/sampling/histogram.ts';
+import { vcpuStateName } from '../../store/vcpu-state-names.ts';
+import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vm-rows.ts';
+import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { nanoseconds, percent, rate } from '../../text/units.ts';
+import type { Glyphs } from '../../theme/glyphs.ts';
 import type { PaneProps } from './pane-props.ts';
 
 /** The titles of the shares of time are also the legend of the bar below. */
@@ -23,29 +23,24 @@ const columns = ({ bar }: Glyphs): readonly Column[] => [
 
 /** Cells of the names of the lines under the table. */
 const LABEL_CELLS = 10;
+const SUMMARY_ROWS = 2;
 
 /** Where each vCPU's time goes; below, the one under the cursor in pictures. */
-export function VcpuPane({ id, size, focused }: PaneProps) {
+export function VcpuPane({ id, size }: PaneProps) {
   const { style, glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
-  const cursor = useAppState(state => state.cursors.vcpus);
-  const history = useAppState(state => state.histories[id]?.exits ?? NO_HISTORY);
-  const rows = rates === null ? [] : vcpuRows(rates);
+  const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
   const layout = layoutColumns(columns(glyphs), size.columns);
-  const vcpu = rows[Math.min(cursor, rows.length - 1)]?.vcpu;
+  const vcpu = rates && vcpuAt(rates, cursor)?.vcpu;
   const answer = vcpu && percentiles(vcpu.latency);
-  const cells = size.columns - LABEL_CELLS;
-  // The time to an answer is shown where the table leaves room for it.
-  const summaryRows = rows.length + 4 <= size.rows ? 3 : 2;
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
       <Table
         layout={layout}
-        rows={rows}
-        height={size.rows - summaryRows}
+        rows={rates === null ? [] : vcpuRows(rates)}
+        height={size.rows - SUMMARY_ROWS}
         cursor={cursor}
-        focused={focused}
-        pane
+        focused
         empty="No sample"
         renderRow={(row, selected) => (
           <TableRow key={row.label} layout={layout} selected={selected} cells={cellsOf(row)} />
@@ -53,23 +48,15 @@ export function VcpuPane({ id, size, focused }: PaneProps) {
       />
       <Text wrap="truncate">
         <Text {...style('text.secondary')}>{label('time')}</Text>
-        {vcpu && <TimeBar time={vcpu.time} cells={cells} />}
+        {vcpu && <TimeBar time={vcpu.time} cells={size.columns - LABEL_CELLS} />}
       </Text>
       <Text wrap="truncate">
-        <Text {...style('text.secondary')}>{label('exits/s')}</Text>
-        {sparkline(history, cells, glyphs.levels)}
+        <Text {...style('text.secondary')}>{label('answer')}</Text>
+        {answer ? `p50 ${nanoseconds(answer.p50Ns)}, p99 ${nanoseconds(answer.p99Ns)}` : '-'}
       </Text>
-      {summaryRows === 3 && (
-        <Text wrap="truncate">
-          <Text {...style('text.secondary')}>{label('answer')}</Text>
-          {answer ? `p50 ${nanoseconds(answer.p50Ns)}, p99 ${nanoseconds(answer.p99Ns)}` : '-'}
-        </Text>
-      )}
     </Box>
   );
 }
-
-const NO_HISTORY: readonly number[] = [];
 
 const label = (text: string) => `  ${text}`.padEnd(LABEL_CELLS);
 

@@ -1,20 +1,21 @@
 import { Box, Text } from 'ink';
-import { useAppState, useTheme, useUi } from '../components/contexts.ts';
-import type { Span } from '../console/console-screen.ts';
-import { pad, width } from '../text/width.ts';
+import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
+import type { Span } from '../../console/console-screen.ts';
+import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { pad, width } from '../../text/width.ts';
 import type { PaneProps } from './pane-props.ts';
 
 /** The serial console: a title that says where the keyboard is, and the lines that end with the last one. */
-export function ConsolePane({ id, size, focused }: PaneProps) {
+export function ConsolePane({ id, size }: PaneProps) {
   const { consoles } = useUi();
   // The picture is the feed's; the revision says that there is another one.
   useAppState(state => (state.console?.id === id ? state.console.revision : -1));
   const grabbed = useAppState(state => state.layers.at(-1)?.kind === 'console');
-  const back = useAppState(state => state.cursors.console);
+  const back = useAppState(state => vmViewOf(state, id).cursors.console);
   const lines = consoles.lines(size.rows - 1, size.columns, back, grabbed);
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
-      <ConsoleTitle columns={size.columns} focused={focused} grabbed={grabbed} back={back} />
+      <ConsoleTitle columns={size.columns} grabbed={grabbed} back={back} />
       {lines.map((spans, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a line of the screen is known by its place
         <ConsoleText key={index} spans={spans} />
@@ -23,23 +24,18 @@ export function ConsolePane({ id, size, focused }: PaneProps) {
   );
 }
 
-type TitleProps = { columns: number; focused: boolean; grabbed: boolean; back: number };
+type TitleProps = { columns: number; grabbed: boolean; back: number };
 
-function ConsoleTitle({ columns, focused, grabbed, back }: TitleProps) {
+function ConsoleTitle({ columns, grabbed, back }: TitleProps) {
   const { style, glyphs } = useTheme();
   const state = grabbed
     ? ' SERIAL CONSOLE: you type to the guest, Ctrl-] leaves '
     : back > 0
       ? ` SERIAL CONSOLE, ${back} lines back `
       : ' SERIAL CONSOLE ';
-  const text = pad(
-    `${focused ? '*' : glyphs.rule}${state}${glyphs.rule.repeat(columns)}`,
-    columns,
-    'left',
-    '',
-  );
+  const text = pad(`${glyphs.rule}${state}${glyphs.rule.repeat(columns)}`, columns, 'left', '');
   return (
-    <Text wrap="truncate" {...style(grabbed ? 'selection' : focused ? 'focus' : 'text.heading')}>
+    <Text wrap="truncate" {...style(grabbed ? 'selection' : 'text.heading')}>
       {text}
     </Text>
   );

@@ -1,9 +1,9 @@
 import { Box } from 'ink';
-import { useAppState } from '../components/contexts.ts';
-import { type Column, layoutColumns } from '../components/table/columns.ts';
-import { Table, TableRow } from '../components/table/table.tsx';
-import { regionRows } from '../store/pane-rows.ts';
-import { percent, rate } from '../text/units.ts';
+import { useAppState } from '../../components/contexts.ts';
+import { type Column, layoutColumns } from '../../components/table/columns.ts';
+import { Table, TableRow } from '../../components/table/table.tsx';
+import { regionRows } from '../../store/vm-rows.ts';
+import { percent, rate } from '../../text/units.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -15,9 +15,8 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** Which devices the exits were for: accesses by range of ports or memory. */
-export function RegionsPane({ id, size, focused }: PaneProps) {
+export function RegionsPane({ id, size }: PaneProps) {
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
-  const cursor = useAppState(state => state.cursors.regions);
   const layout = layoutColumns(COLUMNS, size.columns);
   return (
     <Box width={size.columns} height={size.rows}>
@@ -25,9 +24,8 @@ export function RegionsPane({ id, size, focused }: PaneProps) {
         layout={layout}
         rows={rates === null ? [] : regionRows(rates)}
         height={size.rows}
-        cursor={cursor}
-        focused={focused}
-        pane
+        cursor={0}
+        focused={false}
         empty="None"
         renderRow={(region, selected) => (
           <TableRow

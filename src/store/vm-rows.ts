@@ -1,7 +1,5 @@
 import { sumOfHistograms } from '../engine/sampling/histogram.ts';
 import type { ExitRate, RegionRates, VcpuRates, VmDetail } from '../engine/sampling/rates.ts';
-import type { AppState } from './app-store.ts';
-import type { Pane } from './ui-slice.ts';
 
 /** The vCPU rows of a VM: all of them together come first where there are several. */
 export function vcpuRows(rates: VmDetail): readonly VcpuRow[] {
@@ -11,11 +9,10 @@ export function vcpuRows(rates: VmDetail): readonly VcpuRow[] {
 
 export type VcpuRow = { readonly label: string; readonly vcpu: VcpuRates };
 
-/** Exits by reason of the vCPU row under the cursor. */
-export function exitRows(rates: VmDetail, cursor: number): { label: string; exits: readonly ExitRate[] } {
+/** The vCPU row under the cursor. */
+export function vcpuAt(rates: VmDetail, cursor: number): VcpuRow | null {
   const rows = vcpuRows(rates);
-  const row = rows[Math.min(cursor, rows.length - 1)];
-  return { label: row?.label ?? '', exits: row?.vcpu.exits ?? [] };
+  return rows[Math.min(cursor, rows.length - 1)] ?? null;
 }
 
 /** Ranges that were ever accessed since the baseline, the most costly first. */
@@ -23,20 +20,6 @@ export function regionRows(rates: VmDetail): readonly RegionRates[] {
   return rates.regions
     .filter(region => region.total > 0)
     .sort((a, b) => b.share - a.share || b.total - a.total);
-}
-
-export function paneRows({ detail, cursors }: AppState, pane: Exclude<Pane, 'console'>): number {
-  if (detail === null) return 0;
-  switch (pane) {
-    case 'vcpus':
-      return vcpuRows(detail.rates).length;
-    case 'exits':
-      return exitRows(detail.rates, cursors.vcpus).exits.length;
-    case 'regions':
-      return regionRows(detail.rates).length;
-    case 'queues':
-      return detail.rates.queues.length;
-  }
 }
 
 /** All vCPUs as one: counts added up, shares of time averaged. */
@@ -58,6 +41,7 @@ function sumOf(vcpus: readonly VcpuRates[]): VcpuRates {
   return {
     index: -1,
     state: vcpus.every(vcpu => vcpu.state === vcpus[0]!.state) ? vcpus[0]!.state : null,
+    thread: null,
     exitsPerSecond: vcpus.reduce((sum, vcpu) => sum + vcpu.exitsPerSecond, 0),
     time: {
       guest: mean(vcpu => vcpu.time.guest),

@@ -1,10 +1,11 @@
 import { Box } from 'ink';
-import { useAppState } from '../components/contexts.ts';
-import { type Column, layoutColumns } from '../components/table/columns.ts';
-import { Table, TableRow } from '../components/table/table.tsx';
-import { exitName } from '../store/exit-names.ts';
-import { exitRows } from '../store/pane-rows.ts';
-import { count, percent, rate } from '../text/units.ts';
+import { useAppState } from '../../components/contexts.ts';
+import { type Column, layoutColumns } from '../../components/table/columns.ts';
+import { Table, TableRow } from '../../components/table/table.tsx';
+import { exitName } from '../../store/exit-names.ts';
+import { vcpuAt } from '../../store/vm-rows.ts';
+import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { count, percent, rate } from '../../text/units.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -14,29 +15,27 @@ const COLUMNS: readonly Column[] = [
   { key: 'total', title: 'TOTAL', width: 7, align: 'right' },
 ];
 
-/** Exits by reason of the vCPU under the cursor of the vCPU pane, with the share of its time that they took. */
-export function ExitsPane({ id, size, focused }: PaneProps) {
+/** Exits by reason of the vCPU under the cursor, with the share of its time that they took. */
+export function ExitsPane({ id, size }: PaneProps) {
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
-  const vcpu = useAppState(state => state.cursors.vcpus);
-  const cursor = useAppState(state => state.cursors.exits);
-  const { label, exits } = rates === null ? { label: '', exits: [] } : exitRows(rates, vcpu);
-  const title =
-    rates !== null && rates.vcpus.length > 1
-      ? `EXITS (${label === 'all' ? 'all' : `vCPU ${label}`})`
-      : 'EXITS';
+  const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
+  const row = rates && vcpuAt(rates, cursor);
+  const several = rates !== null && rates.vcpus.length > 1;
+  const whose = row?.label === 'all' ? 'all' : `vCPU ${row?.label}`;
   const layout = layoutColumns(
-    COLUMNS.map(column => (column.key === 'reason' ? { ...column, title } : column)),
+    COLUMNS.map(column =>
+      column.key === 'reason' && several ? { ...column, title: `EXITS (${whose})` } : column,
+    ),
     size.columns,
   );
   return (
     <Box width={size.columns} height={size.rows}>
       <Table
         layout={layout}
-        rows={exits}
+        rows={row?.vcpu.exits ?? []}
         height={size.rows}
-        cursor={cursor}
-        focused={focused}
-        pane
+        cursor={0}
+        focused={false}
         empty="None"
         renderRow={(exit, selected) => (
           <TableRow

@@ -1,0 +1,14 @@
+import { Text } from 'ink';
+import { pad } from '../text/width.ts';
+import { useTheme } from './contexts.ts';
+
+/** A rule with a title, above what belongs under it. */
+export function Section({ title, columns }: { title: string; columns: number }) {
+  const { style, glyphs } = useTheme();
+  const text = title === '' ? '' : `${glyphs.rule} ${title} `;
+  return (
+    <Text wrap="truncate" {...style('text.heading')}>
+      {pad(text + glyphs.rule.repeat(columns), columns, 'left', '')}
+    </Text>
+  );
+}

@@ -1,0 +1,159 @@
+import { Box } from 'ink';
+import { useAppState } from '../../components/contexts.ts';
+import { FactLines } from '../../components/fact-lines.tsx';
+import { HistogramBars } from '../../components/histogram-bars.tsx';
+import { Section } from '../../components/section.tsx';
+import { type Column, layoutColumns } from '../../components/table/columns.ts';
+import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { percentiles } from '../../engine/sampling/histogram.ts';
+import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../store/device-rows.ts';
+import { type Fact, factLines } from '../../store/facts.ts';
+import type { Size } from '../../store/ui-slice.ts';
+import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { bytes, nanoseconds, percent, rate } from '../../text/units.ts';
+import { listAndDetails } from './list-and-details.ts';
+import type { PaneProps } from './pane-props.ts';
+
+const DEVICE_COLUMNS: readonly Column[] = [
+  { key: 'name', title: 'DEVICE', width: 10 },
+  { key: 'type', title: 'TYPE', width: 11 },
+  { key: 'pci', title: 'PCI', width: 7 },
+  { key: 'accesses', title: 'ACCESS/s', width: 8, align: 'right' },
+  { key: 'share', title: 'TIME', width: 5, align: 'right' },
+  { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
+  { key: 'title', title: 'WHAT IT IS', width: 16, grow: 1, priority: 1 },
+];
+
+const DISK_COLUMNS: readonly Column[] = [
+  { key: 'name', title: 'DISK', width: 8 },
+  { key: 'size', title: 'SIZE', width: 6, align: 'right' },
+  { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
+  { key: 'toGuest', title: 'READ/s', width: 7, align: 'right' },
+  { key: 'fromGuest', title: 'WRITE/s', width: 7, align: 'right' },
+  { key: 'inFlight', title: 'DEPTH', width: 5, align: 'right', priority: 2 },
+  { key: 'p50', title: 'P50', width: 6, align: 'right', priority: 3 },
+  { key: 'p99', title: 'P99', width: 6, align: 'right', priority: 1 },
+  { key: 'errors', title: 'ERR/s', width: 5, align: 'right', priority: 5 },
+  { key: 'path', title: 'PATH', width: 12, grow: 1, priority: 4 },
+];
+
+const NETWORK_COLUMNS: readonly Column[] = [
+  { key: 'name', title: 'NETWORK', width: 8 },
+  { key: 'type', title: 'TYPE', width: 11 },
+  { key: 'toGuest', title: 'IN/s', width: 7, align: 'right' },
+  { key: 'fromGuest', title: 'OUT/s', width: 7, align: 'right' },
+  { key: 'requests', title: 'PKT/s', width: 6, align: 'right' },
+  { key: 'errors', title: 'ERR/s', width: 5, align: 'right', priority: 1 },
+  { key: 'mac', title: 'MAC', width: 17, priority: 2 },
+  { key: 'title', title: 'WHAT IT IS', width: 10, grow: 1, priority: 3 },
+];
+
+/** All devices; below, the one under the cursor. */
+export function DevicesTab(props: PaneProps) {
+  return <DeviceList {...props} tab="devices" columns={DEVICE_COLUMNS} empty="It has not been built yet" />;
+}
+
+export function DisksTab(props: PaneProps) {
+  return (
+    <DeviceList
+      {...props}
+      tab="disks"
+      only="disk"
+      columns={DISK_COLUMNS}
+      empty="No disks. In its definition:  disks: [{ path: /path/to/disk.raw }]"
+    />
+  );
+}
+
+export function NetworksTab(props: PaneProps) {
+  return (
+    <DeviceList
+      {...props}
+      tab="networks"
+      only="network"
+      columns={NETWORK_COLUMNS}
+      empty="No network cards. In its definition:  nics: [{ model: virtio, network: user }]"
+    />
+  );
+}
+
+type DeviceListProps = PaneProps & {
+  readonly tab: 'devices' | 'disks' | 'networks';
+  readonly only?: DeviceRow['role'];
+  readonly columns: readonly Column[];
+  readonly empty: string;
+};
+
+function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
+  const vm = useAppState(state => state.infos[id]);
+  const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
+  const cursor = useAppState(state => vmViewOf(state, id).cursors[tab]);
+  if (vm === undefined) return null;
+  const rows = deviceRows(vm, rates, only);
+  const layout = layoutColumns(columns, size.columns);
+  const { list, details } = listAndDetails(size, rows.length);
+  const row = rows[Math.min(cursor, rows.length - 1)];
+  return (
+    <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
+      <Table
+        layout={layout}
+        rows={rows}
+        height={list.rows}
+        cursor={cursor}
+        focused
+        empty={empty}
+        renderRow={(row, selected) => (
+          <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row)} />
+        )}
+      />
+      {details && row && <DeviceDetails row={row} facts={deviceFacts(vm, row)} size={details} />}
+    </Box>
+  );
+}
+
+function cellsOf(row: DeviceRow): Cells {
+  const known = Object.fromEntries(row.facts.map(({ label, value, unit }) => [label, factText(value, unit)]));
+  const latency = percentiles(row.latency);
+  const ofQueues = (text: string) => (row.queues === 0 ? '-' : text);
+  return {
+    name: row.broken === null ? row.name : { text: `${row.name} BROKEN`, token: 'status.error' },
+    type: row.type,
+    pci: row.pci ?? '-',
+    title: row.title,
+    accesses: rate(row.accesses),
+    share: percent(row.share),
+    requests: ofQueues(rate(row.requests)),
+    toGuest: ofQueues(bytes(row.bytesToGuest)),
+    fromGuest: ofQueues(bytes(row.bytesFromGuest)),
+    inFlight: ofQueues(String(row.inFlight)),
+    errors: row.errors > 0 ? { text: rate(row.errors), token: 'status.error' } : ofQueues('0'),
+    p50: latency === null ? '-' : nanoseconds(latency.p50Ns),
+    p99: latency === null ? '-' : nanoseconds(latency.p99Ns),
+    size: known.size ?? '-',
+    path: known.path ?? '-',
+    mac: known.mac ?? '-',
+  };
+}
+
+type DeviceDetailsProps = { readonly row: DeviceRow; readonly facts: readonly Fact[]; readonly size: Size };
+
+/** What is known of a device, and, where it has virtqueues, how long its requests take. */
+function DeviceDetails({ row, facts, size: { columns, rows } }: DeviceDetailsProps) {
+  const half = row.queues === 0 ? columns : Math.floor(columns / 2);
+  const about = row.queues === 0 ? row.name : `${row.name}: its facts, and the time that its requests take`;
+  return (
+    <Box flexDirection="column" height={rows} overflow="hidden">
+      <Section title={about} columns={columns} />
+      <Box height={rows - 1}>
+        <FactLines lines={factLines(facts, half - 1)} columns={half} rows={rows - 1} />
+        {row.queues > 0 && (
+          <HistogramBars
+            counts={row.latency}
+            size={{ columns: columns - half, rows: rows - 1 }}
+            empty="no requests returned"
+          />
+        )}
+      </Box>
+    </Box>
+  );
+}

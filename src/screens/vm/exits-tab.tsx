@@ -1,0 +1,85 @@
+import { useAppState, useTheme } from '../../components/contexts.ts';
+import { type Column, type ColumnLayout, layoutColumns } from '../../components/table/columns.ts';
+import { type Cell, type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { type AddressRow, addressRows, type Heat } from '../../store/address-rows.ts';
+import { type AddressOrder, vmViewOf } from '../../store/vm-view-slice.ts';
+import { count, nanoseconds, percent, rate } from '../../text/units.ts';
+import type { Glyphs } from '../../theme/glyphs.ts';
+import type { Token } from '../../theme/theme.ts';
+import type { PaneProps } from './pane-props.ts';
+
+const COLUMNS: readonly Column[] = [
+  { key: 'at', title: 'ADDRESS', width: 10 },
+  { key: 'device', title: 'DEVICE', width: 9, grow: 1 },
+  { key: 'reads', title: 'READS/s', width: 7, align: 'right' },
+  { key: 'writes', title: 'WRITES/s', width: 8, align: 'right' },
+  { key: 'rate', title: 'RATE/s', width: 7, align: 'right', priority: 2 },
+  { key: 'mean', title: 'MEAN', width: 6, align: 'right', priority: 1 },
+  { key: 'total', title: 'TOTAL', width: 6, align: 'right', priority: 3 },
+  { key: 'share', title: 'TIME', width: 5, align: 'right' },
+  { key: 'heat', title: 'HEAT', width: 8, grow: 3 },
+];
+
+/** The column that the rows are sorted by. */
+const SORTED_BY: Readonly<Record<AddressOrder, string>> = { cost: 'share', rate: 'rate', address: 'at' };
+
+/** The exit heat map: the ports and memory addresses that exits were for, and which of them cost time. */
+export function ExitsTab({ id, size }: PaneProps) {
+  const { glyphs } = useTheme();
+  const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
+  const cursor = useAppState(state => vmViewOf(state, id).cursors.exits);
+  const order = useAppState(state => vmViewOf(state, id).addressOrder);
+  const rows = rates === null ? [] : addressRows(rates, order);
+  const layout = layoutColumns(
+    COLUMNS.map(column =>
+      column.key === SORTED_BY[order] ? { ...column, title: glyphs.sorted + column.title } : column,
+    ),
+    size.columns,
+  );
+  const most = Math.max(...rows.map(({ part }) => part));
+  return (
+    <Table
+      layout={layout}
+      rows={rows}
+      height={size.rows}
+      cursor={cursor}
+      focused
+      empty={rates === null ? 'No sample' : 'No device was accessed'}
+      renderRow={(row, selected) => (
+        <TableRow
+          key={row.key}
+          layout={layout}
+          selected={selected}
+          cells={cellsOf(row, most, layout, glyphs)}
+        />
+      )}
+    />
+  );
+}
+
+function cellsOf(row: AddressRow, most: number, layout: ColumnLayout, glyphs: Glyphs): Cells {
+  return {
+    at: row.at,
+    device: row.device ?? { text: 'nobody', token: 'status.warning' },
+    reads: rate(row.reads),
+    writes: rate(row.writes),
+    rate: rate(row.perSecond),
+    mean: row.meanNs === null ? '-' : nanoseconds(row.meanNs),
+    total: count(row.total),
+    share: percent(row.share),
+    heat: heatCell(row, most, layout.at(-1)!.cells, glyphs),
+  };
+}
+
+const TOKENS: Readonly<Record<Heat, Token>> = {
+  hot: 'status.error',
+  warm: 'status.warning',
+  cool: 'status.ok',
+  cold: 'text.secondary',
+};
+
+/** As long as its part of the hottest one's cost; its glyph and its colour say how much of all it is. */
+function heatCell({ part, heat }: AddressRow, most: number, cells: number, { bar }: Glyphs): Cell {
+  const glyph = { hot: bar.guest, warm: bar.kvm, cool: bar.devices, cold: '' }[heat];
+  return { text: glyph.repeat(Math.ceil((part / most) * cells) || 0), token: TOKENS[heat] };
+}

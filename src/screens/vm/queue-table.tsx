@@ -1,0 +1,84 @@
+import { useAppState } from '../../components/contexts.ts';
+import { type Column, layoutColumns } from '../../components/table/columns.ts';
+import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { percentiles } from '../../engine/sampling/histogram.ts';
+import type { QueueRates } from '../../engine/sampling/rates.ts';
+import type { Size } from '../../store/ui-slice.ts';
+import { bytes, count, nanoseconds, rate } from '../../text/units.ts';
+
+const COLUMNS: readonly Column[] = [
+  { key: 'queue', title: 'QUEUE', width: 14, grow: 1 },
+  { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
+  { key: 'kicks', title: 'KICKS/s', width: 7, align: 'right' },
+  { key: 'kicksSuppressed', title: 'SUPPR', width: 5, align: 'right', priority: 1 },
+  { key: 'interrupts', title: 'IRQ/s', width: 6, align: 'right' },
+  { key: 'interruptsSuppressed', title: 'SUPPR', width: 5, align: 'right', priority: 1 },
+  { key: 'inFlight', title: 'DEPTH', width: 5, align: 'right' },
+  { key: 'batch', title: 'BATCH', width: 5, align: 'right', priority: 2 },
+  { key: 'p50', title: 'P50', width: 6, align: 'right', priority: 2 },
+  { key: 'p99', title: 'P99', width: 6, align: 'right', priority: 2 },
+  { key: 'errors', title: 'ERR/s', width: 5, align: 'right', priority: 3 },
+  { key: 'toGuest', title: 'IN/s', width: 7, align: 'right', priority: 4 },
+  { key: 'fromGuest', title: 'OUT/s', width: 7, align: 'right', priority: 4 },
+  { key: 'size', title: 'SIZE', width: 5, align: 'right', priority: 5 },
+  { key: 'total', title: 'TOTAL', width: 7, align: 'right', priority: 5 },
+];
+
+const NONE: readonly QueueRates[] = [];
+const NONE_BROKEN = {};
+
+type QueueTableProps = {
+  /** The VM's. */
+  readonly id: string;
+  readonly size: Size;
+  /** Row of the cursor; null: there is none here. */
+  readonly cursor: number | null;
+};
+
+/** The virtqueues of a VM. */
+export function QueueTable({ id, size, cursor }: QueueTableProps) {
+  const queues = useAppState(state => (state.detail?.id === id ? state.detail.rates.queues : NONE));
+  const broken = useAppState(state => state.infos[id]?.broken ?? NONE_BROKEN);
+  const layout = layoutColumns(COLUMNS, size.columns);
+  return (
+    <Table
+      layout={layout}
+      rows={queues}
+      height={size.rows}
+      cursor={cursor ?? 0}
+      focused={cursor !== null}
+      empty="No virtqueues"
+      renderRow={(queue, selected) => (
+        <TableRow
+          key={queue.slot}
+          layout={layout}
+          selected={selected}
+          cells={cellsOf(queue, queue.device in broken)}
+        />
+      )}
+    />
+  );
+}
+
+function cellsOf(queue: QueueRates, broken: boolean): Cells {
+  const latency = percentiles(queue.latency);
+  return {
+    queue: broken
+      ? { text: `${queue.device} BROKEN`, token: 'status.error' }
+      : `${queue.device} ${queue.queue}`,
+    requests: rate(queue.requests),
+    kicks: rate(queue.kicks),
+    kicksSuppressed: rate(queue.kicksSuppressed),
+    interrupts: rate(queue.interrupts),
+    interruptsSuppressed: rate(queue.interruptsSuppressed),
+    inFlight: String(queue.inFlight),
+    batch: queue.batch === null ? '-' : queue.batch.toFixed(1),
+    p50: latency === null ? '-' : nanoseconds(latency.p50Ns),
+    p99: latency === null ? '-' : nanoseconds(latency.p99Ns),
+    errors: queue.errors > 0 ? { text: rate(queue.errors), token: 'status.error' } : '0',
+    toGuest: bytes(queue.bytesToGuest),
+    fromGuest: bytes(queue.bytesFromGuest),
+    size: String(queue.size),
+    total: count(queue.totalRequests),
+  };
+}

@@ -1,0 +1,62 @@
+import { Box, Text } from 'ink';
+import { useAppState, useTheme } from '../../components/contexts.ts';
+import { sparkline } from '../../components/sparkline.ts';
+import { EMPTY_HISTORY } from '../../store/history.ts';
+import { summaryLayout } from '../../store/summary-layout.ts';
+import { summaryFacts } from '../../store/vm-facts.ts';
+import { percent, rate } from '../../text/units.ts';
+import { pad } from '../../text/width.ts';
+import { ConsolePane } from './console-pane.tsx';
+import { ExitsPane } from './exits-pane.tsx';
+import type { PaneProps } from './pane-props.ts';
+import { QueueTable } from './queue-table.tsx';
+import { RegionsPane } from './regions-pane.tsx';
+import { VcpuPane } from './vcpu-pane.tsx';
+
+/** A VM at a glance: its state, where its time goes, what its devices do, and its serial console. */
+export function SummaryTab({ id, size }: PaneProps) {
+  const queues = useAppState(state => state.infos[id]?.topology?.queues.length ?? 0);
+  const { headRows, panes } = summaryLayout(size, queues);
+  return (
+    <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
+      <Head id={id} columns={size.columns} rows={headRows} />
+      <Box columnGap={1}>
+        {panes.vcpus && <VcpuPane id={id} size={panes.vcpus} />}
+        {panes.exits && <ExitsPane id={id} size={panes.exits} />}
+        {panes.regions && <RegionsPane id={id} size={panes.regions} />}
+      </Box>
+      {panes.queues && <QueueTable id={id} size={panes.queues} cursor={null} />}
+      {panes.console && <ConsolePane id={id} size={panes.console} />}
+    </Box>
+  );
+}
+
+type HeadProps = { readonly id: string; readonly columns: number; readonly rows: number };
+
+/** Facts in a line; CPU and exits over time, beside each other or, with three rows, below. */
+function Head({ id, columns, rows }: HeadProps) {
+  const { style, glyphs } = useTheme();
+  const facts = useAppState(state => summaryFacts(state, id).join(` ${glyphs.separator} `));
+  const history = useAppState(state => state.histories[id] ?? EMPTY_HISTORY);
+  const totals = useAppState(state => state.totals[id]);
+  const beside = rows === 2;
+  const cells = beside ? Math.floor(columns / 2) : columns;
+  const line = (name: string, now: string, values: readonly number[]) => {
+    const label = `  ${pad(name, 8)}${pad(now, 6, 'right')} `;
+    return (
+      <Text wrap="truncate">
+        <Text {...style('text.secondary')}>{label}</Text>
+        {sparkline(values, cells - label.length - 1, glyphs.levels)}{' '}
+      </Text>
+    );
+  };
+  return (
+    <Box flexDirection="column" height={rows} overflow="hidden">
+      <Text wrap="truncate">{pad(`  ${facts}`, columns, 'left', glyphs.ellipsis)}</Text>
+      <Box flexDirection={beside ? 'row' : 'column'}>
+        {line('CPU', totals ? percent(totals.cpu) : '-', history.cpu)}
+        {line('exits/s', totals ? rate(totals.exits) : '-', history.exits)}
+      </Box>
+    </Box>
+  );
+}

@@ -1,0 +1,61 @@
+import type { StateCreator } from 'zustand/vanilla';
+import type { AppState } from './app-store.ts';
+import type { Screen } from './ui-slice.ts';
+
+/** The tabs of a VM's screen, in the order of their number keys. */
+export const VM_TABS = [
+  'summary',
+  'vcpus',
+  'exits',
+  'queues',
+  'disks',
+  'networks',
+  'devices',
+  'console',
+  'events',
+] as const;
+export type VmTab = (typeof VM_TABS)[number];
+
+/** What the addresses that a guest accesses are sorted by: the time they cost, how often they are, where they are. */
+export const ADDRESS_ORDERS = ['cost', 'rate', 'address'] as const;
+export type AddressOrder = (typeof ADDRESS_ORDERS)[number];
+
+/** How one VM's screen is seen. */
+export type VmView = {
+  readonly tab: VmTab;
+  /** Row of the cursor in each tab. The console's counts lines back from its end. */
+  readonly cursors: Readonly<Record<Exclude<VmTab, 'summary' | 'events'>, number>>;
+  /** Number of the log entry that the cursor of the events is on; null: on the last one, whichever that is. */
+  readonly event: number | null;
+  readonly addressOrder: AddressOrder;
+};
+
+/** How it is seen first. */
+export const FIRST_VIEW: VmView = {
+  tab: 'summary',
+  cursors: { vcpus: 0, exits: 0, queues: 0, disks: 0, networks: 0, devices: 0, console: 0 },
+  event: null,
+  addressOrder: 'cost',
+};
+
+export type VmViewSlice = {
+  /** By VM, for as long as its screen is open. One that is not here is seen as at first. */
+  readonly vmViews: Readonly<Record<string, VmView>>;
+  changeVmView(id: string, change: Partial<VmView>): void;
+};
+
+export const createVmViewSlice: StateCreator<AppState, [], [], VmViewSlice> = set => ({
+  vmViews: {},
+  changeVmView: (id, change) =>
+    set(state => ({ vmViews: { ...state.vmViews, [id]: { ...vmViewOf(state, id), ...change } } })),
+});
+
+export function vmViewOf({ vmViews }: VmViewSlice, id: string): VmView {
+  return vmViews[id] ?? FIRST_VIEW;
+}
+
+/** The views of the VMs whose screens are open. */
+export function openViews(views: VmViewSlice['vmViews'], screens: readonly Screen[]): VmViewSlice['vmViews'] {
+  const open = new Set(screens.map(screen => (screen.kind === 'vm' ? screen.id : null)));
+  return Object.fromEntries(Object.entries(views).filter(([id]) => open.has(id)));
+}
