@@ -3,8 +3,9 @@ import { deviceConfig } from '../devices/device-config.ts';
 
 const MiB = 2 ** 20;
 
-/** What one machine is made of. Everything the machine thread needs, as plain data. */
-export const machineConfig = z.strictObject({
+const part = z.int().min(1, 'at least 1').max(64, 'at most 64');
+
+const fields = z.strictObject({
   name: z
     .string()
     .regex(
@@ -12,6 +13,8 @@ export const machineConfig = z.strictObject({
       'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
     ),
   cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),
+  /** How the guest sees its vCPUs; one socket of cores if absent. */
+  topology: z.strictObject({ sockets: part, cores: part, threads: part }).optional(),
   memory: z
     .strictObject({
       bytes: z
@@ -19,8 +22,14 @@ export const machineConfig = z.strictObject({
         .min(2 * MiB, 'at least 2M')
         .refine(bytes => bytes % MiB === 0, 'a whole number of MiB'),
       hugepages: z.enum(['2M', '1G']).optional(),
+      /** Let the kernel merge pages that are equal in several guests (KSM). */
+      mergeable: z.boolean().default(false),
     })
-    .default({ bytes: 256 * MiB }),
+    .refine(({ hugepages, mergeable }) => !(hugepages && mergeable), {
+      path: ['mergeable'],
+      message: 'the kernel never merges huge pages: leave out one of the two',
+    })
+    .prefault({ bytes: 256 * MiB }),
   kernel: z.strictObject({
     path: z.string().min(1, 'the path is empty'),
     initrd: z.string().min(1, 'the path is empty').optional(),
@@ -35,6 +44,20 @@ export const machineConfig = z.strictObject({
   /** Host CPUs for each vCPU thread, by vCPU index. */
   pin: z.array(z.int().min(0)).optional(),
   seccomp: z.boolean().default(true),
+});
+
+/** What one machine is made of. Everything the machine thread needs, as plain data. */
+export const machineConfig = fields.check(({ value: { cpus, topology, pin }, issues }) => {
+  if (topology && topology.sockets * topology.cores * topology.threads !== cpus) {
+    const { sockets, cores, threads } = topology;
+    const product = `${sockets} x ${cores} x ${threads} = ${sockets * cores * threads}`;
+    const message = `sockets x cores x threads (${product}) have to give the number of vCPUs, ${cpus}`;
+    issues.push({ code: 'custom', path: ['topology'], message, input: topology });
+  }
+  if (pin && pin.length > cpus) {
+    const message = `${pin.length} host CPUs for ${cpus} vCPU${cpus === 1 ? '' : 's'}`;
+    issues.push({ code: 'custom', path: ['pin'], message, input: pin });
+  }
 });
 
 export type MachineConfig = z.output<typeof machineConfig>;

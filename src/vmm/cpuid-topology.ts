@@ -1,7 +1,8 @@
 /**
- * The CPUID leaves that tell a guest how many processors there are and which one it runs on: one package, whose cores
- * have one thread each; APIC ID = vCPU index. Intel SDM vol. 2 (CPUID), AMD APM vol. 3 appendix E.
+ * The CPUID leaves that tell a guest how many processors there are and which one it runs on: sockets, their cores, and
+ * the cores' threads. Intel SDM vol. 2 (CPUID), AMD APM vol. 3 appendix E.
  */
+import { type CpuTopology, coordinatesOf, coreBits, threadBits } from './cpu-topology.ts';
 import { CPUID_FLAG_SIGNIFCANT_INDEX } from './kvm/constants.ts';
 import type { CpuidEntry } from './kvm/structs.ts';
 
@@ -11,7 +12,8 @@ const LEVEL = { none: 0, thread: 1, core: 2 } as const;
 const HTT = 1 << 28;
 const CMP_LEGACY = 1 << 1;
 
-export type VcpuPlace = { readonly vcpus: number; readonly apicId: number };
+/** One vCPU among those of its machine. */
+export type VcpuPlace = { readonly topology: CpuTopology; readonly apicId: number };
 
 /** `entries` as the vCPU at `place` sees them. */
 export function withTopology(entries: readonly CpuidEntry[], place: VcpuPlace): CpuidEntry[] {
@@ -26,17 +28,19 @@ function placeEntry(entry: CpuidEntry, place: VcpuPlace, amd: boolean): CpuidEnt
     case 0x1:
       return basicInformation(entry, place);
     case 0x4:
-      return cacheSharing({ ...entry, eax: setBits(entry.eax, 26, 6, apicIds(place) - 1) }, place);
+      return cacheSharing(
+        { ...entry, eax: setBits(entry.eax, 26, 6, 2 ** coreBits(place.topology) - 1) },
+        place,
+      );
     case 0x8000_0001:
-      return amd && place.vcpus > 1 ? { ...entry, ecx: (entry.ecx | CMP_LEGACY) >>> 0 } : entry;
+      return amd && processors(place) > 1 ? { ...entry, ecx: (entry.ecx | CMP_LEGACY) >>> 0 } : entry;
     case 0x8000_0008:
       // Threads in the package - 1, and how many bits of an APIC ID tell them apart.
-      return amd ? { ...entry, ecx: (place.vcpus - 1) | (idBits(place) << 12) } : entry;
+      return amd ? { ...entry, ecx: (processors(place) - 1) | (packageBits(place) << 12) } : entry;
     case 0x8000_001d:
       return cacheSharing(entry, place);
     case 0x8000_001e:
-      // Extended APIC ID; core, with one thread; node 0 of 1.
-      return { ...entry, eax: place.apicId, ebx: place.apicId & 0xff, ecx: 0, edx: 0 };
+      return coreIdentifiers(entry, place);
     default:
       return entry;
   }
@@ -45,7 +49,7 @@ function placeEntry(entry: CpuidEntry, place: VcpuPlace, amd: boolean): CpuidEnt
 /** EBX: initial APIC ID, and how many IDs the package has. */
 function basicInformation(entry: CpuidEntry, place: VcpuPlace): CpuidEntry {
   const ebx = setBits(setBits(entry.ebx, 24, 8, place.apicId), 16, 8, Math.min(apicIds(place), 255));
-  const edx = place.vcpus > 1 ? entry.edx | HTT : entry.edx & ~HTT;
+  const edx = processors(place) > 1 ? entry.edx | HTT : entry.edx & ~HTT;
   return { ...entry, ebx, edx: edx >>> 0 };
 }
 
@@ -54,25 +58,31 @@ function cacheSharing(entry: CpuidEntry, place: VcpuPlace): CpuidEntry {
   const type = entry.eax & 0x1f;
   const level = (entry.eax >>> 5) & 7;
   if (type === 0) return { ...entry, eax: 0 };
-  const sharing = level <= 2 ? 1 : apicIds(place);
+  const sharing = level <= 2 ? 2 ** threadBits(place.topology) : apicIds(place);
   return { ...entry, eax: setBits(entry.eax, 14, 12, sharing - 1) };
+}
+
+/** Extended APIC ID; core in its package, and threads of a core; node, one for each package. */
+function coreIdentifiers(entry: CpuidEntry, { topology, apicId }: VcpuPlace): CpuidEntry {
+  const { socket, core } = coordinatesOf(topology, apicId);
+  return { ...entry, eax: apicId, ebx: core | ((topology.threads - 1) << 8), ecx: socket, edx: 0 };
 }
 
 /** Leaves 0xb and 0x1f, where the CPU has them. */
 function levelLeaves(entries: readonly CpuidEntry[], place: VcpuPlace): CpuidEntry[] {
   const leaves = new Set(entries.map(entry => entry.function).filter(isLevelLeaf));
   const levels = [
-    { type: LEVEL.thread, shift: 0, processors: 1 },
-    { type: LEVEL.core, shift: idBits(place), processors: place.vcpus },
-    { type: LEVEL.none, shift: 0, processors: 0 },
+    { type: LEVEL.thread, shift: threadBits(place.topology), count: place.topology.threads },
+    { type: LEVEL.core, shift: packageBits(place), count: processors(place) },
+    { type: LEVEL.none, shift: 0, count: 0 },
   ];
   return [...leaves].flatMap(leaf =>
-    levels.map(({ type, shift, processors }, index) => ({
+    levels.map(({ type, shift, count }, index) => ({
       function: leaf,
       index,
       flags: CPUID_FLAG_SIGNIFCANT_INDEX,
       eax: shift,
-      ebx: processors,
+      ebx: count,
       ecx: index | (type << 8),
       edx: place.apicId,
     })),
@@ -91,13 +101,18 @@ function isAmd(entries: readonly CpuidEntry[]): boolean {
   return text === 'AuthenticAMD' || text === 'HygonGenuine';
 }
 
-/** Bits of an APIC ID that tell the vCPUs apart. */
-function idBits({ vcpus }: VcpuPlace): number {
-  return Math.ceil(Math.log2(vcpus));
+/** vCPUs of a package. */
+function processors({ topology: { cores, threads } }: VcpuPlace): number {
+  return cores * threads;
+}
+
+/** Bits of an APIC ID that tell the vCPUs of a package apart. */
+function packageBits({ topology }: VcpuPlace): number {
+  return coreBits(topology) + threadBits(topology);
 }
 
 function apicIds(place: VcpuPlace): number {
-  return 2 ** idBits(place);
+  return 2 ** packageBits(place);
 }
 
 function setBits(register: number, shift: number, width: number, value: number): number {

@@ -4,9 +4,9 @@ import type { VcpuFd } from './kvm/vcpu-fd.ts';
 import { SystemError } from './libc.ts';
 import { formatRegisters } from './vcpu-dump.ts';
 
-/** Why a vCPU could not go on: a sentence, and its registers. */
-export function describeExit(vcpu: VcpuFd): { reason: string; detail: string | null } {
-  return { reason: `${sentence(vcpu.run)} on vCPU ${vcpu.id}`, detail: registers(vcpu) };
+/** Why vCPU `index` could not go on: a sentence, and its registers. */
+export function describeExit(vcpu: VcpuFd, index: number): { reason: string; detail: string | null } {
+  return { reason: `${sentence(vcpu.run)} on vCPU ${index}`, detail: registers(vcpu, index) };
 }
 
 function sentence(run: RunPage): string {
@@ -45,9 +45,9 @@ function exitName(reason: number): string {
 }
 
 /** The dump is what is left to look at; that it can't be had must not hide why it was wanted. */
-function registers(vcpu: VcpuFd): string | null {
+function registers(vcpu: VcpuFd, index: number): string | null {
   try {
-    return formatRegisters(vcpu.id, vcpu.getRegs(), vcpu.getSregs());
+    return formatRegisters(index, vcpu.getRegs(), vcpu.getSregs());
   } catch (error) {
     if (error instanceof SystemError) return `registers: ${error.message}`;
     throw error;

@@ -48,6 +48,7 @@ export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
+export const MADV_MERGEABLE = 12;
 export const MADV_DONTDUMP = 16;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 

@@ -88,19 +88,19 @@ export class MachineRunner {
   #exit({ vcpus, buses }: Machine, index: number): void {
     const vcpu = vcpus[index]!;
     if (!answerAccess(vcpu.run, buses)) {
-      this.#unanswerable(vcpu);
+      this.#unanswerable(vcpu, index);
     } else if (this.#end === null) {
       this.#native.completeVcpu(index);
     }
   }
 
   /** An exit that is no access to a device ends the machine. */
-  #unanswerable(vcpu: Machine['vcpus'][number]): void {
+  #unanswerable(vcpu: Machine['vcpus'][number], index: number): void {
     const { run } = vcpu;
     const event = run.exitReason === EXIT.SYSTEM_EVENT ? run.systemEvent.type : null;
     if (event === SYSTEM_EVENT.SHUTDOWN) this.#request({ kind: 'power-off' });
     else if (event === SYSTEM_EVENT.RESET) this.#request({ kind: 'reset' });
-    else this.#crash(describeExit(vcpu));
+    else this.#crash(describeExit(vcpu, index));
   }
 
   #vcpuEnded(index: number, errno: number, died: boolean): void {

@@ -10,7 +10,7 @@ import { type ImageFile, openImage } from './boot/image-file.ts';
 import { loadKernel } from './boot/load-kernel.ts';
 import type { MachineConfig } from './config.ts';
 import type { CounterBlocks } from './counter-blocks.ts';
-import { guestCpuid } from './cpuid.ts';
+import { apicIdsOf } from './cpu-topology.ts';
 import { checkHostMemory } from './host-memory.ts';
 import { Interrupts } from './interrupts.ts';
 import { Kvm } from './kvm/kvm.ts';
@@ -19,11 +19,11 @@ import type { VmFd } from './kvm/vm-fd.ts';
 import * as layout from './layout.ts';
 import type { MachineLoop } from './machine-loop.ts';
 import { type MachineHost, machineServices } from './machine-services.ts';
+import { cpuTopology, createVcpus, startVcpus } from './machine-vcpus.ts';
 import { GuestRam } from './memory.ts';
 import type { NativeVm } from './native.ts';
 import { QueueThreads } from './queue-threads.ts';
 import type { DeviceLabel } from './topology.ts';
-import { setUpVcpu } from './vcpu-setup.ts';
 
 /** What a machine is built on: its native side, its loop, its counters, and who hears of it. */
 export type MachineBase = MachineHost & {
@@ -64,7 +64,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
 
   const entry = loadGuest(config, ram, mmio64, pci);
   const vcpus = createVcpus(config, kvm, vm, entry);
-  for (const vcpu of vcpus) native.startVcpu(vcpu.id, vcpu.fd, vcpu.run, config.pin?.[vcpu.id]);
+  startVcpus(native, vcpus, config.pin ?? []);
   const devices = parts.map(({ built }) => built);
   return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
 }
@@ -144,7 +144,7 @@ function labelOf(
 /** Puts ACPI tables, kernel, initrd and command line into RAM. */
 function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: PciHost): BootEntry {
   const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
-  const acpi = buildAcpiTables({ cpus: config.cpus, mmio64, intxSlots });
+  const acpi = buildAcpiTables({ apicIds: apicIdsOf(cpuTopology(config)), mmio64, intxSlots });
   for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
 
   const images: ImageFile[] = [];
@@ -165,22 +165,4 @@ function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: Pc
   } finally {
     for (const image of images) image.close();
   }
-}
-
-function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry): VcpuFd[] {
-  const { maxVcpus } = kvm;
-  if (config.cpus > maxVcpus)
-    throw new Error(`this host's KVM gives a VM at most ${maxVcpus} vCPUs, not ${config.cpus}`);
-  const supported = kvm.supportedCpuid();
-  const options = {
-    remove: config.cpuFeatures.remove,
-    hideHypervisor: config.hideHypervisor,
-    tscDeadlineTimer: kvm.capability('TSC_DEADLINE_TIMER') !== 0,
-  };
-  return Array.from({ length: config.cpus }, (_, apicId) => {
-    const vcpu = vm.createVcpu(apicId);
-    const cpuid = guestCpuid(supported, options, { vcpus: config.cpus, apicId });
-    setUpVcpu(vcpu, cpuid, apicId === 0 ? entry : null);
-    return vcpu;
-  });
 }

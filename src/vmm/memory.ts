@@ -14,7 +14,12 @@ const HUGEPAGES = {
   '1G': { bytes: GiB, flag: libc.MFD_HUGE_1GB },
 } as const;
 
-export type RamOptions = { readonly bytes: number; readonly hugepages?: HugepageSize | undefined };
+export type RamOptions = {
+  readonly bytes: number;
+  readonly hugepages?: HugepageSize | undefined;
+  /** Pages that are equal in several guests may be merged (KSM); not with `hugepages`. */
+  readonly mergeable?: boolean | undefined;
+};
 
 /** Guest RAM can't be had; the message tells the user why and what to do. */
 export class RamError extends Error {
@@ -30,26 +35,26 @@ export function ramLayout(bytes: number): { readonly address: number; readonly s
 }
 
 /**
- * Guest RAM: one memfd, mapped once per region, the regions one after the other in the file. The memory is taken from the
- * host as the guest touches it (huge pages are reserved at once). The views stay valid until the owner unmaps.
+ * Guest RAM: one memfd, mapped once per region, the regions one after the other in the file; or private memory when it is
+ * to be mergeable, as KSM looks at no other. The memory is taken from the host as the guest touches it (huge pages are
+ * reserved at once). The views stay valid until the owner unmaps.
  */
 export class GuestRam implements GuestMemory {
   readonly regions: readonly MemoryRegion[];
-  /** The memfd. */
-  readonly fd: number;
   readonly size: number;
   readonly #pieces: readonly Piece[];
 
   /** @throws RamError */
   constructor(owner: ResourceOwner, options: RamOptions) {
-    const { bytes, hugepages } = options;
+    const { bytes, hugepages, mergeable = false } = options;
     checkSize(bytes, hugepages);
     this.size = bytes;
-    this.fd = owner.ownFd(createFile(bytes, hugepages));
+    const fd = mergeable ? null : owner.ownFd(createFile(bytes, hugepages));
     let fileOffset = 0;
     this.#pieces = ramLayout(bytes).map(({ address, size }) => {
-      const host = mapFile(this.fd, fileOffset, size, options);
+      const host = fd === null ? mapPrivate(size, bytes) : mapFile(fd, fileOffset, size, options);
       owner.ownMap(host, size);
+      if (mergeable) adviseMergeable(host, size);
       // A crash dump of vring is for finding vring's faults, and guest RAM may hold secrets.
       libc.madvise(host, size, libc.MADV_DONTDUMP);
       fileOffset += size;
@@ -168,15 +173,39 @@ function mapFile(fd: number, offset: number, size: number, options: RamOptions):
     return libc.mmap(size, libc.PROT_READ | libc.PROT_WRITE, flags, fd, offset);
   } catch (error) {
     if (!(error instanceof libc.SystemError) || error.code !== 'ENOMEM') throw error;
-    if (hugepages === undefined) {
-      throw new RamError(
-        `the host refuses ${bytes / MiB} MiB of address space for guest memory: give the VM less`,
-      );
-    }
+    if (hugepages === undefined) throw tooMuch(bytes);
     const pool = readHugepages(hugepages);
     const ours = offset / HUGEPAGES[hugepages].bytes;
     throw new RamError(missingHugepages(bytes, hugepages, { ...pool, available: pool.available + ours }));
   }
+}
+
+/** @param bytes of the whole RAM, for the error */
+function mapPrivate(size: number, bytes: number): bigint {
+  const flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_NORESERVE;
+  try {
+    return libc.mmap(size, libc.PROT_READ | libc.PROT_WRITE, flags, -1);
+  } catch (error) {
+    throw error instanceof libc.SystemError && error.code === 'ENOMEM' ? tooMuch(bytes) : error;
+  }
+}
+
+function adviseMergeable(host: bigint, size: number): void {
+  try {
+    libc.madvise(host, size, libc.MADV_MERGEABLE);
+  } catch (error) {
+    // What the kernel answers that was built without CONFIG_KSM.
+    if (!(error instanceof libc.SystemError) || error.code !== 'EINVAL') throw error;
+    throw new RamError(
+      "this host's kernel cannot merge equal pages (KSM): leave mergeable out of the VM's memory settings",
+    );
+  }
+}
+
+function tooMuch(bytes: number): RamError {
+  return new RamError(
+    `the host refuses ${bytes / MiB} MiB of address space for guest memory: give the VM less`,
+  );
 }
 
 /** Huge pages of one size on the host: in the pool, and free and not reserved. */

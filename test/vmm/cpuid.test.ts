@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { apicIdsOf, coordinatesOf, coresOnly } from '../../src/vmm/cpu-topology.ts';
 import { guestCpuid } from '../../src/vmm/cpuid.ts';
 import { CpuFeatureError, hasFeature, knownFeatures, removeFeatures } from '../../src/vmm/cpuid-features.ts';
 import type { CpuidEntry } from '../../src/vmm/kvm/structs.ts';
@@ -50,7 +51,7 @@ const amd: CpuidEntry[] = [
 ];
 
 const options = { remove: [], hideHypervisor: false, tscDeadlineTimer: true } as const;
-const alone = { vcpus: 1, apicId: 0 };
+const alone = { topology: coresOnly(1), apicId: 0 };
 
 function find(entries: readonly CpuidEntry[], number: number, index = 0): CpuidEntry {
   const entry = entries.find(candidate => candidate.function === number && candidate.index === index);
@@ -59,7 +60,7 @@ function find(entries: readonly CpuidEntry[], number: number, index = 0): CpuidE
 }
 
 describe('the topology', () => {
-  const third = guestCpuid(intel, options, { vcpus: 6, apicId: 3 });
+  const third = guestCpuid(intel, options, { topology: coresOnly(6), apicId: 3 });
 
   it('gives each vCPU its APIC ID, and the package its number of IDs', () => {
     expect(find(third, 1).ebx).toBe(0x0308_0800);
@@ -88,13 +89,70 @@ describe('the topology', () => {
   });
 
   it('is told in the leaves of AMD too, and leaves those that are not there out', () => {
-    const second = guestCpuid(amd, options, { vcpus: 4, apicId: 2 });
+    const second = guestCpuid(amd, options, { topology: coresOnly(4), apicId: 2 });
     expect(find(second, 0x8000_0008).ecx).toBe(0x2003);
     expect(find(second, 0x8000_001e)).toMatchObject({ eax: 2, ebx: 2, ecx: 0 });
     expect(find(second, 0x8000_001d, 3).eax).toBe(0xc163);
     expect(hasFeature(second, 'cmp_legacy')).toBe(true);
     expect(second.some(entry => entry.function === 0xb)).toBe(false);
     expect(find(third, 0x8000_0008).ecx).toBe(0);
+  });
+});
+
+describe('a topology of sockets, cores and threads', () => {
+  const topology = { sockets: 2, cores: 3, threads: 2 };
+  // The second thread of the third core of the second socket.
+  const last = { topology, apicId: 0b1_10_1 };
+
+  it('gives each level bits of its own in the APIC ID', () => {
+    const ids = apicIdsOf(topology);
+    expect(ids).toEqual([0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13]);
+    expect(ids.at(-1)).toBe(last.apicId);
+    expect(coordinatesOf(topology, last.apicId)).toEqual({ socket: 1, core: 2, thread: 1 });
+    expect(apicIdsOf(coresOnly(6))).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('has APIC IDs below the broadcast, whatever 64 vCPUs are made of', () => {
+    for (let cores = 1; cores <= 64; cores++) {
+      for (let threads = 1; cores * threads <= 64; threads++) {
+        const sockets = Math.floor(64 / (cores * threads));
+        const ids = apicIdsOf({ sockets, cores, threads });
+        expect(new Set(ids).size).toBe(sockets * cores * threads);
+        expect(Math.max(...ids)).toBeLessThan(255);
+      }
+    }
+  });
+
+  it('is told to Intel guests', () => {
+    const entries = guestCpuid(intel, options, last);
+    expect(find(entries, 1).ebx).toBe(0x0d08_0800);
+    for (const number of [0xb, 0x1f]) {
+      const levels = [0, 1, 2].map(index => find(entries, number, index));
+      expect(levels.map(({ eax, ebx, ecx, edx }) => [eax, ebx, ecx, edx])).toEqual([
+        [1, 2, 0x100, 13],
+        [3, 6, 0x201, 13],
+        [0, 0, 2, 13],
+      ]);
+    }
+    // 4 core IDs in a package; level 1 is shared by the 2 threads of a core, level 3 by the 8 IDs of the package.
+    expect(find(entries, 4, 0).eax).toBe(0x0c00_4121);
+    expect(find(entries, 4, 3).eax).toBe(0x0c01_c163);
+  });
+
+  it('is told to AMD guests', () => {
+    const entries = guestCpuid(amd, options, last);
+    expect(find(entries, 0x8000_0008).ecx).toBe(0x3005);
+    expect(find(entries, 0x8000_001e)).toMatchObject({ eax: 13, ebx: 0x102, ecx: 1 });
+    expect(hasFeature(entries, 'cmp_legacy')).toBe(true);
+  });
+
+  it('of sockets alone has no hyper-threading bit', () => {
+    const entries = guestCpuid(intel, options, {
+      topology: { sockets: 4, cores: 1, threads: 1 },
+      apicId: 3,
+    });
+    expect(hasFeature(entries, 'ht')).toBe(false);
+    expect(find(entries, 1).ebx).toBe(0x0301_0800);
   });
 });
 

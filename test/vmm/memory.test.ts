@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuestMemoryError } from '../../src/devices/guest-memory.ts';
 import { GuestRam, missingHugepages, RamError, ramLayout } from '../../src/vmm/memory.ts';
@@ -13,6 +14,20 @@ beforeEach(() => {
   ram = new GuestRam(owner, { bytes: 3 * GiB + 16 * MiB });
 });
 afterEach(() => owner.release());
+
+/** What the kernel says of the mapping of a RAM's first piece (VmFlags in /proc/PID/smaps). */
+function flagsOf({ regions }: GuestRam): string[] {
+  const { host } = regions[0]!;
+  const mappings = readFileSync('/proc/self/smaps', 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  const mapping = mappings.find(text => {
+    const [start, end] = text
+      .split(' ', 1)[0]!
+      .split('-')
+      .map(address => BigInt(`0x${address}`));
+    return start! <= host && host < end!;
+  })!;
+  return /^VmFlags: (.*)$/m.exec(mapping)![1]!.trim().split(' ');
+}
 
 describe('the layout of guest RAM', () => {
   it('is one piece up to 3 GiB', () => {
@@ -89,6 +104,15 @@ describe('guest RAM', () => {
     expect(() => new GuestRam(owner, { bytes: 3 * MiB, hugepages: '2M' })).toThrow(
       'guest memory of 3145728 bytes is not a multiple of 2M, the size of its huge pages',
     );
+  });
+
+  it('is private and marked for KSM when it is mergeable', () => {
+    const mergeable = new GuestRam(owner, { bytes: 4 * MiB, mergeable: true });
+    mergeable.writeU32(MiB, 0x1234_5678);
+    expect(mergeable.readU32(MiB)).toBe(0x1234_5678);
+    expect(flagsOf(mergeable)).toContain('mg');
+    expect(flagsOf(mergeable)).toContain('dd');
+    expect(flagsOf(ram)).not.toContain('mg');
   });
 
   it('tells how many huge pages are missing and how to get them', () => {

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import type { BootEntry } from '../../src/vmm/boot/boot-entry.ts';
 import { longMode, protectedMode } from '../../src/vmm/boot/cpu-mode.ts';
+import { coresOnly } from '../../src/vmm/cpu-topology.ts';
 import { guestCpuid } from '../../src/vmm/cpuid.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
 import { IOCTLS } from '../../src/vmm/kvm/ioctls.ts';
@@ -49,7 +50,7 @@ export class SmallVm {
     const options = { remove: [], hideHypervisor: false, tscDeadlineTimer: true };
     for (let apicId = 0; apicId < count; apicId++) {
       const vcpu = this.vm.createVcpu(apicId);
-      const cpuid = guestCpuid(supported, options, { vcpus: count, apicId });
+      const cpuid = guestCpuid(supported, options, { topology: coresOnly(count), apicId });
       setUpVcpu(vcpu, cpuid, apicId === 0 ? entry : null);
       this.vcpus.push(vcpu);
     }

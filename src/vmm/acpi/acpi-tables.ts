@@ -6,7 +6,10 @@ import { madt } from './madt.ts';
 import { mcfg } from './mcfg.ts';
 import { rootPointer, systemTable } from './table.ts';
 
-export type AcpiOptions = DsdtOptions & { readonly cpus: number };
+export type AcpiOptions = DsdtOptions & {
+  /** By vCPU. */
+  readonly apicIds: readonly number[];
+};
 
 export type AcpiTables = {
   /** Guest-physical address of the RSDP. */
@@ -35,7 +38,7 @@ export function buildAcpiTables(options: AcpiOptions): AcpiTables {
   const facsAddress = place('FACS', facs());
   const roots = [
     place('FACP', fadt(facsAddress, dsdtAddress)),
-    place('APIC', madt(options.cpus)),
+    place('APIC', madt(options.apicIds)),
     place('MCFG', mcfg()),
   ];
   const xsdt = place('XSDT', systemTable('XSDT', 1, concat(...roots.map(address => little(address, 8)))));

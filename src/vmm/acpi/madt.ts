@@ -20,9 +20,9 @@ const TIMER_GSI = 2;
 const ALL_PROCESSORS = 0xff;
 const NMI_LINT = 1;
 
-/** Multiple APIC Description Table. vCPU i has APIC id i. */
-export function madt(cpus: number): Uint8Array {
-  const processors = Array.from({ length: cpus }, (_, i) => entry(LOCAL_APIC, [i, i], little(ENABLED, 4)));
+/** Multiple APIC Description Table. @param apicIds by vCPU */
+export function madt(apicIds: readonly number[]): Uint8Array {
+  const processors = apicIds.map((id, index) => entry(LOCAL_APIC, [index, id], little(ENABLED, 4)));
   const body = concat(
     little(LAPIC, 4),
     little(PCAT_COMPAT, 4),

@@ -59,7 +59,7 @@ export class VmFd {
     return kvmIoctl(this.fd, 'KVM_CHECK_EXTENSION', CAP[name]);
   }
 
-  /** `id` is the vCPU's index and its local APIC's ID. Create the irqchip first. */
+  /** `id` is the ID of its local APIC. Create the irqchip first. */
   createVcpu(id: number): VcpuFd {
     const fd = this.#owner.ownFd(kvmIoctl(this.fd, 'KVM_CREATE_VCPU', id));
     const address = mmap(this.#runSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd);

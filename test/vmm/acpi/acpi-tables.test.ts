@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { buildAcpiTables } from '../../../src/vmm/acpi/acpi-tables.ts';
 
 const tables = buildAcpiTables({
-  cpus: 64,
+  apicIds: Array.from({ length: 64 }, (_, index) => index),
   mmio64: { start: 2 ** 33, size: 2 ** 35 },
   intxSlots: [1, 2, 3, 31],
 });

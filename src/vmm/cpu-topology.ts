@@ -1,0 +1,42 @@
+/** How a machine's vCPUs are shown to its guest: threads of cores of sockets. Their product is the number of vCPUs. */
+export type CpuTopology = { readonly sockets: number; readonly cores: number; readonly threads: number };
+
+/** One socket with all vCPUs as cores of one thread. */
+export function coresOnly(vcpus: number): CpuTopology {
+  return { sockets: 1, cores: vcpus, threads: 1 };
+}
+
+/** Bits of an APIC ID for the thread in its core: its lowest. */
+export function threadBits({ threads }: CpuTopology): number {
+  return Math.ceil(Math.log2(threads));
+}
+
+/** Bits of an APIC ID for the core in its socket, above those of the thread. */
+export function coreBits({ cores }: CpuTopology): number {
+  return Math.ceil(Math.log2(cores));
+}
+
+/**
+ * The APIC IDs of the vCPUs, threads of a core side by side. Thread, core and socket have bits of their own (SDM vol. 3
+ * §10.9.1), so that there are gaps when a number of threads or cores is no power of two. Up to 64 vCPUs they stay below
+ * 255, which is the broadcast.
+ */
+export function apicIdsOf(topology: CpuTopology): number[] {
+  const { sockets, cores, threads } = topology;
+  return Array.from({ length: sockets * cores * threads }, (_, index) => {
+    const thread = index % threads;
+    const core = Math.floor(index / threads) % cores;
+    const socket = Math.floor(index / (threads * cores));
+    return (((socket << coreBits(topology)) | core) << threadBits(topology)) | thread;
+  });
+}
+
+/** Which socket, core and thread has this APIC ID. */
+export function coordinatesOf(topology: CpuTopology, apicId: number) {
+  const core = apicId >>> threadBits(topology);
+  return {
+    socket: core >>> coreBits(topology),
+    core: core & (2 ** coreBits(topology) - 1),
+    thread: apicId & (2 ** threadBits(topology) - 1),
+  };
+}
