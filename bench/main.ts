@@ -1,5 +1,5 @@
 /**
- * Measures vring beside QEMU, on this machine, in this run: `npm run bench [-- start|exits|disk|memory ...]`. Prints a
+ * Measures vring beside QEMU, on this machine, in this run: `npm run bench [-- start|exits|disk|memory|ui|watching ...]`. Prints a
  * table, and the same as JSON into bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -11,12 +11,16 @@ import { measureIdleMemory } from './idle-memory.ts';
 import type { Measurement } from './measurement.ts';
 import { formatReport } from './report.ts';
 import { measureStartTime } from './start-time.ts';
+import { measureTerminalUi } from './terminal-ui.ts';
+import { measureWatching } from './watching.ts';
 
 const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   start: measureStartTime,
   exits: measureExitCost,
   disk: measureDiskReads,
   memory: measureIdleMemory,
+  ui: measureTerminalUi,
+  watching: measureWatching,
 };
 
 /** Above this many runnable threads before we start, what is measured is also who else runs. */

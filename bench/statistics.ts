@@ -24,3 +24,11 @@ export async function alternate<Name extends string>(
     number
   >;
 }
+
+/** The value that 95 % of the values do not exceed. */
+export function percentile95(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const value = sorted[Math.ceil(sorted.length * 0.95) - 1];
+  if (value === undefined) throw new Error('there are no values to take a percentile of');
+  return value;
+}

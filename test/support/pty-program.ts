@@ -16,6 +16,7 @@ export class PtyProgram implements AsyncDisposable {
   readonly #terminal: xterm.Terminal;
   readonly #exited: Promise<void>;
   #check: () => void = () => {};
+  #arrived = Promise.withResolvers<void>();
   /** Bytes that the program wrote to its terminal. */
   received = 0;
 
@@ -33,6 +34,8 @@ export class PtyProgram implements AsyncDisposable {
     this.#script.stdin!.on('error', () => {});
     this.#script.stdout!.on('data', (bytes: Buffer) => {
       this.received += bytes.length;
+      this.#arrived.resolve();
+      this.#arrived = Promise.withResolvers<void>();
       this.#terminal.write(bytes, () => this.#check());
     });
     this.#exited = new Promise(resolve => this.#script.once('close', () => resolve()));
@@ -52,6 +55,11 @@ export class PtyProgram implements AsyncDisposable {
     return Array.from({ length: this.#terminal.rows }, (_, row) =>
       (active.getLine(active.viewportY + row)?.translateToString(true) ?? '').trimEnd(),
     ).join('\n');
+  }
+
+  /** Resolves when the program writes something. */
+  get output(): Promise<void> {
+    return this.#arrived.promise;
   }
 
   type(text: string): void {

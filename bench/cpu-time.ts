@@ -1,0 +1,21 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** CPU time so far, in milliseconds, of a process's threads that live: by the scheduler's own account. */
+export function cpuMs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, tid) => sum + threadMs(`/proc/${pid}/task/${tid}`), 0);
+}
+
+/** Of a process's main thread alone. */
+export function mainThreadMs(pid: number): number {
+  return threadMs(`/proc/${pid}/task/${pid}`);
+}
+
+function threadMs(folder: string): number {
+  return Number(readFileSync(join(folder, 'schedstat'), 'latin1').split(' ')[0]) / 1e6;
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms));
+}

@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { scaleTree } from '../test/host/trees/scale.ts';
+import { PtyProgram } from '../test/support/pty-program.ts';
+import { Sandbox, VRING } from '../test/support/sandbox.ts';
+import { cpuMs, mainThreadMs, sleep } from './cpu-time.ts';
+import { workDirectory } from './guest.ts';
+import { atMost, type Measurement } from './measurement.ts';
+import { median, percentile95 } from './statistics.ts';
+
+const VMS = 256;
+const KEYS = 200;
+const ROUNDS = 7;
+/** Keys come apart, as a hand types them. */
+const BETWEEN_KEYS_MS = 60;
+
+/** The UI on a terminal of 80x24, with 256 defined VMs and, on the host's screens, 4,096 PCI functions. */
+export async function measureTerminalUi(): Promise<Measurement[]> {
+  const tree = scaleTree();
+  const sandbox = new Sandbox(join(workDirectory, 'terminal-ui'));
+  for (let index = 0; index < VMS; index++) sandbox.define(`vm${String(index).padStart(3, '0')}`);
+  // Starts the owner, and keeps it.
+  await sandbox.vring('vm', 'start', 'vm003');
+  try {
+    const open = () => new PtyProgram([VRING, '--host-root', tree.directory], { env: sandbox.env });
+    return [
+      ...(await measureAttach(open)),
+      ...(await measureKeys(open)),
+      ...(await measureChangedRow(open, sandbox)),
+    ];
+  } finally {
+    await sandbox.vring('vm', 'kill', 'vm003');
+    tree.remove();
+  }
+}
+
+type Open = () => PtyProgram;
+
+/** From the command to the list of VMs on the screen, while an owner runs; and again after the UI has been killed. */
+async function measureAttach(open: Open): Promise<Measurement[]> {
+  const first: number[] = [];
+  const again: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    let begun = performance.now();
+    await using ui = open();
+    await ui.shows('vm000');
+    first.push(performance.now() - begun);
+    ui.kill('SIGKILL');
+    await ui.ended();
+    begun = performance.now();
+    await using second = open();
+    await second.shows('vm000');
+    again.push(performance.now() - begun);
+  }
+  return [
+    value('attach: command to the first frame', 'ms', 300, median(first)),
+    value('attach again after SIGKILL', 'ms', 1000, median(again)),
+  ];
+}
+
+/** From a key to the first byte of the picture that it changes. */
+async function measureKeys(open: Open): Promise<Measurement[]> {
+  await using ui = open();
+  await ui.shows('vm000');
+  ui.type('p');
+  await sleep(500);
+  const list = await typeKeys(ui);
+  ui.type(':pci\r');
+  await ui.shows(/0000:|\d\d:\d\d\.\d/);
+  await sleep(3000);
+  const functions = await typeKeys(ui);
+  return [
+    value('key to frame p95, 256 VMs', 'ms', 50, list.p95),
+    value('CPU per key, 256 VMs', 'ms', 2, list.cpu),
+    value('key to frame p95, 4,096 functions', 'ms', 50, functions.p95),
+    value('CPU per key, 4,096 functions', 'ms', 2, functions.cpu),
+  ];
+}
+
+async function typeKeys(ui: PtyProgram): Promise<{ p95: number; cpu: number }> {
+  const waits: number[] = [];
+  const before = mainThreadMs(ui.pid);
+  for (let key = 0; key < KEYS; key++) {
+    const begun = performance.now();
+    const output = ui.output;
+    ui.type(key % 20 < 10 ? 'j' : 'k');
+    await output;
+    waits.push(performance.now() - begun);
+    await sleep(BETWEEN_KEYS_MS);
+  }
+  return { p95: percentile95(waits), cpu: (mainThreadMs(ui.pid) - before) / KEYS };
+}
+
+/** One VM of the list is paused and goes on: its row changes, and nothing else. */
+async function measureChangedRow(open: Open, sandbox: Sandbox): Promise<Measurement[]> {
+  await using ui = open();
+  await ui.shows('vm000');
+  ui.type('p');
+  await sleep(1500);
+  const bytes: number[] = [];
+  const cpu: number[] = [];
+  for (let round = 0; round < ROUNDS * 2; round++) {
+    const before = { bytes: ui.received, cpu: cpuMs(ui.pid) };
+    await sandbox.vring('vm', round % 2 === 0 ? 'pause' : 'resume', 'vm003');
+    await sleep(300);
+    bytes.push(ui.received - before.bytes);
+    cpu.push(cpuMs(ui.pid) - before.cpu);
+  }
+  return [
+    value('bytes of one changed row', 'B', 150, median(bytes)),
+    value('CPU of one changed row', 'ms', 2, median(cpu)),
+  ];
+}
+
+function value(what: string, unit: string, limit: number, reached: number): Measurement {
+  return { what, unit, values: { vring: reached }, aim: atMost(limit, unit, reached) };
+}

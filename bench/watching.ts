@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import type { Engine } from '../src/engine/engine.ts';
+import { connect } from '../src/owner/connect.ts';
+import { PtyProgram } from '../test/support/pty-program.ts';
+import { Sandbox, VRING } from '../test/support/sandbox.ts';
+import { cpuMs, sleep } from './cpu-time.ts';
+import { workDirectory } from './guest.ts';
+import { atLeast, atMost, type Measurement } from './measurement.ts';
+import { alternate } from './statistics.ts';
+
+const ROUNDS = 7;
+const SPIN_MS = 4000;
+const VM = 'watched';
+
+/** What it costs to watch a guest at 1 Hz, on its own screen: CPU time of the UI and of the owner, and the guest's own work. */
+export async function measureWatching(): Promise<Measurement[]> {
+  const sandbox = new Sandbox(join(workDirectory, 'watching'));
+  Object.assign(process.env, sandbox.env);
+  sandbox.define(VM);
+  await sandbox.vring('vm', 'start', VM);
+  const engine = (await connect())!;
+  const owner = engine.owner.pid;
+  const cpu = { watched: [] as number[], alone: [] as number[] };
+  try {
+    const loops = await alternate(ROUNDS, {
+      watched: async () => {
+        await using ui = new PtyProgram([VRING], { env: sandbox.env });
+        await ui.shows(VM);
+        ui.type('\r');
+        await sleep(2000);
+        const before = cpuMs(owner) + cpuMs(ui.pid);
+        const iterations = await spin(engine);
+        cpu.watched.push(cpuMs(owner) + cpuMs(ui.pid) - before);
+        return iterations;
+      },
+      alone: async () => {
+        const before = cpuMs(owner);
+        const iterations = await spin(engine);
+        cpu.alone.push(cpuMs(owner) - before);
+        return iterations;
+      },
+    });
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const share = ((mean(cpu.watched) - mean(cpu.alone)) / SPIN_MS) * 100;
+    const ratio = loops.watched / loops.alone;
+    return [
+      {
+        what: 'watching at 1 Hz: CPU',
+        unit: '% of a core',
+        values: { vring: share },
+        aim: atMost(1, '% of a core', share),
+      },
+      {
+        what: "watching at 1 Hz: the guest's loop",
+        unit: '/s',
+        values: { watched: loops.watched, alone: loops.alone },
+        aim: atLeast(0.99, 'x alone', ratio),
+      },
+    ];
+  } finally {
+    await engine.kill(VM);
+    await engine.close();
+  }
+}
+
+/** Has the guest compute for a while. @returns iterations a second */
+async function spin(engine: Engine): Promise<number> {
+  const done = Promise.withResolvers<number>();
+  let printed = '';
+  const console = engine.openConsole(VM, {
+    printed: (bytes, replayed) => {
+      if (!replayed) printed += Buffer.from(bytes).toString('latin1');
+      const result = /result spin .*per_second=(\d+).*> $/s.exec(printed);
+      if (result) done.resolve(Number(result[1]));
+    },
+  });
+  await console.takeKeyboard();
+  console.type(Buffer.from(`spin ${SPIN_MS}ms\r`));
+  const iterations = await done.promise;
+  console.close();
+  return iterations;
+}

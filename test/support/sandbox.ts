@@ -1,0 +1,52 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { builtFile, projectRoot } from '../../src/project-root.ts';
+
+export const VRING = join(projectRoot(), 'bin/vring');
+
+/** Folders of its own for an owner process: whatever runs with its environment meets nobody else's VMs. */
+export class Sandbox {
+  readonly env: Readonly<Record<string, string>>;
+  readonly #definitions: string;
+
+  constructor(folder: string) {
+    this.#definitions = join(folder, 'vms');
+    mkdirSync(this.#definitions, { recursive: true });
+    this.env = {
+      VRING_RUNTIME_DIR: join(folder, 'run'),
+      VRING_STATE_DIR: join(folder, 'state'),
+      VRING_DEFINITIONS_DIR: this.#definitions,
+    };
+  }
+
+  /** Writes a definition of the embedded guest. */
+  define(name: string, append = 'quiet', more = ''): void {
+    const machine = `machine:\n  kernel: ${builtFile('guest.elf')}\n  append: ${JSON.stringify(append)}\n`;
+    const text = `name: ${name}\nmemory: 32M\n${machine}${more}`;
+    writeFileSync(join(this.#definitions, `${name}.yaml`), text);
+  }
+
+  /** Runs a vring command. @returns what it printed */
+  async vring(...args: string[]): Promise<string> {
+    const { stdout } = await execa(VRING, args, { env: this.env, stdin: 'ignore', timeout: 60_000 });
+    return stdout;
+  }
+
+  /** The background owner's process. */
+  async ownerPid(): Promise<number> {
+    const { owner } = JSON.parse(await this.vring('version', '--json'));
+    return owner.pid;
+  }
+}
+
+/** What a process holds: to be compared between two moments. */
+export function holdingsOf(pid: number): { threads: number; fds: number; residentMiB: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
+  return {
+    threads: field('Threads'),
+    fds: readdirSync(`/proc/${pid}/fd`).length,
+    residentMiB: field('VmRSS') / 1024,
+  };
+}
