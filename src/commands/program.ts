@@ -1,22 +1,32 @@
 import { Command } from 'commander';
 import { version } from '../project-root.ts';
+import { registerAttach } from './attach.ts';
 import { registerCompletion } from './completion.ts';
 import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
 import { registerHostCommands } from './host/index.ts';
+import { registerMetrics } from './metrics.ts';
 import { registerRun } from './run.ts';
 import { registerServe } from './serve.ts';
+import { registerTop } from './top.ts';
 import { registerUi } from './ui.ts';
+import { registerVersion } from './version.ts';
+import { registerVmCommands } from './vm/index.ts';
 
 /** In the order in which help lists them. */
 const REGISTER = [
   registerUi,
+  registerVmCommands,
   registerRun,
-  registerDemo,
+  registerTop,
+  registerAttach,
   registerServe,
+  registerMetrics,
+  registerDemo,
   registerDevices,
   registerHostCommands,
   registerCompletion,
+  registerVersion,
 ];
 
 /**

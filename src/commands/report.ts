@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { LocalEngine } from '../engine/local-engine.ts';
+import { vmDetail, vmTotals } from '../engine/sampling/rates.ts';
 import { comparable, takeSnapshot } from '../engine/sampling/snapshot.ts';
 import { Window } from '../engine/sampling/window.ts';
 import { reportFacts } from '../report/facts.ts';
@@ -32,6 +33,13 @@ export async function report(engine: ReportedEngine, id: string, options: Report
   if (before === null || after === null || !comparable(before, after)) {
     throw new Error(`${vm.name} is ${vm.state}: there is nothing to report before it has run`);
   }
-  const facts = reportFacts(vm, new Window(before, after), engine.scrollback(id));
+  const window = new Window(before, after);
+  const { topology } = vm;
+  const facts = reportFacts(
+    vm,
+    vmTotals(window, topology),
+    vmDetail(window, topology),
+    engine.scrollback(id),
+  );
   return options.json ? JSON.stringify(facts, null, 2) : textReport(facts);
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { withManual } from './manual.ts';
 import { parseCount } from './values.ts';
 
 const LONGEST_WAIT_SECONDS = 24 * 3600;
@@ -9,7 +10,7 @@ type ServeCommandOptions = { shutdownTimeout: number; background?: boolean; idle
 export function registerServe(program: Command): void {
   const seconds = (option: string, least: number) => (text: string) =>
     parseCount(text, option, least, LONGEST_WAIT_SECONDS);
-  program
+  const serve = program
     .command('serve')
     .description('Own the VMs without a UI: start those with autostart, and let terminals attach')
     .option(
@@ -38,4 +39,10 @@ export function registerServe(program: Command): void {
         idleMs: idleTimeout * 1000,
       });
     });
+  withManual(serve, {
+    text: [
+      'SIGTERM presses the power button of every guest, waits until they are off, and kills those that are still on after the time ' +
+        'limit, naming them. There is one owner for a user; the UI and the commands find it by its socket.',
+    ],
+  });
 }

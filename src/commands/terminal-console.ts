@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/engine.ts';
 import { HUNG_UP } from './ending-signal.ts';
+import { CTRL_RIGHT_BRACKET, leaveRawMode, neverBlock } from './raw-terminal.ts';
 
-const CTRL_RIGHT_BRACKET = 0x1d;
 /** Output that may wait for a slow reader, in bytes; the guest waits when there is more. */
 const OUTPUT_MAX = 2 ** 20;
 
@@ -68,17 +68,4 @@ function showOutput(engine: Engine, id: string): (bytes: Uint8Array) => void {
     stdout.once('drain', goOn);
     engine.pause(id).catch(ignore);
   };
-}
-
-/** Node waits for terminals when it writes: one that takes nothing would hold up the whole process, signals included. */
-function neverBlock(stream: NodeJS.WriteStream & { _handle?: { setBlocking?(on: boolean): void } }): void {
-  stream._handle?.setBlocking?.(false);
-}
-
-function leaveRawMode(stdin: NodeJS.ReadStream): void {
-  try {
-    stdin.setRawMode(false);
-  } catch {
-    // A terminal that is gone has no mode.
-  }
 }

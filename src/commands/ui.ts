@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { likely } from '../text/nearest.ts';
+import { printable } from '../text/printable.ts';
 import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 import { requireTerminal } from './require-terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -8,8 +10,14 @@ export function registerUi(program: Command): void {
   // Commands have options of the same names: what follows a command's name is the command's.
   withUiOptions(program.enablePositionalOptions()).action(async (options: OpenUiOptions) => {
     const [unknown] = program.args;
-    if (unknown !== undefined)
-      throw new UsageError(`there is no command "${unknown}"; vring --help lists them`);
+    if (unknown !== undefined) {
+      const near = likely(
+        unknown,
+        program.commands.map(command => command.name()),
+      );
+      const help = near === null ? 'vring --help lists them' : `did you mean ${near}?`;
+      throw new UsageError(`there is no command "${printable(unknown)}"; ${help}`);
+    }
     requireTerminal();
     const { LocalEngine } = await import('../engine/local-engine.ts');
     await openUi(new LocalEngine(), options);

@@ -20,6 +20,21 @@ export function parseCount(text: string, option: string, min: number, max: numbe
   return count;
 }
 
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m)?$/;
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+
+/** Milliseconds of a length of time such as `500ms`, `2s` or `1m`; a bare number counts seconds. */
+export function parseDuration(text: string, option: string, minMs: number, maxMs: number): number {
+  const match = DURATION.exec(text);
+  const ms = match ? Number(match[1]) * MILLISECONDS[match[2] ?? 's']! : Number.NaN;
+  if (!(ms >= minMs && ms <= maxMs)) {
+    throw new UsageError(
+      `${option} ${text}: expected a time from ${minMs / 1000} s to ${maxMs / 1000} s, such as 500ms or 2s`,
+    );
+  }
+  return ms;
+}
+
 /** `-cx16,-xsave` → the names to take away. */
 export function parseCpuFeatures(text: string): { remove: string[] } {
   const remove = text

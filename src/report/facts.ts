@@ -1,15 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { VmInfo, VmState } from '../engine/engine.ts';
 import { type Percentiles, percentiles } from '../engine/sampling/histogram.ts';
-import {
-  type QueueRates,
-  type RegionRates,
-  type VcpuRates,
-  type VmTotals,
-  vmDetail,
-  vmTotals,
-} from '../engine/sampling/rates.ts';
-import type { Window } from '../engine/sampling/window.ts';
+import type { QueueRates, RegionRates, VcpuRates, VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import { exitName } from '../store/exit-names.ts';
 import { vcpuStateName } from '../store/vcpu-state-names.ts';
 import { printable } from '../text/printable.ts';
@@ -92,9 +84,12 @@ const QUEUE_RATES = [
 const CONSOLE_LINES = 10;
 
 /** @param scrollback what the serial port printed last */
-export function reportFacts(vm: VmInfo, window: Window, scrollback: Uint8Array): Report {
-  const { topology } = vm;
-  const detail = vmDetail(window, topology);
+export function reportFacts(
+  vm: VmInfo,
+  totals: VmTotals,
+  detail: VmDetail,
+  scrollback: Uint8Array = new Uint8Array(),
+): Report {
   return {
     version: REPORT_VERSION,
     seconds: detail.seconds,
@@ -108,7 +103,7 @@ export function reportFacts(vm: VmInfo, window: Window, scrollback: Uint8Array):
       memoryBytes: vm.memoryBytes,
       broken: vm.broken,
     },
-    rates: vmTotals(window, topology),
+    rates: totals,
     vcpus: detail.vcpus.map(vcpuFacts),
     queues: detail.queues.map(queueFacts),
     regions: detail.regions.filter(region => region.total > 0).map(regionFacts),

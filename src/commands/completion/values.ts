@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { Argument, type Option } from 'commander';
 import type { Answer, Candidate } from './answer.ts';
 
-type Kind = 'files' | 'directories' | 'pci';
+type Kind = 'files' | 'directories' | 'pci' | 'vm';
 
 /** What the placeholder of an argument or of an option's value stands for. Others have no values that could be listed. */
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -12,6 +12,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   dir: 'directories',
   address: 'pci',
   pf: 'pci',
+  vm: 'vm',
 };
 
 /** Completes the value of an argument or an option. @param given values of the same command that are there already */
@@ -30,6 +31,11 @@ export async function valuesFor(
       return { kind: 'directories' };
     case 'pci':
       return pciAddresses(current, given);
+    case 'vm':
+      return words(
+        (await vmNames()).filter(name => !given.includes(name)),
+        current,
+      );
     default:
       return words([], current);
   }
@@ -51,6 +57,20 @@ function pciAddresses(current: string, given: readonly string[]): Answer {
     addresses.filter(address => address.startsWith('0000:')).map(address => address.slice('0000:'.length)),
     current,
   );
+}
+
+/** The VMs that are defined, and those that the owner has beside them. */
+async function vmNames(): Promise<string[]> {
+  try {
+    const { openBook } = await import('../vm/book.ts');
+    const book = await openBook();
+    const names = book.vms().map(vm => vm.name);
+    await book.close();
+    return names.sort();
+  } catch {
+    // What is wrong is told by the command itself; in the middle of a line there is no place for it.
+    return [];
+  }
 }
 
 function listFolder(path: string): string[] {

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { UsageError } from '../usage-error.ts';
+import { listCommand } from '../list-command.ts';
 import type { BindOptions } from './bind.ts';
 import type { ChangeOptions } from './change.ts';
 import { type HostOptions, openHost, outputWidth, print, withHostOptions } from './host-options.ts';
@@ -24,19 +24,6 @@ function withChangeOptions(command: Command): Command {
   return withHostOptions(command)
     .option('--dry-run', 'show every step, and change nothing')
     .option('--force', 'accept what a check blocks, where the kernel allows it');
-}
-
-/** What a group of commands does without any of them; a word that is none of them is named as that. */
-function listCommand(group: Command): Command {
-  return group
-    .command('list', { isDefault: true })
-    .allowExcessArguments()
-    .hook('preAction', (_, list) => {
-      const [unknown] = list.args;
-      if (unknown === undefined) return;
-      const names = group.commands.map(command => command.name()).join(', ');
-      throw new UsageError(`there is no command "${group.name()} ${unknown}"; there are ${names}`);
-    });
 }
 
 function registerPci(pci: Command): void {

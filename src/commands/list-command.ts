@@ -1,0 +1,20 @@
+import type { Command } from 'commander';
+import { likely } from '../text/nearest.ts';
+import { printable } from '../text/printable.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What a group of commands does without any of them; a word that is none of them is named as that. */
+export function listCommand(group: Command): Command {
+  return group
+    .command('list', { isDefault: true })
+    .allowExcessArguments()
+    .hook('preAction', (_, list) => {
+      const [unknown] = list.args;
+      if (unknown === undefined) return;
+      const names = group.commands.map(command => command.name());
+      const near = likely(unknown, names);
+      const help =
+        near === null ? `there are ${names.join(', ')}` : `did you mean "${group.name()} ${near}"?`;
+      throw new UsageError(`there is no command "${group.name()} ${printable(unknown)}"; ${help}`);
+    });
+}

@@ -1,0 +1,25 @@
+import type { Command } from 'commander';
+import { withManual } from './manual.ts';
+
+/** `vring metrics`: for monitoring. */
+export function registerMetrics(program: Command): void {
+  const metrics = program
+    .command('metrics')
+    .description('Print the host and all VMs as an OpenMetrics text')
+    .action(async () => {
+      const { openBook } = await import('./vm/book.ts');
+      const { ownerIfAny, leaving } = await import('./vm/owner.ts');
+      const engine = await ownerIfAny();
+      if (engine !== null) {
+        process.stdout.write(await leaving(engine, each => each.metrics()));
+        return;
+      }
+      const { metricsWithoutOwner } = await import('../report/metrics-now.ts');
+      process.stdout.write(metricsWithoutOwner((await openBook()).vms()));
+    });
+  withManual(metrics, {
+    text: [
+      'docs/metrics.md lists the metrics. Without an owner, the VMs are those that are defined, and off.',
+    ],
+  });
+}

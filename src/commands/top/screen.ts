@@ -1,0 +1,36 @@
+const ALTERNATE_SCREEN = { on: '\x1b[?1049h\x1b[?25l', off: '\x1b[?25h\x1b[?1049l' } as const;
+const HOME = '\x1b[H';
+const ERASE_TO_END_OF_LINE = '\x1b[K';
+const ERASE_BELOW = '\x1b[J';
+const LEAVING_KEYS = /[q\x03\x04\x1b]/;
+
+/** Lines that take each other's place on a terminal, until a key leaves. */
+export class Screen {
+  readonly left: Promise<void>;
+  readonly #typed: (bytes: Buffer) => void;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.left = promise;
+    this.#typed = bytes => {
+      if (LEAVING_KEYS.test(bytes.toString('latin1'))) resolve();
+    };
+    process.stdin.setRawMode(true);
+    process.stdin.on('data', this.#typed);
+    process.stdin.on('end', resolve);
+    process.stdout.write(ALTERNATE_SCREEN.on);
+  }
+
+  show(lines: readonly string[]): void {
+    const rows = process.stdout.rows || 24;
+    const picture = lines.slice(0, rows).map(line => line + ERASE_TO_END_OF_LINE);
+    process.stdout.write(HOME + picture.join('\r\n') + ERASE_BELOW);
+  }
+
+  close(): void {
+    process.stdout.write(ALTERNATE_SCREEN.off);
+    process.stdin.off('data', this.#typed);
+    process.stdin.setRawMode(false);
+    process.stdin.pause();
+  }
+}

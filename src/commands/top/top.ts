@@ -1,0 +1,64 @@
+import type { Engine } from '../../engine/engine.ts';
+import { readHostLoad } from '../../host/load.ts';
+import { HostRoot } from '../../host/root.ts';
+import { outputWidth } from '../host/host-options.ts';
+import { sampleForever, sampleOnce } from '../samples.ts';
+import type { TopOptions } from '../top.ts';
+import { INTERVAL_MS } from '../top.ts';
+import { UsageError } from '../usage-error.ts';
+import { leaving, runningOwner } from '../vm/owner.ts';
+import { untilLeft } from '../vm/until-left.ts';
+import { hostUse } from './load.ts';
+import { CSV_HEADER, csvLines, type Top, topLines, topRows } from './rows.ts';
+import { Screen } from './screen.ts';
+
+/** Measures until the user leaves, or once. */
+export async function top(options: TopOptions): Promise<void> {
+  if (options.csv && options.json) throw new UsageError('--csv and --json: choose one of them');
+  await leaving(await runningOwner(), engine => watch(engine, options));
+}
+
+export async function watch(engine: Engine, options: TopOptions): Promise<void> {
+  const intervalMs = options.interval ?? INTERVAL_MS.usual;
+  const measure = measuring(engine);
+  if (options.csv) console.log(CSV_HEADER);
+  if (options.once) {
+    show(measure(await sampleOnce(engine, { intervalMs })), options);
+    return;
+  }
+  const onScreen = process.stdout.isTTY && process.stdin.isTTY && !options.csv && !options.json;
+  const screen = onScreen ? new Screen() : null;
+  const print = (top: Top) =>
+    screen === null ? show(top, options) : screen.show(topLines(top, outputWidth()));
+  const stop = sampleForever(engine, { intervalMs }, sample => print(measure(sample)));
+  await Promise.race([untilLeft(), ...(screen === null ? [] : [screen.left])]);
+  stop();
+  screen?.close();
+}
+
+/** Puts samples together with what the host did in the same time. */
+function measuring(engine: Engine): (sample: Parameters<typeof topRows>[1]) => Top {
+  const root = new HostRoot();
+  let load = readHostLoad(root);
+  let at = performance.now();
+  return sample => {
+    const [before, then] = [load, at];
+    load = readHostLoad(root);
+    at = performance.now();
+    const seconds = (at - then) / 1000;
+    return {
+      at: sample.at,
+      seconds,
+      host: hostUse(before, load, seconds),
+      vms: topRows(engine.vms(), sample),
+    };
+  };
+}
+
+function show(top: Top, { csv, json }: TopOptions): void {
+  if (json)
+    console.log(
+      JSON.stringify({ version: 1, ...top, vms: top.vms.map(({ rates, ...vm }) => ({ ...vm, ...rates })) }),
+    );
+  else for (const line of csv ? csvLines(top) : topLines(top, outputWidth())) console.log(line);
+}

@@ -1,0 +1,46 @@
+import { release } from 'node:os';
+import { API_VERSION } from '../vmm/kvm/constants.ts';
+import { Kvm } from '../vmm/kvm/kvm.ts';
+import { close } from '../vmm/libc.ts';
+import type { ResourceOwner } from '../vmm/resource-owner.ts';
+import { ownerIfAny } from './vm/owner.ts';
+
+export type VersionFacts = {
+  readonly vring: string;
+  readonly node: string;
+  readonly kernel: string;
+  readonly kvm: { readonly api: number | null; readonly problem: string | null };
+  readonly owner: { readonly pid: number; readonly version: string; readonly startedAt: number } | null;
+};
+
+export async function versionFacts(vring: string): Promise<VersionFacts> {
+  const engine = await ownerIfAny();
+  const owner = engine && {
+    pid: engine.owner.pid,
+    version: engine.owner.version,
+    startedAt: engine.owner.startedAt,
+  };
+  await engine?.close();
+  return { vring, node: process.version, kernel: release(), kvm: kvmFacts(), owner };
+}
+
+/** Opening KVM checks its version: vring works with one alone, the one that there has been since 2007. */
+function kvmFacts(): VersionFacts['kvm'] {
+  const fds: number[] = [];
+  const owner: ResourceOwner = {
+    ownFd: fd => {
+      fds.push(fd);
+      return fd;
+    },
+    ownMap: () => {},
+    closeFd: close,
+  };
+  try {
+    Kvm.open(owner);
+    return { api: API_VERSION, problem: null };
+  } catch (error) {
+    return { api: null, problem: (error as Error).message };
+  } finally {
+    fds.forEach(close);
+  }
+}

@@ -1,0 +1,97 @@
+import type { Engine, VmInfo, VmState } from '../../engine/engine.ts';
+import { findVm, requireNames, type Selection } from './find.ts';
+import { Progress } from './progress.ts';
+
+/** What is done to each VM. @typeParam By what it is done with: an engine, or less */
+export type Action<By> = {
+  /** As progress has it: `starting`. */
+  readonly doing: string;
+  /** VMs of --all. */
+  readonly applies: (vm: VmInfo) => boolean;
+  /** How many may be under way together; without it, all. */
+  readonly together?: number;
+  /** @returns what has happened, in a few words. @throws what kept it from happening */
+  run(by: By, vm: VmInfo): Promise<string>;
+};
+
+export type ActOptions = Selection & { readonly json?: boolean };
+
+/** One VM's part in a command's JSON document. */
+export type Outcome = {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What has happened; null after an error. */
+  readonly result: string | null;
+  readonly error: string | null;
+  /** Afterwards; null for a VM that is not there. */
+  readonly state: VmState | null;
+};
+
+/**
+ * Does the same to several VMs, whatever becomes of the others, and reports each.
+ * @returns the exit status: 1 when it failed for any
+ */
+export async function actOnEach<By extends Pick<Engine, 'vms'>>(
+  engine: By,
+  names: readonly string[],
+  options: ActOptions,
+  action: Action<By>,
+): Promise<number> {
+  const wanted = options.all
+    ? engine
+        .vms()
+        .filter(action.applies)
+        .map(vm => vm.name)
+    : requireNames(names, options);
+  if (wanted.length === 0 && !options.json) console.error('vring: there is no VM that this applies to');
+  const waiting = new Set(wanted);
+  const progress = new Progress(() => `${action.doing} ${[...waiting].join(', ')}`);
+  const outcomes = await inParallel(wanted, action.together ?? wanted.length, async name => {
+    const outcome = await act(engine, name, action);
+    waiting.delete(name);
+    progress.clear();
+    if (!options.json) tell(outcome);
+    return outcome;
+  });
+  progress.end();
+  if (options.json) console.log(JSON.stringify({ version: 1, vms: outcomes }, null, 2));
+  return outcomes.every(({ ok }) => ok) ? 0 : 1;
+}
+
+async function act<By extends Pick<Engine, 'vms'>>(
+  engine: By,
+  name: string,
+  action: Action<By>,
+): Promise<Outcome> {
+  const state = () => engine.vms().find(vm => vm.name === name)?.state ?? null;
+  try {
+    const result = await action.run(engine, findVm(engine.vms(), name));
+    return { name, ok: true, result, error: null, state: state() };
+  } catch (error) {
+    return { name, ok: false, result: null, error: (error as Error).message, state: state() };
+  }
+}
+
+function tell({ name, result, error }: Outcome): void {
+  if (error === null) console.log(`${name}: ${result}`);
+  else console.error(namesIt(error, name) ? `vring: ${error}` : `vring: ${name}: ${error}`);
+}
+
+function namesIt(error: string, name: string): boolean {
+  return error.startsWith(`${name} `) || error.startsWith('there is no VM ');
+}
+
+/** @returns the results in the order of the items */
+async function inParallel<Item, Result>(
+  items: readonly Item[],
+  together: number,
+  run: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results = new Array<Result>(items.length);
+  const queue = items.entries();
+  const worker = async () => {
+    for (const [index, item] of queue) results[index] = await run(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(together, items.length) }, worker));
+  return results;
+}

@@ -1,0 +1,123 @@
+import type { Engine, VmInfo } from '../../engine/engine.ts';
+import { isAlive } from '../../engine/vm-state.ts';
+import type { Action, ActOptions } from './act.ts';
+import { until, within } from './until.ts';
+
+/** A start costs CPU time for a moment; more at once would only wait for each other. */
+const STARTS_TOGETHER = 4;
+
+export type ActionOptions = ActOptions & { readonly timeout: number };
+export type StartOptions = ActionOptions & { readonly wait?: boolean };
+export type StopOptions = ActionOptions & { readonly wait?: boolean; readonly force?: boolean };
+
+export function start({ timeout, wait = false }: StartOptions): Action<Engine> {
+  return {
+    doing: wait ? 'waiting for the end of' : 'starting',
+    applies: vm => !isAlive(vm) && vm.problem === null,
+    ...(!wait && { together: STARTS_TOGETHER }),
+    run: async (engine, vm) => {
+      const began = isAlive(vm);
+      if (!began) await soon(engine.restart(vm.id), timeout);
+      if (!wait) return began ? `is ${vm.state} already` : 'started';
+      await until(engine, vm.name, now => now === undefined || !isAlive(now), Number.POSITIVE_INFINITY);
+      return howItEnded(engine, vm);
+    },
+  };
+}
+
+export function stop(options: StopOptions): Action<Engine> {
+  const { timeout, force = false, wait = true } = options;
+  return {
+    doing: 'shutting down',
+    applies: isAlive,
+    run: async (engine, vm) => {
+      if (!isAlive(vm)) return `is ${vm.state} already`;
+      if (vm.state === 'paused' && !force)
+        throw new Error('it is paused, so its guest can not shut down: resume it first, or use --force');
+      if (vm.state !== 'paused') await soon(engine.powerButton(vm.id), timeout);
+      if (!wait) return 'its power button was pressed';
+      const ended = vm.state !== 'paused' && (await isOff(engine, vm, timeout));
+      if (ended) return howItEnded(engine, vm);
+      if (!force) {
+        throw new Error(
+          `its guest did not answer the power button within ${seconds(timeout)}; with --force it is ended then, as vring vm kill does`,
+        );
+      }
+      await soon(engine.kill(vm.id), timeout);
+      return vm.state === 'paused'
+        ? 'ended by force: it was paused'
+        : `ended by force: its guest did not answer the power button within ${seconds(timeout)}`;
+    },
+  };
+}
+
+export function kill({ timeout }: ActionOptions): Action<Engine> {
+  return {
+    doing: 'ending',
+    applies: isAlive,
+    run: async (engine, vm) => {
+      if (!isAlive(vm)) return `is ${vm.state} already`;
+      await soon(engine.kill(vm.id), timeout);
+      return 'ended by force';
+    },
+  };
+}
+
+export function reset({ timeout }: ActionOptions): Action<Engine> {
+  return {
+    doing: 'resetting',
+    applies: isAlive,
+    run: async (engine, vm) => {
+      await soon(engine.reset(vm.id), timeout);
+      return 'reset';
+    },
+  };
+}
+
+export function pause({ timeout }: ActionOptions): Action<Engine> {
+  return {
+    doing: 'pausing',
+    applies: vm => vm.state === 'running',
+    run: async (engine, vm) => {
+      if (vm.state === 'paused') return 'is paused already';
+      await soon(engine.pause(vm.id), timeout);
+      return 'paused';
+    },
+  };
+}
+
+export function resume({ timeout }: ActionOptions): Action<Engine> {
+  return {
+    doing: 'resuming',
+    applies: vm => vm.state === 'paused',
+    run: async (engine, vm) => {
+      if (vm.state === 'running') return 'is running already';
+      await soon(engine.resume(vm.id), timeout);
+      return 'resumed';
+    },
+  };
+}
+
+function soon(request: Promise<void>, timeoutMs: number): Promise<void> {
+  return within(
+    request,
+    timeoutMs,
+    `no answer within ${seconds(timeoutMs)}; vring vm list shows what became of it`,
+  );
+}
+
+function isOff(engine: Engine, { name }: VmInfo, timeoutMs: number): Promise<boolean> {
+  return until(engine, name, vm => vm === undefined || !isAlive(vm), timeoutMs);
+}
+
+/** @throws when it crashed */
+function howItEnded(engine: Engine, { name }: VmInfo): string {
+  const vm = engine.vms().find(vm => vm.name === name);
+  if (vm?.state === 'crashed') throw new Error(`it crashed: ${vm.reason}`);
+  const code = vm?.exitCode ?? null;
+  return `is off${code === null ? '' : `, with the guest's exit code ${code}`}`;
+}
+
+function seconds(milliseconds: number): string {
+  return `${milliseconds / 1000} s`;
+}

@@ -1,0 +1,30 @@
+import { createInterface } from 'node:readline/promises';
+import { UsageError } from '../usage-error.ts';
+
+/** @throws UsageError where nobody can be asked, with what to do then */
+export function requireSomebody(instead: string): void {
+  if (process.stdin.isTTY && process.stderr.isTTY) return;
+  throw new UsageError(`there is no terminal to ask on: ${instead}`);
+}
+
+/** Asks on the terminal; an empty answer is the default. @throws when there is no answer: Ctrl-C, Ctrl-D */
+export async function ask(question: string, byDefault = ''): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const ended = Promise.withResolvers<never>();
+  const giveUp = () => ended.reject(new Error('left without an answer: nothing was changed'));
+  terminal.on('SIGINT', giveUp);
+  terminal.on('close', giveUp);
+  try {
+    const shown = byDefault === '' ? question : `${question} [${byDefault}]`;
+    const answer = await Promise.race([terminal.question(`${shown}: `), ended.promise]);
+    return answer.trim() || byDefault;
+  } finally {
+    terminal.off('close', giveUp);
+    terminal.close();
+  }
+}
+
+export async function confirm(question: string, byDefault: boolean): Promise<boolean> {
+  const answer = await ask(`${question} [${byDefault ? 'Y/n' : 'y/N'}]`);
+  return answer === '' ? byDefault : /^y(es)?$/i.test(answer);
+}

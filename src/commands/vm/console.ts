@@ -1,0 +1,137 @@
+import type { Engine, VmInfo } from '../../engine/engine.ts';
+import { thisTerminal } from '../../engine/this-terminal.ts';
+import { isAlive } from '../../engine/vm-state.ts';
+import { endingSignal, HUNG_UP } from '../ending-signal.ts';
+import { CTRL_RIGHT_BRACKET, leaveRawMode, neverBlock } from '../raw-terminal.ts';
+import { findVm } from './find.ts';
+
+/** Output that may wait for a slow reader, in bytes. What comes then is left out: other watchers do not wait. */
+const OUTPUT_MAX = 2 ** 20;
+
+/** Joins this terminal to a VM's serial console until Ctrl-], or until the VM ends. @returns the exit status */
+export async function watchConsole(
+  engine: Engine,
+  name: string,
+  { take = false }: { readonly take?: boolean },
+): Promise<number> {
+  const vm = findVm(engine.vms(), name);
+  if (!isAlive(vm)) throw new Error(`${name} is ${vm.state}: start it with vring vm start ${name}`);
+  const session = new ConsoleSession(engine, vm);
+  const signal = endingSignal();
+  try {
+    await session.takeKeyboard(take);
+    return await Promise.race([session.left, signal.status]);
+  } finally {
+    session.close();
+    signal.ignore();
+  }
+}
+
+class ConsoleSession {
+  /** With the exit status. */
+  readonly left: Promise<number>;
+  readonly #leave: (status: number) => void;
+  readonly #name: string;
+  readonly #terminal = process.stdin.isTTY === true;
+  readonly #link: ReturnType<Engine['openConsole']>;
+  readonly #unsubscribe: () => void;
+  readonly #me = thisTerminal();
+  #typist: string | null;
+  #mine = false;
+  #tooSlow = false;
+
+  constructor(engine: Engine, vm: VmInfo) {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    this.left = promise;
+    this.#leave = resolve;
+    this.#name = vm.name;
+    this.#typist = vm.typist;
+    for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
+    process.stdout.on('error', () => resolve(0));
+    if (this.#terminal) this.#note(`on the console of ${vm.name}; Ctrl-] leaves`);
+    this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) });
+    this.#unsubscribe = engine.subscribe(event => {
+      if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
+      if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was removed`, 0);
+      if (event.kind === 'link') this.#note(event.lost ?? 'the owner is back');
+    });
+    process.stdin.on('data', this.#typed);
+    process.stdin.on('end', this.#inputEnded);
+    process.stdin.on('error', this.#inputEnded);
+    if (this.#terminal) process.stdin.setRawMode(true);
+  }
+
+  /** Types from now on, if nobody else does or it is to be taken from them. */
+  async takeKeyboard(take: boolean): Promise<void> {
+    try {
+      await this.#link.takeKeyboard(take);
+      this.#mine = true;
+    } catch (error) {
+      // What comes from a file or a pipe has to be typed, or nothing of it.
+      if (!this.#terminal)
+        throw new Error(`${this.#name}: ${(error as Error).message}; --take takes the keyboard`);
+      this.#note(
+        `${(error as Error).message}; you watch (vring vm console --take ${this.#name} takes the keyboard)`,
+      );
+    }
+  }
+
+  close(): void {
+    this.#link.close();
+    this.#unsubscribe();
+    process.stdin.off('data', this.#typed);
+    process.stdin.off('end', this.#inputEnded);
+    if (this.#terminal) leaveRawMode(process.stdin);
+    process.stdin.pause();
+  }
+
+  readonly #typed = (bytes: Buffer) => {
+    const at = this.#terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
+    const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
+    if (forGuest.length > 0) void this.#type(Uint8Array.from(forGuest));
+    if (at >= 0) this.#leave(0);
+  };
+
+  async #type(bytes: Uint8Array): Promise<void> {
+    if (!this.#mine && this.#typist === null) await this.takeKeyboard(false);
+    if (this.#mine) this.#link.type(bytes);
+  }
+
+  /** A file that has been read is no reason to end; a terminal that has, is gone. */
+  readonly #inputEnded = () => {
+    if (this.#terminal) this.#leave(HUNG_UP);
+  };
+
+  #printed(bytes: Uint8Array): void {
+    const { stdout } = process;
+    if (stdout.writableLength < OUTPUT_MAX) {
+      this.#tooSlow = false;
+      stdout.write(bytes);
+    } else if (!this.#tooSlow) {
+      this.#tooSlow = true;
+      this.#note('this terminal is too slow: some output is left out');
+    }
+  }
+
+  #changed(vm: VmInfo): void {
+    if (!isAlive(vm)) {
+      const why = vm.reason === null ? '' : `: ${vm.reason}`;
+      this.#ended(`${vm.name} is ${vm.state}${why}`, vm.state === 'crashed' ? 1 : 0);
+    }
+    if (vm.typist === this.#typist) return;
+    this.#typist = vm.typist;
+    if (vm.typist !== null && vm.typist !== this.#me) this.#mine = false;
+    if (this.#mine || vm.typist === this.#me) return;
+    this.#note(vm.typist === null ? 'nobody types now; a key takes the keyboard' : `${vm.typist} types now`);
+  }
+
+  #ended(text: string, status: number): void {
+    this.#note(text);
+    this.#leave(status);
+  }
+
+  /** Beside what the guest prints. */
+  #note(text: string): void {
+    process.stderr.write(this.#terminal ? `\r\n[vring: ${text}]\r\n` : `vring: ${text}\n`);
+  }
+}

@@ -1,0 +1,33 @@
+import { isAlive } from '../../engine/vm-state.ts';
+import { type ActOptions, actOnEach } from './act.ts';
+import { confirm, requireSomebody } from './ask.ts';
+import type { VmBook } from './book.ts';
+import { requireNames } from './find.ts';
+
+export type DeleteOptions = ActOptions & { readonly yes?: boolean };
+
+/** Takes VMs that are off out of the list, with their definitions; their disks stay. @returns the exit status */
+export async function deleteVms(
+  book: VmBook,
+  names: readonly string[],
+  options: DeleteOptions,
+): Promise<number> {
+  const wanted = requireNames(names, options);
+  if (!options.yes) {
+    requireSomebody('--yes deletes without a question');
+    const which = options.all ? 'every VM that is off' : wanted.join(', ');
+    if (!(await confirm(`Delete ${which}? Disks stay, and each definition as NAME.yaml~`, false))) {
+      console.error('vring: nothing was deleted');
+      return 1;
+    }
+  }
+  return await actOnEach(book, wanted, options, {
+    doing: 'deleting',
+    applies: vm => !isAlive(vm),
+    run: async (_, vm) => {
+      if (isAlive(vm)) throw new Error(`it is ${vm.state}: stop it first`);
+      await book.remove(vm.id);
+      return vm.defined ? `deleted; its definition is kept as ${vm.name}.yaml~` : 'removed from the list';
+    },
+  });
+}

@@ -1,0 +1,49 @@
+import type { Engine, LogEntry } from '../../engine/engine.ts';
+import { printableLines } from '../../text/printable.ts';
+import { fullTime } from '../../text/time.ts';
+import { unknownVm } from './find.ts';
+import { untilLeft } from './until-left.ts';
+
+export type EventOptions = { readonly json?: boolean; readonly follow?: boolean; readonly last?: number };
+
+/** Prints the owner's log, of some VMs or of all; with --follow, what is added to it too, until the reader has enough. */
+export async function printEvents(
+  engine: Engine,
+  names: readonly string[],
+  { json = false, follow = false, last }: EventOptions,
+): Promise<void> {
+  const known = new Set([...engine.vms().map(vm => vm.name), ...engine.log().map(entry => entry.vm)]);
+  const unknown = names.find(name => !known.has(name));
+  if (unknown !== undefined) throw new Error(unknownVm(engine.vms(), unknown));
+  const wanted = (entry: LogEntry) => names.length === 0 || (entry.vm !== null && names.includes(entry.vm));
+  const entries = engine
+    .log()
+    .filter(wanted)
+    .slice(last === undefined ? 0 : -last);
+  if (json && !follow) {
+    console.log(JSON.stringify({ version: 1, events: entries.map(eventFacts) }, null, 2));
+    return;
+  }
+  const printEntry = (entry: LogEntry) =>
+    console.log(json ? JSON.stringify(eventFacts(entry)) : entryLines(entry).join('\n'));
+  entries.forEach(printEntry);
+  if (!follow) return;
+  const unsubscribe = engine.subscribe(event => {
+    if (event.kind === 'log' && wanted(event.entry)) printEntry(event.entry);
+    if (event.kind === 'link')
+      console.error(event.lost === null ? 'vring: the owner is back' : `vring: ${event.lost}`);
+  });
+  await untilLeft();
+  unsubscribe();
+}
+
+function eventFacts({ number, at, vm, level, text }: LogEntry): LogEntry {
+  return { number, at, vm, level, text };
+}
+
+/** `2026-01-31 12:00:00 web error: it crashed`, with what belongs to it indented below. */
+export function entryLines({ at, vm, level, text }: LogEntry): string[] {
+  const [first = '', ...more] = printableLines(text);
+  const emphasis = level === 'info' ? '' : ` ${level}:`;
+  return [`${fullTime(at)} ${vm ?? '-'}${emphasis} ${first}`, ...more.map(line => `  ${line}`)];
+}

@@ -1,0 +1,175 @@
+import type { Command } from 'commander';
+import { listCommand } from '../list-command.ts';
+import { withManual } from '../manual.ts';
+import { parseInterval } from '../top.ts';
+import { parseCount } from '../values.ts';
+import type { DeleteOptions } from './delete.ts';
+import type { EventOptions } from './events.ts';
+import { VM_FACTS } from './facts.ts';
+import { registerActions } from './register-actions.ts';
+import type { StatsOptions } from './stats.ts';
+
+type JsonOption = { readonly json?: boolean };
+
+/** `vring vm`: the VMs, by name. What a command does is loaded when it runs. */
+export function registerVmCommands(program: Command): void {
+  const vm = program.command('vm').description('VMs: make them, run them, look at them');
+  registerList(vm);
+  registerShow(vm);
+  registerActions(vm);
+  registerConsole(vm);
+  registerStats(vm);
+  registerEvents(vm);
+  registerEdit(vm);
+  registerDelete(vm);
+  registerSchema(vm);
+}
+
+function registerList(vm: Command): void {
+  const list = listCommand(vm)
+    .description('All VMs, one a line: those that run, and those that are defined')
+    .option('--json', 'as JSON')
+    .action(async (options: JsonOption) => {
+      const { listVms } = await import('./list.ts');
+      await withBook(async book => listVms(book, options));
+    });
+  withManual(list, { json: [['vms', VM_FACTS]] });
+}
+
+function registerShow(vm: Command): void {
+  const show = vm
+    .command('show')
+    .argument('<vm...>', 'names of VMs')
+    .description('Everything about VMs')
+    .option('--json', 'as JSON')
+    .action(async (names: string[], options: JsonOption) => {
+      const { showVms } = await import('./show.ts');
+      process.exitCode = await withBook(async book => showVms(book, names, options));
+    });
+  withManual(show, {
+    json: [
+      [
+        'vms',
+        `${VM_FACTS}, and \`devices\`: \`queues\`: { \`device\`, \`type\`, \`queue\`, \`size\` }[], \`regions\`: { \`device\`, \`space\`, ` +
+          '`start`, `size` }[], of the machine as it was last built; null before that',
+      ],
+    ],
+  });
+}
+
+function registerConsole(vm: Command): void {
+  const console = vm
+    .command('console')
+    .argument('<vm>', 'name of the VM')
+    .description("Join a VM's serial console; Ctrl-] leaves")
+    .option('--take', 'take the keyboard from whoever types there')
+    .action(async (name: string, options: { take?: boolean }) => {
+      const { watchConsole } = await import('./console.ts');
+      const { leaving, runningOwner } = await import('./owner.ts');
+      process.exitCode = await leaving(await runningOwner(), engine => watchConsole(engine, name, options));
+    });
+  withManual(console, {
+    text: [
+      'Any number of terminals may watch a console, and one types; the others are told who. The last 64 KiB come first. What the guest ' +
+        'prints goes to the terminal as it is, escape sequences included; the console of the UI shows it through a terminal emulator instead.',
+      'Without a terminal, standard input is typed, and the output is printed until the VM ends or standard output is closed.',
+    ],
+  });
+}
+
+function registerStats(vm: Command): void {
+  const stats = vm
+    .command('stats')
+    .argument('[vm...]', 'names of VMs')
+    .description('What VMs do: vCPUs, exits by reason and address, queues')
+    .option('--all', 'every VM that runs')
+    .option('--watch', 'again and again, until Ctrl-C')
+    .option('--interval <time>', 'measured over this long: 500ms, 2s (default: 1s)', parseInterval)
+    .option('--json', 'as JSON; with --watch one document a line')
+    .action(async (names: string[], options: StatsOptions) => {
+      const { printStats } = await import('./stats.ts');
+      const { leaving, runningOwner } = await import('./owner.ts');
+      process.exitCode = await leaving(await runningOwner(), engine => printStats(engine, names, options));
+    });
+  withManual(stats, {
+    json: [['vms', 'a report each, as docs/report.md has it; with --watch, a line is one such report']],
+  });
+}
+
+function registerEvents(vm: Command): void {
+  const events = vm
+    .command('events')
+    .argument('[vm...]', 'only of these VMs')
+    .description("What has happened: the last 1000 entries of the log of the VMs' owner")
+    .option('--follow', 'and what happens from now on')
+    .option('--last <n>', 'only so many of the past', text => parseCount(text, '--last', 0, 1000))
+    .option('--json', 'as JSON; with --follow one event a line')
+    .action(async (names: string[], options: EventOptions) => {
+      const { printEvents } = await import('./events.ts');
+      const { leaving, runningOwner } = await import('./owner.ts');
+      await leaving(await runningOwner(), engine => printEvents(engine, names, options));
+    });
+  withManual(events, {
+    json: [
+      [
+        'events',
+        '`number` (counts up without gaps), `at` (milliseconds since 1970), `vm` (null: the owner itself), `level` (`info`, `warning`, ' +
+          '`error`), `text`; with --follow, a line is one such event',
+      ],
+    ],
+  });
+}
+
+function registerEdit(vm: Command): void {
+  const edit = vm
+    .command('edit')
+    .argument('<vm>', 'name of the VM')
+    .description("Change a VM's definition in an editor ($VISUAL, $EDITOR)")
+    .action(async (name: string) => {
+      const { editVm } = await import('./edit.ts');
+      process.exitCode = await withBook(book => editVm(book, name));
+    });
+  withManual(edit, {
+    text: [
+      'The text is checked before it is saved; while something is wrong with it, it can be edited again, and it is never lost. The ' +
+        'definition before it is kept as `NAME.yaml~`. A VM that runs has the change from its next start on.',
+    ],
+  });
+}
+
+function registerDelete(vm: Command): void {
+  const remove = vm
+    .command('delete')
+    .argument('[vm...]', 'names of VMs that are off')
+    .description('Take VMs out of the list, with their definitions; disks stay')
+    .option('--all', 'every VM that is off')
+    .option('--yes', 'do not ask')
+    .option('--json', 'as JSON')
+    .action(async (names: string[], options: DeleteOptions) => {
+      const { deleteVms } = await import('./delete.ts');
+      process.exitCode = await withBook(book => deleteVms(book, names, options));
+    });
+  withManual(remove, {
+    text: ['A definition is kept as `NAME.yaml~`.'],
+    json: [['vms', '`name`, `ok`, `result`, `error`, `state` (null: gone)']],
+  });
+}
+
+function registerSchema(vm: Command): void {
+  vm.command('schema')
+    .description('Print the JSON Schema of a definition, for editors')
+    .action(async () => {
+      const { printSchema } = await import('./schema.ts');
+      printSchema();
+    });
+}
+
+async function withBook<Result>(run: (book: import('./book.ts').VmBook) => Promise<Result>): Promise<Result> {
+  const { openBook } = await import('./book.ts');
+  const book = await openBook();
+  try {
+    return await run(book);
+  } finally {
+    await book.close();
+  }
+}

@@ -1,0 +1,41 @@
+import type { VmInfo } from '../../engine/engine.ts';
+import { isAlive } from '../../engine/vm-state.ts';
+import { printable } from '../../text/printable.ts';
+import { bytes, uptime } from '../../text/units.ts';
+import { outputWidth, print } from '../host/host-options.ts';
+import { type Column, tableLines } from '../host/table.ts';
+import type { VmBook } from './book.ts';
+import { vmFacts } from './facts.ts';
+
+export function listVms(book: Pick<VmBook, 'vms'>, options: { readonly json?: boolean }): void {
+  const vms = [...book.vms()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  print(options, { vms: vms.map(vmFacts) }, () => vmTable(vms, outputWidth(), Date.now()));
+}
+
+export function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
+  if (vms.length === 0) return ['there is no VM yet; vring vm create makes one'];
+  const columns: Column<VmInfo>[] = [
+    { title: 'NAME', text: vm => vm.name, least: 8 },
+    { title: 'STATE', text: vm => vm.state },
+    { title: 'VCPUS', text: vm => (vm.vcpus > 0 ? String(vm.vcpus) : '-'), align: 'right' },
+    { title: 'MEMORY', text: vm => (vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'), align: 'right' },
+    {
+      title: 'UP',
+      text: vm => (isAlive(vm) && vm.startedAt !== null ? uptime(now - vm.startedAt) : ''),
+      align: 'right',
+      rank: 1,
+    },
+    { title: 'AUTOSTART', text: vm => (vm.autostart ? 'yes' : ''), rank: 3 },
+    { title: 'NOTE', text: note, least: 12, rank: 2 },
+  ];
+  return tableLines(vms, columns, cells);
+}
+
+/** What is to be known first of a VM. */
+function note(vm: VmInfo): string {
+  if (vm.problem !== null) return printable(vm.problem);
+  const [broken] = Object.entries(vm.broken);
+  if (broken !== undefined) return printable(`${broken[0]} is broken: ${broken[1]}`);
+  if (vm.reason !== null) return printable(vm.reason);
+  return vm.defined ? '' : 'without a definition';
+}

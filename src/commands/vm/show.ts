@@ -1,0 +1,99 @@
+import type { Topology, VmInfo } from '../../engine/engine.ts';
+import { printable, printableLines } from '../../text/printable.ts';
+import { bytes } from '../../text/units.ts';
+import { outputWidth, print } from '../host/host-options.ts';
+import { paragraph } from '../host/paragraph.ts';
+import { tableLines } from '../host/table.ts';
+import type { VmBook } from './book.ts';
+import { vmFacts } from './facts.ts';
+import { findVm } from './find.ts';
+
+const LABEL_CELLS = 12;
+
+/** @returns the exit status: 1 when one of the names is unknown; the others are shown */
+export function showVms(
+  book: Pick<VmBook, 'vms'>,
+  names: readonly string[],
+  options: { readonly json?: boolean },
+): number {
+  const vms = names.flatMap(name => {
+    try {
+      return [findVm(book.vms(), name)];
+    } catch (error) {
+      console.error(`vring: ${(error as Error).message}`);
+      return [];
+    }
+  });
+  if (vms.length > 0 || options.json) {
+    print(options, { vms: vms.map(vm => ({ ...vmFacts(vm), devices: devices(vm.topology) })) }, () =>
+      vms.flatMap((vm, index) => [...(index > 0 ? [''] : []), ...vmLines(vm, outputWidth())]),
+    );
+  }
+  return vms.length === names.length ? 0 : 1;
+}
+
+/** What the machine was made of when it was last started; null before that. */
+function devices(topology: Topology | null): object | null {
+  if (topology === null) return null;
+  const { queues, regions } = topology;
+  return {
+    queues: queues.map(({ device, type, queue, size }) => ({ device, type, queue, size })),
+    regions: regions.map(({ device, space, start, size }) => ({ device, space, start, size })),
+  };
+}
+
+export function vmLines(vm: VmInfo, cells: number): string[] {
+  const fact = (label: string, text: string) =>
+    paragraph(printable(text), cells, ' '.repeat(LABEL_CELLS), label.padEnd(LABEL_CELLS));
+  const started = vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString();
+  return [
+    ...fact('Name', vm.name),
+    ...fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
+    ...(vm.exitCode === null ? [] : fact('Exit code', String(vm.exitCode))),
+    ...fact('vCPUs', String(vm.vcpus)),
+    ...fact('Memory', bytes(vm.memoryBytes)),
+    ...fact('Started', started),
+    ...fact('Definition', definitionText(vm)),
+    ...fact('Autostart', vm.autostart ? 'yes' : 'no'),
+    ...(vm.typist === null ? [] : fact('Typing', vm.typist)),
+    ...Object.entries(vm.broken).flatMap(([device, reason]) => fact(device, `broken: ${reason}`)),
+    ...(vm.detail === null ? [] : ['', ...printableLines(vm.detail)]),
+    ...(vm.topology === null ? [] : deviceTables(vm.topology, cells)),
+  ];
+}
+
+function definitionText({ defined, problem }: VmInfo): string {
+  if (problem !== null) return `can't be used: ${problem}`;
+  return defined ? 'yes' : 'none: it is forgotten when it is removed';
+}
+
+function deviceTables({ queues, regions }: Topology, cells: number): string[] {
+  const hex = (value: number) => value.toString(16);
+  return [
+    ...(queues.length === 0 ? [] : ['']),
+    ...(queues.length === 0
+      ? []
+      : tableLines(
+          queues,
+          [
+            { title: 'DEVICE', text: queue => queue.device },
+            { title: 'TYPE', text: queue => queue.type },
+            { title: 'QUEUE', text: queue => queue.queue },
+            { title: 'SIZE', text: queue => String(queue.size), align: 'right' },
+          ],
+          cells,
+        )),
+    '',
+    ...tableLines(
+      regions,
+      [
+        { title: 'DEVICE', text: region => region.device },
+        {
+          title: 'ANSWERS',
+          text: ({ space, start, size }) => `${space} ${hex(start)}-${hex(start + size - 1)}`,
+        },
+      ],
+      cells,
+    ),
+  ];
+}

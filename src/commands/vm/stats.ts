@@ -1,0 +1,85 @@
+import type { Engine } from '../../engine/engine.ts';
+import { isAlive } from '../../engine/vm-state.ts';
+import { type Report, reportFacts } from '../../report/facts.ts';
+import { textReport } from '../../report/text.ts';
+import { sampleForever, sampleOnce } from '../samples.ts';
+import { INTERVAL_MS } from '../top.ts';
+import { findVm, requireNames, type Selection } from './find.ts';
+import { untilLeft } from './until-left.ts';
+
+export type StatsOptions = Selection & {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+  readonly interval?: number;
+};
+
+/** What VMs did over an interval, in detail. @returns the exit status: 1 when there is nothing to say of one of them */
+export async function printStats(
+  engine: Engine,
+  names: readonly string[],
+  options: StatsOptions,
+): Promise<number> {
+  const intervalMs = options.interval ?? INTERVAL_MS.usual;
+  const wanted = options.all
+    ? engine
+        .vms()
+        .filter(isAlive)
+        .map(vm => vm.name)
+    : requireNames(names, options);
+  const running = wanted.filter(name => tellUnlessAlive(engine, name));
+  const reports = await Promise.all(running.map(name => measured(engine, name, intervalMs)));
+  show(reports, options);
+  if (options.watch && running.length > 0) await watch(engine, running, intervalMs, options);
+  return running.length === wanted.length ? 0 : 1;
+}
+
+function tellUnlessAlive(engine: Engine, name: string): boolean {
+  try {
+    const { state } = findVm(engine.vms(), name);
+    if (state !== 'off' && state !== 'crashed') return true;
+    console.error(`vring: ${name} is ${state}: there is nothing to measure before it runs`);
+  } catch (error) {
+    console.error(`vring: ${(error as Error).message}`);
+  }
+  return false;
+}
+
+async function measured(engine: Engine, name: string, intervalMs: number): Promise<Report | null> {
+  const { totals, detail } = await sampleOnce(engine, { intervalMs, detailOf: name });
+  return reportOf(engine, name, totals[name], detail);
+}
+
+async function watch(
+  engine: Engine,
+  names: readonly string[],
+  intervalMs: number,
+  options: StatsOptions,
+): Promise<void> {
+  const stops = names.map(name =>
+    sampleForever(engine, { intervalMs, detailOf: name }, ({ totals, detail }) =>
+      show([reportOf(engine, name, totals[name], detail)], options),
+    ),
+  );
+  await untilLeft();
+  for (const stop of stops) stop();
+}
+
+/** Null for a VM that has ended meanwhile. */
+function reportOf(
+  engine: Engine,
+  name: string,
+  totals: Parameters<typeof reportFacts>[1] | undefined,
+  detail: { readonly rates: Parameters<typeof reportFacts>[2] } | null,
+): Report | null {
+  const vm = engine.vms().find(vm => vm.name === name);
+  return vm === undefined || totals === undefined || detail === null
+    ? null
+    : reportFacts(vm, totals, detail.rates);
+}
+
+function show(reports: readonly (Report | null)[], { json, watch }: StatsOptions): void {
+  const known = reports.filter(report => report !== null);
+  if (!json) for (const report of known) console.log(`${textReport(report)}\n`);
+  else if (watch) for (const report of known) console.log(JSON.stringify(report));
+  else console.log(JSON.stringify({ version: 1, vms: known }, null, 2));
+}

@@ -1,0 +1,39 @@
+import type { Engine, VmInfo } from '../../engine/engine.ts';
+
+/**
+ * Waits until a VM is as `done` wants it; it gets undefined for one that is gone.
+ * @returns false when that was not so within the time
+ */
+export function until(
+  engine: Engine,
+  name: string,
+  done: (vm: VmInfo | undefined) => boolean,
+  timeoutMs: number,
+): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const check = () => {
+    if (done(engine.vms().find(vm => vm.name === name))) resolve(true);
+  };
+  const unsubscribe = engine.subscribe(check);
+  const timer = Number.isFinite(timeoutMs) ? setTimeout(() => resolve(false), timeoutMs) : undefined;
+  check();
+  return promise.finally(() => {
+    unsubscribe();
+    clearTimeout(timer);
+  });
+}
+
+/** The same promise, or an error of `text` when it takes longer than that. */
+export async function within<Result>(
+  promise: Promise<Result>,
+  timeoutMs: number,
+  text: string,
+): Promise<Result> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(text)), timeoutMs);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
