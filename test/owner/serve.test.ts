@@ -1,0 +1,240 @@
+import { chmodSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { builtFile } from '../../src/project-root.ts';
+import { until } from '../engine/remote/rig.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { attached, guest, isRunning, NODE, ownerLog, startOwner, withOwnFolders } from './rig.ts';
+
+withOwnFolders();
+const socket = () => join(process.env.VRING_RUNTIME_DIR!, 'control.sock');
+
+describe('vring serve', () => {
+  test('listens for its user alone, and leaves nothing behind when it is told to end', async () => {
+    const owner = startOwner();
+    const engine = await attached();
+    expect(engine.owner).toMatchObject({ pid: owner.pid, remote: true });
+    const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
+    expect([mode(process.env.VRING_RUNTIME_DIR!), mode(socket())]).toEqual(['700', '600']);
+    const lost: (string | null)[] = [];
+    engine.subscribe(event => {
+      if (event.kind === 'link') lost.push(event.lost);
+    });
+    owner.kill('SIGTERM');
+    const { exitCode, stderr } = await owner;
+    expect(exitCode).toBe(0);
+    expect(stderr).toMatch(/listens at .*control.sock\n.*it ends: it was stopped by SIGTERM/s);
+    expect(statSync(socket(), { throwIfNoEntry: false })).toBeUndefined();
+    await until(() => lost.includes('it was stopped by SIGTERM'));
+  });
+
+  test('is the only one: a second says who is there, and does not harm the first', async () => {
+    const owner = startOwner();
+    const engine = await attached();
+    const second = await startOwner();
+    expect(second.exitCode).toBe(1);
+    expect(second.stderr).toMatch(
+      new RegExp(`^vring: VMs are owned through .* by process ${owner.pid} of \\w+: vring serve`),
+    );
+    // In the background it is content with the one that is there.
+    expect((await startOwner(['--background'])).exitCode).toBe(0);
+    expect(await attached()).toMatchObject({ owner: { pid: owner.pid } });
+    expect(engine.vms()).toEqual([]);
+  });
+
+  test('takes the place of one that was killed', async () => {
+    const dead = startOwner();
+    await attached();
+    dead.kill('SIGKILL');
+    await dead;
+    expect(statSync(socket()).isSocket()).toBe(true);
+    const owner = startOwner();
+    await until(() => isRunning(owner.pid!));
+    const engine = await attached();
+    await until(() => engine.owner.pid === owner.pid);
+  });
+
+  test('ignores a terminal that closes', async () => {
+    const owner = startOwner();
+    const engine = await attached();
+    owner.kill('SIGHUP');
+    await until(() => engine.log().some(entry => entry.text.includes('SIGHUP')));
+    expect(isRunning(owner.pid!)).toBe(true);
+  });
+
+  test('refuses a runtime folder that others can write to', async () => {
+    mkdirSync(process.env.VRING_RUNTIME_DIR!);
+    chmodSync(process.env.VRING_RUNTIME_DIR!, 0o777);
+    const { exitCode, stderr } = await startOwner();
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^vring: others can write to the folder .*: chmod 700 it, or choose another/);
+  });
+
+  test('tells systemd when it is ready and when it ends', async () => {
+    const path = join(process.env.VRING_DEFINITIONS_DIR!, 'notify');
+    const receiver = execa(
+      'python3',
+      [
+        '-c',
+        'import socket,sys\ns=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\ns.bind(sys.argv[1])\nwhile True: print(s.recv(999).decode(), flush=True)',
+        path,
+      ],
+      { reject: false, timeout: 25_000 },
+    );
+    let told = '';
+    receiver.stdout.on('data', chunk => {
+      told += chunk;
+    });
+    await until(() => statSync(path, { throwIfNoEntry: false }));
+    const owner = startOwner([], { NOTIFY_SOCKET: path });
+    await until(() => told.includes('READY=1'));
+    await attached();
+    owner.kill('SIGTERM');
+    await owner;
+    await until(() => /STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000\n/.test(told));
+    receiver.kill();
+    await receiver;
+  });
+
+  test('is reachable again after its folder was cleaned up', async () => {
+    const owner = startOwner();
+    await attached();
+    rmSync(process.env.VRING_RUNTIME_DIR!, { recursive: true });
+    const engine = await attached();
+    expect(engine.owner.pid).toBe(owner.pid);
+    expect(engine.log().at(-1)?.text).toMatch(/was gone, and is there again/);
+  });
+
+  test('serves on after an exception that nobody expected', async () => {
+    const owner = startOwner([], {
+      NODE_OPTIONS: `--import=data:text/javascript,process.on('SIGUSR2',()=>{throw(new(Error)('injected'))})`,
+    });
+    const engine = await attached();
+    owner.kill('SIGUSR2');
+    await until(() => engine.log().some(entry => entry.text.includes('injected')));
+    expect(engine.log().at(-1)).toMatchObject({ level: 'error' });
+    expect(engine.log().at(-1)?.text).toMatch(/the VMs go on: Error: injected\n +at /);
+    expect(await attached()).toMatchObject({ owner: { pid: owner.pid } });
+  });
+});
+
+describe('an owner in the background', () => {
+  test('ends when nobody is attached and nothing runs', async () => {
+    const owner = startOwner(['--background', '--idle-timeout', '1']);
+    const engine = await attached();
+    await new Promise(resolve => setTimeout(resolve, 1500));
+    expect(isRunning(owner.pid!)).toBe(true);
+    await engine.close();
+    expect((await owner).exitCode).toBe(0);
+    expect(ownerLog()).toMatch(/it ends: no VM runs, and nobody was attached for 1 s/);
+  });
+
+  test('goes on when its log can not be written', async () => {
+    mkdirSync(process.env.VRING_STATE_DIR!);
+    symlinkSync('/dev/full', join(process.env.VRING_STATE_DIR!, 'owner.log'));
+    const owner = startOwner(['--background']);
+    const engine = await attached();
+    expect(engine.log()).toHaveLength(1);
+    expect(isRunning(owner.pid!)).toBe(true);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('the VMs of an owner'), () => {
+  test('outlive clients that are killed, and are shut down by their power button', async () => {
+    const owner = startOwner();
+    const engine = await attached();
+    await engine.start(guest('web', 'run="demo"'));
+    const [node, ...args] = NODE;
+    const client = execa(
+      node!,
+      [
+        ...args,
+        '--input-type=module',
+        '-e',
+        `import { connect } from './src/owner/connect.ts';
+         const engine = await connect();
+         await engine.openConsole('web', { printed: () => {} }).takeKeyboard();
+         console.log('typing');`,
+      ],
+      { reject: false, timeout: 20_000 },
+    );
+    await until(() => engine.vms()[0]?.typist !== null);
+    expect(engine.vms()[0]?.typist).toMatch(/@/);
+    client.kill('SIGKILL');
+    await client;
+    await until(() => engine.vms()[0]?.typist === null);
+    await until(() => engine.log().some(entry => /is not attached any more: it went away/.test(entry.text)));
+    expect(engine.vms()[0]?.state).toBe('running');
+    owner.kill('SIGTERM');
+    const { stderr } = await owner;
+    expect(stderr).toMatch(/web: it is off: the guest powered off/);
+    expect(stderr).not.toContain('killed');
+  });
+
+  test('that do not listen to their button are killed, and named', async () => {
+    const owner = startOwner(['--shutdown-timeout', '1']);
+    const engine = await attached();
+    await engine.start(guest('deaf', 'run="spin 100s"'));
+    owner.kill('SIGTERM');
+    const { stderr, exitCode } = await owner;
+    expect(stderr).toContain('killed, because they did not shut down in time: deaf');
+    expect(exitCode).toBe(0);
+  });
+
+  test('are killed at once when it is asked twice', async () => {
+    const owner = startOwner(['--shutdown-timeout', '3600']);
+    const engine = await attached();
+    await engine.start(guest('deaf', 'run="spin 100s"'));
+    owner.kill('SIGTERM');
+    await until(() => engine.log().some(entry => entry.text.startsWith('it ends')));
+    owner.kill('SIGINT');
+    expect((await owner).exitCode).toBe(0);
+  });
+
+  test('start with it when their definitions say so, unless it is a client that starts it', async () => {
+    const definition = (name: string, autostart: boolean) =>
+      writeFileSync(
+        join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`),
+        `name: ${name}\nmemory: 32M\nmachine:\n  kernel: ${builtFile('guest.elf')}\nautostart: ${autostart}\n`,
+      );
+    definition('a', true);
+    definition('b', false);
+    definition('c', true);
+    writeFileSync(join(process.env.VRING_DEFINITIONS_DIR!, 'broken.yaml'), 'memory: [');
+    const background = startOwner(['--background']);
+    const first = await attached();
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(first.vms().every(vm => vm.state === 'off')).toBe(true);
+    background.kill('SIGTERM');
+    await background;
+
+    startOwner();
+    const engine = await attached();
+    await until(() => engine.vms().filter(vm => vm.state === 'running').length === 2);
+    expect(engine.vms().map(vm => [vm.id, vm.state])).toEqual([
+      ['a', 'running'],
+      ['b', 'off'],
+      ['broken', 'off'],
+      ['c', 'running'],
+    ]);
+    const started = engine.log().filter(entry => entry.text === 'it runs');
+    expect(started.map(entry => entry.vm)).toEqual(['a', 'c']);
+  });
+
+  test('are one of a name, whichever process runs them', async () => {
+    startOwner();
+    const engine = await attached();
+    await engine.start(guest('web'));
+    const other = { ...process.env, VRING_STATE_DIR: join(process.env.VRING_STATE_DIR!, 'other') };
+    const [node, ...args] = NODE;
+    const script = `import { lockVm } from './src/owner/vm-lock.ts'; lockVm('web');`;
+    const { stderr } = await execa(node!, [...args, '--input-type=module', '-e', script], {
+      env: other,
+      reject: false,
+    });
+    expect(stderr).toContain(`a VM named web is run by process ${engine.owner.pid} of`);
+    await engine.kill('web');
+    expect((await execa(node!, [...args, '--input-type=module', '-e', script])).exitCode).toBe(0);
+  });
+});
