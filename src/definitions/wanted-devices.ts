@@ -12,7 +12,18 @@ export type WantedDevice = {
   readonly entry: { readonly type: string } & Readonly<Record<string, unknown>>;
 };
 
-const DISK_TYPES = { virtio: 'virtio-blk', scsi: 'scsi-disk', ide: 'ide-disk' } as const;
+/** The types of the device table that a definition's disks are, by bus. */
+export const DISK_TYPES = { virtio: 'virtio-blk', scsi: 'scsi-disk', ide: 'ide-disk' } as const;
+
+/** The types of the device table that a definition's network cards are, by model. */
+export const NIC_TYPES = {
+  virtio: 'virtio-net',
+  e1000: 'e1000',
+  e1000e: 'e1000e',
+  igb: 'igb',
+  rtl8139: 'rtl8139',
+  vmxnet3: 'vmxnet3',
+} as const satisfies Record<Nic['model'], string>;
 
 /** The devices of a definition in the order of their PCI slots. */
 export function wantedDevices(definition: Definition): WantedDevice[] {
@@ -55,10 +66,9 @@ function ofDisk(
 }
 
 function ofNic({ model, network, mac }: Nic, vm: string, index: number): WantedDevice {
-  const type = model === 'virtio' ? 'virtio-net' : model;
   return {
     key: `nics[${index}].model`,
     what: `${model} network cards`,
-    entry: { type, network, mac: mac ?? macAddress(vm, index) },
+    entry: { type: NIC_TYPES[model], network, mac: mac ?? macAddress(vm, index) },
   };
 }

@@ -1,0 +1,24 @@
+import { printable } from '../../text/printable.ts';
+
+/** What is wrong with one of QEMU's options. */
+export type QemuProblem = {
+  /** The option as it was written: `-drive file=a.img,if=floppy`. */
+  readonly option: string;
+  readonly message: string;
+};
+
+/** Options of QEMU that can't become a definition; the message names each, and what to use instead. */
+export class QemuError extends Error {
+  override readonly name = 'QemuError';
+  readonly problems: readonly QemuProblem[];
+
+  constructor(problems: readonly QemuProblem[]) {
+    super(problems.map(({ option, message }) => printable(`${option}: ${message}`)).join('; '));
+    this.problems = problems;
+  }
+}
+
+/** Thrown for the option that is being read. */
+export class OptionError extends Error {
+  override readonly name = 'OptionError';
+}

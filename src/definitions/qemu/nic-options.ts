@@ -1,0 +1,67 @@
+import type { NicInput } from '../fields/nics.ts';
+import type { Draft, Place } from './draft.ts';
+import type { QemuProblem } from './error.ts';
+import { NO_NETWORK_SETTING, nicModel, parseNetwork } from './networks.ts';
+import { Settings } from './settings.ts';
+
+/** -nic: a card and its connection. @throws OptionError */
+export function readNic(draft: Draft, text: string, place: Place): void {
+  const settings = new Settings(text, 'type');
+  const type = settings.require('type');
+  if (type !== 'none') {
+    settings.take('id');
+    draft.addNic(place, { ...cardOf(settings, 'mac'), network: parseNetwork(type, settings) });
+  }
+  settings.end(NO_NETWORK_SETTING);
+}
+
+/** -netdev: a connection, for a -device. @throws OptionError */
+export function readNetdev(draft: Draft, text: string, place: Place): void {
+  const settings = new Settings(text, 'type');
+  const type = settings.require('type');
+  const id = settings.require('id');
+  draft.nameNetwork(place, id, parseNetwork(type, settings));
+  settings.end(NO_NETWORK_SETTING);
+}
+
+/** -net: a card, or a connection. @throws OptionError */
+export function readNet(draft: Draft, text: string, place: Place): void {
+  const settings = new Settings(text, 'type');
+  const type = settings.require('type');
+  if (type === 'nic') {
+    draft.legacyNics.push({ ...place, entry: cardOf(settings, 'macaddr') });
+  } else if (type !== 'none') {
+    draft.legacyNetworks.push({ ...place, entry: parseNetwork(type, settings) });
+  }
+  settings.end(NO_NETWORK_SETTING);
+}
+
+/** Gives each card of -net its connection. With QEMU all of them are on one hub; that is the same for one of each. */
+export function joinNets(draft: Draft): QemuProblem[] {
+  const { legacyNics: nics, legacyNetworks: networks } = draft;
+  if (nics.length === networks.length) {
+    nics.forEach(({ entry, ...place }, index) => {
+      draft.addNic(place, { ...entry, network: networks[index]!.entry });
+    });
+    return [];
+  }
+  if (networks.length === 0) {
+    return [
+      { option: nics[0]!.option, message: 'it is connected to nothing: add -net user, or another network' },
+    ];
+  }
+  if (nics.length === 0) {
+    return [
+      { option: networks[0]!.option, message: 'no card is connected to it: add -net nic, or use -nic' },
+    ];
+  }
+  const message = 'vring has no hub that connects several of them: use -nic for each card';
+  return [{ option: nics[0]!.option, message }];
+}
+
+function cardOf(settings: Settings, address: string): Pick<NicInput, 'model' | 'mac'> {
+  const model = settings.take('model');
+  const mac = settings.take(address);
+  // QEMU's own default is an e1000, or e1000e with q35.
+  return { model: model === undefined ? 'e1000' : nicModel(model), ...(mac !== undefined && { mac }) };
+}

@@ -1,0 +1,408 @@
+import { describe, expect, test } from 'vitest';
+import { plainDefinition } from '../../../src/definitions/plain.ts';
+import { deviceNames, rowEntry } from '../../../src/definitions/qemu/devices.ts';
+import { Draft } from '../../../src/definitions/qemu/draft.ts';
+import { parseDrive } from '../../../src/definitions/qemu/drives.ts';
+import { QemuError } from '../../../src/definitions/qemu/error.ts';
+import { isQemuOption, readQemuOptions } from '../../../src/definitions/qemu/read.ts';
+import { Settings } from '../../../src/definitions/qemu/settings.ts';
+import { notYet, toMachine } from '../../../src/definitions/to-machine.ts';
+
+const host = { cwd: '/vms' };
+
+/** The words of a command line without quotes, as a shell hands them on. */
+const words = (line: string) => line.split(/\s+/).filter(word => word !== '');
+const read = (line: string) => plainDefinition(readQemuOptions(words(line), 'web', host));
+
+function problems(line: string, more: Partial<Parameters<typeof readQemuOptions>[2]> = {}): string[] {
+  try {
+    readQemuOptions(words(line), 'web', { ...host, ...more });
+  } catch (error) {
+    if (!(error instanceof QemuError)) throw error;
+    return error.problems.map(({ option, message }) => `${option}: ${message}`);
+  }
+  return [];
+}
+
+const base = { name: 'web', cpus: 1, memory: '256M', rng: false };
+
+describe('as administrators write them', () => {
+  test('all at once', () =>
+    expect(
+      read(`-m 1024 -smp 2 -drive file=disk.img,if=virtio -net nic,model=virtio -net user -device virtio-rng-pci
+        -device virtio-balloon-pci -device virtio-scsi-pci -drive file=disk.img,if=none,id=hd0 -device scsi-hd,drive=hd0
+        -device vfio-pci,host=02:00.0 -boot order=dc,once=d -kernel .. -append ..`),
+    ).toEqual({
+      name: 'web',
+      memory: '1G',
+      cpus: 2,
+      machine: { kernel: '/', append: '..' },
+      disks: [{ file: '/vms/disk.img' }, { file: '/vms/disk.img', bus: 'scsi' }],
+      nics: [{ network: 'user' }],
+      balloon: true,
+      passthrough: [{ host: '0000:02:00.0' }],
+      boot: { order: ['cdrom', 'disk'], once: ['cdrom'] },
+    }));
+
+  test.each([
+    ['-m 1024', { memory: '1G' }],
+    ['-smp 2', { cpus: 2 }],
+    ['-drive file=disk.img,if=virtio', { disks: [{ file: '/vms/disk.img' }] }],
+    ['-net nic,model=virtio -net user', { nics: [{ network: 'user' }] }],
+    ['-device virtio-rng-pci', { rng: undefined }],
+    ['-device virtio-balloon-pci', { balloon: true }],
+    [
+      '-device virtio-scsi-pci -drive file=disk.img,if=none,id=hd0 -device scsi-hd,drive=hd0',
+      { disks: [{ file: '/vms/disk.img', bus: 'scsi' }] },
+    ],
+    ['-device vfio-pci,host=02:00.0', { passthrough: [{ host: '0000:02:00.0' }] }],
+    ['-boot order=dc,once=d', { boot: { order: ['cdrom', 'disk'], once: ['cdrom'] } }],
+    [
+      '-kernel vmlinuz -append console=ttyS0',
+      { machine: { kernel: '/vms/vmlinuz', append: 'console=ttyS0' } },
+    ],
+  ])('%s', (line, expected) => expect(read(line)).toEqual({ ...base, ...expected }));
+});
+
+describe('each option', () => {
+  test.each([
+    ['', {}],
+    [
+      'qemu-system-x86_64 -enable-kvm -nographic -nodefaults -display none -serial mon:stdio -monitor none',
+      {},
+    ],
+    ['/usr/bin/qemu-system-x86_64 disk.img', { disks: [{ file: '/vms/disk.img', bus: 'ide' }] }],
+    ['-machine q35,accel=kvm --cpu host -vga none -no-hpet -sandbox on -accel kvm', {}],
+    ['-M pc-q35-9.0,mem-merge=on -m 2G', { memory: { size: '2G', mergeable: true } }],
+    ['-m size=1G', { memory: '1G' }],
+    ['-name guest=db', { name: 'db' }],
+    [
+      '-smp cpus=2,sockets=1,cores=2,threads=1',
+      { cpus: { count: 2, topology: { sockets: 1, cores: 2, threads: 1 } } },
+    ],
+    ['-smp 8,sockets=2,threads=2', { cpus: { count: 8, topology: { sockets: 2, cores: 2, threads: 2 } } }],
+    ['-smp 8,cores=2', { cpus: { count: 8, topology: { sockets: 4, cores: 2, threads: 1 } } }],
+    ['-smp sockets=2,cores=3', { cpus: { count: 6, topology: { sockets: 2, cores: 3, threads: 1 } } }],
+    ['-smp 4,maxcpus=4', { cpus: 4 }],
+    [
+      '-smp 2 -cpu host,-cx16,sse4.1=off,+avx2,kvm=off',
+      { cpus: { count: 2, features: ['-cx16', '-sse4_1'], 'hide-hypervisor': true } },
+    ],
+    [
+      '-hda a.img -hdb /b.img -cdrom c.iso',
+      {
+        disks: [
+          { file: '/vms/a.img', bus: 'ide' },
+          { file: '/b.img', bus: 'ide' },
+          { file: '/vms/c.iso', cdrom: true },
+        ],
+      },
+    ],
+    [
+      '-drive file=a,,b.img,if=virtio,format=raw,id=d0,readonly=on,cache=none,serial=S-1',
+      { disks: [{ file: '/vms/a,b.img', readonly: true, cache: 'none', serial: 'S-1' }] },
+    ],
+    [
+      '-drive file=a.img,if=virtio,readonly -drive file=b.qcow2,if=virtio,format=qcow2,index=1',
+      {
+        disks: [
+          { file: '/vms/a.img', readonly: true },
+          { file: '/vms/b.qcow2', format: 'qcow2' },
+        ],
+      },
+    ],
+    ['-drive file=c.iso,media=cdrom', { disks: [{ file: '/vms/c.iso', cdrom: true }] }],
+    ['-drive file=a,if=virtio,aio=io_uring,discard=unmap,cache=writeback', { disks: [{ file: '/vms/a' }] }],
+    [
+      '-drive if=none,id=a,file=a -drive file=b,if=virtio -device virtio-blk-pci,drive=a,serial=A,num-queues=4,id=first',
+      { disks: [{ file: '/vms/b' }, { file: '/vms/a', serial: 'A', queues: 4 }] },
+    ],
+    [
+      '-device virtio-scsi-pci,id=scsi0 -drive if=none,id=a,file=a -device scsi-cd,drive=a,bus=scsi0.0',
+      { disks: [{ file: '/vms/a', bus: 'scsi', cdrom: true }] },
+    ],
+    [
+      '-nic user,model=virtio-net-pci,mac=52:54:00:AA:00:01,hostfwd=tcp::2222-:22,hostfwd=udp:127.0.0.1:53-10.0.2.15:5353',
+      {
+        nics: [
+          {
+            mac: '52:54:00:aa:00:01',
+            network: {
+              type: 'user',
+              forward: [
+                { address: '0.0.0.0', host: 2222, guest: 22 },
+                { protocol: 'udp', host: 53, guest: 5353 },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+    ['-nic none', {}],
+    ['-net none', {}],
+    [
+      '-nic tap,ifname=tap0,script=no,downscript=no,model=e1000',
+      { nics: [{ model: 'e1000', network: { type: 'tap', interface: 'tap0' } }] },
+    ],
+    [
+      '-netdev bridge,id=n0,br=br1 -device virtio-net-pci,netdev=n0,mac=52:54:00:00:00:02',
+      { nics: [{ network: { type: 'bridge', bridge: 'br1' }, mac: '52:54:00:00:00:02' }] },
+    ],
+    ['-netdev user,id=n0 -device e1000e,netdev=n0', { nics: [{ model: 'e1000e', network: 'user' }] }],
+    ['-object rng-random,filename=/dev/urandom,id=r0 -device virtio-rng-pci,rng=r0', { rng: undefined }],
+    ['-boot dc', { boot: { order: ['cdrom', 'disk'] } }],
+    ['-boot once=n', { boot: { once: ['network'] } }],
+    ['-no-reboot', { 'on-reboot': 'stop' }],
+    ['-kernel k -initrd i', { machine: { kernel: '/vms/k', initrd: '/vms/i' } }],
+  ])('%s', (line, expected) => expect(read(line)).toEqual({ ...base, ...expected }));
+
+  test('of one word, with spaces', () => {
+    const definition = readQemuOptions(
+      ['-kernel', 'my kernel', '-append', 'root=/dev/vda console=ttyS0'],
+      'web',
+      host,
+    );
+    expect(definition.machine).toEqual({ kernel: '/vms/my kernel', append: 'root=/dev/vda console=ttyS0' });
+  });
+
+  test('what the VMM has can be started', () => {
+    const definition = readQemuOptions(
+      words(
+        '-m 512 -smp 2 -cpu host,-cx16 -kernel k -drive file=a,if=virtio,readonly=on -device virtio-rng-pci',
+      ),
+      'web',
+      host,
+    );
+    expect(notYet(definition)).toEqual([]);
+    expect(toMachine(definition)).toMatchObject({
+      cpus: 2,
+      memory: { bytes: 2 ** 29 },
+      devices: [{ type: 'virtio-blk', path: '/vms/a', readonly: true }, { type: 'virtio-rng' }],
+    });
+  });
+});
+
+describe('what vring does not have is named, with what to use instead', () => {
+  test.each([
+    [
+      '-vnc :0',
+      '-vnc :0: vring does not have it: a guest has no screen: use its serial console, with console=ttyS0 on its kernel command line',
+    ],
+    [
+      '-daemonize',
+      '-daemonize: vring does not have it: VMs outlive the terminal anyway: start it with vring vm start, or vring run --detach',
+    ],
+    ['-memory 1G', '-memory 1G: vring does not have it: leave it out'],
+    ['-krnel k', '-krnel k: vring does not have it: did you mean "-kernel"?'],
+    ['-constructor', '-constructor: vring does not have it: leave it out'],
+    ['-m', '-m: expected a value behind it: [size=]SIZE'],
+    ['-m 1X', '-m 1X: expected a size such as 512M or 2G, not "1X"'],
+    ['-m 1', '-m: memory.size: expected at least 2M, and a whole number of MiB, not 1M'],
+    [
+      '-m 1G,slots=2',
+      '-m 1G,slots=2: vring does not have "slots" here: memory can\'t be added while the guest runs: leave it out',
+    ],
+    ['-m 1G -m 2G', '-m 2G: it is given twice: leave one out'],
+    [
+      '-smp 2,maxcpus=4',
+      "-smp 2,maxcpus=4: maxcpus=4: vCPUs can't be added while the guest runs: leave it out",
+    ],
+    ['-smp two', '-smp two: cpus takes a whole number, not "two"'],
+    [
+      '-smp 3,cores=2',
+      '-smp: cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) have to give the count, 3',
+    ],
+    ['-smp 100', '-smp: cpus.count: expected at most 64 vCPUs, not 100'],
+    [
+      '-cpu qemu64',
+      '-cpu qemu64: vring has no CPU model "qemu64": a guest has the host\'s CPU, less what is taken away, as in -cpu host,-cx16',
+    ],
+    [
+      '-cpu host,-cx61',
+      '-cpu host,-cx61: there is no CPU feature "cx61", the nearest is "cx16": use the names of /proc/cpuinfo',
+    ],
+    [
+      '-cpu host,hv_relaxed',
+      '-cpu host,hv_relaxed: hv_relaxed: vring shows guests no Hyper-V interfaces: leave it out',
+    ],
+    ['-cpu host,phys-bits=40', '-cpu host,phys-bits=40: vring does not have "phys-bits=40": leave it out'],
+    ['-machine pc', '-machine pc: vring has no machine "pc": its only one is like q35: leave it out'],
+    ['-machine accel=tcg', '-machine accel=tcg: vring does not have accel=tcg: leave it out'],
+    ['-accel tcg', '-accel tcg: vring has only kvm here: use -accel kvm'],
+    ['-display gtk', '-display gtk: vring has only none here: use -display none and the serial console'],
+    ['-drive if=virtio', '-drive if=virtio: file is missing'],
+    [
+      '-drive file=a,if=floppy',
+      '-drive file=a,if=floppy: if=floppy: there is no floppy drive: attach the image as a disk, with if=virtio',
+    ],
+    [
+      '-drive file=a,if=usb',
+      '-drive file=a,if=usb: if takes ide, virtio, scsi, none, floppy, sd, mtd, pflash, xen, not "usb"',
+    ],
+    [
+      '-drive file=a,format=vmdk',
+      '-drive file=a,format=vmdk: format=vmdk: expected raw or qcow2; qemu-img convert -O raw makes a raw image of it',
+    ],
+    [
+      '-drive file=a,cache=unsafe',
+      '-drive file=a,cache=unsafe: cache=unsafe: use cache=writeback: what a guest flushes is always written',
+    ],
+    ['-drive file=a,aio=native', '-drive file=a,aio=native: vring does not have aio=native: leave it out'],
+    [
+      '-drive file=a,snapshot=on',
+      '-drive file=a,snapshot=on: vring does not have "snapshot" here: make an overlay with qemu-img create -b, or a copy',
+    ],
+    [
+      '-drive file=a,fromat=raw',
+      '-drive file=a,fromat=raw: vring does not have "fromat" here: did you mean "format"?',
+    ],
+    ['-drive file=a,file=b', '-drive file=a,file=b: file is given twice'],
+    ['-drive file=a,readonly=yes', '-drive file=a,readonly=yes: readonly takes on or off, not "yes"'],
+    [
+      '-drive file=a,index=1',
+      '-drive file=a,index=1: index=1: drives are numbered as they are written: leave it out, and put them in order',
+    ],
+    [
+      '-drive file=nbd:localhost:1',
+      '-drive file=nbd:localhost:1: "nbd:localhost:1": vring opens files and block devices of this host only: give a path',
+    ],
+    [
+      '-drive file=a,if=virtio,media=cdrom',
+      '-drive file=a,if=virtio,media=cdrom: disks[0].bus: a CD-ROM has to be on bus ide or scsi',
+    ],
+    [
+      '-drive file=a,if=virtio,serial=123456789012345678901',
+      '-drive file=a,if=virtio,serial=123456789012345678901: disks[0].serial: expected 1 to 20 printable ASCII characters, not "123456789012345678901"',
+    ],
+    ['-drive file=a,if=none', '-drive file=a,if=none: a drive with if=none needs an id= for its -device'],
+    [
+      '-drive file=a,if=none,id=a',
+      '-drive file=a,if=none,id=a: no -device uses a: add one that does, or leave it out',
+    ],
+    [
+      '-device scsi-hd,drive=hd0',
+      '-device scsi-hd,drive=hd0: drive=hd0: there is no such one: give it with -drive file=...,if=none,id=hd0',
+    ],
+    [
+      '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a -device virtio-blk-pci,drive=a',
+      '-device virtio-blk-pci,drive=a: drive=a is used by another -device already',
+    ],
+    [
+      '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,addr=5',
+      '-device virtio-blk-pci,drive=a,addr=5: vring does not have "addr" here: leave it out: devices get their PCI slots in the order in which they are written',
+    ],
+    [
+      '-device virtio-scsi-pci',
+      '-device virtio-scsi-pci: it has no disks: add a -device scsi-hd,drive=, or leave it out',
+    ],
+    [
+      '-device virtio-rng-pci,max-bytes=1',
+      '-device virtio-rng-pci,max-bytes=1: vring does not have "max-bytes" here: there are driver, id, rng',
+    ],
+    [
+      '-device virtoi-rng-pci',
+      '-device virtoi-rng-pci: vring has no device "virtoi-rng-pci" yet: did you mean "virtio-rng-pci"?',
+    ],
+    ['-device vfio-pci', '-device vfio-pci: host is missing'],
+    [
+      '-device vfio-pci,host=2',
+      '-device vfio-pci,host=2: passthrough[0].host: expected a PCI address, such as 0000:02:00.0 or 02:00.0, not "2"',
+    ],
+    ['-netdev user,id=n', '-netdev user,id=n: no -device uses n: add one that does, or leave it out'],
+    [
+      '-netdev socket,id=n',
+      '-netdev socket,id=n: vring has no "socket" networks: there are user, tap, bridge',
+    ],
+    [
+      '-nic user,model=ne2k_pci',
+      '-nic user,model=ne2k_pci: vring has no network card "ne2k_pci": there are virtio, e1000, e1000e, igb, rtl8139, vmxnet3',
+    ],
+    ['-nic tap,script=/etc/up', '-nic tap,script=/etc/up: vring does not have script=/etc/up: leave it out'],
+    [
+      '-nic user,hostfwd=22',
+      '-nic user,hostfwd=22: hostfwd=22: expected a port of the host and one of the guest, such as tcp::2222-:22',
+    ],
+    [
+      '-nic user,mac=1',
+      '-nic user,mac=1: nics[0].mac: expected a MAC address of one card, such as 52:54:00:12:34:56, not "1"',
+    ],
+    ['-net nic', '-net nic: it is connected to nothing: add -net user, or another network'],
+    ['-net user', '-net user: no card is connected to it: add -net nic, or use -nic'],
+    [
+      '-net nic -net nic -net user',
+      '-net nic: vring has no hub that connects several of them: use -nic for each card',
+    ],
+    [
+      '-object memory-backend-ram,id=m',
+      '-object memory-backend-ram,id=m: vring does not have memory-backend-ram: say memory: {size: ..., hugepages: 2M} in the definition',
+    ],
+    [
+      '-boot order=a',
+      '-boot order=a: vring has no floppy drives: there are c (disk), d (CD-ROM) and n (network)',
+    ],
+    [
+      '-boot order=x',
+      '-boot order=x: expected letters, not "x": there are c (disk), d (CD-ROM) and n (network)',
+    ],
+    ['-append x', '-kernel: machine.append: this is for a kernel: name one in machine.kernel'],
+    [
+      '-name a/b',
+      '-name: name: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit, not "a/b"',
+    ],
+    [
+      '-serial file:log',
+      '-serial file:log: vring has only stdio, mon:stdio here: see it with vring vm console',
+    ],
+    [
+      '-bios OVMF.fd',
+      '-bios OVMF.fd: vring does not have it: vring brings its own firmware: say machine: {firmware: uefi} in the definition',
+    ],
+  ])('%s', (line, problem) => expect(problems(line)).toEqual([problem]));
+
+  test('all of them in one message', () => {
+    const line = '-m 1G -vnc :0 -drive file=a,if=sd -device virtio-gpu-pci';
+    expect(problems(line)).toHaveLength(3);
+    expect(() => readQemuOptions(words(line), 'web', host)).toThrow(
+      /-vnc :0: .*; -drive file=a,if=sd: .*; -device virtio-gpu-pci: /,
+    );
+  });
+
+  test('control characters do not reach the terminal', () =>
+    expect(() => readQemuOptions(['-\u001b[2J'], 'web', host)).not.toThrow(/\u001b/));
+
+  test('a file that looks like another format is not guessed at', () => {
+    const imageFormat = () => 'qcow2';
+    expect(problems('-hda a.img', { imageFormat })).toEqual([
+      '-hda a.img: /vms/a.img looks like qcow2: say so with -drive file=...,format=qcow2, or format=raw',
+    ]);
+    expect(problems('-drive file=a.img,format=raw', { imageFormat })).toEqual([]);
+  });
+});
+
+test('a device that only the table knows has the options that its row says', () => {
+  const draft = new Draft(host);
+  const drive = parseDrive(new Settings('if=none,id=d,file=a,readonly=on'), host, () => 0);
+  draft.nameDrive({ at: 0, option: '-drive' }, drive);
+  const properties = { drive: 'path', serial: 'serial', 'num-queues': 'queues' };
+  const settings = new Settings('drive=d,serial=S,num-queues=2');
+  expect(
+    rowEntry(draft, settings, { type: 'virtio-blk', qemu: { devices: ['nvme'], properties } }, 'disk0'),
+  ).toEqual({
+    type: 'virtio-blk',
+    name: 'disk0',
+    path: '/vms/a',
+    format: 'raw',
+    readonly: true,
+    cache: 'writeback',
+    serial: 'S',
+    queues: 2,
+  });
+  expect(deviceNames([{ type: 'nvme', qemu: { devices: ['nvme'], properties } }])).toContain('nvme');
+});
+
+test('options of QEMU are told from others', () => {
+  for (const word of ['-m', '-smp', '-drive', '--enable-kvm', '-vnc', '-M'])
+    expect(isQemuOption(word)).toBe(true);
+  for (const word of ['--memory', '--disk', 'vmlinuz', '-', '--', '-constructor'])
+    expect(isQemuOption(word)).toBe(false);
+});
