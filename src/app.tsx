@@ -7,8 +7,10 @@ import { ErrorBoundary } from './components/error-boundary.tsx';
 import { Header } from './components/header.tsx';
 import { HelpOverlay } from './components/help-overlay.tsx';
 import { KeyBar } from './components/key-bar.tsx';
+import { LinkBanner } from './components/link-banner.tsx';
 import { PlanDialog } from './components/plan-dialog.tsx';
 import { StatusLine } from './components/status-line.tsx';
+import { TextOverlay } from './components/text-overlay.tsx';
 import type { Engine } from './engine/engine.ts';
 import { inputSink } from './keys/handle-key.ts';
 import { TerminalInput } from './keys/terminal-input.ts';
@@ -30,6 +32,7 @@ export function App() {
     <Box flexDirection="column" width="100%" height={rows} overflow="hidden">
       <ErrorBoundary attempt={attempt}>
         <Header screen={screen} columns={columns} />
+        <LinkBanner columns={columns} />
         <Box width={columns} height={size.rows} overflow="hidden">
           <ErrorBoundary attempt={attempt}>
             <Body screen={screen} size={size} />
@@ -46,6 +49,7 @@ function Body({ screen, size }: { screen: Screen; size: Size }) {
   const layer = useAppState(state => state.layers.at(-1));
   if (layer?.kind === 'help') return <HelpOverlay offset={layer.offset} size={size} />;
   if (layer?.kind === 'about') return <AboutOverlay id={layer.id} offset={layer.offset} size={size} />;
+  if (layer?.kind === 'text') return <TextOverlay layer={layer} size={size} />;
   if (layer?.kind === 'plan') return <PlanDialog layer={layer} size={size} />;
   return (
     <>

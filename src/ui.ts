@@ -7,11 +7,11 @@ import { HostFeed } from './store/host-feed.ts';
 import { createHostSelectors, type HostSelectors } from './store/host-selectors.ts';
 import type { HostSource } from './store/host-source.ts';
 import { hostSource } from './store/host-worker.ts';
-import type { Question } from './store/layers.ts';
+import type { Choice, DialogLayer, Layer, Question } from './store/layers.ts';
 import { SampleFeed } from './store/sample-feed.ts';
 import { createSelectors, type Selectors } from './store/selectors.ts';
 import type { Notice, Size } from './store/ui-slice.ts';
-import { printable } from './text/printable.ts';
+import { printable, printableLines } from './text/printable.ts';
 
 /** How long a message stays in the status line. */
 const NOTICE_MS = { info: 5000, error: 15_000 } as const;
@@ -32,6 +32,12 @@ export type UiSettings = {
   readonly host?: HostSource;
   /** Forbids whatever changes a VM or the host. */
   readonly readOnly?: boolean;
+};
+
+/** A dialog that has been opened. */
+export type OpenDialog = {
+  isOpen(): boolean;
+  change(change: Partial<Pick<DialogLayer, 'title' | 'body' | 'choices'>>): void;
 };
 
 /** The UI without its picture: the state, and what keeps it up to date. Commands work on this. */
@@ -84,6 +90,8 @@ export class Ui {
     this.#unsubscribe();
     this.samples.close();
     this.consoles.close();
+    // What lies over the screen waits for nothing any more.
+    this.store.setState({ layers: [] });
     await this.host.close();
   }
 
@@ -109,19 +117,35 @@ export class Ui {
   }
 
   /** Has a question answered before something is done. The answer at hand is Cancel. */
-  ask(question: Question, confirm: () => void): void {
-    this.store.getState().pushLayer({ kind: 'dialog', question, button: 'cancel', confirm });
+  ask({ title, body, verb }: Question, confirm: () => void): void {
+    this.choose(title, body, [{ label: 'Cancel' }, { label: verb, run: confirm }]);
+  }
+
+  /** Has one of several things chosen, or none; the first is at hand. What it says may change while it is there. */
+  choose(title: string, body: string, choices: readonly Choice[]): OpenDialog {
+    const ticket = Symbol();
+    const isIt = (layer: Layer) => layer.kind === 'dialog' && layer.ticket === ticket;
+    this.store.getState().pushLayer({ kind: 'dialog', ticket, title, body, choices, focus: 0, offset: 0 });
+    return {
+      isOpen: () => this.store.getState().layers.some(isIt),
+      change: change =>
+        this.store.setState(({ layers }) => ({
+          layers: layers.map(layer => (isIt(layer) ? { ...(layer as DialogLayer), ...change } : layer)),
+        })),
+    };
+  }
+
+  /** Shows a text to be read. */
+  read(title: string, lines: readonly string[]): void {
+    const text = lines.flatMap(printableLines);
+    this.store.getState().pushLayer({ kind: 'text', title: printable(title), lines: text, offset: 0 });
   }
 
   #receive(event: EngineEvent): void {
     const state = this.store.getState();
-    if (event.kind === 'removed') {
-      state.vmGone(event.id);
-      state.vmRemoved(event.id);
-    }
+    if (event.kind === 'removed') this.#remove(event.id);
     if (event.kind === 'log') state.logged(event.entry);
-    // What happened while the owner was out of reach was told to nobody.
-    if (event.kind === 'link' && event.lost === null) state.logListed(this.engine.log());
+    if (event.kind === 'link') this.#follow(event.lost);
     if (event.kind !== 'vm') return;
     const before = state.infos[event.vm.id];
     state.vmChanged(event.vm);
@@ -131,6 +155,25 @@ export class Ui {
       if (before?.broken[device] !== reason)
         this.notify('error', `${vm.name}: ${device} is broken: ${reason}`);
     }
+  }
+
+  /** The cursor goes to the next VM of the list, not back to the first. */
+  #remove(id: string): void {
+    const state = this.store.getState();
+    const visible = this.select.visibleVms(state);
+    const row = this.select.cursorRow(state);
+    if (visible[row] === id) state.selectVm(visible[row + 1] ?? visible[row - 1] ?? null);
+    state.vmGone(id);
+    state.vmRemoved(id);
+  }
+
+  #follow(lost: string | null): void {
+    const state = this.store.getState();
+    state.setOwnerLost(lost);
+    if (lost !== null) return;
+    // What happened while the owner was out of reach was told to nobody.
+    state.logListed(this.engine.log());
+    this.notify('info', 'the owner of the VMs is back');
   }
 
   #reportEnd(vm: VmInfo): void {

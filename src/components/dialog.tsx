@@ -1,54 +1,54 @@
 import { Box, Text } from 'ink';
-import type { Layer } from '../store/layers.ts';
+import { DIALOG_FRAME_CELLS, dialogLines } from '../store/layer-room.ts';
+import type { DialogLayer } from '../store/layers.ts';
 import type { Size } from '../store/ui-slice.ts';
-import { pad, wrap } from '../text/width.ts';
+import { pad } from '../text/width.ts';
 import { useTheme } from './contexts.ts';
 
-const MAX_CELLS = 60;
-/** Border and padding on both sides. */
-const FRAME_CELLS = 4;
-
-type DialogProps = { readonly layer: Extract<Layer, { kind: 'dialog' }>; readonly size: Size };
+type DialogProps = { readonly layer: DialogLayer; readonly size: Size };
 
 /** A question over the middle of the screen. Its lines are as wide as it is, so that they cover what is below. */
-export function Dialog({ layer: { question, button }, size }: DialogProps) {
+export function Dialog({ layer, size }: DialogProps) {
   const { style, glyphs } = useTheme();
-  const cells = Math.max(1, Math.min(MAX_CELLS, size.columns - 2) - FRAME_CELLS);
-  const body = wrap(question.body, cells);
-  const height = body.length + 6;
+  const { cells, lines, room } = dialogLines(layer, size);
+  const more = lines.length - layer.offset - room;
   const blank = ' '.repeat(cells + 2);
   const line = (text: string) => ` ${pad(text, cells, 'left', glyphs.ellipsis)} `;
   return (
     <Box
       position="absolute"
-      top={Math.max(0, Math.floor((size.rows - height) / 2))}
-      left={Math.max(0, Math.floor((size.columns - cells - FRAME_CELLS) / 2))}
+      top={Math.max(0, Math.floor((size.rows - room - 6) / 2))}
+      left={Math.max(0, Math.floor((size.columns - cells - DIALOG_FRAME_CELLS) / 2))}
       flexDirection="column"
       borderStyle={glyphs.border}
     >
-      <Text {...style('status.warning')}>{line(question.title)}</Text>
+      <Text {...style('status.warning')}>{line(layer.title)}</Text>
       <Text>{blank}</Text>
-      {body.map(text => (
-        <Text key={text}>{line(text)}</Text>
+      {lines.slice(layer.offset, layer.offset + room).map((text, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the window is known by its place
+        <Text key={index}>{line(text)}</Text>
       ))}
-      <Text>{blank}</Text>
-      <Buttons verb={question.verb} button={button} cells={cells} />
+      {more > 0 ? <Text {...style('text.secondary')}>{line(`${more} more: j`)}</Text> : <Text>{blank}</Text>}
+      <Buttons layer={layer} cells={cells} />
     </Box>
   );
 }
 
-function Buttons({ verb, button, cells }: { verb: string; button: 'cancel' | 'confirm'; cells: number }) {
+function Buttons({ layer: { choices, focus }, cells }: { layer: DialogLayer; cells: number }) {
   const { style, glyphs } = useTheme();
   // The marker says it where inverse does not show.
-  const label = (text: string, focused: boolean) =>
-    focused ? `${glyphs.cursor}[ ${text} ]` : ` [ ${text} ]`;
-  const cancel = label('Cancel', button === 'cancel');
-  const confirm = label(verb, button === 'confirm');
+  const labels = choices.map(({ label }, index) =>
+    index === focus ? `${glyphs.cursor}[ ${label} ]` : ` [ ${label} ]`,
+  );
+  const used = labels.reduce((sum, label) => sum + label.length + 1, 0);
   return (
-    <Text>
-      {' '.repeat(Math.max(0, cells - cancel.length - confirm.length))}
-      <Text {...(button === 'cancel' ? style('selection') : {})}>{cancel}</Text>{' '}
-      <Text {...(button === 'confirm' ? style('selection') : {})}>{confirm}</Text>{' '}
+    <Text wrap="truncate">
+      {' '.repeat(Math.max(0, cells + 2 - used))}
+      {labels.map((label, index) => (
+        <Text key={label}>
+          <Text {...(index === focus ? style('selection') : {})}>{label}</Text>{' '}
+        </Text>
+      ))}
     </Text>
   );
 }

@@ -48,7 +48,7 @@ function layerEntries(layer: Layer): Entry[] {
     case 'console':
       return [entry('Ctrl-]', 'leave the console'), entry('all other keys', 'go to the guest')];
     case 'dialog':
-      return [entry('Tab', 'other button'), entry('Enter', 'press it'), entry('Esc', 'cancel')];
+      return [entry('Tab', 'other button'), entry('Enter', 'press it'), entry('Esc', 'leave it')];
     case 'field':
       return layer.purpose === 'command'
         ? [entry('Enter', 'go'), entry('Tab', 'complete'), entry('Esc', 'cancel')]
@@ -64,6 +64,7 @@ function layerEntries(layer: Layer): Entry[] {
       return planEntries(layer).map(([key, label]) => entry(key, label));
     case 'help':
     case 'about':
+    case 'text':
       return [entry('j/k', 'scroll'), entry('Esc', 'close')];
   }
 }

@@ -14,6 +14,7 @@ export function ListSummary({ screen }: { screen: TopScreen }) {
     }
     if (screen !== 'vms') return hostSummary(state, hostSelect, screen);
     const all = state.order.length;
+    if (state.markedVms.size > 0) return `${state.markedVms.size} of ${all} marked`;
     return state.filter === ''
       ? `${all}, ${select.aliveVms(state)} alive`
       : `${select.visibleVms(state).length}/${all} match`;

@@ -34,6 +34,7 @@ export function StatusLine({ columns }: { columns: number }) {
 
 /** Why a VM ended, or what of it no longer works. */
 function trouble(vm: VmInfo): string {
+  if (vm.problem !== null) return vm.problem;
   if (vm.reason !== null) return `${vm.name} ${vm.state}: ${vm.reason}`;
   const [device, reason] = Object.entries(vm.broken)[0] ?? [];
   return device === undefined ? '' : `${vm.name}: ${device} is broken: ${reason}`;

@@ -10,6 +10,8 @@ export type CommandContext = {
   readonly state: AppState;
   /** The VM that is shown, or under the cursor. */
   readonly vm: VmInfo | null;
+  /** The VMs that a command is for: those that are marked, or that one. */
+  readonly vms: readonly VmInfo[];
 };
 
 export const CATEGORIES = ['Move', 'Look', 'Measure', 'Virtual machine', 'Host', 'Program'] as const;
@@ -31,6 +33,8 @@ export type Command = {
   readonly bar?: number;
   /** Marks what loses something: the question that must be answered first, or null when nothing would be lost. */
   readonly dangerous?: (context: CommandContext) => Question | null;
+  /** Asks in some cases, where it loses nothing: the question, or null. */
+  readonly confirm?: (context: CommandContext) => Question | null;
   /** Is what it does more than a change of what is seen? Then `--read-only` forbids it. */
   readonly changes?: 'vm' | 'host';
   /** Why it can't be done now, to follow "can't ...:"; null when it can. */
@@ -41,7 +45,7 @@ export type Command = {
 
 export function commandContext(ui: Ui): CommandContext {
   const state = ui.store.getState();
-  return { ui, state, vm: ui.select.targetVm(state) };
+  return { ui, state, vm: ui.select.targetVm(state), vms: ui.select.targetVms(state) };
 }
 
 export function existsHere(command: Command, { state }: CommandContext): boolean {
@@ -50,8 +54,9 @@ export function existsHere(command: Command, { state }: CommandContext): boolean
 
 /** Why a command can't be done now, to follow "can't ...:"; null when it can. */
 export function reasonAgainst(command: Command, context: CommandContext): string | null {
-  const { ui } = context;
+  const { ui, state } = context;
   if (command.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
+  if (command.changes === 'vm' && state.ownerLost !== null) return `its owner is out of reach: ${state.ownerLost}`;
   if (command.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;
   return command.unavailable?.(context) ?? null;
 }
@@ -60,7 +65,8 @@ export function reasonAgainst(command: Command, context: CommandContext): string
 export function runCommand(command: Command, context: CommandContext): void {
   const { ui } = context;
   const reason = reasonAgainst(command, context);
-  const question = reason === null ? (command.dangerous?.(context) ?? null) : null;
+  const ask = command.dangerous ?? command.confirm;
+  const question = reason === null ? (ask?.(context) ?? null) : null;
   const run = () => perform(command, context);
   if (reason !== null) ui.notify('error', `can't ${command.label}: ${reason}`);
   else if (question !== null) ui.ask(question, run);

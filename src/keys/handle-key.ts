@@ -1,4 +1,5 @@
 import { aboutHeight } from '../store/about-facts.ts';
+import { textRoom } from '../store/layer-room.ts';
 import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { printable } from '../text/printable.ts';
@@ -6,6 +7,7 @@ import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit
 import type { Ui } from '../ui.ts';
 import { commandContext, runCommand } from './command.ts';
 import { completed, runCommandLine } from './command-line.ts';
+import { dialogKey } from './dialog-keys.ts';
 import { helpLines } from './help-lines.ts';
 import type { ParsedKey } from './parse-key.ts';
 import { planKey } from './plan-keys.ts';
@@ -57,6 +59,7 @@ function handleKey(ui: Ui, key: ParsedKey): void {
       break;
     case 'help':
     case 'about':
+    case 'text':
       readingKey(ui, layer, key.name);
       break;
   }
@@ -68,27 +71,14 @@ function screenKey(ui: Ui, key: ParsedKey): void {
   if (command) runCommand(command, context);
 }
 
-const OTHER_BUTTON = new Set(['tab', 'shift+tab', 'left', 'right', 'h', 'l']);
-const PRESS = new Set(['enter', 'space']);
-const CANCEL = new Set(['esc', 'n', 'q', 'ctrl+c']);
+const CLOSE = new Set(['esc', 'enter', 'q', '?', 'd', 'y', 'ctrl+c']);
 
-function dialogKey(ui: Ui, layer: LayerOf<'dialog'>, key: string): void {
-  const { popLayer, changeLayer } = ui.store.getState();
-  if (OTHER_BUTTON.has(key)) {
-    changeLayer({ ...layer, button: layer.button === 'cancel' ? 'confirm' : 'cancel' });
-  } else if (CANCEL.has(key)) {
-    popLayer();
-  } else if (PRESS.has(key)) {
-    popLayer();
-    if (layer.button === 'confirm') layer.confirm();
-  }
-}
+type ReadLayer = LayerOf<'help' | 'about' | 'text'>;
 
-const CLOSE = new Set(['esc', 'enter', 'q', '?', 'd', 'ctrl+c']);
-
-function readingKey(ui: Ui, layer: LayerOf<'help' | 'about'>, key: string): void {
+function readingKey(ui: Ui, layer: ReadLayer, key: string): void {
   const state = ui.store.getState();
-  const offset = scrolled(key, layer.offset, bodyRows(state), textLength(ui, layer));
+  const page = layer.kind === 'text' ? textRoom(bodyRows(state)) : bodyRows(state);
+  const offset = scrolled(key, layer.offset, page, textLength(ui, layer));
   if (offset !== null) {
     state.changeLayer({ ...layer, offset });
   } else if (CLOSE.has(key)) {
@@ -97,7 +87,8 @@ function readingKey(ui: Ui, layer: LayerOf<'help' | 'about'>, key: string): void
 }
 
 /** Lines of the text that is being read. */
-function textLength(ui: Ui, layer: LayerOf<'help' | 'about'>): number {
+function textLength(ui: Ui, layer: ReadLayer): number {
+  if (layer.kind === 'text') return layer.lines.length;
   const { size, infos } = ui.store.getState();
   if (layer.kind === 'help') return helpLines(commandContext(ui), size.columns).length;
   const vm = infos[layer.id];

@@ -1,6 +1,7 @@
 import { type Command, type CommandContext, existsHere } from './command.ts';
 import { hostCommands } from './host-commands.ts';
 import { hostViewCommands } from './host-view-commands.ts';
+import { listCommands } from './list-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { viewCommands } from './view-commands.ts';
 import { vmCommands } from './vm-commands.ts';
@@ -11,6 +12,7 @@ export const commands: readonly Command[] = [
   ...viewCommands,
   ...vmViewCommands,
   ...logCommands,
+  ...listCommands,
   ...hostViewCommands,
   ...hostCommands,
   ...vmCommands,
@@ -47,6 +49,11 @@ const KEY_LABELS: Readonly<Record<string, string>> = {
   end: 'End',
   pageup: 'PgUp',
   pagedown: 'PgDn',
+  'ctrl+space': 'Ctrl-Space',
+  'shift+up': 'Shift-Up',
+  'shift+down': 'Shift-Down',
+  'shift+left': 'Shift-Left',
+  'shift+right': 'Shift-Right',
 };
 
 /** A key as people write it: `Ctrl-F`, `PgDn`, `K`. */

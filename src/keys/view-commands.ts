@@ -4,6 +4,7 @@ import { shownFilter } from '../store/ui-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
 import type { Command } from './command.ts';
 import { moveCursor, pageRows } from './move.ts';
+import { quitCommand } from './quit-command.ts';
 
 const move: readonly Command[] = [
   {
@@ -79,10 +80,13 @@ const move: readonly Command[] = [
     name: 'clear-filter',
     keys: ['esc'],
     category: 'Move',
-    label: 'clear the filter',
-    description: 'Show all VMs again',
+    label: 'clear marks or filter',
+    description: 'Take the marks away, else clear the filter',
     screens: ['vms'],
-    run: ({ state }) => state.setFilter(''),
+    run: ({ state }) => {
+      if (state.markedVms.size > 0) state.setMarkedVms(new Set());
+      else state.setFilter('');
+    },
   },
 ];
 
@@ -181,24 +185,7 @@ const program: readonly Command[] = [
     description: 'Draw the whole screen anew',
     run: ({ ui }) => ui.repaint(),
   },
-  {
-    name: 'quit',
-    keys: ['q', 'ctrl+c'],
-    category: 'Program',
-    label: 'quit',
-    description: 'Leave; VMs that run are ended',
-    bar: 100,
-    dangerous: ({ ui, state }) => {
-      const alive = ui.select.aliveVms(state);
-      if (alive === 0) return null;
-      return {
-        title: 'Quit vring?',
-        body: `${alive === 1 ? '1 VM runs' : `${alive} VMs run`} in this process and will be stopped at once.`,
-        verb: 'Quit',
-      };
-    },
-    run: ({ ui }) => ui.quit(),
-  },
+  quitCommand,
 ];
 
 export const viewCommands: readonly Command[] = [...move, ...look, ...measure, ...program];

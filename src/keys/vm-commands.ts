@@ -1,137 +1,101 @@
 import type { VmInfo, VmState } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-state.ts';
-import type { Question } from '../store/layers.ts';
-import type { Command, CommandContext } from './command.ts';
-
-const NO_VM = 'there is no VM here';
-const VM_SCREENS = ['vms', 'vm'] as const;
+import { type VmAction, vmCommand } from './vm-action.ts';
 
 /** Makes the reason why a VM is in no state for something. */
-function onlyWhile(states: readonly VmState[]) {
-  return ({ vm }: CommandContext): string | null => {
-    if (vm === null) return NO_VM;
-    return states.includes(vm.state) ? null : `${vm.name} is ${vm.state}`;
-  };
+function onlyWhile(...states: readonly VmState[]) {
+  return (vm: VmInfo): string | null => (states.includes(vm.state) ? null : `${vm.name} is ${vm.state}`);
 }
 
-function ask(question: (vm: VmInfo) => Question) {
-  return ({ vm }: CommandContext): Question | null => (vm === null ? null : question(vm));
-}
-
-/** Commands that change a VM have capital letters, so that no slip of a finger is one. */
-export const vmCommands: readonly Command[] = [
+/** Actions that change a VM have capital letters, so that no slip of a finger is one. */
+const actions: readonly VmAction[] = [
   {
     name: 'start',
-    keys: ['S'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'S',
     label: 'start',
-    description: 'Start the VM again, with the same configuration',
+    description: 'Start the VM: from its definition as it is on disk now, or with the same configuration',
     bar: 52,
-    unavailable: onlyWhile(['off', 'crashed']),
-    run: async ({ ui, vm }) => {
-      ui.notify('info', `starting ${vm!.name}`);
-      await ui.engine.restart(vm!.id);
-    },
+    verb: 'Start',
+    refusal: vm => onlyWhile('off', 'crashed')(vm) ?? vm.problem,
+    act: (engine, id) => engine.restart(id),
+    begun: who => `starting ${who}`,
+    done: who => `started ${who}`,
   },
   {
     name: 'pause',
-    keys: ['P'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'P',
     label: 'pause',
     description: 'Pause the VM',
     bar: 50,
-    unavailable: onlyWhile(['running']),
-    run: ({ ui, vm }) => ui.engine.pause(vm!.id),
+    verb: 'Pause',
+    refusal: onlyWhile('running'),
+    act: (engine, id) => engine.pause(id),
   },
   {
     name: 'resume',
-    keys: ['U'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'U',
     label: 'resume',
     description: 'Let a paused VM go on (unpause)',
     bar: 51,
-    unavailable: onlyWhile(['paused']),
-    run: ({ ui, vm }) => ui.engine.resume(vm!.id),
+    verb: 'Resume',
+    refusal: onlyWhile('paused'),
+    act: (engine, id) => engine.resume(id),
   },
   {
     name: 'power-button',
-    keys: ['B'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'B',
     label: 'power button',
     description: 'Press the ACPI power button; the guest decides what happens',
-    unavailable: onlyWhile(['running']),
-    dangerous: ask(vm => ({
-      title: `Press the power button of ${vm.name}?`,
-      body: 'Most guests shut down.',
-      verb: 'Press it',
-    })),
-    run: async ({ ui, vm }) => {
-      await ui.engine.powerButton(vm!.id);
-      ui.notify('info', `${vm!.name}: power button pressed; now the guest decides`);
-    },
+    verb: 'Press it',
+    refusal: onlyWhile('running'),
+    loss: { title: who => `Press the power button of ${who}?`, body: 'Most guests shut down.' },
+    act: (engine, id) => engine.powerButton(id),
+    done: who => `${who}: power button pressed; now the guest decides`,
   },
   {
     name: 'reset',
-    keys: ['R'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'R',
     label: 'reset',
     description: 'Press the reset button: the guest boots again without shutting down',
-    unavailable: onlyWhile(['running', 'paused']),
-    dangerous: ask(vm => ({
-      title: `Reset ${vm.name}?`,
+    verb: 'Reset',
+    refusal: onlyWhile('running', 'paused'),
+    loss: {
+      title: who => `Reset ${who}?`,
       body: 'The guest boots again at once. What it has not written to its disks is lost.',
-      verb: 'Reset',
-    })),
-    run: async ({ ui, vm }) => {
-      await ui.engine.reset(vm!.id);
-      ui.notify('info', `${vm!.name} was reset`);
     },
+    act: (engine, id) => engine.reset(id),
+    done: who => `reset ${who}`,
   },
   {
     name: 'kill',
-    keys: ['K'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'K',
     label: 'kill',
     description: 'End the VM at once',
     bar: 60,
-    unavailable: onlyWhile(['starting', 'running', 'paused']),
-    dangerous: ask(vm => ({
-      title: `Kill ${vm.name}?`,
+    verb: 'Kill',
+    refusal: onlyWhile('starting', 'running', 'paused'),
+    loss: {
+      title: who => `Kill ${who}?`,
       body: 'It ends at once. What the guest has not written to its disks is lost.',
-      verb: 'Kill',
-    })),
-    run: ({ ui, vm }) => ui.engine.kill(vm!.id),
+    },
+    act: (engine, id) => engine.kill(id),
   },
   {
     name: 'remove',
-    keys: ['X'],
-    category: 'Virtual machine',
-    screens: VM_SCREENS,
-    changes: 'vm',
+    key: 'X',
     label: 'remove',
-    description: 'Take a VM that has ended out of the list',
+    description:
+      'Take a VM that is off out of the list, with its definition; that file is kept as NAME.yaml~',
     bar: 61,
-    unavailable: ({ vm }) => {
-      if (vm === null) return NO_VM;
-      return isAlive(vm) ? `${vm.name} is ${vm.state}: kill it first` : null;
+    verb: 'Remove',
+    refusal: vm => (isAlive(vm) ? `${vm.name} is ${vm.state}: kill it first` : null),
+    loss: {
+      title: who => `Remove ${who}?`,
+      body: 'Its definition (kept as NAME.yaml~) and its console output are forgotten. Its disks are left alone.',
     },
-    dangerous: ask(vm => ({
-      title: `Remove ${vm.name}?`,
-      body: 'Its configuration and its console output are forgotten. Its disks are left alone.',
-      verb: 'Remove',
-    })),
-    run: ({ ui, vm }) => ui.engine.remove(vm!.id),
+    act: (engine, id) => engine.remove(id),
+    done: who => `removed ${who}`,
   },
 ];
+
+export const vmCommands = actions.map(vmCommand);

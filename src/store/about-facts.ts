@@ -21,6 +21,8 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     ...(vm.exitCode === null ? [] : [fact('Exit code', String(vm.exitCode))]),
     fact('vCPUs', String(vm.vcpus)),
     fact('Memory', bytes(vm.memoryBytes)),
+    fact('Definition', vm.problem ?? (vm.defined ? 'in order' : 'none: it is forgotten when it is removed')),
+    ...(vm.autostart ? [fact('Autostart', 'with the host')] : []),
     fact('Started', vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString()),
     ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
   ];

@@ -1,6 +1,8 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { type ConsoleSlice, createConsoleSlice } from './console-slice.ts';
 import { createHostSlice, type HostSlice } from './host-slice.ts';
+import { createLinkSlice, type LinkSlice } from './link-slice.ts';
+import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
@@ -8,7 +10,15 @@ import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
 import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 
 /** All that the UI shows. Screens select from it; commands, the sampler and the engine's events change it. */
-export type AppState = VmsSlice & VmViewSlice & LogSlice & UiSlice & SamplingSlice & ConsoleSlice & HostSlice;
+export type AppState = VmsSlice &
+  VmViewSlice &
+  LogSlice &
+  UiSlice &
+  SamplingSlice &
+  ConsoleSlice &
+  HostSlice &
+  ListSlice &
+  LinkSlice;
 export type AppStore = StoreApi<AppState>;
 
 export function createAppStore(): AppStore {
@@ -20,5 +30,7 @@ export function createAppStore(): AppStore {
     ...createSamplingSlice(...slice),
     ...createConsoleSlice(...slice),
     ...createHostSlice(...slice),
+    ...createListSlice(...slice),
+    ...createLinkSlice(...slice),
   }));
 }

@@ -10,6 +10,36 @@ export type Question = {
   readonly verb: string;
 };
 
+/** A button of a dialog, which closes it. */
+export type Choice = {
+  readonly label: string;
+  /** Absent: it does nothing more. */
+  readonly run?: () => void;
+};
+
+export type DialogLayer = {
+  readonly kind: 'dialog';
+  /** Tells it from others that were closed before. */
+  readonly ticket: symbol;
+  readonly title: string;
+  readonly body: string;
+  /** The first is the one that loses nothing, and where the focus starts. */
+  readonly choices: readonly Choice[];
+  /** Index of the choice that has the focus. */
+  readonly focus: number;
+  /** First line of the body that is shown. */
+  readonly offset: number;
+};
+
+/** A text to be read. */
+export type TextLayer = {
+  readonly kind: 'text';
+  readonly title: string;
+  readonly lines: readonly string[];
+  /** First line that is shown. */
+  readonly offset: number;
+};
+
 /** A value that is being typed: in the row of a list, or in the status line. */
 export type PromptLayer = {
   readonly kind: 'prompt';
@@ -28,13 +58,8 @@ export type PromptLayer = {
 export type Layer =
   | { readonly kind: 'help'; readonly offset: number }
   | { readonly kind: 'about'; readonly id: string; readonly offset: number }
-  | {
-      readonly kind: 'dialog';
-      readonly question: Question;
-      /** Cancel is the first, and where the focus starts. */
-      readonly button: 'cancel' | 'confirm';
-      readonly confirm: () => void;
-    }
+  | DialogLayer
+  | TextLayer
   | PlanLayer
   | PromptLayer
   | { readonly kind: 'field'; readonly purpose: 'command' | 'filter'; readonly edit: TextEdit }

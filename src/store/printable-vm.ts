@@ -8,6 +8,8 @@ export function printableVm(vm: VmInfo): VmInfo {
     ...vm,
     name: printable(vm.name),
     reason: orNull(vm.reason),
+    problem: orNull(vm.problem),
+    typist: orNull(vm.typist),
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
     broken: Object.fromEntries(
       Object.entries(vm.broken).map(([device, reason]) => [printable(device), printable(reason)]),

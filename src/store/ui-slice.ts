@@ -100,8 +100,9 @@ function sameScreen(a: Screen, b: Screen): boolean {
 export const FRAME_ROWS = 3;
 
 /** Lines for a screen. */
-export function bodyRows({ size }: UiSlice): number {
-  return Math.max(0, size.rows - FRAME_ROWS);
+export function bodyRows({ size, ownerLost }: Pick<AppState, 'size' | 'ownerLost'>): number {
+  const banner = ownerLost === null ? 0 : 1;
+  return Math.max(0, size.rows - FRAME_ROWS - banner);
 }
 
 export function currentScreen(state: UiSlice): Screen {

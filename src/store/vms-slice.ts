@@ -58,6 +58,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
       infos: without(state.infos, id),
       totals: without(state.totals, id),
       histories: without(state.histories, id),
+      markedVms: withoutItem(state.markedVms, id),
     })),
 
   sampled: ({ at, totals, detail }) =>
@@ -75,6 +76,11 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
       return { sampledAt: at, totals: kept, histories, detail, detailHistory };
     }),
 });
+
+/** The same set when it is not in there. */
+function withoutItem(set: ReadonlySet<string>, item: string): ReadonlySet<string> {
+  return set.has(item) ? new Set([...set].filter(other => other !== item)) : set;
+}
 
 function without<Value>(
   record: Readonly<Record<string, Value>>,

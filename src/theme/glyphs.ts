@@ -4,6 +4,8 @@ export type Glyphs = {
   /** Before the row that the cursor is on. */
   readonly cursor: string;
   readonly rule: string;
+  /** Beside the title of the column that a list is sorted by: the lowest is at the top, or the highest. */
+  readonly sort: { readonly ascending: string; readonly descending: string };
   readonly separator: string;
   /** Levels of a sparkline, the lowest first. */
   readonly levels: readonly string[];
@@ -30,6 +32,7 @@ export const unicodeGlyphs: Glyphs = {
   ellipsis: '…',
   cursor: '>',
   rule: '─',
+  sort: { ascending: '▲', descending: '▼' },
   separator: '·',
   levels: ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
   bar: { guest: '█', kvm: '▓', devices: '▒', idle: '·' },
@@ -44,6 +47,7 @@ export const plainGlyphs: Glyphs = {
   ellipsis: '~',
   cursor: '>',
   rule: '-',
+  sort: { ascending: '^', descending: 'v' },
   separator: '-',
   levels: ['_', '.', ':', '-', '=', '+', '*', '#'],
   bar: { guest: '#', kvm: '+', devices: '=', idle: '.' },

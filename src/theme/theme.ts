@@ -20,6 +20,8 @@ export type Token =
   | 'status.warning'
   | 'status.error'
   | 'selection'
+  /** A line across the screen that says that something is wrong. */
+  | 'banner'
   | 'focus'
   | 'key'
   | 'time.guest'
@@ -44,6 +46,7 @@ const coloured: Readonly<Record<Token, Style>> = {
   'status.warning': { color: 'yellow' },
   'status.error': { color: 'red', bold: true },
   selection: { inverse: true },
+  banner: { color: 'yellow', inverse: true, bold: true },
   focus: { color: 'cyan', bold: true },
   key: { color: 'cyan', bold: true },
   'time.guest': { color: 'green' },

@@ -38,7 +38,11 @@ describe('a command line', () => {
   test('asks before what is dangerous', () => {
     runCommandLine(ui, 'kill');
     expect(engine.calls).toEqual([]);
-    expect(state().layers.at(-1)).toMatchObject({ kind: 'dialog', button: 'cancel' });
+    expect(state().layers.at(-1)).toMatchObject({
+      kind: 'dialog',
+      focus: 0,
+      choices: [{ label: 'Cancel' }, { label: 'Kill' }],
+    });
   });
 
   test.each([

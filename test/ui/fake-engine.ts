@@ -70,7 +70,7 @@ type FakeVm = {
  * comes out exactly, whenever it is sampled. Records what it was asked.
  */
 export class FakeEngine implements Engine, CounterSource {
-  readonly owner: OwnerInfo = { pid: 1, version: '0.0.0', startedAt: 0, remote: false };
+  readonly owner: OwnerInfo;
   /** The definitions' texts. */
   readonly texts = new Map<string, string>();
   readonly #log: LogEntry[] = [];
@@ -83,8 +83,10 @@ export class FakeEngine implements Engine, CounterSource {
   readonly #vms = new Map<string, FakeVm>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
 
-  constructor(clock: Clock) {
+  /** @param remote the VMs are said to run in another process */
+  constructor(clock: Clock, { remote = false } = {}) {
     this.#clock = clock;
+    this.owner = { pid: 1, version: '0.0.0', startedAt: 0, remote };
   }
 
   add(name: string, script: Script, info: Partial<VmInfo> = {}): string {

@@ -1,5 +1,6 @@
 import { Box, Text } from 'ink';
 import { memo, type ReactNode } from 'react';
+import type { Sort } from '../../store/sort.ts';
 import { pad } from '../../text/width.ts';
 import type { Token } from '../../theme/theme.ts';
 import { useTheme } from '../contexts.ts';
@@ -10,16 +11,47 @@ import { useWindowStart } from './window.ts';
 export type Cell = string | { readonly text: string; readonly token: Token };
 export type Cells = Readonly<Record<string, Cell>>;
 
-/** The line of column titles. */
-export function TableHeader({ layout, marked }: { layout: ColumnLayout; marked: boolean }) {
+type TableHeaderProps = {
+  readonly layout: ColumnLayout;
+  /** It is the table, of several, that has the focus. */
+  readonly marked: boolean;
+  readonly sort?: Sort | undefined;
+};
+
+/** The line of column titles; an arrow beside the one that the rows are sorted by. */
+export function TableHeader({ layout, marked, sort }: TableHeaderProps) {
   const { style, glyphs } = useTheme();
   const titles = layout.map(({ title, cells, align }) => pad(title, cells, align, glyphs.ellipsis)).join(' ');
+  const place = sort === undefined ? null : sortedTitle(layout, sort);
+  const arrow = sort?.descending ? glyphs.sort.descending : glyphs.sort.ascending;
   return (
     <Text wrap="truncate" {...style(marked ? 'focus' : 'text.heading')}>
       {marked ? '* ' : '  '}
-      {titles}
+      {place === null ? (
+        titles
+      ) : (
+        <>
+          {titles.slice(0, place.start)}
+          <Text {...style('focus')}>{place.before ? arrow + place.title : place.title + arrow}</Text>
+          {titles.slice(place.start + place.title.length + 1)}
+        </>
+      )}
     </Text>
   );
+}
+
+/**
+ * Where the title and its arrow are. The arrow is between the title and the next column's: where the title leaves no
+ * room, in the gap between the two.
+ */
+function sortedTitle(layout: ColumnLayout, { column }: Sort) {
+  const index = layout.findIndex(({ key }) => key === column);
+  const found = layout[index];
+  if (found === undefined) return null;
+  const { title, cells, align } = found;
+  const start = layout.slice(0, index).reduce((sum, { cells }) => sum + cells + 1, 0);
+  const before = align === 'right';
+  return { title, before, start: before ? start + cells - title.length - 1 : start };
 }
 
 type TableRowProps = {
@@ -27,13 +59,15 @@ type TableRowProps = {
   readonly cells: Cells;
   /** The cursor is on it. */
   readonly selected: boolean;
+  /** How cells without a meaning of their own are drawn. */
+  readonly token?: Token;
 };
 
 /** One row: one Text, with a nested one for each cell that has a meaning of its own. */
-export const TableRow = memo(function TableRow({ layout, cells, selected }: TableRowProps) {
+export const TableRow = memo(function TableRow({ layout, cells, selected, token }: TableRowProps) {
   const { style, glyphs } = useTheme();
   return (
-    <Text wrap="truncate" {...(selected ? style('selection') : {})}>
+    <Text wrap="truncate" {...(selected ? style('selection') : token ? style(token) : {})}>
       {selected ? `${glyphs.cursor} ` : '  '}
       {layout.map(({ key, cells: width, align }, index) => {
         const cell = cells[key] ?? '';
@@ -61,6 +95,7 @@ type TableProps<Row> = {
   readonly pane?: boolean;
   /** What is said when there are no rows. */
   readonly empty?: string;
+  readonly sort?: Sort | undefined;
   readonly renderRow: (row: Row, selected: boolean) => ReactNode;
 };
 
@@ -73,6 +108,7 @@ export function Table<Row>({
   focused,
   pane = false,
   empty,
+  sort,
   renderRow,
 }: TableProps<Row>) {
   const { style } = useTheme();
@@ -81,7 +117,7 @@ export function Table<Row>({
   const first = useWindowStart(rows.length, visible, at);
   return (
     <Box flexDirection="column" height={height} overflow="hidden">
-      <TableHeader layout={layout} marked={pane && focused} />
+      <TableHeader layout={layout} marked={pane && focused} sort={sort} />
       {rows.length === 0 && empty !== undefined && (
         <Text wrap="truncate" {...style('text.secondary')}>{`  ${empty}`}</Text>
       )}

@@ -1,0 +1,28 @@
+import { Box, Text } from 'ink';
+import { textRoom } from '../store/layer-room.ts';
+import type { TextLayer } from '../store/layers.ts';
+import type { Size } from '../store/ui-slice.ts';
+import { pad } from '../text/width.ts';
+import { useTheme } from './contexts.ts';
+
+/** A text to be read: a title, and its lines as they are; how many more there are is in the title. */
+export function TextOverlay({ layer, size }: { layer: TextLayer; size: Size }) {
+  const { style, glyphs } = useTheme();
+  const { title, lines, offset } = layer;
+  const room = textRoom(size.rows);
+  const place =
+    lines.length > room ? ` (${offset + 1}-${Math.min(lines.length, offset + room)} of ${lines.length})` : '';
+  return (
+    <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
+      <Text wrap="truncate" {...style('text.heading')}>
+        {pad(` ${title}${place}`, size.columns, 'left', glyphs.ellipsis)}
+      </Text>
+      {lines.slice(offset, offset + room).map((text, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the window is known by its place
+        <Text key={index} wrap="truncate">
+          {pad(`  ${text}`, size.columns, 'left', glyphs.ellipsis)}
+        </Text>
+      ))}
+    </Box>
+  );
+}

@@ -1,0 +1,41 @@
+/** By which column a list is sorted. */
+export type Sort = { readonly column: string; readonly descending: boolean };
+
+/** What a row has in a column; null for nothing, which comes last in either order. */
+export type SortValue = string | number | null;
+
+/** `web-9` comes before `web-10`. */
+const collator = new Intl.Collator('en', { numeric: true });
+
+/** The rows in the order of their values; rows with the same value stay in the order in which they came. */
+export function sorted<Row>(
+  rows: readonly Row[],
+  value: (row: Row) => SortValue,
+  descending: boolean,
+): readonly Row[] {
+  const sign = descending ? -1 : 1;
+  return rows
+    .map(row => ({ row, key: value(row) }))
+    .sort((a, b) => {
+      if (a.key === null || b.key === null) return Number(a.key === null) - Number(b.key === null);
+      return sign * compared(a.key, b.key);
+    })
+    .map(({ row }) => row);
+}
+
+function compared(a: string | number, b: string | number): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return collator.compare(String(a), String(b));
+}
+
+/** A column that a list can be sorted by. */
+export type SortColumn = { readonly key: string; readonly title: string; readonly align?: 'left' | 'right' };
+
+/** The sort by the next column, or the one before; null, between the last and the first: as the rows come. */
+export function nextSort(columns: readonly SortColumn[], now: Sort | null, step: 1 | -1): Sort | null {
+  const places = columns.length + 1;
+  const at = now === null ? -1 : columns.findIndex(({ key }) => key === now.column);
+  const column = columns[((at + 1 + step + places) % places) - 1];
+  // Of numbers the highest are looked for.
+  return column === undefined ? null : { column: column.key, descending: column.align === 'right' };
+}

@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy } from '../ui/scripts.ts';
+import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+
+let clock: ManualClock;
+let engine: FakeEngine;
+const drivers: TerminalDriver[] = [];
+
+beforeEach(() => {
+  clock = new ManualClock();
+  engine = new FakeEngine(clock, { remote: true });
+});
+afterEach(async () => {
+  for (const driver of drivers.splice(0)) await driver.leave();
+});
+
+async function start(columns = 80, rows = 24, options = {}) {
+  const driver = new TerminalDriver(engine, clock, columns, rows, options);
+  drivers.push(driver);
+  await driver.waitFor('q quit');
+  return driver;
+}
+
+describe('leaving VMs that another process runs', () => {
+  test.each([
+    [60, 20],
+    [80, 24],
+    [120, 40],
+  ])('asks, with what loses nothing at hand, at %i x %i', async (columns, rows) => {
+    engine.add('web', busy);
+    engine.add('db', busy);
+    const driver = await start(columns, rows);
+    driver.type('q');
+    await driver.waitFor('>[ Detach ]');
+    expect(driver.screen).toMatchSnapshot();
+    expect(driver.wrapped).toBe(false);
+    driver.type(KEY.enter);
+    await driver.done;
+    expect(engine.calls).toEqual([]);
+  });
+
+  test('can be called off', async () => {
+    engine.add('web', busy);
+    const driver = await start();
+    driver.type('q');
+    await driver.waitFor('Leave vring?');
+    driver.escape();
+    await driver.waitFor('q quit');
+  });
+
+  test('asks nothing when none runs, or where nothing may be changed', async () => {
+    engine.add('web', busy, { state: 'off' });
+    const driver = await start();
+    driver.type('q');
+    await driver.done;
+    engine.add('db', busy);
+    const second = await start(80, 24, { readOnly: true });
+    second.type('q');
+    await second.done;
+  });
+
+  const shutDown = async () => {
+    const driver = await start();
+    driver.type(`q${KEY.tab}${KEY.enter}`);
+    await driver.waitFor('Shutting down: 0 of 2 off');
+    return driver;
+  };
+
+  test('shuts them down, shows how far it is, and leaves when all are off', async () => {
+    engine.add('web', busy);
+    engine.add('db', busy);
+    engine.add('old', busy, { state: 'off' });
+    const driver = await shutDown();
+    expect(engine.calls).toEqual(['powerButton web', 'powerButton db']);
+    engine.become('web', 'off');
+    await driver.waitFor('Shutting down: 1 of 2 off, 0 s');
+    expect(driver.screen).toMatch(/web: off[\s\S]*db: running; power button pressed/);
+    clock.advance(3000);
+    await driver.waitFor('1 of 2 off, 3 s');
+    expect(driver.screen).not.toContain('Kill');
+    engine.become('db', 'off');
+    await driver.done;
+  });
+
+  test('offers to kill those that do not go', async () => {
+    engine.add('web', busy);
+    engine.add('db', busy);
+    const driver = await shutDown();
+    engine.become('web', 'off');
+    clock.advance(10_000);
+    await driver.waitFor('[ Kill the rest ]');
+    expect(driver.screen).toMatchSnapshot();
+    driver.type(`${KEY.tab}${KEY.tab}${KEY.enter}`);
+    await driver.done;
+    expect(engine.calls.at(-1)).toBe('kill db');
+  });
+
+  test('says who can not hear the power button, and may stop to wait', async () => {
+    engine.add('web', busy, { state: 'paused' });
+    engine.add('db', busy);
+    const driver = await shutDown();
+    await driver.waitFor('web: paused; while it is paused it does not hear');
+    expect(driver.screen).toContain('Kill the rest');
+    driver.type(KEY.enter);
+    await driver.waitFor('q quit');
+    engine.become('db', 'off');
+    engine.become('web', 'off');
+    await driver.waitFor('web is off');
+  });
+});
+
+describe('an owner that is out of reach', () => {
+  test('is said on every screen, which stays; actions are refused until it is back', async () => {
+    engine.add('web', busy);
+    const driver = await start();
+    engine.lose('the socket was closed');
+    await driver.waitFor('owner out of reach: the socket was closed; trying again');
+    expect(driver.screen).toMatch(/^> +web +running/m);
+    expect(driver.screen).toMatchSnapshot();
+    driver.type('P');
+    await driver.waitFor("can't pause: its owner is out of reach: the socket was closed");
+    expect(engine.calls).toEqual([]);
+    driver.type(KEY.enter);
+    await driver.waitFor('vring  web');
+    expect(driver.screen).toContain('owner out of reach');
+    engine.lose(null);
+    await driver.waitFor('the owner of the VMs is back');
+    expect(driver.screen).not.toContain('out of reach');
+    driver.type('P');
+    await driver.waitFor('paused');
+  });
+
+  test('can be left at once', async () => {
+    engine.add('web', busy);
+    const driver = await start();
+    engine.lose('the socket was closed');
+    await driver.waitFor('trying again');
+    driver.type('q');
+    await driver.done;
+  });
+});

@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakeEngine, type Script } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy, idle, withVcpus } from '../ui/scripts.ts';
+import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+
+const SHIFT = { up: '\x1b[1;2A', down: '\x1b[1;2B', right: '\x1b[1;2C', left: '\x1b[1;2D' };
+const CTRL_SPACE = '\0';
+
+let clock: ManualClock;
+let engine: FakeEngine;
+const drivers: TerminalDriver[] = [];
+
+beforeEach(() => {
+  clock = new ManualClock();
+  engine = new FakeEngine(clock);
+});
+afterEach(async () => {
+  for (const driver of drivers.splice(0)) await driver.leave();
+});
+
+async function start(columns = 80, rows = 24, options = {}) {
+  const driver = new TerminalDriver(engine, clock, columns, rows, options);
+  drivers.push(driver);
+  await driver.waitFor('q quit');
+  clock.advance(250);
+  return driver;
+}
+
+const rowsOf = (driver: TerminalDriver) => driver.lines.slice(2, -2).filter(line => line.trim() !== '');
+const names = (driver: TerminalDriver) => rowsOf(driver).map(row => row.slice(4).split(' ')[0]);
+const cursor = (driver: TerminalDriver) => rowsOf(driver).findIndex(row => row.startsWith('>'));
+const marked = (driver: TerminalDriver) =>
+  rowsOf(driver).flatMap((row, index) => (row[2] === '*' ? [names(driver)[index]] : []));
+
+/** So many vCPUs, each busy at nine tenths. */
+const cpus = (count: number): Script => withVcpus(count);
+
+describe('sorting', () => {
+  beforeEach(() => {
+    for (const [name, count] of [
+      ['web-10', 1],
+      ['web-9', 3],
+      ['db', 2],
+      ['old', 0],
+    ] as const) {
+      engine.add(name, count === 0 ? idle : cpus(count), { state: count === 0 ? 'off' : 'running' });
+    }
+  });
+
+  test('goes by the column that is chosen, and says which', async () => {
+    const driver = await start();
+    await driver.waitFor('270%');
+    expect(names(driver)).toEqual(['web-10', 'web-9', 'db', 'old']);
+    driver.type(SHIFT.right);
+    await driver.waitFor('NAME▲');
+    expect(names(driver)).toEqual(['db', 'old', 'web-9', 'web-10']);
+    driver.type('o');
+    await driver.waitFor('NAME▼');
+    expect(names(driver)).toEqual(['web-10', 'web-9', 'old', 'db']);
+    driver.type('>>>>');
+    await driver.waitFor('▼CPU%');
+    expect(names(driver)).toEqual(['web-9', 'db', 'web-10', 'old']);
+    expect(driver.wrapped).toBe(false);
+  });
+
+  test('numbers as numbers, with nothing at the end in either order', async () => {
+    const driver = await start();
+    driver.type('>>>>>>o');
+    await driver.waitFor('▲EXITS/s');
+    await driver.waitFor(driver => names(driver).join() === 'web-10,db,web-9,old');
+  });
+
+  test('goes round, through the order in which the VMs came', async () => {
+    const driver = await start();
+    driver.type('<');
+    await driver.waitFor('▼REQ/s');
+    driver.type('>');
+    await driver.waitFor(driver => !/[▲▼]/.test(driver.screen));
+    expect(names(driver)).toEqual(['web-10', 'web-9', 'db', 'old']);
+  });
+
+  test('leaves the cursor on its VM, also when the numbers change', async () => {
+    const driver = await start();
+    driver.type('>>>>>');
+    await driver.waitFor('▼CPU%');
+    await driver.waitFor(driver => names(driver).join() === 'web-9,db,web-10,old');
+    expect(cursor(driver)).toBe(2);
+    engine.renew('web-10', cpus(8));
+    clock.advance(1000);
+    clock.advance(1000);
+    await driver.waitFor(driver => names(driver)[0] === 'web-10');
+    expect(cursor(driver)).toBe(0);
+    driver.type(KEY.enter);
+    await driver.waitFor(/vring +web-10/);
+  });
+});
+
+describe('marks', () => {
+  beforeEach(() => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) engine.add(`vm-${name}1`, busy);
+  });
+
+  test('are set one by one, as a range, and turned round', async () => {
+    const driver = await start();
+    driver.type(' ');
+    await driver.waitFor('1 of 5 marked');
+    expect(cursor(driver)).toBe(1);
+    driver.type(`jj${CTRL_SPACE}`);
+    await driver.waitFor('4 of 5 marked');
+    driver.type('*');
+    await driver.waitFor('1 of 5 marked');
+    expect(marked(driver)).toEqual(['vm-e1']);
+    driver.escape();
+    await driver.waitFor('5, 5 alive');
+    driver.type(`g${SHIFT.down}${SHIFT.down}`);
+    await driver.waitFor('3 of 5 marked');
+  });
+
+  test('vanish with their VM, and the cursor goes to the next one', async () => {
+    const driver = await start();
+    driver.type('  ');
+    await driver.waitFor('2 of 5 marked');
+    driver.type('k');
+    engine.become('vm-b1', 'off');
+    await engine.remove('vm-b1');
+    await driver.waitFor('1 of 4 marked');
+    await driver.waitFor(driver => rowsOf(driver)[cursor(driver)]!.includes('vm-c1'));
+  });
+
+  test('make an action one for all of them, who are named', async () => {
+    engine.become('vm-c1', 'off');
+    const driver = await start();
+    driver.type(`   K`);
+    await driver.waitFor('Kill 2 VMs?');
+    expect(driver.screen).toContain('vm-a1, vm-b1');
+    expect(driver.screen).toContain('Left alone: vm-c1 is off.');
+    expect(driver.screen).toMatchSnapshot();
+    driver.type(`${KEY.tab}${KEY.enter}`);
+    await driver.waitFor('done for 2 VMs');
+    expect(engine.calls).toEqual(['kill vm-a1', 'kill vm-b1']);
+    expect(marked(driver)).toEqual([]);
+  });
+
+  test('that the filter hides are named, too', async () => {
+    const driver = await start();
+    driver.type(` /e1${KEY.enter} P`);
+    await driver.waitFor('Pause 2 VMs?');
+    expect(driver.screen).toContain('vm-a1, vm-e1');
+  });
+
+  test('that nothing can be done with say why', async () => {
+    const driver = await start();
+    driver.type('  S');
+    await driver.waitFor("can't start: none of the 2 marked: vm-a1 is running");
+  });
+
+  test('name those with which it failed', async () => {
+    const driver = await start();
+    driver.type('  P');
+    await driver.waitFor('Pause 2 VMs?');
+    engine.failure = new Error('the machine thread does not answer');
+    driver.type(`${KEY.tab}${KEY.enter}`);
+    await driver.waitFor('pause: 1 of 2 failed');
+    expect(driver.screen).toContain('vm-a1: the machine thread does not answer');
+    expect(driver.screen).toContain('vm-b1: done');
+  });
+});
+
+test('defined VMs are there while they are off, with what is wrong with their definitions', async () => {
+  engine.add('web', idle, { state: 'off', defined: true, autostart: true });
+  engine.add('db', idle, {
+    state: 'off',
+    defined: true,
+    problem: 'db.yaml, line 3, memory: expected a size such as 512M',
+    vcpus: 0,
+    memoryBytes: 0,
+  });
+  engine.add('run', busy, { defined: true, autostart: true });
+  const driver = await start();
+  expect(rowsOf(driver)[0]).toMatch(/^> a web +off/);
+  expect(rowsOf(driver)[1]).toMatch(/^ {2}! db +invalid$/);
+  driver.type('j');
+  await driver.waitFor('db.yaml, line 3, memory: expected a size such as 512M');
+  driver.type('S');
+  await driver.waitFor("can't start: db.yaml, line 3");
+});
