@@ -81,6 +81,8 @@ test.each([
   ['KillExcludeUsers=', true],
   ['KillOnlyUsers=ben', false],
   ['KillOnlyUsers=ben anna', true],
+  ['KillOnlyUsers=anna\nKillOnlyUsers=ben', true],
+  ['KillOnlyUsers=anna\nKillOnlyUsers=\nKillOnlyUsers=ben', false],
 ])('with %j anna is warned: %s', (setting, warned) => {
   const folder = root({ 'etc/systemd/logind.conf': `[Login]\nKillUserProcesses=yes\n${setting}\n` });
   expect(logoutWarning(folder, SESSION) !== null).toBe(warned);
