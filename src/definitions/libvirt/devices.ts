@@ -1,0 +1,146 @@
+import type { XmlElement } from '@rgrove/parse-xml';
+import { formatAddress } from '../../host/pci/address.ts';
+import type { NicInput } from '../fields/nics.ts';
+import { own } from '../own.ts';
+import { NIC_NAMES } from '../qemu/networks.ts';
+import type { DefinitionInput } from '../schema.ts';
+import { type BootPlace, readDisk } from './disks.ts';
+import type { DomainDocument } from './document.ts';
+
+/** libvirt's own bookkeeping, and controllers that vring makes as it needs them. */
+const IMPLIED_CONTROLLERS = ['pci', 'scsi', 'ide', 'sata'];
+
+/** <devices>. */
+export function readDevices(document: DomainDocument, domain: XmlElement): Partial<DefinitionInput> {
+  const devices = document.child(domain, 'devices');
+  document.skip(devices);
+  document.skipAll(document.child(devices, 'emulator'));
+  for (const controller of document.children(devices, 'controller')) {
+    if (IMPLIED_CONTROLLERS.includes(controller.attributes.type ?? '')) document.skipAll(controller);
+  }
+  const places: BootPlace[] = [];
+  const each = <Entry>(name: string, read: (element: XmlElement) => Entry | null): Entry[] =>
+    document
+      .children(devices, name)
+      .map(read)
+      .filter(entry => entry !== null);
+  const disks = each('disk', element => readDisk(document, element, places));
+  const nics = each('interface', element => readNic(document, element, places));
+  const passthrough = each('hostdev', element => readHostDevice(document, element));
+  const random = document.children(devices, 'rng').filter(element => readRng(document, element));
+  const order = [...new Set(places.toSorted((a, b) => a.order - b.order).map(({ source }) => source))];
+  return {
+    disks,
+    nics,
+    passthrough,
+    rng: random.length > 0,
+    balloon: readBalloon(document, devices),
+    console: readConsole(document, devices),
+    ...(order.length > 0 && { boot: { order } }),
+  };
+}
+
+function readNic(document: DomainDocument, element: XmlElement, places: BootPlace[]): NicInput | null {
+  const leaveOut = (reason: string) => {
+    document.leaveOut(element, reason);
+    return null;
+  };
+  const network = readNetwork(document, element);
+  if (network === null) return leaveOut(`vring has no ${element.attributes.type} networks`);
+  // What libvirt's driver gives a card without a model.
+  const name = document.attribute(document.child(element, 'model'), 'type') ?? 'rtl8139';
+  const model = own(NIC_NAMES, name.replace(/-(non-)?transitional$/, ''));
+  if (model === undefined) return leaveOut(`vring has no network card ${name}`);
+  const mac = document.attribute(document.child(element, 'mac'), 'address');
+  for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
+  const place = document.attribute(document.child(element, 'boot'), 'order');
+  if (place !== null) places.push({ order: Number(place), source: 'network' });
+  return { model, network, ...(mac !== null && { mac }) };
+}
+
+function readNetwork(document: DomainDocument, element: XmlElement): NicInput['network'] | null {
+  const source = document.child(element, 'source');
+  const target = document.child(element, 'target');
+  switch (document.attribute(element, 'type')) {
+    case 'user':
+      return 'user';
+    case 'network':
+      document.skip(target, 'dev');
+      if (source !== null)
+        document.leaveOut(source, "libvirt's networks are its own: the user network stands for it");
+      return 'user';
+    case 'bridge':
+      document.skip(target, 'dev');
+      return { type: 'bridge', bridge: document.attribute(source, 'bridge') ?? '' };
+    case 'direct':
+      document.skip(target, 'dev');
+      return { type: 'macvtap', interface: document.attribute(source, 'dev') ?? '' };
+    case 'ethernet': {
+      const name = document.attribute(target, 'dev');
+      return { type: 'tap', ...(name !== null && { interface: name }) };
+    }
+    default:
+      return null;
+  }
+}
+
+function readHostDevice(document: DomainDocument, element: XmlElement): { host: string } | null {
+  const address = document.child(document.child(element, 'source'), 'address');
+  if (document.attribute(element, 'type') !== 'pci' || address === null) {
+    document.leaveOut(element, 'only PCI devices are passed through');
+    return null;
+  }
+  document.skip(element, 'mode', 'managed');
+  document.skip(document.child(element, 'source'));
+  for (const skipped of ['address', 'alias', 'driver']) document.skipAll(document.child(element, skipped));
+  const part = (name: string) => Number(document.attribute(address, name) ?? 0);
+  document.skip(address, 'type');
+  const parts = {
+    domain: part('domain'),
+    bus: part('bus'),
+    device: part('slot'),
+    function: part('function'),
+  };
+  return { host: formatAddress(parts) };
+}
+
+/** @returns whether it is one whose bytes come from the host's generator */
+function readRng(document: DomainDocument, element: XmlElement): boolean {
+  const backend = document.child(element, 'backend');
+  const model = document.attribute(backend, 'model');
+  const file = document.text(backend);
+  const isHosts =
+    model === 'builtin' || (model === 'random' && /^\/dev\/u?random$/.test(file ?? '/dev/random'));
+  if (!isHosts) {
+    document.leaveOut(element, "random bytes are the host's");
+    return false;
+  }
+  document.skip(element, 'model');
+  for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
+  return true;
+}
+
+function readBalloon(document: DomainDocument, devices: XmlElement | null): boolean {
+  const element = document.child(devices, 'memballoon');
+  for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
+  const model = document.attribute(element, 'model') ?? 'none';
+  return model !== 'none';
+}
+
+/** The first serial port is COM1, which every VM has; who reads it is not the definition's business. */
+function readConsole(document: DomainDocument, devices: XmlElement | null): 'serial' | 'virtio' {
+  const [first, ...more] = document.children(devices, 'serial');
+  if (first !== undefined) {
+    const type = first.attributes.type ?? 'pty';
+    if (type === 'pty' || type === 'stdio' || type === 'null') document.skipAll(first);
+    else document.leaveOut(first, 'the console is seen with vring vm console');
+  }
+  for (const port of more) document.leaveOut(port, 'there is one serial port');
+  let console: 'serial' | 'virtio' = 'serial';
+  for (const element of document.children(devices, 'console')) {
+    const target = document.child(element, 'target')?.attributes.type ?? 'serial';
+    if (target === 'virtio') console = 'virtio';
+    if (target === 'virtio' || target === 'serial') document.skipAll(element);
+  }
+  return console;
+}

@@ -1,0 +1,76 @@
+import type { XmlElement } from '@rgrove/parse-xml';
+import type { BootSource } from '../fields/boot.ts';
+import type { DiskInput } from '../fields/disks.ts';
+import type { DomainDocument } from './document.ts';
+
+const BUSES: Readonly<Record<string, NonNullable<DiskInput['bus']>>> = {
+  virtio: 'virtio',
+  scsi: 'scsi',
+  ide: 'ide',
+  sata: 'ide',
+};
+
+/** A place in the boot order, from a device's <boot order='1'/>. */
+export type BootPlace = { readonly order: number; readonly source: BootSource };
+
+/** A <disk>; null when it is left out. */
+export function readDisk(
+  document: DomainDocument,
+  element: XmlElement,
+  places: BootPlace[],
+): DiskInput | null {
+  const leaveOut = (reason: string) => {
+    document.leaveOut(element, reason);
+    return null;
+  };
+  const type = document.attribute(element, 'type') ?? 'file';
+  if (type !== 'file' && type !== 'block') return leaveOut('a disk is a file or a block device of this host');
+  const kind = document.attribute(element, 'device') ?? 'disk';
+  if (kind !== 'disk' && kind !== 'cdrom') return leaveOut(`vring has no ${kind} devices`);
+  const source = document.child(element, 'source');
+  const file = document.attribute(source, type === 'file' ? 'file' : 'dev');
+  if (file === null) return leaveOut('nothing is in it');
+  document.skip(source, 'index');
+
+  const target = document.child(element, 'target');
+  const targetBus = document.attribute(target, 'bus') ?? (kind === 'cdrom' ? 'ide' : 'virtio');
+  document.skip(target, 'dev');
+  const bus = BUSES[targetBus];
+  if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
+  if (targetBus === 'sata') document.leaveOut(target!, 'sata becomes ide');
+
+  for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
+  const place = document.attribute(document.child(element, 'boot'), 'order');
+  if (place !== null) places.push({ order: Number(place), source: kind });
+  const readonly = document.child(element, 'readonly');
+  document.skip(readonly);
+  const serial = document.text(document.child(element, 'serial'));
+  return {
+    file,
+    bus,
+    ...readDriver(document, element),
+    ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
+    ...(serial !== null && { serial: serial.slice(0, 20) }),
+  };
+}
+
+function readDriver(document: DomainDocument, element: XmlElement): Partial<DiskInput> {
+  const driver = document.child(element, 'driver');
+  if (driver === null) return {};
+  document.skip(driver, 'name', 'discard', 'io');
+  const format = document.attribute(driver, 'type') ?? 'raw';
+  const cache = driver.attributes.cache;
+  const queues = Number(document.attribute(driver, 'queues') ?? 1);
+  if (format !== 'raw' && format !== 'qcow2') {
+    throw document.error(
+      driver,
+      `expected a disk of format raw or qcow2, not ${format}: convert it with qemu-img`,
+    );
+  }
+  if (cache === 'default' || cache === 'writeback' || cache === 'none') document.skip(driver, 'cache');
+  return {
+    format,
+    ...(cache === 'none' && { cache }),
+    ...(queues > 1 && { queues: Math.min(16, queues) }),
+  };
+}

@@ -1,0 +1,201 @@
+import type { XmlElement } from '@rgrove/parse-xml';
+import { CpuFeatureError, checkFeatures } from '../../vmm/cpuid-features.ts';
+import type { BootSource } from '../fields/boot.ts';
+import type { DefinitionInput } from '../schema.ts';
+import type { DomainDocument } from './document.ts';
+
+type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
+type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
+
+/** Units of <memory> and <page>: powers of 1024 unless they end in a B without an i. */
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  bytes: 1,
+  KB: 1e3,
+  k: 2 ** 10,
+  KiB: 2 ** 10,
+  MB: 1e6,
+  M: 2 ** 20,
+  MiB: 2 ** 20,
+  GB: 1e9,
+  G: 2 ** 30,
+  GiB: 2 ** 30,
+  TB: 1e12,
+  T: 2 ** 40,
+  TiB: 2 ** 40,
+};
+
+function bytesIn(
+  document: DomainDocument,
+  element: XmlElement,
+  text: string | null,
+  unit: string | null,
+): number {
+  const factor = UNITS[unit ?? 'KiB'];
+  const bytes = Number(text) * (factor ?? Number.NaN);
+  if (text !== null && /^\d+$/.test(text) && Number.isSafeInteger(bytes)) return bytes;
+  throw document.error(element, `expected a number and a unit such as MiB, not ${text} ${unit ?? ''}`.trim());
+}
+
+export function readMemory(document: DomainDocument, domain: XmlElement): MemorySettings {
+  const memory: MemorySettings = {};
+  const element = document.child(domain, 'memory');
+  if (element !== null) {
+    const bytes = bytesIn(document, element, document.text(element), document.attribute(element, 'unit'));
+    // Rounded up as libvirt does, which has memory in KiB and QEMU in MiB.
+    memory.size = Math.ceil(bytes / 2 ** 20);
+    const current = document.child(domain, 'currentMemory');
+    if (current !== null) {
+      const now = bytesIn(document, current, document.text(current), document.attribute(current, 'unit'));
+      if (now !== bytes) document.leaveOut(current, 'the guest has all of its memory from the start');
+    }
+  }
+  const backing = document.child(domain, 'memoryBacking');
+  if (backing === null) return memory;
+  document.skip(backing);
+  document.skip(document.child(backing, 'nosharepages'));
+  const hugepages = document.child(backing, 'hugepages');
+  if (hugepages === null) return memory;
+  document.skip(hugepages);
+  const [page, ...more] = document.children(hugepages, 'page');
+  for (const each of more) document.leaveOut(each, 'all memory has pages of one size');
+  if (page === undefined) return { ...memory, hugepages: '2M' };
+  const size = bytesIn(document, page, document.attribute(page, 'size'), document.attribute(page, 'unit'));
+  if (size === 2 ** 21 || size === 2 ** 30) return { ...memory, hugepages: size === 2 ** 21 ? '2M' : '1G' };
+  document.leaveOut(page, 'huge pages have 2 MiB or 1 GiB');
+  return memory;
+}
+
+export function readCpus(document: DomainDocument, domain: XmlElement): CpuSettings {
+  const vcpu = document.child(domain, 'vcpu');
+  const text = document.text(vcpu);
+  if (text !== null && !/^\d{1,4}$/.test(text))
+    throw document.error(vcpu!, `expected a number of vCPUs, not ${text}`);
+  if (document.attribute(vcpu, 'placement') === 'auto')
+    document.leaveOut(vcpu!, 'vring places no vCPUs by itself');
+  const count = text === null ? 1 : Number(text);
+  const cpu = document.child(domain, 'cpu');
+  const mode = document.attribute(cpu, 'mode');
+  document.skip(cpu, 'check', 'migratable', 'match');
+  if (cpu !== null && (mode === null || mode === 'custom')) {
+    const model = document.child(cpu, 'model');
+    if (model !== null) document.leaveOut(model, "a guest has the host's CPU");
+  }
+  const pinning = readPinning(document, domain, count);
+  const features = readFeatures(document, cpu);
+  const topology = readTopology(document, cpu, count);
+  return {
+    count,
+    ...(topology && { topology }),
+    ...(pinning && { pinning }),
+    ...(features.length > 0 && { features }),
+    ...(isHidden(document, domain) && { 'hide-hypervisor': true }),
+  };
+}
+
+function readTopology(
+  document: DomainDocument,
+  cpu: XmlElement | null,
+  count: number,
+): CpuSettings['topology'] {
+  const element = document.child(cpu, 'topology');
+  if (element === null) return undefined;
+  const part = (name: string) => Number(document.attribute(element, name) ?? 1);
+  const [sockets, cores, threads] = [part('sockets'), part('cores'), part('threads')];
+  // Levels that vring does not have are none when there is one of each.
+  const others = part('dies') * part('clusters');
+  if (others === 1 && sockets * cores * threads === count) return { sockets, cores, threads };
+  document.leaveOut(element, `expected sockets, cores and threads that give ${count}`);
+  return undefined;
+}
+
+function readFeatures(document: DomainDocument, cpu: XmlElement | null): string[] {
+  const features: string[] = [];
+  for (const element of document.children(cpu, 'feature')) {
+    const name = (document.attribute(element, 'name') ?? '').replaceAll(/[-.]/g, '_');
+    const policy = document.attribute(element, 'policy');
+    try {
+      checkFeatures([name]);
+      // What is required is there, if the host has it.
+      if (policy === 'disable' || policy === 'forbid') features.push(`-${name}`);
+    } catch (error) {
+      if (!(error instanceof CpuFeatureError)) throw error;
+      document.leaveOut(element, error.message);
+    }
+  }
+  return features;
+}
+
+function readPinning(document: DomainDocument, domain: XmlElement, count: number): number[] | undefined {
+  const cputune = document.child(domain, 'cputune');
+  document.skip(cputune);
+  const pins = document.children(cputune, 'vcpupin');
+  const pinning: number[] = [];
+  for (const pin of pins) {
+    const vcpu = Number(document.attribute(pin, 'vcpu'));
+    const cpuset = document.attribute(pin, 'cpuset') ?? '';
+    if (vcpu < count && /^\d{1,4}$/.test(cpuset)) pinning[vcpu] = Number(cpuset);
+  }
+  if (pins.length === 0) return undefined;
+  if (Object.keys(pinning).length === count && pins.length === count) return pinning;
+  for (const pin of pins) document.leaveOut(pin, `expected one host CPU for each of the ${count} vCPUs`);
+  return undefined;
+}
+
+/** <features>: ACPI and APIC every guest has. */
+function isHidden(document: DomainDocument, domain: XmlElement): boolean {
+  const features = document.child(domain, 'features');
+  document.skip(features);
+  for (const name of ['acpi', 'apic', 'pae']) document.skip(document.child(features, name));
+  const kvm = document.child(features, 'kvm');
+  document.skip(kvm);
+  return document.attribute(document.child(kvm, 'hidden'), 'state') === 'on';
+}
+
+const SOURCES: Readonly<Record<string, BootSource>> = { hd: 'disk', cdrom: 'cdrom', network: 'network' };
+
+/** @throws LibvirtError for a domain that is no PC with full virtualization */
+export function readOs(
+  document: DomainDocument,
+  domain: XmlElement,
+): { machine: DefinitionInput['machine']; order: BootSource[] } {
+  const os = document.child(domain, 'os');
+  const type = document.child(os, 'type');
+  const kind = document.text(type);
+  const architecture = document.attribute(type, 'arch');
+  document.skip(type, 'machine');
+  if (type !== null && kind !== 'hvm')
+    throw document.error(type, `expected a domain of type hvm, not ${kind}`);
+  if (architecture !== null && architecture !== 'x86_64') {
+    throw document.error(type!, `expected a guest for x86_64, not ${architecture}`);
+  }
+  const text = (name: string) => document.text(document.child(os, name));
+  const [kernel, initrd, append] = [text('kernel'), text('initrd'), text('cmdline')];
+  const order = readOrder(document, os);
+  if (kernel !== null) {
+    return {
+      machine: { kernel, ...(initrd !== null && { initrd }), ...(append !== null && { append }) },
+      order,
+    };
+  }
+  return { machine: isUefi(document, os) ? { firmware: 'uefi' } : {}, order };
+}
+
+function readOrder(document: DomainDocument, os: XmlElement | null): BootSource[] {
+  const order: BootSource[] = [];
+  for (const boot of document.children(os, 'boot')) {
+    const source = SOURCES[document.attribute(boot, 'dev') ?? ''];
+    if (source === undefined) document.leaveOut(boot, 'a guest boots from hd, cdrom or network');
+    else order.push(source);
+  }
+  return order;
+}
+
+/** vring brings its own firmware: which file it is, and where its variables are, is libvirt's business. */
+function isUefi(document: DomainDocument, os: XmlElement | null): boolean {
+  const loader = document.child(os, 'loader');
+  const isFlash =
+    document.attribute(loader, 'type') === 'pflash' || /OVMF|edk2/i.test(document.text(loader) ?? '');
+  if (loader !== null) document.leaveOut(loader, 'vring brings its own firmware');
+  return document.attribute(os, 'firmware') === 'efi' || isFlash;
+}

@@ -1,0 +1,77 @@
+import type { XmlElement } from '@rgrove/parse-xml';
+import { keyProblems } from '../issues.ts';
+import { keyPath } from '../key-path.ts';
+import { type Definition, type DefinitionInput, definition } from '../schema.ts';
+import { readDevices } from './devices.ts';
+import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
+import { readCpus, readMemory, readOs } from './machine.ts';
+
+export type ImportedDomain = {
+  readonly definition: Definition;
+  /** What did not become a part of the definition, in the order of the file. */
+  readonly leftOut: readonly LeftOut[];
+};
+
+/**
+ * The definition that a libvirt domain (`virsh dumpxml NAME`) stands for.
+ * @param file what messages call the text
+ * @param name the VM's name, in place of the domain's
+ * @throws LibvirtError
+ */
+export function readDomain(xml: string, file: string, name?: string): ImportedDomain {
+  const document = new DomainDocument(xml, file);
+  const domain = document.root;
+  document.skip(domain, 'type', 'id');
+  const { machine, order } = readOs(document, domain);
+  const devices = readDevices(document, domain);
+  const boot = order.length > 0 ? { order } : devices.boot;
+  const domainName = document.text(document.child(domain, 'name'));
+  const input: DefinitionInput = {
+    name: name ?? domainName ?? '',
+    ...readDescription(document, domain),
+    memory: readMemory(document, domain),
+    cpus: readCpus(document, domain),
+    machine,
+    ...devices,
+    ...(boot && { boot }),
+    ...readEvents(document, domain),
+  };
+  document.skip(document.child(domain, 'os'));
+  const clock = document.child(domain, 'clock');
+  if (clock?.attributes.offset === 'utc') document.skip(clock, 'offset');
+  const parsed = definition.safeParse(input, { reportInput: true });
+  if (parsed.success) return { definition: parsed.data, leftOut: document.leftOut() };
+  const problems = keyProblems(parsed.error.issues, input);
+  throw new LibvirtError(
+    problems.map(({ path, message }) => `${file}: ${keyPath(path)}: ${message}`).join('; '),
+  );
+}
+
+/** The first line of <title> or <description>. */
+function readDescription(document: DomainDocument, domain: XmlElement): { description?: string } {
+  for (const key of ['title', 'description']) {
+    const text = document.text(document.child(domain, key))?.split('\n')[0]?.trim();
+    if (text) return { description: text.slice(0, 500) };
+  }
+  return {};
+}
+
+/** <on_crash> and the like; what a VM does when it is powered off is not a choice. */
+function readEvents(document: DomainDocument, domain: XmlElement): Partial<DefinitionInput> {
+  const off = document.child(domain, 'on_poweroff');
+  if (off?.text.trim() === 'destroy') document.skip(off);
+  const crash = document.child(domain, 'on_crash');
+  const onCrash = document.text(crash);
+  if (onCrash !== null && !['destroy', 'preserve', 'restart'].includes(onCrash)) {
+    document.leaveOut(crash!, 'after a crash a VM is kept, or restarted');
+  }
+  const reboot = document.child(domain, 'on_reboot');
+  const onReboot = document.text(reboot);
+  if (onReboot !== null && !['destroy', 'restart'].includes(onReboot)) {
+    document.leaveOut(reboot!, 'at a reboot a VM is let, or stopped');
+  }
+  return {
+    ...(onCrash === 'restart' && { 'on-crash': 'restart' }),
+    ...(onReboot === 'destroy' && { 'on-reboot': 'stop' }),
+  };
+}

@@ -1,0 +1,194 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readDomain } from '../../../src/definitions/libvirt/read.ts';
+import { plainDefinition } from '../../../src/definitions/plain.ts';
+
+const xml = fs.readFileSync(path.join(import.meta.dirname, 'web.xml'), 'utf8');
+
+const domain = (inner: string) => `<domain type='kvm'>\n<name>web</name>\n${inner}\n</domain>`;
+const read = (inner: string) => {
+  const { definition, leftOut } = readDomain(domain(inner), 'web.xml');
+  return {
+    ...plainDefinition(definition),
+    leftOut: leftOut.map(({ path: where, line, reason }) => `${line} ${where}${reason ? `: ${reason}` : ''}`),
+  };
+};
+const base = { name: 'web', memory: '256M', cpus: 1, rng: false };
+
+describe('a domain as virsh dumpxml writes it', () => {
+  const { definition, leftOut } = readDomain(xml, 'web.xml');
+
+  test('becomes a definition', () =>
+    expect(plainDefinition(definition)).toEqual({
+      name: 'web',
+      description: 'Der Webserver für alle',
+      memory: { size: '2G', hugepages: '2M' },
+      cpus: {
+        count: 4,
+        topology: { sockets: 1, cores: 2, threads: 2 },
+        pinning: [2, 3, 6, 7],
+        features: ['-cx16'],
+        'hide-hypervisor': true,
+      },
+      machine: { firmware: 'uefi' },
+      disks: [
+        {
+          file: '/var/lib/libvirt/images/web.qcow2',
+          format: 'qcow2',
+          cache: 'none',
+          serial: 'WEB-1',
+          queues: 4,
+        },
+        { file: '/dev/vg0/data', bus: 'scsi', readonly: true },
+        { file: '/iso/debian.iso', cdrom: true },
+      ],
+      nics: [
+        { network: { type: 'bridge', bridge: 'br0' }, mac: '52:54:00:aa:bb:01' },
+        { model: 'e1000e', network: 'user', mac: '52:54:00:aa:bb:02' },
+      ],
+      balloon: true,
+      passthrough: [{ host: '0000:02:1f.1' }],
+      boot: { order: ['cdrom', 'disk'] },
+      'on-crash': 'restart',
+      'on-reboot': 'stop',
+    }));
+
+  test('and the rest is listed, each with its line', () => {
+    const lines = xml.split('\n');
+    for (const { path: where, line } of leftOut) {
+      expect(lines[line - 1]).toContain(`<${where.split('/').at(-1)!.split('@')[0]}`);
+    }
+    expect(leftOut.map(({ path: where, reason }) => (reason ? `${where}: ${reason}` : where))).toEqual([
+      'domain/uuid',
+      'domain/metadata',
+      'domain/currentMemory: the guest has all of its memory from the start',
+      'domain/memoryBacking/locked',
+      'domain/cputune/emulatorpin',
+      'domain/os/loader: vring brings its own firmware',
+      'domain/os/nvram',
+      'domain/features/vmport',
+      'domain/cpu/feature: there is no CPU feature "mystery", the nearest is "msr": use the names of /proc/cpuinfo',
+      'domain/clock/timer',
+      'domain/devices/disk/driver@cache',
+      'domain/devices/disk/iotune',
+      'domain/devices/disk/target: sata becomes ide',
+      'domain/devices/disk: nothing is in it',
+      'domain/devices/disk: a disk is a file or a block device of this host',
+      'domain/devices/controller',
+      'domain/devices/interface/bandwidth',
+      "domain/devices/interface/source: libvirt's networks are its own: the user network stands for it",
+      'domain/devices/interface: vring has no vhostuser networks',
+      'domain/devices/channel',
+      'domain/devices/input',
+      'domain/devices/graphics',
+      'domain/devices/video',
+      'domain/devices/hostdev: only PCI devices are passed through',
+      'domain/devices/memballoon/stats',
+      'domain/seclabel',
+    ]);
+  });
+});
+
+describe('elements', () => {
+  test.each([
+    ['', { ...base, leftOut: [] }],
+    ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
+    ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
+    [
+      '<memoryBacking><hugepages/></memoryBacking>',
+      { ...base, memory: { size: '256M', hugepages: '2M' }, leftOut: [] },
+    ],
+    [
+      '<os><type>hvm</type><kernel>/k</kernel><initrd>/i</initrd><cmdline>console=ttyS0</cmdline></os>',
+      { ...base, machine: { kernel: '/k', initrd: '/i', append: 'console=ttyS0' }, leftOut: [] },
+    ],
+    [
+      "<vcpu>2</vcpu><cputune><vcpupin vcpu='0' cpuset='1-3'/></cputune>",
+      {
+        ...base,
+        cpus: 2,
+        leftOut: ['3 domain/cputune/vcpupin: expected one host CPU for each of the 2 vCPUs'],
+      },
+    ],
+    [
+      "<vcpu>2</vcpu><cpu mode='custom'><model>Skylake</model><topology sockets='2' cores='2' threads='1'/></cpu>",
+      {
+        ...base,
+        cpus: 2,
+        leftOut: [
+          "3 domain/cpu/model: a guest has the host's CPU",
+          '3 domain/cpu/topology: expected sockets, cores and threads that give 2',
+        ],
+      },
+    ],
+    [
+      "<devices><disk type='file' device='disk'><source file='/a'/><target dev='vda' bus='virtio'/><boot order='2'/></disk>" +
+        "<interface type='direct'><source dev='eth0'/><model type='virtio'/><boot order='1'/></interface></devices>",
+      {
+        ...base,
+        disks: [{ file: '/a' }],
+        nics: [{ network: { type: 'macvtap', interface: 'eth0' } }],
+        boot: { order: ['network', 'disk'] },
+        leftOut: [],
+      },
+    ],
+    [
+      "<devices><rng model='virtio'><backend model='egd' type='udp'/></rng><memballoon model='none'/></devices>",
+      { ...base, leftOut: ["3 domain/devices/rng: random bytes are the host's"] },
+    ],
+    [
+      '<on_crash>coredump-destroy</on_crash>',
+      { ...base, leftOut: ['3 domain/on_crash: after a crash a VM is kept, or restarted'] },
+    ],
+    [
+      "<devices><console type='pty'><target type='virtio' port='0'/></console></devices>",
+      { ...base, console: 'virtio', leftOut: [] },
+    ],
+  ])('%s', (inner, expected) => expect(read(inner)).toEqual(expected));
+
+  test('the name can be another one', () =>
+    expect(readDomain(domain(''), 'web.xml', 'db').definition.name).toBe('db'));
+});
+
+describe('what is no domain has file, line and reason', () => {
+  test.each([
+    ['', 'web.xml:1:1: Root element is missing or invalid'],
+    ['<domain>\n<name>web</domain>', 'web.xml:2:10: Missing end tag for element name'],
+    ['<network/>', 'web.xml:1: expected a <domain>, not <network>: virsh dumpxml NAME writes one'],
+    [
+      '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]>\n<domain><name>&x;</name></domain>',
+      "web.xml:2:15: Named entity isn't defined: &x;",
+    ],
+    ['<domain>'.repeat(50_000), 'web.xml: its elements are nested too deep'],
+    [`<domain>${' '.repeat(2 ** 20)}</domain>`, 'web.xml: expected at most 1 MiB for a domain'],
+    [domain('<memory>lots</memory>'), 'web.xml:3: expected a number and a unit such as MiB, not lots'],
+    [
+      domain("<memory unit='pages'>1</memory>"),
+      'web.xml:3: expected a number and a unit such as MiB, not 1 pages',
+    ],
+    [domain('<vcpu>two</vcpu>'), 'web.xml:3: expected a number of vCPUs, not two'],
+    [domain('<vcpu>100</vcpu>'), 'web.xml: cpus.count: expected at most 64 vCPUs, not 100'],
+    [
+      domain("<os><type arch='aarch64'>hvm</type></os>"),
+      'web.xml:3: expected a guest for x86_64, not aarch64',
+    ],
+    [domain('<os><type>exe</type></os>'), 'web.xml:3: expected a domain of type hvm, not exe'],
+    [
+      domain("<devices>\n<disk><driver type='vdi'/><source file='/a'/></disk></devices>"),
+      'web.xml:4: expected a disk of format raw or qcow2, not vdi: convert it with qemu-img',
+    ],
+    [
+      '<domain><name>my vm</name></domain>',
+      'web.xml: name: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit, not "my vm"',
+    ],
+  ])('%#', (text, message) => {
+    let said = '';
+    try {
+      readDomain(text, 'web.xml');
+    } catch (error) {
+      said = (error as Error).message;
+    }
+    expect(said).toBe(message);
+  });
+});
