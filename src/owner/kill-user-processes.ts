@@ -57,8 +57,11 @@ export function loginSettings(root = '/'): LoginSettings {
   }
   const texts = [...dropIns].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => readIfThere(path));
   const settings = new Map<string, string>();
-  for (const text of [main ?? '', ...texts])
-    for (const [key, value] of loginKeys(text)) settings.set(key, value);
+  for (const [key, value] of [main ?? '', ...texts].flatMap(text => [...loginKeys(text)])) {
+    // Lists add up, until an empty one begins anew.
+    const before = key.endsWith('Users') && value !== '' ? settings.get(key) : undefined;
+    settings.set(key, before === undefined ? value : `${before} ${value}`);
+  }
   return {
     // The file that comes with systemd has what it was built with in comments; without one it is as upstream has it.
     killUserProcesses: isYes(settings.get('KillUserProcesses') ?? commented(main ?? '') ?? 'yes'),
