@@ -1,6 +1,9 @@
 /** A machine thread takes longer to come up than the rest of vring takes to load: it is started before that. */
 const STARTS_A_MACHINE = new Set(['run', 'demo']);
-if (STARTS_A_MACHINE.has(process.argv[2] ?? '')) {
+/** The machine will be another process's, or there will be none. */
+const STARTS_NONE = new Set(['--detach', '--ui', '--help', '-h']);
+const [, , command = '', ...words] = process.argv;
+if (STARTS_A_MACHINE.has(command) && !words.some(word => STARTS_NONE.has(word))) {
   const { MachineWorker } = await import('./engine/machine-worker.ts');
   MachineWorker.warm();
 }

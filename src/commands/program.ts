@@ -41,5 +41,7 @@ export function buildProgram(): Command {
     .showHelpAfterError('(vring --help shows what there is)')
     .exitOverride();
   for (const register of REGISTER) register(program);
+  // For a word that is no command there is a better message. The commands before have not inherited this.
+  program.allowExcessArguments();
   return program;
 }

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { buildProgram } from './program.ts';
+import { withQemuOptionsLast } from './run-words.ts';
 import { UsageError } from './usage-error.ts';
 
 const FAILURE = 1;
@@ -10,7 +11,8 @@ export async function runProgram(argv: readonly string[]): Promise<never> {
   // A reader that has gone away (`| head`) is no reason to fail.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
-    await buildProgram().parseAsync(argv);
+    const program = buildProgram();
+    await program.parseAsync(withQemuOptionsLast(program, argv.slice(2)), { from: 'user' });
   } catch (error) {
     process.exitCode = await exitStatus(error);
   }

@@ -1,32 +1,70 @@
-import { basename } from 'node:path';
-import type { Engine, VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/engine.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
-import { ConfigError, type ConfigProblem, type MachineConfigInput } from '../vmm/config.ts';
+import { printable } from '../text/printable.ts';
+import { bytesOf, sizeText } from '../text/size.ts';
+import { ConfigError, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
 import { endingSignal } from './ending-signal.ts';
+import { nameOfFile } from './name-of-file.ts';
 import { openUi } from './open-ui.ts';
 import { requireTerminal } from './require-terminal.ts';
 import type { RunOptions } from './run.ts';
+import { type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 import { joinConsole } from './terminal-console.ts';
 import { UsageError } from './usage-error.ts';
+import { leaving, ownerOrNew } from './vm/owner.ts';
 
-/** @returns the exit status */
-export async function runVm(kernel: string, options: RunOptions): Promise<number> {
+/**
+ * @param words a kernel, or QEMU's options
+ * @param given options on the command line
+ * @returns the exit status
+ */
+export async function runVm(
+  words: readonly string[],
+  options: RunOptions,
+  given: readonly string[],
+): Promise<number> {
   if (options.ui) requireTerminal();
-  const engine = new LocalEngine();
-  const config = runConfig(kernel, options);
+  const { config, words: inWords } = await machineOf(words, options, given);
   try {
-    return options.ui ? await runInUi(engine, config) : await runOnTerminal(engine, config);
+    // An owner would say the same, in words that know nothing of a command line.
+    parseMachineConfig(config);
+    if (options.detach) return await runDetached(config);
+    return options.ui ? await runInUi(config) : await runOnTerminal(config);
   } catch (error) {
-    throw error instanceof ConfigError ? new UsageError(inOptions(error.problems, options)) : error;
+    throw error instanceof ConfigError
+      ? new UsageError(problemText(error.problems, inWords, config.devices ?? []))
+      : error;
   }
+}
+
+/** The machine that is asked for, and how the command line calls its parts. */
+async function machineOf(
+  words: readonly string[],
+  options: RunOptions,
+  given: readonly string[],
+): Promise<{ config: MachineConfigInput; words: OptionWords }> {
+  const [kernel] = words;
+  if (kernel === undefined)
+    throw new UsageError("run needs a kernel, or QEMU's options; vring run --help shows how");
+  if (words.length === 1 && !kernel.startsWith('-'))
+    return { config: runConfig(kernel, options), words: RUN_WORDS };
+  if (!words.some(word => word.startsWith('-')))
+    throw new UsageError(
+      `run takes one kernel, and ${words.length} words were given: ${words.map(printable).join(' ')}`,
+    );
+  const { qemuConfig } = await import('./run-qemu.ts');
+  return { config: qemuConfig(words, options, given), words: QEMU_WORDS };
 }
 
 /** The machine that the command line asks for. */
 function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
+  const { memory, hugepages } = options;
+  if (hugepages !== undefined && memory % bytesOf(hugepages)! !== 0)
+    throw new UsageError(`--memory ${sizeText(memory)}: expected a multiple of --hugepages ${hugepages}`);
   return {
-    name: options.name ?? defaultName(kernel),
+    name: options.name ?? nameOfFile(kernel),
     cpus: options.cpus,
-    memory: { bytes: options.memory, ...(options.hugepages && { hugepages: options.hugepages }) },
+    memory: { bytes: memory, ...(hugepages && { hugepages }) },
     kernel: {
       path: kernel,
       ...(options.initrd !== undefined && { initrd: options.initrd }),
@@ -39,42 +77,21 @@ function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
   };
 }
 
-/** The options that the keys of a configuration come from. */
-const OPTIONS: Readonly<Record<string, string>> = {
-  name: '--name',
-  cpus: '--cpus',
-  memory: '--memory',
-  'kernel.path': 'kernel',
-  'kernel.initrd': '--initrd',
-};
-
-/** What is wrong with a configuration, in the words of the command line. */
-function inOptions(problems: readonly ConfigProblem[], { disk = [] }: RunOptions): string {
-  const texts = problems.map(({ path: [key, index, setting], message }) => {
-    if (key === 'devices' && setting !== undefined) {
-      return `--disk ${disk[Number(index)]?.path}: ${String(setting)}: ${message}`;
-    }
-    const name = `${String(key)}.${String(index)}`;
-    return `${OPTIONS[name] ?? OPTIONS[String(key)] ?? name}: ${message}`;
-  });
-  return texts.join('; ');
-}
-
-/** A valid VM name made of a file's. */
-function defaultName(kernel: string): string {
-  const name = basename(kernel)
-    .replace(/[^A-Za-z0-9._-]/g, '-')
-    .replace(/^[^A-Za-z0-9]+/, '');
-  return name.slice(0, 63) || 'vm';
-}
-
-async function runInUi(engine: Engine, config: MachineConfigInput): Promise<number> {
+async function runInUi(config: MachineConfigInput): Promise<number> {
+  const engine = await ownerOrNew();
   await openUi(engine, {}, await engine.start(config));
   return 0;
 }
 
+async function runDetached(config: MachineConfigInput): Promise<number> {
+  await leaving(await ownerOrNew(), engine => engine.start(config));
+  console.log(`${config.name}: started; vring vm console ${config.name} joins its console`);
+  return 0;
+}
+
 /** @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it. */
-async function runOnTerminal(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
+async function runOnTerminal(config: MachineConfigInput): Promise<number> {
+  const engine = new LocalEngine();
   const ended = Promise.withResolvers<VmInfo>();
   engine.subscribe(event => {
     if (event.kind === 'vm' && (event.vm.state === 'off' || event.vm.state === 'crashed'))

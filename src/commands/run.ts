@@ -16,13 +16,16 @@ export type RunOptions = {
   readonly rng: boolean;
   readonly seccomp: boolean;
   readonly ui?: boolean;
+  readonly detach?: boolean;
 };
 
 /** `vring run`: one VM on this terminal. */
 export function registerRun(program: Command): void {
   const run = program
     .command('run')
-    .argument('<kernel>', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
+    .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
+    .argument('[qemu...]', "QEMU's options in its place, as they are: `-m 1024 -smp 2 -kernel vmlinuz`")
+    .usage('[options] <kernel | qemu options>')
     .description('Boot a kernel, with its serial port on this terminal')
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <text>', 'kernel command line')
@@ -43,13 +46,21 @@ export function registerRun(program: Command): void {
     .option('--name <name>', "the VM's name (default: the kernel's file name)")
     .option('--no-rng', 'leave out the virtio-rng device')
     .option('--no-seccomp', 'run vCPU and queue threads without their system call filters')
-    .option('--ui', 'show it in the full-screen UI instead')
-    .action(async (kernel: string, options: RunOptions) => {
+    .addOption(
+      new Option('--ui', 'hand it to the owner of the VMs, and show it in the full-screen UI').conflicts(
+        'detach',
+      ),
+    )
+    .option('--detach', 'hand it to the owner of the VMs, and leave it running')
+    .action(async (_kernel, _qemu, options: RunOptions, command: Command) => {
       const { runVm } = await import('./run-vm.ts');
-      process.exitCode = await runVm(kernel, options);
+      const given = Object.keys(options).filter(name => command.getOptionValueSource(name) === 'cli');
+      process.exitCode = await runVm(command.args, options, given);
     });
   withManual(run, {
     text: [
+      "QEMU's options are taken as administrators know them; one that vring does not have is named, never ignored. Of vring's own options, " +
+        '`--name`, `--ui`, `--detach`, `--hugepages` and `--no-seccomp` may stand beside them.',
       'Ctrl-] leaves the terminal and ends the VM. The exit status is 0 after a power-off, 1 after a crash, whose reason and ' +
         "registers are printed, and the guest's own code when it ends itself through the debug exit port.",
     ],
@@ -58,6 +69,15 @@ export function registerRun(program: Command): void {
         command:
           "vring run vmlinuz --initrd initrd.img --append 'console=ttyS0' --disk disk.img --cpus 2 --memory 1G",
         does: 'a Linux guest with two vCPUs and a disk',
+      },
+      {
+        command:
+          'vring run -m 1024 -smp 2 -drive file=disk.img,if=virtio -kernel vmlinuz -append console=ttyS0',
+        does: "the same in QEMU's words",
+      },
+      {
+        command: 'vring run --detach --name build vmlinuz',
+        does: 'a VM that goes on when the terminal is closed',
       },
     ],
   });

@@ -19,7 +19,10 @@ export function registerUi(program: Command): void {
       throw new UsageError(`there is no command "${printable(unknown)}"; ${help}`);
     }
     requireTerminal();
-    const { LocalEngine } = await import('../engine/local-engine.ts');
-    await openUi(new LocalEngine(), options);
+    // An owner and the UI take about as long to come up: neither waits for the other.
+    const { ownerOrNew } = await import('./vm/owner.ts');
+    const owner = ownerOrNew({ readOnly: options.readOnly === true });
+    const [engine] = await Promise.all([owner, import('../app.tsx')]);
+    await openUi(engine, options);
   });
 }

@@ -47,6 +47,26 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(stdout).toMatch(/result blk-verify .*errors=0/);
   });
 
+  test("takes QEMU's options as they are", async () => {
+    const disk = join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, Buffer.alloc(2 ** 20));
+    const drive = `file=${disk},if=virtio,format=raw`;
+    const options = ['-m', '64', '-smp', '2', '-drive', drive, '-device', 'virtio-rng-pci'];
+    const { stdout, exitCode } = await vring(
+      'run',
+      ...options,
+      '-kernel',
+      GUEST,
+      '-append',
+      'run="info; halt"',
+      '--name',
+      'web',
+    );
+    expect(stdout).toMatch(/6[34] MiB memory, 2 vCPUs/);
+    expect(stdout).toMatch(/virtio-blk.*virtio-rng/s);
+    expect(exitCode).toBe(0);
+  });
+
   test('ends when nobody reads its output any more', async () => {
     const guest = `${process.execPath} src/cli.ts run ${GUEST} --append 'run="exits io 1000000"'`;
     const { exitCode } = await execa('sh', ['-c', `${guest} | head -c 1 >/dev/null`], { timeout: 20_000 });
@@ -113,6 +133,19 @@ describe('wrong usage ends with 2 and names what is wrong', () => {
     [['run', ''], 'kernel: the path is empty'],
     [['run', GUEST, '--initrd', ''], '--initrd: the path is empty'],
     [['run', GUEST, '--ui'], 'terminal'],
+    [['run', GUEST, '--ui', '--detach'], '--detach'],
+    [
+      ['run', GUEST, '--memory', '65M', '--hugepages', '2M'],
+      '--memory 65M: expected a multiple of --hugepages 2M',
+    ],
+    [['run', GUEST, '--detach', '--memory', '1M'], '--memory: at least 2M'],
+    [['run', GUEST, GUEST], 'one kernel'],
+    [['run', '-m', '64', '-kernel', GUEST, '-vnc', ':0'], '-vnc :0: vring does not have it'],
+    [['run', '-m', '64', '-kernel', GUEST, '-nosuch'], '-nosuch'],
+    [['run', '-m', '64', '-kernel'], '-kernel: expected a value'],
+    [['run', '--memory', '64M', '-kernel', GUEST], '--memory: write -m'],
+    [['runn'], 'did you mean run?'],
+    [['vm', 'lsit'], 'did you mean "vm list"?'],
     [['no-such-command'], 'no-such-command'],
     [[], 'terminal'],
   ])('vring %j', async (args, named) => {

@@ -17,9 +17,9 @@ export async function ownerIfAny(options: ConnectOptions = {}): Promise<Engine |
 }
 
 /** Starts one in the background when there is none. */
-export async function ownerOrNew(): Promise<Engine> {
+export async function ownerOrNew(options: ConnectOptions = {}): Promise<Engine> {
   const { connectOrStart } = await import('../../owner/connect.ts');
-  return await connectOrStart();
+  return await connectOrStart(options);
 }
 
 /** Does something with an engine, and leaves it. */

@@ -1,0 +1,48 @@
+import { DefinitionError } from '../definitions/problem.ts';
+import { QemuError } from '../definitions/qemu/error.ts';
+import { readQemuOptions } from '../definitions/qemu/read.ts';
+import { toMachine } from '../definitions/to-machine.ts';
+import type { MachineConfigInput } from '../vmm/config.ts';
+import { nameOfFile } from './name-of-file.ts';
+import type { RunOptions } from './run.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What to write in place of an option of `vring run` beside QEMU's. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  initrd: '--initrd: write -initrd',
+  append: '--append: write -append',
+  disk: '--disk: write -drive file=...,if=virtio',
+  cpus: '--cpus: write -smp',
+  memory: '--memory: write -m',
+  cpuFeatures: '--cpu-features: write -cpu host,-FEATURE',
+  kvm: '--kvm: write -cpu host,kvm=off',
+  rng: '--no-rng: leave out -device virtio-rng-pci',
+};
+
+/** The machine that options of QEMU's ask for. @param given options of `vring run` itself on the command line */
+export function qemuConfig(
+  words: readonly string[],
+  options: RunOptions,
+  given: readonly string[],
+): MachineConfigInput {
+  const mixed = given.map(name => INSTEAD[name]).filter(text => text !== undefined);
+  if (mixed.length > 0)
+    throw new UsageError(`these do not go together with QEMU's options: ${mixed.join('; ')}`);
+  const kernel = words[words.findIndex(word => /^--?kernel$/.test(word)) + 1];
+  const machine = toMachine(definitionOf(words, options.name ?? nameOfFile(kernel ?? 'vm')));
+  return {
+    ...machine,
+    ...(options.name !== undefined && { name: options.name }),
+    ...(options.hugepages && { memory: { bytes: machine.memory!.bytes, hugepages: options.hugepages } }),
+    seccomp: options.seccomp,
+  };
+}
+
+function definitionOf(words: readonly string[], name: string) {
+  try {
+    return readQemuOptions(words, name, { cwd: process.cwd() });
+  } catch (error) {
+    const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
+    throw wrongUsage ? new UsageError(error.message) : error;
+  }
+}
