@@ -1,7 +1,7 @@
-import { Box, type Instance, render } from 'ink';
+import { Box } from 'ink';
 import { type Clock, systemClock } from './clock.ts';
 import { AboutOverlay } from './components/about-overlay.tsx';
-import { ThemeContext, UiContext, useAppState } from './components/contexts.ts';
+import { ThemeContext, UiContext, useAppState, useTheme } from './components/contexts.ts';
 import { Dialog } from './components/dialog.tsx';
 import { ErrorBoundary } from './components/error-boundary.tsx';
 import { Header } from './components/header.tsx';
@@ -11,6 +11,10 @@ import { LinkBanner } from './components/link-banner.tsx';
 import { PlanDialog } from './components/plan-dialog.tsx';
 import { StatusLine } from './components/status-line.tsx';
 import { TextOverlay } from './components/text-overlay.tsx';
+import { clipboardSequence } from './console/clipboard.ts';
+import type { Display } from './display/display.ts';
+import { openFullScreen } from './display/full-screen.tsx';
+import { openSpoken, spokenSize } from './display/spoken.tsx';
 import type { Engine } from './engine/engine.ts';
 import { inputSink } from './keys/handle-key.ts';
 import { TerminalInput } from './keys/terminal-input.ts';
@@ -18,13 +22,14 @@ import { ScreenPicture } from './screens/screens.tsx';
 import { bodyRows, currentScreen, type Screen, type Size } from './store/ui-slice.ts';
 import { openTerminal } from './terminal.ts';
 import { detectTheme, type ThemeOptions } from './theme/detect.ts';
-import { Ui, type UiSettings } from './ui.ts';
+import { type Picture, Ui, type UiSettings } from './ui.ts';
 
 /** The whole picture. */
 export function App() {
   const screen = useAppState(currentScreen);
   const { columns, rows } = useAppState(state => state.size);
   const layers = useAppState(state => state.layers.length);
+  const { linear } = useTheme();
   const size = { columns, rows: useAppState(bodyRows) };
   // Whatever was wrong with a picture: another one is worth a try.
   const attempt = JSON.stringify([screen, size, layers]);
@@ -39,18 +44,20 @@ export function App() {
           </ErrorBoundary>
         </Box>
         <StatusLine columns={columns} />
-        <KeyBar columns={columns} />
+        {!linear && <KeyBar columns={columns} />}
       </ErrorBoundary>
     </Box>
   );
 }
 
 function Body({ screen, size }: { screen: Screen; size: Size }) {
+  const { linear } = useTheme();
   const layer = useAppState(state => state.layers.at(-1));
   if (layer?.kind === 'help') return <HelpOverlay offset={layer.offset} size={size} />;
   if (layer?.kind === 'about') return <AboutOverlay id={layer.id} offset={layer.offset} size={size} />;
   if (layer?.kind === 'text') return <TextOverlay layer={layer} size={size} />;
   if (layer?.kind === 'plan') return <PlanDialog layer={layer} size={size} />;
+  if (layer?.kind === 'dialog' && linear) return <Dialog layer={layer} size={size} />;
   return (
     <>
       <ScreenPicture screen={screen} size={size} />
@@ -70,53 +77,55 @@ export type UiOptions = ThemeOptions &
     readonly clock?: Clock;
   };
 
-const RENDER_OPTIONS = {
-  interactive: true,
-  alternateScreen: true,
-  incrementalRendering: true,
-  exitOnCtrlC: false,
-  patchConsole: false,
-} as const;
-
-const HOME_AND_ERASE = '\x1b[H\x1b[2J';
-
 /**
  * Shows the UI on a terminal until the user leaves it, or the process is asked to end. The terminal is then as it was;
  * what becomes of the VMs is for the caller to say.
+ * @throws where there is no theme of the name that is asked for
  */
 export async function runUi(options: UiOptions): Promise<void> {
   const { engine, stdin = process.stdin, stdout = process.stdout, env = process.env } = options;
   const clock = options.clock ?? systemClock;
+  const theme = detectTheme(env, options);
   const { promise: left, resolve: leave } = Promise.withResolvers<void>();
-  let picture: Instance | null = null;
-  const repaint = () => {
-    picture?.clear();
-    stdout.write(HOME_AND_ERASE);
-    picture?.rerender(tree);
+  let display: Display | null = null;
+  const picture: Picture = {
+    quit: leave,
+    repaint: () => display?.repaint(),
+    lend: use => terminal.lend(async () => display?.lend(use)),
+    copy: text => stdout.write(clipboardSequence(text)),
   };
-  const ui = new Ui(engine, { quit: leave, repaint }, clock, options);
+  const ui = new Ui(engine, picture, clock, options);
   const input = new TerminalInput(inputSink(ui), clock);
+  if (options.open !== undefined) ui.store.getState().openScreen({ kind: 'vm', id: options.open });
+  if (theme.linear) holdStillAfterFirst(ui);
+  const terminal = openTerminal(stdin, stdout, {
+    typed: bytes => input.push(bytes),
+    resized: size => ui.resize(theme.linear ? spokenSize(size) : size),
+    ended: leave,
+  });
   const tree = (
-    <ThemeContext value={detectTheme(env, options)}>
+    <ThemeContext value={theme}>
       <UiContext value={ui}>
         <App />
       </UiContext>
     </ThemeContext>
   );
-  if (options.open !== undefined) ui.store.getState().openScreen({ kind: 'vm', id: options.open });
-  const terminal = openTerminal(stdin, stdout, {
-    typed: bytes => input.push(bytes),
-    resized: size => ui.resize(size),
-    ended: leave,
-  });
   try {
-    picture = render(tree, { stdin, stdout, ...RENDER_OPTIONS });
+    display = theme.linear ? openSpoken(tree, stdin, stdout, clock) : openFullScreen(tree, stdin, stdout);
     // The picture ends by itself only by an error that nothing inside it could show.
-    await Promise.race([left, picture.waitUntilExit()]);
-    picture.unmount();
-    await picture.waitUntilExit();
+    await Promise.race([left, display.ended]);
+    await display.close();
   } finally {
     terminal.close();
     await ui.close();
   }
+}
+
+/** Numbers that change each second would be read out each second: they stand still until the user lets them go. */
+function holdStillAfterFirst({ store }: Ui): void {
+  const stop = store.subscribe(state => {
+    if (state.sampledAt === 0) return;
+    stop();
+    state.setSampling({ paused: true });
+  });
 }

@@ -15,16 +15,24 @@ export type TerminalListener = {
 
 /**
  * Takes the terminal: keys come as they are typed, unechoed, as bytes.
- * @returns what gives the terminal back; the end of the process does, too.
+ * @returns what gives the terminal back, for good or for a while; the end of the process does, too.
  */
 export function openTerminal(
   stdin: NodeJS.ReadStream,
   stdout: NodeJS.WriteStream,
   { typed, resized, ended }: TerminalListener,
-): { close(): void } {
-  const restore = () => {
+): { close(): void; lend(use: () => Promise<void>): Promise<void> } {
+  const take = () => {
+    stdin.setRawMode(true);
+    stdout.write(BRACKETED_PASTE.on);
+    stdin.on('data', typed);
+    stdin.resume();
+  };
+  const giveBack = () => {
+    stdin.off('data', typed);
     stdout.write(BRACKETED_PASTE.off);
     stdin.setRawMode(false);
+    stdin.pause();
   };
   // A terminal that does not know its size says 0 by 0.
   const resize = () => resized({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
@@ -32,22 +40,31 @@ export function openTerminal(
   stdout.on('resize', resize);
   stdin.on('error', ended);
   stdout.on('error', ended);
-  stdin.setRawMode(true);
-  stdout.write(BRACKETED_PASTE.on);
-  stdin.on('data', typed);
   stdin.on('end', ended);
-  process.on('exit', restore);
+  process.on('exit', giveBack);
   for (const signal of ENDING_SIGNALS) process.on(signal, ended);
-  stdin.resume();
+  take();
   return {
+    lend: async use => {
+      giveBack();
+      // Ctrl-C is for whoever has the terminal, although the kernel sends it to this process, too.
+      process.off('SIGINT', ended);
+      process.on('SIGINT', ignore);
+      try {
+        await use();
+      } finally {
+        process.off('SIGINT', ignore);
+        process.on('SIGINT', ended);
+        take();
+        resize();
+      }
+    },
     close: () => {
       for (const signal of ENDING_SIGNALS) process.off(signal, ended);
-      process.off('exit', restore);
-      stdin.off('data', typed);
+      process.off('exit', giveBack);
       stdin.off('end', ended);
       stdout.off('resize', resize);
-      restore();
-      stdin.pause();
+      giveBack();
       // A terminal that is gone says so several times: what comes late must not end the process before its VMs are put
       // away. That is also why the listeners for errors stay.
       process.off('SIGHUP', ignore);

@@ -25,6 +25,10 @@ export type Picture = {
   quit(): void;
   /** Draws all of it, trusting nothing that is on the terminal. */
   repaint(): void;
+  /** Leaves the terminal to something else for a while. */
+  lend(use: () => Promise<void>): Promise<void>;
+  /** Puts a text into the terminal's clipboard. */
+  copy(text: string): void;
 };
 
 export type UiSettings = {
@@ -76,6 +80,14 @@ export class Ui {
 
   repaint(): void {
     this.#picture.repaint();
+  }
+
+  lend(use: () => Promise<void>): Promise<void> {
+    return this.#picture.lend(use);
+  }
+
+  copy(text: string): void {
+    this.#picture.copy(text);
   }
 
   resize(size: Size): void {

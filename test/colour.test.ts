@@ -55,6 +55,6 @@ test.each([{ NO_COLOR: '1' }, { TERM: 'dumb' }])('with %j there is none, the gue
   const driver = await tour(env);
   expect(colours(driver.stdout.written)).toEqual([]);
   // What colour said is said without it, too.
-  expect(driver.screen).toMatch(/^> demo +running/m);
+  expect(driver.screen).toMatch(/^> +demo +running/m);
   expect(driver.screen).toMatch(/db +crashed/);
 });

@@ -1,5 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/engine.ts';
+import { colourDepth } from '../theme/colour-depth.ts';
+import { THEME_NAMES } from '../theme/themes.ts';
 import { openHost } from './host/host-options.ts';
 
 /** How the UI is opened: the options of every command that opens it. */
@@ -8,6 +10,8 @@ export type OpenUiOptions = {
   readonly readOnly?: boolean;
   readonly ascii?: boolean;
   readonly color?: boolean;
+  readonly theme?: string;
+  readonly screenReader?: boolean;
 };
 
 export function withUiOptions(command: Command): Command {
@@ -15,27 +19,52 @@ export function withUiOptions(command: Command): Command {
     .option('--read-only', 'the UI changes no VM and nothing of the host')
     .option('--host-root <dir>', 'the UI shows a host recorded with vring host record, in place of this one')
     .option('--ascii', 'the UI draws with ASCII characters only')
-    .option('--no-color', 'the UI has no colours');
+    .option('--no-color', 'the UI has no colours')
+    .addOption(
+      new Option('--theme <name>', "the UI's colours (default: VRING_THEME, else default)").choices(
+        THEME_NAMES,
+      ),
+    )
+    .option('--screen-reader', 'the UI is lines to be read out; INK_SCREEN_READER=true says the same');
 }
 
 /**
- * Shows the full-screen UI until the user leaves it, then ends the VMs.
+ * Shows the full-screen UI until the user leaves it, then closes the engine: VMs of this process end, those of an owner
+ * go on.
  * @param open the VM whose screen comes first; without it the list of VMs does
  */
 export async function openUi(engine: Engine, options: OpenUiOptions, open?: string): Promise<void> {
-  const { hostRoot = '/', readOnly = false, ascii = false, color = true } = options;
+  const {
+    hostRoot = '/',
+    readOnly = false,
+    ascii = false,
+    color = true,
+    theme,
+    screenReader = false,
+  } = options;
   const { path } = await openHost({ hostRoot });
-  const [{ runUi }, { hostSource }] = await Promise.all([
-    import('../app.tsx'),
-    import('../store/host-worker.ts'),
-  ]);
+  const [{ runUi }, { hostSource }] = await Promise.all([loadUi(), import('../store/host-worker.ts')]);
   await runUi({
     engine,
     host: hostSource(path),
     readOnly,
     ascii,
     noColor: !color,
+    screenReader,
+    ...(theme !== undefined && { theme }),
     ...(open !== undefined && { open }),
   });
   await engine.close();
+}
+
+/** Ink decides on its colours while it is loaded. */
+export async function loadUi() {
+  const depth = colourDepth(process.env);
+  if (depth === undefined) return import('../app.tsx');
+  process.env.FORCE_COLOR = depth;
+  try {
+    return await import('../app.tsx');
+  } finally {
+    delete process.env.FORCE_COLOR;
+  }
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { likely } from '../text/nearest.ts';
 import { printable } from '../text/printable.ts';
-import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
+import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 import { requireTerminal } from './require-terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -22,7 +22,7 @@ export function registerUi(program: Command): void {
     // An owner and the UI take about as long to come up: neither waits for the other.
     const { ownerOrNew } = await import('./vm/owner.ts');
     const owner = ownerOrNew({ readOnly: options.readOnly === true });
-    const [engine] = await Promise.all([owner, import('../app.tsx')]);
+    const [engine] = await Promise.all([owner, loadUi()]);
     await openUi(engine, options);
   });
 }

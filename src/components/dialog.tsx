@@ -20,7 +20,7 @@ export function Dialog({ layer, size }: DialogProps) {
       top={Math.max(0, Math.floor((size.rows - room - 6) / 2))}
       left={Math.max(0, Math.floor((size.columns - cells - DIALOG_FRAME_CELLS) / 2))}
       flexDirection="column"
-      borderStyle={glyphs.border}
+      {...(glyphs.border !== null && { borderStyle: glyphs.border })}
     >
       <Text {...style('status.warning')}>{line(layer.title)}</Text>
       <Text>{blank}</Text>

@@ -1,23 +1,39 @@
 import { createTheme, type Theme } from './theme.ts';
+import { THEME_NAMES, type ThemeName } from './themes.ts';
 
 export type ThemeOptions = {
+  /** VRING_THEME's when absent. */
+  readonly theme?: string;
   /** Forbids colour. */
   readonly noColor?: boolean;
   /** Forbids characters beyond ASCII. */
   readonly ascii?: boolean;
+  /** Lines to be read out, in place of a picture. INK_SCREEN_READER=true says so, too. */
+  readonly screenReader?: boolean;
 };
 
 /**
  * The theme for a terminal: no colour where NO_COLOR (no-color.org) or a dumb terminal forbids it, ASCII where the
  * terminal or the locale is not known to show more.
+ * @throws where there is no theme of the name that is asked for
  */
 export function detectTheme(env: NodeJS.ProcessEnv, options: ThemeOptions = {}): Theme {
   const dumb = env.TERM === 'dumb';
   return createTheme({
+    name: themeName(options.theme ?? env.VRING_THEME ?? ''),
     color: !options.noColor && !dumb && !env.NO_COLOR,
     // The kernel's own console has 256 or 512 glyphs, and the sparkline's are not among them.
     ascii: options.ascii || dumb || env.TERM === 'linux' || !utf8Locale(env),
+    linear: options.screenReader || env.INK_SCREEN_READER === 'true',
   });
+}
+
+function themeName(name: string): ThemeName {
+  if (name === '') return 'default';
+  const found = THEME_NAMES.find(theme => theme === name);
+  if (found === undefined)
+    throw new Error(`there is no theme ${JSON.stringify(name)}; there are ${THEME_NAMES.join(', ')}`);
+  return found;
 }
 
 /** The first of these that is set counts (locale(7)). */

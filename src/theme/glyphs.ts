@@ -24,8 +24,8 @@ export type Glyphs = {
   readonly side: string;
   /** Before the title of the column that a table is sorted by. */
   readonly sorted: string;
-  /** Ink's name of the border around dialogs. */
-  readonly border: 'round' | 'classic';
+  /** Ink's name of the border around dialogs; null: none. */
+  readonly border: 'round' | 'classic' | null;
 };
 
 export const unicodeGlyphs: Glyphs = {
@@ -56,4 +56,17 @@ export const plainGlyphs: Glyphs = {
   side: '|',
   sorted: 'v',
   border: 'classic',
+};
+
+/** What a screen reader should not read out is blank. */
+export const spokenGlyphs: Glyphs = {
+  ...plainGlyphs,
+  ellipsis: '...',
+  rule: ' ',
+  separator: ',',
+  levels: [' '],
+  bar: { guest: ' ', kvm: ' ', devices: ' ', idle: ' ' },
+  bracket: { first: ' ', middle: ' ', last: ' ' },
+  side: ' ',
+  border: null,
 };

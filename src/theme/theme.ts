@@ -1,4 +1,5 @@
-import { type Glyphs, plainGlyphs, unicodeGlyphs } from './glyphs.ts';
+import { type Glyphs, plainGlyphs, spokenGlyphs, unicodeGlyphs } from './glyphs.ts';
+import { THEMES, type ThemeName } from './themes.ts';
 
 /** How Ink's Text draws something. */
 export type Style = {
@@ -28,38 +29,37 @@ export type Token =
   | 'time.kvm'
   | 'time.devices';
 
+export type Styles = Readonly<Record<Token, Style>>;
+
 export type Theme = {
   readonly color: boolean;
   /** Nothing but ASCII may be drawn. */
   readonly ascii: boolean;
+  /** For a screen reader: one thing below the other, without borders and bars. */
+  readonly linear: boolean;
   readonly glyphs: Glyphs;
   readonly style: (token: Token) => Style;
 };
 
-/** Of the 16 colours that every terminal lets its user choose. None of them is the only bearer of a meaning. */
-const coloured: Readonly<Record<Token, Style>> = {
-  'text.primary': {},
-  'text.secondary': { dimColor: true },
-  'text.accent': { color: 'cyan' },
-  'text.heading': { bold: true },
-  'status.ok': { color: 'green' },
-  'status.warning': { color: 'yellow' },
-  'status.error': { color: 'red', bold: true },
-  selection: { inverse: true },
-  banner: { color: 'yellow', inverse: true, bold: true },
-  focus: { color: 'cyan', bold: true },
-  key: { color: 'cyan', bold: true },
-  'time.guest': { color: 'green' },
-  'time.kvm': { color: 'yellow' },
-  'time.devices': { color: 'magenta' },
+export type ThemeChoice = {
+  /** `default` when absent. */
+  readonly name?: ThemeName;
+  /** False: weight alone, whatever the theme. */
+  readonly color: boolean;
+  readonly ascii: boolean;
+  readonly linear?: boolean;
 };
 
-/** With no colour there is still weight. */
-const monochrome = Object.fromEntries(
-  Object.entries(coloured).map(([token, { color: _, ...rest }]) => [token, rest]),
-) as Readonly<Record<Token, Style>>;
+export function createTheme({ name = 'default', color, ascii, linear = false }: ThemeChoice): Theme {
+  const coloured = color && name !== 'mono' && !linear;
+  const styles = coloured ? THEMES[name] : withoutColour(THEMES[name]);
+  const glyphs = linear ? spokenGlyphs : ascii ? plainGlyphs : unicodeGlyphs;
+  return { color: coloured, ascii: ascii || linear, linear, glyphs, style: token => styles[token] };
+}
 
-export function createTheme({ color, ascii }: { color: boolean; ascii: boolean }): Theme {
-  const styles = color ? coloured : monochrome;
-  return { color, ascii, glyphs: ascii ? plainGlyphs : unicodeGlyphs, style: token => styles[token] };
+/** With no colour there is still weight. */
+function withoutColour(styles: Styles): Styles {
+  return Object.fromEntries(
+    Object.entries(styles).map(([token, { color: _, backgroundColor: __, ...rest }]) => [token, rest]),
+  ) as Styles;
 }

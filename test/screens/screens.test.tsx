@@ -18,7 +18,7 @@ let ui: Ui;
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
-  ui = new Ui(engine, { quit: () => {}, repaint: () => {} }, clock);
+  ui = new Ui(engine, { quit: () => {}, repaint: () => {}, lend: use => use(), copy: () => {} }, clock);
   return () => ui.close();
 });
 

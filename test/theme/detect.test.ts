@@ -21,3 +21,22 @@ test('without colour no token has one, and each has still a style', () => {
   expect(theme.style('status.error')).toEqual({ bold: true });
   expect(theme.style('selection')).toEqual({ inverse: true });
 });
+
+test('a theme is chosen by the option, else by VRING_THEME', () => {
+  const warning = (env: NodeJS.ProcessEnv, theme?: string) =>
+    detectTheme(env, theme === undefined ? {} : { theme }).style('status.warning');
+  expect(warning({ ...utf8, VRING_THEME: 'high-contrast' })).toEqual({ color: 'yellowBright', bold: true });
+  expect(warning({ ...utf8, VRING_THEME: 'high-contrast' }, 'default')).toEqual({ color: 'yellow' });
+  expect(() => detectTheme({ VRING_THEME: 'pink' })).toThrow('there is no theme "pink"; there are default, ');
+});
+
+test.each([
+  [{}, { screenReader: true }],
+  [{ INK_SCREEN_READER: 'true' }, {}],
+])('with %j and %j there are lines, without colour or anything beyond ASCII', (env, options) => {
+  expect(detectTheme({ ...utf8, ...env }, options)).toMatchObject({
+    linear: true,
+    color: false,
+    ascii: true,
+  });
+});

@@ -35,7 +35,12 @@ const silentHost: HostSource = {
 let ui: Ui;
 beforeEach(() => {
   const clock = new ManualClock();
-  ui = new Ui(new FakeEngine(clock), { quit: () => {}, repaint: () => {} }, clock, { host: silentHost });
+  ui = new Ui(
+    new FakeEngine(clock),
+    { quit: () => {}, repaint: () => {}, lend: use => use(), copy: () => {} },
+    clock,
+    { host: silentHost },
+  );
   ui.store.getState().hostRead(hostParts(emptyHost, host));
   return () => ui.close();
 });

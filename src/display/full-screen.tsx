@@ -1,0 +1,61 @@
+import { render, useApp } from 'ink';
+import { type ReactNode, useEffect } from 'react';
+import type { Display } from './display.ts';
+
+const HOME_AND_ERASE = '\x1b[H\x1b[2J';
+
+type Suspend = ReturnType<typeof useApp>['suspendTerminal'];
+
+/** The whole terminal, on its alternate screen, of which only what has changed is written. */
+export function openFullScreen(
+  children: ReactNode,
+  stdin: NodeJS.ReadStream,
+  stdout: NodeJS.WriteStream,
+): Display {
+  let suspend: Suspend | null = null;
+  const tree = (
+    <>
+      <Suspender
+        handOut={given => {
+          suspend = given;
+        }}
+      />
+      {children}
+    </>
+  );
+  const picture = render(tree, {
+    stdin,
+    stdout,
+    interactive: true,
+    alternateScreen: true,
+    incrementalRendering: true,
+    exitOnCtrlC: false,
+    patchConsole: false,
+    // A screen reader gets a display of its own.
+    isScreenReaderEnabled: false,
+  });
+  const repaint = () => {
+    picture.clear();
+    stdout.write(HOME_AND_ERASE);
+    picture.rerender(tree);
+  };
+  return {
+    ended: picture.waitUntilExit(),
+    repaint,
+    lend: async use => {
+      await suspend?.(use);
+      repaint();
+    },
+    close: async () => {
+      picture.unmount();
+      await picture.waitUntilExit();
+    },
+  };
+}
+
+/** Ink gives the means to leave the terminal to others to components alone. */
+function Suspender({ handOut }: { handOut: (suspend: Suspend) => void }) {
+  const { suspendTerminal } = useApp();
+  useEffect(() => handOut(suspendTerminal), [handOut, suspendTerminal]);
+  return null;
+}

@@ -1,0 +1,59 @@
+import type { Styles } from './theme.ts';
+
+/** Of the 16 colours that every terminal lets its user choose. None of them is the only bearer of a meaning. */
+const standard: Styles = {
+  'text.primary': {},
+  'text.secondary': { dimColor: true },
+  'text.accent': { color: 'cyan' },
+  'text.heading': { bold: true },
+  'status.ok': { color: 'green' },
+  'status.warning': { color: 'yellow' },
+  'status.error': { color: 'red', bold: true },
+  selection: { inverse: true },
+  banner: { color: 'yellow', inverse: true, bold: true },
+  focus: { color: 'cyan', bold: true },
+  key: { color: 'cyan', bold: true },
+  'time.guest': { color: 'green' },
+  'time.kvm': { color: 'yellow' },
+  'time.devices': { color: 'magenta' },
+};
+
+/** Blue against yellow, which those who can't tell red from green tell apart; what is wrong is underlined, too. */
+const colourBlind: Styles = {
+  ...standard,
+  'status.ok': { color: 'blueBright' },
+  'status.warning': { color: 'yellow' },
+  'status.error': { color: 'yellowBright', bold: true, underline: true },
+  'time.guest': { color: 'blueBright' },
+  'time.kvm': { color: 'yellow' },
+  'time.devices': { color: 'white', bold: true },
+};
+
+/** Nothing dim, bright colours, and weight wherever something matters. */
+const highContrast: Styles = {
+  ...standard,
+  'text.secondary': {},
+  'text.accent': { color: 'cyanBright', bold: true },
+  'text.heading': { bold: true, underline: true },
+  'status.ok': { color: 'greenBright', bold: true },
+  'status.warning': { color: 'yellowBright', bold: true },
+  'status.error': { color: 'whiteBright', backgroundColor: 'red', bold: true },
+  selection: { inverse: true, bold: true },
+  banner: { color: 'yellowBright', inverse: true, bold: true },
+  focus: { color: 'cyanBright', bold: true, underline: true },
+  key: { color: 'yellowBright', bold: true },
+  'time.guest': { color: 'greenBright' },
+  'time.kvm': { color: 'yellowBright' },
+  'time.devices': { color: 'magentaBright' },
+};
+
+/** By the names that `--theme` and VRING_THEME take. `mono` is the standard one without its colours. */
+export const THEMES = {
+  default: standard,
+  'color-blind': colourBlind,
+  mono: standard,
+  'high-contrast': highContrast,
+} as const satisfies Readonly<Record<string, Styles>>;
+
+export type ThemeName = keyof typeof THEMES;
+export const THEME_NAMES = Object.keys(THEMES) as ThemeName[];

@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { spokenChanges, spokenLines } from '../../src/display/spoken-lines.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy } from '../ui/scripts.ts';
+import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+
+describe('a picture as lines', () => {
+  test('has neither what is only for the eye nor empty lines', () => {
+    expect(spokenLines('\x1b[1m  NAME    STATE\x1b[22m\n> web     running\n\n  ----\n')).toEqual([
+      'NAME, STATE',
+      '> web, running',
+    ]);
+  });
+
+  test('is said as far as it is new', () => {
+    const before = ['NAME', '> web', 'db'];
+    expect(spokenChanges(before, ['NAME', 'web', '> db'])).toEqual(['> db']);
+    expect(spokenChanges(before, ['NAME', '> web', 'db, crashed'])).toEqual(['db, crashed']);
+    expect(spokenChanges(before, ['> web', 'db', 'cache'])).toEqual(['cache']);
+    expect(spokenChanges(before, before)).toEqual([]);
+  });
+});
+
+describe('the UI for a screen reader', () => {
+  let clock: ManualClock;
+  let engine: FakeEngine;
+  const drivers: TerminalDriver[] = [];
+  beforeEach(() => {
+    clock = new ManualClock();
+    engine = new FakeEngine(clock, { remote: true });
+  });
+  afterEach(async () => {
+    for (const driver of drivers.splice(0)) await driver.leave();
+  });
+
+  /** Lets time pass until nothing more is said. @returns what was said since the last time, by line */
+  async function heard(driver: TerminalDriver): Promise<string[]> {
+    await new Promise(resolve => setTimeout(resolve, 60));
+    clock.advance(100);
+    await new Promise(resolve => setTimeout(resolve, 20));
+    const lines = driver.stdout.written.slice(listened).replaceAll('\x1b[?2004h', '').split('\n');
+    listened = driver.stdout.written.length;
+    return lines.filter(line => line !== '');
+  }
+  let listened = 0;
+
+  async function start() {
+    listened = 0;
+    const driver = new TerminalDriver(engine, clock, 120, 40, { screenReader: true });
+    drivers.push(driver);
+    return driver;
+  }
+
+  test('says the screen once, then what changes, a line each', async () => {
+    engine.add('web', busy);
+    engine.add('db', busy);
+    const driver = await start();
+    await heard(driver);
+    clock.advance(250);
+    const first = await heard(driver);
+    expect(first).toContain('> web, running, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k');
+    // The numbers stand still by themselves.
+    clock.advance(5000);
+    expect((await heard(driver)).filter(line => line.includes('running'))).toEqual([]);
+    driver.type('j');
+    expect(await heard(driver)).toEqual(['> db, running, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k']);
+    engine.become('web', 'paused');
+    expect(await heard(driver)).toEqual(['web, paused, 1, 64M, 90%, 1.5k, 80M, 1M, 20.0k']);
+  });
+
+  test('has the same keys, and questions without a border', async () => {
+    engine.add('web', busy);
+    const driver = await start();
+    await heard(driver);
+    clock.advance(250);
+    await heard(driver);
+    driver.type('K');
+    expect(await heard(driver)).toEqual([
+      'Kill web?',
+      'It ends at once. What the guest has not written to its disks',
+      'is lost.',
+      '> [ Cancel ], [ Kill ]',
+    ]);
+    driver.type(KEY.tab);
+    expect(await heard(driver)).toEqual(['[ Cancel ] >[ Kill ]']);
+    driver.type(KEY.enter);
+    expect((await heard(driver)).join('\n')).toContain('web is off: it was killed');
+  });
+
+  test('moves and erases nothing', async () => {
+    engine.add('web', busy);
+    const driver = await start();
+    await heard(driver);
+    for (const key of ['j', '?', KEY.esc, KEY.enter, KEY.tab, KEY.esc, ':']) {
+      driver.type(key);
+      clock.advance(100);
+      await heard(driver);
+    }
+    expect(driver.stdout.written.replaceAll(/\x1b\[\?2004[hl]/g, '')).toMatch(/^[\x20-\x7e\n]*$/);
+  });
+});
