@@ -34,7 +34,12 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
   return {
     name,
     cpus: cpus.count,
-    memory: { bytes: memory.size, ...(memory.hugepages && { hugepages: memory.hugepages }) },
+    ...(cpus.topology && { topology: cpus.topology }),
+    memory: {
+      bytes: memory.size,
+      ...(memory.hugepages && { hugepages: memory.hugepages }),
+      mergeable: memory.mergeable,
+    },
     kernel: {
       path: machine.kernel,
       ...(machine.initrd !== undefined && { initrd: machine.initrd }),
@@ -52,13 +57,11 @@ export function notYet(definition: Definition, check = checkDevice): NotYet[] {
   return [...ofMachine(definition), ...fromTable(definition, check).missing];
 }
 
-function ofMachine({ machine, memory, cpus, ...definition }: Definition): NotYet[] {
+function ofMachine({ machine, ...definition }: Definition): NotYet[] {
   const missing: NotYet[] = [];
   if (machine.kernel === undefined) {
     missing.push({ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'boot by firmware' });
   }
-  if (memory.mergeable) missing.push({ key: 'memory.mergeable', what: 'mergeable memory' });
-  if (cpus.topology) missing.push({ key: 'cpus.topology', what: 'CPU topologies' });
   if (definition['on-reboot'] === 'stop') missing.push({ key: 'on-reboot: stop', what: 'a stop on reboot' });
   return missing;
 }

@@ -112,6 +112,10 @@ describe('a problem names its place and what was expected', () => {
     ['memory: 3K', '2:9 memory: expected at least 2M, and a whole number of MiB, not 3K'],
     ['memory: {sizes: 1G}', '2:10 memory.sizes: unknown key "sizes": did you mean "size"?'],
     ['memory: {hugepages: 4M}', '2:21 memory.hugepages: expected 2M or 1G, not "4M"'],
+    [
+      'memory: {hugepages: 2M, mergeable: true}',
+      '2:36 memory.mergeable: the host never merges huge pages: leave out one of the two',
+    ],
     ['cpus: two', '2:7 cpus: expected a number of vCPUs, or settings, not "two"'],
     ['cpus: 65', '2:7 cpus: expected at most 64 vCPUs, not 65'],
     [

@@ -24,7 +24,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
   expect(machine).toEqual({
     name: 'web',
     cpus: 2,
-    memory: { bytes: 2 ** 30, hugepages: '2M' },
+    memory: { bytes: 2 ** 30, hugepages: '2M', mergeable: false },
     kernel: { path: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' },
     devices: [
       {
@@ -53,6 +53,17 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
     pin: [2, 3],
   });
   expect(parseMachineConfig(machine).cpus).toBe(2);
+});
+
+test('topology and mergeable memory', () => {
+  const machine = toMachine(
+    read(`${kernel}\ncpus: {topology: {cores: 2, threads: 2}}\nmemory: {mergeable: true}`),
+  );
+  expect(parseMachineConfig(machine)).toMatchObject({
+    cpus: 4,
+    topology: { sockets: 1, cores: 2, threads: 2 },
+    memory: { bytes: 2 ** 28, mergeable: true },
+  });
 });
 
 test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));

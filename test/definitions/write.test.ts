@@ -10,7 +10,6 @@ description: "The web server: front"
 memory:
   size: 1536M
   hugepages: 2M
-  mergeable: true
 cpus:
   count: 4
   topology:

@@ -20,23 +20,28 @@ const size = z
     return z.NEVER;
   });
 
-const settings = z.strictObject({
-  size: size.prefault(DEFAULT).meta({
-    description: 'Guest RAM: a size such as 512M or 2G; a bare number counts MiB.',
-    examples: ['2G'],
-  }),
-  hugepages: z
-    .enum(['2M', '1G'])
-    .optional()
-    .meta({ description: "Back guest RAM with the host's huge pages of this size.", examples: ['2M'] }),
-  mergeable: z
-    .boolean()
-    .default(false)
-    .meta({
-      description: 'Let the host merge pages that are equal in several guests (KSM).',
-      examples: [true],
+const settings = z
+  .strictObject({
+    size: size.prefault(DEFAULT).meta({
+      description: 'Guest RAM: a size such as 512M or 2G; a bare number counts MiB.',
+      examples: ['2G'],
     }),
-});
+    hugepages: z
+      .enum(['2M', '1G'])
+      .optional()
+      .meta({ description: "Back guest RAM with the host's huge pages of this size.", examples: ['2M'] }),
+    mergeable: z
+      .boolean()
+      .default(false)
+      .meta({
+        description: 'Let the host merge pages that are equal in several guests (KSM).',
+        examples: [true],
+      }),
+  })
+  .refine(({ hugepages, mergeable }) => !(hugepages && mergeable), {
+    path: ['mergeable'],
+    message: 'the host never merges huge pages: leave out one of the two',
+  });
 
 export type Memory = z.output<typeof settings>;
 
