@@ -51,14 +51,18 @@ export class ClientSession implements Outlet {
     this.#mirror = new ClientMirror(engine, this);
     this.#samplings = new ClientSamplings(engine, this);
     this.#consoles = new ClientConsoles(engine, this);
-    this.#wire = new Wire(socket, MAX_REQUEST_BYTES, {
-      broken: error => this.refuse(error.message),
-      drained: () => this.#catchUp(),
-      closed: () => {
-        this.#release();
-        events.closed(this.#reason);
+    this.#wire = new Wire(
+      socket,
+      { maxBytes: MAX_REQUEST_BYTES, holdsUnread: true },
+      {
+        broken: error => this.refuse(error.message),
+        drained: () => this.#catchUp(),
+        closed: () => {
+          this.#release();
+          events.closed(this.#reason);
+        },
       },
-    });
+    );
     this.#unsubscribe = engine.subscribe((event: EngineEvent) => this.#mirror.changed(event));
     this.#helloTimer = setTimeout(() => this.refuse('no hello came within 10 seconds'), HELLO_TIMEOUT_MS);
     const { connection } = this.#wire;

@@ -31,11 +31,15 @@ export class OwnerLink {
 
   private constructor(socket: Socket, events: LinkEvents) {
     this.#events = events;
-    this.#wire = new Wire(socket, MAX_ANSWER_BYTES, {
-      broken: error => this.#end(`it sent what this vring does not understand: ${error.message}`),
-      drained: () => {},
-      closed: () => this.#end(this.#farewell ?? 'it closed the connection'),
-    });
+    this.#wire = new Wire(
+      socket,
+      { maxBytes: MAX_ANSWER_BYTES, holdsUnread: false },
+      {
+        broken: error => this.#end(`it sent what this vring does not understand: ${error.message}`),
+        drained: () => {},
+        closed: () => this.#end(this.#farewell ?? 'it closed the connection'),
+      },
+    );
     const { connection } = this.#wire;
     connection.onNotification((method, params) => this.#notified(method, params));
     connection.listen();

@@ -1,0 +1,134 @@
+import type { Socket } from 'node:net';
+import {
+  AbstractMessageReader,
+  AbstractMessageWriter,
+  type DataCallback,
+  type Disposable,
+  type Message,
+} from 'vscode-jsonrpc/node';
+import { FrameError, FrameParser } from './frame-parser.ts';
+
+/** Messages that have arrived and wait for their turn; no more is read from the socket while there are so many. */
+const MAX_WAITING = 64;
+
+/** Takes messages from a socket, and hands them on one at a time, as long as it is not held. */
+export class BoundedReader extends AbstractMessageReader {
+  readonly #socket: Socket;
+  readonly #frames: FrameParser;
+  readonly #broken: (error: Error) => void;
+  readonly #waiting: Message[] = [];
+  #callback: DataCallback = () => {};
+  #scheduled = false;
+  #held = false;
+  #stopped = false;
+
+  /** @param broken what arrived is no message; nothing is read any more */
+  constructor(socket: Socket, maxBytes: number, broken: (error: Error) => void) {
+    super();
+    this.#socket = socket;
+    this.#frames = new FrameParser(maxBytes);
+    this.#broken = broken;
+  }
+
+  listen(callback: DataCallback): Disposable {
+    this.#callback = callback;
+    const take = (chunk: Buffer) => this.#take(chunk);
+    this.#socket.on('data', take);
+    return { dispose: () => this.#socket.off('data', take) };
+  }
+
+  /** Hands nothing on while `held`; little is read then, either. */
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#flow();
+  }
+
+  /** For good. What arrives still is thrown away: that the peer closes shows only to who reads. */
+  stop(): void {
+    this.#stopped = true;
+    this.#waiting.length = 0;
+    this.#socket.resume();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#stopped) return;
+    try {
+      this.#waiting.push(...this.#frames.push(chunk).map(parseMessage).filter(isWanted));
+    } catch (error) {
+      this.stop();
+      this.#broken(error as Error);
+      return;
+    }
+    this.#flow();
+  }
+
+  /** A message each turn of the event loop: the answer to one is on its way before the next is looked at. */
+  #flow(): void {
+    if (this.#stopped) return;
+    if (this.#held || this.#waiting.length > MAX_WAITING) this.#socket.pause();
+    else if (this.#socket.isPaused()) this.#socket.resume();
+    if (this.#held || this.#waiting.length === 0 || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const next = this.#held ? undefined : this.#waiting.shift();
+      if (next !== undefined) this.#callback(next);
+      this.#flow();
+    });
+  }
+}
+
+/** Writes each message in one piece, and at once: messages leave in the order in which they were sent. */
+export class SocketWriter extends AbstractMessageWriter {
+  readonly #socket: Socket;
+  readonly #wrote: () => void;
+
+  constructor(socket: Socket, wrote: () => void) {
+    super();
+    this.#socket = socket;
+    this.#wrote = wrote;
+  }
+
+  async write(message: Message): Promise<void> {
+    if (!this.#socket.writable) return;
+    this.#socket.write(frame(message));
+    this.#wrote();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+}
+
+/** A message as it is sent. */
+export function frame(message: object): Buffer {
+  const body = Buffer.from(JSON.stringify(message));
+  return Buffer.concat([Buffer.from(`Content-Length: ${body.byteLength}\r\n\r\n`), body]);
+}
+
+/** @throws FrameError for what isn't a JSON-RPC message at all: vscode-jsonrpc would take it without a word. */
+function parseMessage(body: Buffer): Message {
+  let message: unknown;
+  try {
+    message = JSON.parse(body.toString());
+  } catch {
+    throw new FrameError('a message is not valid JSON');
+  }
+  if (!isMessage(message))
+    throw new FrameError('a message is no JSON-RPC 2.0 request, notification or response');
+  return message;
+}
+
+function isMessage(value: unknown): value is Message {
+  if (typeof value !== 'object' || value === null || !('jsonrpc' in value) || value.jsonrpc !== '2.0')
+    return false;
+  const { method, id } = value as { method?: unknown; id?: unknown };
+  const hasId = typeof id === 'number' || (typeof id === 'string' && id.length <= 64);
+  if (method === undefined) return hasId || id === null;
+  return typeof method === 'string' && method.length <= 64 && (hasId || id === undefined);
+}
+
+/** Nothing here can be cancelled, and vscode-jsonrpc does not check what such a message brings. */
+function isWanted(message: Message): boolean {
+  return (message as { method?: string }).method !== '$/cancelRequest';
+}
