@@ -24,8 +24,8 @@ export async function connect({ readOnly = false }: ConnectOptions = {}): Promis
     return await RemoteEngine.attach({ path: socket, terminal: thisTerminal(), readOnly });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // ECONNREFUSED: the file is left over from an owner that was killed.
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') return null;
+    // ECONNREFUSED: the file is left over from an owner that was killed. ECONNRESET: one that is just ending.
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return null;
     throw error;
   }
 }

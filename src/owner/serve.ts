@@ -64,6 +64,8 @@ async function own(paths: OwnerPaths, options: ServeOptions): Promise<number> {
     note: (level, text) => engine.note(level, text),
     clients: count => idle?.clients(count),
   });
+  // Whoever comes from then on is to find nobody, and starts another one.
+  void idle?.reached.then(() => server.stopListening());
   await listen(server, paths);
   const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
   engine.note('info', `vring ${version()} (process ${process.pid}) listens at ${paths.socket}`);

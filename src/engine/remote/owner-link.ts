@@ -14,6 +14,7 @@ import { otherOwner } from './versions.ts';
 import { Wire } from './wire.ts';
 
 const HELLO_TIMEOUT_MS = 5000;
+const CLOSED = 'it closed the connection without a word, and may have been killed';
 
 export type LinkEvents = {
   received<Method extends keyof OwnerNotifications>(method: Method, params: OwnerNotifications[Method]): void;
@@ -37,7 +38,7 @@ export class OwnerLink {
       {
         broken: error => this.#end(`it sent what this vring does not understand: ${error.message}`),
         drained: () => {},
-        closed: () => this.#end(this.#farewell ?? 'it closed the connection'),
+        closed: () => this.#end(this.#farewell ?? CLOSED),
       },
     );
     const { connection } = this.#wire;
@@ -47,7 +48,8 @@ export class OwnerLink {
 
   /**
    * Connects and introduces this process.
-   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; with a sentence when the owner refuses
+   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; ECONNRESET when who listens there is just
+   * ending; with a sentence when the owner refuses
    */
   static async open(path: string, hello: Omit<Hello, 'protocol'>, events: LinkEvents): Promise<OwnerLink> {
     const socket = await connected(path);
@@ -62,8 +64,9 @@ export class OwnerLink {
       if (objection !== null) throw new Error(objection);
       link.#welcome = welcome;
     } catch (error) {
+      const ending = link.#lost === CLOSED;
       link.close();
-      throw error;
+      throw ending ? Object.assign(new Error(CLOSED), { code: 'ECONNRESET' }) : error;
     } finally {
       clearTimeout(silence);
     }

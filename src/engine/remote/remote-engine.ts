@@ -54,7 +54,8 @@ export class RemoteEngine implements Engine {
 
   /**
    * Attaches to the owner that listens at `path`; its VMs are known when this resolves.
-   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens there; with a sentence when it refuses
+   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens there, ECONNRESET when it is just
+   * ending; with a sentence when it refuses
    */
   static async attach(options: RemoteEngineOptions): Promise<RemoteEngine> {
     const engine = new RemoteEngine(options);
@@ -169,12 +170,21 @@ export class RemoteEngine implements Engine {
     this.#retry = setTimeout(async () => {
       try {
         await this.#connect();
-      } catch {
-        if (!this.#closed) this.#tryAgain(Math.min(afterMs * 2, LONGEST_RETRY_MS));
+      } catch (error) {
+        if (this.#closed) return;
+        this.#stillLost(error as NodeJS.ErrnoException);
+        this.#tryAgain(Math.min(afterMs * 2, LONGEST_RETRY_MS));
         return;
       }
       this.#emit({ kind: 'link', lost: null });
     }, afterMs);
+  }
+
+  /** There is an owner again, but it refuses: that is news. */
+  #stillLost({ code, message }: NodeJS.ErrnoException): void {
+    if (code !== undefined || message === this.#lost) return;
+    this.#lost = message;
+    this.#emit({ kind: 'link', lost: message });
   }
 
   async #act(method: ActionOnOne, id: string): Promise<void> {

@@ -1,10 +1,13 @@
 import { chmodSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { EngineEvent } from '../../../src/engine/engine.ts';
+import { RemoteEngine } from '../../../src/engine/remote/remote-engine.ts';
 import type { Sample } from '../../../src/engine/sampling/sampling.ts';
 import { ConfigError } from '../../../src/vmm/config.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { Rig, until } from './rig.ts';
 
 const BUSY = {
@@ -194,6 +197,61 @@ describe('a remote engine', () => {
     const asked = engine.pause('web');
     setTimeout(() => void rig.server.close('it ended'), 20);
     await expect(asked).rejects.toThrow('out of reach: it ended');
+  });
+});
+
+describe('attaching', () => {
+  /** Something at the other end that is no owner of ours: answers the first message with `answer`. */
+  async function impostor(answer: string): Promise<string> {
+    const path = join(temporaryFolder(), 'control.sock');
+    const server = createServer(socket => {
+      socket.on('error', () => {});
+      socket.once('data', () => (answer === '' ? socket.destroy() : socket.write(answer)));
+    });
+    await new Promise<void>(resolve => server.listen(path, resolve));
+    onTestFinished(() => void server.close());
+    return path;
+  }
+  const frame = (body: object) => {
+    const text = JSON.stringify({ jsonrpc: '2.0', id: 0, ...body });
+    return `Content-Length: ${text.length}\r\n\r\n${text}`;
+  };
+
+  test.each([
+    [
+      'speaks a later protocol',
+      frame({ result: { protocol: 9, version: '9.1.0' } }),
+      /\(protocol 9\): use the newer vring here too/,
+    ],
+    ['refuses', frame({ error: { code: -32003, message: 'use 9.1.0' } }), /^use 9.1.0$/],
+    [
+      'speaks something else',
+      'SSH-2.0-OpenSSH_9.2\r\n',
+      /it sent what this vring does not understand: a message starts/,
+    ],
+    ['ends', '', /it closed the connection/],
+  ])('fails with a sentence when the other end %s', async (_, answer, message) => {
+    const path = await impostor(answer);
+    await expect(RemoteEngine.attach({ path, terminal: 'me@pts/1' })).rejects.toThrow(message);
+  });
+
+  test('again, to an owner that refuses, says so and goes on trying', async () => {
+    const rig = await Rig.start();
+    const engine = await rig.attach();
+    const lost: (string | null)[] = [];
+    engine.subscribe(event => {
+      if (event.kind === 'link') lost.push(event.lost);
+    });
+    await rig.server.close('it ended');
+    const other = createServer(socket =>
+      socket.write(frame({ error: { code: -32003, message: 'use 9.1.0' } })),
+    );
+    await new Promise<void>(resolve => other.listen(rig.path, resolve));
+    await until(() => lost.includes('use 9.1.0'));
+    other.close();
+    await rig.serve();
+    await until(() => lost.includes(null));
+    expect(lost).toEqual(['it ended', 'use 9.1.0', null]);
   });
 });
 
