@@ -1,39 +1,70 @@
 import { Box, Text } from 'ink';
+import type { ReactNode } from 'react';
+import type { TopScreen } from '../store/screen-names.ts';
 import type { Screen, Size } from '../store/ui-slice.ts';
 import { uptimeOf } from '../store/vm-uptime.ts';
 import { bytes } from '../text/units.ts';
 import { truncate } from '../text/width.ts';
 import { stateToken } from '../theme/state-token.ts';
-import { useAppState, useTheme } from './contexts.ts';
-import { ListSummary } from './list-summary.tsx';
+import type { Token } from '../theme/theme.ts';
+import { useAppState, useTheme, useUi } from './contexts.ts';
+import { useListSummary } from './list-summary.ts';
 import { ScreenTabs } from './screen-tabs.tsx';
 
+type HeaderProps = { readonly screen: Screen; readonly columns: Size['columns'] };
+
 /** The first line: where we are, what there is, and how fresh the numbers are. */
-export function Header({ screen, columns }: { screen: Screen; columns: Size['columns'] }) {
+export function Header({ screen, columns }: HeaderProps) {
   const { style } = useTheme();
+  if (screen.kind !== 'vm' && screen.kind !== 'function')
+    return <TopHeader shown={screen.kind} columns={columns} />;
+  return (
+    <HeaderLine
+      columns={columns}
+      left={
+        <>
+          <Text {...style('focus')}> vring</Text>
+          {screen.kind === 'vm' ? (
+            <VmTitle id={screen.id} />
+          ) : (
+            <FunctionTitle address={screen.address} columns={columns} />
+          )}
+        </>
+      }
+      right={screen.kind === 'vm' ? <Freshness columns={columns} /> : null}
+    />
+  );
+}
+
+function HeaderLine({ columns, left, right }: { columns: number; left: ReactNode; right: ReactNode }) {
   return (
     <Box width={columns} height={1} justifyContent="space-between" overflow="hidden">
-      <Text wrap="truncate">
-        <Text {...style('focus')}> vring</Text>
-        <Title screen={screen} columns={columns} />
-      </Text>
-      <Text wrap="truncate">
-        {screen.kind !== 'vm' && screen.kind !== 'function' && <ListSummary screen={screen.kind} />}
-        {(screen.kind === 'vm' || screen.kind === 'vms') && <Freshness columns={columns} />}
-      </Text>
+      <Text wrap="truncate">{left}</Text>
+      <Text wrap="truncate">{right}</Text>
     </Box>
   );
 }
 
-function Title({ screen, columns }: { screen: Screen; columns: number }) {
-  switch (screen.kind) {
-    case 'vm':
-      return <VmTitle id={screen.id} />;
-    case 'function':
-      return <FunctionTitle address={screen.address} columns={columns} />;
-    default:
-      return <ScreenTabs shown={screen.kind} columns={columns} />;
-  }
+/** Of a screen that a number key opens. */
+function TopHeader({ shown, columns }: { shown: TopScreen; columns: number }) {
+  const { style } = useTheme();
+  const summary = useListSummary(shown);
+  const { readOnly } = useUi();
+  const fresh = useFreshness(columns).text;
+  const sampled = shown === 'overview' || shown === 'vms';
+  const right = `${summary} ${readOnly === null ? '' : '[RO] '}${sampled ? fresh : ''}`;
+  return (
+    <HeaderLine
+      columns={columns}
+      left={<ScreenTabs shown={shown} columns={columns} room={columns - right.length} />}
+      right={
+        <>
+          {summary} {readOnly !== null && <Text {...style('status.warning')}>[RO] </Text>}
+          {sampled && <Freshness columns={columns} />}
+        </>
+      }
+    />
+  );
 }
 
 function VmTitle({ id }: { id: string }) {
@@ -69,10 +100,16 @@ function FunctionTitle({ address, columns }: { address: string; columns: number 
 /** From here on there is room for words. */
 const WIDE_COLUMNS = 100;
 
+/** How old the numbers may be, or that they are held still. */
+function useFreshness(columns: number): { readonly text: string; readonly token: Token } {
+  const { paused, intervalMs } = useAppState(state => state.sampling);
+  if (paused) return { text: ' FROZEN ', token: 'status.warning' };
+  const seconds = `${intervalMs / 1000} s `;
+  return { text: columns < WIDE_COLUMNS ? seconds : ` every ${seconds}`, token: 'text.secondary' };
+}
+
 function Freshness({ columns }: { columns: number }) {
   const { style } = useTheme();
-  const { paused, intervalMs } = useAppState(state => state.sampling);
-  if (paused) return <Text {...style('status.warning')}> FROZEN </Text>;
-  const seconds = `${intervalMs / 1000} s `;
-  return <Text {...style('text.secondary')}>{columns < WIDE_COLUMNS ? seconds : ` every ${seconds}`}</Text>;
+  const { text, token } = useFreshness(columns);
+  return <Text {...style(token)}>{text}</Text>;
 }

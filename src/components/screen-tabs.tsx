@@ -2,26 +2,54 @@ import { Text } from 'ink';
 import { SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../store/screen-names.ts';
 import { useTheme } from './contexts.ts';
 
-/** Cells that the names of all screens take, and what the header has besides. */
-const MIN_COLUMNS = 80;
+/** The name of the program, and the least columns of a terminal whose header names other screens than the shown one. */
+const PROGRAM = ' vring';
+const NAMES_COLUMNS = 80;
 
-/** The screens that number keys open, and which one is shown. */
-export function ScreenTabs({ shown, columns }: { shown: TopScreen; columns: number }) {
+type ScreenTabsProps = {
+  readonly shown: TopScreen;
+  readonly columns: number;
+  /** Cells that there are for them. */
+  readonly room: number;
+};
+
+/** The program's name, the screens that number keys open, and which one is shown. */
+export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   const { style } = useTheme();
+  const { program, named } = columns < NAMES_COLUMNS ? SHOWN_ONLY : fitted(shown, room);
   return (
-    <Text>
+    <>
+      {program && <Text {...style('focus')}>{PROGRAM}</Text>}
       {TOP_SCREENS.map((screen, index) => {
-        const name = columns >= MIN_COLUMNS || screen === shown ? ` ${SCREEN_NAMES[screen]}` : '';
+        const name = index < named || screen === shown ? ` ${SCREEN_NAMES[screen]}` : '';
         return screen === shown ? (
-          <Text key={screen} {...style('focus')}>{` [${index + 1}${name}]`}</Text>
+          <Text key={screen} {...style('focus')}>{` [${index}${name}]`}</Text>
         ) : (
           <Text key={screen}>
             {' '}
-            <Text {...style('key')}>{index + 1}</Text>
+            <Text {...style('key')}>{index}</Text>
             <Text {...style('text.secondary')}>{name}</Text>
           </Text>
         );
       })}
-    </Text>
+    </>
   );
+}
+
+const SHOWN_ONLY = { program: true, named: 0 };
+
+/** What fits: without room the program's name goes first, then the names of screens, the last one first. */
+function fitted(shown: TopScreen, room: number): { program: boolean; named: number } {
+  const brackets = 2;
+  const numbers = TOP_SCREENS.length * 2 + brackets;
+  const cells = (named: number) =>
+    TOP_SCREENS.reduce(
+      (sum, screen, index) =>
+        index < named || screen === shown ? sum + SCREEN_NAMES[screen].length + 1 : sum,
+      numbers,
+    );
+  let named = TOP_SCREENS.length;
+  if (cells(named) + PROGRAM.length <= room) return { program: true, named };
+  while (named > 0 && cells(named) > room) named--;
+  return { program: false, named };
 }

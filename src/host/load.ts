@@ -69,7 +69,8 @@ function ksmSavedBytes(root: HostRoot): number | null {
 }
 
 function stalls(root: HostRoot, resource: Stall['resource']): Stall[] {
-  const text = root.text(`/proc/pressure/${resource}`) ?? '';
+  // A kernel that was booted with psi=0 has the file, but nothing in it: reading it is an error.
+  const text = root.attribute(`/proc/pressure/${resource}`) ?? '';
   return [...text.matchAll(/^(some|full) .*total=(\d+)$/gm)].map(([, tasks, total]) => ({
     resource,
     tasks: tasks as Stall['tasks'],

@@ -15,6 +15,7 @@ import type { HostRoot } from './root.ts';
 import { readSriov } from './sriov/read.ts';
 import { readUse } from './use/use.ts';
 import { readVfio } from './vfio/read.ts';
+import { readHostVitals } from './vitals.ts';
 
 export type Recording = { readonly target: string; readonly files: number; readonly bytes: number };
 
@@ -44,6 +45,8 @@ async function recordTo(directory: string, source: string): Promise<Recording> {
   }
   const root = new RecordingRoot(source);
   await readEverything(root);
+  // Never twice the same, and so no part of everything.
+  readHostVitals(root, '/');
   root.nodes('/dev/vfio');
   root.nodes('/dev/vfio/devices');
   for (const node of ['/dev/kvm', '/dev/iommu', '/dev/net/tun', '/dev/vhost-net']) root.node(node);

@@ -15,6 +15,10 @@ type Noun = {
 
 const vmNouns: readonly Noun[] = [
   {
+    names: ['overview'],
+    go: ({ state }) => state.openScreen({ kind: 'overview' }),
+  },
+  {
     names: ['vms'],
     go: ({ state }) => state.openScreen({ kind: 'vms' }),
   },

@@ -56,7 +56,8 @@ export function existsHere(command: Command, { state }: CommandContext): boolean
 export function reasonAgainst(command: Command, context: CommandContext): string | null {
   const { ui, state } = context;
   if (command.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
-  if (command.changes === 'vm' && state.ownerLost !== null) return `its owner is out of reach: ${state.ownerLost}`;
+  if (command.changes === 'vm' && state.ownerLost !== null)
+    return `its owner is out of reach: ${state.ownerLost}`;
   if (command.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;
   return command.unavailable?.(context) ?? null;
 }

@@ -8,6 +8,7 @@ import { fold, toggleFold, toggleMark, unfold } from './host-move.ts';
 const FUNCTION_LISTS = ['pci', 'iommu', 'sriov', 'vfio'] as const;
 
 const DESCRIPTIONS = {
+  overview: 'The host and its VMs at a glance, and what somebody should look at',
   vms: 'The virtual machines',
   pci: 'The PCI devices of the host, as a tree',
   iommu: 'The IOMMU groups: what can only be given to a guest together',
@@ -23,7 +24,7 @@ const OUTSIDE_A_VM = [...TOP_SCREENS, 'function'] as const;
 /** One key for each screen: its number in the header. */
 const go: readonly Command[] = TOP_SCREENS.map((screen, index) => ({
   name: screen,
-  keys: [String(index + 1)],
+  keys: [String(index)],
   category: 'Look',
   label: SCREEN_NAMES[screen],
   description: DESCRIPTIONS[screen],

@@ -16,7 +16,10 @@ export function moveCursor(ui: Ui, rows: number): void {
   const screen = currentScreen(state);
   if (showsHost(state)) moveInHost(ui, rows);
   else if (screen.kind === 'vm') moveInVm(ui, screen.id, rows);
-  else if (screen.kind === 'log') {
+  else if (screen.kind === 'overview') {
+    const { length } = ui.select.alarms(state);
+    state.setAlarmCursor(Math.max(0, Math.min(state.alarmCursor + rows, length - 1)));
+  } else if (screen.kind === 'log') {
     state.setLogCursor(movedLogCursor(ui.select.visibleLog(state), state.logCursor, rows));
   } else moveInVms(ui, rows);
 }

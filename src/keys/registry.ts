@@ -1,3 +1,4 @@
+import { alarmCommands } from './alarm-commands.ts';
 import { type Command, type CommandContext, existsHere } from './command.ts';
 import { hostCommands } from './host-commands.ts';
 import { hostViewCommands } from './host-view-commands.ts';
@@ -11,6 +12,7 @@ import { vmViewCommands } from './vm-view-commands.ts';
 export const commands: readonly Command[] = [
   ...viewCommands,
   ...vmViewCommands,
+  ...alarmCommands,
   ...logCommands,
   ...listCommands,
   ...hostViewCommands,

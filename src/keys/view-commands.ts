@@ -120,7 +120,7 @@ const look: readonly Command[] = [
     category: 'Look',
     label: 'command',
     description:
-      'Go by name: vms, vm NAME, pci, iommu, sriov, vfio, doctor, help, q, or any command of this list; Tab completes',
+      'Go by name: overview, vms, vm NAME, log, pci, iommu, sriov, vfio, doctor, help, q, or any command of this list; Tab completes',
     bar: 80,
     run: ({ state }) => state.pushLayer({ kind: 'field', purpose: 'command', edit: textEdit() }),
   },
@@ -135,6 +135,9 @@ const look: readonly Command[] = [
   },
 ];
 
+/** Screens with numbers that samples are compared for. */
+const MEASURED = ['overview', 'vms', 'vm'] as const;
+
 const measure: readonly Command[] = [
   {
     name: 'freeze',
@@ -142,7 +145,7 @@ const measure: readonly Command[] = [
     category: 'Measure',
     label: 'freeze',
     description: 'Hold the numbers still, or let them go on; the VMs run all the time',
-    screens: ['vms', 'vm'],
+    screens: MEASURED,
     run: ({ state }) => state.setSampling({ paused: !state.sampling.paused }),
   },
   {
@@ -154,7 +157,7 @@ const measure: readonly Command[] = [
       .sort((a, b) => a - b)
       .map(ms => ms / 1000)
       .join(', ')} s`,
-    screens: ['vms', 'vm'],
+    screens: MEASURED,
     run: ({ state, ui }) => {
       const at = INTERVALS.indexOf(state.sampling.intervalMs);
       const intervalMs = INTERVALS[(at + 1) % INTERVALS.length]!;
@@ -168,7 +171,7 @@ const measure: readonly Command[] = [
     category: 'Measure',
     label: 'zero totals',
     description: 'Count totals from now on',
-    screens: ['vms', 'vm'],
+    screens: MEASURED,
     run: ({ ui }) => {
       ui.samples.resetTotals();
       ui.notify('info', 'totals count from now on');

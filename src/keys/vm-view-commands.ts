@@ -40,13 +40,18 @@ function notExits({ state, vm }: CommandContext): string | null {
   return vm !== null && vmViewOf(state, vm.id).tab === 'exits' ? null : 'only the exits (3) can be sorted';
 }
 
+function sortExits({ state, vm }: CommandContext, step: number): void {
+  const at = ADDRESS_ORDERS.indexOf(vmViewOf(state, vm!.id).addressOrder) + step;
+  state.changeVmView(vm!.id, { addressOrder: ADDRESS_ORDERS[at % ADDRESS_ORDERS.length]! });
+}
+
 /** Commands that change how a VM's screen is seen. */
 export const vmViewCommands: readonly Command[] = [
   {
     name: 'next-tab',
     keys: ['tab', 'l', 'right'],
     category: 'Move',
-    label: 'tab',
+    label: 'next tab',
     description: 'To the next tab',
     screens: ['vm'],
     bar: 20,
@@ -65,17 +70,25 @@ export const vmViewCommands: readonly Command[] = [
   },
   ...tabs,
   {
-    name: 'order',
-    keys: ['o'],
+    name: 'sort-exits',
+    keys: ['>', 'shift+right'],
     category: 'Look',
-    label: 'order',
-    description: 'Sort the exits by cost, by rate or by address',
+    label: 'sort',
+    description: 'Sort the exits by the next of cost, rate and address',
+    screens: ['vm'],
+    bar: 25,
+    unavailable: notExits,
+    run: context => sortExits(context, 1),
+  },
+  {
+    name: 'sort-exits-back',
+    keys: ['<', 'shift+left'],
+    category: 'Look',
+    label: 'sort back',
+    description: 'Sort the exits by the one before',
     screens: ['vm'],
     unavailable: notExits,
-    run: ({ state, vm }) => {
-      const at = ADDRESS_ORDERS.indexOf(vmViewOf(state, vm!.id).addressOrder);
-      state.changeVmView(vm!.id, { addressOrder: ADDRESS_ORDERS[(at + 1) % ADDRESS_ORDERS.length]! });
-    },
+    run: context => sortExits(context, ADDRESS_ORDERS.length - 1),
   },
   {
     name: 'console',

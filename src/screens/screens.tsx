@@ -6,12 +6,15 @@ import { PciScreen } from './host/pci.tsx';
 import { SriovScreen } from './host/sriov.tsx';
 import { VfioScreen } from './host/vfio.tsx';
 import { LogScreen } from './log.tsx';
+import { OverviewScreen } from './overview.tsx';
 import { VmScreen } from './vm.tsx';
 import { VmsScreen } from './vms.tsx';
 
 /** The picture of each screen. */
 export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) {
   switch (screen.kind) {
+    case 'overview':
+      return <OverviewScreen size={size} />;
     case 'vms':
       return <VmsScreen size={size} />;
     case 'vm':

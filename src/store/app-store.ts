@@ -4,6 +4,7 @@ import { createHostSlice, type HostSlice } from './host-slice.ts';
 import { createLinkSlice, type LinkSlice } from './link-slice.ts';
 import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
+import { createPulseSlice, type PulseSlice } from './pulse-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
 import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
@@ -13,6 +14,7 @@ import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 export type AppState = VmsSlice &
   VmViewSlice &
   LogSlice &
+  PulseSlice &
   UiSlice &
   SamplingSlice &
   ConsoleSlice &
@@ -26,6 +28,7 @@ export function createAppStore(): AppStore {
     ...createVmsSlice(...slice),
     ...createVmViewSlice(...slice),
     ...createLogSlice(...slice),
+    ...createPulseSlice(...slice),
     ...createUiSlice(...slice),
     ...createSamplingSlice(...slice),
     ...createConsoleSlice(...slice),

@@ -14,11 +14,11 @@ export type VmHistory = {
 
 export const EMPTY_HISTORY: VmHistory = { cpu: [], exits: [], requests: [] };
 
-export function withSample(history: VmHistory, totals: VmTotals): VmHistory {
+export function withSample(history: VmHistory, totals: Pick<VmTotals, keyof VmHistory>): VmHistory {
   return {
-    cpu: append(history.cpu, totals.cpu),
-    exits: append(history.exits, totals.exits),
-    requests: append(history.requests, totals.requests),
+    cpu: appended(history.cpu, totals.cpu),
+    exits: appended(history.exits, totals.exits),
+    requests: appended(history.requests, totals.requests),
   };
 }
 
@@ -36,11 +36,12 @@ export function withDetail(history: DetailHistory, detail: Sample['detail']): De
   const before = detail.id === history.id ? history.vcpus : {};
   const series = vcpuRows(detail.rates).map(({ label, vcpu }) => [
     label,
-    append(before[label] ?? [], vcpu.exitsPerSecond),
+    appended(before[label] ?? [], vcpu.exitsPerSecond),
   ]);
   return { id: detail.id, vcpus: Object.fromEntries(series) };
 }
 
-function append(series: readonly number[], value: number): readonly number[] {
+/** A series with one more sample, and without those that are too old. */
+export function appended(series: readonly number[], value: number): readonly number[] {
   return [...series.slice(-(HISTORY_LENGTH - 1)), value];
 }

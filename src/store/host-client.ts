@@ -8,6 +8,7 @@ import {
   type HostCalls,
   type ToHostThread,
 } from './host-protocol.ts';
+import type { HostPulse } from './host-pulse.ts';
 
 export type OnProgress = (steps: readonly StepState[]) => void;
 
@@ -27,6 +28,7 @@ export class HostClient {
   #changing: Promise<unknown> = Promise.resolve();
   /** Told what has changed since it was told last; with nothing when the host was read and there is nothing. */
   onRead: (parts: readonly HostPart[]) => void = () => {};
+  onPulse: (pulse: HostPulse) => void = () => {};
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -35,6 +37,11 @@ export class HostClient {
 
   watch(on: boolean): void {
     this.#send({ kind: 'watch', on });
+  }
+
+  /** Has the host's pulse taken so often, in milliseconds; null: no more. */
+  pulse(intervalMs: number | null): void {
+    this.#send({ kind: 'pulse', intervalMs });
   }
 
   refresh(): void {
@@ -73,6 +80,9 @@ export class HostClient {
     switch (message.kind) {
       case 'part':
         this.#parts.push(message.part);
+        break;
+      case 'pulse':
+        this.onPulse(message.pulse);
         break;
       case 'read':
         this.onRead(this.#parts.splice(0));

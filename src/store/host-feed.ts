@@ -1,7 +1,7 @@
 import type { AppState, AppStore } from './app-store.ts';
 import type { HostSelectors } from './host-selectors.ts';
 import type { HostConnection, HostSource } from './host-source.ts';
-import { showsHost } from './ui-slice.ts';
+import { currentScreen, showsHost } from './ui-slice.ts';
 
 /** Keeps what the store knows of the host up to date, while a screen shows it. */
 export class HostFeed {
@@ -11,6 +11,8 @@ export class HostFeed {
   readonly #unsubscribe: () => void;
   #connection: HostConnection | null = null;
   #watching = false;
+  /** How often the host's pulse is taken; null: not at all. */
+  #pulseMs: number | null = null;
   /** One at a time: what the cursor has passed by meanwhile is not asked for. */
   #asking = false;
 
@@ -27,6 +29,7 @@ export class HostFeed {
     const connection = this.source.connect();
     this.#connection = connection;
     connection.client.onRead = parts => this.#store.getState().hostRead(parts);
+    connection.client.onPulse = pulse => this.#store.getState().pulseTaken(pulse);
     connection.onLost(reason => this.#store.getState().hostGone(reason));
     return connection;
   }
@@ -36,6 +39,7 @@ export class HostFeed {
     if (this.#store.getState().hostLost !== null) {
       this.#connection = null;
       this.#watching = false;
+      this.#pulseMs = null;
       this.#store.getState().hostForgotten();
     }
     this.connection().client.refresh();
@@ -53,6 +57,11 @@ export class HostFeed {
     if (shown !== this.#watching) {
       this.#watching = shown;
       this.connection().client.watch(shown);
+    }
+    const pulseMs = pulseInterval(state);
+    if (pulseMs !== this.#pulseMs) {
+      this.#pulseMs = pulseMs;
+      this.connection().client.pulse(pulseMs);
     }
     const address = shown ? this.#select.functionAtCursor(state) : null;
     const isNews = address !== state.hostDetails?.address || state.host !== before.host;
@@ -80,4 +89,10 @@ export class HostFeed {
     }
     this.#asking = false;
   }
+}
+
+/** The host's pulse is taken for the overview, as often as VMs are sampled. */
+function pulseInterval(state: AppState): number | null {
+  const { paused, intervalMs } = state.sampling;
+  return currentScreen(state).kind === 'overview' && !paused ? intervalMs : null;
 }

@@ -5,6 +5,7 @@ import type { JournalEntry } from '../host/plan/journal.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { UndoOutcome } from '../host/plan/run.ts';
 import type { HostPart } from './host-delta.ts';
+import type { HostPulse } from './host-pulse.ts';
 import type { PlanRequest } from './host-requests.ts';
 
 /** What the UI can have done on the host's thread, and what comes back. */
@@ -26,12 +27,15 @@ export const CHANGING_CALLS: readonly HostCall[] = ['apply', 'undo'];
 export type ToHostThread =
   /** Keep the UI up to date, or don't. */
   | { readonly kind: 'watch'; readonly on: boolean }
+  /** Take the host's pulse so often, in milliseconds; null: no more. */
+  | { readonly kind: 'pulse'; readonly intervalMs: number | null }
   /** Read everything now. */
   | { readonly kind: 'refresh' }
   | { readonly kind: 'call'; readonly id: number; readonly call: HostCall; readonly argument: unknown };
 
 export type FromHostThread =
   | { readonly kind: 'part'; readonly part: HostPart }
+  | { readonly kind: 'pulse'; readonly pulse: HostPulse }
   /** All parts of what changed have been sent. */
   | { readonly kind: 'read' }
   | { readonly kind: 'progress'; readonly id: number; readonly steps: readonly StepState[] }

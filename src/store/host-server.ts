@@ -10,6 +10,8 @@ import {
 } from './host-protocol.ts';
 import type { HostService } from './host-service.ts';
 
+/** How soon after the first look at the host there is something to compare with it. */
+const FIRST_PULSE_MS = 250;
 /** How often it is looked whether something has changed. */
 const LOOK_MS = 400;
 /**
@@ -28,6 +30,7 @@ export class HostServer {
   /** When all is to be read again, whatever has been noticed. */
   #dueAt = Number.NEGATIVE_INFINITY;
   #callOff: (() => void) | null = null;
+  #callOffPulse: () => void = () => {};
   /** Reads one after the other: two at once would both send the same differences. */
   #reading: Promise<void> = Promise.resolve();
 
@@ -46,6 +49,10 @@ export class HostServer {
         this.#callOff = null;
         if (message.on) void this.#look();
         break;
+      case 'pulse':
+        this.#callOffPulse();
+        if (message.intervalMs !== null) this.#startPulse(message.intervalMs);
+        break;
       case 'refresh':
         void this.#refresh();
         break;
@@ -62,6 +69,16 @@ export class HostServer {
     };
     if (this.#clock.now() >= this.#dueAt || this.#service.hasChanged()) await this.#refresh();
     if (watching) this.#callOff = this.#clock.after(LOOK_MS, () => void this.#look());
+  }
+
+  #startPulse(intervalMs: number): void {
+    const reader = this.#service.pulse();
+    const take = () => {
+      const pulse = reader.read(this.#clock.now());
+      if (pulse !== null) this.#send({ kind: 'pulse', pulse });
+      this.#callOffPulse = this.#clock.after(pulse === null ? FIRST_PULSE_MS : intervalMs, take);
+    };
+    take();
   }
 
   #refresh(): Promise<void> {

@@ -2,17 +2,21 @@ import { type PciDetails, readDetails } from '../host/pci/details.ts';
 import type { HostRoot } from '../host/root.ts';
 import { printableDeep } from '../text/printable-deep.ts';
 import { type HostPart, hostParts } from './host-delta.ts';
+import { PulseReader } from './host-pulse.ts';
 import { hasOtherCounts, hostSignature } from './host-signature.ts';
 import { emptyHost, type HostSnapshot, readHost } from './host-snapshot.ts';
 
 /** Reads a host for the UI, from another thread than the UI's: its reads are synchronous, and of a device may be slow. */
 export class HostService {
   readonly #root: HostRoot;
+  readonly #stateFolder: string;
   #known: HostSnapshot = emptyHost;
   #signature = '';
 
-  constructor(root: HostRoot) {
+  /** @param stateFolder where the state of VMs is kept */
+  constructor(root: HostRoot, stateFolder: string) {
     this.#root = root;
+    this.#stateFolder = stateFolder;
   }
 
   /** Has anything happened since the last refresh that is cheap to notice? */
@@ -35,6 +39,11 @@ export class HostService {
   details(address: string): PciDetails | null {
     const fn = this.#known.functions.get(address);
     return fn === undefined ? null : printableDeep(readDetails(this.#root, fn));
+  }
+
+  /** What takes the host's pulse, with the first beat still to come. */
+  pulse(): PulseReader {
+    return new PulseReader(this.#root, this.#stateFolder);
   }
 
   #look(): string {

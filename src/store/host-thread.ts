@@ -1,10 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { HostRoot } from '../host/root.ts';
+import { ownerPaths } from '../owner/paths.ts';
 import { HostPlans } from './host-plans.ts';
 import { HostServer } from './host-server.ts';
 import { HostService } from './host-service.ts';
 
 // The entry of the host's thread; `workerData` is the root of the host's files.
 const root = new HostRoot(workerData as string);
-new HostServer(new HostService(root), new HostPlans(root), parentPort!, systemClock);
+new HostServer(new HostService(root, ownerPaths().state), new HostPlans(root), parentPort!, systemClock);

@@ -1,7 +1,8 @@
 import type { HostList } from './host-slice.ts';
 
-/** The screens that number keys open, in their order. */
+/** The screens that number keys open, in the order of these: the first is 0. */
 export const TOP_SCREENS = [
+  'overview',
   'vms',
   'pci',
   'iommu',
@@ -10,9 +11,10 @@ export const TOP_SCREENS = [
   'doctor',
   'log',
 ] as const satisfies readonly TopScreen[];
-export type TopScreen = 'vms' | HostList | 'log';
+export type TopScreen = 'overview' | 'vms' | HostList | 'log';
 
 export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
+  overview: 'Overview',
   vms: 'VMs',
   vm: 'VM',
   pci: 'PCI',

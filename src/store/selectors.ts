@@ -1,5 +1,6 @@
 import type { VmInfo } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-state.ts';
+import { createAlarmsSelector } from './alarms.ts';
 import type { AppState } from './app-store.ts';
 import { nameFilter } from './filter.ts';
 import { createLogSelector } from './log-rows.ts';
@@ -65,7 +66,15 @@ export function createSelectors() {
     infos => Object.values(infos).filter(isAlive).length,
   );
 
-  return { visibleVms, cursorRow, targetVm, targetVms, aliveVms, visibleLog: createLogSelector() };
+  return {
+    visibleVms,
+    cursorRow,
+    targetVm,
+    targetVms,
+    aliveVms,
+    visibleLog: createLogSelector(),
+    alarms: createAlarmsSelector(),
+  };
 }
 
 /** Gives back the list before, where the new one has the same items in the same order. */

@@ -5,7 +5,7 @@ const MIN_COLUMNS = 80;
 const MIN_ROWS = 19;
 /** From here on exits and devices are seen side by side. */
 const WIDE_COLUMNS = 120;
-const VCPU_COLUMNS = 40;
+const VCPU_COLUMNS = 42;
 const GAP = 1;
 const TAB_BAR_ROWS = 1;
 

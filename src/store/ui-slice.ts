@@ -5,7 +5,7 @@ import type { Layer } from './layers.ts';
 import { openViews } from './vm-view-slice.ts';
 
 export type Screen =
-  | { readonly kind: 'vms' | HostList | 'log' }
+  | { readonly kind: 'overview' | 'vms' | HostList | 'log' }
   | { readonly kind: 'vm'; readonly id: string }
   /** One PCI function. */
   | { readonly kind: 'function'; readonly address: string };

@@ -21,6 +21,8 @@ export type VmsSlice = {
   /** The last sample of each VM that runs. */
   readonly totals: Readonly<Record<string, VmTotals>>;
   readonly histories: Readonly<Record<string, VmHistory>>;
+  /** Of all VMs together. */
+  readonly sumHistory: VmHistory;
   /** The last sample of the VM whose screen is open. */
   readonly detail: { readonly id: string; readonly rates: VmDetail } | null;
   /** Of that VM, for as long as it is sampled in detail. */
@@ -39,6 +41,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
   infos: {},
   totals: {},
   histories: {},
+  sumHistory: EMPTY_HISTORY,
   detail: null,
   detailHistory: NO_DETAIL_HISTORY,
   sampledAt: 0,
@@ -73,9 +76,16 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
         const last = state.totals[id];
         kept[id] = last && isDeepStrictEqual(last, sample) ? last : sample;
       }
-      return { sampledAt: at, totals: kept, histories, detail, detailHistory };
+      const sumHistory = withSample(state.sumHistory, sumOfTotals(Object.values(totals)));
+      return { sampledAt: at, totals: kept, histories, sumHistory, detail, detailHistory };
     }),
 });
+
+/** What all VMs do together. */
+export function sumOfTotals(totals: readonly VmTotals[]): Pick<VmTotals, keyof VmHistory> {
+  const sum = (key: keyof VmHistory) => totals.reduce((all, one) => all + one[key], 0);
+  return { cpu: sum('cpu'), exits: sum('exits'), requests: sum('requests') };
+}
 
 /** The same set when it is not in there. */
 function withoutItem(set: ReadonlySet<string>, item: string): ReadonlySet<string> {

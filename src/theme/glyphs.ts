@@ -22,8 +22,6 @@ export type Glyphs = {
   readonly bracket: { readonly first: string; readonly middle: string; readonly last: string };
   /** Between two panes side by side. */
   readonly side: string;
-  /** Before the title of the column that a table is sorted by. */
-  readonly sorted: string;
   /** Ink's name of the border around dialogs; null: none. */
   readonly border: 'round' | 'classic' | null;
 };
@@ -39,7 +37,6 @@ export const unicodeGlyphs: Glyphs = {
   fold: { open: '▾', closed: '▸' },
   bracket: { first: '┌', middle: '│', last: '└' },
   side: '│',
-  sorted: '▾',
   border: 'round',
 };
 
@@ -54,7 +51,6 @@ export const plainGlyphs: Glyphs = {
   fold: { open: '-', closed: '+' },
   bracket: { first: '.', middle: '|', last: "'" },
   side: '|',
-  sorted: 'v',
   border: 'classic',
 };
 

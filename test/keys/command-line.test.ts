@@ -49,7 +49,7 @@ describe('a command line', () => {
     ['vm', /which VM\?/],
     ['vm nobody', /no VM named nobody/],
     ['explode', /no command "explode"/],
-    ['next-tab', /can't tab here/],
+    ['next-tab', /can't next tab here/],
     ['resume', /can't resume: web-1 is running/],
   ])('%j says what is wrong', (line, message) => {
     runCommandLine(ui, line);
@@ -80,8 +80,8 @@ describe('completion', () => {
 
   test('offers what exists here', () => {
     expect(completions(ui, 'vm ')).toEqual(['vm web-1', 'vm web-2', 'vm db']);
-    expect(completions(ui, 'or')).toEqual([]);
+    expect(completions(ui, 'tab-e')).toEqual([]);
     runCommandLine(ui, 'vm db');
-    expect(completions(ui, 'or')).toEqual(['order']);
+    expect(completions(ui, 'tab-e')).toEqual(['tab-exits', 'tab-events']);
   });
 });

@@ -15,6 +15,8 @@ import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/count
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
 import {
+  ADDRESS,
+  addressKey,
   allocateCounters,
   CounterLayout,
   QUEUE,
@@ -33,6 +35,10 @@ export type Script = {
     readonly guest: number;
     readonly kvm: number;
     readonly state?: number;
+    /** Its thread's id. */
+    readonly thread?: number;
+    /** Exits are answered within [2^bucket, 2^(bucket+1)) ns. */
+    readonly bucket?: number;
   }[];
   readonly queues?: readonly {
     readonly device: string;
@@ -42,6 +48,9 @@ export type Script = {
     readonly kicks: number;
     readonly interrupts: number;
     readonly suppressed?: number;
+    readonly kicksSuppressed?: number;
+    /** Times that work was found. */
+    readonly batches?: number;
     readonly bytesToGuest: number;
     readonly bytesFromGuest: number;
     readonly inFlight: number;
@@ -53,7 +62,17 @@ export type Script = {
     readonly start: number;
     readonly reads: number;
     readonly writes: number;
+    readonly space?: 'port' | 'memory';
   }[];
+  readonly addresses?: readonly {
+    /** Index of the region that it is in. */
+    readonly region: number;
+    readonly address: number;
+    readonly reads: number;
+    readonly writes: number;
+    readonly nsEach: number;
+  }[];
+  readonly devices?: Topology['devices'];
 };
 
 type FakeVm = {
@@ -264,9 +283,14 @@ export class FakeEngine implements Engine, CounterSource {
 function topologyOf(script: Script, shape: Topology['shape']): Topology {
   return {
     shape,
-    devices: [],
+    devices: script.devices ?? [],
     queues: (script.queues ?? []).map(({ device, type, queue }) => ({ device, type, queue, size: 256 })),
-    regions: (script.regions ?? []).map(({ device, start }) => ({ device, space: 'port', start, size: 8 })),
+    regions: (script.regions ?? []).map(({ device, start, space = 'port' }) => ({
+      device,
+      space,
+      start,
+      size: 8,
+    })),
   };
 }
 
@@ -284,6 +308,9 @@ function count({ script, counters }: FakeVm, seconds: number): void {
       put(base + VCPU.exitNs + Number(reason), perSecond * seconds * nsEach);
       deviceNs += perSecond * seconds * nsEach;
     }
+    const exits = Object.values(vcpu.exits).reduce((sum, { perSecond }) => sum + perSecond, 0);
+    if (vcpu.bucket !== undefined) put(base + VCPU.latency + vcpu.bucket, exits * seconds);
+    put(base + VCPU.tid, vcpu.thread ?? 0);
     put(base + VCPU.deviceNs, deviceNs);
     put(base + VCPU.runNs, seconds * 1e9 - deviceNs);
     put(base + VCPU.state, vcpu.state ?? VCPU_STATE.running);
@@ -294,6 +321,10 @@ function count({ script, counters }: FakeVm, seconds: number): void {
     put(base + QUEUE.kicks, queue.kicks * seconds);
     put(base + QUEUE.interrupts, queue.interrupts * seconds);
     put(base + QUEUE.interruptsSuppressed, (queue.suppressed ?? 0) * seconds);
+    put(base + QUEUE.kicksSuppressed, (queue.kicksSuppressed ?? 0) * seconds);
+    put(base + QUEUE.batches, (queue.batches ?? 0) * seconds);
+    put(base + QUEUE.latencyNs, queue.inFlight * seconds * 1e9);
+    put(base + QUEUE.maxInFlight, queue.inFlight * 2);
     put(base + QUEUE.bytesToGuest, queue.bytesToGuest * seconds);
     put(base + QUEUE.bytesFromGuest, queue.bytesFromGuest * seconds);
     put(base + QUEUE.inFlight, queue.inFlight);
@@ -304,5 +335,12 @@ function count({ script, counters }: FakeVm, seconds: number): void {
     put(base + REGION.reads, region.reads * seconds);
     put(base + REGION.writes, region.writes * seconds);
     put(base + REGION.ns, (region.reads + region.writes) * seconds * 1000);
+  }
+  for (const [entry, { region, address, reads, writes, nsEach }] of (script.addresses ?? []).entries()) {
+    const base = layout.address(entry);
+    counters[base + ADDRESS.key] = addressKey(region, address);
+    put(base + ADDRESS.reads, reads * seconds);
+    put(base + ADDRESS.writes, writes * seconds);
+    put(base + ADDRESS.ns, (reads + writes) * seconds * nsEach);
   }
 }

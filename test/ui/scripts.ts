@@ -56,3 +56,61 @@ export const idle: Script = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] };
 export function withVcpus(count: number): Script {
   return { ...busy, vcpus: Array.from({ length: count }, () => busy.vcpus[0]!) };
 }
+
+/** A VM of which there is something on every tab of its screen. */
+export const complete: Script = {
+  vcpus: [
+    { ...busy.vcpus[0]!, thread: 4243, bucket: 14 },
+    {
+      exits: { [IO]: { perSecond: 30, nsEach: 9000 } },
+      guest: 0.1,
+      kvm: 0.05,
+      thread: 4244,
+      bucket: 13,
+    },
+  ],
+  queues: busy.queues!.map(queue => ({ ...queue, batches: queue.kicks, kicksSuppressed: queue.kicks / 4 })),
+  regions: [
+    { device: 'com1', start: 0x3f8, reads: 1000, writes: 200 },
+    { device: 'rtc', start: 0x70, reads: 12, writes: 12 },
+    { device: 'unclaimed', start: 0, reads: 0, writes: 3 },
+    { device: 'blk0', space: 'memory', start: 0xfe000000, reads: 0, writes: 340 },
+  ],
+  addresses: [
+    { region: 0, address: 0x3f8, reads: 0, writes: 200, nsEach: 20_000 },
+    { region: 0, address: 0x3fd, reads: 1000, writes: 0, nsEach: 5000 },
+    { region: 1, address: 0x71, reads: 12, writes: 0, nsEach: 900 },
+    { region: 2, address: 0x80, reads: 0, writes: 3, nsEach: 100 },
+    { region: 3, address: 0xfe000014, reads: 0, writes: 340, nsEach: 40_000 },
+  ],
+  devices: [
+    {
+      name: 'com1',
+      type: 'serial',
+      title: 'serial port (16550A)',
+      role: null,
+      pci: null,
+      facts: [],
+    },
+    {
+      name: 'blk0',
+      type: 'virtio-blk',
+      title: 'virtio block device',
+      role: 'disk',
+      pci: '00:03.0',
+      facts: [
+        { label: 'path', value: '/srv/vms/database/root.raw' },
+        { label: 'size', value: 10 * 2 ** 30, unit: 'bytes' },
+        { label: 'read-only', value: false },
+      ],
+    },
+    {
+      name: 'rng0',
+      type: 'virtio-rng',
+      title: 'virtio entropy source',
+      role: null,
+      pci: '00:04.0',
+      facts: [],
+    },
+  ],
+};

@@ -1,7 +1,7 @@
 import { Box, Text } from 'ink';
 import { memo, type ReactNode } from 'react';
 import type { Sort } from '../../store/sort.ts';
-import { pad } from '../../text/width.ts';
+import { pad, wrap } from '../../text/width.ts';
 import type { Token } from '../../theme/theme.ts';
 import { useTheme } from '../contexts.ts';
 import type { ColumnLayout } from './columns.ts';
@@ -13,20 +13,18 @@ export type Cells = Readonly<Record<string, Cell>>;
 
 type TableHeaderProps = {
   readonly layout: ColumnLayout;
-  /** It is the table, of several, that has the focus. */
-  readonly marked: boolean;
   readonly sort?: Sort | undefined;
 };
 
 /** The line of column titles; an arrow beside the one that the rows are sorted by. */
-export function TableHeader({ layout, marked, sort }: TableHeaderProps) {
+export function TableHeader({ layout, sort }: TableHeaderProps) {
   const { style, glyphs } = useTheme();
   const titles = layout.map(({ title, cells, align }) => pad(title, cells, align, glyphs.ellipsis)).join(' ');
   const place = sort === undefined ? null : sortedTitle(layout, sort);
   const arrow = sort?.descending ? glyphs.sort.descending : glyphs.sort.ascending;
   return (
-    <Text wrap="truncate" {...style(marked ? 'focus' : 'text.heading')}>
-      {marked ? '* ' : '  '}
+    <Text wrap="truncate" {...style('text.heading')}>
+      {'  '}
       {place === null ? (
         titles
       ) : (
@@ -90,9 +88,8 @@ type TableProps<Row> = {
   readonly height: number;
   /** Row that the cursor is on. */
   readonly cursor: number;
+  /** Is there a cursor? */
   readonly focused: boolean;
-  /** One of several tables: the header says whether it has the focus. */
-  readonly pane?: boolean;
   /** What is said when there are no rows. */
   readonly empty?: string;
   readonly sort?: Sort | undefined;
@@ -106,7 +103,6 @@ export function Table<Row>({
   height,
   cursor,
   focused,
-  pane = false,
   empty,
   sort,
   renderRow,
@@ -117,13 +113,20 @@ export function Table<Row>({
   const first = useWindowStart(rows.length, visible, at);
   return (
     <Box flexDirection="column" height={height} overflow="hidden">
-      <TableHeader layout={layout} marked={pane && focused} sort={sort} />
-      {rows.length === 0 && empty !== undefined && (
-        <Text wrap="truncate" {...style('text.secondary')}>{`  ${empty}`}</Text>
-      )}
+      <TableHeader layout={layout} sort={sort} />
+      {rows.length === 0 &&
+        empty !== undefined &&
+        wrap(empty, cellsOf(layout)).map(line => (
+          <Text key={line} wrap="truncate" {...style('text.secondary')}>{`  ${line}`}</Text>
+        ))}
       {rows
         .slice(first, first + visible)
         .map((row, index) => renderRow(row, focused && first + index === at))}
     </Box>
   );
+}
+
+/** Cells of a row, without those of the cursor. */
+function cellsOf(layout: ColumnLayout): number {
+  return layout.reduce((sum, { cells }) => sum + cells + 1, -1);
 }

@@ -15,7 +15,7 @@ import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const DEVICE_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'DEVICE', width: 10 },
+  { key: 'name', title: 'DEVICE', width: 11 },
   { key: 'type', title: 'TYPE', width: 11 },
   { key: 'pci', title: 'PCI', width: 7 },
   { key: 'accesses', title: 'ACCESS/s', width: 8, align: 'right' },
@@ -25,7 +25,7 @@ const DEVICE_COLUMNS: readonly Column[] = [
 ];
 
 const DISK_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'DISK', width: 8 },
+  { key: 'name', title: 'DISK', width: 11 },
   { key: 'size', title: 'SIZE', width: 6, align: 'right' },
   { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
   { key: 'toGuest', title: 'READ/s', width: 7, align: 'right' },
@@ -38,7 +38,7 @@ const DISK_COLUMNS: readonly Column[] = [
 ];
 
 const NETWORK_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'NETWORK', width: 8 },
+  { key: 'name', title: 'NETWORK', width: 11 },
   { key: 'type', title: 'TYPE', width: 11 },
   { key: 'toGuest', title: 'IN/s', width: 7, align: 'right' },
   { key: 'fromGuest', title: 'OUT/s', width: 7, align: 'right' },

@@ -1,7 +1,9 @@
 import { useAppState, useTheme } from '../../components/contexts.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../components/table/columns.ts';
 import { type Cell, type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { UNCLAIMED } from '../../devices/bus.ts';
 import { type AddressRow, addressRows, type Heat } from '../../store/address-rows.ts';
+import type { Sort } from '../../store/sort.ts';
 import { type AddressOrder, vmViewOf } from '../../store/vm-view-slice.ts';
 import { count, nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
@@ -21,7 +23,11 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** The column that the rows are sorted by. */
-const SORTED_BY: Readonly<Record<AddressOrder, string>> = { cost: 'share', rate: 'rate', address: 'at' };
+const SORTED_BY: Readonly<Record<AddressOrder, Sort>> = {
+  cost: { column: 'share', descending: true },
+  rate: { column: 'rate', descending: true },
+  address: { column: 'at', descending: false },
+};
 
 /** The exit heat map: the ports and memory addresses that exits were for, and which of them cost time. */
 export function ExitsTab({ id, size }: PaneProps) {
@@ -30,16 +36,12 @@ export function ExitsTab({ id, size }: PaneProps) {
   const cursor = useAppState(state => vmViewOf(state, id).cursors.exits);
   const order = useAppState(state => vmViewOf(state, id).addressOrder);
   const rows = rates === null ? [] : addressRows(rates, order);
-  const layout = layoutColumns(
-    COLUMNS.map(column =>
-      column.key === SORTED_BY[order] ? { ...column, title: glyphs.sorted + column.title } : column,
-    ),
-    size.columns,
-  );
+  const layout = layoutColumns(COLUMNS, size.columns);
   const most = Math.max(...rows.map(({ part }) => part));
   return (
     <Table
       layout={layout}
+      sort={SORTED_BY[order]}
       rows={rows}
       height={size.rows}
       cursor={cursor}
@@ -60,7 +62,7 @@ export function ExitsTab({ id, size }: PaneProps) {
 function cellsOf(row: AddressRow, most: number, layout: ColumnLayout, glyphs: Glyphs): Cells {
   return {
     at: row.at,
-    device: row.device ?? { text: 'nobody', token: 'status.warning' },
+    device: row.device ?? { text: UNCLAIMED, token: 'status.warning' },
     reads: rate(row.reads),
     writes: rate(row.writes),
     rate: rate(row.perSecond),

@@ -17,8 +17,8 @@ const columns = ({ bar }: Glyphs): readonly Column[] => [
   { key: 'state', title: 'STATE', width: 7 },
   { key: 'exits', title: 'EXITS/s', width: 7, align: 'right' },
   { key: 'guest', title: `${bar.guest}GUEST`, width: 6, align: 'right' },
-  { key: 'kvm', title: `${bar.kvm}KVM`, width: 4, align: 'right' },
-  { key: 'devices', title: `${bar.devices}DEV`, width: 4, align: 'right' },
+  { key: 'kvm', title: `${bar.kvm}KVM`, width: 5, align: 'right' },
+  { key: 'devices', title: `${bar.devices}DEV`, width: 5, align: 'right' },
 ];
 
 /** Cells of the names of the lines under the table. */

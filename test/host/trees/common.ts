@@ -38,7 +38,16 @@ export function system(
       .map(([name, value]) => (value === 'n' ? `# CONFIG_${name} is not set\n` : `CONFIG_${name}=${value}\n`))
       .join(''),
     '/proc/meminfo':
-      'MemTotal:       65536000 kB\nMemFree:        40000000 kB\nMemAvailable:   60000000 kB\n',
+      'MemTotal:       65536000 kB\nMemFree:        40000000 kB\nMemAvailable:   60000000 kB\n' +
+      'SwapTotal:       8000000 kB\nSwapFree:        7000000 kB\n',
+    '/proc/stat':
+      'cpu  4000 0 2000 90000 4000 0 0 0 1000 0\ncpu0 3000 0 1000 45000 1000 0 0 0 1000 0\n' +
+      'cpu1 1000 0 1000 45000 3000 0 0 0 0 0\nintr 100 1 2 3\nbtime 1767000000\n',
+    '/proc/loadavg': '0.51 0.44 0.40 2/431 9876\n',
+    '/proc/uptime': '1051200.51 2000000.00\n',
+    '/proc/pressure/cpu': pressure(1_500_000, 0),
+    '/proc/pressure/memory': pressure(250_000, 100_000),
+    '/proc/pressure/io': pressure(9_000_000, 8_000_000),
     '/proc/self/limits':
       'Limit                     Soft Limit           Hard Limit           Units     \n' +
       'Max locked memory         8388608              8388608              bytes     \n',
@@ -49,6 +58,13 @@ export function system(
     '/sys/kernel/mm/ksm/run': '0\n',
     '/sys/devices/system/node/node0/cpulist': '0-15\n',
   });
+}
+
+/** What /proc/pressure says. @param some microseconds in which some tasks waited; @param full and in which all did */
+export function pressure(some: number, full: number): string {
+  const line = (tasks: string, total: number) =>
+    `${tasks} avg10=0.00 avg60=0.00 avg300=0.00 total=${total}\n`;
+  return line('some', some) + line('full', full);
 }
 
 const defaultOptions: Readonly<Record<string, string>> = {

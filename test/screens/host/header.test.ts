@@ -7,13 +7,14 @@ let driver: HostDriver;
 afterEach(() => driver.leave());
 
 test.each([
-  [80, ' vring [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 Doctor'],
-  [60, ' vring [1 VMs] 2 3 4 5 6'],
+  [110, ' vring 0 Overview [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 Doctor 7 Log'],
+  [80, ' 0 Overview [1 VMs] 2 PCI 3 IOMMU 4 SR-IOV 5 vfio 6 7 '],
+  [60, ' vring 0 [1 VMs] 2 3 4 5 6 7 '],
 ])('the header has room for many VMs and a read-only session at %i columns', async (columns, tabs) => {
   driver = new HostDriver(serverTree(), { columns, readOnly: true });
   for (let index = 0; index < 200; index++) driver.engine.add(`vm-${index}`, idle);
   await driver.press('/9\r');
   expect(driver.terminal.lines[0]).toContain(tabs);
   expect(driver.terminal.lines[0]).toContain('/200');
-  expect(driver.terminal.lines[0]).toMatch(/\[RO\].* 1 s$/);
+  expect(driver.terminal.lines[0]).toMatch(/\/200 match \[RO\].* 1 s$/);
 });
