@@ -1,0 +1,104 @@
+import { isIP } from 'node:net';
+import { stringify } from 'yaml';
+import { shown } from '../words.ts';
+import { CreateError } from './image-info.ts';
+
+/** The first user of a guest made from a cloud image. */
+export type CloudUser = {
+  readonly name: string;
+  /** Lines of an authorized_keys file. */
+  readonly sshKeys: readonly string[];
+  /** As in /etc/shadow (`openssl passwd -6` makes one); without it nobody logs in by password. */
+  readonly passwordHash?: string;
+};
+
+export type CloudNetwork =
+  | { readonly kind: 'dhcp' }
+  /** `address` with its prefix: 192.0.2.10/24. */
+  | {
+      readonly kind: 'static';
+      readonly address: string;
+      readonly gateway?: string;
+      readonly nameservers: readonly string[];
+    };
+
+export type CloudSeed = {
+  readonly hostname: string;
+  /** A guest that finds another one than at its last boot sets itself up anew. */
+  readonly instanceId: string;
+  readonly user: CloudUser;
+  readonly network: CloudNetwork;
+  /** Of the card that `network` is for. */
+  readonly mac: string;
+};
+
+/** The files of a NoCloud seed (cloud-init's documentation, "NoCloud"), by name. @throws CreateError */
+export function seedFiles({ hostname, instanceId, user, network, mac }: CloudSeed): Record<string, string> {
+  checkUser(user);
+  return {
+    'meta-data': stringify({ 'instance-id': instanceId, 'local-hostname': hostname }),
+    'user-data': `#cloud-config\n${stringify({ users: [userData(user)], ssh_pwauth: user.passwordHash !== undefined }, { lineWidth: 0 })}`,
+    'network-config': stringify({
+      version: 2,
+      ethernets: { nic0: { match: { macaddress: mac }, ...addresses(network) } },
+    }),
+  };
+}
+
+function userData({ name, sshKeys, passwordHash }: CloudUser): object {
+  return {
+    name,
+    shell: '/bin/bash',
+    sudo: 'ALL=(ALL) NOPASSWD:ALL',
+    lock_passwd: passwordHash === undefined,
+    ...(passwordHash !== undefined && { passwd: passwordHash }),
+    ...(sshKeys.length > 0 && { ssh_authorized_keys: sshKeys }),
+  };
+}
+
+function addresses(network: CloudNetwork): object {
+  if (network.kind === 'dhcp') return { dhcp4: true };
+  const { address, gateway, nameservers } = network;
+  const [ip = '', prefix = ''] = address.split('/');
+  const family = isIP(ip);
+  if (family === 0 || !/^\d{1,3}$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128)) {
+    throw new CreateError(
+      `expected an address with its prefix, such as 192.0.2.10/24, not ${shown(address)}`,
+    );
+  }
+  for (const each of [...(gateway === undefined ? [] : [gateway]), ...nameservers]) {
+    if (isIP(each) === 0)
+      throw new CreateError(`expected an IP address, such as 192.0.2.1, not ${shown(each)}`);
+  }
+  return {
+    addresses: [address],
+    ...(gateway !== undefined && {
+      routes: [{ to: isIP(gateway) === 4 ? '0.0.0.0/0' : '::/0', via: gateway }],
+    }),
+    ...(nameservers.length > 0 && { nameservers: { addresses: nameservers } }),
+  };
+}
+
+/** @throws CreateError */
+function checkUser({ name, sshKeys, passwordHash }: CloudUser): void {
+  if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(name)) {
+    throw new CreateError(
+      `expected a user name of lower-case letters, digits, "_" and "-", not ${shown(name)}`,
+    );
+  }
+  for (const key of sshKeys) {
+    if (/^(ssh-(ed25519|rsa)|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/]+={0,2}( [^\r\n]*)?$/.test(key)) continue;
+    const hint = key.includes('PRIVATE KEY')
+      ? 'a private one stays where it is'
+      : 'the line of an id_*.pub file';
+    throw new CreateError(`expected an SSH public key (${hint}), not ${shown(key)}`);
+  }
+  if (passwordHash !== undefined && !/^\$(5|6|7|y|gy|2[aby])\$[\x21-\x7e]+$/.test(passwordHash)) {
+    throw new CreateError(
+      'expected the hash of a password, as `openssl passwd -6` makes it, not the password itself',
+    );
+  }
+  if (sshKeys.length === 0 && passwordHash === undefined) {
+    throw new CreateError(`nobody could log in: give ${name} an SSH public key, or the hash of a password`);
+  }
+}

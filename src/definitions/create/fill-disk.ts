@@ -1,0 +1,83 @@
+import fs from 'node:fs/promises';
+import { execa } from 'execa';
+import { CreateError, type ImageInfo } from './image-info.ts';
+import { lastLine } from './seed-image.ts';
+
+const CHUNK = 2 ** 20;
+const ZEROES = Buffer.alloc(CHUNK);
+
+/** Bytes that are done, of how many. */
+export type Progress = (done: number, all: number) => void;
+
+/**
+ * Writes what is in an image to a raw disk, with holes where it is zero, and grows it to `size`.
+ * @param disk a file that exists, and is empty
+ * @throws CreateError
+ */
+export async function fillDisk(
+  disk: string,
+  { file, format, size: imageSize }: ImageInfo,
+  size: number,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (format === 'qcow2') await convert(file, disk, progress, imageSize, signal);
+  else await copy(file, disk, progress, imageSize, signal);
+  await fs.truncate(disk, size);
+}
+
+async function copy(
+  from: string,
+  to: string,
+  progress: Progress,
+  size: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const source = await fs.open(from, 'r');
+  const target = await fs.open(to, 'r+');
+  try {
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    for (let at = 0; ; ) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await source.read(buffer, 0, CHUNK, at);
+      if (bytesRead === 0) break;
+      const chunk = buffer.subarray(0, bytesRead);
+      if (!chunk.equals(ZEROES.subarray(0, bytesRead))) await target.write(chunk, 0, bytesRead, at);
+      at += bytesRead;
+      progress(at, size);
+    }
+    await target.sync();
+  } finally {
+    await source.close();
+    await target.close();
+  }
+}
+
+async function convert(
+  from: string,
+  to: string,
+  progress: Progress,
+  size: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const running = execa('qemu-img', ['convert', '-p', '-f', 'qcow2', '-O', 'raw', from, to], {
+    stdin: 'ignore',
+    reject: false,
+    ...(signal && { cancelSignal: signal }),
+  });
+  running.stdout.on('data', (text: Buffer) => {
+    const percent = /\((\d+(?:\.\d+)?)\/100%\)\s*$/.exec(text.toString())?.[1];
+    if (percent !== undefined) progress((size * Number(percent)) / 100, size);
+  });
+  const result = await running;
+  signal?.throwIfAborted();
+  if (result.code === 'ENOENT') {
+    throw new CreateError(
+      `${from} is a qcow2 image, which qemu-img makes a raw disk of: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), then try again`,
+    );
+  }
+  if (result.failed)
+    throw new CreateError(
+      `qemu-img could not convert ${from}: ${lastLine(result.stderr) ?? result.shortMessage}`,
+    );
+}

@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+
+/** What an image file holds, as its first bytes say. */
+export type ImageInfo = {
+  readonly file: string;
+  readonly format: 'raw' | 'qcow2' | 'iso';
+  /** Bytes of the disk in it. */
+  readonly size: number;
+  /** Its data are in part in other files of the host, which the image names. */
+  readonly needsOthers: boolean;
+};
+
+/** An image can't be used, or a VM not be created; the message says why and what to do. */
+export class CreateError extends Error {
+  override readonly name = 'CreateError';
+}
+
+/** docs/interop/qcow2.rst: magic, and the offsets of the fields that are read here, all big endian. */
+const QCOW2 = {
+  magic: 0x51_46_49_fb,
+  version: 4,
+  backingFile: 8,
+  size: 24,
+  incompatible: 72,
+  bytes: 80,
+} as const;
+/** Incompatible feature: the data are in another file. */
+const EXTERNAL_DATA = 4n;
+/** ECMA-119: the identifier of the first volume descriptor. */
+const ISO = { at: 0x8001, magic: 'CD001' } as const;
+
+/** @throws CreateError */
+export function imageInfo(file: string): ImageInfo {
+  let fd: number;
+  try {
+    fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  } catch (error) {
+    throw new CreateError(`the image ${file} can't be opened: ${openReason(error)}`);
+  }
+  try {
+    const stats = fs.fstatSync(fd);
+    if (!stats.isFile()) throw new CreateError(`the image ${file} is no file: give a disk image`);
+    const head = Buffer.alloc(QCOW2.bytes);
+    const length = fs.readSync(fd, head, 0, head.length, 0);
+    if (length === head.length && head.readUInt32BE(0) === QCOW2.magic) return qcow2Info(file, head);
+    const identifier = Buffer.alloc(ISO.magic.length);
+    fs.readSync(fd, identifier, 0, identifier.length, ISO.at);
+    const format = identifier.toString('latin1') === ISO.magic ? 'iso' : 'raw';
+    if (stats.size === 0) throw new CreateError(`the image ${file} is empty: was it downloaded in full?`);
+    return { file, format, size: stats.size, needsOthers: false };
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function qcow2Info(file: string, head: Buffer): ImageInfo {
+  const size = Number(head.readBigUInt64BE(QCOW2.size));
+  if (!Number.isSafeInteger(size) || size === 0)
+    throw new CreateError(`the image ${file} is damaged: it says it has ${size} bytes`);
+  const features = head.readUInt32BE(QCOW2.version) >= 3 ? head.readBigUInt64BE(QCOW2.incompatible) : 0n;
+  const needsOthers = head.readBigUInt64BE(QCOW2.backingFile) !== 0n || (features & EXTERNAL_DATA) !== 0n;
+  return { file, format: 'qcow2', size, needsOthers };
+}
+
+function openReason(error: unknown): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'there is no such file: correct the path';
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied: make it readable for this user';
+    default:
+      return (error as Error).message;
+  }
+}

@@ -1,0 +1,153 @@
+import path from 'node:path';
+import { sizeText } from '../../text/size.ts';
+import { keyProblems } from '../issues.ts';
+import { keyPath } from '../key-path.ts';
+import { macAddress } from '../mac-address.ts';
+import { type Definition, type DefinitionInput, definition, VM_NAME } from '../schema.ts';
+import { type NotYet, notYet } from '../to-machine.ts';
+import { shown } from '../words.ts';
+import { writeDefinition } from '../write.ts';
+import { type CloudNetwork, type CloudUser, seedFiles } from './cloud-seed.ts';
+import { CreateError, type ImageInfo } from './image-info.ts';
+
+/** What a new VM starts from. */
+export type NewVmSource =
+  /** An installer on an image of a CD. */
+  | { readonly kind: 'installer'; readonly image: ImageInfo }
+  /** An installed system that sets itself up by cloud-init. */
+  | {
+      readonly kind: 'cloud';
+      readonly image: ImageInfo;
+      readonly user: CloudUser;
+      readonly network: CloudNetwork;
+    }
+  | { readonly kind: 'kernel'; readonly kernel: string; readonly initrd?: string; readonly append?: string };
+
+/** What is asked of the user who creates a VM. */
+export type NewVm = {
+  readonly name: string;
+  readonly source: NewVmSource;
+  /** Bytes of the disk; null for none, which only a kernel can do without. */
+  readonly diskSize: number | null;
+  /** Anything else that a definition may say; keys that follow from `source` are not in it. */
+  readonly more?: Omit<DefinitionInput, 'name' | 'disks' | 'boot'>;
+};
+
+/** Something that is made before the definition is saved. */
+export type CreateStep =
+  /** A sparse raw disk. */
+  | { readonly kind: 'disk'; readonly file: string; readonly size: number }
+  /** A raw disk with what is in an image, grown to `size`. */
+  | { readonly kind: 'fill'; readonly file: string; readonly size: number; readonly from: ImageInfo }
+  /** A small image with the label CIDATA. */
+  | { readonly kind: 'seed'; readonly file: string; readonly files: Readonly<Record<string, string>> };
+
+export type NewVmPlan = {
+  readonly definition: Definition;
+  /** To be saved when the steps are done. */
+  readonly text: string;
+  readonly steps: readonly CreateStep[];
+  /** What keeps it from being started. */
+  readonly notYet: readonly NotYet[];
+};
+
+/** The folder of new disks, in the folder of vring's state. */
+export function disksFolder(state: string): string {
+  return path.join(state, 'disks');
+}
+
+/**
+ * What is to be done for a new VM. Nothing is done, or looked at, yet.
+ * @param folder of the new disks
+ * @param instanceId new for each VM (randomUUID)
+ * @throws CreateError
+ */
+export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmPlan {
+  // It becomes the name of files.
+  if (!VM_NAME.pattern.test(vm.name))
+    throw new CreateError(`${shown(vm.name)} can't be a VM's name: expected ${VM_NAME.rule}`);
+  const { diskSize, source, name } = vm;
+  if (diskSize !== null && (diskSize < 2 ** 20 || diskSize % 512 !== 0)) {
+    throw new CreateError('expected a disk of at least 1M, in whole sectors of 512 bytes');
+  }
+  const disk = path.join(folder, `${name}.img`);
+  switch (source.kind) {
+    case 'installer':
+      return planInstaller(vm, source.image, disk);
+    case 'cloud':
+      return planCloud(vm, source, disk, path.join(folder, `${name}-seed.iso`), instanceId);
+    case 'kernel': {
+      const { kind: _, ...machine } = source;
+      const steps: CreateStep[] = diskSize === null ? [] : [{ kind: 'disk', file: disk, size: diskSize }];
+      return finish(vm, { machine, disks: steps.map(({ file }) => ({ file })) }, steps);
+    }
+  }
+}
+
+function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
+  if (image.format !== 'iso')
+    throw new CreateError(`${image.file} is no image of a CD: give the installer's .iso file`);
+  if (vm.diskSize === null)
+    throw new CreateError('an installer needs a disk to install to: give it a size, such as 20G');
+  // A disk without a system is passed over, so that the installer comes up until it is done.
+  return finish(
+    vm,
+    { disks: [{ file: disk }, { file: image.file, cdrom: true }], boot: { order: ['disk', 'cdrom'] } },
+    [{ kind: 'disk', file: disk, size: vm.diskSize }],
+  );
+}
+
+function planCloud(
+  vm: NewVm,
+  { image, user, network }: Extract<NewVmSource, { kind: 'cloud' }>,
+  disk: string,
+  seed: string,
+  instanceId: string,
+): NewVmPlan {
+  if (image.format === 'iso')
+    throw new CreateError(`${image.file} is an image of a CD: create the VM from an installer`);
+  if (image.needsOthers) {
+    throw new CreateError(
+      `${image.file} is only a part of a disk, the rest is in files that it names: give an image that is complete`,
+    );
+  }
+  const size = vm.diskSize ?? Math.ceil(image.size / 512) * 512;
+  if (size < image.size) {
+    throw new CreateError(
+      `${image.file} has a disk of ${sizeText(image.size)}: expected at least that, not ${sizeText(size)}`,
+    );
+  }
+  const [nic = {}, ...nics] = vm.more?.nics ?? [];
+  const mac = nic.mac ?? macAddress(vm.name, 0);
+  const files = seedFiles({ hostname: vm.name, instanceId, user, network, mac });
+  return finish(
+    vm,
+    { disks: [{ file: disk }, { file: seed, readonly: true }], nics: [{ ...nic, mac }, ...nics] },
+    [
+      { kind: 'fill', file: disk, size, from: image },
+      { kind: 'seed', file: seed, files },
+    ],
+  );
+}
+
+function finish(vm: NewVm, own: Partial<DefinitionInput>, steps: readonly CreateStep[]): NewVmPlan {
+  const input: DefinitionInput = { ...vm.more, name: vm.name, ...own };
+  const parsed = definition.safeParse(input, { reportInput: true });
+  if (!parsed.success) {
+    const problems = keyProblems(parsed.error.issues, input);
+    throw new CreateError(problems.map(({ path: key, message }) => `${keyPath(key)}: ${message}`).join('; '));
+  }
+  return { definition: parsed.data, text: writeDefinition(parsed.data), steps, notYet: notYet(parsed.data) };
+}
+
+/** A step in words, for who is asked whether to go on. */
+export function describeStep(step: CreateStep): string {
+  switch (step.kind) {
+    case 'disk':
+      return `make the disk ${step.file}, ${sizeText(step.size)} (it takes space as the guest writes)`;
+    case 'fill':
+      return `make the disk ${step.file}, ${sizeText(step.size)}, from ${step.from.file}`;
+    case 'seed':
+      return `make ${step.file} with user and network, for cloud-init`;
+  }
+}

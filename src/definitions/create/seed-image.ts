@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { CreateError } from './image-info.ts';
+
+/** A program that can make an image with the label that cloud-init looks for. */
+export type Maker = {
+  readonly command: string;
+  readonly args: (out: string, folder: string, files: readonly string[]) => string[];
+};
+
+const likeMkisofs = (out: string, folder: string, files: readonly string[]) => [
+  ...['-o', out, '-V', 'CIDATA', '-J', '-R', '-quiet'],
+  ...files.map(file => path.join(folder, file)),
+];
+
+export const SEED_MAKERS: readonly Maker[] = [
+  { command: 'genisoimage', args: likeMkisofs },
+  {
+    command: 'xorriso',
+    args: (out, folder, files) => ['-as', 'mkisofs', ...likeMkisofs(out, folder, files)],
+  },
+  { command: 'mkisofs', args: likeMkisofs },
+  {
+    command: 'cloud-localds',
+    args: (out, folder) => [
+      `--network-config=${path.join(folder, 'network-config')}`,
+      ...[out, path.join(folder, 'user-data'), path.join(folder, 'meta-data')],
+    ],
+  },
+];
+
+/**
+ * Makes the image of a seed with whichever program there is.
+ * @param out a file that exists, and is overwritten
+ * @throws CreateError
+ */
+export async function makeSeedImage(
+  out: string,
+  files: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+  makers: readonly Maker[] = SEED_MAKERS,
+): Promise<void> {
+  // It may hold the hash of a password: mkdtemp makes it for this user alone.
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-seed-'));
+  try {
+    for (const [name, text] of Object.entries(files))
+      fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
+    for (const { command, args } of makers) {
+      const options = { stdin: 'ignore', reject: false, ...(signal && { cancelSignal: signal }) } as const;
+      const result = await execa(command, args(out, folder, Object.keys(files)), options);
+      signal?.throwIfAborted();
+      if (result.code === 'ENOENT') continue;
+      if (result.failed)
+        throw new CreateError(
+          `${command} could not make ${out}: ${lastLine(result.stderr) ?? result.shortMessage}`,
+        );
+      return;
+    }
+    throw new CreateError(
+      'a cloud image needs a program that makes CD images: install the package genisoimage or xorriso, then try again',
+    );
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function lastLine(text: string): string | undefined {
+  return text.trim().split('\n').at(-1) || undefined;
+}

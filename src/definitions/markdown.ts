@@ -1,0 +1,179 @@
+import { definitionJsonSchema, type JsonSchema } from './json-schema.ts';
+import { deviceNames } from './qemu/devices.ts';
+import { QEMU_OPTIONS } from './qemu/options.ts';
+import { REFUSED_OPTIONS } from './qemu/refused.ts';
+
+/** docs/definitions.md: the keys and options come from what reads them. */
+export function definitionsMarkdown(): string {
+  return [INTRODUCTION, keysTable(), QEMU, optionsTable(), DEVICES, refusedTable(), LIBVIRT].join('\n');
+}
+
+const INTRODUCTION = `# Definitions of VMs
+
+A VM is defined by one YAML file, \`NAME.yaml\`, in \`/etc/vring/vms\` (root) or \`~/.config/vring/vms\`
+(\`$XDG_CONFIG_HOME\` is respected); \`$VRING_DEFINITIONS_DIR\` names another folder. Changes by others are noticed. When
+a file is changed or deleted by vring, the old one is kept as \`NAME.yaml~\`. A file that is a link out of the folder is not read.
+
+\`\`\`yaml
+name: web
+description: The web server
+memory: 2G
+cpus: 2
+machine:
+  kernel: /boot/vmlinuz
+  initrd: /boot/initrd.img
+  append: console=ttyS0 root=/dev/vda1
+disks:
+  - file: /var/lib/vring/disks/web.img
+  - file: /dev/vg0/data
+    cache: none
+autostart: true
+on-crash: restart
+\`\`\`
+
+A wrong key or value is refused with file, line, column and what was expected, and a slip is recognised:
+\`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that vring does not
+have yet, such as firmware or a network card: it is saved, and a start says what is missing. Aliases and tags of YAML are not
+taken, nor are files of more than 256 KiB.
+
+Sizes are written \`512M\`, \`1.5G\`, \`64MiB\`; a bare number counts MiB. Paths are absolute. Without \`machine.kernel\`, firmware
+boots the guest; \`boot\` is for the firmware. Where a mapping is more than is needed, there is a short form: \`memory: 2G\`,
+\`cpus: 2\`, \`network: user\`.
+
+\`vring vm schema\` prints the JSON Schema. With the YAML language server, an editor checks and completes a definition
+whose first line is
+
+\`\`\`yaml
+# yaml-language-server: $schema=/path/to/vring.schema.json
+\`\`\`
+
+## Keys
+`;
+
+const QEMU = `
+## Options of QEMU
+
+\`vring run\` and \`vring vm create NAME --\` take QEMU's options, as its manual and notes have them; the name of the
+program may stand before them. An option, device or setting that vring does not have is named, with what to use instead, and
+nothing is made; none is ignored. A comma in a value is written \`,,\`. Devices that QEMU adds unasked (a network card, a CD-ROM drive)
+are not there. A drive without \`format=\` is raw.
+`;
+
+const DEVICES = `
+\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`; \`num-queues\` for virtio-blk, \`bus\` for
+SCSI), network cards (\`netdev\`, \`mac\`), \`virtio-rng-pci\` (\`rng\`), \`vfio-pci\` (\`host\`), and by the device table all others:
+
+${deviceList()}
+
+What vring does not have:
+`;
+
+function deviceList(): string {
+  return `${deviceNames().map(code).join(', ')}.`;
+}
+
+const LIBVIRT = `
+## libvirt's domain XML
+
+\`vring vm import FILE.xml\` makes a definition of what \`virsh dumpxml NAME\` writes, and lists each element and attribute that was
+left out, with its line. These are read:
+
+| Element | Becomes |
+| --- | --- |
+| \`name\`, \`title\`, \`description\` | \`name\`, \`description\` (the first line) |
+| \`memory\`, \`memoryBacking/hugepages\` | \`memory\` |
+| \`vcpu\`, \`cpu/topology\`, \`cpu/feature\`, \`features/kvm/hidden\` | \`cpus\` |
+| \`cputune/vcpupin\` | \`cpus.pinning\`, if each vCPU has one host CPU |
+| \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring brings its own firmware |
+| \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
+| \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
+| \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide |
+| \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
+| \`devices/hostdev\` (pci) | \`passthrough\` |
+| \`devices/rng\`, \`memballoon\` | \`rng\`, \`balloon\` |
+| \`devices/serial\`, \`console\` | \`console\` |
+`;
+
+function keysTable(): string {
+  return table(['Key', 'Value', 'Default', 'What it is', 'Example'], keyRows(definitionJsonSchema(), ''));
+}
+
+function keyRows(schema: JsonSchema, above: string): string[][] {
+  const required = schema.required ?? [];
+  return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
+    const path = above === '' ? key : `${above}.${key}`;
+    const example = value.examples?.[0];
+    const row = [
+      code(path),
+      valueText(value),
+      required.includes(key) ? 'required' : defaultText(value),
+      value.description ?? '',
+      example === undefined ? '' : code(inline(example)),
+    ];
+    // The options of devices are those of the device table.
+    return path === 'devices' ? [row] : [row, ...rowsBelow(value, path)];
+  });
+}
+
+function rowsBelow(schema: JsonSchema, path: string): string[][] {
+  const inside = schema.type === 'array' ? rowsBelow(schema.items ?? {}, `${path}[]`) : keyRows(schema, path);
+  const alternatives = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].flatMap(each =>
+    rowsBelow(each, path),
+  );
+  return [...inside, ...alternatives];
+}
+
+function valueText(schema: JsonSchema): string {
+  if (schema.const !== undefined) return code(inline(schema.const));
+  if (schema.enum !== undefined) return schema.enum.map(each => code(inline(each))).join(', ');
+  const alternatives = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
+  if (alternatives.length > 0) return [...new Set(alternatives.map(valueText))].join(' or ');
+  if (schema.type === 'array') return `list of ${valueText(schema.items ?? {})}`;
+  return VALUES[schema.type ?? ''] ?? '';
+}
+
+const VALUES: Readonly<Record<string, string>> = {
+  string: 'text',
+  integer: 'number',
+  boolean: 'true or false',
+  object: 'mapping',
+};
+
+function defaultText({ default: value }: JsonSchema): string {
+  const isNothing = typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+  return value === undefined || isNothing ? '' : code(inline(value));
+}
+
+function optionsTable(): string {
+  const rows = Object.entries(QEMU_OPTIONS).map(([name, { value, becomes }]) => [
+    code(value === undefined ? `-${name}` : `-${name} ${value}`),
+    becomes,
+  ]);
+  return table(['Option', 'Becomes'], rows);
+}
+
+function refusedTable(): string {
+  const rows = Object.entries(REFUSED_OPTIONS).map(([name, { instead }]) => [code(`-${name}`), instead]);
+  return table(['Option', 'Instead'], rows);
+}
+
+/** A value as it stands in YAML, on one line. */
+function inline(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) {
+    return `{${Object.entries(value)
+      .map(([key, each]) => `${key}: ${inline(each)}`)
+      .join(', ')}}`;
+  }
+  return String(value);
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return `${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n`;
+}

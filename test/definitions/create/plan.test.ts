@@ -1,0 +1,201 @@
+import { describe, expect, test } from 'vitest';
+import type { CloudNetwork, CloudUser } from '../../../src/definitions/create/cloud-seed.ts';
+import type { ImageInfo } from '../../../src/definitions/create/image-info.ts';
+import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
+import { readDefinition } from '../../../src/definitions/read.ts';
+
+const GiB = 2 ** 30;
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 ada@home';
+const iso: ImageInfo = { file: '/iso/debian.iso', format: 'iso', size: GiB, needsOthers: false };
+const qcow2: ImageInfo = { file: '/img/debian.qcow2', format: 'qcow2', size: 3 * GiB, needsOthers: false };
+const user: CloudUser = { name: 'ada', sshKeys: [KEY] };
+const dhcp: CloudNetwork = { kind: 'dhcp' };
+
+const plan = (vm: Partial<NewVm> & Pick<NewVm, 'source'>) =>
+  planNewVm({ name: 'web', diskSize: 20 * GiB, ...vm }, '/disks', 'i-1');
+
+test('disks are in the folder of the state', () =>
+  expect(disksFolder('/var/lib/vring')).toBe('/var/lib/vring/disks'));
+
+test('from an installer', () => {
+  const { text, steps, notYet, definition } = plan({
+    source: { kind: 'installer', image: iso },
+    more: { memory: '2G', cpus: 2, nics: [{}], machine: { firmware: 'uefi' } },
+  });
+  expect(text).toBe(`name: web
+memory: 2G
+cpus: 2
+machine:
+  firmware: uefi
+disks:
+  - file: /disks/web.img
+  - file: /iso/debian.iso
+    cdrom: true
+nics:
+  - network: user
+boot:
+  order:
+    - disk
+    - cdrom
+`);
+  expect(readDefinition(text, { file: 'web.yaml', name: 'web' })).toEqual(definition);
+  expect(steps).toEqual([{ kind: 'disk', file: '/disks/web.img', size: 20 * GiB }]);
+  expect(steps.map(describeStep)).toEqual([
+    'make the disk /disks/web.img, 20G (it takes space as the guest writes)',
+  ]);
+  expect(notYet.map(({ what }) => what)).toContain('boot by firmware');
+});
+
+test('from a cloud image', () => {
+  const { definition, steps } = plan({ source: { kind: 'cloud', image: qcow2, user, network: dhcp } });
+  const mac = definition.nics[0]!.mac!;
+  expect(definition.disks).toMatchObject([
+    { file: '/disks/web.img', bus: 'virtio', format: 'raw', readonly: false },
+    { file: '/disks/web-seed.iso', readonly: true },
+  ]);
+  expect(steps).toEqual([
+    { kind: 'fill', file: '/disks/web.img', size: 20 * GiB, from: qcow2 },
+    {
+      kind: 'seed',
+      file: '/disks/web-seed.iso',
+      files: {
+        'meta-data': 'instance-id: i-1\nlocal-hostname: web\n',
+        'user-data': `#cloud-config
+users:
+  - name: ada
+    shell: /bin/bash
+    sudo: ALL=(ALL) NOPASSWD:ALL
+    lock_passwd: true
+    ssh_authorized_keys:
+      - ${KEY}
+ssh_pwauth: false
+`,
+        'network-config': `version: 2
+ethernets:
+  nic0:
+    match:
+      macaddress: ${mac}
+    dhcp4: true
+`,
+      },
+    },
+  ]);
+  expect(steps.map(describeStep)).toEqual([
+    'make the disk /disks/web.img, 20G, from /img/debian.qcow2',
+    'make /disks/web-seed.iso with user and network, for cloud-init',
+  ]);
+});
+
+test('with a fixed address, a password, and the card that was asked for', () => {
+  const network: CloudNetwork = {
+    kind: 'static',
+    address: '192.0.2.10/24',
+    gateway: '192.0.2.1',
+    nameservers: ['192.0.2.53', '2001:db8::53'],
+  };
+  const { definition, steps } = plan({
+    source: {
+      kind: 'cloud',
+      image: qcow2,
+      user: { name: 'ada', sshKeys: [], passwordHash: '$6$salt$hash' },
+      network,
+    },
+    diskSize: null,
+    more: { nics: [{ model: 'e1000', mac: '52:54:00:00:00:09', network: 'tap' }] },
+  });
+  expect(definition.nics).toEqual([{ model: 'e1000', mac: '52:54:00:00:00:09', network: { type: 'tap' } }]);
+  expect(steps[0]).toMatchObject({ size: 3 * GiB });
+  const { files } = steps[1] as Extract<(typeof steps)[number], { kind: 'seed' }>;
+  expect(files['user-data']).toContain('lock_passwd: false\n    passwd: $6$salt$hash\nssh_pwauth: true\n');
+  expect(files['network-config']).toBe(`version: 2
+ethernets:
+  nic0:
+    match:
+      macaddress: 52:54:00:00:00:09
+    addresses:
+      - 192.0.2.10/24
+    routes:
+      - to: 0.0.0.0/0
+        via: 192.0.2.1
+    nameservers:
+      addresses:
+        - 192.0.2.53
+        - 2001:db8::53
+`);
+});
+
+test('from a kernel, which can be started', () => {
+  const source = { kind: 'kernel', kernel: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' } as const;
+  const withDisk = plan({ source });
+  expect(withDisk.notYet).toEqual([]);
+  expect(withDisk.definition.disks).toMatchObject([{ file: '/disks/web.img' }]);
+  const without = plan({ source: { kind: 'kernel', kernel: '/vmlinuz' }, diskSize: null });
+  expect(without.text).toBe('name: web\nmemory: 256M\ncpus: 1\nmachine:\n  kernel: /vmlinuz\n');
+  expect(without.steps).toEqual([]);
+});
+
+describe('what can not be', () => {
+  const cloud = (more: { user?: Partial<CloudUser>; network?: CloudNetwork; image?: ImageInfo }) =>
+    ({
+      source: {
+        kind: 'cloud',
+        image: more.image ?? qcow2,
+        user: { ...user, ...more.user },
+        network: more.network ?? dhcp,
+      },
+    }) as const;
+  test.each([
+    [{ name: '../x', source: { kind: 'installer', image: iso } }, '"../x" can\'t be a VM\'s name'],
+    [
+      { source: { kind: 'installer', image: qcow2 } },
+      "/img/debian.qcow2 is no image of a CD: give the installer's .iso file",
+    ],
+    [
+      { source: { kind: 'installer', image: iso }, diskSize: null },
+      'an installer needs a disk to install to: give it a size, such as 20G',
+    ],
+    [
+      { source: { kind: 'installer', image: iso }, diskSize: 1000 },
+      'expected a disk of at least 1M, in whole sectors of 512 bytes',
+    ],
+    [{ source: { kind: 'kernel', kernel: 'vmlinuz' } }, 'machine.kernel: expected an absolute path'],
+    [
+      { source: { kind: 'installer', image: iso }, more: { cpus: 0 } },
+      'cpus: expected at least 1 vCPU, not 0',
+    ],
+    [cloud({ image: iso }), '/iso/debian.iso is an image of a CD: create the VM from an installer'],
+    [cloud({ image: { ...qcow2, needsOthers: true } }), 'is only a part of a disk'],
+    [{ ...cloud({}), diskSize: GiB }, '/img/debian.qcow2 has a disk of 3G: expected at least that, not 1G'],
+    [
+      cloud({ user: { name: 'Ada L' } }),
+      'expected a user name of lower-case letters, digits, "_" and "-", not "Ada L"',
+    ],
+    [
+      cloud({ user: { sshKeys: ['-----BEGIN OPENSSH PRIVATE KEY-----'] } }),
+      'a private one stays where it is',
+    ],
+    [cloud({ user: { sshKeys: [`${KEY}\nruncmd: [reboot]`] } }), 'expected an SSH public key'],
+    [
+      cloud({ user: { passwordHash: 'secret' } }),
+      'expected the hash of a password, as `openssl passwd -6` makes it',
+    ],
+    [
+      cloud({ user: { sshKeys: [] } }),
+      'nobody could log in: give ada an SSH public key, or the hash of a password',
+    ],
+    [
+      cloud({ network: { kind: 'static', address: '192.0.2.10', nameservers: [] } }),
+      'expected an address with its prefix',
+    ],
+    [
+      cloud({ network: { kind: 'static', address: '192.0.2.10/33', nameservers: [] } }),
+      'expected an address with its prefix',
+    ],
+    [
+      cloud({ network: { kind: 'static', address: '192.0.2.10/24', gateway: 'gw', nameservers: [] } }),
+      'expected an IP address, such as 192.0.2.1, not "gw"',
+    ],
+  ] as [Partial<NewVm> & Pick<NewVm, 'source'>, string][])('%#', (vm, message) =>
+    expect(() => plan(vm)).toThrow(message),
+  );
+});

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { definitionJsonSchema, editorHint, type JsonSchema } from '../../src/definitions/json-schema.ts';
+import { definitionsMarkdown } from '../../src/definitions/markdown.ts';
+import { definition } from '../../src/definitions/schema.ts';
+
+/** Every mapping of a schema. */
+function mappings(schema: JsonSchema): JsonSchema[] {
+  const below = [...Object.values(schema.properties ?? {}), ...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
+  if (schema.items) below.push(schema.items);
+  return [...(schema.type === 'object' ? [schema] : []), ...below.flatMap(mappings)];
+}
+
+test('the JSON Schema has every key, takes no others, and says what each is', () => {
+  const schema = definitionJsonSchema();
+  expect(schema.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
+  expect(Object.keys(schema.properties!)).toEqual(Object.keys(definition.shape));
+  expect(schema.required).toEqual(['name']);
+  for (const { additionalProperties } of mappings(schema)) expect(additionalProperties).toBe(false);
+  const { devices: _, ...own } = schema.properties!;
+  for (const { properties } of mappings({ ...schema, properties: own })) {
+    for (const [key, { description }] of Object.entries(properties!))
+      expect(description, key).toMatch(/[.]$/);
+  }
+});
+
+test('patterns are those of JSON Schema: they need no flags', () => {
+  const patterns = JSON.stringify(definitionJsonSchema()).match(/"pattern":"(?:[^"\\]|\\.)*"/g)!;
+  expect(patterns.length).toBeGreaterThan(5);
+  for (const pattern of patterns)
+    expect(() => new RegExp(JSON.parse(`{${pattern}}`).pattern, 'u')).not.toThrow();
+  const { memory } = definitionJsonSchema().properties!;
+  const size = memory!.anyOf![0]!.anyOf![0]!.pattern!;
+  expect('2g').toMatch(new RegExp(size));
+});
+
+test('the hint for editors', () =>
+  expect(editorHint('/x.json')).toBe('# yaml-language-server: $schema=/x.json\n'));
+
+test('docs/definitions.md is made of them (vitest -u writes it)', async () => {
+  await expect(definitionsMarkdown()).toMatchFileSnapshot('../../docs/definitions.md');
+});
