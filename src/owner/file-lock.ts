@@ -67,8 +67,13 @@ function nameHolder(fd: number): void {
 }
 
 function holderOf(path: string): string {
-  const text = printable(readFileSync(path, 'utf8').trim()).slice(0, HOLDER_MAX);
-  return text === '' ? 'another process' : text;
+  try {
+    const text = printable(readFileSync(path, 'utf8').trim()).slice(0, HOLDER_MAX);
+    if (text !== '') return text;
+  } catch {
+    // It has just gone.
+  }
+  return 'another process';
 }
 
 function commandLine(): string {
