@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { buildProgram } from './program.ts';
-import { withQemuOptionsLast } from './run-words.ts';
+import { withQemuOptionsLast } from './qemu-words.ts';
 import { UsageError } from './usage-error.ts';
 
 const FAILURE = 1;

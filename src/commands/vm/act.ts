@@ -37,12 +37,9 @@ export async function actOnEach<By extends Pick<Engine, 'vms'>>(
   options: ActOptions,
   action: Action<By>,
 ): Promise<number> {
-  const wanted = options.all
-    ? engine
-        .vms()
-        .filter(action.applies)
-        .map(vm => vm.name)
-    : requireNames(names, options);
+  const named = requireNames(names, options);
+  const applying = () => engine.vms().filter(action.applies);
+  const wanted = options.all ? applying().map(vm => vm.name) : named;
   if (wanted.length === 0 && !options.json) console.error('vring: there is no VM that this applies to');
   const waiting = new Set(wanted);
   const progress = new Progress(() => `${action.doing} ${[...waiting].join(', ')}`);

@@ -20,6 +20,7 @@ export async function watchConsole(
   const signal = endingSignal();
   try {
     await session.takeKeyboard(take);
+    session.listen();
     return await Promise.race([session.left, signal.status]);
   } finally {
     session.close();
@@ -55,6 +56,10 @@ class ConsoleSession {
       if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was removed`, 0);
       if (event.kind === 'link') this.#note(event.lost ?? 'the owner is back');
     });
+  }
+
+  /** What has been typed until now waits. */
+  listen(): void {
     process.stdin.on('data', this.#typed);
     process.stdin.on('end', this.#inputEnded);
     process.stdin.on('error', this.#inputEnded);

@@ -3,11 +3,12 @@ import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
 import { parseInterval } from '../top.ts';
 import { parseCount } from '../values.ts';
-import type { DeleteOptions } from './delete.ts';
 import type { EventOptions } from './events.ts';
 import { VM_FACTS } from './facts.ts';
 import { registerActions } from './register-actions.ts';
+import { registerDefinitions } from './register-definitions.ts';
 import type { StatsOptions } from './stats.ts';
+import { withBook } from './with-book.ts';
 
 type JsonOption = { readonly json?: boolean };
 
@@ -20,9 +21,7 @@ export function registerVmCommands(program: Command): void {
   registerConsole(vm);
   registerStats(vm);
   registerEvents(vm);
-  registerEdit(vm);
-  registerDelete(vm);
-  registerSchema(vm);
+  registerDefinitions(vm);
 }
 
 function registerList(vm: Command): void {
@@ -118,58 +117,4 @@ function registerEvents(vm: Command): void {
       ],
     ],
   });
-}
-
-function registerEdit(vm: Command): void {
-  const edit = vm
-    .command('edit')
-    .argument('<vm>', 'name of the VM')
-    .description("Change a VM's definition in an editor ($VISUAL, $EDITOR)")
-    .action(async (name: string) => {
-      const { editVm } = await import('./edit.ts');
-      process.exitCode = await withBook(book => editVm(book, name));
-    });
-  withManual(edit, {
-    text: [
-      'The text is checked before it is saved; while something is wrong with it, it can be edited again, and it is never lost. The ' +
-        'definition before it is kept as `NAME.yaml~`. A VM that runs has the change from its next start on.',
-    ],
-  });
-}
-
-function registerDelete(vm: Command): void {
-  const remove = vm
-    .command('delete')
-    .argument('[vm...]', 'names of VMs that are off')
-    .description('Take VMs out of the list, with their definitions; disks stay')
-    .option('--all', 'every VM that is off')
-    .option('--yes', 'do not ask')
-    .option('--json', 'as JSON')
-    .action(async (names: string[], options: DeleteOptions) => {
-      const { deleteVms } = await import('./delete.ts');
-      process.exitCode = await withBook(book => deleteVms(book, names, options));
-    });
-  withManual(remove, {
-    text: ['A definition is kept as `NAME.yaml~`.'],
-    json: [['vms', '`name`, `ok`, `result`, `error`, `state` (null: gone)']],
-  });
-}
-
-function registerSchema(vm: Command): void {
-  vm.command('schema')
-    .description('Print the JSON Schema of a definition, for editors')
-    .action(async () => {
-      const { printSchema } = await import('./schema.ts');
-      printSchema();
-    });
-}
-
-async function withBook<Result>(run: (book: import('./book.ts').VmBook) => Promise<Result>): Promise<Result> {
-  const { openBook } = await import('./book.ts');
-  const book = await openBook();
-  try {
-    return await run(book);
-  } finally {
-    await book.close();
-  }
 }

@@ -80,11 +80,15 @@ function register<Options extends ActionOptions>(
     )
     .option('--json', 'as JSON')
     .action(async (names: string[], options: Options) => {
-      const [{ actOnEach }, { leaving, ownerOrNew, runningOwner }, actions] = await Promise.all([
-        import('./act.ts'),
-        import('./owner.ts'),
-        import('./actions.ts'),
-      ]);
+      const [{ actOnEach }, { requireNames }, { leaving, ownerOrNew, runningOwner }, actions] =
+        await Promise.all([
+          import('./act.ts'),
+          import('./find.ts'),
+          import('./owner.ts'),
+          import('./actions.ts'),
+        ]);
+      // Before an owner is started for it.
+      requireNames(names, options);
       const inMilliseconds = { ...options, timeout: options.timeout * 1000 };
       const engine = await (startsOwner ? ownerOrNew() : runningOwner());
       process.exitCode = await leaving(engine, each =>

@@ -20,12 +20,9 @@ export async function printStats(
   options: StatsOptions,
 ): Promise<number> {
   const intervalMs = options.interval ?? INTERVAL_MS.usual;
-  const wanted = options.all
-    ? engine
-        .vms()
-        .filter(isAlive)
-        .map(vm => vm.name)
-    : requireNames(names, options);
+  const named = requireNames(names, options);
+  const alive = () => engine.vms().filter(isAlive);
+  const wanted = options.all ? alive().map(vm => vm.name) : named;
   const running = wanted.filter(name => tellUnlessAlive(engine, name));
   const reports = await Promise.all(running.map(name => measured(engine, name, intervalMs)));
   show(reports, options);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { buildProgram } from '../../src/commands/program.ts';
-import { withQemuOptionsLast } from '../../src/commands/run-words.ts';
+import { withQemuOptionsLast } from '../../src/commands/qemu-words.ts';
 
 const program = buildProgram();
 const sorted = (line: string) => withQemuOptionsLast(program, line.split(' ')).join(' ');
@@ -12,6 +12,7 @@ test.each([
   ['run --name -m -kernel K', 'run --name -m -- -kernel K'],
   ['run -kernel K --ui', 'run --ui -- -kernel K'],
   ['run --ui -- -m 64', 'run --ui -- -m 64'],
+  ['vm create web -m 64 --dry-run -kernel K', 'vm create --dry-run -- web -m 64 -kernel K'],
 ])("QEMU's options go to the end: %s", (line, expected) => {
   expect(sorted(line)).toBe(expected);
 });

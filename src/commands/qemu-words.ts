@@ -1,0 +1,45 @@
+import type { Command, Option } from 'commander';
+
+/** The commands that take options of QEMU's, behind as many words of their own. */
+const TAKE_QEMU_OPTIONS: readonly (readonly string[])[] = [['run'], ['vm', 'create']];
+
+/**
+ * The command line as commander can read it: QEMU's options, which are none to commander (`-m 1024`, `-smp 2`), go behind
+ * `--`, where it takes them as arguments. The command's own options stay, wherever they were.
+ */
+export function withQemuOptionsLast(program: Command, words: readonly string[]): string[] {
+  const names = TAKE_QEMU_OPTIONS.find(names => names.every((name, at) => words[at] === name));
+  const command = names?.reduce<Command | undefined>(
+    (above, name) => above?.commands.find(each => each.name() === name),
+    program,
+  );
+  if (names === undefined || command === undefined) return [...words];
+  const own: string[] = [];
+  const others: string[] = [];
+  let qemu = false;
+  for (let at = names.length; at < words.length; at++) {
+    const word = words[at]!;
+    // From here on the user has sorted them out.
+    if (word === '--') {
+      others.push(...words.slice(at + 1));
+      break;
+    }
+    const option = ownOption(command, word);
+    if (option !== undefined) {
+      own.push(word);
+      const takesNext = option?.required && !word.includes('=');
+      if (takesNext && at + 1 < words.length) own.push(words[++at]!);
+    } else {
+      qemu ||= /^-[A-Za-z]/.test(word);
+      others.push(word);
+    }
+  }
+  return qemu ? [...names, ...own, '--', ...others] : [...words];
+}
+
+/** The command's option that a word is; null for help. */
+function ownOption(command: Command, word: string): Option | null | undefined {
+  if (word === '-h' || word === '--help') return null;
+  const [name] = word.split('=', 1);
+  return command.options.find(option => option.long === name);
+}

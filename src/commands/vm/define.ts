@@ -1,0 +1,36 @@
+import type { Definition } from '../../definitions/schema.ts';
+import { notYet } from '../../definitions/to-machine.ts';
+import { andList } from '../../definitions/words.ts';
+import { writeDefinition } from '../../definitions/write.ts';
+import type { VmBook } from './book.ts';
+
+export type DefineOptions = {
+  readonly json?: boolean;
+  readonly dryRun?: boolean;
+  readonly replace?: boolean;
+};
+
+/** Saves a new definition, or prints it, and says what has been done. @param more keys of the JSON document */
+export async function defineVm(
+  book: VmBook,
+  definition: Definition,
+  { json = false, dryRun = false, replace = false }: DefineOptions,
+  more: object = {},
+): Promise<void> {
+  const { name } = definition;
+  const yaml = writeDefinition(definition);
+  if (!dryRun) await book.define(name, yaml, { replace });
+  const missing = notYet(definition).map(({ key, what }) => ({ key, what }));
+  if (json) {
+    console.log(
+      JSON.stringify({ version: 1, name, saved: !dryRun, definition: yaml, missing, ...more }, null, 2),
+    );
+    return;
+  }
+  if (dryRun) process.stdout.write(yaml);
+  else console.log(`${name}: defined; vring vm start ${name} starts it, vring vm edit ${name} changes it`);
+  if (missing.length > 0) {
+    const list = andList(missing.map(({ key, what }) => `${what} (${key})`));
+    console.error(`vring: ${name} can't be started yet, since vring does not have ${list}`);
+  }
+}

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { getSystemErrorMessage } from 'node:util';
+import { readDomain } from '../../definitions/libvirt/read.ts';
+import { printable } from '../../text/printable.ts';
+import type { VmBook } from './book.ts';
+import { type DefineOptions, defineVm } from './define.ts';
+
+export type ImportOptions = DefineOptions & { readonly name?: string };
+
+/** Makes a definition of a libvirt domain, and says what of it was left out. */
+export async function importVm(book: VmBook, file: string, options: ImportOptions): Promise<void> {
+  const { definition, leftOut } = readDomain(readText(file), file, options.name);
+  await defineVm(book, definition, options, { leftOut });
+  if (options.json || leftOut.length === 0) return;
+  console.error(`vring: left out of ${file}:`);
+  for (const { path, line, reason } of leftOut)
+    console.error(printable(`  line ${line}: ${path}${reason === null ? '' : `: ${reason}`}`));
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    throw new Error(`${file} can't be read: ${getSystemErrorMessage(errno!)}`);
+  }
+}

@@ -1,0 +1,124 @@
+import type { Command } from 'commander';
+import { type Manual, withManual } from '../manual.ts';
+import type { CreateOptions } from './create.ts';
+import type { DeleteOptions } from './delete.ts';
+import type { ImportOptions } from './import.ts';
+import { withBook } from './with-book.ts';
+
+const DEFINED: NonNullable<Manual['json']> = [
+  ['name', "the VM's name"],
+  ['saved', 'false with --dry-run'],
+  ['definition', 'the definition, as YAML'],
+  [
+    'missing',
+    '{ `key`, `what` }[]: what it asks for and vring does not have yet; it can not be started until then',
+  ],
+];
+
+/** What makes, changes and deletes definitions. None of it needs an owner. */
+export function registerDefinitions(vm: Command): void {
+  registerCreate(vm);
+  registerImport(vm);
+  registerEdit(vm);
+  registerDelete(vm);
+  registerSchema(vm);
+}
+
+function withDefineOptions(command: Command): Command {
+  return command
+    .option('--replace', 'in place of a definition of that name, which is kept as NAME.yaml~')
+    .option('--dry-run', 'print the definition, and save nothing')
+    .option('--json', 'as JSON');
+}
+
+function registerCreate(vm: Command): void {
+  const create = withDefineOptions(
+    vm
+      .command('create')
+      .argument('<name>', 'name of the new VM')
+      .argument('[qemu...]', "after `--`: QEMU's options that describe it")
+      .usage('[options] <name> [-- <qemu options>]')
+      .description('Define a new VM'),
+  ).action(async (name: string, qemu: string[], options: CreateOptions) => {
+    const { createVm } = await import('./create.ts');
+    await withBook(book => createVm(book, name, qemu, options));
+  });
+  withManual(create, {
+    json: DEFINED,
+    examples: [
+      {
+        command:
+          'vring vm create web -- -m 2048 -smp 2 -drive file=/var/lib/web.img,if=virtio -kernel /boot/vmlinuz',
+        does: "a VM as QEMU's options describe it",
+      },
+    ],
+  });
+}
+
+function registerImport(vm: Command): void {
+  const command = withDefineOptions(
+    vm
+      .command('import')
+      .argument('<file>', 'what virsh dumpxml NAME printed; - for standard input')
+      .description('Define a VM as a libvirt domain describes it')
+      .option('--name <name>', "another name than the domain's"),
+  ).action(async (file: string, options: ImportOptions) => {
+    const { importVm } = await import('./import.ts');
+    await withBook(book => importVm(book, file, options));
+  });
+  withManual(command, {
+    text: ['What the definition does not have a place for is listed, line by line.'],
+    json: [
+      ...DEFINED,
+      [
+        'leftOut',
+        '{ `path`, `line`, `reason` (or null) }[]: elements and attributes that did not become a part of it',
+      ],
+    ],
+    examples: [{ command: 'virsh dumpxml web | vring vm import -', does: 'a VM of libvirt on this host' }],
+  });
+}
+
+function registerEdit(vm: Command): void {
+  const edit = vm
+    .command('edit')
+    .argument('<vm>', 'name of the VM')
+    .description("Change a VM's definition in an editor ($VISUAL, $EDITOR)")
+    .action(async (name: string) => {
+      const { editVm } = await import('./edit.ts');
+      process.exitCode = await withBook(book => editVm(book, name));
+    });
+  withManual(edit, {
+    text: [
+      'The text is checked before it is saved; while something is wrong with it, it can be edited again, and it is never lost. The ' +
+        'definition before it is kept as `NAME.yaml~`. A VM that runs has the change from its next start on.',
+    ],
+  });
+}
+
+function registerDelete(vm: Command): void {
+  const remove = vm
+    .command('delete')
+    .argument('[vm...]', 'names of VMs that are off')
+    .description('Take VMs out of the list, with their definitions; disks stay')
+    .option('--all', 'every VM that is off')
+    .option('--yes', 'do not ask')
+    .option('--json', 'as JSON')
+    .action(async (names: string[], options: DeleteOptions) => {
+      const { deleteVms } = await import('./delete.ts');
+      process.exitCode = await withBook(book => deleteVms(book, names, options));
+    });
+  withManual(remove, {
+    text: ['A definition is kept as `NAME.yaml~`.'],
+    json: [['vms', '`name`, `ok`, `result`, `error`, `state` (null: gone)']],
+  });
+}
+
+function registerSchema(vm: Command): void {
+  vm.command('schema')
+    .description('Print the JSON Schema of a definition, for editors')
+    .action(async () => {
+      const { printSchema } = await import('./schema.ts');
+      printSchema();
+    });
+}

@@ -1,0 +1,116 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import { actOnEach } from '../../../src/commands/vm/act.ts';
+import { kill, pause, start, stop } from '../../../src/commands/vm/actions.ts';
+import { FakeEngine } from '../../ui/fake-engine.ts';
+
+const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] };
+
+let engine: FakeEngine;
+let stdout: string[];
+let stderr: string[];
+
+beforeEach(() => {
+  engine = new FakeEngine(systemClock);
+  engine.add('web', IDLE);
+  engine.add('db', IDLE);
+  engine.add('old', IDLE, { state: 'off' });
+  stdout = [];
+  stderr = [];
+  vi.spyOn(console, 'log').mockImplementation(line => void stdout.push(line));
+  vi.spyOn(console, 'error').mockImplementation(line => void stderr.push(line));
+});
+afterEach(() => vi.restoreAllMocks());
+
+const SECOND = { timeout: 1000 };
+const SHORT = { timeout: 50 };
+
+test('all names are tried, and each result is reported', async () => {
+  expect(await actOnEach(engine, ['web', 'wbe', 'db', 'web'], {}, kill(SECOND))).toBe(1);
+  expect(stdout).toEqual(['web: ended by force', 'db: ended by force']);
+  expect(stderr).toEqual(['vring: there is no VM wbe; did you mean web?']);
+  expect(engine.calls).toEqual(['kill web', 'kill db']);
+});
+
+test('as JSON they are in the order of the names, with the state that they led to', async () => {
+  expect(await actOnEach(engine, ['nobody', 'db'], { json: true }, kill(SECOND))).toBe(1);
+  expect(JSON.parse(stdout.join(''))).toEqual({
+    version: 1,
+    vms: [
+      {
+        name: 'nobody',
+        ok: false,
+        result: null,
+        error: 'there is no VM nobody; vring vm list shows what there is',
+        state: null,
+      },
+      { name: 'db', ok: true, result: 'ended by force', error: null, state: 'off' },
+    ],
+  });
+});
+
+test('--all is all that the action applies to', async () => {
+  expect(await actOnEach(engine, [], { all: true }, pause(SECOND))).toBe(0);
+  expect(engine.calls).toEqual(['pause web', 'pause db']);
+  expect(await actOnEach(engine, [], { all: true }, start(SECOND))).toBe(0);
+  expect(engine.calls.slice(2)).toEqual(['restart old']);
+});
+
+test('names or --all, and not both', async () => {
+  await expect(actOnEach(engine, [], {}, kill(SECOND))).rejects.toThrow(
+    'expected the name of a VM, or --all',
+  );
+  await expect(actOnEach(engine, ['web'], { all: true }, kill(SECOND))).rejects.toThrow('takes no names');
+});
+
+test('what is so already is no failure', async () => {
+  expect(await actOnEach(engine, ['web'], {}, start(SECOND))).toBe(0);
+  expect(await actOnEach(engine, ['old'], {}, stop(SECOND))).toBe(0);
+  expect(stdout).toEqual(['web: is running already', 'old: is off already']);
+  expect(engine.calls).toEqual([]);
+});
+
+test("an error of the engine is that VM's alone", async () => {
+  engine.failure = new Error('its disk is gone');
+  expect(await actOnEach(engine, ['web', 'db'], {}, pause(SECOND))).toBe(1);
+  expect(stderr).toEqual(['vring: web: its disk is gone']);
+  expect(stdout).toEqual(['db: paused']);
+});
+
+test('stop waits until the guest is off', async () => {
+  const stopped = actOnEach(engine, ['web'], {}, stop(SECOND));
+  await vi.waitFor(() => expect(engine.calls).toEqual(['powerButton web']));
+  engine.become('web', 'off', { exitCode: 3 });
+  expect(await stopped).toBe(0);
+  expect(stdout).toEqual(["web: is off, with the guest's exit code 3"]);
+});
+
+test('stop leaves a guest running that does not answer, or ends it with --force, and says so', async () => {
+  expect(await actOnEach(engine, ['web'], {}, stop(SHORT))).toBe(1);
+  expect(stderr).toEqual([
+    expect.stringMatching(/^vring: web: its guest did not answer .* within 0.05 s; with --force/),
+  ]);
+  expect(await actOnEach(engine, ['web'], {}, stop({ ...SHORT, force: true }))).toBe(0);
+  expect(stdout).toEqual(['web: ended by force: its guest did not answer the power button within 0.05 s']);
+});
+
+test('a paused guest can not answer its power button', async () => {
+  engine.become('web', 'paused');
+  expect(await actOnEach(engine, ['web'], {}, stop(SHORT))).toBe(1);
+  expect(stderr).toEqual([expect.stringContaining('it is paused')]);
+  expect(engine.calls).toEqual([]);
+});
+
+test('--wait tells how a VM ended', async () => {
+  const waited = actOnEach(engine, ['old'], {}, start({ ...SECOND, wait: true }));
+  await vi.waitFor(() => expect(engine.vms().find(vm => vm.name === 'old')?.state).toBe('running'));
+  engine.become('old', 'crashed', { reason: 'triple fault' });
+  expect(await waited).toBe(1);
+  expect(stderr).toEqual(['vring: old: it crashed: triple fault']);
+});
+
+test('an engine that does not answer is not waited for longer than asked', async () => {
+  engine.pause = () => new Promise(() => {});
+  expect(await actOnEach(engine, ['web'], {}, pause(SHORT))).toBe(1);
+  expect(stderr).toEqual([expect.stringContaining('no answer within 0.05 s')]);
+});

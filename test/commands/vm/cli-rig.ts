@@ -1,0 +1,44 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { builtFile } from '../../../src/project-root.ts';
+import { NODE } from '../../owner/rig.ts';
+
+export const CLI = join(import.meta.dirname, '../../../src/cli.ts');
+
+export type Ended = { readonly status: number | undefined; readonly stdout: string; readonly stderr: string };
+
+/** Runs `vring ARGS` from the sources, without a terminal. */
+export async function vring(...args: string[]): Promise<Ended> {
+  return await vringWith({}, ...args);
+}
+
+export async function vringWith(
+  { input = '', env = {} }: { input?: string; env?: Readonly<Record<string, string>> },
+  ...args: string[]
+): Promise<Ended> {
+  const [node, ...nodeArgs] = NODE;
+  const { exitCode, stdout, stderr } = await execa(node!, [...nodeArgs, CLI, ...args], {
+    reject: false,
+    input,
+    env,
+    timeout: 25_000,
+  });
+  return { status: exitCode, stdout, stderr };
+}
+
+export function definitionFile(name: string): string {
+  return join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`);
+}
+
+/** Defines a VM that runs the embedded guest. */
+export function defineGuest(name: string, append = ''): void {
+  const lines = [
+    `name: ${name}`,
+    'memory: 32M',
+    'machine:',
+    `  kernel: ${builtFile('guest.elf')}`,
+    `  append: '${append}'`,
+  ];
+  writeFileSync(definitionFile(name), `${lines.join('\n')}\n`);
+}

@@ -1,0 +1,262 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { attached, guest, NODE, startOwner, withOwnFolders } from '../../owner/rig.ts';
+import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { CLI, defineGuest, definitionFile, vring, vringWith } from './cli-rig.ts';
+
+withOwnFolders();
+
+describe('without an owner', () => {
+  test('the definitions are listed and shown, all off, and a broken one with its reason', async () => {
+    defineGuest('web');
+    writeFileSync(definitionFile('bad'), 'name: bad\nmemroy: 1G\n');
+    const { status, stdout } = await vring('vm', 'list', '--json');
+    expect(status).toBe(0);
+    const { version, vms } = JSON.parse(stdout);
+    expect(version).toBe(1);
+    expect(vms).toMatchObject([
+      { name: 'bad', state: 'off', problem: expect.stringMatching(/bad\.yaml:2:.*memroy.*memory/) },
+      { name: 'web', state: 'off', memoryBytes: 32 * 2 ** 20, vcpus: 1, problem: null },
+    ]);
+    const shown = await vring('vm', 'show', 'web', 'wbe');
+    expect(shown.stdout).toMatch(/^Name +web\nState +off\n/);
+    expect(shown.stderr).toBe('vring: there is no VM wbe; did you mean web?');
+    expect(shown.status).toBe(1);
+  });
+
+  test.each([
+    [['vm', 'stop', 'web'], 1, 'no vring owns VMs'],
+    [['vm', 'console', 'web'], 1, 'no vring owns VMs'],
+    [['vm', 'events'], 1, 'no vring owns VMs'],
+    [['top', '--once'], 1, 'no vring owns VMs'],
+    [['attach'], 2, 'the UI needs a terminal'],
+    [['vm', 'edit', 'nobody'], 1, 'there is no VM nobody; vring vm create makes one'],
+    [['vm', 'start'], 2, 'expected the name of a VM, or --all'],
+    [['vm', 'frob'], 2, 'there is no command "vm frob"'],
+    [['vm', 'stop', 'web', '--timeout', 'soon'], 2, '--timeout soon: expected a whole number'],
+    [['top', '--interval', '1h'], 2, '--interval 1h: expected a time'],
+    [['top', '--csv', '--json'], 2, 'choose one'],
+    [['vm', 'create', 'a b', '-m', '64', '-kernel', '/k'], 2, 'a b'],
+    [['vm', 'create', 'web', '-m', '64', '-vnc', ':0'], 2, '-vnc :0: vring does not have it'],
+    [['vm', 'import', '/nowhere.xml'], 1, "/nowhere.xml can't be read: no such file or directory"],
+    [['vm', 'delete', 'web'], 2, '--yes deletes without a question'],
+  ])('%j ends with %i and says why', async (args, expected, reason) => {
+    const { status, stdout, stderr } = await vring(...args);
+    expect([status, stdout]).toEqual([expected, '']);
+    expect(stderr).toContain(reason);
+    expect(stderr.split('\n')).toHaveLength(1);
+  });
+
+  test("a VM is defined by QEMU's options, and its file can be read again", async () => {
+    const { status, stdout } = await vring(
+      'vm',
+      'create',
+      'web',
+      '--',
+      '-m',
+      '64',
+      '-smp',
+      '2',
+      '-kernel',
+      '/boot/k',
+    );
+    expect(stdout).toContain('web: defined');
+    expect(status).toBe(0);
+    expect(readFileSync(definitionFile('web'), 'utf8')).toContain('kernel: /boot/k');
+    const again = await vring('vm', 'create', 'web', '-m', '64', '-kernel', '/boot/k');
+    expect(again).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('there is a definition of web already'),
+    });
+    const replaced = await vring('vm', 'create', 'web', '--replace', '-m', '128', '-kernel', '/boot/k');
+    expect(replaced.status).toBe(0);
+    expect(readFileSync(`${definitionFile('web')}~`, 'utf8')).toContain('memory: 64M');
+  });
+
+  test('--dry-run prints a definition and saves none', async () => {
+    const { stdout } = await vring('vm', 'create', 'web', '--dry-run', '-m', '64', '-kernel', '/boot/k');
+    expect(stdout).toContain('name: web\nmemory: 64M\n');
+    expect(existsSync(definitionFile('web'))).toBe(false);
+  });
+
+  test('a libvirt domain is defined, and what was left out of it is listed', async () => {
+    const input =
+      "<domain type='kvm'><name>web</name><memory unit='MiB'>256</memory><os><type>hvm</type><kernel>/k</kernel></os>\n" +
+      "<devices><graphics type='vnc'/></devices></domain>";
+    const { status, stdout, stderr } = await vringWith({ input }, 'vm', 'import', '-');
+    expect(status).toBe(0);
+    expect(stdout).toContain('web: defined');
+    expect(stderr).toMatch(/line 2: domain\/devices\/graphics/);
+    expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 256M');
+  });
+
+  test('delete keeps the text', async () => {
+    defineGuest('web');
+    const { status, stdout } = await vring('vm', 'delete', '--yes', 'web', '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout).vms).toMatchObject([{ name: 'web', ok: true, state: null }]);
+    expect(existsSync(definitionFile('web'))).toBe(false);
+    expect(readFileSync(`${definitionFile('web')}~`, 'utf8')).toContain('name: web');
+  });
+
+  test('metrics are those of the host, and of VMs that are off', async () => {
+    defineGuest('web');
+    const families = readOpenMetrics(`${(await vring('metrics')).stdout}\n`);
+    const states = families.get('vring_vm_state')!.samples;
+    expect(states.find(({ value }) => value === 1)?.labels).toEqual({ vm: 'web', vring_vm_state: 'off' });
+    expect(families.get('vring_owner_start_time_seconds')!.samples).toEqual([]);
+  });
+
+  test('version tells what vring runs on', async () => {
+    const { stdout } = await vring('version', '--json');
+    expect(JSON.parse(stdout)).toEqual({
+      version: 1,
+      vring: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      node: process.version,
+      kernel: expect.stringMatching(/^\d+\./),
+      kvm: noKvm === null ? { api: 12, problem: null } : { api: null, problem: expect.any(String) },
+      owner: null,
+    });
+  });
+});
+
+describe('editing', () => {
+  const editor = (script: string) => {
+    const path = join(process.env.VRING_STATE_DIR!, '..', 'editor');
+    writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return { env: { VISUAL: path } };
+  };
+
+  test('saves what is right, and keeps the text before it', async () => {
+    defineGuest('web');
+    const { status, stdout } = await vringWith(editor('sed -i "s/32M/64M/" "$1"'), 'vm', 'edit', 'web');
+    expect([status, stdout]).toEqual([0, 'web: saved; the definition before it is web.yaml~']);
+    expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 64M');
+    expect(readFileSync(`${definitionFile('web')}~`, 'utf8')).toContain('memory: 32M');
+  });
+
+  test.each([
+    ['what is wrong', 'sed -i "s/memory/memroy/" "$1"', /web\.yaml:2.*memroy/],
+    ['what an editor left that failed', 'echo "# mine" >> "$1"; exit 3', /ended with status 3/],
+    [
+      'what somebody else changed meanwhile',
+      'sed -i "s/32M/64M/" "$1"; echo "# theirs" >> "$VRING_DEFINITIONS_DIR/web.yaml"',
+      /somebody else/,
+    ],
+  ])('does not save %s, and loses no text', async (_, script, reason) => {
+    defineGuest('web');
+    const { status, stderr } = await vringWith(editor(script), 'vm', 'edit', 'web');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(reason);
+    const kept = /your text is kept in (\S+)/.exec(stderr)![1]!;
+    expect(readFileSync(kept, 'utf8')).toMatch(/memroy|mine|64M/);
+    rmSync(join(kept, '..'), { recursive: true });
+    expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 32M');
+  });
+
+  test('without a change it saves nothing', async () => {
+    defineGuest('web');
+    expect(await vringWith({ env: { VISUAL: 'true' } }, 'vm', 'edit', 'web')).toMatchObject({
+      status: 0,
+      stderr: 'vring: web is unchanged',
+    });
+    expect(existsSync(`${definitionFile('web')}~`)).toBe(false);
+  });
+
+  test('names an editor that is not there', async () => {
+    defineGuest('web');
+    const { status, stderr } = await vringWith({ env: { VISUAL: 'no-such-editor' } }, 'vm', 'edit', 'web');
+    expect(status).toBe(1);
+    expect(stderr).toContain('there is no editor "no-such-editor": set VISUAL or EDITOR');
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
+  test('VMs are started, looked at and ended by name', async () => {
+    defineGuest('web', 'run="exits io 100000000"');
+    defineGuest('db');
+    startOwner();
+    const engine = await attached();
+    const started = await vring('vm', 'start', 'web', 'db', 'nobody');
+    expect(started.stdout.split('\n').sort()).toEqual(['db: started', 'web: started']);
+    expect(started).toMatchObject({ status: 1, stderr: expect.stringContaining('there is no VM nobody') });
+
+    const top = JSON.parse((await vring('top', '--once', '--json', '--interval', '300ms')).stdout);
+    expect(top.vms[0]).toMatchObject({ name: 'web', state: 'running' });
+    expect(top.vms[0].exits).toBeGreaterThan(100);
+    const csv = (await vring('top', '--once', '--csv', '--interval', '300ms')).stdout.split('\n');
+    expect(csv[0]).toMatch(/^time,name,state,cpu,exits,/);
+    expect(csv[1]).toMatch(/^\d{4}-.*Z,web,running,/);
+
+    const [stats] = JSON.parse(
+      (await vring('vm', 'stats', 'web', '--json', '--interval', '300ms')).stdout,
+    ).vms;
+    expect(stats.vcpus[0].exits[0].reason).toBe('IO');
+
+    const { stdout: events } = await vring('vm', 'events', 'web', '--json');
+    expect(JSON.parse(events).events.map((event: { text: string }) => event.text)).toEqual(['it runs']);
+
+    const stopped = await vring('vm', 'stop', 'db', '--json');
+    expect(JSON.parse(stopped.stdout).vms).toMatchObject([{ name: 'db', ok: true, state: 'off' }]);
+    expect((await vring('vm', 'kill', '--all')).stdout).toBe('web: ended by force');
+    expect(engine.vms().map(vm => vm.state)).toEqual(['off', 'off']);
+  });
+
+  test('a console takes what is typed from a pipe, and prints until the VM ends', async () => {
+    startOwner();
+    const engine = await attached();
+    await engine.start(guest('web'));
+    const { status, stdout, stderr } = await vringWith({ input: 'halt\r' }, 'vm', 'console', 'web');
+    expect(stdout).toContain('> halt');
+    expect(stderr).toContain('vring: web is off');
+    expect(status).toBe(0);
+  });
+
+  test('what somebody else types into is not taken from them, unless that is asked for', async () => {
+    startOwner();
+    const engine = await attached();
+    const id = await engine.start(guest('web'));
+    await engine.openConsole(id, { printed: () => {} }).takeKeyboard();
+    const refused = await vringWith({ input: 'halt\r' }, 'vm', 'console', 'web');
+    expect(refused).toMatchObject({ status: 1, stderr: expect.stringMatching(/is typing there; --take/) });
+    expect((await vringWith({ input: 'halt\r' }, 'vm', 'console', '--take', 'web')).status).toBe(0);
+  });
+
+  test('run --detach leaves a VM with the owner, whose name is taken then', async () => {
+    startOwner();
+    const engine = await attached();
+    const run = ['run', '--detach', '--name', 'web', 'dist/guest.elf'];
+    expect(await vring(...run)).toMatchObject({ status: 0, stdout: expect.stringContaining('web: started') });
+    expect(engine.vms()).toMatchObject([{ name: 'web', state: 'running', defined: false }]);
+    expect(await vring(...run)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('web is running already'),
+    });
+  });
+
+  test('a reader that goes away ends what follows events', async () => {
+    defineGuest('web');
+    startOwner();
+    const engine = await attached();
+    const follow = [...NODE, CLI, 'vm', 'events', '--follow'].join(' ');
+    const piped = execa('sh', ['-c', `${follow} | head -n 1`], { timeout: 20_000 });
+    for (let round = 0; round < 3; round++) {
+      await engine.restart('web');
+      await engine.kill('web');
+    }
+    const stop = setInterval(
+      () =>
+        void engine
+          .restart('web')
+          .then(() => engine.kill('web'))
+          .catch(() => {}),
+      500,
+    );
+    const { exitCode, stdout } = await piped.finally(() => clearInterval(stop));
+    expect(exitCode).toBe(0);
+    expect(stdout.split('\n')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,87 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { attached, guest, NODE, startOwner, withOwnFolders } from '../../owner/rig.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { PtyProgram } from '../../support/pty-program.ts';
+import { CLI, defineGuest, definitionFile } from './cli-rig.ts';
+
+withOwnFolders();
+
+const onTerminal = (...args: string[]) => new PtyProgram([...NODE, CLI, ...args]);
+
+test('a definition that is wrong is edited again until it is right', async () => {
+  defineGuest('web');
+  const editor = join(process.env.VRING_STATE_DIR!, '..', 'editor');
+  const script =
+    'if grep -q memroy "$1"; then sed -i "s/memroy.*/memory: 64M/" "$1"; else sed -i "s/memory/memroy/" "$1"; fi';
+  writeFileSync(editor, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  process.env.VISUAL = editor;
+  await using terminal = onTerminal('vm', 'edit', 'web');
+  await terminal.shows('Edit again? [Y/n]');
+  expect(terminal.screen).toMatch(/web\.yaml:2.*memroy/);
+  terminal.type('\r');
+  await terminal.shows('web: saved');
+  expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 64M');
+});
+
+test('delete asks, and no is the default', async () => {
+  defineGuest('web');
+  await using terminal = onTerminal('vm', 'delete', 'web');
+  await terminal.shows('Delete web?');
+  terminal.type('\r');
+  await terminal.shows('nothing was deleted');
+  expect(readFileSync(definitionFile('web'), 'utf8')).toContain('name: web');
+});
+
+describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
+  test('a console is typed into by one and watched by others, who are told who types', async () => {
+    startOwner();
+    const engine = await attached();
+    await engine.start(guest('web'));
+    await using first = onTerminal('vm', 'console', 'web');
+    await first.shows('Ctrl-] leaves');
+    first.type('info\r');
+    await first.shows('result info');
+    await using second = onTerminal('vm', 'console', 'web');
+    await second.shows(/is typing there; you watch/);
+    await second.shows('result info');
+    await using third = onTerminal('vm', 'console', '--take', 'web');
+    await first.shows(/types now\]/);
+    first.type('lost');
+    third.type('help\r');
+    await second.shows('help : this list');
+    expect(second.screen).not.toContain('lost');
+    third.type('\x1d');
+    await third.ended();
+    await second.shows('nobody types now; a key takes the keyboard');
+    second.type('halt\r');
+    await second.shows('web is off');
+    await second.ended();
+  });
+
+  test('what takes longer than a second says so, with the time', async () => {
+    defineGuest('web', 'run="exits io 100000000"');
+    startOwner();
+    const engine = await attached();
+    await engine.restart('web');
+    await using terminal = onTerminal('vm', 'stop', 'web', '--timeout', '3', '--force');
+    await terminal.shows(/shutting down web \(\d s\)/);
+    await terminal.shows('web: ended by force');
+    expect(terminal.screen).not.toContain('shutting down');
+  });
+
+  test('top shows again and again, until q', async () => {
+    defineGuest('web');
+    startOwner();
+    const engine = await attached();
+    await engine.restart('web');
+    await using terminal = onTerminal('top', '--interval', '200ms');
+    await terminal.shows(/host: .* 1 running\nNAME +STATE +CPU/);
+    await engine.kill('web');
+    await terminal.shows('0 running');
+    terminal.type('q');
+    await terminal.ended();
+    expect(terminal.screen).not.toContain('host:');
+  });
+});
