@@ -22,6 +22,8 @@ packages=(
   zsh # completion
   fish
   iproute2
+  qemu-utils  # new VMs from qcow2 images
+  genisoimage # and their cloud-init seeds
 )
 # Debian 12's own QEMU 7.2 has no igb, the emulated network card with SR-IOV.
 qemu_at_least=1:8.0

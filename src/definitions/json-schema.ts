@@ -31,9 +31,21 @@ let made: JsonSchema | undefined;
 export function definitionJsonSchema(): JsonSchema {
   made ??= {
     title: 'vring VM definition',
-    ...(z.toJSONSchema(definition, { io: 'input' }) as JsonSchema),
+    ...(z.toJSONSchema(definition, { io: 'input', override: withExamples }) as JsonSchema),
   };
   return made;
+}
+
+/** The library leaves out the examples of what is transformed, since they might be of the output; these are of what is written. */
+function withExamples({
+  zodSchema,
+  jsonSchema,
+}: {
+  zodSchema: z.core.$ZodType;
+  jsonSchema: { examples?: unknown };
+}): void {
+  const examples = z.globalRegistry.get(zodSchema)?.examples;
+  if (examples !== undefined) jsonSchema.examples ??= examples;
 }
 
 /** The first line of a definition that tells editors with a YAML language server where the schema is. */

@@ -1,4 +1,5 @@
 import { definitionJsonSchema, type JsonSchema } from './json-schema.ts';
+import { own } from './own.ts';
 import { deviceNames } from './qemu/devices.ts';
 import { QEMU_OPTIONS } from './qemu/options.ts';
 import { REFUSED_OPTIONS } from './qemu/refused.ts';
@@ -50,8 +51,7 @@ whose first line is
 ## Keys
 `;
 
-const QEMU = `
-## Options of QEMU
+const QEMU = `## Options of QEMU
 
 \`vring run\` and \`vring vm create NAME --\` take QEMU's options, as its manual and notes have them; the name of the
 program may stand before them. An option, device or setting that vring does not have is named, with what to use instead, and
@@ -59,8 +59,7 @@ nothing is made; none is ignored. A comma in a value is written \`,,\`. Devices 
 are not there. A drive without \`format=\` is raw.
 `;
 
-const DEVICES = `
-\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`; \`num-queues\` for virtio-blk, \`bus\` for
+const DEVICES = `\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`; \`num-queues\` for virtio-blk, \`bus\` for
 SCSI), network cards (\`netdev\`, \`mac\`), \`virtio-rng-pci\` (\`rng\`), \`vfio-pci\` (\`host\`), and by the device table all others:
 
 ${deviceList()}
@@ -72,8 +71,7 @@ function deviceList(): string {
   return `${deviceNames().map(code).join(', ')}.`;
 }
 
-const LIBVIRT = `
-## libvirt's domain XML
+const LIBVIRT = `## libvirt's domain XML
 
 \`vring vm import FILE.xml\` makes a definition of what \`virsh dumpxml NAME\` writes, and lists each element and attribute that was
 left out, with its line. These are read:
@@ -99,12 +97,14 @@ function keysTable(): string {
 }
 
 function keyRows(schema: JsonSchema, above: string): string[][] {
+  // Of a mapping of several kinds, which one has the key.
+  const variant = schema.properties?.type?.const;
   const required = schema.required ?? [];
   return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
     const path = above === '' ? key : `${above}.${key}`;
     const example = value.examples?.[0];
     const row = [
-      code(path),
+      variant === undefined || key === 'type' ? code(path) : `${code(path)} (${variant})`,
       valueText(value),
       required.includes(key) ? 'required' : defaultText(value),
       value.description ?? '',
@@ -128,9 +128,16 @@ function valueText(schema: JsonSchema): string {
   if (schema.enum !== undefined) return schema.enum.map(each => code(inline(each))).join(', ');
   const alternatives = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
   if (alternatives.length > 0) return [...new Set(alternatives.map(valueText))].join(' or ');
-  if (schema.type === 'array') return `list of ${valueText(schema.items ?? {})}`;
+  if (schema.type === 'array') return `list of ${listed(schema.items ?? {})}`;
   return VALUES[schema.type ?? ''] ?? '';
 }
+
+function listed(items: JsonSchema): string {
+  const text = valueText(items);
+  return own(PLURALS, text) ?? text;
+}
+
+const PLURALS: Readonly<Record<string, string>> = { text: 'texts', number: 'numbers', mapping: 'mappings' };
 
 const VALUES: Readonly<Record<string, string>> = {
   string: 'text',

@@ -15,9 +15,10 @@ export const boot = z.strictObject({
     description: 'Where the firmware looks for a system, in this order; the order of the disks if absent.',
     examples: [['cdrom', 'disk']],
   }),
-  once: sources
-    .optional()
-    .meta({ description: 'The order for the next start alone.', examples: [['cdrom']] }),
+  once: sources.optional().meta({
+    description: 'The order for the first boot after a start; a reboot goes by order again.',
+    examples: [['cdrom']],
+  }),
 });
 
 export type Boot = z.output<typeof boot>;

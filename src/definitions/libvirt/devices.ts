@@ -49,7 +49,7 @@ function readNic(document: DomainDocument, element: XmlElement, places: BootPlac
   if (network === null) return leaveOut(`vring has no ${element.attributes.type} networks`);
   // What libvirt's driver gives a card without a model.
   const name = document.attribute(document.child(element, 'model'), 'type') ?? 'rtl8139';
-  const model = own(NIC_NAMES, name.replace(/-(non-)?transitional$/, ''));
+  const model = /^virtio(-(non-)?transitional)?$/.test(name) ? 'virtio' : own(NIC_NAMES, name);
   if (model === undefined) return leaveOut(`vring has no network card ${name}`);
   const mac = document.attribute(document.child(element, 'mac'), 'address');
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));

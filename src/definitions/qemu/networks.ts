@@ -6,9 +6,8 @@ import type { Settings } from './settings.ts';
 
 type Network = Exclude<NonNullable<NicInput['network']>, string>;
 
-/** The network cards by QEMU's names for them. */
+/** The network cards by the names of QEMU's devices. */
 export const NIC_NAMES: Readonly<Record<string, NonNullable<NicInput['model']>>> = {
-  virtio: 'virtio',
   'virtio-net': 'virtio',
   'virtio-net-pci': 'virtio',
   'virtio-net-pci-non-transitional': 'virtio',
@@ -43,7 +42,8 @@ export function parseNetwork(type: string, settings: Settings): Network {
 
 /** @throws OptionError */
 export function nicModel(name: string): NonNullable<NicInput['model']> {
-  const model = own(NIC_NAMES, name);
+  // -net's short name.
+  const model = name === 'virtio' ? name : own(NIC_NAMES, name);
   if (model !== undefined) return model;
   throw new OptionError(
     `vring has no network card ${shown(name)}: there are ${[...new Set(Object.values(NIC_NAMES))].join(', ')}`,

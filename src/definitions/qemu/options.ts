@@ -41,13 +41,11 @@ function alreadyWith(value: string, values: readonly string[], becomes: string, 
   };
 }
 
-function hardDisk(letter: string): QemuOption {
-  return {
-    value: 'FILE',
-    becomes: `a disk with bus: ide (-hd${letter})`,
-    read: (draft, file, place) => draft.addDisk(place, ideDisk(file, false, draft.host)),
-  };
-}
+const hardDisk: QemuOption = {
+  value: 'FILE',
+  becomes: 'a disk with bus: ide',
+  read: (draft, file, place) => draft.addDisk(place, ideDisk(file, false, draft.host)),
+};
 
 /** The options that vring takes. */
 export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
@@ -99,10 +97,10 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
       else draft.addDisk(place, { ...drive.disk, bus: drive.bus });
     },
   },
-  hda: hardDisk('a'),
-  hdb: hardDisk('b'),
-  hdc: hardDisk('c'),
-  hdd: hardDisk('d'),
+  hda: hardDisk,
+  hdb: hardDisk,
+  hdc: hardDisk,
+  hdd: hardDisk,
   cdrom: {
     value: 'FILE',
     becomes: 'a disk with cdrom: true',
