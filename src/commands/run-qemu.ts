@@ -1,3 +1,4 @@
+import { seenFormat } from '../definitions/create/image-info.ts';
 import { DefinitionError } from '../definitions/problem.ts';
 import { QemuError } from '../definitions/qemu/error.ts';
 import { readQemuOptions } from '../definitions/qemu/read.ts';
@@ -40,7 +41,7 @@ export function qemuConfig(
 
 function definitionOf(words: readonly string[], name: string) {
   try {
-    return readQemuOptions(words, name, { cwd: process.cwd() });
+    return readQemuOptions(words, name, { cwd: process.cwd(), imageFormat: seenFormat });
   } catch (error) {
     const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
     throw wrongUsage ? new UsageError(error.message) : error;

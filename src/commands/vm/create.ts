@@ -1,3 +1,4 @@
+import { seenFormat } from '../../definitions/create/image-info.ts';
 import { DefinitionError } from '../../definitions/problem.ts';
 import { QemuError } from '../../definitions/qemu/error.ts';
 import { readQemuOptions } from '../../definitions/qemu/read.ts';
@@ -20,7 +21,7 @@ export async function createVm(
 
 function definitionOf(name: string, qemu: readonly string[]): Definition {
   try {
-    return { ...readQemuOptions(qemu, name, { cwd: process.cwd() }), name };
+    return { ...readQemuOptions(qemu, name, { cwd: process.cwd(), imageFormat: seenFormat }), name };
   } catch (error) {
     const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
     throw wrongUsage ? new UsageError(error.message) : error;

@@ -53,6 +53,16 @@ export function imageInfo(file: string): ImageInfo {
   }
 }
 
+/** What a file seems to hold, for who asks before it is opened as something else; null when that can't be told. */
+export function seenFormat(file: string): 'raw' | 'qcow2' | null {
+  try {
+    return imageInfo(file).format === 'qcow2' ? 'qcow2' : 'raw';
+  } catch (error) {
+    if (error instanceof CreateError) return null;
+    throw error;
+  }
+}
+
 function qcow2Info(file: string, head: Buffer): ImageInfo {
   const size = Number(head.readBigUInt64BE(QCOW2.size));
   if (!Number.isSafeInteger(size) || size === 0)

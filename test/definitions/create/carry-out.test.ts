@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { carryOut, checkPlan } from '../../../src/definitions/create/carry-out.ts';
-import { imageInfo } from '../../../src/definitions/create/image-info.ts';
+import { imageInfo, seenFormat } from '../../../src/definitions/create/image-info.ts';
 import { type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
 import { makeSeedImage, SEED_MAKERS } from '../../../src/definitions/create/seed-image.ts';
 
@@ -264,6 +264,17 @@ describe('qcow2', () => {
     );
     expect(everything()).toEqual([]);
   });
+});
+
+test('what a file seems to hold', () => {
+  expect(seenFormat(path.join(root, 'vmlinuz'))).toBe('raw');
+  expect(seenFormat('/nowhere')).toBeNull();
+  const file = path.join(root, 'x');
+  const header = Buffer.alloc(512);
+  header.writeUInt32BE(0x514649fb, 0);
+  header.writeBigUInt64BE(BigInt(MiB), 24);
+  fs.writeFileSync(file, header);
+  expect(seenFormat(file)).toBe('qcow2');
 });
 
 describe('images that are none', () => {
