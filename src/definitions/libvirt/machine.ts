@@ -1,11 +1,9 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import { CpuFeatureError, checkFeatures } from '../../vmm/cpuid-features.ts';
 import type { BootSource } from '../fields/boot.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 
 type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
-type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
 
 /** Units of <memory> and <page>: powers of 1024 unless they end in a B without an i. */
 const UNITS: Readonly<Record<string, number>> = {
@@ -37,6 +35,7 @@ function bytesIn(
   throw document.error(element, `expected a number and a unit such as MiB, not ${text} ${unit ?? ''}`.trim());
 }
 
+/** <memory> and <memoryBacking>. @throws LibvirtError */
 export function readMemory(document: DomainDocument, domain: XmlElement): MemorySettings {
   const memory: MemorySettings = {};
   const element = document.child(domain, 'memory');
@@ -64,92 +63,6 @@ export function readMemory(document: DomainDocument, domain: XmlElement): Memory
   if (size === 2 ** 21 || size === 2 ** 30) return { ...memory, hugepages: size === 2 ** 21 ? '2M' : '1G' };
   document.leaveOut(page, 'huge pages have 2 MiB or 1 GiB');
   return memory;
-}
-
-export function readCpus(document: DomainDocument, domain: XmlElement): CpuSettings {
-  const vcpu = document.child(domain, 'vcpu');
-  const text = document.text(vcpu);
-  if (text !== null && !/^\d{1,4}$/.test(text))
-    throw document.error(vcpu!, `expected a number of vCPUs, not ${text}`);
-  if (document.attribute(vcpu, 'placement') === 'auto')
-    document.leaveOut(vcpu!, 'vring places no vCPUs by itself');
-  const count = text === null ? 1 : Number(text);
-  const cpu = document.child(domain, 'cpu');
-  const mode = document.attribute(cpu, 'mode');
-  document.skip(cpu, 'check', 'migratable', 'match');
-  if (cpu !== null && (mode === null || mode === 'custom')) {
-    const model = document.child(cpu, 'model');
-    if (model !== null) document.leaveOut(model, "a guest has the host's CPU");
-  }
-  const pinning = readPinning(document, domain, count);
-  const features = readFeatures(document, cpu);
-  const topology = readTopology(document, cpu, count);
-  return {
-    count,
-    ...(topology && { topology }),
-    ...(pinning && { pinning }),
-    ...(features.length > 0 && { features }),
-    ...(isHidden(document, domain) && { 'hide-hypervisor': true }),
-  };
-}
-
-function readTopology(
-  document: DomainDocument,
-  cpu: XmlElement | null,
-  count: number,
-): CpuSettings['topology'] {
-  const element = document.child(cpu, 'topology');
-  if (element === null) return undefined;
-  const part = (name: string) => Number(document.attribute(element, name) ?? 1);
-  const [sockets, cores, threads] = [part('sockets'), part('cores'), part('threads')];
-  // Levels that vring does not have are none when there is one of each.
-  const others = part('dies') * part('clusters');
-  if (others === 1 && sockets * cores * threads === count) return { sockets, cores, threads };
-  document.leaveOut(element, `expected sockets, cores and threads that give ${count}`);
-  return undefined;
-}
-
-function readFeatures(document: DomainDocument, cpu: XmlElement | null): string[] {
-  const features: string[] = [];
-  for (const element of document.children(cpu, 'feature')) {
-    const name = (document.attribute(element, 'name') ?? '').replaceAll(/[-.]/g, '_');
-    const policy = document.attribute(element, 'policy');
-    try {
-      checkFeatures([name]);
-      // What is required is there, if the host has it.
-      if (policy === 'disable' || policy === 'forbid') features.push(`-${name}`);
-    } catch (error) {
-      if (!(error instanceof CpuFeatureError)) throw error;
-      document.leaveOut(element, error.message);
-    }
-  }
-  return features;
-}
-
-function readPinning(document: DomainDocument, domain: XmlElement, count: number): number[] | undefined {
-  const cputune = document.child(domain, 'cputune');
-  document.skip(cputune);
-  const pins = document.children(cputune, 'vcpupin');
-  const pinning: number[] = [];
-  for (const pin of pins) {
-    const vcpu = Number(document.attribute(pin, 'vcpu'));
-    const cpuset = document.attribute(pin, 'cpuset') ?? '';
-    if (vcpu < count && /^\d{1,4}$/.test(cpuset)) pinning[vcpu] = Number(cpuset);
-  }
-  if (pins.length === 0) return undefined;
-  if (Object.keys(pinning).length === count && pins.length === count) return pinning;
-  for (const pin of pins) document.leaveOut(pin, `expected one host CPU for each of the ${count} vCPUs`);
-  return undefined;
-}
-
-/** <features>: ACPI and APIC every guest has. */
-function isHidden(document: DomainDocument, domain: XmlElement): boolean {
-  const features = document.child(domain, 'features');
-  document.skip(features);
-  for (const name of ['acpi', 'apic', 'pae']) document.skip(document.child(features, name));
-  const kvm = document.child(features, 'kvm');
-  document.skip(kvm);
-  return document.attribute(document.child(kvm, 'hidden'), 'state') === 'on';
 }
 
 const SOURCES: Readonly<Record<string, BootSource>> = { hd: 'disk', cdrom: 'cdrom', network: 'network' };

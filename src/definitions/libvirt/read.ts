@@ -2,9 +2,10 @@ import type { XmlElement } from '@rgrove/parse-xml';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
+import { readCpus } from './cpus.ts';
 import { readDevices } from './devices.ts';
 import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
-import { readCpus, readMemory, readOs } from './machine.ts';
+import { readMemory, readOs } from './machine.ts';
 
 export type ImportedDomain = {
   readonly definition: Definition;
