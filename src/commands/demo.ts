@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { builtFile } from '../project-root.ts';
-import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
+import type { MachineConfigInput } from '../vmm/config.ts';
+import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 
+const NAME = 'demo';
 const MiB = 2 ** 20;
 const DISK_BYTES = 64 * MiB;
 const REPORT_AFTER_MS = 2000;
@@ -12,25 +14,42 @@ export function registerDemo(program: Command): void {
     .description('Run the embedded guest: in the UI, or as a report where there is no terminal')
     .option('--json', 'print the report as JSON')
     .action(async (options: OpenUiOptions & { json?: boolean }) => {
-      const [{ LocalEngine }, { createDemoDisk }] = await Promise.all([
-        import('../engine/local-engine.ts'),
-        import('./demo-disk.ts'),
-      ]);
-      const engine = new LocalEngine();
-      const disk = createDemoDisk(DISK_BYTES);
-      const id = await engine.start({
-        name: 'demo',
-        memory: { bytes: 64 * MiB },
-        kernel: { path: builtFile('guest.elf'), append: 'run="demo"' },
-        devices: [{ type: 'virtio-blk', path: disk }, { type: 'virtio-rng' }],
-      });
       const interactive = process.stdout.isTTY && process.stdin.isTTY && !options.json;
-      if (interactive) {
-        await openUi(engine, options, id);
-        return;
-      }
-      const { report } = await import('./report.ts');
-      console.log(await report(engine, id, { afterMs: REPORT_AFTER_MS, json: options.json === true }));
-      await engine.close();
+      await (interactive ? showDemo(options) : reportDemo(options.json === true));
     });
+}
+
+/** In the owner of the VMs, as any other VM: it goes on when the UI is left. */
+async function showDemo(options: OpenUiOptions): Promise<void> {
+  const [{ ownerOrNew }, { keptDemoDisk }] = await Promise.all([
+    import('./vm/owner.ts'),
+    import('./demo-disk.ts'),
+  ]);
+  const [engine] = await Promise.all([ownerOrNew(), loadUi()]);
+  const there = engine.vms().find(vm => vm.name === NAME);
+  if (there === undefined) await engine.start(machine(keptDemoDisk(DISK_BYTES)));
+  else if (there.state === 'off' || there.state === 'crashed') await engine.restart(NAME);
+  await openUi(engine, options, NAME);
+}
+
+/** In this process, for as long as the report takes. */
+async function reportDemo(json: boolean): Promise<void> {
+  const [{ LocalEngine }, { demoDisk }, { report }] = await Promise.all([
+    import('../engine/local-engine.ts'),
+    import('./demo-disk.ts'),
+    import('./report.ts'),
+  ]);
+  const engine = new LocalEngine();
+  const id = await engine.start(machine(demoDisk(DISK_BYTES)));
+  console.log(await report(engine, id, { afterMs: REPORT_AFTER_MS, json }));
+  await engine.close();
+}
+
+function machine(disk: string): MachineConfigInput {
+  return {
+    name: NAME,
+    memory: { bytes: 64 * MiB },
+    kernel: { path: builtFile('guest.elf'), append: 'run="demo"' },
+    devices: [{ type: 'virtio-blk', path: disk }, { type: 'virtio-rng' }],
+  };
 }

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/engine.ts';
+import { isAlive } from '../engine/vm-state.ts';
 import { colourDepth } from '../theme/colour-depth.ts';
 import { THEME_NAMES } from '../theme/themes.ts';
 import { openHost } from './host/host-options.ts';
@@ -54,7 +55,13 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
     ...(theme !== undefined && { theme }),
     ...(open !== undefined && { open }),
   });
+  const running = engine.owner.remote ? engine.vms().filter(isAlive) : [];
   await engine.close();
+  if (running.length > 0) console.error(`vring: ${goOn(running.map(vm => vm.name))}; vring brings you back`);
+}
+
+function goOn(names: readonly string[]): string {
+  return names.length === 1 ? `${names[0]} goes on` : `${names.length} VMs go on`;
 }
 
 /** Ink decides on its colours while it is loaded. */

@@ -1,13 +1,16 @@
 import type { VmInfo } from '../engine/engine.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
+import { lockVm } from '../owner/vm-lock.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { ConfigError, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
 import { endingSignal } from './ending-signal.ts';
 import { nameOfFile } from './name-of-file.ts';
 import { openUi } from './open-ui.ts';
+import { reportEnd } from './report-end.ts';
 import { requireTerminal } from './require-terminal.ts';
 import type { RunOptions } from './run.ts';
+import { runJoined } from './run-joined.ts';
 import { type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 import { joinConsole } from './terminal-console.ts';
 import { UsageError } from './usage-error.ts';
@@ -29,7 +32,10 @@ export async function runVm(
     // An owner would say the same, in words that know nothing of a command line.
     parseMachineConfig(config);
     if (options.detach) return await runDetached(config);
-    return options.ui ? await runInUi(config) : await runOnTerminal(config);
+    if (options.ui) return await runInUi(config);
+    if (!options.foreground && onTerminal()) return await runJoined(config);
+    // A name that was not chosen, but is the kernel's, may be there as often as one likes.
+    return await runHere(new LocalEngine(options.name === undefined ? {} : { lock: lockVm }), config);
   } catch (error) {
     throw error instanceof ConfigError
       ? new UsageError(problemText(error.problems, inWords, config.devices ?? []))
@@ -89,9 +95,13 @@ async function runDetached(config: MachineConfigInput): Promise<number> {
   return 0;
 }
 
-/** @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it. */
-async function runOnTerminal(config: MachineConfigInput): Promise<number> {
-  const engine = new LocalEngine();
+/** Is there somebody who may lose the connection to it? A pipe or a file is a script's, whose VM ends with it. */
+function onTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
+
+/** In this process. @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it. */
+async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
   const ended = Promise.withResolvers<VmInfo>();
   engine.subscribe(event => {
     if (event.kind === 'vm' && (event.vm.state === 'off' || event.vm.state === 'crashed'))
@@ -106,17 +116,8 @@ async function runOnTerminal(config: MachineConfigInput): Promise<number> {
   joined.restore();
   signal.ignore();
   await engine.close();
-  if (typeof outcome !== 'number') return report(outcome);
+  if (typeof outcome !== 'number') return reportEnd(outcome);
   console.error(`\nvring: left ${config.name}; it was ended`);
   // Whoever leaves does not wait for output to be read.
   process.exit(outcome);
-}
-
-function report(vm: VmInfo): number {
-  if (vm.state === 'crashed') {
-    console.error(`\nvring: ${vm.name} crashed: ${vm.reason}`);
-    if (vm.detail) console.error(vm.detail);
-    return 1;
-  }
-  return vm.exitCode ?? 0;
 }

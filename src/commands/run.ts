@@ -17,6 +17,7 @@ export type RunOptions = {
   readonly seccomp: boolean;
   readonly ui?: boolean;
   readonly detach?: boolean;
+  readonly foreground?: boolean;
 };
 
 /** `vring run`: one VM on this terminal. */
@@ -52,6 +53,12 @@ export function registerRun(program: Command): void {
       ),
     )
     .option('--detach', 'hand it to the owner of the VMs, and leave it running')
+    .addOption(
+      new Option(
+        '--foreground',
+        'run it in this process: it ends with the terminal, or with Ctrl-]',
+      ).conflicts(['ui', 'detach']),
+    )
     .action(async (_kernel, _qemu, options: RunOptions, command: Command) => {
       const { runVm } = await import('./run-vm.ts');
       const given = Object.keys(options).filter(name => command.getOptionValueSource(name) === 'cli');
@@ -61,8 +68,10 @@ export function registerRun(program: Command): void {
     text: [
       "QEMU's options are taken as administrators know them; one that vring does not have is named, never ignored. Of vring's own options, " +
         '`--name`, `--ui`, `--detach`, `--hugepages` and `--no-seccomp` may stand beside them.',
-      'Ctrl-] leaves the terminal and ends the VM. The exit status is 0 after a power-off, 1 after a crash, whose reason and ' +
-        "registers are printed, and the guest's own code when it ends itself through the debug exit port.",
+      'On a terminal the owner of the VMs runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
+        '`vring vm console` joins it again. Without a terminal, in a script or a pipe, it runs in this process and ends with it.',
+      'The exit status is 0 after a power-off, 1 after a crash, whose reason and registers are printed, and the ' +
+        "guest's own code when it ends itself through the debug exit port.",
     ],
     examples: [
       {

@@ -74,9 +74,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async start(input: MachineConfigInput): Promise<string> {
     const config = parseMachineConfig(input);
-    const taken = this.#vms.get(config.name);
-    if (taken)
-      throw new Error(`a VM named ${config.name} is ${taken.info.state} already: choose another name`);
+    this.#makeRoom(config.name);
     const vm = this.#add(config.name);
     try {
       await this.#run(vm, config);
@@ -86,6 +84,17 @@ export class LocalEngine implements Engine, CounterSource {
       throw error;
     }
     return vm.name;
+  }
+
+  /** Of a VM that has ended and is not defined nothing is kept for the next one of its name. @throws when the name is taken */
+  #makeRoom(name: string): void {
+    const taken = this.#vms.get(name);
+    if (taken === undefined) return;
+    if (taken.alive)
+      throw new Error(`a VM named ${name} is ${taken.info.state} already: choose another name`);
+    if (taken.defined !== null)
+      throw new Error(`there is a definition of ${name}: start that VM, or choose another name`);
+    this.#forget(taken);
   }
 
   async restart(id: string): Promise<void> {

@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
+import { builtFile } from '../../src/project-root.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
+import { PtyProgram } from '../support/pty-program.ts';
+import { Sandbox, VRING } from '../support/sandbox.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const NODE = process.execPath;
 const RUN = ['src/cli.ts', 'run', 'dist/guest.elf'];
@@ -31,7 +35,7 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
 
   /** Runs vring on a terminal of its own, which shows `output`, and types `keys` when `prompt` is there. */
   async function onTerminal(prompt: string, keys: string) {
-    const command = `${[NODE, ...RUN].join(' ')}; echo "status $?"; stty -a`;
+    const command = `${[NODE, ...RUN, '--foreground'].join(' ')}; echo "status $?"; stty -a`;
     const run = spawn('script', ['-qec', command, '/dev/null'], { timeout: TIMEOUT });
     let output = '';
     for await (const bytes of run.stdout) {
@@ -48,5 +52,38 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
     expect(output).toContain('left guest.elf; it was ended');
     expect(output).toContain('status 0');
     expect(output).toMatch(/ icanon .* echo /s);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('vring run on a terminal'), () => {
+  const sandbox = new Sandbox(temporaryFolder());
+  const run = (...args: string[]) => new PtyProgram([VRING, 'run', builtFile('guest.elf'), ...args], sandbox);
+  const state = async () => JSON.parse(await sandbox.vring('vm', 'list', '--json')).vms[0]?.state;
+
+  test('leaves the VM running, by Ctrl-] or by a lost connection, until it ends itself', async () => {
+    await using first = run('--name', 'mine');
+    await first.shows(/^>$/m);
+    first.type('\x1d');
+    await first.shows('mine goes on');
+    await first.ended();
+    expect(await state()).toBe('running');
+
+    await using second = new PtyProgram([VRING, 'vm', 'console', 'mine'], sandbox);
+    await second.shows(/^>$/m);
+    await second.hangUp();
+    expect(await state()).toBe('running');
+
+    await using third = new PtyProgram([VRING, 'vm', 'console', 'mine'], sandbox);
+    await third.shows(/^>$/m);
+    third.type('halt\r');
+    await third.shows('the guest powered off');
+    await third.ended();
+    expect(await state()).toBe('off');
+  });
+
+  test('ends with the guest, and leaves nothing in the list', async () => {
+    await using ui = run('--name', 'short', '--append', 'run="exit 5"');
+    await ui.ended();
+    expect(await sandbox.vring('vm', 'list', '--json')).not.toContain('short');
   });
 });

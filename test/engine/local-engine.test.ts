@@ -180,5 +180,8 @@ describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
     const engine = newEngine();
     await GuestVm.start(engine);
     await expect(GuestVm.start(engine)).rejects.toThrow('a VM named guest is running already');
+    await engine.kill('guest');
+    await GuestVm.start(engine);
+    expect(engine.vms()).toMatchObject([{ name: 'guest', state: 'running' }]);
   });
 });
