@@ -11,7 +11,7 @@ const MIN_ROWS = 18;
  */
 export function listAndDetails(size: Size, length: number): { list: Size; details: Size | null } {
   const { columns, rows } = size;
-  if (columns < MIN_COLUMNS || rows < MIN_ROWS) return { list: size, details: null };
-  const listRows = Math.min(Math.max(length, 1) + 1, Math.floor(rows / 2));
+  if (length === 0 || columns < MIN_COLUMNS || rows < MIN_ROWS) return { list: size, details: null };
+  const listRows = Math.min(length + 1, Math.floor(rows / 2));
   return { list: { columns, rows: listRows }, details: { columns, rows: rows - listRows } };
 }
