@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from './clock.ts';
 import { ConsoleFeed } from './console/console-feed.ts';
 import type { Engine, EngineEvent, VmInfo } from './engine/engine.ts';
+import { thisTerminal } from './engine/this-terminal.ts';
 import { isAlive } from './engine/vm-state.ts';
+import { CommandHistory } from './keys/command-history.ts';
 import { type AppStore, createAppStore } from './store/app-store.ts';
 import { HostFeed } from './store/host-feed.ts';
 import { createHostSelectors, type HostSelectors } from './store/host-selectors.ts';
@@ -56,6 +58,7 @@ export class Ui {
   readonly readOnly: string | null;
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
+  readonly history = new CommandHistory();
   readonly #picture: Picture;
   readonly #unsubscribe: () => void;
   #callOffNotice: () => void = () => {};
@@ -163,6 +166,7 @@ export class Ui {
     state.vmChanged(event.vm);
     const vm = this.store.getState().infos[event.vm.id]!;
     if (before?.state !== vm.state && !isAlive(vm)) this.#reportEnd(vm);
+    if (before?.typist !== vm.typist) this.#followTypist(vm);
     for (const [device, reason] of Object.entries(vm.broken)) {
       if (before?.broken[device] !== reason)
         this.notify('error', `${vm.name}: ${device} is broken: ${reason}`);
@@ -186,6 +190,14 @@ export class Ui {
     // What happened while the owner was out of reach was told to nobody.
     state.logListed(this.engine.log());
     this.notify('info', 'the owner of the VMs is back');
+  }
+
+  /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */
+  #followTypist({ id, name, typist }: VmInfo): void {
+    const typing = this.store.getState().layers.some(layer => layer.kind === 'console' && layer.id === id);
+    if (!typing || typist === null || typist === thisTerminal()) return;
+    this.store.getState().releaseConsole(id);
+    this.notify('error', `${typist} has taken the keyboard of ${name}`);
   }
 
   #reportEnd(vm: VmInfo): void {

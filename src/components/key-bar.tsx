@@ -50,8 +50,14 @@ function layerEntries(layer: Layer): Entry[] {
     case 'dialog':
       return [entry('Tab', 'other button'), entry('Enter', 'press it'), entry('Esc', 'leave it')];
     case 'field':
+      if (layer.purpose === 'search') return [entry('Enter', 'search'), entry('Esc', 'cancel')];
       return layer.purpose === 'command'
-        ? [entry('Enter', 'go'), entry('Tab', 'complete'), entry('Esc', 'cancel')]
+        ? [
+            entry('Enter', 'go'),
+            entry('Tab', 'complete'),
+            entry('Up', 'the one before'),
+            entry('Esc', 'cancel'),
+          ]
         : [
             entry('Enter', 'keep the filter'),
             entry('Esc', 'clear it'),

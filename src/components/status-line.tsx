@@ -2,7 +2,7 @@ import { Text } from 'ink';
 import type { VmInfo } from '../engine/engine.ts';
 import { completions } from '../keys/command-line.ts';
 import type { AppState } from '../store/app-store.ts';
-import type { Layer, PromptLayer } from '../store/layers.ts';
+import type { FieldLayer, PromptLayer } from '../store/layers.ts';
 import { shownFilter, showsHost } from '../store/ui-slice.ts';
 import { pad, truncate } from '../text/width.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
@@ -59,12 +59,12 @@ function Prompt({ layer: { prompt, edit, inRowOf }, columns }: { layer: PromptLa
   );
 }
 
-type FieldProps = { readonly layer: Extract<Layer, { kind: 'field' }>; readonly columns: number };
+type FieldProps = { readonly layer: FieldLayer; readonly columns: number };
 
 function Field({ layer: { purpose, edit }, columns }: FieldProps) {
   const { style, glyphs } = useTheme();
   const ui = useUi();
-  if (purpose === 'filter') return <TextField prompt="/" edit={edit} columns={columns} />;
+  if (purpose !== 'command') return <TextField prompt="/" edit={edit} columns={columns} />;
   const half = Math.floor(columns / 2);
   const candidates = truncate(completions(ui, edit.text).join(' '), columns - half - 1, glyphs.ellipsis);
   return (

@@ -2,7 +2,8 @@ import type { Clock } from '../clock.ts';
 import type { ConsoleLink, Engine } from '../engine/engine.ts';
 import type { AppStore } from '../store/app-store.ts';
 import { bodyRows, currentScreen } from '../store/ui-slice.ts';
-import { type ConsoleLine, ConsoleScreen } from './console-screen.ts';
+import { vmViewOf } from '../store/vm-view-slice.ts';
+import { type ConsoleLine, ConsoleScreen, type LineMark } from './console-screen.ts';
 
 /** The screen that serial guests take for granted. */
 const MIN_COLUMNS = 80;
@@ -16,6 +17,8 @@ type Shown = {
   readonly id: string;
   link: ConsoleLink | null;
   screen: ConsoleScreen;
+  /** One end of what is to be copied. */
+  mark: LineMark | null;
   /** Bytes written and not yet on the screen. */
   pending: number;
   /** What is on its way is old: what it asked its terminal was answered, or not, back then. */
@@ -71,6 +74,61 @@ export class ConsoleFeed {
     return this.#shown?.screen.lines(height, columns, back, showCursor) ?? [];
   }
 
+  /** Row of the first of these lines, counted from the first that is kept. */
+  firstRow(height: number, back: number): number {
+    const { length } = this;
+    return Math.max(0, Math.max(Math.min(height, length), length - back) - height);
+  }
+
+  /** The rows from the mark to the line that is looked at, so far back; null where there is no mark. */
+  marked(back: number): { readonly from: number; readonly to: number } | null {
+    const shown = this.#shown;
+    const line = shown?.mark?.line ?? -1;
+    if (!shown || line < 0) return null;
+    const here = shown.screen.length - 1 - back;
+    return { from: Math.min(line, here), to: Math.max(line, here) };
+  }
+
+  /** Marks the line so far back, or takes the mark away. @returns false where there are no lines to be marked */
+  toggleMark(back: number): boolean {
+    const shown = this.#shown;
+    if (!shown) return false;
+    if (shown.mark === null) {
+      shown.mark = shown.screen.mark(shown.screen.length - 1 - back);
+      if (shown.mark === null) return false;
+    } else {
+      shown.mark.dispose();
+      shown.mark = null;
+    }
+    this.#store.getState().consoleChanged();
+    return true;
+  }
+
+  unmark(): void {
+    if (this.#shown?.mark) this.toggleMark(0);
+  }
+
+  /** The lines that are marked, else the `height` lines that end so far back. */
+  textToCopy(back: number, height: number): string[] {
+    const { screen } = this.#shown ?? {};
+    if (screen === undefined) return [];
+    const range = this.marked(back);
+    if (range !== null) return screen.text(range.from, range.to);
+    const end = Math.max(Math.min(height, screen.length), screen.length - back);
+    return screen.text(end - height, end - 1);
+  }
+
+  /** How far back the next line is that has the text, from the one so far back; null when there is none. */
+  find(text: string, back: number, towards: 'older' | 'newer'): number | null {
+    const { screen } = this.#shown ?? {};
+    if (screen === undefined) return null;
+    const here = screen.length - 1 - back;
+    // The line at the very end may be the match that is looked for.
+    const from = towards === 'newer' ? here + 1 : back === 0 ? here : here - 1;
+    const row = screen.find(text, from, towards === 'newer' ? 1 : -1);
+    return row === null ? null : screen.length - 1 - row;
+  }
+
   #follow(): void {
     const state = this.#store.getState();
     const screen = currentScreen(state);
@@ -81,7 +139,14 @@ export class ConsoleFeed {
   }
 
   #show(id: string): void {
-    const shown: Shown = { id, link: null, screen: this.#screenFor(id), pending: 0, replaying: true };
+    const shown: Shown = {
+      id,
+      link: null,
+      screen: this.#screenFor(id),
+      mark: null,
+      pending: 0,
+      replaying: true,
+    };
     this.#shown = shown;
     this.#store.getState().consoleShown(id);
     shown.link = this.#engine.openConsole(id, {
@@ -114,6 +179,7 @@ export class ConsoleFeed {
   #replay(shown: Shown, bytes: Uint8Array): void {
     shown.screen.dispose();
     shown.screen = this.#screenFor(shown.id);
+    shown.mark = null;
     shown.pending = 0;
     shown.replaying = true;
     this.#write(shown, bytes, () => {
@@ -132,13 +198,23 @@ export class ConsoleFeed {
 
   #write(shown: Shown, bytes: Uint8Array, done: () => void): void {
     const { screen } = shown;
+    const before = screen.length;
     shown.pending += bytes.length;
     screen.write(bytes, () => {
       if (screen !== shown.screen) return;
       shown.pending -= bytes.length;
       done();
+      this.#keepPlace(shown.id, screen.length - before);
       if (shown === this.#shown) this.#draw();
     });
+  }
+
+  /** Who reads further up goes on reading the same lines while more are printed. */
+  #keepPlace(id: string, grown: number): void {
+    const state = this.#store.getState();
+    const { cursors } = vmViewOf(state, id);
+    if (cursors.console > 0 && grown > 0)
+      state.changeVmView(id, { cursors: { ...cursors, console: cursors.console + grown } });
   }
 
   /** Lets the picture be drawn again: now, or as soon as the last one is old enough. */

@@ -15,6 +15,9 @@ export type Span = {
 };
 export type ConsoleLine = readonly Span[];
 
+/** Where a marked line is; -1 once it is no longer kept. */
+export type LineMark = { readonly line: number; dispose(): void };
+
 /** Lines kept above the screen. */
 const SCROLLBACK_LINES = 2000;
 
@@ -76,6 +79,32 @@ export class ConsoleScreen {
       lines.push(this.#line(row, columns, showCursor && row === cursorRow ? active.cursorX : null));
     }
     return lines;
+  }
+
+  /** The lines as plain text, from one row to another, both included. */
+  text(from: number, to: number): string[] {
+    const { active } = this.#terminal.buffer;
+    const lines: string[] = [];
+    for (let row = Math.max(0, from); row <= to; row++) {
+      lines.push(printable(active.getLine(row)?.translateToString(true) ?? ''));
+    }
+    return lines;
+  }
+
+  /** The next row from this one, in steps of 1 or -1, that has the text, whatever its case; null when none has. */
+  find(text: string, from: number, step: 1 | -1): number | null {
+    const { active } = this.#terminal.buffer;
+    const sought = text.toLowerCase();
+    for (let row = from; row >= 0 && row < this.length; row += step) {
+      if (active.getLine(row)?.translateToString(true).toLowerCase().includes(sought)) return row;
+    }
+    return null;
+  }
+
+  /** A mark on a row that stays with its line when more is printed; null where a program draws the whole screen. */
+  mark(row: number): LineMark | null {
+    const { active } = this.#terminal.buffer;
+    return this.#terminal.registerMarker(row - active.baseY - active.cursorY) ?? null;
   }
 
   #line(row: number, columns: number, cursor: number | null): ConsoleLine {

@@ -1,5 +1,6 @@
 import { resolveAddress } from '../host/pci/address.ts';
 import { HOST_LISTS, type HostList } from '../store/host-slice.ts';
+import { likely } from '../text/nearest.ts';
 import type { Ui } from '../ui.ts';
 import { type CommandContext, commandContext, existsHere, runCommand } from './command.ts';
 import { commands } from './registry.ts';
@@ -20,7 +21,10 @@ const vmNouns: readonly Noun[] = [
   },
   {
     names: ['vms'],
-    go: ({ state }) => state.openScreen({ kind: 'vms' }),
+    go: ({ state }, value) => {
+      state.openScreen({ kind: 'vms' });
+      if (value !== '') state.setFilter(value.replace(/^\//, ''));
+    },
   },
   {
     names: ['log'],
@@ -32,7 +36,11 @@ const vmNouns: readonly Noun[] = [
     go: ({ state }, name) => {
       if (name === '') throw new Error('which VM? :vm NAME');
       const id = state.order.find(id => state.infos[id]!.name === name);
-      if (id === undefined) throw new Error(`there is no VM named ${name}; :vms lists them`);
+      if (id === undefined) {
+        const near = likely(name, state.order);
+        const hint = near === null ? ':vms lists them' : `did you mean ${near}?`;
+        throw new Error(`there is no VM named ${name}; ${hint}`);
+      }
       state.openScreen({ kind: 'vm', id });
     },
   },
@@ -85,12 +93,23 @@ function perform(context: CommandContext, name: string, value: string): void {
   if (noun) {
     noun.go(context, value);
   } else if (command === undefined) {
-    throw new Error(`there is no command "${name}"; Tab shows what there is`);
+    const near = likely(name, namesHere(context));
+    const hint = near === null ? 'Tab shows what there is' : `did you mean ${near}?`;
+    throw new Error(`there is no command "${name}"; ${hint}`);
   } else if (!existsHere(command, context)) {
-    throw new Error(`can't ${command.label} here: it belongs to the screen ${command.screens!.join(', ')}`);
+    const place = command.here ? 'to the console' : `to the screen ${command.screens!.join(', ')}`;
+    throw new Error(`can't ${command.label} here: it belongs ${place}`);
   } else {
     runCommand(command, context);
   }
+}
+
+/** What a line may begin with on the screen that is shown. */
+function namesHere(context: CommandContext): readonly string[] {
+  return [
+    ...nouns.flatMap(noun => noun.names),
+    ...commands.filter(command => existsHere(command, context)).map(command => command.name),
+  ];
 }
 
 /** The lines that what was typed may become. */
@@ -101,11 +120,7 @@ export function completions(ui: Ui, line: string): readonly string[] {
     const values = nouns.find(({ names }) => names.includes(withValue[1]!))?.values?.(context) ?? [];
     return values.filter(value => value.startsWith(withValue[2]!)).map(value => `${withValue[1]} ${value}`);
   }
-  const names = [
-    ...nouns.flatMap(noun => noun.names),
-    ...commands.filter(command => existsHere(command, context)).map(command => command.name),
-  ];
-  return names.filter(name => name.startsWith(line));
+  return namesHere(context).filter(name => name.startsWith(line));
 }
 
 /** The line as far as all its completions agree; with a space after a name that a value may follow. */

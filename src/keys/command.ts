@@ -14,7 +14,16 @@ export type CommandContext = {
   readonly vms: readonly VmInfo[];
 };
 
-export const CATEGORIES = ['Move', 'Look', 'Measure', 'Virtual machine', 'Host', 'Program'] as const;
+export const CATEGORIES = [
+  'Move',
+  'Look',
+  'Console',
+  'Measure',
+  'Virtual machine',
+  'Definition',
+  'Host',
+  'Program',
+] as const;
 export type Category = (typeof CATEGORIES)[number];
 
 /** Something that the user can have done: by its keys, or by its name on the command line. */
@@ -29,6 +38,8 @@ export type Command = {
   readonly description: string;
   /** Where it exists; everywhere when absent. */
   readonly screens?: readonly ScreenKind[];
+  /** Narrower than `screens`: is it there now? Several commands may share a key so. */
+  readonly here?: (context: CommandContext) => boolean;
   /** Its place in the key bar, the lowest first; not there when absent. */
   readonly bar?: number;
   /** Marks what loses something: the question that must be answered first, or null when nothing would be lost. */
@@ -48,8 +59,9 @@ export function commandContext(ui: Ui): CommandContext {
   return { ui, state, vm: ui.select.targetVm(state), vms: ui.select.targetVms(state) };
 }
 
-export function existsHere(command: Command, { state }: CommandContext): boolean {
-  return command.screens?.includes(currentScreen(state).kind) ?? true;
+export function existsHere(command: Command, context: CommandContext): boolean {
+  const onScreen = command.screens?.includes(currentScreen(context.state).kind) ?? true;
+  return onScreen && (command.here?.(context) ?? true);
 }
 
 /** Why a command can't be done now, to follow "can't ...:"; null when it can. */

@@ -2,12 +2,10 @@ import { aboutHeight } from '../store/about-facts.ts';
 import { textRoom } from '../store/layer-room.ts';
 import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
-import { printable } from '../text/printable.ts';
-import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { Ui } from '../ui.ts';
 import { commandContext, runCommand } from './command.ts';
-import { completed, runCommandLine } from './command-line.ts';
 import { dialogKey } from './dialog-keys.ts';
+import { fieldKey } from './field-keys.ts';
 import { helpLines } from './help-lines.ts';
 import type { ParsedKey } from './parse-key.ts';
 import { planKey } from './plan-keys.ts';
@@ -93,33 +91,4 @@ function textLength(ui: Ui, layer: ReadLayer): number {
   if (layer.kind === 'help') return helpLines(commandContext(ui), size.columns).length;
   const vm = infos[layer.id];
   return vm === undefined ? 0 : aboutHeight(vm, size.columns);
-}
-
-/** While a field has the focus, letters are text and no key is a command. */
-function fieldKey(ui: Ui, layer: LayerOf<'field'>, key: ParsedKey): void {
-  const { popLayer, changeLayer, setFilter } = ui.store.getState();
-  const { edit, purpose } = layer;
-  const change = (next: TextEdit) => {
-    changeLayer({ ...layer, edit: next });
-    if (purpose === 'filter') setFilter(next.text);
-  };
-  const givenUp =
-    key.name === 'esc' || key.name === 'ctrl+c' || (key.name === 'backspace' && edit.text === '');
-  if (givenUp) {
-    popLayer();
-    if (purpose === 'filter') setFilter('');
-  } else if (key.name === 'enter') {
-    popLayer();
-    if (purpose === 'command') runCommandLine(ui, edit.text);
-  } else if (key.name === 'tab') {
-    if (purpose === 'command') change(textEdit(completed(ui, edit.text)));
-  } else if (key.name === 'paste') {
-    change(insertText(edit, printable(firstLine(key.text ?? ''))));
-  } else {
-    change(editText(edit, key.name));
-  }
-}
-
-function firstLine(text: string): string {
-  return text.split(/[\r\n]/, 1)[0] ?? '';
 }

@@ -1,5 +1,7 @@
 import { alarmCommands } from './alarm-commands.ts';
 import { type Command, type CommandContext, existsHere } from './command.ts';
+import { consoleCommands } from './console-commands.ts';
+import { definitionCommands } from './definition-commands.ts';
 import { hostCommands } from './host-commands.ts';
 import { hostViewCommands } from './host-view-commands.ts';
 import { listCommands } from './list-commands.ts';
@@ -18,6 +20,8 @@ export const commands: readonly Command[] = [
   ...hostViewCommands,
   ...hostCommands,
   ...vmCommands,
+  ...definitionCommands,
+  ...consoleCommands,
 ];
 
 /** The command that a key means on the screen that is shown. */

@@ -4,13 +4,18 @@ import type { AppState } from './app-store.ts';
 export type ConsoleSlice = {
   /** The VM whose serial console is being shown, and a number that changes whenever its picture does. */
   readonly console: { readonly id: string; readonly revision: number } | null;
+  /** What was searched in the console last; empty before that. */
+  readonly consoleSearch: string;
   consoleShown(id: string | null): void;
   consoleChanged(): void;
+  setConsoleSearch(text: string): void;
 };
 
 export const createConsoleSlice: StateCreator<AppState, [], [], ConsoleSlice> = set => ({
   console: null,
-  consoleShown: id => set({ console: id === null ? null : { id, revision: 0 } }),
+  consoleSearch: '',
+  setConsoleSearch: consoleSearch => set({ consoleSearch }),
+  consoleShown: id => set({ console: id === null ? null : { id, revision: 0 }, consoleSearch: '' }),
   consoleChanged: () =>
     set(state =>
       state.console ? { console: { ...state.console, revision: state.console.revision + 1 } } : {},

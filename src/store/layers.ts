@@ -54,6 +54,15 @@ export type PromptLayer = {
   readonly submit: (text: string) => void;
 };
 
+/** A line of text that is typed at the bottom. */
+export type FieldLayer = {
+  readonly kind: 'field';
+  readonly purpose: 'command' | 'filter' | 'search';
+  readonly edit: TextEdit;
+  /** How many command lines back the one is that was recalled. */
+  readonly recalled?: number;
+};
+
 /** Something over the screen that takes the keys while it is there. */
 export type Layer =
   | { readonly kind: 'help'; readonly offset: number }
@@ -62,6 +71,6 @@ export type Layer =
   | TextLayer
   | PlanLayer
   | PromptLayer
-  | { readonly kind: 'field'; readonly purpose: 'command' | 'filter'; readonly edit: TextEdit }
+  | FieldLayer
   /** The keyboard is the guest's, but for Ctrl-]. */
   | { readonly kind: 'console'; readonly id: string };

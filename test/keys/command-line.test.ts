@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { completed, completions, runCommandLine } from '../../src/keys/command-line.ts';
+import { inputSink } from '../../src/keys/handle-key.ts';
 import { currentScreen } from '../../src/store/ui-slice.ts';
 import { Ui } from '../../src/ui.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
@@ -48,12 +49,20 @@ describe('a command line', () => {
   test.each([
     ['vm', /which VM\?/],
     ['vm nobody', /no VM named nobody/],
-    ['explode', /no command "explode"/],
     ['next-tab', /can't next tab here/],
+    ['explode', /no command "explode"; Tab shows/],
+    ['kil', /no command "kil"; did you mean kill\?/],
+    ['vm web-3', /no VM named web-3; did you mean web-1\?/],
+    ['copy', /belongs to the console/],
     ['resume', /can't resume: web-1 is running/],
   ])('%j says what is wrong', (line, message) => {
     runCommandLine(ui, line);
     expect(state().notice).toMatchObject({ level: 'error', text: expect.stringMatching(message) });
+  });
+
+  test('filters the list that it opens', () => {
+    runCommandLine(ui, 'vms /web');
+    expect(ui.select.visibleVms(state())).toEqual(['web-1', 'web-2']);
   });
 
   test('of nothing does nothing', () => {
@@ -83,5 +92,45 @@ describe('completion', () => {
     expect(completions(ui, 'tab-e')).toEqual([]);
     runCommandLine(ui, 'vm db');
     expect(completions(ui, 'tab-e')).toEqual(['tab-exits', 'tab-events']);
+  });
+});
+
+describe('the history', () => {
+  const sink = () => inputSink(ui);
+  const type = (text: string) => {
+    for (const name of text) sink().key({ name, length: 1 });
+  };
+  const press = (name: string) => sink().key({ name, length: 1 });
+  const line = () => {
+    const layer = state().layers.at(-1);
+    return layer?.kind === 'field' ? layer.edit.text : null;
+  };
+
+  test('gives lines back, the last first, and an empty one after them', () => {
+    for (const text of ['vms', 'vm db', 'vms']) {
+      type(`:${text.replace(' ', '')}`);
+      press('esc');
+      ui.history.add(text);
+    }
+    type(':');
+    press('up');
+    expect(line()).toBe('vms');
+    press('up');
+    expect(line()).toBe('vm db');
+    press('up');
+    expect(line()).toBe('vm db');
+    press('down');
+    press('down');
+    expect(line()).toBe('');
+    press('up');
+    press('enter');
+    expect(currentScreen(state())).toEqual({ kind: 'vms' });
+  });
+
+  test('keeps what was carried out', () => {
+    type(':help');
+    press('enter');
+    expect(ui.history.recall(1)).toBe('help');
+    expect(ui.history.recall(2)).toBeUndefined();
   });
 });

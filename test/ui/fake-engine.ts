@@ -14,6 +14,7 @@ import type {
 import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
+import { thisTerminal } from '../../src/engine/this-terminal.ts';
 import {
   ADDRESS,
   addressKey,
@@ -210,7 +211,7 @@ export class FakeEngine implements Engine, CounterSource {
     return new Sampler(this, this.#clock, settings, listener);
   }
 
-  openConsole(id: string, listener: ConsoleListener, watcher = 'me@pts/0'): ConsoleLink {
+  openConsole(id: string, listener: ConsoleListener, watcher = thisTerminal()): ConsoleLink {
     return this.#vm(id).consoles.open(listener, watcher);
   }
 

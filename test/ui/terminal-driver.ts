@@ -12,6 +12,7 @@ export const KEY = {
   tab: '\t',
   up: '\x1b[A',
   down: '\x1b[B',
+  pageUp: '\x1b[5~',
   pageDown: '\x1b[6~',
   ctrlC: '\x03',
   ctrlRightBracket: '\x1d',

@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runEditor } from '../../editor.ts';
 import { confirm } from './ask.ts';
 import type { VmBook } from './book.ts';
 import { findVm } from './find.ts';
@@ -20,7 +20,7 @@ export async function editVm(book: VmBook, name: string): Promise<number> {
   writeFileSync(file, original, { mode: 0o600 });
   const kept = `your text is kept in ${file}`;
   for (;;) {
-    const problem = runEditor(file);
+    const problem = await runEditor(file);
     const text = readFileSync(file, 'utf8');
     if (text === original) {
       rmSync(folder, { recursive: true });
@@ -55,17 +55,4 @@ async function save(book: VmBook, name: string, text: string, original: string):
   } catch (error) {
     return (error as Error).message;
   }
-}
-
-/** @returns what went wrong with the editor itself */
-function runEditor(file: string): string | null {
-  const editor = process.env.VISUAL || process.env.EDITOR || 'vi';
-  // The variables may hold a command with arguments, so a shell reads them; the file's name is no part of what it reads.
-  const { status, signal, error } = spawnSync('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], {
-    stdio: 'inherit',
-  });
-  if (error !== undefined) return `the editor can not be started: ${error.message}`;
-  if (status === 127) return `there is no editor "${editor}": set VISUAL or EDITOR to one`;
-  if (signal !== null) return `the editor "${editor}" was ended by ${signal}`;
-  return status === 0 ? null : `the editor "${editor}" ended with status ${status}`;
 }

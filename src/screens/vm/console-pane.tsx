@@ -1,6 +1,7 @@
 import { Box, Text } from 'ink';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import type { Span } from '../../console/console-screen.ts';
+import { highlighted, inverted } from '../../console/highlight.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { pad, width } from '../../text/width.ts';
 import type { PaneProps } from './pane-props.ts';
@@ -12,27 +13,40 @@ export function ConsolePane({ id, size }: PaneProps) {
   useAppState(state => (state.console?.id === id ? state.console.revision : -1));
   const grabbed = useAppState(state => state.layers.at(-1)?.kind === 'console');
   const back = useAppState(state => vmViewOf(state, id).cursors.console);
-  const lines = consoles.lines(size.rows - 1, size.columns, back, grabbed);
+  const search = useAppState(state => state.consoleSearch);
+  const height = size.rows - 1;
+  const lines = consoles.lines(height, size.columns, back, grabbed);
+  const first = consoles.firstRow(height, back);
+  const marked = consoles.marked(back);
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
-      <ConsoleTitle columns={size.columns} grabbed={grabbed} back={back} />
-      {lines.map((spans, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the screen is known by its place
-        <ConsoleText key={index} spans={spans} />
-      ))}
+      <ConsoleTitle id={id} columns={size.columns} grabbed={grabbed} back={back} marked={marked !== null} />
+      {lines.map((spans, index) => {
+        const isMarked = marked !== null && first + index >= marked.from && first + index <= marked.to;
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a line of the screen is known by its place
+          <ConsoleText key={index} spans={isMarked ? inverted(spans) : highlighted(spans, search)} />
+        );
+      })}
     </Box>
   );
 }
 
-type TitleProps = { columns: number; grabbed: boolean; back: number };
+type TitleProps = { id: string; columns: number; grabbed: boolean; back: number; marked: boolean };
 
-function ConsoleTitle({ columns, grabbed, back }: TitleProps) {
+function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
   const { style, glyphs } = useTheme();
-  const state = grabbed
-    ? ' SERIAL CONSOLE: you type to the guest, Ctrl-] leaves '
-    : back > 0
-      ? ` SERIAL CONSOLE, ${back} lines back `
-      : ' SERIAL CONSOLE ';
+  const typist = useAppState(state => state.infos[id]?.typist ?? null);
+  const search = useAppState(state => state.consoleSearch);
+  const facts = grabbed
+    ? [': you type to the guest, Ctrl-] leaves']
+    : [
+        ...(typist === null ? [] : [`: ${typist} types`]),
+        ...(back > 0 ? [`, ${back} lines back`] : []),
+        ...(search === '' ? [] : [`, /${search}`]),
+        ...(marked ? [', marked: y copies'] : []),
+      ];
+  const state = ` SERIAL CONSOLE${facts.join('')} `;
   const text = pad(`${glyphs.rule}${state}${glyphs.rule.repeat(columns)}`, columns, 'left', '');
   return (
     <Text wrap="truncate" {...style(grabbed ? 'selection' : 'text.heading')}>

@@ -1,0 +1,19 @@
+import { spawn } from 'node:child_process';
+
+/**
+ * Has the user edit a file, on the terminal, in $VISUAL or $EDITOR.
+ * @returns what went wrong with the editor itself, in a sentence; null when it ended well
+ */
+export async function runEditor(file: string, env: NodeJS.ProcessEnv = process.env): Promise<string | null> {
+  const editor = env.VISUAL || env.EDITOR || 'vi';
+  // The variables may hold a command with arguments, so a shell reads them; the file's name is no part of what it reads.
+  const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit', env });
+  return new Promise(resolve => {
+    child.on('error', error => resolve(`the editor can not be started: ${error.message}`));
+    child.on('exit', (status, signal) => {
+      if (status === 127) resolve(`there is no editor "${editor}": set VISUAL or EDITOR to one`);
+      else if (signal !== null) resolve(`the editor "${editor}" was ended by ${signal}`);
+      else resolve(status === 0 ? null : `the editor "${editor}" ended with status ${status}`);
+    });
+  });
+}

@@ -1,0 +1,38 @@
+import type { Command, CommandContext } from './command.ts';
+import { isConsoleTab } from './console-commands.ts';
+import { editDefinition } from './edit-definition.ts';
+
+function undefinedVm({ vm }: CommandContext): string | null {
+  if (vm === null) return 'there is no VM here';
+  return vm.defined ? null : `${vm.name} has no definition: it was started without one`;
+}
+
+/** Commands for what VMs are defined as. */
+export const definitionCommands: readonly Command[] = [
+  {
+    name: 'edit-vm',
+    keys: ['e'],
+    category: 'Definition',
+    label: 'edit',
+    description: 'Edit the definition in $VISUAL or $EDITOR; it is checked before it is saved',
+    screens: ['vms', 'vm'],
+    bar: 45,
+    changes: 'vm',
+    unavailable: undefinedVm,
+    run: ({ ui, vm }) => editDefinition(ui, vm!.id),
+  },
+  {
+    name: 'yaml',
+    keys: ['y'],
+    category: 'Definition',
+    label: 'YAML',
+    description: 'Show the definition as it is on disk',
+    screens: ['vms', 'vm'],
+    here: context => !isConsoleTab(context),
+    unavailable: undefinedVm,
+    run: async ({ ui, vm }) => {
+      const text = await ui.engine.definition(vm!.id);
+      ui.read(`${vm!.name}: its definition`, text.trimEnd().split('\n'));
+    },
+  },
+];

@@ -1,0 +1,59 @@
+import type { FieldLayer } from '../store/layers.ts';
+import { printable } from '../text/printable.ts';
+import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import type { Ui } from '../ui.ts';
+import { completed, runCommandLine } from './command-line.ts';
+import { findNext } from './console-commands.ts';
+import type { ParsedKey } from './parse-key.ts';
+
+/** While a field has the focus, letters are text and no key is a command. */
+export function fieldKey(ui: Ui, layer: FieldLayer, key: ParsedKey): void {
+  const { popLayer } = ui.store.getState();
+  const { edit, purpose } = layer;
+  const givenUp =
+    key.name === 'esc' || key.name === 'ctrl+c' || (key.name === 'backspace' && edit.text === '');
+  if (givenUp) {
+    popLayer();
+    if (purpose === 'filter') ui.store.getState().setFilter('');
+  } else if (key.name === 'enter') {
+    popLayer();
+    submit(ui, layer);
+  } else if (purpose === 'command' && key.name === 'tab') {
+    change(ui, layer, textEdit(completed(ui, edit.text)));
+  } else if (purpose === 'command' && (key.name === 'up' || key.name === 'down')) {
+    recall(ui, layer, key.name === 'up' ? 1 : -1);
+  } else if (key.name === 'paste') {
+    change(ui, layer, insertText(edit, printable(firstLine(key.text ?? ''))));
+  } else {
+    change(ui, layer, editText(edit, key.name));
+  }
+}
+
+/** What is typed into a filter takes effect at once. */
+function change(ui: Ui, layer: FieldLayer, edit: TextEdit): void {
+  const state = ui.store.getState();
+  state.changeLayer({ ...layer, edit });
+  if (layer.purpose === 'filter') state.setFilter(edit.text);
+}
+
+function submit(ui: Ui, { purpose, edit: { text } }: FieldLayer): void {
+  if (purpose === 'command') {
+    ui.history.add(text);
+    runCommandLine(ui, text);
+  } else if (purpose === 'search') {
+    ui.store.getState().setConsoleSearch(text);
+    findNext(ui, 'older');
+  }
+}
+
+/** Puts a line that was carried out before in the place of this one; before the last of them is an empty line. */
+function recall(ui: Ui, layer: FieldLayer, step: 1 | -1): void {
+  const recalled = (layer.recalled ?? 0) + step;
+  const line = recalled <= 0 ? '' : ui.history.recall(recalled);
+  if (line === undefined) return;
+  ui.store.getState().changeLayer({ ...layer, edit: textEdit(line), recalled: Math.max(0, recalled) });
+}
+
+function firstLine(text: string): string {
+  return text.split(/[\r\n]/, 1)[0] ?? '';
+}

@@ -1,0 +1,204 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MAX_COPIED_BYTES } from '../../src/console/clipboard.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy } from '../ui/scripts.ts';
+import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+
+let clock: ManualClock;
+let engine: FakeEngine;
+let id: string;
+const drivers: TerminalDriver[] = [];
+
+beforeEach(() => {
+  clock = new ManualClock();
+  engine = new FakeEngine(clock);
+  id = engine.add('demo', busy);
+});
+afterEach(async () => {
+  for (const driver of drivers.splice(0)) await driver.leave();
+});
+
+/** The console's tab. */
+async function start(columns = 80, rows = 24, options = {}) {
+  const driver = new TerminalDriver(engine, clock, columns, rows, { open: id, ...options });
+  drivers.push(driver);
+  await driver.waitFor('q quit');
+  driver.type('8');
+  await driver.waitFor('SERIAL CONSOLE');
+  return driver;
+}
+
+const lines = (count: number) => Array.from({ length: count }, (_, line) => `line ${line}`).join('\r\n');
+
+/** What was put into the terminal's clipboard. */
+const copied = (driver: TerminalDriver) =>
+  [...driver.stdout.written.matchAll(/\x1b\]52;c;([^\x07]*)\x07/g)].map(([, text]) =>
+    Buffer.from(text!, 'base64').toString(),
+  );
+
+describe('copying', () => {
+  test('takes the lines in sight, and says how many', async () => {
+    engine.print(id, lines(100));
+    const driver = await start();
+    await driver.waitFor('line 99');
+    driver.type('y');
+    await driver.waitFor('copied 19 lines (151) to the clipboard');
+    expect(copied(driver)).toEqual([Array.from({ length: 19 }, (_, line) => `line ${line + 81}`).join('\n')]);
+  });
+
+  test('takes the lines from the mark to the one that is looked at', async () => {
+    engine.print(id, lines(100));
+    const driver = await start();
+    await driver.waitFor('line 99');
+    driver.type('kkkk ');
+    await driver.waitFor('marked: y copies');
+    driver.type('kk');
+    await driver.waitFor('6 lines back');
+    expect(driver.screen).toMatchSnapshot();
+    // The mark stays with its line.
+    engine.print(id, '\r\nmore');
+    await driver.waitFor('7 lines back');
+    driver.type('y');
+    await driver.waitFor('copied 3 lines');
+    expect(copied(driver)).toEqual(['line 93\nline 94\nline 95']);
+    await driver.waitFor(driver => !driver.screen.includes('marked'));
+  });
+
+  test('takes no more than terminals take, the last of it', async () => {
+    const line = 'x'.repeat(79);
+    engine.print(id, Array.from({ length: 1500 }, () => line).join('\r\n'));
+    const driver = await start();
+    await driver.waitFor(line);
+    driver.type('g ');
+    await driver.waitFor('marked');
+    driver.type('Gy');
+    await driver.waitFor(/copied 937 lines .*; 563 before do not fit/);
+    expect(copied(driver)[0]!.length).toBeLessThanOrEqual(MAX_COPIED_BYTES);
+  });
+
+  test('carries nothing of what a guest printed but its text', async () => {
+    engine.print(id, 'a\x1b]52;c;ZXZpbA==\x07b \u202eright\x1b[31m red\x9b5n');
+    const driver = await start();
+    await driver.waitFor('ab');
+    driver.type('y');
+    await driver.waitFor('copied');
+    expect(copied(driver)).toEqual(['ab ?right red']);
+  });
+});
+
+describe('searching', () => {
+  test('goes to older lines, and back, and says when there is none', async () => {
+    engine.print(id, 'an ERROR here\r\n');
+    engine.print(id, `${lines(50)}\r\nan error there\r\n`);
+    engine.print(id, lines(50));
+    const driver = await start();
+    await driver.waitFor('line 49');
+    driver.type(`/error${KEY.enter}`);
+    await driver.waitFor('an error there');
+    expect(driver.screen).toContain('50 lines back, /error');
+    driver.type('n');
+    await driver.waitFor('an ERROR here');
+    driver.type('n');
+    await driver.waitFor('no older line has "error"');
+    driver.type('N');
+    await driver.waitFor('an error there');
+  });
+});
+
+describe('several terminals', () => {
+  test('see who types', async () => {
+    const driver = await start();
+    const other = engine.openConsole(id, { printed: () => {} }, 'bob@pts/7');
+    await other.takeKeyboard();
+    await driver.waitFor('SERIAL CONSOLE: bob@pts/7 types');
+    clock.advance(100);
+    engine.print(id, 'what bob types');
+    clock.advance(100);
+    await driver.waitFor('what bob types');
+  });
+
+  test('ask before they take the keyboard, and are told when it is taken from them', async () => {
+    const driver = await start();
+    const other = engine.openConsole(id, { printed: () => {} }, 'bob@pts/7');
+    await other.takeKeyboard();
+    driver.type('c');
+    await driver.waitFor('Take the keyboard of demo?');
+    expect(driver.screen).toContain('bob@pts/7 is typing there');
+    expect(driver.screen).toMatchSnapshot();
+    driver.type(`${KEY.tab}${KEY.enter}`);
+    await driver.waitFor('you type to the guest');
+    driver.type('ls\r');
+    await other.takeKeyboard(true);
+    await driver.waitFor('bob@pts/7 has taken the keyboard of demo');
+    driver.type('?');
+    await driver.waitFor('Move');
+    expect(engine.typed.get(id)).toBe('ls\r');
+  });
+});
+
+test('reading further up stays where it is while more is printed', async () => {
+  engine.print(id, lines(100));
+  const driver = await start();
+  await driver.waitFor('line 99');
+  driver.type(KEY.pageUp);
+  await driver.waitFor('19 lines back');
+  const before = driver.lines.slice(3, -2);
+  engine.print(id, `\r\n${lines(10)}`);
+  await driver.waitFor('29 lines back');
+  expect(driver.lines.slice(3, -2)).toEqual(before);
+});
+
+describe('a hostile guest', () => {
+  /** What Ink and vring write: cursor, erasing, colours, modes of ours. */
+  const OURS = /\x1b\[(?:\d*[ABCDEGHJK]|\d+;\d+H|[\d;]*m|\?(?:25|1049|2004|2026)[hl]|6n)/g;
+  const ESCAPES = [
+    '\x1b]52;c;ZXZpbA==\x07',
+    '\x1b]0;title\x1b\\',
+    '\x1b]8;;http://evil\x07link\x1b]8;;\x07',
+    '\x1bP$q"p\x1b\\',
+    '\x1bP+q544e\x1b\\',
+    '\x1b_Gf=100;AAAA\x1b\\',
+    '\x1b^private\x1b\\',
+    '\x1bXstart of string\x1b\\',
+    '\x9b31m\x9d0;c1 title\x9c\x90q\x9c',
+    '\x1b[5n\x1b[c\x1b[>q\x1b[21t\x1b[?1004h\x1b[?1003h\x1b[?1049h',
+    '\u202eevil\u2066\u2069\u061c\u200f',
+    '\x07\x0e\x0f\x05\x1bc\x1b(0lqqk\x1b(B',
+    '\x1b[9999;9999H\x1b[2J\x1b[3J\x1b]4;1;?\x07\x1b]10;?\x07',
+    '\ud83d\ude00\u0301\u200d\ufe0f\u{e0041}',
+  ];
+
+  /** The same rubbish each time: a linear congruential generator (Numerical Recipes). */
+  function rubbish(length: number): string {
+    let seed = 4;
+    let text = '';
+    while (text.length < length) {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      const pick = seed >>> 24;
+      text += pick < 64 ? ESCAPES[pick % ESCAPES.length]! : String.fromCharCode(pick);
+    }
+    return text;
+  }
+
+  test('reaches the terminal with no more than text and colours', async () => {
+    for (const sequence of ESCAPES) engine.print(id, `${sequence}\r\n`);
+    const driver = await start();
+    engine.print(id, rubbish(20_000));
+    engine.print(id, '\x18\x1b\\\x1bcthe end\r\n');
+    await driver.waitFor(driver => {
+      clock.advance(100);
+      return driver.screen.includes('the end');
+    });
+    for (const key of [KEY.pageUp, KEY.pageUp, 'g', 'G', '1', '8']) {
+      driver.type(key);
+      clock.advance(100);
+      await driver.settled();
+    }
+    const rest = driver.stdout.written.replace(OURS, '');
+    expect(rest).not.toMatch(/[\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]/);
+    expect(rest).not.toMatch(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/);
+    expect(driver.stdout.written).not.toMatch(/\x1b\[\?100\d/);
+    expect(driver.wrapped).toBe(false);
+  });
+});
