@@ -14,17 +14,27 @@ export type DefineOptions = {
 export async function defineVm(
   book: VmBook,
   definition: Definition,
-  { json = false, dryRun = false, replace = false }: DefineOptions,
+  options: DefineOptions,
   more: object = {},
 ): Promise<void> {
-  const { name } = definition;
+  const { dryRun = false, replace = false } = options;
   const yaml = writeDefinition(definition);
-  if (!dryRun) await book.define(name, yaml, { replace });
+  if (!dryRun) await book.define(definition.name, yaml, { replace });
+  tellDefined(definition, yaml, options, more);
+}
+
+/** Says that a VM is defined, and what it still waits for. */
+export function tellDefined(
+  definition: Definition,
+  yaml: string,
+  { json = false, dryRun = false }: DefineOptions,
+  more: object = {},
+): void {
+  const { name } = definition;
   const missing = notYet(definition).map(({ key, what }) => ({ key, what }));
   if (json) {
-    console.log(
-      JSON.stringify({ version: 1, name, saved: !dryRun, definition: yaml, missing, ...more }, null, 2),
-    );
+    const document = { version: 1, name, saved: !dryRun, definition: yaml, missing, ...more };
+    console.log(JSON.stringify(document, null, 2));
     return;
   }
   if (dryRun) process.stdout.write(yaml);

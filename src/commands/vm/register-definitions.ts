@@ -1,19 +1,10 @@
 import type { Command } from 'commander';
-import { type Manual, withManual } from '../manual.ts';
-import type { CreateOptions } from './create.ts';
+import { withManual } from '../manual.ts';
+import { registerCreate } from './create/register.ts';
+import { DEFINED, withDefineOptions } from './define-options.ts';
 import type { DeleteOptions } from './delete.ts';
 import type { ImportOptions } from './import.ts';
 import { withBook } from './with-book.ts';
-
-const DEFINED: NonNullable<Manual['json']> = [
-  ['name', "the VM's name"],
-  ['saved', 'false with --dry-run'],
-  ['definition', 'the definition, as YAML'],
-  [
-    'missing',
-    '{ `key`, `what` }[]: what it asks for and vring does not have yet; it can not be started until then',
-  ],
-];
 
 /** What makes, changes and deletes definitions. None of it needs an owner. */
 export function registerDefinitions(vm: Command): void {
@@ -22,37 +13,6 @@ export function registerDefinitions(vm: Command): void {
   registerEdit(vm);
   registerDelete(vm);
   registerSchema(vm);
-}
-
-function withDefineOptions(command: Command): Command {
-  return command
-    .option('--replace', 'in place of a definition of that name, which is kept as NAME.yaml~')
-    .option('--dry-run', 'print the definition, and save nothing')
-    .option('--json', 'as JSON');
-}
-
-function registerCreate(vm: Command): void {
-  const create = withDefineOptions(
-    vm
-      .command('create')
-      .argument('<name>', 'name of the new VM')
-      .argument('[qemu...]', "after `--`: QEMU's options that describe it")
-      .usage('[options] <name> [-- <qemu options>]')
-      .description('Define a new VM'),
-  ).action(async (name: string, qemu: string[], options: CreateOptions) => {
-    const { createVm } = await import('./create.ts');
-    await withBook(book => createVm(book, name, qemu, options));
-  });
-  withManual(create, {
-    json: DEFINED,
-    examples: [
-      {
-        command:
-          'vring vm create web -- -m 2048 -smp 2 -drive file=/var/lib/web.img,if=virtio -kernel /boot/vmlinuz',
-        does: "a VM as QEMU's options describe it",
-      },
-    ],
-  });
 }
 
 function registerImport(vm: Command): void {

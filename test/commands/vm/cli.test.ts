@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
@@ -41,6 +41,26 @@ describe('without an owner', () => {
     [['top', '--csv', '--json'], 2, 'choose one'],
     [['vm', 'create', 'a b', '-m', '64', '-kernel', '/k'], 2, 'a b'],
     [['vm', 'create', 'web', '-m', '64', '-vnc', ':0'], 2, '-vnc :0: vring does not have it'],
+    [['vm', 'create'], 2, 'say what the VM is'],
+    [['vm', 'create', '--kernel', '/k'], 2, 'expected the name of the new VM'],
+    [['vm', 'create', 'web', '--kernel', '/k', '--iso', '/i'], 2, 'one of --kernel, --iso, --cloud-image'],
+    [['vm', 'create', 'web', '--iso', '/i', '--ssh-key', 'k'], 2, '--ssh-key goes with --cloud-image alone'],
+    [
+      ['vm', 'create', 'web', '--memory', '1G', '-m', '1024'],
+      2,
+      "--memory does not go together with QEMU's options",
+    ],
+    [['vm', 'create', 'web', '--kernel', '/nowhere'], 1, '/nowhere does not exist'],
+    [
+      ['vm', 'create', 'web', '--kernel', '/k', '--network', 'bridge'],
+      2,
+      '--network bridge: expected user, tap',
+    ],
+    [
+      ['vm', 'create', 'web', '--kernel', '/k', '--passthrough', 'eth0'],
+      2,
+      '--passthrough eth0: expected a PCI',
+    ],
     [['vm', 'import', '/nowhere.xml'], 1, "/nowhere.xml can't be read: no such file or directory"],
     [['vm', 'delete', 'web'], 2, '--yes deletes without a question'],
   ])('%j ends with %i and says why', async (args, expected, reason) => {
@@ -80,6 +100,28 @@ describe('without an owner', () => {
     const { stdout } = await vring('vm', 'create', 'web', '--dry-run', '-m', '64', '-kernel', '/boot/k');
     expect(stdout).toContain('name: web\nmemory: 64M\n');
     expect(existsSync(definitionFile('web'))).toBe(false);
+  });
+
+  test('an installer gets a disk, and a definition that boots from it', async () => {
+    const iso = join(process.env.VRING_STATE_DIR!, '..', 'installer.iso');
+    const image = Buffer.alloc(40_960);
+    image.write('CD001', 0x8001);
+    writeFileSync(iso, image);
+    const create = ['vm', 'create', 'web', '--iso', iso, '--disk-size', '8M', '--memory', '1G'];
+    const { status, stdout } = await vring(...create, '--json');
+    expect(status).toBe(0);
+    const disk = join(process.env.VRING_STATE_DIR!, 'disks/web.img');
+    expect(JSON.parse(stdout)).toMatchObject({
+      name: 'web',
+      saved: true,
+      steps: [expect.stringContaining(disk)],
+    });
+    expect(statSync(disk).size).toBe(8 * 2 ** 20);
+    expect(readFileSync(definitionFile('web'), 'utf8')).toMatch(
+      /memory: 1G.*web\.img.*installer\.iso.*cdrom: true/s,
+    );
+    const again = await vring(...create);
+    expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('exists already') });
   });
 
   test('a libvirt domain is defined, and what was left out of it is listed', async () => {

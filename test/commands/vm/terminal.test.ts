@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { builtFile } from '../../../src/project-root.ts';
 import { attached, guest, NODE, startOwner, withOwnFolders } from '../../owner/rig.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { PtyProgram } from '../../support/pty-program.ts';
@@ -32,6 +33,44 @@ test('delete asks, and no is the default', async () => {
   terminal.type('\r');
   await terminal.shows('nothing was deleted');
   expect(readFileSync(definitionFile('web'), 'utf8')).toContain('name: web');
+});
+
+test('without options a new VM is asked for, and a wrong answer is asked for again', async () => {
+  const kernel = builtFile('guest.elf');
+  await using terminal = onTerminal('vm', 'create');
+  const answers: [question: string, answer: string][] = [
+    ['Name:', 'two words'],
+    ['expected a name', 'web'],
+    ['Start it from', 'k'],
+    ['Kernel (a file)', kernel],
+    ['Initial RAM disk', ''],
+    ['command line', ''],
+    ['Network', ''],
+    ['Memory', 'much'],
+    ['expected a size', '64M'],
+    ['vCPUs', '2'],
+    ['Disk', '1M'],
+    ['PCI devices', ''],
+    ['Create it? [Y/n]', ''],
+  ];
+  for (const [question, answer] of answers) {
+    await terminal.shows(question);
+    terminal.type(`${answer}\r`);
+  }
+  await terminal.shows('web: defined');
+  await terminal.ended();
+  const text = readFileSync(definitionFile('web'), 'utf8');
+  expect(text).toMatch(/name: web\nmemory: 64M\ncpus: 2\n/);
+  expect(text).toContain(`kernel: ${kernel}`);
+  expect(statSync(join(process.env.VRING_STATE_DIR!, 'disks/web.img')).size).toBe(2 ** 20);
+});
+
+test('who leaves the questions changes nothing', async () => {
+  await using terminal = onTerminal('vm', 'create', 'web');
+  await terminal.shows('Start it from');
+  terminal.type('\x03');
+  await terminal.shows('nothing was changed');
+  expect(existsSync(definitionFile('web'))).toBe(false);
 });
 
 describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {

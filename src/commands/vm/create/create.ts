@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { carryOut, checkPlan } from '../../../definitions/create/carry-out.ts';
+import { CreateError } from '../../../definitions/create/image-info.ts';
+import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../definitions/create/plan.ts';
+import { DefinitionError } from '../../../definitions/problem.ts';
+import { QemuError } from '../../../definitions/qemu/error.ts';
+import { readQemuOptions } from '../../../definitions/qemu/read.ts';
+import type { Definition } from '../../../definitions/schema.ts';
+import { ownerPaths } from '../../../owner/paths.ts';
+import { percent } from '../../../text/units.ts';
+import { endingSignal } from '../../ending-signal.ts';
+import { UsageError } from '../../usage-error.ts';
+import { confirm, requireSomebody } from '../ask.ts';
+import type { VmBook } from '../book.ts';
+import { defineVm, tellDefined } from '../define.ts';
+import { Progress } from '../progress.ts';
+import { type CreateOptions, describing, newVmOf } from './options.ts';
+
+/** Makes a new VM: its definition, and its disks. @param qemu options of QEMU's that describe it */
+export async function createVm(
+  book: VmBook,
+  name: string | undefined,
+  qemu: readonly string[],
+  options: CreateOptions,
+): Promise<void> {
+  if (qemu.length > 0) {
+    if (name === undefined) throw new UsageError('expected the name of the new VM');
+    const [mixed] = describing(options);
+    if (mixed !== undefined)
+      throw new UsageError(`${mixed} does not go together with QEMU's options: say it in those`);
+    await defineVm(book, definitionOf(name, qemu), options);
+    return;
+  }
+  if (describing(options).length > 0) {
+    if (name === undefined) throw new UsageError('expected the name of the new VM');
+    await make(book, newVmOf(name, options), options, false);
+    return;
+  }
+  requireSomebody("say what the VM is: --kernel, --iso, --cloud-image, or QEMU's options after --");
+  const { askForVm } = await import('./wizard.ts');
+  const vm = await askForVm(name, new Set(book.vms().map(vm => vm.name)));
+  await make(book, vm, options, true);
+}
+
+function definitionOf(name: string, qemu: readonly string[]): Definition {
+  try {
+    return { ...readQemuOptions(qemu, name, { cwd: process.cwd() }), name };
+  } catch (error) {
+    const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
+    throw wrongUsage ? new UsageError(error.message) : error;
+  }
+}
+
+async function make(book: VmBook, vm: NewVm, options: CreateOptions, asks: boolean): Promise<void> {
+  const { json = false, dryRun = false, replace = false } = options;
+  const plan = planNewVm(vm, disksFolder(ownerPaths().state), randomUUID());
+  const { problems, warnings } = checkPlan(plan);
+  const steps = plan.steps.map(describeStep);
+  if (asks || (dryRun && !json)) {
+    for (const step of steps) console.error(`vring: to ${step}`);
+    if (asks) console.error(`\n${plan.text}`);
+  }
+  for (const warning of warnings) console.error(`vring: ${warning}`);
+  if (problems.length > 0) throw new CreateError(problems.join('; '));
+  if (asks && !(await confirm('Create it?', true))) throw new Error('nothing was created');
+  if (!replace && !dryRun && book.vms().some(each => each.name === vm.name))
+    throw new Error(`there is a VM ${vm.name} already: choose another name, or use --replace`);
+  if (!dryRun) await carryOutOnTerminal(book, plan, replace);
+  tellDefined(plan.definition, plan.text, { json, dryRun }, { steps });
+}
+
+/** Ctrl-C while a disk is being made takes away what there is of it. */
+async function carryOutOnTerminal(
+  book: VmBook,
+  plan: ReturnType<typeof planNewVm>,
+  replace: boolean,
+): Promise<void> {
+  let doing = '';
+  const progress = new Progress(() => doing);
+  const abort = new AbortController();
+  const signal = endingSignal();
+  void signal.status.then(() => abort.abort(new CreateError('interrupted: what was made is removed')));
+  try {
+    await carryOut(plan, {
+      save: (name, text) => book.define(name, text, { replace }),
+      progress: (step, share) => {
+        doing = `${describeStep(step)}: ${percent(share)}`;
+      },
+      signal: abort.signal,
+    });
+  } finally {
+    progress.end();
+    signal.ignore();
+  }
+}

@@ -1,0 +1,133 @@
+import { resolve } from 'node:path';
+import { imageInfo } from '../../../definitions/create/image-info.ts';
+import type { NewVm } from '../../../definitions/create/plan.ts';
+import { VM_NAME } from '../../../definitions/schema.ts';
+import { bytesOf, sizeText } from '../../../text/size.ts';
+import { parseCount, parseSize } from '../../values.ts';
+import { ask } from '../ask.ts';
+import { type CreateOptions, DEFAULTS, defaultUser, newVmOf } from './options.ts';
+import { checkAddress, NETWORKS, ownSshKeyFile, parseNetwork, readSshKeys } from './values.ts';
+
+const GiB = 2 ** 30;
+/** Of a cloud image, whose own disk is small. */
+const CLOUD_DISK = 10 * GiB;
+
+const KINDS = { installer: 'iso', cloud: 'cloudImage', kernel: 'kernel' } as const;
+
+/**
+ * Asks line by line for a new VM. An answer that is wrong is asked for again; an empty one is the default.
+ * @param name when the user has given it already. @param taken names of VMs
+ */
+export async function askForVm(name: string | undefined, taken: ReadonlySet<string>): Promise<NewVm> {
+  console.error('A new VM. Enter takes what is in brackets; Ctrl-C leaves, and nothing is changed.');
+  const vmName = name ?? (await asked('Name', '', text => checkName(text, taken)));
+  const kind = await asked('Start it from an installer, a cloud image or a kernel', 'installer', kindOf);
+  const source = await askForSource(kind);
+  const network = await asked(`Network (${NETWORKS})`, kind === 'kernel' ? 'none' : 'user', parseNetwork);
+  const memory = await asked(
+    'Memory',
+    sizeText(kind === 'kernel' ? DEFAULTS.kernelMemory : DEFAULTS.memory),
+    text => parseSize(text, 'memory'),
+  );
+  const cpus = await asked('vCPUs', String(DEFAULTS.cpus), text => parseCount(text, 'vCPUs', 1, 64));
+  const diskSize = await asked('Disk (a size, or none)', defaultDisk(kind, source), diskSizeOf);
+  const passthrough = await asked('PCI devices for it (addresses, or none)', 'none', addressesOf);
+  return newVmOf(vmName, {
+    ...source,
+    memory,
+    cpus,
+    network,
+    passthrough,
+    ...(diskSize !== null && { diskSize }),
+  });
+}
+
+/** Asks until the answer can be read. */
+async function asked<Value>(
+  question: string,
+  byDefault: string,
+  read: (text: string) => Value,
+): Promise<Value> {
+  for (;;) {
+    const answer = await ask(question, byDefault);
+    try {
+      return read(answer);
+    } catch (error) {
+      console.error(`  ${(error as Error).message}`);
+    }
+  }
+}
+
+type Kind = keyof typeof KINDS;
+
+function kindOf(text: string): Kind {
+  const kind = (Object.keys(KINDS) as Kind[]).find(
+    kind => text !== '' && kind.startsWith(text.toLowerCase()),
+  );
+  if (kind === undefined) throw new Error(`expected installer, cloud or kernel, not ${text}`);
+  return kind;
+}
+
+async function askForSource(kind: Kind): Promise<CreateOptions> {
+  if (kind === 'kernel') {
+    const kernel = await asked('Kernel (a file)', '', existing);
+    const initrd = await asked('Initial RAM disk (a file, or none)', 'none', text => text);
+    const append = await asked("The kernel's command line", 'console=ttyS0', text => text);
+    return { kernel, append, ...(initrd !== 'none' && { initrd: resolve(initrd) }) };
+  }
+  const image = await asked(
+    kind === 'installer' ? "The installer's image (.iso)" : 'The image (a file)',
+    '',
+    text => {
+      const info = imageInfo(existing(text));
+      if (kind === 'installer' && info.format !== 'iso') throw new Error(`${text} is no image of a CD`);
+      if (kind === 'cloud' && info.format === 'iso')
+        throw new Error(`${text} is an image of a CD: start from an installer`);
+      return info.file;
+    },
+  );
+  if (kind === 'installer') return { iso: image };
+  const user = await asked("The first user's name", defaultUser(), text => text);
+  const sshKey = await asked('Their SSH public key (a file, or the key)', ownSshKeyFile() ?? '', text => {
+    readSshKeys(text);
+    return text;
+  });
+  const address = await asked("The guest's address (dhcp, or such as 192.0.2.10/24)", 'dhcp', text => text);
+  const cloud = { cloudImage: image, user, sshKey: [sshKey] };
+  if (address === 'dhcp') return cloud;
+  const gateway = await asked('Its gateway (an address, or none)', 'none', text => text);
+  const dns = await asked('Its name servers (addresses, or none)', 'none', wordsOf);
+  return { ...cloud, address, dns, ...(gateway !== 'none' && { gateway }) };
+}
+
+function checkName(text: string, taken: ReadonlySet<string>): string {
+  if (!VM_NAME.pattern.test(text)) throw new Error(`expected ${VM_NAME.rule}`);
+  if (taken.has(text)) throw new Error(`there is a VM ${text} already`);
+  return text;
+}
+
+function existing(text: string): string {
+  if (text === '') throw new Error('expected the path of a file');
+  return resolve(text);
+}
+
+function defaultDisk(kind: Kind, { cloudImage }: CreateOptions): string {
+  if (kind === 'kernel') return 'none';
+  if (kind === 'installer') return sizeText(DEFAULTS.installerDisk);
+  return sizeText(Math.max(CLOUD_DISK, Math.ceil(imageInfo(cloudImage!).size / GiB) * GiB));
+}
+
+function diskSizeOf(text: string): number | null {
+  if (text === 'none') return null;
+  const size = bytesOf(text);
+  if (size === null) throw new Error('expected a size such as 20G, or none');
+  return size;
+}
+
+function wordsOf(text: string): string[] {
+  return text === 'none' ? [] : text.split(/[\s,]+/).filter(word => word !== '');
+}
+
+function addressesOf(text: string): string[] {
+  return wordsOf(text).map(checkAddress);
+}
