@@ -100,3 +100,18 @@ test.each(SIZES)('every screen at %i x %i: in colour, without, and in ASCII', as
     expect(withGlyphsOf(coloured.screen, ascii.screen)).toBe(coloured.screen);
   }
 });
+
+test('no terminal is too small for any screen', async () => {
+  for (const [columns, rows] of [
+    [1, 1],
+    [12, 4],
+    [40, 9],
+  ] as const) {
+    const driver = await start(serverTree(), { columns, rows });
+    for (const [, keys] of SCREENS) {
+      await driver.press(...keys);
+      expect(driver.terminal.stdout.written).not.toContain('could not be drawn');
+      expect(driver.terminal.wrapped).toBe(false);
+    }
+  }
+});

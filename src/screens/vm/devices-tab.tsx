@@ -60,7 +60,7 @@ export function DisksTab(props: PaneProps) {
       tab="disks"
       only="disk"
       columns={DISK_COLUMNS}
-      empty="No disks. A definition adds one with  disks: [{ file: /path/to/disk.img }]"
+      empty="No disks; a definition adds one:  disks: [{ file: /path/to/disk.img }]"
     />
   );
 }
@@ -72,7 +72,7 @@ export function NetworksTab(props: PaneProps) {
       tab="networks"
       only="network"
       columns={NETWORK_COLUMNS}
-      empty="No network cards. A definition adds one with  nics: [{ model: virtio }]"
+      empty="No network cards; a definition adds one:  nics: [{ model: virtio }]"
     />
   );
 }
