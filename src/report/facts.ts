@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { VmInfo, VmState } from '../engine/engine.ts';
+import type { AddressRates } from '../engine/sampling/address-rates.ts';
 import { type Percentiles, percentiles } from '../engine/sampling/histogram.ts';
 import type { QueueRates, RegionRates, VcpuRates, VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import { exitName } from '../store/exit-names.ts';
@@ -33,6 +34,8 @@ export type Report = {
   readonly queues: readonly QueueFacts[];
   /** Ranges of ports and memory that were accessed. */
   readonly regions: readonly RegionFacts[];
+  /** Exact addresses that were accessed, those that cost most time first: at most 50. */
+  readonly addresses: readonly AddressFacts[];
   /** The last lines from the first serial port. */
   readonly console: readonly string[];
 };
@@ -71,6 +74,13 @@ export type RegionFacts = Pick<RegionRates, 'device' | 'space' | 'start' | 'size
   readonly rates: Pick<RegionRates, 'reads' | 'writes'>;
 };
 
+export type AddressFacts = Pick<
+  AddressRates,
+  'device' | 'space' | 'address' | 'share' | 'meanNs' | 'total'
+> & {
+  readonly rates: Pick<AddressRates, 'reads' | 'writes'>;
+};
+
 const QUEUE_RATES = [
   'kicks',
   'interrupts',
@@ -107,6 +117,7 @@ export function reportFacts(
     vcpus: detail.vcpus.map(vcpuFacts),
     queues: detail.queues.map(queueFacts),
     regions: detail.regions.filter(region => region.total > 0).map(regionFacts),
+    addresses: detail.addresses.map(addressFacts),
     console: lastLines(scrollback),
   };
 }
@@ -131,6 +142,10 @@ function queueFacts(queue: QueueRates): QueueFacts {
 
 function regionFacts({ index: _, reads, writes, ...region }: RegionRates): RegionFacts {
   return { ...region, rates: { reads, writes } };
+}
+
+function addressFacts({ region: _, reads, writes, ...address }: AddressRates): AddressFacts {
+  return { ...address, rates: { reads, writes } };
 }
 
 /** What a terminal would show of it, roughly: without escape sequences, and without what `\r` overwrote. */

@@ -16,6 +16,7 @@ export function textReport(report: Report): string {
     exitTable(report),
     queueTable(report),
     regionTable(report),
+    addressTable(report),
     report.console.length > 0 ? ['Serial console:', ...report.console.map(line => `  ${line}`)] : [],
   ];
   return sections
@@ -82,6 +83,19 @@ function regionTable({ regions }: Report): string[] {
     count(total),
   ]);
   return table(['DEVICE', 'AT', 'READS/s', 'WRITES/s', 'TIME', 'TOTAL'], rows, 2);
+}
+
+function addressTable({ addresses }: Report): string[] {
+  const rows = addresses.map(({ device, space, address, rates, share, meanNs, total }) => [
+    `${space} ${address.toString(16)}`,
+    device ?? '-',
+    rate(rates.reads),
+    rate(rates.writes),
+    percent(share),
+    meanNs === null ? '-' : nanoseconds(meanNs),
+    count(total),
+  ]);
+  return table(['ADDRESS', 'DEVICE', 'READS/s', 'WRITES/s', 'TIME', 'MEAN', 'TOTAL'], rows, 2);
 }
 
 /** Lines of a table as wide as it must be; no lines without rows. The first `left` columns are text, the others numbers. */

@@ -152,6 +152,13 @@ describe('without an owner', () => {
     expect(families.get('vring_owner_start_time_seconds')!.samples).toEqual([]);
   });
 
+  test('names of VMs are completed, each once', async () => {
+    defineGuest('web');
+    defineGuest('db');
+    expect((await vring('__complete', '--', 'vm', 'start', '')).stdout).toBe('words\ndb\nweb');
+    expect((await vring('__complete', '--', 'vm', 'start', 'web', '')).stdout).toBe('words\ndb');
+  });
+
   test('version tells what vring runs on', async () => {
     const { stdout } = await vring('version', '--json');
     expect(JSON.parse(stdout)).toEqual({
