@@ -1,4 +1,4 @@
-import type { StepState } from '../host/plan/apply.ts';
+import type { StepState } from '../host/plan/step-states.ts';
 import type { HostPart } from './host-delta.ts';
 import {
   CHANGING_CALLS,

@@ -1,9 +1,10 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { PciDetails } from '../host/pci/details.ts';
-import type { Outcome, StepState } from '../host/plan/apply.ts';
+import type { Outcome } from '../host/plan/apply.ts';
 import type { JournalEntry } from '../host/plan/journal.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { UndoOutcome } from '../host/plan/run.ts';
+import type { StepState } from '../host/plan/step-states.ts';
 import type { HostPart } from './host-delta.ts';
 import type { HostPulse } from './host-pulse.ts';
 import type { PlanRequest } from './host-requests.ts';

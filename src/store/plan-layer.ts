@@ -1,6 +1,6 @@
-import type { StepState } from '../host/plan/apply.ts';
 import type { JournalEntry } from '../host/plan/journal.ts';
 import type { Plan } from '../host/plan/plan.ts';
+import type { StepState } from '../host/plan/step-states.ts';
 import type { TextEdit } from '../text/text-edit.ts';
 import { optionsOf, type PlanOption, type PlanRequest } from './host-requests.ts';
 

@@ -1,7 +1,7 @@
-import { type StepState, stepsToUndo } from '../host/plan/apply.ts';
 import { describePlan, stepMark } from '../host/plan/describe.ts';
 import { actionText } from '../host/plan/errors.ts';
 import type { JournalEntry } from '../host/plan/journal.ts';
+import { type StepState, stepsToUndo } from '../host/plan/step-states.ts';
 import { printable } from '../text/printable.ts';
 import { wrap } from '../text/width.ts';
 import type { Token } from '../theme/theme.ts';

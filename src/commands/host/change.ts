@@ -1,9 +1,10 @@
-import type { Outcome, StepState } from '../../host/plan/apply.ts';
+import type { Outcome } from '../../host/plan/apply.ts';
 import { describeCheck, describeOutcome, describePlan } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
 import { Journal } from '../../host/plan/journal.ts';
 import { type Plan, standingBlocks } from '../../host/plan/plan.ts';
 import { runPlan } from '../../host/plan/run.ts';
+import type { StepState } from '../../host/plan/step-states.ts';
 import { type HostWriter, systemWriter } from '../../host/plan/writer.ts';
 import type { HostRoot } from '../../host/root.ts';
 import type { HostOptions } from './host-options.ts';

@@ -1,8 +1,8 @@
-import { stepsToUndo, undoChanges } from '../../host/plan/apply.ts';
 import { describeUndone } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
 import type { JournalEntry } from '../../host/plan/journal.ts';
 import { undoEntry } from '../../host/plan/run.ts';
+import { stepsToUndo, undoChanges } from '../../host/plan/step-states.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type ChangeContext, type ChangeOptions, systemContext } from './change.ts';
 

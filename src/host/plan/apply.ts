@@ -1,10 +1,9 @@
-import { conditionText, firstUnmet, foundInstead } from './conditions.ts';
+import { conditionText } from './condition-text.ts';
+import { firstUnmet, foundInstead } from './conditions.ts';
 import { actionError, actionText } from './errors.ts';
 import type { Action, Change, Condition, Plan, Step, UndoChange } from './plan.ts';
+import { type StepState, stepsToUndo, undoChanges } from './step-states.ts';
 import type { HostWriter } from './writer.ts';
-
-/** `unneeded`: what the step was for was so already; it is not undone either. */
-export type StepState = 'pending' | 'running' | 'done' | 'unneeded' | 'failed';
 
 export type UndoneChange = {
   /** `unneeded`: it was as before already. `kept`: what it depends on is still in use. */
@@ -60,18 +59,6 @@ export async function applyPlan(
     await onProgress([...states]);
   }
   return { state: 'applied', steps: states, problem: null, rollback: [], left: await left(writer, plan) };
-}
-
-/** A failed step may have done part of its work: its undo finds out. */
-export function stepsToUndo(steps: readonly Step[], states: readonly StepState[]): Step[] {
-  return steps.filter((_, index) => ['done', 'failed', 'running'].includes(states[index]!));
-}
-
-/** What undoes these steps, in the order in which it is done: in reverse, but for what has to come last. */
-export function undoChanges(steps: readonly Step[]): UndoChange[] {
-  const reversed = [...steps].reverse();
-  const ordered = [...reversed.filter(step => !step.undo.last), ...reversed.filter(step => step.undo.last)];
-  return ordered.flatMap(step => step.undo.changes);
 }
 
 /** One change that cannot be undone does not keep the others from it. */

@@ -1,7 +1,8 @@
-import type { Outcome, StepState, UndoneChange } from './apply.ts';
-import { conditionText } from './conditions.ts';
+import type { Outcome, UndoneChange } from './apply.ts';
+import { conditionText } from './condition-text.ts';
 import { actionText } from './errors.ts';
 import type { Check, Plan, PlanDevice, Step } from './plan.ts';
+import type { StepState } from './step-states.ts';
 
 /** The plan word for word, one line each, as `--dry-run` and the plan dialog show it. */
 export function describePlan(plan: Plan): string[] {

@@ -1,8 +1,9 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import type { StepState, UndoneChange } from './apply.ts';
+import type { UndoneChange } from './apply.ts';
 import { type Condition, type Plan, planVersion } from './plan.ts';
 import { replaceFile } from './replace-file.ts';
+import type { StepState } from './step-states.ts';
 
 /** One plan that was begun, in the order of their ids. */
 export type JournalEntry = {

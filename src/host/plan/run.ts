@@ -1,14 +1,9 @@
-import {
-  applyPlan,
-  type Outcome,
-  type Progress,
-  stepsToUndo,
-  type UndoneChange,
-  undoSteps,
-} from './apply.ts';
-import { conditionText, firstUnmet, foundInstead } from './conditions.ts';
+import { applyPlan, type Outcome, type Progress, type UndoneChange, undoSteps } from './apply.ts';
+import { conditionText } from './condition-text.ts';
+import { firstUnmet, foundInstead } from './conditions.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 import type { Plan } from './plan.ts';
+import { stepsToUndo } from './step-states.ts';
 import type { HostWriter } from './writer.ts';
 
 /** Applies a plan and keeps it for {@link undoEntry}. The journal is written before the first step and after each. */
