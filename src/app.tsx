@@ -4,6 +4,7 @@ import { AboutOverlay } from './components/about-overlay.tsx';
 import { ThemeContext, UiContext, useAppState, useTheme } from './components/contexts.ts';
 import { Dialog } from './components/dialog.tsx';
 import { ErrorBoundary } from './components/error-boundary.tsx';
+import { FormOverlay } from './components/form-overlay.tsx';
 import { Header } from './components/header.tsx';
 import { HelpOverlay } from './components/help-overlay.tsx';
 import { KeyBar } from './components/key-bar.tsx';
@@ -55,6 +56,7 @@ function Body({ screen, size }: { screen: Screen; size: Size }) {
   const layer = useAppState(state => state.layers.at(-1));
   if (layer?.kind === 'help') return <HelpOverlay offset={layer.offset} size={size} />;
   if (layer?.kind === 'about') return <AboutOverlay id={layer.id} offset={layer.offset} size={size} />;
+  if (layer?.kind === 'form') return <FormOverlay layer={layer} size={size} />;
   if (layer?.kind === 'text') return <TextOverlay layer={layer} size={size} />;
   if (layer?.kind === 'plan') return <PlanDialog layer={layer} size={size} />;
   if (layer?.kind === 'dialog' && linear) return <Dialog layer={layer} size={size} />;

@@ -9,7 +9,7 @@ import { HostFeed } from './store/host-feed.ts';
 import { createHostSelectors, type HostSelectors } from './store/host-selectors.ts';
 import type { HostSource } from './store/host-source.ts';
 import { hostSource } from './store/host-worker.ts';
-import type { Choice, DialogLayer, Layer, Question } from './store/layers.ts';
+import type { Choice, DialogLayer, FormValues, Layer, Question } from './store/layers.ts';
 import { SampleFeed } from './store/sample-feed.ts';
 import { createSelectors, type Selectors } from './store/selectors.ts';
 import type { Notice, Size } from './store/ui-slice.ts';
@@ -43,6 +43,7 @@ export type UiSettings = {
 /** A dialog that has been opened. */
 export type OpenDialog = {
   isOpen(): boolean;
+  close(): void;
   change(change: Partial<Pick<DialogLayer, 'title' | 'body' | 'choices'>>): void;
 };
 
@@ -59,6 +60,8 @@ export class Ui {
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
   readonly history = new CommandHistory();
+  /** What was typed into the form for a new VM, until one is made of it. */
+  newVm: FormValues = {};
   readonly #picture: Picture;
   readonly #unsubscribe: () => void;
   #callOffNotice: () => void = () => {};
@@ -143,6 +146,7 @@ export class Ui {
     this.store.getState().pushLayer({ kind: 'dialog', ticket, title, body, choices, focus: 0, offset: 0 });
     return {
       isOpen: () => this.store.getState().layers.some(isIt),
+      close: () => this.store.setState(({ layers }) => ({ layers: layers.filter(layer => !isIt(layer)) })),
       change: change =>
         this.store.setState(({ layers }) => ({
           layers: layers.map(layer => (isIt(layer) ? { ...(layer as DialogLayer), ...change } : layer)),

@@ -64,6 +64,13 @@ function layerEntries(layer: Layer): Entry[] {
             entry('!text', 'inverse'),
             entry('-f text', 'fuzzy'),
           ];
+    case 'form':
+      return [
+        entry('Tab', 'next'),
+        entry('Shift-Tab', 'before'),
+        entry('Ctrl-S', 'show the plan'),
+        entry('Esc', 'leave it'),
+      ];
     case 'prompt':
       return [entry('Enter', 'plan it'), entry('Esc', 'leave it')];
     case 'plan':

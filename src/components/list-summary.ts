@@ -13,7 +13,7 @@ export function useListSummary(screen: TopScreen): string {
     }
     if (screen !== 'vms') return hostSummary(state, hostSelect, screen);
     const all = state.order.length;
-    if (state.markedVms.size > 0) return `${state.markedVms.size} of ${all} marked`;
+    if (state.markedVms.size > 0) return `${state.markedVms.size}/${all} marked`;
     return state.filter === ''
       ? `${all}, ${select.aliveVms(state)} alive`
       : `${select.visibleVms(state).length}/${all} match`;

@@ -10,6 +10,21 @@ function undefinedVm({ vm }: CommandContext): string | null {
 /** Commands for what VMs are defined as. */
 export const definitionCommands: readonly Command[] = [
   {
+    name: 'new-vm',
+    keys: ['n'],
+    category: 'Definition',
+    label: 'new',
+    description: 'Make a VM: from an installer image, a cloud image or a kernel; shows the plan first',
+    screens: ['vms'],
+    bar: 46,
+    changes: 'vm',
+    run: async ({ ui }) => {
+      // What it needs is loaded when it is asked for: the screens come up without.
+      const { openNewVmForm } = await import('./new-vm.ts');
+      openNewVmForm(ui);
+    },
+  },
+  {
     name: 'edit-vm',
     keys: ['e'],
     category: 'Definition',

@@ -6,6 +6,7 @@ import type { Ui } from '../ui.ts';
 import { commandContext, runCommand } from './command.ts';
 import { dialogKey } from './dialog-keys.ts';
 import { fieldKey } from './field-keys.ts';
+import { formKey } from './form-keys.ts';
 import { helpLines } from './help-lines.ts';
 import type { ParsedKey } from './parse-key.ts';
 import { planKey } from './plan-keys.ts';
@@ -48,6 +49,9 @@ function handleKey(ui: Ui, key: ParsedKey): void {
       break;
     case 'dialog':
       dialogKey(ui, layer, key.name);
+      break;
+    case 'form':
+      formKey(ui, layer, key);
       break;
     case 'prompt':
       promptKey(ui, layer, key);

@@ -62,7 +62,8 @@ function question({ verb, loss, refusal }: VmAction, { vms }: CommandContext): Q
   if (vms.length < 2) return loss ? { title: loss.title(who), body: loss.body, verb } : null;
   const left = vms.map(refusal).filter(reason => reason !== null);
   const body = [
-    able.map(vm => vm.name).join(', '),
+    // One is named in the title.
+    ...(able.length > 1 ? [able.map(vm => vm.name).join(', ')] : []),
     ...(left.length > 0 ? [`Left alone: ${left.join('; ')}.`] : []),
     ...(loss ? [loss.body] : []),
   ].join('\n');

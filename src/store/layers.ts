@@ -31,6 +31,43 @@ export type DialogLayer = {
   readonly offset: number;
 };
 
+/** What was typed into a form, by field; a field that is not here is as it is by itself. */
+export type FormValues = Readonly<Record<string, string>>;
+
+/** A line of a form. */
+export type FormField = {
+  readonly key: string;
+  readonly label: string;
+  /** What may be typed. */
+  readonly hint: string;
+  /** One of these, in place of a text. */
+  readonly choices?: readonly string[];
+};
+
+/** What a form asks. */
+export interface Form {
+  readonly title: string;
+  /** The lines that there are for what is chosen. */
+  fields(values: FormValues): readonly FormField[];
+  /** What was typed into a field, else what it is by itself. */
+  value(values: FormValues, field: FormField): string;
+  /** What is wrong with a field, in a sentence; null when nothing is. */
+  problem(values: FormValues, field: FormField): string | null;
+  changed(values: FormValues): void;
+  /** Nothing is wrong with any field. */
+  submit(values: FormValues): void;
+  leave(values: FormValues): void;
+}
+
+export type FormLayer = {
+  readonly kind: 'form';
+  readonly form: Form;
+  readonly values: FormValues;
+  /** The line that is being typed, of those that there are. */
+  readonly focus: number;
+  readonly edit: TextEdit;
+};
+
 /** A text to be read. */
 export type TextLayer = {
   readonly kind: 'text';
@@ -68,6 +105,7 @@ export type Layer =
   | { readonly kind: 'help'; readonly offset: number }
   | { readonly kind: 'about'; readonly id: string; readonly offset: number }
   | DialogLayer
+  | FormLayer
   | TextLayer
   | PlanLayer
   | PromptLayer

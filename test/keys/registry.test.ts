@@ -61,6 +61,7 @@ test('a read-only session forbids all that changes something, typing into a gues
   expect(commands.filter(({ changes }) => changes !== undefined).map(({ name }) => name)).toEqual([
     'console',
     ...changing.map(({ name }) => name),
+    'new-vm',
     'edit-vm',
   ]);
 });

@@ -104,27 +104,27 @@ describe('marks', () => {
   test('are set one by one, as a range, and turned round', async () => {
     const driver = await start();
     driver.type(' ');
-    await driver.waitFor('1 of 5 marked');
+    await driver.waitFor('1/5 marked');
     expect(cursor(driver)).toBe(1);
     driver.type(`jj${CTRL_SPACE}`);
-    await driver.waitFor('4 of 5 marked');
+    await driver.waitFor('4/5 marked');
     driver.type('*');
-    await driver.waitFor('1 of 5 marked');
+    await driver.waitFor('1/5 marked');
     expect(marked(driver)).toEqual(['vm-e1']);
     driver.escape();
     await driver.waitFor('5, 5 alive');
     driver.type(`g${SHIFT.down}${SHIFT.down}`);
-    await driver.waitFor('3 of 5 marked');
+    await driver.waitFor('3/5 marked');
   });
 
   test('vanish with their VM, and the cursor goes to the next one', async () => {
     const driver = await start();
     driver.type('  ');
-    await driver.waitFor('2 of 5 marked');
+    await driver.waitFor('2/5 marked');
     driver.type('k');
     engine.become('vm-b1', 'off');
     await engine.remove('vm-b1');
-    await driver.waitFor('1 of 4 marked');
+    await driver.waitFor('1/4 marked');
     await driver.waitFor(driver => rowsOf(driver)[cursor(driver)]!.includes('vm-c1'));
   });
 
