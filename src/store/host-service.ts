@@ -4,7 +4,8 @@ import { printableDeep } from '../text/printable-deep.ts';
 import { type HostPart, hostParts } from './host-delta.ts';
 import { PulseReader } from './host-pulse.ts';
 import { hasOtherCounts, hostSignature } from './host-signature.ts';
-import { emptyHost, type HostSnapshot, readHost } from './host-snapshot.ts';
+import { emptyHost, type HostSnapshot } from './host-snapshot.ts';
+import { readHost } from './read-host.ts';
 
 /** Reads a host for the UI, from another thread than the UI's: its reads are synchronous, and of a device may be slow. */
 export class HostService {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type HostPart, hostParts, withParts } from '../../src/store/host-delta.ts';
-import { emptyHost, type HostSnapshot, readHost } from '../../src/store/host-snapshot.ts';
+import { emptyHost, type HostSnapshot } from '../../src/store/host-snapshot.ts';
+import { readHost } from '../../src/store/read-host.ts';
 import { serverTree } from '../host/trees/server.ts';
 
 const tree = serverTree();
