@@ -1,26 +1,43 @@
 import { layoutColumns } from '../components/table/columns.ts';
 import type { AppState } from '../store/app-store.ts';
+import { HOST_SORTS } from '../store/host-sort.ts';
+import type { TopScreen } from '../store/screen-names.ts';
 import { nextSort, type SortColumn } from '../store/sort.ts';
+import { currentScreen } from '../store/ui-slice.ts';
 import { VM_COLUMNS } from '../store/vm-columns.ts';
 import type { Ui } from '../ui.ts';
 import type { Command, CommandContext } from './command.ts';
 import { moveCursor } from './move.ts';
 
-/** The columns that the list can be sorted by, as they are seen. */
-function sortColumns({ size }: AppState): readonly SortColumn[] {
+const SORTED = ['vms', 'pci', 'vfio', 'doctor'] as const satisfies readonly TopScreen[];
+type SortedList = (typeof SORTED)[number];
+
+function shownSorted({ state }: CommandContext): SortedList {
+  return SORTED.find(list => list === currentScreen(state).kind) ?? 'vms';
+}
+
+/** The columns that the list can be sorted by: of the VMs, those that are seen. */
+function sortColumns({ size }: AppState, list: SortedList): readonly SortColumn[] {
+  if (list !== 'vms') return HOST_SORTS[list] ?? [];
   const seen = new Set(layoutColumns(VM_COLUMNS, size.columns).map(({ key }) => key));
   return VM_COLUMNS.filter(({ key, value }) => value !== undefined && seen.has(key));
 }
 
-/** Rows change places, and the cursor stays with its VM: also where it is there only since the list was opened. */
-function keepCursor({ state, vm }: CommandContext): void {
-  if (vm !== null) state.selectVm(vm.id);
+/** Rows change places, and the cursor stays with its own: also where it is there only since the list was opened. */
+function keepCursor({ ui, state, vm }: CommandContext, list: SortedList): void {
+  if (list === 'vms') {
+    if (vm !== null) state.selectVm(vm.id);
+    return;
+  }
+  const row = ui.hostSelect.rowAtCursor(state);
+  if (row !== null) state.setHostCursor(list, { key: row.key, index: ui.hostSelect.cursorRow(state, list) });
 }
 
 function sortBy(context: CommandContext, step: 1 | -1): void {
   const { state } = context;
-  keepCursor(context);
-  state.setSort('vms', nextSort(sortColumns(state), state.sorts.vms ?? null, step));
+  const list = shownSorted(context);
+  keepCursor(context, list);
+  state.setSort(list, nextSort(sortColumns(state, list), state.sorts[list] ?? null, step));
 }
 
 const sort: readonly Command[] = [
@@ -30,7 +47,7 @@ const sort: readonly Command[] = [
     category: 'Look',
     label: 'sort by the next column',
     description: 'Sort by the column to the right; after the last one, by none',
-    screens: ['vms'],
+    screens: SORTED,
     run: context => sortBy(context, 1),
   },
   {
@@ -39,7 +56,7 @@ const sort: readonly Command[] = [
     category: 'Look',
     label: 'sort by the column before',
     description: 'Sort by the column to the left',
-    screens: ['vms'],
+    screens: SORTED,
     run: context => sortBy(context, -1),
   },
   {
@@ -48,12 +65,13 @@ const sort: readonly Command[] = [
     category: 'Look',
     label: 'turn the order round',
     description: 'Turn the order round: the highest first, or the lowest',
-    screens: ['vms'],
+    screens: SORTED,
     run: context => {
       const { state } = context;
-      keepCursor(context);
-      const now = state.sorts.vms ?? { column: 'name', descending: true };
-      state.setSort('vms', { ...now, descending: !now.descending });
+      const list = shownSorted(context);
+      keepCursor(context, list);
+      const now = state.sorts[list] ?? { column: sortColumns(state, list)[0]!.key, descending: true };
+      state.setSort(list, { ...now, descending: !now.descending });
     },
   },
 ];

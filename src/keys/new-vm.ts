@@ -43,13 +43,12 @@ function planAndAsk(ui: Ui, values: FormValues): void {
     return;
   }
   const { warnings } = checkPlan(plan);
-  const parts = [
+  const remarks = [
     ...plan.steps.map(step => `- ${describeStep(step)}`),
     ...plan.notYet.map(({ key, what }) => `- it can't be started yet: vring has no ${what} (${key})`),
     ...warnings.map(warning => `- ${warning}`),
-    '',
-    plan.text.trimEnd(),
   ];
+  const parts = [...remarks, ...(remarks.length > 0 ? [''] : []), plan.text.trimEnd()];
   // The form stays below: Back is back to it.
   ui.choose(`Make ${plan.definition.name}?`, parts.join('\n'), [
     { label: 'Back' },

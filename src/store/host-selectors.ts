@@ -4,6 +4,7 @@ import { groupRows } from './host-iommu-rows.ts';
 import { pciRows } from './host-pci-rows.ts';
 import type { HostList } from './host-slice.ts';
 import type { HostSnapshot } from './host-snapshot.ts';
+import { flatPciRows, sortedHostRows } from './host-sort.ts';
 import { sriovRows } from './host-sriov-rows.ts';
 import { vfioRows } from './host-vfio-rows.ts';
 import { memoised } from './memoised.ts';
@@ -19,13 +20,20 @@ export function createHostSelectors() {
     rows: (host: HostSnapshot, filter: string) => readonly Row[],
   ) =>
     memoised(
-      state => [state.host, state.hostFilters[list] ?? ''] as const,
-      (host, filter): readonly Row[] => (host === null ? [] : rows(host, filter)),
+      state => [state.host, state.hostFilters[list] ?? '', state.sorts[list]] as const,
+      (host, filter, sort): readonly Row[] => {
+        if (host === null) return [];
+        return sort === undefined ? rows(host, filter) : sortedHostRows(list, rows(host, filter), host, sort);
+      },
     );
 
   const pci = memoised(
-    state => [state.host?.functions, state.host, state.toggled, state.hostFilters.pci ?? ''] as const,
-    (_, host, toggled, filter) => (host === null ? [] : pciRows(host, { toggled, filter })),
+    state => [state.host, state.toggled, state.hostFilters.pci ?? '', state.sorts.pci] as const,
+    (host, toggled, filter, sort) => {
+      if (host === null) return [];
+      if (sort === undefined) return pciRows(host, { toggled, filter });
+      return sortedHostRows('pci', flatPciRows(host, filter), host, sort);
+    },
   );
   /** Lines of the PCI tree that match the filter, without those that are there for them. */
   const matches = memoised(

@@ -29,7 +29,7 @@ function compared(a: string | number, b: string | number): number {
 }
 
 /** A column that a list can be sorted by. */
-export type SortColumn = { readonly key: string; readonly title: string; readonly align?: 'left' | 'right' };
+export type SortColumn = { readonly key: string; readonly align?: 'left' | 'right' };
 
 /** The sort by the next column, or the one before; null, between the last and the first: as the rows come. */
 export function nextSort(columns: readonly SortColumn[], now: Sort | null, step: 1 | -1): Sort | null {

@@ -30,6 +30,7 @@ export function ListView<Row>(props: ListViewProps<Row>) {
   const { list, size, columns, rows, renderRow } = props;
   const { hostSelect } = useUi();
   const cursor = useAppState(state => hostSelect.cursorRow(state, list));
+  const sort = useAppState(state => state.sorts[list]);
   const empty = useEmptyText(list, props.empty);
   const split = splitPlaces(size, props.title === '' ? 'none' : (props.details ?? 'elsewhere'));
   // The same layout as long as it is the same size: rows that have not changed are not drawn again.
@@ -44,6 +45,7 @@ export function ListView<Row>(props: ListViewProps<Row>) {
           cursor={cursor}
           focused
           empty={empty}
+          sort={sort}
           renderRow={(row, selected) => renderRow(row, layout, selected)}
         />
       </Box>

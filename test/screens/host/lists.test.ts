@@ -48,6 +48,32 @@ describe('the PCI tree', () => {
   });
 });
 
+describe('sorting', () => {
+  beforeEach(() => driver.press('2'));
+
+  test('has functions without their tree, by what is chosen; the cursor stays with its function', async () => {
+    await driver.press('jjjj');
+    expect(driver.current).toContain('02:00.0');
+    await driver.press('>>>>');
+    expect(driver.screen).toContain('DRIVER▲');
+    expect(addresses()).not.toEqual([...addresses()].sort());
+    expect(driver.current).toContain('02:00.0');
+    await driver.press('<<<');
+    expect(addresses()).toEqual([...addresses()].sort());
+    await driver.press('o');
+    expect(addresses()).toEqual([...addresses()].sort().reverse());
+    await driver.press('<');
+    expect(driver.screen).toMatch(/▾ 00:1c\.0/);
+  });
+
+  test('is each list’s own', async () => {
+    await driver.press('>', '5');
+    expect(driver.screen).not.toMatch(/[▲▼]/);
+    await driver.press('>>>');
+    expect(driver.screen).toContain('NOW▲');
+  });
+});
+
 describe('a filter', () => {
   beforeEach(() => driver.press('2'));
 

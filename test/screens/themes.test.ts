@@ -1,0 +1,41 @@
+import { afterEach, expect, test, vi } from 'vitest';
+
+// Ink's colours are decided when it is loaded: before the imports, say that the terminal has the 16.
+vi.hoisted(() => {
+  process.env.FORCE_COLOR = '1';
+});
+
+import { THEME_NAMES } from '../../src/theme/themes.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy, idle } from '../ui/scripts.ts';
+import { styledScreen } from '../ui/styles.ts';
+import { TerminalDriver } from '../ui/terminal-driver.ts';
+
+const drivers: TerminalDriver[] = [];
+afterEach(async () => {
+  for (const driver of drivers.splice(0)) await driver.leave();
+});
+
+test.each(THEME_NAMES)('the list in the theme %s', async theme => {
+  const clock = new ManualClock();
+  const engine = new FakeEngine(clock, { remote: true });
+  engine.add('web', busy, { autostart: true });
+  engine.add('db', idle, { state: 'crashed', reason: 'triple fault' });
+  engine.add('old', idle, { state: 'off', defined: true });
+  engine.add('bad', idle, { state: 'off', defined: true, problem: 'bad.yaml:1:1: name: missing' });
+  const driver = new TerminalDriver(engine, clock, 80, 24, { theme });
+  drivers.push(driver);
+  await driver.waitFor('q quit');
+  clock.advance(250);
+  driver.type('> ');
+  await driver.waitFor('1/4 marked');
+  driver.type('q');
+  await driver.waitFor('Leave vring?');
+  expect(styledScreen(driver)).toMatchSnapshot();
+  engine.lose('the socket was closed');
+  await driver.waitFor('out of reach');
+  driver.escape();
+  await driver.waitFor('q quit');
+  expect(styledScreen(driver)).toMatchSnapshot('out of reach');
+});
