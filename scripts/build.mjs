@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keepInkCaches } from './keep-ink-caches.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -87,14 +88,18 @@ async function bundle() {
     platform: 'node',
     target: 'node24',
     jsx: 'automatic',
-    minify: true,
-    keepNames: true,
+    // Names stay as they are: stack traces name functions, and asking esbuild to put them back costs every closure a call.
+    minifyWhitespace: true,
+    minifySyntax: true,
     legalComments: 'none',
     external: ['koffi'],
+    plugins: [keepInkCaches],
     alias: { 'react-devtools-core': join(root, 'scripts/empty-module.mjs') },
     define: {
       'process.env.NODE_ENV': '"production"',
       'process.env.DEV': '"false"',
+      // Yoga would load Node's whole HTTP client to fetch its WebAssembly from a data: URL; without it, it decodes that itself.
+      fetch: 'undefined',
     },
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
