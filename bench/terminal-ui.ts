@@ -39,6 +39,7 @@ type Open = () => PtyProgram;
 async function measureAttach(open: Open): Promise<Measurement[]> {
   const first: number[] = [];
   const again: number[] = [];
+  const bare: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     let begun = performance.now();
     await using ui = open();
@@ -50,9 +51,14 @@ async function measureAttach(open: Open): Promise<Measurement[]> {
     await using second = open();
     await second.shows('vm000');
     again.push(performance.now() - begun);
+    begun = performance.now();
+    await using node = new PtyProgram([process.execPath, '-p', '"started"']);
+    await node.shows('started');
+    bare.push(performance.now() - begun);
   }
+  const start = value('attach: command to the first frame', 'ms', 300, median(first));
   return [
-    value('attach: command to the first frame', 'ms', 300, median(first)),
+    { ...start, values: { ...start.values, 'Node alone': median(bare) } },
     value('attach again after SIGKILL', 'ms', 1000, median(again)),
   ];
 }
