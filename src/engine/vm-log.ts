@@ -20,14 +20,20 @@ function tellState(before: VmInfo | null, now: VmInfo, tell: Tell): void {
       tell('info', 'it is paused');
       break;
     case 'crashed':
-      tell('error', [`it crashed: ${now.reason}`, now.detail].filter(text => text !== null).join('\n'));
+      tell('error', withDetail('it crashed', now));
       break;
     case 'off':
       // A VM that is only taken into the list has not ended.
-      if (before !== null) tell('info', now.reason === null ? 'it is off' : `it is off: ${now.reason}`);
+      if (before === null) break;
+      if (before.state === 'starting') tell('error', withDetail('it could not be started', now));
+      else tell('info', now.reason === null ? 'it is off' : `it is off: ${now.reason}`);
       break;
     case 'starting':
     case 'stopping':
       break;
   }
+}
+
+function withDetail(what: string, { reason, detail }: VmInfo): string {
+  return `${what}: ${reason}${detail === null ? '' : `\n${detail}`}`;
 }

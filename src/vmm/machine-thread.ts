@@ -19,14 +19,15 @@ port.once('message', (message: ToMachine) => {
 
 /** Runs a machine, through its resets, until it ends for good. */
 function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>): MachineEnd {
-  for (;;) {
+  for (let runs = 0; ; runs++) {
     const runner = new MachineRunner(counters, {
       post: message => port.postMessage(message),
       next: () => receiveMessageOnPort(port)?.message ?? null,
     });
     try {
       const failure = tryBuild(runner, config);
-      if (failure !== null) return failure;
+      // The first time nothing has run yet that could crash.
+      if (failure !== null) return { ...failure, crashed: runs > 0, exitCode: null };
       const end = runner.run();
       if (end.kind === 'ended') return end.end;
     } finally {
@@ -36,13 +37,16 @@ function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>)
 }
 
 /** What keeps a machine from being built is the user's to mend; it is no fault of this thread. */
-function tryBuild(runner: MachineRunner, config: MachineConfig): MachineEnd | null {
+function tryBuild(
+  runner: MachineRunner,
+  config: MachineConfig,
+): Pick<MachineEnd, 'reason' | 'detail'> | null {
   try {
     runner.build(config);
     return null;
   } catch (error) {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     const detail = error instanceof TypeError ? (stack ?? null) : null;
-    return { crashed: true, reason: message, detail, exitCode: null };
+    return { reason: message, detail };
   }
 }
