@@ -18,13 +18,10 @@ import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import { thisTerminal } from './this-terminal.ts';
-import { Vm } from './vm.ts';
+import { Vm, type VmLock } from './vm.ts';
 import { tellChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
-
-/** Held from before a VM starts until nothing of it is left. */
-export type VmLock = { release(): void };
 
 export type LocalEngineOptions = {
   readonly definitions?: Definitions;
@@ -45,7 +42,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #restarts = new RestartPolicy();
   readonly #unwatch: () => void;
   #warming: NodeJS.Timeout | undefined;
-  #closing = false;
+  #ending = false;
 
   constructor({
     definitions = NO_DEFINITIONS,
@@ -74,27 +71,27 @@ export class LocalEngine implements Engine, CounterSource {
 
   async start(input: MachineConfigInput): Promise<string> {
     const config = parseMachineConfig(input);
-    this.#makeRoom(config.name);
-    const vm = this.#add(config.name);
+    const vm = this.#place(config.name);
     try {
       await this.#run(vm, config);
     } catch (error) {
-      // It never ran: its error is all there is to know of it.
-      this.#forget(vm);
+      // It never ran: its error is all there is to know of it. Meanwhile it may have been killed and started again.
+      if (!vm.alive && vm.defined === null) this.#forget(vm);
       throw error;
     }
     return vm.name;
   }
 
-  /** Of a VM that has ended and is not defined nothing is kept for the next one of its name. @throws when the name is taken */
-  #makeRoom(name: string): void {
+  /** A VM without a definition, new or started before. @throws when the name is taken */
+  #place(name: string): Vm {
     const taken = this.#vms.get(name);
-    if (taken === undefined) return;
+    if (taken === undefined) return this.#add(name);
     if (taken.alive)
       throw new Error(`a VM named ${name} is ${taken.info.state} already: choose another name`);
     if (taken.defined !== null)
       throw new Error(`there is a definition of ${name}: start that VM, or choose another name`);
-    this.#forget(taken);
+    taken.clearScrollback();
+    return taken;
   }
 
   async restart(id: string): Promise<void> {
@@ -102,6 +99,18 @@ export class LocalEngine implements Engine, CounterSource {
     const machine = vm.defined === null ? vm.config : parseMachineConfig(this.#definitions.machine(id));
     if (machine === null) throw new Error(`${id} has no definition any more: there is nothing to start`);
     await this.#run(vm, machine);
+  }
+
+  /** `restart` where nobody waits for it: the log says what kept it from starting. */
+  async startUnattended(id: string): Promise<void> {
+    const vm = this.#vm(id);
+    try {
+      await this.restart(id);
+    } catch (error) {
+      const { message } = error as Error;
+      // What the machine itself ran into is there already.
+      if (vm.info.reason !== message) this.note('error', `it could not be started: ${message}`, id);
+    }
   }
 
   pause = (id: string): Promise<void> => this.#vm(id).command('pause');
@@ -162,8 +171,17 @@ export class LocalEngine implements Engine, CounterSource {
     return metricsNow(this);
   }
 
+  get ending(): boolean {
+    return this.#ending;
+  }
+
+  /** Nothing is started any more, whoever asks: it would only have to be ended again. */
+  refuseStarts(): void {
+    this.#ending = true;
+  }
+
   async close(): Promise<void> {
-    this.#closing = true;
+    this.refuseStarts();
     this.#unwatch();
     await Promise.all(Array.from(this.#vms.values(), vm => vm.kill()));
     clearTimeout(this.#warming);
@@ -172,13 +190,8 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async #run(vm: Vm, config: MachineConfig): Promise<void> {
-    const lock = vm.alive ? null : this.#lock(vm.name);
-    try {
-      await vm.start(config);
-    } finally {
-      if (vm.alive) void vm.ended.then(() => lock?.release());
-      else lock?.release();
-    }
+    if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
+    await vm.start(config, () => this.#lock(vm.name));
     this.#warmLater();
   }
 
@@ -189,28 +202,37 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   #forget(vm: Vm): void {
+    if (!this.#has(vm)) return;
     this.#vms.delete(vm.name);
     this.#told.delete(vm.name);
     this.#emit({ kind: 'removed', id: vm.name });
   }
 
+  #has(vm: Vm): boolean {
+    return this.#vms.get(vm.name) === vm;
+  }
+
   #changed(vm: Vm): void {
+    // Who watched the console of one that was removed may still let go of its keyboard.
+    if (!this.#has(vm)) return;
     const { info } = vm;
     const before = this.#told.get(vm.name) ?? null;
     this.#told.set(vm.name, info);
     this.#emit({ kind: 'vm', vm: info });
     tellChanges(before, info, (level, text) => this.#log.add(level, vm.name, text));
-    if (before?.state !== 'crashed' && info.state === 'crashed') this.#afterCrash(vm);
+    // One that crashes while it is being killed is where it was to be.
+    const wanted = before?.state !== 'crashed' && before?.state !== 'stopping';
+    if (wanted && info.state === 'crashed') this.#afterCrash(vm);
   }
 
   #afterCrash(vm: Vm): void {
-    if (vm.defined?.onCrash !== 'restart' || this.#closing) return;
+    if (vm.defined?.onCrash !== 'restart' || this.#ending) return;
     if (!this.#restarts.allow(vm.name, Date.now())) {
       this.note('error', 'it crashes again and again: it is not started any more', vm.name);
       return;
     }
     this.note('info', 'it is started again, as its definition asks for', vm.name);
-    this.restart(vm.name).catch((error: Error) => this.note('error', error.message, vm.name));
+    void this.startUnattended(vm.name);
   }
 
   /** The list has every VM that is defined, and those that run without, or after, a definition. */

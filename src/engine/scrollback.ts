@@ -19,6 +19,10 @@ export class Scrollback {
     this.#total += bytes.length;
   }
 
+  clear(): void {
+    this.#total = 0;
+  }
+
   /** What is kept, oldest first, as a copy. */
   read(): Uint8Array {
     const capacity = this.#ring.length;

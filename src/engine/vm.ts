@@ -19,6 +19,9 @@ const SCROLLBACK_BYTES = 64 * 1024;
 /** How long a machine thread may take to end by itself before its VM is destroyed under it. */
 const STOP_TIMEOUT_MS = 3000;
 
+/** Held from before a VM starts until nothing of it is left. */
+export type VmLock = { release(): void };
+
 export type VmListener = {
   changed(vm: Vm): void;
 };
@@ -36,6 +39,7 @@ export class Vm {
   readonly #replies = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   #nextCommand = 0;
   #worker: MachineWorker | null = null;
+  #lock: VmLock | null = null;
   /** Native handle, from the moment the machine thread has made it. */
   #native: number | null = null;
   #counters: BigUint64Array<SharedArrayBuffer> | null = null;
@@ -102,11 +106,6 @@ export class Vm {
     return this.#config;
   }
 
-  /** Resolves when nothing is left of the machine that runs now. */
-  get ended(): Promise<void> {
-    return this.#ended;
-  }
-
   get alive(): boolean {
     return this.#worker !== null;
   }
@@ -128,16 +127,18 @@ export class Vm {
     );
   }
 
-  /** Builds the machine and runs it. @throws what kept it from being built, in one sentence. */
-  async start(config: MachineConfig): Promise<void> {
+  /** Builds the machine and runs it. @throws what kept it from being locked or built, in one sentence. */
+  async start(config: MachineConfig, takeLock: () => VmLock): Promise<void> {
     if (this.#worker !== null) throw new Error(`${this.name} is ${this.#state} already`);
+    const counters = allocateCounters({ vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
+    this.#lock = takeLock();
     this.#config = config;
+    this.#counters = counters;
     const worker = MachineWorker.take();
     this.#worker = worker;
     this.#end = null;
     this.#forced = false;
     this.#startedAt = Date.now();
-    this.#counters = allocateCounters({ vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS });
     const ended = Promise.withResolvers<void>();
     this.#ended = ended.promise;
     const started = Promise.withResolvers<void>();
@@ -152,7 +153,7 @@ export class Vm {
       started.reject(new Error(reason));
     };
     this.#set('starting');
-    worker.post({ kind: 'build', config, counters: this.#counters });
+    worker.post({ kind: 'build', config, counters });
     await this.#started;
   }
 
@@ -170,11 +171,12 @@ export class Vm {
 
   /** Ends the machine; resolves when nothing of it is left. */
   async kill(): Promise<void> {
-    if (this.#worker === null) return;
+    const worker = this.#worker;
+    if (worker === null) return;
     this.#set('stopping');
     // A stop that the end of the machine overtakes is no failure.
     this.command('stop').catch(() => {});
-    const timer = setTimeout(() => void this.#force(), STOP_TIMEOUT_MS);
+    const timer = setTimeout(() => void this.#force(worker), STOP_TIMEOUT_MS);
     await this.#ended;
     clearTimeout(timer);
   }
@@ -182,6 +184,11 @@ export class Vm {
   /** Ends the threads of a VM whose process exits: Node waits for its own threads, and those wait for the guest's. */
   abandon(): void {
     if (this.#native !== null) shutDownVm(this.#native);
+  }
+
+  /** For another machine of this name: nothing that the last one printed is replayed; who watches sees the next one. */
+  clearScrollback(): void {
+    this.#scrollback.clear();
   }
 
   type(bytes: Uint8Array): void {
@@ -231,6 +238,9 @@ export class Vm {
     if (this.#native !== null) await destroyVmLater(this.#native);
     this.#worker = null;
     this.#native = null;
+    // Before anybody hears of the end: they may start it again at once.
+    this.#lock?.release();
+    this.#lock = null;
     const end = this.#howItEnded(error);
     this.#end = end;
     for (const reply of this.#replies.values()) reply.reject(new Error(end.reason));
@@ -250,10 +260,10 @@ export class Vm {
   }
 
   /** For a machine thread that does not listen: ends what it waits for, then the thread itself. */
-  async #force(): Promise<void> {
+  async #force(worker: MachineWorker): Promise<void> {
     this.#forced = true;
     if (this.#native !== null) await shutDownVmLater(this.#native);
-    await this.#worker?.terminate();
+    await worker.terminate();
   }
 
   #ring(): void {

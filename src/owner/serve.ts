@@ -76,6 +76,7 @@ async function own(paths: OwnerPaths, options: ServeOptions): Promise<number> {
 
   const reason = await Promise.race([signals.first, ...(idle === null ? [] : [idle.reached])]);
   engine.note('info', `it ends: ${reason}`);
+  engine.refuseStarts();
   clearInterval(socketCheck);
   notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(shutdownMs + 15_000) * 1000}`);
   // Clients may watch how their guests shut down.
@@ -108,12 +109,11 @@ async function keepReachable(server: ControlServer, paths: OwnerPaths, engine: L
 
 /** One after the other, so that each has the host to itself while it boots. */
 async function autostart(engine: LocalEngine): Promise<void> {
-  for (const { id, autostart, state } of engine.vms()) {
-    if (!autostart || state !== 'off') continue;
-    try {
-      await engine.restart(id);
-    } catch (error) {
-      engine.note('error', `it could not be started: ${(error as Error).message}`, id);
-    }
+  const wanted = engine.vms().filter(vm => vm.autostart);
+  for (const { id } of wanted) {
+    // Its turn may be long after: it may have been started, or removed, by then.
+    const now = engine.vms().find(vm => vm.id === id);
+    if (engine.ending) return;
+    if (now?.state === 'off') await engine.startUnattended(id);
   }
 }

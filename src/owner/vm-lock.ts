@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { VmLock } from '../engine/local-engine.ts';
+import type { VmLock } from '../engine/vm.ts';
 import { type FileLock, LockHeldError, lockFile } from './file-lock.ts';
 import { ensurePrivateFolder, ownerPaths } from './paths.ts';
 

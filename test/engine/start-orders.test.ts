@@ -1,0 +1,150 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { DefinedVm, Definitions } from '../../src/engine/definitions.ts';
+import type { EngineEvent } from '../../src/engine/engine.ts';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { builtFile } from '../../src/project-root.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+
+const KERNEL = { path: builtFile('guest.elf') };
+const MEMORY = { bytes: 32 * 2 ** 20 };
+
+/** Definitions in memory. */
+class Defined implements Definitions {
+  readonly vms = new Map<string, DefinedVm>();
+  kernel = KERNEL.path;
+  append = '';
+
+  add(name: string, more: Partial<DefinedVm> = {}): this {
+    const nothing = { problem: null, vcpus: 1, memoryBytes: MEMORY.bytes, autostart: false };
+    this.vms.set(name, { name, ...nothing, onCrash: 'keep', ...more });
+    return this;
+  }
+
+  list = () => [...this.vms.values()];
+  machine = (name: string) => ({ name, memory: MEMORY, kernel: { path: this.kernel, append: this.append } });
+  text = () => '';
+  save = (name: string) => void this.add(name);
+  remove = (name: string) => void this.vms.delete(name);
+  watch = () => () => {};
+}
+
+/** Refuses what is locked, as the lock of another process would, but also within this one. */
+class Locks {
+  readonly held = new Set<string>();
+
+  take = (name: string) => {
+    if (this.held.has(name)) throw new Error(`${name} is locked`);
+    this.held.add(name);
+    return { release: () => this.held.delete(name) };
+  };
+}
+
+let engine: LocalEngine;
+const locks = new Locks();
+const events: EngineEvent[] = [];
+const engineWith = (definitions?: Definitions) => {
+  engine = new LocalEngine({ lock: locks.take, ...(definitions && { definitions }) });
+  engine.subscribe(event => events.push(event));
+  return engine;
+};
+afterEach(async () => {
+  events.length = 0;
+  await engine.close();
+  expect([...locks.held]).toEqual([]);
+});
+
+const reached = (id: string, text: string) =>
+  new Promise<void>(resolve => {
+    const check = () => {
+      if (engine.log().some(entry => entry.vm === id && entry.text.includes(text))) resolve();
+    };
+    engine.subscribe(check);
+    check();
+  });
+const texts = () => engine.log().map(entry => entry.text);
+
+describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
+  test('and crashes is started again, until it has crashed too often', async () => {
+    const definitions = new Defined().add('web', { onCrash: 'restart' });
+    definitions.append = 'run="crash"';
+    await engineWith(definitions).restart('web');
+    await reached('web', 'it crashes again and again');
+    expect(texts().filter(text => text === 'it runs')).toHaveLength(4);
+    expect(engine.vms()).toMatchObject([{ id: 'web', state: 'crashed' }]);
+  });
+
+  test('and can not be started is off, says why once, and is not tried again', async () => {
+    const definitions = new Defined().add('web', { onCrash: 'restart' });
+    definitions.kernel = '/no/such';
+    await expect(engineWith(definitions).restart('web')).rejects.toThrow('cannot open the kernel /no/such');
+    expect(engine.vms()).toMatchObject([
+      { state: 'off', reason: 'cannot open the kernel /no/such: there is no such file' },
+    ]);
+    await engine.startUnattended('web');
+    const line = 'it could not be started: cannot open the kernel /no/such: there is no such file';
+    expect(engine.log()).toMatchObject([
+      { level: 'error', text: line },
+      { level: 'error', text: line },
+    ]);
+  });
+
+  test('while it starts without a definition, and can not be started, stays in the list', async () => {
+    const starting = engineWith(new Defined()).start({ name: 'web', kernel: { path: '/no/such' } });
+    await engine.define('web', '', { replace: false });
+    await expect(starting).rejects.toThrow('/no/such');
+    expect(engine.vms()).toMatchObject([{ id: 'web', state: 'off', defined: true }]);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), () => {
+  const config = { name: 'web', memory: MEMORY, kernel: KERNEL };
+
+  test('is started at once when the first, which fails to start, is killed', async () => {
+    const first = engineWith().start({ ...config, kernel: { path: '/no/such' } });
+    first.catch(() => {});
+    await engine.kill('web');
+    await engine.start(config);
+    await expect(first).rejects.toThrow('/no/such');
+    expect(engine.vms()).toMatchObject([{ id: 'web', state: 'running' }]);
+    await engine.kill('web');
+    await engine.restart('web');
+    expect(engine.vms()).toMatchObject([{ id: 'web', state: 'running' }]);
+  });
+
+  test('is seen by who watched the console of the first; who comes later sees it alone', async () => {
+    const first = await GuestVm.start(engineWith(), { append: 'run="exit 0"' });
+    await first.reached('off');
+    const before = first.output.length;
+    const second = await GuestVm.start(engine);
+    await first.printed(/> $/);
+    await second.printed(/> $/);
+    expect(first.output.slice(before)).toBe(second.output);
+  });
+
+  test('is not overlaid by the first, whose keyboard somebody still has', async () => {
+    await engineWith().start(config);
+    const link = engine.openConsole('web', { printed: () => {} }, 'anna@pts/1');
+    await link.takeKeyboard();
+    await engine.kill('web');
+    await engine.remove('web');
+    events.length = 0;
+    link.close();
+    expect(events).toEqual([]);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('an engine that ends'), () => {
+  test('starts nothing any more, nor what crashes on its way', async () => {
+    const definitions = new Defined().add('web', { onCrash: 'restart' });
+    definitions.append = 'run="crash"';
+    const started = engineWith(definitions).restart('web');
+    engine.refuseStarts();
+    await started;
+    await reached('web', 'it crashed');
+    await expect(engine.restart('web')).rejects.toThrow(
+      'web is not started: the process that runs the VMs is ending',
+    );
+    expect(texts().filter(text => text === 'it runs')).toHaveLength(1);
+  });
+});
