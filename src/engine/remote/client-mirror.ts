@@ -9,8 +9,10 @@ export class ClientMirror {
   /** As the client has it: built by the same deltas, so that the keys are in the same order. */
   #sent: JsonObject = {};
   #lastEntry = 0;
-  /** By id, as they are now; null for one that is gone. */
-  readonly #changed = new Map<string, VmInfo | null>();
+  /** By id, as they are now. */
+  readonly #changed = new Map<string, VmInfo>();
+  /** Those that have been removed; another one of the same name may have come. */
+  readonly #removed = new Set<string>();
   #newEntries = false;
   #begun = false;
   #scheduled = false;
@@ -30,6 +32,7 @@ export class ClientMirror {
     const log = this.#engine.log();
     this.#begun = true;
     this.#changed.clear();
+    this.#removed.clear();
     this.#newEntries = false;
     this.#sent = vms as unknown as JsonObject;
     this.#lastEntry = log.at(-1)?.number ?? 0;
@@ -39,7 +42,10 @@ export class ClientMirror {
   changed(event: EngineEvent): void {
     if (!this.#begun || event.kind === 'link') return;
     if (event.kind === 'vm') this.#changed.set(event.vm.id, event.vm);
-    if (event.kind === 'removed') this.#changed.set(event.id, null);
+    if (event.kind === 'removed') {
+      this.#changed.delete(event.id);
+      this.#removed.add(event.id);
+    }
     if (event.kind === 'log') this.#newEntries = true;
     // What happens at once is told at once.
     if (this.#scheduled) return;
@@ -53,20 +59,23 @@ export class ClientMirror {
   /** Tells what has changed since the last time, unless the client is behind with reading. */
   flush(): void {
     if (!this.#begun || this.#outlet.congested) return;
-    const vms = this.#vmsDelta();
+    // A client that holds something of the first, its console, has to hear that it is gone.
+    const replaced = [...this.#removed].some(id => this.#changed.has(id));
+    const gone = replaced ? this.#vmsDelta(new Map()) : undefined;
+    if (gone !== undefined) this.#outlet.send('changed', { vms: gone });
+    const vms = this.#vmsDelta(this.#changed);
+    this.#changed.clear();
     const log = this.#entries();
     if (vms === undefined && log.length === 0) return;
     this.#outlet.send('changed', { ...(vms !== undefined && { vms }), ...(log.length > 0 && { log }) });
   }
 
-  #vmsDelta() {
-    if (this.#changed.size === 0) return undefined;
+  #vmsDelta(changed: ReadonlyMap<string, VmInfo>) {
+    if (changed.size + this.#removed.size === 0) return undefined;
     const after: Record<string, unknown> = { ...this.#sent };
-    for (const [id, vm] of this.#changed) {
-      if (vm === null) delete after[id];
-      else after[id] = vm;
-    }
-    this.#changed.clear();
+    for (const id of this.#removed) delete after[id];
+    for (const [id, vm] of changed) after[id] = vm;
+    this.#removed.clear();
     const delta = deltaOf(this.#sent, after as JsonObject);
     if (delta !== undefined) this.#sent = applyDelta(this.#sent, delta) as JsonObject;
     return delta;

@@ -10,6 +10,7 @@ export class PrintedFeed implements ConsoleListener {
   readonly #outlet: Outlet;
   #held: Scrollback | null = null;
   #heldBytes = 0;
+  #heldReplayed = false;
 
   constructor(number: number, outlet: Outlet) {
     this.#number = number;
@@ -24,15 +25,19 @@ export class PrintedFeed implements ConsoleListener {
     this.#held ??= new Scrollback(HELD_BYTES);
     this.#held.append(bytes);
     this.#heldBytes += bytes.byteLength;
+    // Of the two it is the safe one: a terminal answers nothing that was asked before it was there.
+    this.#heldReplayed ||= replayed;
   }
 
   flush(): void {
     if (this.#held === null || this.#outlet.congested) return;
     const bytes = this.#held.read();
     const lost = this.#heldBytes > HELD_BYTES;
+    const replayed = lost || this.#heldReplayed;
     this.#held = null;
     this.#heldBytes = 0;
-    this.#send(bytes, lost, lost);
+    this.#heldReplayed = false;
+    this.#send(bytes, replayed, lost);
   }
 
   #send(bytes: Uint8Array, replayed: boolean, again: boolean): void {

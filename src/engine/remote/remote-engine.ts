@@ -176,7 +176,7 @@ export class RemoteEngine implements Engine {
         this.#tryAgain(Math.min(afterMs * 2, LONGEST_RETRY_MS));
         return;
       }
-      this.#emit({ kind: 'link', lost: null });
+      if (!this.#closed) this.#emit({ kind: 'link', lost: null });
     }, afterMs);
   }
 

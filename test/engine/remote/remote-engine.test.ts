@@ -37,6 +37,22 @@ describe('a remote engine', () => {
     expect(events.at(-1)).toEqual({ kind: 'removed', id: 'db' });
   });
 
+  test('hears that a VM is gone, also when there is another one of its name at once', async () => {
+    const rig = await Rig.start();
+    rig.engine.add('web', BUSY);
+    const engine = await rig.attach();
+    const heard: string[] = [];
+    engine.subscribe(event => {
+      if (event.kind === 'vm') heard.push(`${event.vm.id} is ${event.vm.state}`);
+      if (event.kind === 'removed') heard.push(`${event.id} is gone`);
+    });
+    const removed = rig.engine.remove('web');
+    rig.engine.add('web', BUSY, { state: 'off' });
+    await removed;
+    await until(() => heard.length === 2);
+    expect(heard).toEqual(['web is gone', 'web is off']);
+  });
+
   test('carries out actions, and knows what they changed when they are done', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { PrintedFeed } from '../../../src/engine/remote/printed-feed.ts';
+
+/** A client that reads now and then, and what it was sent. */
+function client() {
+  const sent: object[] = [];
+  return { congested: false, sent, send: (_: string, params: object) => void sent.push(params) };
+}
+
+const bytes = (text: string) => Buffer.from(text);
+const base64 = (text: string) => bytes(text).toString('base64');
+
+test('what was printed before the console was opened is replayed, also to a client that is behind', () => {
+  const outlet = client();
+  const feed = new PrintedFeed(1, outlet);
+  outlet.congested = true;
+  feed.printed(bytes('old '), true);
+  feed.printed(bytes('new'), false);
+  outlet.congested = false;
+  feed.flush();
+  feed.printed(bytes('now'), false);
+  expect(outlet.sent).toEqual([
+    { console: 1, bytes: base64('old new'), replayed: true, again: false },
+    { console: 1, bytes: base64('now'), replayed: false, again: false },
+  ]);
+});
+
+test('a client that missed too much begins anew with the end of it', () => {
+  const outlet = client();
+  const feed = new PrintedFeed(1, outlet);
+  outlet.congested = true;
+  feed.printed(Buffer.alloc(64 * 1024, 'a'), false);
+  feed.printed(bytes('b'), false);
+  outlet.congested = false;
+  feed.flush();
+  const kept = `${'a'.repeat(64 * 1024 - 1)}b`;
+  expect(outlet.sent).toEqual([{ console: 1, bytes: base64(kept), replayed: true, again: true }]);
+});
