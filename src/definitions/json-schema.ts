@@ -47,8 +47,3 @@ function withExamples({
   const examples = z.globalRegistry.get(zodSchema)?.examples;
   if (examples !== undefined) jsonSchema.examples ??= examples;
 }
-
-/** The first line of a definition that tells editors with a YAML language server where the schema is. */
-export function editorHint(schema: string): string {
-  return `# yaml-language-server: $schema=${schema}\n`;
-}

@@ -12,8 +12,8 @@ import { threadTimes } from './sampling/thread-times.ts';
 import { Scrollback } from './scrollback.ts';
 
 /** Counter blocks that a machine may label; a machine that needs more fails to build. */
-export const MAX_QUEUES = 64;
-export const MAX_REGIONS = 128;
+const MAX_QUEUES = 64;
+const MAX_REGIONS = 128;
 
 const SCROLLBACK_BYTES = 64 * 1024;
 /** How long a machine thread may take to end by itself before its VM is destroyed under it. */

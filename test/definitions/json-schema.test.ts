@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { definitionJsonSchema, editorHint, type JsonSchema } from '../../src/definitions/json-schema.ts';
+import { definitionJsonSchema, type JsonSchema } from '../../src/definitions/json-schema.ts';
 import { definitionsMarkdown } from '../../src/definitions/markdown.ts';
 import { definition } from '../../src/definitions/schema.ts';
 
@@ -32,9 +32,6 @@ test('patterns are those of JSON Schema: they need no flags', () => {
   const size = memory!.anyOf![0]!.anyOf![0]!.pattern!;
   expect('2g').toMatch(new RegExp(size));
 });
-
-test('the hint for editors', () =>
-  expect(editorHint('/x.json')).toBe('# yaml-language-server: $schema=/x.json\n'));
 
 test('docs/definitions.md is made of them (vitest -u writes it)', async () => {
   await expect(definitionsMarkdown()).toMatchFileSnapshot('../../docs/definitions.md');

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readDefinition } from '../../src/definitions/read.ts';
 import type { Definition } from '../../src/definitions/schema.ts';
-import { rewriteDefinition, writeDefinition } from '../../src/definitions/write.ts';
+import { writeDefinition } from '../../src/definitions/write.ts';
 
 const read = (text: string) => readDefinition(text, { file: 'web.yaml' });
 
@@ -99,63 +99,4 @@ describe('a new file', () => {
     const definition: Definition = { ...read('name: web'), name: '1e3', description: 'yes: # "no"' };
     expect(read(writeDefinition(definition))).toEqual(definition);
   });
-});
-
-describe('a change of a file', () => {
-  const text = `# Ada's server
-name: web # as in DNS
-memory: 1024  # MiB
-disks:
-# the system
-- {file: /a.img}
-# the data
-- file: /b.img   # big
-  serial: B
-`;
-  const change = (edit: (definition: Definition) => Definition) => {
-    const before = read(text);
-    const after = edit(before);
-    const rewritten = rewriteDefinition(text, before, after);
-    expect(read(rewritten)).toEqual(after);
-    return rewritten;
-  };
-
-  test('no change is none', () => expect(change(same => same)).toContain('memory: 1024 # MiB'));
-
-  test('a value alone', () => {
-    const rewritten = change(before => ({
-      ...before,
-      cpus: { ...before.cpus, count: 3 },
-      memory: { ...before.memory, size: 2 ** 31 },
-    }));
-    expect(rewritten).toBe(`# Ada's server
-name: web # as in DNS
-memory: 2G # MiB
-disks:
-  # the system
-  - {file: /a.img}
-  # the data
-  - file: /b.img # big
-    serial: B
-cpus: 3
-`);
-  });
-
-  test('a disk less, with the comments of the others', () => {
-    const rewritten = change(before => ({ ...before, disks: before.disks.slice(1) }));
-    expect(rewritten).toContain('# the data\n  - file: /b.img # big');
-    expect(rewritten).not.toContain('/a.img');
-  });
-
-  test('a disk more, and none', () => {
-    expect(change(before => ({ ...before, disks: [...before.disks, before.disks[0]!] }))).toContain(
-      '# the data',
-    );
-    expect(change(before => ({ ...before, disks: [] }))).not.toContain('disks');
-  });
-
-  test('a key taken away inside', () =>
-    expect(
-      change(before => ({ ...before, disks: before.disks.map(({ serial: _, ...disk }) => disk) })),
-    ).not.toContain('serial'));
 });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-export const BOOT_SOURCES = ['disk', 'cdrom', 'network'] as const;
+const BOOT_SOURCES = ['disk', 'cdrom', 'network'] as const;
 
 export type BootSource = (typeof BOOT_SOURCES)[number];
 

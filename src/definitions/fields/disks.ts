@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { hostPath } from './text.ts';
 
-export const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
-export const DISK_FORMATS = ['raw', 'qcow2'] as const;
+const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
+const DISK_FORMATS = ['raw', 'qcow2'] as const;
 
 const settings = z.strictObject({
   file: hostPath.meta({

@@ -38,6 +38,4 @@ const settings = z
     }
   });
 
-export type MachineBoot = z.output<typeof settings>;
-
 export const machine = settings.default({});

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-export const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as const;
+const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as const;
 
 const INTERFACE = 'the name of a network interface, such as tap0';
 

@@ -28,6 +28,4 @@ const device = z.strictObject({
     }),
 });
 
-export type Passthrough = z.output<typeof device>;
-
 export const passthrough = z.array(device).max(32, 'at most 32 devices').default([]);

@@ -12,7 +12,7 @@ import { NIC_NAMES } from './networks.ts';
 import { Settings } from './settings.ts';
 
 /** Rows that the reading of -device asks of the device table. */
-export type QemuRow = Pick<DeviceType, 'type' | 'qemu'>;
+type QemuRow = Pick<DeviceType, 'type' | 'qemu'>;
 
 /** QEMU's names of what definitions have keys of their own for, whether or not the device table has it already. */
 const OWN_NAMES: Readonly<Record<string, string>> = {

@@ -81,7 +81,7 @@ export function ideDisk(file: string, cdrom: boolean, host: QemuHost): DiskInput
 }
 
 /** @throws OptionError */
-export function hostFile(file: string, { cwd }: QemuHost): string {
+function hostFile(file: string, { cwd }: QemuHost): string {
   if (/^[a-z][a-z0-9+-]+:/i.test(file)) {
     throw new OptionError(
       `${shown(file)}: vring opens files and block devices of this host only: give a path`,

@@ -24,12 +24,6 @@ type Given = {
   readonly place: Place;
 };
 
-/** Whether a word of a command line is an option of QEMU's, known to vring as something it has or has not. */
-export function isQemuOption(word: string): boolean {
-  const name = optionName(word);
-  return name !== null && (own(QEMU_OPTIONS, name) ?? own(REFUSED_OPTIONS, name)) !== undefined;
-}
-
 /**
  * The definition that options of QEMU's stand for. The command's own name may be the first word.
  * @param name the VM's name where no -name gives one

@@ -4,7 +4,7 @@ import { deviceNames, rowEntry } from '../../../src/definitions/qemu/devices.ts'
 import { Draft } from '../../../src/definitions/qemu/draft.ts';
 import { parseDrive } from '../../../src/definitions/qemu/drives.ts';
 import { QemuError } from '../../../src/definitions/qemu/error.ts';
-import { isQemuOption, readQemuOptions } from '../../../src/definitions/qemu/read.ts';
+import { readQemuOptions } from '../../../src/definitions/qemu/read.ts';
 import { Settings } from '../../../src/definitions/qemu/settings.ts';
 import { notYet, toMachine } from '../../../src/definitions/to-machine.ts';
 
@@ -398,11 +398,4 @@ test('a device that only the table knows has the options that its row says', () 
     queues: 2,
   });
   expect(deviceNames([{ type: 'nvme', qemu: { devices: ['nvme'], properties } }])).toContain('nvme');
-});
-
-test('options of QEMU are told from others', () => {
-  for (const word of ['-m', '-smp', '-drive', '--enable-kvm', '-vnc', '-M'])
-    expect(isQemuOption(word)).toBe(true);
-  for (const word of ['--memory', '--disk', 'vmlinuz', '-', '--', '-constructor'])
-    expect(isQemuOption(word)).toBe(false);
 });
