@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { deviceConfig } from '../devices/device-config.ts';
+import { VM_NAME } from '../vmm/vm-name.ts';
 import { boot } from './fields/boot.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';
@@ -8,12 +9,6 @@ import { memory } from './fields/memory.ts';
 import { nics } from './fields/nics.ts';
 import { passthrough } from './fields/passthrough.ts';
 import { line } from './fields/text.ts';
-
-/** What a VM may be named; its definition is the file NAME.yaml. */
-export const VM_NAME = {
-  pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
-  rule: 'a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
-} as const;
 
 /**
  * A VM as its file describes it. What can be written short (`memory: 512M`, `cpus: 2`, `network: user`) has its full

@@ -1,28 +1,19 @@
+import type { DefinedVm, Definitions } from '../engine/definitions.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/config.ts';
+import { VM_NAME } from '../vmm/vm-name.ts';
 import { DefinitionFileError, fileOf, listNames, readFile, stampOf } from './files.ts';
 import { definitionsFolder } from './folder.ts';
 import { DefinitionError } from './problem.ts';
 import { readDefinition } from './read.ts';
-import { type Definition, VM_NAME } from './schema.ts';
+import type { Definition } from './schema.ts';
 import { toMachine } from './to-machine.ts';
 import { watchFolder } from './watch.ts';
 import { shown } from './words.ts';
 import { removeFile, writeFile } from './write-file.ts';
 
-/** What is known of a VM from its file. */
-export type DefinedVm = {
-  readonly name: string;
-  /** Why the file can't be used; null when it can. */
-  readonly problem: string | null;
-  readonly vcpus: number;
-  readonly memoryBytes: number;
-  readonly autostart: boolean;
-  readonly onCrash: 'keep' | 'restart';
-};
-
 /** The definitions of a folder, a file each. */
-export class DefinitionStore {
+export class DefinitionStore implements Definitions {
   readonly folder: string;
   /** What each file said, until it changes. */
   readonly #known = new Map<string, { readonly stamp: string | null; readonly vm: DefinedVm }>();

@@ -6,7 +6,8 @@ export function thisTerminal(): string {
   return `${userName()}@${terminalName() ?? `pid ${process.pid}`}`;
 }
 
-function userName(): string {
+/** This process's user. */
+export function userName(): string {
   try {
     return userInfo().username;
   } catch {

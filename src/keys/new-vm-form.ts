@@ -12,9 +12,9 @@ import {
 } from '../commands/vm/create/values.ts';
 import { imageInfo } from '../definitions/create/image-info.ts';
 import type { NewVm } from '../definitions/create/plan.ts';
-import { VM_NAME } from '../definitions/schema.ts';
 import type { FormField, FormValues } from '../store/layers.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
+import { VM_NAME } from '../vmm/vm-name.ts';
 
 const SOURCES = ['installer', 'cloud', 'kernel'] as const;
 type Source = (typeof SOURCES)[number];
@@ -46,7 +46,7 @@ const FIELDS: readonly NewVmField[] = [
     label: 'Image',
     hint: 'a file: .iso for an installer; qcow2 or raw for a cloud image',
     of: ['installer', 'cloud'],
-    read: text => imageInfo(filePath(text)),
+    read: text => imageInfo(existingFile(text)),
   },
   { key: 'kernel', label: 'Kernel', hint: 'a file: bzImage or ELF', ...isKernel, read: existingFile },
   {

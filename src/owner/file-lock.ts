@@ -9,7 +9,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { userInfo } from 'node:os';
+import { userName } from '../engine/this-terminal.ts';
 import { printable } from '../text/printable.ts';
 import { tryLock } from '../vmm/ofd-lock.ts';
 
@@ -78,12 +78,4 @@ function holderOf(path: string): string {
 
 function commandLine(): string {
   return printable(['vring', ...process.argv.slice(2)].join(' ')).slice(0, HOLDER_MAX / 2);
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `uid ${process.getuid?.()}`; // that no user has
-  }
 }

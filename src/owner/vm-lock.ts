@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { VmLock } from '../engine/vm.ts';
+import { printable } from '../text/printable.ts';
+import { VM_NAME } from '../vmm/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile } from './file-lock.ts';
 import { ensurePrivateFolder, ownerPaths } from './paths.ts';
 
@@ -8,7 +10,8 @@ import { ensurePrivateFolder, ownerPaths } from './paths.ts';
  * @throws saying who runs it
  */
 export function lockVm(name: string): VmLock {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) throw new Error(`"${name}" can't be the name of a VM`);
+  if (!VM_NAME.pattern.test(name))
+    throw new Error(`"${printable(name)}" can't be a VM's name: expected ${VM_NAME.rule}`);
   const { runtime } = ownerPaths();
   ensurePrivateFolder(runtime);
   const folder = join(runtime, 'vms');

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { deviceConfig } from '../devices/device-config.ts';
+import { VM_NAME } from './vm-name.ts';
 
 const MiB = 2 ** 20;
 
@@ -9,7 +10,7 @@ const fields = z.strictObject({
   name: z
     .string()
     .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      VM_NAME.pattern,
       'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
     ),
   cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),

@@ -1,9 +1,10 @@
 import path from 'node:path';
 import { sizeText } from '../../text/size.ts';
+import { VM_NAME } from '../../vmm/vm-name.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { macAddress } from '../mac-address.ts';
-import { type Definition, type DefinitionInput, definition, VM_NAME } from '../schema.ts';
+import { type Definition, type DefinitionInput, definition } from '../schema.ts';
 import { type NotYet, notYet } from '../to-machine.ts';
 import { shown } from '../words.ts';
 import { writeDefinition } from '../write.ts';

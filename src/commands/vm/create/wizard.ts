@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { imageInfo } from '../../../definitions/create/image-info.ts';
 import type { NewVm } from '../../../definitions/create/plan.ts';
-import { VM_NAME } from '../../../definitions/schema.ts';
 import { bytesOf, sizeText } from '../../../text/size.ts';
+import { VM_NAME } from '../../../vmm/vm-name.ts';
 import { parseCount, parseSize } from '../../values.ts';
 import { ask } from '../ask.ts';
 import { type CreateOptions, DEFAULTS, defaultUser, newVmOf } from './options.ts';
