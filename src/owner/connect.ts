@@ -4,8 +4,13 @@ import { logoutWarning } from './kill-user-processes.ts';
 import { checkPrivateFolder, ownerPaths } from './paths.ts';
 import { startOwner } from './start-owner.ts';
 
-const START_TIMEOUT_MS = 15_000;
+/** An owner that can't start ends, and says why: this is for one that hangs, and long enough for a slow machine. */
+const START_TIMEOUT_MS = 90_000;
 const LOOK_EVERY_MS = 10;
+/** By then a machine is slow, and its CPU is the owner's. */
+const LOOK_LESS_AFTER_MS = 500;
+const LOOK_LESS_EVERY_MS = 250;
+const START_AGAIN_MS = 250;
 
 export type ConnectOptions = {
   /** Everything that changes a VM is refused. */
@@ -38,8 +43,8 @@ export async function connectOrStart(options: ConnectOptions = {}): Promise<Remo
   const running = await connect(options);
   if (running !== null) return running;
   const paths = ownerPaths();
-  const started = startOwner(paths);
-  const deadline = Date.now() + START_TIMEOUT_MS;
+  let started = startOwner(paths);
+  const begun = Date.now();
   for (;;) {
     const engine = await connect(options);
     if (engine !== null) {
@@ -49,8 +54,16 @@ export async function connectOrStart(options: ConnectOptions = {}): Promise<Remo
     }
     const failure = started.failed();
     if (failure !== null) throw new Error(`the process that is to own the VMs could not start: ${failure}`);
-    if (Date.now() > deadline)
+    // Which does not listen, so it has begun, or is about to end: then it is this one's turn.
+    if (started.foundAnother()) {
+      await new Promise(resolve => setTimeout(resolve, START_AGAIN_MS));
+      started = startOwner(paths);
+    }
+    const waited = Date.now() - begun;
+    if (waited > START_TIMEOUT_MS)
       throw new Error(`the process that is to own the VMs does not answer: see ${paths.log}`);
-    await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
+    await new Promise(resolve =>
+      setTimeout(resolve, waited < LOOK_LESS_AFTER_MS ? LOOK_EVERY_MS : LOOK_LESS_EVERY_MS),
+    );
   }
 }

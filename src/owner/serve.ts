@@ -40,7 +40,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   } catch (error) {
     // Two clients wanted one at the same time: the other's is as good.
     if (options.background && error instanceof LockHeldError) return 0;
-    throw error;
+    if (!(error instanceof LockHeldError)) throw error;
+    throw new Error(`${error.message}: attach to that one with vring, or end it first`);
   }
   try {
     return await own(paths, options);

@@ -7,8 +7,9 @@ import { ensurePrivateFolder, type OwnerPaths } from './paths.ts';
 const LAST_LINES = 5;
 
 export type StartedOwner = {
-  /** Null while it runs, and when it ended because another owner is there. */
+  /** Null while it runs, and when it ended because another owner was there. */
   readonly failed: () => string | null;
+  readonly foundAnother: () => boolean;
 };
 
 /** Starts an owner that outlives this process and its terminal. */
@@ -26,14 +27,15 @@ export function startOwner(paths: OwnerPaths): StartedOwner {
   closeSync(log);
   child.unref();
   let failure: string | null = null;
+  let foundAnother = false;
   child.on('error', error => {
     failure = error.message;
   });
   child.on('exit', (code, signal) => {
-    if (code === 0) return;
-    failure = lastLines(paths.log, logBefore) || `it ended with ${signal ?? `exit status ${code}`}`;
+    if (code === 0) foundAnother = true;
+    else failure = lastLines(paths.log, logBefore) || `it ended with ${signal ?? `exit status ${code}`}`;
   });
-  return { failed: () => failure };
+  return { failed: () => failure, foundAnother: () => foundAnother };
 }
 
 /** The same program as this one: from the bundle, or from the sources. */

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { connect, connectOrStart } from '../../src/owner/connect.ts';
+import { ensurePrivateFolder, ownerPaths } from '../../src/owner/paths.ts';
+import { lockOwnership } from '../../src/owner/vm-lock.ts';
 import {
   attached,
   isRunning,
@@ -75,6 +77,20 @@ describe('connectOrStart', () => {
     killedAtEnd(Number(one.stdout));
     killedAtEnd(Number(other.stdout));
     expect(one.stdout).toBe(other.stdout);
+  });
+
+  test('starts one also while the last one is still ending', async () => {
+    const paths = ownerPaths();
+    ensurePrivateFolder(paths.runtime);
+    ensurePrivateFolder(paths.state);
+    const last = lockOwnership(paths);
+    const attaching = connectOrStart();
+    // Long enough for the first that is started to find the lock taken, and to end.
+    await new Promise(resolve => setTimeout(resolve, 2500));
+    last.release();
+    const engine = leftAtEnd(await attaching);
+    killedAtEnd(engine.owner.pid);
+    expect(engine.owner.remote).toBe(true);
   });
 
   test('says what a new owner had to say that could not start', async () => {
