@@ -5,6 +5,8 @@ import { projectRoot } from '../project-root.ts';
 import { ensurePrivateFolder, type OwnerPaths } from './paths.ts';
 
 const LAST_LINES = 5;
+/** glibc gives threads arenas of their own, and keeps what they held when they end: tens of MiB after many VMs (mallopt(3)). */
+const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
 export type StartedOwner = {
   /** Null while it runs, and when it ended because another owner was there. */
@@ -22,7 +24,7 @@ export function startOwner(paths: OwnerPaths): StartedOwner {
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', program(), 'serve', '--background'],
-    { cwd: '/', detached: true, stdio: ['ignore', log, log] },
+    { cwd: '/', detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...FEW_ARENAS } },
   );
   closeSync(log);
   child.unref();

@@ -13,8 +13,8 @@ import { fromWire } from './received-error.ts';
 import { otherOwner } from './versions.ts';
 import { Wire } from './wire.ts';
 
-const HELLO_TIMEOUT_MS = 5000;
-const CLOSED = 'it closed the connection without a word, and may have been killed';
+const HELLO_TIMEOUT_MS = 10_000;
+const CLOSED = 'it went without a word, perhaps killed';
 
 export type LinkEvents = {
   received<Method extends keyof OwnerNotifications>(method: Method, params: OwnerNotifications[Method]): void;
