@@ -22,6 +22,7 @@ packages=(
   zsh # completion
   fish
   iproute2
+  socat # docs/api.md is tried with it
   qemu-utils  # new VMs from qcow2 images
   genisoimage # and their cloud-init seeds
 )
