@@ -1,7 +1,7 @@
 import type { EmulatedHost } from '../../rig/emulated-host.ts';
 
 /** How long the screen may take to show what it should: Node is slow on an emulated CPU. */
-const SECONDS = 90;
+const SECONDS = 180;
 
 /** A program on a terminal of the emulated host: tmux there draws it, and takes its keys. */
 export class RemoteTerminal {

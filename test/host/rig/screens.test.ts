@@ -29,7 +29,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
     first = await host.check(stateScript);
     ui = await RemoteTerminal.start(host, 'vring');
     await ui.waitFor(/\[1 VMs\]/);
-  }, 180_000);
+  }, 400_000);
 
   afterAll(async () => {
     await host?.close();
