@@ -245,7 +245,7 @@ describe('attaching', () => {
       'SSH-2.0-OpenSSH_9.2\r\n',
       /it sent what this vring does not understand: a message starts/,
     ],
-    ['ends', '', /it closed the connection/],
+    ['ends', '', /it went without a word/],
   ])('fails with a sentence when the other end %s', async (_, answer, message) => {
     const path = await impostor(answer);
     await expect(RemoteEngine.attach({ path, terminal: 'me@pts/1' })).rejects.toThrow(message);
