@@ -1,3 +1,6 @@
+// What ps, and who finds its locks, call it: not the Node that runs it.
+process.title = ['vring', ...process.argv.slice(2)].join(' ');
+
 /** A machine thread takes longer to come up than the rest of vring takes to load: it is started before that. */
 const STARTS_A_MACHINE = new Set(['run', 'demo']);
 /** The machine will be another process's, or there will be none. */

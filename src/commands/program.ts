@@ -38,10 +38,17 @@ export function buildProgram(): Command {
     .description('A terminal hypervisor: PCI devices, and guests on its own VMM, from one screen over SSH')
     .version(version(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
-    .showHelpAfterError('(vring --help shows what there is)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'vring: ')) })
     .exitOverride();
   for (const register of REGISTER) register(program);
+  nameHelp(program, 'vring');
   // For a word that is no command there is a better message. The commands before have not inherited this.
   program.allowExcessArguments();
   return program;
+}
+
+/** After a wrong option or argument, where the right ones are. */
+function nameHelp(command: Command, words: string): void {
+  command.showHelpAfterError(`(${words} --help shows what there is)`);
+  for (const below of command.commands) nameHelp(below, `${words} ${below.name()}`);
 }

@@ -1,14 +1,15 @@
 import { Box, Text } from 'ink';
 import type { FormField, FormLayer } from '../store/layers.ts';
 import type { Size } from '../store/ui-slice.ts';
-import { pad } from '../text/width.ts';
+import { pad, wrap } from '../text/width.ts';
 import { useTheme } from './contexts.ts';
 import { slide } from './table/window.ts';
 import { TextField } from './text-field.tsx';
 
 const LABEL_CELLS = 18;
-/** The title, and two lines for the field that has the focus: what may be typed, and what is wrong. */
-const FRAME_ROWS = 4;
+/** The title, and three lines for the field that has the focus: what may be typed, and what is wrong. */
+const FRAME_ROWS = 5;
+const PROBLEM_ROWS = 2;
 
 /** What is asked, a line each, with what is wrong as it is typed. */
 export function FormOverlay({ layer, size }: { layer: FormLayer; size: Size }) {
@@ -19,7 +20,7 @@ export function FormOverlay({ layer, size }: { layer: FormLayer; size: Size }) {
   const first = slide(0, fields.length, room, focus);
   const current = fields[focus]!;
   const line = (text: string) => pad(` ${text}`, size.columns, 'left', glyphs.ellipsis);
-  const problem = form.problem(values, current);
+  const problem = wrap(form.problem(values, current) ?? '', size.columns - 1).slice(0, PROBLEM_ROWS);
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
       <Text wrap="truncate" {...style('text.heading')}>
@@ -39,9 +40,11 @@ export function FormOverlay({ layer, size }: { layer: FormLayer; size: Size }) {
       <Text wrap="truncate" {...style('text.secondary')}>
         {line(`${current.label}: ${current.hint}`)}
       </Text>
-      <Text wrap="truncate" {...style('status.warning')}>
-        {line(problem ?? '')}
-      </Text>
+      {problem.map(text => (
+        <Text key={text} wrap="truncate" {...style('status.warning')}>
+          {line(text)}
+        </Text>
+      ))}
     </Box>
   );
 }

@@ -1,5 +1,6 @@
 import { Box, Text } from 'ink';
 import type { ReactNode } from 'react';
+import { stateWord } from '../engine/vm-state.ts';
 import type { TopScreen } from '../store/screen-names.ts';
 import type { Screen, Size } from '../store/ui-slice.ts';
 import { uptimeOf } from '../store/vm-uptime.ts';
@@ -10,6 +11,9 @@ import type { Token } from '../theme/theme.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 import { useListSummary } from './list-summary.ts';
 import { ScreenTabs } from './screen-tabs.tsx';
+
+/** Cells between the two halves of the line, at least. */
+const GAP = 1;
 
 type HeaderProps = { readonly screen: Screen; readonly columns: Size['columns'] };
 
@@ -56,7 +60,7 @@ function TopHeader({ shown, columns }: { shown: TopScreen; columns: number }) {
   return (
     <HeaderLine
       columns={columns}
-      left={<ScreenTabs shown={shown} columns={columns} room={columns - right.length} />}
+      left={<ScreenTabs shown={shown} columns={columns} room={columns - right.length - GAP} />}
       right={
         <>
           {summary} {readOnly !== null && <Text {...style('status.warning')}>[RO] </Text>}
@@ -72,15 +76,17 @@ function VmTitle({ id }: { id: string }) {
   const vm = useAppState(state => state.infos[id]);
   const up = useAppState(state => uptimeOf(state, id));
   if (vm === undefined) return null;
+  const state = stateWord(vm);
   const facts = [
-    `${vm.vcpus} vCPU${vm.vcpus === 1 ? '' : 's'}`,
-    bytes(vm.memoryBytes),
+    // Of a definition that can't be read nothing is known.
+    ...(vm.vcpus === 0 ? [] : [`${vm.vcpus} vCPU${vm.vcpus === 1 ? '' : 's'}`]),
+    ...(vm.memoryBytes === 0 ? [] : [bytes(vm.memoryBytes)]),
     ...(up ? [`up ${up}`] : []),
   ];
   return (
     <>
       <Text {...style('text.heading')}>{`  ${vm.name} `}</Text>
-      <Text {...style(stateToken(vm.state))}>{vm.state}</Text>
+      <Text {...style(stateToken(state))}>{state}</Text>
       {`  ${facts.join(` ${glyphs.separator} `)}`}
     </>
   );

@@ -57,7 +57,7 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   vms(): readonly VmInfo[] {
-    return Array.from(this.#vms.values(), vm => vm.info);
+    return Array.from(this.#vms.values(), vm => vm.info).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   log(): readonly LogEntry[] {

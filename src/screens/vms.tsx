@@ -5,7 +5,7 @@ import { type ColumnLayout, layoutColumns } from '../components/table/columns.ts
 import { type Cell, type Cells, Table, TableRow } from '../components/table/table.tsx';
 import type { VmInfo } from '../engine/engine.ts';
 import type { VmTotals } from '../engine/sampling/rates.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import { stateWord } from '../engine/vm-state.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { VM_COLUMNS } from '../store/vm-columns.ts';
 import { uptimeOf } from '../store/vm-uptime.ts';
@@ -74,12 +74,10 @@ function flagCell({ problem, autostart }: VmInfo, marked: boolean): Cell {
 }
 
 function facts(vm: VmInfo): Cells {
-  const unusable = vm.problem !== null && !isAlive(vm);
+  const state = stateWord(vm);
   return {
     name: vm.name,
-    state: unusable
-      ? { text: 'invalid', token: 'status.error' }
-      : { text: vm.state, token: stateToken(vm.state) },
+    state: { text: state, token: stateToken(state) },
     // Of a definition that can't be read nothing is known.
     vcpus: vm.vcpus === 0 ? '' : String(vm.vcpus),
     memory: vm.memoryBytes === 0 ? '' : bytes(vm.memoryBytes),

@@ -55,7 +55,7 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
     fact('Is', device.title),
     ...(device.pci === null ? [] : [fact('PCI', device.pci)]),
-    ...device.facts.map(({ label, value, unit }) => fact(label, factText(value, unit))),
+    ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),
     ...(regions.length === 0
       ? []
       : [{ name: 'Answers', texts: [regions.map(rangeText).join(', ')] } satisfies Fact]),
@@ -63,6 +63,10 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
       ? []
       : [fact('Queues', queues.map(({ queue, size }) => `${queue} (${size})`).join(', '))]),
   ];
+}
+
+function capitalised(label: string): string {
+  return label.charAt(0).toUpperCase() + label.slice(1);
 }
 
 function rangeText({ space, start, size }: { space: string; start: number; size: number }): string {

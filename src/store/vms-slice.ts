@@ -15,7 +15,7 @@ import {
 import { printableVm } from './printable-vm.ts';
 
 export type VmsSlice = {
-  /** Ids in the order in which the VMs came. */
+  /** Ids in the order in which the engine lists them, by name; one that comes later has its place among them. */
   readonly order: readonly string[];
   readonly infos: Readonly<Record<string, VmInfo>>;
   /** The last sample of each VM that runs. */
@@ -52,7 +52,7 @@ export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => (
   vmChanged: vm =>
     set(state => ({
       infos: { ...state.infos, [vm.id]: printableVm(vm) },
-      order: vm.id in state.infos ? state.order : [...state.order, vm.id],
+      order: vm.id in state.infos ? state.order : withInOrder(state.order, vm.id),
     })),
 
   vmRemoved: id =>
@@ -98,4 +98,10 @@ function without<Value>(
 ): Readonly<Record<string, Value>> {
   const { [key]: _, ...rest } = record;
   return rest;
+}
+
+/** The ids with one more, before the first that comes after it by name. */
+function withInOrder(order: readonly string[], id: string): string[] {
+  const after = order.findIndex(other => other > id);
+  return order.toSpliced(after < 0 ? order.length : after, 0, id);
 }

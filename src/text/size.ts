@@ -13,7 +13,7 @@ export function bytesOf(text: string): number | null {
 /** The shortest exact text of a size that `bytesOf` reads: `512M`, `2G`, `1536K`. */
 export function sizeText(bytes: number): string {
   for (const unit of ['T', 'G', 'M', 'K']) {
-    if (bytes % UNITS[unit]! === 0) return `${bytes / UNITS[unit]!}${unit}`;
+    if (bytes > 0 && bytes % UNITS[unit]! === 0) return `${bytes / UNITS[unit]!}${unit}`;
   }
   return `${bytes / 1024}K`;
 }

@@ -2,11 +2,12 @@ import type { VmState } from '../engine/engine.ts';
 import type { Token } from './theme.ts';
 
 /** How the word for a VM's state is drawn. */
-export function stateToken(state: VmState): Token {
+export function stateToken(state: VmState | 'invalid'): Token {
   switch (state) {
     case 'running':
       return 'status.ok';
     case 'crashed':
+    case 'invalid':
       return 'status.error';
     case 'off':
       return 'text.secondary';

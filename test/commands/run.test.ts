@@ -100,7 +100,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     for await (const line of holder.iterable()) {
       if (!line.includes('virtio-blk')) continue;
       const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk);
-      expect(stderr).toMatch(new RegExp(`in use by ".* src/cli.ts run .*" \\(process ${holder.pid}\\)`));
+      expect(stderr).toMatch(new RegExp(`in use by "vring run .*" \\(process ${holder.pid}\\)`));
       expect(exitCode).toBe(1);
       holder.kill();
     }

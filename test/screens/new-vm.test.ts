@@ -95,7 +95,7 @@ describe('the form for a new VM', () => {
     driver.type(`db${CTRL_S}`);
     await driver.waitFor('Image: a file');
     expect(driver.screen).toContain('> ! Image');
-    expect(driver.screen).toContain('the image');
+    expect(driver.screen).toContain('expected the path of a file');
   });
 });
 

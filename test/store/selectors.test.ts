@@ -45,6 +45,13 @@ describe('selectors', () => {
     expect(select.visibleVms(store.getState())).toEqual(['web-1', 'web-2']);
   });
 
+  test('have a VM that comes later where its name belongs', () => {
+    const { vmChanged, infos } = store.getState();
+    store.getState().vmsListed([]);
+    for (const id of ['web-1', 'db', 'web-2']) vmChanged(infos[id]!);
+    expect(select.visibleVms(store.getState())).toEqual(['db', 'web-1', 'web-2']);
+  });
+
   test('put the cursor on the first row when its VM is filtered out', () => {
     store.getState().selectVm('db');
     expect(select.cursorRow(store.getState())).toBe(2);

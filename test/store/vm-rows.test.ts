@@ -81,9 +81,9 @@ describe('the devices', () => {
     expect(deviceFacts(vm(), blk0!).map(({ name, texts }) => `${name}: ${texts.join()}`)).toEqual([
       'Is: virtio block device',
       'PCI: 00:03.0',
-      'path: /srv/vms/database/root.raw',
-      'size: 10G',
-      'read-only: no',
+      'Path: /srv/vms/database/root.raw',
+      'Size: 10G',
+      'Read-only: no',
       'Answers: memory fe000000-fe000007',
       'Queues: requests (256)',
     ]);

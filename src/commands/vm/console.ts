@@ -102,9 +102,10 @@ class ConsoleSession {
     if (this.#mine) this.#link.type(bytes);
   }
 
-  /** A file that has been read is no reason to end; a terminal that has, is gone. */
+  /** A file that has been read is no reason to end, but others may type then; a terminal that has, is gone. */
   readonly #inputEnded = () => {
     if (this.#terminal) this.#leave(HUNG_UP);
+    this.#link.releaseKeyboard();
   };
 
   #printed(bytes: Uint8Array): void {

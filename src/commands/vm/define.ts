@@ -19,8 +19,15 @@ export async function defineVm(
 ): Promise<void> {
   const { dryRun = false, replace = false } = options;
   const yaml = writeDefinition(definition);
+  if (!replace && !dryRun) requireFree(book, definition.name);
   if (!dryRun) await book.define(definition.name, yaml, { replace });
   tellDefined(definition, yaml, options, more);
+}
+
+/** @throws when there is a VM of that name already */
+export function requireFree(book: Pick<VmBook, 'vms'>, name: string): void {
+  if (book.vms().some(vm => vm.name === name))
+    throw new Error(`there is a VM ${name} already: choose another name, or use --replace`);
 }
 
 /** Says that a VM is defined, and what it still waits for. */

@@ -1,5 +1,5 @@
 import type { VmInfo } from '../../engine/engine.ts';
-import { isAlive } from '../../engine/vm-state.ts';
+import { isAlive, stateWord } from '../../engine/vm-state.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -16,7 +16,7 @@ export function vmTable(vms: readonly VmInfo[], cells: number, now: number): str
   if (vms.length === 0) return ['there is no VM yet; vring vm create makes one'];
   const columns: Column<VmInfo>[] = [
     { title: 'NAME', text: vm => vm.name, least: 8 },
-    { title: 'STATE', text: vm => vm.state },
+    { title: 'STATE', text: stateWord },
     { title: 'VCPUS', text: vm => (vm.vcpus > 0 ? String(vm.vcpus) : '-'), align: 'right' },
     { title: 'MEMORY', text: vm => (vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'), align: 'right' },
     {

@@ -1,4 +1,5 @@
 import type { Topology, VmInfo } from '../../engine/engine.ts';
+import { stateWord } from '../../engine/vm-state.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -48,10 +49,10 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
   const started = vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString();
   return [
     ...fact('Name', vm.name),
-    ...fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
+    ...fact('State', vm.reason === null ? stateWord(vm) : `${vm.state}: ${vm.reason}`),
     ...(vm.exitCode === null ? [] : fact('Exit code', String(vm.exitCode))),
-    ...fact('vCPUs', String(vm.vcpus)),
-    ...fact('Memory', bytes(vm.memoryBytes)),
+    ...fact('vCPUs', vm.vcpus > 0 ? String(vm.vcpus) : '-'),
+    ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...fact('Started', started),
     ...fact('Definition', definitionText(vm)),
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),

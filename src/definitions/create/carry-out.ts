@@ -36,10 +36,10 @@ export function checkPlan({ steps, definition }: NewVmPlan): PlanCheck {
   if (free !== null) {
     const folder = path.dirname(first!.file);
     const most = steps.reduce((sum, step) => sum + (step.kind === 'seed' ? 0 : step.size), 0);
-    const left = `${sizeText(floorMiB(free))} free`;
+    const left = `${sizeText(rounded(free))} free`;
     if (needed > free)
       problems.push(
-        `${folder} has ${left}, and the image takes ${sizeText(floorMiB(needed))}: free some space`,
+        `${folder} has ${left}, and the image takes ${sizeText(rounded(needed))}: free some space`,
       );
     else if (most > free)
       warnings.push(`${folder} has ${left}, less than the disk may grow to, ${sizeText(most)}`);
@@ -145,6 +145,8 @@ function freeBytes(folder: string): number | null {
   }
 }
 
-function floorMiB(bytes: number): number {
-  return Math.floor(bytes / 2 ** 20) * 2 ** 20;
+/** Down to whole MiB, and what is less than one to whole KiB. */
+function rounded(bytes: number): number {
+  const unit = bytes < 2 ** 20 ? 2 ** 10 : 2 ** 20;
+  return Math.floor(bytes / unit) * unit;
 }

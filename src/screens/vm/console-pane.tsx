@@ -42,7 +42,7 @@ function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
     ? [': you type to the guest, Ctrl-] leaves']
     : [
         ...(typist === null ? [] : [`: ${typist} types`]),
-        ...(back > 0 ? [`, ${back} lines back`] : []),
+        ...(back > 0 ? [`, ${back} ${back === 1 ? 'line' : 'lines'} back`] : []),
         ...(search === '' ? [] : [`, /${search}`]),
         ...(marked ? [', marked: y copies'] : []),
       ];

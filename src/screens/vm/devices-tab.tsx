@@ -15,8 +15,8 @@ import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const DEVICE_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'DEVICE', width: 11 },
-  { key: 'type', title: 'TYPE', width: 11 },
+  { key: 'name', title: 'DEVICE', width: 13 },
+  { key: 'type', title: 'TYPE', width: 12 },
   { key: 'pci', title: 'PCI', width: 7 },
   { key: 'accesses', title: 'ACCESS/s', width: 8, align: 'right' },
   { key: 'share', title: 'TIME', width: 5, align: 'right' },
@@ -67,13 +67,7 @@ export function DisksTab(props: PaneProps) {
 
 export function NetworksTab(props: PaneProps) {
   return (
-    <DeviceList
-      {...props}
-      tab="networks"
-      only="network"
-      columns={NETWORK_COLUMNS}
-      empty="No network cards; a definition adds one:  nics: [{ model: virtio }]"
-    />
+    <DeviceList {...props} tab="networks" only="network" columns={NETWORK_COLUMNS} empty="No network cards" />
   );
 }
 

@@ -1,11 +1,13 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { attached, guest, NODE, startOwner, withOwnFolders } from '../../owner/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { CLI, defineGuest, definitionFile, vring, vringWith } from './cli-rig.ts';
+
+const WAIT = { timeout: 30_000, interval: 20 };
 
 withOwnFolders();
 
@@ -21,6 +23,7 @@ describe('without an owner', () => {
       { name: 'bad', state: 'off', problem: expect.stringMatching(/bad\.yaml:2:.*memroy.*memory/) },
       { name: 'web', state: 'off', memoryBytes: 32 * 2 ** 20, vcpus: 1, problem: null },
     ]);
+    expect((await vring('vm', 'list')).stdout).toMatch(/^bad +invalid +- +- /m);
     const shown = await vring('vm', 'show', 'web', 'wbe');
     expect(shown.stdout).toMatch(/^Name +web\nState +off\n/);
     expect(shown.stderr).toBe('vring: there is no VM wbe; did you mean web?');
@@ -43,6 +46,7 @@ describe('without an owner', () => {
     [['vm', 'create', 'web', '-m', '64', '-vnc', ':0'], 2, '-vnc :0: vring does not have it'],
     [['vm', 'create'], 2, 'say what the VM is'],
     [['vm', 'create', '--kernel', '/k'], 2, 'expected the name of the new VM'],
+    [['vm', 'create', '-m', '64', '-kernel', '/k'], 2, 'expected the name of the new VM before -m'],
     [['vm', 'create', 'web', '--kernel', '/k', '--iso', '/i'], 2, 'one of --kernel, --iso, --cloud-image'],
     [['vm', 'create', 'web', '--iso', '/i', '--ssh-key', 'k'], 2, '--ssh-key goes with --cloud-image alone'],
     [
@@ -89,7 +93,7 @@ describe('without an owner', () => {
     const again = await vring('vm', 'create', 'web', '-m', '64', '-kernel', '/boot/k');
     expect(again).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('there is a definition of web already'),
+      stderr: expect.stringContaining('there is a VM web already'),
     });
     const replaced = await vring('vm', 'create', 'web', '--replace', '-m', '128', '-kernel', '/boot/k');
     expect(replaced.status).toBe(0);
@@ -262,6 +266,19 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
     expect(stdout).toContain('> halt');
     expect(stderr).toContain('vring: web is off');
     expect(status).toBe(0);
+  });
+
+  test('a console that watches in a script leaves the keyboard to others once its input has ended', async () => {
+    startOwner();
+    const engine = await attached();
+    const id = await engine.start(guest('web'));
+    const watching = vringWith({ input: 'info\r' }, 'vm', 'console', 'web');
+    await vi.waitFor(() => expect(engine.vms()[0]!.typist).not.toBeNull(), WAIT);
+    await vi.waitFor(() => expect(engine.vms()[0]!.typist).toBeNull(), WAIT);
+    const link = engine.openConsole(id, { printed: () => {} });
+    await link.takeKeyboard();
+    link.type(Buffer.from('halt\r'));
+    expect((await watching).stdout).toMatch(/> info.*> halt/s);
   });
 
   test('what somebody else types into is not taken from them, unless that is asked for', async () => {

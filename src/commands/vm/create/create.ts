@@ -12,7 +12,7 @@ import { endingSignal } from '../../ending-signal.ts';
 import { UsageError } from '../../usage-error.ts';
 import { confirm, requireSomebody } from '../ask.ts';
 import type { VmBook } from '../book.ts';
-import { defineVm, tellDefined } from '../define.ts';
+import { defineVm, requireFree, tellDefined } from '../define.ts';
 import { Progress } from '../progress.ts';
 import { type CreateOptions, describing, newVmOf } from './options.ts';
 
@@ -23,6 +23,7 @@ export async function createVm(
   qemu: readonly string[],
   options: CreateOptions,
 ): Promise<void> {
+  if (name?.startsWith('-')) throw new UsageError(`expected the name of the new VM before ${name}`);
   if (qemu.length > 0) {
     if (name === undefined) throw new UsageError('expected the name of the new VM');
     const [mixed] = describing(options);
@@ -63,8 +64,7 @@ async function make(book: VmBook, vm: NewVm, options: CreateOptions, asks: boole
   for (const warning of warnings) console.error(`vring: ${warning}`);
   if (problems.length > 0) throw new CreateError(problems.join('; '));
   if (asks && !(await confirm('Create it?', true))) throw new Error('nothing was created');
-  if (!replace && !dryRun && book.vms().some(each => each.name === vm.name))
-    throw new Error(`there is a VM ${vm.name} already: choose another name, or use --replace`);
+  if (!replace && !dryRun) requireFree(book, vm.name);
   if (!dryRun) await carryOutOnTerminal(book, plan, replace);
   tellDefined(plan.definition, plan.text, { json, dryRun }, { steps });
 }

@@ -101,6 +101,8 @@ function cloudSource(image: ImageInfo, options: CreateOptions): NewVmSource {
   const { user = defaultUser(), passwordHash, address, gateway, dns = [] } = options;
   const own = passwordHash === undefined ? ownSshKeyFile() : null;
   const keyFiles = options.sshKey ?? (own === null ? [] : [own]);
+  if (keyFiles.length === 0 && passwordHash === undefined)
+    throw new UsageError(`nobody could log in as ${user}: give them an --ssh-key, or a --password-hash`);
   return {
     kind: 'cloud',
     image,
