@@ -108,8 +108,8 @@ test.skipIf(noKvm !== null)(onKvm('a machine thread that hangs is ended by force
   const { stdout } = await execa(process.execPath, args, { timeout: 20_000, env });
   const { vms, before, after } = JSON.parse(stdout);
   expect(vms).toMatchObject([
-    { name: 'neighbour', state: 'paused' },
     { name: 'hung', state: 'off', reason: expect.stringContaining('by force') },
+    { name: 'neighbour', state: 'paused' },
   ]);
   expect(after).toEqual(before);
 });
