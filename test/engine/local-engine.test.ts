@@ -110,18 +110,22 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
   });
 });
 
+const machineThreads = () => holdings().threads.filter(name => name === 'vring-machine').length;
+
 describe.skipIf(noKvm !== null)(onKvm('a machine thread that dies'), () => {
   test('takes its own VM along, and nothing else', async () => {
     const engine = newEngine();
     const neighbour = await GuestVm.start(engine, { name: 'neighbour' });
     await neighbour.printed(/> $/);
+    // A thread is kept warm for the next VM, a while after the last one has started.
+    await expect.poll(machineThreads, { timeout: 10_000 }).toBe(2);
     const before = holdings();
     const guest = await GuestVm.start(engine, { name: 'victim' });
     await guest.printed(/> $/);
     // No bytes at all: an exception in the serial port's model.
     engine.type(guest.id, null as unknown as Uint8Array);
     expect((await guest.reached('crashed')).reason).toMatch(/^the machine thread died: .*null/);
-    expect(holdings()).toEqual(before);
+    await expect.poll(holdings, { timeout: 10_000 }).toEqual(before);
     expect(await neighbour.command('info')).toContain('result info');
     await engine.restart(guest.id);
     await guest.printed(/> .*> $/s);
