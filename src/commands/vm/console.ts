@@ -19,7 +19,7 @@ export async function watchConsole(
   const session = new ConsoleSession(engine, vm);
   const signal = endingSignal();
   try {
-    await session.takeKeyboard(take);
+    await session.begin(take);
     session.listen();
     return await Promise.race([session.left, signal.status]);
   } finally {
@@ -40,6 +40,8 @@ class ConsoleSession {
   #typist: string | null;
   #mine = false;
   #tooSlow = false;
+  /** What was typed is passed on in its order, and before the keyboard is given back. */
+  #typing: Promise<void> = Promise.resolve();
 
   constructor(engine: Engine, vm: VmInfo) {
     const { promise, resolve } = Promise.withResolvers<number>();
@@ -64,6 +66,13 @@ class ConsoleSession {
     process.stdin.on('end', this.#inputEnded);
     process.stdin.on('error', this.#inputEnded);
     if (this.#terminal) process.stdin.setRawMode(true);
+  }
+
+  /** Takes the keyboard; what is typed meanwhile comes after it. */
+  async begin(take: boolean): Promise<void> {
+    const taken = this.takeKeyboard(take);
+    this.#typing = taken.catch(() => {});
+    await taken;
   }
 
   /** Types from now on, if nobody else does or it is to be taken from them. */
@@ -93,7 +102,7 @@ class ConsoleSession {
   readonly #typed = (bytes: Buffer) => {
     const at = this.#terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
     const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
-    if (forGuest.length > 0) void this.#type(Uint8Array.from(forGuest));
+    if (forGuest.length > 0) this.#typing = this.#typing.then(() => this.#type(Uint8Array.from(forGuest)));
     if (at >= 0) this.#leave(0);
   };
 
@@ -105,7 +114,7 @@ class ConsoleSession {
   /** A file that has been read is no reason to end, but others may type then; a terminal that has, is gone. */
   readonly #inputEnded = () => {
     if (this.#terminal) this.#leave(HUNG_UP);
-    this.#link.releaseKeyboard();
+    void this.#typing.then(() => this.#link.releaseKeyboard());
   };
 
   #printed(bytes: Uint8Array): void {

@@ -272,10 +272,12 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
     startOwner();
     const engine = await attached();
     const id = await engine.start(guest('web'));
+    let printed = '';
+    const link = engine.openConsole(id, { printed: bytes => (printed += Buffer.from(bytes).toString()) });
+    await vi.waitFor(() => expect(printed).toContain('> '), WAIT);
     const watching = vringWith({ input: 'info\r' }, 'vm', 'console', 'web');
-    await vi.waitFor(() => expect(engine.vms()[0]!.typist).not.toBeNull(), WAIT);
+    await vi.waitFor(() => expect(printed).toContain('result info'), WAIT);
     await vi.waitFor(() => expect(engine.vms()[0]!.typist).toBeNull(), WAIT);
-    const link = engine.openConsole(id, { printed: () => {} });
     await link.takeKeyboard();
     link.type(Buffer.from('halt\r'));
     expect((await watching).stdout).toMatch(/> info.*> halt/s);
