@@ -1,3 +1,5 @@
+import { onTerminal } from './commands/on-terminal.ts';
+
 // What ps, and who finds its locks, call it: not the Node that runs it.
 process.title = ['vring', ...process.argv.slice(2)].join(' ');
 
@@ -6,8 +8,8 @@ const STARTS_A_MACHINE = new Set(['run', 'demo']);
 /** The machine will be another process's, or there will be none. */
 const STARTS_NONE = new Set(['--detach', '--ui', '--help', '-h']);
 const [, , command = '', ...words] = process.argv;
-const onTerminal = process.stdin.isTTY && process.stdout.isTTY && !words.includes('--foreground');
-if (STARTS_A_MACHINE.has(command) && !onTerminal && !words.some(word => STARTS_NONE.has(word))) {
+const ownersMachine = onTerminal() && !words.includes('--foreground');
+if (STARTS_A_MACHINE.has(command) && !ownersMachine && !words.some(word => STARTS_NONE.has(word))) {
   const { MachineWorker } = await import('./engine/machine-worker.ts');
   MachineWorker.warm();
 }

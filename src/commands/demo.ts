@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { isAlive } from '../engine/vm-state.ts';
 import { builtFile } from '../project-root.ts';
 import type { MachineConfigInput } from '../vmm/config.ts';
+import { onTerminal } from './on-terminal.ts';
 import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 
 const NAME = 'demo';
@@ -14,8 +16,7 @@ export function registerDemo(program: Command): void {
     .description('Run the embedded guest: in the UI, or as a report where there is no terminal')
     .option('--json', 'print the report as JSON')
     .action(async (options: OpenUiOptions & { json?: boolean }) => {
-      const interactive = process.stdout.isTTY && process.stdin.isTTY && !options.json;
-      await (interactive ? showDemo(options) : reportDemo(options.json === true));
+      await (onTerminal() && !options.json ? showDemo(options) : reportDemo(options.json === true));
     });
 }
 
@@ -28,7 +29,7 @@ async function showDemo(options: OpenUiOptions): Promise<void> {
   const [engine] = await Promise.all([ownerOrNew(), loadUi()]);
   const there = engine.vms().find(vm => vm.name === NAME);
   if (there === undefined) await engine.start(machine(keptDemoDisk(DISK_BYTES)));
-  else if (there.state === 'off' || there.state === 'crashed') await engine.restart(NAME);
+  else if (!isAlive(there)) await engine.restart(NAME);
   await openUi(engine, options, NAME);
 }
 

@@ -1,11 +1,13 @@
 import type { VmInfo } from '../engine/engine.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
+import { isAlive } from '../engine/vm-state.ts';
 import { lockVm } from '../owner/vm-lock.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { ConfigError, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
 import { endingSignal } from './ending-signal.ts';
 import { nameOfFile } from './name-of-file.ts';
+import { onTerminal } from './on-terminal.ts';
 import { openUi } from './open-ui.ts';
 import { reportEnd } from './report-end.ts';
 import { requireTerminal } from './require-terminal.ts';
@@ -33,6 +35,7 @@ export async function runVm(
     parseMachineConfig(config);
     if (options.detach) return await runDetached(config);
     if (options.ui) return await runInUi(config);
+    // Somebody may lose the connection to a terminal. A pipe or a file is a script's, whose VM ends with it.
     if (!options.foreground && onTerminal()) return await runJoined(config);
     // A name that was not chosen, but is the kernel's, may be there as often as one likes.
     return await runHere(new LocalEngine(options.name === undefined ? {} : { lock: lockVm }), config);
@@ -95,17 +98,11 @@ async function runDetached(config: MachineConfigInput): Promise<number> {
   return 0;
 }
 
-/** Is there somebody who may lose the connection to it? A pipe or a file is a script's, whose VM ends with it. */
-function onTerminal(): boolean {
-  return process.stdin.isTTY === true && process.stdout.isTTY === true;
-}
-
 /** In this process. @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash, a signal's if one ended it. */
 async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise<number> {
   const ended = Promise.withResolvers<VmInfo>();
   engine.subscribe(event => {
-    if (event.kind === 'vm' && (event.vm.state === 'off' || event.vm.state === 'crashed'))
-      ended.resolve(event.vm);
+    if (event.kind === 'vm' && !isAlive(event.vm)) ended.resolve(event.vm);
   });
   const id = await engine.start(config);
   if (process.stdin.isTTY) console.error(`vring: ${config.name} runs; Ctrl-] leaves and ends it\r`);

@@ -59,6 +59,13 @@ export function commandContext(ui: Ui): CommandContext {
   return { ui, state, vm: ui.select.targetVm(state), vms: ui.select.targetVms(state) };
 }
 
+/** Why what needs a VM can't be done where there is none, to follow "can't ...:". */
+export const NO_VM = 'there is no VM here';
+
+export function noVm({ vm }: CommandContext): string | null {
+  return vm === null ? NO_VM : null;
+}
+
 export function existsHere(command: Command, context: CommandContext): boolean {
   const onScreen = command.screens?.includes(currentScreen(context.state).kind) ?? true;
   return onScreen && (command.here?.(context) ?? true);

@@ -1,9 +1,9 @@
-import type { Command, CommandContext } from './command.ts';
+import { type Command, type CommandContext, NO_VM } from './command.ts';
 import { isConsoleTab } from './console-commands.ts';
 import { editDefinition } from './edit-definition.ts';
 
 function undefinedVm({ vm }: CommandContext): string | null {
-  if (vm === null) return 'there is no VM here';
+  if (vm === null) return NO_VM;
   return vm.defined ? null : `${vm.name} has no definition: it was started without one`;
 }
 

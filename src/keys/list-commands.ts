@@ -6,7 +6,7 @@ import { nextSort, type SortColumn } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { VM_COLUMNS } from '../store/vm-columns.ts';
 import type { Ui } from '../ui.ts';
-import type { Command, CommandContext } from './command.ts';
+import { type Command, type CommandContext, noVm } from './command.ts';
 import { moveCursor } from './move.ts';
 
 const SORTED = ['vms', 'pci', 'vfio', 'doctor'] as const satisfies readonly TopScreen[];
@@ -99,10 +99,6 @@ function markAlong({ ui }: CommandContext, rows: number): void {
   markRange(ui);
   moveCursor(ui, rows);
   markRange(ui);
-}
-
-function noVm({ vm }: CommandContext): string | null {
-  return vm === null ? 'there is no VM here' : null;
 }
 
 const mark: readonly Command[] = [

@@ -2,7 +2,7 @@ import { HOST_LISTS } from '../store/host-slice.ts';
 import { INTERVALS } from '../store/sampling-slice.ts';
 import { shownFilter } from '../store/ui-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
-import type { Command } from './command.ts';
+import { type Command, noVm } from './command.ts';
 import { moveCursor, pageRows } from './move.ts';
 import { quitCommand } from './quit-command.ts';
 
@@ -63,7 +63,7 @@ const move: readonly Command[] = [
     description: "Open the VM's screen",
     screens: ['vms'],
     bar: 10,
-    unavailable: ({ vm }) => (vm === null ? 'there is no VM here' : null),
+    unavailable: noVm,
     run: ({ state, vm }) => state.openScreen({ kind: 'vm', id: vm!.id }),
   },
   {
@@ -99,7 +99,7 @@ const look: readonly Command[] = [
     description: 'What the VM is made of, and why it ended',
     screens: ['vms', 'vm'],
     bar: 40,
-    unavailable: ({ vm }) => (vm === null ? 'there is no VM here' : null),
+    unavailable: noVm,
     run: ({ state, vm }) => state.pushLayer({ kind: 'about', id: vm!.id, offset: 0 }),
   },
   {

@@ -1,7 +1,7 @@
 import type { Engine, VmInfo } from '../engine/engine.ts';
 import type { Question } from '../store/layers.ts';
 import type { Ui } from '../ui.ts';
-import type { Command, CommandContext } from './command.ts';
+import { type Command, type CommandContext, NO_VM } from './command.ts';
 
 /** Something that is done to a VM, or to each of several. */
 export type VmAction = {
@@ -22,8 +22,6 @@ export type VmAction = {
   /** What is said when it begins, where it takes a while. */
   readonly begun?: (who: string) => string;
 };
-
-const NO_VM = 'there is no VM here';
 
 /** The command of an action, for the VM at the cursor or for those that are marked. */
 export function vmCommand(action: VmAction): Command {

@@ -1,6 +1,6 @@
 import { summaryShowsConsole } from '../store/summary-layout.ts';
 import { ADDRESS_ORDERS, VM_TABS, type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
-import type { Command, CommandContext } from './command.ts';
+import { type Command, type CommandContext, NO_VM, noVm } from './command.ts';
 import { takeKeyboard } from './take-keyboard.ts';
 import { nextTab } from './vm-move.ts';
 
@@ -15,10 +15,6 @@ const DESCRIPTIONS: Readonly<Record<VmTab, string>> = {
   console: 'The serial console, on the whole screen',
   events: 'What has happened to the VM',
 };
-
-function noVm({ vm }: CommandContext): string | null {
-  return vm === null ? 'there is no VM here' : null;
-}
 
 function showTabBeside({ state, vm }: CommandContext, step: number): void {
   state.changeVmView(vm!.id, { tab: nextTab(vmViewOf(state, vm!.id).tab, step) });
@@ -100,7 +96,7 @@ export const vmViewCommands: readonly Command[] = [
     bar: 10,
     changes: 'vm',
     unavailable: ({ vm }) => {
-      if (vm === null) return 'there is no VM here';
+      if (vm === null) return NO_VM;
       return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
     },
     run: ({ ui, state, vm }) => {

@@ -2,6 +2,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { readHostLoad } from '../../host/load.ts';
 import { HostRoot } from '../../host/root.ts';
 import { outputWidth } from '../host/host-options.ts';
+import { onTerminal } from '../on-terminal.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
 import type { TopOptions } from '../top.ts';
 import { INTERVAL_MS } from '../top.ts';
@@ -26,7 +27,7 @@ export async function watch(engine: Engine, options: TopOptions): Promise<void> 
     show(measure(await sampleOnce(engine, { intervalMs })), options);
     return;
   }
-  const onScreen = process.stdout.isTTY && process.stdin.isTTY && !options.csv && !options.json;
+  const onScreen = onTerminal() && !options.csv && !options.json;
   const screen = onScreen ? new Screen() : null;
   const print = (top: Top) =>
     screen === null ? show(top, options) : screen.show(topLines(top, outputWidth()));

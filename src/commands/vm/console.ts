@@ -19,7 +19,7 @@ export async function watchConsole(
   const session = new ConsoleSession(engine, vm);
   const signal = endingSignal();
   try {
-    await session.begin(take);
+    await session.takeKeyboard(take);
     session.listen();
     return await Promise.race([session.left, signal.status]);
   } finally {
@@ -66,13 +66,6 @@ class ConsoleSession {
     process.stdin.on('end', this.#inputEnded);
     process.stdin.on('error', this.#inputEnded);
     if (this.#terminal) process.stdin.setRawMode(true);
-  }
-
-  /** Takes the keyboard; what is typed meanwhile comes after it. */
-  async begin(take: boolean): Promise<void> {
-    const taken = this.takeKeyboard(take);
-    this.#typing = taken.catch(() => {});
-    await taken;
   }
 
   /** Types from now on, if nobody else does or it is to be taken from them. */

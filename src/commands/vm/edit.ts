@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runEditor } from '../../editor.ts';
+import { isAlive } from '../../engine/vm-state.ts';
 import { confirm } from './ask.ts';
 import type { VmBook } from './book.ts';
 import { findVm } from './find.ts';
@@ -32,8 +33,7 @@ export async function editVm(book: VmBook, name: string): Promise<number> {
     const failure = await save(book, name, text, original);
     if (failure === null) {
       rmSync(folder, { recursive: true });
-      const running =
-        vm.state === 'off' || vm.state === 'crashed' ? '' : '; it takes effect at the next start';
+      const running = isAlive(vm) ? '; it takes effect at the next start' : '';
       console.log(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
       return 0;
     }
