@@ -98,6 +98,7 @@ export class Vm {
 
   /** What is on disk of it has changed; null: there is nothing any more. */
   define(defined: DefinedVm | null): void {
+    if (defined === this.#defined) return;
     this.#defined = defined;
     this.#listener.changed(this);
   }

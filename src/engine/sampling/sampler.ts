@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts';
+import type { VmInfo } from '../engine.ts';
 import { isAlive } from '../vm-state.ts';
 import type { CounterSource } from './counter-source.ts';
 import { type VmTotals, vmDetail, vmTotals } from './rates.ts';
@@ -25,7 +26,7 @@ export class Sampler implements Sampling {
   readonly #snapshots = new Map<string, readonly Snapshot[]>();
   /** Where the totals of each VM count from; none: from its start. */
   readonly #baselines = new Map<string, Snapshot>();
-  #running: ReadonlySet<string>;
+  readonly #running: Set<string>;
   #last: Sample = { at: 0, totals: {}, detail: null };
   readonly #unsubscribe: () => void;
   #callOff: () => void = () => {};
@@ -40,10 +41,10 @@ export class Sampler implements Sampling {
     this.#clock = clock;
     this.#settings = settings;
     this.#listener = listener;
-    this.#running = this.#runningNow();
+    this.#running = new Set(source.vms().flatMap(vm => (vm.state === 'running' ? [vm.id] : [])));
     this.#beginAgain();
     this.#unsubscribe = source.subscribe(event => {
-      if (event.kind === 'vm') this.#followStarts();
+      if (event.kind === 'vm') this.#follow(event.vm);
     });
   }
 
@@ -65,18 +66,13 @@ export class Sampler implements Sampling {
     this.#showDetail();
   }
 
-  #runningNow(): ReadonlySet<string> {
-    const running = this.#source.vms().filter(vm => vm.state === 'running');
-    return new Set(running.map(vm => vm.id));
-  }
-
-  #followStarts(): void {
-    const before = this.#running;
-    this.#running = this.#runningNow();
-    for (const id of this.#running) {
-      if (before.has(id)) continue;
+  /** One that starts to run has rates soon, whatever the interval. */
+  #follow(vm: VmInfo): void {
+    if (vm.state !== 'running') {
+      this.#running.delete(vm.id);
+    } else if (!this.#running.has(vm.id)) {
+      this.#running.add(vm.id);
       this.#beginAgain();
-      return;
     }
   }
 
