@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { keepInkCaches } from './keep-ink-caches.mjs';
+import { inkCaches } from './ink-caches.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -93,7 +93,7 @@ async function bundle() {
     minifySyntax: true,
     legalComments: 'none',
     external: ['koffi'],
-    plugins: [keepInkCaches],
+    plugins: [inkCaches],
     alias: { 'react-devtools-core': join(root, 'scripts/empty-module.mjs') },
     define: {
       'process.env.NODE_ENV': '"production"',

@@ -3,9 +3,20 @@ import stringWidth from 'string-width';
 const PLAIN = /^[\x20-\x7e]*$/;
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
+/** What has been measured: the same texts are drawn again and again, and one with other than ASCII takes long. */
+const measured = new Map<string, number>();
+const MEASURED_MOST = 4096;
+
 /** Terminal cells that a text takes. */
 export function width(text: string): number {
-  return PLAIN.test(text) ? text.length : stringWidth(text);
+  if (PLAIN.test(text)) return text.length;
+  let cells = measured.get(text);
+  if (cells === undefined) {
+    cells = stringWidth(text);
+    if (measured.size >= MEASURED_MOST) measured.clear();
+    measured.set(text, cells);
+  }
+  return cells;
 }
 
 /** The text cut to `cells`, with `ellipsis` where something was cut off. */
@@ -17,7 +28,7 @@ export function truncate(text: string, cells: number, ellipsis = '…'): string 
   let kept = '';
   let used = 0;
   for (const { segment } of graphemes.segment(text)) {
-    const next = used + stringWidth(segment);
+    const next = used + width(segment);
     if (next > room) break;
     kept += segment;
     used = next;

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest';
 import type { AccessSize } from '../../../src/devices/device.ts';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import { createDevice } from '../../../src/devices/registry.ts';
+import { Random } from '../../support/random.ts';
 import { FakeBlockBackend } from '../fake-block-backend.ts';
 import { FakeMachine } from '../fake-machine.ts';
 import { FakeMemory } from '../fake-memory.ts';
-import { Random } from '../random.ts';
 import { COMMON, GuestDriver, VERSION_1 } from './guest-driver.ts';
 
 const ECAM = 0xe000_0000;

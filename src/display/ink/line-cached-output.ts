@@ -1,0 +1,123 @@
+/** One character of a frame, as Ink keeps it. */
+type Cell = { type: string; value: string; fullWidth: boolean; styles: unknown[] };
+type Clip = {
+  readonly x1?: number | undefined;
+  readonly x2?: number | undefined;
+  readonly y1?: number | undefined;
+  readonly y2?: number | undefined;
+};
+type Transformer = (line: string, index: number) => string;
+type Write = {
+  readonly type: 'write';
+  readonly x: number;
+  readonly y: number;
+  readonly text: string;
+  readonly transformers: readonly Transformer[];
+};
+type Operation = Write | { readonly type: 'clip'; readonly clip: Clip } | { readonly type: 'unclip' };
+
+/** What is used of Ink's Output (ink/build/output.js): the texts of one frame, which `get` puts together. */
+export interface InkOutput {
+  readonly width: number;
+  readonly height: number;
+  readonly operations: readonly Operation[];
+  /** Writes a text into the lines that are there; a line that is not there is left out. */
+  applyWriteOperation(lines: (Cell[] | undefined)[], write: Write, clip: Clip | undefined): void;
+  get(): { output: string; height: number };
+}
+type OutputClass = new (options: { width: number; height: number }) => InkOutput;
+
+/** Functions of Ink's own that `get` needs. */
+export type InkParts = {
+  readonly styledCharsToString: (cells: Cell[]) => string;
+  readonly intersectClips: (outer: Clip | undefined, inner: Clip) => Clip;
+};
+
+/** A text of the frame with what clips it, and the lines that it is seen in: from `top` to before `bottom`. */
+type Placed = {
+  readonly write: Write;
+  readonly clip: Clip | undefined;
+  readonly top: number;
+  readonly bottom: number;
+};
+
+/**
+ * Ink puts every cell of a frame together anew. Most lines are those of the frame before: here, a line into which the same
+ * is written is the same line, so that a frame costs what is different in it.
+ * @returns a class in place of Ink's; it relies on transformers that depend on nothing but their arguments
+ */
+export function cacheLines(
+  Output: OutputClass,
+  { styledCharsToString, intersectClips }: InkParts,
+): OutputClass {
+  const numberOf = numbering<Transformer>();
+  let known = new Map<string, string>();
+  let knownWidth = 0;
+
+  return class LineCachedOutput extends Output {
+    override get() {
+      if (this.width !== knownWidth) known = new Map();
+      knownWidth = this.width;
+      const placed = this.#place();
+      const keys = this.#keys(placed);
+      const cells = keys.map(key => (known.has(key) ? undefined : Array.from({ length: this.width }, blank)));
+      for (const { write, clip, top, bottom } of placed) {
+        if (cells.slice(top, bottom).some(Boolean)) this.applyWriteOperation(cells, write, clip);
+      }
+      const lines = cells.map((line, y) => (line ? toText(line) : known.get(keys[y]!)!));
+      known = new Map(lines.map((line, y) => [keys[y]!, line]));
+      return { output: lines.join('\n'), height: lines.length };
+    }
+
+    #place(): Placed[] {
+      const placed: Placed[] = [];
+      const clips: Clip[] = [];
+      for (const operation of this.operations) {
+        if (operation.type === 'clip') clips.push(intersectClips(clips.at(-1), operation.clip));
+        else if (operation.type === 'unclip') clips.pop();
+        else placed.push({ write: operation, clip: clips.at(-1), ...this.#extent(operation, clips.at(-1)) });
+      }
+      return placed;
+    }
+
+    #extent({ y, text }: Write, clip: Clip | undefined): { top: number; bottom: number } {
+      return {
+        top: Math.max(0, y, clip?.y1 ?? 0),
+        bottom: Math.min(this.height, y + text.split('\n').length, clip?.y2 ?? this.height),
+      };
+    }
+
+    /** For each line of the frame, all that its text depends on. */
+    #keys(placed: readonly Placed[]): string[] {
+      const keys = new Array<string>(this.height).fill('');
+      for (const { write, clip, top, bottom } of placed) {
+        const { x, y, text, transformers } = write;
+        const numbers = transformers.map(numberOf).join();
+        const key = `${x} ${clip?.x1} ${clip?.x2} ${numbers} ${text.length} ${text}`;
+        for (let row = top; row < bottom; row++) keys[row] += `${row - y} ${key}`;
+      }
+      return keys;
+    }
+  };
+
+  function toText(line: readonly Cell[]): string {
+    // Beside a wide character that reaches over the edge there are holes.
+    return styledCharsToString(line.filter(cell => cell !== undefined)).trimEnd();
+  }
+}
+
+function blank(): Cell {
+  return { type: 'char', value: ' ', fullWidth: false, styles: [] };
+}
+
+/** Gives each thing a number of its own. */
+function numbering<Thing extends WeakKey>(): (thing: Thing) => number {
+  const numbers = new WeakMap<Thing, number>();
+  let last = 0;
+  return thing => {
+    const known = numbers.get(thing);
+    if (known !== undefined) return known;
+    numbers.set(thing, ++last);
+    return last;
+  };
+}

@@ -1,0 +1,237 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import { build, type Plugin } from 'esbuild';
+import type { ReactNode } from 'react';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { inkCaches } from '../../scripts/ink-caches.mjs';
+import { projectRoot } from '../../src/project-root.ts';
+import { Random } from '../support/random.ts';
+
+type Ink = Pick<typeof import('react'), 'createElement' | 'memo' | 'useSyncExternalStore'> &
+  Pick<typeof import('ink'), 'Box' | 'Text' | 'render'>;
+
+const folder = mkdtempSync(join(projectRoot(), 'dist/ink-caches-'));
+let asItIs: Ink;
+let asBundled: Ink;
+
+beforeAll(async () => {
+  // Ink decides on its colours while it is loaded.
+  vi.stubEnv('FORCE_COLOR', '3');
+  asItIs = await bundled('as-it-is', []);
+  asBundled = await bundled('as-bundled', [inkCaches]);
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+test.each([1, 2, 3, 4, 5, 6])('the bundled Ink draws what Ink draws, frame for frame (%i)', async seed => {
+  const expected = new Player(asItIs, seed);
+  const drawn = new Player(asBundled, seed);
+  for (let step = 0; step < 1000; step++) {
+    expected.step();
+    drawn.step();
+    await setImmediate();
+    expect(drawn.frame, `step ${step}`).toBe(expected.frame);
+  }
+  expect(expected.frames.join()).toContain('\x1b[38;2;16;32;48m');
+  expect(new Set(expected.frames).size).toBeGreaterThan(60);
+  expected.close();
+  drawn.close();
+});
+
+async function bundled(name: string, plugins: Plugin[]): Promise<Ink> {
+  const outfile = join(folder, `${name}.mjs`);
+  await build({
+    stdin: {
+      contents:
+        "export { Box, Text, render } from 'ink'; export { createElement, memo, useSyncExternalStore } from 'react';",
+      resolveDir: projectRoot(),
+    },
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    plugins,
+    alias: { 'react-devtools-core': join(projectRoot(), 'scripts/empty-module.mjs') },
+    define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
+  });
+  return import(outfile);
+}
+
+const WIDTH = 40;
+const TEXTS = [
+  '',
+  'running',
+  'a longer text that has to be cut or wrapped',
+  '漢字 wide',
+  'e\u0301 mark',
+  'two\nlines',
+  '\x1b[31mred\x1b[0m!',
+  'a\tb',
+  '👩‍👩‍👧 family',
+  '\x1b[2Jno',
+  '─│┌',
+];
+const WRAPS = ['wrap', 'truncate', 'truncate-middle', 'hard'] as const;
+const COLOURS = [undefined, 'red', 'cyan', '#102030'];
+
+/** Rows as a screen has them, of which each step changes some. */
+class Player {
+  readonly frames: string[] = [];
+  readonly #ink: Ink;
+  readonly #line: ReturnType<typeof lineOf>;
+  readonly #random: Random;
+  readonly #picture: ReturnType<Ink['render']>;
+  #rows: Row[];
+  #offset = 0;
+  #aside = 0;
+  #columns = WIDTH;
+  readonly #stdout: { columns: number };
+  #overlay: Row | null = null;
+  #steps = 0;
+  #drawAnew: () => void = () => {};
+
+  constructor(ink: Ink, seed: number) {
+    this.#ink = ink;
+    this.#line = lineOf(ink);
+    this.#random = new Random(seed);
+    this.#rows = Array.from({ length: 8 }, () => this.#row());
+    const frames = new Writable({
+      decodeStrings: false,
+      write: (chunk: string, _, done) => {
+        this.frames.push(chunk);
+        done();
+      },
+    });
+    this.#stdout = Object.assign(frames, { columns: WIDTH, rows: 12 });
+    const Root = () => {
+      ink.useSyncExternalStore(this.#subscribe, () => this.#steps);
+      return this.#tree();
+    };
+    this.#picture = ink.render(ink.createElement(Root), {
+      stdout: this.#stdout as unknown as NodeJS.WriteStream,
+      debug: true,
+      patchConsole: false,
+      exitOnCtrlC: false,
+    });
+  }
+
+  get frame(): string {
+    return this.frames.at(-1)!;
+  }
+
+  step(): void {
+    const at = this.#random.below(this.#rows.length);
+    const changes: (() => void)[] = [
+      () => (this.#rows[at] = { ...this.#rows[at]!, text: this.#random.pick(TEXTS) }),
+      () => (this.#rows[at] = { ...this.#rows[at]!, colour: this.#random.pick(COLOURS) }),
+      () => (this.#rows[at] = { ...this.#rows[at]!, wrap: this.#random.pick(WRAPS) }),
+      () =>
+        (this.#rows[at] = {
+          ...this.#rows[at]!,
+          inner: this.#random.pick(TEXTS),
+          innerColour: this.#random.pick(COLOURS),
+        }),
+      () => (this.#rows[at] = { ...this.#rows[at]!, hidden: !this.#rows[at]!.hidden }),
+      () => (this.#rows = [...this.#rows.slice(1), this.#row()]),
+      () => (this.#rows = this.#rows.toReversed()),
+      () => (this.#rows = this.#rows.length > 3 ? this.#rows.toSpliced(at, 1) : [...this.#rows, this.#row()]),
+      () => (this.#offset = this.#random.below(4)),
+      () => (this.#aside = this.#random.below(6)),
+      () => (this.#stdout.columns = WIDTH - this.#random.below(3)),
+      () => (this.#columns = WIDTH - this.#random.below(20)),
+      () => (this.#overlay = this.#overlay ? null : this.#row()),
+    ];
+    this.#random.pick(changes)();
+    this.#steps++;
+    this.#drawAnew();
+  }
+
+  /** As a store does: what it says is drawn before anything else happens. */
+  readonly #subscribe = (drawAnew: () => void) => {
+    this.#drawAnew = drawAnew;
+    return () => {};
+  };
+
+  close(): void {
+    this.#picture.unmount();
+  }
+
+  #row(): Row {
+    return {
+      key: this.#random.below(1 << 30),
+      text: this.#random.pick(TEXTS),
+      colour: this.#random.pick(COLOURS),
+      inner: this.#random.pick(TEXTS),
+      innerColour: this.#random.pick(COLOURS),
+      wrap: this.#random.pick(WRAPS),
+      hidden: false,
+    };
+  }
+
+  #tree(): ReactNode {
+    const { createElement, Box } = this.#ink;
+    return createElement(
+      Box,
+      { flexDirection: 'column', height: 12, overflow: 'hidden' },
+      createElement(
+        Box,
+        {
+          flexDirection: 'column',
+          width: this.#columns,
+          height: 8,
+          overflow: 'hidden',
+          contentOffsetY: this.#offset,
+          contentOffsetX: this.#aside,
+          marginLeft: this.#offset,
+          flexShrink: 0,
+        },
+        ...this.#rows.map(row => this.#draw(row)),
+      ),
+      createElement(Box, { columnGap: 1 }, ...this.#rows.slice(0, 2).map(row => this.#draw(row))),
+      this.#overlay &&
+        createElement(
+          Box,
+          { position: 'absolute', top: 2, left: 5, borderStyle: 'round' },
+          this.#draw(this.#overlay),
+        ),
+    );
+  }
+
+  #draw(row: Row): ReactNode {
+    return this.#ink.createElement(this.#line, { key: row.key, row });
+  }
+}
+
+/** A row that is the same as before is not rendered again, as on the screens. */
+function lineOf({ createElement, memo, Box, Text }: Ink) {
+  return memo(function Line({ row: { text, colour, inner, innerColour, wrap, hidden } }: { row: Row }) {
+    const nested = createElement(
+      Text,
+      { ...(innerColour && { color: innerColour }), inverse: inner.length === 7 },
+      inner,
+    );
+    return createElement(
+      Box,
+      // Some are wider than what they are in: then that clips them.
+      { display: hidden ? 'none' : 'flex', flexShrink: 0, ...(wrap === 'hard' && { width: WIDTH }) },
+      createElement(Text, { wrap, ...(colour && { color: colour }) }, text, ' ', nested),
+    );
+  });
+}
+
+type Row = {
+  readonly key: number;
+  readonly text: string;
+  readonly colour: string | undefined;
+  readonly inner: string;
+  readonly innerColour: string | undefined;
+  readonly wrap: (typeof WRAPS)[number];
+  readonly hidden: boolean;
+};
