@@ -1,4 +1,4 @@
-import type { ConsoleLink, ConsoleListener } from './engine.ts';
+import type { ConsoleLink, ConsoleListener, ConsoleWatcher } from './engine.ts';
 
 /** What a console is of. */
 export type ConsolePort = {
@@ -12,55 +12,56 @@ export type ConsolePort = {
 /** Who watches one VM's serial console, and who types into it. */
 export class Consoles {
   readonly #port: ConsolePort;
-  readonly #listeners = new Set<ConsoleListener>();
-  #typing: { readonly listener: ConsoleListener; readonly watcher: string } | null = null;
+  /** Who watches, in the order in which they came. */
+  readonly #watchers = new Map<ConsoleListener, ConsoleWatcher>();
+  #typing: ConsoleListener | null = null;
 
   constructor(port: ConsolePort) {
     this.#port = port;
   }
 
   get typist(): string | null {
-    return this.#typing?.watcher ?? null;
+    return this.#typing && this.#watchers.get(this.#typing)!.name;
   }
 
   printed(bytes: Uint8Array): void {
-    for (const listener of this.#listeners) listener.printed(bytes, false);
+    for (const listener of this.#watchers.keys()) listener.printed(bytes, false);
   }
 
-  open(listener: ConsoleListener, watcher: string): ConsoleLink {
+  open(listener: ConsoleListener, watcher: ConsoleWatcher): ConsoleLink {
     const own = { printed: listener.printed.bind(listener) };
-    this.#listeners.add(own);
+    this.#watchers.set(own, watcher);
     own.printed(this.#port.scrollback(), true);
     return {
-      takeKeyboard: async (take = false) => this.#take(own, watcher, take),
+      takeKeyboard: async (take = false) => this.#take(own, take),
       releaseKeyboard: () => this.#release(own),
       type: bytes => {
-        if (this.#typing?.listener === own) this.#port.type(bytes);
+        if (this.#typing === own) this.#port.type(bytes);
       },
       answer: bytes => {
-        if (own === (this.#typing?.listener ?? this.#firstListener)) this.#port.type(bytes);
+        if (own === (this.#typing ?? this.#first)) this.#port.type(bytes);
       },
       close: () => {
-        this.#listeners.delete(own);
         this.#release(own);
+        this.#watchers.delete(own);
       },
     };
   }
 
-  get #firstListener(): ConsoleListener | undefined {
-    const [first] = this.#listeners;
-    return first;
+  /** Who came first of those whose terminal may answer. */
+  get #first(): ConsoleListener | undefined {
+    return [...this.#watchers].find(([, watcher]) => watcher.answers)?.[0];
   }
 
-  #take(listener: ConsoleListener, watcher: string, take: boolean): void {
-    if (this.#typing?.listener === listener) return;
-    if (this.#typing !== null && !take) throw new Error(`${this.#typing.watcher} is typing there`);
-    this.#typing = { listener, watcher };
+  #take(listener: ConsoleListener, take: boolean): void {
+    if (this.#typing === listener) return;
+    if (this.#typing !== null && !take) throw new Error(`${this.typist} is typing there`);
+    this.#typing = listener;
     this.#port.typistChanged();
   }
 
   #release(listener: ConsoleListener): void {
-    if (this.#typing?.listener !== listener) return;
+    if (this.#typing !== listener) return;
     this.#typing = null;
     this.#port.typistChanged();
   }

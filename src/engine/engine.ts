@@ -70,6 +70,13 @@ export type ConsoleListener = {
   printed(bytes: Uint8Array, replayed: boolean): void;
 };
 
+export type ConsoleWatcher = {
+  /** `user@tty`, for the others to see. */
+  readonly name: string;
+  /** False: it may only look, so the guest does not wait for its terminal to answer. */
+  readonly answers: boolean;
+};
+
 /** One watcher of a VM's serial console. Any number may watch; one at a time types. */
 export interface ConsoleLink {
   /** @throws when somebody else types, naming them, unless it is to be taken from them */
@@ -77,7 +84,7 @@ export interface ConsoleLink {
   releaseKeyboard(): void;
   /** Ignored without the keyboard. */
   type(bytes: Uint8Array): void;
-  /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the typist or else the first. */
+  /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the typist or else the first that may answer. */
   answer(bytes: Uint8Array): void;
   close(): void;
 }
@@ -113,9 +120,9 @@ export interface Engine {
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling;
   /**
    * The first serial port: the last 64 KiB that it printed, then what it prints.
-   * @param watcher `user@tty`, for the others to see; this process's own when absent
+   * @param watcher who watches; when absent, somebody at this process's terminal who may answer
    */
-  openConsole(id: string, listener: ConsoleListener, watcher?: string): ConsoleLink;
+  openConsole(id: string, listener: ConsoleListener, watcher?: ConsoleWatcher): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;
   /** The owner's host and its VMs as an OpenMetrics text. */
   metrics(): Promise<string>;

@@ -17,7 +17,7 @@ import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
-import { thisTerminal } from './this-terminal.ts';
+import { somebodyHere } from './this-terminal.ts';
 import { Vm, type VmLock } from './vm.ts';
 import { tellChanges } from './vm-log.ts';
 
@@ -147,7 +147,7 @@ export class LocalEngine implements Engine, CounterSource {
     return new Sampler(this, systemClock, settings, listener);
   }
 
-  openConsole(id: string, listener: ConsoleListener, watcher: string = thisTerminal()): ConsoleLink {
+  openConsole(id: string, listener: ConsoleListener, watcher = somebodyHere()): ConsoleLink {
     return this.#vm(id).consoles.open(listener, watcher);
   }
 

@@ -1,9 +1,15 @@
 import { readlinkSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import type { ConsoleWatcher } from './engine.ts';
 
 /** Who sits at this process's terminal: `root@pts/3`; `root@pid 4711` where there is none. */
 export function thisTerminal(): string {
   return `${userName()}@${terminalName() ?? `pid ${process.pid}`}`;
+}
+
+/** Whoever sits there, as a watcher of a console. */
+export function somebodyHere(): ConsoleWatcher {
+  return { name: thisTerminal(), answers: true };
 }
 
 /** This process's user. */

@@ -120,9 +120,10 @@ export function showsHost(state: UiSlice): boolean {
   return shownList(state) !== null || currentScreen(state).kind === 'function';
 }
 
-/** The filter of the list that is shown. */
+/** The filter of the list that is shown; empty where there is no list. */
 export function shownFilter(state: AppState): string {
   const list = shownList(state);
   if (list !== null) return state.hostFilters[list] ?? '';
-  return currentScreen(state).kind === 'log' ? state.logFilter : state.filter;
+  const { kind } = currentScreen(state);
+  return kind === 'log' ? state.logFilter : kind === 'vms' ? state.filter : '';
 }

@@ -124,7 +124,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), ()
 
   test('is not overlaid by the first, whose keyboard somebody still has', async () => {
     await engineWith().start(config);
-    const link = engine.openConsole('web', { printed: () => {} }, 'anna@pts/1');
+    const link = engine.openConsole('web', { printed: () => {} }, { name: 'anna@pts/1', answers: true });
     await link.takeKeyboard();
     await engine.kill('web');
     await engine.remove('web');

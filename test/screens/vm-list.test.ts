@@ -185,3 +185,16 @@ test('defined VMs are there while they are off, with what is wrong with their de
   driver.type('S');
   await driver.waitFor("can't start: db.yaml, line 3");
 });
+
+test('the filter is told where it filters, and not on the screen of a VM', async () => {
+  engine.add('web', busy);
+  engine.add('db', busy);
+  const driver = await start();
+  driver.type(`/web${KEY.enter}`);
+  await driver.waitFor('/web  Esc shows all again');
+  driver.type(KEY.enter);
+  await driver.waitFor('[1 Summary]');
+  expect(driver.screen).not.toContain('Esc shows all again');
+  driver.escape();
+  await driver.waitFor('/web  Esc shows all again');
+});

@@ -14,7 +14,7 @@ import type {
 import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
-import { thisTerminal } from '../../src/engine/this-terminal.ts';
+import { somebodyHere } from '../../src/engine/this-terminal.ts';
 import {
   ADDRESS,
   addressKey,
@@ -211,7 +211,7 @@ export class FakeEngine implements Engine, CounterSource {
     return new Sampler(this, this.#clock, settings, listener);
   }
 
-  openConsole(id: string, listener: ConsoleListener, watcher = thisTerminal()): ConsoleLink {
+  openConsole(id: string, listener: ConsoleListener, watcher = somebodyHere()): ConsoleLink {
     return this.#vm(id).consoles.open(listener, watcher);
   }
 

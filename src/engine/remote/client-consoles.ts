@@ -1,4 +1,4 @@
-import type { ConsoleLink, Engine } from '../engine.ts';
+import type { ConsoleLink, ConsoleWatcher, Engine } from '../engine.ts';
 import type { Outlet } from './outlet.ts';
 import { PrintedFeed } from './printed-feed.ts';
 import { refusal } from './request-error.ts';
@@ -16,7 +16,7 @@ export class ClientConsoles {
     this.#outlet = outlet;
   }
 
-  open(number: number, id: string, watcher: string): void {
+  open(number: number, id: string, watcher: ConsoleWatcher): void {
     if (this.#open.has(number)) throw refusal('invalidParams', `there is a console ${number} already`);
     if (this.#open.size >= MAX_CONSOLES)
       throw refusal('tooMany', `${MAX_CONSOLES} consoles are open already: close one first`);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Engine, EngineEvent } from '../engine.ts';
+import type { ConsoleWatcher, Engine, EngineEvent } from '../engine.ts';
 import { ClientConsoles } from './client-consoles.ts';
 import { ClientMirror } from './client-mirror.ts';
 import { ClientSamplings } from './client-samplings.ts';
@@ -147,11 +147,16 @@ export class ClientSession implements Outlet {
     'sampling/configure': ({ sampling, ...change }) => done(this.#samplings.at(sampling).configure(change)),
     'sampling/resetTotals': ({ sampling }) => done(this.#samplings.at(sampling).resetTotals()),
     'sampling/close': ({ sampling }) => done(this.#samplings.close(sampling)),
-    'console/open': ({ console, id }) => done(this.#consoles.open(console, id, this.#hello!.terminal)),
+    'console/open': ({ console, id }) => done(this.#consoles.open(console, id, this.#watcher)),
     'console/takeKeyboard': ({ console, take }) => this.#consoles.at(console).takeKeyboard(take).then(done),
     'console/releaseKeyboard': ({ console }) => done(this.#consoles.at(console).releaseKeyboard()),
     'console/close': ({ console }) => done(this.#consoles.close(console)),
   };
+
+  get #watcher(): ConsoleWatcher {
+    const { terminal, readOnly } = this.#hello!;
+    return { name: terminal, answers: !readOnly };
+  }
 
   #introduce(hello: Hello) {
     if (this.#hello !== null) throw refusal('invalidParams', 'hello was said already');

@@ -30,6 +30,8 @@ export class Sampler implements Sampling {
   #last: Sample = { at: 0, totals: {}, detail: null };
   readonly #unsubscribe: () => void;
   #callOff: () => void = () => {};
+  /** The next sample is due soon. */
+  #isNear = false;
 
   constructor(
     source: CounterSource,
@@ -68,17 +70,18 @@ export class Sampler implements Sampling {
 
   /** One that starts to run has rates soon, whatever the interval. */
   #follow(vm: VmInfo): void {
-    if (vm.state !== 'running') {
-      this.#running.delete(vm.id);
-    } else if (!this.#running.has(vm.id)) {
-      this.#running.add(vm.id);
-      this.#beginAgain();
-    }
+    const begins = vm.state === 'running' && !this.#running.has(vm.id);
+    if (begins) this.#running.add(vm.id);
+    else if (vm.state !== 'running') this.#running.delete(vm.id);
+    // A sample that is due soon is not put off: VMs may go on starting for as long as they like.
+    if (this.#isNear && isAlive(vm) && (begins || !this.#snapshots.has(vm.id))) this.#copy(vm.id);
+    else if (begins) this.#beginAgain();
   }
 
   /** A fresh copy now, rates soon after it. */
   #beginAgain(): void {
     this.#callOff();
+    this.#isNear = !this.#settings.paused;
     if (this.#settings.paused) return;
     this.#copyAll();
     this.#next(FIRST_SAMPLE_MS);
@@ -89,6 +92,7 @@ export class Sampler implements Sampling {
   }
 
   #sample(): void {
+    this.#isNear = false;
     this.#copyAll();
     const totals: Record<string, VmTotals> = {};
     for (const vm of this.#source.vms()) {
