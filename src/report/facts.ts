@@ -43,6 +43,8 @@ export type Report = {
 export type VcpuFacts = {
   readonly index: number;
   readonly state: string;
+  readonly thread: number | null;
+  readonly hostCpu: number | null;
   readonly exitsPerSecond: number;
   readonly time: {
     readonly guest: number;
@@ -122,10 +124,21 @@ export function reportFacts(
   };
 }
 
-function vcpuFacts({ index, state, exitsPerSecond, time, latency, exits }: VcpuRates): VcpuFacts {
+function vcpuFacts({
+  index,
+  state,
+  thread,
+  hostCpu,
+  exitsPerSecond,
+  time,
+  latency,
+  exits,
+}: VcpuRates): VcpuFacts {
   return {
     index,
     state: vcpuStateName(state),
+    thread,
+    hostCpu,
     exitsPerSecond,
     time: { ...time, idle: Math.max(0, 1 - time.guest - time.kvm - time.devices) },
     latency: percentiles(latency),

@@ -26,9 +26,10 @@ export function textReport(report: Report): string {
 }
 
 function vcpuTable({ vcpus }: Report): string[] {
-  const rows = vcpus.map(({ index, state, exitsPerSecond, time, latency }) => [
+  const rows = vcpus.map(({ index, state, hostCpu, exitsPerSecond, time, latency }) => [
     String(index),
     state,
+    hostCpu === null ? '-' : String(hostCpu),
     rate(exitsPerSecond),
     percent(time.guest),
     percent(time.kvm),
@@ -37,7 +38,7 @@ function vcpuTable({ vcpus }: Report): string[] {
     latency === null ? '-' : nanoseconds(latency.p50Ns),
     latency === null ? '-' : nanoseconds(latency.p99Ns),
   ]);
-  return table(['vCPU', 'STATE', 'EXITS/s', 'GUEST', 'KVM', 'DEVICES', 'IDLE', 'P50', 'P99'], rows, 2);
+  return table(['vCPU', 'STATE', 'CPU', 'EXITS/s', 'GUEST', 'KVM', 'DEVICES', 'IDLE', 'P50', 'P99'], rows, 2);
 }
 
 function exitTable({ vcpus }: Report): string[] {

@@ -1,6 +1,7 @@
 import type { VmInfo } from '../engine/engine.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
+import { pinningText } from './pinning-text.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
 
@@ -15,11 +16,13 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     name,
     lines: wrap(text, columns - MARGINS - ABOUT_NAME_CELLS),
   });
+  const pinned = pinningText(vm.topology);
   return [
     fact('Name', vm.name),
     fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
     ...(vm.exitCode === null ? [] : [fact('Exit code', String(vm.exitCode))]),
     fact('vCPUs', String(vm.vcpus)),
+    ...(pinned === '' ? [] : [fact('Pinned', pinned)]),
     fact('Memory', bytes(vm.memoryBytes)),
     fact('Definition', vm.problem ?? (vm.defined ? 'in order' : 'none: it is forgotten when it is removed')),
     ...(vm.autostart ? [fact('Autostart', 'with the host')] : []),

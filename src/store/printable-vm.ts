@@ -18,9 +18,10 @@ export function printableVm(vm: VmInfo): VmInfo {
   };
 }
 
-function printableTopology({ shape, queues, regions, devices }: Topology): Topology {
+function printableTopology({ shape, queues, regions, devices, pinning }: Topology): Topology {
   return {
     shape,
+    pinning,
     devices: devices.map(device => ({
       ...device,
       name: printable(device.name),

@@ -42,6 +42,7 @@ function sumOf(vcpus: readonly VcpuRates[]): VcpuRates {
     index: -1,
     state: vcpus.every(vcpu => vcpu.state === vcpus[0]!.state) ? vcpus[0]!.state : null,
     thread: null,
+    hostCpu: null,
     exitsPerSecond: vcpus.reduce((sum, vcpu) => sum + vcpu.exitsPerSecond, 0),
     time: {
       guest: mean(vcpu => vcpu.time.guest),

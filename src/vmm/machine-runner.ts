@@ -59,7 +59,9 @@ export class MachineRunner {
       reportBroken: (device, reason) => this.#port.post({ kind: 'broken', device, reason }),
     });
     this.#machine = machine;
-    this.#port.post({ kind: 'built', topology: { ...this.#blocks.labels, devices: machine.labels } });
+    const { pin = [] } = config;
+    const topology = { ...this.#blocks.labels, devices: machine.labels, pinning: pin };
+    this.#port.post({ kind: 'built', topology });
   }
 
   /** Runs the built machine to its end. */

@@ -9,6 +9,8 @@ export type { DeviceFact } from '../devices/device-type.ts';
 export type Topology = CounterLabels & {
   /** Those that every machine has, then those of its configuration. */
   readonly devices: readonly DeviceLabel[];
+  /** The host CPU that each vCPU is pinned to, for as many as are. */
+  readonly pinning: readonly number[];
 };
 
 export type DeviceLabel = {

@@ -38,6 +38,8 @@ export type Script = {
     readonly state?: number;
     /** Its thread's id. */
     readonly thread?: number;
+    /** The host CPU that it is on. */
+    readonly hostCpu?: number;
     /** Exits are answered within [2^bucket, 2^(bucket+1)) ns. */
     readonly bucket?: number;
   }[];
@@ -74,6 +76,7 @@ export type Script = {
     readonly nsEach: number;
   }[];
   readonly devices?: Topology['devices'];
+  readonly pinning?: readonly number[];
 };
 
 type FakeVm = {
@@ -200,10 +203,11 @@ export class FakeEngine implements Engine, CounterSource {
   threadTimes(id: string): readonly ThreadTimes[] {
     const vm = this.#vm(id);
     const ns = (this.#clock.now() - vm.bornAt) * 1e6;
-    return vm.script.vcpus.map(({ guest, kvm }) => ({
+    return vm.script.vcpus.map(({ guest, kvm, hostCpu }) => ({
       guestNs: guest * ns,
       userNs: 0,
       systemNs: kvm * ns,
+      hostCpu: hostCpu ?? null,
     }));
   }
 
@@ -285,6 +289,7 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
   return {
     shape,
     devices: script.devices ?? [],
+    pinning: script.pinning ?? [],
     queues: (script.queues ?? []).map(({ device, type, queue }) => ({ device, type, queue, size: 256 })),
     regions: (script.regions ?? []).map(({ device, start, space = 'port' }) => ({
       device,

@@ -60,15 +60,17 @@ export function withVcpus(count: number): Script {
 /** A VM of which there is something on every tab of its screen. */
 export const complete: Script = {
   vcpus: [
-    { ...busy.vcpus[0]!, thread: 4243, bucket: 14 },
+    { ...busy.vcpus[0]!, thread: 4243, hostCpu: 2, bucket: 14 },
     {
       exits: { [IO]: { perSecond: 30, nsEach: 9000 } },
       guest: 0.1,
       kvm: 0.05,
       thread: 4244,
+      hostCpu: 11,
       bucket: 13,
     },
   ],
+  pinning: [2, 11],
   queues: busy.queues!.map(queue => ({ ...queue, batches: queue.kicks, kicksSuppressed: queue.kicks / 4 })),
   regions: [
     { device: 'com1', start: 0x3f8, reads: 1000, writes: 200 },

@@ -42,6 +42,14 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
     const layout = new CounterLayout(shapeOf(counters));
     const allowed = [0, 1, 2].map(index => allowedCpus(Number(counters[layout.vcpu(index) + VCPU.tid])));
     expect(allowed).toEqual([String(pin[0]), String(pin[1]), allowedCpus('self')]);
+    // And that is where they are seen.
+    expect(
+      engine
+        .threadTimes(guest.id)
+        .map(times => times.hostCpu)
+        .slice(0, 2),
+    ).toEqual(pin);
+    expect(guest.info.topology!.pinning).toEqual(pin);
   });
 
   test('are not started on a host CPU that is not there', async () => {

@@ -1,5 +1,6 @@
 import type { Topology, VmInfo } from '../../engine/engine.ts';
 import { stateWord } from '../../engine/vm-state.ts';
+import { pinningText } from '../../store/pinning-text.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -46,12 +47,14 @@ function devices(topology: Topology | null): object | null {
 export function vmLines(vm: VmInfo, cells: number): string[] {
   const fact = (label: string, text: string) =>
     paragraph(printable(text), cells, ' '.repeat(LABEL_CELLS), label.padEnd(LABEL_CELLS));
+  const pinned = pinningText(vm.topology);
   const started = vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString();
   return [
     ...fact('Name', vm.name),
     ...fact('State', vm.reason === null ? stateWord(vm) : `${vm.state}: ${vm.reason}`),
     ...(vm.exitCode === null ? [] : fact('Exit code', String(vm.exitCode))),
     ...fact('vCPUs', vm.vcpus > 0 ? String(vm.vcpus) : '-'),
+    ...(pinned === '' ? [] : fact('Pinned', pinned)),
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...fact('Started', started),
     ...fact('Definition', definitionText(vm)),

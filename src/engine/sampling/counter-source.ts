@@ -1,7 +1,13 @@
 import type { EngineEvent, VmInfo } from '../engine.ts';
 
-/** CPU time of one vCPU thread, from /proc, in nanoseconds: what the counters can't tell. */
-export type ThreadTimes = { readonly guestNs: number; readonly userNs: number; readonly systemNs: number };
+/** What the counters can't tell of one vCPU thread, from /proc: its CPU time in nanoseconds, and where it ran last. */
+export type ThreadTimes = {
+  readonly guestNs: number;
+  readonly userNs: number;
+  readonly systemNs: number;
+  /** Number of the host CPU; null for a thread that has ended. */
+  readonly hostCpu: number | null;
+};
 
 /** Where the VMs run, and their counters can be read in place. */
 export interface CounterSource {

@@ -35,6 +35,8 @@ export type VcpuRates = {
   readonly state: number | null;
   /** Linux thread id; null for several vCPUs, or before it has one. */
   readonly thread: number | null;
+  /** The host CPU that its thread ran on last; null for several vCPUs, or before it has run. */
+  readonly hostCpu: number | null;
   readonly exitsPerSecond: number;
   readonly time: TimeSplit;
   /** Reasons that ever occurred since the baseline, the most frequent first. */
@@ -159,6 +161,7 @@ function vcpuRates(window: Window, index: number): VcpuRates {
     index,
     state: Number(window.after.words[base + VCPU.state]),
     thread: Number(window.after.words[base + VCPU.tid]) || null,
+    hostCpu: window.after.threads[index]?.hostCpu ?? null,
     exitsPerSecond: exits.reduce((sum, exit) => sum + exit.perSecond, 0),
     time: timeSplit(window, index),
     exits,

@@ -24,6 +24,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'exits', title: 'EXITS/s', width: 7, align: 'right' },
   { key: 'p50', title: 'P50', width: 6, align: 'right', priority: 1 },
   { key: 'p99', title: 'P99', width: 6, align: 'right', priority: 1 },
+  { key: 'cpu', title: 'CPU', width: 4, align: 'right', priority: 2 },
   { key: 'thread', title: 'THREAD', width: 8, align: 'right', priority: 2 },
   { key: 'history', title: 'EXITS/s', width: 10, priority: 3, grow: 1 },
 ];
@@ -33,6 +34,7 @@ export function VcpusTab({ id, size }: PaneProps) {
   const { glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const histories = useAppState(state => state.detailHistory.vcpus);
+  const pinning = useAppState(state => state.infos[id]?.topology?.pinning ?? NOT_PINNED);
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
   const rows = rates === null ? [] : vcpuRows(rates);
   const { list, details } = listAndDetails(size, rows.length);
@@ -60,7 +62,7 @@ export function VcpusTab({ id, size }: PaneProps) {
       {details && at && (
         <>
           <Section
-            title={`${at.label === 'all' ? 'all vCPUs' : `vCPU ${at.label}`}: exits, and the time to their answer`}
+            title={`${subject(at, pinning)}: exits, and the time to their answer`}
             columns={size.columns}
           />
           <Box columnGap={1}>
@@ -75,6 +77,15 @@ export function VcpusTab({ id, size }: PaneProps) {
       )}
     </Box>
   );
+}
+
+const NOT_PINNED: readonly number[] = [];
+
+/** What the lower half is about. */
+function subject({ label, vcpu }: VcpuRow, pinning: readonly number[]): string {
+  if (label === 'all') return 'all vCPUs';
+  const pinned = pinning[vcpu.index];
+  return pinned === undefined ? `vCPU ${label}` : `vCPU ${label}, pinned to CPU ${pinned}`;
 }
 
 function cellsOf(
@@ -93,6 +104,7 @@ function cellsOf(
     exits: rate(vcpu.exitsPerSecond),
     p50: answer === null ? '-' : nanoseconds(answer.p50Ns),
     p99: answer === null ? '-' : nanoseconds(answer.p99Ns),
+    cpu: vcpu.hostCpu === null ? '' : String(vcpu.hostCpu),
     thread: vcpu.thread === null ? '' : String(vcpu.thread),
     history: sparkline(history, historyCells, levels),
   };

@@ -170,7 +170,13 @@ describe('a client that does not keep to the protocol', () => {
 
   test('that does not read is told the whole once it does, and not all that it missed', async () => {
     const rig = await Rig.start();
-    const topology = { shape: { vcpus: 1, queues: 0, regions: 0 }, queues: [], regions: [], devices: [] };
+    const topology = {
+      shape: { vcpus: 1, queues: 0, regions: 0 },
+      queues: [],
+      regions: [],
+      devices: [],
+      pinning: [],
+    };
     rig.engine.add('web', IDLE, { topology });
     const client = await rig.raw();
     client.hello();

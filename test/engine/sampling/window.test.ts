@@ -14,6 +14,7 @@ const source = allocateCounters(shape);
 const topology: Topology = {
   shape,
   devices: [],
+  pinning: [],
   queues: [
     { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 256 },
     { device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 },
@@ -25,7 +26,13 @@ const topology: Topology = {
 function snapshot(at: number, words: Record<number, number>, times: Partial<ThreadTimes> = {}): Snapshot {
   const copy = source.slice();
   for (const [word, value] of Object.entries(words)) copy[Number(word)] = BigInt(value);
-  return { at, layout, words: copy, threads: [{ guestNs: 0, userNs: 0, systemNs: 0, ...times }], source };
+  return {
+    at,
+    layout,
+    words: copy,
+    threads: [{ guestNs: 0, userNs: 0, systemNs: 0, hostCpu: 1, ...times }],
+    source,
+  };
 }
 
 const exits = layout.vcpu(0) + VCPU.exits;
