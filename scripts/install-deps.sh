@@ -24,7 +24,9 @@ packages=(
   iproute2
   socat # docs/api.md is tried with it
   qemu-utils  # new VMs from qcow2 images
-  genisoimage # and their cloud-init seeds
+  genisoimage # and their cloud-init seeds, by each program that makes some
+  xorriso
+  cloud-image-utils
 )
 # Debian 12's own QEMU 7.2 has no igb, the emulated network card with SR-IOV.
 qemu_at_least=1:8.0
