@@ -4,14 +4,14 @@ import { backupOf, codeOf, DefinitionFileError, fileOf, reason, refuseLinkOut } 
 
 /**
  * Writes a definition so that a reader, or a host that loses power, has the old text or the new one; the old file is kept as
- * `NAME.yaml~`. @throws DefinitionFileError
+ * `NAME.yaml~`, its owner and permissions are the new one's. @throws DefinitionFileError
  */
 export function writeFile(folder: string, name: string, text: string, replace: boolean): void {
   const file = fileOf(folder, name);
   const temporary = path.join(folder, `.${name}.${process.pid}.new`);
   try {
     fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
-    writeSynced(temporary, text);
+    writeSynced(temporary, text, replace ? fs.statSync(file, { throwIfNoEntry: false }) : undefined);
     try {
       if (replace && keepBackup(folder, file)) fs.renameSync(temporary, file);
       // Unlike a rename, this does not replace what somebody else has just made.
@@ -39,10 +39,11 @@ export function removeFile(folder: string, name: string): void {
   }
 }
 
-function writeSynced(file: string, text: string): void {
+function writeSynced(file: string, text: string, like: fs.Stats | undefined): void {
   fs.rmSync(file, { force: true });
   const fd = fs.openSync(file, 'wx', 0o600);
   try {
+    if (like !== undefined) makeLike(fd, like);
     fs.writeFileSync(fd, text);
     fs.fsyncSync(fd);
   } catch (error) {
@@ -51,6 +52,16 @@ function writeSynced(file: string, text: string): void {
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/** Gives it the owner and the permissions of another one. Who may not give it away keeps it. */
+function makeLike(fd: number, { uid, gid, mode }: fs.Stats): void {
+  try {
+    fs.fchownSync(fd, uid, gid);
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM') throw error;
+  }
+  fs.fchmodSync(fd, mode & 0o777);
 }
 
 /** @throws DefinitionFileError when there is one already */

@@ -110,6 +110,16 @@ describe('saving', () => {
     expect(fs.readdirSync(folder)).toEqual(['web.yaml', 'web.yaml~']);
   });
 
+  test('keeps who may read it, and whose it is', () => {
+    store.save('web', 'name: web\n', { replace: false });
+    fs.chmodSync(store.file('web'), 0o640);
+    const group = process.getuid!() === 0 ? 4 : process.getgid!();
+    fs.chownSync(store.file('web'), process.getuid!(), group);
+    store.save('web', 'name: web\ncpus: 2\n', { replace: true });
+    const { mode, gid } = fs.statSync(store.file('web'));
+    expect([mode & 0o777, gid]).toEqual([0o640, group]);
+  });
+
   test('replaces nothing unless asked to', () => {
     store.save('web', 'name: web\n', { replace: false });
     expect(() => store.save('web', 'name: web\ncpus: 2\n', { replace: false })).toThrow(
