@@ -1,4 +1,5 @@
 import { memo, useMemo } from 'react';
+import { useShallow } from 'zustand/react/shallow';
 import { useAppState, useTheme, useUi } from '../components/contexts.ts';
 import { sparkline } from '../components/sparkline.ts';
 import { type ColumnLayout, layoutColumns } from '../components/table/columns.ts';
@@ -43,11 +44,16 @@ type VmRowProps = { readonly id: string; readonly layout: ColumnLayout; readonly
 const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
   const { glyphs } = useTheme();
   const shows = (key: string) => layout.find(column => column.key === key)?.cells ?? 0;
-  const vm = useAppState(state => state.infos[id]);
-  const totals = useAppState(state => state.totals[id]);
-  const marked = useAppState(state => state.markedVms.has(id));
-  const history = useAppState(state => (shows('history') ? state.histories[id]?.cpu : undefined));
-  const up = useAppState(state => (shows('uptime') ? uptimeOf(state, id) : ''));
+  // One look at the state for all that a row shows: there are many rows, and the state changes often.
+  const { vm, totals, marked, history, up } = useAppState(
+    useShallow(state => ({
+      vm: state.infos[id],
+      totals: state.totals[id],
+      marked: state.markedVms.has(id),
+      history: shows('history') ? state.histories[id]?.cpu : undefined,
+      up: shows('uptime') ? uptimeOf(state, id) : '',
+    })),
+  );
   if (vm === undefined) return null;
   const cells: Cells = {
     flag: flagCell(vm, marked),
