@@ -13,7 +13,8 @@ const INTRODUCTION = `# Definitions of VMs
 
 A VM is defined by one YAML file, \`NAME.yaml\`, in \`/etc/vring/vms\` (root) or \`~/.config/vring/vms\`
 (\`$XDG_CONFIG_HOME\` is respected); \`$VRING_DEFINITIONS_DIR\` names another folder. Changes by others are noticed. When
-a file is changed or deleted by vring, the old one is kept as \`NAME.yaml~\`. A file that is a link out of the folder is not read.
+a file is changed or deleted by vring, the old one is kept as \`NAME.yaml~\`; a changed one keeps its owner and permissions. A file
+that is a link out of the folder is not read.
 
 \`\`\`yaml
 name: web
