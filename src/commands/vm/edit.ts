@@ -7,12 +7,14 @@ import { confirm } from './ask.ts';
 import type { VmBook } from './book.ts';
 import { findVm } from './find.ts';
 
+export type EditOptions = { readonly json?: boolean };
+
 /**
  * Has the user edit a definition, and saves it once it is right. A text that can't be saved is never thrown away: it is
  * edited again, or stays in a file that is named.
  * @returns the exit status
  */
-export async function editVm(book: VmBook, name: string): Promise<number> {
+export async function editVm(book: VmBook, name: string, options: EditOptions): Promise<number> {
   const vm = findVm(book.vms(), name);
   if (!vm.defined) throw new Error(`${name} has no definition: it was started without one`);
   const original = await book.definition(name);
@@ -26,7 +28,8 @@ export async function editVm(book: VmBook, name: string): Promise<number> {
     if (text === original) {
       rmSync(folder, { recursive: true });
       if (problem !== null) throw new Error(problem);
-      console.error(`vring: ${name} is unchanged`);
+      if (options.json) tell(name, { changed: false, definition: text });
+      else console.error(`vring: ${name} is unchanged`);
       return 0;
     }
     if (problem !== null) throw new Error(`${problem}; ${kept}`);
@@ -34,7 +37,8 @@ export async function editVm(book: VmBook, name: string): Promise<number> {
     if (failure === null) {
       rmSync(folder, { recursive: true });
       const running = isAlive(vm) ? '; it takes effect at the next start' : '';
-      console.log(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
+      if (options.json) tell(name, { changed: true, definition: text });
+      else console.log(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
       return 0;
     }
     console.error(`vring: ${failure}`);
@@ -42,6 +46,10 @@ export async function editVm(book: VmBook, name: string): Promise<number> {
       throw new Error(`${name} was not changed; ${kept}`);
     }
   }
+}
+
+function tell(name: string, facts: { readonly changed: boolean; readonly definition: string }): void {
+  console.log(JSON.stringify({ version: 1, name, ...facts }, null, 2));
 }
 
 /** @returns what keeps the text from being saved; null when it is saved */

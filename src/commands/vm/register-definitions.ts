@@ -3,6 +3,7 @@ import { withManual } from '../manual.ts';
 import { registerCreate } from './create/register.ts';
 import { DEFINED, withDefineOptions } from './define-options.ts';
 import type { DeleteOptions } from './delete.ts';
+import type { EditOptions } from './edit.ts';
 import type { ImportOptions } from './import.ts';
 import { withBook } from './with-book.ts';
 
@@ -44,14 +45,20 @@ function registerEdit(vm: Command): void {
     .command('edit')
     .argument('<vm>', 'name of the VM')
     .description("Change a VM's definition in an editor ($VISUAL, $EDITOR)")
-    .action(async (name: string) => {
+    .option('--json', 'as JSON')
+    .action(async (name: string, options: EditOptions) => {
       const { editVm } = await import('./edit.ts');
-      process.exitCode = await withBook(book => editVm(book, name));
+      process.exitCode = await withBook(book => editVm(book, name, options));
     });
   withManual(edit, {
     text: [
       'The text is checked before it is saved; while something is wrong with it, it can be edited again, and it is never lost. The ' +
         'definition before it is kept as `NAME.yaml~`. A VM that runs has the change from its next start on.',
+    ],
+    json: [
+      ['name', "the VM's name"],
+      ['changed', 'false when the editor left the text as it was'],
+      ['definition', 'as it is now, as YAML'],
     ],
   });
 }

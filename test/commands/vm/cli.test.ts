@@ -219,6 +219,16 @@ describe('editing', () => {
     expect(existsSync(`${definitionFile('web')}~`)).toBe(false);
   });
 
+  test('as JSON says whether it changed anything, and what there is now', async () => {
+    defineGuest('web');
+    const edit = async (script: string) =>
+      JSON.parse((await vringWith(editor(script), 'vm', 'edit', 'web', '--json')).stdout);
+    expect(await edit('true')).toMatchObject({ version: 1, name: 'web', changed: false });
+    const { changed, definition } = await edit('sed -i "s/32M/64M/" "$1"');
+    expect([changed, definition]).toEqual([true, readFileSync(definitionFile('web'), 'utf8')]);
+    expect(definition).toContain('memory: 64M');
+  });
+
   test('names an editor that is not there', async () => {
     defineGuest('web');
     const { status, stderr } = await vringWith({ env: { VISUAL: 'no-such-editor' } }, 'vm', 'edit', 'web');
