@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/engine.ts';
-import { HUNG_UP } from './ending-signal.ts';
-import { CTRL_RIGHT_BRACKET, leaveRawMode, neverBlock } from './raw-terminal.ts';
+import { listenToKeyboard } from './console-keyboard.ts';
+import { neverBlock } from './raw-terminal.ts';
 
 /** Output that may wait for a slow reader, in bytes; the guest waits when there is more. */
 const OUTPUT_MAX = 2 ** 20;
@@ -14,39 +14,20 @@ export type JoinedConsole = {
 
 /** Joins a VM's serial port to this process's stdin and stdout: raw when stdin is a terminal, where Ctrl-] leaves. */
 export function joinConsole(engine: Engine, id: string): JoinedConsole {
-  const { stdin } = process;
-  const terminal = stdin.isTTY === true;
   const { promise: left, resolve: leave } = Promise.withResolvers<number>();
   for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
-
-  const show = showOutput(engine, id);
-  const link = engine.openConsole(id, { printed: show });
+  const link = engine.openConsole(id, { printed: showOutput(engine, id) });
   void link.takeKeyboard();
   // Whoever read the output is gone. The listener stays: what is printed later may fail as well.
   process.stdout.on('error', () => leave(0));
-
-  const typed = (bytes: Buffer) => {
-    const at = terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
-    const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
-    if (forGuest.length > 0) link.type(Uint8Array.from(forGuest));
-    if (at >= 0) leave(0);
-  };
-  // A file that has been read is no reason to end; a terminal that has, is gone.
-  const ended = () => {
-    if (terminal) leave(HUNG_UP);
-  };
-  stdin.on('data', typed);
-  stdin.on('end', ended);
-  stdin.on('error', ended);
-  if (terminal) stdin.setRawMode(true);
-
+  const stopListening = listenToKeyboard({
+    typed: bytes => link.type(bytes),
+    left: leave,
+    inputEnded: () => {},
+  });
   const restore = () => {
     link.close();
-    stdin.off('data', typed);
-    if (terminal) leaveRawMode(stdin);
-    // Reading stdin would keep the process alive.
-    stdin.unref?.();
-    stdin.pause();
+    stopListening();
   };
   return { left, restore };
 }

@@ -1,8 +1,9 @@
 import type { Engine, VmInfo } from '../../engine/engine.ts';
 import { thisTerminal } from '../../engine/this-terminal.ts';
 import { isAlive } from '../../engine/vm-state.ts';
-import { endingSignal, HUNG_UP } from '../ending-signal.ts';
-import { CTRL_RIGHT_BRACKET, leaveRawMode, neverBlock } from '../raw-terminal.ts';
+import { listenToKeyboard } from '../console-keyboard.ts';
+import { endingSignal } from '../ending-signal.ts';
+import { neverBlock } from '../raw-terminal.ts';
 import { findVm } from './find.ts';
 
 /** Output that may wait for a slow reader, in bytes. What comes then is left out: other watchers do not wait. */
@@ -37,6 +38,7 @@ class ConsoleSession {
   readonly #link: ReturnType<Engine['openConsole']>;
   readonly #unsubscribe: () => void;
   readonly #me = thisTerminal();
+  #stopListening: () => void = () => {};
   #typist: string | null;
   #mine = false;
   #tooSlow = false;
@@ -62,10 +64,14 @@ class ConsoleSession {
 
   /** What has been typed until now waits. */
   listen(): void {
-    process.stdin.on('data', this.#typed);
-    process.stdin.on('end', this.#inputEnded);
-    process.stdin.on('error', this.#inputEnded);
-    if (this.#terminal) process.stdin.setRawMode(true);
+    this.#stopListening = listenToKeyboard({
+      typed: bytes => {
+        this.#typing = this.#typing.then(() => this.#type(bytes));
+      },
+      left: this.#leave,
+      // Others may type then.
+      inputEnded: () => void this.#typing.then(() => this.#link.releaseKeyboard()),
+    });
   }
 
   /** Types from now on, if nobody else does or it is to be taken from them. */
@@ -86,29 +92,13 @@ class ConsoleSession {
   close(): void {
     this.#link.close();
     this.#unsubscribe();
-    process.stdin.off('data', this.#typed);
-    process.stdin.off('end', this.#inputEnded);
-    if (this.#terminal) leaveRawMode(process.stdin);
-    process.stdin.pause();
+    this.#stopListening();
   }
-
-  readonly #typed = (bytes: Buffer) => {
-    const at = this.#terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
-    const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
-    if (forGuest.length > 0) this.#typing = this.#typing.then(() => this.#type(Uint8Array.from(forGuest)));
-    if (at >= 0) this.#leave(0);
-  };
 
   async #type(bytes: Uint8Array): Promise<void> {
     if (!this.#mine && this.#typist === null) await this.takeKeyboard(false);
     if (this.#mine) this.#link.type(bytes);
   }
-
-  /** A file that has been read is no reason to end, but others may type then; a terminal that has, is gone. */
-  readonly #inputEnded = () => {
-    if (this.#terminal) this.#leave(HUNG_UP);
-    void this.#typing.then(() => this.#link.releaseKeyboard());
-  };
 
   #printed(bytes: Uint8Array): void {
     const { stdout } = process;

@@ -1,0 +1,43 @@
+import { HUNG_UP } from './ending-signal.ts';
+import { CTRL_RIGHT_BRACKET, leaveRawMode } from './raw-terminal.ts';
+
+export type KeyboardEvents = {
+  /** For the guest. */
+  typed(bytes: Uint8Array): void;
+  /** The user leaves by Ctrl-], or the terminal is gone: with the exit status for it. */
+  left(status: number): void;
+  /** A file or a pipe has been read to its end, which is no reason to leave. */
+  inputEnded(): void;
+};
+
+/**
+ * Reads this process's stdin for a guest: raw when it is a terminal, where Ctrl-] leaves.
+ * @returns puts the terminal back
+ */
+export function listenToKeyboard({ typed, left, inputEnded }: KeyboardEvents): () => void {
+  const { stdin } = process;
+  const terminal = stdin.isTTY === true;
+  const data = (bytes: Buffer) => {
+    const at = terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
+    const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
+    if (forGuest.length > 0) typed(Uint8Array.from(forGuest));
+    if (at >= 0) left(0);
+  };
+  const ended = () => {
+    if (terminal) left(HUNG_UP);
+    else inputEnded();
+  };
+  stdin.on('data', data);
+  stdin.on('end', ended);
+  stdin.on('error', ended);
+  if (terminal) stdin.setRawMode(true);
+  return () => {
+    // The listener of errors stays: there may be one more.
+    stdin.off('data', data);
+    stdin.off('end', ended);
+    if (terminal) leaveRawMode(stdin);
+    // Reading stdin would keep the process alive.
+    stdin.unref?.();
+    stdin.pause();
+  };
+}
