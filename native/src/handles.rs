@@ -27,6 +27,10 @@ pub fn get(handle: i32) -> Result<Arc<Vm>> {
     read(&TABLE).vms.get(&handle).cloned().ok_or(Errno(libc::EBADF))
 }
 
+pub fn all() -> Vec<Arc<Vm>> {
+    read(&TABLE).vms.values().cloned().collect()
+}
+
 pub fn remove(handle: i32) -> Result<Arc<Vm>> {
     write(&TABLE).vms.remove(&handle).ok_or(Errno(libc::EBADF))
 }

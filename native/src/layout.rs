@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// How far a queue thread has got, as JavaScript reads it.
 #[repr(C)]

@@ -145,6 +145,17 @@ pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
     })
 }
 
+/// `vring_vm_shutdown` for every VM of a process that exits.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_shutdown_all() -> i32 {
+    answer(|| {
+        for vm in handles::all() {
+            vm.shutdown();
+        }
+        Ok(0)
+    })
+}
+
 /// `vring_vm_shutdown`, then unmaps and closes what the VM owns and frees the handle. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {

@@ -1,6 +1,7 @@
 import { systemClock } from '../clock.ts';
 import { version } from '../project-root.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
+import { shutDownAllVms } from '../vmm/native.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
 import type {
   ConsoleLink,
@@ -251,7 +252,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   /** The process exits with VMs still there: by an exception that nobody caught, or without `close`. */
   readonly #abandonAll = () => {
-    for (const vm of this.#vms.values()) vm.abandon();
+    if ([...this.#vms.values()].some(vm => vm.alive)) shutDownAllVms();
   };
 
   /** Has a thread ready for the next VM, once this one is past its start: that is when both cores are wanted. */

@@ -2,17 +2,26 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { FromMachine, ToMachine } from '../vmm/machine-messages.ts';
+import { ThreadGate } from '../vmm/thread-gate.ts';
+
+/** A thread that loads, or builds a machine, is done by then, or will never be. */
+const GATE_OPENS_MS = 30_000;
+const EXIT_WAITS_MS = 5000;
 
 /** A machine thread from outside. It takes 60-90 ms to come online, so one is started ahead (`MachineWorker.warm`). */
 export class MachineWorker {
   readonly #worker: Worker;
+  readonly #gate = new ThreadGate();
+  readonly #gone = Promise.withResolvers<void>();
   #alive = true;
   onMessage: (message: FromMachine) => void = () => {};
   /** The thread died of an exception, or exited: with the error, or null after a normal end. */
   onExit: (error: Error | null) => void = () => {};
 
   constructor() {
-    this.#worker = new Worker(entryPoint(), { name: 'vring-machine', execArgv: [] });
+    const workerData = this.#gate.words;
+    this.#worker = new Worker(entryPoint(), { name: 'vring-machine', execArgv: [], workerData });
+    MachineWorker.#live.add(this);
     let failure: Error | null = null;
     this.#worker.on('message', message => this.onMessage(message));
     this.#worker.on('error', error => {
@@ -20,10 +29,21 @@ export class MachineWorker {
     });
     this.#worker.on('exit', () => {
       this.#alive = false;
+      MachineWorker.#live.delete(this);
+      this.#gone.resolve();
       this.onExit(failure);
     });
     // A thread that waits for its first machine doesn't keep the process alive.
     this.#worker.unref();
+  }
+
+  static readonly #live = new Set<MachineWorker>();
+  static {
+    // Node terminates every thread when the process exits.
+    process.on('exit', () => {
+      for (const worker of MachineWorker.#live) worker.#gate.wantEnd();
+      for (const worker of MachineWorker.#live) worker.#gate.awaitOpened(EXIT_WAITS_MS);
+    });
   }
 
   static #spare: MachineWorker | null = null;
@@ -57,7 +77,12 @@ export class MachineWorker {
     this.#worker.postMessage(message);
   }
 
+  /** Ends it, however it is occupied. */
   async terminate(): Promise<void> {
+    // For as long as this takes there is something to wait for.
+    this.#worker.ref();
+    this.#gate.wantEnd();
+    await Promise.race([this.#gone.promise, this.#gate.opened(GATE_OPENS_MS)]);
     await this.#worker.terminate();
   }
 }

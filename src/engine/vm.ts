@@ -1,7 +1,7 @@
 import type { MachineConfig } from '../vmm/config.ts';
 import { allocateCounters, CounterLayout, shapeOf, VCPU } from '../vmm/counters.ts';
 import type { FromMachine, MachineCommand, MachineEnd } from '../vmm/machine-messages.ts';
-import { destroyVmLater, ringVm, shutDownVm, shutDownVmLater } from '../vmm/native.ts';
+import { destroyVmLater, ringVm, shutDownVmLater } from '../vmm/native.ts';
 import type { Topology } from '../vmm/topology.ts';
 import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
@@ -180,11 +180,6 @@ export class Vm {
     const timer = setTimeout(() => void this.#force(worker), STOP_TIMEOUT_MS);
     await this.#ended;
     clearTimeout(timer);
-  }
-
-  /** Ends the threads of a VM whose process exits: Node waits for its own threads, and those wait for the guest's. */
-  abandon(): void {
-    if (this.#native !== null) shutDownVm(this.#native);
   }
 
   /** For another machine of this name: nothing that the last one printed is replayed; who watches sees the next one. */

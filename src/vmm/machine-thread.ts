@@ -1,13 +1,16 @@
 /** A machine thread: a worker of the main thread that waits for a configuration, runs that machine to its end, and ends. */
-import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { MachineConfig } from './config.ts';
 import type { FromMachine, MachineEnd, ToMachine } from './machine-messages.ts';
 import { MachineRunner } from './machine-runner.ts';
 import { nativeCalls } from './native-library.ts';
+import { ThreadGate } from './thread-gate.ts';
 
 const port = parentPort as MessagePort;
+const gate = new ThreadGate(workerData);
 // Loaded now, while the thread is warm and waits.
 nativeCalls();
+gate.open();
 
 port.once('message', (message: ToMachine) => {
   if (message.kind !== 'build')
@@ -17,15 +20,19 @@ port.once('message', (message: ToMachine) => {
   port.close();
 });
 
+const ENDED_EARLY: MachineEnd = { crashed: false, reason: 'it was ended', detail: null, exitCode: null };
+
 /** Runs a machine, through its resets, until it ends for good. */
 function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>): MachineEnd {
   for (let runs = 0; ; runs++) {
+    gate.close();
     const runner = new MachineRunner(counters, {
       post: message => port.postMessage(message),
       next: () => receiveMessageOnPort(port)?.message ?? null,
     });
     try {
       const failure = tryBuild(runner, config);
+      if (gate.open().endWanted) return ENDED_EARLY;
       // The first time nothing has run yet that could crash.
       if (failure !== null) return { ...failure, crashed: runs > 0, exitCode: null };
       const end = runner.run();

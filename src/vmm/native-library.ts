@@ -3,7 +3,7 @@ import { builtFile } from '../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 
 function bind(path: string) {
   const library = koffi.load(path);
@@ -19,6 +19,7 @@ function bind(path: string) {
     vring_vm_set_memory: library.func('int vring_vm_set_memory(int vm, void *regions, uint32_t count)'),
     vring_vm_set_seccomp: library.func('int vring_vm_set_seccomp(int vm, int on)'),
     vring_vm_shutdown: library.func('int vring_vm_shutdown(int vm)'),
+    vring_shutdown_all: library.func('int vring_shutdown_all()'),
     vring_vm_destroy: library.func('int vring_vm_destroy(int vm)'),
     vring_wait: library.func('int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns)'),
     vring_ring: library.func('int vring_ring(int vm)'),

@@ -63,18 +63,21 @@ export function nativeLayout(): string {
 /**
  * Ends the VM's threads, wherever the machine thread is, then unmaps and closes everything it owns. From any thread.
  * Nothing happens when it has been destroyed already. The machine thread must not touch guest memory any more: while it
- * still runs, `shutDownVm` comes first.
+ * still runs, `shutDownVmLater` comes first.
  */
 export function destroyVm(handle: number): void {
   nativeCalls().vring_vm_destroy(handle);
 }
 
-/** Ends the VM's threads and makes the machine thread's wait throw ECANCELED; memory stays. From any thread. */
-export function shutDownVm(handle: number): void {
-  nativeCalls().vring_vm_shutdown(handle);
+/**
+ * Ends the threads of every VM of this process, and makes the machine threads' waits throw ECANCELED; memory stays. For a
+ * process that exits: Node waits for its own threads, and those wait for the guests'.
+ */
+export function shutDownAllVms(): void {
+  nativeCalls().vring_shutdown_all();
 }
 
-/** `shutDownVm` on a thread of its own: it waits for disk requests, which may take as long as the disk pleases. */
+/** Does the same to one VM, on a thread of its own: it waits for disk requests, which may take as long as the disk pleases. */
 export function shutDownVmLater(handle: number): Promise<void> {
   return new Promise(resolve => nativeCalls().vring_vm_shutdown.async(handle, () => resolve()));
 }
@@ -91,7 +94,7 @@ export function ringVm(handle: number): void {
 
 /** A VM's native side, for its machine thread: the reactor it sleeps in, its vCPU and queue threads, what it owns. */
 export class NativeVm implements ResourceOwner {
-  /** For `destroyVm`, `shutDownVm` and `ringVm`, in any thread. */
+  /** For `destroyVm`, `shutDownVmLater` and `ringVm`, in any thread. */
   readonly handle: number;
   /** Native threads write to the counters: they live as long as this does, and whoever destroys the VM keeps them too. */
   readonly counters: BigUint64Array;

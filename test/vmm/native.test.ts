@@ -21,7 +21,7 @@ import {
   nativeProgress,
   nativeRegion,
   ringVm,
-  shutDownVm,
+  shutDownAllVms,
 } from '../../src/vmm/native.ts';
 import { holdings, TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
 
@@ -284,14 +284,16 @@ describe('destroying a VM', () => {
     expect(holdings().mappings).toBe(before.mappings);
   });
 
-  it('keeps memory mapped after shutDownVm, for a machine thread that has not stopped yet', () => {
+  it('ends every VM of a process that exits, and keeps memory mapped for threads that have not stopped yet', () => {
     const tiny = guest(ECHO);
+    const other = guest(ECHO);
     tiny.native.resumeVcpu(0);
     tiny.next();
-    shutDownVm(tiny.native.handle);
+    shutDownAllVms();
     expect(tiny.ram.readU16(0x1000)).toBe(0x11e4);
     expect(tiny.vcpus[0]!.run.exitReason).toBe(EXIT.IO);
     expect(threadNames()).not.toContain('vring-vcpu0');
     expect(() => tiny.native.poll()).toThrow('ECANCELED');
+    expect(() => other.native.poll()).toThrow('ECANCELED');
   });
 });
