@@ -71,7 +71,7 @@ export function applyDelta(before: Json, delta: Delta): Json {
   if (!isTree(delta)) return delta;
   if (isArray(delta)) {
     if (isArray(before)) return patched(before, delta);
-    return Object.fromEntries(patchedEntries(before, delta));
+    return patchedObject(before, delta);
   }
   if ('=' in delta) return delta['='] as Json;
   return reshaped(before, delta as Reshaping);
@@ -84,19 +84,21 @@ function patched(before: readonly Json[], patch: Patch): Json[] {
   return after;
 }
 
-function patchedEntries(before: Json, patch: Patch): [string, Json][] {
+function patchedObject(before: Json, patch: Patch): JsonObject {
   if (!isTree(before) || isArray(before)) throw new DeltaError('a patch for an object met something else');
-  const entries = Object.entries(before);
-  for (const [position, delta] of pairs(patch, entries.length)) {
-    const [key, value] = entries[position]!;
-    entries[position] = [key, applyDelta(value, delta)];
+  const after = { ...before };
+  const keys = Object.keys(before);
+  for (const [position, delta] of pairs(patch, keys.length)) {
+    const key = keys[position]!;
+    after[key] = applyDelta(before[key]!, delta);
   }
-  return entries;
+  return after;
 }
 
 function reshaped(before: Json, delta: Reshaping): JsonObject {
   const gone = new Set(delta['-'] ?? []);
-  const kept = patchedEntries(before, delta['~'] ?? []).filter((_, position) => !gone.has(position));
+  const patched = Object.entries(patchedObject(before, delta['~'] ?? []));
+  const kept = patched.filter((_, position) => !gone.has(position));
   return Object.fromEntries([...kept, ...Object.entries(delta['+'] ?? {})]);
 }
 
