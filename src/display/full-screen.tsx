@@ -1,6 +1,7 @@
 import { render, useApp } from 'ink';
 import { type ReactNode, useEffect } from 'react';
 import type { Display } from './display.ts';
+import { inWholeFrames } from './whole-frames.ts';
 
 const HOME_AND_ERASE = '\x1b[H\x1b[2J';
 
@@ -25,7 +26,7 @@ export function openFullScreen(
   );
   const picture = render(tree, {
     stdin,
-    stdout,
+    stdout: inWholeFrames(stdout),
     interactive: true,
     alternateScreen: true,
     incrementalRendering: true,

@@ -47,6 +47,6 @@ export class VmMirror {
     const before = this.#vms;
     this.#vms = vms;
     for (const id of Object.keys(before)) if (!this.has(id)) this.#emit({ kind: 'removed', id });
-    for (const [id, vm] of Object.entries(vms)) if (vm !== before[id]) this.#emit({ kind: 'vm', vm });
+    for (const id of Object.keys(vms)) if (vms[id] !== before[id]) this.#emit({ kind: 'vm', vm: vms[id]! });
   }
 }
