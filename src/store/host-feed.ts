@@ -91,8 +91,9 @@ export class HostFeed {
   }
 }
 
-/** The host's pulse is taken for the overview, as often as VMs are sampled. */
+/** The host's pulse is taken for the overview, as often as VMs are sampled; once, where the numbers are to stand still. */
 function pulseInterval(state: AppState): number | null {
   const { paused, intervalMs } = state.sampling;
-  return currentScreen(state).kind === 'overview' && !paused ? intervalMs : null;
+  const wanted = !paused || state.pulse === null;
+  return currentScreen(state).kind === 'overview' && wanted ? intervalMs : null;
 }

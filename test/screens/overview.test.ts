@@ -70,6 +70,18 @@ describe('the overview of the host', () => {
   });
 });
 
+test('the host is looked at once where the numbers stand still before it has been', async () => {
+  const driver = new HostDriver(tree);
+  drivers.push(driver);
+  await driver.press('p');
+  await driver.press('0');
+  await pass(driver, 250);
+  expect(line(driver, 'CPU')).toContain('load 0.51');
+  tree.file('/proc/loadavg', '9.99 9.99 9.99 1/1 1\n');
+  await pass(driver, 5000);
+  expect(line(driver, 'CPU')).toContain('load 0.51');
+});
+
 describe('alarms', () => {
   test('come and go with what they are about, and Enter opens the VM', async () => {
     const driver = await start();
