@@ -21,7 +21,8 @@ export const QEMU_BASE = [
   '-accel',
   'kvm',
   '-cpu',
-  'host',
+  // Some KVMs offer this MSR, and refuse what QEMU writes into it.
+  'host,arch-capabilities=off',
   '-smp',
   '1',
   '-m',

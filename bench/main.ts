@@ -43,7 +43,13 @@ if (load > QUIET_LOAD) {
 const measurements: Measurement[] = [];
 for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
   console.error(`bench: ${name} ...`);
-  measurements.push(...(await suites[name]!()));
+  try {
+    measurements.push(...(await suites[name]!()));
+  } catch (error) {
+    // What the others measured is not lost with it.
+    console.error(`bench: ${name} failed: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
 }
 console.log(formatReport(measurements));
 const host = { cpu: cpus()[0]?.model, cpus: cpus().length, kernel: release(), node: process.version, load };
