@@ -2,21 +2,27 @@ import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { noKvm, onKvm } from '../support/kvm.ts';
 
-/** Starts a guest in a process of its own, then runs `end`. */
-const program = (end: string) => `
-  import { LocalEngine } from './src/engine/local-engine.ts';
-  const engine = new LocalEngine();
-  await engine.start({ name: 'guest', kernel: { path: 'dist/guest.elf' } });
-  ${end}`;
+/** Runs a program in a process of its own. */
+async function run(program: string) {
+  const source = `import { LocalEngine } from './src/engine/local-engine.ts';\n${program}`;
+  const args = ['--input-type=module-typescript', '--eval', source];
+  const { exitCode, signal, stdout } = await execa(process.execPath, args, {
+    reject: false,
+    timeout: 15_000,
+  });
+  return { exitCode, signal, stdout };
+}
 
 describe.skipIf(noKvm !== null)(onKvm('a process with a running VM'), () => {
   test.each([
     ['exits when told to', 'process.exit(3);', 3],
     ['ends by an exception that nobody catches', "throw new Error('unexpected');", 1],
   ])('%s', async (_, end, exitCode) => {
-    const args = ['--input-type=module-typescript', '--eval', program(end)];
-    const run = await execa(process.execPath, args, { reject: false, timeout: 15_000 });
-    expect({ exitCode: run.exitCode, timedOut: run.timedOut }).toEqual({ exitCode, timedOut: false });
+    const program = `
+      const engine = new LocalEngine();
+      await engine.start({ name: 'guest', kernel: { path: 'dist/guest.elf' } });
+      ${end}`;
+    expect(await run(program)).toMatchObject({ exitCode, signal: undefined });
   });
 });
 
@@ -24,22 +30,16 @@ describe.skipIf(noKvm !== null)(onKvm('a process whose machine threads still loa
   // Each time somewhere else on their way.
   test.each([0, 50, 100, 150, 200, 250, 300, 400])('exits after %i ms as it was told to', async delay => {
     const program = `
-      import { LocalEngine } from './src/engine/local-engine.ts';
       const engine = new LocalEngine();
       for (const name of ['a', 'b']) engine.start({ name, kernel: { path: 'dist/guest.elf' } });
       setTimeout(() => process.exit(3), ${delay});`;
-    const args = ['--input-type=module-typescript', '--eval', program];
-    const run = await execa(process.execPath, args, { reject: false, timeout: 15_000 });
-    expect({ exitCode: run.exitCode, signal: run.signal }).toEqual({ exitCode: 3, signal: undefined });
+    expect(await run(program)).toMatchObject({ exitCode: 3, signal: undefined });
   });
 
   test('ends when its engine is closed', async () => {
     const program = `
-      import { LocalEngine } from './src/engine/local-engine.ts';
       for (let round = 0; round < 10; round++) await new LocalEngine().close();
       console.log('closed');`;
-    const args = ['--input-type=module-typescript', '--eval', program];
-    const run = await execa(process.execPath, args, { reject: false, timeout: 15_000 });
-    expect([run.exitCode, run.stdout]).toEqual([0, 'closed']);
+    expect(await run(program)).toEqual({ exitCode: 0, signal: undefined, stdout: 'closed' });
   });
 });
