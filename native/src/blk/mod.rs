@@ -7,6 +7,8 @@ mod random_tests;
 mod request;
 mod slot;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod uring;
 mod worker;
