@@ -33,9 +33,7 @@ export async function measureWatching(): Promise<Measurement[]> {
         await sleep(WARM_UP_MS);
         return await spin(engine, () => cpuMs(owner) + cpuMs(ui.pid), cpu.watched);
       },
-      alone: async () => {
-        return await spin(engine, () => cpuMs(owner), cpu.alone);
-      },
+      alone: () => spin(engine, () => cpuMs(owner), cpu.alone),
     });
     const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const share = mean(cpu.watched) - mean(cpu.alone);

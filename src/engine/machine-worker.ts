@@ -13,7 +13,6 @@ export class MachineWorker {
   readonly #worker: Worker;
   readonly #gate = new ThreadGate();
   readonly #gone = Promise.withResolvers<void>();
-  #alive = true;
   onMessage: (message: FromMachine) => void = () => {};
   /** The thread died of an exception, or exited: with the error, or null after a normal end. */
   onExit: (error: Error | null) => void = () => {};
@@ -28,7 +27,6 @@ export class MachineWorker {
       failure = error instanceof Error ? error : new Error(String(error));
     });
     this.#worker.on('exit', () => {
-      this.#alive = false;
       MachineWorker.#live.delete(this);
       this.#gone.resolve();
       this.onExit(failure);
@@ -70,7 +68,7 @@ export class MachineWorker {
   }
 
   get alive(): boolean {
-    return this.#alive;
+    return MachineWorker.#live.has(this);
   }
 
   post(message: ToMachine): void {

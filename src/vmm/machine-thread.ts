@@ -8,6 +8,8 @@ import { ThreadGate } from './thread-gate.ts';
 
 const port = parentPort as MessagePort;
 const gate = new ThreadGate(workerData);
+// A thread that dies holds nobody up.
+process.once('exit', () => gate.open());
 // Loaded now, while the thread is warm and waits.
 nativeCalls();
 gate.open();

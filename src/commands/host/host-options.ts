@@ -42,5 +42,11 @@ export function outputWidth(): number {
 
 /** JSON of the stable schema, or lines for people. */
 export function print(options: HostOptions, json: object, lines: () => readonly string[]): void {
-  console.log(options.json ? JSON.stringify({ version: 1, ...json }, null, 2) : lines().join('\n'));
+  if (options.json) printJson(json);
+  else console.log(lines().join('\n'));
+}
+
+/** JSON of the stable schema. */
+export function printJson(json: object): void {
+  console.log(JSON.stringify({ version: 1, ...json }, null, 2));
 }

@@ -1,4 +1,5 @@
 import type { Engine, VmInfo, VmState } from '../../engine/engine.ts';
+import { printJson } from '../host/host-options.ts';
 import { findVm, requireNames, type Selection } from './find.ts';
 import { Progress } from './progress.ts';
 
@@ -51,7 +52,7 @@ export async function actOnEach<By extends Pick<Engine, 'vms'>>(
     return outcome;
   });
   progress.end();
-  if (options.json) console.log(JSON.stringify({ version: 1, vms: outcomes }, null, 2));
+  if (options.json) printJson({ vms: outcomes });
   return outcomes.every(({ ok }) => ok) ? 0 : 1;
 }
 

@@ -2,6 +2,7 @@ import type { Definition } from '../../definitions/schema.ts';
 import { notYet } from '../../definitions/to-machine.ts';
 import { andList } from '../../definitions/words.ts';
 import { writeDefinition } from '../../definitions/write.ts';
+import { printJson } from '../host/host-options.ts';
 import type { VmBook } from './book.ts';
 
 export type DefineOptions = {
@@ -40,8 +41,7 @@ export function tellDefined(
   const { name } = definition;
   const missing = notYet(definition).map(({ key, what }) => ({ key, what }));
   if (json) {
-    const document = { version: 1, name, saved: !dryRun, definition: yaml, missing, ...more };
-    console.log(JSON.stringify(document, null, 2));
+    printJson({ name, saved: !dryRun, definition: yaml, missing, ...more });
     return;
   }
   if (dryRun) process.stdout.write(yaml);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runEditor } from '../../editor.ts';
 import { isAlive } from '../../engine/vm-state.ts';
+import { printJson } from '../host/host-options.ts';
 import { confirm } from './ask.ts';
 import type { VmBook } from './book.ts';
 import { findVm } from './find.ts';
@@ -28,7 +29,7 @@ export async function editVm(book: VmBook, name: string, options: EditOptions): 
     if (text === original) {
       rmSync(folder, { recursive: true });
       if (problem !== null) throw new Error(problem);
-      if (options.json) tell(name, { changed: false, definition: text });
+      if (options.json) printJson({ name, changed: false, definition: text });
       else console.error(`vring: ${name} is unchanged`);
       return 0;
     }
@@ -37,7 +38,7 @@ export async function editVm(book: VmBook, name: string, options: EditOptions): 
     if (failure === null) {
       rmSync(folder, { recursive: true });
       const running = isAlive(vm) ? '; it takes effect at the next start' : '';
-      if (options.json) tell(name, { changed: true, definition: text });
+      if (options.json) printJson({ name, changed: true, definition: text });
       else console.log(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
       return 0;
     }
@@ -46,10 +47,6 @@ export async function editVm(book: VmBook, name: string, options: EditOptions): 
       throw new Error(`${name} was not changed; ${kept}`);
     }
   }
-}
-
-function tell(name: string, facts: { readonly changed: boolean; readonly definition: string }): void {
-  console.log(JSON.stringify({ version: 1, name, ...facts }, null, 2));
 }
 
 /** @returns what keeps the text from being saved; null when it is saved */

@@ -1,6 +1,7 @@
 import type { Engine, LogEntry } from '../../engine/engine.ts';
 import { printableLines } from '../../text/printable.ts';
 import { fullTime } from '../../text/time.ts';
+import { printJson } from '../host/host-options.ts';
 import { unknownVm } from './find.ts';
 import { untilLeft } from './until-left.ts';
 
@@ -21,7 +22,7 @@ export async function printEvents(
     .filter(wanted)
     .slice(last === undefined ? 0 : -last);
   if (json && !follow) {
-    console.log(JSON.stringify({ version: 1, events: entries.map(eventFacts) }, null, 2));
+    printJson({ events: entries.map(eventFacts) });
     return;
   }
   const printEntry = (entry: LogEntry) =>

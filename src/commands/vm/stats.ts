@@ -2,6 +2,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-state.ts';
 import { type Report, reportFacts } from '../../report/facts.ts';
 import { textReport } from '../../report/text.ts';
+import { printJson } from '../host/host-options.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
 import { INTERVAL_MS } from '../top.ts';
 import { findVm, requireNames, type Selection } from './find.ts';
@@ -78,5 +79,5 @@ function show(reports: readonly (Report | null)[], { json, watch }: StatsOptions
   const known = reports.filter(report => report !== null);
   if (!json) for (const report of known) console.log(`${textReport(report)}\n`);
   else if (watch) for (const report of known) console.log(JSON.stringify(report));
-  else console.log(JSON.stringify({ version: 1, vms: known }, null, 2));
+  else printJson({ vms: known });
 }
