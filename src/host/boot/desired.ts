@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { HostRoot } from '../root.ts';
 import { identitySchema } from './identity.ts';
 
-/** What the host's devices are to be at each boot: written by `--persist`, applied by `vring host restore`. */
+/** The desired state of the host's devices at every boot: written by `--persist`, applied by `vring host restore`. */
 export const desiredPath = '/etc/vring/host.json';
 
 const attributesSchema = z.object({
@@ -37,7 +37,7 @@ export const desiredSchema = z.object({
 export type Desired = z.infer<typeof desiredSchema>;
 export type DesiredVf = Desired['sriov'][string]['vfs'][string];
 
-/** The stored state; nothing stored is nothing desired. @throws when the file is not ours any more. */
+/** The stored desired state; empty without a file. @throws when the file is not valid */
 export function readDesired(root: HostRoot): Desired {
   const text = root.text(desiredPath);
   if (text === null) return { version: 1, devices: {}, sriov: {} };

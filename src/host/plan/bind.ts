@@ -5,8 +5,8 @@ import { useSummary } from '../use/use.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import { takeChecks } from './checks/all.ts';
 import { driverSteps } from './driver-steps.ts';
+import { setDesiredDriver } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
-import { wishDriver } from './persist/wishes.ts';
 import { type Condition, type Plan, type PlanDevice, planVersion } from './plan.ts';
 import { functionAt, groupMembers, type HostSurvey, hostUse, staysWithHost, sysfsPath } from './survey.ts';
 import { moduleSteps } from './vfio-driver.ts';
@@ -62,7 +62,7 @@ export function planBind(survey: HostSurvey, request: BindRequest): Plan {
     notes: targets.length > moving.length ? [alreadyText(targets, moving, driver)] : [],
   };
   if (!request.persist) return plan;
-  return withPersistence(survey, plan, desired => wishDriver(survey, desired, targets, driver));
+  return withPersistence(survey, plan, desired => setDesiredDriver(survey, desired, targets, driver));
 }
 
 /** The state of a function that steps which change its driver start from. */

@@ -9,8 +9,8 @@ import { isParkingDriver } from '../vfio/read.ts';
 import { asFound } from './bind.ts';
 import { giveBackChecks } from './checks/all.ts';
 import { driverSteps, overrideStep, probeStep, releaseSteps } from './driver-steps.ts';
+import { desiredDriver, forgetDesiredDriver } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
-import { forgetDriver, wishedDriver } from './persist/wishes.ts';
 import { type Plan, type PlanDevice, planVersion, type Step } from './plan.ts';
 import { functionAt, groupMembers, type HostSurvey } from './survey.ts';
 import { moduleSteps } from './vfio-driver.ts';
@@ -54,13 +54,13 @@ export function planUnbind(survey: HostSurvey, request: UnbindRequest): Plan {
     ],
   };
   if (!request.persist) return plan;
-  return withPersistence(survey, plan, desired => forgetDriver(survey, desired, targets));
+  return withPersistence(survey, plan, desired => forgetDesiredDriver(survey, desired, targets));
 }
 
 /** The next boot would take them again. */
 function stillStored(survey: HostSurvey, functions: readonly PciFunction[]): string[] {
   const desired = readDesired(survey.root);
-  const stored = functions.filter(fn => wishedDriver(survey, desired, fn) !== null).map(fn => fn.address);
+  const stored = functions.filter(fn => desiredDriver(survey, desired, fn) !== null).map(fn => fn.address);
   if (stored.length === 0) return [];
   return [`the next boot takes ${sentenceList(stored)} again: --persist forgets that`];
 }

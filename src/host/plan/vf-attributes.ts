@@ -2,8 +2,8 @@ import { deviceName } from '../pci/function.ts';
 import type { VfAttributes } from '../sriov/ip-link.ts';
 import type { PhysicalFunction, VirtualFunction } from '../sriov/read.ts';
 import { heldCheck } from './checks/guests.ts';
+import { setDesiredAttributes } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
-import { wishAttributes } from './persist/wishes.ts';
 import {
   type Change,
   type Check,
@@ -67,7 +67,9 @@ export function planVfAttributes(survey: HostSurvey, request: VfAttributesReques
   };
   if (!request.persist) return plan;
   const vfFunction = functionAt(survey, vf.address);
-  return withPersistence(survey, plan, desired => wishAttributes(survey, desired, vfFunction, settings));
+  return withPersistence(survey, plan, desired =>
+    setDesiredAttributes(survey, desired, vfFunction, settings),
+  );
 }
 
 /** A step for each setting that differs; VLAN and priority, and the two rates, are each one setting to the kernel. */

@@ -8,8 +8,8 @@ import { isVfioDriver } from '../vfio/read.ts';
 import { impossible, ok } from './checks/check.ts';
 import { destroyedVfChecks } from './checks/guests.ts';
 import { restoreDriver } from './driver-steps.ts';
+import { setDesiredCount } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
-import { wishCount } from './persist/wishes.ts';
 import { type Change, type Check, type Plan, planVersion, type Step, undoBy } from './plan.ts';
 import { functionAt, type HostSurvey, sysfsPath, virtualFunctionsOf } from './survey.ts';
 import { restoreSettings } from './vf-attributes.ts';
@@ -72,7 +72,7 @@ export function planVfCount(survey: HostSurvey, request: VfCountRequest): Plan {
     ],
   };
   if (!request.persist) return plan;
-  return withPersistence(survey, plan, desired => wishCount(survey, desired, fn, request.count));
+  return withPersistence(survey, plan, desired => setDesiredCount(survey, desired, fn, request.count));
 }
 
 /** What is stored for the next boot stays as it is. */

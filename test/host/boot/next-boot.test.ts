@@ -100,7 +100,7 @@ test('a VF that will be there, but not for a guest', () => {
   expect(next('0000:3b:00.2')?.drift).toBe('4 VFs now, 1 after a boot');
 });
 
-test('a broken file of ours is an error, not an empty wish', () => {
+test('a broken file of ours is an error, not an empty desired state', () => {
   tree.file(desiredPath, '{"version":2}');
   expect(() => next('0000:3b:00.0')).toThrow('/etc/vring/host.json is not valid');
 });

@@ -3,9 +3,9 @@ import type { Plan } from '../plan.ts';
 import type { HostSurvey } from '../survey.ts';
 import { asStored, bootSteps } from './boot-files.ts';
 
-/** The plan, followed by what makes it last over a boot. */
-export function withPersistence(survey: HostSurvey, plan: Plan, wish: (desired: Desired) => Desired): Plan {
-  const { steps, notes } = bootSteps(survey, wish(readDesired(survey.root)));
+/** The plan, followed by what makes it persist across reboots. */
+export function withPersistence(survey: HostSurvey, plan: Plan, change: (desired: Desired) => Desired): Plan {
+  const { steps, notes } = bootSteps(survey, change(readDesired(survey.root)));
   return {
     ...plan,
     title: `${plan.title}, at each boot too`,

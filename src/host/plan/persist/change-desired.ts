@@ -4,49 +4,54 @@ import type { PciFunction } from '../../pci/function.ts';
 import { functionAt, type HostSurvey } from '../survey.ts';
 import type { VfSettings } from '../vf-attributes.ts';
 
-/** The functions get this driver at each boot; VFs by their index, with the number of them that there is now. */
-export function wishDriver(
+/** The functions get this driver at every boot. VFs are stored by index, together with the current VF count. */
+export function setDesiredDriver(
   survey: HostSurvey,
   desired: Desired,
   functions: readonly PciFunction[],
   driver: string,
 ): Desired {
-  let wishes = desired;
+  let next = desired;
   for (const fn of functions) {
     if (fn.physicalFunction === null) {
-      const identity = knownIdentity(survey, fn, wishes.devices[fn.address]?.identity);
-      wishes = { ...wishes, devices: { ...wishes.devices, [fn.address]: { driver, identity } } };
-    } else wishes = changeVf(survey, wishes, fn, vf => ({ ...vf, driver }));
+      const identity = knownIdentity(survey, fn, next.devices[fn.address]?.identity);
+      next = { ...next, devices: { ...next.devices, [fn.address]: { driver, identity } } };
+    } else next = changeVf(survey, next, fn, vf => ({ ...vf, driver }));
   }
-  return wishes;
+  return next;
 }
 
-/** The driver that is stored for a function; null: none is. */
-export function wishedDriver(survey: HostSurvey, desired: Desired, fn: PciFunction): string | null {
+/** The driver that the desired state has for a function, or null. */
+export function desiredDriver(survey: HostSurvey, desired: Desired, fn: PciFunction): string | null {
   if (fn.physicalFunction === null) return desired.devices[fn.address]?.driver ?? null;
   return desired.sriov[fn.physicalFunction]?.vfs[vfIndex(survey, fn)]?.driver ?? null;
 }
 
-/** The functions are the host's again at each boot. */
-export function forgetDriver(
+/** The functions stay with the host at every boot. */
+export function forgetDesiredDriver(
   survey: HostSurvey,
   desired: Desired,
   functions: readonly PciFunction[],
 ): Desired {
-  let wishes = desired;
+  let next = desired;
   for (const fn of functions) {
     if (fn.physicalFunction === null) {
-      const { [fn.address]: _, ...devices } = wishes.devices;
-      wishes = { ...wishes, devices };
-    } else if (wishes.sriov[fn.physicalFunction]?.vfs[vfIndex(survey, fn)]?.driver !== undefined) {
-      wishes = changeVf(survey, wishes, fn, ({ driver: _, ...vf }) => vf);
+      const { [fn.address]: _, ...devices } = next.devices;
+      next = { ...next, devices };
+    } else if (next.sriov[fn.physicalFunction]?.vfs[vfIndex(survey, fn)]?.driver !== undefined) {
+      next = changeVf(survey, next, fn, ({ driver: _, ...vf }) => vf);
     }
   }
-  return wishes;
+  return next;
 }
 
-/** The physical function makes so many VFs at each boot; what is stored of those beyond is forgotten. */
-export function wishCount(survey: HostSurvey, desired: Desired, fn: PciFunction, count: number): Desired {
+/** The physical function has this many VFs at every boot; what is stored for VFs beyond that count is dropped. */
+export function setDesiredCount(
+  survey: HostSurvey,
+  desired: Desired,
+  fn: PciFunction,
+  count: number,
+): Desired {
   const { [fn.address]: stored, ...others } = desired.sriov;
   if (count === 0) return { ...desired, sriov: others };
   const kept = Object.entries(stored?.vfs ?? {}).filter(([index]) => Number(index) < count);
@@ -57,7 +62,7 @@ export function wishCount(survey: HostSurvey, desired: Desired, fn: PciFunction,
   };
 }
 
-export function wishAttributes(
+export function setDesiredAttributes(
   survey: HostSurvey,
   desired: Desired,
   vf: PciFunction,
@@ -75,23 +80,23 @@ function changeVf(
   fn: PciFunction,
   change: (stored: DesiredVf) => DesiredVf,
 ): Desired {
-  const owner = functionAt(survey, fn.physicalFunction!);
+  const physical = functionAt(survey, fn.physicalFunction!);
   const index = vfIndex(survey, fn);
-  const stored = desired.sriov[owner.address];
-  const count = Math.max(stored?.count ?? 0, owner.virtualFunctions.length);
-  const counted = wishCount(survey, desired, owner, count);
-  const pf = counted.sriov[owner.address]!;
+  const stored = desired.sriov[physical.address];
+  const count = Math.max(stored?.count ?? 0, physical.virtualFunctions.length);
+  const counted = setDesiredCount(survey, desired, physical, count);
+  const pf = counted.sriov[physical.address]!;
   const { [index]: before = {}, ...others } = pf.vfs;
   const after = change(before);
   const vfs = Object.keys(after).length === 0 ? others : { ...others, [index]: after };
-  return { ...counted, sriov: { ...counted.sriov, [owner.address]: { ...pf, vfs } } };
+  return { ...counted, sriov: { ...counted.sriov, [physical.address]: { ...pf, vfs } } };
 }
 
 function vfIndex(survey: HostSurvey, fn: PciFunction): number {
   return functionAt(survey, fn.physicalFunction!).virtualFunctions.indexOf(fn.address);
 }
 
-/** A device on vfio-pci shows neither MAC nor NVMe serial number: what is known of it already stays. */
+/** A device bound to vfio-pci shows neither MAC nor NVMe serial number, so values known from before are kept. */
 function knownIdentity(survey: HostSurvey, fn: PciFunction, stored: Identity | undefined): Identity {
   const now = identify(survey.root, fn);
   if (stored === undefined || !sameDevice(stored, now)) return now;
