@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { connect } from '../src/owner/connect.ts';
+import { connect } from '../src/manager/connect.ts';
 import { scaleTree } from '../test/host/trees/scale.ts';
 import { PtyProgram } from '../test/support/pty-program.ts';
 import { Sandbox, VRING } from '../test/support/sandbox.ts';

@@ -28,7 +28,7 @@ export class VringProcess implements AsyncDisposable {
     await build({
       entryPoints: {
         host: join(import.meta.dirname, 'vring-host.ts'),
-        'machine-thread': join(import.meta.dirname, '../src/vmm/machine-thread.ts'),
+        'machine-thread': join(import.meta.dirname, '../src/vmm/machine/thread.ts'),
       },
       outdir: directory,
       bundle: true,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Engine } from '../src/engine/engine.ts';
-import { connect } from '../src/owner/connect.ts';
+import { connect } from '../src/manager/connect.ts';
 import { PtyProgram } from '../test/support/pty-program.ts';
 import { Sandbox, VRING } from '../test/support/sandbox.ts';
 import { cpuMs, sleep } from './cpu-time.ts';

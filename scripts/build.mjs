@@ -77,8 +77,8 @@ async function bundle() {
     absWorkingDir: root,
     entryPoints: {
       cli: 'src/cli.ts',
-      'machine-thread': 'src/vmm/machine-thread.ts',
-      'host-thread': 'src/store/host-thread.ts',
+      'machine-thread': 'src/vmm/machine/thread.ts',
+      'host-thread': 'src/host-service/thread.ts',
     },
     outdir: 'dist',
     chunkNames: 'chunks/[name]-[hash]',

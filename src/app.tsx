@@ -1,4 +1,5 @@
 import { Box } from 'ink';
+import { type Picture, Ui, type UiSettings } from './actions/ui.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { AboutOverlay } from './components/about-overlay.tsx';
 import { ThemeContext, UiContext, useAppState, useTheme } from './components/contexts.ts';
@@ -23,7 +24,6 @@ import { ScreenPicture } from './screens/screens.tsx';
 import { bodyRows, currentScreen, type Screen, type Size } from './store/ui-slice.ts';
 import { openTerminal } from './terminal.ts';
 import { detectTheme, type ThemeOptions } from './theme/detect.ts';
-import { type Picture, Ui, type UiSettings } from './ui.ts';
 
 /** The whole picture. */
 export function App() {

@@ -1,4 +1,4 @@
-//! The counters of one VM: 64-bit words in memory shared with JavaScript. The layout is that of `src/vmm/counters.ts`,
+//! The counters of one VM: 64-bit words in memory shared with JavaScript. The layout is that of `src/vmm/counters/counters.ts`,
 //! and a test compares the two (`vring_layout`). Every word has one writer, so adding needs no locked instruction.
 
 use crate::errno::{Errno, Result};

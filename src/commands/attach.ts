@@ -11,7 +11,7 @@ export function registerAttach(program: Command): void {
     .action(async (name: string | undefined, options: OpenUiOptions) => {
       requireTerminal();
       const { findVm } = await import('./vm/find.ts');
-      const { runningOwner } = await import('./vm/owner.ts');
+      const { runningOwner } = await import('./vm/manager.ts');
       const engine = await runningOwner({ readOnly: options.readOnly === true });
       const vm = name === undefined ? undefined : findVm(engine.vms(), name);
       await openUi(engine, options, vm?.id);

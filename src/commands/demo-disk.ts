@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensurePrivateFolder, ownerPaths } from '../owner/paths.ts';
-import { ftruncate, memfdCreate } from '../vmm/libc.ts';
+import { ensurePrivateFolder, ownerPaths } from '../manager/paths.ts';
+import { ftruncate, memfdCreate } from '../vmm/native/libc.ts';
 
 /** A zeroed disk of `bytes` that is nowhere but in memory, and gone with this process. @returns a path to open it by. */
 export function demoDisk(bytes: number): string {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { isAlive } from '../engine/vm-state.ts';
 import { builtFile } from '../project-root.ts';
-import type { MachineConfigInput } from '../vmm/config.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { onTerminal } from './on-terminal.ts';
 import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 
@@ -23,7 +23,7 @@ export function registerDemo(program: Command): void {
 /** In the owner of the VMs, as any other VM: it goes on when the UI is left. */
 async function showDemo(options: OpenUiOptions): Promise<void> {
   const [{ ownerOrNew }, { keptDemoDisk }] = await Promise.all([
-    import('./vm/owner.ts'),
+    import('./vm/manager.ts'),
     import('./demo-disk.ts'),
   ]);
   const [engine] = await Promise.all([ownerOrNew(), loadUi()]);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { likely } from '../text/nearest.ts';
 import { printable } from '../text/printable.ts';
-import { UsageError } from './usage-error.ts';
+import { UsageError } from '../text/usage-error.ts';
 
 /** What a group of commands does without any of them; a word that is none of them is named as that. */
 export function listCommand(group: Command): Command {

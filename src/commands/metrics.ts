@@ -7,8 +7,8 @@ export function registerMetrics(program: Command): void {
     .command('metrics')
     .description('Print the host and all VMs as an OpenMetrics text')
     .action(async () => {
-      const { openBook } = await import('./vm/book.ts');
-      const { ownerIfAny, leaving } = await import('./vm/owner.ts');
+      const { openBook } = await import('./vm/vm-list.ts');
+      const { ownerIfAny, leaving } = await import('./vm/manager.ts');
       const engine = await ownerIfAny();
       if (engine !== null) {
         process.stdout.write(await leaving(engine, each => each.metrics()));

@@ -44,7 +44,7 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
     screenReader = false,
   } = options;
   const { path } = await openHost({ hostRoot });
-  const [{ runUi }, { hostSource }] = await Promise.all([loadUi(), import('../store/host-worker.ts')]);
+  const [{ runUi }, { hostSource }] = await Promise.all([loadUi(), import('../host-service/worker.ts')]);
   await runUi({
     engine,
     host: hostSource(path),

@@ -1,5 +1,5 @@
+import { UsageError } from '../text/usage-error.ts';
 import { onTerminal } from './on-terminal.ts';
-import { UsageError } from './usage-error.ts';
 
 /** @throws UsageError where the full-screen UI can't be shown. */
 export function requireTerminal(): void {

@@ -1,9 +1,9 @@
 import type { VmInfo } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-state.ts';
-import type { MachineConfigInput } from '../vmm/config.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { reportEnd } from './report-end.ts';
 import { watchConsole } from './vm/console.ts';
-import { leaving, ownerOrNew } from './vm/owner.ts';
+import { leaving, ownerOrNew } from './vm/manager.ts';
 
 /**
  * Has the owner of the VMs run a machine, with its serial port on this terminal. The VM goes on when the terminal is left or

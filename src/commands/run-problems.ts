@@ -1,4 +1,4 @@
-import type { ConfigProblem, MachineConfigInput } from '../vmm/config.ts';
+import type { ConfigProblem, MachineConfigInput } from '../vmm/machine/config.ts';
 
 type DeviceInput = NonNullable<MachineConfigInput['devices']>[number];
 

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
+import { UsageError } from '../text/usage-error.ts';
 import { buildProgram } from './program.ts';
 import { withQemuOptionsLast } from './qemu-words.ts';
-import { UsageError } from './usage-error.ts';
 
 const FAILURE = 1;
 const WRONG_USAGE = 2;
@@ -34,6 +34,6 @@ async function exitStatus(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
   console.error(`vring: ${error instanceof Error ? error.message : String(error)}`);
   if (process.env.VRING_DEBUG && error instanceof Error) console.error(error.stack);
-  const { ConfigError } = await import('../vmm/config.ts');
+  const { ConfigError } = await import('../vmm/machine/config.ts');
   return error instanceof UsageError || error instanceof ConfigError ? WRONG_USAGE : FAILURE;
 }

@@ -3,10 +3,10 @@ import { DefinitionError } from '../definitions/problem.ts';
 import { QemuError } from '../definitions/qemu/error.ts';
 import { readQemuOptions } from '../definitions/qemu/read.ts';
 import { toMachine } from '../definitions/to-machine.ts';
-import type { MachineConfigInput } from '../vmm/config.ts';
+import { UsageError } from '../text/usage-error.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { nameOfFile } from './name-of-file.ts';
 import type { RunOptions } from './run.ts';
-import { UsageError } from './usage-error.ts';
 
 /** What to write in place of an option of `vring run` beside QEMU's. */
 const INSTEAD: Readonly<Record<string, string>> = {

@@ -1,10 +1,11 @@
 import type { VmInfo } from '../engine/engine.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import { isAlive } from '../engine/vm-state.ts';
-import { lockVm } from '../owner/vm-lock.ts';
+import { lockVm } from '../manager/vm-lock.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
-import { ConfigError, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
+import { UsageError } from '../text/usage-error.ts';
+import { ConfigError, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
 import { endingSignal } from './ending-signal.ts';
 import { nameOfFile } from './name-of-file.ts';
 import { onTerminal } from './on-terminal.ts';
@@ -15,8 +16,7 @@ import type { RunOptions } from './run.ts';
 import { runJoined } from './run-joined.ts';
 import { type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 import { joinConsole } from './terminal-console.ts';
-import { UsageError } from './usage-error.ts';
-import { leaving, ownerOrNew } from './vm/owner.ts';
+import { leaving, ownerOrNew } from './vm/manager.ts';
 
 /**
  * @param words a kernel, or QEMU's options

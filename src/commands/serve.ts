@@ -32,7 +32,7 @@ export function registerServe(program: Command): void {
         .hideHelp(),
     )
     .action(async ({ shutdownTimeout, background = false, idleTimeout }: ServeCommandOptions) => {
-      const { serve } = await import('../owner/serve.ts');
+      const { serve } = await import('../manager/serve.ts');
       process.exitCode = await serve({
         background,
         shutdownMs: shutdownTimeout * 1000,

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { likely } from '../text/nearest.ts';
 import { printable } from '../text/printable.ts';
+import { UsageError } from '../text/usage-error.ts';
 import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 import { requireTerminal } from './require-terminal.ts';
-import { UsageError } from './usage-error.ts';
 
 /** `vring` alone: the full-screen UI. */
 export function registerUi(program: Command): void {
@@ -20,7 +20,7 @@ export function registerUi(program: Command): void {
     }
     requireTerminal();
     // An owner and the UI take about as long to come up: neither waits for the other.
-    const { ownerOrNew } = await import('./vm/owner.ts');
+    const { ownerOrNew } = await import('./vm/manager.ts');
     const owner = ownerOrNew({ readOnly: options.readOnly === true });
     const [engine] = await Promise.all([owner, loadUi()]);
     await openUi(engine, options);

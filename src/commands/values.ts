@@ -1,5 +1,5 @@
 import { bytesOf } from '../text/size.ts';
-import { UsageError } from './usage-error.ts';
+import { UsageError } from '../text/usage-error.ts';
 
 /** What --disk says, as a device's configuration. */
 export type DiskOption = { type: 'virtio-blk'; path: string } & Record<string, unknown>;

@@ -1,9 +1,9 @@
 import { release } from 'node:os';
 import { API_VERSION } from '../vmm/kvm/constants.ts';
 import { Kvm } from '../vmm/kvm/kvm.ts';
-import { close } from '../vmm/libc.ts';
-import type { ResourceOwner } from '../vmm/resource-owner.ts';
-import { ownerIfAny } from './vm/owner.ts';
+import { close } from '../vmm/native/libc.ts';
+import type { ResourceOwner } from '../vmm/native/resource-owner.ts';
+import { ownerIfAny } from './vm/manager.ts';
 
 export type VersionFacts = {
   readonly vring: string;

@@ -1,8 +1,8 @@
 import { createContext, use } from 'react';
 import { useStore } from 'zustand';
+import type { Ui } from '../actions/ui.ts';
 import type { AppState } from '../store/app-store.ts';
 import { createTheme, type Theme } from '../theme/theme.ts';
-import type { Ui } from '../ui.ts';
 
 export const ThemeContext = createContext<Theme>(createTheme({ color: true, ascii: false }));
 export const UiContext = createContext<Ui | null>(null);

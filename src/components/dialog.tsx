@@ -1,8 +1,8 @@
 import { Box, Text } from 'ink';
-import { DIALOG_FRAME_CELLS, dialogLines } from '../store/layer-room.ts';
 import type { DialogLayer } from '../store/layers.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { pad } from '../text/width.ts';
+import { DIALOG_FRAME_CELLS, dialogLines } from '../view/layer-room.ts';
 import { useTheme } from './contexts.ts';
 
 type DialogProps = { readonly layer: DialogLayer; readonly size: Size };

@@ -1,6 +1,6 @@
 import { Box, Text } from 'ink';
-import type { Line } from '../store/facts.ts';
 import { pad } from '../text/width.ts';
+import type { Line } from '../view/facts.ts';
 import { useTheme } from './contexts.ts';
 
 type FactLinesProps = {

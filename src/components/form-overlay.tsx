@@ -2,8 +2,8 @@ import { Box, Text } from 'ink';
 import type { FormField, FormLayer } from '../store/layers.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { pad, wrap } from '../text/width.ts';
+import { slide } from '../view/table-window.ts';
 import { useTheme } from './contexts.ts';
-import { slide } from './table/window.ts';
 import { TextField } from './text-field.tsx';
 
 const LABEL_CELLS = 18;

@@ -1,5 +1,5 @@
 import { Box, Text } from 'ink';
-import { commandContext } from '../keys/command.ts';
+import { commandContext } from '../actions/action.ts';
 import { helpLines } from '../keys/help-lines.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { useTheme, useUi } from './contexts.ts';

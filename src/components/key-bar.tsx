@@ -1,9 +1,9 @@
 import { Text } from 'ink';
-import { commandContext, reasonAgainst } from '../keys/command.ts';
-import { barCommands, keyLabel } from '../keys/registry.ts';
+import { commandContext, reasonAgainst } from '../actions/action.ts';
+import { barCommands, keyLabel } from '../actions/registry.ts';
+import type { Ui } from '../actions/ui.ts';
 import type { Layer } from '../store/layers.ts';
 import { obstacleOf, type PlanLayer } from '../store/plan-layer.ts';
-import type { Ui } from '../ui.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 
 type Entry = { readonly key: string; readonly label: string; readonly available: boolean };

@@ -1,14 +1,14 @@
 import { Box, Text } from 'ink';
 import { memo, useMemo } from 'react';
 import type { LogEntry } from '../engine/engine.ts';
-import { logRow } from '../store/log-rows.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { logTime } from '../text/time.ts';
 import { wrap } from '../text/width.ts';
 import type { Token } from '../theme/theme.ts';
+import { logRow } from '../view/log-rows.ts';
+import { type Column, type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
 import { useTheme } from './contexts.ts';
 import { Section } from './section.tsx';
-import { type Column, type ColumnLayout, layoutColumns } from './table/columns.ts';
 import { Table, TableRow } from './table/table.tsx';
 
 const TIME: Column = { key: 'time', title: 'TIME', width: 14 };

@@ -1,9 +1,9 @@
 import { Box, Text } from 'ink';
-import type { PlanOption } from '../store/host-requests.ts';
+import type { PlanOption } from '../host-service/requests.ts';
 import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
-import { planLines, planTitle } from '../store/plan-lines.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { pad } from '../text/width.ts';
+import { planLines, planTitle } from '../view/plan-lines.ts';
 import { useTheme } from './contexts.ts';
 import { TextField } from './text-field.tsx';
 

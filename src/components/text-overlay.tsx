@@ -1,8 +1,8 @@
 import { Box, Text } from 'ink';
-import { textRoom } from '../store/layer-room.ts';
 import type { TextLayer } from '../store/layers.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { pad } from '../text/width.ts';
+import { textRoom } from '../view/layer-room.ts';
 import { useTheme } from './contexts.ts';
 
 /** A text to be read: a title, and its lines as they are; how many more there are is in the title. */

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { deviceConfig } from '../devices/device-config.ts';
-import { VM_NAME } from '../vmm/vm-name.ts';
+import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { boot } from './fields/boot.ts';
 import { cpus } from './fields/cpus.ts';
 import { disks } from './fields/disks.ts';

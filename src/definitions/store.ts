@@ -1,7 +1,7 @@
 import type { DefinedVm, Definitions } from '../engine/definitions.ts';
 import { printable } from '../text/printable.ts';
-import type { MachineConfigInput } from '../vmm/config.ts';
-import { VM_NAME } from '../vmm/vm-name.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { DefinitionFileError, fileOf, listNames, readFile, stampOf } from './files.ts';
 import { definitionsFolder } from './folder.ts';
 import { DefinitionError } from './problem.ts';

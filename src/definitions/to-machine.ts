@@ -1,5 +1,5 @@
 import type { DeviceConfig } from '../devices/registry.ts';
-import type { MachineConfigInput } from '../vmm/config.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
 import type { Definition } from './schema.ts';
 import { wantedDevices } from './wanted-devices.ts';

@@ -1,4 +1,4 @@
-import type { MachineConfigInput } from '../vmm/config.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
 
 /** What a VM is, as far as its definition can be read. */
 export type DefinedVm = {

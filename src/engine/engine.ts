@@ -1,8 +1,8 @@
-import type { MachineConfigInput } from '../vmm/config.ts';
-import type { Topology } from '../vmm/topology.ts';
+import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 
-export type { Topology } from '../vmm/topology.ts';
+export type { Topology } from '../vmm/machine/topology.ts';
 
 export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'off' | 'crashed';
 

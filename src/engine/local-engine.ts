@@ -1,7 +1,7 @@
 import { systemClock } from '../clock.ts';
 import { version } from '../project-root.ts';
-import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/config.ts';
-import { shutDownAllVms } from '../vmm/native.ts';
+import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
+import { shutDownAllVms } from '../vmm/native/native.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
 import type {
   ConsoleLink,

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { FromMachine, ToMachine } from '../vmm/machine-messages.ts';
-import { ThreadGate } from '../vmm/thread-gate.ts';
+import type { FromMachine, ToMachine } from '../vmm/machine/messages.ts';
+import { ThreadGate } from '../vmm/machine/thread-gate.ts';
 
 /** A thread that loads, or builds a machine, is done by then, or will never be. */
 const GATE_OPENS_MS = 30_000;
@@ -91,5 +91,5 @@ function entryPoint(): string {
   if (existsSync(bundled)) return bundled;
   const beside = join(import.meta.dirname, '..', 'machine-thread.js');
   if (existsSync(beside)) return beside;
-  return join(import.meta.dirname, '..', 'vmm', 'machine-thread.ts');
+  return join(import.meta.dirname, '..', 'vmm', 'machine', 'thread.ts');
 }

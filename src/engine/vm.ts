@@ -1,8 +1,8 @@
-import type { MachineConfig } from '../vmm/config.ts';
-import { allocateCounters, CounterLayout, shapeOf, VCPU } from '../vmm/counters.ts';
-import type { FromMachine, MachineCommand, MachineEnd } from '../vmm/machine-messages.ts';
-import { destroyVmLater, ringVm, shutDownVmLater } from '../vmm/native.ts';
-import type { Topology } from '../vmm/topology.ts';
+import { allocateCounters, CounterLayout, shapeOf, VCPU } from '../vmm/counters/counters.ts';
+import type { MachineConfig } from '../vmm/machine/config.ts';
+import type { FromMachine, MachineCommand, MachineEnd } from '../vmm/machine/messages.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
+import { destroyVmLater, ringVm, shutDownVmLater } from '../vmm/native/native.ts';
 import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
 import type { VmInfo, VmState } from './engine.ts';

@@ -1,8 +1,8 @@
-import { dialogLines } from '../store/layer-room.ts';
+import { scrolled } from '../actions/scroll.ts';
+import type { Ui } from '../actions/ui.ts';
 import type { DialogLayer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
-import type { Ui } from '../ui.ts';
-import { scrolled } from './scroll.ts';
+import { dialogLines } from '../view/layer-room.ts';
 
 const NEXT = new Set(['tab', 'right', 'l']);
 const BEFORE = new Set(['shift+tab', 'left', 'h']);

@@ -1,9 +1,9 @@
+import { completed, runCommandLine } from '../actions/command-line.ts';
+import { findNext } from '../actions/console.ts';
+import type { Ui } from '../actions/ui.ts';
 import type { FieldLayer } from '../store/layers.ts';
 import { printable } from '../text/printable.ts';
 import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
-import type { Ui } from '../ui.ts';
-import { completed, runCommandLine } from './command-line.ts';
-import { findNext } from './console-commands.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 /** While a field has the focus, letters are text and no key is a command. */

@@ -1,7 +1,7 @@
+import type { Ui } from '../actions/ui.ts';
 import type { Form, FormLayer, FormValues } from '../store/layers.ts';
 import { printable } from '../text/printable.ts';
 import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
-import type { Ui } from '../ui.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 /** Opens a form with what was typed into it before. */

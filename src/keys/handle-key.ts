@@ -1,9 +1,11 @@
-import { aboutHeight } from '../store/about-facts.ts';
-import { textRoom } from '../store/layer-room.ts';
+import { commandContext, runCommand } from '../actions/action.ts';
+import { commandOfKey } from '../actions/registry.ts';
+import { scrolled } from '../actions/scroll.ts';
+import type { Ui } from '../actions/ui.ts';
 import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
-import type { Ui } from '../ui.ts';
-import { commandContext, runCommand } from './command.ts';
+import { aboutHeight } from '../view/about-facts.ts';
+import { textRoom } from '../view/layer-room.ts';
 import { dialogKey } from './dialog-keys.ts';
 import { fieldKey } from './field-keys.ts';
 import { formKey } from './form-keys.ts';
@@ -11,8 +13,6 @@ import { helpLines } from './help-lines.ts';
 import type { ParsedKey } from './parse-key.ts';
 import { planKey } from './plan-keys.ts';
 import { promptKey } from './prompt-keys.ts';
-import { commandOfKey } from './registry.ts';
-import { scrolled } from './scroll.ts';
 import type { InputSink } from './terminal-input.ts';
 
 type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>;

@@ -1,7 +1,7 @@
+import { CATEGORIES, type Command, type CommandContext, reasonAgainst } from '../actions/action.ts';
+import { commandsHere, keyLabel } from '../actions/registry.ts';
 import { pad, wrap } from '../text/width.ts';
 import type { Token } from '../theme/theme.ts';
-import { CATEGORIES, type Command, type CommandContext, reasonAgainst } from './command.ts';
-import { commandsHere, keyLabel } from './registry.ts';
 
 const KEYS_CELLS = 18;
 

@@ -1,6 +1,6 @@
-import { SCREEN_NAMES } from '../store/screen-names.ts';
-import { CATEGORIES } from './command.ts';
-import { commands, keyLabel } from './registry.ts';
+import { CATEGORIES } from '../actions/action.ts';
+import { commands, keyLabel } from '../actions/registry.ts';
+import { SCREEN_NAMES } from '../view/screen-names.ts';
 
 /** The key bindings as a page of the documentation. */
 export function keysMarkdown(): string {

@@ -1,11 +1,11 @@
-import { type PlanOption, withOption } from '../store/host-requests.ts';
+import { carryOut, planAgain } from '../actions/host-change.ts';
+import { scrolled } from '../actions/scroll.ts';
+import type { Ui } from '../actions/ui.ts';
+import { type PlanOption, withOption } from '../host-service/requests.ts';
 import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
-import { planLines } from '../store/plan-lines.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { editText } from '../text/text-edit.ts';
-import type { Ui } from '../ui.ts';
-import { carryOut, planAgain } from './host-change.ts';
-import { scrolled } from './scroll.ts';
+import { planLines } from '../view/plan-lines.ts';
 
 const CLOSE = new Set(['esc', 'q', 'n', 'ctrl+c']);
 const OPTION_KEYS: Readonly<Record<string, PlanOption>> = { w: 'wholeGroup', p: 'persist' };

@@ -1,7 +1,7 @@
+import type { Ui } from '../actions/ui.ts';
 import type { PromptLayer } from '../store/layers.ts';
 import { printable } from '../text/printable.ts';
 import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
-import type { Ui } from '../ui.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 const STEPS: Readonly<Record<string, number>> = { up: 1, '+': 1, k: 1, down: -1, '-': -1, j: -1 };

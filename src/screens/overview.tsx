@@ -2,11 +2,11 @@ import { Box, Text } from 'ink';
 import { useAppState, useTheme, useUi } from '../components/contexts.ts';
 import { Section } from '../components/section.tsx';
 import { sparkline } from '../components/sparkline.ts';
-import { type Column, layoutColumns } from '../components/table/columns.ts';
 import { Table, TableRow } from '../components/table/table.tsx';
-import { type GaugeLine, hostLines, vmLines, vmsTitle } from '../store/overview-lines.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { pad } from '../text/width.ts';
+import { type GaugeLine, hostLines, vmLines, vmsTitle } from '../view/overview-lines.ts';
+import { type Column, layoutColumns } from '../view/table-columns.ts';
 
 /** The host and its VMs at a glance, and what somebody should look at. */
 export function OverviewScreen({ size: { columns, rows } }: { size: Size }) {

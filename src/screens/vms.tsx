@@ -2,16 +2,16 @@ import { memo, useMemo } from 'react';
 import { useShallow } from 'zustand/react/shallow';
 import { useAppState, useTheme, useUi } from '../components/contexts.ts';
 import { sparkline } from '../components/sparkline.ts';
-import { type ColumnLayout, layoutColumns } from '../components/table/columns.ts';
 import { type Cell, type Cells, Table, TableRow } from '../components/table/table.tsx';
 import type { VmInfo } from '../engine/engine.ts';
 import type { VmTotals } from '../engine/sampling/rates.ts';
 import { stateWord } from '../engine/vm-state.ts';
 import type { Size } from '../store/ui-slice.ts';
-import { VM_COLUMNS } from '../store/vm-columns.ts';
-import { uptimeOf } from '../store/vm-uptime.ts';
 import { bytes, percent, rate } from '../text/units.ts';
 import { stateToken } from '../theme/state-token.ts';
+import { type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
+import { VM_COLUMNS } from '../view/vm-columns.ts';
+import { uptimeOf } from '../view/vm-uptime.ts';
 
 /** All VMs: those that run, and those that are defined and off. */
 export function VmsScreen({ size }: { size: Size }) {

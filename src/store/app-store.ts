@@ -4,9 +4,9 @@ import { createHostSlice, type HostSlice } from './host-slice.ts';
 import { createLinkSlice, type LinkSlice } from './link-slice.ts';
 import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
-import { createPulseSlice, type PulseSlice } from './pulse-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
+import { createPulseSlice, type PulseSlice } from './usage-slice.ts';
 import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
 import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 

@@ -1,6 +1,6 @@
+import type { HostConnection, HostSource } from '../host-service/source.ts';
+import type { HostSelectors } from '../view/host-selectors.ts';
 import type { AppState, AppStore } from './app-store.ts';
-import type { HostSelectors } from './host-selectors.ts';
-import type { HostConnection, HostSource } from './host-source.ts';
 import { currentScreen, showsHost } from './ui-slice.ts';
 
 /** Keeps what the store knows of the host up to date, while a screen shows it. */

@@ -1,8 +1,8 @@
 import type { StateCreator } from 'zustand/vanilla';
 import type { PciDetails } from '../host/pci/details.ts';
+import { type HostPart, withParts } from '../host-service/delta.ts';
+import { emptyHost, type HostSnapshot } from '../host-service/snapshot.ts';
 import type { AppState } from './app-store.ts';
-import { type HostPart, withParts } from './host-delta.ts';
-import { emptyHost, type HostSnapshot } from './host-snapshot.ts';
 
 /** The lists of the host, in the order of their number keys. */
 export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;

@@ -1,6 +1,6 @@
 import type { StateCreator } from 'zustand/vanilla';
+import type { TopScreen } from '../view/screen-names.ts';
 import type { AppState } from './app-store.ts';
-import type { TopScreen } from './screen-names.ts';
 import type { Sort } from './sort.ts';
 
 /** How the lists are looked at, beyond their filters and cursors. */

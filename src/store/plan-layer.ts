@@ -1,8 +1,8 @@
 import type { JournalEntry } from '../host/plan/journal.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { StepState } from '../host/plan/step-states.ts';
+import { optionsOf, type PlanOption, type PlanRequest } from '../host-service/requests.ts';
 import type { TextEdit } from '../text/text-edit.ts';
-import { optionsOf, type PlanOption, type PlanRequest } from './host-requests.ts';
 
 /** Lines of the dialog that are not the plan's: its title, the choices, what must be typed, the buttons. */
 export const PLAN_FRAME_ROWS = 4;

@@ -1,4 +1,4 @@
-import { VCPU_STATE } from '../vmm/counters.ts';
+import { VCPU_STATE } from '../vmm/counters/counters.ts';
 
 const names = new Map<number, string>(Object.entries(VCPU_STATE).map(([name, state]) => [state, name]));
 

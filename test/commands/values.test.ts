@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { UsageError } from '../../src/commands/usage-error.ts';
 import { parseCount, parseCpuFeatures, parseDisk, parseSize } from '../../src/commands/values.ts';
+import { UsageError } from '../../src/text/usage-error.ts';
 
 describe('sizes', () => {
   test.each([

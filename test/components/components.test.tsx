@@ -3,12 +3,12 @@ import { render } from 'ink-testing-library';
 import { describe, expect, test } from 'vitest';
 import { ThemeContext } from '../../src/components/contexts.ts';
 import { sparkline } from '../../src/components/sparkline.ts';
-import { type Column, layoutColumns } from '../../src/components/table/columns.ts';
 import { Table, TableRow } from '../../src/components/table/table.tsx';
-import { slide } from '../../src/components/table/window.ts';
 import { TimeBar } from '../../src/components/time-bar.tsx';
 import { plainGlyphs, unicodeGlyphs } from '../../src/theme/glyphs.ts';
 import { createTheme } from '../../src/theme/theme.ts';
+import { type Column, layoutColumns } from '../../src/view/table-columns.ts';
+import { slide } from '../../src/view/table-window.ts';
 
 const COLUMNS: readonly Column[] = [
   { key: 'name', title: 'NAME', width: 6, grow: 1 },

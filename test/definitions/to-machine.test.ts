@@ -4,7 +4,7 @@ import { macAddress } from '../../src/definitions/mac-address.ts';
 import { readDefinition } from '../../src/definitions/read.ts';
 import { NotYetError, notYet, toMachine } from '../../src/definitions/to-machine.ts';
 import type { DeviceConfig } from '../../src/devices/registry.ts';
-import { parseMachineConfig } from '../../src/vmm/config.ts';
+import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
 
 const read = (text: string) => readDefinition(`name: web\n${text}`, { file: 'web.yaml' });
 const kernel = 'machine: {kernel: /vmlinuz}';

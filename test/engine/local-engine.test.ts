@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
-import { CounterLayout, shapeOf, VCPU } from '../../src/vmm/counters.ts';
+import { CounterLayout, shapeOf, VCPU } from '../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { holdings } from '../support/holdings.ts';

@@ -1,10 +1,10 @@
 import { render } from 'ink-testing-library';
 import { expect, test } from 'vitest';
+import { moveCursor } from '../../src/actions/move.ts';
+import { Ui } from '../../src/actions/ui.ts';
 import { ThemeContext, UiContext } from '../../src/components/contexts.ts';
-import { moveCursor } from '../../src/keys/move.ts';
 import { VmsScreen } from '../../src/screens/vms.tsx';
 import { createTheme } from '../../src/theme/theme.ts';
-import { Ui } from '../../src/ui.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
 import { ManualClock } from '../ui/manual-clock.ts';
 import { busy } from '../ui/scripts.ts';

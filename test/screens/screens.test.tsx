@@ -1,12 +1,12 @@
 import { render } from 'ink-testing-library';
 import type { ReactElement } from 'react';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Ui } from '../../src/actions/ui.ts';
 import { ThemeContext, UiContext } from '../../src/components/contexts.ts';
 import { VmScreen } from '../../src/screens/vm.tsx';
 import { VmsScreen } from '../../src/screens/vms.tsx';
 import { FIRST_VIEW, VM_TABS } from '../../src/store/vm-view-slice.ts';
 import { createTheme } from '../../src/theme/theme.ts';
-import { Ui } from '../../src/ui.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
 import { ManualClock } from '../ui/manual-clock.ts';
 import { busy, idle, withVcpus } from '../ui/scripts.ts';

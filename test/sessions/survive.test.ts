@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import { connect } from '../../src/owner/connect.ts';
+import { connect } from '../../src/manager/connect.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { PtyProgram } from '../support/pty-program.ts';
 import { Sandbox, VRING } from '../support/sandbox.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import { connect } from '../../src/owner/connect.ts';
+import { connect } from '../../src/manager/connect.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { PtyProgram } from '../support/pty-program.ts';
 import { holdingsOf, Sandbox, VRING } from '../support/sandbox.ts';

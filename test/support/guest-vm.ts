@@ -1,7 +1,7 @@
 import type { VmInfo, VmState } from '../../src/engine/engine.ts';
 import type { LocalEngine } from '../../src/engine/local-engine.ts';
 import { builtFile } from '../../src/project-root.ts';
-import type { MachineConfigInput } from '../../src/vmm/config.ts';
+import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
 
 const MiB = 2 ** 20;
 const PROMPT = '> ';

@@ -25,7 +25,7 @@ import {
   shapeOf,
   VCPU,
   VCPU_STATE,
-} from '../../src/vmm/counters.ts';
+} from '../../src/vmm/counters/counters.ts';
 
 /** What a scripted VM does each second. */
 export type Script = {

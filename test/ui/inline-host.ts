@@ -1,11 +1,11 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../../src/clock.ts';
 import type { HostRoot } from '../../src/host/root.ts';
-import { HostClient } from '../../src/store/host-client.ts';
-import { HostPlans, type PlansOptions } from '../../src/store/host-plans.ts';
-import { HostServer } from '../../src/store/host-server.ts';
-import { HostService } from '../../src/store/host-service.ts';
-import type { HostSource } from '../../src/store/host-source.ts';
+import { HostClient } from '../../src/host-service/client.ts';
+import { HostPlans, type PlansOptions } from '../../src/host-service/plans.ts';
+import { HostServer } from '../../src/host-service/server.ts';
+import { HostService } from '../../src/host-service/service.ts';
+import type { HostSource } from '../../src/host-service/source.ts';
 
 type InlineOptions = PlansOptions & { readonly unchangeable?: string | null };
 

@@ -1,5 +1,5 @@
-import { close, munmap } from '../../src/vmm/libc.ts';
-import type { ResourceOwner } from '../../src/vmm/resource-owner.ts';
+import { close, munmap } from '../../src/vmm/native/libc.ts';
+import type { ResourceOwner } from '../../src/vmm/native/resource-owner.ts';
 
 /** Holds what a test opens and maps until the test releases it. */
 export class LocalOwner implements ResourceOwner {

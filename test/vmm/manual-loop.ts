@@ -1,5 +1,5 @@
 import type { EventLoop } from '../../src/devices/device.ts';
-import { drainEventfd } from '../../src/vmm/libc.ts';
+import { drainEventfd } from '../../src/vmm/native/libc.ts';
 
 /** An event loop that a test turns by hand. */
 export class ManualLoop implements EventLoop {

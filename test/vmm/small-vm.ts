@@ -1,18 +1,18 @@
 import { constants } from 'node:os';
 import type { BootEntry } from '../../src/vmm/boot/boot-entry.ts';
 import { longMode, protectedMode } from '../../src/vmm/boot/cpu-mode.ts';
-import { coresOnly } from '../../src/vmm/cpu-topology.ts';
-import { guestCpuid } from '../../src/vmm/cpuid.ts';
+import { coresOnly } from '../../src/vmm/cpu/cpu-topology.ts';
+import { guestCpuid } from '../../src/vmm/cpu/cpuid.ts';
+import { setUpVcpu } from '../../src/vmm/cpu/vcpu-setup.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
 import { IOCTLS } from '../../src/vmm/kvm/ioctls.ts';
 import { Kvm } from '../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
 import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
-import { KVM_IDENTITY_MAP, KVM_TSS } from '../../src/vmm/layout.ts';
-import { SystemError, tryIoctl } from '../../src/vmm/libc.ts';
-import { GuestRam } from '../../src/vmm/memory.ts';
-import type { ResourceOwner } from '../../src/vmm/resource-owner.ts';
-import { setUpVcpu } from '../../src/vmm/vcpu-setup.ts';
+import { KVM_IDENTITY_MAP, KVM_TSS } from '../../src/vmm/memory/layout.ts';
+import { GuestRam } from '../../src/vmm/memory/memory.ts';
+import { SystemError, tryIoctl } from '../../src/vmm/native/libc.ts';
+import type { ResourceOwner } from '../../src/vmm/native/resource-owner.ts';
 
 export const CODE = 0x10_0000;
 

@@ -62,7 +62,7 @@ function pciAddresses(current: string, given: readonly string[]): Answer {
 /** The VMs that are defined, and those that the owner has beside them. */
 async function vmNames(): Promise<string[]> {
   try {
-    const { openBook } = await import('../vm/book.ts');
+    const { openBook } = await import('../vm/vm-list.ts');
     const book = await openBook();
     const names = book.vms().map(vm => vm.name);
     await book.close();

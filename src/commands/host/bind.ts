@@ -3,7 +3,7 @@ import { readSurvey } from '../../host/plan/survey.ts';
 import { planUnbind } from '../../host/plan/unbind.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { isParkingDriver } from '../../host/vfio/read.ts';
-import { UsageError } from '../usage-error.ts';
+import { UsageError } from '../../text/usage-error.ts';
 import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
 import { addressArgument } from './host-options.ts';
 

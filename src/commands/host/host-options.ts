@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import type { Command } from 'commander';
 import type { HostRoot } from '../../host/root.ts';
-import { UsageError } from '../usage-error.ts';
+import { UsageError } from '../../text/usage-error.ts';
 
 /** What every command about the host takes. */
 export type HostOptions = { readonly json?: boolean; readonly hostRoot?: string };

@@ -2,10 +2,10 @@ import { readSurvey } from '../../host/plan/survey.ts';
 import { planVfAttributes } from '../../host/plan/vf-attributes.ts';
 import { planVfCount } from '../../host/plan/vf-count.ts';
 import type { HostRoot } from '../../host/root.ts';
+import { parseVfSettings } from '../../host/sriov/vf-settings.ts';
 import { parseCount } from '../values.ts';
 import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
 import { addressArgument } from './host-options.ts';
-import { parseVfSettings } from './vf-settings.ts';
 
 export type VfOptions = ChangeOptions & { readonly persist?: boolean };
 export type VfCountOptions = VfOptions & { readonly autoprobe?: 'on' | 'off' };

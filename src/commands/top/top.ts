@@ -1,13 +1,13 @@
 import type { Engine } from '../../engine/engine.ts';
 import { readHostLoad } from '../../host/load.ts';
 import { HostRoot } from '../../host/root.ts';
+import { UsageError } from '../../text/usage-error.ts';
 import { outputWidth } from '../host/host-options.ts';
 import { onTerminal } from '../on-terminal.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
 import type { TopOptions } from '../top.ts';
 import { INTERVAL_MS } from '../top.ts';
-import { UsageError } from '../usage-error.ts';
-import { leaving, runningOwner } from '../vm/owner.ts';
+import { leaving, runningOwner } from '../vm/manager.ts';
 import { untilLeft } from '../vm/until-left.ts';
 import { hostUse } from './load.ts';
 import { CSV_HEADER, csvLines, type Top, topLines, topRows } from './rows.ts';

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { UsageError } from '../usage-error.ts';
+import { UsageError } from '../../text/usage-error.ts';
 
 /** @throws UsageError where nobody can be asked, with what to do then */
 export function requireSomebody(instead: string): void {

@@ -3,7 +3,7 @@ import { notYet } from '../../definitions/to-machine.ts';
 import { andList } from '../../definitions/words.ts';
 import { writeDefinition } from '../../definitions/write.ts';
 import { printJson } from '../host/host-options.ts';
-import type { VmBook } from './book.ts';
+import type { VmBook } from './vm-list.ts';
 
 export type DefineOptions = {
   readonly json?: boolean;

@@ -1,8 +1,8 @@
 import { isAlive } from '../../engine/vm-state.ts';
 import { type ActOptions, actOnEach } from './act.ts';
 import { confirm, requireSomebody } from './ask.ts';
-import type { VmBook } from './book.ts';
 import { requireNames } from './find.ts';
+import type { VmBook } from './vm-list.ts';
 
 export type DeleteOptions = ActOptions & { readonly yes?: boolean };
 

@@ -1,12 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runEditor } from '../../editor.ts';
+import { runEditor } from '../../actions/editor.ts';
 import { isAlive } from '../../engine/vm-state.ts';
 import { printJson } from '../host/host-options.ts';
 import { confirm } from './ask.ts';
-import type { VmBook } from './book.ts';
 import { findVm } from './find.ts';
+import type { VmBook } from './vm-list.ts';
 
 export type EditOptions = { readonly json?: boolean };
 

@@ -1,7 +1,7 @@
 import type { VmInfo } from '../../engine/engine.ts';
 import { likely } from '../../text/nearest.ts';
 import { printable } from '../../text/printable.ts';
-import { UsageError } from '../usage-error.ts';
+import { UsageError } from '../../text/usage-error.ts';
 
 export type Selection = { readonly all?: boolean };
 

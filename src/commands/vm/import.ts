@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { readDomain } from '../../definitions/libvirt/read.ts';
 import { printable } from '../../text/printable.ts';
-import type { VmBook } from './book.ts';
 import { type DefineOptions, defineVm } from './define.ts';
+import type { VmBook } from './vm-list.ts';
 
 export type ImportOptions = DefineOptions & { readonly name?: string };
 

@@ -8,7 +8,7 @@ import { VM_FACTS } from './facts.ts';
 import { registerActions } from './register-actions.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import type { StatsOptions } from './stats.ts';
-import { withBook } from './with-book.ts';
+import { withBook } from './with-vm-list.ts';
 
 type JsonOption = { readonly json?: boolean };
 
@@ -64,7 +64,7 @@ function registerConsole(vm: Command): void {
     .option('--take', 'take the keyboard from whoever types there')
     .action(async (name: string, options: { take?: boolean }) => {
       const { watchConsole } = await import('./console.ts');
-      const { leaving, runningOwner } = await import('./owner.ts');
+      const { leaving, runningOwner } = await import('./manager.ts');
       process.exitCode = await leaving(await runningOwner(), engine => watchConsole(engine, name, options));
     });
   withManual(console, {
@@ -87,7 +87,7 @@ function registerStats(vm: Command): void {
     .option('--json', 'as JSON; with --watch one document a line')
     .action(async (names: string[], options: StatsOptions) => {
       const { printStats } = await import('./stats.ts');
-      const { leaving, runningOwner } = await import('./owner.ts');
+      const { leaving, runningOwner } = await import('./manager.ts');
       process.exitCode = await leaving(await runningOwner(), engine => printStats(engine, names, options));
     });
   withManual(stats, {
@@ -105,7 +105,7 @@ function registerEvents(vm: Command): void {
     .option('--json', 'as JSON; with --follow one event a line')
     .action(async (names: string[], options: EventOptions) => {
       const { printEvents } = await import('./events.ts');
-      const { leaving, runningOwner } = await import('./owner.ts');
+      const { leaving, runningOwner } = await import('./manager.ts');
       await leaving(await runningOwner(), engine => printEvents(engine, names, options));
     });
   withManual(events, {

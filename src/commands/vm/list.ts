@@ -4,8 +4,8 @@ import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { type Column, tableLines } from '../host/table.ts';
-import type { VmBook } from './book.ts';
 import { vmFacts } from './facts.ts';
+import type { VmBook } from './vm-list.ts';
 
 export function listVms(book: Pick<VmBook, 'vms'>, options: { readonly json?: boolean }): void {
   const vms = [...book.vms()].sort((a, b) => (a.name < b.name ? -1 : 1));

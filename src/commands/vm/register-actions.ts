@@ -84,7 +84,7 @@ function register<Options extends ActionOptions>(
         await Promise.all([
           import('./act.ts'),
           import('./find.ts'),
-          import('./owner.ts'),
+          import('./manager.ts'),
           import('./actions.ts'),
         ]);
       // Before an owner is started for it.

@@ -5,7 +5,7 @@ import { DEFINED, withDefineOptions } from './define-options.ts';
 import type { DeleteOptions } from './delete.ts';
 import type { EditOptions } from './edit.ts';
 import type { ImportOptions } from './import.ts';
-import { withBook } from './with-book.ts';
+import { withBook } from './with-vm-list.ts';
 
 /** What makes, changes and deletes definitions. None of it needs an owner. */
 export function registerDefinitions(vm: Command): void {

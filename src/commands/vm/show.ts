@@ -1,14 +1,14 @@
 import type { Topology, VmInfo } from '../../engine/engine.ts';
 import { stateWord } from '../../engine/vm-state.ts';
-import { pinningText } from '../../store/pinning-text.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
+import { pinningText } from '../../view/pinning-text.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { paragraph } from '../host/paragraph.ts';
 import { tableLines } from '../host/table.ts';
-import type { VmBook } from './book.ts';
 import { vmFacts } from './facts.ts';
 import { findVm } from './find.ts';
+import type { VmBook } from './vm-list.ts';
 
 const LABEL_CELLS = 12;
 

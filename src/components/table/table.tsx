@@ -3,9 +3,9 @@ import { memo, type ReactNode } from 'react';
 import type { Sort } from '../../store/sort.ts';
 import { pad, wrap } from '../../text/width.ts';
 import type { Token } from '../../theme/theme.ts';
+import type { ColumnLayout } from '../../view/table-columns.ts';
+import { useWindowStart } from '../../view/table-window.ts';
 import { useTheme } from '../contexts.ts';
-import type { ColumnLayout } from './columns.ts';
-import { useWindowStart } from './window.ts';
 
 /** A cell: its text, and what it means. */
 export type Cell = string | { readonly text: string; readonly token: Token };

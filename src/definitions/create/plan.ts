@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { sizeText } from '../../text/size.ts';
-import { VM_NAME } from '../../vmm/vm-name.ts';
+import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { macAddress } from '../mac-address.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { CpuFeatureError, checkFeatures } from '../../vmm/cpuid-features.ts';
+import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 
 const MOST = 64;
 

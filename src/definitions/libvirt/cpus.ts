@@ -1,5 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import { CpuFeatureError, checkFeatures } from '../../vmm/cpuid-features.ts';
+import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 

@@ -1,4 +1,4 @@
-import { CpuFeatureError, checkFeatures } from '../../vmm/cpuid-features.ts';
+import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { MachineConfigInput } from '../../vmm/config.ts';
+import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
 /** The same machine for an owner, whose working folder is another: with this process's paths in full. */
 export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInput {

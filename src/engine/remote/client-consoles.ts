@@ -1,7 +1,7 @@
 import type { ConsoleLink, ConsoleWatcher, Engine } from '../engine.ts';
-import type { Outlet } from './outlet.ts';
 import { PrintedFeed } from './printed-feed.ts';
 import { refusal } from './request-error.ts';
+import type { Outlet } from './sink.ts';
 
 const MAX_CONSOLES = 64;
 

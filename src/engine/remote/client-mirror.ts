@@ -1,6 +1,6 @@
 import type { Engine, EngineEvent, LogEntry, VmInfo } from '../engine.ts';
 import { applyDelta, deltaOf, type JsonObject } from './delta.ts';
-import type { Outlet } from './outlet.ts';
+import type { Outlet } from './sink.ts';
 
 /** What one client knows of the VMs and the log, and how it hears of changes. */
 export class ClientMirror {

@@ -1,8 +1,8 @@
 import type { Engine } from '../engine.ts';
 import type { Sampling, SamplingSettings } from '../sampling/sampling.ts';
-import type { Outlet } from './outlet.ts';
 import { refusal } from './request-error.ts';
-import { SampleFeed } from './sample-feed.ts';
+import { SampleFeed } from './sample-sender.ts';
+import type { Outlet } from './sink.ts';
 
 const MAX_SAMPLINGS = 8;
 

@@ -3,7 +3,6 @@ import type { ConsoleWatcher, Engine, EngineEvent } from '../engine.ts';
 import { ClientConsoles } from './client-consoles.ts';
 import { ClientMirror } from './client-mirror.ts';
 import { ClientSamplings } from './client-samplings.ts';
-import type { Outlet } from './outlet.ts';
 import {
   type ClientNotifications,
   type Hello,
@@ -14,6 +13,7 @@ import {
 } from './protocol.ts';
 import { refusal, toWire } from './request-error.ts';
 import { CHANGING, notificationSchemas, requestSchemas } from './request-schemas.ts';
+import type { Outlet } from './sink.ts';
 import { otherClient, welcome } from './versions.ts';
 import { Wire } from './wire.ts';
 

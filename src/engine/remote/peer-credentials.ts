@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Struct } from '../../vmm/kvm/c-struct.ts';
-import { getSocketOption } from '../../vmm/libc.ts';
+import { getSocketOption } from '../../vmm/native/libc.ts';
 
 /** unix(7), from asm-generic/socket.h. */
 const SOL_SOCKET = 1;

@@ -1,6 +1,6 @@
 import type { ConsoleListener } from '../engine.ts';
 import { Scrollback } from '../scrollback.ts';
-import type { Outlet } from './outlet.ts';
+import type { Outlet } from './sink.ts';
 
 const HELD_BYTES = 64 * 1024;
 

@@ -1,4 +1,4 @@
-import type { MachineConfigInput } from '../../vmm/config.ts';
+import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { LogEntry, VmInfo } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { Delta } from './delta.ts';

@@ -7,6 +7,6 @@ export async function fromWire(error: unknown): Promise<Error> {
   const { name, problems } = (error.data ?? {}) as Partial<ErrorData>;
   if (name !== 'ConfigError' || !Array.isArray(problems)) return new Error(error.message);
   // With it comes the whole schema of a machine: not worth loading before it is needed.
-  const { ConfigError } = await import('../../vmm/config.ts');
+  const { ConfigError } = await import('../../vmm/machine/config.ts');
   return new ConfigError(problems);
 }

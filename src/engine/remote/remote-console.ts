@@ -1,5 +1,5 @@
 import type { ConsoleLink, ConsoleListener } from '../engine.ts';
-import type { OwnerLink } from './owner-link.ts';
+import type { OwnerLink } from './manager-link.ts';
 import { MAX_TYPED_BYTES, type OwnerNotifications } from './protocol.ts';
 
 /** RIS (ECMA-48): a terminal forgets all it shows. */

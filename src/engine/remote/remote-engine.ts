@@ -1,5 +1,5 @@
 import { version } from '../../project-root.ts';
-import type { MachineConfigInput } from '../../vmm/config.ts';
+import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type {
   ConsoleLink,
   ConsoleListener,
@@ -11,7 +11,7 @@ import type {
 } from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
-import { OwnerLink } from './owner-link.ts';
+import { OwnerLink } from './manager-link.ts';
 import type { OwnerNotifications, Requests, Welcome } from './protocol.ts';
 import { RemoteConsole } from './remote-console.ts';
 import { RemoteSampling } from './remote-sampling.ts';

@@ -1,6 +1,6 @@
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import { applyDelta, type Json } from './delta.ts';
-import type { OwnerLink } from './owner-link.ts';
+import type { OwnerLink } from './manager-link.ts';
 import { EMPTY_SAMPLE, type OwnerNotifications } from './protocol.ts';
 
 /** A sampling that the owner does for this process; it outlives the connection. */

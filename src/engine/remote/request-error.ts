@@ -1,5 +1,5 @@
 import { ResponseError } from 'vscode-jsonrpc/node';
-import { ConfigError, type ConfigProblem } from '../../vmm/config.ts';
+import { ConfigError, type ConfigProblem } from '../../vmm/machine/config.ts';
 import { CODE } from './protocol.ts';
 
 /** What travels with an error beside its sentence. */

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { MachineConfigInput } from '../../vmm/config.ts';
+import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
 
 /** Names reach files and messages only after the engine has checked them; here they are bounded. */

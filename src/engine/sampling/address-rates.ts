@@ -1,5 +1,5 @@
 import { UNCLAIMED } from '../../devices/bus.ts';
-import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey } from '../../vmm/counters.ts';
+import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../engine.ts';
 import type { Window } from './window.ts';
 

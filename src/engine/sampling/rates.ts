@@ -1,4 +1,4 @@
-import { QUEUE, REGION, VCPU } from '../../vmm/counters.ts';
+import { QUEUE, REGION, VCPU } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../engine.ts';
 import { type AddressHeat, addressHeat } from './address-rates.ts';
 import type { Histogram } from './histogram.ts';

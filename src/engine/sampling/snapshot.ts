@@ -1,4 +1,4 @@
-import { COUNTERS_MAGIC, CounterLayout, shapeOf } from '../../vmm/counters.ts';
+import { COUNTERS_MAGIC, CounterLayout, shapeOf } from '../../vmm/counters/counters.ts';
 import type { CounterSource, ThreadTimes } from './counter-source.ts';
 
 /** The counters of one VM at one moment. */

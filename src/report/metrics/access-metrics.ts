@@ -1,4 +1,4 @@
-import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION } from '../../vmm/counters.ts';
+import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';
 

@@ -1,4 +1,4 @@
-import { QUEUE } from '../../vmm/counters.ts';
+import { QUEUE } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, latencyPoint, word } from './counters.ts';
 import type { Family, Labels, MetricFacts } from './metric.ts';
 

@@ -1,5 +1,5 @@
 import { exitName } from '../../store/exit-names.ts';
-import { VCPU } from '../../vmm/counters.ts';
+import { VCPU } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, latencyPoint, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';
 

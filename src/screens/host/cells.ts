@@ -1,7 +1,7 @@
 import type { Cell } from '../../components/table/table.tsx';
 import type { FunctionUse } from '../../host/use/use.ts';
 import { isParkingDriver } from '../../host/vfio/read.ts';
-import { isInUse, wordsOfUse } from '../../store/host-use.ts';
+import { isInUse, wordsOfUse } from '../../view/host-use.ts';
 
 /** An address as the lists write it: without the domain where all are in domain 0. */
 export function shortAddress(address: string, withDomain: boolean): string {

@@ -1,12 +1,12 @@
 import { memo } from 'react';
 import { useAppState, useUi } from '../../components/contexts.ts';
-import type { Column, ColumnLayout } from '../../components/table/columns.ts';
 import { TableRow } from '../../components/table/table.tsx';
 import type { Finding } from '../../host/doctor/finding.ts';
-import type { Fact } from '../../store/facts.ts';
-import type { DoctorRow } from '../../store/host-doctor-rows.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import type { Token } from '../../theme/theme.ts';
+import type { Fact } from '../../view/facts.ts';
+import type { DoctorRow } from '../../view/host-doctor-rows.ts';
+import type { Column, ColumnLayout } from '../../view/table-columns.ts';
 import { ListView } from './list-view.tsx';
 
 const COLUMNS: readonly Column[] = [

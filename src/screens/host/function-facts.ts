@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 import { useAppState } from '../../components/contexts.ts';
-import type { Fact } from '../../store/facts.ts';
-import { functionFacts } from '../../store/host-facts.ts';
+import type { Fact } from '../../view/facts.ts';
+import { functionFacts } from '../../view/host-facts.ts';
 
 const NOTHING: readonly Fact[] = [];
 

@@ -1,7 +1,7 @@
 import { useAppState } from '../../components/contexts.ts';
 import { FactLines } from '../../components/fact-lines.tsx';
-import { factLines } from '../../store/facts.ts';
 import type { Size } from '../../store/ui-slice.ts';
+import { factLines } from '../../view/facts.ts';
 import { useFunctionFacts } from './function-facts.ts';
 
 /** All that is known of one PCI function. */

@@ -1,13 +1,13 @@
 import { memo, useMemo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import type { Column, ColumnLayout } from '../../components/table/columns.ts';
 import { type Cell, type Cells, TableRow } from '../../components/table/table.tsx';
 import type { IommuGroup } from '../../host/iommu/groups.ts';
-import { classWord } from '../../store/host-class-words.ts';
-import { groupFacts } from '../../store/host-facts.ts';
-import type { GroupRow } from '../../store/host-iommu-rows.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
+import { classWord } from '../../view/host-class-words.ts';
+import { groupFacts } from '../../view/host-facts.ts';
+import type { GroupRow } from '../../view/host-iommu-rows.ts';
+import type { Column, ColumnLayout } from '../../view/table-columns.ts';
 import { driverCell, hostUseCell, markCell, shortAddress } from './cells.ts';
 import { ListView } from './list-view.tsx';
 

@@ -2,12 +2,12 @@ import { Box, Text } from 'ink';
 import { type ReactNode, useMemo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import { FactLines } from '../../components/fact-lines.tsx';
-import { type Column, type ColumnLayout, layoutColumns } from '../../components/table/columns.ts';
 import { Table } from '../../components/table/table.tsx';
-import { type Fact, factLines } from '../../store/facts.ts';
 import type { HostList } from '../../store/host-slice.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { pad } from '../../text/width.ts';
+import { type Fact, factLines } from '../../view/facts.ts';
+import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import { splitPlaces } from './split.ts';
 
 type ListViewProps<Row> = {

@@ -1,11 +1,11 @@
 import { memo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import type { Column, ColumnLayout } from '../../components/table/columns.ts';
 import { type Cells, TableRow } from '../../components/table/table.tsx';
-import { classWord } from '../../store/host-class-words.ts';
-import { busFacts } from '../../store/host-facts.ts';
-import type { PciRow } from '../../store/host-pci-rows.ts';
 import type { Size } from '../../store/ui-slice.ts';
+import { classWord } from '../../view/host-class-words.ts';
+import { busFacts } from '../../view/host-facts.ts';
+import type { PciRow } from '../../view/host-pci-rows.ts';
+import type { Column, ColumnLayout } from '../../view/table-columns.ts';
 import { driverCell, hostUseCell, markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
 import { ListView } from './list-view.tsx';

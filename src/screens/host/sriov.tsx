@@ -1,13 +1,13 @@
 import { memo } from 'react';
 import { useAppState, useUi } from '../../components/contexts.ts';
-import type { Column, ColumnLayout } from '../../components/table/columns.ts';
 import { type Cell, type Cells, TableRow } from '../../components/table/table.tsx';
 import type { NextBoot } from '../../host/boot/next-boot.ts';
 import type { VfAttributes } from '../../host/sriov/ip-link.ts';
 import type { PhysicalFunction, VirtualFunction } from '../../host/sriov/read.ts';
 import type { AppState } from '../../store/app-store.ts';
-import type { SriovRow } from '../../store/host-sriov-rows.ts';
 import type { Size } from '../../store/ui-slice.ts';
+import type { SriovRow } from '../../view/host-sriov-rows.ts';
+import type { Column, ColumnLayout } from '../../view/table-columns.ts';
 import { driverCell, hostUseCell, markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
 import { ListView } from './list-view.tsx';

@@ -3,14 +3,14 @@ import { useAppState } from '../../components/contexts.ts';
 import { FactLines } from '../../components/fact-lines.tsx';
 import { HistogramBars } from '../../components/histogram-bars.tsx';
 import { Section } from '../../components/section.tsx';
-import { type Column, layoutColumns } from '../../components/table/columns.ts';
 import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
-import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../store/device-rows.ts';
-import { type Fact, factLines } from '../../store/facts.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { bytes, nanoseconds, percent, rate } from '../../text/units.ts';
+import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../view/device-rows.ts';
+import { type Fact, factLines } from '../../view/facts.ts';
+import { type Column, layoutColumns } from '../../view/table-columns.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 

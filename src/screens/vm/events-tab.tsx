@@ -1,8 +1,8 @@
 import { useMemo } from 'react';
 import { useAppState } from '../../components/contexts.ts';
 import { LogTable } from '../../components/log-table.tsx';
-import { vmLog } from '../../store/log-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { vmLog } from '../../view/log-rows.ts';
 import type { PaneProps } from './pane-props.ts';
 
 /** What has happened to the VM. */

@@ -1,13 +1,13 @@
 import { useAppState, useTheme } from '../../components/contexts.ts';
-import { type Column, type ColumnLayout, layoutColumns } from '../../components/table/columns.ts';
 import { type Cell, type Cells, Table, TableRow } from '../../components/table/table.tsx';
 import { UNCLAIMED } from '../../devices/bus.ts';
-import { type AddressRow, addressRows, type Heat } from '../../store/address-rows.ts';
 import type { Sort } from '../../store/sort.ts';
 import { type AddressOrder, vmViewOf } from '../../store/vm-view-slice.ts';
 import { count, nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import type { Token } from '../../theme/theme.ts';
+import { type AddressRow, addressRows, type Heat } from '../../view/address-rows.ts';
+import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [

@@ -1,10 +1,10 @@
 import { useAppState } from '../../components/contexts.ts';
-import { type Column, layoutColumns } from '../../components/table/columns.ts';
 import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import type { QueueRates } from '../../engine/sampling/rates.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { bytes, count, nanoseconds, rate } from '../../text/units.ts';
+import { type Column, layoutColumns } from '../../view/table-columns.ts';
 
 const COLUMNS: readonly Column[] = [
   { key: 'queue', title: 'QUEUE', width: 14, grow: 1 },

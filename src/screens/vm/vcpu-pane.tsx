@@ -1,14 +1,14 @@
 import { Box, Text } from 'ink';
 import { useAppState, useTheme } from '../../components/contexts.ts';
-import { type Column, layoutColumns } from '../../components/table/columns.ts';
 import { Table, TableRow } from '../../components/table/table.tsx';
 import { TimeBar } from '../../components/time-bar.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import { vcpuStateName } from '../../store/vcpu-state-names.ts';
-import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vm-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
+import { type Column, layoutColumns } from '../../view/table-columns.ts';
+import { type VcpuRow, vcpuAt, vcpuRows } from '../../view/vm-rows.ts';
 import type { PaneProps } from './pane-props.ts';
 
 /** The titles of the shares of time are also the legend of the bar below. */

@@ -1,4 +1,4 @@
-import { LOW_MEMORY } from '../layout.ts';
+import { LOW_MEMORY } from '../memory/layout.ts';
 import { concat, little } from './aml.ts';
 import { type DsdtOptions, dsdt } from './dsdt.ts';
 import { facs, fadt } from './fadt.ts';

@@ -1,5 +1,5 @@
 import { SLEEP_TYPE_S5 } from '../../devices/legacy/acpi-pm.ts';
-import { ECAM, IRQ, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../layout.ts';
+import { ECAM, IRQ, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
 import { type Aml, concat, device, eisaId, integer, name, packageOf, scope } from './aml.ts';
 import {
   busWindow,

@@ -1,4 +1,4 @@
-import { IRQ, PORT } from '../layout.ts';
+import { IRQ, PORT } from '../memory/layout.ts';
 import { systemTable } from './table.ts';
 
 /** ACPI 6.5 §5.2.9, table 5.9: offsets in the whole table. */

@@ -1,4 +1,4 @@
-import { IOAPIC, IRQ, LAPIC } from '../layout.ts';
+import { IOAPIC, IRQ, LAPIC } from '../memory/layout.ts';
 import { concat, little } from './aml.ts';
 import { systemTable } from './table.ts';
 

@@ -1,4 +1,4 @@
-import { ECAM } from '../layout.ts';
+import { ECAM } from '../memory/layout.ts';
 import { concat, little } from './aml.ts';
 import { systemTable } from './table.ts';
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { SystemError } from '../libc.ts';
-import { tryLock } from '../ofd-lock.ts';
+import { SystemError } from '../native/libc.ts';
+import { tryLock } from '../native/ofd-lock.ts';
 import { DiskError } from './open-disk.ts';
 
 const COMMAND_LINE_MAX = 60;

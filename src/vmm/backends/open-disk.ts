@@ -1,7 +1,7 @@
 import { type BigIntStats, readFileSync, readSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { DiskOptions } from '../../devices/machine-services.ts';
-import * as libc from '../libc.ts';
+import * as libc from '../native/libc.ts';
 import { lockDisk } from './disk-lock.ts';
 
 /** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */

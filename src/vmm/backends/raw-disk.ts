@@ -1,10 +1,10 @@
 import type { DiskOptions } from '../../devices/machine-services.ts';
 import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
-import { SystemError } from '../libc.ts';
-import { BLK_QUEUE_FLAG } from '../native.ts';
-import type { QueueThreads } from '../queue-threads.ts';
-import type { ResourceOwner } from '../resource-owner.ts';
+import { SystemError } from '../native/libc.ts';
+import { BLK_QUEUE_FLAG } from '../native/native.ts';
+import type { QueueThreads } from '../native/queue-threads.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError, type OpenDisk, openDisk } from './open-disk.ts';
 
 const SERIAL_BYTES = 20;

@@ -1,4 +1,4 @@
-import { KERNEL_START, LOW_MEMORY } from '../layout.ts';
+import { KERNEL_START, LOW_MEMORY } from '../memory/layout.ts';
 import type { BootEntry } from './boot-entry.ts';
 import { BootError } from './boot-error.ts';
 import { longMode, protectedMode } from './cpu-mode.ts';

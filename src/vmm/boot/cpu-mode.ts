@@ -1,5 +1,5 @@
 import type { GuestMemory } from '../../devices/guest-memory.ts';
-import { LOW_MEMORY } from '../layout.ts';
+import { LOW_MEMORY } from '../memory/layout.ts';
 import type { BootEntry, BootSegments, Segment } from './boot-entry.ts';
 
 type ModeState = Pick<BootEntry, 'mode' | 'rflags' | 'segments' | 'gdt' | 'cr0' | 'cr3' | 'cr4' | 'efer'>;

@@ -1,5 +1,5 @@
 import type { GuestMemory } from '../../devices/guest-memory.ts';
-import { KERNEL_START, LOW_MEMORY, LOW_RAM_END } from '../layout.ts';
+import { KERNEL_START, LOW_MEMORY, LOW_RAM_END } from '../memory/layout.ts';
 import { BootError } from './boot-error.ts';
 import type { ImageFile } from './image-file.ts';
 import { lowRamEnd } from './memory-map.ts';

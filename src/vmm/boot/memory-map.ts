@@ -1,5 +1,5 @@
 import type { GuestMemory } from '../../devices/guest-memory.ts';
-import { ECAM, KERNEL_START, KVM_IDENTITY_MAP, LOW_MEMORY } from '../layout.ts';
+import { ECAM, KERNEL_START, KVM_IDENTITY_MAP, LOW_MEMORY } from '../memory/layout.ts';
 
 /** One range of the memory map that a kernel gets, in the form all three protocols share (ACPI 6.5 §15, E820). */
 export type MapEntry = { readonly address: number; readonly size: number; readonly type: MapType };

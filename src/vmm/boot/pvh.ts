@@ -1,4 +1,4 @@
-import { LOW_MEMORY } from '../layout.ts';
+import { LOW_MEMORY } from '../memory/layout.ts';
 import type { BootEntry } from './boot-entry.ts';
 import { protectedMode } from './cpu-mode.ts';
 import { damaged, type Elf, loadSegments, PT_NOTE, physicalEntry } from './elf.ts';

@@ -1,4 +1,4 @@
-import { ioctl } from '../libc.ts';
+import { ioctl } from '../native/libc.ts';
 import type { Fields, Struct, StructValue } from './c-struct.ts';
 import { IOCTLS, type IoctlName } from './ioctls.ts';
 import { type CpuidEntry, kvmCpuid2, kvmCpuidEntry2 } from './structs.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { close, O_RDWR, open, SystemError } from '../libc.ts';
-import type { ResourceOwner } from '../resource-owner.ts';
+import { close, O_RDWR, open, SystemError } from '../native/libc.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
 import { getCpuid, kvmIoctl } from './call.ts';
 import { API_VERSION, CAP, type CapName } from './constants.ts';
 import { type CpuidEntry, kvmMsrList } from './structs.ts';

@@ -1,4 +1,4 @@
-import { SystemError } from '../libc.ts';
+import { SystemError } from '../native/libc.ts';
 import { encodeList, getCpuid, getStruct, kvmIoctl, setStruct } from './call.ts';
 import type { RunPage } from './run-page.ts';
 import * as structs from './structs.ts';

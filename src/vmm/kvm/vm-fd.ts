@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
-import { MAP_SHARED, mmap, PROT_READ, PROT_WRITE, SystemError, tryIoctl, viewOf } from '../libc.ts';
-import type { ResourceOwner } from '../resource-owner.ts';
+import { MAP_SHARED, mmap, PROT_READ, PROT_WRITE, SystemError, tryIoctl, viewOf } from '../native/libc.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
 import { encodeList, getStruct, kvmIoctl, setStruct } from './call.ts';
 import {
   CAP,

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { builtFile } from '../../../src/project-root.ts';
-import { NODE } from '../../owner/rig.ts';
+import { NODE } from '../../manager/rig.ts';
 
 export const CLI = join(import.meta.dirname, '../../../src/cli.ts');
 

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
-import { attached, guest, NODE, startOwner, withOwnFolders } from '../../owner/rig.ts';
+import { attached, guest, NODE, startOwner, withOwnFolders } from '../../manager/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { CLI, defineGuest, definitionFile, vring, vringWith } from './cli-rig.ts';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
-import { attached, guest, NODE, startOwner, withOwnFolders } from '../../owner/rig.ts';
+import { attached, guest, NODE, startOwner, withOwnFolders } from '../../manager/rig.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { PtyProgram } from '../../support/pty-program.ts';
 import { CLI, defineGuest, definitionFile } from './cli-rig.ts';

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { EngineEvent } from '../../../src/engine/engine.ts';
 import { RemoteEngine } from '../../../src/engine/remote/remote-engine.ts';
 import type { Sample } from '../../../src/engine/sampling/sampling.ts';
-import { ConfigError } from '../../../src/vmm/config.ts';
+import { ConfigError } from '../../../src/vmm/machine/config.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { Rig, until } from './rig.ts';
 

@@ -4,8 +4,8 @@ import type { Topology } from '../../../src/engine/engine.ts';
 import { addressHeat } from '../../../src/engine/sampling/address-rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
-import { CounterBlocks } from '../../../src/vmm/counter-blocks.ts';
-import { allocateCounters, CounterLayout } from '../../../src/vmm/counters.ts';
+import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
+import { allocateCounters, CounterLayout } from '../../../src/vmm/counters/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 4 };
 

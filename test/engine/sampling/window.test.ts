@@ -5,7 +5,7 @@ import { percentiles, sumOfHistograms } from '../../../src/engine/sampling/histo
 import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
-import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters.ts';
+import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 
 const shape = { vcpus: 1, queues: 2, regions: 1 };

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { HostRoot } from '../../../src/host/root.ts';
-import { hostSource } from '../../../src/store/host-worker.ts';
+import { hostSource } from '../../../src/host-service/worker.ts';
 import { serverTree } from '../../host/trees/server.ts';
 import { FakeEngine } from '../../ui/fake-engine.ts';
 import { ManualClock } from '../../ui/manual-clock.ts';

@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../../../definitions/create/carry-out.ts';
 import { CreateError } from '../../../definitions/create/image-info.ts';
+import { type CreateOptions, describing, newVmOf } from '../../../definitions/create/new-vm.ts';
 import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../definitions/create/plan.ts';
 import { DefinitionError } from '../../../definitions/problem.ts';
 import { QemuError } from '../../../definitions/qemu/error.ts';
 import { readQemuOptions } from '../../../definitions/qemu/read.ts';
 import type { Definition } from '../../../definitions/schema.ts';
-import { ownerPaths } from '../../../owner/paths.ts';
+import { ownerPaths } from '../../../manager/paths.ts';
 import { percent } from '../../../text/units.ts';
+import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
-import { UsageError } from '../../usage-error.ts';
 import { confirm, requireSomebody } from '../ask.ts';
-import type { VmBook } from '../book.ts';
 import { defineVm, requireFree, tellDefined } from '../define.ts';
 import { Progress } from '../progress.ts';
-import { type CreateOptions, describing, newVmOf } from './options.ts';
+import type { VmBook } from '../vm-list.ts';
 
 /** Makes a new VM: its definition, and its disks. @param qemu options of QEMU's that describe it */
 export async function createVm(

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
+import type { CreateOptions } from '../../../definitions/create/new-vm.ts';
 import { withManual } from '../../manual.ts';
 import { parseCount, parseSize } from '../../values.ts';
 import { DEFINED, withDefineOptions } from '../define-options.ts';
-import { withBook } from '../with-book.ts';
-import type { CreateOptions } from './options.ts';
+import { withBook } from '../with-vm-list.ts';
 
 const several = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
 const list = (text: string) => text.split(',').filter(word => word !== '');
@@ -47,7 +47,7 @@ export function registerCreate(vm: Command): void {
   ).action(
     async (name: string | undefined, qemu: string[], options: CreateOptions & { network?: string }) => {
       const { createVm } = await import('./create.ts');
-      const { parseNetwork } = await import('./values.ts');
+      const { parseNetwork } = await import('../../../definitions/create/option-values.ts');
       const { network: text, ...others } = options;
       const network = text === undefined ? {} : { network: parseNetwork(text) };
       await withBook(book => createVm(book, name, qemu, { ...others, ...network }));

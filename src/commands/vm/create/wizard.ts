@@ -1,12 +1,18 @@
 import { resolve } from 'node:path';
 import { imageInfo } from '../../../definitions/create/image-info.ts';
+import { type CreateOptions, DEFAULTS, defaultUser, newVmOf } from '../../../definitions/create/new-vm.ts';
+import {
+  checkAddress,
+  NETWORKS,
+  ownSshKeyFile,
+  parseNetwork,
+  readSshKeys,
+} from '../../../definitions/create/option-values.ts';
 import type { NewVm } from '../../../definitions/create/plan.ts';
 import { bytesOf, sizeText } from '../../../text/size.ts';
-import { VM_NAME } from '../../../vmm/vm-name.ts';
+import { VM_NAME } from '../../../vmm/machine/vm-name.ts';
 import { parseCount, parseSize } from '../../values.ts';
 import { ask } from '../ask.ts';
-import { type CreateOptions, DEFAULTS, defaultUser, newVmOf } from './options.ts';
-import { checkAddress, NETWORKS, ownSshKeyFile, parseNetwork, readSshKeys } from './values.ts';
 
 const GiB = 2 ** 30;
 /** Of a cloud image, whose own disk is small. */

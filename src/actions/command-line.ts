@@ -1,0 +1,137 @@
+import { resolveAddress } from '../host/pci/address.ts';
+import { HOST_LISTS, type HostList } from '../store/host-slice.ts';
+import { likely } from '../text/nearest.ts';
+import { type CommandContext, commandContext, existsHere, runCommand } from './action.ts';
+import { commands } from './registry.ts';
+import type { Ui } from './ui.ts';
+
+/** A place to go by name. */
+type Noun = {
+  readonly names: readonly string[];
+  /** What may follow the name. */
+  readonly values?: (context: CommandContext) => readonly string[];
+  /** @throws what is wrong with the value */
+  readonly go: (context: CommandContext, value: string) => void;
+};
+
+const vmNouns: readonly Noun[] = [
+  {
+    names: ['overview'],
+    go: ({ state }) => state.openScreen({ kind: 'overview' }),
+  },
+  {
+    names: ['vms'],
+    go: ({ state }, value) => {
+      state.openScreen({ kind: 'vms' });
+      if (value !== '') state.setFilter(value.replace(/^\//, ''));
+    },
+  },
+  {
+    names: ['log'],
+    go: ({ state }) => state.openScreen({ kind: 'log' }),
+  },
+  {
+    names: ['vm'],
+    values: ({ state }) => state.order.map(id => state.infos[id]!.name),
+    go: ({ state }, name) => {
+      if (name === '') throw new Error('which VM? :vm NAME');
+      const id = state.order.find(id => state.infos[id]!.name === name);
+      if (id === undefined) {
+        const near = likely(name, state.order);
+        const hint = near === null ? ':vms lists them' : `did you mean ${near}?`;
+        throw new Error(`there is no VM named ${name}; ${hint}`);
+      }
+      state.openScreen({ kind: 'vm', id });
+    },
+  },
+];
+
+/** Other names of lists of the host. */
+const LIST_NAMES: Readonly<Record<HostList, readonly string[]>> = {
+  pci: ['pci', 'devices', 'functions'],
+  iommu: ['iommu', 'groups'],
+  sriov: ['sriov', 'vf', 'vfs'],
+  vfio: ['vfio', 'binding'],
+  doctor: ['doctor', 'checks'],
+};
+
+/** `:pci` opens the list, `:pci /igb` with a filter; `:pci 02:00.0` one function. */
+const hostNouns: readonly Noun[] = HOST_LISTS.map(list => ({
+  names: LIST_NAMES[list],
+  values: ({ state }) => [...(state.host?.functions.keys() ?? [])],
+  go: ({ state }, value) => {
+    if (value !== '' && !value.startsWith('/')) {
+      const address = resolveAddress(value, [...(state.host?.functions.keys() ?? [])]);
+      state.openScreen({ kind: 'function', address });
+      return;
+    }
+    state.openScreen({ kind: list });
+    if (value !== '') state.setFilter(value.slice(1));
+  },
+}));
+
+const nouns: readonly Noun[] = [...vmNouns, ...hostNouns];
+
+/** Other names of commands. */
+const aliases: Readonly<Record<string, string>> = { q: 'quit', 'q!': 'quit' };
+
+/** Carries out what was typed after `:`. */
+export function runCommandLine(ui: Ui, line: string): void {
+  const [, name = '', value = ''] = /^\s*(\S*)\s*(.*?)\s*$/.exec(line) ?? [];
+  if (name === '') return;
+  try {
+    perform(commandContext(ui), name, value);
+  } catch (error) {
+    ui.notify('error', (error as Error).message);
+  }
+}
+
+/** @throws what is wrong with the line */
+function perform(context: CommandContext, name: string, value: string): void {
+  const noun = nouns.find(({ names }) => names.includes(name));
+  const command = commands.find(command => command.name === (aliases[name] ?? name));
+  if (noun) {
+    noun.go(context, value);
+  } else if (command === undefined) {
+    const near = likely(name, namesHere(context));
+    const hint = near === null ? 'Tab shows what there is' : `did you mean ${near}?`;
+    throw new Error(`there is no command "${name}"; ${hint}`);
+  } else if (!existsHere(command, context)) {
+    const place = command.here ? 'to the console' : `to the screen ${command.screens!.join(', ')}`;
+    throw new Error(`can't ${command.label} here: it belongs ${place}`);
+  } else {
+    runCommand(command, context);
+  }
+}
+
+/** What a line may begin with on the screen that is shown. */
+function namesHere(context: CommandContext): readonly string[] {
+  return [
+    ...nouns.flatMap(noun => noun.names),
+    ...commands.filter(command => existsHere(command, context)).map(command => command.name),
+  ];
+}
+
+/** The lines that what was typed may become. */
+export function completions(ui: Ui, line: string): readonly string[] {
+  const context = commandContext(ui);
+  const withValue = /^(\S+)\s+(.*)$/.exec(line);
+  if (withValue) {
+    const values = nouns.find(({ names }) => names.includes(withValue[1]!))?.values?.(context) ?? [];
+    return values.filter(value => value.startsWith(withValue[2]!)).map(value => `${withValue[1]} ${value}`);
+  }
+  return namesHere(context).filter(name => name.startsWith(line));
+}
+
+/** The line as far as all its completions agree; with a space after a name that a value may follow. */
+export function completed(ui: Ui, line: string): string {
+  const candidates = completions(ui, line);
+  if (candidates.length === 0) return line;
+  if (candidates.length === 1) {
+    const only = candidates[0]!;
+    return nouns.some(noun => noun.values && noun.names.includes(only)) ? `${only} ` : only;
+  }
+  let common = candidates[0]!;
+  for (const candidate of candidates) while (!candidate.startsWith(common)) common = common.slice(0, -1);
+  return common.length > line.length ? common : line;
+}

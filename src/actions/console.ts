@@ -1,0 +1,107 @@
+import { copyable } from '../console/clipboard.ts';
+import { bodyRows } from '../store/ui-slice.ts';
+import { vmViewOf } from '../store/vm-view-slice.ts';
+import { textEdit } from '../text/text-edit.ts';
+import { bytes } from '../text/units.ts';
+import type { Command, CommandContext } from './action.ts';
+import type { Ui } from './ui.ts';
+
+/** Is the console what is looked at? */
+export function isConsoleTab({ state, vm }: CommandContext): boolean {
+  return state.console !== null && vm?.id === state.console.id && vmViewOf(state, vm.id).tab === 'console';
+}
+
+/** Goes to the line that the last search finds next, older or newer than the one that is looked at. */
+export function findNext(ui: Ui, towards: 'older' | 'newer'): void {
+  const state = ui.store.getState();
+  const id = state.console?.id;
+  const text = state.consoleSearch;
+  if (id === undefined || text === '') return;
+  const { cursors } = vmViewOf(state, id);
+  const found = ui.consoles.find(text, cursors.console, towards);
+  if (found === null) ui.notify('info', `no ${towards} line has "${text}"`);
+  else state.changeVmView(id, { cursors: { ...cursors, console: found } });
+}
+
+function backOf({ state, vm }: CommandContext): number {
+  return vmViewOf(state, vm!.id).cursors.console;
+}
+
+/** Copies what is marked, else what is seen, and says how much of it. */
+function copy(context: CommandContext): void {
+  const { ui, state } = context;
+  // The first line of the tab is its title, and the tabs have one, too.
+  const lines = ui.consoles.textToCopy(backOf(context), bodyRows(state) - 2);
+  const copied = copyable(lines);
+  const text = copied.join('\n');
+  ui.copy(text);
+  ui.consoles.unmark();
+  const left = lines.length - copied.length;
+  const rest = left === 0 ? '' : `; ${left} before do not fit`;
+  const count = `${copied.length} line${copied.length === 1 ? '' : 's'}`;
+  ui.notify('info', `copied ${count} (${bytes(Buffer.byteLength(text))}) to the clipboard${rest}`);
+}
+
+/** Commands for the text of a serial console. */
+export const consoleCommands: readonly Command[] = [
+  {
+    name: 'copy',
+    keys: ['y'],
+    category: 'Console',
+    label: 'copy',
+    description:
+      'Copy the lines from the marked one to this one, or those in sight, to the clipboard (OSC 52)',
+    screens: ['vm'],
+    bar: 30,
+    here: isConsoleTab,
+    run: copy,
+  },
+  {
+    name: 'mark-line',
+    keys: ['space'],
+    category: 'Console',
+    label: 'mark',
+    description: 'Mark the last line in sight as one end of what y copies, or take the mark away',
+    screens: ['vm'],
+    here: isConsoleTab,
+    run: context => {
+      const { ui } = context;
+      if (!ui.consoles.toggleMark(backOf(context)))
+        ui.notify('error', 'this line can not be marked: the guest draws a full screen');
+    },
+  },
+  {
+    name: 'search',
+    keys: ['/'],
+    category: 'Console',
+    label: 'search',
+    description: 'Search the console for a text; n goes on to older lines, N to newer ones',
+    screens: ['vm'],
+    bar: 21,
+    here: isConsoleTab,
+    run: ({ state }) =>
+      state.pushLayer({ kind: 'field', purpose: 'search', edit: textEdit(state.consoleSearch) }),
+  },
+  {
+    name: 'search-older',
+    keys: ['n'],
+    category: 'Console',
+    label: 'older match',
+    description: 'To the next older line that has what was searched',
+    screens: ['vm'],
+    here: isConsoleTab,
+    unavailable: ({ state }) => (state.consoleSearch === '' ? 'nothing was searched yet: / does' : null),
+    run: ({ ui }) => findNext(ui, 'older'),
+  },
+  {
+    name: 'search-newer',
+    keys: ['N'],
+    category: 'Console',
+    label: 'newer match',
+    description: 'To the next newer line that has what was searched',
+    screens: ['vm'],
+    here: isConsoleTab,
+    unavailable: ({ state }) => (state.consoleSearch === '' ? 'nothing was searched yet: / does' : null),
+    run: ({ ui }) => findNext(ui, 'newer'),
+  },
+];

@@ -1,0 +1,53 @@
+import { type Command, type CommandContext, NO_VM } from './action.ts';
+import { isConsoleTab } from './console.ts';
+import { editDefinition } from './edit-definition.ts';
+
+function undefinedVm({ vm }: CommandContext): string | null {
+  if (vm === null) return NO_VM;
+  return vm.defined ? null : `${vm.name} has no definition: it was started without one`;
+}
+
+/** Commands for what VMs are defined as. */
+export const definitionCommands: readonly Command[] = [
+  {
+    name: 'new-vm',
+    keys: ['n'],
+    category: 'Definition',
+    label: 'new',
+    description: 'Make a VM: from an installer image, a cloud image or a kernel; shows the plan first',
+    screens: ['vms'],
+    bar: 46,
+    changes: 'vm',
+    run: async ({ ui }) => {
+      // What it needs is loaded when it is asked for: the screens come up without.
+      const { openNewVmForm } = await import('./new-vm.ts');
+      openNewVmForm(ui);
+    },
+  },
+  {
+    name: 'edit-vm',
+    keys: ['e'],
+    category: 'Definition',
+    label: 'edit',
+    description: 'Edit the definition in $VISUAL or $EDITOR; it is checked before it is saved',
+    screens: ['vms', 'vm'],
+    bar: 45,
+    changes: 'vm',
+    unavailable: undefinedVm,
+    run: ({ ui, vm }) => editDefinition(ui, vm!.id),
+  },
+  {
+    name: 'yaml',
+    keys: ['y'],
+    category: 'Definition',
+    label: 'YAML',
+    description: 'Show the definition as it is on disk',
+    screens: ['vms', 'vm'],
+    here: context => !isConsoleTab(context),
+    unavailable: undefinedVm,
+    run: async ({ ui, vm }) => {
+      const text = await ui.engine.definition(vm!.id);
+      ui.read(`${vm!.name}: its definition`, text.trimEnd().split('\n'));
+    },
+  },
+];

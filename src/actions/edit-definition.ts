@@ -1,0 +1,61 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { runEditor } from './editor.ts';
+import type { Ui } from './ui.ts';
+
+type Draft = {
+  readonly name: string;
+  /** As it was when the editing began. */
+  readonly original: string;
+  readonly folder: string;
+  readonly file: string;
+};
+
+/** Has the user edit a VM's definition in an editor of theirs, and saves it once it is right. */
+export async function editDefinition(ui: Ui, name: string): Promise<void> {
+  const original = await ui.engine.definition(name);
+  const folder = await mkdtemp(join(tmpdir(), 'vring-edit-'));
+  const file = join(folder, `${basename(name)}.yaml`);
+  await writeFile(file, original, { mode: 0o600 });
+  await edit(ui, { name, original, folder, file });
+}
+
+/** A text that can't be saved is never thrown away: it is edited again, or stays in a file that is named. */
+async function edit(ui: Ui, draft: Draft): Promise<void> {
+  const { name, original, folder, file } = draft;
+  let problem: string | null = null;
+  await ui.lend(async () => {
+    problem = await runEditor(file);
+  });
+  const text = await readFile(file, 'utf8');
+  if (text === original) {
+    await rm(folder, { recursive: true });
+    if (problem === null) ui.notify('info', `${name} is unchanged`);
+    else ui.notify('error', problem);
+    return;
+  }
+  const failure = problem ?? (await save(ui, draft, text));
+  if (failure === null) {
+    await rm(folder, { recursive: true });
+    ui.notify('info', `${name} is saved, for its next start; what it was before is ${name}.yaml~`);
+    return;
+  }
+  const kept = `Your text is kept in ${file}`;
+  ui.choose(`${name} was not saved`, `${failure}\n${kept}.`, [
+    { label: 'Edit again', run: () => void ui.attempt(edit(ui, draft)) },
+    { label: 'Leave it', run: () => ui.notify('info', kept) },
+  ]);
+}
+
+/** @returns what keeps the text from being saved; null when it is saved */
+async function save(ui: Ui, { name, original }: Draft, text: string): Promise<string | null> {
+  try {
+    if ((await ui.engine.definition(name)) !== original)
+      return 'somebody else has changed it meanwhile: bring the two together, then edit it anew';
+    await ui.engine.define(name, text, { replace: true });
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

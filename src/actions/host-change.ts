@@ -1,0 +1,106 @@
+import { describeOutcome, describeUndone } from '../host/plan/describe.ts';
+import type { PlanRequest } from '../host-service/requests.ts';
+import type { PlanLayer, PlanPhase, PlanSubject } from '../store/plan-layer.ts';
+import { textEdit } from '../text/text-edit.ts';
+import type { Ui } from './ui.ts';
+
+let tickets = 0;
+
+/** Makes a plan and shows it; nothing is changed before the user has agreed to it. */
+export async function askForChange(ui: Ui, request: PlanRequest): Promise<void> {
+  const before = ui.store.getState().layers;
+  ui.notify('info', 'planning');
+  const plan = await ui.host.connection().client.call('plan', request);
+  ui.clearNotice();
+  // The user has gone on to something else meanwhile.
+  if (ui.store.getState().layers !== before) return;
+  open(ui, { kind: 'change', request, plan });
+}
+
+/** Shows the last plan, to be undone. */
+export async function askForUndo(ui: Ui): Promise<void> {
+  ui.notify('info', 'looking for the last change');
+  const entry = await ui.host.connection().client.call('lastPlan', null);
+  ui.clearNotice();
+  if (entry === null) ui.notify('info', 'there is nothing to undo: no plan has been applied');
+  else open(ui, { kind: 'undo', entry });
+}
+
+function open(ui: Ui, subject: PlanSubject): void {
+  ui.store.getState().pushLayer({
+    kind: 'plan',
+    ticket: ++tickets,
+    subject,
+    phase: { kind: 'review' },
+    focus: 'cancel',
+    typed: textEdit(),
+    offset: 0,
+  });
+}
+
+/** Makes the plan anew for a request that was chosen differently. */
+export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest): Promise<void> {
+  const { subject } = layer;
+  if (subject.kind !== 'change') return;
+  change(ui, layer.ticket, { subject: { ...subject, request }, phase: { kind: 'planning' } });
+  try {
+    const plan = await ui.host.connection().client.call('plan', request);
+    change(ui, layer.ticket, {
+      subject: { kind: 'change', request, plan },
+      phase: { kind: 'review' },
+      // It is another plan: what was agreed to is not this one.
+      focus: 'cancel',
+      typed: textEdit(),
+      offset: 0,
+    });
+  } catch (error) {
+    change(ui, layer.ticket, { subject, phase: { kind: 'review' } });
+    ui.notify('error', (error as Error).message);
+  }
+}
+
+/** Does what the dialog shows, and shows what becomes of it. */
+export async function carryOut(ui: Ui, { ticket, subject }: PlanLayer): Promise<void> {
+  const show = (phase: PlanPhase) => change(ui, ticket, { phase, offset: 0 });
+  show({ kind: 'working', steps: [] });
+  try {
+    const phase = subject.kind === 'change' ? await apply(ui, ticket, subject) : await undo(ui, subject);
+    show(phase);
+    if (phase.good) ui.store.getState().setMarked(new Set());
+  } catch (error) {
+    show({ kind: 'done', good: false, steps: [], text: [(error as Error).message] });
+  }
+}
+
+type SubjectOf<Kind extends PlanSubject['kind']> = Extract<PlanSubject, { kind: Kind }>;
+
+type Done = Extract<PlanPhase, { kind: 'done' }>;
+
+async function apply(ui: Ui, ticket: number, { plan }: SubjectOf<'change'>): Promise<Done> {
+  const { client } = ui.host.connection();
+  const outcome = await client.call('apply', plan, steps =>
+    change(ui, ticket, { phase: { kind: 'working', steps } }),
+  );
+  const good = outcome.state === 'applied';
+  const text = describeOutcome(plan, outcome);
+  const more = good
+    ? [...plan.notes, 'every step was verified; u undoes it']
+    : outcome.rollback.map(({ state, text }) => `  ${state}: ${text}`);
+  return { kind: 'done', good, steps: outcome.steps, text: [...text, ...more] };
+}
+
+async function undo(ui: Ui, { entry }: SubjectOf<'undo'>): Promise<Done> {
+  const { state, problem, changes } = await ui.host.connection().client.call('undo', entry.id);
+  const good = state === 'undone';
+  const text = [...(problem === null ? [] : [problem]), ...describeUndone(changes, 'all of it was undone')];
+  return { kind: 'done', good, steps: [], text: state === 'refused' ? [problem!] : text };
+}
+
+/** Changes the dialog with this ticket, wherever it is; one that was closed is left alone. */
+function change(ui: Ui, ticket: number, changes: Partial<PlanLayer>): void {
+  ui.store.setState(state => ({
+    layers: state.layers.map(layer =>
+      layer.kind === 'plan' && layer.ticket === ticket ? { ...layer, ...changes } : layer,
+    ),
+  }));
+}

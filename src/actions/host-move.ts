@@ -1,0 +1,91 @@
+import { bodyRows, currentScreen, shownList } from '../store/ui-slice.ts';
+import { factLines } from '../view/facts.ts';
+import { functionFacts } from '../view/host-facts.ts';
+import type { PciRow } from '../view/host-pci-rows.ts';
+import type { Ui } from './ui.ts';
+
+/** Moves the cursor of a list of the host, or scrolls the screen of a function. */
+export function moveInHost(ui: Ui, rows: number): void {
+  const state = ui.store.getState();
+  const list = shownList(state);
+  if (list === null) {
+    const last = Math.max(0, factsHeight(ui) - bodyRows(state));
+    state.setFactsOffset(clamp(state.factsOffset + rows, 0, last));
+    return;
+  }
+  moveToRow(ui, ui.hostSelect.cursorRow(state, list) + rows);
+}
+
+/** Puts the cursor of the shown list on a row, or on the nearest one that there is. */
+export function moveToRow(ui: Ui, row: number): void {
+  const state = ui.store.getState();
+  const list = shownList(state);
+  if (list === null) return;
+  const rows = ui.hostSelect.lists[list](state);
+  const index = clamp(row, 0, rows.length - 1);
+  const key = rows[index]?.key;
+  if (key !== undefined) state.setHostCursor(list, { key, index });
+}
+
+/** Lines of the function's screen. */
+function factsHeight(ui: Ui): number {
+  const state = ui.store.getState();
+  const { host, hostDetails, size } = state;
+  const screen = currentScreen(state);
+  if (host === null || screen.kind !== 'function') return 0;
+  const details = hostDetails?.address === screen.address ? hostDetails.details : null;
+  return factLines(functionFacts(host, screen.address, details), size.columns - 1).length;
+}
+
+/** Shows what is below the node of the PCI tree at the cursor, or goes there. */
+export function unfold(ui: Ui): void {
+  const state = ui.store.getState();
+  const row = ui.hostSelect.rowAtCursor(state) as PciRow | null;
+  if (row?.open === false) toggle(ui, row);
+  else if (row?.open === true) moveInHost(ui, 1);
+}
+
+/** Folds away what is below the node at the cursor, or goes to the node above. */
+export function fold(ui: Ui): void {
+  const state = ui.store.getState();
+  const rows = ui.hostSelect.pci(state);
+  const at = ui.hostSelect.cursorRow(state, 'pci');
+  const row = rows[at];
+  if (row === undefined) return;
+  const filtered = (state.hostFilters.pci ?? '') !== '';
+  if (row.open === true && !filtered) toggle(ui, row);
+  else {
+    const above = rows.slice(0, at).findLastIndex(({ depth }) => depth < row.depth);
+    if (above >= 0) moveToRow(ui, above);
+  }
+}
+
+/** Folds or unfolds the node of the PCI tree at the cursor. */
+export function toggleFold(ui: Ui): void {
+  const state = ui.store.getState();
+  const row = ui.hostSelect.rowAtCursor(state) as PciRow | null;
+  if (shownList(state) === 'pci' && row !== null) toggle(ui, row);
+}
+
+function toggle(ui: Ui, { key }: PciRow): void {
+  const { toggled, setToggled } = ui.store.getState();
+  setToggled(toggled.has(key) ? without(toggled, key) : new Set([...toggled, key]));
+}
+
+/** Marks the function at the cursor for the next command, or takes its mark away, and goes on to the next row. */
+export function toggleMark(ui: Ui): void {
+  const state = ui.store.getState();
+  const address = ui.hostSelect.functionAtCursor(state);
+  if (address === null) return;
+  const { marked, setMarked } = state;
+  setMarked(marked.has(address) ? without(marked, address) : new Set([...marked, address]));
+  moveInHost(ui, 1);
+}
+
+function without<Item>(set: ReadonlySet<Item>, item: Item): ReadonlySet<Item> {
+  return new Set([...set].filter(other => other !== item));
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.max(least, Math.min(value, most));
+}

@@ -1,0 +1,61 @@
+import type { VfSettings } from '../host/plan/vf-attributes.ts';
+import type { VfAttributes } from '../host/sriov/ip-link.ts';
+import type { PhysicalFunction, VirtualFunction } from '../host/sriov/read.ts';
+import { parseVfSettings } from '../host/sriov/vf-settings.ts';
+import { shownList } from '../store/ui-slice.ts';
+import { textEdit } from '../text/text-edit.ts';
+import { askForChange } from './host-change.ts';
+import type { Ui } from './ui.ts';
+
+/** Has the number of VFs typed: in the list of SR-IOV right where it is shown. */
+export function editCount(ui: Ui, { address, current, total }: PhysicalFunction): void {
+  const state = ui.store.getState();
+  state.pushLayer({
+    kind: 'prompt',
+    prompt: `VFs of ${address}: a number from 0 to ${total}, ${current} now`,
+    edit: textEdit(),
+    inRowOf: shownList(state) === 'sriov' ? address : null,
+    range: { least: 0, most: total, now: current },
+    submit: text => {
+      if (text === '') throw new Error(`how many VFs? A number from 0 to ${total}`);
+      void ui.attempt(askForChange(ui, { kind: 'vf-count', address, count: Number(text), persist: false }));
+    },
+  });
+}
+
+/** Has the settings of a VF edited, as words of `vring sriov vf`. */
+export function editSettings(
+  ui: Ui,
+  { address }: PhysicalFunction,
+  { index, attributes }: VirtualFunction,
+): void {
+  if (attributes === null) return;
+  ui.store.getState().pushLayer({
+    kind: 'prompt',
+    prompt: `VF ${index}`,
+    edit: textEdit(settingWords(attributes).join(' ')),
+    inRowOf: null,
+    range: null,
+    submit: text => {
+      const settings = changed(parseVfSettings(text.split(/\s+/).filter(Boolean)), attributes);
+      if (Object.keys(settings).length === 0) throw new Error('nothing of it is different from what it is');
+      void ui.attempt(askForChange(ui, { kind: 'vf-attributes', address, index, settings, persist: false }));
+    },
+  });
+}
+
+/** What is set now, as far as the driver says. */
+function settingWords({ mac, vlan, trust, spoofCheck }: VfAttributes): string[] {
+  const onOff = (on: boolean) => (on ? 'on' : 'off');
+  return [
+    ...(mac === null ? [] : [`mac=${mac}`]),
+    `vlan=${vlan}`,
+    ...(trust === null ? [] : [`trust=${onOff(trust)}`]),
+    ...(spoofCheck === null ? [] : [`spoofchk=${onOff(spoofCheck)}`]),
+  ];
+}
+
+function changed(settings: VfSettings, now: VfAttributes): VfSettings {
+  const entries = Object.entries(settings) as [keyof VfAttributes, never][];
+  return Object.fromEntries(entries.filter(([name, value]) => now[name] !== value));
+}

@@ -1,0 +1,153 @@
+import { classTraits } from '../host/pci/class.ts';
+import { isParkingDriver } from '../host/vfio/read.ts';
+import type { HostSnapshot } from '../host-service/snapshot.ts';
+import { shownList } from '../store/ui-slice.ts';
+import type { DoctorRow } from '../view/host-doctor-rows.ts';
+import type { Command, CommandContext } from './action.ts';
+import { askForChange, askForUndo } from './host-change.ts';
+import { editCount, editSettings } from './host-prompts.ts';
+
+const FUNCTION_SCREENS = ['pci', 'iommu', 'sriov', 'vfio', 'function'] as const;
+const HOST_SCREENS = [...FUNCTION_SCREENS, 'doctor'] as const;
+
+/** What of the host a command is for, once it has been read. */
+function targetsOf({
+  ui,
+  state,
+}: CommandContext): { host: HostSnapshot; addresses: readonly string[] } | null {
+  const { host } = state;
+  const addresses = ui.hostSelect.targets(state).filter(address => host?.functions.has(address));
+  return host === null || addresses.length === 0 ? null : { host, addresses };
+}
+
+const NO_FUNCTION = 'there is no function here';
+
+/** A group goes as a whole where groups are what is looked at. */
+function wholeGroup({ state }: CommandContext): boolean {
+  return shownList(state) === 'iommu';
+}
+
+const binding: readonly Command[] = [
+  {
+    name: 'bind',
+    keys: ['B'],
+    category: 'Host',
+    label: 'bind',
+    description: 'Give the function, or all that are marked, to vfio-pci, for a VM; shows the plan first',
+    screens: FUNCTION_SCREENS,
+    bar: 40,
+    changes: 'host',
+    unavailable: context => {
+      const targets = targetsOf(context);
+      if (targets === null) return NO_FUNCTION;
+      const functions = targets.addresses.map(address => targets.host.functions.get(address)!);
+      const bridge = functions.find(fn => classTraits(fn.class).pciBridge);
+      if (bridge !== undefined) return `${bridge.address} is a bridge, which stays with the host`;
+      return functions.every(fn => fn.driver === 'vfio-pci') ? 'vfio-pci has it already' : null;
+    },
+    run: context =>
+      askForChange(context.ui, {
+        kind: 'bind',
+        addresses: targetsOf(context)!.addresses,
+        driver: 'vfio-pci',
+        wholeGroup: wholeGroup(context),
+        persist: false,
+      }),
+  },
+  {
+    name: 'release',
+    keys: ['R'],
+    category: 'Host',
+    label: 'release',
+    description:
+      "Give the function, or all that are marked, back to the host's drivers; shows the plan first",
+    screens: FUNCTION_SCREENS,
+    bar: 41,
+    changes: 'host',
+    unavailable: context => {
+      const targets = targetsOf(context);
+      if (targets === null) return NO_FUNCTION;
+      const away = targets.addresses.some(address => {
+        const fn = targets.host.functions.get(address)!;
+        return isParkingDriver(fn.driver) || fn.driverOverride !== null || fn.driver === null;
+      });
+      return away ? null : 'the host has it';
+    },
+    run: context =>
+      askForChange(context.ui, {
+        kind: 'unbind',
+        addresses: targetsOf(context)!.addresses,
+        driver: null,
+        wholeGroup: wholeGroup(context),
+        persist: false,
+      }),
+  },
+];
+
+/** The function at the cursor as SR-IOV sees it. */
+function sriovTarget({ ui, state }: CommandContext) {
+  const address = ui.hostSelect.functionAtCursor(state);
+  const fn = state.host?.functions.get(address ?? '');
+  if (fn === undefined) return null;
+  const physical = state.host!.physicalFunctions.get(fn.physicalFunction ?? fn.address);
+  const virtual = physical?.vfs.find(vf => vf.address === fn.address);
+  return physical === undefined ? null : { physical, virtual };
+}
+
+const edit: Command = {
+  name: 'edit',
+  keys: ['E'],
+  category: 'Host',
+  label: 'edit',
+  description: 'Change the number of VFs, or what is set for a VF: MAC, VLAN, trust; shows the plan first',
+  screens: ['sriov', 'function'],
+  bar: 35,
+  changes: 'host',
+  unavailable: context => {
+    const target = sriovTarget(context);
+    if (target === null) return 'the function has no SR-IOV';
+    const { virtual } = target;
+    return virtual !== undefined && virtual.attributes === null
+      ? `VF ${virtual.index} has no settings: only network cards have, while their driver is bound`
+      : null;
+  },
+  run: context => {
+    const { physical, virtual } = sriovTarget(context)!;
+    if (virtual === undefined) editCount(context.ui, physical);
+    else editSettings(context.ui, physical, virtual);
+  },
+};
+
+const host: readonly Command[] = [
+  {
+    name: 'mend',
+    keys: ['F'],
+    category: 'Host',
+    label: 'fix',
+    description: 'Switch the IOMMU on from the next boot on; shows the plan first',
+    screens: ['doctor'],
+    bar: 40,
+    changes: 'host',
+    unavailable: ({ ui, state }) => {
+      const row = ui.hostSelect.rowAtCursor(state) as DoctorRow | null;
+      if (row === null) return 'there is no finding here';
+      if (row.finding.id !== 'iommu.enabled') return 'this is mended by hand: the steps are shown with it';
+      return row.finding.state === 'ok' ? 'the IOMMU is on' : null;
+    },
+    run: ({ ui }) => askForChange(ui, { kind: 'iommu' }),
+  },
+  {
+    name: 'undo',
+    keys: ['u'],
+    category: 'Host',
+    label: 'undo',
+    description: 'Undo the last change of the host; shows what that does first',
+    screens: HOST_SCREENS,
+    bar: 50,
+    changes: 'host',
+    run: ({ ui }) => askForUndo(ui),
+  },
+];
+
+/** Commands that change the host. Each shows its plan before anything is done. */
+export const hostCommands: readonly Command[] = [...binding, edit, ...host];

@@ -1,0 +1,166 @@
+import type { AppState } from '../store/app-store.ts';
+import { nextSort, type SortColumn } from '../store/sort.ts';
+import { currentScreen } from '../store/ui-slice.ts';
+import { HOST_SORTS } from '../view/host-sort.ts';
+import type { TopScreen } from '../view/screen-names.ts';
+import { layoutColumns } from '../view/table-columns.ts';
+import { VM_COLUMNS } from '../view/vm-columns.ts';
+import { type Command, type CommandContext, noVm } from './action.ts';
+import { moveCursor } from './move.ts';
+import type { Ui } from './ui.ts';
+
+const SORTED = ['vms', 'pci', 'vfio', 'doctor'] as const satisfies readonly TopScreen[];
+type SortedList = (typeof SORTED)[number];
+
+function shownSorted({ state }: CommandContext): SortedList {
+  return SORTED.find(list => list === currentScreen(state).kind) ?? 'vms';
+}
+
+/** The columns that the list can be sorted by: of the VMs, those that are seen. */
+function sortColumns({ size }: AppState, list: SortedList): readonly SortColumn[] {
+  if (list !== 'vms') return HOST_SORTS[list] ?? [];
+  const seen = new Set(layoutColumns(VM_COLUMNS, size.columns).map(({ key }) => key));
+  return VM_COLUMNS.filter(({ key, value }) => value !== undefined && seen.has(key));
+}
+
+/** Rows change places, and the cursor stays with its own: also where it is there only since the list was opened. */
+function keepCursor({ ui, state, vm }: CommandContext, list: SortedList): void {
+  if (list === 'vms') {
+    if (vm !== null) state.selectVm(vm.id);
+    return;
+  }
+  const row = ui.hostSelect.rowAtCursor(state);
+  if (row !== null) state.setHostCursor(list, { key: row.key, index: ui.hostSelect.cursorRow(state, list) });
+}
+
+function sortBy(context: CommandContext, step: 1 | -1): void {
+  const { state } = context;
+  const list = shownSorted(context);
+  keepCursor(context, list);
+  state.setSort(list, nextSort(sortColumns(state, list), state.sorts[list] ?? null, step));
+}
+
+const sort: readonly Command[] = [
+  {
+    name: 'sort-next',
+    keys: ['shift+right', '>'],
+    category: 'Look',
+    label: 'sort by the next column',
+    description: 'Sort by the column to the right; after the last one, by none',
+    screens: SORTED,
+    run: context => sortBy(context, 1),
+  },
+  {
+    name: 'sort-previous',
+    keys: ['shift+left', '<'],
+    category: 'Look',
+    label: 'sort by the column before',
+    description: 'Sort by the column to the left',
+    screens: SORTED,
+    run: context => sortBy(context, -1),
+  },
+  {
+    name: 'sort-reverse',
+    keys: ['o'],
+    category: 'Look',
+    label: 'turn the order round',
+    description: 'Turn the order round: the highest first, or the lowest',
+    screens: SORTED,
+    run: context => {
+      const { state } = context;
+      const list = shownSorted(context);
+      keepCursor(context, list);
+      const now = state.sorts[list] ?? { column: sortColumns(state, list)[0]!.key, descending: true };
+      state.setSort(list, { ...now, descending: !now.descending });
+    },
+  },
+];
+
+/** Marks the VM at the cursor, or takes its mark away. */
+function toggleMark({ state, vm }: CommandContext): void {
+  const marked = new Set(state.markedVms);
+  if (!marked.delete(vm!.id)) marked.add(vm!.id);
+  state.setMarkedVms(marked, vm!.id);
+}
+
+/** Marks all from the one that was marked last to the one at the cursor. */
+function markRange(ui: Ui): void {
+  const state = ui.store.getState();
+  const visible = ui.select.visibleVms(state);
+  const here = ui.select.cursorRow(state);
+  const last = visible.indexOf(state.lastMarked ?? '');
+  const from = last < 0 ? here : last;
+  const range = visible.slice(Math.min(from, here), Math.max(from, here) + 1);
+  state.setMarkedVms(new Set([...state.markedVms, ...range]), visible[here] ?? null);
+}
+
+/** Marks this VM and the one that the cursor goes to. */
+function markAlong({ ui }: CommandContext, rows: number): void {
+  markRange(ui);
+  moveCursor(ui, rows);
+  markRange(ui);
+}
+
+const mark: readonly Command[] = [
+  {
+    name: 'mark-vm',
+    keys: ['space'],
+    category: 'Look',
+    label: 'mark',
+    description: 'Mark the VM, or take the mark away: actions are for all that are marked',
+    screens: ['vms'],
+    bar: 30,
+    unavailable: noVm,
+    run: context => {
+      toggleMark(context);
+      moveCursor(context.ui, 1);
+    },
+  },
+  {
+    name: 'mark-range',
+    keys: ['ctrl+space'],
+    category: 'Look',
+    label: 'mark up to here',
+    description: 'Mark all from the one marked last to this one',
+    screens: ['vms'],
+    unavailable: noVm,
+    run: ({ ui }) => markRange(ui),
+  },
+  {
+    name: 'mark-down',
+    keys: ['shift+down'],
+    category: 'Look',
+    label: 'mark downwards',
+    description: 'Mark this VM and the next one',
+    screens: ['vms'],
+    unavailable: noVm,
+    run: context => markAlong(context, 1),
+  },
+  {
+    name: 'mark-up',
+    keys: ['shift+up'],
+    category: 'Look',
+    label: 'mark upwards',
+    description: 'Mark this VM and the one above',
+    screens: ['vms'],
+    unavailable: noVm,
+    run: context => markAlong(context, -1),
+  },
+  {
+    name: 'mark-invert',
+    keys: ['*'],
+    category: 'Look',
+    label: 'invert the marks',
+    description: 'Mark those of the shown VMs that are not marked, and take the marks of the others away',
+    screens: ['vms'],
+    run: ({ ui, state }) => {
+      const shown = new Set(ui.select.visibleVms(state));
+      const marked = [...shown].filter(id => !state.markedVms.has(id));
+      const hidden = [...state.markedVms].filter(id => !shown.has(id));
+      state.setMarkedVms(new Set([...marked, ...hidden]));
+    },
+  },
+];
+
+/** How the list of VMs is looked at: in which order, and which of them are meant. */
+export const listCommands: readonly Command[] = [...sort, ...mark];

@@ -1,0 +1,40 @@
+import { logRow } from '../view/log-rows.ts';
+import type { Command, CommandContext } from './action.ts';
+
+/** The VM that the entry under the cursor is about. */
+function vmOfEntry({ ui, state }: CommandContext): string | null {
+  const entries = ui.select.visibleLog(state);
+  return entries[logRow(entries, state.logCursor)]?.vm ?? null;
+}
+
+/** Commands of the log's screen. */
+export const logCommands: readonly Command[] = [
+  {
+    name: 'open-vm-of-entry',
+    keys: ['enter'],
+    category: 'Move',
+    label: 'open the VM',
+    description: 'Open the screen of the VM that the entry is about',
+    screens: ['log'],
+    bar: 10,
+    unavailable: context => {
+      const id = vmOfEntry(context);
+      if (id === null) return 'the entry is about no VM';
+      return id in context.state.infos ? null : `there is no VM ${id} any more`;
+    },
+    run: context => {
+      const id = vmOfEntry(context)!;
+      context.state.openScreen({ kind: 'vm', id });
+      context.state.changeVmView(id, { tab: 'events' });
+    },
+  },
+  {
+    name: 'leave-log',
+    keys: ['esc'],
+    category: 'Move',
+    label: 'back',
+    description: 'Clear the filter, else go back to the screen before',
+    screens: ['log'],
+    run: ({ state }) => (state.logFilter === '' ? state.closeScreen() : state.setFilter('')),
+  },
+];

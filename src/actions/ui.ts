@@ -1,0 +1,212 @@
+import { type Clock, systemClock } from '../clock.ts';
+import { ConsoleFeed } from '../console/console-feed.ts';
+import type { Engine, EngineEvent, VmInfo } from '../engine/engine.ts';
+import { thisTerminal } from '../engine/this-terminal.ts';
+import { isAlive } from '../engine/vm-state.ts';
+import type { HostSource } from '../host-service/source.ts';
+import { hostSource } from '../host-service/worker.ts';
+import { type AppStore, createAppStore } from '../store/app-store.ts';
+import { HostFeed } from '../store/host-feed.ts';
+import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/layers.ts';
+import type { Notice, Size } from '../store/ui-slice.ts';
+import { SampleFeed } from '../store/vm-sample-feed.ts';
+import { printable, printableLines } from '../text/printable.ts';
+import { createHostSelectors, type HostSelectors } from '../view/host-selectors.ts';
+import { createSelectors, type Selectors } from '../view/selectors.ts';
+import { CommandHistory } from './command-history.ts';
+
+/** How long a message stays in the status line. */
+const NOTICE_MS = { info: 5000, error: 15_000 } as const;
+
+/** Terminals report every step of a change of size; the picture is drawn anew after the last one. */
+const RESIZE_SETTLES_MS = 60;
+
+/** What shows the UI. */
+export type Picture = {
+  /** Takes it off the terminal. */
+  quit(): void;
+  /** Draws all of it, trusting nothing that is on the terminal. */
+  repaint(): void;
+  /** Leaves the terminal to something else for a while. */
+  lend(use: () => Promise<void>): Promise<void>;
+  /** Puts a text into the terminal's clipboard. */
+  copy(text: string): void;
+};
+
+export type UiSettings = {
+  /** The host to show; this one when absent. */
+  readonly host?: HostSource;
+  /** Forbids whatever changes a VM or the host. */
+  readonly readOnly?: boolean;
+};
+
+/** A dialog that has been opened. */
+export type OpenDialog = {
+  isOpen(): boolean;
+  close(): void;
+  change(change: Partial<Pick<DialogLayer, 'title' | 'body' | 'choices'>>): void;
+};
+
+/** The UI without its picture: the state, and what keeps it up to date. Commands work on this. */
+export class Ui {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly store: AppStore = createAppStore();
+  readonly select: Selectors = createSelectors();
+  readonly hostSelect: HostSelectors = createHostSelectors();
+  readonly host: HostFeed;
+  /** Why nothing may be changed, to follow "can't ...:"; null when it may. */
+  readonly readOnly: string | null;
+  readonly samples: SampleFeed;
+  readonly consoles: ConsoleFeed;
+  readonly history = new CommandHistory();
+  /** What was typed into the form for a new VM, until one is made of it. */
+  newVm: FormValues = {};
+  readonly #picture: Picture;
+  readonly #unsubscribe: () => void;
+  #callOffNotice: () => void = () => {};
+  #callOffRepaint: () => void = () => {};
+
+  constructor(engine: Engine, picture: Picture, clock: Clock = systemClock, settings: UiSettings = {}) {
+    this.engine = engine;
+    this.readOnly = settings.readOnly ? 'this is a read-only session' : null;
+    this.host = new HostFeed(settings.host ?? hostSource('/'), this.store, this.hostSelect);
+    this.clock = clock;
+    this.#picture = picture;
+    this.store.getState().vmsListed(engine.vms());
+    this.store.getState().logListed(engine.log());
+    this.#unsubscribe = engine.subscribe(event => this.#receive(event));
+    this.samples = new SampleFeed(engine, this.store);
+    this.consoles = new ConsoleFeed(engine, this.store, clock);
+  }
+
+  quit(): void {
+    this.#picture.quit();
+  }
+
+  repaint(): void {
+    this.#picture.repaint();
+  }
+
+  lend(use: () => Promise<void>): Promise<void> {
+    return this.#picture.lend(use);
+  }
+
+  copy(text: string): void {
+    this.#picture.copy(text);
+  }
+
+  resize(size: Size): void {
+    this.#callOffRepaint();
+    this.store.getState().resized(size);
+    this.#callOffRepaint = this.clock.after(RESIZE_SETTLES_MS, () => this.repaint());
+  }
+
+  async close(): Promise<void> {
+    this.#callOffRepaint();
+    this.#callOffNotice();
+    this.#unsubscribe();
+    this.samples.close();
+    this.consoles.close();
+    // What lies over the screen waits for nothing any more.
+    this.store.setState({ layers: [] });
+    await this.host.close();
+  }
+
+  /** Shows a message in the status line for a while. */
+  notify(level: Notice['level'], text: string): void {
+    this.#callOffNotice();
+    this.store.getState().setNotice({ level, text: printable(text) });
+    this.#callOffNotice = this.clock.after(NOTICE_MS[level], () => this.store.getState().setNotice(null));
+  }
+
+  clearNotice(): void {
+    this.#callOffNotice();
+    this.store.getState().setNotice(null);
+  }
+
+  /** Says in the status line what goes wrong with something that takes a while. */
+  async attempt(something: Promise<void>): Promise<void> {
+    try {
+      await something;
+    } catch (error) {
+      this.notify('error', (error as Error).message);
+    }
+  }
+
+  /** Has a question answered before something is done. The answer at hand is Cancel. */
+  ask({ title, body, verb }: Question, confirm: () => void): void {
+    this.choose(title, body, [{ label: 'Cancel' }, { label: verb, run: confirm }]);
+  }
+
+  /** Has one of several things chosen, or none; the first is at hand. What it says may change while it is there. */
+  choose(title: string, body: string, choices: readonly Choice[]): OpenDialog {
+    const ticket = Symbol();
+    const isIt = (layer: Layer) => layer.kind === 'dialog' && layer.ticket === ticket;
+    this.store.getState().pushLayer({ kind: 'dialog', ticket, title, body, choices, focus: 0, offset: 0 });
+    return {
+      isOpen: () => this.store.getState().layers.some(isIt),
+      close: () => this.store.setState(({ layers }) => ({ layers: layers.filter(layer => !isIt(layer)) })),
+      change: change =>
+        this.store.setState(({ layers }) => ({
+          layers: layers.map(layer => (isIt(layer) ? { ...(layer as DialogLayer), ...change } : layer)),
+        })),
+    };
+  }
+
+  /** Shows a text to be read. */
+  read(title: string, lines: readonly string[]): void {
+    const text = lines.flatMap(printableLines);
+    this.store.getState().pushLayer({ kind: 'text', title: printable(title), lines: text, offset: 0 });
+  }
+
+  #receive(event: EngineEvent): void {
+    const state = this.store.getState();
+    if (event.kind === 'removed') this.#remove(event.id);
+    if (event.kind === 'log') state.logged(event.entry);
+    if (event.kind === 'link') this.#follow(event.lost);
+    if (event.kind !== 'vm') return;
+    const before = state.infos[event.vm.id];
+    state.vmChanged(event.vm);
+    const vm = this.store.getState().infos[event.vm.id]!;
+    if (before?.state !== vm.state && !isAlive(vm)) this.#reportEnd(vm);
+    if (before?.typist !== vm.typist) this.#followTypist(vm);
+    for (const [device, reason] of Object.entries(vm.broken)) {
+      if (before?.broken[device] !== reason)
+        this.notify('error', `${vm.name}: ${device} is broken: ${reason}`);
+    }
+  }
+
+  /** The cursor goes to the next VM of the list, not back to the first. */
+  #remove(id: string): void {
+    const state = this.store.getState();
+    const visible = this.select.visibleVms(state);
+    const row = this.select.cursorRow(state);
+    if (visible[row] === id) state.selectVm(visible[row + 1] ?? visible[row - 1] ?? null);
+    state.vmGone(id);
+    state.vmRemoved(id);
+  }
+
+  #follow(lost: string | null): void {
+    const state = this.store.getState();
+    state.setOwnerLost(lost);
+    if (lost !== null) return;
+    // What happened while the owner was out of reach was told to nobody.
+    state.logListed(this.engine.log());
+    this.notify('info', 'the owner of the VMs is back');
+  }
+
+  /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */
+  #followTypist({ id, name, typist }: VmInfo): void {
+    const typing = this.store.getState().layers.some(layer => layer.kind === 'console' && layer.id === id);
+    if (!typing || typist === null || typist === thisTerminal()) return;
+    this.store.getState().releaseConsole(id);
+    this.notify('error', `${typist} has taken the keyboard of ${name}`);
+  }
+
+  #reportEnd(vm: VmInfo): void {
+    this.store.getState().releaseConsole(vm.id);
+    if (vm.state === 'crashed') this.notify('error', `${vm.name} crashed: ${vm.reason ?? 'no reason given'}`);
+    else this.notify('info', `${vm.name} is off${vm.reason ? `: ${vm.reason}` : ''}`);
+  }
+}

@@ -1,0 +1,194 @@
+import { HOST_LISTS } from '../store/host-slice.ts';
+import { INTERVALS } from '../store/sampling-slice.ts';
+import { shownFilter } from '../store/ui-slice.ts';
+import { textEdit } from '../text/text-edit.ts';
+import { type Command, noVm } from './action.ts';
+import { moveCursor, pageRows } from './move.ts';
+import { quitCommand } from './quit.ts';
+
+const move: readonly Command[] = [
+  {
+    name: 'down',
+    keys: ['j', 'down'],
+    category: 'Move',
+    label: 'down',
+    description: 'Down a row',
+    run: ({ ui }) => moveCursor(ui, 1),
+  },
+  {
+    name: 'up',
+    keys: ['k', 'up'],
+    category: 'Move',
+    label: 'up',
+    description: 'Up a row',
+    run: ({ ui }) => moveCursor(ui, -1),
+  },
+  {
+    name: 'page-down',
+    keys: ['pagedown', 'ctrl+f'],
+    category: 'Move',
+    label: 'page down',
+    description: 'Down a page',
+    run: ({ ui, state }) => moveCursor(ui, pageRows(state)),
+  },
+  {
+    name: 'page-up',
+    keys: ['pageup', 'ctrl+b'],
+    category: 'Move',
+    label: 'page up',
+    description: 'Up a page',
+    run: ({ ui, state }) => moveCursor(ui, -pageRows(state)),
+  },
+  {
+    name: 'top',
+    keys: ['g', 'home'],
+    category: 'Move',
+    label: 'top',
+    description: 'To the first row',
+    run: ({ ui }) => moveCursor(ui, Number.NEGATIVE_INFINITY),
+  },
+  {
+    name: 'bottom',
+    keys: ['G', 'end'],
+    category: 'Move',
+    label: 'bottom',
+    description: 'To the last row',
+    run: ({ ui }) => moveCursor(ui, Number.POSITIVE_INFINITY),
+  },
+  {
+    name: 'open',
+    keys: ['enter'],
+    category: 'Move',
+    label: 'open',
+    description: "Open the VM's screen",
+    screens: ['vms'],
+    bar: 10,
+    unavailable: noVm,
+    run: ({ state, vm }) => state.openScreen({ kind: 'vm', id: vm!.id }),
+  },
+  {
+    name: 'back',
+    keys: ['esc'],
+    category: 'Move',
+    label: 'back',
+    description: 'Back to the screen before',
+    screens: ['vm', 'function'],
+    bar: 35,
+    run: ({ state }) => state.closeScreen(),
+  },
+  {
+    name: 'clear-filter',
+    keys: ['esc'],
+    category: 'Move',
+    label: 'clear marks or filter',
+    description: 'Take the marks away, else clear the filter',
+    screens: ['vms'],
+    run: ({ state }) => {
+      if (state.markedVms.size > 0) state.setMarkedVms(new Set());
+      else state.setFilter('');
+    },
+  },
+];
+
+const look: readonly Command[] = [
+  {
+    name: 'about',
+    keys: ['d'],
+    category: 'Look',
+    label: 'about',
+    description: 'What the VM is made of, and why it ended',
+    screens: ['vms', 'vm'],
+    bar: 40,
+    unavailable: noVm,
+    run: ({ state, vm }) => state.pushLayer({ kind: 'about', id: vm!.id, offset: 0 }),
+  },
+  {
+    name: 'filter',
+    keys: ['/'],
+    category: 'Look',
+    label: 'filter',
+    description:
+      'Filter by what is shown: a regular expression, !what must not match, or -f letters in this order',
+    screens: ['vms', ...HOST_LISTS, 'log'],
+    bar: 20,
+    run: ({ state }) =>
+      state.pushLayer({ kind: 'field', purpose: 'filter', edit: textEdit(shownFilter(state)) }),
+  },
+  {
+    name: 'command-line',
+    keys: [':'],
+    category: 'Look',
+    label: 'command',
+    description:
+      'Go by name: overview, vms, vm NAME, log, pci, iommu, sriov, vfio, doctor, help, q, or any command of this list; Tab completes',
+    bar: 80,
+    run: ({ state }) => state.pushLayer({ kind: 'field', purpose: 'command', edit: textEdit() }),
+  },
+  {
+    name: 'help',
+    keys: ['?'],
+    category: 'Look',
+    label: 'help',
+    description: 'All keys that mean something here',
+    bar: 90,
+    run: ({ state }) => state.pushLayer({ kind: 'help', offset: 0 }),
+  },
+];
+
+/** Screens with numbers that samples are compared for. */
+const MEASURED = ['overview', 'vms', 'vm'] as const;
+
+const measure: readonly Command[] = [
+  {
+    name: 'freeze',
+    keys: ['p'],
+    category: 'Measure',
+    label: 'freeze',
+    description: 'Hold the numbers still, or let them go on; the VMs run all the time',
+    screens: MEASURED,
+    run: ({ state }) => state.setSampling({ paused: !state.sampling.paused }),
+  },
+  {
+    name: 'interval',
+    keys: ['i'],
+    category: 'Measure',
+    label: 'interval',
+    description: `Time between samples: ${[...INTERVALS]
+      .sort((a, b) => a - b)
+      .map(ms => ms / 1000)
+      .join(', ')} s`,
+    screens: MEASURED,
+    run: ({ state, ui }) => {
+      const at = INTERVALS.indexOf(state.sampling.intervalMs);
+      const intervalMs = INTERVALS[(at + 1) % INTERVALS.length]!;
+      state.setSampling({ intervalMs });
+      ui.notify('info', `a sample every ${intervalMs / 1000} s`);
+    },
+  },
+  {
+    name: 'reset-totals',
+    keys: ['r'],
+    category: 'Measure',
+    label: 'zero totals',
+    description: 'Count totals from now on',
+    screens: MEASURED,
+    run: ({ ui }) => {
+      ui.samples.resetTotals();
+      ui.notify('info', 'totals count from now on');
+    },
+  },
+];
+
+const program: readonly Command[] = [
+  {
+    name: 'redraw',
+    keys: ['ctrl+l'],
+    category: 'Program',
+    label: 'redraw',
+    description: 'Draw the whole screen anew',
+    run: ({ ui }) => ui.repaint(),
+  },
+  quitCommand,
+];
+
+export const viewCommands: readonly Command[] = [...move, ...look, ...measure, ...program];

@@ -1,0 +1,111 @@
+import type { Engine, VmInfo } from '../engine/engine.ts';
+import type { Question } from '../store/layers.ts';
+import { type Command, type CommandContext, NO_VM } from './action.ts';
+import type { Ui } from './ui.ts';
+
+/** Something that is done to a VM, or to each of several. */
+export type VmAction = {
+  readonly name: string;
+  readonly key: string;
+  readonly label: string;
+  readonly description: string;
+  readonly bar?: number;
+  /** The button that does it, and the question's first word: `Kill`. */
+  readonly verb: string;
+  /** Why it can't be done to this VM; null when it can. */
+  readonly refusal: (vm: VmInfo) => string | null;
+  /** What is lost by it, to be asked before; absent where nothing is. */
+  readonly loss?: { readonly title: (who: string) => string; readonly body: string };
+  readonly act: (engine: Engine, id: string) => Promise<void>;
+  /** What is said when it is done: `web was reset`. */
+  readonly done?: (who: string) => string;
+  /** What is said when it begins, where it takes a while. */
+  readonly begun?: (who: string) => string;
+};
+
+/** The command of an action, for the VM at the cursor or for those that are marked. */
+export function vmCommand(action: VmAction): Command {
+  const { name, key, label, description, bar, loss } = action;
+  const ask = (context: CommandContext) => question(action, context);
+  return {
+    name,
+    keys: [key],
+    category: 'Virtual machine',
+    screens: ['vms', 'vm'],
+    changes: 'vm',
+    label,
+    description,
+    ...(bar !== undefined && { bar }),
+    unavailable: ({ vms }) => {
+      const refusals = vms.map(action.refusal);
+      if (refusals.includes(null)) return null;
+      return refusals.length > 1
+        ? `none of the ${vms.length} marked: ${refusals[0]}`
+        : (refusals[0] ?? NO_VM);
+    },
+    ...(loss ? { dangerous: ask } : { confirm: ask }),
+    run: ({ ui, vms }) =>
+      perform(
+        ui,
+        action,
+        vms.filter(vm => action.refusal(vm) === null),
+      ),
+  };
+}
+
+/** What is asked: before a loss always, else where it is for several VMs, all of which are named. */
+function question({ verb, loss, refusal }: VmAction, { vms }: CommandContext): Question | null {
+  const able = vms.filter(vm => refusal(vm) === null);
+  const who = nameOf(able);
+  if (vms.length < 2) return loss ? { title: loss.title(who), body: loss.body, verb } : null;
+  const left = vms.map(refusal).filter(reason => reason !== null);
+  const body = [
+    // One is named in the title.
+    ...(able.length > 1 ? [able.map(vm => vm.name).join(', ')] : []),
+    ...(left.length > 0 ? [`Left alone: ${left.join('; ')}.`] : []),
+    ...(loss ? [loss.body] : []),
+  ].join('\n');
+  return { title: loss?.title(who) ?? `${verb} ${who}?`, body, verb };
+}
+
+function nameOf(vms: readonly VmInfo[]): string {
+  return vms.length === 1 ? vms[0]!.name : `${vms.length} VMs`;
+}
+
+type Failure = { readonly vm: VmInfo; readonly reason: string };
+
+/** Does it to all at once, and says what came of it; the marks have served then. */
+async function perform(ui: Ui, { label, act, begun, done }: VmAction, vms: readonly VmInfo[]): Promise<void> {
+  const who = nameOf(vms);
+  const state = ui.store.getState();
+  if (state.markedVms.size > 0) state.setMarkedVms(new Set());
+  if (begun) ui.notify('info', begun(who));
+  else if (vms.length > 1) ui.notify('info', `${label}: ${who}`);
+  const results = await Promise.allSettled(vms.map(vm => act(ui.engine, vm.id)));
+  const failures = results.flatMap((result, index): Failure[] =>
+    result.status === 'fulfilled'
+      ? []
+      : [{ vm: vms[index]!, reason: (result.reason as Error)?.message ?? String(result.reason) }],
+  );
+  if (failures.length === 0) {
+    if (done) ui.notify('info', done(who));
+    else if (vms.length > 1) ui.notify('info', `${label}: done for ${who}`);
+    return;
+  }
+  report(ui, label, vms, failures);
+}
+
+function report(ui: Ui, label: string, vms: readonly VmInfo[], failures: readonly Failure[]): void {
+  const [first] = failures;
+  if (vms.length === 1) {
+    ui.notify('error', `${label}: ${first!.reason}`);
+    return;
+  }
+  const summary = `${label}: ${failures.length} of ${vms.length} failed`;
+  ui.notify('error', `${summary}: ${failures.map(({ vm }) => vm.name).join(', ')}`);
+  const reasons = new Map(failures.map(({ vm, reason }) => [vm.id, reason]));
+  ui.read(
+    summary,
+    vms.map(vm => `${vm.name}: ${reasons.get(vm.id) ?? 'done'}`),
+  );
+}

@@ -1,0 +1,112 @@
+import { ADDRESS_ORDERS, VM_TABS, type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
+import { summaryShowsConsole } from '../view/summary-layout.ts';
+import { type Command, type CommandContext, NO_VM, noVm } from './action.ts';
+import { takeKeyboard } from './take-keyboard.ts';
+import { nextTab } from './vm-move.ts';
+
+const DESCRIPTIONS: Readonly<Record<VmTab, string>> = {
+  summary: 'The VM at a glance',
+  vcpus: "The vCPUs: where their time goes, exits by reason, and the time to an exit's answer",
+  exits: 'The exit heat map: each port and memory address that exits are for, its device, and its cost',
+  queues: 'Virtqueues: depth, batches, kicks and interrupts, and the time that requests take',
+  disks: 'Disks',
+  networks: 'Network cards',
+  devices: 'All devices of the VM',
+  console: 'The serial console, on the whole screen',
+  events: 'What has happened to the VM',
+};
+
+function showTabBeside({ state, vm }: CommandContext, step: number): void {
+  state.changeVmView(vm!.id, { tab: nextTab(vmViewOf(state, vm!.id).tab, step) });
+}
+
+const tabs: readonly Command[] = VM_TABS.map((tab, index) => ({
+  name: `tab-${tab}`,
+  keys: [String(index + 1)],
+  category: 'Look',
+  label: tab,
+  description: DESCRIPTIONS[tab],
+  screens: ['vm'],
+  unavailable: noVm,
+  run: ({ state, vm }) => state.changeVmView(vm!.id, { tab }),
+}));
+
+/** Is the exit heat map shown? */
+function notExits({ state, vm }: CommandContext): string | null {
+  return vm !== null && vmViewOf(state, vm.id).tab === 'exits' ? null : 'only the exits (3) can be sorted';
+}
+
+function sortExits({ state, vm }: CommandContext, step: number): void {
+  const at = ADDRESS_ORDERS.indexOf(vmViewOf(state, vm!.id).addressOrder) + step;
+  state.changeVmView(vm!.id, { addressOrder: ADDRESS_ORDERS[at % ADDRESS_ORDERS.length]! });
+}
+
+/** Commands that change how a VM's screen is seen. */
+export const vmViewCommands: readonly Command[] = [
+  {
+    name: 'next-tab',
+    keys: ['tab', 'l', 'right'],
+    category: 'Move',
+    label: 'next tab',
+    description: 'To the next tab',
+    screens: ['vm'],
+    bar: 20,
+    unavailable: noVm,
+    run: context => showTabBeside(context, 1),
+  },
+  {
+    name: 'previous-tab',
+    keys: ['shift+tab', 'h', 'left'],
+    category: 'Move',
+    label: 'tab before',
+    description: 'To the tab before',
+    screens: ['vm'],
+    unavailable: noVm,
+    run: context => showTabBeside(context, VM_TABS.length - 1),
+  },
+  ...tabs,
+  {
+    name: 'sort-exits',
+    keys: ['>', 'shift+right'],
+    category: 'Look',
+    label: 'sort',
+    description: 'Sort the exits by the next of cost, rate and address',
+    screens: ['vm'],
+    bar: 25,
+    unavailable: notExits,
+    run: context => sortExits(context, 1),
+  },
+  {
+    name: 'sort-exits-back',
+    keys: ['<', 'shift+left'],
+    category: 'Look',
+    label: 'sort back',
+    description: 'Sort the exits by the one before',
+    screens: ['vm'],
+    unavailable: notExits,
+    run: context => sortExits(context, ADDRESS_ORDERS.length - 1),
+  },
+  {
+    name: 'console',
+    keys: ['c'],
+    category: 'Look',
+    label: 'console',
+    description: "Type into the VM's serial console; Ctrl-] gives the keyboard back",
+    screens: ['vm'],
+    bar: 10,
+    changes: 'vm',
+    unavailable: ({ vm }) => {
+      if (vm === null) return NO_VM;
+      return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
+    },
+    run: ({ ui, state, vm }) => {
+      const { tab, cursors } = vmViewOf(state, vm!.id);
+      const inSight = tab === 'summary' && summaryShowsConsole(state.size);
+      state.changeVmView(vm!.id, {
+        tab: inSight ? 'summary' : 'console',
+        cursors: { ...cursors, console: 0 },
+      });
+      takeKeyboard(ui, vm!.id);
+    },
+  },
+];

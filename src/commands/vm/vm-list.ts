@@ -1,0 +1,44 @@
+import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
+import type { Engine, VmInfo } from '../../engine/engine.ts';
+import { ownerIfAny } from './manager.ts';
+
+/** The VMs that there are, whether somebody runs them or not. */
+export type VmBook = Pick<Engine, 'vms' | 'define' | 'definition' | 'remove' | 'close'>;
+
+/** The owner's; the definitions on disk when there is no owner: then all are off. */
+export async function openBook(): Promise<VmBook> {
+  const engine = await ownerIfAny();
+  if (engine !== null) return engine;
+  const { DefinitionStore } = await import('../../definitions/store.ts');
+  return bookOf(new DefinitionStore());
+}
+
+export function bookOf(definitions: Definitions): VmBook {
+  return {
+    vms: () => definitions.list().map(vmOff),
+    define: async (name, yaml, options) => definitions.save(name, yaml, options),
+    definition: async name => definitions.text(name),
+    remove: async name => definitions.remove(name),
+    close: async () => {},
+  };
+}
+
+function vmOff({ name, problem, vcpus, memoryBytes, autostart }: DefinedVm): VmInfo {
+  return {
+    id: name,
+    name,
+    state: 'off',
+    vcpus,
+    memoryBytes,
+    reason: null,
+    detail: null,
+    exitCode: null,
+    broken: {},
+    startedAt: null,
+    topology: null,
+    defined: true,
+    problem,
+    autostart,
+    typist: null,
+  };
+}

@@ -1,0 +1,126 @@
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import type { DefineOptions } from '../../commands/vm/define.ts';
+import { sizeText } from '../../text/size.ts';
+import { UsageError } from '../../text/usage-error.ts';
+import { type ImageInfo, imageInfo } from './image-info.ts';
+import { checkAddress, cloudNetwork, type NicsInput, ownSshKeyFile, readSshKeys } from './option-values.ts';
+import type { NewVm, NewVmSource } from './plan.ts';
+
+export type CreateOptions = DefineOptions & {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly append?: string;
+  readonly iso?: string;
+  readonly cloudImage?: string;
+  readonly user?: string;
+  readonly sshKey?: readonly string[];
+  readonly passwordHash?: string;
+  readonly address?: string;
+  readonly gateway?: string;
+  readonly dns?: readonly string[];
+  readonly memory?: number;
+  readonly cpus?: number;
+  readonly diskSize?: number;
+  readonly network?: NicsInput;
+  readonly passthrough?: readonly string[];
+  readonly autostart?: boolean;
+};
+
+const GiB = 2 ** 30;
+export const DEFAULTS = { memory: 2 * GiB, kernelMemory: GiB / 4, cpus: 1, installerDisk: 20 * GiB } as const;
+
+const SOURCES = ['kernel', 'iso', 'cloudImage'] as const;
+
+/** Options that only go with one source. */
+const BELONG_TO: Readonly<Record<string, (typeof SOURCES)[number]>> = {
+  initrd: 'kernel',
+  append: 'kernel',
+  user: 'cloudImage',
+  sshKey: 'cloudImage',
+  passwordHash: 'cloudImage',
+  address: 'cloudImage',
+  gateway: 'cloudImage',
+  dns: 'cloudImage',
+};
+
+const flag = (name: string) => `--${name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`;
+
+const NOT_OF_THE_VM: readonly string[] = ['json', 'dryRun', 'replace'] satisfies (keyof DefineOptions)[];
+
+/** The options that describe the VM, as they are written. Without any, the wizard asks. */
+export function describing(options: CreateOptions): string[] {
+  return Object.keys(options)
+    .filter(name => !NOT_OF_THE_VM.includes(name))
+    .map(flag);
+}
+
+/** The VM that the options describe. @throws UsageError, CreateError */
+export function newVmOf(name: string, options: CreateOptions): NewVm {
+  const [source, ...others] = SOURCES.filter(source => options[source] !== undefined);
+  if (source === undefined || others.length > 0)
+    throw new UsageError(`a new VM starts from one of ${SOURCES.map(flag).join(', ')}`);
+  for (const [option, belongsTo] of Object.entries(BELONG_TO)) {
+    if (options[option as keyof CreateOptions] !== undefined && belongsTo !== source)
+      throw new UsageError(`${flag(option)} goes with ${flag(belongsTo)} alone`);
+  }
+  const { cpus = DEFAULTS.cpus, autostart, passthrough = [] } = options;
+  const memory = options.memory ?? (source === 'kernel' ? DEFAULTS.kernelMemory : DEFAULTS.memory);
+  const nics = options.network ?? (source === 'kernel' ? [] : [{ network: 'user' as const }]);
+  return {
+    name,
+    source: sourceOf(options),
+    diskSize: options.diskSize ?? (source === 'iso' ? DEFAULTS.installerDisk : null),
+    more: {
+      memory: sizeText(memory),
+      cpus,
+      nics,
+      ...(passthrough.length > 0 && { passthrough: passthrough.map(host => ({ host: checkAddress(host) })) }),
+      ...(autostart && { autostart }),
+    },
+  };
+}
+
+function sourceOf(options: CreateOptions): NewVmSource {
+  const { kernel, initrd, append, iso, cloudImage } = options;
+  if (iso !== undefined) return { kind: 'installer', image: imageAt(iso) };
+  if (cloudImage !== undefined) return cloudSource(imageAt(cloudImage), options);
+  return {
+    kind: 'kernel',
+    kernel: resolve(kernel!),
+    ...(initrd !== undefined && { initrd: resolve(initrd) }),
+    ...(append !== undefined && { append }),
+  };
+}
+
+function imageAt(path: string): ImageInfo {
+  return imageInfo(resolve(path));
+}
+
+function cloudSource(image: ImageInfo, options: CreateOptions): NewVmSource {
+  const { user = defaultUser(), passwordHash, address, gateway, dns = [] } = options;
+  const own = passwordHash === undefined ? ownSshKeyFile() : null;
+  const keyFiles = options.sshKey ?? (own === null ? [] : [own]);
+  if (keyFiles.length === 0 && passwordHash === undefined)
+    throw new UsageError(`nobody could log in as ${user}: give them an --ssh-key, or a --password-hash`);
+  return {
+    kind: 'cloud',
+    image,
+    user: {
+      name: user,
+      sshKeys: keyFiles.flatMap(readSshKeys),
+      ...(passwordHash !== undefined && { passwordHash }),
+    },
+    network: cloudNetwork(address, gateway, dns),
+  };
+}
+
+/** Root has no place as a guest's first user. */
+export function defaultUser(): string {
+  try {
+    const { username } = userInfo();
+    return username === 'root' ? 'admin' : username;
+  } catch {
+    return 'admin';
+  }
+}

@@ -1,0 +1,65 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { getSystemErrorMessage } from 'node:util';
+import { UsageError } from '../../text/usage-error.ts';
+import type { CloudNetwork } from './cloud-seed.ts';
+import type { NewVm } from './plan.ts';
+
+export type NicsInput = NonNullable<NonNullable<NewVm['more']>['nics']>;
+
+/** What `--network` takes, in words. */
+export const NETWORKS = 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none';
+
+/** The network cards that `user`, `bridge:br0` and the like stand for. @throws UsageError */
+export function parseNetwork(text: string): NicsInput {
+  const [type, name, ...rest] = text.split(':');
+  const known = rest.length === 0 && name !== '';
+  if (known && text === 'none') return [];
+  if (known && (text === 'user' || text === 'tap')) return [{ network: text }];
+  if (known && name !== undefined && type === 'bridge') return [{ network: { type, bridge: name } }];
+  if (known && name !== undefined && (type === 'tap' || type === 'macvtap'))
+    return [{ network: { type, interface: name } }];
+  throw new UsageError(`--network ${text}: expected ${NETWORKS}`);
+}
+
+/** @throws UsageError for what is no PCI address */
+export function checkAddress(text: string): string {
+  if (/^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i.test(text)) return text;
+  throw new UsageError(`--passthrough ${text}: expected a PCI address, such as 0000:02:00.0 or 02:00.0`);
+}
+
+/** SSH public keys: the lines of a file, or the key itself. @throws UsageError */
+export function readSshKeys(keyOrFile: string): string[] {
+  if (/^(ssh|ecdsa|sk)-\S+ /.test(keyOrFile)) return [keyOrFile.trim()];
+  try {
+    return readFileSync(keyOrFile, 'utf8')
+      .split('\n')
+      .map(line => line.trim())
+      .filter(line => line !== '' && !line.startsWith('#'));
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    throw new UsageError(`--ssh-key ${keyOrFile}: it can't be read: ${getSystemErrorMessage(errno!)}`);
+  }
+}
+
+/** The user's own public key, the strongest kind first; null when there is none. */
+export function ownSshKeyFile(folder = join(homedir(), '.ssh')): string | null {
+  try {
+    const files = readdirSync(folder);
+    const name = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub'].find(name => files.includes(name));
+    return name === undefined ? null : join(folder, name);
+  } catch {
+    return null;
+  }
+}
+
+/** The network of a guest's first card: DHCP unless it has an address of its own. */
+export function cloudNetwork(
+  address: string | undefined,
+  gateway: string | undefined,
+  nameservers: readonly string[],
+): CloudNetwork {
+  if (address === undefined) return { kind: 'dhcp' };
+  return { kind: 'static', address, ...(gateway !== undefined && { gateway }), nameservers };
+}

@@ -1,0 +1,111 @@
+import type { StepState } from '../host/plan/step-states.ts';
+import type { HostPart } from './delta.ts';
+import {
+  CHANGING_CALLS,
+  type Channel,
+  type FromHostThread,
+  type HostCall,
+  type HostCalls,
+  type ToHostThread,
+} from './protocol.ts';
+import type { HostPulse } from './usage.ts';
+
+export type OnProgress = (steps: readonly StepState[]) => void;
+
+type Waiting = {
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: Error) => void;
+  readonly onProgress: OnProgress;
+};
+
+/** The host's thread as the UI sees it. */
+export class HostClient {
+  readonly #channel: Channel;
+  readonly #waiting = new Map<number, Waiting>();
+  #parts: HostPart[] = [];
+  #calls = 0;
+  #lost: string | null = null;
+  #changing: Promise<unknown> = Promise.resolve();
+  /** Told what has changed since it was told last; with nothing when the host was read and there is nothing. */
+  onRead: (parts: readonly HostPart[]) => void = () => {};
+  onPulse: (pulse: HostPulse) => void = () => {};
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    channel.on('message', (message: FromHostThread) => this.#receive(message));
+  }
+
+  watch(on: boolean): void {
+    this.#send({ kind: 'watch', on });
+  }
+
+  /** Has the host's pulse taken so often, in milliseconds; null: no more. */
+  pulse(intervalMs: number | null): void {
+    this.#send({ kind: 'pulse', intervalMs });
+  }
+
+  refresh(): void {
+    this.#send({ kind: 'refresh' });
+  }
+
+  /** @throws what went wrong there, in a sentence */
+  call<Call extends HostCall>(
+    call: Call,
+    argument: HostCalls[Call]['argument'],
+    onProgress: OnProgress = () => {},
+  ): Promise<HostCalls[Call]['result']> {
+    if (this.#lost !== null) return Promise.reject(new Error(this.#lost));
+    const id = ++this.#calls;
+    this.#send({ kind: 'call', id, call, argument });
+    const answer = new Promise<HostCalls[Call]['result']>((resolve, reject) =>
+      this.#waiting.set(id, { resolve, reject, onProgress }),
+    );
+    if (CHANGING_CALLS.includes(call)) this.#changing = answer.catch(() => {});
+    return answer;
+  }
+
+  /** Resolves when the host is not being changed. */
+  async idle(): Promise<void> {
+    await this.#changing;
+  }
+
+  /** The thread is gone: nothing is answered any more. */
+  lost(reason: string): void {
+    this.#lost = reason;
+    for (const { reject } of this.#waiting.values()) reject(new Error(reason));
+    this.#waiting.clear();
+  }
+
+  #receive(message: FromHostThread): void {
+    switch (message.kind) {
+      case 'part':
+        this.#parts.push(message.part);
+        break;
+      case 'pulse':
+        this.onPulse(message.pulse);
+        break;
+      case 'read':
+        this.onRead(this.#parts.splice(0));
+        break;
+      case 'progress':
+        this.#waiting.get(message.id)?.onProgress(message.steps);
+        break;
+      case 'answer':
+        this.#settle(message.id)?.resolve(message.result as never);
+        break;
+      case 'failure':
+        this.#settle(message.id)?.reject(new Error(message.message));
+        break;
+    }
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #send(message: ToHostThread): void {
+    this.#channel.postMessage(message);
+  }
+}

@@ -1,0 +1,47 @@
+import type { MessagePort, Worker } from 'node:worker_threads';
+import type { PciDetails } from '../host/pci/details.ts';
+import type { Outcome } from '../host/plan/apply.ts';
+import type { JournalEntry } from '../host/plan/journal.ts';
+import type { Plan } from '../host/plan/plan.ts';
+import type { UndoOutcome } from '../host/plan/run.ts';
+import type { StepState } from '../host/plan/step-states.ts';
+import type { HostPart } from './delta.ts';
+import type { PlanRequest } from './requests.ts';
+import type { HostPulse } from './usage.ts';
+
+/** What the UI can have done on the host's thread, and what comes back. */
+export type HostCalls = {
+  details: { argument: string; result: PciDetails | null };
+  plan: { argument: PlanRequest; result: Plan };
+  /** Reports its progress. */
+  apply: { argument: Plan; result: Outcome };
+  /** The plan that can be undone. */
+  lastPlan: { argument: null; result: JournalEntry | null };
+  /** Of a journal entry, by its id. */
+  undo: { argument: string; result: UndoOutcome };
+};
+export type HostCall = keyof HostCalls;
+
+/** Calls that change the host: they are not to be cut short. */
+export const CHANGING_CALLS: readonly HostCall[] = ['apply', 'undo'];
+
+export type ToHostThread =
+  /** Keep the UI up to date, or don't. */
+  | { readonly kind: 'watch'; readonly on: boolean }
+  /** Take the host's pulse so often, in milliseconds; null: no more. */
+  | { readonly kind: 'pulse'; readonly intervalMs: number | null }
+  /** Read everything now. */
+  | { readonly kind: 'refresh' }
+  | { readonly kind: 'call'; readonly id: number; readonly call: HostCall; readonly argument: unknown };
+
+export type FromHostThread =
+  | { readonly kind: 'part'; readonly part: HostPart }
+  | { readonly kind: 'pulse'; readonly pulse: HostPulse }
+  /** All parts of what changed have been sent. */
+  | { readonly kind: 'read' }
+  | { readonly kind: 'progress'; readonly id: number; readonly steps: readonly StepState[] }
+  | { readonly kind: 'answer'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'failure'; readonly id: number; readonly message: string };
+
+/** One end of a channel. */
+export type Channel = Worker | MessagePort;

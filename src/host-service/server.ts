@@ -1,0 +1,131 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Clock } from '../clock.ts';
+import type { HostPlans } from './plans.ts';
+import {
+  CHANGING_CALLS,
+  type Channel,
+  type FromHostThread,
+  type HostCall,
+  type ToHostThread,
+} from './protocol.ts';
+import type { HostService } from './service.ts';
+
+/** How soon after the first look at the host there is something to compare with it. */
+const FIRST_PULSE_MS = 250;
+/** How often it is looked whether something has changed. */
+const LOOK_MS = 400;
+/**
+ * Some changes can't be noticed cheaply: attributes of VFs, who has a node open, configuration files. All is read again
+ * after this time, or later where it takes so long that it would keep a CPU busy.
+ */
+const REFRESH_MS = 5000;
+const REST_PER_READ = 20;
+
+/** The host's thread: answers the UI, and tells it what changed while it watches. */
+export class HostServer {
+  readonly #service: HostService;
+  readonly #plans: HostPlans;
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  /** When all is to be read again, whatever has been noticed. */
+  #dueAt = Number.NEGATIVE_INFINITY;
+  #callOff: (() => void) | null = null;
+  #callOffPulse: () => void = () => {};
+  /** Reads one after the other: two at once would both send the same differences. */
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(service: HostService, plans: HostPlans, channel: Channel, clock: Clock) {
+    this.#service = service;
+    this.#plans = plans;
+    this.#channel = channel;
+    this.#clock = clock;
+    channel.on('message', (message: ToHostThread) => this.#receive(message));
+  }
+
+  #receive(message: ToHostThread): void {
+    switch (message.kind) {
+      case 'watch':
+        this.#callOff?.();
+        this.#callOff = null;
+        if (message.on) void this.#look();
+        break;
+      case 'pulse':
+        this.#callOffPulse();
+        if (message.intervalMs !== null) this.#startPulse(message.intervalMs);
+        break;
+      case 'refresh':
+        void this.#refresh();
+        break;
+      case 'call':
+        void this.#answer(message.id, message.call, message.argument);
+        break;
+    }
+  }
+
+  async #look(): Promise<void> {
+    let watching = true;
+    this.#callOff = () => {
+      watching = false;
+    };
+    if (this.#clock.now() >= this.#dueAt || this.#service.hasChanged()) await this.#refresh();
+    if (watching) this.#callOff = this.#clock.after(LOOK_MS, () => void this.#look());
+  }
+
+  #startPulse(intervalMs: number): void {
+    const reader = this.#service.pulse();
+    const take = () => {
+      const pulse = reader.read(this.#clock.now());
+      if (pulse !== null) this.#send({ kind: 'pulse', pulse });
+      this.#callOffPulse = this.#clock.after(pulse === null ? FIRST_PULSE_MS : intervalMs, take);
+    };
+    take();
+  }
+
+  #refresh(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#read());
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const startedAt = this.#clock.now();
+    const first = this.#dueAt === Number.NEGATIVE_INFINITY;
+    const parts = await this.#service.refresh();
+    const now = this.#clock.now();
+    this.#dueAt = now + Math.max(REFRESH_MS, REST_PER_READ * (now - startedAt));
+    for (const part of parts) {
+      this.#send({ kind: 'part', part });
+      // The UI takes all messages that are there at once: one at a time leaves it room for keys.
+      await setImmediate();
+    }
+    if (parts.length > 0 || first) this.#send({ kind: 'read' });
+  }
+
+  async #answer(id: number, call: HostCall, argument: unknown): Promise<void> {
+    try {
+      const result = await this.#perform(id, call, argument as never);
+      if (CHANGING_CALLS.includes(call)) await this.#refresh();
+      this.#send({ kind: 'answer', id, result });
+    } catch (error) {
+      this.#send({ kind: 'failure', id, message: (error as Error).message });
+    }
+  }
+
+  #perform(id: number, call: HostCall, argument: never): unknown {
+    switch (call) {
+      case 'details':
+        return this.#service.details(argument);
+      case 'plan':
+        return this.#plans.make(argument);
+      case 'apply':
+        return this.#plans.apply(argument, steps => this.#send({ kind: 'progress', id, steps }));
+      case 'lastPlan':
+        return this.#plans.last();
+      case 'undo':
+        return this.#plans.undo(argument);
+    }
+  }
+
+  #send(message: FromHostThread): void {
+    this.#channel.postMessage(message);
+  }
+}

@@ -1,0 +1,81 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { userName } from '../engine/this-terminal.ts';
+import { printable } from '../text/printable.ts';
+import { tryLock } from '../vmm/native/ofd-lock.ts';
+
+const HOLDER_MAX = 200;
+
+/** A file that one process at a time has, and that says which. */
+export type FileLock = { release(): void };
+
+export class LockHeldError extends Error {
+  override readonly name = 'LockHeldError';
+}
+
+/**
+ * Takes the lock at `path`; it goes with this process, however that ends.
+ * @param what it stands for, for the error
+ * @throws LockHeldError saying who has it
+ */
+export function lockFile(path: string, what: string): FileLock {
+  for (;;) {
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    if (!tryLock(fd, 'write')) {
+      closeSync(fd);
+      throw new LockHeldError(`${what} by ${holderOf(path)}`);
+    }
+    // Whoever had it before may have removed it between our open and our lock.
+    if (isAt(fd, path)) {
+      nameHolder(fd);
+      return { release: () => release(fd, path) };
+    }
+    closeSync(fd);
+  }
+}
+
+function release(fd: number, path: string): void {
+  try {
+    if (isAt(fd, path)) unlinkSync(path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isAt(fd: number, path: string): boolean {
+  const there = statSync(path, { throwIfNoEntry: false, bigint: true });
+  const { ino, dev } = fstatSync(fd, { bigint: true });
+  return there?.ino === ino && there.dev === dev;
+}
+
+function nameHolder(fd: number): void {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, `process ${process.pid} of ${userName()}: ${commandLine()}\n`, 0);
+  } catch {
+    // A full disk: it is locked all the same, only nobody can say by whom.
+  }
+}
+
+function holderOf(path: string): string {
+  try {
+    const text = printable(readFileSync(path, 'utf8').trim()).slice(0, HOLDER_MAX);
+    if (text !== '') return text;
+  } catch {
+    // It has just gone.
+  }
+  return 'another process';
+}
+
+function commandLine(): string {
+  return printable(['vring', ...process.argv.slice(2)].join(' ')).slice(0, HOLDER_MAX / 2);
+}

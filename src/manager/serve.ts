@@ -1,0 +1,120 @@
+import { rmSync } from 'node:fs';
+import { DefinitionStore } from '../definitions/store.ts';
+import { LocalEngine } from '../engine/local-engine.ts';
+import { ControlServer } from '../engine/remote/server.ts';
+import { version } from '../project-root.ts';
+import { LockHeldError } from './file-lock.ts';
+import { whenIdle } from './idle.ts';
+import { logoutWarning } from './kill-user-processes.ts';
+import { fileLog, stderrLog } from './manager-log.ts';
+import { ensurePrivateFolder, type OwnerPaths, ownerPaths } from './paths.ts';
+import { notifySystemd } from './sd-notify.ts';
+import { shutDownGuests } from './shut-down-guests.ts';
+import { endingSignals, surviveExceptions } from './signals.ts';
+import { lockOwnership, lockVm } from './vm-lock.ts';
+
+/** How often it looks whether its socket is still where clients look for it. */
+const SOCKET_CHECK_MS = 5000;
+
+export type ServeOptions = {
+  /** Started by a client: it logs to a file, starts no VMs by itself, and ends when nobody wants it any more. */
+  readonly background: boolean;
+  /** How long guests may take to switch off before they are killed. */
+  readonly shutdownMs: number;
+  /** How long a background owner stays without VMs and clients. */
+  readonly idleMs: number;
+};
+
+/**
+ * Owns VMs until it is told to end.
+ * @returns the exit status
+ * @throws when another process owns them, or it can't listen
+ */
+export async function serve(options: ServeOptions): Promise<number> {
+  const paths = ownerPaths();
+  ensurePrivateFolder(paths.runtime);
+  ensurePrivateFolder(paths.state);
+  let ownership: ReturnType<typeof lockOwnership>;
+  try {
+    ownership = lockOwnership(paths);
+  } catch (error) {
+    // Two clients wanted one at the same time: the other's is as good.
+    if (options.background && error instanceof LockHeldError) return 0;
+    if (!(error instanceof LockHeldError)) throw error;
+    throw new Error(`${error.message}: attach to that one with vring, or end it first`);
+  }
+  try {
+    return await own(paths, options);
+  } finally {
+    ownership.release();
+  }
+}
+
+async function own(paths: OwnerPaths, options: ServeOptions): Promise<number> {
+  const { background, shutdownMs, idleMs } = options;
+  const engine = new LocalEngine({ definitions: new DefinitionStore(), lock: lockVm });
+  const write = background ? fileLog(paths.log) : stderrLog();
+  for (const entry of engine.log()) write(entry);
+  engine.subscribe(event => {
+    if (event.kind === 'log') write(event.entry);
+  });
+  surviveExceptions(text => engine.note('error', text));
+  const signals = endingSignals(text => engine.note('info', text));
+  const idle = background ? whenIdle(engine, idleMs) : null;
+  const server = new ControlServer(engine, {
+    note: (level, text) => engine.note(level, text),
+    clients: count => idle?.clients(count),
+  });
+  // Whoever comes from then on is to find nobody, and starts another one.
+  void idle?.reached.then(() => server.stopListening());
+  await listen(server, paths);
+  const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
+  engine.note('info', `vring ${version()} (process ${process.pid}) listens at ${paths.socket}`);
+  const warning = background ? logoutWarning() : null;
+  if (warning !== null) engine.note('warning', warning);
+  notifySystemd('READY=1');
+  if (!background) void autostart(engine);
+
+  const reason = await Promise.race([signals.first, ...(idle === null ? [] : [idle.reached])]);
+  engine.note('info', `it ends: ${reason}`);
+  engine.refuseStarts();
+  clearInterval(socketCheck);
+  notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(shutdownMs + 15_000) * 1000}`);
+  // Clients may watch how their guests shut down.
+  const killed = await shutDownGuests(engine, { timeoutMs: shutdownMs, hurry: signals.second });
+  if (killed.length > 0)
+    engine.note('warning', `killed, because they did not shut down in time: ${killed.join(', ')}`);
+  await engine.close();
+  await server.close(reason);
+  return 0;
+}
+
+/** Whoever listened here before is dead: it is this process that has the lock. */
+async function listen(server: ControlServer, { runtime, socket }: OwnerPaths): Promise<void> {
+  ensurePrivateFolder(runtime);
+  rmSync(socket, { force: true });
+  await server.listen(socket);
+}
+
+/** The folder of a user's session goes when its last session ends, and /tmp is tidied; the owner stays. */
+async function keepReachable(server: ControlServer, paths: OwnerPaths, engine: LocalEngine): Promise<void> {
+  if (server.reachable) return;
+  try {
+    server.stopListening();
+    await listen(server, paths);
+    engine.note('warning', `the socket ${paths.socket} was gone, and is there again`);
+  } catch (error) {
+    engine.note('error', `the socket ${paths.socket} is gone: ${(error as Error).message}`);
+  }
+}
+
+/** One after the other, so that each has the host to itself while it boots. */
+async function autostart(engine: LocalEngine): Promise<void> {
+  const wanted = engine.vms().filter(vm => vm.autostart);
+  for (const { id } of wanted) {
+    // Its turn may be long after: it may have been started, or removed, by then.
+    const now = engine.vms().find(vm => vm.id === id);
+    if (engine.ending) return;
+    if (now?.state === 'off') await engine.startUnattended(id);
+  }
+}

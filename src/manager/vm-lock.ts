@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import type { VmLock } from '../engine/vm.ts';
+import { printable } from '../text/printable.ts';
+import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { type FileLock, LockHeldError, lockFile } from './file-lock.ts';
+import { ensurePrivateFolder, ownerPaths } from './paths.ts';
+
+/**
+ * Keeps every other process of this user from running a VM of this name, until it is released or this process ends.
+ * @throws saying who runs it
+ */
+export function lockVm(name: string): VmLock {
+  if (!VM_NAME.pattern.test(name))
+    throw new Error(`"${printable(name)}" can't be a VM's name: expected ${VM_NAME.rule}`);
+  const { runtime } = ownerPaths();
+  ensurePrivateFolder(runtime);
+  const folder = join(runtime, 'vms');
+  ensurePrivateFolder(folder);
+  try {
+    return lockFile(join(folder, `${name}.lock`), `a VM named ${name} is run`);
+  } catch (error) {
+    if (!(error instanceof LockHeldError)) throw error;
+    throw new Error(`${error.message}; end it there first, or choose another name`);
+  }
+}
+
+/**
+ * Makes this process the only owner of the socket and of the definitions: another one with the same definitions may look for its
+ * socket elsewhere, when XDG_RUNTIME_DIR is another.
+ * @throws LockHeldError saying who owns them
+ */
+export function lockOwnership({
+  runtime,
+  state,
+}: {
+  readonly runtime: string;
+  readonly state: string;
+}): FileLock {
+  const socket = lockFile(join(runtime, 'owner.lock'), `VMs are owned through ${runtime}`);
+  try {
+    const definitions = lockFile(join(state, 'owner.lock'), `the VMs with their state in ${state} are owned`);
+    return {
+      release: () => {
+        definitions.release();
+        socket.release();
+      },
+    };
+  } catch (error) {
+    socket.release();
+    throw error;
+  }
+}

@@ -1,0 +1,96 @@
+import type { VmInfo } from '../engine/engine.ts';
+import type { HostPulse } from '../host-service/usage.ts';
+import { memoryInUse } from '../store/usage-slice.ts';
+import { bytes, percent } from '../text/units.ts';
+import { memoised } from './memoized.ts';
+
+/** Something that somebody should look at. */
+export type Alarm = {
+  readonly key: string;
+  readonly level: 'error' | 'warning';
+  /** The VM that it is about; null: the host, or all of them. */
+  readonly vm: string | null;
+  readonly text: string;
+};
+
+const MEMORY_IN_USE = 0.95;
+const MEMORY_WAITS = 0.1;
+/** Less room than this share of a disk is little, and on a large disk less than so many bytes. */
+const LITTLE_ROOM = 0.05;
+const LITTLE_ROOM_BYTES = 20 * 2 ** 30;
+
+/** What is wrong with the owner, the VMs and the host, in this order; what can't go on before what only may not. */
+export function createAlarmsSelector() {
+  return memoised(
+    state => [state.ownerLost, state.order, state.infos, state.pulse] as const,
+    (ownerLost, order, infos, pulse): readonly Alarm[] => {
+      const owner =
+        ownerLost === null ? [] : [error('owner', null, `the VMs' owner is out of reach: ${ownerLost}`)];
+      const all = [
+        ...owner,
+        ...order.flatMap(id => vmAlarms(infos[id]!)),
+        ...(pulse === null ? [] : hostAlarms(pulse)),
+      ];
+      return [
+        ...all.filter(({ level }) => level === 'error'),
+        ...all.filter(({ level }) => level === 'warning'),
+      ];
+    },
+  );
+}
+
+function vmAlarms({ id, name, state, reason, broken, problem }: VmInfo): Alarm[] {
+  return [
+    ...(state === 'crashed'
+      ? [error(`${id} crashed`, id, `${name} crashed: ${reason ?? 'no reason given'}`)]
+      : []),
+    ...Object.entries(broken).map(([device, why]) =>
+      error(`${id} ${device}`, id, `${name}: ${device} is broken: ${why}`),
+    ),
+    ...(problem === null ? [] : [warning(`${id} definition`, id, `${name} can't be started: ${problem}`)]),
+  ];
+}
+
+function hostAlarms(pulse: HostPulse): Alarm[] {
+  const { kvm, hugepages, memory, stateSpace } = pulse.vitals;
+  const used = memoryInUse(pulse);
+  const waits = pulse.waits.memory ?? 0;
+  return [
+    ...(kvm === 'absent' ? [error('kvm', null, 'no VM can run: there is no /dev/kvm; 6 says why')] : []),
+    ...(kvm === 'forbidden'
+      ? [error('kvm', null, 'no VM can run: this user may not open /dev/kvm; 6 says what to do')]
+      : []),
+    ...(used >= MEMORY_IN_USE
+      ? [warning('memory', null, `memory is short: ${bytes(memory.availableBytes)} can still be had`)]
+      : []),
+    ...(waits >= MEMORY_WAITS
+      ? [warning('pressure', null, `tasks wait for memory ${percent(waits)} of the time`)]
+      : []),
+    ...hugepages
+      .filter(({ total, free }) => total > 0 && free === 0)
+      .map(({ pageBytes, total }) =>
+        warning(`huge ${pageBytes}`, null, `all ${total} huge pages of ${bytes(pageBytes)} are in use`),
+      ),
+    ...(stateSpace !== null && isLow(stateSpace)
+      ? [
+          warning(
+            'disk',
+            null,
+            `${stateSpace.path} has only ${bytes(stateSpace.availableBytes)} of room left`,
+          ),
+        ]
+      : []),
+  ];
+}
+
+function isLow({ totalBytes, availableBytes }: { totalBytes: number; availableBytes: number }): boolean {
+  return availableBytes < Math.min(totalBytes * LITTLE_ROOM, LITTLE_ROOM_BYTES);
+}
+
+function error(key: string, vm: string | null, text: string): Alarm {
+  return { key, level: 'error', vm, text };
+}
+
+function warning(key: string, vm: string | null, text: string): Alarm {
+  return { key, level: 'warning', vm, text };
+}

@@ -1,0 +1,81 @@
+import type { VmInfo } from '../engine/engine.ts';
+import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
+import type { VmDetail } from '../engine/sampling/rates.ts';
+import { bytes } from '../text/units.ts';
+import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
+import { type Fact, fact } from './facts.ts';
+
+/** A device, with the rates of all its queues and of the ports and memory that it answers. */
+export type DeviceRow = DeviceLabel & {
+  /** Why it no longer serves its driver; null while it does. */
+  readonly broken: string | null;
+  readonly queues: number;
+  readonly requests: number;
+  readonly bytesToGuest: number;
+  readonly bytesFromGuest: number;
+  readonly inFlight: number;
+  readonly errors: number;
+  readonly latency: Histogram;
+  /** Accesses to its ports and memory that were exits. */
+  readonly accesses: number;
+  /** Share of wall time that these took. */
+  readonly share: number;
+};
+
+/** The devices of a VM, or those with a role, in the order of the machine's. */
+export function deviceRows(vm: VmInfo, rates: VmDetail | null, role?: DeviceLabel['role']): DeviceRow[] {
+  return (vm.topology?.devices ?? [])
+    .filter(device => role === undefined || device.role === role)
+    .map(device => ({ ...device, broken: vm.broken[device.name] ?? null, ...ratesOf(device.name, rates) }));
+}
+
+function ratesOf(device: string, rates: VmDetail | null) {
+  const queues = rates?.queues.filter(queue => queue.device === device) ?? [];
+  const regions = rates?.regions.filter(region => region.device === device) ?? [];
+  const sum = <One>(of: readonly One[], value: (one: One) => number) =>
+    of.reduce((total, one) => total + value(one), 0);
+  return {
+    queues: queues.length,
+    requests: sum(queues, queue => queue.requests),
+    bytesToGuest: sum(queues, queue => queue.bytesToGuest),
+    bytesFromGuest: sum(queues, queue => queue.bytesFromGuest),
+    inFlight: sum(queues, queue => queue.inFlight),
+    errors: sum(queues, queue => queue.errors),
+    latency: sumOfHistograms(queues.map(queue => queue.latency)),
+    accesses: sum(regions, region => region.reads + region.writes),
+    share: sum(regions, region => region.share),
+  };
+}
+
+/** What stays as it is while the machine runs, and where the device answers. */
+export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
+  const regions = topology?.regions.filter(region => region.device === device.name) ?? [];
+  const queues = topology?.queues.filter(queue => queue.device === device.name) ?? [];
+  return [
+    ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
+    fact('Is', device.title),
+    ...(device.pci === null ? [] : [fact('PCI', device.pci)]),
+    ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),
+    ...(regions.length === 0
+      ? []
+      : [{ name: 'Answers', texts: [regions.map(rangeText).join(', ')] } satisfies Fact]),
+    ...(queues.length === 0
+      ? []
+      : [fact('Queues', queues.map(({ queue, size }) => `${queue} (${size})`).join(', '))]),
+  ];
+}
+
+function capitalised(label: string): string {
+  return label.charAt(0).toUpperCase() + label.slice(1);
+}
+
+function rangeText({ space, start, size }: { space: string; start: number; size: number }): string {
+  const last = size === 1 ? '' : `-${(start + size - 1).toString(16)}`;
+  return `${space} ${start.toString(16)}${last}`;
+}
+
+/** A fact's value as people write it: `10G`, `yes`. */
+export function factText(value: DeviceFact['value'], unit: DeviceFact['unit']): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return unit === 'bytes' ? bytes(Number(value)) : String(value);
+}

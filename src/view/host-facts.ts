@@ -1,0 +1,178 @@
+import type { IommuGroup } from '../host/iommu/groups.ts';
+import type { PciDetails } from '../host/pci/details.ts';
+import type { PciFunction } from '../host/pci/function.ts';
+import type { VfAttributes } from '../host/sriov/ip-link.ts';
+import type { FunctionUse } from '../host/use/use.ts';
+import { holderText } from '../host/vfio/holders.ts';
+import { isParkingDriver } from '../host/vfio/read.ts';
+import type { HostSnapshot } from '../host-service/snapshot.ts';
+import { bytes } from '../text/units.ts';
+import { type Fact, fact } from './facts.ts';
+import { hardwareFacts, stateFacts } from './host-hardware-facts.ts';
+import { isInUse } from './host-use.ts';
+
+/**
+ * What there is to say about a PCI function, the most important first.
+ * @param details null while they have not been read yet
+ */
+export function functionFacts(host: HostSnapshot, address: string, details: PciDetails | null): Fact[] {
+  const fn = host.functions.get(address);
+  if (fn === undefined) return [{ name: '', texts: [`${address} is no longer there`] }];
+  return [
+    ...nameFacts(fn),
+    ...hostUseFacts(host.use.get(address)),
+    ...driverFacts(host, fn),
+    ...iommuFacts(host, fn),
+    ...sriovFacts(host, fn),
+    ...(details === null ? [] : stateFacts(fn, details)),
+    ...hardwareFacts(fn),
+  ];
+}
+
+/** What there is to say about a root bus: `0000:3a`. */
+export function busFacts(host: HostSnapshot, bus: string): Fact[] {
+  const functions = [...host.functions.values()].filter(({ rootBus }) => rootBus === bus);
+  const nodes = [...new Set(functions.flatMap(({ numaNode }) => numaNode ?? []))];
+  const away = functions.filter(({ driver }) => isParkingDriver(driver)).length;
+  return [
+    fact('Functions', `${functions.length}, ${away} of them away from the host`),
+    ...(nodes.length === 0 ? [] : [fact('NUMA', `node ${nodes.join(', ')}`)]),
+  ];
+}
+
+function nameFacts(fn: PciFunction): Fact[] {
+  const ids = `[${fn.vendor}:${fn.device}]`;
+  return [fact('Device', `${fn.names.device ?? 'unknown device'} ${ids} rev ${fn.revision}`)];
+}
+
+function hostUseFacts(use: FunctionUse | undefined): Fact[] {
+  if (use === undefined) return [fact('Host use', 'none')];
+  const texts = [
+    ...use.interfaces.map(({ name, state, roles }) => roleText(name, roles, state)),
+    ...(use.hiddenInterface ? ['a network interface in another network namespace'] : []),
+    ...use.disks.map(({ name, bytes: size, roles }) => roleText(name, roles, `${bytes(size)}, not in use`)),
+    ...displayTexts(use),
+  ];
+  return [{ name: 'Host use', texts, ...(isInUse(use) && { token: 'status.warning' as const }) }];
+}
+
+/** What depends on an interface or a disk; what can be said of it when nothing does. */
+function roleText(name: string, roles: readonly { readonly text: string }[], otherwise: string): string {
+  return `${name}: ${roles.length === 0 ? otherwise : roles.map(({ text }) => text).join(', ')}`;
+}
+
+function displayTexts({ display }: FunctionUse): string[] {
+  if (display === null) return [];
+  return [
+    ...(display.console ? ['carries the text console'] : []),
+    ...display.serialConsoles.map(name => `the kernel's console is on ${name}`),
+    ...display.cards.map(({ name, connected }) =>
+      connected.length === 0 ? `${name}: no monitor` : `${name}: ${connected.join(', ')} connected`,
+    ),
+  ];
+}
+
+function driverFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+  const { driver, driverOverride, modules, vfioModules } = fn;
+  const parts = [
+    driver ?? 'none',
+    ...(driverOverride === null ? [] : [`override ${driverOverride}`]),
+    ...(modules.length === 0 ? [] : [`modules ${modules.join(', ')}`]),
+    ...(vfioModules.length === 0 ? [] : [`VFIO drivers of its own: ${vfioModules.join(', ')}`]),
+  ];
+  const bound = host.bound.get(fn.address);
+  const nodes = [bound?.groupNode, bound?.deviceNode].flatMap(node => node?.path ?? []);
+  return [
+    fact('Driver', parts.join('; '), isParkingDriver(driver) ? 'text.accent' : undefined),
+    ...(nodes.length === 0 ? [] : [fact('Nodes', nodes.join(', '))]),
+    ...(bound && bound.holders.length > 0
+      ? [fact('Held by', bound.holders.map(holderText).join(', '), 'status.warning')]
+      : []),
+    ...nextBootFacts(host, fn),
+  ];
+}
+
+function nextBootFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+  const next = host.nextBoot.get(fn.address);
+  if (next === undefined) return [];
+  const sources = next.sources.length === 0 ? '' : ` (${next.sources.join(', ')})`;
+  const state = next.drift ?? 'as now';
+  return [
+    fact('Next boot', state + sources, next.drift === null ? undefined : 'status.warning'),
+    ...(next.problems.length === 0
+      ? []
+      : [{ name: '', texts: next.problems, token: 'status.warning' as const }]),
+  ];
+}
+
+function iommuFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+  const group = fn.iommuGroup === null ? undefined : host.groups.get(fn.iommuGroup);
+  if (group === undefined) return [fact('IOMMU', 'no group: no IOMMU keeps its DMA apart', 'status.warning')];
+  const others = [...group.members, ...group.others].filter(name => name !== fn.address);
+  const together = others.length === 0 ? 'alone in it' : `with ${others.join(', ')}`;
+  return [fact('IOMMU', `group ${group.id}, ${together}`), ...sharingFacts(group)];
+}
+
+/** Why the members of a group belong together, or why they don't in truth. */
+function sharingFacts({ reasons, override }: IommuGroup): Fact[] {
+  return [
+    ...(reasons.length === 0 ? [] : [{ name: 'Together', texts: reasons.map(({ text }) => text) }]),
+    ...(override === null ? [] : [fact('Not real', override.text, 'status.error')]),
+  ];
+}
+
+/** What there is to say about an IOMMU group, and the member of it that the cursor is on. */
+export function groupFacts(host: HostSnapshot, id: number, member: string | null): Fact[] {
+  const group = host.groups.get(id);
+  if (group === undefined) return [fact('', `group ${id} is no longer there`)];
+  const size = group.members.length + group.others.length;
+  const domain = group.type === null ? '' : `; domain ${group.type}`;
+  const reserved = group.reserved.map(({ start, end, type }) => `${start}-${end} ${type}`).join(', ');
+  const fn = host.functions.get(member ?? '');
+  return [
+    fact('Group', `${size === 1 ? 'one function' : `${size} functions`}${domain}`),
+    ...sharingFacts(group),
+    ...(reserved === '' ? [] : [fact('Reserved', reserved)]),
+    ...(fn === undefined
+      ? []
+      : [
+          fact('Member', fn.address),
+          ...nameFacts(fn),
+          ...hostUseFacts(host.use.get(fn.address)),
+          ...driverFacts(host, fn),
+        ]),
+  ];
+}
+
+function sriovFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+  const own = host.physicalFunctions.get(fn.address);
+  if (own !== undefined) {
+    const layout = own.offset === null ? '' : `, offset ${own.offset}, stride ${own.stride}`;
+    const device = own.vfDevice === null ? '' : `, VF device ${own.vfDevice}`;
+    const autoprobe = own.autoprobe === false ? ', host drivers leave new VFs alone' : '';
+    return [fact('SR-IOV', `${own.current} of ${own.total} VFs${layout}${device}${autoprobe}`)];
+  }
+  if (fn.physicalFunction === null) return [];
+  const vf = host.physicalFunctions
+    .get(fn.physicalFunction)
+    ?.vfs.find(({ address }) => address === fn.address);
+  const place = vf === undefined ? 'a VF' : `VF ${vf.index}`;
+  return [
+    fact('SR-IOV', `${place} of ${fn.physicalFunction}`),
+    ...(vf?.attributes ? [fact('VF', vfText(vf.attributes))] : []),
+  ];
+}
+
+/** What was set for a VF, in a line. */
+export function vfText(vf: VfAttributes): string {
+  const onOff = (on: boolean) => (on ? 'on' : 'off');
+  return [
+    ...(vf.mac === null ? [] : [`MAC ${vf.mac}`]),
+    vf.vlan === 0 ? 'untagged' : `VLAN ${vf.vlan}${vf.qos === 0 ? '' : ` priority ${vf.qos}`}`,
+    ...(vf.trust === null ? [] : [`trust ${onOff(vf.trust)}`]),
+    ...(vf.spoofCheck === null ? [] : [`spoof check ${onOff(vf.spoofCheck)}`]),
+    ...(vf.linkState === null ? [] : [`link ${vf.linkState}`]),
+    ...(vf.maxTxRate === 0 ? [] : [`at most ${vf.maxTxRate} Mbit/s`]),
+    ...(vf.minTxRate === 0 ? [] : [`at least ${vf.minTxRate} Mbit/s`]),
+  ].join(', ');
+}

@@ -1,0 +1,117 @@
+import type { VmState } from '../engine/engine.ts';
+import type { VmTotals } from '../engine/sampling/rates.ts';
+import type { HostPulse } from '../host-service/usage.ts';
+import type { AppState } from '../store/app-store.ts';
+import type { VmHistory } from '../store/history.ts';
+import { memoryInUse, type PulseSlice } from '../store/usage-slice.ts';
+import { sumOfTotals } from '../store/vms-slice.ts';
+import { bytes, percent, rate, uptime } from '../text/units.ts';
+
+/** A line of the overview. */
+export type GaugeLine = {
+  readonly name: string;
+  /** What it is at this moment; nothing for what has no number of its own. */
+  readonly now: string;
+  /** How it went, where it is worth a sparkline. */
+  readonly values?: readonly number[];
+  readonly text: string;
+};
+
+/** @param all false: only what matters most */
+export function hostLines(pulse: HostPulse, history: PulseSlice['pulseHistory'], all: boolean): GaugeLine[] {
+  const { memory, swap, loadAverage, uptimeSeconds } = pulse.vitals;
+  const load = loadAverage.map(value => value.toFixed(2)).join(' ');
+  const swapped = swap.totalBytes - swap.freeBytes;
+  const lines: readonly (GaugeLine | null)[] = [
+    {
+      name: 'CPU',
+      now: percent(pulse.cpu),
+      values: history.cpu,
+      text: `load ${load}, up ${uptime(uptimeSeconds * 1000)}`,
+    },
+    {
+      name: 'Memory',
+      now: percent(memoryInUse(pulse)),
+      values: history.memory,
+      text: `${bytes(memory.totalBytes - memory.availableBytes)} of ${bytes(memory.totalBytes)}${swapped > 0 ? `, ${bytes(swapped)} swapped out` : ''}`,
+    },
+    { name: 'Waiting', now: '', text: waitsText(pulse) },
+    all ? { name: 'Huge pages', now: '', text: hugepagesText(pulse) } : null,
+    all ? { name: 'KSM', now: '', text: ksmText(pulse) } : null,
+    { name: 'KVM', now: '', text: `${kvmText(pulse)}; ${iommuText(pulse)}` },
+    all && pulse.vitals.stateSpace !== null
+      ? { name: 'State', now: '', text: stateText(pulse.vitals.stateSpace) }
+      : null,
+  ];
+  return lines.filter(line => line !== null);
+}
+
+/** How much of the time tasks wait for something (pressure stall information). */
+function waitsText({ waits }: HostPulse): string {
+  const each = Object.entries(waits).map(([resource, share]) => `${resource} ${percent(share)}`);
+  return each.length === 0
+    ? 'this kernel does not measure pressure (psi=1 has it measured)'
+    : `for ${each.join(', ')} of the time`;
+}
+
+function hugepagesText({ vitals: { hugepages } }: HostPulse): string {
+  const pools = hugepages
+    .filter(({ total }) => total > 0)
+    .map(({ pageBytes, total, free }) => `${free} of ${total} of ${bytes(pageBytes)} free`);
+  return pools.length === 0 ? 'none are set aside' : pools.join(', ');
+}
+
+function ksmText({ vitals: { ksmRuns, ksmSavedBytes } }: HostPulse): string {
+  if (ksmRuns === null) return 'this kernel has none';
+  const saved = ksmSavedBytes ? `, ${bytes(ksmSavedBytes)} saved` : '';
+  return `${ksmRuns ? 'merges equal pages' : 'is off'}${saved}`;
+}
+
+const KVM_TEXTS = {
+  usable: 'may be used',
+  forbidden: 'may not be opened by this user',
+  absent: 'is not there',
+} as const;
+
+function kvmText({ vitals: { kvm } }: HostPulse): string {
+  return `/dev/kvm ${KVM_TEXTS[kvm]}`;
+}
+
+function iommuText({ vitals: { iommuGroups } }: HostPulse): string {
+  return iommuGroups === 0 ? 'no IOMMU, or it is off' : `IOMMU on, ${iommuGroups} groups`;
+}
+
+function stateText({
+  path,
+  totalBytes,
+  availableBytes,
+}: NonNullable<HostPulse['vitals']['stateSpace']>): string {
+  return `${bytes(availableBytes)} of ${bytes(totalBytes)} free, for ${path}`;
+}
+
+/** Above the lines about all VMs: how many there are in which state. */
+export function vmsTitle({ order, infos }: AppState): string {
+  const states = Map.groupBy(order, id => infos[id]!.state);
+  const count = (state: VmState) => states.get(state)?.length ?? 0;
+  const each = STATES.filter(state => count(state) > 0).map(state => `${count(state)} ${state}`);
+  return order.length === 0
+    ? 'No VMs'
+    : `${order.length} VM${order.length === 1 ? '' : 's'}: ${each.join(', ')}`;
+}
+
+const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'crashed', 'off'];
+
+export function vmLines(totals: readonly VmTotals[], history: VmHistory): GaugeLine[] {
+  const { cpu, exits, requests } = sumOfTotals(totals);
+  const disk = (key: 'diskReadBytes' | 'diskWriteBytes') =>
+    bytes(totals.reduce((sum, one) => sum + one[key], 0));
+  return [
+    {
+      name: 'CPU',
+      now: percent(cpu),
+      values: history.cpu,
+      text: `disks read ${disk('diskReadBytes')}/s, write ${disk('diskWriteBytes')}/s`,
+    },
+    { name: 'Exits/s', now: rate(exits), values: history.exits, text: `${rate(requests)} requests/s` },
+  ];
+}

@@ -1,0 +1,51 @@
+import type { BootEntry } from '../boot/boot-entry.ts';
+import type { Kvm } from '../kvm/kvm.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
+import type { VmFd } from '../kvm/vm-fd.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import { SystemError } from '../native/libc.ts';
+import type { NativeVm } from '../native/native.ts';
+import { apicIdsOf, type CpuTopology, coresOnly } from './cpu-topology.ts';
+import { guestCpuid } from './cpuid.ts';
+import { setUpVcpu } from './vcpu-setup.ts';
+
+/** How the guest sees its vCPUs. */
+export function cpuTopology({ cpus, topology }: MachineConfig): CpuTopology {
+  return topology ?? coresOnly(cpus);
+}
+
+/** The machine's vCPUs, the first of them about to enter the kernel. */
+export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry): VcpuFd[] {
+  const { maxVcpus } = kvm;
+  if (config.cpus > maxVcpus)
+    throw new Error(`this host's KVM gives a VM at most ${maxVcpus} vCPUs, not ${config.cpus}`);
+  const supported = kvm.supportedCpuid();
+  const options = {
+    remove: config.cpuFeatures.remove,
+    hideHypervisor: config.hideHypervisor,
+    tscDeadlineTimer: kvm.capability('TSC_DEADLINE_TIMER') !== 0,
+  };
+  const topology = cpuTopology(config);
+  return apicIdsOf(topology).map((apicId, index) => {
+    const vcpu = vm.createVcpu(apicId);
+    const cpuid = guestCpuid(supported, options, { topology, apicId });
+    setUpVcpu(vcpu, cpuid, index === 0 ? entry : null);
+    return vcpu;
+  });
+}
+
+/** Starts the vCPUs' threads, parked. @param pin host CPUs, by vCPU */
+export function startVcpus(native: NativeVm, vcpus: readonly VcpuFd[], pin: readonly number[]): void {
+  vcpus.forEach(({ fd, run }, index) => {
+    const cpu = pin[index];
+    try {
+      native.startVcpu(index, fd, run, cpu);
+    } catch (error) {
+      if (cpu === undefined || !(error instanceof SystemError) || error.code !== 'EINVAL') throw error;
+      throw new Error(
+        `vCPU ${index} cannot be pinned to host CPU ${cpu}: pin it to one that is online and that vring may use, ` +
+          'as listed at Cpus_allowed_list in /proc/self/status',
+      );
+    }
+  });
+}

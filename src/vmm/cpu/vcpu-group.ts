@@ -1,0 +1,54 @@
+import type { NativeVm } from '../native/native.ts';
+
+type Threads = Pick<NativeVm, 'pauseVcpu' | 'resumeVcpu'>;
+
+/** The vCPU threads of a machine, paused and resumed together. They start parked. */
+export class VcpuGroup {
+  readonly #threads: Threads;
+  readonly #indices: readonly number[];
+  /** Inside the guest, or with an exit open. */
+  readonly #unparked = new Set<number>();
+  #running = false;
+  readonly #onPaused: (() => void)[] = [];
+
+  constructor(threads: Threads, count: number) {
+    this.#threads = threads;
+    this.#indices = Array.from({ length: count }, (_, index) => index);
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  resume(): void {
+    this.#running = true;
+    for (const overtaken of this.#onPaused.splice(0)) overtaken();
+    for (const index of this.#indices) {
+      this.#unparked.add(index);
+      this.#threads.resumeVcpu(index);
+    }
+  }
+
+  /** Calls `onPaused` once no vCPU runs, unless `resume` comes first: then it is called at once, with the vCPUs running. */
+  pause(onPaused: () => void): void {
+    this.#onPaused.push(onPaused);
+    if (this.#running) {
+      this.#running = false;
+      for (const index of this.#indices) this.#threads.pauseVcpu(index);
+    }
+    this.#checkPaused();
+  }
+
+  /** The thread of vCPU `index` has parked. */
+  parked(index: number): void {
+    // A pause that a resume overtook is reported all the same.
+    if (this.#running) return;
+    this.#unparked.delete(index);
+    this.#checkPaused();
+  }
+
+  #checkPaused(): void {
+    if (this.#unparked.size > 0) return;
+    for (const onPaused of this.#onPaused.splice(0)) onPaused();
+  }
+}

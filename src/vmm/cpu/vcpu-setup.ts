@@ -1,0 +1,25 @@
+import type { BootEntry } from '../boot/boot-entry.ts';
+import { MP_STATE } from '../kvm/constants.ts';
+import { KvmError } from '../kvm/kvm.ts';
+import type { CpuidEntry } from '../kvm/structs.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
+import { bootLapic, bootMsrs, bootRegs, bootSregs } from './vcpu-boot.ts';
+
+/**
+ * Puts a new vCPU into its state at boot. With `entry` it is the boot processor, which starts there; without, it is one of
+ * the others, which wait for the guest's INIT and SIPI.
+ */
+export function setUpVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], entry: BootEntry | null): void {
+  vcpu.setCpuid(cpuid);
+  vcpu.setLapic(bootLapic(vcpu.getLapic()));
+  const refused = vcpu.setMsrs(bootMsrs());
+  if (refused.length > 0) {
+    const names = refused.map(({ index }) => `0x${index.toString(16)}`).join(', ');
+    throw new KvmError(`this host's KVM refuses to set MSR ${names} of a vCPU`);
+  }
+  if (entry !== null) {
+    vcpu.setSregs(bootSregs(vcpu.getSregs(), entry));
+    vcpu.setRegs(bootRegs(entry));
+  }
+  vcpu.setMpState(entry === null ? MP_STATE.UNINITIALIZED : MP_STATE.RUNNABLE);
+}

@@ -1,0 +1,81 @@
+import type { MsiMessage } from '../../devices/device.ts';
+import { IOAPIC_NUM_PINS, IRQCHIP } from '../kvm/constants.ts';
+import type { GsiRoute, VmFd } from '../kvm/vm-fd.ts';
+
+/** GSIs below are the pins of the interrupt controllers. */
+const FIRST_MSI_GSI = IOAPIC_NUM_PINS;
+/** KVM_CAP_IRQ_ROUTING: the size of KVM's table. */
+const GSI_LIMIT = 4096;
+const PIC_PINS = 8;
+
+/** The 8254's interrupt, which boards wire to pin 2 of the IOAPIC; the MADT tells the guest so. */
+const TIMER_GSI = 0;
+const TIMER_IOAPIC_PIN = 2;
+
+/**
+ * The VM's table from GSIs to interrupt controller pins and MSI messages. Replacing it waits for every vCPU to leave
+ * KVM's old table alone (up to milliseconds), so changes are gathered and applied together by `apply`, which the constructor's
+ * `requestApply` asks for.
+ */
+export class GsiRouting {
+  readonly #vm: Pick<VmFd, 'setGsiRouting'>;
+  readonly #requestApply: () => void;
+  readonly #messages = new Map<number, MsiMessage>();
+  readonly #waiting = new Map<number, () => void>();
+  #nextGsi = FIRST_MSI_GSI;
+
+  constructor(vm: Pick<VmFd, 'setGsiRouting'>, requestApply: () => void) {
+    this.#vm = vm;
+    this.#requestApply = requestApply;
+    vm.setGsiRouting(pinRoutes());
+  }
+
+  /** A GSI for one MSI vector. */
+  allocateMsiGsi(): number {
+    if (this.#nextGsi === GSI_LIMIT) throw new RangeError(`a VM has at most ${GSI_LIMIT} interrupt routes`);
+    return this.#nextGsi++;
+  }
+
+  /** Makes `gsi` send `message`, and calls `then` when it does: now if it does already, or from `apply`. */
+  route(gsi: number, message: MsiMessage, then: () => void): void {
+    if (!this.#waiting.has(gsi) && sameMessage(this.#messages.get(gsi), message)) {
+      then();
+      return;
+    }
+    this.#messages.set(gsi, message);
+    if (this.#waiting.size === 0) this.#requestApply();
+    this.#waiting.set(gsi, then);
+  }
+
+  /** Forgets the `then` of a `route` that hasn't been applied. The route itself stays. */
+  cancel(gsi: number): void {
+    if (this.#waiting.has(gsi)) this.#waiting.set(gsi, () => {});
+  }
+
+  apply(): void {
+    if (this.#waiting.size === 0) return;
+    const routes = [...this.#messages].map(([gsi, { address, data }]) => ({ gsi, address, data }));
+    this.#vm.setGsiRouting([...pinRoutes(), ...routes]);
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const then of waiting) then();
+  }
+}
+
+export function sameMessage(a: MsiMessage | null | undefined, b: MsiMessage | null): boolean {
+  return a?.address === b?.address && a?.data === b?.data;
+}
+
+/** Every GSI to its own IOAPIC pin, but for the timer; the first 16 to the 8259s as well. */
+function pinRoutes(): GsiRoute[] {
+  const routes: GsiRoute[] = [];
+  for (let gsi = 0; gsi < 2 * PIC_PINS; gsi++) {
+    const irqchip = gsi < PIC_PINS ? IRQCHIP.PIC_MASTER : IRQCHIP.PIC_SLAVE;
+    routes.push({ gsi, irqchip, pin: gsi % PIC_PINS });
+  }
+  for (let gsi = 0; gsi < IOAPIC_NUM_PINS; gsi++) {
+    const pin = gsi === TIMER_GSI ? TIMER_IOAPIC_PIN : gsi;
+    if (gsi !== TIMER_IOAPIC_PIN) routes.push({ gsi, irqchip: IRQCHIP.IOAPIC, pin });
+  }
+  return routes;
+}

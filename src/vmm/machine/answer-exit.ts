@@ -1,0 +1,37 @@
+import type { Bus } from '../../devices/bus.ts';
+import { EXIT } from '../kvm/constants.ts';
+import type { RunPage } from '../kvm/run-page.ts';
+
+export type Buses = { readonly ports: Bus; readonly memory: Bus };
+
+/**
+ * Answers an access to a port or to memory, in the page where KVM described it. This is what every exit that reaches
+ * a device model goes through. @returns false when the exit is something else.
+ */
+export function answerAccess(run: RunPage, buses: Buses): boolean {
+  switch (run.exitReason) {
+    case EXIT.IO:
+      answerPorts(run, buses.ports);
+      return true;
+    case EXIT.MMIO:
+      answerMemory(run, buses.memory);
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** A string instruction repeats its access to the one port; the items lie one after the other. */
+function answerPorts(run: RunPage, ports: Bus): void {
+  const { ioSize: size, ioPort: port, ioCount: count, ioIsWrite: isWrite, data } = run;
+  let at = run.ioDataOffset;
+  for (let item = 0; item < count; item++, at += size) {
+    if (isWrite) ports.writeFrom(port, size, data, at);
+    else ports.readTo(port, size, data, at);
+  }
+}
+
+function answerMemory(run: RunPage, memory: Bus): void {
+  if (run.mmioIsWrite) memory.writeFrom(run.mmioAddress, run.mmioLength, run.data, run.mmioDataOffset);
+  else memory.readTo(run.mmioAddress, run.mmioLength, run.data, run.mmioDataOffset);
+}

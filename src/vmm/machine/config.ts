@@ -1,0 +1,86 @@
+import * as z from 'zod';
+import { deviceConfig } from '../../devices/device-config.ts';
+import { VM_NAME } from './vm-name.ts';
+
+const MiB = 2 ** 20;
+
+const part = z.int().min(1, 'at least 1').max(64, 'at most 64');
+
+const fields = z.strictObject({
+  name: z
+    .string()
+    .regex(
+      VM_NAME.pattern,
+      'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
+    ),
+  cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),
+  /** How the guest sees its vCPUs; one socket of cores if absent. */
+  topology: z.strictObject({ sockets: part, cores: part, threads: part }).optional(),
+  memory: z
+    .strictObject({
+      bytes: z
+        .int()
+        .min(2 * MiB, 'at least 2M')
+        .refine(bytes => bytes % MiB === 0, 'a whole number of MiB'),
+      hugepages: z.enum(['2M', '1G']).optional(),
+      /** Let the kernel merge pages that are equal in several guests (KSM). */
+      mergeable: z.boolean().default(false),
+    })
+    .refine(({ hugepages, mergeable }) => !(hugepages && mergeable), {
+      path: ['mergeable'],
+      message: 'the kernel never merges huge pages: leave out one of the two',
+    })
+    .prefault({ bytes: 256 * MiB }),
+  kernel: z.strictObject({
+    path: z.string().min(1, 'the path is empty'),
+    initrd: z.string().min(1, 'the path is empty').optional(),
+    append: z.string().default(''),
+  }),
+  /** Devices beyond those that every machine has, in the order of their PCI slots. */
+  devices: z.array(deviceConfig).max(64, 'at most 64 devices').default([]),
+  /** CPUID features to take away (`cx16`) by their /proc/cpuinfo names. */
+  cpuFeatures: z.strictObject({ remove: z.array(z.string()).default([]) }).default({ remove: [] }),
+  /** Hide KVM's CPUID leaves from the guest. */
+  hideHypervisor: z.boolean().default(false),
+  /** Host CPUs for each vCPU thread, by vCPU index. */
+  pin: z.array(z.int().min(0)).optional(),
+  seccomp: z.boolean().default(true),
+});
+
+/** What one machine is made of. Everything the machine thread needs, as plain data. */
+export const machineConfig = fields.check(({ value: { cpus, topology, pin }, issues }) => {
+  if (topology && topology.sockets * topology.cores * topology.threads !== cpus) {
+    const { sockets, cores, threads } = topology;
+    const product = `${sockets} x ${cores} x ${threads} = ${sockets * cores * threads}`;
+    const message = `sockets x cores x threads (${product}) have to give the number of vCPUs, ${cpus}`;
+    issues.push({ code: 'custom', path: ['topology'], message, input: topology });
+  }
+  if (pin && pin.length > cpus) {
+    const message = `${pin.length} host CPUs for ${cpus} vCPU${cpus === 1 ? '' : 's'}`;
+    issues.push({ code: 'custom', path: ['pin'], message, input: pin });
+  }
+});
+
+export type MachineConfig = z.output<typeof machineConfig>;
+export type MachineConfigInput = z.input<typeof machineConfig>;
+
+/** A key of a configuration, as the way to it, and what was expected there. */
+export type ConfigProblem = { readonly path: readonly PropertyKey[]; readonly message: string };
+
+/** A configuration that breaks the schema. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(({ path, message }) => `${path.join('.') || 'configuration'}: ${message}`).join('; '));
+    this.problems = problems;
+  }
+}
+
+/** @throws ConfigError naming each wrong key, and what was expected there. */
+export function parseMachineConfig(input: MachineConfigInput): MachineConfig {
+  const parsed = machineConfig.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(parsed.error.issues);
+}

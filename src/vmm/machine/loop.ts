@@ -1,0 +1,100 @@
+import type { Cancel, Clock, EventLoop } from '../../devices/device.ts';
+import { EVENT, type NativeVm } from '../native/native.ts';
+import { Timers } from './timers.ts';
+
+/** While there is always something to do, timers are looked at this often: every so many rounds, some microseconds each. */
+const ROUNDS_PER_TIMER_CHECK = 64;
+
+/** What the machine does about each kind of event. */
+export type MachineHandlers = {
+  /** vCPU `index` has an exit that waits for its answer. */
+  exit(index: number): void;
+  /** vCPU `index` has paused. */
+  parked(index: number): void;
+  /** vCPU `index` has ended: asked to (`errno` 0), because KVM_RUN failed, or because its thread died. */
+  vcpuEnded(index: number, errno: number, died: boolean): void;
+  /** The queue thread with this handle has given up its queue. */
+  queueBroken(handle: number): void;
+  /** The main thread has posted something. */
+  doorbell(): void;
+};
+
+/** The machine thread's loop: it sleeps in the native reactor and hands each event to who waits for it. */
+export class MachineLoop implements EventLoop, Clock {
+  readonly #native: NativeVm;
+  readonly #timers = new Timers();
+  readonly #watchers = new Map<number, (count: number) => void>();
+  #nextToken = 1;
+  #running = true;
+
+  constructor(native: NativeVm) {
+    this.#native = native;
+  }
+
+  watch(fd: number, onSignal: (count: number) => void): Cancel {
+    const token = this.#nextToken++;
+    this.#watchers.set(token, onSignal);
+    this.#native.watchEventFd(fd, token);
+    return () => {
+      this.#watchers.delete(token);
+      this.#native.unwatch(fd);
+    };
+  }
+
+  now(): bigint {
+    return process.hrtime.bigint();
+  }
+
+  at(deadline: bigint, callback: () => void): Cancel {
+    return this.#timers.at(deadline, callback);
+  }
+
+  wallMs(): number {
+    return Date.now();
+  }
+
+  /** Runs until `stop`. */
+  run(handlers: MachineHandlers): void {
+    for (let round = 1; this.#running; round++) {
+      const count = this.#native.poll() || this.#sleep();
+      for (let i = 0; i < count && this.#running; i++) this.#dispatch(handlers, i);
+      if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#timers.fire(this.now());
+    }
+  }
+
+  stop(): void {
+    this.#running = false;
+  }
+
+  /** Waits for an event or the next timer, which it fires. @returns the number of events */
+  #sleep(): number {
+    const untilTimer = this.#timers.untilNext(this.now());
+    const count = this.#native.wait(untilTimer);
+    if (untilTimer !== null) this.#timers.fire(this.now());
+    return count;
+  }
+
+  #dispatch(handlers: MachineHandlers, i: number): void {
+    const native = this.#native;
+    switch (native.eventKind(i)) {
+      case EVENT.exit:
+        handlers.exit(native.eventIndex(i));
+        break;
+      case EVENT.fd:
+        this.#watchers.get(native.eventToken(i))?.(native.eventAux(i));
+        break;
+      case EVENT.doorbell:
+        handlers.doorbell();
+        break;
+      case EVENT.parked:
+        handlers.parked(native.eventIndex(i));
+        break;
+      case EVENT.vcpuEnded:
+        handlers.vcpuEnded(native.eventIndex(i), native.eventData(i), native.eventAux(i) !== 0);
+        break;
+      case EVENT.queueBroken:
+        handlers.queueBroken(native.eventIndex(i));
+        break;
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import { Bus } from '../../devices/bus.ts';
+import type { BuiltDevice, DeviceType } from '../../devices/device-type.ts';
+import type { MachineServices } from '../../devices/machine-services.ts';
+import { PciHost } from '../../devices/pci/pci-host.ts';
+import { builtinDevices, createDevice, deviceNames, deviceTypeOf } from '../../devices/registry.ts';
+import { buildAcpiTables } from '../acpi/acpi-tables.ts';
+import type { BootEntry } from '../boot/boot-entry.ts';
+import { type ImageFile, openImage } from '../boot/image-file.ts';
+import { loadKernel } from '../boot/load-kernel.ts';
+import type { CounterBlocks } from '../counters/counter-blocks.ts';
+import { apicIdsOf } from '../cpu/cpu-topology.ts';
+import { cpuTopology, createVcpus, startVcpus } from '../cpu/machine-vcpus.ts';
+import { Interrupts } from '../interrupts/interrupts.ts';
+import { Kvm } from '../kvm/kvm.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
+import type { VmFd } from '../kvm/vm-fd.ts';
+import { checkHostMemory } from '../memory/host-memory.ts';
+import * as layout from '../memory/layout.ts';
+import { GuestRam } from '../memory/memory.ts';
+import type { NativeVm } from '../native/native.ts';
+import { QueueThreads } from '../native/queue-threads.ts';
+import type { Buses } from './answer-exit.ts';
+import type { MachineConfig } from './config.ts';
+import type { MachineLoop } from './loop.ts';
+import { type MachineHost, machineServices } from './services.ts';
+import type { DeviceLabel } from './topology.ts';
+
+/** What a machine is built on: its native side, its loop, its counters, and who hears of it. */
+export type MachineBase = MachineHost & {
+  readonly native: NativeVm;
+  readonly loop: MachineLoop;
+  readonly counters: CounterBlocks;
+};
+
+/** A machine that has been built: its vCPUs are parked at the kernel's first instruction. */
+export type Machine = {
+  readonly vcpus: readonly VcpuFd[];
+  readonly buses: Buses;
+  readonly devices: readonly BuiltDevice[];
+  readonly labels: readonly DeviceLabel[];
+  readonly queues: QueueThreads;
+};
+
+/** Builds a machine and loads its kernel. @throws what is wrong with its configuration or this host, for the user. */
+export function buildMachine(config: MachineConfig, base: MachineBase): Machine {
+  const { native, counters } = base;
+  const kvm = Kvm.open(native);
+  checkHostMemory(config.memory.bytes);
+  const ram = new GuestRam(native, config.memory);
+  const vm = createVm(kvm, ram);
+  native.setMemory(ram.regions);
+  native.setSeccomp(config.seccomp);
+
+  const interrupts = new Interrupts(vm, base.loop, native);
+  const queues = new QueueThreads(native);
+  const services = machineServices(base, { vm, ram, interrupts, queues });
+  const buses: Buses = {
+    ports: new Bus({ space: 'port', counters: label => counters.region(label) }),
+    memory: new Bus({ space: 'memory', counters: label => counters.region(label) }),
+  };
+  const mmio64 = mmio64Window(ram);
+  const pci = pciHost(buses, services, mmio64);
+  const parts = addDevices(config, services, buses, pci);
+
+  const entry = loadGuest(config, ram, mmio64, pci);
+  const vcpus = createVcpus(config, kvm, vm, entry);
+  startVcpus(native, vcpus, config.pin ?? []);
+  const devices = parts.map(({ built }) => built);
+  return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
+}
+
+function createVm(kvm: Kvm, ram: GuestRam): VmFd {
+  const vm = kvm.createVm();
+  // First of all: KVM takes memory in less than half the time while there are no interrupt controllers.
+  ram.regions.forEach((region, slot) => {
+    vm.setMemory({ slot, ...region });
+  });
+  vm.setIdentityMapAddress(layout.KVM_IDENTITY_MAP);
+  vm.setTssAddress(layout.KVM_TSS);
+  vm.createIrqchip();
+  vm.createPit();
+  return vm;
+}
+
+type Window = { readonly start: number; readonly size: number };
+
+/** The window of 64-bit BARs: above RAM, where it is clear of everything. */
+function mmio64Window(ram: GuestRam): Window {
+  const last = ram.regions.at(-1)!;
+  const ramEnd = Math.max(last.address + last.size, layout.HIGH_RAM_START);
+  const start = Math.ceil(ramEnd / layout.PCI_MMIO64_ALIGN) * layout.PCI_MMIO64_ALIGN;
+  return { start, size: layout.PCI_MMIO64_SIZE };
+}
+
+function pciHost(buses: Buses, services: MachineServices, memory64: Window): PciHost {
+  const gsis = Array.from({ length: layout.PCI_INTX_GSIS }, (_, pin) => layout.PCI_INTX_GSI + pin);
+  return new PciHost({
+    ...buses,
+    configPort: layout.PORT.pciConfigAddress,
+    ecam: layout.ECAM,
+    windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64 },
+    interruptLines: gsis.map(gsi => services.interruptLine(gsi)),
+    firstInterrupt: layout.PCI_INTX_GSI,
+    request: services.request,
+  });
+}
+
+type Part = { readonly built: BuiltDevice; readonly label: DeviceLabel };
+
+function addDevices(
+  config: MachineConfig,
+  services: MachineServices,
+  buses: Buses,
+  pci: PciHost,
+): readonly Part[] {
+  const names = deviceNames(config.devices);
+  const made = [
+    ...builtinDevices.map(type => ({ type, built: type.create(services) })),
+    ...config.devices.map((options, index) => ({
+      type: deviceTypeOf(options),
+      built: createDevice(services, options, names[index]!),
+    })),
+  ];
+  const parts = made.map(({ type, built }) => {
+    const { device, ports = [], pci: fn } = built;
+    for (const { start, size, handler } of ports) buses.ports.claim(device.name, start, size, handler);
+    const slot = fn === undefined ? null : pci.plug(fn);
+    return { built, label: labelOf(type, built, slot) };
+  });
+  pci.assign();
+  return parts;
+}
+
+/** @param slot of PCI bus 0 */
+function labelOf(
+  { type, title, role }: DeviceType,
+  { device, facts = [] }: BuiltDevice,
+  slot: number | null,
+): DeviceLabel {
+  const pci = slot === null ? null : `00:${slot.toString(16).padStart(2, '0')}.0`;
+  return { name: device.name, type, title, role: role ?? null, pci, facts };
+}
+
+/** Puts ACPI tables, kernel, initrd and command line into RAM. */
+function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: PciHost): BootEntry {
+  const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
+  const acpi = buildAcpiTables({ apicIds: apicIdsOf(cpuTopology(config)), mmio64, intxSlots });
+  for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
+
+  const images: ImageFile[] = [];
+  const open = (path: string, purpose: 'kernel' | 'initrd') => {
+    const image = openImage(path, purpose);
+    images.push(image);
+    return image;
+  };
+  try {
+    const { path, initrd, append } = config.kernel;
+    return loadKernel({
+      kernel: open(path, 'kernel'),
+      initrd: initrd === undefined ? null : open(initrd, 'initrd'),
+      commandLine: append,
+      memory: ram,
+      rsdp: acpi.rsdp,
+    });
+  } finally {
+    for (const image of images) image.close();
+  }
+}

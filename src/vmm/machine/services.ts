@@ -1,0 +1,57 @@
+import type { CharBackend, RequestMachine } from '../../devices/device.ts';
+import type { MachineServices } from '../../devices/machine-services.ts';
+import { openRawDisk } from '../backends/raw-disk.ts';
+import type { CounterBlocks } from '../counters/counter-blocks.ts';
+import type { Interrupts } from '../interrupts/interrupts.ts';
+import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
+import type { GuestRam } from '../memory/memory.ts';
+import { eventfd, signalEventfd } from '../native/libc.ts';
+import type { NativeVm } from '../native/native.ts';
+import type { QueueThreads } from '../native/queue-threads.ts';
+import type { MachineLoop } from './loop.ts';
+
+/** Who hears of what the guest does with its machine. */
+export type MachineHost = {
+  readonly request: RequestMachine;
+  readonly reportBroken: (device: string, reason: string) => void;
+  readonly console: CharBackend;
+};
+
+type Base = MachineHost & {
+  readonly native: NativeVm;
+  readonly loop: MachineLoop;
+  readonly counters: CounterBlocks;
+};
+type Parts = {
+  readonly vm: VmFd;
+  readonly ram: GuestRam;
+  readonly interrupts: Interrupts;
+  readonly queues: QueueThreads;
+};
+
+/** What the devices of a machine get from it. */
+export function machineServices(base: Base, { vm, ram, interrupts, queues }: Parts): MachineServices {
+  const { native, loop, counters, console } = base;
+  return {
+    memory: ram,
+    clock: loop,
+    events: loop,
+    request: base.request,
+    reportBroken: base.reportBroken,
+    eventFds: {
+      create: () => native.ownFd(eventfd()),
+      signal: signalEventfd,
+      close: fd => native.closeFd(fd),
+    },
+    attachDoorbell: (address, fd) => {
+      const event: IoEvent = { fd, space: 'memory', address, length: 0 };
+      vm.assignIoEvent(event);
+      return () => vm.deassignIoEvent(event);
+    },
+    allocateMsi: () => interrupts.allocateMsi(),
+    interruptLine: gsi => interrupts.line(gsi),
+    allocateQueueCounters: label => counters.queue(label),
+    openDisk: options => openRawDisk(options, queues, native),
+    serialBackend: () => console,
+  };
+}

@@ -1,0 +1,61 @@
+/** A machine thread: a worker of the main thread that waits for a configuration, runs that machine to its end, and ends. */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { nativeCalls } from '../native/native-library.ts';
+import type { MachineConfig } from './config.ts';
+import type { FromMachine, MachineEnd, ToMachine } from './messages.ts';
+import { MachineRunner } from './runner.ts';
+import { ThreadGate } from './thread-gate.ts';
+
+const port = parentPort as MessagePort;
+const gate = new ThreadGate(workerData);
+// A thread that dies holds nobody up.
+process.once('exit', () => gate.open());
+// Loaded now, while the thread is warm and waits.
+nativeCalls();
+gate.open();
+
+port.once('message', (message: ToMachine) => {
+  if (message.kind !== 'build')
+    throw new Error(`a machine thread expects "build" first, not "${message.kind}"`);
+  const end = runMachine(message);
+  port.postMessage({ kind: 'ended', end } satisfies FromMachine);
+  port.close();
+});
+
+const ENDED_EARLY: MachineEnd = { crashed: false, reason: 'it was ended', detail: null, exitCode: null };
+
+/** Runs a machine, through its resets, until it ends for good. */
+function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>): MachineEnd {
+  for (let runs = 0; ; runs++) {
+    gate.close();
+    const runner = new MachineRunner(counters, {
+      post: message => port.postMessage(message),
+      next: () => receiveMessageOnPort(port)?.message ?? null,
+    });
+    try {
+      const failure = tryBuild(runner, config);
+      if (gate.open().endWanted) return ENDED_EARLY;
+      // The first time nothing has run yet that could crash.
+      if (failure !== null) return { ...failure, crashed: runs > 0, exitCode: null };
+      const end = runner.run();
+      if (end.kind === 'ended') return end.end;
+    } finally {
+      runner.close();
+    }
+  }
+}
+
+/** What keeps a machine from being built is the user's to mend; it is no fault of this thread. */
+function tryBuild(
+  runner: MachineRunner,
+  config: MachineConfig,
+): Pick<MachineEnd, 'reason' | 'detail'> | null {
+  try {
+    runner.build(config);
+    return null;
+  } catch (error) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    const detail = error instanceof TypeError ? (stack ?? null) : null;
+    return { reason: message, detail };
+  }
+}

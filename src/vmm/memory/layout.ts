@@ -1,0 +1,49 @@
+/** Where things are in a guest's physical address space and among its ports. Sizes and addresses in bytes. */
+
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+
+/** RAM is one piece below this, and goes on at 4 GiB. */
+export const LOW_RAM_END = 3 * GiB;
+export const HIGH_RAM_START = 4 * GiB;
+
+/** 32-bit PCI memory window: BARs. */
+export const PCI_MMIO32 = { start: 0xc000_0000, size: 512 * MiB } as const;
+/** PCI Express configuration space (ECAM) of buses 0-255: PCI Firmware Specification 3.0 §4.1. */
+export const ECAM = { start: 0xe000_0000, size: 256 * MiB, buses: 256 } as const;
+/** 64-bit PCI memory window: starts at the first multiple of this above RAM. */
+export const PCI_MMIO64_ALIGN = 4 * GiB;
+export const PCI_MMIO64_SIZE = 32 * GiB;
+
+export const IOAPIC = 0xfec0_0000;
+export const LAPIC = 0xfee0_0000;
+/** KVM_SET_IDENTITY_MAP_ADDR (1 page) and KVM_SET_TSS_ADDR (3 pages), as Intel hosts need. */
+export const KVM_IDENTITY_MAP = 0xfffb_c000;
+export const KVM_TSS = 0xfffb_d000;
+
+/** Ports that PCI I/O BARs may have. */
+export const PCI_IO = { start: 0xc000, size: 0x4000 } as const;
+
+export { IRQ, PORT } from '../../devices/legacy/pc-ports.ts';
+
+/** INTx pins reach IOAPIC inputs 16-19: input = 16 + (slot + pin) % 4, pin A = 0. */
+export const PCI_INTX_GSI = 16;
+export const PCI_INTX_GSIS = 4;
+
+/** Fixed places in low RAM, for the boot code. */
+export const LOW_MEMORY = {
+  /** GDT, page tables, boot parameters, command line. */
+  gdt: 0x500,
+  startInfo: 0x6000,
+  bootParams: 0x7000,
+  bootStack: 0x8ff0,
+  pageTables: 0x9000,
+  commandLine: 0x2_0000,
+  /** End of conventional memory; what is above, up to 1 MiB, is reserved. */
+  end: 0x9_fc00,
+  /** ACPI tables, found from the RSDP at this address (ACPI 6.5 §5.2.5.1: in 0xe0000-0xfffff). */
+  rsdp: 0xe_0000,
+  acpiSize: 128 * KiB,
+} as const;
+export const KERNEL_START = 1 * MiB;

@@ -1,0 +1,63 @@
+import koffi from 'koffi';
+import { builtFile } from '../../project-root.ts';
+import { SystemError } from './libc.ts';
+
+/** The C ABI that this code was written for (native/src/layout.rs). */
+const ABI_VERSION = 2;
+
+function bind(path: string) {
+  const library = koffi.load(path);
+  const calls = {
+    vring_abi_version: library.func('uint32_t vring_abi_version()'),
+    vring_layout: library.func('const char *vring_layout()'),
+    vring_vm_create: library.func(
+      'int vring_vm_create(void *counters, uint64_t words, uint32_t max_vcpus, uint32_t max_queues)',
+    ),
+    vring_vm_own_fd: library.func('int vring_vm_own_fd(int vm, int fd)'),
+    vring_vm_disown_fd: library.func('int vring_vm_disown_fd(int vm, int fd)'),
+    vring_vm_own_map: library.func('int vring_vm_own_map(int vm, uint64_t address, uint64_t length)'),
+    vring_vm_set_memory: library.func('int vring_vm_set_memory(int vm, void *regions, uint32_t count)'),
+    vring_vm_set_seccomp: library.func('int vring_vm_set_seccomp(int vm, int on)'),
+    vring_vm_shutdown: library.func('int vring_vm_shutdown(int vm)'),
+    vring_shutdown_all: library.func('int vring_shutdown_all()'),
+    vring_vm_destroy: library.func('int vring_vm_destroy(int vm)'),
+    vring_wait: library.func('int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns)'),
+    vring_ring: library.func('int vring_ring(int vm)'),
+    vring_watch: library.func('int vring_watch(int vm, int fd, uint64_t token, uint32_t flags)'),
+    vring_unwatch: library.func('int vring_unwatch(int vm, int fd)'),
+    vring_vcpu_start: library.func(
+      'int vring_vcpu_start(int vm, uint32_t index, int fd, uint64_t run, uint64_t run_size, int host_cpu)',
+    ),
+    vring_vcpu_resume: library.func('int vring_vcpu_resume(int vm, uint32_t index)'),
+    vring_vcpu_pause: library.func('int vring_vcpu_pause(int vm, uint32_t index)'),
+    vring_vcpu_complete: library.func('int vring_vcpu_complete(int vm, uint32_t index)'),
+    vring_vcpu_stop: library.func('int vring_vcpu_stop(int vm, uint32_t index)'),
+    vring_vcpu_error: library.func('int vring_vcpu_error(int vm, uint32_t index, void *text, uint32_t size)'),
+    vring_blk_queue_start: library.func('int vring_blk_queue_start(int vm, void *config)'),
+    vring_queue_stop: library.func('int vring_queue_stop(int vm, int queue, void *progress)'),
+    vring_queue_error: library.func('int vring_queue_error(int vm, int queue, void *text, uint32_t size)'),
+  };
+  const version: number = calls.vring_abi_version();
+  if (version !== ABI_VERSION) {
+    throw new Error(
+      `${path} has ABI version ${version}, this vring needs ${ABI_VERSION}: build it again with npm run build`,
+    );
+  }
+  return calls;
+}
+
+export type NativeCalls = ReturnType<typeof bind>;
+
+let calls: NativeCalls | null = null;
+
+/** The functions of native/, loaded by the first call in each thread. @throws with a sentence for the user. */
+export function nativeCalls(): NativeCalls {
+  calls ??= bind(builtFile('libvring_native.so'));
+  return calls;
+}
+
+/** @returns `result`, unless it is a negative errno. @throws SystemError */
+export function checked(call: keyof NativeCalls, result: number): number {
+  if (result < 0) throw new SystemError(call, -result);
+  return result;
+}

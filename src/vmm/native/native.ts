@@ -1,0 +1,255 @@
+import type { MemoryRegion } from '../../devices/guest-memory.ts';
+import type { QueueProgress } from '../../devices/virtio/virtio-device.ts';
+import type { CounterShape } from '../counters/counters.ts';
+import { Struct, type StructValue } from '../kvm/c-struct.ts';
+import { checked, nativeCalls } from './native-library.ts';
+import type { ResourceOwner } from './resource-owner.ts';
+
+/** Kinds of events (native/src/event.rs). */
+export const EVENT = {
+  /** vCPU `index` left KVM with exit reason `data` and waits for `completeVcpu`. */
+  exit: 1,
+  /** The fd watched with token `data` is readable; `aux` is the count of a drained eventfd. */
+  fd: 2,
+  doorbell: 3,
+  /** vCPU `index` is out of KVM and has no exit open. */
+  parked: 4,
+  /** The thread of vCPU `index` ended: `data` is KVM_RUN's errno, 0 when it was asked to; `aux` 1 when it died. */
+  vcpuEnded: 5,
+  /** Queue `index` is not served any more: `data` 1, the guest broke its rules; 2, the thread died. */
+  queueBroken: 6,
+} as const;
+
+/** Layouts shared with native/, compared by a test. */
+export const nativeEvent = new Struct('Event', { kind: 'u32', index: 'u32', data: 'u64', aux: 'u64' });
+export const nativeRegion = new Struct('Region', { gpa: 'u64', size: 'u64', host: 'u64' });
+export const nativeProgress = new Struct('QueueProgress', { lastAvail: 'u16', usedIndex: 'u16' });
+export const nativeBlkQueue = new Struct('BlkQueueConfig', {
+  descriptors: 'u64',
+  available: 'u64',
+  used: 'u64',
+  features: 'u64',
+  diskSize: 'u64',
+  diskFd: 's32',
+  kickFd: 's32',
+  callFd: 's32',
+  size: 'u32',
+  counterSlot: 'u32',
+  lastAvail: 'u16',
+  usedIndex: 'u16',
+  flags: 'u32',
+  serial: { array: 'u8', length: 20 },
+});
+
+/** Bits of `flags` in a BlkQueueConfig. */
+export const BLK_QUEUE_FLAG = { readonly: 1, blockDevice: 2, discard: 4 } as const;
+
+export type BlkQueueConfig = StructValue<typeof nativeBlkQueue.fields>;
+
+const MAX_EVENTS = 64;
+const EVENT_WORDS = nativeEvent.size / 4;
+const KIND = nativeEvent.offset('kind') / 4;
+const INDEX = nativeEvent.offset('index') / 4;
+const DATA = nativeEvent.offset('data') / 4;
+const AUX = nativeEvent.offset('aux') / 4;
+const MAX_TEXT = 512;
+const WATCH_DRAIN = 1;
+
+/** The JSON text in which native/ describes its layouts. */
+export function nativeLayout(): string {
+  return nativeCalls().vring_layout();
+}
+
+/**
+ * Ends the VM's threads, wherever the machine thread is, then unmaps and closes everything it owns. From any thread.
+ * Nothing happens when it has been destroyed already. The machine thread must not touch guest memory any more: while it
+ * still runs, `shutDownVmLater` comes first.
+ */
+export function destroyVm(handle: number): void {
+  nativeCalls().vring_vm_destroy(handle);
+}
+
+/**
+ * Ends the threads of every VM of this process, and makes the machine threads' waits throw ECANCELED; memory stays. For a
+ * process that exits: Node waits for its own threads, and those wait for the guests'.
+ */
+export function shutDownAllVms(): void {
+  nativeCalls().vring_shutdown_all();
+}
+
+/** Does the same to one VM, on a thread of its own: it waits for disk requests, which may take as long as the disk pleases. */
+export function shutDownVmLater(handle: number): Promise<void> {
+  return new Promise(resolve => nativeCalls().vring_vm_shutdown.async(handle, () => resolve()));
+}
+
+/** `destroyVm` on a thread of its own. */
+export function destroyVmLater(handle: number): Promise<void> {
+  return new Promise(resolve => nativeCalls().vring_vm_destroy.async(handle, () => resolve()));
+}
+
+/** Makes the machine thread's wait return a doorbell event. From any thread; a VM that is gone is not an error. */
+export function ringVm(handle: number): void {
+  nativeCalls().vring_ring(handle);
+}
+
+/** A VM's native side, for its machine thread: the reactor it sleeps in, its vCPU and queue threads, what it owns. */
+export class NativeVm implements ResourceOwner {
+  /** For `destroyVm`, `shutDownVmLater` and `ringVm`, in any thread. */
+  readonly handle: number;
+  /** Native threads write to the counters: they live as long as this does, and whoever destroys the VM keeps them too. */
+  readonly counters: BigUint64Array;
+  readonly #calls = nativeCalls();
+  readonly #events = new Uint32Array(MAX_EVENTS * EVENT_WORDS);
+
+  constructor(counters: BigUint64Array, shape: CounterShape) {
+    this.counters = counters;
+    const { vcpus, queues } = shape;
+    this.handle = checked(
+      'vring_vm_create',
+      this.#calls.vring_vm_create(counters, counters.length, vcpus, queues),
+    );
+  }
+
+  destroy(): void {
+    destroyVm(this.handle);
+  }
+
+  ownFd(fd: number): number {
+    checked('vring_vm_own_fd', this.#calls.vring_vm_own_fd(this.handle, fd));
+    return fd;
+  }
+
+  ownMap(address: bigint, length: number): void {
+    checked('vring_vm_own_map', this.#calls.vring_vm_own_map(this.handle, address, length));
+  }
+
+  closeFd(fd: number): void {
+    checked('vring_vm_disown_fd', this.#calls.vring_vm_disown_fd(this.handle, fd));
+  }
+
+  /** The guest RAM that queue threads may touch: for queues started after this. */
+  setMemory(regions: readonly MemoryRegion[]): void {
+    const bytes = new Uint8Array(regions.length * nativeRegion.size);
+    regions.forEach(({ address, size, host }, index) => {
+      const value = { gpa: BigInt(address), size: BigInt(size), host };
+      nativeRegion.write(bytes, value, index * nativeRegion.size);
+    });
+    checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
+  }
+
+  /** Whether threads started from now on are limited to the system calls they need; they are by default. */
+  setSeccomp(on: boolean): void {
+    checked('vring_vm_set_seccomp', this.#calls.vring_vm_set_seccomp(this.handle, Number(on)));
+  }
+
+  /** What has happened, without sleeping. @returns the number of events, for `eventKind` and so on. */
+  poll(): number {
+    return this.wait(0n);
+  }
+
+  /**
+   * Sleeps until something happens or `timeout` nanoseconds have passed; null is for ever. @returns the number of
+   * events, which stay readable until the next call. @throws SystemError ECANCELED once the VM is being destroyed.
+   */
+  wait(timeout: bigint | null): number {
+    const events = this.#calls.vring_wait(this.handle, this.#events, MAX_EVENTS, timeout ?? -1n);
+    return checked('vring_wait', events);
+  }
+
+  eventKind(event: number): number {
+    return this.#events[event * EVENT_WORDS + KIND]!;
+  }
+
+  eventIndex(event: number): number {
+    return this.#events[event * EVENT_WORDS + INDEX]!;
+  }
+
+  /** The low 32 bits of `data`; no kind of event but `fd` has more. */
+  eventData(event: number): number {
+    return this.#events[event * EVENT_WORDS + DATA]!;
+  }
+
+  eventToken(event: number): number {
+    const at = event * EVENT_WORDS + DATA;
+    return this.#events[at]! + this.#events[at + 1]! * 2 ** 32;
+  }
+
+  /** The low 32 bits of `aux`. */
+  eventAux(event: number): number {
+    return this.#events[event * EVENT_WORDS + AUX]!;
+  }
+
+  /** Reports eventfd `fd` with `token` when it is signalled, after emptying it. */
+  watchEventFd(fd: number, token: number): void {
+    checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, WATCH_DRAIN));
+  }
+
+  /** Reports `fd` with `token` for as long as it is readable. */
+  watchFd(fd: number, token: number): void {
+    checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, 0));
+  }
+
+  unwatch(fd: number): void {
+    checked('vring_unwatch', this.#calls.vring_unwatch(this.handle, fd));
+  }
+
+  /**
+   * Starts the thread of vCPU `index`, parked; in place of one that has ended, too. `run` is its mapped kvm_run, which
+   * outlives the VM; `cpu` the host CPU to run on.
+   */
+  startVcpu(index: number, fd: number, run: { address: bigint; size: number }, cpu?: number): void {
+    const result = this.#calls.vring_vcpu_start(this.handle, index, fd, run.address, run.size, cpu ?? -1);
+    checked('vring_vcpu_start', result);
+  }
+
+  /** Lets a parked vCPU run, or takes back a pause that has not been reported yet. */
+  resumeVcpu(index: number): void {
+    checked('vring_vcpu_resume', this.#calls.vring_vcpu_resume(this.handle, index));
+  }
+
+  /** A `parked` event follows, after the answer of an exit that is open. */
+  pauseVcpu(index: number): void {
+    checked('vring_vcpu_pause', this.#calls.vring_vcpu_pause(this.handle, index));
+  }
+
+  /** The open exit has been answered in the kvm_run page. */
+  completeVcpu(index: number): void {
+    checked('vring_vcpu_complete', this.#calls.vring_vcpu_complete(this.handle, index));
+  }
+
+  /** A `vcpuEnded` event follows, also when an exit is open. */
+  stopVcpu(index: number): void {
+    checked('vring_vcpu_stop', this.#calls.vring_vcpu_stop(this.handle, index));
+  }
+
+  /** What ended a vCPU's thread, in words; empty when it was asked to. */
+  vcpuError(index: number): string {
+    const text = new Uint8Array(MAX_TEXT);
+    const length = this.#calls.vring_vcpu_error(this.handle, index, text, text.length);
+    return decode(text, checked('vring_vcpu_error', length));
+  }
+
+  /** Starts a thread that serves a virtio-blk queue. @returns its handle, which `queueBroken` events carry. */
+  startBlkQueue(config: BlkQueueConfig): number {
+    const bytes = nativeBlkQueue.encode(config);
+    return checked('vring_blk_queue_start', this.#calls.vring_blk_queue_start(this.handle, bytes));
+  }
+
+  /** Waits for the requests in flight and ends the thread. @returns how far it had got in the ring. */
+  stopQueue(queue: number): QueueProgress {
+    const bytes = new Uint8Array(nativeProgress.size);
+    checked('vring_queue_stop', this.#calls.vring_queue_stop(this.handle, queue, bytes));
+    return nativeProgress.read(bytes);
+  }
+
+  /** Why a queue is not served any more, in words. */
+  queueError(queue: number): string {
+    const text = new Uint8Array(MAX_TEXT);
+    const length = this.#calls.vring_queue_error(this.handle, queue, text, text.length);
+    return decode(text, checked('vring_queue_error', length));
+  }
+}
+
+function decode(text: Uint8Array, length: number): string {
+  return new TextDecoder().decode(text.subarray(0, Math.min(length, text.length)));
+}

@@ -1,0 +1,29 @@
+import type { QueueProgress } from '../../devices/virtio/virtio-device.ts';
+import type { BlkQueueConfig, NativeVm } from './native.ts';
+
+/** The queue threads of a machine, and who hears when one gives up. */
+export class QueueThreads {
+  readonly #native: NativeVm;
+  readonly #onBroken = new Map<number, (reason: string) => void>();
+
+  constructor(native: NativeVm) {
+    this.#native = native;
+  }
+
+  /** Starts a thread that serves a virtio-blk queue. @returns how to stop it */
+  startBlk(config: BlkQueueConfig, onBroken: (reason: string) => void): { stop(): QueueProgress } {
+    const handle = this.#native.startBlkQueue(config);
+    this.#onBroken.set(handle, onBroken);
+    return {
+      stop: () => {
+        this.#onBroken.delete(handle);
+        return this.#native.stopQueue(handle);
+      },
+    };
+  }
+
+  /** The reactor says that the queue with this handle is not served any more. */
+  broken(handle: number): void {
+    this.#onBroken.get(handle)?.(this.#native.queueError(handle));
+  }
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { commandContext } from '../../src/actions/action.ts';
+import { commands, commandsHere } from '../../src/actions/registry.ts';
+import { Ui } from '../../src/actions/ui.ts';
+import { keysMarkdown } from '../../src/keys/keys-markdown.ts';
+import { VM_TABS } from '../../src/store/vm-view-slice.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { busy } from '../ui/scripts.ts';
+
+const SCREENS = ['vms', 'vm', 'pci', 'iommu', 'sriov', 'vfio', 'doctor', 'log', 'function'] as const;
+
+/** Keys of commands that are there for the moment alone are told apart by that moment. */
+test.each(SCREENS)('no key means two things on the screen %s', screen => {
+  const here = commands.filter(command => command.screens?.includes(screen) ?? true);
+  const always = here.filter(command => command.here === undefined).flatMap(command => command.keys);
+  expect(always.filter((key, index) => always.indexOf(key) !== index)).toEqual([]);
+  const sometimes = here.filter(command => command.here !== undefined).flatMap(command => command.keys);
+  expect(always.filter(key => sometimes.includes(key))).toEqual([]);
+});
+
+test.each(VM_TABS)('no key means two things on the tab %s', async tab => {
+  const clock = new ManualClock();
+  const engine = new FakeEngine(clock);
+  const id = engine.add('demo', busy, { defined: true });
+  const picture = { quit: () => {}, repaint: () => {}, lend: () => Promise.resolve(), copy: () => {} };
+  const ui = new Ui(engine, picture, clock);
+  ui.store.getState().openScreen({ kind: 'vm', id });
+  ui.store.getState().changeVmView(id, { tab });
+  const keys = commandsHere(commandContext(ui)).flatMap(command => command.keys);
+  expect(keys.filter((key, index) => keys.indexOf(key) !== index)).toEqual([]);
+  await ui.close();
+});
+
+describe.each(commands.map(command => [command.name, command] as const))(
+  'the command %s',
+  (name, command) => {
+    test('has a key, a name of its own and a description', () => {
+      expect(command.keys).not.toEqual([]);
+      expect(commands.filter(other => other.name === name)).toHaveLength(1);
+      expect(command.description).toMatch(/^[A-Z].*[^.]$/);
+    });
+  },
+);
+
+/** To the end, and to the match before, as everywhere. */
+const PLAIN_CAPITALS = new Set(['G', 'N']);
+
+test('what changes a VM or the host has capital letters, and nothing else has but undo', () => {
+  const capital = commands.filter(({ keys }) =>
+    keys.some(key => /^[A-Z]$/.test(key) && !PLAIN_CAPITALS.has(key)),
+  );
+  const changing = commands.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
+  expect(capital.map(command => command.name)).toEqual(
+    changing.map(command => command.name).filter(name => name !== 'undo'),
+  );
+});
+
+test('a read-only session forbids all that changes something, typing into a guest included', () => {
+  const changing = commands.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
+  expect(commands.filter(({ changes }) => changes !== undefined).map(({ name }) => name)).toEqual([
+    'console',
+    ...changing.map(({ name }) => name),
+    'new-vm',
+    'edit-vm',
+  ]);
+});
+
+test('what loses something asks first', () => {
+  const dangerous = commands.filter(command => command.dangerous).map(command => command.name);
+  expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'remove']);
+});
+
+test('docs/keys.md lists them (vitest -u writes it)', async () => {
+  await expect(keysMarkdown()).toMatchFileSnapshot('../../docs/keys.md');
+});

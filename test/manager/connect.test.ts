@@ -1,0 +1,107 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { connect, connectOrStart } from '../../src/manager/connect.ts';
+import { ensurePrivateFolder, ownerPaths } from '../../src/manager/paths.ts';
+import { lockOwnership } from '../../src/manager/vm-lock.ts';
+import {
+  attached,
+  isRunning,
+  killedAtEnd,
+  leftAtEnd,
+  NODE,
+  ownerLog,
+  startOwner,
+  withOwnFolders,
+} from './rig.ts';
+
+withOwnFolders();
+
+/** A process that starts an owner, if there is none, and says which one it got. */
+function client(): Promise<{ stdout: string }> {
+  const [node, ...args] = NODE;
+  const script = `import { connectOrStart } from './src/owner/connect.ts';
+    const engine = await connectOrStart();
+    console.log(engine.owner.pid);
+    await engine.close();`;
+  return execa(node!, [...args, '--input-type=module', '-e', script], { timeout: 25_000 });
+}
+
+describe('connect', () => {
+  test('finds nobody where nobody is', async () => {
+    expect(await connect()).toBeNull();
+  });
+
+  test('finds nobody where one was killed', async () => {
+    const owner = startOwner();
+    await attached();
+    owner.kill('SIGKILL');
+    await owner;
+    expect(await connect()).toBeNull();
+  });
+
+  test('attaches in next to no time', async () => {
+    startOwner();
+    await attached();
+    const before = performance.now();
+    leftAtEnd((await connect())!);
+    console.log(`attached in ${(performance.now() - before).toFixed(0)} ms`);
+  });
+
+  test('may be read-only', async () => {
+    startOwner();
+    const engine = await attached({ readOnly: true });
+    await expect(engine.kill('web')).rejects.toThrow('read-only');
+  });
+});
+
+describe('connectOrStart', () => {
+  test('starts an owner that outlives who started it', async () => {
+    const pid = Number((await client()).stdout);
+    killedAtEnd(pid);
+    expect(isRunning(pid)).toBe(true);
+    // A session of its own, without a terminal, away from folders that somebody may want to unmount.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+    const [, , , session, terminal] = stat;
+    expect([Number(session), Number(terminal)]).toEqual([pid, 0]);
+    const { stdout: cwd } = await execa('readlink', [`/proc/${pid}/cwd`]);
+    expect(cwd).toBe('/');
+    const engine = leftAtEnd(await connectOrStart());
+    expect(engine.owner.pid).toBe(pid);
+    expect(ownerLog()).toContain('listens at');
+  });
+
+  test('makes one owner for two that start at once', async () => {
+    const [one, other] = await Promise.all([client(), client()]);
+    killedAtEnd(Number(one.stdout));
+    killedAtEnd(Number(other.stdout));
+    expect(one.stdout).toBe(other.stdout);
+  });
+
+  test('starts one also while the last one is still ending', async () => {
+    const paths = ownerPaths();
+    ensurePrivateFolder(paths.runtime);
+    ensurePrivateFolder(paths.state);
+    const last = lockOwnership(paths);
+    const attaching = connectOrStart();
+    // Long enough for the first that is started to find the lock taken, and to end.
+    await new Promise(resolve => setTimeout(resolve, 2500));
+    last.release();
+    const engine = leftAtEnd(await attaching);
+    killedAtEnd(engine.owner.pid);
+    expect(engine.owner.remote).toBe(true);
+  });
+
+  test('says what a new owner had to say that could not start', async () => {
+    rmSync(process.env.VRING_DEFINITIONS_DIR!, { recursive: true });
+    writeFileSync(process.env.VRING_DEFINITIONS_DIR!, 'not a folder');
+    mkdirSync(process.env.VRING_STATE_DIR!);
+    writeFileSync(join(process.env.VRING_STATE_DIR!, 'owner.log'), 'what the one before said\n');
+    const failed = connectOrStart();
+    await expect(failed).rejects.toThrow(
+      /could not start: vring: .*ENOTDIR|could not start: vring: .*folder/,
+    );
+    await expect(failed).rejects.not.toThrow('the one before');
+  });
+});

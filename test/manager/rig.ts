@@ -1,0 +1,90 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterEach, beforeEach } from 'vitest';
+import type { RemoteEngine } from '../../src/engine/remote/remote-engine.ts';
+import { connect } from '../../src/manager/connect.ts';
+import { builtFile } from '../../src/project-root.ts';
+import { until } from '../engine/remote/rig.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
+const OWNER = join(import.meta.dirname, '../../src/cli.ts');
+
+/** Folders of its own for each test, in this process's environment and its children's. */
+export function withOwnFolders(): void {
+  beforeEach(() => {
+    const folder = temporaryFolder();
+    process.env.VRING_RUNTIME_DIR = join(folder, 'run');
+    process.env.VRING_STATE_DIR = join(folder, 'state');
+    process.env.VRING_DEFINITIONS_DIR = join(folder, 'vms');
+    mkdirSync(process.env.VRING_DEFINITIONS_DIR);
+  });
+}
+
+const cleanUps: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+/** `vring serve ARGS` as systemd would start it, or with `--background` as a client would. */
+export function startOwner(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+  const [node, ...nodeArgs] = NODE;
+  const owner = execa(node!, [...nodeArgs, OWNER, 'serve', ...args], {
+    reject: false,
+    stdin: 'ignore',
+    timeout: 25_000,
+    killSignal: 'SIGKILL',
+    env,
+  });
+  cleanUps.push(async () => {
+    owner.kill('SIGKILL');
+    await owner;
+  });
+  return owner;
+}
+
+/** Attaches to the owner that is to be there soon. */
+export async function attached(options: { readOnly?: boolean } = {}): Promise<RemoteEngine> {
+  for (let tries = 0; tries < 400; tries++) {
+    const engine = await connect(options);
+    if (engine !== null) return leftAtEnd(engine);
+    await new Promise(resolve => setTimeout(resolve, 25));
+  }
+  throw new Error(`no owner answers; its log says:\n${ownerLog()}`);
+}
+
+export function leftAtEnd(engine: RemoteEngine): RemoteEngine {
+  cleanUps.push(() => engine.close());
+  return engine;
+}
+
+/** The process must be gone after the test, whatever the test finds. */
+export function killedAtEnd(pid: number): void {
+  cleanUps.push(async () => {
+    if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid));
+  });
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    // A process that has ended, and that nobody has waited for yet, is in state Z.
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+export function ownerLog(): string {
+  try {
+    return readFileSync(join(process.env.VRING_STATE_DIR!, 'owner.log'), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** The embedded guest; it waits at its prompt, or does what `append` says. */
+export function guest(name: string, append = '') {
+  return { name, memory: { bytes: 32 * 2 ** 20 }, kernel: { path: builtFile('guest.elf'), append } };
+}

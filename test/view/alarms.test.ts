@@ -1,0 +1,101 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { HostPulse } from '../../src/host-service/usage.ts';
+import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
+import { createAlarmsSelector } from '../../src/view/alarms.ts';
+import { FakeEngine } from '../ui/fake-engine.ts';
+import { ManualClock } from '../ui/manual-clock.ts';
+import { idle } from '../ui/scripts.ts';
+
+let store: AppStore;
+let engine: FakeEngine;
+const alarms = createAlarmsSelector();
+
+beforeEach(() => {
+  store = createAppStore();
+  engine = new FakeEngine(new ManualClock());
+});
+
+const GiB = 2 ** 30;
+const healthy: HostPulse['vitals'] = {
+  cpus: 2,
+  cpuSeconds: {},
+  cpuTicks: [],
+  memory: { totalBytes: 64 * GiB, availableBytes: 60 * GiB },
+  swap: { totalBytes: 0, freeBytes: 0 },
+  hugepages: [{ pageBytes: 2 * 2 ** 20, total: 0, free: 0 }],
+  ksmSavedBytes: null,
+  ksmRuns: null,
+  stalled: [],
+  loadAverage: [],
+  uptimeSeconds: 1,
+  kvm: 'usable',
+  iommuGroups: 0,
+  stateSpace: { path: '/var/lib/vring', totalBytes: 100 * GiB, availableBytes: 50 * GiB },
+};
+
+const texts = () => alarms(store.getState()).map(({ level, text }) => `${level} ${text}`);
+
+function take(vitals: Partial<HostPulse['vitals']>, waits: HostPulse['waits'] = {}): void {
+  store.getState().pulseTaken({ vitals: { ...healthy, ...vitals }, cpus: [], cpu: 0, waits });
+}
+
+test('a healthy host with VMs that run or are off has none', () => {
+  engine.add('web', idle);
+  engine.add('db', idle, { state: 'off' });
+  store.getState().vmsListed(engine.vms());
+  take({});
+  expect(texts()).toEqual([]);
+});
+
+test('VMs: crashed, with a broken device, with a definition that can not be used; errors come first', () => {
+  engine.add('web', idle, { state: 'off', problem: 'web.yaml:3: cpus: expected a number' });
+  engine.add('db', idle, { state: 'crashed', reason: 'triple fault' });
+  engine.add('cache', idle, { broken: { blk0: 'its ring is not in RAM' } });
+  store.getState().vmsListed(engine.vms());
+  expect(texts()).toEqual([
+    'error db crashed: triple fault',
+    'error cache: blk0 is broken: its ring is not in RAM',
+    "warning web can't be started: web.yaml:3: cpus: expected a number",
+  ]);
+  expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'web']);
+});
+
+test('an owner that is out of reach, until it is back', () => {
+  store.getState().setOwnerLost('it closed the connection');
+  expect(texts()).toEqual(["error the VMs' owner is out of reach: it closed the connection"]);
+  store.getState().setOwnerLost(null);
+  expect(texts()).toEqual([]);
+});
+
+describe('the host', () => {
+  test.each([
+    ['without KVM', { kvm: 'absent' }, {}, 'error no VM can run: there is no /dev/kvm; 6 says why'],
+    [
+      'without memory',
+      { memory: { totalBytes: 64 * GiB, availableBytes: GiB } },
+      {},
+      'warning memory is short: 1G can still be had',
+    ],
+    ['that waits for memory', {}, { memory: 0.25 }, 'warning tasks wait for memory 25% of the time'],
+    [
+      'without huge pages left',
+      { hugepages: [{ pageBytes: 2 * 2 ** 20, total: 512, free: 0 }] },
+      {},
+      'warning all 512 huge pages of 2M are in use',
+    ],
+    [
+      'without room for state',
+      { stateSpace: { path: '/var/lib/vring', totalBytes: 100 * GiB, availableBytes: 4 * GiB } },
+      {},
+      'warning /var/lib/vring has only 4G of room left',
+    ],
+  ] as const)('%s', (_, vitals, waits, text) => {
+    take(vitals, waits);
+    expect(texts()).toEqual([text]);
+  });
+
+  test('a twentieth of a very large disk is much', () => {
+    take({ stateSpace: { path: '/srv', totalBytes: 20_000 * GiB, availableBytes: 100 * GiB } });
+    expect(texts()).toEqual([]);
+  });
+});

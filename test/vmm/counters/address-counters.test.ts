@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { Bus } from '../../../src/devices/bus.ts';
+import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
+import {
+  ADDRESS,
+  ADDRESS_ENTRIES,
+  addressKey,
+  allocateCounters,
+  CounterLayout,
+  parseAddressKey,
+} from '../../../src/vmm/counters/counters.ts';
+
+const SHAPE = { vcpus: 1, queues: 1, regions: 128 };
+
+/** A VM's counters with a device at some address, and who reads them. */
+class Machine {
+  readonly words = allocateCounters(SHAPE);
+  readonly layout = new CounterLayout(SHAPE);
+  time = 0;
+  blocks = new CounterBlocks(this.words, SHAPE);
+
+  bus(space: 'port' | 'memory'): Bus {
+    return new Bus({ space, counters: label => this.blocks.region(label), now: () => (this.time += 5) });
+  }
+
+  /** Every entry as text, `device address reads writes ns`, ascending. */
+  get entries(): string[] {
+    const { regions } = this.blocks.labels;
+    const lines: string[] = [];
+    for (let entry = 0; entry < ADDRESS_ENTRIES; entry++) {
+      const at = this.layout.address(entry);
+      const key = parseAddressKey(this.words[at + ADDRESS.key]!);
+      if (key === null) continue;
+      const { device, space } = regions[key.region]!;
+      lines.push(`${device} ${space} 0x${key.address.toString(16)} ${this.#counts(at)}`);
+    }
+    return lines.sort();
+  }
+
+  get others(): string {
+    return this.#counts(this.layout.otherAddresses);
+  }
+
+  #counts(at: number): string {
+    return [ADDRESS.reads, ADDRESS.writes, ADDRESS.ns].map(word => this.words[at + word]).join(' ');
+  }
+}
+
+const silent = { read: () => 0, write: () => {} };
+
+describe('the address table', () => {
+  test('counts each address by itself, with its space, its owner and the time it took', () => {
+    const machine = new Machine();
+    const [ports, memory] = [machine.bus('port'), machine.bus('memory')];
+    ports.claim('com1', 0x3f8, 8, silent);
+    memory.claim('blk0', 0xf_ffff_ffff_f000, 0x1000, silent);
+    ports.write(0x3f8, 1, 0);
+    ports.write(0x3f8, 1, 0);
+    ports.read(0x3fd, 1);
+    memory.read(0xf_ffff_ffff_fffc, 4);
+    memory.write(0x3f8, 4, 0);
+    expect(machine.entries).toEqual([
+      'blk0 memory 0xffffffffffffc 1 0 5',
+      'com1 port 0x3f8 0 2 10',
+      'com1 port 0x3fd 1 0 5',
+      'unclaimed memory 0x3f8 0 1 0',
+    ]);
+    expect(machine.others).toBe('0 0 0');
+  });
+
+  test('keeps a device that has moved apart from what was there before', () => {
+    const machine = new Machine();
+    const memory = machine.bus('memory');
+    const bar = memory.claim('blk0', 0x1000, 0x1000, silent);
+    memory.read(0x1000, 4);
+    bar.map(0x2000);
+    memory.read(0x1000, 4);
+    memory.read(0x2000, 4);
+    expect(machine.entries).toEqual([
+      'blk0 memory 0x1000 1 0 5',
+      'blk0 memory 0x2000 1 0 5',
+      'unclaimed memory 0x1000 1 0 0',
+    ]);
+  });
+
+  test('goes on after a reset of the machine', () => {
+    const machine = new Machine();
+    machine.bus('port').read(0x80, 1);
+    machine.blocks = new CounterBlocks(machine.words, SHAPE);
+    machine.bus('port').read(0x80, 1);
+    expect(machine.entries).toEqual(['unclaimed port 0x80 2 0 0']);
+  });
+
+  test('takes times beyond 32 bits', () => {
+    const machine = new Machine();
+    const bus = machine.bus('port');
+    const slow = () => {
+      machine.time += 2 ** 33;
+      return 0;
+    };
+    bus.claim('slow', 0, 1, { read: slow, write: () => {} });
+    bus.read(0, 1);
+    expect(machine.entries).toEqual([`slow port 0x0 1 0 ${2 ** 33 + 5}`]);
+  });
+
+  test.each([
+    ['one after the other', (i: number) => 4 * i],
+    ['that all have the same low half', (i: number) => i * 2 ** 32],
+    ['at random', (i: number) => (Math.imul(i, 0x9e37_79b1) >>> 0) * 2 ** 20],
+  ])('that is full counts the rest together: addresses %s', (_, addressOf) => {
+    const machine = new Machine();
+    const memory = machine.bus('memory');
+    memory.claim('known', 0xfee0_0000, 4, silent);
+    memory.read(0xfee0_0000, 4);
+    const addresses = 4 * ADDRESS_ENTRIES;
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < addresses; i++) memory.write(addressOf(i), 2, 0);
+    }
+    memory.read(0xfee0_0000, 4);
+    const entries = machine.entries.filter(line => line.startsWith('unclaimed'));
+    expect(machine.entries).toContain('known memory 0xfee00000 2 0 10');
+    expect(entries.every(line => line.endsWith(' 0 2 0'))).toBe(true);
+    expect(machine.others).toBe(`0 ${2 * (addresses - entries.length)} 0`);
+    expect(machine.words.length).toBe(machine.layout.words);
+  });
+
+  test('has room for most of what it was made for', () => {
+    const machine = new Machine();
+    const memory = machine.bus('memory');
+    for (let i = 0; i < ADDRESS_ENTRIES * 0.75; i++) memory.read(0xc000_0000 + 4 * i, 4);
+    expect(machine.others).toBe('0 0 0');
+  });
+});
+
+test('a key tells region and address, and 0 is none', () => {
+  const pairs = [
+    [0, 0],
+    [1, 0xffff],
+    [4094, 2 ** 52 - 1],
+  ] as const;
+  for (const [region, address] of pairs) {
+    expect(parseAddressKey(addressKey(region, address))).toEqual({ region, address });
+  }
+  expect(parseAddressKey(0n)).toBeNull();
+});

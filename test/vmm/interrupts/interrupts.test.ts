@@ -1,0 +1,173 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Interrupts, type InterruptVm } from '../../../src/vmm/interrupts/interrupts.ts';
+import type { GsiRoute } from '../../../src/vmm/kvm/vm-fd.ts';
+import { drainEventfd, eventfd, signalEventfd } from '../../../src/vmm/native/libc.ts';
+import { LocalOwner } from '../local-owner.ts';
+import { ManualLoop } from '../manual-loop.ts';
+
+/** Records what it is asked, as lines. */
+class RecordingVm implements InterruptVm {
+  readonly log: string[] = [];
+  routes: readonly GsiRoute[] = [];
+
+  setGsiRouting(routes: readonly GsiRoute[]): void {
+    this.routes = routes;
+    this.log.push('routes');
+  }
+  assignIrqfd(_fd: number, gsi: number): void {
+    this.log.push(`assign ${gsi}`);
+  }
+  deassignIrqfd(_fd: number, gsi: number): void {
+    this.log.push(`deassign ${gsi}`);
+  }
+  setIrqLine(gsi: number, level: boolean): void {
+    this.log.push(`line ${gsi} ${level ? 'up' : 'down'}`);
+  }
+  signalMsi(message: { readonly data: number }): boolean {
+    this.log.push(`msi ${message.data}`);
+    return true;
+  }
+  /** What happened since the last call. */
+  take(): string[] {
+    return this.log.splice(0);
+  }
+}
+
+const owner = new LocalOwner();
+let vm: RecordingVm;
+let loop: ManualLoop;
+let interrupts: Interrupts;
+beforeEach(() => {
+  vm = new RecordingVm();
+  loop = new ManualLoop();
+  interrupts = new Interrupts(vm, loop, owner);
+});
+afterEach(() => owner.release());
+
+const message = (data: number) => ({ address: 0xfee0_0000n, data });
+const newEventfd = () => owner.ownFd(eventfd());
+
+describe('the pins', () => {
+  it('lead to the 8259s and the IOAPIC, the timer to IOAPIC pin 2', () => {
+    const of = (gsi: number) => vm.routes.filter(route => route.gsi === gsi);
+    expect(of(0)).toEqual([
+      { gsi: 0, irqchip: 0, pin: 0 },
+      { gsi: 0, irqchip: 2, pin: 2 },
+    ]);
+    expect(of(12)).toEqual([
+      { gsi: 12, irqchip: 1, pin: 4 },
+      { gsi: 12, irqchip: 2, pin: 12 },
+    ]);
+    expect(of(23)).toEqual([{ gsi: 23, irqchip: 2, pin: 23 }]);
+  });
+
+  it('are up while any of their wires is', () => {
+    vm.take();
+    const [first, second] = [interrupts.line(17), interrupts.line(17)];
+    first.set(true);
+    first.set(true);
+    second.set(true);
+    first.set(false);
+    expect(vm.take()).toEqual(['line 17 up']);
+    second.set(false);
+    expect(vm.take()).toEqual(['line 17 down']);
+  });
+});
+
+describe('an MSI vector', () => {
+  beforeEach(() => vm.take());
+
+  it('becomes an irqfd once its route is in the table, all vectors at once', () => {
+    const vectors = [1, 2, 3].map(data => {
+      const vector = interrupts.allocateMsi();
+      vector.configure(message(data));
+      vector.connect(newEventfd());
+      return vector;
+    });
+    expect(vm.take()).toEqual([]);
+    loop.run();
+    expect(vm.take()).toEqual(['routes', 'assign 24', 'assign 25', 'assign 26']);
+    expect(vm.routes.slice(-3)).toEqual([24, 25, 26].map((gsi, i) => ({ gsi, ...message(i + 1) })));
+    vectors[0]!.configure(message(9));
+    loop.run();
+    expect(vm.take()).toEqual(['deassign 24', 'routes', 'assign 24']);
+  });
+
+  it('that is masked and unmasked costs no new table', () => {
+    const vector = interrupts.allocateMsi();
+    vector.connect(newEventfd());
+    vector.configure(message(5));
+    vector.configure(message(5));
+    loop.run();
+    vm.take();
+    vector.configure(null);
+    vector.configure(message(5));
+    loop.run();
+    expect(vm.take()).toEqual(['deassign 24', 'assign 24']);
+  });
+
+  it('serves several eventfds', () => {
+    const vector = interrupts.allocateMsi();
+    vector.configure(message(5));
+    const [first, second] = [newEventfd(), newEventfd()];
+    vector.connect(first);
+    loop.run();
+    vector.connect(second);
+    expect(vm.take()).toEqual(['routes', 'assign 24', 'assign 24']);
+    vector.disconnect(first);
+    vector.configure(null);
+    expect(vm.take()).toEqual(['deassign 24', 'deassign 24']);
+  });
+
+  it('without a message keeps signals pending, and sends one when it gets a message', () => {
+    const vector = interrupts.allocateMsi();
+    expect(vector.pending).toBe(false);
+    vector.signal();
+    vector.signal();
+    expect(vector.pending).toBe(true);
+    expect(vm.take()).toEqual([]);
+    vector.configure(message(7));
+    expect(vm.take()).toEqual(['msi 7']);
+    expect(vector.pending).toBe(false);
+    vector.signal();
+    expect(vm.take()).toEqual(['msi 7']);
+  });
+
+  it('without a message finds the signals of its eventfds pending', () => {
+    const vector = interrupts.allocateMsi();
+    const fd = newEventfd();
+    vector.connect(fd);
+    signalEventfd(fd);
+    expect(vector.pending).toBe(true);
+    vector.clearPending();
+    expect(vector.pending).toBe(false);
+    signalEventfd(fd);
+    vector.disconnect(fd);
+    expect(vector.pending).toBe(true);
+    vector.configure(message(1));
+    expect(vm.take()).toEqual(['msi 1']);
+  });
+
+  it('leaves a signal that arrives before its irqfd in the eventfd, where KVM finds it', () => {
+    const vector = interrupts.allocateMsi();
+    const fd = newEventfd();
+    vector.connect(fd);
+    vector.configure(message(1));
+    signalEventfd(fd);
+    loop.run();
+    expect(vm.take()).toEqual(['routes', 'assign 24']);
+    expect(drainEventfd(fd)).toBe(1n);
+  });
+
+  it('that is masked again before the table was applied stays silent', () => {
+    const vector = interrupts.allocateMsi();
+    vector.connect(newEventfd());
+    vector.configure(message(1));
+    vector.configure(null);
+    loop.run();
+    expect(vm.take()).not.toContain('assign 24');
+    vector.configure(message(1));
+    loop.run();
+    expect(vm.take()).toEqual(['assign 24']);
+  });
+});

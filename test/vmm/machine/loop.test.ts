@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { MachineLoop } from '../../../src/vmm/machine/loop.ts';
+import { EVENT, type NativeVm } from '../../../src/vmm/native/native.ts';
+
+/** A native side on which an exit is waiting whenever one looks. */
+const neverIdle = {
+  poll: () => 1,
+  eventKind: () => EVENT.exit,
+  eventIndex: () => 0,
+} as unknown as NativeVm;
+
+test('timers fire while exits come without a pause', () => {
+  const loop = new MachineLoop(neverIdle);
+  let exits = 0;
+  loop.at(loop.now() + 1_000_000n, () => loop.stop());
+  loop.run({
+    exit: () => {
+      if (++exits === 10_000_000) throw new Error('the timer never fired');
+    },
+    parked: () => {},
+    vcpuEnded: () => {},
+    queueBroken: () => {},
+    doorbell: () => {},
+  });
+  expect(exits).toBeGreaterThan(0);
+});

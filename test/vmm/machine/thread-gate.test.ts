@@ -1,0 +1,75 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { execa } from 'execa';
+import { expect, test } from 'vitest';
+import { projectRoot } from '../../../src/project-root.ts';
+import { ThreadGate } from '../../../src/vmm/machine/thread-gate.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+/** A thread that keeps its gate closed until it is told to go on, then says whether its end was wanted. */
+const source = `
+  import { writeSync } from 'node:fs';
+  import { parentPort, workerData } from 'node:worker_threads';
+  import { ThreadGate } from '${pathToFileURL(join(projectRoot(), 'src/vmm/thread-gate.ts'))}';
+  const gate = new ThreadGate(workerData.words);
+  if (workerData.alone) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    writeSync(1, String(gate.open().endWanted));
+  }
+  parentPort.once('message', () => parentPort.postMessage(gate.open().endWanted));
+  parentPort.postMessage('closed');`;
+const thread = join(temporaryFolder(), 'thread.mjs');
+writeFileSync(thread, source);
+
+function message(worker: Worker): Promise<unknown> {
+  return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+}
+
+test('whoever wants the end of a thread waits until it opens its gate, and the thread hears of it', async () => {
+  const gate = new ThreadGate();
+  const worker = new Worker(thread, { workerData: { words: gate.words } });
+  await message(worker);
+  let opened = false;
+  gate.wantEnd();
+  const waiting = gate.opened(60_000).then(() => {
+    opened = true;
+  });
+  await new Promise(resolve => setTimeout(resolve, 50));
+  expect(opened).toBe(false);
+  worker.postMessage('go on');
+  expect(await message(worker)).toBe(true);
+  await waiting;
+  await worker.terminate();
+});
+
+test('nobody waits for ever, nor at an open gate', async () => {
+  const gate = new ThreadGate();
+  await gate.opened(10);
+  gate.awaitOpened(10);
+  expect(gate.open().endWanted).toBe(false);
+  await gate.opened(60_000);
+  gate.awaitOpened(60_000);
+  gate.close();
+  await gate.opened(10);
+});
+
+test('a process that exits lets its threads finish what must not be interrupted', async () => {
+  const program = `
+    import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+    import { ThreadGate } from './src/vmm/thread-gate.ts';
+    const gate = new ThreadGate();
+    new Worker(${JSON.stringify(thread)}, { execArgv: [], workerData: { words: gate.words, alone: true } });
+    process.on('exit', () => {
+      gate.wantEnd();
+      gate.awaitOpened(20_000);
+    });
+    process.exit(3);`;
+  const args = ['--input-type=module-typescript', '--eval', program];
+  const { stdout, exitCode } = await execa(process.execPath, args, { reject: false });
+  expect([exitCode, stdout]).toEqual([3, 'true']);
+});

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { Timers } from '../../../src/vmm/machine/timers.ts';
+
+test('fires what is due, in the order of deadlines', () => {
+  const timers = new Timers();
+  const fired: string[] = [];
+  timers.at(30n, () => fired.push('late'));
+  timers.at(10n, () => fired.push('first'));
+  timers.at(20n, () => fired.push('second'));
+  expect(timers.untilNext(5n)).toBe(5n);
+  timers.fire(20n);
+  expect(fired).toEqual(['first', 'second']);
+  expect(timers.untilNext(40n)).toBe(0n);
+});
+
+test('a cancelled timer does not fire, also when an earlier one cancels it', () => {
+  const timers = new Timers();
+  const fired: string[] = [];
+  let cancel = () => {};
+  timers.at(1n, () => cancel());
+  cancel = timers.at(2n, () => fired.push('cancelled'));
+  timers.fire(10n);
+  expect(fired).toEqual([]);
+  expect(timers.untilNext(10n)).toBeNull();
+});
+
+test('a timer that sets itself again for now does not fire for ever', () => {
+  const timers = new Timers();
+  let count = 0;
+  const again = () => {
+    count += 1;
+    timers.at(0n, again);
+  };
+  timers.at(0n, again);
+  timers.fire(1n);
+  expect(count).toBe(1);
+});

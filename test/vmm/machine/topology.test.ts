@@ -1,0 +1,49 @@
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { builtFile } from '../../../src/project-root.ts';
+import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
+import { type MachineConfigInput, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
+import type { Topology } from '../../../src/vmm/machine/topology.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const MiB = 2 ** 20;
+
+function topologyOf(devices: MachineConfigInput['devices']): Topology {
+  const built: Topology[] = [];
+  const runner = new MachineRunner(allocateCounters({ vcpus: 1, queues: 4, regions: 64 }), {
+    post: message => {
+      if (message.kind === 'built') built.push(message.topology);
+    },
+    next: () => null,
+  });
+  onTestFinished(() => runner.close());
+  const kernel = { path: builtFile('guest.elf') };
+  runner.build(parseMachineConfig({ name: 'guest', memory: { bytes: 32 * MiB }, kernel, devices }));
+  return built[0]!;
+}
+
+describe.skipIf(noKvm !== null)(onKvm('the topology of a machine'), () => {
+  test('names its devices, where they are on the PCI bus, and what is to be said of each', () => {
+    const path = join(temporaryFolder(), 'disk');
+    writeFileSync(path, '');
+    truncateSync(path, 3 * MiB);
+    const { devices } = topologyOf([
+      { type: 'virtio-rng' },
+      { type: 'virtio-blk', path, readonly: true, cache: 'none', queues: 2 },
+    ]);
+    expect(devices.map(({ name }) => name)).toEqual(expect.arrayContaining(['com1', 'rtc', 'rng0', 'blk0']));
+    expect(devices.find(({ name }) => name === 'com1')).toEqual({
+      ...{ name: 'com1', type: 'serial', title: '16550A serial port', role: null, pci: null, facts: [] },
+    });
+    expect(devices.find(({ name }) => name === 'rng0')).toMatchObject({ type: 'virtio-rng', pci: '00:01.0' });
+    const { facts, ...disk } = devices.find(({ role }) => role === 'disk')!;
+    expect(disk).toMatchObject({ name: 'blk0', type: 'virtio-blk', pci: '00:02.0' });
+    expect(facts).toContainEqual({ label: 'size', value: 3 * MiB, unit: 'bytes' });
+    expect(Object.fromEntries(facts.map(({ label, value }) => [label, value]))).toMatchObject({
+      ...{ path, format: 'raw', cache: 'none', 'read-only': true, discard: false, serial: 'blk0', queues: 2 },
+    });
+  });
+});

@@ -1,0 +1,14 @@
+// A machine thread that sleeps in `wait` for ever: posts its VM's handle, and later the error that freed it.
+import { parentPort } from 'node:worker_threads';
+import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
+import { SystemError } from '../../../src/vmm/native/libc.ts';
+import { NativeVm } from '../../../src/vmm/native/native.ts';
+
+const shape = { vcpus: 1, queues: 0, regions: 0 };
+const vm = new NativeVm(allocateCounters(shape), shape);
+parentPort!.postMessage(vm.handle);
+try {
+  vm.wait(null);
+} catch (error) {
+  parentPort!.postMessage(error instanceof SystemError ? error.code : error);
+}

@@ -1,0 +1,299 @@
+import { Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  allocateCounters,
+  COUNTERS_MAGIC,
+  HEADER_WORDS,
+  QUEUE,
+  VCPU,
+  VCPU_STATE,
+} from '../../../src/vmm/counters/counters.ts';
+import type { AnyStruct } from '../../../src/vmm/kvm/c-struct.ts';
+import { EXIT } from '../../../src/vmm/kvm/constants.ts';
+import * as libc from '../../../src/vmm/native/libc.ts';
+import {
+  destroyVm,
+  EVENT,
+  NativeVm,
+  nativeBlkQueue,
+  nativeEvent,
+  nativeLayout,
+  nativeProgress,
+  nativeRegion,
+  ringVm,
+  shutDownAllVms,
+} from '../../../src/vmm/native/native.ts';
+import { holdings, TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
+
+/** loop: in al, 0x11; out 0x10, al; jmp loop */
+const ECHO = [0xe4, 0x11, 0xe6, 0x10, 0xeb, 0xfa];
+/** jmp self */
+const SPIN = [0xeb, 0xfe];
+const SHAPE = { vcpus: 1, queues: 0, regions: 0 };
+
+const vms: NativeVm[] = [];
+afterEach(() => {
+  for (const vm of vms.splice(0)) vm.destroy();
+});
+
+function bareVm(): NativeVm {
+  const vm = new NativeVm(allocateCounters(SHAPE), SHAPE);
+  vms.push(vm);
+  return vm;
+}
+
+function guest(code: readonly number[], vcpus = 1): TinyGuest {
+  const guest = new TinyGuest(code, vcpus);
+  vms.push(guest.native);
+  return guest;
+}
+
+describe('the layouts of both sides', () => {
+  const layout = JSON.parse(nativeLayout());
+
+  it('are the same for counters', () => {
+    expect(layout.headerWords).toBe(HEADER_WORDS);
+    expect(BigInt(layout.magic)).toBe(COUNTERS_MAGIC);
+    expect(layout.vcpu).toEqual(VCPU);
+    expect(layout.vcpuState).toEqual(VCPU_STATE);
+    expect(layout.queue).toEqual(QUEUE);
+  });
+
+  it('are the same for structs', () => {
+    expect(layout.event).toEqual(offsets(nativeEvent));
+    expect(layout.region).toEqual(offsets(nativeRegion));
+    expect(layout.progress).toEqual(offsets(nativeProgress));
+    expect(layout.blkQueue).toEqual(offsets(nativeBlkQueue));
+  });
+});
+
+/** Where each field of a struct is, and how many bytes it has. */
+function offsets(struct: AnyStruct): Record<string, number> {
+  const fields = Object.keys(struct.fields).map(name => [name, struct.offset(name)]);
+  return { ...Object.fromEntries(fields), bytes: struct.size };
+}
+
+describe('the reactor', () => {
+  it('reports the doorbell, once for any number of rings', () => {
+    const vm = bareVm();
+    ringVm(vm.handle);
+    ringVm(vm.handle);
+    expect(vm.poll()).toBe(1);
+    expect(vm.eventKind(0)).toBe(EVENT.doorbell);
+    expect(vm.poll()).toBe(0);
+  });
+
+  it('reports a watched eventfd with its token and count, and drains it', () => {
+    const vm = bareVm();
+    const fd = vm.ownFd(libc.eventfd(3));
+    vm.watchEventFd(fd, 2 ** 40 + 5);
+    expect(vm.wait(null)).toBe(1);
+    expect([vm.eventKind(0), vm.eventToken(0), vm.eventAux(0)]).toEqual([EVENT.fd, 2 ** 40 + 5, 3]);
+    expect(vm.poll()).toBe(0);
+    vm.unwatch(fd);
+    libc.signalEventfd(fd);
+    expect(vm.poll()).toBe(0);
+    expect(() => vm.unwatch(fd)).toThrow('vring_unwatch: ENOENT');
+  });
+
+  it('closes what it owns, and only that', () => {
+    const vm = bareVm();
+    const fd = vm.ownFd(libc.eventfd());
+    vm.closeFd(fd);
+    expect(() => libc.signalEventfd(fd)).toThrow('EBADF');
+    expect(() => vm.closeFd(fd)).toThrow('ENOENT');
+  });
+
+  it('answers a dead handle with EBADF', () => {
+    const vm = bareVm();
+    vm.destroy();
+    vm.destroy();
+    expect(() => vm.poll()).toThrow('vring_wait: EBADF');
+    expect(() => vm.resumeVcpu(0)).toThrow('EBADF');
+  });
+});
+
+describe('a vCPU', () => {
+  it('hands its exits over, and goes on with the answers', () => {
+    const { native, vcpus } = guest(ECHO);
+    const run = vcpus[0]!.run;
+    native.resumeVcpu(0);
+    const written: number[] = [];
+    for (let exits = 0; exits < 20; exits++) {
+      expect(native.wait(2_000_000_000n)).toBe(1);
+      expect([native.eventKind(0), native.eventIndex(0), native.eventData(0)]).toEqual([
+        EVENT.exit,
+        0,
+        EXIT.IO,
+      ]);
+      if (run.ioIsWrite) written.push(run.data.getUint8(run.ioDataOffset));
+      else run.data.setUint8(run.ioDataOffset, 40 + exits);
+      native.completeVcpu(0);
+    }
+    expect(written).toEqual([40, 42, 44, 46, 48, 50, 52, 54, 56, 58]);
+  });
+
+  it('counts exits, time and latency', () => {
+    const tiny = guest(ECHO);
+    tiny.native.resumeVcpu(0);
+    for (let exits = 0; exits < 10; exits++) {
+      tiny.next();
+      tiny.native.completeVcpu(0);
+    }
+    tiny.next();
+    expect(tiny.vcpuCounter(VCPU.exits + EXIT.IO)).toBe(10);
+    expect(tiny.vcpuCounter(VCPU.entries)).toBe(11);
+    expect(tiny.vcpuCounter(VCPU.state)).toBe(VCPU_STATE.waiting);
+    expect(tiny.vcpuCounter(VCPU.exitNs + EXIT.IO)).toBe(tiny.vcpuCounter(VCPU.deviceNs));
+    expect(tiny.vcpuCounter(VCPU.runNs)).toBeGreaterThan(0);
+    const histogram = Array.from({ length: 32 }, (_, bucket) => tiny.vcpuCounter(VCPU.latency + bucket));
+    expect(histogram.reduce((sum, count) => sum + count)).toBe(10);
+  });
+
+  it('pauses in the middle of the guest, and resumes', () => {
+    const { native, vcpus, ...tiny } = guest(SPIN);
+    native.resumeVcpu(0);
+    native.pauseVcpu(0);
+    expect(native.wait(2_000_000_000n)).toBe(1);
+    expect(native.eventKind(0)).toBe(EVENT.parked);
+    expect(vcpus[0]!.getRegs().rip).toBe(0x1000n);
+    native.pauseVcpu(0);
+    native.poll();
+    expect(native.eventKind(0)).toBe(EVENT.parked);
+    native.resumeVcpu(0);
+    expect(native.wait(20_000_000n)).toBe(0);
+    expect(tiny.counters[tiny.layout.vcpu(0) + VCPU.state]).toBe(BigInt(VCPU_STATE.running));
+  });
+
+  it('completes the instruction of an open exit before it parks', () => {
+    const tiny = guest(ECHO);
+    const { run } = tiny.vcpus[0]!;
+    tiny.native.resumeVcpu(0);
+    expect(tiny.next().kind).toBe(EVENT.exit);
+    tiny.native.pauseVcpu(0);
+    expect(tiny.native.wait(20_000_000n)).toBe(0);
+    run.data.setUint8(run.ioDataOffset, 0x5a);
+    tiny.native.completeVcpu(0);
+    expect(tiny.next().kind).toBe(EVENT.parked);
+    const regs = tiny.vcpus[0]!.getRegs();
+    expect([regs.rip, regs.rax & 0xffn]).toEqual([0x1002n, 0x5an]);
+  });
+
+  it('ends when asked to: while it runs, while it waits, while it is parked', () => {
+    const tiny = guest(ECHO, 2);
+    const ended = (index: number) => ({ kind: EVENT.vcpuEnded, index, data: 0, aux: 0 });
+    tiny.native.stopVcpu(1);
+    expect(tiny.next()).toEqual(ended(1));
+    tiny.native.resumeVcpu(0);
+    expect(tiny.next().kind).toBe(EVENT.exit);
+    tiny.native.stopVcpu(0);
+    expect(tiny.next()).toEqual(ended(0));
+    expect(() => tiny.native.pauseVcpu(0)).toThrow('ESRCH');
+
+    const spinning = guest(SPIN);
+    spinning.native.resumeVcpu(0);
+    expect(spinning.native.wait(10_000_000n)).toBe(0);
+    spinning.native.stopVcpu(0);
+    expect(spinning.next()).toEqual(ended(0));
+  });
+
+  it('can be started again after its end, but not beside itself', () => {
+    const tiny = guest(ECHO);
+    const vcpu = tiny.vcpus[0]!;
+    expect(() => tiny.native.startVcpu(0, vcpu.fd, vcpu.run)).toThrow('EBUSY');
+    tiny.native.stopVcpu(0);
+    tiny.next();
+    tiny.native.startVcpu(0, vcpu.fd, vcpu.run);
+    tiny.native.resumeVcpu(0);
+    expect(tiny.next().kind).toBe(EVENT.exit);
+  });
+
+  it('ends with the errno when KVM refuses to run it', () => {
+    const tiny = guest(ECHO);
+    const notKvm = tiny.native.ownFd(libc.eventfd());
+    const run = tiny.vcpus[0]!.run;
+    tiny.native.startVcpu(1, notKvm, run);
+    tiny.native.resumeVcpu(1);
+    expect(tiny.next()).toEqual({ kind: EVENT.vcpuEnded, index: 1, data: 25, aux: 0 });
+    expect(tiny.native.vcpuError(1)).toContain('Inappropriate ioctl');
+  });
+
+  it('refuses bad numbers', () => {
+    const tiny = guest(ECHO);
+    const { fd, run } = tiny.vcpus[0]!;
+    expect(() => tiny.native.startVcpu(2, fd, run)).toThrow('EINVAL');
+    expect(() => tiny.native.startVcpu(1, fd, { address: 0n, size: 4096 })).toThrow('EINVAL');
+    expect(() => tiny.native.startVcpu(1, fd, run, 4000)).toThrow('EINVAL');
+    expect(() => tiny.native.completeVcpu(0)).toThrow('EALREADY');
+  });
+});
+
+describe('destroying a VM', () => {
+  it('leaves no thread, fd or mapping, wherever its vCPUs are', () => {
+    const cycle = () => {
+      const tiny = guest(ECHO, 2);
+      tiny.native.resumeVcpu(0);
+      tiny.next();
+      tiny.native.destroy();
+    };
+    cycle();
+    const before = holdings();
+    for (let cycles = 0; cycles < 20; cycles++) cycle();
+    expect(holdings()).toEqual(before);
+  });
+
+  it('names its threads', () => {
+    guest(SPIN, 2);
+    expect(threadNames()).toEqual(expect.arrayContaining(['vring-vcpu0', 'vring-vcpu1']));
+  });
+
+  it('frees a machine thread that sleeps in wait, on another thread', async () => {
+    const machine = new Worker(new URL('./native-waiter.ts', import.meta.url));
+    const messages: unknown[] = [];
+    await new Promise<void>((resolve, reject) => {
+      machine.on('error', reject);
+      machine.on('message', message => {
+        messages.push(message);
+        if (messages.length === 1) setTimeout(() => destroyVm(message as number), 50);
+        else resolve();
+      });
+    });
+    expect(messages[1]).toBe('ECANCELED');
+  });
+
+  it('cleans up after a machine thread that died in the middle of an exit', async () => {
+    const counters = tinyGuestCounters();
+    const before = holdings();
+    const machine = new Worker(new URL('./native-dying-machine.ts', import.meta.url), {
+      workerData: counters,
+    });
+    let handle = -1;
+    let error: unknown = null;
+    machine.on('message', message => {
+      handle = message;
+    });
+    machine.on('error', reason => {
+      error = reason;
+    });
+    await new Promise(resolve => machine.on('exit', resolve));
+    expect(String(error)).toContain('a bug in a device model');
+    expect(threadNames()).toContain('vring-vcpu0');
+    expect(holdings().mappings).toBeGreaterThan(before.mappings);
+    destroyVm(handle);
+    expect(threadNames()).not.toContain('vring-vcpu0');
+    expect(holdings().mappings).toBe(before.mappings);
+  });
+
+  it('ends every VM of a process that exits, and keeps memory mapped for threads that have not stopped yet', () => {
+    const tiny = guest(ECHO);
+    const other = guest(ECHO);
+    tiny.native.resumeVcpu(0);
+    tiny.next();
+    shutDownAllVms();
+    expect(tiny.ram.readU16(0x1000)).toBe(0x11e4);
+    expect(tiny.vcpus[0]!.run.exitReason).toBe(EXIT.IO);
+    expect(threadNames()).not.toContain('vring-vcpu0');
+    expect(() => tiny.native.poll()).toThrow('ECANCELED');
+    expect(() => other.native.poll()).toThrow('ECANCELED');
+  });
+});
