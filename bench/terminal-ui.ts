@@ -21,7 +21,7 @@ export async function measureTerminalUi(): Promise<Measurement[]> {
   const tree = scaleTree();
   const sandbox = new Sandbox(join(workDirectory, 'terminal-ui'));
   for (let index = 0; index < VMS; index++) sandbox.define(`vm${String(index).padStart(3, '0')}`);
-  // Starts the owner, and keeps it.
+  // Starts the manager, and keeps it.
   await sandbox.vring('vm', 'start', 'vm003');
   try {
     const open = () => new PtyProgram([VRING, '--host-root', tree.directory], { env: sandbox.env });
@@ -39,7 +39,7 @@ export async function measureTerminalUi(): Promise<Measurement[]> {
 
 type Open = () => PtyProgram;
 
-/** From the command to the list on the screen, when there is no owner and one has to be started. */
+/** From the command to the list on the screen, when there is no manager and one has to be started. */
 async function measureColdStart(): Promise<Measurement> {
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -49,12 +49,12 @@ async function measureColdStart(): Promise<Measurement> {
     await using ui = new PtyProgram([VRING], { env: sandbox.env });
     await ui.shows('only');
     times.push(performance.now() - begun);
-    process.kill(await sandbox.ownerPid(), 'SIGTERM');
+    process.kill(await sandbox.managerPid(), 'SIGTERM');
   }
-  return value('cold start: command to the first frame, owner included', 'ms', 300, median(times));
+  return value('cold start: command to the first frame, manager included', 'ms', 300, median(times));
 }
 
-/** From the command to the list of VMs on the screen, while an owner runs; and again after the UI has been killed. */
+/** From the command to the list of VMs on the screen, while a manager runs; and again after the UI has been killed. */
 async function measureAttach(open: Open): Promise<Measurement[]> {
   const first: number[] = [];
   const again: number[] = [];

@@ -14,14 +14,14 @@ const EDGE_MS = 1000;
 const WARM_UP_MS = 15_000;
 const VM = 'watched';
 
-/** What it costs to watch a guest at 1 Hz, on its own screen: CPU time of the UI and of the owner, and the guest's own work. */
+/** What it costs to watch a guest at 1 Hz, on its own screen: CPU time of the UI and of the manager, and the guest's own work. */
 export async function measureWatching(): Promise<Measurement[]> {
   const sandbox = new Sandbox(join(workDirectory, 'watching'));
   Object.assign(process.env, sandbox.env);
   sandbox.define(VM);
   await sandbox.vring('vm', 'start', VM);
   const engine = (await connect())!;
-  const owner = engine.owner.pid;
+  const manager = engine.manager.pid;
   const cpu = { watched: [] as number[], alone: [] as number[] };
   try {
     const loops = await alternate(ROUNDS, {
@@ -31,9 +31,9 @@ export async function measureWatching(): Promise<Measurement[]> {
         ui.type('\r');
         // A screen is watched for long: what its first seconds cost, while code is compiled, is no part of that.
         await sleep(WARM_UP_MS);
-        return await spin(engine, () => cpuMs(owner) + cpuMs(ui.pid), cpu.watched);
+        return await spin(engine, () => cpuMs(manager) + cpuMs(ui.pid), cpu.watched);
       },
-      alone: () => spin(engine, () => cpuMs(owner), cpu.alone),
+      alone: () => spin(engine, () => cpuMs(manager), cpu.alone),
     });
     const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const share = mean(cpu.watched) - mean(cpu.alone);

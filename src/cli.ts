@@ -8,8 +8,8 @@ const STARTS_A_MACHINE = new Set(['run', 'demo']);
 /** The machine will be another process's, or there will be none. */
 const STARTS_NONE = new Set(['--detach', '--ui', '--help', '-h']);
 const [, , command = '', ...words] = process.argv;
-const ownersMachine = onTerminal() && !words.includes('--foreground');
-if (STARTS_A_MACHINE.has(command) && !ownersMachine && !words.some(word => STARTS_NONE.has(word))) {
+const managersMachine = onTerminal() && !words.includes('--foreground');
+if (STARTS_A_MACHINE.has(command) && !managersMachine && !words.some(word => STARTS_NONE.has(word))) {
   const { MachineWorker } = await import('./engine/machine-worker.ts');
   MachineWorker.warm();
 }

@@ -4,8 +4,8 @@ export type Entry = { readonly term: string; readonly text: string };
 
 export const INTRODUCTION =
   'vring runs virtual machines on its own VMM, and hands PCI devices to them. Without a command it shows its full-screen UI. ' +
-  'The VMs belong to one process, their owner, which goes on when a terminal is closed; the UI and the commands speak to it. ' +
-  '`vring serve` is that owner as a service; where there is none, the UI and `vring vm start` start one.';
+  'The VMs belong to one process, their manager, which goes on when a terminal is closed; the UI and the commands speak to it. ' +
+  '`vring serve` is that manager as a service; where there is none, the UI and `vring vm start` start one.';
 
 export const OUTPUT =
   'What a command was asked for goes to standard output, errors and progress to standard error. With `--json` standard output ' +
@@ -25,11 +25,11 @@ export const ENVIRONMENT: readonly Entry[] = [
   },
   {
     term: 'VRING_RUNTIME_DIR',
-    text: "folder of the owner's socket; else `/run/vring` for root, `$XDG_RUNTIME_DIR/vring` or `/tmp/vring-UID` for others",
+    text: "folder of the manager's socket; else `/run/vring` for root, `$XDG_RUNTIME_DIR/vring` or `/tmp/vring-UID` for others",
   },
   {
     term: 'VRING_STATE_DIR',
-    text: "folder of the owner's log; else `/var/lib/vring` for root, `$XDG_STATE_HOME/vring` or `~/.local/state/vring` for others",
+    text: "folder of the manager's log; else `/var/lib/vring` for root, `$XDG_STATE_HOME/vring` or `~/.local/state/vring` for others",
   },
   { term: 'VISUAL, EDITOR', text: 'the editor of `vring vm edit`; else `vi`' },
   { term: 'NO_COLOR', text: 'when set, the UI has no colours' },
@@ -42,6 +42,6 @@ export const FILES: readonly Entry[] = [
     text: "root's definition of the VM `NAME`; the one before it is `NAME.yaml~`",
   },
   { term: '~/.config/vring/vms/NAME.yaml', text: "another user's" },
-  { term: '/run/vring/control.sock', text: "the socket of root's owner" },
-  { term: '/var/lib/vring/owner.log', text: 'what an owner in the background wrote' },
+  { term: '/run/vring/control.sock', text: "the socket of root's manager" },
+  { term: '/var/lib/vring/manager.log', text: 'what a manager in the background wrote' },
 ];

@@ -75,8 +75,8 @@ export function existsHere(command: Command, context: CommandContext): boolean {
 export function reasonAgainst(command: Command, context: CommandContext): string | null {
   const { ui, state } = context;
   if (command.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
-  if (command.changes === 'vm' && state.ownerLost !== null)
-    return `its owner is out of reach: ${state.ownerLost}`;
+  if (command.changes === 'vm' && state.managerLost !== null)
+    return `its manager is out of reach: ${state.managerLost}`;
   if (command.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;
   return command.unavailable?.(context) ?? null;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../definitions/create/carry-out.ts';
 import { describeStep, disksFolder, type NewVmPlan, planNewVm } from '../definitions/create/plan.ts';
 import { openForm } from '../keys/form-keys.ts';
-import { ownerPaths } from '../manager/paths.ts';
+import { managerPaths } from '../manager/paths.ts';
 import type { FormValues } from '../store/layers.ts';
 import { percent } from '../text/units.ts';
 import { fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
@@ -35,7 +35,7 @@ export function openNewVmForm(ui: Ui): void {
 function planAndAsk(ui: Ui, values: FormValues): void {
   let plan: NewVmPlan;
   try {
-    plan = planNewVm(formVm(values), disksFolder(ownerPaths().state), randomUUID());
+    plan = planNewVm(formVm(values), disksFolder(managerPaths().state), randomUUID());
     const { problems } = checkPlan(plan);
     if (problems.length > 0) throw new Error(problems.join('; '));
   } catch (error) {

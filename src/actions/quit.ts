@@ -8,8 +8,8 @@ function count(alive: number): string {
 /** Leaving harms no VM that another process runs; shutting them down is offered at the same time. */
 function leave({ ui, state }: CommandContext): void {
   const alive = ui.select.aliveVms(state);
-  const cannotChange = ui.readOnly !== null || state.ownerLost !== null;
-  if (alive === 0 || !ui.engine.owner.remote || cannotChange) {
+  const cannotChange = ui.readOnly !== null || state.managerLost !== null;
+  if (alive === 0 || !ui.engine.manager.remote || cannotChange) {
     ui.quit();
     return;
   }
@@ -29,7 +29,7 @@ export const quitCommand: Command = {
   bar: 100,
   dangerous: ({ ui, state }) => {
     const alive = ui.select.aliveVms(state);
-    if (alive === 0 || ui.engine.owner.remote) return null;
+    if (alive === 0 || ui.engine.manager.remote) return null;
     return {
       title: 'Quit vring?',
       body: `${count(alive)} in this process and will be stopped at once.`,

@@ -170,7 +170,7 @@ export class Ui {
     state.vmChanged(event.vm);
     const vm = this.store.getState().infos[event.vm.id]!;
     if (before?.state !== vm.state && !isAlive(vm)) this.#reportEnd(vm);
-    if (before?.typist !== vm.typist) this.#followTypist(vm);
+    if (before?.keyboardHolder !== vm.keyboardHolder) this.#followKeyboard(vm);
     for (const [device, reason] of Object.entries(vm.broken)) {
       if (before?.broken[device] !== reason)
         this.notify('error', `${vm.name}: ${device} is broken: ${reason}`);
@@ -189,19 +189,19 @@ export class Ui {
 
   #follow(lost: string | null): void {
     const state = this.store.getState();
-    state.setOwnerLost(lost);
+    state.setManagerLost(lost);
     if (lost !== null) return;
-    // What happened while the owner was out of reach was told to nobody.
+    // What happened while the manager was out of reach was told to nobody.
     state.logListed(this.engine.log());
-    this.notify('info', 'the owner of the VMs is back');
+    this.notify('info', 'the manager is back');
   }
 
   /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */
-  #followTypist({ id, name, typist }: VmInfo): void {
+  #followKeyboard({ id, name, keyboardHolder }: VmInfo): void {
     const typing = this.store.getState().layers.some(layer => layer.kind === 'console' && layer.id === id);
-    if (!typing || typist === null || typist === thisTerminal()) return;
+    if (!typing || keyboardHolder === null || keyboardHolder === thisTerminal()) return;
     this.store.getState().releaseConsole(id);
-    this.notify('error', `${typist} has taken the keyboard of ${name}`);
+    this.notify('error', `${keyboardHolder} has taken the keyboard of ${name}`);
   }
 
   #reportEnd(vm: VmInfo): void {

@@ -3,16 +3,16 @@ import { withManual } from './manual.ts';
 import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 import { requireTerminal } from './require-terminal.ts';
 
-/** `vring attach`: the UI of an owner that runs already. */
+/** `vring attach`: the UI of a manager that runs already. */
 export function registerAttach(program: Command): void {
   const attach = withUiOptions(program.command('attach'))
     .argument('[vm]', 'the VM whose screen comes first')
-    .description('Show the UI of the VMs that run; never start an owner')
+    .description('Show the UI of the VMs that run; never start a manager')
     .action(async (name: string | undefined, options: OpenUiOptions) => {
       requireTerminal();
       const { findVm } = await import('./vm/find.ts');
-      const { runningOwner } = await import('./vm/manager.ts');
-      const engine = await runningOwner({ readOnly: options.readOnly === true });
+      const { runningManager } = await import('./vm/manager.ts');
+      const engine = await runningManager({ readOnly: options.readOnly === true });
       const vm = name === undefined ? undefined : findVm(engine.vms(), name);
       await openUi(engine, options, vm?.id);
     });

@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensurePrivateFolder, ownerPaths } from '../manager/paths.ts';
+import { ensurePrivateFolder, managerPaths } from '../manager/paths.ts';
 import { ftruncate, memfdCreate } from '../vmm/native/libc.ts';
 
 /** A zeroed disk of `bytes` that is nowhere but in memory, and gone with this process. @returns a path to open it by. */
@@ -12,7 +12,7 @@ export function demoDisk(bytes: number): string {
 
 /** A sparse disk in the state folder, for a guest that outlives this process. @returns its path */
 export function keptDemoDisk(bytes: number): string {
-  const { state } = ownerPaths();
+  const { state } = managerPaths();
   ensurePrivateFolder(state);
   const path = join(state, 'demo.img');
   const fd = openSync(path, 'a', 0o600);

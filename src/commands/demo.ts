@@ -20,13 +20,13 @@ export function registerDemo(program: Command): void {
     });
 }
 
-/** In the owner of the VMs, as any other VM: it goes on when the UI is left. */
+/** In the manager, as any other VM: it goes on when the UI is left. */
 async function showDemo(options: OpenUiOptions): Promise<void> {
-  const [{ ownerOrNew }, { keptDemoDisk }] = await Promise.all([
+  const [{ managerOrNew }, { keptDemoDisk }] = await Promise.all([
     import('./vm/manager.ts'),
     import('./demo-disk.ts'),
   ]);
-  const [engine] = await Promise.all([ownerOrNew(), loadUi()]);
+  const [engine] = await Promise.all([managerOrNew(), loadUi()]);
   const there = engine.vms().find(vm => vm.name === NAME);
   if (there === undefined) await engine.start(machine(keptDemoDisk(DISK_BYTES)));
   else if (!isAlive(there)) await engine.restart(NAME);

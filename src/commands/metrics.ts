@@ -7,19 +7,19 @@ export function registerMetrics(program: Command): void {
     .command('metrics')
     .description('Print the host and all VMs as an OpenMetrics text')
     .action(async () => {
-      const { openBook } = await import('./vm/vm-list.ts');
-      const { ownerIfAny, leaving } = await import('./vm/manager.ts');
-      const engine = await ownerIfAny();
+      const { openVmList } = await import('./vm/vm-list.ts');
+      const { managerIfAny, leaving } = await import('./vm/manager.ts');
+      const engine = await managerIfAny();
       if (engine !== null) {
         process.stdout.write(await leaving(engine, each => each.metrics()));
         return;
       }
-      const { metricsWithoutOwner } = await import('../report/metrics-now.ts');
-      process.stdout.write(metricsWithoutOwner((await openBook()).vms()));
+      const { metricsWithoutManager } = await import('../report/metrics-now.ts');
+      process.stdout.write(metricsWithoutManager((await openVmList()).vms()));
     });
   withManual(metrics, {
     text: [
-      'docs/metrics.md lists the metrics. Without an owner, the VMs are those that are defined, and off.',
+      'docs/metrics.md lists the metrics. Without a manager, the VMs are those that are defined, and off.',
     ],
   });
 }

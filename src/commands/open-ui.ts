@@ -30,7 +30,7 @@ export function withUiOptions(command: Command): Command {
 }
 
 /**
- * Shows the full-screen UI until the user leaves it, then closes the engine: VMs of this process end, those of an owner
+ * Shows the full-screen UI until the user leaves it, then closes the engine: VMs of this process end, those of a manager
  * go on.
  * @param open the VM whose screen comes first; without it the list of VMs does
  */
@@ -55,7 +55,7 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
     ...(theme !== undefined && { theme }),
     ...(open !== undefined && { open }),
   });
-  const running = engine.owner.remote ? engine.vms().filter(isAlive) : [];
+  const running = engine.manager.remote ? engine.vms().filter(isAlive) : [];
   await engine.close();
   if (running.length > 0) console.error(`vring: ${goOn(running.map(vm => vm.name))}; vring brings you back`);
 }

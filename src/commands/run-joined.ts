@@ -3,15 +3,15 @@ import { isAlive } from '../engine/vm-state.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { reportEnd } from './report-end.ts';
 import { watchConsole } from './vm/console.ts';
-import { leaving, ownerOrNew } from './vm/manager.ts';
+import { leaving, managerOrNew } from './vm/manager.ts';
 
 /**
- * Has the owner of the VMs run a machine, with its serial port on this terminal. The VM goes on when the terminal is left or
+ * Has the manager run a machine, with its serial port on this terminal. The VM goes on when the terminal is left or
  * lost; once it has ended there is nothing to keep of it.
  * @returns the exit status
  */
 export async function runJoined(config: MachineConfigInput): Promise<number> {
-  return await leaving(await ownerOrNew(), async engine => {
+  return await leaving(await managerOrNew(), async engine => {
     const id = await engine.start(config);
     const vm = (): VmInfo | undefined => engine.vms().find(vm => vm.id === id);
     let status = 0;

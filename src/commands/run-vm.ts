@@ -16,7 +16,7 @@ import type { RunOptions } from './run.ts';
 import { runJoined } from './run-joined.ts';
 import { type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 import { joinConsole } from './terminal-console.ts';
-import { leaving, ownerOrNew } from './vm/manager.ts';
+import { leaving, managerOrNew } from './vm/manager.ts';
 
 /**
  * @param words a kernel, or QEMU's options
@@ -31,7 +31,7 @@ export async function runVm(
   if (options.ui) requireTerminal();
   const { config, words: inWords } = await machineOf(words, options, given);
   try {
-    // An owner would say the same, in words that know nothing of a command line.
+    // A manager would say the same, in words that know nothing of a command line.
     parseMachineConfig(config);
     if (options.detach) return await runDetached(config);
     if (options.ui) return await runInUi(config);
@@ -87,13 +87,13 @@ function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
 }
 
 async function runInUi(config: MachineConfigInput): Promise<number> {
-  const engine = await ownerOrNew();
+  const engine = await managerOrNew();
   await openUi(engine, {}, await engine.start(config));
   return 0;
 }
 
 async function runDetached(config: MachineConfigInput): Promise<number> {
-  await leaving(await ownerOrNew(), engine => engine.start(config));
+  await leaving(await managerOrNew(), engine => engine.start(config));
   console.log(`${config.name}: started; vring vm console ${config.name} joins its console`);
   return 0;
 }

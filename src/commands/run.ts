@@ -48,11 +48,9 @@ export function registerRun(program: Command): void {
     .option('--no-rng', 'leave out the virtio-rng device')
     .option('--no-seccomp', 'run vCPU and queue threads without their system call filters')
     .addOption(
-      new Option('--ui', 'hand it to the owner of the VMs, and show it in the full-screen UI').conflicts(
-        'detach',
-      ),
+      new Option('--ui', 'hand it to the manager, and show it in the full-screen UI').conflicts('detach'),
     )
-    .option('--detach', 'hand it to the owner of the VMs, and leave it running')
+    .option('--detach', 'hand it to the manager, and leave it running')
     .addOption(
       new Option(
         '--foreground',
@@ -68,7 +66,7 @@ export function registerRun(program: Command): void {
     text: [
       "QEMU's options are taken as administrators know them; one that vring does not have is named, never ignored. Of vring's own options, " +
         '`--name`, `--ui`, `--detach`, `--hugepages` and `--no-seccomp` may stand beside them.',
-      'On a terminal the owner of the VMs runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
+      'On a terminal the manager runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
         '`vring vm console` joins it again. Without a terminal, in a script or a pipe, it runs in this process and ends with it.',
       'The exit status is 0 after a power-off, 1 after a crash, whose reason and registers are printed, and the ' +
         "guest's own code when it ends itself through the debug exit port.",

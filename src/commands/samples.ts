@@ -3,7 +3,7 @@ import type { Sample } from '../engine/sampling/sampling.ts';
 import { isAlive } from '../engine/vm-state.ts';
 import { within } from './vm/until.ts';
 
-/** Beyond the interval: an owner on a busy host is slow to answer. */
+/** Beyond the interval: a manager on a busy host is slow to answer. */
 const ANSWER_WITHIN_MS = 10_000;
 
 const NOTHING_RUNS: Sample = { at: 0, totals: {}, detail: null };
@@ -23,7 +23,7 @@ export async function sampleOnce(engine: Engine, options: SampleOptions): Promis
   const whole = Promise.withResolvers<Sample>();
   const stop = sampleForever(engine, options, whole.resolve);
   const latest = 2 * options.intervalMs + ANSWER_WITHIN_MS;
-  return await within(whole.promise, latest, 'the owner sends no measurements').finally(stop);
+  return await within(whole.promise, latest, 'the manager sends no measurements').finally(stop);
 }
 
 /** Each sample over a whole interval, until it is called off. */

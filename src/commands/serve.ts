@@ -42,7 +42,7 @@ export function registerServe(program: Command): void {
   withManual(serve, {
     text: [
       'SIGTERM presses the power button of every guest, waits until they are off, and kills those that are still on after the time ' +
-        'limit, naming them. There is one owner for a user; the UI and the commands find it by its socket.',
+        'limit, naming them. There is one manager for a user; the UI and the commands find it by its socket.',
     ],
   });
 }

@@ -19,10 +19,10 @@ export function registerUi(program: Command): void {
       throw new UsageError(`there is no command "${printable(unknown)}"; ${help}`);
     }
     requireTerminal();
-    // An owner and the UI take about as long to come up: neither waits for the other.
-    const { ownerOrNew } = await import('./vm/manager.ts');
-    const owner = ownerOrNew({ readOnly: options.readOnly === true });
-    const [engine] = await Promise.all([owner, loadUi()]);
+    // A manager and the UI take about as long to come up: neither waits for the other.
+    const { managerOrNew } = await import('./vm/manager.ts');
+    const manager = managerOrNew({ readOnly: options.readOnly === true });
+    const [engine] = await Promise.all([manager, loadUi()]);
     await openUi(engine, options);
   });
 }

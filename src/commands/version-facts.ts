@@ -3,25 +3,25 @@ import { API_VERSION } from '../vmm/kvm/constants.ts';
 import { Kvm } from '../vmm/kvm/kvm.ts';
 import { close } from '../vmm/native/libc.ts';
 import type { ResourceOwner } from '../vmm/native/resource-owner.ts';
-import { ownerIfAny } from './vm/manager.ts';
+import { managerIfAny } from './vm/manager.ts';
 
 export type VersionFacts = {
   readonly vring: string;
   readonly node: string;
   readonly kernel: string;
   readonly kvm: { readonly api: number | null; readonly problem: string | null };
-  readonly owner: { readonly pid: number; readonly version: string; readonly startedAt: number } | null;
+  readonly manager: { readonly pid: number; readonly version: string; readonly startedAt: number } | null;
 };
 
 export async function versionFacts(vring: string): Promise<VersionFacts> {
-  const engine = await ownerIfAny();
-  const owner = engine && {
-    pid: engine.owner.pid,
-    version: engine.owner.version,
-    startedAt: engine.owner.startedAt,
+  const engine = await managerIfAny();
+  const manager = engine && {
+    pid: engine.manager.pid,
+    version: engine.manager.version,
+    startedAt: engine.manager.startedAt,
   };
   await engine?.close();
-  return { vring, node: process.version, kernel: release(), kvm: kvmFacts(), owner };
+  return { vring, node: process.version, kernel: release(), kvm: kvmFacts(), manager };
 }
 
 /** Opening KVM checks its version: vring works with one alone, the one that there has been since 2007. */

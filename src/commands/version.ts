@@ -7,7 +7,7 @@ import type { VersionFacts } from './version-facts.ts';
 export function registerVersion(program: Command): void {
   const command = program
     .command('version')
-    .description('Show the versions of vring, its owner, Node, the kernel and KVM')
+    .description('Show the versions of vring, its manager, Node, the kernel and KVM')
     .option('--json', 'as JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const { versionFacts } = await import('./version-facts.ts');
@@ -22,21 +22,21 @@ export function registerVersion(program: Command): void {
       ['kernel', "the host's kernel"],
       ['kvm', '`api`: the version of the KVM API, or null; `problem`: why KVM can not be used, or null'],
       [
-        'owner',
+        'manager',
         '`pid`, `version`, `startedAt` (milliseconds since 1970) of the process that runs the VMs; null when there is none',
       ],
     ],
   });
 }
 
-function versionLines({ vring, node, kernel, kvm, owner }: VersionFacts): string[] {
+function versionLines({ vring, node, kernel, kvm, manager }: VersionFacts): string[] {
   return [
     `vring  ${vring}`,
     `node   ${node}`,
     `linux  ${kernel}`,
     `kvm    ${kvm.api === null ? kvm.problem : `API ${kvm.api}`}`,
-    owner === null
-      ? 'owner  none'
-      : `owner  ${owner.version}, process ${owner.pid}, since ${new Date(owner.startedAt).toISOString()}`,
+    manager === null
+      ? 'manager  none'
+      : `manager  ${manager.version}, process ${manager.pid}, since ${new Date(manager.startedAt).toISOString()}`,
   ];
 }

@@ -6,7 +6,7 @@ export type ConsolePort = {
   scrollback(): Uint8Array;
   type(bytes: Uint8Array): void;
   /** Somebody else types, or nobody. */
-  typistChanged(): void;
+  keyboardChanged(): void;
 };
 
 /** Who watches one VM's serial console, and who types into it. */
@@ -20,7 +20,7 @@ export class Consoles {
     this.#port = port;
   }
 
-  get typist(): string | null {
+  get keyboardHolder(): string | null {
     return this.#typing && this.#watchers.get(this.#typing)!.name;
   }
 
@@ -55,14 +55,14 @@ export class Consoles {
 
   #take(listener: ConsoleListener, take: boolean): void {
     if (this.#typing === listener) return;
-    if (this.#typing !== null && !take) throw new Error(`${this.typist} is typing there`);
+    if (this.#typing !== null && !take) throw new Error(`${this.keyboardHolder} has the keyboard`);
     this.#typing = listener;
-    this.#port.typistChanged();
+    this.#port.keyboardChanged();
   }
 
   #release(listener: ConsoleListener): void {
     if (this.#typing !== listener) return;
     this.#typing = null;
-    this.#port.typistChanged();
+    this.#port.keyboardChanged();
   }
 }

@@ -30,7 +30,7 @@ export type VmInfo = {
   readonly problem: string | null;
   readonly autostart: boolean;
   /** Who types into its console, as `user@tty`; null when nobody does. */
-  readonly typist: string | null;
+  readonly keyboardHolder: string | null;
 };
 
 export type LogEntry = {
@@ -55,7 +55,7 @@ export type EngineEvent =
   | { readonly kind: 'link'; readonly lost: string | null };
 
 /** The process that runs the VMs. */
-export type OwnerInfo = {
+export type ManagerInfo = {
   readonly pid: number;
   readonly version: string;
   /** Milliseconds since 1970. */
@@ -84,7 +84,7 @@ export interface ConsoleLink {
   releaseKeyboard(): void;
   /** Ignored without the keyboard. */
   type(bytes: Uint8Array): void;
-  /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the typist or else the first that may answer. */
+  /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the keyboard holder or else the first that may answer. */
   answer(bytes: Uint8Array): void;
   close(): void;
 }
@@ -94,7 +94,7 @@ export interface ConsoleLink {
  * speaks to the process that does.
  */
 export interface Engine {
-  readonly owner: OwnerInfo;
+  readonly manager: ManagerInfo;
   vms(): readonly VmInfo[];
   /** What has happened, oldest first: the last 1000 entries. */
   log(): readonly LogEntry[];
@@ -124,7 +124,7 @@ export interface Engine {
    */
   openConsole(id: string, listener: ConsoleListener, watcher?: ConsoleWatcher): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;
-  /** The owner's host and its VMs as an OpenMetrics text. */
+  /** The manager's host and its VMs as an OpenMetrics text. */
   metrics(): Promise<string>;
   /** Local: ends every VM and waits for it. Remote: leaves them alone. */
   close(): Promise<void>;

@@ -9,7 +9,7 @@ import type {
   Engine,
   EngineEvent,
   LogEntry,
-  OwnerInfo,
+  ManagerInfo,
   VmInfo,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
@@ -32,7 +32,12 @@ export type LocalEngineOptions = {
 
 /** Runs VMs in this process: a machine thread for each. */
 export class LocalEngine implements Engine, CounterSource {
-  readonly owner: OwnerInfo = { pid: process.pid, version: version(), startedAt: Date.now(), remote: false };
+  readonly manager: ManagerInfo = {
+    pid: process.pid,
+    version: version(),
+    startedAt: Date.now(),
+    remote: false,
+  };
   readonly #definitions: Definitions;
   readonly #lock: (name: string) => VmLock;
   readonly #vms = new Map<string, Vm>();

@@ -59,7 +59,7 @@ export class Vm {
     this.consoles = new Consoles({
       scrollback: () => this.#scrollback.read(),
       type: bytes => this.type(bytes),
-      typistChanged: () => this.#listener.changed(this),
+      keyboardChanged: () => this.#listener.changed(this),
     });
   }
 
@@ -78,7 +78,7 @@ export class Vm {
       defined: this.#defined !== null,
       problem: this.#defined?.problem ?? null,
       autostart: this.#defined?.autostart ?? false,
-      typist: this.consoles.typist,
+      keyboardHolder: this.consoles.keyboardHolder,
     };
   }
 

@@ -8,7 +8,7 @@ import {
   type HostCalls,
   type ToHostThread,
 } from './protocol.ts';
-import type { HostPulse } from './usage.ts';
+import type { HostUsage } from './usage.ts';
 
 export type OnProgress = (steps: readonly StepState[]) => void;
 
@@ -28,7 +28,7 @@ export class HostClient {
   #changing: Promise<unknown> = Promise.resolve();
   /** Told what has changed since it was told last; with nothing when the host was read and there is nothing. */
   onRead: (parts: readonly HostPart[]) => void = () => {};
-  onPulse: (pulse: HostPulse) => void = () => {};
+  onUsage: (usage: HostUsage) => void = () => {};
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -39,9 +39,9 @@ export class HostClient {
     this.#send({ kind: 'watch', on });
   }
 
-  /** Has the host's pulse taken so often, in milliseconds; null: no more. */
-  pulse(intervalMs: number | null): void {
-    this.#send({ kind: 'pulse', intervalMs });
+  /** Sets the interval at which the host's usage is read, in milliseconds; null stops it. */
+  usage(intervalMs: number | null): void {
+    this.#send({ kind: 'usage', intervalMs });
   }
 
   refresh(): void {
@@ -81,8 +81,8 @@ export class HostClient {
       case 'part':
         this.#parts.push(message.part);
         break;
-      case 'pulse':
-        this.onPulse(message.pulse);
+      case 'usage':
+        this.onUsage(message.usage);
         break;
       case 'read':
         this.onRead(this.#parts.splice(0));

@@ -7,7 +7,7 @@ import type { UndoOutcome } from '../host/plan/run.ts';
 import type { StepState } from '../host/plan/step-states.ts';
 import type { HostPart } from './delta.ts';
 import type { PlanRequest } from './requests.ts';
-import type { HostPulse } from './usage.ts';
+import type { HostUsage } from './usage.ts';
 
 /** What the UI can have done on the host's thread, and what comes back. */
 export type HostCalls = {
@@ -28,15 +28,15 @@ export const CHANGING_CALLS: readonly HostCall[] = ['apply', 'undo'];
 export type ToHostThread =
   /** Keep the UI up to date, or don't. */
   | { readonly kind: 'watch'; readonly on: boolean }
-  /** Take the host's pulse so often, in milliseconds; null: no more. */
-  | { readonly kind: 'pulse'; readonly intervalMs: number | null }
+  /** Read the host's usage at this interval, in milliseconds; null stops it. */
+  | { readonly kind: 'usage'; readonly intervalMs: number | null }
   /** Read everything now. */
   | { readonly kind: 'refresh' }
   | { readonly kind: 'call'; readonly id: number; readonly call: HostCall; readonly argument: unknown };
 
 export type FromHostThread =
   | { readonly kind: 'part'; readonly part: HostPart }
-  | { readonly kind: 'pulse'; readonly pulse: HostPulse }
+  | { readonly kind: 'usage'; readonly usage: HostUsage }
   /** All parts of what changed have been sent. */
   | { readonly kind: 'read' }
   | { readonly kind: 'progress'; readonly id: number; readonly steps: readonly StepState[] }

@@ -11,7 +11,7 @@ import {
 import type { HostService } from './service.ts';
 
 /** How soon after the first look at the host there is something to compare with it. */
-const FIRST_PULSE_MS = 250;
+const FIRST_USAGE_MS = 250;
 /** How often it is looked whether something has changed. */
 const LOOK_MS = 400;
 /**
@@ -30,7 +30,7 @@ export class HostServer {
   /** When all is to be read again, whatever has been noticed. */
   #dueAt = Number.NEGATIVE_INFINITY;
   #callOff: (() => void) | null = null;
-  #callOffPulse: () => void = () => {};
+  #cancelUsage: () => void = () => {};
   /** Reads one after the other: two at once would both send the same differences. */
   #reading: Promise<void> = Promise.resolve();
 
@@ -49,9 +49,9 @@ export class HostServer {
         this.#callOff = null;
         if (message.on) void this.#look();
         break;
-      case 'pulse':
-        this.#callOffPulse();
-        if (message.intervalMs !== null) this.#startPulse(message.intervalMs);
+      case 'usage':
+        this.#cancelUsage();
+        if (message.intervalMs !== null) this.#startUsage(message.intervalMs);
         break;
       case 'refresh':
         void this.#refresh();
@@ -71,12 +71,12 @@ export class HostServer {
     if (watching) this.#callOff = this.#clock.after(LOOK_MS, () => void this.#look());
   }
 
-  #startPulse(intervalMs: number): void {
-    const reader = this.#service.pulse();
+  #startUsage(intervalMs: number): void {
+    const reader = this.#service.usage();
     const take = () => {
-      const pulse = reader.read(this.#clock.now());
-      if (pulse !== null) this.#send({ kind: 'pulse', pulse });
-      this.#callOffPulse = this.#clock.after(pulse === null ? FIRST_PULSE_MS : intervalMs, take);
+      const usage = reader.read(this.#clock.now());
+      if (usage !== null) this.#send({ kind: 'usage', usage });
+      this.#cancelUsage = this.#clock.after(usage === null ? FIRST_USAGE_MS : intervalMs, take);
     };
     take();
   }

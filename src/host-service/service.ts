@@ -5,7 +5,7 @@ import { type HostPart, hostParts } from './delta.ts';
 import { readHost } from './read-host.ts';
 import { hasOtherCounts, hostSignature } from './signature.ts';
 import { emptyHost, type HostSnapshot } from './snapshot.ts';
-import { PulseReader } from './usage.ts';
+import { UsageReader } from './usage.ts';
 
 /** Reads a host for the UI, from another thread than the UI's: its reads are synchronous, and of a device may be slow. */
 export class HostService {
@@ -42,9 +42,9 @@ export class HostService {
     return fn === undefined ? null : printableDeep(readDetails(this.#root, fn));
   }
 
-  /** What takes the host's pulse, with the first beat still to come. */
-  pulse(): PulseReader {
-    return new PulseReader(this.#root, this.#stateFolder);
+  /** A usage reader; its first reading is still to come. */
+  usage(): UsageReader {
+    return new UsageReader(this.#root, this.#stateFolder);
   }
 
   #look(): string {

@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { HostRoot } from '../host/root.ts';
-import { ownerPaths } from '../manager/paths.ts';
+import { managerPaths } from '../manager/paths.ts';
 import { HostPlans } from './plans.ts';
 import { HostServer } from './server.ts';
 import { HostService } from './service.ts';
 
 // The entry of the host's thread; `workerData` is the root of the host's files.
 const root = new HostRoot(workerData as string);
-new HostServer(new HostService(root, ownerPaths().state), new HostPlans(root), parentPort!, systemClock);
+new HostServer(new HostService(root, managerPaths().state), new HostPlans(root), parentPort!, systemClock);

@@ -3,7 +3,7 @@ import type { HostRoot } from '../host/root.ts';
 import { type CpuTicks, type HostVitals, readHostVitals } from '../host/vitals.ts';
 
 /** A host's vitals, and what they say when they are compared with those before. */
-export type HostPulse = {
+export type HostUsage = {
   readonly vitals: HostVitals;
   /** Share of the time that each CPU was in use. */
   readonly cpus: readonly number[];
@@ -13,8 +13,8 @@ export type HostPulse = {
   readonly waits: Readonly<Partial<Record<Stall['resource'], number>>>;
 };
 
-/** Takes a host's pulse: each time against the time before. */
-export class PulseReader {
+/** Reads a host's usage: each reading is compared with the one before. */
+export class UsageReader {
   readonly #root: HostRoot;
   readonly #stateFolder: string;
   #before: { readonly at: number; readonly vitals: HostVitals } | null = null;
@@ -25,16 +25,16 @@ export class PulseReader {
   }
 
   /** @param at milliseconds on a clock that never goes back. @returns null the first time: there is nothing to compare with */
-  read(at: number): HostPulse | null {
+  read(at: number): HostUsage | null {
     const vitals = readHostVitals(this.#root, this.#stateFolder);
     const before = this.#before;
     this.#before = { at, vitals };
-    return before === null ? null : pulseBetween(before.vitals, vitals, (at - before.at) / 1000);
+    return before === null ? null : usageBetween(before.vitals, vitals, (at - before.at) / 1000);
   }
 }
 
 /** @param seconds from one to the other */
-export function pulseBetween(before: HostVitals, vitals: HostVitals, seconds: number): HostPulse {
+export function usageBetween(before: HostVitals, vitals: HostVitals, seconds: number): HostUsage {
   const cpus = vitals.cpuTicks.map((ticks, index) => busyShare(before.cpuTicks[index], ticks));
   const some = (of: HostVitals, resource: Stall['resource']) =>
     of.stalled.find(stall => stall.resource === resource && stall.tasks === 'some')?.seconds;

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-state.ts';
 
-/** When a background owner has nothing left to do. */
+/** When a background manager has nothing left to do. */
 export type Idleness = {
   /** Resolves with what to say about it. */
   readonly reached: Promise<string>;

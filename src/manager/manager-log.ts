@@ -2,7 +2,7 @@ import { appendFileSync, fstatSync, renameSync, statSync } from 'node:fs';
 import type { LogEntry } from '../engine/engine.ts';
 import { printableLines } from '../text/printable.ts';
 
-/** A background owner's log is cut at this size; the one before is kept beside it. */
+/** A background manager's log is cut at this size; the one before is kept beside it. */
 const MAX_LOG_BYTES = 2 ** 20;
 
 /** Syslog's priorities, as journald reads them at the start of a line (sd-daemon(3)). */

@@ -4,20 +4,20 @@ import { join, resolve } from 'node:path';
 /** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
 const LONGEST_SOCKET_PATH = 107;
 
-/** Where an owner and its clients meet, and where it keeps what outlives it. */
-export type OwnerPaths = {
+/** Where a manager and its clients meet, and where it keeps what outlives it. */
+export type ManagerPaths = {
   /** Gone after a restart of the host: socket and locks. */
   readonly runtime: string;
   readonly state: string;
   readonly socket: string;
-  /** What a background owner has to say. */
+  /** What a background manager has to say. */
   readonly log: string;
 };
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** @throws when the socket's path would be too long */
-export function ownerPaths(env: Env = process.env, uid: number = process.getuid!()): OwnerPaths {
+export function managerPaths(env: Env = process.env, uid: number = process.getuid!()): ManagerPaths {
   const runtime = runtimeFolder(env, uid);
   const state = stateFolder(env, uid);
   const socket = join(runtime, 'control.sock');
@@ -25,7 +25,7 @@ export function ownerPaths(env: Env = process.env, uid: number = process.getuid!
     throw new Error(
       `${socket} is too long for a socket: set VRING_RUNTIME_DIR to a folder whose path is shorter`,
     );
-  return { runtime, state, socket, log: join(state, 'owner.log') };
+  return { runtime, state, socket, log: join(state, 'manager.log') };
 }
 
 function runtimeFolder(env: Env, uid: number): string {

@@ -7,7 +7,7 @@ import { LockHeldError } from './file-lock.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
-import { ensurePrivateFolder, type OwnerPaths, ownerPaths } from './paths.ts';
+import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
 import { notifySystemd } from './sd-notify.ts';
 import { shutDownGuests } from './shut-down-guests.ts';
 import { endingSignals, surviveExceptions } from './signals.ts';
@@ -21,7 +21,7 @@ export type ServeOptions = {
   readonly background: boolean;
   /** How long guests may take to switch off before they are killed. */
   readonly shutdownMs: number;
-  /** How long a background owner stays without VMs and clients. */
+  /** How long a background manager stays without VMs and clients. */
   readonly idleMs: number;
 };
 
@@ -31,7 +31,7 @@ export type ServeOptions = {
  * @throws when another process owns them, or it can't listen
  */
 export async function serve(options: ServeOptions): Promise<number> {
-  const paths = ownerPaths();
+  const paths = managerPaths();
   ensurePrivateFolder(paths.runtime);
   ensurePrivateFolder(paths.state);
   let ownership: ReturnType<typeof lockOwnership>;
@@ -50,7 +50,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
-async function own(paths: OwnerPaths, options: ServeOptions): Promise<number> {
+async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> {
   const { background, shutdownMs, idleMs } = options;
   const engine = new LocalEngine({ definitions: new DefinitionStore(), lock: lockVm });
   const write = background ? fileLog(paths.log) : stderrLog();
@@ -90,14 +90,14 @@ async function own(paths: OwnerPaths, options: ServeOptions): Promise<number> {
 }
 
 /** Whoever listened here before is dead: it is this process that has the lock. */
-async function listen(server: ControlServer, { runtime, socket }: OwnerPaths): Promise<void> {
+async function listen(server: ControlServer, { runtime, socket }: ManagerPaths): Promise<void> {
   ensurePrivateFolder(runtime);
   rmSync(socket, { force: true });
   await server.listen(socket);
 }
 
-/** The folder of a user's session goes when its last session ends, and /tmp is tidied; the owner stays. */
-async function keepReachable(server: ControlServer, paths: OwnerPaths, engine: LocalEngine): Promise<void> {
+/** The folder of a user's session goes when its last session ends, and /tmp is tidied; the manager stays. */
+async function keepReachable(server: ControlServer, paths: ManagerPaths, engine: LocalEngine): Promise<void> {
   if (server.reachable) return;
   try {
     server.stopListening();

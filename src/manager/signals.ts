@@ -1,4 +1,4 @@
-/** What asks an owner to end, and what doesn't. */
+/** What asks a manager to end, and what doesn't. */
 export type EndingSignals = {
   /** Resolves with what to say about it. */
   readonly first: Promise<string>;

@@ -2,20 +2,20 @@ import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot } from '../project-root.ts';
-import { ensurePrivateFolder, type OwnerPaths } from './paths.ts';
+import { ensurePrivateFolder, type ManagerPaths } from './paths.ts';
 
 const LAST_LINES = 5;
 /** glibc gives threads arenas of their own, and keeps what they held when they end: tens of MiB after many VMs (mallopt(3)). */
 const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
-export type StartedOwner = {
-  /** Null while it runs, and when it ended because another owner was there. */
+export type StartedManager = {
+  /** Null while it runs, and when it ended because another manager was there. */
   readonly failed: () => string | null;
   readonly foundAnother: () => boolean;
 };
 
-/** Starts an owner that outlives this process and its terminal. */
-export function startOwner(paths: OwnerPaths): StartedOwner {
+/** Starts a manager that outlives this process and its terminal. */
+export function startManager(paths: ManagerPaths): StartedManager {
   ensurePrivateFolder(paths.runtime);
   ensurePrivateFolder(paths.state);
   const log = openSync(paths.log, 'a', 0o600);

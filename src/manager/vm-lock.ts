@@ -3,7 +3,7 @@ import type { VmLock } from '../engine/vm.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile } from './file-lock.ts';
-import { ensurePrivateFolder, ownerPaths } from './paths.ts';
+import { ensurePrivateFolder, managerPaths } from './paths.ts';
 
 /**
  * Keeps every other process of this user from running a VM of this name, until it is released or this process ends.
@@ -12,7 +12,7 @@ import { ensurePrivateFolder, ownerPaths } from './paths.ts';
 export function lockVm(name: string): VmLock {
   if (!VM_NAME.pattern.test(name))
     throw new Error(`"${printable(name)}" can't be a VM's name: expected ${VM_NAME.rule}`);
-  const { runtime } = ownerPaths();
+  const { runtime } = managerPaths();
   ensurePrivateFolder(runtime);
   const folder = join(runtime, 'vms');
   ensurePrivateFolder(folder);
@@ -25,7 +25,7 @@ export function lockVm(name: string): VmLock {
 }
 
 /**
- * Makes this process the only owner of the socket and of the definitions: another one with the same definitions may look for its
+ * Makes this process the only manager of the socket and of the definitions: another one with the same definitions may look for its
  * socket elsewhere, when XDG_RUNTIME_DIR is another.
  * @throws LockHeldError saying who owns them
  */
@@ -36,9 +36,12 @@ export function lockOwnership({
   readonly runtime: string;
   readonly state: string;
 }): FileLock {
-  const socket = lockFile(join(runtime, 'owner.lock'), `VMs are owned through ${runtime}`);
+  const socket = lockFile(join(runtime, 'manager.lock'), `VMs are owned through ${runtime}`);
   try {
-    const definitions = lockFile(join(state, 'owner.lock'), `the VMs with their state in ${state} are owned`);
+    const definitions = lockFile(
+      join(state, 'manager.lock'),
+      `the VMs with their state in ${state} are owned`,
+    );
     return {
       release: () => {
         definitions.release();

@@ -1,4 +1,4 @@
-import type { OwnerInfo, VmInfo } from '../engine/engine.ts';
+import type { ManagerInfo, VmInfo } from '../engine/engine.ts';
 import type { CounterSource } from '../engine/sampling/counter-source.ts';
 import { type Snapshot, takeSnapshot } from '../engine/sampling/snapshot.ts';
 import { isAlive } from '../engine/vm-state.ts';
@@ -8,15 +8,20 @@ import { version } from '../project-root.ts';
 import { openMetrics } from './open-metrics.ts';
 
 /** This host and the VMs of this process, as an OpenMetrics text. */
-export function metricsNow(source: CounterSource & { readonly owner: OwnerInfo }): string {
+export function metricsNow(source: CounterSource & { readonly manager: ManagerInfo }): string {
   const vms = source.vms().map(info => ({ info, snapshot: snapshotOf(source, info) }));
-  return openMetrics({ version: version(), owner: source.owner, host: readHostLoad(new HostRoot()), vms });
+  return openMetrics({
+    version: version(),
+    manager: source.manager,
+    host: readHostLoad(new HostRoot()),
+    vms,
+  });
 }
 
 /** This host, and VMs that nobody runs. */
-export function metricsWithoutOwner(vms: readonly VmInfo[]): string {
+export function metricsWithoutManager(vms: readonly VmInfo[]): string {
   const facts = vms.map(info => ({ info, snapshot: null }));
-  return openMetrics({ version: version(), owner: null, host: readHostLoad(new HostRoot()), vms: facts });
+  return openMetrics({ version: version(), manager: null, host: readHostLoad(new HostRoot()), vms: facts });
 }
 
 function snapshotOf(source: CounterSource, info: VmInfo): Snapshot | null {

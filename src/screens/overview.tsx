@@ -11,20 +11,20 @@ import { type Column, layoutColumns } from '../view/table-columns.ts';
 /** The host and its VMs at a glance, and what somebody should look at. */
 export function OverviewScreen({ size: { columns, rows } }: { size: Size }) {
   const lost = useAppState(state => state.hostLost);
-  const pulse = useAppState(state => state.pulse);
-  const history = useAppState(state => state.pulseHistory);
+  const usage = useAppState(state => state.usage);
+  const history = useAppState(state => state.usageHistory);
   // Where there are few rows, the alarms need them.
   const roomy = rows >= ROOMY_ROWS;
-  const host = pulse === null ? [] : hostLines(pulse, history, roomy);
-  const eachCpu = roomy && pulse !== null;
+  const host = usage === null ? [] : hostLines(usage, history, roomy);
+  const eachCpu = roomy && usage !== null;
   const used = Math.max(1, host.length) + (eachCpu ? 1 : 0) + VM_ROWS;
   return (
     <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
-      {pulse === null && <Text wrap="truncate">{`  ${lost ?? 'Reading the host'}`}</Text>}
+      {usage === null && <Text wrap="truncate">{`  ${lost ?? 'Reading the host'}`}</Text>}
       {host.map(line => (
         <Gauge key={line.name} line={line} columns={columns} />
       ))}
-      {eachCpu && <EachCpu cpus={pulse.cpus} columns={columns} />}
+      {eachCpu && <EachCpu cpus={usage.cpus} columns={columns} />}
       <AllVms columns={columns} />
       <Alarms columns={columns} rows={Math.max(0, rows - used)} />
     </Box>

@@ -6,7 +6,7 @@ import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
-import { createPulseSlice, type PulseSlice } from './usage-slice.ts';
+import { createUsageSlice, type UsageSlice } from './usage-slice.ts';
 import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
 import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 
@@ -14,7 +14,7 @@ import { createVmsSlice, type VmsSlice } from './vms-slice.ts';
 export type AppState = VmsSlice &
   VmViewSlice &
   LogSlice &
-  PulseSlice &
+  UsageSlice &
   UiSlice &
   SamplingSlice &
   ConsoleSlice &
@@ -28,7 +28,7 @@ export function createAppStore(): AppStore {
     ...createVmsSlice(...slice),
     ...createVmViewSlice(...slice),
     ...createLogSlice(...slice),
-    ...createPulseSlice(...slice),
+    ...createUsageSlice(...slice),
     ...createUiSlice(...slice),
     ...createSamplingSlice(...slice),
     ...createConsoleSlice(...slice),

@@ -11,8 +11,8 @@ export class HostFeed {
   readonly #unsubscribe: () => void;
   #connection: HostConnection | null = null;
   #watching = false;
-  /** How often the host's pulse is taken; null: not at all. */
-  #pulseMs: number | null = null;
+  /** Interval at which the host's usage is read, in milliseconds; null: not at all. */
+  #usageMs: number | null = null;
   /** One at a time: what the cursor has passed by meanwhile is not asked for. */
   #asking = false;
 
@@ -29,7 +29,7 @@ export class HostFeed {
     const connection = this.source.connect();
     this.#connection = connection;
     connection.client.onRead = parts => this.#store.getState().hostRead(parts);
-    connection.client.onPulse = pulse => this.#store.getState().pulseTaken(pulse);
+    connection.client.onUsage = usage => this.#store.getState().usageRead(usage);
     connection.onLost(reason => this.#store.getState().hostGone(reason));
     return connection;
   }
@@ -39,7 +39,7 @@ export class HostFeed {
     if (this.#store.getState().hostLost !== null) {
       this.#connection = null;
       this.#watching = false;
-      this.#pulseMs = null;
+      this.#usageMs = null;
       this.#store.getState().hostForgotten();
     }
     this.connection().client.refresh();
@@ -58,10 +58,10 @@ export class HostFeed {
       this.#watching = shown;
       this.connection().client.watch(shown);
     }
-    const pulseMs = pulseInterval(state);
-    if (pulseMs !== this.#pulseMs) {
-      this.#pulseMs = pulseMs;
-      this.connection().client.pulse(pulseMs);
+    const usageMs = usageInterval(state);
+    if (usageMs !== this.#usageMs) {
+      this.#usageMs = usageMs;
+      this.connection().client.usage(usageMs);
     }
     const address = shown ? this.#select.functionAtCursor(state) : null;
     const isNews = address !== state.hostDetails?.address || state.host !== before.host;
@@ -91,9 +91,9 @@ export class HostFeed {
   }
 }
 
-/** The host's pulse is taken for the overview, as often as VMs are sampled; once, where the numbers are to stand still. */
-function pulseInterval(state: AppState): number | null {
+/** The overview reads the host's usage at the sampling interval; once only while sampling is frozen. */
+function usageInterval(state: AppState): number | null {
   const { paused, intervalMs } = state.sampling;
-  const wanted = !paused || state.pulse === null;
+  const wanted = !paused || state.usage === null;
   return currentScreen(state).kind === 'overview' && wanted ? intervalMs : null;
 }

@@ -4,11 +4,11 @@ import type { AppState } from './app-store.ts';
 
 export type LinkSlice = {
   /** Why the process that runs the VMs is out of reach; null while it is not. */
-  readonly ownerLost: string | null;
-  setOwnerLost(reason: string | null): void;
+  readonly managerLost: string | null;
+  setManagerLost(reason: string | null): void;
 };
 
 export const createLinkSlice: StateCreator<AppState, [], [], LinkSlice> = set => ({
-  ownerLost: null,
-  setOwnerLost: reason => set({ ownerLost: reason === null ? null : printable(reason) }),
+  managerLost: null,
+  setManagerLost: reason => set({ managerLost: reason === null ? null : printable(reason) }),
 });

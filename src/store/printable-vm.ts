@@ -9,7 +9,7 @@ export function printableVm(vm: VmInfo): VmInfo {
     name: printable(vm.name),
     reason: orNull(vm.reason),
     problem: orNull(vm.problem),
-    typist: orNull(vm.typist),
+    keyboardHolder: orNull(vm.keyboardHolder),
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
     broken: Object.fromEntries(
       Object.entries(vm.broken).map(([device, reason]) => [printable(device), printable(reason)]),

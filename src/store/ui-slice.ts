@@ -100,8 +100,8 @@ function sameScreen(a: Screen, b: Screen): boolean {
 export const FRAME_ROWS = 3;
 
 /** Lines for a screen. */
-export function bodyRows({ size, ownerLost }: Pick<AppState, 'size' | 'ownerLost'>): number {
-  const banner = ownerLost === null ? 0 : 1;
+export function bodyRows({ size, managerLost }: Pick<AppState, 'size' | 'managerLost'>): number {
+  const banner = managerLost === null ? 0 : 1;
   return Math.max(0, size.rows - FRAME_ROWS - banner);
 }
 

@@ -1,12 +1,12 @@
 import type { StateCreator } from 'zustand/vanilla';
-import type { HostPulse } from '../host-service/usage.ts';
+import type { HostUsage } from '../host-service/usage.ts';
 import type { AppState } from './app-store.ts';
 import { appended } from './history.ts';
 
-export type PulseSlice = {
+export type UsageSlice = {
   /** The host's, as it was taken last; null before it has been. */
-  readonly pulse: HostPulse | null;
-  readonly pulseHistory: {
+  readonly usage: HostUsage | null;
+  readonly usageHistory: {
     /** Share of all CPUs in use. */
     readonly cpu: readonly number[];
     /** Share of the memory in use. */
@@ -15,24 +15,24 @@ export type PulseSlice = {
   /** Row of the cursor among the alarms. */
   readonly alarmCursor: number;
 
-  pulseTaken(pulse: HostPulse): void;
+  usageRead(usage: HostUsage): void;
   setAlarmCursor(row: number): void;
 };
 
-export const createPulseSlice: StateCreator<AppState, [], [], PulseSlice> = set => ({
-  pulse: null,
-  pulseHistory: { cpu: [], memory: [] },
+export const createUsageSlice: StateCreator<AppState, [], [], UsageSlice> = set => ({
+  usage: null,
+  usageHistory: { cpu: [], memory: [] },
   alarmCursor: 0,
 
-  pulseTaken: pulse =>
-    set(({ pulseHistory: { cpu, memory } }) => ({
-      pulse,
-      pulseHistory: { cpu: appended(cpu, pulse.cpu), memory: appended(memory, memoryInUse(pulse)) },
+  usageRead: usage =>
+    set(({ usageHistory: { cpu, memory } }) => ({
+      usage,
+      usageHistory: { cpu: appended(cpu, usage.cpu), memory: appended(memory, memoryInUse(usage)) },
     })),
   setAlarmCursor: alarmCursor => set({ alarmCursor }),
 });
 
 /** Share of the memory that can't be had without swapping. */
-export function memoryInUse({ vitals: { memory } }: HostPulse): number {
+export function memoryInUse({ vitals: { memory } }: HostUsage): number {
   return memory.totalBytes === 0 ? 0 : 1 - memory.availableBytes / memory.totalBytes;
 }

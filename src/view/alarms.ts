@@ -1,8 +1,8 @@
 import type { VmInfo } from '../engine/engine.ts';
-import type { HostPulse } from '../host-service/usage.ts';
+import type { HostUsage } from '../host-service/usage.ts';
 import { memoryInUse } from '../store/usage-slice.ts';
 import { bytes, percent } from '../text/units.ts';
-import { memoised } from './memoized.ts';
+import { memoized } from './memoized.ts';
 
 /** Something that somebody should look at. */
 export type Alarm = {
@@ -19,17 +19,17 @@ const MEMORY_WAITS = 0.1;
 const LITTLE_ROOM = 0.05;
 const LITTLE_ROOM_BYTES = 20 * 2 ** 30;
 
-/** What is wrong with the owner, the VMs and the host, in this order; what can't go on before what only may not. */
+/** What is wrong with the manager, the VMs and the host, in this order; what can't go on before what only may not. */
 export function createAlarmsSelector() {
-  return memoised(
-    state => [state.ownerLost, state.order, state.infos, state.pulse] as const,
-    (ownerLost, order, infos, pulse): readonly Alarm[] => {
-      const owner =
-        ownerLost === null ? [] : [error('owner', null, `the VMs' owner is out of reach: ${ownerLost}`)];
+  return memoized(
+    state => [state.managerLost, state.order, state.infos, state.usage] as const,
+    (managerLost, order, infos, usage): readonly Alarm[] => {
+      const manager =
+        managerLost === null ? [] : [error('manager', null, `the manager is out of reach: ${managerLost}`)];
       const all = [
-        ...owner,
+        ...manager,
         ...order.flatMap(id => vmAlarms(infos[id]!)),
-        ...(pulse === null ? [] : hostAlarms(pulse)),
+        ...(usage === null ? [] : hostAlarms(usage)),
       ];
       return [
         ...all.filter(({ level }) => level === 'error'),
@@ -51,10 +51,10 @@ function vmAlarms({ id, name, state, reason, broken, problem }: VmInfo): Alarm[]
   ];
 }
 
-function hostAlarms(pulse: HostPulse): Alarm[] {
-  const { kvm, hugepages, memory, stateSpace } = pulse.vitals;
-  const used = memoryInUse(pulse);
-  const waits = pulse.waits.memory ?? 0;
+function hostAlarms(usage: HostUsage): Alarm[] {
+  const { kvm, hugepages, memory, stateSpace } = usage.vitals;
+  const used = memoryInUse(usage);
+  const waits = usage.waits.memory ?? 0;
   return [
     ...(kvm === 'absent' ? [error('kvm', null, 'no VM can run: there is no /dev/kvm; 6 says why')] : []),
     ...(kvm === 'forbidden'

@@ -8,7 +8,7 @@ import { pciRows } from './host-pci-rows.ts';
 import { flatPciRows, sortedHostRows } from './host-sort.ts';
 import { sriovRows } from './host-sriov-rows.ts';
 import { vfioRows } from './host-vfio-rows.ts';
-import { memoised } from './memoized.ts';
+import { memoized } from './memoized.ts';
 
 /** What every line of a list of the host has. */
 export type HostRow = { readonly key: string; readonly address: string | null };
@@ -19,7 +19,7 @@ export function createHostSelectors() {
     list: HostList,
     rows: (host: HostSnapshot, filter: string) => readonly Row[],
   ) =>
-    memoised(
+    memoized(
       state => [state.host, state.hostFilters[list] ?? '', state.sorts[list]] as const,
       (host, filter, sort): readonly Row[] => {
         if (host === null) return [];
@@ -27,7 +27,7 @@ export function createHostSelectors() {
       },
     );
 
-  const pci = memoised(
+  const pci = memoized(
     state => [state.host, state.toggled, state.hostFilters.pci ?? '', state.sorts.pci] as const,
     (host, toggled, filter, sort) => {
       if (host === null) return [];
@@ -36,7 +36,7 @@ export function createHostSelectors() {
     },
   );
   /** Lines of the PCI tree that match the filter, without those that are there for them. */
-  const matches = memoised(
+  const matches = memoized(
     state => [pci(state)] as const,
     rows => rows.filter(row => row.matches).length,
   );
@@ -82,7 +82,7 @@ export function createHostSelectors() {
   };
 
   /** Are some addresses in another domain than 0? Then all are written with it. */
-  const withDomains = memoised(
+  const withDomains = memoized(
     state => [state.host?.functions] as const,
     functions => [...(functions?.keys() ?? [])].some(address => !address.startsWith('0000:')),
   );

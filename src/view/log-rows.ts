@@ -1,10 +1,10 @@
 import type { LogEntry } from '../engine/engine.ts';
 import { nameFilter } from './filter.ts';
-import { memoised } from './memoized.ts';
+import { memoized } from './memoized.ts';
 
 /** The entries that the log's filter lets through, by the VM's name and the text. */
 export function createLogSelector() {
-  return memoised(
+  return memoized(
     state => [state.log, state.logFilter] as const,
     (log, filter) => {
       const lets = nameFilter(filter);

@@ -1,7 +1,7 @@
 import type { AppState } from '../store/app-store.ts';
 
 /** A selector that computes again only when one of its inputs has changed. */
-export function memoised<Inputs extends readonly unknown[], Result>(
+export function memoized<Inputs extends readonly unknown[], Result>(
   inputs: (state: AppState) => Inputs,
   compute: (...inputs: [...Inputs]) => Result,
 ): (state: AppState) => Result {

@@ -1,9 +1,9 @@
 import type { VmState } from '../engine/engine.ts';
 import type { VmTotals } from '../engine/sampling/rates.ts';
-import type { HostPulse } from '../host-service/usage.ts';
+import type { HostUsage } from '../host-service/usage.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { VmHistory } from '../store/history.ts';
-import { memoryInUse, type PulseSlice } from '../store/usage-slice.ts';
+import { memoryInUse, type UsageSlice } from '../store/usage-slice.ts';
 import { sumOfTotals } from '../store/vms-slice.ts';
 import { bytes, percent, rate, uptime } from '../text/units.ts';
 
@@ -18,50 +18,50 @@ export type GaugeLine = {
 };
 
 /** @param all false: only what matters most */
-export function hostLines(pulse: HostPulse, history: PulseSlice['pulseHistory'], all: boolean): GaugeLine[] {
-  const { memory, swap, loadAverage, uptimeSeconds } = pulse.vitals;
+export function hostLines(usage: HostUsage, history: UsageSlice['usageHistory'], all: boolean): GaugeLine[] {
+  const { memory, swap, loadAverage, uptimeSeconds } = usage.vitals;
   const load = loadAverage.map(value => value.toFixed(2)).join(' ');
   const swapped = swap.totalBytes - swap.freeBytes;
   const lines: readonly (GaugeLine | null)[] = [
     {
       name: 'CPU',
-      now: percent(pulse.cpu),
+      now: percent(usage.cpu),
       values: history.cpu,
       text: `load ${load}, up ${uptime(uptimeSeconds * 1000)}`,
     },
     {
       name: 'Memory',
-      now: percent(memoryInUse(pulse)),
+      now: percent(memoryInUse(usage)),
       values: history.memory,
       text: `${bytes(memory.totalBytes - memory.availableBytes)} of ${bytes(memory.totalBytes)}${swapped > 0 ? `, ${bytes(swapped)} swapped out` : ''}`,
     },
-    { name: 'Waiting', now: '', text: waitsText(pulse) },
-    all ? { name: 'Huge pages', now: '', text: hugepagesText(pulse) } : null,
-    all ? { name: 'KSM', now: '', text: ksmText(pulse) } : null,
-    { name: 'KVM', now: '', text: `${kvmText(pulse)}; ${iommuText(pulse)}` },
-    all && pulse.vitals.stateSpace !== null
-      ? { name: 'State', now: '', text: stateText(pulse.vitals.stateSpace) }
+    { name: 'Waiting', now: '', text: waitsText(usage) },
+    all ? { name: 'Huge pages', now: '', text: hugepagesText(usage) } : null,
+    all ? { name: 'KSM', now: '', text: ksmText(usage) } : null,
+    { name: 'KVM', now: '', text: `${kvmText(usage)}; ${iommuText(usage)}` },
+    all && usage.vitals.stateSpace !== null
+      ? { name: 'State', now: '', text: stateText(usage.vitals.stateSpace) }
       : null,
   ];
   return lines.filter(line => line !== null);
 }
 
 /** How much of the time tasks wait for something (pressure stall information). */
-function waitsText({ waits }: HostPulse): string {
+function waitsText({ waits }: HostUsage): string {
   const each = Object.entries(waits).map(([resource, share]) => `${resource} ${percent(share)}`);
   return each.length === 0
     ? 'this kernel does not measure pressure (psi=1 has it measured)'
     : `for ${each.join(', ')} of the time`;
 }
 
-function hugepagesText({ vitals: { hugepages } }: HostPulse): string {
+function hugepagesText({ vitals: { hugepages } }: HostUsage): string {
   const pools = hugepages
     .filter(({ total }) => total > 0)
     .map(({ pageBytes, total, free }) => `${free} of ${total} of ${bytes(pageBytes)} free`);
   return pools.length === 0 ? 'none are set aside' : pools.join(', ');
 }
 
-function ksmText({ vitals: { ksmRuns, ksmSavedBytes } }: HostPulse): string {
+function ksmText({ vitals: { ksmRuns, ksmSavedBytes } }: HostUsage): string {
   if (ksmRuns === null) return 'this kernel has none';
   const saved = ksmSavedBytes ? `, ${bytes(ksmSavedBytes)} saved` : '';
   return `${ksmRuns ? 'merges equal pages' : 'is off'}${saved}`;
@@ -73,11 +73,11 @@ const KVM_TEXTS = {
   absent: 'is not there',
 } as const;
 
-function kvmText({ vitals: { kvm } }: HostPulse): string {
+function kvmText({ vitals: { kvm } }: HostUsage): string {
   return `/dev/kvm ${KVM_TEXTS[kvm]}`;
 }
 
-function iommuText({ vitals: { iommuGroups } }: HostPulse): string {
+function iommuText({ vitals: { iommuGroups } }: HostUsage): string {
   return iommuGroups === 0 ? 'no IOMMU, or it is off' : `IOMMU on, ${iommuGroups} groups`;
 }
 
@@ -85,7 +85,7 @@ function stateText({
   path,
   totalBytes,
   availableBytes,
-}: NonNullable<HostPulse['vitals']['stateSpace']>): string {
+}: NonNullable<HostUsage['vitals']['stateSpace']>): string {
   return `${bytes(availableBytes)} of ${bytes(totalBytes)} free, for ${path}`;
 }
 

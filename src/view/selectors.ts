@@ -6,18 +6,18 @@ import { currentScreen } from '../store/ui-slice.ts';
 import { createAlarmsSelector } from './alarms.ts';
 import { nameFilter } from './filter.ts';
 import { createLogSelector } from './log-rows.ts';
-import { memoised } from './memoized.ts';
+import { memoized } from './memoized.ts';
 import { vmValue } from './vm-columns.ts';
 
 /** Makes the selectors of one store; each keeps its last result. */
 export function createSelectors() {
-  const names = memoised(
+  const names = memoized(
     state => [state.order, state.infos] as const,
     (order, infos) => order.map(id => infos[id]!.name).join('\n'),
   );
 
   /** Ids of the VMs that the filter lets through. Changes only when a name, the order or the filter does. */
-  const filteredVms = memoised(
+  const filteredVms = memoized(
     state => [state.order, names(state), state.filter] as const,
     (order, names, filter) => {
       const lets = nameFilter(filter);
@@ -26,7 +26,7 @@ export function createSelectors() {
     },
   );
 
-  const sortedVms = memoised(
+  const sortedVms = memoized(
     state => [filteredVms(state), state.sorts.vms, state.infos, state.totals] as const,
     (ids, sort, infos, totals) => {
       const value = vmValue(sort!.column);
@@ -61,7 +61,7 @@ export function createSelectors() {
     return vm === null ? [] : [vm];
   };
 
-  const aliveVms = memoised(
+  const aliveVms = memoized(
     state => [state.infos] as const,
     infos => Object.values(infos).filter(isAlive).length,
   );

@@ -6,7 +6,7 @@ import { fullTime } from '../text/time.ts';
 export function summaryFacts({ infos }: AppState, id: string): string[] {
   const vm = infos[id];
   if (vm === undefined) return [];
-  const { state, startedAt, reason, typist, problem, defined, autostart } = vm;
+  const { state, startedAt, reason, keyboardHolder, problem, defined, autostart } = vm;
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
   const definition = !defined ? 'without a definition' : autostart ? 'defined, autostart' : 'defined';
   const broken = Object.keys(vm.broken);
@@ -15,6 +15,6 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     ...(reason === null ? [] : [reason]),
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
     problem ?? definition,
-    ...(typist === null ? [] : [`${typist} types`]),
+    ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];
 }

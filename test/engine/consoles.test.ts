@@ -7,7 +7,7 @@ function rig() {
   const consoles = new Consoles({
     scrollback: () => new Uint8Array(),
     type: bytes => heard.push(Buffer.from(bytes).toString()),
-    typistChanged: () => {},
+    keyboardChanged: () => {},
   });
   const watch = (name: string, answers = true) => {
     const link = consoles.open({ printed: () => {} }, { name, answers });
@@ -41,9 +41,9 @@ test('the keyboard is one watcher’s at a time, and free when that one goes', a
   const { consoles, watch } = rig();
   const [anna, ben] = [watch('anna'), watch('ben')];
   await anna.takeKeyboard();
-  await expect(ben.takeKeyboard()).rejects.toThrow('anna is typing there');
+  await expect(ben.takeKeyboard()).rejects.toThrow('anna has the keyboard');
   await ben.takeKeyboard(true);
-  expect(consoles.typist).toBe('ben');
+  expect(consoles.keyboardHolder).toBe('ben');
   ben.close();
-  expect(consoles.typist).toBeNull();
+  expect(consoles.keyboardHolder).toBeNull();
 });

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { PulseReader } from '../../src/host-service/usage.ts';
+import { UsageReader } from '../../src/host-service/usage.ts';
 import type { TreeBuilder } from '../host/trees/builder.ts';
 import { pressure } from '../host/trees/common.ts';
 import { serverTree } from '../host/trees/server.ts';
 
 let tree: TreeBuilder;
-let reader: PulseReader;
+let reader: UsageReader;
 beforeEach(() => {
   tree = serverTree();
-  reader = new PulseReader(tree.root(), '/');
+  reader = new UsageReader(tree.root(), '/');
 });
 afterEach(() => tree.remove());
 

@@ -3,27 +3,27 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { connect, connectOrStart } from '../../src/manager/connect.ts';
-import { ensurePrivateFolder, ownerPaths } from '../../src/manager/paths.ts';
+import { ensurePrivateFolder, managerPaths } from '../../src/manager/paths.ts';
 import { lockOwnership } from '../../src/manager/vm-lock.ts';
 import {
   attached,
   isRunning,
   killedAtEnd,
   leftAtEnd,
+  managerLog,
   NODE,
-  ownerLog,
-  startOwner,
+  startManager,
   withOwnFolders,
 } from './rig.ts';
 
 withOwnFolders();
 
-/** A process that starts an owner, if there is none, and says which one it got. */
+/** A process that starts a manager, if there is none, and says which one it got. */
 function client(): Promise<{ stdout: string }> {
   const [node, ...args] = NODE;
-  const script = `import { connectOrStart } from './src/owner/connect.ts';
+  const script = `import { connectOrStart } from './src/manager/connect.ts';
     const engine = await connectOrStart();
-    console.log(engine.owner.pid);
+    console.log(engine.manager.pid);
     await engine.close();`;
   return execa(node!, [...args, '--input-type=module', '-e', script], { timeout: 25_000 });
 }
@@ -34,15 +34,15 @@ describe('connect', () => {
   });
 
   test('finds nobody where one was killed', async () => {
-    const owner = startOwner();
+    const manager = startManager();
     await attached();
-    owner.kill('SIGKILL');
-    await owner;
+    manager.kill('SIGKILL');
+    await manager;
     expect(await connect()).toBeNull();
   });
 
   test('attaches in next to no time', async () => {
-    startOwner();
+    startManager();
     await attached();
     const before = performance.now();
     leftAtEnd((await connect())!);
@@ -50,14 +50,14 @@ describe('connect', () => {
   });
 
   test('may be read-only', async () => {
-    startOwner();
+    startManager();
     const engine = await attached({ readOnly: true });
     await expect(engine.kill('web')).rejects.toThrow('read-only');
   });
 });
 
 describe('connectOrStart', () => {
-  test('starts an owner that outlives who started it', async () => {
+  test('starts a manager that outlives who started it', async () => {
     const pid = Number((await client()).stdout);
     killedAtEnd(pid);
     expect(isRunning(pid)).toBe(true);
@@ -68,11 +68,11 @@ describe('connectOrStart', () => {
     const { stdout: cwd } = await execa('readlink', [`/proc/${pid}/cwd`]);
     expect(cwd).toBe('/');
     const engine = leftAtEnd(await connectOrStart());
-    expect(engine.owner.pid).toBe(pid);
-    expect(ownerLog()).toContain('listens at');
+    expect(engine.manager.pid).toBe(pid);
+    expect(managerLog()).toContain('listens at');
   });
 
-  test('makes one owner for two that start at once', async () => {
+  test('makes one manager for two that start at once', async () => {
     const [one, other] = await Promise.all([client(), client()]);
     killedAtEnd(Number(one.stdout));
     killedAtEnd(Number(other.stdout));
@@ -80,7 +80,7 @@ describe('connectOrStart', () => {
   });
 
   test('starts one also while the last one is still ending', async () => {
-    const paths = ownerPaths();
+    const paths = managerPaths();
     ensurePrivateFolder(paths.runtime);
     ensurePrivateFolder(paths.state);
     const last = lockOwnership(paths);
@@ -89,15 +89,15 @@ describe('connectOrStart', () => {
     await new Promise(resolve => setTimeout(resolve, 2500));
     last.release();
     const engine = leftAtEnd(await attaching);
-    killedAtEnd(engine.owner.pid);
-    expect(engine.owner.remote).toBe(true);
+    killedAtEnd(engine.manager.pid);
+    expect(engine.manager.remote).toBe(true);
   });
 
-  test('says what a new owner had to say that could not start', async () => {
+  test('says what a new manager had to say that could not start', async () => {
     rmSync(process.env.VRING_DEFINITIONS_DIR!, { recursive: true });
     writeFileSync(process.env.VRING_DEFINITIONS_DIR!, 'not a folder');
     mkdirSync(process.env.VRING_STATE_DIR!);
-    writeFileSync(join(process.env.VRING_STATE_DIR!, 'owner.log'), 'what the one before said\n');
+    writeFileSync(join(process.env.VRING_STATE_DIR!, 'manager.log'), 'what the one before said\n');
     const failed = connectOrStart();
     await expect(failed).rejects.toThrow(
       /could not start: vring: .*ENOTDIR|could not start: vring: .*folder/,

@@ -13,7 +13,7 @@ beforeEach(() => {
 
 /** A process that takes the lock of a VM, says so, and stays. */
 function holder(name: string) {
-  const script = `import { lockVm } from './src/owner/vm-lock.ts'; lockVm('${name}'); console.log('has it'); setInterval(() => {}, 1000);`;
+  const script = `import { lockVm } from './src/manager/vm-lock.ts'; lockVm('${name}'); console.log('has it'); setInterval(() => {}, 1000);`;
   const child = execa(process.execPath, ['--input-type=module', '-e', script], {
     reject: false,
     timeout: 20_000,
@@ -68,7 +68,7 @@ test('a lock is taken where one was removed in between', () => {
   lock.release();
 });
 
-test('two owners with the same state keep out of each other, wherever their sockets are', () => {
+test('two managers with the same state keep out of each other, wherever their sockets are', () => {
   const [one, other, state] = [temporaryFolder(), temporaryFolder(), temporaryFolder()];
   const first = lockOwnership({ runtime: one, state });
   expect(() => lockOwnership({ runtime: one, state: other })).toThrow(

@@ -14,9 +14,9 @@ const entry = (text: string, level: LogEntry['level'] = 'info', vm: string | nul
   text,
 });
 
-describe('the log of a background owner', () => {
+describe('the log of a background manager', () => {
   test('has a line for each line, that nothing in it can break', () => {
-    const path = join(temporaryFolder(), 'owner.log');
+    const path = join(temporaryFolder(), 'manager.log');
     const write = fileLog(path);
     write(entry('it runs', 'info', 'web'));
     write(entry('it crashed: \x1b[2J\nRIP=1', 'error', 'web'));
@@ -31,7 +31,7 @@ describe('the log of a background owner', () => {
   });
 
   test('is cut when it is long, and the one before is kept', () => {
-    const path = join(temporaryFolder(), 'owner.log');
+    const path = join(temporaryFolder(), 'manager.log');
     const write = fileLog(path);
     const line = 'x'.repeat(1000);
     for (let count = 0; count < 2500; count++) write(entry(line));
@@ -41,7 +41,7 @@ describe('the log of a background owner', () => {
   });
 
   test('costs nothing but lines when the disk is full, and says how many', () => {
-    const path = join(temporaryFolder(), 'owner.log');
+    const path = join(temporaryFolder(), 'manager.log');
     symlinkSync('/dev/full', path);
     const write = fileLog(path);
     write(entry('one\ntwo'));
@@ -55,7 +55,7 @@ describe('the log of a background owner', () => {
 describe('on stderr', () => {
   const SCRIPT = `
     import { fstatSync } from 'node:fs';
-    import { stderrLog } from './src/owner/owner-log.ts';
+    import { stderrLog } from './src/manager/manager-log.ts';
     const { dev, ino } = fstatSync(2);
     if (process.argv[1] === 'journal') process.env.JOURNAL_STREAM = dev + ':' + ino;
     if (process.argv[1] === 'other') process.env.JOURNAL_STREAM = '1:1';

@@ -1,13 +1,13 @@
 import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ensurePrivateFolder, ownerPaths } from '../../src/manager/paths.ts';
+import { ensurePrivateFolder, managerPaths } from '../../src/manager/paths.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const uid = process.getuid!();
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
 
-describe('the folders of an owner', () => {
+describe('the folders of a manager', () => {
   test.each([
     [{ VRING_RUNTIME_DIR: '/a', VRING_STATE_DIR: '/b', XDG_RUNTIME_DIR: '/tmp' }, 1000, '/a', '/b'],
     [{ XDG_RUNTIME_DIR: '/tmp', XDG_STATE_HOME: '/s', HOME: '/root' }, 0, '/run/vring', '/var/lib/vring'],
@@ -17,11 +17,11 @@ describe('the folders of an owner', () => {
     [{ XDG_RUNTIME_DIR: '/proc', HOME: '/h' }, 1000, '/tmp/vring-1000', '/h/.local/state/vring'],
     [{ XDG_RUNTIME_DIR: '/nonexistent', HOME: '/h' }, 1000, '/tmp/vring-1000', '/h/.local/state/vring'],
   ])('with %j for user %i', (env, user, runtime, state) => {
-    expect(ownerPaths(env, user)).toEqual({
+    expect(managerPaths(env, user)).toEqual({
       runtime,
       state,
       socket: `${runtime}/control.sock`,
-      log: `${state}/owner.log`,
+      log: `${state}/manager.log`,
     });
   });
 
@@ -30,11 +30,11 @@ describe('the folders of an owner', () => {
     // For root it is the system's folder.
     const user = uid === 0 ? 1000 : uid;
     if (uid === 0) chownSync(session, user, user);
-    expect(ownerPaths({ XDG_RUNTIME_DIR: session }, user).runtime).toBe(join(session, 'vring'));
+    expect(managerPaths({ XDG_RUNTIME_DIR: session }, user).runtime).toBe(join(session, 'vring'));
   });
 
   test('are refused when the socket would not fit into its address', () => {
-    expect(() => ownerPaths({ VRING_RUNTIME_DIR: `/${'x'.repeat(100)}` }, 0)).toThrow(
+    expect(() => managerPaths({ VRING_RUNTIME_DIR: `/${'x'.repeat(100)}` }, 0)).toThrow(
       'too long for a socket',
     );
   });

@@ -9,7 +9,7 @@ import { until } from '../engine/remote/rig.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
-const OWNER = join(import.meta.dirname, '../../src/cli.ts');
+const MANAGER = join(import.meta.dirname, '../../src/cli.ts');
 
 /** Folders of its own for each test, in this process's environment and its children's. */
 export function withOwnFolders(): void {
@@ -28,9 +28,9 @@ afterEach(async () => {
 });
 
 /** `vring serve ARGS` as systemd would start it, or with `--background` as a client would. */
-export function startOwner(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+export function startManager(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
   const [node, ...nodeArgs] = NODE;
-  const owner = execa(node!, [...nodeArgs, OWNER, 'serve', ...args], {
+  const manager = execa(node!, [...nodeArgs, MANAGER, 'serve', ...args], {
     reject: false,
     stdin: 'ignore',
     timeout: 25_000,
@@ -38,20 +38,20 @@ export function startOwner(args: readonly string[] = [], env: Readonly<Record<st
     env,
   });
   cleanUps.push(async () => {
-    owner.kill('SIGKILL');
-    await owner;
+    manager.kill('SIGKILL');
+    await manager;
   });
-  return owner;
+  return manager;
 }
 
-/** Attaches to the owner that is to be there soon. */
+/** Attaches to the manager that is to be there soon. */
 export async function attached(options: { readOnly?: boolean } = {}): Promise<RemoteEngine> {
   for (let tries = 0; tries < 400; tries++) {
     const engine = await connect(options);
     if (engine !== null) return leftAtEnd(engine);
     await new Promise(resolve => setTimeout(resolve, 25));
   }
-  throw new Error(`no owner answers; its log says:\n${ownerLog()}`);
+  throw new Error(`no manager answers; its log says:\n${managerLog()}`);
 }
 
 export function leftAtEnd(engine: RemoteEngine): RemoteEngine {
@@ -76,9 +76,9 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-export function ownerLog(): string {
+export function managerLog(): string {
   try {
-    return readFileSync(join(process.env.VRING_STATE_DIR!, 'owner.log'), 'utf8');
+    return readFileSync(join(process.env.VRING_STATE_DIR!, 'manager.log'), 'utf8');
   } catch {
     return '';
   }

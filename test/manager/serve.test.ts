@@ -5,24 +5,24 @@ import { describe, expect, test } from 'vitest';
 import { builtFile } from '../../src/project-root.ts';
 import { until } from '../engine/remote/rig.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
-import { attached, guest, isRunning, NODE, ownerLog, startOwner, withOwnFolders } from './rig.ts';
+import { attached, guest, isRunning, managerLog, NODE, startManager, withOwnFolders } from './rig.ts';
 
 withOwnFolders();
 const socket = () => join(process.env.VRING_RUNTIME_DIR!, 'control.sock');
 
 describe('vring serve', () => {
   test('listens for its user alone, and leaves nothing behind when it is told to end', async () => {
-    const owner = startOwner();
+    const manager = startManager();
     const engine = await attached();
-    expect(engine.owner).toMatchObject({ pid: owner.pid, remote: true });
+    expect(engine.manager).toMatchObject({ pid: manager.pid, remote: true });
     const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
     expect([mode(process.env.VRING_RUNTIME_DIR!), mode(socket())]).toEqual(['700', '600']);
     const lost: (string | null)[] = [];
     engine.subscribe(event => {
       if (event.kind === 'link') lost.push(event.lost);
     });
-    owner.kill('SIGTERM');
-    const { exitCode, stderr } = await owner;
+    manager.kill('SIGTERM');
+    const { exitCode, stderr } = await manager;
     expect(exitCode).toBe(0);
     expect(stderr).toMatch(/listens at .*control.sock\n.*it ends: it was stopped by SIGTERM/s);
     expect(statSync(socket(), { throwIfNoEntry: false })).toBeUndefined();
@@ -30,43 +30,43 @@ describe('vring serve', () => {
   });
 
   test('is the only one: a second says who is there, and does not harm the first', async () => {
-    const owner = startOwner();
+    const manager = startManager();
     const engine = await attached();
-    const second = await startOwner();
+    const second = await startManager();
     expect(second.exitCode).toBe(1);
     expect(second.stderr).toMatch(
-      new RegExp(`^vring: VMs are owned through .* by process ${owner.pid} of \\w+: vring serve`),
+      new RegExp(`^vring: VMs are owned through .* by process ${manager.pid} of \\w+: vring serve`),
     );
     // In the background it is content with the one that is there.
-    expect((await startOwner(['--background'])).exitCode).toBe(0);
-    expect(await attached()).toMatchObject({ owner: { pid: owner.pid } });
+    expect((await startManager(['--background'])).exitCode).toBe(0);
+    expect(await attached()).toMatchObject({ manager: { pid: manager.pid } });
     expect(engine.vms()).toEqual([]);
   });
 
   test('takes the place of one that was killed', async () => {
-    const dead = startOwner();
+    const dead = startManager();
     await attached();
     dead.kill('SIGKILL');
     await dead;
     expect(statSync(socket()).isSocket()).toBe(true);
-    const owner = startOwner();
-    await until(() => isRunning(owner.pid!));
+    const manager = startManager();
+    await until(() => isRunning(manager.pid!));
     const engine = await attached();
-    await until(() => engine.owner.pid === owner.pid);
+    await until(() => engine.manager.pid === manager.pid);
   });
 
   test('ignores a terminal that closes', async () => {
-    const owner = startOwner();
+    const manager = startManager();
     const engine = await attached();
-    owner.kill('SIGHUP');
+    manager.kill('SIGHUP');
     await until(() => engine.log().some(entry => entry.text.includes('SIGHUP')));
-    expect(isRunning(owner.pid!)).toBe(true);
+    expect(isRunning(manager.pid!)).toBe(true);
   });
 
   test('refuses a runtime folder that others can write to', async () => {
     mkdirSync(process.env.VRING_RUNTIME_DIR!);
     chmodSync(process.env.VRING_RUNTIME_DIR!, 0o777);
-    const { exitCode, stderr } = await startOwner();
+    const { exitCode, stderr } = await startManager();
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^vring: others can write to the folder .*: chmod 700 it, or choose another/);
   });
@@ -87,62 +87,62 @@ describe('vring serve', () => {
       told += chunk;
     });
     await until(() => statSync(path, { throwIfNoEntry: false }));
-    const owner = startOwner([], { NOTIFY_SOCKET: path });
+    const manager = startManager([], { NOTIFY_SOCKET: path });
     await until(() => told.includes('READY=1'));
     await attached();
-    owner.kill('SIGTERM');
-    await owner;
+    manager.kill('SIGTERM');
+    await manager;
     await until(() => /STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000\n/.test(told));
     receiver.kill();
     await receiver;
   });
 
   test('is reachable again after its folder was cleaned up', async () => {
-    const owner = startOwner();
+    const manager = startManager();
     await attached();
     rmSync(process.env.VRING_RUNTIME_DIR!, { recursive: true });
     const engine = await attached();
-    expect(engine.owner.pid).toBe(owner.pid);
+    expect(engine.manager.pid).toBe(manager.pid);
     expect(engine.log().at(-1)?.text).toMatch(/was gone, and is there again/);
   });
 
   test('serves on after an exception that nobody expected', async () => {
-    const owner = startOwner([], {
+    const manager = startManager([], {
       NODE_OPTIONS: `--import=data:text/javascript,process.on('SIGUSR2',()=>{throw(new(Error)('injected'))})`,
     });
     const engine = await attached();
-    owner.kill('SIGUSR2');
+    manager.kill('SIGUSR2');
     await until(() => engine.log().some(entry => entry.text.includes('injected')));
     expect(engine.log().at(-1)).toMatchObject({ level: 'error' });
     expect(engine.log().at(-1)?.text).toMatch(/the VMs go on: Error: injected\n +at /);
-    expect(await attached()).toMatchObject({ owner: { pid: owner.pid } });
+    expect(await attached()).toMatchObject({ manager: { pid: manager.pid } });
   });
 });
 
-describe('an owner in the background', () => {
+describe('a manager in the background', () => {
   test('ends when nobody is attached and nothing runs', async () => {
-    const owner = startOwner(['--background', '--idle-timeout', '1']);
+    const manager = startManager(['--background', '--idle-timeout', '1']);
     const engine = await attached();
     await new Promise(resolve => setTimeout(resolve, 1500));
-    expect(isRunning(owner.pid!)).toBe(true);
+    expect(isRunning(manager.pid!)).toBe(true);
     await engine.close();
-    expect((await owner).exitCode).toBe(0);
-    expect(ownerLog()).toMatch(/it ends: no VM runs, and nobody was attached for 1 s/);
+    expect((await manager).exitCode).toBe(0);
+    expect(managerLog()).toMatch(/it ends: no VM runs, and nobody was attached for 1 s/);
   });
 
   test('goes on when its log can not be written', async () => {
     mkdirSync(process.env.VRING_STATE_DIR!);
-    symlinkSync('/dev/full', join(process.env.VRING_STATE_DIR!, 'owner.log'));
-    const owner = startOwner(['--background']);
+    symlinkSync('/dev/full', join(process.env.VRING_STATE_DIR!, 'manager.log'));
+    const manager = startManager(['--background']);
     const engine = await attached();
     expect(engine.log()).toHaveLength(1);
-    expect(isRunning(owner.pid!)).toBe(true);
+    expect(isRunning(manager.pid!)).toBe(true);
   });
 });
 
-describe.skipIf(noKvm !== null)(onKvm('the VMs of an owner'), () => {
+describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
   test('outlive clients that are killed, and are shut down by their power button', async () => {
-    const owner = startOwner();
+    const manager = startManager();
     const engine = await attached();
     await engine.start(guest('web', 'run="demo"'));
     const [node, ...args] = NODE;
@@ -152,44 +152,44 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of an owner'), () => {
         ...args,
         '--input-type=module',
         '-e',
-        `import { connect } from './src/owner/connect.ts';
+        `import { connect } from './src/manager/connect.ts';
          const engine = await connect();
          await engine.openConsole('web', { printed: () => {} }).takeKeyboard();
          console.log('typing');`,
       ],
       { reject: false, timeout: 20_000 },
     );
-    await until(() => engine.vms()[0]?.typist !== null);
-    expect(engine.vms()[0]?.typist).toMatch(/@/);
+    await until(() => engine.vms()[0]?.keyboardHolder !== null);
+    expect(engine.vms()[0]?.keyboardHolder).toMatch(/@/);
     client.kill('SIGKILL');
     await client;
-    await until(() => engine.vms()[0]?.typist === null);
+    await until(() => engine.vms()[0]?.keyboardHolder === null);
     await until(() => engine.log().some(entry => /is not attached any more: it went away/.test(entry.text)));
     expect(engine.vms()[0]?.state).toBe('running');
-    owner.kill('SIGTERM');
-    const { stderr } = await owner;
+    manager.kill('SIGTERM');
+    const { stderr } = await manager;
     expect(stderr).toMatch(/web: it is off: the guest powered off/);
     expect(stderr).not.toContain('killed');
   });
 
   test('that do not listen to their button are killed, and named', async () => {
-    const owner = startOwner(['--shutdown-timeout', '1']);
+    const manager = startManager(['--shutdown-timeout', '1']);
     const engine = await attached();
     await engine.start(guest('deaf', 'run="spin 100s"'));
-    owner.kill('SIGTERM');
-    const { stderr, exitCode } = await owner;
+    manager.kill('SIGTERM');
+    const { stderr, exitCode } = await manager;
     expect(stderr).toContain('killed, because they did not shut down in time: deaf');
     expect(exitCode).toBe(0);
   });
 
   test('are killed at once when it is asked twice', async () => {
-    const owner = startOwner(['--shutdown-timeout', '3600']);
+    const manager = startManager(['--shutdown-timeout', '3600']);
     const engine = await attached();
     await engine.start(guest('deaf', 'run="spin 100s"'));
-    owner.kill('SIGTERM');
+    manager.kill('SIGTERM');
     await until(() => engine.log().some(entry => entry.text.startsWith('it ends')));
-    owner.kill('SIGINT');
-    expect((await owner).exitCode).toBe(0);
+    manager.kill('SIGINT');
+    expect((await manager).exitCode).toBe(0);
   });
 
   test('start with it when their definitions say so, unless it is a client that starts it', async () => {
@@ -202,14 +202,14 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of an owner'), () => {
     definition('b', false);
     definition('c', true);
     writeFileSync(join(process.env.VRING_DEFINITIONS_DIR!, 'broken.yaml'), 'memory: [');
-    const background = startOwner(['--background']);
+    const background = startManager(['--background']);
     const first = await attached();
     await new Promise(resolve => setTimeout(resolve, 500));
     expect(first.vms().every(vm => vm.state === 'off')).toBe(true);
     background.kill('SIGTERM');
     await background;
 
-    startOwner();
+    startManager();
     const engine = await attached();
     await until(() => engine.vms().filter(vm => vm.state === 'running').length === 2);
     expect(engine.vms().map(vm => [vm.id, vm.state])).toEqual([
@@ -223,17 +223,17 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of an owner'), () => {
   });
 
   test('are one of a name, whichever process runs them', async () => {
-    startOwner();
+    startManager();
     const engine = await attached();
     await engine.start(guest('web'));
     const other = { ...process.env, VRING_STATE_DIR: join(process.env.VRING_STATE_DIR!, 'other') };
     const [node, ...args] = NODE;
-    const script = `import { lockVm } from './src/owner/vm-lock.ts'; lockVm('web');`;
+    const script = `import { lockVm } from './src/manager/vm-lock.ts'; lockVm('web');`;
     const { stderr } = await execa(node!, [...args, '--input-type=module', '-e', script], {
       env: other,
       reject: false,
     });
-    expect(stderr).toContain(`a VM named web is run by process ${engine.owner.pid} of`);
+    expect(stderr).toContain(`a VM named web is run by process ${engine.manager.pid} of`);
     await engine.kill('web');
     expect((await execa(node!, [...args, '--input-type=module', '-e', script])).exitCode).toBe(0);
   });

@@ -23,12 +23,12 @@ const OFF: VmInfo = {
   defined: true,
   problem: 'web.yaml:3: cpus: "many" is no number',
   autostart: false,
-  typist: null,
+  keyboardHolder: null,
 };
 
 const FACTS: MetricFacts = {
   version: '1.2"3\\',
-  owner: { pid: 1, startedAt: 1_700_000_000_500 },
+  manager: { pid: 1, startedAt: 1_700_000_000_500 },
   host: {
     cpus: 2,
     cpuSeconds: { user: 1.5, system: 0 },
@@ -48,7 +48,7 @@ test('the text is OpenMetrics, whatever names there are in it', () => {
       ?.samples.find(sample => Object.entries(labels).every(([key, text]) => sample.labels[key] === text))
       ?.value;
   expect(families.get('vring_build')?.samples[0]?.labels).toEqual({ version: '1.2\\"3\\\\' });
-  expect(value('vring_owner_start_time_seconds')).toBe(1_700_000_000.5);
+  expect(value('vring_manager_start_time_seconds')).toBe(1_700_000_000.5);
   expect(value('vring_host_cpu_seconds', { mode: 'user' })).toBe(1.5);
   expect(value('vring_host_hugepages_free', { size: '2097152' })).toBe(3);
   expect(value('vring_host_stalled_seconds', { resource: 'cpu', tasks: 'some' })).toBe(0.25);

@@ -111,7 +111,7 @@ describe('several terminals', () => {
     const driver = await start();
     const other = engine.openConsole(id, { printed: () => {} }, { name: 'bob@pts/7', answers: true });
     await other.takeKeyboard();
-    await driver.waitFor('SERIAL CONSOLE: bob@pts/7 types');
+    await driver.waitFor('SERIAL CONSOLE, keyboard: bob@pts/7');
     clock.advance(100);
     engine.print(id, 'what bob types');
     clock.advance(100);
@@ -124,7 +124,7 @@ describe('several terminals', () => {
     await other.takeKeyboard();
     driver.type('c');
     await driver.waitFor('Take the keyboard of demo?');
-    expect(driver.screen).toContain('bob@pts/7 is typing there');
+    expect(driver.screen).toContain('bob@pts/7 has the keyboard');
     expect(driver.screen).toMatchSnapshot();
     driver.type(`${KEY.tab}${KEY.enter}`);
     await driver.waitFor('you type to the guest');

@@ -111,22 +111,22 @@ describe('leaving VMs that another process runs', () => {
   });
 });
 
-describe('an owner that is out of reach', () => {
+describe('a manager that is out of reach', () => {
   test('is said on every screen, which stays; actions are refused until it is back', async () => {
     engine.add('web', busy);
     const driver = await start();
     engine.lose('the socket was closed');
-    await driver.waitFor('owner out of reach: the socket was closed; trying again');
+    await driver.waitFor('manager out of reach: the socket was closed; trying again');
     expect(driver.screen).toMatch(/^> +web +running/m);
     expect(driver.screen).toMatchSnapshot();
     driver.type('P');
-    await driver.waitFor("can't pause: its owner is out of reach: the socket was closed");
+    await driver.waitFor("can't pause: its manager is out of reach: the socket was closed");
     expect(engine.calls).toEqual([]);
     driver.type(KEY.enter);
     await driver.waitFor('vring  web');
-    expect(driver.screen).toContain('owner out of reach');
+    expect(driver.screen).toContain('manager out of reach');
     engine.lose(null);
-    await driver.waitFor('the owner of the VMs is back');
+    await driver.waitFor('the manager is back');
     expect(driver.screen).not.toContain('out of reach');
     driver.type('P');
     await driver.waitFor('paused');

@@ -43,7 +43,7 @@ function script(engine: FakeEngine): void {
   const id = engine.add('database', complete, {
     defined: true,
     autostart: true,
-    typist: 'ada@pts/3',
+    keyboardHolder: 'ada@pts/3',
     broken: { rng0: 'its ring is not in RAM' },
   });
   engine.add('web-1', idle, { state: 'crashed', reason: 'triple fault', defined: true });
@@ -53,7 +53,7 @@ function script(engine: FakeEngine): void {
     problem: 'web-2.yaml:4: memory.size: expected a size such as 512M',
   });
   engine.print(id, 'Debian GNU/Linux 13 database ttyS0\r\n\r\ndatabase login: ');
-  engine.note('info', null, 'the owner has started');
+  engine.note('info', null, 'the manager has started');
   engine.note('info', id, 'it runs');
   engine.note('error', 'web-1', 'it crashed: triple fault\nrip ffffffff81000000\nrax 0000000000000000');
   engine.note(

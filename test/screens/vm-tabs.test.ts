@@ -127,7 +127,7 @@ describe('the events of a VM', () => {
     engine.add('demo', complete);
     engine.add('web', idle);
     engine.note('error', 'web', 'it broke');
-    engine.note('info', null, 'the owner has started');
+    engine.note('info', null, 'the manager has started');
     const driver = await start();
     driver.type(':log\r');
     await driver.waitFor('[7 Log]');

@@ -103,8 +103,8 @@ describe.skipIf(noKvm !== null)(onKvm('VMs outlast their terminals'), () => {
     await expectHeartbeats();
   });
 
-  test('and their owner has written down what happened', () => {
-    const log = readFileSync(join(sandbox.env.VRING_STATE_DIR!, 'owner.log'), 'utf8');
+  test('and their manager has written down what happened', () => {
+    const log = readFileSync(join(sandbox.env.VRING_STATE_DIR!, 'manager.log'), 'utf8');
     for (const name of NAMES) expect(log).toMatch(new RegExp(`${name}.*it runs`));
   });
 });

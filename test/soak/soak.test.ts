@@ -25,7 +25,7 @@ afterEach(async () => {
   }
 });
 
-/** An owner in which the first of `names` runs. */
+/** A manager in which the first of `names` runs. */
 async function ownerOf(
   names: readonly string[],
   append: string,
@@ -41,7 +41,7 @@ async function ownerOf(
 
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
 
-describe.skipIf(noKvm !== null)(onKvm('an owner in long use'), () => {
+describe.skipIf(noKvm !== null)(onKvm('a manager in long use'), () => {
   test('runs 64 guests for two minutes while screens are switched', { timeout: 400_000 }, async () => {
     const names = Array.from({ length: GUESTS }, (_, index) => `guest${String(index).padStart(2, '0')}`);
     const { engine, sandbox } = await ownerOf(names, 'quiet run="demo 600s"');
@@ -50,7 +50,7 @@ describe.skipIf(noKvm !== null)(onKvm('an owner in long use'), () => {
     await engine.kill(names[0]!);
     // The thread that is kept warm for the next VM is there as well then.
     await pause(2000);
-    const before = holdingsOf(engine.owner.pid);
+    const before = holdingsOf(engine.manager.pid);
     for (const name of names) await engine.restart(name);
 
     await using ui = new PtyProgram([VRING], { env: sandbox.env, columns: 120, rows: 40 });
@@ -88,7 +88,7 @@ describe.skipIf(noKvm !== null)(onKvm('an owner in long use'), () => {
     await Promise.all(names.map(name => engine.kill(name)));
     await ui.hangUp();
     await pause(2000);
-    const after = holdingsOf(engine.owner.pid);
+    const after = holdingsOf(engine.manager.pid);
     expect(after.threads).toBeLessThanOrEqual(before.threads);
     expect(after.fds).toBeLessThanOrEqual(before.fds);
   });
@@ -100,9 +100,9 @@ describe.skipIf(noKvm !== null)(onKvm('an owner in long use'), () => {
       await engine.restart('guest');
     };
     for (let i = 0; i < WARM_UP; i++) await cycle();
-    const before = holdingsOf(engine.owner.pid);
+    const before = holdingsOf(engine.manager.pid);
     for (let i = 0; i < STARTS; i++) await cycle();
-    const after = holdingsOf(engine.owner.pid);
+    const after = holdingsOf(engine.manager.pid);
     expect(after.threads).toBeLessThanOrEqual(before.threads + 1);
     expect(after.fds).toBeLessThanOrEqual(before.fds + 2);
     expect(after.residentMiB - before.residentMiB).toBeLessThan(HEAP_NOISE_MIB);

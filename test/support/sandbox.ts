@@ -5,7 +5,7 @@ import { builtFile, projectRoot } from '../../src/project-root.ts';
 
 export const VRING = join(projectRoot(), 'bin/vring');
 
-/** Folders of its own for an owner process: whatever runs with its environment meets nobody else's VMs. */
+/** Folders of its own for a manager process: whatever runs with its environment meets nobody else's VMs. */
 export class Sandbox {
   readonly env: Readonly<Record<string, string>>;
   readonly #definitions: string;
@@ -33,10 +33,10 @@ export class Sandbox {
     return stdout;
   }
 
-  /** The background owner's process. */
-  async ownerPid(): Promise<number> {
-    const { owner } = JSON.parse(await this.vring('version', '--json'));
-    return owner.pid;
+  /** The background manager's process. */
+  async managerPid(): Promise<number> {
+    const { manager } = JSON.parse(await this.vring('version', '--json'));
+    return manager.pid;
   }
 }
 

@@ -6,7 +6,7 @@ import type {
   Engine,
   EngineEvent,
   LogEntry,
-  OwnerInfo,
+  ManagerInfo,
   Topology,
   VmInfo,
   VmState,
@@ -93,7 +93,7 @@ type FakeVm = {
  * comes out exactly, whenever it is sampled. Records what it was asked.
  */
 export class FakeEngine implements Engine, CounterSource {
-  readonly owner: OwnerInfo;
+  readonly manager: ManagerInfo;
   /** The definitions' texts. */
   readonly texts = new Map<string, string>();
   readonly #log: LogEntry[] = [];
@@ -109,7 +109,7 @@ export class FakeEngine implements Engine, CounterSource {
   /** @param remote the VMs are said to run in another process */
   constructor(clock: Clock, { remote = false } = {}) {
     this.#clock = clock;
-    this.owner = { pid: 1, version: '0.0.0', startedAt: 0, remote };
+    this.manager = { pid: 1, version: '0.0.0', startedAt: 0, remote };
   }
 
   add(name: string, script: Script, info: Partial<VmInfo> = {}): string {
@@ -131,7 +131,7 @@ export class FakeEngine implements Engine, CounterSource {
         defined: false,
         problem: null,
         autostart: false,
-        typist: null,
+        keyboardHolder: null,
         ...info,
       },
       script,
@@ -141,7 +141,7 @@ export class FakeEngine implements Engine, CounterSource {
       consoles: new Consoles({
         scrollback: () => vm.scrollback,
         type: bytes => this.typed.set(id, (this.typed.get(id) ?? '') + new TextDecoder().decode(bytes)),
-        typistChanged: () => this.become(id, vm.info.state, { typist: vm.consoles.typist }),
+        keyboardChanged: () => this.become(id, vm.info.state, { keyboardHolder: vm.consoles.keyboardHolder }),
       }),
     };
     this.#vms.set(id, vm);

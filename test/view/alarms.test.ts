@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { HostPulse } from '../../src/host-service/usage.ts';
+import type { HostUsage } from '../../src/host-service/usage.ts';
 import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
 import { createAlarmsSelector } from '../../src/view/alarms.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 
 const GiB = 2 ** 30;
-const healthy: HostPulse['vitals'] = {
+const healthy: HostUsage['vitals'] = {
   cpus: 2,
   cpuSeconds: {},
   cpuTicks: [],
@@ -35,8 +35,8 @@ const healthy: HostPulse['vitals'] = {
 
 const texts = () => alarms(store.getState()).map(({ level, text }) => `${level} ${text}`);
 
-function take(vitals: Partial<HostPulse['vitals']>, waits: HostPulse['waits'] = {}): void {
-  store.getState().pulseTaken({ vitals: { ...healthy, ...vitals }, cpus: [], cpu: 0, waits });
+function take(vitals: Partial<HostUsage['vitals']>, waits: HostUsage['waits'] = {}): void {
+  store.getState().usageRead({ vitals: { ...healthy, ...vitals }, cpus: [], cpu: 0, waits });
 }
 
 test('a healthy host with VMs that run or are off has none', () => {
@@ -60,10 +60,10 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
   expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'web']);
 });
 
-test('an owner that is out of reach, until it is back', () => {
-  store.getState().setOwnerLost('it closed the connection');
-  expect(texts()).toEqual(["error the VMs' owner is out of reach: it closed the connection"]);
-  store.getState().setOwnerLost(null);
+test('a manager that is out of reach, until it is back', () => {
+  store.getState().setManagerLost('it closed the connection');
+  expect(texts()).toEqual(['error the manager is out of reach: it closed the connection']);
+  store.getState().setManagerLost(null);
   expect(texts()).toEqual([]);
 });
 

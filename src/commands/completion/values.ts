@@ -59,13 +59,13 @@ function pciAddresses(current: string, given: readonly string[]): Answer {
   );
 }
 
-/** The VMs that are defined, and those that the owner has beside them. */
+/** The VMs that are defined, and those that the manager has beside them. */
 async function vmNames(): Promise<string[]> {
   try {
-    const { openBook } = await import('../vm/vm-list.ts');
-    const book = await openBook();
-    const names = book.vms().map(vm => vm.name);
-    await book.close();
+    const { openVmList } = await import('../vm/vm-list.ts');
+    const vmList = await openVmList();
+    const names = vmList.vms().map(vm => vm.name);
+    await vmList.close();
     return names.sort();
   } catch {
     // What is wrong is told by the command itself; in the middle of a line there is no place for it.

@@ -7,7 +7,7 @@ import { onTerminal } from '../on-terminal.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
 import type { TopOptions } from '../top.ts';
 import { INTERVAL_MS } from '../top.ts';
-import { leaving, runningOwner } from '../vm/manager.ts';
+import { leaving, runningManager } from '../vm/manager.ts';
 import { untilLeft } from '../vm/until-left.ts';
 import { hostUse } from './load.ts';
 import { CSV_HEADER, csvLines, type Top, topLines, topRows } from './rows.ts';
@@ -16,7 +16,7 @@ import { Screen } from './screen.ts';
 /** Measures until the user leaves, or once. */
 export async function top(options: TopOptions): Promise<void> {
   if (options.csv && options.json) throw new UsageError('--csv and --json: choose one of them');
-  await leaving(await runningOwner(), engine => watch(engine, options));
+  await leaving(await runningManager(), engine => watch(engine, options));
 }
 
 export async function watch(engine: Engine, options: TopOptions): Promise<void> {

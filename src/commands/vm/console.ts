@@ -39,7 +39,7 @@ class ConsoleSession {
   readonly #unsubscribe: () => void;
   readonly #me = thisTerminal();
   #stopListening: () => void = () => {};
-  #typist: string | null;
+  #keyboardHolder: string | null;
   #mine = false;
   #tooSlow = false;
   /** What was typed is passed on in its order, and before the keyboard is given back. */
@@ -50,7 +50,7 @@ class ConsoleSession {
     this.left = promise;
     this.#leave = resolve;
     this.#name = vm.name;
-    this.#typist = vm.typist;
+    this.#keyboardHolder = vm.keyboardHolder;
     for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
     process.stdout.on('error', () => resolve(0));
     if (this.#terminal) this.#note(`on the console of ${vm.name}; Ctrl-] leaves`);
@@ -58,7 +58,7 @@ class ConsoleSession {
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
       if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was removed`, 0);
-      if (event.kind === 'link') this.#note(event.lost ?? 'the owner is back');
+      if (event.kind === 'link') this.#note(event.lost ?? 'the manager is back');
     });
   }
 
@@ -96,7 +96,7 @@ class ConsoleSession {
   }
 
   async #type(bytes: Uint8Array): Promise<void> {
-    if (!this.#mine && this.#typist === null) await this.takeKeyboard(false);
+    if (!this.#mine && this.#keyboardHolder === null) await this.takeKeyboard(false);
     if (this.#mine) this.#link.type(bytes);
   }
 
@@ -116,11 +116,15 @@ class ConsoleSession {
       const why = vm.reason === null ? '' : `: ${vm.reason}`;
       this.#ended(`${vm.name} is ${vm.state}${why}`, vm.state === 'crashed' ? 1 : 0);
     }
-    if (vm.typist === this.#typist) return;
-    this.#typist = vm.typist;
-    if (vm.typist !== null && vm.typist !== this.#me) this.#mine = false;
-    if (this.#mine || vm.typist === this.#me) return;
-    this.#note(vm.typist === null ? 'nobody types now; a key takes the keyboard' : `${vm.typist} types now`);
+    if (vm.keyboardHolder === this.#keyboardHolder) return;
+    this.#keyboardHolder = vm.keyboardHolder;
+    if (vm.keyboardHolder !== null && vm.keyboardHolder !== this.#me) this.#mine = false;
+    if (this.#mine || vm.keyboardHolder === this.#me) return;
+    this.#note(
+      vm.keyboardHolder === null
+        ? 'the keyboard is free; press a key to take it'
+        : `${vm.keyboardHolder} has the keyboard now`,
+    );
   }
 
   #ended(text: string, status: number): void {

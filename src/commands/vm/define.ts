@@ -3,7 +3,7 @@ import { notYet } from '../../definitions/to-machine.ts';
 import { andList } from '../../definitions/words.ts';
 import { writeDefinition } from '../../definitions/write.ts';
 import { printJson } from '../host/host-options.ts';
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
 export type DefineOptions = {
   readonly json?: boolean;
@@ -13,21 +13,21 @@ export type DefineOptions = {
 
 /** Saves a new definition, or prints it, and says what has been done. @param more keys of the JSON document */
 export async function defineVm(
-  book: VmBook,
+  vmList: VmList,
   definition: Definition,
   options: DefineOptions,
   more: object = {},
 ): Promise<void> {
   const { dryRun = false, replace = false } = options;
   const yaml = writeDefinition(definition);
-  if (!replace && !dryRun) requireFree(book, definition.name);
-  if (!dryRun) await book.define(definition.name, yaml, { replace });
+  if (!replace && !dryRun) requireFree(vmList, definition.name);
+  if (!dryRun) await vmList.define(definition.name, yaml, { replace });
   tellDefined(definition, yaml, options, more);
 }
 
 /** @throws when there is a VM of that name already */
-export function requireFree(book: Pick<VmBook, 'vms'>, name: string): void {
-  if (book.vms().some(vm => vm.name === name))
+export function requireFree(vmList: Pick<VmList, 'vms'>, name: string): void {
+  if (vmList.vms().some(vm => vm.name === name))
     throw new Error(`there is a VM ${name} already: choose another name, or use --replace`);
 }
 

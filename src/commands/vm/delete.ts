@@ -2,13 +2,13 @@ import { isAlive } from '../../engine/vm-state.ts';
 import { type ActOptions, actOnEach } from './act.ts';
 import { confirm, requireSomebody } from './ask.ts';
 import { requireNames } from './find.ts';
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
 export type DeleteOptions = ActOptions & { readonly yes?: boolean };
 
 /** Takes VMs that are off out of the list, with their definitions; their disks stay. @returns the exit status */
 export async function deleteVms(
-  book: VmBook,
+  vmList: VmList,
   names: readonly string[],
   options: DeleteOptions,
 ): Promise<number> {
@@ -21,12 +21,12 @@ export async function deleteVms(
       return 1;
     }
   }
-  return await actOnEach(book, wanted, options, {
+  return await actOnEach(vmList, wanted, options, {
     doing: 'deleting',
     applies: vm => !isAlive(vm),
     run: async (_, vm) => {
       if (isAlive(vm)) throw new Error(`it is ${vm.state}: stop it first`);
-      await book.remove(vm.id);
+      await vmList.remove(vm.id);
       return vm.defined ? `deleted; its definition is kept as ${vm.name}.yaml~` : 'removed from the list';
     },
   });

@@ -6,7 +6,7 @@ import { isAlive } from '../../engine/vm-state.ts';
 import { printJson } from '../host/host-options.ts';
 import { confirm } from './ask.ts';
 import { findVm } from './find.ts';
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
 export type EditOptions = { readonly json?: boolean };
 
@@ -15,10 +15,10 @@ export type EditOptions = { readonly json?: boolean };
  * edited again, or stays in a file that is named.
  * @returns the exit status
  */
-export async function editVm(book: VmBook, name: string, options: EditOptions): Promise<number> {
-  const vm = findVm(book.vms(), name);
+export async function editVm(vmList: VmList, name: string, options: EditOptions): Promise<number> {
+  const vm = findVm(vmList.vms(), name);
   if (!vm.defined) throw new Error(`${name} has no definition: it was started without one`);
-  const original = await book.definition(name);
+  const original = await vmList.definition(name);
   const folder = mkdtempSync(join(tmpdir(), 'vring-edit-'));
   const file = join(folder, `${name}.yaml`);
   writeFileSync(file, original, { mode: 0o600 });
@@ -34,7 +34,7 @@ export async function editVm(book: VmBook, name: string, options: EditOptions): 
       return 0;
     }
     if (problem !== null) throw new Error(`${problem}; ${kept}`);
-    const failure = await save(book, name, text, original);
+    const failure = await save(vmList, name, text, original);
     if (failure === null) {
       rmSync(folder, { recursive: true });
       const running = isAlive(vm) ? '; it takes effect at the next start' : '';
@@ -50,12 +50,12 @@ export async function editVm(book: VmBook, name: string, options: EditOptions): 
 }
 
 /** @returns what keeps the text from being saved; null when it is saved */
-async function save(book: VmBook, name: string, text: string, original: string): Promise<string | null> {
+async function save(vmList: VmList, name: string, text: string, original: string): Promise<string | null> {
   try {
-    if ((await book.definition(name)) !== original) {
+    if ((await vmList.definition(name)) !== original) {
       return `somebody else has changed the definition of ${name} meanwhile: bring the two together, then run vring vm edit again`;
     }
-    await book.define(name, text, { replace: true });
+    await vmList.define(name, text, { replace: true });
     return null;
   } catch (error) {
     return (error as Error).message;

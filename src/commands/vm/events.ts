@@ -7,7 +7,7 @@ import { untilLeft } from './until-left.ts';
 
 export type EventOptions = { readonly json?: boolean; readonly follow?: boolean; readonly last?: number };
 
-/** Prints the owner's log, of some VMs or of all; with --follow, what is added to it too, until the reader has enough. */
+/** Prints the manager's log, of some VMs or of all; with --follow, what is added to it too, until the reader has enough. */
 export async function printEvents(
   engine: Engine,
   names: readonly string[],
@@ -32,7 +32,7 @@ export async function printEvents(
   const unsubscribe = engine.subscribe(event => {
     if (event.kind === 'log' && wanted(event.entry)) printEntry(event.entry);
     if (event.kind === 'link')
-      console.error(event.lost === null ? 'vring: the owner is back' : `vring: ${event.lost}`);
+      console.error(event.lost === null ? 'vring: the manager is back' : `vring: ${event.lost}`);
   });
   await untilLeft();
   unsubscribe();

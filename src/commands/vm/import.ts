@@ -3,14 +3,14 @@ import { getSystemErrorMessage } from 'node:util';
 import { readDomain } from '../../definitions/libvirt/read.ts';
 import { printable } from '../../text/printable.ts';
 import { type DefineOptions, defineVm } from './define.ts';
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
 export type ImportOptions = DefineOptions & { readonly name?: string };
 
 /** Makes a definition of a libvirt domain, and says what of it was left out. */
-export async function importVm(book: VmBook, file: string, options: ImportOptions): Promise<void> {
+export async function importVm(vmList: VmList, file: string, options: ImportOptions): Promise<void> {
   const { definition, leftOut } = readDomain(readText(file), file, options.name);
-  await defineVm(book, definition, options, { leftOut });
+  await defineVm(vmList, definition, options, { leftOut });
   if (options.json || leftOut.length === 0) return;
   console.error(`vring: left out of ${file}:`);
   for (const { path, line, reason } of leftOut)

@@ -8,7 +8,7 @@ import { VM_FACTS } from './facts.ts';
 import { registerActions } from './register-actions.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import type { StatsOptions } from './stats.ts';
-import { withBook } from './with-vm-list.ts';
+import { withVmList } from './with-vm-list.ts';
 
 type JsonOption = { readonly json?: boolean };
 
@@ -30,7 +30,7 @@ function registerList(vm: Command): void {
     .option('--json', 'as JSON')
     .action(async (options: JsonOption) => {
       const { listVms } = await import('./list.ts');
-      await withBook(async book => listVms(book, options));
+      await withVmList(async vmList => listVms(vmList, options));
     });
   withManual(list, { json: [['vms', VM_FACTS]] });
 }
@@ -43,7 +43,7 @@ function registerShow(vm: Command): void {
     .option('--json', 'as JSON')
     .action(async (names: string[], options: JsonOption) => {
       const { showVms } = await import('./show.ts');
-      process.exitCode = await withBook(async book => showVms(book, names, options));
+      process.exitCode = await withVmList(async vmList => showVms(vmList, names, options));
     });
   withManual(show, {
     json: [
@@ -64,8 +64,8 @@ function registerConsole(vm: Command): void {
     .option('--take', 'take the keyboard from whoever types there')
     .action(async (name: string, options: { take?: boolean }) => {
       const { watchConsole } = await import('./console.ts');
-      const { leaving, runningOwner } = await import('./manager.ts');
-      process.exitCode = await leaving(await runningOwner(), engine => watchConsole(engine, name, options));
+      const { leaving, runningManager } = await import('./manager.ts');
+      process.exitCode = await leaving(await runningManager(), engine => watchConsole(engine, name, options));
     });
   withManual(console, {
     text: [
@@ -87,8 +87,8 @@ function registerStats(vm: Command): void {
     .option('--json', 'as JSON; with --watch one document a line')
     .action(async (names: string[], options: StatsOptions) => {
       const { printStats } = await import('./stats.ts');
-      const { leaving, runningOwner } = await import('./manager.ts');
-      process.exitCode = await leaving(await runningOwner(), engine => printStats(engine, names, options));
+      const { leaving, runningManager } = await import('./manager.ts');
+      process.exitCode = await leaving(await runningManager(), engine => printStats(engine, names, options));
     });
   withManual(stats, {
     json: [['vms', 'a report each, as docs/report.md has it; with --watch, a line is one such report']],
@@ -99,20 +99,20 @@ function registerEvents(vm: Command): void {
   const events = vm
     .command('events')
     .argument('[vm...]', 'only of these VMs')
-    .description("What has happened: the last 1000 entries of the log of the VMs' owner")
+    .description('What has happened: the last 1000 entries of the log of the manager')
     .option('--follow', 'and what happens from now on')
     .option('--last <n>', 'only so many of the past', text => parseCount(text, '--last', 0, 1000))
     .option('--json', 'as JSON; with --follow one event a line')
     .action(async (names: string[], options: EventOptions) => {
       const { printEvents } = await import('./events.ts');
-      const { leaving, runningOwner } = await import('./manager.ts');
-      await leaving(await runningOwner(), engine => printEvents(engine, names, options));
+      const { leaving, runningManager } = await import('./manager.ts');
+      await leaving(await runningManager(), engine => printEvents(engine, names, options));
     });
   withManual(events, {
     json: [
       [
         'events',
-        '`number` (counts up without gaps), `at` (milliseconds since 1970), `vm` (null: the owner itself), `level` (`info`, `warning`, ' +
+        '`number` (counts up without gaps), `at` (milliseconds since 1970), `vm` (null: the manager itself), `level` (`info`, `warning`, ' +
           '`error`), `text`; with --follow, a line is one such event',
       ],
     ],

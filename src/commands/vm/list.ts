@@ -5,10 +5,10 @@ import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { type Column, tableLines } from '../host/table.ts';
 import { vmFacts } from './facts.ts';
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
-export function listVms(book: Pick<VmBook, 'vms'>, options: { readonly json?: boolean }): void {
-  const vms = [...book.vms()].sort((a, b) => (a.name < b.name ? -1 : 1));
+export function listVms(vmList: Pick<VmList, 'vms'>, options: { readonly json?: boolean }): void {
+  const vms = [...vmList.vms()].sort((a, b) => (a.name < b.name ? -1 : 1));
   print(options, { vms: vms.map(vmFacts) }, () => vmTable(vms, outputWidth(), Date.now()));
 }
 

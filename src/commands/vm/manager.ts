@@ -2,8 +2,8 @@ import type { Engine } from '../../engine/engine.ts';
 import type { ConnectOptions } from '../../manager/connect.ts';
 
 /** The process that runs the VMs. @throws when there is none */
-export async function runningOwner(options: ConnectOptions = {}): Promise<Engine> {
-  const engine = await ownerIfAny(options);
+export async function runningManager(options: ConnectOptions = {}): Promise<Engine> {
+  const engine = await managerIfAny(options);
   if (engine !== null) return engine;
   throw new Error(
     'no vring owns VMs at the moment, so none runs: start one with vring vm start, or have vring serve run as a service',
@@ -11,13 +11,13 @@ export async function runningOwner(options: ConnectOptions = {}): Promise<Engine
 }
 
 /** Null when there is none. */
-export async function ownerIfAny(options: ConnectOptions = {}): Promise<Engine | null> {
+export async function managerIfAny(options: ConnectOptions = {}): Promise<Engine | null> {
   const { connect } = await import('../../manager/connect.ts');
   return await connect(options);
 }
 
 /** Starts one in the background when there is none. */
-export async function ownerOrNew(options: ConnectOptions = {}): Promise<Engine> {
+export async function managerOrNew(options: ConnectOptions = {}): Promise<Engine> {
   const { connectOrStart } = await import('../../manager/connect.ts');
   return await connectOrStart(options);
 }

@@ -24,7 +24,7 @@ export function registerActions(vm: Command): void {
     vm.command('start').description('Start VMs; those that run already are left alone'),
     'every VM that is off and can be started',
     (actions, options) => actions.start(options),
-    { startsOwner: true, text: ['Where no process owns VMs, one is started in the background.'] },
+    { startsManager: true, text: ['Where no process owns VMs, one is started in the background.'] },
   ).option('--wait', 'until they have ended again: 1 when one of them crashed');
 
   register<StopOptions>(
@@ -67,7 +67,7 @@ function register<Options extends ActionOptions>(
   command: Command,
   all: string,
   action: (actions: Actions, options: Options) => Action<Engine>,
-  { startsOwner = false, text = [] }: { startsOwner?: boolean; text?: readonly string[] } = {},
+  { startsManager = false, text = [] }: { startsManager?: boolean; text?: readonly string[] } = {},
 ): Command {
   command
     .argument('[vm...]', 'names of VMs')
@@ -80,17 +80,17 @@ function register<Options extends ActionOptions>(
     )
     .option('--json', 'as JSON')
     .action(async (names: string[], options: Options) => {
-      const [{ actOnEach }, { requireNames }, { leaving, ownerOrNew, runningOwner }, actions] =
+      const [{ actOnEach }, { requireNames }, { leaving, managerOrNew, runningManager }, actions] =
         await Promise.all([
           import('./act.ts'),
           import('./find.ts'),
           import('./manager.ts'),
           import('./actions.ts'),
         ]);
-      // Before an owner is started for it.
+      // Before a manager is started for it.
       requireNames(names, options);
       const inMilliseconds = { ...options, timeout: options.timeout * 1000 };
-      const engine = await (startsOwner ? ownerOrNew() : runningOwner());
+      const engine = await (startsManager ? managerOrNew() : runningManager());
       process.exitCode = await leaving(engine, each =>
         actOnEach(each, names, options, action(actions, inMilliseconds)),
       );

@@ -5,9 +5,9 @@ import { DEFINED, withDefineOptions } from './define-options.ts';
 import type { DeleteOptions } from './delete.ts';
 import type { EditOptions } from './edit.ts';
 import type { ImportOptions } from './import.ts';
-import { withBook } from './with-vm-list.ts';
+import { withVmList } from './with-vm-list.ts';
 
-/** What makes, changes and deletes definitions. None of it needs an owner. */
+/** What makes, changes and deletes definitions. None of it needs a manager. */
 export function registerDefinitions(vm: Command): void {
   registerCreate(vm);
   registerImport(vm);
@@ -25,7 +25,7 @@ function registerImport(vm: Command): void {
       .option('--name <name>', "another name than the domain's"),
   ).action(async (file: string, options: ImportOptions) => {
     const { importVm } = await import('./import.ts');
-    await withBook(book => importVm(book, file, options));
+    await withVmList(vmList => importVm(vmList, file, options));
   });
   withManual(command, {
     text: ['What the definition does not have a place for is listed, line by line.'],
@@ -48,7 +48,7 @@ function registerEdit(vm: Command): void {
     .option('--json', 'as JSON')
     .action(async (name: string, options: EditOptions) => {
       const { editVm } = await import('./edit.ts');
-      process.exitCode = await withBook(book => editVm(book, name, options));
+      process.exitCode = await withVmList(vmList => editVm(vmList, name, options));
     });
   withManual(edit, {
     text: [
@@ -73,7 +73,7 @@ function registerDelete(vm: Command): void {
     .option('--json', 'as JSON')
     .action(async (names: string[], options: DeleteOptions) => {
       const { deleteVms } = await import('./delete.ts');
-      process.exitCode = await withBook(book => deleteVms(book, names, options));
+      process.exitCode = await withVmList(vmList => deleteVms(vmList, names, options));
     });
   withManual(remove, {
     text: ['A definition is kept as `NAME.yaml~`.'],

@@ -8,19 +8,19 @@ import { paragraph } from '../host/paragraph.ts';
 import { tableLines } from '../host/table.ts';
 import { vmFacts } from './facts.ts';
 import { findVm } from './find.ts';
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
 const LABEL_CELLS = 12;
 
 /** @returns the exit status: 1 when one of the names is unknown; the others are shown */
 export function showVms(
-  book: Pick<VmBook, 'vms'>,
+  vmList: Pick<VmList, 'vms'>,
   names: readonly string[],
   options: { readonly json?: boolean },
 ): number {
   const vms = names.flatMap(name => {
     try {
-      return [findVm(book.vms(), name)];
+      return [findVm(vmList.vms(), name)];
     } catch (error) {
       console.error(`vring: ${(error as Error).message}`);
       return [];
@@ -59,7 +59,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('Started', started),
     ...fact('Definition', definitionText(vm)),
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),
-    ...(vm.typist === null ? [] : fact('Typing', vm.typist)),
+    ...(vm.keyboardHolder === null ? [] : fact('Keyboard', vm.keyboardHolder)),
     ...Object.entries(vm.broken).flatMap(([device, reason]) => fact(device, `broken: ${reason}`)),
     ...(vm.detail === null ? [] : ['', ...printableLines(vm.detail)]),
     ...(vm.topology === null ? [] : deviceTables(vm.topology, cells)),

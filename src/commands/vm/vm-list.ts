@@ -1,19 +1,19 @@
 import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
 import type { Engine, VmInfo } from '../../engine/engine.ts';
-import { ownerIfAny } from './manager.ts';
+import { managerIfAny } from './manager.ts';
 
 /** The VMs that there are, whether somebody runs them or not. */
-export type VmBook = Pick<Engine, 'vms' | 'define' | 'definition' | 'remove' | 'close'>;
+export type VmList = Pick<Engine, 'vms' | 'define' | 'definition' | 'remove' | 'close'>;
 
-/** The owner's; the definitions on disk when there is no owner: then all are off. */
-export async function openBook(): Promise<VmBook> {
-  const engine = await ownerIfAny();
+/** The manager's; the definitions on disk when there is no manager: then all are off. */
+export async function openVmList(): Promise<VmList> {
+  const engine = await managerIfAny();
   if (engine !== null) return engine;
   const { DefinitionStore } = await import('../../definitions/store.ts');
-  return bookOf(new DefinitionStore());
+  return vmListOf(new DefinitionStore());
 }
 
-export function bookOf(definitions: Definitions): VmBook {
+export function vmListOf(definitions: Definitions): VmList {
   return {
     vms: () => definitions.list().map(vmOff),
     define: async (name, yaml, options) => definitions.save(name, yaml, options),
@@ -39,6 +39,6 @@ function vmOff({ name, problem, vcpus, memoryBytes, autostart }: DefinedVm): VmI
     defined: true,
     problem,
     autostart,
-    typist: null,
+    keyboardHolder: null,
   };
 }

@@ -1,12 +1,12 @@
-import type { VmBook } from './vm-list.ts';
+import type { VmList } from './vm-list.ts';
 
-/** Does something with the VMs that there are, whether an owner runs or not. */
-export async function withBook<Result>(run: (book: VmBook) => Promise<Result>): Promise<Result> {
-  const { openBook } = await import('./vm-list.ts');
-  const book = await openBook();
+/** Does something with the VMs that there are, whether a manager runs or not. */
+export async function withVmList<Result>(run: (vmList: VmList) => Promise<Result>): Promise<Result> {
+  const { openVmList } = await import('./vm-list.ts');
+  const vmList = await openVmList();
   try {
-    return await run(book);
+    return await run(vmList);
   } finally {
-    await book.close();
+    await vmList.close();
   }
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
-/** The same machine for an owner, whose working folder is another: with this process's paths in full. */
+/** The same machine for a manager, whose working folder is another: with this process's paths in full. */
 export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInput {
   const { kernel, devices } = config;
   return {

@@ -1,26 +1,26 @@
 import type { ConsoleLink, ConsoleWatcher, Engine } from '../engine.ts';
 import { PrintedFeed } from './printed-feed.ts';
 import { refusal } from './request-error.ts';
-import type { Outlet } from './sink.ts';
+import type { Sink } from './sink.ts';
 
 const MAX_CONSOLES = 64;
 
 /** The consoles that one client watches, by the numbers that it chose. */
 export class ClientConsoles {
   readonly #engine: Engine;
-  readonly #outlet: Outlet;
+  readonly #sink: Sink;
   readonly #open = new Map<number, { readonly link: ConsoleLink; readonly feed: PrintedFeed }>();
 
-  constructor(engine: Engine, outlet: Outlet) {
+  constructor(engine: Engine, sink: Sink) {
     this.#engine = engine;
-    this.#outlet = outlet;
+    this.#sink = sink;
   }
 
   open(number: number, id: string, watcher: ConsoleWatcher): void {
     if (this.#open.has(number)) throw refusal('invalidParams', `there is a console ${number} already`);
     if (this.#open.size >= MAX_CONSOLES)
       throw refusal('tooMany', `${MAX_CONSOLES} consoles are open already: close one first`);
-    const feed = new PrintedFeed(number, this.#outlet);
+    const feed = new PrintedFeed(number, this.#sink);
     this.#open.set(number, { feed, link: this.#engine.openConsole(id, feed, watcher) });
   }
 

@@ -1,11 +1,11 @@
 import type { Engine, EngineEvent, LogEntry, VmInfo } from '../engine.ts';
 import { applyDelta, deltaOf, type JsonObject } from './delta.ts';
-import type { Outlet } from './sink.ts';
+import type { Sink } from './sink.ts';
 
 /** What one client knows of the VMs and the log, and how it hears of changes. */
 export class ClientMirror {
   readonly #engine: Engine;
-  readonly #outlet: Outlet;
+  readonly #sink: Sink;
   /** As the client has it: built by the same deltas, so that the keys are in the same order. */
   #sent: JsonObject = {};
   #lastEntry = 0;
@@ -17,9 +17,9 @@ export class ClientMirror {
   #begun = false;
   #scheduled = false;
 
-  constructor(engine: Engine, outlet: Outlet) {
+  constructor(engine: Engine, sink: Sink) {
     this.#engine = engine;
-    this.#outlet = outlet;
+    this.#sink = sink;
   }
 
   get begun(): boolean {
@@ -36,7 +36,7 @@ export class ClientMirror {
     this.#newEntries = false;
     this.#sent = vms as unknown as JsonObject;
     this.#lastEntry = log.at(-1)?.number ?? 0;
-    this.#outlet.send('whole', { vms, log });
+    this.#sink.send('whole', { vms, log });
   }
 
   changed(event: EngineEvent): void {
@@ -58,16 +58,16 @@ export class ClientMirror {
 
   /** Tells what has changed since the last time, unless the client is behind with reading. */
   flush(): void {
-    if (!this.#begun || this.#outlet.congested) return;
+    if (!this.#begun || this.#sink.congested) return;
     // A client that holds something of the first, its console, has to hear that it is gone.
     const replaced = [...this.#removed].some(id => this.#changed.has(id));
     const gone = replaced ? this.#vmsDelta(new Map()) : undefined;
-    if (gone !== undefined) this.#outlet.send('changed', { vms: gone });
+    if (gone !== undefined) this.#sink.send('changed', { vms: gone });
     const vms = this.#vmsDelta(this.#changed);
     this.#changed.clear();
     const log = this.#entries();
     if (vms === undefined && log.length === 0) return;
-    this.#outlet.send('changed', { ...(vms !== undefined && { vms }), ...(log.length > 0 && { log }) });
+    this.#sink.send('changed', { ...(vms !== undefined && { vms }), ...(log.length > 0 && { log }) });
   }
 
   #vmsDelta(changed: ReadonlyMap<string, VmInfo>) {

@@ -7,13 +7,13 @@ import {
   type ClientNotifications,
   type Hello,
   MAX_REQUEST_BYTES,
-  type OwnerNotifications,
+  type ManagerNotifications,
   PROTOCOL,
   type Requests,
 } from './protocol.ts';
 import { refusal, toWire } from './request-error.ts';
 import { CHANGING, notificationSchemas, requestSchemas } from './request-schemas.ts';
-import type { Outlet } from './sink.ts';
+import type { Sink } from './sink.ts';
 import { otherClient, welcome } from './versions.ts';
 import { Wire } from './wire.ts';
 
@@ -32,8 +32,8 @@ type Handlers = {
   ) => Requests[Method][1] | Promise<Requests[Method][1]>;
 };
 
-/** One client of an owner: what it may ask, and what it is told. */
-export class ClientSession implements Outlet {
+/** One client of a manager: what it may ask, and what it is told. */
+export class ClientSession implements Sink {
   readonly #engine: Engine;
   readonly #wire: Wire;
   readonly #mirror: ClientMirror;
@@ -80,7 +80,10 @@ export class ClientSession implements Outlet {
     return this.#wire.congested;
   }
 
-  send<Method extends keyof OwnerNotifications>(method: Method, params: OwnerNotifications[Method]): void {
+  send<Method extends keyof ManagerNotifications>(
+    method: Method,
+    params: ManagerNotifications[Method],
+  ): void {
     this.#wire.notify(method, params);
   }
 
@@ -165,7 +168,7 @@ export class ClientSession implements Outlet {
     this.#hello = hello;
     this.#reason = 'it went away without a word';
     clearTimeout(this.#helloTimer);
-    return welcome(this.#engine.owner);
+    return welcome(this.#engine.manager);
   }
 
   /** There is no answer to a notification: what is wrong with one ends the connection. */

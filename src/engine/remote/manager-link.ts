@@ -4,26 +4,29 @@ import {
   type ClientNotifications,
   type Hello,
   MAX_ANSWER_BYTES,
-  type OwnerNotifications,
+  type ManagerNotifications,
   PROTOCOL,
   type Requests,
   type Welcome,
 } from './protocol.ts';
 import { fromWire } from './received-error.ts';
-import { otherOwner } from './versions.ts';
+import { otherManager } from './versions.ts';
 import { Wire } from './wire.ts';
 
 const HELLO_TIMEOUT_MS = 10_000;
 const CLOSED = 'it went without a word, perhaps killed';
 
 export type LinkEvents = {
-  received<Method extends keyof OwnerNotifications>(method: Method, params: OwnerNotifications[Method]): void;
+  received<Method extends keyof ManagerNotifications>(
+    method: Method,
+    params: ManagerNotifications[Method],
+  ): void;
   /** It is over, and why. */
   lost(reason: string): void;
 };
 
-/** One connection to an owner, from hello to its end. */
-export class OwnerLink {
+/** One connection to a manager, from hello to its end. */
+export class ManagerLink {
   readonly #wire: Wire;
   readonly #events: LinkEvents;
   #lost: string | null = null;
@@ -49,18 +52,18 @@ export class OwnerLink {
   /**
    * Connects and introduces this process.
    * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; ECONNRESET when who listens there is just
-   * ending; with a sentence when the owner refuses
+   * ending; with a sentence when the manager refuses
    */
-  static async open(path: string, hello: Omit<Hello, 'protocol'>, events: LinkEvents): Promise<OwnerLink> {
+  static async open(path: string, hello: Omit<Hello, 'protocol'>, events: LinkEvents): Promise<ManagerLink> {
     const socket = await connected(path);
-    const link = new OwnerLink(socket, events);
+    const link = new ManagerLink(socket, events);
     const silence = setTimeout(
       () => link.#end(`the process behind ${path} does not answer: look at its log, or end it`),
       HELLO_TIMEOUT_MS,
     );
     try {
       const welcome = await link.request('hello', { ...hello, protocol: PROTOCOL });
-      const objection = otherOwner(welcome);
+      const objection = otherManager(welcome);
       if (objection !== null) throw new Error(objection);
       link.#welcome = welcome;
     } catch (error) {
@@ -77,7 +80,7 @@ export class OwnerLink {
     return this.#welcome!;
   }
 
-  /** @throws with the owner's sentence; or why it is out of reach */
+  /** @throws with the manager's sentence; or why it is out of reach */
   async request<Method extends keyof Requests>(
     method: Method,
     params: Requests[Method][0],
@@ -105,11 +108,11 @@ export class OwnerLink {
 
   #notified(method: string, params: unknown): void {
     if (method === 'farewell') {
-      this.#farewell = String((params as OwnerNotifications['farewell']).reason);
+      this.#farewell = String((params as ManagerNotifications['farewell']).reason);
       return;
     }
     try {
-      this.#events.received(method as keyof OwnerNotifications, params as never);
+      this.#events.received(method as keyof ManagerNotifications, params as never);
     } catch (error) {
       if (error instanceof DeltaError)
         this.#end(`it sent what this vring does not understand: ${error.message}`);

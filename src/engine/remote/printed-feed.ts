@@ -1,24 +1,24 @@
 import type { ConsoleListener } from '../engine.ts';
 import { Scrollback } from '../scrollback.ts';
-import type { Outlet } from './sink.ts';
+import type { Sink } from './sink.ts';
 
 const HELD_BYTES = 64 * 1024;
 
 /** Sends what a console prints to one client. Of what a client is behind with, the last 64 KiB are kept. */
 export class PrintedFeed implements ConsoleListener {
   readonly #number: number;
-  readonly #outlet: Outlet;
+  readonly #sink: Sink;
   #held: Scrollback | null = null;
   #heldBytes = 0;
   #heldReplayed = false;
 
-  constructor(number: number, outlet: Outlet) {
+  constructor(number: number, sink: Sink) {
     this.#number = number;
-    this.#outlet = outlet;
+    this.#sink = sink;
   }
 
   printed(bytes: Uint8Array, replayed: boolean): void {
-    if (this.#held === null && !this.#outlet.congested) {
+    if (this.#held === null && !this.#sink.congested) {
       this.#send(bytes, replayed, false);
       return;
     }
@@ -30,7 +30,7 @@ export class PrintedFeed implements ConsoleListener {
   }
 
   flush(): void {
-    if (this.#held === null || this.#outlet.congested) return;
+    if (this.#held === null || this.#sink.congested) return;
     const bytes = this.#held.read();
     const lost = this.#heldBytes > HELD_BYTES;
     const replayed = lost || this.#heldReplayed;
@@ -41,7 +41,7 @@ export class PrintedFeed implements ConsoleListener {
   }
 
   #send(bytes: Uint8Array, replayed: boolean, again: boolean): void {
-    this.#outlet.send('console/printed', { console: this.#number, bytes: base64(bytes), replayed, again });
+    this.#sink.send('console/printed', { console: this.#number, bytes: base64(bytes), replayed, again });
   }
 }
 

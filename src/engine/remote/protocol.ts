@@ -4,12 +4,12 @@ import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { Delta } from './delta.ts';
 
 /**
- * What owner and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
+ * What manager and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
  * this up.
  */
 export const PROTOCOL = 1;
 
-/** The longest message that an owner takes, and the longest that it sends: the whole of what it has. */
+/** The longest message that a manager takes, and the longest that it sends: the whole of what it has. */
 export const MAX_REQUEST_BYTES = 2 ** 20;
 export const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 /** Typed bytes in one message. */
@@ -73,8 +73,8 @@ export type ClientNotifications = {
   goodbye: Nothing;
 };
 
-/** Notifications of the owner. */
-export type OwnerNotifications = {
+/** Notifications of the manager. */
+export type ManagerNotifications = {
   /** All VMs by id, and the log. */
   whole: { readonly vms: Readonly<Record<string, VmInfo>>; readonly log: readonly LogEntry[] };
   /** Since `whole` or the last of these: how the VMs differ (see delta.ts), and new entries of the log. */
@@ -87,7 +87,7 @@ export type OwnerNotifications = {
     readonly replayed: boolean;
     readonly again: boolean;
   };
-  /** The owner ends, or ends this connection; says why. */
+  /** The manager ends, or ends this connection; says why. */
   farewell: { readonly reason: string };
 };
 

@@ -1,17 +1,17 @@
 import type { ConsoleLink, ConsoleListener } from '../engine.ts';
-import type { OwnerLink } from './manager-link.ts';
-import { MAX_TYPED_BYTES, type OwnerNotifications } from './protocol.ts';
+import type { ManagerLink } from './manager-link.ts';
+import { MAX_TYPED_BYTES, type ManagerNotifications } from './protocol.ts';
 
 /** RIS (ECMA-48): a terminal forgets all it shows. */
 const RESET_TERMINAL = Uint8Array.of(0x1b, 0x63);
 
-/** A console that the owner shows to this process; it outlives the connection. */
+/** A console that the manager shows to this process; it outlives the connection. */
 export class RemoteConsole implements ConsoleLink {
   readonly #number: number;
   readonly #id: string;
   readonly #listener: ConsoleListener;
   readonly #closed: () => void;
-  #link: OwnerLink | null = null;
+  #link: ManagerLink | null = null;
   #typing = false;
   #followed = false;
   /** What comes next begins anew. */
@@ -24,8 +24,8 @@ export class RemoteConsole implements ConsoleLink {
     this.#closed = closed;
   }
 
-  /** Has the owner at the other end show it from now on, and takes the keyboard again; null: there is none for now. */
-  follow(link: OwnerLink | null): void {
+  /** Has the manager at the other end show it from now on, and takes the keyboard again; null: there is none for now. */
+  follow(link: ManagerLink | null): void {
     this.#link = link;
     if (link === null) return;
     this.#again = this.#followed;
@@ -35,7 +35,7 @@ export class RemoteConsole implements ConsoleLink {
     if (this.#typing) this.takeKeyboard().catch(() => {});
   }
 
-  received({ bytes, replayed, again }: OwnerNotifications['console/printed']): void {
+  received({ bytes, replayed, again }: ManagerNotifications['console/printed']): void {
     if (again || this.#again) this.#listener.printed(RESET_TERMINAL, true);
     this.#again = false;
     this.#listener.printed(Buffer.from(bytes, 'base64'), replayed);

@@ -6,25 +6,25 @@ import type {
   Engine,
   EngineEvent,
   LogEntry,
-  OwnerInfo,
+  ManagerInfo,
   VmInfo,
 } from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
-import { OwnerLink } from './manager-link.ts';
-import type { OwnerNotifications, Requests, Welcome } from './protocol.ts';
+import { ManagerLink } from './manager-link.ts';
+import type { ManagerNotifications, Requests, Welcome } from './protocol.ts';
 import { RemoteConsole } from './remote-console.ts';
 import { RemoteSampling } from './remote-sampling.ts';
 import { VmMirror } from './vm-mirror.ts';
 
-/** Between tries to reach an owner again: from the first to the longest. */
+/** Between tries to reach a manager again: from the first to the longest. */
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 500;
 
 type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start'>;
 
 export type RemoteEngineOptions = {
-  /** The owner's socket. */
+  /** The manager's socket. */
   readonly path: string;
   /** `user@tty`, for others to see. */
   readonly terminal: string;
@@ -39,10 +39,10 @@ export class RemoteEngine implements Engine {
   readonly #samplings = new Map<number, RemoteSampling>();
   readonly #consoles = new Map<number, RemoteConsole>();
   #nextNumber = 1;
-  #link: OwnerLink | null = null;
-  #owner: Welcome | null = null;
+  #link: ManagerLink | null = null;
+  #manager: Welcome | null = null;
   /** It is the one that this engine was attached to before. */
-  #sameOwner = false;
+  #sameManager = false;
   /** Why it is out of reach. */
   #lost = 'not attached yet';
   #retry: NodeJS.Timeout | undefined;
@@ -53,7 +53,7 @@ export class RemoteEngine implements Engine {
   }
 
   /**
-   * Attaches to the owner that listens at `path`; its VMs are known when this resolves.
+   * Attaches to the manager that listens at `path`; its VMs are known when this resolves.
    * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens there, ECONNRESET when it is just
    * ending; with a sentence when it refuses
    */
@@ -63,8 +63,8 @@ export class RemoteEngine implements Engine {
     return engine;
   }
 
-  get owner(): OwnerInfo {
-    const { pid, version, startedAt } = this.#owner!;
+  get manager(): ManagerInfo {
+    const { pid, version, startedAt } = this.#manager!;
     return { pid, version, startedAt, remote: true };
   }
 
@@ -99,7 +99,7 @@ export class RemoteEngine implements Engine {
     return sampling;
   }
 
-  /** The owner tells others who watches by the name that this process attached with. */
+  /** The manager tells others who watches by the name that this process attached with. */
   openConsole(id: string, listener: ConsoleListener): ConsoleLink {
     if (!this.#mirror.has(id)) throw new Error(`there is no VM ${id}`);
     const number = this.#nextNumber++;
@@ -125,8 +125,8 @@ export class RemoteEngine implements Engine {
 
   async #connect(): Promise<void> {
     const { path, terminal, readOnly = false } = this.#options;
-    const before = this.#owner;
-    const link = await OwnerLink.open(
+    const before = this.#manager;
+    const link = await ManagerLink.open(
       path,
       { version: version(), terminal, readOnly },
       {
@@ -135,8 +135,8 @@ export class RemoteEngine implements Engine {
       },
     );
     if (this.#closed) return link.close();
-    this.#owner = link.welcome;
-    this.#sameOwner = before?.pid === link.welcome.pid && before.startedAt === link.welcome.startedAt;
+    this.#manager = link.welcome;
+    this.#sameManager = before?.pid === link.welcome.pid && before.startedAt === link.welcome.startedAt;
     // The whole arrives before this resolves.
     await link.request('subscribe', {});
     if (this.#closed) return link.close();
@@ -144,16 +144,16 @@ export class RemoteEngine implements Engine {
     for (const follower of [...this.#samplings.values(), ...this.#consoles.values()]) follower.follow(link);
   }
 
-  #received(method: keyof OwnerNotifications, params: unknown): void {
+  #received(method: keyof ManagerNotifications, params: unknown): void {
     const of = params as { readonly sampling: number; readonly console: number };
     if (method === 'whole') {
-      this.#mirror.receivedWhole(params as OwnerNotifications['whole'], this.#sameOwner);
+      this.#mirror.receivedWhole(params as ManagerNotifications['whole'], this.#sameManager);
     } else if (method === 'changed') {
-      this.#mirror.receivedChange(params as OwnerNotifications['changed']);
+      this.#mirror.receivedChange(params as ManagerNotifications['changed']);
     } else if (method === 'sample') {
-      this.#samplings.get(of.sampling)?.received(params as OwnerNotifications['sample']);
+      this.#samplings.get(of.sampling)?.received(params as ManagerNotifications['sample']);
     } else if (method === 'console/printed') {
-      this.#consoles.get(of.console)?.received(params as OwnerNotifications['console/printed']);
+      this.#consoles.get(of.console)?.received(params as ManagerNotifications['console/printed']);
     }
   }
 
@@ -180,7 +180,7 @@ export class RemoteEngine implements Engine {
     }, afterMs);
   }
 
-  /** There is an owner again, but it refuses: that is news. */
+  /** There is a manager again, but it refuses: that is news. */
   #stillLost({ code, message }: NodeJS.ErrnoException): void {
     if (code !== undefined || message === this.#lost) return;
     this.#lost = message;
@@ -191,7 +191,7 @@ export class RemoteEngine implements Engine {
     await this.#request(method, { id });
   }
 
-  /** @throws with the owner's sentence; or that it is out of reach, and why */
+  /** @throws with the manager's sentence; or that it is out of reach, and why */
   async #request<Method extends keyof Requests>(
     method: Method,
     params: Requests[Method][0],

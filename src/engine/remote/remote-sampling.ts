@@ -1,15 +1,15 @@
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import { applyDelta, type Json } from './delta.ts';
-import type { OwnerLink } from './manager-link.ts';
-import { EMPTY_SAMPLE, type OwnerNotifications } from './protocol.ts';
+import type { ManagerLink } from './manager-link.ts';
+import { EMPTY_SAMPLE, type ManagerNotifications } from './protocol.ts';
 
-/** A sampling that the owner does for this process; it outlives the connection. */
+/** A sampling that the manager does for this process; it outlives the connection. */
 export class RemoteSampling implements Sampling {
   readonly #number: number;
   readonly #listener: (sample: Sample) => void;
   readonly #closed: () => void;
   #settings: SamplingSettings;
-  #link: OwnerLink | null = null;
+  #link: ManagerLink | null = null;
   #known: Json = EMPTY_SAMPLE;
 
   constructor(
@@ -24,15 +24,15 @@ export class RemoteSampling implements Sampling {
     this.#closed = closed;
   }
 
-  /** Has the owner at the other end do it from now on; null: there is none for now. */
-  follow(link: OwnerLink | null): void {
+  /** Has the manager at the other end do it from now on; null: there is none for now. */
+  follow(link: ManagerLink | null): void {
     this.#link = link;
     this.#known = EMPTY_SAMPLE;
     unheeded(link?.request('sampling/open', { sampling: this.#number, ...this.#settings }));
   }
 
   /** @throws DeltaError when it doesn't fit what was sent before */
-  received({ at, delta }: OwnerNotifications['sample']): void {
+  received({ at, delta }: ManagerNotifications['sample']): void {
     if (delta !== null) this.#known = applyDelta(this.#known, delta);
     this.#listener({ at, ...(this.#known as unknown as Omit<Sample, 'at'>) });
   }

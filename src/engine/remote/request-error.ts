@@ -10,7 +10,7 @@ export function refusal(code: keyof typeof CODE, sentence: string): ResponseErro
   return new ResponseError(CODE[code], sentence);
 }
 
-/** An engine's error as it is sent: its sentence alone, without what an owner's insides look like. */
+/** An engine's error as it is sent: its sentence alone, without what a manager's insides look like. */
 export function toWire(error: unknown): ResponseError<ErrorData | undefined> {
   if (error instanceof ResponseError) return error;
   if (!(error instanceof Error)) return refusal('failed', String(error));

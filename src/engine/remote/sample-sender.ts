@@ -2,19 +2,19 @@ import type { Sample } from '../sampling/sampling.ts';
 import { applyDelta, deltaOf, type Json } from './delta.ts';
 import { EMPTY_SAMPLE } from './protocol.ts';
 import { rounded } from './rounding.ts';
-import type { Outlet } from './sink.ts';
+import type { Sink } from './sink.ts';
 
 /** Sends the samples that one client asked for, as differences from the one before. */
 export class SampleFeed {
   readonly #number: number;
-  readonly #outlet: Outlet;
+  readonly #sink: Sink;
   #sent: Json = EMPTY_SAMPLE;
   /** The newest one, held back while the client is behind with reading. */
   #held: Sample | null = null;
 
-  constructor(number: number, outlet: Outlet) {
+  constructor(number: number, sink: Sink) {
     this.#number = number;
-    this.#outlet = outlet;
+    this.#sink = sink;
   }
 
   readonly sampled = (sample: Sample): void => {
@@ -23,11 +23,11 @@ export class SampleFeed {
   };
 
   flush(): void {
-    if (this.#held === null || this.#outlet.congested) return;
+    if (this.#held === null || this.#sink.congested) return;
     const { at, totals, detail } = this.#held;
     this.#held = null;
     const delta = deltaOf(this.#sent, rounded({ totals, detail }));
     if (delta !== undefined) this.#sent = applyDelta(this.#sent, delta);
-    this.#outlet.send('sample', { sampling: this.#number, at, delta: delta ?? null });
+    this.#sink.send('sample', { sampling: this.#number, at, delta: delta ?? null });
   }
 }

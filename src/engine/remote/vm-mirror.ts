@@ -1,12 +1,12 @@
 import type { EngineEvent, LogEntry, VmInfo } from '../engine.ts';
 import { applyDelta, type Json } from './delta.ts';
-import type { OwnerNotifications } from './protocol.ts';
+import type { ManagerNotifications } from './protocol.ts';
 
 const LOG_ENTRIES = 1000;
 
 type Vms = Readonly<Record<string, VmInfo>>;
 
-/** What this process knows of an owner's VMs and of its log. */
+/** What this process knows of a manager's VMs and of its log. */
 export class VmMirror {
   #vms: Vms = {};
   #log: readonly LogEntry[] = [];
@@ -28,16 +28,16 @@ export class VmMirror {
     return Object.hasOwn(this.#vms, id);
   }
 
-  /** @param sameOwner it is the one that told before: entries of its log are known already */
-  receivedWhole({ vms, log }: OwnerNotifications['whole'], sameOwner: boolean): void {
-    const last = sameOwner ? (this.#log.at(-1)?.number ?? 0) : 0;
+  /** @param sameManager it is the one that told before: entries of its log are known already */
+  receivedWhole({ vms, log }: ManagerNotifications['whole'], sameManager: boolean): void {
+    const last = sameManager ? (this.#log.at(-1)?.number ?? 0) : 0;
     this.#log = log;
     this.#become(vms);
     for (const entry of log) if (entry.number > last) this.#emit({ kind: 'log', entry });
   }
 
   /** @throws DeltaError when it doesn't fit what was sent before */
-  receivedChange({ vms, log = [] }: OwnerNotifications['changed']): void {
+  receivedChange({ vms, log = [] }: ManagerNotifications['changed']): void {
     if (vms !== undefined) this.#become(applyDelta(this.#vms as unknown as Json, vms) as unknown as Vms);
     this.#log = [...this.#log, ...log].slice(-LOG_ENTRIES);
     for (const entry of log) this.#emit({ kind: 'log', entry });

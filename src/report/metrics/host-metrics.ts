@@ -10,12 +10,12 @@ export const HOST_METRICS: readonly Family[] = [
     points: ({ version }) => [{ labels: { version }, value: 1 }],
   },
   {
-    name: 'vring_owner_start_time_seconds',
+    name: 'vring_manager_start_time_seconds',
     type: 'gauge',
     unit: 'seconds',
     help: 'When the process that runs the VMs was started, since 1970; missing when there is none.',
     labels: [],
-    points: ({ owner }) => (owner === null ? [] : [{ labels: {}, value: owner.startedAt / 1000 }]),
+    points: ({ manager }) => (manager === null ? [] : [{ labels: {}, value: manager.startedAt / 1000 }]),
   },
   {
     name: 'vring_host_cpus',

@@ -1,4 +1,4 @@
-import type { OwnerInfo, VmInfo } from '../../engine/engine.ts';
+import type { ManagerInfo, VmInfo } from '../../engine/engine.ts';
 import type { Snapshot } from '../../engine/sampling/snapshot.ts';
 import type { HostLoad } from '../../host/load.ts';
 
@@ -7,14 +7,14 @@ export type MetricFacts = {
   /** The version of the vring that tells. */
   readonly version: string;
   /** The process that runs the VMs; null when there is none. */
-  readonly owner: Pick<OwnerInfo, 'pid' | 'startedAt'> | null;
+  readonly manager: Pick<ManagerInfo, 'pid' | 'startedAt'> | null;
   readonly host: HostLoad;
   readonly vms: readonly VmFacts[];
 };
 
 export type VmFacts = {
   readonly info: VmInfo;
-  /** Null when the VM has not run since the owner was started. */
+  /** Null when the VM has not run since the manager was started. */
   readonly snapshot: Snapshot | null;
 };
 

@@ -7,7 +7,7 @@ import { VM_METRICS } from './vm-metrics.ts';
 
 /** Every metric, in the order in which the text and docs/metrics.md have them. */
 export const METRICS: readonly { readonly title: string; readonly families: readonly Family[] }[] = [
-  { title: 'The host and the owner', families: HOST_METRICS },
+  { title: 'The host and the manager', families: HOST_METRICS },
   { title: 'VMs', families: VM_METRICS },
   { title: 'vCPUs', families: VCPU_METRICS },
   { title: 'Accesses by range and by address', families: ACCESS_METRICS },

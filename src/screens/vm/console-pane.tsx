@@ -36,12 +36,12 @@ type TitleProps = { id: string; columns: number; grabbed: boolean; back: number;
 
 function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
   const { style, glyphs } = useTheme();
-  const typist = useAppState(state => state.infos[id]?.typist ?? null);
+  const keyboardHolder = useAppState(state => state.infos[id]?.keyboardHolder ?? null);
   const search = useAppState(state => state.consoleSearch);
   const facts = grabbed
     ? [': you type to the guest, Ctrl-] leaves']
     : [
-        ...(typist === null ? [] : [`: ${typist} types`]),
+        ...(keyboardHolder === null ? [] : [`, keyboard: ${keyboardHolder}`]),
         ...(back > 0 ? [`, ${back} ${back === 1 ? 'line' : 'lines'} back`] : []),
         ...(search === '' ? [] : [`, /${search}`]),
         ...(marked ? [', marked: y copies'] : []),

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
-import { attached, guest, NODE, startOwner, withOwnFolders } from '../../manager/rig.ts';
+import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { CLI, defineGuest, definitionFile, vring, vringWith } from './cli-rig.ts';
@@ -11,7 +11,7 @@ const WAIT = { timeout: 30_000, interval: 20 };
 
 withOwnFolders();
 
-describe('without an owner', () => {
+describe('without a manager', () => {
   test('the definitions are listed and shown, all off, and a broken one with its reason', async () => {
     defineGuest('web');
     writeFileSync(definitionFile('bad'), 'name: bad\nmemroy: 1G\n');
@@ -153,7 +153,7 @@ describe('without an owner', () => {
     const families = readOpenMetrics(`${(await vring('metrics')).stdout}\n`);
     const states = families.get('vring_vm_state')!.samples;
     expect(states.find(({ value }) => value === 1)?.labels).toEqual({ vm: 'web', vring_vm_state: 'off' });
-    expect(families.get('vring_owner_start_time_seconds')!.samples).toEqual([]);
+    expect(families.get('vring_manager_start_time_seconds')!.samples).toEqual([]);
   });
 
   test('names of VMs are completed, each once', async () => {
@@ -171,7 +171,7 @@ describe('without an owner', () => {
       node: process.version,
       kernel: expect.stringMatching(/^\d+\./),
       kvm: noKvm === null ? { api: 12, problem: null } : { api: null, problem: expect.any(String) },
-      owner: null,
+      manager: null,
     });
   });
 });
@@ -237,11 +237,11 @@ describe('editing', () => {
   });
 });
 
-describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
+describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
   test('VMs are started, looked at and ended by name', async () => {
     defineGuest('web', 'run="exits io 100000000"');
     defineGuest('db');
-    startOwner();
+    startManager();
     const engine = await attached();
     const started = await vring('vm', 'start', 'web', 'db', 'nobody');
     expect(started.stdout.split('\n').sort()).toEqual(['db: started', 'web: started']);
@@ -269,7 +269,7 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
   });
 
   test('a console takes what is typed from a pipe, and prints until the VM ends', async () => {
-    startOwner();
+    startManager();
     const engine = await attached();
     await engine.start(guest('web'));
     const { status, stdout, stderr } = await vringWith({ input: 'halt\r' }, 'vm', 'console', 'web');
@@ -279,7 +279,7 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
   });
 
   test('a console that watches in a script leaves the keyboard to others once its input has ended', async () => {
-    startOwner();
+    startManager();
     const engine = await attached();
     const id = await engine.start(guest('web'));
     let printed = '';
@@ -287,14 +287,14 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
     await vi.waitFor(() => expect(printed).toContain('> '), WAIT);
     const watching = vringWith({ input: 'info\r' }, 'vm', 'console', 'web');
     await vi.waitFor(() => expect(printed).toContain('result info'), WAIT);
-    await vi.waitFor(() => expect(engine.vms()[0]!.typist).toBeNull(), WAIT);
+    await vi.waitFor(() => expect(engine.vms()[0]!.keyboardHolder).toBeNull(), WAIT);
     await link.takeKeyboard();
     link.type(Buffer.from('halt\r'));
     expect((await watching).stdout).toMatch(/> info.*> halt/s);
   });
 
   test('what somebody else types into is not taken from them, unless that is asked for', async () => {
-    startOwner();
+    startManager();
     const engine = await attached();
     const id = await engine.start(guest('web'));
     await engine.openConsole(id, { printed: () => {} }).takeKeyboard();
@@ -303,8 +303,8 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
     expect((await vringWith({ input: 'halt\r' }, 'vm', 'console', '--take', 'web')).status).toBe(0);
   });
 
-  test('run --detach leaves a VM with the owner, whose name is taken then', async () => {
-    startOwner();
+  test('run --detach leaves a VM with the manager, whose name is taken then', async () => {
+    startManager();
     const engine = await attached();
     const run = ['run', '--detach', '--name', 'web', 'dist/guest.elf'];
     expect(await vring(...run)).toMatchObject({ status: 0, stdout: expect.stringContaining('web: started') });
@@ -317,7 +317,7 @@ describe.skipIf(noKvm !== null)(onKvm('with an owner'), () => {
 
   test('a reader that goes away ends what follows events', async () => {
     defineGuest('web');
-    startOwner();
+    startManager();
     const engine = await attached();
     const follow = [...NODE, CLI, 'vm', 'events', '--follow'].join(' ');
     const piped = execa('sh', ['-c', `${follow} | head -n 1`], { timeout: 20_000 });

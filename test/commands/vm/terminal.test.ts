@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
-import { attached, guest, NODE, startOwner, withOwnFolders } from '../../manager/rig.ts';
+import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { PtyProgram } from '../../support/pty-program.ts';
 import { CLI, defineGuest, definitionFile } from './cli-rig.ts';
@@ -75,7 +75,7 @@ test('who leaves the questions changes nothing', async () => {
 
 describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
   test('a console is typed into by one and watched by others, who are told who types', async () => {
-    startOwner();
+    startManager();
     const engine = await attached();
     await engine.start(guest('web'));
     await using first = onTerminal('vm', 'console', 'web');
@@ -101,7 +101,7 @@ describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
 
   test('what takes longer than a second says so, with the time', async () => {
     defineGuest('web', 'run="exits io 100000000"');
-    startOwner();
+    startManager();
     const engine = await attached();
     await engine.restart('web');
     await using terminal = onTerminal('vm', 'stop', 'web', '--timeout', '3', '--force');
@@ -112,7 +112,7 @@ describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
 
   test('top shows again and again, until q', async () => {
     defineGuest('web');
-    startOwner();
+    startManager();
     const engine = await attached();
     await engine.restart('web');
     await using terminal = onTerminal('top', '--interval', '200ms');

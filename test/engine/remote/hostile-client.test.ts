@@ -3,13 +3,13 @@ import { Rig, until } from './rig.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
 
-/** After all that, the owner serves others as if nothing had happened. */
+/** After all that, the manager serves others as if nothing had happened. */
 async function expectAlive(rig: Rig): Promise<void> {
   const engine = await rig.attach();
   expect(engine.vms()).toEqual(rig.engine.vms());
 }
 
-test('an owner and a client that have much to say do not wait for each other for ever', async () => {
+test('a manager and a client that have much to say do not wait for each other for ever', async () => {
   const rig = await Rig.start();
   rig.engine.add('web', IDLE);
   const engine = await rig.attach();
@@ -154,11 +154,11 @@ describe('a client that does not keep to the protocol', () => {
     client.hello();
     await client.hears(/"startedAt"/);
     client.socket.pause();
-    // All at once: they are in the owner's hands before it has answered the first.
+    // All at once: they are in the manager's hands before it has answered the first.
     for (let id = 1; id < 20_000; id++) client.send({ id, method: id % 2 === 0 ? 'vms' : 'subscribe' });
     await until(() => asked > 0);
     await new Promise(resolve => setTimeout(resolve, 500));
-    // What the owner holds for it, what the kernel does, and the answer that was one too many.
+    // What the manager holds for it, what the kernel does, and the answer that was one too many.
     expect(asked * answer).toBeLessThan(2 * 2 ** 20);
     expect(client.socket.writableLength).toBeGreaterThan(0);
     await expectAlive(rig);

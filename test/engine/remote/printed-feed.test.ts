@@ -11,28 +11,28 @@ const bytes = (text: string) => Buffer.from(text);
 const base64 = (text: string) => bytes(text).toString('base64');
 
 test('what was printed before the console was opened is replayed, also to a client that is behind', () => {
-  const outlet = client();
-  const feed = new PrintedFeed(1, outlet);
-  outlet.congested = true;
+  const sink = client();
+  const feed = new PrintedFeed(1, sink);
+  sink.congested = true;
   feed.printed(bytes('old '), true);
   feed.printed(bytes('new'), false);
-  outlet.congested = false;
+  sink.congested = false;
   feed.flush();
   feed.printed(bytes('now'), false);
-  expect(outlet.sent).toEqual([
+  expect(sink.sent).toEqual([
     { console: 1, bytes: base64('old new'), replayed: true, again: false },
     { console: 1, bytes: base64('now'), replayed: false, again: false },
   ]);
 });
 
 test('a client that missed too much begins anew with the end of it', () => {
-  const outlet = client();
-  const feed = new PrintedFeed(1, outlet);
-  outlet.congested = true;
+  const sink = client();
+  const feed = new PrintedFeed(1, sink);
+  sink.congested = true;
   feed.printed(Buffer.alloc(64 * 1024, 'a'), false);
   feed.printed(bytes('b'), false);
-  outlet.congested = false;
+  sink.congested = false;
   feed.flush();
   const kept = `${'a'.repeat(64 * 1024 - 1)}b`;
-  expect(outlet.sent).toEqual([{ console: 1, bytes: base64(kept), replayed: true, again: true }]);
+  expect(sink.sent).toEqual([{ console: 1, bytes: base64(kept), replayed: true, again: true }]);
 });

@@ -22,7 +22,7 @@ describe('a remote engine', () => {
     const engine = await rig.attach();
     expect(engine.vms()).toEqual(rig.engine.vms());
     expect(engine.log()).toEqual(rig.engine.log());
-    expect(engine.owner).toMatchObject({ pid: 1, remote: true });
+    expect(engine.manager).toMatchObject({ pid: 1, remote: true });
 
     const events: EngineEvent[] = [];
     engine.subscribe(event => events.push(event));
@@ -140,8 +140,8 @@ describe('a remote engine', () => {
     await until(() => seen.every(text => text === 'login: '));
     expect(replays).toEqual([true, true]);
     await annas!.takeKeyboard();
-    await until(() => ben.vms()[0]?.typist === 'anna@pts/1');
-    await expect(bens!.takeKeyboard()).rejects.toThrow('anna@pts/1 is typing there');
+    await until(() => ben.vms()[0]?.keyboardHolder === 'anna@pts/1');
+    await expect(bens!.takeKeyboard()).rejects.toThrow('anna@pts/1 has the keyboard');
     annas!.type(Buffer.from('root\r'));
     bens!.type(Buffer.from('nobody\r'));
     await until(() => rig.engine.typed.get('web') === 'root\r');
@@ -150,9 +150,9 @@ describe('a remote engine', () => {
 
     // Whoever goes gives the keyboard free.
     await anna.close();
-    await until(() => ben.vms()[0]?.typist === null);
+    await until(() => ben.vms()[0]?.keyboardHolder === null);
     await bens!.takeKeyboard();
-    await until(() => ben.vms()[0]?.typist === 'ben@pts/2');
+    await until(() => ben.vms()[0]?.keyboardHolder === 'ben@pts/2');
   });
 
   test('types long texts in order', async () => {
@@ -167,7 +167,7 @@ describe('a remote engine', () => {
     expect(rig.engine.typed.get('web')).toBe(text);
   });
 
-  test('says that the owner is gone, finds the next one, and goes on', async () => {
+  test('says that the manager is gone, finds the next one, and goes on', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
     rig.engine.add('db', BUSY);
@@ -200,7 +200,7 @@ describe('a remote engine', () => {
     expect(before.map(event => event.kind)).toEqual(['removed', 'vm']);
     expect(engine.vms()[0]).toMatchObject({ id: 'web', state: 'paused' });
     await until(() => screen.endsWith('\x1bcbooted\n'));
-    await until(() => engine.vms()[0]?.typist === 'anna@pts/1');
+    await until(() => engine.vms()[0]?.keyboardHolder === 'anna@pts/1');
     const { length } = samples;
     await until(() => samples.length > length);
   });
@@ -217,7 +217,7 @@ describe('a remote engine', () => {
 });
 
 describe('attaching', () => {
-  /** Something at the other end that is no owner of ours: answers the first message with `answer`. */
+  /** Something at the other end that is no manager of ours: answers the first message with `answer`. */
   async function impostor(answer: string): Promise<string> {
     const path = join(temporaryFolder(), 'control.sock');
     const server = createServer(socket => {
@@ -251,7 +251,7 @@ describe('attaching', () => {
     await expect(RemoteEngine.attach({ path, terminal: 'me@pts/1' })).rejects.toThrow(message);
   });
 
-  test('again, to an owner that refuses, says so and goes on trying', async () => {
+  test('again, to a manager that refuses, says so and goes on trying', async () => {
     const rig = await Rig.start();
     const engine = await rig.attach();
     const lost: (string | null)[] = [];

@@ -7,18 +7,18 @@ import { DefinitionError } from '../../../definitions/problem.ts';
 import { QemuError } from '../../../definitions/qemu/error.ts';
 import { readQemuOptions } from '../../../definitions/qemu/read.ts';
 import type { Definition } from '../../../definitions/schema.ts';
-import { ownerPaths } from '../../../manager/paths.ts';
+import { managerPaths } from '../../../manager/paths.ts';
 import { percent } from '../../../text/units.ts';
 import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
 import { confirm, requireSomebody } from '../ask.ts';
 import { defineVm, requireFree, tellDefined } from '../define.ts';
 import { Progress } from '../progress.ts';
-import type { VmBook } from '../vm-list.ts';
+import type { VmList } from '../vm-list.ts';
 
 /** Makes a new VM: its definition, and its disks. @param qemu options of QEMU's that describe it */
 export async function createVm(
-  book: VmBook,
+  vmList: VmList,
   name: string | undefined,
   qemu: readonly string[],
   options: CreateOptions,
@@ -29,18 +29,18 @@ export async function createVm(
     const [mixed] = describing(options);
     if (mixed !== undefined)
       throw new UsageError(`${mixed} does not go together with QEMU's options: say it in those`);
-    await defineVm(book, definitionOf(name, qemu), options);
+    await defineVm(vmList, definitionOf(name, qemu), options);
     return;
   }
   if (describing(options).length > 0) {
     if (name === undefined) throw new UsageError('expected the name of the new VM');
-    await make(book, newVmOf(name, options), options, false);
+    await make(vmList, newVmOf(name, options), options, false);
     return;
   }
   requireSomebody("say what the VM is: --kernel, --iso, --cloud-image, or QEMU's options after --");
   const { askForVm } = await import('./wizard.ts');
-  const vm = await askForVm(name, new Set(book.vms().map(vm => vm.name)));
-  await make(book, vm, options, true);
+  const vm = await askForVm(name, new Set(vmList.vms().map(vm => vm.name)));
+  await make(vmList, vm, options, true);
 }
 
 function definitionOf(name: string, qemu: readonly string[]): Definition {
@@ -52,9 +52,9 @@ function definitionOf(name: string, qemu: readonly string[]): Definition {
   }
 }
 
-async function make(book: VmBook, vm: NewVm, options: CreateOptions, asks: boolean): Promise<void> {
+async function make(vmList: VmList, vm: NewVm, options: CreateOptions, asks: boolean): Promise<void> {
   const { json = false, dryRun = false, replace = false } = options;
-  const plan = planNewVm(vm, disksFolder(ownerPaths().state), randomUUID());
+  const plan = planNewVm(vm, disksFolder(managerPaths().state), randomUUID());
   const { problems, warnings } = checkPlan(plan);
   const steps = plan.steps.map(describeStep);
   if (asks || (dryRun && !json)) {
@@ -64,14 +64,14 @@ async function make(book: VmBook, vm: NewVm, options: CreateOptions, asks: boole
   for (const warning of warnings) console.error(`vring: ${warning}`);
   if (problems.length > 0) throw new CreateError(problems.join('; '));
   if (asks && !(await confirm('Create it?', true))) throw new Error('nothing was created');
-  if (!replace && !dryRun) requireFree(book, vm.name);
-  if (!dryRun) await carryOutOnTerminal(book, plan, replace);
+  if (!replace && !dryRun) requireFree(vmList, vm.name);
+  if (!dryRun) await carryOutOnTerminal(vmList, plan, replace);
   tellDefined(plan.definition, plan.text, { json, dryRun }, { steps });
 }
 
 /** Ctrl-C while a disk is being made takes away what there is of it. */
 async function carryOutOnTerminal(
-  book: VmBook,
+  vmList: VmList,
   plan: ReturnType<typeof planNewVm>,
   replace: boolean,
 ): Promise<void> {
@@ -82,7 +82,7 @@ async function carryOutOnTerminal(
   void signal.status.then(() => abort.abort(new CreateError('interrupted: what was made is removed')));
   try {
     await carryOut(plan, {
-      save: (name, text) => book.define(name, text, { replace }),
+      save: (name, text) => vmList.define(name, text, { replace }),
       progress: (step, share) => {
         doing = `${describeStep(step)}: ${percent(share)}`;
       },

@@ -3,7 +3,7 @@ import type { CreateOptions } from '../../../definitions/create/new-vm.ts';
 import { withManual } from '../../manual.ts';
 import { parseCount, parseSize } from '../../values.ts';
 import { DEFINED, withDefineOptions } from '../define-options.ts';
-import { withBook } from '../with-vm-list.ts';
+import { withVmList } from '../with-vm-list.ts';
 
 const several = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
 const list = (text: string) => text.split(',').filter(word => word !== '');
@@ -33,7 +33,7 @@ export function registerCreate(vm: Command): void {
       )
       .option('--network <how>', 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none')
       .option('--passthrough <address>', 'a PCI device that it gets (repeat for more)', several)
-      .option('--autostart', 'start it with the owner')
+      .option('--autostart', 'start it with the manager')
       .option('--user <name>', "the cloud image's first user (default: you)")
       .option(
         '--ssh-key <file>',
@@ -50,7 +50,7 @@ export function registerCreate(vm: Command): void {
       const { parseNetwork } = await import('../../../definitions/create/option-values.ts');
       const { network: text, ...others } = options;
       const network = text === undefined ? {} : { network: parseNetwork(text) };
-      await withBook(book => createVm(book, name, qemu, { ...others, ...network }));
+      await withVmList(vmList => createVm(vmList, name, qemu, { ...others, ...network }));
     },
   );
   withManual(create, {
