@@ -1,7 +1,10 @@
+import { ConsoleInput } from '../console/console-input.ts';
 import { HUNG_UP } from './ending-signal.ts';
-import { CTRL_RIGHT_BRACKET, leaveRawMode } from './raw-terminal.ts';
+import { leaveRawMode } from './raw-terminal.ts';
 
 export type KeyboardEvents = {
+  /** Has the guest asked its terminal to mark pastes? */
+  wantsPasteMarkers(): boolean;
   /** For the guest. */
   typed(bytes: Uint8Array): void;
   /** The user leaves by Ctrl-], or the terminal is gone: with the exit status for it. */
@@ -14,16 +17,16 @@ export type KeyboardEvents = {
  * Reads this process's stdin for a guest: raw when it is a terminal, where Ctrl-] leaves.
  * @returns puts the terminal back
  */
-export function listenToKeyboard({ typed, left, inputEnded }: KeyboardEvents): () => void {
+export function listenToKeyboard({ wantsPasteMarkers, typed, left, inputEnded }: KeyboardEvents): () => void {
   const { stdin } = process;
   const terminal = stdin.isTTY === true;
+  const input = new ConsoleInput({ wantsPasteMarkers, typed });
   const data = (bytes: Buffer) => {
-    const at = terminal ? bytes.indexOf(CTRL_RIGHT_BRACKET) : -1;
-    const forGuest = at < 0 ? bytes : bytes.subarray(0, at);
-    if (forGuest.length > 0) typed(Uint8Array.from(forGuest));
-    if (at >= 0) left(0);
+    if (!terminal) typed(Uint8Array.from(bytes));
+    else if (input.push(bytes) !== null) left(0);
   };
   const ended = () => {
+    input.end();
     if (terminal) left(HUNG_UP);
     else inputEnded();
   };

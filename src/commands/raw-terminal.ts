@@ -1,6 +1,3 @@
-/** What leaves a console. */
-export const CTRL_RIGHT_BRACKET = 0x1d;
-
 /** Node waits for terminals when it writes: one that takes nothing would hold up the whole process, signals included. */
 export function neverBlock(
   stream: NodeJS.WriteStream & { _handle?: { setBlocking?(on: boolean): void } },

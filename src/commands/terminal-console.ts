@@ -1,3 +1,4 @@
+import { PASTE_MODE_OFF, PasteMode } from '../console/paste-mode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { listenToKeyboard } from './console-keyboard.ts';
 import { neverBlock } from './raw-terminal.ts';
@@ -16,11 +17,19 @@ export type JoinedConsole = {
 export function joinConsole(engine: Engine, id: string): JoinedConsole {
   const { promise: left, resolve: leave } = Promise.withResolvers<number>();
   for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
-  const link = engine.openConsole(id, { printed: showOutput(engine, id) });
+  const pasteMode = new PasteMode();
+  const show = showOutput(engine, id);
+  const link = engine.openConsole(id, {
+    printed: bytes => {
+      pasteMode.printed(bytes);
+      show(bytes);
+    },
+  });
   void link.takeKeyboard();
   // Whoever read the output is gone. The listener stays: what is printed later may fail as well.
   process.stdout.on('error', () => leave(0));
   const stopListening = listenToKeyboard({
+    wantsPasteMarkers: () => pasteMode.on,
     typed: bytes => link.type(bytes),
     left: leave,
     inputEnded: () => {},
@@ -28,6 +37,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   const restore = () => {
     link.close();
     stopListening();
+    if (process.stdout.isTTY && pasteMode.on) process.stdout.write(PASTE_MODE_OFF);
   };
   return { left, restore };
 }

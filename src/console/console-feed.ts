@@ -65,6 +65,11 @@ export class ConsoleFeed {
     this.#shown?.link?.type(bytes);
   }
 
+  /** Has the guest of the shown console asked for paste markers? */
+  get bracketedPaste(): boolean {
+    return this.#shown?.screen.bracketedPaste ?? false;
+  }
+
   /** Lines of the shown console, those above its screen included. */
   get length(): number {
     return this.#shown?.screen.length ?? 0;

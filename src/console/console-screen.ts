@@ -47,6 +47,11 @@ export class ConsoleScreen {
     this.#terminal.write(bytes, done);
   }
 
+  /** Has the guest asked its terminal to mark what is pasted (DECSET 2004)? */
+  get bracketedPaste(): boolean {
+    return this.#terminal.modes.bracketedPasteMode;
+  }
+
   resize(columns: number, rows: number): void {
     this.#terminal.resize(columns, rows);
   }

@@ -2,8 +2,7 @@ import { completed, runCommandLine } from '../actions/command-line.ts';
 import { findNext } from '../actions/console.ts';
 import type { Ui } from '../actions/ui.ts';
 import type { FieldLayer } from '../store/layers.ts';
-import { printable } from '../text/printable.ts';
-import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 /** While a field has the focus, letters are text and no key is a command. */
@@ -23,7 +22,7 @@ export function fieldKey(ui: Ui, layer: FieldLayer, key: ParsedKey): void {
   } else if (purpose === 'command' && (key.name === 'up' || key.name === 'down')) {
     recall(ui, layer, key.name === 'up' ? 1 : -1);
   } else if (key.name === 'paste') {
-    change(ui, layer, insertText(edit, printable(firstLine(key.text ?? ''))));
+    change(ui, layer, insertText(edit, pastedText(key.text ?? '')));
   } else {
     change(ui, layer, editText(edit, key.name));
   }
@@ -52,8 +51,4 @@ function recall(ui: Ui, layer: FieldLayer, step: 1 | -1): void {
   const line = recalled <= 0 ? '' : ui.history.recall(recalled);
   if (line === undefined) return;
   ui.store.getState().changeLayer({ ...layer, edit: textEdit(line), recalled: Math.max(0, recalled) });
-}
-
-function firstLine(text: string): string {
-  return text.split(/[\r\n]/, 1)[0] ?? '';
 }

@@ -1,7 +1,6 @@
 import type { Ui } from '../actions/ui.ts';
 import type { Form, FormLayer, FormValues } from '../store/layers.ts';
-import { printable } from '../text/printable.ts';
-import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 /** Opens a form with what was typed into it before. */
@@ -42,8 +41,7 @@ export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
       return;
   }
   if (field.choices !== undefined) choose(ui, layer, field.choices, key.name);
-  else if (key.name === 'paste')
-    type(ui, layer, insertText(layer.edit, printable(firstLine(key.text ?? ''))));
+  else if (key.name === 'paste') type(ui, layer, insertText(layer.edit, pastedText(key.text ?? '')));
   else type(ui, layer, editText(layer.edit, key.name));
 }
 
@@ -78,8 +76,4 @@ function finish(ui: Ui, layer: FormLayer): void {
   const wrong = form.fields(values).findIndex(field => form.problem(values, field) !== null);
   if (wrong >= 0) goTo(ui, layer, wrong);
   else form.submit(values);
-}
-
-function firstLine(text: string): string {
-  return text.split(/[\r\n]/, 1)[0] ?? '';
 }

@@ -2,6 +2,7 @@ import { commandContext, runCommand } from '../actions/action.ts';
 import { commandOfKey } from '../actions/registry.ts';
 import { scrolled } from '../actions/scroll.ts';
 import type { Ui } from '../actions/ui.ts';
+import { ConsoleInput } from '../console/console-input.ts';
 import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { aboutHeight } from '../view/about-facts.ts';
@@ -17,21 +18,23 @@ import type { InputSink } from './terminal-input.ts';
 
 type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>;
 
-/** Ctrl-], which gives the keyboard back. */
-const LEAVE_CONSOLE = 0x1d;
-
 /** Gives what is typed to the top layer, and to nothing below it. */
 export function inputSink(ui: Ui): InputSink {
   const topLayer = () => ui.store.getState().layers.at(-1);
+  const input = new ConsoleInput(
+    {
+      wantsPasteMarkers: () => ui.consoles.bracketedPaste,
+      typed: bytes => ui.consoles.type(bytes),
+    },
+    ui.clock,
+  );
   return {
     grabbed: () => topLayer()?.kind === 'console',
     raw: bytes => {
-      const leave = bytes.indexOf(LEAVE_CONSOLE);
-      const forGuest = leave < 0 ? bytes : bytes.subarray(0, leave);
-      if (forGuest.length > 0) ui.consoles.type(Uint8Array.from(forGuest));
-      if (leave < 0) return bytes.length;
+      const taken = input.push(bytes);
+      if (taken === null) return bytes.length;
       ui.store.getState().popLayer();
-      return leave + 1;
+      return taken;
     },
     key: key => handleKey(ui, key),
   };

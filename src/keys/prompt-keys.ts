@@ -1,7 +1,6 @@
 import type { Ui } from '../actions/ui.ts';
 import type { PromptLayer } from '../store/layers.ts';
-import { printable } from '../text/printable.ts';
-import { editText, insertText, type TextEdit, textEdit } from '../text/text-edit.ts';
+import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { ParsedKey } from './parse-key.ts';
 
 const STEPS: Readonly<Record<string, number>> = { up: 1, '+': 1, k: 1, down: -1, '-': -1, j: -1 };
@@ -26,15 +25,13 @@ export function promptKey(ui: Ui, layer: PromptLayer, key: ParsedKey): void {
 }
 
 function edited({ edit, range }: PromptLayer, key: ParsedKey): TextEdit {
-  if (range === null) {
-    return key.name === 'paste' ? insertText(edit, printable(key.text ?? '')) : editText(edit, key.name);
-  }
+  const next = key.name === 'paste' ? insertText(edit, pastedText(key.text ?? '')) : editText(edit, key.name);
+  if (range === null) return next;
   const step = STEPS[key.name];
   if (step !== undefined) {
     const count = (edit.text === '' ? range.now : Number(edit.text)) + step;
     return textEdit(String(Math.max(range.least, Math.min(count, range.most))));
   }
-  const next = key.name === 'paste' ? edit : editText(edit, key.name);
   const fits = /^\d*$/.test(next.text) && Number(next.text) <= range.most;
   return fits ? next : edit;
 }

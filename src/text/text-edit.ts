@@ -1,8 +1,15 @@
+import { printable } from './printable.ts';
+
 /** A line of text being edited, and the cursor in it, counted in code points. */
 export type TextEdit = { readonly text: string; readonly cursor: number };
 
 export function textEdit(text = ''): TextEdit {
   return { text, cursor: [...text].length };
+}
+
+/** A paste as text for one line: its own line ends are spaces, so that none of it is lost and none of it is Enter. */
+export function pastedText(text: string): string {
+  return printable(text.replace(/^[\r\n]+|[\r\n]+$/g, '').replace(/[\r\n\t]+/g, ' '));
 }
 
 /** The line with a text put in at the cursor. */

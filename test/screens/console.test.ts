@@ -202,3 +202,21 @@ describe('a hostile guest', () => {
     expect(driver.wrapped).toBe(false);
   });
 });
+
+describe('a paste into the console', () => {
+  const paste = '\x1b[200~ls\r\x1b[201~';
+
+  test('is marked only for a guest that has asked for it', async () => {
+    engine.print(id, '# ');
+    const driver = await start();
+    driver.type('c');
+    await driver.waitFor('you type to the guest');
+    driver.type(paste);
+    expect(engine.typed.get(id)).toBe('ls\r');
+    engine.print(id, '\x1b[?2004hready');
+    clock.advance(100);
+    await driver.waitFor('ready');
+    driver.type(paste);
+    expect(engine.typed.get(id)).toBe(`ls\r${paste}`);
+  });
+});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { printable, printableLines } from '../../src/text/printable.ts';
-import { editText, insertText, textEdit } from '../../src/text/text-edit.ts';
+import { editText, insertText, pastedText, textEdit } from '../../src/text/text-edit.ts';
 import { bytes, count, nanoseconds, percent, rate, uptime } from '../../src/text/units.ts';
 import { pad, truncate, width, wrap } from '../../src/text/width.ts';
 
@@ -108,5 +108,16 @@ describe('editing', () => {
 
   test('a text goes in at the cursor', () => {
     expect(insertText(typed('ad', 'left'), 'bc')).toEqual({ text: 'abcd', cursor: 3 });
+  });
+});
+
+describe('a paste into a line', () => {
+  test.each([
+    ['one', 'one'],
+    ['one\r\ntwo\n', 'one two'],
+    ['\n\n one\ttwo ', ' one two '],
+    ['a\x1b[31mb\x07', 'a?[31mb?'],
+  ])('%j becomes %j', (text, expected) => {
+    expect(pastedText(text)).toBe(expected);
   });
 });

@@ -1,3 +1,4 @@
+import { PASTE_MODE_OFF, PasteMode } from '../../console/paste-mode.ts';
 import type { Engine, VmInfo } from '../../engine/engine.ts';
 import { thisTerminal } from '../../engine/this-terminal.ts';
 import { isAlive } from '../../engine/vm-state.ts';
@@ -38,6 +39,7 @@ class ConsoleSession {
   readonly #link: ReturnType<Engine['openConsole']>;
   readonly #unsubscribe: () => void;
   readonly #me = thisTerminal();
+  readonly #pasteMode = new PasteMode();
   #stopListening: () => void = () => {};
   #keyboardHolder: string | null;
   #mine = false;
@@ -65,6 +67,7 @@ class ConsoleSession {
   /** What has been typed until now waits. */
   listen(): void {
     this.#stopListening = listenToKeyboard({
+      wantsPasteMarkers: () => this.#pasteMode.on,
       typed: bytes => {
         this.#typing = this.#typing.then(() => this.#type(bytes));
       },
@@ -93,6 +96,7 @@ class ConsoleSession {
     this.#link.close();
     this.#unsubscribe();
     this.#stopListening();
+    if (this.#terminal && this.#pasteMode.on) process.stdout.write(PASTE_MODE_OFF);
   }
 
   async #type(bytes: Uint8Array): Promise<void> {
@@ -104,6 +108,7 @@ class ConsoleSession {
     const { stdout } = process;
     if (stdout.writableLength < OUTPUT_MAX) {
       this.#tooSlow = false;
+      this.#pasteMode.printed(bytes);
       stdout.write(bytes);
     } else if (!this.#tooSlow) {
       this.#tooSlow = true;
