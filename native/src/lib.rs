@@ -58,6 +58,12 @@ pub extern "C" fn vring_abi_version() -> u32 {
     layout::ABI_VERSION
 }
 
+/// The version of vring that this library was built for; valid for as long as the library is loaded.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_version() -> *const c_char {
+    layout::VERSION.as_ptr()
+}
+
 /// JSON text of the layouts that both sides use; valid for as long as the library is loaded.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_layout() -> *const c_char {
