@@ -25,16 +25,7 @@ const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux'];
 const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'];
 
 /** What of the checkout the command needs when it runs. */
-const CHECKOUT = [
-  'package.json',
-  'bin',
-  'dist',
-  'node_modules/koffi',
-  'node_modules/@koromix/koffi-linux-x64/index.js',
-  'node_modules/@koromix/koffi-linux-x64/package.json',
-  'node_modules/@koromix/koffi-linux-x64/linux_x64',
-  'node_modules/node',
-];
+const CHECKOUT = ['package.json', 'bin', 'dist'];
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
 export async function makeRootDisk(kernel: Kernel, image: string): Promise<void> {
@@ -96,13 +87,13 @@ async function addCheckout(root: string): Promise<void> {
     if (!existsSync(source)) throw new Error(`${path} is missing in the checkout: run npm ci`);
     await cp(source, join(installed, path), { recursive: true });
   }
-  await mkdir(join(installed, 'node_modules/.bin'), { recursive: true });
-  await symlink('../node/bin/node', join(installed, 'node_modules/.bin/node'));
-  await symlink(join(INSTALLED, 'node_modules/node/bin/node'), join(root, 'bin/node'));
+  // Where a self-contained package has its Node, too.
+  await cp(process.execPath, join(installed, 'bin/node'), { dereference: true });
+  await symlink(join(INSTALLED, 'bin/node'), join(root, 'bin/node'));
   await symlink(join(INSTALLED, 'bin/vring'), join(root, 'bin/vring'));
-  await addLibraries(join(repository, 'node_modules/node/bin/node'), root);
+  await addLibraries(process.execPath, root);
   const libraries = await readdir(join(repository, 'dist'));
-  for (const library of libraries.filter(name => name.endsWith('.so'))) {
+  for (const library of libraries.filter(name => /\.(so|node)$/.test(name))) {
     await addLibraries(join(repository, 'dist', library), root);
   }
 }

@@ -1,14 +1,40 @@
 import koffi from 'koffi';
-import { builtFile } from '../../project-root.ts';
+import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-const ABI_VERSION = 2;
+export const ABI_VERSION = 2;
 
-function bind(path: string) {
-  const library = koffi.load(path);
-  const calls = {
-    vring_abi_version: library.func('uint32_t vring_abi_version()'),
+type Library = ReturnType<typeof koffi.load>;
+
+/** @throws with a sentence for the user: the file is missing, needs a newer glibc, ... */
+function load(path: string): Library {
+  try {
+    return koffi.load(path);
+  } catch (error) {
+    const reason = String((error as Error).message).replace(/^Failed to load shared library: /, '');
+    throw new Error(`cannot load ${path}: ${reason}; ${howToRepair()}`);
+  }
+}
+
+/** @throws unless the library was built with the JavaScript that is about to call it */
+function requireMatch(library: Library, path: string): void {
+  let found = 'an unknown version';
+  try {
+    const abi: number = library.func('uint32_t vring_abi_version()')();
+    const built: string = library.func('const char *vring_version()')();
+    if (built === version() && abi === ABI_VERSION) return;
+    found = `vring ${built} (ABI ${abi})`;
+  } catch {
+    // A function that is missing: of a version before there was one.
+  }
+  throw new Error(
+    `${path} belongs to ${found}, and this is vring ${version()} (ABI ${ABI_VERSION}): ${howToRepair()}`,
+  );
+}
+
+function bind(library: Library) {
+  return {
     vring_layout: library.func('const char *vring_layout()'),
     vring_vm_create: library.func(
       'int vring_vm_create(void *counters, uint64_t words, uint32_t max_vcpus, uint32_t max_queues)',
@@ -37,22 +63,22 @@ function bind(path: string) {
     vring_queue_stop: library.func('int vring_queue_stop(int vm, int queue, void *progress)'),
     vring_queue_error: library.func('int vring_queue_error(int vm, int queue, void *text, uint32_t size)'),
   };
-  const version: number = calls.vring_abi_version();
-  if (version !== ABI_VERSION) {
-    throw new Error(
-      `${path} has ABI version ${version}, this vring needs ${ABI_VERSION}: build it again with npm run build`,
-    );
-  }
-  return calls;
 }
 
 export type NativeCalls = ReturnType<typeof bind>;
 
 let calls: NativeCalls | null = null;
 
+/** Binds the functions of a build of native/. @throws with a sentence for the user */
+export function bindNative(path: string): NativeCalls {
+  const library = load(path);
+  requireMatch(library, path);
+  return bind(library);
+}
+
 /** The functions of native/, loaded by the first call in each thread. @throws with a sentence for the user. */
 export function nativeCalls(): NativeCalls {
-  calls ??= bind(builtFile('libvring_native.so'));
+  calls ??= bindNative(builtFile('libvring_native.so'));
   return calls;
 }
 

@@ -1,0 +1,70 @@
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { projectRoot, version } from '../../src/project-root.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const folder = temporaryFolder();
+const tarball = join(folder, `vring-${version()}.tgz`);
+const VRING = join(folder, 'prefix/bin/vring');
+/** All that such a system has: no cargo, gcc or make. */
+const PATH = join(folder, 'path');
+const PROGRAMS = ['sh', 'env', 'readlink', 'mkdir', 'npm', 'node'];
+
+beforeAll(async () => {
+  await execa('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: projectRoot() });
+  mkdirSync(PATH);
+  for (const program of PROGRAMS) {
+    const { stdout } = await execa('sh', ['-c', `command -v ${program}`]);
+    symlinkSync(stdout, join(PATH, program));
+  }
+}, 60_000);
+
+test('the package holds what runs, and nothing that a compiler is needed for', async () => {
+  const { stdout } = await execa('tar', ['--list', '--file', tarball]);
+  const folders = new Set(stdout.split('\n').map(path => path.split('/').slice(0, 2).join('/')));
+  expect([...folders].sort()).toEqual(
+    ['LICENSE', 'README.md', 'bin', 'dist', 'docs', 'man', 'package.json', 'packaging'].map(
+      name => `package/${name}`,
+    ),
+  );
+  expect(stdout.split('\n')).toEqual(
+    expect.arrayContaining(
+      ['cli.js', 'machine-thread.js', 'libvring_native.so', 'koffi.node', 'guest.elf'].map(
+        file => `package/dist/${file}`,
+      ),
+    ),
+  );
+});
+
+test('no install script has to run, neither its own nor those of what it depends on', () => {
+  const { scripts, dependencies } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8'));
+  for (const event of ['preinstall', 'install', 'postinstall', 'prepare'])
+    expect(scripts).not.toHaveProperty(event);
+  const lock = JSON.parse(readFileSync(join(projectRoot(), 'package-lock.json'), 'utf8'));
+  for (const name of Object.keys(dependencies))
+    expect(lock.packages[`node_modules/${name}`].hasInstallScript).toBeUndefined();
+});
+
+test('it is installed without a compiler and without a warning, and runs', async () => {
+  const args = ['install', '--global', '--prefix', join(folder, 'prefix'), '--prefer-offline', tarball];
+  const { all } = await execa('npm', args, {
+    env: { PATH, HOME: homedir() },
+    extendEnv: false,
+    cwd: folder,
+    all: true,
+  });
+  expect(all).not.toMatch(/warn|error/i);
+  const { stdout } = await execa(VRING, ['version', '--json'], { env: { PATH }, extendEnv: false });
+  expect(JSON.parse(stdout)).toMatchObject({ vring: version(), node: expect.stringMatching(/^v24\./) });
+}, 180_000);
+
+describe(onKvm('the demo'), () => {
+  test.skipIf(noKvm !== null)('runs from it', async () => {
+    const { stdout } = await execa(VRING, ['demo', '--json'], { env: { PATH }, extendEnv: false });
+    expect(JSON.parse(stdout).vm).toMatchObject({ name: 'demo', state: 'running' });
+  });
+});
