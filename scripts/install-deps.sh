@@ -27,6 +27,8 @@ packages=(
   genisoimage # and their cloud-init seeds, by each program that makes some
   xorriso
   cloud-image-utils
+  mandoc # its lint reads the man page
+  rpm    # rpmbuild, for packages
 )
 # Debian 12's own QEMU 7.2 has no igb, the emulated network card with SR-IOV.
 qemu_at_least=1:8.0

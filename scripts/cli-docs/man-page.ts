@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { manualOf } from '../../src/commands/manual.ts';
+import { version } from '../../src/project-root.ts';
 import {
   argumentText,
   type NamedCommand,
@@ -8,25 +9,24 @@ import {
   runnableCommands,
   usage,
 } from './command-tree.ts';
-import { ENVIRONMENT, type Entry, EXIT_STATUS, FILES, INTRODUCTION, OUTPUT } from './pages.ts';
-import { heading, item, paragraph, subheading, verbatim } from './roff.ts';
+import { ENVIRONMENT, type Entry, EXIT_STATUS, FILES, INTRODUCTION, OUTPUT, RELEASED } from './pages.ts';
+import { filled, heading, item, paragraphs, subheading, verbatim } from './roff.ts';
 
 /** man/vring.1, in man(7)'s macros. */
 export function manPage(program: Command): string {
   const root = { name: program.name(), command: program };
   const parts = [
     '.\\" Made from src/commands/ by: npm run docs',
-    '.TH VRING 1 "" "vring" "User Commands"',
+    `.TH VRING 1 ${RELEASED} "vring ${version()}" "User Commands"`,
     // Neither hyphens nor wide gaps of roff's making: what is shown can be copied.
     '.nh',
     '.ad l',
     heading('Name'),
-    `vring \\- ${program.description()}`,
+    filled(`vring - ${program.description()}`),
     heading('Synopsis'),
     verbatim(['vring [options]', 'vring [command] [options] [arguments]']),
     heading('Description'),
-    paragraph(INTRODUCTION),
-    paragraph(OUTPUT),
+    paragraphs([INTRODUCTION, OUTPUT]),
     heading('Options'),
     ...words(program),
     item('-h, --help', 'show help; after a command, of that command'),
@@ -39,9 +39,9 @@ export function manPage(program: Command): string {
     heading('Files'),
     ...entries(FILES),
     heading('See also'),
-    paragraph(
+    paragraphs([
       'docs/cli.md (the same, with the JSON documents), docs/api.md (the control socket), docs/keys.md (the UI), docs/host.md (the host)',
-    ),
+    ]),
   ];
   return `${parts.join('\n')}\n`;
 }
@@ -50,11 +50,10 @@ function commandSection(named: NamedCommand): string[] {
   const { text = [], examples = [] } = manualOf(named.command);
   return [
     subheading(usage(named)),
-    paragraph(`${named.command.description()}.`),
-    ...text.map(paragraph),
+    paragraphs([`${named.command.description()}.`, ...text]),
     ...words(named.command),
     ...(examples.length > 0
-      ? [verbatim(examples.flatMap(({ command, does }) => [`# ${does}`, command]))]
+      ? ['.PP', verbatim(examples.flatMap(({ command, does }) => [`# ${does}`, command]))]
       : []),
   ];
 }

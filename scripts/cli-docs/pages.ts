@@ -2,6 +2,9 @@
 
 export type Entry = { readonly term: string; readonly text: string };
 
+/** The day of the version in package.json. */
+export const RELEASED = '2026-11-28';
+
 export const INTRODUCTION =
   'vring runs virtual machines on its own VMM, and hands PCI devices to them. Without a command it shows its full-screen UI. ' +
   'The VMs belong to one process, their manager, which goes on when a terminal is closed; the UI and the commands speak to it. ' +

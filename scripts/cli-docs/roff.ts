@@ -1,5 +1,8 @@
 /** The few man(7) macros that a page of ours needs, with their arguments and texts escaped (groff_man(7), groff_char(7)). */
 
+/** mandoc -T lint wants no more. */
+const LINE_LENGTH = 80;
+
 export function heading(title: string): string {
   return `.SH ${quoted(title.toUpperCase())}`;
 }
@@ -8,18 +11,31 @@ export function subheading(title: string): string {
   return `.SS ${quoted(title)}`;
 }
 
-export function paragraph(text: string): string {
-  return `.PP\n${markedUp(text)}`;
+/** Paragraphs below a heading, which begins the first one itself. */
+export function paragraphs(texts: readonly string[]): string {
+  return texts.map(filled).join('\n.PP\n');
 }
 
 /** A term, and what it means beside or below it. */
 export function item(term: string, text: string): string {
-  return `.TP\n\\fB${escaped(term)}\\fR\n${markedUp(text)}`;
+  return `.TP\n\\fB${escaped(term)}\\fR\n${filled(text)}`;
 }
 
 /** Lines that stay as they are. */
 export function verbatim(lines: readonly string[]): string {
-  return ['.PP', '.nf', '.RS 4', ...lines.map(escaped), '.RE', '.fi'].join('\n');
+  return ['.nf', '.RS 4', ...lines.map(line => unlikeARequest(escaped(line))), '.RE', '.fi'].join('\n');
+}
+
+/** A text that roff fills, in lines that fit into 80 columns where its words do. */
+export function filled(text: string): string {
+  const lines = [''];
+  for (const word of markedUp(text).split(/\s+/)) {
+    const line = lines.at(-1)!;
+    if (line === '') lines[lines.length - 1] = word;
+    else if (line.length + 1 + word.length <= LINE_LENGTH) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map(unlikeARequest).join('\n');
 }
 
 /** A text whose words between backticks are to be typed. */
@@ -28,7 +44,7 @@ function markedUp(text: string): string {
   return marked.replaceAll('\u0001', '\\fB').replaceAll('\u0002', '\\fR');
 }
 
-/** A text as it shall be read: a hyphen that can be copied, no line that roff takes for a request. */
+/** A text as it reads on the page: a hyphen that can be copied. */
 export function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')
@@ -36,8 +52,12 @@ export function escaped(text: string): string {
     .replaceAll('~', '\\(ti')
     .replaceAll('^', '\\(ha')
     .replaceAll("'", '\\(aq')
-    .replaceAll('`', '\\(ga')
-    .replace(/^\./gm, '\\&.');
+    .replaceAll('`', '\\(ga');
+}
+
+/** Only a period would make one: `escaped` leaves no apostrophe. */
+function unlikeARequest(line: string): string {
+  return line.startsWith('.') ? `\\&${line}` : line;
 }
 
 function quoted(text: string): string {

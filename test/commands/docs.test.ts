@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { manPage } from '../../scripts/cli-docs/man-page.ts';
 import { cliMarkdown } from '../../scripts/cli-docs/markdown.ts';
-import { escaped, item } from '../../scripts/cli-docs/roff.ts';
+import { escaped, filled, item, verbatim } from '../../scripts/cli-docs/roff.ts';
 import { buildProgram } from '../../src/commands/program.ts';
 
 const program = buildProgram();
@@ -17,7 +17,10 @@ test('man/vring.1 is what the commands say (npm run docs writes it)', async () =
 });
 
 test('what roff would take for its own is escaped', () => {
-  expect(escaped("a\\b --x ~/.c 'q'\n.SH it")).toBe('a\\eb \\-\\-x \\(ti/.c \\(aqq\\(aq\n\\&.SH it');
+  expect(escaped("a\\b --x ~/.c 'q'")).toBe('a\\eb \\-\\-x \\(ti/.c \\(aqq\\(aq');
+  expect(verbatim(['.SH it'])).toContain('\n\\&.SH it\n');
+  expect(filled(`${'word '.repeat(15)}.SH it`)).toBe(`${'word '.repeat(15)}.SH\nit`);
+  expect(filled(`${'word '.repeat(16)}.SH it`)).toBe(`${'word '.repeat(16).trim()}\n\\&.SH it`);
   expect(item('-x', 'see `vring vm`')).toBe('.TP\n\\fB\\-x\\fR\nsee \\fBvring vm\\fR');
 });
 
@@ -32,4 +35,11 @@ test('groff reads the man page without a warning', ({ skip }) => {
     encoding: 'utf8',
   });
   expect(warnings).toBe('');
+});
+
+test('mandoc finds nothing to criticize in the man page', ({ skip }) => {
+  const page = join(import.meta.dirname, '../../man/vring.1');
+  const { error, stdout, stderr } = spawnSync('mandoc', ['-T', 'lint', page], { encoding: 'utf8' });
+  skip(error !== undefined, 'mandoc is not installed');
+  expect(stdout + stderr).toBe('');
 });
