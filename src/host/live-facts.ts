@@ -10,14 +10,29 @@ export function liveNode(devicePath: string): DeviceNode | null {
   return {
     path: devicePath,
     kind: stat.isBlockDevice() ? 'block' : 'character',
-    // The C library's dev_t: 12 bits of major number at 8, 20 bits of minor in two parts.
-    major: (stat.rdev >>> 8) & 0xfff,
-    minor: (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00),
+    ...deviceNumbers(stat.rdev),
     mode: stat.mode & 0o7777,
     uid: stat.uid,
     gid: stat.gid,
     usable: accessible(devicePath),
   };
+}
+
+/** `major:minor` of the device that a path leads to; null for anything else, or when it has gone. */
+export function liveDeviceNumber(hostPath: string): string | null {
+  try {
+    const stat = fs.statSync(hostPath);
+    if (!stat.isCharacterDevice() && !stat.isBlockDevice()) return null;
+    const { major, minor } = deviceNumbers(stat.rdev);
+    return `${major}:${minor}`;
+  } catch {
+    return null;
+  }
+}
+
+/** The C library's dev_t: 12 bits of major number at 8, 20 bits of minor in two parts. */
+function deviceNumbers(rdev: number): { readonly major: number; readonly minor: number } {
+  return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }
 
 function accessible(devicePath: string): boolean {

@@ -12,6 +12,9 @@ const filters: readonly Filter[] = [
   { path: /^\/etc\/default\/grub$/, apply: maskSecrets },
   { path: /^\/run\/udev\/data\//, apply: keepLines(/^E:ID_FS_(TYPE|LABEL)=/) },
   { path: /^\/proc\/self\/status$/, apply: keepLines(/^(Name|PPid|Uid|CapEff):/) },
+  { path: /^\/proc\/\d+\/status$/, apply: keepLines(/^Uid:/) },
+  { path: /^\/proc\/\d+\/stat$/, apply: () => '' },
+  { path: /^\/proc\/\d+\/maps$/, apply: keepMappings },
   // The heading and established connections to the SSH port.
   { path: /^\/proc\/net\/tcp6?$/, apply: keepLines(/^\s*sl |^\s*\d+: [0-9A-F]+:0016 [0-9A-F:]+ 01 /) },
   { path: /\/modules\.alias$/, apply: keepLines(/^alias (vfio_)?pci:/) },
@@ -54,6 +57,21 @@ function keepLines(wanted: RegExp): (text: string) => string {
       .filter(line => wanted.test(line))
       .map(line => `${line}\n`)
       .join('');
+}
+
+/** Device files that say nothing about the hardware: every process has some of them open. */
+const commonNodes =
+  /^\/dev\/(null|zero|full|random|urandom|tty|ptmx|console|kmsg|fuse|kvm|net\/tun|vhost-\w+|(pts|shm|mqueue|hugepages)\/.*)$/;
+
+/** Is it a device file, or a BAR, that a process uses a piece of hardware by? @param target as /proc shows it */
+export function isHardware(target: string): boolean {
+  return (target.startsWith('/dev/') && !commonNodes.test(target)) || /^\/sys\/.*\/resource\d/.test(target);
+}
+
+/** Mappings of hardware, without the addresses, which would help nobody but an attacker. */
+function keepMappings(text: string): string {
+  const targets = text.split('\n').flatMap(line => /^(?:\S+ +){5}(\/.*)$/.exec(line)?.[1] ?? []);
+  return [...new Set(targets.filter(isHardware))].map(target => `0-0 rw-s 0 00:00 1 ${target}\n`).join('');
 }
 
 function keepPciAliases(text: string): string {

@@ -13,6 +13,7 @@ import { readPci } from './pci/read.ts';
 import { RecordingRoot } from './recording-root.ts';
 import type { HostRoot } from './root.ts';
 import { readSriov } from './sriov/read.ts';
+import { readDeviceUsers } from './use/device-users.ts';
 import { readUse } from './use/use.ts';
 import { readVfio } from './vfio/read.ts';
 import { readHostVitals } from './vitals.ts';
@@ -64,6 +65,7 @@ export async function readEverything(root: HostRoot) {
     details: functions.map(fn => readDetails(root, fn)),
     groups: readIommuGroups(root, functions),
     use: [...readUse(root, functions)],
+    users: [...readDeviceUsers(root, functions).byAddress],
     sriov: await readSriov(root, functions),
     vfio: readVfio(root, functions),
     nextBoot: [...readNextBoot(root, functions)],

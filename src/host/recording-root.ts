@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { CommandResult, DeviceNode, HostFacts } from './facts.ts';
-import { filterRecorded, isSecret, mayRecord } from './record-filters.ts';
+import { filterRecorded, isHardware, isSecret, mayRecord } from './record-filters.ts';
 import { HostReadError, HostRoot } from './root.ts';
 
 type Entry =
@@ -41,6 +41,8 @@ export class RecordingRoot extends HostRoot {
         return count;
       });
       if (real !== null) this.#keepFile(real, filterRecorded(hostPath, content));
+      // Most processes have nothing open that is worth a file in the recording.
+      if (real !== null && /^\/proc\/\d+\//.test(real) && this.#isEmpty(real)) this.entries.delete(real);
       return result;
     });
   }
@@ -54,6 +56,11 @@ export class RecordingRoot extends HostRoot {
     // Links and directories count by their names alone.
     if (real !== null) for (const name of names) this.#keepName(path.posix.join(real, name));
     return names;
+  }
+
+  override subdirectories(hostPath: string): string[] | null {
+    this.list(hostPath);
+    return super.subdirectories(hostPath);
   }
 
   override link(hostPath: string): string | null {
@@ -175,9 +182,13 @@ export class RecordingRoot extends HostRoot {
     if (!longer) this.entries.set(real, { kind: 'file', content });
   }
 
+  #isEmpty(real: string): boolean {
+    const entry = this.entries.get(real);
+    return entry?.kind === 'file' && entry.content.length === 0;
+  }
+
   #keepLink(hostPath: string, target: string): void {
-    // Of what processes have open, only devices that are given to guests.
-    if (hostPath.startsWith('/proc/') && !target.startsWith('/dev/vfio/')) return;
+    if (hostPath.startsWith('/proc/') && !isHardware(target)) return;
     const parent = this.#remember(path.posix.dirname(hostPath));
     if (parent === null) return;
     this.entries.set(path.posix.join(parent, path.posix.basename(hostPath)), { kind: 'link', target });

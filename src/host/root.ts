@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type CommandResult, type DeviceNode, factsPath, factsSchema, type HostFacts } from './facts.ts';
-import { liveAddresses, liveNode, liveSshConnections, runCommand } from './live-facts.ts';
+import { liveAddresses, liveDeviceNumber, liveNode, liveSshConnections, runCommand } from './live-facts.ts';
 
 /** Something that exists but cannot be read: the message names it and says why. */
 export class HostReadError extends Error {
@@ -89,6 +89,17 @@ export class HostRoot {
     return this.#guard(hostPath, () => fs.readdirSync(this.resolve(hostPath)).sort());
   }
 
+  /** Names of the real directories in a directory, in byte order: links to directories are left out. */
+  subdirectories(hostPath: string): string[] | null {
+    return this.#guard(hostPath, () =>
+      fs
+        .readdirSync(this.resolve(hostPath), { withFileTypes: true })
+        .filter(entry => entry.isDirectory())
+        .map(entry => entry.name)
+        .sort(),
+    );
+  }
+
   /** The target of a link as it is written; null when it is missing or no link. */
   link(hostPath: string): string | null {
     try {
@@ -142,6 +153,11 @@ export class HostRoot {
   node(hostPath: string): DeviceNode | null {
     if (this.live) return liveNode(hostPath);
     return this.facts().nodes.find(node => node.path === hostPath) ?? null;
+  }
+
+  /** `major:minor` of the device that a path leads to; null for anything else, and in a recorded tree. */
+  deviceNumber(hostPath: string): string | null {
+    return this.live ? liveDeviceNumber(hostPath) : null;
   }
 
   /** The device nodes directly in a directory of /dev. */

@@ -56,6 +56,42 @@ test('the running machine reads the same from its recording', async () => {
   }
 });
 
+test('who uses a device is recorded; what else its processes have open is not', async () => {
+  const tree = desktopTree();
+  const card = `${tree.pathOf('0000:01:00.0')}/drm/card0`;
+  tree.file(`${card}/dev`, '226:0\n').file(`${card}/uevent`, 'DEVNAME=dri/card0\n');
+  tree
+    .file('/proc/77/comm', 'Xorg\n')
+    .file('/proc/77/status', 'Name:\tXorg\nUid:\t1000\t1000\t1000\t1000\nSeccomp:\t2\n')
+    .file('/proc/77/stat', '77 (Xorg) S 1 77 77 0\n')
+    .file(
+      '/proc/77/maps',
+      '7f00-7f01 r--p 00000000 08:02 131 /home/alice/secret.pdf\n7f02-7f03 rw-s 0 00:05 9 /dev/dri/card0\n',
+    )
+    .link('/proc/77/fd/3', '/home/alice/diary.txt')
+    .link('/proc/77/fd/4', '/dev/pts/1')
+    .link('/proc/77/fd/5', '/dev/dri/card0')
+    .file('/proc/78/maps', '7f00-7f01 r--p 00000000 08:02 131 /home/alice/secret.pdf\n');
+  const { before, after, target } = await record(tree);
+  expect(before).toMatchObject({
+    users: expect.arrayContaining([
+      ['0000:01:00.0', [expect.objectContaining({ holder: { pid: 77, command: 'Xorg', user: '1000' } })]],
+    ]),
+  });
+  expect(after).toEqual(before);
+  const processes = paths(target).filter(name => /^proc\/\d/.test(name));
+  expect(processes).toEqual([
+    'proc/77',
+    'proc/77/comm',
+    'proc/77/fd',
+    'proc/77/fd/5',
+    'proc/77/maps',
+    'proc/77/status',
+  ]);
+  expect(fs.readFileSync(path.join(target, 'proc/77/status'), 'utf8')).not.toContain('Seccomp');
+  expect(fs.readFileSync(path.join(target, 'proc/77/maps'), 'utf8')).not.toContain('secret');
+});
+
 test('nothing is recorded that no reader looks at, and no secret that one does', async () => {
   const tree = serverTree();
   tree.files({

@@ -2,7 +2,7 @@ import type { Outcome } from '../../host/plan/apply.ts';
 import { describeCheck, describeOutcome, describePlan } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
 import { Journal } from '../../host/plan/journal.ts';
-import { type Plan, standingBlocks } from '../../host/plan/plan.ts';
+import { blocks, type Plan, standingBlocks } from '../../host/plan/plan.ts';
 import { runPlan } from '../../host/plan/run.ts';
 import type { StepState } from '../../host/plan/step-states.ts';
 import { type HostWriter, systemWriter } from '../../host/plan/writer.ts';
@@ -29,7 +29,7 @@ export function systemContext(root: HostRoot): ChangeContext {
 
 /**
  * Shows a plan, or applies it as far as its checks allow.
- * @returns the exit status: 0 when the host is as asked for, or for a dry run.
+ * @returns the exit status: 0 when the host is as asked for; for a dry run, when it could be made so
  */
 export async function carryOut(plan: Plan, options: ChangeOptions, context: ChangeContext): Promise<number> {
   const say = options.json ? () => {} : context.say;
@@ -38,8 +38,10 @@ export async function carryOut(plan: Plan, options: ChangeOptions, context: Chan
   };
   if (options.dryRun) {
     for (const line of describePlan(plan)) say(line);
+    say('');
+    say(verdict(plan, options.force === true));
     report(null);
-    return 0;
+    return standingBlocks(plan, options.force === true).length > 0 ? 1 : 0;
   }
   const standing = standingBlocks(plan, options.force === true);
   if (standing.length > 0) {
@@ -56,6 +58,22 @@ export async function carryOut(plan: Plan, options: ChangeOptions, context: Chan
   for (const line of [...describeOutcome(plan, outcome), ...unneededText(outcome.steps)]) say(line);
   if (plan.steps.length > 0) for (const note of plan.notes) say(note);
   return 0;
+}
+
+/** What would become of the plan if it was not a dry run. */
+function verdict(plan: Plan, force: boolean): string {
+  const standing = standingBlocks(plan, force);
+  const accepted = blocks(plan).length - standing.length;
+  if (standing.length > 0) {
+    const help = standing.some(check => !check.forceable) ? 'does not help' : 'would accept that';
+    return `Verdict: blocked by ${checkCount(standing.length)}; --force ${help}`;
+  }
+  if (plan.steps.length === 0) return 'Verdict: nothing to do';
+  return `Verdict: can be applied${accepted > 0 ? `; --force accepts ${checkCount(accepted)} that would block it` : ''}`;
+}
+
+function checkCount(count: number): string {
+  return `${count} check${count === 1 ? '' : 's'}`;
 }
 
 /** Everything that stands in the way, and what could be done about it. */

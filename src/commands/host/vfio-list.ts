@@ -2,7 +2,7 @@ import { type NextBoot, readNextBoot } from '../../host/boot/next-boot.ts';
 import type { PciFunction } from '../../host/pci/function.ts';
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
-import { holderText } from '../../host/vfio/holders.ts';
+import { holderText } from '../../host/use/holders.ts';
 import type { ModuleState } from '../../host/vfio/modules.ts';
 import { isParkingDriver, readVfio, type VfioDevice, type VfioState } from '../../host/vfio/read.ts';
 import { shortDeviceName } from './device-name.ts';

@@ -126,6 +126,7 @@ function decodePcie(base: CapabilityBase, config: ConfigSpace): PcieCapability {
             max: { speed: linkSpeed(linkCap & 0xf), width: maxWidth },
             now: { speed: linkSpeed(linkStatus & 0xf), width: (linkStatus >> 4) & 0x3f },
             aspm: aspmStates[config.u16(at + 0x10) & 3]!,
+            active: bit(linkCap, 20) ? bit(linkStatus, 13) : null,
           },
     slot:
       bridge && bit(flags, 8)

@@ -46,7 +46,13 @@ export type PcieCapability = CapabilityBase & {
   readonly maxPayload: number;
   readonly payload: number;
   /** Null where there is no link: root-complex integrated endpoints, virtual functions. */
-  readonly link: { readonly max: PciLink; readonly now: PciLink; readonly aspm: string } | null;
+  readonly link: {
+    readonly max: PciLink;
+    readonly now: PciLink;
+    readonly aspm: string;
+    /** Ports: does the data link layer answer from the other end? Null where the port does not report it. */
+    readonly active: boolean | null;
+  } | null;
   readonly slot: { readonly number: number; readonly hotplug: boolean; readonly occupied: boolean } | null;
   /** Ports: is ARI forwarding on, so that one device below has up to 256 functions? */
   readonly ariForwarding: boolean;

@@ -109,8 +109,9 @@ function readConfig(root: HostRoot, directory: string, read: (name: string) => s
 function decodeConfig(config: ConfigSpace): Config {
   if (!config.present) return unread;
   // A virtual function's ids read as ones and its command register does not: SR-IOV 1.1 §3.4.1.
-  if (config.u32(0x04) === 0xffffffff) return { ...unread, access: 'dead' };
   const headerType = config.u8(0x0e);
+  // Header types end at 2: 7f is what a device that fell off the bus between two reads leaves.
+  if (config.u32(0x04) === 0xffffffff || (headerType & 0x7f) === 0x7f) return { ...unread, access: 'dead' };
   const first = firstCapability(config);
   return {
     // A function without capabilities is known from its header alone.

@@ -48,6 +48,7 @@ export type Check = {
 };
 
 export type CheckCode =
+  | 'response'
   | 'iommu'
   | 'group'
   | 'class'

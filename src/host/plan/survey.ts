@@ -4,8 +4,8 @@ import type { PciFunction } from '../pci/function.ts';
 import { readPci } from '../pci/read.ts';
 import type { HostRoot } from '../root.ts';
 import { type PhysicalFunction, readSriov } from '../sriov/read.ts';
+import type { Holder } from '../use/holders.ts';
 import { type FunctionUse, readUse, unused } from '../use/use.ts';
-import type { Holder } from '../vfio/holders.ts';
 import { readVfio, type VfioState } from '../vfio/read.ts';
 
 /** All that plans and their checks are made from, read at one time. */
@@ -45,8 +45,21 @@ export function functionAt(survey: HostSurvey, address: string): PciFunction {
   return fn;
 }
 
+/** What the host uses it for. A controller that has PCI functions of its own below it, as VMD has, takes those along. */
 export function hostUse(survey: HostSurvey, fn: PciFunction): FunctionUse {
-  return survey.use.get(fn.address) ?? unused;
+  const own = survey.use.get(fn.address) ?? unused;
+  if (staysWithHost(fn)) return own;
+  const below = survey.functions.filter(other => other.path.startsWith(`${fn.path}/`));
+  return below.reduce((all, other) => withUse(all, survey.use.get(other.address) ?? unused), own);
+}
+
+function withUse(all: FunctionUse, other: FunctionUse): FunctionUse {
+  return {
+    ...all,
+    interfaces: [...all.interfaces, ...other.interfaces],
+    hiddenInterface: all.hiddenInterface || other.hiddenInterface,
+    disks: [...all.disks, ...other.disks],
+  };
 }
 
 /** The functions of its IOMMU group, itself included; alone where it has none. */

@@ -1,7 +1,8 @@
 import { deviceName } from '../pci/function.ts';
 import type { VfAttributes } from '../sriov/ip-link.ts';
-import type { PhysicalFunction, VirtualFunction } from '../sriov/read.ts';
-import { heldCheck } from './checks/guests.ts';
+import type { VirtualFunction } from '../sriov/read.ts';
+import { ok, warn } from './checks/check.ts';
+import { vmCheck } from './checks/guests.ts';
 import { setDesiredAttributes } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
 import {
@@ -60,7 +61,7 @@ export function planVfAttributes(survey: HostSurvey, request: VfAttributesReques
         becomes: vf.driver,
       },
     ],
-    checks: steps.length > 0 ? vfChecks(survey, pf, vf) : [],
+    checks: steps.length > 0 ? vfChecks(survey, vf) : [],
     steps,
     assumes: [{ kind: 'vf-count', device: sysfsPath(fn), count: pf.current }],
     notes: steps.length > 0 ? [] : [`VF ${index} of ${address} has these settings already`],
@@ -171,16 +172,10 @@ function pick(
   return Object.fromEntries(known) as Values;
 }
 
-function vfChecks(survey: HostSurvey, pf: PhysicalFunction, vf: VirtualFunction): Check[] {
+function vfChecks(survey: HostSurvey, vf: VirtualFunction): Check[] {
   const fn = functionAt(survey, vf.address);
-  const held = heldCheck({ survey, fn, driver: pf.driver ?? '', taken: new Set() });
-  return held.map(check =>
-    check.level === 'block'
-      ? {
-          ...check,
-          level: 'warn',
-          reason: `${check.reason.split(':')[0]}: its driver may see the change only when it starts anew`,
-        }
-      : check,
-  );
+  const held = vmCheck({ survey, fn });
+  if (held === null) return [ok('held', fn.address, 'no VM has it open')];
+  const reason = `${held.reason.split(':')[0]}: its driver may see the change only when it starts anew`;
+  return [warn('held', fn.address, reason)];
 }

@@ -3,6 +3,7 @@ import { deviceName, type PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
 import type { PhysicalFunction } from '../sriov/read.ts';
 import { sentenceList } from '../text.ts';
+import { readDeviceUsers } from '../use/device-users.ts';
 import { readModule } from '../vfio/modules.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import { impossible, ok } from './checks/check.ts';
@@ -98,7 +99,8 @@ function countChecks(
   if (driver !== null) checks.push(impossible('driver', fn.address, driver));
   if (pf.current > 0 && count !== pf.current) {
     const what = `its ${pf.current} VFs are ended`;
-    checks.push(...destroyedVfChecks(survey, fn, vfs, what));
+    const users = readDeviceUsers(survey.root, vfs);
+    checks.push(...destroyedVfChecks(survey, fn, vfs, what, users));
   }
   return checks;
 }

@@ -1,7 +1,7 @@
 import type { DeviceNode } from '../facts.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
-import { type Holder, readHolders } from './holders.ts';
+import { type Holder, readHolders, uniqueHolders } from '../use/holders.ts';
 import { type ModuleState, readModule } from './modules.ts';
 
 export type VfioDevice = {
@@ -41,7 +41,9 @@ export function isParkingDriver(driver: string | null): boolean {
 }
 
 export function readVfio(root: HostRoot, functions: readonly PciFunction[]): VfioState {
-  const { byNode, complete } = readHolders(root, node => node.startsWith('/dev/vfio/'));
+  const { byKey, complete } = readHolders(root, ({ target }) =>
+    target.startsWith('/dev/vfio/') ? target : null,
+  );
   const bound = functions.filter(fn => isVfioDriver(fn.driver));
   return {
     modules: moduleNames.map(name => readModule(root, name)),
@@ -58,7 +60,7 @@ export function readVfio(root: HostRoot, functions: readonly PciFunction[]): Vfi
         iommuGroup: fn.iommuGroup,
         groupNode,
         deviceNode,
-        holders: uniqueHolders(nodes.flatMap(node => byNode.get(node.path) ?? [])),
+        holders: uniqueHolders(nodes.flatMap(node => byKey.get(node.path) ?? [])),
       };
     }),
     holdersComplete: complete,
@@ -69,8 +71,4 @@ export function readVfio(root: HostRoot, functions: readonly PciFunction[]): Vfi
 function groupNodePath(root: HostRoot, fn: PciFunction): string {
   const noiommu = root.attribute(`${fn.path}/iommu_group/name`) === 'vfio-noiommu';
   return `/dev/vfio/${noiommu ? 'noiommu-' : ''}${fn.iommuGroup ?? 'none'}`;
-}
-
-function uniqueHolders(holders: readonly Holder[]): Holder[] {
-  return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
 }

@@ -4,7 +4,7 @@ import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import { type Cell, type Cells, TableRow } from '../../components/table/table.tsx';
 import type { NextBoot } from '../../host/boot/next-boot.ts';
 import type { PciFunction } from '../../host/pci/function.ts';
-import { holderText } from '../../host/vfio/holders.ts';
+import { holderText } from '../../host/use/holders.ts';
 import type { VfioDevice } from '../../host/vfio/read.ts';
 import type { HostGeneral } from '../../host-service/snapshot.ts';
 import type { Size } from '../../store/ui-slice.ts';

@@ -66,7 +66,7 @@ describe('vring vfio bind and unbind', () => {
         ok     iommu     0000:b0:00.0: the IOMMU is on: it is in group 63
         ok     group     0000:b0:00.0: it is the only endpoint of group 63
         ok     storage   0000:b0:00.0: nothing uses nvme1n1
-        ok     held      0000:b0:00.0: no VM has it open
+        ok     held      0000:b0:00.0: no process has it open
         ok     reset     0000:b0:00.0: the kernel can reset it by flr, bus
         ok     memlock   the RAM of a VM can be locked, whatever its size
 
@@ -83,10 +83,33 @@ describe('vring vfio bind and unbind', () => {
         3.  write 0000:b0:00.0 to /sys/bus/pci/drivers_probe
             why:   vfio-pci takes it
             then:  0000:b0:00.0 is bound to vfio-pci; 0000:b0:00.0 has a node in /dev/vfio
-            undo:  write 0000:b0:00.0 to /sys/bus/pci/devices/0000:b0:00.0/driver/unbind"
+            undo:  write 0000:b0:00.0 to /sys/bus/pci/devices/0000:b0:00.0/driver/unbind
+
+      Verdict: can be applied"
     `);
     expect(treeImage(host.root)).toEqual(before);
     expect(await context.journal().entries()).toEqual([]);
+  });
+
+  test('a dry run of a blocked plan ends with the verdict and fails; not where --force would do', async () => {
+    const dry = async (address: string, force: boolean) => {
+      said.length = 0;
+      return [await bindDevices(host.root, [address], { dryRun: true, force }, context), said.at(-1)];
+    };
+    expect(await dry('3b:00.0', false)).toEqual([
+      1,
+      'Verdict: blocked by 1 check; --force would accept that',
+    ]);
+    expect(await dry('3b:00.0', true)).toEqual([
+      0,
+      'Verdict: can be applied; --force accepts 1 check that would block it',
+    ]);
+    expect(await dry('3a:00.0', true)).toEqual([1, 'Verdict: blocked by 1 check; --force does not help']);
+    expect(await dry(spareNvme, false)).toEqual([0, 'Verdict: can be applied']);
+    expect(await dry('3b:0a.0', false)).toEqual([0, 'Verdict: nothing to do']);
+    said.length = 0;
+    expect(await bindDevices(host.root, ['3b:00.0'], { dryRun: true, json: true }, context)).toBe(1);
+    expect(JSON.parse(said.join('\n')).outcome).toBeNull();
   });
 
   test('a block needs --force, and what the kernel would refuse does not yield to it', async () => {

@@ -145,6 +145,25 @@ describe('network cards', () => {
   });
 });
 
+test('a controller with PCI functions of its own takes their disks along', async () => {
+  const tree = desktopTree();
+  const vmd = '0000:00:0e.0';
+  tree.pci({ address: vmd, id: '8086:467f', class: '010400', group: 5, driver: 'vmd' });
+  const disk = `${tree.pathOf(vmd)}/pci10000:e0/10000:e0:00.0/nvme/nvme0/nvme0n1`;
+  tree
+    .pci({
+      address: '10000:e0:00.0',
+      parent: vmd,
+      id: '144d:a808',
+      class: '010802',
+      group: 5,
+      driver: 'nvme',
+    })
+    .block('nvme0n1', { directory: disk.replace('/pci10000:e0', ''), number: '259:0' })
+    .file('/proc/self/mountinfo', '22 1 259:0 / /srv rw,relatime shared:1 - ext4 /dev/nvme0n1 rw\n');
+  expect(await checks(tree, vmd, 'storage')).toEqual([expect.stringMatching(/^block: nvme0n1: .*\/srv/)]);
+});
+
 describe('guests', () => {
   test('a physical function whose VFs are in use, one of them in a VM', async () => {
     const plan = await planOf(serverTree(), '0000:3b:00.2');
@@ -158,7 +177,7 @@ describe('guests', () => {
     tree.link('/proc/5000/fd/3', '/dev/null');
     Object.assign(tree.facts, { unreadable: { '/proc/5000/fd': 'EACCES' } });
     expect(await checks(tree, '0000:b0:00.0', 'held')).toEqual([
-      'warn: whether a VM of another user has it open is not to be seen: run as root',
+      'warn: not known whether a process of another user has it open: run as root',
     ]);
   });
 });

@@ -79,6 +79,11 @@ export class TreeBuilder {
     return this;
   }
 
+  removePath(hostPath: string): this {
+    fs.rmSync(this.at(hostPath), { recursive: true });
+    return this;
+  }
+
   /** A link from one place in the tree to another, relative as sysfs has them. */
   relativeLink(hostPath: string, target: string): this {
     fs.mkdirSync(this.at(target), { recursive: true });

@@ -1,6 +1,8 @@
+import type { PciFunction } from '../../pci/function.ts';
+import { type DeviceUsers, readDeviceUsers } from '../../use/device-users.ts';
 import { isVfioDriver } from '../../vfio/read.ts';
 import type { Check } from '../plan.ts';
-import type { HostSurvey } from '../survey.ts';
+import { type HostSurvey, virtualFunctionsOf } from '../survey.ts';
 import { driverCheck } from '../vfio-driver.ts';
 import type { Subject } from './check.ts';
 import { classCheck } from './device-class.ts';
@@ -9,16 +11,16 @@ import { heldCheck, virtualFunctionCheck } from './guests.ts';
 import { groupCheck, iommuCheck } from './iommu.ts';
 import { networkCheck } from './network.ts';
 import { memlockCheck, resetCheck } from './passthrough.ts';
+import { responseCheck } from './response.ts';
 import { storageCheck } from './storage.ts';
 
 /** Everything that is looked at before functions are taken from the host. */
 export function takeChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
   if (addresses.length === 0) return [];
-  const taken = new Set(addresses);
-  const perFunction = addresses.flatMap(address => {
-    const fn = survey.byAddress.get(address)!;
-    const subject: Subject = { survey, fn, driver, taken };
+  const perFunction = subjects(survey, addresses, driver).flatMap(subject => {
+    const { fn } = subject;
     return [
+      ...responseCheck(subject),
       ...classCheck(subject),
       driverCheck(survey.root, fn, driver),
       ...iommuCheck(subject),
@@ -34,11 +36,22 @@ export function takeChecks(survey: HostSurvey, addresses: readonly string[], dri
   return isVfioDriver(driver) ? [...perFunction, ...memlockCheck(survey.root)] : perFunction;
 }
 
-/** Before functions are given back to the host: only a VM can be in the way. */
+/** Before functions are given back to the host: only who uses them now can be in the way. */
 export function giveBackChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
+  return subjects(survey, addresses, driver).flatMap(subject => [
+    ...virtualFunctionCheck(subject),
+    ...heldCheck(subject),
+  ]);
+}
+
+function subjects(survey: HostSurvey, addresses: readonly string[], driver: string): Subject[] {
+  const functions = addresses.map(address => survey.byAddress.get(address)!);
+  const users = usersOf(survey, functions);
   const taken = new Set(addresses);
-  return addresses.flatMap(address => {
-    const subject: Subject = { survey, fn: survey.byAddress.get(address)!, driver, taken };
-    return [...virtualFunctionCheck(subject), ...heldCheck(subject)];
-  });
+  return functions.map(fn => ({ survey, fn, driver, taken, users }));
+}
+
+function usersOf(survey: HostSurvey, functions: readonly PciFunction[]): DeviceUsers {
+  const ended = functions.flatMap(fn => virtualFunctionsOf(survey, fn));
+  return readDeviceUsers(survey.root, [...new Set([...functions, ...ended])]);
 }

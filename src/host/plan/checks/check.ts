@@ -1,4 +1,5 @@
 import type { PciFunction } from '../../pci/function.ts';
+import type { DeviceUsers } from '../../use/device-users.ts';
 import type { Check, CheckCode } from '../plan.ts';
 import type { HostSurvey } from '../survey.ts';
 
@@ -10,6 +11,8 @@ export type Subject = {
   readonly driver: string;
   /** Addresses of all functions that the plan takes from the host. */
   readonly taken: ReadonlySet<string>;
+  /** Who has the device files of these functions and of their VFs open. */
+  readonly users: DeviceUsers;
 };
 
 export function ok(code: CheckCode, subject: string | null, reason: string): Check {

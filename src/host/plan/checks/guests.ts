@@ -1,16 +1,17 @@
 import type { PciFunction } from '../../pci/function.ts';
 import { sentenceList } from '../../text.ts';
+import type { DeviceUser, DeviceUsers } from '../../use/device-users.ts';
+import { type Holder, holderAndUser } from '../../use/holders.ts';
 import { useSummary } from '../../use/use.ts';
-import { type Holder, holderText } from '../../vfio/holders.ts';
 import type { Check } from '../plan.ts';
 import { groupMembers, type HostSurvey, hostUse, virtualFunctionsOf, vmHolders } from '../survey.ts';
 import { block, impossible, ok, type Subject, warn } from './check.ts';
 
 /** A driver that lets go of a physical function ends its virtual ones. */
-export function virtualFunctionCheck({ survey, fn }: Subject): Check[] {
+export function virtualFunctionCheck({ survey, fn, users }: Subject): Check[] {
   const vfs = virtualFunctionsOf(survey, fn);
   if (vfs.length === 0) return [];
-  return destroyedVfChecks(survey, fn, vfs, `its ${vfs.length} VFs would go with its driver`);
+  return destroyedVfChecks(survey, fn, vfs, `its ${vfs.length} VFs would go with its driver`, users);
 }
 
 /** VFs of one physical function that a plan ends; one that a VM has open makes that hang in the kernel. */
@@ -19,6 +20,7 @@ export function destroyedVfChecks(
   fn: PciFunction,
   vfs: readonly PciFunction[],
   what: string,
+  users: DeviceUsers,
 ): Check[] {
   const held = vfs.flatMap(vf => {
     const holders = vmHolders(survey, vf);
@@ -27,6 +29,12 @@ export function destroyedVfChecks(
   if (held.length > 0) {
     const reason = `${what}, but ${sentenceList(held)}: stop this VM first`;
     return [impossible('sriov', fn.address, reason), ...unseenHolders(survey, fn)];
+  }
+  const open = vfs.flatMap(vf => (users.byAddress.get(vf.address) ?? []).map(user => ({ vf, user })));
+  if (open.length > 0) {
+    const texts = open.map(({ vf, user }) => `${vf.address} is ${openIn([user])}`);
+    const reason = `${what}, but ${shortList(texts)}: stop that first`;
+    return [block('sriov', fn.address, reason), ...unseenHolders(survey, fn)];
   }
   const used = vfs.flatMap(vf => {
     const summary = useSummary(hostUse(survey, vf));
@@ -48,25 +56,66 @@ function hasRoles(survey: HostSurvey, vf: PciFunction): boolean {
   );
 }
 
-/** Is the function, or another one of its group, in a VM now? */
-export function heldCheck({ survey, fn }: Subject): Check[] {
+/** Does a VM have the function open, or another one of its group? */
+export function vmCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check | null {
   const holders = vmHolders(survey, fn);
-  if (holders.length > 0) {
-    const alone = groupMembers(survey, fn).length === 1;
-    const what = alone ? 'it' : `its group ${fn.iommuGroup}`;
-    const reason = `${holderList(holders)} has ${what} open: stop this VM first`;
+  if (holders.length === 0) return null;
+  const alone = groupMembers(survey, fn).length === 1;
+  const what = alone ? 'it' : `its group ${fn.iommuGroup}`;
+  return impossible('held', fn.address, `${holderList(holders)} has ${what} open: stop this VM first`);
+}
+
+/** Does a VM have it open, or does a process use it through its device files? */
+export function heldCheck(subject: Subject): Check[] {
+  const { survey, fn } = subject;
+  const inVm = vmCheck(subject);
+  const found = inVm === null ? userChecks(subject) : [inVm];
+  if (found.length > 0) return found;
+  return [...unseenHolders(survey, fn), ok('held', fn.address, 'no process has it open')].slice(0, 1);
+}
+
+/** Drivers whose unbind never returns while a device file is open, so that --force could only hang. */
+const waitForever: ReadonlySet<string | null> = new Set(['nvidia']);
+
+function userChecks({ survey, fn, users }: Subject): Check[] {
+  const found = users.byAddress.get(fn.address) ?? [];
+  if (found.length === 0) return [];
+  const alone = survey.functions.filter(other => other.driver === fn.driver).length === 1;
+  const sure = found.filter(user => alone || !user.shared);
+  if (sure.length === 0) {
+    const reason = `${openIn(found)}: ${pathList(found)} may lead to another device of ${fn.driver}, or to this one`;
+    return [warn('held', fn.address, reason)];
+  }
+  if (waitForever.has(fn.driver)) {
+    const reason = `${openIn(sure)}: the ${fn.driver} driver does not let go while ${pathList(sure)} is in use; stop that first`;
     return [impossible('held', fn.address, reason)];
   }
-  return [...unseenHolders(survey, fn), ok('held', fn.address, 'no VM has it open')].slice(0, 1);
+  const reason = `${openIn(sure)}: ${fn.driver ?? 'its driver'} may wait without end while ${pathList(sure)} is in use; stop that first`;
+  return [block('held', fn.address, reason)];
+}
+
+const SHOWN = 4;
+
+/** `open in python3 (pid 5555) of user alice`. */
+function openIn(users: readonly DeviceUser[]): string {
+  return `open in ${shortList(users.map(({ holder }) => holderAndUser(holder)))}`;
+}
+
+function pathList(users: readonly DeviceUser[]): string {
+  return shortList([...new Set(users.flatMap(user => user.paths))]);
+}
+
+function shortList(words: readonly string[]): string {
+  if (words.length <= SHOWN) return sentenceList(words);
+  return sentenceList([...words.slice(0, SHOWN), `${words.length - SHOWN} more`]);
 }
 
 function unseenHolders(survey: HostSurvey, fn: PciFunction): Check[] {
   if (survey.vfio.holdersComplete) return [];
-  return [
-    warn('held', fn.address, 'whether a VM of another user has it open is not to be seen: run as root'),
-  ];
+  const reason = 'not known whether a process of another user has it open: run as root';
+  return [warn('held', fn.address, reason)];
 }
 
 function holderList(holders: readonly Holder[]): string {
-  return sentenceList(holders.map(holderText));
+  return sentenceList(holders.map(holderAndUser));
 }

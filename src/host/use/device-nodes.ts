@@ -1,0 +1,100 @@
+import type { PciFunction } from '../pci/function.ts';
+import type { HostRoot } from '../root.ts';
+import { integer, keyValues } from '../text.ts';
+import { type BlockDevice, readBlockDevices } from './block-devices.ts';
+
+/** A device file through which user space uses a PCI function. */
+export type FunctionNode = {
+  /** As udev names it: `/dev/nvidia0`. For a BAR that is mapped directly, the file in sysfs. */
+  readonly path: string;
+  /** `major:minor`; null where it is not known, and for a file in sysfs. */
+  readonly number: string | null;
+  /** It leads to every function of the driver: who has it open may be using another one. */
+  readonly shared: boolean;
+};
+
+/**
+ * The device files of functions. Most belong to a child device in sysfs and carry a `dev` attribute; some drivers
+ * create theirs elsewhere.
+ */
+export function readFunctionNodes(
+  root: HostRoot,
+  functions: readonly PciFunction[],
+): Map<string, FunctionNode[]> {
+  const blockDevices = readBlockDevices(root);
+  return new Map(
+    functions.map(fn => {
+      const nodes = [
+        ...childNodes(root, fn.path),
+        ...diskNodes(fn, blockDevices),
+        ...driverNodes(root, fn),
+        ...regionFiles(root, fn),
+      ];
+      // A VFIO node belongs to the group: the check for running VMs looks at the whole of it.
+      const own = nodes.filter(node => !node.path.startsWith('/dev/vfio/'));
+      return [fn.address, [...new Map(own.map(node => [node.path, node])).values()]];
+    }),
+  );
+}
+
+/** sysfs is a few levels deep; a recording could be made to be any. */
+const MAX_DEPTH = 24;
+
+function childNodes(root: HostRoot, directory: string, depth = 0): FunctionNode[] {
+  if (depth > MAX_DEPTH) return [];
+  return (root.subdirectories(directory) ?? []).flatMap(name => {
+    const child = `${directory}/${name}`;
+    const number = root.attribute(`${child}/dev`);
+    const below = childNodes(root, child, depth + 1);
+    if (number === null || !/^\d+:\d+$/.test(number)) return below;
+    const devName = keyValues(root.text(`${child}/uevent`) ?? '').get('DEVNAME');
+    return [{ path: `/dev/${devName ?? name.replaceAll('!', '/')}`, number, shared: false }, ...below];
+  });
+}
+
+/** A namespace of NVMe with several paths has its directory below none of its controllers. */
+function diskNodes(fn: PciFunction, devices: readonly BlockDevice[]): FunctionNode[] {
+  const disks = new Set(devices.filter(each => each.functions.includes(fn.address)).map(each => each.name));
+  return devices
+    .filter(({ name, partitionOf }) => disks.has(name) || (partitionOf !== null && disks.has(partitionOf)))
+    .map(({ name, number }) => ({ path: `/dev/${name}`, number, shared: false }));
+}
+
+const nvidiaShared = ['nvidiactl', 'nvidia-modeset', 'nvidia-uvm', 'nvidia-uvm-tools', 'nvidia-nvlink'];
+
+/** Nodes of drivers that register them without a device in sysfs, or one for all functions. */
+function driverNodes(root: HostRoot, fn: PciFunction): FunctionNode[] {
+  const node = (name: string, shared: boolean): FunctionNode => {
+    const path = `/dev/${name}`;
+    const found = root.node(path);
+    return { path, number: found === null ? null : `${found.major}:${found.minor}`, shared };
+  };
+  switch (fn.driver) {
+    case 'nvidia':
+      return [
+        ...nvidiaMinors(root, fn).map(minor => node(`nvidia${minor}`, false)),
+        ...nvidiaShared.map(name => node(name, true)),
+      ];
+    case 'amdgpu':
+      return [node('kfd', true)];
+    default:
+      return root.exists(`${fn.path}/infiniband`) ? [node('infiniband/rdma_cm', true)] : [];
+  }
+}
+
+/** Highest minor of an NVIDIA GPU; 255 is nvidiactl. */
+const NVIDIA_MINORS = 255;
+
+/** The driver's own list says which /dev/nvidiaN a GPU is. Where it does not, any of them may be. */
+function nvidiaMinors(root: HostRoot, fn: PciFunction): number[] {
+  const information = root.text(`/proc/driver/nvidia/gpus/${fn.address}/information`) ?? '';
+  const minor = integer(/^Device Minor:\s*(\d+)\s*$/m.exec(information)?.[1] ?? null);
+  return minor === null ? Array.from({ length: NVIDIA_MINORS }, (_, each) => each) : [minor];
+}
+
+/** The files through which a driver in user space maps a BAR: `resource0`, `resource2_wc`. */
+function regionFiles(root: HostRoot, fn: PciFunction): FunctionNode[] {
+  return (root.list(fn.path) ?? [])
+    .filter(name => /^resource\d+(_wc)?$/.test(name))
+    .map(name => ({ path: `${fn.path}/${name}`, number: null, shared: false }));
+}

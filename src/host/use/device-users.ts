@@ -1,0 +1,60 @@
+import path from 'node:path';
+import type { PciFunction } from '../pci/function.ts';
+import type { HostRoot } from '../root.ts';
+import { type FunctionNode, readFunctionNodes } from './device-nodes.ts';
+import { type Holder, type OpenFile, readHolders } from './holders.ts';
+
+/** A process that uses a function through its device files. */
+export type DeviceUser = {
+  readonly holder: Holder;
+  /** The files that it has open or mapped: `/dev/nvidia0`. */
+  readonly paths: readonly string[];
+  /** All of them lead to every function of the driver, so that it may be using another one. */
+  readonly shared: boolean;
+};
+
+export type DeviceUsers = {
+  readonly byAddress: ReadonlyMap<string, readonly DeviceUser[]>;
+  /** False when processes of other users could not be looked into. */
+  readonly complete: boolean;
+};
+
+/** Who uses these functions through device files, on the host or in its containers. */
+export function readDeviceUsers(root: HostRoot, functions: readonly PciFunction[]): DeviceUsers {
+  const nodes = readFunctionNodes(root, functions);
+  const all = [...nodes.values()].flat();
+  const { byKey, complete } = readHolders(root, nodeFinder(root, all), { mappings: true });
+  const byAddress = new Map([...nodes].map(([address, own]) => [address, usersOf(own, byKey)] as const));
+  return { byAddress, complete };
+}
+
+function usersOf(
+  nodes: readonly FunctionNode[],
+  holders: ReadonlyMap<string, readonly Holder[]>,
+): DeviceUser[] {
+  const uses = nodes.flatMap(node => (holders.get(node.path) ?? []).map(holder => ({ node, holder })));
+  return [...Map.groupBy(uses, use => use.holder.pid).values()].map(own => ({
+    holder: own[0]!.holder,
+    paths: own.map(use => use.node.path),
+    shared: own.every(use => use.node.shared),
+  }));
+}
+
+/**
+ * Finds the node that an open file is: by its path, or by its device number. A container has its nodes in a /dev of its
+ * own, whose paths /proc shows as that mount has them: `/nvidia0`, or `/` for a node that was mounted alone.
+ */
+function nodeFinder(root: HostRoot, nodes: readonly FunctionNode[]): (file: OpenFile) => string | null {
+  const byPath = new Map(nodes.map(node => [node.path, node.path]));
+  const names = new Set(nodes.map(node => path.posix.basename(node.path)));
+  const byNumber = new Map(nodes.map(node => [node.number, node.path]));
+  return ({ target, link }) => {
+    const plain = target.replace(/ \(deleted\)$/, '');
+    const found = byPath.get(plain);
+    if (found !== undefined) return found;
+    // Only likely files are looked at further: stat(2) on one of a dead network file system would not return.
+    const likely = plain === '/' || plain.startsWith('/dev/') || names.has(path.posix.basename(plain));
+    const number = link !== null && likely ? root.deviceNumber(link) : null;
+    return number === null ? null : (byNumber.get(number) ?? null);
+  };
+}

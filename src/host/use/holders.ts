@@ -1,0 +1,110 @@
+import type { HostRoot } from '../root.ts';
+import { HostReadError } from '../root.ts';
+import { integer, printable } from '../text.ts';
+
+/** A process that has a device open. */
+export type Holder = {
+  readonly pid: number;
+  readonly command: string;
+  /** Name of the user it runs as, or the numeric id; null when /proc does not say. */
+  readonly user: string | null;
+};
+
+export type Holders = {
+  /** By the key that the caller gave a file. */
+  readonly byKey: ReadonlyMap<string, readonly Holder[]>;
+  /** False when some processes could not be looked into: without root, those of other users. */
+  readonly complete: boolean;
+};
+
+/** A file that a process has open, or mapped into its memory. */
+export type OpenFile = {
+  /** What /proc shows for it; inside a container that may not be the path as the host knows it. */
+  readonly target: string;
+  /** Its entry in /proc/PID/fd; null for a mapping. */
+  readonly link: string | null;
+};
+
+/**
+ * Searches /proc for processes with certain files open.
+ * @param keyOf what to file a process under; null for a file that is of no interest
+ * @param mappings also look at memory mappings, which outlive the descriptor. It costs one more read for each process.
+ */
+export function readHolders(
+  root: HostRoot,
+  keyOf: (file: OpenFile) => string | null,
+  { mappings = false }: { readonly mappings?: boolean } = {},
+): Holders {
+  const byKey = new Map<string, Holder[]>();
+  let complete = true;
+  for (const pid of root.list('/proc') ?? []) {
+    if (!/^\d+$/.test(pid)) continue;
+    const files = processFiles(root, pid, mappings);
+    if (files === null) complete = false;
+    const keys = new Set((files ?? []).map(keyOf).filter(key => key !== null));
+    if (keys.size === 0) continue;
+    const holder = readHolder(root, pid);
+    for (const key of keys) byKey.set(key, [...(byKey.get(key) ?? []), holder]);
+  }
+  return { byKey, complete };
+}
+
+/** Null when we may not look. */
+function processFiles(root: HostRoot, pid: string, mappings: boolean): OpenFile[] | null {
+  try {
+    const directory = `/proc/${pid}/fd`;
+    const open = (root.list(directory) ?? []).flatMap(fd => {
+      const target = root.link(`${directory}/${fd}`);
+      return target === null ? [] : [{ target, link: `${directory}/${fd}` }];
+    });
+    return mappings ? [...open, ...mappedFiles(root, pid)] : open;
+  } catch (error) {
+    // ESRCH: it ended while we looked.
+    return error instanceof HostReadError && error.code === 'ESRCH' ? [] : null;
+  }
+}
+
+const MAPS_LIMIT = 16 << 20;
+
+/**
+ * Reading the mappings takes the process's mmap lock, so a process in uninterruptible sleep, which may hold that lock
+ * forever, is judged by its descriptors alone.
+ */
+function mappedFiles(root: HostRoot, pid: string): OpenFile[] {
+  const state = /^\d+ \(.*\) (\S)/s.exec(root.text(`/proc/${pid}/stat`) ?? '')?.[1];
+  if (state === 'D') return [];
+  const maps = root.text(`/proc/${pid}/maps`, MAPS_LIMIT) ?? '';
+  const targets = new Set(
+    [...maps.matchAll(/^\S+ \S+ \S+ \S+ [1-9]\d* +(\/.*)$/gm)].map(([, path]) => path!),
+  );
+  return [...targets].map(target => ({ target, link: null }));
+}
+
+function readHolder(root: HostRoot, pid: string): Holder {
+  const uid = /^Uid:\s*(\d+)/m.exec(root.text(`/proc/${pid}/status`) ?? '')?.[1];
+  return {
+    pid: integer(pid)!,
+    command: printable(root.attribute(`/proc/${pid}/comm`) ?? '?'),
+    user: uid === undefined ? null : userName(root, uid),
+  };
+}
+
+function userName(root: HostRoot, uid: string): string {
+  const line = new RegExp(`^([^:\n]+):[^:\n]*:${uid}:`, 'm').exec(root.text('/etc/passwd') ?? '');
+  return printable(line?.[1] ?? '') || uid;
+}
+
+/** Each process once. */
+export function uniqueHolders(holders: readonly Holder[]): Holder[] {
+  return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
+}
+
+/** `qemu-system-x86 (pid 812)`. */
+export function holderText({ command, pid }: Holder): string {
+  return `${command} (pid ${pid})`;
+}
+
+/** `qemu-system-x86 (pid 812) of user alice`. */
+export function holderAndUser(holder: Holder): string {
+  return `${holderText(holder)}${holder.user === null ? '' : ` of user ${holder.user}`}`;
+}
