@@ -29,6 +29,7 @@ packages=(
   cloud-image-utils
   mandoc # its lint reads the man page
   rpm    # rpmbuild, for packages
+  python3-yaml # reads seeds back as cloud-init does
 )
 # Debian 12's own QEMU 7.2 has no igb, the emulated network card with SR-IOV.
 qemu_at_least=1:8.0

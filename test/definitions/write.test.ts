@@ -41,7 +41,7 @@ disks:
     readonly: true
 nics:
   - network: user
-  - model: e1000
+  - model: "e1000"
     network:
       type: user
       forward:
@@ -51,7 +51,7 @@ nics:
           address: 0.0.0.0
           host: 53
           guest: 53
-    mac: 52:54:00:12:34:56
+    mac: "52:54:00:12:34:56"
   - network:
       type: tap
       interface: tap0
@@ -63,7 +63,7 @@ console: virtio
 rng: false
 balloon: true
 passthrough:
-  - host: 0000:02:00.0
+  - host: "0000:02:00.0"
     id: 8086:1521
 devices:
   - type: virtio-rng

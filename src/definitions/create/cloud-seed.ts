@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { stringify } from 'yaml';
 import { shown } from '../words.ts';
+import { yaml11 } from '../yaml-for-others.ts';
 import { CreateError } from './image-info.ts';
 
 /** The first user of a guest made from a cloud image. */
@@ -32,13 +32,17 @@ export type CloudSeed = {
   readonly mac: string;
 };
 
+/** A line of an authorized_keys file. Its comment has nothing that cloud-init's Python would take for the end of the line. */
+const SSH_KEY =
+  /^(ssh-(ed25519|rsa)|ecdsa-sha2-[\w.@-]+|sk-[\w.@-]+) [A-Za-z0-9+/]+={0,2}( [^\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]*)?$/;
+
 /** The files of a NoCloud seed (cloud-init's documentation, "NoCloud"), by name. @throws CreateError */
 export function seedFiles({ hostname, instanceId, user, network, mac }: CloudSeed): Record<string, string> {
   checkUser(user);
   return {
-    'meta-data': stringify({ 'instance-id': instanceId, 'local-hostname': hostname }),
-    'user-data': `#cloud-config\n${stringify({ users: [userData(user)], ssh_pwauth: user.passwordHash !== undefined }, { lineWidth: 0 })}`,
-    'network-config': stringify({
+    'meta-data': yaml11({ 'instance-id': instanceId, 'local-hostname': hostname }),
+    'user-data': `#cloud-config\n${yaml11({ users: [userData(user)], ssh_pwauth: user.passwordHash !== undefined })}`,
+    'network-config': yaml11({
       version: 2,
       ethernets: { nic0: { match: { macaddress: mac }, ...addresses(network) } },
     }),
@@ -87,7 +91,7 @@ function checkUser({ name, sshKeys, passwordHash }: CloudUser): void {
     );
   }
   for (const key of sshKeys) {
-    if (/^(ssh-(ed25519|rsa)|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/]+={0,2}( [^\r\n]*)?$/.test(key)) continue;
+    if (SSH_KEY.test(key)) continue;
     const hint = key.includes('PRIVATE KEY')
       ? 'a private one stays where it is'
       : 'the line of an id_*.pub file';

@@ -59,22 +59,22 @@ test('from a cloud image', () => {
       kind: 'seed',
       file: '/disks/web-seed.iso',
       files: {
-        'meta-data': 'instance-id: i-1\nlocal-hostname: web\n',
+        'meta-data': 'instance-id: "i-1"\nlocal-hostname: "web"\n',
         'user-data': `#cloud-config
 users:
-  - name: ada
-    shell: /bin/bash
-    sudo: ALL=(ALL) NOPASSWD:ALL
+  - name: "ada"
+    shell: "/bin/bash"
+    sudo: "ALL=(ALL) NOPASSWD:ALL"
     lock_passwd: true
     ssh_authorized_keys:
-      - ${KEY}
+      - "${KEY}"
 ssh_pwauth: false
 `,
         'network-config': `version: 2
 ethernets:
   nic0:
     match:
-      macaddress: ${mac}
+      macaddress: "${mac}"
     dhcp4: true
 `,
       },
@@ -106,21 +106,21 @@ test('with a fixed address, a password, and the card that was asked for', () => 
   expect(definition.nics).toEqual([{ model: 'e1000', mac: '52:54:00:00:00:09', network: { type: 'tap' } }]);
   expect(steps[0]).toMatchObject({ size: 3 * GiB });
   const { files } = steps[1] as Extract<(typeof steps)[number], { kind: 'seed' }>;
-  expect(files['user-data']).toContain('lock_passwd: false\n    passwd: $6$salt$hash\nssh_pwauth: true\n');
+  expect(files['user-data']).toContain('lock_passwd: false\n    passwd: "$6$salt$hash"\nssh_pwauth: true\n');
   expect(files['network-config']).toBe(`version: 2
 ethernets:
   nic0:
     match:
-      macaddress: 52:54:00:00:00:09
+      macaddress: "52:54:00:00:00:09"
     addresses:
-      - 192.0.2.10/24
+      - "192.0.2.10/24"
     routes:
-      - to: 0.0.0.0/0
-        via: 192.0.2.1
+      - to: "0.0.0.0/0"
+        via: "192.0.2.1"
     nameservers:
       addresses:
-        - 192.0.2.53
-        - 2001:db8::53
+        - "192.0.2.53"
+        - "2001:db8::53"
 `);
 });
 
@@ -175,6 +175,11 @@ describe('what can not be', () => {
       'a private one stays where it is',
     ],
     [cloud({ user: { sshKeys: [`${KEY}\nruncmd: [reboot]`] } }), 'expected an SSH public key'],
+    // Line breaks for Python, with which cloud-init writes the keys.
+    ...['\u0085', '\u2028', '\v', '\f', '\u001d'].map(breaks => [
+      cloud({ user: { sshKeys: [`${KEY}${breaks}${KEY}`] } }),
+      'expected an SSH public key',
+    ]),
     [
       cloud({ user: { passwordHash: 'secret' } }),
       'expected the hash of a password, as `openssl passwd -6` makes it',
