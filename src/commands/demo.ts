@@ -51,6 +51,6 @@ function machine(disk: string): MachineConfigInput {
     name: NAME,
     memory: { bytes: 64 * MiB },
     kernel: { path: builtFile('guest.elf'), append: 'run="demo"' },
-    devices: [{ type: 'virtio-blk', path: disk }, { type: 'virtio-rng' }],
+    devices: [{ type: 'virtio-blk', path: disk, format: 'raw' }, { type: 'virtio-rng' }],
   };
 }

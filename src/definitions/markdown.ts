@@ -57,7 +57,7 @@ const QEMU = `## Options of QEMU
 \`vring run\` and \`vring vm create NAME --\` take QEMU's options, as its manual and notes have them; the name of the
 program may stand before them. An option, device or setting that vring does not have is named, with what to use instead, and
 nothing is made; none is ignored. A comma in a value is written \`,,\`. Devices that QEMU adds unasked (a network card, a CD-ROM drive)
-are not there. A drive without \`format=\` is raw.
+are not there. A drive without \`format=\` is probed, and refused when it looks like anything but a raw disk.
 `;
 
 const DEVICES = `\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`; \`num-queues\` for virtio-blk, \`bus\` for

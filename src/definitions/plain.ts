@@ -54,7 +54,7 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
   return given({
     file,
     bus: bus === (cdrom ? 'ide' : 'virtio') ? undefined : bus,
-    format: format === 'raw' ? undefined : format,
+    format,
     cdrom: cdrom || undefined,
     readonly: (readonly && !cdrom) || undefined,
     cache: cache === 'writeback' ? undefined : cache,

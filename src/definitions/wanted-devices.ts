@@ -56,7 +56,7 @@ function ofDisk(
     entry: {
       type: DISK_TYPES[bus],
       path: file,
-      ...(format !== 'raw' && { format }),
+      ...(format !== undefined && { format }),
       ...(cdrom ? { cdrom } : readonly && { readonly }),
       ...(cache !== 'writeback' && { cache }),
       ...(serial !== undefined && { serial }),

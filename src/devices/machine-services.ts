@@ -36,7 +36,8 @@ export interface MachineServices {
 
 export type DiskOptions = {
   readonly path: string;
-  readonly format: 'raw';
+  /** Absent when the user has not said what is in it: it is looked at, and only opened when it looks raw. */
+  readonly format?: 'raw' | undefined;
   readonly readonly: boolean;
   readonly cache: DiskCache;
 };

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { probeFormat, type ReadAt, toRaw } from '../../vmm/backends/image-format.ts';
 
 /** What an image file holds, as its first bytes say. */
 export type ImageInfo = {
@@ -17,7 +18,6 @@ export class CreateError extends Error {
 
 /** docs/interop/qcow2.rst: magic, and the offsets of the fields that are read here, all big endian. */
 const QCOW2 = {
-  magic: 0x51_46_49_fb,
   version: 4,
   backingFile: 8,
   size: 24,
@@ -40,30 +40,43 @@ export function imageInfo(file: string): ImageInfo {
   try {
     const stats = fs.fstatSync(fd);
     if (!stats.isFile()) throw new CreateError(`the image ${file} is no file: give a disk image`);
-    const head = Buffer.alloc(QCOW2.bytes);
-    const length = fs.readSync(fd, head, 0, head.length, 0);
-    if (length === head.length && head.readUInt32BE(0) === QCOW2.magic) return qcow2Info(file, head);
-    const identifier = Buffer.alloc(ISO.magic.length);
-    fs.readSync(fd, identifier, 0, identifier.length, ISO.at);
-    const format = identifier.toString('latin1') === ISO.magic ? 'iso' : 'raw';
     if (stats.size === 0) throw new CreateError(`the image ${file} is empty: was it downloaded in full?`);
-    return { file, format, size: stats.size, needsOthers: false };
+    const read: ReadAt = (offset, length) => readAt(fd, offset, length);
+    const format = probeFormat(read, stats.size);
+    if (format === 'qcow2') return qcow2Info(file, read(0, QCOW2.bytes));
+    if (format !== 'raw')
+      throw new CreateError(`the image ${file} looks like ${format}: ${toRaw(format, file)}`);
+    const isIso = read(ISO.at, ISO.magic.length).toString('latin1') === ISO.magic;
+    return { file, format: isIso ? 'iso' : 'raw', size: stats.size, needsOthers: false };
   } finally {
     fs.closeSync(fd);
   }
 }
 
-/** What a file seems to hold, for who asks before it is opened as something else; null when that can't be told. */
-export function seenFormat(file: string): 'raw' | 'qcow2' | null {
+/** The format that a file of this host shows (`probeFormat`); null where that cannot be told. */
+export function seenFormat(file: string): string | null {
   try {
-    return imageInfo(file).format === 'qcow2' ? 'qcow2' : 'raw';
-  } catch (error) {
-    if (error instanceof CreateError) return null;
-    throw error;
+    const stats = fs.statSync(file);
+    if (!stats.isFile() && !stats.isBlockDevice()) return null;
+    const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+    try {
+      return probeFormat((offset, length) => readAt(fd, offset, length), stats.size);
+    } finally {
+      fs.closeSync(fd);
+    }
+  } catch {
+    return null;
   }
 }
 
+function readAt(fd: number, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  return bytes.subarray(0, fs.readSync(fd, bytes, 0, length, offset));
+}
+
 function qcow2Info(file: string, head: Buffer): ImageInfo {
+  if (head.length < QCOW2.bytes)
+    throw new CreateError(`the image ${file} is damaged: its qcow2 header is cut off`);
   const size = Number(head.readBigUInt64BE(QCOW2.size));
   if (!Number.isSafeInteger(size) || size === 0)
     throw new CreateError(`the image ${file} is damaged: it says it has ${size} bytes`);

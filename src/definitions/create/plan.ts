@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { sizeText } from '../../text/size.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+import type { DiskInput } from '../fields/disks.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { macAddress } from '../mac-address.ts';
@@ -80,9 +81,14 @@ export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmP
     case 'kernel': {
       const { kind: _, ...machine } = source;
       const steps: CreateStep[] = diskSize === null ? [] : [{ kind: 'disk', file: disk, size: diskSize }];
-      return finish(vm, { machine, disks: steps.map(({ file }) => ({ file })) }, steps);
+      return finish(vm, { machine, disks: steps.map(({ file }) => newDisk(file)) }, steps);
     }
   }
+}
+
+/** Its format is said: what the guest writes into it must never decide how it is read. */
+function newDisk(file: string): DiskInput {
+  return { file, format: 'raw' };
 }
 
 function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
@@ -93,7 +99,7 @@ function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
   // A disk without a system is passed over, so that the installer comes up until it is done.
   return finish(
     vm,
-    { disks: [{ file: disk }, { file: image.file, cdrom: true }], boot: { order: ['disk', 'cdrom'] } },
+    { disks: [newDisk(disk), { file: image.file, cdrom: true }], boot: { order: ['disk', 'cdrom'] } },
     [{ kind: 'disk', file: disk, size: vm.diskSize }],
   );
 }
@@ -123,7 +129,7 @@ function planCloud(
   const files = seedFiles({ hostname: vm.name, instanceId, user, network, mac });
   return finish(
     vm,
-    { disks: [{ file: disk }, { file: seed, readonly: true }], nics: [{ ...nic, mac }, ...nics] },
+    { disks: [newDisk(disk), { ...newDisk(seed), readonly: true }], nics: [{ ...nic, mac }, ...nics] },
     [
       { kind: 'fill', file: disk, size, from: image },
       { kind: 'seed', file: seed, files },

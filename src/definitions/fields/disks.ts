@@ -18,8 +18,12 @@ const settings = z.strictObject({
     }),
   format: z
     .enum(DISK_FORMATS)
-    .default('raw')
-    .meta({ description: 'What is in the file.', examples: ['qcow2'] }),
+    .optional()
+    .meta({
+      description:
+        'What is in the file. If absent, the file is probed, and refused when it looks like anything but a raw disk.',
+      examples: ['raw'],
+    }),
   cdrom: z
     .boolean()
     .default(false)

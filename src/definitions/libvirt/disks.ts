@@ -58,10 +58,10 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
   const driver = document.child(element, 'driver');
   if (driver === null) return {};
   document.skip(driver, 'name', 'discard', 'io');
-  const format = document.attribute(driver, 'type') ?? 'raw';
+  const format = document.attribute(driver, 'type') ?? undefined;
   const cache = driver.attributes.cache;
   const queues = Number(document.attribute(driver, 'queues') ?? 1);
-  if (format !== 'raw' && format !== 'qcow2') {
+  if (format !== undefined && format !== 'raw' && format !== 'qcow2') {
     throw document.error(
       driver,
       `expected a disk of format raw or qcow2, not ${format}: convert it with qemu-img`,
@@ -69,7 +69,7 @@ function readDriver(document: DomainDocument, element: XmlElement): Partial<Disk
   }
   if (cache === 'default' || cache === 'writeback' || cache === 'none') document.skip(driver, 'cache');
   return {
-    format,
+    ...(format !== undefined && { format }),
     ...(cache === 'none' && { cache }),
     ...(queues > 1 && { queues: Math.min(16, queues) }),
   };

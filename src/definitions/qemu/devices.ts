@@ -133,7 +133,7 @@ export function rowEntry(
       const { disk } = draft.claimDrive(value);
       Object.assign(entry, {
         [option]: disk.file,
-        format: disk.format,
+        ...(disk.format !== undefined && { format: disk.format }),
         readonly: disk.readonly,
         cache: disk.cache,
       });

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { own } from '../own.ts';
 import { shown } from '../words.ts';
@@ -99,19 +100,19 @@ function imageFormat(
   given: string | undefined,
   file: string,
   { imageFormat: look }: QemuHost,
-): 'raw' | 'qcow2' {
+): 'raw' | 'qcow2' | undefined {
   if (given === 'raw' || given === 'qcow2') return given;
   if (given !== undefined) {
     throw new OptionError(
       `format=${given}: expected raw or qcow2; qemu-img convert -O raw makes a raw image of it`,
     );
   }
-  // A guest can write any header into its raw disk: what a file looks like is no reason to take it for that.
+  // A guest can write any header into its raw disk: what a file looks like is no reason to take it for that. And what
+  // looks raw now is looked at again whenever the disk is opened.
   const seen = look?.(file) ?? null;
-  if (seen === null || seen === 'raw') return 'raw';
-  throw new OptionError(
-    `${file} looks like ${seen}: say so with -drive file=...,format=${seen}, or format=raw`,
-  );
+  if (seen === null || seen === 'raw') return undefined;
+  const known = seen === 'qcow2' ? 'say so with -drive file=...,format=qcow2' : toRaw(seen, file);
+  throw new OptionError(`${file} looks like ${seen}: ${known}, or say format=raw if its guest wrote that`);
 }
 
 function parseCache(cache: string | undefined): 'writeback' | 'none' {

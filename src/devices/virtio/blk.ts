@@ -144,7 +144,8 @@ const options = (z: Zod) =>
     name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
     /** The file or block device on the host. */
     path: z.string().min(1, 'the path of the disk is empty'),
-    format: z.literal('raw').default('raw'),
+    /** What is in it. If absent, it is looked at, and refused when it looks like anything but a raw disk. */
+    format: z.literal('raw').optional(),
     readonly: z.boolean().default(false),
     /** Through the host's page cache, or past it. */
     cache: z.enum(['writeback', 'none']).default('writeback'),
@@ -180,7 +181,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
     const facts = [
       { label: 'path', value: path },
       { label: 'size', value: backend.size, unit: 'bytes' },
-      { label: 'format', value: format },
+      { label: 'format', value: format ?? 'raw' },
       { label: 'cache', value: cache },
       { label: 'read-only', value: readonly },
       { label: 'discard', value: !readonly && backend.canDiscard },

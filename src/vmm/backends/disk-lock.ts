@@ -1,37 +1,96 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { fstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { SystemError } from '../native/libc.ts';
-import { tryLock } from '../native/ofd-lock.ts';
-import { DiskError } from './open-disk.ts';
+import { isLockedElsewhere, type LockRange, tryLock } from '../native/ofd-lock.ts';
+import { DiskError } from './disk-error.ts';
 
 const COMMAND_LINE_MAX = 60;
 
+const byte = (start: number): LockRange => ({ start, length: 1 });
+
 /**
- * Locks the whole of a disk: for one writer, or for any number of readers. QEMU locks its images the same way, so that the
- * two keep out of each other's. @throws DiskError saying who has it.
+ * The bytes that QEMU locks for reading (block/file-posix.c): RAW_LOCK_PERM_BASE + n says "I do this",
+ * RAW_LOCK_SHARED_BASE + n "nobody else may", where n is the bit of a permission: 0 reads consistent data, 1 writes.
+ * Who takes one looks whether the other is locked.
+ */
+const QEMU = {
+  reads: byte(100),
+  writes: byte(101),
+  keepsReadersOut: byte(200),
+  keepsWritersOut: byte(201),
+} as const;
+
+/** What libvirt's virtlockd locks, as its own fcntl(2) users expect: to write, or to read for disks that are shared. */
+const VIRTLOCKD = byte(0);
+
+/**
+ * Locks a disk for one writer, or for any number of readers, so that QEMU, libvirt and vring keep out of each other's. Like
+ * QEMU, locks first and looks then: of two that start at once at least one sees the other.
+ * @throws DiskError saying who has it
  */
 export function lockDisk(fd: number, path: string, readonly: boolean): void {
-  let locked: boolean;
+  if (tryLocks(fd, path, readonly)) return;
+  const holder = lockHolder(fd);
+  const who = holder === null ? 'another program' : `${holder.who}, which ${holder.use}`;
+  const shared = holder?.use === 'reads it' ? '' : ' to both';
+  const advice = readonly ? '' : `, or attach the disk read-only${shared}`;
+  throw new DiskError(`disk ${path} is in use by ${who}: stop that first${advice}`);
+}
+
+function tryLocks(fd: number, path: string, readonly: boolean): boolean {
+  const mine = readonly ? [QEMU.reads] : [QEMU.reads, QEMU.writes];
+  const others = readonly
+    ? [QEMU.keepsReadersOut, QEMU.writes]
+    : [QEMU.keepsReadersOut, QEMU.keepsWritersOut, QEMU.writes];
   try {
-    locked = tryLock(fd, readonly ? 'read' : 'write');
+    return (
+      tryLock(fd, readonly ? 'read' : 'write', VIRTLOCKD) &&
+      [...mine, QEMU.keepsWritersOut].every(range => tryLock(fd, 'read', range)) &&
+      !others.some(range => isLockedElsewhere(fd, range))
+    );
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw new DiskError(`disk ${path} cannot be locked: ${error.code}; its file system has to support locks`);
   }
-  if (locked) return;
-  const advice = readonly ? 'stop that first' : 'stop that first, or attach the disk read-only to both';
-  throw new DiskError(`disk ${path} is in use by ${lockHolder(path) ?? 'another program'}: ${advice}`);
 }
 
-/** The process with a lock on the file at `path`, as far as this user may look. */
-function lockHolder(path: string): string | null {
-  const { ino } = statSync(path, { bigint: true });
-  const held = new RegExp(`^lock:.*:${ino} `, 'm');
-  for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-    if (!holdsLock(pid, held)) continue;
-    if (Number(pid) === process.pid) return 'another VM of this vring';
-    return `"${commandLine(pid)}" (process ${pid})`;
+type Holder = { readonly who: string; readonly use: 'writes it' | 'reads it' };
+
+/**
+ * The process with a lock on the same file, as far as this user may look: the kernel names no process for locks of open
+ * files, but shows them with the descriptor (proc(5), fdinfo). One that writes comes first.
+ */
+function lockHolder(own: number): Holder | null {
+  const disk = fstatSync(own, { bigint: true });
+  const inode = new RegExp(`^lock:\\s.*:${disk.ino} .*$`, 'gm');
+  const holders: Holder[] = [];
+  for (const pid of numbersIn('/proc')) {
+    for (const fd of numbersIn(`/proc/${pid}/fdinfo`)) {
+      if (Number(pid) === process.pid && Number(fd) === own) continue;
+      const locks = readIfThere(`/proc/${pid}/fdinfo/${fd}`).match(inode);
+      if (locks === null || !isSameFile(`/proc/${pid}/fd/${fd}`, disk)) continue;
+      const who =
+        Number(pid) === process.pid ? 'another VM of this vring' : `"${commandLine(pid)}" (process ${pid})`;
+      holders.push({ who, use: locks.some(isWriters) ? 'writes it' : 'reads it' });
+    }
   }
-  return null;
+  return holders.find(({ use }) => use === 'writes it') ?? holders[0] ?? null;
+}
+
+/** `lock: 1: OFDLCK ADVISORY READ -1 08:01:1234 100 101`: what QEMU or vring writes with, or any lock for writing. */
+function isWriters(lock: string): boolean {
+  const [, kind, first, last] = / (READ|WRITE) \S+ \S+ (\d+) (\S+)$/.exec(lock) ?? [];
+  const at = QEMU.writes.start;
+  return kind === 'WRITE' || (Number(first) <= at && (last === 'EOF' || Number(last) >= at));
+}
+
+/** A file system's inode number is another's as well. */
+function isSameFile(path: string, { dev, ino }: { readonly dev: bigint; readonly ino: bigint }): boolean {
+  try {
+    const there = statSync(path, { bigint: true });
+    return there.dev === dev && there.ino === ino;
+  } catch {
+    return false;
+  }
 }
 
 /** Its beginning. The name of the process's first thread would tell less: every Node program's is the same. */
@@ -40,18 +99,18 @@ function commandLine(pid: string): string {
   return text.length > COMMAND_LINE_MAX ? `${text.slice(0, COMMAND_LINE_MAX)}...` : text;
 }
 
-function holdsLock(pid: string, held: RegExp): boolean {
+/** None of another user's process, or of one that has just ended. */
+function numbersIn(folder: string): string[] {
   try {
-    const folder = `/proc/${pid}/fdinfo`;
-    return readdirSync(folder).some(fd => held.test(readIfThere(`${folder}/${fd}`)));
+    return readdirSync(folder).filter(name => /^\d+$/.test(name));
   } catch {
-    return false; // another user's process, or one that has just ended
+    return [];
   }
 }
 
 function readIfThere(path: string): string {
   try {
-    return readFileSync(path, 'latin1');
+    return readFileSync(path, 'utf8');
   } catch {
     return '';
   }

@@ -1,11 +1,15 @@
-import { type BigIntStats, readFileSync, readSync, statSync } from 'node:fs';
+import { fstatSync, readFileSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { DiskOptions } from '../../devices/machine-services.ts';
 import * as libc from '../native/libc.ts';
+import { DiskError } from './disk-error.ts';
 import { lockDisk } from './disk-lock.ts';
+import { probeFormat, toRaw } from './image-format.ts';
 
 /** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */
 const O_EXCL = 0o200;
+/** open(2) flag: names a file without opening it, so that no FIFO blocks and no device does anything. */
+const O_PATH = 0o10000000;
 
 /** ioctls of block devices, from linux/fs.h. */
 const BLKGETSIZE64 = 0x8008_1272;
@@ -13,11 +17,6 @@ const BLKPBSZGET = 0x127b;
 
 const SECTOR = 512;
 const PAGE = 4096;
-
-/** A disk can't be used; the message tells the user why and what to do. */
-export class DiskError extends Error {
-  override readonly name = 'DiskError';
-}
 
 /** What is known about an open disk. Sizes in bytes. */
 export type OpenDisk = {
@@ -31,20 +30,26 @@ export type OpenDisk = {
 };
 
 /**
+ * Disks that were found to be raw, by `dev:ino`. A machine that is reset opens its disks again: what its guest has written
+ * into one meanwhile is no reason to take it for something else, as little as in QEMU, which keeps its disks open.
+ */
+export type RawDisks = Set<string>;
+
+/**
  * Opens a raw image file or a block device, with `cache` none past the page cache where that works, and locks it against other writers
  * (for `readonly`, shares it with other readers). @throws DiskError
  */
-export function openDisk(options: DiskOptions): OpenDisk {
+export function openDisk(options: DiskOptions, raw: RawDisks = new Set()): OpenDisk {
   const { path, readonly } = options;
-  const stats = statDisk(path);
-  const isBlockDevice = stats.isBlockDevice();
-  const exclusive = isBlockDevice && !readonly ? O_EXCL : 0;
-  const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | exclusive;
-  const fd = openFile(options, flags, isBlockDevice);
+  const { fd, isBlockDevice } = openJudged(options);
   try {
     lockDisk(fd, path, readonly);
+    const stats = fstatSync(fd, { bigint: true });
     const size = isBlockDevice ? ioctlU64(fd, 'BLKGETSIZE64', BLKGETSIZE64) : Number(stats.size);
+    const id = `${stats.dev}:${stats.ino}`;
+    if (options.format === undefined && !raw.has(id)) checkRaw(fd, path, size);
     checkSize(path, size, isBlockDevice);
+    raw.add(id);
     return {
       fd,
       size,
@@ -58,21 +63,35 @@ export function openDisk(options: DiskOptions): OpenDisk {
   }
 }
 
-function statDisk(path: string): BigIntStats {
-  let stats: BigIntStats;
+/** Looks at what the path leads to, and opens that very file: nobody can put another in its place between the two. */
+function openJudged(options: DiskOptions): { fd: number; isBlockDevice: boolean } {
+  const { path, readonly } = options;
+  const found = opened(path, false, () => libc.open(path, O_PATH));
   try {
-    stats = statSync(path, { bigint: true });
-  } catch (error) {
-    throw new DiskError(openAdvice(path, (error as NodeJS.ErrnoException).code ?? 'EIO'));
+    const stats = fstatSync(found);
+    const isBlockDevice = stats.isBlockDevice();
+    if (!stats.isFile() && !isBlockDevice) {
+      throw new DiskError(`disk ${path} has to be an image file or a block device, and is ${kindOf(stats)}`);
+    }
+    const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly ? O_EXCL : 0);
+    const again = `/proc/self/fd/${found}`;
+    const open = () => (options.cache === 'none' ? openUncached(again, flags) : libc.open(again, flags));
+    return { fd: opened(path, isBlockDevice, open), isBlockDevice };
+  } finally {
+    libc.close(found);
   }
-  if (stats.isFile() || stats.isBlockDevice()) return stats;
-  const what = stats.isDirectory() ? 'a directory' : 'neither';
-  throw new DiskError(`disk ${path} has to be an image file or a block device, and is ${what}`);
 }
 
-function openFile({ path, cache }: DiskOptions, flags: number, isBlockDevice: boolean): number {
+function kindOf(stats: ReturnType<typeof fstatSync>): string {
+  if (stats.isDirectory()) return 'a directory';
+  if (stats.isFIFO()) return 'a pipe';
+  if (stats.isSocket()) return 'a socket';
+  return 'a character device';
+}
+
+function opened(path: string, isBlockDevice: boolean, open: () => number): number {
   try {
-    return cache === 'none' ? openUncached(path, flags) : libc.open(path, flags);
+    return open();
   } catch (error) {
     if (!(error instanceof libc.SystemError)) throw error;
     if (isBlockDevice && error.errno === constants.errno.EBUSY) {
@@ -81,6 +100,32 @@ function openFile({ path, cache }: DiskOptions, flags: number, isBlockDevice: bo
       );
     }
     throw new DiskError(openAdvice(path, error.code));
+  }
+}
+
+/** Nothing is opened as raw that looks like an image of another format: the guest would overwrite its tables. */
+function checkRaw(fd: number, path: string, size: number): void {
+  const format = probeFormat((offset, length) => readPages(fd, offset, length), size);
+  if (format === 'raw') return;
+  throw new DiskError(
+    `disk ${path} looks like ${format}, which would be overwritten as a raw disk: ${toRaw(format, path)}, ` +
+      'or say format=raw if it is a raw disk whose guest wrote that',
+  );
+}
+
+/** Reads through memory and at offsets that O_DIRECT takes. */
+function readPages(fd: number, offset: number, length: number): Buffer {
+  const start = Math.floor(offset / PAGE) * PAGE;
+  const span = Math.ceil((offset + length - start) / PAGE) * PAGE;
+  const memory = libc.mmap(span, libc.PROT_READ | libc.PROT_WRITE, libc.MAP_PRIVATE | libc.MAP_ANONYMOUS, -1);
+  try {
+    const view = new Uint8Array(libc.viewOf(memory, span));
+    const read = readSync(fd, view, 0, span, start);
+    return Buffer.from(view.slice(offset - start, Math.min(read, offset - start + length)));
+  } catch (error) {
+    throw new DiskError(`the disk cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  } finally {
+    libc.munmap(memory, span);
   }
 }
 

@@ -5,7 +5,8 @@ import { SystemError } from '../native/libc.ts';
 import { BLK_QUEUE_FLAG } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
-import { DiskError, type OpenDisk, openDisk } from './open-disk.ts';
+import { DiskError } from './disk-error.ts';
+import { type OpenDisk, openDisk, type RawDisks } from './open-disk.ts';
 
 const SERIAL_BYTES = 20;
 
@@ -82,8 +83,13 @@ function queueAdvice(code: string): string {
 }
 
 /** Opens and locks what backs a disk. `owner` closes it at the latest. @throws DiskError with a sentence for the user. */
-export function openRawDisk(options: DiskOptions, queues: QueueThreads, owner: ResourceOwner): BlockBackend {
-  const disk = openDisk(options);
+export function openRawDisk(
+  options: DiskOptions,
+  queues: QueueThreads,
+  owner: ResourceOwner,
+  raw?: RawDisks,
+): BlockBackend {
+  const disk = openDisk(options, raw);
   owner.ownFd(disk.fd);
   return new RawDisk(disk, options.readonly, queues, owner);
 }

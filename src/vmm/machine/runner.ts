@@ -1,5 +1,6 @@
 import type { MachineRequest } from '../../devices/device.ts';
 import { AcpiPm } from '../../devices/legacy/acpi-pm.ts';
+import type { RawDisks } from '../backends/open-disk.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { VcpuGroup } from '../cpu/vcpu-group.ts';
@@ -33,14 +34,17 @@ export class MachineRunner {
   readonly #loop: MachineLoop;
   readonly #blocks: CounterBlocks;
   readonly #console: SerialConsole;
+  readonly #rawDisks: RawDisks;
   /** The `pause` commands that wait for their vCPUs. */
   readonly #pausing = new Set<number>();
   #machine: Machine | null = null;
   #end: RunEnd | null = null;
 
-  constructor(counters: BigUint64Array, port: MachinePort) {
+  /** @param rawDisks those of the machine's lives before */
+  constructor(counters: BigUint64Array, port: MachinePort, rawDisks: RawDisks = new Set()) {
     const shape = shapeOf(counters);
     this.#port = port;
+    this.#rawDisks = rawDisks;
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
     this.#blocks = new CounterBlocks(counters, shape);
@@ -55,6 +59,7 @@ export class MachineRunner {
       loop: this.#loop,
       counters: this.#blocks,
       console: this.#console,
+      rawDisks: this.#rawDisks,
       request: request => this.#request(request),
       reportBroken: (device, reason) => this.#port.post({ kind: 'broken', device, reason }),
     });

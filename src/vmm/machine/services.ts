@@ -1,5 +1,6 @@
 import type { CharBackend, RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import type { RawDisks } from '../backends/open-disk.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -15,6 +16,8 @@ export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly console: CharBackend;
+  /** Disks that this machine has had open as raw ones. */
+  readonly rawDisks: RawDisks;
 };
 
 type Base = MachineHost & {
@@ -31,7 +34,7 @@ type Parts = {
 
 /** What the devices of a machine get from it. */
 export function machineServices(base: Base, { vm, ram, interrupts, queues }: Parts): MachineServices {
-  const { native, loop, counters, console } = base;
+  const { native, loop, counters, console, rawDisks } = base;
   return {
     memory: ram,
     clock: loop,
@@ -51,7 +54,7 @@ export function machineServices(base: Base, { vm, ram, interrupts, queues }: Par
     allocateMsi: () => interrupts.allocateMsi(),
     interruptLine: gsi => interrupts.line(gsi),
     allocateQueueCounters: label => counters.queue(label),
-    openDisk: options => openRawDisk(options, queues, native),
+    openDisk: options => openRawDisk(options, queues, native, rawDisks),
     serialBackend: () => console,
   };
 }

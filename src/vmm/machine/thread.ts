@@ -1,9 +1,10 @@
 /** A machine thread: a worker of the main thread that waits for a configuration, runs that machine to its end, and ends. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { RawDisks } from '../backends/open-disk.ts';
 import { nativeCalls } from '../native/native-library.ts';
 import type { MachineConfig } from './config.ts';
 import type { FromMachine, MachineEnd, ToMachine } from './messages.ts';
-import { MachineRunner } from './runner.ts';
+import { type MachinePort, MachineRunner } from './runner.ts';
 import { ThreadGate } from './thread-gate.ts';
 
 const port = parentPort as MessagePort;
@@ -26,12 +27,14 @@ const ENDED_EARLY: MachineEnd = { crashed: false, reason: 'it was ended', detail
 
 /** Runs a machine, through its resets, until it ends for good. */
 function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>): MachineEnd {
+  const rawDisks: RawDisks = new Set();
   for (let runs = 0; ; runs++) {
     gate.close();
-    const runner = new MachineRunner(counters, {
+    const toMain: MachinePort = {
       post: message => port.postMessage(message),
       next: () => receiveMessageOnPort(port)?.message ?? null,
-    });
+    };
+    const runner = new MachineRunner(counters, toMain, rawDisks);
     try {
       const failure = tryBuild(runner, config);
       if (gate.open().endWanted) return ENDED_EARLY;

@@ -3,9 +3,11 @@ import { Struct } from '../kvm/c-struct.ts';
 import { fcntl, SystemError } from './libc.ts';
 
 /** fcntl(2), from asm-generic/fcntl.h. An OFD lock belongs to the open file: it goes when the fd closes. */
+const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_RDLCK = 0;
 const F_WRLCK = 1;
+const F_UNLCK = 2;
 
 /** struct flock with 64-bit offsets. */
 const flock = new Struct('flock', {
@@ -16,19 +18,38 @@ const flock = new Struct('flock', {
   l_pid: 's32',
 });
 
+/** Bytes of a file; `length` 0 reaches to its end, however far that moves. */
+export type LockRange = { readonly start: number; readonly length: number };
+const WHOLE: LockRange = { start: 0, length: 0 };
+
 /**
- * Locks the whole of an open file: for one writer, or for any number of readers.
- * @returns false when somebody else has it. @throws SystemError when the file can't be locked
+ * Locks bytes of an open file: for one writer, or for any number of readers.
+ * @returns false when somebody else has one of them. @throws SystemError when the file cannot be locked
  */
-export function tryLock(fd: number, kind: 'read' | 'write'): boolean {
-  const type = kind === 'read' ? F_RDLCK : F_WRLCK;
-  const lock = { l_type: type, l_whence: 0, l_start: 0n, l_len: 0n, l_pid: 0 };
+export function tryLock(fd: number, kind: 'read' | 'write', range: LockRange = WHOLE): boolean {
   try {
-    fcntl(fd, 'F_OFD_SETLK', F_OFD_SETLK, flock.encode(lock));
+    fcntl(fd, 'F_OFD_SETLK', F_OFD_SETLK, encode(kind, range));
     return true;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     if (error.errno === constants.errno.EAGAIN || error.errno === constants.errno.EACCES) return false;
     throw error;
   }
+}
+
+/** Whether another open file has any lock, to read or to write, on these bytes. @throws SystemError */
+export function isLockedElsewhere(fd: number, range: LockRange): boolean {
+  const lock = encode('write', range);
+  fcntl(fd, 'F_OFD_GETLK', F_OFD_GETLK, lock);
+  return flock.read(lock).l_type !== F_UNLCK;
+}
+
+function encode(kind: 'read' | 'write', { start, length }: LockRange): Uint8Array {
+  return flock.encode({
+    l_type: kind === 'read' ? F_RDLCK : F_WRLCK,
+    l_whence: 0,
+    l_start: BigInt(start),
+    l_len: BigInt(length),
+    l_pid: 0,
+  });
 }

@@ -29,6 +29,7 @@ machine:
   firmware: uefi
 disks:
   - file: /disks/web.img
+    format: raw
   - file: /iso/debian.iso
     cdrom: true
 nics:
@@ -51,7 +52,7 @@ test('from a cloud image', () => {
   const mac = definition.nics[0]!.mac!;
   expect(definition.disks).toMatchObject([
     { file: '/disks/web.img', bus: 'virtio', format: 'raw', readonly: false },
-    { file: '/disks/web-seed.iso', readonly: true },
+    { file: '/disks/web-seed.iso', format: 'raw', readonly: true },
   ]);
   expect(steps).toEqual([
     { kind: 'fill', file: '/disks/web.img', size: 20 * GiB, from: qcow2 },

@@ -40,7 +40,7 @@ describe('a domain as virsh dumpxml writes it', () => {
           serial: 'WEB-1',
           queues: 4,
         },
-        { file: '/dev/vg0/data', bus: 'scsi', readonly: true },
+        { file: '/dev/vg0/data', bus: 'scsi', format: 'raw', readonly: true },
         { file: '/iso/debian.iso', cdrom: true },
       ],
       nics: [

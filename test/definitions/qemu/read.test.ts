@@ -100,7 +100,7 @@ describe('each option', () => {
     ],
     [
       '-drive file=a,,b.img,if=virtio,format=raw,id=d0,readonly=on,cache=none,serial=S-1',
-      { disks: [{ file: '/vms/a,b.img', readonly: true, cache: 'none', serial: 'S-1' }] },
+      { disks: [{ file: '/vms/a,b.img', format: 'raw', readonly: true, cache: 'none', serial: 'S-1' }] },
     ],
     [
       '-drive file=a.img,if=virtio,readonly -drive file=b.qcow2,if=virtio,format=qcow2,index=1',
@@ -373,9 +373,12 @@ describe('what vring does not have is named, with what to use instead', () => {
   test('a file that looks like another format is not guessed at', () => {
     const imageFormat = () => 'qcow2';
     expect(problems('-hda a.img', { imageFormat })).toEqual([
-      '-hda a.img: /vms/a.img looks like qcow2: say so with -drive file=...,format=qcow2, or format=raw',
+      '-hda a.img: /vms/a.img looks like qcow2: say so with -drive file=...,format=qcow2, or say format=raw if its guest wrote that',
     ]);
     expect(problems('-drive file=a.img,format=raw', { imageFormat })).toEqual([]);
+    expect(problems('-cdrom a.img', { imageFormat: () => 'vmdk' })).toEqual([
+      '-cdrom a.img: /vms/a.img looks like vmdk: make a raw one with `qemu-img convert -f vmdk -O raw /vms/a.img /vms/a.raw`, or say format=raw if its guest wrote that',
+    ]);
   });
 });
 
@@ -391,7 +394,6 @@ test('a device that only the table knows has the options that its row says', () 
     type: 'virtio-blk',
     name: 'disk0',
     path: '/vms/a',
-    format: 'raw',
     readonly: true,
     cache: 'writeback',
     serial: 'S',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,7 +60,11 @@ describe('opening a disk', () => {
     const missing = join(folder, 'none.img');
     expect(() => open(missing)).toThrow(`disk ${missing} does not exist: create it with \`truncate -s 10G`);
     expect(() => open(folder)).toThrow('has to be an image file or a block device, and is a directory');
-    expect(() => open('/dev/null')).toThrow('has to be an image file or a block device');
+    expect(() => open('/dev/null')).toThrow('and is a character device');
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(() => open(pipe)).toThrow('and is a pipe');
+    expect(() => open(pipe, true)).toThrow('and is a pipe');
     expect(() => open(image(0))).toThrow('is empty: give it a size');
     expect(() => open(image(1000))).toThrow('has 1000 bytes, not a multiple of 512');
     expect(() => open(image(1000))).toThrow('truncate -s 1024');
@@ -69,13 +74,15 @@ describe('opening a disk', () => {
     const path = image();
     const writer = open(path);
     expect(() => open(path)).toThrow(
-      `disk ${path} is in use by another VM of this vring: stop that first, or attach the disk read-only to both`,
+      `disk ${path} is in use by another VM of this vring, which writes it: stop that first, or attach the disk read-only to both`,
     );
     expect(() => open(path, true)).toThrow('is in use by another VM of this vring');
     writer.close();
     open(path, true);
     expect(open(path, true).readonly).toBe(true);
-    expect(() => open(path)).toThrow('in use');
+    expect(() => open(path)).toThrow(
+      'is in use by another VM of this vring, which reads it: stop that first, or attach the disk read-only',
+    );
   });
 
   it('leaves no fd behind when it fails', () => {
