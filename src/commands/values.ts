@@ -68,11 +68,13 @@ export function parseDisk(text: string): DiskOption {
 function diskSetting(disk: string, key: string, value: string | undefined): unknown {
   switch (key) {
     case 'format':
+      if (value === 'raw') return value;
+      throw new UsageError(
+        `--disk ${disk}: format takes raw, not ${value || 'nothing'}; \`qemu-img convert -O raw\` makes a raw disk of others`,
+      );
     case 'serial':
       if (value) return value;
-      throw new UsageError(
-        `--disk ${disk}: ${key} needs a value, as in ${key}=${key === 'format' ? 'raw' : 'D1'}`,
-      );
+      throw new UsageError(`--disk ${disk}: serial needs a value, as in serial=D1`);
     case 'cache':
       if (value === 'writeback' || value === 'none') return value;
       throw new UsageError(`--disk ${disk}: cache takes writeback or none, not ${value ?? 'nothing'}`);

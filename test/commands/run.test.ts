@@ -126,7 +126,10 @@ describe('wrong usage ends with 2 and names what is wrong', () => {
     [['run', GUEST, '--cpu-features', 'sse'], '--cpu-features sse'],
     [['run', GUEST, '--name', 'two words'], '--name: a name starts with'],
     [['run', GUEST, '--memory', '1M'], '--memory: at least 2M'],
-    [['run', GUEST, '--disk', 'a.img,format=qcow2'], '--disk a.img: format: '],
+    [
+      ['run', GUEST, '--disk', 'a.img,format=qcow2'],
+      '--disk a.img,format=qcow2: format takes raw, not qcow2; `qemu-img convert -O raw`',
+    ],
     [['run', GUEST, '--hugepages', '3M'], 'hugepages'],
     [['run', GUEST, '--kvm', 'perhaps'], '--kvm'],
     [['run', GUEST, '--no-such-option'], '--no-such-option'],

@@ -47,7 +47,7 @@ describe('disks', () => {
     ['a.img,aio=native', 'no setting "aio"'],
     ['a.img,cache=unsafe', 'cache takes writeback or none, not unsafe'],
     ['a.img,readonly=maybe', 'readonly takes on or off'],
-    ['a.img,format=', 'format needs a value'],
+    ['a.img,format=', 'format takes raw, not nothing'],
     ['a.img,queues=99', 'from 1 to 16'],
     ['a.img,serial=a,serial=b', 'serial is given twice'],
   ])('%s is refused', (text, message) => expect(() => parseDisk(text)).toThrow(message));

@@ -111,8 +111,9 @@ function imageFormat(
   // looks raw now is looked at again whenever the disk is opened.
   const seen = look?.(file) ?? null;
   if (seen === null || seen === 'raw') return undefined;
-  const known = seen === 'qcow2' ? 'say so with -drive file=...,format=qcow2' : toRaw(seen, file);
-  throw new OptionError(`${file} looks like ${seen}: ${known}, or say format=raw if its guest wrote that`);
+  throw new OptionError(
+    `${file} looks like ${seen}: ${toRaw(seen, file)}, or say format=raw if its guest wrote that`,
+  );
 }
 
 function parseCache(cache: string | undefined): 'writeback' | 'none' {

@@ -373,7 +373,7 @@ describe('what vring does not have is named, with what to use instead', () => {
   test('a file that looks like another format is not guessed at', () => {
     const imageFormat = () => 'qcow2';
     expect(problems('-hda a.img', { imageFormat })).toEqual([
-      '-hda a.img: /vms/a.img looks like qcow2: say so with -drive file=...,format=qcow2, or say format=raw if its guest wrote that',
+      '-hda a.img: /vms/a.img looks like qcow2: make a raw one with `qemu-img convert -f qcow2 -O raw /vms/a.img /vms/a.raw`, or say format=raw if its guest wrote that',
     ]);
     expect(problems('-drive file=a.img,format=raw', { imageFormat })).toEqual([]);
     expect(problems('-cdrom a.img', { imageFormat: () => 'vmdk' })).toEqual([
