@@ -25,6 +25,7 @@ const HEADER = {
   version: 0x206,
   typeOfLoader: 0x210,
   loadflags: 0x211,
+  code32Start: 0x214,
   ramdiskImage: 0x218,
   ramdiskSize: 0x21c,
   cmdLinePtr: 0x228,
@@ -54,6 +55,8 @@ const BOOT_FLAG = 0xaa55;
 const SECTOR = 512;
 /** The header is inside the first two sectors. */
 const HEADER_AREA = 2 * SECTOR;
+/** syssize counts these. */
+const PARAGRAPH = 16;
 const LOADED_HIGH = 1;
 const XLF_KERNEL_64 = 1;
 /** startup_64 is this far into the protected-mode code. */
@@ -62,8 +65,8 @@ const VIDEO_NORMAL = 0xffff;
 const LOADER_UNKNOWN = 0xff;
 
 type SetupHeader = {
-  /** Where the protected-mode code is in the file, and its bytes. */
-  readonly code: { readonly offset: number; readonly size: number };
+  /** Where the protected-mode code is in the file, its bytes in memory, and how many of those the file has. */
+  readonly code: { readonly offset: number; readonly size: number; readonly fileSize: number };
   /** Where it is loaded, and the bytes from there that it uses before it knows the memory map. */
   readonly place: Placed;
   readonly has64BitEntry: boolean;
@@ -85,7 +88,9 @@ export function loadBzImage(load: KernelLoad): BootEntry {
   const header = readSetupHeader(kernel);
   const { place, code } = header;
   checkKernelPlace(load, place.address, place.size, 'code');
-  kernel.readInto(memory.bytes(place.address, code.size), code.offset, 'protected-mode code');
+  const target = memory.bytes(place.address, code.size);
+  kernel.readInto(target.subarray(0, code.fileSize), code.offset, 'protected-mode code');
+  target.fill(0, code.fileSize);
   const commandLine = writeCommandLine(load, header.commandLineMax);
   const initrd = placeInitrd(load, place.address + place.size, header.initrdMax);
   writeBootParams(load, header, commandLine, initrd);
@@ -105,18 +110,32 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
     );
   }
   const offset = ((head.readUInt8(HEADER.setupSects) || 4) + 1) * SECTOR;
-  const size = head.readUInt32LE(HEADER.syssize) * 16;
+  const size = head.readUInt32LE(HEADER.syssize) * PARAGRAPH;
   if (size <= ENTRY_64)
     throw new BootError(`${kernel.name} has a damaged setup header: it says there is no code`);
+  const has64BitEntry = version >= 0x20c && (head.readUInt16LE(HEADER.xloadflags) & XLF_KERNEL_64) !== 0;
+  // iPXE's ipxe.lkrn is such an image: its setup code does all the work, in real mode.
+  if (!has64BitEntry && head.readUInt32LE(HEADER.code32Start) === 0) {
+    throw new BootError(
+      `${kernel.name} has only a real-mode entry point, which needs the services of a BIOS: vring boots a kernel ` +
+        'without firmware, and has no firmware boot yet; use an image with a 32-bit or 64-bit entry point',
+    );
+  }
   const end = Math.min(HEADER.magic + head.readUInt8(HEADER.length), HEADER.end);
   return {
-    code: { offset, size },
+    code: { offset, size, fileSize: codeInFile(kernel, offset, size) },
     place: loadPlace(kernel, head, version, size),
-    has64BitEntry: version >= 0x20c && (head.readUInt16LE(HEADER.xloadflags) & XLF_KERNEL_64) !== 0,
+    has64BitEntry,
     initrdMax: head.readUInt32LE(HEADER.initrdAddrMax),
     commandLineMax: version >= 0x206 ? head.readUInt32LE(HEADER.cmdlineSize) : 255,
     bytes: head.subarray(HEADER.setupSects, end),
   };
+}
+
+/** An image need not pad its last paragraph. What is missing beyond that, the reading finds. */
+function codeInFile(kernel: ImageFile, offset: number, size: number): number {
+  const missing = offset + size - kernel.size;
+  return missing > 0 && missing < PARAGRAPH ? size - missing : size;
 }
 
 /** At the preferred address: a relocatable kernel runs below it in no case, so anywhere else only costs memory. */

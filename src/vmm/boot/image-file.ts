@@ -16,7 +16,7 @@ export interface ImageFile {
 }
 
 /** @throws BootError when there is no such file, or it can't be read. */
-export function openImage(path: string, purpose: 'kernel' | 'initrd'): ImageFile {
+export function openImage(path: string, purpose: 'kernel' | 'initrd' | 'module'): ImageFile {
   let fd: number;
   try {
     // Not blocking: a named pipe without a writer would hold the machine thread for ever.

@@ -8,11 +8,15 @@ import { lowRamEnd } from './memory-map.ts';
 export type KernelLoad = {
   readonly kernel: ImageFile;
   readonly initrd: ImageFile | null;
+  /** For a multiboot kernel, in place of an initrd. */
+  readonly modules: readonly BootModule[];
   readonly commandLine: string;
   readonly memory: GuestMemory;
   /** Guest-physical address of the ACPI RSDP. */
   readonly rsdp: number;
 };
+
+export type BootModule = { readonly image: ImageFile; readonly commandLine: string };
 
 export type Placed = { readonly address: number; readonly size: number };
 
@@ -23,18 +27,24 @@ export const DEFAULT_COMMAND_LINE_MAX = 2047;
 
 /** Puts the NUL-terminated command line at its place. @param max most bytes before the NUL. */
 export function writeCommandLine({ commandLine, memory, kernel }: KernelLoad, max: number): Placed {
-  const bytes = Buffer.from(commandLine);
-  if (bytes.includes(0)) throw new BootError('the kernel command line has a NUL character: take it out');
   const room = Math.min(max, LOW_MEMORY.end - LOW_MEMORY.commandLine - 1);
-  if (bytes.length > room) {
+  const bytes = Buffer.byteLength(commandLine);
+  if (bytes > room) {
     throw new BootError(
-      `the kernel command line has ${bytes.length} bytes, but ${kernel.name} takes at most ${room}: shorten it`,
+      `the kernel command line has ${bytes} bytes, but ${kernel.name} takes at most ${room}: shorten it`,
     );
   }
-  const target = memory.bytes(LOW_MEMORY.commandLine, bytes.length + 1);
+  return writeText(memory, LOW_MEMORY.commandLine, commandLine, 'the kernel command line');
+}
+
+/** Puts a text and its NUL at `address`. @param what it is, for errors. @returns its place without the NUL */
+export function writeText(memory: GuestMemory, address: number, text: string, what: string): Placed {
+  const bytes = Buffer.from(text);
+  if (bytes.includes(0)) throw new BootError(`${what} has a NUL character: take it out`);
+  const target = memory.bytes(address, bytes.length + 1);
   target.set(bytes);
   target[bytes.length] = 0;
-  return { address: LOW_MEMORY.commandLine, size: bytes.length };
+  return { address, size: bytes.length };
 }
 
 /**
@@ -42,20 +52,31 @@ export function writeCommandLine({ commandLine, memory, kernel }: KernelLoad, ma
  * @returns null when there is none.
  */
 export function placeInitrd(load: KernelLoad, kernelEnd: number, highest: number): Placed | null {
-  const { initrd, memory } = load;
-  if (!initrd) return null;
-  if (initrd.size === 0) throw new BootError(`the initrd ${initrd.name} is empty`);
-  const start = alignUp(kernelEnd, PAGE);
-  const end = Math.min(lowRamEnd(memory), highest + 1);
-  const address = alignDown(end - initrd.size, PAGE);
-  if (address < start) {
+  const { initrd } = load;
+  return (
+    initrd && placeImage(load, initrd, 'initrd', kernelEnd, Math.min(lowRamEnd(load.memory), highest + 1))
+  );
+}
+
+/** Copies an image to whole pages as high as it may be between `start` and `end`. */
+export function placeImage(
+  { memory }: KernelLoad,
+  image: ImageFile,
+  purpose: 'initrd' | 'module',
+  start: number,
+  end: number,
+): Placed {
+  if (image.size === 0) throw new BootError(`the ${purpose} ${image.name} is empty`);
+  const lowest = alignUp(start, PAGE);
+  const address = alignDown(end - image.size, PAGE);
+  if (address < lowest) {
     throw new BootError(
-      `the initrd ${initrd.name} is too large: it has ${mib(initrd.size)}, but between the kernel's end and ` +
-        `${mib(end)} the guest has room for ${mib(Math.max(0, end - start))}; give the guest more memory or use a smaller initrd`,
+      `the ${purpose} ${image.name} is too large: it has ${mib(image.size)}, but between the kernel's end and ` +
+        `${mib(end)} the guest has room for ${mib(Math.max(0, end - lowest))}; give the guest more memory or use a smaller ${purpose}`,
     );
   }
-  initrd.readInto(memory.bytes(address, initrd.size), 0, 'content');
-  return { address, size: initrd.size };
+  image.readInto(memory.bytes(address, image.size), 0, 'content');
+  return { address, size: image.size };
 }
 
 /** @throws BootError unless [address, address + size) is RAM below 4 GiB that the boot data doesn't need. */

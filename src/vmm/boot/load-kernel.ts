@@ -1,7 +1,8 @@
 import type { BootEntry } from './boot-entry.ts';
+import { BootError } from './boot-error.ts';
 import { isBzImage, loadBzImage } from './bzimage.ts';
 import { isElf, readElf } from './elf.ts';
-import { readBytes } from './image-file.ts';
+import { type ImageFile, readBytes } from './image-file.ts';
 import type { KernelLoad } from './kernel-load.ts';
 import { findMultibootFlags, loadMultiboot } from './multiboot.ts';
 import { findPvhEntry, loadPvh } from './pvh.ts';
@@ -18,12 +19,26 @@ const HEAD = 1024;
 export function loadKernel(load: KernelLoad): BootEntry {
   const { kernel } = load;
   const head = readBytes(kernel, 0, Math.min(kernel.size, HEAD), 'header');
-  if (isBzImage(head)) return loadBzImage(load);
+  if (isBzImage(head)) return loadBzImage(withoutModules(load));
   if (!isElf(head)) throw unknownKernel(kernel, head);
   const elf = readElf(kernel);
   const pvhEntry = findPvhEntry(kernel, elf);
-  if (pvhEntry !== null) return loadPvh(load, elf, pvhEntry);
+  if (pvhEntry !== null) return loadPvh(withoutModules(load), elf, pvhEntry);
   const flags = findMultibootFlags(kernel);
   if (flags !== null) return loadMultiboot(load, elf, flags);
   throw elfWithoutEntry(kernel);
+}
+
+/** Whether a kernel is entered by the multiboot protocol, which alone takes modules. @throws BootError for a damaged one */
+export function isMultiboot(kernel: ImageFile): boolean {
+  const head = readBytes(kernel, 0, Math.min(kernel.size, HEAD), 'header');
+  if (isBzImage(head) || !isElf(head)) return false;
+  return findPvhEntry(kernel, readElf(kernel)) === null && findMultibootFlags(kernel) !== null;
+}
+
+function withoutModules(load: KernelLoad): KernelLoad {
+  if (load.modules.length === 0) return load;
+  throw new BootError(
+    `${load.kernel.name} is no multiboot kernel, which alone takes modules: give it one file, as its initrd`,
+  );
 }

@@ -5,11 +5,14 @@ import { protectedMode } from './cpu-mode.ts';
 import { damaged, type Elf, loadSegments, physicalEntry } from './elf.ts';
 import { type ImageFile, readBytes } from './image-file.ts';
 import {
+  alignUp,
+  type BootModule,
   DEFAULT_COMMAND_LINE_MAX,
   type KernelLoad,
   type Placed,
-  placeInitrd,
+  placeImage,
   writeCommandLine,
+  writeText,
 } from './kernel-load.ts';
 import { lowRamEnd, memoryMap } from './memory-map.ts';
 
@@ -38,6 +41,8 @@ const INFO = {
   size: 120,
 } as const;
 const MODULE_SIZE = 16;
+/** Command lines start on such a boundary. */
+const TEXT_ALIGNMENT = 16;
 /** The entry's own size field, which it doesn't count, and 20 bytes. */
 const MAP_ENTRY_SIZE = 24;
 const LOADER_NAME = Buffer.from('vring\0');
@@ -71,22 +76,51 @@ export function loadMultiboot(load: KernelLoad, elf: Elf, flags: number): BootEn
     throw damaged(kernel, `its entry point 0x${elf.entry.toString(16)} is in no loadable segment`);
   }
   const kernelEnd = loadSegments(load, elf);
-  const commandLine = writeCommandLine(load, DEFAULT_COMMAND_LINE_MAX);
-  const initrd = placeInitrd(load, kernelEnd, 0xffff_ffff);
-  writeInfo(load, commandLine, initrd);
+  // The kernel's own name comes first, as with QEMU: kvm-unit-tests skips it.
+  const named = { ...load, commandLine: `${kernel.name} ${load.commandLine}` };
+  const commandLine = writeCommandLine(named, DEFAULT_COMMAND_LINE_MAX);
+  writeInfo(load, commandLine, placeModules(load, kernelEnd, commandLine));
   const registers = { rax: LOADER_MAGIC, rbx: LOW_MEMORY.startInfo };
   return { protocol: 'multiboot', ...protectedMode(memory), rip: entry, registers };
 }
 
-function writeInfo({ memory }: KernelLoad, commandLine: Placed, initrd: Placed | null): void {
+/** A module in guest memory, and its command line. */
+type PlacedModule = { readonly content: Placed; readonly commandLine: Placed };
+
+/** Puts the modules, or else the initrd, at the top of low RAM in their order; their command lines follow the kernel's. */
+function placeModules(load: KernelLoad, kernelEnd: number, kernelText: Placed): PlacedModule[] {
+  const { initrd, memory } = load;
+  const modules: readonly BootModule[] =
+    initrd === null ? load.modules : [{ image: initrd, commandLine: initrd.name }];
+  let text = kernelText;
+  const texts = modules.map(({ commandLine }) => {
+    const address = alignUp(text.address + text.size + 1, TEXT_ALIGNMENT);
+    if (address + Buffer.byteLength(commandLine) >= LOW_MEMORY.end)
+      throw new BootError(
+        `the command lines of ${load.kernel.name} and its modules are too long: shorten them`,
+      );
+    text = writeText(memory, address, commandLine, 'the command line of a module');
+    return text;
+  });
+  let end = lowRamEnd(memory);
+  const placed: PlacedModule[] = [];
+  for (let at = modules.length - 1; at >= 0; at--) {
+    const content = placeImage(load, modules[at]!.image, initrd ? 'initrd' : 'module', kernelEnd, end);
+    placed.unshift({ content, commandLine: texts[at]! });
+    end = content.address;
+  }
+  return placed;
+}
+
+function writeInfo({ memory }: KernelLoad, commandLine: Placed, modules: readonly PlacedModule[]): void {
   const info = LOW_MEMORY.startInfo;
-  const module = info + INFO.size;
-  const name = module + MODULE_SIZE;
+  const list = info + INFO.size;
+  const name = list + modules.length * MODULE_SIZE;
   const table = name + 8;
   const map = memoryMap(memory);
-  memory.bytes(info, INFO.size + MODULE_SIZE).fill(0);
+  memory.bytes(info, name - info).fill(0);
   const valid = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MEMORY_MAP | INFO_LOADER_NAME;
-  memory.writeU32(info + INFO.flags, initrd ? valid | INFO_MODULES : valid);
+  memory.writeU32(info + INFO.flags, modules.length > 0 ? valid | INFO_MODULES : valid);
   memory.writeU32(info + INFO.memLower, Math.floor(LOW_MEMORY.end / 1024));
   memory.writeU32(info + INFO.memUpper, (lowRamEnd(memory) - KERNEL_START) / 1024);
   memory.writeU32(info + INFO.commandLine, commandLine.address);
@@ -94,12 +128,14 @@ function writeInfo({ memory }: KernelLoad, commandLine: Placed, initrd: Placed |
   memory.writeU32(info + INFO.mapAddress, table);
   memory.writeU32(info + INFO.loaderName, name);
   memory.bytes(name, LOADER_NAME.length).set(LOADER_NAME);
-  if (initrd) {
-    memory.writeU32(info + INFO.modulesCount, 1);
-    memory.writeU32(info + INFO.modulesAddress, module);
-    memory.writeU32(module, initrd.address);
-    memory.writeU32(module + 4, initrd.address + initrd.size);
-  }
+  memory.writeU32(info + INFO.modulesCount, modules.length);
+  memory.writeU32(info + INFO.modulesAddress, modules.length > 0 ? list : 0);
+  modules.forEach(({ content, commandLine }, index) => {
+    const at = list + index * MODULE_SIZE;
+    memory.writeU32(at, content.address);
+    memory.writeU32(at + 4, content.address + content.size);
+    memory.writeU32(at + 8, commandLine.address);
+  });
   map.forEach((range, index) => {
     const at = table + index * MAP_ENTRY_SIZE;
     memory.writeU32(at, MAP_ENTRY_SIZE - 4);

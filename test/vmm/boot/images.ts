@@ -97,6 +97,7 @@ export type BzImageSpec = {
   initrdMax?: number;
   commandLineMax?: number;
   loadflags?: number;
+  code32Start?: number;
 };
 
 export function bzImage(spec: BzImageSpec = {}): Buffer {
@@ -104,12 +105,13 @@ export function bzImage(spec: BzImageSpec = {}): Buffer {
   const setupSects = 2;
   const setup = Buffer.alloc((setupSects + 1) * 512);
   setup[0x1f1] = setupSects;
-  setup.writeUInt32LE(code.length / 16, 0x1f4);
+  setup.writeUInt32LE(Math.ceil(code.length / 16), 0x1f4);
   setup.writeUInt16LE(0xaa55, 0x1fe);
   setup[0x201] = 0x268 - 0x202;
   setup.write('HdrS', 0x202);
   setup.writeUInt16LE(spec.version ?? 0x20f, 0x206);
   setup[0x211] = spec.loadflags ?? 1;
+  setup.writeUInt32LE(spec.code32Start ?? 0x10_0000, 0x214);
   setup.writeUInt32LE(spec.initrdMax ?? 0x7fff_ffff, 0x22c);
   setup.writeUInt32LE(spec.alignment ?? 0x20_0000, 0x230);
   setup[0x234] = 1;

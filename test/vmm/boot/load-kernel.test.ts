@@ -1,20 +1,29 @@
 import { describe, expect, it } from 'vitest';
 import type { GuestMemory } from '../../../src/devices/guest-memory.ts';
 import { imageOfBytes } from '../../../src/vmm/boot/image-file.ts';
-import { loadKernel } from '../../../src/vmm/boot/load-kernel.ts';
+import { isMultiboot, loadKernel } from '../../../src/vmm/boot/load-kernel.ts';
 import { FakeMemory } from '../../devices/fake-memory.ts';
 import { bzImage, elfImage, multibootHeader, note, pvhNote } from './images.ts';
 
 const MiB = 2 ** 20;
 const RSDP = 0xe_0000;
 
-type Options = { memory?: GuestMemory; initrd?: Uint8Array; commandLine?: string };
+type Options = {
+  memory?: GuestMemory;
+  initrd?: Uint8Array;
+  modules?: readonly (readonly [content: string, commandLine: string])[];
+  commandLine?: string;
+};
 
 function boot(kernel: Uint8Array, options: Options = {}) {
   const memory = options.memory ?? new FakeMemory(16 * MiB);
   const entry = loadKernel({
     kernel: imageOfBytes('/boot/kernel', kernel),
     initrd: options.initrd ? imageOfBytes('/boot/initrd', options.initrd) : null,
+    modules: (options.modules ?? []).map(([content, commandLine]) => ({
+      image: imageOfBytes('/boot/module', Buffer.from(content)),
+      commandLine,
+    })),
     commandLine: options.commandLine ?? '',
     memory,
     rsdp: RSDP,
@@ -104,6 +113,29 @@ describe('Linux bzImage', () => {
     ['a zImage', { loadflags: 0 }, {}, /too old/],
   ])('with %s is refused', (_, spec, options, message) => {
     expect(() => boot(bzImage(spec), options)).toThrow(message);
+  });
+
+  it.each([1, 8, 15])('may lack %i bytes of its last paragraph, which are zero then', missing => {
+    const whole = Buffer.alloc(4096, 0xc0);
+    const memory = new FakeMemory(16 * MiB);
+    memory.bytes(0x20_0000, 8192).fill(0xff);
+    boot(bzImage({ code: whole.subarray(0, 4096 - missing) }), { memory });
+    const loaded = Buffer.from(memory.bytes(0x20_0000, 4097));
+    expect(loaded.subarray(0, 4096 - missing).every(byte => byte === 0xc0)).toBe(true);
+    expect(loaded.subarray(4096 - missing, 4096).every(byte => byte === 0)).toBe(true);
+    expect(loaded[4096]).toBe(0xff);
+  });
+
+  it('that lacks a whole paragraph is truncated', () => {
+    expect(() => boot(bzImage().subarray(0, -16))).toThrow('(16 missing)');
+  });
+
+  it('with a real-mode entry alone is named as what it is', () => {
+    const realMode = { version: 0x207, has64BitEntry: false, code32Start: 0 };
+    expect(() => boot(bzImage(realMode))).toThrow(
+      '/boot/kernel has only a real-mode entry point, which needs the services of a BIOS',
+    );
+    expect(boot(bzImage({ code32Start: 0 })).entry.protocol).toBe('linux64');
   });
 
   it('that is truncated says how many bytes are missing', () => {
@@ -211,14 +243,58 @@ describe('multiboot ELF', () => {
     const info = entry.registers.rbx!;
     expect(memory.readU32(info)).toBe(0b10_0100_1101);
     expect([memory.readU32(info + 4), memory.readU32(info + 8)]).toEqual([639, 15 * 1024]);
-    expect(text(memory, memory.readU32(info + 16), 4)).toBe('a b\0');
+    expect(text(memory, memory.readU32(info + 16), 17)).toBe('/boot/kernel a b\0');
     const module = memory.readU32(info + 24);
     const start = memory.readU32(module);
     expect(text(memory, start, memory.readU32(module + 4) - start)).toBe('module');
     expect(start % 4096).toBe(0);
+    expect(text(memory, memory.readU32(module + 8), 13)).toBe('/boot/initrd\0');
     const map = memory.readU32(info + 48);
     expect([memory.readU32(map), memory.readU64(map + 12)]).toEqual([20, 0x9_fc00n]);
     expect(memory.readU32(info + 44) % 24).toBe(0);
+  });
+
+  it('gets several modules in their order, each with its command line', () => {
+    const modules = [
+      ['first', '/boot/a x y'],
+      ['second'.repeat(1000), '/boot/b'],
+      ['third', ''],
+    ] as const;
+    const { memory, entry } = boot(image(3), { modules });
+    const info = entry.registers.rbx!;
+    expect(memory.readU32(info + 20)).toBe(modules.length);
+    const list = memory.readU32(info + 24);
+    const found = modules.map((_, index) => {
+      const [start, end, line] = [0, 4, 8].map(at => memory.readU32(list + index * 16 + at)) as [
+        number,
+        number,
+        number,
+      ];
+      return { start, content: text(memory, start, end - start), line };
+    });
+    expect(found.map(({ content }) => content)).toEqual(modules.map(([content]) => content));
+    for (const [index, [, line]] of modules.entries())
+      expect(text(memory, found[index]!.line, line.length + 1)).toBe(`${line}\0`);
+    expect(found.every(({ start }) => start % 4096 === 0)).toBe(true);
+    expect(found.map(({ start }) => start)).toEqual(found.map(({ start }) => start).sort((a, b) => a - b));
+    // The memory map and the loader's name are behind the list, and not on it.
+    expect(text(memory, memory.readU32(info + 64), 6)).toBe('vring\0');
+  });
+
+  it('has room for its command lines, or says so', () => {
+    const modules = Array.from({ length: 10 }, () => ['m', 'x'.repeat(60_000)] as const);
+    expect(() => boot(image(3), { modules })).toThrow('the command lines of /boot/kernel and its modules');
+    expect(() => boot(image(3), { modules: [['', '']] })).toThrow('the module /boot/module is empty');
+    expect(() => boot(image(3), { modules: [['m', 'a\0b']] })).toThrow('a module has a NUL character');
+  });
+
+  it.each([
+    ['a bzImage', bzImage()],
+    ['a PVH kernel', pvhKernel()],
+  ])('alone takes modules, and not %s', (_, kernel) => {
+    expect(() => boot(kernel, { modules: [['m', '']] })).toThrow('/boot/kernel is no multiboot kernel');
+    expect(isMultiboot(imageOfBytes('k', kernel))).toBe(false);
+    expect(isMultiboot(imageOfBytes('k', image(3)))).toBe(true);
   });
 
   it('with a virtual entry point is entered at its physical address', () => {
