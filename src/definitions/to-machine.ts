@@ -43,12 +43,19 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
     kernel: {
       path: machine.kernel,
       ...(machine.initrd !== undefined && { initrd: machine.initrd }),
+      ...(machine.modules && {
+        modules: machine.modules.map(({ file, 'command-line': commandLine = file }) => ({
+          path: file,
+          commandLine,
+        })),
+      }),
       append: machine.append ?? '',
     },
     devices,
     cpuFeatures: { remove: cpus.features.map(feature => feature.slice(1)) },
     hideHypervisor: cpus['hide-hypervisor'],
     ...(cpus.pinning && { pin: cpus.pinning }),
+    onReboot: definition['on-reboot'],
   };
 }
 
@@ -57,13 +64,9 @@ export function notYet(definition: Definition, check = checkDevice): NotYet[] {
   return [...ofMachine(definition), ...fromTable(definition, check).missing];
 }
 
-function ofMachine({ machine, ...definition }: Definition): NotYet[] {
-  const missing: NotYet[] = [];
-  if (machine.kernel === undefined) {
-    missing.push({ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'boot by firmware' });
-  }
-  if (definition['on-reboot'] === 'stop') missing.push({ key: 'on-reboot: stop', what: 'a stop on reboot' });
-  return missing;
+function ofMachine({ machine }: Definition): NotYet[] {
+  if (machine.kernel !== undefined) return [];
+  return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'boot by firmware' }];
 }
 
 /** The devices that the table has, and those that it does not. */

@@ -67,6 +67,8 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   readonly builtin?: false;
   /** What the names of such devices begin with: `blk` gives `blk0`, `blk1`. */
   readonly prefix: string;
+  /** The type of a device that every machine has, but not one with this device. */
+  readonly replaces?: string;
   /** The schema of the options, with the literal `type`. */
   readonly config: (zod: Zod) => Schema;
   /** @throws with a sentence for the user. */

@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import type { BuiltDevice, BuiltinType, ConfigurableType, DeviceType, Zod } from './device-type.ts';
 import { acpiPm } from './legacy/acpi-pm.ts';
-import { debugConsole, debugExit, postCode } from './legacy/debug-ports.ts';
+import { debugConsole, debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
 import { i8042 } from './legacy/i8042.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
@@ -10,7 +10,7 @@ import { virtioBlk } from './virtio/blk.ts';
 import { virtioRng } from './virtio/rng.ts';
 
 /** The devices that a configuration may list, one line each. */
-const configurable = [virtioBlk, virtioRng] as const;
+const configurable = [virtioBlk, virtioRng, isaDebugExit] as const;
 
 /** The devices that every machine has, one line each. */
 export const builtinDevices: readonly BuiltinType[] = [
@@ -22,6 +22,12 @@ export const builtinDevices: readonly BuiltinType[] = [
   debugConsole,
   debugExit,
 ];
+
+/** Those of the devices that every machine has that one with these configured devices has. */
+export function builtinDevicesBeside(configs: readonly DeviceConfig[]): BuiltinType[] {
+  const replaced = new Set(configs.map(config => deviceTypeOf(config).replaces));
+  return builtinDevices.filter(({ type }) => !replaced.has(type));
+}
 
 /** Every device model: what `vring devices` lists. */
 export const deviceTable: readonly (DeviceType & { readonly builtin?: boolean })[] = [

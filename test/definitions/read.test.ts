@@ -176,7 +176,10 @@ describe('a problem names its place and what was expected', () => {
       'passthrough: [{host: 2:0}]',
       '2:22 passthrough[0].host: expected a PCI address, such as 0000:02:00.0 or 02:00.0, not "2:0"',
     ],
-    ['devices: [{type: floppy}]', '2:18 devices[0].type: expected virtio-blk or virtio-rng, not "floppy"'],
+    [
+      'devices: [{type: floppy}]',
+      '2:18 devices[0].type: expected virtio-blk, virtio-rng or isa-debug-exit, not "floppy"',
+    ],
     [
       'devices: [{type: virtio-blk, path: /a, pth: /a}]',
       '2:40 devices[0].pth: unknown key "pth": did you mean "path"?',

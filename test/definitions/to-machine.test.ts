@@ -49,6 +49,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
     cpuFeatures: { remove: ['cx16'] },
     hideHypervisor: true,
     pin: [2, 3],
+    onReboot: 'restart',
   });
   expect(parseMachineConfig(machine).cpus).toBe(2);
 });
@@ -64,13 +65,30 @@ test('topology and mergeable memory', () => {
   });
 });
 
+test('modules of a multiboot kernel, and a stop on reboot', () => {
+  const machine = toMachine(
+    read(`
+machine: {kernel: /k, modules: [{file: /a, command-line: a x}, {file: /b}]}
+on-reboot: stop
+`),
+  );
+  expect(parseMachineConfig(machine)).toMatchObject({
+    kernel: {
+      modules: [
+        { path: '/a', commandLine: 'a x' },
+        { path: '/b', commandLine: '/b' },
+      ],
+    },
+    onReboot: 'stop',
+  });
+});
+
 test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
 
 describe('what vring does not have is named', () => {
   test.each([
     ['', ['machine.firmware: bios: boot by firmware']],
     ['machine: {firmware: uefi}', ['machine.firmware: uefi: boot by firmware']],
-    [`${kernel}\non-reboot: stop`, ['on-reboot: stop: a stop on reboot']],
     [`${kernel}\nballoon: true`, ['balloon: memory balloons']],
     [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
     [`${kernel}\npassthrough: [{host: 02:00.0}]`, ['passthrough[0]: PCI passthrough']],

@@ -1,6 +1,19 @@
 import * as z from 'zod';
 import { hostPath } from './text.ts';
 
+const bootModule = z.strictObject({
+  file: hostPath.meta({ description: 'The file on the host.', examples: ['/srv/hello.elf'] }),
+  'command-line': z
+    .string()
+    .max(4096, 'at most 4096 characters')
+    .regex(/^[^\u0000]*$/, 'no NUL character')
+    .optional()
+    .meta({
+      description: "The module's command line; the file's path if absent.",
+      examples: ['hello.elf 1 2'],
+    }),
+});
+
 const settings = z
   .strictObject({
     firmware: z
@@ -18,6 +31,11 @@ const settings = z
     initrd: hostPath
       .optional()
       .meta({ description: "The kernel's initial RAM disk.", examples: ['/boot/initrd.img'] }),
+    modules: z
+      .array(bootModule)
+      .max(64, 'at most 64 modules')
+      .optional()
+      .meta({ description: 'The modules of a multiboot kernel, in place of an initrd.' }),
     append: z
       .string()
       .max(65_536, 'at most 64 KiB')
@@ -31,9 +49,11 @@ const settings = z
     if (value.kernel !== undefined) {
       if (value.firmware !== undefined)
         problem('firmware', 'expected either a kernel or a firmware, not both');
+      if (value.initrd !== undefined && value.modules !== undefined)
+        problem('modules', 'expected either an initrd or modules, not both');
       return;
     }
-    for (const key of ['initrd', 'append'] as const) {
+    for (const key of ['initrd', 'modules', 'append'] as const) {
       if (value[key] !== undefined) problem(key, 'this is for a kernel: name one in machine.kernel');
     }
   });

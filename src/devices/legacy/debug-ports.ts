@@ -1,5 +1,11 @@
-import type { Device, DeviceState, RequestMachine } from '../device.ts';
-import type { BuiltinType, PortRange } from '../device-type.ts';
+import type { AccessSize, Device, DeviceState, IoHandler, RequestMachine } from '../device.ts';
+import {
+  type BuiltinType,
+  type ConfigurableType,
+  DEVICE_NAME,
+  type PortRange,
+  type Zod,
+} from '../device-type.ts';
 import { numberOf } from '../state.ts';
 import { type ByteRegisters, byteWide } from './byte-wide.ts';
 import { PORT } from './pc-ports.ts';
@@ -73,7 +79,7 @@ export class DebugConsole implements Device, ByteRegisters {
 
 /**
  * Port 0xf4: a guest that writes the byte v ends its machine with exit code v (and not 2v + 1, as with QEMU's
- * isa-debug-exit). Reads give 0.
+ * isa-debug-exit, which is a device of its own here). Reads give 0.
  */
 export class DebugExit implements Device, ByteRegisters {
   readonly name = 'debug-exit';
@@ -101,6 +107,60 @@ export class DebugExit implements Device, ByteRegisters {
 
   load(): void {}
 }
+
+/**
+ * QEMU's isa-debug-exit: a guest that writes the value v anywhere in the range ends its machine with exit code
+ * 2v + 1, of which a shell sees the low byte. Reads give 0.
+ */
+export class IsaDebugExit implements Device, IoHandler {
+  readonly name: string;
+  readonly ports: readonly PortRange[];
+  readonly #request: RequestMachine;
+
+  constructor(name: string, start: number, size: number, request: RequestMachine) {
+    this.name = name;
+    this.ports = [{ start, size, handler: this }];
+    this.#request = request;
+  }
+
+  reset(): void {}
+
+  read(): number {
+    return 0;
+  }
+
+  write(_offset: number, _size: AccessSize, value: number): void {
+    this.#request({ kind: 'exit', code: ((value << 1) | 1) & 0xff });
+  }
+
+  save(): DeviceState {
+    return {};
+  }
+
+  load(): void {}
+}
+
+const isaDebugExitOptions = (z: Zod) =>
+  z.strictObject({
+    type: z.literal('isa-debug-exit'),
+    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+    iobase: z.int().min(0, 'a port from 0 to 0xffff').max(0xffff, 'a port from 0 to 0xffff').default(0x501),
+    iosize: z.int().min(1, 'at least 1 port').max(256, 'at most 256 ports').default(2),
+  });
+
+export const isaDebugExit: ConfigurableType<ReturnType<typeof isaDebugExitOptions>> = {
+  type: 'isa-debug-exit',
+  title: 'ISA debug exit port',
+  description: 'a port by which a guest ends its VM with exit code 2v + 1, in place of the debug exit port',
+  prefix: 'exit',
+  replaces: 'debug-exit',
+  qemu: { devices: ['isa-debug-exit'], properties: { iobase: 'iobase', iosize: 'iosize' } },
+  config: isaDebugExitOptions,
+  create(services, { iobase, iosize }, name) {
+    const device = new IsaDebugExit(name, iobase, iosize, services.request);
+    return { device, ports: device.ports };
+  },
+};
 
 export const postCode: BuiltinType = {
   type: 'post-code',

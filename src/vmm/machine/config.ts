@@ -34,6 +34,11 @@ const fields = z.strictObject({
   kernel: z.strictObject({
     path: z.string().min(1, 'the path is empty'),
     initrd: z.string().min(1, 'the path is empty').optional(),
+    /** For a multiboot kernel, in place of an initrd: files, each with its command line. */
+    modules: z
+      .array(z.strictObject({ path: z.string().min(1, 'the path is empty'), commandLine: z.string() }))
+      .max(64, 'at most 64 modules')
+      .default([]),
     append: z.string().default(''),
   }),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
@@ -44,6 +49,8 @@ const fields = z.strictObject({
   hideHypervisor: z.boolean().default(false),
   /** Host CPUs for each vCPU thread, by vCPU index. */
   pin: z.array(z.int().min(0)).optional(),
+  /** When the guest resets the machine: build it anew, or end it. The reset button always resets. */
+  onReboot: z.enum(['restart', 'stop']).default('restart'),
   seccomp: z.boolean().default(true),
 });
 

@@ -2,7 +2,7 @@ import { Bus } from '../../devices/bus.ts';
 import type { BuiltDevice, DeviceType } from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
-import { builtinDevices, createDevice, deviceNames, deviceTypeOf } from '../../devices/registry.ts';
+import { builtinDevicesBeside, createDevice, deviceNames, deviceTypeOf } from '../../devices/registry.ts';
 import { buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import { type ImageFile, openImage } from '../boot/image-file.ts';
@@ -115,7 +115,7 @@ function addDevices(
 ): readonly Part[] {
   const names = deviceNames(config.devices);
   const made = [
-    ...builtinDevices.map(type => ({ type, built: type.create(services) })),
+    ...builtinDevicesBeside(config.devices).map(type => ({ type, built: type.create(services) })),
     ...config.devices.map((options, index) => ({
       type: deviceTypeOf(options),
       built: createDevice(services, options, names[index]!),
@@ -148,16 +148,17 @@ function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: Pc
   for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
 
   const images: ImageFile[] = [];
-  const open = (path: string, purpose: 'kernel' | 'initrd') => {
+  const open = (path: string, purpose: 'kernel' | 'initrd' | 'module') => {
     const image = openImage(path, purpose);
     images.push(image);
     return image;
   };
   try {
-    const { path, initrd, append } = config.kernel;
+    const { path, initrd, modules, append } = config.kernel;
     return loadKernel({
       kernel: open(path, 'kernel'),
       initrd: initrd === undefined ? null : open(initrd, 'initrd'),
+      modules: modules.map(({ path, commandLine }) => ({ image: open(path, 'module'), commandLine })),
       commandLine: append,
       memory: ram,
       rsdp: acpi.rsdp,

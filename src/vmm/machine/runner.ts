@@ -38,6 +38,7 @@ export class MachineRunner {
   /** The `pause` commands that wait for their vCPUs. */
   readonly #pausing = new Set<number>();
   #machine: Machine | null = null;
+  #onReboot: MachineConfig['onReboot'] = 'restart';
   #end: RunEnd | null = null;
 
   /** @param rawDisks those of the machine's lives before */
@@ -64,6 +65,7 @@ export class MachineRunner {
       reportBroken: (device, reason) => this.#port.post({ kind: 'broken', device, reason }),
     });
     this.#machine = machine;
+    this.#onReboot = config.onReboot;
     const { pin = [] } = config;
     const topology = { ...this.#blocks.labels, devices: machine.labels, pinning: pin };
     this.#port.post({ kind: 'built', topology });
@@ -128,7 +130,8 @@ export class MachineRunner {
         this.#crash({ reason: request.reason, detail: null });
         break;
       case 'reset':
-        this.#stop({ kind: 'reset' });
+        if (this.#onReboot === 'stop') this.#finish('the guest rebooted, on which it is to stop');
+        else this.#stop({ kind: 'reset' });
         break;
     }
   }
@@ -169,7 +172,7 @@ export class MachineRunner {
     }
     if (command === 'resume') this.#resume(vcpus);
     if (command === 'power-button') pressPowerButton(machine);
-    if (command === 'reset') this.#request({ kind: 'reset' });
+    if (command === 'reset') this.#stop({ kind: 'reset' });
     if (command === 'stop') this.#finish('it was stopped');
     done();
   }

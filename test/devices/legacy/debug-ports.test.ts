@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DebugConsole, DebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
+import { DebugConsole, DebugExit, IsaDebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
 import { portBus, Requests, writeRubbish } from './legacy-rig.ts';
 
 it('ends the machine with the code that is written to the debug exit port', () => {
@@ -9,6 +9,16 @@ it('ends the machine with the code that is written to the debug exit port', () =
   bus.write(0xf4, 4, 0x1234_5607);
   expect(requests.all).toEqual([0, 3, 255, 7].map(code => ({ kind: 'exit', code })));
   expect(bus.read(0xf4, 1)).toBe(0);
+});
+
+it("ends the machine as QEMU's isa-debug-exit does, by any port of its range", () => {
+  const requests = new Requests();
+  const bus = portBus(new IsaDebugExit('exit0', 0x501, 2, requests.request));
+  bus.write(0x501, 1, 0);
+  bus.write(0x502, 1, 3);
+  bus.write(0x501, 2, 0x1_00 + 5);
+  expect(requests.all).toEqual([1, 7, 11].map(code => ({ kind: 'exit', code })));
+  expect(bus.read(0x501, 2)).toBe(0);
 });
 
 it('passes on what is written to the debug console, which firmware can tell is there', () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
 import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
-import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { type MachineConfig, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import type { FromMachine, MachineCommand, ToMachine } from '../../../src/vmm/machine/messages.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import { ringVm } from '../../../src/vmm/native/native.ts';
@@ -18,8 +18,10 @@ afterEach(() => {
   for (const runner of runners.splice(0)) runner.close();
 });
 
+const machine = (...commands: MachineCommand[]) => machineWith({}, ...commands);
+
 /** A built machine that is told `commands` as soon as it runs; what it said; what it has not heard. */
-function machine(...commands: MachineCommand[]) {
+function machineWith(more: Partial<MachineConfig>, ...commands: MachineCommand[]) {
   const inbox: ToMachine[] = commands.map((command, id) => ({ kind: 'command', id, command }));
   const said: FromMachine[] = [];
   const post = (message: FromMachine) => {
@@ -29,7 +31,7 @@ function machine(...commands: MachineCommand[]) {
   const counters = allocateCounters({ vcpus: 1, queues: 4, regions: 64 });
   const runner = new MachineRunner(counters, { post, next: () => inbox.shift() ?? null });
   runners.push(runner);
-  runner.build(config);
+  runner.build({ ...config, ...more });
   return { runner, said, inbox };
 }
 
@@ -50,5 +52,31 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is told several things at 
   test('ends for the first reason that it is given', () => {
     const { runner } = machine('stop', 'reset');
     expect(runner.run()).toMatchObject({ kind: 'ended', end: { crashed: false, reason: 'it was stopped' } });
+  });
+});
+
+/** The end of a machine whose guest carries out `command`. */
+function endOf(command: string, more: Partial<MachineConfig>) {
+  const kernel = { ...config.kernel, append: `run="${command}"` };
+  return machineWith({ kernel, ...more }).runner.run();
+}
+
+describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {
+  const devices = [{ type: 'isa-debug-exit' as const, iobase: 0xf4, iosize: 4 }];
+
+  test('by a reboot, where it is to stop on that', () => {
+    expect(endOf('reboot', {})).toEqual({ kind: 'reset' });
+    expect(endOf('reboot', { onReboot: 'stop' })).toMatchObject({
+      kind: 'ended',
+      end: { crashed: false, exitCode: null },
+    });
+    // The button is another matter.
+    const { runner } = machineWith({ onReboot: 'stop' }, 'reset');
+    expect(runner.run()).toEqual({ kind: 'reset' });
+  });
+
+  test('by the debug exit port, or by the one of QEMU in its place', () => {
+    expect(endOf('exit 3', {})).toMatchObject({ end: { exitCode: 3 } });
+    expect(endOf('exit 3', { devices })).toMatchObject({ end: { exitCode: 7 } });
   });
 });
