@@ -11,20 +11,60 @@ export function metricsMarkdown(): string {
     return [
       `## ${title}`,
       '',
-      '| Metric | Type | Labels | What it is |',
+      '| Metric | Type | Labels | Meaning |',
       '| --- | --- | --- | --- |',
       ...rows,
     ].join('\n');
   });
   const labels = Object.entries(LABELS).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
-  return `${[INTRODUCTION, ...sections, ['## Labels', '', '| Label | What it holds |', '| --- | --- |', ...labels].join('\n')].join('\n\n')}\n`;
+  return `${[INTRODUCTION, ...sections, ['## Labels', '', '| Label | Value |', '| --- | --- |', ...labels].join('\n')].join('\n\n')}\n`;
 }
 
 const INTRODUCTION = `# Metrics
 
-\`vring metrics\` prints the host and all VMs as an OpenMetrics 1.0 text; the control socket has the same (docs/api.md). This page is
-made from the table in \`src/report/metrics/\` by \`npm run docs\`.
+vring has metrics of the host, of every VM, vCPU and virtqueue, and of every address whose accesses exit to a device model. This
+page is made from the table in \`src/report/metrics/\` by \`npm run docs\`.
 
-In the text, a counter's name ends with \`_total\`, an info's with \`_info\`, and a histogram has \`_bucket\`, \`_count\` and \`_sum\`. A VM's
-counters begin at 0 at each start of it. The addresses of \`vring_exit_address_*\` are the ones that the guest used: at most 1024 for a
-VM; those beyond are in \`vring_region_*\` alone.`;
+## Scraping
+
+\`\`\`sh
+vring serve --metrics 127.0.0.1:9177   # Prometheus scrapes http://127.0.0.1:9177/metrics
+vring metrics                          # the same text, once
+\`\`\`
+
+For the systemd unit, \`systemctl edit vring\` takes the option:
+
+\`\`\`ini
+[Service]
+ExecStart=
+ExecStart=/usr/bin/vring serve --shutdown-timeout 90 --metrics 127.0.0.1:9177
+\`\`\`
+
+\`\`\`yaml
+# prometheus.yml
+rule_files: [ /usr/lib/node_modules/vring/packaging/prometheus/vring.rules.yml ]
+scrape_configs:
+  - job_name: vring
+    static_configs: [ { targets: [ '127.0.0.1:9177' ] } ]
+\`\`\`
+
+The endpoint has no authentication, so it listens on loopback addresses only, unless \`--metrics-remote\` says that the network is
+trusted. To let a Prometheus on another host scrape it, put a proxy with TLS in front; \`--metrics unix:/run/vring-metrics/sock\` serves it
+on a Unix socket of mode 0660 for that. In a set-group-ID folder the socket belongs to the group of the folder.
+
+Clients that accept \`application/openmetrics-text; version=1.0.0\` get OpenMetrics, others the Prometheus text format 0.0.4.
+
+Where node_exporter runs already, its textfile collector can take the metrics along. A timer writes them:
+
+\`\`\`sh
+vring metrics --format prometheus --output /var/lib/prometheus/node-exporter/vring.prom
+\`\`\`
+
+[packaging/prometheus/vring.rules.yml](../packaging/prometheus/vring.rules.yml) has alert rules, and
+[packaging/grafana/vring.json](../packaging/grafana/vring.json) a dashboard to import into Grafana.
+
+## Names
+
+In both formats, the name of a counter ends with \`_total\`, that of an info with \`_info\`, and a histogram has \`_bucket\`, \`_count\` and
+\`_sum\`. Text 0.0.4 has neither infos nor state sets: there they are gauges. The counters of a VM start at 0 each time it is started.
+\`vring_exit_address_*\` has the addresses that the guest accessed, up to 1024 for each VM; accesses beyond those are in \`vring_region_*\` only.`;

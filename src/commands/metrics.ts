@@ -1,25 +1,59 @@
-import type { Command } from 'commander';
+import { statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import type { MetricsFormat } from '../engine/engine.ts';
 import { withManual } from './manual.ts';
+
+type MetricsOptions = { readonly format: MetricsFormat; readonly output?: string };
 
 /** `vring metrics`: for monitoring. */
 export function registerMetrics(program: Command): void {
   const metrics = program
     .command('metrics')
-    .description('Print the host and all VMs as an OpenMetrics text')
-    .action(async () => {
-      const { openVmList } = await import('./vm/vm-list.ts');
-      const { managerIfAny, leaving } = await import('./vm/manager.ts');
-      const engine = await managerIfAny();
-      if (engine !== null) {
-        process.stdout.write(await leaving(engine, each => each.metrics()));
-        return;
-      }
-      const { metricsWithoutManager } = await import('../report/metrics-now.ts');
-      process.stdout.write(metricsWithoutManager((await openVmList()).vms()));
+    .description('Print the metrics of the host and all VMs')
+    .addOption(
+      new Option('--format <format>', 'OpenMetrics 1.0, or the Prometheus text format 0.0.4')
+        .choices(['openmetrics', 'prometheus'])
+        .default('openmetrics'),
+    )
+    .option('--output <file>', 'write to a file, which is replaced in one step')
+    .action(async ({ format, output }: MetricsOptions) => {
+      const text = await metricsText(format);
+      if (output === undefined) process.stdout.write(text);
+      else await replace(resolve(output), text);
     });
   withManual(metrics, {
     text: [
-      'docs/metrics.md lists the metrics. Without a manager, the VMs are those that are defined, and off.',
+      'docs/metrics.md lists the metrics. `vring serve --metrics` serves them over HTTP. Without a manager, the VMs are those that are ' +
+        'defined, all of them off.',
+    ],
+    examples: [
+      {
+        command: 'vring metrics --format prometheus --output /var/lib/prometheus/node-exporter/vring.prom',
+        does: "for the textfile collector of Prometheus' node_exporter, run by a timer",
+      },
     ],
   });
+}
+
+async function metricsText(format: MetricsFormat): Promise<string> {
+  const { managerIfAny, leaving } = await import('./vm/manager.ts');
+  const engine = await managerIfAny();
+  if (engine !== null) return leaving(engine, each => each.metrics(format));
+  const { openVmList } = await import('./vm/vm-list.ts');
+  const { metricsWithoutManager } = await import('../report/metrics-now.ts');
+  return metricsWithoutManager((await openVmList()).vms(), format);
+}
+
+/** A collector that reads at any moment finds the old text or the new one. */
+async function replace(file: string, text: string): Promise<void> {
+  const folder = dirname(file);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new Error(`--output ${file}: the folder ${folder} does not exist; create it first`);
+  const { replaceFile } = await import('../host/plan/replace-file.ts');
+  try {
+    await replaceFile(file, text, 0o644, null);
+  } catch (error) {
+    throw new Error(`--output ${file} cannot be written: ${(error as Error).message}`);
+  }
 }

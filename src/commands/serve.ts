@@ -1,28 +1,37 @@
 import { type Command, Option } from 'commander';
+import { UsageError } from '../text/usage-error.ts';
 import { withManual } from './manual.ts';
 import { parseCount } from './values.ts';
 
 const LONGEST_WAIT_SECONDS = 24 * 3600;
 
-type ServeCommandOptions = { shutdownTimeout: number; background?: boolean; idleTimeout: number };
+type ServeCommandOptions = {
+  shutdownTimeout: number;
+  metrics?: string;
+  metricsRemote?: boolean;
+  background?: boolean;
+  idleTimeout: number;
+};
 
-/** `vring serve`: the process that owns the VMs, for systemd, or in the background of a client. */
+/** `vring serve`: the manager, run by systemd, or in the background for a client. */
 export function registerServe(program: Command): void {
   const seconds = (option: string, least: number) => (text: string) =>
     parseCount(text, option, least, LONGEST_WAIT_SECONDS);
   const serve = program
     .command('serve')
-    .description('Own the VMs without a UI: start those with autostart, and let terminals attach')
+    .description('Run the manager, which holds the VMs: start those with autostart, and let terminals attach')
     .option(
       '--shutdown-timeout <seconds>',
-      'how long guests may take to switch off, when this ends, before they are killed',
+      'how long guests may take to power off when the manager stops, before they are killed',
       seconds('--shutdown-timeout', 0),
       60,
     )
+    .option('--metrics <address>', 'serve /metrics for Prometheus at 127.0.0.1:PORT, [::1]:PORT or unix:PATH')
+    .option('--metrics-remote', 'let --metrics listen on an address that other hosts can reach')
     .addOption(
       new Option(
         '--background',
-        'as clients start it: log to a file, and end when it is not wanted',
+        'as clients start it: log to a file, and stop when it is no longer used',
       ).hideHelp(),
     )
     .addOption(
@@ -31,18 +40,39 @@ export function registerServe(program: Command): void {
         .default(30)
         .hideHelp(),
     )
-    .action(async ({ shutdownTimeout, background = false, idleTimeout }: ServeCommandOptions) => {
+    .action(async (options: ServeCommandOptions) => {
+      const { shutdownTimeout, background = false, idleTimeout } = options;
+      const metrics = await metricsAddress(options);
       const { serve } = await import('../manager/serve.ts');
       process.exitCode = await serve({
         background,
         shutdownMs: shutdownTimeout * 1000,
         idleMs: idleTimeout * 1000,
+        metrics,
       });
     });
   withManual(serve, {
     text: [
-      'SIGTERM presses the power button of every guest, waits until they are off, and kills those that are still on after the time ' +
-        'limit, naming them. There is one manager for a user; the UI and the commands find it by its socket.',
+      'On SIGTERM the manager presses the power button of every guest, waits until they are off, kills those that are still on after ' +
+        'the time limit, and logs their names. Each user has at most one manager; the UI and the commands find it by its socket.',
+      'Metrics are served without authentication: every user of this host can read them from a loopback address. A Unix socket has ' +
+        'mode 0660. Clients get OpenMetrics or the Prometheus text format, as they ask for.',
+    ],
+    examples: [
+      { command: 'vring serve --metrics 127.0.0.1:9177', does: 'scrape http://127.0.0.1:9177/metrics' },
+      {
+        command: 'vring serve --metrics unix:/run/vring/metrics.sock',
+        does: 'for a proxy, or curl --unix-socket',
+      },
     ],
   });
+}
+
+async function metricsAddress({ metrics, metricsRemote = false }: ServeCommandOptions) {
+  if (metrics === undefined) {
+    if (metricsRemote) throw new UsageError('--metrics-remote is of use only together with --metrics');
+    return null;
+  }
+  const { parseMetricsAddress } = await import('../manager/metrics/address.ts');
+  return parseMetricsAddress(metrics, { remote: metricsRemote });
 }

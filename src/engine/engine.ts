@@ -64,6 +64,9 @@ export type ManagerInfo = {
   readonly remote: boolean;
 };
 
+/** OpenMetrics 1.0, or the Prometheus text format 0.0.4. */
+export type MetricsFormat = 'openmetrics' | 'prometheus';
+
 /** What a serial console tells who watches it. */
 export type ConsoleListener = {
   /** `replayed`: it was printed before now, and comes from the scrollback. */
@@ -124,8 +127,8 @@ export interface Engine {
    */
   openConsole(id: string, listener: ConsoleListener, watcher?: ConsoleWatcher): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;
-  /** The manager's host and its VMs as an OpenMetrics text. */
-  metrics(): Promise<string>;
+  /** The manager's host and its VMs, for a monitoring system. */
+  metrics(format: MetricsFormat): Promise<string>;
   /** Local: ends every VM and waits for it. Remote: leaves them alone. */
   close(): Promise<void>;
 }

@@ -10,6 +10,7 @@ import type {
   EngineEvent,
   LogEntry,
   ManagerInfo,
+  MetricsFormat,
   VmInfo,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
@@ -172,9 +173,9 @@ export class LocalEngine implements Engine, CounterSource {
     return () => this.#listeners.delete(listener);
   }
 
-  async metrics(): Promise<string> {
+  async metrics(format: MetricsFormat): Promise<string> {
     const { metricsNow } = await import('../report/metrics-now.ts');
-    return metricsNow(this);
+    return metricsNow(this, format);
   }
 
   get ending(): boolean {

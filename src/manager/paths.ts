@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 /** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
-const LONGEST_SOCKET_PATH = 107;
+export const LONGEST_SOCKET_PATH = 107;
 
 /** Where a manager and its clients meet, and where it keeps what outlives it. */
 export type ManagerPaths = {

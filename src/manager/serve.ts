@@ -7,6 +7,8 @@ import { LockHeldError } from './file-lock.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
+import type { MetricsAddress } from './metrics/address.ts';
+import { MetricsServer } from './metrics/server.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
 import { notifySystemd } from './sd-notify.ts';
 import { shutDownGuests } from './shut-down-guests.ts';
@@ -23,6 +25,7 @@ export type ServeOptions = {
   readonly shutdownMs: number;
   /** How long a background manager stays without VMs and clients. */
   readonly idleMs: number;
+  readonly metrics: MetricsAddress | null;
 };
 
 /**
@@ -51,7 +54,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> {
-  const { background, shutdownMs, idleMs } = options;
+  const { background, shutdownMs, idleMs, metrics } = options;
   const engine = new LocalEngine({ definitions: new DefinitionStore(), lock: lockVm });
   const write = background ? fileLog(paths.log) : stderrLog();
   for (const entry of engine.log()) write(entry);
@@ -59,6 +62,8 @@ async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> 
     if (event.kind === 'log') write(event.entry);
   });
   surviveExceptions(text => engine.note('error', text));
+  const metricsServer =
+    metrics === null ? null : await MetricsServer.listen(metrics, format => engine.metrics(format));
   const signals = endingSignals(text => engine.note('info', text));
   const idle = background ? whenIdle(engine, idleMs) : null;
   const server = new ControlServer(engine, {
@@ -70,6 +75,7 @@ async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> 
   await listen(server, paths);
   const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
   engine.note('info', `vring ${version()} (process ${process.pid}) listens at ${paths.socket}`);
+  if (metricsServer !== null) engine.note('info', `it serves metrics at ${metricsServer.url}`);
   const warning = background ? logoutWarning() : null;
   if (warning !== null) engine.note('warning', warning);
   notifySystemd('READY=1');
@@ -85,6 +91,7 @@ async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> 
   if (killed.length > 0)
     engine.note('warning', `killed, because they did not shut down in time: ${killed.join(', ')}`);
   await engine.close();
+  metricsServer?.close();
   await server.close(reason);
   return 0;
 }

@@ -1,27 +1,27 @@
-import type { ManagerInfo, VmInfo } from '../engine/engine.ts';
+import type { ManagerInfo, MetricsFormat, VmInfo } from '../engine/engine.ts';
 import type { CounterSource } from '../engine/sampling/counter-source.ts';
 import { type Snapshot, takeSnapshot } from '../engine/sampling/snapshot.ts';
 import { isAlive } from '../engine/vm-state.ts';
 import { readHostLoad } from '../host/load.ts';
 import { HostRoot } from '../host/root.ts';
 import { version } from '../project-root.ts';
-import { openMetrics } from './open-metrics.ts';
+import { exposition } from './exposition.ts';
 
-/** This host and the VMs of this process, as an OpenMetrics text. */
-export function metricsNow(source: CounterSource & { readonly manager: ManagerInfo }): string {
+/** This host and the VMs of this process. All counters are copied first, so that they are of one moment. */
+export async function metricsNow(
+  source: CounterSource & { readonly manager: ManagerInfo },
+  format: MetricsFormat,
+): Promise<string> {
   const vms = source.vms().map(info => ({ info, snapshot: snapshotOf(source, info) }));
-  return openMetrics({
-    version: version(),
-    manager: source.manager,
-    host: readHostLoad(new HostRoot()),
-    vms,
-  });
+  const host = readHostLoad(new HostRoot());
+  return exposition({ version: version(), manager: source.manager, host, vms }, format);
 }
 
-/** This host, and VMs that nobody runs. */
-export function metricsWithoutManager(vms: readonly VmInfo[]): string {
+/** This host, and VMs while no manager runs. */
+export async function metricsWithoutManager(vms: readonly VmInfo[], format: MetricsFormat): Promise<string> {
   const facts = vms.map(info => ({ info, snapshot: null }));
-  return openMetrics({ version: version(), manager: null, host: readHostLoad(new HostRoot()), vms: facts });
+  const host = readHostLoad(new HostRoot());
+  return exposition({ version: version(), manager: null, host, vms: facts }, format);
 }
 
 function snapshotOf(source: CounterSource, info: VmInfo): Snapshot | null {

@@ -238,3 +238,45 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect((await execa(node!, [...args, '--input-type=module', '-e', script])).exitCode).toBe(0);
   });
 });
+
+describe('metrics', () => {
+  test('are served where it is asked to, and no longer than it runs', async () => {
+    const manager = startManager(['--metrics', '127.0.0.1:0']);
+    const engine = await attached();
+    const url = engine
+      .log()
+      .map(entry => /serves metrics at (\S+)/.exec(entry.text)?.[1])
+      .find(found => found !== undefined)!;
+    expect(await (await fetch(url)).text()).toMatch(/^vring_build_info\{/m);
+    manager.kill('SIGTERM');
+    expect((await manager).exitCode).toBe(0);
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
+  test('that cannot be served keep it from starting', async () => {
+    const first = startManager(['--metrics', `unix:${process.env.VRING_DEFINITIONS_DIR}/metrics.sock`]);
+    await attached();
+    const second = await startManager(
+      ['--metrics', `unix:${process.env.VRING_DEFINITIONS_DIR}/metrics.sock`],
+      {
+        VRING_RUNTIME_DIR: join(process.env.VRING_DEFINITIONS_DIR!, 'run'),
+        VRING_STATE_DIR: join(process.env.VRING_DEFINITIONS_DIR!, 'state'),
+      },
+    );
+    expect(second.exitCode).toBe(1);
+    expect(second.stderr).toMatch(
+      /^vring: metrics cannot be served at unix:.*: another process listens there/,
+    );
+    expect(isRunning(first.pid!)).toBe(true);
+  });
+
+  test.each([
+    [['--metrics', '0.0.0.0:9177'], /other hosts could read the metrics.*--metrics-remote/],
+    [['--metrics', 'somewhere'], /expected ADDRESS:PORT/],
+    [['--metrics-remote'], /only together with --metrics/],
+  ])('%j is wrong usage', async (args, message) => {
+    const { exitCode, stderr } = await startManager(args);
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});

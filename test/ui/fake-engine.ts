@@ -7,6 +7,7 @@ import type {
   EngineEvent,
   LogEntry,
   ManagerInfo,
+  MetricsFormat,
   Topology,
   VmInfo,
   VmState,
@@ -253,8 +254,8 @@ export class FakeEngine implements Engine, CounterSource {
     this.#emit({ kind: 'link', lost });
   }
 
-  async metrics(): Promise<string> {
-    return '# EOF\n';
+  async metrics(format: MetricsFormat): Promise<string> {
+    return `# ${format}\n`;
   }
 
   subscribe(listener: (event: EngineEvent) => void): () => void {

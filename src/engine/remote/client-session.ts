@@ -135,7 +135,7 @@ export class ClientSession implements Sink {
     subscribe: () => done(this.#mirror.begin()),
     vms: () => this.#engine.vms(),
     log: () => this.#engine.log(),
-    metrics: () => this.#engine.metrics(),
+    metrics: ({ format = 'openmetrics' }) => this.#engine.metrics(format),
     'vm/start': ({ config }) => this.#engine.start(config),
     'vm/restart': ({ id }) => this.#engine.restart(id).then(done),
     'vm/pause': ({ id }) => this.#engine.pause(id).then(done),

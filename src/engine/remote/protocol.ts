@@ -1,5 +1,5 @@
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type { LogEntry, VmInfo } from '../engine.ts';
+import type { LogEntry, MetricsFormat, VmInfo } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { Delta } from './delta.ts';
 
@@ -44,7 +44,7 @@ export type Requests = {
   subscribe: [Nothing, null];
   vms: [Nothing, readonly VmInfo[]];
   log: [Nothing, readonly LogEntry[]];
-  metrics: [Nothing, string];
+  metrics: [{ readonly format?: MetricsFormat }, string];
   'vm/start': [{ readonly config: MachineConfigInput }, string];
   'vm/restart': [ById, null];
   'vm/pause': [ById, null];

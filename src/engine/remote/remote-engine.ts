@@ -7,6 +7,7 @@ import type {
   EngineEvent,
   LogEntry,
   ManagerInfo,
+  MetricsFormat,
   VmInfo,
 } from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
@@ -84,7 +85,7 @@ export class RemoteEngine implements Engine {
   powerButton = (id: string) => this.#act('vm/powerButton', id);
   kill = (id: string) => this.#act('vm/kill', id);
   remove = (id: string) => this.#act('vm/remove', id);
-  metrics = () => this.#request('metrics', {});
+  metrics = (format: MetricsFormat) => this.#request('metrics', { format });
   definition = (name: string) => this.#request('definition/read', { name });
 
   async define(name: string, yaml: string, { replace }: { readonly replace: boolean }): Promise<void> {

@@ -33,7 +33,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   subscribe: nothing,
   vms: nothing,
   log: nothing,
-  metrics: nothing,
+  metrics: z.strictObject({ format: z.enum(['openmetrics', 'prometheus']).exactOptional() }).prefault({}),
   // The engine checks the machine by its own schema, with messages for the user.
   'vm/start': z.strictObject({ config: z.custom<MachineConfigInput>(isObject, 'it is an object') }),
   'vm/restart': byId,

@@ -2,12 +2,12 @@ import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION } from '../../vmm/cou
 import { type CountedVm, countedVms, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';
 
-/** What the guest accessed that a device model answers: by range, and by exact address. */
+/** Guest accesses that a device model served: by region, and by exact address. */
 export const ACCESS_METRICS: readonly Family[] = [
   {
     name: 'vring_region_accesses',
     type: 'counter',
-    help: 'Accesses of the guest to a range of ports or memory that a device model answers; address is where the range begins.',
+    help: 'Guest accesses to a region of ports or memory that a device model serves; address is the start of the region.',
     labels: ['vm', 'device', 'space', 'address', 'direction'],
     points: facts =>
       eachRegion(facts, (vm, base, labels) => [
@@ -19,7 +19,7 @@ export const ACCESS_METRICS: readonly Family[] = [
     name: 'vring_region_seconds',
     type: 'counter',
     unit: 'seconds',
-    help: 'Time of the device model for these accesses.',
+    help: 'Time the device model spent on these accesses.',
     labels: ['vm', 'device', 'space', 'address'],
     points: facts =>
       eachRegion(facts, (vm, base, labels) => [
@@ -29,7 +29,7 @@ export const ACCESS_METRICS: readonly Family[] = [
   {
     name: 'vring_exit_address_accesses',
     type: 'counter',
-    help: 'Accesses of the guest to one exact address that a device model answers.',
+    help: 'Guest accesses to one exact address that a device model serves.',
     labels: ['vm', 'device', 'space', 'address', 'direction'],
     points: facts =>
       eachAddress(facts, (vm, entry, labels) => [
@@ -41,7 +41,7 @@ export const ACCESS_METRICS: readonly Family[] = [
     name: 'vring_exit_address_seconds',
     type: 'counter',
     unit: 'seconds',
-    help: 'Time of the device model for the accesses to that address.',
+    help: 'Time the device model spent on accesses to this address.',
     labels: ['vm', 'device', 'space', 'address'],
     points: facts =>
       eachAddress(facts, (vm, entry, labels) => [
@@ -52,27 +52,29 @@ export const ACCESS_METRICS: readonly Family[] = [
 
 type Points = (vm: CountedVm, offset: number, labels: Labels) => Point[];
 
-/** Ranges that were accessed. */
-function eachRegion(facts: MetricFacts, points: Points): Point[] {
-  return countedVms(facts).flatMap(vm =>
-    vm.topology.regions.flatMap(({ device, space, start }, index) => {
+/** The regions that were accessed. */
+function* eachRegion(facts: MetricFacts, points: Points): Generator<Point> {
+  for (const vm of countedVms(facts)) {
+    for (const [index, { device, space, start }] of vm.topology.regions.entries()) {
       const base = vm.snapshot.layout.region(index);
-      if (word(vm, base + REGION.reads) + word(vm, base + REGION.writes) === 0) return [];
-      return points(vm, base, { vm: vm.name, device, space, address: hexadecimal(start) });
-    }),
-  );
+      if (word(vm, base + REGION.reads) + word(vm, base + REGION.writes) === 0) continue;
+      yield* points(vm, base, { vm: vm.name, device, space, address: hexadecimal(start) });
+    }
+  }
 }
 
-function eachAddress(facts: MetricFacts, points: Points): Point[] {
-  return countedVms(facts).flatMap(vm =>
-    Array.from({ length: ADDRESS_ENTRIES }, (_, entry) => vm.snapshot.layout.address(entry)).flatMap(base => {
+/** The addresses that were accessed: possibly a thousand in each VM, so they are made one at a time. */
+function* eachAddress(facts: MetricFacts, points: Points): Generator<Point> {
+  for (const vm of countedVms(facts)) {
+    for (let entry = 0; entry < ADDRESS_ENTRIES; entry++) {
+      const base = vm.snapshot.layout.address(entry);
       const key = parseAddressKey(vm.snapshot.words[base + ADDRESS.key] ?? 0n);
       const region = key === null ? undefined : vm.topology.regions[key.region];
-      if (key === null || region === undefined) return [];
+      if (key === null || region === undefined) continue;
       const { device, space } = region;
-      return points(vm, base, { vm: vm.name, device, space, address: hexadecimal(key.address) });
-    }),
-  );
+      yield* points(vm, base, { vm: vm.name, device, space, address: hexadecimal(key.address) });
+    }
+  }
 }
 
 function hexadecimal(address: number): string {

@@ -4,7 +4,7 @@ import type { HistogramPoint, Labels, MetricFacts } from './metric.ts';
 
 export const NS_PER_SECOND = 1e9;
 const BUCKETS = 32;
-/** The histograms of the counters have a bucket for each power of two; every second of them, from 256 ns on, will do. */
+/** The counters' histograms have a bucket for each power of two; the text has every second one, from 256 ns up. */
 const FIRST_BOUND = 8;
 const BOUND_STEP = 2;
 
@@ -27,7 +27,7 @@ export function word({ snapshot }: CountedVm, offset: number): number {
   return Number(snapshot.words[offset] ?? 0n);
 }
 
-/** @param first word of the counters' histogram, @param sumNs the sum of what it counted */
+/** @param first word of the histogram in the counters @param sumNs sum of all its observations */
 export function latencyPoint(vm: CountedVm, labels: Labels, first: number, sumNs: number): HistogramPoint {
   const buckets: [number, number][] = [];
   let count = 0;

@@ -1,11 +1,11 @@
 import type { Family } from './metric.ts';
 
-/** The host, and the process that runs the VMs. */
+/** The host and the manager. */
 export const HOST_METRICS: readonly Family[] = [
   {
     name: 'vring_build',
     type: 'info',
-    help: 'The version of vring.',
+    help: 'Version of vring.',
     labels: ['version'],
     points: ({ version }) => [{ labels: { version }, value: 1 }],
   },
@@ -13,14 +13,14 @@ export const HOST_METRICS: readonly Family[] = [
     name: 'vring_manager_start_time_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'When the process that runs the VMs was started, since 1970; missing when there is none.',
+    help: 'Start time of the manager, in seconds since 1970; absent while none runs.',
     labels: [],
     points: ({ manager }) => (manager === null ? [] : [{ labels: {}, value: manager.startedAt / 1000 }]),
   },
   {
     name: 'vring_host_cpus',
     type: 'gauge',
-    help: 'CPUs of the host that are online.',
+    help: 'Online CPUs.',
     labels: [],
     points: ({ host }) => [{ labels: {}, value: host.cpus }],
   },
@@ -28,7 +28,7 @@ export const HOST_METRICS: readonly Family[] = [
     name: 'vring_host_cpu_seconds',
     type: 'counter',
     unit: 'seconds',
-    help: 'Time of all CPUs of the host since its boot, by mode; guests are in user and nice.',
+    help: 'CPU time since boot, over all CPUs, by mode; guest time is part of user and nice.',
     labels: ['mode'],
     points: ({ host }) =>
       Object.entries(host.cpuSeconds).map(([mode, value]) => ({ labels: { mode }, value })),
@@ -37,7 +37,7 @@ export const HOST_METRICS: readonly Family[] = [
     name: 'vring_host_memory_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Memory of the host.',
+    help: 'Total memory.',
     labels: [],
     points: ({ host }) => [{ labels: {}, value: host.memory.totalBytes }],
   },
@@ -45,14 +45,14 @@ export const HOST_METRICS: readonly Family[] = [
     name: 'vring_host_memory_available_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Memory of the host that can be had without swapping.',
+    help: 'Memory available without swapping (MemAvailable).',
     labels: [],
     points: ({ host }) => [{ labels: {}, value: host.memory.availableBytes }],
   },
   {
     name: 'vring_host_hugepages',
     type: 'gauge',
-    help: 'Huge pages that are set aside, free or not.',
+    help: 'Huge pages in the pool, free or not.',
     labels: ['size'],
     points: ({ host }) =>
       host.hugepages.map(({ pageBytes, total }) => ({ labels: { size: String(pageBytes) }, value: total })),
@@ -60,7 +60,7 @@ export const HOST_METRICS: readonly Family[] = [
   {
     name: 'vring_host_hugepages_free',
     type: 'gauge',
-    help: 'Huge pages that nobody has.',
+    help: 'Free huge pages.',
     labels: ['size'],
     points: ({ host }) =>
       host.hugepages.map(({ pageBytes, free }) => ({ labels: { size: String(pageBytes) }, value: free })),
@@ -69,7 +69,7 @@ export const HOST_METRICS: readonly Family[] = [
     name: 'vring_host_ksm_saved_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Memory that same-page merging (KSM) saves.',
+    help: 'Memory saved by kernel same-page merging (KSM).',
     labels: [],
     points: ({ host }) => (host.ksmSavedBytes === null ? [] : [{ labels: {}, value: host.ksmSavedBytes }]),
   },
@@ -77,7 +77,7 @@ export const HOST_METRICS: readonly Family[] = [
     name: 'vring_host_stalled_seconds',
     type: 'counter',
     unit: 'seconds',
-    help: 'Time in which tasks of the host waited for a resource (pressure stall information).',
+    help: 'Time during which tasks were stalled on a resource (pressure stall information).',
     labels: ['resource', 'tasks'],
     points: ({ host }) =>
       host.stalled.map(({ resource, tasks, seconds }) => ({ labels: { resource, tasks }, value: seconds })),

@@ -2,11 +2,11 @@ import type { ManagerInfo, VmInfo } from '../../engine/engine.ts';
 import type { Snapshot } from '../../engine/sampling/snapshot.ts';
 import type { HostLoad } from '../../host/load.ts';
 
-/** What metrics are made from, at one moment. */
+/** What metrics are made from, all of one moment. */
 export type MetricFacts = {
-  /** The version of the vring that tells. */
+  /** Of the vring that reports. */
   readonly version: string;
-  /** The process that runs the VMs; null when there is none. */
+  /** Null while none runs. */
   readonly manager: Pick<ManagerInfo, 'pid' | 'startedAt'> | null;
   readonly host: HostLoad;
   readonly vms: readonly VmFacts[];
@@ -14,7 +14,7 @@ export type MetricFacts = {
 
 export type VmFacts = {
   readonly info: VmInfo;
-  /** Null when the VM has not run since the manager was started. */
+  /** Null if the VM has not run since the manager was started. */
   readonly snapshot: Snapshot | null;
 };
 
@@ -25,20 +25,20 @@ export type Point = { readonly labels: Labels; readonly value: number };
 
 export type HistogramPoint = {
   readonly labels: Labels;
-  /** How many there were, by upper bound; not cumulative. The last bound is infinite. */
+  /** Observations by upper bound, not cumulative. The last bound is infinite. */
   readonly buckets: readonly (readonly [upTo: number, count: number])[];
   readonly sum: number;
 };
 
 type Named = {
-  /** Ends with the unit, if there is one. In the text, counters end with `_total` after it. */
+  /** Ends with the unit, if there is one. In the text, `_total` follows a counter's name. */
   readonly name: string;
   readonly unit?: 'seconds' | 'bytes';
   readonly help: string;
   readonly labels: readonly LabelName[];
 };
 
-/** Metrics of one name (OpenMetrics 1.0, "MetricFamily"). A state set has its state in the label of its own name. */
+/** A MetricFamily of OpenMetrics 1.0. A state set has its state in the label of its own name. */
 export type Family =
   | (Named & {
       readonly type: 'gauge' | 'counter' | 'info' | 'stateset';
@@ -46,22 +46,22 @@ export type Family =
     })
   | (Named & { readonly type: 'histogram'; points(facts: MetricFacts): Iterable<HistogramPoint> });
 
-/** The labels there are, and what they hold. */
+/** All labels, and what they hold. */
 export const LABELS = {
-  vm: "the VM's name",
-  vcpu: 'the index of the vCPU, from 0',
-  mode: 'what the CPU did',
-  reason: 'KVM_EXIT_* (linux/kvm.h) without that prefix',
-  device: 'the device, as the VM lists it',
-  queue: 'the virtqueue of the device',
-  direction: '`read` and `write` as the guest sees it, `to_guest` and `from_guest` for data',
+  vm: 'name of the VM',
+  vcpu: 'index of the vCPU, from 0',
+  mode: 'what the CPU was doing',
+  reason: 'exit reason: KVM_EXIT_* (linux/kvm.h) without the prefix',
+  device: 'name of the device in the VM',
+  queue: 'name of the virtqueue in the device',
+  direction: '`read` and `write` from the point of view of the guest; `to_guest` and `from_guest` for data',
   space: '`port` or `memory`',
-  address: 'the exact port or guest-physical address, in hexadecimal',
-  size: 'the size of a page in bytes',
+  address: 'port or guest-physical address, in hexadecimal',
+  size: 'page size in bytes',
   resource: '`cpu`, `memory` or `io`',
-  tasks: '`some`: at least one task waited; `full`: all did',
-  version: 'the version of vring',
-  vring_vm_state: 'the state: the series of the current one is 1, the others are 0',
+  tasks: '`some`: at least one task was stalled; `full`: all non-idle tasks were',
+  version: 'version of vring',
+  vring_vm_state: 'one series for each state: 1 for the current one, 0 for the others',
 } as const;
 
 export type LabelName = keyof typeof LABELS;

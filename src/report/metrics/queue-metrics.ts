@@ -2,32 +2,32 @@ import { QUEUE } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, latencyPoint, word } from './counters.ts';
 import type { Family, Labels, MetricFacts } from './metric.ts';
 
-/** Each virtqueue of a VM that has run, since its start. */
+/** Each virtqueue of a VM that has run, since its last start. */
 export const QUEUE_METRICS: readonly Family[] = [
-  counter('vring_queue_kicks', 'Notifications from the driver.', QUEUE.kicks),
+  counter('vring_queue_kicks', 'Available buffer notifications from the driver.', QUEUE.kicks),
   counter(
     'vring_queue_kicks_suppressed',
-    'Times requests were found without a notification.',
+    'Batches of requests found without a notification, while polling.',
     QUEUE.kicksSuppressed,
   ),
-  counter('vring_queue_interrupts', 'Interrupts to the driver.', QUEUE.interrupts),
+  counter('vring_queue_interrupts', 'Interrupts sent to the driver.', QUEUE.interrupts),
   counter(
     'vring_queue_interrupts_suppressed',
-    'Interrupts that the driver did not want.',
+    'Interrupts that the driver had suppressed.',
     QUEUE.interruptsSuppressed,
   ),
   counter('vring_queue_requests', 'Requests taken from the queue.', QUEUE.requests),
   counter(
     'vring_queue_batches',
-    'Times requests were found in the queue; requests by batches is the mean batch.',
+    'Batches of requests taken from the queue; requests divided by batches is the mean batch size.',
     QUEUE.batches,
   ),
-  counter('vring_queue_errors', 'Requests that were answered with an error.', QUEUE.errors),
+  counter('vring_queue_errors', 'Requests completed with an error.', QUEUE.errors),
   {
     name: 'vring_queue_bytes',
     type: 'counter',
     unit: 'bytes',
-    help: 'Data that was moved.',
+    help: 'Bytes transferred.',
     labels: ['vm', 'device', 'queue', 'direction'],
     points: facts =>
       eachQueue(facts, (vm, base, labels) => [
@@ -35,13 +35,13 @@ export const QUEUE_METRICS: readonly Family[] = [
         { labels: { ...labels, direction: 'from_guest' }, value: word(vm, base + QUEUE.bytesFromGuest) },
       ]),
   },
-  gauge('vring_queue_in_flight', 'Requests that were taken and not yet returned.', QUEUE.inFlight),
-  gauge('vring_queue_max_in_flight', 'The most requests there were at a time.', QUEUE.maxInFlight),
+  gauge('vring_queue_in_flight', 'Requests taken from the queue and not yet completed.', QUEUE.inFlight),
+  gauge('vring_queue_max_in_flight', 'Most requests in flight at the same time.', QUEUE.maxInFlight),
   {
     name: 'vring_queue_latency_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'Time from taking a request to returning it.',
+    help: 'Time from taking a request to completing it.',
     labels: ['vm', 'device', 'queue'],
     points: facts =>
       eachQueue(facts, (vm, base, labels) => [

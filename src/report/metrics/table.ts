@@ -7,9 +7,9 @@ import { VM_METRICS } from './vm-metrics.ts';
 
 /** Every metric, in the order in which the text and docs/metrics.md have them. */
 export const METRICS: readonly { readonly title: string; readonly families: readonly Family[] }[] = [
-  { title: 'The host and the manager', families: HOST_METRICS },
+  { title: 'Host and manager', families: HOST_METRICS },
   { title: 'VMs', families: VM_METRICS },
   { title: 'vCPUs', families: VCPU_METRICS },
-  { title: 'Accesses by range and by address', families: ACCESS_METRICS },
+  { title: 'Accesses by region and by address', families: ACCESS_METRICS },
   { title: 'Virtqueues', families: QUEUE_METRICS },
 ];

@@ -5,13 +5,13 @@ import type { Family, Labels, MetricFacts, Point } from './metric.ts';
 
 const EXIT_REASONS = 64;
 
-/** Each vCPU of a VM that has run, since its start. */
+/** Each vCPU of a VM that has run, since its last start. */
 export const VCPU_METRICS: readonly Family[] = [
   {
     name: 'vring_vcpu_cpu_seconds',
     type: 'counter',
     unit: 'seconds',
-    help: "CPU time of the vCPU's thread: in the guest, in vring (user) and in the kernel, KVM included (system).",
+    help: 'CPU time of the vCPU thread: in the guest (guest), in vring (user) and in the kernel including KVM (system).',
     labels: ['vm', 'vcpu', 'mode'],
     points: facts =>
       eachVcpu(facts, ({ snapshot }, vcpu, labels) => {
@@ -24,12 +24,12 @@ export const VCPU_METRICS: readonly Family[] = [
         ];
       }),
   },
-  perVcpu('vring_vcpu_entries', 'Times the vCPU entered KVM.', VCPU.entries),
-  perVcpu('vring_vcpu_kicks', 'Times the vCPU was taken out of KVM by a signal.', VCPU.kicks),
+  perVcpu('vring_vcpu_entries', 'Entries into KVM (KVM_RUN).', VCPU.entries),
+  perVcpu('vring_vcpu_kicks', 'Exits forced by a signal to the vCPU thread.', VCPU.kicks),
   {
     name: 'vring_vcpu_exits',
     type: 'counter',
-    help: 'Exits from KVM to vring.',
+    help: 'Exits from KVM to vring, by reason.',
     labels: ['vm', 'vcpu', 'reason'],
     points: facts => eachExit(facts, (vm, base, reason) => word(vm, base + VCPU.exits + reason)),
   },
@@ -37,7 +37,7 @@ export const VCPU_METRICS: readonly Family[] = [
     name: 'vring_vcpu_exit_seconds',
     type: 'counter',
     unit: 'seconds',
-    help: 'Time from such an exit until the vCPU entered KVM again.',
+    help: 'Time from an exit until the vCPU entered KVM again.',
     labels: ['vm', 'vcpu', 'reason'],
     points: facts =>
       eachExit(facts, (vm, base, reason) => word(vm, base + VCPU.exitNs + reason) / NS_PER_SECOND),
@@ -46,7 +46,7 @@ export const VCPU_METRICS: readonly Family[] = [
     name: 'vring_vcpu_exit_latency_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'Time from an exit to its answer.',
+    help: 'Time until an exit was handled.',
     labels: ['vm', 'vcpu'],
     points: facts =>
       eachVcpu(facts, (vm, vcpu, labels) => {
@@ -80,7 +80,7 @@ function eachVcpu<Item>(
   );
 }
 
-/** Of the reasons that occurred. */
+/** Exit reasons that occurred. */
 function eachExit(
   facts: MetricFacts,
   value: (vm: CountedVm, base: number, reason: number) => number,

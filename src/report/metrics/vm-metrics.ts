@@ -8,7 +8,7 @@ export const VM_METRICS: readonly Family[] = [
   {
     name: 'vring_vm_state',
     type: 'stateset',
-    help: 'The state of the VM.',
+    help: 'State of the VM.',
     labels: ['vm', 'vring_vm_state'],
     points: ({ vms }) =>
       vms.flatMap(({ info }) =>
@@ -22,27 +22,30 @@ export const VM_METRICS: readonly Family[] = [
     name: 'vring_vm_start_time_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'When the VM was last started, since 1970; missing when it never was.',
+    help: 'Time of the last start, in seconds since 1970; absent before the first start.',
     labels: ['vm'],
     points: ({ vms }) =>
       vms.flatMap(({ info }) =>
         info.startedAt === null ? [] : [{ labels: { vm: info.name }, value: info.startedAt / 1000 }],
       ),
   },
-  perVm('vring_vm_vcpus', 'vCPUs of the VM.', vm => vm.vcpus),
+  perVm('vring_vm_vcpus', 'Number of vCPUs.', vm => vm.vcpus),
   perVm(
     'vring_vm_memory_bytes',
-    'Memory of the VM, whether the guest has touched it or not.',
+    'Configured memory, whether or not the guest has touched it.',
     vm => vm.memoryBytes,
     'bytes',
   ),
   perVm(
     'vring_vm_broken_devices',
-    'Devices that stopped serving their driver, because it broke the rules.',
+    'Devices that stopped serving their driver because it violated the device protocol.',
     vm => Object.keys(vm.broken).length,
   ),
-  perVm('vring_vm_definition_ok', '0 when the definition of the VM can not be used.', vm =>
+  perVm('vring_vm_definition_ok', '1 if the definition can be used, 0 if it has an error.', vm =>
     vm.problem === null ? 1 : 0,
+  ),
+  perVm('vring_vm_autostart', '1 if the VM is started together with the service.', vm =>
+    vm.autostart ? 1 : 0,
   ),
 ];
 

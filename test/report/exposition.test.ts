@@ -2,8 +2,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { metricsMarkdown } from '../../scripts/cli-docs/metrics-page.ts';
 import type { VmInfo } from '../../src/engine/engine.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { exposition } from '../../src/report/exposition.ts';
 import type { MetricFacts } from '../../src/report/metrics/metric.ts';
-import { openMetrics } from '../../src/report/open-metrics.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { readOpenMetrics } from './open-metrics-reader.ts';
@@ -40,8 +40,8 @@ const FACTS: MetricFacts = {
   vms: [{ info: OFF, snapshot: null }],
 };
 
-test('the text is OpenMetrics, whatever names there are in it', () => {
-  const families = readOpenMetrics(openMetrics(FACTS));
+test('the text is OpenMetrics, whatever names there are in it', async () => {
+  const families = readOpenMetrics(await exposition(FACTS, 'openmetrics'));
   const value = (name: string, labels: object = {}) =>
     families
       .get(name)
@@ -56,6 +56,32 @@ test('the text is OpenMetrics, whatever names there are in it', () => {
   expect(value('vring_vm_state', { vm: 'web', vring_vm_state: 'running' })).toBe(0);
   expect(value('vring_vm_definition_ok', { vm: 'web' })).toBe(0);
   expect(value('vring_vm_start_time_seconds', { vm: 'web' })).toBeUndefined();
+});
+
+test('the Prometheus text format has no types, units and escapes of OpenMetrics', async () => {
+  const text = await exposition(FACTS, 'prometheus');
+  expect(text).not.toMatch(/# EOF|# UNIT|stateset| info$/m);
+  expect(text).toContain('# TYPE vring_build_info gauge\nvring_build_info{version="1.2\\"3\\\\"} 1\n');
+  expect(text).toContain('# TYPE vring_host_cpu_seconds_total counter\n');
+  expect(text).toContain('# TYPE vring_vm_state gauge\n');
+  for (const [, help] of text.matchAll(/^# HELP \S+ (.*)$/gm)) expect(help).not.toMatch(/\\[^\\n]/);
+});
+
+test('other work gets its turn while a long text is made', async () => {
+  const vms = Array.from({ length: 500 }, (_, index) => ({
+    info: { ...OFF, id: `vm${index}`, name: `vm${index}` },
+    snapshot: null,
+  }));
+  let turns = 0;
+  const count = () => {
+    turns++;
+    immediate = setImmediate(count);
+  };
+  let immediate = setImmediate(count);
+  const text = await exposition({ ...FACTS, vms }, 'openmetrics');
+  clearImmediate(immediate);
+  expect(turns).toBeGreaterThanOrEqual(Math.floor(text.split('\n').length / 1000));
+  expect(readOpenMetrics(text).get('vring_vm_state')?.samples).toHaveLength(3000);
 });
 
 test('docs/metrics.md lists them (npm run docs writes it)', async () => {
@@ -73,7 +99,7 @@ describe.skipIf(noKvm !== null)(onKvm('of a running VM'), () => {
       devices: [{ type: 'virtio-rng' }],
     });
     await guest.printed(/result exits/);
-    const families = readOpenMetrics(await engine.metrics());
+    const families = readOpenMetrics(await engine.metrics('openmetrics'));
     const samples = (name: string) => families.get(name)!.samples;
     const exits = samples('vring_vcpu_exits').find(({ labels }) => labels.reason === 'IO');
     expect(exits?.value).toBeGreaterThanOrEqual(100);
