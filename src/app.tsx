@@ -21,7 +21,8 @@ import type { Engine } from './engine/engine.ts';
 import { inputSink } from './keys/handle-key.ts';
 import { TerminalInput } from './keys/terminal-input.ts';
 import { ScreenPicture } from './screens/screens.tsx';
-import { bodyRows, currentScreen, type Screen, type Size } from './store/ui-slice.ts';
+import type { Screen } from './store/screens.ts';
+import { bodyRows, currentScreen, type Size } from './store/ui-slice.ts';
 import { openTerminal } from './terminal.ts';
 import { detectTheme, type ThemeOptions } from './theme/detect.ts';
 

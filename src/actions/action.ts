@@ -1,16 +1,17 @@
-import type { VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { Question } from '../store/layers.ts';
-import { currentScreen, type ScreenKind } from '../store/ui-slice.ts';
+import type { ScreenKind } from '../store/screens.ts';
+import { currentScreen } from '../store/ui-slice.ts';
 import type { Ui } from './ui.ts';
 
-/** What a command works on. */
-export type CommandContext = {
+/** What a action works on. */
+export type ActionContext = {
   readonly ui: Ui;
   readonly state: AppState;
   /** The VM that is shown, or under the cursor. */
   readonly vm: VmInfo | null;
-  /** The VMs that a command is for: those that are marked, or that one. */
+  /** The VMs that a action is for: those that are marked, or that one. */
   readonly vms: readonly VmInfo[];
 };
 
@@ -26,11 +27,10 @@ export const CATEGORIES = [
 ] as const;
 export type Category = (typeof CATEGORIES)[number];
 
-/** Something that the user can have done: by its keys, or by its name on the command line. */
-export type Command = {
+/** Something that the UI does for its user: by the keys bound to it (keys/bindings.ts), or by its name on the action line. */
+export type Action = {
   /** What `:` calls it. */
   readonly name: string;
-  readonly keys: readonly string[];
   readonly category: Category;
   /** A word or two, for the key bar. */
   readonly label: string;
@@ -38,23 +38,23 @@ export type Command = {
   readonly description: string;
   /** Where it exists; everywhere when absent. */
   readonly screens?: readonly ScreenKind[];
-  /** Narrower than `screens`: is it there now? Several commands may share a key so. */
-  readonly here?: (context: CommandContext) => boolean;
+  /** Narrower than `screens`: is it there now? Several actions may share a key so. */
+  readonly here?: (context: ActionContext) => boolean;
   /** Its place in the key bar, the lowest first; not there when absent. */
   readonly bar?: number;
   /** Marks what loses something: the question that must be answered first, or null when nothing would be lost. */
-  readonly dangerous?: (context: CommandContext) => Question | null;
+  readonly dangerous?: (context: ActionContext) => Question | null;
   /** Asks in some cases, where it loses nothing: the question, or null. */
-  readonly confirm?: (context: CommandContext) => Question | null;
+  readonly confirm?: (context: ActionContext) => Question | null;
   /** Is what it does more than a change of what is seen? Then `--read-only` forbids it. */
   readonly changes?: 'vm' | 'host';
   /** Why it can't be done now, to follow "can't ...:"; null when it can. */
-  readonly unavailable?: (context: CommandContext) => string | null;
+  readonly unavailable?: (context: ActionContext) => string | null;
   /** @throws what went wrong, in a sentence */
-  readonly run: (context: CommandContext) => void | Promise<void>;
+  readonly run: (context: ActionContext) => void | Promise<void>;
 };
 
-export function commandContext(ui: Ui): CommandContext {
+export function actionContext(ui: Ui): ActionContext {
   const state = ui.store.getState();
   return { ui, state, vm: ui.select.targetVm(state), vms: ui.select.targetVms(state) };
 }
@@ -62,42 +62,42 @@ export function commandContext(ui: Ui): CommandContext {
 /** Why what needs a VM can't be done where there is none, to follow "can't ...:". */
 export const NO_VM = 'there is no VM here';
 
-export function noVm({ vm }: CommandContext): string | null {
+export function noVm({ vm }: ActionContext): string | null {
   return vm === null ? NO_VM : null;
 }
 
-export function existsHere(command: Command, context: CommandContext): boolean {
-  const onScreen = command.screens?.includes(currentScreen(context.state).kind) ?? true;
-  return onScreen && (command.here?.(context) ?? true);
+export function existsHere(action: Action, context: ActionContext): boolean {
+  const onScreen = action.screens?.includes(currentScreen(context.state).kind) ?? true;
+  return onScreen && (action.here?.(context) ?? true);
 }
 
-/** Why a command can't be done now, to follow "can't ...:"; null when it can. */
-export function reasonAgainst(command: Command, context: CommandContext): string | null {
+/** Why a action can't be done now, to follow "can't ...:"; null when it can. */
+export function disabledReason(action: Action, context: ActionContext): string | null {
   const { ui, state } = context;
-  if (command.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
-  if (command.changes === 'vm' && state.managerLost !== null)
+  if (action.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
+  if (action.changes === 'vm' && state.managerLost !== null)
     return `its manager is out of reach: ${state.managerLost}`;
-  if (command.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;
-  return command.unavailable?.(context) ?? null;
+  if (action.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;
+  return action.unavailable?.(context) ?? null;
 }
 
-/** Runs a command; first asks, where it is dangerous. What fails is said in the status line. */
-export function runCommand(command: Command, context: CommandContext): void {
+/** Runs a action; first asks, where it is dangerous. What fails is said in the status line. */
+export function runAction(action: Action, context: ActionContext): void {
   const { ui } = context;
-  const reason = reasonAgainst(command, context);
-  const ask = command.dangerous ?? command.confirm;
+  const reason = disabledReason(action, context);
+  const ask = action.dangerous ?? action.confirm;
   const question = reason === null ? (ask?.(context) ?? null) : null;
-  const run = () => perform(command, context);
-  if (reason !== null) ui.notify('error', `can't ${command.label}: ${reason}`);
+  const run = () => perform(action, context);
+  if (reason !== null) ui.notify('error', `can't ${action.label}: ${reason}`);
   else if (question !== null) ui.ask(question, run);
   else run();
 }
 
-function perform(command: Command, context: CommandContext): void {
+function perform(action: Action, context: ActionContext): void {
   const failed = (error: unknown) =>
-    context.ui.notify('error', `${command.label}: ${error instanceof Error ? error.message : String(error)}`);
+    context.ui.notify('error', `${action.label}: ${error instanceof Error ? error.message : String(error)}`);
   try {
-    Promise.resolve(command.run(context)).catch(failed);
+    Promise.resolve(action.run(context)).catch(failed);
   } catch (error) {
     failed(error);
   }

@@ -1,16 +1,15 @@
 import type { Alarm } from '../view/alarms.ts';
-import type { Command, CommandContext } from './action.ts';
+import type { Action, ActionContext } from './action.ts';
 
-function alarmAtCursor({ ui, state }: CommandContext): Alarm | null {
+function alarmAtCursor({ ui, state }: ActionContext): Alarm | null {
   const alarms = ui.select.alarms(state);
   return alarms[Math.min(state.alarmCursor, alarms.length - 1)] ?? null;
 }
 
 /** Commands of the overview. */
-export const alarmCommands: readonly Command[] = [
+export const alarmActions: readonly Action[] = [
   {
     name: 'open-vm-of-alarm',
-    keys: ['enter'],
     category: 'Move',
     label: 'open the VM',
     description: 'Open the screen of the VM that the alarm is about',
@@ -25,7 +24,6 @@ export const alarmCommands: readonly Command[] = [
   },
   {
     name: 'leave-overview',
-    keys: ['esc'],
     category: 'Move',
     label: 'back',
     description: 'Back to the screen before',

@@ -1,17 +1,17 @@
 import { resolveAddress } from '../host/pci/address.ts';
-import { HOST_LISTS, type HostList } from '../store/host-slice.ts';
+import { HOST_LISTS, type HostList } from '../store/screens.ts';
 import { likely } from '../text/nearest.ts';
-import { type CommandContext, commandContext, existsHere, runCommand } from './action.ts';
-import { commands } from './registry.ts';
+import { type ActionContext, actionContext, existsHere, runAction } from './action.ts';
+import { actions } from './registry.ts';
 import type { Ui } from './ui.ts';
 
 /** A place to go by name. */
 type Noun = {
   readonly names: readonly string[];
   /** What may follow the name. */
-  readonly values?: (context: CommandContext) => readonly string[];
+  readonly values?: (context: ActionContext) => readonly string[];
   /** @throws what is wrong with the value */
-  readonly go: (context: CommandContext, value: string) => void;
+  readonly go: (context: ActionContext, value: string) => void;
 };
 
 const vmNouns: readonly Noun[] = [
@@ -80,41 +80,41 @@ export function runCommandLine(ui: Ui, line: string): void {
   const [, name = '', value = ''] = /^\s*(\S*)\s*(.*?)\s*$/.exec(line) ?? [];
   if (name === '') return;
   try {
-    perform(commandContext(ui), name, value);
+    perform(actionContext(ui), name, value);
   } catch (error) {
     ui.notify('error', (error as Error).message);
   }
 }
 
 /** @throws what is wrong with the line */
-function perform(context: CommandContext, name: string, value: string): void {
+function perform(context: ActionContext, name: string, value: string): void {
   const noun = nouns.find(({ names }) => names.includes(name));
-  const command = commands.find(command => command.name === (aliases[name] ?? name));
+  const action = actions.find(action => action.name === (aliases[name] ?? name));
   if (noun) {
     noun.go(context, value);
-  } else if (command === undefined) {
+  } else if (action === undefined) {
     const near = likely(name, namesHere(context));
     const hint = near === null ? 'Tab shows what there is' : `did you mean ${near}?`;
     throw new Error(`there is no command "${name}"; ${hint}`);
-  } else if (!existsHere(command, context)) {
-    const place = command.here ? 'to the console' : `to the screen ${command.screens!.join(', ')}`;
-    throw new Error(`can't ${command.label} here: it belongs ${place}`);
+  } else if (!existsHere(action, context)) {
+    const place = action.here ? 'to the console' : `to the screen ${action.screens!.join(', ')}`;
+    throw new Error(`can't ${action.label} here: it belongs ${place}`);
   } else {
-    runCommand(command, context);
+    runAction(action, context);
   }
 }
 
 /** What a line may begin with on the screen that is shown. */
-function namesHere(context: CommandContext): readonly string[] {
+function namesHere(context: ActionContext): readonly string[] {
   return [
     ...nouns.flatMap(noun => noun.names),
-    ...commands.filter(command => existsHere(command, context)).map(command => command.name),
+    ...actions.filter(action => existsHere(action, context)).map(action => action.name),
   ];
 }
 
 /** The lines that what was typed may become. */
 export function completions(ui: Ui, line: string): readonly string[] {
-  const context = commandContext(ui);
+  const context = actionContext(ui);
   const withValue = /^(\S+)\s+(.*)$/.exec(line);
   if (withValue) {
     const values = nouns.find(({ names }) => names.includes(withValue[1]!))?.values?.(context) ?? [];

@@ -3,11 +3,11 @@ import { bodyRows } from '../store/ui-slice.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { bytes } from '../text/units.ts';
-import type { Command, CommandContext } from './action.ts';
+import type { Action, ActionContext } from './action.ts';
 import type { Ui } from './ui.ts';
 
 /** Is the console what is looked at? */
-export function isConsoleTab({ state, vm }: CommandContext): boolean {
+export function isConsoleTab({ state, vm }: ActionContext): boolean {
   return state.console !== null && vm?.id === state.console.id && vmViewOf(state, vm.id).tab === 'console';
 }
 
@@ -23,12 +23,12 @@ export function findNext(ui: Ui, towards: 'older' | 'newer'): void {
   else state.changeVmView(id, { cursors: { ...cursors, console: found } });
 }
 
-function backOf({ state, vm }: CommandContext): number {
+function backOf({ state, vm }: ActionContext): number {
   return vmViewOf(state, vm!.id).cursors.console;
 }
 
 /** Copies what is marked, else what is seen, and says how much of it. */
-function copy(context: CommandContext): void {
+function copy(context: ActionContext): void {
   const { ui, state } = context;
   // The first line of the tab is its title, and the tabs have one, too.
   const lines = ui.consoles.textToCopy(backOf(context), bodyRows(state) - 2);
@@ -43,10 +43,9 @@ function copy(context: CommandContext): void {
 }
 
 /** Commands for the text of a serial console. */
-export const consoleCommands: readonly Command[] = [
+export const consoleActions: readonly Action[] = [
   {
     name: 'copy',
-    keys: ['y'],
     category: 'Console',
     label: 'copy',
     description:
@@ -58,7 +57,6 @@ export const consoleCommands: readonly Command[] = [
   },
   {
     name: 'mark-line',
-    keys: ['space'],
     category: 'Console',
     label: 'mark',
     description: 'Mark the last line in sight as one end of what y copies, or take the mark away',
@@ -72,7 +70,6 @@ export const consoleCommands: readonly Command[] = [
   },
   {
     name: 'search',
-    keys: ['/'],
     category: 'Console',
     label: 'search',
     description: 'Search the console for a text; n goes on to older lines, N to newer ones',
@@ -84,7 +81,6 @@ export const consoleCommands: readonly Command[] = [
   },
   {
     name: 'search-older',
-    keys: ['n'],
     category: 'Console',
     label: 'older match',
     description: 'To the next older line that has what was searched',
@@ -95,7 +91,6 @@ export const consoleCommands: readonly Command[] = [
   },
   {
     name: 'search-newer',
-    keys: ['N'],
     category: 'Console',
     label: 'newer match',
     description: 'To the next newer line that has what was searched',

@@ -1,17 +1,16 @@
-import { type Command, type CommandContext, NO_VM } from './action.ts';
+import { type Action, type ActionContext, NO_VM } from './action.ts';
 import { isConsoleTab } from './console.ts';
 import { editDefinition } from './edit-definition.ts';
 
-function undefinedVm({ vm }: CommandContext): string | null {
+function undefinedVm({ vm }: ActionContext): string | null {
   if (vm === null) return NO_VM;
   return vm.defined ? null : `${vm.name} has no definition: it was started without one`;
 }
 
 /** Commands for what VMs are defined as. */
-export const definitionCommands: readonly Command[] = [
+export const definitionActions: readonly Action[] = [
   {
     name: 'new-vm',
-    keys: ['n'],
     category: 'Definition',
     label: 'new',
     description: 'Make a VM: from an installer image, a cloud image or a kernel; shows the plan first',
@@ -26,7 +25,6 @@ export const definitionCommands: readonly Command[] = [
   },
   {
     name: 'edit-vm',
-    keys: ['e'],
     category: 'Definition',
     label: 'edit',
     description: 'Edit the definition in $VISUAL or $EDITOR; it is checked before it is saved',
@@ -38,7 +36,6 @@ export const definitionCommands: readonly Command[] = [
   },
   {
     name: 'yaml',
-    keys: ['y'],
     category: 'Definition',
     label: 'YAML',
     description: 'Show the definition as it is on disk',

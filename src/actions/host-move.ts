@@ -33,7 +33,7 @@ function factsHeight(ui: Ui): number {
   const { host, hostDetails, size } = state;
   const screen = currentScreen(state);
   if (host === null || screen.kind !== 'function') return 0;
-  const details = hostDetails?.address === screen.address ? hostDetails.details : null;
+  const details = hostDetails !== null && hostDetails.address === screen.address ? hostDetails.details : null;
   return factLines(functionFacts(host, screen.address, details), size.columns - 1).length;
 }
 

@@ -1,4 +1,4 @@
-import type { VfSettings } from '../host/plan/vf-attributes.ts';
+import type { VfSettings } from '../host/plan/plan.ts';
 import type { VfAttributes } from '../host/sriov/ip-link.ts';
 import type { PhysicalFunction, VirtualFunction } from '../host/sriov/read.ts';
 import { parseVfSettings } from '../host/sriov/vf-settings.ts';

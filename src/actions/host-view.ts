@@ -1,7 +1,6 @@
-import { HOST_LISTS } from '../store/host-slice.ts';
+import { HOST_LISTS, SCREEN_NAMES, TOP_SCREENS } from '../store/screens.ts';
 import { shownFilter } from '../store/ui-slice.ts';
-import { SCREEN_NAMES, TOP_SCREENS } from '../view/screen-names.ts';
-import type { Command, CommandContext } from './action.ts';
+import type { Action, ActionContext } from './action.ts';
 import { fold, toggleFold, toggleMark, unfold } from './host-move.ts';
 
 /** Lists whose rows are functions. */
@@ -22,9 +21,8 @@ const DESCRIPTIONS = {
 const OUTSIDE_A_VM = [...TOP_SCREENS, 'function'] as const;
 
 /** One key for each screen: its number in the header. */
-const go: readonly Command[] = TOP_SCREENS.map((screen, index) => ({
+const go: readonly Action[] = TOP_SCREENS.map(screen => ({
   name: screen,
-  keys: [String(index)],
   category: 'Look',
   label: SCREEN_NAMES[screen],
   description: DESCRIPTIONS[screen],
@@ -34,14 +32,13 @@ const go: readonly Command[] = TOP_SCREENS.map((screen, index) => ({
 
 const NO_FUNCTION = 'there is no function here';
 
-function noFunction({ ui, state }: CommandContext): string | null {
+function noFunction({ ui, state }: ActionContext): string | null {
   return ui.hostSelect.functionAtCursor(state) === null ? NO_FUNCTION : null;
 }
 
-const move: readonly Command[] = [
+const move: readonly Action[] = [
   {
     name: 'open-function',
-    keys: ['enter'],
     category: 'Move',
     label: 'open',
     description: 'All that is known of the function; a root bus is folded, or unfolded',
@@ -56,7 +53,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'unfold',
-    keys: ['l', 'right'],
     category: 'Move',
     label: 'unfold',
     description: 'Show what is below, or go there',
@@ -65,7 +61,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'fold',
-    keys: ['h', 'left'],
     category: 'Move',
     label: 'fold',
     description: 'Fold away what is below, or go to what is above',
@@ -74,7 +69,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'leave',
-    keys: ['esc'],
     category: 'Move',
     label: 'back',
     description: 'Take the marks away, else clear the filter, else go back to the screen before',
@@ -87,10 +81,9 @@ const move: readonly Command[] = [
   },
 ];
 
-const look: readonly Command[] = [
+const look: readonly Action[] = [
   {
     name: 'mark',
-    keys: ['space'],
     category: 'Look',
     label: 'mark',
     description: 'Mark the function, or take the mark away: commands are for all that are marked',
@@ -101,7 +94,6 @@ const look: readonly Command[] = [
   },
   {
     name: 'refresh',
-    keys: ['r'],
     category: 'Look',
     label: 'refresh',
     description: 'Read the host again now; changes are noticed by themselves, too',
@@ -111,4 +103,4 @@ const look: readonly Command[] = [
 ];
 
 /** Commands that look at the host and change nothing. */
-export const hostViewCommands: readonly Command[] = [...go, ...move, ...look];
+export const hostViewActions: readonly Action[] = [...go, ...move, ...look];

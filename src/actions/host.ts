@@ -3,7 +3,7 @@ import { isParkingDriver } from '../host/vfio/read.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { shownList } from '../store/ui-slice.ts';
 import type { DoctorRow } from '../view/host-doctor-rows.ts';
-import type { Command, CommandContext } from './action.ts';
+import type { Action, ActionContext } from './action.ts';
 import { askForChange, askForUndo } from './host-change.ts';
 import { editCount, editSettings } from './host-prompts.ts';
 
@@ -14,7 +14,7 @@ const HOST_SCREENS = [...FUNCTION_SCREENS, 'doctor'] as const;
 function targetsOf({
   ui,
   state,
-}: CommandContext): { host: HostSnapshot; addresses: readonly string[] } | null {
+}: ActionContext): { host: HostSnapshot; addresses: readonly string[] } | null {
   const { host } = state;
   const addresses = ui.hostSelect.targets(state).filter(address => host?.functions.has(address));
   return host === null || addresses.length === 0 ? null : { host, addresses };
@@ -23,14 +23,13 @@ function targetsOf({
 const NO_FUNCTION = 'there is no function here';
 
 /** A group goes as a whole where groups are what is looked at. */
-function wholeGroup({ state }: CommandContext): boolean {
+function wholeGroup({ state }: ActionContext): boolean {
   return shownList(state) === 'iommu';
 }
 
-const binding: readonly Command[] = [
+const binding: readonly Action[] = [
   {
     name: 'bind',
-    keys: ['B'],
     category: 'Host',
     label: 'bind',
     description: 'Give the function, or all that are marked, to vfio-pci, for a VM; shows the plan first',
@@ -56,7 +55,6 @@ const binding: readonly Command[] = [
   },
   {
     name: 'release',
-    keys: ['R'],
     category: 'Host',
     label: 'release',
     description:
@@ -85,7 +83,7 @@ const binding: readonly Command[] = [
 ];
 
 /** The function at the cursor as SR-IOV sees it. */
-function sriovTarget({ ui, state }: CommandContext) {
+function sriovTarget({ ui, state }: ActionContext) {
   const address = ui.hostSelect.functionAtCursor(state);
   const fn = state.host?.functions.get(address ?? '');
   if (fn === undefined) return null;
@@ -94,9 +92,8 @@ function sriovTarget({ ui, state }: CommandContext) {
   return physical === undefined ? null : { physical, virtual };
 }
 
-const edit: Command = {
+const edit: Action = {
   name: 'edit',
-  keys: ['E'],
   category: 'Host',
   label: 'edit',
   description: 'Change the number of VFs, or what is set for a VF: MAC, VLAN, trust; shows the plan first',
@@ -118,10 +115,9 @@ const edit: Command = {
   },
 };
 
-const host: readonly Command[] = [
+const host: readonly Action[] = [
   {
-    name: 'mend',
-    keys: ['F'],
+    name: 'fix',
     category: 'Host',
     label: 'fix',
     description: 'Switch the IOMMU on from the next boot on; shows the plan first',
@@ -138,7 +134,6 @@ const host: readonly Command[] = [
   },
   {
     name: 'undo',
-    keys: ['u'],
     category: 'Host',
     label: 'undo',
     description: 'Undo the last change of the host; shows what that does first',
@@ -150,4 +145,4 @@ const host: readonly Command[] = [
 ];
 
 /** Commands that change the host. Each shows its plan before anything is done. */
-export const hostCommands: readonly Command[] = [...binding, edit, ...host];
+export const hostActions: readonly Action[] = [...binding, edit, ...host];

@@ -1,18 +1,18 @@
 import type { AppState } from '../store/app-store.ts';
+import type { TopScreen } from '../store/screens.ts';
 import { nextSort, type SortColumn } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { HOST_SORTS } from '../view/host-sort.ts';
-import type { TopScreen } from '../view/screen-names.ts';
 import { layoutColumns } from '../view/table-columns.ts';
 import { VM_COLUMNS } from '../view/vm-columns.ts';
-import { type Command, type CommandContext, noVm } from './action.ts';
+import { type Action, type ActionContext, noVm } from './action.ts';
 import { moveCursor } from './move.ts';
 import type { Ui } from './ui.ts';
 
 const SORTED = ['vms', 'pci', 'vfio', 'doctor'] as const satisfies readonly TopScreen[];
 type SortedList = (typeof SORTED)[number];
 
-function shownSorted({ state }: CommandContext): SortedList {
+function shownSorted({ state }: ActionContext): SortedList {
   return SORTED.find(list => list === currentScreen(state).kind) ?? 'vms';
 }
 
@@ -24,7 +24,7 @@ function sortColumns({ size }: AppState, list: SortedList): readonly SortColumn[
 }
 
 /** Rows change places, and the cursor stays with its own: also where it is there only since the list was opened. */
-function keepCursor({ ui, state, vm }: CommandContext, list: SortedList): void {
+function keepCursor({ ui, state, vm }: ActionContext, list: SortedList): void {
   if (list === 'vms') {
     if (vm !== null) state.selectVm(vm.id);
     return;
@@ -33,17 +33,16 @@ function keepCursor({ ui, state, vm }: CommandContext, list: SortedList): void {
   if (row !== null) state.setHostCursor(list, { key: row.key, index: ui.hostSelect.cursorRow(state, list) });
 }
 
-function sortBy(context: CommandContext, step: 1 | -1): void {
+function sortBy(context: ActionContext, step: 1 | -1): void {
   const { state } = context;
   const list = shownSorted(context);
   keepCursor(context, list);
   state.setSort(list, nextSort(sortColumns(state, list), state.sorts[list] ?? null, step));
 }
 
-const sort: readonly Command[] = [
+const sort: readonly Action[] = [
   {
     name: 'sort-next',
-    keys: ['shift+right', '>'],
     category: 'Look',
     label: 'sort by the next column',
     description: 'Sort by the column to the right; after the last one, by none',
@@ -52,7 +51,6 @@ const sort: readonly Command[] = [
   },
   {
     name: 'sort-previous',
-    keys: ['shift+left', '<'],
     category: 'Look',
     label: 'sort by the column before',
     description: 'Sort by the column to the left',
@@ -61,7 +59,6 @@ const sort: readonly Command[] = [
   },
   {
     name: 'sort-reverse',
-    keys: ['o'],
     category: 'Look',
     label: 'turn the order round',
     description: 'Turn the order round: the highest first, or the lowest',
@@ -77,7 +74,7 @@ const sort: readonly Command[] = [
 ];
 
 /** Marks the VM at the cursor, or takes its mark away. */
-function toggleMark({ state, vm }: CommandContext): void {
+function toggleMark({ state, vm }: ActionContext): void {
   const marked = new Set(state.markedVms);
   if (!marked.delete(vm!.id)) marked.add(vm!.id);
   state.setMarkedVms(marked, vm!.id);
@@ -95,16 +92,15 @@ function markRange(ui: Ui): void {
 }
 
 /** Marks this VM and the one that the cursor goes to. */
-function markAlong({ ui }: CommandContext, rows: number): void {
+function markAlong({ ui }: ActionContext, rows: number): void {
   markRange(ui);
   moveCursor(ui, rows);
   markRange(ui);
 }
 
-const mark: readonly Command[] = [
+const mark: readonly Action[] = [
   {
     name: 'mark-vm',
-    keys: ['space'],
     category: 'Look',
     label: 'mark',
     description: 'Mark the VM, or take the mark away: actions are for all that are marked',
@@ -118,7 +114,6 @@ const mark: readonly Command[] = [
   },
   {
     name: 'mark-range',
-    keys: ['ctrl+space'],
     category: 'Look',
     label: 'mark up to here',
     description: 'Mark all from the one marked last to this one',
@@ -128,7 +123,6 @@ const mark: readonly Command[] = [
   },
   {
     name: 'mark-down',
-    keys: ['shift+down'],
     category: 'Look',
     label: 'mark downwards',
     description: 'Mark this VM and the next one',
@@ -138,7 +132,6 @@ const mark: readonly Command[] = [
   },
   {
     name: 'mark-up',
-    keys: ['shift+up'],
     category: 'Look',
     label: 'mark upwards',
     description: 'Mark this VM and the one above',
@@ -148,7 +141,6 @@ const mark: readonly Command[] = [
   },
   {
     name: 'mark-invert',
-    keys: ['*'],
     category: 'Look',
     label: 'invert the marks',
     description: 'Mark those of the shown VMs that are not marked, and take the marks of the others away',
@@ -163,4 +155,4 @@ const mark: readonly Command[] = [
 ];
 
 /** How the list of VMs is looked at: in which order, and which of them are meant. */
-export const listCommands: readonly Command[] = [...sort, ...mark];
+export const listActions: readonly Action[] = [...sort, ...mark];

@@ -1,17 +1,16 @@
 import { logRow } from '../view/log-rows.ts';
-import type { Command, CommandContext } from './action.ts';
+import type { Action, ActionContext } from './action.ts';
 
 /** The VM that the entry under the cursor is about. */
-function vmOfEntry({ ui, state }: CommandContext): string | null {
+function vmOfEntry({ ui, state }: ActionContext): string | null {
   const entries = ui.select.visibleLog(state);
   return entries[logRow(entries, state.logCursor)]?.vm ?? null;
 }
 
 /** Commands of the log's screen. */
-export const logCommands: readonly Command[] = [
+export const logActions: readonly Action[] = [
   {
     name: 'open-vm-of-entry',
-    keys: ['enter'],
     category: 'Move',
     label: 'open the VM',
     description: 'Open the screen of the VM that the entry is about',
@@ -30,7 +29,6 @@ export const logCommands: readonly Command[] = [
   },
   {
     name: 'leave-log',
-    keys: ['esc'],
     category: 'Move',
     label: 'back',
     description: 'Clear the filter, else go back to the screen before',

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseCount } from '../commands/values.ts';
 import { imageInfo } from '../definitions/create/image-info.ts';
 import { DEFAULTS, defaultUser, newVmOf } from '../definitions/create/new-vm.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from '../definitions/create/option-values.ts';
 import type { NewVm } from '../definitions/create/plan.ts';
 import type { FormField, FormValues } from '../store/layers.ts';
+import { parseCount } from '../text/option-values.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 
@@ -59,7 +59,7 @@ const FIELDS: readonly NewVmField[] = [
   },
   {
     key: 'append',
-    label: 'Command line',
+    label: 'Action line',
     hint: "the kernel's",
     ...isKernel,
     initially: () => 'console=ttyS0',

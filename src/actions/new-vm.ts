@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../definitions/create/carry-out.ts';
 import { describeStep, disksFolder, type NewVmPlan, planNewVm } from '../definitions/create/plan.ts';
-import { openForm } from '../keys/form-keys.ts';
 import { managerPaths } from '../manager/paths.ts';
-import type { FormValues } from '../store/layers.ts';
+import { type Form, type FormValues, formLayer } from '../store/layers.ts';
 import { percent } from '../text/units.ts';
 import { fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
 import type { Ui } from './ui.ts';
@@ -12,23 +11,20 @@ import type { Ui } from './ui.ts';
 export function openNewVmForm(ui: Ui): void {
   const { marked, order } = ui.store.getState();
   const devices = marked.size > 0 ? { passthrough: [...marked].sort().join(' ') } : {};
-  openForm(
-    ui,
-    {
-      title: 'New VM',
-      fields: formFields,
-      value: formValue,
-      problem: (values, field) => fieldProblem(values, field, order),
-      changed: values => {
-        ui.newVm = values;
-      },
-      submit: values => planAndAsk(ui, values),
-      leave: values => {
-        if (Object.keys(values).length > 0) ui.notify('info', 'what you typed is kept: n goes on with it');
-      },
+  const form: Form = {
+    title: 'New VM',
+    fields: formFields,
+    value: formValue,
+    problem: (values, field) => fieldProblem(values, field, order),
+    changed: values => {
+      ui.newVm = values;
     },
-    { ...devices, ...ui.newVm },
-  );
+    submit: values => planAndAsk(ui, values),
+    leave: values => {
+      if (Object.keys(values).length > 0) ui.notify('info', 'what you typed is kept: n goes on with it');
+    },
+  };
+  ui.store.getState().pushLayer(formLayer(form, { ...devices, ...ui.newVm }));
 }
 
 /** Shows what will be made, word for word; nothing is made before the user agrees to it. */

@@ -1,4 +1,4 @@
-import type { Command, CommandContext } from './action.ts';
+import type { Action, ActionContext } from './action.ts';
 import { shutDownAndQuit } from './shut-down.ts';
 
 function count(alive: number): string {
@@ -6,7 +6,7 @@ function count(alive: number): string {
 }
 
 /** Leaving harms no VM that another process runs; shutting them down is offered at the same time. */
-function leave({ ui, state }: CommandContext): void {
+function leave({ ui, state }: ActionContext): void {
   const alive = ui.select.aliveVms(state);
   const cannotChange = ui.readOnly !== null || state.managerLost !== null;
   if (alive === 0 || !ui.engine.manager.remote || cannotChange) {
@@ -20,9 +20,8 @@ function leave({ ui, state }: CommandContext): void {
   ]);
 }
 
-export const quitCommand: Command = {
+export const quitAction: Action = {
   name: 'quit',
-  keys: ['q', 'ctrl+c'],
   category: 'Program',
   label: 'quit',
   description: 'Leave: VMs go on without this screen, or are shut down if you choose so',

@@ -1,5 +1,5 @@
-import type { VmInfo } from '../engine/engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import type { Choice } from '../store/layers.ts';
 import type { Ui } from './ui.ts';
 

@@ -1,8 +1,9 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { ConsoleFeed } from '../console/console-feed.ts';
-import type { Engine, EngineEvent, VmInfo } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { EngineEvent, VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
@@ -70,7 +71,7 @@ export class Ui {
   constructor(engine: Engine, picture: Picture, clock: Clock = systemClock, settings: UiSettings = {}) {
     this.engine = engine;
     this.readOnly = settings.readOnly ? 'this is a read-only session' : null;
-    this.host = new HostFeed(settings.host ?? hostSource('/'), this.store, this.hostSelect);
+    this.host = new HostFeed(settings.host ?? hostSource('/'), this.store, this.hostSelect.functionAtCursor);
     this.clock = clock;
     this.#picture = picture;
     this.store.getState().vmsListed(engine.vms());

@@ -1,15 +1,14 @@
-import { HOST_LISTS } from '../store/host-slice.ts';
 import { INTERVALS } from '../store/sampling-slice.ts';
+import { HOST_LISTS } from '../store/screens.ts';
 import { shownFilter } from '../store/ui-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
-import { type Command, noVm } from './action.ts';
+import { type Action, noVm } from './action.ts';
 import { moveCursor, pageRows } from './move.ts';
-import { quitCommand } from './quit.ts';
+import { quitAction } from './quit.ts';
 
-const move: readonly Command[] = [
+const move: readonly Action[] = [
   {
     name: 'down',
-    keys: ['j', 'down'],
     category: 'Move',
     label: 'down',
     description: 'Down a row',
@@ -17,7 +16,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'up',
-    keys: ['k', 'up'],
     category: 'Move',
     label: 'up',
     description: 'Up a row',
@@ -25,7 +23,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'page-down',
-    keys: ['pagedown', 'ctrl+f'],
     category: 'Move',
     label: 'page down',
     description: 'Down a page',
@@ -33,7 +30,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'page-up',
-    keys: ['pageup', 'ctrl+b'],
     category: 'Move',
     label: 'page up',
     description: 'Up a page',
@@ -41,7 +37,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'top',
-    keys: ['g', 'home'],
     category: 'Move',
     label: 'top',
     description: 'To the first row',
@@ -49,7 +44,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'bottom',
-    keys: ['G', 'end'],
     category: 'Move',
     label: 'bottom',
     description: 'To the last row',
@@ -57,7 +51,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'open',
-    keys: ['enter'],
     category: 'Move',
     label: 'open',
     description: "Open the VM's screen",
@@ -68,7 +61,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'back',
-    keys: ['esc'],
     category: 'Move',
     label: 'back',
     description: 'Back to the screen before',
@@ -78,7 +70,6 @@ const move: readonly Command[] = [
   },
   {
     name: 'clear-filter',
-    keys: ['esc'],
     category: 'Move',
     label: 'clear marks or filter',
     description: 'Take the marks away, else clear the filter',
@@ -90,10 +81,9 @@ const move: readonly Command[] = [
   },
 ];
 
-const look: readonly Command[] = [
+const look: readonly Action[] = [
   {
     name: 'about',
-    keys: ['d'],
     category: 'Look',
     label: 'about',
     description: 'What the VM is made of, and why it ended',
@@ -104,7 +94,6 @@ const look: readonly Command[] = [
   },
   {
     name: 'filter',
-    keys: ['/'],
     category: 'Look',
     label: 'filter',
     description:
@@ -116,7 +105,6 @@ const look: readonly Command[] = [
   },
   {
     name: 'command-line',
-    keys: [':'],
     category: 'Look',
     label: 'command',
     description:
@@ -126,7 +114,6 @@ const look: readonly Command[] = [
   },
   {
     name: 'help',
-    keys: ['?'],
     category: 'Look',
     label: 'help',
     description: 'All keys that mean something here',
@@ -138,10 +125,9 @@ const look: readonly Command[] = [
 /** Screens with numbers that samples are compared for. */
 const MEASURED = ['overview', 'vms', 'vm'] as const;
 
-const measure: readonly Command[] = [
+const measure: readonly Action[] = [
   {
     name: 'freeze',
-    keys: ['p'],
     category: 'Measure',
     label: 'freeze',
     description: 'Hold the numbers still, or let them go on; the VMs run all the time',
@@ -150,7 +136,6 @@ const measure: readonly Command[] = [
   },
   {
     name: 'interval',
-    keys: ['i'],
     category: 'Measure',
     label: 'interval',
     description: `Time between samples: ${[...INTERVALS]
@@ -167,7 +152,6 @@ const measure: readonly Command[] = [
   },
   {
     name: 'reset-totals',
-    keys: ['r'],
     category: 'Measure',
     label: 'zero totals',
     description: 'Count totals from now on',
@@ -179,16 +163,15 @@ const measure: readonly Command[] = [
   },
 ];
 
-const program: readonly Command[] = [
+const program: readonly Action[] = [
   {
     name: 'redraw',
-    keys: ['ctrl+l'],
     category: 'Program',
     label: 'redraw',
     description: 'Draw the whole screen anew',
     run: ({ ui }) => ui.repaint(),
   },
-  quitCommand,
+  quitAction,
 ];
 
-export const viewCommands: readonly Command[] = [...move, ...look, ...measure, ...program];
+export const viewActions: readonly Action[] = [...move, ...look, ...measure, ...program];

@@ -1,12 +1,12 @@
-import type { Engine, VmInfo } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import type { Question } from '../store/layers.ts';
-import { type Command, type CommandContext, NO_VM } from './action.ts';
+import { type Action, type ActionContext, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
 
 /** Something that is done to a VM, or to each of several. */
 export type VmAction = {
   readonly name: string;
-  readonly key: string;
   readonly label: string;
   readonly description: string;
   readonly bar?: number;
@@ -23,13 +23,12 @@ export type VmAction = {
   readonly begun?: (who: string) => string;
 };
 
-/** The command of an action, for the VM at the cursor or for those that are marked. */
-export function vmCommand(action: VmAction): Command {
-  const { name, key, label, description, bar, loss } = action;
-  const ask = (context: CommandContext) => question(action, context);
+/** The action of an action, for the VM at the cursor or for those that are marked. */
+export function actionOnVms(action: VmAction): Action {
+  const { name, label, description, bar, loss } = action;
+  const ask = (context: ActionContext) => question(action, context);
   return {
     name,
-    keys: [key],
     category: 'Virtual machine',
     screens: ['vms', 'vm'],
     changes: 'vm',
@@ -54,7 +53,7 @@ export function vmCommand(action: VmAction): Command {
 }
 
 /** What is asked: before a loss always, else where it is for several VMs, all of which are named. */
-function question({ verb, loss, refusal }: VmAction, { vms }: CommandContext): Question | null {
+function question({ verb, loss, refusal }: VmAction, { vms }: ActionContext): Question | null {
   const able = vms.filter(vm => refusal(vm) === null);
   const who = nameOf(able);
   if (vms.length < 2) return loss ? { title: loss.title(who), body: loss.body, verb } : null;

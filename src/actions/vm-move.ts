@@ -1,9 +1,9 @@
 import type { AppState } from '../store/app-store.ts';
+import { vcpuRows } from '../store/vcpu-rows.ts';
 import { VM_TABS, type VmTab, type VmView, vmViewOf } from '../store/vm-view-slice.ts';
 import { addressRows } from '../view/address-rows.ts';
 import { deviceRows } from '../view/device-rows.ts';
 import { movedLogCursor, vmLog } from '../view/log-rows.ts';
-import { vcpuRows } from '../view/vm-rows.ts';
 import type { Ui } from './ui.ts';
 
 /** The tab so many further on, from the last one to the first. */

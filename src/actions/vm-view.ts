@@ -1,6 +1,6 @@
 import { ADDRESS_ORDERS, VM_TABS, type VmTab, vmViewOf } from '../store/vm-view-slice.ts';
 import { summaryShowsConsole } from '../view/summary-layout.ts';
-import { type Command, type CommandContext, NO_VM, noVm } from './action.ts';
+import { type Action, type ActionContext, NO_VM, noVm } from './action.ts';
 import { takeKeyboard } from './take-keyboard.ts';
 import { nextTab } from './vm-move.ts';
 
@@ -16,13 +16,12 @@ const DESCRIPTIONS: Readonly<Record<VmTab, string>> = {
   events: 'What has happened to the VM',
 };
 
-function showTabBeside({ state, vm }: CommandContext, step: number): void {
+function showTabBeside({ state, vm }: ActionContext, step: number): void {
   state.changeVmView(vm!.id, { tab: nextTab(vmViewOf(state, vm!.id).tab, step) });
 }
 
-const tabs: readonly Command[] = VM_TABS.map((tab, index) => ({
+const tabs: readonly Action[] = VM_TABS.map(tab => ({
   name: `tab-${tab}`,
-  keys: [String(index + 1)],
   category: 'Look',
   label: tab,
   description: DESCRIPTIONS[tab],
@@ -32,20 +31,19 @@ const tabs: readonly Command[] = VM_TABS.map((tab, index) => ({
 }));
 
 /** Is the exit heat map shown? */
-function notExits({ state, vm }: CommandContext): string | null {
+function notExits({ state, vm }: ActionContext): string | null {
   return vm !== null && vmViewOf(state, vm.id).tab === 'exits' ? null : 'only the exits (3) can be sorted';
 }
 
-function sortExits({ state, vm }: CommandContext, step: number): void {
+function sortExits({ state, vm }: ActionContext, step: number): void {
   const at = ADDRESS_ORDERS.indexOf(vmViewOf(state, vm!.id).addressOrder) + step;
   state.changeVmView(vm!.id, { addressOrder: ADDRESS_ORDERS[at % ADDRESS_ORDERS.length]! });
 }
 
 /** Commands that change how a VM's screen is seen. */
-export const vmViewCommands: readonly Command[] = [
+export const vmViewActions: readonly Action[] = [
   {
     name: 'next-tab',
-    keys: ['tab', 'l', 'right'],
     category: 'Move',
     label: 'next tab',
     description: 'To the next tab',
@@ -56,7 +54,6 @@ export const vmViewCommands: readonly Command[] = [
   },
   {
     name: 'previous-tab',
-    keys: ['shift+tab', 'h', 'left'],
     category: 'Move',
     label: 'tab before',
     description: 'To the tab before',
@@ -67,7 +64,6 @@ export const vmViewCommands: readonly Command[] = [
   ...tabs,
   {
     name: 'sort-exits',
-    keys: ['>', 'shift+right'],
     category: 'Look',
     label: 'sort',
     description: 'Sort the exits by the next of cost, rate and address',
@@ -78,7 +74,6 @@ export const vmViewCommands: readonly Command[] = [
   },
   {
     name: 'sort-exits-back',
-    keys: ['<', 'shift+left'],
     category: 'Look',
     label: 'sort back',
     description: 'Sort the exits by the one before',
@@ -88,7 +83,6 @@ export const vmViewCommands: readonly Command[] = [
   },
   {
     name: 'console',
-    keys: ['c'],
     category: 'Look',
     label: 'console',
     description: "Type into the VM's serial console; Ctrl-] gives the keyboard back",

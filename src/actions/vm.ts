@@ -1,6 +1,6 @@
-import type { VmInfo, VmState } from '../engine/engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
-import { type VmAction, vmCommand } from './vm-action.ts';
+import type { VmInfo, VmState } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
+import { actionOnVms, type VmAction } from './vm-action.ts';
 
 /** Makes the reason why a VM is in no state for something. */
 function onlyWhile(...states: readonly VmState[]) {
@@ -8,10 +8,9 @@ function onlyWhile(...states: readonly VmState[]) {
 }
 
 /** Actions that change a VM have capital letters, so that no slip of a finger is one. */
-const actions: readonly VmAction[] = [
+const vmSpecs: readonly VmAction[] = [
   {
     name: 'start',
-    key: 'S',
     label: 'start',
     description: 'Start the VM: from its definition as it is on disk now, or with the same configuration',
     bar: 52,
@@ -23,7 +22,6 @@ const actions: readonly VmAction[] = [
   },
   {
     name: 'pause',
-    key: 'P',
     label: 'pause',
     description: 'Pause the VM',
     bar: 50,
@@ -33,7 +31,6 @@ const actions: readonly VmAction[] = [
   },
   {
     name: 'resume',
-    key: 'U',
     label: 'resume',
     description: 'Let a paused VM go on (unpause)',
     bar: 51,
@@ -43,7 +40,6 @@ const actions: readonly VmAction[] = [
   },
   {
     name: 'power-button',
-    key: 'B',
     label: 'power button',
     description: 'Press the ACPI power button; the guest decides what happens',
     verb: 'Press it',
@@ -54,7 +50,6 @@ const actions: readonly VmAction[] = [
   },
   {
     name: 'reset',
-    key: 'R',
     label: 'reset',
     description: 'Press the reset button: the guest boots again without shutting down',
     verb: 'Reset',
@@ -68,7 +63,6 @@ const actions: readonly VmAction[] = [
   },
   {
     name: 'kill',
-    key: 'K',
     label: 'kill',
     description: 'End the VM at once',
     bar: 60,
@@ -82,7 +76,6 @@ const actions: readonly VmAction[] = [
   },
   {
     name: 'remove',
-    key: 'X',
     label: 'remove',
     description:
       'Take a VM that is off out of the list, with its definition; that file is kept as NAME.yaml~',
@@ -98,4 +91,4 @@ const actions: readonly VmAction[] = [
   },
 ];
 
-export const vmCommands = actions.map(vmCommand);
+export const vmActions = vmSpecs.map(actionOnVms);

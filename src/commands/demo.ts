@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { isAlive } from '../engine/vm-state.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import { builtFile } from '../project-root.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { onTerminal } from './on-terminal.ts';

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import { colourDepth } from '../theme/colour-depth.ts';
 import { THEME_NAMES } from '../theme/themes.ts';
 import { openHost } from './host/host-options.ts';

@@ -1,4 +1,4 @@
-import type { VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 
 /** Says why a VM crashed. @returns the exit status: the guest's own code, 0 after a power-off, 1 after a crash */
 export function reportEnd(vm: VmInfo): number {

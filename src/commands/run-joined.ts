@@ -1,5 +1,5 @@
-import type { VmInfo } from '../engine/engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { reportEnd } from './report-end.ts';
 import { watchConsole } from './vm/console.ts';

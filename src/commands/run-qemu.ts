@@ -6,7 +6,7 @@ import { toMachine } from '../definitions/to-machine.ts';
 import { UsageError } from '../text/usage-error.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { nameOfFile } from './name-of-file.ts';
-import type { RunOptions } from './run.ts';
+import type { RunOptions } from './run-options.ts';
 
 /** What to write in place of an option of `vring run` beside QEMU's. */
 const INSTEAD: Readonly<Record<string, string>> = {

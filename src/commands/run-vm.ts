@@ -1,6 +1,6 @@
-import type { VmInfo } from '../engine/engine.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import { lockVm } from '../manager/vm-lock.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
@@ -12,8 +12,8 @@ import { onTerminal } from './on-terminal.ts';
 import { openUi } from './open-ui.ts';
 import { reportEnd } from './report-end.ts';
 import { requireTerminal } from './require-terminal.ts';
-import type { RunOptions } from './run.ts';
 import { runJoined } from './run-joined.ts';
+import type { RunOptions } from './run-options.ts';
 import { type OptionWords, problemText, QEMU_WORDS, RUN_WORDS } from './run-problems.ts';
 import { joinConsole } from './terminal-console.ts';
 import { leaving, managerOrNew } from './vm/manager.ts';

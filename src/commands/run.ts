@@ -1,24 +1,9 @@
 import { type Command, Option } from 'commander';
+import { parseCount, parseSize } from '../text/option-values.ts';
 import { withManual } from './manual.ts';
+import type { RunOptions } from './run-options.ts';
 import type { DiskOption } from './values.ts';
-import { parseCount, parseCpuFeatures, parseDisk, parseSize } from './values.ts';
-
-export type RunOptions = {
-  readonly initrd?: string;
-  readonly append?: string;
-  readonly disk?: readonly DiskOption[];
-  readonly cpus: number;
-  readonly memory: number;
-  readonly hugepages?: '2M' | '1G';
-  readonly cpuFeatures?: { remove: string[] };
-  readonly kvm?: 'on' | 'off';
-  readonly name?: string;
-  readonly rng: boolean;
-  readonly seccomp: boolean;
-  readonly ui?: boolean;
-  readonly detach?: boolean;
-  readonly foreground?: boolean;
-};
+import { parseCpuFeatures, parseDisk } from './values.ts';
 
 /** `vring run`: one VM on this terminal. */
 export function registerRun(program: Command): void {

@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/engine.ts';
 import type { Sample } from '../engine/sampling/sampling.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import { within } from './vm/until.ts';
 
 /** Beyond the interval: a manager on a busy host is slow to answer. */

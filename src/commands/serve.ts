@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
+import { parseCount } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
 import { withManual } from './manual.ts';
-import { parseCount } from './values.ts';
 
 const LONGEST_WAIT_SECONDS = 24 * 3600;
 

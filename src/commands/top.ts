@@ -1,20 +1,7 @@
 import type { Command } from 'commander';
 import { withManual } from './manual.ts';
-import { parseDuration } from './values.ts';
+import { parseInterval, type TopOptions } from './top/options.ts';
 import { VM_TOTALS } from './vm/facts.ts';
-
-export const INTERVAL_MS = { least: 100, most: 3_600_000, usual: 1000 } as const;
-
-export function parseInterval(text: string): number {
-  return parseDuration(text, '--interval', INTERVAL_MS.least, INTERVAL_MS.most);
-}
-
-export type TopOptions = {
-  readonly once?: boolean;
-  readonly csv?: boolean;
-  readonly json?: boolean;
-  readonly interval?: number;
-};
 
 /** `vring top`: what the VMs do, by CPU time. */
 export function registerTop(program: Command): void {

@@ -1,9 +1,9 @@
 import { Box, Text } from 'ink';
 import { Table } from 'ink-table';
 import type { ReactNode } from 'react';
-import type { Topology } from '../engine/engine.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { ABOUT_NAME_CELLS, type AboutFact, aboutFacts } from '../view/about-facts.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
 import { useAppState, useTheme } from './contexts.ts';
 
 /** What a VM is made of, and why it ended: facts that don't move. */

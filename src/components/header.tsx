@@ -1,12 +1,12 @@
 import { Box, Text } from 'ink';
 import type { ReactNode } from 'react';
-import { stateWord } from '../engine/vm-state.ts';
-import type { Screen, Size } from '../store/ui-slice.ts';
+import { stateWord } from '../engine/vm-info.ts';
+import type { Screen, TopScreen } from '../store/screens.ts';
+import type { Size } from '../store/ui-slice.ts';
 import { bytes } from '../text/units.ts';
 import { truncate } from '../text/width.ts';
 import { stateToken } from '../theme/state-token.ts';
-import type { Token } from '../theme/theme.ts';
-import type { TopScreen } from '../view/screen-names.ts';
+import type { Token } from '../theme/tokens.ts';
 import { uptimeOf } from '../view/vm-uptime.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 import { useListSummary } from './list-summary.ts';

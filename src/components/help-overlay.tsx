@@ -1,5 +1,5 @@
 import { Box, Text } from 'ink';
-import { commandContext } from '../actions/action.ts';
+import { actionContext } from '../actions/action.ts';
 import { helpLines } from '../keys/help-lines.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { useTheme, useUi } from './contexts.ts';
@@ -7,7 +7,7 @@ import { useTheme, useUi } from './contexts.ts';
 /** The help for the screen below. */
 export function HelpOverlay({ offset, size }: { offset: number; size: Size }) {
   const { style } = useTheme();
-  const lines = helpLines(commandContext(useUi()), size.columns);
+  const lines = helpLines(actionContext(useUi()), size.columns);
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
       {lines.slice(offset, offset + size.rows).map(({ text, token }, index) => (

@@ -1,7 +1,8 @@
 import { Text } from 'ink';
-import { commandContext, reasonAgainst } from '../actions/action.ts';
-import { barCommands, keyLabel } from '../actions/registry.ts';
+import { actionContext, disabledReason } from '../actions/action.ts';
+import { barActions } from '../actions/registry.ts';
 import type { Ui } from '../actions/ui.ts';
+import { keyLabel, keysOf } from '../keys/bindings.ts';
 import type { Layer } from '../store/layers.ts';
 import { obstacleOf, type PlanLayer } from '../store/plan-layer.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
@@ -33,11 +34,11 @@ export function KeyBar({ columns }: { columns: number }) {
 }
 
 function screenEntries(ui: Ui): Entry[] {
-  const context = commandContext(ui);
-  return barCommands(context).map(command => ({
-    key: keyLabel(command.keys[0]!),
-    label: command.label,
-    available: reasonAgainst(command, context) === null,
+  const context = actionContext(ui);
+  return barActions(context).map(action => ({
+    key: keyLabel(keysOf(action)[0]!),
+    label: action.label,
+    available: disabledReason(action, context) === null,
   }));
 }
 

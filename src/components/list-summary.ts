@@ -1,5 +1,5 @@
+import type { TopScreen } from '../store/screens.ts';
 import { hostSummary } from '../view/list-summary.ts';
-import type { TopScreen } from '../view/screen-names.ts';
 import { useAppState, useUi } from './contexts.ts';
 
 /** What the shown list holds. */

@@ -1,10 +1,10 @@
 import { Box, Text } from 'ink';
 import { memo, useMemo } from 'react';
-import type { LogEntry } from '../engine/engine.ts';
+import type { LogEntry } from '../engine/vm-info.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { logTime } from '../text/time.ts';
 import { wrap } from '../text/width.ts';
-import type { Token } from '../theme/theme.ts';
+import type { Token } from '../theme/tokens.ts';
 import { logRow } from '../view/log-rows.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
 import { useTheme } from './contexts.ts';

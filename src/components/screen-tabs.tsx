@@ -1,5 +1,5 @@
 import { Text } from 'ink';
-import { SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../view/screen-names.ts';
+import { SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../store/screens.ts';
 import { useTheme } from './contexts.ts';
 
 /** The name of the program, and the least columns of a terminal whose header names other screens than the shown one. */

@@ -1,6 +1,6 @@
 import { Text } from 'ink';
 import { completions } from '../actions/command-line.ts';
-import type { VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { FieldLayer, PromptLayer } from '../store/layers.ts';
 import { shownFilter, showsHost } from '../store/ui-slice.ts';

@@ -1,58 +1,6 @@
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
-import type { Topology } from '../vmm/machine/topology.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
-
-export type { Topology } from '../vmm/machine/topology.ts';
-
-export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'off' | 'crashed';
-
-/** One VM as every screen and command sees it. */
-export type VmInfo = {
-  /** The same as its name: no two VMs of an engine have one name. */
-  readonly id: string;
-  readonly name: string;
-  readonly state: VmState;
-  readonly vcpus: number;
-  readonly memoryBytes: number;
-  /** Why it is off or crashed, in one sentence; with a register dump in `detail` after a KVM error. */
-  readonly reason: string | null;
-  readonly detail: string | null;
-  /** The code of the guest's debug-exit port, when it ended itself through it. */
-  readonly exitCode: number | null;
-  /** Devices that stopped serving their driver because it broke the rules, each with the reason. */
-  readonly broken: Readonly<Record<string, string>>;
-  /** Milliseconds since 1970, or null before the first start. */
-  readonly startedAt: number | null;
-  readonly topology: Topology | null;
-  /** There is a definition of this name on disk. A VM without one is forgotten when it is removed. */
-  readonly defined: boolean;
-  /** Why the definition on disk can't be used, with file, line and key; null when it can. */
-  readonly problem: string | null;
-  readonly autostart: boolean;
-  /** Who types into its console, as `user@tty`; null when nobody does. */
-  readonly keyboardHolder: string | null;
-};
-
-export type LogEntry = {
-  /** Counts up from 1, without gaps. */
-  readonly number: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  /** The VM that it is about; null: the engine itself. */
-  readonly vm: string | null;
-  readonly level: 'info' | 'warning' | 'error';
-  readonly text: string;
-};
-
-export type EngineEvent =
-  | { readonly kind: 'vm'; readonly vm: VmInfo }
-  | { readonly kind: 'removed'; readonly id: string }
-  | { readonly kind: 'log'; readonly entry: LogEntry }
-  /**
-   * The process that runs the VMs is out of reach, and why; null when it is back, after the `vm` and `removed` events for all that
-   * changed meanwhile.
-   */
-  | { readonly kind: 'link'; readonly lost: string | null };
+import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 
 /** The process that runs the VMs. */
 export type ManagerInfo = {

@@ -1,4 +1,4 @@
-import type { LogEntry } from './engine.ts';
+import type { LogEntry } from './vm-info.ts';
 
 const KEPT = 1000;
 

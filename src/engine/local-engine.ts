@@ -3,16 +3,7 @@ import { version } from '../project-root.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
 import { shutDownAllVms } from '../vmm/native/native.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
-import type {
-  ConsoleLink,
-  ConsoleListener,
-  Engine,
-  EngineEvent,
-  LogEntry,
-  ManagerInfo,
-  MetricsFormat,
-  VmInfo,
-} from './engine.ts';
+import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from './engine.ts';
 import { EventLog } from './event-log.ts';
 import { MachineWorker } from './machine-worker.ts';
 import { RestartPolicy } from './restart-policy.ts';
@@ -21,6 +12,7 @@ import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import { somebodyHere } from './this-terminal.ts';
 import { Vm, type VmLock } from './vm.ts';
+import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 import { tellChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
@@ -29,6 +21,8 @@ export type LocalEngineOptions = {
   readonly definitions?: Definitions;
   /** Keeps other processes from running a VM of this name. @throws saying who does */
   readonly lock?: (name: string) => VmLock;
+  /** Writes this host and the engine's VMs for a monitoring system; without it there are no metrics. */
+  readonly metrics?: (engine: LocalEngine, format: MetricsFormat) => Promise<string>;
 };
 
 /** Runs VMs in this process: a machine thread for each. */
@@ -41,6 +35,7 @@ export class LocalEngine implements Engine, CounterSource {
   };
   readonly #definitions: Definitions;
   readonly #lock: (name: string) => VmLock;
+  readonly #metrics: ((engine: LocalEngine, format: MetricsFormat) => Promise<string>) | undefined;
   readonly #vms = new Map<string, Vm>();
   /** What was last told of each VM. */
   readonly #told = new Map<string, VmInfo>();
@@ -54,7 +49,9 @@ export class LocalEngine implements Engine, CounterSource {
   constructor({
     definitions = NO_DEFINITIONS,
     lock = () => ({ release: () => {} }),
+    metrics,
   }: LocalEngineOptions = {}) {
+    this.#metrics = metrics;
     this.#definitions = definitions;
     this.#lock = lock;
     MachineWorker.warm();
@@ -174,8 +171,8 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async metrics(format: MetricsFormat): Promise<string> {
-    const { metricsNow } = await import('../report/metrics-now.ts');
-    return metricsNow(this, format);
+    if (this.#metrics === undefined) throw new Error('this process writes no metrics');
+    return this.#metrics(this, format);
   }
 
   get ending(): boolean {

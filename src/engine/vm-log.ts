@@ -1,4 +1,4 @@
-import type { LogEntry, VmInfo } from './engine.ts';
+import type { LogEntry, VmInfo } from './vm-info.ts';
 
 type Tell = (level: LogEntry['level'], text: string) => void;
 

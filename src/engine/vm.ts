@@ -5,11 +5,11 @@ import type { Topology } from '../vmm/machine/topology.ts';
 import { destroyVmLater, ringVm, shutDownVmLater } from '../vmm/native/native.ts';
 import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
-import type { VmInfo, VmState } from './engine.ts';
 import { MachineWorker } from './machine-worker.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import { threadTimes } from './sampling/thread-times.ts';
 import { Scrollback } from './scrollback.ts';
+import type { VmInfo, VmState } from './vm-info.ts';
 
 /** Counter blocks that a machine may label; a machine that needs more fails to build. */
 const MAX_QUEUES = 64;

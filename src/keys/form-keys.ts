@@ -1,16 +1,7 @@
 import type { Ui } from '../actions/ui.ts';
-import type { Form, FormLayer, FormValues } from '../store/layers.ts';
+import { type FormLayer, formLayer } from '../store/layers.ts';
 import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { ParsedKey } from './parse-key.ts';
-
-/** Opens a form with what was typed into it before. */
-export function openForm(ui: Ui, form: Form, values: FormValues): void {
-  ui.store.getState().pushLayer({ kind: 'form', form, values, focus: 0, edit: editOf(form, values, 0) });
-}
-
-function editOf(form: Form, values: FormValues, focus: number): TextEdit {
-  return textEdit(form.value(values, form.fields(values)[focus]!));
-}
 
 /** A key while the form is filled in: letters are text. */
 export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
@@ -49,7 +40,7 @@ function goTo(ui: Ui, layer: FormLayer, to: number): void {
   const { form, values } = layer;
   const { length } = form.fields(values);
   const focus = (to + length) % length;
-  ui.store.getState().changeLayer({ ...layer, focus, edit: editOf(form, values, focus) });
+  ui.store.getState().changeLayer(formLayer(form, values, focus));
 }
 
 function type(ui: Ui, layer: FormLayer, edit: TextEdit): void {

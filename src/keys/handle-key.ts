@@ -1,5 +1,4 @@
-import { commandContext, runCommand } from '../actions/action.ts';
-import { commandOfKey } from '../actions/registry.ts';
+import { actionContext, runAction } from '../actions/action.ts';
 import { scrolled } from '../actions/scroll.ts';
 import type { Ui } from '../actions/ui.ts';
 import { ConsoleInput } from '../console/console-input.ts';
@@ -7,6 +6,7 @@ import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { aboutHeight } from '../view/about-facts.ts';
 import { textRoom } from '../view/layer-room.ts';
+import { actionOfKey } from './bindings.ts';
 import { dialogKey } from './dialog-keys.ts';
 import { fieldKey } from './field-keys.ts';
 import { formKey } from './form-keys.ts';
@@ -71,9 +71,9 @@ function handleKey(ui: Ui, key: ParsedKey): void {
 }
 
 function screenKey(ui: Ui, key: ParsedKey): void {
-  const context = commandContext(ui);
-  const command = commandOfKey(key.name, context);
-  if (command) runCommand(command, context);
+  const context = actionContext(ui);
+  const action = actionOfKey(key.name, context);
+  if (action) runAction(action, context);
 }
 
 const CLOSE = new Set(['esc', 'enter', 'q', '?', 'd', 'y', 'ctrl+c']);
@@ -95,7 +95,7 @@ function readingKey(ui: Ui, layer: ReadLayer, key: string): void {
 function textLength(ui: Ui, layer: ReadLayer): number {
   if (layer.kind === 'text') return layer.lines.length;
   const { size, infos } = ui.store.getState();
-  if (layer.kind === 'help') return helpLines(commandContext(ui), size.columns).length;
+  if (layer.kind === 'help') return helpLines(actionContext(ui), size.columns).length;
   const vm = infos[layer.id];
   return vm === undefined ? 0 : aboutHeight(vm, size.columns);
 }

@@ -1,22 +1,25 @@
 import { CATEGORIES } from '../actions/action.ts';
-import { commands, keyLabel } from '../actions/registry.ts';
-import { SCREEN_NAMES } from '../view/screen-names.ts';
+import { actions } from '../actions/registry.ts';
+import { SCREEN_NAMES } from '../store/screens.ts';
+import { keyLabel, keysOf } from './bindings.ts';
 
 /** The key bindings as a page of the documentation. */
 export function keysMarkdown(): string {
   const sections = CATEGORIES.map(category => {
-    const rows = commands
-      .filter(command => command.category === category)
-      .map(command => {
-        const keys = command.keys.map(key => `\`${keyLabel(key)}\``).join(' ');
-        const where = command.screens?.map(screen => SCREEN_NAMES[screen]).join(', ') ?? 'everywhere';
-        const asks = command.dangerous ? '; asks first' : '';
-        return `| ${keys} | \`:${command.name}\` | ${command.description}${asks} | ${where} |`;
+    const rows = actions
+      .filter(action => action.category === category)
+      .map(action => {
+        const keys = keysOf(action)
+          .map(key => `\`${keyLabel(key)}\``)
+          .join(' ');
+        const where = action.screens?.map(screen => SCREEN_NAMES[screen]).join(', ') ?? 'everywhere';
+        const asks = action.dangerous ? '; asks first' : '';
+        return `| ${keys} | \`:${action.name}\` | ${action.description}${asks} | ${where} |`;
       });
     return [
       `## ${category}`,
       '',
-      '| Keys | Command | What it does | Where |',
+      '| Keys | Action | What it does | Where |',
       '| --- | --- | --- | --- |',
       ...rows,
     ].join('\n');
@@ -26,8 +29,8 @@ export function keysMarkdown(): string {
 
 const INTRODUCTION = `# Keys
 
-This page is made from the commands in \`src/keys/\`; the help of the UI (\`?\`) shows the same, with the reason why a command
-can't be used at the moment. Capital letters and \`u\` change a VM or the host, others only what you see. On the command line
+This page is generated from \`src/actions/\` and \`src/keys/bindings.ts\`; the help of the UI (\`?\`) shows the same, with the reason why an action
+is unavailable at the moment. Capital letters and \`u\` change a VM or the host, others only what you see. On the command line
 (\`:\`) there are also \`:vm NAME\`, and the lists of the host with a filter or an address: \`:pci /igb\`, \`:pci 02:00.0\`.
 
 A change of the host is shown word for word before it is made: \`Tab\` and \`Enter\` apply it, \`w\` takes the whole IOMMU group, \`p\`

@@ -1,5 +1,5 @@
 import type { Engine } from '../engine/engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import { isAlive } from '../engine/vm-info.ts';
 
 /** When a background manager has nothing left to do. */
 export type Idleness = {

@@ -1,5 +1,5 @@
 import { appendFileSync, fstatSync, renameSync, statSync } from 'node:fs';
-import type { LogEntry } from '../engine/engine.ts';
+import type { LogEntry } from '../engine/vm-info.ts';
 import { printableLines } from '../text/printable.ts';
 
 /** A background manager's log is cut at this size; the one before is kept beside it. */

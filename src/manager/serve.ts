@@ -3,6 +3,7 @@ import { DefinitionStore } from '../definitions/store.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import { ControlServer } from '../engine/remote/server.ts';
 import { version } from '../project-root.ts';
+import { metricsNow } from '../report/metrics-now.ts';
 import { LockHeldError } from './file-lock.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
@@ -55,7 +56,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 
 async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> {
   const { background, shutdownMs, idleMs, metrics } = options;
-  const engine = new LocalEngine({ definitions: new DefinitionStore(), lock: lockVm });
+  const engine = new LocalEngine({ definitions: new DefinitionStore(), lock: lockVm, metrics: metricsNow });
   const write = background ? fileLog(paths.log) : stderrLog();
   for (const entry of engine.log()) write(entry);
   engine.subscribe(event => {

@@ -1,10 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
-import type { VmInfo, VmState } from '../engine/engine.ts';
 import type { AddressRates } from '../engine/sampling/address-rates.ts';
 import { type Percentiles, percentiles } from '../engine/sampling/histogram.ts';
+import { exitName, vcpuStateName } from '../engine/sampling/names.ts';
 import type { QueueRates, RegionRates, VcpuRates, VmDetail, VmTotals } from '../engine/sampling/rates.ts';
-import { exitName } from '../store/exit-names.ts';
-import { vcpuStateName } from '../store/vcpu-state-names.ts';
+import type { VmInfo, VmState } from '../engine/vm-info.ts';
 import { printable } from '../text/printable.ts';
 
 /** Changes when a reader of the JSON would have to change. */

@@ -1,7 +1,8 @@
-import type { ManagerInfo, MetricsFormat, VmInfo } from '../engine/engine.ts';
+import type { ManagerInfo, MetricsFormat } from '../engine/engine.ts';
 import type { CounterSource } from '../engine/sampling/counter-source.ts';
 import { type Snapshot, takeSnapshot } from '../engine/sampling/snapshot.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import { readHostLoad } from '../host/load.ts';
 import { HostRoot } from '../host/root.ts';
 import { version } from '../project-root.ts';

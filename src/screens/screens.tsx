@@ -1,4 +1,5 @@
-import type { Screen, Size } from '../store/ui-slice.ts';
+import type { Screen } from '../store/screens.ts';
+import type { Size } from '../store/ui-slice.ts';
 import { DoctorScreen } from './host/doctor.tsx';
 import { FunctionScreen } from './host/function.tsx';
 import { IommuScreen } from './host/iommu.tsx';

@@ -24,16 +24,16 @@ export type AppState = VmsSlice &
 export type AppStore = StoreApi<AppState>;
 
 export function createAppStore(): AppStore {
-  return createStore<AppState>()((...slice) => ({
-    ...createVmsSlice(...slice),
-    ...createVmViewSlice(...slice),
-    ...createLogSlice(...slice),
-    ...createUsageSlice(...slice),
-    ...createUiSlice(...slice),
-    ...createSamplingSlice(...slice),
-    ...createConsoleSlice(...slice),
-    ...createHostSlice(...slice),
-    ...createListSlice(...slice),
-    ...createLinkSlice(...slice),
+  return createStore<AppState>()((set, get) => ({
+    ...createVmsSlice(set, get),
+    ...createVmViewSlice(set, get),
+    ...createLogSlice(set, get),
+    ...createUsageSlice(set, get),
+    ...createUiSlice(set, get),
+    ...createSamplingSlice(set, get),
+    ...createConsoleSlice(set, get),
+    ...createHostSlice(set, get),
+    ...createListSlice(set, get),
+    ...createLinkSlice(set, get),
   }));
 }

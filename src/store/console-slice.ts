@@ -1,5 +1,4 @@
-import type { StateCreator } from 'zustand/vanilla';
-import type { AppState } from './app-store.ts';
+import type { SliceCreator } from './slice.ts';
 
 export type ConsoleSlice = {
   /** The VM whose serial console is being shown, and a number that changes whenever its picture does. */
@@ -11,7 +10,7 @@ export type ConsoleSlice = {
   setConsoleSearch(text: string): void;
 };
 
-export const createConsoleSlice: StateCreator<AppState, [], [], ConsoleSlice> = set => ({
+export const createConsoleSlice: SliceCreator<ConsoleSlice> = set => ({
   console: null,
   consoleSearch: '',
   setConsoleSearch: consoleSearch => set({ consoleSearch }),

@@ -1,6 +1,6 @@
 import type { VmTotals } from '../engine/sampling/rates.ts';
 import type { Sample } from '../engine/sampling/sampling.ts';
-import { vcpuRows } from '../view/vm-rows.ts';
+import { vcpuRows } from './vcpu-rows.ts';
 
 /** Samples kept for sparklines. */
 export const HISTORY_LENGTH = 120;

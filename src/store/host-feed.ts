@@ -1,5 +1,4 @@
 import type { HostConnection, HostSource } from '../host-service/source.ts';
-import type { HostSelectors } from '../view/host-selectors.ts';
 import type { AppState, AppStore } from './app-store.ts';
 import { currentScreen, showsHost } from './ui-slice.ts';
 
@@ -7,7 +6,7 @@ import { currentScreen, showsHost } from './ui-slice.ts';
 export class HostFeed {
   readonly source: HostSource;
   readonly #store: AppStore;
-  readonly #select: HostSelectors;
+  readonly #functionAtCursor: (state: AppState) => string | null;
   readonly #unsubscribe: () => void;
   #connection: HostConnection | null = null;
   #watching = false;
@@ -16,10 +15,11 @@ export class HostFeed {
   /** One at a time: what the cursor has passed by meanwhile is not asked for. */
   #asking = false;
 
-  constructor(source: HostSource, store: AppStore, select: HostSelectors) {
+  /** @param functionAtCursor the function whose details are shown */
+  constructor(source: HostSource, store: AppStore, functionAtCursor: (state: AppState) => string | null) {
     this.source = source;
     this.#store = store;
-    this.#select = select;
+    this.#functionAtCursor = functionAtCursor;
     this.#unsubscribe = store.subscribe((state, before) => this.#follow(state, before));
   }
 
@@ -63,7 +63,7 @@ export class HostFeed {
       this.#usageMs = usageMs;
       this.connection().client.usage(usageMs);
     }
-    const address = shown ? this.#select.functionAtCursor(state) : null;
+    const address = shown ? this.#functionAtCursor(state) : null;
     const isNews = address !== state.hostDetails?.address || state.host !== before.host;
     if (address !== null && state.host?.functions.has(address) && isNews) void this.#readDetails(address);
   }
@@ -76,7 +76,7 @@ export class HostFeed {
     for (
       let asked = '';
       next !== null && next !== asked;
-      next = this.#select.functionAtCursor(this.#store.getState())
+      next = this.#functionAtCursor(this.#store.getState())
     ) {
       asked = next;
       try {

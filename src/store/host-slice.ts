@@ -1,12 +1,8 @@
-import type { StateCreator } from 'zustand/vanilla';
 import type { PciDetails } from '../host/pci/details.ts';
 import { type HostPart, withParts } from '../host-service/delta.ts';
 import { emptyHost, type HostSnapshot } from '../host-service/snapshot.ts';
-import type { AppState } from './app-store.ts';
-
-/** The lists of the host, in the order of their number keys. */
-export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;
-export type HostList = (typeof HOST_LISTS)[number];
+import type { HostList } from './screens.ts';
+import type { SliceCreator } from './slice.ts';
 
 /** Where a list's cursor is. The index counts when the row is gone. */
 export type HostCursor = { readonly key: string; readonly index: number };
@@ -39,7 +35,7 @@ export type HostSlice = {
   setToggled(toggled: ReadonlySet<string>): void;
 };
 
-export const createHostSlice: StateCreator<AppState, [], [], HostSlice> = set => ({
+export const createHostSlice: SliceCreator<HostSlice> = set => ({
   host: null,
   hostLost: null,
   hostDetails: null,

@@ -1,4 +1,4 @@
-import type { TextEdit } from '../text/text-edit.ts';
+import { type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { PlanLayer } from './plan-layer.ts';
 
 /** What a dangerous action asks before it happens. */
@@ -67,6 +67,12 @@ export type FormLayer = {
   readonly focus: number;
   readonly edit: TextEdit;
 };
+
+/** A form with what was typed into it before, and the focus on one of its fields. */
+export function formLayer(form: Form, values: FormValues, focus = 0): FormLayer {
+  const edit = textEdit(form.value(values, form.fields(values)[focus]!));
+  return { kind: 'form', form, values, focus, edit };
+}
 
 /** A text to be read. */
 export type TextLayer = {

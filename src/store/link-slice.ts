@@ -1,6 +1,5 @@
-import type { StateCreator } from 'zustand/vanilla';
 import { printable } from '../text/printable.ts';
-import type { AppState } from './app-store.ts';
+import type { SliceCreator } from './slice.ts';
 
 export type LinkSlice = {
   /** Why the process that runs the VMs is out of reach; null while it is not. */
@@ -8,7 +7,7 @@ export type LinkSlice = {
   setManagerLost(reason: string | null): void;
 };
 
-export const createLinkSlice: StateCreator<AppState, [], [], LinkSlice> = set => ({
+export const createLinkSlice: SliceCreator<LinkSlice> = set => ({
   managerLost: null,
   setManagerLost: reason => set({ managerLost: reason === null ? null : printable(reason) }),
 });

@@ -1,6 +1,5 @@
-import type { StateCreator } from 'zustand/vanilla';
-import type { TopScreen } from '../view/screen-names.ts';
-import type { AppState } from './app-store.ts';
+import type { TopScreen } from './screens.ts';
+import type { SliceCreator } from './slice.ts';
 import type { Sort } from './sort.ts';
 
 /** How the lists are looked at, beyond their filters and cursors. */
@@ -16,7 +15,7 @@ export type ListSlice = {
   setMarkedVms(marked: ReadonlySet<string>, last?: string | null): void;
 };
 
-export const createListSlice: StateCreator<AppState, [], [], ListSlice> = set => ({
+export const createListSlice: SliceCreator<ListSlice> = set => ({
   sorts: {},
   markedVms: new Set(),
   lastMarked: null,

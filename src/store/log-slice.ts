@@ -1,7 +1,6 @@
-import type { StateCreator } from 'zustand/vanilla';
-import type { LogEntry } from '../engine/engine.ts';
+import type { LogEntry } from '../engine/vm-info.ts';
 import { printable, printableLines } from '../text/printable.ts';
-import type { AppState } from './app-store.ts';
+import type { SliceCreator } from './slice.ts';
 
 /** As many as the engine keeps. */
 const KEPT = 1000;
@@ -19,7 +18,7 @@ export type LogSlice = {
   setLogCursor(entry: number | null): void;
 };
 
-export const createLogSlice: StateCreator<AppState, [], [], LogSlice> = set => ({
+export const createLogSlice: SliceCreator<LogSlice> = set => ({
   log: [],
   logFilter: '',
   logCursor: null,

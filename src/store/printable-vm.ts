@@ -1,5 +1,6 @@
-import type { Topology, VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import { printable, printableLines } from '../text/printable.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
 
 /** The same VM with no control character in any text of it: what enters the store may be drawn. */
 export function printableVm(vm: VmInfo): VmInfo {

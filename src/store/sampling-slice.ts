@@ -1,5 +1,4 @@
-import type { StateCreator } from 'zustand/vanilla';
-import type { AppState } from './app-store.ts';
+import type { SliceCreator } from './slice.ts';
 
 /** Milliseconds between samples, from which the user chooses. */
 export const INTERVALS: readonly number[] = [1000, 500, 200, 100, 5000, 2000];
@@ -9,7 +8,7 @@ export type SamplingSlice = {
   setSampling(change: Partial<SamplingSlice['sampling']>): void;
 };
 
-export const createSamplingSlice: StateCreator<AppState, [], [], SamplingSlice> = set => ({
+export const createSamplingSlice: SliceCreator<SamplingSlice> = set => ({
   sampling: { paused: false, intervalMs: 1000 },
   setSampling: change => set(state => ({ sampling: { ...state.sampling, ...change } })),
 });

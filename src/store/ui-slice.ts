@@ -1,15 +1,11 @@
-import type { StateCreator } from 'zustand/vanilla';
-import type { AppState } from './app-store.ts';
-import { HOST_LISTS, type HostList } from './host-slice.ts';
+import type { HostSlice } from './host-slice.ts';
 import type { Layer } from './layers.ts';
-import { openViews } from './vm-view-slice.ts';
-
-export type Screen =
-  | { readonly kind: 'overview' | 'vms' | HostList | 'log' }
-  | { readonly kind: 'vm'; readonly id: string }
-  /** One PCI function. */
-  | { readonly kind: 'function'; readonly address: string };
-export type ScreenKind = Screen['kind'];
+import type { LinkSlice } from './link-slice.ts';
+import type { LogSlice } from './log-slice.ts';
+import type { Screen } from './screens.ts';
+import { HOST_LISTS, type HostList } from './screens.ts';
+import type { SliceCreator } from './slice.ts';
+import { openViews, type VmViewSlice } from './vm-view-slice.ts';
 
 export type Notice = { readonly level: 'info' | 'error'; readonly text: string };
 
@@ -46,7 +42,13 @@ export type UiSlice = {
   setNotice(notice: Notice | null): void;
 };
 
-export const createUiSlice: StateCreator<AppState, [], [], UiSlice> = set => ({
+/** What the open screens decide of other slices. */
+type Seen = UiSlice &
+  Pick<HostSlice, 'hostFilters' | 'factsOffset'> &
+  Pick<LogSlice, 'logFilter'> &
+  VmViewSlice;
+
+export const createUiSlice: SliceCreator<UiSlice, Seen> = set => ({
   size: { columns: 80, rows: 24 },
   screens: [{ kind: 'vms' }],
   layers: [],
@@ -86,7 +88,7 @@ export const createUiSlice: StateCreator<AppState, [], [], UiSlice> = set => ({
 });
 
 /** Some of the screens have been closed: how they were seen is forgotten. */
-function withScreens({ vmViews }: AppState, screens: UiSlice['screens']) {
+function withScreens({ vmViews }: VmViewSlice, screens: UiSlice['screens']) {
   return { screens, vmViews: openViews(vmViews, screens), factsOffset: 0 };
 }
 
@@ -100,7 +102,7 @@ function sameScreen(a: Screen, b: Screen): boolean {
 export const FRAME_ROWS = 3;
 
 /** Lines for a screen. */
-export function bodyRows({ size, managerLost }: Pick<AppState, 'size' | 'managerLost'>): number {
+export function bodyRows({ size, managerLost }: Pick<UiSlice & LinkSlice, 'size' | 'managerLost'>): number {
   const banner = managerLost === null ? 0 : 1;
   return Math.max(0, size.rows - FRAME_ROWS - banner);
 }
@@ -121,7 +123,7 @@ export function showsHost(state: UiSlice): boolean {
 }
 
 /** The filter of the list that is shown; empty where there is no list. */
-export function shownFilter(state: AppState): string {
+export function shownFilter(state: Seen): string {
   const list = shownList(state);
   if (list !== null) return state.hostFilters[list] ?? '';
   const { kind } = currentScreen(state);

@@ -1,7 +1,6 @@
-import type { StateCreator } from 'zustand/vanilla';
 import type { HostUsage } from '../host-service/usage.ts';
-import type { AppState } from './app-store.ts';
 import { appended } from './history.ts';
+import type { SliceCreator } from './slice.ts';
 
 export type UsageSlice = {
   /** The host's, as it was taken last; null before it has been. */
@@ -19,7 +18,7 @@ export type UsageSlice = {
   setAlarmCursor(row: number): void;
 };
 
-export const createUsageSlice: StateCreator<AppState, [], [], UsageSlice> = set => ({
+export const createUsageSlice: SliceCreator<UsageSlice> = set => ({
   usage: null,
   usageHistory: { cpu: [], memory: [] },
   alarmCursor: 0,

@@ -1,6 +1,5 @@
-import type { StateCreator } from 'zustand/vanilla';
-import type { AppState } from './app-store.ts';
-import type { Screen } from './ui-slice.ts';
+import type { Screen } from './screens.ts';
+import type { SliceCreator } from './slice.ts';
 
 /** The tabs of a VM's screen, in the order of their number keys. */
 export const VM_TABS = [
@@ -44,7 +43,7 @@ export type VmViewSlice = {
   changeVmView(id: string, change: Partial<VmView>): void;
 };
 
-export const createVmViewSlice: StateCreator<AppState, [], [], VmViewSlice> = set => ({
+export const createVmViewSlice: SliceCreator<VmViewSlice> = set => ({
   vmViews: {},
   changeVmView: (id, change) =>
     set(state => ({ vmViews: { ...state.vmViews, [id]: { ...vmViewOf(state, id), ...change } } })),

@@ -1,9 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { StateCreator } from 'zustand/vanilla';
-import type { VmInfo } from '../engine/engine.ts';
 import type { VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import type { Sample } from '../engine/sampling/sampling.ts';
-import type { AppState } from './app-store.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import {
   type DetailHistory,
   EMPTY_HISTORY,
@@ -12,7 +10,9 @@ import {
   withDetail,
   withSample,
 } from './history.ts';
+import type { ListSlice } from './list-slice.ts';
 import { printableVm } from './printable-vm.ts';
+import type { SliceCreator } from './slice.ts';
 
 export type VmsSlice = {
   /** Ids in the order in which the engine lists them, by name; one that comes later has its place among them. */
@@ -36,7 +36,7 @@ export type VmsSlice = {
   sampled(sample: Sample): void;
 };
 
-export const createVmsSlice: StateCreator<AppState, [], [], VmsSlice> = set => ({
+export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, 'markedVms'>> = set => ({
   order: [],
   infos: {},
   totals: {},

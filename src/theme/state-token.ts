@@ -1,5 +1,5 @@
-import type { VmState } from '../engine/engine.ts';
-import type { Token } from './theme.ts';
+import type { VmState } from '../engine/vm-info.ts';
+import type { Token } from './tokens.ts';
 
 /** How the word for a VM's state is drawn. */
 export function stateToken(state: VmState | 'invalid'): Token {

@@ -1,4 +1,4 @@
-import type { Styles } from './theme.ts';
+import type { Styles } from './tokens.ts';
 
 /** Of the 16 colours that every terminal lets its user choose. None of them is the only bearer of a meaning. */
 const standard: Styles = {

@@ -1,4 +1,4 @@
-import type { VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
 import { pinningText } from './pinning-text.ts';

@@ -1,4 +1,4 @@
-import type { VmInfo } from '../engine/engine.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import type { HostUsage } from '../host-service/usage.ts';
 import { memoryInUse } from '../store/usage-slice.ts';
 import { bytes, percent } from '../text/units.ts';

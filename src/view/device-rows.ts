@@ -1,6 +1,6 @@
-import type { VmInfo } from '../engine/engine.ts';
 import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
 import type { VmDetail } from '../engine/sampling/rates.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Fact, fact } from './facts.ts';

@@ -1,6 +1,6 @@
 import { printable } from '../text/printable.ts';
 import { pad, wrap } from '../text/width.ts';
-import type { Token } from '../theme/theme.ts';
+import type { Token } from '../theme/tokens.ts';
 
 /** Something to say about a thing: a name, and texts that each start a line. */
 export type Fact = {

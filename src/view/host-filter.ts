@@ -2,6 +2,9 @@ import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { nameFilter } from './filter.ts';
 import { wordsOfUse } from './host-use.ts';
 
+/** What every line of a list of the host has. */
+export type HostRow = { readonly key: string; readonly address: string | null };
+
 /** What a filter is matched with: address, names, ids, driver, group and use of a function. */
 export function searchText(host: HostSnapshot, address: string): string {
   const fn = host.functions.get(address);

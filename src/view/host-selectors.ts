@@ -1,17 +1,15 @@
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { AppState } from '../store/app-store.ts';
-import type { HostList } from '../store/host-slice.ts';
+import type { HostList } from '../store/screens.ts';
 import { currentScreen, shownList } from '../store/ui-slice.ts';
 import { doctorRows } from './host-doctor-rows.ts';
+import type { HostRow } from './host-filter.ts';
 import { groupRows } from './host-iommu-rows.ts';
 import { pciRows } from './host-pci-rows.ts';
 import { flatPciRows, sortedHostRows } from './host-sort.ts';
 import { sriovRows } from './host-sriov-rows.ts';
 import { vfioRows } from './host-vfio-rows.ts';
 import { memoized } from './memoized.ts';
-
-/** What every line of a list of the host has. */
-export type HostRow = { readonly key: string; readonly address: string | null };
 
 /** Makes the selectors of one store; each keeps its last result. */
 export function createHostSelectors() {

@@ -1,12 +1,12 @@
 import type { PciFunction } from '../host/pci/function.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
-import type { HostList } from '../store/host-slice.ts';
+import type { HostList } from '../store/screens.ts';
 import { type Sort, type SortColumn, type SortValue, sorted } from '../store/sort.ts';
 import { classWord } from './host-class-words.ts';
 import type { DoctorRow } from './host-doctor-rows.ts';
+import type { HostRow } from './host-filter.ts';
 import { functionFilter } from './host-filter.ts';
 import type { PciRow } from './host-pci-rows.ts';
-import type { HostRow } from './host-selectors.ts';
 import { wordsOfUse } from './host-use.ts';
 
 type HostSortColumn = SortColumn & {

@@ -1,6 +1,6 @@
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { AppState } from '../store/app-store.ts';
-import type { HostList } from '../store/host-slice.ts';
+import type { HostList } from '../store/screens.ts';
 import { doctorCounts } from './host-doctor-rows.ts';
 import type { HostSelectors } from './host-selectors.ts';
 

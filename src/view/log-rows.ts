@@ -1,4 +1,4 @@
-import type { LogEntry } from '../engine/engine.ts';
+import type { LogEntry } from '../engine/vm-info.ts';
 import { nameFilter } from './filter.ts';
 import { memoized } from './memoized.ts';
 

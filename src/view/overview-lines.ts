@@ -1,5 +1,5 @@
-import type { VmState } from '../engine/engine.ts';
 import type { VmTotals } from '../engine/sampling/rates.ts';
+import type { VmState } from '../engine/vm-info.ts';
 import type { HostUsage } from '../host-service/usage.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { VmHistory } from '../store/history.ts';

@@ -1,4 +1,4 @@
-import type { Topology } from '../engine/engine.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
 
 /** Which host CPUs a VM's vCPUs stay on: `vCPU 0 to CPU 2, 1 to 3`; empty when they may run anywhere. */
 export function pinningText(topology: Topology | null): string {

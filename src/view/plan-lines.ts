@@ -5,7 +5,7 @@ import { type StepState, stepsToUndo } from '../host/plan/step-states.ts';
 import type { PlanLayer, PlanPhase, PlanSubject } from '../store/plan-layer.ts';
 import { printable } from '../text/printable.ts';
 import { wrap } from '../text/width.ts';
-import type { Token } from '../theme/theme.ts';
+import type { Token } from '../theme/tokens.ts';
 
 export type PlanLine = { readonly text: string; readonly token: Token };
 

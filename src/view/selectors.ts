@@ -1,5 +1,5 @@
-import type { VmInfo } from '../engine/engine.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { sorted } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';

@@ -1,6 +1,6 @@
-import type { VmInfo, VmState } from '../engine/engine.ts';
 import type { VmTotals } from '../engine/sampling/rates.ts';
-import { isAlive } from '../engine/vm-state.ts';
+import type { VmInfo, VmState } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import type { SortValue } from '../store/sort.ts';
 import type { Column } from './table-columns.ts';
 

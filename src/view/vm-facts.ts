@@ -1,4 +1,4 @@
-import { isAlive } from '../engine/vm-state.ts';
+import { isAlive } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
 

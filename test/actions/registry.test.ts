@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { commandContext } from '../../src/actions/action.ts';
-import { commands, commandsHere } from '../../src/actions/registry.ts';
+import { actionContext } from '../../src/actions/action.ts';
+import { actions, actionsHere } from '../../src/actions/registry.ts';
 import { Ui } from '../../src/actions/ui.ts';
+import { BINDINGS, keysOf } from '../../src/keys/bindings.ts';
 import { keysMarkdown } from '../../src/keys/keys-markdown.ts';
 import { VM_TABS } from '../../src/store/vm-view-slice.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
@@ -10,12 +11,12 @@ import { busy } from '../ui/scripts.ts';
 
 const SCREENS = ['vms', 'vm', 'pci', 'iommu', 'sriov', 'vfio', 'doctor', 'log', 'function'] as const;
 
-/** Keys of commands that are there for the moment alone are told apart by that moment. */
+/** Keys of actions that are there for the moment alone are told apart by that moment. */
 test.each(SCREENS)('no key means two things on the screen %s', screen => {
-  const here = commands.filter(command => command.screens?.includes(screen) ?? true);
-  const always = here.filter(command => command.here === undefined).flatMap(command => command.keys);
+  const here = actions.filter(action => action.screens?.includes(screen) ?? true);
+  const always = here.filter(action => action.here === undefined).flatMap(keysOf);
   expect(always.filter((key, index) => always.indexOf(key) !== index)).toEqual([]);
-  const sometimes = here.filter(command => command.here !== undefined).flatMap(command => command.keys);
+  const sometimes = here.filter(action => action.here !== undefined).flatMap(keysOf);
   expect(always.filter(key => sometimes.includes(key))).toEqual([]);
 });
 
@@ -27,38 +28,40 @@ test.each(VM_TABS)('no key means two things on the tab %s', async tab => {
   const ui = new Ui(engine, picture, clock);
   ui.store.getState().openScreen({ kind: 'vm', id });
   ui.store.getState().changeVmView(id, { tab });
-  const keys = commandsHere(commandContext(ui)).flatMap(command => command.keys);
+  const keys = actionsHere(actionContext(ui)).flatMap(keysOf);
   expect(keys.filter((key, index) => keys.indexOf(key) !== index)).toEqual([]);
   await ui.close();
 });
 
-describe.each(commands.map(command => [command.name, command] as const))(
-  'the command %s',
-  (name, command) => {
-    test('has a key, a name of its own and a description', () => {
-      expect(command.keys).not.toEqual([]);
-      expect(commands.filter(other => other.name === name)).toHaveLength(1);
-      expect(command.description).toMatch(/^[A-Z].*[^.]$/);
-    });
-  },
-);
+describe.each(actions.map(action => [action.name, action] as const))('the action %s', (name, action) => {
+  test('has a key, a name of its own and a description', () => {
+    expect(keysOf(action)).not.toEqual([]);
+    expect(actions.filter(other => other.name === name)).toHaveLength(1);
+    expect(action.description).toMatch(/^[A-Z].*[^.]$/);
+  });
+});
+
+test('every binding is of an action', () => {
+  const names = actions.map(({ name }) => name);
+  expect(Object.keys(BINDINGS).filter(name => !names.includes(name))).toEqual([]);
+});
 
 /** To the end, and to the match before, as everywhere. */
 const PLAIN_CAPITALS = new Set(['G', 'N']);
 
 test('what changes a VM or the host has capital letters, and nothing else has but undo', () => {
-  const capital = commands.filter(({ keys }) =>
-    keys.some(key => /^[A-Z]$/.test(key) && !PLAIN_CAPITALS.has(key)),
+  const capital = actions.filter(action =>
+    keysOf(action).some(key => /^[A-Z]$/.test(key) && !PLAIN_CAPITALS.has(key)),
   );
-  const changing = commands.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
-  expect(capital.map(command => command.name)).toEqual(
-    changing.map(command => command.name).filter(name => name !== 'undo'),
+  const changing = actions.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
+  expect(capital.map(action => action.name)).toEqual(
+    changing.map(action => action.name).filter(name => name !== 'undo'),
   );
 });
 
 test('a read-only session forbids all that changes something, typing into a guest included', () => {
-  const changing = commands.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
-  expect(commands.filter(({ changes }) => changes !== undefined).map(({ name }) => name)).toEqual([
+  const changing = actions.filter(({ category }) => category === 'Virtual machine' || category === 'Host');
+  expect(actions.filter(({ changes }) => changes !== undefined).map(({ name }) => name)).toEqual([
     'console',
     ...changing.map(({ name }) => name),
     'new-vm',
@@ -67,7 +70,7 @@ test('a read-only session forbids all that changes something, typing into a gues
 });
 
 test('what loses something asks first', () => {
-  const dangerous = commands.filter(command => command.dangerous).map(command => command.name);
+  const dangerous = actions.filter(action => action.dangerous).map(action => action.name);
   expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'remove']);
 });
 

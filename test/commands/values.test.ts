@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseCount, parseCpuFeatures, parseDisk, parseSize } from '../../src/commands/values.ts';
+import { parseCpuFeatures, parseDisk } from '../../src/commands/values.ts';
+import { parseCount, parseSize } from '../../src/text/option-values.ts';
 import { UsageError } from '../../src/text/usage-error.ts';
 
 describe('sizes', () => {

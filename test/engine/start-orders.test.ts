@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DefinedVm, Definitions } from '../../src/engine/definitions.ts';
-import type { EngineEvent } from '../../src/engine/engine.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
+import type { EngineEvent } from '../../src/engine/vm-info.ts';
 import { builtFile } from '../../src/project-root.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import type { LogEntry } from '../../src/engine/engine.ts';
+import type { LogEntry } from '../../src/engine/vm-info.ts';
 import { fileLog } from '../../src/manager/manager-log.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 

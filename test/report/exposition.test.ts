@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { metricsMarkdown } from '../../scripts/cli-docs/metrics-page.ts';
-import type { VmInfo } from '../../src/engine/engine.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
+import type { VmInfo } from '../../src/engine/vm-info.ts';
 import { exposition } from '../../src/report/exposition.ts';
 import type { MetricFacts } from '../../src/report/metrics/metric.ts';
+import { metricsNow } from '../../src/report/metrics-now.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { readOpenMetrics } from './open-metrics-reader.ts';
@@ -89,7 +90,7 @@ test('docs/metrics.md lists them (npm run docs writes it)', async () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('of a running VM'), () => {
-  const engine = new LocalEngine();
+  const engine = new LocalEngine({ metrics: metricsNow });
   afterAll(() => engine.close());
 
   test('the text has its counters, with what they count', async () => {

@@ -1,5 +1,5 @@
-import type { VmInfo, VmState } from '../../src/engine/engine.ts';
 import type { LocalEngine } from '../../src/engine/local-engine.ts';
+import type { VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import { builtFile } from '../../src/project-root.ts';
 import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
 

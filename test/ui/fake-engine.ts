@@ -4,18 +4,14 @@ import type {
   ConsoleLink,
   ConsoleListener,
   Engine,
-  EngineEvent,
-  LogEntry,
   ManagerInfo,
   MetricsFormat,
-  Topology,
-  VmInfo,
-  VmState,
 } from '../../src/engine/engine.ts';
 import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
+import type { EngineEvent, LogEntry, VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import {
   ADDRESS,
   addressKey,
@@ -27,6 +23,7 @@ import {
   VCPU,
   VCPU_STATE,
 } from '../../src/vmm/counters/counters.ts';
+import type { Topology } from '../../src/vmm/machine/topology.ts';
 
 /** What a scripted VM does each second. */
 export type Script = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { LogEntry } from '../../src/engine/engine.ts';
+import type { LogEntry } from '../../src/engine/vm-info.ts';
 import { createAppStore } from '../../src/store/app-store.ts';
 import { createLogSelector, logRow, movedLogCursor, vmLog } from '../../src/view/log-rows.ts';
 

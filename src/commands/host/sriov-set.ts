@@ -3,7 +3,7 @@ import { planVfAttributes } from '../../host/plan/vf-attributes.ts';
 import { planVfCount } from '../../host/plan/vf-count.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { parseVfSettings } from '../../host/sriov/vf-settings.ts';
-import { parseCount } from '../values.ts';
+import { parseCount } from '../../text/option-values.ts';
 import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
 import { addressArgument } from './host-options.ts';
 

@@ -1,6 +1,6 @@
-import type { VmInfo, VmState } from '../../engine/engine.ts';
 import type { VmTotals } from '../../engine/sampling/rates.ts';
 import type { Sample } from '../../engine/sampling/sampling.ts';
+import type { VmInfo, VmState } from '../../engine/vm-info.ts';
 import { bytes, percent, rate } from '../../text/units.ts';
 import { type Column, tableLines } from '../host/table.ts';
 import type { HostUse } from './load.ts';

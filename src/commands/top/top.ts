@@ -5,11 +5,11 @@ import { UsageError } from '../../text/usage-error.ts';
 import { outputWidth } from '../host/host-options.ts';
 import { onTerminal } from '../on-terminal.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
-import type { TopOptions } from '../top.ts';
-import { INTERVAL_MS } from '../top.ts';
 import { leaving, runningManager } from '../vm/manager.ts';
 import { untilLeft } from '../vm/until-left.ts';
 import { hostUse } from './load.ts';
+import type { TopOptions } from './options.ts';
+import { INTERVAL_MS } from './options.ts';
 import { CSV_HEADER, csvLines, type Top, topLines, topRows } from './rows.ts';
 import { Screen } from './screen.ts';
 

@@ -1,4 +1,5 @@
-import type { Engine, VmInfo, VmState } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { VmInfo, VmState } from '../../engine/vm-info.ts';
 import { printJson } from '../host/host-options.ts';
 import { findVm, requireNames, type Selection } from './find.ts';
 import { Progress } from './progress.ts';

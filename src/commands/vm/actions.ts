@@ -1,5 +1,6 @@
-import type { Engine, VmInfo } from '../../engine/engine.ts';
-import { isAlive } from '../../engine/vm-state.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
+import { isAlive } from '../../engine/vm-info.ts';
 import type { Action, ActOptions } from './act.ts';
 import { until, within } from './until.ts';
 

@@ -1,7 +1,8 @@
 import { PASTE_MODE_OFF, PasteMode } from '../../console/paste-mode.ts';
-import type { Engine, VmInfo } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { thisTerminal } from '../../engine/this-terminal.ts';
-import { isAlive } from '../../engine/vm-state.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
+import { isAlive } from '../../engine/vm-info.ts';
 import { listenToKeyboard } from '../console-keyboard.ts';
 import { endingSignal } from '../ending-signal.ts';
 import { neverBlock } from '../raw-terminal.ts';

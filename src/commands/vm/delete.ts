@@ -1,4 +1,4 @@
-import { isAlive } from '../../engine/vm-state.ts';
+import { isAlive } from '../../engine/vm-info.ts';
 import { type ActOptions, actOnEach } from './act.ts';
 import { confirm, requireSomebody } from './ask.ts';
 import { requireNames } from './find.ts';

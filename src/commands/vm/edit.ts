@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runEditor } from '../../actions/editor.ts';
-import { isAlive } from '../../engine/vm-state.ts';
+import { isAlive } from '../../engine/vm-info.ts';
 import { printJson } from '../host/host-options.ts';
 import { confirm } from './ask.ts';
 import { findVm } from './find.ts';

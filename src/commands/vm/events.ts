@@ -1,4 +1,5 @@
-import type { Engine, LogEntry } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { LogEntry } from '../../engine/vm-info.ts';
 import { printableLines } from '../../text/printable.ts';
 import { fullTime } from '../../text/time.ts';
 import { printJson } from '../host/host-options.ts';

@@ -1,4 +1,4 @@
-import type { VmInfo } from '../../engine/engine.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
 
 /** One VM in a JSON document. The keys are stable. */
 export type VmFacts = Omit<VmInfo, 'id' | 'topology'>;

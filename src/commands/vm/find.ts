@@ -1,4 +1,4 @@
-import type { VmInfo } from '../../engine/engine.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
 import { likely } from '../../text/nearest.ts';
 import { printable } from '../../text/printable.ts';
 import { UsageError } from '../../text/usage-error.ts';

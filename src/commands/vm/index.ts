@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
+import { parseCount } from '../../text/option-values.ts';
 import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
-import { parseInterval } from '../top.ts';
-import { parseCount } from '../values.ts';
+import { parseInterval } from '../top/options.ts';
 import type { EventOptions } from './events.ts';
 import { VM_FACTS } from './facts.ts';
 import { registerActions } from './register-actions.ts';

@@ -1,5 +1,5 @@
-import type { VmInfo } from '../../engine/engine.ts';
-import { isAlive, stateWord } from '../../engine/vm-state.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
+import { isAlive, stateWord } from '../../engine/vm-info.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';

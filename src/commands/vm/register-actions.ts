@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Engine } from '../../engine/engine.ts';
+import { parseCount } from '../../text/option-values.ts';
 import { type Manual, withManual } from '../manual.ts';
-import { parseCount } from '../values.ts';
 import type { Action } from './act.ts';
 import type { ActionOptions, StartOptions, StopOptions } from './actions.ts';
 

@@ -1,8 +1,9 @@
-import type { Topology, VmInfo } from '../../engine/engine.ts';
-import { stateWord } from '../../engine/vm-state.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
+import { stateWord } from '../../engine/vm-info.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { pinningText } from '../../view/pinning-text.ts';
+import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { paragraph } from '../host/paragraph.ts';
 import { tableLines } from '../host/table.ts';

@@ -1,10 +1,10 @@
 import type { Engine } from '../../engine/engine.ts';
-import { isAlive } from '../../engine/vm-state.ts';
+import { isAlive } from '../../engine/vm-info.ts';
 import { type Report, reportFacts } from '../../report/facts.ts';
 import { textReport } from '../../report/text.ts';
 import { printJson } from '../host/host-options.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
-import { INTERVAL_MS } from '../top.ts';
+import { INTERVAL_MS } from '../top/options.ts';
 import { findVm, requireNames, type Selection } from './find.ts';
 import { untilLeft } from './until-left.ts';
 

@@ -1,4 +1,5 @@
-import type { Engine, VmInfo } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
 
 /**
  * Waits until a VM is as `done` wants it; it gets undefined for one that is gone.

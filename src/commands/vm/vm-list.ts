@@ -1,5 +1,6 @@
 import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
-import type { Engine, VmInfo } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
 import { managerIfAny } from './manager.ts';
 
 /** The VMs that there are, whether somebody runs them or not. */

@@ -2,7 +2,7 @@ import { Box, Text } from 'ink';
 import { memo, type ReactNode } from 'react';
 import type { Sort } from '../../store/sort.ts';
 import { pad, wrap } from '../../text/width.ts';
-import type { Token } from '../../theme/theme.ts';
+import type { Token } from '../../theme/tokens.ts';
 import type { ColumnLayout } from '../../view/table-columns.ts';
 import { useWindowStart } from '../../view/table-window.ts';
 import { useTheme } from '../contexts.ts';

@@ -1,13 +1,13 @@
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
-import type { DefineOptions } from '../../commands/vm/define.ts';
 import { sizeText } from '../../text/size.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { type ImageInfo, imageInfo } from './image-info.ts';
 import { checkAddress, cloudNetwork, type NicsInput, ownSshKeyFile, readSshKeys } from './option-values.ts';
 import type { NewVm, NewVmSource } from './plan.ts';
 
-export type CreateOptions = DefineOptions & {
+/** What is asked for a new VM. */
+export type CreateOptions = {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly append?: string;
@@ -46,7 +46,7 @@ const BELONG_TO: Readonly<Record<string, (typeof SOURCES)[number]>> = {
 
 const flag = (name: string) => `--${name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`;
 
-const NOT_OF_THE_VM: readonly string[] = ['json', 'dryRun', 'replace'] satisfies (keyof DefineOptions)[];
+const NOT_OF_THE_VM: readonly string[] = ['json', 'dryRun', 'replace'];
 
 /** The options that describe the VM, as they are written. Without any, the wizard asks. */
 export function describing(options: CreateOptions): string[] {

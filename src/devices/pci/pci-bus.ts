@@ -1,6 +1,6 @@
 import type { Bus } from '../bus.ts';
 import type { InterruptLine } from '../device.ts';
-import type { PciFunction } from './pci-function.ts';
+import type { PciFunction, PciSlot } from './pci-function.ts';
 
 /** What a bus hangs from: the host, or a bridge. */
 export interface PciUpstream {
@@ -21,7 +21,7 @@ export class PciSlotError extends Error {
 const SLOTS = { root: 32, link: 1 } as const;
 
 /** One PCI bus: function 0 of each slot. */
-export class PciBus {
+export class PciBus implements PciSlot {
   readonly name: string;
   readonly type: keyof typeof SLOTS;
   readonly #upstream: PciUpstream;

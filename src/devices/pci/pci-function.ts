@@ -1,8 +1,8 @@
+import type { Bus } from '../bus.ts';
 import type { AccessSize, Device, DeviceState, InterruptLine } from '../device.ts';
 import { bytesOf } from '../state.ts';
 import { Bar, type BarOptions } from './bar.ts';
 import { ConfigSpace } from './config-space.ts';
-import type { PciBus } from './pci-bus.ts';
 import { COMMAND, EXTENDED_CONFIG_SIZE, REG, STATUS, STATUS_CLEARABLE } from './registers.ts';
 
 export type PciIdentity = {
@@ -25,6 +25,15 @@ export type ConfigHook = {
   readonly afterWrite?: () => void;
 };
 
+/** What a function asks of the bus that it is plugged into. */
+export interface PciSlot {
+  readonly type: 'root' | 'link';
+  /** Where BARs of this kind are mapped. */
+  space(space: 'port' | 'memory'): Bus;
+  /** Whether accesses to this range reach the bus. */
+  forwards(space: 'port' | 'memory', address: number, size: number): boolean;
+}
+
 /**
  * One PCI function: configuration space, BARs that follow it, and the INTx pin. A device model owns one and adds
  * BARs and capabilities to it; a PciBus gives it a slot, buses to map into and an interrupt wire.
@@ -34,8 +43,8 @@ export class PciFunction implements Device {
   readonly config = new ConfigSpace();
   readonly bars: Bar[] = [];
   readonly #hooks: ConfigHook[] = [];
-  readonly #attachHooks: ((bus: PciBus) => void)[] = [];
-  #bus: PciBus | null = null;
+  readonly #attachHooks: ((bus: PciSlot) => void)[] = [];
+  #bus: PciSlot | null = null;
   #wire: InterruptLine | null = null;
   #interrupt = false;
 
@@ -65,7 +74,7 @@ export class PciFunction implements Device {
   }
 
   /** The bus that the function is plugged into. */
-  get bus(): PciBus | null {
+  get bus(): PciSlot | null {
     return this.#bus;
   }
 
@@ -85,7 +94,7 @@ export class PciFunction implements Device {
   }
 
   /** Calls back when the function is plugged into a bus. */
-  onAttach(hook: (bus: PciBus) => void): void {
+  onAttach(hook: (bus: PciSlot) => void): void {
     this.#attachHooks.push(hook);
   }
 
@@ -99,7 +108,7 @@ export class PciFunction implements Device {
   }
 
   /** Called by the bus that it is plugged into. */
-  attach(bus: PciBus, wire: InterruptLine): void {
+  attach(bus: PciSlot, wire: InterruptLine): void {
     this.#bus = bus;
     this.#wire = wire;
     for (const hook of this.#attachHooks) hook(bus);

@@ -1,4 +1,5 @@
-import type { Engine, EngineEvent, LogEntry, VmInfo } from '../engine.ts';
+import type { Engine } from '../engine.ts';
+import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
 import { applyDelta, deltaOf, type JsonObject } from './delta.ts';
 import type { Sink } from './sink.ts';
 

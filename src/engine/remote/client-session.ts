@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import type { ConsoleWatcher, Engine, EngineEvent } from '../engine.ts';
+import type { ConsoleWatcher, Engine } from '../engine.ts';
+import type { EngineEvent } from '../vm-info.ts';
 import { ClientConsoles } from './client-consoles.ts';
 import { ClientMirror } from './client-mirror.ts';
 import { ClientSamplings } from './client-samplings.ts';

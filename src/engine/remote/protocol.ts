@@ -1,6 +1,7 @@
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type { LogEntry, MetricsFormat, VmInfo } from '../engine.ts';
+import type { MetricsFormat } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
+import type { LogEntry, VmInfo } from '../vm-info.ts';
 import type { Delta } from './delta.ts';
 
 /**

@@ -1,16 +1,8 @@
 import { version } from '../../project-root.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type {
-  ConsoleLink,
-  ConsoleListener,
-  Engine,
-  EngineEvent,
-  LogEntry,
-  ManagerInfo,
-  MetricsFormat,
-  VmInfo,
-} from '../engine.ts';
+import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
+import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
 import { ManagerLink } from './manager-link.ts';
 import type { ManagerNotifications, Requests, Welcome } from './protocol.ts';

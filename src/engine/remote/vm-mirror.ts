@@ -1,4 +1,4 @@
-import type { EngineEvent, LogEntry, VmInfo } from '../engine.ts';
+import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
 import { applyDelta, type Json } from './delta.ts';
 import type { ManagerNotifications } from './protocol.ts';
 

@@ -1,6 +1,6 @@
 import { UNCLAIMED } from '../../devices/bus.ts';
 import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey } from '../../vmm/counters/counters.ts';
-import type { Topology } from '../engine.ts';
+import type { Topology } from '../../vmm/machine/topology.ts';
 import type { Window } from './window.ts';
 
 /** Accesses that a device model answered. */

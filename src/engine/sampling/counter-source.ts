@@ -1,4 +1,4 @@
-import type { EngineEvent, VmInfo } from '../engine.ts';
+import type { EngineEvent, VmInfo } from '../vm-info.ts';
 
 /** What the counters can't tell of one vCPU thread, from /proc: its CPU time in nanoseconds, and where it ran last. */
 export type ThreadTimes = {

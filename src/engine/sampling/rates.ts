@@ -1,5 +1,5 @@
 import { QUEUE, REGION, VCPU } from '../../vmm/counters/counters.ts';
-import type { Topology } from '../engine.ts';
+import type { Topology } from '../../vmm/machine/topology.ts';
 import { type AddressHeat, addressHeat } from './address-rates.ts';
 import type { Histogram } from './histogram.ts';
 import type { Window } from './window.ts';

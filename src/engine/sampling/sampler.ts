@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
-import type { VmInfo } from '../engine.ts';
-import { isAlive } from '../vm-state.ts';
+import type { VmInfo } from '../vm-info.ts';
+import { isAlive } from '../vm-info.ts';
 import type { CounterSource } from './counter-source.ts';
 import { type VmTotals, vmDetail, vmTotals } from './rates.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling.ts';

@@ -1,3 +1,4 @@
+import type { VfAttributes } from '../sriov/ip-link.ts';
 /**
  * A change of the host as data: what is done, in which order, why, what it endangers, how it is verified and how it
  * is undone. Planning only reads; nothing is written but by `apply.ts`. Plans are kept as JSON for `vring undo`, so
@@ -157,6 +158,9 @@ export type VfAttributeName =
   | 'linkState'
   | 'maxTxRate'
   | 'minTxRate';
+
+/** What is to be set of one VF; the rest stays as it is. */
+export type VfSettings = { readonly [name in VfAttributeName]?: NonNullable<VfAttributes[name]> };
 
 export const noUndo: Undo = { changes: [], last: false };
 

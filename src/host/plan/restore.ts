@@ -3,9 +3,9 @@ import { type Identity, identify, identityText, sameDevice } from '../boot/ident
 import type { PciFunction } from '../pci/function.ts';
 import { applyPlan } from './apply.ts';
 import { planBind } from './bind.ts';
-import { blocks, type Check, type Plan } from './plan.ts';
+import { blocks, type Check, type Plan, type VfSettings } from './plan.ts';
 import { type HostSurvey, readSurvey } from './survey.ts';
-import { planVfAttributes, type VfSettings } from './vf-attributes.ts';
+import { planVfAttributes } from './vf-attributes.ts';
 import { planVfCount } from './vf-count.ts';
 import type { HostWriter } from './writer.ts';
 

@@ -14,11 +14,9 @@ import {
   type Step,
   undoBy,
   type VfAttributeName,
+  type VfSettings,
 } from './plan.ts';
 import { functionAt, type HostSurvey, sysfsPath } from './survey.ts';
-
-/** What is to be set of one VF; the rest stays as it is. */
-export type VfSettings = { readonly [name in VfAttributeName]?: NonNullable<VfAttributes[name]> };
 
 export type VfAttributesRequest = {
   /** Address of the physical function. */

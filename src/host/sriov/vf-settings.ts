@@ -1,6 +1,6 @@
-import { parseCount } from '../../commands/values.ts';
+import { parseCount } from '../../text/option-values.ts';
 import { UsageError } from '../../text/usage-error.ts';
-import type { VfSettings } from '../plan/vf-attributes.ts';
+import type { VfSettings } from '../plan/plan.ts';
 
 type Values = { -readonly [name in keyof VfSettings]: VfSettings[name] };
 

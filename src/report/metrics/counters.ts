@@ -1,5 +1,5 @@
-import type { Topology } from '../../engine/engine.ts';
 import type { Snapshot } from '../../engine/sampling/snapshot.ts';
+import type { Topology } from '../../vmm/machine/topology.ts';
 import type { HistogramPoint, Labels, MetricFacts } from './metric.ts';
 
 export const NS_PER_SECOND = 1e9;

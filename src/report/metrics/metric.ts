@@ -1,5 +1,6 @@
-import type { ManagerInfo, VmInfo } from '../../engine/engine.ts';
+import type { ManagerInfo } from '../../engine/engine.ts';
 import type { Snapshot } from '../../engine/sampling/snapshot.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
 import type { HostLoad } from '../../host/load.ts';
 
 /** What metrics are made from, all of one moment. */

@@ -1,4 +1,4 @@
-import { exitName } from '../../store/exit-names.ts';
+import { exitName } from '../../engine/sampling/names.ts';
 import { VCPU } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, latencyPoint, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';

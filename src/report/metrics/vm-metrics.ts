@@ -1,4 +1,4 @@
-import type { VmInfo, VmState } from '../../engine/engine.ts';
+import type { VmInfo, VmState } from '../../engine/vm-info.ts';
 import type { Family } from './metric.ts';
 
 const STATES: readonly VmState[] = ['starting', 'running', 'paused', 'stopping', 'off', 'crashed'];

@@ -3,7 +3,7 @@ import { useAppState, useUi } from '../../components/contexts.ts';
 import { TableRow } from '../../components/table/table.tsx';
 import type { Finding } from '../../host/doctor/finding.ts';
 import type { Size } from '../../store/ui-slice.ts';
-import type { Token } from '../../theme/theme.ts';
+import type { Token } from '../../theme/tokens.ts';
 import type { Fact } from '../../view/facts.ts';
 import type { DoctorRow } from '../../view/host-doctor-rows.ts';
 import type { Column, ColumnLayout } from '../../view/table-columns.ts';

@@ -3,7 +3,7 @@ import { type ReactNode, useMemo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import { FactLines } from '../../components/fact-lines.tsx';
 import { Table } from '../../components/table/table.tsx';
-import type { HostList } from '../../store/host-slice.ts';
+import type { HostList } from '../../store/screens.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { pad } from '../../text/width.ts';
 import { type Fact, factLines } from '../../view/facts.ts';

@@ -1,11 +1,11 @@
 import { Box } from 'ink';
 import { useAppState } from '../../components/contexts.ts';
 import { Table, TableRow } from '../../components/table/table.tsx';
-import { exitName } from '../../store/exit-names.ts';
+import { exitName } from '../../engine/sampling/names.ts';
+import { vcpuAt } from '../../store/vcpu-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { count, percent, rate } from '../../text/units.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
-import { vcpuAt } from '../../view/vm-rows.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [

@@ -5,7 +5,7 @@ import type { Sort } from '../../store/sort.ts';
 import { type AddressOrder, vmViewOf } from '../../store/vm-view-slice.ts';
 import { count, nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
-import type { Token } from '../../theme/theme.ts';
+import type { Token } from '../../theme/tokens.ts';
 import { type AddressRow, addressRows, type Heat } from '../../view/address-rows.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import type { PaneProps } from './pane-props.ts';

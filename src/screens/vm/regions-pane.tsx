@@ -1,9 +1,9 @@
 import { Box } from 'ink';
 import { useAppState } from '../../components/contexts.ts';
 import { Table, TableRow } from '../../components/table/table.tsx';
+import { regionRows } from '../../store/vcpu-rows.ts';
 import { percent, rate } from '../../text/units.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
-import { regionRows } from '../../view/vm-rows.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [

@@ -3,12 +3,12 @@ import { useAppState, useTheme } from '../../components/contexts.ts';
 import { Table, TableRow } from '../../components/table/table.tsx';
 import { TimeBar } from '../../components/time-bar.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
-import { vcpuStateName } from '../../store/vcpu-state-names.ts';
+import { vcpuStateName } from '../../engine/sampling/names.ts';
+import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vcpu-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
-import { type VcpuRow, vcpuAt, vcpuRows } from '../../view/vm-rows.ts';
 import type { PaneProps } from './pane-props.ts';
 
 /** The titles of the shares of time are also the legend of the bar below. */

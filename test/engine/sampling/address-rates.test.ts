@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { UNCLAIMED } from '../../../src/devices/bus.ts';
-import type { Topology } from '../../../src/engine/engine.ts';
 import { addressHeat } from '../../../src/engine/sampling/address-rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { allocateCounters, CounterLayout } from '../../../src/vmm/counters/counters.ts';
+import type { Topology } from '../../../src/vmm/machine/topology.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 4 };
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { Topology } from '../../../src/engine/engine.ts';
 import type { ThreadTimes } from '../../../src/engine/sampling/counter-source.ts';
 import { percentiles, sumOfHistograms } from '../../../src/engine/sampling/histogram.ts';
 import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
@@ -7,6 +6,7 @@ import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
 import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
+import type { Topology } from '../../../src/vmm/machine/topology.ts';
 
 const shape = { vcpus: 1, queues: 2, regions: 1 };
 const layout = new CounterLayout(shape);

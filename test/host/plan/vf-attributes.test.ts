@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { applyPlan } from '../../../src/host/plan/apply.ts';
+import type { VfSettings } from '../../../src/host/plan/plan.ts';
 import { readSurvey } from '../../../src/host/plan/survey.ts';
-import { planVfAttributes, type VfSettings } from '../../../src/host/plan/vf-attributes.ts';
+import { planVfAttributes } from '../../../src/host/plan/vf-attributes.ts';
 import { serverTree } from '../trees/server.ts';
 import { expectRollback } from './faults.ts';
 import { SimulatedHost } from './simulated-host.ts';

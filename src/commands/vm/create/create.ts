@@ -12,7 +12,7 @@ import { percent } from '../../../text/units.ts';
 import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
 import { confirm, requireSomebody } from '../ask.ts';
-import { defineVm, requireFree, tellDefined } from '../define.ts';
+import { type DefineOptions, defineVm, requireFree, tellDefined } from '../define.ts';
 import { Progress } from '../progress.ts';
 import type { VmList } from '../vm-list.ts';
 
@@ -21,7 +21,7 @@ export async function createVm(
   vmList: VmList,
   name: string | undefined,
   qemu: readonly string[],
-  options: CreateOptions,
+  options: CreateOptions & DefineOptions,
 ): Promise<void> {
   if (name?.startsWith('-')) throw new UsageError(`expected the name of the new VM before ${name}`);
   if (qemu.length > 0) {
@@ -52,7 +52,12 @@ function definitionOf(name: string, qemu: readonly string[]): Definition {
   }
 }
 
-async function make(vmList: VmList, vm: NewVm, options: CreateOptions, asks: boolean): Promise<void> {
+async function make(
+  vmList: VmList,
+  vm: NewVm,
+  options: CreateOptions & DefineOptions,
+  asks: boolean,
+): Promise<void> {
   const { json = false, dryRun = false, replace = false } = options;
   const plan = planNewVm(vm, disksFolder(managerPaths().state), randomUUID());
   const { problems, warnings } = checkPlan(plan);

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { CreateOptions } from '../../../definitions/create/new-vm.ts';
+import { parseCount, parseSize } from '../../../text/option-values.ts';
 import { withManual } from '../../manual.ts';
-import { parseCount, parseSize } from '../../values.ts';
+import type { DefineOptions } from '../define.ts';
 import { DEFINED, withDefineOptions } from '../define-options.ts';
 import { withVmList } from '../with-vm-list.ts';
 
@@ -45,7 +46,11 @@ export function registerCreate(vm: Command): void {
       .option('--gateway <ip>', 'its gateway')
       .option('--dns <ip,...>', 'its name servers', list),
   ).action(
-    async (name: string | undefined, qemu: string[], options: CreateOptions & { network?: string }) => {
+    async (
+      name: string | undefined,
+      qemu: string[],
+      options: CreateOptions & DefineOptions & { network?: string },
+    ) => {
       const { createVm } = await import('./create.ts');
       const { parseNetwork } = await import('../../../definitions/create/option-values.ts');
       const { network: text, ...others } = options;

@@ -9,9 +9,9 @@ import {
   readSshKeys,
 } from '../../../definitions/create/option-values.ts';
 import type { NewVm } from '../../../definitions/create/plan.ts';
+import { parseCount, parseSize } from '../../../text/option-values.ts';
 import { bytesOf, sizeText } from '../../../text/size.ts';
 import { VM_NAME } from '../../../vmm/machine/vm-name.ts';
-import { parseCount, parseSize } from '../../values.ts';
 import { ask } from '../ask.ts';
 
 const GiB = 2 ** 30;

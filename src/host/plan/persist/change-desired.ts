@@ -1,8 +1,8 @@
 import type { Desired, DesiredVf } from '../../boot/desired.ts';
 import { type Identity, identify, sameDevice } from '../../boot/identity.ts';
 import type { PciFunction } from '../../pci/function.ts';
+import type { VfSettings } from '../plan.ts';
 import { functionAt, type HostSurvey } from '../survey.ts';
-import type { VfSettings } from '../vf-attributes.ts';
 
 /** The functions get this driver at every boot. VFs are stored by index, together with the current VF count. */
 export function setDesiredDriver(

@@ -1,4 +1,13 @@
-import type { HostList } from '../store/host-slice.ts';
+/** The lists of the host, in the order of their number keys. */
+export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;
+export type HostList = (typeof HOST_LISTS)[number];
+
+export type Screen =
+  | { readonly kind: 'overview' | 'vms' | HostList | 'log' }
+  | { readonly kind: 'vm'; readonly id: string }
+  /** One PCI function. */
+  | { readonly kind: 'function'; readonly address: string };
+export type ScreenKind = Screen['kind'];
 
 /** The screens that number keys open, in the order of these: the first is 0. */
 export const TOP_SCREENS = [

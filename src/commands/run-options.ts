@@ -1,0 +1,19 @@
+import type { DiskOption } from './values.ts';
+
+/** What `vring run` was asked for. */
+export type RunOptions = {
+  readonly initrd?: string;
+  readonly append?: string;
+  readonly disk?: readonly DiskOption[];
+  readonly cpus: number;
+  readonly memory: number;
+  readonly hugepages?: '2M' | '1G';
+  readonly cpuFeatures?: { remove: string[] };
+  readonly kvm?: 'on' | 'off';
+  readonly name?: string;
+  readonly rng: boolean;
+  readonly seccomp: boolean;
+  readonly ui?: boolean;
+  readonly detach?: boolean;
+  readonly foreground?: boolean;
+};

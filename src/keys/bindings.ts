@@ -1,0 +1,140 @@
+import { type Action, type ActionContext, existsHere } from '../actions/action.ts';
+import { actions } from '../actions/registry.ts';
+
+/**
+ * The keys of each action, by its name; the first one is shown in the key bar. Keys are written as `parse-key.ts` names
+ * them. Several actions may share a key where no screen has two of them at once.
+ */
+export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
+  // Move
+  down: ['j', 'down'],
+  up: ['k', 'up'],
+  'page-down': ['pagedown', 'ctrl+f'],
+  'page-up': ['pageup', 'ctrl+b'],
+  top: ['g', 'home'],
+  bottom: ['G', 'end'],
+  open: ['enter'],
+  'open-function': ['enter'],
+  'open-vm-of-alarm': ['enter'],
+  'open-vm-of-entry': ['enter'],
+  back: ['esc'],
+  leave: ['esc'],
+  'leave-log': ['esc'],
+  'leave-overview': ['esc'],
+  'clear-filter': ['esc'],
+  unfold: ['l', 'right'],
+  fold: ['h', 'left'],
+  'next-tab': ['tab', 'l', 'right'],
+  'previous-tab': ['shift+tab', 'h', 'left'],
+
+  // Screens and tabs
+  overview: ['0'],
+  vms: ['1'],
+  pci: ['2'],
+  iommu: ['3'],
+  sriov: ['4'],
+  vfio: ['5'],
+  doctor: ['6'],
+  log: ['7'],
+  'tab-summary': ['1'],
+  'tab-vcpus': ['2'],
+  'tab-exits': ['3'],
+  'tab-queues': ['4'],
+  'tab-disks': ['5'],
+  'tab-networks': ['6'],
+  'tab-devices': ['7'],
+  'tab-console': ['8'],
+  'tab-events': ['9'],
+
+  // Look
+  about: ['d'],
+  filter: ['/'],
+  'sort-next': ['shift+right', '>'],
+  'sort-previous': ['shift+left', '<'],
+  'sort-reverse': ['o'],
+  'sort-exits': ['>', 'shift+right'],
+  'sort-exits-back': ['<', 'shift+left'],
+  refresh: ['r'],
+  yaml: ['y'],
+  'command-line': [':'],
+  help: ['?'],
+
+  // Marks
+  mark: ['space'],
+  'mark-vm': ['space'],
+  'mark-range': ['ctrl+space'],
+  'mark-down': ['shift+down'],
+  'mark-up': ['shift+up'],
+  'mark-invert': ['*'],
+
+  // Console
+  console: ['c'],
+  copy: ['y'],
+  'mark-line': ['space'],
+  search: ['/'],
+  'search-older': ['n'],
+  'search-newer': ['N'],
+
+  // Measure
+  freeze: ['p'],
+  interval: ['i'],
+  'reset-totals': ['r'],
+
+  // What changes a VM has a capital letter, so that no slip of a finger is one.
+  start: ['S'],
+  pause: ['P'],
+  resume: ['U'],
+  'power-button': ['B'],
+  reset: ['R'],
+  kill: ['K'],
+  remove: ['X'],
+  'new-vm': ['n'],
+  'edit-vm': ['e'],
+
+  // So does what changes the host.
+  bind: ['B'],
+  release: ['R'],
+  edit: ['E'],
+  fix: ['F'],
+  undo: ['u'],
+
+  // Program
+  redraw: ['ctrl+l'],
+  quit: ['q', 'ctrl+c'],
+};
+
+export function keysOf({ name }: Action): readonly string[] {
+  return BINDINGS[name] ?? [];
+}
+
+/** The action that a key means on the screen that is shown. */
+export function actionOfKey(key: string, context: ActionContext): Action | undefined {
+  return actions.find(action => keysOf(action).includes(key) && existsHere(action, context));
+}
+
+const KEY_LABELS: Readonly<Record<string, string>> = {
+  enter: 'Enter',
+  esc: 'Esc',
+  tab: 'Tab',
+  'shift+tab': 'Shift-Tab',
+  space: 'Space',
+  up: 'Up',
+  down: 'Down',
+  left: 'Left',
+  right: 'Right',
+  home: 'Home',
+  end: 'End',
+  pageup: 'PgUp',
+  pagedown: 'PgDn',
+  'ctrl+space': 'Ctrl-Space',
+  'shift+up': 'Shift-Up',
+  'shift+down': 'Shift-Down',
+  'shift+left': 'Shift-Left',
+  'shift+right': 'Shift-Right',
+};
+
+/** A key as people write it: `Ctrl-F`, `PgDn`, `K`. */
+export function keyLabel(key: string): string {
+  const control = /^ctrl\+(.)$/.exec(key);
+  return control ? `Ctrl-${control[1]!.toUpperCase()}` : (KEY_LABELS[key] ?? key);
+}
