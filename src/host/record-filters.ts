@@ -9,7 +9,7 @@ const filters: readonly Filter[] = [
     path: /^\/proc\/cmdline$|\/kernel\/cmdline$|\/loader\/entries\/|\/grub(\.conf|\/menu\.lst)$/,
     apply: maskSecrets,
   },
-  { path: /^\/etc\/default\/grub$/, apply: maskSecrets },
+  { path: /^\/etc\/default\/grub(\.d\/|$)|\/cmdline\.d\/|\/grub2?\/grub(\.cfg|env)$/, apply: maskSecrets },
   { path: /^\/run\/udev\/data\//, apply: keepLines(/^E:ID_FS_(TYPE|LABEL)=/) },
   { path: /^\/proc\/self\/status$/, apply: keepLines(/^(Name|PPid|Uid|CapEff):/) },
   { path: /^\/proc\/\d+\/status$/, apply: keepLines(/^Uid:/) },
@@ -24,6 +24,8 @@ const filters: readonly Filter[] = [
 
 /** The content to be recorded for a file. */
 export function filterRecorded(hostPath: string, content: Buffer): Buffer {
+  // The command line within a unified kernel image: nothing may move in the file.
+  if (/\.efi$/i.test(hostPath)) return Buffer.from(maskInPlace(content.toString('latin1')), 'latin1');
   const applied = filters.filter(filter => filter.path.test(hostPath));
   if (applied.length === 0) return content;
   return Buffer.from(applied.reduce((text, filter) => filter.apply(text), content.toString('utf8')));
@@ -31,7 +33,7 @@ export function filterRecorded(hostPath: string, content: Buffer): Buffer {
 
 /** Where readers may look; a recording refuses anything else, whoever comes to read it one day. */
 const recordable =
-  /^\/(sys|proc|boot|run\/udev\/data|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(os-release|redhat-release|modprobe\.d|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf\.d|modules-load\.d)(\/|$)/;
+  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
 const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
 
 /** @param hostPath as a reader asked for it; links may lead elsewhere. */
@@ -43,11 +45,15 @@ export function isSecret(hostPath: string): boolean {
   return secret.test(hostPath);
 }
 
+const secretParameter = /([\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*=)("[^"]*"|[^\s"\0]+)/gi;
+
+function maskInPlace(text: string): string {
+  return text.replace(secretParameter, (_, name, value) => name + '*'.repeat(value.length));
+}
+
 /** `password=...`, `rd.iscsi.password=...`, GRUB's `password --md5 ...`. */
 function maskSecrets(text: string): string {
-  return text
-    .replace(/([\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*=)("[^"]*"|[^\s"]+)/gi, '$1***')
-    .replace(/^(\s*password(?:_pbkdf2)?)\s.*$/gim, '$1 ***');
+  return text.replace(secretParameter, '$1***').replace(/^(\s*password(?:_pbkdf2)?)\s.*$/gim, '$1 ***');
 }
 
 function keepLines(wanted: RegExp): (text: string) => string {

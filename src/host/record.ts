@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
+import { kernelParameterEdits } from './boot/kernel-parameters.ts';
 import { readNextBoot } from './boot/next-boot.ts';
-import { kernelParameterEdits } from './boot/parameters.ts';
 import { findProgram } from './distribution.ts';
 import { diagnose } from './doctor/doctor.ts';
 import { factsPath } from './facts.ts';
@@ -77,7 +77,10 @@ export async function readEverything(root: HostRoot) {
 
 function bootLoaderEdits(root: HostRoot): unknown {
   try {
-    return kernelParameterEdits(root, ['intel_iommu=on', 'amd_iommu=on', 'iommu=pt']);
+    return kernelParameterEdits(root, {
+      add: ['intel_iommu=on', 'iommu=pt'],
+      remove: ['amd_iommu=off'],
+    });
   } catch (error) {
     return (error as Error).message;
   }

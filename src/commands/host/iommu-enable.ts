@@ -4,7 +4,7 @@ import { planKernelParameters } from '../../host/plan/kernel-parameters.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
 
-/** `vring iommu enable`: `intel_iommu=on iommu=pt`, or AMD's, for the boot loader of this host. */
+/** `vring iommu enable`: `intel_iommu=on iommu=pt`, or `iommu=pt` for AMD, by the boot loader of this host. */
 export async function enableIommu(
   root: HostRoot,
   options: ChangeOptions,

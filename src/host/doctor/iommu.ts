@@ -1,4 +1,5 @@
-import { kernelParameterEdits, parameterInstructions } from '../boot/parameters.ts';
+import { isConfigured, kernelParameterEdits } from '../boot/kernel-parameters.ts';
+import { type ParameterRequest, saysAlready } from '../boot/kernel-words.ts';
 import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import type { HostRoot } from '../root.ts';
 import { readModule } from '../vfio/modules.ts';
@@ -15,9 +16,13 @@ export function iommuActive(root: HostRoot): boolean {
   );
 }
 
-/** What switches the IOMMU on with the next boot; pass-through keeps the host's own devices fast. */
-export function iommuParameters(cpu: Pick<Cpu, 'vendor'>): string[] {
-  return [cpu.vendor === 'amd' ? 'amd_iommu=on' : 'intel_iommu=on', 'iommu=pt'];
+/**
+ * What turns the IOMMU on at the next boot; pass-through keeps the host's own devices fast. AMD's is on unless it is
+ * turned off: the kernel knows no `amd_iommu=on`.
+ */
+export function iommuParameters(cpu: Pick<Cpu, 'vendor'>): ParameterRequest {
+  if (cpu.vendor === 'amd') return { add: ['iommu=pt'], remove: ['amd_iommu=off'] };
+  return { add: ['intel_iommu=on', 'iommu=pt'], remove: [] };
 }
 
 export function iommuFindings(root: HostRoot, cpu: Cpu): Finding[] {
@@ -59,19 +64,28 @@ function enabledFinding(root: HostRoot, cpu: Cpu, table: FirmwareTable | null, a
     const count = (root.list('/sys/kernel/iommu_groups') ?? []).length;
     return ok(id, 'iommu', `the IOMMU is on: ${count} groups`, why);
   }
-  const title = 'the IOMMU is off';
-  const base = { id, area: 'iommu', state: 'fail', title, why } as const;
-  if (table === null) return { ...base, repair: ['see iommu.firmware first'] };
-  return { ...base, repair: parameterRepair(root, iommuParameters(cpu)) };
+  const base = { id, area: 'iommu', state: 'fail', why } as const;
+  if (table === null) return { ...base, title: 'the IOMMU is off', repair: ['see iommu.firmware first'] };
+  return { ...base, ...offFinding(root, iommuParameters(cpu)) };
 }
 
-function parameterRepair(root: HostRoot, parameters: readonly string[]): string[] {
+/** Why it is off as far as its parameters tell, and what turns it on. */
+function offFinding(root: HostRoot, request: ParameterRequest): Pick<Finding, 'title' | 'repair'> {
+  const off = 'the IOMMU is off';
+  if (saysAlready(kernelParameters(root), request)) {
+    const title = `${off}, although the kernel was started with ${request.add.join(' ')}`;
+    return { title, repair: ['dmesg | grep -e DMAR -e AMD-Vi -e IOMMU shows why'] };
+  }
   try {
-    const instructions = parameterInstructions(kernelParameterEdits(root, parameters));
-    const configured = [`${parameters.join(' ')} is configured for the next boot`];
-    return [...(instructions.length > 0 ? instructions : configured), 'reboot'];
+    const edits = kernelParameterEdits(root, request);
+    if (isConfigured(edits)) {
+      return { title: `${off}; it is configured for the next boot`, repair: ['reboot'] };
+    }
+    const stale = edits.files.length === 0 ? edits.commands[0]?.reason : undefined;
+    const title = stale === undefined ? off : `${off}: ${stale}`;
+    return { title, repair: ['vring iommu enable', 'reboot'] };
   } catch (error) {
-    return [(error as Error).message, 'reboot'];
+    return { title: off, repair: [(error as Error).message, 'reboot'] };
   }
 }
 

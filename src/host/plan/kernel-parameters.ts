@@ -1,27 +1,27 @@
-import { kernelParameterEdits, type ParameterEdits } from '../boot/parameters.ts';
+import { isConfigured, kernelParameterEdits } from '../boot/kernel-parameters.ts';
+import type { ParameterRequest } from '../boot/kernel-words.ts';
+import type { LoaderCommand, ParameterEdits } from '../boot/loaders/loader.ts';
 import type { HostRoot } from '../root.ts';
 import { fileSteps } from './file-step.ts';
-import { type Change, type Condition, noUndo, type Plan, planVersion, type Step } from './plan.ts';
-
-type Command = readonly [string, ...string[]];
+import { type Change, type Condition, type Plan, planVersion, type Step } from './plan.ts';
 
 /**
  * Puts parameters on the kernel's command line from the next boot on.
- * @throws for a boot loader that vring does not know, with what to add by hand.
+ * @throws ManualStepError where that cannot be done safely: with what to do by hand.
  */
-export function planKernelParameters(root: HostRoot, added: readonly string[]): Plan {
-  const edits = kernelParameterEdits(root, added);
-  const words = added.join(' ');
+export function planKernelParameters(root: HostRoot, request: ParameterRequest): Plan {
+  const edits = kernelParameterEdits(root, request);
+  const words = request.add.join(' ');
   const files = edits.files.flatMap(file =>
     fileSteps(root, {
       path: file.path,
       content: file.after,
-      reason: `${edits.loader.name} has the kernel's command line here: ${words} is added`,
-      risk: 'a host whose kernel does not start with it is started by choosing another entry or editing the line',
+      reason: `${edits.loader} takes the kernel's command line from this file`,
+      risk: 'a host that does not start with it is started by choosing another entry, or by editing the line there',
       foreign: true,
     }),
   );
-  const steps = [...files, ...commandSteps(root, edits)];
+  const steps = [...files, ...edits.commands.map(command => commandStep(root, edits, command))];
   return {
     version: planVersion,
     kind: 'kernel-parameters',
@@ -31,40 +31,33 @@ export function planKernelParameters(root: HostRoot, added: readonly string[]): 
     steps,
     assumes: edits.files.map(file => ({ kind: 'file', path: file.path, content: file.before })),
     notes: [
-      steps.length > 0
-        ? 'it counts from the next boot on'
-        : `${words} is configured already: it counts from the next boot on`,
+      isConfigured(edits)
+        ? `${words} is configured already: it takes effect at the next boot`
+        : 'it takes effect at the next boot',
+      ...edits.notes,
     ],
   };
 }
 
-/** Undone after the files are as they were. */
-function commandSteps(root: HostRoot, edits: ParameterEdits): Step[] {
-  return edits.commands.map((command, index) => {
-    const undo = edits.undoCommands[index];
-    return {
-      ...commandChange(command, madeBy(root, edits, command)),
-      reason: `${edits.loader.name} takes it over`,
-      risk: null,
-      undo:
-        undo === undefined
-          ? noUndo
-          : { changes: [{ ...commandChange(undo, []), when: [] }], last: edits.files.length > 0 },
-    };
+/** A command that generates something is run again once the files are as they were. */
+function commandStep(root: HostRoot, edits: ParameterEdits, command: LoaderCommand): Step {
+  const change = (argv: LoaderCommand['argv'], expect: readonly Condition[]): Change => ({
+    action: { kind: 'run', argv, seconds: 600 },
+    expect,
+    within: 0,
   });
-}
-
-function commandChange(argv: Command, expect: readonly Condition[]): Change {
-  return { action: { kind: 'run', argv, seconds: 300 }, expect, within: 0 };
+  const undo = change(command.undo ?? command.argv, []);
+  return {
+    ...change(command.argv, resultCondition(root, command)),
+    reason: command.reason,
+    risk: null,
+    undo: { changes: [{ ...undo, when: [] }], last: command.undo === null || edits.files.length > 0 },
+  };
 }
 
 /** How the command's result can be read back. */
-function madeBy(root: HostRoot, edits: ParameterEdits, command: Command): Condition[] {
-  if (edits.loader.kind === 'grubby') {
-    return [{ kind: 'output', argv: [command[0], '--info=ALL'], has: edits.added, lacks: [] }];
-  }
-  if (edits.loader.kind !== 'grub') return [];
-  const output = command[command.indexOf('-o') + 1];
-  const config = output?.startsWith('/') && command.includes('-o') ? output : '/boot/grub/grub.cfg';
-  return root.exists(config) ? [{ kind: 'contains', path: config, texts: edits.added }] : [];
+function resultCondition(root: HostRoot, { result }: LoaderCommand): Condition[] {
+  if (result === null) return [];
+  if (result.kind === 'output') return [{ kind: 'output', argv: result.argv, has: result.has, lacks: [] }];
+  return root.exists(result.path) ? [{ kind: 'contains', path: result.path, texts: result.has }] : [];
 }

@@ -21,8 +21,8 @@ function doctor(tree: TreeBuilder) {
 
 /** The same host with the IOMMU switched off. */
 function withoutIommu(tree: TreeBuilder): TreeBuilder {
-  fs.rmSync(tree.at('/sys/class/iommu'), { recursive: true });
-  fs.rmSync(tree.at('/sys/kernel/iommu_groups'), { recursive: true });
+  fs.rmSync(tree.at('/sys/class/iommu'), { recursive: true, force: true });
+  fs.rmSync(tree.at('/sys/kernel/iommu_groups'), { recursive: true, force: true });
   tree.file('/proc/cmdline', 'root=/dev/sda1 ro quiet\n');
   return tree;
 }
@@ -39,34 +39,41 @@ test('the KVM modules are shown with what changes how guests run', () => {
   expect(doctor(noIommuTree())('kvm.module')).toBeUndefined();
 });
 
-test('the repair of an IOMMU that is off is that of the distribution', () => {
+test('the repair of an IOMMU that is off is a command of ours', () => {
   const repair = (tree: TreeBuilder) => doctor(withoutIommu(tree))('iommu.enabled')?.repair;
-  expect(repair(serverTree())).toEqual([
-    "/usr/sbin/grubby --update-kernel=ALL '--args=intel_iommu=on iommu=pt'",
-    'reboot',
-  ]);
-  expect(repair(desktopTree())).toEqual([
-    'add intel_iommu=on iommu=pt to /etc/default/grub',
-    '/usr/sbin/update-grub',
-    'reboot',
-  ]);
-  expect(repair(amdTree())).toEqual([
-    'add amd_iommu=on iommu=pt to /boot/loader/entries/fedora-6.12.conf',
-    'add amd_iommu=on iommu=pt to /boot/loader/entries/fedora-rescue.conf',
-    'add amd_iommu=on iommu=pt to /etc/kernel/cmdline',
-    'reboot',
-  ]);
   const old = noIommuTree().file('/sys/firmware/acpi/tables/DMAR', dmarTable(false));
-  expect(doctor(old)('iommu.enabled')?.repair).toEqual([
-    'add intel_iommu=on iommu=pt to /boot/grub/grub.conf',
-    'reboot',
+  for (const tree of [serverTree(), desktopTree(), amdTree(), old]) {
+    expect(repair(tree)).toEqual(['vring iommu enable', 'reboot']);
+  }
+});
+
+test('an edit that was never taken over is named; a reboot alone is for what the boot loader has', () => {
+  const tree = withoutIommu(desktopTree());
+  tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n');
+  tree.file('/boot/grub/grub.cfg', "menuentry 'A' {\n\tlinux /vmlinuz root=/dev/sda2 ro\n}\n");
+  expect(doctor(tree)('iommu.enabled')).toMatchObject({
+    title:
+      'the IOMMU is off: /etc/default/grub says so already, but /boot/grub/grub.cfg was not generated since',
+    repair: ['vring iommu enable', 'reboot'],
+  });
+  tree.file(
+    '/boot/grub/grub.cfg',
+    "menuentry 'A' {\n\tlinux /vmlinuz root=/dev/sda2 intel_iommu=on iommu=pt\n}\n",
+  );
+  expect(doctor(tree)('iommu.enabled')).toMatchObject({
+    title: 'the IOMMU is off; it is configured for the next boot',
+    repair: ['reboot'],
+  });
+  tree.file('/proc/cmdline', 'BOOT_IMAGE=/vmlinuz root=/dev/sda2 intel_iommu=on iommu=pt\n');
+  expect(doctor(tree)('iommu.enabled')?.repair).toEqual([
+    'dmesg | grep -e DMAR -e AMD-Vi -e IOMMU shows why',
   ]);
 });
 
-test('an unknown boot loader: what to add by hand', () => {
+test('an unknown boot loader: what to do by hand', () => {
   const tree = withoutIommu(desktopTree());
   fs.rmSync(tree.at('/etc/default/grub'));
-  expect(doctor(tree)('iommu.enabled')?.repair[0]).toContain('add "intel_iommu=on iommu=pt"');
+  expect(doctor(tree)('iommu.enabled')?.repair[0]).toContain('by hand: add "intel_iommu=on iommu=pt"');
 });
 
 test('no IOMMU in the firmware comes before everything else', () => {

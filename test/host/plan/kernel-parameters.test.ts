@@ -9,7 +9,7 @@ import { serverTree } from '../trees/server.ts';
 import { expectRollback } from './faults.ts';
 import { SimulatedHost } from './simulated-host.ts';
 
-const added = ['intel_iommu=on', 'pcie_aspm=off'];
+const added = { add: ['intel_iommu=on', 'pcie_aspm=off'], remove: [] };
 
 /** What the boot loader generates is there, as it has generated it. */
 async function installed(host: SimulatedHost): Promise<void> {
@@ -44,8 +44,8 @@ describe.each(loaders)('kernel parameters with %s', (_, makeTree, pattern, file)
 test("a file of somebody else's is kept beside it, as it was at first", async () => {
   const host = new SimulatedHost(desktopTree());
   const before = host.root.text('/etc/default/grub');
-  await applyPlan(host, planKernelParameters(host.root, ['a=1']));
-  await applyPlan(host, planKernelParameters(host.root, ['b=2']));
+  await applyPlan(host, planKernelParameters(host.root, { add: ['a=1'], remove: [] }));
+  await applyPlan(host, planKernelParameters(host.root, { add: ['b=2'], remove: [] }));
   expect(host.root.text('/etc/default/grub')).toMatch(/a=1 b=2/);
   expect(host.root.text('/etc/default/grub.before-vring')).toBe(before);
   host.dispose();

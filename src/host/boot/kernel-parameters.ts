@@ -1,0 +1,53 @@
+import type { HostRoot } from '../root.ts';
+import { shellText } from '../text.ts';
+import type { ParameterRequest } from './kernel-words.ts';
+import { entries } from './loaders/entries.ts';
+import { readEvidence } from './loaders/evidence.ts';
+import { grub } from './loaders/grub.ts';
+import { grubLegacy } from './loaders/grub-legacy.ts';
+import { grubby } from './loaders/grubby.ts';
+import type { Loader, ParameterEdits } from './loaders/loader.ts';
+import { ostree } from './loaders/ostree.ts';
+import { proxmox } from './loaders/proxmox.ts';
+import { declarativeSystems, otherLoaders } from './loaders/refused.ts';
+import { sdbootutil } from './loaders/suse.ts';
+import { uki } from './loaders/uki.ts';
+
+/** Asked in turn: those that know best what boots their hosts come first. */
+const loaders: readonly Loader[] = [
+  declarativeSystems,
+  ostree,
+  proxmox,
+  sdbootutil,
+  uki,
+  grubLegacy,
+  grubby,
+  grub,
+  entries,
+  otherLoaders,
+];
+
+/**
+ * What makes the kernel's command line say something from the next boot on.
+ * @throws ManualStepError where that cannot be done safely: with what to do by hand.
+ */
+export function kernelParameterEdits(root: HostRoot, request: ParameterRequest): ParameterEdits {
+  const evidence = readEvidence(root);
+  for (const loader of loaders) {
+    const edits = loader(root, evidence, request);
+    if (edits !== null) return edits;
+  }
+  throw new Error('no boot loader was asked');
+}
+
+/** Is nothing left to do for the next boot? */
+export function isConfigured(edits: ParameterEdits): boolean {
+  return edits.files.length === 0 && edits.commands.length === 0;
+}
+
+/** What would be done, for people. */
+export function editsText(edits: ParameterEdits): string {
+  const files = edits.files.map(file => `edits ${file.path}`);
+  const commands = edits.commands.map(command => `runs ${shellText(command.argv)}`);
+  return [...files, ...commands].join(', ');
+}

@@ -1,0 +1,37 @@
+import type { HostRoot } from '../../root.ts';
+import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
+
+/**
+ * The kernel lines of a grub.cfg that grub-mkconfig made of this host's own kernels: those of other systems that
+ * os-prober found, and of /etc/grub.d/40_custom, are not among them.
+ */
+export function grubKernelLines(config: string): string[] {
+  const sections = [...config.matchAll(/^### BEGIN \S*(?:10|20)_linux\w* ###$(.*?)^### END /gms)];
+  const own = sections.length > 0 ? sections.map(match => match[1]!).join('\n') : config;
+  return [...own.matchAll(/^[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(\S+)[ \t]*(.*)$/gm)]
+    .filter(match => !/memtest|\.mod$|xen[^/]*\.gz$|initrd|initramfs/.test(match[1]!))
+    .map(match => match[2]!);
+}
+
+/** Does every kernel line of the generated file say it? Null: it cannot be read, or has none. */
+export function grubConfigSays(root: HostRoot, path: string, request: ParameterRequest): boolean | null {
+  const text = readable(() => root.text(path, 16 << 20));
+  if (text === null) return null;
+  const lines = grubKernelLines(text);
+  if (lines.length === 0) return null;
+  return lines.every(line =>
+    saysAlready(
+      kernelWords(line).map(word => word.text),
+      request,
+    ),
+  );
+}
+
+/** On many hosts the file is for root alone. */
+export function readable<T>(read: () => T | null): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}

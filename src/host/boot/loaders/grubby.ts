@@ -1,0 +1,110 @@
+import { findProgram } from '../../distribution.ts';
+import { kernelParameters } from '../../kernel-cmdline.ts';
+import type { HostRoot } from '../../root.ts';
+import { editedWords, kernelWords, type ParameterRequest, wordEdits } from '../kernel-words.ts';
+import { isPlainWord, ManualStepError, requestText } from '../line-edit.ts';
+import { type BootEntry, bootEntries, entryLine } from './entries.ts';
+import type { BootEvidence } from './evidence.ts';
+import { grubConfig } from './grub.ts';
+import { grubKernelLines, readable } from './grub-config.ts';
+import { editKernelCmdline } from './kernel-cmdline-file.ts';
+import type { Argv, LoaderCommand, ParameterEdits } from './loader.ts';
+
+/** Fedora, RHEL and their like: grubby edits the entries, and what later ones are made of. */
+export function grubby(
+  root: HostRoot,
+  evidence: BootEvidence,
+  request: ParameterRequest,
+): ParameterEdits | null {
+  const program = findProgram(root, 'grubby');
+  if (program === null || evidence.booted === 'systemd-boot' || evidence.unified) return null;
+  const lines = entryLines(root);
+  const rescue = lines.some(line => line.entry?.rescue);
+  const changing = lines.filter(line => !line.entry?.rescue);
+  const groups = Map.groupBy(changing, line => JSON.stringify(argumentsFor(line.words, request)));
+  groups.delete(JSON.stringify(none));
+  const nothing: ParameterEdits = { loader: 'grubby', request, files: [], commands: [], notes: [] };
+  if (groups.size === 0) return nothing;
+  // ALL is the rescue entry too, and new kernels: what these are made of is edited here where it is not used.
+  const all = groups.size === 1 && !rescue && [...groups.values()][0]!.length === changing.length;
+  const commands = [...groups.values()].flatMap(group => {
+    const change = argumentsFor(group[0]!.words, request);
+    const kernels = all ? ['ALL'] : group.map(line => kernelPath(line.entry!));
+    return kernels.map(kernel => command(program, kernel, change, request));
+  });
+  const later = all ? null : editKernelCmdline(root, 'kernel-install', request).edit;
+  return { ...nothing, files: later === null ? [] : [later], commands };
+}
+
+type EntryLine = { readonly entry: BootEntry | null; readonly words: readonly string[] };
+
+/** Of each entry; where they cannot be seen, of the generated configuration, or of the running kernel. */
+function entryLines(root: HostRoot): EntryLine[] {
+  const words = (line: string): string[] => kernelWords(line).map(word => word.text);
+  const entries = readable(() => bootEntries(root)) ?? [];
+  const environment = grubEnvironment(root);
+  if (entries.length > 0) {
+    return entries.map(entry => ({ entry, words: words(expand(entryLine(entry), environment)) }));
+  }
+  const generated = grubKernelLines(readable(() => root.text(grubConfig(root), 16 << 20)) ?? '');
+  if (generated.length > 0) return generated.map(line => ({ entry: null, words: words(line) })).slice(0, 1);
+  return [{ entry: null, words: kernelParameters(root) }];
+}
+
+/** GRUB's variables of its environment block, `kernelopts` of RHEL 8 among them. */
+function grubEnvironment(root: HostRoot): Map<string, string> {
+  const text = ['/boot/grub2/grubenv', '/boot/grub/grubenv']
+    .map(path => readable(() => root.text(path)))
+    .find(found => found !== null);
+  return new Map([...(text ?? '').matchAll(/^(\w+)=(.*)$/gm)].map(match => [match[1]!, match[2]!]));
+}
+
+function expand(line: string, environment: ReadonlyMap<string, string>): string {
+  return line.replace(/\$\{?(\w+)\}?/g, (_, name) => environment.get(name) ?? '');
+}
+
+type ArgumentChange = { readonly remove: readonly string[]; readonly add: readonly string[] };
+const none: ArgumentChange = { remove: [], add: [] };
+
+/** grubby takes a word of the same key for the same parameter: one that changes is removed and added. */
+function argumentsFor(words: readonly string[], request: ParameterRequest): ArgumentChange {
+  const edits = wordEdits(words, request);
+  const remove = [...edits.changes.keys()].map(index => words[index]!);
+  const after = editedWords(words, edits);
+  const add = after.filter(word => !words.includes(word));
+  if (![...remove, ...add].every(isPlainWord)) {
+    throw new ManualStepError(
+      `the parameters ${remove.join(' ')} are not safe to pass to grubby`,
+      `put ${requestText(request)} into the entries in /boot/loader/entries`,
+    );
+  }
+  return { remove, add };
+}
+
+function kernelPath(entry: BootEntry): string {
+  return `/boot/${entry.linux.split('/').at(-1)}`;
+}
+
+function command(
+  program: string,
+  kernel: string,
+  change: ArgumentChange,
+  request: ParameterRequest,
+): LoaderCommand {
+  const grubbyCommand = (remove: readonly string[], add: readonly string[]): Argv => [
+    program,
+    `--update-kernel=${kernel}`,
+    ...(remove.length > 0 ? [`--remove-args=${remove.join(' ')}`] : []),
+    ...(add.length > 0 ? [`--args=${add.join(' ')}`] : []),
+  ];
+  return {
+    argv: grubbyCommand(change.remove, change.add),
+    undo: grubbyCommand(change.add, change.remove),
+    result: {
+      kind: 'output',
+      argv: [program, `--info=${kernel}`],
+      has: change.add.length > 0 ? change.add : request.add,
+    },
+    reason: 'grubby changes the boot entries',
+  };
+}

@@ -1,0 +1,73 @@
+import { readDistribution } from '../../distribution.ts';
+import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
+import type { HostRoot } from '../../root.ts';
+import type { ParameterRequest } from '../kernel-words.ts';
+import { ManualStepError, requestText } from '../line-edit.ts';
+import type { BootEvidence } from './evidence.ts';
+
+/** Systems whose boot configuration is generated as a whole, so that an edit would not last. */
+export function declarativeSystems(root: HostRoot, _: BootEvidence, request: ParameterRequest): null {
+  const { id } = readDistribution(root);
+  const quoted = request.add.map(word => `"${word}"`).join(' ');
+  if (id === 'nixos') {
+    const step = `add boot.kernelParams = [ ${quoted} ]; to its configuration and run nixos-rebuild boot`;
+    throw new ManualStepError('NixOS makes its boot entries from its configuration', step);
+  }
+  if (id === 'guix') {
+    const step = `add (kernel-arguments (cons* ${quoted} %default-kernel-arguments)) to the operating-system and run guix system reconfigure`;
+    throw new ManualStepError('Guix makes its boot entries from its configuration', step);
+  }
+  if (parameterValues(kernelParameters(root), 'snapd_recovery_mode').length > 0) {
+    const step = `snap set system system.kernel.append="${request.add.join(' ')}"`;
+    throw new ManualStepError('Ubuntu Core has its command line from snapd', step);
+  }
+  return null;
+}
+
+type Known = { readonly name: string; readonly files: readonly string[]; readonly step: string };
+
+const known: readonly Known[] = [
+  {
+    name: 'ZFSBootMenu',
+    files: ['/etc/zfsbootmenu/config.yaml'],
+    step: 'zfs set org.zfsbootmenu:commandline="..." of the boot environment',
+  },
+  { name: 'rEFInd', files: ['/boot/refind_linux.conf'], step: 'the strings in /boot/refind_linux.conf' },
+  {
+    name: 'Limine',
+    files: ['/boot/limine.conf', '/boot/limine/limine.conf', '/efi/limine.conf'],
+    step: 'the cmdline lines of limine.conf',
+  },
+  {
+    name: 'U-Boot',
+    files: ['/etc/default/u-boot'],
+    step: 'U_BOOT_PARAMETERS in /etc/default/u-boot, then run u-boot-update',
+  },
+  {
+    name: 'extlinux',
+    files: ['/boot/extlinux/extlinux.conf', '/boot/extlinux.conf', '/extlinux.conf'],
+    step: 'the append lines of extlinux.conf',
+  },
+  {
+    name: 'SYSLINUX',
+    files: ['/boot/syslinux/syslinux.cfg', '/boot/isolinux/isolinux.cfg'],
+    step: 'the append lines of its configuration',
+  },
+  { name: 'LILO', files: ['/etc/lilo.conf'], step: 'the append line in /etc/lilo.conf, then run lilo' },
+];
+
+/** Every other host: which boot loader it is, as far as that can be told. @throws always */
+export function otherLoaders(root: HostRoot, evidence: BootEvidence, request: ParameterRequest): never {
+  const found = known.find(each => each.files.some(path => root.exists(path)));
+  if (found !== undefined) {
+    throw new ManualStepError(
+      `vring does not edit the configuration of ${found.name}`,
+      `put ${requestText(request)} into ${found.step}`,
+    );
+  }
+  const what =
+    evidence.booted === 'systemd-boot'
+      ? 'systemd-boot booted this host, but no boot entry of it was found (is the EFI partition mounted?)'
+      : 'the boot loader of this host is not one vring knows';
+  throw new ManualStepError(what, `add ${requestText(request)} to the kernel's command line`);
+}

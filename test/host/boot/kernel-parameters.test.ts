@@ -1,0 +1,421 @@
+import fs from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { kernelParameterEdits } from '../../../src/host/boot/kernel-parameters.ts';
+import { shellText } from '../../../src/host/text.ts';
+import { amdTree } from '../trees/amd.ts';
+import { bootOption, bootTree, debianGrub, loaderVariable, ukiImage } from '../trees/boot.ts';
+import type { TreeBuilder } from '../trees/builder.ts';
+import { noIommuTree } from '../trees/no-iommu.ts';
+import { serverTree } from '../trees/server.ts';
+
+const request = { add: ['intel_iommu=on', 'iommu=pt'], remove: [] };
+const wanted = 'intel_iommu=on iommu=pt';
+const notGrub = 'root=/dev/sda2 ro quiet\n';
+
+const trees: TreeBuilder[] = [];
+afterEach(() => {
+  for (const tree of trees.splice(0)) tree.remove();
+});
+
+function edits(tree: TreeBuilder) {
+  trees.push(tree);
+  return kernelParameterEdits(tree.root(), request);
+}
+
+/** What becomes of files, and what is run, in their order. */
+function plan(tree: TreeBuilder) {
+  const { files, commands } = edits(tree);
+  return {
+    files: Object.fromEntries(files.map(file => [file.path, file.after])),
+    commands: commands.map(command => shellText(command.argv)),
+  };
+}
+
+const nothing = { files: {}, commands: [] };
+
+function refusal(tree: TreeBuilder): string {
+  try {
+    edits(tree);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return 'no refusal';
+}
+
+describe('GRUB', () => {
+  const defaults = 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n';
+  const config = (line: string) =>
+    `### BEGIN /etc/grub.d/10_linux ###\nmenuentry 'A' {\n\tlinux\t/vmlinuz ${line}\n}\n### END /etc/grub.d/10_linux ###\n` +
+    "### BEGIN /etc/grub.d/30_os-prober ###\nmenuentry 'B' {\n\tlinux /vmlinuz root=/dev/sdb1\n}\n### END /etc/grub.d/30_os-prober ###\n";
+
+  test('is configured only when the generated file says so too', () => {
+    const tree = (line: string) => debianGrub(defaults, { '/boot/grub/grub.cfg': config(line) });
+    expect(plan(tree(`root=/dev/sda1 ${wanted}`))).toEqual(nothing);
+    const stale = edits(tree('root=/dev/sda1'));
+    expect(stale.files).toEqual([]);
+    expect(stale.commands[0]).toMatchObject({
+      argv: ['/usr/sbin/update-grub'],
+      reason: '/etc/default/grub says so already, but /boot/grub/grub.cfg was not generated since',
+      result: { kind: 'file', path: '/boot/grub/grub.cfg', has: ['intel_iommu=on', 'iommu=pt'] },
+    });
+    expect(plan(debianGrub(defaults)).commands).toEqual(['/usr/sbin/update-grub']);
+  });
+
+  test('grub2-mkconfig writes where this host reads', () => {
+    const files = {
+      '/etc/default/grub': 'GRUB_CMDLINE_LINUX_DEFAULT="splash=silent quiet"\nGRUB_CMDLINE_LINUX=""\n',
+      '/usr/sbin/grub2-mkconfig': '',
+      '/boot/grub2/grub.cfg': 'menuentry\n',
+      '/boot/efi/EFI/opensuse-tumbleweed/grub.cfg': 'configfile $prefix/grub.cfg\n',
+    };
+    expect(plan(bootTree('suse', files))).toEqual({
+      files: { '/etc/default/grub': expect.stringContaining(`GRUB_CMDLINE_LINUX="${wanted}"`) },
+      commands: ['/usr/sbin/grub2-mkconfig -o /boot/grub2/grub.cfg'],
+    });
+  });
+
+  test('0.97: each kernel line but those for repairs', () => {
+    expect(plan(noIommuTree()).files['/boot/grub/grub.conf']).toBe(
+      'default=0\ntimeout=5\ntitle CentOS (2.6.32)\n\troot (hd0,0)\n' +
+        `\tkernel /vmlinuz-2.6.32 ro root=/dev/sda1 crashkernel=auto ${wanted}\n\tinitrd /initramfs-2.6.32.img\n`,
+    );
+    const menu =
+      'title A\n kernel /a ro root=/dev/sda1\ntitle B\n kernel /b ro single\ntitle C\n kernel /memtest\n';
+    expect(plan(bootTree('rhel', { '/boot/grub/menu.lst': menu })).files['/boot/grub/menu.lst']).toBe(
+      menu.replace('sda1', `sda1 ${wanted}`),
+    );
+  });
+});
+
+describe('grubby', () => {
+  const entry = (options: string, name = '6.12') =>
+    `title Linux\nversion ${name}\nlinux /vmlinuz-${name}\ninitrd /initramfs-${name}.img\noptions ${options}\n`;
+  const host = (files: Record<string, string>) => bootTree('rhel', { '/usr/sbin/grubby': '', ...files });
+
+  test('adds what is not there, and undo takes no more away', () => {
+    const made = serverTree();
+    made.file('/proc/cmdline', 'root=/dev/sda1 iommu=pt\n');
+    expect(edits(made)).toMatchObject({
+      files: [],
+      commands: [
+        {
+          argv: ['/usr/sbin/grubby', '--update-kernel=ALL', '--args=intel_iommu=on'],
+          undo: ['/usr/sbin/grubby', '--update-kernel=ALL', '--remove-args=intel_iommu=on'],
+        },
+      ],
+    });
+  });
+
+  test('goes by the entries, not by the running kernel', () => {
+    const path = '/boot/loader/entries/a-6.12.conf';
+    expect(plan(host({ [path]: entry(`root=/dev/sda2 ${wanted}`) }))).toEqual(nothing);
+    expect(plan(host({ [path]: entry('root=/dev/sda2 ro') })).commands).toEqual([
+      `/usr/sbin/grubby --update-kernel=ALL '--args=${wanted}'`,
+    ]);
+  });
+
+  test('keeps other options of the same parameter', () => {
+    const path = '/boot/loader/entries/a-6.12.conf';
+    const { commands } = edits(host({ [path]: entry('root=/dev/sda2 intel_iommu=igfx_off iommu=pt') }));
+    expect(commands[0]).toMatchObject({
+      argv: expect.arrayContaining(['--remove-args=intel_iommu=igfx_off', '--args=intel_iommu=on,igfx_off']),
+      undo: expect.arrayContaining(['--remove-args=intel_iommu=on,igfx_off', '--args=intel_iommu=igfx_off']),
+    });
+    expect(plan(host({ [path]: entry(`root=/dev/sda2 intel_iommu=on,sm_on iommu=pt`) }))).toEqual(nothing);
+  });
+
+  test('reads kernelopts of the environment block', () => {
+    const files = { '/boot/loader/entries/a-6.12.conf': entry('$kernelopts $tuned_params') };
+    const environment = (words: string) => ({
+      '/boot/grub2/grubenv': `# GRUB Environment Block\nkernelopts=${words}\n###`,
+    });
+    expect(plan(host({ ...files, ...environment(`root=/dev/sda2 ${wanted}`) }))).toEqual(nothing);
+    expect(plan(host({ ...files, ...environment('root=/dev/sda2 iommu=pt') })).commands).toEqual([
+      '/usr/sbin/grubby --update-kernel=ALL --args=intel_iommu=on',
+    ]);
+  });
+
+  test('leaves the rescue entry alone', () => {
+    const files = {
+      '/boot/loader/entries/m-6.12.conf': entry('root=/dev/sda2 ro'),
+      '/boot/loader/entries/m-0-rescue.conf': entry('root=/dev/sda2 ro', '0-rescue-123'),
+      '/etc/kernel/cmdline': 'root=/dev/sda2 ro\n',
+    };
+    expect(plan(host(files))).toEqual({
+      files: { '/etc/kernel/cmdline': `root=/dev/sda2 ro ${wanted}\n` },
+      commands: [`/usr/sbin/grubby --update-kernel=/boot/vmlinuz-6.12 '--args=${wanted}'`],
+    });
+  });
+});
+
+describe('boot entries', () => {
+  test('those of this host, not the ones for repairs, and the line for later kernels', () => {
+    trees.push(amdTree());
+    const { files } = kernelParameterEdits(trees.at(-1)!.root(), {
+      add: ['iommu=pt'],
+      remove: ['amd_iommu=off'],
+    });
+    expect(files.map(file => file.path)).toEqual([
+      '/boot/loader/entries/fedora-6.12.conf',
+      '/etc/kernel/cmdline',
+    ]);
+    expect(files[0]!.after).toBe(files[0]!.before.replace('subvol=root', 'subvol=root iommu=pt'));
+    expect(files[1]!.after).toBe('root=/dev/mapper/luks-root ro rootflags=subvol=root iommu=pt\n');
+  });
+
+  test('of another system, and programs of the firmware, stay as they are', () => {
+    const tree = bootTree(
+      'arch',
+      {
+        '/efi/loader/entries/arch.conf':
+          'title Arch\nlinux /vmlinuz-linux\noptions root=/dev/sda2\toptions=x\noptions quiet\n',
+        '/efi/loader/entries/other.conf': 'title Other\nlinux /other/vmlinuz\noptions root=/dev/sdb1\n',
+        '/efi/loader/entries/memtest.conf': 'title Memtest\nefi /EFI/memtest.efi\noptions root=/dev/sda2\n',
+        '/efi/loader/entries/bare.conf': 'title Bare\nlinux /vmlinuz-bare',
+      },
+      notGrub,
+    );
+    expect(plan(tree)).toEqual({
+      files: {
+        '/efi/loader/entries/arch.conf': `title Arch\nlinux /vmlinuz-linux\noptions root=/dev/sda2\toptions=x\noptions quiet ${wanted}\n`,
+      },
+      commands: [],
+    });
+  });
+
+  test('count where systemd-boot booted the host, though GRUB is installed as well', () => {
+    const files = {
+      '/etc/default/grub': 'GRUB_CMDLINE_LINUX=""\n',
+      '/usr/bin/grub-mkconfig': '',
+      '/boot/loader/entries/arch.conf': 'title Arch\nlinux /vmlinuz-linux\noptions root=/dev/sda2\n',
+    };
+    const booted = (...more: Record<string, Buffer>[]) =>
+      Object.keys(
+        plan(bootTree('arch', Object.assign({}, files, ...more), more.length > 0 ? notGrub : undefined))
+          .files,
+      );
+    expect(booted()).toEqual(['/etc/default/grub']);
+    expect(booted(loaderVariable('LoaderInfo', 'systemd-boot 255.4-2-arch'))).toEqual([
+      '/boot/loader/entries/arch.conf',
+    ]);
+    expect(booted(bootOption('\\EFI\\systemd\\systemd-bootx64.efi'))).toEqual([
+      '/boot/loader/entries/arch.conf',
+    ]);
+    expect(booted(bootOption('\\EFI\\GRUB\\grubx64.efi'))).toEqual(['/etc/default/grub']);
+  });
+});
+
+describe('Proxmox', () => {
+  const files = {
+    '/etc/kernel/cmdline': 'root=ZFS=rpool/ROOT/pve-1 boot=zfs\n',
+    '/etc/kernel/proxmox-boot-uuids': 'AAAA-BBBB\n',
+    '/usr/sbin/proxmox-boot-tool': '',
+    '/usr/sbin/update-grub': '',
+    '/etc/default/grub': 'GRUB_CMDLINE_LINUX=""\n',
+  };
+
+  test('with GRUB reads /etc/default/grub, with systemd-boot /etc/kernel/cmdline', () => {
+    const commands = ['/usr/sbin/proxmox-boot-tool refresh'];
+    expect(plan(bootTree('debian', files))).toEqual({
+      files: { '/etc/default/grub': `GRUB_CMDLINE_LINUX="${wanted}"\n` },
+      commands,
+    });
+    expect(
+      plan(bootTree('debian', files, 'initrd=\\EFI\\proxmox\\initrd root=ZFS=rpool/ROOT/pve-1\n')),
+    ).toEqual({
+      files: { '/etc/kernel/cmdline': `root=ZFS=rpool/ROOT/pve-1 boot=zfs ${wanted}\n` },
+      commands,
+    });
+  });
+
+  test('reads only the first line of /etc/kernel/cmdline', () => {
+    const two = { ...files, '/etc/kernel/cmdline': `root=ZFS=r\n${wanted}\n` };
+    expect(plan(bootTree('debian', two, notGrub)).files).toEqual({
+      '/etc/kernel/cmdline': `root=ZFS=r ${wanted}\n${wanted}\n`,
+    });
+  });
+
+  test('whose partitions cannot be seen is configured when the running kernel was started so', () => {
+    const done = { ...files, '/etc/kernel/cmdline': `root=ZFS=r ${wanted}\n` };
+    expect(plan(bootTree('debian', done, `root=ZFS=r ${wanted}\n`))).toEqual(nothing);
+    expect(plan(bootTree('debian', done, notGrub))).toEqual({
+      files: {},
+      commands: ['/usr/sbin/proxmox-boot-tool refresh'],
+    });
+  });
+});
+
+describe('unified kernel images', () => {
+  const image = '/efi/EFI/Linux/arch-linux.efi';
+  const lines = '# root on luks\nrd.luks.name=1111=root root=/dev/mapper/root\nrw quiet\n';
+  const arch = (files: Record<string, string | Buffer>) =>
+    bootTree(
+      'arch',
+      { [image]: ukiImage('root=/dev/mapper/root rw'), '/usr/bin/mkinitcpio': '', ...files },
+      notGrub,
+    );
+
+  test('mkinitcpio: comments and lines stay, and the images are built anew', () => {
+    expect(
+      plan(arch({ '/etc/kernel/cmdline': lines, '/efi/loader/entries/m.conf': 'title M\nefi /m.efi\n' })),
+    ).toEqual({
+      files: { '/etc/kernel/cmdline': lines.replace('quiet', `quiet ${wanted}`) },
+      commands: ['/usr/bin/mkinitcpio -P'],
+    });
+  });
+
+  test('are configured only when the image says so', () => {
+    const line = `root=/dev/mapper/root ${wanted}`;
+    const cmdline = { '/etc/kernel/cmdline': `${line}\n` };
+    expect(plan(arch({ ...cmdline, [image]: ukiImage(line) }))).toEqual(nothing);
+    expect(edits(arch(cmdline)).commands).toMatchObject([
+      {
+        argv: ['/usr/bin/mkinitcpio', '-P'],
+        reason: '/etc/kernel/cmdline says so already, the image does not',
+        result: { kind: 'file', path: image },
+      },
+    ]);
+    expect(plan(arch({ ...cmdline, [image]: 'MZ' })).commands).toEqual(['/usr/bin/mkinitcpio -P']);
+  });
+
+  test('mkinitcpio: drop-ins count behind the file, and get what is new when they are about it', () => {
+    const files = {
+      '/etc/kernel/cmdline': 'root=/dev/mapper/root\n',
+      '/etc/cmdline.d/iommu.conf': '# mine\nintel_iommu=off\n',
+    };
+    expect(plan(arch(files)).files).toEqual({ '/etc/cmdline.d/iommu.conf': `# mine\n${wanted}\n` });
+    const only = { '/etc/cmdline.d/a.conf': '# nothing yet' };
+    expect(plan(arch(only)).files).toEqual({ '/etc/cmdline.d/a.conf': `# nothing yet\n${wanted}\n` });
+  });
+
+  test('kernel-install with ukify or dracut', () => {
+    const files = {
+      [image]: ukiImage('root=/dev/sda2'),
+      '/usr/bin/kernel-install': '',
+      '/usr/bin/dracut': '',
+      '/etc/kernel/install.conf': 'layout=uki\n',
+      '/etc/kernel/cmdline': 'root=/dev/sda2\n',
+    };
+    expect(plan(bootTree('fedora', files, notGrub))).toEqual({
+      files: { '/etc/kernel/cmdline': `root=/dev/sda2 ${wanted}\n` },
+      commands: ['/usr/bin/kernel-install add-all'],
+    });
+    const own = { ...files, '/etc/dracut.conf.d/x.conf': 'kernel_cmdline="root=/dev/sda2"\n' };
+    expect(refusal(bootTree('fedora', own, notGrub))).toMatch(
+      /dracut.conf.d\/x.conf sets .*kernel-install add-all/,
+    );
+  });
+
+  test('that a distribution built are refused, although other tools are there', () => {
+    const files = {
+      [image]: ukiImage('root=/dev/sda2'),
+      '/usr/sbin/grubby': '',
+      ...loaderVariable('StubInfo', 'systemd-stub 256'),
+    };
+    expect(refusal(bootTree('fedora', files, notGrub))).toContain(
+      'nothing on this host is set up to build it',
+    );
+  });
+
+  test('a file without a command line is not made up', () => {
+    expect(refusal(arch({}))).toMatch(
+      /cmdline is not there; by hand: write .* then run \/usr\/bin\/mkinitcpio -P/,
+    );
+  });
+});
+
+describe('OSTree', () => {
+  const files = {
+    '/etc/default/grub': 'GRUB_CMDLINE_LINUX="rhgb quiet"\nGRUB_ENABLE_BLSCFG=true\n',
+    '/usr/sbin/grub2-mkconfig': '',
+    '/usr/bin/rpm-ostree': '',
+    '/run/ostree-booted': '',
+  };
+  const entry = (words: string) => ({
+    '/boot/loader/entries/ostree-1-fedora.conf':
+      'title 1\nlinux /ostree/o\noptions root=UUID=1 ostree=/ostree/boot.1/1\n',
+    '/boot/loader/entries/ostree-2-fedora.conf': `title 2\nlinux /ostree/n\noptions root=UUID=1 ${words} ostree=/ostree/boot.1/0\n`,
+  });
+
+  test('rpm-ostree makes the entries, grub2-mkconfig changes none', () => {
+    expect(edits(bootTree('silverblue', { ...files, ...entry('rhgb') }))).toMatchObject({
+      files: [],
+      commands: [
+        {
+          argv: [
+            '/usr/bin/rpm-ostree',
+            'kargs',
+            '--append-if-missing=intel_iommu=on',
+            '--append-if-missing=iommu=pt',
+          ],
+          undo: [
+            '/usr/bin/rpm-ostree',
+            'kargs',
+            '--delete-if-present=intel_iommu=on',
+            '--delete-if-present=iommu=pt',
+          ],
+        },
+      ],
+    });
+    expect(plan(bootTree('silverblue', { ...files, ...entry(wanted) }))).toEqual(nothing);
+    expect(plan(bootTree('silverblue', { ...files, ...entry('intel_iommu=off iommu=pt') })).commands).toEqual(
+      ['/usr/bin/rpm-ostree kargs --delete-if-present=intel_iommu=off --append-if-missing=intel_iommu=on'],
+    );
+  });
+
+  test('without rpm-ostree it is a step by hand', () => {
+    const tree = bootTree('silverblue', files);
+    fs.rmSync(tree.at('/usr/bin/rpm-ostree'));
+    expect(refusal(tree)).toContain('by hand: rpm-ostree kargs --append-if-missing=intel_iommu=on');
+  });
+});
+
+test('openSUSE with boot entries: sdbootutil writes them', () => {
+  const entry = '/boot/efi/loader/entries/opensuse.conf';
+  const files = {
+    '/usr/bin/sdbootutil': '',
+    '/etc/sysconfig/bootloader': 'LOADER_TYPE="grub2-bls"\n',
+    '/etc/kernel/cmdline': 'root=/dev/sda2 quiet\n',
+    [entry]: 'title openSUSE\nlinux /linux\noptions root=/dev/sda2 quiet\n',
+  };
+  const commands = ['/usr/bin/sdbootutil update-all-entries'];
+  expect(plan(bootTree('suse', files))).toEqual({
+    files: { '/etc/kernel/cmdline': `root=/dev/sda2 quiet ${wanted}\n` },
+    commands,
+  });
+  const edited = { ...files, '/etc/kernel/cmdline': `root=/dev/sda2 ${wanted}\n` };
+  expect(plan(bootTree('suse', edited))).toEqual({ files: {}, commands });
+});
+
+test.each<[string, TreeBuilder, string]>([
+  [
+    'NixOS',
+    bootTree('nixos', { '/boot/grub/grub.cfg': '' }),
+    'boot.kernelParams = [ "intel_iommu=on" "iommu=pt" ];',
+  ],
+  [
+    'Ubuntu Core',
+    bootTree('ubuntu', {}, 'snapd_recovery_mode=run\n'),
+    'snap set system system.kernel.append="intel_iommu=on iommu=pt"',
+  ],
+  [
+    'extlinux',
+    bootTree('debian', { '/boot/extlinux/extlinux.conf': '' }),
+    'the append lines of extlinux.conf',
+  ],
+  ['rEFInd', bootTree('arch', { '/boot/refind_linux.conf': '' }, notGrub), '/boot/refind_linux.conf'],
+  [
+    'systemd-boot without a mounted partition',
+    bootTree('arch', loaderVariable('LoaderInfo', 'systemd-boot 255'), notGrub),
+    'is the EFI partition mounted?',
+  ],
+  [
+    'anything else',
+    bootTree('debian', {}, notGrub),
+    'add "intel_iommu=on iommu=pt" to the kernel\'s command line',
+  ],
+])('%s is refused, with what to do by hand', (_, tree, step) => {
+  const message = refusal(tree);
+  expect(message).toContain('; by hand: ');
+  expect(message).toContain(step);
+});
