@@ -1,5 +1,5 @@
 import type { VmInfo, VmState } from '../engine/vm-info.ts';
-import { isAlive } from '../engine/vm-info.ts';
+import { cannotStart, isAlive } from '../engine/vm-info.ts';
 import { actionOnVms, type VmAction } from './vm-action.ts';
 
 /** Makes the reason why a VM is in no state for something. */
@@ -15,7 +15,7 @@ const vmSpecs: readonly VmAction[] = [
     description: 'Start the VM: from its definition as it is on disk now, or with the same configuration',
     bar: 52,
     verb: 'Start',
-    refusal: vm => onlyWhile('off', 'crashed')(vm) ?? vm.problem,
+    refusal: vm => onlyWhile('off', 'crashed')(vm) ?? cannotStart(vm),
     act: (engine, id) => engine.restart(id),
     begun: who => `starting ${who}`,
     done: who => `started ${who}`,

@@ -1,6 +1,6 @@
 import { Text } from 'ink';
 import { completions } from '../actions/command-line.ts';
-import type { VmInfo } from '../engine/vm-info.ts';
+import { cannotStart, type VmInfo } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { FieldLayer, PromptLayer } from '../store/layers.ts';
 import { shownFilter, showsHost } from '../store/ui-slice.ts';
@@ -34,7 +34,8 @@ export function StatusLine({ columns }: { columns: number }) {
 
 /** Why a VM ended, or what of it no longer works. */
 function trouble(vm: VmInfo): string {
-  if (vm.problem !== null) return vm.problem;
+  const obstacle = cannotStart(vm);
+  if (obstacle !== null) return `${vm.name} cannot start: ${obstacle}`;
   if (vm.reason !== null) return `${vm.name} ${vm.state}: ${vm.reason}`;
   const [device, reason] = Object.entries(vm.broken)[0] ?? [];
   return device === undefined ? '' : `${vm.name}: ${device} is broken: ${reason}`;

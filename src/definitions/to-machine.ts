@@ -5,24 +5,28 @@ import type { Definition } from './schema.ts';
 import { wantedDevices } from './wanted-devices.ts';
 import { andList } from './words.ts';
 
-/** Something that a definition asks for and vring does not have. */
+/** Something that a definition asks for and this version of vring does not support. */
 export type NotYet = {
   /** The key that asks for it. */
   readonly key: string;
-  /** `firmware boot`, `e1000 network cards`. */
+  /** Uncountable or in the plural: `firmware boot`, `e1000 network cards`. */
   readonly what: string;
 };
 
-/** A definition that is right, but asks for what vring does not have; the message names all of it. */
+/** A definition that is valid, but asks for what this version does not support; the message names all of it. */
 export class NotYetError extends Error {
   override readonly name = 'NotYetError';
   readonly missing: readonly NotYet[];
 
   constructor(vm: string, missing: readonly NotYet[]) {
-    const list = andList(missing.map(({ key, what }) => `${what} (${key})`));
-    super(`${vm} can't be started, since vring does not have yet what its definition asks for: ${list}`);
+    super(`${vm} cannot start: ${unsupported(missing)}`);
     this.missing = missing;
   }
+}
+
+/** `this version of vring does not support firmware boot (machine.firmware: bios)`. */
+export function unsupported(missing: readonly NotYet[]): string {
+  return `this version of vring does not support ${andList(missing.map(({ key, what }) => `${what} (${key})`))}`;
 }
 
 /** The machine that a definition describes. @throws NotYetError */
@@ -59,14 +63,14 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
   };
 }
 
-/** What a definition asks for that vring does not have yet. */
+/** What a definition asks for that this version does not support. */
 export function notYet(definition: Definition, check = checkDevice): NotYet[] {
   return [...ofMachine(definition), ...fromTable(definition, check).missing];
 }
 
 function ofMachine({ machine }: Definition): NotYet[] {
   if (machine.kernel !== undefined) return [];
-  return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'boot by firmware' }];
+  return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'firmware boot' }];
 }
 
 /** The devices that the table has, and those that it does not. */

@@ -3,8 +3,10 @@ import type { MachineConfigInput } from '../vmm/machine/config.ts';
 /** What a VM is, as far as its definition can be read. */
 export type DefinedVm = {
   readonly name: string;
-  /** Why the definition can't be used, with file, line and key; null when it can. */
+  /** Why the definition is not valid, with file, line and key; null when it is. */
   readonly problem: string | null;
+  /** What keeps a valid definition from being started: features that this version lacks, files that do not exist; empty: nothing. */
+  readonly blockers: readonly string[];
   readonly vcpus: number;
   readonly memoryBytes: number;
   readonly autostart: boolean;

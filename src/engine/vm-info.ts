@@ -22,8 +22,10 @@ export type VmInfo = {
   readonly topology: Topology | null;
   /** There is a definition of this name on disk. A VM without one is forgotten when it is removed. */
   readonly defined: boolean;
-  /** Why the definition on disk can't be used, with file, line and key; null when it can. */
+  /** Why the definition on disk is not valid, with file, line and key; null when it is. */
   readonly problem: string | null;
+  /** What keeps a valid definition from being started: features that this version lacks, files that do not exist; empty: nothing. */
+  readonly blockers: readonly string[];
   readonly autostart: boolean;
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
@@ -55,7 +57,12 @@ export function isAlive(vm: VmInfo): boolean {
   return vm.state !== 'off' && vm.state !== 'crashed';
 }
 
-/** The word for what a VM is at: one whose definition can't be used is more than off. */
+/** Why a VM cannot be started as it is defined, with every reason; null when nothing is known against it. */
+export function cannotStart({ problem, blockers }: Pick<VmInfo, 'problem' | 'blockers'>): string | null {
+  return problem ?? (blockers.length > 0 ? blockers.join('; ') : null);
+}
+
+/** The word for the state of a VM: one whose definition is not valid is more than off. */
 export function stateWord(vm: VmInfo): VmState | 'invalid' {
   return vm.problem !== null && !isAlive(vm) ? 'invalid' : vm.state;
 }

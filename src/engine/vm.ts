@@ -77,6 +77,7 @@ export class Vm {
       topology: this.#topology,
       defined: this.#defined !== null,
       problem: this.#defined?.problem ?? null,
+      blockers: this.#defined?.blockers ?? [],
       autostart: this.#defined?.autostart ?? false,
       keyboardHolder: this.consoles.keyboardHolder,
     };

@@ -5,7 +5,7 @@ import { sparkline } from '../components/sparkline.ts';
 import { type Cell, type Cells, Table, TableRow } from '../components/table/table.tsx';
 import type { VmTotals } from '../engine/sampling/rates.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
-import { stateWord } from '../engine/vm-info.ts';
+import { cannotStart, stateWord } from '../engine/vm-info.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { bytes, percent, rate } from '../text/units.ts';
 import { stateToken } from '../theme/state-token.ts';
@@ -72,11 +72,11 @@ const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
   );
 });
 
-/** That it is marked for the next command, else why it can't start, else that it starts with the host. */
-function flagCell({ problem, autostart }: VmInfo, marked: boolean): Cell {
+/** Whether it is marked, else whether it cannot start, else whether it starts with the manager. */
+function flagCell(vm: VmInfo, marked: boolean): Cell {
   if (marked) return { text: '*', token: 'key' };
-  if (problem !== null) return { text: '!', token: 'status.error' };
-  return autostart ? 'a' : '';
+  if (cannotStart(vm) !== null) return { text: '!', token: 'status.error' };
+  return vm.autostart ? 'a' : '';
 }
 
 function facts(vm: VmInfo): Cells {

@@ -10,6 +10,7 @@ export function printableVm(vm: VmInfo): VmInfo {
     name: printable(vm.name),
     reason: orNull(vm.reason),
     problem: orNull(vm.problem),
+    blockers: vm.blockers.map(printable),
     keyboardHolder: orNull(vm.keyboardHolder),
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
     broken: Object.fromEntries(

@@ -24,11 +24,18 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     fact('vCPUs', String(vm.vcpus)),
     ...(pinned === '' ? [] : [fact('Pinned', pinned)]),
     fact('Memory', bytes(vm.memoryBytes)),
-    fact('Definition', vm.problem ?? (vm.defined ? 'in order' : 'none: it is forgotten when it is removed')),
-    ...(vm.autostart ? [fact('Autostart', 'with the host')] : []),
+    fact('Definition', definitionText(vm)),
+    ...vm.blockers.map((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
+    ...(vm.autostart ? [fact('Autostart', 'on: started with vring serve')] : []),
     fact('Started', vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString()),
     ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
   ];
+}
+
+function definitionText({ problem, defined, blockers }: VmInfo): string {
+  if (problem !== null) return `not valid: ${problem}`;
+  if (!defined) return 'none: the VM is forgotten when it is removed';
+  return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 
 /** Lines that all of it takes: the facts, the detail, and the tables of devices, each with a blank line before it. */

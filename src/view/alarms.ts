@@ -1,4 +1,4 @@
-import type { VmInfo } from '../engine/vm-info.ts';
+import { cannotStart, type VmInfo } from '../engine/vm-info.ts';
 import type { HostUsage } from '../host-service/usage.ts';
 import { memoryInUse } from '../store/usage-slice.ts';
 import { bytes, percent } from '../text/units.ts';
@@ -39,7 +39,8 @@ export function createAlarmsSelector() {
   );
 }
 
-function vmAlarms({ id, name, state, reason, broken, problem }: VmInfo): Alarm[] {
+function vmAlarms({ id, name, state, reason, broken, problem, blockers }: VmInfo): Alarm[] {
+  const obstacle = cannotStart({ problem, blockers });
   return [
     ...(state === 'crashed'
       ? [error(`${id} crashed`, id, `${name} crashed: ${reason ?? 'no reason given'}`)]
@@ -47,7 +48,7 @@ function vmAlarms({ id, name, state, reason, broken, problem }: VmInfo): Alarm[]
     ...Object.entries(broken).map(([device, why]) =>
       error(`${id} ${device}`, id, `${name}: ${device} is broken: ${why}`),
     ),
-    ...(problem === null ? [] : [warning(`${id} definition`, id, `${name} can't be started: ${problem}`)]),
+    ...(obstacle === null ? [] : [warning(`${id} definition`, id, `${name} cannot start: ${obstacle}`)]),
   ];
 }
 

@@ -1,4 +1,4 @@
-import { isAlive } from '../engine/vm-info.ts';
+import { cannotStart, isAlive } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
 
@@ -6,7 +6,8 @@ import { fullTime } from '../text/time.ts';
 export function summaryFacts({ infos }: AppState, id: string): string[] {
   const vm = infos[id];
   if (vm === undefined) return [];
-  const { state, startedAt, reason, keyboardHolder, problem, defined, autostart } = vm;
+  const { state, startedAt, reason, keyboardHolder, defined, autostart } = vm;
+  const obstacle = cannotStart(vm);
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
   const definition = !defined ? 'without a definition' : autostart ? 'defined, autostart' : 'defined';
   const broken = Object.keys(vm.broken);
@@ -14,7 +15,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     since,
     ...(reason === null ? [] : [reason]),
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
-    problem ?? definition,
+    obstacle === null ? definition : `cannot start: ${obstacle}`,
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];
 }

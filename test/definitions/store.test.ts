@@ -22,6 +22,15 @@ const put = (file: string, text: string) => {
   fs.writeFileSync(path.join(folder, file), text);
 };
 
+const fine = { problem: null, blockers: [] };
+
+/** A definition's keys for a kernel that exists. */
+const bootable = () => {
+  const kernel = path.join(root, 'vmlinuz');
+  fs.writeFileSync(kernel, '');
+  return `machine: {kernel: ${kernel}}`;
+};
+
 test('is what an engine takes', () => {
   const definitions: Definitions = store;
   expect(definitions.list()).toEqual([]);
@@ -43,12 +52,12 @@ describe('where definitions are', () => {
 
 describe('the list', () => {
   test('has every definition by name, and nothing else', () => {
-    put('web.yaml', 'name: web\nmemory: 1G\ncpus: 2\nautostart: true\non-crash: restart');
-    put('db.yaml', 'name: db');
+    put('web.yaml', `name: web\nmemory: 1G\ncpus: 2\nautostart: true\non-crash: restart\n${bootable()}`);
+    put('db.yaml', `name: db\n${bootable()}`);
     for (const file of ['web.yaml~', '.web.yaml.1.new', 'README', '.hidden.yaml']) put(file, 'name: web');
     expect(store.list()).toEqual([
-      { name: 'db', problem: null, vcpus: 1, memoryBytes: 2 ** 28, autostart: false, onCrash: 'keep' },
-      { name: 'web', problem: null, vcpus: 2, memoryBytes: 2 ** 30, autostart: true, onCrash: 'restart' },
+      { name: 'db', ...fine, vcpus: 1, memoryBytes: 2 ** 28, autostart: false, onCrash: 'keep' },
+      { name: 'web', ...fine, vcpus: 2, memoryBytes: 2 ** 30, autostart: true, onCrash: 'restart' },
     ]);
   });
 
@@ -70,7 +79,7 @@ describe('the list', () => {
       broken: `there is no definition of broken: ${folder}/broken.yaml does not exist`,
       dir: `${folder}/dir.yaml is no regular file: move it away`,
       'not good':
-        '"not good" can\'t be a VM\'s name: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
+        '"not good" cannot be the name of a VM: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
       out: `${folder}/out.yaml is a link that leads out of its folder, to ${root}/out.yaml: put the file itself there`,
       twin: `${folder}/twin.yaml:1:7: name: expected "twin" as the file is called, not "b"`,
     });
@@ -143,9 +152,9 @@ describe('saving', () => {
     'nothing is outside of the folder: %j',
     name => {
       const text = `name: ${JSON.stringify(name)}`;
-      expect(() => store.save(name, text, { replace: true })).toThrow("can't be a VM's name");
-      expect(() => store.text(name)).toThrow("can't be a VM's name");
-      expect(() => store.remove(name)).toThrow("can't be a VM's name");
+      expect(() => store.save(name, text, { replace: true })).toThrow('cannot be the name of a VM');
+      expect(() => store.text(name)).toThrow('cannot be the name of a VM');
+      expect(() => store.remove(name)).toThrow('cannot be the name of a VM');
       expect(fs.readdirSync(root)).toEqual([]);
     },
   );
@@ -248,6 +257,55 @@ describe('watching', () => {
       await next(changes, 0);
       await new Promise(resolve => setTimeout(resolve, 300));
       expect(changes.count).toBe(1);
+    } finally {
+      stop();
+    }
+  });
+});
+
+describe('what keeps a VM from being started', () => {
+  const blockers = () => store.list()[0]!.blockers;
+
+  test('is every feature that this version lacks and every file that does not exist', () => {
+    put('a.yaml', 'name: a\nnics: [{}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true}]');
+    expect(blockers()).toEqual([
+      'this version of vring does not support firmware boot (machine.firmware: bios), ide CD-ROMs (disks[1].bus) and ' +
+        'virtio network cards (nics[0].model)',
+      '/no/a.img does not exist (disks[0].file)',
+      '/no/cd.iso does not exist (disks[1].file)',
+    ]);
+  });
+
+  test('names the kernel and its initrd, and is gone when they have come', () => {
+    const [kernel, initrd] = [path.join(root, 'k'), path.join(root, 'i')];
+    put('a.yaml', `name: a\nmachine: {kernel: ${kernel}, initrd: ${initrd}}`);
+    expect(blockers()).toEqual([
+      `${kernel} does not exist (machine.kernel)`,
+      `${initrd} does not exist (machine.initrd)`,
+    ]);
+    fs.writeFileSync(kernel, '');
+    fs.writeFileSync(initrd, '');
+    expect(blockers()).toEqual([]);
+    const [same] = store.list();
+    expect(store.list()[0]).toBe(same);
+  });
+
+  test('is nothing where a file is hidden from this user, since nothing is known of it', () => {
+    put('a.yaml', `name: a\nmachine: {kernel: ${'x'.repeat(300)}}`.replace('kernel: ', 'kernel: /'));
+    expect(blockers()).toEqual([]);
+  });
+
+  test('is followed while the store is watched', async () => {
+    const kernel = path.join(root, 'k');
+    put('a.yaml', `name: a\nmachine: {kernel: ${kernel}}`);
+    const missing = [`${kernel} does not exist (machine.kernel)`];
+    expect(blockers()).toEqual(missing);
+    const stop = store.watch(() => store.list());
+    try {
+      fs.writeFileSync(kernel, '');
+      await vi.waitFor(() => expect(blockers()).toEqual([]), 10_000);
+      fs.rmSync(kernel);
+      await vi.waitFor(() => expect(blockers()).toEqual(missing), 10_000);
     } finally {
       stop();
     }

@@ -87,8 +87,8 @@ test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: f
 
 describe('what vring does not have is named', () => {
   test.each([
-    ['', ['machine.firmware: bios: boot by firmware']],
-    ['machine: {firmware: uefi}', ['machine.firmware: uefi: boot by firmware']],
+    ['', ['machine.firmware: bios: firmware boot']],
+    ['machine: {firmware: uefi}', ['machine.firmware: uefi: firmware boot']],
     [`${kernel}\nballoon: true`, ['balloon: memory balloons']],
     [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
     [`${kernel}\npassthrough: [{host: 02:00.0}]`, ['passthrough[0]: PCI passthrough']],
@@ -110,7 +110,7 @@ describe('what vring does not have is named', () => {
     const definition = read('nics: [{}]\ndisks: [{file: /a, format: qcow2}]');
     expect(() => toMachine(definition)).toThrow(new NotYetError('web', notYet(definition)));
     expect(() => toMachine(definition)).toThrow(
-      "web can't be started, since vring does not have yet what its definition asks for: boot by firmware " +
+      'web cannot start: this version of vring does not support firmware boot ' +
         '(machine.firmware: bios), virtio disks with format qcow2 (disks[0]) and virtio network cards (nics[0].model)',
     );
   });

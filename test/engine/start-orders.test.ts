@@ -16,7 +16,7 @@ class Defined implements Definitions {
   append = '';
 
   add(name: string, more: Partial<DefinedVm> = {}): this {
-    const nothing = { problem: null, vcpus: 1, memoryBytes: MEMORY.bytes, autostart: false };
+    const nothing = { problem: null, blockers: [], vcpus: 1, memoryBytes: MEMORY.bytes, autostart: false };
     this.vms.set(name, { name, ...nothing, onCrash: 'keep', ...more });
     return this;
   }

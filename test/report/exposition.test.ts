@@ -23,6 +23,7 @@ const OFF: VmInfo = {
   topology: null,
   defined: true,
   problem: 'web.yaml:3: cpus: "many" is no number',
+  blockers: [],
   autostart: false,
   keyboardHolder: null,
 };

@@ -128,6 +128,7 @@ export class FakeEngine implements Engine, CounterSource {
         topology: topologyOf(script, shape),
         defined: false,
         problem: null,
+        blockers: [],
         autostart: false,
         keyboardHolder: null,
         ...info,

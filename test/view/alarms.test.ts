@@ -55,7 +55,7 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
   expect(texts()).toEqual([
     'error db crashed: triple fault',
     'error cache: blk0 is broken: its ring is not in RAM',
-    "warning web can't be started: web.yaml:3: cpus: expected a number",
+    'warning web cannot start: web.yaml:3: cpus: expected a number',
   ]);
   expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'web']);
 });

@@ -1,6 +1,6 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { isAlive } from '../../engine/vm-info.ts';
+import { cannotStart, isAlive } from '../../engine/vm-info.ts';
 import type { Action, ActOptions } from './act.ts';
 import { until, within } from './until.ts';
 
@@ -14,7 +14,7 @@ export type StopOptions = ActionOptions & { readonly wait?: boolean; readonly fo
 export function start({ timeout, wait = false }: StartOptions): Action<Engine> {
   return {
     doing: wait ? 'waiting for the end of' : 'starting',
-    applies: vm => !isAlive(vm) && vm.problem === null,
+    applies: vm => !isAlive(vm) && cannotStart(vm) === null,
     ...(!wait && { together: STARTS_TOGETHER }),
     run: async (engine, vm) => {
       const began = isAlive(vm);

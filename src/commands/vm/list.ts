@@ -1,5 +1,5 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { isAlive, stateWord } from '../../engine/vm-info.ts';
+import { cannotStart, isAlive, stateWord } from '../../engine/vm-info.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -31,9 +31,10 @@ export function vmTable(vms: readonly VmInfo[], cells: number, now: number): str
   return tableLines(vms, columns, cells);
 }
 
-/** What is to be known first of a VM. */
+/** The most important thing to know about a VM. */
 function note(vm: VmInfo): string {
-  if (vm.problem !== null) return printable(vm.problem);
+  const obstacle = cannotStart(vm);
+  if (obstacle !== null) return printable(`cannot start: ${obstacle}`);
   const [broken] = Object.entries(vm.broken);
   if (broken !== undefined) return printable(`${broken[0]} is broken: ${broken[1]}`);
   if (vm.reason !== null) return printable(vm.reason);

@@ -59,6 +59,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...fact('Started', started),
     ...fact('Definition', definitionText(vm)),
+    ...vm.blockers.flatMap((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),
     ...(vm.keyboardHolder === null ? [] : fact('Keyboard', vm.keyboardHolder)),
     ...Object.entries(vm.broken).flatMap(([device, reason]) => fact(device, `broken: ${reason}`)),
@@ -67,9 +68,10 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
   ];
 }
 
-function definitionText({ defined, problem }: VmInfo): string {
-  if (problem !== null) return `can't be used: ${problem}`;
-  return defined ? 'yes' : 'none: it is forgotten when it is removed';
+function definitionText({ defined, problem, blockers }: VmInfo): string {
+  if (problem !== null) return `not valid: ${problem}`;
+  if (!defined) return 'none: the VM is forgotten when it is removed';
+  return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 
 function deviceTables({ queues, regions }: Topology, cells: number): string[] {

@@ -24,7 +24,7 @@ export function vmListOf(definitions: Definitions): VmList {
   };
 }
 
-function vmOff({ name, problem, vcpus, memoryBytes, autostart }: DefinedVm): VmInfo {
+function vmOff({ name, problem, blockers, vcpus, memoryBytes, autostart }: DefinedVm): VmInfo {
   return {
     id: name,
     name,
@@ -39,6 +39,7 @@ function vmOff({ name, problem, vcpus, memoryBytes, autostart }: DefinedVm): VmI
     topology: null,
     defined: true,
     problem,
+    blockers,
     autostart,
     keyboardHolder: null,
   };

@@ -44,7 +44,7 @@ boot:
   expect(steps.map(describeStep)).toEqual([
     'make the disk /disks/web.img, 20G (it takes space as the guest writes)',
   ]);
-  expect(notYet.map(({ what }) => what)).toContain('boot by firmware');
+  expect(notYet.map(({ what }) => what)).toContain('firmware boot');
 });
 
 test('from a cloud image', () => {
