@@ -1,4 +1,5 @@
 import { Argument, type Command } from 'commander';
+import { writeOut } from '../text/output.ts';
 import { withManual } from './manual.ts';
 
 /** `vring completion`, and the hidden command that the scripts it prints ask. */
@@ -9,7 +10,7 @@ export function registerCompletion(program: Command): void {
     .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const { completionScript } = await import('./completion/scripts.ts');
-      process.stdout.write(completionScript(shell));
+      writeOut(completionScript(shell));
     });
   withManual(completion, {
     text: ['It completes commands, options, names of VMs, PCI addresses and files.'],
@@ -28,6 +29,6 @@ export function registerCompletion(program: Command): void {
     .action(async (words: string[]) => {
       const { complete } = await import('./completion/complete.ts');
       const { answerLines } = await import('./completion/answer.ts');
-      console.log(answerLines(await complete(program, words)).join('\n'));
+      writeOut(`${answerLines(await complete(program, words)).join('\n')}\n`);
     });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { isAlive } from '../engine/vm-info.ts';
 import { builtFile } from '../project-root.ts';
+import { printText } from '../text/output.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { onTerminal } from './on-terminal.ts';
 import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
@@ -42,7 +43,7 @@ async function reportDemo(json: boolean): Promise<void> {
   ]);
   const engine = new LocalEngine();
   const id = await engine.start(machine(demoDisk(DISK_BYTES)));
-  console.log(await report(engine, id, { afterMs: REPORT_AFTER_MS, json }));
+  printText(await report(engine, id, { afterMs: REPORT_AFTER_MS, json }));
   await engine.close();
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { printData, printLines } from '../text/output.ts';
 
 /** `vring devices`: the device models, from the one table that registers them. */
 export function registerDevices(program: Command): void {
@@ -15,13 +16,13 @@ export function registerDevices(program: Command): void {
         builtin: builtin === true,
       }));
       if (options.json) {
-        console.log(JSON.stringify(devices, null, 2));
+        printData(devices);
         return;
       }
       const width = Math.max(...devices.map(device => device.type.length));
       for (const device of devices) {
         const always = device.builtin ? ' (in every machine)' : '';
-        console.log(`${device.type.padEnd(width)}  ${device.title}: ${device.description}${always}`);
+        printLines(`${device.type.padEnd(width)}  ${device.title}: ${device.description}${always}`);
       }
     });
 }

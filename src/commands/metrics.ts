@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { MetricsFormat } from '../engine/engine.ts';
+import { writeOut } from '../text/output.ts';
 import { withManual } from './manual.ts';
 
 type MetricsOptions = { readonly format: MetricsFormat; readonly output?: string };
@@ -19,7 +20,7 @@ export function registerMetrics(program: Command): void {
     .option('--output <file>', 'write to a file, which is replaced in one step')
     .action(async ({ format, output }: MetricsOptions) => {
       const text = await metricsText(format);
-      if (output === undefined) process.stdout.write(text);
+      if (output === undefined) writeOut(text);
       else await replace(resolve(output), text);
     });
   withManual(metrics, {

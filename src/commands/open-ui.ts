@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { printError } from '../text/output.ts';
 import { colourDepth } from '../theme/colour-depth.ts';
 import { THEME_NAMES } from '../theme/themes.ts';
 import { openHost } from './host/host-options.ts';
@@ -57,7 +58,7 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
   });
   const running = engine.manager.remote ? engine.vms().filter(isAlive) : [];
   await engine.close();
-  if (running.length > 0) console.error(`vring: ${goOn(running.map(vm => vm.name))}; vring brings you back`);
+  if (running.length > 0) printError(`vring: ${goOn(running.map(vm => vm.name))}; vring brings you back`);
 }
 
 function goOn(names: readonly string[]): string {

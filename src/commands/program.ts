@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { version } from '../project-root.ts';
+import { printError, writeOut } from '../text/output.ts';
 import { registerAttach } from './attach.ts';
 import { registerCompletion } from './completion.ts';
 import { registerDemo } from './demo.ts';
@@ -38,7 +39,11 @@ export function buildProgram(): Command {
     .description('A terminal hypervisor: PCI devices, and guests on its own VMM, from one screen over SSH')
     .version(version(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'vring: ')) })
+    .configureOutput({
+      writeOut,
+      writeErr: text => printError(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'vring: ')),
+    })
     .exitOverride();
   for (const register of REGISTER) register(program);
   nameHelp(program, 'vring');

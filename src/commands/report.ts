@@ -5,6 +5,7 @@ import { comparable, takeSnapshot } from '../engine/sampling/snapshot.ts';
 import { Window } from '../engine/sampling/window.ts';
 import { reportFacts } from '../report/facts.ts';
 import { textReport } from '../report/text.ts';
+import { safeJson } from '../text/output.ts';
 
 export type ReportOptions = {
   /** How long to watch. */
@@ -41,5 +42,5 @@ export async function report(engine: ReportedEngine, id: string, options: Report
     vmDetail(window, topology),
     engine.scrollback(id),
   );
-  return options.json ? JSON.stringify(facts, null, 2) : textReport(facts);
+  return options.json ? safeJson(facts, 2) : textReport(facts);
 }

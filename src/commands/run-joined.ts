@@ -1,5 +1,6 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { printError } from '../text/output.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { reportEnd } from './report-end.ts';
 import { watchConsole } from './vm/console.ts';
@@ -20,9 +21,7 @@ export async function runJoined(config: MachineConfigInput): Promise<number> {
     const left = vm();
     if (left === undefined) return status;
     if (isAlive(left)) {
-      console.error(
-        `vring: ${id} goes on; vring vm console ${id} joins it again, vring vm kill ${id} ends it`,
-      );
+      printError(`vring: ${id} goes on; vring vm console ${id} joins it again, vring vm kill ${id} ends it`);
       return status;
     }
     await engine.remove(id);

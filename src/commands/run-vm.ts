@@ -2,6 +2,7 @@ import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { lockVm } from '../manager/vm-lock.ts';
+import { outputFailure, printError, printLines } from '../text/output.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { UsageError } from '../text/usage-error.ts';
@@ -94,7 +95,7 @@ async function runInUi(config: MachineConfigInput): Promise<number> {
 
 async function runDetached(config: MachineConfigInput): Promise<number> {
   await leaving(await managerOrNew(), engine => engine.start(config));
-  console.log(`${config.name}: started; vring vm console ${config.name} joins its console`);
+  printLines(`${config.name}: started; vring vm console ${config.name} joins its console`);
   return 0;
 }
 
@@ -105,7 +106,7 @@ async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise
     if (event.kind === 'vm' && !isAlive(event.vm)) ended.resolve(event.vm);
   });
   const id = await engine.start(config);
-  if (process.stdin.isTTY) console.error(`vring: ${config.name} runs; Ctrl-] leaves and ends it\r`);
+  if (process.stdin.isTTY) printError(`vring: ${config.name} runs; Ctrl-] leaves and ends it`);
   const joined = joinConsole(engine, id);
   const signal = endingSignal();
   const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
@@ -114,7 +115,8 @@ async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise
   signal.ignore();
   await engine.close();
   if (typeof outcome !== 'number') return reportEnd(outcome);
-  console.error(`\nvring: left ${config.name}; it was ended`);
+  printError(`\nvring: left ${config.name}; it was ended`);
+  if (outputFailure() !== null) return 1;
   // Whoever leaves does not wait for output to be read.
   process.exit(outcome);
 }

@@ -1,5 +1,6 @@
 import { PASTE_MODE_OFF, PasteMode } from '../console/paste-mode.ts';
 import type { Engine } from '../engine/engine.ts';
+import { outputLost, writeOut } from '../text/output.ts';
 import { listenToKeyboard } from './console-keyboard.ts';
 import { neverBlock } from './raw-terminal.ts';
 
@@ -26,8 +27,8 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
     },
   });
   void link.takeKeyboard();
-  // Whoever read the output is gone. The listener stays: what is printed later may fail as well.
-  process.stdout.on('error', () => leave(0));
+  // Whoever read the output is gone, or its disk is full.
+  void outputLost.then(() => leave(0));
   const stopListening = listenToKeyboard({
     wantsPasteMarkers: () => pasteMode.on,
     typed: bytes => link.type(bytes),
@@ -37,7 +38,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   const restore = () => {
     link.close();
     stopListening();
-    if (process.stdout.isTTY && pasteMode.on) process.stdout.write(PASTE_MODE_OFF);
+    if (process.stdout.isTTY && pasteMode.on) writeOut(PASTE_MODE_OFF);
   };
   return { left, restore };
 }
@@ -53,7 +54,7 @@ function showOutput(engine: Engine, id: string): (bytes: Uint8Array) => void {
     engine.resume(id).catch(ignore);
   };
   return bytes => {
-    stdout.write(bytes);
+    writeOut(bytes);
     if (held || stdout.writableLength < OUTPUT_MAX) return;
     held = true;
     stdout.once('drain', goOn);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { version } from '../project-root.ts';
+import { printData, printLines } from '../text/output.ts';
 import { withManual } from './manual.ts';
 import type { VersionFacts } from './version-facts.ts';
 
@@ -12,8 +13,8 @@ export function registerVersion(program: Command): void {
     .action(async ({ json }: { json?: boolean }) => {
       const { versionFacts } = await import('./version-facts.ts');
       const facts = await versionFacts(version());
-      if (json) console.log(JSON.stringify({ version: 1, ...facts }, null, 2));
-      else console.log(versionLines(facts).join('\n'));
+      if (json) printData({ version: 1, ...facts });
+      else printLines(...versionLines(facts));
     });
   withManual(command, {
     json: [

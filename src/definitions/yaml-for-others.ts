@@ -4,10 +4,11 @@ import { Document, Scalar, visit } from 'yaml';
 const STYLE = { lineWidth: 0, flowCollectionPadding: false } as const;
 
 /**
- * What a YAML 1.1 reader refuses as not printable, or takes for a line break (YAML 1.1 §4.1.1 and §4.2). Only a
- * double-quoted string may have such a character, as an escape.
+ * What a YAML 1.1 reader refuses as not printable, or takes for a line break (YAML 1.1 §4.1.1 and §4.2), and what would
+ * show a text as another one. Only a double-quoted string may have such a character, as an escape.
  */
-const NOT_PRINTABLE = /[\u007f-\u009f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]/u;
+const NOT_PRINTABLE =
+  /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]/u;
 
 /**
  * A definition's YAML: plain where YAML 1.1 and 1.2 agree, quoted where they differ. Ansible and scripts read these files

@@ -1,5 +1,6 @@
 import { RemoteEngine } from '../engine/remote/remote-engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
+import { printError } from '../text/output.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { checkPrivateFolder, managerPaths } from './paths.ts';
 import { startManager } from './start-manager.ts';
@@ -49,7 +50,7 @@ export async function connectOrStart(options: ConnectOptions = {}): Promise<Remo
     const engine = await connect(options);
     if (engine !== null) {
       const warning = logoutWarning();
-      if (warning !== null) console.error(`vring: ${warning}`);
+      if (warning !== null) printError(`vring: ${warning}`);
       return engine;
     }
     const failure = started.failed();

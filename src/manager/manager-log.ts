@@ -1,5 +1,6 @@
 import { appendFileSync, fstatSync, renameSync, statSync } from 'node:fs';
 import type { LogEntry } from '../engine/vm-info.ts';
+import { writeErr } from '../text/output.ts';
 import { printableLines } from '../text/printable.ts';
 
 /** A background manager's log is cut at this size; the one before is kept beside it. */
@@ -16,7 +17,7 @@ export function stderrLog(env: Readonly<Record<string, string | undefined>> = pr
   return entry => {
     for (const line of linesOf(entry)) {
       const prefix = journal ? `<${PRIORITY[entry.level]}>` : `vring: ${level(entry)}`;
-      process.stderr.write(`${prefix}${line}\n`);
+      writeErr(`${prefix}${line}\n`);
     }
   };
 }

@@ -2,7 +2,8 @@
  * C0 and C1 controls, DEL, the line separators, and the marks that reorder text: what could move the cursor, change the
  * terminal's state or show a text as another one.
  */
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+export const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** A text from a guest, the hardware or a user's file, made safe to send to the terminal, on one line. */
 export function printable(text: string): string {

@@ -1,3 +1,5 @@
+import { printable } from '../../text/printable.ts';
+
 /** One thing that may stand at the cursor. */
 export type Candidate = { readonly value: string; readonly description: string };
 
@@ -11,6 +13,8 @@ export function answerLines(answer: Answer): string[] {
   if (answer.kind !== 'words') return [answer.kind];
   return [
     'words',
-    ...answer.candidates.map(({ value, description }) => (description ? `${value}\t${description}` : value)),
+    ...answer.candidates.map(({ value, description }) =>
+      description ? `${printable(value)}\t${printable(description)}` : printable(value),
+    ),
   ];
 }

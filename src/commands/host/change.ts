@@ -7,6 +7,7 @@ import { runPlan } from '../../host/plan/run.ts';
 import type { StepState } from '../../host/plan/step-states.ts';
 import { type HostWriter, systemWriter } from '../../host/plan/writer.ts';
 import type { HostRoot } from '../../host/root.ts';
+import { printData, printLines } from '../../text/output.ts';
 import type { HostOptions } from './host-options.ts';
 
 export type ChangeOptions = HostOptions & { readonly dryRun?: boolean; readonly force?: boolean };
@@ -17,13 +18,15 @@ export type ChangeContext = {
   readonly journal: () => Journal;
   /** A line for people. */
   readonly say: (line: string) => void;
+  readonly sayJson: (data: object) => void;
 };
 
 export function systemContext(root: HostRoot): ChangeContext {
   return {
     writer: () => systemWriter(root),
     journal: () => new Journal(),
-    say: line => console.log(line),
+    say: line => printLines(line),
+    sayJson: data => printData(data),
   };
 }
 
@@ -34,7 +37,7 @@ export function systemContext(root: HostRoot): ChangeContext {
 export async function carryOut(plan: Plan, options: ChangeOptions, context: ChangeContext): Promise<number> {
   const say = options.json ? () => {} : context.say;
   const report = (outcome: Outcome | null): void => {
-    if (options.json) context.say(JSON.stringify({ version: 1, plan, outcome }, null, 2));
+    if (options.json) context.sayJson({ version: 1, plan, outcome });
   };
   if (options.dryRun) {
     for (const line of describePlan(plan)) say(line);

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import type { Command } from 'commander';
 import type { HostRoot } from '../../host/root.ts';
+import { printData, printLines } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';
 
 /** What every command about the host takes. */
@@ -43,10 +44,10 @@ export function outputWidth(): number {
 /** JSON of the stable schema, or lines for people. */
 export function print(options: HostOptions, json: object, lines: () => readonly string[]): void {
   if (options.json) printJson(json);
-  else console.log(lines().join('\n'));
+  else printLines(...lines());
 }
 
 /** JSON of the stable schema. */
 export function printJson(json: object): void {
-  console.log(JSON.stringify({ version: 1, ...json }, null, 2));
+  printData({ version: 1, ...json });
 }

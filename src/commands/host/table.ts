@@ -1,3 +1,4 @@
+import { printable } from '../../text/printable.ts';
 import { type Align, pad, truncate, width } from '../../text/width.ts';
 
 export type Column<Row> = {
@@ -21,7 +22,7 @@ export function tableLines<Row>(
   columns: readonly Column<Row>[],
   cells: number,
 ): string[] {
-  const texts = columns.map(column => rows.map(column.text));
+  const texts = columns.map(column => rows.map(row => printable(column.text(row))));
   const natural = columns.map((column, index) => Math.max(width(column.title), ...texts[index]!.map(width)));
   // A column in which nobody has anything says nothing.
   let shown = columns.map((_, index) => index).filter(index => texts[index]!.some(text => text !== ''));

@@ -1,3 +1,6 @@
+import { writeOut } from '../../text/output.ts';
+import { printable } from '../../text/printable.ts';
+
 const ALTERNATE_SCREEN = { on: '\x1b[?1049h\x1b[?25l', off: '\x1b[?25h\x1b[?1049l' } as const;
 const HOME = '\x1b[H';
 const ERASE_TO_END_OF_LINE = '\x1b[K';
@@ -18,17 +21,17 @@ export class Screen {
     process.stdin.setRawMode(true);
     process.stdin.on('data', this.#typed);
     process.stdin.on('end', resolve);
-    process.stdout.write(ALTERNATE_SCREEN.on);
+    writeOut(ALTERNATE_SCREEN.on);
   }
 
   show(lines: readonly string[]): void {
     const rows = process.stdout.rows || 24;
-    const picture = lines.slice(0, rows).map(line => line + ERASE_TO_END_OF_LINE);
-    process.stdout.write(HOME + picture.join('\r\n') + ERASE_BELOW);
+    const picture = lines.slice(0, rows).map(line => printable(line) + ERASE_TO_END_OF_LINE);
+    writeOut(HOME + picture.join('\r\n') + ERASE_BELOW);
   }
 
   close(): void {
-    process.stdout.write(ALTERNATE_SCREEN.off);
+    writeOut(ALTERNATE_SCREEN.off);
     process.stdin.off('data', this.#typed);
     process.stdin.setRawMode(false);
     process.stdin.pause();

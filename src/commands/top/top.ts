@@ -1,6 +1,7 @@
 import type { Engine } from '../../engine/engine.ts';
 import { readHostLoad } from '../../host/load.ts';
 import { HostRoot } from '../../host/root.ts';
+import { printData, printLines } from '../../text/output.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { outputWidth } from '../host/host-options.ts';
 import { onTerminal } from '../on-terminal.ts';
@@ -22,7 +23,7 @@ export async function top(options: TopOptions): Promise<void> {
 export async function watch(engine: Engine, options: TopOptions): Promise<void> {
   const intervalMs = options.interval ?? INTERVAL_MS.usual;
   const measure = measuring(engine);
-  if (options.csv) console.log(CSV_HEADER);
+  if (options.csv) printLines(CSV_HEADER);
   if (options.once) {
     show(measure(await sampleOnce(engine, { intervalMs })), options);
     return;
@@ -58,8 +59,6 @@ function measuring(engine: Engine): (sample: Parameters<typeof topRows>[1]) => T
 
 function show(top: Top, { csv, json }: TopOptions): void {
   if (json)
-    console.log(
-      JSON.stringify({ version: 1, ...top, vms: top.vms.map(({ rates, ...vm }) => ({ ...vm, ...rates })) }),
-    );
-  else for (const line of csv ? csvLines(top) : topLines(top, outputWidth())) console.log(line);
+    printData({ version: 1, ...top, vms: top.vms.map(({ rates, ...vm }) => ({ ...vm, ...rates })) }, 'line');
+  else printLines(...(csv ? csvLines(top) : topLines(top, outputWidth())));
 }

@@ -1,5 +1,6 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { VmInfo, VmState } from '../../engine/vm-info.ts';
+import { printError, printLines } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';
 import { findVm, requireNames, type Selection } from './find.ts';
 import { Progress } from './progress.ts';
@@ -42,7 +43,7 @@ export async function actOnEach<By extends Pick<Engine, 'vms'>>(
   const named = requireNames(names, options);
   const applying = () => engine.vms().filter(action.applies);
   const wanted = options.all ? applying().map(vm => vm.name) : named;
-  if (wanted.length === 0 && !options.json) console.error('vring: there is no VM that this applies to');
+  if (wanted.length === 0 && !options.json) printError('vring: there is no VM that this applies to');
   const waiting = new Set(wanted);
   const progress = new Progress(() => `${action.doing} ${[...waiting].join(', ')}`);
   const outcomes = await inParallel(wanted, action.together ?? wanted.length, async name => {
@@ -72,8 +73,8 @@ async function act<By extends Pick<Engine, 'vms'>>(
 }
 
 function tell({ name, result, error }: Outcome): void {
-  if (error === null) console.log(`${name}: ${result}`);
-  else console.error(namesIt(error, name) ? `vring: ${error}` : `vring: ${name}: ${error}`);
+  if (error === null) printLines(`${name}: ${result}`);
+  else printError(namesIt(error, name) ? `vring: ${error}` : `vring: ${name}: ${error}`);
 }
 
 function namesIt(error: string, name: string): boolean {

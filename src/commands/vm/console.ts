@@ -3,6 +3,8 @@ import type { Engine } from '../../engine/engine.ts';
 import { thisTerminal } from '../../engine/this-terminal.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { isAlive } from '../../engine/vm-info.ts';
+import { outputLost, printError, writeErr, writeOut } from '../../text/output.ts';
+import { printable } from '../../text/printable.ts';
 import { listenToKeyboard } from '../console-keyboard.ts';
 import { endingSignal } from '../ending-signal.ts';
 import { neverBlock } from '../raw-terminal.ts';
@@ -55,7 +57,7 @@ class ConsoleSession {
     this.#name = vm.name;
     this.#keyboardHolder = vm.keyboardHolder;
     for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
-    process.stdout.on('error', () => resolve(0));
+    void outputLost.then(() => resolve(0));
     if (this.#terminal) this.#note(`on the console of ${vm.name}; Ctrl-] leaves`);
     this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) });
     this.#unsubscribe = engine.subscribe(event => {
@@ -97,7 +99,7 @@ class ConsoleSession {
     this.#link.close();
     this.#unsubscribe();
     this.#stopListening();
-    if (this.#terminal && this.#pasteMode.on) process.stdout.write(PASTE_MODE_OFF);
+    if (this.#terminal && this.#pasteMode.on) writeOut(PASTE_MODE_OFF);
   }
 
   async #type(bytes: Uint8Array): Promise<void> {
@@ -110,7 +112,7 @@ class ConsoleSession {
     if (stdout.writableLength < OUTPUT_MAX) {
       this.#tooSlow = false;
       this.#pasteMode.printed(bytes);
-      stdout.write(bytes);
+      writeOut(bytes);
     } else if (!this.#tooSlow) {
       this.#tooSlow = true;
       this.#note('this terminal is too slow: some output is left out');
@@ -140,6 +142,7 @@ class ConsoleSession {
 
   /** Beside what the guest prints. */
   #note(text: string): void {
-    process.stderr.write(this.#terminal ? `\r\n[vring: ${text}]\r\n` : `vring: ${text}\n`);
+    if (this.#terminal) writeErr(`\r\n[vring: ${printable(text)}]\r\n`);
+    else printError(`vring: ${text}`);
   }
 }

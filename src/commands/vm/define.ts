@@ -2,6 +2,7 @@ import type { Definition } from '../../definitions/schema.ts';
 import { notYet } from '../../definitions/to-machine.ts';
 import { andList } from '../../definitions/words.ts';
 import { writeDefinition } from '../../definitions/write.ts';
+import { printError, printLines, writeOut } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';
 import type { VmList } from './vm-list.ts';
 
@@ -44,10 +45,10 @@ export function tellDefined(
     printJson({ name, saved: !dryRun, definition: yaml, missing, ...more });
     return;
   }
-  if (dryRun) process.stdout.write(yaml);
-  else console.log(`${name}: defined; vring vm start ${name} starts it, vring vm edit ${name} changes it`);
+  if (dryRun) writeOut(yaml);
+  else printLines(`${name}: defined; vring vm start ${name} starts it, vring vm edit ${name} changes it`);
   if (missing.length > 0) {
     const list = andList(missing.map(({ key, what }) => `${what} (${key})`));
-    console.error(`vring: ${name} can't be started yet, since vring does not have ${list}`);
+    printError(`vring: ${name} can't be started yet, since vring does not have ${list}`);
   }
 }

@@ -1,4 +1,5 @@
 import { isAlive } from '../../engine/vm-info.ts';
+import { printError } from '../../text/output.ts';
 import { type ActOptions, actOnEach } from './act.ts';
 import { confirm, requireSomebody } from './ask.ts';
 import { requireNames } from './find.ts';
@@ -17,7 +18,7 @@ export async function deleteVms(
     requireSomebody('--yes deletes without a question');
     const which = options.all ? 'every VM that is off' : wanted.join(', ');
     if (!(await confirm(`Delete ${which}? Disks stay, and each definition as NAME.yaml~`, false))) {
-      console.error('vring: nothing was deleted');
+      printError('vring: nothing was deleted');
       return 1;
     }
   }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runEditor } from '../../actions/editor.ts';
 import { isAlive } from '../../engine/vm-info.ts';
+import { printError, printLines } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';
 import { confirm } from './ask.ts';
 import { findVm } from './find.ts';
@@ -30,7 +31,7 @@ export async function editVm(vmList: VmList, name: string, options: EditOptions)
       rmSync(folder, { recursive: true });
       if (problem !== null) throw new Error(problem);
       if (options.json) printJson({ name, changed: false, definition: text });
-      else console.error(`vring: ${name} is unchanged`);
+      else printError(`vring: ${name} is unchanged`);
       return 0;
     }
     if (problem !== null) throw new Error(`${problem}; ${kept}`);
@@ -39,10 +40,10 @@ export async function editVm(vmList: VmList, name: string, options: EditOptions)
       rmSync(folder, { recursive: true });
       const running = isAlive(vm) ? '; it takes effect at the next start' : '';
       if (options.json) printJson({ name, changed: true, definition: text });
-      else console.log(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
+      else printLines(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
       return 0;
     }
-    console.error(`vring: ${failure}`);
+    printError(`vring: ${failure}`);
     if (!process.stdin.isTTY || !(await confirm('Edit again?', true).catch(() => false))) {
       throw new Error(`${name} was not changed; ${kept}`);
     }

@@ -1,5 +1,6 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { LogEntry } from '../../engine/vm-info.ts';
+import { printData, printError, printLines } from '../../text/output.ts';
 import { printableLines } from '../../text/printable.ts';
 import { fullTime } from '../../text/time.ts';
 import { printJson } from '../host/host-options.ts';
@@ -27,13 +28,13 @@ export async function printEvents(
     return;
   }
   const printEntry = (entry: LogEntry) =>
-    console.log(json ? JSON.stringify(eventFacts(entry)) : entryLines(entry).join('\n'));
+    json ? printData(eventFacts(entry), 'line') : printLines(...entryLines(entry));
   entries.forEach(printEntry);
   if (!follow) return;
   const unsubscribe = engine.subscribe(event => {
     if (event.kind === 'log' && wanted(event.entry)) printEntry(event.entry);
     if (event.kind === 'link')
-      console.error(event.lost === null ? 'vring: the manager is back' : `vring: ${event.lost}`);
+      printError(event.lost === null ? 'vring: the manager is back' : `vring: ${event.lost}`);
   });
   await untilLeft();
   unsubscribe();

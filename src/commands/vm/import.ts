@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { readDomain } from '../../definitions/libvirt/read.ts';
-import { printable } from '../../text/printable.ts';
+import { printError } from '../../text/output.ts';
 import { type DefineOptions, defineVm } from './define.ts';
 import type { VmList } from './vm-list.ts';
 
@@ -12,9 +12,9 @@ export async function importVm(vmList: VmList, file: string, options: ImportOpti
   const { definition, leftOut } = readDomain(readText(file), file, options.name);
   await defineVm(vmList, definition, options, { leftOut });
   if (options.json || leftOut.length === 0) return;
-  console.error(`vring: left out of ${file}:`);
+  printError(`vring: left out of ${file}:`);
   for (const { path, line, reason } of leftOut)
-    console.error(printable(`  line ${line}: ${path}${reason === null ? '' : `: ${reason}`}`));
+    printError(`  line ${line}: ${path}${reason === null ? '' : `: ${reason}`}`);
 }
 
 function readText(file: string): string {

@@ -1,5 +1,6 @@
 import { definitionJsonSchema } from '../../definitions/json-schema.ts';
+import { printData } from '../../text/output.ts';
 
 export function printSchema(): void {
-  console.log(JSON.stringify(definitionJsonSchema(), null, 2));
+  printData(definitionJsonSchema());
 }

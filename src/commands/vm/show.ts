@@ -1,5 +1,6 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { stateWord } from '../../engine/vm-info.ts';
+import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { pinningText } from '../../view/pinning-text.ts';
@@ -23,7 +24,7 @@ export function showVms(
     try {
       return [findVm(vmList.vms(), name)];
     } catch (error) {
-      console.error(`vring: ${(error as Error).message}`);
+      printError(`vring: ${(error as Error).message}`);
       return [];
     }
   });

@@ -2,6 +2,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-info.ts';
 import { type Report, reportFacts } from '../../report/facts.ts';
 import { textReport } from '../../report/text.ts';
+import { printData, printError, printText } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
 import { INTERVAL_MS } from '../top/options.ts';
@@ -35,9 +36,9 @@ function tellUnlessAlive(engine: Engine, name: string): boolean {
   try {
     const { state } = findVm(engine.vms(), name);
     if (state !== 'off' && state !== 'crashed') return true;
-    console.error(`vring: ${name} is ${state}: there is nothing to measure before it runs`);
+    printError(`vring: ${name} is ${state}: there is nothing to measure before it runs`);
   } catch (error) {
-    console.error(`vring: ${(error as Error).message}`);
+    printError(`vring: ${(error as Error).message}`);
   }
   return false;
 }
@@ -77,7 +78,7 @@ function reportOf(
 
 function show(reports: readonly (Report | null)[], { json, watch }: StatsOptions): void {
   const known = reports.filter(report => report !== null);
-  if (!json) for (const report of known) console.log(`${textReport(report)}\n`);
-  else if (watch) for (const report of known) console.log(JSON.stringify(report));
+  if (!json) for (const report of known) printText(`${textReport(report)}\n`);
+  else if (watch) for (const report of known) printData(report, 'line');
   else printJson({ vms: known });
 }

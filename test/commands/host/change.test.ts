@@ -21,7 +21,12 @@ beforeEach(() => {
   host = new SimulatedHost(serverTree());
   said = [];
   const journal = new Journal(`${host.tree.directory}-journal`);
-  context = { writer: () => host, journal: () => journal, say: line => said.push(line) };
+  context = {
+    writer: () => host,
+    journal: () => journal,
+    say: line => said.push(line),
+    sayJson: data => said.push(JSON.stringify(data)),
+  };
 });
 afterEach(() => {
   fs.rmSync(`${host.tree.directory}-journal`, { recursive: true, force: true });

@@ -17,10 +17,13 @@ beforeEach(() => {
   engine.add('old', IDLE, { state: 'off' });
   stdout = [];
   stderr = [];
-  vi.spyOn(console, 'log').mockImplementation(line => void stdout.push(line));
-  vi.spyOn(console, 'error').mockImplementation(line => void stderr.push(line));
+  const into = (list: string[]) => (text: string | Uint8Array) => list.push(...lines(String(text))) > 0;
+  vi.spyOn(process.stdout, 'write').mockImplementation(into(stdout));
+  vi.spyOn(process.stderr, 'write').mockImplementation(into(stderr));
 });
 afterEach(() => vi.restoreAllMocks());
+
+const lines = (text: string) => text.split('\n').slice(0, -1);
 
 const SECOND = { timeout: 1000 };
 const SHORT = { timeout: 50 };

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../../../definitions/create/carry-out.ts';
-import { CreateError } from '../../../definitions/create/image-info.ts';
+import { CreateError, seenFormat } from '../../../definitions/create/image-info.ts';
 import { type CreateOptions, describing, newVmOf } from '../../../definitions/create/new-vm.ts';
 import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../definitions/create/plan.ts';
 import { DefinitionError } from '../../../definitions/problem.ts';
@@ -8,6 +8,7 @@ import { QemuError } from '../../../definitions/qemu/error.ts';
 import { readQemuOptions } from '../../../definitions/qemu/read.ts';
 import type { Definition } from '../../../definitions/schema.ts';
 import { managerPaths } from '../../../manager/paths.ts';
+import { printError } from '../../../text/output.ts';
 import { percent } from '../../../text/units.ts';
 import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
@@ -45,7 +46,7 @@ export async function createVm(
 
 function definitionOf(name: string, qemu: readonly string[]): Definition {
   try {
-    return { ...readQemuOptions(qemu, name, { cwd: process.cwd() }), name };
+    return { ...readQemuOptions(qemu, name, { cwd: process.cwd(), imageFormat: seenFormat }), name };
   } catch (error) {
     const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
     throw wrongUsage ? new UsageError(error.message) : error;
@@ -63,10 +64,10 @@ async function make(
   const { problems, warnings } = checkPlan(plan);
   const steps = plan.steps.map(describeStep);
   if (asks || (dryRun && !json)) {
-    for (const step of steps) console.error(`vring: to ${step}`);
-    if (asks) console.error(`\n${plan.text}`);
+    for (const step of steps) printError(`vring: to ${step}`);
+    if (asks) printError(`\n${plan.text}`);
   }
-  for (const warning of warnings) console.error(`vring: ${warning}`);
+  for (const warning of warnings) printError(`vring: ${warning}`);
   if (problems.length > 0) throw new CreateError(problems.join('; '));
   if (asks && !(await confirm('Create it?', true))) throw new Error('nothing was created');
   if (!replace && !dryRun) requireFree(vmList, vm.name);

@@ -10,6 +10,7 @@ import {
 } from '../../../definitions/create/option-values.ts';
 import type { NewVm } from '../../../definitions/create/plan.ts';
 import { parseCount, parseSize } from '../../../text/option-values.ts';
+import { printError } from '../../../text/output.ts';
 import { bytesOf, sizeText } from '../../../text/size.ts';
 import { VM_NAME } from '../../../vmm/machine/vm-name.ts';
 import { ask } from '../ask.ts';
@@ -25,7 +26,7 @@ const KINDS = { installer: 'iso', cloud: 'cloudImage', kernel: 'kernel' } as con
  * @param name when the user has given it already. @param taken names of VMs
  */
 export async function askForVm(name: string | undefined, taken: ReadonlySet<string>): Promise<NewVm> {
-  console.error('A new VM. Enter takes what is in brackets; Ctrl-C leaves, and nothing is changed.');
+  printError('A new VM. Enter takes what is in brackets; Ctrl-C leaves, and nothing is changed.');
   const vmName = name ?? (await asked('Name', '', text => checkName(text, taken)));
   const kind = await asked('Start it from an installer, a cloud image or a kernel', 'installer', kindOf);
   const source = await askForSource(kind);
@@ -59,7 +60,7 @@ async function asked<Value>(
     try {
       return read(answer);
     } catch (error) {
-      console.error(`  ${(error as Error).message}`);
+      printError(`  ${(error as Error).message}`);
     }
   }
 }
