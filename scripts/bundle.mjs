@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inkCaches } from './ink-caches.mjs';
 import { koffiAddon } from './koffi-addon.mjs';
+import { thirdPartyLicenses } from './licenses.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -51,4 +52,5 @@ export async function bundle() {
   for (const chunk of readdirSync(join(dist, 'chunks'))) {
     if (!written.has(chunk)) rmSync(join(dist, 'chunks', chunk));
   }
+  writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(metafile.inputs)));
 }

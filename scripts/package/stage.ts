@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { projectRoot } from '../../src/project-root.ts';
+
+export type StageOptions = {
+  /** Where the files will be installed, `/usr` or `/usr/local`: what they say of their own places. */
+  readonly prefix: string;
+  /** Where zsh looks for completions, below the prefix: Debian has a folder of its own for packages. */
+  readonly zshFolder: 'share/zsh/vendor-completions' | 'share/zsh/site-functions';
+  /** The Node runtime to bring. */
+  readonly node: string;
+  /** Seconds since 1970: the time of every file. */
+  readonly epoch: number;
+};
+
+const root = projectRoot();
+const DOCS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)];
+/** For machine code, with symbols that only the linker needs. */
+const STRIPPED = ['bin/node', 'dist/libvring_native.so', 'dist/koffi.node'];
+
+/** Lays out below `folder` what is installed below the prefix: only what is needed to run vring and to read about it. */
+export function stage(folder: string, options: StageOptions): void {
+  const { prefix, zshFolder, node, epoch } = options;
+  const write = (path: string, content: string | Buffer, mode = 0o644) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+    chmodSync(join(folder, path), mode);
+  };
+  const copy = (from: string, path: string, mode?: number) => {
+    write(path, '');
+    copyFileSync(from, join(folder, path));
+    chmodSync(join(folder, path), mode ?? 0o644);
+  };
+
+  copy(join(root, 'bin/vring'), 'lib/vring/bin/vring', 0o755);
+  copy(node, 'lib/vring/bin/node', 0o755);
+  for (const path of builtFiles()) copy(join(root, 'dist', path), `lib/vring/dist/${path}`);
+  for (const file of STRIPPED)
+    execFileSync('strip', ['--strip-unneeded', join(folder, 'lib/vring', file)], { stdio: 'pipe' });
+  mkdirSync(join(folder, 'bin'), { recursive: true });
+  symlinkSync('../lib/vring/bin/vring', join(folder, 'bin/vring'));
+
+  for (const [unit, path] of [
+    ['vring.service', 'lib/systemd/system/vring.service'],
+    ['user/vring.service', 'lib/systemd/user/vring.service'],
+  ] as const) {
+    const text = readFileSync(join(root, 'packaging/systemd', unit), 'utf8');
+    write(path, text.replace('ExecStart=/usr/bin/', `ExecStart=${prefix}/bin/`));
+  }
+  copy(join(root, 'packaging/modules-load.conf'), 'lib/modules-load.d/vring.conf');
+  write('share/man/man1/vring.1.gz', gzip(readFileSync(join(root, 'man/vring.1'))));
+  write('share/bash-completion/completions/vring', completion('bash'));
+  write(`${zshFolder}/_vring`, completion('zsh'));
+  write('share/fish/vendor_completions.d/vring.fish', completion('fish'));
+
+  for (const path of DOCS) copy(join(root, path), `share/doc/vring/${path}`);
+  write('share/doc/vring/third-party-licenses.txt.gz', gzip(Buffer.from(licenses(node))));
+  setTimes(folder, epoch);
+}
+
+/** Sets the time of a folder and of all that is in it. */
+export function setTimes(folder: string, epoch: number): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) setTimes(path, epoch);
+    else lutimesSync(path, epoch, epoch);
+  }
+  if (lstatSync(folder).isDirectory()) chmodSync(folder, 0o755);
+  lutimesSync(folder, epoch, epoch);
+}
+
+/** The paths of all regular files in a folder, from there. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => relative(folder, join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+/** Without the time that gzip would store. */
+export function gzip(content: Buffer): Buffer {
+  return gzipSync(content, { level: 9 });
+}
+
+function builtFiles(): string[] {
+  const files = filesBelow(join(root, 'dist')).filter(path => path !== 'third-party-licenses.txt');
+  for (const needed of ['cli.js', 'libvring_native.so', 'koffi.node', 'guest.elf', 'guest-multiboot.elf'])
+    if (!files.includes(needed)) throw new Error(`dist/${needed} is missing: run npm run build`);
+  return files;
+}
+
+function completion(shell: string): string {
+  const args = [join(root, 'dist/cli.js'), 'completion', shell];
+  return execFileSync(process.execPath, args, { encoding: 'utf8' });
+}
+
+function licenses(node: string): string {
+  const ours = readFileSync(join(root, 'dist/third-party-licenses.txt'), 'utf8');
+  const ofNode = join(dirname(node), '../LICENSE');
+  if (!existsSync(ofNode)) throw new Error(`${ofNode} is missing: the license of the Node that is packed`);
+  return `${ours}\n${'='.repeat(80)}\n\nNode.js\n\n${readFileSync(ofNode, 'utf8')}`;
+}
