@@ -17,7 +17,6 @@ describe('the registration table', () => {
     expect(deviceConfig.parse({ type: 'virtio-blk', path: '/disk' })).toEqual({
       type: 'virtio-blk',
       path: '/disk',
-      format: 'raw',
       readonly: false,
       cache: 'writeback',
       queues: 1,

@@ -10,9 +10,9 @@ import { Kvm } from '../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
 import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
 import { drainEventfd, eventfd, signalEventfd } from '../../src/vmm/native/libc.ts';
-import { LocalOwner } from './local-owner.ts';
-import { ManualLoop } from './manual-loop.ts';
-import { CODE, run, runOnce, SmallVm } from './small-vm.ts';
+import { LocalOwner } from '../support/local-owner.ts';
+import { ManualLoop } from '../support/manual-loop.ts';
+import { CODE, run, runOnce, SmallVm } from '../support/small-vm.ts';
 
 const owner = new LocalOwner();
 afterEach(() => owner.release());

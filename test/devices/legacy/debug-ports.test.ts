@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { DebugConsole, DebugExit, IsaDebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
-import { portBus, Requests, writeRubbish } from './legacy-rig.ts';
+import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
 
 it('ends the machine with the code that is written to the debug exit port', () => {
   const requests = new Requests();

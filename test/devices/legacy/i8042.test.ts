@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { I8042 } from '../../../src/devices/legacy/i8042.ts';
-import { CountingLine, portBus, Requests, writeRubbish } from './legacy-rig.ts';
+import { CountingLine, portBus, Requests, writeRubbish } from '../../support/port-device.ts';
 
 const DATA = 0x60;
 const COMMAND = 0x64;

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Rtc } from '../../../src/devices/legacy/rtc.ts';
-import { CountingLine, ManualClock, portBus, writeRubbish } from './legacy-rig.ts';
+import { DeviceClock } from '../../support/device-clock.ts';
+import { CountingLine, portBus, writeRubbish } from '../../support/port-device.ts';
 
 const PORT = 0x70;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-function rig(clock = new ManualClock()) {
+function rig(clock = new DeviceClock()) {
   const line = new CountingLine();
   const memory = [
     { address: 0, size: 3 * GiB, host: 0n },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CharBackend } from '../../../src/devices/device.ts';
 import { Serial } from '../../../src/devices/legacy/serial.ts';
-import { CountingLine, portBus, writeRubbish } from './legacy-rig.ts';
+import { CountingLine, portBus, writeRubbish } from '../../support/port-device.ts';
 
 const COM1 = 0x3f8;
 const [RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 3, 4, 5, 6, 7];

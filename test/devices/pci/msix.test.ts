@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { MsiMessage } from '../../../src/devices/device.ts';
 import { Msix } from '../../../src/devices/pci/msix.ts';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
-import { FakeMsi } from '../fake-machine.ts';
+import { FakeMsi } from '../../support/fake-machine.ts';
 
 /** Message control of the only capability, at 0x40. */
 const CONTROL = 0x42;

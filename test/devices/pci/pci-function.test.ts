@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { AccessSize } from '../../../src/devices/device.ts';
 import { addEndpointCapability, addPowerManagement } from '../../../src/devices/pci/capabilities.ts';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
-import { FakeMachine } from '../fake-machine.ts';
+import { FakeMachine } from '../../support/fake-machine.ts';
 
 const COMMAND = 0x04;
 const STATUS = 0x06;

@@ -3,8 +3,8 @@ import type { AccessSize } from '../../../src/devices/device.ts';
 import { addEndpointCapability } from '../../../src/devices/pci/capabilities.ts';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
 import { RootPort } from '../../../src/devices/pci/root-port.ts';
+import { FakeMachine } from '../../support/fake-machine.ts';
 import { Random } from '../../support/random.ts';
-import { FakeMachine } from '../fake-machine.ts';
 
 const ECAM = 0xe000_0000;
 const echo = { read: (offset: number) => offset, write: () => {} };

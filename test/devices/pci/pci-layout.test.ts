@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import { createDevice, deviceNames } from '../../../src/devices/registry.ts';
-import { FakeBlockBackend } from '../fake-block-backend.ts';
-import { FakeMachine } from '../fake-machine.ts';
+import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
+import { FakeMachine } from '../../support/fake-machine.ts';
 
 /** The functions of bus 0 as a guest finds them: slot, IDs, class, BAR 0, interrupt line. */
 function scan(machine: FakeMachine): string[] {

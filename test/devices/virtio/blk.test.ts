@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import type { BuiltDevice } from '../../../src/devices/device-type.ts';
 import { createDevice } from '../../../src/devices/registry.ts';
-import { FakeBlockBackend } from '../fake-block-backend.ts';
-import { FakeMachine } from '../fake-machine.ts';
+import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
+import { FakeMachine } from '../../support/fake-machine.ts';
 import { GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
 
 const FEATURE = {

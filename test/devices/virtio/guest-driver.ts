@@ -1,5 +1,5 @@
 import type { AccessSize } from '../../../src/devices/device.ts';
-import type { FakeMachine } from '../fake-machine.ts';
+import type { FakeMachine } from '../../support/fake-machine.ts';
 
 /** ECAM of a FakeMachine. */
 const ECAM = 0xe000_0000;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { FakeMachine } from '../fake-machine.ts';
+import type { FakeMachine } from '../../support/fake-machine.ts';
 import { COMMON, EVENT_IDX, type GuestDriver, INDIRECT, STATUS, VERSION_1 } from './guest-driver.ts';
 import { Probe, RINGS } from './probe.ts';
 import type { ProbeDevice } from './probe-device.ts';

@@ -1,5 +1,5 @@
 import { VirtioPci } from '../../../src/devices/virtio/transport-pci.ts';
-import { FakeMachine } from '../fake-machine.ts';
+import { FakeMachine } from '../../support/fake-machine.ts';
 import { type DriverQueue, GuestDriver, VERSION_1 } from './guest-driver.ts';
 import { ProbeDevice } from './probe-device.ts';
 

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { QueueError, SplitQueue } from '../../../src/devices/virtio/queue.ts';
 import type { VirtioQueue } from '../../../src/devices/virtio/virtio-device.ts';
+import { FakeQueueCounters } from '../../support/fake-machine.ts';
+import { FakeMemory } from '../../support/fake-memory.ts';
 import { Random } from '../../support/random.ts';
-import { FakeQueueCounters } from '../fake-machine.ts';
-import { FakeMemory } from '../fake-memory.ts';
 import { EVENT_IDX, INDIRECT } from './guest-driver.ts';
 
 const SIZE = 8;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createDevice } from '../../../src/devices/registry.ts';
-import { FakeMachine } from '../fake-machine.ts';
+import { FakeMachine } from '../../support/fake-machine.ts';
 import { EVENT_IDX, GuestDriver, INDIRECT, STATUS, VERSION_1 } from './guest-driver.ts';
 
 const RING = 0x1000;

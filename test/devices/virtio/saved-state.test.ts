@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { DeviceState, StateValue } from '../../../src/devices/device.ts';
-import type { FakeMachine } from '../fake-machine.ts';
+import type { FakeMachine } from '../../support/fake-machine.ts';
 import { COMMON, EVENT_IDX, type GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
 import { Probe } from './probe.ts';
 import type { ProbeDevice } from './probe-device.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { FakeMachine } from '../fake-machine.ts';
+import type { FakeMachine } from '../../support/fake-machine.ts';
 import { COMMON, type GuestDriver, STATUS } from './guest-driver.ts';
 import { Probe } from './probe.ts';
 import type { ProbeDevice } from './probe-device.ts';

@@ -11,7 +11,7 @@ import { GuestRam } from '../../../src/vmm/memory/memory.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
-import { LocalOwner } from '../local-owner.ts';
+import { LocalOwner } from '../../support/local-owner.ts';
 import { holdings, threadNames } from '../native/native-guest.ts';
 
 const MiB = 2 ** 20;

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Interrupts, type InterruptVm } from '../../../src/vmm/interrupts/interrupts.ts';
 import type { GsiRoute } from '../../../src/vmm/kvm/vm-fd.ts';
 import { drainEventfd, eventfd, signalEventfd } from '../../../src/vmm/native/libc.ts';
-import { LocalOwner } from '../local-owner.ts';
-import { ManualLoop } from '../manual-loop.ts';
+import { LocalOwner } from '../../support/local-owner.ts';
+import { ManualLoop } from '../../support/manual-loop.ts';
 
 /** Records what it is asked, as lines. */
 class RecordingVm implements InterruptVm {

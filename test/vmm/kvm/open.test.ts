@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Kvm, KvmError, openAdvice } from '../../../src/vmm/kvm/kvm.ts';
-import { LocalOwner } from '../local-owner.ts';
+import { LocalOwner } from '../../support/local-owner.ts';
 
 const owner = new LocalOwner();
 afterEach(() => owner.release());

@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 const source = `
   import { writeSync } from 'node:fs';
   import { parentPort, workerData } from 'node:worker_threads';
-  import { ThreadGate } from '${pathToFileURL(join(projectRoot(), 'src/vmm/thread-gate.ts'))}';
+  import { ThreadGate } from '${pathToFileURL(join(projectRoot(), 'src/vmm/machine/thread-gate.ts'))}';
   const gate = new ThreadGate(workerData.words);
   if (workerData.alone) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
@@ -61,7 +61,7 @@ test('a process that exits lets its threads finish what must not be interrupted'
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-    import { ThreadGate } from './src/vmm/thread-gate.ts';
+    import { ThreadGate } from './src/vmm/machine/thread-gate.ts';
     const gate = new ThreadGate();
     new Worker(${JSON.stringify(thread)}, { execArgv: [], workerData: { words: gate.words, alone: true } });
     process.on('exit', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuestMemoryError } from '../../../src/devices/guest-memory.ts';
 import { GuestRam, missingHugepages, RamError, ramLayout } from '../../../src/vmm/memory/memory.ts';
-import { LocalOwner } from '../local-owner.ts';
+import { LocalOwner } from '../../support/local-owner.ts';
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;

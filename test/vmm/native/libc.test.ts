@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import * as libc from '../../../src/vmm/native/libc.ts';
-import { LocalOwner } from '../local-owner.ts';
+import { LocalOwner } from '../../support/local-owner.ts';
 
 const owner = new LocalOwner();
 afterEach(() => owner.release());

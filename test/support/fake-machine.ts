@@ -10,6 +10,17 @@ import type { MachineServices } from '../../src/devices/machine-services.ts';
 import { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
+import {
+  ECAM,
+  PCI_INTX_GSI,
+  PCI_INTX_GSIS,
+  PCI_IO,
+  PCI_MMIO32,
+  PCI_MMIO64_ALIGN,
+  PCI_MMIO64_SIZE,
+  PORT,
+} from '../../src/vmm/memory/layout.ts';
+import { DeviceClock } from './device-clock.ts';
 import { FakeMemory } from './fake-memory.ts';
 
 const MiB = 2 ** 20;
@@ -150,21 +161,11 @@ export class FakeLine implements InterruptLine {
   }
 }
 
-export class FakeClock {
-  time = 0n;
-
-  now = (): bigint => this.time++;
-
-  at = (): Cancel => () => {};
-
-  wallMs = (): number => Number(this.time / 1_000_000n);
-}
-
-/** A machine without KVM: buses, a PCI host at the addresses of a real one, and services that record. */
+/** A machine without KVM: buses, a PCI host where a real one is, and services that record. Its clock stands still until the test moves it. */
 export class FakeMachine {
   readonly memory: FakeMemory;
   readonly eventFds = new FakeEventFds();
-  readonly clock = new FakeClock();
+  readonly clock = new DeviceClock();
   readonly lines = Array.from({ length: 24 }, () => new FakeLine());
   readonly requests: MachineRequest[] = [];
   readonly broken: string[] = [];
@@ -191,15 +192,15 @@ export class FakeMachine {
     this.pci = new PciHost({
       ports: this.ports,
       memory: this.memoryBus,
-      configPort: 0xcf8,
-      ecam: { start: 0xe000_0000, buses: 256 },
+      configPort: PORT.pciConfigAddress,
+      ecam: ECAM,
       windows: {
-        io: { start: 0xc000, size: 0x4000 },
-        memory32: { start: 0xc000_0000, size: 512 * MiB },
-        memory64: { start: 0x1_0000_0000, size: 32 * 1024 * MiB },
+        io: PCI_IO,
+        memory32: PCI_MMIO32,
+        memory64: { start: PCI_MMIO64_ALIGN, size: PCI_MMIO64_SIZE },
       },
-      interruptLines: this.lines.slice(16, 20),
-      firstInterrupt: 16,
+      interruptLines: this.lines.slice(PCI_INTX_GSI, PCI_INTX_GSI + PCI_INTX_GSIS),
+      firstInterrupt: PCI_INTX_GSI,
       request,
     });
     this.services = {
