@@ -1,8 +1,8 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { replaceFile } from '../../files/replace-file.ts';
 import type { UndoneChange } from './apply.ts';
 import { type Condition, type Plan, planVersion } from './plan.ts';
-import { replaceFile } from './replace-file.ts';
 import type { StepState } from './step-states.ts';
 
 /** One plan that was begun, in the order of their ids. */
@@ -79,7 +79,7 @@ export class Journal {
   }
 
   async write(entry: JournalEntry): Promise<void> {
-    await replaceFile(this.#file(`${entry.id}.json`), `${JSON.stringify(entry, null, 2)}\n`, 0o600, null);
+    replaceFile(this.#file(`${entry.id}.json`), `${JSON.stringify(entry, null, 2)}\n`, { mode: 0o600 });
   }
 
   async remove(entry: JournalEntry): Promise<void> {

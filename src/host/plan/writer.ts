@@ -1,9 +1,9 @@
 import fs from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { removeFiles, replaceFile } from '../../files/replace-file.ts';
 import type { CommandResult } from '../facts.ts';
 import { runCommand } from '../live-facts.ts';
 import type { HostRoot } from '../root.ts';
-import { removeFiles, replaceFile } from './replace-file.ts';
 
 /** All ways in which a plan changes a host. Errors carry the kernel's `code`. */
 export type HostWriter = {
@@ -29,8 +29,9 @@ export function systemWriter(root: HostRoot): HostWriter {
   return {
     root,
     writeAttribute,
-    replaceFile,
-    removeFiles,
+    replaceFile: async (path, content, mode, backup) =>
+      replaceFile(path, content, { mode, backup: backup === null ? null : { path: backup, replace: false } }),
+    removeFiles: async (paths, directory) => removeFiles(paths, directory),
     run: (argv, seconds) => runCommand(argv, seconds * 1000),
     sleep: milliseconds => sleep(milliseconds),
   };

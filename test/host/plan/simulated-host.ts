@@ -1,5 +1,5 @@
+import { removeFiles, replaceFile } from '../../../src/files/replace-file.ts';
 import type { CommandResult } from '../../../src/host/facts.ts';
-import { removeFiles, replaceFile } from '../../../src/host/plan/replace-file.ts';
 import type { HostWriter } from '../../../src/host/plan/writer.ts';
 import type { HostRoot } from '../../../src/host/root.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
@@ -37,8 +37,10 @@ export class SimulatedHost implements HostWriter {
   }
 
   replaceFile(path: string, content: string, mode: number, backup: string | null): Promise<void> {
-    const keep = backup === null ? null : this.root.resolve(backup);
-    return this.#operate(`file ${path}`, () => replaceFile(this.root.resolve(path), content, mode, keep));
+    const keep = backup === null ? null : { path: this.root.resolve(backup), replace: false };
+    return this.#operate(`file ${path}`, () =>
+      replaceFile(this.root.resolve(path), content, { mode, backup: keep }),
+    );
   }
 
   removeFiles(paths: readonly string[], directory: boolean): Promise<void> {

@@ -1,0 +1,124 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { removeFiles, replaceFile } from '../../src/files/replace-file.ts';
+
+let folder: string;
+let file: string;
+beforeEach(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-replace-'));
+  file = path.join(folder, 'grub');
+});
+afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+const read = (name: string) => fs.readFileSync(path.join(folder, name), 'utf8');
+
+test('makes a file, and the folders on its way', () => {
+  const deep = path.join(folder, 'a/b/c.conf');
+  replaceFile(deep, 'text\n', { mode: 0o640 });
+  expect(fs.readFileSync(deep, 'utf8')).toBe('text\n');
+  expect(fs.statSync(deep).mode & 0o7777).toBe(0o640);
+  expect(fs.readdirSync(path.dirname(deep))).toEqual(['c.conf']);
+});
+
+test('a file that is replaced keeps its permissions, its owner and its extended attributes; a link is followed', () => {
+  fs.writeFileSync(file, 'old\n', { mode: 0o604 });
+  fs.chmodSync(file, 0o604);
+  const root = process.getuid!() === 0;
+  if (root) fs.chownSync(file, 12, 34);
+  const python = (code: string) => execFileSync('python3', ['-c', code, file], { encoding: 'utf8' }).trim();
+  python('import os,sys; os.setxattr(sys.argv[1], "user.label", b"etc_t")');
+  const link = path.join(folder, 'link');
+  fs.symlinkSync('grub', link);
+  replaceFile(link, 'new\n', { mode: 0o600 });
+  expect(fs.readlinkSync(link)).toBe('grub');
+  expect(read('grub')).toBe('new\n');
+  const { mode, uid, gid } = fs.statSync(file);
+  expect(mode & 0o7777).toBe(0o604);
+  if (root) expect([uid, gid]).toEqual([12, 34]);
+  expect(python('import os,sys; print(os.getxattr(sys.argv[1], "user.label").decode())')).toBe('etc_t');
+});
+
+describe('the file that was there', () => {
+  const kept = () => path.join(folder, 'grub.before');
+
+  test('is kept the first time, as it was', () => {
+    fs.writeFileSync(file, 'first\n', { mode: 0o640 });
+    const inode = fs.statSync(file).ino;
+    replaceFile(file, 'second\n', { mode: 0o600, backup: { path: kept(), replace: false } });
+    replaceFile(file, 'third\n', { mode: 0o600, backup: { path: kept(), replace: false } });
+    expect([read('grub'), read('grub.before')]).toEqual(['third\n', 'first\n']);
+    expect(fs.statSync(kept()).ino).toBe(inode);
+  });
+
+  test('or each time', () => {
+    fs.writeFileSync(file, 'first\n');
+    replaceFile(file, 'second\n', { mode: 0o600, backup: { path: kept(), replace: true } });
+    replaceFile(file, 'third\n', { mode: 0o600, backup: { path: kept(), replace: true } });
+    expect(read('grub.before')).toBe('second\n');
+  });
+});
+
+test('an exclusive file never replaces another', () => {
+  fs.writeFileSync(file, 'theirs\n');
+  expect(() => replaceFile(file, 'ours\n', { mode: 0o600, exclusive: true })).toThrow(
+    expect.objectContaining({ code: 'EEXIST' }),
+  );
+  expect(read('grub')).toBe('theirs\n');
+  expect(fs.readdirSync(folder)).toEqual(['grub']);
+});
+
+test('a failure leaves the old file, and nothing beside it', () => {
+  fs.writeFileSync(file, 'old\n');
+  const backup = { path: path.join(folder, 'missing/backup'), replace: false };
+  expect(() => replaceFile(file, 'new\n', { mode: 0o600, backup })).toThrow(
+    expect.objectContaining({ code: 'ENOENT' }),
+  );
+  expect(read('grub')).toBe('old\n');
+  expect(fs.readdirSync(folder)).toEqual(['grub']);
+});
+
+test('a reader finds one of the texts, whole, at every moment', async () => {
+  const texts = ['a', 'b'].map(letter => `${letter.repeat(100_000)}\n`);
+  replaceFile(file, texts[0]!, { mode: 0o644 });
+  const reader = new Worker(
+    `const { parentPort, workerData } = require('node:worker_threads');
+     const fs = require('node:fs');
+     const seen = new Set();
+     const run = () => {
+       for (let count = 0; count < 20; count++) {
+         try { const text = fs.readFileSync(workerData, 'utf8'); seen.add(text[0] + text.length); }
+         catch (error) { seen.add(error.code); }
+       }
+       parentPort.postMessage([...seen]);
+     };
+     parentPort.on('message', run); run();`,
+    { eval: true, workerData: file },
+  );
+  const seen = new Set<string>();
+  let writes = 0;
+  await new Promise<void>(done => {
+    reader.on('message', (found: string[]) => {
+      for (const each of found) seen.add(each);
+      if (++writes > 200 || seen.size > 2) return done();
+      replaceFile(file, texts[writes % 2]!, { mode: 0o644 });
+      reader.postMessage(null);
+      replaceFile(file, texts[(writes + 1) % 2]!, { mode: 0o644 });
+    });
+  });
+  await reader.terminate();
+  expect([...seen].sort()).toEqual(['a100001', 'b100001']);
+});
+
+test('files are removed, and their folder when it is empty then', () => {
+  const inner = path.join(folder, 'inner');
+  fs.mkdirSync(inner);
+  for (const name of ['a', 'b']) fs.writeFileSync(path.join(inner, name), '');
+  removeFiles([path.join(inner, 'a'), path.join(inner, 'missing')], true);
+  expect(fs.readdirSync(inner)).toEqual(['b']);
+  removeFiles([path.join(inner, 'b')], true);
+  expect(fs.readdirSync(folder)).toEqual([]);
+});
