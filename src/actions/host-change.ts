@@ -20,8 +20,9 @@ export async function askForChange(ui: Ui, request: PlanRequest): Promise<void> 
 /** Shows the last plan, to be undone. */
 export async function askForUndo(ui: Ui): Promise<void> {
   ui.notify('info', 'looking for the last change');
-  const entry = await ui.host.connection().client.call('lastPlan', null);
+  const { entry, damaged } = await ui.host.connection().client.call('lastPlan', null);
   ui.clearNotice();
+  for (const line of damaged) ui.notify('error', line);
   if (entry === null) ui.notify('info', 'there is nothing to undo: no plan has been applied');
   else open(ui, { kind: 'undo', entry });
 }
@@ -76,9 +77,9 @@ type SubjectOf<Kind extends PlanSubject['kind']> = Extract<PlanSubject, { kind: 
 
 type Done = Extract<PlanPhase, { kind: 'done' }>;
 
-async function apply(ui: Ui, ticket: number, { plan }: SubjectOf<'change'>): Promise<Done> {
+async function apply(ui: Ui, ticket: number, { request, plan }: SubjectOf<'change'>): Promise<Done> {
   const { client } = ui.host.connection();
-  const outcome = await client.call('apply', plan, steps =>
+  const outcome = await client.call('apply', { request, plan }, steps =>
     change(ui, ticket, { phase: { kind: 'working', steps } }),
   );
   const good = outcome.state === 'applied';

@@ -1,10 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
 import { iommuParameters } from '../host/doctor/iommu.ts';
 import { readCpu } from '../host/doctor/processor.ts';
 import type { Outcome, Progress } from '../host/plan/apply.ts';
 import { planBind } from '../host/plan/bind.ts';
-import { Journal, type JournalEntry } from '../host/plan/journal.ts';
+import type { ChangeLock } from '../host/plan/change-lock.ts';
+import { Journal, type JournalEntry, journalDirectory, latestEntry } from '../host/plan/journal.ts';
 import { planKernelParameters } from '../host/plan/kernel-parameters.ts';
-import type { Plan } from '../host/plan/plan.ts';
+import { blocks, type Plan } from '../host/plan/plan.ts';
 import { runPlan, type UndoOutcome, undoEntry } from '../host/plan/run.ts';
 import { readSurvey } from '../host/plan/survey.ts';
 import { planUnbind } from '../host/plan/unbind.ts';
@@ -14,18 +16,30 @@ import { type HostWriter, systemWriter } from '../host/plan/writer.ts';
 import type { HostRoot } from '../host/root.ts';
 import type { PlanRequest } from './requests.ts';
 
-export type PlansOptions = { readonly writer?: HostWriter; readonly journal?: Journal };
+export type PlansOptions = {
+  readonly writer?: HostWriter;
+  readonly journal?: Journal;
+  readonly lock?: ChangeLock;
+};
+
+/** The plan that undo would take back, and what is wrong with the journal. */
+export type LastPlan = { readonly entry: JournalEntry | null; readonly damaged: readonly string[] };
+
+/** A plan that was shown, and what it was made for. */
+export type ShownPlan = { readonly request: PlanRequest; readonly plan: Plan };
 
 /** Makes, applies and undoes plans for the UI. */
 export class HostPlans {
   readonly #root: HostRoot;
   readonly #journal: Journal;
+  readonly #lock: ChangeLock;
   readonly #writer: () => HostWriter;
 
   /** Changes the running system through its own files, but for tests. */
-  constructor(root: HostRoot, { writer, journal = new Journal() }: PlansOptions = {}) {
+  constructor(root: HostRoot, { writer, journal = new Journal(), lock = systemLock }: PlansOptions = {}) {
     this.#root = root;
     this.#journal = journal;
+    this.#lock = lock;
     this.#writer = () => writer ?? systemWriter(root);
   }
 
@@ -46,19 +60,45 @@ export class HostPlans {
     }
   }
 
-  apply(plan: Plan, progress: Progress): Promise<Outcome> {
-    return runPlan(this.#writer(), this.#journal, plan, progress);
+  /** Applies a plan that was shown, unless the plan for this request would be another one by now. */
+  async apply({ request, plan }: ShownPlan, progress: Progress): Promise<Outcome> {
+    const writer = this.#writer();
+    return await this.#lock(async () => {
+      const problem = difference(plan, await this.make(request));
+      if (problem === null) return await runPlan(writer, this.#journal, plan, progress);
+      const steps = plan.steps.map(() => 'pending' as const);
+      return { state: 'refused', steps, problem, rollback: [], left: [] };
+    });
   }
 
-  /** What `undo` would undo. */
-  last(): Promise<JournalEntry | null> {
-    return this.#journal.latest();
+  last(): LastPlan {
+    const content = this.#journal.read();
+    return { entry: latestEntry(content), damaged: content.damaged };
   }
 
   /** @throws when the plan is not the last one any more */
   async undo(id: string): Promise<UndoOutcome> {
-    const entry = await this.last();
-    if (entry?.id !== id) throw new Error('another plan was applied or undone in the meantime: look again');
-    return await undoEntry(this.#writer(), this.#journal, entry);
+    const writer = this.#writer();
+    return await this.#lock(async () => {
+      const { entry } = this.last();
+      if (entry?.id !== id) throw new Error('another plan was applied or undone in the meantime: look again');
+      return await undoEntry(writer, this.#journal, entry);
+    });
   }
 }
+
+/** Why a plan that was shown must not be applied when it would be made like this now, or null. */
+function difference(shown: Plan, now: Plan): string | null {
+  const known = new Set(blocks(shown).map(check => `${check.subject} ${check.code}`));
+  const added = blocks(now).find(check => !known.has(`${check.subject} ${check.code}`));
+  if (added !== undefined)
+    return `${added.subject ?? 'the host'} has changed since the plan was made: ${added.reason}`;
+  if (isDeepStrictEqual(shown.steps, now.steps) && isDeepStrictEqual(shown.devices, now.devices)) return null;
+  return 'the host has changed since the plan was made, and other steps would be needed now: make it anew';
+}
+
+/** Loaded when it is needed. */
+const systemLock: ChangeLock = async (change, onWait) => {
+  const { hostLock } = await import('../manager/host-lock.ts');
+  return await hostLock(journalDirectory())(change, onWait);
+};

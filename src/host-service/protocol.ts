@@ -1,11 +1,11 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { PciDetails } from '../host/pci/details.ts';
 import type { Outcome } from '../host/plan/apply.ts';
-import type { JournalEntry } from '../host/plan/journal.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { UndoOutcome } from '../host/plan/run.ts';
 import type { StepState } from '../host/plan/step-states.ts';
 import type { HostPart } from './delta.ts';
+import type { LastPlan, ShownPlan } from './plans.ts';
 import type { PlanRequest } from './requests.ts';
 import type { HostUsage } from './usage.ts';
 
@@ -14,9 +14,9 @@ export type HostCalls = {
   details: { argument: string; result: PciDetails | null };
   plan: { argument: PlanRequest; result: Plan };
   /** Reports its progress. */
-  apply: { argument: Plan; result: Outcome };
+  apply: { argument: ShownPlan; result: Outcome };
   /** The plan that can be undone. */
-  lastPlan: { argument: null; result: JournalEntry | null };
+  lastPlan: { argument: null; result: LastPlan };
   /** Of a journal entry, by its id. */
   undo: { argument: string; result: UndoOutcome };
 };

@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { stateFolder } from '../files/state-folder.ts';
 
 /** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
 export const LONGEST_SOCKET_PATH = 107;
@@ -35,12 +36,6 @@ function runtimeFolder(env: Env, uid: number): string {
   const session = env.XDG_RUNTIME_DIR;
   if (session && statOf(session)?.uid === uid) return join(session, 'vring');
   return `/tmp/vring-${uid}`;
-}
-
-function stateFolder(env: Env, uid: number): string {
-  if (env.VRING_STATE_DIR) return resolve(env.VRING_STATE_DIR);
-  if (uid === 0) return '/var/lib/vring';
-  return join(env.XDG_STATE_HOME || join(env.HOME || '/', '.local/state'), 'vring');
 }
 
 /**

@@ -19,7 +19,12 @@ export function inlineHost(
     unchangeable,
     connect: () => {
       const { port1, port2 } = new MessageChannel();
-      new HostServer(new HostService(root, '/'), new HostPlans(root, plans), port2, clock);
+      new HostServer(
+        new HostService(root, '/'),
+        new HostPlans(root, { lock: change => change(), ...plans }),
+        port2,
+        clock,
+      );
       return {
         client: new HostClient(port1),
         onLost: () => {},

@@ -27,10 +27,12 @@ export async function bindDevices(
       `--driver ${driver}: expected vfio-pci, pci-stub or a VFIO driver made for the device; vring vfio unbind --driver gives it to one of the host's`,
     );
   }
-  const survey = await readSurvey(root);
-  const addresses = await allAddresses(texts, [...survey.byAddress.keys()]);
-  const plan = planBind(survey, { addresses, driver, ...choices(options) });
-  return await carryOut(plan, options, context);
+  const makePlan = async () => {
+    const survey = await readSurvey(root);
+    const addresses = await allAddresses(texts, [...survey.byAddress.keys()]);
+    return planBind(survey, { addresses, driver, ...choices(options) });
+  };
+  return await carryOut(makePlan, options, context);
 }
 
 export async function unbindDevices(
@@ -45,10 +47,12 @@ export async function unbindDevices(
       `--driver ${driver}: expected a driver of the host, such as igb; without the option the kernel chooses`,
     );
   }
-  const survey = await readSurvey(root);
-  const addresses = await allAddresses(texts, [...survey.byAddress.keys()]);
-  const plan = planUnbind(survey, { addresses, driver, ...choices(options) });
-  return await carryOut(plan, options, context);
+  const makePlan = async () => {
+    const survey = await readSurvey(root);
+    const addresses = await allAddresses(texts, [...survey.byAddress.keys()]);
+    return planUnbind(survey, { addresses, driver, ...choices(options) });
+  };
+  return await carryOut(makePlan, options, context);
 }
 
 function choices(options: BindOptions): { wholeGroup: boolean; persist: boolean } {

@@ -1,13 +1,14 @@
 import type { Outcome } from '../../host/plan/apply.ts';
+import type { ChangeLock } from '../../host/plan/change-lock.ts';
 import { describeCheck, describeOutcome, describePlan } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
-import { Journal } from '../../host/plan/journal.ts';
+import { Journal, type JournalContent, journalDirectory } from '../../host/plan/journal.ts';
 import { blocks, type Plan, standingBlocks } from '../../host/plan/plan.ts';
-import { runPlan } from '../../host/plan/run.ts';
+import { interruptedPlan, runPlan } from '../../host/plan/run.ts';
 import type { StepState } from '../../host/plan/step-states.ts';
 import { type HostWriter, systemWriter } from '../../host/plan/writer.ts';
 import type { HostRoot } from '../../host/root.ts';
-import { printData, printLines } from '../../text/output.ts';
+import { printData, printError, printLines } from '../../text/output.ts';
 import type { HostOptions } from './host-options.ts';
 
 export type ChangeOptions = HostOptions & { readonly dryRun?: boolean; readonly force?: boolean };
@@ -16,51 +17,95 @@ export type ChangeOptions = HostOptions & { readonly dryRun?: boolean; readonly 
 export type ChangeContext = {
   readonly writer: () => HostWriter;
   readonly journal: () => Journal;
+  readonly lock: ChangeLock;
   /** A line for people. */
   readonly say: (line: string) => void;
   readonly sayJson: (data: object) => void;
+  /** A line that people should see whatever the output is for. */
+  readonly warn: (line: string) => void;
 };
 
 export function systemContext(root: HostRoot): ChangeContext {
   return {
     writer: () => systemWriter(root),
     journal: () => new Journal(),
+    // Loaded when it is needed: what it takes for a lock is not needed to look.
+    lock: async (change, onWait) => {
+      const { hostLock } = await import('../../manager/host-lock.ts');
+      return await hostLock(journalDirectory())(change, onWait);
+    },
     say: line => printLines(line),
     sayJson: data => printData(data),
+    warn: line => printError(`vring: ${line}`),
   };
 }
 
 /**
- * Shows a plan, or applies it as far as its checks allow.
+ * Shows a plan, or applies it as far as its checks allow. It is made anew once nobody else can change the host, so that it
+ * fits what is there.
  * @returns the exit status: 0 when the host is as asked for; for a dry run, when it could be made so
  */
-export async function carryOut(plan: Plan, options: ChangeOptions, context: ChangeContext): Promise<number> {
-  const say = options.json ? () => {} : context.say;
-  const report = (outcome: Outcome | null): void => {
-    if (options.json) context.sayJson({ version: 1, plan, outcome });
-  };
+export async function carryOut(
+  makePlan: () => Plan | Promise<Plan>,
+  options: ChangeOptions,
+  context: ChangeContext,
+): Promise<number> {
+  const plan = await makePlan();
+  const standing = standingBlocks(plan, options.force === true);
   if (options.dryRun) {
+    const say = options.json ? () => {} : context.say;
     for (const line of describePlan(plan)) say(line);
     say('');
     say(verdict(plan, options.force === true));
-    report(null);
-    return standingBlocks(plan, options.force === true).length > 0 ? 1 : 0;
+    report(plan, null, options, context);
+    return standing.length > 0 ? 1 : 0;
   }
-  const standing = standingBlocks(plan, options.force === true);
-  if (standing.length > 0) {
-    report(null);
-    throw new Error(refusal(plan, options.force === true));
-  }
+  refuseBlocked(plan, options, context);
+  const writer = context.writer();
+  return await context.lock(
+    async () => await applyNow(await makePlan(), writer, options, context),
+    holder => context.warn(`waiting: ${holder}`),
+  );
+}
+
+/** To be called while nobody else changes the host. */
+async function applyNow(
+  plan: Plan,
+  writer: HostWriter,
+  options: ChangeOptions,
+  context: ChangeContext,
+): Promise<number> {
+  const say = options.json ? () => {} : context.say;
+  refuseBlocked(plan, options, context);
+  const journal = context.journal();
+  warnOfJournal(journal.read(), context);
   for (const check of plan.checks.filter(each => each.level !== 'ok')) say(describeCheck(check));
-  const outcome = await runPlan(context.writer(), context.journal(), plan, steps => {
+  const outcome = await runPlan(writer, journal, plan, steps => {
     const running = steps.indexOf('running');
     if (running >= 0) say(`${running + 1}/${steps.length} ${actionText(plan.steps[running]!.action)}`);
   });
-  report(outcome);
+  report(plan, outcome, options, context);
   if (outcome.state !== 'applied') throw new Error(describeOutcome(plan, outcome).join('\n'));
   for (const line of [...describeOutcome(plan, outcome), ...unneededText(outcome.steps)]) say(line);
   if (plan.steps.length > 0) for (const note of plan.notes) say(note);
   return 0;
+}
+
+function report(plan: Plan, outcome: Outcome | null, options: ChangeOptions, context: ChangeContext): void {
+  if (options.json) context.sayJson({ version: 1, plan, outcome });
+}
+
+/** What is wrong with plans of before. */
+export function warnOfJournal(content: JournalContent, context: ChangeContext): void {
+  const interrupted = interruptedPlan(content);
+  for (const line of [...content.damaged, ...(interrupted === null ? [] : [interrupted])]) context.warn(line);
+}
+
+function refuseBlocked(plan: Plan, options: ChangeOptions, context: ChangeContext): void {
+  const force = options.force === true;
+  if (standingBlocks(plan, force).length === 0) return;
+  report(plan, null, options, context);
+  throw new Error(refusal(plan, force));
 }
 
 /** What would become of the plan if it was not a dry run. */

@@ -10,7 +10,10 @@ export async function enableIommu(
   options: ChangeOptions,
   context: ChangeContext = systemContext(root),
 ): Promise<number> {
-  const plan = planKernelParameters(root, iommuParameters(readCpu(root)));
-  const already = iommuActive(root) ? ['the IOMMU is on already'] : [];
-  return await carryOut({ ...plan, notes: [...already, ...plan.notes] }, options, context);
+  const makePlan = () => {
+    const plan = planKernelParameters(root, iommuParameters(readCpu(root)));
+    const already = iommuActive(root) ? ['the IOMMU is on already'] : [];
+    return { ...plan, notes: [...already, ...plan.notes] };
+  };
+  return await carryOut(makePlan, options, context);
 }

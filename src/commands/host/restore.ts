@@ -10,9 +10,13 @@ export async function restore(
   context: ChangeContext = systemContext(root),
 ): Promise<number> {
   const say = options.json ? () => {} : context.say;
-  const items = await restoreHost(context.writer(), item => say(itemText(item)));
+  const writer = context.writer();
+  const items = await context.lock(
+    () => restoreHost(writer, item => say(itemText(item))),
+    holder => context.warn(`waiting: ${holder}`),
+  );
   if (items.length === 0) say('nothing is stored: --persist stores a change for each boot');
-  if (options.json) context.say(JSON.stringify({ version: 1, items }, null, 2));
+  if (options.json) context.sayJson({ version: 1, items });
   return items.some(item => item.state === 'refused' || item.state === 'failed') ? 1 : 0;
 }
 

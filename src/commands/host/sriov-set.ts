@@ -18,15 +18,14 @@ export async function setVfCount(
   context: ChangeContext = systemContext(root),
 ): Promise<number> {
   const wanted = parseCount(count, 'number of VFs', 0, 65_535);
-  const survey = await readSurvey(root);
-  const address = await addressArgument(pf, [...survey.byAddress.keys()]);
   const autoprobe = options.autoprobe === undefined ? undefined : options.autoprobe === 'on';
   const persist = options.persist === true;
-  return await carryOut(
-    planVfCount(survey, { address, count: wanted, autoprobe, persist }),
-    options,
-    context,
-  );
+  const makePlan = async () => {
+    const survey = await readSurvey(root);
+    const address = await addressArgument(pf, [...survey.byAddress.keys()]);
+    return planVfCount(survey, { address, count: wanted, autoprobe, persist });
+  };
+  return await carryOut(makePlan, options, context);
 }
 
 export async function setVfAttributes(
@@ -39,8 +38,10 @@ export async function setVfAttributes(
 ): Promise<number> {
   const vf = parseCount(index, 'index of the VF', 0, 65_534);
   const settings = parseVfSettings(words);
-  const survey = await readSurvey(root);
-  const address = await addressArgument(pf, [...survey.byAddress.keys()]);
-  const plan = planVfAttributes(survey, { address, index: vf, settings, persist: options.persist === true });
-  return await carryOut(plan, options, context);
+  const makePlan = async () => {
+    const survey = await readSurvey(root);
+    const address = await addressArgument(pf, [...survey.byAddress.keys()]);
+    return planVfAttributes(survey, { address, index: vf, settings, persist: options.persist === true });
+  };
+  return await carryOut(makePlan, options, context);
 }

@@ -1,35 +1,61 @@
 import { describeUndone } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
-import type { JournalEntry } from '../../host/plan/journal.ts';
-import { undoEntry } from '../../host/plan/run.ts';
+import { type JournalEntry, latestEntry } from '../../host/plan/journal.ts';
+import { type UndoOutcome, undoEntry } from '../../host/plan/run.ts';
 import { stepsToUndo, undoChanges } from '../../host/plan/step-states.ts';
+import type { HostWriter } from '../../host/plan/writer.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type ChangeContext, type ChangeOptions, systemContext } from './change.ts';
+
+type UndoOptions = ChangeOptions & { readonly list?: boolean };
 
 /** Undoes the last plan that was applied. @returns the exit status. */
 export async function undoLast(
   root: HostRoot,
-  options: ChangeOptions & { readonly list?: boolean },
+  options: UndoOptions,
   context: ChangeContext = systemContext(root),
 ): Promise<number> {
+  if (options.list) {
+    const content = context.journal().read();
+    for (const line of content.damaged) context.warn(line);
+    return listEntries(content.entries, options, context);
+  }
+  if (options.dryRun) return await undoNow(null, options, context);
+  const writer = context.writer();
+  return await context.lock(
+    () => undoNow(writer, options, context),
+    holder => context.warn(`waiting: ${holder}`),
+  );
+}
+
+/** @param writer null for a dry run; else nobody else may change the host meanwhile */
+async function undoNow(
+  writer: HostWriter | null,
+  options: UndoOptions,
+  context: ChangeContext,
+): Promise<number> {
   const say = options.json ? () => {} : context.say;
+  const report = (entry: JournalEntry | null, outcome: UndoOutcome | null): void => {
+    const summary = entry === null ? null : entrySummary(entry);
+    if (options.json) context.sayJson({ version: 1, entry: summary, outcome });
+  };
   const journal = context.journal();
-  if (options.list) return listEntries(await journal.entries(), options, context);
-  const entry = await journal.latest();
+  const content = journal.read();
+  for (const line of content.damaged) context.warn(line);
+  const entry = latestEntry(content);
   if (entry === null) {
-    if (options.json) context.say(JSON.stringify({ version: 1, entry: null, outcome: null }, null, 2));
+    report(null, null);
     say(`there is nothing to undo (plans are kept in ${journal.directory})`);
     return 0;
   }
-  const summary = entrySummary(entry);
-  if (options.dryRun) {
+  if (writer === null) {
     say(`undo: ${entry.plan.title} (${entry.at})`);
     for (const line of undoText(entry)) say(line);
-    if (options.json) context.say(JSON.stringify({ version: 1, entry: summary, outcome: null }, null, 2));
+    report(entry, null);
     return 0;
   }
-  const outcome = await undoEntry(context.writer(), journal, entry);
-  if (options.json) context.say(JSON.stringify({ version: 1, entry: summary, outcome }, null, 2));
+  const outcome = await undoEntry(writer, journal, entry);
+  report(entry, outcome);
   if (outcome.state === 'undone') {
     for (const line of describeUndone(outcome.changes, `undone: ${entry.plan.title}`)) say(line);
     return 0;
@@ -48,7 +74,7 @@ function listEntries(
 ): number {
   const newestFirst = [...entries].reverse();
   if (options.json) {
-    context.say(JSON.stringify({ version: 1, entries: newestFirst.map(entrySummary) }, null, 2));
+    context.sayJson({ version: 1, entries: newestFirst.map(entrySummary) });
     return 0;
   }
   if (entries.length === 0) context.say('no plan has been applied yet');

@@ -18,7 +18,7 @@ export type Outcome = {
   /** `refused`: the host is no longer what the plan was made for; nothing was done. */
   readonly state: 'applied' | 'failed' | 'refused';
   readonly steps: readonly StepState[];
-  /** Why, in a sentence; null when applied. */
+  /** Why, in a sentence. When applied: what was not as it should be all the same, or null. */
   readonly problem: string | null;
   /** After a failure: the earlier steps undone, in the order in which that was done. */
   readonly rollback: readonly UndoneChange[];
@@ -26,7 +26,7 @@ export type Outcome = {
   readonly left: readonly Condition[];
 };
 
-/** Told before and after each step; may write a journal. */
+/** Called before and after each step. Where it throws, as when a journal cannot be written, the step counts as failed. */
 export type Progress = (steps: readonly StepState[]) => void | Promise<void>;
 
 /**
@@ -45,18 +45,17 @@ export async function applyPlan(
     return { state: 'refused', steps: states, problem, rollback: [], left: [] };
   }
   for (const [index, step] of plan.steps.entries()) {
-    states[index] = 'running';
-    await onProgress([...states]);
     try {
+      states[index] = 'running';
+      await onProgress([...states]);
       states[index] = (await makeChange(writer, step)) ? 'done' : 'unneeded';
+      await onProgress([...states]);
     } catch (error) {
       states[index] = 'failed';
       const problem = `step ${index + 1} of ${plan.steps.length} failed: ${(error as Error).message}`;
       const rollback = await undoSteps(writer, stepsToUndo(plan.steps, states));
-      await onProgress([...states]);
       return { state: 'failed', steps: states, problem, rollback, left: [] };
     }
-    await onProgress([...states]);
   }
   return { state: 'applied', steps: states, problem: null, rollback: [], left: await left(writer, plan) };
 }

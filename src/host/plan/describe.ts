@@ -101,7 +101,8 @@ export function describeOutcome(plan: Plan, outcome: Outcome): string[] {
     case 'refused':
       return [`nothing was changed: ${outcome.problem}`];
     case 'applied':
-      return plan.steps.length === 0 ? [...plan.notes] : [`done: ${plan.title}`];
+      if (plan.steps.length === 0) return [...plan.notes];
+      return [`done: ${plan.title}`, ...(outcome.problem === null ? [] : [`warning: ${outcome.problem}`])];
     case 'failed':
       return [`${outcome.problem}`, ...describeUndone(outcome.rollback, 'the earlier steps were undone')];
   }

@@ -20,18 +20,24 @@ const general: Readonly<Record<string, string>> = {
   EPERM: 'permission denied: run as root',
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space is left on the disk',
+  EDQUOT: 'the disk quota is used up',
   ENOENT: 'it does not exist',
   ENODEV: 'the device has gone',
   EBUSY: 'it is in use',
 };
 
+/** What a system call's error means, with its code. */
+export function errnoText(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return general[code] ? `${general[code]} (${code})` : message;
+}
+
 /** `cannot write 9 to /sys/.../sriov_numvfs: more VFs than the device has (ERANGE)`. */
 export function actionError(action: Action, error: unknown): string {
-  const { code = '', message } = error as NodeJS.ErrnoException;
+  const { code = '' } = error as NodeJS.ErrnoException;
   const path = 'path' in action ? action.path : '';
   const meaning = meanings.find(([attribute, errno]) => errno === code && attribute.test(path))?.[2];
-  const reason = meaning ?? general[code];
-  return `cannot ${actionText(action)}: ${reason ? `${reason} (${code})` : message}`;
+  return `cannot ${actionText(action)}: ${meaning ? `${meaning} (${code})` : errnoText(error)}`;
 }
 
 /** An action as an instruction: `write vfio-pci to /sys/...`. */

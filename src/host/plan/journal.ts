@@ -1,7 +1,10 @@
-import fs from 'node:fs/promises';
+import fs from 'node:fs';
 import path from 'node:path';
 import { replaceFile } from '../../files/replace-file.ts';
+import { stateFolder } from '../../files/state-folder.ts';
 import type { UndoneChange } from './apply.ts';
+import { errnoText } from './errors.ts';
+import { parseEntry } from './journal-schema.ts';
 import { type Condition, type Plan, planVersion } from './plan.ts';
 import type { StepState } from './step-states.ts';
 
@@ -26,15 +29,21 @@ export type JournalEntry = {
   readonly failures: readonly UndoneChange[];
 };
 
-const keptEntries = 50;
+/** What a journal holds. */
+export type JournalContent = {
+  /** Oldest first. */
+  readonly entries: readonly JournalEntry[];
+  /** A sentence on each file that cannot be taken as an entry; nothing acts on those. */
+  readonly damaged: readonly string[];
+};
 
-/** /var/lib/vring/plans for root, else below $XDG_STATE_HOME. */
-export function journalDirectory(
-  env: NodeJS.ProcessEnv = process.env,
-  isRoot = process.getuid?.() === 0,
-): string {
-  if (isRoot) return '/var/lib/vring/plans';
-  return path.join(env.XDG_STATE_HOME || path.join(env.HOME || '/tmp', '.local/state'), 'vring/plans');
+const KEPT_ENTRIES = 50;
+/** A plan is some kilobytes, with the files that it replaces some megabytes at most. */
+const MAX_BYTES = 64 << 20;
+
+/** `plans` in the state folder. */
+export function journalDirectory(env: NodeJS.ProcessEnv = process.env, uid = process.getuid!()): string {
+  return path.join(stateFolder(env, uid), 'plans');
 }
 
 /** The last plans, one file each. Files are replaced as a whole: an interrupted write leaves the older state. */
@@ -45,71 +54,100 @@ export class Journal {
     this.directory = directory;
   }
 
-  /** Oldest first. A file that is no entry of this version is left out. */
-  async entries(): Promise<JournalEntry[]> {
+  /** @throws when others could have written it: entries say what root does to undo them */
+  read(): JournalContent {
     const entries: JournalEntry[] = [];
-    for (const name of await this.#names()) {
-      const entry = parseEntry(await fs.readFile(this.#file(name), 'utf8').catch(() => ''));
-      if (entry) entries.push(entry);
+    const damaged: string[] = [];
+    for (const name of this.#names()) {
+      const entry = this.#readEntry(name);
+      if (typeof entry === 'string') damaged.push(`${this.#file(name)} is skipped: ${entry}`);
+      else entries.push(entry);
     }
-    return entries;
+    return { entries, damaged };
   }
 
-  /** The newest plan that can be undone. */
-  async latest(): Promise<JournalEntry | null> {
-    return (await this.entries()).findLast(entry => entry.state !== 'undone') ?? null;
+  /** Makes an entry. @throws with a sentence when it cannot be kept: then nothing is to be changed */
+  begin(plan: Plan, bootId: string): JournalEntry {
+    try {
+      fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      const entry = this.#create(plan, bootId);
+      this.#prune();
+      return entry;
+    } catch (error) {
+      throw new Error(
+        `nothing was changed, since the plan cannot be kept for undo in ${this.directory}: ${errnoText(error)}`,
+        {
+          cause: error,
+        },
+      );
+    }
   }
 
-  async begin(plan: Plan, bootId: string): Promise<JournalEntry> {
-    await fs.mkdir(this.directory, { recursive: true, mode: 0o700 });
-    const entry: JournalEntry = {
-      version: planVersion,
-      id: await this.#claimId(),
-      at: new Date().toISOString(),
-      bootId,
-      state: 'applying',
-      plan,
-      steps: plan.steps.map(() => 'pending'),
-      left: [],
-      failures: [],
-    };
-    await this.write(entry);
-    await this.#prune();
-    return entry;
+  /** @throws with a sentence when it cannot be written; the file then has the older state */
+  write(entry: JournalEntry): void {
+    const file = this.#file(`${entry.id}.json`);
+    try {
+      replaceFile(file, entryText(entry), { mode: 0o600 });
+    } catch (error) {
+      throw new Error(`cannot write the journal ${file}: ${errnoText(error)}`, { cause: error });
+    }
   }
 
-  async write(entry: JournalEntry): Promise<void> {
-    replaceFile(this.#file(`${entry.id}.json`), `${JSON.stringify(entry, null, 2)}\n`, { mode: 0o600 });
+  remove(entry: JournalEntry): void {
+    fs.rmSync(this.#file(`${entry.id}.json`), { force: true });
   }
 
-  async remove(entry: JournalEntry): Promise<void> {
-    await fs.rm(this.#file(`${entry.id}.json`), { force: true });
-  }
-
-  /** Another process may begin a plan at the same time: an id is taken by making its file. */
-  async #claimId(): Promise<string> {
-    const last = (await this.#names()).at(-1);
+  /** An id is taken by making its file, in one piece: two processes never share one. */
+  #create(plan: Plan, bootId: string): JournalEntry {
+    const last = this.#names().at(-1);
     for (let number = last === undefined ? 1 : Number.parseInt(last, 10) + 1; ; number++) {
-      const id = String(number).padStart(6, '0');
+      const entry: JournalEntry = {
+        version: planVersion,
+        id: String(number).padStart(6, '0'),
+        at: new Date().toISOString(),
+        bootId,
+        state: 'applying',
+        plan,
+        steps: plan.steps.map(() => 'pending'),
+        left: [],
+        failures: [],
+      };
       try {
-        await fs.writeFile(this.#file(`${id}.json`), '', { flag: 'wx', mode: 0o600 });
-        return id;
+        replaceFile(this.#file(`${entry.id}.json`), entryText(entry), { mode: 0o600, exclusive: true });
+        return entry;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       }
     }
   }
 
-  async #names(): Promise<string[]> {
-    const names = await fs.readdir(this.directory).catch(() => []);
-    return names
+  #readEntry(name: string): JournalEntry | string {
+    try {
+      const stat = fs.lstatSync(this.#file(name));
+      if (!stat.isFile()) return 'it is no regular file';
+      if (stat.size > MAX_BYTES) return `it has ${stat.size} bytes, more than any plan`;
+      const entry = parseEntry(fs.readFileSync(this.#file(name), 'utf8'));
+      if (typeof entry === 'string' || `${entry.id}.json` === name) return entry;
+      return `it says that it is entry ${entry.id}`;
+    } catch (error) {
+      return errnoText(error);
+    }
+  }
+
+  #names(): string[] {
+    const stat = fs.statSync(this.directory, { throwIfNoEntry: false });
+    if (stat === undefined) return [];
+    if (stat.uid !== process.getuid!() || (stat.mode & 0o022) !== 0) {
+      throw new Error(`others can write to ${this.directory}, so its plans cannot be trusted: move it away`);
+    }
+    return fs
+      .readdirSync(this.directory)
       .filter(name => /^\d{6,}\.json$/.test(name))
       .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
   }
 
-  async #prune(): Promise<void> {
-    const names = await this.#names();
-    for (const name of names.slice(0, -keptEntries)) await fs.rm(this.#file(name), { force: true });
+  #prune(): void {
+    for (const name of this.#names().slice(0, -KEPT_ENTRIES)) fs.rmSync(this.#file(name), { force: true });
   }
 
   #file(name: string): string {
@@ -117,11 +155,11 @@ export class Journal {
   }
 }
 
-function parseEntry(text: string): JournalEntry | null {
-  try {
-    const entry = JSON.parse(text) as JournalEntry;
-    return entry.version === planVersion && Array.isArray(entry.plan.steps) ? entry : null;
-  } catch {
-    return null;
-  }
+/** The newest plan that can be undone. */
+export function latestEntry({ entries }: JournalContent): JournalEntry | null {
+  return entries.findLast(entry => entry.state !== 'undone') ?? null;
+}
+
+function entryText(entry: JournalEntry): string {
+  return `${JSON.stringify(entry, null, 2)}\n`;
 }

@@ -1,12 +1,16 @@
 import { applyPlan, type Outcome, type Progress, type UndoneChange, undoSteps } from './apply.ts';
 import { conditionText } from './condition-text.ts';
 import { firstUnmet, foundInstead } from './conditions.ts';
-import type { Journal, JournalEntry } from './journal.ts';
+import type { Journal, JournalContent, JournalEntry } from './journal.ts';
 import type { Plan } from './plan.ts';
 import { stepsToUndo } from './step-states.ts';
 import type { HostWriter } from './writer.ts';
 
-/** Applies a plan and keeps it for {@link undoEntry}. The journal is written before the first step and after each. */
+/**
+ * Applies a plan and keeps it for {@link undoEntry}: the journal is written before the first step, and before and after
+ * each. To be called while nobody else changes the host.
+ * @throws when the plan cannot be kept; nothing was done then
+ */
 export async function runPlan(
   writer: HostWriter,
   journal: Journal,
@@ -14,17 +18,32 @@ export async function runPlan(
   onProgress: Progress = () => {},
 ): Promise<Outcome> {
   if (plan.steps.length === 0) return await applyPlan(writer, plan);
-  let entry = await journal.begin(plan, bootId(writer));
+  let entry = journal.begin(plan, bootId(writer));
   const outcome = await applyPlan(writer, plan, async steps => {
     entry = { ...entry, steps };
-    await journal.write(entry);
+    journal.write(entry);
     await onProgress(steps);
   });
   const failures = outcome.rollback.filter(change => change.state === 'failed');
-  if (outcome.state === 'applied') await journal.write({ ...entry, state: 'applied', left: outcome.left });
-  else if (failures.length > 0) await journal.write({ ...entry, state: 'failed', failures });
-  else await journal.remove(entry);
+  try {
+    if (outcome.state === 'applied') journal.write({ ...entry, state: 'applied', left: outcome.left });
+    else if (failures.length > 0) journal.write({ ...entry, state: 'failed', failures });
+    else journal.remove(entry);
+  } catch (error) {
+    // What was done stays done; undo takes such an entry for an interrupted plan, and looks at each step itself.
+    const { message } = error as Error;
+    return { ...outcome, problem: outcome.problem === null ? message : `${outcome.problem}; ${message}` };
+  }
   return outcome;
+}
+
+/** A sentence on the last plan if its process ended in the middle of it. To be called while nobody else changes the host. */
+export function interruptedPlan(content: JournalContent): string | null {
+  const entry = content.entries.at(-1);
+  if (entry?.state !== 'applying') return null;
+  const step = entry.steps.findIndex(state => state !== 'done' && state !== 'unneeded');
+  const where = step < 0 ? 'after its last step' : `at step ${step + 1} of ${entry.steps.length}`;
+  return `"${entry.plan.title}" of ${entry.at} was interrupted ${where}: vring undo takes back what it did`;
 }
 
 export type UndoOutcome = {
@@ -44,11 +63,11 @@ export async function undoEntry(
   const changes = await undoSteps(writer, stepsToUndo(entry.plan.steps, entry.steps));
   const failures = changes.filter(change => change.state === 'failed');
   if (failures.length === 0) {
-    await journal.write({ ...entry, state: 'undone', failures: [] });
+    journal.write({ ...entry, state: 'undone', failures: [] });
     return { state: 'undone', problem: null, changes };
   }
   // It is neither what the plan left nor what was before: a second try goes by the single changes alone.
-  await journal.write({ ...entry, state: 'failed', left: [], failures });
+  journal.write({ ...entry, state: 'failed', left: [], failures });
   return { state: 'failed', problem: 'not everything could be undone', changes };
 }
 

@@ -24,8 +24,10 @@ beforeEach(() => {
   context = {
     writer: () => host,
     journal: () => journal,
+    lock: change => change(),
     say: line => said.push(line),
     sayJson: data => said.push(JSON.stringify(data)),
+    warn: line => said.push(line),
   };
 });
 afterEach(() => {
@@ -93,7 +95,7 @@ describe('vring vfio bind and unbind', () => {
       Verdict: can be applied"
     `);
     expect(treeImage(host.root)).toEqual(before);
-    expect(await context.journal().entries()).toEqual([]);
+    expect(context.journal().read().entries).toEqual([]);
   });
 
   test('a dry run of a blocked plan ends with the verdict and fails; not where --force would do', async () => {

@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planBind } from '../../../src/host/plan/bind.ts';
-import { Journal, journalDirectory } from '../../../src/host/plan/journal.ts';
+import { Journal, type JournalEntry, journalDirectory, latestEntry } from '../../../src/host/plan/journal.ts';
 import type { Plan } from '../../../src/host/plan/plan.ts';
-import { runPlan, undoEntry } from '../../../src/host/plan/run.ts';
+import { interruptedPlan, runPlan, undoEntry } from '../../../src/host/plan/run.ts';
 import { readSurvey } from '../../../src/host/plan/survey.ts';
 import { planVfCount } from '../../../src/host/plan/vf-count.ts';
 import { desktopTree } from '../trees/desktop.ts';
@@ -44,20 +46,20 @@ describe('plans that are kept', () => {
     const between = treeImage(host.root);
     await runPlan(host, journal, planVfCount(await readSurvey(host.root), { address: pf, count: 2 }));
 
-    const undo = async () => undoEntry(host, journal, (await journal.latest())!);
+    const undo = async () => undoEntry(host, journal, latestEntry(journal.read())!);
     expect(await undo()).toMatchObject({ state: 'undone' });
     expect(treeImage(host.root)).toEqual(between);
     expect(await undo()).toMatchObject({ state: 'undone' });
     expect(treeImage(host.root)).toEqual(withRules);
-    expect(await journal.latest()).toBeNull();
-    expect((await journal.entries()).map(entry => entry.state)).toEqual(['undone', 'undone']);
+    expect(latestEntry(journal.read())).toBeNull();
+    expect(journal.read().entries.map(entry => entry.state)).toEqual(['undone', 'undone']);
   });
 
   test('are not undone on a host that is no longer as they left it', async () => {
     await runPlan(host, journal, await bind());
     host.pci.unbind(spareNvme);
     const image = treeImage(host.root);
-    const outcome = await undoEntry(host, journal, (await journal.latest())!);
+    const outcome = await undoEntry(host, journal, latestEntry(journal.read())!);
     expect(outcome.state).toBe('refused');
     expect(outcome.problem).toMatch(
       /0000:b0:00\.0 is bound to vfio-pci is not true any more \(no driver took it\)/,
@@ -68,43 +70,184 @@ describe('plans that are kept', () => {
   test('that failed and were rolled back are not kept', async () => {
     host.failAt(1, 'refused');
     expect((await runPlan(host, journal, await bind())).state).toBe('failed');
-    expect(await journal.entries()).toEqual([]);
+    expect(journal.read().entries).toEqual([]);
   });
 
   test('can be undone after the process ended in the middle of one', async () => {
     const before = treeImage(host.root);
     const plan = await bind();
-    const ended = runPlan(host, journal, plan, steps => {
-      if (steps[2] === 'running') throw new Error('killed');
+    await new Promise<void>(ended => {
+      void runPlan(host, journal, plan, steps => {
+        if (steps[2] !== 'running') return;
+        ended();
+        // It never gets beyond this.
+        return new Promise<void>(() => {});
+      });
     });
-    await expect(ended).rejects.toThrow('killed');
-    const entry = (await journal.latest())!;
+    const entry = latestEntry(journal.read())!;
     expect(entry.state).toBe('applying');
+    expect(interruptedPlan(journal.read())).toMatch(
+      /^"Bind 0000:b0:00.0 .*" of .* was interrupted at step 3 of /,
+    );
     expect(await undoEntry(host, journal, entry)).toMatchObject({ state: 'undone' });
     expect(treeImage(host.root)).toEqual(before);
+    expect(interruptedPlan(journal.read())).toBeNull();
   });
 
   test('say what could not be undone, and are tried again', async () => {
     await runPlan(host, journal, await bind());
     host.log.length = 0;
     host.failAt(2, 'refused');
-    const outcome = await undoEntry(host, journal, (await journal.latest())!);
+    const outcome = await undoEntry(host, journal, latestEntry(journal.read())!);
     expect(outcome.state).toBe('failed');
     const failed = outcome.changes.filter(change => change.state === 'failed');
     // The device stays with vfio-pci, so that its own driver cannot have it.
     expect(failed.map(change => change.text.split('/').at(-1))).toEqual(['unbind', 'bind']);
-    const again = (await journal.latest())!;
+    const again = latestEntry(journal.read())!;
     expect(again).toMatchObject({ state: 'failed', failures: failed });
     expect(await undoEntry(host, journal, again)).toMatchObject({ state: 'undone' });
     expect([host.pci.driverOf(spareNvme), host.pci.override(spareNvme)]).toEqual(['nvme', '']);
   });
 
-  test('are the last fifty; a damaged file is passed over', async () => {
+  test('are the last fifty', async () => {
     const plan = await bind();
-    for (let count = 0; count < 52; count++) await journal.begin(plan, '');
-    fs.writeFileSync(`${journal.directory}/000052.json`, '{');
-    const entries = await journal.entries();
-    expect([entries.length, entries[0]!.id, entries.at(-1)!.id]).toEqual([49, '000003', '000051']);
+    for (let count = 0; count < 52; count++) journal.begin(plan, '');
+    const { entries, damaged } = journal.read();
+    expect([entries.length, entries[0]!.id, entries.at(-1)!.id]).toEqual([50, '000003', '000052']);
+    expect(damaged).toEqual([]);
+  });
+
+  describe('an entry that was damaged', () => {
+    const file = () => `${journal.directory}/000002.json`;
+    let before: JournalEntry;
+    beforeEach(async () => {
+      await runPlan(host, journal, await bind());
+      before = latestEntry(journal.read())!;
+      await runPlan(host, journal, planVfCount(await readSurvey(host.root), { address: pf, count: 2 }));
+    });
+
+    /** The entry with one value replaced; undefined takes it away. */
+    const edit = (place: string, value: unknown): string => {
+      const entry = JSON.parse(fs.readFileSync(file(), 'utf8'));
+      const keys = place.split('.');
+      const parent = keys.slice(0, -1).reduce((at, key) => at[key], entry);
+      parent[keys.at(-1)!] = value;
+      return JSON.stringify(entry);
+    };
+
+    test.each<[string, () => string, string]>([
+      ['nothing in it', () => '', 'it is empty'],
+      [
+        'half of it',
+        () => fs.readFileSync(file(), 'utf8').slice(0, 900),
+        'it is not JSON, or only a part of it',
+      ],
+      ['another version', () => edit('version', 7), 'it is of version 7, not 1'],
+      ['no object', () => 'null', 'it is of version unknown, not 1'],
+      ['fewer states than steps', () => edit('steps', []), 'steps: expected a state for each step'],
+      [
+        'more states than steps',
+        () => edit('steps', ['done', 'done', 'done']),
+        'steps: expected a state for each step',
+      ],
+      ['no steps', () => edit('plan.steps', []), 'plan.steps: '],
+      ['a step without its undo', () => edit('plan.steps.0.undo', undefined), 'plan.steps.0.undo: '],
+      [
+        'an unknown action',
+        () => edit('plan.steps.0.undo.changes.0.action.kind', 'exec'),
+        'plan.steps.0.undo.changes.0.action',
+      ],
+      [
+        'a write outside of /sys',
+        () => edit('plan.steps.0.action.path', '/etc/passwd'),
+        'expected a path in /sys',
+      ],
+      [
+        'a path that climbs',
+        () => edit('plan.steps.0.action.path', '/sys/../etc/passwd'),
+        'expected a path without ..',
+      ],
+      ['a relative path', () => edit('plan.assumes.0.device', 'sys'), 'expected an absolute path'],
+      [
+        'a step that never was done in an applied plan',
+        () => edit('steps.0', 'running'),
+        'expected every step to be done',
+      ],
+      ['another number', () => edit('id', '000009'), 'it says that it is entry 000009'],
+    ])('%s: it is named and skipped', (_, damage, reason) => {
+      fs.writeFileSync(file(), damage());
+      const content = journal.read();
+      expect(content.damaged).toEqual([expect.stringContaining(`${file()} is skipped: `)]);
+      expect(content.damaged[0]).toContain(reason);
+      expect(latestEntry(content)).toEqual(before);
+    });
+
+    test('a folder or a link in its place is no entry either', () => {
+      fs.rmSync(file());
+      fs.symlinkSync('000001.json', file());
+      expect(journal.read().damaged[0]).toContain('it is no regular file');
+    });
+
+    test('others that could write it are not trusted', () => {
+      fs.chmodSync(journal.directory, 0o777);
+      expect(() => journal.read()).toThrow(/others can write to .*: move it away/);
+      fs.chmodSync(journal.directory, 0o700);
+      expect(journal.read().entries).toHaveLength(2);
+    });
+  });
+
+  describe('without room for the journal', () => {
+    const root = process.getuid!() === 0;
+    const small = `${os.tmpdir()}/vring-small-${process.pid}`;
+    beforeEach(() => {
+      fs.mkdirSync(small, { recursive: true });
+      if (root) execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k,mode=700', 'tmpfs', small]);
+    });
+    afterEach(() => {
+      if (root) execFileSync('umount', [small]);
+      fs.rmdirSync(small);
+    });
+
+    /** Leaves so many bytes. */
+    const fill = (left: number): void => {
+      const filler = fs.openSync(`${small}/filler`, 'w');
+      const page = Buffer.alloc(4096);
+      try {
+        for (;;) fs.writeSync(filler, page);
+      } catch {
+        fs.ftruncateSync(filler, Math.max(0, fs.fstatSync(filler).size - left));
+      } finally {
+        fs.closeSync(filler);
+      }
+    };
+
+    test.skipIf(!root)('nothing is changed (needs root, for a file system of its own)', async () => {
+      const before = treeImage(host.root);
+      const plan = await bind();
+      const full = new Journal(small);
+      fill(0);
+      await expect(runPlan(host, full, plan)).rejects.toThrow(
+        /^nothing was changed, since the plan cannot be kept for undo in .*: no space is left on the disk \(ENOSPC\)$/,
+      );
+      expect(treeImage(host.root)).toEqual(before);
+      expect(fs.readdirSync(small)).toEqual(['filler']);
+      fs.rmSync(`${small}/filler`);
+      expect((await runPlan(host, full, plan)).state).toBe('applied');
+    });
+
+    test.skipIf(!root)('a plan that runs out of it in the middle is undone (needs root)', async () => {
+      const before = treeImage(host.root);
+      const plan = await bind();
+      const full = new Journal(small);
+      const outcome = await runPlan(host, full, plan, steps => {
+        if (steps[1] === 'done') fill(0);
+      });
+      expect(outcome).toMatchObject({
+        state: 'failed',
+        problem: expect.stringMatching(/^step \d of \d failed: cannot write the journal .*\(ENOSPC\)/),
+      });
+      expect(treeImage(host.root)).toEqual(before);
+    });
   });
 });
 
@@ -117,7 +260,7 @@ test('a module that another device needs by now stays loaded', async () => {
   host.pci.unbind(other);
   host.pci.setOverride(other, 'vfio-pci');
   host.pci.bind('vfio-pci', other);
-  const { state, changes } = await undoEntry(host, journal, (await journal.latest())!);
+  const { state, changes } = await undoEntry(host, journal, latestEntry(journal.read())!);
   expect([state, host.pci.driverOf('0000:01:00.0'), host.pci.driverOf(other)]).toEqual([
     'undone',
     'nouveau',
@@ -132,7 +275,8 @@ test('a module that another device needs by now stays loaded', async () => {
 });
 
 test('plans are kept where their user may write', () => {
-  expect(journalDirectory({}, true)).toBe('/var/lib/vring/plans');
-  expect(journalDirectory({ XDG_STATE_HOME: '/state' }, false)).toBe('/state/vring/plans');
-  expect(journalDirectory({ HOME: '/home/a' }, false)).toBe('/home/a/.local/state/vring/plans');
+  expect(journalDirectory({}, 0)).toBe('/var/lib/vring/plans');
+  expect(journalDirectory({ XDG_STATE_HOME: '/state' }, 1000)).toBe('/state/vring/plans');
+  expect(journalDirectory({ VRING_STATE_DIR: '/x' }, 0)).toBe('/x/plans');
+  expect(journalDirectory({ HOME: '/home/a' }, 1000)).toBe('/home/a/.local/state/vring/plans');
 });
