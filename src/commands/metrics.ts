@@ -51,9 +51,9 @@ async function replace(file: string, text: string): Promise<void> {
   const folder = dirname(file);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new Error(`--output ${file}: the folder ${folder} does not exist; create it first`);
-  const { replaceFile } = await import('../host/plan/replace-file.ts');
+  const { replaceFile } = await import('../files/replace-file.ts');
   try {
-    await replaceFile(file, text, 0o644, null);
+    replaceFile(file, text, { mode: 0o644 });
   } catch (error) {
     throw new Error(`--output ${file} cannot be written: ${(error as Error).message}`);
   }
