@@ -16,9 +16,13 @@ const source = `
   const gate = new ThreadGate(workerData.words);
   if (workerData.alone) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
-    writeSync(1, String(gate.open().endWanted));
+    writeSync(1, 'finished');
+    gate.open();
   }
-  parentPort.once('message', () => parentPort.postMessage(gate.open().endWanted));
+  parentPort.on('message', message => {
+    parentPort.postMessage(message === 'go on' ? gate.open().endWanted : 'still closed');
+    if (message === 'go on') parentPort.close();
+  });
   parentPort.postMessage('closed');`;
 const thread = join(temporaryFolder(), 'thread.mjs');
 writeFileSync(thread, source);
@@ -36,7 +40,8 @@ test('whoever wants the end of a thread waits until it opens its gate, and the t
   const waiting = gate.opened(60_000).then(() => {
     opened = true;
   });
-  await new Promise(resolve => setTimeout(resolve, 50));
+  worker.postMessage('ask');
+  expect(await message(worker)).toBe('still closed');
   expect(opened).toBe(false);
   worker.postMessage('go on');
   expect(await message(worker)).toBe(true);
@@ -57,10 +62,7 @@ test('nobody waits for ever, nor at an open gate', async () => {
 
 test('a process that exits lets its threads finish what must not be interrupted', async () => {
   const program = `
-    import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+    import { Worker } from 'node:worker_threads';
     import { ThreadGate } from './src/vmm/machine/thread-gate.ts';
     const gate = new ThreadGate();
     new Worker(${JSON.stringify(thread)}, { execArgv: [], workerData: { words: gate.words, alone: true } });
@@ -71,5 +73,5 @@ import { Worker } from 'node:worker_threads';
     process.exit(3);`;
   const args = ['--input-type=module-typescript', '--eval', program];
   const { stdout, exitCode } = await execa(process.execPath, args, { reject: false });
-  expect([exitCode, stdout]).toEqual([3, 'true']);
+  expect([exitCode, stdout]).toEqual([3, 'finished']);
 });
