@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inkCaches } from './ink-caches.mjs';
 import { koffiAddon } from './koffi-addon.mjs';
@@ -9,48 +9,84 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
+/** Modules that go on for long, and what they import late: they load that ahead, since an upgrade removes the files. */
+const LONG_RUNNING = ['src/manager/serve.ts', 'src/app.tsx'];
+
+const COMMON = {
+  metafile: true,
+  absWorkingDir: root,
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  jsx: 'automatic',
+  // Names stay as they are: stack traces name functions, and asking esbuild to put them back costs every closure a call.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: 'none',
+  plugins: [inkCaches, koffiAddon],
+  alias: { 'react-devtools-core': join(root, 'scripts/empty-module.mjs') },
+  logLevel: 'warning',
+};
+const DEFINE = {
+  VRING_VERSION: JSON.stringify(version),
+  'process.env.NODE_ENV': '"production"',
+  'process.env.DEV': '"false"',
+  // Yoga would load Node's whole HTTP client to fetch its WebAssembly from a data: URL; without it, it decodes that itself.
+  fetch: 'undefined',
+};
+const REQUIRE =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+
 /** Bundles the program and its threads into dist/. */
 export async function bundle() {
   const esbuild = await import('esbuild').catch(() => {
     throw new Error('esbuild is missing: run npm ci with the development packages');
   });
-  const { metafile } = await esbuild.build({
-    metafile: true,
-    absWorkingDir: root,
-    entryPoints: {
-      cli: 'src/cli.ts',
-      'machine-thread': 'src/vmm/machine/thread.ts',
-      'host-thread': 'src/host-service/thread.ts',
-    },
-    outdir: 'dist',
-    chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    jsx: 'automatic',
-    // Names stay as they are: stack traces name functions, and asking esbuild to put them back costs every closure a call.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: 'none',
-    plugins: [inkCaches, koffiAddon],
-    alias: { 'react-devtools-core': join(root, 'scripts/empty-module.mjs') },
-    define: {
-      VRING_VERSION: JSON.stringify(version),
-      'process.env.NODE_ENV': '"production"',
-      'process.env.DEV': '"false"',
-      // Yoga would load Node's whole HTTP client to fetch its WebAssembly from a data: URL; without it, it decodes that itself.
-      fetch: 'undefined',
-    },
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
-    logLevel: 'warning',
-  });
-  const written = new Set(Object.keys(metafile.outputs).map(path => basename(path)));
+  const [program] = await Promise.all([
+    esbuild.build({
+      ...COMMON,
+      entryPoints: { cli: 'src/cli.ts', 'host-thread': 'src/host-service/thread.ts' },
+      splitting: true,
+      chunkNames: 'chunks/[name]-[hash]',
+      define: DEFINE,
+      banner: { js: REQUIRE },
+    }),
+    // One file, which a manager keeps a copy of, and tells where it belongs (src/engine/machine-code.ts).
+    esbuild.build({
+      ...COMMON,
+      entryPoints: { 'machine-thread': 'src/vmm/machine/thread.ts' },
+      define: { ...DEFINE, 'import.meta.dirname': '__dirname' },
+      banner: { js: `const __dirname = process.argv[2] ?? import.meta.dirname; ${REQUIRE}` },
+    }),
+  ]);
+  const { inputs, outputs } = program.metafile;
+  const written = new Set(Object.keys(outputs).map(path => basename(path)));
   for (const chunk of readdirSync(join(dist, 'chunks'))) {
     if (!written.has(chunk)) rmSync(join(dist, 'chunks', chunk));
   }
-  writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(metafile.inputs)));
+  const late = Object.fromEntries(LONG_RUNNING.map(entry => [entry, importedLate(entry, outputs)]));
+  writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(late));
+  writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
+}
+
+/** The bundles, from dist/, that come in by an import() of ours alone, at once or later, once the one of `entry` is loaded. */
+function importedLate(entry, outputs) {
+  const start = Object.keys(outputs).find(path => outputs[path].entryPoint === entry);
+  if (start === undefined) throw new Error(`no bundle begins with ${entry}`);
+  const imported = (path, kinds, found = new Set()) => {
+    if (found.has(path)) return found;
+    found.add(path);
+    for (const { path: next, kind, external } of outputs[path].imports)
+      if (!external && kinds.includes(kind) && !outputs[next].entryPoint?.startsWith('node_modules/'))
+        imported(next, kinds, found);
+    return found;
+  };
+  const atOnce = imported(start, ['import-statement']);
+  const all = imported(start, ['import-statement', 'dynamic-import']);
+  return [...all]
+    .filter(path => !atOnce.has(path))
+    .map(path => relative('dist', path))
+    .sort();
 }

@@ -5,10 +5,13 @@ import { dirname, join } from 'node:path';
 declare const VRING_VERSION: string | undefined;
 const bundledVersion = typeof VRING_VERSION === 'string' ? VRING_VERSION : null;
 
+/** Does vring run from what the build made? */
+export const bundled = bundledVersion !== null;
+
 /** The folder of vring's package.json: above src/ in a checkout, above dist/ in the bundles. */
 export function projectRoot(): string {
   let folder = import.meta.dirname;
-  if (bundledVersion !== null) return folder.slice(0, folder.lastIndexOf('/dist'));
+  if (bundled) return folder.slice(0, folder.lastIndexOf('/dist'));
   while (!existsSync(join(folder, 'package.json'))) {
     const parent = dirname(folder);
     if (parent === folder) throw new Error(`no package.json above ${import.meta.dirname}: clone vring again`);
@@ -20,7 +23,7 @@ export function projectRoot(): string {
 /** A file that the build made. @throws in a checkout that was not built */
 export function builtFile(name: string): string {
   const path = join(projectRoot(), 'dist', name);
-  if (bundledVersion === null && !existsSync(path)) throw new Error(`${path} is missing: ${howToRepair()}`);
+  if (!bundled && !existsSync(path)) throw new Error(`${path} is missing: ${howToRepair()}`);
   return path;
 }
 

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { loadAhead } from '../load-ahead.ts';
 import { printError } from '../text/output.ts';
 import { colourDepth } from '../theme/colour-depth.ts';
 import { THEME_NAMES } from '../theme/themes.ts';
@@ -30,6 +31,9 @@ export function withUiOptions(command: Command): Command {
     .option('--screen-reader', 'the UI is lines to be read out; INK_SCREEN_READER=true says the same');
 }
 
+/** The first frames come first. */
+const LOAD_REST_MS = 1000;
+
 /**
  * Shows the full-screen UI until the user leaves it, then closes the engine: VMs of this process end, those of a manager
  * go on.
@@ -46,6 +50,7 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
   } = options;
   const { path } = await openHost({ hostRoot });
   const [{ runUi }, { hostSource }] = await Promise.all([loadUi(), import('../host-service/worker.ts')]);
+  const later = setTimeout(loadRest, LOAD_REST_MS);
   await runUi({
     engine,
     host: hostSource(path),
@@ -56,9 +61,16 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
     ...(theme !== undefined && { theme }),
     ...(open !== undefined && { open }),
   });
+  clearTimeout(later);
   const running = engine.manager.remote ? engine.vms().filter(isAlive) : [];
   await engine.close();
   if (running.length > 0) printError(`vring: ${goOn(running.map(vm => vm.name))}; vring brings you back`);
+}
+
+/** An upgrade of vring removes what a UI that is open has not loaded. */
+function loadRest(): void {
+  // What cannot be loaded says so when it is needed.
+  loadAhead('src/app.tsx').catch(() => {});
 }
 
 function goOn(names: readonly string[]): string {

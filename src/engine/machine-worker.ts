@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { FromMachine, ToMachine } from '../vmm/machine/messages.ts';
 import { ThreadGate } from '../vmm/machine/thread-gate.ts';
+import { machineEntry } from './machine-code.ts';
 
 /** A thread that loads, or builds a machine, is done by then, or will never be. */
 const GATE_OPENS_MS = 30_000;
@@ -19,7 +18,8 @@ export class MachineWorker {
 
   constructor() {
     const workerData = this.#gate.words;
-    this.#worker = new Worker(entryPoint(), { name: 'vring-machine', execArgv: [], workerData });
+    const { path, argv } = machineEntry();
+    this.#worker = new Worker(path, { name: 'vring-machine', execArgv: [], argv: [...argv], workerData });
     MachineWorker.#live.add(this);
     let failure: Error | null = null;
     this.#worker.on('message', message => this.onMessage(message));
@@ -83,13 +83,4 @@ export class MachineWorker {
     await Promise.race([this.#gone.promise, this.#gate.opened(GATE_OPENS_MS)]);
     await this.#worker.terminate();
   }
-}
-
-/** The bundle beside this one, or the source when running from it. */
-function entryPoint(): string {
-  const bundled = join(import.meta.dirname, 'machine-thread.js');
-  if (existsSync(bundled)) return bundled;
-  const beside = join(import.meta.dirname, '..', 'machine-thread.js');
-  if (existsSync(beside)) return beside;
-  return join(import.meta.dirname, '..', 'vmm', 'machine', 'thread.ts');
 }

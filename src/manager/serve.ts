@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs';
 import { DefinitionStore } from '../definitions/store.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
+import { keepMachineCode } from '../engine/machine-code.ts';
 import { ControlServer } from '../engine/remote/server.ts';
+import { loadAhead } from '../load-ahead.ts';
 import { version } from '../project-root.ts';
 import { metricsNow } from '../report/metrics-now.ts';
 import { LockHeldError } from './file-lock.ts';
@@ -80,6 +82,7 @@ async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> 
   const warning = background ? logoutWarning() : null;
   if (warning !== null) engine.note('warning', warning);
   notifySystemd('READY=1');
+  void outliveUpgrades(engine);
   if (!background) void autostart(engine);
 
   const reason = await Promise.race([signals.first, ...(idle === null ? [] : [idle.reached])]);
@@ -113,6 +116,17 @@ async function keepReachable(server: ControlServer, paths: ManagerPaths, engine:
     engine.note('warning', `the socket ${paths.socket} was gone, and is there again`);
   } catch (error) {
     engine.note('error', `the socket ${paths.socket} is gone: ${(error as Error).message}`);
+  }
+}
+
+/** Has in memory what it may need: an upgrade of vring replaces its files, and a manager with VMs goes on. */
+async function outliveUpgrades(engine: LocalEngine): Promise<void> {
+  try {
+    await loadAhead('src/manager/serve.ts');
+    await keepMachineCode();
+  } catch (error) {
+    const { message } = error as Error;
+    engine.note('warning', `once vring is upgraded, this manager can start no more VMs: ${message}`);
   }
 }
 

@@ -65,6 +65,7 @@ describe('what is in them', () => {
       'lib/vring/dist/host-thread.js',
       'lib/vring/dist/koffi.node',
       'lib/vring/dist/libvring_native.so',
+      'lib/vring/dist/load-ahead.json',
       'lib/vring/dist/machine-thread.js',
       'share/bash-completion/completions/vring',
       'share/fish/vendor_completions.d/vring.fish',
