@@ -18,6 +18,7 @@ import type { Display } from './display/display.ts';
 import { openFullScreen } from './display/full-screen.tsx';
 import { openSpoken, spokenSize } from './display/spoken.tsx';
 import type { Engine } from './engine/engine.ts';
+import { stopJob } from './job-control.ts';
 import { inputSink } from './keys/handle-key.ts';
 import { TerminalInput } from './keys/terminal-input.ts';
 import { ScreenPicture } from './screens/screens.tsx';
@@ -95,6 +96,7 @@ export async function runUi(options: UiOptions): Promise<void> {
     quit: leave,
     repaint: () => display?.repaint(),
     lend: use => terminal.lend(async () => display?.lend(use)),
+    stop: () => picture.lend(stopJob),
     copy: text => stdout.write(clipboardSequence(text)),
   };
   const ui = new Ui(engine, picture, clock, options);
@@ -105,6 +107,8 @@ export async function runUi(options: UiOptions): Promise<void> {
     typed: bytes => input.push(bytes),
     resized: size => ui.resize(theme.linear ? spokenSize(size) : size),
     ended: leave,
+    stopAsked: () => void ui.attempt(picture.stop()),
+    continued: () => display?.repaint(),
   });
   const tree = (
     <ThemeContext value={theme}>

@@ -1,5 +1,9 @@
 import { onTerminal } from './commands/on-terminal.ts';
 
+// Node would open its debugger on this signal, through which any user of this host could run code in this process. The
+// launchers say --disable-sigusr1 as well, which leaves no moment before this line.
+process.on('SIGUSR1', () => {});
+
 // What ps, and who finds its locks, call it: not the Node that runs it.
 process.title = ['vring', ...process.argv.slice(2)].join(' ');
 

@@ -1,7 +1,9 @@
+import { watchJob } from './job-control.ts';
+
 /** Has the terminal mark what is pasted (xterm control sequences, "bracketed paste mode"), so that it is not keys. */
 const BRACKETED_PASTE = { on: '\x1b[?2004h', off: '\x1b[?2004l' } as const;
 
-const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 const ignore = () => {};
 
@@ -11,6 +13,10 @@ export type TerminalListener = {
   resized(size: { columns: number; rows: number }): void;
   /** The terminal is gone, or a signal asks the process to end. */
   ended(): void;
+  /** SIGTSTP: lend the terminal to `stopJob`. */
+  stopAsked(): void;
+  /** The process was stopped without being asked, and is back: nothing is known of what is on the terminal. */
+  continued(): void;
 };
 
 /**
@@ -20,7 +26,7 @@ export type TerminalListener = {
 export function openTerminal(
   stdin: NodeJS.ReadStream,
   stdout: NodeJS.WriteStream,
-  { typed, resized, ended }: TerminalListener,
+  { typed, resized, ended, stopAsked, continued }: TerminalListener,
 ): { close(): void; lend(use: () => Promise<void>): Promise<void> } {
   const take = () => {
     stdin.setRawMode(true);
@@ -43,6 +49,17 @@ export function openTerminal(
   stdin.on('end', ended);
   process.on('exit', giveBack);
   for (const signal of ENDING_SIGNALS) process.on(signal, ended);
+  const watch = () =>
+    watchJob({
+      stopAsked,
+      continued: () => {
+        giveBack();
+        take();
+        resize();
+        continued();
+      },
+    });
+  let unwatch = watch();
   take();
   return {
     lend: async use => {
@@ -50,11 +67,14 @@ export function openTerminal(
       // Ctrl-C is for whoever has the terminal, although the kernel sends it to this process, too.
       process.off('SIGINT', ended);
       process.on('SIGINT', ignore);
+      // Ctrl-Z stops it and this process together.
+      unwatch();
       try {
         await use();
       } finally {
         process.off('SIGINT', ignore);
         process.on('SIGINT', ended);
+        unwatch = watch();
         take();
         resize();
       }
@@ -62,6 +82,7 @@ export function openTerminal(
     close: () => {
       for (const signal of ENDING_SIGNALS) process.off(signal, ended);
       process.off('exit', giveBack);
+      unwatch();
       stdin.off('end', ended);
       stdout.off('resize', resize);
       giveBack();

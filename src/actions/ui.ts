@@ -30,6 +30,8 @@ export type Picture = {
   repaint(): void;
   /** Leaves the terminal to something else for a while. */
   lend(use: () => Promise<void>): Promise<void>;
+  /** Leaves the terminal to the shell until that brings vring back, as Ctrl-Z does elsewhere. */
+  stop(): Promise<void>;
   /** Puts a text into the terminal's clipboard. */
   copy(text: string): void;
 };
@@ -87,6 +89,10 @@ export class Ui {
 
   repaint(): void {
     this.#picture.repaint();
+  }
+
+  stop(): Promise<void> {
+    return this.#picture.stop();
   }
 
   lend(use: () => Promise<void>): Promise<void> {

@@ -171,6 +171,13 @@ const program: readonly Action[] = [
     description: 'Draw the whole screen anew',
     run: ({ ui }) => ui.repaint(),
   },
+  {
+    name: 'suspend',
+    category: 'Program',
+    label: 'suspend',
+    description: 'Leave the terminal to the shell; `fg` brings vring back',
+    run: ({ ui }) => void ui.attempt(ui.stop()),
+  },
   quitAction,
 ];
 

@@ -1,6 +1,6 @@
 import { ConsoleInput } from '../console/console-input.ts';
 import { HUNG_UP } from './ending-signal.ts';
-import { leaveRawMode } from './raw-terminal.ts';
+import { leaveRawMode, watchRawTerminal } from './raw-terminal.ts';
 
 export type KeyboardEvents = {
   /** Has the guest asked its terminal to mark pastes? */
@@ -34,7 +34,9 @@ export function listenToKeyboard({ wantsPasteMarkers, typed, left, inputEnded }:
   stdin.on('end', ended);
   stdin.on('error', ended);
   if (terminal) stdin.setRawMode(true);
+  const unwatch = terminal ? watchRawTerminal(stdin) : () => {};
   return () => {
+    unwatch();
     // The listener of errors stays: there may be one more.
     stdin.off('data', data);
     stdin.off('end', ended);

@@ -54,7 +54,7 @@ export function registerServe(program: Command): void {
   withManual(serve, {
     text: [
       'On SIGTERM the manager presses the power button of every guest, waits until they are off, kills those that are still on after ' +
-        'the time limit, and logs their names. Each user has at most one manager; the UI and the commands find it by its socket.',
+        'the time limit, and logs their names. A second SIGTERM, or SIGQUIT, kills them at once. Each user has at most one manager; the UI and the commands find it by its socket.',
       'Metrics are served without authentication: every user of this host can read them from a loopback address. A Unix socket has ' +
         'mode 0660. Clients get OpenMetrics or the Prometheus text format, as they ask for.',
     ],

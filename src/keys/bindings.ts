@@ -100,6 +100,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
 
   // Program
   redraw: ['ctrl+l'],
+  suspend: ['ctrl+z'],
   quit: ['q', 'ctrl+c'],
 };
 

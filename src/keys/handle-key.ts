@@ -6,7 +6,7 @@ import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { aboutHeight } from '../view/about-facts.ts';
 import { textRoom } from '../view/layer-room.ts';
-import { actionOfKey } from './bindings.ts';
+import { actionOfKey, BINDINGS } from './bindings.ts';
 import { dialogKey } from './dialog-keys.ts';
 import { fieldKey } from './field-keys.ts';
 import { formKey } from './form-keys.ts';
@@ -41,6 +41,11 @@ export function inputSink(ui: Ui): InputSink {
 }
 
 function handleKey(ui: Ui, key: ParsedKey): void {
+  // Whatever is open, the shell is one key away.
+  if (BINDINGS.suspend!.includes(key.name)) {
+    void ui.attempt(ui.stop());
+    return;
+  }
   const layer = ui.store.getState().layers.at(-1);
   switch (layer?.kind) {
     case undefined:

@@ -17,6 +17,11 @@ export function endingSignals(note: (text: string) => void): EndingSignals {
       first.resolve(`it was stopped by ${signal}`);
     });
   }
+  // Ctrl-\ at a terminal, for who does not want to wait for guests.
+  process.on('SIGQUIT', () => {
+    first.resolve('it was stopped by SIGQUIT');
+    second.resolve();
+  });
   // A terminal that closes is no reason for VMs to end.
   process.on('SIGHUP', () => note('its terminal was closed (SIGHUP): the VMs go on'));
   return { first: first.promise, second: second.promise };

@@ -23,7 +23,7 @@ export function startManager(paths: ManagerPaths): StartedManager {
   // In a session of its own no terminal can send it SIGHUP or Ctrl-C.
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', program(), 'serve', '--background'],
+    ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', program(), 'serve', '--background'],
     { cwd: '/', detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...FEW_ARENAS } },
   );
   closeSync(log);

@@ -16,7 +16,11 @@ beforeEach(() => {
   engine = new FakeEngine(clock);
   for (const name of ['web-1', 'web-2', 'db']) engine.add(name, idle);
   quits = 0;
-  ui = new Ui(engine, { quit: () => quits++, repaint: () => {}, lend: use => use(), copy: () => {} }, clock);
+  ui = new Ui(
+    engine,
+    { quit: () => quits++, repaint: () => {}, lend: use => use(), stop: async () => {}, copy: () => {} },
+    clock,
+  );
   return () => ui.close();
 });
 

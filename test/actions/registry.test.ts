@@ -24,7 +24,13 @@ test.each(VM_TABS)('no key means two things on the tab %s', async tab => {
   const clock = new ManualClock();
   const engine = new FakeEngine(clock);
   const id = engine.add('demo', busy, { defined: true });
-  const picture = { quit: () => {}, repaint: () => {}, lend: () => Promise.resolve(), copy: () => {} };
+  const picture = {
+    quit: () => {},
+    repaint: () => {},
+    lend: () => Promise.resolve(),
+    stop: async () => {},
+    copy: () => {},
+  };
   const ui = new Ui(engine, picture, clock);
   ui.store.getState().openScreen({ kind: 'vm', id });
   ui.store.getState().changeVmView(id, { tab });

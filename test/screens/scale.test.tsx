@@ -16,7 +16,13 @@ function listOf(count: number) {
   const clock = new ManualClock();
   const engine = new FakeEngine(clock);
   for (let index = 0; index < count; index++) engine.add(`vm-${index}`, busy);
-  const picture = { quit: () => {}, repaint: () => {}, lend: () => Promise.resolve(), copy: () => {} };
+  const picture = {
+    quit: () => {},
+    repaint: () => {},
+    lend: () => Promise.resolve(),
+    stop: async () => {},
+    copy: () => {},
+  };
   const ui = new Ui(engine, picture, clock);
   clock.advance(250);
   return { ui, clock, engine };

@@ -18,7 +18,11 @@ let ui: Ui;
 beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
-  ui = new Ui(engine, { quit: () => {}, repaint: () => {}, lend: use => use(), copy: () => {} }, clock);
+  ui = new Ui(
+    engine,
+    { quit: () => {}, repaint: () => {}, lend: use => use(), stop: async () => {}, copy: () => {} },
+    clock,
+  );
   return () => ui.close();
 });
 

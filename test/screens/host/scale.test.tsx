@@ -38,7 +38,7 @@ beforeEach(() => {
   const clock = new ManualClock();
   ui = new Ui(
     new FakeEngine(clock),
-    { quit: () => {}, repaint: () => {}, lend: use => use(), copy: () => {} },
+    { quit: () => {}, repaint: () => {}, lend: use => use(), stop: async () => {}, copy: () => {} },
     clock,
     { host: silentHost },
   );
