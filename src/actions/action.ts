@@ -5,13 +5,13 @@ import type { ScreenKind } from '../store/screens.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import type { Ui } from './ui.ts';
 
-/** What a action works on. */
+/** What an action works on. */
 export type ActionContext = {
   readonly ui: Ui;
   readonly state: AppState;
   /** The VM that is shown, or under the cursor. */
   readonly vm: VmInfo | null;
-  /** The VMs that a action is for: those that are marked, or that one. */
+  /** The VMs that an action is for: those that are marked, or that one. */
   readonly vms: readonly VmInfo[];
 };
 
@@ -27,7 +27,7 @@ export const CATEGORIES = [
 ] as const;
 export type Category = (typeof CATEGORIES)[number];
 
-/** Something that the UI does for its user: by the keys bound to it (keys/bindings.ts), or by its name on the action line. */
+/** Something that the UI does for its user: by the keys bound to it (keys/bindings.ts), or by its name on the command line (`:`). */
 export type Action = {
   /** What `:` calls it. */
   readonly name: string;

@@ -1,6 +1,4 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { imageInfo } from '../definitions/create/image-info.ts';
 import { DEFAULTS, defaultUser, newVmOf } from '../definitions/create/new-vm.ts';
 import {
@@ -10,14 +8,26 @@ import {
   parseNetwork,
   readSshKeys,
 } from '../definitions/create/option-values.ts';
-import type { NewVm } from '../definitions/create/plan.ts';
+import { type NewVm, planNewVm } from '../definitions/create/plan.ts';
+import { sourceObstacle } from '../definitions/create/source-support.ts';
 import type { FormField, FormValues } from '../store/layers.ts';
 import { parseCount } from '../text/option-values.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { filePath } from './complete-path.ts';
 
 const SOURCES = ['installer', 'cloud', 'kernel'] as const;
 type Source = (typeof SOURCES)[number];
+
+/** Those that this version can start a VM from, and why it cannot from the others. */
+const OBSTACLES = new Map(
+  SOURCES.flatMap(source => {
+    const obstacle = sourceObstacle(source);
+    return obstacle === null ? [] : [[source, obstacle] as const];
+  }),
+);
+const AVAILABLE = SOURCES.filter(source => !OBSTACLES.has(source));
+const MISSING = SOURCES.filter(source => OBSTACLES.has(source));
 
 type NewVmField = FormField & {
   /** The sources that it belongs to; all when absent. */
@@ -37,7 +47,8 @@ const FIELDS: readonly NewVmField[] = [
     key: 'source',
     label: 'Start from',
     hint: 'Left and Right choose: an installer image, a cloud image, or a kernel',
-    choices: SOURCES,
+    choices: AVAILABLE,
+    ...(MISSING.length > 0 && { missingChoices: `no ${MISSING.join(', ')} yet` }),
     initially: source => source,
     read: text => text,
   },
@@ -46,29 +57,39 @@ const FIELDS: readonly NewVmField[] = [
     label: 'Image',
     hint: 'a file: .iso for an installer; qcow2 or raw for a cloud image',
     of: ['installer', 'cloud'],
+    path: true,
     read: text => imageInfo(existingFile(text)),
   },
-  { key: 'kernel', label: 'Kernel', hint: 'a file: bzImage or ELF', ...isKernel, read: existingFile },
+  {
+    key: 'kernel',
+    label: 'Kernel',
+    hint: 'a file: bzImage or ELF; Tab completes the path',
+    ...isKernel,
+    path: true,
+    read: existingFile,
+  },
   {
     key: 'initrd',
     label: 'Initial RAM disk',
-    hint: 'a file, or none',
+    hint: 'a file, or none; Tab completes the path',
     ...isKernel,
+    path: true,
     initially: () => 'none',
     read: text => (text === 'none' ? null : existingFile(text)),
   },
   {
     key: 'append',
-    label: 'Action line',
-    hint: "the kernel's",
+    label: 'Command line',
+    hint: 'the command line of the kernel',
     ...isKernel,
+    mayBeEmpty: true,
     initially: () => 'console=ttyS0',
     read: text => text,
   },
   {
     key: 'user',
     label: 'User',
-    hint: "the first user's name",
+    hint: 'the name of the first user',
     ...isCloud,
     initially: defaultUser,
     read: text => text,
@@ -76,8 +97,9 @@ const FIELDS: readonly NewVmField[] = [
   {
     key: 'sshKey',
     label: 'SSH public key',
-    hint: 'a file, or the key itself',
+    hint: 'a file, or the key itself; Tab completes the path',
     ...isCloud,
+    path: true,
     initially: () => ownSshKeyFile() ?? '',
     read: text => readSshKeys(text.startsWith('~') ? filePath(text) : text),
   },
@@ -129,23 +151,31 @@ const FIELDS: readonly NewVmField[] = [
   {
     key: 'passthrough',
     label: 'PCI devices',
-    hint: 'addresses, or none; at first those that are marked on the screens of the host',
+    hint: 'addresses, or none; the functions marked on the host screens are filled in',
     initially: () => 'none',
     read: text => wordsOf(text).map(checkAddress),
+  },
+  {
+    key: 'autostart',
+    label: 'Autostart',
+    hint: 'Space turns it on and off: start the VM with vring serve',
+    checkbox: true,
+    initially: () => 'no',
+    read: text => text,
   },
 ];
 
 function sourceOf(values: FormValues): Source {
-  return SOURCES.find(source => source === values.source) ?? 'installer';
+  return SOURCES.find(source => source === values.source) ?? AVAILABLE[0] ?? 'kernel';
 }
 
-/** The lines that there are for what is chosen. */
+/** The fields for the source that is chosen. */
 export function formFields(values: FormValues): readonly NewVmField[] {
   const source = sourceOf(values);
   return FIELDS.filter(({ of }) => of?.includes(source) ?? true);
 }
 
-/** What was typed, else what it is by itself. */
+/** What was typed, else the default. */
 export function formValue(values: FormValues, { key }: FormField): string {
   const field = FIELDS.find(field => field.key === key);
   return values[key] ?? field?.initially?.(sourceOf(values)) ?? '';
@@ -154,13 +184,34 @@ export function formValue(values: FormValues, { key }: FormField): string {
 /** What is wrong with a field, in a sentence; null when nothing is. */
 export function fieldProblem(values: FormValues, field: FormField, taken: readonly string[]): string | null {
   const text = formValue(values, field).trim();
-  if (field.key === 'name' && taken.includes(text)) return `there is a VM ${text} already`;
+  if (field.key === 'name' && taken.includes(text)) return `there is already a VM named ${text}`;
   try {
     FIELDS.find(({ key }) => key === field.key)!.read(text);
     return null;
   } catch (error) {
     // The words of the command line's options have no place here.
     return (error as Error).message.replace(/^(--[\w-]+|vCPUs) .*?: (?=expected|it )/, '');
+  }
+}
+
+/** What to know about a field: what of it this version does not support. */
+export function fieldNote(values: FormValues, field: FormField): string | null {
+  if (field.key === 'source') {
+    const missing = [...OBSTACLES].map(
+      ([source, obstacle]) => `${source}: not available in this version: ${obstacle}`,
+    );
+    return missing.length === 0 ? null : missing.join('; ');
+  }
+  const definedBy = { network: 'nics', passthrough: 'passthrough' }[field.key];
+  if (definedBy === undefined) return null;
+  try {
+    const { notYet } = planNewVm(formVm({ ...values, name: 'sample' }), '/', '');
+    const missing = notYet.filter(({ key }) => key.startsWith(definedBy)).map(({ what }) => what);
+    if (missing.length === 0) return null;
+    return `this version does not support ${[...new Set(missing)].join(' or ')}: the VM can be saved, but not started`;
+  } catch {
+    // What is wrong is said at the field that it is wrong with.
+    return null;
   }
 }
 
@@ -197,6 +248,7 @@ export function formVm(values: FormValues): NewVm {
     memory: readSize(text('memory')),
     cpus: Number(text('cpus')),
     passthrough: wordsOf(text('passthrough')),
+    autostart: text('autostart') === 'yes',
     ...(disk !== undefined && { diskSize: readSize(disk) }),
   });
 }
@@ -217,10 +269,6 @@ function existingFile(text: string): string {
   const file = filePath(text);
   if (!existsSync(file)) throw new Error(`${file} does not exist`);
   return file;
-}
-
-function filePath(text: string): string {
-  return resolve(text.startsWith('~/') ? join(homedir(), text.slice(2)) : text);
 }
 
 function wordsOf(text: string): string[] {

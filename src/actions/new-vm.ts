@@ -1,33 +1,36 @@
 import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../definitions/create/carry-out.ts';
 import { describeStep, disksFolder, type NewVmPlan, planNewVm } from '../definitions/create/plan.ts';
+import { unsupported } from '../definitions/to-machine.ts';
 import { managerPaths } from '../manager/paths.ts';
 import { type Form, type FormValues, formLayer } from '../store/layers.ts';
 import { percent } from '../text/units.ts';
-import { fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
+import { fieldNote, fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
 import type { Ui } from './ui.ts';
 
-/** Opens the form for a new VM, as it was left; functions that are marked on the screens of the host are in it. */
+/** Opens the form for a new VM as it was left, with the functions that are marked on the host screens filled in. */
 export function openNewVmForm(ui: Ui): void {
   const { marked, order } = ui.store.getState();
   const devices = marked.size > 0 ? { passthrough: [...marked].sort().join(' ') } : {};
   const form: Form = {
     title: 'New VM',
+    button: 'Review and create',
     fields: formFields,
     value: formValue,
     problem: (values, field) => fieldProblem(values, field, order),
+    note: fieldNote,
     changed: values => {
       ui.newVm = values;
     },
     submit: values => planAndAsk(ui, values),
     leave: values => {
-      if (Object.keys(values).length > 0) ui.notify('info', 'what you typed is kept: n goes on with it');
+      if (Object.keys(values).length > 0) ui.notify('info', 'your input is kept: press n to continue');
     },
   };
   ui.store.getState().pushLayer(formLayer(form, { ...devices, ...ui.newVm }));
 }
 
-/** Shows what will be made, word for word; nothing is made before the user agrees to it. */
+/** Shows the steps and the definition; nothing is created before the user agrees. */
 function planAndAsk(ui: Ui, values: FormValues): void {
   let plan: NewVmPlan;
   try {
@@ -41,23 +44,26 @@ function planAndAsk(ui: Ui, values: FormValues): void {
   const { warnings } = checkPlan(plan);
   const remarks = [
     ...plan.steps.map(step => `- ${describeStep(step)}`),
-    ...plan.notYet.map(({ key, what }) => `- it can't be started yet: vring has no ${what} (${key})`),
+    ...(plan.notYet.length === 0 ? [] : [`- it cannot start: ${unsupported(plan.notYet)}`]),
     ...warnings.map(warning => `- ${warning}`),
   ];
   const parts = [...remarks, ...(remarks.length > 0 ? [''] : []), plan.text.trimEnd()];
   // The form stays below: Back is back to it.
-  ui.choose(`Make ${plan.definition.name}?`, parts.join('\n'), [
+  ui.choose(`Create ${plan.definition.name}?`, parts.join('\n'), [
     { label: 'Back' },
-    { label: 'Make it', run: () => void make(ui, plan) },
+    { label: 'Create', run: () => void create(ui, plan, false) },
+    ...(plan.notYet.length > 0
+      ? []
+      : [{ label: 'Create and start', run: () => void create(ui, plan, true) }]),
   ]);
 }
 
-/** Makes the disks, then saves the definition, while a dialog shows how far it is. */
-async function make(ui: Ui, plan: NewVmPlan): Promise<void> {
+/** Creates the disks, then saves the definition, with the progress in a dialog; then starts the VM if asked to. */
+async function create(ui: Ui, plan: NewVmPlan, start: boolean): Promise<void> {
   const { name } = plan.definition;
   const abort = new AbortController();
-  const stop = { label: 'Stop', run: () => abort.abort(new Error('stopped: what was made is removed')) };
-  const dialog = ui.choose(`Making ${name}`, '', [stop]);
+  const stop = { label: 'Stop', run: () => abort.abort(new Error('stopped; what was created is removed')) };
+  const dialog = ui.choose(`Creating ${name}`, '', [stop]);
   try {
     await carryOut(plan, {
       save: (name, text) => ui.engine.define(name, text, { replace: false }),
@@ -66,7 +72,7 @@ async function make(ui: Ui, plan: NewVmPlan): Promise<void> {
     });
   } catch (error) {
     dialog.close();
-    ui.notify('error', `${name} was not made: ${(error as Error).message}`);
+    ui.notify('error', `${name} was not created: ${(error as Error).message}`);
     return;
   }
   dialog.close();
@@ -74,5 +80,14 @@ async function make(ui: Ui, plan: NewVmPlan): Promise<void> {
   const state = ui.store.getState();
   ui.store.setState({ layers: state.layers.filter(layer => layer.kind !== 'form') });
   state.selectVm(name);
-  ui.notify('info', `${name} was made; S starts it`);
+  if (!start) {
+    ui.notify('info', `${name} was created; S starts it`);
+    return;
+  }
+  try {
+    await ui.engine.restart(name);
+    ui.notify('info', `${name} was created and started`);
+  } catch (error) {
+    ui.notify('error', `${name} was created, but did not start: ${(error as Error).message}`);
+  }
 }

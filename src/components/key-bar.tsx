@@ -3,7 +3,7 @@ import { actionContext, disabledReason } from '../actions/action.ts';
 import { barActions } from '../actions/registry.ts';
 import type { Ui } from '../actions/ui.ts';
 import { keyLabel, keysOf } from '../keys/bindings.ts';
-import type { Layer } from '../store/layers.ts';
+import type { FormLayer, Layer } from '../store/layers.ts';
 import { obstacleOf, type PlanLayer } from '../store/plan-layer.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 
@@ -67,10 +67,9 @@ function layerEntries(layer: Layer): Entry[] {
           ];
     case 'form':
       return [
-        entry('Tab', 'next'),
-        entry('Shift-Tab', 'before'),
-        entry('Ctrl-S', 'show the plan'),
-        entry('Esc', 'leave it'),
+        ...formEntries(layer).map(([key, label]) => entry(key, label)),
+        entry('Ctrl-S', 'review'),
+        entry('Esc', 'leave'),
       ];
     case 'prompt':
       return [entry('Enter', 'plan it'), entry('Esc', 'leave it')];
@@ -81,6 +80,35 @@ function layerEntries(layer: Layer): Entry[] {
     case 'text':
       return [entry('j/k', 'scroll'), entry('Esc', 'close')];
   }
+}
+
+function formEntries({ form, values, focus }: FormLayer): readonly (readonly [string, string])[] {
+  const field = form.fields(values)[focus];
+  if (field === undefined)
+    return [
+      ['Enter', 'review'],
+      ['Up', 'back'],
+    ];
+  if (field.checkbox)
+    return [
+      ['Space', 'toggle'],
+      ['Tab', 'next'],
+    ];
+  if (field.choices !== undefined)
+    return [
+      ['Left/Right', 'choose'],
+      ['Tab', 'next'],
+    ];
+  if (field.path)
+    return [
+      ['Tab', 'complete'],
+      ['Down', 'next'],
+      ['Up', 'back'],
+    ];
+  return [
+    ['Tab', 'next'],
+    ['Up', 'back'],
+  ];
 }
 
 function planEntries({ subject, phase, focus }: PlanLayer): readonly (readonly [string, string])[] {

@@ -1,24 +1,34 @@
 import { Text } from 'ink';
 import type { TextEdit } from '../text/text-edit.ts';
-import { pad } from '../text/width.ts';
+import { pad, width } from '../text/width.ts';
 import { useTheme } from './contexts.ts';
 
-type TextFieldProps = { readonly prompt: string; readonly edit: TextEdit; readonly columns: number };
+type TextFieldProps = {
+  readonly prompt: string;
+  readonly edit: TextEdit;
+  readonly columns: number;
+  /** What is shown is a default, which typing replaces. */
+  readonly isDefault?: boolean;
+};
 
 /** A line that is being typed, in `columns` cells; the part around the cursor where it is longer. */
-export function TextField({ prompt, edit, columns }: TextFieldProps) {
+export function TextField({ prompt, edit, columns, isDefault = false }: TextFieldProps) {
   const { style } = useTheme();
   const points = [...edit.text, ' '];
-  const room = Math.max(1, columns - prompt.length);
-  const start = Math.max(0, edit.cursor - room + 1);
+  const cursor = points[edit.cursor]!;
+  const room = Math.max(1, columns - width(prompt));
+  let start = edit.cursor;
+  let used = width(cursor);
+  while (start > 0 && used + width(points[start - 1]!) <= room) used += width(points[--start]!);
   const before = points.slice(start, edit.cursor).join('');
-  const after = points.slice(edit.cursor + 1, start + room).join('');
+  const after = points.slice(edit.cursor + 1).join('');
+  const textStyle = isDefault ? style('text.secondary') : {};
   return (
     <Text wrap="truncate">
       <Text {...style('key')}>{prompt}</Text>
-      {before}
-      <Text inverse>{points[edit.cursor]}</Text>
-      {pad(after, Math.max(0, room - [...before].length - 1), 'left', '')}
+      <Text {...textStyle}>{before}</Text>
+      <Text inverse>{cursor}</Text>
+      <Text {...textStyle}>{pad(after, Math.max(0, room - used), 'left', '')}</Text>
     </Text>
   );
 }

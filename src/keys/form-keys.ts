@@ -1,5 +1,6 @@
+import { completePath } from '../actions/complete-path.ts';
 import type { Ui } from '../actions/ui.ts';
-import { type FormLayer, formLayer } from '../store/layers.ts';
+import { type FormField, type FormLayer, formLayer } from '../store/layers.ts';
 import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
 import type { ParsedKey } from './parse-key.ts';
 
@@ -7,8 +8,7 @@ import type { ParsedKey } from './parse-key.ts';
 export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
   const { popLayer } = ui.store.getState();
   const { form, focus, values } = layer;
-  const fields = form.fields(values);
-  const field = fields[focus]!;
+  const field = form.fields(values)[focus];
   switch (key.name) {
     case 'esc':
     case 'ctrl+c':
@@ -19,33 +19,52 @@ export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
     case 'shift+tab':
       goTo(ui, layer, focus - 1);
       return;
-    case 'down':
     case 'tab':
+      if (field?.path && !layer.fresh && layer.edit.text !== '') void complete(ui, layer);
+      else goTo(ui, layer, focus + 1);
+      return;
+    case 'down':
       goTo(ui, layer, focus + 1);
       return;
     case 'ctrl+s':
       finish(ui, layer);
       return;
     case 'enter':
-      if (focus === fields.length - 1) finish(ui, layer);
+      if (field === undefined) finish(ui, layer);
       else goTo(ui, layer, focus + 1);
       return;
   }
-  if (field.choices !== undefined) choose(ui, layer, field.choices, key.name);
-  else if (key.name === 'paste') type(ui, layer, insertText(layer.edit, pastedText(key.text ?? '')));
-  else type(ui, layer, editText(layer.edit, key.name));
+  if (field === undefined) {
+    if (key.name === 'space') finish(ui, layer);
+  } else if (field.checkbox) {
+    if (key.name === 'space') change(ui, layer, textEdit(layer.edit.text === 'yes' ? 'no' : 'yes'));
+  } else if (field.choices !== undefined) choose(ui, layer, field.choices, key.name);
+  else type(ui, layer, field, edited(layer, key));
 }
 
 function goTo(ui: Ui, layer: FormLayer, to: number): void {
-  const { form, values } = layer;
-  const { length } = form.fields(values);
-  const focus = (to + length) % length;
-  ui.store.getState().changeLayer(formLayer(form, values, focus));
+  const { form, values, submitted } = layer;
+  const stops = form.fields(values).length + 1;
+  ui.store.getState().changeLayer(formLayer(form, values, (to + stops) % stops, submitted));
 }
 
-function type(ui: Ui, layer: FormLayer, edit: TextEdit): void {
-  if (edit.text === layer.edit.text) ui.store.getState().changeLayer({ ...layer, edit });
-  else change(ui, layer, edit);
+const ERASE = new Set(['backspace', 'delete', 'ctrl+u', 'ctrl+k', 'ctrl+w']);
+
+/** A default is replaced by what is typed, and edited once the cursor was moved in it. */
+function edited({ edit, fresh }: FormLayer, key: ParsedKey): TextEdit {
+  const start = fresh && (isText(key) || ERASE.has(key.name)) ? textEdit() : edit;
+  if (key.name === 'paste') return insertText(start, pastedText(key.text ?? ''));
+  return fresh && key.name === 'right' ? textEdit(edit.text) : editText(start, key.name);
+}
+
+function isText({ name }: ParsedKey): boolean {
+  return name === 'paste' || name === 'space' || [...name].length === 1;
+}
+
+function type(ui: Ui, layer: FormLayer, field: FormField, edit: TextEdit): void {
+  if (edit === layer.edit) return;
+  if (edit.text !== layer.edit.text) change(ui, layer, edit, field.mayBeEmpty);
+  else ui.store.getState().changeLayer({ ...layer, edit, fresh: false });
 }
 
 function choose(ui: Ui, layer: FormLayer, choices: readonly string[], key: string): void {
@@ -55,16 +74,31 @@ function choose(ui: Ui, layer: FormLayer, choices: readonly string[], key: strin
   change(ui, layer, textEdit(choices[at % choices.length]!));
 }
 
-function change(ui: Ui, layer: FormLayer, edit: TextEdit): void {
-  const values = { ...layer.values, [layer.form.fields(layer.values)[layer.focus]!.key]: edit.text };
+function change(ui: Ui, layer: FormLayer, edit: TextEdit, mayBeEmpty = false): void {
+  const { [layer.form.fields(layer.values)[layer.focus]!.key]: _, ...others } = layer.values;
+  const { key } = layer.form.fields(layer.values)[layer.focus]!;
+  const values = edit.text === '' && !mayBeEmpty ? others : { ...others, [key]: edit.text };
   layer.form.changed(values);
-  ui.store.getState().changeLayer({ ...layer, values, edit });
+  ui.store.getState().changeLayer({ ...layer, values, edit, fresh: false, candidates: [] });
+}
+
+/** Completes the path as far as it is certain; then shows what it may become; with nothing left to do, goes on. */
+async function complete(ui: Ui, layer: FormLayer): Promise<void> {
+  const { text, candidates } = await completePath(layer.edit.text);
+  // Reading a folder may take a while: what was typed meanwhile counts.
+  if (ui.store.getState().layers.at(-1) !== layer) return;
+  const grown = text !== layer.edit.text;
+  if (grown) change(ui, layer, textEdit(text));
+  const now = ui.store.getState().layers.at(-1) as FormLayer;
+  if (candidates.length > 1 && layer.candidates.length === 0)
+    ui.store.getState().changeLayer({ ...now, candidates });
+  else if (!grown) goTo(ui, now, now.focus + 1);
 }
 
 /** Goes to the first field that something is wrong with; if there is none, the form is done. */
 function finish(ui: Ui, layer: FormLayer): void {
   const { form, values } = layer;
   const wrong = form.fields(values).findIndex(field => form.problem(values, field) !== null);
-  if (wrong >= 0) goTo(ui, layer, wrong);
+  if (wrong >= 0) goTo(ui, { ...layer, submitted: true }, wrong);
   else form.submit(values);
 }

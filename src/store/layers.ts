@@ -31,7 +31,7 @@ export type DialogLayer = {
   readonly offset: number;
 };
 
-/** What was typed into a form, by field; a field that is not here is as it is by itself. */
+/** What was typed into a form, by field; a field that is not here has its default. */
 export type FormValues = Readonly<Record<string, string>>;
 
 /** A line of a form. */
@@ -40,19 +40,31 @@ export type FormField = {
   readonly label: string;
   /** What may be typed. */
   readonly hint: string;
-  /** One of these, in place of a text. */
+  /** A choice of these instead of text. */
   readonly choices?: readonly string[];
+  /** Choices that are not there in this version, in a few words for the line itself. */
+  readonly missingChoices?: string;
+  /** `yes` or `no`, toggled. */
+  readonly checkbox?: true;
+  /** The path of a file, which Tab completes. */
+  readonly path?: true;
+  /** Empty is a value of its own; otherwise an empty field has its default. */
+  readonly mayBeEmpty?: true;
 };
 
 /** What a form asks. */
 export interface Form {
   readonly title: string;
-  /** The lines that there are for what is chosen. */
+  /** The button below the fields. */
+  readonly button: string;
+  /** The lines for what is chosen. */
   fields(values: FormValues): readonly FormField[];
-  /** What was typed into a field, else what it is by itself. */
+  /** What was typed into a field, else its default. */
   value(values: FormValues, field: FormField): string;
   /** What is wrong with a field, in a sentence; null when nothing is. */
   problem(values: FormValues, field: FormField): string | null;
+  /** What to know about a field that is not wrong; null: nothing. */
+  note(values: FormValues, field: FormField): string | null;
   changed(values: FormValues): void;
   /** Nothing is wrong with any field. */
   submit(values: FormValues): void;
@@ -63,15 +75,29 @@ export type FormLayer = {
   readonly kind: 'form';
   readonly form: Form;
   readonly values: FormValues;
-  /** The line that is being typed, of those that there are. */
+  /** Index of the field that has the focus; after the last one comes the button. */
   readonly focus: number;
   readonly edit: TextEdit;
+  /** The field shows its default, which the first character typed replaces. */
+  readonly fresh: boolean;
+  /** What the path that is being typed may become. */
+  readonly candidates: readonly string[];
+  /** The button was pressed: what is wrong is shown at fields that were not touched, too. */
+  readonly submitted: boolean;
 };
 
 /** A form with what was typed into it before, and the focus on one of its fields. */
-export function formLayer(form: Form, values: FormValues, focus = 0): FormLayer {
-  const edit = textEdit(form.value(values, form.fields(values)[focus]!));
-  return { kind: 'form', form, values, focus, edit };
+export function formLayer(form: Form, values: FormValues, focus = 0, submitted = false): FormLayer {
+  const field = form.fields(values)[focus];
+  const text = field === undefined ? '' : form.value(values, field);
+  const fresh = field !== undefined && values[field.key] === undefined && text !== '';
+  const edit = fresh ? { text, cursor: 0 } : textEdit(text);
+  return { kind: 'form', form, values, focus, edit, fresh, candidates: [], submitted };
+}
+
+/** What is wrong with a field, once the user has had a chance to get it right. */
+export function shownProblem({ form, values, submitted }: FormLayer, field: FormField): string | null {
+  return submitted || values[field.key] !== undefined ? form.problem(values, field) : null;
 }
 
 /** A text to be read. */
@@ -93,7 +119,7 @@ export type PromptLayer = {
   readonly inRowOf: string | null;
   /** A number: nothing but digits is taken, and up and down count, at first from what it is now. */
   readonly range: { readonly least: number; readonly most: number; readonly now: number } | null;
-  /** @throws what is wrong with the value, in a sentence: it may be mended then */
+  /** @throws what is wrong with the value, in a sentence: it can be corrected then */
   readonly submit: (text: string) => void;
 };
 

@@ -239,6 +239,7 @@ export class FakeEngine implements Engine, CounterSource {
     this.failure = null;
     if (failure) throw failure;
     this.texts.set(name, yaml);
+    if (!this.#vms.has(name)) this.add(name, { vcpus: [] }, { state: 'off', defined: true });
   };
 
   async definition(name: string): Promise<string> {

@@ -67,7 +67,7 @@ export function disksFolder(state: string): string {
 export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmPlan {
   // It becomes the name of files.
   if (!VM_NAME.pattern.test(vm.name))
-    throw new CreateError(`${shown(vm.name)} can't be a VM's name: expected ${VM_NAME.rule}`);
+    throw new CreateError(`${shown(vm.name)} cannot be the name of a VM: expected ${VM_NAME.rule}`);
   const { diskSize, source, name } = vm;
   if (diskSize !== null && (diskSize < 2 ** 20 || diskSize % 512 !== 0)) {
     throw new CreateError('expected a disk of at least 1M, in whole sectors of 512 bytes');
@@ -93,7 +93,7 @@ function newDisk(file: string): DiskInput {
 
 function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
   if (image.format !== 'iso')
-    throw new CreateError(`${image.file} is no image of a CD: give the installer's .iso file`);
+    throw new CreateError(`${image.file} is not a CD image: give the .iso file of the installer`);
   if (vm.diskSize === null)
     throw new CreateError('an installer needs a disk to install to: give it a size, such as 20G');
   // A disk without a system is passed over, so that the installer comes up until it is done.
@@ -112,10 +112,10 @@ function planCloud(
   instanceId: string,
 ): NewVmPlan {
   if (image.format === 'iso')
-    throw new CreateError(`${image.file} is an image of a CD: create the VM from an installer`);
+    throw new CreateError(`${image.file} is a CD image: create the VM from an installer`);
   if (image.needsOthers) {
     throw new CreateError(
-      `${image.file} is only a part of a disk, the rest is in files that it names: give an image that is complete`,
+      `${image.file} is only part of a disk, the rest is in other files that it names: give a complete image`,
     );
   }
   const size = vm.diskSize ?? Math.ceil(image.size / 512) * 512;
@@ -151,10 +151,10 @@ function finish(vm: NewVm, own: Partial<DefinitionInput>, steps: readonly Create
 export function describeStep(step: CreateStep): string {
   switch (step.kind) {
     case 'disk':
-      return `make the disk ${step.file}, ${sizeText(step.size)} (it takes space as the guest writes)`;
+      return `create the disk ${step.file}, ${sizeText(step.size)} (sparse: it takes space as the guest writes)`;
     case 'fill':
-      return `make the disk ${step.file}, ${sizeText(step.size)}, from ${step.from.file}`;
+      return `create the disk ${step.file}, ${sizeText(step.size)}, from ${step.from.file}`;
     case 'seed':
-      return `make ${step.file} with user and network, for cloud-init`;
+      return `create ${step.file} with the user and the network, for cloud-init`;
   }
 }

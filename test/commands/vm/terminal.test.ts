@@ -41,7 +41,8 @@ test('without options a new VM is asked for, and a wrong answer is asked for aga
   const answers: [question: string, answer: string][] = [
     ['Name:', 'two words'],
     ['expected a name', 'web'],
-    ['Start it from', 'k'],
+    ['Start from', 'i'],
+    ['installer is not available in this version: needs firmware boot', 'k'],
     ['Kernel (a file)', kernel],
     ['Initial RAM disk', ''],
     ['command line', ''],
@@ -67,7 +68,7 @@ test('without options a new VM is asked for, and a wrong answer is asked for aga
 
 test('who leaves the questions changes nothing', async () => {
   await using terminal = onTerminal('vm', 'create', 'web');
-  await terminal.shows('Start it from');
+  await terminal.shows('Start from');
   terminal.type('\x03');
   await terminal.shows('nothing was changed');
   expect(existsSync(definitionFile('web'))).toBe(false);

@@ -235,7 +235,7 @@ describe('qcow2', () => {
     const { out } = qcow2();
     const overlay = path.join(root, 'overlay.qcow2');
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', out, overlay]);
-    expect(() => plan(cloud(overlay))).toThrow('is only a part of a disk');
+    expect(() => plan(cloud(overlay))).toThrow('is only part of a disk');
   });
 
   test('without qemu-img names the package', async () => {

@@ -42,7 +42,7 @@ boot:
   expect(readDefinition(text, { file: 'web.yaml', name: 'web' })).toEqual(definition);
   expect(steps).toEqual([{ kind: 'disk', file: '/disks/web.img', size: 20 * GiB }]);
   expect(steps.map(describeStep)).toEqual([
-    'make the disk /disks/web.img, 20G (it takes space as the guest writes)',
+    'create the disk /disks/web.img, 20G (sparse: it takes space as the guest writes)',
   ]);
   expect(notYet.map(({ what }) => what)).toContain('firmware boot');
 });
@@ -82,8 +82,8 @@ ethernets:
     },
   ]);
   expect(steps.map(describeStep)).toEqual([
-    'make the disk /disks/web.img, 20G, from /img/debian.qcow2',
-    'make /disks/web-seed.iso with user and network, for cloud-init',
+    'create the disk /disks/web.img, 20G, from /img/debian.qcow2',
+    'create /disks/web-seed.iso with the user and the network, for cloud-init',
   ]);
 });
 
@@ -146,10 +146,10 @@ describe('what can not be', () => {
       },
     }) as const;
   test.each([
-    [{ name: '../x', source: { kind: 'installer', image: iso } }, '"../x" can\'t be a VM\'s name'],
+    [{ name: '../x', source: { kind: 'installer', image: iso } }, '"../x" cannot be the name of a VM'],
     [
       { source: { kind: 'installer', image: qcow2 } },
-      "/img/debian.qcow2 is no image of a CD: give the installer's .iso file",
+      '/img/debian.qcow2 is not a CD image: give the .iso file of the installer',
     ],
     [
       { source: { kind: 'installer', image: iso }, diskSize: null },
@@ -164,8 +164,8 @@ describe('what can not be', () => {
       { source: { kind: 'installer', image: iso }, more: { cpus: 0 } },
       'cpus: expected at least 1 vCPU, not 0',
     ],
-    [cloud({ image: iso }), '/iso/debian.iso is an image of a CD: create the VM from an installer'],
-    [cloud({ image: { ...qcow2, needsOthers: true } }), 'is only a part of a disk'],
+    [cloud({ image: iso }), '/iso/debian.iso is a CD image: create the VM from an installer'],
+    [cloud({ image: { ...qcow2, needsOthers: true } }), 'is only part of a disk'],
     [{ ...cloud({}), diskSize: GiB }, '/img/debian.qcow2 has a disk of 3G: expected at least that, not 1G'],
     [
       cloud({ user: { name: 'Ada L' } }),

@@ -9,6 +9,8 @@ import {
   readSshKeys,
 } from '../../../definitions/create/option-values.ts';
 import type { NewVm } from '../../../definitions/create/plan.ts';
+import { sourceObstacle } from '../../../definitions/create/source-support.ts';
+import { orList } from '../../../definitions/words.ts';
 import { parseCount, parseSize } from '../../../text/option-values.ts';
 import { printError } from '../../../text/output.ts';
 import { bytesOf, sizeText } from '../../../text/size.ts';
@@ -19,16 +21,18 @@ const GiB = 2 ** 30;
 /** Of a cloud image, whose own disk is small. */
 const CLOUD_DISK = 10 * GiB;
 
-const KINDS = { installer: 'iso', cloud: 'cloudImage', kernel: 'kernel' } as const;
+const KINDS = ['installer', 'cloud', 'kernel'] as const;
+type Kind = (typeof KINDS)[number];
 
 /**
- * Asks line by line for a new VM. An answer that is wrong is asked for again; an empty one is the default.
- * @param name when the user has given it already. @param taken names of VMs
+ * Asks line by line for a new VM. A wrong answer is asked for again; an empty one is the default.
+ * @param name if the user has given it already. @param taken names of VMs
  */
 export async function askForVm(name: string | undefined, taken: ReadonlySet<string>): Promise<NewVm> {
-  printError('A new VM. Enter takes what is in brackets; Ctrl-C leaves, and nothing is changed.');
+  printError('New VM. Enter accepts the value in brackets; Ctrl-C leaves without changing anything.');
   const vmName = name ?? (await asked('Name', '', text => checkName(text, taken)));
-  const kind = await asked('Start it from an installer, a cloud image or a kernel', 'installer', kindOf);
+  const [byDefault = 'kernel'] = KINDS.filter(kind => sourceObstacle(kind) === null);
+  const kind = await asked(`Start from ${orList(KINDS.map(kindText))}`, byDefault, kindOf);
   const source = await askForSource(kind);
   const network = await asked(`Network (${NETWORKS})`, kind === 'kernel' ? 'none' : 'user', parseNetwork);
   const memory = await asked(
@@ -38,7 +42,7 @@ export async function askForVm(name: string | undefined, taken: ReadonlySet<stri
   );
   const cpus = await asked('vCPUs', String(DEFAULTS.cpus), text => parseCount(text, 'vCPUs', 1, 64));
   const diskSize = await asked('Disk (a size, or none)', defaultDisk(kind, source), diskSizeOf);
-  const passthrough = await asked('PCI devices for it (addresses, or none)', 'none', addressesOf);
+  const passthrough = await asked('PCI devices to pass through (addresses, or none)', 'none', addressesOf);
   return newVmOf(vmName, {
     ...source,
     memory,
@@ -47,6 +51,11 @@ export async function askForVm(name: string | undefined, taken: ReadonlySet<stri
     passthrough,
     ...(diskSize !== null && { diskSize }),
   });
+}
+
+function kindText(kind: Kind): string {
+  const obstacle = sourceObstacle(kind);
+  return obstacle === null ? kind : `${kind} (not available in this version: ${obstacle})`;
 }
 
 /** Asks until the answer can be read. */
@@ -65,13 +74,11 @@ async function asked<Value>(
   }
 }
 
-type Kind = keyof typeof KINDS;
-
 function kindOf(text: string): Kind {
-  const kind = (Object.keys(KINDS) as Kind[]).find(
-    kind => text !== '' && kind.startsWith(text.toLowerCase()),
-  );
-  if (kind === undefined) throw new Error(`expected installer, cloud or kernel, not ${text}`);
+  const kind = KINDS.find(kind => text !== '' && kind.startsWith(text.toLowerCase()));
+  if (kind === undefined) throw new Error(`expected ${orList(KINDS)}, not ${text}`);
+  const obstacle = sourceObstacle(kind);
+  if (obstacle !== null) throw new Error(`${kind} is not available in this version: ${obstacle}`);
   return kind;
 }
 
@@ -79,37 +86,41 @@ async function askForSource(kind: Kind): Promise<CreateOptions> {
   if (kind === 'kernel') {
     const kernel = await asked('Kernel (a file)', '', existing);
     const initrd = await asked('Initial RAM disk (a file, or none)', 'none', text => text);
-    const append = await asked("The kernel's command line", 'console=ttyS0', text => text);
+    const append = await asked('Kernel command line', 'console=ttyS0', text => text);
     return { kernel, append, ...(initrd !== 'none' && { initrd: resolve(initrd) }) };
   }
-  const image = await asked(
-    kind === 'installer' ? "The installer's image (.iso)" : 'The image (a file)',
-    '',
+  const image = await asked(kind === 'installer' ? 'Installer image (.iso)' : 'Image (a file)', '', text => {
+    const info = imageInfo(existing(text));
+    if (kind === 'installer' && info.format !== 'iso') throw new Error(`${text} is not a CD image`);
+    if (kind === 'cloud' && info.format === 'iso')
+      throw new Error(`${text} is a CD image: start from an installer`);
+    return info.file;
+  });
+  if (kind === 'installer') return { iso: image };
+  const user = await asked('Name of the first user', defaultUser(), text => text);
+  const sshKey = await asked(
+    'SSH public key of that user (a file, or the key)',
+    ownSshKeyFile() ?? '',
     text => {
-      const info = imageInfo(existing(text));
-      if (kind === 'installer' && info.format !== 'iso') throw new Error(`${text} is no image of a CD`);
-      if (kind === 'cloud' && info.format === 'iso')
-        throw new Error(`${text} is an image of a CD: start from an installer`);
-      return info.file;
+      readSshKeys(text);
+      return text;
     },
   );
-  if (kind === 'installer') return { iso: image };
-  const user = await asked("The first user's name", defaultUser(), text => text);
-  const sshKey = await asked('Their SSH public key (a file, or the key)', ownSshKeyFile() ?? '', text => {
-    readSshKeys(text);
-    return text;
-  });
-  const address = await asked("The guest's address (dhcp, or such as 192.0.2.10/24)", 'dhcp', text => text);
+  const address = await asked(
+    'Address of the guest (dhcp, or an address such as 192.0.2.10/24)',
+    'dhcp',
+    text => text,
+  );
   const cloud = { cloudImage: image, user, sshKey: [sshKey] };
   if (address === 'dhcp') return cloud;
-  const gateway = await asked('Its gateway (an address, or none)', 'none', text => text);
-  const dns = await asked('Its name servers (addresses, or none)', 'none', wordsOf);
+  const gateway = await asked('Gateway (an address, or none)', 'none', text => text);
+  const dns = await asked('Name servers (addresses, or none)', 'none', wordsOf);
   return { ...cloud, address, dns, ...(gateway !== 'none' && { gateway }) };
 }
 
 function checkName(text: string, taken: ReadonlySet<string>): string {
   if (!VM_NAME.pattern.test(text)) throw new Error(`expected ${VM_NAME.rule}`);
-  if (taken.has(text)) throw new Error(`there is a VM ${text} already`);
+  if (taken.has(text)) throw new Error(`there is already a VM named ${text}`);
   return text;
 }
 
