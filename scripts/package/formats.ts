@@ -41,6 +41,9 @@ function packDeb({ scratch, out, level, node, epoch }: PackageOptions): string {
   const doc = join(scratch, 'usr/share/doc/vring');
   writeFileSync(join(doc, 'copyright'), readFileSync(join(root, 'packaging/deb/copyright')));
   writeFileSync(join(doc, 'changelog.gz'), gzip(Buffer.from(changelog(epoch))));
+  const overrides = join(scratch, 'usr/share/lintian/overrides');
+  mkdirSync(overrides, { recursive: true });
+  writeFileSync(join(overrides, 'vring'), readFileSync(join(root, 'packaging/deb/lintian-overrides')));
   const control = join(scratch, 'DEBIAN');
   mkdirSync(control);
   for (const script of ['postinst', 'prerm', 'postrm']) {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
@@ -68,6 +68,14 @@ export class BareRoot {
         input: [...files, ...ours].map(path => path.slice(1)).join('\n'),
       },
     );
+  }
+
+  /** Has no C library at all: only busybox, which is linked statically. */
+  buildWithoutGlibc(): void {
+    mkdirSync(join(this.folder, 'bin'), { recursive: true });
+    for (const name of ['dev', 'proc']) mkdirSync(join(this.folder, name));
+    copyFileSync('/bin/busybox', join(this.folder, 'bin/busybox'));
+    for (const name of ['sh', 'readlink', 'mkdir']) symlinkSync('busybox', join(this.folder, 'bin', name));
   }
 
   /** Runs a shell command in it, with this machine's /dev and /proc. */

@@ -1,4 +1,12 @@
-import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -35,7 +43,7 @@ beforeAll(async () => {
 describe('what is in them', () => {
   const installed = (paths: string[]) =>
     paths
-      .filter(path => !/\/$|share\/(doc|zsh)\//.test(path))
+      .filter(path => !/\/$|share\/(doc|lintian|zsh)\//.test(path))
       .map(path => path.replace(/^\.?\/usr\/|^vring-[\d.]+-linux-x64\//, '').replace(/ (->|link to) .*/, ''))
       .sort();
 
@@ -128,6 +136,23 @@ describe('what is in them', () => {
   });
 });
 
+test.skipIf(noBareRoot !== null)(
+  'rpm installs the .rpm, and removes all of it',
+  async () => {
+    const root = join(folder, 'rpm-root');
+    const rpm = (...args: string[]) => execa('rpm', ['--root', root, '--dbpath', '/rpm', ...args]);
+    mkdirSync(root);
+    // There is no shell in that root, nor anything that is required: Debian's rpm knows nothing of either.
+    await rpm('--install', '--nodeps', '--noscripts', join(smallPackages, RPM));
+    await rpm('--verify', '--nodeps', '--noscripts', 'vring');
+    expect(readlinkSync(join(root, 'usr/bin/vring'))).toBe('../lib/vring/bin/vring');
+    expect(existsSync(join(root, 'usr/bin', '../lib/vring/bin/vring'))).toBe(true);
+    await rpm('--erase', '--noscripts', 'vring');
+    expect(await lines('find', join(root, 'usr'), '-name', '*vring*')).toEqual(['']);
+  },
+  60_000,
+);
+
 test('the same files and the same SOURCE_DATE_EPOCH give the same packages, elsewhere and under another umask', async () => {
   const out = join(folder, 'again');
   const args = [process.execPath, SCRIPT, '--out', out, ...SMALL_PACKAGES];
@@ -212,6 +237,24 @@ describe.skipIf(noBareRoot !== null)(
       }
       const { stdout } = await root.run('vring --version');
       expect(stdout).toBe(version());
+    });
+
+    test('a system without glibc is told so in one sentence', async () => {
+      const small = new BareRoot(join(folder, 'musl'));
+      small.buildWithoutGlibc();
+      await execa('tar', [
+        '--extract',
+        '--file',
+        join(smallPackages, TAR),
+        '--directory',
+        small.folder,
+        '--strip-components=1',
+      ]);
+      const { all, exitCode } = await small.run('/bin/vring version');
+      expect(all).toBe(
+        'vring: needs glibc 2.34 or newer, and this system has none: use Debian 12, RHEL 9, or another one with glibc',
+      );
+      expect(exitCode).toBe(1);
     });
   },
 );

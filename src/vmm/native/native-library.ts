@@ -13,7 +13,10 @@ function load(path: string): Library {
     return koffi.load(path);
   } catch (error) {
     const reason = String((error as Error).message).replace(/^Failed to load shared library: /, '');
-    throw new Error(`cannot load ${path}: ${reason}; ${howToRepair()}`);
+    // ld.so(8): "/lib64/libc.so.6: version `GLIBC_2.34' not found (required by /usr/lib/vring/dist/libvring_native.so)"
+    const [, glibc] = /version `GLIBC_([\d.]+)' not found/.exec(reason) ?? [];
+    const repair = glibc === undefined ? howToRepair() : `use a system with glibc ${glibc} or newer`;
+    throw new Error(`cannot load ${path}: ${reason}; ${repair}`);
   }
 }
 

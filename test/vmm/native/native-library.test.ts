@@ -48,3 +48,24 @@ test('one that cannot be loaded is named, with the reason', () => {
   );
   expect(() => bindNative(builtFile('guest.elf'))).toThrow(/^cannot load \S+guest\.elf: .*; run npm ci/);
 });
+
+test('one for a newer glibc says which one', async () => {
+  // A C library of the future, which is there only while this is linked.
+  const libc = join(folder, 'libc.so.6');
+  writeFileSync(join(folder, 'future.c'), 'int future(void) { return 0; }');
+  writeFileSync(join(folder, 'future.map'), 'GLIBC_9.87 { future; };');
+  const link = [
+    '-shared',
+    '-nostdlib',
+    '-Wl,-soname,libc.so.6',
+    '-Wl,--version-script',
+    join(folder, 'future.map'),
+  ];
+  await execa('gcc', [...link, '-o', libc, join(folder, 'future.c')]);
+  const path = join(folder, 'new.so');
+  writeFileSync(join(folder, 'new.c'), 'int future(void); int use(void) { return future(); }');
+  await execa('gcc', ['-shared', '-fPIC', '-nostdlib', '-o', path, join(folder, 'new.c'), libc]);
+  expect(() => bindNative(path)).toThrow(
+    /^cannot load \S+new\.so: .*; use a system with glibc 9\.87 or newer$/,
+  );
+});
