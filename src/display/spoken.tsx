@@ -3,6 +3,7 @@ import { render } from 'ink';
 import type { ReactNode } from 'react';
 import type { Clock } from '../clock.ts';
 import type { Size } from '../store/ui-slice.ts';
+import { printable } from '../text/printable.ts';
 import type { Display } from './display.ts';
 import { spokenChanges, spokenLines } from './spoken-lines.ts';
 
@@ -33,7 +34,7 @@ export function openSpoken(
     callOff = null;
     const lines = spokenChanges(said, frame);
     said = frame;
-    if (lines.length > 0) stdout.write(lines.map(line => `${line}\n`).join(''));
+    if (lines.length > 0) stdout.write(lines.map(line => `${printable(line)}\n`).join(''));
   };
   const frames = new Writable({
     decodeStrings: false,

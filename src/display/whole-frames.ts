@@ -3,6 +3,18 @@ const BEGIN = '\x1b[?2026h';
 const END = '\x1b[?2026l';
 
 /**
+ * What no picture of ours has: strings to the terminal itself (OSC, DCS and their like; ECMA-48 §8.3), C1 controls, and marks
+ * that reorder text. Ink passes on some of what it finds in a text.
+ */
+const FOREIGN =
+  /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A frame, of which only what Ink draws reaches the terminal. */
+export function withoutForeign(frame: string): string {
+  return frame.replace(FOREIGN, '');
+}
+
+/**
  * The same stream, to which a frame is one write. Ink writes the frame's brackets and the frame itself apart; over SSH each of
  * these would be a packet.
  */
@@ -10,12 +22,12 @@ export function inWholeFrames(stdout: NodeJS.WriteStream): NodeJS.WriteStream {
   let held: string | null = null;
   const write = (...[text, ...rest]: [text: string, ...rest: never[]]): boolean => {
     if (text === BEGIN) held ??= '';
-    if (held === null) return stdout.write(text, ...rest);
+    if (held === null) return stdout.write(typeof text === 'string' ? withoutForeign(text) : text, ...rest);
     held += text;
     if (text !== END) return true;
     const frame = held;
     held = null;
-    return stdout.write(frame);
+    return stdout.write(withoutForeign(frame));
   };
   return new Proxy(stdout, {
     get: (target, key) => {

@@ -42,7 +42,7 @@ function textLines(subject: PlanSubject, phase: PlanPhase, columns: number): Pla
 }
 
 export function planTitle(subject: PlanSubject): string {
-  return subject.kind === 'change' ? subject.plan.title : `Undo: ${subject.entry.plan.title}`;
+  return printable(subject.kind === 'change' ? subject.plan.title : `Undo: ${subject.entry.plan.title}`);
 }
 
 function reviewText(subject: PlanSubject): string[] {

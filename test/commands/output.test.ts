@@ -1,0 +1,190 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serverTree } from '../host/trees/server.ts';
+import { Sandbox, VRING } from '../support/sandbox.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const folder = temporaryFolder();
+const sandbox = new Sandbox(folder);
+
+/** Commands that print, each as a user types it; `ROOT` is a recorded host. */
+const COMMANDS = [
+  '--help',
+  '--version',
+  'run --help',
+  'version',
+  'version --json',
+  'devices',
+  'devices --json',
+  'metrics',
+  'metrics --format prometheus',
+  'completion bash',
+  '__complete vfio bind ""',
+  'vm list',
+  'vm list --json',
+  'vm show web',
+  'vm show web --json',
+  'vm schema',
+  'vm create new --kernel /etc/passwd --dry-run',
+  'vm create new --kernel /etc/passwd --dry-run --json',
+  'pci --host-root ROOT',
+  'pci list --json --host-root ROOT',
+  'pci show 3b:00.0 --host-root ROOT',
+  'pci show 3b:00.0 --json --host-root ROOT',
+  'pci tree --host-root ROOT',
+  'pci tree --json --host-root ROOT',
+  'iommu --host-root ROOT',
+  'iommu list --json --host-root ROOT',
+  'iommu enable --dry-run --host-root ROOT',
+  'sriov --host-root ROOT',
+  'sriov list --json --host-root ROOT',
+  'sriov set 3b:00.3 2 --dry-run --host-root ROOT',
+  'sriov set 3b:00.3 2 --dry-run --json --host-root ROOT',
+  'vfio --host-root ROOT',
+  'vfio list --json --host-root ROOT',
+  'vfio bind b0:00.0 --dry-run --host-root ROOT',
+  'vfio bind b0:00.0 --dry-run --json --host-root ROOT',
+  'vfio bind 3b:00.0 --dry-run --host-root ROOT',
+  'doctor --host-root ROOT',
+  'doctor --json --host-root ROOT',
+] as const;
+
+function run(command: string, root: string, stdio: ['ignore', 'pipe' | number, 'pipe' | number]) {
+  const words = command.split(' ').map(word => (word === 'ROOT' ? root : word.replaceAll('"', '')));
+  const { status, stdout, stderr } = spawnSync(VRING, words, {
+    stdio,
+    env: { ...process.env, ...sandbox.env },
+    encoding: 'utf8',
+  });
+  return { status, stdout: stdout ?? '', stderr: stderr ?? '' };
+}
+
+const tree = serverTree();
+const hostile = serverTree();
+
+/** Bytes of names that no terminal may obey: erase, set the clipboard, run a C1 sequence, turn text around. */
+const EVIL = '\x1b[2J\x1b]52;c;aGk=\x07\u009b31m\u202e\u2028\x7f\b';
+/** What the kernel, a user or a vendor can name. */
+const NAMES =
+  /i40e|nvme|i801_smbus|ens1f[0-3]|bond0|vg0|qemu-system-x86|X710|Red Hat Enterprise|Samsung|root=\/dev/g;
+
+/** Puts control characters behind every name in a recorded host: in texts, file names and links. */
+function poison(root: string): void {
+  for (const entry of fs.readdirSync(root, { withFileTypes: true })) {
+    const file = path.join(root, entry.name);
+    if (entry.isSymbolicLink()) {
+      const target = fs.readlinkSync(file);
+      fs.rmSync(file);
+      fs.symlinkSync(
+        target.replace(NAMES, name => name + EVIL),
+        file,
+      );
+    } else if (entry.isDirectory()) {
+      poison(file);
+    } else if (entry.isFile() && entry.name !== 'config') {
+      const text = fs.readFileSync(file, 'utf8');
+      if (!text.includes('\uFFFD'))
+        fs.writeFileSync(
+          file,
+          text.replace(NAMES, name => name + EVIL),
+        );
+    }
+    const name = entry.name.replace(NAMES, each => each + EVIL);
+    if (name !== entry.name) fs.renameSync(file, path.join(root, name));
+  }
+}
+
+beforeAll(() => {
+  poison(hostile.directory);
+  sandbox.define('web', 'quiet');
+  sandbox.define('bad');
+  // An alias, a key and a text that are all control characters.
+  fs.writeFileSync(
+    path.join(sandbox.env.VRING_DEFINITIONS_DIR!, 'bad.yaml'),
+    `name: bad\n"key${JSON.stringify(EVIL).slice(1, -1)}": 1\nmemory: *al\u009bias\n`,
+  );
+});
+afterAll(() => {
+  for (const each of [tree, hostile]) fs.rmSync(each.directory, { recursive: true, force: true });
+});
+
+describe('a full disk', () => {
+  test.each(COMMANDS)('%s', command => {
+    const full = fs.openSync('/dev/full', 'w');
+    try {
+      const { status, stderr } = run(command, tree.directory, ['ignore', full, 'pipe']);
+      expect(stderr).toContain('vring: the output could not be written: no space left on device (ENOSPC)\n');
+      expect(status).toBe(1);
+    } finally {
+      fs.closeSync(full);
+    }
+  });
+
+  test('for messages is an error as well', () => {
+    const full = fs.openSync('/dev/full', 'w');
+    expect(run('vm create new --iso /nowhere', '', ['ignore', 'pipe', full]).status).not.toBe(0);
+    expect(run('vm create new --kernel /etc/passwd --dry-run', '', ['ignore', 'pipe', full]).status).toBe(1);
+    fs.closeSync(full);
+  });
+
+  test('that takes the beginning of an output is noticed', () => {
+    const file = path.join(folder, 'cut');
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', `ulimit -f 1; trap '' XFSZ; exec ${VRING} vm schema >${file}`],
+      { env: { ...process.env, ...sandbox.env }, encoding: 'utf8' },
+    );
+    expect(fs.statSync(file).size).toBeGreaterThan(0);
+    expect(stderr).toContain('the output could not be written: file too large (EFBIG)');
+    expect(status).toBe(1);
+  });
+});
+
+test('a reader that has gone away is no error, and all that it reads arrives', () => {
+  const sh = (script: string) =>
+    spawnSync('bash', ['-c', `set -o pipefail; ${script}`], {
+      env: { ...process.env, ...sandbox.env },
+      encoding: 'utf8',
+    });
+  expect(sh(`${VRING} vm schema | true`)).toMatchObject({ status: 0, stderr: '' });
+  // More than a pipe holds, to a reader that starts late.
+  const slow = sh(
+    `${VRING} pci list --json --host-root ${tree.directory} | { read -r first; cat; } | tail -c 3`,
+  );
+  expect(slow).toMatchObject({ status: 0, stdout: ' ]\n}\n'.slice(-3), stderr: '' });
+});
+
+describe('a hostile host', () => {
+  const obeyed = /[\0-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
+  test('has control characters in what is read', () => {
+    const text = fs.readFileSync(path.join(hostile.directory, 'usr/share/misc/pci.ids'), 'utf8');
+    expect(text).toMatch(obeyed);
+    expect(fs.readdirSync(path.join(hostile.directory, 'sys/bus/pci/drivers')).join()).toMatch(obeyed);
+  });
+
+  test.each(COMMANDS)('%s', command => {
+    const { stdout, stderr } = run(command, hostile.directory, ['ignore', 'pipe', 'pipe']);
+    expect(stdout).not.toBe('');
+    expect(stdout).not.toMatch(obeyed);
+    expect(stderr).not.toMatch(obeyed);
+    if (command.includes('--json')) JSON.parse(stdout);
+  });
+
+  test('is shown all the same', () => {
+    const { stdout } = run('pci --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
+    expect(stdout).toContain('i40e?[2J?]52;c;aGk=');
+    const json = run('pci list --json --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
+    expect(JSON.parse(json.stdout).functions.map((fn: { driver: string }) => fn.driver)).toContain(
+      `i40e${EVIL}`,
+    );
+  });
+});
+
+test('a definition cannot say anything to the terminal', () => {
+  const { stdout, stderr } = run('vm show bad', '', ['ignore', 'pipe', 'pipe']);
+  expect(stdout).toContain('al?ias');
+  expect(stdout + stderr).not.toMatch(/[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+});
