@@ -3,35 +3,39 @@ import type { HostRoot } from '../root.ts';
 export type ConfigLine = { readonly file: string; readonly line: number; readonly text: string };
 
 /**
- * The lines of a layered configuration directory, in the order in which its program reads them: files by name, where
- * one of an earlier directory hides those of the same name in later ones. Comments and empty lines are left out,
- * lines that end with a backslash joined.
+ * Files of a layered configuration directory, in the order in which their program reads them: by name, where one of
+ * an earlier directory hides those of the same name in later ones.
  * @param directories highest precedence first
  */
-export function configLines(root: HostRoot, directories: readonly string[], suffix: string): ConfigLine[] {
+export function configFiles(root: HostRoot, directories: readonly string[], suffix: string): string[] {
   const files = new Map<string, string>();
   for (const directory of directories) {
     for (const name of root.list(directory) ?? []) {
       if (name.endsWith(suffix) && !files.has(name)) files.set(name, `${directory}/${name}`);
     }
   }
-  return [...files]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([, file]) => fileLines(file, root.text(file) ?? ''));
+  return [...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
+}
+
+/**
+ * The lines of these files. Comments and empty lines are left out, lines that end with a backslash joined.
+ * @param directories highest precedence first
+ */
+export function configLines(root: HostRoot, directories: readonly string[], suffix: string): ConfigLine[] {
+  return configFiles(root, directories, suffix).flatMap(file => fileLines(file, root.text(file) ?? ''));
 }
 
 export function fileLines(file: string, text: string): ConfigLine[] {
   const lines: ConfigLine[] = [];
   let joined = '';
   text.split('\n').forEach((raw, index) => {
-    joined += raw;
     if (raw.endsWith('\\')) {
-      joined = `${joined.slice(0, -1)} `;
+      joined += raw.slice(0, -1);
       return;
     }
-    const line = joined.trim();
+    const line = (joined + raw).trim();
     joined = '';
-    if (line !== '' && !line.startsWith('#')) lines.push({ file, line: index + 1, text: line });
+    if (line !== '' && !/^[#;]/.test(line)) lines.push({ file, line: index + 1, text: line });
   });
   return lines;
 }

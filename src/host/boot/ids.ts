@@ -1,27 +1,38 @@
-import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
+import { kernelParameters, parameterOptions, parameterValues } from '../kernel-cmdline.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
-import type { ModprobeConfig } from './modprobe.ts';
+import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
 
 /** An entry of `vfio-pci.ids` or `options vfio-pci ids=`: hex numbers, those left out match anything. */
-export type DeviceIds = { readonly text: string; readonly source: string; readonly driver: string };
+export type DeviceIds = {
+  readonly text: string;
+  readonly source: string;
+  readonly driver: string;
+  /** The source whose `ids=` comes later and takes its place; null: this one counts. */
+  readonly replacedBy: string | null;
+};
 
 /** Ids that vfio-pci or pci-stub will claim as soon as they are there, whatever the address. */
 export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): DeviceIds[] {
   const parameters = kernelParameters(root);
   return ['vfio-pci', 'pci-stub'].flatMap(driver => {
-    const module = driver.replaceAll('-', '_');
     const files = modprobe.options
-      .filter(line => line.module === module)
+      .filter(line => line.module === moduleName(driver))
       .flatMap(line =>
-        parameterOptions(line.options.split(/\s+/), 'ids').map(text => ({ text, source: line.file, driver })),
+        parameterValues(line.options.replaceAll('"', '').split(/\s+/), 'ids').map(ids => [line.file, ids]),
       );
-    const boot = parameterOptions(parameters, `${driver}.ids`).map(text => ({
-      text,
-      source: 'kernel command line',
-      driver,
-    }));
-    return [...files, ...boot];
+    // The command line is behind all files, and each `ids=` replaces the one before.
+    const boot = parameterValues(parameters, `${driver}.ids`).map(ids => [commandLineSource, ids]);
+    const all = [...files, ...boot] as [source: string, ids: string][];
+    const last = all.at(-1)?.[0];
+    return all.flatMap(([source, ids], index) =>
+      parameterOptions([`ids=${ids}`], 'ids').map(text => ({
+        text,
+        source,
+        driver,
+        replacedBy: index === all.length - 1 ? null : last!,
+      })),
+    );
   });
 }
 

@@ -1,16 +1,22 @@
+import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import type { HostRoot } from '../root.ts';
 import { type ConfigLine, configLines } from './config-files.ts';
 
-/** modprobe.d(5), as far as it decides which driver a device gets. */
+/** modprobe.d(5) and what the kernel's command line adds, as far as they decide which driver a device gets. */
 export type ModprobeConfig = {
-  readonly options: readonly (ConfigLine & { readonly module: string; readonly options: string })[];
-  readonly softdeps: readonly (ConfigLine & {
-    readonly module: string;
+  readonly options: readonly (ModuleLine & { readonly options: string })[];
+  readonly softdeps: readonly (ModuleLine & {
     /** Modules that are loaded before it. */
     readonly pre: readonly string[];
   })[];
-  readonly blacklist: readonly (ConfigLine & { readonly module: string })[];
+  readonly blacklist: readonly ModuleLine[];
+  /** Commands that are run in place of loading a module. */
+  readonly installs: readonly (ModuleLine & { readonly command: string })[];
+  /** Modules by a pattern of names that a device may ask for. */
+  readonly aliases: readonly (ModuleLine & { readonly pattern: string })[];
 };
+
+type ModuleLine = ConfigLine & { readonly module: string };
 
 export const modprobeDirectories = [
   '/etc/modprobe.d',
@@ -20,18 +26,35 @@ export const modprobeDirectories = [
   '/lib/modprobe.d',
 ] as const;
 
+export const commandLineSource = 'kernel command line';
+
+/** Dashes and underscores in a module's name are one. */
+export function moduleName(name: string): string {
+  return name.replaceAll('-', '_');
+}
+
 export function readModprobe(root: HostRoot): ModprobeConfig {
   const options: ModprobeConfig['options'][number][] = [];
   const softdeps: ModprobeConfig['softdeps'][number][] = [];
-  const blacklist: ModprobeConfig['blacklist'][number][] = [];
+  const blacklist: ModuleLine[] = [];
+  const installs: ModprobeConfig['installs'][number][] = [];
+  const aliases: ModprobeConfig['aliases'][number][] = [];
   for (const line of configLines(root, modprobeDirectories, '.conf')) {
     const [command, name = '', ...rest] = line.text.split(/\s+/);
-    const module = name.replaceAll('-', '_');
+    const module = moduleName(name);
     if (command === 'options') options.push({ ...line, module, options: rest.join(' ') });
     if (command === 'softdep') softdeps.push({ ...line, module, pre: preModules(rest) });
     if (command === 'blacklist') blacklist.push({ ...line, module });
+    if (command === 'install') installs.push({ ...line, module, command: rest.join(' ') });
+    if (command === 'alias') aliases.push({ ...line, module: moduleName(rest[0] ?? ''), pattern: name });
   }
-  return { options, softdeps, blacklist };
+  const parameters = kernelParameters(root);
+  for (const name of ['modprobe.blacklist', 'module_blacklist']) {
+    for (const module of parameterOptions(parameters, name)) {
+      blacklist.push({ file: commandLineSource, line: 1, text: name, module: moduleName(module) });
+    }
+  }
+  return { options, softdeps, blacklist, installs, aliases };
 }
 
 /** `pre: a b post: c` */
@@ -40,7 +63,7 @@ function preModules(words: readonly string[]): string[] {
   let section = '';
   for (const word of words) {
     if (word === 'pre:' || word === 'post:') section = word;
-    else if (section === 'pre:') found.push(word.replaceAll('-', '_'));
+    else if (section === 'pre:') found.push(moduleName(word));
   }
   return found;
 }

@@ -1,13 +1,15 @@
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
-import { integer } from '../text.ts';
-import { readModule } from '../vfio/modules.ts';
 import { isParkingDriver } from '../vfio/read.ts';
 import { type Desired, desiredPath, readDesired } from './desired.ts';
+import { readEarlyModules } from './early-modules.ts';
 import { type Identity, identify, identityText, sameDevice } from './identity.ts';
 import { type DeviceIds, matchesIds, readConfiguredIds } from './ids.ts';
-import { type ModprobeConfig, readModprobe } from './modprobe.ts';
-import { type AddressRule, readAddressRules } from './udev-rules.ts';
+import { type LoadSources, loadOrder } from './load-order.ts';
+import { readModprobe } from './modprobe.ts';
+import { type LinkFile, readLinkFiles } from './systemd-link.ts';
+import { type DeviceRule, matchRule, readDeviceRules } from './udev-rules.ts';
+import { readScripts, ruleProblems, type Script, type VfCount, vfCount } from './vf-count.ts';
 
 /** What the configuration makes of a function at the next boot, as far as it says anything. */
 export type NextBoot = {
@@ -35,12 +37,15 @@ export function readNextBoot(root: HostRoot, functions: readonly PciFunction[]):
   return result;
 }
 
-type Sources = {
-  readonly modprobe: ModprobeConfig;
-  readonly rules: readonly AddressRule[];
+type Sources = LoadSources & {
+  readonly rules: readonly DeviceRule[];
+  readonly links: readonly LinkFile[];
   readonly desired: Desired;
   readonly ids: readonly DeviceIds[];
   readonly driverctl: ReadonlyMap<string, string>;
+  readonly scripts: readonly Script[];
+  /** By address of a physical function, as far as it was asked for. */
+  readonly counts: Map<string, VfCount>;
 };
 
 function collect(root: HostRoot): Sources {
@@ -50,10 +55,14 @@ function collect(root: HostRoot): Sources {
   );
   return {
     modprobe,
-    rules: readAddressRules(root),
+    early: readEarlyModules(root),
+    rules: readDeviceRules(root),
+    links: readLinkFiles(root),
     desired: readDesired(root),
     ids: readConfiguredIds(root, modprobe),
     driverctl: new Map(driverctl),
+    scripts: readScripts(root),
+    counts: new Map(),
   };
 }
 
@@ -66,28 +75,31 @@ function nextBootOf(
   const found = new Set<string>();
   const problems: string[] = [];
   let driver: string | null = null;
-  let vfs: number | null = null;
   for (const ids of sources.ids.filter(each => matchesIds(fn, each.text))) {
+    if (ids.replacedBy !== null) {
+      problems.push(`ids= of ${ids.source} for ${ids.text} does not count: ${ids.replacedBy} sets it later`);
+      continue;
+    }
     driver = ids.driver;
-    found.add(ids.source);
-    problems.push(...orderProblems(root, fn, ids, sources.modprobe));
+    const order = loadOrder(root, fn, ids, sources);
+    for (const source of [ids.source, ...order.sources]) found.add(source);
+    problems.push(...order.problems);
   }
   const override = sources.driverctl.get(fn.address);
   if (override) {
     driver = override;
     found.add(`/etc/driverctl.d/${fn.address}`);
   }
-  for (const rule of sources.rules.filter(each => each.address === fn.address)) {
-    if (!ruleMatches(rule, fn)) {
-      problems.push(
-        `${rule.file} is written for ${rule.conditions.vendor}:${rule.conditions.device} at this address`,
-      );
-      continue;
-    }
-    driver = rule.assignments.driver_override ?? driver;
-    vfs = integer(rule.assignments.sriov_numvfs ?? null) ?? vfs;
-    found.add(rule.file);
+  for (const rule of sources.rules.filter(each => each.driver !== undefined)) {
+    const match = matchRule(root, rule, fn);
+    if (match.result === 'yes' && rule.driver) driver = rule.driver;
+    if (match.result === 'yes') found.add(rule.file);
+    problems.push(...ruleProblems(rule, match, rule.driver ?? null));
   }
+  const counted = countOf(root, fn, sources);
+  let vfs = counted.count;
+  for (const source of counted.sources) found.add(source);
+  problems.push(...counted.problems);
   const stored = storedFor(fn, sources.desired, owner);
   if (stored) {
     found.add(desiredPath);
@@ -101,38 +113,11 @@ function nextBootOf(
       vfs = stored.count ?? vfs;
     }
   }
-  const drift = driftOf(fn, { driver, vfs, exists: existsAfterBoot(fn, owner, sources) });
+  const exists = existsAfterBoot(root, fn, owner, sources);
+  const unknown = vfs === null && counted.unknown;
+  const drift = driftOf(fn, { driver, vfs, exists, unknown });
   if (found.size + problems.length === 0 && drift === null) return null;
-  return { driver, vfs, sources: [...found], problems, drift };
-}
-
-/** Will the driver with the ids be there before the one that would take the device otherwise? */
-function orderProblems(root: HostRoot, fn: PciFunction, ids: DeviceIds, modprobe: ModprobeConfig): string[] {
-  const wanted = ids.driver.replaceAll('-', '_');
-  const builtIn = readModule(root, wanted).state === 'built-in';
-  if (builtIn) {
-    if (ids.source === 'kernel command line') return [];
-    return [`${ids.driver} is built into this kernel, which ignores ids in ${ids.source}`];
-  }
-  return fn.modules.flatMap(module => {
-    if (readModule(root, module).state === 'built-in') {
-      return [`${module} is built into this kernel and takes the device before ${ids.driver} can be loaded`];
-    }
-    const ordered =
-      modprobe.softdeps.some(line => line.module === module && line.pre.includes(wanted)) ||
-      modprobe.blacklist.some(line => line.module === module);
-    return ordered
-      ? []
-      : [`nothing makes ${ids.driver} load before ${module}: the first one gets the device`];
-  });
-}
-
-function ruleMatches(rule: AddressRule, fn: PciFunction): boolean {
-  const same = (name: string, value: string): boolean => {
-    const wanted = rule.conditions[name];
-    return wanted === undefined || wanted.toLowerCase() === `0x${value}`;
-  };
-  return same('vendor', fn.vendor) && same('device', fn.device);
+  return { driver, vfs, sources: [...found], problems: [...new Set(problems)], drift };
 }
 
 type Stored = {
@@ -157,21 +142,35 @@ function storedFor(fn: PciFunction, desired: Desired, owner: PciFunction | undef
   return driver === undefined ? null : { identity: null, driver, count: null };
 }
 
-/** A virtual function is there only if its physical one is configured to have as many. */
-function existsAfterBoot(fn: PciFunction, owner: PciFunction | undefined, sources: Sources): boolean {
+function countOf(root: HostRoot, fn: PciFunction, sources: Sources): VfCount {
+  const known = sources.counts.get(fn.address) ?? vfCount(root, fn, sources);
+  sources.counts.set(fn.address, known);
+  return known;
+}
+
+/** A virtual function is there only if its physical one is configured to have as many; null: that is not known. */
+function existsAfterBoot(
+  root: HostRoot,
+  fn: PciFunction,
+  owner: PciFunction | undefined,
+  sources: Sources,
+): boolean | null {
   if (!owner) return true;
-  const rules = sources.rules.filter(rule => rule.address === owner.address && ruleMatches(rule, owner));
-  const counts = rules.map(rule => integer(rule.assignments.sriov_numvfs ?? null) ?? 0);
-  const count = Math.max(sources.desired.sriov[owner.address]?.count ?? 0, ...counts);
-  return owner.virtualFunctions.indexOf(fn.address) < count;
+  const { count, unknown } = countOf(root, owner, sources);
+  const index = owner.virtualFunctions.indexOf(fn.address);
+  if (index < Math.max(sources.desired.sriov[owner.address]?.count ?? 0, count ?? 0)) return true;
+  return count === null && unknown ? null : false;
 }
 
 function driftOf(
   fn: PciFunction,
-  next: { driver: string | null; vfs: number | null; exists: boolean },
+  next: { driver: string | null; vfs: number | null; exists: boolean | null; unknown: boolean },
 ): string | null {
   // That VFs go is said once, of the function they belong to; a guest's is worth a word of its own.
-  if (!next.exists) return isParkingDriver(fn.driver) ? `${fn.driver} now, gone after a boot` : null;
+  if (next.exists !== true) {
+    const becomes = next.exists === null ? 'not known' : 'gone';
+    return isParkingDriver(fn.driver) ? `${fn.driver} now, ${becomes} after a boot` : null;
+  }
   if (next.driver !== null && fn.driver !== next.driver) {
     return `${fn.driver ?? 'no driver'} now, ${next.driver} after a boot`;
   }
@@ -179,5 +178,6 @@ function driftOf(
     return `${fn.driver} now, the host's driver after a boot`;
   }
   const count = fn.virtualFunctions.length;
-  return count === (next.vfs ?? 0) ? null : `${count} VFs now, ${next.vfs ?? 0} after a boot`;
+  if (count === (next.vfs ?? 0)) return null;
+  return `${count} VFs now, ${next.unknown ? 'not known' : (next.vfs ?? 0)} after a boot`;
 }

@@ -1,34 +1,186 @@
+import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
+import { integer, keyValues } from '../text.ts';
 import { type ConfigLine, configLines } from './config-files.ts';
+import { globMatches } from './glob.ts';
 
 export const udevDirectories = [
   '/etc/udev/rules.d',
   '/run/udev/rules.d',
+  '/usr/local/lib/udev/rules.d',
   '/usr/lib/udev/rules.d',
   '/lib/udev/rules.d',
 ];
 
-/** A udev rule (udev(7)) that sets something of a PCI device at a fixed address. */
-export type AddressRule = ConfigLine & {
-  readonly address: string;
-  /** Values it must find, by attribute: `vendor`, `device`. */
-  readonly conditions: Readonly<Record<string, string>>;
-  /** Values it writes, by attribute: `driver_override`, `sriov_numvfs`. */
-  readonly assignments: Readonly<Record<string, string>>;
+/** A udev rule (udev(7)) that sets the driver of PCI devices, or a number of VFs. */
+export type DeviceRule = ConfigLine & {
+  readonly conditions: readonly Term[];
+  /** What it writes; null: not known without running it. */
+  readonly driver?: string | null;
+  readonly vfs?: number | null;
 };
 
-/** Rules with a literal address in KERNEL or KERNELS that write driver_override or sriov_numvfs. */
-export function readAddressRules(root: HostRoot): AddressRule[] {
+type Term = {
+  readonly key: string;
+  readonly argument: string;
+  readonly operator: string;
+  readonly value: string;
+};
+
+/** `no`, with what it is written for at this address; `unknown`: some condition is not one that can be looked at. */
+export type RuleMatch =
+  | { readonly result: 'yes' }
+  | { readonly result: 'no'; readonly otherDevice: string | null }
+  | { readonly result: 'unknown'; readonly condition: string };
+
+export function readDeviceRules(root: HostRoot): DeviceRule[] {
   return configLines(root, udevDirectories, '.rules').flatMap(line => {
     if (!/driver_override|sriov_numvfs/.test(line.text)) return [];
-    const address = /\bKERNELS?=="([0-9a-f:.]+)"/i.exec(line.text)?.[1]?.toLowerCase();
-    if (address === undefined) return [];
-    const conditions: Record<string, string> = {};
-    const assignments: Record<string, string> = {};
-    for (const [, name, operator, value] of line.text.matchAll(/\bATTRS?\{([^}]+)\}\s*(==|=)\s*"([^"]*)"/g)) {
-      const target = operator === '==' ? conditions : assignments;
-      target[name!.replace(/^device\//, '')] = value!;
-    }
-    return [{ ...line, address, conditions, assignments }];
+    const terms = ruleTerms(line.text);
+    const conditions = terms.filter(({ operator }) => operator === '==' || operator === '!=');
+    const written = terms.filter(({ operator }) => operator !== '==' && operator !== '!=');
+    const set = (name: string): string | null | undefined => {
+      const term = written.find(
+        each => each.key === 'ATTR' && each.argument.replace(/^device\//, '') === name,
+      );
+      if (term !== undefined) return /[$%]/.test(term.value) ? null : term.value;
+      // A command that writes it: what and where only the shell knows.
+      return written.some(each => each.key === 'RUN' && each.value.includes(name)) ? null : undefined;
+    };
+    const [driver, vfs] = [set('driver_override'), set('sriov_numvfs')];
+    if (driver === undefined && vfs === undefined) return [];
+    return [
+      {
+        ...line,
+        conditions,
+        ...(driver === undefined ? {} : { driver }),
+        ...(vfs === undefined ? {} : { vfs: integer(vfs) }),
+      },
+    ];
   });
+}
+
+/** `KEY{argument}=="value"`; a backslash in front of a quote belongs to the value. */
+function ruleTerms(text: string): Term[] {
+  const pattern = /([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*(?:e|i)?"((?:[^"\\]|\\.)*)"/g;
+  return [...text.matchAll(pattern)].map(([, key, argument = '', operator, value]) => ({
+    key: key!,
+    argument,
+    operator: operator!,
+    value: value!,
+  }));
+}
+
+/** Is a rule for a function, or for one of its network interfaces? */
+export function matchRule(root: HostRoot, rule: DeviceRule, fn: PciFunction): RuleMatch {
+  const interfaces = root.list(`${fn.path}/net`) ?? [];
+  const network = rule.conditions.some(term => term.key === 'SUBSYSTEM' && term.value === 'net');
+  const names = network ? interfaces : [fn.address];
+  let best: RuleMatch = { result: 'no', otherDevice: null };
+  for (const name of names) {
+    const match = matchDevice(root, rule.conditions, fn, network ? name : null);
+    if (match.result === 'yes') return match;
+    if (match.result === 'unknown' || best.result === 'no') best = match;
+  }
+  return best;
+}
+
+/** @param interfaceName for a rule about network interfaces */
+function matchDevice(
+  root: HostRoot,
+  conditions: readonly Term[],
+  fn: PciFunction,
+  interfaceName: string | null,
+): RuleMatch {
+  const device: Device = { root, fn, interfaceName };
+  const results = conditions.map(term => ({ term, values: valuesOf(device, term) }));
+  const failed = results.filter(({ term, values }) => {
+    if (values === null) return false;
+    const found = values.some(value => term.value.split('|').some(pattern => globMatches(pattern, value)));
+    return found !== (term.operator === '==');
+  });
+  if (failed.length > 0) {
+    // The address is right, the device is another one.
+    const ids = failed.every(({ term }) => /^(vendor|device)$/.test(baseName(term.argument)));
+    const at = conditions.some(({ key, value }) => /^KERNELS?$/.test(key) && value === fn.address);
+    return { result: 'no', otherDevice: ids && at ? idText(conditions) : null };
+  }
+  const unknown = results.find(({ values }) => values === null);
+  if (unknown === undefined) return { result: 'yes' };
+  const { key, argument } = unknown.term;
+  return { result: 'unknown', condition: argument === '' ? key : `${key}{${argument}}` };
+}
+
+type Device = { readonly root: HostRoot; readonly fn: PciFunction; readonly interfaceName: string | null };
+
+/** What a condition is compared with; null: it is not known. */
+function valuesOf({ root, fn, interfaceName }: Device, { key, argument }: Term): readonly string[] | null {
+  const parents = fn.path.split('/').filter(part => /^[0-9a-f]{4,}:/.test(part) || part.startsWith('pci'));
+  switch (key) {
+    case 'ACTION':
+      return ['add', 'bind', 'change', 'move'];
+    case 'KERNEL':
+      return [interfaceName ?? fn.address];
+    case 'KERNELS':
+      return [...(interfaceName === null ? [] : [interfaceName]), ...parents];
+    case 'SUBSYSTEM':
+      return [interfaceName === null ? 'pci' : 'net'];
+    case 'SUBSYSTEMS':
+      return interfaceName === null ? ['pci'] : ['net', 'pci'];
+    case 'DRIVER':
+    case 'DRIVERS':
+      return fn.driver === null ? null : [fn.driver];
+    case 'NAME':
+      return interfaceName === null ? null : [interfaceName];
+    case 'ATTR':
+    case 'ATTRS':
+      return attributesOf({ root, fn, interfaceName }, key, argument);
+    case 'ENV':
+      return environmentOf({ root, fn, interfaceName }, argument);
+    default:
+      return null;
+  }
+}
+
+function attributesOf(
+  { root, fn, interfaceName }: Device,
+  key: string,
+  name: string,
+): readonly string[] | null {
+  const ids: Readonly<Record<string, string | null>> = {
+    vendor: fn.vendor,
+    device: fn.device,
+    subsystem_vendor: fn.subsystemVendor,
+    subsystem_device: fn.subsystemDevice,
+    class: fn.class,
+  };
+  const id = interfaceName === null || key === 'ATTRS' ? ids[name] : ids[name.replace(/^device\//, '')];
+  if (id !== undefined && id !== null) return [`0x${id}`];
+  if (name.includes('..')) return null;
+  const own = interfaceName === null ? fn.path : `${fn.path}/net/${interfaceName}`;
+  const places = key === 'ATTR' || interfaceName === null ? [own] : [own, fn.path];
+  const values = places.map(place => root.attribute(`${place}/${name}`)).filter(value => value !== null);
+  // A recording has only what readers look at.
+  return values.length === 0 && !root.live ? null : values;
+}
+
+function environmentOf({ root, fn, interfaceName }: Device, name: string): readonly string[] | null {
+  const uevent = keyValues(root.attribute(`${fn.path}/uevent`) ?? '').get(name);
+  if (interfaceName === null) return uevent === undefined ? null : [uevent];
+  if (name === 'INTERFACE') return [interfaceName];
+  if (name === 'ID_NET_DRIVER') return fn.driver === null ? null : [fn.driver];
+  if (name === 'ID_PATH') return [`pci-${fn.address}`];
+  return null;
+}
+
+function baseName(argument: string): string {
+  return argument.split('/').at(-1)!;
+}
+
+function idText(conditions: readonly Term[]): string {
+  const id = (name: string): string => {
+    const term = conditions.find(each => baseName(each.argument) === name);
+    return term?.value ?? '?';
+  };
+  return `${id('vendor')}:${id('device')}`;
 }

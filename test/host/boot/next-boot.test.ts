@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { desiredPath, formatDesired } from '../../../src/host/boot/desired.ts';
 import { identify } from '../../../src/host/boot/identity.ts';
 import { readNextBoot } from '../../../src/host/boot/next-boot.ts';
 import { readPci } from '../../../src/host/pci/read.ts';
 import { release, type TreeBuilder } from '../trees/builder.ts';
+import { desktopTree } from '../trees/desktop.ts';
 import { serverTree } from '../trees/server.ts';
 
 let tree: TreeBuilder;
@@ -103,4 +104,254 @@ test('a VF that will be there, but not for a guest', () => {
 test('a broken file of ours is an error, not an empty desired state', () => {
   tree.file(desiredPath, '{"version":2}');
   expect(() => next('0000:3b:00.0')).toThrow('/etc/vring/host.json is not valid');
+});
+
+describe('what makes vfio-pci load before the driver of the host', () => {
+  const gpu = '0000:01:00.0';
+  const vfio = '/etc/modprobe.d/vfio.conf';
+  const ids = 'options vfio-pci ids=10de:1e87,10de:10f8\n';
+
+  beforeEach(() => {
+    tree.remove();
+    tree = desktopTree();
+    tree.file(vfio, ids);
+  });
+
+  test('is nothing by itself', () => {
+    expect(next(gpu)?.problems).toEqual([
+      'nothing makes vfio-pci load before nouveau: the first one gets the device',
+    ]);
+  });
+
+  test.each<[string, Record<string, string>, string[]]>([
+    ['a softdep of the driver', { [vfio]: `${ids}softdep nouveau pre: vfio-pci\n` }, [vfio]],
+    [
+      'a softdep of drm, which the driver needs',
+      { '/usr/lib/modprobe.d/a.conf': 'softdep drm pre: vfio-pci\n' },
+      ['/usr/lib/modprobe.d/a.conf'],
+    ],
+    [
+      'a softdep of a softdep',
+      { '/etc/modprobe.d/a.conf': 'softdep nouveau pre: x\nsoftdep x pre: vfio-pci\n' },
+      ['/etc/modprobe.d/a.conf'],
+    ],
+    [
+      'an install line',
+      {
+        '/etc/modprobe.d/a.conf':
+          'install nouveau /sbin/modprobe vfio-pci; /sbin/modprobe --ignore-install nouveau\n',
+      },
+      ['/etc/modprobe.d/a.conf'],
+    ],
+    [
+      'an alias of the device',
+      { '/etc/modprobe.d/a.conf': 'alias pci:v000010DEd00001E87sv*sd*bc*sc*i* vfio-pci\n' },
+      ['/etc/modprobe.d/a.conf'],
+    ],
+    [
+      'MODULES of mkinitcpio',
+      { '/etc/mkinitcpio.conf': 'MODULES=(vfio_pci vfio)\nHOOKS=(base udev modconf kms)\n' },
+      ['/etc/mkinitcpio.conf'],
+    ],
+    [
+      'MODULES of a drop-in',
+      {
+        '/etc/mkinitcpio.conf': 'MODULES=()\nHOOKS=(systemd)\n',
+        '/etc/mkinitcpio.conf.d/v.conf': 'MODULES+=(vfio_pci)\n',
+      },
+      ['/etc/mkinitcpio.conf.d/v.conf'],
+    ],
+    [
+      'force_drivers of dracut',
+      { '/etc/dracut.conf.d/v.conf': 'force_drivers+=" vfio_pci vfio "\n' },
+      ['/etc/dracut.conf.d/v.conf'],
+    ],
+    [
+      'rd.driver.pre',
+      { '/proc/cmdline': 'root=/dev/sda2 rd.driver.pre=vfio-pci\n' },
+      ['kernel command line'],
+    ],
+    [
+      "initramfs-tools' list, where graphics drivers are not",
+      { '/etc/initramfs-tools/modules': '# x\nvfio_pci\n' },
+      ['/etc/initramfs-tools/modules'],
+    ],
+    [
+      'the blacklist and a loader',
+      {
+        '/proc/cmdline': 'root=/dev/sda2 modprobe.blacklist=x,nouveau\n',
+        '/etc/modules-load.d/v.conf': 'vfio-pci\n',
+      },
+      ['kernel command line', '/etc/modules-load.d/v.conf'],
+    ],
+    [
+      'a driver that is never loaded, and a loader',
+      { '/etc/modprobe.d/a.conf': 'install nouveau /bin/false\n', '/etc/modules': 'vfio_pci\n' },
+      ['/etc/modprobe.d/a.conf', '/etc/modules'],
+    ],
+  ])('is %s', (_, files, sources) => {
+    tree.files(files);
+    expect(next(gpu)).toMatchObject({ driver: 'vfio-pci', problems: [] });
+    expect(next(gpu)?.sources).toEqual([...new Set([vfio, ...sources])]);
+  }); // prettier-ignore
+
+  test.each<[string, Record<string, string>, RegExp]>([
+    [
+      'the driver comes first in MODULES',
+      { '/etc/mkinitcpio.conf': 'MODULES=(nouveau vfio_pci)\n' },
+      /^\/etc\/mkinitcpio.conf loads nouveau before vfio-pci/,
+    ],
+    [
+      'the initramfs has no modprobe.d',
+      { '/etc/mkinitcpio.conf': 'MODULES=(vfio_pci)\nHOOKS=(base udev)\n' },
+      /without the modconf hook/,
+    ],
+    [
+      'only the blacklist',
+      { '/etc/modprobe.d/a.conf': 'blacklist nouveau\n' },
+      /^nouveau is kept away \(\/etc\/modprobe.d\/a.conf\), but nothing loads vfio-pci/,
+    ],
+    [
+      'a loader beside udev',
+      { '/etc/modules-load.d/v.conf': '; x\nvfio-pci\n' },
+      /^\/etc\/modules-load.d\/v.conf loads vfio-pci while udev loads nouveau/,
+    ],
+    [
+      'add_drivers, which only puts it into the image',
+      { '/etc/dracut.conf.d/v.conf': 'add_drivers+=" vfio_pci "\n' },
+      /^nothing makes/,
+    ],
+    [
+      'a list that only running it would tell',
+      { '/etc/mkinitcpio.conf': 'MODULES=($(cat /x))\n' },
+      /^not known whether .*mkinitcpio.conf, line 1: a command substitution/,
+    ],
+    [
+      'drm is part of the kernel',
+      {
+        '/etc/modprobe.d/a.conf': 'softdep drm pre: vfio-pci\n',
+        [`/usr/lib/modules/${release}/modules.builtin`]: 'kernel/drivers/gpu/drm/drm.ko\n',
+      },
+      /^nothing makes/,
+    ],
+  ])('is not: %s', (_, files, problem) => {
+    tree.files(files);
+    expect(next(gpu)?.problems).toEqual([expect.stringMatching(problem)]);
+  }); // prettier-ignore
+
+  test('of several ids= only the last counts, the command line behind all files', () => {
+    tree.file('/proc/cmdline', 'root=/dev/sda2 vfio-pci.ids=10de:10f8\n');
+    expect(next(gpu)).toMatchObject({
+      driver: null,
+      problems: [`ids= of ${vfio} for 10de:1e87 does not count: kernel command line sets it later`],
+    });
+    expect(next('0000:01:00.1')?.driver).toBe('vfio-pci');
+  });
+
+  test('dependencies are those of modules.dep', () => {
+    tree.file(
+      `/usr/lib/modules/${release}/modules.dep`,
+      'kernel/a/snd-hda-intel.ko.zst: kernel/b/snd-hda-core.ko.zst\n',
+    );
+    tree.file('/etc/modprobe.d/a.conf', 'softdep snd-hda-core pre: vfio-pci\n');
+    expect(next('0000:01:00.1')).toMatchObject({ driver: 'vfio-pci', problems: [] });
+  });
+});
+
+describe('the number of VFs', () => {
+  const pf = '0000:3b:00.2';
+  const link = '/etc/systemd/network/10-sriov.link';
+
+  test.each([
+    ['Path=pci-0000:3b:00.2', '[Link]\nSR-IOVVirtualFunctions=4', { vfs: 4, drift: null, sources: [link] }],
+    [
+      'Driver=i40e\nPath=pci-0000:3b:*',
+      '[Link]\nSR-IOVVirtualFunctions=2',
+      { vfs: 2, drift: '4 VFs now, 2 after a boot' },
+    ],
+    [
+      'Path=pci-0000:3b:00.2',
+      '[SR-IOV]\nVirtualFunction=0\n[SR-IOV]\nVirtualFunction=3',
+      { vfs: 4, drift: null },
+    ],
+    [
+      'Path=!pci-0000:3b:00.2',
+      '[Link]\nSR-IOVVirtualFunctions=4',
+      { vfs: null, drift: '4 VFs now, 0 after a boot' },
+    ],
+    ['', '[Link]\nSR-IOVVirtualFunctions=4', { vfs: null, drift: '4 VFs now, 0 after a boot' }],
+    [
+      'Path=pci-0000:3b:00.2\nHost=x',
+      '[Link]\nSR-IOVVirtualFunctions=4',
+      {
+        vfs: null,
+        drift: '4 VFs now, not known after a boot',
+        problems: [`not known whether ${link} makes VFs here: it depends on Host=`],
+      },
+    ],
+  ])('of a .link file for %j', (match, settings, expected) => {
+    tree.file(link, `[Match]\n${match}\n\n${settings}\n`);
+    expect(next(pf)).toMatchObject(expected);
+  }); // prettier-ignore
+
+  test('is that of the first .link file that matches, with its drop-ins', () => {
+    tree.file(link, '[Match]\nPath=pci-0000:3b:00.2\n[Link]\nSR-IOVVirtualFunctions=2\n');
+    tree.file(`${link}.d/more.conf`, '[Link]\nSR-IOVVirtualFunctions=4\n');
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: [`${link}.d/more.conf`] });
+    tree.file('/usr/lib/systemd/network/05-name.link', '[Match]\nPath=pci-0000:3b:00.2\n[Link]\nName=lan\n');
+    expect(next(pf)?.drift).toBe('4 VFs now, 0 after a boot');
+  });
+
+  test.each([
+    'ACTION=="bind", SUBSYSTEM=="pci", ENV{PCI_SLOT_NAME}=="0000:3b:00.2", ATTR{sriov_numvfs}="4"',
+    'ACTION=="add", SUBSYSTEM=="net", ENV{ID_NET_DRIVER}=="i40e", KERNELS=="0000:3b:00.2", ATTR{device/sriov_numvfs}="4"',
+    'SUBSYSTEM=="pci", ATTR{vendor}=="0x8086", ATTR{device}=="0x1572|0x1583", KERNEL=="0000:3b:00.[23]", ATTR{sriov_numvfs}="4"',
+  ])('of the udev rule %s', rule => {
+    tree.file('/etc/udev/rules.d/40-x.rules', `${rule}\n`);
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: ['/etc/udev/rules.d/40-x.rules'] });
+  });
+
+  test('of a udev rule by the name of an interface', () => {
+    const name = tree.root().list(`${tree.pathOf(pf)}/net`)?.[0];
+    expect(name).toBeDefined();
+    const rule = (kernel: string) =>
+      tree.file(
+        '/etc/udev/rules.d/40-x.rules',
+        `SUBSYSTEM=="net", KERNEL=="${kernel}", ATTR{device/sriov_numvfs}="4"\n`,
+      );
+    rule(name!);
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null });
+    rule('other0');
+    expect(next(pf)).toMatchObject({ vfs: null, drift: '4 VFs now, 0 after a boot' });
+  });
+
+  test.each([
+    [
+      '/etc/udev/rules.d/40-x.rules',
+      'KERNEL=="0000:3b:00.2", PROGRAM=="/bin/x", ATTR{sriov_numvfs}="4"\n',
+      'it depends on PROGRAM',
+    ],
+    [
+      '/etc/udev/rules.d/40-x.rules',
+      'KERNEL=="0000:3b:00.2", RUN+="/bin/sh -c \'echo 4 > /sys$devpath/sriov_numvfs\'"\n',
+      'it runs a command',
+    ],
+    ['/etc/rc.local', 'echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs\n', 'a program of its own'],
+    [
+      '/etc/systemd/system/vfs.service',
+      'ExecStart=/bin/sh -c "echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs"\n',
+      'a program of its own',
+    ],
+  ])('is not known where %s decides', (file, text, why) => {
+    tree.file(file, text);
+    expect(next(pf)).toMatchObject({ drift: '4 VFs now, not known after a boot' });
+    expect(next(pf)?.problems).toEqual([expect.stringContaining(why)]);
+    expect(next(pf)?.problems[0]).toContain(file);
+    expect(next('0000:3b:0a.0')?.drift).toBe('vfio-pci now, not known after a boot');
+  }); // prettier-ignore
+
+  test('of an option of the driver', () => {
+    tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null, sources: ['/etc/modprobe.d/i40e.conf'] });
+  });
 });

@@ -1,0 +1,135 @@
+import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
+import type { HostRoot } from '../root.ts';
+import { configFiles, configLines, fileLines } from './config-files.ts';
+import { commandLineSource, moduleName } from './modprobe.ts';
+import { readShellFiles } from './shell/script.ts';
+import { type ShellVariables, valueText } from './shell/variables.ts';
+
+/** A module that something loads at each boot without a device asking for it. */
+export type EarlyModule = {
+  readonly module: string;
+  readonly source: string;
+  /**
+   * `first`: before udev loads drivers for devices. `initramfs`: there, but behind the udev of the initramfs.
+   * `beside`: while udev loads drivers.
+   */
+  readonly when: 'first' | 'initramfs' | 'beside';
+  /** Loaded before it by the same source, in order. */
+  readonly behind: readonly string[];
+};
+
+export type EarlyModules = {
+  readonly modules: readonly EarlyModule[];
+  /** Sources that cannot be read without running them, with the reason. */
+  readonly unknown: readonly string[];
+  /** mkinitcpio's initramfs has modprobe.d only with this hook; null: no such initramfs. */
+  readonly modprobeHook: boolean | null;
+};
+
+const loadDirectories = [
+  '/etc/modules-load.d',
+  '/run/modules-load.d',
+  '/usr/local/lib/modules-load.d',
+  '/usr/lib/modules-load.d',
+  '/lib/modules-load.d',
+] as const;
+
+export function readEarlyModules(root: HostRoot): EarlyModules {
+  const unknown: string[] = [];
+  const mkinitcpio = readMkinitcpio(root, unknown);
+  const modules = [
+    ...commandLineModules(root),
+    ...mkinitcpio.modules,
+    ...dracutModules(root, unknown),
+    ...listed('/etc/initramfs-tools/modules', root.text('/etc/initramfs-tools/modules'), 'initramfs'),
+    ...listed('/etc/modules', root.text('/etc/modules'), 'beside'),
+    ...configLines(root, loadDirectories, '.conf').map(line => early(line.text, line.file, 'beside', [])),
+  ];
+  return { modules, unknown, modprobeHook: mkinitcpio.modprobeHook };
+}
+
+function early(
+  name: string,
+  source: string,
+  when: EarlyModule['when'],
+  behind: readonly string[],
+): EarlyModule {
+  return { module: moduleName(name.trim().split(/\s/)[0]!), source, when, behind: behind.map(moduleName) };
+}
+
+function inOrder(names: readonly string[], source: string, when: EarlyModule['when']): EarlyModule[] {
+  return names.map((name, index) => early(name, source, when, names.slice(0, index)));
+}
+
+function listed(file: string, text: string | null, when: EarlyModule['when']): EarlyModule[] {
+  return inOrder(
+    fileLines(file, text ?? '').map(line => line.text),
+    file,
+    when,
+  );
+}
+
+/** dracut.cmdline(7) and modules-load.d(5). */
+function commandLineModules(root: HostRoot): EarlyModule[] {
+  const parameters = kernelParameters(root);
+  const named = (name: string): string[] => parameterOptions(parameters, name);
+  return [
+    ...inOrder(named('rd.driver.pre'), commandLineSource, 'first'),
+    ...inOrder([...named('rd.modules_load'), ...named('modules_load')], commandLineSource, 'beside'),
+  ];
+}
+
+/** mkinitcpio.conf(5), a bash file: MODULES are loaded, in order, before any hook is run. */
+function readMkinitcpio(
+  root: HostRoot,
+  unknown: string[],
+): { modules: EarlyModule[]; modprobeHook: boolean | null } {
+  const files = ['/etc/mkinitcpio.conf', ...configFiles(root, ['/etc/mkinitcpio.conf.d'], '.conf')];
+  const variables = readBash(root, files);
+  if (variables === null) return { modules: [], modprobeHook: null };
+  const { list: modules, file } = listOf(variables, 'MODULES', files[0]!, unknown);
+  const { list: hooks } = listOf(variables, 'HOOKS', files[0]!, unknown);
+  return {
+    // A question mark: no error when the kernel has no such module.
+    modules: inOrder(
+      modules.map(name => name.replace(/\?$/, '')),
+      file,
+      'first',
+    ),
+    modprobeHook: hooks.length === 0 ? null : hooks.includes('modconf') || hooks.includes('systemd'),
+  };
+}
+
+/** dracut.conf(5): force_drivers are loaded before udev starts; add_drivers are only put into the image. */
+function dracutModules(root: HostRoot, unknown: string[]): EarlyModule[] {
+  const directories = ['/etc/dracut.conf.d', '/usr/lib/dracut/dracut.conf.d'];
+  const files = ['/etc/dracut.conf', ...configFiles(root, directories, '.conf')];
+  const variables = readBash(root, files);
+  if (variables === null) return [];
+  const { list, file } = listOf(variables, 'force_drivers', files[0]!, unknown);
+  return inOrder(list, file, 'first');
+}
+
+function readBash(root: HostRoot, files: readonly string[]): ShellVariables | null {
+  const sources = files.flatMap(file => {
+    const text = root.text(file);
+    return text === null ? [] : [{ file, text }];
+  });
+  if (sources.length === 0) return null;
+  return readShellFiles({ dialect: 'bash', sources, read: path => root.text(path) });
+}
+
+/** An array, or words in a string, with the file that has the last word. */
+function listOf(
+  variables: ShellVariables,
+  name: string,
+  file: string,
+  unknown: string[],
+): { list: readonly string[]; file: string } {
+  const value = variables.value(name);
+  if (value.unknown !== null) unknown.push(`${name}: ${value.unknown}`);
+  return {
+    list: value.elements ?? valueText(value).split(/\s+/).filter(Boolean),
+    file: value.from.at(-1)?.file ?? file,
+  };
+}

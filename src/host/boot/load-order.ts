@@ -1,0 +1,196 @@
+import type { PciFunction } from '../pci/function.ts';
+import { kernelRelease } from '../pci/modules.ts';
+import type { HostRoot } from '../root.ts';
+import { keyValues } from '../text.ts';
+import { readModule } from '../vfio/modules.ts';
+import type { EarlyModule, EarlyModules } from './early-modules.ts';
+import { globMatches } from './glob.ts';
+import type { DeviceIds } from './ids.ts';
+import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
+
+/** Does the driver with the ids get a device before the host's own driver for it does? */
+export type LoadOrder = {
+  /** What makes it so. */
+  readonly sources: readonly string[];
+  /** Why it is not so, or not known. */
+  readonly problems: readonly string[];
+};
+
+export type LoadSources = { readonly modprobe: ModprobeConfig; readonly early: EarlyModules };
+
+export function loadOrder(root: HostRoot, fn: PciFunction, ids: DeviceIds, sources: LoadSources): LoadOrder {
+  const wanted = moduleName(ids.driver);
+  if (readModule(root, wanted).state === 'built-in') {
+    if (ids.source === commandLineSource) return { sources: [], problems: [] };
+    const problem = `${ids.driver} is built into this kernel, which ignores ids in ${ids.source}`;
+    return { sources: [], problems: [problem] };
+  }
+  const rivals = fn.modules.filter(module => module !== wanted);
+  const found = rivals.map(module => orderAgainst(root, fn, ids, module, sources));
+  return {
+    sources: [...new Set(found.flatMap(each => each.sources))],
+    problems: [...new Set(found.flatMap(each => each.problems))],
+  };
+}
+
+/** Against one module that claims the device. */
+function orderAgainst(
+  root: HostRoot,
+  fn: PciFunction,
+  ids: DeviceIds,
+  module: string,
+  sources: LoadSources,
+): LoadOrder {
+  const { modprobe, early } = sources;
+  const wanted = moduleName(ids.driver);
+  const ordered = (...by: string[]): LoadOrder => ({ sources: by, problems: [] });
+  const problem = (text: string, ...by: string[]): LoadOrder => ({ sources: by, problems: [text] });
+  if (readModule(root, module).state === 'built-in') {
+    return problem(
+      `${module} is built into this kernel and takes the device before ${ids.driver} can be loaded`,
+    );
+  }
+  const before = firstBy(root, wanted, module, modprobe) ?? aliasTo(root, fn, wanted, modprobe);
+  if (before !== null) return ordered(before);
+  const loads = early.modules.filter(each => each.module === wanted);
+  const first = loads.find(each => each.when === 'first' && !each.behind.includes(module));
+  if (first !== undefined) return firstLoad(first, ids, early);
+  const away = keptAway(module, modprobe);
+  if (away !== null) {
+    const loader = loads[0]?.source ?? anyLoader(fn, wanted, modprobe);
+    if (loader !== null) return ordered(away, loader);
+    return problem(
+      `${module} is kept away (${away}), but nothing loads ${ids.driver}: the device is left without a driver`,
+      away,
+    );
+  }
+  return unordered(fn, ids, module, loads, early);
+}
+
+/** No file says which one is first: what is known of the two. */
+function unordered(
+  fn: PciFunction,
+  ids: DeviceIds,
+  module: string,
+  loads: readonly EarlyModule[],
+  early: EarlyModules,
+): LoadOrder {
+  const problem = (text: string, ...by: string[]): LoadOrder => ({ sources: by, problems: [text] });
+  const late = loads.find(each => each.when === 'first');
+  if (late !== undefined) {
+    return problem(`${late.source} loads ${module} before ${ids.driver}: the first one gets the device`);
+  }
+  const initramfs = loads.find(each => each.when === 'initramfs');
+  if (initramfs !== undefined) {
+    // Graphics and sound are left out of it, unless somebody asks for them.
+    if (/^0[34]/.test(fn.class) && !early.modules.some(each => each.module === module)) {
+      return { sources: [initramfs.source], problems: [] };
+    }
+    return problem(
+      `not known whether ${ids.driver} is first: ${initramfs.source} loads it in the initramfs, where ${module} may be too`,
+    );
+  }
+  const beside = loads.find(each => each.when === 'beside');
+  if (beside !== undefined) {
+    return problem(
+      `${beside.source} loads ${ids.driver} while udev loads ${module}: the first one gets the device`,
+    );
+  }
+  const [unknown] = early.unknown;
+  if (unknown !== undefined) {
+    return problem(`not known whether ${ids.driver} is loaded before ${module}: ${unknown}`);
+  }
+  return problem(`nothing makes ${ids.driver} load before ${module}: the first one gets the device`);
+}
+
+/** mkinitcpio's image has no modprobe.d, unless a hook puts it there. */
+function firstLoad(load: EarlyModule, ids: DeviceIds, early: EarlyModules): LoadOrder {
+  const blind = early.modprobeHook === false && load.source.includes('mkinitcpio');
+  if (!blind || ids.source === commandLineSource) return { sources: [load.source], problems: [] };
+  const text = `${load.source} loads ${ids.driver} without the modconf hook: the initramfs does not have ${ids.source}`;
+  return { sources: [load.source], problems: [text] };
+}
+
+/** The file that makes `wanted` load before `module`, or before a module that this one needs. */
+function firstBy(root: HostRoot, wanted: string, module: string, modprobe: ModprobeConfig): string | null {
+  const seen = new Set<string>();
+  const pending = [module];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (seen.has(next)) continue;
+    seen.add(next);
+    const install = modprobe.installs.find(line => line.module === next);
+    if (
+      install !== undefined &&
+      moduleName(install.command)
+        .split(/[^\w]+/)
+        .includes(wanted)
+    )
+      return install.file;
+    for (const line of modprobe.softdeps.filter(each => each.module === next)) {
+      if (line.pre.includes(wanted)) return line.file;
+      pending.push(...line.pre);
+    }
+    pending.push(...dependencies(root, next));
+  }
+  return null;
+}
+
+/** What a driver in drivers/gpu/drm needs, whatever modules.dep has of it. */
+const graphics = new Set([
+  'nouveau',
+  'amdgpu',
+  'radeon',
+  'i915',
+  'xe',
+  'ast',
+  'mgag200',
+  'nvidia_drm',
+  'virtio_gpu',
+]);
+
+/** Modules that are loaded before one, by modules.dep; those that are built in are not loaded. */
+function dependencies(root: HostRoot, module: string): string[] {
+  const listed = moduleDependencies(root).get(module) ?? [];
+  const drm = graphics.has(module) && readModule(root, 'drm').state !== 'built-in' ? ['drm'] : [];
+  return [...listed, ...drm];
+}
+
+const read = new WeakMap<HostRoot, ReadonlyMap<string, readonly string[]>>();
+
+function moduleDependencies(root: HostRoot): ReadonlyMap<string, readonly string[]> {
+  const known = read.get(root);
+  if (known !== undefined) return known;
+  const text = root.text(`/lib/modules/${kernelRelease(root) ?? 'unknown'}/modules.dep`, 32 << 20) ?? '';
+  const name = (path: string): string => moduleName(/([^/]+?)\.ko/.exec(path)?.[1] ?? '');
+  const result = new Map<string, string[]>();
+  for (const match of text.matchAll(/^(\S+):[ \t]*(.*)$/gm)) {
+    result.set(name(match[1]!), match[2]!.split(/\s+/).filter(Boolean).map(name));
+  }
+  read.set(root, result);
+  return result;
+}
+
+/** `alias pci:v000010DEd...* vfio-pci` is asked before the drivers' own aliases. */
+function aliasTo(root: HostRoot, fn: PciFunction, wanted: string, modprobe: ModprobeConfig): string | null {
+  const alias = keyValues(root.attribute(`${fn.path}/uevent`) ?? '').get('MODALIAS');
+  if (alias === undefined) return null;
+  const line = modprobe.aliases.find(each => each.module === wanted && globMatches(each.pattern, alias));
+  return line?.file ?? null;
+}
+
+/** What keeps udev from loading a module for a device. */
+function keptAway(module: string, modprobe: ModprobeConfig): string | null {
+  const blacklisted = modprobe.blacklist.find(line => line.module === module);
+  const disabled = modprobe.installs.find(
+    line => line.module === module && /^(\/\S*\/)?(false|true|:)(\s|$)/.test(line.command),
+  );
+  return blacklisted?.file ?? disabled?.file ?? null;
+}
+
+/** Something that loads the driver for another module of the same device, or for a device like it. */
+function anyLoader(fn: PciFunction, wanted: string, modprobe: ModprobeConfig): string | null {
+  const softdep = modprobe.softdeps.find(
+    line => line.pre.includes(wanted) && fn.modules.includes(line.module),
+  );
+  return softdep?.file ?? null;
+}

@@ -1,0 +1,136 @@
+import type { PciFunction } from '../pci/function.ts';
+import { HostReadError, type HostRoot } from '../root.ts';
+import { integer } from '../text.ts';
+import { configFiles } from './config-files.ts';
+import type { ModprobeConfig } from './modprobe.ts';
+import { type LinkFile, linkCount } from './systemd-link.ts';
+import { type DeviceRule, matchRule, type RuleMatch } from './udev-rules.ts';
+
+/** A file that is no configuration of ours to read, but may make VFs: where it says so, or cannot be read. */
+export type Script = { readonly file: string; readonly text: string | null };
+
+export type VfCount = {
+  /** Null: nothing that was read sets one. */
+  readonly count: number | null;
+  readonly sources: readonly string[];
+  readonly problems: readonly string[];
+  /** Something may set another one: the problems say what. */
+  readonly unknown: boolean;
+};
+
+/** How many VFs a function gets at a boot, whoever makes them but vring itself. */
+export function vfCount(
+  root: HostRoot,
+  fn: PciFunction,
+  from: {
+    readonly rules: readonly DeviceRule[];
+    readonly links: readonly LinkFile[];
+    readonly modprobe: ModprobeConfig;
+    readonly scripts: readonly Script[];
+  },
+): VfCount {
+  const sources: string[] = [];
+  const problems: string[] = [];
+  if (fn.virtualFunctions.length === 0 && !root.exists(`${fn.path}/sriov_totalvfs`)) {
+    return { count: null, sources, problems, unknown: false };
+  }
+  let count = optionCount(fn, from.modprobe, sources);
+  let unknown = false;
+  const link = linkCount(root, fn, from.links);
+  if (link !== null) {
+    if (link.count === null) {
+      problems.push(`not known whether ${link.source} makes VFs here: it depends on ${link.condition}`);
+      unknown = true;
+    } else {
+      count = link.count;
+      sources.push(link.source);
+    }
+  }
+  for (const rule of from.rules.filter(each => each.vfs !== undefined)) {
+    const match = matchRule(root, rule, fn);
+    problems.push(...ruleProblems(rule, match, rule.vfs ?? null));
+    if (match.result === 'yes') sources.push(rule.file);
+    if (match.result === 'yes' && rule.vfs !== null) count = rule.vfs ?? count;
+    else if (match.result !== 'no') unknown = true;
+  }
+  const interfaces = root.list(`${fn.path}/net`) ?? [];
+  for (const script of from.scripts) {
+    const about = mentions(script, fn.address, interfaces);
+    // What says nothing about a function that has no VFs is not worth a word.
+    if (!about || (script.text === null && (count !== null || fn.virtualFunctions.length === 0))) continue;
+    problems.push(
+      script.text === null
+        ? `not known whether ${script.file} makes VFs: it may not be read`
+        : `not known how many VFs ${script.file} makes: it is a program of its own`,
+    );
+    unknown = true;
+  }
+  return { count, sources, problems, unknown };
+}
+
+/** What keeps a rule from being certain. */
+export function ruleProblems(rule: DeviceRule, match: RuleMatch, value: string | number | null): string[] {
+  switch (match.result) {
+    case 'no':
+      return match.otherDevice === null
+        ? []
+        : [`${rule.file} is written for ${match.otherDevice.replaceAll('0x', '')} at this address`];
+    case 'unknown':
+      return [
+        `not known whether ${rule.file}, line ${rule.line} is for this device: it depends on ${match.condition}`,
+      ];
+    case 'yes':
+      return value === null
+        ? [`not known what ${rule.file}, line ${rule.line} writes: it runs a command`]
+        : [];
+  }
+}
+
+/** `max_vfs=` of igb and ixgbe, `num_vfs=` of mlx4_core: the last one counts. One number is for every port. */
+function optionCount(fn: PciFunction, modprobe: ModprobeConfig, sources: string[]): number | null {
+  const modules = new Set([...fn.modules, fn.driver?.replaceAll('-', '_')]);
+  const lines = modprobe.options.filter(line => modules.has(line.module));
+  for (const line of lines.toReversed()) {
+    const value = /(?:^|\s)(?:max_vfs|num_vfs)=(\d+)(?:,\1)*(?:\s|$)/.exec(line.options)?.[1];
+    if (value === undefined) continue;
+    sources.push(line.file);
+    return integer(value);
+  }
+  return null;
+}
+
+const places: readonly (readonly [directories: readonly string[], suffix: string])[] = [
+  [['/etc/systemd/system'], '.service'],
+  [['/etc/netplan'], '.yaml'],
+  [['/etc/network/interfaces.d'], ''],
+];
+
+/** Files that are known to make VFs on hosts: what an administrator writes, and what network managers read. */
+export function readScripts(root: HostRoot): Script[] {
+  const files = [
+    '/etc/rc.local',
+    '/etc/rc.d/rc.local',
+    '/etc/network/interfaces',
+    ...places.flatMap(([directories, suffix]) => configFiles(root, directories, suffix)),
+  ];
+  return files
+    .map(file => ({ file, text: textOf(root, file) }))
+    .filter(({ text }) => text === null || /sriov_numvfs|virtual-function-count/.test(text))
+    .filter(({ file, text }) => text !== null || root.exists(file));
+}
+
+function textOf(root: HostRoot, file: string): string | null {
+  try {
+    return root.text(file);
+  } catch (error) {
+    if (error instanceof HostReadError) return null;
+    throw error;
+  }
+}
+
+/** By address, with or without its domain, or by the name of an interface; a file that cannot be read may be about any. */
+function mentions({ text }: Script, address: string, interfaces: readonly string[]): boolean {
+  if (text === null) return true;
+  const words = new Set(text.split(/[^\w.:-]+/).map(word => word.replace(/[.:]+$/, '')));
+  return [address, address.replace(/^0000:/, ''), ...interfaces].some(name => words.has(name));
+}
