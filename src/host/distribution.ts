@@ -56,7 +56,7 @@ export function findProgram(root: HostRoot, name: string): string | null {
   return directories.map(directory => `${directory}/${name}`).find(path => root.exists(path)) ?? null;
 }
 
-/** The command that installs a package here, e.g. `apt install libslirp0`. */
+/** The command that installs a package here, e.g. `apt install pci.ids`. */
 export function installCommand(
   distribution: Distribution,
   packages: Readonly<Record<DistributionFamily, string>>,

@@ -18,7 +18,7 @@ const filters: readonly Filter[] = [
   // The heading and established connections to the SSH port.
   { path: /^\/proc\/net\/tcp6?$/, apply: keepLines(/^\s*sl |^\s*\d+: [0-9A-F]+:0016 [0-9A-F:]+ 01 /) },
   { path: /\/modules\.alias$/, apply: keepLines(/^alias (vfio_)?pci:/) },
-  { path: /\/modules\.dep$/, apply: text => text.replace(/:.*$/gm, ':') },
+  { path: /\/modules\.dep$/, apply: text => text.replace(/[^\s:]*\//g, '') },
   { path: /\/modules\.builtin\.modinfo$/, apply: keepPciAliases },
 ];
 

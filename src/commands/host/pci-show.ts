@@ -76,7 +76,16 @@ function driverText(fn: ShownFunction): string {
 function nextBootText({ nextBoot }: ShownFunction): string[] {
   if (nextBoot === null) return [];
   const as = nextBoot.sources.length > 0 ? ` (${nextBoot.sources.join(', ')})` : '';
-  return [`${nextBoot.drift ?? 'as it is now'}${as}`, ...nextBoot.problems.map(problem => `! ${problem}`)];
+  return [
+    `${nextBoot.drift ?? unchangedText(nextBoot)}${as}`,
+    ...nextBoot.problems.map(problem => `! ${problem}`),
+  ];
+}
+
+/** What was configured and is so already. */
+function unchangedText({ driver, vfs }: NonNullable<ShownFunction['nextBoot']>): string {
+  const parts = [driver, vfs === null ? null : `${vfs} VFs`].filter(part => part !== null);
+  return parts.length === 0 ? 'as it is now' : `${parts.join(', ')}, as now`;
 }
 
 function numaText(fn: ShownFunction): string[] {

@@ -40,7 +40,7 @@ export function iommuFindings(root: HostRoot, cpu: Cpu): Finding[] {
 
 function firmwareFinding(cpu: Cpu, table: FirmwareTable | null, active: boolean): Finding {
   const id = 'iommu.firmware';
-  const why = 'the firmware tells the kernel where the IOMMU is';
+  const why = 'the kernel learns from the firmware where the IOMMU is';
   if (table) return ok(id, 'iommu', `the firmware describes an IOMMU (ACPI ${table})`, why);
   // Virtual machines and other architectures describe theirs by other means.
   if (active) return info(id, 'iommu', 'an IOMMU is in use that ACPI does not describe', why);
@@ -51,15 +51,13 @@ function firmwareFinding(cpu: Cpu, table: FirmwareTable | null, active: boolean)
     state: 'fail',
     title: 'the firmware describes no IOMMU',
     why,
-    repair: [
-      `switch on ${name} in the firmware setup; a host that has no such option cannot give devices to guests`,
-    ],
+    repair: [`turn on ${name} in the firmware setup; a host without that option cannot pass devices through`],
   };
 }
 
 function enabledFinding(root: HostRoot, cpu: Cpu, table: FirmwareTable | null, active: boolean): Finding {
   const id = 'iommu.enabled';
-  const why = 'without it a device given to a guest could write to all of the memory of the host';
+  const why = 'without it a device passed through to a guest could write to all host memory';
   if (active) {
     const count = (root.list('/sys/kernel/iommu_groups') ?? []).length;
     return ok(id, 'iommu', `the IOMMU is on: ${count} groups`, why);
@@ -124,18 +122,18 @@ function domainFinding(root: HostRoot): Finding {
   const passthrough = parameterOptions(kernelParameters(root), 'iommu').includes('pt');
   const title = passthrough
     ? "the host's own devices bypass translation (iommu=pt)"
-    : "the host's own devices go through translation too";
+    : "the host's own devices are translated too";
   return info(
     'iommu.host-domain',
     'iommu',
     title,
-    'iommu=pt spares fast network cards and disks of the host some work',
+    'iommu=pt saves fast network cards and disks of the host the translation',
   );
 }
 
 function unsafeInterrupts(root: HostRoot): Finding {
   const id = 'iommu.unsafe-interrupts';
-  const why = 'it lets guests have devices although they could then send the host any interrupt';
+  const why = 'it allows passthrough even though a guest could then send the host any interrupt';
   const on = ['vfio_iommu_type1', 'iommufd'].filter(module =>
     isYes(readModule(root, module).parameters.allow_unsafe_interrupts ?? 'N'),
   );
@@ -152,8 +150,7 @@ function unsafeInterrupts(root: HostRoot): Finding {
 
 function acsOverride(root: HostRoot): Finding {
   const id = 'iommu.acs-override';
-  const why =
-    'it shows groups as isolated that the hardware does not isolate: a guest can reach its neighbours';
+  const why = 'it claims isolation that the hardware does not have: a guest can reach its neighbors';
   const options = parameterOptions(kernelParameters(root), 'pcie_acs_override');
   if (options.length === 0) return ok(id, 'iommu', 'pcie_acs_override is not set', why);
   return {

@@ -40,13 +40,11 @@ const wanted: readonly Wanted[] = [
   { option: 'INTEL_IOMMU', why: 'the driver for Intel VT-d', without: 'fail', vendor: 'intel' },
   { option: 'AMD_IOMMU', why: 'the driver for AMD-Vi', without: 'fail', vendor: 'amd' },
   { option: 'IRQ_REMAP', why: "keeps a guest's device from sending interrupts of others", without: 'fail' },
-  { option: 'PCI_STUB', why: 'a driver that only keeps others away', without: 'info' },
+  { option: 'PCI_STUB', why: 'reserves a device without giving it to anyone', without: 'info' },
   { option: 'VFIO', why: 'gives devices to user space', without: 'fail' },
   { option: 'VFIO_PCI', why: 'gives PCI devices to user space', without: 'fail' },
   { option: 'VFIO_IOMMU_TYPE1', why: "maps a guest's memory for its devices", without: 'fail' },
-  { option: 'IOMMUFD', why: 'the newer interface for the same', without: 'info' },
-  { option: 'VHOST_NET', why: 'virtio network packets without leaving the kernel', without: 'warn' },
-  { option: 'TUN', why: "tap interfaces for guests' networks", without: 'warn' },
+  { option: 'IOMMUFD', why: 'the newer interface for giving devices to user space', without: 'info' },
   { option: 'KSM', why: 'shares equal memory pages between guests', without: 'info' },
   { option: 'HUGETLBFS', why: 'large pages for guest memory', without: 'warn' },
 ];
@@ -54,7 +52,7 @@ const wanted: readonly Wanted[] = [
 export function kernelFindings(root: HostRoot, cpu: Cpu): Finding[] {
   const config = readKernelConfig(root);
   if (config === null) {
-    const title = 'the options of the running kernel are not to be found';
+    const title = 'the configuration of the running kernel was not found';
     return [
       info(
         'kernel.config',
@@ -88,7 +86,7 @@ function optionFinding(each: Wanted, config: ReadonlyMap<string, string>): Findi
   };
 }
 
-/** The one option that is better not used. */
+/** The one option that is better left out. */
 function noIommuFinding(config: ReadonlyMap<string, string>): Finding {
   const id = 'kernel.vfio-noiommu';
   const why = 'no-IOMMU mode gives a device to a guest without any protection of the host';

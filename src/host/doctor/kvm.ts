@@ -9,37 +9,37 @@ export function kvmFindings(root: HostRoot, cpu: Cpu): Finding[] {
   return [kvmDevice(root, cpu), ...kvmModule(root), ...nestedFinding(root, cpu)];
 }
 
-/** Parameters that change what guests can do, or how fast they are. */
-const telling: Readonly<Record<string, readonly string[]>> = {
+/** Parameters that change what guests can do, or how fast they run. */
+const shown: Readonly<Record<string, readonly string[]>> = {
   kvm: ['halt_poll_ns', 'ignore_msrs', 'tdp_mmu'],
   kvm_intel: ['ept', 'unrestricted_guest', 'enable_apicv'],
   kvm_amd: ['npt', 'avic', 'sev'],
 };
 
 function kvmModule(root: HostRoot): Finding[] {
-  const loaded = Object.keys(telling)
+  const loaded = Object.keys(shown)
     .map(name => readModule(root, name))
     .filter(module => module.state === 'loaded' || Object.keys(module.parameters).length > 0);
   if (loaded.length === 0) return [];
   const title = loaded.map(({ name, parameters }) => {
-    const values = telling[name]!.filter(key => key in parameters).map(key => `${key}=${parameters[key]}`);
+    const values = shown[name]!.filter(key => key in parameters).map(key => `${key}=${parameters[key]}`);
     return values.length > 0 ? `${name} (${values.join(', ')})` : name;
   });
-  return [info('kvm.module', 'kvm', title.join(', '), 'the modules that run guests, and how they are set')];
+  return [info('kvm.module', 'kvm', title.join(', '), 'the KVM modules and their parameters')];
 }
 
 function kvmDevice(root: HostRoot, cpu: Cpu): Finding {
   const id = 'kvm.device';
-  const why = 'vring runs its guests through it';
+  const why = 'vring runs VMs with it';
   const node = root.node(device);
   const module = cpu.flags.has('svm') ? 'kvm_amd' : 'kvm_intel';
-  if (node?.usable) return ok(id, 'kvm', `${device} is there and may be used`, why);
+  if (node?.usable) return ok(id, 'kvm', `${device} can be opened`, why);
   if (node) {
     return {
       id,
       area: 'kvm',
       state: 'fail',
-      title: `${device} may not be opened by this user`,
+      title: `this user cannot open ${device}`,
       why,
       repair: ['usermod -aG kvm <user>, then log in again; or run vring as root'],
     };
@@ -49,14 +49,14 @@ function kvmDevice(root: HostRoot, cpu: Cpu): Finding {
     id,
     area: 'kvm',
     state: 'fail',
-    title: `there is no ${device}`,
+    title: `${device} does not exist`,
     why,
     repair:
       state === 'absent'
         ? [`boot a kernel with CONFIG_KVM and ${module}`]
         : [
             `modprobe ${module}`,
-            'dmesg | grep -i kvm tells why when that fails (often: disabled by the firmware)',
+            'if that fails, dmesg | grep -i kvm shows why (often it is disabled in the firmware)',
           ],
   };
 }

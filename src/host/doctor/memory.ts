@@ -39,7 +39,7 @@ export function readHugepages(root: HostRoot): HugepagePool[] {
 }
 
 function hugepages(root: HostRoot): Finding {
-  const why = 'they spare guests with much memory page table walks, and the IOMMU as well';
+  const why = 'huge pages mean fewer TLB misses for guests with much memory, and for the IOMMU';
   const used = readHugepages(root).filter(pool => pool.total > 0);
   const title = used
     .map(pool => `${pool.free} of ${pool.total} huge pages of ${pool.size >> 20} MiB free`)
@@ -51,7 +51,8 @@ function ksm(root: HostRoot): Finding {
   const run = root.attribute('/sys/kernel/mm/ksm/run');
   const title =
     run === null ? 'this kernel has no KSM' : run === '1' ? 'KSM merges equal pages' : 'KSM is off';
-  const why = 'it saves memory and costs time; the memory of a guest with a device is pinned and not merged';
+  const why =
+    'KSM trades CPU time for memory; memory of a guest with a passed-through device is pinned and not merged';
   return info('memory.ksm', 'memory', title, why);
 }
 
@@ -62,7 +63,7 @@ function numa(root: HostRoot): Finding {
     'memory.numa',
     'memory',
     title,
-    "a guest's processors and memory belong on the node of its device",
+    "a guest's vCPUs and memory belong on the NUMA node of its device",
   );
 }
 
@@ -70,7 +71,7 @@ function nodeNames(root: HostRoot): string[] {
   return (root.list(nodes) ?? []).filter(name => /^node\d+$/.test(name));
 }
 
-/** Bytes this process may lock; null: as many as it likes. */
+/** Bytes this process may lock; null: no limit. */
 export function lockableMemory(root: HostRoot): number | null {
   const status = root.text('/proc/self/status') ?? '';
   const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
@@ -82,9 +83,9 @@ export function lockableMemory(root: HostRoot): number | null {
 
 function memlock(root: HostRoot): Finding {
   const id = 'memory.memlock';
-  const why = 'all memory of a guest with a device is locked, and counts against this limit';
+  const why = 'all memory of a guest with a passed-through device is locked, and counts against this limit';
   const limit = lockableMemory(root);
-  if (limit === null) return ok(id, 'memory', 'locked memory is not limited', why);
+  if (limit === null) return ok(id, 'memory', 'locked memory is unlimited', why);
   return {
     id,
     area: 'memory',
@@ -100,15 +101,15 @@ function memlock(root: HostRoot): Finding {
 
 function overcommit(root: HostRoot): Finding {
   const id = 'memory.overcommit';
-  const why = 'with strict accounting a guest cannot start unless all of its memory could be backed';
+  const why = 'with strict accounting a guest starts only if all of its memory can be reserved';
   const mode = root.attribute('/proc/sys/vm/overcommit_memory');
   if (mode !== '2')
-    return ok(id, 'memory', `memory may be promised before it is there (overcommit_memory=${mode})`, why);
+    return ok(id, 'memory', `memory overcommit: ${mode === '1' ? 'always' : 'heuristic'}`, why);
   return {
     id,
     area: 'memory',
     state: 'warn',
-    title: 'memory is accounted strictly (overcommit_memory=2)',
+    title: 'memory overcommit: never (overcommit_memory=2)',
     why,
     repair: ['sysctl vm.overcommit_memory=0'],
   };

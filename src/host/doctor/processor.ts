@@ -9,7 +9,7 @@ export type Cpu = {
   readonly flags: ReadonlySet<string>;
 };
 
-/** The first processor of /proc/cpuinfo; they are alike where it matters here. */
+/** The first CPU of /proc/cpuinfo; all are alike in what matters here. */
 export function readCpu(root: HostRoot): Cpu {
   const text = (root.text('/proc/cpuinfo', 65_536) ?? '').split('\n\n')[0]!;
   const field = (name: string): string =>
@@ -35,11 +35,11 @@ export function processorFindings(root: HostRoot, cpu: Cpu): Finding[] {
 
 function virtualization(root: HostRoot, cpu: Cpu, extension: string | null): Finding {
   const id = 'processor.virtualization';
-  const why = 'without it guests cannot run on KVM at full speed';
+  const why = 'KVM needs hardware virtualization to run guests';
   if (extension) return ok(id, 'processor', `${extension} on ${cpu.model || 'this processor'}`, why);
-  const title = `${cpu.model || 'this processor'} shows no virtualization extension`;
+  const title = `${cpu.model || 'CPU'} reports neither SVM nor VMX`;
   // A KVM that is given to a virtual machine without the extension runs guests by other means.
-  if (root.node('/dev/kvm')) return info(id, 'processor', `${title}; there is a /dev/kvm all the same`, why);
+  if (root.node('/dev/kvm')) return info(id, 'processor', `${title}, but there is a /dev/kvm`, why);
   const hosted = cpu.flags.has('hypervisor');
   const name = { intel: 'VT-x', amd: 'SVM', other: 'virtualization' }[cpu.vendor];
   return {
@@ -49,8 +49,8 @@ function virtualization(root: HostRoot, cpu: Cpu, extension: string | null): Fin
     title,
     why,
     repair: hosted
-      ? [`this host is a virtual machine itself: switch on nested virtualization at its own host`]
-      : [`switch on ${name} in the firmware setup, then power the host off and on`],
+      ? ['this host is a virtual machine itself: turn on nested virtualization on the host that runs it']
+      : [`turn on ${name} in the firmware setup, then power the host off and on`],
   };
 }
 
@@ -58,11 +58,11 @@ function nestedPaging(root: HostRoot, cpu: Cpu, extension: string | null): Findi
   if (extension === null) return [];
   const [module, parameter] = extension === 'AMD-V' ? ['kvm_amd', 'npt'] : ['kvm_intel', 'ept'];
   const id = 'processor.nested-paging';
-  const why = 'without it every change of a guest page table ends in the hypervisor';
+  const why = 'without it every change to a guest page table exits to the hypervisor';
   const name = parameter === 'npt' ? 'NPT' : 'EPT';
   const used = readModule(root, module!).parameters[parameter!];
   if (!cpu.flags.has(parameter!)) {
-    const title = `the processor has no ${name}`;
+    const title = `the CPU has no ${name}`;
     return [{ id, area: 'processor', state: 'warn', title, why, repair: [] }];
   }
   if (used !== undefined && !isYes(used)) {
@@ -71,7 +71,7 @@ function nestedPaging(root: HostRoot, cpu: Cpu, extension: string | null): Findi
         id,
         area: 'processor',
         state: 'warn',
-        title: `${name} is there, but switched off in ${module}`,
+        title: `the CPU has ${name}, but ${module} does not use it`,
         why,
         repair: [
           `remove ${parameter}=0 from "options ${module}" in /etc/modprobe.d`,
@@ -88,8 +88,8 @@ export function nestedFinding(root: HostRoot, cpu: Cpu): Finding[] {
   const module = cpu.flags.has('svm') ? 'kvm_amd' : 'kvm_intel';
   const value = readModule(root, module).parameters.nested;
   if (value === undefined) return [];
-  const title = isYes(value) ? 'guests may run guests (nested=1)' : 'guests cannot run guests (nested=0)';
-  return [info('kvm.nested', 'kvm', title, 'only guests that are hypervisors themselves need it')];
+  const title = isYes(value) ? 'nested virtualization is on' : 'nested virtualization is off';
+  return [info('kvm.nested', 'kvm', title, 'only guests that run VMs themselves need it')];
 }
 
 /** Module parameters of type bool read Y or N, those of type int 1 or 0. */

@@ -3,63 +3,45 @@ import { pciIdsPaths } from '../pci/pci-ids.ts';
 import type { HostRoot } from '../root.ts';
 import { type Finding, ok } from './finding.ts';
 
-type Package = {
+/** Something of the host's that vring itself uses: nothing is recommended for what it cannot do. */
+type Software = {
   readonly id: string;
   readonly name: string;
   readonly why: string;
   readonly packages: Readonly<Record<DistributionFamily, string>>;
   /** One of these is enough. */
-  readonly files: readonly string[];
+  readonly programs?: readonly string[];
+  readonly files?: readonly string[];
 };
 
-const libraries = ['/usr/lib64', '/usr/lib', '/usr/lib/x86_64-linux-gnu', '/usr/local/lib'];
-
-const packages: readonly Package[] = [
-  {
-    id: 'software.libslirp',
-    name: 'libslirp',
-    why: 'networks for guests that need no privilege',
-    packages: same('libslirp', { debian: 'libslirp0', suse: 'libslirp0' }),
-    files: libraries.map(directory => `${directory}/libslirp.so.0`),
-  },
-  {
-    id: 'software.seabios',
-    name: 'SeaBIOS',
-    why: 'the BIOS of guests that do not boot a kernel directly',
-    packages: same('seabios', { redhat: 'seabios-bin', suse: 'qemu-seabios' }),
-    files: ['/usr/share/seabios/bios-256k.bin', '/usr/share/qemu/bios-256k.bin'],
-  },
-  {
-    id: 'software.ovmf',
-    name: 'OVMF',
-    why: 'the UEFI firmware of guests, graphics cards among their devices included',
-    packages: same('edk2-ovmf', { debian: 'ovmf', suse: 'qemu-ovmf-x86_64' }),
-    files: [
-      '/usr/share/OVMF/OVMF_CODE_4M.fd',
-      '/usr/share/OVMF/OVMF_CODE.fd',
-      '/usr/share/edk2/ovmf/OVMF_CODE.fd',
-      '/usr/share/edk2/x64/OVMF_CODE.4m.fd',
-      '/usr/share/qemu/ovmf-x86_64-code.bin',
-    ],
-  },
-  {
-    id: 'software.ipxe',
-    name: 'iPXE',
-    why: 'guests boot from the network with them',
-    packages: same('ipxe', { debian: 'ipxe-qemu', redhat: 'ipxe-roms-qemu', suse: 'qemu-ipxe' }),
-    files: [
-      '/usr/lib/ipxe/qemu/pxe-virtio.rom',
-      '/usr/share/ipxe/qemu/pxe-virtio.rom',
-      '/usr/share/ipxe/1af41000.rom',
-      '/usr/share/qemu/pxe-virtio.rom',
-    ],
-  },
+const used: readonly Software[] = [
   {
     id: 'software.pci-ids',
     name: 'pci.ids',
-    why: 'the names of PCI devices',
+    why: 'PCI devices are shown by name',
     packages: same('hwdata', { debian: 'pci.ids' }),
     files: pciIdsPaths,
+  },
+  {
+    id: 'software.iproute2',
+    name: 'ip (iproute2)',
+    why: 'MAC address, VLAN and trust of virtual functions are read and set with it',
+    packages: same('iproute', { debian: 'iproute2', suse: 'iproute2', arch: 'iproute2' }),
+    programs: ['ip'],
+  },
+  {
+    id: 'software.qemu-img',
+    name: 'qemu-img',
+    why: 'vring vm create unpacks compressed cloud images with it',
+    packages: same('qemu-img', { debian: 'qemu-utils' }),
+    programs: ['qemu-img'],
+  },
+  {
+    id: 'software.seed-image',
+    name: 'genisoimage or xorriso',
+    why: 'vring vm create gives cloud images their settings on one',
+    packages: same('xorriso', { arch: 'libisoburn' }),
+    programs: ['genisoimage', 'xorriso', 'mkisofs', 'cloud-localds'],
   },
 ];
 
@@ -70,39 +52,21 @@ function same(
   return { debian: name, redhat: name, suse: name, arch: name, other: name, ...other };
 }
 
-/** Files whose presence the findings ask for: a recording has to have them too. */
-export const softwareFiles: readonly string[] = packages.flatMap(each => each.files);
-
 export function softwareFindings(root: HostRoot, distribution: Distribution): Finding[] {
-  return [...packages.map(each => packageFinding(root, distribution, each)), ipFinding(root, distribution)];
+  return used.map(each => softwareFinding(root, distribution, each));
 }
 
-function packageFinding(root: HostRoot, distribution: Distribution, each: Package): Finding {
-  const file = each.files.find(path => root.exists(path));
-  if (file) return ok(each.id, 'software', `${each.name}: ${file}`, each.why);
-  return {
-    id: each.id,
-    area: 'software',
-    state: 'warn',
-    title: `${each.name} is not installed`,
-    why: each.why,
-    repair: [installCommand(distribution, each.packages)],
-  };
-}
-
-/** VFs' addresses and VLANs are set through it. */
-function ipFinding(root: HostRoot, distribution: Distribution): Finding {
-  const id = 'software.iproute2';
-  const why = 'MAC address, VLAN and trust of virtual functions are read and set through it';
-  const path = findProgram(root, 'ip');
-  if (path) return ok(id, 'software', `ip: ${path}`, why);
-  const names = same('iproute', { debian: 'iproute2', suse: 'iproute2', arch: 'iproute2' });
+function softwareFinding(root: HostRoot, distribution: Distribution, each: Software): Finding {
+  const { id, name, why, programs = [], files = [] } = each;
+  const program = programs.map(file => findProgram(root, file)).find(path => path !== null);
+  const path = program ?? files.find(file => root.exists(file));
+  if (path) return ok(id, 'software', `${name}: ${path}`, why);
   return {
     id,
     area: 'software',
     state: 'warn',
-    title: 'ip (iproute2) is not installed',
+    title: `${name} is not installed`,
     why,
-    repair: [installCommand(distribution, names)],
+    repair: [installCommand(distribution, each.packages)],
   };
 }

@@ -144,22 +144,22 @@ describe('tables at 80 columns', () => {
 
       processor
         ok   Intel VT-x on Intel(R) Xeon(R) CPU E5430
-        warn the processor has no EPT
-             (without it every change of a guest page table ends in the hypervisor)
+        warn the CPU has no EPT
+             (without it every change to a guest page table exits to the hypervisor)
 
       kvm
-        FAIL there is no /dev/kvm
-             (vring runs its guests through it)
+        FAIL /dev/kvm does not exist
+             (vring runs VMs with it)
              > boot a kernel with CONFIG_KVM and kvm_intel
 
       iommu
         FAIL the firmware describes no IOMMU
-             (the firmware tells the kernel where the IOMMU is)
-             > switch on VT-d in the firmware setup; a host that has no such option
-               cannot give devices to guests
+             (the kernel learns from the firmware where the IOMMU is)
+             > turn on VT-d in the firmware setup; a host without that option cannot
+               pass devices through
         FAIL the IOMMU is off
-             (without it a device given to a guest could write to all of the memory of
-             the host)"
+             (without it a device passed through to a guest could write to all host
+             memory)"
     `);
   });
 

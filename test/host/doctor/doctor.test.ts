@@ -1,4 +1,4 @@
-import fs from 'node:fs';
+import fs, { globSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { afterEach, expect, test } from 'vitest';
 import { diagnose } from '../../../src/host/doctor/doctor.ts';
@@ -105,12 +105,12 @@ test('what weakens isolation is a warning', () => {
 
 test('the kernel itself says how it was configured before a file does', () => {
   const tree = serverTree();
-  tree.file('/proc/config.gz', gzipSync('CONFIG_VFIO=y\n# CONFIG_TUN is not set\n'));
+  tree.file('/proc/config.gz', gzipSync('CONFIG_VFIO=y\n# CONFIG_HUGETLBFS is not set\n'));
   const finding = doctor(tree);
   expect(finding('kernel.vfio')?.title).toBe('CONFIG_VFIO: built in');
-  expect(finding('kernel.tun')?.state).toBe('warn');
+  expect(finding('kernel.hugetlbfs')?.state).toBe('warn');
   tree.file('/proc/config.gz', 'no gzip');
-  expect(doctor(tree)('kernel.tun')?.state).toBe('ok');
+  expect(doctor(tree)('kernel.hugetlbfs')?.state).toBe('ok');
 });
 
 test('a kernel without a configuration is said so once', () => {
@@ -130,7 +130,31 @@ test('a limit on locked memory matters without the capability', () => {
 });
 
 test('missing packages are named as this distribution names them', () => {
-  expect(doctor(desktopTree())('software.ovmf')?.repair).toEqual(['apt install ovmf']);
-  expect(doctor(serverTree())('software.ovmf')?.repair).toEqual(['dnf install edk2-ovmf']);
-  expect(doctor(noIommuTree())('software.ovmf')?.repair).toEqual(['yum install edk2-ovmf']);
+  expect(doctor(desktopTree())('software.qemu-img')?.repair).toEqual(['apt install qemu-utils']);
+  expect(doctor(serverTree())('software.qemu-img')?.repair).toEqual(['dnf install qemu-img']);
+  expect(doctor(noIommuTree())('software.qemu-img')?.repair).toEqual(['yum install qemu-img']);
+});
+
+test('one of several programs is enough', () => {
+  const tree = desktopTree();
+  expect(doctor(tree)('software.seed-image')?.state).toBe('warn');
+  tree.file('/usr/bin/mkisofs', '');
+  expect(doctor(tree)('software.seed-image')?.title).toContain('/usr/bin/mkisofs');
+});
+
+test('only what vring runs or reads is recommended', () => {
+  const source = (pattern: string) =>
+    globSync('src/**/*.{ts,tsx}', { exclude: ['src/host/doctor/**'] }).filter(file =>
+      fs.readFileSync(file, 'utf8').includes(pattern),
+    );
+  const uses = {
+    'software.pci-ids': 'pci.ids',
+    'software.iproute2': "'ip',",
+    'software.qemu-img': "'qemu-img'",
+  };
+  const { findings } = diagnose(desktopTree().root());
+  const recommended = findings.filter(finding => finding.area === 'software').map(finding => finding.id);
+  expect(recommended.sort()).toEqual([...Object.keys(uses), 'software.seed-image'].sort());
+  for (const text of [...Object.values(uses), "'xorriso'", "'genisoimage'"])
+    expect(source(text)).not.toEqual([]);
 });
