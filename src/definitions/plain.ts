@@ -38,12 +38,16 @@ function plainCpus({
   topology,
   pinning,
   features,
+  model,
+  enforce,
   'hide-hypervisor': hidden,
 }: Cpus): DefinitionInput['cpus'] {
   const more = given({
     topology,
     pinning,
+    model,
     features: orNothing(features),
+    enforce: enforce || undefined,
     'hide-hypervisor': hidden || undefined,
   });
   return orNothing(more) ? { count, ...more } : count;

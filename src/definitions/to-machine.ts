@@ -56,10 +56,21 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
       append: machine.append ?? '',
     },
     devices,
-    cpuFeatures: { remove: cpus.features.map(feature => feature.slice(1)) },
+    ...cpuOf(cpus),
     hideHypervisor: cpus['hide-hypervisor'],
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],
+  };
+}
+
+/** The CPU that a guest is to have. */
+export function cpuOf({ model, features, enforce }: Definition['cpus']) {
+  const withSign = (sign: string) =>
+    features.filter(name => name.startsWith(sign)).map(name => name.slice(1));
+  return {
+    ...(model !== undefined && { cpuModel: model }),
+    cpuFeatures: { add: withSign('+'), remove: withSign('-') },
+    cpuEnforce: enforce,
   };
 }
 

@@ -46,7 +46,8 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
         queues: 1,
       },
     ],
-    cpuFeatures: { remove: ['cx16'] },
+    cpuFeatures: { add: [], remove: ['cx16'] },
+    cpuEnforce: false,
     hideHypervisor: true,
     pin: [2, 3],
     onReboot: 'restart',
@@ -63,6 +64,20 @@ test('topology and mergeable memory', () => {
     topology: { sockets: 1, cores: 2, threads: 2 },
     memory: { bytes: 2 ** 28, mergeable: true },
   });
+});
+
+test('a CPU model with more and fewer features', () => {
+  const machine = toMachine(
+    read(`${kernel}\ncpus: {model: Haswell-noTSX, features: [+aes, -cx16], enforce: true}`),
+  );
+  expect(parseMachineConfig(machine)).toMatchObject({
+    cpuModel: 'Haswell-noTSX',
+    cpuFeatures: { add: ['aes'], remove: ['cx16'] },
+    cpuEnforce: true,
+  });
+  expect(() => read('cpus: {model: Hasswell}')).toThrow(
+    'cpus.model: there is no CPU model "Hasswell", the nearest is "Haswell"',
+  );
 });
 
 test('modules of a multiboot kernel, and a stop on reboot', () => {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 
 const MOST = 64;
@@ -16,7 +17,10 @@ export type CpuTopology = z.output<typeof topology>;
 
 const feature = z
   .string()
-  .regex(/^-[a-z0-9_.]+$/, { message: 'a feature name with a leading "-", such as -cx16', abort: true })
+  .regex(/^[+-][a-z0-9_.]+$/, {
+    message: 'a feature name with a leading "-" or "+", such as -cx16',
+    abort: true,
+  })
   .superRefine((text, context) => {
     try {
       checkFeatures([text.slice(1)]);
@@ -25,6 +29,15 @@ const feature = z
       context.addIssue({ code: 'custom', message: error.message, input: text });
     }
   });
+
+const model = z.string().superRefine((text, context) => {
+  try {
+    cpuModel(text);
+  } catch (error) {
+    if (!(error instanceof CpuModelError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message, input: text });
+  }
+});
 
 const settings = z
   .strictObject({
@@ -48,8 +61,21 @@ const settings = z
       .default([])
       .meta({
         description:
-          'CPU features to hide from the guest, by their names in /proc/cpuinfo, with a leading "-".',
+          'CPU features to hide from the guest, by their names in /proc/cpuinfo, with a leading "-"; with a leading "+" those ' +
+          'that the model does not have.',
         examples: [['-cx16', '-xsave']],
+      }),
+    model: model.optional().meta({
+      description:
+        "A CPU model of QEMU's, such as Haswell or x86-64-v2, as far as this host has its features; the host's CPU if absent.",
+      examples: ['Haswell-noTSX'],
+    }),
+    enforce: z
+      .boolean()
+      .default(false)
+      .meta({
+        description: 'Refuse to start on a host that lacks a feature of the CPU.',
+        examples: [true],
       }),
     'hide-hypervisor': z
       .boolean()

@@ -73,10 +73,17 @@ const WORDS: readonly FeatureWord[] = [
     0x7,
     1,
     'eax',
-    `- - - - avx_vnni avx512_bf16 - -
-     - - - - - - - -
+    `- - - - avx_vnni avx512_bf16 - cmpccxadd
+     - - fzrm fsrs fsrc - - -
      - - - - - amx_fp16 - avx_ifma
      - - lam`,
+  ),
+  word(
+    0x7,
+    1,
+    'edx',
+    `- - - - avx_vnni_int8 avx_ne_convert - -
+     amx_complex - - - - - prefetchit -`,
   ),
   word(0xd, 1, 'eax', 'xsaveopt xsavec xgetbv1 xsaves'),
   word(
@@ -153,6 +160,38 @@ export function removeFeatures(entries: readonly CpuidEntry[], names: readonly s
     }
     return changed;
   });
+}
+
+/** Bits that stay as they are whatever a model has: OSXSAVE and OSPKE are KVM's, and the hypervisor's bit is another switch's. */
+const NOT_OF_A_MODEL: readonly (readonly [leaf: number, register: Register, bits: number])[] = [
+  [1, 'ecx', (1 << 27) | (1 << 31)],
+  [1, 'edx', 1 << 28],
+  [7, 'ecx', 1 << 4],
+  // On AMD these repeat leaf 1 EDX.
+  [0x8000_0001, 'edx', 0x0183_f3ff],
+  [0x8000_0001, 'ecx', 1 << 1],
+];
+/** KVM gives it to every guest, and kernels need it above 255 vCPUs: QEMU has it in each model on KVM. */
+const ALWAYS_KEPT = 'x2apic';
+
+/** `entries` with the features in `wanted` alone, where the host has them; none without what it needs. Bits without a name go, too. */
+export function keepFeatures(entries: readonly CpuidEntry[], wanted: ReadonlySet<string>): CpuidEntry[] {
+  const kept = entries.map(entry => {
+    const changed = { ...entry };
+    for (const { leaf, index, register, names: bits } of WORDS) {
+      if (entry.function !== leaf || entry.index !== index) continue;
+      let mask = NOT_OF_A_MODEL.find(([own, of]) => own === leaf && of === register)?.[2] ?? 0;
+      bits.forEach((name, bit) => {
+        if (wanted.has(name) || name === ALWAYS_KEPT) mask |= 1 << bit;
+      });
+      changed[register] = (changed[register] & mask) >>> 0;
+    }
+    return changed;
+  });
+  return removeFeatures(
+    kept,
+    NEED.map(({ feature }) => feature).filter(feature => !hasFeature(kept, feature)),
+  );
 }
 
 /** Whether `name` (known) is in any of its places. */

@@ -3,10 +3,9 @@
 import type { CpuidEntry } from '../kvm/structs.ts';
 import { hasFeature, removeFeatures } from './cpuid-features.ts';
 import { type VcpuPlace, withTopology } from './cpuid-topology.ts';
+import { type CpuChoice, withModel } from './model-cpuid.ts';
 
-export type CpuidOptions = {
-  /** Names of /proc/cpuinfo. */
-  readonly remove: readonly string[];
+export type CpuidOptions = CpuChoice & {
   readonly hideHypervisor: boolean;
   /** KVM_CAP_TSC_DEADLINE_TIMER, which KVM leaves out of its list. */
   readonly tscDeadlineTimer: boolean;
@@ -17,7 +16,7 @@ const HYPERVISOR = 1 << 31;
 
 /**
  * The CPUID of one vCPU, from what KVM supports here (KVM_GET_SUPPORTED_CPUID).
- * @throws CpuFeatureError for an unknown feature name.
+ * @throws CpuFeatureError or CpuModelError for an unknown name.
  */
 export function guestCpuid(
   supported: readonly CpuidEntry[],
@@ -26,11 +25,20 @@ export function guestCpuid(
 ): CpuidEntry[] {
   let entries = supported.map(entry => (entry.function === 1 ? withLeaf1Bits(entry, options) : entry));
   if (options.hideHypervisor) entries = entries.filter(entry => !isHypervisorLeaf(entry.function));
-  entries = removeFeatures(entries, options.remove);
+  entries = removeFeatures(withModel(entries, options), options.remove);
   return withTopology(withMatchingXsave(withMirroredBits(entries)), place);
 }
 
-function withLeaf1Bits(entry: CpuidEntry, options: CpuidOptions): CpuidEntry {
+/** All that this host can give a guest, for what is missing of a choice. */
+export function hostCpuid(supported: readonly CpuidEntry[], tscDeadlineTimer: boolean): CpuidEntry[] {
+  const options = { hideHypervisor: false, tscDeadlineTimer };
+  return supported.map(entry => (entry.function === 1 ? withLeaf1Bits(entry, options) : entry));
+}
+
+function withLeaf1Bits(
+  entry: CpuidEntry,
+  options: Pick<CpuidOptions, 'hideHypervisor' | 'tscDeadlineTimer'>,
+): CpuidEntry {
   const timer = options.tscDeadlineTimer ? TSC_DEADLINE_TIMER : 0;
   const shown = entry.ecx | timer | HYPERVISOR;
   return { ...entry, ecx: (options.hideHypervisor ? shown & ~HYPERVISOR : shown) >>> 0 };

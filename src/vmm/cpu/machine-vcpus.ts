@@ -6,7 +6,8 @@ import type { MachineConfig } from '../machine/config.ts';
 import { SystemError } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import { apicIdsOf, type CpuTopology, coresOnly } from './cpu-topology.ts';
-import { guestCpuid } from './cpuid.ts';
+import { guestCpuid, hostCpuid } from './cpuid.ts';
+import { missingFeatures } from './model-cpuid.ts';
 import { setUpVcpu } from './vcpu-setup.ts';
 
 /** How the guest sees its vCPUs. */
@@ -20,11 +21,16 @@ export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: Bo
   if (config.cpus > maxVcpus)
     throw new Error(`this host's KVM gives a VM at most ${maxVcpus} vCPUs, not ${config.cpus}`);
   const supported = kvm.supportedCpuid();
-  const options = {
-    remove: config.cpuFeatures.remove,
-    hideHypervisor: config.hideHypervisor,
-    tscDeadlineTimer: kvm.capability('TSC_DEADLINE_TIMER') !== 0,
-  };
+  const tscDeadlineTimer = kvm.capability('TSC_DEADLINE_TIMER') !== 0;
+  const choice = { model: config.cpuModel, ...config.cpuFeatures };
+  const missing = missingFeatures(hostCpuid(supported, tscDeadlineTimer), choice);
+  if (config.cpuEnforce && missing.length > 0) {
+    throw new Error(
+      `this host cannot give the guest ${missing.join(', ')} of its CPU ${config.cpuModel ?? 'host'}: take that away, ` +
+        'choose another CPU model, or do not enforce it',
+    );
+  }
+  const options = { ...choice, hideHypervisor: config.hideHypervisor, tscDeadlineTimer };
   const topology = cpuTopology(config);
   return apicIdsOf(topology).map((apicId, index) => {
     const vcpu = vm.createVcpu(apicId);

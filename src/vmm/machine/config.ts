@@ -43,8 +43,14 @@ const fields = z.strictObject({
   }),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
   devices: z.array(deviceConfig).max(64, 'at most 64 devices').default([]),
-  /** CPUID features to take away (`cx16`) by their /proc/cpuinfo names. */
-  cpuFeatures: z.strictObject({ remove: z.array(z.string()).default([]) }).default({ remove: [] }),
+  /** A named CPU model (`Haswell`); the host's own CPU if absent. */
+  cpuModel: z.string().optional(),
+  /** CPUID features to take away from that (`cx16`), and to add to a named model, by their /proc/cpuinfo names. */
+  cpuFeatures: z
+    .strictObject({ add: z.array(z.string()).default([]), remove: z.array(z.string()).default([]) })
+    .prefault({}),
+  /** Refuse to start where the host lacks a feature of the CPU. */
+  cpuEnforce: z.boolean().default(false),
   /** Hide KVM's CPUID leaves from the guest. */
   hideHypervisor: z.boolean().default(false),
   /** Host CPUs for each vCPU thread, by vCPU index. */

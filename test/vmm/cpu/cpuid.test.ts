@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CpuModelError, cpuModel, cpuModelNames } from '../../../src/vmm/cpu/cpu-models.ts';
 import { apicIdsOf, coordinatesOf, coresOnly } from '../../../src/vmm/cpu/cpu-topology.ts';
 import { guestCpuid } from '../../../src/vmm/cpu/cpuid.ts';
 import {
@@ -7,6 +8,7 @@ import {
   knownFeatures,
   removeFeatures,
 } from '../../../src/vmm/cpu/cpuid-features.ts';
+import { missingFeatures } from '../../../src/vmm/cpu/model-cpuid.ts';
 import type { CpuidEntry } from '../../../src/vmm/kvm/structs.ts';
 
 type Registers = readonly [eax: number, ebx: number, ecx: number, edx: number];
@@ -255,5 +257,91 @@ describe('removing features', () => {
     expect(bit(0x8000_0001, 0, 'ecx', 'topoext')).toBe(22);
     expect(bit(0x8000_0008, 0, 'ebx', 'ibpb')).toBe(12);
     expect(new Set(knownFeatures()).size).toBe(knownFeatures().length);
+  });
+});
+
+describe('a named CPU model', () => {
+  const haswell = guestCpuid(intel, { ...options, model: 'Haswell-noTSX' }, alone);
+
+  it('has the signature, the brand and the features of the model, as far as the host has them', () => {
+    expect(find(haswell, 1).eax).toBe(0x306c1);
+    expect(hasFeature(haswell, 'avx2')).toBe(true);
+    for (const name of ['avx512f', 'rtm', 'hle', 'sha_ni', 'amx_tile', 'waitpkg'])
+      expect(hasFeature(haswell, name), name).toBe(false);
+    expect(find(haswell, 0).eax).toBe(0xd);
+    expect(haswell.some(entry => entry.function === 0x1f)).toBe(false);
+  });
+
+  it('keeps what is not of a model: the vendor, the topology, the hypervisor', () => {
+    const { ebx, ecx, edx } = find(intel, 0);
+    expect(find(haswell, 0)).toMatchObject({ ebx, ecx, edx });
+    expect(hasFeature(haswell, 'hypervisor')).toBe(true);
+    expect(hasFeature(haswell, 'x2apic')).toBe(true);
+    expect(haswell.some(entry => entry.function === 0x4000_0000)).toBe(true);
+    expect(find(haswell, 0xb, 0).ecx).toBe(0x100);
+  });
+
+  it('has no state in XSAVE of features that it lacks', () => {
+    expect(find(haswell, 0xd).eax).toBe(0b111);
+    const old = guestCpuid(intel, { ...options, model: 'Nehalem' }, alone);
+    expect(old.some(entry => entry.function === 0xd)).toBe(false);
+  });
+
+  it('can have more features, and fewer', () => {
+    const changed = guestCpuid(
+      intel,
+      { ...options, model: 'qemu64', add: ['aes', 'avx'], remove: ['cx16'] },
+      alone,
+    );
+    expect(hasFeature(changed, 'aes')).toBe(true);
+    expect(hasFeature(changed, 'cx16')).toBe(false);
+    // What needs XSAVE is not there without.
+    expect(hasFeature(changed, 'avx')).toBe(false);
+  });
+
+  it('names what the host lacks of it', () => {
+    expect(missingFeatures(intel, { model: 'Haswell', add: ['avx512f'], remove: ['hle'] })).not.toContain(
+      'hle',
+    );
+    expect(missingFeatures(amd, { model: 'Haswell-noTSX', remove: [] })).toEqual(
+      expect.arrayContaining(['avx2', 'invpcid', 'tsc_deadline_timer']),
+    );
+    expect(missingFeatures(intel, { remove: [], add: ['sse4a'] })).toEqual(['sse4a']);
+    expect(missingFeatures(intel, { remove: [] })).toEqual([]);
+  });
+
+  it('keeps the bits that repeat others on AMD', () => {
+    const epyc = guestCpuid(amd, { ...options, model: 'EPYC-Milan' }, alone);
+    expect(find(epyc, 1).eax).toBe(0xa00f11);
+    expect(find(epyc, 0x8000_0001).edx & 0x0183_f3ff).toBe(find(epyc, 1).edx & 0x0183_f3ff);
+  });
+
+  it('is one of those that QEMU has, in every spelling', () => {
+    const names = cpuModelNames();
+    expect(names).toEqual(
+      expect.arrayContaining([
+        '486',
+        'kvm64',
+        'Nehalem-IBRS',
+        'Haswell-v4',
+        'Skylake-Server-noTSX-IBRS',
+        'EPYC-IBPB',
+        'x86-64-v2-AES',
+      ]),
+    );
+    expect(new Set(names).size).toBe(names.length);
+    const known = new Set(knownFeatures());
+    for (const name of names) {
+      const { brand, features } = cpuModel(name);
+      expect(brand.length, name).toBeLessThan(48);
+      expect(
+        [...features].filter(feature => !known.has(feature)),
+        name,
+      ).toEqual([]);
+    }
+    expect(cpuModel('Haswell-v2')).toEqual(cpuModel('Haswell-noTSX'));
+    expect(cpuModel('Haswell-noTSX-IBRS').features.has('ibrs')).toBe(true);
+    expect(() => cpuModel('Hasswell')).toThrow('there is no CPU model "Hasswell", the nearest is "Haswell"');
+    expect(() => cpuModel('constructor')).toThrow(CpuModelError);
   });
 });

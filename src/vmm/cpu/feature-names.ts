@@ -1,0 +1,25 @@
+/** QEMU's and libvirt's names of CPU features that are not those of /proc/cpuinfo with `-` or `.` for `_`. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  sse3: 'pni',
+  i64: 'lm',
+  xd: 'nx',
+  ffxsr: 'fxsr_opt',
+  tsc_deadline: 'tsc_deadline_timer',
+  spec_ctrl: 'ibrs',
+  amd_ssbd: 'ssbd',
+  amd_stibp: 'stibp',
+  invtsc: 'nonstop_tsc',
+  pclmuldq: 'pclmulqdq',
+  lzcnt: 'abm',
+  avx512bitalg: 'avx512_bitalg',
+  avx512vnni: 'avx512_vnni',
+  avx512vbmi2: 'avx512_vbmi2',
+  avx512_vbmi: 'avx512vbmi',
+  cr8legacy: 'cr8_legacy',
+};
+
+/** The name in /proc/cpuinfo of a feature that QEMU or libvirt names. */
+export function linuxFeature(name: string): string {
+  const plain = name.toLowerCase().replaceAll(/[-.]/g, '_');
+  return Object.hasOwn(OTHER_NAMES, plain) ? OTHER_NAMES[plain]! : plain;
+}
