@@ -1,11 +1,8 @@
-import { seenFormat } from '../definitions/create/image-info.ts';
-import { DefinitionError } from '../definitions/problem.ts';
-import { QemuError } from '../definitions/qemu/error.ts';
-import { readQemuOptions } from '../definitions/qemu/read.ts';
 import { toMachine } from '../definitions/to-machine.ts';
 import { UsageError } from '../text/usage-error.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { nameOfFile } from './name-of-file.ts';
+import { qemuMachine, reportLeftOut, reportMissingFeatures } from './qemu-machine.ts';
 import type { RunOptions } from './run-options.ts';
 
 /** What to write in place of an option of `vring run` beside QEMU's. */
@@ -29,21 +26,16 @@ export function qemuConfig(
   const mixed = given.map(name => INSTEAD[name]).filter(text => text !== undefined);
   if (mixed.length > 0)
     throw new UsageError(`these do not go together with QEMU's options: ${mixed.join('; ')}`);
-  const kernel = words[words.findIndex(word => /^--?kernel$/.test(word)) + 1];
-  const machine = toMachine(definitionOf(words, options.name ?? nameOfFile(kernel ?? 'vm')));
+  const at = words.findIndex(word => /^--?kernel$/.test(word));
+  const kernel = at < 0 ? undefined : words[at + 1];
+  const { definition, leftOut } = qemuMachine(words, options.name ?? nameOfFile(kernel ?? 'vm'));
+  reportLeftOut(leftOut);
+  const machine = toMachine(definition);
+  reportMissingFeatures(definition);
   return {
     ...machine,
     ...(options.name !== undefined && { name: options.name }),
     ...(options.hugepages && { memory: { bytes: machine.memory!.bytes, hugepages: options.hugepages } }),
     seccomp: options.seccomp,
   };
-}
-
-function definitionOf(words: readonly string[], name: string) {
-  try {
-    return readQemuOptions(words, name, { cwd: process.cwd(), imageFormat: seenFormat });
-  } catch (error) {
-    const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
-    throw wrongUsage ? new UsageError(error.message) : error;
-  }
 }

@@ -49,7 +49,8 @@ export function registerRun(program: Command): void {
     });
   withManual(run, {
     text: [
-      "QEMU's options are taken as administrators know them; one that vring does not have is named, never ignored. Of vring's own options, " +
+      "QEMU's options are taken as start scripts have them. One that changes nothing for the guest is left out and named; one that a " +
+        "guest would miss is refused (docs/definitions.md). Of vring's own options, " +
         '`--name`, `--ui`, `--detach`, `--hugepages` and `--no-seccomp` may stand beside them.',
       'On a terminal the manager runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
         '`vring vm console` joins it again. Without a terminal, in a script or a pipe, it runs in this process and ends with it.',

@@ -1,12 +1,23 @@
 import { definitionJsonSchema, type JsonSchema } from './json-schema.ts';
 import { own } from './own.ts';
 import { deviceNames } from './qemu/devices.ts';
+import { LEFT_OUT_OPTIONS } from './qemu/left-out.ts';
 import { QEMU_OPTIONS } from './qemu/options.ts';
 import { REFUSED_OPTIONS } from './qemu/refused.ts';
 
 /** docs/definitions.md: the keys and options come from what reads them. */
 export function definitionsMarkdown(): string {
-  return [INTRODUCTION, keysTable(), QEMU, optionsTable(), DEVICES, refusedTable(), LIBVIRT].join('\n');
+  return [
+    INTRODUCTION,
+    keysTable(),
+    QEMU,
+    optionsTable(),
+    DEVICES,
+    leftOutTable(),
+    REFUSED,
+    refusedTable(),
+    LIBVIRT,
+  ].join('\n');
 }
 
 const INTRODUCTION = `# Definitions of VMs
@@ -54,18 +65,33 @@ whose first line is
 
 const QEMU = `## Options of QEMU
 
-\`vring run\` and \`vring vm create NAME --\` take QEMU's options, as its manual and notes have them; the name of the
-program may stand before them. An option, device or setting that vring does not have is named, with what to use instead, and
-nothing is made; none is ignored. A comma in a value is written \`,,\`. Devices that QEMU adds unasked (a network card, a CD-ROM drive)
-are not there. A drive without \`format=\` is probed, and refused when it looks like anything but a raw disk.
+\`vring run\` and \`vring vm create NAME --\` take QEMU's options, as its manual and start scripts have them; the name of the
+program may stand before them. Each option has one of three outcomes: it becomes a part of the VM; it changes nothing that a guest
+would miss, and is left out and named, with the reason; or it asks for something that a guest would miss, and is refused, with what to
+use instead. Nothing is ignored silently. The same holds for the settings of an option. Of an option that is given twice, the last
+counts. A comma in a value is written \`,,\`; a value may also be JSON. Devices that QEMU adds unasked (a network card, a CD-ROM drive,
+a graphics card) are not there. A drive without \`format=\` is probed, and refused when it looks like anything but a raw disk.
+
+CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model, stepping and name,
+the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and \`vring vm create\` name the others; with
+\`enforce\` a start is refused instead. A kernel that takes multiboot modules gets \`-initrd "FILE ARGUMENTS,FILE ARGUMENTS"\` as a list.
+
+These become a part of the VM:
 `;
 
-const DEVICES = `\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`; \`num-queues\` for virtio-blk, \`bus\` for
-SCSI), network cards (\`netdev\`, \`mac\`), \`virtio-rng-pci\` (\`rng\`), \`vfio-pci\` (\`host\`), and by the device table all others:
+const DEVICES = `\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\` for
+virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`), \`vfio-pci\` (\`host\`), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
+and by the device table all others:
 
 ${deviceList()}
 
-What vring does not have:
+PCI bridges, disk and USB controllers, input devices, pvpanic and channels to programs of the host are left out.
+
+These options are left out, and named:
+`;
+
+const REFUSED = `
+These are refused:
 `;
 
 function deviceList(): string {
@@ -158,6 +184,16 @@ function optionsTable(): string {
     becomes,
   ]);
   return table(['Option', 'Becomes'], rows);
+}
+
+/** Options with the same reason share a row. */
+function leftOutTable(): string {
+  const byReason = Map.groupBy(Object.entries(LEFT_OUT_OPTIONS), ([, { reason }]) => reason);
+  const rows = [...byReason].map(([reason, options]) => [
+    options.map(([name]) => code(`-${name}`)).join(', '),
+    reason,
+  ]);
+  return table(['Option', 'Why a guest does not miss it'], rows);
 }
 
 function refusedTable(): string {

@@ -21,7 +21,7 @@ describe('what can be written short has its full form', () => {
     expect(readDefinition('name: web', source)).toEqual({
       name: 'web',
       memory: { size: 256 * 2 ** 20, mergeable: false },
-      cpus: { count: 1, features: [], 'hide-hypervisor': false },
+      cpus: { count: 1, enforce: false, features: [], 'hide-hypervisor': false },
       machine: {},
       disks: [],
       nics: [],
@@ -43,7 +43,7 @@ describe('what can be written short has its full form', () => {
       { memory: { size: 1.5 * 2 ** 30, hugepages: '2M', mergeable: false } },
     ],
     ['memory: {mergeable: true}', { memory: { size: 256 * 2 ** 20, mergeable: true } }],
-    ['cpus: 4', { cpus: { count: 4, features: [], 'hide-hypervisor': false } }],
+    ['cpus: 4', { cpus: { count: 4, enforce: false, features: [], 'hide-hypervisor': false } }],
     [
       'cpus: {topology: {cores: 2, threads: 2}, pinning: [0, 1, 4, 5], features: [-cx16]}',
       {
@@ -128,7 +128,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'cpus: {features: [cx16]}',
-      '2:19 cpus.features[0]: expected a feature name with a leading "-", such as -cx16, not "cx16"',
+      '2:19 cpus.features[0]: expected a feature name with a leading "-" or "+", such as -cx16, not "cx16"',
     ],
     [
       'cpus: {features: [-avx3]}',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { readDomain } from '../../definitions/libvirt/read.ts';
 import { printError } from '../../text/output.ts';
+import { reportMissingFeatures } from '../qemu-machine.ts';
 import { type DefineOptions, defineVm } from './define.ts';
 import type { VmList } from './vm-list.ts';
 
@@ -11,7 +12,9 @@ export type ImportOptions = DefineOptions & { readonly name?: string };
 export async function importVm(vmList: VmList, file: string, options: ImportOptions): Promise<void> {
   const { definition, leftOut } = readDomain(readText(file), file, options.name);
   await defineVm(vmList, definition, options, { leftOut });
-  if (options.json || leftOut.length === 0) return;
+  if (options.json) return;
+  reportMissingFeatures(definition);
+  if (leftOut.length === 0) return;
   printError(`vring: left out of ${file}:`);
   for (const { path, line, reason } of leftOut)
     printError(`  line ${line}: ${path}${reason === null ? '' : `: ${reason}`}`);

@@ -1,27 +1,38 @@
+import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
+import { linuxFeature } from '../../vmm/cpu/feature-names.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
+import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
-import { Settings } from './settings.ts';
+import { splitCommas } from './settings.ts';
 
-type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
+export type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
+
+const NO_HOTPLUG = "vCPUs can't be added while the guest runs";
 
 /** -smp. @throws OptionError */
-export function parseSmp(text: string): CpuSettings {
-  const settings = new Settings(text, 'cpus');
+export function readSmp(draft: Draft, text: string, place: Place): void {
+  const settings = draft.settings(place, text, 'cpus');
   const [given, sockets, cores, threads] = ['cpus', 'sockets', 'cores', 'threads'].map(key =>
     settings.takeCount(key),
   );
   const most = settings.takeCount('maxcpus');
   for (const level of ['dies', 'clusters', 'modules', 'books', 'drawers']) settings.accept(level, '1');
   settings.end();
-  if (sockets === undefined && cores === undefined && threads === undefined) {
-    if (most !== undefined && most !== (given ?? most)) throw noHotplug(most);
-    return { count: given ?? most ?? 1 };
-  }
-  const count = given ?? most ?? (sockets ?? 1) * (cores ?? 1) * (threads ?? 1);
-  if (most !== undefined && most !== count) throw noHotplug(most);
-  return { count, topology: fillIn(count, sockets, cores, threads) };
+  const product = (sockets ?? 1) * (cores ?? 1) * (threads ?? 1);
+  const named = sockets !== undefined || cores !== undefined || threads !== undefined;
+  const count = given ?? most ?? product;
+  if (most !== undefined && most < count)
+    throw new OptionError(`maxcpus=${most}: expected at least the ${count} vCPUs that there are`);
+  if (most !== undefined && most > count) draft.leaveOut(place, NO_HOTPLUG, `maxcpus=${most}`);
+  // Sockets and cores for vCPUs that are not there yet do not make up the number of those that are.
+  const forMost = most !== undefined && most > count && product === most;
+  setCpus(draft, { count, ...(named && !forMost && { topology: fillIn(count, sockets, cores, threads) }) });
+}
+
+export function setCpus(draft: Draft, more: CpuSettings): void {
+  draft.fields.cpus = { ...(draft.fields.cpus as CpuSettings | undefined), ...more };
 }
 
 /** What is not given follows from the number of vCPUs, cores before sockets, as with QEMU since 6.2. */
@@ -36,50 +47,93 @@ function share(count: number, by: number): number {
   return Math.max(1, Math.floor(count / by));
 }
 
-function noHotplug(most: number): OptionError {
-  return new OptionError(`maxcpus=${most}: vCPUs can't be added while the guest runs: leave it out`);
-}
+const OF_THE_HOST = "it is the host CPU's";
+const OWN_CACHES = "caches are the host CPU's, shared as the topology says";
+
+/** Properties of -cpu that change nothing that a guest would miss, and why. */
+const LEFT_OUT: readonly { names: RegExp; reason: string }[] = [
+  { names: /^hv-/, reason: 'vring exposes no Hyper-V enlightenments: Windows runs without them' },
+  { names: /^kvm-/, reason: "KVM's own interfaces are shown as KVM has them" },
+  {
+    names: /^(migratable|tsc-freq(uency)?|tcg-cpuid|tsc-scale|tsc-adjust-scale)$/,
+    reason: 'there is no migration yet',
+  },
+  {
+    names: /^((host-)?phys-bits(-limit)?|(min-)?x?level.*|full-cpuid-auto-level|ucode-rev)$/,
+    reason: OF_THE_HOST,
+  },
+  { names: /^(vendor|family|model|stepping|model-id)$/, reason: 'a guest sees what its CPU model has' },
+  { names: /^(host-cache-info|l3-cache|legacy-cache)$/, reason: OWN_CACHES },
+  {
+    names:
+      /^(pmu|lbr-fmt|vmware-cpuid-freq|lmce|x-.*|cpuid-0xb|fill-mtrr-mask|mwait.*|perf-?mon.*|notify-?vmexit.*)$/,
+    reason: 'it is as KVM has it',
+  },
+  {
+    names:
+      /^(rdctl|rsba|skip-l1dfl-vmentry|ssb|mds|if-pschange-mc|pschange-mc|taa|tsx-ctrl|ibrs-all|split-lock-detect|core-capability|sbdr-ssdp|fbsdp|psdp|fb-clear|gds|rfds|bhi|bhi-ctrl|mcdt|pbrsb|its)(-no)?$/,
+    reason: 'it is a bit of an MSR, which is as KVM has it',
+  },
+  {
+    names:
+      /^(npt|lbrv|svm-lock|nrip-save|vmcb-clean|flushbyasid|decodeassists|pause-?filter|pfthreshold|avic|v-vmsave-vmload|vgif|svme-addr-chk|vnmi|(amd-)?stibp-always-on|amd-psfd|amd-no-ssb|virt-ssbd|null-sel-clr-base|lfence-always-serializing|no-nested-data-bp|auto-ibrs|sbpb|ibpb-brtype|srso-.*|succor|overflow-recov|ssbd?-no|ibrs-preferred|same-mode-fp)$/,
+    reason: 'it is as KVM has it',
+  },
+  { names: /^(x2apic|hypervisor|vmx|svm|vmx-.*)$/, reason: 'it is as KVM has it' },
+];
 
 /** -cpu. @throws OptionError */
-export function parseCpu(text: string): CpuSettings {
-  const [model = '', ...changes] = text.split(',');
-  if (model !== 'host' && model !== 'max') {
-    throw new OptionError(
-      `vring has no CPU model ${shown(model)}: a guest has the host's CPU, less what is taken away, as in -cpu host,-cx16`,
-    );
-  }
+export function readCpu(draft: Draft, text: string, place: Place): void {
+  const [model = '', ...changes] = splitCommas(text);
+  const settings: CpuSettings = {};
+  if (model !== 'host' && model !== 'max' && model !== 'base') settings.model = knownModel(model);
   const features: string[] = [];
-  let hidden = false;
-  for (const change of changes) {
-    const { name, on } = parseChange(change);
-    if (name === 'kvm') hidden = !on;
-    else if (!on) features.push(`-${known(name)}`);
-    // What is asked for is there already, if the host has it.
-    else known(name);
+  for (const change of changes.filter(word => word !== '')) {
+    const { name, on, value } = parseChange(change);
+    if (name === 'kvm') settings['hide-hypervisor'] = !on;
+    else if (name === 'hypervisor' && !on) settings['hide-hypervisor'] = true;
+    else if (name === 'enforce') settings.enforce = on;
+    else if (name !== 'check') {
+      const reason = LEFT_OUT.find(({ names }) => names.test(name))?.reason;
+      if (reason !== undefined) draft.leaveOut(place, reason, change);
+      else if (value !== null) throw new OptionError(`vring does not have ${shown(change)}: leave it out`);
+      else features.push(...feature(name, on));
+    }
   }
-  return { ...(features.length > 0 && { features }), ...(hidden && { 'hide-hypervisor': true }) };
+  setCpus(draft, { ...settings, ...(features.length > 0 && { features }) });
 }
 
-function parseChange(change: string): { name: string; on: boolean } {
+/** @throws OptionError */
+export function knownModel(name: string): string {
+  const plain = name.replace(/-(x86_64|i386)-cpu$/, '');
+  try {
+    cpuModel(plain);
+    return plain;
+  } catch (error) {
+    if (error instanceof CpuModelError)
+      throw new OptionError(`${error.message}, or host for the CPU of this host`);
+    throw error;
+  }
+}
+
+/** A property as QEMU spells it now, `hv-relaxed`, and what it is set to where that is no switch. */
+function parseChange(change: string): { name: string; on: boolean; value: string | null } {
   const match = /^([+-])?([A-Za-z0-9_.-]+?)(?:=(.*))?$/.exec(change);
   const [, sign, name = '', value] = match ?? [];
   if (match === null || (sign !== undefined && value !== undefined)) {
     throw new OptionError(`expected CPU features such as -cx16 or kvm=off, not ${shown(change)}`);
   }
-  if (value !== undefined && value !== 'on' && value !== 'off') {
-    throw new OptionError(`vring does not have ${shown(change)}: leave it out`);
-  }
-  return { name, on: sign === undefined ? value !== 'off' : sign === '+' };
+  const isSwitch = value === undefined || /^(on|off|yes|no|true|false)$/.test(value);
+  const on = sign === undefined ? value === undefined || /^(on|yes|true)$/.test(value) : sign === '+';
+  return { name: name.toLowerCase().replaceAll('_', '-'), on, value: isSwitch ? null : value! };
 }
 
-/** The name in /proc/cpuinfo of a feature: QEMU has `-` and `.` in names, Linux has `_`. */
-function known(name: string): string {
-  const linux = name.toLowerCase().replaceAll(/[-.]/g, '_');
-  if (/^hv_/.test(linux))
-    throw new OptionError(`${name}: vring shows guests no Hyper-V interfaces: leave it out`);
+/** @throws OptionError */
+function feature(name: string, on: boolean): string[] {
+  const linux = linuxFeature(name);
   try {
     checkFeatures([linux]);
-    return linux;
+    return [`${on ? '+' : '-'}${linux}`];
   } catch (error) {
     if (error instanceof CpuFeatureError) throw new OptionError(error.message);
     throw error;

@@ -6,38 +6,40 @@ import type { Nic } from '../fields/nics.ts';
 import { own } from '../own.ts';
 import { DISK_TYPES, NIC_TYPES } from '../wanted-devices.ts';
 import { shown } from '../words.ts';
+import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES, VFIO_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { NIC_NAMES } from './networks.ts';
-import { Settings } from './settings.ts';
+import { leftOutDevice, refusedDevice } from './other-devices.ts';
+import { addConsoleDevice } from './ports.ts';
+import type { Settings } from './settings.ts';
 
 /** Rows that the reading of -device asks of the device table. */
 type QemuRow = Pick<DeviceType, 'type' | 'qemu'>;
 
-/** QEMU's names of what definitions have keys of their own for, whether or not the device table has it already. */
+/** Kinds of devices that definitions have keys of their own for, whether or not the device table has them already. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  'virtio-blk': virtio('blk'),
+  'scsi-disk': ['scsi-hd', 'scsi-cd', 'scsi-disk'],
+  'ide-disk': ['ide-hd', 'ide-cd', 'ide-drive'],
+  'virtio-scsi': virtio('scsi'),
+  'virtio-rng': virtio('rng'),
+  'virtio-balloon': virtio('balloon'),
+  'vfio-pci': ['vfio-pci', 'vfio-pci-nohotplug'],
+  console: ['virtconsole', 'isa-serial'],
+};
+
 const OWN_NAMES: Readonly<Record<string, string>> = {
-  'scsi-hd': 'scsi-disk',
-  'scsi-cd': 'scsi-disk',
-  'ide-hd': 'ide-disk',
-  'ide-cd': 'ide-disk',
-  'virtio-scsi-pci': 'virtio-scsi',
-  'virtio-scsi-pci-non-transitional': 'virtio-scsi',
-  'virtio-balloon-pci': 'virtio-balloon',
-  'virtio-balloon-pci-non-transitional': 'virtio-balloon',
-  'vfio-pci': 'vfio-pci',
+  ...Object.fromEntries(Object.entries(KINDS).flatMap(([kind, names]) => names.map(name => [name, kind]))),
   ...Object.fromEntries(Object.entries(NIC_NAMES).map(([name, model]) => [name, NIC_TYPES[model]])),
 };
 
-/** Where vring puts a device is not for the command line. */
-const NO_PROPERTY: Readonly<Record<string, string>> = {
-  addr: 'leave it out: devices get their PCI slots in the order in which they are written',
-  bus: 'leave it out: devices get their places in the order in which they are written',
-  bootindex: 'say -boot order= instead',
-  iothread: 'leave it out: each queue has a thread of its own',
-  'scsi-id': 'leave it out: disks are numbered as they are written',
-  lun: 'leave it out: disks are numbered as they are written',
-  romfile: 'leave it out: devices have no option ROMs',
-};
+/** The spellings of a virtio device: on PCI, or on the bus of the machine microvm. */
+function virtio(name: string): string[] {
+  return ['-pci', '-pci-non-transitional', '-pci-transitional', '', '-device'].map(
+    end => `virtio-${name}${end}`,
+  );
+}
 
 /** Every name that -device takes. */
 export function deviceNames(rows: readonly QemuRow[] = deviceTable): string[] {
@@ -51,26 +53,35 @@ export function readDevice(
   place: Place,
   rows: readonly QemuRow[] = deviceTable,
 ): void {
-  const settings = new Settings(text, 'driver');
+  const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');
+  const leftOut = leftOutDevice(driver);
+  if (leftOut !== null) {
+    draft.leaveOut(place, leftOut);
+    return;
+  }
   const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
-  const type = row?.type ?? own(OWN_NAMES, driver);
+  const type = own(OWN_NAMES, driver) ?? row?.type;
   if (type === undefined) throw unknownDevice(driver, deviceNames(rows));
   const id = settings.take('id');
   const model = own(NIC_NAMES, driver);
   if (type === DISK_TYPES.virtio) readDisk(draft, settings, place, 'virtio', false);
   else if (type === DISK_TYPES.scsi) readDisk(draft, settings, place, 'scsi', driver === 'scsi-cd');
   else if (type === DISK_TYPES.ide) readDisk(draft, settings, place, 'ide', driver === 'ide-cd');
-  else if (type === 'virtio-scsi') draft.addScsiController(place, id);
+  else if (type === 'virtio-scsi') readScsiController(draft, settings, place);
   else if (type === 'virtio-rng') readRng(draft, settings);
-  else if (type === 'virtio-balloon') draft.fields.balloon = true;
-  else if (type === 'vfio-pci') draft.addPassthrough(place, { host: settings.require('host') });
-  else if (model !== undefined) readNic(draft, settings, place, model);
+  else if (type === 'virtio-balloon') readBalloon(draft, settings);
+  else if (type === 'vfio-pci') readPassthrough(draft, settings, place);
+  else if (type === 'console') readConsole(draft, settings, place, driver);
+  else if (model !== undefined) readNic(draft, settings, place, model, driver);
   else draft.addDevice(place, rowEntry(draft, settings, row!, id));
-  settings.end(NO_PROPERTY);
+  settings.leaveOut(ANY_DEVICE);
+  settings.end();
 }
 
 function unknownDevice(driver: string, names: readonly string[]): OptionError {
+  const reason = refusedDevice(driver);
+  if (reason !== null) return new OptionError(reason);
   const meant = likely(driver, names);
   const which = meant === null ? `there are ${names.join(', ')}` : `did you mean "${meant}"?`;
   return new OptionError(`vring has no device ${shown(driver)} yet: ${which}`);
@@ -81,40 +92,105 @@ function readDisk(
   settings: Settings,
   place: Place,
   bus: 'virtio' | 'scsi' | 'ide',
-  cdrom: boolean,
+  cdromDevice: boolean,
 ): void {
-  const { bus: given, disk } = draft.claimDrive(settings.require('drive'));
-  if (given !== 'none') throw new OptionError(`its drive has if=${given}: a drive for a -device has if=none`);
-  if (bus === 'scsi') {
-    const on = settings.take('bus');
-    if (on !== undefined && !draft.hasScsiController(on)) {
-      throw new OptionError(
-        `bus=${on}: there is no such controller: give it with -device virtio-scsi-pci,id=`,
-      );
-    }
-  }
+  const name = settings.take('drive');
+  const bootIndex = takeBootIndex(settings);
   const serial = settings.take('serial');
-  const queues = bus === 'virtio' ? settings.takeCount('num-queues') : undefined;
+  const queues = bus === 'virtio' ? takeQueues(settings) : undefined;
+  settings.accept('logical_block_size', '512');
+  settings.prefer('physical_block_size', ['512'], 'a disk has blocks of 512 bytes');
+  settings.leaveOut(DISK_PROPERTIES);
+  if (name === undefined) {
+    if (!cdromDevice) throw new OptionError('drive is missing');
+    settings.leaveOut(ANY_DEVICE);
+    draft.leaveOut(place, 'nothing is in it');
+    return;
+  }
+  const { bus: given, disk } = draft.claimDrive(name);
+  if (given !== 'none') throw new OptionError(`its drive has if=${given}: a drive for a -device has if=none`);
+  if (disk === null) {
+    draft.leaveOut(place, 'nothing is in it');
+    return;
+  }
+  const cdrom = cdromDevice || (disk.cdrom ?? false);
+  if (bootIndex !== undefined) draft.addBootPlace(bootIndex, cdrom ? 'cdrom' : 'disk');
   draft.addDisk(place, {
     ...disk,
     bus,
-    cdrom: cdrom || (disk.cdrom ?? false),
+    cdrom,
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
   });
 }
 
-function readNic(draft: Draft, settings: Settings, place: Place, model: Nic['model']): void {
+/** @throws OptionError */
+function takeBootIndex(settings: Settings): number | undefined {
+  const value = settings.take('bootindex');
+  if (value === undefined || value === '-1') return undefined;
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  throw new OptionError(`bootindex takes a whole number, not ${shown(value)}`);
+}
+
+/** QEMU takes more queues than a definition: what is beyond has no use. */
+function takeQueues(settings: Settings): number | undefined {
+  const queues = settings.takeCount('num-queues');
+  return queues === undefined ? undefined : Math.min(queues, 16);
+}
+
+function readScsiController(draft: Draft, settings: Settings, place: Place): void {
+  settings.leaveOut(DISK_PROPERTIES);
+  draft.addScsiController(place);
+}
+
+function readNic(draft: Draft, settings: Settings, place: Place, model: Nic['model'], driver: string): void {
   const network = draft.claimNetwork(settings.require('netdev'));
   const mac = settings.take('mac');
+  const bootIndex = takeBootIndex(settings);
+  if (bootIndex !== undefined) draft.addBootPlace(bootIndex, 'network');
+  settings.leaveOut(NIC_PROPERTIES);
+  if (/^e1000-8254[45]/.test(driver)) draft.leaveOut(place, 'every e1000 is an 82540EM', driver);
   draft.addNic(place, { model, network, ...(mac !== undefined && { mac }) });
 }
 
 function readRng(draft: Draft, settings: Settings): void {
-  draft.once('-device virtio-rng-pci');
   const source = settings.take('rng');
   if (source !== undefined) draft.claimRandomSource(source);
+  settings.leaveOut({
+    'max-bytes': 'the rate of random bytes is not limited',
+    period: 'the rate of random bytes is not limited',
+  });
   draft.fields.rng = true;
+}
+
+function readBalloon(draft: Draft, settings: Settings): void {
+  settings.leaveOut({
+    'deflate-on-oom': 'vring decides what a balloon offers',
+    'free-page-reporting': 'vring decides what a balloon offers',
+    'free-page-hint': 'vring decides what a balloon offers',
+    'guest-stats-polling-interval': 'vring decides what a balloon offers',
+  });
+  draft.fields.balloon = true;
+}
+
+function readPassthrough(draft: Draft, settings: Settings, place: Place): void {
+  if (settings.take('sysfsdev') !== undefined)
+    throw new OptionError('sysfsdev: mediated devices are not there yet: pass a PCI function, with host=');
+  const host = settings.require('host');
+  settings.leaveOut(VFIO_PROPERTIES);
+  draft.addPassthrough(place, { host });
+}
+
+function readConsole(draft: Draft, settings: Settings, place: Place, driver: string): void {
+  settings.leaveOut({
+    chardev: 'vring vm console shows the console of a guest',
+    name: 'a guest has one console',
+    nr: 'a guest has one console',
+    index: 'the serial port is COM1',
+    iobase: 'the serial port is COM1',
+    irq: 'the serial port is COM1',
+  });
+  addConsoleDevice(draft, driver, place);
 }
 
 /** A device that only the table knows: its row says which of QEMU's properties is which option. @throws OptionError */
@@ -131,6 +207,7 @@ export function rowEntry(
     if (value === undefined) continue;
     if (property === 'drive') {
       const { disk } = draft.claimDrive(value);
+      if (disk === null) throw new OptionError(`drive=${value}: nothing is in it`);
       Object.assign(entry, {
         [option]: disk.file,
         ...(disk.format !== undefined && { format: disk.format }),
@@ -152,7 +229,8 @@ function typed(entry: Record<string, unknown>): DeviceConfig {
     const value = entry[key];
     if (issue.code !== 'invalid_type' || typeof value !== 'string') continue;
     if (issue.expected === 'boolean' && /^(on|off)$/.test(value)) entry[key] = value === 'on';
-    if (/^(int|number)$/.test(issue.expected) && /^\d{1,15}$/.test(value)) entry[key] = Number(value);
+    if (/^(int|number)$/.test(issue.expected) && /^(\d{1,15}|0x[0-9a-f]{1,12})$/i.test(value))
+      entry[key] = Number(value);
   }
   return entry as DeviceConfig;
 }

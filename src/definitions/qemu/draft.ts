@@ -1,15 +1,20 @@
+import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { NicInput } from '../fields/nics.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
-import type { Drive, QemuHost } from './drives.ts';
+import type { Drive } from './drives.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
+import type { QemuHost } from './host.ts';
+import type { MemoryBackend } from './memory.ts';
+import type { LeftOutNote } from './notes.ts';
+import { Settings } from './settings.ts';
 
 type Network = NonNullable<NicInput['network']>;
 /** An entry of a list, and the option that it comes from. */
 type From<Entry> = { readonly at: number; readonly option: string; readonly entry: Entry };
-/** Something that a -device can refer to by its id. */
+/** Something that another option can refer to by its id. */
 type Named<What> = { readonly what: What; readonly option: string; used: boolean };
 
 /** The place of an option on the command line. */
@@ -19,32 +24,49 @@ export type Place = { readonly at: number; readonly option: string };
 export class Draft {
   readonly host: QemuHost;
   readonly fields: Partial<DefinitionInput> = {};
-  /** Options that were given, where one more would be a contradiction. */
-  readonly #once = new Set<string>();
-  readonly #disks: From<DiskInput>[] = [];
+  readonly #notes: (LeftOutNote & { readonly at: number })[] = [];
+  readonly #disks: (From<DiskInput> & { readonly index?: number | undefined })[] = [];
   readonly #nics: From<NicInput>[] = [];
   readonly #passthrough: From<NonNullable<DefinitionInput['passthrough']>[number]>[] = [];
   readonly #devices: From<NonNullable<DefinitionInput['devices']>[number]>[] = [];
   readonly #drives = new Map<string, Named<Drive>>();
   readonly #networks = new Map<string, Named<Network>>();
   readonly #randomSources = new Map<string, Named<null>>();
-  readonly #scsiControllers: { readonly id: string | undefined; readonly option: string }[] = [];
+  readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
+  readonly #scsiControllers: Place[] = [];
+  readonly #bootPlaces: { readonly index: number; readonly source: BootSource }[] = [];
   /** -net's cards and connections, which belong together in the order in which they come. */
   readonly legacyNics: From<NicInput>[] = [];
   readonly legacyNetworks: From<Network>[] = [];
+  /** -serial's values, in their order. */
+  readonly serialPorts: (Place & { readonly value: string })[] = [];
+  readonly virtioConsoles: Place[] = [];
+  /** What -accel names, in its order. */
+  readonly accelerators: (Place & { readonly name: string })[] = [];
+  /** -nodefaults: there is no serial port that was not asked for. */
+  noDefaults = false;
+  /** Where -machine, -numa and -mem-path say that guest RAM is. */
+  readonly memoryPlaces: (Place & ({ readonly backend: string } | { readonly path: string }))[] = [];
+  readonly numaNodes: (Place & { readonly cpus: readonly string[] })[] = [];
+  /** Drives that hold firmware: -machine pflash0= names them. */
+  readonly flashDrives: (Place & { readonly drive: string })[] = [];
 
   constructor(host: QemuHost) {
     this.host = host;
   }
 
-  /** @throws OptionError when it was given before */
-  once(name: string): void {
-    if (this.#once.has(name)) throw new OptionError('it is given twice: leave one out');
-    this.#once.add(name);
+  /** The settings of an option, whose left-out ones are noted. @throws OptionError */
+  settings(place: Place, text: string, implied?: string): Settings {
+    return new Settings(text, implied, (setting, reason) => this.leaveOut(place, reason, setting));
   }
 
-  addDisk(place: Place, entry: DiskInput): void {
-    this.#disks.push({ ...place, entry });
+  /** @param setting of the option; the whole option if absent */
+  leaveOut({ at, option }: Place, reason: string, setting: string | null = null): void {
+    this.#notes.push({ at, option, settings: setting, reason });
+  }
+
+  addDisk(place: Place, entry: DiskInput, index?: number): void {
+    this.#disks.push({ ...place, entry, index });
   }
 
   disksOn(bus: string): number {
@@ -63,12 +85,13 @@ export class Draft {
     this.#devices.push({ ...place, entry });
   }
 
-  addScsiController({ option }: Place, id: string | undefined): void {
-    this.#scsiControllers.push({ id, option });
+  addScsiController(place: Place): void {
+    this.#scsiControllers.push(place);
   }
 
-  hasScsiController(bus: string): boolean {
-    return this.#scsiControllers.some(({ id }) => id !== undefined && bus === `${id}.0`);
+  /** A device's bootindex. */
+  addBootPlace(index: number, source: BootSource): void {
+    this.#bootPlaces.push({ index, source });
   }
 
   nameDrive({ option }: Place, drive: Drive): void {
@@ -84,9 +107,13 @@ export class Draft {
     addNamed(this.#randomSources, id, null, option);
   }
 
+  nameMemory({ option }: Place, id: string, backend: MemoryBackend): void {
+    addNamed(this.#memoryBackends, id, backend, option);
+  }
+
   /** @throws OptionError */
-  claimDrive(id: string): Drive {
-    return claim(this.#drives, id, 'drive', '-drive file=...,if=none,id=');
+  claimDrive(id: string, property = 'drive'): Drive {
+    return claim(this.#drives, id, property, '-drive file=...,if=none,id=');
   }
 
   /** @throws OptionError */
@@ -99,26 +126,39 @@ export class Draft {
     claim(this.#randomSources, id, 'rng', '-object rng-random,id=');
   }
 
-  /** What was given for somebody to use it, and is used by nobody. */
-  unused(): QemuProblem[] {
-    const problems: QemuProblem[] = [];
-    for (const named of [this.#drives, this.#networks, this.#randomSources]) {
+  /** @throws OptionError */
+  claimMemory(id: string): MemoryBackend {
+    return claim(this.#memoryBackends, id, 'memory-backend', '-object memory-backend-memfd,size=...,id=');
+  }
+
+  /** Leaves out what was given for somebody to use it, and is used by nobody. */
+  leaveOutUnused(): void {
+    const all = [this.#drives, this.#networks, this.#randomSources, this.#memoryBackends];
+    for (const named of all) {
       for (const [id, { option, used }] of named) {
-        if (!used)
-          problems.push({ option, message: `no -device uses ${id}: add one that does, or leave it out` });
+        if (!used) this.leaveOut({ at: Number.POSITIVE_INFINITY, option }, `no device uses ${id}`);
       }
     }
-    if (this.#scsiControllers.length > 0 && this.disksOn('scsi') === 0) {
-      const message = 'it has no disks: add a -device scsi-hd,drive=, or leave it out';
-      problems.push({ option: this.#scsiControllers[0]!.option, message });
+    if (this.disksOn('scsi') > 0) return;
+    for (const place of this.#scsiControllers) this.leaveOut(place, 'it has no disks');
+  }
+
+  /** What was left out, in the order of the command line: the settings of an option that have one reason together. */
+  get notes(): LeftOutNote[] {
+    const joined = new Map<string, LeftOutNote>();
+    for (const { option, settings, reason } of this.#notes.toSorted((a, b) => a.at - b.at)) {
+      const key = `${option}\n${reason}`;
+      const before = joined.get(key)?.settings;
+      const both = before && settings ? `${before}, ${settings}` : settings;
+      joined.set(key, { option, settings: both, reason });
     }
-    return problems;
+    return [...joined.values()];
   }
 
   /** @param given which options the keys come from. @throws QemuError */
   finish(name: string, given: Readonly<Record<string, string>>): Definition {
     const lists = {
-      disks: inOrder(this.#disks),
+      disks: byIndex(inOrder(this.#disks)),
       nics: inOrder(this.#nics),
       passthrough: inOrder(this.#passthrough),
       devices: inOrder(this.#devices),
@@ -126,12 +166,15 @@ export class Draft {
     const entries = Object.fromEntries(
       Object.entries(lists).map(([key, list]) => [key, list.map(({ entry }) => entry)]),
     );
+    const places = this.#bootPlaces.toSorted((a, b) => a.index - b.index);
+    const order = [...new Set(places.map(({ source }) => source))];
+    const boot = order.length > 0 ? { order, ...this.fields.boot } : this.fields.boot;
     // A machine of QEMU has a device for random bytes only if it is given one.
-    const input = { name, rng: false, ...this.fields, ...entries };
+    const input = { name, rng: false, ...this.fields, ...(boot && { boot }), ...entries };
     const parsed = definition.safeParse(input, { reportInput: true });
     if (parsed.success) return parsed.data;
     throw new QemuError(
-      keyProblems(parsed.error.issues, input).map(({ path, message }) => {
+      keyProblems(parsed.error.issues, input).map(({ path, message }): QemuProblem => {
         const [key, index] = path;
         const list = lists[key as keyof typeof lists];
         const option = list?.[Number(index)]?.option ?? given[String(key)] ?? String(key);
@@ -150,11 +193,32 @@ function claim<What>(all: Map<string, Named<What>>, id: string, property: string
   const named = all.get(id);
   if (named === undefined)
     throw new OptionError(`${property}=${id}: there is no such one: give it with ${give}${id}`);
-  if (named.used) throw new OptionError(`${property}=${id} is used by another -device already`);
+  if (named.used) throw new OptionError(`${property}=${id} is used by another option already`);
   named.used = true;
   return named.what;
 }
 
-function inOrder<Entry>(list: readonly From<Entry>[]): From<Entry>[] {
+function inOrder<Entry extends Place>(list: readonly Entry[]): Entry[] {
   return list.toSorted((a, b) => a.at - b.at);
+}
+
+type IndexedDisk = From<DiskInput> & { readonly index?: number | undefined };
+
+/** Puts the disks of each bus into the order of their index; one without has the first that is free. */
+function byIndex(disks: readonly IndexedDisk[]): IndexedDisk[] {
+  const sorted = [...disks];
+  for (const bus of new Set(disks.map(({ entry }) => entry.bus))) {
+    const places = disks.flatMap(({ entry }, at) => (entry.bus === bus ? [at] : []));
+    const ofBus = places.map(at => disks[at]!);
+    const taken = new Set(ofBus.map(({ index }) => index));
+    let free = 0;
+    const indexed = ofBus.map(disk => {
+      if (disk.index !== undefined) return { disk, index: disk.index };
+      while (taken.has(free)) free++;
+      return { disk, index: free++ };
+    });
+    indexed.sort((a, b) => a.index - b.index);
+    for (const [rank, at] of places.entries()) sorted[at] = indexed[rank]!.disk;
+  }
+  return sorted;
 }

@@ -3,23 +3,21 @@ import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { own } from '../own.ts';
 import { shown } from '../words.ts';
+import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
-import type { Settings } from './settings.ts';
+import { readFlashDrive } from './firmware.ts';
+import type { QemuHost } from './host.ts';
+import type { LeftOutSettings, Settings } from './settings.ts';
 
 /** A `-drive`: where its data are, and how the guest gets at it. */
 export type Drive = {
   readonly id: string | undefined;
   /** `none`: a `-device` says how. */
   readonly bus: 'virtio' | 'scsi' | 'ide' | 'none';
-  readonly disk: Omit<DiskInput, 'bus'>;
-};
-
-/** What of the host the reading of flags may ask for. */
-export type QemuHost = {
-  /** The folder that relative paths are meant in. */
-  readonly cwd: string;
-  /** What a file seems to hold, for a drive whose format is not given; null when that can't be told. */
-  readonly imageFormat?: (file: string) => string | null;
+  /** Among the drives of its bus. */
+  readonly index?: number | undefined;
+  /** Null for a drive with nothing in it. */
+  readonly disk: Omit<DiskInput, 'bus'> | null;
 };
 
 const INTERFACES = ['ide', 'virtio', 'scsi', 'none', 'floppy', 'sd', 'mtd', 'pflash', 'xen'] as const;
@@ -28,51 +26,108 @@ const NO_INTERFACE: Readonly<Record<string, string>> = {
   floppy: 'there is no floppy drive: attach the image as a disk, with if=virtio',
   sd: 'there is no SD card: use if=virtio',
   mtd: 'there is no flash memory: use if=virtio',
-  pflash: 'vring brings its own firmware: leave it out, and say machine: {firmware: uefi} in the definition',
   xen: 'there are no Xen disks: use if=virtio',
 };
 
-const CACHES: Readonly<Record<string, string>> = {
-  writethrough: 'use cache=writeback: the guest itself flushes what has to be safe',
-  directsync: 'use cache=none: the guest itself flushes what has to be safe',
-  unsafe: 'use cache=writeback: what a guest flushes is always written',
+const OWN_QUEUES = 'vring decides how data is moved';
+const FLUSHED = 'what a guest flushes is written before it goes on, as with writeback';
+const THROTTLE = 'disk I/O is not throttled in this version';
+
+/** What of a drive or of a block node the guest does not see. */
+export const DRIVE_LEFT_OUT: LeftOutSettings = {
+  werror: 'the guest is told of errors',
+  rerror: 'the guest is told of errors',
+  'detect-zeroes': 'blocks of zeroes are written as they are',
+  'copy-on-read': 'it is for images with a backing file',
+  'file.locking': 'a disk is locked against other users',
+  locking: 'a disk is locked against other users',
+  'file.aio': OWN_QUEUES,
+  'cache.no-flush': FLUSHED,
+  'auto-read-only': 'a disk that cannot be written is to be given as read-only',
+  'lazy-refcounts': OWN_QUEUES,
+  'l2-cache-size': OWN_QUEUES,
+  'refcount-cache-size': OWN_QUEUES,
+  'cache-clean-interval': OWN_QUEUES,
+  'pass-discard-*': OWN_QUEUES,
+  'overlap-check*': OWN_QUEUES,
+  'throttling.*': THROTTLE,
+  'throttling-group': THROTTLE,
+  'iops*': THROTTLE,
+  'bps*': THROTTLE,
+  group: THROTTLE,
+  boot: 'it is for old versions of QEMU',
+  bus: 'disks get their places in the order of their index',
+  addr: 'disks get their places in the order of their index',
+  'x-*': OWN_QUEUES,
 };
 
-/** @param place how many drives of the same interface there are already. @throws OptionError */
-export function parseDrive(settings: Settings, host: QemuHost, place: (bus: Drive['bus']) => number): Drive {
+/** -drive. @throws OptionError */
+export function readDrive(draft: Draft, text: string, place: Place): void {
+  const settings = draft.settings(place, text);
+  if (settings.take('if') === 'pflash') {
+    readFlashDrive(draft, settings, place);
+    return;
+  }
+  const drive = parseDrive(settings, draft.host);
+  if (drive.bus === 'none') draft.nameDrive(place, drive);
+  else if (drive.disk === null) draft.leaveOut(place, 'nothing is in it');
+  else draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
+}
+
+/** @throws OptionError */
+export function parseDrive(settings: Settings, host: QemuHost): Drive {
   const bus = settings.takeOne('if', INTERFACES) ?? 'ide';
   if (bus !== 'ide' && bus !== 'virtio' && bus !== 'scsi' && bus !== 'none') {
     throw new OptionError(`if=${bus}: ${NO_INTERFACE[bus]}`);
   }
-  const file = hostFile(settings.require('file'), host);
-  const index = settings.take('index');
-  if (index !== undefined && index !== String(place(bus))) {
-    throw new OptionError(
-      `index=${index}: drives are numbered as they are written: leave it out, and put them in order`,
-    );
+  const cdrom = settings.takeOne('media', ['disk', 'cdrom']) === 'cdrom';
+  const name = settings.take('file') ?? settings.take('file.filename');
+  settings.prefer('file.driver', ['file', 'host_device', 'host_cdrom'], OWN_QUEUES);
+  const id = settings.take('id');
+  const index = driveIndex(settings, bus);
+  const format = settings.take('format') ?? settings.take('driver');
+  const readonly = settings.takeSwitch('readonly') ?? settings.takeSwitch('read-only') ?? false;
+  if (settings.takeSwitch('snapshot'))
+    throw new OptionError('snapshot=on: make an overlay with qemu-img create -b, or a copy');
+  const cache = parseCache(settings);
+  const serial = settings.take('serial');
+  settings.prefer('aio', ['io_uring'], OWN_QUEUES);
+  settings.prefer('discard', ['unmap', 'on'], 'what a guest discards is given back to the host');
+  settings.leaveOut(DRIVE_LEFT_OUT);
+  settings.end();
+  if (!name) {
+    if (cdrom) return { id, bus, index, disk: null };
+    throw new OptionError('file is missing');
   }
-  settings.accept('aio', 'io_uring');
-  settings.accept('discard', 'unmap', 'on');
-  const drive: Drive = {
-    id: settings.take('id'),
+  const file = hostFile(name, host);
+  return {
+    id,
     bus,
+    index,
     disk: {
       file,
-      cdrom: settings.takeOne('media', ['disk', 'cdrom']) === 'cdrom',
-      format: imageFormat(settings.take('format'), file, host),
-      readonly: settings.takeSwitch('readonly') ?? settings.takeSwitch('read-only') ?? false,
-      cache: parseCache(settings.take('cache')),
-      ...serialOf(settings),
+      cdrom,
+      format: imageFormat(format, file, host),
+      readonly,
+      cache,
+      ...(serial !== undefined && { serial }),
     },
   };
-  settings.end({
-    snapshot: 'make an overlay with qemu-img create -b, or a copy',
-    bus: 'leave it out: disks get their places in the order in which they are written',
-    unit: 'leave it out: disks get their places in the order in which they are written',
-    werror: 'leave it out: the guest is told of errors',
-    rerror: 'leave it out: the guest is told of errors',
-  });
-  return drive;
+}
+
+/** Its place among the drives of its bus: index=, or bus= and unit=. @throws OptionError */
+function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
+  const number = (key: string): number | undefined => {
+    const value = settings.take(key);
+    if (value === undefined) return undefined;
+    if (/^\d{1,3}$/.test(value)) return Number(value);
+    throw new OptionError(`${key} takes a whole number, not ${shown(value)}`);
+  };
+  const index = number('index');
+  const unit = number('unit');
+  if (index !== undefined || unit === undefined) return index;
+  // Two units on each of the two IDE channels.
+  return bus === 'ide' ? (number('bus') ?? 0) * 2 + unit : unit;
 }
 
 /** `-hda`, `-cdrom` and a file without an option. */
@@ -82,7 +137,8 @@ export function ideDisk(file: string, cdrom: boolean, host: QemuHost): DiskInput
 }
 
 /** @throws OptionError */
-function hostFile(file: string, { cwd }: QemuHost): string {
+export function hostFile(name: string, { cwd }: QemuHost): string {
+  const file = name.replace(/^file:(?!.*:\/\/)/, '');
   if (/^[a-z][a-z0-9+-]+:/i.test(file)) {
     throw new OptionError(
       `${shown(file)}: vring opens files and block devices of this host only: give a path`,
@@ -91,17 +147,15 @@ function hostFile(file: string, { cwd }: QemuHost): string {
   return path.resolve(cwd, file);
 }
 
-function serialOf(settings: Settings): { serial?: string } {
-  const serial = settings.take('serial');
-  return serial === undefined ? {} : { serial };
-}
-
-function imageFormat(
+/** @throws OptionError */
+export function imageFormat(
   given: string | undefined,
   file: string,
   { imageFormat: look }: QemuHost,
 ): 'raw' | 'qcow2' | undefined {
   if (given === 'raw' || given === 'qcow2') return given;
+  // What QEMU calls a raw disk that is one.
+  if (given === 'host_device' || given === 'file') return 'raw';
   if (given !== undefined) {
     throw new OptionError(
       `format=${given}: expected raw or qcow2; qemu-img convert -O raw makes a raw image of it`,
@@ -116,7 +170,27 @@ function imageFormat(
   );
 }
 
-function parseCache(cache: string | undefined): 'writeback' | 'none' {
-  if (cache === undefined || cache === 'writeback' || cache === 'none') return cache ?? 'writeback';
-  throw new OptionError(`cache=${cache}: ${own(CACHES, cache) ?? 'there are writeback and none'}`);
+/** QEMU's names of cache modes; the guest itself flushes what has to be safe. */
+const CACHES: Readonly<Record<string, { cache: 'writeback' | 'none'; reason?: string }>> = {
+  writeback: { cache: 'writeback' },
+  none: { cache: 'none' },
+  off: { cache: 'none' },
+  writethrough: {
+    cache: 'writeback',
+    reason: 'it becomes writeback: the guest itself flushes what has to be safe',
+  },
+  directsync: { cache: 'none', reason: 'it becomes none: the guest itself flushes what has to be safe' },
+  unsafe: { cache: 'writeback', reason: 'it becomes writeback: what a guest flushes is always written' },
+};
+
+/** @throws OptionError */
+export function parseCache(settings: Settings): 'writeback' | 'none' {
+  const direct = settings.takeSwitch('cache.direct') ?? settings.takeSwitch('file.cache.direct');
+  settings.prefer('cache.writeback', ['on', 'true'], 'the guest itself flushes what has to be safe');
+  const name = settings.take('cache');
+  if (name === undefined) return direct ? 'none' : 'writeback';
+  const mode = own(CACHES, name);
+  if (mode === undefined) throw new OptionError(`cache=${name}: expected ${Object.keys(CACHES).join(', ')}`);
+  if (mode.reason !== undefined) settings.prefer('cache', ['writeback', 'none'], mode.reason);
+  return mode.cache;
 }

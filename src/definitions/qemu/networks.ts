@@ -2,7 +2,7 @@ import type { NicInput } from '../fields/nics.ts';
 import { own } from '../own.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';
-import type { Settings } from './settings.ts';
+import type { LeftOutSettings, Settings } from './settings.ts';
 
 type Network = Exclude<NonNullable<NicInput['network']>, string>;
 
@@ -11,8 +11,12 @@ export const NIC_NAMES: Readonly<Record<string, NonNullable<NicInput['model']>>>
   'virtio-net': 'virtio',
   'virtio-net-pci': 'virtio',
   'virtio-net-pci-non-transitional': 'virtio',
+  'virtio-net-pci-transitional': 'virtio',
+  'virtio-net-device': 'virtio',
   e1000: 'e1000',
   'e1000-82540em': 'e1000',
+  'e1000-82544gc': 'e1000',
+  'e1000-82545em': 'e1000',
   e1000e: 'e1000e',
   igb: 'igb',
   rtl8139: 'rtl8139',
@@ -21,23 +25,62 @@ export const NIC_NAMES: Readonly<Record<string, NonNullable<NicInput['model']>>>
 
 const TYPES = ['user', 'tap', 'bridge'] as const;
 
+const NO_SCRIPT = 'vring runs no scripts: set the interface up on the host';
+const OWN_ADDRESSES = 'the user network has its own name server and names';
+
 /** The connection of a -netdev, -nic or -net, without what it is called. @throws OptionError */
 export function parseNetwork(type: string, settings: Settings): Network {
+  settings.leaveOut(LEFT_OUT);
   switch (type) {
     case 'user':
-      return { type, forward: settings.takeAll('hostfwd').map(parseForward) };
+      return parseUserNetwork(settings);
     case 'tap': {
-      // vring runs no scripts, as these ask for.
-      settings.accept('script', 'no');
-      settings.accept('downscript', 'no');
+      settings.prefer('script', ['no', ''], NO_SCRIPT);
+      settings.prefer('downscript', ['no', ''], NO_SCRIPT);
       const name = settings.take('ifname');
+      const bridge = settings.take('br');
+      settings.leaveOut({ helper: NO_SCRIPT });
+      if (name === undefined && bridge !== undefined) return { type: 'bridge', bridge };
       return { type, ...(name !== undefined && { interface: name }) };
     }
     case 'bridge':
+      settings.leaveOut({ helper: NO_SCRIPT });
       return { type, bridge: settings.take('br') ?? 'br0' };
     default:
       throw new OptionError(`vring has no ${shown(type)} networks: there are ${TYPES.join(', ')}`);
   }
+}
+
+/** How packets are moved, which a guest does not see. */
+const LEFT_OUT: LeftOutSettings = Object.fromEntries(
+  [
+    'vhost',
+    'vhostforce',
+    'vhostfd',
+    'vhostfds',
+    'queues',
+    'sndbuf',
+    'vnet_hdr',
+    'poll-us',
+    'vlan',
+    'name',
+  ].map(key => [key, 'vring decides how packets are moved']),
+);
+
+function parseUserNetwork(settings: Settings): Network {
+  settings.accept('restrict', 'off', 'no', 'n');
+  settings.accept('net', '10.0.2.0/24', '10.0.2.0/255.255.255.0');
+  settings.prefer('host', ['10.0.2.2'], 'the host is 10.0.2.2 in the user network');
+  settings.prefer('dhcpstart', ['10.0.2.15'], 'a guest is 10.0.2.15 in the user network');
+  settings.prefer('dns', ['10.0.2.3'], 'the name server is 10.0.2.3 in the user network');
+  settings.leaveOut({
+    hostname: OWN_ADDRESSES,
+    dnssearch: OWN_ADDRESSES,
+    domainname: OWN_ADDRESSES,
+    'ipv6*': OWN_ADDRESSES,
+    ipv4: OWN_ADDRESSES,
+  });
+  return { type: 'user', forward: settings.takeAll('hostfwd').map(parseForward) };
 }
 
 /** @throws OptionError */
@@ -51,12 +94,16 @@ export function nicModel(name: string): NonNullable<NicInput['model']> {
 }
 
 export const NO_NETWORK_SETTING: Readonly<Record<string, string>> = {
-  vhost: 'leave it out: how packets are moved is up to vring',
-  queues: 'leave it out',
   netdev: 'use -device, which takes netdev=',
   macaddr: "the address is the card's: use mac= with -nic, or macaddr= with -net nic",
   net: 'leave it out: the addresses of the user network are fixed',
   fd: 'name the TAP interface with ifname=',
+  fds: 'name the TAP interface with ifname=',
+  restrict: 'the user network does not keep a guest in: leave it out',
+  smb: 'there are no shared folders yet: share files over the network',
+  tftp: 'there is no network boot from a folder yet: leave it out',
+  bootfile: 'there is no network boot from a folder yet: leave it out',
+  guestfwd: 'connections lead out of a guest only, but for hostfwd=: leave it out',
 };
 
 /** `tcp:127.0.0.1:2222-:22`. */

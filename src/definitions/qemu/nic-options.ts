@@ -2,22 +2,23 @@ import type { NicInput } from '../fields/nics.ts';
 import type { Draft, Place } from './draft.ts';
 import type { QemuProblem } from './error.ts';
 import { NO_NETWORK_SETTING, nicModel, parseNetwork } from './networks.ts';
-import { Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 
 /** -nic: a card and its connection. @throws OptionError */
 export function readNic(draft: Draft, text: string, place: Place): void {
-  const settings = new Settings(text, 'type');
+  const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   if (type !== 'none') {
     settings.take('id');
-    draft.addNic(place, { ...cardOf(settings, 'mac'), network: parseNetwork(type, settings) });
+    const card = cardOf(settings, 'mac');
+    draft.addNic(place, { ...card, network: parseNetwork(type, settings) });
   }
   settings.end(NO_NETWORK_SETTING);
 }
 
 /** -netdev: a connection, for a -device. @throws OptionError */
 export function readNetdev(draft: Draft, text: string, place: Place): void {
-  const settings = new Settings(text, 'type');
+  const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   const id = settings.require('id');
   draft.nameNetwork(place, id, parseNetwork(type, settings));
@@ -26,15 +27,26 @@ export function readNetdev(draft: Draft, text: string, place: Place): void {
 
 /** -net: a card, or a connection. @throws OptionError */
 export function readNet(draft: Draft, text: string, place: Place): void {
-  const settings = new Settings(text, 'type');
+  const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   if (type === 'nic') {
-    draft.legacyNics.push({ ...place, entry: cardOf(settings, 'macaddr') });
+    const card = cardOf(settings, 'macaddr');
+    const netdev = settings.take('netdev');
+    settings.leaveOut(OF_A_CARD);
+    if (netdev !== undefined) draft.addNic(place, { ...card, network: draft.claimNetwork(netdev) });
+    else draft.legacyNics.push({ ...place, entry: card });
   } else if (type !== 'none') {
     draft.legacyNetworks.push({ ...place, entry: parseNetwork(type, settings) });
   }
   settings.end(NO_NETWORK_SETTING);
 }
+
+const OF_A_CARD = {
+  vlan: 'each card has a connection of its own',
+  name: 'cards are told apart by their addresses',
+  addr: 'PCI slots are assigned in the order of the devices',
+  vectors: 'vring decides how data is moved',
+};
 
 /** Gives each card of -net its connection. With QEMU all of them are on one hub; that is the same for one of each. */
 export function joinNets(draft: Draft): QemuProblem[] {
@@ -51,9 +63,8 @@ export function joinNets(draft: Draft): QemuProblem[] {
     ];
   }
   if (nics.length === 0) {
-    return [
-      { option: networks[0]!.option, message: 'no card is connected to it: add -net nic, or use -nic' },
-    ];
+    for (const place of networks) draft.leaveOut(place, 'no card is connected to it');
+    return [];
   }
   const message = 'vring has no hub that connects several of them: use -nic for each card';
   return [{ option: nics[0]!.option, message }];

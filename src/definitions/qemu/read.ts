@@ -2,10 +2,15 @@ import { own } from '../own.ts';
 import type { Definition } from '../schema.ts';
 import { shown } from '../words.ts';
 import { Draft, type Place } from './draft.ts';
-import type { QemuHost } from './drives.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
+import { dropFirmware, placeFlash } from './firmware.ts';
+import type { QemuHost } from './host.ts';
+import { LEFT_OUT_OPTIONS } from './left-out.ts';
+import { placeMemory } from './memory.ts';
 import { joinNets } from './nic-options.ts';
-import { QEMU_ALIASES, QEMU_OPTIONS, type QemuOption, unknownOption } from './options.ts';
+import type { LeftOutNote } from './notes.ts';
+import { checkAccelerators, QEMU_ALIASES, QEMU_OPTIONS, type QemuOption, unknownOption } from './options.ts';
+import { placeConsoles } from './ports.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 
 /** Which option a definition's keys come from, for what is wrong with them as a whole. */
@@ -24,32 +29,40 @@ type Given = {
   readonly place: Place;
 };
 
+/** A definition, and what of the options did not become a part of it. */
+export type QemuMachine = { readonly definition: Definition; readonly leftOut: readonly LeftOutNote[] };
+
 /**
- * The definition that options of QEMU's stand for. The command's own name may be the first word.
+ * The definition that options of QEMU's stand for. The command's own name may be the first word. What changes nothing that a
+ * guest would miss is left out, and named.
  * @param name the VM's name where no -name gives one
- * @throws QemuError naming every option that vring does not have
+ * @throws QemuError naming every option that asks for something that vring does not have
  */
-export function readQemuOptions(words: readonly string[], name: string, host: QemuHost): Definition {
+export function readQemuOptions(words: readonly string[], name: string, host: QemuHost): QemuMachine {
   const draft = new Draft(host);
   const problems: QemuProblem[] = [];
-  const given = splitOptions(words, problems);
+  const given = lastOfEach(draft, splitOptions(draft, words, problems));
+  const problem = ({ option }: Place, { message }: OptionError) => problems.push({ option, message });
   for (const late of [false, true]) {
-    for (const { name: option, row, value, place } of given) {
+    for (const { row, value, place } of given) {
       if ((row.late ?? false) !== late) continue;
-      collect(problems, place.option, () => {
-        if (!row.repeats) draft.once(option);
-        row.read(draft, value, place);
-      });
+      collect(problems, place.option, () => row.read(draft, value, place));
     }
   }
-  problems.push(...joinNets(draft));
-  // A drive that a refused -device would have used is no second problem.
-  if (problems.length === 0) problems.push(...draft.unused());
+  checkAccelerators(draft, problem);
+  placeMemory(draft, problem);
+  placeConsoles(draft);
+  collect(problems, '-machine', () => placeFlash(draft));
+  dropFirmware(draft, given.find(({ name }) => name === 'kernel')?.place);
+  // A -net that can't be read is the reason why another one has no partner.
+  if (!problems.some(({ option }) => /^-net /.test(option))) problems.push(...joinNets(draft));
   if (problems.length > 0) throw new QemuError(problems);
-  return draft.finish(draft.fields.name ?? name, OPTION_OF);
+  draft.leaveOutUnused();
+  return { definition: draft.finish(draft.fields.name ?? name, OPTION_OF), leftOut: draft.notes };
 }
 
-function splitOptions(words: readonly string[], problems: QemuProblem[]): Given[] {
+/** The words by option. What is left out or refused as a whole is dealt with here. */
+function splitOptions(draft: Draft, words: readonly string[], problems: QemuProblem[]): Given[] {
   const given: Given[] = [];
   const isCommand = /^(.*\/)?(qemu-system-\w+|qemu-kvm|kvm)$/.test(words[0] ?? '');
   for (let at = isCommand ? 1 : 0; at < words.length; at++) {
@@ -61,25 +74,35 @@ function splitOptions(words: readonly string[], problems: QemuProblem[]): Given[
       continue;
     }
     const row = own(QEMU_OPTIONS, name);
-    const refused = own(REFUSED_OPTIONS, name);
-    const hasValue = row === undefined ? (refused?.value ?? isValue(words[at + 1])) : row.value !== undefined;
+    const other = own(LEFT_OUT_OPTIONS, name) ?? own(REFUSED_OPTIONS, name);
+    const hasValue = row === undefined ? (other?.value ?? isValue(words[at + 1])) : row.value !== undefined;
     const value = hasValue ? words[++at] : undefined;
     const option = value === undefined ? `-${name}` : `-${name} ${value}`;
-    if (row !== undefined && hasValue && value === undefined) {
-      problems.push({ option, message: `expected a value behind it: ${row.value}` });
-    } else if (row !== undefined) {
-      given.push({ name, row, value: value ?? '', place: { at, option } });
-    } else {
-      const message = refused ? `vring does not have it: ${refused.instead}` : unknownOption(word).message;
-      problems.push({ option, message });
-    }
+    const place = { at, option };
+    if (hasValue && value === undefined) {
+      const what = row?.value === undefined ? '' : `: ${row.value}`;
+      problems.push({ option, message: `expected a value after it${what}` });
+    } else if (row !== undefined) given.push({ name, row, value: value ?? '', place });
+    else if (other === undefined) problems.push({ option, message: unknownOption(word).message });
+    else if ('reason' in other) draft.leaveOut(place, other.reason);
+    else problems.push({ option, message: other.instead });
   }
   return given;
 }
 
+/** Of an option that is given twice the last counts, as with QEMU, unless it may be given several times. */
+function lastOfEach(draft: Draft, given: readonly Given[]): Given[] {
+  const last = new Map(given.map(each => [each.name, each]));
+  return given.filter(each => {
+    if (each.row.repeats || last.get(each.name) === each) return true;
+    draft.leaveOut(each.place, `another -${each.name} comes after it`);
+    return false;
+  });
+}
+
 /** The name of an option, which QEMU takes with one or two dashes; null for what is none. */
 function optionName(word: string): string | null {
-  const match = /^--?([A-Za-z].*)$/.exec(word);
+  const match = /^--?([A-Za-z0-9].*)$/.exec(word);
   if (match === null) return null;
   return own(QEMU_ALIASES, match[1]!) ?? match[1]!;
 }

@@ -3,23 +3,48 @@ import { own } from '../own.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';
 
+/** Called with settings that were left out, and why. */
+export type OnLeftOut = (setting: string, reason: string) => void;
+
+/** Settings by name, or by the start of their names (`x-*`), and why they are left out. */
+export type LeftOutSettings = Readonly<Record<string, string>>;
+
+const SWITCHES: Readonly<Record<string, boolean>> = {
+  on: true,
+  yes: true,
+  true: true,
+  y: true,
+  off: false,
+  no: false,
+  false: false,
+  n: false,
+};
+
 /**
- * The value of one of QEMU's options: `file=disk.img,if=virtio`, with `,,` for a comma in a value. Each setting is taken once;
- * what nobody took, vring does not have.
+ * The value of one of QEMU's options: `file=disk.img,if=virtio`, with `,,` for a comma in a value, or the same as JSON, whose
+ * inner objects become `file.filename=`. Each setting is taken once; of one that is given twice, the last counts. What nobody
+ * took, vring does not have.
  */
 export class Settings {
   readonly #values = new Map<string, string[]>();
   readonly #taken = new Set<string>();
+  readonly #onLeftOut: OnLeftOut;
 
   /** @param implied the key of a first word without one: `cpus` for -smp. @throws OptionError */
-  constructor(text: string, implied?: string) {
+  constructor(text: string, implied?: string, onLeftOut: OnLeftOut = () => {}) {
+    this.#onLeftOut = onLeftOut;
+    if (text.trimStart().startsWith('{')) {
+      for (const [key, value] of jsonSettings(text)) this.#add(key, value);
+      return;
+    }
     for (const [index, word] of splitCommas(text).entries()) {
       const at = word.indexOf('=');
       if (at > 0) this.#add(word.slice(0, at), word.slice(at + 1));
       else if (index === 0 && implied !== undefined) this.#add(implied, word);
       // QEMU's short form of a switch.
       else if (/^[A-Za-z]/.test(word)) this.#add(word, 'on');
-      else
+      // A comma too many, which QEMU takes.
+      else if (word !== '' || index === 0)
         throw new OptionError(`expected settings such as key=value between the commas, not ${shown(word)}`);
     }
   }
@@ -28,11 +53,16 @@ export class Settings {
     this.#values.set(key, [...(this.#values.get(key) ?? []), value]);
   }
 
-  /** @throws OptionError when it is given twice */
+  /** Takes other spellings of names for those: `kernel_irqchip` for `kernel-irqchip`. */
+  rename(name: (key: string) => string): void {
+    const before = [...this.#values];
+    this.#values.clear();
+    for (const [key, values] of before) for (const value of values) this.#add(name(key), value);
+  }
+
+  /** The value that was given last. */
   take(key: string): string | undefined {
-    const values = this.takeAll(key);
-    if (values.length > 1) throw new OptionError(`${key} is given twice`);
-    return values[0];
+    return this.takeAll(key).at(-1);
   }
 
   takeAll(key: string): readonly string[] {
@@ -51,7 +81,8 @@ export class Settings {
   takeSwitch(key: string): boolean | undefined {
     const value = this.take(key);
     if (value === undefined) return undefined;
-    if (value === 'on' || value === 'off') return value === 'on';
+    const on = own(SWITCHES, value);
+    if (on !== undefined) return on;
     throw new OptionError(`${key} takes on or off, not ${shown(value)}`);
   }
 
@@ -78,6 +109,22 @@ export class Settings {
     throw new OptionError(`vring does not have ${key}=${value}: leave it out`);
   }
 
+  /** A setting that says what vring does anyway; when it says something else, it is left out. */
+  prefer(key: string, values: readonly string[], reason: string): void {
+    for (const value of this.takeAll(key)) {
+      if (!values.includes(value)) this.#onLeftOut(`${key}=${value}`, reason);
+    }
+  }
+
+  /** Settings that change nothing for the guest: those that are given are left out. */
+  leaveOut(reasons: LeftOutSettings): void {
+    for (const key of this.#values.keys()) {
+      if (this.#taken.has(key)) continue;
+      const reason = own(reasons, key) ?? reasonByStart(reasons, key);
+      if (reason !== undefined) this.prefer(key, [], reason);
+    }
+  }
+
   /** What nobody took, to be taken. */
   rest(): [string, string][] {
     const left = [...this.#values].filter(([key]) => !this.#taken.has(key));
@@ -99,8 +146,13 @@ export class Settings {
   }
 }
 
+function reasonByStart(reasons: LeftOutSettings, key: string): string | undefined {
+  const start = Object.keys(reasons).find(each => each.endsWith('*') && key.startsWith(each.slice(0, -1)));
+  return start === undefined ? undefined : reasons[start];
+}
+
 /** Splits at single commas; of a row of them, each pair is a comma of the value. */
-function splitCommas(text: string): string[] {
+export function splitCommas(text: string): string[] {
   const words: string[] = [];
   let word = '';
   for (let at = 0; at < text.length; at++) {
@@ -112,4 +164,23 @@ function splitCommas(text: string): string[] {
     }
   }
   return [...words, word];
+}
+
+/** @throws OptionError */
+function jsonSettings(text: string): [string, string][] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new OptionError('expected settings as JSON, as it starts with {: it cannot be read');
+  }
+  return flat(value, '');
+}
+
+function flat(value: unknown, path: string): [string, string][] {
+  if (value === null) return [];
+  if (typeof value !== 'object') {
+    return [[path, typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)]];
+  }
+  return Object.entries(value).flatMap(([key, each]) => flat(each, path === '' ? key : `${path}.${key}`));
 }

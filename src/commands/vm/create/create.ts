@@ -1,17 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../../../definitions/create/carry-out.ts';
-import { CreateError, seenFormat } from '../../../definitions/create/image-info.ts';
+import { CreateError } from '../../../definitions/create/image-info.ts';
 import { type CreateOptions, describing, newVmOf } from '../../../definitions/create/new-vm.ts';
 import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../definitions/create/plan.ts';
-import { DefinitionError } from '../../../definitions/problem.ts';
-import { QemuError } from '../../../definitions/qemu/error.ts';
-import { readQemuOptions } from '../../../definitions/qemu/read.ts';
-import type { Definition } from '../../../definitions/schema.ts';
 import { managerPaths } from '../../../manager/paths.ts';
 import { printError } from '../../../text/output.ts';
 import { percent } from '../../../text/units.ts';
 import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
+import { qemuMachine, reportLeftOut, reportMissingFeatures } from '../../qemu-machine.ts';
 import { confirm, requireSomebody } from '../ask.ts';
 import { type DefineOptions, defineVm, requireFree, tellDefined } from '../define.ts';
 import { Progress } from '../progress.ts';
@@ -30,7 +27,7 @@ export async function createVm(
     const [mixed] = describing(options);
     if (mixed !== undefined)
       throw new UsageError(`${mixed} does not go together with QEMU's options: say it in those`);
-    await defineVm(vmList, definitionOf(name, qemu), options);
+    await defineFromQemu(vmList, name, qemu, options);
     return;
   }
   if (describing(options).length > 0) {
@@ -44,13 +41,18 @@ export async function createVm(
   await make(vmList, vm, options, true);
 }
 
-function definitionOf(name: string, qemu: readonly string[]): Definition {
-  try {
-    return { ...readQemuOptions(qemu, name, { cwd: process.cwd(), imageFormat: seenFormat }), name };
-  } catch (error) {
-    const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
-    throw wrongUsage ? new UsageError(error.message) : error;
-  }
+async function defineFromQemu(
+  vmList: VmList,
+  name: string,
+  qemu: readonly string[],
+  options: CreateOptions & DefineOptions,
+): Promise<void> {
+  const { definition, leftOut } = qemuMachine(qemu, name);
+  const named = { ...definition, name };
+  await defineVm(vmList, named, options, { leftOut });
+  if (options.json) return;
+  reportLeftOut(leftOut);
+  reportMissingFeatures(named);
 }
 
 async function make(

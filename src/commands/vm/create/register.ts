@@ -63,7 +63,11 @@ export function registerCreate(vm: Command): void {
       'Without anything that says what the VM is to be, it asks, on a terminal. Disks are made in the folder `disks` of the state ' +
         'folder; when something goes wrong, what was made is removed.',
     ],
-    json: [...DEFINED, ['steps', "what was made for it, in words; not with QEMU's options"]],
+    json: [
+      ...DEFINED,
+      ['steps', "what was made for it, in words; not with QEMU's options"],
+      ['leftOut', "of QEMU's options: option, settings and reason of what was left out"],
+    ],
     examples: [
       { command: 'vring vm create', does: 'be asked for everything' },
       {

@@ -1,0 +1,111 @@
+import type { LeftOutSettings } from './settings.ts';
+
+const PLACE = 'PCI slots are assigned in the order of the devices';
+const OWN_QUEUES = 'vring decides how data is moved';
+const NO_ROM = 'devices have no option ROMs';
+const OWN_FEATURES = 'vring decides what a device offers';
+const AS_WRITTEN = 'disks are numbered as they are written';
+
+/** Properties of any device that change nothing that a guest would miss. */
+export const ANY_DEVICE: LeftOutSettings = {
+  addr: PLACE,
+  bus: PLACE,
+  multifunction: PLACE,
+  'acpi-index': PLACE,
+  bootindex: 'the firmware boots from disks and network cards',
+  iothread: 'each queue has a thread of its own',
+  'iothread-vq-mapping*': 'each queue has a thread of its own',
+  vectors: OWN_QUEUES,
+  ioeventfd: OWN_QUEUES,
+  event_idx: OWN_QUEUES,
+  indirect_desc: OWN_QUEUES,
+  'page-per-vq': OWN_QUEUES,
+  packed: OWN_QUEUES,
+  'queue-size': OWN_QUEUES,
+  virtqueue_size: OWN_QUEUES,
+  queue_reset: OWN_QUEUES,
+  in_order: OWN_QUEUES,
+  'modern-pio-notify': OWN_QUEUES,
+  'disable-legacy': 'devices are virtio 1.x',
+  'disable-modern': 'devices are virtio 1.x',
+  iommu_platform: 'there is no IOMMU in a guest in this version',
+  ats: 'there is no IOMMU in a guest in this version',
+  aer: OWN_FEATURES,
+  romfile: NO_ROM,
+  rombar: NO_ROM,
+  romsize: NO_ROM,
+  failover_pair_id: OWN_FEATURES,
+  'use-disabled-flag': OWN_FEATURES,
+  'use-started': OWN_FEATURES,
+  'x-*': OWN_FEATURES,
+};
+
+/** Properties of disks and their controllers. */
+export const DISK_PROPERTIES: LeftOutSettings = {
+  'write-cache': 'the guest flushes what has to be safe',
+  'config-wce': 'the guest flushes what has to be safe',
+  'share-rw': 'a disk is locked against other users',
+  rotation_rate: OWN_FEATURES,
+  scsi: OWN_FEATURES,
+  'request-merging': OWN_FEATURES,
+  'seg-max-adjust': OWN_FEATURES,
+  discard: OWN_FEATURES,
+  'write-zeroes': OWN_FEATURES,
+  dpofua: OWN_FEATURES,
+  min_io_size: OWN_FEATURES,
+  opt_io_size: OWN_FEATURES,
+  discard_granularity: OWN_FEATURES,
+  max_sectors: OWN_FEATURES,
+  cmd_per_lun: OWN_FEATURES,
+  num_queues: OWN_QUEUES,
+  werror: 'the guest is told of errors',
+  rerror: 'the guest is told of errors',
+  account: OWN_QUEUES,
+  'account-*': OWN_QUEUES,
+  'stats-intervals*': OWN_QUEUES,
+  'scsi-id': AS_WRITTEN,
+  lun: AS_WRITTEN,
+  channel: AS_WRITTEN,
+  unit: AS_WRITTEN,
+  device_id: AS_WRITTEN,
+  wwn: 'disks are told apart by their serial numbers',
+  port_wwn: 'disks are told apart by their serial numbers',
+  vendor: 'disks have the model that vring gives them',
+  product: 'disks have the model that vring gives them',
+  model: 'disks have the model that vring gives them',
+  ver: 'disks have the model that vring gives them',
+  cyls: 'disks are addressed by block',
+  heads: 'disks are addressed by block',
+  secs: 'disks are addressed by block',
+};
+
+/** Properties of network cards. */
+export const NIC_PROPERTIES: LeftOutSettings = {
+  mq: OWN_QUEUES,
+  rx_queue_size: OWN_QUEUES,
+  tx_queue_size: OWN_QUEUES,
+  tx: OWN_QUEUES,
+  host_mtu: 'set the MTU in the guest',
+  speed: OWN_FEATURES,
+  duplex: OWN_FEATURES,
+  status: OWN_FEATURES,
+  csum: OWN_FEATURES,
+  gso: OWN_FEATURES,
+  'guest_*': OWN_FEATURES,
+  'host_*': OWN_FEATURES,
+  'ctrl_*': OWN_FEATURES,
+  mrg_rxbuf: OWN_FEATURES,
+  rss: OWN_FEATURES,
+  hash: OWN_FEATURES,
+  failover: OWN_FEATURES,
+  mitigation: OWN_FEATURES,
+  vlan: 'a card has one connection',
+};
+
+/** Properties of devices that are passed through. */
+export const VFIO_PROPERTIES: LeftOutSettings = {
+  display: 'this version has no screen',
+  ramfb: 'this version has no screen',
+  driver: 'vring uses VFIO',
+  'enable-migration': 'there is no migration yet',
+};

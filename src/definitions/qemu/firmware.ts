@@ -1,0 +1,73 @@
+import path from 'node:path';
+import { shown } from '../words.ts';
+import type { Draft, Place } from './draft.ts';
+import { OptionError } from './error.ts';
+import type { Settings } from './settings.ts';
+
+const OWN_FIRMWARE = 'vring brings its own firmware';
+const OWN_VARIABLES = 'vring keeps the variables of its own firmware';
+
+/** What is in a file of firmware, by the names that distributions give it; null for another one. */
+function kindOf(file: string): 'bios' | 'uefi' | null {
+  const name = path.basename(file).toLowerCase();
+  if (/ovmf|edk2|uefi|\.fd$/.test(name)) return 'uefi';
+  if (/^(bios(-256k|-microvm)?|seabios|qboot|vgabios)\.(bin|rom)$/.test(name)) return 'bios';
+  return null;
+}
+
+/** -bios. @throws OptionError */
+export function readBios(draft: Draft, file: string, place: Place): void {
+  const kind = kindOf(file);
+  if (kind === null) {
+    throw new OptionError(
+      `vring brings its own firmware, SeaBIOS and OVMF in later versions, and boots no other: ${shown(file)} is neither`,
+    );
+  }
+  setFirmware(draft, kind);
+  draft.leaveOut(place, `${OWN_FIRMWARE}: it becomes machine.firmware: ${kind}`);
+}
+
+/** -pflash, and -drive with if=pflash: the first is the code, the second has the variables. @throws OptionError */
+export function readFlashDrive(draft: Draft, settings: Settings, place: Place): void {
+  const file = settings.take('file') ?? settings.take('file.filename');
+  const unit = settings.take('unit') ?? settings.take('index');
+  settings.rest();
+  flash(draft, file, unit, place);
+}
+
+export function readPflash(draft: Draft, file: string, place: Place): void {
+  flash(draft, file, undefined, place);
+}
+
+function flash(draft: Draft, file: string | undefined, unit: string | undefined, place: Place): void {
+  if (!file) throw new OptionError('file is missing');
+  const isVariables = unit === '1' || /vars/i.test(path.basename(file));
+  if (!isVariables) setFirmware(draft, 'uefi');
+  draft.leaveOut(place, isVariables ? OWN_VARIABLES : `${OWN_FIRMWARE}: it becomes machine.firmware: uefi`);
+}
+
+/** Of -machine pflash0= and pflash1=, which name -blockdev nodes. @throws OptionError */
+export function placeFlash(draft: Draft): void {
+  for (const { drive, ...place } of draft.flashDrives) {
+    draft.claimDrive(drive, 'pflash');
+    setFirmware(draft, 'uefi');
+    draft.leaveOut(place, OWN_FIRMWARE, `the firmware ${drive}`);
+  }
+}
+
+export function setFirmware(draft: Draft, firmware: 'bios' | 'uefi'): void {
+  draft.fields.machine = { ...draft.fields.machine, firmware };
+}
+
+/** A kernel is booted at once: firmware that was given beside it is not used. */
+export function dropFirmware(draft: Draft, place: Place | undefined): void {
+  const { machine } = draft.fields;
+  if (machine?.kernel === undefined || machine.firmware === undefined) return;
+  const { firmware, ...others } = machine;
+  draft.fields.machine = others;
+  draft.leaveOut(
+    place ?? { at: Number.POSITIVE_INFINITY, option: '-kernel' },
+    'a kernel is booted at once, without firmware',
+    `machine.firmware: ${firmware}`,
+  );
+}

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import { QemuError } from '../../../src/definitions/qemu/error.ts';
+import { readQemuOptions } from '../../../src/definitions/qemu/read.ts';
+import { notYet } from '../../../src/definitions/to-machine.ts';
+import { START_LINES, shellWords } from './start-lines.ts';
+
+const host = {
+  cwd: '/vms',
+  hugepageSize: (path: string) => (path.startsWith('/dev/hugepages') ? 2 ** 21 : undefined),
+  isMultiboot: (kernel: string) => /\.(elf|flat)$/.test(kernel),
+};
+
+/** Of each line, what keeps it from being started: keys that this version has nothing for yet, or options that are refused. */
+const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: string[] }>> = {
+  'kernel developer': { missing: [] },
+  virtme: { refused: ['-device i6300esb,id=watchdog0'] },
+  syzkaller: { refused: ['-snapshot'] },
+  'syzbot reproducer': { missing: ['disks[0].bus', 'nics[0].model'] },
+  'kvm-unit-tests': { missing: [] },
+  'buildroot start-qemu.sh': { missing: ['nics[0].model'] },
+  'yocto runqemu': { missing: ['nics[0].model'] },
+  'cloud image quickstart': { missing: ['machine.firmware: bios', 'disks[0]', 'nics[0].model'] },
+  'cloud-init documentation': { refused: ['-smbios type=1,serial=ds=nocloud;s=http://10.0.2.2:8000/'] },
+  'OVMF run script': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
+  'edk2 -bios': { missing: ['machine.firmware: uefi', 'disks[0].bus'] },
+  'macOS-Simple-KVM': {
+    refused: ['-vga qxl', '-device isa-applesmc,osk=x', '-device ich9-intel-hda', '-device hda-output'],
+  },
+  'Proxmox qm showcmd': { missing: ['machine.firmware: bios', 'disks[0].bus', 'nics[0].model', 'balloon'] },
+  'libvirt and OpenStack': { refused: ['-netdev tap,fd=37,id=hostnet0,vhost=on,vhostfd=39'] },
+  'libvirt with huge pages and one node': { missing: [] },
+  'vfio GPU passthrough': {
+    missing: ['machine.firmware: uefi', 'disks[1].bus', 'nics[0].model', 'passthrough[0]', 'passthrough[1]'],
+  },
+  'Windows installer': { refused: ['-vga std', '-device intel-hda', '-device hda-duplex'] },
+  'Windows 11': { refused: ['-tpmdev emulator,id=tpm0,chardev=chrtpm', '-device tpm-tis,tpmdev=tpm0'] },
+  'Gentoo wiki': { missing: ['machine.firmware: bios', 'disks[1].bus', 'nics[0].model'] },
+  'Arch wiki': { missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus', 'nics[0].model'] },
+  'Arch wiki, virtio-fs': { refused: ['-device vhost-user-fs-pci,queue-size=1024,chardev=char0,tag=myfs'] },
+  FreeBSD: { missing: ['machine.firmware: uefi', 'nics[0].model'] },
+  OpenBSD: { missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus', 'nics[0].model'] },
+  'Debian installer': {
+    missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus', 'nics[0].model'],
+  },
+  'firecracker-like microvm': { missing: ['nics[0].model', 'console'] },
+  'two nodes': { refused: ['-numa node,nodeid=1,memdev=m1,cpus=2-3'] },
+  'NVMe and 9p': {
+    refused: [
+      '-virtfs local,path=/srv,mount_tag=host0,security_model=none',
+      '-device nvme,serial=deadbeef,drive=nvm',
+    ],
+  },
+  'Fedora CoreOS': { refused: ['-snapshot', '-fw_cfg name=opt/com.coreos/config,file=config.ign'] },
+  'own kernel with modules': { missing: [] },
+};
+
+function outcome(line: string) {
+  try {
+    const { definition } = readQemuOptions(shellWords(line), 'vm', host);
+    return { missing: notYet(definition).map(({ key }) => key) };
+  } catch (error) {
+    if (!(error instanceof QemuError)) throw error;
+    return { refused: error.problems.map(({ option }) => option) };
+  }
+}
+
+describe('a start line from elsewhere asks for nothing that vring does not name', () => {
+  test.each(Object.entries(START_LINES))('%s', (name, line) => expect(outcome(line)).toEqual(OUTCOMES[name]));
+});
+
+const definitionOf = (name: string) => readQemuOptions(shellWords(START_LINES[name]!), 'vm', host).definition;
+
+test('a line of libvirt becomes disks, memory and boot order', () => {
+  const { memory, disks, boot } = definitionOf('libvirt with huge pages and one node');
+  expect(memory).toEqual({ size: 2 ** 30, hugepages: '2M', mergeable: false });
+  expect(disks).toMatchObject([{ file: '/dev/vg0/db', bus: 'virtio', format: 'raw', queues: 4 }]);
+  expect(boot).toEqual({ order: ['disk'] });
+});
+
+test('a line of Proxmox becomes a CPU model, disks and a network', () => {
+  const { cpus, disks, nics, boot } = definitionOf('Proxmox qm showcmd');
+  expect(cpus).toMatchObject({ count: 4, model: 'qemu64', enforce: true, topology: { cores: 4 } });
+  expect(cpus.features).toEqual(['+aes', '+pni', '+popcnt', '+sse4_1', '+sse4_2', '+ssse3']);
+  expect(disks).toMatchObject([
+    { file: '/dev/pve/vm-100-disk-0', bus: 'scsi', format: 'raw', cache: 'none' },
+  ]);
+  expect(nics).toMatchObject([{ network: { type: 'tap', interface: 'tap100i0' }, mac: 'bc:24:11:00:00:01' }]);
+  expect(boot).toEqual({ order: ['disk'] });
+});
+
+test('modules of a multiboot kernel have command lines', () => {
+  const definition = definitionOf('own kernel with modules');
+  expect(definition.machine.modules).toEqual([
+    { file: '/vms/hello.elf', 'command-line': 'hello.elf 1 2' },
+    { file: '/vms/data.bin', 'command-line': 'data.bin' },
+  ]);
+  expect(definition.devices).toEqual([{ type: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }]);
+  expect(definition['on-reboot']).toBe('stop');
+});
