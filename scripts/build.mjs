@@ -3,7 +3,7 @@
 // has been built.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundle } from './bundle.mjs';
@@ -36,6 +36,12 @@ function toolProblems() {
     const recent = major > RUST_AT_LEAST[0] || (major === RUST_AT_LEAST[0] && minor >= RUST_AT_LEAST[1]);
     return recent ? [] : [`${version.split('\n')[0]} is too old; it ${purpose}`];
   });
+}
+
+/** `npm ci --omit=dev` leaves out what builds. */
+function packageProblems() {
+  if (existsSync(join(root, 'node_modules/esbuild'))) return [];
+  return ["npm's development packages are missing; they build the program: npm ci --include=dev"];
 }
 
 function versionOf(tool) {
@@ -79,10 +85,11 @@ if (unknown !== undefined) {
 }
 const selected = requested.length === 0 ? names : names.filter(name => requested.includes(name));
 
-if (selected.some(name => name !== 'bundle')) {
-  const problems = toolProblems();
-  if (problems.length > 0) fail(...problems, 'not built; with these tools, run npm ci again');
-}
+const problems = [
+  ...(selected.some(name => name !== 'bundle') ? toolProblems() : []),
+  ...(selected.includes('bundle') ? packageProblems() : []),
+];
+if (problems.length > 0) fail(...problems, 'nothing was built; once that is there, run npm ci again');
 mkdirSync(dist, { recursive: true });
 for (const name of selected) {
   const { what, hint, build } = PARTS[name];

@@ -41,9 +41,8 @@ const REQUIRE =
 
 /** Bundles the program and its threads into dist/. */
 export async function bundle() {
-  const esbuild = await import('esbuild').catch(() => {
-    throw new Error('esbuild is missing: run npm ci with the development packages');
-  });
+  // Late, since the build says first what is missing.
+  const esbuild = await import('esbuild');
   const [program] = await Promise.all([
     esbuild.build({
       ...COMMON,

@@ -42,7 +42,7 @@ ExecStart=/usr/bin/vring serve --shutdown-timeout 90 --metrics 127.0.0.1:9177
 
 \`\`\`yaml
 # prometheus.yml
-rule_files: [ /usr/lib/node_modules/vring/packaging/prometheus/vring.rules.yml ]
+rule_files: [ /usr/share/vring/prometheus/vring.rules.yml ]
 scrape_configs:
   - job_name: vring
     static_configs: [ { targets: [ '127.0.0.1:9177' ] } ]

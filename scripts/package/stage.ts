@@ -60,6 +60,8 @@ export function stage(folder: string, options: StageOptions): void {
     const text = readFileSync(join(root, 'packaging/systemd', unit), 'utf8');
     write(path, text.replace('ExecStart=/usr/bin/', `ExecStart=${prefix}/bin/`));
   }
+  for (const path of ['prometheus/vring.rules.yml', 'grafana/vring.json'])
+    copy(join(root, 'packaging', path), `share/vring/${path}`);
   copy(join(root, 'packaging/modules-load.conf'), 'lib/modules-load.d/vring.conf');
   write('share/man/man1/vring.1.gz', gzip(readFileSync(join(root, 'man/vring.1'))));
   write('share/bash-completion/completions/vring', completion('bash'));

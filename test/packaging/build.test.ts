@@ -1,5 +1,5 @@
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { projectRoot } from '../../src/project-root.ts';
@@ -27,7 +27,7 @@ test('every tool that is missing is named before anything is built', async () =>
     'vring: cargo is missing; it builds the native library (Rust 1.85 or newer): https://rustup.rs',
     expect.stringMatching(/^vring: gcc is missing; it .*: apt-get install gcc/),
     expect.stringMatching(/^vring: make is missing; it .*: apt-get install make/),
-    'vring: not built; with these tools, run npm ci again',
+    'vring: nothing was built; once that is there, run npm ci again',
   ]);
   expect(stdout).toBe('');
   expect(exitCode).toBe(1);
@@ -53,6 +53,20 @@ test.each(['cargo 1.85.0', 'cargo 2.0.0-nightly'])(
     expect(exitCode).toBe(1);
   },
 );
+
+test('what npm left out is named before anything is built', async () => {
+  const checkout = join(folder, 'checkout');
+  cpSync(dirname(BUILD), join(checkout, 'scripts'), { recursive: true });
+  cpSync(join(projectRoot(), 'package.json'), join(checkout, 'package.json'));
+  const build = join(checkout, 'scripts/build.mjs');
+  const { stdout, stderr, exitCode } = await execa(process.execPath, [build], { reject: false });
+  expect(stderr.split('\n')).toEqual([
+    "vring: npm's development packages are missing; they build the program: npm ci --include=dev",
+    'vring: nothing was built; once that is there, run npm ci again',
+  ]);
+  expect(stdout).toBe('');
+  expect(exitCode).toBe(1);
+});
 
 test('a part that does not exist is wrong usage', async () => {
   const { stderr, exitCode } = await buildWith({}, 'nativ');

@@ -78,6 +78,8 @@ describe('what is in them', () => {
       'share/bash-completion/completions/vring',
       'share/fish/vendor_completions.d/vring.fish',
       'share/man/man1/vring.1.gz',
+      'share/vring/grafana/vring.json',
+      'share/vring/prometheus/vring.rules.yml',
     ]);
   });
 
