@@ -61,6 +61,14 @@ describe('GRUB', () => {
     expect(plan(debianGrub(defaults)).commands).toEqual(['/usr/sbin/update-grub']);
   });
 
+  test('entries for recovery need not say so', () => {
+    const both =
+      `### BEGIN /etc/grub.d/10_linux ###\nmenuentry 'Debian' {\n\tlinux /vmlinuz root=/dev/sda1 ro ${wanted}\n}\n` +
+      "submenu 'Advanced' {\nmenuentry 'Debian (recovery mode)' {\n\tlinux /vmlinuz root=/dev/sda1 ro single\n}\n}\n### END /etc/grub.d/10_linux ###\n";
+    const text = `GRUB_CMDLINE_LINUX_DEFAULT="${wanted}"\n`;
+    expect(plan(debianGrub(text, { '/boot/grub/grub.cfg': both }))).toEqual(nothing);
+  });
+
   test('grub2-mkconfig writes where this host reads', () => {
     const files = {
       '/etc/default/grub': 'GRUB_CMDLINE_LINUX_DEFAULT="splash=silent quiet"\nGRUB_CMDLINE_LINUX=""\n',
@@ -122,6 +130,16 @@ describe('grubby', () => {
       undo: expect.arrayContaining(['--remove-args=intel_iommu=on,igfx_off', '--args=intel_iommu=igfx_off']),
     });
     expect(plan(host({ [path]: entry(`root=/dev/sda2 intel_iommu=on,sm_on iommu=pt`) }))).toEqual(nothing);
+  });
+
+  test('of hosts without boot entries goes by the generated file', () => {
+    const line = (words: string) => `menuentry 'A' {\n\tlinux16 /vmlinuz-3.10 ${words}\n}\n`;
+    const rescue = "menuentry 'Rescue' {\n\tlinux16 /vmlinuz-0-rescue-1 ro\n}\n";
+    const config = (...lines: string[]) => ({ '/boot/grub2/grub.cfg': lines.join('') });
+    expect(plan(host(config(line(`ro ${wanted}`), rescue)))).toEqual(nothing);
+    expect(plan(host(config(line(`ro ${wanted}`), line('ro iommu=pt')))).commands).toEqual([
+      '/usr/sbin/grubby --update-kernel=ALL --args=intel_iommu=on',
+    ]);
   });
 
   test('reads kernelopts of the environment block', () => {

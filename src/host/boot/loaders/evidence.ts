@@ -1,5 +1,6 @@
 import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import { HostReadError, type HostRoot } from '../../root.ts';
+import { type ParameterRequest, saysAlready } from '../kernel-words.ts';
 
 /** What the boot loader left behind when it booted this host. */
 export type BootEvidence = {
@@ -86,4 +87,9 @@ function variable(root: HostRoot, name: string): Buffer | null {
     if (error instanceof HostReadError) return null;
     throw error;
   }
+}
+
+/** Was the running kernel started so? The only answer where what the boot loader reads cannot be seen. */
+export function runningSays(root: HostRoot, request: ParameterRequest): boolean {
+  return saysAlready(kernelParameters(root), request);
 }

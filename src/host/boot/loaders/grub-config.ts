@@ -2,15 +2,23 @@ import type { HostRoot } from '../../root.ts';
 import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
 
 /**
- * The kernel lines of a grub.cfg that grub-mkconfig made of this host's own kernels: those of other systems that
- * os-prober found, and of /etc/grub.d/40_custom, are not among them.
+ * The kernel lines of a grub.cfg that grub-mkconfig made of this host's own kernels, but for recovery: those of other
+ * systems that os-prober found, and of /etc/grub.d/40_custom, are not among them.
  */
 export function grubKernelLines(config: string): string[] {
   const sections = [...config.matchAll(/^### BEGIN \S*(?:10|20)_linux\w* ###$(.*?)^### END /gms)];
   const own = sections.length > 0 ? sections.map(match => match[1]!).join('\n') : config;
-  return [...own.matchAll(/^[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(\S+)[ \t]*(.*)$/gm)]
-    .filter(match => !/memtest|\.mod$|xen[^/]*\.gz$|initrd|initramfs/.test(match[1]!))
-    .map(match => match[2]!);
+  const lines: string[] = [];
+  let title = '';
+  for (const line of own.split('\n')) {
+    title = /^[ \t]*(?:menuentry|submenu)[ \t]+(.*)$/.exec(line)?.[1] ?? title;
+    const kernel = /^[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(\S+)[ \t]*(.*)$/.exec(line);
+    if (kernel === null || /memtest|\.mod$|xen[^/]*\.gz$|initrd|initramfs/.test(kernel[1]!)) continue;
+    const recovery =
+      /recovery|rescue/i.test(title) || /(^|\s)(single|recovery|rescue)(\s|$)/.test(kernel[2]!);
+    if (!recovery && !/rescue/.test(kernel[1]!)) lines.push(kernel[2]!);
+  }
+  return lines;
 }
 
 /** Does every kernel line of the generated file say it? Null: it cannot be read, or has none. */

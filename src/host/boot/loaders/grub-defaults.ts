@@ -96,6 +96,9 @@ export function editGrubDefaults(
       `${grubDefaults} cannot be edited safely: ${reason}`,
       `put ${requestText(request)} into ${variable}, then run ${then}`,
     );
+  const dos = sources.find(({ text }) => text.includes('\r'));
+  if (dos !== undefined)
+    throw refuse(`${dos.file} has lines that end with CR LF, which a shell takes for a part of the value`);
   const before = evaluate(root, sources);
   const { letters, unknown } = commandLine(before);
   if (unknown !== null) throw refuse(unknown);

@@ -4,11 +4,10 @@ import { shellText } from '../../text.ts';
 import type { ParameterRequest } from '../kernel-words.ts';
 import { ManualStepError } from '../line-edit.ts';
 import { bootEntries, editEntries } from './entries.ts';
-import type { BootEvidence } from './evidence.ts';
+import { type BootEvidence, runningSays } from './evidence.ts';
 import { grubConfigSays } from './grub-config.ts';
 import { editGrubDefaults, grubDefaults, grubSources, grubVariable } from './grub-defaults.ts';
 import type { Argv, ParameterEdits } from './loader.ts';
-import { runningSays } from './running.ts';
 
 /** GRUB 2 whose configuration is generated: /etc/default/grub and what goes with it. */
 export function grub(

@@ -1,7 +1,7 @@
 import { findProgram } from '../../distribution.ts';
 import { kernelParameters } from '../../kernel-cmdline.ts';
 import type { HostRoot } from '../../root.ts';
-import { editedWords, kernelWords, type ParameterRequest, wordEdits } from '../kernel-words.ts';
+import { editedWords, kernelWords, type ParameterRequest, saysAlready, wordEdits } from '../kernel-words.ts';
 import { isPlainWord, ManualStepError, requestText } from '../line-edit.ts';
 import { type BootEntry, bootEntries, entryLine } from './entries.ts';
 import type { BootEvidence } from './evidence.ts';
@@ -18,7 +18,7 @@ export function grubby(
 ): ParameterEdits | null {
   const program = findProgram(root, 'grubby');
   if (program === null || evidence.booted === 'systemd-boot' || evidence.unified) return null;
-  const lines = entryLines(root);
+  const lines = entryLines(root, request);
   const rescue = lines.some(line => line.entry?.rescue);
   const changing = lines.filter(line => !line.entry?.rescue);
   const groups = Map.groupBy(changing, line => JSON.stringify(argumentsFor(line.words, request)));
@@ -39,7 +39,7 @@ export function grubby(
 type EntryLine = { readonly entry: BootEntry | null; readonly words: readonly string[] };
 
 /** Of each entry; where they cannot be seen, of the generated configuration, or of the running kernel. */
-function entryLines(root: HostRoot): EntryLine[] {
+function entryLines(root: HostRoot, request: ParameterRequest): EntryLine[] {
   const words = (line: string): string[] => kernelWords(line).map(word => word.text);
   const entries = readable(() => bootEntries(root)) ?? [];
   const environment = grubEnvironment(root);
@@ -47,7 +47,11 @@ function entryLines(root: HostRoot): EntryLine[] {
     return entries.map(entry => ({ entry, words: words(expand(entryLine(entry), environment)) }));
   }
   const generated = grubKernelLines(readable(() => root.text(grubConfig(root), 16 << 20)) ?? '');
-  if (generated.length > 0) return generated.map(line => ({ entry: null, words: words(line) })).slice(0, 1);
+  if (generated.length > 0) {
+    // Without entries of their own all kernels are changed at once: the first that lacks something says what.
+    const lacking = generated.find(line => !saysAlready(words(line), request));
+    return [{ entry: null, words: words(lacking ?? generated[0]!) }];
+  }
   return [{ entry: null, words: kernelParameters(root) }];
 }
 

@@ -43,7 +43,7 @@ export function ostree(root: HostRoot, _: BootEvidence, request: ParameterReques
   };
 }
 
-function isOstree(root: HostRoot): boolean {
+export function isOstree(root: HostRoot): boolean {
   return (
     root.exists('/run/ostree-booted') ||
     parameterValues(kernelParameters(root), 'ostree').length > 0 ||

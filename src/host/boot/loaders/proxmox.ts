@@ -2,10 +2,9 @@ import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import type { ParameterRequest } from '../kernel-words.ts';
 import { ManualStepError, requestText } from '../line-edit.ts';
-import type { BootEvidence } from './evidence.ts';
+import { type BootEvidence, runningSays } from './evidence.ts';
 import { editKernelCmdline, kernelCmdline } from './kernel-cmdline-file.ts';
 import type { ParameterEdits } from './loader.ts';
-import { runningSays } from './running.ts';
 
 /** Proxmox VE with systemd-boot: proxmox-boot-tool writes entries to partitions that are not mounted. */
 export function proxmox(

@@ -4,11 +4,10 @@ import { keyValues, shellText } from '../../text.ts';
 import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
 import { ManualStepError, requestText } from '../line-edit.ts';
 import { bootEntries } from './entries.ts';
-import type { BootEvidence } from './evidence.ts';
+import { type BootEvidence, runningSays } from './evidence.ts';
 import { readable } from './grub-config.ts';
 import { type CmdlineReader, editKernelCmdline, kernelCmdline } from './kernel-cmdline-file.ts';
 import type { Argv, ParameterEdits } from './loader.ts';
-import { runningSays } from './running.ts';
 import { readUkiCommandLine, type UkiCommandLine } from './uki-image.ts';
 
 const directories = ['/efi/EFI/Linux', '/boot/EFI/Linux', '/boot/efi/EFI/Linux'];
@@ -124,7 +123,7 @@ function findBuilder(root: HostRoot): Builder | null {
 }
 
 /** kernel-install(8): `layout=uki` of the first install.conf. */
-function installLayout(root: HostRoot): string | undefined {
+export function installLayout(root: HostRoot): string | undefined {
   const paths = ['/etc/kernel/install.conf', '/run/kernel/install.conf', '/usr/lib/kernel/install.conf'];
   const text = paths.map(path => root.text(path)).find(found => found !== null);
   return keyValues(text ?? '').get('layout');

@@ -1,4 +1,5 @@
-import { type Dialect, lineOf, type Part, ShellLexer, ShellSyntaxError, type Token } from './lexer.ts';
+import { type Dialect, lineOf, type Part, ShellSyntaxError } from './lexer.ts';
+import { literal, ShellParser, type Statement, type Word } from './parser.ts';
 import {
   type Assignment,
   noValue,
@@ -19,7 +20,6 @@ export type ShellFiles = {
 const identifier = /^[A-Za-z_]\w*$/;
 /** A kernel takes 2 or 4 KiB of parameters. Files whose variables double each other, or source each other, end here. */
 const maxLetters = 16_384;
-const maxStatements = 4096;
 const maxSources = 16;
 
 /** The variables of shell files, without running anything. */
@@ -29,53 +29,24 @@ export function readShellFiles(files: ShellFiles): ShellVariables {
   return variables;
 }
 
-/** Closing words of compound commands by the words that open them. */
-const openers: Readonly<Record<string, string>> = {
-  if: 'fi',
-  while: 'done',
-  until: 'done',
-  for: 'done',
-  select: 'done',
-  case: 'esac',
-  '{': '}',
-};
-const closers = new Set(['fi', 'done', 'esac', '}']);
-/** Words within a compound command by what closes it. */
-const between: ReadonlyMap<string, string> = new Map([
-  ['then', 'fi'],
-  ['else', 'fi'],
-  ['elif', 'fi'],
-  ['do', 'done'],
-]);
 const declarations = new Set(['export', 'readonly', 'declare', 'typeset', 'local']);
 const readers = new Set(['read', 'getopts', 'printf', 'mapfile', 'readarray', 'let']);
 /** What they do depends on more than the file. */
 const unpredictable = new Set(['eval', 'exec', 'exit', 'return', 'trap', 'alias', 'set']);
 
-type Word = Extract<Token, { kind: 'word' }>;
-
 /** One file, statement by statement. */
 class Script {
   readonly #file: string;
   readonly #text: string;
-  readonly #lexer: ShellLexer;
   readonly #files: ShellFiles;
   readonly #variables: ShellVariables;
   /** How many files have sourced this one. */
   readonly #depth: number;
-  /** The compound commands that are open; `body`: their `then` or `do` has been read. */
-  readonly #open: { readonly closer: string; body: boolean }[] = [];
-  /** What the grammar has next: a command, one or the end of a list, or the end of the list alone. */
-  #expects: 'command' | 'anything' | 'end' = 'anything';
   readonly #functions = new Set<string>();
-  #statements = 0;
-  /** Where the last token began. */
-  #position = 0;
   /** An offset whose line is known. */
   #known = { offset: 0, line: 1 };
-  /** The statement is run only if another one went well, or in a process of its own. */
-  #conditional: boolean;
-  readonly #always: boolean;
+  /** The file is sourced only if something else went well. */
+  readonly #conditional: boolean;
 
   constructor(
     file: string,
@@ -88,161 +59,38 @@ class Script {
     this.#depth = depth;
     this.#file = file;
     this.#text = text;
-    this.#lexer = new ShellLexer(text, files.dialect);
     this.#files = files;
     this.#variables = variables;
     this.#conditional = conditional;
-    this.#always = conditional;
   }
 
   run(): void {
+    const parser = new ShellParser(this.#text, this.#files.dialect);
     try {
-      while (this.#statement());
-      const open = this.#open.at(-1);
-      if (open !== undefined) throw this.#error(`${open.closer} is missing`);
-      if (this.#expects === 'command') throw this.#error('a command is missing at the end');
+      for (let next = parser.next(); next !== null; next = parser.next()) this.#statement(next);
     } catch (error) {
       if (!(error instanceof ShellSyntaxError)) throw error;
       this.#variables.break(`${this.#file}, ${error.message}`);
     }
   }
 
-  /** Reads one simple command with the operator behind it, or a word of a compound one. @returns false at the end. */
-  #statement(): boolean {
-    const words: Word[] = [];
-    if (++this.#statements > maxStatements) throw this.#error('the file is too long');
-    for (;;) {
-      const token = this.#lexer.next();
-      this.#position = token?.start ?? this.#text.length;
-      if (token === null || token.kind === 'operator') {
-        if (token !== null && this.#joins(token.text, words)) continue;
-        if (token?.text === '(' && words.length > 0) this.#function(words);
-        else this.#command(words, token?.text ?? null);
-        if (words.length > 0 && token?.text !== '(') this.#expects = 'end';
-        if (token !== null && !(token.text === '(' && words.length > 0)) this.#operator(token.text);
-        return token !== null;
-      }
-      if (words.length === 0 && this.#reserved(token)) continue;
-      if (this.#expects === 'end')
-        throw this.#error(`${literal(token) ?? 'a word'} behind a compound command`);
-      words.push(token);
-      if (this.#lexer.follows('(') && this.#isArray(token)) {
-        this.#array(words.pop()!);
-        this.#expects = 'end';
-      }
+  #statement(statement: Statement): void {
+    switch (statement.kind) {
+      case 'command':
+        this.#command(statement.words, this.#conditional || statement.uncertain);
+        break;
+      case 'array':
+        this.#array(statement.word, statement.elements, this.#conditional || statement.uncertain);
+        break;
+      case 'loop':
+        this.#forget(statement.name, 'a loop sets it', statement.at);
+        break;
+      case 'function':
+        this.#functions.add(statement.name);
     }
   }
 
-  /** `name()`: its body is not run now. */
-  #function(words: readonly Word[]): void {
-    const close = this.#lexer.next();
-    const name = literal(words[0]!) ?? '';
-    if (!identifier.test(name) || words.length > 1 || close?.kind !== 'operator' || close.text !== ')')
-      throw this.#error('a ( in a command');
-    this.#functions.add(name);
-    this.#expects = 'command';
-  }
-
-  /** Redirections belong to the command around them. */
-  #joins(operator: string, words: Word[]): boolean {
-    if (!/[<>]/.test(operator)) return false;
-    const target = this.#lexer.next();
-    if (target?.kind !== 'word') throw this.#error('a redirection has no target');
-    // A file descriptor in front of it is no argument.
-    if (words.length > 1 && /^\d$/.test(literal(words.at(-1)!) ?? '')) words.pop();
-    return true;
-  }
-
-  #operator(operator: string): void {
-    if (operator === '\n') {
-      // A list goes on behind `&&` and a line's end.
-      if (this.#expects === 'command') return;
-    } else if (operator === '(') {
-      if (this.#expects === 'end' && !this.#inCase()) throw this.#error('a ( behind a command');
-      this.#open.push({ closer: ')', body: true });
-    } else if (operator === ')' && this.#open.at(-1)?.closer === ')') {
-      this.#close(')');
-      return;
-    } else if (operator === ';;' && !this.#inCase()) throw this.#error('a ;; outside of case');
-    else if (!((operator === ')' || operator === ';;') && this.#inCase()) && this.#expects !== 'end') {
-      throw this.#error(`a ${operator} without a command`);
-    } else if (operator === ')' && !this.#inCase()) throw this.#error('a ) too many');
-    const joins = operator === '&&' || operator === '||' || operator === '|';
-    this.#expects = joins || operator === '(' ? 'command' : 'anything';
-    this.#conditional = this.#always || joins;
-  }
-
-  #inCase(): boolean {
-    return this.#open.at(-1)?.closer === 'esac';
-  }
-
-  #close(closer: string): void {
-    const open = this.#open.pop();
-    const empty = this.#expects === 'command' && closer !== 'esac';
-    if (open?.closer !== closer || !open.body || empty) throw this.#error(`${closer} without what it ends`);
-    this.#expects = 'end';
-  }
-
-  #reserved(token: Word): boolean {
-    const text = literal(token);
-    if (text === null) return false;
-    const closer = openers[text];
-    if (closers.has(text)) this.#close(text);
-    else if (this.#expects === 'end') return false;
-    else if (closer !== undefined) {
-      this.#open.push({ closer, body: closer === '}' || closer === 'esac' });
-      this.#expects =
-        text === 'case' ? 'anything' : text === 'for' || text === 'select' ? 'anything' : 'command';
-      if (text === 'for' || text === 'select' || text === 'case') this.#loopVariable(text);
-    } else if (text === '[[' && this.#files.dialect === 'bash') this.#test();
-    else if (text === 'function' && this.#files.dialect === 'bash') {
-      const name = this.#lexer.next();
-      if (name?.kind === 'word') this.#functions.add(literal(name) ?? '');
-    } else return this.#between(text);
-    return true;
-  }
-
-  #between(text: string): boolean {
-    const wanted = between.get(text);
-    if (wanted === undefined) return text === '!';
-    const open = this.#open.at(-1);
-    const starts = text === 'then' || text === 'do';
-    if (open?.closer !== wanted || open.body === starts || this.#expects === 'command') {
-      throw this.#error(`${text} out of place`);
-    }
-    open.body = text !== 'elif';
-    this.#expects = 'command';
-    return true;
-  }
-
-  /** Bash's `[[ .. ]]`, in which operators mean something else. */
-  #test(): void {
-    for (let next = this.#lexer.next(); next !== null; next = this.#lexer.next()) {
-      if (next.kind === 'word' && literal(next) === ']]') {
-        this.#expects = 'end';
-        return;
-      }
-    }
-    throw this.#error(']] is missing');
-  }
-
-  /** `for NAME in ...` and `case WORD in`. */
-  #loopVariable(keyword: string): void {
-    const name = this.#lexer.next();
-    const text = name?.kind === 'word' ? literal(name) : null;
-    if (keyword !== 'case' && text !== null) this.#forget(text, `a loop sets ${text}`, name!.start);
-    if (keyword !== 'case') return;
-    for (let next = this.#lexer.next(); next !== null; next = this.#lexer.next()) {
-      if (next.kind === 'word' && literal(next) === 'in') return;
-      if (next.kind === 'operator' && next.text !== '\n') break;
-    }
-    throw this.#error('case without in');
-  }
-
-  /** @param end the operator behind it */
-  #command(words: readonly Word[], end: string | null): void {
-    if (words.length === 0) return;
-    const uncertain = this.#conditional || this.#open.length > 0 || end === '|' || end === '&';
+  #command(words: readonly Word[], uncertain: boolean): void {
     const first = words.findIndex(word => this.#assignment(word) === null);
     if (first < 0) {
       for (const word of words) this.#assign(this.#assignment(word)!, uncertain);
@@ -373,35 +221,19 @@ class Script {
     return operator.endsWith('+') ? noValue : value;
   }
 
-  #isArray(word: Word): boolean {
-    if (this.#files.dialect !== 'bash') return false;
-    const assignment = this.#assignment(word);
-    return assignment !== null && assignment.parts.length === 0;
-  }
-
   /** `NAME=(a b c)` of bash. */
-  #array(word: Word): void {
+  #array(word: Word, words: readonly Word[], uncertain: boolean): void {
     const assignment = this.#assignment(word)!;
-    this.#lexer.next();
     const before = assignment.append ? this.#variables.value(assignment.name) : noValue;
-    const elements = [...(before.elements ?? (before.letters.length > 0 ? [valueText(before)] : []))];
-    let unknown = before.unknown;
-    for (;;) {
-      const token = this.#lexer.next();
-      if (token === null) throw this.#error('an array is not closed');
-      if (token.kind === 'operator') {
-        if (token.text === ')') break;
-        if (token.text !== '\n') throw this.#error('an array is not closed');
-        continue;
-      }
-      const value = this.#expand(token.parts, token.start);
-      unknown ??= value.unknown;
-      elements.push(valueText(value));
-    }
-    if (this.#conditional || this.#open.length > 0) {
-      unknown = this.#place('a condition decides about it', word.start);
-    }
-    this.#variables.set(assignment.name, { letters: [], from: [assignment], elements, unknown });
+    const values = words.map(each => this.#expand(each.parts, each.start));
+    const condition = uncertain ? this.#place('a condition decides about it', word.start) : null;
+    const first = before.elements ?? (before.letters.length > 0 ? [valueText(before)] : []);
+    this.#variables.set(assignment.name, {
+      letters: [],
+      from: [assignment],
+      elements: [...first, ...values.map(valueText)],
+      unknown: condition ?? before.unknown ?? values.find(each => each.unknown !== null)?.unknown ?? null,
+    });
   }
 
   #forgetWord(word: Word, why: string): void {
@@ -420,25 +252,12 @@ class Script {
     return `${this.#file}, line ${this.#line(at)}: ${why}`;
   }
 
-  #error(reason: string): ShellSyntaxError {
-    return new ShellSyntaxError(reason, this.#line());
-  }
-
   /** Counted on from the last one asked for, as they mostly follow each other. */
-  #line(at = this.#position): number {
+  #line(at: number): number {
     const { offset, line } = at < this.#known.offset ? { offset: 0, line: 1 } : this.#known;
     this.#known = { offset: at, line: line + lineOf(this.#text.slice(offset, at), at - offset) - 1 };
     return this.#known.line;
   }
-}
-
-/** The text of a word without quotes and expansions; null for any other. */
-function literal(word: Word): string | null {
-  if (word.parts.length > 1) return null;
-  const part = word.parts[0];
-  if (part === undefined) return '';
-  if (part.kind !== 'text' || part.quote !== 'none') return null;
-  return part.letters.map(letter => letter.text).join('');
 }
 
 /** An unquoted `~` where a shell puts a home directory. */

@@ -1,4 +1,6 @@
 import { type Desired, desiredPath, formatDesired } from '../../boot/desired.ts';
+import { isOstree } from '../../boot/loaders/ostree.ts';
+import { installLayout } from '../../boot/loaders/uki.ts';
 import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
 import { fileSteps } from '../file-step.ts';
@@ -78,10 +80,15 @@ function udevSteps(survey: HostSurvey, desired: Desired): Step[] {
 
 /** Host drivers may be loaded from the initramfs, which has its own copy of modprobe.d. */
 function initramfsSteps(root: HostRoot): BootSteps {
+  if (isOstree(root)) {
+    const note =
+      'the initramfs of an OSTree host is part of its image: if it has a driver for one of the devices, run rpm-ostree initramfs --enable by hand';
+    return { steps: [], notes: [note] };
+  }
   const command = initramfsCommand(root);
   if (command === null) {
     const note =
-      'no tool for the initramfs was found: if it holds a driver for one of the devices, update it by hand';
+      'no tool for the initramfs was found: if it has a driver for one of the devices, update it by hand';
     return { steps: [], notes: [note] };
   }
   const change = { action: { kind: 'run', argv: command, seconds: 900 }, expect: [], within: 0 } as const;
@@ -95,9 +102,12 @@ function initramfsSteps(root: HostRoot): BootSteps {
 }
 
 function initramfsCommand(root: HostRoot): readonly [string, ...string[]] | null {
+  const kernelInstall = findProgram(root, 'kernel-install');
+  // The initramfs is part of the image then.
+  if (kernelInstall !== null && installLayout(root) === 'uki') return [kernelInstall, 'add-all'];
   const tools = [
     ['update-initramfs', '-u'],
-    ['dracut', '--force'],
+    ['dracut', '--regenerate-all', '--force'],
     ['mkinitcpio', '-P'],
   ] as const;
   for (const [tool, ...options] of tools) {
