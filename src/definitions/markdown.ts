@@ -106,8 +106,8 @@ left out, with its line. These are read:
 | Element | Becomes |
 | --- | --- |
 | \`name\`, \`title\`, \`description\` | \`name\`, \`description\` (the first line) |
-| \`memory\`, \`memoryBacking/hugepages\` | \`memory\` |
-| \`vcpu\`, \`cpu/topology\`, \`cpu/feature\`, \`features/kvm/hidden\` | \`cpus\` |
+| \`memory\`, \`memoryBacking/hugepages\` | \`memory\`; units in any letter case, as libvirt reads them |
+| \`vcpu\`, \`cpu/model\` (custom), \`cpu/topology\`, \`cpu/feature\`, \`features/kvm/hidden\` | \`cpus\`; \`check='full'\` becomes \`enforce\` |
 | \`cputune/vcpupin\` | \`cpus.pinning\`, if each vCPU has one host CPU |
 | \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring brings its own firmware |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
@@ -116,7 +116,7 @@ left out, with its line. These are read:
 | \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
 | \`devices/hostdev\` (pci) | \`passthrough\` |
 | \`devices/rng\`, \`memballoon\` | \`rng\`, \`balloon\` |
-| \`devices/serial\`, \`console\` | \`console\` |
+| \`devices/serial\`, \`console\` | \`console\`; one beside the first is left out |
 `;
 
 function keysTable(): string {

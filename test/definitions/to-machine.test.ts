@@ -76,7 +76,7 @@ test('a CPU model with more and fewer features', () => {
     cpuEnforce: true,
   });
   expect(() => read('cpus: {model: Hasswell}')).toThrow(
-    'cpus.model: there is no CPU model "Hasswell", the nearest is "Haswell"',
+    'cpus.model: there is no CPU model "Hasswell": did you mean "Haswell"?',
   );
 });
 

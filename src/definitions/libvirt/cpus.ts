@@ -1,5 +1,8 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
+import { linuxFeature } from '../../vmm/cpu/feature-names.ts';
+import { leftOutProperty } from '../qemu/cpus.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 
@@ -16,19 +19,20 @@ export function readCpus(document: DomainDocument, domain: XmlElement): CpuSetti
   const count = text === null ? 1 : Number(text);
   const cpu = document.child(domain, 'cpu');
   const mode = document.attribute(cpu, 'mode');
-  document.skip(cpu, 'check', 'migratable', 'match');
-  if (cpu !== null && (mode === null || mode === 'custom')) {
-    const model = document.child(cpu, 'model');
-    if (model !== null) document.leaveOut(model, "a guest has the host's CPU");
-  }
+  document.skip(cpu, 'migratable', 'match');
+  const isCustom = cpu !== null && (mode === null || mode === 'custom');
+  const model = isCustom ? readModel(document, cpu) : undefined;
+  const enforced = document.attribute(cpu, 'check') === 'full';
   const pinning = readPinning(document, domain, count);
-  const features = readFeatures(document, cpu);
+  const features = readFeatures(document, cpu, model !== undefined);
   const topology = readTopology(document, cpu, count);
   return {
     count,
     ...(topology && { topology }),
     ...(pinning && { pinning }),
+    ...(model !== undefined && { model }),
     ...(features.length > 0 && { features }),
+    ...(enforced && { enforce: true }),
     ...(isHidden(document, domain) && { 'hide-hypervisor': true }),
   };
 }
@@ -49,18 +53,37 @@ function readTopology(
   return undefined;
 }
 
-function readFeatures(document: DomainDocument, cpu: XmlElement | null): string[] {
+/** <model>: one that is not known leaves the guest with the host's CPU. */
+function readModel(document: DomainDocument, cpu: XmlElement): string | undefined {
+  const element = document.child(cpu, 'model');
+  const name = document.text(element);
+  document.skip(element, 'fallback', 'check');
+  if (element === null || name === null) return undefined;
+  try {
+    cpuModel(name);
+    return name;
+  } catch (error) {
+    if (!(error instanceof CpuModelError)) throw error;
+    document.leaveOut(element, error.message);
+    return undefined;
+  }
+}
+
+/** <feature>: with a model, those that it is to have beyond its own, too; the host's CPU has what it has. */
+function readFeatures(document: DomainDocument, cpu: XmlElement | null, ofModel: boolean): string[] {
   const features: string[] = [];
   for (const element of document.children(cpu, 'feature')) {
-    const name = (document.attribute(element, 'name') ?? '').replaceAll(/[-.]/g, '_');
-    const policy = document.attribute(element, 'policy');
+    const given = document.attribute(element, 'name') ?? '';
+    const policy = document.attribute(element, 'policy') ?? 'require';
+    const name = linuxFeature(given);
+    const reason = leftOutProperty(given);
     try {
       checkFeatures([name]);
-      // What is required is there, if the host has it.
       if (policy === 'disable' || policy === 'forbid') features.push(`-${name}`);
+      else if (ofModel) features.push(`+${name}`);
     } catch (error) {
       if (!(error instanceof CpuFeatureError)) throw error;
-      document.leaveOut(element, error.message);
+      document.leaveOut(element, reason ?? error.message);
     }
   }
   return features;

@@ -127,7 +127,10 @@ function readBalloon(document: DomainDocument, devices: XmlElement | null): bool
   return model !== 'none';
 }
 
-/** The first serial port is COM1, which every VM has; who reads it is not the definition's business. */
+/**
+ * The first serial port is COM1, which every VM has; who reads it is not the definition's business. Its <console> is the same port.
+ * A virtio console beside it is a second one.
+ */
 function readConsole(document: DomainDocument, devices: XmlElement | null): 'serial' | 'virtio' {
   const [first, ...more] = document.children(devices, 'serial');
   if (first !== undefined) {
@@ -136,11 +139,17 @@ function readConsole(document: DomainDocument, devices: XmlElement | null): 'ser
     else document.leaveOut(first, 'the console is seen with vring vm console');
   }
   for (const port of more) document.leaveOut(port, 'there is one serial port');
-  let console: 'serial' | 'virtio' = 'serial';
-  for (const element of document.children(devices, 'console')) {
-    const target = document.child(element, 'target')?.attributes.type ?? 'serial';
-    if (target === 'virtio') console = 'virtio';
-    if (target === 'virtio' || target === 'serial') document.skipAll(element);
+  const consoles = document.children(devices, 'console');
+  const targetOf = (element: XmlElement) => document.child(element, 'target')?.attributes.type ?? 'serial';
+  const isSerial = first !== undefined || consoles.some(element => targetOf(element) === 'serial');
+  const wanted = isSerial ? 'serial' : 'virtio';
+  const [shown, ...others] = consoles.filter(element => targetOf(element) === wanted);
+  if (shown !== undefined) document.skipAll(shown);
+  const second = isSerial ? 'a guest has one console, which is COM1' : 'a guest has one console';
+  for (const element of consoles) {
+    if (element === shown) continue;
+    const known = others.includes(element) || targetOf(element) === 'virtio';
+    document.leaveOut(element, known ? second : `vring has no ${targetOf(element)} consoles`);
   }
-  return console;
+  return shown !== undefined && !isSerial ? 'virtio' : 'serial';
 }

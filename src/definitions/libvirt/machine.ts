@@ -5,23 +5,19 @@ import type { DomainDocument } from './document.ts';
 
 type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
 
-/** Units of <memory> and <page>: powers of 1024 unless they end in a B without an i. */
-const UNITS: Readonly<Record<string, number>> = {
-  b: 1,
-  bytes: 1,
-  KB: 1e3,
-  k: 2 ** 10,
-  KiB: 2 ** 10,
-  MB: 1e6,
-  M: 2 ** 20,
-  MiB: 2 ** 20,
-  GB: 1e9,
-  G: 2 ** 30,
-  GiB: 2 ** 30,
-  TB: 1e12,
-  T: 2 ** 40,
-  TiB: 2 ** 40,
-};
+const PREFIXES = 'kmgtpe';
+
+/**
+ * The bytes of a unit as libvirt reads it, in any letter case (virScaleInteger): `b`, `byte` and `bytes`; `k` and `KiB` are 1024,
+ * `KB` is 1000, and so on up to exbibytes. Null for another one.
+ */
+function unitBytes(unit: string): number | null {
+  const text = unit.toLowerCase();
+  if (/^(b|bytes?)$/.test(text)) return 1;
+  const match = /^([kmgtpe])(ib|b)?$/.exec(text);
+  if (match === null) return null;
+  return (match[2] === 'b' ? 1000 : 1024) ** (PREFIXES.indexOf(match[1]!) + 1);
+}
 
 function bytesIn(
   document: DomainDocument,
@@ -29,7 +25,7 @@ function bytesIn(
   text: string | null,
   unit: string | null,
 ): number {
-  const factor = UNITS[unit ?? 'KiB'];
+  const factor = unitBytes(unit || 'KiB');
   const bytes = Number(text) * (factor ?? Number.NaN);
   if (text !== null && /^\d+$/.test(text) && Number.isSafeInteger(bytes)) return bytes;
   throw document.error(element, `expected a number and a unit such as MiB, not ${text} ${unit ?? ''}`.trim());
@@ -79,7 +75,8 @@ export function readOs(
   document.skip(type, 'machine');
   if (type !== null && kind !== 'hvm')
     throw document.error(type, `expected a domain of type hvm, not ${kind}`);
-  if (architecture !== null && architecture !== 'x86_64') {
+  // A 32-bit guest runs on a 64-bit CPU.
+  if (architecture !== null && architecture !== 'x86_64' && architecture !== 'i686') {
     throw document.error(type!, `expected a guest for x86_64, not ${architecture}`);
   }
   const text = (name: string) => document.text(document.child(os, name));

@@ -82,6 +82,12 @@ const LEFT_OUT: readonly { names: RegExp; reason: string }[] = [
   { names: /^(x2apic|hypervisor|vmx|svm|vmx-.*)$/, reason: 'it is as KVM has it' },
 ];
 
+/** Why a guest does not miss a property or a feature, by QEMU's or libvirt's name; null for another one. */
+export function leftOutProperty(name: string): string | null {
+  const spelling = name.toLowerCase().replaceAll(/[_.]/g, '-');
+  return LEFT_OUT.find(({ names }) => names.test(spelling))?.reason ?? null;
+}
+
 /** -cpu. @throws OptionError */
 export function readCpu(draft: Draft, text: string, place: Place): void {
   const [model = '', ...changes] = splitCommas(text);
@@ -94,8 +100,8 @@ export function readCpu(draft: Draft, text: string, place: Place): void {
     else if (name === 'hypervisor' && !on) settings['hide-hypervisor'] = true;
     else if (name === 'enforce') settings.enforce = on;
     else if (name !== 'check') {
-      const reason = LEFT_OUT.find(({ names }) => names.test(name))?.reason;
-      if (reason !== undefined) draft.leaveOut(place, reason, change);
+      const reason = leftOutProperty(name);
+      if (reason !== null) draft.leaveOut(place, reason, change);
       else if (value !== null) throw new OptionError(`vring does not have ${shown(change)}: leave it out`);
       else features.push(...feature(name, on));
     }
@@ -110,8 +116,7 @@ export function knownModel(name: string): string {
     cpuModel(plain);
     return plain;
   } catch (error) {
-    if (error instanceof CpuModelError)
-      throw new OptionError(`${error.message}, or host for the CPU of this host`);
+    if (error instanceof CpuModelError) throw new OptionError(error.message);
     throw error;
   }
 }

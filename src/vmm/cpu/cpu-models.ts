@@ -2,7 +2,7 @@
  * Named CPU models, as QEMU has them: family, model and stepping, brand, and which features a guest sees. The vendor is
  * the host's, as with QEMU on KVM. Names of features are those of /proc/cpuinfo.
  */
-import { nearest } from '../../text/nearest.ts';
+import { likely } from '../../text/nearest.ts';
 
 /** A CPU as a guest sees it. */
 export type CpuModel = {
@@ -368,12 +368,13 @@ function names(): NonNullable<typeof byName> {
   return byName;
 }
 
-/** @throws CpuModelError naming the nearest one */
+/** @throws CpuModelError naming the one that may be meant */
 export function cpuModel(name: string): CpuModel {
   const found = names().get(name);
   if (found === undefined) {
-    const meant = nearest(name, cpuModelNames())!.text;
-    throw new CpuModelError(`there is no CPU model "${name}", the nearest is "${meant}"`);
+    const meant = meantName(name);
+    const advice = meant === null ? 'there are those of QEMU, such as Haswell' : `did you mean "${meant}"?`;
+    throw new CpuModelError(`there is no CPU model "${name}": ${advice}`);
   }
   const { signature, level, brand, versions = [] } = ROWS[found.key]!;
   const [family, model, stepping] = signature;
@@ -388,6 +389,14 @@ export function cpuModel(name: string): CpuModel {
     brand,
     features,
   };
+}
+
+/** The model that a name is a slip of, or the start of, in any letter case. */
+function meantName(name: string): string | null {
+  const text = name.toLowerCase();
+  const all = new Map(cpuModelNames().map(each => [each.toLowerCase(), each]));
+  const start = text === '' ? undefined : [...all.keys()].find(each => each.startsWith(text));
+  return all.get(start ?? likely(text, [...all.keys()]) ?? '') ?? null;
 }
 
 /** Those of the first version. */

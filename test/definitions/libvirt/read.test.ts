@@ -117,7 +117,7 @@ describe('elements', () => {
         ...base,
         cpus: 2,
         leftOut: [
-          "3 domain/cpu/model: a guest has the host's CPU",
+          '3 domain/cpu/model: there is no CPU model "Skylake": did you mean "Skylake-Client"?',
           '3 domain/cpu/topology: expected sockets, cores and threads that give 2',
         ],
       },
@@ -146,6 +146,74 @@ describe('elements', () => {
       { ...base, console: 'virtio', leftOut: [] },
     ],
   ])('%s', (inner, expected) => expect(read(inner)).toEqual(expected));
+
+  test.each([
+    ['b', 2 ** 31, 1],
+    ['B', 2 ** 31, 1],
+    ['BYTES', 2 ** 31, 1],
+    ['byte', 2 ** 31, 1],
+    ['k', 2 ** 21, 1024],
+    ['KIB', 2 ** 21, 1024],
+    ['', 2 ** 21, 1024],
+    ['kb', 3_000_000, 1000],
+    ['mib', 2048, 2 ** 20],
+    ['Gib', 2, 2 ** 30],
+    ['G', 2, 2 ** 30],
+    ['gB', 2, 1e9],
+    ['tb', 1, 1e12],
+  ])('a size in %s', (unit, amount, factor) => {
+    const { definition } = readDomain(domain(`<memory unit='${unit}'>${amount}</memory>`), 'web.xml');
+    expect(definition.memory.size).toBe(Math.ceil((amount * factor) / 2 ** 20) * 2 ** 20);
+  });
+
+  test.each(['kbit', 'ib', 'mibs', 'z', 'constructor'])('there is no unit %s', unit => {
+    const xml = domain(`<memory unit='${unit}'>1</memory>`);
+    expect(() => readDomain(xml, 'web.xml')).toThrow(
+      `expected a number and a unit such as MiB, not 1 ${unit}`,
+    );
+  });
+
+  const serial = "<serial type='pty'/>";
+  const consoles = (...types: string[]) =>
+    types
+      .map((type, port) => `<console type='pty'><target type='${type}' port='${port}'/></console>`)
+      .join('');
+  test.each([
+    [serial, 'serial', []],
+    [serial + consoles('serial'), 'serial', []],
+    [serial + consoles('serial', 'virtio'), 'serial', ['a guest has one console, which is COM1']],
+    [serial + consoles('virtio'), 'serial', ['a guest has one console, which is COM1']],
+    [consoles('serial', 'virtio'), 'serial', ['a guest has one console, which is COM1']],
+    [consoles('virtio', 'virtio'), 'virtio', ['a guest has one console']],
+    [consoles('sclp'), 'serial', ['vring has no sclp consoles']],
+    ["<console type='pty'/>", 'serial', []],
+  ])('of several consoles one is the console: %s', (inner, console, reasons) => {
+    const { definition, leftOut } = readDomain(domain(`<devices>${inner}</devices>`), 'web.xml');
+    expect(definition.console).toBe(console);
+    expect(leftOut.map(({ path: where, reason }) => `${where}: ${reason}`)).toEqual(
+      reasons.map(reason => `domain/devices/console: ${reason}`),
+    );
+  });
+
+  test('a CPU model, its features and what of them is of no use', () => {
+    const { cpus, leftOut } = read(
+      "<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>Cascadelake-Server</model>" +
+        "<feature policy='require' name='ibpb'/><feature policy='disable' name='hle'/>" +
+        "<feature policy='require' name='mds-no'/><feature policy='require' name='hypervisor'/></cpu>",
+    );
+    expect(cpus).toEqual({
+      count: 1,
+      model: 'Cascadelake-Server',
+      features: ['+ibpb', '-hle', '+hypervisor'],
+      enforce: true,
+    });
+    expect(leftOut).toEqual(['3 domain/cpu/feature: it is a bit of an MSR, which is as KVM has it']);
+  });
+
+  test('a 32-bit guest runs on the same machine', () =>
+    expect(read("<os><type arch='i686'>hvm</type><kernel>/k</kernel></os>").machine).toEqual({
+      kernel: '/k',
+    }));
 
   test('the name can be another one', () =>
     expect(readDomain(domain(''), 'web.xml', 'db').definition.name).toBe('db'));

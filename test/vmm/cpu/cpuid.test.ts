@@ -341,7 +341,7 @@ describe('a named CPU model', () => {
     }
     expect(cpuModel('Haswell-v2')).toEqual(cpuModel('Haswell-noTSX'));
     expect(cpuModel('Haswell-noTSX-IBRS').features.has('ibrs')).toBe(true);
-    expect(() => cpuModel('Hasswell')).toThrow('there is no CPU model "Hasswell", the nearest is "Haswell"');
+    expect(() => cpuModel('Hasswell')).toThrow('there is no CPU model "Hasswell": did you mean "Haswell"?');
     expect(() => cpuModel('constructor')).toThrow(CpuModelError);
   });
 });
