@@ -6,6 +6,7 @@ import {
   type FromHostThread,
   type HostCall,
   type HostCalls,
+  type ReadProgress,
   type ToHostThread,
 } from './protocol.ts';
 import type { HostUsage } from './usage.ts';
@@ -26,8 +27,10 @@ export class HostClient {
   #calls = 0;
   #lost: string | null = null;
   #changing: Promise<unknown> = Promise.resolve();
-  /** Told what has changed since it was told last; with nothing when the host was read and there is nothing. */
+  /** Called with what has changed since the last call; with nothing when the host was read and nothing has. */
   onRead: (parts: readonly HostPart[]) => void = () => {};
+  /** Called while the host is read for the first time, after `onRead` with the functions read so far; with null when all is read. */
+  onReading: (progress: ReadProgress | null) => void = () => {};
   onUsage: (usage: HostUsage) => void = () => {};
 
   constructor(channel: Channel) {
@@ -81,11 +84,16 @@ export class HostClient {
       case 'part':
         this.#parts.push(message.part);
         break;
+      case 'reading':
+        this.onRead(this.#parts.splice(0));
+        this.onReading(message.progress);
+        break;
       case 'usage':
         this.onUsage(message.usage);
         break;
       case 'read':
         this.onRead(this.#parts.splice(0));
+        this.onReading(null);
         break;
       case 'progress':
         this.#waiting.get(message.id)?.onProgress(message.steps);

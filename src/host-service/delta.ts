@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { compareAddresses } from '../host/pci/address.ts';
-import type { HostGeneral, HostSnapshot } from './snapshot.ts';
+import { type PciFunction, type PciSummary, summaryOf } from '../host/pci/function.ts';
+import type { HostGeneral, HostReading, HostSnapshot } from './snapshot.ts';
 
 const TABLES = ['functions', 'groups', 'use', 'nextBoot', 'physicalFunctions', 'bound'] as const;
 type TableName = (typeof TABLES)[number];
@@ -15,10 +16,13 @@ export type HostPart =
   | { readonly table: 'general'; readonly value: HostGeneral };
 
 /** Entries in one part. */
-const PART_ENTRIES = 256;
+export const PART_ENTRIES = 256;
 
-/** What to send to somebody who knows `before` and wants to know `after`; nothing when they are the same. */
-export function hostParts(before: HostSnapshot, after: HostSnapshot): HostPart[] {
+/**
+ * What to send to somebody who knows `before` and wants to know `after`; nothing when they are the same. A function of
+ * which only regions or capabilities have changed is sent, too: its details are worth another read.
+ */
+export function hostParts(before: HostReading, after: HostReading): HostPart[] {
   const parts: HostPart[] = TABLES.flatMap(table => tableParts(table, before[table], after[table]));
   if (!isDeepStrictEqual(before.general, after.general)) {
     parts.push({ table: 'general', value: after.general });
@@ -35,9 +39,20 @@ function tableParts(
   const removed = [...before.keys()].filter(key => !after.has(key));
   const parts: HostPart[] = removed.length > 0 ? [{ table, changed: [], removed }] : [];
   for (let start = 0; start < changed.length; start += PART_ENTRIES) {
-    parts.push({ table, changed: changed.slice(start, start + PART_ENTRIES), removed: [] });
+    const some = changed.slice(start, start + PART_ENTRIES);
+    parts.push(
+      table === 'functions' ? functionsPart(some as FunctionEntry[]) : { table, changed: some, removed: [] },
+    );
   }
   return parts;
+}
+
+type FunctionEntry = readonly [string, PciFunction];
+
+/** Functions that have been read, before anything else is known of the host. */
+export function functionsPart(functions: readonly FunctionEntry[]): HostPart {
+  const changed = functions.map(([address, fn]): [string, PciSummary] => [address, summaryOf(fn)]);
+  return { table: 'functions', changed, removed: [] };
 }
 
 /** The snapshot with parts of a difference put in. Tables without a difference stay the same objects. */

@@ -1,5 +1,6 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { PciDetails } from '../host/pci/details.ts';
+import type { PciFunction } from '../host/pci/function.ts';
 import type { Outcome } from '../host/plan/apply.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { UndoOutcome } from '../host/plan/run.ts';
@@ -9,9 +10,12 @@ import type { LastPlan, ShownPlan } from './plans.ts';
 import type { PlanRequest } from './requests.ts';
 import type { HostUsage } from './usage.ts';
 
+/** What is read, or sent, for one function at a time. */
+export type FunctionDetails = PciDetails & Pick<PciFunction, 'regions' | 'capabilities'>;
+
 /** What the UI can have done on the host's thread, and what comes back. */
 export type HostCalls = {
-  details: { argument: string; result: PciDetails | null };
+  details: { argument: string; result: FunctionDetails | null };
   plan: { argument: PlanRequest; result: Plan };
   /** Reports its progress. */
   apply: { argument: ShownPlan; result: Outcome };
@@ -34,9 +38,14 @@ export type ToHostThread =
   | { readonly kind: 'refresh' }
   | { readonly kind: 'call'; readonly id: number; readonly call: HostCall; readonly argument: unknown };
 
+/** How many functions have been read of how many there are. */
+export type ReadProgress = { readonly read: number; readonly total: number };
+
 export type FromHostThread =
   | { readonly kind: 'part'; readonly part: HostPart }
   | { readonly kind: 'usage'; readonly usage: HostUsage }
+  /** The first read goes on: so many functions of so many have been sent. */
+  | { readonly kind: 'reading'; readonly progress: ReadProgress }
   /** All parts of what changed have been sent. */
   | { readonly kind: 'read' }
   | { readonly kind: 'progress'; readonly id: number; readonly steps: readonly StepState[] }

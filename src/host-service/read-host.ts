@@ -1,16 +1,19 @@
 import { readNextBoot } from '../host/boot/next-boot.ts';
 import { diagnose } from '../host/doctor/doctor.ts';
 import { readIommuGroups } from '../host/iommu/groups.ts';
-import { readPci } from '../host/pci/read.ts';
+import { type OnFunction, readPci } from '../host/pci/read.ts';
 import type { HostRoot } from '../host/root.ts';
 import { readSriov } from '../host/sriov/read.ts';
 import { readUse } from '../host/use/use.ts';
 import { readVfio, type VfioState } from '../host/vfio/read.ts';
 import { printableDeep } from '../text/printable-deep.ts';
-import type { HostSnapshot } from './snapshot.ts';
+import type { HostReading } from './snapshot.ts';
 
-/** Reads the whole host. What can't be read is left out, and named in `general.problems`. */
-export async function readHost(root: HostRoot): Promise<HostSnapshot> {
+/**
+ * Reads the whole host. What can't be read is left out, and named in `general.problems`.
+ * @param onFunction called with each PCI function as soon as it has been read
+ */
+export async function readHost(root: HostRoot, onFunction?: OnFunction): Promise<HostReading> {
   const problems: string[] = [];
   const attempt = async <Value>(read: () => Value | Promise<Value>, otherwise: Value): Promise<Value> => {
     try {
@@ -20,7 +23,7 @@ export async function readHost(root: HostRoot): Promise<HostSnapshot> {
       return otherwise;
     }
   };
-  const functions = await attempt(() => readPci(root), []);
+  const functions = await attempt(() => readPci(root, onFunction), []);
   const physical = await attempt(() => readSriov(root, functions), []);
   const groups = await attempt(() => readIommuGroups(root, functions), []);
   const vfio = await attempt(() => readVfio(root, functions), null);

@@ -89,7 +89,10 @@ export class HostServer {
   async #read(): Promise<void> {
     const startedAt = this.#clock.now();
     const first = this.#dueAt === Number.NEGATIVE_INFINITY;
-    const parts = await this.#service.refresh();
+    const parts = await this.#service.refresh((part, read, total) => {
+      this.#send({ kind: 'part', part });
+      this.#send({ kind: 'reading', progress: { read, total } });
+    });
     const now = this.#clock.now();
     this.#dueAt = now + Math.max(REFRESH_MS, REST_PER_READ * (now - startedAt));
     for (const part of parts) {

@@ -1,17 +1,19 @@
-import { type PciDetails, readDetails } from '../host/pci/details.ts';
+import { readDetails } from '../host/pci/details.ts';
+import type { PciFunction } from '../host/pci/function.ts';
 import type { HostRoot } from '../host/root.ts';
 import { printableDeep } from '../text/printable-deep.ts';
-import { type HostPart, hostParts } from './delta.ts';
+import { functionsPart, type HostPart, hostParts, PART_ENTRIES } from './delta.ts';
+import type { FunctionDetails } from './protocol.ts';
 import { readHost } from './read-host.ts';
 import { hasOtherCounts, hostSignature } from './signature.ts';
-import { emptyHost, type HostSnapshot } from './snapshot.ts';
+import { emptyHost, type HostReading } from './snapshot.ts';
 import { UsageReader } from './usage.ts';
 
 /** Reads a host for the UI, from another thread than the UI's: its reads are synchronous, and of a device may be slow. */
 export class HostService {
   readonly #root: HostRoot;
   readonly #stateFolder: string;
-  #known: HostSnapshot = emptyHost;
+  #known: HostReading = emptyHost;
   #signature = '';
 
   /** @param stateFolder where the state of VMs is kept */
@@ -25,21 +27,37 @@ export class HostService {
     return this.#look() !== this.#signature || hasOtherCounts(this.#root, this.#known);
   }
 
-  /** Reads everything anew. @returns what is different from the time before */
-  async refresh(): Promise<HostPart[]> {
+  /**
+   * Reads everything anew.
+   * @param onPart called with functions as they are read, and with how many there are, while nothing of the host is known
+   * @returns what is different from the time before, less what `onPart` was called with
+   */
+  async refresh(onPart?: (part: HostPart, read: number, total: number) => void): Promise<HostPart[]> {
     // Looked at first: what changes while it reads shows up as a change again.
     const signature = this.#look();
-    const now = await readHost(this.#root);
-    const parts = hostParts(this.#known, now);
+    const first = this.#known === emptyHost && onPart !== undefined;
+    const sent = new Map<string, PciFunction>();
+    let some: [string, PciFunction][] = [];
+    const now = await readHost(this.#root, (fn, total) => {
+      if (!first) return;
+      some.push([fn.address, printableDeep(fn)]);
+      if (some.length < PART_ENTRIES) return;
+      for (const [address, one] of some) sent.set(address, one);
+      onPart(functionsPart(some), sent.size, total);
+      some = [];
+    });
+    const parts = hostParts(first ? { ...this.#known, functions: sent } : this.#known, now);
     this.#known = now;
     this.#signature = signature;
     return parts;
   }
 
   /** What is worth a read only for the function that is being looked at; null for one that is not there. */
-  details(address: string): PciDetails | null {
+  details(address: string): FunctionDetails | null {
     const fn = this.#known.functions.get(address);
-    return fn === undefined ? null : printableDeep(readDetails(this.#root, fn));
+    if (fn === undefined) return null;
+    const { regions, capabilities } = fn;
+    return printableDeep({ ...readDetails(this.#root, fn), regions, capabilities });
   }
 
   /** A usage reader; its first reading is still to come. */

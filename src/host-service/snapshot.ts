@@ -1,7 +1,7 @@
 import type { NextBoot } from '../host/boot/next-boot.ts';
 import type { Diagnosis } from '../host/doctor/doctor.ts';
 import type { IommuGroup } from '../host/iommu/groups.ts';
-import type { PciFunction } from '../host/pci/function.ts';
+import type { PciFunction, PciSummary } from '../host/pci/function.ts';
 import type { PhysicalFunction } from '../host/sriov/read.ts';
 import type { FunctionUse } from '../host/use/use.ts';
 import type { VfioDevice, VfioState } from '../host/vfio/read.ts';
@@ -9,7 +9,7 @@ import type { VfioDevice, VfioState } from '../host/vfio/read.ts';
 /** All that the host's screens show, as it was at one time. Every text in it is safe to print. */
 export type HostSnapshot = {
   /** By address, in order of address; so are the others with an address. */
-  readonly functions: ReadonlyMap<string, PciFunction>;
+  readonly functions: ReadonlyMap<string, PciSummary>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
   /** Functions that the host uses for something. */
   readonly use: ReadonlyMap<string, FunctionUse>;
@@ -21,6 +21,11 @@ export type HostSnapshot = {
   readonly general: HostGeneral;
 };
 
+/** A snapshot with all that was read of each function, as it is known where the host is read. */
+export type HostReading = Omit<HostSnapshot, 'functions'> & {
+  readonly functions: ReadonlyMap<string, PciFunction>;
+};
+
 /** What there is only one of. */
 export type HostGeneral = {
   readonly vfio: Omit<VfioState, 'devices'> | null;
@@ -29,7 +34,7 @@ export type HostGeneral = {
   readonly problems: readonly string[];
 };
 
-export const emptyHost: HostSnapshot = {
+export const emptyHost: HostReading = {
   functions: new Map(),
   groups: new Map(),
   use: new Map(),

@@ -33,6 +33,9 @@ const missing = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']);
 /** What a driver answers for an attribute it has no value for. */
 const refused = new Set(['EINVAL', 'EIO', 'ENODATA', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EBUSY']);
 const maxLinks = 40;
+/** A component of a path that is empty, `.` or `..`. */
+const NOT_NORMAL = /\/(?:\/|\.{1,2}(?:\/|$))/;
+const MAX_PLAIN_DIRECTORIES = 65_536;
 const defaultLimit = 1 << 20;
 
 /**
@@ -45,8 +48,8 @@ export class HostRoot {
   /** True for the running system; false for a recorded tree, which cannot be changed. */
   readonly live: boolean;
   #facts: HostFacts | null = null;
-  /** The last directory of a recorded tree that was found to have no link in its path. */
-  #plainDirectory = '';
+  /** Directories of a recorded tree that were found to have no link in their paths. */
+  readonly #plainDirectories = new Set<string>();
 
   constructor(rootPath = '/') {
     this.path = fs.realpathSync.native(rootPath);
@@ -75,7 +78,7 @@ export class HostRoot {
   /** Opens a file for reads at chosen offsets; `read` returns the count of bytes, 0 at the end. */
   withFile<T>(hostPath: string, use: (read: (into: Buffer, offset: number) => number) => T): T | null {
     return this.#guard(hostPath, () => {
-      const fd = fs.openSync(this.resolve(hostPath), 'r');
+      const fd = this.#open(hostPath);
       try {
         return use((into, offset) => fs.readSync(fd, into, 0, into.length, offset));
       } finally {
@@ -86,14 +89,14 @@ export class HostRoot {
 
   /** Names in a directory, in byte order. */
   list(hostPath: string): string[] | null {
-    return this.#guard(hostPath, () => fs.readdirSync(this.resolve(hostPath)).sort());
+    return this.#guard(hostPath, () => fs.readdirSync(this.#directory(hostPath)).sort());
   }
 
   /** Names of the real directories in a directory, in byte order: links to directories are left out. */
   subdirectories(hostPath: string): string[] | null {
     return this.#guard(hostPath, () =>
       fs
-        .readdirSync(this.resolve(hostPath), { withFileTypes: true })
+        .readdirSync(this.#directory(hostPath), { withFileTypes: true })
         .filter(entry => entry.isDirectory())
         .map(entry => entry.name)
         .sort(),
@@ -136,13 +139,8 @@ export class HostRoot {
   /** Where a path of the host lies on this machine, every link followed within the root. */
   resolve(hostPath: string): string {
     if (this.live) return hostPath;
-    const direct = path.join(this.path, hostPath);
-    // Most reads are of many files in one directory: it is looked at once, its files only for being links.
-    const parent = path.dirname(direct);
-    if (parent !== this.#plainDirectory && this.#contains(parent) && realPath(parent) === parent) {
-      this.#plainDirectory = parent;
-    }
-    if (parent === this.#plainDirectory && !isLink(direct)) return direct;
+    const direct = this.#within(hostPath);
+    if (this.#isPlain(parentOf(direct)) && !isLink(direct)) return direct;
     const real = realPath(direct);
     if (real !== null && this.#contains(real)) return real;
     // It leads out of the tree, or to nothing from here: the same path may lead to something within.
@@ -188,6 +186,41 @@ export class HostRoot {
     return this.#facts;
   }
 
+  /** `resolve` for a directory, whose files are read next as a rule. */
+  #directory(hostPath: string): string {
+    if (this.live) return hostPath;
+    const direct = this.#within(hostPath);
+    return this.#isPlain(direct) ? direct : this.resolve(hostPath);
+  }
+
+  /** A path of the host below the root, links as they are. */
+  #within(hostPath: string): string {
+    const plain = hostPath.startsWith('/') && !NOT_NORMAL.test(hostPath);
+    return plain ? this.path + hostPath : path.join(this.path, hostPath);
+  }
+
+  #open(hostPath: string): number {
+    if (this.live) return fs.openSync(hostPath, 'r');
+    const direct = this.#within(hostPath);
+    if (this.#isPlain(parentOf(direct))) {
+      try {
+        return fs.openSync(direct, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ELOOP') throw error;
+      }
+    }
+    return fs.openSync(this.resolve(hostPath), 'r');
+  }
+
+  /** Most reads are of many files in one directory: it is looked at once, its files only for being links. */
+  #isPlain(directory: string): boolean {
+    if (this.#plainDirectories.has(directory)) return true;
+    if (!this.#contains(directory) || realPath(directory) !== directory) return false;
+    if (this.#plainDirectories.size >= MAX_PLAIN_DIRECTORIES) this.#plainDirectories.clear();
+    this.#plainDirectories.add(directory);
+    return true;
+  }
+
   #contains(machinePath: string): boolean {
     return machinePath === this.path || machinePath.startsWith(`${this.path}/`);
   }
@@ -209,6 +242,8 @@ export class HostRoot {
   /** All but the last component with links followed. */
   #resolveParent(hostPath: string): string {
     if (this.live) return hostPath;
+    const direct = this.#within(hostPath);
+    if (this.#isPlain(parentOf(direct))) return direct;
     return path.join(this.resolve(path.posix.dirname(hostPath)), path.posix.basename(hostPath));
   }
 
@@ -284,6 +319,11 @@ function fill(read: (into: Buffer, offset: number) => number, into: Buffer, star
     filled += count;
   }
   return filled;
+}
+
+/** `path.dirname` of an absolute path without a slash at its end. */
+function parentOf(absolute: string): string {
+  return absolute.slice(0, absolute.lastIndexOf('/')) || '/';
 }
 
 function realPath(machinePath: string): string | null {

@@ -29,6 +29,7 @@ export class HostFeed {
     const connection = this.source.connect();
     this.#connection = connection;
     connection.client.onRead = parts => this.#store.getState().hostRead(parts);
+    connection.client.onReading = progress => this.#store.getState().setHostReading(progress);
     connection.client.onUsage = usage => this.#store.getState().usageRead(usage);
     connection.onLost(reason => this.#store.getState().hostGone(reason));
     return connection;

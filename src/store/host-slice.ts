@@ -1,5 +1,5 @@
-import type { PciDetails } from '../host/pci/details.ts';
 import { type HostPart, withParts } from '../host-service/delta.ts';
+import type { FunctionDetails, ReadProgress } from '../host-service/protocol.ts';
 import { emptyHost, type HostSnapshot } from '../host-service/snapshot.ts';
 import type { HostList } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
@@ -10,10 +10,12 @@ export type HostCursor = { readonly key: string; readonly index: number };
 export type HostSlice = {
   /** As it was read last; null before it has been read. */
   readonly host: HostSnapshot | null;
+  /** How far the first read is: until it is done, `host` has some of the functions alone. Null before and after it. */
+  readonly hostReading: ReadProgress | null;
   /** Why the host is no longer read; null while it is. */
   readonly hostLost: string | null;
   /** What was read of the function that is being looked at. */
-  readonly hostDetails: { readonly address: string; readonly details: PciDetails | null } | null;
+  readonly hostDetails: { readonly address: string; readonly details: FunctionDetails | null } | null;
   readonly hostCursors: Readonly<Partial<Record<HostList, HostCursor>>>;
   readonly hostFilters: Readonly<Partial<Record<HostList, string>>>;
   /** Addresses of the functions that the next command is for. */
@@ -24,6 +26,7 @@ export type HostSlice = {
   readonly toggled: ReadonlySet<string>;
 
   hostRead(parts: readonly HostPart[]): void;
+  setHostReading(progress: ReadProgress | null): void;
   /** The thread that reads it has died. */
   hostGone(reason: string): void;
   /** It is read from nothing again. */
@@ -37,6 +40,7 @@ export type HostSlice = {
 
 export const createHostSlice: SliceCreator<HostSlice> = set => ({
   host: null,
+  hostReading: null,
   hostLost: null,
   hostDetails: null,
   hostCursors: {},
@@ -53,8 +57,9 @@ export const createHostSlice: SliceCreator<HostSlice> = set => ({
         ? { host, marked: new Set([...state.marked].filter(address => host.functions.has(address))) }
         : { host };
     }),
+  setHostReading: hostReading => set(state => (state.hostReading === hostReading ? {} : { hostReading })),
   hostGone: hostLost => set({ hostLost }),
-  hostForgotten: () => set({ host: null, hostLost: null, hostDetails: null }),
+  hostForgotten: () => set({ host: null, hostReading: null, hostLost: null, hostDetails: null }),
   hostDetailsRead: hostDetails => set({ hostDetails }),
   setHostCursor: (list, cursor) => set(state => ({ hostCursors: { ...state.hostCursors, [list]: cursor } })),
   setMarked: marked => set({ marked }),

@@ -1,10 +1,10 @@
 import type { IommuGroup } from '../host/iommu/groups.ts';
-import type { PciDetails } from '../host/pci/details.ts';
-import type { PciFunction } from '../host/pci/function.ts';
+import type { PciSummary } from '../host/pci/function.ts';
 import type { VfAttributes } from '../host/sriov/ip-link.ts';
 import { holderText } from '../host/use/holders.ts';
 import type { FunctionUse } from '../host/use/use.ts';
 import { isParkingDriver } from '../host/vfio/read.ts';
+import type { FunctionDetails } from '../host-service/protocol.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { bytes } from '../text/units.ts';
 import { type Fact, fact } from './facts.ts';
@@ -15,7 +15,7 @@ import { isInUse } from './host-use.ts';
  * What there is to say about a PCI function, the most important first.
  * @param details null while they have not been read yet
  */
-export function functionFacts(host: HostSnapshot, address: string, details: PciDetails | null): Fact[] {
+export function functionFacts(host: HostSnapshot, address: string, details: FunctionDetails | null): Fact[] {
   const fn = host.functions.get(address);
   if (fn === undefined) return [{ name: '', texts: [`${address} is no longer there`] }];
   return [
@@ -25,7 +25,7 @@ export function functionFacts(host: HostSnapshot, address: string, details: PciD
     ...iommuFacts(host, fn),
     ...sriovFacts(host, fn),
     ...(details === null ? [] : stateFacts(fn, details)),
-    ...hardwareFacts(fn),
+    ...hardwareFacts(fn, details),
   ];
 }
 
@@ -40,7 +40,7 @@ export function busFacts(host: HostSnapshot, bus: string): Fact[] {
   ];
 }
 
-function nameFacts(fn: PciFunction): Fact[] {
+function nameFacts(fn: PciSummary): Fact[] {
   const ids = `[${fn.vendor}:${fn.device}]`;
   return [fact('Device', `${fn.names.device ?? 'unknown device'} ${ids} rev ${fn.revision}`)];
 }
@@ -72,7 +72,7 @@ function displayTexts({ display }: FunctionUse): string[] {
   ];
 }
 
-function driverFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+function driverFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   const { driver, driverOverride, modules, vfioModules } = fn;
   const parts = [
     driver ?? 'none',
@@ -92,7 +92,7 @@ function driverFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
   ];
 }
 
-function nextBootFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+function nextBootFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   const next = host.nextBoot.get(fn.address);
   if (next === undefined) return [];
   const sources = next.sources.length === 0 ? '' : ` (${next.sources.join(', ')})`;
@@ -105,7 +105,7 @@ function nextBootFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
   ];
 }
 
-function iommuFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+function iommuFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   const group = fn.iommuGroup === null ? undefined : host.groups.get(fn.iommuGroup);
   if (group === undefined) return [fact('IOMMU', 'no group: no IOMMU keeps its DMA apart', 'status.warning')];
   const others = [...group.members, ...group.others].filter(name => name !== fn.address);
@@ -144,7 +144,7 @@ export function groupFacts(host: HostSnapshot, id: number, member: string | null
   ];
 }
 
-function sriovFacts(host: HostSnapshot, fn: PciFunction): Fact[] {
+function sriovFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   const own = host.physicalFunctions.get(fn.address);
   if (own !== undefined) {
     const layout = own.offset === null ? '' : `, offset ${own.offset}, stride ${own.stride}`;

@@ -1,12 +1,13 @@
 import { capabilityText } from '../host/pci/capability-text.ts';
 import type { Capability } from '../host/pci/capability-types.ts';
 import type { PciDetails } from '../host/pci/details.ts';
-import type { PciFunction } from '../host/pci/function.ts';
+import type { PciSummary } from '../host/pci/function.ts';
+import type { FunctionDetails } from '../host-service/protocol.ts';
 import { bytes, count } from '../text/units.ts';
 import { type Fact, fact } from './facts.ts';
 
 /** What was read of a function's present state. */
-export function stateFacts(fn: PciFunction, details: PciDetails): Fact[] {
+export function stateFacts(fn: PciSummary, details: PciDetails): Fact[] {
   const { link, powerState, runtimeStatus, interrupts, localCpus, serial, romSize } = details;
   const taken = interrupts.reduce((sum, each) => sum + each.count, 0);
   return [
@@ -62,9 +63,9 @@ function linkText(speed: number | null, width: number | null): string {
   return `${speed ?? '?'} GT/s x${width ?? '?'}`;
 }
 
-/** What the hardware is made of. */
-export function hardwareFacts(fn: PciFunction): Fact[] {
-  const regions = fn.regions.map(
+/** What the hardware is made of. @param details null while they have not been read yet */
+export function hardwareFacts(fn: PciSummary, details: FunctionDetails | null): Fact[] {
+  const regions = (details?.regions ?? []).map(
     ({ name, kind, start, size, bits, prefetchable }) =>
       `${name}: ${kind} ${start}, ${bytes(size)}${kind === 'io' ? '' : `, ${bits} bits`}${prefetchable ? ', prefetchable' : ''}`,
   );
@@ -78,12 +79,12 @@ export function hardwareFacts(fn: PciFunction): Fact[] {
       : [fact('Subsystem', `${subsystem ?? 'unknown'} [${subsystemIds}]`)]),
     ...(buses ? [fact('Bridge to', buses)] : []),
     ...(regions.length === 0 ? [] : [{ name: 'Regions', texts: regions }]),
-    ...configFacts(fn),
+    ...configFacts(fn, details?.capabilities ?? []),
     fact('Path', fn.path),
   ];
 }
 
-function configFacts({ configAccess, capabilities }: PciFunction): Fact[] {
+function configFacts({ configAccess }: PciSummary, capabilities: readonly Capability[]): Fact[] {
   switch (configAccess) {
     case 'dead':
       return [fact('Config', 'all ones: the function does not answer on the bus', 'status.error')];

@@ -1,4 +1,4 @@
-import type { PciFunction } from '../host/pci/function.ts';
+import type { PciSummary } from '../host/pci/function.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { HostList } from '../store/screens.ts';
 import { type Sort, type SortColumn, type SortValue, sorted } from '../store/sort.ts';
@@ -16,7 +16,7 @@ type HostSortColumn = SortColumn & {
 /** A column of a list of functions. */
 function ofFunction(
   key: string,
-  value: (fn: PciFunction, host: HostSnapshot) => SortValue,
+  value: (fn: PciSummary, host: HostSnapshot) => SortValue,
   align?: 'right',
 ): HostSortColumn {
   return {

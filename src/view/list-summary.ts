@@ -6,8 +6,9 @@ import type { HostSelectors } from './host-selectors.ts';
 
 /** What a list of the host holds, in a few words; with a filter, how much of it is shown. */
 export function hostSummary(state: AppState, select: HostSelectors, list: HostList): string {
-  const { host } = state;
+  const { host, hostReading } = state;
   if (host === null) return '';
+  if (hostReading !== null) return `reading: ${hostReading.read} of ${hostReading.total} functions`;
   const marked = state.marked.size === 0 ? '' : `${state.marked.size} marked, `;
   const filter = state.hostFilters[list] ?? '';
   if (filter === '') return marked + contents(host, list);

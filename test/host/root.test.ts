@@ -74,3 +74,12 @@ test('a retargeted link is seen at the next read', () => {
   link('now', 'etc/other');
   expect(root.text('/now/value')).toBe('new');
 });
+
+test.each(['/../x', '/./x', '//x', '/a/../../x', '/a//../../x', 'x/../../y'])(
+  'the path %s stays below the root',
+  hostPath => {
+    const root = new HostRoot(directory);
+    expect(root.resolve(hostPath).startsWith(root.path)).toBe(true);
+    expect(root.text(hostPath)).toBeNull();
+  },
+);

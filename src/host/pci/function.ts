@@ -66,6 +66,13 @@ export type PciFunction = {
   readonly capabilities: readonly Capability[];
 };
 
+/** What lists show of a function: all but what takes the most room, which is there for one function at a time. */
+export type PciSummary = Omit<PciFunction, 'regions' | 'capabilities'>;
+
+export function summaryOf({ regions: _, capabilities: __, ...summary }: PciFunction): PciSummary {
+  return summary;
+}
+
 /** The name people know it by, with the ids when the database has no name. */
 export function deviceName(fn: Pick<PciFunction, 'names' | 'vendor' | 'device'>): string {
   const vendor = fn.names.vendor ?? `vendor ${fn.vendor}`;

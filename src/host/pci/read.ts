@@ -15,13 +15,22 @@ const devices = '/sys/bus/pci/devices';
 
 type Sources = { readonly root: HostRoot; readonly ids: PciIds; readonly modules: Modules };
 
-/** Every PCI function of the host, by address. A function that vanishes while it is read is left out. */
-export function readPci(root: HostRoot): PciFunction[] {
+/** @param total how many there are to read */
+export type OnFunction = (fn: PciFunction, total: number) => void;
+
+/**
+ * Every PCI function of the host, by address. A function that vanishes while it is read is left out.
+ * @param onFunction called with each one as soon as it has been read
+ */
+export function readPci(root: HostRoot, onFunction?: OnFunction): PciFunction[] {
   const sources = { root, ids: pciIds(root), modules: modules(root) };
   const functions: PciFunction[] = [];
-  for (const address of root.list(devices) ?? []) {
-    const fn = parseAddress(address) && readFunction(sources, address);
-    if (fn) functions.push(fn);
+  const addresses = (root.list(devices) ?? []).filter(address => parseAddress(address) !== null);
+  for (const address of addresses) {
+    const fn = readFunction(sources, address);
+    if (fn === null) continue;
+    functions.push(fn);
+    onFunction?.(fn, addresses.length);
   }
   functions.sort((a, b) => compareAddresses(a.address, b.address));
   return withAri(functions);

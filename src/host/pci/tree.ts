@@ -1,5 +1,5 @@
 import { slotOf } from './address.ts';
-import type { PciFunction } from './function.ts';
+import type { PciFunction, PciSummary } from './function.ts';
 
 /** A function and what hangs below it: a bridge's children, a physical function's VFs. */
 export type PciNode = { readonly address: string; readonly children: readonly PciNode[] };
@@ -8,7 +8,7 @@ export type PciNode = { readonly address: string; readonly children: readonly Pc
 export type PciRootBus = { readonly bus: string; readonly children: readonly PciNode[] };
 
 /** The buses as a tree, everything by address. VFs stand below their physical function. */
-export function pciTree(functions: readonly PciFunction[]): PciRootBus[] {
+export function pciTree(functions: readonly PciSummary[]): PciRootBus[] {
   const present = new Set(functions.map(fn => fn.address));
   const below = Map.groupBy(functions, fn => {
     if (fn.physicalFunction && present.has(fn.physicalFunction)) return fn.physicalFunction;

@@ -59,11 +59,14 @@ export function ListView<Row>(props: ListViewProps<Row>) {
 
 function useEmptyText(list: HostList, otherwise: string): string {
   const read = useAppState(state => state.host !== null);
+  const reading = useAppState(state => state.hostReading !== null);
   const lost = useAppState(state => state.hostLost);
   const problem = useAppState(state => state.host?.general.problems[0] ?? null);
   const filtered = useAppState(state => (state.hostFilters[list] ?? '') !== '');
   if (lost !== null) return lost;
   if (!read) return 'Reading the host';
+  // Functions are there as they are read, what belongs to them once all are.
+  if (reading) return 'Reading the host: the functions come first';
   if (filtered) return 'Nothing matches the filter; Esc clears it';
   return problem ?? otherwise;
 }

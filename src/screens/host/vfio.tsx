@@ -3,7 +3,7 @@ import { memo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import { type Cell, type Cells, TableRow } from '../../components/table/table.tsx';
 import type { NextBoot } from '../../host/boot/next-boot.ts';
-import type { PciFunction } from '../../host/pci/function.ts';
+import type { PciSummary } from '../../host/pci/function.ts';
 import { holderText } from '../../host/use/holders.ts';
 import type { VfioDevice } from '../../host/vfio/read.ts';
 import type { HostGeneral } from '../../host-service/snapshot.ts';
@@ -104,7 +104,7 @@ const Row = memo(function Row({ row: { address }, layout, selected }: RowProps) 
   return <TableRow layout={layout} cells={cells} selected={selected} />;
 });
 
-function nextBootCell(fn: PciFunction, next: NextBoot | undefined): Cell {
+function nextBootCell(fn: PciSummary, next: NextBoot | undefined): Cell {
   // A drift in the number of VFs is another screen's.
   if (next === undefined || !changesHands(fn, next)) return '';
   const text = next.driver ?? (fn.physicalFunction === null ? 'host' : 'gone');

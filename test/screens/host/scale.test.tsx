@@ -7,7 +7,7 @@ import { HostClient } from '../../../src/host-service/client.ts';
 import { hostParts } from '../../../src/host-service/delta.ts';
 import type { Channel } from '../../../src/host-service/protocol.ts';
 import { readHost } from '../../../src/host-service/read-host.ts';
-import { emptyHost, type HostSnapshot } from '../../../src/host-service/snapshot.ts';
+import { emptyHost, type HostReading } from '../../../src/host-service/snapshot.ts';
 import type { HostSource } from '../../../src/host-service/source.ts';
 import { ScreenPicture } from '../../../src/screens/screens.tsx';
 import { createTheme } from '../../../src/theme/theme.ts';
@@ -17,7 +17,7 @@ import { ManualClock } from '../../ui/manual-clock.ts';
 
 const ROWS = 21;
 const tree = scaleTree();
-let host: HostSnapshot;
+let host: HostReading;
 beforeAll(async () => {
   host = await readHost(tree.root());
 }, 60_000);
