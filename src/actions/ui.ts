@@ -171,6 +171,7 @@ export class Ui {
     const state = this.store.getState();
     if (event.kind === 'removed') this.#remove(event.id);
     if (event.kind === 'log') state.logged(event.entry);
+    if (event.kind === 'log-rewritten') state.logListed(this.engine.log());
     if (event.kind === 'link') this.#follow(event.lost);
     if (event.kind !== 'vm') return;
     const before = state.infos[event.vm.id];

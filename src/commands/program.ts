@@ -5,6 +5,7 @@ import { registerAttach } from './attach.ts';
 import { registerCompletion } from './completion.ts';
 import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
+import { registerHelp } from './help.ts';
 import { registerHostCommands } from './host/index.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerRun } from './run.ts';
@@ -27,6 +28,7 @@ const REGISTER = [
   registerDevices,
   registerHostCommands,
   registerCompletion,
+  registerHelp,
   registerVersion,
 ];
 

@@ -2,6 +2,7 @@ import type { DefinedVm, Definitions } from '../engine/definitions.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { renamedText } from './change/rename.ts';
 import { DefinitionFileError, fileOf, listNames, readFile, stampOf } from './files.ts';
 import { definitionsFolder } from './folder.ts';
 import { DefinitionError } from './problem.ts';
@@ -74,6 +75,13 @@ export class DefinitionStore implements Definitions {
     checkName(name);
     readDefinition(yaml, { file: `${name}.yaml`, name });
     writeFile(this.folder, name, yaml, replace);
+  }
+
+  /** Gives a definition another name; the old file is kept as `NAME.yaml~`. @throws DefinitionFileError, DefinitionError */
+  rename(from: string, to: string): void {
+    const text = renamedText(this.text(from), this.file(from), this.definition(from), to);
+    this.save(to, text, { replace: false });
+    this.remove(from);
   }
 
   /** The file is kept as `NAME.yaml~`. @throws DefinitionFileError */

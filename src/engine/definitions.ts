@@ -23,6 +23,8 @@ export interface Definitions {
   text(name: string): string;
   /** @throws with what is wrong in it, or when there is one already that is not to be replaced */
   save(name: string, yaml: string, options: { readonly replace: boolean }): void;
+  /** Gives a definition another name. @throws when that one is taken */
+  rename(from: string, to: string): void;
   /** The file is kept as `NAME.yaml~`. */
   remove(name: string): void;
   /** Calls `changed` when somebody has changed something. @returns what ends that */
@@ -40,6 +42,9 @@ export const NO_DEFINITIONS: Definitions = {
   },
   save: () => {
     throw new Error('this vring keeps no definitions: start its VMs from vring or vring vm');
+  },
+  rename: name => {
+    throw new Error(`there is no definition of ${name}`);
   },
   remove: () => {},
   watch: () => () => {},

@@ -63,6 +63,11 @@ export interface Engine {
   restart(id: string): Promise<void>;
   /** Takes a VM that is off or crashed out of the list, and deletes its definition; the file is kept as `NAME.yaml~`. */
   remove(id: string): Promise<void>;
+  /**
+   * Gives a VM that is off or crashed another name: its definition, its log and whatever else is kept of it; its disks stay where
+   * they are. @throws when it runs, or the name is taken
+   */
+  rename(id: string, name: string): Promise<void>;
   /** Saves a definition. @throws with what is wrong in it, by line and key, or when there is one already and it is not to be replaced. */
   define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void>;
   /** The text of a VM's definition. */

@@ -17,6 +17,11 @@ export class EventLog {
     return this.#entries;
   }
 
+  /** What happened to a VM happened to it under its new name. */
+  rename(from: string, to: string): void {
+    this.#entries = this.#entries.map(entry => (entry.vm === from ? { ...entry, vm: to } : entry));
+  }
+
   add(level: LogEntry['level'], vm: string | null, text: string): void {
     const entry = { number: this.#next++, at: Date.now(), vm, level, text };
     this.#entries = [...this.#entries.slice(1 - KEPT), entry];

@@ -1,6 +1,8 @@
 import { systemClock } from '../clock.ts';
 import { version } from '../project-root.ts';
+import { printable } from '../text/printable.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
+import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { shutDownAllVms } from '../vmm/native/native.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
 import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from './engine.ts';
@@ -128,6 +130,32 @@ export class LocalEngine implements Engine, CounterSource {
     if (vm.alive) throw new Error(`${id} is ${vm.info.state}: end it before removing it`);
     if (vm.defined !== null) this.#definitions.remove(id);
     this.#forget(vm);
+  }
+
+  async rename(id: string, name: string): Promise<void> {
+    const vm = this.#vm(id);
+    if (vm.alive) throw new Error(`${id} is ${vm.info.state}: shut it down before you rename it`);
+    if (!VM_NAME.pattern.test(name))
+      throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
+    if (this.#vms.has(name)) throw new Error(`there is already a VM named ${name}: choose another name`);
+    // Nobody else may run it meanwhile, under either name.
+    const locks: VmLock[] = [];
+    try {
+      for (const each of [id, name]) locks.push(this.#lock(each));
+      if (vm.defined !== null) this.#definitions.rename(id, name);
+    } finally {
+      for (const lock of locks) lock.release();
+    }
+    this.#forget(vm);
+    vm.rename(name);
+    this.#vms.set(name, vm);
+    // A crash under the old name is no news.
+    this.#told.set(name, vm.info);
+    this.#log.rename(id, name);
+    this.#emit({ kind: 'log-rewritten' });
+    this.#followDefinitions();
+    this.#changed(vm);
+    this.note('info', `it was renamed from ${id}`, name);
   }
 
   async define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void> {

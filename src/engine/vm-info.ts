@@ -46,6 +46,8 @@ export type EngineEvent =
   | { readonly kind: 'vm'; readonly vm: VmInfo }
   | { readonly kind: 'removed'; readonly id: string }
   | { readonly kind: 'log'; readonly entry: LogEntry }
+  /** Past entries of the log have changed, since a VM was renamed: it has to be read again. */
+  | { readonly kind: 'log-rewritten' }
   /**
    * The process that runs the VMs is out of reach, and why; null when it is back, after the `vm` and `removed` events for all that
    * changed meanwhile.

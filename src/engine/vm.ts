@@ -28,7 +28,7 @@ export type VmListener = {
 
 /** One VM on the main thread: its machine thread, while it has one, and what outlives that. */
 export class Vm {
-  readonly name: string;
+  #name: string;
   readonly consoles: Consoles;
   /** What is on disk of it. */
   #defined: DefinedVm | null = null;
@@ -54,13 +54,23 @@ export class Vm {
   #ended: Promise<void> = Promise.resolve();
 
   constructor(name: string, listener: VmListener) {
-    this.name = name;
+    this.#name = name;
     this.#listener = listener;
     this.consoles = new Consoles({
       scrollback: () => this.#scrollback.read(),
       type: bytes => this.type(bytes),
       keyboardChanged: () => this.#listener.changed(this),
     });
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  /** While it has no machine. */
+  rename(name: string): void {
+    this.#name = name;
+    if (this.#config !== null) this.#config = { ...this.#config, name };
   }
 
   get info(): VmInfo {

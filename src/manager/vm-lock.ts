@@ -11,7 +11,7 @@ import { ensurePrivateFolder, managerPaths } from './paths.ts';
  */
 export function lockVm(name: string): VmLock {
   if (!VM_NAME.pattern.test(name))
-    throw new Error(`"${printable(name)}" can't be a VM's name: expected ${VM_NAME.rule}`);
+    throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
   const { runtime } = managerPaths();
   ensurePrivateFolder(runtime);
   const folder = join(runtime, 'vms');

@@ -26,6 +26,11 @@ class Defined implements Definitions {
   text = () => '';
   save = (name: string) => void this.add(name);
   remove = (name: string) => void this.vms.delete(name);
+  rename = (from: string, to: string) => {
+    const vm = this.vms.get(from)!;
+    this.remove(from);
+    this.add(to, { ...vm, name: to });
+  };
   watch = () => () => {};
 }
 

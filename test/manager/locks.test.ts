@@ -56,7 +56,7 @@ describe('the lock of a VM', () => {
   });
 
   test.each(['../x', '', '.', 'a/b', 'a\0b'])('is not taken for what is no name: %j', name => {
-    expect(() => lockVm(name)).toThrow("can't be a VM's name");
+    expect(() => lockVm(name)).toThrow('cannot be the name of a VM');
   });
 });
 

@@ -193,6 +193,14 @@ export class FakeEngine implements Engine, CounterSource {
       this.#emit({ kind: 'removed', id });
     });
 
+  rename = (id: string, name: string) =>
+    this.#act(`rename to ${name}`, id, () => {
+      const { info, script } = this.#vm(id);
+      this.#vms.delete(id);
+      this.#emit({ kind: 'removed', id });
+      this.add(name, script, { ...info, id: name, name });
+    });
+
   counters(id: string): BigUint64Array {
     const vm = this.#vm(id);
     count(vm, (this.#clock.now() - vm.bornAt) / 1000);

@@ -8,7 +8,7 @@ export const DEFINED: NonNullable<Manual['json']> = [
   ['definition', 'the definition, as YAML'],
   [
     'missing',
-    '{ `key`, `what` }[]: what it asks for and vring does not have yet; it can not be started until then',
+    '{ `key`, `what` }[]: what it asks for and this version does not support: it cannot start until then',
   ],
 ];
 

@@ -1,6 +1,5 @@
 import type { Definition } from '../../definitions/schema.ts';
-import { notYet } from '../../definitions/to-machine.ts';
-import { andList } from '../../definitions/words.ts';
+import { notYet, unsupported } from '../../definitions/to-machine.ts';
 import { writeDefinition } from '../../definitions/write.ts';
 import { printError, printLines, writeOut } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';
@@ -23,17 +22,21 @@ export async function defineVm(
   const yaml = writeDefinition(definition);
   if (!replace && !dryRun) requireFree(vmList, definition.name);
   if (!dryRun) await vmList.define(definition.name, yaml, { replace });
-  tellDefined(definition, yaml, options, more);
+  reportDefined(definition, yaml, options, more);
 }
 
 /** @throws when there is a VM of that name already */
-export function requireFree(vmList: Pick<VmList, 'vms'>, name: string): void {
+export function requireFree(
+  vmList: Pick<VmList, 'vms'>,
+  name: string,
+  advice = 'choose another name, or use --replace',
+): void {
   if (vmList.vms().some(vm => vm.name === name))
-    throw new Error(`there is a VM ${name} already: choose another name, or use --replace`);
+    throw new Error(`there is already a VM named ${name}: ${advice}`);
 }
 
-/** Says that a VM is defined, and what it still waits for. */
-export function tellDefined(
+/** Says that a VM is defined, and what of it this version does not support. */
+export function reportDefined(
   definition: Definition,
   yaml: string,
   { json = false, dryRun = false }: DefineOptions,
@@ -48,7 +51,6 @@ export function tellDefined(
   if (dryRun) writeOut(yaml);
   else printLines(`${name}: defined; vring vm start ${name} starts it, vring vm edit ${name} changes it`);
   if (missing.length > 0) {
-    const list = andList(missing.map(({ key, what }) => `${what} (${key})`));
-    printError(`vring: ${name} can't be started yet, since vring does not have ${list}`);
+    printError(`vring: ${name} cannot start: ${unsupported(missing)}`);
   }
 }

@@ -6,6 +6,7 @@ import { parseInterval } from '../top/options.ts';
 import type { EventOptions } from './events.ts';
 import { VM_FACTS } from './facts.ts';
 import { registerActions } from './register-actions.ts';
+import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import type { StatsOptions } from './stats.ts';
 import { withVmList } from './with-vm-list.ts';
@@ -22,6 +23,7 @@ export function registerVmCommands(program: Command): void {
   registerStats(vm);
   registerEvents(vm);
   registerDefinitions(vm);
+  registerChanges(vm);
 }
 
 function registerList(vm: Command): void {

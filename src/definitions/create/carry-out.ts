@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { sizeText } from '../../text/size.ts';
-import { fillDisk } from './fill-disk.ts';
+import { copyFile, fillDisk } from './fill-disk.ts';
 import { CreateError } from './image-info.ts';
 import type { CreateStep, NewVmPlan } from './plan.ts';
 import { makeSeedImage } from './seed-image.ts';
@@ -76,6 +76,8 @@ async function perform(step: CreateStep, { progress, signal }: CarryOutOptions):
       return fs.truncateSync(step.file, step.size);
     case 'fill':
       return fillDisk(step.file, step.from, step.size, (done, all) => progress?.(step, done / all), signal);
+    case 'copy':
+      return copyFile(step.from, step.file, step.size, (done, all) => progress?.(step, done / all), signal);
     case 'seed':
       return makeSeedImage(step.file, step.files, signal);
   }

@@ -6,6 +6,9 @@ import { lastLine } from './seed-image.ts';
 const CHUNK = 2 ** 20;
 const ZEROES = Buffer.alloc(CHUNK);
 
+/** What the kernel says of file systems that share no blocks (ioctl_ficlonerange(2)), or not between these two. */
+const CANNOT_REFLINK = new Set(['EOPNOTSUPP', 'ENOTSUP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY', 'EBADF']);
+
 /** Bytes that are done, of how many. */
 export type Progress = (done: number, all: number) => void;
 
@@ -24,6 +27,25 @@ export async function fillDisk(
   if (format === 'qcow2') await convert(file, disk, progress, imageSize, signal);
   else await copy(file, disk, progress, imageSize, signal);
   await fs.truncate(disk, size);
+}
+
+/** Copies a file, with its holes; where the file system can share the blocks (reflink), at once. @param to exists, and is empty */
+export async function copyFile(
+  from: string,
+  to: string,
+  size: number,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await fs.copyFile(from, to, fs.constants.COPYFILE_FICLONE_FORCE);
+  } catch (error) {
+    if (!CANNOT_REFLINK.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    // A copy that failed took its target away.
+    await (await fs.open(to, 'a', 0o600)).close();
+    await copy(from, to, progress, size, signal);
+    await fs.truncate(to, size);
+  }
 }
 
 async function copy(

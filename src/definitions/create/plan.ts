@@ -41,6 +41,8 @@ export type CreateStep =
   | { readonly kind: 'disk'; readonly file: string; readonly size: number }
   /** A raw disk with what is in an image, grown to `size`. */
   | { readonly kind: 'fill'; readonly file: string; readonly size: number; readonly from: ImageInfo }
+  /** A copy of a file, with its holes, that shares its blocks where the file system can. */
+  | { readonly kind: 'copy'; readonly file: string; readonly size: number; readonly from: string }
   /** A small image with the label CIDATA. */
   | { readonly kind: 'seed'; readonly file: string; readonly files: Readonly<Record<string, string>> };
 
@@ -154,6 +156,8 @@ export function describeStep(step: CreateStep): string {
       return `create the disk ${step.file}, ${sizeText(step.size)} (sparse: it takes space as the guest writes)`;
     case 'fill':
       return `create the disk ${step.file}, ${sizeText(step.size)}, from ${step.from.file}`;
+    case 'copy':
+      return `copy the disk ${step.from} to ${step.file}`;
     case 'seed':
       return `create ${step.file} with the user and the network, for cloud-init`;
   }

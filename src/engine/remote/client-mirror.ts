@@ -15,6 +15,8 @@ export class ClientMirror {
   /** Those that have been removed; another one of the same name may have come. */
   readonly #removed = new Set<string>();
   #newEntries = false;
+  /** The log that it has is no longer true. */
+  #rewritten = false;
   #begun = false;
   #scheduled = false;
 
@@ -35,6 +37,7 @@ export class ClientMirror {
     this.#changed.clear();
     this.#removed.clear();
     this.#newEntries = false;
+    this.#rewritten = false;
     this.#sent = vms as unknown as JsonObject;
     this.#lastEntry = log.at(-1)?.number ?? 0;
     this.#sink.send('whole', { vms, log });
@@ -48,6 +51,7 @@ export class ClientMirror {
       this.#removed.add(event.id);
     }
     if (event.kind === 'log') this.#newEntries = true;
+    if (event.kind === 'log-rewritten') this.#rewritten = true;
     // What happens at once is told at once.
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -60,6 +64,10 @@ export class ClientMirror {
   /** Tells what has changed since the last time, unless the client is behind with reading. */
   flush(): void {
     if (!this.#begun || this.#sink.congested) return;
+    if (this.#rewritten) {
+      this.begin();
+      return;
+    }
     // A client that holds something of the first, its console, has to hear that it is gone.
     const replaced = [...this.#removed].some(id => this.#changed.has(id));
     const gone = replaced ? this.#vmsDelta(new Map()) : undefined;

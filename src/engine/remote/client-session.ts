@@ -145,6 +145,7 @@ export class ClientSession implements Sink {
     'vm/powerButton': ({ id }) => this.#engine.powerButton(id).then(done),
     'vm/kill': ({ id }) => this.#engine.kill(id).then(done),
     'vm/remove': ({ id }) => this.#engine.remove(id).then(done),
+    'vm/rename': ({ id, name }) => this.#engine.rename(id, name).then(done),
     'definition/write': ({ name, yaml, replace }) => this.#engine.define(name, yaml, { replace }).then(done),
     'definition/read': ({ name }) => this.#engine.definition(name),
     'sampling/open': ({ sampling, ...settings }) => done(this.#samplings.open(sampling, settings)),

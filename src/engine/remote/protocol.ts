@@ -54,6 +54,7 @@ export type Requests = {
   'vm/powerButton': [ById, null];
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
+  'vm/rename': [ById & { readonly name: string }, null];
   'definition/write': [{ readonly name: string; readonly yaml: string; readonly replace: boolean }, null];
   'definition/read': [{ readonly name: string }, string];
   'sampling/open': [BySampling & SamplingSettings, null];

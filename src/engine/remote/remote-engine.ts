@@ -14,7 +14,7 @@ import { VmMirror } from './vm-mirror.ts';
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 500;
 
-type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start'>;
+type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start' | 'vm/rename'>;
 
 export type RemoteEngineOptions = {
   /** The manager's socket. */
@@ -79,6 +79,10 @@ export class RemoteEngine implements Engine {
   remove = (id: string) => this.#act('vm/remove', id);
   metrics = (format: MetricsFormat) => this.#request('metrics', { format });
   definition = (name: string) => this.#request('definition/read', { name });
+
+  async rename(id: string, name: string): Promise<void> {
+    await this.#request('vm/rename', { id, name });
+  }
 
   async define(name: string, yaml: string, { replace }: { readonly replace: boolean }): Promise<void> {
     await this.#request('definition/write', { name, yaml, replace });

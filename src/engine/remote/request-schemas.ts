@@ -43,6 +43,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/powerButton': byId,
   'vm/kill': byId,
   'vm/remove': byId,
+  'vm/rename': z.strictObject({ id, name: id }),
   'definition/write': z.strictObject({ name: id, yaml: z.string().max(512 * 1024), replace: z.boolean() }),
   'definition/read': z.strictObject({ name: id }),
   'sampling/open': z.strictObject({ ...sampling, ...samplingSettings }),
@@ -78,6 +79,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/powerButton',
   'vm/kill',
   'vm/remove',
+  'vm/rename',
   'definition/write',
   'console/takeKeyboard',
 ]);

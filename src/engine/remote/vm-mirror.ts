@@ -33,6 +33,7 @@ export class VmMirror {
     const last = sameManager ? (this.#log.at(-1)?.number ?? 0) : 0;
     this.#log = log;
     this.#become(vms);
+    if (last > 0) this.#emit({ kind: 'log-rewritten' });
     for (const entry of log) if (entry.number > last) this.#emit({ kind: 'log', entry });
   }
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
+import { builtFile } from '../../../src/project-root.ts';
 import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -12,6 +13,48 @@ const WAIT = { timeout: 30_000, interval: 20 };
 withOwnFolders();
 
 describe('without a manager', () => {
+  test('autostart is shown, set once, and left alone when it is so already', async () => {
+    defineGuest('web');
+    const before = readFileSync(definitionFile('web'), 'utf8');
+    expect((await vring('vm', 'autostart', 'web')).stdout).toBe('web: autostart is off');
+    expect((await vring('vm', 'autostart', 'web', 'on')).stdout).toBe('web: autostart is on');
+    expect((await vring('vm', 'autostart', 'web', 'on')).stdout).toBe('web: autostart is on already');
+    expect(readFileSync(definitionFile('web'), 'utf8')).toBe(`${before}autostart: true\n`);
+    const { stdout } = await vring('vm', 'autostart', 'web', 'off', '--json');
+    expect(JSON.parse(stdout)).toEqual({ version: 1, name: 'web', autostart: false, changed: true });
+    expect((await vring('vm', 'autostart', 'web', 'maybe')).status).toBe(2);
+  });
+
+  test('a VM is renamed, and not to a name that is taken', async () => {
+    defineGuest('web');
+    defineGuest('db');
+    const taken = await vring('vm', 'rename', 'web', 'db');
+    expect(taken).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('there is a definition of db already'),
+    });
+    const { stdout } = await vring('vm', 'rename', 'web', 'site', '--json');
+    expect(JSON.parse(stdout)).toEqual({ version: 1, name: 'site', previousName: 'web' });
+    expect(existsSync(definitionFile('web'))).toBe(false);
+    expect(readFileSync(definitionFile('site'), 'utf8')).toMatch(/^name: site\n/);
+  });
+
+  test('a VM is cloned with a disk of its own; a dry run creates nothing', async () => {
+    await vring('vm', 'create', 'web', '--kernel', builtFile('guest.elf'), '--disk-size', '1M');
+    const disk = join(process.env.VRING_STATE_DIR!, 'disks', 'copy.img');
+    const dry = await vring('vm', 'clone', 'web', 'copy', '--dry-run');
+    expect(dry.stdout).toMatch(/^name: copy\n/);
+    expect(dry.stderr).toContain(`to ${disk}`);
+    expect(existsSync(disk) || existsSync(definitionFile('copy'))).toBe(false);
+    const { stdout, status } = await vring('vm', 'clone', 'web', 'copy', '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'copy', saved: true, clonedFrom: 'web', missing: [] });
+    expect(statSync(disk).size).toBe(2 ** 20);
+    expect(readFileSync(definitionFile('copy'), 'utf8')).toContain(disk);
+    expect((await vring('vm', 'clone', 'web', 'copy')).stderr).toContain('there is already a VM named copy');
+    expect((await vring('vm', 'clone', 'web', 'c2', '--disks', 'steal')).status).toBe(2);
+  });
+
   test('the definitions are listed and shown, all off, and a broken one with its reason', async () => {
     defineGuest('web');
     writeFileSync(definitionFile('bad'), 'name: bad\nmemroy: 1G\n');

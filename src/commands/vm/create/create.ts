@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { carryOut, checkPlan } from '../../../definitions/create/carry-out.ts';
 import { CreateError } from '../../../definitions/create/image-info.ts';
 import { type CreateOptions, describing, newVmOf } from '../../../definitions/create/new-vm.ts';
-import { describeStep, disksFolder, type NewVm, planNewVm } from '../../../definitions/create/plan.ts';
+import {
+  describeStep,
+  disksFolder,
+  type NewVm,
+  type NewVmPlan,
+  planNewVm,
+} from '../../../definitions/create/plan.ts';
 import { managerPaths } from '../../../manager/paths.ts';
 import { printError } from '../../../text/output.ts';
 import { percent } from '../../../text/units.ts';
@@ -10,7 +16,7 @@ import { UsageError } from '../../../text/usage-error.ts';
 import { endingSignal } from '../../ending-signal.ts';
 import { qemuMachine, reportLeftOut, reportMissingFeatures } from '../../qemu-machine.ts';
 import { confirm, requireSomebody } from '../ask.ts';
-import { type DefineOptions, defineVm, requireFree, tellDefined } from '../define.ts';
+import { type DefineOptions, defineVm, reportDefined, requireFree } from '../define.ts';
 import { Progress } from '../progress.ts';
 import type { VmList } from '../vm-list.ts';
 
@@ -66,7 +72,7 @@ async function make(
   const { problems, warnings } = checkPlan(plan);
   const steps = plan.steps.map(describeStep);
   if (asks || (dryRun && !json)) {
-    for (const step of steps) printError(`vring: to ${step}`);
+    for (const step of steps) printError(`vring: ${step}`);
     if (asks) printError(`\n${plan.text}`);
   }
   for (const warning of warnings) printError(`vring: ${warning}`);
@@ -74,15 +80,11 @@ async function make(
   if (asks && !(await confirm('Create it?', true))) throw new Error('nothing was created');
   if (!replace && !dryRun) requireFree(vmList, vm.name);
   if (!dryRun) await carryOutOnTerminal(vmList, plan, replace);
-  tellDefined(plan.definition, plan.text, { json, dryRun }, { steps });
+  reportDefined(plan.definition, plan.text, { json, dryRun }, { steps });
 }
 
 /** Ctrl-C while a disk is being made takes away what there is of it. */
-async function carryOutOnTerminal(
-  vmList: VmList,
-  plan: ReturnType<typeof planNewVm>,
-  replace: boolean,
-): Promise<void> {
+export async function carryOutOnTerminal(vmList: VmList, plan: NewVmPlan, replace: boolean): Promise<void> {
   let doing = '';
   const progress = new Progress(() => doing);
   const abort = new AbortController();

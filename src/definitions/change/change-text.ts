@@ -1,0 +1,51 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type Document, isMap, isScalar, stringify, type ToStringOptions } from 'yaml';
+import { YamlText } from '../yaml-text.ts';
+
+/** Nothing is folded, and short lists stay as they are written. */
+const STYLE: ToStringOptions = { lineWidth: 0, flowCollectionPadding: false };
+
+/** A key of a definition, with its new value; undefined takes it away. */
+export type KeyChange = { readonly path: readonly (string | number)[]; readonly value: unknown };
+
+/**
+ * The text of a definition with some keys changed. Comments and the order of keys stay; a single value at the top changes in
+ * place, and nothing else of the text. @throws DefinitionError when it is not YAML
+ */
+export function changeKeys(text: string, file: string, changes: readonly KeyChange[]): string {
+  const { document } = new YamlText(text, file);
+  const [only, ...more] = changes;
+  const inPlace = only !== undefined && more.length === 0 ? changedInPlace(text, document, only) : null;
+  for (const { path, value } of changes) {
+    if (value === undefined) document.deleteIn(path);
+    else document.setIn(path, value);
+  }
+  if (inPlace !== null && means(inPlace, file, document.toJS())) return inPlace;
+  return document.toString(STYLE);
+}
+
+/** Null where the change is more than a word. */
+function changedInPlace(
+  text: string,
+  { contents }: Document.Parsed,
+  { path, value }: KeyChange,
+): string | null {
+  const [key, ...below] = path;
+  if (!isMap(contents) || contents.flow || below.length > 0) return null;
+  if (typeof value !== 'string' && typeof value !== 'boolean') return null;
+  const written = stringify(value, STYLE).trimEnd();
+  const pair = contents.items.find(item => isScalar(item.key) && item.key.value === key);
+  if (pair === undefined)
+    return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${key}: ${written}\n`;
+  if (!isScalar(pair.value) || !pair.value.range) return null;
+  const [start, end] = pair.value.range;
+  return text.slice(0, start) + written + text.slice(end);
+}
+
+function means(text: string, file: string, value: unknown): boolean {
+  try {
+    return isDeepStrictEqual(new YamlText(text, file).value, value);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,188 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { lockDisk } from '../../vmm/backends/disk-lock.ts';
+import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+import { CreateError, imageInfo } from '../create/image-info.ts';
+import type { CreateStep, NewVmPlan } from '../create/plan.ts';
+import { macAddress } from '../mac-address.ts';
+import { readDefinition } from '../read.ts';
+import type { Definition } from '../schema.ts';
+import { notYet } from '../to-machine.ts';
+import { shown } from '../words.ts';
+import { YamlText } from '../yaml-text.ts';
+import { changeKeys, type KeyChange } from './change-text.ts';
+import { isSeedImage, readSeedImage } from './read-seed.ts';
+
+/** What becomes of the disks that the guest may write to. Disks that it may only read are shared in any case. */
+export const CLONE_DISKS = ['copy', 'share', 'none'] as const;
+export type CloneDisks = (typeof CLONE_DISKS)[number];
+
+export type CloneOptions = {
+  readonly disks: CloneDisks;
+  /** Of the new disks. */
+  readonly folder: string;
+  /** New for each clone (randomUUID): cloud-init sets up the clone as a machine of its own. */
+  readonly instanceId: string;
+};
+
+export type ClonePlan = NewVmPlan & {
+  /** What is good to know before. */
+  readonly warnings: readonly string[];
+};
+
+type DiskEntry = {
+  readonly path: readonly (string | number)[];
+  readonly file: string;
+  readonly writable: boolean;
+};
+
+/**
+ * What is to be done to clone a VM: another name, other MAC addresses, disks of its own, and a cloud-init seed with an instance
+ * ID of its own. Nothing is changed. @throws CreateError, DefinitionError
+ */
+export function planClone(
+  text: string,
+  source: string,
+  name: string,
+  { disks, folder, instanceId }: CloneOptions,
+): ClonePlan {
+  if (!VM_NAME.pattern.test(name))
+    throw new CreateError(`${shown(name)} cannot be the name of a VM: expected ${VM_NAME.rule}`);
+  const file = `${source}.yaml`;
+  const original = readDefinition(text, { file, name: source });
+  const entries = diskEntries(original);
+  const steps: CreateStep[] = [];
+  const changes: KeyChange[] = [{ path: ['name'], value: name }];
+  const removed: KeyChange[] = [];
+  for (const entry of entries) {
+    if (entry.writable && disks === 'none') {
+      removed.unshift({ path: entry.path.slice(0, -1), value: undefined });
+    } else if (entry.writable && disks === 'copy') {
+      const step = copyStep(entry.file, newFile(folder, name, entry.file, steps));
+      steps.push(step);
+      changes.push({ path: entry.path, value: step.file });
+    } else if (!entry.writable && isSeedImage(entry.file)) {
+      const step = seedStep(entry.file, path.join(folder, `${name}-seed.iso`), original, name, instanceId);
+      steps.push(step);
+      changes.push({ path: entry.path, value: step.file });
+    }
+  }
+  original.nics.forEach(({ mac }, index) => {
+    if (mac !== undefined) changes.push({ path: ['nics', index, 'mac'], value: undefined });
+  });
+  if (original.autostart) changes.push({ path: ['autostart'], value: undefined });
+  const cloned = changeKeys(text, file, [...changes, ...removed]);
+  const definition = readDefinition(cloned, { file: `${name}.yaml`, name });
+  return {
+    definition,
+    text: cloned,
+    steps,
+    notYet: notYet(definition),
+    warnings: warnings(original, name, disks, entries),
+  };
+}
+
+function diskEntries({ disks, devices }: Definition): DiskEntry[] {
+  return [
+    ...disks.map(({ file, cdrom, readonly }, index) => ({
+      path: ['disks', index, 'file'],
+      file,
+      writable: !cdrom && !readonly,
+    })),
+    ...devices.flatMap((device, index) =>
+      'path' in device && typeof device.path === 'string'
+        ? [{ path: ['devices', index, 'path'], file: device.path, writable: device.readonly !== true }]
+        : [],
+    ),
+  ];
+}
+
+/** `clone.img`, and `clone-2.img` for the next one, with the extension of what it is copied from. */
+function newFile(folder: string, name: string, from: string, steps: readonly CreateStep[]): string {
+  const copies = steps.filter(({ kind }) => kind === 'copy').length;
+  return path.join(folder, `${name}${copies === 0 ? '' : `-${copies + 1}`}${path.extname(from) || '.img'}`);
+}
+
+function copyStep(from: string, to: string): CreateStep {
+  const stats = fs.statSync(from, { throwIfNoEntry: false });
+  if (stats === undefined) throw new CreateError(`the disk ${from} does not exist: there is nothing to copy`);
+  if (!stats.isFile())
+    throw new CreateError(
+      `${from} is not a regular file: copy it yourself, or leave it out with --disks none`,
+    );
+  if (imageInfo(from).needsOthers && path.dirname(from) !== path.dirname(to)) {
+    throw new CreateError(
+      `${from} is only part of a disk, the rest is in other files that it names: copy it yourself, or leave it out with --disks none`,
+    );
+  }
+  return { kind: 'copy', file: to, size: stats.size, from };
+}
+
+/** The same seed for a machine of its own: instance ID, host name and MAC addresses are new. */
+function seedStep(
+  from: string,
+  to: string,
+  original: Definition,
+  name: string,
+  instanceId: string,
+): CreateStep {
+  const { 'meta-data': metaData = '', ...files } = readSeedImage(from);
+  const meta = { ...(new YamlText(metaData, `${from}: meta-data`).value as object | null) } as Record<
+    string,
+    unknown
+  >;
+  const hostname = meta['local-hostname'] === original.name ? { 'local-hostname': name } : {};
+  let network = files['network-config'];
+  original.nics.forEach(({ mac }, index) => {
+    const before = mac ?? macAddress(original.name, index);
+    network = network?.replaceAll(new RegExp(before, 'gi'), macAddress(name, index));
+  });
+  return {
+    kind: 'seed',
+    file: to,
+    files: {
+      'meta-data': stringify({ ...meta, 'instance-id': instanceId, ...hostname }),
+      ...files,
+      ...(network !== undefined && { 'network-config': network }),
+    },
+  };
+}
+
+function warnings(
+  { name: source, passthrough }: Definition,
+  name: string,
+  disks: CloneDisks,
+  entries: readonly DiskEntry[],
+): string[] {
+  const shared = disks === 'share' ? entries.filter(({ writable }) => writable) : [];
+  return [
+    ...shared.map(({ file }) => `${source} and ${name} share ${file}: only one of them can run at a time`),
+    ...passthrough.map(
+      ({ host }) => `${source} and ${name} both get ${host}: only one of them can run at a time`,
+    ),
+  ];
+}
+
+/**
+ * Keeps everybody from writing to the disks that a plan copies. @returns what lets them go
+ * @throws DiskError saying who writes to one
+ */
+export function lockCopied({ steps }: NewVmPlan): { release(): void } {
+  const fds: number[] = [];
+  const release = () => {
+    for (const fd of fds) fs.closeSync(fd);
+  };
+  try {
+    for (const step of steps) {
+      if (step.kind !== 'copy') continue;
+      const fd = fs.openSync(step.from, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+      fds.push(fd);
+      lockDisk(fd, step.from, true);
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return { release };
+}

@@ -1,0 +1,14 @@
+import { macAddress } from '../mac-address.ts';
+import type { Definition } from '../schema.ts';
+import { changeKeys } from './change-text.ts';
+
+/**
+ * The text of a definition under another name. Network cards whose addresses were made from the old name keep them: a guest
+ * would take another address for another card.
+ */
+export function renamedText(text: string, file: string, definition: Definition, name: string): string {
+  const macs = definition.nics.flatMap(({ mac }, index) =>
+    mac === undefined ? [{ path: ['nics', index, 'mac'], value: macAddress(definition.name, index) }] : [],
+  );
+  return changeKeys(text, file, [{ path: ['name'], value: name }, ...macs]);
+}

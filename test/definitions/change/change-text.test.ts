@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { changeKeys } from '../../../src/definitions/change/change-text.ts';
+import { renamedText } from '../../../src/definitions/change/rename.ts';
+import { macAddress } from '../../../src/definitions/mac-address.ts';
+import { readDefinition } from '../../../src/definitions/read.ts';
+
+const COMMENTED = `# the web server
+name: web   # public
+nics:
+- network: tap   # to the bridge
+
+memory:   2G
+`;
+
+const autostart = (text: string, value: boolean) =>
+  changeKeys(text, 'web.yaml', [{ path: ['autostart'], value }]);
+
+test('a single value changes in place, and nothing else of the text', () => {
+  expect(changeKeys(COMMENTED, 'web.yaml', [{ path: ['name'], value: 'db' }])).toBe(
+    COMMENTED.replace('name: web ', 'name: db '),
+  );
+  expect(autostart(COMMENTED, true)).toBe(`${COMMENTED}autostart: true\n`);
+  expect(autostart('name: web\nautostart: no-such # why\n', true)).toBe('name: web\nautostart: true # why\n');
+  expect(autostart('name: web', false)).toBe('name: web\nautostart: false\n');
+});
+
+test.each([
+  '{name: web, memory: 1G}',
+  'name: web\n...\n',
+  '---\nname: web\n',
+  'name: web\nautostart: &a false\n',
+  'name: web\ndescription: >-\n  autostart: true\n',
+])('whatever the form of the text, it means what it was to mean: %j', text => {
+  const changed = autostart(text, true);
+  expect(readDefinition(changed, { file: 'web.yaml' })).toEqual({
+    ...readDefinition(text, { file: 'web.yaml' }),
+    autostart: true,
+  });
+});
+
+test('a name that YAML would read as something else is quoted', () => {
+  for (const name of ['no', '1e3', '0x10', 'null', 'true'])
+    expect(
+      readDefinition(changeKeys('name: web', 'f', [{ path: ['name'], value: name }]), { file: 'f' }).name,
+    ).toBe(name);
+});
+
+test('under another name, network cards keep their addresses', () => {
+  const text = 'name: web # public\nnics: [{}, {mac: "52:54:00:00:00:01"}]\n';
+  const renamed = readDefinition(renamedText(text, 'web.yaml', readDefinition(text, { file: 'f' }), 'db'), {
+    file: 'db.yaml',
+    name: 'db',
+  });
+  expect(renamed.nics.map(({ mac }) => mac)).toEqual([macAddress('web', 0), '52:54:00:00:00:01']);
+});
