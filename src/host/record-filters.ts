@@ -33,7 +33,7 @@ export function filterRecorded(hostPath: string, content: Buffer): Buffer {
 
 /** Where readers may look; a recording refuses anything else, whoever comes to read it one day. */
 const recordable =
-  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
+  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
 const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
 
 /** @param hostPath as a reader asked for it; links may lead elsewhere. */

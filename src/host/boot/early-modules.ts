@@ -1,3 +1,4 @@
+import { readDistribution } from '../distribution.ts';
 import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import type { HostRoot } from '../root.ts';
 import { configFiles, configLines, fileLines } from './config-files.ts';
@@ -34,14 +35,18 @@ const loadDirectories = [
   '/lib/modules-load.d',
 ] as const;
 
+export const initramfsModules = '/etc/initramfs-tools/modules';
+
 export function readEarlyModules(root: HostRoot): EarlyModules {
-  const unknown: string[] = [];
+  const nix = readDistribution(root).id === 'nixos';
+  const unknown = nix ? ['NixOS makes its initramfs from its configuration'] : [];
   const mkinitcpio = readMkinitcpio(root, unknown);
   const modules = [
     ...commandLineModules(root),
     ...mkinitcpio.modules,
     ...dracutModules(root, unknown),
-    ...listed('/etc/initramfs-tools/modules', root.text('/etc/initramfs-tools/modules'), 'initramfs'),
+    ...listed(initramfsModules, root.text(initramfsModules), 'initramfs'),
+    ...boosterModules(root),
     ...listed('/etc/modules', root.text('/etc/modules'), 'beside'),
     ...configLines(root, loadDirectories, '.conf').map(line => early(line.text, line.file, 'beside', [])),
   ];
@@ -108,6 +113,13 @@ function dracutModules(root: HostRoot, unknown: string[]): EarlyModule[] {
   if (variables === null) return [];
   const { list, file } = listOf(variables, 'force_drivers', files[0]!, unknown);
   return inOrder(list, file, 'first');
+}
+
+/** booster.yaml: `modules_force_load: a,b`. */
+function boosterModules(root: HostRoot): EarlyModule[] {
+  const file = '/etc/booster.yaml';
+  const list = /^modules_force_load:\s*(.*)$/m.exec(root.text(file) ?? '')?.[1] ?? '';
+  return inOrder(list.split(/[,\s"']+/).filter(Boolean), file, 'first');
 }
 
 function readBash(root: HostRoot, files: readonly string[]): ShellVariables | null {

@@ -1,6 +1,8 @@
 import { kernelParameters, parameterOptions, parameterValues } from '../kernel-cmdline.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { HostRoot } from '../root.ts';
+import { fileLines } from './config-files.ts';
+import { initramfsModules } from './early-modules.ts';
 import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
 
 /** An entry of `vfio-pci.ids` or `options vfio-pci ids=`: hex numbers, those left out match anything. */
@@ -21,9 +23,10 @@ export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): Dev
       .flatMap(line =>
         parameterValues(line.options.replaceAll('"', '').split(/\s+/), 'ids').map(ids => [line.file, ids]),
       );
-    // The command line is behind all files, and each `ids=` replaces the one before.
+    // The command line is behind all files, arguments behind both, and each `ids=` replaces the one before.
     const boot = parameterValues(parameters, `${driver}.ids`).map(ids => [commandLineSource, ids]);
-    const all = [...files, ...boot] as [source: string, ids: string][];
+    const early = initramfsOptions(root, driver).map(ids => [initramfsModules, ids]);
+    const all = [...files, ...boot, ...early] as [source: string, ids: string][];
     const last = all.at(-1)?.[0];
     return all.flatMap(([source, ids], index) =>
       parameterOptions([`ids=${ids}`], 'ids').map(text => ({
@@ -33,6 +36,14 @@ export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): Dev
         replacedBy: index === all.length - 1 ? null : last!,
       })),
     );
+  });
+}
+
+/** `vfio-pci ids=...`: modules of initramfs-tools may have arguments. */
+function initramfsOptions(root: HostRoot, driver: string): string[] {
+  return fileLines(initramfsModules, root.text(initramfsModules) ?? '').flatMap(({ text }) => {
+    const [name, ...options] = text.split(/\s+/);
+    return moduleName(name!) === moduleName(driver) ? parameterValues(options, 'ids') : [];
   });
 }
 

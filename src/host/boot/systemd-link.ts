@@ -99,7 +99,10 @@ function matches(root: HostRoot, fn: PciFunction, name: string | null, file: Lin
       unknown ??= `${key}=`;
       continue;
     }
-    if (!listMatches(settings, given, key)) return 'no';
+    if (listMatches(settings, given, key)) continue;
+    // The kernel may have named it otherwise before it got its name.
+    if (key !== 'OriginalName') return 'no';
+    unknown ??= `${key}=`;
   }
   return unknown === null ? 'yes' : { unknown };
 }
@@ -134,7 +137,6 @@ function matchValue(root: HostRoot, fn: PciFunction, name: string | null, key: s
     case 'Architecture':
       return 'x86-64';
     case 'OriginalName':
-      // The kernel's name, which the interface may have lost by now; a star matches any.
       return name;
     default:
       return null;

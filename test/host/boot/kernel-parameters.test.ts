@@ -428,6 +428,23 @@ test.each<[string, TreeBuilder, string]>([
     'is the EFI partition mounted?',
   ],
   [
+    'Limine, though entries are there',
+    bootTree(
+      'arch',
+      {
+        ...loaderVariable('LoaderInfo', 'Limine 8.0'),
+        '/boot/loader/entries/a.conf': 'linux /vmlinuz\noptions root=/dev/sda2\n',
+      },
+      notGrub,
+    ),
+    'add "intel_iommu=on iommu=pt"',
+  ],
+  [
+    'a kernel that the firmware starts',
+    bootTree('arch', bootOption('\\EFI\\arch\\vmlinuz-linux.efi'), notGrub),
+    'efibootmgr --create',
+  ],
+  [
     'anything else',
     bootTree('debian', {}, notGrub),
     'add "intel_iommu=on iommu=pt" to the kernel\'s command line',

@@ -248,6 +248,22 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     expect(next('0000:01:00.1')?.driver).toBe('vfio-pci');
   });
 
+  test('arguments in the list of initramfs-tools are ids too', () => {
+    tree.file(vfio, '').file('/etc/initramfs-tools/modules', 'vfio\nvfio_pci ids=10de:1e87,10de:10f8\n');
+    expect(next(gpu)).toMatchObject({
+      driver: 'vfio-pci',
+      sources: ['/etc/initramfs-tools/modules'],
+      problems: [],
+    });
+  });
+
+  test('is not known where the configuration is generated as a whole', () => {
+    tree.file('/etc/os-release', 'ID=nixos\n');
+    expect(next(gpu)?.problems).toEqual([
+      expect.stringMatching(/^not known whether vfio-pci .*: NixOS makes/),
+    ]);
+  });
+
   test('dependencies are those of modules.dep', () => {
     tree.file(
       `/usr/lib/modules/${release}/modules.dep`,

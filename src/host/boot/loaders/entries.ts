@@ -93,6 +93,7 @@ export function entries(
   evidence: BootEvidence,
   request: ParameterRequest,
 ): ParameterEdits | null {
-  if (evidence.booted === 'grub' || !bootEntries(root).some(entry => !entry.rescue)) return null;
+  if (evidence.booted === 'grub' || evidence.booted === 'other') return null;
+  if (!bootEntries(root).some(entry => !entry.rescue)) return null;
   return editEntries(root, request);
 }

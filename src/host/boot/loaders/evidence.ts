@@ -6,7 +6,7 @@ import { type ParameterRequest, saysAlready } from '../kernel-words.ts';
 export type BootEvidence = {
   /** Null: it left nothing, or nothing that may be read. */
   readonly booted: 'grub' | 'systemd-boot' | 'other' | null;
-  /** As it calls itself: `systemd-boot 255.4`. */
+  /** As it calls itself, `systemd-boot 255.4`, or the program that the firmware started. */
   readonly name: string | null;
   /** Was it a unified kernel image, which has its command line within? */
   readonly unified: boolean;
@@ -28,7 +28,7 @@ export function readEvidence(root: HostRoot): BootEvidence {
     loaderText(root, 'StubInfo') !== null ||
     entry?.toLowerCase().endsWith('.efi') === true ||
     /^\\efi\\linux\\/i.test(image ?? '');
-  return { booted: bootedBy(root, info ?? image), name: info, unified, entry };
+  return { booted: bootedBy(root, info ?? image), name: info ?? image, unified, entry };
 }
 
 /** @param text what the loader calls itself, or the path of its program */

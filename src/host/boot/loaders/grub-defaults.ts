@@ -37,11 +37,11 @@ export function grubSources(root: HostRoot): SourceFile[] | null {
   ];
 }
 
-/** Debian's grub-mkconfig reads the directory; where the script can be read it says so itself. */
+/** Debian's grub-mkconfig reads the directory. The script says so itself; where it cannot be read, the files are there for something. */
 function sourcesDropIns(root: HostRoot): boolean {
   const scripts = ['/usr/sbin/grub-mkconfig', '/usr/sbin/grub2-mkconfig', '/usr/bin/grub-mkconfig'];
   const script = scripts.map(path => root.text(path)).find(Boolean);
-  return script ? script.includes('default/grub.d') : readDistribution(root).family === 'debian';
+  return script ? script.includes('default/grub.d') : true;
 }
 
 /** grub-mkconfig is a `#!/bin/sh` script. */

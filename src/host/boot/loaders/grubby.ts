@@ -17,7 +17,8 @@ export function grubby(
   request: ParameterRequest,
 ): ParameterEdits | null {
   const program = findProgram(root, 'grubby');
-  if (program === null || evidence.booted === 'systemd-boot' || evidence.unified) return null;
+  const other = evidence.booted !== null && evidence.booted !== 'grub';
+  if (program === null || other || evidence.unified) return null;
   const lines = entryLines(root, request);
   const rescue = lines.some(line => line.entry?.rescue);
   const changing = lines.filter(line => !line.entry?.rescue);
@@ -86,7 +87,9 @@ function argumentsFor(words: readonly string[], request: ParameterRequest): Argu
 }
 
 function kernelPath(entry: BootEntry): string {
-  return `/boot/${entry.linux.split('/').at(-1)}`;
+  // Its path is that within the file system of /boot, or of the root.
+  const inBoot = entry.linux.lastIndexOf('/boot/');
+  return inBoot >= 0 ? entry.linux.slice(inBoot) : `/boot/${entry.linux.replace(/^\/+/, '')}`;
 }
 
 function command(

@@ -65,9 +65,20 @@ export function otherLoaders(root: HostRoot, evidence: BootEvidence, request: Pa
       `put ${requestText(request)} into ${found.step}`,
     );
   }
-  const what =
-    evidence.booted === 'systemd-boot'
-      ? 'systemd-boot booted this host, but no boot entry of it was found (is the EFI partition mounted?)'
-      : 'the boot loader of this host is not one vring knows';
-  throw new ManualStepError(what, `add ${requestText(request)} to the kernel's command line`);
+  const step = `add ${requestText(request)} to the kernel's command line`;
+  const name = evidence.name ?? 'an unknown program';
+  if (evidence.booted === 'systemd-boot') {
+    throw new ManualStepError(
+      `${name} booted this host, but no boot entry of it was found (is the EFI partition mounted?)`,
+      step,
+    );
+  }
+  // An entry of the firmware's own, with the parameters in it.
+  if (evidence.booted === 'other' && /vmlinu|bzimage|\\linux/i.test(name)) {
+    const own = `make a boot entry with ${requestText(request)} by efibootmgr --create ... --unicode`;
+    throw new ManualStepError(`the firmware starts the kernel ${name} itself`, own);
+  }
+  if (evidence.booted === 'other')
+    throw new ManualStepError(`${name} booted this host, which vring does not edit`, step);
+  throw new ManualStepError('the boot loader of this host is not one vring knows', step);
 }
