@@ -2,7 +2,8 @@
 // npm runs it in a checkout (`prepare`), never where a packed vring is installed. Plain JavaScript, since it runs before anything
 // has been built.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +13,7 @@ import { replaceFile } from './replace-file.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const RUST_AT_LEAST = [1, 85];
+const PROGRESS_MS = 10_000;
 
 const PARTS = {
   native: { what: 'the native library', hint: 'a minute the first time', build: buildNative },
@@ -57,23 +59,46 @@ function fail(...lines) {
   process.exit(1);
 }
 
-/** Runs a build command. What it prints is shown when it fails. */
-function run(command, args) {
+/** Runs a build command. What it prints is shown when it fails; meanwhile, what it is at. */
+async function run(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', text => {
+      said += text;
+    });
+  }
+  const started = Date.now();
+  const progress = setInterval(() => {
+    const last = said.trimEnd().split('\n').at(-1).trim();
+    console.log(`vring: ... ${seconds(started)}${last === '' ? '' : `: ${last}`}`);
+  }, PROGRESS_MS);
   try {
-    execFileSync(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [status, signal] = await once(child, 'close');
+    if (status === 0) return;
+    throw new Error(
+      said.trim() === ''
+        ? `it ended with ${signal ?? `exit status ${status}`}`
+        : `it printed\n${said.trimEnd()}`,
+    );
   } catch (error) {
-    const said = `${error.stdout ?? ''}${error.stderr ?? ''}`.trimEnd();
-    throw new Error(`${command} ${args.join(' ')}: ${said === '' ? error.message : `it printed\n${said}`}`);
+    throw new Error(`${command} ${args.join(' ')}: ${error.message}`);
+  } finally {
+    clearInterval(progress);
   }
 }
 
-function buildNative() {
-  run('cargo', ['build', '--release', '--locked', '--manifest-path', 'native/Cargo.toml']);
+function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
+}
+
+async function buildNative() {
+  await run('cargo', ['build', '--release', '--locked', '--manifest-path', 'native/Cargo.toml']);
   replaceFile(join(root, 'native/target/release/libvring_native.so'), join(dist, 'libvring_native.so'));
 }
 
 function buildGuest() {
-  run('make', ['-C', 'guest', `OUT=${join(dist, 'guest.elf')}`]);
+  return run('make', ['-C', 'guest', `OUT=${join(dist, 'guest.elf')}`]);
 }
 
 const names = Object.keys(PARTS);
@@ -100,5 +125,5 @@ for (const name of selected) {
   } catch (error) {
     fail(`cannot build ${what}: ${error.message}`);
   }
-  console.log(`vring: built ${what} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  console.log(`vring: built ${what} in ${seconds(started)}`);
 }
