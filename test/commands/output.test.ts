@@ -125,7 +125,17 @@ describe('a full disk', () => {
   test('for messages is an error as well', () => {
     const full = fs.openSync('/dev/full', 'w');
     expect(run('vm create new --iso /nowhere', '', ['ignore', 'pipe', full]).status).not.toBe(0);
-    expect(run('vm create new --kernel /etc/passwd --dry-run', '', ['ignore', 'pipe', full]).status).toBe(1);
+    const domain = path.join(folder, 'domain.xml');
+    fs.writeFileSync(
+      domain,
+      '<domain><name>x</name><memory>65536</memory><genid>1</genid><os><kernel>/k</kernel></os></domain>',
+    );
+    const words = `vm import ${domain} --dry-run`;
+    expect(run(words, '', ['ignore', 'pipe', 'pipe'])).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('genid'),
+    });
+    expect(run(words, '', ['ignore', 'pipe', full]).status).toBe(1);
     fs.closeSync(full);
   });
 
