@@ -32,6 +32,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   const stopListening = listenToKeyboard({
     wantsPasteMarkers: () => pasteMode.on,
     typed: bytes => link.type(bytes),
+    fed: bytes => link.feed(bytes),
     left: leave,
     inputEnded: () => {},
   });

@@ -82,4 +82,6 @@ export interface CharBackend {
   write(bytes: Uint8Array): void;
   /** The device's receiver; the backend calls it with typed bytes. */
   onInput: ((bytes: Uint8Array) => void) | null;
+  /** Of the typed bytes, so many more are with the guest (or were dropped), and so many still wait. */
+  inputTaken?(count: number, waiting: number): void;
 }

@@ -5,6 +5,8 @@ export type ConsolePort = {
   /** The last bytes it printed, oldest first. */
   scrollback(): Uint8Array;
   type(bytes: Uint8Array): void;
+  /** Resolves when the guest has taken enough of what was typed for more. */
+  room(): Promise<void>;
   /** Somebody else types, or nobody. */
   keyboardChanged(): void;
 };
@@ -37,6 +39,11 @@ export class Consoles {
       releaseKeyboard: () => this.#release(own),
       type: bytes => {
         if (this.#typing === own) this.#port.type(bytes);
+      },
+      feed: async bytes => {
+        if (this.#typing !== own) return;
+        this.#port.type(bytes);
+        await this.#port.room();
       },
       answer: bytes => {
         if (own === (this.#typing ?? this.#first)) this.#port.type(bytes);

@@ -35,6 +35,8 @@ export interface ConsoleLink {
   releaseKeyboard(): void;
   /** Ignored without the keyboard. */
   type(bytes: Uint8Array): void;
+  /** Types what comes from a file or a pipe. Resolves when the guest has taken enough for more; a guest that is paused takes nothing. */
+  feed(bytes: Uint8Array): Promise<void>;
   /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the keyboard holder or else the first that may answer. */
   answer(bytes: Uint8Array): void;
   close(): void;

@@ -9,6 +9,7 @@ import { MachineWorker } from './machine-worker.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import { threadTimes } from './sampling/thread-times.ts';
 import { Scrollback } from './scrollback.ts';
+import { TypedAhead } from './typed-ahead.ts';
 import type { VmInfo, VmState } from './vm-info.ts';
 
 /** Counter blocks that a machine may label; a machine that needs more fails to build. */
@@ -48,6 +49,7 @@ export class Vm {
   #end: MachineEnd | null = null;
   #forced = false;
   /** Devices that stopped serving their driver, and why. */
+  readonly #typedAhead = new TypedAhead();
   readonly #broken = new Map<string, string>();
   #startedAt: number | null = null;
   #started: Promise<void> = Promise.resolve();
@@ -59,6 +61,7 @@ export class Vm {
     this.consoles = new Consoles({
       scrollback: () => this.#scrollback.read(),
       type: bytes => this.type(bytes),
+      room: () => this.#typedAhead.room(),
       keyboardChanged: () => this.#listener.changed(this),
     });
   }
@@ -199,7 +202,9 @@ export class Vm {
   }
 
   type(bytes: Uint8Array): void {
-    this.#worker?.post({ kind: 'input', bytes });
+    if (this.#worker === null) return;
+    this.#typedAhead.typed(bytes.byteLength);
+    this.#worker.post({ kind: 'input', bytes });
     this.#ring();
   }
 
@@ -207,6 +212,7 @@ export class Vm {
     switch (message.kind) {
       case 'created':
         this.#native = message.vm;
+        this.#typedAhead.clear();
         this.#broken.clear();
         // For what was posted before there was a doorbell, or while the machine was built anew.
         if (this.#forced) void shutDownVmLater(message.vm);
@@ -222,6 +228,9 @@ export class Vm {
       case 'console':
         this.#scrollback.append(message.bytes);
         this.consoles.printed(message.bytes);
+        break;
+      case 'input-taken':
+        this.#typedAhead.taken(message.bytes);
         break;
       case 'reply': {
         const reply = this.#replies.get(message.id);
@@ -245,6 +254,7 @@ export class Vm {
     if (this.#native !== null) await destroyVmLater(this.#native);
     this.#worker = null;
     this.#native = null;
+    this.#typedAhead.clear();
     // Before anybody hears of the end: they may start it again at once.
     this.#lock?.release();
     this.#lock = null;

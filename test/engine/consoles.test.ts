@@ -7,6 +7,7 @@ function rig() {
   const consoles = new Consoles({
     scrollback: () => new Uint8Array(),
     type: bytes => heard.push(Buffer.from(bytes).toString()),
+    room: () => Promise.resolve(),
     keyboardChanged: () => {},
   });
   const watch = (name: string, answers = true) => {

@@ -140,6 +140,7 @@ export class FakeEngine implements Engine, CounterSource {
       consoles: new Consoles({
         scrollback: () => vm.scrollback,
         type: bytes => this.typed.set(id, (this.typed.get(id) ?? '') + new TextDecoder().decode(bytes)),
+        room: () => Promise.resolve(),
         keyboardChanged: () => this.become(id, vm.info.state, { keyboardHolder: vm.consoles.keyboardHolder }),
       }),
     };

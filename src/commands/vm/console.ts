@@ -74,6 +74,10 @@ class ConsoleSession {
       typed: bytes => {
         this.#typing = this.#typing.then(() => this.#type(bytes));
       },
+      fed: bytes => {
+        this.#typing = this.#typing.then(() => this.#feed(bytes));
+        return this.#typing;
+      },
       left: this.#leave,
       // Others may type then.
       inputEnded: () => void this.#typing.then(() => this.#link.releaseKeyboard()),
@@ -105,6 +109,11 @@ class ConsoleSession {
   async #type(bytes: Uint8Array): Promise<void> {
     if (!this.#mine && this.#keyboardHolder === null) await this.takeKeyboard(false);
     if (this.#mine) this.#link.type(bytes);
+  }
+
+  async #feed(bytes: Uint8Array): Promise<void> {
+    if (!this.#mine && this.#keyboardHolder === null) await this.takeKeyboard(false);
+    if (this.#mine) await this.#link.feed(bytes).catch(() => {});
   }
 
   #printed(bytes: Uint8Array): void {

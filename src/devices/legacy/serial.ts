@@ -188,7 +188,7 @@ export class Serial implements Device, ByteRegisters {
 
   #readReceiver(): number {
     const byte = this.#received.shift() ?? 0;
-    this.#receiveInput();
+    this.#receiveTyped();
     this.#updateInterrupt();
     return byte;
   }
@@ -240,7 +240,7 @@ export class Serial implements Device, ByteRegisters {
     if (toggled || value & FCR_CLEAR_RECEIVER) this.#received.clear();
     // The other bits can be programmed only together with FCR0.
     this.#fcr = value & FCR_ENABLE ? value : 0;
-    this.#receiveInput();
+    this.#receiveTyped();
     this.#updateInterrupt();
   }
 
@@ -251,7 +251,7 @@ export class Serial implements Device, ByteRegisters {
     const fell = this.#msr & MSR_LINES & ~lines;
     const deltas = ((rose & ~MSR_RI) | fell) >> MSR_DELTA_SHIFT;
     this.#msr = lines | (this.#msr & ~MSR_LINES) | deltas;
-    this.#receiveInput();
+    this.#receiveTyped();
     this.#updateInterrupt();
   }
 
@@ -268,14 +268,26 @@ export class Serial implements Device, ByteRegisters {
   }
 
   #type(bytes: Uint8Array): void {
+    const before = this.#input.length;
     if (!this.#input.push(bytes)) this.#overrun = true;
     this.#receiveInput();
+    this.#taken(before + bytes.length - this.#input.length);
     this.#updateInterrupt();
   }
 
   #receive(byte: number): void {
     if (this.#received.length < this.#receiverRoom) this.#received.push(Uint8Array.of(byte));
     else this.#overrun = true;
+  }
+
+  #receiveTyped(): void {
+    const before = this.#input.length;
+    this.#receiveInput();
+    this.#taken(before - this.#input.length);
+  }
+
+  #taken(count: number): void {
+    if (count > 0) this.#backend.inputTaken?.(count, this.#input.length);
   }
 
   /** Moves typed bytes to the receiver, as far as it has room and the guest wants them. */

@@ -155,6 +155,8 @@ export class ClientSession implements Sink {
     'console/open': ({ console, id }) => done(this.#consoles.open(console, id, this.#watcher)),
     'console/takeKeyboard': ({ console, take }) => this.#consoles.at(console).takeKeyboard(take).then(done),
     'console/releaseKeyboard': ({ console }) => done(this.#consoles.at(console).releaseKeyboard()),
+    'console/feed': ({ console, bytes }) =>
+      this.#consoles.at(console).feed(Buffer.from(bytes, 'base64')).then(done),
     'console/close': ({ console }) => done(this.#consoles.close(console)),
   };
 

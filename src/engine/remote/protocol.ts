@@ -64,6 +64,7 @@ export type Requests = {
   'console/open': [ByConsole & ById, null];
   'console/takeKeyboard': [ByConsole & { readonly take: boolean }, null];
   'console/releaseKeyboard': [ByConsole, null];
+  'console/feed': [ByConsole & { readonly bytes: string }, null];
   'console/close': [ByConsole, null];
 };
 

@@ -57,6 +57,13 @@ export class RemoteConsole implements ConsoleLink {
     this.#send('console/type', bytes);
   }
 
+  async feed(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.byteLength; at += MAX_TYPED_BYTES) {
+      const piece = Buffer.from(bytes.subarray(at, at + MAX_TYPED_BYTES)).toString('base64');
+      await this.#link?.request('console/feed', { console: this.#number, bytes: piece });
+    }
+  }
+
   answer(bytes: Uint8Array): void {
     this.#send('console/answer', bytes);
   }

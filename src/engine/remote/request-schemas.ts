@@ -58,6 +58,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'console/open': z.strictObject({ console: number, id }),
   'console/takeKeyboard': z.strictObject({ console: number, take: z.boolean() }),
   'console/releaseKeyboard': byConsole,
+  'console/feed': z.strictObject({ console: number, bytes }),
   'console/close': byConsole,
 };
 
@@ -82,6 +83,7 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/rename',
   'definition/write',
   'console/takeKeyboard',
+  'console/feed',
 ]);
 
 function isObject(value: unknown): boolean {

@@ -21,6 +21,8 @@ export type FromMachine =
   | { readonly kind: 'built'; readonly topology: Topology }
   | { readonly kind: 'state'; readonly state: 'running' | 'paused' }
   | { readonly kind: 'console'; readonly bytes: Uint8Array }
+  /** The guest has taken so many of the bytes that were sent as `input`. */
+  | { readonly kind: 'input-taken'; readonly bytes: number }
   /** A device has stopped serving its driver, which broke the rules; the machine goes on. */
   | { readonly kind: 'broken'; readonly device: string; readonly reason: string }
   | { readonly kind: 'reply'; readonly id: number; readonly error: string | null }

@@ -49,7 +49,11 @@ export class MachineRunner {
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
     this.#blocks = new CounterBlocks(counters, shape);
-    this.#console = new SerialConsole(bytes => port.post({ kind: 'console', bytes }), this.#loop);
+    this.#console = new SerialConsole(
+      bytes => port.post({ kind: 'console', bytes }),
+      this.#loop,
+      bytes => port.post({ kind: 'input-taken', bytes }),
+    );
     port.post({ kind: 'created', vm: this.#native.handle });
   }
 

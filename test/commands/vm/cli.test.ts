@@ -1,4 +1,6 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
@@ -6,6 +8,7 @@ import { builtFile } from '../../../src/project-root.ts';
 import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { CLI, defineGuest, definitionFile, vring, vringWith } from './cli-rig.ts';
 
 const WAIT = { timeout: 30_000, interval: 20 };
@@ -334,6 +337,38 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     await link.takeKeyboard();
     link.type(Buffer.from('halt\r'));
     expect((await watching).stdout).toMatch(/> info.*> halt/s);
+  });
+
+  test('a file is read no faster than the guest takes it', async () => {
+    startManager();
+    const engine = await attached();
+    const id = await engine.start(guest('web'));
+    await engine.pause(id);
+    const file = join(temporaryFolder(), 'input');
+    writeFileSync(file, '\r'.repeat(8 * 2 ** 20));
+    const stdin = openSync(file, 'r');
+    const [node, ...nodeArgs] = NODE;
+    const stdio = [stdin, 'ignore', 'ignore'] as const;
+    const reading = spawn(node!, [...nodeArgs, CLI, 'vm', 'console', 'web'], { stdio: [...stdio] });
+    const ended = once(reading, 'exit');
+    // The place in the file is the open file's, which this process shares.
+    const read = () => Number(/pos:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${stdin}`, 'utf8'))![1]);
+    await vi.waitFor(() => expect(read()).toBeGreaterThan(0), WAIT);
+    const holder = () => engine.vms()[0]!.keyboardHolder;
+    await vi.waitFor(() => expect(holder()).not.toBeNull(), WAIT);
+    // Nothing more is read while the manager answers again and again.
+    let before = -1;
+    for (let same = 0; same < 20; same++) {
+      await engine.pause(id);
+      if (read() !== before) same = 0;
+      before = read();
+    }
+    expect(before).toBeLessThan(512 * 1024);
+    await engine.resume(id);
+    await vi.waitFor(() => expect(read()).toBeGreaterThan(before), WAIT);
+    await engine.kill(id);
+    await ended;
+    closeSync(stdin);
   });
 
   test('what somebody else types into is not taken from them, unless that is asked for', async () => {

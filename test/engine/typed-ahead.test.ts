@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { TypedAhead } from '../../src/engine/typed-ahead.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+
+const KiB = 1024;
+
+/** Whether something has been resolved, when all that waited has had its turn. */
+async function isDone(something: Promise<void>): Promise<boolean> {
+  let done = false;
+  void something.then(() => {
+    done = true;
+  });
+  await new Promise(setImmediate);
+  return done;
+}
+
+test('there is room until 64 KiB wait for the guest, and again when it has taken some', async () => {
+  const ahead = new TypedAhead();
+  ahead.typed(63 * KiB);
+  expect(await isDone(ahead.room())).toBe(true);
+  ahead.typed(32 * KiB);
+  const room = ahead.room();
+  ahead.taken(KiB);
+  expect(await isDone(room)).toBe(false);
+  ahead.taken(31 * KiB);
+  expect(await isDone(room)).toBe(true);
+});
+
+test('nobody waits for a machine that is gone', async () => {
+  const ahead = new TypedAhead();
+  ahead.typed(KiB * KiB);
+  const room = ahead.room();
+  ahead.clear();
+  expect(await isDone(room)).toBe(true);
+  // What it had taken is told late.
+  ahead.taken(KiB * KiB);
+  ahead.typed(64 * KiB);
+  expect(await isDone(ahead.room())).toBe(false);
+});
+
+test.skipIf(noKvm !== null)(onKvm('a paused guest takes nothing, and a running one all of it'), async () => {
+  const engine = new LocalEngine();
+  const guest = await GuestVm.start(engine);
+  await guest.printed(/> /);
+  await engine.pause(guest.id);
+  const link = engine.openConsole(guest.id, { printed: () => {} });
+  await link.takeKeyboard();
+  const comments = `${'\r'.repeat(66 * KiB)}`;
+  const fed = link.feed(Buffer.from(comments));
+  // The machine thread answers this one after it has had the text.
+  await engine.pause(guest.id);
+  expect(await isDone(fed)).toBe(false);
+  await engine.resume(guest.id);
+  await fed;
+  // And who waits for one that ends is let go.
+  await engine.pause(guest.id);
+  const last = link.feed(Buffer.from(comments));
+  await engine.kill(guest.id);
+  await last;
+  await engine.close();
+});
