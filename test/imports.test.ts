@@ -24,8 +24,11 @@ const LAYERS = [
   'host',
   'vmm',
   'devices',
+  'files',
   'text',
+  'load-ahead.ts',
   'terminal.ts',
+  'job-control.ts',
   'clock.ts',
   'project-root.ts',
 ] as const;

@@ -1,4 +1,4 @@
-import type { JournalEntry } from '../host/plan/journal.ts';
+import type { JournalEntry } from '../host/plan/journal-schema.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { StepState } from '../host/plan/step-states.ts';
 import { optionsOf, type PlanOption, type PlanRequest } from '../host-service/requests.ts';

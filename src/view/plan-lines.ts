@@ -1,6 +1,6 @@
 import { describePlan, stepMark } from '../host/plan/describe.ts';
 import { actionText } from '../host/plan/errors.ts';
-import type { JournalEntry } from '../host/plan/journal.ts';
+import type { JournalEntry } from '../host/plan/journal-schema.ts';
 import { type StepState, stepsToUndo } from '../host/plan/step-states.ts';
 import type { PlanLayer, PlanPhase, PlanSubject } from '../store/plan-layer.ts';
 import { printable } from '../text/printable.ts';

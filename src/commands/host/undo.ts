@@ -1,6 +1,7 @@
 import { describeUndone } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
-import { type JournalEntry, latestEntry } from '../../host/plan/journal.ts';
+import { latestEntry } from '../../host/plan/journal.ts';
+import type { JournalEntry } from '../../host/plan/journal-schema.ts';
 import { type UndoOutcome, undoEntry } from '../../host/plan/run.ts';
 import { stepsToUndo, undoChanges } from '../../host/plan/step-states.ts';
 import type { HostWriter } from '../../host/plan/writer.ts';

@@ -4,10 +4,8 @@ import type { NicInput } from '../fields/nics.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
-import type { Drive } from './drives.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import type { QemuHost } from './host.ts';
-import type { MemoryBackend } from './memory.ts';
 import type { LeftOutNote } from './notes.ts';
 import { Settings } from './settings.ts';
 
@@ -16,6 +14,24 @@ type Network = NonNullable<NicInput['network']>;
 type From<Entry> = { readonly at: number; readonly option: string; readonly entry: Entry };
 /** Something that another option can refer to by its id. */
 type Named<What> = { readonly what: What; readonly option: string; used: boolean };
+
+/** A `-drive`: where its data are, and how the guest gets at it. */
+export type Drive = {
+  readonly id: string | undefined;
+  /** `none`: a `-device` says how. */
+  readonly bus: 'virtio' | 'scsi' | 'ide' | 'none';
+  /** Among the drives of its bus. */
+  readonly index?: number | undefined;
+  /** Null for a drive with nothing in it. */
+  readonly disk: Omit<DiskInput, 'bus'> | null;
+};
+
+/** A -object memory-backend-*: guest RAM, or a part of it. */
+export type MemoryBackend = {
+  readonly bytes: number;
+  readonly hugepages: '2M' | '1G' | undefined;
+  readonly mergeable: boolean;
+};
 
 /** The place of an option on the command line. */
 export type Place = { readonly at: number; readonly option: string };

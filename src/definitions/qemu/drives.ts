@@ -3,22 +3,11 @@ import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { own } from '../own.ts';
 import { shown } from '../words.ts';
-import type { Draft, Place } from './draft.ts';
+import type { Draft, Drive, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { readFlashDrive } from './firmware.ts';
 import type { QemuHost } from './host.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
-
-/** A `-drive`: where its data are, and how the guest gets at it. */
-export type Drive = {
-  readonly id: string | undefined;
-  /** `none`: a `-device` says how. */
-  readonly bus: 'virtio' | 'scsi' | 'ide' | 'none';
-  /** Among the drives of its bus. */
-  readonly index?: number | undefined;
-  /** Null for a drive with nothing in it. */
-  readonly disk: Omit<DiskInput, 'bus'> | null;
-};
 
 const INTERFACES = ['ide', 'virtio', 'scsi', 'none', 'floppy', 'sd', 'mtd', 'pflash', 'xen'] as const;
 

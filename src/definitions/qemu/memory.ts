@@ -2,18 +2,11 @@ import path from 'node:path';
 import { bytesOf, sizeText } from '../../text/size.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
-import type { Draft, Place } from './draft.ts';
+import type { Draft, MemoryBackend, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import type { Settings } from './settings.ts';
 
 type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
-
-/** A -object memory-backend-*: guest RAM, or a part of it. */
-export type MemoryBackend = {
-  readonly bytes: number;
-  readonly hugepages: '2M' | '1G' | undefined;
-  readonly mergeable: boolean;
-};
 
 const NO_HOTPLUG = "memory can't be added while the guest runs";
 const AS_TOUCHED =

@@ -2,32 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { replaceFile } from '../../files/replace-file.ts';
 import { stateFolder } from '../../files/state-folder.ts';
-import type { UndoneChange } from './apply.ts';
 import { errnoText } from './errors.ts';
-import { parseEntry } from './journal-schema.ts';
-import { type Condition, type Plan, planVersion } from './plan.ts';
-import type { StepState } from './step-states.ts';
-
-/** One plan that was begun, in the order of their ids. */
-export type JournalEntry = {
-  readonly version: typeof planVersion;
-  readonly id: string;
-  /** ISO 8601. */
-  readonly at: string;
-  /** /proc/sys/kernel/random/boot_id of then: what a plan writes to sysfs is gone after a boot. */
-  readonly bootId: string;
-  /**
-   * `applying`: under way, or interrupted with the process. `failed`: a step failed, and so did undoing the earlier
-   * ones. A plan that failed and was undone completely has no entry.
-   */
-  readonly state: 'applying' | 'applied' | 'failed' | 'undone';
-  readonly plan: Plan;
-  readonly steps: readonly StepState[];
-  /** What held after it was applied. */
-  readonly left: readonly Condition[];
-  /** What could not be undone. */
-  readonly failures: readonly UndoneChange[];
-};
+import { type JournalEntry, parseEntry } from './journal-schema.ts';
+import { type Plan, planVersion } from './plan.ts';
 
 /** What a journal holds. */
 export type JournalContent = {

@@ -1,7 +1,8 @@
 import { applyPlan, type Outcome, type Progress, type UndoneChange, undoSteps } from './apply.ts';
 import { conditionText } from './condition-text.ts';
 import { firstUnmet, foundInstead } from './conditions.ts';
-import type { Journal, JournalContent, JournalEntry } from './journal.ts';
+import type { Journal, JournalContent } from './journal.ts';
+import type { JournalEntry } from './journal-schema.ts';
 import type { Plan } from './plan.ts';
 import { stepsToUndo } from './step-states.ts';
 import type { HostWriter } from './writer.ts';

@@ -236,6 +236,6 @@ test('the doctor switches the IOMMU on for the next boot', async () => {
   await start(noIommuTree()).press('6', '/iommu.enabled\r', 'F');
   expect(driver.screen).toContain("Add intel_iommu=on iommu=pt to the kernel's command line");
   await driver.press(tab, enter);
-  expect(driver.screen).toContain('it counts from the next boot on');
+  expect(driver.screen).toContain('it takes effect at the next boot');
   expect(driver.host.root.text('/boot/grub/grub.conf')).toContain('intel_iommu=on iommu=pt');
 });
