@@ -48,6 +48,8 @@ export type Action = {
   readonly confirm?: (context: ActionContext) => Question | null;
   /** Is what it does more than a change of what is seen? Then `--read-only` forbids it. */
   readonly changes?: 'vm' | 'host';
+  /** It works while the manager cannot be reached, too. */
+  readonly withoutManager?: true;
   /** Why it can't be done now, to follow "can't ...:"; null when it can. */
   readonly unavailable?: (context: ActionContext) => string | null;
   /** @throws what went wrong, in a sentence */
@@ -75,8 +77,8 @@ export function existsHere(action: Action, context: ActionContext): boolean {
 export function disabledReason(action: Action, context: ActionContext): string | null {
   const { ui, state } = context;
   if (action.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
-  if (action.changes === 'vm' && state.managerLost !== null)
-    return `its manager is out of reach: ${state.managerLost}`;
+  if (action.changes === 'vm' && state.managerLost !== null && !action.withoutManager)
+    return `no connection to the manager: ${state.managerLost.text}`;
   if (action.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;
   return action.unavailable?.(context) ?? null;
 }

@@ -6,6 +6,7 @@ import { hostActions } from './host.ts';
 import { hostViewActions } from './host-view.ts';
 import { listActions } from './lists.ts';
 import { logActions } from './log.ts';
+import { startAgain } from './start-again.ts';
 import { viewActions } from './view.ts';
 import { vmActions } from './vm.ts';
 import { vmViewActions } from './vm-view.ts';
@@ -20,6 +21,7 @@ export const actions: readonly Action[] = [
   ...hostViewActions,
   ...hostActions,
   ...vmActions,
+  startAgain,
   ...definitionActions,
   ...consoleActions,
 ];

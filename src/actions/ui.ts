@@ -2,8 +2,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { ConsoleFeed } from '../console/console-feed.ts';
 import type { Engine } from '../engine/engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
-import type { EngineEvent, VmInfo } from '../engine/vm-info.ts';
-import { isAlive } from '../engine/vm-info.ts';
+import { type EngineEvent, isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
@@ -172,7 +171,7 @@ export class Ui {
     if (event.kind === 'removed') this.#remove(event.id);
     if (event.kind === 'log') state.logged(event.entry);
     if (event.kind === 'log-rewritten') state.logListed(this.engine.log());
-    if (event.kind === 'link') this.#follow(event.lost);
+    if (event.kind === 'link') this.#follow(event.loss);
     if (event.kind !== 'vm') return;
     const before = state.infos[event.vm.id];
     state.vmChanged(event.vm);
@@ -195,13 +194,13 @@ export class Ui {
     state.vmRemoved(id);
   }
 
-  #follow(lost: string | null): void {
+  #follow(loss: Loss | null): void {
     const state = this.store.getState();
-    state.setManagerLost(lost);
-    if (lost !== null) return;
-    // What happened while the manager was out of reach was told to nobody.
+    state.setManagerLost(loss);
+    if (loss !== null) return;
+    // Nobody received what was logged meanwhile.
     state.logListed(this.engine.log());
-    this.notify('info', 'the manager is back');
+    this.notify('info', 'attached to the manager again');
   }
 
   /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */
@@ -214,6 +213,8 @@ export class Ui {
 
   #reportEnd(vm: VmInfo): void {
     this.store.getState().releaseConsole(vm.id);
+    // The banner says it of all of them.
+    if (vm.interrupted) return;
     if (vm.state === 'crashed') this.notify('error', `${vm.name} crashed: ${vm.reason ?? 'no reason given'}`);
     else this.notify('info', `${vm.name} is off${vm.reason ? `: ${vm.reason}` : ''}`);
   }

@@ -4,9 +4,9 @@ import { printable } from '../text/printable.ts';
 import { UsageError } from '../text/usage-error.ts';
 
 /** What a group of commands does without any of them; a word that is none of them is named as that. */
-export function listCommand(group: Command): Command {
+export function listCommand(group: Command, name = 'list'): Command {
   return group
-    .command('list', { isDefault: true })
+    .command(name, { isDefault: true })
     .allowExcessArguments()
     .hook('preAction', (_, list) => {
       const [unknown] = list.args;

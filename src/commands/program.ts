@@ -7,6 +7,7 @@ import { registerDemo } from './demo.ts';
 import { registerDevices } from './devices.ts';
 import { registerHelp } from './help.ts';
 import { registerHostCommands } from './host/index.ts';
+import { registerManagerCommands } from './manager/index.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerRun } from './run.ts';
 import { registerServe } from './serve.ts';
@@ -23,6 +24,7 @@ const REGISTER = [
   registerTop,
   registerAttach,
   registerServe,
+  registerManagerCommands,
   registerMetrics,
   registerDemo,
   registerDevices,

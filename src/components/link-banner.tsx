@@ -1,13 +1,16 @@
 import { Text } from 'ink';
 import { pad } from '../text/width.ts';
-import { useAppState, useTheme } from './contexts.ts';
+import { lossText } from '../view/manager-loss.ts';
+import { useAppState, useTheme, useUi } from './contexts.ts';
 
-/** A line that is there while the process that runs the VMs is out of reach: what is shown is what was last known. */
+/** A line that is there while the manager cannot be reached: what is shown below is what was last known. */
 export function LinkBanner({ columns }: { columns: number }) {
   const { style, glyphs } = useTheme();
   const lost = useAppState(state => state.managerLost);
+  const infos = useAppState(state => state.infos);
+  const { readOnly } = useUi();
   if (lost === null) return null;
-  const text = ` manager out of reach: ${lost}; trying again`;
+  const text = ` ${lossText(lost, Object.values(infos), readOnly === null)}`;
   return (
     <Text wrap="truncate" {...style('banner')}>
       {pad(text, columns, 'left', glyphs.ellipsis)}

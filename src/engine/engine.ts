@@ -2,7 +2,7 @@ import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 
-/** The process that runs the VMs. */
+/** The manager: the process that holds the VMs. */
 export type ManagerInfo = {
   readonly pid: number;
   readonly version: string;
@@ -84,6 +84,11 @@ export interface Engine {
   subscribe(listener: (event: EngineEvent) => void): () => void;
   /** The manager's host and its VMs, for a monitoring system. */
   metrics(format: MetricsFormat): Promise<string>;
+  /**
+   * Starts a manager if none runs, and resolves once its VMs are known. A local engine needs none.
+   * @throws with what kept it from starting
+   */
+  startManager(): Promise<void>;
   /** Local: ends every VM and waits for it. Remote: leaves them alone. */
   close(): Promise<void>;
 }

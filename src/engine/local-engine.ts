@@ -25,6 +25,16 @@ export type LocalEngineOptions = {
   readonly lock?: (name: string) => VmLock;
   /** Writes this host and the engine's VMs for a monitoring system; without it there are no metrics. */
   readonly metrics?: (engine: LocalEngine, format: MetricsFormat) => Promise<string>;
+  /** VMs that were running when the manager before this one ended unexpectedly. */
+  readonly interrupted?: readonly InterruptedVm[];
+};
+
+export type InterruptedVm = {
+  readonly name: string;
+  /** What ended it, in one sentence. */
+  readonly reason: string;
+  /** Of a VM without a definition; null: it has one. */
+  readonly config: MachineConfig | null;
 };
 
 /** Runs VMs in this process: a machine thread for each. */
@@ -52,6 +62,7 @@ export class LocalEngine implements Engine, CounterSource {
     definitions = NO_DEFINITIONS,
     lock = () => ({ release: () => {} }),
     metrics,
+    interrupted = [],
   }: LocalEngineOptions = {}) {
     this.#metrics = metrics;
     this.#definitions = definitions;
@@ -59,6 +70,7 @@ export class LocalEngine implements Engine, CounterSource {
     MachineWorker.warm();
     process.on('exit', this.#abandonAll);
     this.#followDefinitions();
+    for (const vm of interrupted) this.#takeInterrupted(vm);
     this.#unwatch = definitions.watch(() => this.#followDefinitions());
   }
 
@@ -203,6 +215,14 @@ export class LocalEngine implements Engine, CounterSource {
     return this.#metrics(this, format);
   }
 
+  async startManager(): Promise<void> {}
+
+  /** What a VM without a definition is, or was, made of; null for one that has a definition. */
+  configWithoutDefinition(id: string): MachineConfig | null {
+    const vm = this.#vm(id);
+    return vm.defined === null ? vm.config : null;
+  }
+
   get ending(): boolean {
     return this.#ending;
   }
@@ -254,7 +274,7 @@ export class LocalEngine implements Engine, CounterSource {
     tellChanges(before, info, (level, text) => this.#log.add(level, vm.name, text));
     // One that crashes while it is being killed is where it was to be.
     const wanted = before?.state !== 'crashed' && before?.state !== 'stopping';
-    if (wanted && info.state === 'crashed') this.#afterCrash(vm);
+    if (wanted && info.state === 'crashed' && !info.interrupted) this.#afterCrash(vm);
   }
 
   #afterCrash(vm: Vm): void {
@@ -265,6 +285,12 @@ export class LocalEngine implements Engine, CounterSource {
     }
     this.note('info', 'it is started again, as its definition asks for', vm.name);
     void this.startUnattended(vm.name);
+  }
+
+  #takeInterrupted({ name, reason, config }: InterruptedVm): void {
+    const vm = this.#vms.get(name) ?? (config === null ? undefined : this.#add(name));
+    if (vm === undefined) this.note('error', `${reason}; its definition is gone`, name);
+    else vm.interrupt(reason, config);
   }
 
   /** The list has every VM that is defined, and those that run without, or after, a definition. */

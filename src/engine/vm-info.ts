@@ -15,6 +15,8 @@ export type VmInfo = {
   readonly detail: string | null;
   /** The code of the guest's debug-exit port, when it ended itself through it. */
   readonly exitCode: number | null;
+  /** It was running when its manager ended unexpectedly, and has not been started since: its state is then `crashed`. */
+  readonly interrupted?: true;
   /** Devices that stopped serving their driver because it broke the rules, each with the reason. */
   readonly broken: Readonly<Record<string, string>>;
   /** Milliseconds since 1970, or null before the first start. */
@@ -48,14 +50,25 @@ export type EngineEvent =
   | { readonly kind: 'log'; readonly entry: LogEntry }
   /** Past entries of the log have changed, since a VM was renamed: it has to be read again. */
   | { readonly kind: 'log-rewritten' }
+  /** The manager cannot be reached; null when it can again, after the `vm` and `removed` events for all that changed meanwhile. */
+  | { readonly kind: 'link'; readonly loss: Loss | null };
+
+/** Why the manager cannot be reached. */
+export type Loss = {
   /**
-   * The process that runs the VMs is out of reach, and why; null when it is back, after the `vm` and `removed` events for all that
-   * changed meanwhile.
+   * - `disconnected`: the connection broke; it is not known yet why
+   * - `died`: the process is gone without having stopped its VMs, and they with it
+   * - `ended`: it stopped in an orderly way
+   * - `slow`: it runs and is connected, but does not answer
+   * - `refused`: a manager runs, but does not accept this client
    */
-  | { readonly kind: 'link'; readonly lost: string | null };
+  readonly kind: 'disconnected' | 'died' | 'ended' | 'slow' | 'refused';
+  /** A sentence without a full stop. */
+  readonly text: string;
+};
 
 /** Does it have a machine, running or not? */
-export function isAlive(vm: VmInfo): boolean {
+export function isAlive(vm: Pick<VmInfo, 'state'>): boolean {
   return vm.state !== 'off' && vm.state !== 'crashed';
 }
 

@@ -20,7 +20,7 @@ function tellState(before: VmInfo | null, now: VmInfo, tell: Tell): void {
       tell('info', 'it is paused');
       break;
     case 'crashed':
-      tell('error', withDetail('it crashed', now));
+      tell('error', now.interrupted ? (now.reason ?? '') : withDetail('it crashed', now));
       break;
     case 'off':
       // A VM that is only taken into the list has not ended.

@@ -48,6 +48,7 @@ export class Vm {
   #state: VmState = 'off';
   #end: MachineEnd | null = null;
   #forced = false;
+  #interrupted = false;
   /** Devices that stopped serving their driver, and why. */
   readonly #typedAhead = new TypedAhead();
   readonly #broken = new Map<string, string>();
@@ -85,6 +86,7 @@ export class Vm {
       reason: this.#end?.reason ?? null,
       detail: this.#end?.detail ?? null,
       exitCode: this.#end?.exitCode ?? null,
+      ...(this.#interrupted && { interrupted: true }),
       startedAt: this.#startedAt,
       broken: Object.fromEntries(this.#broken),
       topology: this.#topology,
@@ -115,6 +117,17 @@ export class Vm {
     if (defined === this.#defined) return;
     this.#defined = defined;
     this.#listener.changed(this);
+  }
+
+  /**
+   * It was running in a manager that is gone.
+   * @param config what it was made of, if it has no definition
+   */
+  interrupt(reason: string, config: MachineConfig | null): void {
+    this.#config = config;
+    this.#end = { crashed: true, reason, detail: null, exitCode: null };
+    this.#interrupted = true;
+    this.#set('crashed');
   }
 
   get config(): MachineConfig | null {
@@ -153,6 +166,7 @@ export class Vm {
     this.#worker = worker;
     this.#end = null;
     this.#forced = false;
+    this.#interrupted = false;
     this.#startedAt = Date.now();
     const ended = Promise.withResolvers<void>();
     this.#ended = ended.promise;

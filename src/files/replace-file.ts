@@ -8,6 +8,8 @@ export type ReplaceOptions = {
   readonly mode: number;
   /** Where the file that was there is kept. */
   readonly backup?: Backup | null;
+  /** The file is replaced with all that it had: `mode` holds, and no program is started. For files that only vring writes. */
+  readonly fresh?: boolean;
   /** Fails with EEXIST where there is a file already. */
   readonly exclusive?: boolean;
 };
@@ -23,12 +25,12 @@ export type Backup = {
  * written to a file of its own beside it, synced, and renamed. A link is followed. Errors carry the `code`.
  */
 export function replaceFile(file: string, content: string, options: ReplaceOptions): void {
-  const { mode, backup = null, exclusive = false } = options;
+  const { mode, backup = null, fresh = false, exclusive = false } = options;
   makeFolder(path.dirname(file));
   const target = realPath(file);
   const temporary = temporaryName(target);
   try {
-    const before = exclusive ? undefined : fs.statSync(target, { throwIfNoEntry: false });
+    const before = exclusive || fresh ? undefined : fs.statSync(target, { throwIfNoEntry: false });
     if (before !== undefined) copyAttributes(target, temporary);
     writeSynced(temporary, content, before ?? { mode });
     if (before !== undefined && backup !== null) keepBackup(target, backup);

@@ -1,5 +1,6 @@
 import { type Action, type ActionContext, existsHere } from '../actions/action.ts';
 import { actions } from '../actions/registry.ts';
+import { START_AGAIN_KEY } from '../view/manager-loss.ts';
 
 /**
  * The keys of each action, by its name; the first one is shown in the key bar. Keys are written as `parse-key.ts` names
@@ -82,6 +83,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
 
   // What changes a VM has a capital letter, so that no slip of a finger is one.
   start: ['S'],
+  'start-again': [START_AGAIN_KEY],
   pause: ['P'],
   resume: ['U'],
   'power-button': ['B'],

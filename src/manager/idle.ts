@@ -1,17 +1,18 @@
 import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import type { StopReason } from './signals.ts';
 
 /** When a background manager has nothing left to do. */
 export type Idleness = {
-  /** Resolves with what to say about it. */
-  readonly reached: Promise<string>;
-  /** So many are attached now. */
+  /** Resolves with why it stops. */
+  readonly reached: Promise<StopReason>;
+  /** How many are attached now. */
   clients(count: number): void;
 };
 
 /** @param idleMs for which no VM is up and no client attached */
 export function whenIdle(engine: Engine, idleMs: number): Idleness {
-  const { promise: reached, resolve } = Promise.withResolvers<string>();
+  const { promise: reached, resolve } = Promise.withResolvers<StopReason>();
   let attached = 0;
   let timer: NodeJS.Timeout | undefined;
   const check = () => {
@@ -21,7 +22,8 @@ export function whenIdle(engine: Engine, idleMs: number): Idleness {
       timer = undefined;
     } else {
       timer ??= setTimeout(
-        () => resolve(`no VM runs, and nobody was attached for ${Math.round(idleMs / 1000)} s`),
+        () =>
+          resolve({ text: `no VM has run and no terminal was attached for ${Math.round(idleMs / 1000)} s` }),
         idleMs,
       );
     }

@@ -13,18 +13,20 @@ import { fileLog, stderrLog } from './manager-log.ts';
 import type { MetricsAddress } from './metrics/address.ts';
 import { MetricsServer } from './metrics/server.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
+import { type LastRun, RunningRecord, readLastRun } from './running-record.ts';
 import { notifySystemd } from './sd-notify.ts';
 import { shutDownGuests } from './shut-down-guests.ts';
-import { endingSignals, surviveExceptions } from './signals.ts';
+import { stopRequests, surviveExceptions } from './signals.ts';
+import { thisUnit } from './unit.ts';
 import { lockOwnership, lockVm } from './vm-lock.ts';
 
 /** How often it looks whether its socket is still where clients look for it. */
 const SOCKET_CHECK_MS = 5000;
 
 export type ServeOptions = {
-  /** Started by a client: it logs to a file, starts no VMs by itself, and ends when nobody wants it any more. */
+  /** Started by a client: it logs to a file, starts no VMs by itself, and ends when it is no longer used. */
   readonly background: boolean;
-  /** How long guests may take to switch off before they are killed. */
+  /** How long guests may take to power off before they are killed. */
   readonly shutdownMs: number;
   /** How long a background manager stays without VMs and clients. */
   readonly idleMs: number;
@@ -32,9 +34,9 @@ export type ServeOptions = {
 };
 
 /**
- * Owns VMs until it is told to end.
+ * Runs the manager until it is asked to stop.
  * @returns the exit status
- * @throws when another process owns them, or it can't listen
+ * @throws when another manager runs, or this one cannot listen
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const paths = managerPaths();
@@ -47,56 +49,85 @@ export async function serve(options: ServeOptions): Promise<number> {
     // Two clients wanted one at the same time: the other's is as good.
     if (options.background && error instanceof LockHeldError) return 0;
     if (!(error instanceof LockHeldError)) throw error;
-    throw new Error(`${error.message}: attach to that one with vring, or end it first`);
+    throw new Error(`${error.message}: attach to it with vring, or stop it with vring manager stop`);
   }
   try {
-    return await own(paths, options);
+    return await manage(paths, options);
   } finally {
     ownership.release();
   }
 }
 
-async function own(paths: ManagerPaths, options: ServeOptions): Promise<number> {
-  const { background, shutdownMs, idleMs, metrics } = options;
-  const engine = new LocalEngine({ definitions: new DefinitionStore(), lock: lockVm, metrics: metricsNow });
+async function manage(paths: ManagerPaths, options: ServeOptions): Promise<number> {
+  const { background, idleMs, metrics } = options;
+  const lastRun = readLastRun(paths.state);
+  const engine = new LocalEngine({
+    definitions: new DefinitionStore(),
+    lock: lockVm,
+    metrics: metricsNow,
+    interrupted: lastRun.interrupted,
+  });
   const write = background ? fileLog(paths.log) : stderrLog();
   for (const entry of engine.log()) write(entry);
   engine.subscribe(event => {
     if (event.kind === 'log') write(event.entry);
   });
+  if (lastRun.problem !== null) engine.note('error', lastRun.problem);
   surviveExceptions(text => engine.note('error', text));
+  const running = new RunningRecord(paths.state, engine, error =>
+    engine.note('warning', `the record of running VMs cannot be written: ${error.message}`),
+  );
   const metricsServer =
     metrics === null ? null : await MetricsServer.listen(metrics, format => engine.metrics(format));
-  const signals = endingSignals(text => engine.note('info', text));
+  const stop = stopRequests(text => engine.note('info', text));
   const idle = background ? whenIdle(engine, idleMs) : null;
+  const unit = background ? null : thisUnit();
   const server = new ControlServer(engine, {
     note: (level, text) => engine.note(level, text),
     clients: count => idle?.clients(count),
+    status: () => ({
+      pid: process.pid,
+      version: version(),
+      startedAt: engine.manager.startedAt,
+      unit,
+      socket: paths.socket,
+      log: background ? paths.log : null,
+      metrics: metricsServer?.url ?? null,
+      memoryBytes: process.memoryUsage.rss(),
+      clients: server.clients,
+      stopping: engine.ending,
+    }),
+    stop: ({ resume = false, ...request }, terminal) => {
+      if (resume) running.resumeLater();
+      stop.request({ text: `stopped by ${terminal}`, ...request });
+    },
   });
-  // Whoever comes from then on is to find nobody, and starts another one.
+  // Clients that come from then on find nobody, and start another one.
   void idle?.reached.then(() => server.stopListening());
   await listen(server, paths);
   const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
   engine.note('info', `vring ${version()} (process ${process.pid}) listens at ${paths.socket}`);
-  if (metricsServer !== null) engine.note('info', `it serves metrics at ${metricsServer.url}`);
+  if (metricsServer !== null) engine.note('info', `serving metrics at ${metricsServer.url}`);
   const warning = background ? logoutWarning() : null;
   if (warning !== null) engine.note('warning', warning);
   notifySystemd('READY=1');
   void outliveUpgrades(engine);
-  if (!background) void autostart(engine);
+  void startVms(engine, lastRun, background);
 
-  const reason = await Promise.race([signals.first, ...(idle === null ? [] : [idle.reached])]);
-  engine.note('info', `it ends: ${reason}`);
+  const reason = await Promise.race([stop.first, ...(idle === null ? [] : [idle.reached])]);
+  engine.note('info', `ending: ${reason.text}`);
   engine.refuseStarts();
   clearInterval(socketCheck);
-  notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(shutdownMs + 15_000) * 1000}`);
+  const timeoutMs = reason.timeoutMs ?? options.shutdownMs;
+  notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(timeoutMs + 15_000) * 1000}`);
   // Clients may watch how their guests shut down.
-  const killed = await shutDownGuests(engine, { timeoutMs: shutdownMs, hurry: signals.second });
+  const killed = await shutDownGuests(engine, { timeoutMs, hurry: stop.second });
   if (killed.length > 0)
     engine.note('warning', `killed, because they did not shut down in time: ${killed.join(', ')}`);
   await engine.close();
+  running.close();
   metricsServer?.close();
-  await server.close(reason);
+  await server.close(reason.text);
   return 0;
 }
 
@@ -130,13 +161,23 @@ async function outliveUpgrades(engine: LocalEngine): Promise<void> {
   }
 }
 
-/** One after the other, so that each has the host to itself while it boots. */
-async function autostart(engine: LocalEngine): Promise<void> {
-  const wanted = engine.vms().filter(vm => vm.autostart);
-  for (const { id } of wanted) {
-    // Its turn may be long after: it may have been started, or removed, by then.
-    const now = engine.vms().find(vm => vm.id === id);
+/** One after the other, so that each has the host to itself while it boots: what the last manager ran, then autostart. */
+async function startVms(engine: LocalEngine, { resume }: LastRun, background: boolean): Promise<void> {
+  for (const { name, config } of resume) {
     if (engine.ending) return;
-    if (now?.state === 'off') await engine.startUnattended(id);
+    if (config === null) await startIfDown(engine, name);
+    else
+      await engine.start(config).catch(error => engine.note('error', `not resumed: ${error.message}`, name));
   }
+  if (background) return;
+  for (const { id } of engine.vms().filter(vm => vm.autostart)) {
+    if (engine.ending) return;
+    await startIfDown(engine, id);
+  }
+}
+
+/** Its turn may be long after it was listed: it may have been started, or removed, since. */
+async function startIfDown(engine: LocalEngine, id: string): Promise<void> {
+  const vm = engine.vms().find(vm => vm.id === id);
+  if (vm?.state === 'off' || vm?.interrupted) await engine.startUnattended(id);
 }

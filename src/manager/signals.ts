@@ -1,41 +1,47 @@
-/** What asks a manager to end, and what doesn't. */
-export type EndingSignals = {
-  /** Resolves with what to say about it. */
-  readonly first: Promise<string>;
-  /** Asked again: it should not wait any longer. */
+/** What asks a manager to stop. */
+export type StopRequests = {
+  /** Resolves with the first request, and who made it. */
+  readonly first: Promise<StopReason>;
+  /** It was asked again: it should not wait any longer. */
   readonly second: Promise<void>;
+  /** As a client does. */
+  request(reason: StopReason): void;
 };
 
-export function endingSignals(note: (text: string) => void): EndingSignals {
-  const first = Promise.withResolvers<string>();
+export type StopReason = {
+  readonly text: string;
+  /** For the guests to power off, in place of the manager's own. */
+  readonly timeoutMs?: number;
+};
+
+export function stopRequests(note: (text: string) => void): StopRequests {
+  const first = Promise.withResolvers<StopReason>();
   const second = Promise.withResolvers<void>();
   let asked = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (asked) second.resolve();
-      asked = true;
-      first.resolve(`it was stopped by ${signal}`);
-    });
-  }
-  // Ctrl-\ at a terminal, for who does not want to wait for guests.
+  const request = (reason: StopReason) => {
+    if (asked) second.resolve();
+    asked = true;
+    first.resolve(reason);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => request({ text: `stopped by ${signal}` }));
+  // Ctrl-\\ at a terminal: guests are not waited for.
   process.on('SIGQUIT', () => {
-    first.resolve('it was stopped by SIGQUIT');
+    request({ text: 'stopped by SIGQUIT' });
     second.resolve();
   });
-  // A terminal that closes is no reason for VMs to end.
-  process.on('SIGHUP', () => note('its terminal was closed (SIGHUP): the VMs go on'));
-  return { first: first.promise, second: second.promise };
+  // VMs outlive the terminal that their manager was started from.
+  process.on('SIGHUP', () => note('its terminal was closed (SIGHUP); the VMs keep running'));
+  return { first: first.promise, second: second.promise, request };
 }
 
-/** The VMs have threads of their own: an error in what serves clients is no reason for them to end. */
+/** The VMs have threads of their own: an error in what serves clients does not end them. */
 export function surviveExceptions(note: (text: string) => void): void {
   process.on('uncaughtException', error => {
     try {
-      note(
-        `an error that nobody expected; the VMs go on: ${error instanceof Error ? error.stack : String(error)}`,
-      );
+      note(`internal error; the VMs keep running: ${error instanceof Error ? error.stack : String(error)}`);
     } catch {
-      // Where the log itself is what fails, there is nobody left to tell.
+      // The log itself fails: there is nowhere to report that.
     }
   });
 }

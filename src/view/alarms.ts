@@ -2,6 +2,7 @@ import { cannotStart, type VmInfo } from '../engine/vm-info.ts';
 import type { HostUsage } from '../host-service/usage.ts';
 import { memoryInUse } from '../store/usage-slice.ts';
 import { bytes, percent } from '../text/units.ts';
+import { lossText, names, START_AGAIN_KEY } from './manager-loss.ts';
 import { memoized } from './memoized.ts';
 
 /** Something that somebody should look at. */
@@ -25,9 +26,12 @@ export function createAlarmsSelector() {
     state => [state.managerLost, state.order, state.infos, state.usage] as const,
     (managerLost, order, infos, usage): readonly Alarm[] => {
       const manager =
-        managerLost === null ? [] : [error('manager', null, `the manager is out of reach: ${managerLost}`)];
+        managerLost === null
+          ? []
+          : [error('manager', null, lossText(managerLost, Object.values(infos), false))];
       const all = [
         ...manager,
+        ...interruptedAlarm(order.map(id => infos[id]!).filter(vm => vm.interrupted)),
         ...order.flatMap(id => vmAlarms(infos[id]!)),
         ...(usage === null ? [] : hostAlarms(usage)),
       ];
@@ -39,10 +43,20 @@ export function createAlarmsSelector() {
   );
 }
 
-function vmAlarms({ id, name, state, reason, broken, problem, blockers }: VmInfo): Alarm[] {
+/** Those that ended with a manager, or with the host: one alarm for all. */
+function interruptedAlarm(vms: readonly VmInfo[]): Alarm[] {
+  const [first] = vms;
+  if (first === undefined) return [];
+  const one = vms.length === 1;
+  const reason = one ? first.reason : 'they ended unexpectedly, with their manager or the host';
+  const text = `${names(vms)}: ${reason}; ${START_AGAIN_KEY} starts ${one ? 'it' : 'them'} again`;
+  return [error('interrupted', one ? first.id : null, text)];
+}
+
+function vmAlarms({ id, name, state, reason, broken, problem, blockers, interrupted }: VmInfo): Alarm[] {
   const obstacle = cannotStart({ problem, blockers });
   return [
-    ...(state === 'crashed'
+    ...(state === 'crashed' && !interrupted
       ? [error(`${id} crashed`, id, `${name} crashed: ${reason ?? 'no reason given'}`)]
       : []),
     ...Object.entries(broken).map(([device, why]) =>

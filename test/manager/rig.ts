@@ -33,7 +33,7 @@ export function startManager(args: readonly string[] = [], env: Readonly<Record<
   const manager = execa(node!, [...nodeArgs, MANAGER, 'serve', ...args], {
     reject: false,
     stdin: 'ignore',
-    timeout: 25_000,
+    timeout: 60_000,
     killSignal: 'SIGKILL',
     env,
   });

@@ -19,14 +19,14 @@ describe('vring serve', () => {
     expect([mode(process.env.VRING_RUNTIME_DIR!), mode(socket())]).toEqual(['700', '600']);
     const lost: (string | null)[] = [];
     engine.subscribe(event => {
-      if (event.kind === 'link') lost.push(event.lost);
+      if (event.kind === 'link') lost.push(event.loss?.text ?? null);
     });
     manager.kill('SIGTERM');
     const { exitCode, stderr } = await manager;
     expect(exitCode).toBe(0);
-    expect(stderr).toMatch(/listens at .*control.sock\n.*it ends: it was stopped by SIGTERM/s);
+    expect(stderr).toMatch(/listens at .*control.sock\n.*ending: stopped by SIGTERM/s);
     expect(statSync(socket(), { throwIfNoEntry: false })).toBeUndefined();
-    await until(() => lost.includes('it was stopped by SIGTERM'));
+    await until(() => lost.includes('stopped by SIGTERM'));
   });
 
   test('is the only one: a second says who is there, and does not harm the first', async () => {
@@ -114,7 +114,7 @@ describe('vring serve', () => {
     manager.kill('SIGUSR2');
     await until(() => engine.log().some(entry => entry.text.includes('injected')));
     expect(engine.log().at(-1)).toMatchObject({ level: 'error' });
-    expect(engine.log().at(-1)?.text).toMatch(/the VMs go on: Error: injected\n +at /);
+    expect(engine.log().at(-1)?.text).toMatch(/the VMs keep running: Error: injected\n +at /);
     expect(await attached()).toMatchObject({ manager: { pid: manager.pid } });
   });
 });
@@ -127,7 +127,7 @@ describe('a manager in the background', () => {
     expect(isRunning(manager.pid!)).toBe(true);
     await engine.close();
     expect((await manager).exitCode).toBe(0);
-    expect(managerLog()).toMatch(/it ends: no VM runs, and nobody was attached for 1 s/);
+    expect(managerLog()).toMatch(/ending: no VM has run and no terminal was attached for 1 s/);
   });
 
   test('goes on when its log can not be written', async () => {
@@ -187,7 +187,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     const engine = await attached();
     await engine.start(guest('deaf', 'run="spin 100s"'));
     manager.kill('SIGTERM');
-    await until(() => engine.log().some(entry => entry.text.startsWith('it ends')));
+    await until(() => engine.log().some(entry => entry.text.startsWith('ending')));
     manager.kill('SIGINT');
     expect((await manager).exitCode).toBe(0);
   });
@@ -245,7 +245,7 @@ describe('metrics', () => {
     const engine = await attached();
     const url = engine
       .log()
-      .map(entry => /serves metrics at (\S+)/.exec(entry.text)?.[1])
+      .map(entry => /serving metrics at (\S+)/.exec(entry.text)?.[1])
       .find(found => found !== undefined)!;
     expect(await (await fetch(url)).text()).toMatch(/^vring_build_info\{/m);
     manager.kill('SIGTERM');

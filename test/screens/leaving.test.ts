@@ -115,28 +115,57 @@ describe('a manager that is out of reach', () => {
   test('is said on every screen, which stays; actions are refused until it is back', async () => {
     engine.add('web', busy);
     const driver = await start();
-    engine.lose('the socket was closed');
-    await driver.waitFor('manager out of reach: the socket was closed; trying again');
+    engine.lose({ kind: 'disconnected', text: 'the socket was closed' });
+    await driver.waitFor('no connection to the manager: the socket was closed; reconnecting');
     expect(driver.screen).toMatch(/^> +web +running/m);
     expect(driver.screen).toMatchSnapshot();
     driver.type('P');
-    await driver.waitFor("can't pause: its manager is out of reach: the socket was closed");
+    await driver.waitFor("can't pause: no connection to the manager: the socket was closed");
     expect(engine.calls).toEqual([]);
     driver.type(KEY.enter);
     await driver.waitFor('vring  web');
-    expect(driver.screen).toContain('manager out of reach');
+    expect(driver.screen).toContain('no connection to the manager');
     engine.lose(null);
-    await driver.waitFor('the manager is back');
-    expect(driver.screen).not.toContain('out of reach');
+    await driver.waitFor('attached to the manager again');
+    expect(driver.screen).not.toContain('no connection');
     driver.type('P');
     await driver.waitFor('paused');
+  });
+
+  test('has died: the VMs that ended are named, and one key starts a manager and them', async () => {
+    const reason = 'the manager (process 7) died, and its VMs ended with it';
+    for (const name of ['db', 'web']) engine.add(name, busy);
+    engine.add('spare', busy, { state: 'off' });
+    const driver = await start();
+    for (const id of ['db', 'web']) engine.become(id, 'crashed', { interrupted: true, reason });
+    engine.lose({ kind: 'died', text: reason });
+    await driver.waitFor('the manager (process 7) died');
+    expect(driver.screen).toMatch(/^ A start again/m);
+    driver.type('A');
+    await driver.waitFor('started db and web');
+    expect(engine.calls).toEqual(['startManager', 'restart db', 'restart web']);
+    expect(driver.screen).not.toMatch(/start again|died/);
+  });
+
+  test('is slow: that is said, and nothing is offered to start', async () => {
+    engine.add('web', busy);
+    const driver = await start();
+    engine.lose({ kind: 'slow', text: 'the manager (process 7) has not answered for 10 s: it is busy' });
+    await driver.waitFor('has not answered for 10 s: it is busy');
+    expect(driver.screen).not.toContain('start again');
+    driver.type('A');
+    driver.type('P');
+    await driver.waitFor("can't pause");
+    expect(engine.calls).toEqual([]);
+    engine.lose(null);
+    await driver.waitFor('attached to the manager again');
   });
 
   test('can be left at once', async () => {
     engine.add('web', busy);
     const driver = await start();
-    engine.lose('the socket was closed');
-    await driver.waitFor('trying again');
+    engine.lose({ kind: 'disconnected', text: 'the socket was closed' });
+    await driver.waitFor('reconnecting');
     driver.type('q');
     await driver.done;
   });

@@ -33,9 +33,9 @@ test.each(THEME_NAMES)('the list in the theme %s', async theme => {
   driver.type('q');
   await driver.waitFor('Leave vring?');
   expect(styledScreen(driver)).toMatchSnapshot();
-  engine.lose('the socket was closed');
-  await driver.waitFor('out of reach');
+  engine.lose({ kind: 'disconnected', text: 'the socket was closed' });
+  await driver.waitFor('no connection');
   driver.escape();
   await driver.waitFor('q quit');
-  expect(styledScreen(driver)).toMatchSnapshot('out of reach');
+  expect(styledScreen(driver)).toMatchSnapshot('no connection');
 });

@@ -11,7 +11,7 @@ import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/count
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
-import type { EngineEvent, LogEntry, VmInfo, VmState } from '../../src/engine/vm-info.ts';
+import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import {
   ADDRESS,
   addressKey,
@@ -159,7 +159,8 @@ export class FakeEngine implements Engine, CounterSource {
 
   become(id: string, state: VmState, change: Partial<VmInfo> = {}): void {
     const vm = this.#vm(id);
-    vm.info = { ...vm.info, ...change, state };
+    const { interrupted: _, ...info } = vm.info;
+    vm.info = { ...info, ...change, state };
     this.#emit({ kind: 'vm', vm: vm.info });
   }
 
@@ -258,8 +259,13 @@ export class FakeEngine implements Engine, CounterSource {
   }
 
   /** The process that runs the VMs is out of reach; null: it is back. */
-  lose(lost: string | null): void {
-    this.#emit({ kind: 'link', lost });
+  lose(loss: Loss | null): void {
+    this.#emit({ kind: 'link', loss });
+  }
+
+  async startManager(): Promise<void> {
+    this.calls.push('startManager');
+    this.lose(null);
   }
 
   async metrics(format: MetricsFormat): Promise<string> {

@@ -61,10 +61,24 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
 });
 
 test('a manager that is out of reach, until it is back', () => {
-  store.getState().setManagerLost('it closed the connection');
-  expect(texts()).toEqual(['error the manager is out of reach: it closed the connection']);
+  store.getState().setManagerLost({ kind: 'disconnected', text: 'it closed the connection' });
+  expect(texts()).toEqual(['error no connection to the manager: it closed the connection; reconnecting']);
   store.getState().setManagerLost(null);
   expect(texts()).toEqual([]);
+});
+
+test('VMs that ended with their manager are one alarm, which says how to start them', () => {
+  const reason = 'it ended unexpectedly: the manager that ran it (process 7) died';
+  engine.add('web', idle, { state: 'crashed', interrupted: true, reason });
+  store.getState().vmsListed(engine.vms());
+  expect(texts()).toEqual([`error web: ${reason}; A starts it again`]);
+  engine.add('db', idle, { state: 'crashed', interrupted: true, reason });
+  engine.add('mail', idle, { state: 'crashed', reason: 'triple fault' });
+  store.getState().vmsListed(engine.vms());
+  expect(texts()).toEqual([
+    'error web and db: they ended unexpectedly, with their manager or the host; A starts them again',
+    'error mail crashed: triple fault',
+  ]);
 });
 
 describe('the host', () => {

@@ -63,7 +63,7 @@ class ConsoleSession {
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
       if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was removed`, 0);
-      if (event.kind === 'link') this.#note(event.lost ?? 'the manager is back');
+      if (event.kind === 'link') this.#note(event.loss?.text ?? 'attached to the manager again');
     });
   }
 

@@ -34,7 +34,7 @@ export async function printEvents(
   const unsubscribe = engine.subscribe(event => {
     if (event.kind === 'log' && wanted(event.entry)) printEntry(event.entry);
     if (event.kind === 'link')
-      printError(event.lost === null ? 'vring: the manager is back' : `vring: ${event.lost}`);
+      printError(event.loss === null ? 'vring: attached to the manager again' : `vring: ${event.loss.text}`);
   });
   await untilLeft();
   unsubscribe();

@@ -9,8 +9,10 @@ import {
   type Hello,
   MAX_REQUEST_BYTES,
   type ManagerNotifications,
+  type ManagerStatus,
   PROTOCOL,
   type Requests,
+  type StopRequest,
 } from './protocol.ts';
 import { refusal, toWire } from './request-error.ts';
 import { CHANGING, notificationSchemas, requestSchemas } from './request-schemas.ts';
@@ -21,6 +23,13 @@ import { Wire } from './wire.ts';
 const HELLO_TIMEOUT_MS = 10_000;
 /** Requests of one client that wait for the engine. */
 const MAX_OPEN_REQUESTS = 64;
+
+/** What the process around the engine answers by itself. */
+export type ManagerControl = {
+  status(): ManagerStatus;
+  /** Begins to end; guests shut down meanwhile. */
+  stop(request: StopRequest, terminal: string): void;
+};
 
 export type SessionEvents = {
   /** The client is gone; the reason when it did not leave of its own will. */
@@ -36,6 +45,7 @@ type Handlers = {
 /** One client of a manager: what it may ask, and what it is told. */
 export class ClientSession implements Sink {
   readonly #engine: Engine;
+  readonly #control: ManagerControl;
   readonly #wire: Wire;
   readonly #mirror: ClientMirror;
   readonly #samplings: ClientSamplings;
@@ -47,8 +57,9 @@ export class ClientSession implements Sink {
   /** Why the connection ends, for the log; null: there is nothing to say. */
   #reason: string | null = null;
 
-  constructor(engine: Engine, socket: Socket, events: SessionEvents) {
+  constructor(engine: Engine, control: ManagerControl, socket: Socket, events: SessionEvents) {
     this.#engine = engine;
+    this.#control = control;
     this.#mirror = new ClientMirror(engine, this);
     this.#samplings = new ClientSamplings(engine, this);
     this.#consoles = new ClientConsoles(engine, this);
@@ -137,6 +148,9 @@ export class ClientSession implements Sink {
     vms: () => this.#engine.vms(),
     log: () => this.#engine.log(),
     metrics: ({ format = 'openmetrics' }) => this.#engine.metrics(format),
+    ping: () => null,
+    'manager/status': () => this.#control.status(),
+    'manager/stop': request => done(this.#control.stop(request, this.#hello!.terminal)),
     'vm/start': ({ config }) => this.#engine.start(config),
     'vm/restart': ({ id }) => this.#engine.restart(id).then(done),
     'vm/pause': ({ id }) => this.#engine.pause(id).then(done),

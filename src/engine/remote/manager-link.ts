@@ -1,5 +1,7 @@
 import { connect, type Socket } from 'node:net';
+import type { Loss } from '../vm-info.ts';
 import { DeltaError } from './delta.ts';
+import { describeSilence, isRunning } from './manager-process.ts';
 import {
   type ClientNotifications,
   type Hello,
@@ -13,8 +15,17 @@ import { fromWire } from './received-error.ts';
 import { otherManager } from './versions.ts';
 import { Wire } from './wire.ts';
 
-const HELLO_TIMEOUT_MS = 10_000;
-const CLOSED = 'it went without a word, perhaps killed';
+/** A manager that accepts connections, but does not answer. */
+export class SlowManagerError extends Error {
+  override readonly name = 'SlowManagerError';
+  readonly pid: number | null;
+
+  /** @param pid null: it could not be found out */
+  constructor(message: string, pid: number | null) {
+    super(message);
+    this.pid = pid;
+  }
+}
 
 export type LinkEvents = {
   received<Method extends keyof ManagerNotifications>(
@@ -22,15 +33,16 @@ export type LinkEvents = {
     params: ManagerNotifications[Method],
   ): void;
   /** It is over, and why. */
-  lost(reason: string): void;
+  lost(loss: Loss): void;
 };
 
 /** One connection to a manager, from hello to its end. */
 export class ManagerLink {
   readonly #wire: Wire;
   readonly #events: LinkEvents;
-  #lost: string | null = null;
+  #loss: Loss | null = null;
   #farewell: string | null = null;
+  #refusal: string | null = null;
   #welcome: Welcome | null = null;
 
   private constructor(socket: Socket, events: LinkEvents) {
@@ -39,9 +51,12 @@ export class ManagerLink {
       socket,
       { maxBytes: MAX_ANSWER_BYTES, holdsUnread: false },
       {
-        broken: error => this.#end(`it sent what this vring does not understand: ${error.message}`),
+        broken: error => this.#end(misunderstood(error)),
+        refused: sentence => {
+          this.#refusal = sentence;
+        },
         drained: () => {},
-        closed: () => this.#end(this.#farewell ?? CLOSED),
+        closed: () => this.#end(this.#howItClosed()),
       },
     );
     const { connection } = this.#wire;
@@ -51,27 +66,33 @@ export class ManagerLink {
 
   /**
    * Connects and introduces this process.
-   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; ECONNRESET when who listens there is just
-   * ending; with a sentence when the manager refuses
+   * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; ECONNRESET when the manager there is just
+   * ending; SlowManagerError when it has not answered for `patienceMs`; with a sentence when it refuses
    */
-  static async open(path: string, hello: Omit<Hello, 'protocol'>, events: LinkEvents): Promise<ManagerLink> {
+  static async open(
+    path: string,
+    hello: Omit<Hello, 'protocol'>,
+    patienceMs: number,
+    events: LinkEvents,
+  ): Promise<ManagerLink> {
     const socket = await connected(path);
     const link = new ManagerLink(socket, events);
-    const silence = setTimeout(
-      () => link.#end(`the process behind ${path} does not answer: look at its log, or end it`),
-      HELLO_TIMEOUT_MS,
-    );
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(silence(socket, patienceMs)), patienceMs);
     try {
-      const welcome = await link.request('hello', { ...hello, protocol: PROTOCOL });
+      const welcome = await Promise.race([
+        link.request('hello', { ...hello, protocol: PROTOCOL }),
+        late.promise,
+      ]);
       const objection = otherManager(welcome);
       if (objection !== null) throw new Error(objection);
       link.#welcome = welcome;
     } catch (error) {
-      const ending = link.#lost === CLOSED;
+      const reset = link.#loss?.kind === 'disconnected' || link.#loss?.kind === 'ended';
       link.close();
-      throw ending ? Object.assign(new Error(CLOSED), { code: 'ECONNRESET' }) : error;
+      throw reset ? Object.assign(error as Error, { code: 'ECONNRESET' }) : await error;
     } finally {
-      clearTimeout(silence);
+      clearTimeout(timer);
     }
     return link;
   }
@@ -80,16 +101,16 @@ export class ManagerLink {
     return this.#welcome!;
   }
 
-  /** @throws with the manager's sentence; or why it is out of reach */
+  /** @throws with the manager's sentence; or why it cannot be reached */
   async request<Method extends keyof Requests>(
     method: Method,
     params: Requests[Method][0],
   ): Promise<Requests[Method][1]> {
-    if (this.#lost !== null) throw new Error(this.#lost);
+    if (this.#loss !== null) throw new Error(this.#loss.text);
     try {
       return await this.#wire.connection.sendRequest<Requests[Method][1]>(method, params);
     } catch (error) {
-      throw this.#lost === null ? await fromWire(error) : new Error(this.#lost);
+      throw this.#loss === null ? await fromWire(error) : new Error((this.#loss as Loss).text);
     }
   }
 
@@ -97,12 +118,12 @@ export class ManagerLink {
     method: Method,
     params: ClientNotifications[Method],
   ): void {
-    if (this.#lost === null) this.#wire.notify(method, params);
+    if (this.#loss === null) this.#wire.notify(method, params);
   }
 
-  /** Of this side's will: `lost` is not called. */
+  /** Closed by this side: `lost` is not called. */
   close(): void {
-    this.#lost ??= 'this process has left it';
+    this.#loss ??= { kind: 'ended', text: 'this process has detached from it' };
     this.#wire.end();
   }
 
@@ -114,8 +135,7 @@ export class ManagerLink {
     try {
       this.#events.received(method as keyof ManagerNotifications, params as never);
     } catch (error) {
-      if (error instanceof DeltaError)
-        this.#end(`it sent what this vring does not understand: ${error.message}`);
+      if (error instanceof DeltaError) this.#end(misunderstood(error));
       // A listener's own failure. The connection would keep it to itself.
       else
         queueMicrotask(() => {
@@ -124,12 +144,36 @@ export class ManagerLink {
     }
   }
 
-  #end(reason: string): void {
-    if (this.#lost !== null) return;
-    this.#lost = reason;
-    this.#wire.close();
-    if (this.#welcome !== null) this.#events.lost(reason);
+  #howItClosed(): Loss {
+    if (this.#refusal !== null) return { kind: 'refused', text: this.#refusal };
+    if (this.#farewell !== null) return { kind: 'ended', text: this.#farewell };
+    const pid = this.#welcome?.pid;
+    return pid === undefined || isRunning(pid)
+      ? { kind: 'disconnected', text: 'it closed the connection without giving a reason' }
+      : died(pid);
   }
+
+  #end(loss: Loss): void {
+    if (this.#loss !== null) return;
+    this.#loss = loss;
+    this.#wire.close();
+    if (this.#welcome !== null) this.#events.lost(loss);
+  }
+}
+
+export function died(pid: number): Loss {
+  return { kind: 'died', text: `the manager (process ${pid}) died, and its VMs ended with it` };
+}
+
+function misunderstood({ message }: Error): Loss {
+  return { kind: 'refused', text: `it sent what this vring does not understand: ${message}` };
+}
+
+/** The kernel knows who listens, even if that process does nothing. Asking it loads the native library. */
+async function silence(socket: Socket, silentMs: number): Promise<Error> {
+  const { peerCredentials } = await import('./peer-credentials.ts');
+  const { pid } = peerCredentials(socket);
+  return new SlowManagerError(describeSilence(pid, silentMs), pid);
 }
 
 function connected(path: string): Promise<Socket> {

@@ -11,23 +11,29 @@ import { FrameError, FrameParser } from './frame-parser.ts';
 /** Messages that have arrived and wait for their turn; no more is read from the socket while there are so many. */
 const MAX_WAITING = 64;
 
+export type ReaderEvents = {
+  /** What arrived is not a message; nothing more is read. */
+  broken(error: Error): void;
+  /** The peer is about to close the connection, and says why. */
+  refused(sentence: string): void;
+};
+
 /** Takes messages from a socket, and hands them on one at a time, as long as it is not held. */
 export class BoundedReader extends AbstractMessageReader {
   readonly #socket: Socket;
   readonly #frames: FrameParser;
-  readonly #broken: (error: Error) => void;
+  readonly #events: ReaderEvents;
   readonly #waiting: Message[] = [];
   #callback: DataCallback = () => {};
   #scheduled = false;
   #held = false;
   #stopped = false;
 
-  /** @param broken what arrived is no message; nothing is read any more */
-  constructor(socket: Socket, maxBytes: number, broken: (error: Error) => void) {
+  constructor(socket: Socket, maxBytes: number, events: ReaderEvents) {
     super();
     this.#socket = socket;
     this.#frames = new FrameParser(maxBytes);
-    this.#broken = broken;
+    this.#events = events;
   }
 
   listen(callback: DataCallback): Disposable {
@@ -53,13 +59,21 @@ export class BoundedReader extends AbstractMessageReader {
   #take(chunk: Buffer): void {
     if (this.#stopped) return;
     try {
-      this.#waiting.push(...this.#frames.push(chunk).map(parseMessage).filter(isWanted));
+      const messages = this.#frames.push(chunk).map(parseMessage);
+      for (const message of messages) this.#noticeRefusal(message);
+      this.#waiting.push(...messages.filter(isWanted));
     } catch (error) {
       this.stop();
-      this.#broken(error as Error);
+      this.#events.broken(error as Error);
       return;
     }
     this.#flow();
+  }
+
+  /** An error that answers no request. vscode-jsonrpc would only log it. */
+  #noticeRefusal(message: Message): void {
+    const { id, error } = message as { id?: unknown; error?: { message?: unknown } };
+    if (id === null && typeof error?.message === 'string') this.#events.refused(error.message);
   }
 
   /** A message each turn of the event loop: the answer to one is on its way before the next is looked at. */

@@ -33,6 +33,33 @@ export type Welcome = {
   readonly startedAt: number;
 };
 
+/** What `vring manager status` shows of a manager. */
+export type ManagerStatus = {
+  readonly pid: number;
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** The systemd unit that runs it; null: a client started it, or somebody in a shell. */
+  readonly unit: { readonly name: string; readonly user: boolean } | null;
+  readonly socket: string;
+  /** Its log file; null: it logs to stderr. */
+  readonly log: string | null;
+  /** Where it serves metrics. */
+  readonly metrics: string | null;
+  /** Resident memory, that of its guests included. */
+  readonly memoryBytes: number;
+  /** Clients that are attached, with the one that asks. */
+  readonly clients: number;
+  readonly stopping: boolean;
+};
+
+export type StopRequest = {
+  /** For the guests to power off, in place of what the manager was started with. */
+  readonly timeoutMs?: number;
+  /** The next manager starts the VMs that run now. */
+  readonly resume?: boolean;
+};
+
 type ById = { readonly id: string };
 type BySampling = { readonly sampling: number };
 type ByConsole = { readonly console: number };
@@ -46,6 +73,11 @@ export type Requests = {
   vms: [Nothing, readonly VmInfo[]];
   log: [Nothing, readonly LogEntry[]];
   metrics: [{ readonly format?: MetricsFormat }, string];
+  /** Answers at once: for a client that wants to know whether the manager still does. */
+  ping: [Nothing, null];
+  'manager/status': [Nothing, ManagerStatus];
+  /** Shuts the guests down and ends, as SIGTERM does. Answers before that. */
+  'manager/stop': [StopRequest, null];
   'vm/start': [{ readonly config: MachineConfigInput }, string];
   'vm/restart': [ById, null];
   'vm/pause': [ById, null];

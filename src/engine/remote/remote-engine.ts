@@ -2,14 +2,18 @@ import { version } from '../../project-root.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
-import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
+import type { EngineEvent, LogEntry, Loss, VmInfo } from '../vm-info.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
-import { ManagerLink } from './manager-link.ts';
-import type { ManagerNotifications, Requests, Welcome } from './protocol.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { died, ManagerLink, SlowManagerError } from './manager-link.ts';
+import { describeSilence, isRunning } from './manager-process.ts';
+import type { ManagerNotifications, ManagerStatus, Requests, StopRequest, Welcome } from './protocol.ts';
 import { RemoteConsole } from './remote-console.ts';
 import { RemoteSampling } from './remote-sampling.ts';
 import { VmMirror } from './vm-mirror.ts';
 
+/** A manager that has not answered for so long is called slow. */
+const PATIENCE_MS = 10_000;
 /** Between tries to reach a manager again: from the first to the longest. */
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 500;
@@ -22,6 +26,10 @@ export type RemoteEngineOptions = {
   /** `user@tty`, for others to see. */
   readonly terminal: string;
   readonly readOnly?: boolean;
+  /** Starts a manager, and resolves once it listens. @throws with what kept it from starting */
+  readonly startManager?: () => Promise<void>;
+  /** How long the manager may be silent before it is called slow. */
+  readonly patienceMs?: number;
 };
 
 /** The VMs of another process, over its socket. Tries to reach it again whenever the connection breaks. */
@@ -36,13 +44,20 @@ export class RemoteEngine implements Engine {
   #manager: Welcome | null = null;
   /** It is the one that this engine was attached to before. */
   #sameManager = false;
-  /** Why it is out of reach. */
-  #lost = 'not attached yet';
+  /** Why it cannot be reached. */
+  #loss: Loss = { kind: 'disconnected', text: 'not attached yet' };
   #retry: NodeJS.Timeout | undefined;
+  readonly #heartbeat: Heartbeat;
   #closed = false;
 
   private constructor(options: RemoteEngineOptions) {
     this.#options = options;
+    this.#heartbeat = new Heartbeat(options.patienceMs ?? PATIENCE_MS, {
+      ping: () => this.#link?.request('ping', {}) ?? Promise.resolve(null),
+      silent: ms =>
+        this.#emit({ kind: 'link', loss: { kind: 'slow', text: describeSilence(this.manager.pid, ms) } }),
+      answered: () => this.#emit({ kind: 'link', loss: null }),
+    });
   }
 
   /**
@@ -111,9 +126,33 @@ export class RemoteEngine implements Engine {
     return () => this.#listeners.delete(listener);
   }
 
+  async startManager(): Promise<void> {
+    if (this.#link !== null) return;
+    const { startManager } = this.#options;
+    if (startManager === undefined) throw this.#outOfReach();
+    const { promise: attached, resolve } = Promise.withResolvers<void>();
+    const unsubscribe = this.subscribe(event => {
+      if (event.kind === 'link' && event.loss === null) resolve();
+    });
+    try {
+      await startManager();
+      if (this.#link === null) await attached;
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  managerStatus = (): Promise<ManagerStatus> => this.#request('manager/status', {});
+
+  /** Has the manager shut its guests down and end; resolves when it has begun to. */
+  async stopManager(request: StopRequest): Promise<void> {
+    await this.#request('manager/stop', request);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
-    this.#lost = 'this process has left it';
+    this.#loss = { kind: 'ended', text: 'this process has detached from it' };
+    this.#heartbeat.stop();
     clearTimeout(this.#retry);
     this.#link?.notify('goodbye', {});
     this.#link?.close();
@@ -126,9 +165,10 @@ export class RemoteEngine implements Engine {
     const link = await ManagerLink.open(
       path,
       { version: version(), terminal, readOnly },
+      this.#options.patienceMs ?? PATIENCE_MS,
       {
         received: (method, params) => this.#received(method, params),
-        lost: reason => this.#linkLost(reason),
+        lost: loss => this.#linkLost(loss),
       },
     );
     if (this.#closed) return link.close();
@@ -138,6 +178,7 @@ export class RemoteEngine implements Engine {
     await link.request('subscribe', {});
     if (this.#closed) return link.close();
     this.#link = link;
+    this.#heartbeat.start();
     for (const follower of [...this.#samplings.values(), ...this.#consoles.values()]) follower.follow(link);
   }
 
@@ -154,13 +195,19 @@ export class RemoteEngine implements Engine {
     }
   }
 
-  #linkLost(reason: string): void {
+  #linkLost(loss: Loss): void {
     if (this.#link === null) return;
     this.#link = null;
-    this.#lost = reason;
+    this.#heartbeat.stop();
     for (const follower of [...this.#samplings.values(), ...this.#consoles.values()]) follower.follow(null);
-    this.#emit({ kind: 'link', lost: reason });
+    this.#lose(loss);
     this.#tryAgain(FIRST_RETRY_MS);
+  }
+
+  #lose(loss: Loss): void {
+    this.#loss = loss;
+    if (loss.kind === 'died') this.#mirror.managerDied(loss.text);
+    this.#emit({ kind: 'link', loss });
   }
 
   #tryAgain(afterMs: number): void {
@@ -173,15 +220,19 @@ export class RemoteEngine implements Engine {
         this.#tryAgain(Math.min(afterMs * 2, LONGEST_RETRY_MS));
         return;
       }
-      if (!this.#closed) this.#emit({ kind: 'link', lost: null });
+      if (!this.#closed) this.#emit({ kind: 'link', loss: null });
     }, afterMs);
   }
 
-  /** There is a manager again, but it refuses: that is news. */
-  #stillLost({ code, message }: NodeJS.ErrnoException): void {
-    if (code !== undefined || message === this.#lost) return;
-    this.#lost = message;
-    this.#emit({ kind: 'link', lost: message });
+  /** Nobody listens any more: did the manager die? Or a manager is there again, but refuses: that is news. */
+  #stillLost(error: NodeJS.ErrnoException): void {
+    if (error.code !== undefined) {
+      const pid = this.manager.pid;
+      if (this.#loss.kind === 'disconnected' && !isRunning(pid)) this.#lose(died(pid));
+      return;
+    }
+    if (error.message === this.#loss.text) return;
+    this.#lose({ kind: error instanceof SlowManagerError ? 'slow' : 'refused', text: error.message });
   }
 
   async #act(method: ActionOnOne, id: string): Promise<void> {
@@ -203,10 +254,15 @@ export class RemoteEngine implements Engine {
   }
 
   #outOfReach(): Error {
-    return new Error(`the process that runs the VMs is out of reach: ${this.#lost}`);
+    return new Error(lossSentence(this.#loss));
   }
 
   #emit(event: EngineEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/** Some losses are about the manager, others are what it said. */
+function lossSentence({ kind, text }: Loss): string {
+  return kind === 'died' || kind === 'slow' ? text : `the manager cannot be reached: ${text}`;
 }

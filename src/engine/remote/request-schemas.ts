@@ -34,6 +34,14 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   vms: nothing,
   log: nothing,
   metrics: z.strictObject({ format: z.enum(['openmetrics', 'prometheus']).exactOptional() }).prefault({}),
+  ping: nothing,
+  'manager/status': nothing,
+  'manager/stop': z
+    .strictObject({
+      timeoutMs: z.int().min(0).max(86_400_000).exactOptional(),
+      resume: z.boolean().exactOptional(),
+    })
+    .prefault({}),
   // The engine checks the machine by its own schema, with messages for the user.
   'vm/start': z.strictObject({ config: z.custom<MachineConfigInput>(isObject, 'it is an object') }),
   'vm/restart': byId,
@@ -72,6 +80,7 @@ export const notificationSchemas: {
 
 /** Those that a client with `readOnly` is refused. */
 export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
+  'manager/stop',
   'vm/start',
   'vm/restart',
   'vm/pause',

@@ -1,12 +1,12 @@
 import { chmodSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Engine } from '../engine.ts';
-import { ClientSession } from './client-session.ts';
+import { ClientSession, type ManagerControl } from './client-session.ts';
 import { type PeerCredentials, peerCredentials } from './peer-credentials.ts';
 
 const MAX_CLIENTS = 128;
 
-export type ControlServerEvents = {
+export type ControlServerEvents = ManagerControl & {
   /** For the log. */
   note(level: 'info' | 'warning', text: string): void;
   /** How many are attached now. */
@@ -77,7 +77,7 @@ export class ControlServer {
       socket.destroy(); // it has closed already
       return;
     }
-    const session = new ClientSession(this.#engine, socket, {
+    const session = new ClientSession(this.#engine, this.#events, socket, {
       closed: reason => this.#left(session, peer, reason),
     });
     this.#sessions.add(session);

@@ -19,7 +19,9 @@ export type WireOptions = {
 export type WireEvents = {
   /** What the peer sent is no message; nothing of it is read any more. */
   broken(error: Error): void;
-  /** The peer has read what it was told. */
+  /** The peer gives up on the connection, and says why. */
+  refused?(sentence: string): void;
+  /** The peer has read what was sent. */
   drained(): void;
   closed(): void;
 };
@@ -35,7 +37,10 @@ export class Wire {
   constructor(socket: Socket, { maxBytes, holdsUnread }: WireOptions, events: WireEvents) {
     this.#socket = socket;
     this.#holdsUnread = holdsUnread;
-    this.#reader = new BoundedReader(socket, maxBytes, events.broken);
+    this.#reader = new BoundedReader(socket, maxBytes, {
+      broken: events.broken,
+      refused: sentence => events.refused?.(sentence),
+    });
     const writer = new SocketWriter(socket, () => {
       if (socket.writableLength >= MAX_UNREAD_BYTES) this.#congest(true);
     });
@@ -53,12 +58,12 @@ export class Wire {
     });
   }
 
-  /** The peer doesn't read as fast as it is told: what can be told later should be. */
+  /** The peer does not read as fast as this side sends: what can wait should. */
   get congested(): boolean {
     return this.#congested;
   }
 
-  /** To a peer that has gone, nothing is told. */
+  /** Ignored when the peer is gone. */
   notify(method: string, params: unknown): void {
     if (this.#socket.writable) void this.connection.sendNotification(method, params);
   }

@@ -113,7 +113,7 @@ describe('a client that does not keep to the protocol', () => {
     client.send({ method, params });
     await client.hears(/there is no notification/);
     await client.closed;
-    expect(rig.notes.join()).toContain('raw@pts/9');
+    await until(() => rig.notes.join().includes('raw@pts/9'));
   });
 
   test('is not waited for when it goes in the middle of a message', async () => {

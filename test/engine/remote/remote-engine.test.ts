@@ -181,19 +181,20 @@ describe('a remote engine', () => {
     const events: EngineEvent[] = [];
     engine.subscribe(event => events.push(event));
 
-    await rig.server.close('it was stopped by SIGTERM');
+    await rig.server.close('stopped by SIGTERM');
     await until(() => events.some(event => event.kind === 'link'));
-    expect(events.at(-1)).toEqual({ kind: 'link', lost: 'it was stopped by SIGTERM' });
-    await expect(engine.pause('web')).rejects.toThrow(
-      'the process that runs the VMs is out of reach: it was stopped by SIGTERM',
-    );
+    expect(events.at(-1)).toEqual({
+      kind: 'link',
+      loss: { kind: 'ended', text: 'stopped by SIGTERM' },
+    });
+    await expect(engine.pause('web')).rejects.toThrow('the manager cannot be reached: stopped by SIGTERM');
     expect(engine.vms()).toHaveLength(2);
 
     await rig.engine.remove('db');
     rig.engine.become('web', 'paused');
     await rig.serve();
     const back = Date.now();
-    const isBack = (event: EngineEvent) => event.kind === 'link' && event.lost === null;
+    const isBack = (event: EngineEvent) => event.kind === 'link' && event.loss === null;
     await until(() => events.some(isBack));
     expect(Date.now() - back).toBeLessThan(1000);
     const before = events.slice(1, events.findIndex(isBack));
@@ -212,7 +213,7 @@ describe('a remote engine', () => {
     const engine = await rig.attach();
     const asked = engine.pause('web');
     setTimeout(() => void rig.server.close('it ended'), 20);
-    await expect(asked).rejects.toThrow('out of reach: it ended');
+    await expect(asked).rejects.toThrow('cannot be reached: it ended');
   });
 });
 
@@ -245,7 +246,7 @@ describe('attaching', () => {
       'SSH-2.0-OpenSSH_9.2\r\n',
       /it sent what this vring does not understand: a message starts/,
     ],
-    ['ends', '', /it went without a word/],
+    ['ends', '', /it closed the connection without giving a reason/],
   ])('fails with a sentence when the other end %s', async (_, answer, message) => {
     const path = await impostor(answer);
     await expect(RemoteEngine.attach({ path, terminal: 'me@pts/1' })).rejects.toThrow(message);
@@ -256,7 +257,7 @@ describe('attaching', () => {
     const engine = await rig.attach();
     const lost: (string | null)[] = [];
     engine.subscribe(event => {
-      if (event.kind === 'link') lost.push(event.lost);
+      if (event.kind === 'link') lost.push(event.loss?.text ?? null);
     });
     await rig.server.close('it ended');
     const other = createServer(socket =>

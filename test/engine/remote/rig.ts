@@ -2,8 +2,9 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
-import { RemoteEngine } from '../../../src/engine/remote/remote-engine.ts';
-import { ControlServer } from '../../../src/engine/remote/server.ts';
+import type { ManagerStatus, StopRequest } from '../../../src/engine/remote/protocol.ts';
+import { RemoteEngine, type RemoteEngineOptions } from '../../../src/engine/remote/remote-engine.ts';
+import { ControlServer, type ControlServerEvents } from '../../../src/engine/remote/server.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { FakeEngine } from '../../ui/fake-engine.ts';
 
@@ -12,11 +13,34 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
+const STATUS: ManagerStatus = {
+  pid: process.pid,
+  version: '0.0.0',
+  startedAt: 0,
+  unit: null,
+  socket: '/run/vring/control.sock',
+  log: null,
+  metrics: null,
+  memoryBytes: 2 ** 20,
+  clients: 0,
+  stopping: false,
+};
+
+/** A server without a manager around it. */
+export const NO_MANAGER: ControlServerEvents = {
+  note: () => {},
+  clients: () => {},
+  status: () => STATUS,
+  stop: () => {},
+};
+
 /** A scripted engine behind a socket. */
 export class Rig {
   readonly engine = new FakeEngine(systemClock);
   readonly path = join(temporaryFolder(), 'control.sock');
   readonly notes: string[] = [];
+  /** What clients asked the manager to do about its end. */
+  readonly stops: StopRequest[] = [];
   server!: ControlServer;
 
   static async start(): Promise<Rig> {
@@ -29,12 +53,14 @@ export class Rig {
     this.server = new ControlServer(this.engine, {
       note: (_, text) => this.notes.push(text),
       clients: () => {},
+      status: () => ({ ...STATUS, clients: this.server.clients }),
+      stop: request => this.stops.push(request),
     });
     await this.server.listen(this.path);
     cleanUps.push(() => this.server.close('the test is over'));
   }
 
-  async attach(options: { terminal?: string; readOnly?: boolean } = {}): Promise<RemoteEngine> {
+  async attach(options: Partial<RemoteEngineOptions> = {}): Promise<RemoteEngine> {
     const engine = await RemoteEngine.attach({ path: this.path, terminal: 'anna@pts/1', ...options });
     cleanUps.push(() => engine.close());
     return engine;

@@ -6,7 +6,7 @@ import { ControlServer } from '../../../src/engine/remote/server.ts';
 import { builtFile } from '../../../src/project-root.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { RawClient, Rig, until } from './rig.ts';
+import { NO_MANAGER, RawClient, Rig, until } from './rig.ts';
 
 const VMS = 10;
 const BUDGET_PER_SECOND = 2048;
@@ -83,7 +83,7 @@ describe(`${VMS} VMs watched once a second`, () => {
 
   test.skipIf(noKvm !== null)(onKvm('stay below it with real guests'), { timeout: 60_000 }, async () => {
     const engine = new LocalEngine();
-    const server = new ControlServer(engine, { note: () => {}, clients: () => {} });
+    const server = new ControlServer(engine, NO_MANAGER);
     const path = join(temporaryFolder(), 'control.sock');
     await server.listen(path);
     try {

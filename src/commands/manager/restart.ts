@@ -1,0 +1,61 @@
+import { execa } from 'execa';
+import type { ManagerStatus } from '../../engine/remote/protocol.ts';
+import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
+import { connectOrStart } from '../../manager/connect.ts';
+import { print } from '../host/host-options.ts';
+import { Progress } from '../vm/progress.ts';
+import { until } from '../vm/until.ts';
+import { type StopOptions, stopManager } from './stop.ts';
+
+export type RestartOptions = StopOptions;
+
+/** A guest is running as soon as its machine is built. */
+const START_TIMEOUT_MS = 120_000;
+
+type Result = Pick<VmInfo, 'name' | 'state' | 'reason'>;
+
+/** @returns the exit status */
+export async function restart(options: RestartOptions): Promise<number> {
+  const stopped = await stopManager(options, { resume: true });
+  if (stopped?.status.unit) await startUnit(stopped.status.unit);
+  const engine = await connectOrStart();
+  const progress = new Progress(() => 'starting VMs');
+  try {
+    const interrupted = engine.vms().filter(vm => vm.interrupted);
+    for (const { id } of interrupted) engine.restart(id).catch(() => {}); // its state and reason tell
+    const names = [...(stopped?.vms ?? []), ...interrupted.map(vm => vm.name)].sort();
+    const vms: Result[] = [];
+    for (const name of new Set(names)) {
+      await until(engine, name, vm => vm !== undefined && isSettled(vm), START_TIMEOUT_MS);
+      const vm = engine.vms().find(vm => vm.name === name);
+      vms.push({ name, state: vm?.state ?? 'off', reason: vm?.reason ?? null });
+    }
+    progress.end();
+    print(options, { manager: await engine.managerStatus(), vms }, () => lines(engine.manager.pid, vms));
+    return vms.every(({ state }) => state === 'running') ? 0 : 1;
+  } finally {
+    progress.end();
+    await engine.close();
+  }
+}
+
+/** Started, or failed to. */
+function isSettled(vm: VmInfo): boolean {
+  if (vm.interrupted) return false;
+  return vm.state === 'running' || (!isAlive(vm) && vm.startedAt !== null);
+}
+
+async function startUnit({ name, user }: NonNullable<ManagerStatus['unit']>): Promise<void> {
+  const args = [...(user ? ['--user'] : []), 'start', name];
+  const { failed, stderr } = await execa('systemctl', args, { reject: false });
+  if (failed) throw new Error(`systemctl ${args.join(' ')} failed: ${stderr || 'it gave no reason'}`);
+}
+
+function lines(pid: number, vms: readonly Result[]): string[] {
+  return [
+    `the manager runs as process ${pid}`,
+    ...vms.map(({ name, state, reason }) =>
+      state === 'running' ? `${name} is running` : `${name} is ${state}: ${reason ?? 'see vring vm events'}`,
+    ),
+  ];
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Does the process run? One that has ended, and that nobody has waited for yet, does not. */
+export function isRunning(pid: number, proc = '/proc'): boolean {
+  const state = stateOf(pid, proc);
+  return state !== null && state !== 'Z' && state !== 'X';
+}
+
+/**
+ * What to say of a manager that does not answer: for how long, why as far as its state (proc(5)) shows, and what to look
+ * at. Killing it would end its VMs, so that is not advised.
+ */
+export function describeSilence(pid: number, silentMs: number, proc = '/proc'): string {
+  const who = `the manager (process ${pid})`;
+  const since = `has not answered for ${Math.round(silentMs / 1000)} s`;
+  switch (stateOf(pid, proc)) {
+    case 'T':
+      return `${who} was stopped by a signal, and its VMs with it: kill -CONT ${pid} resumes them`;
+    case 't':
+      return `${who} ${since}: a debugger holds it, and its VMs with it`;
+    case 'D':
+      return `${who} ${since}: it waits for a disk or a device; see dmesg. Its VMs keep running`;
+    default:
+      return `${who} ${since}: it is busy${load(proc)}. Its VMs keep running; wait rather than kill it`;
+  }
+}
+
+/** The letter after the name of the program, which may have parentheses itself. */
+function stateOf(pid: number, proc: string): string | null {
+  return /^\d+ \(.*\) (\w)/s.exec(read(join(proc, String(pid), 'stat')))?.[1] ?? null;
+}
+
+function load(proc: string): string {
+  const average = /^[\d.]+/.exec(read(join(proc, 'loadavg')))?.[0];
+  const cpus = read(join(proc, 'stat')).match(/^cpu\d+ /gm)?.length;
+  if (average === undefined || cpus === undefined) return '';
+  return `, or the host is: its load average is ${average} on ${cpus} CPUs`;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}

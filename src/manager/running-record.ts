@@ -1,0 +1,158 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod';
+import type { InterruptedVm, LocalEngine } from '../engine/local-engine.ts';
+import { isAlive } from '../engine/vm-info.ts';
+import { replaceFile } from '../files/replace-file.ts';
+import { type MachineConfig, machineConfig } from '../vmm/machine/config.ts';
+import { VM_NAME } from '../vmm/machine/vm-name.ts';
+
+/** A manager that is to resume VMs is started right after the one before it has stopped. */
+const RESUME_WITHIN_MS = 10 * 60_000;
+
+const name = z.string().regex(VM_NAME.pattern);
+
+/**
+ * The VMs that a manager runs, in a file of its state folder: what is in it when the next manager starts was not stopped.
+ * `config` is of VMs without a definition, `interrupted` of those that ran in an even earlier manager.
+ */
+const record = z.strictObject({
+  version: z.literal(1),
+  pid: z.int(),
+  bootId: z.string(),
+  vms: z.array(
+    z.strictObject({ name, config: z.unknown().optional(), interrupted: z.string().max(1000).optional() }),
+  ),
+  /** Those to start again, and when they were stopped. */
+  resume: z
+    .strictObject({
+      at: z.number(),
+      vms: z.array(z.strictObject({ name, config: z.unknown().optional() })),
+    })
+    .optional(),
+});
+
+type RecordFile = z.output<typeof record>;
+
+/** What the manager before this one left behind. */
+export type LastRun = {
+  readonly interrupted: readonly InterruptedVm[];
+  readonly resume: readonly { readonly name: string; readonly config: MachineConfig | null }[];
+  /** Why the file could not be read; null: it could, or there was none. */
+  readonly problem: string | null;
+};
+
+const NOTHING: LastRun = { interrupted: [], resume: [], problem: null };
+
+export function readLastRun(folder: string, bootId = currentBootId()): LastRun {
+  const path = pathIn(folder);
+  let file: RecordFile;
+  try {
+    file = record.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NOTHING;
+    return {
+      ...NOTHING,
+      problem: `${path} is damaged, so it is not known whether VMs ended with the last manager: see the log before this line`,
+    };
+  }
+  const what =
+    file.bootId === bootId
+      ? `the manager that ran it (process ${file.pid}) died`
+      : 'the host went down without shutting it down';
+  const resumes = file.resume !== undefined && Date.now() - file.resume.at < RESUME_WITHIN_MS;
+  return {
+    interrupted: file.vms.map(vm => ({
+      name: vm.name,
+      reason: vm.interrupted ?? `it ended unexpectedly: ${what}`,
+      config: configOf(vm.config),
+    })),
+    resume: resumes ? file.resume!.vms.map(vm => ({ name: vm.name, config: configOf(vm.config) })) : [],
+    problem: null,
+  };
+}
+
+/** Null also for one that this version would not accept. */
+function configOf(config: unknown): MachineConfig | null {
+  return config === undefined ? null : (machineConfig.safeParse(config).data ?? null);
+}
+
+/** Keeps the file up to date while a manager runs. */
+export class RunningRecord {
+  readonly #path: string;
+  readonly #engine: LocalEngine;
+  readonly #failed: (error: Error) => void;
+  readonly #unsubscribe: () => void;
+  #written = '';
+  #resume: RecordFile['resume'];
+
+  /** @param failed the file cannot be written, which is said once */
+  constructor(folder: string, engine: LocalEngine, failed: (error: Error) => void) {
+    this.#path = pathIn(folder);
+    this.#engine = engine;
+    this.#failed = failed;
+    this.#unsubscribe = engine.subscribe(event => {
+      if (event.kind === 'vm' || event.kind === 'removed') this.#write();
+    });
+    this.#write();
+  }
+
+  /** The next manager is to start the VMs that run now. */
+  resumeLater(): void {
+    const vms = this.#engine.vms().filter(isAlive);
+    this.#resume = { at: Date.now(), vms: vms.map(({ id, name }) => ({ name, ...this.#config(id) })) };
+    this.#write();
+  }
+
+  /** In the course of an orderly end, once all VMs are off. */
+  close(): void {
+    if (this.#resume !== undefined) this.#resume = { ...this.#resume, at: Date.now() };
+    this.#write();
+    this.#unsubscribe();
+  }
+
+  #write(): void {
+    const vms = this.#engine
+      .vms()
+      .filter(vm => isAlive(vm) || vm.interrupted)
+      .map(({ id, name, interrupted, reason }) => ({
+        name,
+        ...this.#config(id),
+        ...(interrupted && { interrupted: reason ?? '' }),
+      }));
+    const file: RecordFile = {
+      version: 1,
+      pid: process.pid,
+      bootId: currentBootId(),
+      vms,
+      ...(this.#resume && { resume: this.#resume }),
+    };
+    const empty = vms.length === 0 && this.#resume === undefined;
+    const text = empty ? '' : `${JSON.stringify(file, null, 2)}\n`;
+    if (text === this.#written) return;
+    try {
+      if (empty) rmSync(this.#path, { force: true });
+      else replaceFile(this.#path, text, { mode: 0o600, fresh: true });
+      this.#written = text;
+    } catch (error) {
+      this.#failed(error as Error);
+    }
+  }
+
+  #config(id: string): { config?: MachineConfig } {
+    const config = this.#engine.configWithoutDefinition(id);
+    return config === null ? {} : { config };
+  }
+}
+
+function pathIn(folder: string): string {
+  return join(folder, 'running.json');
+}
+
+function currentBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+
+/** The systemd unit that runs this process, and whether it is one of the user's own systemd. */
+export type Unit = { readonly name: string; readonly user: boolean };
+
+/**
+ * By the control group. One that a client started may be in the group of a service too, that of cron for instance:
+ * systemd sets INVOCATION_ID for the process that it starts itself, but children inherit it, so only `vring serve` asks.
+ */
+export function thisUnit(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  cgroup = readFileSync('/proc/self/cgroup', 'latin1'),
+): Unit | null {
+  if (env.INVOCATION_ID === undefined) return null;
+  const name = /\/([^/\n]+\.service)$/m.exec(cgroup.trim())?.[1];
+  if (name === undefined || /^user@\d+\.service$/.test(name)) return null;
+  return { name, user: /\/user@\d+\.service\//.test(cgroup) };
+}

@@ -1,0 +1,216 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { describe, expect, test } from 'vitest';
+import { builtFile } from '../../src/project-root.ts';
+import { until } from '../engine/remote/rig.ts';
+import {
+  attached,
+  guest,
+  isRunning,
+  killedAtEnd,
+  managerLog,
+  NODE,
+  startManager,
+  withOwnFolders,
+} from '../manager/rig.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+
+withOwnFolders();
+
+const CLI = join(import.meta.dirname, '../../src/cli.ts');
+
+/** `vring manager ARGS`. */
+function vringManager(...args: string[]) {
+  const [node, ...nodeArgs] = NODE;
+  return execa(node!, [...nodeArgs, CLI, 'manager', ...args], {
+    reject: false,
+    stdin: 'ignore',
+    timeout: 60_000,
+  });
+}
+
+async function json(...args: string[]) {
+  const { stdout, exitCode } = await vringManager(...args, '--json');
+  return { exitCode, ...JSON.parse(stdout) };
+}
+
+function define(name: string, append = ''): void {
+  writeFileSync(
+    join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`),
+    `name: ${name}\nmemory: 32M\nmachine:\n  kernel: ${builtFile('guest.elf')}\n  append: ${JSON.stringify(append)}\n`,
+  );
+}
+
+describe('without a manager', () => {
+  test('status says so, and exits with 3; stop has nothing to do', async () => {
+    expect(await vringManager()).toMatchObject({ stdout: 'no manager is running', exitCode: 3 });
+    expect(await json('status')).toMatchObject({ exitCode: 3, state: 'none', manager: null });
+    expect(await vringManager('stop')).toMatchObject({ stdout: 'no manager is running', exitCode: 0 });
+  });
+
+  test('restart starts one', async () => {
+    const { exitCode, manager } = await json('restart');
+    killedAtEnd(manager.pid);
+    expect(exitCode).toBe(0);
+    expect(await json('status')).toMatchObject({ state: 'running', manager: { pid: manager.pid } });
+  });
+});
+
+describe('a manager', () => {
+  test('is shown with all that one may look for, and stopped', async () => {
+    const process_ = startManager(['--metrics', '127.0.0.1:0']);
+    await attached();
+    const { exitCode, state, manager } = await json('status');
+    expect([exitCode, state]).toEqual([0, 'running']);
+    expect(manager).toMatchObject({
+      pid: process_.pid,
+      unit: null,
+      socket: join(process.env.VRING_RUNTIME_DIR!, 'control.sock'),
+      log: null,
+      metrics: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/),
+      stopping: false,
+    });
+    expect(manager.memoryBytes).toBeGreaterThan(2 ** 24);
+    const { stdout } = await vringManager('status');
+    expect(stdout).toMatch(new RegExp(`^manager +running, process ${process_.pid}, vring `));
+    expect(await vringManager('stop')).toMatchObject({
+      stdout: `stopped the manager (process ${process_.pid})`,
+      exitCode: 0,
+    });
+    const { exitCode: ended, stderr } = await process_;
+    expect(ended).toBe(0);
+    expect(stderr).toMatch(/ending: stopped by \S+@/);
+  });
+
+  test('that does not answer is shown as slow; only --force ends it', async () => {
+    const process_ = startManager();
+    await attached();
+    process_.kill('SIGSTOP');
+    const [slow, refused] = await Promise.all([vringManager('status'), vringManager('stop')]);
+    expect([slow.exitCode, refused.exitCode]).toEqual([1, 1]);
+    expect(slow.stdout).toContain(`kill -CONT ${process_.pid} resumes them`);
+    expect(refused.stderr).toContain(`kill -CONT ${process_.pid} resumes them`);
+    expect(isRunning(process_.pid!)).toBe(true);
+    expect(await vringManager('stop', '--force')).toMatchObject({
+      stdout: `stopped the manager (process ${process_.pid})`,
+      exitCode: 0,
+    });
+  }, 60_000);
+
+  test.each([
+    [['stop', '--timeout', '-1'], /--timeout -1: expected a whole number/],
+    [['explode'], /there is no command "manager explode"; there are status, stop, restart/],
+  ])('%j is wrong usage', async (args, message) => {
+    const { exitCode, stderr } = await vringManager(...args);
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
+  test('that died are listed by the next one, and started again by restart', async () => {
+    define('web');
+    define('db');
+    const dead = startManager();
+    const engine = await attached();
+    await engine.restart('web');
+    await engine.start(guest('adhoc'));
+    dead.kill('SIGKILL');
+    await dead;
+    expect(await json('status')).toMatchObject({ state: 'none', interrupted: ['adhoc', 'web'] });
+
+    const next = startManager();
+    const after = await attached();
+    const reason = `it ended unexpectedly: the manager that ran it (process ${dead.pid}) died`;
+    expect(after.vms().map(vm => [vm.name, vm.state, vm.reason])).toEqual([
+      ['adhoc', 'crashed', reason],
+      ['db', 'off', null],
+      ['web', 'crashed', reason],
+    ]);
+    expect(after.log().filter(entry => entry.level === 'error')).toMatchObject([
+      { vm: 'adhoc', text: reason },
+      { vm: 'web', text: reason },
+    ]);
+    const restarted = await json('restart');
+    killedAtEnd(restarted.manager.pid);
+    expect(restarted).toMatchObject({
+      exitCode: 0,
+      vms: [
+        { name: 'adhoc', state: 'running' },
+        { name: 'web', state: 'running' },
+      ],
+    });
+    expect((await next).stderr).toContain(`error: web: ${reason}`);
+    expect(await json('status')).toMatchObject({ interrupted: [], manager: { pid: restarted.manager.pid } });
+  }, 60_000);
+
+  test('are shut down by stop, and start no more; by restart they run again', async () => {
+    define('web');
+    startManager();
+    const engine = await attached();
+    await engine.restart('web');
+    await engine.start(guest('adhoc'));
+    const first = await json('restart');
+    killedAtEnd(first.manager.pid);
+    expect(first).toMatchObject({
+      exitCode: 0,
+      vms: [
+        { name: 'adhoc', state: 'running' },
+        { name: 'web', state: 'running' },
+      ],
+    });
+    const log = managerLog();
+    expect(log).not.toContain('unexpectedly');
+    const stopped = await json('stop');
+    expect(stopped.stopped).toMatchObject({ vms: ['adhoc', 'web'], killed: [] });
+    const state = await json('status');
+    expect(state).toMatchObject({ exitCode: 3, interrupted: [] });
+  }, 60_000);
+
+  test('that do not power off are killed after --timeout, and named', async () => {
+    const manager = startManager(['--shutdown-timeout', '3600']);
+    const engine = await attached();
+    await engine.start(guest('deaf', 'run="spin 100s"'));
+    const { stdout, stderr, exitCode } = await vringManager('stop', '--timeout', '1', '--json');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout).stopped).toMatchObject({ vms: ['deaf'], killed: ['deaf'] });
+    expect(stderr).toContain('killed, because they did not shut down in time: deaf');
+    expect((await manager).exitCode).toBe(0);
+  }, 60_000);
+
+  test('are resumed by the systemd unit that runs the manager', async () => {
+    define('web');
+    const folder = process.env.VRING_DEFINITIONS_DIR!;
+    // systemctl, as far as it is used: it starts the service.
+    const [node, ...nodeArgs] = NODE;
+    const systemctl = `#!/bin/sh\necho "$@" > ${folder}/systemctl.args\n${node} ${nodeArgs.join(' ')} ${CLI} serve > ${folder}/service.log 2>&1 &\n`;
+    writeFileSync(join(folder, 'systemctl'), systemctl, { mode: 0o755 });
+    startManager([], {
+      INVOCATION_ID: '0123',
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(FAKE_CGROUP)}`,
+    });
+    const engine = await attached();
+    expect((await engine.managerStatus()).unit).toEqual({ name: 'vring.service', user: false });
+    await engine.restart('web');
+    const path = process.env.PATH;
+    process.env.PATH = `${folder}:${path}`;
+    try {
+      const { manager, vms, exitCode } = await json('restart');
+      killedAtEnd(manager.pid);
+      expect([exitCode, vms]).toEqual([0, [expect.objectContaining({ name: 'web', state: 'running' })]]);
+    } finally {
+      process.env.PATH = path;
+    }
+    expect(readFileSync(join(folder, 'systemctl.args'), 'utf8')).toBe('start vring.service\n');
+    await until(() => readFileSync(join(folder, 'service.log'), 'utf8').includes('web: it runs'));
+  }, 60_000);
+});
+
+/** A process whose control group is that of the service. */
+const FAKE_CGROUP = `
+  import fs from 'node:fs';
+  import { syncBuiltinESMExports } from 'node:module';
+  const read = fs.readFileSync;
+  fs.readFileSync = (path, ...rest) => path === '/proc/self/cgroup' ? '0::/system.slice/vring.service\\n' : read(path, ...rest);
+  syncBuiltinESMExports();`;
