@@ -22,10 +22,12 @@ export function lossText({ kind, text }: Loss, vms: readonly VmInfo[], canStart:
   }
 }
 
+/** What the user can do comes before the names, which may be many. */
 function diedText(text: string, interrupted: readonly VmInfo[], canStart: boolean): string {
-  const which = interrupted.length === 0 ? '' : `: ${names(interrupted)}`;
-  const them = ['', ' and that VM', ' and those VMs'][Math.min(interrupted.length, 2)]!;
-  return `${text}${which}${canStart ? `; ${START_AGAIN_KEY} starts a manager${them}` : ''}`;
+  if (interrupted.length === 0) return `${text}${canStart ? `; ${START_AGAIN_KEY} starts another` : ''}`;
+  const what = interrupted.length === 1 ? 'it and its VM' : 'it and its VMs';
+  const offer = canStart ? `; ${START_AGAIN_KEY} starts ${what} again` : ', and its VMs ended with it';
+  return `the manager died${offer}: ${names(interrupted)}`;
 }
 
 /** `web`, `web and db`, or `web, db and 3 more`. */

@@ -139,7 +139,7 @@ describe('a manager that is out of reach', () => {
     const driver = await start();
     for (const id of ['db', 'web']) engine.become(id, 'crashed', { interrupted: true, reason });
     engine.lose({ kind: 'died', text: reason });
-    await driver.waitFor('the manager (process 7) died');
+    await driver.waitFor('the manager died; A starts it and its VMs again: db and web');
     expect(driver.screen).toMatch(/^ A start again/m);
     driver.type('A');
     await driver.waitFor('started db and web');
