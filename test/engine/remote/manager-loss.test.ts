@@ -81,9 +81,10 @@ describe('a manager', () => {
   });
 
   test('that does not answer is said to be slow, not dead, until it answers', async () => {
-    const { manager, engine, losses } = await attachedTo({ patienceMs: 100 });
+    const { manager, engine, losses } = await attachedTo({ patienceMs: 2000 });
     manager.kill('SIGSTOP');
-    await until(() => losses.some(loss => loss?.kind === 'slow'));
+    await until(() => losses.some(loss => loss?.text.includes('kill -CONT')));
+    expect(losses.at(-1)?.kind).toBe('slow');
     expect(losses.at(-1)?.text).toBe(
       `the manager (process ${manager.pid}) was stopped by a signal, and its VMs with it: kill -CONT ${manager.pid} resumes them`,
     );
