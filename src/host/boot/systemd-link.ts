@@ -122,7 +122,7 @@ function listMatches(settings: readonly Setting[], given: string, key: string): 
   return patterns.some(equal) !== inverse;
 }
 
-/** What a setting of [Match] is compared with; null: it cannot be told before the boot. */
+/** What a setting of [Match] is compared with; null: it is not known before the boot. */
 function matchValue(root: HostRoot, fn: PciFunction, name: string | null, key: string): string | null {
   switch (key) {
     case 'Path':

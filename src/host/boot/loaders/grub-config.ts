@@ -43,3 +43,20 @@ export function readable<T>(read: () => T | null): T | null {
     return null;
   }
 }
+
+/**
+ * grub.cfg is a script of GRUB's own shell: what it reads otherwise than the kernel would, in parameters that
+ * grub-mkconfig puts into it as they are. Null: nothing.
+ */
+export function scriptTrouble(line: string): string | null {
+  let quote = '';
+  for (let at = 0; at < line.length; at++) {
+    const char = line[at]!;
+    if (char === '\\' && quote !== "'") at++;
+    else if (quote !== '') quote = char === quote ? '' : quote;
+    else if (char === '"' || char === "'") quote = char;
+    else if (/[;&|<>\n]/.test(char)) return char === '\n' ? 'a line break' : `an unquoted ${char}`;
+    else if (char === '#' && (at === 0 || /\s/.test(line[at - 1]!))) return 'a # that begins a comment';
+  }
+  return quote === '' ? null : `a ${quote} that is not closed`;
+}

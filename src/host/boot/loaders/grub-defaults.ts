@@ -15,6 +15,7 @@ import {
 import type { Dialect, Part } from '../shell/lexer.ts';
 import { readShellFiles } from '../shell/script.ts';
 import { type Assignment, type PlacedLetter, type ShellVariables, valueText } from '../shell/variables.ts';
+import { scriptTrouble } from './grub-config.ts';
 
 export const grubDefaults = '/etc/default/grub';
 const dropIns = '/etc/default/grub.d';
@@ -102,6 +103,8 @@ export function editGrubDefaults(
   const before = evaluate(root, sources);
   const { letters, unknown } = commandLine(before);
   if (unknown !== null) throw refuse(unknown);
+  const trouble = scriptTrouble(letters.map(letter => letter.text).join(''));
+  if (trouble !== null) throw refuse(`the parameters have ${trouble}, which ends them in grub.cfg`);
   const change = changeLine(letters, request);
   if (change === null) throw refuse('a parameter that has to change is not written in one place');
   for (const insertion of insertions(sources, before, letters, change)) {

@@ -56,7 +56,7 @@ const known: readonly Known[] = [
   { name: 'LILO', files: ['/etc/lilo.conf'], step: 'the append line in /etc/lilo.conf, then run lilo' },
 ];
 
-/** Every other host: which boot loader it is, as far as that can be told. @throws always */
+/** Every other host: which boot loader it is, as far as that is known. @throws always */
 export function otherLoaders(root: HostRoot, evidence: BootEvidence, request: ParameterRequest): never {
   const found = known.find(each => each.files.some(path => root.exists(path)));
   if (found !== undefined) {

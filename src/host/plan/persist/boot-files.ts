@@ -13,7 +13,7 @@ import { udevPath, udevText } from './udev-rules.ts';
 export type BootSteps = { readonly steps: readonly Step[]; readonly notes: readonly string[] };
 
 /**
- * Steps that store what the host's devices shall be at each boot, and all that follows from it: modprobe.d and the
+ * Steps that store the desired state of the host's devices for each boot, and all that follows from it: modprobe.d and the
  * initramfs for what can be claimed by ids, and our service (udev rules without systemd) for everything, which also
  * looks whether the device at an address is still the same one.
  */
