@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { getSystemErrorMessage } from 'node:util';
+import { MAX_DOMAIN_BYTES } from '../../definitions/libvirt/document.ts';
 import { readDomain } from '../../definitions/libvirt/read.ts';
 import { printError } from '../../text/output.ts';
+import { readLimited } from '../../text/read-limited.ts';
 import { reportMissingFeatures } from '../qemu-machine.ts';
 import { type DefineOptions, defineVm } from './define.ts';
 import type { VmList } from './vm-list.ts';
@@ -10,7 +10,11 @@ export type ImportOptions = DefineOptions & { readonly name?: string };
 
 /** Makes a definition of a libvirt domain, and says what of it was left out. */
 export async function importVm(vmList: VmList, file: string, options: ImportOptions): Promise<void> {
-  const { definition, leftOut } = readDomain(readText(file), file, options.name);
+  const { definition, leftOut } = readDomain(
+    readLimited(file === '-' ? 0 : file, file, MAX_DOMAIN_BYTES),
+    file,
+    options.name,
+  );
   await defineVm(vmList, definition, options, { leftOut });
   if (options.json) return;
   reportMissingFeatures(definition);
@@ -18,13 +22,4 @@ export async function importVm(vmList: VmList, file: string, options: ImportOpti
   printError(`vring: left out of ${file}:`);
   for (const { path, line, reason } of leftOut)
     printError(`  line ${line}: ${path}${reason === null ? '' : `: ${reason}`}`);
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    throw new Error(`${file} can't be read: ${getSystemErrorMessage(errno!)}`);
-  }
 }

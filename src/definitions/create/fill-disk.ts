@@ -59,9 +59,10 @@ async function copy(
   const target = await fs.open(to, 'r+');
   try {
     const buffer = Buffer.allocUnsafe(CHUNK);
-    for (let at = 0; ; ) {
+    // An image that grows meanwhile is no reason to go on for ever.
+    for (let at = 0; at < size; ) {
       signal?.throwIfAborted();
-      const { bytesRead } = await source.read(buffer, 0, CHUNK, at);
+      const { bytesRead } = await source.read(buffer, 0, Math.min(CHUNK, size - at), at);
       if (bytesRead === 0) break;
       const chunk = buffer.subarray(0, bytesRead);
       if (!chunk.equals(ZEROES.subarray(0, bytesRead))) await target.write(chunk, 0, bytesRead, at);

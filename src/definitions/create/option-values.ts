@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { getSystemErrorMessage } from 'node:util';
+import { readLimited } from '../../text/read-limited.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import type { CloudNetwork } from './cloud-seed.ts';
 import type { NewVm } from './plan.ts';
@@ -29,17 +29,19 @@ export function checkAddress(text: string): string {
   throw new UsageError(`--passthrough ${text}: expected a PCI address, such as 0000:02:00.0 or 02:00.0`);
 }
 
+/** An authorized_keys file has room for thousands in that. */
+const MAX_KEYS_BYTES = 2 ** 20;
+
 /** SSH public keys: the lines of a file, or the key itself. @throws UsageError */
 export function readSshKeys(keyOrFile: string): string[] {
   if (/^(ssh|ecdsa|sk)-\S+ /.test(keyOrFile)) return [keyOrFile.trim()];
   try {
-    return readFileSync(keyOrFile, 'utf8')
+    return readLimited(keyOrFile, keyOrFile, MAX_KEYS_BYTES)
       .split('\n')
       .map(line => line.trim())
       .filter(line => line !== '' && !line.startsWith('#'));
   } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    throw new UsageError(`--ssh-key ${keyOrFile}: it can't be read: ${getSystemErrorMessage(errno!)}`);
+    throw new UsageError(`--ssh-key ${(error as Error).message}`);
   }
 }
 

@@ -2,7 +2,7 @@ import { parseXml, XmlElement, XmlError } from '@rgrove/parse-xml';
 import { printable } from '../../text/printable.ts';
 
 /** Domains of libvirt have a few KiB. */
-const MAX_BYTES = 2 ** 20;
+export const MAX_DOMAIN_BYTES = 2 ** 20;
 
 /** A text that is no libvirt domain; the message names file, line and reason. */
 export class LibvirtError extends Error {
@@ -30,7 +30,7 @@ export class DomainDocument {
   constructor(text: string, file: string) {
     this.#text = text;
     this.#file = file;
-    if (Buffer.byteLength(text) > MAX_BYTES)
+    if (Buffer.byteLength(text) > MAX_DOMAIN_BYTES)
       throw new LibvirtError(`${file}: expected at most 1 MiB for a domain`);
     try {
       this.root = parseXml(text, { includeOffsets: true }).root as XmlElement;

@@ -1,0 +1,44 @@
+import { spawnSync } from 'node:child_process';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readLimited } from '../../src/text/read-limited.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const folder = temporaryFolder();
+
+test('a text that is short enough', () => {
+  const file = join(folder, 'text');
+  writeFileSync(file, 'é'.repeat(512));
+  expect(readLimited(file, file, 1024)).toBe('é'.repeat(512));
+  writeFileSync(file, 'é'.repeat(513));
+  expect(() => readLimited(file, 'the text', 1024)).toThrow('the text is longer than 1K, or has no end');
+});
+
+test('what has no end, or is huge, is not read to its end', () => {
+  expect(() => readLimited('/dev/zero', '/dev/zero', 1024)).toThrow(
+    '/dev/zero is longer than 1K, or has no end',
+  );
+  const file = join(folder, 'huge');
+  writeFileSync(file, '');
+  truncateSync(file, 2 ** 43);
+  expect(() => readLimited(file, 'huge', 2 ** 20)).toThrow('huge is longer than 1M, or has no end');
+});
+
+test('what is not there, or no file', () => {
+  expect(() => readLimited('/nowhere', '/nowhere', 10)).toThrow(
+    "/nowhere can't be read: no such file or directory",
+  );
+  expect(() => readLimited(folder, 'it', 10)).toThrow("it can't be read: illegal operation on a directory");
+});
+
+test('stdin: a pipe without an end, and one that comes in pieces', () => {
+  const program = `import { readLimited } from '${join(import.meta.dirname, '../../src/text/read-limited.ts')}';
+    try { console.log(readLimited(0, 'stdin', 1024)); } catch (error) { console.log(error.message); }`;
+  const node = join(import.meta.dirname, '../../node_modules/.bin/node');
+  const run = (input: string) =>
+    spawnSync('sh', ['-c', `${input} | ${node} --input-type=module -e "$0"`, program], { encoding: 'utf8' })
+      .stdout;
+  expect(run('yes')).toBe('stdin is longer than 1K, or has no end: give the right file\n');
+  expect(run('(echo a; cat /dev/null; echo b)')).toBe('a\nb\n\n');
+});
