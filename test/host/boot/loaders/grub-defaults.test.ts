@@ -110,6 +110,11 @@ test.each([
     'O="x"\nGRUB_CMDLINE_LINUX="$O iommu=pt intel_iommu=on"',
   ],
   [
+    'what GRUB quotes',
+    'GRUB_CMDLINE_LINUX=\'a="b;c #d" e#f\'',
+    'GRUB_CMDLINE_LINUX=\'a="b;c #d" e#f intel_iommu=on iommu=pt\'',
+  ],
+  [
     'parameters of init',
     'GRUB_CMDLINE_LINUX="quiet -- single"',
     'GRUB_CMDLINE_LINUX="quiet intel_iommu=on iommu=pt -- single"',
@@ -127,6 +132,10 @@ test.each([
   ['GRUB_CMDLINE_LINUX="root=$(cat /x)"', 'line 1: a command substitution'],
   ['if true; then\n  GRUB_CMDLINE_LINUX="a"\nfi', 'line 2: a condition decides about it'],
   ['GRUB_CMDLINE_LINUX_DEFAULT="quiet\n', 'line 1: a double quote is not closed'],
+  ['GRUB_CMDLINE_LINUX=""\r\n', '/etc/default/grub has lines that end with CR LF'],
+  ['GRUB_CMDLINE_LINUX="quiet # splash"', 'the parameters have a # that begins a comment'],
+  ['GRUB_CMDLINE_LINUX="quiet; reboot"', 'the parameters have an unquoted ;'],
+  ['GRUB_CMDLINE_LINUX="a=\\"b c"', 'the parameters have a " that is not closed'],
   [
     'A=intel B=_iommu=off\nGRUB_CMDLINE_LINUX="$A$B"',
     'a parameter that has to change is not written in one place',

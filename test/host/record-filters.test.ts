@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { filterRecorded, mayRecord } from '../../src/host/record-filters.ts';
+import { ukiImage } from './trees/boot.ts';
+
+function filtered(path: string, text: string): string {
+  return filterRecorded(path, Buffer.from(text)).toString('utf8');
+}
+
+test('secrets among kernel parameters are masked wherever those are kept', () => {
+  const paths = [
+    '/proc/cmdline',
+    '/etc/kernel/cmdline',
+    '/etc/cmdline.d/root.conf',
+    '/etc/default/grub',
+    '/etc/default/grub.d/50-cloud.cfg',
+    '/boot/grub2/grub.cfg',
+    '/boot/grub/grubenv',
+    '/boot/loader/entries/a.conf',
+  ];
+  for (const path of paths) {
+    const result = filtered(path, 'quiet rd.luks.key=/secret rd.iscsi.password="a b" ro\n');
+    expect({ path, result }).toEqual({ path, result: 'quiet rd.luks.key=*** rd.iscsi.password=*** ro\n' });
+  }
+});
+
+test('in a unified kernel image nothing moves', () => {
+  const image = ukiImage('root=/dev/sda2 rd.luks.key=/secret quiet');
+  const result = filterRecorded('/efi/EFI/Linux/arch.efi', image);
+  expect(result.length).toBe(image.length);
+  expect(result.includes('/secret')).toBe(false);
+  expect(result.includes('rd.luks.key=******* quiet')).toBe(true);
+});
+
+test('dependencies of modules are kept by name', () => {
+  const text =
+    'kernel/drivers/gpu/drm/nouveau/nouveau.ko.zst: kernel/drivers/gpu/drm/drm.ko.zst kernel/a/b.ko.zst\n';
+  expect(filtered('/lib/modules/6.12/modules.dep', text)).toBe('nouveau.ko.zst: drm.ko.zst b.ko.zst\n');
+});
+
+test.each([
+  ['/etc/mkinitcpio.conf', true],
+  ['/etc/mkinitcpio.d/linux.preset', true],
+  ['/etc/systemd/network/10-a.link', true],
+  ['/etc/sysconfig/bootloader', true],
+  ['/run/ostree-booted', true],
+  ['/etc/netplan/01.yaml', false],
+  ['/etc/systemd/system/a.service', false],
+  ['/etc/shadow', false],
+])('%s may be recorded: %s', (path, may) => {
+  expect(mayRecord(path)).toBe(may);
+});
