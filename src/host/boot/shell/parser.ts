@@ -17,7 +17,9 @@ export type Statement =
   | { readonly kind: 'function'; readonly name: string };
 
 const identifier = /^[A-Za-z_]\w*$/;
-const maxStatements = 4096;
+/** More than any configuration has, and quick to read whatever is in it. */
+const maxStatements = 2048;
+const maxLength = 131_072;
 
 /** Closing words of compound commands by the words that open them. */
 const openers: Readonly<Record<string, string>> = {
@@ -74,7 +76,8 @@ export class ShellParser {
   /** Reads one simple command with the operator behind it, or a word of a compound one. @returns false at the end. */
   #statement(): boolean {
     const words: Word[] = [];
-    if (++this.#statements > maxStatements) throw this.#error('the file is too long');
+    if (++this.#statements > maxStatements || this.#text.length > maxLength)
+      throw this.#error('the file is too long');
     for (;;) {
       const token = this.#lexer.next();
       this.#position = token?.start ?? this.#text.length;

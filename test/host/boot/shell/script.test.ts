@@ -90,7 +90,7 @@ test('a file that is sourced is followed; one that sources itself ends', () => {
 test('values that double each other do not fill the memory', () => {
   const text = `GRUB_A=${'x'.repeat(100)}\n${'GRUB_A="$GRUB_A$GRUB_A"\n'.repeat(60)}`;
   expect(read(text).value('GRUB_A').unknown).toContain('too long');
-  expect(read('GRUB_A=1\n'.repeat(100_000)).value('GRUB_A').unknown).toContain('the file is too long');
+  expect(read('GRUB_A=1\n'.repeat(10_000)).value('GRUB_A').unknown).toContain('the file is too long');
   expect(read(`GRUB_A=${'$('.repeat(10_000)}`).value('GRUB_A').unknown).toContain('nested');
 });
 
