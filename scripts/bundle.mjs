@@ -46,7 +46,11 @@ export async function bundle() {
   const [program] = await Promise.all([
     esbuild.build({
       ...COMMON,
-      entryPoints: { cli: 'src/cli.ts', 'host-thread': 'src/host-service/thread.ts' },
+      entryPoints: {
+        cli: 'src/cli.ts',
+        'host-thread': 'src/host-service/thread.ts',
+        'host-process': 'src/host/plan/host-process.ts',
+      },
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',
       define: DEFINE,

@@ -1,3 +1,4 @@
+import type { Waiting as StepWaiting } from '../host/plan/apply.ts';
 import type { StepState } from '../host/plan/step-states.ts';
 import type { HostPart } from './delta.ts';
 import {
@@ -11,7 +12,7 @@ import {
 } from './protocol.ts';
 import type { HostUsage } from './usage.ts';
 
-export type OnProgress = (steps: readonly StepState[]) => void;
+export type OnProgress = (steps: readonly StepState[], waiting: StepWaiting | null) => void;
 
 type Waiting = {
   readonly resolve: (result: never) => void;
@@ -96,7 +97,7 @@ export class HostClient {
         this.onReading(null);
         break;
       case 'progress':
-        this.#waiting.get(message.id)?.onProgress(message.steps);
+        this.#waiting.get(message.id)?.onProgress(message.steps, message.waiting);
         break;
       case 'answer':
         this.#settle(message.id)?.resolve(message.result as never);

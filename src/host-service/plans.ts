@@ -8,12 +8,13 @@ import { Journal, journalDirectory, latestEntry } from '../host/plan/journal.ts'
 import type { JournalEntry } from '../host/plan/journal-schema.ts';
 import { planKernelParameters } from '../host/plan/kernel-parameters.ts';
 import { blocks, type Plan } from '../host/plan/plan.ts';
+import { systemWriter } from '../host/plan/process-writer.ts';
 import { runPlan, type UndoOutcome, undoEntry } from '../host/plan/run.ts';
 import { readSurvey } from '../host/plan/survey.ts';
 import { planUnbind } from '../host/plan/unbind.ts';
 import { planVfAttributes } from '../host/plan/vf-attributes.ts';
 import { planVfCount } from '../host/plan/vf-count.ts';
-import { type HostWriter, systemWriter } from '../host/plan/writer.ts';
+import type { HostWriter } from '../host/plan/writer.ts';
 import type { HostRoot } from '../host/root.ts';
 import type { PlanRequest } from './requests.ts';
 

@@ -1,7 +1,7 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { PciDetails } from '../host/pci/details.ts';
 import type { PciFunction } from '../host/pci/function.ts';
-import type { Outcome } from '../host/plan/apply.ts';
+import type { Outcome, Waiting } from '../host/plan/apply.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { UndoOutcome } from '../host/plan/run.ts';
 import type { StepState } from '../host/plan/step-states.ts';
@@ -48,7 +48,12 @@ export type FromHostThread =
   | { readonly kind: 'reading'; readonly progress: ReadProgress }
   /** All parts of what changed have been sent. */
   | { readonly kind: 'read' }
-  | { readonly kind: 'progress'; readonly id: number; readonly steps: readonly StepState[] }
+  | {
+      readonly kind: 'progress';
+      readonly id: number;
+      readonly steps: readonly StepState[];
+      readonly waiting: Waiting | null;
+    }
   | { readonly kind: 'answer'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failure'; readonly id: number; readonly message: string };
 

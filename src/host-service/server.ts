@@ -120,7 +120,9 @@ export class HostServer {
       case 'plan':
         return this.#plans.make(argument);
       case 'apply':
-        return this.#plans.apply(argument, steps => this.#send({ kind: 'progress', id, steps }));
+        return this.#plans.apply(argument, (steps, waiting) =>
+          this.#send({ kind: 'progress', id, steps, waiting }),
+        );
       case 'lastPlan':
         return this.#plans.last();
       case 'undo':

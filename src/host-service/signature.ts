@@ -1,4 +1,5 @@
 import { parseAddress } from '../host/pci/address.ts';
+import { pendingAddresses } from '../host/pending-writes.ts';
 import type { HostRoot } from '../host/root.ts';
 import type { HostSnapshot } from './snapshot.ts';
 
@@ -26,8 +27,11 @@ export function hostSignature(root: HostRoot): string {
 
 /** Has a function another number of VFs than when it was read? Its sriov_numvfs changes without a uevent. */
 export function hasOtherCounts(root: HostRoot, { physicalFunctions, functions }: HostSnapshot): boolean {
+  // A read of a count whose function is locked by a write would wait for that.
+  const pending = pendingAddresses(root);
   return [...physicalFunctions].some(
     ([address, { current }]) =>
+      !pending.has(address) &&
       root.attribute(`${functions.get(address)?.path}/sriov_numvfs`) !== String(current),
   );
 }

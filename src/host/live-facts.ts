@@ -78,19 +78,24 @@ function readQuietly(file: string): string {
   }
 }
 
+/** For commands whose output is read: administrators' programs are found, and speak plainly. */
+export function commandEnvironment(): NodeJS.ProcessEnv {
+  const path = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
+  return { ...process.env, PATH: path, LC_ALL: 'C' };
+}
+
 /** Runs a command with plain output; null when it is not installed. */
 export async function runCommand(
   argv: readonly [string, ...string[]],
   timeout: number,
 ): Promise<CommandResult | null> {
   const [file, ...args] = argv;
-  const path = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
   const result = await execa(file, args, {
     reject: false,
     timeout,
     stdin: 'ignore',
     maxBuffer: 64 << 20,
-    env: { PATH: path, LC_ALL: 'C' },
+    env: commandEnvironment(),
   });
   if (result.code === 'ENOENT') return null;
   return {

@@ -19,7 +19,7 @@ export async function bindDevices(
   root: HostRoot,
   texts: readonly string[],
   options: BindOptions,
-  context: ChangeContext = systemContext(root),
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const { driver = 'vfio-pci' } = options;
   if (!driverName.test(driver) || !isParkingDriver(driver)) {
@@ -39,7 +39,7 @@ export async function unbindDevices(
   root: HostRoot,
   texts: readonly string[],
   options: BindOptions,
-  context: ChangeContext = systemContext(root),
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const { driver = null } = options;
   if (driver !== null && (!driverName.test(driver) || isParkingDriver(driver))) {

@@ -1,17 +1,20 @@
 import type { Outcome } from '../../host/plan/apply.ts';
 import type { ChangeLock } from '../../host/plan/change-lock.ts';
-import { describeCheck, describeOutcome, describePlan } from '../../host/plan/describe.ts';
+import { describeCheck, describeOutcome, describePlan, describeWaiting } from '../../host/plan/describe.ts';
 import { actionText } from '../../host/plan/errors.ts';
 import { Journal, type JournalContent, journalDirectory } from '../../host/plan/journal.ts';
 import { blocks, type Plan, standingBlocks } from '../../host/plan/plan.ts';
+import { systemWriter } from '../../host/plan/process-writer.ts';
 import { interruptedPlan, runPlan } from '../../host/plan/run.ts';
 import type { StepState } from '../../host/plan/step-states.ts';
-import { type HostWriter, systemWriter } from '../../host/plan/writer.ts';
+import type { HostWriter } from '../../host/plan/writer.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { printData, printError, printLines } from '../../text/output.ts';
 import type { HostOptions } from './host-options.ts';
 
-export type ChangeOptions = HostOptions & { readonly dryRun?: boolean; readonly force?: boolean };
+/** What a command takes that writes to devices. */
+export type TimedOptions = HostOptions & { readonly stepTimeout?: number };
+export type ChangeOptions = TimedOptions & { readonly dryRun?: boolean; readonly force?: boolean };
 
 /** Where a command writes to, and to whom it speaks. */
 export type ChangeContext = {
@@ -25,9 +28,9 @@ export type ChangeContext = {
   readonly warn: (line: string) => void;
 };
 
-export function systemContext(root: HostRoot): ChangeContext {
+export function systemContext(root: HostRoot, options: TimedOptions): ChangeContext {
   return {
-    writer: () => systemWriter(root),
+    writer: () => systemWriter(root, options.stepTimeout),
     journal: () => new Journal(),
     // Loaded when it is needed: what it takes for a lock is not needed to look.
     lock: async (change, onWait) => {
@@ -60,13 +63,19 @@ export async function carryOut(
     report(plan, null, options, context);
     return standing.length > 0 ? 1 : 0;
   }
-  refuseBlocked(plan, options, context);
+  // A write that has just begun is waited for, with the lock of the process that makes it.
+  const settled = plan.checks.filter(check => check.code !== 'pending');
+  refuseBlocked({ ...plan, checks: settled }, options, context);
   const writer = context.writer();
   return await context.lock(
     async () => await applyNow(await makePlan(), writer, options, context),
     holder => context.warn(`waiting: ${holder}`),
   );
 }
+
+/** Seconds after which a step is said to take its time, and between one such line and the next. */
+const FIRST_NEWS = 3;
+const NEWS_EVERY = 10;
 
 /** To be called while nobody else changes the host. */
 async function applyNow(
@@ -80,7 +89,11 @@ async function applyNow(
   const journal = context.journal();
   warnOfJournal(journal.read(), context);
   for (const check of plan.checks.filter(each => each.level !== 'ok')) say(describeCheck(check));
-  const outcome = await runPlan(writer, journal, plan, steps => {
+  const outcome = await runPlan(writer, journal, plan, (steps, waiting) => {
+    if (waiting !== null) {
+      if ((waiting.seconds - FIRST_NEWS) % NEWS_EVERY === 0) context.warn(describeWaiting(waiting));
+      return;
+    }
     const running = steps.indexOf('running');
     if (running >= 0) say(`${running + 1}/${steps.length} ${actionText(plan.steps[running]!.action)}`);
   });

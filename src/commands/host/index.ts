@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
+import { parseCount } from '../../text/option-values.ts';
 import { listCommand } from '../list-command.ts';
 import type { BindOptions } from './bind.ts';
-import type { ChangeOptions } from './change.ts';
+import type { ChangeOptions, TimedOptions } from './change.ts';
 import { type HostOptions, openHost, outputWidth, print, withHostOptions } from './host-options.ts';
 import type { VfCountOptions, VfOptions } from './sriov-set.ts';
 
@@ -21,9 +22,20 @@ export function registerHostCommands(program: Command): void {
 
 /** A command that may change the host. */
 function withChangeOptions(command: Command): Command {
-  return withHostOptions(command)
-    .option('--dry-run', 'show every step, and change nothing')
-    .option('--force', 'accept what a check blocks, where the kernel allows it');
+  return withTimeout(
+    withHostOptions(command)
+      .option('--dry-run', 'show every step, and change nothing')
+      .option('--force', 'accept what a check blocks, where the kernel allows it'),
+  );
+}
+
+/** A command that writes to devices. */
+function withTimeout(command: Command): Command {
+  return command.option(
+    '--step-timeout <seconds>',
+    'how long the kernel may take to answer a write to a device (default: 60, more for many VFs)',
+    text => parseCount(text, '--step-timeout', 1, 86_400),
+  );
 }
 
 function registerPci(pci: Command): void {
@@ -169,25 +181,27 @@ function registerHost(host: Command): void {
         'it names network addresses, MAC addresses and serial numbers of this host',
       ]);
     });
-  host
-    .command('restore')
-    .description('Bring the devices to what --persist stored; a service does it at each boot')
-    .option('--json', 'as JSON (docs/host.md has the schema)')
-    .action(async (options: HostOptions) => {
-      const { restore } = await import('./restore.ts');
-      process.exitCode = await restore(await openHost({}), options);
-    });
+  withTimeout(
+    host
+      .command('restore')
+      .description('Bring the devices to what --persist stored; a service does it at each boot')
+      .option('--json', 'as JSON (docs/host.md has the schema)'),
+  ).action(async (options: TimedOptions) => {
+    const { restore } = await import('./restore.ts');
+    process.exitCode = await restore(await openHost({}), options);
+  });
 }
 
 function registerUndo(program: Command): void {
-  program
-    .command('undo')
-    .description('Undo the last change of the host')
-    .option('--json', 'as JSON (docs/host.md has the schema)')
-    .option('--dry-run', 'show what would be done')
-    .option('--list', 'show the changes that are kept, newest first')
-    .action(async (options: ChangeOptions & { list?: boolean }) => {
-      const { undoLast } = await import('./undo.ts');
-      process.exitCode = await undoLast(await openHost({}), options);
-    });
+  withTimeout(
+    program
+      .command('undo')
+      .description('Undo the last change of the host')
+      .option('--json', 'as JSON (docs/host.md has the schema)')
+      .option('--dry-run', 'show what would be done')
+      .option('--list', 'show the changes that are kept, newest first'),
+  ).action(async (options: ChangeOptions & { list?: boolean }) => {
+    const { undoLast } = await import('./undo.ts');
+    process.exitCode = await undoLast(await openHost({}), options);
+  });
 }

@@ -8,7 +8,7 @@ import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from 
 export async function enableIommu(
   root: HostRoot,
   options: ChangeOptions,
-  context: ChangeContext = systemContext(root),
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const makePlan = () => {
     const plan = planKernelParameters(root, iommuParameters(readCpu(root)));

@@ -1,13 +1,12 @@
 import { type RestoredItem, restoreHost } from '../../host/plan/restore.ts';
 import type { HostRoot } from '../../host/root.ts';
-import { type ChangeContext, systemContext } from './change.ts';
-import type { HostOptions } from './host-options.ts';
+import { type ChangeContext, systemContext, type TimedOptions } from './change.ts';
 
 /** `vring host restore`. @returns the exit status: 1 when something is not as it was stored. */
 export async function restore(
   root: HostRoot,
-  options: HostOptions,
-  context: ChangeContext = systemContext(root),
+  options: TimedOptions,
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const say = options.json ? () => {} : context.say;
   const writer = context.writer();

@@ -15,7 +15,7 @@ export async function setVfCount(
   pf: string,
   count: string,
   options: VfCountOptions,
-  context: ChangeContext = systemContext(root),
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const wanted = parseCount(count, 'number of VFs', 0, 65_535);
   const autoprobe = options.autoprobe === undefined ? undefined : options.autoprobe === 'on';
@@ -34,7 +34,7 @@ export async function setVfAttributes(
   index: string,
   words: readonly string[],
   options: VfOptions,
-  context: ChangeContext = systemContext(root),
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   const vf = parseCount(index, 'index of the VF', 0, 65_534);
   const settings = parseVfSettings(words);

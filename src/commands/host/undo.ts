@@ -14,7 +14,7 @@ type UndoOptions = ChangeOptions & { readonly list?: boolean };
 export async function undoLast(
   root: HostRoot,
   options: UndoOptions,
-  context: ChangeContext = systemContext(root),
+  context: ChangeContext = systemContext(root, options),
 ): Promise<number> {
   if (options.list) {
     const content = context.journal().read();

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { pendingAddresses } from '../pending-writes.ts';
 import type { HostRoot } from '../root.ts';
 import { hexId, integer, keyValues, natural } from '../text.ts';
 import { compareAddresses, parseAddress } from './address.ts';
@@ -13,7 +14,12 @@ import { parseRegions } from './regions.ts';
 
 const devices = '/sys/bus/pci/devices';
 
-type Sources = { readonly root: HostRoot; readonly ids: PciIds; readonly modules: Modules };
+type Sources = {
+  readonly root: HostRoot;
+  readonly ids: PciIds;
+  readonly modules: Modules;
+  readonly pending: ReadonlySet<string>;
+};
 
 /** @param total how many there are to read */
 export type OnFunction = (fn: PciFunction, total: number) => void;
@@ -23,7 +29,7 @@ export type OnFunction = (fn: PciFunction, total: number) => void;
  * @param onFunction called with each one as soon as it has been read
  */
 export function readPci(root: HostRoot, onFunction?: OnFunction): PciFunction[] {
-  const sources = { root, ids: pciIds(root), modules: modules(root) };
+  const sources = { root, ids: pciIds(root), modules: modules(root), pending: pendingAddresses(root) };
   const functions: PciFunction[] = [];
   const addresses = (root.list(devices) ?? []).filter(address => parseAddress(address) !== null);
   for (const address of addresses) {
@@ -53,7 +59,8 @@ function readFunction(sources: Sources, address: string): PciFunction | null {
   const code = (event.get('PCI_CLASS') ?? '0').toLowerCase().padStart(6, '0');
   const alias = event.get('MODALIAS') ?? '';
   const config = readConfig(root, directory, read);
-  const override = read('driver_override');
+  // The read would wait for the device's lock.
+  const override = sources.pending.has(address) ? null : read('driver_override');
   return {
     address,
     path: directory,

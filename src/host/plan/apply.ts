@@ -1,8 +1,11 @@
+import { sentenceList } from '../text.ts';
 import { conditionText } from './condition-text.ts';
 import { firstUnmet, foundInstead } from './conditions.ts';
 import { actionError, actionText } from './errors.ts';
 import type { Action, Change, Condition, Plan, Step, UndoChange } from './plan.ts';
 import { type StepState, stepsToUndo, undoChanges } from './step-states.ts';
+import { HangingError, type TimeLimit } from './time-limit.ts';
+import { userFinder } from './user-finder.ts';
 import type { HostWriter } from './writer.ts';
 
 export type UndoneChange = {
@@ -15,8 +18,11 @@ export type UndoneChange = {
 };
 
 export type Outcome = {
-  /** `refused`: the host is no longer what the plan was made for; nothing was done. */
-  readonly state: 'applied' | 'failed' | 'refused';
+  /**
+   * `refused`: the host is no longer what the plan was made for; nothing was done. `hanging`: the kernel does not answer
+   * to a step, and the plan was left at that, with the earlier steps as they are.
+   */
+  readonly state: 'applied' | 'failed' | 'refused' | 'hanging';
   readonly steps: readonly StepState[];
   /** Why, in a sentence. When applied: what was not as it should be all the same, or null. */
   readonly problem: string | null;
@@ -26,8 +32,18 @@ export type Outcome = {
   readonly left: readonly Condition[];
 };
 
-/** Called before and after each step. Where it throws, as when a journal cannot be written, the step counts as failed. */
-export type Progress = (steps: readonly StepState[]) => void | Promise<void>;
+/** What is known of a step that takes its time. */
+export type Waiting = {
+  /** Index of the step. */
+  readonly step: number;
+  readonly seconds: number;
+  readonly limitSeconds: number;
+  /** Processes that have the device open. */
+  readonly users: readonly string[];
+};
+
+/** Called before and after each step, and with `waiting` while one takes its time. Where it throws, as when a journal cannot be written, the step counts as failed. */
+export type Progress = (steps: readonly StepState[], waiting: Waiting | null) => void | Promise<void>;
 
 /**
  * Carries out a plan, each step verified by reading back. A step that fails has itself and all earlier ones undone in
@@ -47,10 +63,17 @@ export async function applyPlan(
   for (const [index, step] of plan.steps.entries()) {
     try {
       states[index] = 'running';
-      await onProgress([...states]);
-      states[index] = (await makeChange(writer, step)) ? 'done' : 'unneeded';
-      await onProgress([...states]);
+      await onProgress([...states], null);
+      const onWait = (waiting: Omit<Waiting, 'step'>) =>
+        void onProgress([...states], { step: index, ...waiting });
+      states[index] = (await makeChange(writer, step, onWait)) ? 'done' : 'unneeded';
+      await onProgress([...states], null);
     } catch (error) {
+      if ((error as Error).cause instanceof HangingError) {
+        states[index] = 'hanging';
+        const problem = `step ${index + 1} of ${plan.steps.length} hangs: ${(error as Error).message}`;
+        return { state: 'hanging', steps: states, problem, rollback: [], left: [] };
+      }
       states[index] = 'failed';
       const problem = `step ${index + 1} of ${plan.steps.length} failed: ${(error as Error).message}`;
       const rollback = await undoSteps(writer, stepsToUndo(plan.steps, states));
@@ -63,29 +86,49 @@ export async function applyPlan(
 /** One change that cannot be undone does not keep the others from it. */
 export async function undoSteps(writer: HostWriter, steps: readonly Step[]): Promise<UndoneChange[]> {
   const undone: UndoneChange[] = [];
-  for (const change of undoChanges(steps)) undone.push(await undoChange(writer, change));
+  let hangs = false;
+  for (const change of undoChanges(steps)) {
+    if (hangs) {
+      // The device's lock is taken: each of them would hang as well.
+      const reason = 'not tried, since the kernel does not answer to the change before';
+      undone.push({ state: 'failed', text: actionText(change.action), reason });
+      continue;
+    }
+    const { hanging, ...result } = await undoChange(writer, change);
+    undone.push(result);
+    hangs = hanging;
+  }
   return undone;
 }
 
-async function undoChange(writer: HostWriter, change: UndoChange): Promise<UndoneChange> {
+async function undoChange(
+  writer: HostWriter,
+  change: UndoChange,
+): Promise<UndoneChange & { readonly hanging: boolean }> {
   const text = actionText(change.action);
   try {
     const unmet = await firstUnmet(writer.root, change.when);
     if (unmet !== null) {
       const found = await foundInstead(writer.root, unmet);
-      return { state: 'kept', text, reason: `only if ${conditionText(unmet)}${found && `, but ${found}`}` };
+      return {
+        state: 'kept',
+        text,
+        reason: `only if ${conditionText(unmet)}${found && `, but ${found}`}`,
+        hanging: false,
+      };
     }
     const made = await makeChange(writer, change);
-    return { state: made ? 'undone' : 'unneeded', text, reason: null };
+    return { state: made ? 'undone' : 'unneeded', text, reason: null, hanging: false };
   } catch (error) {
-    return { state: 'failed', text, reason: (error as Error).message };
+    const { message, cause } = error as Error;
+    return { state: 'failed', text, reason: message, hanging: cause instanceof HangingError };
   }
 }
 
 /** @returns false when everything was as expected beforehand. @throws with a sentence when it is not afterwards. */
-async function makeChange(writer: HostWriter, change: Change): Promise<boolean> {
+async function makeChange(writer: HostWriter, change: Change, onWait: OnWait = () => {}): Promise<boolean> {
   if (change.expect.length > 0 && (await firstUnmet(writer.root, change.expect)) === null) return false;
-  await perform(writer, change.action);
+  await perform(writer, change.action, onWait);
   const unmet = await waitFor(writer, change.expect, change.within);
   if (unmet !== null) {
     const found = await foundInstead(writer.root, unmet);
@@ -97,30 +140,60 @@ async function makeChange(writer: HostWriter, change: Change): Promise<boolean> 
   return true;
 }
 
-async function perform(writer: HostWriter, action: Action): Promise<void> {
+type OnWait = (waiting: Omit<Waiting, 'step'>) => void;
+
+async function perform(writer: HostWriter, action: Action, onWait: OnWait): Promise<void> {
+  let findUsers = (): string[] => [];
+  const seconds = secondsFor(writer, action);
+  let users: readonly string[] = [];
+  const limit: TimeLimit = {
+    seconds,
+    onWait: passed => {
+      // Most of what is written is done at once, and nobody has to be looked for.
+      if (passed === 0) findUsers = userFinder(writer.root, action);
+      if (passed < patienceSeconds) return;
+      // A search through all processes, not each second.
+      if ((passed - patienceSeconds) % 10 === 0) users = findUsers();
+      onWait({ seconds: passed, limitSeconds: seconds, users });
+    },
+  };
   try {
     switch (action.kind) {
       case 'write':
-        return await writer.writeAttribute(action.path, action.value);
+        return await writer.writeAttribute(action.path, action.value, limit);
       case 'file':
-        return await writer.replaceFile(action.path, action.content, action.mode, action.backup);
+        return await writer.replaceFile(action.path, action.content, action.mode, action.backup, limit);
       case 'remove':
-        return await writer.removeFiles(action.paths, action.directory);
+        return await writer.removeFiles(action.paths, action.directory, limit);
       case 'run':
-        return await runSuccessfully(writer, action);
+        return await runSuccessfully(writer, action, limit);
       case 'wait':
         return;
     }
   } catch (error) {
-    throw new Error(actionError(action, error), { cause: error });
+    const open = error instanceof HangingError ? findUsers() : [];
+    const where = open.length === 0 ? '' : `; the device is open in ${sentenceList(open)}`;
+    throw new Error(`${actionError(action, error)}${where}`, { cause: error });
   }
+}
+
+/** Longer than most steps take: nothing is said about waiting before. */
+const patienceSeconds = 3;
+/** A driver that lets go of an NVMe controller waits up to half a minute for it. */
+const defaultSeconds = 60;
+
+function secondsFor(writer: HostWriter, action: Action): number {
+  if (action.kind === 'run') return action.seconds;
+  if (action.kind !== 'write') return defaultSeconds;
+  return writer.writeSeconds ?? action.seconds ?? defaultSeconds;
 }
 
 async function runSuccessfully(
   writer: HostWriter,
-  { argv, seconds }: Extract<Action, { kind: 'run' }>,
+  { argv }: Extract<Action, { kind: 'run' }>,
+  limit: TimeLimit,
 ): Promise<void> {
-  const result = await writer.run(argv, seconds);
+  const result = await writer.run(argv, limit);
   if (result === null) throw new Error(`${argv[0]} is not installed`);
   if (result.exitCode === 0) return;
   const lines = (result.stderr.trim() || result.stdout.trim()).split('\n');

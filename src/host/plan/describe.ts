@@ -1,4 +1,5 @@
-import type { Outcome, UndoneChange } from './apply.ts';
+import { sentenceList } from '../text.ts';
+import type { Outcome, UndoneChange, Waiting } from './apply.ts';
 import { conditionText } from './condition-text.ts';
 import { actionText } from './errors.ts';
 import type { Check, Plan, PlanDevice, Step } from './plan.ts';
@@ -103,6 +104,12 @@ export function describeOutcome(plan: Plan, outcome: Outcome): string[] {
     case 'applied':
       if (plan.steps.length === 0) return [...plan.notes];
       return [`done: ${plan.title}`, ...(outcome.problem === null ? [] : [`warning: ${outcome.problem}`])];
+    case 'hanging':
+      return [
+        `${outcome.problem}`,
+        'whether this step was done is not known, and the earlier ones were left as they are',
+        'when the kernel has answered, or after a restart of the host, vring undo takes back what was done',
+      ];
     case 'failed':
       return [`${outcome.problem}`, ...describeUndone(outcome.rollback, 'the earlier steps were undone')];
   }
@@ -123,6 +130,12 @@ export function describeUndone(changes: readonly UndoneChange[], success: string
   ];
 }
 
+/** `step 2 takes its time: 12 s of at most 60 s; the device is open in python3 (pid 5555)`. */
+export function describeWaiting({ step, seconds, limitSeconds, users }: Waiting): string {
+  const open = users.length === 0 ? '' : `; the device is open in ${sentenceList(users)}`;
+  return `step ${step + 1} takes its time: ${seconds} s of at most ${limitSeconds} s${open}`;
+}
+
 /** A step's mark in a list that follows its progress. */
 export function stepMark(state: StepState): string {
   const marks: Readonly<Record<StepState, string>> = {
@@ -131,6 +144,7 @@ export function stepMark(state: StepState): string {
     done: 'x',
     unneeded: '-',
     failed: '!',
+    hanging: '?',
   };
   return marks[state];
 }

@@ -13,9 +13,10 @@ export type JournalEntry = {
   readonly bootId: string;
   /**
    * `applying`: under way, or interrupted with the process. `failed`: a step failed, and so did undoing the earlier
-   * ones. A plan that failed and was undone completely has no entry.
+   * ones. `hanging`: the kernel does not answer to a step, and it was left at that. A plan that failed and was undone
+   * completely has no entry.
    */
-  readonly state: 'applying' | 'applied' | 'failed' | 'undone';
+  readonly state: 'applying' | 'applied' | 'failed' | 'hanging' | 'undone';
   readonly plan: Plan;
   readonly steps: readonly StepState[];
   /** What held after it was applied. */
@@ -116,9 +117,9 @@ const entry = z
     id: z.string().regex(/^\d{6,}$/),
     at: z.iso.datetime(),
     bootId: z.string(),
-    state: z.enum(['applying', 'applied', 'failed', 'undone']),
+    state: z.enum(['applying', 'applied', 'failed', 'hanging', 'undone']),
     plan,
-    steps: z.array(z.enum(['pending', 'running', 'done', 'unneeded', 'failed'])),
+    steps: z.array(z.enum(['pending', 'running', 'done', 'unneeded', 'failed', 'hanging'])),
     left: z.array(condition),
     failures: z.array(
       z.object({

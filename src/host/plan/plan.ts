@@ -58,6 +58,7 @@ export type CheckCode =
   | 'network'
   | 'sriov'
   | 'held'
+  | 'pending'
   | 'reset'
   | 'memlock'
   | 'driver'
@@ -96,7 +97,13 @@ export type UndoChange = Change & {
 /** Paths are absolute, as seen within the host's root. */
 export type Action =
   /** One write(2) to a sysfs attribute. */
-  | { readonly kind: 'write'; readonly path: string; readonly value: string }
+  | {
+      readonly kind: 'write';
+      readonly path: string;
+      readonly value: string;
+      /** How long the kernel may take for it, where that is more than usual. */
+      readonly seconds?: number;
+    }
   /**
    * A file is created or replaced in one rename(2). `backup`: where the file that was there is kept, unless that is
    * there already.

@@ -1,3 +1,4 @@
+import { pendingText, readPendingWrites } from '../pending-writes.ts';
 import { applyPlan, type Outcome, type Progress, type UndoneChange, undoSteps } from './apply.ts';
 import { conditionText } from './condition-text.ts';
 import { firstUnmet, foundInstead } from './conditions.ts';
@@ -20,14 +21,17 @@ export async function runPlan(
 ): Promise<Outcome> {
   if (plan.steps.length === 0) return await applyPlan(writer, plan);
   let entry = journal.begin(plan, bootId(writer));
-  const outcome = await applyPlan(writer, plan, async steps => {
-    entry = { ...entry, steps };
-    journal.write(entry);
-    await onProgress(steps);
+  const outcome = await applyPlan(writer, plan, async (steps, waiting) => {
+    if (waiting === null) {
+      entry = { ...entry, steps };
+      journal.write(entry);
+    }
+    await onProgress(steps, waiting);
   });
   const failures = outcome.rollback.filter(change => change.state === 'failed');
   try {
     if (outcome.state === 'applied') journal.write({ ...entry, state: 'applied', left: outcome.left });
+    else if (outcome.state === 'hanging') journal.write({ ...entry, state: 'hanging', steps: outcome.steps });
     else if (failures.length > 0) journal.write({ ...entry, state: 'failed', failures });
     else journal.remove(entry);
   } catch (error) {
@@ -41,10 +45,11 @@ export async function runPlan(
 /** A sentence on the last plan if its process ended in the middle of it. To be called while nobody else changes the host. */
 export function interruptedPlan(content: JournalContent): string | null {
   const entry = content.entries.at(-1);
-  if (entry?.state !== 'applying') return null;
+  if (entry?.state !== 'applying' && entry?.state !== 'hanging') return null;
   const step = entry.steps.findIndex(state => state !== 'done' && state !== 'unneeded');
   const where = step < 0 ? 'after its last step' : `at step ${step + 1} of ${entry.steps.length}`;
-  return `"${entry.plan.title}" of ${entry.at} was interrupted ${where}: vring undo takes back what it did`;
+  const what = entry.state === 'hanging' ? 'was left hanging' : 'was interrupted';
+  return `"${entry.plan.title}" of ${entry.at} ${what} ${where}: vring undo takes back what it did`;
 }
 
 export type UndoOutcome = {
@@ -74,6 +79,11 @@ export async function undoEntry(
 
 /** Why a plan cannot be undone now, or null. */
 export async function undoProblem(writer: HostWriter, entry: JournalEntry): Promise<string | null> {
+  const concerned = new Set(entry.plan.devices.map(device => device.address));
+  const pending = readPendingWrites(writer.root).find(write => concerned.has(write.address));
+  if (pending !== undefined) {
+    return `${pendingText(pending)}, and the kernel has not answered: end what uses ${pending.address}, or restart the host, then undo again`;
+  }
   const unmet = await firstUnmet(writer.root, entry.left);
   if (unmet === null) return null;
   const found = await foundInstead(writer.root, unmet);

@@ -7,7 +7,7 @@ import { readDeviceUsers } from '../use/device-users.ts';
 import { readModule } from '../vfio/modules.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import { impossible, ok } from './checks/check.ts';
-import { destroyedVfChecks } from './checks/guests.ts';
+import { destroyedVfChecks, pendingCheck } from './checks/guests.ts';
 import { restoreDriver } from './driver-steps.ts';
 import { setDesiredCount } from './persist/change-desired.ts';
 import { withPersistence } from './persist/persist.ts';
@@ -97,6 +97,8 @@ function countChecks(
   } else checks.push(ok('vf-count', fn.address, `it can have up to ${pf.total} VFs`));
   const driver = driverProblem(survey.root, fn);
   if (driver !== null) checks.push(impossible('driver', fn.address, driver));
+  const pending = pendingCheck({ survey, fn });
+  if (pending !== null) return [...checks, pending];
   if (pf.current > 0 && count !== pf.current) {
     const what = `its ${pf.current} VFs are ended`;
     const users = readDeviceUsers(survey.root, vfs);
@@ -147,9 +149,19 @@ function countSteps(
   return steps;
 }
 
+/** Each VF is a device that a driver may take before the write returns. */
+function writeSeconds(fn: PciFunction, count: number): number {
+  return 60 + 2 * Math.max(count, fn.virtualFunctions.length);
+}
+
 function setCount(fn: PciFunction, count: number): Change {
   return {
-    action: { kind: 'write', path: `${sysfsPath(fn)}/sriov_numvfs`, value: String(count) },
+    action: {
+      kind: 'write',
+      path: `${sysfsPath(fn)}/sriov_numvfs`,
+      value: String(count),
+      seconds: writeSeconds(fn, count),
+    },
     expect: [{ kind: 'vf-count', device: sysfsPath(fn), count }],
     within: vfSeconds,
   };

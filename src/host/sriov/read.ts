@@ -1,4 +1,5 @@
 import type { PciFunction } from '../pci/function.ts';
+import { pendingAddresses } from '../pending-writes.ts';
 import type { HostRoot } from '../root.ts';
 import { integer, natural } from '../text.ts';
 import { type LinkInfo, readLinks, type VfAttributes } from './ip-link.ts';
@@ -45,7 +46,11 @@ export async function readSriov(
   if (able.length === 0) return [];
   const links = (await readLinks(root)) ?? new Map<string, LinkInfo>();
   const byAddress = new Map(functions.map(fn => [fn.address, fn]));
-  return able.map(({ fn, total }) => readPhysicalFunction(root, fn, total, byAddress, links));
+  // A read of their count would wait for the device's lock.
+  const pending = pendingAddresses(root);
+  return able.map(({ fn, total }) =>
+    readPhysicalFunction(root, fn, total, byAddress, links, pending.has(fn.address)),
+  );
 }
 
 function readPhysicalFunction(
@@ -54,6 +59,7 @@ function readPhysicalFunction(
   total: number,
   byAddress: ReadonlyMap<string, PciFunction>,
   links: ReadonlyMap<string, LinkInfo>,
+  locked: boolean,
 ): PhysicalFunction {
   const read = (name: string): string | null => root.attribute(`${fn.path}/${name}`);
   const interfaces = netInterfaces(root, fn.path);
@@ -64,7 +70,7 @@ function readPhysicalFunction(
     address: fn.address,
     driver: fn.driver,
     total,
-    current: integer(read('sriov_numvfs')) ?? 0,
+    current: locked ? fn.virtualFunctions.length : (integer(read('sriov_numvfs')) ?? 0),
     offset: integer(read('sriov_offset')),
     stride: integer(read('sriov_stride')),
     vfDevice: read('sriov_vf_device')?.padStart(4, '0') ?? null,

@@ -3,6 +3,9 @@ import type { HostRoot } from '../root.ts';
 import { integer, keyValues } from '../text.ts';
 import { type BlockDevice, readBlockDevices } from './block-devices.ts';
 
+/** What is needed of a function to find its device files. */
+export type NodeOwner = Pick<PciFunction, 'address' | 'path' | 'driver'>;
+
 /** A device file through which user space uses a PCI function. */
 export type FunctionNode = {
   /** As udev names it: `/dev/nvidia0`. For a BAR that is mapped directly, the file in sysfs. */
@@ -19,7 +22,7 @@ export type FunctionNode = {
  */
 export function readFunctionNodes(
   root: HostRoot,
-  functions: readonly PciFunction[],
+  functions: readonly NodeOwner[],
 ): Map<string, FunctionNode[]> {
   const blockDevices = readBlockDevices(root);
   return new Map(
@@ -53,7 +56,7 @@ function childNodes(root: HostRoot, directory: string, depth = 0): FunctionNode[
 }
 
 /** A namespace of NVMe with several paths has its directory below none of its controllers. */
-function diskNodes(fn: PciFunction, devices: readonly BlockDevice[]): FunctionNode[] {
+function diskNodes(fn: NodeOwner, devices: readonly BlockDevice[]): FunctionNode[] {
   const disks = new Set(devices.filter(each => each.functions.includes(fn.address)).map(each => each.name));
   return devices
     .filter(({ name, partitionOf }) => disks.has(name) || (partitionOf !== null && disks.has(partitionOf)))
@@ -63,7 +66,7 @@ function diskNodes(fn: PciFunction, devices: readonly BlockDevice[]): FunctionNo
 const nvidiaShared = ['nvidiactl', 'nvidia-modeset', 'nvidia-uvm', 'nvidia-uvm-tools', 'nvidia-nvlink'];
 
 /** Nodes of drivers that register them without a device in sysfs, or one for all functions. */
-function driverNodes(root: HostRoot, fn: PciFunction): FunctionNode[] {
+function driverNodes(root: HostRoot, fn: NodeOwner): FunctionNode[] {
   const node = (name: string, shared: boolean): FunctionNode => {
     const path = `/dev/${name}`;
     const found = root.node(path);
@@ -86,14 +89,14 @@ function driverNodes(root: HostRoot, fn: PciFunction): FunctionNode[] {
 const NVIDIA_MINORS = 255;
 
 /** The driver's own list says which /dev/nvidiaN a GPU is. Where it does not, any of them may be. */
-function nvidiaMinors(root: HostRoot, fn: PciFunction): number[] {
+function nvidiaMinors(root: HostRoot, fn: NodeOwner): number[] {
   const information = root.text(`/proc/driver/nvidia/gpus/${fn.address}/information`) ?? '';
   const minor = integer(/^Device Minor:\s*(\d+)\s*$/m.exec(information)?.[1] ?? null);
   return minor === null ? Array.from({ length: NVIDIA_MINORS }, (_, each) => each) : [minor];
 }
 
 /** The files through which a driver in user space maps a BAR: `resource0`, `resource2_wc`. */
-function regionFiles(root: HostRoot, fn: PciFunction): FunctionNode[] {
+function regionFiles(root: HostRoot, fn: NodeOwner): FunctionNode[] {
   return (root.list(fn.path) ?? [])
     .filter(name => /^resource\d+(_wc)?$/.test(name))
     .map(name => ({ path: `${fn.path}/${name}`, number: null, shared: false }));

@@ -21,7 +21,14 @@ export type DeviceUsers = {
 
 /** Who uses these functions through device files, on the host or in its containers. */
 export function readDeviceUsers(root: HostRoot, functions: readonly PciFunction[]): DeviceUsers {
-  const nodes = readFunctionNodes(root, functions);
+  return usersOfNodes(root, readFunctionNodes(root, functions));
+}
+
+/** @param nodes by address */
+export function usersOfNodes(
+  root: HostRoot,
+  nodes: ReadonlyMap<string, readonly FunctionNode[]>,
+): DeviceUsers {
   const all = [...nodes.values()].flat();
   const { byKey, complete } = readHolders(root, nodeFinder(root, all), { mappings: true });
   const byAddress = new Map([...nodes].map(([address, own]) => [address, usersOf(own, byKey)] as const));

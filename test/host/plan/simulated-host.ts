@@ -48,6 +48,10 @@ export class SimulatedHost implements HostWriter {
     return this.#operate(`remove ${paths.join(' ')}`, () => removeFiles(files, directory));
   }
 
+  readonly writeSeconds = null;
+
+  close(): void {}
+
   async run(argv: readonly [string, ...string[]]): Promise<CommandResult | null> {
     let result: CommandResult | null = { exitCode: 0, stdout: '', stderr: '' };
     try {

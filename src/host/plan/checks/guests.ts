@@ -1,4 +1,5 @@
 import type { PciFunction } from '../../pci/function.ts';
+import { pendingText, readPendingWrites } from '../../pending-writes.ts';
 import { sentenceList } from '../../text.ts';
 import type { DeviceUser, DeviceUsers } from '../../use/device-users.ts';
 import { type Holder, holderAndUser } from '../../use/holders.ts';
@@ -68,10 +69,21 @@ export function vmCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check |
 /** Does a VM have it open, or does a process use it through its device files? */
 export function heldCheck(subject: Subject): Check[] {
   const { survey, fn } = subject;
+  const pending = pendingCheck(subject);
+  if (pending !== null) return [pending];
   const inVm = vmCheck(subject);
   const found = inVm === null ? userChecks(subject) : [inVm];
   if (found.length > 0) return found;
   return [...unseenHolders(survey, fn), ok('held', fn.address, 'no process has it open')].slice(0, 1);
+}
+
+/** A write that the kernel has not answered holds the lock of the function: the next one would hang behind it. */
+export function pendingCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check | null {
+  const concerned = [fn.address, fn.physicalFunction, ...fn.virtualFunctions];
+  const write = readPendingWrites(survey.root).find(each => concerned.includes(each.address));
+  if (write === undefined) return null;
+  const reason = `${pendingText(write)}, and the kernel has not answered: end what uses ${write.address}, or restart the host`;
+  return impossible('pending', fn.address, reason);
 }
 
 /** Drivers whose unbind never returns while a device file is open, so that --force could only hang. */

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { stateFolder } from '../files/state-folder.ts';
+import type { HostRoot } from './root.ts';
+
+/**
+ * A write to sysfs that the kernel has not answered yet. While it lasts it holds the device's lock, and a read of
+ * `driver_override` or `sriov_numvfs` of that device would hang with it.
+ */
+export type PendingWrite = {
+  /** The process that hangs in it, and when it was started, in clock ticks since the boot. */
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly bootId: string;
+  /** ISO 8601. */
+  readonly since: string;
+  /** Address of the function. */
+  readonly address: string;
+  readonly path: string;
+  readonly value: string;
+};
+
+const schema = z.array(
+  z.object({
+    pid: z.number().int().positive(),
+    startTicks: z.number(),
+    bootId: z.string(),
+    since: z.string(),
+    address: z.string(),
+    path: z.string(),
+    value: z.string(),
+  }),
+);
+
+/** Written before each such write, so that any process of vring knows. */
+export function pendingWritesPath(): string {
+  return join(stateFolder(), 'pending-writes.json');
+}
+
+/** Those whose process is still there. */
+export function readPendingWrites(root: HostRoot): PendingWrite[] {
+  const writes = parse(textOf(root));
+  if (writes.length === 0) return [];
+  const bootId = currentBootId();
+  return writes.filter(write => write.bootId === bootId && startTicksOf(write.pid) === write.startTicks);
+}
+
+/** Functions whose lock a write of ours may hold now. */
+export function pendingAddresses(root: HostRoot): ReadonlySet<string> {
+  return new Set(readPendingWrites(root).map(write => write.address));
+}
+
+export function formatPendingWrites(writes: readonly PendingWrite[]): string {
+  return `${JSON.stringify(writes, null, 2)}\n`;
+}
+
+/** Changes with each boot. */
+export function currentBootId(): string {
+  return readProc('sys/kernel/random/boot_id').trim();
+}
+
+/** When a process of this machine was started (proc(5), /proc/PID/stat, field 22); null when there is none. */
+export function startTicksOf(pid: number): number | null {
+  const fields = /^\d+ \(.*\) (.*)$/s.exec(readProc(`${pid}/stat`))?.[1]?.split(' ');
+  return fields?.[19] === undefined ? null : Number(fields[19]);
+}
+
+function readProc(name: string): string {
+  try {
+    return readFileSync(`/proc/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** `process 4711 has been writing 0000:01:00.0 to /sys/... since 2026-01-01 12:00:00 UTC`. */
+export function pendingText({ pid, value, path, since }: PendingWrite): string {
+  return `process ${pid} has been writing ${value.trim() || 'an empty line'} to ${path} since ${since.slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+function textOf(root: HostRoot): string | null {
+  try {
+    return root.text(pendingWritesPath());
+  } catch {
+    // It is for root to read, and only root's writes hang.
+    return null;
+  }
+}
+
+function parse(text: string | null): PendingWrite[] {
+  if (text === null) return [];
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    return [];
+  }
+}

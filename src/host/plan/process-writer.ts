@@ -1,0 +1,216 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import readline from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { replaceFile } from '../../files/replace-file.ts';
+import type { CommandResult } from '../facts.ts';
+import { commandEnvironment } from '../live-facts.ts';
+import {
+  currentBootId,
+  formatPendingWrites,
+  type PendingWrite,
+  pendingWritesPath,
+  readPendingWrites,
+  startTicksOf,
+} from '../pending-writes.ts';
+import type { HostRoot } from '../root.ts';
+import { HangingError, type TimeLimit, withinLimit } from './time-limit.ts';
+import type { HostWriter } from './writer.ts';
+
+/** What the process that writes to the host is asked for. Paths are this machine's. */
+export type HostOperation =
+  | { readonly kind: 'write'; readonly path: string; readonly value: string }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      readonly content: string;
+      readonly mode: number;
+      readonly backup: string | null;
+    }
+  | { readonly kind: 'remove'; readonly paths: readonly string[]; readonly directory: boolean };
+
+export type HostReply =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly message: string; readonly code?: string };
+
+/**
+ * Changes a host through a process of its own. A write to sysfs may never return, and no signal ends a process that hangs
+ * in one, nor the process of a thread that does: this one must be able to go on, and to end.
+ */
+export class ProcessWriter implements HostWriter {
+  readonly root: HostRoot;
+  readonly writeSeconds: number | null;
+  #child: ChildProcess | null = null;
+  #replies: AsyncIterator<string> | null = null;
+
+  /** @param writeSeconds how long a write to a device may take; null: as the plan says */
+  constructor(root: HostRoot, writeSeconds: number | null = null) {
+    this.root = root;
+    this.writeSeconds = writeSeconds;
+  }
+
+  async writeAttribute(path: string, value: string, limit: TimeLimit): Promise<void> {
+    const address = /[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/.exec(`${value} ${path}`)?.[0];
+    const operation = { kind: 'write', path: this.root.resolve(path), value } as const;
+    if (address === undefined) return await this.#perform(operation, limit);
+    this.#note({ address, path, value });
+    try {
+      await this.#perform(operation, limit);
+    } catch (error) {
+      if (!(error instanceof HangingError)) this.#clear(this.#child?.pid);
+      throw error;
+    }
+    this.#clear(this.#child?.pid);
+  }
+
+  replaceFile(
+    path: string,
+    content: string,
+    mode: number,
+    backup: string | null,
+    limit: TimeLimit,
+  ): Promise<void> {
+    const keep = backup === null ? null : this.root.resolve(backup);
+    return this.#perform({ kind: 'file', path: this.root.resolve(path), content, mode, backup: keep }, limit);
+  }
+
+  removeFiles(paths: readonly string[], directory: boolean, limit: TimeLimit): Promise<void> {
+    const files = paths.map(path => this.root.resolve(path));
+    return this.#perform({ kind: 'remove', paths: files, directory }, limit);
+  }
+
+  async run(argv: readonly [string, ...string[]], limit: TimeLimit): Promise<CommandResult | null> {
+    const [file, ...args] = argv;
+    const child = spawn(file, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: commandEnvironment(),
+      // A group of its own: what it starts is ended with it, and Ctrl-C does not cut an initramfs short.
+      detached: true,
+    });
+    try {
+      return await withinLimit(child, commandResult(child), limit, true);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      letGo(child);
+      throw error;
+    }
+  }
+
+  async sleep(milliseconds: number): Promise<void> {
+    await sleep(milliseconds);
+  }
+
+  close(): void {
+    this.#child?.stdin?.end();
+    this.#forget();
+  }
+
+  async #perform(operation: HostOperation, limit: TimeLimit): Promise<void> {
+    const child = this.#start();
+    const replies = this.#replies!;
+    child.stdin!.write(`${JSON.stringify(operation)}\n`);
+    const reply = await withinLimit(child, nextReply(replies), limit, false).catch((error: unknown) => {
+      letGo(child);
+      this.#forget();
+      throw error;
+    });
+    if (reply.ok) return;
+    throw Object.assign(new Error(reply.message), reply.code !== undefined && { code: reply.code });
+  }
+
+  #start(): ChildProcess {
+    if (this.#child !== null) return this.#child;
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entryPoint()], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      // Ctrl-C is for us alone: a write that has begun goes on to its end.
+      detached: true,
+    });
+    child.on('error', () => {});
+    // When it has died, the reply that never comes says so.
+    child.stdin!.on('error', () => {});
+    letGo(child);
+    this.#child = child;
+    this.#replies = readline.createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    return child;
+  }
+
+  #forget(): void {
+    this.#child = null;
+    this.#replies = null;
+  }
+
+  #note(write: Pick<PendingWrite, 'address' | 'path' | 'value'>): void {
+    const { pid } = this.#start();
+    if (pid === undefined) return;
+    const startTicks = startTicksOf(pid) ?? 0;
+    const since = new Date().toISOString();
+    const pending = { pid, startTicks, bootId: currentBootId(), since, ...write };
+    this.#keepPending([...readPendingWrites(this.root), pending]);
+  }
+
+  #clear(pid: number | undefined): void {
+    this.#keepPending(readPendingWrites(this.root).filter(write => write.pid !== pid));
+  }
+
+  /** Without it other processes may hang where they could have known; that is no reason to change nothing. */
+  #keepPending(writes: readonly PendingWrite[]): void {
+    try {
+      replaceFile(this.root.resolve(pendingWritesPath()), formatPendingWrites(writes), { mode: 0o600 });
+    } catch {
+      // A full disk, most likely.
+    }
+  }
+}
+
+/**
+ * Writes to the running system.
+ * @param writeSeconds how long a write to a device may take; undefined: as the plan says
+ * @throws for a recorded one, and for other users than root
+ */
+export function systemWriter(root: HostRoot, writeSeconds?: number): HostWriter {
+  if (!root.live) throw new Error(`${root.path} is a recording of a host: it can be read, not changed`);
+  if (process.geteuid?.() !== 0) {
+    throw new Error(
+      'only root may change the host: run vring as root; --dry-run shows the plan to everybody',
+    );
+  }
+  return new ProcessWriter(root, writeSeconds ?? null);
+}
+
+async function nextReply(replies: AsyncIterator<string>): Promise<HostReply> {
+  const next = await replies.next();
+  if (next.done) throw new Error('the process that writes to the host has ended');
+  return JSON.parse(next.value) as HostReply;
+}
+
+/** It keeps nobody from ending. */
+function letGo(child: ChildProcess): void {
+  child.unref();
+  for (const pipe of [child.stdin, child.stdout, child.stderr]) {
+    (pipe as { unref?(): void } | null)?.unref?.();
+  }
+}
+
+const OUTPUT_MAX = 1 << 20;
+
+async function commandResult(child: ChildProcess): Promise<CommandResult> {
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]!.setEncoding('utf8').on('data', (text: string) => {
+      output[name] = `${output[name]}${text}`.slice(-OUTPUT_MAX);
+    });
+  }
+  const exitCode = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  return { exitCode: exitCode ?? 1, stdout: output.stdout.trimEnd(), stderr: output.stderr.trimEnd() };
+}
+
+/** The bundle beside this one, or the source when running from it. */
+function entryPoint(): string {
+  const folders = [import.meta.dirname, dirname(import.meta.dirname)];
+  const bundled = folders.map(folder => join(folder, 'host-process.js')).find(existsSync);
+  return bundled ?? join(import.meta.dirname, 'host-process.ts');
+}

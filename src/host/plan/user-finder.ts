@@ -1,0 +1,23 @@
+import { parseAddress } from '../pci/address.ts';
+import type { HostRoot } from '../root.ts';
+import { readFunctionNodes } from '../use/device-nodes.ts';
+import { usersOfNodes } from '../use/device-users.ts';
+import { holderAndUser } from '../use/holders.ts';
+import type { Action } from './plan.ts';
+
+/**
+ * Prepares to say who uses the function that a write is about. Its device files are looked up now: the driver takes them
+ * away while it lets go.
+ */
+export function userFinder(root: HostRoot, action: Action): () => string[] {
+  const address = action.kind === 'write' ? addressOf(action.path, action.value) : null;
+  const path = address === null ? null : root.real(`/sys/bus/pci/devices/${address}`);
+  if (address === null || path === null) return () => [];
+  const nodes = readFunctionNodes(root, [{ address, path, driver: root.linkName(`${path}/driver`) }]);
+  return () =>
+    (usersOfNodes(root, nodes).byAddress.get(address) ?? []).map(({ holder }) => holderAndUser(holder));
+}
+
+function addressOf(path: string, value: string): string | null {
+  return [value.trim(), ...path.split('/')].find(word => parseAddress(word) !== null) ?? null;
+}
