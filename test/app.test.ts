@@ -167,7 +167,7 @@ describe('the serial console', () => {
     const id = engine.add('demo', idle, { state: 'off' });
     const driver = await start(80, 24, { open: id });
     driver.type('c');
-    await driver.waitFor("can't console: demo is off");
+    await driver.waitFor('cannot type into the console: demo is off');
   });
 
   test('answers what the guest asks its terminal, but not what it asked long ago', async () => {
@@ -203,7 +203,7 @@ describe('killing', () => {
     engine.add('demo', busy);
     const driver = await start();
     driver.type('S');
-    await driver.waitFor("can't start: demo is running");
+    await driver.waitFor('cannot start: demo is running');
     engine.failure = new Error('the machine thread does not answer');
     driver.type('P');
     await driver.waitFor('pause: the machine thread does not answer');

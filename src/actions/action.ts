@@ -34,6 +34,8 @@ export type Action = {
   readonly category: Category;
   /** A word or two, for the key bar. */
   readonly label: string;
+  /** What it does, to follow "cannot": `create a VM`. The label when that says it. */
+  readonly phrase?: string;
   /** A sentence, for the help and the documentation. */
   readonly description: string;
   /** Where it exists; everywhere when absent. */
@@ -50,7 +52,7 @@ export type Action = {
   readonly changes?: 'vm' | 'host';
   /** It works while the manager cannot be reached, too. */
   readonly withoutManager?: true;
-  /** Why it can't be done now, to follow "can't ...:"; null when it can. */
+  /** Why it cannot be done now, to follow "cannot ...:"; null when it can. */
   readonly unavailable?: (context: ActionContext) => string | null;
   /** @throws what went wrong, in a sentence */
   readonly run: (context: ActionContext) => void | Promise<void>;
@@ -61,7 +63,7 @@ export function actionContext(ui: Ui): ActionContext {
   return { ui, state, vm: ui.select.targetVm(state), vms: ui.select.targetVms(state) };
 }
 
-/** Why what needs a VM can't be done where there is none, to follow "can't ...:". */
+/** Why what needs a VM cannot be done where there is none, to follow "cannot ...:". */
 export const NO_VM = 'there is no VM here';
 
 export function noVm({ vm }: ActionContext): string | null {
@@ -73,7 +75,12 @@ export function existsHere(action: Action, context: ActionContext): boolean {
   return onScreen && (action.here?.(context) ?? true);
 }
 
-/** Why a action can't be done now, to follow "can't ...:"; null when it can. */
+/** `cannot create a VM`. */
+export function cannot({ phrase, label }: Pick<Action, 'phrase' | 'label'>): string {
+  return `cannot ${phrase ?? label}`;
+}
+
+/** Why an action cannot be done now, to follow "cannot ...:"; null when it can. */
 export function disabledReason(action: Action, context: ActionContext): string | null {
   const { ui, state } = context;
   if (action.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
@@ -83,21 +90,24 @@ export function disabledReason(action: Action, context: ActionContext): string |
   return action.unavailable?.(context) ?? null;
 }
 
-/** Runs a action; first asks, where it is dangerous. What fails is said in the status line. */
+/** Runs an action; first asks, where it is dangerous. What fails is said in the status line. */
 export function runAction(action: Action, context: ActionContext): void {
   const { ui } = context;
   const reason = disabledReason(action, context);
   const ask = action.dangerous ?? action.confirm;
   const question = reason === null ? (ask?.(context) ?? null) : null;
   const run = () => perform(action, context);
-  if (reason !== null) ui.notify('error', `can't ${action.label}: ${reason}`);
+  if (reason !== null) ui.notify('error', `${cannot(action)}: ${reason}`);
   else if (question !== null) ui.ask(question, run);
   else run();
 }
 
 function perform(action: Action, context: ActionContext): void {
   const failed = (error: unknown) =>
-    context.ui.notify('error', `${action.label}: ${error instanceof Error ? error.message : String(error)}`);
+    context.ui.notify(
+      'error',
+      `${cannot(action)}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   try {
     Promise.resolve(action.run(context)).catch(failed);
   } catch (error) {

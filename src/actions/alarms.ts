@@ -26,6 +26,7 @@ export const alarmActions: readonly Action[] = [
     name: 'leave-overview',
     category: 'Move',
     label: 'back',
+    phrase: 'go back',
     description: 'Back to the screen before',
     screens: ['overview'],
     run: ({ state }) => state.closeScreen(),

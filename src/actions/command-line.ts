@@ -1,7 +1,7 @@
 import { resolveAddress } from '../host/pci/address.ts';
 import { HOST_LISTS, type HostList } from '../store/screens.ts';
 import { likely } from '../text/nearest.ts';
-import { type ActionContext, actionContext, existsHere, runAction } from './action.ts';
+import { type ActionContext, actionContext, cannot, existsHere, runAction } from './action.ts';
 import { actions } from './registry.ts';
 import type { Ui } from './ui.ts';
 
@@ -98,7 +98,7 @@ function perform(context: ActionContext, name: string, value: string): void {
     throw new Error(`there is no command "${name}"; ${hint}`);
   } else if (!existsHere(action, context)) {
     const place = action.here ? 'to the console' : `to the screen ${action.screens!.join(', ')}`;
-    throw new Error(`can't ${action.label} here: it belongs ${place}`);
+    throw new Error(`${cannot(action)} here: it belongs ${place}`);
   } else {
     runAction(action, context);
   }

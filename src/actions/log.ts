@@ -31,6 +31,7 @@ export const logActions: readonly Action[] = [
     name: 'leave-log',
     category: 'Move',
     label: 'back',
+    phrase: 'go back',
     description: 'Clear the filter, else go back to the screen before',
     screens: ['log'],
     run: ({ state }) => (state.logFilter === '' ? state.closeScreen() : state.setFilter('')),

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { carryOut, checkPlan } from '../definitions/create/carry-out.ts';
+import { checkPlan } from '../definitions/create/carry-out.ts';
 import { describeStep, disksFolder, type NewVmPlan, planNewVm } from '../definitions/create/plan.ts';
 import { unsupported } from '../definitions/to-machine.ts';
 import { managerPaths } from '../manager/paths.ts';
 import { type Form, type FormValues, formLayer } from '../store/layers.ts';
-import { percent } from '../text/units.ts';
+import { carryOutPlan } from './carry-out-plan.ts';
 import { fieldNote, fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
 import type { Ui } from './ui.ts';
 
@@ -58,24 +58,15 @@ function planAndAsk(ui: Ui, values: FormValues): void {
   ]);
 }
 
-/** Creates the disks, then saves the definition, with the progress in a dialog; then starts the VM if asked to. */
+/** Creates the VM, and starts it if asked to. */
 async function create(ui: Ui, plan: NewVmPlan, start: boolean): Promise<void> {
   const { name } = plan.definition;
-  const abort = new AbortController();
-  const stop = { label: 'Stop', run: () => abort.abort(new Error('stopped; what was created is removed')) };
-  const dialog = ui.choose(`Creating ${name}`, '', [stop]);
   try {
-    await carryOut(plan, {
-      save: (name, text) => ui.engine.define(name, text, { replace: false }),
-      progress: (step, share) => dialog.change({ body: `${describeStep(step)}: ${percent(share)}` }),
-      signal: abort.signal,
-    });
+    await carryOutPlan(ui, `Creating ${name}`, plan);
   } catch (error) {
-    dialog.close();
     ui.notify('error', `${name} was not created: ${(error as Error).message}`);
     return;
   }
-  dialog.close();
   ui.newVm = {};
   const state = ui.store.getState();
   ui.store.setState({ layers: state.layers.filter(layer => layer.kind !== 'form') });

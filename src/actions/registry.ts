@@ -9,6 +9,7 @@ import { logActions } from './log.ts';
 import { startAgain } from './start-again.ts';
 import { viewActions } from './view.ts';
 import { vmActions } from './vm.ts';
+import { vmChangeActions } from './vm-changes.ts';
 import { vmViewActions } from './vm-view.ts';
 
 /** Every action there is: the one source of the key bindings, the help, the key bar and the documentation. */
@@ -22,6 +23,7 @@ export const actions: readonly Action[] = [
   ...hostActions,
   ...vmActions,
   startAgain,
+  ...vmChangeActions,
   ...definitionActions,
   ...consoleActions,
 ];

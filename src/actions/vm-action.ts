@@ -1,18 +1,20 @@
 import type { Engine } from '../engine/engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import type { Question } from '../store/layers.ts';
-import { type Action, type ActionContext, NO_VM } from './action.ts';
+import { type Action, type ActionContext, cannot, NO_VM } from './action.ts';
 import type { Ui } from './ui.ts';
 
 /** Something that is done to a VM, or to each of several. */
 export type VmAction = {
   readonly name: string;
   readonly label: string;
+  /** What it does, to follow "cannot"; the label when that says it. */
+  readonly phrase?: string;
   readonly description: string;
   readonly bar?: number;
   /** The button that does it, and the question's first word: `Kill`. */
   readonly verb: string;
-  /** Why it can't be done to this VM; null when it can. */
+  /** Why it cannot be done to this VM; null when it can. */
   readonly refusal: (vm: VmInfo) => string | null;
   /** What is lost by it, to be asked before; absent where nothing is. */
   readonly loss?: { readonly title: (who: string) => string; readonly body: string };
@@ -23,9 +25,9 @@ export type VmAction = {
   readonly begun?: (who: string) => string;
 };
 
-/** The action of an action, for the VM at the cursor or for those that are marked. */
+/** The UI's action for it, on the VM at the cursor or on those that are marked. */
 export function actionOnVms(action: VmAction): Action {
-  const { name, label, description, bar, loss } = action;
+  const { name, label, phrase, description, bar, loss } = action;
   const ask = (context: ActionContext) => question(action, context);
   return {
     name,
@@ -33,13 +35,14 @@ export function actionOnVms(action: VmAction): Action {
     screens: ['vms', 'vm'],
     changes: 'vm',
     label,
+    ...(phrase !== undefined && { phrase }),
     description,
     ...(bar !== undefined && { bar }),
     unavailable: ({ vms }) => {
       const refusals = vms.map(action.refusal);
       if (refusals.includes(null)) return null;
       return refusals.length > 1
-        ? `none of the ${vms.length} marked: ${refusals[0]}`
+        ? `none of the ${vms.length} marked VMs is ready for it: ${refusals[0]}`
         : (refusals[0] ?? NO_VM);
     },
     ...(loss ? { dangerous: ask } : { confirm: ask }),
@@ -61,7 +64,7 @@ function question({ verb, loss, refusal }: VmAction, { vms }: ActionContext): Qu
   const body = [
     // One is named in the title.
     ...(able.length > 1 ? [able.map(vm => vm.name).join(', ')] : []),
-    ...(left.length > 0 ? [`Left alone: ${left.join('; ')}.`] : []),
+    ...(left.length > 0 ? [`Skipped: ${left.join('; ')}.`] : []),
     ...(loss ? [loss.body] : []),
   ].join('\n');
   return { title: loss?.title(who) ?? `${verb} ${who}?`, body, verb };
@@ -74,7 +77,8 @@ function nameOf(vms: readonly VmInfo[]): string {
 type Failure = { readonly vm: VmInfo; readonly reason: string };
 
 /** Does it to all at once, and says what came of it; the marks have served then. */
-async function perform(ui: Ui, { label, act, begun, done }: VmAction, vms: readonly VmInfo[]): Promise<void> {
+async function perform(ui: Ui, action: VmAction, vms: readonly VmInfo[]): Promise<void> {
+  const { label, act, begun, done } = action;
   const who = nameOf(vms);
   const state = ui.store.getState();
   if (state.markedVms.size > 0) state.setMarkedVms(new Set());
@@ -91,16 +95,16 @@ async function perform(ui: Ui, { label, act, begun, done }: VmAction, vms: reado
     else if (vms.length > 1) ui.notify('info', `${label}: done for ${who}`);
     return;
   }
-  report(ui, label, vms, failures);
+  report(ui, action, vms, failures);
 }
 
-function report(ui: Ui, label: string, vms: readonly VmInfo[], failures: readonly Failure[]): void {
+function report(ui: Ui, action: VmAction, vms: readonly VmInfo[], failures: readonly Failure[]): void {
   const [first] = failures;
   if (vms.length === 1) {
-    ui.notify('error', `${label}: ${first!.reason}`);
+    ui.notify('error', `${first!.vm.name}: ${cannot(action)}: ${first!.reason}`);
     return;
   }
-  const summary = `${label}: ${failures.length} of ${vms.length} failed`;
+  const summary = `${action.label}: ${failures.length} of ${vms.length} failed`;
   ui.notify('error', `${summary}: ${failures.map(({ vm }) => vm.name).join(', ')}`);
   const reasons = new Map(failures.map(({ vm, reason }) => [vm.id, reason]));
   ui.read(

@@ -41,6 +41,7 @@ const vmSpecs: readonly VmAction[] = [
   {
     name: 'power-button',
     label: 'power button',
+    phrase: 'press the power button',
     description: 'Press the ACPI power button; the guest decides what happens',
     verb: 'Press it',
     refusal: onlyWhile('running'),

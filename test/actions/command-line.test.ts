@@ -53,12 +53,12 @@ describe('a command line', () => {
   test.each([
     ['vm', /which VM\?/],
     ['vm nobody', /no VM named nobody/],
-    ['next-tab', /can't next tab here/],
+    ['next-tab', /cannot go to the next tab here/],
     ['explode', /no command "explode"; Tab shows/],
     ['kil', /no command "kil"; did you mean kill\?/],
     ['vm web-3', /no VM named web-3; did you mean web-1\?/],
     ['copy', /belongs to the console/],
-    ['resume', /can't resume: web-1 is running/],
+    ['resume', /cannot resume: web-1 is running/],
   ])('%j says what is wrong', (line, message) => {
     runCommandLine(ui, line);
     expect(state().notice).toMatchObject({ level: 'error', text: expect.stringMatching(message) });

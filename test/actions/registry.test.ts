@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { actionContext } from '../../src/actions/action.ts';
+import { actionContext, cannot } from '../../src/actions/action.ts';
 import { actions, actionsHere } from '../../src/actions/registry.ts';
 import { Ui } from '../../src/actions/ui.ts';
 import { BINDINGS, keysOf } from '../../src/keys/bindings.ts';
@@ -82,4 +82,17 @@ test('what loses something asks first', () => {
 
 test('docs/keys.md lists them (vitest -u writes it)', async () => {
   await expect(keysMarkdown()).toMatchFileSnapshot('../../docs/keys.md');
+});
+
+test('a capital letter means one thing, whatever the screen', () => {
+  const letters = actions.flatMap(action => keysOf(action).filter(key => /^[A-Z]$/.test(key)));
+  expect(letters.filter((key, index) => letters.indexOf(key) !== index)).toEqual([]);
+});
+
+/** What an action can do: a label that is a noun needs a phrase to follow "cannot". */
+const VERBS =
+  /^cannot (apply|bind|change|clear|clone|copy|create|edit|filter|fold|freeze|go|invert|kill|mark|move|open|pause|press|quit|redraw|refresh|release|remove|rename|reset|resume|reverse|search|show|sort|start|suspend|type|undo|unfold)( [\w-]+)*$/;
+
+test.each(actions)('what cannot be done reads as a sentence: $name', action => {
+  expect(cannot(action)).toMatch(VERBS);
 });

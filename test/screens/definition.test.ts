@@ -70,7 +70,7 @@ describe('the definition', () => {
     engine.add('demo', busy);
     const driver = await start();
     driver.type('je');
-    await driver.waitFor("can't edit: demo has no definition");
+    await driver.waitFor('cannot edit the definition: demo has no definition');
   });
 
   test('is edited in $VISUAL, which has the terminal meanwhile, and saved', async () => {

@@ -120,7 +120,7 @@ describe('a manager that is out of reach', () => {
     expect(driver.screen).toMatch(/^> +web +running/m);
     expect(driver.screen).toMatchSnapshot();
     driver.type('P');
-    await driver.waitFor("can't pause: no connection to the manager: the socket was closed");
+    await driver.waitFor('cannot pause: no connection to the manager: the socket was closed');
     expect(engine.calls).toEqual([]);
     driver.type(KEY.enter);
     await driver.waitFor('vring  web');

@@ -111,6 +111,6 @@ describe('alarms', () => {
     await pass(driver, 250);
     expect(driver.screen).toContain('! all 512 huge pages of 2M are in use');
     await driver.press('\r');
-    expect(driver.screen).toContain("can't open the VM: the alarm is about no VM");
+    expect(driver.screen).toContain('cannot open the VM: the alarm is about no VM');
   });
 });

@@ -152,7 +152,7 @@ describe('marks', () => {
   test('that nothing can be done with say why', async () => {
     const driver = await start();
     driver.type('  S');
-    await driver.waitFor("can't start: none of the 2 marked: vm-a1 is running");
+    await driver.waitFor('cannot start: none of the 2 marked VMs is ready for it: vm-a1 is running');
   });
 
   test('name those with which it failed', async () => {
@@ -183,7 +183,7 @@ test('defined VMs are there while they are off, with what is wrong with their de
   driver.type('j');
   await driver.waitFor('db.yaml, line 3, memory: expected a size such as 512M');
   driver.type('S');
-  await driver.waitFor("can't start: db.yaml, line 3");
+  await driver.waitFor('cannot start: db.yaml, line 3');
 });
 
 test('the filter is told where it filters, and not on the screen of a VM', async () => {

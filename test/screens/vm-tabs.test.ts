@@ -132,7 +132,7 @@ describe('the events of a VM', () => {
     driver.type(':log\r');
     await driver.waitFor('[7 Log]');
     driver.type(KEY.enter);
-    await driver.waitFor("can't open the VM: the entry is about no VM");
+    await driver.waitFor('cannot open the VM: the entry is about no VM');
     driver.type(`k${KEY.enter}`);
     await driver.waitFor('[9 Events]');
     expect(driver.lines[0]).toContain('web running');

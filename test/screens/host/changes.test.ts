@@ -203,7 +203,9 @@ describe('what can not be done', () => {
     await start(serverTree()).press('2', 'jj', '?', 'G');
     expect(driver.screen).toMatch(/not now: 0000:00:1c\.0 is a\s+bridge, which stays with the host/);
     await driver.press(esc, 'B');
-    expect(driver.screen).toContain("can't bind: 0000:00:1c.0 is a bridge, which stays with the host");
+    expect(driver.screen).toContain(
+      'cannot bind the function: 0000:00:1c.0 is a bridge, which stays with the host',
+    );
   });
 
   test.each([
@@ -212,13 +214,13 @@ describe('what can not be done', () => {
   ])('in %s is every change', async (_, options, reason) => {
     await start(serverTree(), options).press('4', 'jjjj');
     for (const [key, label] of [
-      ['B', 'bind'],
-      ['R', 'release'],
-      ['E', 'edit'],
+      ['B', 'bind the function'],
+      ['H', 'release the function'],
+      ['E', 'edit SR-IOV settings'],
       ['u', 'undo'],
     ]) {
       await driver.press(key!);
-      expect(driver.screen).toContain(`can't ${label}: ${reason}`);
+      expect(driver.screen).toContain(`cannot ${label}: ${reason}`);
     }
     expect(written()).toEqual([]);
   });
@@ -227,7 +229,7 @@ describe('what can not be done', () => {
     start(serverTree(), { readOnly: true });
     driver.engine.add('demo', { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] });
     await driver.press('K');
-    expect(driver.screen).toContain("can't kill: this is a read-only session");
+    expect(driver.screen).toContain('cannot kill: this is a read-only session');
     expect(driver.terminal.lines[0]).toContain('[RO]');
   });
 });
