@@ -11,10 +11,11 @@ use std::sync::OnceLock;
 pub const ABI_VERSION: u32 = 2;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
-pub const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(version) => version,
-    Err(_) => panic!("no NUL in a version"),
-};
+pub const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("no NUL in a version"),
+    };
 
 /// How far a queue thread has got, as JavaScript reads it.
 #[repr(C)]
