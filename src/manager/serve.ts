@@ -46,9 +46,13 @@ export async function serve(options: ServeOptions): Promise<number> {
   try {
     ownership = lockOwnership(paths);
   } catch (error) {
-    // Two clients wanted one at the same time: the other's is as good.
-    if (options.background && error instanceof LockHeldError) return 0;
     if (!(error instanceof LockHeldError)) throw error;
+    // Two clients wanted one at the same time: the other's is as good.
+    if (options.background) {
+      const text = `this manager (process ${process.pid}) is not needed: ${error.message}`;
+      fileLog(paths.log)({ number: 0, at: Date.now(), vm: null, level: 'info', text });
+      return 0;
+    }
     throw new Error(`${error.message}: attach to it with vring, or stop it with vring manager stop`);
   }
   try {

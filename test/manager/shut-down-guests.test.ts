@@ -17,7 +17,7 @@ test('guests that switch off in time are not killed', async () => {
   const button = engine.powerButton;
   engine.powerButton = async id => {
     await button(id);
-    setTimeout(() => engine.become(id, 'off'), 10);
+    setImmediate(() => engine.become(id, 'off'));
   };
   expect(await shutDownGuests(engine, { timeoutMs: 10_000, hurry: never })).toEqual([]);
   expect(engine.calls).toEqual(['powerButton web', 'powerButton db']);
@@ -28,7 +28,7 @@ test('a paused guest goes on first, one that still starts is waited for, one tha
   engine.become('paused', 'paused');
   engine.become('starting', 'starting');
   engine.become('off', 'off');
-  setTimeout(() => engine.become('starting', 'running'), 20);
+  setImmediate(() => engine.become('starting', 'running'));
   const button = engine.powerButton;
   engine.powerButton = async id => {
     await button(id);

@@ -63,7 +63,7 @@ describe('a remote engine', () => {
     expect(await engine.definition('new')).toBe('name: new');
     await engine.kill('web');
     await engine.remove('web');
-    expect(engine.vms()).toEqual([]);
+    expect(engine.vms().map(vm => vm.id)).toEqual(['new']);
     expect(rig.engine.calls).toEqual(['pause web', 'define new', 'kill web', 'remove web']);
   });
 
@@ -117,7 +117,10 @@ describe('a remote engine', () => {
     await until(() => others.at(-1)?.detail === null);
     sampling.close();
     const { length } = samples;
-    await new Promise(resolve => setTimeout(resolve, 300));
+    // Of one that is open, samples arrive meanwhile.
+    const open: Sample[] = [];
+    one.sampling({ intervalMs: 100, paused: false, detailOf: null }, sample => open.push(sample));
+    await until(() => open.length >= 3);
     expect(samples.length).toBeLessThanOrEqual(length + 1);
   });
 
@@ -209,11 +212,16 @@ describe('a remote engine', () => {
   test('rejects what was asked when the connection breaks', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
-    rig.engine.pause = () => new Promise(() => {});
+    const received = Promise.withResolvers<void>();
+    rig.engine.pause = () => {
+      received.resolve();
+      return new Promise(() => {});
+    };
     const engine = await rig.attach();
-    const asked = engine.pause('web');
-    setTimeout(() => void rig.server.close('it ended'), 20);
-    await expect(asked).rejects.toThrow('cannot be reached: it ended');
+    const asked = expect(engine.pause('web')).rejects.toThrow('cannot be reached: it ended');
+    await received.promise;
+    await rig.server.close('it ended');
+    await asked;
   });
 });
 
