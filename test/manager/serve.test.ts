@@ -218,6 +218,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       ['broken', 'off'],
       ['c', 'off'],
     ]);
+    await first.kill('b');
     background.kill('SIGTERM');
     await background;
 
