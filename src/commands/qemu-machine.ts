@@ -26,7 +26,9 @@ export function reportLeftOut(notes: readonly LeftOutNote[]): void {
 }
 
 /** Says which features of its CPU model a guest does not get on this host. */
-export function reportMissingFeatures({ cpus: { model, features } }: Definition): void {
+export function reportMissingFeatures({ cpus: { model, features, enforce } }: Definition): void {
+  // The start says it.
+  if (enforce) return;
   const signed = (sign: string) => features.filter(name => name.startsWith(sign)).map(name => name.slice(1));
   const missing = featuresMissingHere({ model, add: signed('+'), remove: signed('-') });
   if (missing === null || missing.length === 0) return;

@@ -3,6 +3,7 @@ import type { Cpus } from './fields/cpus.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Memory } from './fields/memory.ts';
 import type { Nic, NicForward, NicNetwork } from './fields/nics.ts';
+import type { Numa } from './fields/numa.ts';
 import type { Definition, DefinitionInput } from './schema.ts';
 
 /** A definition as its file says it in the fewest words: without what is the default, short forms where there are any. */
@@ -13,6 +14,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     description,
     memory: plainMemory(memory),
     cpus: plainCpus(cpus),
+    numa: orNothing(definition.numa.map(plainNode)),
     machine: orNothing(given(machine)),
     disks: orNothing(disks.map(plainDisk)),
     nics: orNothing(nics.map(plainNic)),
@@ -31,6 +33,14 @@ export function plainDefinition(definition: Definition): DefinitionInput {
 function plainMemory({ size, hugepages, mergeable }: Memory): DefinitionInput['memory'] {
   const more = given({ hugepages, mergeable: mergeable || undefined });
   return orNothing(more) ? { size: sizeText(size), ...more } : sizeText(size);
+}
+
+function plainNode(
+  { cpus, memory, distances }: Numa[number],
+  index: number,
+): NonNullable<DefinitionInput['numa']>[number] {
+  const standard = distances.every((distance, other) => distance === (other === index ? 10 : 20));
+  return given({ cpus, memory: sizeText(memory), distances: standard ? undefined : distances });
 }
 
 function plainCpus({

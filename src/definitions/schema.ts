@@ -7,14 +7,11 @@ import { disks } from './fields/disks.ts';
 import { machine } from './fields/machine.ts';
 import { memory } from './fields/memory.ts';
 import { nics } from './fields/nics.ts';
+import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
 import { line } from './fields/text.ts';
 
-/**
- * A VM as its file describes it. What can be written short (`memory: 512M`, `cpus: 2`, `network: user`) has its full
- * form in the output.
- */
-export const definition = z.strictObject({
+const fields = z.strictObject({
   name: z
     .string(VM_NAME.rule)
     .regex(VM_NAME.pattern, VM_NAME.rule)
@@ -24,6 +21,7 @@ export const definition = z.strictObject({
     .meta({ description: 'What it is for, in one line.', examples: ['The web server'] }),
   memory: memory.meta({ description: 'Guest RAM: a size, or settings.', examples: ['2G'] }),
   cpus: cpus.meta({ description: 'vCPUs: a number, or settings.', examples: [2] }),
+  numa: numa.meta({ description: 'NUMA nodes, as the guest sees them; none, which is one node, if absent.' }),
   machine: machine.meta({ description: 'What boots: firmware, or a kernel.' }),
   disks: disks.meta({ description: 'Disks and CD-ROMs, in the order in which the guest finds them.' }),
   nics: nics.meta({ description: 'Network cards.' }),
@@ -71,6 +69,23 @@ export const definition = z.strictObject({
     .default('restart')
     .meta({ description: 'When the guest reboots: let it, or stop it instead.', examples: ['stop'] }),
 });
+
+/**
+ * A VM as its file describes it. What can be written short (`memory: 512M`, `cpus: 2`, `network: user`) has its full
+ * form in the output.
+ */
+export const definition = fields.superRefine(
+  ({ numa: nodes, memory: { size }, cpus: { count } }, context) => {
+    const problem = numaProblem(nodes, { memory: size, cpus: count });
+    if (problem === null) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['numa', ...problem.path],
+      message: problem.message,
+      input: nodes,
+    });
+  },
+);
 
 export type Definition = z.output<typeof definition>;
 /** What a file may say. */

@@ -57,6 +57,7 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
     },
     devices,
     ...cpuOf(cpus),
+    numa: definition.numa.map(({ cpus, memory, distances }) => ({ cpus, bytes: memory, distances })),
     hideHypervisor: cpus['hide-hypervisor'],
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],

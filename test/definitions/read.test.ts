@@ -22,6 +22,7 @@ describe('what can be written short has its full form', () => {
       name: 'web',
       memory: { size: 256 * 2 ** 20, mergeable: false },
       cpus: { count: 1, enforce: false, features: [], 'hide-hypervisor': false },
+      numa: [],
       machine: {},
       disks: [],
       nics: [],
@@ -198,11 +199,11 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       '"a\\e[2Jb": 1',
-      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot',
+      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot',
     ],
     [
       '__proto__: {}',
-      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot',
+      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot',
     ],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 

@@ -48,6 +48,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
     ],
     cpuFeatures: { add: [], remove: ['cx16'] },
     cpuEnforce: false,
+    numa: [],
     hideHypervisor: true,
     pin: [2, 3],
     onReboot: 'restart',
@@ -78,6 +79,31 @@ test('a CPU model with more and fewer features', () => {
   expect(() => read('cpus: {model: Hasswell}')).toThrow(
     'cpus.model: there is no CPU model "Hasswell": did you mean "Haswell"?',
   );
+});
+
+test('NUMA nodes', () => {
+  const nodes = 'numa: [{cpus: [0], memory: 1G}, {cpus: [1], memory: 2G, distances: [21, 10]}]';
+  const machine = toMachine(read(`${kernel}\nmemory: 3G\ncpus: 2\n${nodes}`));
+  expect(parseMachineConfig(machine).numa).toEqual([
+    { cpus: [0], bytes: 2 ** 30, distances: [10, 20] },
+    { cpus: [1], bytes: 2 ** 31, distances: [21, 10] },
+  ]);
+});
+
+describe('NUMA nodes that do not fit the VM', () => {
+  test.each([
+    ['[{cpus: [0], memory: 1G}]', 'numa: vCPU 1 is in no node: put it into one'],
+    ['[{cpus: [0, 1, 2], memory: 1G}]', 'numa[0].cpus: there is no vCPU 2: they are 0 to 1'],
+    ['[{cpus: [0, 1], memory: 512M}, {cpus: [1], memory: 512M}]', 'numa[1].cpus: vCPU 1 is in two nodes'],
+    [
+      '[{cpus: [0, 1], memory: 512M}, {memory: 256M}]',
+      'numa: the nodes have 768M together, and the VM has 1024M',
+    ],
+    ['[{cpus: [0, 1], memory: 1G, distances: [10, 20]}]', 'numa[0].distances: expected 1 distances'],
+    ['[{cpus: [0, 1], memory: 1G, distances: [20]}]', 'numa[0].distances: expected 10 to itself'],
+  ])('%s', (nodes, message) => {
+    expect(() => read(`memory: 1G\ncpus: 2\nnuma: ${nodes}`)).toThrow(message);
+  });
 });
 
 test('modules of a multiboot kernel, and a stop on reboot', () => {

@@ -4,7 +4,7 @@ import { bytesOf, SIZE } from '../../text/size.ts';
 const MiB = 2 ** 20;
 const DEFAULT = '256M';
 
-const size = z
+export const size = z
   .union(
     [z.string().regex(SIZE, 'a size such as 512M or 2G'), z.int().positive('a size such as 512M or 2G')],
     'a size such as 512M or 2G',

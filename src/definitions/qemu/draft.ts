@@ -26,6 +26,11 @@ export type Drive = {
   readonly disk: Omit<DiskInput, 'bus'> | null;
 };
 
+/** A -numa node, whose memory may be known only when its memdev= is. */
+export type NumaNode = { readonly id: number; readonly cpus: number[]; bytes: number | undefined };
+/** A -numa dist. */
+export type NumaDistance = { readonly from: number; readonly to: number; readonly distance: number };
+
 /** A -object memory-backend-*: guest RAM, or a part of it. */
 export type MemoryBackend = {
   readonly bytes: number;
@@ -62,8 +67,12 @@ export class Draft {
   /** -nodefaults: there is no serial port that was not asked for. */
   noDefaults = false;
   /** Where -machine, -numa and -mem-path say that guest RAM is. */
-  readonly memoryPlaces: (Place & ({ readonly backend: string } | { readonly path: string }))[] = [];
-  readonly numaNodes: (Place & { readonly cpus: readonly string[] })[] = [];
+  readonly memoryPlaces: (Place &
+    ({ readonly backend: string; readonly placed?: (bytes: number) => void } | { readonly path: string }))[] =
+    [];
+  /** -numa's nodes and distances. */
+  readonly numaNodes: (Place & NumaNode)[] = [];
+  readonly numaDistances: (Place & NumaDistance)[] = [];
   /** Drives that hold firmware: -machine pflash0= names them. */
   readonly flashDrives: (Place & { readonly drive: string })[] = [];
 

@@ -90,52 +90,19 @@ function pageSize(bytes: number): '2M' | '1G' {
   throw new OptionError(`expected huge pages of 2M or 1G, not ${sizeText(bytes)}`);
 }
 
-/** -numa. @throws OptionError */
-export function readNuma(draft: Draft, text: string, place: Place): void {
-  const settings = draft.settings(place, text, 'type');
-  const type = settings.require('type');
-  if (type === 'dist') {
-    for (const key of ['src', 'dst', 'val']) settings.take(key);
-    settings.end();
-    draft.leaveOut(place, 'a guest has one NUMA node, at no distance');
-    return;
-  }
-  if (type === 'cpu') {
-    settings.prefer('node-id', ['0'], 'a guest has one NUMA node');
-    for (const key of ['socket-id', 'core-id', 'thread-id', 'die-id']) settings.take(key);
-    settings.end();
-    return;
-  }
-  if (type !== 'node') throw new OptionError(`vring has no -numa ${shown(type)}: leave it out`);
-  const node = settings.take('nodeid');
-  if (node !== undefined && !/^\d{1,3}$/.test(node))
-    throw new OptionError(`expected a number, not ${shown(node)}`);
-  draft.numaNodes.push({ ...place, cpus: settings.takeAll('cpus') });
-  const memory = settings.take('mem');
-  if (memory !== undefined) sizeOf(memory);
-  const backend = settings.take('memdev');
-  settings.leaveOut({ initiator: 'a guest has one NUMA node' });
-  settings.end();
-  if (backend !== undefined) draft.memoryPlaces.push({ ...place, backend });
-}
-
 /**
  * What -machine memory-backend=, -numa memdev= and -mem-path make of guest RAM. All of it has pages of one kind.
- * @throws OptionError naming the option in `place`
+ * @param problem called for an option that is wrong
  */
 export function placeMemory(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
-  if (draft.numaNodes.length > 1) {
-    problem(
-      draft.numaNodes[1]!,
-      new OptionError('a guest has one NUMA node in this version: leave the -numa options out'),
-    );
-    return;
-  }
   const backends: MemoryBackend[] = [];
   for (const place of draft.memoryPlaces) {
     try {
-      if ('backend' in place) backends.push(draft.claimMemory(place.backend));
-      else {
+      if ('backend' in place) {
+        const backend = draft.claimMemory(place.backend);
+        place.placed?.(backend.bytes);
+        backends.push(backend);
+      } else {
         const hugepages = hugepagesAt(draft, place.path, place);
         if (hugepages !== undefined) setMemory(draft, { hugepages });
       }
@@ -144,17 +111,32 @@ export function placeMemory(draft: Draft, problem: (place: Place, error: OptionE
       problem(place, error);
     }
   }
-  const [backend] = backends;
-  if (backend === undefined) return;
-  const { hugepages, mergeable } = backend;
-  const size = (draft.fields.memory as MemorySettings | undefined)?.size ?? sizeText(backend.bytes);
-  setMemory(draft, { size, ...(hugepages && { hugepages }), ...(mergeable && { mergeable }) });
-  if (bytesOf(String(size)) !== backend.bytes) {
+  const [first] = backends;
+  if (first === undefined) return;
+  const place = draft.memoryPlaces[0]!;
+  if (backends.some(({ hugepages }) => hugepages !== first.hugepages)) {
     problem(
-      draft.memoryPlaces[0]!,
-      new OptionError(
-        `its memory has ${sizeText(backend.bytes)}, and -m says ${size}: give both the same size`,
-      ),
+      place,
+      new OptionError('all of guest RAM has pages of one size: give each memory backend the same'),
+    );
+    return;
+  }
+  const bytes = backends.reduce((sum, backend) => sum + backend.bytes, 0);
+  const size = memoryOf(draft)?.size ?? sizeText(bytes);
+  const mergeable = backends.some(backend => backend.mergeable);
+  setMemory(draft, {
+    size,
+    ...(first.hugepages && { hugepages: first.hugepages }),
+    ...(mergeable && { mergeable }),
+  });
+  if (bytesOf(String(size)) !== bytes) {
+    problem(
+      place,
+      new OptionError(`its memory has ${sizeText(bytes)}, and -m says ${size}: give both the same size`),
     );
   }
+}
+
+export function memoryOf(draft: Draft): MemorySettings | undefined {
+  return draft.fields.memory as MemorySettings | undefined;
 }

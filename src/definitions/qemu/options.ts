@@ -10,8 +10,9 @@ import { OptionError } from './error.ts';
 import { readBios, readPflash } from './firmware.ts';
 import { LEFT_OUT_OPTIONS, MACHINE_CHIPS } from './left-out.ts';
 import { readAccelerators, readBoot, readInitrd, readKernel, readMachine } from './machine.ts';
-import { readMemory, readMemoryBackend, readNuma } from './memory.ts';
+import { readMemory, readMemoryBackend } from './memory.ts';
 import { readNet, readNetdev, readNic } from './nic-options.ts';
+import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 
 /** One of QEMU's options that mean something to vring. */
@@ -125,7 +126,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     repeats: true,
     read: readObject,
   },
-  numa: { value: 'node[,memdev=ID]', becomes: 'memory; a guest has one node', repeats: true, read: readNuma },
+  numa: {
+    value: 'node[,cpus=FIRST-LAST][,memdev=ID|,mem=SIZE] | dist,src=,dst=,val= | cpu,node-id=,...',
+    becomes: 'numa; memory, where a memdev= says how',
+    repeats: true,
+    read: readNuma,
+  },
   'mem-path': {
     value: 'FOLDER',
     becomes: 'memory.hugepages, where a hugetlbfs is',

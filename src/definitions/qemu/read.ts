@@ -9,6 +9,7 @@ import { LEFT_OUT_OPTIONS } from './left-out.ts';
 import { placeMemory } from './memory.ts';
 import { joinNets } from './nic-options.ts';
 import type { LeftOutNote } from './notes.ts';
+import { placeNodes } from './numa.ts';
 import { checkAccelerators, QEMU_ALIASES, QEMU_OPTIONS, type QemuOption, unknownOption } from './options.ts';
 import { placeConsoles } from './ports.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
@@ -51,6 +52,7 @@ export function readQemuOptions(words: readonly string[], name: string, host: Qe
   }
   checkAccelerators(draft, problem);
   placeMemory(draft, problem);
+  placeNodes(draft, problem);
   placeConsoles(draft);
   collect(problems, '-machine', () => placeFlash(draft));
   dropFirmware(draft, given.find(({ name }) => name === 'kernel')?.place);

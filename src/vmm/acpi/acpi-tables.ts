@@ -4,11 +4,14 @@ import { type DsdtOptions, dsdt } from './dsdt.ts';
 import { facs, fadt } from './fadt.ts';
 import { madt } from './madt.ts';
 import { mcfg } from './mcfg.ts';
+import { type NumaNode, slit, srat } from './numa.ts';
 import { rootPointer, systemTable } from './table.ts';
 
 export type AcpiOptions = DsdtOptions & {
   /** By vCPU. */
   readonly apicIds: readonly number[];
+  /** NUMA nodes, if there are several, and where guest RAM is. */
+  readonly numa?: { readonly nodes: readonly NumaNode[]; readonly ram: Parameters<typeof srat>[2] };
 };
 
 export type AcpiTables = {
@@ -26,6 +29,7 @@ const ALIGNMENT = 64;
 
 /** The machine's ACPI tables, at their places from `LOW_MEMORY.rsdp` on. */
 export function buildAcpiTables(options: AcpiOptions): AcpiTables {
+  const { numa } = options;
   const blobs: AcpiBlob[] = [];
   let next: number = LOW_MEMORY.rsdp + RSDP_SIZE;
   const place = (signature: string, bytes: Uint8Array): number => {
@@ -40,6 +44,9 @@ export function buildAcpiTables(options: AcpiOptions): AcpiTables {
     place('FACP', fadt(facsAddress, dsdtAddress)),
     place('APIC', madt(options.apicIds)),
     place('MCFG', mcfg()),
+    ...(numa
+      ? [place('SRAT', srat(numa.nodes, options.apicIds, numa.ram)), place('SLIT', slit(numa.nodes))]
+      : []),
   ];
   const xsdt = place('XSDT', systemTable('XSDT', 1, concat(...roots.map(address => little(address, 8)))));
   if (next > LOW_MEMORY.rsdp + LOW_MEMORY.acpiSize) {

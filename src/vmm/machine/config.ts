@@ -31,6 +31,20 @@ const fields = z.strictObject({
       message: 'the kernel never merges huge pages: leave out one of the two',
     })
     .prefault({ bytes: 256 * MiB }),
+  /** NUMA nodes; none if there is one alone. Each vCPU is in one, and their memories make up the machine's. */
+  numa: z
+    .array(
+      z.strictObject({
+        cpus: z.array(z.int().min(0)),
+        bytes: z
+          .int()
+          .min(MiB)
+          .refine(bytes => bytes % MiB === 0, 'a whole number of MiB'),
+        distances: z.array(z.int().min(10).max(255)),
+      }),
+    )
+    .max(16, 'at most 16 nodes')
+    .default([]),
   kernel: z.strictObject({
     path: z.string().min(1, 'the path is empty'),
     initrd: z.string().min(1, 'the path is empty').optional(),
@@ -61,7 +75,11 @@ const fields = z.strictObject({
 });
 
 /** What one machine is made of. Everything the machine thread needs, as plain data. */
-export const machineConfig = fields.check(({ value: { cpus, topology, pin }, issues }) => {
+export const machineConfig = fields.check(({ value: { cpus, topology, pin, numa, memory }, issues }) => {
+  if (numa.length > 0)
+    checkNuma(numa, cpus, memory.bytes, message =>
+      issues.push({ code: 'custom', path: ['numa'], message, input: numa }),
+    );
   if (topology && topology.sockets * topology.cores * topology.threads !== cpus) {
     const { sockets, cores, threads } = topology;
     const product = `${sockets} x ${cores} x ${threads} = ${sockets * cores * threads}`;
@@ -73,6 +91,21 @@ export const machineConfig = fields.check(({ value: { cpus, topology, pin }, iss
     issues.push({ code: 'custom', path: ['pin'], message, input: pin });
   }
 });
+
+function checkNuma(
+  nodes: z.output<typeof fields>['numa'],
+  cpus: number,
+  bytes: number,
+  problem: (message: string) => void,
+): void {
+  const assigned = nodes.flatMap(node => node.cpus).sort((a, b) => a - b);
+  if (assigned.length !== cpus || assigned.some((cpu, index) => cpu !== index))
+    problem(`each of the ${cpus} vCPUs has to be in one node`);
+  if (nodes.reduce((sum, node) => sum + node.bytes, 0) !== bytes)
+    problem("the nodes' memories have to make up that of the machine");
+  if (nodes.some(({ distances }) => distances.length !== nodes.length))
+    problem(`each node needs ${nodes.length} distances, one to each node`);
+}
 
 export type MachineConfig = z.output<typeof machineConfig>;
 export type MachineConfigInput = z.input<typeof machineConfig>;

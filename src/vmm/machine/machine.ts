@@ -144,7 +144,13 @@ function labelOf(
 /** Puts ACPI tables, kernel, initrd and command line into RAM. */
 function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: PciHost): BootEntry {
   const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
-  const acpi = buildAcpiTables({ apicIds: apicIdsOf(cpuTopology(config)), mmio64, intxSlots });
+  const numa = config.numa.length > 0 && { nodes: config.numa, ram: ram.regions };
+  const acpi = buildAcpiTables({
+    apicIds: apicIdsOf(cpuTopology(config)),
+    mmio64,
+    intxSlots,
+    ...(numa && { numa }),
+  });
   for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
 
   const images: ImageFile[] = [];

@@ -183,6 +183,56 @@ describe('each option', () => {
   });
 });
 
+describe('NUMA nodes', () => {
+  const numa = (line: string) =>
+    read(`-m 2G -smp 4,sockets=2 ${line}`).numa?.map(({ cpus, memory, distances }) => [
+      cpus,
+      memory,
+      distances,
+    ]);
+
+  test.each([
+    ['-numa node', undefined],
+    ['-numa node,cpus=0-3,mem=2G', undefined],
+    [
+      '-numa node,cpus=0-1,mem=1G -numa node,cpus=2-3,mem=1G',
+      [
+        [[0, 1], '1G', undefined],
+        [[2, 3], '1G', undefined],
+      ],
+    ],
+    [
+      '-numa node,nodeid=1,cpus=0,cpus=2,mem=512 -numa node,nodeid=0,cpus=1,cpus=3 -numa dist,src=0,dst=1,val=21',
+      [
+        [[1, 3], '1536M', [10, 21]],
+        [[0, 2], '512M', [21, 10]],
+      ],
+    ],
+    [
+      '-numa node -numa node',
+      [
+        [[0, 1], '1G', undefined],
+        [[2, 3], '1G', undefined],
+      ],
+    ],
+    [
+      '-object memory-backend-ram,id=a,size=512M -object memory-backend-ram,id=b,size=1536M -numa node,memdev=b,cpus=0-2 -numa node,memdev=a,cpus=3',
+      [
+        [[0, 1, 2], '1536M', undefined],
+        [[3], '512M', undefined],
+      ],
+    ],
+  ])('%s', (line, expected) => expect(numa(line)).toEqual(expected));
+
+  test.each([
+    ['-numa node,nodeid=1 -numa node,nodeid=3', 'expected each nodeid from 0 up once'],
+    ['-numa node -numa node -numa dist,src=0,dst=2,val=20', 'expected nodes from 0 to 1'],
+    ['-numa node,cpus=3-1', 'cpus=3-1: expected vCPUs such as 0-3'],
+    ['-numa cpu,node-id=0,socket-id=0', 'say -numa node,cpus= with the numbers of the vCPUs instead'],
+    ['-numa hmat-lb,x=1', 'vring has no -numa "hmat-lb": there are node and dist'],
+  ])('%s', (line, message) => expect(problems(line).join()).toContain(message));
+});
+
 describe('what changes nothing for a guest is left out, and named', () => {
   test.each([
     [

@@ -43,7 +43,7 @@ const OUTCOMES: Readonly<Record<string, { missing: string[] } | { refused: strin
     missing: ['machine.firmware: bios', 'disks[0].bus', 'disks[1].bus', 'nics[0].model'],
   },
   'firecracker-like microvm': { missing: ['nics[0].model', 'console'] },
-  'two nodes': { refused: ['-numa node,nodeid=1,memdev=m1,cpus=2-3'] },
+  'two nodes': { missing: [] },
   'NVMe and 9p': {
     refused: [
       '-virtfs local,path=/srv,mount_tag=host0,security_model=none',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildAcpiTables } from '../../../src/vmm/acpi/acpi-tables.ts';
+import { nodeRanges } from '../../../src/vmm/acpi/numa.ts';
 
 const tables = buildAcpiTables({
   apicIds: Array.from({ length: 64 }, (_, index) => index),
@@ -82,3 +83,68 @@ function disassemble(folder: string, { signature, bytes }: { signature: string; 
   expect(run.stdout + run.stderr).not.toMatch(/error|warning|invalid|incorrect/i);
   return readFileSync(join(folder, `${signature}.dsl`), 'utf8');
 }
+
+describe('NUMA nodes', () => {
+  const GiB = 2 ** 30;
+  const nodes = [
+    { cpus: [0, 2], bytes: 2 * GiB, distances: [10, 21] },
+    { cpus: [1, 3], bytes: 3 * GiB, distances: [20, 10] },
+  ];
+  const ram = [
+    { address: 0, size: 3 * GiB },
+    { address: 4 * GiB, size: 2 * GiB },
+  ];
+  const { blobs } = buildAcpiTables({
+    apicIds: [0, 1, 4, 5],
+    mmio64: { start: 2 ** 33, size: 2 ** 35 },
+    intxSlots: [],
+    numa: { nodes, ram },
+  });
+  const table = (signature: string) => blobs.find(blob => blob.signature === signature)!;
+
+  it('have their memory, which may go across the hole below 4 GiB', () =>
+    expect(nodeRanges(nodes, ram)).toEqual([
+      { node: 0, address: 0, size: 2 * GiB },
+      { node: 1, address: 2 * GiB, size: GiB },
+      { node: 1, address: 4 * GiB, size: 2 * GiB },
+    ]));
+
+  it('are in the SRAT: each vCPU by its APIC ID, and each range of memory', () => {
+    const srat = view(table('SRAT'));
+    const entries: unknown[] = [];
+    for (let at = 48; at < srat.byteLength; at += srat.getUint8(at + 1)) {
+      entries.push(
+        srat.getUint8(at) === 0
+          ? {
+              node: srat.getUint8(at + 2),
+              apic: srat.getUint8(at + 3),
+              enabled: srat.getUint32(at + 4, true),
+            }
+          : {
+              node: srat.getUint32(at + 2, true),
+              address: Number(srat.getBigUint64(at + 8, true)),
+              size: Number(srat.getBigUint64(at + 16, true)),
+              enabled: srat.getUint32(at + 28, true),
+            },
+      );
+    }
+    expect(entries).toEqual([
+      { node: 0, apic: 0, enabled: 1 },
+      { node: 0, apic: 4, enabled: 1 },
+      { node: 1, apic: 1, enabled: 1 },
+      { node: 1, apic: 5, enabled: 1 },
+      ...nodeRanges(nodes, ram).map(range => ({ ...range, enabled: 1 })),
+    ]);
+    expect(sum(table('SRAT').bytes)).toBe(0);
+  });
+
+  it('have their distances in the SLIT', () => {
+    const slit = view(table('SLIT'));
+    expect(slit.getBigUint64(36, true)).toBe(2n);
+    expect([...table('SLIT').bytes.subarray(44)]).toEqual([10, 21, 20, 10]);
+    expect(sum(table('SLIT').bytes)).toBe(0);
+  });
+
+  it('are in no table where there are none', () =>
+    expect(tables.blobs.some(({ signature }) => /SRAT|SLIT/.test(signature))).toBe(false));
+});
