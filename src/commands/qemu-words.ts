@@ -30,12 +30,15 @@ export function withQemuOptionsLast(program: Command, words: readonly string[]):
       const takesNext = option?.required && !word.includes('=');
       if (takesNext && at + 1 < words.length) own.push(words[++at]!);
     } else {
-      qemu ||= /^-[A-Za-z]/.test(word);
+      qemu ||= /^-[A-Za-z]/.test(word) || QEMU_PROGRAM.test(word);
       others.push(word);
     }
   }
   return qemu ? [...names, ...own, '--', ...others] : [...words];
 }
+
+/** The name of the program, as a start line has it. */
+const QEMU_PROGRAM = /^(.*\/)?(qemu-system-\w+|qemu-kvm|kvm)$/;
 
 /** The command's option that a word is; null for help. */
 function ownOption(command: Command, word: string): Option | null | undefined {

@@ -108,6 +108,7 @@ left out, with its line. These are read:
 | \`name\`, \`title\`, \`description\` | \`name\`, \`description\` (the first line) |
 | \`memory\`, \`memoryBacking/hugepages\` | \`memory\`; units in any letter case, as libvirt reads them |
 | \`vcpu\`, \`cpu/model\` (custom), \`cpu/topology\`, \`cpu/feature\`, \`features/kvm/hidden\` | \`cpus\`; \`check='full'\` becomes \`enforce\` |
+| \`cpu/numa\` (several cells) | \`numa\` |
 | \`cputune/vcpupin\` | \`cpus.pinning\`, if each vCPU has one host CPU |
 | \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring brings its own firmware |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |

@@ -11,6 +11,7 @@ test.each([
   ['run --name=web disk.img -m 64', 'run --name=web -- disk.img -m 64'],
   ['run --name -m -kernel K', 'run --name -m -- -kernel K'],
   ['run -kernel K --ui', 'run --ui -- -kernel K'],
+  ['run qemu-system-x86_64 --kernel K --no-reboot', 'run -- qemu-system-x86_64 --kernel K --no-reboot'],
   ['run --ui -- -m 64', 'run --ui -- -m 64'],
   ['vm create web -m 64 --dry-run -kernel K', 'vm create --dry-run -- web -m 64 -kernel K'],
 ])("QEMU's options go to the end: %s", (line, expected) => {

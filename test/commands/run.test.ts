@@ -67,6 +67,17 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(0);
   });
 
+  test("names what it leaves out of QEMU's options, and ends as QEMU does", async () => {
+    const { stderr, exitCode } = await vring(
+      ...['run', 'qemu-system-x86_64', '-accel', 'tcg', '-accel', 'kvm', '-m', '64', '-cpu', 'qemu64'],
+      ...['--no-reboot', '-vnc', ':0', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
+      ...['-kernel', GUEST, '-append', 'run="exit 3"'],
+    );
+    expect(stderr).toContain('-vnc :0: this version has no screen');
+    expect(stderr).toContain('-accel tcg: vring runs guests on KVM only');
+    expect(exitCode).toBe(7);
+  });
+
   test('ends when nobody reads its output any more', async () => {
     const guest = `${process.execPath} src/cli.ts run ${GUEST} --append 'run="exits io 1000000"'`;
     const { exitCode } = await execa('sh', ['-c', `${guest} | head -c 1 >/dev/null`], { timeout: 20_000 });
@@ -143,7 +154,7 @@ describe('wrong usage ends with 2 and names what is wrong', () => {
     ],
     [['run', GUEST, '--detach', '--memory', '1M'], '--memory: at least 2M'],
     [['run', GUEST, GUEST], 'one kernel'],
-    [['run', '-m', '64', '-kernel', GUEST, '-vnc', ':0'], '-vnc :0: vring does not have it'],
+    [['run', '-m', '64', '-kernel', GUEST, '-vga', 'std'], '-vga std: there is no graphics card yet'],
     [['run', '-m', '64', '-kernel', GUEST, '-nosuch'], '-nosuch'],
     [['run', '-m', '64', '-kernel'], '-kernel: expected a value'],
     [['run', '--memory', '64M', '-kernel', GUEST], '--memory: write -m'],

@@ -19,7 +19,7 @@ function unitBytes(unit: string): number | null {
   return (match[2] === 'b' ? 1000 : 1024) ** (PREFIXES.indexOf(match[1]!) + 1);
 }
 
-function bytesIn(
+export function bytesIn(
   document: DomainDocument,
   element: XmlElement,
   text: string | null,

@@ -6,6 +6,7 @@ import { readCpus } from './cpus.ts';
 import { readDevices } from './devices.ts';
 import { DomainDocument, type LeftOut, LibvirtError } from './document.ts';
 import { readMemory, readOs } from './machine.ts';
+import { readNuma } from './numa.ts';
 
 export type ImportedDomain = {
   readonly definition: Definition;
@@ -32,6 +33,7 @@ export function readDomain(xml: string, file: string, name?: string): ImportedDo
     ...readDescription(document, domain),
     memory: readMemory(document, domain),
     cpus: readCpus(document, domain),
+    ...readNuma(document, domain),
     machine,
     ...devices,
     ...(boot && { boot }),

@@ -89,7 +89,7 @@ describe('without a manager', () => {
     [['top', '--interval', '1h'], 2, '--interval 1h: expected a time'],
     [['top', '--csv', '--json'], 2, 'choose one'],
     [['vm', 'create', 'a b', '-m', '64', '-kernel', '/k'], 2, 'a b'],
-    [['vm', 'create', 'web', '-m', '64', '-vnc', ':0'], 2, '-vnc :0: vring does not have it'],
+    [['vm', 'create', 'web', '-m', '64', '-vga', 'std'], 2, '-vga std: there is no graphics card yet'],
     [['vm', 'create'], 2, 'say what the VM is'],
     [['vm', 'create', '--kernel', '/k'], 2, 'expected the name of the new VM'],
     [['vm', 'create', '-m', '64', '-kernel', '/k'], 2, 'expected the name of the new VM before -m'],

@@ -210,6 +210,23 @@ describe('elements', () => {
     expect(leftOut).toEqual(['3 domain/cpu/feature: it is a bit of an MSR, which is as KVM has it']);
   });
 
+  test('NUMA cells', () => {
+    const { numa, leftOut } = read(
+      "<memory unit='GiB'>3</memory><vcpu>4</vcpu><cpu><numa>" +
+        "<cell id='0' cpus='0-2,^1' memory='1' unit='GiB'><distances><sibling id='0' value='10'/><sibling id='1' value='21'/></distances></cell>" +
+        "<cell id='1' cpus='1,3' memory='2097152' unit='KiB'/></numa></cpu>",
+    );
+    expect(numa).toEqual([
+      { cpus: [0, 2], memory: '1G', distances: [10, 21] },
+      { cpus: [1, 3], memory: '2G' },
+    ]);
+    expect(leftOut).toEqual([]);
+    expect(read("<cpu><numa><cell id='0' cpus='0' memory='262144'/></numa></cpu>").numa).toBeUndefined();
+    const wrong = (cell: string) => () => read(`<cpu><numa>${cell}</numa></cpu>`);
+    expect(wrong("<cell id='1' cpus='0' memory='1'/>")).toThrow('web.xml:3: expected cell 0 here, not 1');
+    expect(wrong("<cell cpus='3-1' memory='1'/>")).toThrow('expected vCPUs such as 0-3, not 3-1');
+  });
+
   test('a 32-bit guest runs on the same machine', () =>
     expect(read("<os><type arch='i686'>hvm</type><kernel>/k</kernel></os>").machine).toEqual({
       kernel: '/k',

@@ -75,6 +75,14 @@ describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {
     expect(runner.run()).toEqual({ kind: 'reset' });
   });
 
+  test('with a CPU model, as far as the host has it', () => {
+    expect(endOf('info; halt', { cpuModel: 'qemu64' })).toMatchObject({ end: { crashed: false } });
+    const impossible = { cpuModel: 'qemu64', cpuFeatures: { add: ['fma4', 'avx512_4fmaps'], remove: [] } };
+    expect(() => endOf('halt', { ...impossible, cpuEnforce: true })).toThrow(
+      /cannot give the guest .*avx512_4fmaps/,
+    );
+  });
+
   test('by the debug exit port, or by the one of QEMU in its place', () => {
     expect(endOf('exit 3', {})).toMatchObject({ end: { exitCode: 3 } });
     expect(endOf('exit 3', { devices })).toMatchObject({ end: { exitCode: 7 } });
