@@ -4,6 +4,9 @@ import { identitySchema } from './identity.ts';
 
 /** The desired state of the host's devices at every boot: written by `--persist`, applied by `vring host restore`. */
 export const desiredPath = '/etc/vring/host.json';
+/** The service that applies it, and loads drivers for it: where `systemctl enable` links it. */
+export const hostService = 'vring-host.service';
+export const hostServiceLink = `/etc/systemd/system/multi-user.target.wants/${hostService}`;
 
 const attributesSchema = z.object({
   mac: z.string().optional(),

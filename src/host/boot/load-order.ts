@@ -3,6 +3,7 @@ import { kernelRelease } from '../pci/modules.ts';
 import type { HostRoot } from '../root.ts';
 import { keyValues } from '../text.ts';
 import { readModule } from '../vfio/modules.ts';
+import { hostServiceLink } from './desired.ts';
 import type { EarlyModule, EarlyModules } from './early-modules.ts';
 import { globMatches } from './glob.ts';
 import type { DeviceIds } from './ids.ts';
@@ -26,6 +27,16 @@ export function loadOrder(root: HostRoot, fn: PciFunction, ids: DeviceIds, sourc
     return { sources: [], problems: [problem] };
   }
   const rivals = fn.modules.filter(module => module !== wanted);
+  if (
+    rivals.length === 0 &&
+    anyLoader(root, wanted, sources) === null &&
+    aliasTo(root, fn, wanted, sources.modprobe) === null
+  ) {
+    return {
+      sources: [],
+      problems: [`nothing loads ${ids.driver} at a boot: the device is left without a driver`],
+    };
+  }
   const found = rivals.map(module => orderAgainst(root, fn, ids, module, sources));
   return {
     sources: [...new Set(found.flatMap(each => each.sources))],
@@ -57,7 +68,7 @@ function orderAgainst(
   if (first !== undefined) return firstLoad(first, ids, early);
   const away = keptAway(module, modprobe);
   if (away !== null) {
-    const loader = loads[0]?.source ?? anyLoader(fn, wanted, modprobe);
+    const loader = anyLoader(root, wanted, sources);
     if (loader !== null) return ordered(away, loader);
     return problem(
       `${module} is kept away (${away}), but nothing loads ${ids.driver}: the device is left without a driver`,
@@ -187,10 +198,17 @@ function keptAway(module: string, modprobe: ModprobeConfig): string | null {
   return blacklisted?.file ?? disabled?.file ?? null;
 }
 
-/** Something that loads the driver for another module of the same device, or for a device like it. */
-function anyLoader(fn: PciFunction, wanted: string, modprobe: ModprobeConfig): string | null {
-  const softdep = modprobe.softdeps.find(
-    line => line.pre.includes(wanted) && fn.modules.includes(line.module),
-  );
-  return softdep?.file ?? null;
+/** A file that has the driver loaded for some other module: another function of the card is often such a device. */
+function anyLoader(root: HostRoot, wanted: string, { modprobe, early }: LoadSources): string | null {
+  const softdep = modprobe.softdeps.find(line => line.pre.includes(wanted));
+  const install = modprobe.installs.find(line => mentions(line.command, wanted));
+  const own = root.exists(hostServiceLink) ? hostServiceLink : undefined;
+  const load = early.modules.find(each => each.module === wanted);
+  return load?.source ?? softdep?.file ?? install?.file ?? own ?? null;
+}
+
+function mentions(command: string, module: string): boolean {
+  return moduleName(command)
+    .split(/[^\w]+/)
+    .includes(module);
 }

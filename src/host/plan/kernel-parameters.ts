@@ -34,9 +34,18 @@ export function planKernelParameters(root: HostRoot, request: ParameterRequest):
       isConfigured(edits)
         ? `${words} is configured already: it takes effect at the next boot`
         : 'it takes effect at the next boot',
+      ...removed(edits),
       ...edits.notes,
     ],
   };
+}
+
+/** What contradicts the request, where it is written in a file. */
+function removed({ request, files }: ParameterEdits): string[] {
+  const gone = request.remove.filter(word =>
+    files.some(({ before, after }) => before.includes(word) && !after.includes(word)),
+  );
+  return gone.length === 0 ? [] : [`${gone.join(' ')} is removed`];
 }
 
 /** A command that generates something is run again once the files are as they were. */

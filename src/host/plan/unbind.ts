@@ -137,7 +137,9 @@ function isPresent(root: HostRoot, module: string): boolean {
 }
 
 function claimedByIds(root: HostRoot, fn: PciFunction): boolean {
-  return readConfiguredIds(root, readModprobe(root)).some(ids => matchesIds(fn, ids.text));
+  return readConfiguredIds(root, readModprobe(root)).some(
+    ids => ids.replacedBy === null && matchesIds(fn, ids.text),
+  );
 }
 
 /** The PCI driver of the first module that is there. */

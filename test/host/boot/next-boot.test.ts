@@ -248,6 +248,20 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     expect(next('0000:01:00.1')?.driver).toBe('vfio-pci');
   });
 
+  test('the blacklist is enough when another function of the card has it loaded', () => {
+    const file = '/etc/modprobe.d/a.conf';
+    tree.file(file, 'blacklist nouveau\nsoftdep snd_hda_intel pre: vfio-pci\n');
+    expect(next(gpu)).toMatchObject({ problems: [], sources: [vfio, file] });
+  });
+
+  test('a device without a driver of the host still needs somebody who loads it', () => {
+    tree.file(vfio, 'options vfio-pci ids=8086:3ec2\n');
+    const problem = 'nothing loads vfio-pci at a boot: the device is left without a driver';
+    expect(next('0000:00:00.0')?.problems).toEqual([problem]);
+    tree.file('/etc/modules-load.d/v.conf', 'vfio-pci\n');
+    expect(next('0000:00:00.0')?.problems).toEqual([]);
+  });
+
   test('arguments in the list of initramfs-tools are ids too', () => {
     tree.file(vfio, '').file('/etc/initramfs-tools/modules', 'vfio\nvfio_pci ids=10de:1e87,10de:10f8\n');
     expect(next(gpu)).toMatchObject({

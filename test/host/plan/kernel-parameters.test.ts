@@ -50,3 +50,12 @@ test("a file of somebody else's is kept beside it, as it was at first", async ()
   expect(host.root.text('/etc/default/grub.before-vring')).toBe(before);
   host.dispose();
 });
+
+test('what contradicts the request is named when it goes', () => {
+  const tree = desktopTree();
+  tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="amd_iommu=off quiet"\n');
+  const plan = planKernelParameters(tree.root(), { add: ['iommu=pt'], remove: ['amd_iommu=off'] });
+  expect(plan.notes).toEqual(['it takes effect at the next boot', 'amd_iommu=off is removed']);
+  expect(plan.steps[0]!.action).toMatchObject({ content: 'GRUB_CMDLINE_LINUX="quiet iommu=pt"\n' });
+  tree.remove();
+});

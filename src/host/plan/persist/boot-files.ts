@@ -1,4 +1,10 @@
-import { type Desired, desiredPath, formatDesired } from '../../boot/desired.ts';
+import {
+  type Desired,
+  desiredPath,
+  formatDesired,
+  hostService,
+  hostServiceLink,
+} from '../../boot/desired.ts';
 import { isOstree } from '../../boot/loaders/ostree.ts';
 import { installLayout } from '../../boot/loaders/uki.ts';
 import { findProgram } from '../../distribution.ts';
@@ -7,7 +13,7 @@ import { fileSteps } from '../file-step.ts';
 import { type Condition, noUndo, type Step, undoBy } from '../plan.ts';
 import type { HostSurvey } from '../survey.ts';
 import { idClaims, modprobePath, modprobeText } from './modprobe-file.ts';
-import { unitLink, unitName, unitPath, unitText } from './systemd-unit.ts';
+import { unitPath, unitText } from './systemd-unit.ts';
 import { udevPath, udevText } from './udev-rules.ts';
 
 export type BootSteps = { readonly steps: readonly Step[]; readonly notes: readonly string[] };
@@ -49,15 +55,15 @@ function serviceSteps(root: HostRoot, systemctl: string, empty: boolean): Step[]
     content: empty ? null : unitText(),
     reason: empty ? 'it has nothing to do any more' : 'runs "vring host restore" at each boot',
   });
-  const enabled = root.exists(unitLink);
+  const enabled = root.exists(hostServiceLink);
   if (enabled === !empty) return file;
   const change = (enable: boolean) => ({
     action: {
       kind: 'run',
-      argv: [systemctl, enable ? 'enable' : 'disable', unitName],
+      argv: [systemctl, enable ? 'enable' : 'disable', hostService],
       seconds: 60,
     } as const,
-    expect: [{ kind: 'exists', path: unitLink, exists: enable } as const],
+    expect: [{ kind: 'exists', path: hostServiceLink, exists: enable } as const],
     within: 2,
   });
   const step: Step = {

@@ -1,12 +1,9 @@
 import path from 'node:path';
 import { projectRoot } from '../../../project-root.ts';
-import { desiredPath } from '../../boot/desired.ts';
+import { desiredPath, hostService } from '../../boot/desired.ts';
 import { shellText } from '../../text.ts';
 
-export const unitName = 'vring-host.service';
-export const unitPath = `/etc/systemd/system/${unitName}`;
-/** Where `systemctl enable` links it. */
-export const unitLink = `/etc/systemd/system/multi-user.target.wants/${unitName}`;
+export const unitPath = `/etc/systemd/system/${hostService}`;
 
 /** Runs after udev has loaded the drivers and before networks and guests are set up. */
 export function unitText(): string {
