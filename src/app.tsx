@@ -11,6 +11,7 @@ import { HelpOverlay } from './components/help-overlay.tsx';
 import { KeyBar } from './components/key-bar.tsx';
 import { LinkBanner } from './components/link-banner.tsx';
 import { PlanDialog } from './components/plan-dialog.tsx';
+import { SortMenu } from './components/sort-menu.tsx';
 import { StatusLine } from './components/status-line.tsx';
 import { TextOverlay } from './components/text-overlay.tsx';
 import { clipboardSequence } from './console/clipboard.ts';
@@ -62,10 +63,12 @@ function Body({ screen, size }: { screen: Screen; size: Size }) {
   if (layer?.kind === 'text') return <TextOverlay layer={layer} size={size} />;
   if (layer?.kind === 'plan') return <PlanDialog layer={layer} size={size} />;
   if (layer?.kind === 'dialog' && linear) return <Dialog layer={layer} size={size} />;
+  if (layer?.kind === 'sort' && linear) return <SortMenu size={size} />;
   return (
     <>
       <ScreenPicture screen={screen} size={size} />
       {layer?.kind === 'dialog' && <Dialog layer={layer} size={size} />}
+      {layer?.kind === 'sort' && <SortMenu size={size} />}
     </>
   );
 }

@@ -2,10 +2,12 @@ import { resolveAddress } from '../host/pci/address.ts';
 import { HOST_LISTS, type HostList } from '../store/screens.ts';
 import { likely } from '../text/nearest.ts';
 import { type ActionContext, actionContext, cannot, existsHere, runAction } from './action.ts';
+import { openScreen } from './navigate.ts';
 import { actions } from './registry.ts';
+import { sortByLine, sortCompletions } from './sort.ts';
 import type { Ui } from './ui.ts';
 
-/** A place to go by name. */
+/** A place to go to by name, or a command with a value. */
 type Noun = {
   readonly names: readonly string[];
   /** What may follow the name. */
@@ -17,23 +19,35 @@ type Noun = {
 const vmNouns: readonly Noun[] = [
   {
     names: ['overview'],
-    go: ({ state }) => state.openScreen({ kind: 'overview' }),
+    go: ({ ui }) => openScreen(ui, { kind: 'overview' }),
   },
   {
     names: ['vms'],
-    go: ({ state }, value) => {
-      state.openScreen({ kind: 'vms' });
+    go: ({ ui, state }, value) => {
+      openScreen(ui, { kind: 'vms' });
       if (value !== '') state.setFilter(value.replace(/^\//, ''));
     },
   },
   {
     names: ['log'],
-    go: ({ state }) => state.openScreen({ kind: 'log' }),
+    go: ({ ui }) => openScreen(ui, { kind: 'log' }),
+  },
+  {
+    names: ['queues', 'queue', 'virtqueues'],
+    go: ({ ui, state }, value) => {
+      openScreen(ui, { kind: 'queues' });
+      if (value !== '') state.setFilter(value.replace(/^\//, ''));
+    },
+  },
+  {
+    names: ['sort'],
+    values: ({ ui }) => sortCompletions(ui),
+    go: ({ ui }, value) => sortByLine(ui, value),
   },
   {
     names: ['vm'],
     values: ({ state }) => state.order.map(id => state.infos[id]!.name),
-    go: ({ state }, name) => {
+    go: ({ ui, state }, name) => {
       if (name === '') throw new Error('which VM? :vm NAME');
       const id = state.order.find(id => state.infos[id]!.name === name);
       if (id === undefined) {
@@ -41,7 +55,7 @@ const vmNouns: readonly Noun[] = [
         const hint = near === null ? ':vms lists them' : `did you mean ${near}?`;
         throw new Error(`there is no VM named ${name}; ${hint}`);
       }
-      state.openScreen({ kind: 'vm', id });
+      openScreen(ui, { kind: 'vm', id });
     },
   },
 ];
@@ -59,13 +73,13 @@ const LIST_NAMES: Readonly<Record<HostList, readonly string[]>> = {
 const hostNouns: readonly Noun[] = HOST_LISTS.map(list => ({
   names: LIST_NAMES[list],
   values: ({ state }) => [...(state.host?.functions.keys() ?? [])],
-  go: ({ state }, value) => {
+  go: ({ ui, state }, value) => {
     if (value !== '' && !value.startsWith('/')) {
       const address = resolveAddress(value, [...(state.host?.functions.keys() ?? [])]);
-      state.openScreen({ kind: 'function', address });
+      openScreen(ui, { kind: 'function', address });
       return;
     }
-    state.openScreen({ kind: list });
+    openScreen(ui, { kind: list });
     if (value !== '') state.setFilter(value.slice(1));
   },
 }));

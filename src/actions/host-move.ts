@@ -1,7 +1,9 @@
+import { filterOf } from '../store/list-slice.ts';
 import { bodyRows, currentScreen, shownList } from '../store/ui-slice.ts';
 import { factLines } from '../view/facts.ts';
 import { functionFacts } from '../view/host-facts.ts';
-import type { PciRow } from '../view/host-pci-rows.ts';
+import type { PciRow } from '../view/host-rows.ts';
+import { moveInHostList } from './cursor.ts';
 import type { Ui } from './ui.ts';
 
 /** Moves the cursor of a list of the host, or scrolls the screen of a function. */
@@ -13,18 +15,7 @@ export function moveInHost(ui: Ui, rows: number): void {
     state.setFactsOffset(clamp(state.factsOffset + rows, 0, last));
     return;
   }
-  moveToRow(ui, ui.hostSelect.cursorRow(state, list) + rows);
-}
-
-/** Puts the cursor of the shown list on a row, or on the nearest one that there is. */
-export function moveToRow(ui: Ui, row: number): void {
-  const state = ui.store.getState();
-  const list = shownList(state);
-  if (list === null) return;
-  const rows = ui.hostSelect.lists[list](state);
-  const index = clamp(row, 0, rows.length - 1);
-  const key = rows[index]?.key;
-  if (key !== undefined) state.setHostCursor(list, { key, index });
+  moveInHostList(ui, ui.hostSelect.cursorRow(state, list) + rows);
 }
 
 /** Lines of the function's screen. */
@@ -37,7 +28,7 @@ function factsHeight(ui: Ui): number {
   return factLines(functionFacts(host, screen.address, details), size.columns - 1).length;
 }
 
-/** Shows what is below the node of the PCI tree at the cursor, or goes there. */
+/** Unfolds the node of the PCI tree at the cursor, or goes to its first child. */
 export function unfold(ui: Ui): void {
   const state = ui.store.getState();
   const row = ui.hostSelect.rowAtCursor(state) as PciRow | null;
@@ -45,18 +36,18 @@ export function unfold(ui: Ui): void {
   else if (row?.open === true) moveInHost(ui, 1);
 }
 
-/** Folds away what is below the node at the cursor, or goes to the node above. */
+/** Folds the node at the cursor, or goes to its parent. */
 export function fold(ui: Ui): void {
   const state = ui.store.getState();
   const rows = ui.hostSelect.pci(state);
   const at = ui.hostSelect.cursorRow(state, 'pci');
   const row = rows[at];
   if (row === undefined) return;
-  const filtered = (state.hostFilters.pci ?? '') !== '';
+  const filtered = filterOf(state, 'pci') !== '';
   if (row.open === true && !filtered) toggle(ui, row);
   else {
     const above = rows.slice(0, at).findLastIndex(({ depth }) => depth < row.depth);
-    if (above >= 0) moveToRow(ui, above);
+    if (above >= 0) moveInHostList(ui, above);
   }
 }
 

@@ -1,23 +1,27 @@
+import { shownFilter } from '../store/list-slice.ts';
 import { HOST_LISTS, SCREEN_NAMES, TOP_SCREENS } from '../store/screens.ts';
-import { shownFilter } from '../store/ui-slice.ts';
+import { shownList } from '../store/ui-slice.ts';
 import type { Action, ActionContext } from './action.ts';
+import { pinCursor } from './cursor.ts';
 import { fold, toggleFold, toggleMark, unfold } from './host-move.ts';
+import { closeScreen, openScreen } from './navigate.ts';
 
 /** Lists whose rows are functions. */
 const FUNCTION_LISTS = ['pci', 'iommu', 'sriov', 'vfio'] as const;
 
 const DESCRIPTIONS = {
-  overview: 'The host and its VMs at a glance, and what somebody should look at',
-  vms: 'The virtual machines',
-  pci: 'The PCI devices of the host, as a tree',
-  iommu: 'The IOMMU groups: what can only be given to a guest together',
-  sriov: 'Functions that can have virtual ones (SR-IOV), and those that they have',
-  vfio: 'Who has each device: now, and at the next boot (vfio)',
-  doctor: 'What on this host needs mending',
-  log: 'What has happened',
+  overview: 'The host and its VMs at a glance, alarms and recent events',
+  vms: 'Virtual machines',
+  pci: 'PCI devices of the host, as a tree',
+  iommu: 'IOMMU groups: what can only be assigned to a guest together',
+  sriov: 'SR-IOV: physical functions and their virtual functions',
+  vfio: 'Drivers (vfio): who has each device, now and after the next boot',
+  doctor: 'What on this host needs fixing',
+  log: 'Log of events',
+  queues: 'Virtqueues of all VMs',
 } as const;
 
-/** Where these keys exist: on a VM's screen they open its tabs. */
+/** Where number keys open screens: in a VM they open its tabs. */
 const OUTSIDE_A_VM = [...TOP_SCREENS, 'function'] as const;
 
 /** One key for each screen: its number in the header. */
@@ -28,7 +32,7 @@ const go: readonly Action[] = TOP_SCREENS.map(screen => ({
   phrase: `open the screen ${SCREEN_NAMES[screen]}`,
   description: DESCRIPTIONS[screen],
   screens: OUTSIDE_A_VM,
-  run: ({ state }) => state.openScreen({ kind: screen }),
+  run: ({ ui }) => openScreen(ui, { kind: screen }),
 }));
 
 const NO_FUNCTION = 'there is no function here';
@@ -43,21 +47,21 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'open',
     phrase: 'open the function',
-    description: 'All that is known of the function; a root bus is folded, or unfolded',
+    description: 'Show everything about the function; fold or unfold a root bus',
     screens: FUNCTION_LISTS,
     bar: 10,
     unavailable: ({ ui, state }) => (ui.hostSelect.rowAtCursor(state) === null ? NO_FUNCTION : null),
     run: ({ ui, state }) => {
       const address = ui.hostSelect.functionAtCursor(state);
       if (address === null) toggleFold(ui);
-      else state.openScreen({ kind: 'function', address });
+      else openScreen(ui, { kind: 'function', address });
     },
   },
   {
     name: 'unfold',
     category: 'Move',
     label: 'unfold',
-    description: 'Show what is below, or go there',
+    description: 'Unfold, or go to the first child',
     screens: ['pci'],
     run: ({ ui }) => unfold(ui),
   },
@@ -65,7 +69,7 @@ const move: readonly Action[] = [
     name: 'fold',
     category: 'Move',
     label: 'fold',
-    description: 'Fold away what is below, or go to what is above',
+    description: 'Fold, or go to the parent',
     screens: ['pci'],
     run: ({ ui }) => fold(ui),
   },
@@ -74,12 +78,15 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'back',
     phrase: 'go back',
-    description: 'Take the marks away, else clear the filter, else go back to the screen before',
-    screens: HOST_LISTS,
-    run: ({ state }) => {
-      if (state.marked.size > 0) state.setMarked(new Set());
-      else if (shownFilter(state) !== '') state.setFilter('');
-      else state.closeScreen();
+    description: 'Clear the marks, else the filter, else go back',
+    screens: [...HOST_LISTS, 'overview', 'log', 'queues'],
+    run: ({ ui, state }) => {
+      if (shownList(state) !== null && state.marked.size > 0) state.setMarked(new Set());
+      else if (shownFilter(state) === '') closeScreen(ui);
+      else {
+        pinCursor(ui);
+        state.setFilter('');
+      }
     },
   },
 ];
@@ -90,7 +97,7 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'mark',
     phrase: 'mark the function',
-    description: 'Mark the function, or take the mark away: commands are for all that are marked',
+    description: 'Mark or unmark the function; actions apply to all marked functions',
     screens: FUNCTION_LISTS,
     bar: 30,
     unavailable: noFunction,
@@ -100,7 +107,7 @@ const look: readonly Action[] = [
     name: 'refresh',
     category: 'Look',
     label: 'refresh',
-    description: 'Read the host again now; changes are noticed by themselves, too',
+    description: 'Read the host again now; changes are also noticed automatically',
     screens: [...HOST_LISTS, 'function'],
     run: ({ ui }) => ui.host.refresh(),
   },

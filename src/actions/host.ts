@@ -2,7 +2,7 @@ import { classTraits } from '../host/pci/class.ts';
 import { isParkingDriver } from '../host/vfio/read.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { shownList } from '../store/ui-slice.ts';
-import type { DoctorRow } from '../view/host-doctor-rows.ts';
+import type { DoctorRow } from '../view/host-rows.ts';
 import type { Action, ActionContext } from './action.ts';
 import { askForChange, askForUndo } from './host-change.ts';
 import { editCount, editSettings } from './host-prompts.ts';

@@ -1,5 +1,6 @@
 import { logRow } from '../view/log-rows.ts';
 import type { Action, ActionContext } from './action.ts';
+import { openScreen } from './navigate.ts';
 
 /** The VM that the entry under the cursor is about. */
 function vmOfEntry({ ui, state }: ActionContext): string | null {
@@ -13,7 +14,7 @@ export const logActions: readonly Action[] = [
     name: 'open-vm-of-entry',
     category: 'Move',
     label: 'open the VM',
-    description: 'Open the screen of the VM that the entry is about',
+    description: 'Open the events of the VM that the entry is about',
     screens: ['log'],
     bar: 10,
     unavailable: context => {
@@ -23,17 +24,8 @@ export const logActions: readonly Action[] = [
     },
     run: context => {
       const id = vmOfEntry(context)!;
-      context.state.openScreen({ kind: 'vm', id });
+      openScreen(context.ui, { kind: 'vm', id });
       context.state.changeVmView(id, { tab: 'events' });
     },
-  },
-  {
-    name: 'leave-log',
-    category: 'Move',
-    label: 'back',
-    phrase: 'go back',
-    description: 'Clear the filter, else go back to the screen before',
-    screens: ['log'],
-    run: ({ state }) => (state.logFilter === '' ? state.closeScreen() : state.setFilter('')),
   },
 ];

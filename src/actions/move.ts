@@ -1,6 +1,7 @@
 import type { AppState } from '../store/app-store.ts';
 import { bodyRows, currentScreen, showsHost } from '../store/ui-slice.ts';
-import { movedLogCursor } from '../view/log-rows.ts';
+import { logRow, movedLogCursor } from '../view/log-rows.ts';
+import { moveInOverview, moveInQueues, moveInVms } from './cursor.ts';
 import { moveInHost } from './host-move.ts';
 import type { Ui } from './ui.ts';
 import { moveInVm } from './vm-move.ts';
@@ -17,16 +18,20 @@ export function moveCursor(ui: Ui, rows: number): void {
   if (showsHost(state)) moveInHost(ui, rows);
   else if (screen.kind === 'vm') moveInVm(ui, screen.id, rows);
   else if (screen.kind === 'overview') {
-    const { length } = ui.select.alarms(state);
-    state.setAlarmCursor(Math.max(0, Math.min(state.alarmCursor + rows, length - 1)));
+    moveInOverview(ui, ui.select.overviewRow(state) + rows);
+  } else if (screen.kind === 'queues') {
+    moveInQueues(ui, ui.select.queueRow(state) + rows);
   } else if (screen.kind === 'log') {
-    state.setLogCursor(movedLogCursor(ui.select.visibleLog(state), state.logCursor, rows));
-  } else moveInVms(ui, rows);
+    moveInLog(ui, rows);
+  } else moveInVms(ui, ui.select.cursorRow(state) + rows);
 }
 
-function moveInVms(ui: Ui, rows: number): void {
+/** Moves the cursor of the log; the VM that the entry is about goes along to other screens. */
+function moveInLog(ui: Ui, rows: number): void {
   const state = ui.store.getState();
-  const visible = ui.select.visibleVms(state);
-  const row = Math.max(0, Math.min(ui.select.cursorRow(state) + rows, visible.length - 1));
-  state.selectVm(visible[row] ?? null);
+  const entries = ui.select.visibleLog(state);
+  const cursor = movedLogCursor(entries, state.logCursor, rows);
+  state.setLogCursor(cursor);
+  const vm = entries[logRow(entries, cursor)]?.vm ?? null;
+  if (vm !== null && vm in state.infos) state.selectVm(vm);
 }

@@ -1,11 +1,13 @@
 import { type Action, type ActionContext, existsHere } from './action.ts';
-import { alarmActions } from './alarms.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
 import { hostActions } from './host.ts';
 import { hostViewActions } from './host-view.ts';
-import { listActions } from './lists.ts';
 import { logActions } from './log.ts';
+import { markActions } from './marks.ts';
+import { overviewActions } from './overview.ts';
+import { queueActions } from './queues.ts';
+import { sortActions } from './sort.ts';
 import { startAgain } from './start-again.ts';
 import { viewActions } from './view.ts';
 import { vmActions } from './vm.ts';
@@ -16,9 +18,11 @@ import { vmViewActions } from './vm-view.ts';
 export const actions: readonly Action[] = [
   ...viewActions,
   ...vmViewActions,
-  ...alarmActions,
+  ...overviewActions,
   ...logActions,
-  ...listActions,
+  ...queueActions,
+  ...sortActions,
+  ...markActions,
   ...hostViewActions,
   ...hostActions,
   ...vmActions,

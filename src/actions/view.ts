@@ -1,9 +1,11 @@
+import { shownFilter } from '../store/list-slice.ts';
 import { INTERVALS } from '../store/sampling-slice.ts';
-import { HOST_LISTS } from '../store/screens.ts';
-import { shownFilter } from '../store/ui-slice.ts';
+import { LISTS } from '../store/screens.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { type Action, noVm } from './action.ts';
+import { pinCursor } from './cursor.ts';
 import { moveCursor, pageRows } from './move.ts';
+import { closeScreen, openScreen } from './navigate.ts';
 import { quitAction } from './quit.ts';
 
 const move: readonly Action[] = [
@@ -12,7 +14,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'down',
     phrase: 'move down',
-    description: 'Down a row',
+    description: 'Move down a row',
     run: ({ ui }) => moveCursor(ui, 1),
   },
   {
@@ -20,7 +22,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'up',
     phrase: 'move up',
-    description: 'Up a row',
+    description: 'Move up a row',
     run: ({ ui }) => moveCursor(ui, -1),
   },
   {
@@ -28,7 +30,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'page down',
     phrase: 'move down a page',
-    description: 'Down a page',
+    description: 'Move down a page',
     run: ({ ui, state }) => moveCursor(ui, pageRows(state)),
   },
   {
@@ -36,7 +38,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'page up',
     phrase: 'move up a page',
-    description: 'Up a page',
+    description: 'Move up a page',
     run: ({ ui, state }) => moveCursor(ui, -pageRows(state)),
   },
   {
@@ -44,7 +46,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'top',
     phrase: 'go to the first row',
-    description: 'To the first row',
+    description: 'Go to the first row',
     run: ({ ui }) => moveCursor(ui, Number.NEGATIVE_INFINITY),
   },
   {
@@ -52,7 +54,7 @@ const move: readonly Action[] = [
     category: 'Move',
     label: 'bottom',
     phrase: 'go to the last row',
-    description: 'To the last row',
+    description: 'Go to the last row',
     run: ({ ui }) => moveCursor(ui, Number.POSITIVE_INFINITY),
   },
   {
@@ -64,27 +66,30 @@ const move: readonly Action[] = [
     screens: ['vms'],
     bar: 10,
     unavailable: noVm,
-    run: ({ state, vm }) => state.openScreen({ kind: 'vm', id: vm!.id }),
+    run: ({ ui, vm }) => openScreen(ui, { kind: 'vm', id: vm!.id }),
   },
   {
     name: 'back',
     category: 'Move',
     label: 'back',
     phrase: 'go back',
-    description: 'Back to the screen before',
+    description: 'Go back',
     screens: ['vm', 'function'],
     bar: 35,
-    run: ({ state }) => state.closeScreen(),
+    run: ({ ui }) => closeScreen(ui),
   },
   {
     name: 'clear-filter',
     category: 'Move',
     label: 'clear marks or filter',
-    description: 'Take the marks away, else clear the filter',
+    description: 'Clear the marks, else the filter',
     screens: ['vms'],
-    run: ({ state }) => {
+    run: ({ ui, state }) => {
       if (state.markedVms.size > 0) state.setMarkedVms(new Set());
-      else state.setFilter('');
+      else {
+        pinCursor(ui);
+        state.setFilter('');
+      }
     },
   },
 ];
@@ -95,7 +100,7 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'about',
     phrase: 'show details of the VM',
-    description: 'What the VM is made of, and why it ended',
+    description: 'Show what the VM is made of, and why it ended',
     screens: ['vms', 'vm'],
     bar: 40,
     unavailable: noVm,
@@ -106,8 +111,8 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'filter',
     description:
-      'Filter by what is shown: a regular expression, !what must not match, or -f letters in this order',
-    screens: ['vms', ...HOST_LISTS, 'log'],
+      'Filter rows by any column: text or a regular expression, field:text, cpu>50, !inverse; several terms must all match; -f fuzzy',
+    screens: LISTS,
     bar: 20,
     run: ({ state }) =>
       state.pushLayer({ kind: 'field', purpose: 'filter', edit: textEdit(shownFilter(state)) }),
@@ -118,7 +123,7 @@ const look: readonly Action[] = [
     label: 'command',
     phrase: 'open the command line',
     description:
-      'Go by name: overview, vms, vm NAME, log, pci, iommu, sriov, vfio, doctor, help, q, or any command of this list; Tab completes',
+      'Type a command: the name of a screen, vm NAME, sort COLUMN, or any command of this list; Tab completes',
     bar: 80,
     run: ({ state }) => state.pushLayer({ kind: 'field', purpose: 'command', edit: textEdit() }),
   },
@@ -127,14 +132,14 @@ const look: readonly Action[] = [
     category: 'Look',
     label: 'help',
     phrase: 'show the help',
-    description: 'All keys that mean something here',
+    description: 'Show the keys of this screen',
     bar: 90,
     run: ({ state }) => state.pushLayer({ kind: 'help', offset: 0 }),
   },
 ];
 
-/** Screens with numbers that samples are compared for. */
-const MEASURED = ['overview', 'vms', 'vm'] as const;
+/** Screens that show samples. */
+const MEASURED = ['overview', 'vms', 'vm', 'queues'] as const;
 
 const measure: readonly Action[] = [
   {
@@ -142,7 +147,7 @@ const measure: readonly Action[] = [
     category: 'Measure',
     label: 'freeze',
     phrase: 'freeze the numbers',
-    description: 'Hold the numbers still, or let them go on; the VMs run all the time',
+    description: 'Freeze or unfreeze the numbers; the VMs keep running',
     screens: MEASURED,
     run: ({ state }) => state.setSampling({ paused: !state.sampling.paused }),
   },
@@ -151,7 +156,7 @@ const measure: readonly Action[] = [
     category: 'Measure',
     label: 'interval',
     phrase: 'change the interval',
-    description: `Time between samples: ${[...INTERVALS]
+    description: `Change the time between samples: ${[...INTERVALS]
       .sort((a, b) => a - b)
       .map(ms => ms / 1000)
       .join(', ')} s`,
@@ -168,7 +173,7 @@ const measure: readonly Action[] = [
     category: 'Measure',
     label: 'zero totals',
     phrase: 'reset the totals',
-    description: 'Count totals from now on',
+    description: 'Reset totals to zero',
     screens: MEASURED,
     run: ({ ui }) => {
       ui.samples.resetTotals();
@@ -183,7 +188,7 @@ const program: readonly Action[] = [
     category: 'Program',
     label: 'redraw',
     phrase: 'redraw the screen',
-    description: 'Draw the whole screen anew',
+    description: 'Redraw the screen',
     run: ({ ui }) => ui.repaint(),
   },
   {

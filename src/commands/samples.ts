@@ -6,7 +6,7 @@ import { within } from './vm/until.ts';
 /** Beyond the interval: a manager on a busy host is slow to answer. */
 const ANSWER_WITHIN_MS = 10_000;
 
-const NOTHING_RUNS: Sample = { at: 0, totals: {}, detail: null };
+const NOTHING_RUNS: Sample = { at: 0, totals: {}, detail: null, queues: null };
 
 export type SampleOptions = {
   readonly intervalMs: number;

@@ -3,21 +3,24 @@ import type { ReactNode } from 'react';
 import { stateWord } from '../engine/vm-info.ts';
 import type { Screen, TopScreen } from '../store/screens.ts';
 import type { Size } from '../store/ui-slice.ts';
-import { bytes } from '../text/units.ts';
-import { truncate } from '../text/width.ts';
+import { bytes, uptime } from '../text/units.ts';
+import { truncate, truncateMiddle } from '../text/width.ts';
 import { stateToken } from '../theme/state-token.ts';
 import type { Token } from '../theme/tokens.ts';
-import { uptimeOf } from '../view/vm-uptime.ts';
+import { uptimeOf } from '../view/vm-columns.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 import { useListSummary } from './list-summary.ts';
 import { ScreenTabs } from './screen-tabs.tsx';
 
 /** Cells between the two halves of the line, at least. */
 const GAP = 1;
+const PROGRAM_CELLS = ' vring'.length;
+/** Around the name and the state of a VM, and at the right the age of the numbers. */
+const MARGIN_CELLS = 12;
 
 type HeaderProps = { readonly screen: Screen; readonly columns: Size['columns'] };
 
-/** The first line: where we are, what there is, and how fresh the numbers are. */
+/** The first line: which screen this is, what it holds, and how old the numbers are. */
 export function Header({ screen, columns }: HeaderProps) {
   const { style } = useTheme();
   if (screen.kind !== 'vm' && screen.kind !== 'function')
@@ -29,7 +32,7 @@ export function Header({ screen, columns }: HeaderProps) {
         <>
           <Text {...style('focus')}> vring</Text>
           {screen.kind === 'vm' ? (
-            <VmTitle id={screen.id} />
+            <VmTitle id={screen.id} columns={columns} />
           ) : (
             <FunctionTitle address={screen.address} columns={columns} />
           )}
@@ -49,13 +52,13 @@ function HeaderLine({ columns, left, right }: { columns: number; left: ReactNode
   );
 }
 
-/** Of a screen that a number key opens. */
+/** The header of a screen that a number key opens. */
 function TopHeader({ shown, columns }: { shown: TopScreen; columns: number }) {
   const { style } = useTheme();
   const summary = useListSummary(shown);
   const { readOnly } = useUi();
   const fresh = useFreshness(columns).text;
-  const sampled = shown === 'overview' || shown === 'vms';
+  const sampled = shown === 'overview' || shown === 'vms' || shown === 'queues';
   const right = `${summary} ${readOnly === null ? '' : '[RO] '}${sampled ? fresh : ''}`;
   return (
     <HeaderLine
@@ -71,21 +74,24 @@ function TopHeader({ shown, columns }: { shown: TopScreen; columns: number }) {
   );
 }
 
-function VmTitle({ id }: { id: string }) {
+function VmTitle({ id, columns }: { id: string; columns: number }) {
   const { style, glyphs } = useTheme();
   const vm = useAppState(state => state.infos[id]);
-  const up = useAppState(state => uptimeOf(state, id));
+  const now = useAppState(state => state.sampledAt);
   if (vm === undefined) return null;
   const state = stateWord(vm);
+  const up = uptimeOf({ vm, now });
   const facts = [
-    // Of a definition that can't be read nothing is known.
+    // Nothing is known of a definition that can't be read.
     ...(vm.vcpus === 0 ? [] : [`${vm.vcpus} vCPU${vm.vcpus === 1 ? '' : 's'}`]),
     ...(vm.memoryBytes === 0 ? [] : [bytes(vm.memoryBytes)]),
-    ...(up ? [`up ${up}`] : []),
+    ...(up === null ? [] : [`up ${uptime(up)}`]),
   ];
+  // The name gives way last, and keeps both of its ends.
+  const room = columns - PROGRAM_CELLS - state.length - MARGIN_CELLS;
   return (
     <>
-      <Text {...style('text.heading')}>{`  ${vm.name} `}</Text>
+      <Text {...style('text.heading')}>{`  ${truncateMiddle(vm.name, room, glyphs.ellipsis)} `}</Text>
       <Text {...style(stateToken(state))}>{state}</Text>
       {`  ${facts.join(` ${glyphs.separator} `)}`}
     </>
@@ -103,10 +109,10 @@ function FunctionTitle({ address, columns }: { address: string; columns: number 
   );
 }
 
-/** From here on there is room for words. */
+/** From this many columns on there is room for words. */
 const WIDE_COLUMNS = 100;
 
-/** How old the numbers may be, or that they are held still. */
+/** How old the numbers may be, or that they are frozen. */
 function useFreshness(columns: number): { readonly text: string; readonly token: Token } {
   const { paused, intervalMs } = useAppState(state => state.sampling);
   if (paused) return { text: ' FROZEN ', token: 'status.warning' };

@@ -62,6 +62,7 @@ function layerEntries(layer: Layer): Entry[] {
         : [
             entry('Enter', 'keep the filter'),
             entry('Esc', 'clear it'),
+            entry('field:text', 'one column'),
             entry('!text', 'inverse'),
             entry('-f text', 'fuzzy'),
           ];
@@ -75,6 +76,8 @@ function layerEntries(layer: Layer): Entry[] {
       return [entry('Enter', 'plan it'), entry('Esc', 'leave it')];
     case 'plan':
       return planEntries(layer).map(([key, label]) => entry(key, label));
+    case 'sort':
+      return [entry('letter', 'sort by that column'), entry('o', 'reverse'), entry('Esc', 'cancel')];
     case 'help':
     case 'about':
     case 'text':

@@ -1,21 +1,37 @@
+import { filterOf } from '../store/list-slice.ts';
 import type { TopScreen } from '../store/screens.ts';
 import { hostSummary } from '../view/list-summary.ts';
 import { useAppState, useUi } from './contexts.ts';
 
-/** What the shown list holds. */
+/** What the shown list holds, in a few words. */
 export function useListSummary(screen: TopScreen): string {
   const { select, hostSelect } = useUi();
   return useAppState(state => {
-    if (screen === 'overview') return '';
-    if (screen === 'log') {
-      const all = state.log.length;
-      return state.logFilter === '' ? `${all}` : `${select.visibleLog(state).length}/${all} match`;
+    const matching = (shown: number, all: number) => `${shown}/${all} match`;
+    switch (screen) {
+      case 'overview':
+        return '';
+      case 'log': {
+        const all = state.log.length;
+        return filterOf(state, 'log') === '' ? `${all}` : matching(select.visibleLog(state).length, all);
+      }
+      case 'queues': {
+        const all = select.allQueues(state).length;
+        const omitted = state.queues?.omitted ?? 0;
+        const more = omitted === 0 ? '' : `, ${omitted} more not shown`;
+        return filterOf(state, 'queues') === ''
+          ? `${all} queue${all === 1 ? '' : 's'}${more}`
+          : matching(select.visibleQueues(state).length, all) + more;
+      }
+      case 'vms': {
+        const all = state.order.length;
+        if (state.markedVms.size > 0) return `${state.markedVms.size}/${all} marked`;
+        return filterOf(state, 'vms') === ''
+          ? `${all}, ${select.aliveVms(state)} alive`
+          : matching(select.visibleVms(state).length, all);
+      }
+      default:
+        return hostSummary(state, hostSelect, screen);
     }
-    if (screen !== 'vms') return hostSummary(state, hostSelect, screen);
-    const all = state.order.length;
-    if (state.markedVms.size > 0) return `${state.markedVms.size}/${all} marked`;
-    return state.filter === ''
-      ? `${all}, ${select.aliveVms(state)} alive`
-      : `${select.visibleVms(state).length}/${all} match`;
   });
 }

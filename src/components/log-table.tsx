@@ -2,21 +2,15 @@ import { Box, Text } from 'ink';
 import { memo, useMemo } from 'react';
 import type { LogEntry } from '../engine/vm-info.ts';
 import type { Size } from '../store/ui-slice.ts';
-import { logTime } from '../text/time.ts';
 import { wrap } from '../text/width.ts';
-import type { Token } from '../theme/tokens.ts';
-import { logRow } from '../view/log-rows.ts';
-import { type Column, type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
+import { cellsOf } from '../view/list-columns.ts';
+import { LOG_COLUMNS, logRow, VM_LOG_COLUMNS } from '../view/log-rows.ts';
+import { type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
 import { useTheme } from './contexts.ts';
 import { Section } from './section.tsx';
 import { Table, TableRow } from './table/table.tsx';
 
-const TIME: Column = { key: 'time', title: 'TIME', width: 14 };
-const LEVEL: Column = { key: 'level', title: '', width: 1 };
-const VM: Column = { key: 'vm', title: 'VM', width: 12 };
-const TEXT: Column = { key: 'text', title: 'WHAT HAPPENED', width: 20, grow: 1 };
-
-/** Rows from which on the entry under the cursor is shown in full, too. */
+/** From this many rows on, the entry under the cursor is shown in full below. */
 const MIN_ROWS = 14;
 
 type LogTableProps = {
@@ -24,17 +18,14 @@ type LogTableProps = {
   /** Number of the entry under the cursor; null: the last one. */
   readonly cursor: number | null;
   readonly size: Size;
-  /** Entries are about several VMs. */
+  /** Whether entries are about several VMs. */
   readonly vms: boolean;
   readonly empty: string;
 };
 
-/** What has happened, the newest last; below, all of the entry that the cursor is on. */
+/** What has happened, the latest last; below, the entry under the cursor in full. */
 export function LogTable({ entries, cursor, size: { columns, rows }, vms, empty }: LogTableProps) {
-  const layout = useMemo(
-    () => layoutColumns(vms ? [TIME, LEVEL, VM, TEXT] : [TIME, LEVEL, TEXT], columns),
-    [vms, columns],
-  );
+  const layout = useMemo(() => layoutColumns(vms ? LOG_COLUMNS : VM_LOG_COLUMNS, columns), [vms, columns]);
   const row = logRow(entries, cursor);
   const textRows = rows < MIN_ROWS ? 0 : Math.max(3, Math.floor(rows / 4));
   return (
@@ -55,24 +46,14 @@ export function LogTable({ entries, cursor, size: { columns, rows }, vms, empty 
   );
 }
 
-/** A character for each level, so that none is known by its colour alone. */
-const LEVELS: Readonly<Record<LogEntry['level'], { readonly text: string; readonly token: Token }>> = {
-  info: { text: ' ', token: 'text.secondary' },
-  warning: { text: '!', token: 'status.warning' },
-  error: { text: 'x', token: 'status.error' },
+type LogRowProps = {
+  readonly entry: LogEntry;
+  readonly layout: ColumnLayout<(typeof LOG_COLUMNS)[number]>;
+  readonly selected: boolean;
 };
 
-type LogRowProps = { readonly entry: LogEntry; readonly layout: ColumnLayout; readonly selected: boolean };
-
-const LogRow = memo(function LogRow({ entry: { at, level, vm, text }, layout, selected }: LogRowProps) {
-  const [first = '', ...more] = text.split('\n');
-  const cells = {
-    time: { text: logTime(at), token: 'text.secondary' as const },
-    level: LEVELS[level],
-    vm: vm ?? { text: 'vring', token: 'text.secondary' as const },
-    text: more.length === 0 ? first : `${first} (and ${more.length} more lines)`,
-  };
-  return <TableRow layout={layout} cells={cells} selected={selected} />;
+const LogRow = memo(function LogRow({ entry, layout, selected }: LogRowProps) {
+  return <TableRow layout={layout} cells={cellsOf(layout, entry)} selected={selected} />;
 });
 
 function WholeEntry({ entry, size: { columns, rows } }: { entry: LogEntry | undefined; size: Size }) {

@@ -1,5 +1,6 @@
 import { completed, runCommandLine } from '../actions/command-line.ts';
 import { findNext } from '../actions/console.ts';
+import { pinCursor } from '../actions/cursor.ts';
 import type { Ui } from '../actions/ui.ts';
 import type { FieldLayer } from '../store/layers.ts';
 import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
@@ -39,6 +40,9 @@ function submit(ui: Ui, { purpose, edit: { text } }: FieldLayer): void {
   if (purpose === 'command') {
     ui.history.add(text);
     runCommandLine(ui, text);
+  } else if (purpose === 'filter') {
+    // What was found stays under the cursor when the filter is cleared.
+    pinCursor(ui);
   } else if (purpose === 'search') {
     ui.store.getState().setConsoleSearch(text);
     findNext(ui, 'older');

@@ -1,5 +1,6 @@
 import { actionContext, runAction } from '../actions/action.ts';
 import { scrolled } from '../actions/scroll.ts';
+import { sortByLetter } from '../actions/sort.ts';
 import type { Ui } from '../actions/ui.ts';
 import { ConsoleInput } from '../console/console-input.ts';
 import type { Layer } from '../store/layers.ts';
@@ -14,6 +15,7 @@ import { helpLines } from './help-lines.ts';
 import type { ParsedKey } from './parse-key.ts';
 import { planKey } from './plan-keys.ts';
 import { promptKey } from './prompt-keys.ts';
+import { sortKey } from './sort-keys.ts';
 import type { InputSink } from './terminal-input.ts';
 
 type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>;
@@ -67,6 +69,9 @@ function handleKey(ui: Ui, key: ParsedKey): void {
     case 'plan':
       planKey(ui, layer, key.name);
       break;
+    case 'sort':
+      sortKey(ui, key.name);
+      break;
     case 'help':
     case 'about':
     case 'text':
@@ -79,6 +84,7 @@ function screenKey(ui: Ui, key: ParsedKey): void {
   const context = actionContext(ui);
   const action = actionOfKey(key.name, context);
   if (action) runAction(action, context);
+  else if (/^[A-Z]$/.test(key.name)) sortByLetter(ui, key.name.toLowerCase());
 }
 
 const CLOSE = new Set(['esc', 'enter', 'q', '?', 'd', 'y', 'ctrl+c']);

@@ -2,7 +2,9 @@ import { type Action, type ActionContext, CATEGORIES, disabledReason } from '../
 import { actionsHere } from '../actions/registry.ts';
 import { pad, wrap } from '../text/width.ts';
 import type { Token } from '../theme/tokens.ts';
+import { shownSorted } from '../view/sort-columns.ts';
 import { keyLabel, keysOf } from './bindings.ts';
+import { sortLetters } from './sort-letters.ts';
 
 const KEYS_CELLS = 18;
 
@@ -16,9 +18,25 @@ export function helpLines(context: ActionContext, columns: number): HelpLine[] {
     if (actions.length === 0) return [];
     return [
       { text: ` ${category}`, token: 'text.heading' as const },
-      ...actions.flatMap(action => actionLines(action, context, columns)),
+      ...actions.flatMap(action => [
+        ...actionLines(action, context, columns),
+        ...(action.name === 'sort-menu' ? sortLines(context, columns) : []),
+      ]),
     ];
   });
+}
+
+/** The letters that sort the list that is shown; capitals are those that do it without `o` before them. */
+function sortLines({ state }: ActionContext, columns: number): HelpLine[] {
+  const screen = shownSorted(state);
+  if (screen === null) return [];
+  const letters = sortLetters(screen).map(
+    ({ letter, title, shift }) => `${shift ? letter.toUpperCase() : letter} ${title}`,
+  );
+  return wrap(letters.join(', '), columns - KEYS_CELLS - 6).map(text => ({
+    text: `   ${pad('', KEYS_CELLS)}   ${text}`,
+    token: 'text.secondary',
+  }));
 }
 
 /** Its keys, and what it does in as many lines as that takes. */

@@ -1,7 +1,9 @@
 import { CATEGORIES } from '../actions/action.ts';
 import { actions } from '../actions/registry.ts';
 import { SCREEN_NAMES } from '../store/screens.ts';
+import { SORTED_SCREENS } from '../view/sort-columns.ts';
 import { keyLabel, keysOf } from './bindings.ts';
+import { sortLetters } from './sort-letters.ts';
 
 /** The key bindings as a page of the documentation. */
 export function keysMarkdown(): string {
@@ -24,13 +26,34 @@ export function keysMarkdown(): string {
       ...rows,
     ].join('\n');
   });
-  return `${[INTRODUCTION, ...sections].join('\n\n')}\n`;
+  return `${[INTRODUCTION, ...sections, sortSection()].join('\n\n')}\n`;
+}
+
+/** The letters by which each screen can be sorted. */
+function sortSection(): string {
+  const rows = SORTED_SCREENS.map(screen => {
+    const letters = sortLetters(screen).map(({ letter, title, shift }) => {
+      const key = shift ? `\`${letter.toUpperCase()}\`` : `\`o\` \`${letter}\``;
+      return `${key} ${title}`;
+    });
+    return `| ${SCREEN_NAMES[screen]} | ${letters.join(', ')} |`;
+  });
+  return [
+    '## Sorting',
+    '',
+    'After `o`, a letter sorts by a column, and the same letter again reverses the order; `o` reverses it, too, and `-` shows the',
+    'rows unsorted. A capital letter does it at once, unless it is the key of an action. `:sort COLUMN` takes `asc` or `desc`, too.',
+    '',
+    '| Screen | Keys |',
+    '| --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 const INTRODUCTION = `# Keys
 
 This page is generated from \`src/actions/\` and \`src/keys/bindings.ts\`; the help of the UI (\`?\`) shows the same, with the reason why an action
-is unavailable at the moment. Capital letters and \`u\` change a VM or the host, others only what you see. On the command line
+is unavailable at the moment. Capital letters and \`u\` change a VM or the host, or sort a list; others change only what you see. On the command line
 (\`:\`) there are also \`:vm NAME\`, and the lists of the host with a filter or an address: \`:pci /igb\`, \`:pci 02:00.0\`.
 
 A change of the host is shown word for word before it is made: \`Tab\` and \`Enter\` apply it, \`w\` takes the whole IOMMU group, \`p\`

@@ -1,5 +1,6 @@
 import { useAppState, useUi } from '../components/contexts.ts';
 import { LogTable } from '../components/log-table.tsx';
+import { filterOf } from '../store/list-slice.ts';
 import type { Size } from '../store/ui-slice.ts';
 
 /** What has happened: to the VMs, and to the process that runs them. */
@@ -7,7 +8,7 @@ export function LogScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const entries = useAppState(select.visibleLog);
   const cursor = useAppState(state => state.logCursor);
-  const filter = useAppState(state => state.logFilter);
+  const filter = useAppState(state => filterOf(state, 'log'));
   const empty = filter === '' ? 'Nothing yet' : 'Nothing matches the filter; Esc clears it';
   return <LogTable entries={entries} cursor={cursor} size={size} vms empty={empty} />;
 }

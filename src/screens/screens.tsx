@@ -8,6 +8,7 @@ import { SriovScreen } from './host/sriov.tsx';
 import { VfioScreen } from './host/vfio.tsx';
 import { LogScreen } from './log.tsx';
 import { OverviewScreen } from './overview.tsx';
+import { QueuesScreen } from './queues.tsx';
 import { VmScreen } from './vm.tsx';
 import { VmsScreen } from './vms.tsx';
 
@@ -32,6 +33,8 @@ export function ScreenPicture({ screen, size }: { screen: Screen; size: Size }) 
       return <DoctorScreen size={size} />;
     case 'log':
       return <LogScreen size={size} />;
+    case 'queues':
+      return <QueuesScreen size={size} />;
     case 'function':
       return <FunctionScreen address={screen.address} size={size} />;
   }

@@ -2,23 +2,20 @@ import { memo, useMemo } from 'react';
 import { useShallow } from 'zustand/react/shallow';
 import { useAppState, useTheme, useUi } from '../components/contexts.ts';
 import { sparkline } from '../components/sparkline.ts';
-import { type Cell, type Cells, Table, TableRow } from '../components/table/table.tsx';
-import type { VmTotals } from '../engine/sampling/rates.ts';
-import type { VmInfo } from '../engine/vm-info.ts';
-import { cannotStart, stateWord } from '../engine/vm-info.ts';
+import { Table, TableRow } from '../components/table/table.tsx';
+import { filterOf } from '../store/list-slice.ts';
 import type { Size } from '../store/ui-slice.ts';
-import { bytes, percent, rate } from '../text/units.ts';
-import { stateToken } from '../theme/state-token.ts';
+import { cpuScale } from '../view/graph-scale.ts';
+import { type Cells, cellsOf } from '../view/list-columns.ts';
 import { type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
-import { VM_COLUMNS } from '../view/vm-columns.ts';
-import { uptimeOf } from '../view/vm-uptime.ts';
+import { VM_COLUMNS, type VmColumn, vmListed } from '../view/vm-columns.ts';
 
 /** All VMs: those that run, and those that are defined and off. */
 export function VmsScreen({ size }: { size: Size }) {
   const { select } = useUi();
   const visible = useAppState(select.visibleVms);
   const cursor = useAppState(select.cursorRow);
-  const filter = useAppState(state => state.filter);
+  const filter = useAppState(state => filterOf(state, 'vms'));
   const sort = useAppState(state => state.sorts.vms);
   const layout = useMemo(() => layoutColumns(VM_COLUMNS, size.columns), [size.columns]);
   return (
@@ -31,7 +28,7 @@ export function VmsScreen({ size }: { size: Size }) {
       sort={sort}
       empty={
         filter === ''
-          ? 'No VMs. n makes one; so do vring vm create and vring run KERNEL --ui'
+          ? 'No VMs. Create one with n, vring vm create, or vring run KERNEL --ui'
           : 'No VM matches the filter; Esc clears it'
       }
       renderRow={(id, selected) => <VmRow key={id} id={id} layout={layout} selected={selected} />}
@@ -39,28 +36,33 @@ export function VmsScreen({ size }: { size: Size }) {
   );
 }
 
-type VmRowProps = { readonly id: string; readonly layout: ColumnLayout; readonly selected: boolean };
+type VmRowProps = {
+  readonly id: string;
+  readonly layout: ColumnLayout<VmColumn>;
+  readonly selected: boolean;
+};
 
 const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
   const { glyphs } = useTheme();
   const shows = (key: string) => layout.find(column => column.key === key)?.cells ?? 0;
-  // One look at the state for all that a row shows: there are many rows, and the state changes often.
-  const { vm, totals, marked, history, up } = useAppState(
-    useShallow(state => ({
-      vm: state.infos[id],
-      totals: state.totals[id],
-      marked: state.markedVms.has(id),
-      history: shows('history') ? state.histories[id]?.cpu : undefined,
-      up: shows('uptime') ? uptimeOf(state, id) : '',
-    })),
+  // One look at the state for everything in the row: there are many rows, and the state changes often.
+  const { vm, totals, now, marked, history } = useAppState(
+    useShallow(state => {
+      const listed = vmListed(state, id);
+      return {
+        ...listed,
+        // A row without an uptime does not change with each sample.
+        now: shows('up') ? listed.now : 0,
+        marked: state.markedVms.has(id),
+        history: shows('history') ? state.histories[id]?.cpu : undefined,
+      };
+    }),
   );
   if (vm === undefined) return null;
   const cells: Cells = {
-    flag: flagCell(vm, marked),
-    ...facts(vm),
-    ...(totals && rates(totals)),
-    uptime: up,
-    history: sparkline(history ?? [], shows('history'), glyphs.levels),
+    ...cellsOf(layout, { vm, totals, now }),
+    ...(marked && { flag: { text: '*', token: 'key' } }),
+    history: sparkline(history ?? [], shows('history'), glyphs.levels, cpuScale(vm.vcpus).top),
   };
   return (
     <TableRow
@@ -71,33 +73,3 @@ const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
     />
   );
 });
-
-/** Whether it is marked, else whether it cannot start, else whether it starts with the manager. */
-function flagCell(vm: VmInfo, marked: boolean): Cell {
-  if (marked) return { text: '*', token: 'key' };
-  if (cannotStart(vm) !== null) return { text: '!', token: 'status.error' };
-  return vm.autostart ? 'a' : '';
-}
-
-function facts(vm: VmInfo): Cells {
-  const state = stateWord(vm);
-  return {
-    name: vm.name,
-    state: { text: state, token: stateToken(state) },
-    // Of a definition that can't be read nothing is known.
-    vcpus: vm.vcpus === 0 ? '' : String(vm.vcpus),
-    memory: vm.memoryBytes === 0 ? '' : bytes(vm.memoryBytes),
-  };
-}
-
-function rates(totals: VmTotals): Cells {
-  return {
-    cpu: percent(totals.cpu),
-    exits: rate(totals.exits),
-    read: bytes(totals.diskReadBytes),
-    write: bytes(totals.diskWriteBytes),
-    requests: rate(totals.requests),
-    kicks: rate(totals.kicks),
-    interrupts: rate(totals.interrupts),
-  };
-}

@@ -1,11 +1,8 @@
 import { type HostPart, withParts } from '../host-service/delta.ts';
 import type { FunctionDetails, ReadProgress } from '../host-service/protocol.ts';
 import { emptyHost, type HostSnapshot } from '../host-service/snapshot.ts';
-import type { HostList } from './screens.ts';
+import type { HostList, ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
-
-/** Where a list's cursor is. The index counts when the row is gone. */
-export type HostCursor = { readonly key: string; readonly index: number };
 
 export type HostSlice = {
   /** As it was read last; null before it has been read. */
@@ -16,8 +13,9 @@ export type HostSlice = {
   readonly hostLost: string | null;
   /** What was read of the function that is being looked at. */
   readonly hostDetails: { readonly address: string; readonly details: FunctionDetails | null } | null;
-  readonly hostCursors: Readonly<Partial<Record<HostList, HostCursor>>>;
-  readonly hostFilters: Readonly<Partial<Record<HostList, string>>>;
+  /** The function that was looked at last, in whichever list. */
+  readonly device: string | null;
+  readonly hostCursors: Readonly<Partial<Record<HostList, ListCursor>>>;
   /** Addresses of the functions that the next command is for. */
   readonly marked: ReadonlySet<string>;
   /** First line that is shown of a function's screen. */
@@ -32,7 +30,9 @@ export type HostSlice = {
   /** It is read from nothing again. */
   hostForgotten(): void;
   hostDetailsRead(details: HostSlice['hostDetails']): void;
-  setHostCursor(list: HostList, cursor: HostCursor): void;
+  /** @param address the function of that row; null: it has none */
+  setHostCursor(list: HostList, cursor: ListCursor, address: string | null): void;
+  setDevice(address: string): void;
   setMarked(marked: ReadonlySet<string>): void;
   setFactsOffset(line: number): void;
   setToggled(toggled: ReadonlySet<string>): void;
@@ -43,8 +43,8 @@ export const createHostSlice: SliceCreator<HostSlice> = set => ({
   hostReading: null,
   hostLost: null,
   hostDetails: null,
+  device: null,
   hostCursors: {},
-  hostFilters: {},
   marked: new Set(),
   toggled: new Set(),
   factsOffset: 0,
@@ -61,7 +61,12 @@ export const createHostSlice: SliceCreator<HostSlice> = set => ({
   hostGone: hostLost => set({ hostLost }),
   hostForgotten: () => set({ host: null, hostReading: null, hostLost: null, hostDetails: null }),
   hostDetailsRead: hostDetails => set({ hostDetails }),
-  setHostCursor: (list, cursor) => set(state => ({ hostCursors: { ...state.hostCursors, [list]: cursor } })),
+  setHostCursor: (list, cursor, address) =>
+    set(state => ({
+      hostCursors: { ...state.hostCursors, [list]: cursor },
+      device: address ?? state.device,
+    })),
+  setDevice: device => set({ device }),
   setMarked: marked => set({ marked }),
   setFactsOffset: factsOffset => set({ factsOffset }),
   setToggled: toggled => set({ toggled }),

@@ -142,5 +142,7 @@ export type Layer =
   | PlanLayer
   | PromptLayer
   | FieldLayer
+  /** The columns that a list can be sorted by. */
+  | { readonly kind: 'sort' }
   /** The keyboard is the guest's, but for Ctrl-]. */
   | { readonly kind: 'console'; readonly id: string };

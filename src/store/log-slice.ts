@@ -8,8 +8,6 @@ const KEPT = 1000;
 export type LogSlice = {
   /** What has happened, oldest first. */
   readonly log: readonly LogEntry[];
-  /** Of the log's screen. */
-  readonly logFilter: string;
   /** Number of the entry that the cursor of the log's screen is on; null: on the last one, whichever that is. */
   readonly logCursor: number | null;
 
@@ -20,7 +18,6 @@ export type LogSlice = {
 
 export const createLogSlice: SliceCreator<LogSlice> = set => ({
   log: [],
-  logFilter: '',
   logCursor: null,
 
   logListed: entries => set({ log: entries.map(printableEntry) }),

@@ -3,7 +3,7 @@ export const HOST_LISTS = ['pci', 'iommu', 'sriov', 'vfio', 'doctor'] as const;
 export type HostList = (typeof HOST_LISTS)[number];
 
 export type Screen =
-  | { readonly kind: 'overview' | 'vms' | HostList | 'log' }
+  | { readonly kind: 'overview' | 'vms' | HostList | 'log' | 'queues' }
   | { readonly kind: 'vm'; readonly id: string }
   /** One PCI function. */
   | { readonly kind: 'function'; readonly address: string };
@@ -19,8 +19,9 @@ export const TOP_SCREENS = [
   'vfio',
   'doctor',
   'log',
+  'queues',
 ] as const satisfies readonly TopScreen[];
-export type TopScreen = 'overview' | 'vms' | HostList | 'log';
+export type TopScreen = 'overview' | 'vms' | HostList | 'log' | 'queues';
 
 export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string>> = {
   overview: 'Overview',
@@ -32,5 +33,13 @@ export const SCREEN_NAMES: Readonly<Record<TopScreen | 'vm' | 'function', string
   vfio: 'vfio',
   doctor: 'Doctor',
   log: 'Log',
+  queues: 'Queues',
   function: 'function',
 };
+
+/** The screens that are one list, which can be filtered. */
+export const LISTS = ['vms', ...HOST_LISTS, 'log', 'queues'] as const;
+export type ListName = (typeof LISTS)[number];
+
+/** A row of a list, by its key; the index counts when that row is gone. */
+export type ListCursor = { readonly key: string; readonly index: number };

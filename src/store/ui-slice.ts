@@ -1,9 +1,7 @@
 import type { HostSlice } from './host-slice.ts';
 import type { Layer } from './layers.ts';
 import type { LinkSlice } from './link-slice.ts';
-import type { LogSlice } from './log-slice.ts';
-import type { Screen } from './screens.ts';
-import { HOST_LISTS, type HostList } from './screens.ts';
+import { HOST_LISTS, type HostList, type Screen } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 import { openViews, type VmViewSlice } from './vm-view-slice.ts';
 
@@ -18,15 +16,13 @@ export type UiSlice = {
   readonly screens: readonly Screen[];
   /** What lies over the screen; the last one gets the keys. */
   readonly layers: readonly Layer[];
-  /** Of the list of VMs. */
-  readonly filter: string;
   /** The VM that the list's cursor is on; it may be filtered out, or gone. */
   readonly selectedVm: string | null;
   readonly notice: Notice | null;
 
   resized(size: Size): void;
   openScreen(screen: Screen): void;
-  /** Back to the screen before; stays on the last one. */
+  /** Goes back to the previous screen; the first one stays. */
   closeScreen(): void;
   /** Leaves the screen of a VM that is no more, and what lies over it. */
   vmGone(id: string): void;
@@ -36,23 +32,17 @@ export type UiSlice = {
   popLayer(): void;
   /** Replaces the top layer. */
   changeLayer(layer: Layer): void;
-  /** Of the list that is shown. */
-  setFilter(filter: string): void;
   selectVm(id: string | null): void;
   setNotice(notice: Notice | null): void;
 };
 
 /** What the open screens decide of other slices. */
-type Seen = UiSlice &
-  Pick<HostSlice, 'hostFilters' | 'factsOffset'> &
-  Pick<LogSlice, 'logFilter'> &
-  VmViewSlice;
+type Seen = UiSlice & Pick<HostSlice, 'factsOffset'> & VmViewSlice;
 
 export const createUiSlice: SliceCreator<UiSlice, Seen> = set => ({
   size: { columns: 80, rows: 24 },
   screens: [{ kind: 'vms' }],
   layers: [],
-  filter: '',
   selectedVm: null,
   notice: null,
 
@@ -77,12 +67,6 @@ export const createUiSlice: SliceCreator<UiSlice, Seen> = set => ({
   pushLayer: layer => set(state => ({ layers: [...state.layers, layer] })),
   popLayer: () => set(state => ({ layers: state.layers.slice(0, -1) })),
   changeLayer: layer => set(state => ({ layers: [...state.layers.slice(0, -1), layer] })),
-  setFilter: filter =>
-    set(state => {
-      const list = shownList(state);
-      if (list !== null) return { hostFilters: { ...state.hostFilters, [list]: filter } };
-      return currentScreen(state).kind === 'log' ? { logFilter: filter } : { filter };
-    }),
   selectVm: selectedVm => set({ selectedVm }),
   setNotice: notice => set({ notice }),
 });
@@ -120,12 +104,4 @@ export function shownList(state: UiSlice): HostList | null {
 /** Is anything of the host on the screen? */
 export function showsHost(state: UiSlice): boolean {
   return shownList(state) !== null || currentScreen(state).kind === 'function';
-}
-
-/** The filter of the list that is shown; empty where there is no list. */
-export function shownFilter(state: Seen): string {
-  const list = shownList(state);
-  if (list !== null) return state.hostFilters[list] ?? '';
-  const { kind } = currentScreen(state);
-  return kind === 'log' ? state.logFilter : kind === 'vms' ? state.filter : '';
 }

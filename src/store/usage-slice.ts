@@ -1,5 +1,6 @@
 import type { HostUsage } from '../host-service/usage.ts';
 import { appended } from './history.ts';
+import type { ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 export type UsageSlice = {
@@ -11,24 +12,24 @@ export type UsageSlice = {
     /** Share of the memory in use. */
     readonly memory: readonly number[];
   };
-  /** Row of the cursor among the alarms. */
-  readonly alarmCursor: number;
+  /** Of the overview; null: on its first row. */
+  readonly overviewCursor: ListCursor | null;
 
   usageRead(usage: HostUsage): void;
-  setAlarmCursor(row: number): void;
+  setOverviewCursor(cursor: ListCursor): void;
 };
 
 export const createUsageSlice: SliceCreator<UsageSlice> = set => ({
   usage: null,
   usageHistory: { cpu: [], memory: [] },
-  alarmCursor: 0,
+  overviewCursor: null,
 
   usageRead: usage =>
     set(({ usageHistory: { cpu, memory } }) => ({
       usage,
       usageHistory: { cpu: appended(cpu, usage.cpu), memory: appended(memory, memoryInUse(usage)) },
     })),
-  setAlarmCursor: alarmCursor => set({ alarmCursor }),
+  setOverviewCursor: overviewCursor => set({ overviewCursor }),
 });
 
 /** Share of the memory that can't be had without swapping. */

@@ -35,5 +35,9 @@ export class SampleFeed {
 
 function settingsOf(state: AppState): SamplingSettings {
   const screen = currentScreen(state);
-  return { ...state.sampling, detailOf: screen.kind === 'vm' ? screen.id : null };
+  return {
+    ...state.sampling,
+    detailOf: screen.kind === 'vm' ? screen.id : null,
+    queues: screen.kind === 'queues',
+  };
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { QueueLoads } from '../engine/sampling/queue-load.ts';
 import type { VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import type { Sample } from '../engine/sampling/sampling.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
@@ -12,6 +13,7 @@ import {
 } from './history.ts';
 import type { ListSlice } from './list-slice.ts';
 import { printableVm } from './printable-vm.ts';
+import type { ListCursor } from './screens.ts';
 import type { SliceCreator } from './slice.ts';
 
 export type VmsSlice = {
@@ -25,6 +27,10 @@ export type VmsSlice = {
   readonly sumHistory: VmHistory;
   /** The last sample of the VM whose screen is open. */
   readonly detail: { readonly id: string; readonly rates: VmDetail } | null;
+  /** The queues of all VMs, while they are sampled. */
+  readonly queues: QueueLoads | null;
+  /** Of the list of those; null: on the first row. */
+  readonly queueCursor: ListCursor | null;
   /** Of that VM, for as long as it is sampled in detail. */
   readonly detailHistory: DetailHistory;
   /** When the last sample was taken: milliseconds since 1970, 0 before the first. */
@@ -34,6 +40,7 @@ export type VmsSlice = {
   vmChanged(vm: VmInfo): void;
   vmRemoved(id: string): void;
   sampled(sample: Sample): void;
+  setQueueCursor(cursor: ListCursor): void;
 };
 
 export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, 'markedVms'>> = set => ({
@@ -43,6 +50,8 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
   histories: {},
   sumHistory: EMPTY_HISTORY,
   detail: null,
+  queues: null,
+  queueCursor: null,
   detailHistory: NO_DETAIL_HISTORY,
   sampledAt: 0,
 
@@ -64,9 +73,9 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
       markedVms: withoutItem(state.markedVms, id),
     })),
 
-  sampled: ({ at, totals, detail }) =>
+  sampled: ({ at, totals, detail, queues }) =>
     set(state => {
-      if (at === state.sampledAt) return { detail };
+      if (at === state.sampledAt) return { detail, queues };
       const detailHistory = withDetail(state.detailHistory, detail);
       const histories = { ...state.histories };
       const kept: Record<string, VmTotals> = {};
@@ -77,8 +86,9 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
         kept[id] = last && isDeepStrictEqual(last, sample) ? last : sample;
       }
       const sumHistory = withSample(state.sumHistory, sumOfTotals(Object.values(totals)));
-      return { sampledAt: at, totals: kept, histories, sumHistory, detail, detailHistory };
+      return { sampledAt: at, totals: kept, histories, sumHistory, detail, detailHistory, queues };
     }),
+  setQueueCursor: queueCursor => set({ queueCursor }),
 });
 
 /** What all VMs do together. */

@@ -61,3 +61,30 @@ export function uptime(milliseconds: number): string {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two(Math.floor(seconds / 60) % 60)}m`;
   return `${Math.floor(seconds / 86_400)}d${two(Math.floor(seconds / 3600) % 24)}h`;
 }
+
+/** What a number that a user types is compared with. A share of 1 is 100 percent. */
+export type Unit = 'count' | 'bytes' | 'share' | 'nanoseconds' | 'milliseconds';
+
+const SCALES: Readonly<Record<Unit, Readonly<Record<string, number>>>> = {
+  count: { '': 1, k: 1e3, m: 1e6, g: 1e9 },
+  bytes: { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 },
+  share: { '': 0.01, '%': 0.01 },
+  nanoseconds: { '': 1, ns: 1, us: 1e3, ms: 1e6, s: 1e9 },
+  milliseconds: { '': 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 },
+};
+
+/** Reads `50`, `50%`, `4G`, `2.5ms`, `12k` as a number of the unit; null when it is none. */
+export function quantity(text: string, unit: Unit): number | null {
+  const [, number, suffix = ''] = /^(\d+(?:\.\d+)?)([a-z%]*)$/i.exec(text) ?? [];
+  const scales = new Map(Object.entries(SCALES[unit]));
+  const scale = scales.get(suffix.toLowerCase());
+  return number === undefined || scale === undefined ? null : Number(number) * scale;
+}
+
+/** The least of 1, 2 or 5 times a power of ten, not below `least`, that is no less than the value: the top of a graph. */
+export function roundTop(value: number, least: number): number {
+  const wanted = Math.max(value, least);
+  const power = 10 ** Math.floor(Math.log10(wanted));
+  const step = [1, 2, 5, 10].find(step => step * power >= wanted)!;
+  return step * power;
+}

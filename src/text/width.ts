@@ -36,14 +36,54 @@ export function truncate(text: string, cells: number, ellipsis = '…'): string 
   return kept + ellipsis;
 }
 
+/** Share of the cells that a name cut in the middle keeps of its beginning. */
+const HEAD_SHARE = 0.6;
+
+/** The text cut to `cells` in its middle: of `prod-web-eu-west-1-0042` the kind and the number stay. */
+export function truncateMiddle(text: string, cells: number, ellipsis = '…'): string {
+  if (width(text) <= cells) return text;
+  const room = cells - width(ellipsis);
+  if (room < 2) return truncate(text, cells, ellipsis);
+  const head = truncate(text, Math.ceil(room * HEAD_SHARE), '');
+  return head + ellipsis + tail(text, room - width(head));
+}
+
+/** The end of the text that fits into `cells`. */
+function tail(text: string, cells: number): string {
+  if (PLAIN.test(text)) return text.slice(text.length - cells);
+  const segments = Array.from(graphemes.segment(text), ({ segment }) => segment);
+  let kept = '';
+  let used = 0;
+  for (const segment of segments.reverse()) {
+    used += width(segment);
+    if (used > cells) break;
+    kept = segment + kept;
+  }
+  return kept;
+}
+
 export type Align = 'left' | 'right';
+/** Where a text that is too long is cut. What is `never` cut sticks out. */
+export type Cut = 'end' | 'middle' | 'never';
 
 /** The text in exactly `cells` cells: padded, or cut. */
-export function pad(text: string, cells: number, align: Align = 'left', ellipsis = '…'): string {
-  const cut = truncate(text, cells, ellipsis);
-  const padding = ' '.repeat(Math.max(0, cells - width(cut)));
-  return align === 'left' ? cut + padding : padding + cut;
+export function pad(
+  text: string,
+  cells: number,
+  align: Align = 'left',
+  ellipsis = '…',
+  cut: Cut = 'end',
+): string {
+  const fitted = CUTS[cut](text, cells, ellipsis);
+  const padding = ' '.repeat(Math.max(0, cells - width(fitted)));
+  return align === 'left' ? fitted + padding : padding + fitted;
 }
+
+const CUTS: Readonly<Record<Cut, typeof truncate>> = {
+  end: truncate,
+  middle: truncateMiddle,
+  never: text => text,
+};
 
 /**
  * The text in lines of at most `most` cells, broken between words where there are any. No line is narrower than a wide

@@ -1,18 +1,15 @@
 import type { Finding } from '../host/doctor/finding.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { nameFilter } from './filter.ts';
-
-export type DoctorRow = { readonly key: string; readonly address: null; readonly finding: Finding };
+import { FINDING_ORDER } from './host-columns.ts';
+import { hostFilter } from './host-lists.ts';
+import type { DoctorRow } from './host-rows.ts';
 
 /** What needs doing comes first. */
-const ORDER: readonly Finding['state'][] = ['fail', 'warn', 'ok', 'info'];
-
 export function doctorRows(host: HostSnapshot, filter: string): readonly DoctorRow[] {
-  const lets = nameFilter(filter);
   return [...(host.general.diagnosis?.findings ?? [])]
-    .filter(({ id, state, title, why }) => lets(`${id} ${state} ${title} ${why}`))
-    .sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state))
-    .map(finding => ({ key: finding.id, address: null, finding }));
+    .sort((a, b) => FINDING_ORDER.indexOf(a.state) - FINDING_ORDER.indexOf(b.state))
+    .map(finding => ({ key: finding.id, address: null, finding }))
+    .filter(hostFilter<DoctorRow>(host, 'doctor', filter));
 }
 
 /** How many findings are in each state, for the header. */

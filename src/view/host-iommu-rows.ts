@@ -1,31 +1,25 @@
 import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { functionFilter } from './host-filter.ts';
-
-/** A member of an IOMMU group. */
-export type GroupRow = {
-  readonly key: string;
-  /** Null for a member that is on no PCI bus. */
-  readonly address: string | null;
-  /** Address, or name on another bus. */
-  readonly name: string;
-  readonly group: number;
-  /** Its place among the members that are shown. */
-  readonly place: 'only' | 'first' | 'middle' | 'last';
-};
+import { hostFilter } from './host-lists.ts';
+import type { GroupRow } from './host-rows.ts';
 
 /** The members of all groups, group by group. */
 export function groupRows(host: HostSnapshot, filter: string): readonly GroupRow[] {
-  const lets = functionFilter(host, filter);
+  const lets = hostFilter<GroupRow>(host, 'iommu', filter);
   return [...host.groups.values()].flatMap(({ id, members, others }) => {
-    const names = [...members, ...others].filter(lets);
-    return names.map((name, index) => ({
-      key: `${id} ${name}`,
-      address: host.functions.has(name) ? name : null,
-      name,
-      group: id,
-      place: placeOf(index, names.length),
-    }));
+    const shown = [...members, ...others].map(name => rowOf(host, id, name)).filter(lets);
+    return shown.map((row, index) => ({ ...row, place: placeOf(index, shown.length) }));
   });
+}
+
+/** One member, by itself. */
+function rowOf(host: HostSnapshot, group: number, name: string): GroupRow {
+  const address = host.functions.has(name) ? name : null;
+  return { key: `${group} ${name}`, address, name, group, place: 'only' };
+}
+
+/** The members without the brackets that hold groups together, which have no meaning in another order. */
+export function apart(rows: readonly GroupRow[]): readonly GroupRow[] {
+  return rows.map(row => ({ ...row, place: 'only' }));
 }
 
 function placeOf(index: number, count: number): GroupRow['place'] {

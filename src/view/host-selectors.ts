@@ -1,32 +1,49 @@
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { AppState } from '../store/app-store.ts';
+import { filterOf } from '../store/list-slice.ts';
 import type { HostList } from '../store/screens.ts';
 import { currentScreen, shownList } from '../store/ui-slice.ts';
 import { doctorRows } from './host-doctor-rows.ts';
-import type { HostRow } from './host-filter.ts';
-import { groupRows } from './host-iommu-rows.ts';
-import { pciRows } from './host-pci-rows.ts';
-import { flatPciRows, sortedHostRows } from './host-sort.ts';
+import { apart, groupRows } from './host-iommu-rows.ts';
+import { sortedHostRows } from './host-lists.ts';
+import { flatPciRows, pciRows } from './host-pci-rows.ts';
+import type { HostRow } from './host-rows.ts';
 import { sriovRows } from './host-sriov-rows.ts';
 import { vfioRows } from './host-vfio-rows.ts';
 import { memoized } from './memoized.ts';
+
+/** The first row that the filter lets through by itself, not for the sake of one below it. */
+function firstMatch(rows: (state: AppState) => readonly HostRow[]): (state: AppState) => number {
+  return memoized(
+    state => [rows(state)] as const,
+    rows =>
+      Math.max(
+        0,
+        rows.findIndex(({ matches }) => matches !== false),
+      ),
+  );
+}
+
+export type AddressStyle = { readonly withDomain: boolean; readonly cells: number };
 
 /** Makes the selectors of one store; each keeps its last result. */
 export function createHostSelectors() {
   const filtered = <Row extends HostRow>(
     list: HostList,
     rows: (host: HostSnapshot, filter: string) => readonly Row[],
+    inOtherOrder: (rows: readonly Row[]) => readonly Row[] = rows => rows,
   ) =>
     memoized(
-      state => [state.host, state.hostFilters[list] ?? '', state.sorts[list]] as const,
+      state => [state.host, filterOf(state, list), state.sorts[list]] as const,
       (host, filter, sort): readonly Row[] => {
         if (host === null) return [];
-        return sort === undefined ? rows(host, filter) : sortedHostRows(list, rows(host, filter), host, sort);
+        const shown = rows(host, filter);
+        return sort === undefined ? shown : sortedHostRows(list, inOtherOrder(shown), host, sort);
       },
     );
 
   const pci = memoized(
-    state => [state.host, state.toggled, state.hostFilters.pci ?? '', state.sorts.pci] as const,
+    state => [state.host, state.toggled, filterOf(state, 'pci'), state.sorts.pci] as const,
     (host, toggled, filter, sort) => {
       if (host === null) return [];
       if (sort === undefined) return pciRows(host, { toggled, filter });
@@ -38,7 +55,7 @@ export function createHostSelectors() {
     state => [pci(state)] as const,
     rows => rows.filter(row => row.matches).length,
   );
-  const iommu = filtered('iommu', groupRows);
+  const iommu = filtered('iommu', groupRows, apart);
   const sriov = filtered('sriov', sriovRows);
   const vfio = filtered('vfio', vfioRows);
   const doctor = filtered('doctor', doctorRows);
@@ -50,14 +67,26 @@ export function createHostSelectors() {
     doctor,
   };
 
-  /** Row of the list's cursor; where the cursor was when that row is gone. */
+  const firstMatches = {
+    pci: firstMatch(pci),
+    iommu: firstMatch(iommu),
+    sriov: firstMatch(sriov),
+    vfio: firstMatch(vfio),
+    doctor: firstMatch(doctor),
+  } as const;
+
+  /** Row of the list's cursor: where it was when that row is gone, on the first match when the filter hides it. */
   const cursorRow = (state: AppState, list: HostList): number => {
     const cursor = state.hostCursors[list];
-    if (cursor === undefined) return 0;
+    const filtered = filterOf(state, list) !== '';
+    if (cursor === undefined && !filtered) return 0;
     const rows = lists[list](state);
-    const at =
-      rows[cursor.index]?.key === cursor.key ? cursor.index : rows.findIndex(row => row.key === cursor.key);
-    return at >= 0 ? at : Math.max(0, Math.min(cursor.index, rows.length - 1));
+    if (cursor !== undefined) {
+      if (rows[cursor.index]?.key === cursor.key) return cursor.index;
+      const at = rows.findIndex(row => row.key === cursor.key);
+      if (at >= 0) return at;
+    }
+    return filtered ? firstMatches[list](state) : Math.max(0, Math.min(cursor!.index, rows.length - 1));
   };
 
   /** The row that the cursor of the shown list is on. */
@@ -79,10 +108,29 @@ export function createHostSelectors() {
     return address === null ? [] : [address];
   };
 
-  /** Are some addresses in another domain than 0? Then all are written with it. */
-  const withDomains = memoized(
+  /** How addresses are written: with the domain where some are in another than 0; and the cells of the longest one. */
+  const addresses = memoized(
     state => [state.host?.functions] as const,
-    functions => [...(functions?.keys() ?? [])].some(address => !address.startsWith('0000:')),
+    (functions): AddressStyle => {
+      const all = [...(functions?.keys() ?? [])];
+      const withDomain = all.some(address => !address.startsWith('0000:'));
+      const longest = all.reduce((most, address) => Math.max(most, address.length), '0000:00:00.0'.length);
+      return { withDomain, cells: withDomain ? longest : '00:00.0'.length };
+    },
+  );
+  /** How deep the PCI tree goes that is shown. */
+  const pciDepth = memoized(
+    state => [pci(state)] as const,
+    rows => rows.reduce((most, { depth }) => Math.max(most, depth), 0),
+  );
+  /** The longest name of a member of a group: an address, or a name on another bus. */
+  const memberCells = memoized(
+    state => [state.host?.groups, addresses(state)] as const,
+    (groups, { cells }) =>
+      [...(groups?.values() ?? [])].reduce(
+        (most, { others }) => others.reduce((most, name) => Math.max(most, name.length), most),
+        cells,
+      ),
   );
 
   return {
@@ -97,7 +145,9 @@ export function createHostSelectors() {
     rowAtCursor,
     functionAtCursor,
     targets,
-    withDomains,
+    addresses,
+    pciDepth,
+    memberCells,
   };
 }
 

@@ -1,25 +1,25 @@
-import type { PhysicalFunction, VirtualFunction } from '../host/sriov/read.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { functionFilter } from './host-filter.ts';
-
-/** A function that can have virtual ones, or one of those. */
-export type SriovRow = {
-  readonly key: string;
-  readonly address: string;
-  readonly physical: PhysicalFunction;
-  /** Null for the physical function itself. */
-  readonly virtual: VirtualFunction | null;
-};
+import { hostFilter } from './host-lists.ts';
+import type { SriovRow } from './host-rows.ts';
 
 /** Physical functions, each with its virtual ones below. A filter that lets one of those through keeps it in sight. */
 export function sriovRows(host: HostSnapshot, filter: string): readonly SriovRow[] {
-  const lets = functionFilter(host, filter);
+  const lets = hostFilter<SriovRow>(host, 'sriov', filter);
   return [...host.physicalFunctions.values()].flatMap(physical => {
     const { address, vfs } = physical;
+    const above: SriovRow = { key: address, address, physical, virtual: null, matches: true };
     const below = vfs
-      .filter(vf => lets(vf.address))
-      .map(virtual => ({ key: virtual.address, address: virtual.address, physical, virtual }));
-    if (below.length === 0 && !lets(address)) return [];
-    return [{ key: address, address, physical, virtual: null }, ...below];
+      .map(
+        (virtual): SriovRow => ({
+          key: virtual.address,
+          address: virtual.address,
+          physical,
+          virtual,
+          matches: true,
+        }),
+      )
+      .filter(lets);
+    const matches = lets(above);
+    return below.length === 0 && !matches ? [] : [{ ...above, matches }, ...below];
   });
 }

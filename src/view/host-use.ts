@@ -1,4 +1,7 @@
+import type { NextBoot } from '../host/boot/next-boot.ts';
+import type { PciSummary } from '../host/pci/function.ts';
 import type { FunctionUse } from '../host/use/use.ts';
+import { isParkingDriver } from '../host/vfio/read.ts';
 
 /** What the host uses a function for, in as few words as a column of a table has room for: `ens1f0 ssh route`. */
 export function wordsOfUse(use: FunctionUse | undefined): string {
@@ -46,5 +49,12 @@ export function isInUse(use: FunctionUse | undefined): boolean {
     use.disks.some(({ roles }) => roles.some(role => role.active)) ||
     use.display?.console === true ||
     (use.display?.serialConsoles.length ?? 0) > 0
+  );
+}
+
+/** Is a function away from the host now, or configured to be at the next boot? */
+export function changesHands(fn: PciSummary, next: NextBoot | undefined): boolean {
+  return (
+    isParkingDriver(fn.driver) || (next !== undefined && (next.driver !== null || next.problems.length > 0))
   );
 }

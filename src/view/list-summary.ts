@@ -1,5 +1,6 @@
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { AppState } from '../store/app-store.ts';
+import { filterOf } from '../store/list-slice.ts';
 import type { HostList } from '../store/screens.ts';
 import { doctorCounts } from './host-doctor-rows.ts';
 import type { HostSelectors } from './host-selectors.ts';
@@ -10,7 +11,7 @@ export function hostSummary(state: AppState, select: HostSelectors, list: HostLi
   if (host === null) return '';
   if (hostReading !== null) return `reading: ${hostReading.read} of ${hostReading.total} functions`;
   const marked = state.marked.size === 0 ? '' : `${state.marked.size} marked, `;
-  const filter = state.hostFilters[list] ?? '';
+  const filter = filterOf(state, list);
   if (filter === '') return marked + contents(host, list);
   const rows = select.lists[list](state);
   const count = list === 'pci' ? select.matches(state) : rows.length;

@@ -1,14 +1,75 @@
 import type { LogEntry } from '../engine/vm-info.ts';
-import { nameFilter } from './filter.ts';
+import { filterOf } from '../store/list-slice.ts';
+import { logTime } from '../text/time.ts';
+import type { Token } from '../theme/tokens.ts';
+import { rowFilter, type Searched, searched } from './filter.ts';
+import type { ListColumn } from './list-columns.ts';
 import { memoized } from './memoized.ts';
 
-/** The entries that the log's filter lets through, by the VM's name and the text. */
+/** A character for each level, so that none is known by its color alone. */
+const LEVELS: Readonly<Record<LogEntry['level'], { readonly text: string; readonly token: Token }>> = {
+  info: { text: ' ', token: 'text.secondary' },
+  warning: { text: '!', token: 'status.warning' },
+  error: { text: 'x', token: 'status.error' },
+};
+
+/** The columns of the log. */
+export const LOG_COLUMNS: readonly ListColumn<LogEntry>[] = [
+  {
+    key: 'at',
+    title: 'AT',
+    min: 14,
+    cell: ({ at }) => ({ text: logTime(at), token: 'text.secondary' }),
+  },
+  { key: 'mark', title: '', min: 1, cell: ({ level }) => LEVELS[level] },
+  {
+    key: 'vm',
+    title: 'VM',
+    min: 12,
+    ideal: 20,
+    cut: 'middle',
+    cell: ({ vm }) => vm ?? { text: 'vring', token: 'text.secondary' },
+  },
+  {
+    key: 'text',
+    names: ['what'],
+    title: 'WHAT HAPPENED',
+    min: 20,
+    grow: 1,
+    cell: ({ text }) => firstLine(text),
+  },
+];
+
+/** The log of one VM has no column that says which. */
+export const VM_LOG_COLUMNS = LOG_COLUMNS.filter(({ key }) => key !== 'vm');
+
+/** All lines of an entry are searched, and its level by its name: `level:error`. */
+const FIELDS = [
+  ...LOG_COLUMNS.map(column =>
+    column.key === 'text' ? { ...column, cell: ({ text }: LogEntry) => text } : column,
+  ),
+  { key: 'level', cell: ({ level }: LogEntry) => level },
+];
+
+function firstLine(text: string): string {
+  const [first = '', ...more] = text.split('\n');
+  return more.length === 0 ? first : `${first} (and ${more.length} more lines)`;
+}
+
+/** The entries that the log's filter lets through. */
 export function createLogSelector() {
+  const known = new WeakMap<LogEntry, Searched<LogEntry>>();
+  const textsOf = (entry: LogEntry): Searched<LogEntry> => {
+    const texts = known.get(entry) ?? searched(entry, FIELDS);
+    known.set(entry, texts);
+    return texts;
+  };
   return memoized(
-    state => [state.log, state.logFilter] as const,
+    state => [state.log, filterOf(state, 'log')] as const,
     (log, filter) => {
-      const lets = nameFilter(filter);
-      return log.filter(entry => lets(`${entry.vm ?? ''} ${entry.text}`));
+      if (filter.trim() === '') return log;
+      const lets = rowFilter(filter, FIELDS);
+      return log.filter(entry => lets(textsOf(entry)));
     },
   );
 }

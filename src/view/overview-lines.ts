@@ -6,18 +6,19 @@ import type { VmHistory } from '../store/history.ts';
 import { memoryInUse, type UsageSlice } from '../store/usage-slice.ts';
 import { sumOfTotals } from '../store/vms-slice.ts';
 import { bytes, percent, rate, uptime } from '../text/units.ts';
+import { cpuScale, rateScale, type Scale, SHARE_SCALE } from './graph-scale.ts';
 
 /** A line of the overview. */
 export type GaugeLine = {
   readonly name: string;
   /** What it is at this moment; nothing for what has no number of its own. */
   readonly now: string;
-  /** How it went, where it is worth a sparkline. */
-  readonly values?: readonly number[];
+  /** How it went, where it is worth a graph. */
+  readonly graph?: { readonly values: readonly number[]; readonly scale: Scale };
   readonly text: string;
 };
 
-/** @param all false: only what matters most */
+/** The host at a glance. @param all false: only what matters most */
 export function hostLines(usage: HostUsage, history: UsageSlice['usageHistory'], all: boolean): GaugeLine[] {
   const { memory, swap, loadAverage, uptimeSeconds } = usage.vitals;
   const load = loadAverage.map(value => value.toFixed(2)).join(' ');
@@ -26,16 +27,16 @@ export function hostLines(usage: HostUsage, history: UsageSlice['usageHistory'],
     {
       name: 'CPU',
       now: percent(usage.cpu),
-      values: history.cpu,
+      graph: { values: history.cpu, scale: SHARE_SCALE },
       text: `load ${load}, up ${uptime(uptimeSeconds * 1000)}`,
     },
     {
       name: 'Memory',
       now: percent(memoryInUse(usage)),
-      values: history.memory,
+      graph: { values: history.memory, scale: SHARE_SCALE },
       text: `${bytes(memory.totalBytes - memory.availableBytes)} of ${bytes(memory.totalBytes)}${swapped > 0 ? `, ${bytes(swapped)} swapped out` : ''}`,
     },
-    { name: 'Waiting', now: '', text: waitsText(usage) },
+    { name: 'Pressure', now: '', text: waitsText(usage) },
     all ? { name: 'Huge pages', now: '', text: hugepagesText(usage) } : null,
     all ? { name: 'KSM', now: '', text: ksmText(usage) } : null,
     { name: 'KVM', now: '', text: `${kvmText(usage)}; ${iommuText(usage)}` },
@@ -46,31 +47,31 @@ export function hostLines(usage: HostUsage, history: UsageSlice['usageHistory'],
   return lines.filter(line => line !== null);
 }
 
-/** How much of the time tasks wait for something (pressure stall information). */
+/** The share of time that tasks wait for something: pressure stall information. */
 function waitsText({ waits }: HostUsage): string {
   const each = Object.entries(waits).map(([resource, share]) => `${resource} ${percent(share)}`);
   return each.length === 0
-    ? 'this kernel does not measure pressure (psi=1 has it measured)'
-    : `for ${each.join(', ')} of the time`;
+    ? 'this kernel does not measure pressure; boot with psi=1'
+    : `tasks wait for ${each.join(', ')} of the time`;
 }
 
 function hugepagesText({ vitals: { hugepages } }: HostUsage): string {
   const pools = hugepages
     .filter(({ total }) => total > 0)
     .map(({ pageBytes, total, free }) => `${free} of ${total} of ${bytes(pageBytes)} free`);
-  return pools.length === 0 ? 'none are set aside' : pools.join(', ');
+  return pools.length === 0 ? 'none reserved' : pools.join(', ');
 }
 
 function ksmText({ vitals: { ksmRuns, ksmSavedBytes } }: HostUsage): string {
-  if (ksmRuns === null) return 'this kernel has none';
+  if (ksmRuns === null) return 'not in this kernel';
   const saved = ksmSavedBytes ? `, ${bytes(ksmSavedBytes)} saved` : '';
-  return `${ksmRuns ? 'merges equal pages' : 'is off'}${saved}`;
+  return `${ksmRuns ? 'on' : 'off'}${saved}`;
 }
 
 const KVM_TEXTS = {
-  usable: 'may be used',
-  forbidden: 'may not be opened by this user',
-  absent: 'is not there',
+  usable: 'works',
+  forbidden: 'cannot be opened by this user',
+  absent: 'is missing',
 } as const;
 
 function kvmText({ vitals: { kvm } }: HostUsage): string {
@@ -78,7 +79,7 @@ function kvmText({ vitals: { kvm } }: HostUsage): string {
 }
 
 function iommuText({ vitals: { iommuGroups } }: HostUsage): string {
-  return iommuGroups === 0 ? 'no IOMMU, or it is off' : `IOMMU on, ${iommuGroups} groups`;
+  return iommuGroups === 0 ? 'IOMMU off or missing' : `IOMMU on, ${iommuGroups} groups`;
 }
 
 function stateText({
@@ -101,7 +102,12 @@ export function vmsTitle({ order, infos }: AppState): string {
 
 const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'crashed', 'off'];
 
-export function vmLines(totals: readonly VmTotals[], history: VmHistory): GaugeLine[] {
+/** @param cpus of the host, which all VMs together can't use more of; null while that is not known */
+export function vmLines(
+  totals: readonly VmTotals[],
+  history: VmHistory,
+  cpus: number | null,
+): readonly GaugeLine[] {
   const { cpu, exits, requests } = sumOfTotals(totals);
   const disk = (key: 'diskReadBytes' | 'diskWriteBytes') =>
     bytes(totals.reduce((sum, one) => sum + one[key], 0));
@@ -109,9 +115,14 @@ export function vmLines(totals: readonly VmTotals[], history: VmHistory): GaugeL
     {
       name: 'CPU',
       now: percent(cpu),
-      values: history.cpu,
+      graph: { values: history.cpu, scale: cpuScale(cpus ?? Math.ceil(Math.max(0, ...history.cpu))) },
       text: `disks read ${disk('diskReadBytes')}/s, write ${disk('diskWriteBytes')}/s`,
     },
-    { name: 'Exits/s', now: rate(exits), values: history.exits, text: `${rate(requests)} requests/s` },
+    {
+      name: 'Exits/s',
+      now: rate(exits),
+      graph: { values: history.exits, scale: rateScale([history.exits]) },
+      text: `${rate(requests)} requests/s`,
+    },
   ];
 }

@@ -1,48 +1,56 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
+import { filterOf } from '../store/list-slice.ts';
 import { sorted } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';
 import { createAlarmsSelector } from './alarms.ts';
-import { nameFilter } from './filter.ts';
+import { rowFilter, type Searched, searched } from './filter.ts';
+import { fieldNamed } from './list-columns.ts';
 import { createLogSelector } from './log-rows.ts';
 import { memoized } from './memoized.ts';
-import { vmValue } from './vm-columns.ts';
+import { createOverviewSelectors } from './overview-rows.ts';
+import { createQueueSelectors } from './queue-rows.ts';
+import { VM_COLUMNS, type VmListed } from './vm-columns.ts';
 
 /** Makes the selectors of one store; each keeps its last result. */
 export function createSelectors() {
-  const names = memoized(
-    state => [state.order, state.infos] as const,
-    (order, infos) => order.map(id => infos[id]!.name).join('\n'),
-  );
+  const searchTexts = vmSearchTexts();
+  const keepFiltered = sameWhileEqual();
+  const keepSorted = sameWhileEqual();
 
-  /** Ids of the VMs that the filter lets through. Changes only when a name, the order or the filter does. */
-  const filteredVms = memoized(
-    state => [state.order, names(state), state.filter] as const,
-    (order, names, filter) => {
-      const lets = nameFilter(filter);
-      const nameOf = names.split('\n');
-      return order.filter((_, index) => lets(nameOf[index]!));
+  const matchingVms = memoized(
+    state => [state.order, filterOf(state, 'vms'), state.infos, state.totals, state.sampledAt] as const,
+    (order, filter, infos, totals, now) => {
+      const lets = rowFilter(filter, VM_COLUMNS);
+      return keepFiltered(order.filter(id => lets(searchTexts({ vm: infos[id]!, totals: totals[id], now }))));
     },
   );
+
+  /** Ids of the VMs that the filter lets through. */
+  const filteredVms = (state: AppState): readonly string[] =>
+    filterOf(state, 'vms').trim() === '' ? state.order : matchingVms(state);
 
   const sortedVms = memoized(
-    state => [filteredVms(state), state.sorts.vms, state.infos, state.totals] as const,
-    (ids, sort, infos, totals) => {
-      const value = vmValue(sort!.column);
-      if (value === null) return ids;
-      return keepSame(sorted(ids, id => value(infos[id]!, totals[id]), sort!.descending));
+    state => [filteredVms(state), state.sorts.vms, state.infos, state.totals, state.sampledAt] as const,
+    (ids, sort, infos, totals, now) => {
+      const value = fieldNamed(VM_COLUMNS, sort!.column)?.value;
+      if (value === undefined) return ids;
+      return keepSorted(
+        sorted(ids, id => value({ vm: infos[id]!, totals: totals[id], now }), sort!.descending),
+      );
     },
   );
-  const keepSame = sameWhileEqual();
 
   /** Ids of the VMs of the list, from top to bottom: the same list for as long as they are in the same order. */
   const visibleVms = (state: AppState): readonly string[] =>
     state.sorts.vms === undefined ? filteredVms(state) : sortedVms(state);
 
   /** Row of the cursor among the visible VMs; 0 when its VM is not there. */
-  const cursorRow = (state: AppState): number =>
-    Math.max(0, state.selectedVm === null ? 0 : visibleVms(state).indexOf(state.selectedVm));
+  const cursorRow = memoized(
+    state => [visibleVms(state), state.selectedVm] as const,
+    (visible, selected) => Math.max(0, selected === null ? 0 : visible.indexOf(selected)),
+  );
 
   /** The VM that is shown, or under the cursor of the list. */
   const targetVm = (state: AppState): VmInfo | null => {
@@ -66,6 +74,8 @@ export function createSelectors() {
     infos => Object.values(infos).filter(isAlive).length,
   );
 
+  const alarms = createAlarmsSelector();
+
   return {
     visibleVms,
     cursorRow,
@@ -73,7 +83,21 @@ export function createSelectors() {
     targetVms,
     aliveVms,
     visibleLog: createLogSelector(),
-    alarms: createAlarmsSelector(),
+    alarms,
+    ...createOverviewSelectors(alarms),
+    ...createQueueSelectors(),
+  };
+}
+
+/** What there is to search in each VM, put together once for each sample and not for each key. */
+function vmSearchTexts() {
+  const known = new WeakMap<VmInfo, Searched<VmListed>>();
+  return (listed: VmListed): Searched<VmListed> => {
+    const last = known.get(listed.vm);
+    if (last !== undefined && last.row.totals === listed.totals && last.row.now === listed.now) return last;
+    const next = searched(listed, VM_COLUMNS);
+    known.set(listed.vm, next);
+    return next;
   };
 }
 

@@ -1,45 +1,71 @@
-import type { Align } from '../text/width.ts';
+import type { Align, Cut } from '../text/width.ts';
 
+/** A column of a list: its place in the table, and how it gives way where there is little room. */
 export type Column = {
   readonly key: string;
   readonly title: string;
-  /** Cells, at the least. */
-  readonly width: number;
+  /** Cells without which it says nothing. */
+  readonly min: number;
+  /** Cells that it takes where there is room; `min` when absent. */
+  readonly ideal?: number;
   readonly align?: Align;
-  /** The higher, the earlier it goes where there is no room; 0 never goes. */
+  /** Columns leave from the highest to the lowest, those of one priority together; 0, the default, never leaves. */
   readonly priority?: number;
-  /** Its share of the cells that are left over, relative to other columns that take some. */
+  /** Its share of the cells that are left when every column has its ideal width. */
   readonly grow?: number;
+  /** Where a text that is too long is cut; at its end when absent. */
+  readonly cut?: Cut;
 };
 
-/** Columns that pad, with their widths; one blank cell between two. */
-export type ColumnLayout = readonly PlacedColumn[];
-export type PlacedColumn = Column & { readonly cells: number };
+export type Placed<Of extends Column> = Of & { readonly cells: number };
+/** Columns with their widths, one blank cell between two. */
+export type ColumnLayout<Of extends Column = Column> = readonly Placed<Of>[];
 
 /** Cells before a row, for the cursor. */
 export const CURSOR_CELLS = 2;
 
-/** Chooses the columns that fit into `cells`, cursor included, and shares out what is left. */
-export function layoutColumns(columns: readonly Column[], cells: number): ColumnLayout {
+/**
+ * Chooses the columns that fit into `cells`, the cursor's included, and shares out the rest: first up to each column's
+ * ideal width, from the lowest priority to the highest, then by `grow`.
+ */
+export function layoutColumns<Of extends Column>(columns: readonly Of[], cells: number): ColumnLayout<Of> {
   const room = cells - CURSOR_CELLS;
-  let kept = columns;
-  while (neededBy(kept) > room) {
-    const least = kept.reduce((last, column) =>
-      (column.priority ?? 0) >= (last.priority ?? 0) ? column : last,
-    );
-    if ((least.priority ?? 0) === 0) break;
-    kept = kept.filter(column => column !== least);
+  let kept: ColumnLayout<Of> = columns.map(column => ({ ...column, cells: column.min }));
+  while (usedBy(kept) > room) {
+    const highest = Math.max(...kept.map(priorityOf));
+    if (highest === 0) break;
+    kept = kept.filter(column => priorityOf(column) < highest);
   }
-  let spare = Math.max(0, room - neededBy(kept));
-  let growth = kept.reduce((sum, column) => sum + (column.grow ?? 0), 0);
-  return kept.map(column => {
+  return grown(widened(kept, room), room);
+}
+
+/** With the ideal width of each column, as far as there is room. */
+function widened<Of extends Column>(columns: ColumnLayout<Of>, room: number): ColumnLayout<Of> {
+  let spare = Math.max(0, room - usedBy(columns));
+  const cells = new Map(columns.map(column => [column.key, column.cells]));
+  for (const column of columns.toSorted((a, b) => priorityOf(a) - priorityOf(b))) {
+    const more = Math.min(spare, Math.max(0, (column.ideal ?? 0) - column.cells));
+    spare -= more;
+    cells.set(column.key, column.cells + more);
+  }
+  return columns.map(column => ({ ...column, cells: cells.get(column.key)! }));
+}
+
+function grown<Of extends Column>(columns: ColumnLayout<Of>, room: number): ColumnLayout<Of> {
+  let spare = Math.max(0, room - usedBy(columns));
+  let growth = columns.reduce((sum, column) => sum + (column.grow ?? 0), 0);
+  return columns.map(column => {
     const share = growth === 0 ? 0 : Math.floor((spare * (column.grow ?? 0)) / growth);
     spare -= share;
     growth -= column.grow ?? 0;
-    return { ...column, cells: column.width + share };
+    return { ...column, cells: column.cells + share };
   });
 }
 
-function neededBy(columns: readonly Column[]): number {
-  return columns.reduce((sum, column) => sum + column.width, columns.length - 1);
+function priorityOf({ priority = 0 }: Column): number {
+  return priority;
+}
+
+function usedBy(columns: ColumnLayout): number {
+  return columns.reduce((sum, { cells }) => sum + cells, columns.length - 1);
 }

@@ -1,48 +1,183 @@
 import type { VmTotals } from '../engine/sampling/rates.ts';
-import type { VmInfo, VmState } from '../engine/vm-info.ts';
-import { isAlive } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, stateWord, type VmInfo, type VmState } from '../engine/vm-info.ts';
+import type { AppState } from '../store/app-store.ts';
 import type { SortValue } from '../store/sort.ts';
-import type { Column } from './table-columns.ts';
+import { bytes, percent, rate, type Unit, uptime } from '../text/units.ts';
+import { stateToken } from '../theme/state-token.ts';
+import type { Cell, ListColumn } from './list-columns.ts';
 
-/** @param totals of its last sample; absent while it does not run */
-type ValueOf = (vm: VmInfo, totals: VmTotals | undefined) => SortValue;
-
-export type VmColumn = Column & {
-  /** What the list is sorted by; absent: not by this column. */
-  readonly value?: ValueOf;
+/** A row of the list of VMs. */
+export type VmListed = {
+  readonly vm: VmInfo;
+  /** Of its last sample; absent while it does not run. */
+  readonly totals: VmTotals | undefined;
+  /** Milliseconds since 1970 of the last sample; 0 before the first. */
+  readonly now: number;
 };
+export type VmColumn = ListColumn<VmListed>;
+
+export function vmListed(state: AppState, id: string): VmListed {
+  return { vm: state.infos[id]!, totals: state.totals[id], now: state.sampledAt };
+}
 
 /** What is under way comes first. */
 const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'crashed', 'off'];
 
-const total =
-  (key: keyof VmTotals): ValueOf =>
-  (_, totals) =>
-    totals?.[key] ?? null;
+/** A column of a sample's total. */
+function total(
+  key: keyof VmTotals,
+  unit: Unit,
+  text: (value: number) => string,
+): Pick<VmColumn, 'align' | 'cell' | 'value' | 'unit'> {
+  return {
+    align: 'right',
+    unit,
+    cell: ({ totals }) => (totals === undefined ? '' : text(totals[key])),
+    value: ({ totals }) => totals?.[key] ?? null,
+  };
+}
 
-const uptime: ValueOf = vm => (isAlive(vm) && vm.startedAt !== null ? -vm.startedAt : null);
+/** Of a definition that can't be read nothing is known. */
+const known = (value: number): SortValue => (value === 0 ? null : value);
 
-const NUMBER = { align: 'right' } as const;
+/** Whether it cannot start, else whether it starts with the manager. */
+function flagCell({ vm }: VmListed): Cell {
+  if (cannotStart(vm) !== null) return { text: '!', token: 'status.error' };
+  return vm.autostart ? 'a' : '';
+}
+
+/** How long a VM has been running, as of the last sample, in milliseconds; null for one that is not. */
+export function uptimeOf({ vm, now }: Pick<VmListed, 'vm' | 'now'>): number | null {
+  return vm.startedAt === null || !isAlive(vm) || now === 0 ? null : now - vm.startedAt;
+}
+
+export const VM_NAME: VmColumn = {
+  key: 'name',
+  names: ['vm'],
+  title: 'NAME',
+  min: 16,
+  ideal: 24,
+  grow: 2,
+  cut: 'middle',
+  letter: 'n',
+  cell: ({ vm }) => vm.name,
+  value: ({ vm }) => vm.name,
+};
+export const VM_CPU: VmColumn = {
+  key: 'cpu',
+  names: ['cpu%'],
+  title: 'CPU%',
+  min: 6,
+  letter: 'c',
+  ...total('cpu', 'share', percent),
+};
+export const VM_EXITS: VmColumn = {
+  key: 'exits',
+  title: 'EXITS/s',
+  min: 7,
+  letter: 'e',
+  ...total('exits', 'count', rate),
+};
+export const VM_READ: VmColumn = {
+  key: 'read',
+  title: 'READ/s',
+  min: 7,
+  priority: 3,
+  letter: 'r',
+  ...total('diskReadBytes', 'bytes', bytes),
+};
+export const VM_WRITE: VmColumn = {
+  key: 'write',
+  title: 'WRITE/s',
+  min: 7,
+  priority: 3,
+  letter: 'w',
+  ...total('diskWriteBytes', 'bytes', bytes),
+};
+export const VM_REQUESTS: VmColumn = {
+  key: 'requests',
+  names: ['req', 'io'],
+  title: 'REQ/s',
+  min: 7,
+  priority: 2,
+  letter: 'q',
+  ...total('requests', 'count', rate),
+};
 
 /** The columns of the list of VMs. */
 export const VM_COLUMNS: readonly VmColumn[] = [
-  { key: 'flag', title: '', width: 1 },
-  { key: 'name', title: 'NAME', width: 14, grow: 1, value: vm => vm.name },
-  { key: 'state', title: 'STATE', width: 8, value: vm => STATES.indexOf(vm.state) },
-  { key: 'vcpus', title: 'CPUS', width: 4, ...NUMBER, priority: 3, value: vm => vm.vcpus },
-  { key: 'memory', title: 'MEM', width: 6, ...NUMBER, priority: 3, value: vm => vm.memoryBytes },
-  { key: 'cpu', title: 'CPU%', width: 6, ...NUMBER, value: total('cpu') },
-  { key: 'exits', title: 'EXITS/s', width: 7, ...NUMBER, value: total('exits') },
-  { key: 'read', title: 'READ/s', width: 7, ...NUMBER, priority: 2, value: total('diskReadBytes') },
-  { key: 'write', title: 'WRITE/s', width: 7, ...NUMBER, priority: 2, value: total('diskWriteBytes') },
-  { key: 'requests', title: 'REQ/s', width: 7, ...NUMBER, priority: 1, value: total('requests') },
-  { key: 'kicks', title: 'KICKS/s', width: 7, ...NUMBER, priority: 5, value: total('kicks') },
-  { key: 'interrupts', title: 'IRQ/s', width: 7, ...NUMBER, priority: 5, value: total('interrupts') },
-  { key: 'uptime', title: 'UP', width: 7, ...NUMBER, priority: 4, value: uptime },
-  { key: 'history', title: 'CPU', width: 16, priority: 6, grow: 1 },
+  { key: 'flag', title: '', min: 1, cell: flagCell },
+  VM_NAME,
+  {
+    key: 'state',
+    names: ['status'],
+    title: 'STATE',
+    min: 8,
+    letter: 's',
+    cell: ({ vm }) => ({ text: stateWord(vm), token: stateToken(stateWord(vm)) }),
+    value: ({ vm }) => STATES.indexOf(vm.state),
+  },
+  {
+    key: 'cpus',
+    names: ['vcpus', 'vcpu'],
+    title: 'CPUS',
+    min: 4,
+    align: 'right',
+    priority: 5,
+    letter: 'v',
+    unit: 'count',
+    cell: ({ vm }) => (vm.vcpus === 0 ? '' : String(vm.vcpus)),
+    value: ({ vm }) => known(vm.vcpus),
+  },
+  {
+    key: 'mem',
+    names: ['memory'],
+    title: 'MEM',
+    min: 5,
+    align: 'right',
+    priority: 5,
+    letter: 'm',
+    unit: 'bytes',
+    cell: ({ vm }) => (vm.memoryBytes === 0 ? '' : bytes(vm.memoryBytes)),
+    value: ({ vm }) => known(vm.memoryBytes),
+  },
+  VM_CPU,
+  VM_EXITS,
+  VM_READ,
+  VM_WRITE,
+  VM_REQUESTS,
+  {
+    key: 'kicks',
+    title: 'KICKS/s',
+    min: 7,
+    priority: 7,
+    letter: 'k',
+    ...total('kicks', 'count', rate),
+  },
+  {
+    key: 'irqs',
+    names: ['irq', 'interrupts'],
+    title: 'IRQ/s',
+    min: 7,
+    priority: 7,
+    letter: 'i',
+    ...total('interrupts', 'count', rate),
+  },
+  {
+    key: 'up',
+    names: ['uptime', 'age'],
+    title: 'UP',
+    min: 7,
+    align: 'right',
+    priority: 6,
+    letter: 'a',
+    unit: 'milliseconds',
+    cell: listed => {
+      const ms = uptimeOf(listed);
+      return ms === null ? '' : uptime(ms);
+    },
+    value: uptimeOf,
+  },
+  // Its cell is a graph, which is drawn with the glyphs of the terminal.
+  { key: 'history', title: 'CPU 0-100%', min: 24, priority: 8, grow: 1 },
 ];
-
-/** What VMs are sorted by; null when there is no such column. */
-export function vmValue(column: string): ValueOf | null {
-  return VM_COLUMNS.find(({ key }) => key === column)?.value ?? null;
-}

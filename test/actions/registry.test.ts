@@ -4,12 +4,15 @@ import { actions, actionsHere } from '../../src/actions/registry.ts';
 import { Ui } from '../../src/actions/ui.ts';
 import { BINDINGS, keysOf } from '../../src/keys/bindings.ts';
 import { keysMarkdown } from '../../src/keys/keys-markdown.ts';
+import { sortLetters } from '../../src/keys/sort-letters.ts';
+import { TOP_SCREENS } from '../../src/store/screens.ts';
 import { VM_TABS } from '../../src/store/vm-view-slice.ts';
+import { SORTED_SCREENS, sortColumns } from '../../src/view/sort-columns.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
 import { ManualClock } from '../ui/manual-clock.ts';
 import { busy } from '../ui/scripts.ts';
 
-const SCREENS = ['vms', 'vm', 'pci', 'iommu', 'sriov', 'vfio', 'doctor', 'log', 'function'] as const;
+const SCREENS = [...TOP_SCREENS, 'vm', 'function'] as const;
 
 /** Keys of actions that are there for the moment alone are told apart by that moment. */
 test.each(SCREENS)('no key means two things on the screen %s', screen => {
@@ -52,8 +55,8 @@ test('every binding is of an action', () => {
   expect(Object.keys(BINDINGS).filter(name => !names.includes(name))).toEqual([]);
 });
 
-/** To the end, and to the match before, as everywhere. */
-const PLAIN_CAPITALS = new Set(['G', 'N']);
+/** To the end, to the previous match, and the other order: they change only what is seen. */
+const PLAIN_CAPITALS = new Set(['G', 'N', 'O']);
 
 test('what changes a VM or the host has capital letters, and nothing else has but undo', () => {
   const capital = actions.filter(action =>
@@ -63,6 +66,26 @@ test('what changes a VM or the host has capital letters, and nothing else has bu
   expect(capital.map(action => action.name)).toEqual(
     changing.map(action => action.name).filter(name => name !== 'undo'),
   );
+});
+
+describe.each(SORTED_SCREENS)('the letters that sort %s', screen => {
+  const letters = sortLetters(screen);
+
+  test('are one for each column, and leave room for what else is in their menu', () => {
+    expect(letters.length).toBe(sortColumns(screen).filter(({ letter }) => letter !== undefined).length);
+    expect(letters.length).toBeGreaterThan(2);
+    const all = letters.map(({ letter }) => letter);
+    expect(new Set(all).size).toBe(all.length);
+    expect(all.filter(letter => !/^[a-z0-9]$/.test(letter) || letter === 'o')).toEqual([]);
+  });
+
+  test('as capitals are those that no action of the screen has', () => {
+    const taken = actions.filter(({ screens }) => screens?.includes(screen) ?? true).flatMap(keysOf);
+    for (const { letter, shift } of letters) {
+      const free = /[a-z]/.test(letter) && !taken.includes(letter.toUpperCase());
+      expect(shift, letter).toBe(free);
+    }
+  });
 });
 
 test('a read-only session forbids all that changes something, typing into a guest included', () => {

@@ -11,10 +11,10 @@ import { type Column, layoutColumns } from '../../src/view/table-columns.ts';
 import { slide } from '../../src/view/table-window.ts';
 
 const COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'NAME', width: 6, grow: 1 },
-  { key: 'state', title: 'STATE', width: 5 },
-  { key: 'rate', title: 'RATE', width: 6, align: 'right', priority: 1 },
-  { key: 'more', title: 'MORE', width: 10, priority: 2, grow: 1 },
+  { key: 'name', title: 'NAME', min: 6, grow: 1 },
+  { key: 'state', title: 'STATE', min: 5 },
+  { key: 'rate', title: 'RATE', min: 6, align: 'right', priority: 1 },
+  { key: 'more', title: 'MORE', min: 10, priority: 2, grow: 1 },
 ];
 const widths = (cells: number) => layoutColumns(COLUMNS, cells).map(({ key, cells }) => `${key} ${cells}`);
 
@@ -28,8 +28,23 @@ describe('columns', () => {
     expect(widths(20)).toEqual(['name 12', 'state 5']);
   });
 
-  test('that are primary stay, however narrow it gets', () => {
+  test('of one priority go together', () => {
+    const pair = COLUMNS.map(column => (column.key === 'more' ? { ...column, priority: 1 } : column));
+    expect(layoutColumns(pair, 32).map(({ key }) => key)).toEqual(['name', 'state', 'rate', 'more']);
+    expect(layoutColumns(pair, 31).map(({ key }) => key)).toEqual(['name', 'state']);
+  });
+
+  test('of priority 0 stay, however narrow it gets', () => {
     expect(widths(5)).toEqual(['name 6', 'state 5']);
+  });
+
+  test('get their ideal width before any of them grows, those that matter most first', () => {
+    const columns = COLUMNS.slice(0, 3).map(column => ({ ...column, ideal: 10 }));
+    const at = (cells: number) => layoutColumns(columns, cells).map(({ cells }) => cells);
+    expect(at(21)).toEqual([6, 5, 6]);
+    expect(at(24)).toEqual([9, 5, 6]);
+    expect(at(28)).toEqual([10, 8, 6]);
+    expect(at(40)).toEqual([16, 10, 10]);
   });
 });
 
@@ -92,13 +107,15 @@ describe('a table', () => {
 
 describe('a sparkline', () => {
   test.each([
-    [[], 4, '    '],
-    [[0, 0], 4, '  ▁▁'],
-    [[1, 2, 4, 8], 4, '▂▃▅█'],
-    [[9, 9, 1, 8], 2, '▂█'],
-    [[1, 2], 0, ''],
-  ])('of %j in %i cells is %j', (values, cells, expected) => {
-    expect(sparkline(values, cells, unicodeGlyphs.levels)).toBe(expected);
+    [[], 4, 8, '    '],
+    [[0, 0], 4, 8, '  ▁▁'],
+    [[1, 2, 4, 8], 4, 8, '▂▃▅█'],
+    [[9, 9, 1, 8], 2, 8, '▂█'],
+    [[1, 2, 4, 8], 4, 80, '▁▁▁▁'],
+    [[1, 20], 2, 10, '▁█'],
+    [[1, 2], 0, 8, ''],
+  ])('of %j in %i cells, up to %i, is %j', (values, cells, top, expected) => {
+    expect(sparkline(values, cells, unicodeGlyphs.levels, top)).toBe(expected);
   });
 });
 
@@ -110,7 +127,7 @@ describe('a bar of time', () => {
       </ThemeContext>,
     ).lastFrame();
 
-  test('tells its parts apart without colour', () => {
+  test('tells its parts apart without color', () => {
     expect(bar(false)).toBe('████████▓▓▓▓▒▒··');
     expect(bar(true)).toBe('########++++==..');
   });

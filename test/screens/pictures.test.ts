@@ -21,7 +21,7 @@ const SCREENS = [
   ['the overview', ['0', 'j']],
   ['the log', ['7']],
   ['the log with a filter', ['/crash\r']],
-  ['a VM: summary', ['1\r']],
+  ['a VM: summary', ['1', 'g\r']],
   ['a VM: vCPUs', ['2j']],
   ['a VM: exits by cost', ['3j']],
   ['a VM: exits by address', ['>>']],

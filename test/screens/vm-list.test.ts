@@ -55,7 +55,7 @@ describe('sorting', () => {
     driver.type(SHIFT.right);
     await driver.waitFor('NAME▲');
     expect(names(driver)).toEqual(['db', 'old', 'web-9', 'web-10']);
-    driver.type('o');
+    driver.type('oo');
     await driver.waitFor('NAME▼');
     expect(names(driver)).toEqual(['web-10', 'web-9', 'old', 'db']);
     driver.type('>>>>');
@@ -66,7 +66,7 @@ describe('sorting', () => {
 
   test('numbers as numbers, with nothing at the end in either order', async () => {
     const driver = await start();
-    driver.type('>>>>>>o');
+    driver.type('>>>>>>oo');
     await driver.waitFor('▲EXITS/s');
     await driver.waitFor(driver => names(driver).join() === 'web-10,db,web-9,old');
   });

@@ -1,29 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
-import { nameFilter } from '../../src/view/filter.ts';
 import { createSelectors } from '../../src/view/selectors.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
 import { ManualClock } from '../ui/manual-clock.ts';
 import { idle } from '../ui/scripts.ts';
-
-describe('a filter', () => {
-  const names = ['web-1', 'web-2', 'database', 'build[1]'];
-  const matches = (filter: string) => names.filter(nameFilter(filter));
-
-  test.each([
-    ['', names],
-    ['WEB', ['web-1', 'web-2']],
-    ['^web-[2-9]$', ['web-2']],
-    ['!web', ['database', 'build[1]']],
-    ['!', names],
-    ['-f dbs', ['database']],
-    ['-f sd', []],
-    ['-f', names],
-    ['[1', ['build[1]']],
-  ])('%j lets through %j', (filter, expected) => {
-    expect(matches(filter)).toEqual(expected);
-  });
-});
 
 describe('selectors', () => {
   let store: AppStore;

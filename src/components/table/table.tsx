@@ -3,20 +3,17 @@ import { memo, type ReactNode } from 'react';
 import type { Sort } from '../../store/sort.ts';
 import { pad, wrap } from '../../text/width.ts';
 import type { Token } from '../../theme/tokens.ts';
+import type { Cells } from '../../view/list-columns.ts';
 import type { ColumnLayout } from '../../view/table-columns.ts';
 import { useWindowStart } from '../../view/table-window.ts';
 import { useTheme } from '../contexts.ts';
-
-/** A cell: its text, and what it means. */
-export type Cell = string | { readonly text: string; readonly token: Token };
-export type Cells = Readonly<Record<string, Cell>>;
 
 type TableHeaderProps = {
   readonly layout: ColumnLayout;
   readonly sort?: Sort | undefined;
 };
 
-/** The line of column titles; an arrow beside the one that the rows are sorted by. */
+/** The line of column titles, with an arrow beside the one that the rows are sorted by. */
 export function TableHeader({ layout, sort }: TableHeaderProps) {
   const { style, glyphs } = useTheme();
   const titles = layout.map(({ title, cells, align }) => pad(title, cells, align, glyphs.ellipsis)).join(' ');
@@ -38,10 +35,7 @@ export function TableHeader({ layout, sort }: TableHeaderProps) {
   );
 }
 
-/**
- * Where the title and its arrow are. The arrow is between the title and the next column's: where the title leaves no
- * room, in the gap between the two.
- */
+/** Where the title and its arrow are. The arrow is in the gap beside the column where the title leaves no room for it. */
 function sortedTitle(layout: ColumnLayout, { column }: Sort) {
   const index = layout.findIndex(({ key }) => key === column);
   const found = layout[index];
@@ -57,23 +51,23 @@ type TableRowProps = {
   readonly cells: Cells;
   /** The cursor is on it. */
   readonly selected: boolean;
-  /** How cells without a meaning of their own are drawn. */
+  /** How cells without a token of their own are drawn. */
   readonly token?: Token;
 };
 
-/** One row: one Text, with a nested one for each cell that has a meaning of its own. */
+/** One row: one Text, with a nested one for each cell that has a token of its own. */
 export const TableRow = memo(function TableRow({ layout, cells, selected, token }: TableRowProps) {
   const { style, glyphs } = useTheme();
   return (
     <Text wrap="truncate" {...(selected ? style('selection') : token ? style(token) : {})}>
       {selected ? `${glyphs.cursor} ` : '  '}
-      {layout.map(({ key, cells: width, align }, index) => {
+      {layout.map(({ key, cells: width, align, cut }, index) => {
         const cell = cells[key] ?? '';
         const gap = index === layout.length - 1 ? '' : ' ';
-        if (typeof cell === 'string') return pad(cell, width, align, glyphs.ellipsis) + gap;
+        if (typeof cell === 'string') return pad(cell, width, align, glyphs.ellipsis, cut) + gap;
         return (
           <Text key={key} {...style(cell.token)}>
-            {pad(cell.text, width, align, glyphs.ellipsis) + gap}
+            {pad(cell.text, width, align, glyphs.ellipsis, cut) + gap}
           </Text>
         );
       })}
@@ -84,19 +78,19 @@ export const TableRow = memo(function TableRow({ layout, cells, selected, token 
 type TableProps<Row> = {
   readonly layout: ColumnLayout;
   readonly rows: readonly Row[];
-  /** Lines, the header's included. */
+  /** Lines, including the header's. */
   readonly height: number;
   /** Row that the cursor is on. */
   readonly cursor: number;
-  /** Is there a cursor? */
+  /** Whether the cursor is shown. */
   readonly focused: boolean;
-  /** What is said when there are no rows. */
+  /** Shown in place of rows when there are none. */
   readonly empty?: string;
   readonly sort?: Sort | undefined;
   readonly renderRow: (row: Row, selected: boolean) => ReactNode;
 };
 
-/** A table of which only the rows that can be seen exist, so that its cost is that of the window and not of the list. */
+/** A table that mounts only the rows that can be seen, so that its cost is that of the window and not of the list. */
 export function Table<Row>({
   layout,
   rows,
@@ -126,7 +120,7 @@ export function Table<Row>({
   );
 }
 
-/** Cells of a row, without those of the cursor. */
+/** Cells of a row, without the cursor. */
 function cellsOf(layout: ColumnLayout): number {
   return layout.reduce((sum, { cells }) => sum + cells + 1, -1);
 }

@@ -8,7 +8,7 @@ import type { Delta } from './delta.ts';
  * What manager and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
  * this up.
  */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** The longest message that a manager takes, and the longest that it sends: the whole of what it has. */
 export const MAX_REQUEST_BYTES = 2 ** 20;
@@ -114,7 +114,7 @@ export type ManagerNotifications = {
   whole: { readonly vms: Readonly<Record<string, VmInfo>>; readonly log: readonly LogEntry[] };
   /** Since `whole` or the last of these: how the VMs differ (see delta.ts), and new entries of the log. */
   changed: { readonly vms?: Delta; readonly log?: readonly LogEntry[] };
-  /** How a sample's totals and detail differ from the last one's; from `EMPTY_SAMPLE` at first. */
+  /** How a sample's totals, detail and queues differ from the last one's; from `EMPTY_SAMPLE` at first. */
   sample: BySampling & { readonly at: number; readonly delta: Delta | null };
   /** `replayed`: it was printed before now. With `again`, a terminal has to begin anew with it. */
   'console/printed': ByConsole & {
@@ -126,7 +126,7 @@ export type ManagerNotifications = {
   farewell: { readonly reason: string };
 };
 
-export const EMPTY_SAMPLE = { totals: {}, detail: null } as const;
+export const EMPTY_SAMPLE = { totals: {}, detail: null, queues: null } as const;
 
 /** JSON-RPC error codes; -32000 to -32099 are an application's own. */
 export const CODE = {

@@ -15,6 +15,7 @@ const samplingSettings = {
   intervalMs: z.int().min(50).max(3_600_000),
   paused: z.boolean(),
   detailOf: id.nullable(),
+  queues: z.boolean().exactOptional(),
 };
 const byConsole = z.strictObject({ console: number });
 const bytes = z.base64().max((MAX_TYPED_BYTES / 3) * 4 + 4);
@@ -60,6 +61,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
     intervalMs: samplingSettings.intervalMs.exactOptional(),
     paused: samplingSettings.paused.exactOptional(),
     detailOf: samplingSettings.detailOf.exactOptional(),
+    queues: samplingSettings.queues,
   }),
   'sampling/resetTotals': z.strictObject(sampling),
   'sampling/close': z.strictObject(sampling),

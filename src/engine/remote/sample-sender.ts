@@ -24,9 +24,9 @@ export class SampleFeed {
 
   flush(): void {
     if (this.#held === null || this.#sink.congested) return;
-    const { at, totals, detail } = this.#held;
+    const { at, totals, detail, queues } = this.#held;
     this.#held = null;
-    const delta = deltaOf(this.#sent, rounded({ totals, detail }));
+    const delta = deltaOf(this.#sent, rounded({ totals, detail, queues }));
     if (delta !== undefined) this.#sent = applyDelta(this.#sent, delta);
     this.#sink.send('sample', { sampling: this.#number, at, delta: delta ?? null });
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import type { VmInfo } from '../vm-info.ts';
 import { isAlive } from '../vm-info.ts';
 import type { CounterSource } from './counter-source.ts';
+import { MAX_QUEUE_LOADS, type QueueLoad, queueLoads } from './queue-load.ts';
 import { type VmTotals, vmDetail, vmTotals } from './rates.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling.ts';
 import { comparable, type Snapshot, takeSnapshot } from './snapshot.ts';
@@ -27,7 +28,7 @@ export class Sampler implements Sampling {
   /** Where the totals of each VM count from; none: from its start. */
   readonly #baselines = new Map<string, Snapshot>();
   readonly #running: Set<string>;
-  #last: Sample = { at: 0, totals: {}, detail: null };
+  #last: Sample = { at: 0, totals: {}, detail: null, queues: null };
   readonly #unsubscribe: () => void;
   #callOff: () => void = () => {};
   /** The next sample is due soon. */
@@ -60,7 +61,7 @@ export class Sampler implements Sampling {
     const after = { ...before, ...change };
     this.#settings = after;
     if (after.paused !== before.paused || after.intervalMs !== before.intervalMs) this.#beginAgain();
-    if (after.detailOf !== before.detailOf) this.#showDetail();
+    if (after.detailOf !== before.detailOf || after.queues !== before.queues) this.#showDetail();
   }
 
   resetTotals(): void {
@@ -99,7 +100,7 @@ export class Sampler implements Sampling {
       const window = this.#window(vm.id);
       if (window && isAlive(vm)) totals[vm.id] = vmTotals(window, vm.topology);
     }
-    this.#tell({ at: this.#clock.wall(), totals, detail: this.#detail() });
+    this.#tell({ at: this.#clock.wall(), totals, detail: this.#detail(), queues: this.#queues() });
     this.#next(this.#settings.intervalMs);
   }
 
@@ -149,8 +150,27 @@ export class Sampler implements Sampling {
     return { id, rates: vmDetail(window, topology) };
   }
 
-  /** Other details of the last sample, at once. */
+  #queues(): Sample['queues'] {
+    if (!this.#settings.queues) return null;
+    const byVm: Record<string, readonly QueueLoad[]> = {};
+    let listed = 0;
+    let omitted = 0;
+    for (const vm of this.#source.vms()) {
+      const window = isAlive(vm) ? this.#window(vm.id) : null;
+      const count = vm.topology?.queues.length ?? 0;
+      if (window === null || count === 0) continue;
+      if (listed + count > MAX_QUEUE_LOADS) {
+        omitted += count;
+        continue;
+      }
+      listed += count;
+      byVm[vm.id] = queueLoads(window, vm.topology);
+    }
+    return { byVm, omitted };
+  }
+
+  /** Other details and queues of the last sample, at once. */
   #showDetail(): void {
-    this.#tell({ ...this.#last, detail: this.#detail() });
+    this.#tell({ ...this.#last, detail: this.#detail(), queues: this.#queues() });
   }
 }

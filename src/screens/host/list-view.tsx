@@ -3,21 +3,26 @@ import { type ReactNode, useMemo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import { FactLines } from '../../components/fact-lines.tsx';
 import { Table } from '../../components/table/table.tsx';
+import { filterOf } from '../../store/list-slice.ts';
 import type { HostList } from '../../store/screens.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { pad } from '../../text/width.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
+import type { PCI_COLUMNS } from '../../view/host-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import { splitPlaces } from './split.ts';
 
-type ListViewProps<Row> = {
+/** The columns of a list whose rows are functions. */
+export type HostLayout = ColumnLayout<(typeof PCI_COLUMNS)[number]>;
+
+type ListViewProps<Row, Of extends Column> = {
   readonly list: HostList;
   readonly size: Size;
-  readonly columns: readonly Column[];
+  readonly columns: readonly Of[];
   readonly rows: readonly Row[];
   /** Why there is nothing, when no filter is the reason. */
   readonly empty: string;
-  readonly renderRow: (row: Row, layout: ColumnLayout, selected: boolean) => ReactNode;
+  readonly renderRow: (row: Row, layout: ColumnLayout<Of>, selected: boolean) => ReactNode;
   /** What the row under the cursor is called, and what there is to say about it. */
   readonly title: string;
   readonly facts: readonly Fact[];
@@ -26,7 +31,7 @@ type ListViewProps<Row> = {
 };
 
 /** A list of the host, and the details of the row that the cursor is on: beside it, or below where it is narrow. */
-export function ListView<Row>(props: ListViewProps<Row>) {
+export function ListView<Row, Of extends Column>(props: ListViewProps<Row, Of>) {
   const { list, size, columns, rows, renderRow } = props;
   const { hostSelect } = useUi();
   const cursor = useAppState(state => hostSelect.cursorRow(state, list));
@@ -62,7 +67,7 @@ function useEmptyText(list: HostList, otherwise: string): string {
   const reading = useAppState(state => state.hostReading !== null);
   const lost = useAppState(state => state.hostLost);
   const problem = useAppState(state => state.host?.general.problems[0] ?? null);
-  const filtered = useAppState(state => (state.hostFilters[list] ?? '') !== '');
+  const filtered = useAppState(state => filterOf(state, list) !== '');
   if (lost !== null) return lost;
   if (!read) return 'Reading the host';
   // Functions are there as they are read, what belongs to them once all are.

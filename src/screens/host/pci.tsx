@@ -1,24 +1,19 @@
-import { memo } from 'react';
+import { memo, useMemo } from 'react';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
-import { type Cells, TableRow } from '../../components/table/table.tsx';
+import { TableRow } from '../../components/table/table.tsx';
 import type { Size } from '../../store/ui-slice.ts';
-import { classWord } from '../../view/host-class-words.ts';
+import type { Glyphs } from '../../theme/glyphs.ts';
+import { PCI_COLUMNS } from '../../view/host-columns.ts';
 import { busFacts } from '../../view/host-facts.ts';
-import type { PciRow } from '../../view/host-pci-rows.ts';
-import type { Column, ColumnLayout } from '../../view/table-columns.ts';
-import { driverCell, hostUseCell, markCell, shortAddress } from './cells.ts';
+import type { PciRow } from '../../view/host-rows.ts';
+import { type Cells, cellsOf, withAddress } from '../../view/list-columns.ts';
+import { markCell, shortAddress } from './cells.ts';
 import { useFunctionFacts } from './function-facts.ts';
-import { ListView } from './list-view.tsx';
+import { type HostLayout, ListView } from './list-view.tsx';
 
-const COLUMNS: readonly Column[] = [
-  { key: 'mark', title: '', width: 1 },
-  { key: 'address', title: 'ADDRESS', width: 15 },
-  { key: 'class', title: 'KIND', width: 7, priority: 1 },
-  { key: 'device', title: 'DEVICE', width: 14, grow: 3 },
-  { key: 'driver', title: 'DRIVER', width: 10 },
-  { key: 'group', title: 'GRP', width: 4, align: 'right', priority: 2 },
-  { key: 'use', title: 'HOST USE', width: 14, grow: 2 },
-];
+/** Cells of a step into the tree, and of the sign that something is below. */
+const STEP_CELLS = 2;
+const FOLD_CELLS = 2;
 
 /** All PCI functions, as a tree of buses. */
 export function PciScreen({ size }: { size: Size }) {
@@ -26,13 +21,19 @@ export function PciScreen({ size }: { size: Size }) {
   const rows = useAppState(hostSelect.pci);
   const row = useAppState(hostSelect.rowAtCursor) as PciRow | null;
   const host = useAppState(state => state.host);
+  const { cells } = useAppState(hostSelect.addresses);
+  const depth = useAppState(hostSelect.pciDepth);
+  const columns = useMemo(() => {
+    const min = FOLD_CELLS + cells;
+    return withAddress(PCI_COLUMNS, { min, ideal: min + depth * STEP_CELLS });
+  }, [cells, depth]);
   const facts = useFunctionFacts(row?.address ?? null);
   const isBus = row !== null && row.address === null;
   return (
     <ListView
       list="pci"
       size={size}
-      columns={COLUMNS}
+      columns={columns}
       rows={rows}
       empty="This machine has no PCI devices"
       title={isBus ? `root bus ${row.name}` : (row?.name ?? '')}
@@ -44,28 +45,29 @@ export function PciScreen({ size }: { size: Size }) {
   );
 }
 
-type RowProps = { readonly row: PciRow; readonly layout: ColumnLayout; readonly selected: boolean };
+type RowProps = { readonly row: PciRow; readonly layout: HostLayout; readonly selected: boolean };
 
 const Row = memo(function Row({ row, layout, selected }: RowProps) {
   const { glyphs } = useTheme();
   const { hostSelect } = useUi();
-  const fn = useAppState(state => state.host?.functions.get(row.address ?? ''));
-  const use = useAppState(state => state.host?.use.get(row.address ?? ''));
+  const host = useAppState(state => state.host);
   const marked = useAppState(state => row.address !== null && state.marked.has(row.address));
-  const withDomain = useAppState(hostSelect.withDomains);
-  const fold = row.open === null ? ' ' : row.open ? glyphs.fold.open : glyphs.fold.closed;
-  const name = `${'  '.repeat(row.depth)}${fold} ${shortAddress(row.name, withDomain)}`;
+  const style = useAppState(hostSelect.addresses);
+  if (host === null) return null;
+  const room = layout.find(({ key }) => key === 'address')!.cells;
+  const name = treeName(row, shortAddress(row.name, style), room, glyphs);
   const cells: Cells = {
+    ...cellsOf(layout, { host, row }),
+    ...(row.address === null && { device: { text: 'root bus', token: 'text.secondary' } }),
     mark: markCell(marked),
     address: row.matches ? name : { text: name, token: 'text.secondary' },
-    device: { text: 'root bus', token: 'text.secondary' },
-    ...(fn && {
-      class: classWord(fn.class),
-      device: fn.names.device ?? `${fn.vendor}:${fn.device}`,
-      driver: driverCell(fn.driver),
-      group: fn.iommuGroup === null ? '-' : String(fn.iommuGroup),
-      use: hostUseCell(use, fn.virtualFunctions.length),
-    }),
   };
   return <TableRow layout={layout} cells={cells} selected={selected} />;
 });
+
+/** Its place in the tree and its name. Where there is little room, deep ones are indented less, and no address is cut. */
+function treeName({ depth, open }: PciRow, name: string, room: number, { fold }: Glyphs): string {
+  const sign = open === null ? ' ' : open ? fold.open : fold.closed;
+  const indent = Math.min(depth * STEP_CELLS, Math.max(0, room - FOLD_CELLS - name.length));
+  return `${' '.repeat(indent)}${sign} ${name}`;
+}

@@ -3,54 +3,62 @@ import { useAppState } from '../../components/contexts.ts';
 import { FactLines } from '../../components/fact-lines.tsx';
 import { HistogramBars } from '../../components/histogram-bars.tsx';
 import { Section } from '../../components/section.tsx';
-import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { bytes, nanoseconds, percent, rate } from '../../text/units.ts';
 import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../view/device-rows.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
+import type { Cells } from '../../view/list-columns.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const DEVICE_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'DEVICE', width: 13 },
-  { key: 'type', title: 'TYPE', width: 12 },
-  { key: 'pci', title: 'PCI', width: 7 },
-  { key: 'accesses', title: 'ACCESS/s', width: 8, align: 'right' },
-  { key: 'share', title: 'TIME', width: 5, align: 'right' },
-  { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
-  { key: 'title', title: 'WHAT IT IS', width: 16, grow: 1, priority: 1 },
+  { key: 'name', title: 'DEVICE', min: 13, ideal: 16, cut: 'middle' },
+  { key: 'type', title: 'TYPE', min: 12 },
+  { key: 'pci', title: 'PCI', min: 7, cut: 'never' },
+  { key: 'accesses', title: 'ACCESS/s', min: 8, align: 'right' },
+  { key: 'share', title: 'TIME%', min: 5, align: 'right' },
+  { key: 'requests', title: 'REQ/s', min: 6, align: 'right' },
+  { key: 'title', title: 'DESCRIPTION', min: 16, grow: 1, priority: 1 },
 ];
 
 const DISK_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'DISK', width: 11 },
-  { key: 'size', title: 'SIZE', width: 6, align: 'right' },
-  { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
-  { key: 'toGuest', title: 'READ/s', width: 7, align: 'right' },
-  { key: 'fromGuest', title: 'WRITE/s', width: 7, align: 'right' },
-  { key: 'inFlight', title: 'DEPTH', width: 5, align: 'right', priority: 2 },
-  { key: 'p50', title: 'P50', width: 6, align: 'right', priority: 3 },
-  { key: 'p99', title: 'P99', width: 6, align: 'right', priority: 1 },
-  { key: 'errors', title: 'ERR/s', width: 5, align: 'right', priority: 5 },
-  { key: 'path', title: 'PATH', width: 12, grow: 1, priority: 4 },
+  { key: 'name', title: 'DISK', min: 11, ideal: 16, cut: 'middle' },
+  { key: 'size', title: 'SIZE', min: 6, align: 'right' },
+  { key: 'requests', title: 'REQ/s', min: 6, align: 'right' },
+  { key: 'toGuest', title: 'READ/s', min: 7, align: 'right' },
+  { key: 'fromGuest', title: 'WRITE/s', min: 7, align: 'right' },
+  { key: 'inFlight', title: 'DEPTH', min: 5, align: 'right', priority: 2 },
+  { key: 'p50', title: 'P50', min: 6, align: 'right', priority: 3 },
+  { key: 'p99', title: 'P99', min: 6, align: 'right', priority: 1 },
+  { key: 'errors', title: 'ERR/s', min: 5, align: 'right', priority: 5 },
+  { key: 'path', title: 'PATH', min: 12, grow: 1, priority: 4, cut: 'middle' },
 ];
 
 const NETWORK_COLUMNS: readonly Column[] = [
-  { key: 'name', title: 'NETWORK', width: 11 },
-  { key: 'type', title: 'TYPE', width: 11 },
-  { key: 'toGuest', title: 'IN/s', width: 7, align: 'right' },
-  { key: 'fromGuest', title: 'OUT/s', width: 7, align: 'right' },
-  { key: 'requests', title: 'PKT/s', width: 6, align: 'right' },
-  { key: 'errors', title: 'ERR/s', width: 5, align: 'right', priority: 1 },
-  { key: 'mac', title: 'MAC', width: 17, priority: 2 },
-  { key: 'title', title: 'WHAT IT IS', width: 10, grow: 1, priority: 3 },
+  { key: 'name', title: 'NETWORK', min: 11, ideal: 16, cut: 'middle' },
+  { key: 'type', title: 'TYPE', min: 11 },
+  { key: 'toGuest', title: 'IN/s', min: 7, align: 'right' },
+  { key: 'fromGuest', title: 'OUT/s', min: 7, align: 'right' },
+  { key: 'requests', title: 'PKT/s', min: 6, align: 'right' },
+  { key: 'errors', title: 'ERR/s', min: 5, align: 'right', priority: 1 },
+  { key: 'mac', title: 'MAC', min: 17, priority: 2, cut: 'never' },
+  { key: 'title', title: 'DESCRIPTION', min: 11, grow: 1, priority: 3 },
 ];
 
 /** All devices; below, the one under the cursor. */
 export function DevicesTab(props: PaneProps) {
-  return <DeviceList {...props} tab="devices" columns={DEVICE_COLUMNS} empty="It has not been built yet" />;
+  return (
+    <DeviceList
+      {...props}
+      tab="devices"
+      columns={DEVICE_COLUMNS}
+      empty="The machine has not been built yet"
+    />
+  );
 }
 
 export function DisksTab(props: PaneProps) {
@@ -60,7 +68,7 @@ export function DisksTab(props: PaneProps) {
       tab="disks"
       only="disk"
       columns={DISK_COLUMNS}
-      empty="No disks; a definition adds one:  disks: [{ file: /path/to/disk.img }]"
+      empty="No disks; add one to the definition:  disks: [{ file: /path/to/disk.img }]"
     />
   );
 }
@@ -131,10 +139,10 @@ function cellsOf(row: DeviceRow): Cells {
 
 type DeviceDetailsProps = { readonly row: DeviceRow; readonly facts: readonly Fact[]; readonly size: Size };
 
-/** What is known of a device, and, where it has virtqueues, how long its requests take. */
+/** What is known of a device and, where it has virtqueues, how long its requests take. */
 function DeviceDetails({ row, facts, size: { columns, rows } }: DeviceDetailsProps) {
   const half = row.queues === 0 ? columns : Math.floor(columns / 2);
-  const about = row.queues === 0 ? row.name : `${row.name}: its facts, and the time that its requests take`;
+  const about = row.queues === 0 ? row.name : `${row.name}: facts, and request latency`;
   return (
     <Box flexDirection="column" height={rows} overflow="hidden">
       <Section title={about} columns={columns} />

@@ -9,10 +9,10 @@ import { type Column, layoutColumns } from '../../view/table-columns.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
-  { key: 'reason', title: 'EXIT REASON', width: 12, grow: 1 },
-  { key: 'rate', title: 'RATE/s', width: 7, align: 'right' },
-  { key: 'share', title: 'TIME', width: 5, align: 'right' },
-  { key: 'total', title: 'TOTAL', width: 7, align: 'right' },
+  { key: 'reason', title: 'EXIT REASON', min: 12, grow: 1 },
+  { key: 'rate', title: 'RATE/s', min: 7, align: 'right' },
+  { key: 'share', title: 'TIME%', min: 5, align: 'right' },
+  { key: 'total', title: 'TOTAL', min: 7, align: 'right' },
 ];
 
 /** Exits by reason of the vCPU under the cursor, with the share of its time that they took. */

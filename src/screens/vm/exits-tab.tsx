@@ -1,5 +1,5 @@
 import { useAppState, useTheme } from '../../components/contexts.ts';
-import { type Cell, type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { Table, TableRow } from '../../components/table/table.tsx';
 import { UNCLAIMED } from '../../devices/bus.ts';
 import type { Sort } from '../../store/sort.ts';
 import { type AddressOrder, vmViewOf } from '../../store/vm-view-slice.ts';
@@ -7,19 +7,20 @@ import { count, nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import type { Token } from '../../theme/tokens.ts';
 import { type AddressRow, addressRows, type Heat } from '../../view/address-rows.ts';
+import type { Cell, Cells } from '../../view/list-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
-  { key: 'at', title: 'ADDRESS', width: 10 },
-  { key: 'device', title: 'DEVICE', width: 9, grow: 1 },
-  { key: 'reads', title: 'READS/s', width: 7, align: 'right' },
-  { key: 'writes', title: 'WRITES/s', width: 8, align: 'right' },
-  { key: 'rate', title: 'RATE/s', width: 7, align: 'right', priority: 2 },
-  { key: 'mean', title: 'MEAN', width: 6, align: 'right', priority: 1 },
-  { key: 'total', title: 'TOTAL', width: 6, align: 'right', priority: 3 },
-  { key: 'share', title: 'TIME', width: 5, align: 'right' },
-  { key: 'heat', title: 'HEAT', width: 8, grow: 3 },
+  { key: 'at', title: 'ADDRESS', min: 10, cut: 'never' },
+  { key: 'device', title: 'DEVICE', min: 9, ideal: 16, grow: 1, cut: 'middle' },
+  { key: 'reads', title: 'READS/s', min: 7, align: 'right' },
+  { key: 'writes', title: 'WRITES/s', min: 8, align: 'right' },
+  { key: 'rate', title: 'RATE/s', min: 7, align: 'right', priority: 2 },
+  { key: 'mean', title: 'MEAN', min: 6, align: 'right', priority: 1 },
+  { key: 'total', title: 'TOTAL', min: 6, align: 'right', priority: 3 },
+  { key: 'share', title: 'TIME%', min: 5, align: 'right' },
+  { key: 'heat', title: 'HEAT', min: 8, grow: 3 },
 ];
 
 /** The column that the rows are sorted by. */
@@ -80,7 +81,7 @@ const TOKENS: Readonly<Record<Heat, Token>> = {
   cold: 'text.secondary',
 };
 
-/** As long as its part of the hottest one's cost; its glyph and its colour say how much of all it is. */
+/** As long as its share of the costliest one; its glyph and its color say how much of everything it is. */
 function heatCell({ part, heat }: AddressRow, most: number, cells: number, { bar }: Glyphs): Cell {
   const glyph = { hot: bar.guest, warm: bar.kvm, cool: bar.devices, cold: '' }[heat];
   return { text: glyph.repeat(Math.ceil((part / most) * cells) || 0), token: TOKENS[heat] };

@@ -1,27 +1,28 @@
 import { useAppState } from '../../components/contexts.ts';
-import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import type { QueueRates } from '../../engine/sampling/rates.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { bytes, count, nanoseconds, rate } from '../../text/units.ts';
+import type { Cells } from '../../view/list-columns.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
 
 const COLUMNS: readonly Column[] = [
-  { key: 'queue', title: 'QUEUE', width: 14, grow: 1 },
-  { key: 'requests', title: 'REQ/s', width: 6, align: 'right' },
-  { key: 'kicks', title: 'KICKS/s', width: 7, align: 'right' },
-  { key: 'kicksSuppressed', title: 'SUPPR', width: 5, align: 'right', priority: 1 },
-  { key: 'interrupts', title: 'IRQ/s', width: 6, align: 'right' },
-  { key: 'interruptsSuppressed', title: 'SUPPR', width: 5, align: 'right', priority: 1 },
-  { key: 'inFlight', title: 'DEPTH', width: 5, align: 'right' },
-  { key: 'batch', title: 'BATCH', width: 5, align: 'right', priority: 2 },
-  { key: 'p50', title: 'P50', width: 6, align: 'right', priority: 2 },
-  { key: 'p99', title: 'P99', width: 6, align: 'right', priority: 2 },
-  { key: 'errors', title: 'ERR/s', width: 5, align: 'right', priority: 3 },
-  { key: 'toGuest', title: 'IN/s', width: 7, align: 'right', priority: 4 },
-  { key: 'fromGuest', title: 'OUT/s', width: 7, align: 'right', priority: 4 },
-  { key: 'size', title: 'SIZE', width: 5, align: 'right', priority: 5 },
-  { key: 'total', title: 'TOTAL', width: 7, align: 'right', priority: 5 },
+  { key: 'queue', title: 'QUEUE', min: 14, grow: 1, cut: 'middle' },
+  { key: 'requests', title: 'REQ/s', min: 6, align: 'right' },
+  { key: 'kicks', title: 'KICKS/s', min: 7, align: 'right' },
+  { key: 'kicksSuppressed', title: 'SUPPR', min: 5, align: 'right', priority: 2 },
+  { key: 'interrupts', title: 'IRQ/s', min: 6, align: 'right' },
+  { key: 'interruptsSuppressed', title: 'SUPPR', min: 5, align: 'right', priority: 2 },
+  { key: 'inFlight', title: 'DEPTH', min: 5, align: 'right' },
+  { key: 'batch', title: 'BATCH', min: 5, align: 'right', priority: 3 },
+  { key: 'p50', title: 'P50', min: 6, align: 'right', priority: 1 },
+  { key: 'p99', title: 'P99', min: 6, align: 'right', priority: 1 },
+  { key: 'errors', title: 'ERR/s', min: 5, align: 'right', priority: 4 },
+  { key: 'toGuest', title: 'IN/s', min: 7, align: 'right', priority: 5 },
+  { key: 'fromGuest', title: 'OUT/s', min: 7, align: 'right', priority: 5 },
+  { key: 'size', title: 'SIZE', min: 5, align: 'right', priority: 6 },
+  { key: 'total', title: 'TOTAL', min: 7, align: 'right', priority: 6 },
 ];
 
 const NONE: readonly QueueRates[] = [];

@@ -33,7 +33,7 @@ function QueueDetails({ queue, size: { columns, rows } }: { queue: QueueRates; s
   return (
     <Box flexDirection="column" height={rows} overflow="hidden">
       <Section
-        title={`${queue.device} ${queue.queue}: time from taken to returned, of the last sample`}
+        title={`${queue.device} ${queue.queue}: latency from taken to returned in the last sample`}
         columns={columns}
       />
       <Box height={rows - 1}>
@@ -64,7 +64,7 @@ function queueFacts(queue: QueueRates): Fact[] {
     fact('Interrupts', suppressed(queue.interrupts, queue.interruptsSuppressed)),
     fact('To guest', `${bytes(queue.bytesToGuest)}/s`),
     fact('From guest', `${bytes(queue.bytesFromGuest)}/s`),
-    fact('Requests', `${rate(queue.requests)}/s, ${count(queue.totalRequests)} in all`),
+    fact('Requests', `${rate(queue.requests)}/s, ${count(queue.totalRequests)} in total`),
     fact('Errors', `${rate(queue.errors)}/s`, queue.errors > 0 ? 'status.error' : 'text.primary'),
   ];
 }

@@ -7,11 +7,11 @@ import { type Column, layoutColumns } from '../../view/table-columns.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
-  { key: 'device', title: 'DEVICE', width: 8, grow: 1 },
-  { key: 'start', title: 'AT', width: 10, align: 'right', priority: 1 },
-  { key: 'reads', title: 'READS/s', width: 7, align: 'right' },
-  { key: 'writes', title: 'WRITES/s', width: 8, align: 'right' },
-  { key: 'share', title: 'TIME', width: 5, align: 'right' },
+  { key: 'device', title: 'DEVICE', min: 8, grow: 1, cut: 'middle' },
+  { key: 'start', title: 'ADDRESS', min: 10, align: 'right', priority: 1, cut: 'never' },
+  { key: 'reads', title: 'READS/s', min: 7, align: 'right' },
+  { key: 'writes', title: 'WRITES/s', min: 8, align: 'right' },
+  { key: 'share', title: 'TIME%', min: 5, align: 'right' },
 ];
 
 /** Which devices the exits were for: accesses by range of ports or memory. */

@@ -4,6 +4,7 @@ import { sparkline } from '../../components/sparkline.ts';
 import { EMPTY_HISTORY } from '../../store/history.ts';
 import { percent, rate } from '../../text/units.ts';
 import { pad } from '../../text/width.ts';
+import { cpuScale, rateScale, type Scale } from '../../view/graph-scale.ts';
 import { summaryLayout } from '../../view/summary-layout.ts';
 import { summaryFacts } from '../../view/vm-facts.ts';
 import { ConsolePane } from './console-pane.tsx';
@@ -31,6 +32,9 @@ export function SummaryTab({ id, size }: PaneProps) {
   );
 }
 
+/** Of the label of a graph's scale: `0-800%`, `0-500k/s`. */
+const SCALE_CELLS = 9;
+
 type HeadProps = { readonly id: string; readonly columns: number; readonly rows: number };
 
 /** Facts in a line; CPU and exits over time, beside each other or, with three rows, below. */
@@ -39,14 +43,17 @@ function Head({ id, columns, rows }: HeadProps) {
   const facts = useAppState(state => summaryFacts(state, id).join(` ${glyphs.separator} `));
   const history = useAppState(state => state.histories[id] ?? EMPTY_HISTORY);
   const totals = useAppState(state => state.totals[id]);
+  const vcpus = useAppState(state => state.infos[id]?.vcpus ?? 1);
   const beside = rows === 2;
   const cells = beside ? Math.floor(columns / 2) : columns;
-  const line = (name: string, now: string, values: readonly number[]) => {
-    const label = `  ${pad(name, 8)}${pad(now, 6, 'right')} `;
+  const line = (name: string, now: string, values: readonly number[], { top, label }: Scale) => {
+    const title = `  ${pad(name, 8)}${pad(now, 6, 'right')} `;
+    const scale = ` ${pad(label, SCALE_CELLS)}`;
     return (
       <Text wrap="truncate">
-        <Text {...style('text.secondary')}>{label}</Text>
-        {sparkline(values, cells - label.length - 1, glyphs.levels)}{' '}
+        <Text {...style('text.secondary')}>{title}</Text>
+        {sparkline(values, cells - title.length - scale.length, glyphs.levels, top)}
+        <Text {...style('text.secondary')}>{scale}</Text>
       </Text>
     );
   };
@@ -54,8 +61,8 @@ function Head({ id, columns, rows }: HeadProps) {
     <Box flexDirection="column" height={rows} overflow="hidden">
       <Text wrap="truncate">{pad(`  ${facts}`, columns, 'left', glyphs.ellipsis)}</Text>
       <Box flexDirection={beside ? 'row' : 'column'}>
-        {line('CPU', totals ? percent(totals.cpu) : '-', history.cpu)}
-        {line('exits/s', totals ? rate(totals.exits) : '-', history.exits)}
+        {line('CPU', totals ? percent(totals.cpu) : '-', history.cpu, cpuScale(vcpus))}
+        {line('exits/s', totals ? rate(totals.exits) : '-', history.exits, rateScale([history.exits]))}
       </Box>
     </Box>
   );

@@ -13,12 +13,12 @@ import type { PaneProps } from './pane-props.ts';
 
 /** The titles of the shares of time are also the legend of the bar below. */
 const columns = ({ bar }: Glyphs): readonly Column[] => [
-  { key: 'vcpu', title: 'vCPU', width: 4 },
-  { key: 'state', title: 'STATE', width: 7 },
-  { key: 'exits', title: 'EXITS/s', width: 7, align: 'right' },
-  { key: 'guest', title: `${bar.guest}GUEST`, width: 6, align: 'right' },
-  { key: 'kvm', title: `${bar.kvm}KVM`, width: 5, align: 'right' },
-  { key: 'devices', title: `${bar.devices}DEV`, width: 5, align: 'right' },
+  { key: 'vcpu', title: 'vCPU', min: 4 },
+  { key: 'state', title: 'STATE', min: 7 },
+  { key: 'exits', title: 'EXITS/s', min: 7, align: 'right' },
+  { key: 'guest', title: `${bar.guest}GUEST`, min: 6, align: 'right' },
+  { key: 'kvm', title: `${bar.kvm}KVM`, min: 5, align: 'right' },
+  { key: 'devices', title: `${bar.devices}DEV`, min: 5, align: 'right' },
 ];
 
 /** Cells of the names of the lines under the table. */

@@ -3,30 +3,32 @@ import { useAppState, useTheme } from '../../components/contexts.ts';
 import { HistogramBars } from '../../components/histogram-bars.tsx';
 import { Section } from '../../components/section.tsx';
 import { sparkline } from '../../components/sparkline.ts';
-import { type Cells, Table, TableRow } from '../../components/table/table.tsx';
+import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import { vcpuStateName } from '../../engine/sampling/names.ts';
 import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vcpu-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
-import { type Column, layoutColumns } from '../../view/table-columns.ts';
+import { rateScale, type Scale } from '../../view/graph-scale.ts';
+import type { Cells } from '../../view/list-columns.ts';
+import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import { ExitsPane } from './exits-pane.tsx';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
 
 const COLUMNS: readonly Column[] = [
-  { key: 'vcpu', title: 'vCPU', width: 4 },
-  { key: 'state', title: 'STATE', width: 7 },
-  { key: 'guest', title: 'GUEST', width: 5, align: 'right' },
-  { key: 'kvm', title: 'KVM', width: 5, align: 'right' },
-  { key: 'devices', title: 'DEV', width: 5, align: 'right' },
-  { key: 'exits', title: 'EXITS/s', width: 7, align: 'right' },
-  { key: 'p50', title: 'P50', width: 6, align: 'right', priority: 1 },
-  { key: 'p99', title: 'P99', width: 6, align: 'right', priority: 1 },
-  { key: 'cpu', title: 'CPU', width: 4, align: 'right', priority: 2 },
-  { key: 'thread', title: 'THREAD', width: 8, align: 'right', priority: 2 },
-  { key: 'history', title: 'EXITS/s', width: 10, priority: 3, grow: 1 },
+  { key: 'vcpu', title: 'vCPU', min: 4 },
+  { key: 'state', title: 'STATE', min: 7 },
+  { key: 'guest', title: 'GUEST', min: 5, align: 'right' },
+  { key: 'kvm', title: 'KVM', min: 5, align: 'right' },
+  { key: 'devices', title: 'DEV', min: 5, align: 'right' },
+  { key: 'exits', title: 'EXITS/s', min: 7, align: 'right' },
+  { key: 'p50', title: 'P50', min: 6, align: 'right', priority: 1 },
+  { key: 'p99', title: 'P99', min: 6, align: 'right', priority: 1 },
+  { key: 'cpu', title: 'ON CPU', min: 6, align: 'right', priority: 2 },
+  { key: 'thread', title: 'THREAD', min: 8, align: 'right', priority: 2 },
+  { key: 'history', title: 'EXITS', min: 16, priority: 3, grow: 1 },
 ];
 
 /** Each vCPU's time and exits; below, for the one under the cursor, exits by reason and how long they take. */
@@ -38,7 +40,11 @@ export function VcpusTab({ id, size }: PaneProps) {
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
   const rows = rates === null ? [] : vcpuRows(rates);
   const { list, details } = listAndDetails(size, rows.length);
-  const layout = layoutColumns(COLUMNS, list.columns);
+  const scale = rateScale(Object.values(histories));
+  const layout = layoutColumns(
+    COLUMNS.map(column => (column.key === 'history' ? { ...column, title: `EXITS ${scale.label}` } : column)),
+    list.columns,
+  );
   const half = Math.floor((size.columns - 1) / 2);
   const at = rates && vcpuAt(rates, cursor);
   return (
@@ -55,22 +61,19 @@ export function VcpusTab({ id, size }: PaneProps) {
             key={row.label}
             layout={layout}
             selected={selected}
-            cells={cellsOf(row, histories[row.label] ?? [], layout.at(-1)!.cells, glyphs)}
+            cells={cellsOf(row, historyOf(row, histories, layout, scale, glyphs))}
           />
         )}
       />
       {details && at && (
         <>
-          <Section
-            title={`${subject(at, pinning)}: exits, and the time to their answer`}
-            columns={size.columns}
-          />
+          <Section title={`${subject(at, pinning)}: exits, and how long they take`} columns={size.columns} />
           <Box columnGap={1}>
             <ExitsPane id={id} size={{ columns: half, rows: details.rows - 1 }} />
             <HistogramBars
               counts={at.vcpu.latency}
               size={{ columns: size.columns - half - 1, rows: details.rows - 1 }}
-              empty="no exits answered"
+              empty="no exits handled"
             />
           </Box>
         </>
@@ -88,12 +91,7 @@ function subject({ label, vcpu }: VcpuRow, pinning: readonly number[]): string {
   return pinned === undefined ? `vCPU ${label}` : `vCPU ${label}, pinned to CPU ${pinned}`;
 }
 
-function cellsOf(
-  { label, vcpu }: VcpuRow,
-  history: readonly number[],
-  historyCells: number,
-  { levels }: Glyphs,
-): Cells {
+function cellsOf({ label, vcpu }: VcpuRow, history: string): Cells {
   const answer = percentiles(vcpu.latency);
   return {
     vcpu: label,
@@ -106,6 +104,18 @@ function cellsOf(
     p99: answer === null ? '-' : nanoseconds(answer.p99Ns),
     cpu: vcpu.hostCpu === null ? '' : String(vcpu.hostCpu),
     thread: vcpu.thread === null ? '' : String(vcpu.thread),
-    history: sparkline(history, historyCells, levels),
+    history,
   };
+}
+
+/** The graph of its exits; nothing where the column has left. */
+function historyOf(
+  { label }: VcpuRow,
+  histories: Readonly<Record<string, readonly number[]>>,
+  layout: ColumnLayout,
+  { top }: Scale,
+  { levels }: Glyphs,
+): string {
+  const cells = layout.find(({ key }) => key === 'history')?.cells ?? 0;
+  return sparkline(histories[label] ?? [], cells, levels, top);
 }

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
-import type { ManagerStatus, StopRequest } from '../../../src/engine/remote/protocol.ts';
+import { type ManagerStatus, PROTOCOL, type StopRequest } from '../../../src/engine/remote/protocol.ts';
 import { RemoteEngine, type RemoteEngineOptions } from '../../../src/engine/remote/remote-engine.ts';
 import { ControlServer, type ControlServerEvents } from '../../../src/engine/remote/server.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -102,7 +102,7 @@ export class RawClient {
   }
 
   hello(change: object = {}): void {
-    const params = { protocol: 1, version: '0', terminal: 'raw@pts/9', readOnly: false, ...change };
+    const params = { protocol: PROTOCOL, version: '0', terminal: 'raw@pts/9', readOnly: false, ...change };
     this.send({ id: 0, method: 'hello', params });
   }
 

@@ -60,7 +60,7 @@ describe('sorting', () => {
     expect(driver.current).toContain('02:00.0');
     await driver.press('<<<');
     expect(addresses()).toEqual([...addresses()].sort());
-    await driver.press('o');
+    await driver.press('oo');
     expect(addresses()).toEqual([...addresses()].sort().reverse());
     await driver.press('<');
     expect(driver.screen).toMatch(/▾ 00:1c\.0/);
@@ -172,7 +172,7 @@ describe('going about', () => {
 
 test('Enter folds a root bus, which has no screen', async () => {
   await driver.press('2', enter);
-  expect(driver.current).toBe('▸ 00                    root bus');
+  expect(driver.current).toBe('▸ 00                  root bus');
   await driver.press(enter, 'j');
   expect(driver.current).toContain('00:00.0');
 });

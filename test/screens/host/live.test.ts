@@ -26,7 +26,7 @@ async function look() {
 
 test('a driver that changes by other hands is seen at the next look, without any uevent', async () => {
   await start().press('5', '/b0:\r');
-  expect(driver.current).toMatch(/ nvme$/);
+  expect(driver.current).toMatch(/ nvme /);
   await driver.host.writeAttribute('/sys/bus/pci/devices/0000:b0:00.0/driver/unbind', '0000:b0:00.0');
   await look();
   expect(driver.current).toMatch(/ -( |$)/);
@@ -49,7 +49,7 @@ test('nothing is read while no screen shows the host', async () => {
   await look();
   expect(driver.terminal.stdout.written).toBe(written);
   await driver.press('5', '/b0:\r');
-  expect(driver.current).not.toMatch(/ nvme$/);
+  expect(driver.current).not.toMatch(/ nvme /);
 });
 
 test('r reads what nothing tells of', async () => {
@@ -130,7 +130,7 @@ test('the host is read on a thread of its own', async () => {
   const terminal = new TerminalDriver(new FakeEngine(clock), clock, 80, 24, { host });
   terminal.type('2');
   await terminal.waitFor('19 functions');
-  expect(terminal.screen).toContain('Sky Lake-E DMI3');
+  expect(terminal.screen).toContain('Sky Lake-E D');
   terminal.type('j');
   await terminal.waitFor('Power      D0');
   await terminal.leave();

@@ -110,7 +110,9 @@ describe('what is special about a host is in sight', () => {
   test('a host without an IOMMU', async () => {
     const driver = start(noIommuTree());
     await driver.press('3');
-    expect(driver.screen).toContain('No IOMMU groups: there is no IOMMU, or it is off; 6 shows what to do');
+    expect(driver.screen).toContain(
+      'No IOMMU groups: this machine has no IOMMU, or it is off; 6 shows what to do',
+    );
     await driver.press('4');
     expect(driver.screen).toContain('No device here can have virtual functions');
     await driver.press('6');

@@ -1,0 +1,192 @@
+import type { QueueLoad } from '../engine/sampling/queue-load.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { filterOf } from '../store/list-slice.ts';
+import { sorted } from '../store/sort.ts';
+import { bytes, nanoseconds, rate } from '../text/units.ts';
+import { rowFilter, searched } from './filter.ts';
+import { fieldNamed, type ListColumn } from './list-columns.ts';
+import { memoized } from './memoized.ts';
+
+/** A virtqueue of any VM. */
+export type QueueRow = {
+  readonly key: string;
+  /** The VM's id. */
+  readonly vm: string;
+  /** Its place among the VM's queues. */
+  readonly slot: number;
+  readonly device: string;
+  readonly queue: string;
+  readonly type: string;
+  readonly size: number;
+  /** Its device no longer serves the driver. */
+  readonly broken: boolean;
+  readonly load: QueueLoad;
+};
+
+type QueueColumn = ListColumn<QueueRow>;
+
+/** A column of a rate, or of another number that is not always there. */
+function number(
+  key: keyof QueueLoad,
+  text: (value: number) => string,
+  unit: 'count' | 'bytes' | 'nanoseconds' = 'count',
+): Pick<QueueColumn, 'align' | 'cell' | 'value' | 'unit'> {
+  return {
+    align: 'right',
+    unit,
+    cell: ({ load }) => (load[key] === null ? '-' : text(load[key])),
+    value: ({ load }) => load[key],
+  };
+}
+
+/** The columns of the list of queues. */
+export const QUEUE_COLUMNS: readonly QueueColumn[] = [
+  {
+    key: 'vm',
+    names: ['name'],
+    title: 'VM',
+    min: 12,
+    ideal: 24,
+    grow: 1,
+    cut: 'middle',
+    letter: 'n',
+    cell: ({ vm }) => vm,
+    value: ({ vm }) => vm,
+  },
+  {
+    key: 'queue',
+    names: ['device', 'dev'],
+    title: 'QUEUE',
+    min: 13,
+    ideal: 16,
+    cut: 'middle',
+    letter: 'v',
+    cell: ({ device, queue, broken }) =>
+      broken ? { text: `${device} BROKEN`, token: 'status.error' } : `${device} ${queue}`,
+    value: ({ device, slot }) => `${device} ${slot}`,
+  },
+  {
+    key: 'type',
+    title: 'TYPE',
+    min: 10,
+    priority: 6,
+    letter: 't',
+    cell: ({ type }) => type,
+    value: ({ type }) => type,
+  },
+  { key: 'req', names: ['requests'], title: 'REQ/s', min: 6, letter: 'r', ...number('requests', rate) },
+  {
+    key: 'kicks',
+    title: 'KICKS/s',
+    min: 7,
+    priority: 2,
+    letter: 'k',
+    ...number('kicks', rate),
+  },
+  {
+    key: 'irqs',
+    names: ['irq', 'interrupts'],
+    title: 'IRQ/s',
+    min: 6,
+    priority: 3,
+    letter: 'i',
+    ...number('interrupts', rate),
+  },
+  { key: 'depth', title: 'DEPTH', min: 5, letter: 'd', ...number('depth', mean) },
+  {
+    key: 'p50',
+    title: 'P50',
+    min: 6,
+    priority: 1,
+    letter: '5',
+    ...number('p50Ns', nanoseconds, 'nanoseconds'),
+  },
+  { key: 'p99', title: 'P99', min: 6, letter: '9', ...number('p99Ns', nanoseconds, 'nanoseconds') },
+  {
+    key: 'in',
+    title: 'IN/s',
+    min: 7,
+    priority: 4,
+    letter: 'b',
+    ...number('bytesToGuest', bytes, 'bytes'),
+  },
+  {
+    key: 'out',
+    title: 'OUT/s',
+    min: 7,
+    priority: 4,
+    letter: 'w',
+    ...number('bytesFromGuest', bytes, 'bytes'),
+  },
+  {
+    key: 'errors',
+    names: ['err'],
+    title: 'ERR/s',
+    min: 5,
+    priority: 5,
+    letter: 'e',
+    ...number('errors', rate),
+    cell: ({ load: { errors } }) => (errors > 0 ? { text: rate(errors), token: 'status.error' } : '0'),
+  },
+  {
+    key: 'size',
+    title: 'SIZE',
+    min: 5,
+    align: 'right',
+    priority: 7,
+    letter: 's',
+    unit: 'count',
+    cell: ({ size }) => String(size),
+    value: ({ size }) => size,
+  },
+];
+
+/** The mean number of requests in flight. */
+function mean(value: number): string {
+  return value < 9.95 ? value.toFixed(1) : value.toFixed(0);
+}
+
+/** The rows and the cursor of the list of queues. */
+export function createQueueSelectors() {
+  const allQueues = memoized(
+    state => [state.order, state.infos, state.queues] as const,
+    (order, infos, queues): readonly QueueRow[] =>
+      order.flatMap(id => rowsOf(infos[id]!, queues?.byVm[id] ?? [])),
+  );
+  /** What there is to search in each of them, once for each sample. */
+  const searchable = memoized(
+    state => [allQueues(state)] as const,
+    rows => rows.map(row => searched(row, QUEUE_COLUMNS)),
+  );
+  const filtered = memoized(
+    state => [searchable(state), filterOf(state, 'queues')] as const,
+    (rows, filter) => rows.filter(rowFilter(filter, QUEUE_COLUMNS)).map(({ row }) => row),
+  );
+  const visibleQueues = memoized(
+    state => {
+      const rows = filterOf(state, 'queues').trim() === '' ? allQueues(state) : filtered(state);
+      return [rows, state.sorts.queues] as const;
+    },
+    (rows, sort) => {
+      const value = sort && fieldNamed(QUEUE_COLUMNS, sort.column)?.value;
+      return value ? sorted(rows, value, sort.descending) : rows;
+    },
+  );
+  /** Row of the cursor; where it was when that queue is gone. */
+  const queueRow = memoized(
+    state => [visibleQueues(state), state.queueCursor] as const,
+    (rows, cursor) => {
+      const at = cursor === null ? 0 : rows.findIndex(({ key }) => key === cursor.key);
+      return at >= 0 ? at : Math.max(0, Math.min(cursor!.index, rows.length - 1));
+    },
+  );
+  return { allQueues, visibleQueues, queueRow };
+}
+
+function rowsOf({ id, topology, broken }: VmInfo, loads: readonly QueueLoad[]): QueueRow[] {
+  return loads.flatMap((load, slot) => {
+    const label = topology?.queues[slot];
+    if (label === undefined) return [];
+    return [{ key: `${id} ${slot}`, vm: id, slot, ...label, broken: label.device in broken, load }];
+  });
+}
