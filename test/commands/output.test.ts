@@ -2,7 +2,10 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtFile } from '../../src/project-root.ts';
+import { EVIL, hostileTree, OBEYED } from '../host/trees/hostile.ts';
 import { serverTree } from '../host/trees/server.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
 import { Sandbox, VRING } from '../support/sandbox.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -62,42 +65,9 @@ function run(command: string, root: string, stdio: ['ignore', 'pipe' | number, '
 }
 
 const tree = serverTree();
-const hostile = serverTree();
-
-/** Bytes of names that no terminal may obey: erase, set the clipboard, run a C1 sequence, turn text around. */
-const EVIL = '\x1b[2J\x1b]52;c;aGk=\x07\u009b31m\u202e\u2028\x7f\b';
-/** What the kernel, a user or a vendor can name. */
-const NAMES =
-  /i40e|nvme|i801_smbus|ens1f[0-3]|bond0|vg0|qemu-system-x86|X710|Red Hat Enterprise|Samsung|root=\/dev/g;
-
-/** Puts control characters behind every name in a recorded host: in texts, file names and links. */
-function poison(root: string): void {
-  for (const entry of fs.readdirSync(root, { withFileTypes: true })) {
-    const file = path.join(root, entry.name);
-    if (entry.isSymbolicLink()) {
-      const target = fs.readlinkSync(file);
-      fs.rmSync(file);
-      fs.symlinkSync(
-        target.replace(NAMES, name => name + EVIL),
-        file,
-      );
-    } else if (entry.isDirectory()) {
-      poison(file);
-    } else if (entry.isFile() && entry.name !== 'config') {
-      const text = fs.readFileSync(file, 'utf8');
-      if (!text.includes('\uFFFD'))
-        fs.writeFileSync(
-          file,
-          text.replace(NAMES, name => name + EVIL),
-        );
-    }
-    const name = entry.name.replace(NAMES, each => each + EVIL);
-    if (name !== entry.name) fs.renameSync(file, path.join(root, name));
-  }
-}
+const hostile = hostileTree();
 
 beforeAll(() => {
-  poison(hostile.directory);
   sandbox.define('web', 'quiet');
   sandbox.define('bad');
   // An alias, a key and a text that are all control characters.
@@ -120,6 +90,29 @@ describe('a full disk', () => {
     } finally {
       fs.closeSync(full);
     }
+  });
+
+  describe.skipIf(noKvm !== null)(onKvm('where a VM runs'), () => {
+    beforeAll(async () => void (await sandbox.vring('vm', 'start', 'web')));
+    afterAll(async () => process.kill(await sandbox.managerPid(), 'SIGKILL'));
+
+    test.each([
+      'vm events --follow',
+      'vm stats web',
+      'vm stats web --watch',
+      'vm stats web --watch --json',
+      'vm console web',
+      'top --once',
+      'top --csv',
+      'top --json',
+      `run ${builtFile('guest.elf')} --append halt`,
+    ])('%s', command => {
+      const full = fs.openSync('/dev/full', 'w');
+      const { status, stderr } = run(command, '', ['ignore', full, 'pipe']);
+      fs.closeSync(full);
+      expect(stderr).toContain('vring: the output could not be written: no space left on device (ENOSPC)\n');
+      expect(status).toBe(1);
+    });
   });
 
   test('for messages is an error as well', () => {
@@ -167,25 +160,23 @@ test('a reader that has gone away is no error, and all that it reads arrives', (
 });
 
 describe('a hostile host', () => {
-  const obeyed = /[\0-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
-
   test('has control characters in what is read', () => {
     const text = fs.readFileSync(path.join(hostile.directory, 'usr/share/misc/pci.ids'), 'utf8');
-    expect(text).toMatch(obeyed);
-    expect(fs.readdirSync(path.join(hostile.directory, 'sys/bus/pci/drivers')).join()).toMatch(obeyed);
+    expect(text).toMatch(OBEYED);
+    expect(fs.readdirSync(path.join(hostile.directory, 'sys/bus/pci/drivers')).join()).toMatch(OBEYED);
   });
 
   test.each(COMMANDS)('%s', command => {
     const { stdout, stderr } = run(command, hostile.directory, ['ignore', 'pipe', 'pipe']);
     expect(stdout).not.toBe('');
-    expect(stdout).not.toMatch(obeyed);
-    expect(stderr).not.toMatch(obeyed);
+    expect(stdout).not.toMatch(OBEYED);
+    expect(stderr).not.toMatch(OBEYED);
     if (command.includes('--json')) JSON.parse(stdout);
   });
 
   test('is shown all the same', () => {
     const { stdout } = run('pci --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
-    expect(stdout).toContain('i40e?[2J?]52;c;aGk=');
+    expect(stdout).toContain('i40e?[1337h?[8m?]52;c;aGk=');
     const json = run('pci list --json --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
     expect(JSON.parse(json.stdout).functions.map((fn: { driver: string }) => fn.driver)).toContain(
       `i40e${EVIL}`,

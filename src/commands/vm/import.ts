@@ -11,7 +11,7 @@ export type ImportOptions = DefineOptions & { readonly name?: string };
 /** Makes a definition of a libvirt domain, and says what of it was left out. */
 export async function importVm(vmList: VmList, file: string, options: ImportOptions): Promise<void> {
   const { definition, leftOut } = readDomain(
-    readLimited(file === '-' ? 0 : file, file, MAX_DOMAIN_BYTES),
+    readLimited(file === '-' ? 0 : file, file === '-' ? 'stdin' : file, MAX_DOMAIN_BYTES),
     file,
     options.name,
   );
