@@ -5,9 +5,11 @@ import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot, version } from '../../src/project-root.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
+import { Sandbox } from '../support/sandbox.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder();
+const sandbox = new Sandbox(folder);
 const tarball = join(folder, `vring-${version()}.tgz`);
 const VRING = join(folder, 'prefix/bin/vring');
 /** All that such a system has: no cargo, gcc or make. */
@@ -58,13 +60,19 @@ test('it is installed without a compiler and without a warning, and runs', async
     all: true,
   });
   expect(all).not.toMatch(/warn|error/i);
-  const { stdout } = await execa(VRING, ['version', '--json'], { env: { PATH }, extendEnv: false });
+  const { stdout } = await execa(VRING, ['version', '--json'], {
+    env: { ...sandbox.env, PATH },
+    extendEnv: false,
+  });
   expect(JSON.parse(stdout)).toMatchObject({ vring: version(), node: expect.stringMatching(/^v24\./) });
 }, 180_000);
 
 describe(onKvm('the demo'), () => {
   test.skipIf(noKvm !== null)('runs from it', async () => {
-    const { stdout } = await execa(VRING, ['demo', '--json'], { env: { PATH }, extendEnv: false });
+    const { stdout } = await execa(VRING, ['demo', '--json'], {
+      env: { ...sandbox.env, PATH },
+      extendEnv: false,
+    });
     expect(JSON.parse(stdout).vm).toMatchObject({ name: 'demo', state: 'running' });
   });
 });
