@@ -15,8 +15,12 @@ function kindOf(file: string): 'bios' | 'uefi' | null {
   return null;
 }
 
-/** -bios. @throws OptionError */
+/** -bios, read when it is known whether there is a kernel. @throws OptionError */
 export function readBios(draft: Draft, file: string, place: Place): void {
+  if (draft.fields.machine?.kernel !== undefined) {
+    draft.leaveOut(place, 'a kernel is booted at once, without firmware');
+    return;
+  }
   const kind = kindOf(file);
   if (kind === null) {
     throw new OptionError(

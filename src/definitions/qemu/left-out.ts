@@ -40,6 +40,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: "vring has no sound, and this is the host's side of it", withValue: 'audio audiodev' },
   { reason: 'a PC has no device tree', withValue: 'dtb' },
   { reason: 'vring finds its own files', withValue: 'L' },
+  { reason: 'there is no watchdog in this version', withValue: 'watchdog-action' },
   { reason: 'it is for the program that started QEMU', withValue: 'add-fd id iscsi' },
   {
     reason: 'it is for old versions of QEMU',
@@ -47,8 +48,8 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   },
   {
     reason: 'it changes how QEMU itself runs',
-    alone: 'enable-sync-profile',
-    withValue: 'compat plugin tb-size',
+    alone: 'enable-sync-profile singlestep one-insn-per-tb async-teardown only-migratable',
+    withValue: 'compat plugin tb-size kvm-shadow-memory',
   },
 ];
 

@@ -77,7 +77,12 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
       draft.fields.machine = { ...draft.fields.machine, append };
     },
   },
-  bios: { value: 'FILE', becomes: 'machine.firmware, by the name of the file', read: readBios },
+  bios: {
+    value: 'FILE',
+    becomes: 'machine.firmware, by the name of the file; nothing with a kernel',
+    late: true,
+    read: readBios,
+  },
   pflash: { value: 'FILE', becomes: 'machine.firmware: uefi', repeats: true, read: readPflash },
   drive: {
     value: 'file=FILE,if=virtio|scsi|ide|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=]',
@@ -223,6 +228,15 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     repeats: true,
     read: (draft, value, place) => {
       draft.accelerators.push({ ...place, name: value.split(',', 1)[0]!.replace(/^accel=/, '') });
+    },
+  },
+  balloon: {
+    value: 'virtio|none',
+    becomes: 'balloon',
+    read: (draft, value) => {
+      if (!/^(virtio|none)(,|$)/.test(value))
+        throw new OptionError(`expected virtio or none, not ${shown(value)}`);
+      draft.fields.balloon = value !== 'none';
     },
   },
   'enable-kvm': already('nothing: vring runs on KVM'),

@@ -67,6 +67,10 @@ export function readQemuOptions(words: readonly string[], name: string, host: Qe
 function splitOptions(draft: Draft, words: readonly string[], problems: QemuProblem[]): Given[] {
   const given: Given[] = [];
   const isCommand = /^(.*\/)?(qemu-system-\w+|qemu-kvm|kvm)$/.test(words[0] ?? '');
+  const architecture = /^(?:.*\/)?qemu-system-(\w+)$/.exec(words[0] ?? '')?.[1];
+  if (architecture !== undefined && !/^(x86_64|i386|x86_64-\w+)$/.test(architecture)) {
+    problems.push({ option: words[0]!, message: 'vring runs guests for x86 only' });
+  }
   for (let at = isCommand ? 1 : 0; at < words.length; at++) {
     const word = words[at]!;
     const name = optionName(word);

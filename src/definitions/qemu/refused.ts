@@ -38,5 +38,12 @@ export const REFUSED_OPTIONS: Readonly<Record<string, RefusedOption>> = {
   set: withValue('say it at the -device that it is for'),
   tpmdev: withValue(NO_TPM),
   'xen-domid': withValue('vring runs on KVM only: leave it out'),
+  redir: withValue('use -nic user,hostfwd=tcp::2222-:22'),
+  tftp: withValue('there is no network boot from a folder yet: leave it out'),
+  bootp: withValue('there is no network boot from a folder yet: leave it out'),
+  smb: withValue('there are no shared folders yet: share files over the network'),
+  hdachs: withValue('disks are addressed by block: leave it out'),
+  'prom-env': withValue('a PC has no Open Firmware: leave it out'),
+  preconfig: alone('say it in the options: leave it out'),
   bt: withValue('there is no Bluetooth: leave it out'),
 };

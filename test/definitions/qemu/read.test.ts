@@ -183,6 +183,59 @@ describe('each option', () => {
   });
 });
 
+test.each([
+  ['-balloon virtio', { balloon: true }],
+  ['-balloon none', { balloon: undefined }],
+  ['-bios custom.bin -kernel k', { machine: { kernel: '/vms/k' } }],
+  ['-drive if=pflash,file=OVMF.fd -kernel k', { machine: { kernel: '/vms/k' } }],
+  ['-drive if=pflash,file=OVMF.fd', { machine: { firmware: 'uefi' } }],
+  [
+    '-blockdev driver=file,node-name=f,filename=a.raw,cache.direct=on -blockdev driver=raw,node-name=d,file=f -device virtio-blk-pci,drive=d',
+    { disks: [{ file: '/vms/a.raw', format: 'raw', cache: 'none' }] },
+  ],
+  [
+    '-blockdev qcow2,node-name=d,file.driver=file,file.filename=a.img,read-only=on -device scsi-hd,drive=d,bootindex=2',
+    {
+      disks: [{ file: '/vms/a.img', bus: 'scsi', format: 'qcow2', readonly: true }],
+      boot: { order: ['disk'] },
+    },
+  ],
+  [
+    '-drive file=b,if=virtio,index=1 -drive file=a,if=virtio,index=0',
+    { disks: [{ file: '/vms/a' }, { file: '/vms/b' }] },
+  ],
+  [
+    '-M pc -cpu Nehalem,+aes,-x2apic,enforce',
+    { cpus: { count: 1, model: 'Nehalem', features: ['+aes'], enforce: true } },
+  ],
+  ['-action reboot=shutdown', { 'on-reboot': 'stop' }],
+  ['-device isa-debug-exit', { devices: [{ type: 'isa-debug-exit', iobase: 0x501, iosize: 2 }] }],
+  [
+    '-nodefaults -device virtio-serial -device virtconsole,chardev=c -chardev stdio,id=c',
+    { console: 'virtio' },
+  ],
+])('also %s', (line, expected) => expect(read(line)).toEqual({ ...base, ...expected }));
+
+test('huge pages come from a hugetlbfs, by its page size', () => {
+  const hugepageSize = (path: string) =>
+    ({ '/dev/hugepages': 2 ** 21, '/mnt/1G': 2 ** 30, '/tmp': null, '/mnt/64K': 2 ** 16 })[path];
+  const memory = (line: string) =>
+    plainDefinition(readQemuOptions(words(line), 'web', { ...host, hugepageSize }).definition).memory;
+  expect(memory('-m 1G -mem-path /dev/hugepages')).toEqual({ size: '1G', hugepages: '2M' });
+  expect(memory('-m 1G -mem-path /mnt/1G')).toEqual({ size: '1G', hugepages: '1G' });
+  expect(memory('-m 1G -mem-path /tmp')).toBe('1G');
+  const backend = '-object memory-backend-memfd,id=m,size=1G,hugetlb=on';
+  expect(memory(`${backend} -machine memory-backend=m`)).toEqual({ size: '1G', hugepages: '2M' });
+  expect(memory(`${backend},hugetlbsize=1G -numa node,memdev=m`)).toEqual({ size: '1G', hugepages: '1G' });
+  expect(problems('-mem-path /mnt/64K', { hugepageSize })).toEqual([
+    '-mem-path /mnt/64K: expected huge pages of 2M or 1G, not 64K',
+  ]);
+  expect(problems('-mem-path /none', { hugepageSize }).join()).toContain('/none is no folder of this host');
+  expect(problems(`-m 2G ${backend} -machine memory-backend=m`).join()).toContain(
+    'its memory has 1G, and -m says 2G',
+  );
+});
+
 describe('NUMA nodes', () => {
   const numa = (line: string) =>
     read(`-m 2G -smp 4,sockets=2 ${line}`).numa?.map(({ cpus, memory, distances }) => [
@@ -397,13 +450,7 @@ describe('what changes nothing for a guest is left out, and named', () => {
       '-bios bios-256k.bin',
       ['-bios bios-256k.bin: vring brings its own firmware: it becomes machine.firmware: bios'],
     ],
-    [
-      '-kernel k -bios OVMF.fd',
-      [
-        'machine.firmware: uefi of -kernel k: a kernel is booted at once, without firmware',
-        '-bios OVMF.fd: vring brings its own firmware: it becomes machine.firmware: uefi',
-      ],
-    ],
+    ['-kernel k -bios OVMF.fd', ['-bios OVMF.fd: a kernel is booted at once, without firmware']],
     [
       '-drive if=pflash,file=OVMF_CODE.fd,readonly=on -drive if=pflash,file=OVMF_VARS.fd',
       [
@@ -560,6 +607,11 @@ describe('what a guest would miss is refused, with what to use instead', () => {
     ],
     ['-append x', '-kernel: machine.append: this is for a kernel: name one in machine.kernel'],
   ])('%s', (line, problem) => expect(problems(line)).toEqual([problem]));
+
+  test('a program of QEMU for another processor', () =>
+    expect(problems('/usr/bin/qemu-system-aarch64 -m 1G')).toEqual([
+      '/usr/bin/qemu-system-aarch64: vring runs guests for x86 only',
+    ]));
 
   test('all of them in one message', () => {
     const line = '-m 1G -vga std -drive file=a,if=sd -device virtio-gpu-pci';
