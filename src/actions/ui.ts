@@ -11,6 +11,7 @@ import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/
 import type { Notice, Size } from '../store/ui-slice.ts';
 import { SampleFeed } from '../store/vm-sample-feed.ts';
 import { printable, printableLines } from '../text/printable.ts';
+import { width } from '../text/width.ts';
 import { createHostSelectors, type HostSelectors } from '../view/host-selectors.ts';
 import { createSelectors, type Selectors } from '../view/selectors.ts';
 import { CommandHistory } from './command-history.ts';
@@ -20,6 +21,9 @@ const NOTICE_MS = { info: 5000, error: 15_000 } as const;
 
 /** Terminals report every step of a change of size; the picture is drawn anew after the last one. */
 const RESIZE_SETTLES_MS = 60;
+
+/** Errors that may not fit into the status line of a small terminal (60 cells) are in the log, too. */
+const SHORT_CELLS = 58;
 
 /** What shows the UI. */
 export type Picture = {
@@ -121,6 +125,13 @@ export class Ui {
 
   /** Shows a message in the status line for a while. */
   notify(level: Notice['level'], text: string): void {
+    if (level === 'error' && width(text) > SHORT_CELLS)
+      this.store.getState().noted({ at: this.clock.wall(), vm: null, level, text });
+    this.#show(level, text);
+  }
+
+  /** The same for what is in the log already. */
+  #show(level: Notice['level'], text: string): void {
     this.#callOffNotice();
     this.store.getState().setNotice({ level, text: printable(text) });
     this.#callOffNotice = this.clock.after(NOTICE_MS[level], () => this.store.getState().setNotice(null));
@@ -180,7 +191,7 @@ export class Ui {
     if (before?.keyboardHolder !== vm.keyboardHolder) this.#followKeyboard(vm);
     for (const [device, reason] of Object.entries(vm.broken)) {
       if (before?.broken[device] !== reason)
-        this.notify('error', `${vm.name}: ${device} is broken: ${reason}`);
+        this.#show('error', `${vm.name}: ${device} is broken: ${reason}`);
     }
   }
 
@@ -215,7 +226,7 @@ export class Ui {
     this.store.getState().releaseConsole(vm.id);
     // The banner says it of all of them.
     if (vm.interrupted) return;
-    if (vm.state === 'crashed') this.notify('error', `${vm.name} crashed: ${vm.reason ?? 'no reason given'}`);
+    if (vm.state === 'crashed') this.#show('error', `${vm.name} crashed: ${vm.reason ?? 'no reason given'}`);
     else this.notify('info', `${vm.name} is off${vm.reason ? `: ${vm.reason}` : ''}`);
   }
 }

@@ -12,6 +12,8 @@ import { Table, TableRow } from './table/table.tsx';
 
 /** From this many rows on, the entry under the cursor is shown in full below. */
 const MIN_ROWS = 14;
+/** For the list, when an entry is long: titles, the line between them, and three entries. */
+const LIST_ROWS = 6;
 
 type LogTableProps = {
   readonly entries: readonly LogEntry[];
@@ -27,7 +29,10 @@ type LogTableProps = {
 export function LogTable({ entries, cursor, size: { columns, rows }, vms, empty }: LogTableProps) {
   const layout = useMemo(() => layoutColumns(vms ? LOG_COLUMNS : VM_LOG_COLUMNS, columns), [vms, columns]);
   const row = logRow(entries, cursor);
-  const textRows = rows < MIN_ROWS ? 0 : Math.max(3, Math.floor(rows / 4));
+  const lines = entryLines(entries[row], columns);
+  // All of it, as long as a few rows of the list stay.
+  const textRows =
+    rows < MIN_ROWS ? 0 : Math.max(3, Math.floor(rows / 4), Math.min(lines.length, rows - LIST_ROWS));
   return (
     <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
       <Table
@@ -41,7 +46,7 @@ export function LogTable({ entries, cursor, size: { columns, rows }, vms, empty 
           <LogRow key={entry.number} entry={entry} layout={layout} selected={selected} />
         )}
       />
-      {textRows > 0 && <WholeEntry entry={entries[row]} size={{ columns, rows: textRows }} />}
+      {textRows > 0 && <WholeEntry entry={entries[row]} lines={lines} size={{ columns, rows: textRows }} />}
     </Box>
   );
 }
@@ -56,12 +61,27 @@ const LogRow = memo(function LogRow({ entry, layout, selected }: LogRowProps) {
   return <TableRow layout={layout} cells={cellsOf(layout, entry)} selected={selected} />;
 });
 
-function WholeEntry({ entry, size: { columns, rows } }: { entry: LogEntry | undefined; size: Size }) {
+function entryLines(entry: LogEntry | undefined, columns: number): string[] {
+  return entry?.text.split('\n').flatMap(line => wrap(line, columns - 2)) ?? [];
+}
+
+/** Entries of this UI's own have no number of the manager's. */
+function entryTitle(entry: LogEntry | undefined): string {
+  if (entry === undefined) return '';
+  return Number.isInteger(entry.number) ? `${entry.level} ${entry.number}` : entry.level;
+}
+
+type WholeEntryProps = {
+  readonly entry: LogEntry | undefined;
+  readonly lines: readonly string[];
+  readonly size: Size;
+};
+
+function WholeEntry({ entry, lines, size: { columns, rows } }: WholeEntryProps) {
   const { style } = useTheme();
-  const lines = entry?.text.split('\n').flatMap(line => wrap(line, columns - 2)) ?? [];
   return (
     <Box flexDirection="column" height={rows + 1} overflow="hidden">
-      <Section title={entry === undefined ? '' : `${entry.level} ${entry.number}`} columns={columns} />
+      <Section title={entryTitle(entry)} columns={columns} />
       {lines.slice(0, rows).map((line, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text that stays
         <Text key={index} wrap="truncate" {...(entry?.level === 'error' ? style('status.error') : {})}>

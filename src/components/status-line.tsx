@@ -5,7 +5,7 @@ import type { AppState } from '../store/app-store.ts';
 import type { FieldLayer, PromptLayer } from '../store/layers.ts';
 import { shownFilter } from '../store/list-slice.ts';
 import { showsHost } from '../store/ui-slice.ts';
-import { pad, truncate } from '../text/width.ts';
+import { pad, truncate, width } from '../text/width.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 import { TextField } from './text-field.tsx';
 
@@ -18,13 +18,17 @@ export function StatusLine({ columns }: { columns: number }) {
   const { select } = useUi();
   const layer = useAppState(state => state.layers.at(-1));
   const notice = useAppState(state => state.notice);
-  const reason = useAppState(state => {
+  const trouble = useAppState(state => {
     const vm = select.targetVm(state);
-    return (vm !== null && trouble(vm)) || filterText(shownFilter(state)) || hostTrouble(state);
+    return vm === null ? '' : vmTrouble(vm);
   });
+  const remark = useAppState(state => filterText(shownFilter(state)) || hostTrouble(state));
   if (layer?.kind === 'prompt' && !notice) return <Prompt layer={layer} columns={columns} />;
   if (layer?.kind === 'field') return <Field layer={layer} columns={columns} />;
-  const text = pad(` ${notice?.text ?? reason}`, columns, 'left', glyphs.ellipsis);
+  const [said, where] = notice
+    ? [notice.text, notice.level === 'error' ? ' (:log)' : '']
+    : [trouble || remark, trouble === '' ? '' : ' (d: about)'];
+  const text = fitted(` ${said}`, where, columns, glyphs.ellipsis);
   const token = notice ? (notice.level === 'error' ? 'status.error' : 'text.accent') : 'text.secondary';
   return (
     <Text wrap="truncate" {...style(token)}>
@@ -33,8 +37,14 @@ export function StatusLine({ columns }: { columns: number }) {
   );
 }
 
-/** Why a VM ended, or what of it no longer works. */
-function trouble(vm: VmInfo): string {
+/** A text in so many cells; where it is cut, it says where all of it is. */
+function fitted(text: string, where: string, columns: number, ellipsis: string): string {
+  if (width(text) <= columns) return pad(text, columns);
+  return pad(text, columns - where.length, 'left', ellipsis) + where;
+}
+
+/** Why a VM cannot start or has ended, or what of it no longer works. */
+function vmTrouble(vm: VmInfo): string {
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return `${vm.name} cannot start: ${obstacle}`;
   if (vm.reason !== null) return `${vm.name} ${vm.state}: ${vm.reason}`;

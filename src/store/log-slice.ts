@@ -13,6 +13,8 @@ export type LogSlice = {
 
   logListed(entries: readonly LogEntry[]): void;
   logged(entry: LogEntry): void;
+  /** Adds what this UI has to say, which the manager does not know of: its number is no whole one. */
+  noted(entry: Omit<LogEntry, 'number'>): void;
   setLogCursor(entry: number | null): void;
 };
 
@@ -20,10 +22,28 @@ export const createLogSlice: SliceCreator<LogSlice> = set => ({
   log: [],
   logCursor: null,
 
-  logListed: entries => set({ log: entries.map(printableEntry) }),
+  logListed: entries =>
+    set(state => {
+      const own = state.log.filter(isOwn);
+      return { log: own.reduce(withOwn, entries.map(printableEntry)) };
+    }),
+  noted: entry => set(state => ({ log: withOwn(state.log, { ...entry, number: 0 }).slice(-KEPT) })),
   logged: entry => set(state => ({ log: [...state.log.slice(1 - KEPT), printableEntry(entry)] })),
   setLogCursor: logCursor => set({ logCursor }),
 });
+
+const OWN_STEP = 1e-4;
+
+function isOwn({ number }: LogEntry): boolean {
+  return !Number.isInteger(number);
+}
+
+/** The log with an entry of this UI's own, after the last one that is not younger. */
+function withOwn(log: readonly LogEntry[], entry: LogEntry): LogEntry[] {
+  const before = log.findLastIndex(({ at }) => at <= entry.at);
+  const number = (log[before]?.number ?? 0) + OWN_STEP;
+  return log.toSpliced(before + 1, 0, printableEntry({ ...entry, number }));
+}
 
 function printableEntry(entry: LogEntry): LogEntry {
   return {

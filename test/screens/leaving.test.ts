@@ -155,7 +155,7 @@ describe('a manager that is out of reach', () => {
     expect(driver.screen).not.toContain('start again');
     driver.type('A');
     driver.type('P');
-    await driver.waitFor("can't pause");
+    await driver.waitFor('cannot pause');
     expect(engine.calls).toEqual([]);
     engine.lose(null);
     await driver.waitFor('attached to the manager again');

@@ -134,7 +134,7 @@ describe('marks', () => {
     driver.type(`   K`);
     await driver.waitFor('Kill 2 VMs?');
     expect(driver.screen).toContain('vm-a1, vm-b1');
-    expect(driver.screen).toContain('Left alone: vm-c1 is off.');
+    expect(driver.screen).toContain('Skipped: vm-c1 is off.');
     expect(driver.screen).toMatchSnapshot();
     driver.type(`${KEY.tab}${KEY.enter}`);
     await driver.waitFor('done for 2 VMs');

@@ -92,7 +92,7 @@ describe('the tabs of a VM', () => {
     driver.type('>');
     await driver.waitFor('ADDRESS▲');
     driver.type('4>');
-    await driver.waitFor("can't sort: only the exits (3) can be sorted");
+    await driver.waitFor('cannot sort the exits: only the exits (3) can be sorted');
   });
 
   test('show the queue under the cursor, and how long its requests take', async () => {
