@@ -48,8 +48,11 @@ export type Action = {
   readonly dangerous?: (context: ActionContext) => Question | null;
   /** Asks in some cases, where it loses nothing: the question, or null. */
   readonly confirm?: (context: ActionContext) => Question | null;
-  /** Is what it does more than a change of what is seen? Then `--read-only` forbids it. */
-  readonly changes?: 'vm' | 'host';
+  /**
+   * Is what it does more than a change of what is seen? Then `--read-only` forbids it. `host-by-plan`: it shows a plan first,
+   * which can be read everywhere; whether it may be applied is up to the dialog.
+   */
+  readonly changes?: 'vm' | 'host' | 'host-by-plan';
   /** It works while the manager cannot be reached, too. */
   readonly withoutManager?: true;
   /** Why it cannot be done now, to follow "cannot ...:"; null when it can. */
@@ -83,7 +86,8 @@ export function cannot({ phrase, label }: Pick<Action, 'phrase' | 'label'>): str
 /** Why an action cannot be done now, to follow "cannot ...:"; null when it can. */
 export function disabledReason(action: Action, context: ActionContext): string | null {
   const { ui, state } = context;
-  if (action.changes !== undefined && ui.readOnly !== null) return ui.readOnly;
+  const changes = action.changes === 'host-by-plan' ? undefined : action.changes;
+  if (changes !== undefined && ui.readOnly !== null) return ui.readOnly;
   if (action.changes === 'vm' && state.managerLost !== null && !action.withoutManager)
     return `no connection to the manager: ${state.managerLost.text}`;
   if (action.changes === 'host' && ui.host.source.unchangeable !== null) return ui.host.source.unchangeable;

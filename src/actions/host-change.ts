@@ -33,6 +33,7 @@ function open(ui: Ui, subject: PlanSubject): void {
     ticket: ++tickets,
     subject,
     phase: { kind: 'review' },
+    forbidden: ui.readOnly ?? ui.host.source.unchangeable,
     focus: 'cancel',
     typed: textEdit(),
     offset: 0,
@@ -63,7 +64,7 @@ export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest):
 /** Does what the dialog shows, and shows what becomes of it. */
 export async function carryOut(ui: Ui, { ticket, subject }: PlanLayer): Promise<void> {
   const show = (phase: PlanPhase) => change(ui, ticket, { phase, offset: 0 });
-  show({ kind: 'working', steps: [] });
+  show({ kind: 'working', steps: [], waiting: null });
   try {
     const phase = subject.kind === 'change' ? await apply(ui, ticket, subject) : await undo(ui, subject);
     show(phase);
@@ -79,8 +80,8 @@ type Done = Extract<PlanPhase, { kind: 'done' }>;
 
 async function apply(ui: Ui, ticket: number, { request, plan }: SubjectOf<'change'>): Promise<Done> {
   const { client } = ui.host.connection();
-  const outcome = await client.call('apply', { request, plan }, steps =>
-    change(ui, ticket, { phase: { kind: 'working', steps } }),
+  const outcome = await client.call('apply', { request, plan }, (steps, waiting) =>
+    change(ui, ticket, { phase: { kind: 'working', steps, waiting } }),
   );
   const good = outcome.state === 'applied';
   const text = describeOutcome(plan, outcome);

@@ -36,7 +36,7 @@ const binding: readonly Action[] = [
     description: 'Give the function, or all that are marked, to vfio-pci, for a VM; shows the plan first',
     screens: FUNCTION_SCREENS,
     bar: 40,
-    changes: 'host',
+    changes: 'host-by-plan',
     unavailable: context => {
       const targets = targetsOf(context);
       if (targets === null) return NO_FUNCTION;
@@ -63,7 +63,7 @@ const binding: readonly Action[] = [
       "Give the function, or all that are marked, back to the host's drivers; shows the plan first",
     screens: FUNCTION_SCREENS,
     bar: 41,
-    changes: 'host',
+    changes: 'host-by-plan',
     unavailable: context => {
       const targets = targetsOf(context);
       if (targets === null) return NO_FUNCTION;
@@ -102,7 +102,7 @@ const edit: Action = {
   description: 'Change the number of VFs, or what is set for a VF: MAC, VLAN, trust; shows the plan first',
   screens: ['sriov', 'function'],
   bar: 35,
-  changes: 'host',
+  changes: 'host-by-plan',
   unavailable: context => {
     const target = sriovTarget(context);
     if (target === null) return 'the function has no SR-IOV';
@@ -127,7 +127,7 @@ const host: readonly Action[] = [
     description: 'Switch the IOMMU on from the next boot on; shows the plan first',
     screens: ['doctor'],
     bar: 40,
-    changes: 'host',
+    changes: 'host-by-plan',
     unavailable: ({ ui, state }) => {
       const row = ui.hostSelect.rowAtCursor(state) as DoctorRow | null;
       if (row === null) return 'there is no finding here';

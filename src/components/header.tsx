@@ -38,7 +38,12 @@ export function Header({ screen, columns }: HeaderProps) {
           )}
         </>
       }
-      right={screen.kind === 'vm' ? <Freshness columns={columns} /> : null}
+      right={
+        <>
+          <Badges columns={columns} />
+          {screen.kind === 'vm' && <Freshness columns={columns} />}
+        </>
+      }
     />
   );
 }
@@ -52,21 +57,41 @@ function HeaderLine({ columns, left, right }: { columns: number; left: ReactNode
   );
 }
 
+/** Columns of a recording's name, where there is room for words and where there is not. */
+const NAME_COLUMNS = { wide: 24, narrow: 10 } as const;
+
+/** What is special about all that is shown: a recording in place of this host, a session that changes nothing. */
+function useBadges(columns: number): string {
+  const { readOnly, host } = useUi();
+  const { glyphs } = useTheme();
+  const { recording } = host.source;
+  const name = truncate(
+    recording ?? '',
+    columns < WIDE_COLUMNS ? NAME_COLUMNS.narrow : NAME_COLUMNS.wide,
+    glyphs.ellipsis,
+  );
+  return `${recording === null ? '' : `[REC ${name}] `}${readOnly === null ? '' : '[RO] '}`;
+}
+
+function Badges({ columns }: { columns: number }) {
+  const { style } = useTheme();
+  return <Text {...style('status.warning')}>{useBadges(columns)}</Text>;
+}
+
 /** The header of a screen that a number key opens. */
 function TopHeader({ shown, columns }: { shown: TopScreen; columns: number }) {
-  const { style } = useTheme();
   const summary = useListSummary(shown);
-  const { readOnly } = useUi();
+  const badges = useBadges(columns);
   const fresh = useFreshness(columns).text;
   const sampled = shown === 'overview' || shown === 'vms' || shown === 'queues';
-  const right = `${summary} ${readOnly === null ? '' : '[RO] '}${sampled ? fresh : ''}`;
+  const right = `${summary} ${badges}${sampled ? fresh : ''}`;
   return (
     <HeaderLine
       columns={columns}
       left={<ScreenTabs shown={shown} columns={columns} room={columns - right.length - GAP} />}
       right={
         <>
-          {summary} {readOnly !== null && <Text {...style('status.warning')}>[RO] </Text>}
+          {summary} <Badges columns={columns} />
           {sampled && <Freshness columns={columns} />}
         </>
       }

@@ -114,10 +114,11 @@ function formEntries({ form, values, focus }: FormLayer): readonly (readonly [st
   ];
 }
 
-function planEntries({ subject, phase, focus }: PlanLayer): readonly (readonly [string, string])[] {
+function planEntries(layer: PlanLayer): readonly (readonly [string, string])[] {
+  const { phase, focus } = layer;
   const scroll = ['j/k', 'scroll'] as const;
   if (phase.kind === 'working') return [scroll];
-  if (phase.kind === 'done' || obstacleOf(subject).kind === 'final') return [['Enter', 'close'], scroll];
+  if (phase.kind === 'done' || obstacleOf(layer).kind === 'final') return [['Enter', 'close'], scroll];
   if (focus === 'word') return [['Enter', 'go on'], CANCEL];
   return [['Tab', 'other button'], ['Enter', 'press it'], scroll, CANCEL];
 }

@@ -1,7 +1,9 @@
 import { Box, Text } from 'ink';
+import { describeWaiting } from '../host/plan/describe.ts';
 import type { PlanOption } from '../host-service/requests.ts';
 import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
 import type { Size } from '../store/ui-slice.ts';
+import { printable } from '../text/printable.ts';
 import { pad } from '../text/width.ts';
 import { planLines, planTitle } from '../view/plan-lines.ts';
 import { useTheme } from './contexts.ts';
@@ -62,12 +64,25 @@ function Choices({ layer, columns, more }: { layer: PlanLayer; columns: number; 
 /** Against a block: what must be typed. Else what goes on. */
 function Word({ layer, columns }: { layer: PlanLayer; columns: number }) {
   const { style } = useTheme();
-  const { subject, phase, focus, typed } = layer;
+  const { phase, focus, typed } = layer;
   if (phase.kind === 'planning') return <Text {...style('text.secondary')}> planning</Text>;
-  if (phase.kind === 'working') return <Text {...style('text.accent')}> under way</Text>;
-  const obstacle = obstacleOf(subject);
+  if (phase.kind === 'working') {
+    const text = phase.waiting === null ? 'under way' : describeWaiting(phase.waiting);
+    return (
+      <Text wrap="truncate" {...style(phase.waiting === null ? 'text.accent' : 'status.warning')}>
+        {` ${printable(text)}`}
+      </Text>
+    );
+  }
+  const obstacle = obstacleOf(layer);
   if (phase.kind === 'done' || obstacle.kind === 'none') return <Text> </Text>;
-  if (obstacle.kind === 'final') return <Text {...style('status.warning')}> {obstacle.reason}</Text>;
+  if (obstacle.kind === 'final') {
+    return (
+      <Text wrap="truncate" {...style('status.warning')}>
+        {` ${obstacle.reason}`}
+      </Text>
+    );
+  }
   const prompt = ` Blocked. To do it all the same, type ${obstacle.word}: `;
   if (focus === 'word') return <TextField prompt={prompt} edit={typed} columns={columns} />;
   return (
@@ -90,10 +105,14 @@ function Buttons({ layer, columns }: { layer: PlanLayer; columns: number }) {
         ? ('text.primary' as const)
         : ('text.secondary' as const),
   });
-  const closes = phase.kind === 'done' || obstacleOf(subject).kind === 'final';
+  const closes = phase.kind === 'done' || obstacleOf(layer).kind === 'final';
   const verb = subject.kind === 'undo' ? 'Undo' : 'Apply';
   const buttons = closes
-    ? [button('Close', true)]
+    ? [
+        button('Close', true),
+        // What may not be done is there all the same, to be seen.
+        ...(phase.kind === 'review' && layer.forbidden !== null ? [button(verb, false, false)] : []),
+      ]
     : [button('Cancel', focus === 'cancel'), button(verb, focus === 'confirm', isReady(layer))];
   const cells = buttons.reduce((sum, { text }) => sum + text.length + 1, 0);
   return (

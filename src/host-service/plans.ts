@@ -64,8 +64,7 @@ export class HostPlans {
 
   /** Applies a plan that was shown, unless the plan for this request would be another one by now. */
   async apply({ request, plan }: ShownPlan, progress: Progress): Promise<Outcome> {
-    const writer = this.#writer();
-    return await this.#lock(async () => {
+    return await this.#changing(async writer => {
       const problem = difference(plan, await this.make(request));
       if (problem === null) return await runPlan(writer, this.#journal, plan, progress);
       const steps = plan.steps.map(() => 'pending' as const);
@@ -80,12 +79,21 @@ export class HostPlans {
 
   /** @throws when the plan is not the last one any more */
   async undo(id: string): Promise<UndoOutcome> {
-    const writer = this.#writer();
-    return await this.#lock(async () => {
+    return await this.#changing(async writer => {
       const { entry } = this.last();
       if (entry?.id !== id) throw new Error('another plan was applied or undone in the meantime: look again');
       return await undoEntry(writer, this.#journal, entry);
     });
+  }
+
+  /** Nobody else changes the host meanwhile. */
+  async #changing<T>(change: (writer: HostWriter) => Promise<T>): Promise<T> {
+    const writer = this.#writer();
+    try {
+      return await this.#lock(() => change(writer));
+    } finally {
+      writer.close();
+    }
   }
 }
 

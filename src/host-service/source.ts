@@ -4,6 +4,8 @@ import type { HostClient } from './client.ts';
 export type HostSource = {
   /** Why it can't be changed, to follow "can't ...:"; null when it can. */
   readonly unchangeable: string | null;
+  /** A short name of the recording that is shown; null for the running host. */
+  readonly recording: string | null;
   connect(): HostConnection;
 };
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { printable } from '../text/printable.ts';
 import { HostClient } from './client.ts';
 import type { HostConnection, HostSource } from './source.ts';
 
@@ -11,8 +12,18 @@ import type { HostConnection, HostSource } from './source.ts';
 export function hostSource(root: string): HostSource {
   return {
     unchangeable: root === '/' ? permission() : `${root} is a recording of a host`,
+    recording: root === '/' ? null : recordingName(root),
     connect: () => startThread(root),
   };
+}
+
+/** Of a folder like `web-01/tree`, `web-01` says more. */
+const PLAIN_NAMES = new Set(['tree', 'root', 'host', 'recording']);
+
+function recordingName(root: string): string {
+  const name = basename(root);
+  const above = basename(dirname(root));
+  return printable(PLAIN_NAMES.has(name) && above !== '' ? above : name);
 }
 
 function permission(): string | null {

@@ -57,7 +57,7 @@ function wordKey(ui: Ui, layer: PlanLayer, key: string): void {
 
 /** Cancel, the word if there must be one, then the button that does it, if it may. */
 function nextFocus(layer: PlanLayer): PlanLayer['focus'] {
-  const obstacle = obstacleOf(layer.subject);
+  const obstacle = obstacleOf(layer);
   if (obstacle.kind === 'final') return 'cancel';
   if (layer.focus === 'cancel') return obstacle.kind === 'word' ? 'word' : 'confirm';
   return layer.focus === 'word' && isReady(layer) ? 'confirm' : 'cancel';

@@ -1,3 +1,4 @@
+import type { Waiting } from '../host/plan/apply.ts';
 import type { JournalEntry } from '../host/plan/journal-schema.ts';
 import type { Plan } from '../host/plan/plan.ts';
 import type { StepState } from '../host/plan/step-states.ts';
@@ -16,7 +17,12 @@ export type PlanPhase =
   /** It is made, anew after a choice: the plan before it can be read, not applied. */
   | { readonly kind: 'planning' }
   | { readonly kind: 'review' }
-  | { readonly kind: 'working'; readonly steps: readonly StepState[] }
+  | {
+      readonly kind: 'working';
+      readonly steps: readonly StepState[];
+      /** A step that takes its time. */
+      readonly waiting: Waiting | null;
+    }
   | {
       readonly kind: 'done';
       readonly good: boolean;
@@ -32,6 +38,8 @@ export type PlanLayer = {
   readonly ticket: number;
   readonly subject: PlanSubject;
   readonly phase: PlanPhase;
+  /** Why it can be read, and not applied: on a recording, in a read-only session. Null where it can. */
+  readonly forbidden: string | null;
   /** Cancel is the first, and where the focus starts. `word`: the field for what must be typed against a block. */
   readonly focus: 'cancel' | 'word' | 'confirm';
   readonly typed: TextEdit;
@@ -47,15 +55,20 @@ export type Obstacle =
   /** It is done if the user types this. */
   | { readonly kind: 'word'; readonly word: string };
 
-export function obstacleOf(subject: PlanSubject): Obstacle {
-  if (subject.kind === 'undo') return { kind: 'none' };
+export function obstacleOf({ subject, forbidden }: Pick<PlanLayer, 'subject' | 'forbidden'>): Obstacle {
+  const asIs: Obstacle =
+    forbidden === null
+      ? { kind: 'none' }
+      : { kind: 'final', reason: `it cannot be applied here: ${forbidden}` };
+  if (subject.kind === 'undo') return asIs;
   const { plan } = subject;
   if (plan.steps.length === 0) return { kind: 'final', reason: 'there is nothing to do' };
   const blocks = plan.checks.filter(check => check.level === 'block');
   if (blocks.some(check => !check.forceable)) {
     return { kind: 'final', reason: 'it is impossible: see the checks' };
   }
-  return blocks.length === 0 ? { kind: 'none' } : { kind: 'word', word: confirmWord(plan) };
+  if (forbidden !== null || blocks.length === 0) return asIs;
+  return { kind: 'word', word: confirmWord(plan) };
 }
 
 /** The address of the first function that is asked for. */
@@ -73,8 +86,9 @@ export function choicesOf({ subject, phase }: PlanLayer): readonly [PlanOption, 
 }
 
 /** May the button that does it be pressed now? */
-export function isReady({ subject, phase, typed }: PlanLayer): boolean {
-  const obstacle = obstacleOf(subject);
+export function isReady(layer: PlanLayer): boolean {
+  const { phase, typed } = layer;
+  const obstacle = obstacleOf(layer);
   if (phase.kind !== 'review' || obstacle.kind === 'final') return false;
   return obstacle.kind === 'none' || typed.text.trim() === obstacle.word;
 }

@@ -7,16 +7,17 @@ import { HostServer } from '../../src/host-service/server.ts';
 import { HostService } from '../../src/host-service/service.ts';
 import type { HostSource } from '../../src/host-service/source.ts';
 
-type InlineOptions = PlansOptions & { readonly unchangeable?: string | null };
+type InlineOptions = PlansOptions & { readonly unchangeable?: string | null; readonly recording?: string };
 
 /** A host whose thread is this one: the same messages, on a clock of the test's. */
 export function inlineHost(
   root: HostRoot,
   clock: Clock,
-  { unchangeable = null, ...plans }: InlineOptions = {},
+  { unchangeable = null, recording, ...plans }: InlineOptions = {},
 ): HostSource {
   return {
     unchangeable,
+    recording: recording ?? null,
     connect: () => {
       const { port1, port2 } = new MessageChannel();
       new HostServer(

@@ -18,3 +18,16 @@ test.each([
   expect(driver.terminal.lines[0]).toContain('/200');
   expect(driver.terminal.lines[0]).toMatch(/\/200 match \[RO\].* 1 s$/);
 });
+
+test.each([
+  [120, '[REC nvidia-in-use-of-a-custo'],
+  [80, '[REC nvidia-in'],
+  [60, '[REC nvidia-in'],
+])('a recording is named at %i columns, on every screen', async (columns, badge) => {
+  const name = 'nvidia-in-use-of-a-customer-far-away';
+  driver = new HostDriver(serverTree(), { columns, recording: name, unchangeable: 'it is a recording' });
+  for (const keys of ['1', '2', '3', '4', '5', '6', '7', '0', '2\r']) {
+    await driver.press(...keys);
+    expect(driver.terminal.lines[0], keys).toContain(badge.slice(0, -1));
+  }
+});

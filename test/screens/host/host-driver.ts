@@ -21,6 +21,7 @@ type Options = Partial<UiOptions> & {
   readonly rows?: number;
   /** Why the host can't be changed. */
   readonly unchangeable?: string;
+  readonly recording?: string;
 };
 
 /** The UI on a simulated host, as a user sees and drives it. */
@@ -31,12 +32,16 @@ export class HostDriver {
   readonly terminal: TerminalDriver;
   readonly #journal = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-journal-'));
 
-  constructor(tree: TreeBuilder, { columns = 80, rows = 24, unchangeable, ...options }: Options = {}) {
+  constructor(
+    tree: TreeBuilder,
+    { columns = 80, rows = 24, unchangeable, recording, ...options }: Options = {},
+  ) {
     this.host = new SimulatedHost(tree);
     const host = inlineHost(this.host.root, this.clock, {
       writer: this.host,
       journal: new Journal(this.#journal),
       ...(unchangeable !== undefined && { unchangeable }),
+      ...(recording !== undefined && { recording }),
     });
     this.terminal = new TerminalDriver(this.engine, this.clock, columns, rows, { host, ...options });
   }

@@ -26,6 +26,7 @@ afterAll(() => tree.remove());
 /** A host whose thread never says anything: what it has read is put into the store by hand. */
 const silentHost: HostSource = {
   unchangeable: null,
+  recording: null,
   connect: () => ({
     client: new HostClient({ postMessage: () => {}, on: () => {} } as unknown as Channel),
     onLost: () => {},

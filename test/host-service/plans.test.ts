@@ -1,0 +1,59 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Journal } from '../../src/host/plan/journal.ts';
+import { HostPlans } from '../../src/host-service/plans.ts';
+import { SimulatedHost } from '../host/plan/simulated-host.ts';
+import { serverTree } from '../host/trees/server.ts';
+
+const spareNvme = '0000:b0:00.0';
+const request = { kind: 'bind', addresses: [spareNvme], driver: 'vfio-pci', wholeGroup: false } as const;
+
+let host: SimulatedHost;
+let folder: string;
+let plans: HostPlans;
+let locked: number;
+beforeEach(() => {
+  host = new SimulatedHost(serverTree());
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-plans-'));
+  locked = 0;
+  const lock = async <T>(change: () => Promise<T>): Promise<T> => {
+    locked++;
+    return await change();
+  };
+  plans = new HostPlans(host.root, { writer: host, journal: new Journal(folder), lock });
+});
+afterEach(() => {
+  host.dispose();
+  fs.rmSync(folder, { recursive: true, force: true });
+});
+
+test('a plan that still fits is applied, under the lock', async () => {
+  const plan = await plans.make(request);
+  expect(await plans.apply({ request, plan }, () => {})).toMatchObject({ state: 'applied' });
+  expect([host.pci.driverOf(spareNvme), locked]).toEqual(['vfio-pci', 1]);
+});
+
+test('a plan is refused when other steps are needed by now', async () => {
+  const plan = await plans.make(request);
+  host.pci.unbind(spareNvme);
+  expect(await plans.apply({ request, plan }, () => {})).toMatchObject({
+    state: 'refused',
+    problem: expect.stringMatching(/^the host has changed since the plan was made/),
+  });
+  expect(host.log).toEqual([]);
+});
+
+test('a plan is refused when something is in its way by now, which is named', async () => {
+  const plan = await plans.make(request);
+  host.tree.file('/proc/31/comm', 'dd\n').link('/proc/31/fd/0', '/dev/nvme1n1');
+  expect(await plans.apply({ request, plan }, () => {})).toMatchObject({
+    state: 'refused',
+    problem: expect.stringContaining('open in dd (pid 31)'),
+  });
+  expect(host.log).toEqual([]);
+  // Seen and agreed to, it is no reason to refuse any more.
+  const seen = await plans.make(request);
+  expect(await plans.apply({ request, plan: seen }, () => {})).toMatchObject({ state: 'applied' });
+});
