@@ -53,7 +53,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'sort-menu': ['o'],
   'sort-next': ['shift+right', '>'],
   'sort-previous': ['shift+left', '<'],
-  'sort-reverse': ['O'],
+  'sort-reverse': ['v'],
   'sort-exits': ['>', 'shift+right'],
   'sort-exits-back': ['<', 'shift+left'],
   refresh: ['r'],

@@ -7,6 +7,7 @@ import type { Layer } from '../store/layers.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { aboutHeight } from '../view/about-facts.ts';
 import { textRoom } from '../view/layer-room.ts';
+import { shownSorted } from '../view/sort-columns.ts';
 import { actionOfKey, BINDINGS } from './bindings.ts';
 import { dialogKey } from './dialog-keys.ts';
 import { fieldKey } from './field-keys.ts';
@@ -16,6 +17,7 @@ import type { ParsedKey } from './parse-key.ts';
 import { planKey } from './plan-keys.ts';
 import { promptKey } from './prompt-keys.ts';
 import { sortKey } from './sort-keys.ts';
+import { isSortKey } from './sort-letters.ts';
 import type { InputSink } from './terminal-input.ts';
 
 type LayerOf<Kind extends Layer['kind']> = Extract<Layer, { kind: Kind }>;
@@ -84,7 +86,10 @@ function screenKey(ui: Ui, key: ParsedKey): void {
   const context = actionContext(ui);
   const action = actionOfKey(key.name, context);
   if (action) runAction(action, context);
-  else if (/^[A-Z]$/.test(key.name)) sortByLetter(ui, key.name.toLowerCase());
+  else {
+    const screen = shownSorted(context.state);
+    if (screen !== null && isSortKey(key.name, screen)) sortByLetter(ui, key.name.toLowerCase());
+  }
 }
 
 const CLOSE = new Set(['esc', 'enter', 'q', '?', 'd', 'y', 'ctrl+c']);

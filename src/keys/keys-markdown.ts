@@ -42,7 +42,7 @@ function sortSection(): string {
     '## Sorting',
     '',
     'After `o`, a letter sorts by a column, and the same letter again reverses the order; `o` reverses it, too, and `-` shows the',
-    'rows unsorted. A capital letter does it at once, unless it is the key of an action. `:sort COLUMN` takes `asc` or `desc`, too.',
+    'rows unsorted. A capital letter does it at once, unless it changes a VM or the host on some screen. `:sort COLUMN` takes `asc` or `desc`, too.',
     '',
     '| Screen | Keys |',
     '| --- | --- |',

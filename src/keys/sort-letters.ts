@@ -6,15 +6,26 @@ import { keysOf } from './bindings.ts';
 export type SortLetter = {
   readonly letter: string;
   readonly title: string;
-  /** Shift and the letter sort, too: no action of the screen has that key. */
+  /** Shift and the letter sort, too. */
   readonly shift: boolean;
 };
 
 export function sortLetters(screen: SortedScreen): readonly SortLetter[] {
-  const taken = new Set(actions.filter(({ screens }) => screens?.includes(screen) ?? true).flatMap(keysOf));
-  return sortColumns(screen).flatMap(({ letter, title }) => {
-    if (letter === undefined) return [];
-    const capital = letter.toUpperCase();
-    return [{ letter, title, shift: capital !== letter && !taken.has(capital) }];
-  });
+  return sortColumns(screen).flatMap(({ letter, title }) =>
+    letter === undefined ? [] : [{ letter, title, shift: isSortKey(letter.toUpperCase(), screen) }],
+  );
+}
+
+/**
+ * May a key sort by the column with that letter? A capital letter that changes a VM or the host on one screen does
+ * nothing else on any other.
+ */
+export function isSortKey(key: string, screen: SortedScreen): boolean {
+  return (
+    /^[A-Z]$/.test(key) && !actions.some(action => takes(action, screen) && keysOf(action).includes(key))
+  );
+}
+
+function takes({ screens, changes }: (typeof actions)[number], screen: SortedScreen): boolean {
+  return changes !== undefined || (screens?.includes(screen) ?? true);
 }
