@@ -132,7 +132,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     read: readObject,
   },
   numa: {
-    value: 'node[,cpus=FIRST-LAST][,memdev=ID|,mem=SIZE] | dist,src=,dst=,val= | cpu,node-id=,...',
+    value: 'node[,cpus=FIRST-LAST][,memdev=ID|,mem=SIZE] | dist,src=,dst=,val=',
     becomes: 'numa; memory, where a memdev= says how',
     repeats: true,
     read: readNuma,

@@ -134,7 +134,7 @@ export class MachineRunner {
         this.#crash({ reason: request.reason, detail: null });
         break;
       case 'reset':
-        if (this.#onReboot === 'stop') this.#finish('the guest rebooted, on which it is to stop');
+        if (this.#onReboot === 'stop') this.#finish('the guest rebooted (on-reboot: stop)');
         else this.#stop({ kind: 'reset' });
         break;
     }
