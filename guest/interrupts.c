@@ -60,7 +60,7 @@ void interrupts_init(void)
     set_gate(VECTOR_RING0_GATE, (uint64_t)ring0_gate, FOR_RING3);
 }
 
-/* Initialises both 8259s (data sheet: ICW1-ICW4), with the timer, COM1 and SCI unmasked. */
+/* Initializes both 8259s (data sheet: ICW1-ICW4), with the timer, COM1 and SCI unmasked. */
 static void pic_init(void)
 {
     out8(PIC_MASTER, 0x11);

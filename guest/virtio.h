@@ -1,4 +1,4 @@
-/* A virtio 1.x driver over PCI: virtio 1.3 §2.7 (split virtqueues), §3.1.1 (initialisation), §4.1 (PCI). */
+/* A virtio 1.x driver over PCI: virtio 1.3 §2.7 (split virtqueues), §3.1.1 (initialization), §4.1 (PCI). */
 #pragma once
 
 #include <stdbool.h>

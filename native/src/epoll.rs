@@ -32,7 +32,7 @@ impl AsRawFd for EventFd {
     }
 }
 
-/// Adds one to the eventfd `fd`. A full counter means that it is signalled already.
+/// Adds one to the eventfd `fd`. A full counter means that it is signaled already.
 pub fn signal(fd: RawFd) {
     let one = 1u64;
     // SAFETY: writes 8 bytes from a valid u64.

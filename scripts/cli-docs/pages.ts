@@ -35,7 +35,7 @@ export const ENVIRONMENT: readonly Entry[] = [
     text: "folder of the manager's log; else `/var/lib/vring` for root, `$XDG_STATE_HOME/vring` or `~/.local/state/vring` for others",
   },
   { term: 'VISUAL, EDITOR', text: 'the editor of `vring vm edit`; else `vi`' },
-  { term: 'NO_COLOR', text: 'when set, the UI has no colours' },
+  { term: 'NO_COLOR', text: 'when set, the UI has no colors' },
   { term: 'VRING_DEBUG', text: 'when set, an error comes with its stack' },
 ];
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { withManual } from './manual.ts';
+import { requireTerminal } from './on-terminal.ts';
 import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
-import { requireTerminal } from './require-terminal.ts';
 
 /** `vring attach`: the UI of a manager that runs already. */
 export function registerAttach(program: Command): void {

@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { loadAhead } from '../load-ahead.ts';
 import { printError } from '../text/output.ts';
-import { colourDepth } from '../theme/colour-depth.ts';
+import { colorDepth } from '../theme/detect.ts';
 import { THEME_NAMES } from '../theme/themes.ts';
 import { openHost } from './host/host-options.ts';
 
@@ -22,9 +22,9 @@ export function withUiOptions(command: Command): Command {
     .option('--read-only', 'the UI changes no VM and nothing of the host')
     .option('--host-root <dir>', 'the UI shows a host recorded with vring host record, in place of this one')
     .option('--ascii', 'the UI draws with ASCII characters only')
-    .option('--no-color', 'the UI has no colours')
+    .option('--no-color', 'the UI has no colors')
     .addOption(
-      new Option('--theme <name>', "the UI's colours (default: VRING_THEME, else default)").choices(
+      new Option('--theme <name>', "the UI's colors (default: VRING_THEME, else default)").choices(
         THEME_NAMES,
       ),
     )
@@ -77,9 +77,9 @@ function goOn(names: readonly string[]): string {
   return names.length === 1 ? `${names[0]} goes on` : `${names.length} VMs go on`;
 }
 
-/** Ink decides on its colours while it is loaded. */
+/** Ink decides on its colors while it is loaded. */
 export async function loadUi() {
-  const depth = colourDepth(process.env);
+  const depth = colorDepth(process.env);
   if (depth === undefined) return import('../app.tsx');
   process.env.FORCE_COLOR = depth;
   try {

@@ -3,7 +3,7 @@ import type { LocalEngine } from '../engine/local-engine.ts';
 import { vmDetail, vmTotals } from '../engine/sampling/rates.ts';
 import { comparable, takeSnapshot } from '../engine/sampling/snapshot.ts';
 import { Window } from '../engine/sampling/window.ts';
-import { reportFacts } from '../report/facts.ts';
+import { reportFacts } from '../report/report.ts';
 import { textReport } from '../report/text.ts';
 import { safeJson } from '../text/output.ts';
 

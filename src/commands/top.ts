@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { withManual } from './manual.ts';
 import { parseInterval, type TopOptions } from './top/options.ts';
-import { VM_TOTALS } from './vm/facts.ts';
+import { VM_TOTALS } from './vm/vm-json.ts';
 
 /** `vring top`: what the VMs do, by CPU time. */
 export function registerTop(program: Command): void {

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { likely } from '../text/nearest.ts';
 import { printable } from '../text/printable.ts';
 import { UsageError } from '../text/usage-error.ts';
+import { requireTerminal } from './on-terminal.ts';
 import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
-import { requireTerminal } from './require-terminal.ts';
 
 /** `vring` alone: the full-screen UI. */
 export function registerUi(program: Command): void {

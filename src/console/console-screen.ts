@@ -3,7 +3,7 @@ import xterm from '@xterm/headless';
 import { printable } from '../text/printable.ts';
 import { width } from '../text/width.ts';
 
-/** A piece of a line in one style. Colours are Ink's: a name, `ansi256(n)` or `#rrggbb`. */
+/** A piece of a line in one style. Colors are Ink's: a name, `ansi256(n)` or `#rrggbb`. */
 export type Span = {
   readonly text: string;
   readonly color?: string;
@@ -21,7 +21,7 @@ export type LineMark = { readonly line: number; dispose(): void };
 /** Lines kept above the screen. */
 const SCROLLBACK_LINES = 2000;
 
-const COLOURS = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
+const COLORS = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
 
 /**
  * The screen that a guest's serial port writes to: a terminal emulator, so that a guest's escape sequences end here,
@@ -141,8 +141,8 @@ function styleOf(cell: IBufferCell, isCursor: boolean): Style {
   const inverse = Boolean(cell.isInverse()) !== isCursor;
   if (cell.isAttributeDefault()) return inverse ? { inverse } : {};
   return {
-    ...(!cell.isFgDefault() && { color: colour(cell.isFgRGB(), cell.getFgColor()) }),
-    ...(!cell.isBgDefault() && { backgroundColor: colour(cell.isBgRGB(), cell.getBgColor()) }),
+    ...(!cell.isFgDefault() && { color: color(cell.isFgRGB(), cell.getFgColor()) }),
+    ...(!cell.isBgDefault() && { backgroundColor: color(cell.isBgRGB(), cell.getBgColor()) }),
     ...(cell.isBold() && { bold: true as const }),
     ...(cell.isDim() && { dimColor: true as const }),
     ...(cell.isUnderline() && { underline: true as const }),
@@ -150,10 +150,10 @@ function styleOf(cell: IBufferCell, isCursor: boolean): Style {
   };
 }
 
-function colour(isRgb: boolean, value: number): string {
+function color(isRgb: boolean, value: number): string {
   if (isRgb) return `#${value.toString(16).padStart(6, '0')}`;
-  if (value < 8) return COLOURS[value]!;
-  if (value < 16) return `${COLOURS[value - 8]}Bright`;
+  if (value < 8) return COLORS[value]!;
+  if (value < 16) return `${COLORS[value - 8]}Bright`;
   return `ansi256(${value})`;
 }
 

@@ -44,7 +44,7 @@ autostart: true
 on-crash: restart
 \`\`\`
 
-A wrong key or value is refused with file, line, column and what was expected, and a slip is recognised:
+A wrong key or value is refused with file, line, column and what was expected, and a slip is recognized:
 \`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that vring does not
 have yet, such as firmware or a network card: it is saved, and a start says what is missing. Aliases and tags of YAML are not
 taken, nor are files of more than 256 KiB.

@@ -62,7 +62,7 @@ export interface Clock {
 
 export type Cancel = () => void;
 
-/** Calls back on the machine thread when an eventfd is signalled, with its count, which is drained first. */
+/** Calls back on the machine thread when an eventfd is signaled, with its count, which is drained first. */
 export interface EventLoop {
   watch(fd: number, onSignal: (count: number) => void): Cancel;
 }

@@ -26,7 +26,7 @@ export interface MachineServices {
   allocateMsi(): MsiVector;
   /** The wire of ISA interrupt `irq` 0-15, or of IOAPIC pin 16-23 for PCI INTx. */
   interruptLine(gsi: number): InterruptLine;
-  /** Counters of a new virtqueue, labelled for the screens; slots are handed out in the order of the calls. */
+  /** Counters of a new virtqueue, labeled for the screens; slots are handed out in the order of the calls. */
   allocateQueueCounters(label: { device: string; type: string; queue: string; size: number }): QueueCounters;
   /** Opens (and locks) what backs a disk. @throws with a sentence for the user. */
   openDisk(options: DiskOptions): BlockBackend;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { execa } from 'execa';
-import type { CommandResult, DeviceNode } from './facts.ts';
+import type { CommandResult, DeviceNode } from './recorded-facts.ts';
 
 /** A character or block device of the running system; null for anything else. */
 export function liveNode(devicePath: string): DeviceNode | null {

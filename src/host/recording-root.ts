@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { CommandResult, DeviceNode, HostFacts } from './facts.ts';
 import { filterRecorded, isHardware, isSecret, mayRecord } from './record-filters.ts';
+import type { CommandResult, DeviceNode, HostFacts } from './recorded-facts.ts';
 import { HostReadError, HostRoot } from './root.ts';
 
 type Entry =

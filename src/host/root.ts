@@ -1,7 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { type CommandResult, type DeviceNode, factsPath, factsSchema, type HostFacts } from './facts.ts';
 import { liveAddresses, liveDeviceNumber, liveNode, liveSshConnections, runCommand } from './live-facts.ts';
+import {
+  type CommandResult,
+  type DeviceNode,
+  factsPath,
+  factsSchema,
+  type HostFacts,
+} from './recorded-facts.ts';
 
 /** Something that exists but cannot be read: the message names it and says why. */
 export class HostReadError extends Error {

@@ -1,6 +1,6 @@
 import { bytes, count, nanoseconds, percent, rate } from '../text/units.ts';
 import { type Align, pad, width } from '../text/width.ts';
-import type { Report } from './facts.ts';
+import type { Report } from './report.ts';
 
 /** A report for people: tables of at most 80 columns, ASCII only but for what the guest printed. */
 export function textReport(report: Report): string {

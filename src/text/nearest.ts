@@ -19,7 +19,7 @@ export function likely(text: string, candidates: readonly string[]): string | nu
   return best !== null && best.distance <= limit ? best.text : null;
 }
 
-/** How many characters to insert, delete, replace or swap with their neighbour (optimal string alignment). */
+/** How many characters to insert, delete, replace or swap with their neighbor (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);

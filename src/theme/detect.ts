@@ -4,7 +4,7 @@ import { THEME_NAMES, type ThemeName } from './themes.ts';
 export type ThemeOptions = {
   /** VRING_THEME's when absent. */
   readonly theme?: string;
-  /** Forbids colour. */
+  /** Forbids color. */
   readonly noColor?: boolean;
   /** Forbids characters beyond ASCII. */
   readonly ascii?: boolean;
@@ -13,7 +13,7 @@ export type ThemeOptions = {
 };
 
 /**
- * The theme for a terminal: no colour where NO_COLOR (no-color.org) or a dumb terminal forbids it, ASCII where the
+ * The theme for a terminal: no color where NO_COLOR (no-color.org) or a dumb terminal forbids it, ASCII where the
  * terminal or the locale is not known to show more.
  * @throws where there is no theme of the name that is asked for
  */
@@ -40,4 +40,13 @@ function themeName(name: string): ThemeName {
 function utf8Locale(env: NodeJS.ProcessEnv): boolean {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || '';
   return /utf-?8/i.test(locale);
+}
+
+/**
+ * How many colors may be used, as Ink's FORCE_COLOR says it: over SSH the 16 that the user has chosen for the terminal,
+ * which a slow line and an old terminal can take. Undefined: what the terminal is found to have.
+ */
+export function colorDepth(env: NodeJS.ProcessEnv): '1' | undefined {
+  if (env.FORCE_COLOR !== undefined) return undefined;
+  return env.SSH_CONNECTION || env.SSH_TTY ? '1' : undefined;
 }

@@ -22,14 +22,14 @@ export type ThemeChoice = {
 };
 
 export function createTheme({ name = 'default', color, ascii, linear = false }: ThemeChoice): Theme {
-  const coloured = color && name !== 'mono' && !linear;
-  const styles = coloured ? THEMES[name] : withoutColour(THEMES[name]);
+  const colored = color && name !== 'mono' && !linear;
+  const styles = colored ? THEMES[name] : withoutColor(THEMES[name]);
   const glyphs = linear ? spokenGlyphs : ascii ? plainGlyphs : unicodeGlyphs;
-  return { color: coloured, ascii: ascii || linear, linear, glyphs, style: token => styles[token] };
+  return { color: colored, ascii: ascii || linear, linear, glyphs, style: token => styles[token] };
 }
 
-/** With no colour there is still weight. */
-function withoutColour(styles: Styles): Styles {
+/** With no color there is still weight. */
+function withoutColor(styles: Styles): Styles {
   return Object.fromEntries(
     Object.entries(styles).map(([token, { color: _, backgroundColor: __, ...rest }]) => [token, rest]),
   ) as Styles;

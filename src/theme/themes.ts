@@ -1,6 +1,6 @@
 import type { Styles } from './tokens.ts';
 
-/** Of the 16 colours that every terminal lets its user choose. None of them is the only bearer of a meaning. */
+/** Of the 16 colors that every terminal lets its user choose. None of them is the only bearer of a meaning. */
 const standard: Styles = {
   'text.primary': {},
   'text.secondary': { dimColor: true },
@@ -19,7 +19,7 @@ const standard: Styles = {
 };
 
 /** Blue against yellow, which those who can't tell red from green tell apart; what is wrong is underlined, too. */
-const colourBlind: Styles = {
+const colorBlind: Styles = {
   ...standard,
   'status.ok': { color: 'blueBright' },
   'status.warning': { color: 'yellow' },
@@ -29,7 +29,7 @@ const colourBlind: Styles = {
   'time.devices': { color: 'white', bold: true },
 };
 
-/** Nothing dim, bright colours, and weight wherever something matters. */
+/** Nothing dim, bright colors, and weight wherever something matters. */
 const highContrast: Styles = {
   ...standard,
   'text.secondary': {},
@@ -47,10 +47,10 @@ const highContrast: Styles = {
   'time.devices': { color: 'magentaBright' },
 };
 
-/** By the names that `--theme` and VRING_THEME take. `mono` is the standard one without its colours. */
+/** By the names that `--theme` and VRING_THEME take. `mono` is the standard one without its colors. */
 export const THEMES = {
   default: standard,
-  'color-blind': colourBlind,
+  'color-blind': colorBlind,
   mono: standard,
   'high-contrast': highContrast,
 } as const satisfies Readonly<Record<string, Styles>>;

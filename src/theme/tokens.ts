@@ -8,7 +8,7 @@ export type Style = {
   readonly inverse?: boolean;
 };
 
-/** What a piece of text means; components name this, never a colour. */
+/** What a piece of text means; components name this, never a color. */
 export type Token =
   | 'text.primary'
   | 'text.secondary'

@@ -1,7 +1,7 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
-import { pinningText } from './pinning-text.ts';
+import { pinningText } from './vm-facts.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
 

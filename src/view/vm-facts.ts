@@ -1,8 +1,9 @@
 import { cannotStart, isAlive } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
 
-/** What there is to say of a VM in a line: since when it runs or why it doesn't, its definition, and who types. */
+/** A VM in one line: since when it runs or why it does not, its definition, and who has the keyboard. */
 export function summaryFacts({ infos }: AppState, id: string): string[] {
   const vm = infos[id];
   if (vm === undefined) return [];
@@ -18,4 +19,12 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     obstacle === null ? definition : `cannot start: ${obstacle}`,
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];
+}
+
+/** Which host CPUs a VM's vCPUs stay on: `vCPU 0 to CPU 2, 1 to 3`; empty when they may run anywhere. */
+export function pinningText(topology: Topology | null): string {
+  const pairs = (topology?.pinning ?? []).map((cpu, vcpu) =>
+    vcpu === 0 ? `vCPU 0 to CPU ${cpu}` : `${vcpu} to ${cpu}`,
+  );
+  return pairs.join(', ');
 }

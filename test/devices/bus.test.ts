@@ -75,7 +75,7 @@ describe('Bus', () => {
     expect(counts.get('a')).toMatchObject({ reads: 0 });
   });
 
-  test('counts accesses and time by range, labelled with the first place', () => {
+  test('counts accesses and time by range, labeled with the first place', () => {
     const range = bus.claim('a', 0x1000, 0x100, new Register(1));
     range.map(0x5000);
     bus.read(0x5000, 4);

@@ -17,7 +17,7 @@ let asItIs: Ink;
 let asBundled: Ink;
 
 beforeAll(async () => {
-  // Ink decides on its colours while it is loaded.
+  // Ink decides on its colors while it is loaded.
   vi.stubEnv('FORCE_COLOR', '3');
   asItIs = await bundled('as-it-is', []);
   asBundled = await bundled('as-bundled', [inkCaches]);
@@ -79,7 +79,7 @@ const TEXTS = [
   '─│┌',
 ];
 const WRAPS = ['wrap', 'truncate', 'truncate-middle', 'hard'] as const;
-const COLOURS = [undefined, 'red', 'cyan', '#102030'];
+const COLORS = [undefined, 'red', 'cyan', '#102030'];
 
 /** Rows as a screen has them, of which each step changes some. */
 class Player {
@@ -130,13 +130,13 @@ class Player {
     const at = this.#random.below(this.#rows.length);
     const changes: (() => void)[] = [
       () => (this.#rows[at] = { ...this.#rows[at]!, text: this.#random.pick(TEXTS) }),
-      () => (this.#rows[at] = { ...this.#rows[at]!, colour: this.#random.pick(COLOURS) }),
+      () => (this.#rows[at] = { ...this.#rows[at]!, color: this.#random.pick(COLORS) }),
       () => (this.#rows[at] = { ...this.#rows[at]!, wrap: this.#random.pick(WRAPS) }),
       () =>
         (this.#rows[at] = {
           ...this.#rows[at]!,
           inner: this.#random.pick(TEXTS),
-          innerColour: this.#random.pick(COLOURS),
+          innerColor: this.#random.pick(COLORS),
         }),
       () => (this.#rows[at] = { ...this.#rows[at]!, hidden: !this.#rows[at]!.hidden }),
       () => (this.#rows = [...this.#rows.slice(1), this.#row()]),
@@ -167,9 +167,9 @@ class Player {
     return {
       key: this.#random.below(1 << 30),
       text: this.#random.pick(TEXTS),
-      colour: this.#random.pick(COLOURS),
+      color: this.#random.pick(COLORS),
       inner: this.#random.pick(TEXTS),
-      innerColour: this.#random.pick(COLOURS),
+      innerColor: this.#random.pick(COLORS),
       wrap: this.#random.pick(WRAPS),
       hidden: false,
     };
@@ -211,17 +211,17 @@ class Player {
 
 /** A row that is the same as before is not rendered again, as on the screens. */
 function lineOf({ createElement, memo, Box, Text }: Ink) {
-  return memo(function Line({ row: { text, colour, inner, innerColour, wrap, hidden } }: { row: Row }) {
+  return memo(function Line({ row: { text, color, inner, innerColor, wrap, hidden } }: { row: Row }) {
     const nested = createElement(
       Text,
-      { ...(innerColour && { color: innerColour }), inverse: inner.length === 7 },
+      { ...(innerColor && { color: innerColor }), inverse: inner.length === 7 },
       inner,
     );
     return createElement(
       Box,
       // Some are wider than what they are in: then that clips them.
       { display: hidden ? 'none' : 'flex', flexShrink: 0, ...(wrap === 'hard' && { width: WIDTH }) },
-      createElement(Text, { wrap, ...(colour && { color: colour }) }, text, ' ', nested),
+      createElement(Text, { wrap, ...(color && { color: color }) }, text, ' ', nested),
     );
   });
 }
@@ -229,9 +229,9 @@ function lineOf({ createElement, memo, Box, Text }: Ink) {
 type Row = {
   readonly key: number;
   readonly text: string;
-  readonly colour: string | undefined;
+  readonly color: string | undefined;
   readonly inner: string;
-  readonly innerColour: string | undefined;
+  readonly innerColor: string | undefined;
   readonly wrap: (typeof WRAPS)[number];
   readonly hidden: boolean;
 };

@@ -91,14 +91,14 @@ test.skipIf(noKvm !== null)(onKvm('a machine thread that hangs is ended by force
     import { holdings } from './test/support/holdings.ts';
     const engine = new LocalEngine();
     const start = name => engine.start({ name, kernel: { path: 'dist/guest.elf' } });
-    const neighbour = await start('neighbour');
+    const neighbor = await start('neighbor');
     const held = () => Object.values(holdings()).flat().filter(name => /kvm|guest-ram|vcpu/.test(name));
     const before = held();
     const id = await start('hung');
     engine.type(id, Uint8Array.of(255));
     await engine.kill(id);
     const after = held();
-    await engine.pause(neighbour);
+    await engine.pause(neighbor);
     console.log(JSON.stringify({ vms: engine.vms(), before, after }));
     await engine.close();`;
   const hang = join(temporaryFolder(), 'hang.mjs');
@@ -109,7 +109,7 @@ test.skipIf(noKvm !== null)(onKvm('a machine thread that hangs is ended by force
   const { vms, before, after } = JSON.parse(stdout);
   expect(vms).toMatchObject([
     { name: 'hung', state: 'off', reason: expect.stringContaining('by force') },
-    { name: 'neighbour', state: 'paused' },
+    { name: 'neighbor', state: 'paused' },
   ]);
   expect(after).toEqual(before);
 });

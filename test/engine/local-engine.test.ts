@@ -98,15 +98,15 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     expect(guest.info.state).toBe('running');
   });
 
-  test('writes rubbish to every register and port, and harms neither vring nor its neighbour', async () => {
+  test('writes rubbish to every register and port, and harms neither vring nor its neighbor', async () => {
     const engine = newEngine();
     const devices = [{ type: 'virtio-rng' as const }];
-    const neighbour = await GuestVm.start(engine, { name: 'neighbour', devices });
+    const neighbor = await GuestVm.start(engine, { name: 'neighbor', devices });
     const hostile = await GuestVm.start(engine, { name: 'hostile', devices });
     await hostile.command('rubbish regs 1 2000');
     if (hostile.info.state === 'running') await hostile.command('rubbish ports 1 2000');
-    expect(neighbour.info.state).toBe('running');
-    expect(await neighbour.command('rng 16')).toMatch(/[0-9a-f]{32}/);
+    expect(neighbor.info.state).toBe('running');
+    expect(await neighbor.command('rng 16')).toMatch(/[0-9a-f]{32}/);
   });
 });
 
@@ -115,8 +115,8 @@ const machineThreads = () => holdings().threads.filter(name => name === 'vring-m
 describe.skipIf(noKvm !== null)(onKvm('a machine thread that dies'), () => {
   test('takes its own VM along, and nothing else', async () => {
     const engine = newEngine();
-    const neighbour = await GuestVm.start(engine, { name: 'neighbour' });
-    await neighbour.printed(/> $/);
+    const neighbor = await GuestVm.start(engine, { name: 'neighbor' });
+    await neighbor.printed(/> $/);
     // A thread is kept warm for the next VM, a while after the last one has started.
     await expect.poll(machineThreads, { timeout: 10_000 }).toBe(2);
     const before = holdings();
@@ -126,7 +126,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine thread that dies'), () => {
     engine.type(guest.id, null as unknown as Uint8Array);
     expect((await guest.reached('crashed')).reason).toMatch(/^the machine thread died: .*null/);
     await expect.poll(holdings, { timeout: 10_000 }).toEqual(before);
-    expect(await neighbour.command('info')).toContain('result info');
+    expect(await neighbor.command('info')).toContain('result info');
     await engine.restart(guest.id);
     await guest.printed(/> .*> $/s);
   });

@@ -150,7 +150,7 @@ test('reading further up stays where it is while more is printed', async () => {
 });
 
 describe('a hostile guest', () => {
-  /** What Ink and vring write: cursor, erasing, colours, modes of ours. */
+  /** What Ink and vring write: cursor, erasing, colors, modes of ours. */
   const OURS = /\x1b\[(?:\d*[ABCDEGHJK]|\d+;\d+H|[\d;]*m|\?(?:25|1049|2004|2026)[hl]|6n)/g;
   const ESCAPES = [
     '\x1b]52;c;ZXZpbA==\x07',
@@ -181,7 +181,7 @@ describe('a hostile guest', () => {
     return text;
   }
 
-  test('reaches the terminal with no more than text and colours', async () => {
+  test('reaches the terminal with no more than text and colors', async () => {
     for (const sequence of ESCAPES) engine.print(id, `${sequence}\r\n`);
     const driver = await start();
     engine.print(id, rubbish(20_000));

@@ -5,7 +5,7 @@ import { complete, idle } from '../ui/scripts.ts';
 import { styledScreen, styleMap } from '../ui/styles.ts';
 import { HostDriver } from './host/host-driver.ts';
 
-// Ink's colours look at it once, when they are loaded.
+// Ink's colors look at it once, when they are loaded.
 vi.hoisted(() => {
   process.env.FORCE_COLOR = '1';
 });
@@ -80,9 +80,9 @@ function withGlyphsOf(unicode: string, ascii: string): string {
     .join('');
 }
 
-test.each(SIZES)('every screen at %i x %i: in colour, without, and in ASCII', async (columns, rows) => {
+test.each(SIZES)('every screen at %i x %i: in color, without, and in ASCII', async (columns, rows) => {
   const size = { columns, rows };
-  const coloured = await start(serverTree(), size);
+  const colored = await start(serverTree(), size);
   const plain = await start(serverTree(), {
     ...size,
     env: { TERM: 'xterm', LANG: 'C.UTF-8', NO_COLOR: '1' },
@@ -92,12 +92,12 @@ test.each(SIZES)('every screen at %i x %i: in colour, without, and in ASCII', as
     await Promise.all(drivers.map(driver => driver.press(...keys)));
     for (const { clock } of drivers) clock.advance(1000);
     await Promise.all(drivers.map(driver => driver.still()));
-    expect(styledScreen(coloured.terminal)).toMatchSnapshot(name);
-    expect(coloured.terminal.wrapped).toBe(false);
-    expect(plain.screen).toBe(coloured.screen);
+    expect(styledScreen(colored.terminal)).toMatchSnapshot(name);
+    expect(colored.terminal.wrapped).toBe(false);
+    expect(plain.screen).toBe(colored.screen);
     expect(styleMap(plain.terminal).join('')).not.toMatch(/[rgymc]/i);
     expect(ascii.screen).toMatch(/^[\x20-\x7e\n]*$/);
-    expect(withGlyphsOf(coloured.screen, ascii.screen)).toBe(coloured.screen);
+    expect(withGlyphsOf(colored.screen, ascii.screen)).toBe(colored.screen);
   }
 });
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 
-// Ink's colours are decided when it is loaded: before the imports, say that the terminal has the 16.
+// Ink's colors are decided when it is loaded: before the imports, say that the terminal has the 16.
 vi.hoisted(() => {
   process.env.FORCE_COLOR = '1';
 });

@@ -95,7 +95,7 @@ export class FakeEventFds {
     return () => this.#watchers.delete(fd);
   };
 
-  /** Calls back for every eventfd that is signalled now, once. @returns how many. */
+  /** Calls back for every eventfd that is signaled now, once. @returns how many. */
   turn(): number {
     const ready = [...this.#watchers].filter(([fd]) => this.counts.get(fd)! > 0);
     for (const [fd, onSignal] of ready) {
@@ -107,7 +107,7 @@ export class FakeEventFds {
     return ready.length;
   }
 
-  /** Turns until nothing is signalled; a device that never stops makes the test fail. */
+  /** Turns until nothing is signaled; a device that never stops makes the test fail. */
   settle(): number {
     for (let turns = 0; turns < 10_000; turns++) if (this.turn() === 0) return turns;
     throw new Error('the event loop does not come to rest');

@@ -10,7 +10,7 @@ export class ManualLoop implements EventLoop {
     return () => this.#watched.delete(fd);
   }
 
-  /** Calls back for every eventfd that is signalled now. */
+  /** Calls back for every eventfd that is signaled now. */
   run(): void {
     for (const [fd, onSignal] of this.#watched) {
       const count = Number(drainEventfd(fd));

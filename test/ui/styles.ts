@@ -1,9 +1,9 @@
 import type { TerminalDriver } from './terminal-driver.ts';
 
-const COLOURS: Readonly<Record<number, string>> = { 1: 'r', 2: 'g', 3: 'y', 4: 'b', 5: 'm', 6: 'c' };
+const COLORS: Readonly<Record<number, string>> = { 1: 'r', 2: 'g', 3: 'y', 4: 'b', 5: 'm', 6: 'c' };
 
 /**
- * How each cell of the screen is drawn, in one letter: the first of its colour, a capital where it is bold; `i` inverse,
+ * How each cell of the screen is drawn, in one letter: the first of its color, a capital where it is bold; `i` inverse,
  * `b` bold, `d` dim, a blank for nothing of it.
  */
 export function styleMap(driver: TerminalDriver): string[] {
@@ -14,8 +14,8 @@ export function styleMap(driver: TerminalDriver): string[] {
       const cell = line?.getCell(column);
       if (cell === undefined) return ' ';
       if (cell.isInverse()) return 'i';
-      const colour = cell.isFgPalette() ? (COLOURS[cell.getFgColor()] ?? '?') : null;
-      if (colour !== null) return cell.isBold() ? colour.toUpperCase() : colour;
+      const color = cell.isFgPalette() ? (COLORS[cell.getFgColor()] ?? '?') : null;
+      if (color !== null) return cell.isBold() ? color.toUpperCase() : color;
       return cell.isBold() ? 'b' : cell.isDim() ? 'd' : ' ';
     })
       .join('')

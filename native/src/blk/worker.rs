@@ -112,7 +112,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         }
     }
 
-    /// Serves the queue until the stop eventfd is signalled and nothing is in flight.
+    /// Serves the queue until the stop eventfd is signaled and nothing is in flight.
     pub fn run(&mut self) -> std::result::Result<(), Fault> {
         self.enqueue(poll(self.signals.stop, STOP));
         self.queue.disable_kicks();

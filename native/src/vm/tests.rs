@@ -191,10 +191,10 @@ fn shutting_down_frees_a_vcpu_in_the_middle_of_an_exit_and_the_waiting_thread() 
     let waiting = guest.vm.clone();
     let waiter = std::thread::spawn(move || waiting.wait(&mut [Event::default(); 4], None));
     guest.vm.shutdown();
-    let (mut last, cancelled) = (waiter.join().unwrap(), Err(Errno(libc::ECANCELED)));
-    if last != cancelled {
+    let (mut last, canceled) = (waiter.join().unwrap(), Err(Errno(libc::ECANCELED)));
+    if last != canceled {
         // The vCPU's end was faster than the closing of the reactor.
         last = guest.vm.wait(&mut [Event::default(); 4], None);
     }
-    assert_eq!(last, cancelled);
+    assert_eq!(last, canceled);
 }

@@ -2,9 +2,8 @@ import { type IommuGroup, readIommuGroups } from '../../host/iommu/groups.ts';
 import type { PciFunction } from '../../host/pci/function.ts';
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
-import { shortDeviceName } from './device-name.ts';
 import { paragraph } from './paragraph.ts';
-import { shortener } from './short-address.ts';
+import { shortDeviceName, shortener } from './short-names.ts';
 import { tableLines } from './table.ts';
 
 export type IommuListing = {

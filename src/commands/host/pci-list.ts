@@ -3,8 +3,7 @@ import type { PciFunction } from '../../host/pci/function.ts';
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type FunctionUse, readUse, useSummary } from '../../host/use/use.ts';
-import { shortDeviceName } from './device-name.ts';
-import { shortener } from './short-address.ts';
+import { shortDeviceName, shortener } from './short-names.ts';
 import { type Column, tableLines } from './table.ts';
 
 export type ListedFunction = PciFunction & {

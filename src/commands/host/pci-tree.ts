@@ -1,8 +1,7 @@
 import { type PciNode, type PciRootBus, pciTree } from '../../host/pci/tree.ts';
 import { truncate } from '../../text/width.ts';
-import { shortDeviceName } from './device-name.ts';
 import type { ListedFunction } from './pci-list.ts';
-import { shortener } from './short-address.ts';
+import { shortDeviceName, shortener } from './short-names.ts';
 
 export function treeBuses(functions: readonly ListedFunction[]): PciRootBus[] {
   return pciTree(functions);

@@ -1,7 +1,7 @@
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type PhysicalFunction, readSriov, type VirtualFunction } from '../../host/sriov/read.ts';
-import { shortener } from './short-address.ts';
+import { shortener } from './short-names.ts';
 import { type Column, tableLines } from './table.ts';
 
 export async function listSriov(root: HostRoot): Promise<PhysicalFunction[]> {

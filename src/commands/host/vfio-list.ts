@@ -5,9 +5,8 @@ import type { HostRoot } from '../../host/root.ts';
 import { holderText } from '../../host/use/holders.ts';
 import type { ModuleState } from '../../host/vfio/modules.ts';
 import { isParkingDriver, readVfio, type VfioDevice, type VfioState } from '../../host/vfio/read.ts';
-import { shortDeviceName } from './device-name.ts';
 import { paragraph } from './paragraph.ts';
-import { shortener } from './short-address.ts';
+import { shortDeviceName, shortener } from './short-names.ts';
 import { tableLines } from './table.ts';
 
 export type VfioListing = VfioState & {

@@ -4,11 +4,11 @@ import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
 import { parseInterval } from '../top/options.ts';
 import type { EventOptions } from './events.ts';
-import { VM_FACTS } from './facts.ts';
 import { registerActions } from './register-actions.ts';
 import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import type { StatsOptions } from './stats.ts';
+import { VM_FACTS } from './vm-json.ts';
 import { withVmList } from './with-vm-list.ts';
 
 type JsonOption = { readonly json?: boolean };

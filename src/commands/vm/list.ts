@@ -4,7 +4,7 @@ import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { type Column, tableLines } from '../host/table.ts';
-import { vmFacts } from './facts.ts';
+import { vmFacts } from './vm-json.ts';
 import type { VmList } from './vm-list.ts';
 
 export function listVms(vmList: Pick<VmList, 'vms'>, options: { readonly json?: boolean }): void {

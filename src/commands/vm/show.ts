@@ -3,13 +3,13 @@ import { stateWord } from '../../engine/vm-info.ts';
 import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
-import { pinningText } from '../../view/pinning-text.ts';
+import { pinningText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { paragraph } from '../host/paragraph.ts';
 import { tableLines } from '../host/table.ts';
-import { vmFacts } from './facts.ts';
 import { findVm } from './find.ts';
+import { vmFacts } from './vm-json.ts';
 import type { VmList } from './vm-list.ts';
 
 const LABEL_CELLS = 12;

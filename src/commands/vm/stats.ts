@@ -1,6 +1,6 @@
 import type { Engine } from '../../engine/engine.ts';
 import { isAlive } from '../../engine/vm-info.ts';
-import { type Report, reportFacts } from '../../report/facts.ts';
+import { type Report, reportFacts } from '../../report/report.ts';
 import { textReport } from '../../report/text.ts';
 import { printData, printError, printText } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';

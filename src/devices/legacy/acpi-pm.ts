@@ -109,7 +109,7 @@ export class AcpiPm implements Device, IoHandler {
     this.#update();
   }
 
-  /** Every register's bits are independent of the neighbour byte's, so that any access is a row of these. */
+  /** Every register's bits are independent of the neighbor byte's, so that any access is a row of these. */
   #writeByte(offset: number, value: number): void {
     const shift = 8 * (offset & 1);
     const bits = value << shift;

@@ -8,7 +8,7 @@ import { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
 import { RootPort } from './root-port.ts';
 
-/** The function at 00:00.0, by which guests recognise that there is a PCI host. */
+/** The function at 00:00.0, by which guests recognize that there is a PCI host. */
 const HOST_BRIDGE = { vendor: 0x1b36, device: 0x0008, revision: 0, classCode: 0x060000 } as const;
 
 export type PciHostOptions = {

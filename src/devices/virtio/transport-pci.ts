@@ -177,7 +177,7 @@ export class VirtioPci implements Device, IoHandler {
     this.#msix.load(stateOf(state, 'msix'));
     this.#interrupts.load(stateOf(state, 'interrupts'));
     this.#common.load(stateOf(state, 'common'));
-    // A call that had been signalled but not yet seen isn't in the state; one interrupt too many does no harm.
+    // A call that had been signaled but not yet seen isn't in the state; one interrupt too many does no harm.
     for (const queue of this.#queues) {
       if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
     }

@@ -142,7 +142,7 @@ function isMessage(value: unknown): value is Message {
   return typeof method === 'string' && method.length <= 64 && (hasId || id === undefined);
 }
 
-/** Nothing here can be cancelled, and vscode-jsonrpc does not check what such a message brings. */
+/** Nothing here can be canceled, and vscode-jsonrpc does not check what such a message brings. */
 function isWanted(message: Message): boolean {
   return (message as { method?: string }).method !== '$/cancelRequest';
 }

@@ -130,7 +130,7 @@ export function overrideMark(
   const names = [...at].sort(compareAddresses);
   return {
     at: names,
-    text: `pcie_acs_override makes the kernel take ${sentenceList(names)} for isolating, which the hardware is not: a guest with this group can reach its neighbours' memory traffic`,
+    text: `pcie_acs_override makes the kernel take ${sentenceList(names)} for isolating, which the hardware is not: a guest with this group can reach its neighbors' memory traffic`,
   };
 }
 

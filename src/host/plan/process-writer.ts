@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import readline from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { replaceFile } from '../../files/replace-file.ts';
-import type { CommandResult } from '../facts.ts';
 import { commandEnvironment } from '../live-facts.ts';
 import {
   currentBootId,
@@ -14,6 +13,7 @@ import {
   readPendingWrites,
   startTicksOf,
 } from '../pending-writes.ts';
+import type { CommandResult } from '../recorded-facts.ts';
 import type { HostRoot } from '../root.ts';
 import { HangingError, type TimeLimit, withinLimit } from './time-limit.ts';
 import type { HostWriter } from './writer.ts';

@@ -1,4 +1,4 @@
-import type { CommandResult } from '../facts.ts';
+import type { CommandResult } from '../recorded-facts.ts';
 import type { HostRoot } from '../root.ts';
 import type { TimeLimit } from './time-limit.ts';
 

@@ -1,5 +1,5 @@
-import type { DeviceNode } from '../facts.ts';
 import type { PciFunction } from '../pci/function.ts';
+import type { DeviceNode } from '../recorded-facts.ts';
 import type { HostRoot } from '../root.ts';
 import { type Holder, readHolders, uniqueHolders } from '../use/holders.ts';
 import { type ModuleState, readModule } from './modules.ts';

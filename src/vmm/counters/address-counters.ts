@@ -1,9 +1,15 @@
-import { addCount } from './add-count.ts';
-import { ADDRESS, ADDRESS_BITS, ADDRESS_ENTRIES, addressKey, type CounterLayout } from './counters.ts';
+import {
+  ADDRESS,
+  ADDRESS_BITS,
+  ADDRESS_ENTRIES,
+  addCount,
+  addressKey,
+  type CounterLayout,
+} from './counters.ts';
 
 /** This many entries are looked at for an address, whatever addresses the guest chooses. */
 const MAX_PROBES = 16;
-/** 2^32 divided by the golden ratio, odd: spreads neighbours (Knuth, TAOCP vol. 3 §6.4). */
+/** 2^32 divided by the golden ratio, odd: spreads neighbors (Knuth, TAOCP vol. 3 §6.4). */
 const GOLDEN = 0x9e37_79b1;
 const HASH_SHIFT = 32 - Math.log2(ADDRESS_ENTRIES);
 /** Address bits in the upper half of a key. */

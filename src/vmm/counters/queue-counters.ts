@@ -1,6 +1,5 @@
 import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
-import { addCount } from './add-count.ts';
-import { QUEUE } from './counters.ts';
+import { addCount, QUEUE } from './counters.ts';
 
 /** Histogram words of a block: one for each power of two of nanoseconds. */
 const BUCKETS = 32;

@@ -1,7 +1,6 @@
 import type { RegionCounters } from '../../devices/bus.ts';
-import { addCount } from './add-count.ts';
 import type { AddressCounters } from './address-counters.ts';
-import { type CounterLayout, REGION } from './counters.ts';
+import { addCount, type CounterLayout, REGION } from './counters.ts';
 
 /** Counts one range of ports or memory in the VM's shared block, as a whole and by address. */
 export class SharedRegionCounters implements RegionCounters {

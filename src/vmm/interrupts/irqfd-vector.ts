@@ -6,7 +6,7 @@ import { type GsiRouting, sameMessage } from './gsi-routing.ts';
 type VectorVm = Pick<VmFd, 'assignIrqfd' | 'deassignIrqfd' | 'signalMsi'>;
 
 /**
- * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signalled. While
+ * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signaled. While
  * it has none nothing listens to them, and a signal stays in the eventfd's count, where `pending` finds it, and from
  * where KVM sends it when the eventfd becomes an irqfd again.
  */

@@ -86,7 +86,7 @@ export function errnoName(errno: number): string {
 /** A system call that failed. */
 export class SystemError extends Error {
   override readonly name = 'SystemError';
-  /** What was called, with what matters to recognise it: `ioctl KVM_CREATE_VM`. */
+  /** What was called, with what matters to recognize it: `ioctl KVM_CREATE_VM`. */
   readonly call: string;
   readonly errno: number;
   /** `EBUSY`. */
@@ -193,14 +193,14 @@ export function eventfd(initial = 0): number {
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
 
-/** Adds 1 to an eventfd's count. A count that is full already is signalled already. */
+/** Adds 1 to an eventfd's count. A count that is full already is signaled already. */
 export function signalEventfd(fd: number): void {
   if (Number(calls.write(fd, one, one.byteLength)) >= 0) return;
   const errno = koffi.errno();
   if (errno !== constants.errno.EAGAIN) throw new SystemError('write to an eventfd', errno);
 }
 
-/** Takes an eventfd's count and sets it to 0. @returns the count; 0 when nothing was signalled. */
+/** Takes an eventfd's count and sets it to 0. @returns the count; 0 when nothing was signaled. */
 export function drainEventfd(fd: number): bigint {
   const count = new BigUint64Array(1);
   if (Number(calls.read(fd, count, count.byteLength)) >= 0) return count[0]!;

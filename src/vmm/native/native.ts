@@ -179,7 +179,7 @@ export class NativeVm implements ResourceOwner {
     return this.#events[event * EVENT_WORDS + AUX]!;
   }
 
-  /** Reports eventfd `fd` with `token` when it is signalled, after emptying it. */
+  /** Reports eventfd `fd` with `token` when it is signaled, after emptying it. */
   watchEventFd(fd: number, token: number): void {
     checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, WATCH_DRAIN));
   }

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { CommandResult } from '../../../src/host/facts.ts';
+import type { CommandResult } from '../../../src/host/recorded-facts.ts';
 import type { SimulatedHost } from './simulated-host.ts';
 
 const done: CommandResult = { exitCode: 0, stdout: '', stderr: '' };

@@ -1,6 +1,6 @@
 import { removeFiles, replaceFile } from '../../../src/files/replace-file.ts';
-import type { CommandResult } from '../../../src/host/facts.ts';
 import type { HostWriter } from '../../../src/host/plan/writer.ts';
+import type { CommandResult } from '../../../src/host/recorded-facts.ts';
 import type { HostRoot } from '../../../src/host/root.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
 import { runCommand } from './simulated-commands.ts';

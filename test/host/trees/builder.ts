@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { factsPath, type HostFacts } from '../../../src/host/facts.ts';
+import { factsPath, type HostFacts } from '../../../src/host/recorded-facts.ts';
 import { HostRoot } from '../../../src/host/root.ts';
 import { type CapabilitySpec, configBytes } from './config-bytes.ts';
 import { modulesAliasText, pciIdsText } from './names.ts';

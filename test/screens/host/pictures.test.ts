@@ -6,7 +6,7 @@ import { serverTree } from '../../host/trees/server.ts';
 import { styledScreen, styleMap } from '../../ui/styles.ts';
 import { HostDriver } from './host-driver.ts';
 
-// Ink's colours look at it once, when they are loaded.
+// Ink's colors look at it once, when they are loaded.
 vi.hoisted(() => {
   process.env.FORCE_COLOR = '1';
 });
@@ -56,18 +56,18 @@ function inAscii(screen: string): string {
   return pairs.reduce((text, [unicode, ascii]) => text.replaceAll(unicode, ascii), screen);
 }
 
-test.each(SIZES)('every screen at %i x %i: in colour, without, and in ASCII', async (columns, rows) => {
+test.each(SIZES)('every screen at %i x %i: in color, without, and in ASCII', async (columns, rows) => {
   const size = { columns, rows };
-  const coloured = start(serverTree(), size);
+  const colored = start(serverTree(), size);
   const plain = start(serverTree(), { ...size, env: { TERM: 'xterm', LANG: 'C.UTF-8', NO_COLOR: '1' } });
   const ascii = start(serverTree(), { ...size, env: { TERM: 'xterm', LANG: 'C' } });
   for (const [name, keys] of SCREENS) {
     await Promise.all(drivers.map(driver => driver.press(...keys)));
-    expect(styledScreen(coloured.terminal)).toMatchSnapshot(name);
-    expect(coloured.terminal.wrapped).toBe(false);
-    expect(plain.screen).toBe(coloured.screen);
+    expect(styledScreen(colored.terminal)).toMatchSnapshot(name);
+    expect(colored.terminal.wrapped).toBe(false);
+    expect(plain.screen).toBe(colored.screen);
     expect(styleMap(plain.terminal).join('')).not.toMatch(/[rgymc]/i);
-    expect(ascii.screen).toBe(inAscii(coloured.screen));
+    expect(ascii.screen).toBe(inAscii(colored.screen));
     expect(ascii.screen).toMatch(/^[\x20-\x7e\n]*$/);
   }
 });

@@ -13,12 +13,12 @@ test('fires what is due, in the order of deadlines', () => {
   expect(timers.untilNext(40n)).toBe(0n);
 });
 
-test('a cancelled timer does not fire, also when an earlier one cancels it', () => {
+test('a canceled timer does not fire, also when an earlier one cancels it', () => {
   const timers = new Timers();
   const fired: string[] = [];
   let cancel = () => {};
   timers.at(1n, () => cancel());
-  cancel = timers.at(2n, () => fired.push('cancelled'));
+  cancel = timers.at(2n, () => fired.push('canceled'));
   timers.fire(10n);
   expect(fired).toEqual([]);
   expect(timers.untilNext(10n)).toBeNull();

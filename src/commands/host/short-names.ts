@@ -11,3 +11,9 @@ export function shortDeviceName(fn: Pick<PciFunction, 'names' | 'vendor' | 'devi
   const short = /\[([^\]]+)\]$/.exec(vendor)?.[1] ?? vendor.replace(additions, '').replace(/,$/, '');
   return deviceName({ ...fn, names: { ...fn.names, vendor: short || vendor } });
 }
+
+/** Addresses as people write them: without the domain, where all of them are in domain 0. */
+export function shortener(addresses: readonly string[]): (address: string) => string {
+  const oneDomain = addresses.every(address => address.startsWith('0000:'));
+  return address => (oneDomain ? address.replace(/^0000:/, '') : address);
+}

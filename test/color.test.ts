@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 
-// Ink's colours are decided when it is loaded: before the imports, say that the terminal has the 16.
+// Ink's colors are decided when it is loaded: before the imports, say that the terminal has the 16.
 vi.hoisted(() => {
   process.env.FORCE_COLOR = '1';
 });
@@ -15,7 +15,7 @@ afterEach(async () => {
   for (const driver of drivers.splice(0)) await driver.leave();
 });
 
-/** Goes through list, VM screen with a coloured console, and a question. */
+/** Goes through list, VM screen with a colored console, and a question. */
 async function tour(env: NodeJS.ProcessEnv) {
   const clock = new ManualClock();
   const engine = new FakeEngine(clock);
@@ -38,14 +38,14 @@ async function tour(env: NodeJS.ProcessEnv) {
   return driver;
 }
 
-/** SGR parameters that set a colour: 30-37, 38, 40-47, 48, 90-97, 100-107. */
-const colours = (written: string) =>
+/** SGR parameters that set a color: 30-37, 38, 40-47, 48, 90-97, 100-107. */
+const colors = (written: string) =>
   [...written.matchAll(/\x1b\[([\d;]*)m/g)]
     .flatMap(([, parameters]) => parameters!.split(';').map(Number))
     .filter(parameter => (parameter >= 30 && parameter !== 39 && parameter < 49) || parameter >= 90);
 
-test('there is colour, of the 16 that every terminal has', async () => {
-  const found = colours((await tour({})).stdout.written);
+test('there is color, of the 16 that every terminal has', async () => {
+  const found = colors((await tour({})).stdout.written);
   expect(found).not.toEqual([]);
   expect(found).not.toContain(38);
   expect(found).not.toContain(48);
@@ -53,8 +53,8 @@ test('there is colour, of the 16 that every terminal has', async () => {
 
 test.each([{ NO_COLOR: '1' }, { TERM: 'dumb' }])('with %j there is none, the guest’s included', async env => {
   const driver = await tour(env);
-  expect(colours(driver.stdout.written)).toEqual([]);
-  // What colour said is said without it, too.
+  expect(colors(driver.stdout.written)).toEqual([]);
+  // What color said is said without it, too.
   expect(driver.screen).toMatch(/^> +demo +running/m);
   expect(driver.screen).toMatch(/db +crashed/);
 });
