@@ -124,7 +124,11 @@ function shortList(words: readonly string[]): string {
 
 function unseenHolders(survey: HostSurvey, fn: PciFunction): Check[] {
   if (survey.vfio.holdersComplete) return [];
-  const reason = 'not known whether a process of another user has it open: run as root';
+  // Not even root sees what a process has open that made itself undumpable, or that a security module guards.
+  const isRoot = survey.root.live && process.geteuid?.() === 0;
+  const reason = isRoot
+    ? 'not known whether a process has it open that not even root may look into'
+    : 'not known whether a process of another user has it open: run as root';
   return [warn('held', fn.address, reason)];
 }
 
