@@ -7,7 +7,7 @@ import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 export function registerAttach(program: Command): void {
   const attach = withUiOptions(program.command('attach'))
     .argument('[vm]', 'the VM whose screen comes first')
-    .description('Show the UI of the VMs that run; never start a manager')
+    .description('Open the UI on a running manager; never start one')
     .action(async (name: string | undefined, options: OpenUiOptions) => {
       requireTerminal();
       const { findVm } = await import('./vm/find.ts');
@@ -18,7 +18,7 @@ export function registerAttach(program: Command): void {
     });
   withManual(attach, {
     text: [
-      'Any number of terminals may be attached, each with its own screen. Leaving one, or losing it, does nothing to the VMs.',
+      'Any number of terminals may be attached, each with its own screen. VMs keep running when a terminal detaches or its connection is lost.',
     ],
   });
 }

@@ -36,7 +36,7 @@ const LOAD_REST_MS = 1000;
 
 /**
  * Shows the full-screen UI until the user leaves it, then closes the engine: VMs of this process end, those of a manager
- * go on.
+ * keep running.
  * @param open the VM whose screen comes first; without it the list of VMs does
  */
 export async function openUi(engine: Engine, options: OpenUiOptions, open?: string): Promise<void> {
@@ -74,7 +74,7 @@ function loadRest(): void {
 }
 
 function goOn(names: readonly string[]): string {
-  return names.length === 1 ? `${names[0]} goes on` : `${names.length} VMs go on`;
+  return names.length === 1 ? `${names[0]} keeps running` : `${names.length} VMs keep running`;
 }
 
 /** Ink decides on its colors while it is loaded. */

@@ -7,11 +7,11 @@ export type ConsolePort = {
   type(bytes: Uint8Array): void;
   /** Resolves when the guest has taken enough of what was typed for more. */
   room(): Promise<void>;
-  /** Somebody else types, or nobody. */
+  /** The keyboard changed hands, or was released. */
   keyboardChanged(): void;
 };
 
-/** Who watches one VM's serial console, and who types into it. */
+/** The watchers of one VM's serial console, and which of them has the keyboard. */
 export class Consoles {
   readonly #port: ConsolePort;
   /** Who watches, in the order in which they came. */

@@ -27,7 +27,7 @@ export interface Definitions {
   rename(from: string, to: string): void;
   /** The file is kept as `NAME.yaml~`. */
   remove(name: string): void;
-  /** Calls `changed` when somebody has changed something. @returns what ends that */
+  /** Calls `changed` after any change. @returns a function that stops that */
   watch(changed: () => void): () => void;
 }
 

@@ -15,7 +15,7 @@ export type ManagerInfo = {
 /** OpenMetrics 1.0, or the Prometheus text format 0.0.4. */
 export type MetricsFormat = 'openmetrics' | 'prometheus';
 
-/** What a serial console tells who watches it. */
+/** What a watcher of a serial console receives. */
 export type ConsoleListener = {
   /** `replayed`: it was printed before now, and comes from the scrollback. */
   printed(bytes: Uint8Array, replayed: boolean): void;
@@ -30,21 +30,21 @@ export type ConsoleWatcher = {
 
 /** One watcher of a VM's serial console. Any number may watch; one at a time types. */
 export interface ConsoleLink {
-  /** @throws when somebody else types, naming them, unless it is to be taken from them */
+  /** @throws if another watcher has the keyboard, naming it, unless `take` takes it away */
   takeKeyboard(take?: boolean): Promise<void>;
   releaseKeyboard(): void;
   /** Ignored without the keyboard. */
   type(bytes: Uint8Array): void;
   /** Types what comes from a file or a pipe. Resolves when the guest has taken enough for more; a guest that is paused takes nothing. */
   feed(bytes: Uint8Array): Promise<void>;
-  /** What a terminal says by itself when the guest asks it something: the guest hears one watcher, the keyboard holder or else the first that may answer. */
+  /** What the terminal itself answers to a query of the guest. The guest gets the answer of one watcher: the keyboard holder, or else the first that may answer. */
   answer(bytes: Uint8Array): void;
   close(): void;
 }
 
 /**
- * All that the UI and the commands may ask of the VMM. The local engine runs the VMs in this process; a remote one
- * speaks to the process that does.
+ * All that the UI and the commands may ask of the VMM. The local engine runs the VMs in this process; a remote one talks to
+ * the manager.
  */
 export interface Engine {
   readonly manager: ManagerInfo;
@@ -78,7 +78,7 @@ export interface Engine {
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling;
   /**
    * The first serial port: the last 64 KiB that it printed, then what it prints.
-   * @param watcher who watches; when absent, somebody at this process's terminal who may answer
+   * @param watcher default: the terminal of this process, which may answer
    */
   openConsole(id: string, listener: ConsoleListener, watcher?: ConsoleWatcher): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;

@@ -2,14 +2,14 @@ import type { LogEntry } from './vm-info.ts';
 
 const KEPT = 1000;
 
-/** What has happened: the last entries, and whoever wants to hear of each. */
+/** The last log entries; a listener is notified of each new one. */
 export class EventLog {
-  readonly #tell: (entry: LogEntry) => void;
+  readonly #notify: (entry: LogEntry) => void;
   #entries: readonly LogEntry[] = [];
   #next = 1;
 
-  constructor(tell: (entry: LogEntry) => void) {
-    this.#tell = tell;
+  constructor(notify: (entry: LogEntry) => void) {
+    this.#notify = notify;
   }
 
   /** The last ones, oldest first. */
@@ -25,6 +25,6 @@ export class EventLog {
   add(level: LogEntry['level'], vm: string | null, text: string): void {
     const entry = { number: this.#next++, at: Date.now(), vm, level, text };
     this.#entries = [...this.#entries.slice(1 - KEPT), entry];
-    this.#tell(entry);
+    this.#notify(entry);
   }
 }

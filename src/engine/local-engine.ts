@@ -15,7 +15,7 @@ import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts'
 import { somebodyHere } from './this-terminal.ts';
 import { Vm, type VmLock } from './vm.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
-import { tellChanges } from './vm-log.ts';
+import { logChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
 
@@ -49,8 +49,8 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #lock: (name: string) => VmLock;
   readonly #metrics: ((engine: LocalEngine, format: MetricsFormat) => Promise<string>) | undefined;
   readonly #vms = new Map<string, Vm>();
-  /** What was last told of each VM. */
-  readonly #told = new Map<string, VmInfo>();
+  /** Each VM as listeners last saw it. */
+  readonly #reported = new Map<string, VmInfo>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
   readonly #restarts = new RestartPolicy();
@@ -162,7 +162,7 @@ export class LocalEngine implements Engine, CounterSource {
     vm.rename(name);
     this.#vms.set(name, vm);
     // A crash under the old name is no news.
-    this.#told.set(name, vm.info);
+    this.#reported.set(name, vm.info);
     this.#log.rename(id, name);
     this.#emit({ kind: 'log-rewritten' });
     this.#followDefinitions();
@@ -256,7 +256,7 @@ export class LocalEngine implements Engine, CounterSource {
   #forget(vm: Vm): void {
     if (!this.#has(vm)) return;
     this.#vms.delete(vm.name);
-    this.#told.delete(vm.name);
+    this.#reported.delete(vm.name);
     this.#emit({ kind: 'removed', id: vm.name });
   }
 
@@ -268,10 +268,10 @@ export class LocalEngine implements Engine, CounterSource {
     // Who watched the console of one that was removed may still let go of its keyboard.
     if (!this.#has(vm)) return;
     const { info } = vm;
-    const before = this.#told.get(vm.name) ?? null;
-    this.#told.set(vm.name, info);
+    const before = this.#reported.get(vm.name) ?? null;
+    this.#reported.set(vm.name, info);
     this.#emit({ kind: 'vm', vm: info });
-    tellChanges(before, info, (level, text) => this.#log.add(level, vm.name, text));
+    logChanges(before, info, (level, text) => this.#log.add(level, vm.name, text));
     // One that crashes while it is being killed is where it was to be.
     const wanted = before?.state !== 'crashed' && before?.state !== 'stopping';
     if (wanted && info.state === 'crashed' && !info.interrupted) this.#afterCrash(vm);

@@ -51,7 +51,7 @@ export class MachineWorker {
     MachineWorker.#spare ??= new MachineWorker();
   }
 
-  /** The warm thread, or a new one; also when the warm one could not load its libraries, so that its user hears why. */
+  /** The warm thread, or a new one; a new one too if the warm one could not load its libraries, so that the error reaches the caller. */
   static take(): MachineWorker {
     const spare = MachineWorker.#spare;
     const worker = spare?.alive ? spare : new MachineWorker();

@@ -1,32 +1,32 @@
 import type { LogEntry, VmInfo } from './vm-info.ts';
 
-type Tell = (level: LogEntry['level'], text: string) => void;
+type Log = (level: LogEntry['level'], text: string) => void;
 
-/** What is worth a line in the log when a VM changes from `before` to `now`. */
-export function tellChanges(before: VmInfo | null, now: VmInfo, tell: Tell): void {
-  if (before?.state !== now.state) tellState(before, now, tell);
-  if (now.problem !== null && before?.problem !== now.problem) tell('error', now.problem);
+/** Logs what changed in a VM from `before` to `now`, as far as it is worth a line. */
+export function logChanges(before: VmInfo | null, now: VmInfo, log: Log): void {
+  if (before?.state !== now.state) logState(before, now, log);
+  if (now.problem !== null && before?.problem !== now.problem) log('error', now.problem);
   for (const [device, reason] of Object.entries(now.broken)) {
-    if (before?.broken[device] !== reason) tell('error', `${device} is broken: ${reason}`);
+    if (before?.broken[device] !== reason) log('error', `${device} is broken: ${reason}`);
   }
 }
 
-function tellState(before: VmInfo | null, now: VmInfo, tell: Tell): void {
+function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
   switch (now.state) {
     case 'running':
-      tell('info', before?.state === 'paused' ? 'it goes on' : 'it runs');
+      log('info', before?.state === 'paused' ? 'it is resumed' : 'it runs');
       break;
     case 'paused':
-      tell('info', 'it is paused');
+      log('info', 'it is paused');
       break;
     case 'crashed':
-      tell('error', now.interrupted ? (now.reason ?? '') : withDetail('it crashed', now));
+      log('error', now.interrupted ? (now.reason ?? '') : withDetail('it crashed', now));
       break;
     case 'off':
       // A VM that is only taken into the list has not ended.
       if (before === null) break;
-      if (before.state === 'starting') tell('error', withDetail('it could not be started', now));
-      else tell('info', now.reason === null ? 'it is off' : `it is off: ${now.reason}`);
+      if (before.state === 'starting') log('error', withDetail('it could not be started', now));
+      else log('info', now.reason === null ? 'it is off' : `it is off: ${now.reason}`);
       break;
     case 'starting':
     case 'stopping':

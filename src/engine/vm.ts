@@ -269,7 +269,7 @@ export class Vm {
     this.#worker = null;
     this.#native = null;
     this.#typedAhead.clear();
-    // Before anybody hears of the end: they may start it again at once.
+    // Before listeners are notified: they may start it again at once.
     this.#lock?.release();
     this.#lock = null;
     const end = this.#howItEnded(error);
@@ -286,7 +286,7 @@ export class Vm {
       return { crashed: false, reason, detail: null, exitCode: null };
     }
     if (this.#end !== null) return this.#end;
-    const reason = `the machine thread died: ${error?.message ?? 'it ended without a word'}`;
+    const reason = `the machine thread died: ${error?.message ?? 'it exited without an error'}`;
     return { crashed: true, reason, detail: error?.stack ?? null, exitCode: null };
   }
 

@@ -15,7 +15,7 @@ import { tryLock } from '../vmm/native/ofd-lock.ts';
 
 const HOLDER_MAX = 200;
 
-/** A file that one process at a time has, and that says which. */
+/** A lock file that names the process that holds it. */
 export type FileLock = { release(): void };
 
 export class LockHeldError extends Error {
@@ -23,9 +23,9 @@ export class LockHeldError extends Error {
 }
 
 /**
- * Takes the lock at `path`; it goes with this process, however that ends.
+ * Takes the lock at `path`; it is released when this process ends, however that happens.
  * @param what it stands for, for the error
- * @throws LockHeldError saying who has it
+ * @throws LockHeldError naming the holder
  */
 export function lockFile(path: string, what: string): FileLock {
   for (;;) {
@@ -34,7 +34,7 @@ export function lockFile(path: string, what: string): FileLock {
       closeSync(fd);
       throw new LockHeldError(`${what} by ${holderOf(path)}`);
     }
-    // Whoever had it before may have removed it between our open and our lock.
+    // The previous holder may have removed the file between our open and our lock.
     if (isAt(fd, path)) {
       nameHolder(fd);
       return { release: () => release(fd, path) };
@@ -62,7 +62,7 @@ function nameHolder(fd: number): void {
     ftruncateSync(fd);
     writeSync(fd, `process ${process.pid} of ${userName()}: ${commandLine()}\n`, 0);
   } catch {
-    // A full disk: it is locked all the same, only nobody can say by whom.
+    // The disk is full: the file is locked, but does not say by whom.
   }
 }
 
@@ -71,7 +71,7 @@ function holderOf(path: string): string {
     const text = printable(readFileSync(path, 'utf8').trim()).slice(0, HOLDER_MAX);
     if (text !== '') return text;
   } catch {
-    // It has just gone.
+    // It has just been released.
   }
   return 'another process';
 }

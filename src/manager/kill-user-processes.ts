@@ -17,22 +17,22 @@ export type Session = {
 };
 
 /**
- * What to tell a user whose VMs would end at logout: systemd-logind kills what is left of a session when its
- * KillUserProcesses is on (logind.conf(5)). Null when the process is in no session, or is left alone.
+ * The warning for a user whose VMs would end at logout: systemd-logind kills the remaining processes of a session when its
+ * KillUserProcesses is on (logind.conf(5)). Null when this process is in no session, or would not be killed.
  */
 export function logoutWarning(root = '/', cgroup = readIfThere('/proc/self/cgroup')): string | null {
   const session = sessionOf(cgroup, root);
   if (session === null || !endsAtLogout(session, loginSettings(root))) return null;
   return (
     `the VMs will be killed when ${session.name} logs out, because KillUserProcesses is on in logind.conf. To keep them, either run vring ` +
-    'as a service (systemctl enable --now vring), or let your user manager own them: loginctl enable-linger, then ' +
+    'as a service (systemctl enable --now vring), or as a service of your own: loginctl enable-linger, then ' +
     'systemctl --user enable --now vring, or systemd-run --user --scope vring'
   );
 }
 
 /**
  * The session that a process belongs to, by its control group: `.../user-1000.slice/session-3.scope`. The environment
- * does not tell: XDG_SESSION_ID stays with what has been moved out of its session.
+ * does not show it: XDG_SESSION_ID stays set in processes that have been moved out of their session.
  */
 export function sessionOf(cgroup: string, root = '/'): Session | null {
   const uid = /\/user-(\d+)\.slice\/session-[^/]+\.scope(\/|$)/m.exec(cgroup)?.[1];

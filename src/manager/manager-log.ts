@@ -3,7 +3,7 @@ import type { LogEntry } from '../engine/vm-info.ts';
 import { writeErr } from '../text/output.ts';
 import { printableLines } from '../text/printable.ts';
 
-/** A background manager's log is cut at this size; the one before is kept beside it. */
+/** The log of a background manager is rotated at this size; one old file is kept. */
 const MAX_LOG_BYTES = 2 ** 20;
 
 /** Syslog's priorities, as journald reads them at the start of a line (sd-daemon(3)). */
@@ -29,7 +29,7 @@ function isJournal(stream: string | undefined): boolean {
   return stream === `${dev}:${ino}`;
 }
 
-/** To a file. A disk that is full, or a folder that is gone, costs lines and nothing else; how many is said later. */
+/** To a file. If the disk is full or the folder is gone, lines are lost and nothing else; their number is logged later. */
 export function fileLog(path: string): LogWriter {
   let lost = 0;
   return entry => {

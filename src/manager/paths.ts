@@ -5,13 +5,13 @@ import { stateFolder } from '../files/state-folder.ts';
 /** Bytes of a socket's path: sun_path in unix(7), less the zero at its end. */
 export const LONGEST_SOCKET_PATH = 107;
 
-/** Where a manager and its clients meet, and where it keeps what outlives it. */
+/** Where a manager and its clients meet, and where a manager keeps what outlives it. */
 export type ManagerPaths = {
-  /** Gone after a restart of the host: socket and locks. */
+  /** Socket and locks. Gone after a reboot of the host. */
   readonly runtime: string;
   readonly state: string;
   readonly socket: string;
-  /** What a background manager has to say. */
+  /** Log of a background manager. */
   readonly log: string;
 };
 
@@ -39,15 +39,16 @@ function runtimeFolder(env: Env, uid: number): string {
 }
 
 /**
- * Makes sure that a folder is there, is this user's, and that nobody else can put anything into it.
- * @throws when it is not and can't be made so
+ * Makes sure that a folder exists, belongs to this user, and that nobody else can write to it.
+ * @throws if that cannot be achieved
  */
 export function ensurePrivateFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST') throw new Error(`the folder ${path} can't be made: ${code}; ${CHOOSE_ANOTHER}`);
+    if (code !== 'EEXIST')
+      throw new Error(`the folder ${path} cannot be created: ${code}; ${CHOOSE_ANOTHER}`);
   }
   const { mode } = checkPrivateFolder(path)!;
   if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
@@ -57,7 +58,7 @@ export function ensurePrivateFolder(path: string): void {
 export function checkPrivateFolder(path: string): Stats | null {
   const stats = statOf(path);
   if (stats === null) return null;
-  if (!stats.isDirectory()) throw new Error(`${path} is no folder: remove it, or ${CHOOSE_ANOTHER}`);
+  if (!stats.isDirectory()) throw new Error(`${path} is not a folder: remove it, or ${CHOOSE_ANOTHER}`);
   if (stats.uid !== process.getuid!())
     throw new Error(`the folder ${path} belongs to user ${stats.uid}: ${CHOOSE_ANOTHER}`);
   if ((stats.mode & 0o022) !== 0)
@@ -73,6 +74,6 @@ function statOf(path: string): Stats | null {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return null;
-    throw new Error(`the folder ${path} can't be looked at: ${code}; ${CHOOSE_ANOTHER}`);
+    throw new Error(`the folder ${path} cannot be examined: ${code}; ${CHOOSE_ANOTHER}`);
   }
 }

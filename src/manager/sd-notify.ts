@@ -1,8 +1,8 @@
 import { AF_UNIX, close, SOCK_DGRAM, sendTo, socket } from '../vmm/native/libc.ts';
 
 /**
- * Tells systemd how the service is (sd_notify(3)): `READY=1`. Nothing happens where it isn't systemd that started it, or
- * when systemd can't be reached: it then does what its timeouts say.
+ * Notifies systemd of the state of the service (sd_notify(3)), such as `READY=1`. Does nothing if systemd did not start this
+ * process, or cannot be reached.
  */
 export function notifySystemd(state: string, path: string | undefined = process.env.NOTIFY_SOCKET): void {
   if (path === undefined || !/^[/@]/.test(path)) return;
@@ -14,7 +14,7 @@ export function notifySystemd(state: string, path: string | undefined = process.
       close(fd);
     }
   } catch {
-    // systemd then goes by its timeouts.
+    // systemd then relies on its timeouts.
   }
 }
 

@@ -20,7 +20,7 @@ import { stopRequests, surviveExceptions } from './signals.ts';
 import { thisUnit } from './unit.ts';
 import { lockOwnership, lockVm } from './vm-lock.ts';
 
-/** How often it looks whether its socket is still where clients look for it. */
+/** How often the manager checks that its socket is still where clients look for it. */
 const SOCKET_CHECK_MS = 5000;
 
 export type ServeOptions = {
@@ -135,26 +135,29 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   return 0;
 }
 
-/** Whoever listened here before is dead: it is this process that has the lock. */
+/** A socket file that is there was left behind: this process has the lock. */
 async function listen(server: ControlServer, { runtime, socket }: ManagerPaths): Promise<void> {
   ensurePrivateFolder(runtime);
   rmSync(socket, { force: true });
   await server.listen(socket);
 }
 
-/** The folder of a user's session goes when its last session ends, and /tmp is tidied; the manager stays. */
+/** The runtime folder of a user is removed with the last session, and /tmp is cleaned up; the manager stays. */
 async function keepReachable(server: ControlServer, paths: ManagerPaths, engine: LocalEngine): Promise<void> {
   if (server.reachable) return;
   try {
     server.stopListening();
     await listen(server, paths);
-    engine.note('warning', `the socket ${paths.socket} was gone, and is there again`);
+    engine.note('warning', `the socket ${paths.socket} was removed; it has been created again`);
   } catch (error) {
-    engine.note('error', `the socket ${paths.socket} is gone: ${(error as Error).message}`);
+    engine.note(
+      'error',
+      `the socket ${paths.socket} was removed, and cannot be created again: ${(error as Error).message}`,
+    );
   }
 }
 
-/** Has in memory what it may need: an upgrade of vring replaces its files, and a manager with VMs goes on. */
+/** Loads ahead what may be needed: an upgrade of vring replaces its files while this manager keeps running. */
 async function outliveUpgrades(engine: LocalEngine): Promise<void> {
   try {
     await loadAhead('src/manager/serve.ts');

@@ -21,7 +21,7 @@ export async function shutDownGuests(
     if (pressed.has(id) || (state !== 'running' && state !== 'paused')) return;
     pressed.add(id);
     try {
-      // A guest that is paused can't hear its button.
+      // A paused guest does not notice its button.
       if (state === 'paused') await engine.resume(id);
       await engine.powerButton(id);
     } catch {

@@ -9,7 +9,7 @@ const LAST_LINES = 5;
 const FEW_ARENAS = { MALLOC_ARENA_MAX: '2' };
 
 export type StartedManager = {
-  /** Null while it runs, and when it ended because another manager was there. */
+  /** Null while it runs, and if it ended because another manager runs. */
   readonly failed: () => string | null;
   readonly foundAnother: () => boolean;
 };

@@ -17,17 +17,17 @@ export function lockVm(name: string): VmLock {
   const folder = join(runtime, 'vms');
   ensurePrivateFolder(folder);
   try {
-    return lockFile(join(folder, `${name}.lock`), `a VM named ${name} is run`);
+    return lockFile(join(folder, `${name}.lock`), `the VM ${name} is run`);
   } catch (error) {
     if (!(error instanceof LockHeldError)) throw error;
-    throw new Error(`${error.message}; end it there first, or choose another name`);
+    throw new Error(`${error.message}; stop it there first, or choose another name`);
   }
 }
 
 /**
  * Makes this process the only manager of the socket and of the definitions: another one with the same definitions may look for its
  * socket elsewhere, when XDG_RUNTIME_DIR is another.
- * @throws LockHeldError saying who owns them
+ * @throws LockHeldError saying who holds them
  */
 export function lockOwnership({
   runtime,
@@ -36,12 +36,9 @@ export function lockOwnership({
   readonly runtime: string;
   readonly state: string;
 }): FileLock {
-  const socket = lockFile(join(runtime, 'manager.lock'), `VMs are owned through ${runtime}`);
+  const socket = lockFile(join(runtime, 'manager.lock'), `the runtime folder ${runtime} is held`);
   try {
-    const definitions = lockFile(
-      join(state, 'manager.lock'),
-      `the VMs with their state in ${state} are owned`,
-    );
+    const definitions = lockFile(join(state, 'manager.lock'), `the state folder ${state} is held`);
     return {
       release: () => {
         definitions.release();

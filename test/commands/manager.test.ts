@@ -119,6 +119,12 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     dead.kill('SIGKILL');
     await dead;
     expect(await json('status')).toMatchObject({ state: 'none', interrupted: ['adhoc', 'web'] });
+    const [node, ...args] = NODE;
+    const list = await execa(node!, [...args, CLI, 'vm', 'list', '--json']);
+    expect(JSON.parse(list.stdout).vms).toMatchObject([
+      { name: 'db', state: 'off' },
+      { name: 'web', state: 'crashed', reason: expect.stringContaining(`(process ${dead.pid}) died`) },
+    ]);
 
     const next = startManager();
     const after = await attached();

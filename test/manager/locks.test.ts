@@ -26,7 +26,7 @@ describe('the lock of a VM', () => {
   test('is one at a time, and says who has it', () => {
     const lock = lockVm('web');
     expect(() => lockVm('web')).toThrow(
-      new RegExp(`^a VM named web is run by process ${process.pid} of \\w+: vring.*; end it there first`),
+      new RegExp(`^the VM web is run by process ${process.pid} of \\w+: vring.*; stop it there first`),
     );
     lockVm('db').release();
     lock.release();
@@ -72,11 +72,9 @@ test('two managers with the same state keep out of each other, wherever their so
   const [one, other, state] = [temporaryFolder(), temporaryFolder(), temporaryFolder()];
   const first = lockOwnership({ runtime: one, state });
   expect(() => lockOwnership({ runtime: one, state: other })).toThrow(
-    `VMs are owned through ${one} by process`,
+    `the runtime folder ${one} is held by process`,
   );
-  expect(() => lockOwnership({ runtime: other, state })).toThrow(
-    `the VMs with their state in ${state} are owned by`,
-  );
+  expect(() => lockOwnership({ runtime: other, state })).toThrow(`the state folder ${state} is held by`);
   // What was refused holds nothing.
   lockOwnership({ runtime: other, state: temporaryFolder() }).release();
   first.release();

@@ -59,9 +59,9 @@ describe('the folders of a manager', () => {
     mkdirSync(join(folder, 'real'));
     symlinkSync(join(folder, 'real'), join(folder, 'link'));
     writeFileSync(join(folder, 'file'), '');
-    expect(() => ensurePrivateFolder(join(folder, 'link'))).toThrow('is no folder');
-    expect(() => ensurePrivateFolder(join(folder, 'file'))).toThrow('is no folder');
-    expect(() => ensurePrivateFolder(join(folder, 'file/below'))).toThrow("can't be made: ENOTDIR");
+    expect(() => ensurePrivateFolder(join(folder, 'link'))).toThrow('is not a folder');
+    expect(() => ensurePrivateFolder(join(folder, 'file'))).toThrow('is not a folder');
+    expect(() => ensurePrivateFolder(join(folder, 'file/below'))).toThrow('cannot be created: ENOTDIR');
   });
 
   test.skipIf(uid !== 0)("are refused when they are another user's (skipped: needs root)", () => {

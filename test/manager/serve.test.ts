@@ -35,7 +35,7 @@ describe('vring serve', () => {
     const second = await startManager();
     expect(second.exitCode).toBe(1);
     expect(second.stderr).toMatch(
-      new RegExp(`^vring: VMs are owned through .* by process ${manager.pid} of \\w+: vring serve`),
+      new RegExp(`^vring: the runtime folder .* is held by process ${manager.pid} of \\w+: vring serve`),
     );
     // In the background it is content with the one that is there.
     expect((await startManager(['--background'])).exitCode).toBe(0);
@@ -103,7 +103,7 @@ describe('vring serve', () => {
     rmSync(process.env.VRING_RUNTIME_DIR!, { recursive: true });
     const engine = await attached();
     expect(engine.manager.pid).toBe(manager.pid);
-    expect(engine.log().at(-1)?.text).toMatch(/was gone, and is there again/);
+    expect(engine.log().at(-1)?.text).toMatch(/was removed; it has been created again/);
   });
 
   test('serves on after an exception that nobody expected', async () => {
@@ -170,7 +170,9 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     client.kill('SIGKILL');
     await client;
     await until(() => engine.vms()[0]?.keyboardHolder === null);
-    await until(() => engine.log().some(entry => /is not attached any more: it went away/.test(entry.text)));
+    await until(() =>
+      engine.log().some(entry => /is not attached any more: it closed the connection/.test(entry.text)),
+    );
     expect(engine.vms()[0]?.state).toBe('running');
     manager.kill('SIGTERM');
     const { stderr } = await manager;
@@ -246,7 +248,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       env: other,
       reject: false,
     });
-    expect(stderr).toContain(`a VM named web is run by process ${engine.manager.pid} of`);
+    expect(stderr).toContain(`the VM web is run by process ${engine.manager.pid} of`);
     await engine.kill('web');
     expect((await execa(node!, [...args, '--input-type=module', '-e', script])).exitCode).toBe(0);
   });

@@ -1,23 +1,27 @@
 import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
 import type { Engine } from '../../engine/engine.ts';
+import type { InterruptedVm } from '../../engine/local-engine.ts';
 import type { VmLock } from '../../engine/vm.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { managerIfAny } from './manager.ts';
 
-/** The VMs that there are, whether somebody runs them or not. */
+/** All VMs, whether a manager runs or not. */
 export type VmList = Pick<Engine, 'vms' | 'define' | 'definition' | 'rename' | 'remove' | 'close'>;
 
-/** The manager's; the definitions on disk when there is no manager: then all are off. */
+/** Those of the manager; without one, the definitions on disk: off, or interrupted when the last manager died. */
 export async function openVmList(): Promise<VmList> {
   const engine = await managerIfAny();
   if (engine !== null) return engine;
   const { DefinitionStore } = await import('../../definitions/store.ts');
-  return vmListOf(new DefinitionStore());
+  const { readLastRun } = await import('../../manager/running-record.ts');
+  const { managerPaths } = await import('../../manager/paths.ts');
+  return vmListOf(new DefinitionStore(), readLastRun(managerPaths().state).interrupted);
 }
 
-export function vmListOf(definitions: Definitions): VmList {
+export function vmListOf(definitions: Definitions, interrupted: readonly InterruptedVm[] = []): VmList {
+  const reasons = new Map(interrupted.map(vm => [vm.name, vm.reason]));
   return {
-    vms: () => definitions.list().map(vmOff),
+    vms: () => definitions.list().map(vm => vmDown(vm, reasons.get(vm.name))),
     define: async (name, yaml, options) => definitions.save(name, yaml, options),
     definition: async name => definitions.text(name),
     rename: async (id, name) => {
@@ -36,14 +40,17 @@ export function vmListOf(definitions: Definitions): VmList {
   };
 }
 
-function vmOff({ name, problem, blockers, vcpus, memoryBytes, autostart }: DefinedVm): VmInfo {
+/** @param reason why it was interrupted, if it was */
+function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
+  const { name, problem, blockers, vcpus, memoryBytes, autostart } = defined;
   return {
     id: name,
     name,
-    state: 'off',
+    state: reason === undefined ? 'off' : 'crashed',
+    ...(reason !== undefined && { interrupted: true }),
     vcpus,
     memoryBytes,
-    reason: null,
+    reason: reason ?? null,
     detail: null,
     exitCode: null,
     broken: {},

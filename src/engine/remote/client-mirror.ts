@@ -3,7 +3,7 @@ import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
 import { applyDelta, deltaOf, type JsonObject } from './delta.ts';
 import type { Sink } from './sink.ts';
 
-/** What one client knows of the VMs and the log, and how it hears of changes. */
+/** What one client knows of the VMs and the log; sends it the changes. */
 export class ClientMirror {
   readonly #engine: Engine;
   readonly #sink: Sink;
@@ -52,7 +52,7 @@ export class ClientMirror {
     }
     if (event.kind === 'log') this.#newEntries = true;
     if (event.kind === 'log-rewritten') this.#rewritten = true;
-    // What happens at once is told at once.
+    // Changes of the same moment are sent together.
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
@@ -68,7 +68,7 @@ export class ClientMirror {
       this.begin();
       return;
     }
-    // A client that holds something of the first, its console, has to hear that it is gone.
+    // A client may still have the console of the first one open: it must learn that this VM is gone.
     const replaced = [...this.#removed].some(id => this.#changed.has(id));
     const gone = replaced ? this.#vmsDelta(new Map()) : undefined;
     if (gone !== undefined) this.#sink.send('changed', { vms: gone });

@@ -42,7 +42,7 @@ type Handlers = {
   ) => Requests[Method][1] | Promise<Requests[Method][1]>;
 };
 
-/** One client of a manager: what it may ask, and what it is told. */
+/** One client of a manager: its requests, and what is sent to it. */
 export class ClientSession implements Sink {
   readonly #engine: Engine;
   readonly #control: ManagerControl;
@@ -99,14 +99,14 @@ export class ClientSession implements Sink {
     this.#wire.notify(method, params);
   }
 
-  /** Ends the connection, and tells the client why. */
+  /** Ends the connection, with a reason for the client. */
   refuse(reason: string): void {
     this.#reason = reason;
     this.#release();
     this.#wire.refuse(reason);
   }
 
-  /** Ends the connection in the course of things. */
+  /** Ends the connection as part of an orderly end. */
   dismiss(reason: string): void {
     this.#reason = null;
     this.send('farewell', { reason });
@@ -184,7 +184,7 @@ export class ClientSession implements Sink {
     const objection = otherClient(hello);
     if (objection !== null) throw refusal('otherVersion', objection);
     this.#hello = hello;
-    this.#reason = 'it went away without a word';
+    this.#reason = 'it closed the connection without saying goodbye';
     clearTimeout(this.#helloTimer);
     return welcome(this.#engine.manager);
   }

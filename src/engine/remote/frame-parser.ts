@@ -2,7 +2,7 @@
 const MAX_HEADER_BYTES = 512;
 const END_OF_HEADER = '\r\n\r\n';
 
-/** What a peer sent is no message. It says why, and the connection can't go on. */
+/** What a peer sent is not a message, and why. The connection cannot be used any more. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
 }

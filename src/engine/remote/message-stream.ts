@@ -92,7 +92,7 @@ export class BoundedReader extends AbstractMessageReader {
   }
 }
 
-/** Writes each message in one piece, and at once: messages leave in the order in which they were sent. */
+/** Writes each message at once and whole, so that messages leave in the order in which they were sent. */
 export class SocketWriter extends AbstractMessageWriter {
   readonly #socket: Socket;
   readonly #wrote: () => void;
@@ -120,7 +120,7 @@ export function frame(message: object): Buffer {
   return Buffer.concat([Buffer.from(`Content-Length: ${body.byteLength}\r\n\r\n`), body]);
 }
 
-/** @throws FrameError for what isn't a JSON-RPC message at all: vscode-jsonrpc would take it without a word. */
+/** @throws FrameError for what isn't a JSON-RPC message at all: vscode-jsonrpc would accept it silently. */
 function parseMessage(body: Buffer): Message {
   let message: unknown;
   try {
@@ -142,7 +142,7 @@ function isMessage(value: unknown): value is Message {
   return typeof method === 'string' && method.length <= 64 && (hasId || id === undefined);
 }
 
-/** Nothing here can be canceled, and vscode-jsonrpc does not check what such a message brings. */
+/** Nothing here can be canceled, and vscode-jsonrpc does not validate such messages. */
 function isWanted(message: Message): boolean {
   return (message as { method?: string }).method !== '$/cancelRequest';
 }

@@ -39,7 +39,7 @@ export type ManagerStatus = {
   readonly version: string;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
-  /** The systemd unit that runs it; null: a client started it, or somebody in a shell. */
+  /** The systemd unit that runs it; null: started by a client or from a shell. */
   readonly unit: { readonly name: string; readonly user: boolean } | null;
   readonly socket: string;
   /** Its log file; null: it logs to stderr. */

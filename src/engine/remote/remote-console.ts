@@ -30,7 +30,7 @@ export class RemoteConsole implements ConsoleLink {
     if (link === null) return;
     this.#again = this.#followed;
     this.#followed = true;
-    // It may be gone, or somebody else may type there by now: the VM's own state tells.
+    // The VM may be gone, or another client may have the keyboard by now: the state of the VM shows it.
     link.request('console/open', { console: this.#number, id: this.#id }).catch(() => {});
     if (this.#typing) this.takeKeyboard().catch(() => {});
   }
@@ -59,8 +59,8 @@ export class RemoteConsole implements ConsoleLink {
 
   async feed(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.byteLength; at += MAX_TYPED_BYTES) {
-      const piece = Buffer.from(bytes.subarray(at, at + MAX_TYPED_BYTES)).toString('base64');
-      await this.#link?.request('console/feed', { console: this.#number, bytes: piece });
+      const chunk = Buffer.from(bytes.subarray(at, at + MAX_TYPED_BYTES)).toString('base64');
+      await this.#link?.request('console/feed', { console: this.#number, bytes: chunk });
     }
   }
 
@@ -76,8 +76,8 @@ export class RemoteConsole implements ConsoleLink {
 
   #send(method: 'console/type' | 'console/answer', bytes: Uint8Array): void {
     for (let at = 0; at < bytes.byteLength; at += MAX_TYPED_BYTES) {
-      const piece = Buffer.from(bytes.subarray(at, at + MAX_TYPED_BYTES));
-      this.#link?.notify(method, { console: this.#number, bytes: piece.toString('base64') });
+      const chunk = Buffer.from(bytes.subarray(at, at + MAX_TYPED_BYTES));
+      this.#link?.notify(method, { console: this.#number, bytes: chunk.toString('base64') });
     }
   }
 }

@@ -111,7 +111,7 @@ export class RemoteEngine implements Engine {
     return sampling;
   }
 
-  /** The manager tells others who watches by the name that this process attached with. */
+  /** Others see the name that this process attached with. */
   openConsole(id: string, listener: ConsoleListener): ConsoleLink {
     if (!this.#mirror.has(id)) throw new Error(`there is no VM ${id}`);
     const number = this.#nextNumber++;

@@ -6,7 +6,7 @@ const LOG_ENTRIES = 1000;
 
 type Vms = Readonly<Record<string, VmInfo>>;
 
-/** What this process knows of a manager's VMs and of its log. */
+/** A copy of the manager's VMs and of its log. */
 export class VmMirror {
   #vms: Vms = {};
   #log: readonly LogEntry[] = [];
@@ -28,7 +28,7 @@ export class VmMirror {
     return Object.hasOwn(this.#vms, id);
   }
 
-  /** @param sameManager it is the one that told before: entries of its log are known already */
+  /** @param sameManager as before: the earlier entries of its log are known already */
   receivedWhole({ vms, log }: ManagerNotifications['whole'], sameManager: boolean): void {
     const last = sameManager ? (this.#log.at(-1)?.number ?? 0) : 0;
     this.#log = log;

@@ -38,8 +38,8 @@ const MAX_ROWS = 50;
 export function addressHeat(window: Window, topology: Topology | null): AddressHeat {
   const rows = addressRows(window, topology).sort(byCost);
   const beyond = rows.slice(MAX_ROWS);
-  const untold = accessRates(window, window.after.layout.otherAddresses);
-  return { addresses: rows.slice(0, MAX_ROWS), otherAddresses: beyond.reduce(sum, untold) };
+  const uncounted = accessRates(window, window.after.layout.otherAddresses);
+  return { addresses: rows.slice(0, MAX_ROWS), otherAddresses: beyond.reduce(sum, uncounted) };
 }
 
 function addressRows(window: Window, topology: Topology | null): AddressRates[] {

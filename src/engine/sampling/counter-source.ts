@@ -1,6 +1,6 @@
 import type { EngineEvent, VmInfo } from '../vm-info.ts';
 
-/** What the counters can't tell of one vCPU thread, from /proc: its CPU time in nanoseconds, and where it ran last. */
+/** What /proc has of one vCPU thread, and the counters do not: its CPU time in nanoseconds, and where it ran last. */
 export type ThreadTimes = {
   readonly guestNs: number;
   readonly userNs: number;

@@ -100,11 +100,11 @@ export class Sampler implements Sampling {
       const window = this.#window(vm.id);
       if (window && isAlive(vm)) totals[vm.id] = vmTotals(window, vm.topology);
     }
-    this.#tell({ at: this.#clock.wall(), totals, detail: this.#detail(), queues: this.#queues() });
+    this.#emit({ at: this.#clock.wall(), totals, detail: this.#detail(), queues: this.#queues() });
     this.#next(this.#settings.intervalMs);
   }
 
-  #tell(sample: Sample): void {
+  #emit(sample: Sample): void {
     this.#last = sample;
     this.#listener(sample);
   }
@@ -171,6 +171,6 @@ export class Sampler implements Sampling {
 
   /** Other details and queues of the last sample, at once. */
   #showDetail(): void {
-    this.#tell({ ...this.#last, detail: this.#detail(), queues: this.#queues() });
+    this.#emit({ ...this.#last, detail: this.#detail(), queues: this.#queues() });
   }
 }

@@ -77,10 +77,10 @@ describe('without a manager', () => {
   });
 
   test.each([
-    [['vm', 'stop', 'web'], 1, 'no vring owns VMs'],
-    [['vm', 'console', 'web'], 1, 'no vring owns VMs'],
-    [['vm', 'events'], 1, 'no vring owns VMs'],
-    [['top', '--once'], 1, 'no vring owns VMs'],
+    [['vm', 'stop', 'web'], 1, 'no manager is running'],
+    [['vm', 'console', 'web'], 1, 'no manager is running'],
+    [['vm', 'events'], 1, 'no manager is running'],
+    [['top', '--once'], 1, 'no manager is running'],
     [['attach'], 2, 'the UI needs a terminal'],
     [['vm', 'edit', 'nobody'], 1, 'there is no VM nobody; vring vm create makes one'],
     [['vm', 'start'], 2, 'expected the name of a VM, or --all'],
@@ -377,7 +377,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     const id = await engine.start(guest('web'));
     await engine.openConsole(id, { printed: () => {} }).takeKeyboard();
     const refused = await vringWith({ input: 'halt\r' }, 'vm', 'console', 'web');
-    expect(refused).toMatchObject({ status: 1, stderr: expect.stringMatching(/is typing there; --take/) });
+    expect(refused).toMatchObject({ status: 1, stderr: expect.stringMatching(/has the keyboard; --take/) });
     expect((await vringWith({ input: 'halt\r' }, 'vm', 'console', '--take', 'web')).status).toBe(0);
   });
 
