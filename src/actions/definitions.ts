@@ -4,7 +4,7 @@ import { editDefinition } from './edit-definition.ts';
 
 function undefinedVm({ vm }: ActionContext): string | null {
   if (vm === null) return NO_VM;
-  return vm.defined ? null : `${vm.name} has no definition: it was started without one`;
+  return vm.defined ? null : `${vm.name} has no definition, since it was started without one`;
 }
 
 /** Commands for what VMs are defined as. */
@@ -14,7 +14,7 @@ export const definitionActions: readonly Action[] = [
     category: 'Definition',
     label: 'new',
     phrase: 'create a VM',
-    description: 'Make a VM: from an installer image, a cloud image or a kernel; shows the plan first',
+    description: 'Create a VM; shows the plan first',
     screens: ['vms'],
     bar: 46,
     changes: 'vm',

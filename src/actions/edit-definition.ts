@@ -52,7 +52,7 @@ async function edit(ui: Ui, draft: Draft): Promise<void> {
 async function save(ui: Ui, { name, original }: Draft, text: string): Promise<string | null> {
   try {
     if ((await ui.engine.definition(name)) !== original)
-      return 'somebody else has changed it meanwhile: bring the two together, then edit it anew';
+      return 'somebody else has changed it meanwhile: merge the two, then edit it again';
     await ui.engine.define(name, text, { replace: true });
     return null;
   } catch (error) {

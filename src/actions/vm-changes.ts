@@ -13,6 +13,8 @@ function undefinedVm({ vm }: ActionContext): string | null {
 
 /** Asks for the name of a VM in the status line, until it can be one. */
 function askForName(ui: Ui, prompt: string, suggestion: string, submit: (name: string) => void): void {
+  // The prompt is where a message would be.
+  ui.clearNotice();
   ui.store.getState().pushLayer({
     kind: 'prompt',
     prompt,

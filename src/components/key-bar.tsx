@@ -73,7 +73,7 @@ function layerEntries(layer: Layer): Entry[] {
         entry('Esc', 'leave'),
       ];
     case 'prompt':
-      return [entry('Enter', 'plan it'), entry('Esc', 'leave it')];
+      return [entry('Enter', 'accept'), entry('Esc', 'cancel')];
     case 'plan':
       return planEntries(layer).map(([key, label]) => entry(key, label));
     case 'sort':
