@@ -1,4 +1,4 @@
-import { type PciNode, pciTree } from '../host/pci/tree.ts';
+import { type PciNode, type PciRootBus, pciTree } from '../host/pci/tree.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { hostFilter } from './host-lists.ts';
 import type { HostRow, PciRow } from './host-rows.ts';
@@ -7,7 +7,7 @@ type Options = { readonly toggled: ReadonlySet<string>; readonly filter: string 
 
 /** The tree as lines. Virtual functions are folded away at first: there may be hundreds. A filter opens everything. */
 export function pciRows(host: HostSnapshot, { toggled, filter }: Options): readonly PciRow[] {
-  const buses = pciTree([...host.functions.values()]);
+  const buses = treeOf(host.functions);
   const lets = hostFilter<HostRow>(host, 'pci', filter);
   const rows = (node: PciNode, depth: number): PciRow[] => {
     const { address } = node;
@@ -53,8 +53,17 @@ export function toggledToShow(
     else next.delete(node.address);
     return true;
   };
-  for (const { bus, children } of pciTree([...host.functions.values()])) {
+  for (const { bus, children } of treeOf(host.functions)) {
     if (children.some(open)) next.delete(`bus ${bus}`);
   }
   return next;
+}
+
+const trees = new WeakMap<HostSnapshot['functions'], readonly PciRootBus[]>();
+
+/** The tree, put together once for as long as the functions are as they were read, and not for each key of a filter. */
+function treeOf(functions: HostSnapshot['functions']): readonly PciRootBus[] {
+  const tree = trees.get(functions) ?? pciTree([...functions.values()]);
+  trees.set(functions, tree);
+  return tree;
 }

@@ -114,3 +114,41 @@ describe('alarms', () => {
     expect(driver.screen).toContain('cannot open the VM: the alarm is about no VM');
   });
 });
+
+describe('the busiest VMs and the latest events', () => {
+  test('are in the order that is chosen, and Enter opens the VM of the row', async () => {
+    const driver = await start();
+    driver.engine.add('lazy', idle);
+    driver.engine.add('busy', complete);
+    driver.engine.add('old', complete, { state: 'off' });
+    driver.engine.note('info', 'lazy', 'the first');
+    driver.engine.note('info', 'lazy', 'the second');
+    await pass(driver, 250);
+    await pass(driver, 1000);
+    const order = () =>
+      driver.terminal.lines.flatMap(line => /^[> ] (lazy|busy|old) .*%/.exec(line)?.[1] ?? []);
+    expect(order()).toEqual(['busy', 'lazy']);
+    expect(driver.current).toContain('busy');
+    expect(driver.screen.indexOf('the second')).toBeLessThan(driver.screen.indexOf('the first'));
+    await driver.press('v');
+    expect(order()).toEqual(['lazy', 'busy']);
+    // The cursor stayed with its VM.
+    expect(driver.current).toContain('busy');
+    await driver.press('j');
+    expect(driver.current).toContain('the second');
+    await driver.press('\r');
+    expect(driver.screen).toContain('[9 Events]');
+    expect(driver.terminal.lines[0]).toContain('lazy');
+  });
+});
+
+test('graphs say what their height stands for', async () => {
+  const driver = await start();
+  await pass(driver, 250);
+  expect(line(driver, 'Memory')).toContain('0-100%');
+  expect(line(driver, 'Exits/s')).toContain('0-100/s');
+  driver.engine.add('busy', complete);
+  await pass(driver, 250);
+  await pass(driver, 1000);
+  expect(line(driver, 'Exits/s')).toContain('0-2k/s');
+});

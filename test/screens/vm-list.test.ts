@@ -198,3 +198,69 @@ test('the filter is told where it filters, and not on the screen of a VM', async
   driver.escape();
   await driver.waitFor('/web  Esc shows all again');
 });
+
+describe('a column to sort by', () => {
+  beforeEach(() => {
+    engine.add('a-idle', idle);
+    engine.add('b-busy', cpus(2));
+    engine.add('c-busy', cpus(4));
+  });
+
+  test('is chosen by its letter, from a menu that shows them', async () => {
+    const driver = await start();
+    driver.type('o');
+    await driver.waitFor('Sort by');
+    expect(driver.screen).toContain('c CPU%');
+    driver.type('c');
+    await driver.waitFor('▼CPU%');
+    expect(driver.screen).not.toContain('Sort by');
+    await driver.waitFor(driver => names(driver).join() === 'c-busy,b-busy,a-idle');
+    driver.type('oc');
+    await driver.waitFor('▲CPU%');
+    driver.type('o-');
+    await driver.waitFor(driver => !/[▲▼]/.test(driver.screen));
+  });
+
+  test('is chosen by a capital letter that means nothing else, and by none that does', async () => {
+    const driver = await start();
+    driver.type('N');
+    await driver.waitFor('NAME▲');
+    driver.type('v');
+    await driver.waitFor('NAME▼');
+    expect(names(driver)).toEqual(['c-busy', 'b-busy', 'a-idle']);
+    // C clones, whatever could be sorted by it.
+    driver.type('C');
+    await driver.waitFor(/clone/i);
+    expect(driver.screen).not.toMatch(/[▲▼]CPU%/);
+  });
+
+  test.each([
+    [':sort cpu', '▼CPU%'],
+    [':sort cpu asc', '▲CPU%'],
+    [':sort memory desc', '▼MEM'],
+    [':sort NAME desc', 'NAME▼'],
+    [':sort ex', '▼EXITS/s'],
+    [':sort', 'sort by which column? name, state'],
+    [':sort cpus up', 'after the column comes asc or desc, not "up"'],
+    [':sort stat3', 'no column "stat3" here; did you mean state?'],
+  ])('is named on the command line: %s', async (line, expected) => {
+    const driver = await start();
+    driver.type(`${line}\r`);
+    await driver.waitFor(expected);
+  });
+});
+
+test('a filter sees each column, and the cursor stays on what it found', async () => {
+  engine.add('web', busy);
+  engine.add('db', idle, { state: 'paused' });
+  engine.add('old', idle, { state: 'off' });
+  const driver = await start();
+  driver.type('/state:paused\r');
+  await driver.waitFor('1/3 match');
+  expect(names(driver)).toEqual(['db']);
+  driver.escape();
+  await driver.waitFor('3, 2 alive');
+  expect(rowsOf(driver)[cursor(driver)]).toContain('db');
+  driver.type('/cpu>50\r');
+  await driver.waitFor(driver => names(driver).join() === 'web');
+});
