@@ -1,6 +1,6 @@
 import type { AccessSize, IoHandler } from './device.ts';
 
-/** What a region of the counters is called: one range of ports or memory, where it was first mapped. */
+/** The label of a region of the counters: one range of ports or memory, at its first address. */
 export type RegionLabel = {
   readonly device: string;
   readonly space: 'port' | 'memory';
@@ -14,43 +14,43 @@ export interface RegionCounters {
   written(address: number, ns: number): void;
 }
 
-/** The device of the region that counts what no range claims. */
+/** The device name of the region that counts unclaimed accesses. */
 export const UNCLAIMED = 'unclaimed';
 
 export type BusOptions = {
   readonly space: 'port' | 'memory';
-  /** Called once per range, when it is first mapped, and once for what no range claims. */
+  /** Called once per range, when it is first mapped, and once for unclaimed accesses. */
   readonly counters: (label: RegionLabel) => RegionCounters;
-  /** Nanoseconds on any steady scale; a plain number, because it is read twice per access. */
+  /** Monotonic nanoseconds; a plain number, because it is read twice per access. */
   readonly now?: () => number;
 };
 
-/** Results of a lookup that are not the index of a piece. */
-const NOBODYS = -1;
+/** Results of a lookup that are not the index of a segment. */
+const UNMAPPED = -1;
 const STRADDLES = -2;
 
 /**
- * The port space or the physical address space of one machine: which device model answers which address.
+ * The port space or the physical address space of one machine: maps addresses to device models.
  *
- * A guest can move BARs on top of anything, so overlaps are no error: of the ranges that contain an address, the one
- * that has been mapped there longest answers. Addresses that nobody claims read as all ones and ignore writes. An
- * access that leaves one range and enters another (or none) is carried out byte by byte.
+ * A guest can move BARs on top of anything, so overlaps are no error: of the ranges that contain an address, the one mapped
+ * first answers. Unclaimed addresses read as all ones and ignore writes. An access that crosses the boundary of a range is
+ * split into bytes.
  */
 export class Bus {
   readonly space: 'port' | 'memory';
   readonly #counters: BusOptions['counters'];
   readonly #now: () => number;
   readonly #unclaimed: RegionCounters;
-  /** Mapped ranges, longest-standing first. */
+  /** Mapped ranges, oldest first. */
   readonly #mapped: BusRange[] = [];
   /**
-   * The address space cut into pieces that one range answers, ascending and disjoint: piece i is
-   * [starts[i], ends[i]). A last piece at infinity saves the lookup its bounds checks.
+   * The address space divided into segments with one range each, ascending and disjoint: segment i is
+   * [starts[i], ends[i]). A sentinel segment at infinity saves bounds checks in the lookup.
    */
   #starts = Float64Array.of(Infinity);
   #ends = Float64Array.of(Infinity);
   #owners: BusRange[] = [];
-  /** The piece hit last. */
+  /** The segment of the last hit. */
   #last = 0;
 
   constructor(options: BusOptions) {
@@ -71,15 +71,15 @@ export class Bus {
 
   /** The value at `address`, little endian, unsigned. */
   read(address: number, size: AccessSize): number {
-    const piece = this.#find(address, size);
-    if (piece >= 0) {
-      const range = this.#owners[piece]!;
+    const segment = this.#find(address, size);
+    if (segment >= 0) {
+      const range = this.#owners[segment]!;
       const began = this.#now();
       const value = range.handler.read(address - range.start, size);
       range.counters.read(address, this.#now() - began);
       return size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
     }
-    if (piece === NOBODYS) {
+    if (segment === UNMAPPED) {
       this.#unclaimed.read(address, 0);
       return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
     }
@@ -89,20 +89,20 @@ export class Bus {
   }
 
   write(address: number, size: AccessSize, value: number): void {
-    const piece = this.#find(address, size);
-    if (piece >= 0) {
-      const range = this.#owners[piece]!;
+    const segment = this.#find(address, size);
+    if (segment >= 0) {
+      const range = this.#owners[segment]!;
       const began = this.#now();
       range.handler.write(address - range.start, size, value);
       range.counters.written(address, this.#now() - began);
-    } else if (piece === NOBODYS) {
+    } else if (segment === UNMAPPED) {
       this.#unclaimed.written(address, 0);
     } else {
       for (let i = 0; i < size; i++) this.write(address + i, 1, (value >>> (8 * i)) & 0xff);
     }
   }
 
-  /** A read of any length as a vCPU makes it; 8 bytes become two reads of 4. The bytes go to `into` from `at`. */
+  /** A vCPU's read of any length; 8 bytes become two reads of 4. The bytes go to `into` at offset `at`. */
   readTo(address: number, length: number, into: DataView, at: number): void {
     for (let done = 0; done < length; ) {
       const size = largestAccess(length - done);
@@ -114,7 +114,7 @@ export class Bus {
     }
   }
 
-  /** A write of any length as a vCPU makes it, its bytes taken from `from` at `at`. */
+  /** A vCPU's write of any length, with the bytes at offset `at` of `from`. */
   writeFrom(address: number, length: number, from: DataView, at: number): void {
     for (let done = 0; done < length; ) {
       const size = largestAccess(length - done);
@@ -131,11 +131,11 @@ export class Bus {
 
   /** The range that answers a one-byte access to `address`, or null. */
   owner(address: number): BusRange | null {
-    const piece = this.#find(address, 1);
-    return piece >= 0 ? this.#owners[piece]! : null;
+    const segment = this.#find(address, 1);
+    return segment >= 0 ? this.#owners[segment]! : null;
   }
 
-  /** @internal for BusRange: `range` now answers from its `start`, behind all that were mapped before. */
+  /** @internal for BusRange: maps `range` at its `start`, with lower priority than earlier ranges. */
   insert(range: BusRange): void {
     this.#mapped.push(range);
     this.#rebuild();
@@ -147,7 +147,7 @@ export class Bus {
     this.#rebuild();
   }
 
-  /** The piece that holds all of [address, address + size), or why there is none. */
+  /** The segment that holds all of [address, address + size), or why there is none. */
   #find(address: number, size: number): number {
     const starts = this.#starts;
     const ends = this.#ends;
@@ -161,28 +161,28 @@ export class Bus {
       if (ends[middle]! <= address) low = middle + 1;
       else high = middle;
     }
-    if (address < starts[low]!) return end > starts[low]! ? STRADDLES : NOBODYS;
+    if (address < starts[low]!) return end > starts[low]! ? STRADDLES : UNMAPPED;
     if (end > ends[low]!) return STRADDLES;
     this.#last = low;
     return low;
   }
 
   #rebuild(): void {
-    const pieces: { start: number; end: number; range: BusRange }[] = [];
+    const segments: { start: number; end: number; range: BusRange }[] = [];
     for (const range of this.#mapped) {
       const end = range.start + range.size;
       let free = range.start;
-      const taken = pieces.filter(piece => piece.start < end && piece.end > range.start);
-      for (const piece of taken.sort((a, b) => a.start - b.start)) {
-        if (free < piece.start) pieces.push({ start: free, end: piece.start, range });
-        free = Math.max(free, piece.end);
+      const taken = segments.filter(segment => segment.start < end && segment.end > range.start);
+      for (const segment of taken.sort((a, b) => a.start - b.start)) {
+        if (free < segment.start) segments.push({ start: free, end: segment.start, range });
+        free = Math.max(free, segment.end);
       }
-      if (free < end) pieces.push({ start: free, end, range });
+      if (free < end) segments.push({ start: free, end, range });
     }
-    pieces.sort((a, b) => a.start - b.start);
-    this.#starts = Float64Array.from([...pieces.map(piece => piece.start), Infinity]);
-    this.#ends = Float64Array.from([...pieces.map(piece => piece.end), Infinity]);
-    this.#owners = pieces.map(piece => piece.range);
+    segments.sort((a, b) => a.start - b.start);
+    this.#starts = Float64Array.from([...segments.map(segment => segment.start), Infinity]);
+    this.#ends = Float64Array.from([...segments.map(segment => segment.end), Infinity]);
+    this.#owners = segments.map(segment => segment.range);
     this.#last = 0;
   }
 }
@@ -213,7 +213,7 @@ export class BusRange {
     this.counters = counters;
   }
 
-  /** Where the range is, or was before it was unmapped. */
+  /** The address of the range, or its last one if unmapped. */
   get start(): number {
     return this.#start;
   }
@@ -222,7 +222,7 @@ export class BusRange {
     return this.#mapped;
   }
 
-  /** Maps the range at `start`, from wherever it was. */
+  /** Maps or moves the range to `start`. */
   map(start: number): void {
     if (this.#mapped && this.#start === start) return;
     this.unmap();

@@ -3,38 +3,38 @@ import type { Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 
-/** Ports that a device answers. */
+/** Ports that a device responds to. */
 export type PortRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
 
-/** Something about a device that stays as it is while the machine runs: `size`, 10737418240 bytes. */
+/** A property of a device that is constant while the machine runs: `size`, 10737418240 bytes. */
 export type DeviceFact = {
   readonly label: string;
   readonly value: string | number | boolean;
   readonly unit?: 'bytes';
 };
 
-/** A device that has been made, and what the machine has to wire for it. */
+/** A new device, and what the machine must connect for it. */
 export type BuiltDevice = {
   readonly device: Device;
-  /** To be plugged into the PCI host. */
+  /** Functions to plug into the PCI host. */
   readonly pci?: PciFunction;
-  /** To be claimed on the port bus. */
+  /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
-  /** What a screen tells of it. */
+  /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];
-  /** Gives back what `create` opened, when the machine ends. */
+  /** Closes what `create` opened, when the machine ends. */
   readonly close?: () => void;
 };
 
 /**
- * The schema library, handed to who describes options with it. The table does not load it: it would take more of each
- * machine thread's memory and start than all device models together.
+ * The schema library, passed as an argument. The table does not import it: it would cost each machine thread more memory
+ * and start time than all device models together.
  */
 export type Zod = typeof z;
 
-/** How QEMU's command line says a device. */
+/** How QEMU's command line names a device. */
 export type QemuNames = {
-  /** What stands after `-device`: `virtio-blk-pci`. */
+  /** The value of `-device`: `virtio-blk-pci`. */
   readonly devices: readonly string[];
   /**
    * The option that each of QEMU's properties sets. `drive` sets its option to the drive's file, and the drive's format, readonly
@@ -45,12 +45,12 @@ export type QemuNames = {
 
 /** A row of the registration table. */
 export type DeviceType = {
-  /** `virtio-blk`: what configurations and screens call it. */
+  /** The name in configurations and on screens: `virtio-blk`. */
   readonly type: string;
   readonly title: string;
   /** One sentence, without its full stop. */
   readonly description: string;
-  /** What it is to its user, where screens have a place for such devices. */
+  /** Its role, for screens with a section for such devices. */
   readonly role?: 'disk' | 'network';
   /** Absent where QEMU has no such device. */
   readonly qemu?: QemuNames;
@@ -62,21 +62,21 @@ export type BuiltinType = DeviceType & {
   create(services: MachineServices): BuiltDevice;
 };
 
-/** A device that a machine has as often as its configuration asks for it. */
+/** A device that a configuration may list any number of times. */
 export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceType & {
   readonly builtin?: false;
-  /** What the names of such devices begin with: `blk` gives `blk0`, `blk1`. */
+  /** The prefix of default names: `blk` gives `blk0`, `blk1`. */
   readonly prefix: string;
-  /** The type of a device that every machine has, but not one with this device. */
+  /** The builtin device that this one replaces. */
   readonly replaces?: string;
   /** The schema of the options, with the literal `type`. */
   readonly config: (zod: Zod) => Schema;
-  /** @throws with a sentence for the user. */
+  /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
 
 /** A device's name in its machine. */
 export const DEVICE_NAME = {
   pattern: /^[a-z][a-z0-9-]{0,15}$/,
-  rule: 'a device name has lower-case letters, digits and "-", starts with a letter, and is at most 16 long',
+  rule: 'a device name starts with a letter, has only lowercase letters, digits and "-", and at most 16 characters',
 } as const;

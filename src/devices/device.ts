@@ -1,11 +1,11 @@
 /** How many bytes one guest access covers. 8-byte accesses reach a model as two of 4, low half first. */
 export type AccessSize = 1 | 2 | 4;
 
-/** Something that answers guest accesses to a range of ports or of memory. */
+/** Handles guest accesses to a range of ports or memory. */
 export interface IoHandler {
   /** Returns the value of `size` bytes at `offset` from the range's start, little endian, as an unsigned number. */
   read(offset: number, size: AccessSize): number;
-  /** Takes `value` (unsigned, `size` bytes) at `offset` from the range's start. */
+  /** Writes `value` (unsigned, `size` bytes) at `offset` from the range's start. */
   write(offset: number, size: AccessSize, value: number): void;
 }
 
@@ -13,15 +13,15 @@ export interface IoHandler {
 export type DeviceState = { [key: string]: StateValue };
 export type StateValue = string | number | bigint | boolean | null | Uint8Array | StateValue[] | DeviceState;
 
-/** A device model. It knows no KVM: what it needs from the machine comes through its constructor. */
+/** A device model. It doesn't depend on KVM: what it needs from the machine comes through its constructor. */
 export interface Device {
   /** Unique within the machine, as the UI shows it: `com1`, `blk0`. */
   readonly name: string;
-  /** Puts the device into the state after power-on. */
+  /** Puts the device into its power-on state. */
   reset(): void;
-  /** Stops what the device does by itself; only a paused device is saved or loaded. */
+  /** Stops the device's own activity. Only a paused device is saved or loaded. */
   pause?(): void;
-  /** Goes on after `pause` or `load`. */
+  /** Continues after `pause` or `load`. */
   resume?(): void;
   save(): DeviceState;
   load(state: DeviceState): void;
@@ -42,9 +42,9 @@ export interface MsiVector {
   readonly pending: boolean;
   /** Drops a pending signal (a device reset). */
   clearPending(): void;
-  /** Sends the message now, from the device model itself. */
+  /** Sends the message now. */
   signal(): void;
-  /** From now on every signal of eventfd `fd` sends the message, without user space where the host can. */
+  /** From now on every signal of eventfd `fd` sends the message, inside the kernel if possible. */
   connect(fd: number): void;
   disconnect(fd: number): void;
 }
@@ -62,26 +62,26 @@ export interface Clock {
 
 export type Cancel = () => void;
 
-/** Calls back on the machine thread when an eventfd is signaled, with its count, which is drained first. */
+/** Calls back on the machine thread when an eventfd is signaled, after draining it, with its count. */
 export interface EventLoop {
   watch(fd: number, onSignal: (count: number) => void): Cancel;
 }
 
-/** What a device may ask of its machine. The machine acts after the current access has been answered. */
+/** What a device may request from its machine, which acts after answering the current access. */
 export type MachineRequest =
   | { readonly kind: 'power-off' }
   | { readonly kind: 'reset' }
-  /** The guest ended itself with a code (debug-exit port). */
+  /** The guest exited with a code (debug-exit port). */
   | { readonly kind: 'exit'; readonly code: number }
   | { readonly kind: 'crash'; readonly reason: string };
 
 export type RequestMachine = (request: MachineRequest) => void;
 
-/** Where a character device sends what the guest prints, and gets what the user types. */
+/** The host's end of a character device: takes guest output and supplies user input. */
 export interface CharBackend {
   write(bytes: Uint8Array): void;
   /** The device's receiver; the backend calls it with typed bytes. */
   onInput: ((bytes: Uint8Array) => void) | null;
-  /** Of the typed bytes, so many more are with the guest (or were dropped), and so many still wait. */
+  /** `count` more typed bytes were read by the guest or dropped, and `waiting` are still queued. */
   inputTaken?(count: number, waiting: number): void;
 }

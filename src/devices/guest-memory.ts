@@ -4,7 +4,7 @@ export interface GuestMemory {
   readonly regions: readonly MemoryRegion[];
   /** Whether all of [address, address + length) is RAM in one region. */
   contains(address: number, length: number): boolean;
-  /** A live view of [address, address + length). @throws GuestMemoryError when not all of it is RAM of one region. */
+  /** A live view of [address, address + length). @throws GuestMemoryError unless all of it is RAM of one region. */
   bytes(address: number, length: number): Uint8Array;
   readU16(address: number): number;
   readU32(address: number): number;
@@ -23,7 +23,7 @@ export type MemoryRegion = {
   readonly host: bigint;
 };
 
-/** A guest-supplied address or length that leaves RAM. */
+/** A guest-supplied address or length outside RAM. */
 export class GuestMemoryError extends Error {
   override readonly name = 'GuestMemoryError';
   readonly address: number | bigint;

@@ -23,7 +23,7 @@ export const builtinDevices: readonly BuiltinType[] = [
   debugExit,
 ];
 
-/** Those of the devices that every machine has that one with these configured devices has. */
+/** The builtin devices of a machine with these configured devices, which may replace some. */
 export function builtinDevicesBeside(configs: readonly DeviceConfig[]): BuiltinType[] {
   const replaced = new Set(configs.map(config => deviceTypeOf(config).replaces));
   return builtinDevices.filter(({ type }) => !replaced.has(type));
@@ -45,12 +45,12 @@ export function deviceSchemas(zod: Zod): [Schema, ...Schema[]] {
   return configurable.map(row => row.config(zod)) as [Schema, ...Schema[]];
 }
 
-/** The devices' names: those they were given, and `blk0`, `blk1` ... for the others. */
+/** The devices' names: the configured ones, and `blk0`, `blk1` ... for the others. */
 export function deviceNames(configs: readonly DeviceConfig[]): string[] {
   const taken = new Set<string>();
   for (const { name } of configs) {
     if (name === undefined) continue;
-    if (taken.has(name)) throw new Error(`two devices are named "${name}"; give one another name`);
+    if (taken.has(name)) throw new Error(`two devices are named "${name}": rename one`);
     taken.add(name);
   }
   return configs.map(config => {
@@ -65,12 +65,12 @@ export function deviceNames(configs: readonly DeviceConfig[]): string[] {
   });
 }
 
-/** Makes a configured device. @throws with a sentence for the user. */
+/** Creates a configured device. @throws an error for the user */
 export function createDevice(services: MachineServices, config: DeviceConfig, name: string): BuiltDevice {
   return deviceTypeOf(config).create(services, config, name);
 }
 
-/** The row of the table that a configured device has. */
+/** The registration of a configured device. */
 export function deviceTypeOf(config: DeviceConfig): ConfigurableType {
   return (configurable as readonly ConfigurableType[]).find(row => row.type === config.type)!;
 }

@@ -1,6 +1,6 @@
 import type { DeviceState, StateValue } from './device.ts';
 
-/** A saved state that lacks a value, or has one of another kind: it was not saved by this model. */
+/** A saved state that lacks a value or has one of the wrong type: this model didn't save it. */
 export class DeviceStateError extends Error {
   override readonly name = 'DeviceStateError';
 

@@ -22,7 +22,7 @@ const REG = { status: 0, enable: 2, control: 4, timer: 8, size: 12 } as const;
 const TIMER = 1 << 0;
 const GLOBAL_LOCK = 1 << 5;
 const POWER_BUTTON = 1 << 8;
-/** No such event comes, as the tables say; Linux enables it all the same, and complains when the bit doesn't stay. */
+/** The tables say that this event never occurs, but Linux enables it anyway and complains if the bit doesn't stick. */
 const RTC_ALARM = 1 << 10;
 const ENABLE_BITS = TIMER | GLOBAL_LOCK | POWER_BUTTON | RTC_ALARM;
 
@@ -37,7 +37,7 @@ const CONTROL_BITS = CONTROL_BM_RLD | CONTROL_SLEEP_TYPE;
 /** The PM timer's ticks per second (§4.8.3.3). */
 const TIMER_HZ = 3_579_545n;
 const NS_PER_SECOND = 1_000_000_000n;
-/** The timer's status is set each time that its highest bit, bit 31, changes. */
+/** The timer's status is set each time its highest bit, bit 31, changes. */
 const HALF_PERIOD = 1n << 31n;
 
 export type AcpiPmOptions = {
@@ -59,9 +59,9 @@ export class AcpiPm implements Device, IoHandler {
   #status = 0;
   #enable = 0;
   #control = 0;
-  /** The clock when the timer was 0, nanoseconds. */
+  /** Clock value at which the timer was 0, in nanoseconds. */
   #timerStart = 0n;
-  /** Half periods of the timer that the status bit tells of, or told of before it was cleared. */
+  /** Half periods of the timer that the status bit has reported. */
   #halvesSeen = 0n;
   #cancelTimer: Cancel | null = null;
 
@@ -109,7 +109,7 @@ export class AcpiPm implements Device, IoHandler {
     this.#update();
   }
 
-  /** Every register's bits are independent of the neighbor byte's, so that any access is a row of these. */
+  /** The bytes of a register are independent, so any access is a sequence of these. */
   #writeByte(offset: number, value: number): void {
     const shift = 8 * (offset & 1);
     const bits = value << shift;
@@ -128,7 +128,7 @@ export class AcpiPm implements Device, IoHandler {
     }
   }
 
-  /** Only soft off is a sleep that the tables offer; another type is as if nothing had been written. */
+  /** The tables offer no sleep state but soft off; other types are ignored. */
   #sleep(): void {
     const type = (this.#control & CONTROL_SLEEP_TYPE) >> SLEEP_TYPE_SHIFT;
     if (type === SLEEP_TYPE_S5) this.#request({ kind: 'power-off' });
@@ -148,11 +148,11 @@ export class AcpiPm implements Device, IoHandler {
   #update(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    if (this.#enable & TIMER && !(this.#status & TIMER)) this.#awaitTimer();
+    if (this.#enable & TIMER && !(this.#status & TIMER)) this.#scheduleTimer();
     this.#sci.set((this.#status & this.#enable) !== 0);
   }
 
-  #awaitTimer(): void {
+  #scheduleTimer(): void {
     const next = (this.#halvesSeen + 1n) * HALF_PERIOD;
     const deadline = this.#timerStart + (next * NS_PER_SECOND) / TIMER_HZ + 1n;
     this.#cancelTimer = this.#clock.at(deadline, () => {

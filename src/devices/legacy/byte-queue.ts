@@ -1,8 +1,8 @@
-/** A queue of bytes with a greatest length. Its memory is that of what it holds. */
+/** A bounded queue of bytes. It only uses memory for its contents. */
 export class ByteQueue {
   readonly #max: number;
-  readonly #pieces: Uint8Array[] = [];
-  /** How much of the first piece has been taken. */
+  readonly #chunks: Uint8Array[] = [];
+  /** How many bytes of the first chunk have been taken. */
   #taken = 0;
   #length = 0;
 
@@ -14,29 +14,29 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** @returns false when not all of them fit: the rest is dropped. */
+  /** @returns false if not all of them fit; the rest is dropped. */
   push(bytes: Uint8Array): boolean {
     const fitting = bytes.slice(0, this.#max - this.#length);
-    if (fitting.length > 0) this.#pieces.push(fitting);
+    if (fitting.length > 0) this.#chunks.push(fitting);
     this.#length += fitting.length;
     return fitting.length === bytes.length;
   }
 
   /** Takes the oldest byte. */
   shift(): number | undefined {
-    const first = this.#pieces[0];
+    const first = this.#chunks[0];
     if (!first) return undefined;
     const byte = first[this.#taken++];
     this.#length--;
     if (this.#taken === first.length) {
-      this.#pieces.shift();
+      this.#chunks.shift();
       this.#taken = 0;
     }
     return byte;
   }
 
   clear(): void {
-    this.#pieces.length = 0;
+    this.#chunks.length = 0;
     this.#taken = 0;
     this.#length = 0;
   }
@@ -46,9 +46,9 @@ export class ByteQueue {
     this.push(bytes);
   }
 
-  /** A copy of what it holds, oldest first. */
+  /** A copy of the contents, oldest first. */
   toBytes(): Uint8Array {
-    const [first, ...rest] = this.#pieces;
+    const [first, ...rest] = this.#chunks;
     if (!first) return new Uint8Array(0);
     return Uint8Array.from(Buffer.concat([first.subarray(this.#taken), ...rest]));
   }

@@ -6,7 +6,7 @@ export interface ByteRegisters {
   writeByte(offset: number, value: number): void;
 }
 
-/** Carries out wider accesses byte by byte, lowest address first, as the ISA bus does. */
+/** Splits wider accesses into bytes, lowest address first, like the ISA bus. */
 export function byteWide(registers: ByteRegisters): IoHandler {
   return {
     read: (offset: number, size: AccessSize): number => {

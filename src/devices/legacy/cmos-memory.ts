@@ -8,7 +8,7 @@ const UNIT = 64 * KiB;
 /** The 128 bytes of CMOS RAM; the first 14 belong to the clock. */
 export const CMOS_SIZE = 128;
 
-/** Where a PC's firmware looks for the sizes of memory: 16-bit words, low byte first. */
+/** Where PC firmware looks for memory sizes: 16-bit words, low byte first. */
 const BASE_MEMORY_KIB = 0x15;
 const EXTENDED_MEMORY_KIB = [0x17, 0x30] as const;
 /** From 16 MiB to 4 GiB, in units of 64 KiB. */
@@ -16,7 +16,7 @@ const MEMORY_ABOVE_16M = 0x34;
 /** From 4 GiB on, in units of 64 KiB: three bytes. */
 const MEMORY_ABOVE_4G = 0x5b;
 
-/** CMOS RAM that says how much memory there is. */
+/** CMOS RAM with the memory sizes. */
 export function cmosMemory(regions: readonly MemoryRegion[]): Uint8Array {
   const sum = (part: readonly MemoryRegion[]) => part.reduce((total, region) => total + region.size, 0);
   const low = sum(regions.filter(region => region.address < 4 * GiB));

@@ -10,7 +10,7 @@ import { numberOf } from '../state.ts';
 import { type ByteRegisters, byteWide } from './byte-wide.ts';
 import { PORT } from './pc-ports.ts';
 
-/** Port 0x80: firmware and kernels write how far they have got, or write anything to lose a moment. */
+/** Port 0x80: firmware and kernels write progress codes, or any value as a short delay. */
 export class PostCode implements Device, ByteRegisters {
   readonly name = 'post-code';
   readonly ports: readonly PortRange[];
@@ -20,7 +20,7 @@ export class PostCode implements Device, ByteRegisters {
     this.ports = [{ start: port, size: 1, handler: byteWide(this) }];
   }
 
-  /** What was written last. */
+  /** The value written last. */
   get code(): number {
     return this.#code;
   }
@@ -46,7 +46,7 @@ export class PostCode implements Device, ByteRegisters {
   }
 }
 
-/** What a debug console reads as, so that firmware finds it (SeaBIOS and OVMF look for this). */
+/** The value that a debug console reads as, which SeaBIOS and OVMF check for. */
 const DEBUG_CONSOLE_PRESENT = 0xe9;
 
 /** Port 0x402: each byte written goes to `sink`. */
@@ -78,8 +78,8 @@ export class DebugConsole implements Device, ByteRegisters {
 }
 
 /**
- * Port 0xf4: a guest that writes the byte v ends its machine with exit code v (and not 2v + 1, as with QEMU's
- * isa-debug-exit, which is a device of its own here). Reads give 0.
+ * Port 0xf4: a guest that writes the byte v stops its machine with exit code v (not 2v + 1, as with QEMU's isa-debug-exit,
+ * which is a separate device here). Reads give 0.
  */
 export class DebugExit implements Device, ByteRegisters {
   readonly name = 'debug-exit';
@@ -109,7 +109,7 @@ export class DebugExit implements Device, ByteRegisters {
 }
 
 /**
- * QEMU's isa-debug-exit: a guest that writes the value v anywhere in the range ends its machine with exit code
+ * QEMU's isa-debug-exit: a guest that writes the value v anywhere in the range stops its machine with exit code
  * 2v + 1, of which a shell sees the low byte. Reads give 0.
  */
 export class IsaDebugExit implements Device, IoHandler {
@@ -151,7 +151,8 @@ const isaDebugExitOptions = (z: Zod) =>
 export const isaDebugExit: ConfigurableType<ReturnType<typeof isaDebugExitOptions>> = {
   type: 'isa-debug-exit',
   title: 'ISA debug exit port',
-  description: 'a port by which a guest ends its VM with exit code 2v + 1, in place of the debug exit port',
+  description:
+    'a port through which a guest stops its VM with exit code 2v + 1; replaces the debug exit port',
   prefix: 'exit',
   replaces: 'debug-exit',
   qemu: { devices: ['isa-debug-exit'], properties: { iobase: 'iobase', iosize: 'iosize' } },
@@ -165,7 +166,7 @@ export const isaDebugExit: ConfigurableType<ReturnType<typeof isaDebugExitOption
 export const postCode: BuiltinType = {
   type: 'post-code',
   title: 'POST code port',
-  description: 'port 0x80, which keeps the last byte that a guest wrote',
+  description: 'port 0x80, which stores the last byte that a guest wrote',
   builtin: true,
   create: () => {
     const device = new PostCode(PORT.postCode);
@@ -176,7 +177,7 @@ export const postCode: BuiltinType = {
 export const debugConsole: BuiltinType = {
   type: 'debug-console',
   title: 'debug console',
-  description: 'port 0x402, which prints on the console of the VM',
+  description: 'port 0x402, which prints to the console of the VM',
   builtin: true,
   create: services => {
     const device = new DebugConsole(PORT.debugConsole, bytes => services.serialBackend(0).write(bytes));
@@ -187,7 +188,7 @@ export const debugConsole: BuiltinType = {
 export const debugExit: BuiltinType = {
   type: 'debug-exit',
   title: 'debug exit port',
-  description: 'port 0xf4, by which a guest ends its VM with an exit code',
+  description: 'port 0xf4, through which a guest stops its VM with an exit code',
   builtin: true,
   create: services => {
     const device = new DebugExit(PORT.debugExit, services.request);

@@ -28,7 +28,7 @@ const COMMAND = {
   writeKeyboardBuffer: 0xd2,
   writeAuxBuffer: 0xd3,
   writeAux: 0xd4,
-  /** 0xf0-0xff pulse the output port's bits that are clear in the low half of the command. */
+  /** 0xf0-0xff pulse the output port bits that are clear in the low half of the command. */
   pulse: 0xf0,
 } as const;
 /** These take a byte through the data port. */
@@ -51,7 +51,7 @@ const POWER_ON_MODE = MODE_KEYBOARD_INTERRUPT | MODE_SYSTEM | MODE_AUX_DISABLED 
 
 const SELF_TEST_PASSED = 0x55;
 const TEST_PASSED = 0x00;
-/** There is no port for a mouse: its clock line seems stuck. */
+/** There is no mouse port: its clock line appears stuck. */
 const CLOCK_STUCK_LOW = 0x01;
 
 /** Output port: bit 0 is the processor's reset line (active low), bit 1 the A20 gate. */
@@ -60,7 +60,7 @@ const OUTPUT_A20 = 0x02;
 const OUTPUT_FULL = 0x10;
 const INPUT_UNLOCKED = 0x80;
 
-/** Far more than any command answers. */
+/** Far more than the reply to any command. */
 const REPLIES_MAX = 16;
 
 export type I8042Options = {
@@ -70,17 +70,19 @@ export type I8042Options = {
   readonly request: RequestMachine;
 };
 
-/** The keyboard controller: guests reset the machine through it. Its keyboard answers, but nobody types on it. */
+/**
+ * The keyboard controller, through which guests reset the machine. Its keyboard responds to commands, but never sends keys.
+ */
 export class I8042 implements Device {
   readonly name = 'i8042';
   readonly ports: readonly PortRange[];
   readonly #line: InterruptLine;
   readonly #request: RequestMachine;
   readonly #keyboard = new KeyboardStub();
-  /** Bytes for the output buffer, the first of which is in it. */
+  /** Bytes for the output buffer; the first is in it. */
   readonly #replies = new ByteQueue(REPLIES_MAX);
   #mode = POWER_ON_MODE;
-  /** The command whose parameter is due, 0 when none. */
+  /** The command that waits for its parameter, 0 if none. */
   #pending = 0;
   #lastWasCommand = false;
 
@@ -121,7 +123,7 @@ export class I8042 implements Device {
 
   #readData(): number {
     const byte = this.#replies.shift() ?? 0;
-    // The buffer is empty for a moment: an edge-triggered interrupt has to see that.
+    // The buffer is briefly empty: an edge-triggered interrupt must see that.
     this.#line.set(false);
     this.#updateInterrupt();
     return byte;
@@ -178,7 +180,7 @@ export class I8042 implements Device {
       case COMMAND.writeKeyboardBuffer:
         this.#reply(value);
         break;
-      // What goes to a mouse gets no answer: there is none.
+      // There is no mouse, so no reply.
     }
   }
 
@@ -220,7 +222,7 @@ export class I8042 implements Device {
 export const i8042: BuiltinType = {
   type: 'i8042',
   title: 'keyboard controller',
-  description: 'resets the machine when the guest asks, and has a keyboard that nobody types on',
+  description: 'resets the machine when the guest asks; its keyboard has no keys',
   builtin: true,
   create: services => {
     const device = new I8042({

@@ -20,20 +20,20 @@ const ID_TRANSLATED = [0xab, 0x41] as const;
 const SCAN_CODE_SET = 2;
 const SCAN_CODE_SET_TRANSLATED = 0x3c;
 
-/** A keyboard that is there for drivers to find, and has no keys. */
+/** A keyboard for drivers to detect, without keys. */
 export class KeyboardStub {
-  /** The command whose parameter is due, 0 when none. */
+  /** The command that waits for its parameter, 0 if none. */
   pendingCommand = 0;
 
   reset(): void {
     this.pendingCommand = 0;
   }
 
-  /** @returns what the keyboard answers to a byte. */
+  /** @returns the keyboard's reply to a byte */
   receive(byte: number, translated: boolean): readonly number[] {
     const command = this.pendingCommand;
     this.pendingCommand = 0;
-    // A byte with bit 7 is a command, even where a parameter was due.
+    // A byte with bit 7 set is a command, even if a parameter was expected.
     if (command !== 0 && byte < 0x80) return this.#parameter(command, byte, translated);
     switch (byte) {
       case COMMAND.setLeds:

@@ -1,4 +1,4 @@
-/** Fixed I/O ports. Those of ACPI and for debugging are this machine's choice, the others are where every PC has them. */
+/** Fixed I/O ports. Those for ACPI and debugging are specific to this machine; the others are where every PC has them. */
 export const PORT = {
   i8042Data: 0x60,
   i8042Command: 0x64,

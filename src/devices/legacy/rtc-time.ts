@@ -1,4 +1,4 @@
-/** The clock's registers that hold the time (Motorola MC146818A data sheet, table 3), and where a PC has the century. */
+/** The clock's time registers (Motorola MC146818A data sheet, table 3), and the PC's century register. */
 export const TIME = {
   seconds: 0x00,
   minutes: 0x02,
@@ -19,7 +19,7 @@ export const B_24_HOURS = 0x02;
 
 const PM = 0x80;
 
-/** What the register shows at `ms` (UTC, milliseconds since 1970), in the format that register B chooses. */
+/** The register's value at `ms` (UTC, milliseconds since 1970), in the format selected by register B. */
 export function encodeTime(register: number, ms: number, b: number): number {
   const date = new Date(ms);
   const year = Math.max(0, date.getUTCFullYear());
@@ -43,7 +43,7 @@ export function encodeTime(register: number, ms: number, b: number): number {
   }
 }
 
-/** The time that the registers hold, UTC in milliseconds. Fields out of range carry over, as February 30 to March 2. */
+/** The time in the registers, UTC in milliseconds. Fields out of range carry over: February 30 is March 2. */
 export function decodeTime(register: (index: number) => number, b: number): number {
   const year = 100 * decode(register(TIME.century), b) + decode(register(TIME.year), b);
   const date = new Date(0);

@@ -7,7 +7,7 @@ import { CMOS_SIZE, cmosMemory } from './cmos-memory.ts';
 import { IRQ, PORT } from './pc-ports.ts';
 import { B_24_HOURS, decodeTime, encodeTime, TIME, TIME_REGISTERS } from './rtc-time.ts';
 
-/** Motorola MC146818A data sheet, "Registers". The alarm's registers follow those of the time. */
+/** Motorola MC146818A data sheet, "Registers". The alarm registers are interleaved with those of the time. */
 const REG = {
   secondsAlarm: 0x01,
   minutesAlarm: 0x03,
@@ -24,7 +24,7 @@ const ALARMS = [
 ] as const;
 
 const A_UPDATE_IN_PROGRESS = 0x80;
-/** Both divider bits: the chain is held in reset, and time stands still. */
+/** Both divider bits: the chain is held in reset, and the clock is stopped. */
 const A_DIVIDER_RESET = 0x60;
 const A_RATE = 0x0f;
 /** A 32.768 kHz crystal, periodic rate 1024 Hz. */
@@ -42,11 +42,11 @@ const C_INTERRUPT = 0x80;
 
 const D_VALID = 0x80;
 
-/** In an alarm register: any value from here on matches always. */
+/** In an alarm register, values from here on always match. */
 const ALARM_ANY = 0xc0;
-/** How long before a second's end an update is in progress: 244 µs notice and 1984 µs, in whole milliseconds. */
+/** How long before the end of a second an update is in progress: 244 µs notice and 1984 µs, in whole milliseconds. */
 const UPDATE_MS = 2;
-/** The first update comes this long after the divider was let go. */
+/** The first update comes this long after the divider is released. */
 const DIVIDER_START_MS = 500;
 const SECONDS_PER_DAY = 86_400;
 const CRYSTAL_HZ = 32_768n;
@@ -61,25 +61,27 @@ export type RtcOptions = {
   readonly port: number;
   readonly line: InterruptLine;
   readonly clock: Clock;
-  /** The guest's RAM, whose size is in CMOS RAM for firmware. */
+  /** Guest RAM, whose size is stored in CMOS RAM for firmware. */
   readonly memory: readonly MemoryRegion[];
 };
 
-/** The PC's real-time clock and CMOS RAM. It shows the host's time in UTC, shifted by what the guest has set. */
+/** The PC's real-time clock and CMOS RAM. It shows the host's time in UTC, plus the offset that the guest has set. */
 export class Rtc implements Device, ByteRegisters {
   readonly name = 'rtc';
   readonly ports: readonly PortRange[];
   readonly #line: InterruptLine;
   readonly #clock: Clock;
-  /** Registers 0x0e-0x7f but the century, and the alarm's. Those of the time are here only while it stands still. */
+  /**
+   * Registers 0x0e-0x7f except the century, and the alarm's. The time registers are only valid while the clock is stopped.
+   */
   readonly #bytes: Uint8Array;
   #index = 0;
   #a = A_DEFAULT;
   #b = B_24_HOURS;
   #c = 0;
-  /** Guest time less the host's, milliseconds. */
+  /** Guest time minus host time, in milliseconds. */
   #offsetMs = 0;
-  /** The guest's second, since 1970, in which the wait for an update began. */
+  /** The guest's second, since 1970, in which the wait for an update started. */
   #awaitingSince = 0;
   #cancelUpdate: Cancel | null = null;
   #cancelPeriodic: Cancel | null = null;
@@ -164,14 +166,14 @@ export class Rtc implements Device, ByteRegisters {
     this.#schedule();
   }
 
-  /** Writes A and B. Time stands still while B.SET is on or the divider is held. */
+  /** Writes A and B. The clock is stopped while B.SET is on or the divider is held. */
   #changeMode(a: number, b: number): void {
     const wasStopped = this.#stopped;
     const dividerWasHeld = isHeld(this.#a);
     const fraction = dividerWasHeld ? 1000 - DIVIDER_START_MS : this.#fractionMs;
     if (!wasStopped) this.#holdTime();
     this.#a = a;
-    // An update in progress is given up when time is set, and so is its interrupt.
+    // Setting the time aborts an update in progress, and its interrupt.
     this.#b = b & B_SET ? b & ~B_UPDATE_ENDED : b;
     if (wasStopped && !this.#stopped) this.#startTime(fraction);
     this.#cancelTimers();
@@ -200,19 +202,19 @@ export class Rtc implements Device, ByteRegisters {
     return Math.floor(this.#nowMs() / 1000);
   }
 
-  /** Puts the running time into the registers. */
+  /** Stops the clock with the current time in the registers. */
   #holdTime(): void {
     const now = this.#nowMs();
     for (const register of TIME_REGISTERS) this.#bytes[register] = encodeTime(register, now, this.#b);
   }
 
-  /** Lets time run from what the registers hold, `fractionMs` into that second. */
+  /** Starts the clock at the time in the registers, `fractionMs` into that second. */
   #startTime(fractionMs: number): void {
     const time = decodeTime(register => this.#bytes[register]!, this.#b);
     this.#offsetMs = time + fractionMs - this.#clock.wallMs();
   }
 
-  /** Waits for what the enabled interrupts need; one that the guest hasn't seen yet needs nothing more. */
+  /** Schedules timers for the enabled interrupts; one that is already pending needs none. */
   #schedule(): void {
     const due = this.#b & ~this.#c;
     if (due & (B_ALARM | B_UPDATE_ENDED) && !this.#stopped) this.#cancelUpdate ??= this.#awaitUpdate();
@@ -231,7 +233,7 @@ export class Rtc implements Device, ByteRegisters {
     const untilNext = BigInt(Math.ceil(1000 - this.#fractionMs));
     return this.#clock.at(this.#clock.now() + untilNext * NS_PER_MS, () => {
       this.#cancelUpdate = null;
-      // The two clocks of the host may differ by a little: then the second hasn't ended yet.
+      // The host's two clocks may differ slightly: then the second hasn't ended yet.
       if (this.#second() === this.#awaitingSince) this.#schedule();
       else this.#raise(this.#alarmSince() ? B_ALARM | B_UPDATE_ENDED : B_UPDATE_ENDED);
     });
@@ -247,7 +249,7 @@ export class Rtc implements Device, ByteRegisters {
     });
   }
 
-  /** Whether one of the seconds that have begun is the alarm's; of those that a pause skipped, the last day's count. */
+  /** Whether one of the seconds that have started matches the alarm; after a long pause, only the last day counts. */
   #alarmSince(): boolean {
     const now = this.#second();
     const first = Math.max(this.#awaitingSince + 1, now - SECONDS_PER_DAY);
@@ -324,7 +326,7 @@ function isHeld(a: number): boolean {
   return (a & A_DIVIDER_RESET) === A_DIVIDER_RESET;
 }
 
-/** The period of the periodic interrupt, null when it is off. Rates 1 and 2 are those of 8 and 9 (data sheet, table 5). */
+/** The period of the periodic interrupt, null when it is off. Rates 1 and 2 equal 8 and 9 (data sheet, table 5). */
 function periodNs(a: number): bigint | null {
   const rate = a & A_RATE;
   if (rate === 0) return null;

@@ -27,7 +27,7 @@ const IER_ELSI = 0x04;
 const IER_EDSSI = 0x08;
 const IER_BITS = 0x0f;
 
-/** In the order of their priority. */
+/** In order of priority. */
 const IIR_LINE_STATUS = 0x06;
 const IIR_DATA_AVAILABLE = 0x04;
 const IIR_CHARACTER_TIMEOUT = 0x0c;
@@ -60,13 +60,13 @@ const MSR_DSR = 0x20;
 const MSR_RI = 0x40;
 const MSR_DCD = 0x80;
 const MSR_LINES = 0xf0;
-/** The deltas are the lines' bits, four places lower; for RI only its falling edge counts. */
+/** The delta bits are the lines' bits shifted right by four; for RI, only the falling edge counts. */
 const MSR_DELTA_SHIFT = 4;
 
 const FIFO_SIZE = 16;
-/** Typed bytes that wait for the receiver; more are dropped, as an overrun. */
+/** Typed bytes queued for the receiver; more are dropped, as an overrun. */
 const INPUT_MAX = 2 ** 20;
-/** 9600 baud, as firmware leaves it. */
+/** 9600 baud, as set by firmware. */
 const DEFAULT_DIVISOR = 12;
 
 export type SerialOptions = {
@@ -78,8 +78,8 @@ export type SerialOptions = {
 };
 
 /**
- * A 16550A serial port. What the guest sends goes out at once, so the transmitter is always empty; the baud rate
- * means nothing. What the user types waits until the guest has room for it: a pasted text is not lost.
+ * A 16550A serial port. Guest output is sent at once, so the transmitter is always empty and the baud rate has no effect.
+ * User input is queued until the guest has room for it, so pasted text isn't lost.
  */
 export class Serial implements Device, ByteRegisters {
   readonly name: string;
@@ -88,7 +88,7 @@ export class Serial implements Device, ByteRegisters {
   readonly #backend: CharBackend;
   /** The receiver's FIFO, or its one-byte buffer. */
   readonly #received = new ByteQueue(FIFO_SIZE);
-  /** What has been typed, but is not received yet. */
+  /** Typed, but not yet received. */
   readonly #input = new ByteQueue(INPUT_MAX);
   #ier = 0;
   #fcr = 0;
@@ -98,7 +98,7 @@ export class Serial implements Device, ByteRegisters {
   #scr = 0;
   #divisor = DEFAULT_DIVISOR;
   #overrun = false;
-  /** The transmitter has become empty and the guest hasn't been told yet. */
+  /** The transmitter has become empty and the guest hasn't been notified yet. */
   #thrEmptyPending = false;
 
   constructor(options: SerialOptions) {
@@ -170,7 +170,7 @@ export class Serial implements Device, ByteRegisters {
       case REG.scr:
         this.#scr = value;
         break;
-      // LSR and MSR are for reading only.
+      // LSR and MSR are read-only.
     }
   }
 
@@ -218,7 +218,7 @@ export class Serial implements Device, ByteRegisters {
   }
 
   #transmit(byte: number): void {
-    // The register is full for a moment: an edge-triggered interrupt has to see that.
+    // The register is briefly full: an edge-triggered interrupt must see that.
     this.#thrEmptyPending = false;
     this.#updateInterrupt();
     if (this.#loopback) this.#receive(byte);
@@ -238,7 +238,7 @@ export class Serial implements Device, ByteRegisters {
   #writeFifoControl(value: number): void {
     const toggled = ((value ^ this.#fcr) & FCR_ENABLE) !== 0;
     if (toggled || value & FCR_CLEAR_RECEIVER) this.#received.clear();
-    // The other bits can be programmed only together with FCR0.
+    // The other bits can only be programmed together with FCR0.
     this.#fcr = value & FCR_ENABLE ? value : 0;
     this.#receiveTyped();
     this.#updateInterrupt();
@@ -255,7 +255,7 @@ export class Serial implements Device, ByteRegisters {
     this.#updateInterrupt();
   }
 
-  /** The other end is always there and ready; in loopback mode the chip's own outputs come back. */
+  /** The other end is always connected and ready; in loopback mode the chip's outputs are looped back. */
   #modemLines(): number {
     if (!this.#loopback) return MSR_CTS | MSR_DSR | MSR_DCD;
     const mcr = this.#mcr;
@@ -290,7 +290,7 @@ export class Serial implements Device, ByteRegisters {
     if (count > 0) this.#backend.inputTaken?.(count, this.#input.length);
   }
 
-  /** Moves typed bytes to the receiver, as far as it has room and the guest wants them. */
+  /** Moves typed bytes to the receiver while it has room and the guest accepts them. */
   #receiveInput(): void {
     if (this.#loopback || this.#holdsSender) return;
     while (this.#received.length < this.#receiverRoom && this.#input.length > 0) {
@@ -302,7 +302,7 @@ export class Serial implements Device, ByteRegisters {
     return this.#fifosEnabled ? FIFO_SIZE : 1;
   }
 
-  /** Hardware flow control: a guest that is there (DTR) but drops RTS wants no more for now. */
+  /** Hardware flow control: a guest that asserts DTR but drops RTS can't take more for now. */
   get #holdsSender(): boolean {
     return (this.#mcr & (MCR_DTR | MCR_RTS)) === MCR_DTR;
   }
@@ -311,7 +311,7 @@ export class Serial implements Device, ByteRegisters {
     const ier = this.#ier;
     if (ier & IER_ELSI && this.#overrun) return IIR_LINE_STATUS;
     if (ier & IER_ERBFI && this.#received.length > 0) {
-      // Nothing more is under way when the FIFO is below its trigger level: the timeout has passed already.
+      // No more bytes are in transit when the FIFO is below its trigger level, so the timeout has already elapsed.
       const trigger = TRIGGER_LEVELS[this.#fcr >> 6]!;
       return !this.#fifosEnabled || this.#received.length >= trigger
         ? IIR_DATA_AVAILABLE
@@ -361,7 +361,7 @@ export class Serial implements Device, ByteRegisters {
 export const com1: BuiltinType = {
   type: 'serial',
   title: '16550A serial port',
-  description: 'COM1, whose other end is the console of the VM',
+  description: 'COM1, connected to the console of the VM',
   builtin: true,
   create: services => {
     const line = services.interruptLine(IRQ.com1);

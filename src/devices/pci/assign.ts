@@ -20,10 +20,10 @@ const BRIDGE_IO = 0x1000;
 const BRIDGE_MEMORY = 0x10_0000;
 
 /**
- * Does a firmware's part for all of a host's functions: BAR addresses and bridge windows, bus numbers, the interrupt
- * line register, and decoding switched on. In slot order, so that a device added last moves no other.
+ * Configures all of a host's functions like firmware: BAR addresses and bridge windows, bus numbers, the interrupt line
+ * register, and decoding enabled. In slot order, so that adding a device at the end moves no other.
  *
- * @param interruptLine what the interrupt line register of a slot on bus 0 says
+ * @param interruptLine value of the interrupt line register of a slot on bus 0
  * @throws PciWindowError
  */
 export function assignResources(
@@ -68,7 +68,7 @@ function assignBus(
   return highest;
 }
 
-/** A non-prefetchable BAR fits through no bridge's 64-bit window. */
+/** A non-prefetchable BAR can't be in a bridge's 64-bit window. */
 function cursorFor(bar: Bar, bus: number, cursors: Cursors): Cursor {
   if (bar.kind === 'memory64' && bus > 0 && !bar.prefetchable) return cursors.memory32;
   return cursors[bar.kind];
@@ -90,7 +90,7 @@ function assignBehind(
   const highest = assignBus(port.secondary, secondary, cursors, interruptLine);
   config.setU8(REG.subordinateBus, highest);
 
-  // A window whose limit is below its base is closed: that is how an empty one comes out.
+  // An empty window ends up with its limit below its base, which closes it.
   config.write(REG.ioBase, 1, io >>> 8);
   config.write(REG.ioLimit, 1, cursors.io.close(BRIDGE_IO, name) >>> 8);
   config.write(REG.memoryBase, 2, Math.floor(memory / 2 ** 16));
@@ -103,7 +103,7 @@ function assignBehind(
   return highest;
 }
 
-/** The free part of a window, handed out from its start. */
+/** The free part of a window, allocated from its start. */
 class Cursor {
   readonly #what: string;
   readonly #window: PciWindow;
@@ -120,14 +120,14 @@ class Cursor {
     const end = this.#window.start + this.#window.size;
     if (start + size > end) {
       throw new PciWindowError(
-        `the ${this.#what} (${this.#window.size} bytes) has no room for ${size} bytes of "${name}"; take a device away`,
+        `the ${this.#what} (${this.#window.size} bytes) has no room for ${size} bytes of "${name}": remove a device`,
       );
     }
     this.#next = start + size;
     return start;
   }
 
-  /** Begins a bridge's window. */
+  /** Starts a bridge's window. */
   open(granularity: number, name: string): number {
     return this.take(0, granularity, name);
   }

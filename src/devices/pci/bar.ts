@@ -11,11 +11,11 @@ export type BarOptions = {
   readonly size: number;
   readonly prefetchable?: boolean;
   readonly handler: IoHandler;
-  /** The BAR answers at another address now (null: nowhere). */
+  /** The BAR has moved to another address (null: unmapped). */
   readonly onMoved?: (address: number | null) => void;
 };
 
-/** Where a BAR that decodes nothing may point: an address whose last byte would be here or above is no address. */
+/** A BAR whose last byte would be here or above is not mapped. */
 const LIMIT = { io: 2 ** 16 - 1, memory32: 2 ** 32 - 1, memory64: 2 ** 52 - 1 } as const;
 
 /** One base address register: its bits in configuration space, and the range that it maps into a bus. */
@@ -50,7 +50,7 @@ export class Bar {
     }
   }
 
-  /** Where the BAR answers now, or null. */
+  /** The address where the BAR is mapped, or null. */
   get address(): number | null {
     return this.#address;
   }
@@ -64,7 +64,7 @@ export class Bar {
     return this.#range !== null && bus.owner(address) === this.#range;
   }
 
-  /** The address in the register, or null when it is none: zero, or so high that it is a guest sizing the BAR. */
+  /** The address in the register; null if it is zero, or so high that the guest must be sizing the BAR. */
   get programmed(): number | null {
     const low = this.#config.u32(this.#offset);
     let address = this.kind === 'io' ? low - (low & 0x3) : low - (low & 0xf);
@@ -72,13 +72,13 @@ export class Bar {
     return address === 0 || address + this.size - 1 >= LIMIT[this.kind] ? null : address;
   }
 
-  /** Puts an address into the register, as firmware would. */
+  /** Writes an address to the register, like firmware. */
   program(address: number): void {
     this.#config.write(this.#offset, 4, address % 2 ** 32);
     if (this.kind === 'memory64') this.#config.write(this.#offset + 4, 4, Math.floor(address / 2 ** 32));
   }
 
-  /** Maps the BAR at `address`, or nowhere. */
+  /** Maps the BAR at `address`; null unmaps it. */
   place(bus: Bus, address: number | null): void {
     if (address === this.#address) return;
     this.#address = address;

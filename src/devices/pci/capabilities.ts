@@ -26,7 +26,7 @@ const DEVICE_CAPABILITIES = 1 << 15;
 /** Device control: everything but "initiate function level reset", which no function offers. */
 const DEVICE_CONTROL_WRITABLE = 0x7fff;
 const DEVICE_STATUS_CLEARABLE = 0xf;
-/** A link of one lane at 2.5 GT/s: nothing travels over it. */
+/** A link of one lane at 2.5 GT/s: it carries no traffic. */
 const LINK_GEN1_X1 = 0x11;
 const LINK_CONTROL_WRITABLE = 0x0fc3;
 const SLOT_NUMBER_SHIFT = 19;
@@ -44,7 +44,7 @@ export function addEndpointCapability(fn: PciFunction): void {
   });
 }
 
-/** The PCI Express capability of a root port, with a slot that holds a device for good. */
+/** The PCI Express capability of a root port, with a slot whose device can't be unplugged. */
 export function addRootPortCapability(fn: PciFunction, slot: number): void {
   const at = addPcieCapability(fn, TYPE.rootPort | SLOT_IMPLEMENTED);
   addLink(fn, at);
@@ -53,7 +53,7 @@ export function addRootPortCapability(fn: PciFunction, slot: number): void {
   fn.config.define(at + PCIE.rootControl, 2, 0, { writable: ROOT_CONTROL_WRITABLE });
 }
 
-/** Power management 1.2: D0 and D3hot, from which the function returns with its state kept (no soft reset). */
+/** Power management 1.2: D0 and D3hot, from which the function returns without losing state (no soft reset). */
 export function addPowerManagement(fn: PciFunction): void {
   const at = fn.addCapability(CAPABILITY.powerManagement, Uint8Array.of(0x03, 0x00, 0x08, 0x00, 0x00, 0x00));
   fn.config.define(at + 4, 2, 0x0008, { writable: 0x0003 });

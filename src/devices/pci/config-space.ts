@@ -1,12 +1,12 @@
 import type { AccessSize } from '../device.ts';
 import { EXTENDED_CONFIG_SIZE, REG, STATUS } from './registers.ts';
 
-/** What the guest may do to a register: bits it sets freely, and bits that it clears by writing ones. */
+/** What the guest may do to a register: bits it can write freely, and bits it clears by writing ones. */
 export type RegisterBits = { readonly writable?: number; readonly clearable?: number };
 
 /**
- * The 4 KiB of configuration space of one function: values, and which bits of them the guest may change. What has
- * not been defined reads as zero and ignores writes, as PCI Local Bus 3.0 §6.1 asks of reserved registers.
+ * The 4 KiB of configuration space of one function: values, and which bits of them the guest may change. Undefined bytes
+ * read as zero and ignore writes, as PCI Local Bus 3.0 §6.1 requires for reserved registers.
  */
 export class ConfigSpace {
   readonly #values = new Uint8Array(EXTENDED_CONFIG_SIZE);
@@ -17,7 +17,7 @@ export class ConfigSpace {
   #freeCapability: number = REG.firstCapability;
   #lastCapabilityLink: number = REG.capabilities;
 
-  /** Gives the register of `size` bytes at `offset` its power-on value and its write rules. */
+  /** Sets the power-on value and the write rules of the register of `size` bytes at `offset`. */
   define(offset: number, size: 1 | 2 | 3 | 4, value: number, bits: RegisterBits = {}): void {
     for (let i = 0; i < size; i++) {
       this.#values[offset + i] = value >>> (8 * i);
@@ -48,7 +48,7 @@ export class ConfigSpace {
     return offset;
   }
 
-  /** A guest's read; `offset + size` must not pass the end. */
+  /** A guest's read; `offset + size` must not exceed the size of the space. */
   read(offset: number, size: AccessSize): number {
     if (size === 4) return this.#view.getUint32(offset, true);
     return size === 2 ? this.#view.getUint16(offset, true) : this.#values[offset]!;
@@ -77,7 +77,7 @@ export class ConfigSpace {
     return this.#view.getUint32(offset, true);
   }
 
-  /** The device's own writes, past the guest's masks. */
+  /** The device's own writes, which bypass the guest's masks. */
   setU8(offset: number, value: number): void {
     this.#values[offset] = value;
   }
@@ -98,7 +98,7 @@ export class ConfigSpace {
     return this.#values.slice();
   }
 
-  /** Takes over what a guest could have changed; the rest stays as this device defines it. */
+  /** Restores what a guest could have changed; the rest stays as this device defines it. */
   load(saved: Uint8Array): void {
     if (saved.length !== EXTENDED_CONFIG_SIZE) {
       throw new RangeError(`configuration space of ${saved.length} bytes, expected ${EXTENDED_CONFIG_SIZE}`);

@@ -1,6 +1,6 @@
 import type { InterruptLine } from '../device.ts';
 
-/** A level-triggered wire that several functions pull: it is up while any of them asserts it. */
+/** A level-triggered wire shared by several functions: it is high while any of them asserts it. */
 export class SharedWire {
   readonly #line: InterruptLine;
   #asserted = 0;

@@ -16,7 +16,7 @@ const MASKED = 1;
 
 export type MsixOptions = {
   readonly vectors: readonly MsiVector[];
-  /** Where the owner of BAR `bar` shows the table and the pending bits: offsets, multiples of 8. */
+  /** Offsets of the table and the pending bits in BAR `bar`, multiples of 8. */
   readonly bar: number;
   readonly tableOffset: number;
   readonly pendingOffset: number;
@@ -25,8 +25,8 @@ export type MsixOptions = {
 };
 
 /**
- * MSI-X of one function (PCI Local Bus 3.0 §6.8.2): the capability, and the table and pending bits, which the
- * owner of the BAR passes accesses to. A vector sends its message while MSI-X is on and neither mask is set.
+ * MSI-X of one function (PCI Local Bus 3.0 §6.8.2): the capability, and the table and pending bits, to which the owner of
+ * the BAR forwards accesses. A vector sends its message while MSI-X is on and neither mask is set.
  */
 export class Msix {
   readonly vectors: readonly MsiVector[];
@@ -98,7 +98,7 @@ export class Msix {
     return { table: new Uint8Array(this.#table.slice().buffer), pending };
   }
 
-  /** To be called after the function's configuration space has been loaded. */
+  /** Call after the function's configuration space has been loaded. */
   load(state: DeviceState): void {
     const table = bytesOf(state, 'table');
     if (table.length !== this.vectors.length * ENTRY_BYTES) {
@@ -131,7 +131,7 @@ export class Msix {
     const word = index * ENTRY_WORDS;
     const masked = (this.#table[word + VECTOR_CONTROL]! & MASKED) !== 0;
     if (!this.#enabled || this.#masked || masked) {
-      // A new routing costs the host a system call: none for a vector that is silent already.
+      // A new route costs a system call: skip it for a vector that is already silent.
       if (this.#sending[index] === 1) this.vectors[index]!.configure(null);
       this.#sending[index] = 0;
       return;

@@ -2,22 +2,22 @@ import type { Bus } from '../bus.ts';
 import type { InterruptLine } from '../device.ts';
 import type { PciFunction, PciSlot } from './pci-function.ts';
 
-/** What a bus hangs from: the host, or a bridge. */
+/** What a bus is attached to: the host, or a bridge. */
 export interface PciUpstream {
   readonly ports: Bus;
   readonly memory: Bus;
-  /** A new end of the wire that pin INTA# of `slot` pulls. */
+  /** A new end of the wire that pin INTA# of `slot` drives. */
   interruptWire(slot: number): InterruptLine;
   /** Whether accesses to this range reach the bus. */
   forwards(space: 'port' | 'memory', address: number, size: number): boolean;
 }
 
-/** A slot that is taken, or a bus without a free one. */
+/** The slot is taken, or the bus has no free one. */
 export class PciSlotError extends Error {
   override readonly name = 'PciSlotError';
 }
 
-/** The root bus has 32 slots, a PCI Express link the one at its other end. */
+/** The root bus has 32 slots, a PCI Express link just one. */
 const SLOTS = { root: 32, link: 1 } as const;
 
 /** One PCI bus: function 0 of each slot. */
@@ -34,7 +34,7 @@ export class PciBus implements PciSlot {
     this.#slots = new Array(SLOTS[type]).fill(null);
   }
 
-  /** The functions by slot, empty slots left out. */
+  /** The functions in slot order, without empty slots. */
   get functions(): { readonly slot: number; readonly fn: PciFunction }[] {
     return this.#slots.flatMap((fn, slot) => (fn === null ? [] : [{ slot, fn }]));
   }
@@ -50,7 +50,7 @@ export class PciBus implements PciSlot {
       throw new PciSlotError(
         taken === undefined
           ? `${this.name} has no slot ${slot} for "${fn.name}"`
-          : `slot ${slot} of ${this.name} holds "${taken.name}"; "${fn.name}" needs another`,
+          : `slot ${slot} of ${this.name} holds "${taken.name}"; choose another for "${fn.name}"`,
       );
     }
     this.#slots[slot] = fn;
@@ -70,7 +70,7 @@ export class PciBus implements PciSlot {
     return this.#upstream.forwards(space, address, size);
   }
 
-  /** Maps every BAR anew, after something above has changed. */
+  /** Remaps every BAR after a change upstream. */
   refresh(): void {
     for (const { fn } of this.functions) fn.refresh();
   }

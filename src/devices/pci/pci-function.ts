@@ -15,7 +15,7 @@ export type PciIdentity = {
   readonly subsystem?: number;
 };
 
-/** A part of configuration space that does something when it is read or written. Offsets are those of the space. */
+/** A part of configuration space with side effects. Offsets are relative to the space. */
 export type ConfigHook = {
   readonly start: number;
   readonly end: number;
@@ -25,17 +25,17 @@ export type ConfigHook = {
   readonly afterWrite?: () => void;
 };
 
-/** What a function asks of the bus that it is plugged into. */
+/** What a function needs from its bus. */
 export interface PciSlot {
   readonly type: 'root' | 'link';
-  /** Where BARs of this kind are mapped. */
+  /** The bus that BARs of this kind are mapped into. */
   space(space: 'port' | 'memory'): Bus;
   /** Whether accesses to this range reach the bus. */
   forwards(space: 'port' | 'memory', address: number, size: number): boolean;
 }
 
 /**
- * One PCI function: configuration space, BARs that follow it, and the INTx pin. A device model owns one and adds
+ * One PCI function: configuration space, the BARs it controls, and the INTx pin. A device model owns one and adds
  * BARs and capabilities to it; a PciBus gives it a slot, buses to map into and an interrupt wire.
  */
 export class PciFunction implements Device {
@@ -139,7 +139,7 @@ export class PciFunction implements Device {
     this.#updateWire();
   }
 
-  /** Maps the BARs where configuration space, and the bridges above, have them now. */
+  /** Maps the BARs as configuration space and the upstream bridges specify. */
   refresh(): void {
     const bus = this.#bus;
     if (bus === null) return;

@@ -8,7 +8,7 @@ import { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
 import { RootPort } from './root-port.ts';
 
-/** The function at 00:00.0, by which guests recognize that there is a PCI host. */
+/** The function at 00:00.0, by which guests detect a PCI host. */
 const HOST_BRIDGE = { vendor: 0x1b36, device: 0x0008, revision: 0, classCode: 0x060000 } as const;
 
 export type PciHostOptions = {
@@ -18,9 +18,9 @@ export type PciHostOptions = {
   readonly configPort: number;
   /** The memory-mapped configuration space: 1 MiB for each bus from 0. */
   readonly ecam: { readonly start: number; readonly buses: number };
-  /** Where BARs may lie. */
+  /** Windows for BARs. */
   readonly windows: PciWindows;
-  /** The wires that the pins INTA# reach: slot s pulls wire s modulo their number. */
+  /** The wires of the INTA# pins: slot s drives wire s modulo their number. */
   readonly interruptLines: readonly InterruptLine[];
   /** Interrupt number of the first wire, for the interrupt line registers. */
   readonly firstInterrupt: number;
@@ -59,7 +59,7 @@ export class PciHost implements Device, ConfigSpaces {
     return this.root.plug(fn);
   }
 
-  /** Gives every function its addresses, as a firmware would: before the first boot and after each reset. */
+  /** Assigns addresses to every function, like firmware: before the first boot and after each reset. */
   assign(): void {
     const { windows, interruptLines, firstInterrupt } = this.#options;
     assignResources(this.root, windows, slot => firstInterrupt + (slot % interruptLines.length));
@@ -73,7 +73,7 @@ export class PciHost implements Device, ConfigSpaces {
     this.#find(bus, devfn)?.writeConfig(offset, size, value);
   }
 
-  /** Resets the host and its bridges, then assigns all addresses again; the other devices must be reset before. */
+  /** Resets the host and its bridges, then reassigns all addresses. Reset the other devices first. */
   reset(): void {
     this.#configPorts.reset();
     for (const bridge of this.#bridges()) bridge.reset();
@@ -97,7 +97,7 @@ export class PciHost implements Device, ConfigSpaces {
     return [this.#bridge, ...ports];
   }
 
-  /** The function that the guest's bus numbers lead to. */
+  /** The function at the guest's bus number and devfn. */
   #find(number: number, devfn: number): PciFunction | null {
     if ((devfn & 7) !== 0) return null;
     if (number === 0) return this.root.at(devfn >>> 3);

@@ -48,7 +48,7 @@ export const COMMAND = {
 
 export const STATUS = { interrupt: 0x08, capabilities: 0x10 } as const;
 
-/** Status bits that the guest clears by writing ones: the error reports. */
+/** Status bits that the guest clears by writing ones: error reports. */
 export const STATUS_CLEARABLE = 0xf900;
 
 export const CAPABILITY = { powerManagement: 0x01, vendor: 0x09, pciExpress: 0x10, msix: 0x11 } as const;

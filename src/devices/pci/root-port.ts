@@ -8,20 +8,20 @@ import { COMMAND, REG, STATUS_CLEARABLE } from './registers.ts';
 
 const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0, classCode: 0x060400 } as const;
 
-/** Parity, SERR, ISA, VGA, secondary bus reset ... of the bridge control register: kept, without effect. */
+/** Parity, SERR, ISA, VGA, secondary bus reset ... of the bridge control register: stored, without effect. */
 const BRIDGE_CONTROL_WRITABLE = 0x007f;
 const PREFETCH_64BIT = 0x1;
 
 /**
- * A PCI Express root port: a bridge (type 1 header) whose secondary bus has one slot. It passes on the addresses in
- * its windows while its command register lets it (PCI-to-PCI Bridge 1.2 §4).
+ * A PCI Express root port: a bridge (type 1 header) whose secondary bus has one slot. It forwards the addresses in its
+ * windows if its command register allows (PCI-to-PCI Bridge 1.2 §4).
  */
 export class RootPort extends PciFunction implements PciUpstream {
   readonly secondary: PciBus;
-  /** The device's pins arrive on the port's own pin. */
+  /** The device's pins are routed to the port's own pin. */
   #wire: SharedWire | null = null;
 
-  /** @param slot the number the guest shows for the slot, unique in the machine */
+  /** @param slot slot number that the guest shows, unique in the machine */
   constructor(name: string, slot: number) {
     super(name, IDENTITY, 1);
     const { config } = this;
@@ -55,11 +55,11 @@ export class RootPort extends PciFunction implements PciUpstream {
   }
 
   interruptWire(): InterruptLine {
-    if (this.#wire === null) throw new Error(`${this.name} must be plugged in before a device behind it`);
+    if (this.#wire === null) throw new Error(`${this.name} must be plugged in before the device behind it`);
     return this.#wire.source();
   }
 
-  /** The number that the guest has given to the bus behind the port; 0 is none. */
+  /** The number that the guest assigned to the bus behind the port; 0 if none. */
   get secondaryNumber(): number {
     return this.config.u8(REG.secondaryBus);
   }

@@ -35,9 +35,9 @@ const CONFIG = {
 
 const SECTOR = 512;
 const QUEUE_SIZE = 256;
-/** A request is a header, its data and a status byte: two descriptors beside the data's. */
+/** A request is a header, its data and a status byte: two descriptors besides the data's. */
 const SEGMENTS = QUEUE_SIZE - 2;
-/** 1 GiB: what one discard or write-zeroes request may cover. */
+/** 1 GiB: the most that one discard or write-zeroes request may cover. */
 const MAX_RANGE_SECTORS = 2 ** 21;
 
 export type VirtioBlkOptions = {
@@ -49,8 +49,8 @@ export type VirtioBlkOptions = {
 };
 
 /**
- * A block device (virtio 1.3 §5.2). This is its control plane: features and config space. The request queues are
- * served by the backend, off the machine thread.
+ * A block device (virtio 1.3 §5.2). This is its control plane: features and config space. The backend serves the request
+ * queues off the machine thread.
  */
 export class VirtioBlk implements VirtioDevice {
   readonly name: string;
@@ -82,7 +82,7 @@ export class VirtioBlk implements VirtioDevice {
     return size === 2 ? this.#config.getUint16(offset, true) : this.#config.getUint8(offset);
   }
 
-  /** No field is the driver's to write: the cache mode (CONFIG_WCE) is not offered. */
+  /** The driver can't write any field: the cache mode (CONFIG_WCE) is not offered. */
   writeConfig(): void {}
 
   activate(activation: Activation): void {
@@ -103,7 +103,9 @@ export class VirtioBlk implements VirtioDevice {
   load(state: DeviceState): void {
     const size = this.#backend.size;
     if (state.capacity !== size) {
-      throw new Error(`disk of ${this.name} has ${size} bytes; the saved machine's had ${state.capacity}`);
+      throw new Error(
+        `disk of ${this.name} has ${size} bytes, but the saved machine's had ${state.capacity}: attach the same disk`,
+      );
     }
   }
 }
@@ -118,7 +120,7 @@ function featuresOf(backend: BlockBackend, queues: number): bigint {
 
 function configOf(backend: BlockBackend, queues: number): DataView {
   const config = new DataView(new ArrayBuffer(CONFIG.size));
-  // Discard should hit whole blocks of the backing store; they are also its best I/O size.
+  // Discards should cover whole blocks of the backing store, which are also its optimal I/O size.
   const blockSectors = Math.max(1, Math.floor(backend.blockSize / SECTOR));
   config.setBigUint64(CONFIG.capacity, BigInt(Math.floor(backend.size / SECTOR)), true);
   config.setUint32(CONFIG.segMax, SEGMENTS, true);
@@ -144,24 +146,24 @@ const options = (z: Zod) =>
     name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
     /** The file or block device on the host. */
     path: z.string().min(1, 'the path of the disk is empty'),
-    /** What is in it. If absent, it is looked at, and refused when it looks like anything but a raw disk. */
+    /** Its format. If absent, the content is probed, and refused if it looks like anything but a raw disk. */
     format: z.literal('raw').optional(),
     readonly: z.boolean().default(false),
-    /** Through the host's page cache, or past it. */
+    /** Whether to use or bypass the host's page cache. */
     cache: z.enum(['writeback', 'none']).default('writeback'),
-    /** What the guest reads as the disk's serial number; the device's name if absent. */
+    /** The serial number that the guest reads; the device's name if absent. */
     serial: z
       .string()
       .regex(/^[\x20-\x7e]{1,20}$/, 'a serial is 1 to 20 printable ASCII characters')
       .optional(),
-    /** Request queues, each with a thread of its own. */
+    /** Request queues, each with its own thread. */
     queues: z.int().min(1, 'at least 1 queue').max(16, 'at most 16 queues').default(1),
   });
 
 export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-blk',
   title: 'virtio block device',
-  description: 'a disk kept in a raw file or a block device of the host, served by native threads',
+  description: 'a disk backed by a raw file or a block device of the host, served by native threads',
   role: 'disk',
   prefix: 'blk',
   qemu: {
@@ -174,7 +176,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
     const backend = services.openDisk({ path, format, readonly, cache });
     const device = new VirtioPci(new VirtioBlk({ name, serial, queues }, backend), services);
     const close = () => {
-      // Its threads must be done with the disk before its file is closed.
+      // Its threads must have stopped using the disk before the file is closed.
       device.pause();
       backend.close();
     };

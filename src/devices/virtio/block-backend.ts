@@ -1,11 +1,11 @@
 import type { QueueProgress, VirtioQueue } from './virtio-device.ts';
 
-/** What a disk's bytes are kept in. The requests of a queue are served off the machine thread. */
+/** The backing store of a disk. It serves the requests of a queue off the machine thread. */
 export interface BlockBackend {
   /** Bytes, a multiple of 512. */
   readonly size: number;
   readonly readonly: boolean;
-  /** Bytes of the backing store's own block, for virtio-blk's topology. */
+  /** Bytes of a block of the backing store, for virtio-blk's topology. */
   readonly blockSize: number;
   readonly canDiscard: boolean;
   /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until `stop`. */
@@ -16,11 +16,11 @@ export interface BlockBackend {
 export type BlockQueueOptions = {
   readonly features: bigint;
   readonly serial: string;
-  /** The driver broke the rules of the ring, or the thread died; called on the machine thread. */
+  /** The driver violated the ring protocol, or the thread died; called on the machine thread. */
   readonly onBroken: (reason: string) => void;
 };
 
 export interface BlockQueue {
-  /** Waits for the requests in flight, then leaves the ring alone. */
+  /** Waits for the requests in flight, then stops accessing the ring. */
   stop(): QueueProgress;
 }

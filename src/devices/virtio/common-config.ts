@@ -26,8 +26,8 @@ const FIELD = {
 const U32 = 2 ** 32;
 
 /**
- * The registers by which a driver negotiates over PCI. Fields are written whole, the 64-bit ones in halves; a write
- * of another width changes nothing (§4.1.3.1 asks drivers for the natural width). Reads may have any width.
+ * The registers by which a driver negotiates over PCI. Fields are written whole, the 64-bit ones in halves; writes of any
+ * other width are ignored (§4.1.3.1 requires drivers to use the natural width). Reads may have any width.
  */
 export class CommonConfig {
   static readonly size = 0x38;

@@ -3,8 +3,8 @@ import type { Cancel } from '../device.ts';
 export type Doorbell = { readonly offset: number; readonly fd: number };
 
 /**
- * Has the kernel signal the kick eventfds of a function's queues on guest writes to their notification addresses. What
- * the kernel can't take (an address that another device has) reaches user space, which signals the eventfd instead.
+ * Makes the kernel signal the kick eventfds of a function's queues on guest writes to their notification addresses. If the
+ * kernel refuses an address (another device has it), the writes reach user space, which signals the eventfd instead.
  */
 export class Doorbells {
   readonly #attach: (address: number, fd: number) => Cancel;
@@ -21,7 +21,7 @@ export class Doorbells {
       try {
         this.#attached.push(this.#attach(base + offset, fd));
       } catch {
-        // The guest put the BAR where the kernel has a doorbell already; user space passes the kicks on.
+        // The guest moved the BAR over an existing doorbell; user space forwards the kicks.
       }
     }
   }

@@ -5,7 +5,7 @@ export const FEATURE = {
   version1: 1n << 32n,
 } as const;
 
-/** What every device here offers beside its own bits: modern devices with split rings. */
+/** What every device offers besides its own bits: modern devices with split rings. */
 export const TRANSPORT_FEATURES = FEATURE.ringIndirectDesc | FEATURE.ringEventIdx | FEATURE.version1;
 
 /** Bits of the device status (virtio 1.3 §2.1). */

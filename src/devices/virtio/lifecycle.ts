@@ -6,19 +6,19 @@ import type { QueueSetup } from './queue-setup.ts';
 import type { VirtioDevice } from './virtio-device.ts';
 
 export type LifecycleEvents = {
-  /** The device begins or ceases to use its queues. */
+  /** The device starts or stops using its queues. */
   readonly onActive: (active: boolean) => void;
-  /** The driver is to be told of a config change. */
+  /** Notifies the driver of a config change. */
   readonly onConfigInterrupt: () => void;
-  /** Everything the transport keeps for the driver goes back to its start. */
+  /** Resets everything that the transport keeps for the driver. */
   readonly onReset: () => void;
-  /** For the user: why the device stopped. */
+  /** Reports to the user why the device stopped. */
   readonly onBroken: (reason: string) => void;
 };
 
 /**
- * What a driver and a device go through together, whatever the transport: status, features and queues as virtio 1.3
- * §2.1, §2.2 and §3.1 have them, and the device's activation and deactivation that follow from them.
+ * The transport-independent state machine between a driver and a device: status, features and queues (virtio 1.3 §2.1, §2.2
+ * and §3.1), and the resulting activation and deactivation of the device.
  */
 export class VirtioLifecycle {
   readonly device: VirtioDevice;
@@ -32,7 +32,7 @@ export class VirtioLifecycle {
   /** The device has its queues. */
   #active = false;
   #activating = false;
-  /** Grows with each activation and deactivation, to know what a device says late of an activation that is over. */
+  /** Incremented by each activation and deactivation, to ignore late reports about a previous activation. */
   #epoch = 0;
   #failure: string | null = null;
 
@@ -63,7 +63,7 @@ export class VirtioLifecycle {
     return this.#accepted;
   }
 
-  /** Features are settled once FEATURES_OK stands. */
+  /** Features are final once FEATURES_OK is set. */
   set accepted(bits: bigint) {
     if ((this.#status & STATUS.featuresOk) === 0) this.#accepted = bits;
   }
@@ -102,7 +102,7 @@ export class VirtioLifecycle {
     else this.fail(problem);
   }
 
-  /** The driver broke the rules, or the device can't go on: sets NEEDS_RESET until the driver resets. */
+  /** The driver violated the protocol, or the device can't continue: sets NEEDS_RESET until the driver resets. */
   fail(reason: string): void {
     if (this.#activating) {
       this.#failure ??= reason;
@@ -123,7 +123,7 @@ export class VirtioLifecycle {
     this.#events.onReset();
   }
 
-  /** Takes the queues from the device, which can be saved then. */
+  /** Takes the queues from the device, which can then be saved. */
   pause(): void {
     this.#deactivate();
   }
@@ -134,7 +134,7 @@ export class VirtioLifecycle {
     if (usable && !this.#active) this.#activate();
   }
 
-  /** Of a device that is paused. */
+  /** The device must be paused. */
   save(): DeviceState {
     return {
       status: this.#status,

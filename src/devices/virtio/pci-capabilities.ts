@@ -5,7 +5,7 @@ import { CAPABILITY } from '../pci/registers.ts';
 /** Configuration structures that a capability points to (virtio 1.3 §4.1.4). */
 const CFG_TYPE = { common: 1, notify: 2, isr: 3, device: 4, pci: 5 } as const;
 
-/** What lies where in the one BAR of a virtio function. */
+/** The layout of the single BAR of a virtio function. */
 export type VirtioBarLayout = {
   readonly bar: number;
   readonly common: Place;
@@ -18,7 +18,7 @@ export type VirtioBarLayout = {
 
 export type Place = { readonly offset: number; readonly size: number };
 
-/** Appends the vendor capabilities by which a driver finds the structures. */
+/** Appends the vendor capabilities that point drivers to the structures. */
 export function addVirtioCapabilities(fn: PciFunction, layout: VirtioBarLayout, access: IoHandler): void {
   const { bar } = layout;
   fn.addCapability(CAPABILITY.vendor, body(CFG_TYPE.common, bar, layout.common));
@@ -35,7 +35,7 @@ const ACCESS = { bar: 4, offset: 8, length: 12, data: 16, end: 20 } as const;
 
 /**
  * The capability through which a driver reaches the BAR without mapping it (§4.1.4.9): it names BAR, offset and
- * length, and an access to the data field becomes one to the BAR.
+ * length, and an access to the data field is forwarded to the BAR.
  */
 function addAccessCapability(fn: PciFunction, bar: number, access: IoHandler): void {
   const { config } = fn;

@@ -8,13 +8,13 @@ import type { QueueSetup } from './queue-setup.ts';
 /** Bits of the ISR status (virtio 1.3 §4.1.4.5). */
 const ISR = { queue: 0x1, config: 0x2 } as const;
 
-/** Where the signals of a queue's call eventfd go now: an MSI-X vector, the INTx pin, or nowhere. */
+/** Where the signals of a queue's call eventfd go: an MSI-X vector, the INTx pin, or nowhere. */
 type Route = number | 'pin' | null;
 
 /**
- * A virtio function's interrupts (virtio 1.3 §4.1.4.5, §4.1.5.1.2). With MSI-X, the call eventfd of each queue is
- * connected to the vector that the driver chose, and user space is left out; without, the machine thread watches the
- * eventfds, sets the ISR and raises the pin.
+ * A virtio function's interrupts (virtio 1.3 §4.1.4.5, §4.1.5.1.2). With MSI-X, the call eventfd of each queue is connected
+ * to the vector that the driver chose, bypassing user space; without, the machine thread watches the eventfds, sets the ISR
+ * and raises the pin.
  */
 export class VirtioPciInterrupts {
   readonly #function: PciFunction;
@@ -30,7 +30,7 @@ export class VirtioPciInterrupts {
     this.#queues = queues.map(setup => ({ setup, vector: NO_VECTOR, route: null, cancel: null }));
   }
 
-  /** Uses `msix` from now on; to be called when the function is complete. */
+  /** Uses `msix` from now on; call it when the function is complete. */
   start(msix: Msix): void {
     this.#msix = msix;
     this.update();
@@ -53,7 +53,7 @@ export class VirtioPciInterrupts {
     this.#updateRoute(queue);
   }
 
-  /** Tells the driver of a config change. */
+  /** Notifies the driver of a config change. */
   configChanged(): void {
     if (this.#msix?.enabled) this.#msix.vectors[this.#configVector]?.signal();
     else this.#raise(ISR.config);

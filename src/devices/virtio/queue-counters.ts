@@ -1,16 +1,16 @@
-/** The counters of one virtqueue. A queue that a native thread serves is counted there, by `slot`. */
+/** The counters of one virtqueue. For a queue served by a native thread, that thread counts, by `slot`. */
 export interface QueueCounters {
   readonly slot: number;
-  /** The driver kicked so many times. */
+  /** The driver kicked `count` times. */
   kicked(times: number): void;
-  /** A batch was found for which the driver had not been asked to kick. */
+  /** A batch was found while kicks were suppressed. */
   kickSuppressed(): void;
   interrupted(): void;
   interruptSuppressed(): void;
-  /** A chain was taken from the available ring. */
+  /** A chain was taken from the avail ring. */
   taken(): void;
   /** A chain was returned `ns` nanoseconds after it was taken. */
   returned(ns: number, bytesToGuest: number, bytesFromGuest: number, failed: boolean): void;
-  /** Work was found in the available ring. */
+  /** Work was found in the avail ring. */
   batch(): void;
 }

@@ -21,7 +21,7 @@ export type QueueResources = {
   readonly counters: QueueCounters;
 };
 
-/** One virtqueue as the driver sets it up. Nothing in it is trusted before `problem` has looked at it. */
+/** One virtqueue as set up by the driver. Untrusted until `problem` has checked it. */
 export class QueueSetup {
   readonly resources: QueueResources;
   enabled = false;
@@ -29,7 +29,7 @@ export class QueueSetup {
   descriptors = 0;
   available = 0;
   used = 0;
-  /** Where the device stands; moves only when the device is deactivated. */
+  /** The device's position in the ring; only updated when the device is deactivated. */
   progress = NO_PROGRESS;
 
   constructor(resources: QueueResources) {
@@ -46,7 +46,7 @@ export class QueueSetup {
     this.progress = NO_PROGRESS;
   }
 
-  /** Why the queue can't be used as it is set up, or null. */
+  /** What is wrong with the queue's setup, or null. */
   problem(memory: GuestMemory): string | null {
     const { size } = this;
     const { index, maxSize } = this.resources;
@@ -63,7 +63,7 @@ export class QueueSetup {
     return null;
   }
 
-  /** The queue as a device gets it. */
+  /** The queue as passed to the device. */
   describe(): VirtioQueue {
     const { size, descriptors, available, used, progress } = this;
     const { index, kickFd, callFd, counters } = this.resources;

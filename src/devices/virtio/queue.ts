@@ -2,17 +2,17 @@ import { type GuestMemory, GuestMemoryError } from '../guest-memory.ts';
 import { FEATURE } from './features.ts';
 import type { QueueProgress, VirtioQueue } from './virtio-device.ts';
 
-/** A stretch of guest memory, checked to lie in RAM. */
+/** A range of guest memory, verified to be RAM. */
 export type Segment = { readonly address: number; readonly length: number };
 
-/** A buffer the driver made available: what the device may read, then what it may write. */
+/** A buffer that the driver made available: its readable parts, then its writable parts. */
 export type Chain = {
   readonly head: number;
   readonly readable: readonly Segment[];
   readonly writable: readonly Segment[];
 };
 
-/** The driver broke the rules of the ring (virtio 1.3 §2.7); the sentence says which. */
+/** The driver violated the ring protocol (virtio 1.3 §2.7); the message says how. */
 export class QueueError extends Error {
   override readonly name = 'QueueError';
 }
@@ -23,24 +23,24 @@ const NEXT = 0x1;
 const WRITE = 0x2;
 const INDIRECT = 0x4;
 
-/** Offsets in the available and used rings. §2.7.6, §2.7.8 */
+/** Offsets in the avail and used rings. §2.7.6, §2.7.8 */
 const FLAGS = 0;
 const INDEX = 2;
 const RING = 4;
 const NO_INTERRUPT = 0x1;
 const USED_ELEMENT_BYTES = 8;
 
-/** More descriptors than any driver chains; bounds the time that one chain can take. */
+/** More descriptors than any driver chains; bounds the time for one chain. */
 const MAX_CHAIN = 1024;
 /** A chain must not hold more bytes than this. §2.7.5.1 */
 const MAX_BYTES = 2 ** 32;
 
-/** An atomic access to this is a full memory barrier, for the two places where a store must come before a load. */
+/** An atomic access to this is a full memory barrier, for the two places that need a store before a load. */
 const fence = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * The device's side of a split virtqueue, for devices that serve their queue on the machine thread. Everything read
- * from the guest is checked; what breaks the rules throws QueueError, after which the queue must not be used.
+ * The device's side of a split virtqueue, for devices that serve their queue on the machine thread. Everything read from
+ * the guest is checked; a protocol violation throws QueueError, after which the queue must not be used.
  */
 export class SplitQueue {
   readonly #memory: GuestMemory;
@@ -51,7 +51,7 @@ export class SplitQueue {
   #lastAvail: number;
   #usedIndex: number;
   #kickWanted = true;
-  /** Used index at the last interrupt decision, or null when the driver's event index is not known to be current. */
+  /** Used index at the last interrupt decision, or null if the driver's event index may be stale. */
   #decidedAt: number | null = null;
 
   constructor(memory: GuestMemory, queue: VirtioQueue, features: bigint, signal: (fd: number) => void) {
@@ -68,7 +68,7 @@ export class SplitQueue {
     return { lastAvail: this.#lastAvail, usedIndex: this.#usedIndex };
   }
 
-  /** Whether the driver was asked to kick for what is available now. */
+  /** Whether the driver was asked to kick for the buffers now available. */
   get kickWanted(): boolean {
     return this.#kickWanted;
   }
@@ -87,7 +87,7 @@ export class SplitQueue {
     });
   }
 
-  /** Returns a chain, of which the device wrote the first `written` bytes. @throws QueueError */
+  /** Returns a chain in which the device wrote the first `written` bytes. @throws QueueError */
   push(chain: Chain, written: number): void {
     this.#checked(() => {
       const { used, size } = this.#queue;
@@ -99,7 +99,7 @@ export class SplitQueue {
     });
   }
 
-  /** Interrupts the driver if it wants to know of what was pushed. @returns whether it did. @throws QueueError */
+  /** Interrupts the driver if it asked for that. @returns whether it did. @throws QueueError */
   interrupt(): boolean {
     const wanted = this.#checked(() => this.#interruptWanted());
     if (wanted) this.#signal(this.#queue.callFd);
@@ -108,7 +108,7 @@ export class SplitQueue {
 
   /**
    * Asks the driver for a kick at the next buffer.
-   * @returns whether one has come meanwhile, for which there may be no kick. @throws QueueError
+   * @returns whether one has already arrived, for which there may be no kick. @throws QueueError
    */
   rearm(): boolean {
     return this.#checked(() => {
@@ -118,7 +118,7 @@ export class SplitQueue {
         Atomics.add(fence, 0, 0);
       }
       const more = this.#memory.readU16(available + INDEX) !== this.#lastAvail;
-      // With EVENT_IDX, an index that was passed before it was written asks for nothing.
+      // With EVENT_IDX, an index that was already passed when written requests nothing.
       this.#kickWanted = !(this.#eventIdx && more);
       return more;
     });
@@ -168,7 +168,7 @@ export class SplitQueue {
 
   #checkIndirect(address: number, length: number, flags: number): void {
     if (!this.#indirect) throw new QueueError('indirect descriptor, which was not negotiated');
-    if (flags & NEXT) throw new QueueError('indirect descriptor with a next one');
+    if (flags & NEXT) throw new QueueError('indirect descriptor with NEXT set');
     if (length === 0 || length % DESCRIPTOR_BYTES !== 0) {
       throw new QueueError(`indirect table of ${length} bytes, not a multiple of ${DESCRIPTOR_BYTES}`);
     }
@@ -177,7 +177,7 @@ export class SplitQueue {
     }
   }
 
-  /** Exact up to 2^53; what is above is in no RAM. */
+  /** Exact up to 2^53; anything above is outside RAM. */
   #readAddress(at: number): number {
     return this.#memory.readU32(at + 4) * 2 ** 32 + this.#memory.readU32(at);
   }

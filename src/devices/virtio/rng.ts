@@ -8,7 +8,7 @@ import { VirtioPci } from './transport-pci.ts';
 import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
 
 const QUEUE_SIZE = 64;
-/** What one turn of the event loop may give, so that a guest asking for more does not hold up other devices. */
+/** Limit per turn of the event loop, so that a guest asking for more doesn't delay other devices. */
 const TURN = { bytes: 64 * 1024, chains: 64 } as const;
 
 export type VirtioRngServices = {
@@ -59,7 +59,7 @@ export class VirtioRng implements VirtioDevice {
   load(): void {}
 }
 
-/** Serves the request queue from one activation to its end. */
+/** Serves the request queue during one activation. */
 class Service {
   readonly #services: VirtioRngServices;
   readonly #activation: Activation;
@@ -67,7 +67,7 @@ class Service {
   readonly #counters: QueueCounters;
   readonly #kickFd: number;
   readonly #unwatch: Cancel;
-  /** The next signal of the kick eventfd is this device's own, to go on where the last turn ended. */
+  /** The next signal of the kick eventfd is the device's own, to continue where the last turn ended. */
   #continuing: boolean;
 
   constructor(services: VirtioRngServices, activation: Activation) {
@@ -120,7 +120,7 @@ class Service {
     return this.#queue.rearm();
   }
 
-  /** Fills a chain's buffers as far as `budget` goes; less than all is allowed (§5.4.6.1). @returns bytes filled. */
+  /** Fills up to `budget` bytes of a chain's buffers; a partial fill is allowed (§5.4.6.1). @returns bytes filled. */
   #fill(chain: Chain, budget: number): number {
     if (chain.writable.length === 0) throw new QueueError('entropy request without a writable buffer');
     const began = this.#services.clock.now();

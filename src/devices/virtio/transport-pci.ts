@@ -17,7 +17,7 @@ const VENDOR = 0x1af4;
 /** Modern devices have the PCI device ID 0x1040 plus the virtio device ID (virtio 1.3 §4.1.2.1). */
 const FIRST_DEVICE = 0x1040;
 
-/** Each structure has a page of the BAR to itself. */
+/** Each structure has its own page of the BAR. */
 const PAGE_SHIFT = 12;
 const PAGE = 2 ** PAGE_SHIFT;
 const BAR = { index: 0, size: 8 * PAGE } as const;
@@ -157,7 +157,7 @@ export class VirtioPci implements Device, IoHandler {
     this.#lifecycle.resume();
   }
 
-  /** Of a device that is paused. */
+  /** The device must be paused. */
   save(): DeviceState {
     return {
       function: this.function.save(),
@@ -177,19 +177,19 @@ export class VirtioPci implements Device, IoHandler {
     this.#msix.load(stateOf(state, 'msix'));
     this.#interrupts.load(stateOf(state, 'interrupts'));
     this.#common.load(stateOf(state, 'common'));
-    // A call that had been signaled but not yet seen isn't in the state; one interrupt too many does no harm.
+    // The state doesn't include calls signaled but not yet seen; a spurious interrupt is harmless.
     for (const queue of this.#queues) {
       if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
     }
   }
 
-  /** A notification that the kernel did not turn into the eventfd's signal. */
+  /** A notification that the kernel didn't turn into an eventfd signal. */
   #notify(offset: number): void {
     const queue = this.#queues[Math.floor(offset / NOTIFY_MULTIPLIER)];
     if (queue?.enabled && this.#lifecycle.active) this.#services.eventFds.signal(queue.resources.kickFd);
   }
 
-  /** Doorbells hang on the notification addresses while the device uses its queues and the BAR answers there. */
+  /** Doorbells are attached to the notification addresses while the device uses its queues and the BAR is mapped. */
   #placeDoorbells(): void {
     const base = this.#bar.address;
     const bus = this.function.bus;

@@ -2,8 +2,8 @@ import type { AccessSize, DeviceState } from '../device.ts';
 import type { QueueCounters } from './queue-counters.ts';
 
 /**
- * A virtio device behind some transport. The transport owns negotiation, queue addresses and interrupts
- * (virtio 1.3 §2, §4.1); the device owns its features, its config space and what its queues mean.
+ * A virtio device behind some transport. The transport handles negotiation, queue addresses and interrupts (virtio 1.3 §2,
+ * §4.1); the device its features, its config space and the meaning of its queues.
  */
 export interface VirtioDevice {
   /** Unique in the machine: `blk0`. */
@@ -14,7 +14,7 @@ export interface VirtioDevice {
   readonly deviceId: number;
   /** PCI class code, 24 bits: 0x010000 for a SCSI-class storage controller. */
   readonly pciClass: number;
-  /** What each queue is for, in queue order: `requests`, `requests 1`. */
+  /** The purpose of each queue, in order: `requests`, `requests 1`. */
   readonly queueNames: readonly string[];
   /** The largest size of each queue, a power of two. */
   readonly queueSizes: readonly number[];
@@ -26,13 +26,13 @@ export interface VirtioDevice {
   readConfig(offset: number, size: AccessSize): number;
   writeConfig(offset: number, size: AccessSize, value: number): void;
   /**
-   * DRIVER_OK was written, or the machine goes on after a pause: the device may use the queues, and looks into each
-   * once without waiting for a kick. @throws when it can't; the transport then calls `deactivate` and sets NEEDS_RESET.
+   * DRIVER_OK was written, or the machine resumes: the device may use the queues, and checks each once without waiting for
+   * a kick. @throws when it can't; the transport then calls `deactivate` and sets NEEDS_RESET.
    */
   activate(activation: Activation): void;
   /**
-   * The queues must be left alone when this returns. Called for reset and pause, from inside `broken` too, and after
-   * an `activate` that threw. @returns how far each queue of the activation had got, in the activation's order.
+   * The queues must not be used once this returns. Called for reset and pause, also from within `broken`, and after an
+   * `activate` that threw. @returns the position in each queue, in the activation's order.
    */
   deactivate(): QueueProgress[];
   save(): DeviceState;
@@ -44,24 +44,24 @@ export type Activation = {
   readonly features: bigint;
   /** The queues the driver enabled, in ascending order; an index may be missing. */
   readonly queues: readonly VirtioQueue[];
-  /** Tells the driver that the config space changed. */
+  /** Notifies the driver that the config space changed. */
   readonly configChanged: () => void;
-  /** The device found the driver breaking the rules: sets DEVICE_NEEDS_RESET (virtio 1.3 §2.1.1). */
+  /** The device detected a protocol violation by the driver: sets DEVICE_NEEDS_RESET (virtio 1.3 §2.1.1). */
   readonly broken: (reason: string) => void;
 };
 
-/** One enabled virtqueue, as the driver set it up. Addresses are guest-physical and were checked to lie in RAM. */
+/** One enabled virtqueue, as the driver set it up. Addresses are guest-physical and verified to be RAM. */
 export type VirtioQueue = {
   readonly index: number;
   readonly size: number;
   readonly descriptors: number;
   readonly available: number;
   readonly used: number;
-  /** Eventfd that the driver's notification signals. */
+  /** Eventfd signaled by the driver's notification (kick). */
   readonly kickFd: number;
   /** Eventfd to signal for a used-buffer interrupt. */
   readonly callFd: number;
-  /** Where to go on after a pause or restore; zeros after a reset. */
+  /** Where to continue after a pause or restore; zeros after a reset. */
   readonly progress: QueueProgress;
   /** The queue's block in the VM's counters, for a native thread that serves it. */
   readonly counterSlot: number;
@@ -69,5 +69,5 @@ export type VirtioQueue = {
   readonly counters: QueueCounters;
 };
 
-/** How far a device has got in a split virtqueue: free-running 16-bit indices. */
+/** A device's position in a split virtqueue: free-running 16-bit indices. */
 export type QueueProgress = { readonly lastAvail: number; readonly usedIndex: number };

@@ -211,8 +211,8 @@ describe('a driver that breaks the rules', () => {
       },
     ],
     [
-      'an indirect descriptor with a next one',
-      /next/,
+      'an indirect descriptor with NEXT set',
+      /NEXT/,
       () => {
         describeAt(0, TABLE, 16, INDIRECT_FLAG | NEXT, 1);
         expose(0);
