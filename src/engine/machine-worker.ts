@@ -39,7 +39,7 @@ export class MachineWorker {
   static {
     // Node terminates every thread when the process exits.
     process.on('exit', () => {
-      for (const worker of MachineWorker.#live) worker.#gate.wantEnd();
+      for (const worker of MachineWorker.#live) worker.#gate.requestEnd();
       for (const worker of MachineWorker.#live) worker.#gate.awaitOpened(EXIT_WAITS_MS);
     });
   }
@@ -79,7 +79,7 @@ export class MachineWorker {
   async terminate(): Promise<void> {
     // For as long as this takes there is something to wait for.
     this.#worker.ref();
-    this.#gate.wantEnd();
+    this.#gate.requestEnd();
     await Promise.race([this.#gone.promise, this.#gate.opened(GATE_OPENS_MS)]);
     await this.#worker.terminate();
   }

@@ -133,7 +133,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'cpus: {features: [-avx3]}',
-      '2:19 cpus.features[0]: there is no CPU feature "avx3", the nearest is "avx": use the names of /proc/cpuinfo',
+      '2:19 cpus.features[0]: there is no CPU feature "avx3": did you mean "avx"? Names are those of /proc/cpuinfo',
     ],
     ['machine: {append: quiet}', '2:19 machine.append: this is for a kernel: name one in machine.kernel'],
     [

@@ -23,7 +23,7 @@ export type DsdtOptions = {
   readonly intxSlots: readonly number[];
 };
 
-/** Differentiated System Description Table: what of the machine a guest can't find by itself. */
+/** Differentiated System Description Table: the parts of the machine that a guest can't discover. */
 export function dsdt(options: DsdtOptions): Uint8Array {
   const softOff = packageOf(integer(SLEEP_TYPE_S5), integer(0), integer(0), integer(0));
   const systemBus = scope(

@@ -42,11 +42,11 @@ const LEGACY_DEVICES = 1 << 0;
 const HAS_8042 = 1 << 1;
 const NO_VGA = 1 << 2;
 
-/** What the reset register takes: a hard reset (bit 2, with bit 1). */
+/** The value for the reset register: a hard reset (bit 2, with bit 1). */
 export const RESET_VALUE = 6;
 /** CMOS index of the century. */
 const RTC_CENTURY = 0x32;
-/** Latencies over 100 and 1000 microseconds say that the state isn't there (§5.2.9). */
+/** Latencies over 100 and 1000 microseconds mean that the state isn't supported (§5.2.9). */
 const NO_C2 = 101;
 const NO_C3 = 1001;
 
@@ -80,7 +80,7 @@ export function fadt(facs: number, dsdt: number): Uint8Array {
   return systemTable('FACP', 6, table.subarray(HEADER));
 }
 
-/** Firmware ACPI Control Structure (§5.2.10): nothing but the global lock and waking vectors that nobody uses. */
+/** Firmware ACPI Control Structure (§5.2.10): only the global lock and unused waking vectors. */
 export function facs(): Uint8Array {
   const table = Buffer.alloc(64);
   table.write('FACS', 0, 4, 'ascii');

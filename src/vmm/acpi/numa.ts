@@ -1,4 +1,4 @@
-/** The tables that tell a guest which vCPUs and which memory are near each other. */
+/** The tables that describe which vCPUs and memory are close to each other. */
 import { concat, little } from './aml.ts';
 import { systemTable } from './table.ts';
 
@@ -6,13 +6,13 @@ import { systemTable } from './table.ts';
 export type NumaNode = {
   /** Indices of its vCPUs. */
   readonly cpus: readonly number[];
-  /** Its memory; the nodes' memories follow each other in the guest's RAM. */
+  /** Bytes of its memory; the nodes are contiguous in guest RAM, in order. */
   readonly bytes: number;
-  /** To each node, in their order: 10 to itself, more to others (ACPI 6.5 §5.2.17). */
+  /** Distance to each node, in order: 10 to itself, more to others (ACPI 6.5 §5.2.17). */
   readonly distances: readonly number[];
 };
 
-/** A piece of guest RAM. */
+/** A range of guest RAM. */
 type Range = { readonly address: number; readonly size: number };
 
 /** Affinity structure types (ACPI 6.5 §5.2.16). */
@@ -20,7 +20,7 @@ const LOCAL_APIC = 0;
 const MEMORY = 1;
 const ENABLED = 1;
 
-/** System Resource Affinity Table. @param apicIds by vCPU @param ram the pieces of guest RAM, ascending */
+/** System Resource Affinity Table. @param apicIds by vCPU @param ram the ranges of guest RAM, ascending */
 export function srat(
   nodes: readonly NumaNode[],
   apicIds: readonly number[],
@@ -40,7 +40,7 @@ export function slit(nodes: readonly NumaNode[]): Uint8Array {
   return systemTable('SLIT', 1, concat(little(nodes.length, 8), matrix));
 }
 
-/** Which node each range of guest RAM belongs to: a node whose memory goes across the hole below 4 GiB has two. */
+/** Which node each range of guest RAM belongs to: a node whose memory spans the hole below 4 GiB has two. */
 export function nodeRanges(nodes: readonly NumaNode[], ram: readonly Range[]): (Range & { node: number })[] {
   const ranges: (Range & { node: number })[] = [];
   const free = ram.map(range => ({ ...range }));

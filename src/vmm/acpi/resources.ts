@@ -17,7 +17,7 @@ export function resourceTemplate(...resources: Resource[]): Aml {
   return buffer(concat(...resources, [SMALL.end, 0]));
 }
 
-/** Fixed ports that a device answers. */
+/** Fixed ports that a device responds to. */
 export function ports(start: number, size: number): Resource {
   return concat([SMALL.io, DECODE_16], little(start, 2), little(start, 2), [1, size]);
 }

@@ -36,7 +36,7 @@ export function rootPointer(xsdt: number): Uint8Array {
   return rsdp;
 }
 
-/** What makes the sum of all bytes zero, when the checksum's own byte is zero yet. */
+/** The value that makes all bytes sum to zero. The checksum byte itself must still be zero. */
 function checksum(bytes: Uint8Array): number {
   return -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
 }

@@ -8,9 +8,9 @@ const COMMAND_LINE_MAX = 60;
 const byte = (start: number): LockRange => ({ start, length: 1 });
 
 /**
- * The bytes that QEMU locks for reading (block/file-posix.c): RAW_LOCK_PERM_BASE + n says "I do this",
- * RAW_LOCK_SHARED_BASE + n "nobody else may", where n is the bit of a permission: 0 reads consistent data, 1 writes.
- * Who takes one looks whether the other is locked.
+ * The bytes that QEMU locks for reading (block/file-posix.c): RAW_LOCK_PERM_BASE + n means "I do this" and
+ * RAW_LOCK_SHARED_BASE + n "nobody else may", where n is a permission bit: 0 for consistent reads, 1 for writes. After
+ * taking one lock, a process checks for the other.
  */
 const QEMU = {
   reads: byte(100),
@@ -19,13 +19,13 @@ const QEMU = {
   keepsWritersOut: byte(201),
 } as const;
 
-/** What libvirt's virtlockd locks, as its own fcntl(2) users expect: to write, or to read for disks that are shared. */
+/** The byte that libvirt's virtlockd locks with fcntl(2): for writing, or for reading if the disk is shared. */
 const VIRTLOCKD = byte(0);
 
 /**
- * Locks a disk for one writer, or for any number of readers, so that QEMU, libvirt and vring keep out of each other's. Like
- * QEMU, locks first and looks then: of two that start at once at least one sees the other.
- * @throws DiskError saying who has it
+ * Locks a disk for one writer, or for any number of readers, so that QEMU, libvirt and vring don't corrupt each other's
+ * disks. Like QEMU, it locks first and checks afterward: if two start at once, at least one sees the other.
+ * @throws DiskError naming the holder
  */
 export function lockDisk(fd: number, path: string, readonly: boolean): void {
   if (tryLocks(fd, path, readonly)) return;
@@ -33,7 +33,7 @@ export function lockDisk(fd: number, path: string, readonly: boolean): void {
   const who = holder === null ? 'another program' : `${holder.who}, which ${holder.use}`;
   const shared = holder?.use === 'reads it' ? '' : ' to both';
   const advice = readonly ? '' : `, or attach the disk read-only${shared}`;
-  throw new DiskError(`disk ${path} is in use by ${who}: stop that first${advice}`);
+  throw new DiskError(`disk ${path} is in use by ${who}: stop it first${advice}`);
 }
 
 function tryLocks(fd: number, path: string, readonly: boolean): boolean {
@@ -49,15 +49,17 @@ function tryLocks(fd: number, path: string, readonly: boolean): boolean {
     );
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    throw new DiskError(`disk ${path} cannot be locked: ${error.code}; its file system has to support locks`);
+    throw new DiskError(
+      `disk ${path} cannot be locked (${error.code}): move it to a file system that supports locks`,
+    );
   }
 }
 
 type Holder = { readonly who: string; readonly use: 'writes it' | 'reads it' };
 
 /**
- * The process with a lock on the same file, as far as this user may look: the kernel names no process for locks of open
- * files, but shows them with the descriptor (proc(5), fdinfo). One that writes comes first.
+ * The process that holds a lock on the same file, if this user may see it. The kernel names no process for open file
+ * description locks, but lists them with the descriptor (proc(5), fdinfo). Prefers a writer.
  */
 function lockHolder(own: number): Holder | null {
   const disk = fstatSync(own, { bigint: true });
@@ -69,21 +71,21 @@ function lockHolder(own: number): Holder | null {
       const locks = readIfThere(`/proc/${pid}/fdinfo/${fd}`).match(inode);
       if (locks === null || !isSameFile(`/proc/${pid}/fd/${fd}`, disk)) continue;
       const who =
-        Number(pid) === process.pid ? 'another VM of this vring' : `"${commandLine(pid)}" (process ${pid})`;
+        Number(pid) === process.pid ? 'another VM of this manager' : `"${commandLine(pid)}" (process ${pid})`;
       holders.push({ who, use: locks.some(isWriters) ? 'writes it' : 'reads it' });
     }
   }
   return holders.find(({ use }) => use === 'writes it') ?? holders[0] ?? null;
 }
 
-/** `lock: 1: OFDLCK ADVISORY READ -1 08:01:1234 100 101`: what QEMU or vring writes with, or any lock for writing. */
+/** `lock: 1: OFDLCK ADVISORY READ -1 08:01:1234 100 101`: the lock that QEMU or vring takes to write, or any write lock. */
 function isWriters(lock: string): boolean {
   const [, kind, first, last] = / (READ|WRITE) \S+ \S+ (\d+) (\S+)$/.exec(lock) ?? [];
   const at = QEMU.writes.start;
   return kind === 'WRITE' || (Number(first) <= at && (last === 'EOF' || Number(last) >= at));
 }
 
-/** A file system's inode number is another's as well. */
+/** Compares the device too: inode numbers are only unique within a file system. */
 function isSameFile(path: string, { dev, ino }: { readonly dev: bigint; readonly ino: bigint }): boolean {
   try {
     const there = statSync(path, { bigint: true });
@@ -93,13 +95,13 @@ function isSameFile(path: string, { dev, ino }: { readonly dev: bigint; readonly
   }
 }
 
-/** Its beginning. The name of the process's first thread would tell less: every Node program's is the same. */
+/** The start of the command line. The name of the main thread says less: it is the same for every Node program. */
 function commandLine(pid: string): string {
   const text = readIfThere(`/proc/${pid}/cmdline`).split('\0').join(' ').trim();
   return text.length > COMMAND_LINE_MAX ? `${text.slice(0, COMMAND_LINE_MAX)}...` : text;
 }
 
-/** None of another user's process, or of one that has just ended. */
+/** Empty for another user's process, and for one that has just exited. */
 function numbersIn(folder: string): string[] {
   try {
     return readdirSync(folder).filter(name => /^\d+$/.test(name));

@@ -1,13 +1,13 @@
-/** Reads bytes of an image, fewer at its end. */
+/** Reads bytes of an image; returns fewer at its end. */
 export type ReadAt = (offset: number, length: number) => Buffer;
 
 const SECTOR = 512;
-/** As much as QEMU looks at (BLOCK_PROBE_BUF_SIZE is a sector; the text of a VMDK descriptor may begin later). */
+/** As much as QEMU reads (BLOCK_PROBE_BUF_SIZE is one sector, but the text of a VMDK descriptor may start later). */
 const HEAD = 2048;
 
 /**
- * What is known by its first bytes. Sources: the probe functions of QEMU's block/ folder, docs/interop/qcow2.rst and the
- * formats' own documents.
+ * Formats identified by their first bytes. Sources: the probe functions of QEMU's block/ folder, docs/interop/qcow2.rst and
+ * the formats' own documents.
  */
 const HEADERS: readonly { readonly name: string; readonly at: number; readonly magic: string }[] = [
   { name: 'qed', at: 0, magic: 'QED\0' },
@@ -28,13 +28,13 @@ const HEADERS: readonly { readonly name: string; readonly at: number; readonly m
   { name: 'zip', at: 0, magic: 'PK\x03\x04' },
 ];
 
-/** What is known by its last sector: a fixed VHD, and an Apple disk image (`koly` trailer). */
+/** Formats identified by their last sector: a fixed VHD, and an Apple disk image (`koly` trailer). */
 const TRAILERS = [
   { name: 'vhd', magic: 'conectix' },
   { name: 'dmg', magic: 'koly' },
 ] as const;
 
-/** What compresses a whole file. */
+/** Whole-file compression. */
 const COMPRESSED: Readonly<Record<string, string>> = {
   gzip: 'gunzip',
   xz: 'unxz',
@@ -44,8 +44,8 @@ const COMPRESSED: Readonly<Record<string, string>> = {
 };
 
 /**
- * The format that an image's bytes show, named as `qemu-img` names it where that knows it; `raw` for everything else, which
- * includes images of CDs.
+ * The format that an image's bytes indicate, under `qemu-img`'s name if it has one; `raw` for everything else, including CD
+ * images.
  * @param size bytes of the whole image
  */
 export function probeFormat(read: ReadAt, size: number): string {
@@ -59,7 +59,7 @@ export function probeFormat(read: ReadAt, size: number): string {
   return TRAILERS.find(({ magic }) => last.startsWith(magic))?.name ?? 'raw';
 }
 
-/** What makes a disk of an image whose format `probeFormat` has named, as a clause: `make a raw one with ...`. */
+/** How to turn an image of a format from `probeFormat` into a raw disk, as a clause: `make a raw one with ...`. */
 export function toRaw(format: string, file: string): string {
   const unpack = COMPRESSED[format];
   if (unpack) return `unpack it first (\`${unpack} ${file}\`)`;

@@ -8,7 +8,7 @@ import { probeFormat, toRaw } from './image-format.ts';
 
 /** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */
 const O_EXCL = 0o200;
-/** open(2) flag: names a file without opening it, so that no FIFO blocks and no device does anything. */
+/** open(2) flag: gets a handle without opening the file, so that a FIFO can't block and no device is touched. */
 const O_PATH = 0o10000000;
 
 /** ioctls of block devices, from linux/fs.h. */
@@ -18,30 +18,30 @@ const BLKPBSZGET = 0x127b;
 const SECTOR = 512;
 const PAGE = 4096;
 
-/** What is known about an open disk. Sizes in bytes. */
+/** An open disk. Sizes in bytes. */
 export type OpenDisk = {
   readonly fd: number;
   readonly size: number;
   readonly isBlockDevice: boolean;
   /** The unit in which the store reads and writes. */
   readonly blockSize: number;
-  /** Holes can be punched into it. */
+  /** Whether holes can be punched into it. */
   readonly canDiscard: boolean;
 };
 
 /**
- * Disks that were found to be raw, by `dev:ino`. A machine that is reset opens its disks again: what its guest has written
- * into one meanwhile is no reason to take it for something else, as little as in QEMU, which keeps its disks open.
+ * Disks found to be raw, by `dev:ino`. A reset opens a machine's disks again; whatever the guest wrote to one in the
+ * meantime must not change its format. QEMU gets the same effect by keeping its disks open.
  */
 export type RawDisks = Set<string>;
 
 /**
- * Opens a raw image file or a block device, with `cache` none past the page cache where that works, and locks it against other writers
- * (for `readonly`, shares it with other readers). @throws DiskError
+ * Opens a raw image file or a block device, bypassing the page cache with `cache` none where possible, and locks it against
+ * other writers (for `readonly`, shares it with other readers). @throws DiskError
  */
 export function openDisk(options: DiskOptions, raw: RawDisks = new Set()): OpenDisk {
   const { path, readonly } = options;
-  const { fd, isBlockDevice } = openJudged(options);
+  const { fd, isBlockDevice } = openChecked(options);
   try {
     lockDisk(fd, path, readonly);
     const stats = fstatSync(fd, { bigint: true });
@@ -63,15 +63,15 @@ export function openDisk(options: DiskOptions, raw: RawDisks = new Set()): OpenD
   }
 }
 
-/** Looks at what the path leads to, and opens that very file: nobody can put another in its place between the two. */
-function openJudged(options: DiskOptions): { fd: number; isBlockDevice: boolean } {
+/** Checks what the path leads to, and opens that same file: it can't be swapped between the check and the open. */
+function openChecked(options: DiskOptions): { fd: number; isBlockDevice: boolean } {
   const { path, readonly } = options;
   const found = opened(path, false, () => libc.open(path, O_PATH));
   try {
     const stats = fstatSync(found);
     const isBlockDevice = stats.isBlockDevice();
     if (!stats.isFile() && !isBlockDevice) {
-      throw new DiskError(`disk ${path} has to be an image file or a block device, and is ${kindOf(stats)}`);
+      throw new DiskError(`disk ${path} is ${kindOf(stats)}: give an image file or a block device`);
     }
     const flags = (readonly ? libc.O_RDONLY : libc.O_RDWR) | (isBlockDevice && !readonly ? O_EXCL : 0);
     const again = `/proc/self/fd/${found}`;
@@ -103,17 +103,17 @@ function opened(path: string, isBlockDevice: boolean, open: () => number): numbe
   }
 }
 
-/** Nothing is opened as raw that looks like an image of another format: the guest would overwrite its tables. */
+/** Refuses an image that looks like another format: as a raw disk, the guest would overwrite its metadata. */
 function checkRaw(fd: number, path: string, size: number): void {
   const format = probeFormat((offset, length) => readPages(fd, offset, length), size);
   if (format === 'raw') return;
   throw new DiskError(
     `disk ${path} looks like ${format}, which would be overwritten as a raw disk: ${toRaw(format, path)}, ` +
-      'or say format=raw if it is a raw disk whose guest wrote that',
+      'or set format=raw if it is a raw disk and its guest wrote that',
   );
 }
 
-/** Reads through memory and at offsets that O_DIRECT takes. */
+/** Reads with a buffer and offsets aligned for O_DIRECT. */
 function readPages(fd: number, offset: number, length: number): Buffer {
   const start = Math.floor(offset / PAGE) * PAGE;
   const span = Math.ceil((offset + length - start) / PAGE) * PAGE;
@@ -143,8 +143,8 @@ function openUncached(path: string, flags: number): number {
 }
 
 /**
- * Whether a sector can be read by itself: disks with blocks of 4096 bytes take no less with O_DIRECT, while a guest may
- * ask for 512.
+ * Whether a single sector can be read. With O_DIRECT, disks with 4096-byte blocks accept nothing smaller, but a guest may
+ * ask for 512 bytes.
  */
 function readsSectors(fd: number): boolean {
   const memory = libc.mmap(PAGE, libc.PROT_READ | libc.PROT_WRITE, libc.MAP_PRIVATE | libc.MAP_ANONYMOUS, -1);
@@ -166,8 +166,8 @@ function checkSize(path: string, size: number, isBlockDevice: boolean): void {
   if (size % SECTOR !== 0) {
     const next = Math.ceil(size / SECTOR) * SECTOR;
     throw new DiskError(
-      `disk ${path} has ${size} bytes, not a multiple of ${SECTOR}: it may be cut off or not be a raw image ` +
-        `(\`truncate -s ${next} ${path}\` fills it up)`,
+      `disk ${path} has ${size} bytes, not a multiple of ${SECTOR}: it may be truncated or not a raw image ` +
+        `(\`truncate -s ${next} ${path}\` pads it)`,
     );
   }
 }
@@ -183,20 +183,20 @@ function openAdvice(path: string, code: string): string {
     case 'EROFS':
       return `disk ${path} is on a read-only file system: attach it read-only`;
     case 'ETXTBSY':
-      return `disk ${path} is in use as swap space or as a running program: take it out of use`;
+      return `disk ${path} is in use as swap space or as a running program: release it first`;
     default:
       return `disk ${path} cannot be opened: ${code}`;
   }
 }
 
-/** An ioctl that fills in 8 bytes or less, little endian. */
+/** An ioctl that returns at most 8 bytes, little-endian. */
 function ioctlU64(fd: number, name: string, request: number): number {
   const value = new BigUint64Array(1);
   libc.ioctl(fd, name, request, new Uint8Array(value.buffer));
   return Number(value[0]);
 }
 
-/** Tries to punch a hole behind the end, where there is nothing to lose. */
+/** Tries to punch a hole past the end, where there is no data to lose. */
 function fileDiscards(fd: number, size: number): boolean {
   try {
     libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, size, SECTOR);

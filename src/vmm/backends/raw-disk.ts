@@ -74,15 +74,18 @@ function queueAdvice(code: string): string {
   switch (code) {
     case 'EPERM':
     case 'ENOSYS':
-      return 'this host does not allow io_uring: set it free with `sysctl kernel.io_uring_disabled=0` (and Linux 5.15 or later)';
+      return 'this host does not allow io_uring: enable it with `sysctl kernel.io_uring_disabled=0` (Linux 5.15 or later)';
     case 'ENOMEM':
-      return 'no memory for an io_uring: raise the limit of locked memory (`ulimit -l`), or free some';
+      return 'no memory for an io_uring: raise the limit of locked memory (`ulimit -l`), or free some memory';
     default:
       return `the thread for a disk queue cannot be started: ${code}`;
   }
 }
 
-/** Opens and locks what backs a disk. `owner` closes it at the latest. @throws DiskError with a sentence for the user. */
+/**
+ * Opens and locks a disk's image or device. `owner` closes it if nothing else does. @throws DiskError with a message for
+ * the user.
+ */
 export function openRawDisk(
   options: DiskOptions,
   queues: QueueThreads,

@@ -1,4 +1,4 @@
-/** The state of the boot processor at a kernel's first instruction, as plain data. What is not named is zero. */
+/** The state of the boot processor at a kernel's first instruction, as plain data. Anything not listed is zero. */
 export type BootEntry = {
   readonly protocol: 'linux64' | 'linux32' | 'pvh' | 'multiboot';
   /** `long64` has paging on with an identity map of the first 4 GiB; `protected32` has paging off. */

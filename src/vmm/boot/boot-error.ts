@@ -1,4 +1,4 @@
-/** Why a kernel can't be booted: one sentence for the user, which names the file. */
+/** Why a kernel can't be booted: one sentence for the user, naming the file. */
 export class BootError extends Error {
   override readonly name = 'BootError';
 }

@@ -36,7 +36,7 @@ const HEADER = {
   cmdlineSize: 0x238,
   prefAddress: 0x258,
   initSize: 0x260,
-  /** boot_params goes on with other fields here. */
+  /** Other fields of boot_params start here. */
   end: 0x290,
 } as const;
 
@@ -67,12 +67,12 @@ const LOADER_UNKNOWN = 0xff;
 type SetupHeader = {
   /** Where the protected-mode code is in the file, its bytes in memory, and how many of those the file has. */
   readonly code: { readonly offset: number; readonly size: number; readonly fileSize: number };
-  /** Where it is loaded, and the bytes from there that it uses before it knows the memory map. */
+  /** Where it is loaded, and how many bytes from there it uses before it reads the memory map. */
   readonly place: Placed;
   readonly has64BitEntry: boolean;
   readonly initrdMax: number;
   readonly commandLineMax: number;
-  /** From `HEADER.setupSects` to the header's end: what boot_params takes over. */
+  /** From `HEADER.setupSects` to the header's end: the part copied to boot_params. */
   readonly bytes: Buffer;
 };
 
@@ -105,19 +105,19 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
   const version = head.readUInt16LE(HEADER.version);
   if (version < 0x204 || !(head.readUInt8(HEADER.loadflags) & LOADED_HIGH)) {
     throw new BootError(
-      `${kernel.name} is a Linux kernel of a kind that is too old (boot protocol ${version >> 8}.${version & 0xff}): ` +
-        'a bzImage with protocol 2.04 or later is needed',
+      `${kernel.name} is a Linux kernel that is too old (boot protocol ${version >> 8}.${version & 0xff}): ` +
+        'use a bzImage with protocol 2.04 or later',
     );
   }
   const offset = ((head.readUInt8(HEADER.setupSects) || 4) + 1) * SECTOR;
   const size = head.readUInt32LE(HEADER.syssize) * PARAGRAPH;
   if (size <= ENTRY_64)
-    throw new BootError(`${kernel.name} has a damaged setup header: it says there is no code`);
+    throw new BootError(`${kernel.name} has a damaged setup header: its code size is zero`);
   const has64BitEntry = version >= 0x20c && (head.readUInt16LE(HEADER.xloadflags) & XLF_KERNEL_64) !== 0;
   // iPXE's ipxe.lkrn is such an image: its setup code does all the work, in real mode.
   if (!has64BitEntry && head.readUInt32LE(HEADER.code32Start) === 0) {
     throw new BootError(
-      `${kernel.name} has only a real-mode entry point, which needs the services of a BIOS: vring boots a kernel ` +
+      `${kernel.name} has only a real-mode entry point, which needs a BIOS: vring boots a kernel ` +
         'without firmware, and has no firmware boot yet; use an image with a 32-bit or 64-bit entry point',
     );
   }
@@ -132,13 +132,13 @@ function readSetupHeader(kernel: ImageFile): SetupHeader {
   };
 }
 
-/** An image need not pad its last paragraph. What is missing beyond that, the reading finds. */
+/** An image may leave its last paragraph unpadded. If more is missing, the read fails. */
 function codeInFile(kernel: ImageFile, offset: number, size: number): number {
   const missing = offset + size - kernel.size;
   return missing > 0 && missing < PARAGRAPH ? size - missing : size;
 }
 
-/** At the preferred address: a relocatable kernel runs below it in no case, so anywhere else only costs memory. */
+/** At the preferred address: a relocatable kernel never runs below it, so any other place only costs memory. */
 function loadPlace(kernel: ImageFile, head: Buffer, version: number, codeSize: number): Placed {
   if (version < 0x20a) return { address: KERNEL_START, size: codeSize };
   const alignment = head.readUInt32LE(HEADER.kernelAlignment);

@@ -52,7 +52,7 @@ export function longMode(memory: GuestMemory): ModeState {
 }
 
 /**
- * Linux wants its code segment at 0x10 and its data segment at 0x18 (boot.rst, "32-bit boot protocol"); the other
+ * Linux requires its code segment at 0x10 and its data segment at 0x18 (boot.rst, "32-bit boot protocol"); the other
  * protocols leave the selectors open.
  */
 function flatSegments(mode: BootEntry['mode']): BootSegments {

@@ -2,7 +2,7 @@ import { BootError } from './boot-error.ts';
 import { checkInside, type ImageFile, readBytes } from './image-file.ts';
 import { checkKernelPlace, type KernelLoad } from './kernel-load.ts';
 
-/** An x86 ELF executable's headers (System V ABI, "Object Files"). Numbers are as in the file: nothing is trusted yet. */
+/** An x86 ELF executable's headers (System V ABI, "Object Files"). Values are as in the file, not validated. */
 export type Elf = {
   readonly class: 32 | 64;
   readonly entry: number;
@@ -40,20 +40,20 @@ export function isElf(head: Buffer): boolean {
   return head.length >= 4 && head.readUInt32LE(0) === MAGIC;
 }
 
-/** @throws BootError when it is damaged, or no executable for x86. */
+/** @throws BootError when it is damaged or not an x86 executable. */
 export function readElf(image: ImageFile): Elf {
   const ident = readBytes(image, 0, 20, 'ELF header');
   const bits = ident[4] === 2 ? 64 : 32;
   const machine = ident.readUInt16LE(18);
   if (ident[5] !== LITTLE_ENDIAN || (machine !== EM_386 && machine !== EM_X86_64)) {
     const name = MACHINES[machine] ?? `machine type ${machine}`;
-    throw new BootError(
-      `${image.name} is an ELF file for another processor (${name}): an x86 kernel is needed`,
-    );
+    throw new BootError(`${image.name} is an ELF file for another processor (${name}): use an x86 kernel`);
   }
   const type = ident.readUInt16LE(16);
   if (type !== ET_EXEC && type !== ET_DYN) {
-    throw new BootError(`${image.name} is an ELF file, but no executable (ELF type ${type}): link it first`);
+    throw new BootError(
+      `${image.name} is an ELF file but not an executable (ELF type ${type}): link it first`,
+    );
   }
   return bits === 64 ? readElf64(image) : readElf32(image);
 }
@@ -105,7 +105,7 @@ function readSegments(
 
 /**
  * Copies the loadable segments to their physical addresses and clears what the file doesn't fill.
- * @returns where the highest one ends. @throws BootError before the first copy when one of them can't be right.
+ * @returns the end of the highest one. @throws BootError before the first copy if any of them is invalid.
  */
 export function loadSegments(load: KernelLoad, elf: Elf): number {
   const { kernel, memory } = load;

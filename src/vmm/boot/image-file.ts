@@ -1,25 +1,25 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { BootError } from './boot-error.ts';
 
-/** Node takes a length as a signed 32-bit number. */
+/** Node limits a length to a signed 32-bit number. */
 const READ_MAX = 2 ** 30;
 
-/** A kernel or initrd file, read piece by piece so that its bytes go straight to guest memory. */
+/** A kernel or initrd file, read in chunks straight into guest memory. */
 export interface ImageFile {
-  /** As errors name it: the path. */
+  /** The path, for errors. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Fills `target` from byte `offset` on. @throws BootError when the file ends before; `part` names what was wanted. */
+  /** Fills `target` from byte `offset` on. @throws BootError when the file ends early; `part` names what was being read. */
   readInto(target: Uint8Array, offset: number, part: string): void;
   close(): void;
 }
 
-/** @throws BootError when there is no such file, or it can't be read. */
+/** @throws BootError when it doesn't exist or can't be read. */
 export function openImage(path: string, purpose: 'kernel' | 'initrd' | 'module'): ImageFile {
   let fd: number;
   try {
-    // Not blocking: a named pipe without a writer would hold the machine thread for ever.
+    // Non-blocking: opening a named pipe without a writer would block the machine thread forever.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw new BootError(`cannot open the ${purpose} ${path}: ${explain(error)}`);
@@ -36,7 +36,7 @@ export function openImage(path: string, purpose: 'kernel' | 'initrd' | 'module')
       checkInside({ name: path, size: stat.size }, offset, target.length, part);
       for (let done = 0; done < target.length; ) {
         const count = readSync(fd, target, done, Math.min(target.length - done, READ_MAX), offset + done);
-        if (count === 0) throw new BootError(`${path} became shorter while it was read: start again`);
+        if (count === 0) throw new BootError(`${path} shrank while it was being read: start the VM again`);
         done += count;
       }
     },
@@ -66,7 +66,7 @@ export function readBytes(image: ImageFile, offset: number, length: number, part
 }
 
 /**
- * Offsets and lengths may be anything that a 64-bit header field holds: as floats they don't wrap around.
+ * Offsets and lengths may have any value of a 64-bit header field: as doubles they don't wrap around.
  * @throws BootError unless all of [offset, offset + length) is in the file.
  */
 export function checkInside(
@@ -78,7 +78,7 @@ export function checkInside(
   const missing = offset + length - size;
   if (missing <= 0) return;
   throw new BootError(
-    `${name} is truncated: its ${part} goes up to byte ${offset + length}, but the file has only ${size} bytes ` +
+    `${name} is truncated: its ${part} extends to byte ${offset + length}, but the file has only ${size} bytes ` +
       `(${missing} missing); copy or build it again`,
   );
 }
@@ -86,6 +86,6 @@ export function checkInside(
 function explain(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EACCES') return 'permission denied; it has to be readable for the user who runs vring';
+  if (code === 'EACCES') return 'permission denied: make it readable for the user who runs vring';
   return message;
 }

@@ -4,7 +4,7 @@ import { BootError } from './boot-error.ts';
 import type { ImageFile } from './image-file.ts';
 import { lowRamEnd } from './memory-map.ts';
 
-/** What is to be booted, and into which memory. */
+/** What to boot, and the memory to load it into. */
 export type KernelLoad = {
   readonly kernel: ImageFile;
   readonly initrd: ImageFile | null;
@@ -22,25 +22,27 @@ export type Placed = { readonly address: number; readonly size: number };
 
 const PAGE = 4096;
 const MiB = 2 ** 20;
-/** What Linux keeps of a command line on x86 (COMMAND_LINE_SIZE - 1), where the protocol names no limit. */
+/**
+ * The length of a command line that Linux keeps on x86 (COMMAND_LINE_SIZE - 1), for protocols without a limit of their own.
+ */
 export const DEFAULT_COMMAND_LINE_MAX = 2047;
 
-/** Puts the NUL-terminated command line at its place. @param max most bytes before the NUL. */
+/** Writes the NUL-terminated command line to its place. @param max most bytes before the NUL. */
 export function writeCommandLine({ commandLine, memory, kernel }: KernelLoad, max: number): Placed {
   const room = Math.min(max, LOW_MEMORY.end - LOW_MEMORY.commandLine - 1);
   const bytes = Buffer.byteLength(commandLine);
   if (bytes > room) {
     throw new BootError(
-      `the kernel command line has ${bytes} bytes, but ${kernel.name} takes at most ${room}: shorten it`,
+      `the kernel command line has ${bytes} bytes, but ${kernel.name} accepts at most ${room}: shorten it`,
     );
   }
   return writeText(memory, LOW_MEMORY.commandLine, commandLine, 'the kernel command line');
 }
 
-/** Puts a text and its NUL at `address`. @param what it is, for errors. @returns its place without the NUL */
+/** Writes a text and its NUL at `address`. @param what it is, for errors. @returns its place without the NUL */
 export function writeText(memory: GuestMemory, address: number, text: string, what: string): Placed {
   const bytes = Buffer.from(text);
-  if (bytes.includes(0)) throw new BootError(`${what} has a NUL character: take it out`);
+  if (bytes.includes(0)) throw new BootError(`${what} contains a NUL character: remove it`);
   const target = memory.bytes(address, bytes.length + 1);
   target.set(bytes);
   target[bytes.length] = 0;
@@ -48,7 +50,7 @@ export function writeText(memory: GuestMemory, address: number, text: string, wh
 }
 
 /**
- * Copies the initrd as high as it may be: whole pages in low RAM, from `kernelEnd` up to the last byte `highest`.
+ * Copies the initrd as high as allowed: whole pages in low RAM, between `kernelEnd` and the last byte `highest`.
  * @returns null when there is none.
  */
 export function placeInitrd(load: KernelLoad, kernelEnd: number, highest: number): Placed | null {
@@ -58,7 +60,7 @@ export function placeInitrd(load: KernelLoad, kernelEnd: number, highest: number
   );
 }
 
-/** Copies an image to whole pages as high as it may be between `start` and `end`. */
+/** Copies an image to whole pages, as high as possible between `start` and `end`. */
 export function placeImage(
   { memory }: KernelLoad,
   image: ImageFile,
@@ -86,15 +88,15 @@ export function checkKernelPlace(
   size: number,
   part: string,
 ): void {
-  const place = `its ${part} wants 0x${address.toString(16)}-0x${(address + size).toString(16)}`;
+  const place = `its ${part} needs 0x${address.toString(16)}-0x${(address + size).toString(16)}`;
   if (address < KERNEL_START) {
-    throw new BootError(`${kernel.name} does not fit: ${place}, but a kernel has to be above the first MiB`);
+    throw new BootError(`${kernel.name} does not fit: ${place}, but a kernel must be above the first MiB`);
   }
   const end = lowRamEnd(memory);
   if (address + size <= end) return;
-  const advice = end < LOW_RAM_END ? 'give the guest more memory' : 'a kernel has to be loaded below that';
+  const advice = end < LOW_RAM_END ? 'give the guest more memory' : 'a kernel must be loaded below that';
   throw new BootError(
-    `${kernel.name} does not fit into the guest's memory: ${place}, but RAM ends at ${mib(end)}; ${advice}`,
+    `${kernel.name} does not fit in the guest's memory: ${place}, but RAM ends at ${mib(end)}; ${advice}`,
   );
 }
 

@@ -12,9 +12,9 @@ import { elfWithoutEntry, unknownKernel } from './unknown-image.ts';
 const HEAD = 1024;
 
 /**
- * Puts a kernel, its initrd, its command line and what its boot protocol asks for into guest memory. The protocol is
- * told by the file's content: Linux bzImage, ELF with a PVH note, ELF with a multiboot header.
- * @returns how the boot processor enters it. @throws BootError with a sentence for the user.
+ * Loads a kernel, its initrd, its command line and its boot protocol's data into guest memory. The file's content
+ * determines the protocol: Linux bzImage, ELF with a PVH note, ELF with a multiboot header.
+ * @returns how the boot processor enters it. @throws BootError with a message for the user.
  */
 export function loadKernel(load: KernelLoad): BootEntry {
   const { kernel } = load;
@@ -29,7 +29,7 @@ export function loadKernel(load: KernelLoad): BootEntry {
   throw elfWithoutEntry(kernel);
 }
 
-/** Whether a kernel is entered by the multiboot protocol, which alone takes modules. @throws BootError for a damaged one */
+/** Whether a kernel uses the multiboot protocol, the only one with modules. @throws BootError for a damaged one */
 export function isMultiboot(kernel: ImageFile): boolean {
   const head = readBytes(kernel, 0, Math.min(kernel.size, HEAD), 'header');
   if (isBzImage(head) || !isElf(head)) return false;
@@ -39,6 +39,6 @@ export function isMultiboot(kernel: ImageFile): boolean {
 function withoutModules(load: KernelLoad): KernelLoad {
   if (load.modules.length === 0) return load;
   throw new BootError(
-    `${load.kernel.name} is no multiboot kernel, which alone takes modules: give it one file, as its initrd`,
+    `${load.kernel.name} is not a multiboot kernel, and only those take modules: give it one file, as its initrd`,
   );
 }

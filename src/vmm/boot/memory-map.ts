@@ -1,17 +1,17 @@
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import { ECAM, KERNEL_START, KVM_IDENTITY_MAP, LOW_MEMORY } from '../memory/layout.ts';
 
-/** One range of the memory map that a kernel gets, in the form all three protocols share (ACPI 6.5 §15, E820). */
+/** One range of the memory map passed to a kernel, in the form that all three protocols share (ACPI 6.5 §15, E820). */
 export type MapEntry = { readonly address: number; readonly size: number; readonly type: MapType };
 export type MapType = typeof RAM | typeof RESERVED;
 
 export const RAM = 1;
 export const RESERVED = 2;
 
-/** KVM's identity map and TSS, up to where a PC has its firmware ROM: 4 pages. */
+/** KVM's identity map and TSS, up to the firmware ROM of a PC: 4 pages. */
 const KVM_PAGES_SIZE = 0x4000;
 
-/** What is where in the guest's physical address space: ascending, not overlapping. */
+/** The guest's physical memory map: ascending, not overlapping. */
 export function memoryMap(memory: GuestMemory): MapEntry[] {
   const map: MapEntry[] = [];
   for (const { address, size } of memory.regions) {

@@ -18,7 +18,7 @@ import { lowRamEnd, memoryMap } from './memory-map.ts';
 
 /** Multiboot Specification 0.6.96 §3.1: the header, 32-bit aligned, in the file's first 8 KiB. */
 const HEADER = { magic: 0x1bad_b002, size: 12, area: 8192 } as const;
-/** Header flags 0-15 are demands; these two are met: modules on page boundaries, and memory information. */
+/** Header flags 0-15 are requirements; these two are supported: modules on page boundaries, and memory information. */
 const DEMANDS = 0xffff;
 const DEMANDS_MET = 0b11;
 
@@ -43,7 +43,7 @@ const INFO = {
 const MODULE_SIZE = 16;
 /** Command lines start on such a boundary. */
 const TEXT_ALIGNMENT = 16;
-/** The entry's own size field, which it doesn't count, and 20 bytes. */
+/** The size field, which doesn't count itself, and 20 bytes. */
 const MAP_ENTRY_SIZE = 24;
 const LOADER_NAME = Buffer.from('vring\0');
 /** What EAX holds at the entry point. */
@@ -67,8 +67,8 @@ export function loadMultiboot(load: KernelLoad, elf: Elf, flags: number): BootEn
   const unmet = flags & DEMANDS & ~DEMANDS_MET;
   if (unmet !== 0) {
     throw new BootError(
-      `${kernel.name} asks for multiboot features that vring does not have (flags 0x${unmet.toString(16)}; ` +
-        'it has module alignment and memory information): build it without them',
+      `${kernel.name} requires multiboot features that vring lacks (flags 0x${unmet.toString(16)}; ` +
+        'supported: module alignment and memory information): build it without them',
     );
   }
   const entry = physicalEntry(elf, elf.entry);
@@ -87,7 +87,7 @@ export function loadMultiboot(load: KernelLoad, elf: Elf, flags: number): BootEn
 /** A module in guest memory, and its command line. */
 type PlacedModule = { readonly content: Placed; readonly commandLine: Placed };
 
-/** Puts the modules, or else the initrd, at the top of low RAM in their order; their command lines follow the kernel's. */
+/** Puts the modules, or else the initrd, at the top of low RAM, in order; their command lines follow the kernel's. */
 function placeModules(load: KernelLoad, kernelEnd: number, kernelText: Placed): PlacedModule[] {
   const { initrd, memory } = load;
   const modules: readonly BootModule[] =

@@ -5,7 +5,7 @@ type Signature = { readonly offset: number; readonly bytes: string; readonly loo
 
 const DECOMPRESS = 'decompress it first';
 
-/** What people give for a kernel by mistake, by the bytes (latin-1) at an offset. The first match counts. */
+/** Files that are often given as a kernel by mistake, by the bytes (latin-1) at an offset. The first match wins. */
 const SIGNATURES: readonly Signature[] = [
   { offset: 0x38, bytes: 'ARM\x64', looksLike: 'a Linux kernel for arm64' },
   { offset: 0x38, bytes: 'RSC\x05', looksLike: 'a Linux kernel for RISC-V' },
@@ -24,9 +24,9 @@ const SIGNATURES: readonly Signature[] = [
 ];
 
 const ACCEPTED =
-  'a Linux bzImage (vmlinuz), an ELF file with a PVH note (vmlinux), or a multiboot ELF file is needed';
+  'use a Linux bzImage (vmlinuz), an ELF file with a PVH note (vmlinux), or a multiboot ELF file';
 
-/** @param head the file's first bytes, 1 KiB where it has them. */
+/** @param head the file's first bytes, up to 1 KiB. */
 export function unknownKernel(image: ImageFile, head: Buffer): BootError {
   if (image.size === 0) return new BootError(`the kernel ${image.name} is an empty file; ${ACCEPTED}`);
   const found = SIGNATURES.find(({ offset, bytes }) => head.toString('latin1').startsWith(bytes, offset));

@@ -7,7 +7,7 @@ import {
   type CounterLayout,
 } from './counters.ts';
 
-/** This many entries are looked at for an address, whatever addresses the guest chooses. */
+/** At most this many entries are probed for an address, whatever addresses the guest picks. */
 const MAX_PROBES = 16;
 /** 2^32 divided by the golden ratio, odd: spreads neighbors (Knuth, TAOCP vol. 3 §6.4). */
 const GOLDEN = 0x9e37_79b1;
@@ -16,9 +16,9 @@ const HASH_SHIFT = 32 - Math.log2(ADDRESS_ENTRIES);
 const HIGH_BITS = ADDRESS_BITS - 32;
 
 /**
- * Counts accesses by exact address in the VM's shared block: an open-addressed hash table that never forgets. Since a
- * key is written once, in one store, a reader needs no lock. A guest that touches more addresses than there is room for
- * has the later ones counted together.
+ * Counts accesses by exact address in the VM's shared block: an open-addressed hash table that never forgets. A key is
+ * written once, with a single store, so readers need no lock. Addresses that no longer fit in the table are counted
+ * together.
  */
 export class AddressCounters {
   readonly #words: BigUint64Array;
@@ -34,7 +34,7 @@ export class AddressCounters {
     this.#others = layout.otherAddresses;
   }
 
-  /** @param ns that the device model took */
+  /** @param ns spent in the device model */
   read(region: number, address: number, ns: number): void {
     this.#count(this.#entry(region, address), ADDRESS.reads, ns);
   }
@@ -48,7 +48,7 @@ export class AddressCounters {
     addCount(this.#words, entry + ADDRESS.ns, ns);
   }
 
-  /** Where the entry of an address begins, new if it has none yet and there is room. */
+  /** The first word of an address's entry, which is added if there is room. */
   #entry(region: number, address: number): number {
     const low = address >>> 0;
     const high = (((region + 1) << HIGH_BITS) | (address / 2 ** 32)) >>> 0;
@@ -57,7 +57,7 @@ export class AddressCounters {
       const entry = this.#table + index * ADDRESS.words;
       const key = 2 * (entry + ADDRESS.key);
       if (this.#halves[key] === low && this.#halves[key + 1] === high) return entry;
-      // A key has its region in the upper half, plus one.
+      // The upper half of a key holds its region plus one.
       if (this.#halves[key + 1] === 0) {
         this.#words[entry + ADDRESS.key] = addressKey(region, address);
         return entry;

@@ -6,7 +6,7 @@ import { CounterLayout, type CounterShape } from './counters.ts';
 import { SharedQueueCounters } from './queue-counters.ts';
 import { SharedRegionCounters } from './region-counters.ts';
 
-/** Hands out the blocks of a VM's counters to the queues and bus ranges of its machine, and remembers who has which. */
+/** Assigns a VM's counter blocks to the queues and bus ranges of its machine, and records the assignment. */
 export class CounterBlocks {
   readonly #words: BigUint64Array;
   readonly #layout: CounterLayout;

@@ -1,6 +1,6 @@
 /**
  * The counters of one VM: one SharedArrayBuffer of unsigned 64-bit words. Native threads and the machine thread
- * add to it; the sampler reads it with no syscall and no message. `native/src/counters.rs` has the same layout, and a
+ * add to it; the sampler reads it without a syscall or a message. `native/src/counters.rs` has the same layout, and a
  * test compares the two. Every word has one writer.
  */
 
@@ -41,9 +41,9 @@ export const QUEUE = {
   kicks: 0,
   /** Interrupts sent to the driver. */
   interrupts: 1,
-  /** Interrupts that EVENT_IDX or NO_INTERRUPT made unnecessary. */
+  /** Interrupts that EVENT_IDX or NO_INTERRUPT suppressed. */
   interruptsSuppressed: 2,
-  /** Descriptor chains taken from the available ring. */
+  /** Descriptor chains taken from the avail ring. */
   requests: 3,
   /** Bytes moved from the device to the guest. */
   bytesToGuest: 4,
@@ -53,13 +53,16 @@ export const QUEUE = {
   inFlight: 6,
   /** Requests answered with an error. */
   errors: 7,
-  /** Times the available ring was found with work in it; requests / batches is the mean batch. */
+  /** Times the avail ring had work; requests / batches is the mean batch. */
   batches: 8,
-  /** Batches found while the driver had not been asked for a kick: EVENT_IDX or NO_NOTIFY made it unnecessary. */
+  /** Batches found without a kick: EVENT_IDX or NO_NOTIFY suppressed it. */
   kicksSuppressed: 9,
-  /** The highest `inFlight` there was. */
+  /** The highest `inFlight` so far. */
   maxInFlight: 10,
-  /** Nanoseconds from taken to returned, of all requests; per nanosecond of time, the mean number in flight. */
+  /**
+   * Nanoseconds from taken to returned, summed over all requests; divided by elapsed nanoseconds, the mean number in
+   * flight.
+   */
   latencyNs: 11,
   /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
   latency: 16,
@@ -71,14 +74,14 @@ export const REGION = { reads: 0, writes: 1, ns: 2, words: 8 } as const;
 
 /**
  * Word offsets in an entry of the address table: one exact address, as one region answers it. `key` is an `addressKey`,
- * 0 in a free entry; it is written once. `ns` is the time in the device model, without the way to it.
+ * 0 in a free entry; it is written once. `ns` is the time in the device model, excluding the exit.
  */
 export const ADDRESS = { key: 0, reads: 1, writes: 2, ns: 3, words: 4 } as const;
 
-/** A power of two. One more entry, behind the table and without a key, counts what found no place in it. */
+/** A power of two. One more entry, after the table and without a key, counts what did not fit. */
 export const ADDRESS_ENTRIES = 1024;
 
-/** An address of a machine has at most this many bits; the key's others are for the region. */
+/** An address of a machine has at most this many bits; the rest of the key is the region. */
 export const ADDRESS_BITS = 52;
 
 /** The key of a guest address in region `region` of the topology. It is never 0. */
@@ -86,7 +89,7 @@ export function addressKey(region: number, address: number): bigint {
   return (BigInt(region + 1) << BigInt(ADDRESS_BITS)) | BigInt(address);
 }
 
-/** What a key stands for; null for a free entry. */
+/** The region and address of a key; null for a free entry. */
 export function parseAddressKey(key: bigint): { readonly region: number; readonly address: number } | null {
   if (key === 0n) return null;
   const address = Number(BigInt.asUintN(ADDRESS_BITS, key));
@@ -128,7 +131,7 @@ export class CounterLayout {
     return this.region(this.shape.regions) + entry * ADDRESS.words;
   }
 
-  /** The entry that counts the addresses beyond those in the table. */
+  /** The entry that counts the addresses that did not fit in the table. */
   get otherAddresses(): number {
     return this.address(ADDRESS_ENTRIES);
   }
@@ -144,7 +147,7 @@ export function allocateCounters(shape: CounterShape): BigUint64Array<SharedArra
   return words;
 }
 
-/** The shape of the block whose first words are `words`: what its header says. */
+/** The shape of the block that starts with `words`, from its header. */
 export function shapeOf(words: BigUint64Array): CounterShape {
   return { vcpus: Number(words[1]), queues: Number(words[2]), regions: Number(words[3]) };
 }
@@ -153,8 +156,8 @@ const halves = new Uint32Array(2);
 const whole = new BigUint64Array(halves.buffer);
 
 /**
- * Adds a number from 0 to 2^53, cut to whole, to a word of 64 bits. It goes by way of two halves because BigInt(number)
- * allocates, which costs several times as much as all else that an access is counted with.
+ * Adds a number from 0 to 2^53, truncated, to a 64-bit word. Works on two 32-bit halves because BigInt(number) allocates,
+ * which costs several times as much as the rest of counting an access.
  */
 export function addCount(words: BigUint64Array, word: number, amount: number): void {
   halves[0] = amount;

@@ -22,14 +22,14 @@ export class CpuModelError extends Error {
 }
 
 type Row = {
-  /** The model whose features these are changes of. */
+  /** The model that these features are relative to. */
   readonly like?: string;
   readonly signature: readonly [family: number, model: number, stepping: number];
   readonly level: number;
   readonly brand: string;
   /** `+name` and `-name`. */
   readonly change: string;
-  /** Versions 2, 3, ...: other names of each, and its changes of the version before. */
+  /** Versions 2, 3, ...: aliases of each, and its changes to the previous version. */
   readonly versions?: readonly Version[];
 };
 
@@ -306,7 +306,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ),
   Dhyana: row([24, 0, 1], 0xd, 'Hygon Dhyana Processor', '-sha_ni +ibpb', 'EPYC', ['', '+xsaves']),
 
-  // The psABI's levels, which Proxmox has as models on the base of qemu64.
+  // The psABI's levels. Proxmox defines them as models based on qemu64.
   'x86-64-v1': row([15, 107, 1], 0xd, 'QEMU Virtual CPU version 2.5+', '-cx16 -lahf_lm', 'qemu64'),
   'x86-64-v2': row(
     [15, 107, 1],
@@ -368,12 +368,12 @@ function names(): NonNullable<typeof byName> {
   return byName;
 }
 
-/** @throws CpuModelError naming the one that may be meant */
+/** @throws CpuModelError suggesting the nearest name */
 export function cpuModel(name: string): CpuModel {
   const found = names().get(name);
   if (found === undefined) {
     const meant = meantName(name);
-    const advice = meant === null ? 'there are those of QEMU, such as Haswell' : `did you mean "${meant}"?`;
+    const advice = meant === null ? 'use a model of QEMU, such as Haswell' : `did you mean "${meant}"?`;
     throw new CpuModelError(`there is no CPU model "${name}": ${advice}`);
   }
   const { signature, level, brand, versions = [] } = ROWS[found.key]!;
@@ -391,7 +391,7 @@ export function cpuModel(name: string): CpuModel {
   };
 }
 
-/** The model that a name is a slip of, or the start of, in any letter case. */
+/** The model that a misspelled or abbreviated name refers to, ignoring case. */
 function meantName(name: string): string | null {
   const text = name.toLowerCase();
   const all = new Map(cpuModelNames().map(each => [each.toLowerCase(), each]));
@@ -399,7 +399,7 @@ function meantName(name: string): string | null {
   return all.get(start ?? likely(text, [...all.keys()]) ?? '') ?? null;
 }
 
-/** Those of the first version. */
+/** The features of the first version. */
 function featuresOf(key: string): Set<string> {
   const { like, change } = ROWS[key]!;
   const features = like === undefined ? new Set<string>() : featuresOf(like);

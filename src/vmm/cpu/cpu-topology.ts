@@ -1,4 +1,4 @@
-/** How a machine's vCPUs are shown to its guest: threads of cores of sockets. Their product is the number of vCPUs. */
+/** How a machine's vCPUs appear to its guest: threads of cores of sockets. Their product is the number of vCPUs. */
 export type CpuTopology = { readonly sockets: number; readonly cores: number; readonly threads: number };
 
 /** One socket with all vCPUs as cores of one thread. */
@@ -18,8 +18,8 @@ export function coreBits({ cores }: CpuTopology): number {
 
 /**
  * The APIC IDs of the vCPUs, threads of a core side by side. Thread, core and socket have bits of their own (SDM vol. 3
- * §10.9.1), so that there are gaps when a number of threads or cores is no power of two. Up to 64 vCPUs they stay below
- * 255, which is the broadcast.
+ * §10.9.1), so there are gaps when the number of threads or cores is not a power of two. With up to 64 vCPUs they stay
+ * below 255, the broadcast ID.
  */
 export function apicIdsOf(topology: CpuTopology): number[] {
   const { sockets, cores, threads } = topology;

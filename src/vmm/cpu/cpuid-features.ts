@@ -1,4 +1,4 @@
-/** CPU features by the names that Linux shows in /proc/cpuinfo, and how to take them out of a guest's CPUID. */
+/** CPU features by their names in /proc/cpuinfo, and how to remove them from a guest's CPUID. */
 import { nearest } from '../../text/nearest.ts';
 import type { CpuidEntry } from '../kvm/structs.ts';
 
@@ -116,7 +116,7 @@ const WORDS: readonly FeatureWord[] = [
   ),
 ];
 
-/** Features that don't work without another one: they go with it. */
+/** Features that depend on another one, and are removed with it. */
 const NEED: readonly { readonly feature: string; readonly without: readonly string[] }[] = [
   { feature: 'xsave', without: ['xsaveopt', 'xsavec', 'xgetbv1', 'xsaves', 'avx', 'mpx', 'pku', 'amx_tile'] },
   {
@@ -141,12 +141,12 @@ export function checkFeatures(names: readonly string[]): void {
   for (const name of names) {
     if (known.includes(name)) continue;
     throw new CpuFeatureError(
-      `there is no CPU feature "${name}", the nearest is "${nearest(name, known)!.text}": use the names of /proc/cpuinfo`,
+      `there is no CPU feature "${name}": did you mean "${nearest(name, known)!.text}"? Names are those of /proc/cpuinfo`,
     );
   }
 }
 
-/** `entries` without the features in `names`, nor those that need them. A feature that isn't there is no error. */
+/** `entries` without the features in `names`, or features that depend on them. A missing feature is not an error. */
 export function removeFeatures(entries: readonly CpuidEntry[], names: readonly string[]): CpuidEntry[] {
   checkFeatures(names);
   const removed = withDependents(names);
@@ -162,7 +162,7 @@ export function removeFeatures(entries: readonly CpuidEntry[], names: readonly s
   });
 }
 
-/** Bits that stay as they are whatever a model has: OSXSAVE and OSPKE are KVM's, and the hypervisor's bit is another switch's. */
+/** Bits that no model changes: KVM maintains OSXSAVE and OSPKE, and the hypervisor bit has its own option. */
 const NOT_OF_A_MODEL: readonly (readonly [leaf: number, register: Register, bits: number])[] = [
   [1, 'ecx', (1 << 27) | (1 << 31)],
   [1, 'edx', 1 << 28],
@@ -171,10 +171,13 @@ const NOT_OF_A_MODEL: readonly (readonly [leaf: number, register: Register, bits
   [0x8000_0001, 'edx', 0x0183_f3ff],
   [0x8000_0001, 'ecx', 1 << 1],
 ];
-/** KVM gives it to every guest, and kernels need it above 255 vCPUs: QEMU has it in each model on KVM. */
+/** KVM offers it to every guest, and kernels need it above 255 vCPUs: QEMU on KVM adds it to every model. */
 const ALWAYS_KEPT = 'x2apic';
 
-/** `entries` with the features in `wanted` alone, where the host has them; none without what it needs. Bits without a name go, too. */
+/**
+ * `entries` with only the features in `wanted` that the host has, and whose dependencies are present. Clears unnamed bits,
+ * too.
+ */
 export function keepFeatures(entries: readonly CpuidEntry[], wanted: ReadonlySet<string>): CpuidEntry[] {
   const kept = entries.map(entry => {
     const changed = { ...entry };
@@ -194,7 +197,7 @@ export function keepFeatures(entries: readonly CpuidEntry[], wanted: ReadonlySet
   );
 }
 
-/** Whether `name` (known) is in any of its places. */
+/** Whether any of the bits of `name`, a known feature, is set. */
 export function hasFeature(entries: readonly CpuidEntry[], name: string): boolean {
   return WORDS.some(({ leaf, index, register, names }) => {
     const bit = names.indexOf(name);
@@ -205,7 +208,7 @@ export function hasFeature(entries: readonly CpuidEntry[], name: string): boolea
 
 function withDependents(names: readonly string[]): Set<string> {
   const all = new Set(names);
-  // A set's iteration reaches what is added on the way.
+  // Iterating a set visits elements added during the iteration.
   for (const name of all) {
     const dependents = NEED.find(({ feature }) => feature === name)?.without ?? [];
     for (const dependent of dependents) all.add(dependent);

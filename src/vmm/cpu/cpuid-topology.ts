@@ -1,5 +1,5 @@
 /**
- * The CPUID leaves that tell a guest how many processors there are and which one it runs on: sockets, their cores, and
+ * The CPUID leaves that describe the processors and which one the guest runs on: sockets, their cores, and
  * the cores' threads. Intel SDM vol. 2 (CPUID), AMD APM vol. 3 appendix E.
  */
 
@@ -36,7 +36,7 @@ function placeEntry(entry: CpuidEntry, place: VcpuPlace, amd: boolean): CpuidEnt
     case 0x8000_0001:
       return amd && processors(place) > 1 ? { ...entry, ecx: (entry.ecx | CMP_LEGACY) >>> 0 } : entry;
     case 0x8000_0008:
-      // Threads in the package - 1, and how many bits of an APIC ID tell them apart.
+      // Threads in the package - 1, and how many bits of an APIC ID distinguish them.
       return amd ? { ...entry, ecx: (processors(place) - 1) | (packageBits(place) << 12) } : entry;
     case 0x8000_001d:
       return cacheSharing(entry, place);
@@ -102,12 +102,12 @@ function isAmd(entries: readonly CpuidEntry[]): boolean {
   return text === 'AuthenticAMD' || text === 'HygonGenuine';
 }
 
-/** vCPUs of a package. */
+/** vCPUs per package. */
 function processors({ topology: { cores, threads } }: VcpuPlace): number {
   return cores * threads;
 }
 
-/** Bits of an APIC ID that tell the vCPUs of a package apart. */
+/** Bits of an APIC ID that distinguish the vCPUs of a package. */
 function packageBits({ topology }: VcpuPlace): number {
   return coreBits(topology) + threadBits(topology);
 }

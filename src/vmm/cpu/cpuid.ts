@@ -1,4 +1,4 @@
-/** What CPUID tells a guest. Pure functions on KVM's list of entries. */
+/** The CPUID that a guest sees. Pure functions on KVM's list of entries. */
 
 import type { CpuidEntry } from '../kvm/structs.ts';
 import { hasFeature, removeFeatures } from './cpuid-features.ts';
@@ -15,7 +15,7 @@ const TSC_DEADLINE_TIMER = 1 << 24;
 const HYPERVISOR = 1 << 31;
 
 /**
- * The CPUID of one vCPU, from what KVM supports here (KVM_GET_SUPPORTED_CPUID).
+ * The CPUID of one vCPU, from what KVM supports on this host (KVM_GET_SUPPORTED_CPUID).
  * @throws CpuFeatureError or CpuModelError for an unknown name.
  */
 export function guestCpuid(
@@ -29,7 +29,7 @@ export function guestCpuid(
   return withTopology(withMatchingXsave(withMirroredBits(entries)), place);
 }
 
-/** All that this host can give a guest, for what is missing of a choice. */
+/** Everything that this host can offer a guest, to find what a choice lacks. */
 export function hostCpuid(supported: readonly CpuidEntry[], tscDeadlineTimer: boolean): CpuidEntry[] {
   const options = { hideHypervisor: false, tscDeadlineTimer };
   return supported.map(entry => (entry.function === 1 ? withLeaf1Bits(entry, options) : entry));
@@ -44,7 +44,7 @@ function withLeaf1Bits(
   return { ...entry, ecx: (options.hideHypervisor ? shown & ~HYPERVISOR : shown) >>> 0 };
 }
 
-/** 0x4000_0000 to 0x4000_ffff are the hypervisor's. */
+/** 0x4000_0000 to 0x4000_ffff are reserved for hypervisors. */
 function isHypervisorLeaf(leaf: number): boolean {
   return leaf >>> 16 === 0x4000;
 }
@@ -77,7 +77,7 @@ const COMPONENTS: readonly { readonly bit: number; readonly feature: string }[] 
 /** x87 and SSE state, then the XSAVE header. */
 const LEGACY_AREA = 512 + 64;
 
-/** Leaf 0xd without the state of features that are gone, and no features whose state KVM won't save. */
+/** Removes the state of missing features from leaf 0xd, and features whose state KVM won't save. */
 function withMatchingXsave(entries: readonly CpuidEntry[]): CpuidEntry[] {
   if (!hasFeature(entries, 'xsave')) return entries.filter(entry => entry.function !== 0xd);
   const components = entries.find(entry => entry.function === 0xd && entry.index === 0)?.eax ?? 0;
@@ -102,7 +102,7 @@ function withoutComponents(entries: readonly CpuidEntry[], gone: ReadonlySet<num
   for (const bit of gone) mask |= 1 << bit;
   return kept.map(entry => {
     if (entry.function !== 0xd || entry.index !== 0) return entry;
-    // EBX, the size for what the guest has switched on, is kept up to date by KVM.
+    // KVM keeps EBX, the size of the state that the guest has enabled, up to date.
     return { ...entry, eax: (entry.eax & ~mask) >>> 0, ecx: size };
   });
 }

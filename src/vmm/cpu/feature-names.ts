@@ -1,4 +1,4 @@
-/** QEMU's and libvirt's names of CPU features that are not those of /proc/cpuinfo with `-` or `.` for `_`. */
+/** QEMU's and libvirt's names of CPU features that differ from /proc/cpuinfo by more than `-` or `.` for `_`. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   sse3: 'pni',
   i64: 'lm',
@@ -18,7 +18,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   cr8legacy: 'cr8_legacy',
 };
 
-/** The name in /proc/cpuinfo of a feature that QEMU or libvirt names. */
+/** The /proc/cpuinfo name of a QEMU or libvirt feature. */
 export function linuxFeature(name: string): string {
   const plain = name.toLowerCase().replaceAll(/[-.]/g, '_');
   return Object.hasOwn(OTHER_NAMES, plain) ? OTHER_NAMES[plain]! : plain;

@@ -3,7 +3,7 @@ import { close } from '../native/libc.ts';
 import { hostCpuid } from './cpuid.ts';
 import { type CpuChoice, missingFeatures } from './model-cpuid.ts';
 
-/** The features of a choice that KVM on this host can't give a guest; null where there is no usable KVM to ask. */
+/** The features of a choice that KVM on this host can't offer; null if there is no usable KVM. */
 export function featuresMissingHere(choice: CpuChoice): string[] | null {
   const fds: number[] = [];
   const ownFd = (fd: number): number => {

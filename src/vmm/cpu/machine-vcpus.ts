@@ -15,18 +15,20 @@ export function cpuTopology({ cpus, topology }: MachineConfig): CpuTopology {
   return topology ?? coresOnly(cpus);
 }
 
-/** The machine's vCPUs, the first of them about to enter the kernel. */
+/** The machine's vCPUs; the first is set up to enter the kernel. */
 export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry): VcpuFd[] {
   const { maxVcpus } = kvm;
   if (config.cpus > maxVcpus)
-    throw new Error(`this host's KVM gives a VM at most ${maxVcpus} vCPUs, not ${config.cpus}`);
+    throw new Error(
+      `this host's KVM allows at most ${maxVcpus} vCPUs per VM, not ${config.cpus}: give the VM fewer`,
+    );
   const supported = kvm.supportedCpuid();
   const tscDeadlineTimer = kvm.capability('TSC_DEADLINE_TIMER') !== 0;
   const choice = { model: config.cpuModel, ...config.cpuFeatures };
   const missing = missingFeatures(hostCpuid(supported, tscDeadlineTimer), choice);
   if (config.cpuEnforce && missing.length > 0) {
     throw new Error(
-      `this host cannot give the guest ${missing.join(', ')} of its CPU ${config.cpuModel ?? 'host'}: take that away, ` +
+      `this host lacks ${missing.join(', ')} of the guest's CPU ${config.cpuModel ?? 'host'}: remove that, ` +
         'choose another CPU model, or do not enforce it',
     );
   }
@@ -49,8 +51,8 @@ export function startVcpus(native: NativeVm, vcpus: readonly VcpuFd[], pin: read
     } catch (error) {
       if (cpu === undefined || !(error instanceof SystemError) || error.code !== 'EINVAL') throw error;
       throw new Error(
-        `vCPU ${index} cannot be pinned to host CPU ${cpu}: pin it to one that is online and that vring may use, ` +
-          'as listed at Cpus_allowed_list in /proc/self/status',
+        `vCPU ${index} cannot be pinned to host CPU ${cpu}: pick one that is online and that vring may use, ` +
+          'see Cpus_allowed_list in /proc/self/status',
       );
     }
   });

@@ -1,9 +1,9 @@
-/** How a named CPU model becomes CPUID: what KVM supports here, less what the model does not have. Pure functions. */
+/** Turns a named CPU model into CPUID: what KVM supports on this host, minus what the model lacks. Pure functions. */
 import type { CpuidEntry } from '../kvm/structs.ts';
 import { type CpuModel, cpuModel } from './cpu-models.ts';
 import { checkFeatures, hasFeature, keepFeatures } from './cpuid-features.ts';
 
-/** The CPU that a guest is to have. */
+/** The CPU chosen for a guest. */
 export type CpuChoice = {
   /** A name of `cpu-models.ts`; absent for the host's own CPU. */
   readonly model?: string | undefined;
@@ -12,7 +12,7 @@ export type CpuChoice = {
   readonly remove: readonly string[];
 };
 
-/** Leaves that no named model has: performance counters, SGX, processor trace, and those behind features of AMD's. */
+/** Leaves that no named model has: performance counters, SGX, processor trace, and those of AMD features. */
 const HOST_ONLY_LEAVES = new Set([
   0xa, 0x12, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1b, 0x23, 0x24, 0x8000_001b, 0x8000_001f, 0x8000_0021,
   0x8000_0022,
@@ -23,7 +23,7 @@ const BRAND = { first: 0x8000_0002, leaves: 3, bytes: 16 } as const;
 /** Largest extended leaf: Intel SDM vol. 2 has none above; AMD's topology is in the other. */
 const LAST_EXTENDED = { plain: 0x8000_0008, topology: 0x8000_001e } as const;
 
-/** The features that a guest is to have, by name; null for all those of the host. @throws CpuModelError, CpuFeatureError */
+/** The features chosen for a guest, by name; null for all that the host has. @throws CpuModelError, CpuFeatureError */
 export function wantedFeatures({ model, add = [], remove }: CpuChoice): ReadonlySet<string> | null {
   checkFeatures([...add, ...remove]);
   if (model === undefined) return null;
@@ -32,7 +32,7 @@ export function wantedFeatures({ model, add = [], remove }: CpuChoice): Readonly
   return wanted;
 }
 
-/** Those features of the choice that this host can't give, in the order of their names. @param host all that it can give */
+/** The chosen features that this host lacks, sorted by name. @param host all that it can offer */
 export function missingFeatures(host: readonly CpuidEntry[], choice: CpuChoice): string[] {
   const wanted = wantedFeatures(choice) ?? new Set(choice.add ?? []);
   return [...wanted].filter(name => !hasFeature(host, name)).sort();
@@ -61,7 +61,7 @@ export function withModel(entries: readonly CpuidEntry[], choice: CpuChoice): Cp
   });
 }
 
-/** The model's, or what its features need, as far as the host goes. */
+/** The model's, or the one that its features need, up to the host's. */
 function lastLeaf(entries: readonly CpuidEntry[], model: CpuModel, wanted: ReadonlySet<string>): number {
   const host = entries.find(entry => entry.function === 0)?.eax ?? model.level;
   const needed = wanted.has('amx_tile') ? 0x1e : wanted.has('xsave') ? 0xd : 0xb;

@@ -1,6 +1,6 @@
 /**
- * The state in which vCPUs start when a kernel is entered directly: what firmware would have left. KVM's own reset
- * state is real mode at the reset vector. Pure functions on data.
+ * The state in which vCPUs start when a kernel is booted directly: what firmware would have set up. KVM's own reset state
+ * is real mode at the reset vector. Pure functions on data.
  */
 import type { BootEntry, Segment as BootSegment } from '../boot/boot-entry.ts';
 import type { MsrEntry, Regs, Segment, Sregs } from '../kvm/structs.ts';
@@ -12,7 +12,7 @@ export function bootRegs(entry: BootEntry): Regs {
   return { ...regs, rip: BigInt(entry.rip), rflags: BigInt(entry.rflags) };
 }
 
-/** `reset` is what KVM made (KVM_GET_SREGS); the mode, the segments and the tables are replaced. */
+/** `reset` is KVM's initial state (KVM_GET_SREGS); this replaces the mode, the segments and the tables. */
 export function bootSregs(reset: Sregs, entry: BootEntry): Sregs {
   const data = loadedSegment(entry.segments.data);
   return {
@@ -26,7 +26,7 @@ export function bootSregs(reset: Sregs, entry: BootEntry): Sregs {
     tr: loadedSegment(entry.segments.task),
     ldt: EMPTY_LDT,
     gdt: { base: BigInt(entry.gdt.base), limit: entry.gdt.limit },
-    // Nothing to handle exceptions yet: one before the kernel has its own table is a triple fault.
+    // No IDT yet: an exception before the kernel loads its own is a triple fault.
     idt: { base: 0n, limit: 0 },
     cr0: BigInt(entry.cr0),
     cr2: 0n,
@@ -43,11 +43,11 @@ const MISC_ENABLE_FAST_STRING = 1n;
 const MTRR_ENABLE = 1n << 11n;
 const MTRR_WRITE_BACK = 6n;
 
-/** For every vCPU, also those that another one starts. */
+/** For every vCPU, including those started by another one. */
 export function bootMsrs(): MsrEntry[] {
   return [
     { index: IA32_MISC_ENABLE, data: MISC_ENABLE_FAST_STRING },
-    // With MTRRs off, a kernel takes all of its RAM for uncached.
+    // With MTRRs off, a kernel treats all RAM as uncached.
     { index: IA32_MTRR_DEF_TYPE, data: MTRR_ENABLE | MTRR_WRITE_BACK },
   ];
 }

@@ -18,7 +18,7 @@ const FLAGS = [
 const EFER_LMA = 1n << 10n;
 const CR0_PE = 1n;
 
-/** A vCPU's registers for a crash report, in the manner of QEMU's `info registers`: 78 columns at most. */
+/** A vCPU's registers for a crash report, in the style of QEMU's `info registers`: 78 columns at most. */
 export function formatRegisters(vcpu: number, regs: Regs, sregs: Sregs): string {
   const general = [
     ['RAX', regs.rax, 'RBX', regs.rbx, 'RCX', regs.rcx],
@@ -43,7 +43,7 @@ export function formatRegisters(vcpu: number, regs: Regs, sregs: Sregs): string 
   ].join('\n');
 }
 
-/** What the processor takes the code at RIP for. */
+/** The mode in which the processor runs the code at RIP. */
 export function cpuMode(sregs: Sregs): string {
   const privilege = `ring ${sregs.ss.dpl}`;
   if ((sregs.cr0 & CR0_PE) === 0n) return 'real mode';

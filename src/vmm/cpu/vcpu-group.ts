@@ -6,7 +6,7 @@ type Threads = Pick<NativeVm, 'pauseVcpu' | 'resumeVcpu'>;
 export class VcpuGroup {
   readonly #threads: Threads;
   readonly #indices: readonly number[];
-  /** Inside the guest, or with an exit open. */
+  /** In the guest, or with an unanswered exit. */
   readonly #unparked = new Set<number>();
   #running = false;
   readonly #onPaused: (() => void)[] = [];
@@ -29,7 +29,7 @@ export class VcpuGroup {
     }
   }
 
-  /** Calls `onPaused` once no vCPU runs, unless `resume` comes first: then it is called at once, with the vCPUs running. */
+  /** Calls `onPaused` once no vCPU runs. If `resume` comes first, calls it at once, with the vCPUs running. */
   pause(onPaused: () => void): void {
     this.#onPaused.push(onPaused);
     if (this.#running) {
@@ -41,7 +41,7 @@ export class VcpuGroup {
 
   /** The thread of vCPU `index` has parked. */
   parked(index: number): void {
-    // A pause that a resume overtook is reported all the same.
+    // A pause that a resume overtook is still reported.
     if (this.#running) return;
     this.#unparked.delete(index);
     this.#checkPaused();

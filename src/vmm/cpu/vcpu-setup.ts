@@ -6,8 +6,8 @@ import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { bootLapic, bootMsrs, bootRegs, bootSregs } from './vcpu-boot.ts';
 
 /**
- * Puts a new vCPU into its state at boot. With `entry` it is the boot processor, which starts there; without, it is one of
- * the others, which wait for the guest's INIT and SIPI.
+ * Puts a new vCPU into its state at boot. With `entry` it is the boot processor, which starts there; without, an
+ * application processor that waits for the guest's INIT and SIPI.
  */
 export function setUpVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], entry: BootEntry | null): void {
   vcpu.setCpuid(cpuid);

@@ -3,7 +3,7 @@ import { KvmError } from '../kvm/kvm.ts';
 import type { CpuidEntry, DebugRegs, MsrEntry, Regs, Sregs, VcpuEvents, Xcrs } from '../kvm/structs.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 
-/** All that a vCPU is, as plain data. */
+/** The complete state of a vCPU, as plain data. */
 export type VcpuState = {
   cpuid: CpuidEntry[];
   regs: Regs;
@@ -19,12 +19,12 @@ export type VcpuState = {
   mpState: number;
 };
 
-/** Its value counts only once the APIC timer's mode is set. */
+/** It only takes effect once the APIC timer's mode is set. */
 const IA32_TSC_DEADLINE = 0x6e0;
 
 /** `msrIndices` are Kvm.msrIndices(). The vCPU must be parked. */
 export function saveVcpu(vcpu: VcpuFd, msrIndices: readonly number[]): VcpuState {
-  // First, because KVM takes INIT and SIPI signals that wait into account here, which changes the rest.
+  // First, because KVM processes pending INIT and SIPI signals here, which changes the rest.
   const mpState = vcpu.getMpState();
   return {
     mpState,
@@ -41,8 +41,8 @@ export function saveVcpu(vcpu: VcpuFd, msrIndices: readonly number[]): VcpuState
 }
 
 /**
- * Into a vCPU that has not run, or, for a reset, into the parked one that the state is from. The order matters: CPUID
- * decides what the others may hold, the APIC base (sregs) comes before the APIC.
+ * Loads a vCPU that has not run, or, for a reset, the parked one that the state came from. The order matters: CPUID
+ * determines which values are valid, and the APIC base (sregs) comes before the APIC.
  */
 export function loadVcpu(vcpu: VcpuFd, state: VcpuState): void {
   vcpu.setCpuid(state.cpuid);
@@ -57,7 +57,7 @@ export function loadVcpu(vcpu: VcpuFd, state: VcpuState): void {
   vcpu.setMpState(state.mpState);
 }
 
-/** An MSR that KVM refuses to set is no matter when it has the value already. */
+/** It doesn't matter if KVM refuses to set an MSR that already has the value. */
 function loadMsrs(vcpu: VcpuFd, msrs: readonly MsrEntry[]): void {
   const isDeadline = ({ index }: MsrEntry) => index === IA32_TSC_DEADLINE;
   const ordered = [...msrs.filter(msr => !isDeadline(msr)), ...msrs.filter(isDeadline)];
@@ -70,7 +70,7 @@ function loadMsrs(vcpu: VcpuFd, msrs: readonly MsrEntry[]): void {
 }
 
 function eventsToLoad({ events, mpState }: VcpuState): VcpuEvents {
-  // KVM takes the SIPI vector only when told so.
+  // KVM only loads the SIPI vector if this flag is set.
   const sipi = mpState === MP_STATE.SIPI_RECEIVED ? VCPUEVENT_VALID.SIPI_VECTOR : 0;
   return { ...events, flags: events.flags | sipi };
 }

@@ -2,7 +2,7 @@ import { IRQCHIP } from '../kvm/constants.ts';
 import type { PitState } from '../kvm/structs.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 
-/** What KVM holds for a VM beside its vCPUs, as plain data. */
+/** The VM state in KVM apart from the vCPUs, as plain data. */
 export type ChipState = {
   picMaster: Uint8Array;
   picSlave: Uint8Array;

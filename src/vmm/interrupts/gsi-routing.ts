@@ -2,20 +2,19 @@ import type { MsiMessage } from '../../devices/device.ts';
 import { IOAPIC_NUM_PINS, IRQCHIP } from '../kvm/constants.ts';
 import type { GsiRoute, VmFd } from '../kvm/vm-fd.ts';
 
-/** GSIs below are the pins of the interrupt controllers. */
+/** Lower GSIs are the pins of the interrupt controllers. */
 const FIRST_MSI_GSI = IOAPIC_NUM_PINS;
 /** KVM_CAP_IRQ_ROUTING: the size of KVM's table. */
 const GSI_LIMIT = 4096;
 const PIC_PINS = 8;
 
-/** The 8254's interrupt, which boards wire to pin 2 of the IOAPIC; the MADT tells the guest so. */
+/** The 8254's interrupt, which boards wire to pin 2 of the IOAPIC, as the MADT says. */
 const TIMER_GSI = 0;
 const TIMER_IOAPIC_PIN = 2;
 
 /**
- * The VM's table from GSIs to interrupt controller pins and MSI messages. Replacing it waits for every vCPU to leave
- * KVM's old table alone (up to milliseconds), so changes are gathered and applied together by `apply`, which the constructor's
- * `requestApply` asks for.
+ * The VM's table from GSIs to interrupt controller pins and MSI messages. Replacing it waits until no vCPU uses KVM's old
+ * table (up to milliseconds), so changes are batched: the constructor's `requestApply` schedules a call of `apply`.
  */
 export class GsiRouting {
   readonly #vm: Pick<VmFd, 'setGsiRouting'>;
@@ -36,7 +35,7 @@ export class GsiRouting {
     return this.#nextGsi++;
   }
 
-  /** Makes `gsi` send `message`, and calls `then` when it does: now if it does already, or from `apply`. */
+  /** Routes `gsi` to `message`, and calls `then` once the route is active: at once if it already is, else from `apply`. */
   route(gsi: number, message: MsiMessage, then: () => void): void {
     if (!this.#waiting.has(gsi) && sameMessage(this.#messages.get(gsi), message)) {
       then();
@@ -47,7 +46,7 @@ export class GsiRouting {
     this.#waiting.set(gsi, then);
   }
 
-  /** Forgets the `then` of a `route` that hasn't been applied. The route itself stays. */
+  /** Drops the `then` of a `route` that hasn't been applied. The route itself stays. */
   cancel(gsi: number): void {
     if (this.#waiting.has(gsi)) this.#waiting.set(gsi, () => {});
   }
@@ -66,7 +65,7 @@ export function sameMessage(a: MsiMessage | null | undefined, b: MsiMessage | nu
   return a?.address === b?.address && a?.data === b?.data;
 }
 
-/** Every GSI to its own IOAPIC pin, but for the timer; the first 16 to the 8259s as well. */
+/** Every GSI to its own IOAPIC pin, except the timer; the first 16 also to the 8259s. */
 function pinRoutes(): GsiRoute[] {
   const routes: GsiRoute[] = [];
   for (let gsi = 0; gsi < 2 * PIC_PINS; gsi++) {

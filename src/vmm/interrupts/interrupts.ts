@@ -15,7 +15,7 @@ export type InterruptVm = Pick<
 export class Interrupts {
   readonly #vm: InterruptVm;
   readonly #routing: GsiRouting;
-  /** How many wires pull each GSI up. */
+  /** How many wires assert each GSI. */
   readonly #asserted = new Map<number, number>();
 
   constructor(vm: InterruptVm, events: EventLoop, owner: ResourceOwner) {
@@ -26,8 +26,8 @@ export class Interrupts {
   }
 
   /**
-   * A wire to GSI 0-23: ISA interrupts 0-15 reach the 8259s and the IOAPIC, the others the IOAPIC alone. Several wires to one
-   * GSI are tied together: it is up while any of them is.
+   * A wire to GSI 0-23: ISA interrupts 0-15 reach the 8259s and the IOAPIC, the others the IOAPIC alone. Wires to the same
+   * GSI are ORed: it is asserted while any of them is.
    */
   line(gsi: number): InterruptLine {
     let level = false;

@@ -6,19 +6,19 @@ import { type GsiRouting, sameMessage } from './gsi-routing.ts';
 type VectorVm = Pick<VmFd, 'assignIrqfd' | 'deassignIrqfd' | 'signalMsi'>;
 
 /**
- * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signaled. While
- * it has none nothing listens to them, and a signal stays in the eventfd's count, where `pending` finds it, and from
- * where KVM sends it when the eventfd becomes an irqfd again.
+ * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signaled. While it has
+ * none, a signal stays in the eventfd's count, where `pending` finds it; KVM delivers it when the eventfd becomes an irqfd
+ * again.
  */
 export class IrqfdVector implements MsiVector {
   readonly #vm: VectorVm;
   readonly #routing: GsiRouting;
   readonly #gsi: number;
   readonly #fds = new Set<number>();
-  /** Those of `#fds` that are irqfds. */
+  /** The members of `#fds` that are irqfds. */
   readonly #armed = new Set<number>();
   #message: MsiMessage | null = null;
-  /** A signal that no eventfd holds any more. */
+  /** A signal that was drained from its eventfd. */
   #latched = false;
 
   constructor(vm: VectorVm, routing: GsiRouting) {
@@ -83,7 +83,7 @@ export class IrqfdVector implements MsiVector {
     this.#armed.clear();
   }
 
-  /** Takes the signals out of the eventfds that are not irqfds. */
+  /** Drains the eventfds that are not irqfds. */
   #collect(): void {
     for (const fd of this.#fds) {
       if (!this.#armed.has(fd) && drainEventfd(fd) > 0n) this.#latched = true;

@@ -5,12 +5,12 @@
  */
 export type Scalar = 'u8' | 'u16' | 'u32' | 's32' | 'u64' | 's64';
 export type ArrayField<E extends Scalar | AnyStruct> = { readonly array: E; readonly length: number };
-/** Bytes without a meaning: written as zero and left out of values. */
+/** Unused bytes: written as zero and left out of values. */
 export type Padding = { readonly padding: number };
 export type FieldType = Scalar | AnyStruct | ArrayField<Scalar> | ArrayField<AnyStruct> | Padding;
 export type Fields = { readonly [name: string]: FieldType };
 
-// biome-ignore lint/suspicious/noExplicitAny: a struct of whatever fields
+// biome-ignore lint/suspicious/noExplicitAny: a struct with any fields
 export type AnyStruct = Struct<any>;
 
 type ScalarValue<T extends Scalar> = T extends 'u64' | 's64' ? bigint : number;
@@ -74,7 +74,7 @@ export class Struct<F extends Fields> {
     return value as StructValue<F>;
   }
 
-  /** @throws TypeError naming the field that is missing or of the wrong kind. */
+  /** @throws TypeError naming the field that is missing or has the wrong type. */
   write(bytes: Uint8Array, value: StructValue<F>, at = 0): void {
     bytes.fill(0, at, at + this.size);
     for (const [field, type] of Object.entries(this.fields)) {

@@ -3,7 +3,7 @@ import type { Fields, Struct, StructValue } from './c-struct.ts';
 import { IOCTLS, type IoctlName } from './ioctls.ts';
 import { type CpuidEntry, kvmCpuid2, kvmCpuidEntry2 } from './structs.ts';
 
-/** The most CPUID entries that KVM takes or gives (KVM_MAX_CPUID_ENTRIES). */
+/** The maximum number of CPUID entries (KVM_MAX_CPUID_ENTRIES). */
 const MAX_CPUID_ENTRIES = 256;
 
 /** One KVM ioctl by name. @returns its result. @throws SystemError */
@@ -28,7 +28,7 @@ export function setStruct<F extends Fields>(
   kvmIoctl(fd, name, struct.encode(value));
 }
 
-/** The argument of an ioctl that takes a header and then a list of entries of one kind. */
+/** The argument of an ioctl that takes a header followed by an array of entries. */
 export function encodeList<H extends Fields, E extends Fields>(
   header: Struct<H>,
   headerValue: StructValue<H>,

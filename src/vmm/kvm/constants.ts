@@ -93,7 +93,7 @@ export const IRQFD_FLAG = { DEASSIGN: 1, RESAMPLE: 2 } as const;
 export const IOEVENTFD_FLAG = { DATAMATCH: 1, PIO: 2, DEASSIGN: 4 } as const;
 export const PIT_SPEAKER_DUMMY = 1;
 
-/** Flag of a CPUID entry: its `index` (sub-leaf, ECX) counts. */
+/** Flag of a CPUID entry: its `index` (subleaf, ECX) is significant. */
 export const CPUID_FLAG_SIGNIFCANT_INDEX = 1;
 
 /** Flags of kvm_vcpu_events. */

@@ -6,12 +6,12 @@ import { API_VERSION, CAP, type CapName } from './constants.ts';
 import { type CpuidEntry, kvmMsrList } from './structs.ts';
 import { VmFd } from './vm-fd.ts';
 
-/** KVM can't be used, or lacks something; the message tells the user what to do. */
+/** KVM can't be used or lacks a feature; the message tells the user what to do. */
 export class KvmError extends Error {
   override readonly name = 'KvmError';
 }
 
-/** What a machine can't do without: every KVM since Linux 4.12 has it on x86-64. */
+/** Capabilities that every machine needs: KVM on x86-64 has them since Linux 4.12. */
 const REQUIRED: readonly CapName[] = [
   'IRQCHIP',
   'USER_MEMORY',
@@ -50,7 +50,7 @@ export class Kvm {
     this.runSize = kvmIoctl(fd, 'KVM_GET_VCPU_MMAP_SIZE');
   }
 
-  /** @throws KvmError when there is no usable KVM, with what to do about it. */
+  /** @throws KvmError when there is no usable KVM, saying what to do. */
   static open(owner: ResourceOwner, path = '/dev/kvm'): Kvm {
     const fd = openDevice(path);
     try {
@@ -62,7 +62,9 @@ export class Kvm {
     return new Kvm(owner.ownFd(fd), owner);
   }
 
-  /** What KVM_CHECK_EXTENSION says: 0 when the capability is missing, else 1 or a number that it defines. */
+  /**
+   * The result of KVM_CHECK_EXTENSION: 0 when the capability is missing, else 1 or a value that depends on the capability.
+   */
   capability(name: CapName): number {
     return checkExtension(this.fd, name);
   }
@@ -72,7 +74,7 @@ export class Kvm {
     return this.capability('MAX_VCPUS') || this.capability('NR_VCPUS') || 4;
   }
 
-  /** What CPUID KVM can give a guest here (KVM_GET_SUPPORTED_CPUID). */
+  /** The CPUID that KVM can offer a guest on this host (KVM_GET_SUPPORTED_CPUID). */
   supportedCpuid(): CpuidEntry[] {
     return getCpuid(this.fd, 'KVM_GET_SUPPORTED_CPUID');
   }
@@ -140,17 +142,17 @@ function checkInterface(fd: number, path: string): void {
   try {
     version = kvmIoctl(fd, 'KVM_GET_API_VERSION');
   } catch {
-    throw new KvmError(`${path} is not KVM: it does not answer KVM_GET_API_VERSION`);
+    throw new KvmError(`${path} is not KVM: it does not respond to KVM_GET_API_VERSION`);
   }
   if (version !== API_VERSION) {
-    throw new KvmError(`${path} speaks version ${version} of KVM's interface, and ${API_VERSION} is needed`);
+    throw new KvmError(
+      `${path} has version ${version} of KVM's API, but vring needs ${API_VERSION}: use a current Linux kernel`,
+    );
   }
   const missing = REQUIRED.filter(name => checkExtension(fd, name) === 0);
   if (missing.length > 0) {
     const names = missing.map(name => `KVM_CAP_${name}`).join(', ');
-    throw new KvmError(
-      `this kernel's KVM lacks ${names}: Linux 4.12 or later on x86-64 has all that is needed`,
-    );
+    throw new KvmError(`this kernel's KVM lacks ${names}: use Linux 4.12 or later on x86-64`);
   }
 }
 

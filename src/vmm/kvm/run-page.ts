@@ -12,7 +12,7 @@ import {
 
 const EXIT_REASON = kvmRun.offset('exit_reason');
 const IMMEDIATE_EXIT = kvmRun.offset('immediate_exit');
-/** The union of what each exit reason tells. */
+/** The union with the details of each exit reason. */
 const UNION = kvmRun.offset('exit');
 
 const IO_DIRECTION = UNION + kvmRunIo.offset('direction');
@@ -31,12 +31,12 @@ export type InternalError = {
   /** An INTERNAL_ERROR value. */
   readonly suberror: number;
   readonly data: readonly bigint[];
-  /** The instruction that could not be emulated, where KVM tells it. */
+  /** The instruction that could not be emulated, if KVM reports it. */
   readonly instruction: Uint8Array | null;
 };
 
 /**
- * The pages that KVM shares with user space for one vCPU: why KVM_RUN returned, and where the answer goes. Read and
+ * The pages that KVM shares with user space for one vCPU: why KVM_RUN returned, and room for the answer. Read and
  * write it only while the vCPU is not inside KVM_RUN. The accessors used for every exit allocate nothing.
  */
 export class RunPage {
@@ -80,7 +80,7 @@ export class RunPage {
     return this.data.getUint32(IO_COUNT, true);
   }
 
-  /** Where in `data` the first item is; the others follow. For a read the answers go there. */
+  /** Offset in `data` of the first item; the others follow. For a read, the answers go there. */
   get ioDataOffset(): number {
     return this.data.getUint32(IO_DATA_OFFSET, true);
   }
@@ -101,7 +101,7 @@ export class RunPage {
     return this.data.getUint32(MMIO_LENGTH, true);
   }
 
-  /** Where in `data` the 8 bytes of MMIO data are. For a read the answer goes there. */
+  /** Offset in `data` of the 8 bytes of MMIO data. For a read, the answer goes there. */
   get mmioDataOffset(): number {
     return MMIO_DATA;
   }

@@ -152,7 +152,7 @@ export type Xcrs = ValueOf<typeof kvmXcrs>;
 /** The registers as bytes, 16 apart, at the offsets of the memory-mapped APIC (SDM vol. 3 §11.4.1). */
 export const kvmLapicState = new Struct('kvm_lapic_state', { regs: u8s(1024) });
 
-/** Also what KVM_GET_XSAVE2 fills, unless KVM_CAP_XSAVE2 tells of a larger size. */
+/** Also what KVM_GET_XSAVE2 fills, unless KVM_CAP_XSAVE2 reports a larger size. */
 export const kvmXsave = new Struct('kvm_xsave', { region: u8s(4096) });
 
 // The VM: memory, interrupts, timers.
@@ -167,7 +167,7 @@ export const kvmUserspaceMemoryRegion = new Struct('kvm_userspace_memory_region'
 
 export const kvmIrqLevel = new Struct('kvm_irq_level', { irq: 'u32', level: 'u32' });
 
-/** `chip` is a kvm_pic_state or a kvm_ioapic_state, kept as KVM gives it. */
+/** `chip` is a kvm_pic_state or a kvm_ioapic_state, as KVM returns it. */
 export const kvmIrqchip = new Struct('kvm_irqchip', { chip_id: 'u32', pad: { padding: 4 }, chip: u8s(512) });
 
 export const kvmPitConfig = new Struct('kvm_pit_config', { flags: 'u32', pad: { padding: 60 } });

@@ -3,7 +3,7 @@ import { encodeList, getCpuid, getStruct, kvmIoctl, setStruct } from './call.ts'
 import type { RunPage } from './run-page.ts';
 import * as structs from './structs.ts';
 
-/** What depends on the host. */
+/** Properties of the host. */
 export type VcpuFeatures = {
   /** Bytes of the XSAVE area. */
   readonly xsaveSize: number;
@@ -12,8 +12,8 @@ export type VcpuFeatures = {
 };
 
 /**
- * One vCPU. Every method is one ioctl, which waits while another thread is inside KVM_RUN: call them only while the
- * vCPU is parked or waits for the answer to an exit.
+ * One vCPU. Every method is one ioctl, which waits while another thread is inside KVM_RUN: only call them while the vCPU is
+ * parked or waits for the answer to an exit.
  */
 export class VcpuFd {
   /** The vCPU's index and its local APIC's ID. */
@@ -59,7 +59,7 @@ export class VcpuFd {
   setXsave(xsave: Uint8Array): void {
     if (xsave.length < this.#features.xsaveSize) {
       throw new RangeError(
-        `the XSAVE area has ${xsave.length} bytes, and this host's KVM takes ${this.#features.xsaveSize}`,
+        `the XSAVE area has ${xsave.length} bytes, but this host's KVM expects ${this.#features.xsaveSize}`,
       );
     }
     kvmIoctl(this.fd, 'KVM_SET_XSAVE', xsave);

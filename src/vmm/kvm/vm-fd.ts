@@ -26,7 +26,7 @@ export type MemorySlot = {
   readonly logDirty?: boolean;
 };
 
-/** What an interrupt number (GSI) of the VM leads to. */
+/** The destination of an interrupt number (GSI) of the VM. */
 export type GsiRoute =
   | { readonly gsi: number; readonly irqchip: number; readonly pin: number }
   | { readonly gsi: number; readonly address: bigint; readonly data: number };
@@ -36,7 +36,7 @@ export type IoEvent = {
   readonly fd: number;
   readonly space: 'port' | 'memory';
   readonly address: number;
-  /** Bytes of the write; 0 takes any. */
+  /** Bytes of the write; 0 for any size. */
   readonly length: 0 | 1 | 2 | 4 | 8;
   /** Only writes of this value. */
   readonly match?: bigint;
@@ -126,7 +126,7 @@ export class VmFd {
     setStruct(this.fd, 'KVM_IOEVENTFD', structs.kvmIoeventfd, ioEventArgument(event));
   }
 
-  /** `event` as it was assigned. */
+  /** `event` must be as it was assigned. */
   deassignIoEvent(event: IoEvent): void {
     const argument = ioEventArgument(event);
     argument.flags |= IOEVENTFD_FLAG.DEASSIGN;
@@ -138,14 +138,14 @@ export class VmFd {
   }
 
   /**
-   * Sends a message whose content the guest chose. @returns whether an APIC took it: none does when it is addressed
-   * to an APIC that isn't there, or when the guest blocks it.
+   * Sends a message whose content the guest chose. @returns whether an APIC took it: none does if there is no such APIC, or
+   * if the guest masks it.
    */
   signalMsi(message: { readonly address: bigint; readonly data: number }): boolean {
     const address = splitAddress(message.address);
     const argument = structs.kvmMsi.encode({ ...address, data: message.data, flags: 0, devid: 0 });
     const result = tryIoctl(this.fd, IOCTLS.KVM_SIGNAL_MSI, argument);
-    // KVM says -1, that is EPERM, when no APIC has the address.
+    // KVM returns -1, i.e. EPERM, when no APIC has the address.
     if (result < 0 && result !== -constants.errno.EPERM)
       throw new SystemError('ioctl KVM_SIGNAL_MSI', -result);
     return result > 0;

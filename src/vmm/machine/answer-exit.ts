@@ -5,8 +5,8 @@ import type { RunPage } from '../kvm/run-page.ts';
 export type Buses = { readonly ports: Bus; readonly memory: Bus };
 
 /**
- * Answers an access to a port or to memory, in the page where KVM described it. This is what every exit that reaches
- * a device model goes through. @returns false when the exit is something else.
+ * Answers an access to a port or to memory, in the page where KVM described it. Every exit that reaches a device model
+ * takes this path. @returns false for any other exit.
  */
 export function answerAccess(run: RunPage, buses: Buses): boolean {
   switch (run.exitReason) {
@@ -21,7 +21,7 @@ export function answerAccess(run: RunPage, buses: Buses): boolean {
   }
 }
 
-/** A string instruction repeats its access to the one port; the items lie one after the other. */
+/** A string instruction accesses the same port repeatedly; the items are contiguous. */
 function answerPorts(run: RunPage, ports: Bus): void {
   const { ioSize: size, ioPort: port, ioCount: count, ioIsWrite: isWrite, data } = run;
   let at = run.ioDataOffset;

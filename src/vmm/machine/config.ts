@@ -14,7 +14,7 @@ const fields = z.strictObject({
       'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
     ),
   cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),
-  /** How the guest sees its vCPUs; one socket of cores if absent. */
+  /** The topology that the guest sees; one socket of cores if absent. */
   topology: z.strictObject({ sockets: part, cores: part, threads: part }).optional(),
   memory: z
     .strictObject({
@@ -23,15 +23,15 @@ const fields = z.strictObject({
         .min(2 * MiB, 'at least 2M')
         .refine(bytes => bytes % MiB === 0, 'a whole number of MiB'),
       hugepages: z.enum(['2M', '1G']).optional(),
-      /** Let the kernel merge pages that are equal in several guests (KSM). */
+      /** Let the kernel merge identical pages of several guests (KSM). */
       mergeable: z.boolean().default(false),
     })
     .refine(({ hugepages, mergeable }) => !(hugepages && mergeable), {
       path: ['mergeable'],
-      message: 'the kernel never merges huge pages: leave out one of the two',
+      message: 'the kernel never merges huge pages: remove one of the two',
     })
     .prefault({ bytes: 256 * MiB }),
-  /** NUMA nodes; none if there is one alone. Each vCPU is in one, and their memories make up the machine's. */
+  /** NUMA nodes; empty without NUMA. Each vCPU is in exactly one, and their memory adds up to the machine's. */
   numa: z
     .array(
       z.strictObject({
@@ -59,22 +59,22 @@ const fields = z.strictObject({
   devices: z.array(deviceConfig).max(64, 'at most 64 devices').default([]),
   /** A named CPU model (`Haswell`); the host's own CPU if absent. */
   cpuModel: z.string().optional(),
-  /** CPUID features to take away from that (`cx16`), and to add to a named model, by their /proc/cpuinfo names. */
+  /** CPUID features to remove (`cx16`), and to add to a named model, by their /proc/cpuinfo names. */
   cpuFeatures: z
     .strictObject({ add: z.array(z.string()).default([]), remove: z.array(z.string()).default([]) })
     .prefault({}),
-  /** Refuse to start where the host lacks a feature of the CPU. */
+  /** Refuse to start if the host lacks a feature of the CPU. */
   cpuEnforce: z.boolean().default(false),
   /** Hide KVM's CPUID leaves from the guest. */
   hideHypervisor: z.boolean().default(false),
   /** Host CPUs for each vCPU thread, by vCPU index. */
   pin: z.array(z.int().min(0)).optional(),
-  /** When the guest resets the machine: build it anew, or end it. The reset button always resets. */
+  /** When the guest resets the machine: rebuild it, or stop it. The reset button always resets. */
   onReboot: z.enum(['restart', 'stop']).default('restart'),
   seccomp: z.boolean().default(true),
 });
 
-/** What one machine is made of. Everything the machine thread needs, as plain data. */
+/** The configuration of one machine: everything the machine thread needs, as plain data. */
 export const machineConfig = fields.check(({ value: { cpus, topology, pin, numa, memory }, issues }) => {
   if (numa.length > 0)
     checkNuma(numa, cpus, memory.bytes, message =>
@@ -83,7 +83,7 @@ export const machineConfig = fields.check(({ value: { cpus, topology, pin, numa,
   if (topology && topology.sockets * topology.cores * topology.threads !== cpus) {
     const { sockets, cores, threads } = topology;
     const product = `${sockets} x ${cores} x ${threads} = ${sockets * cores * threads}`;
-    const message = `sockets x cores x threads (${product}) have to give the number of vCPUs, ${cpus}`;
+    const message = `sockets x cores x threads (${product}) must equal the number of vCPUs, ${cpus}`;
     issues.push({ code: 'custom', path: ['topology'], message, input: topology });
   }
   if (pin && pin.length > cpus) {
@@ -100,9 +100,9 @@ function checkNuma(
 ): void {
   const assigned = nodes.flatMap(node => node.cpus).sort((a, b) => a - b);
   if (assigned.length !== cpus || assigned.some((cpu, index) => cpu !== index))
-    problem(`each of the ${cpus} vCPUs has to be in one node`);
+    problem(`each of the ${cpus} vCPUs must be in exactly one node`);
   if (nodes.reduce((sum, node) => sum + node.bytes, 0) !== bytes)
-    problem("the nodes' memories have to make up that of the machine");
+    problem('the memory of the nodes must add up to that of the machine');
   if (nodes.some(({ distances }) => distances.length !== nodes.length))
     problem(`each node needs ${nodes.length} distances, one to each node`);
 }
@@ -110,7 +110,7 @@ function checkNuma(
 export type MachineConfig = z.output<typeof machineConfig>;
 export type MachineConfigInput = z.input<typeof machineConfig>;
 
-/** A key of a configuration, as the way to it, and what was expected there. */
+/** The path of a configuration key, and what was expected there. */
 export type ConfigProblem = { readonly path: readonly PropertyKey[]; readonly message: string };
 
 /** A configuration that breaks the schema. */

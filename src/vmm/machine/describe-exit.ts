@@ -4,7 +4,7 @@ import type { RunPage } from '../kvm/run-page.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { SystemError } from '../native/libc.ts';
 
-/** Why vCPU `index` could not go on: a sentence, and its registers. */
+/** Why vCPU `index` could not continue: a sentence, and its registers. */
 export function describeExit(vcpu: VcpuFd, index: number): { reason: string; detail: string | null } {
   return { reason: `${sentence(vcpu.run)} on vCPU ${index}`, detail: registers(vcpu, index) };
 }
@@ -12,7 +12,7 @@ export function describeExit(vcpu: VcpuFd, index: number): { reason: string; det
 function sentence(run: RunPage): string {
   switch (run.exitReason) {
     case EXIT.SHUTDOWN:
-      return 'triple fault: an exception came while the guest could not handle exceptions';
+      return 'triple fault: an exception while the guest could not handle exceptions';
     case EXIT.INTERNAL_ERROR:
       return internalError(run);
     case EXIT.FAIL_ENTRY: {
@@ -44,7 +44,7 @@ function exitName(reason: number): string {
   return Object.entries(EXIT).find(([, value]) => value === reason)?.[0] ?? String(reason);
 }
 
-/** The dump is what is left to look at; that it can't be had must not hide why it was wanted. */
+/** Failing to read the registers must not hide the reason for the dump. */
 function registers(vcpu: VcpuFd, index: number): string | null {
   try {
     return formatRegisters(index, vcpu.getRegs(), vcpu.getSregs());

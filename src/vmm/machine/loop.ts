@@ -2,12 +2,12 @@ import type { Cancel, Clock, EventLoop } from '../../devices/device.ts';
 import { EVENT, type NativeVm } from '../native/native.ts';
 import { Timers } from './timers.ts';
 
-/** While there is always something to do, timers are looked at this often: every so many rounds, some microseconds each. */
+/** Rounds (a few microseconds each) between timer checks while the loop is never idle. */
 const ROUNDS_PER_TIMER_CHECK = 64;
 
-/** What the machine does about each kind of event. */
+/** Handlers for each kind of event. */
 export type MachineHandlers = {
-  /** vCPU `index` has an exit that waits for its answer. */
+  /** vCPU `index` has an exit to answer. */
   exit(index: number): void;
   /** vCPU `index` has paused. */
   parked(index: number): void;
@@ -19,7 +19,7 @@ export type MachineHandlers = {
   doorbell(): void;
 };
 
-/** The machine thread's loop: it sleeps in the native reactor and hands each event to who waits for it. */
+/** The machine thread's loop: it sleeps in the native reactor and dispatches each event to its handler. */
 export class MachineLoop implements EventLoop, Clock {
   readonly #native: NativeVm;
   readonly #timers = new Timers();

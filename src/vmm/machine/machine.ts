@@ -25,7 +25,7 @@ import type { MachineLoop } from './loop.ts';
 import { type MachineHost, machineServices } from './services.ts';
 import type { DeviceLabel } from './topology.ts';
 
-/** What a machine is built on: its native side, its loop, its counters, and who hears of it. */
+/** What a machine is built on: its native side, its loop, its counters, and its callbacks. */
 export type MachineBase = MachineHost & {
   readonly native: NativeVm;
   readonly loop: MachineLoop;
@@ -41,7 +41,7 @@ export type Machine = {
   readonly queues: QueueThreads;
 };
 
-/** Builds a machine and loads its kernel. @throws what is wrong with its configuration or this host, for the user. */
+/** Builds a machine and loads its kernel. @throws an error for the user if its configuration or this host is unsuitable. */
 export function buildMachine(config: MachineConfig, base: MachineBase): Machine {
   const { native, counters } = base;
   const kvm = Kvm.open(native);
@@ -71,7 +71,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
 
 function createVm(kvm: Kvm, ram: GuestRam): VmFd {
   const vm = kvm.createVm();
-  // First of all: KVM takes memory in less than half the time while there are no interrupt controllers.
+  // First: adding memory slots takes less than half the time before there are interrupt controllers.
   ram.regions.forEach((region, slot) => {
     vm.setMemory({ slot, ...region });
   });
@@ -84,7 +84,7 @@ function createVm(kvm: Kvm, ram: GuestRam): VmFd {
 
 type Window = { readonly start: number; readonly size: number };
 
-/** The window of 64-bit BARs: above RAM, where it is clear of everything. */
+/** The window of 64-bit BARs: above RAM and everything else. */
 function mmio64Window(ram: GuestRam): Window {
   const last = ram.regions.at(-1)!;
   const ramEnd = Math.max(last.address + last.size, layout.HIGH_RAM_START);
@@ -141,7 +141,7 @@ function labelOf(
   return { name: device.name, type, title, role: role ?? null, pci, facts };
 }
 
-/** Puts ACPI tables, kernel, initrd and command line into RAM. */
+/** Loads ACPI tables, kernel, initrd and command line into RAM. */
 function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: PciHost): BootEntry {
   const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: ram.regions };

@@ -1,7 +1,7 @@
 import type { MachineConfig } from './config.ts';
 import type { Topology } from './topology.ts';
 
-/** What the main thread tells a machine thread. After posting one it rings the VM's doorbell. */
+/** Messages from the main thread to a machine thread. After posting one, ring the VM's doorbell. */
 export type ToMachine =
   | {
       readonly kind: 'build';
@@ -14,19 +14,19 @@ export type ToMachine =
 
 export type MachineCommand = 'pause' | 'resume' | 'reset' | 'power-button' | 'stop';
 
-/** What a machine thread tells the main thread. */
+/** Messages from a machine thread to the main thread. */
 export type FromMachine =
-  /** The native VM that owns every thread, fd and mapping: destroying it cleans up after a dead machine thread. */
+  /** The native VM, which owns every thread, fd and mapping: destroying it cleans up after a dead machine thread. */
   | { readonly kind: 'created'; readonly vm: number }
   | { readonly kind: 'built'; readonly topology: Topology }
   | { readonly kind: 'state'; readonly state: 'running' | 'paused' }
   | { readonly kind: 'console'; readonly bytes: Uint8Array }
-  /** The guest has taken so many of the bytes that were sent as `input`. */
+  /** How many bytes of `input` the guest has consumed. */
   | { readonly kind: 'input-taken'; readonly bytes: number }
-  /** A device has stopped serving its driver, which broke the rules; the machine goes on. */
+  /** A device has stopped because its driver violated the protocol; the machine keeps running. */
   | { readonly kind: 'broken'; readonly device: string; readonly reason: string }
   | { readonly kind: 'reply'; readonly id: number; readonly error: string | null }
-  /** The last message: everything the VM held is released. */
+  /** The last message: everything the VM held has been released. */
   | { readonly kind: 'ended'; readonly end: MachineEnd };
 
 /** How a machine ended. */

@@ -15,17 +15,17 @@ import { buildMachine, type Machine } from './machine.ts';
 import type { FromMachine, MachineCommand, MachineEnd, ToMachine } from './messages.ts';
 import { SerialConsole } from './serial-console.ts';
 
-/** How one life of a machine ended: for good, or to be built anew. */
+/** How one boot of a machine ended: for good, or with a reset. */
 export type RunEnd = { readonly kind: 'reset' } | { readonly kind: 'ended'; readonly end: MachineEnd };
 
-/** The main thread's end: what to tell it, and what it has sent, oldest first; null when there is nothing more. */
+/** The channel to the main thread. `next` returns its oldest unread message, null if there is none. */
 export type MachinePort = {
   post(message: FromMachine): void;
   next(): ToMachine | null;
 };
 
 /**
- * One life of a machine, from power-on to power-off or reset, on the machine thread. Everything it makes belongs to its
+ * One boot of a machine, from power-on to power-off or reset, on the machine thread. Everything it creates belongs to its
  * NativeVm, which `close` destroys.
  */
 export class MachineRunner {
@@ -35,13 +35,13 @@ export class MachineRunner {
   readonly #blocks: CounterBlocks;
   readonly #console: SerialConsole;
   readonly #rawDisks: RawDisks;
-  /** The `pause` commands that wait for their vCPUs. */
+  /** The `pause` commands whose vCPUs haven't all paused. */
   readonly #pausing = new Set<number>();
   #machine: Machine | null = null;
   #onReboot: MachineConfig['onReboot'] = 'restart';
   #end: RunEnd | null = null;
 
-  /** @param rawDisks those of the machine's lives before */
+  /** @param rawDisks the raw disks of previous boots */
   constructor(counters: BigUint64Array, port: MachinePort, rawDisks: RawDisks = new Set()) {
     const shape = shapeOf(counters);
     this.#port = port;
@@ -57,7 +57,7 @@ export class MachineRunner {
     port.post({ kind: 'created', vm: this.#native.handle });
   }
 
-  /** @throws what is wrong with the configuration or this host, for the user */
+  /** @throws an error for the user if the configuration or this host is unsuitable */
   build(config: MachineConfig): void {
     const machine = buildMachine(config, {
       native: this.#native,
@@ -85,7 +85,7 @@ export class MachineRunner {
       parked: index => vcpus.parked(index),
       vcpuEnded: (index, errno, died) => this.#vcpuEnded(index, errno, died),
       queueBroken: handle => machine.queues.broken(handle),
-      doorbell: () => this.#obey(machine, vcpus),
+      doorbell: () => this.#handleMessages(machine, vcpus),
     });
     this.#console.flush();
     for (const id of this.#pausing) this.#port.post({ kind: 'reply', id, error: 'the machine was reset' });
@@ -101,14 +101,14 @@ export class MachineRunner {
   #exit({ vcpus, buses }: Machine, index: number): void {
     const vcpu = vcpus[index]!;
     if (!answerAccess(vcpu.run, buses)) {
-      this.#unanswerable(vcpu, index);
+      this.#unhandledExit(vcpu, index);
     } else if (this.#end === null) {
       this.#native.completeVcpu(index);
     }
   }
 
-  /** An exit that is no access to a device ends the machine. */
-  #unanswerable(vcpu: Machine['vcpus'][number], index: number): void {
+  /** Any exit other than a device access ends the machine. */
+  #unhandledExit(vcpu: Machine['vcpus'][number], index: number): void {
     const { run } = vcpu;
     const event = run.exitReason === EXIT.SYSTEM_EVENT ? run.systemEvent.type : null;
     if (event === SYSTEM_EVENT.SHUTDOWN) this.#request({ kind: 'power-off' });
@@ -117,9 +117,9 @@ export class MachineRunner {
   }
 
   #vcpuEnded(index: number, errno: number, died: boolean): void {
-    const what = died ? 'its thread died' : `KVM_RUN failed with ${errnoName(errno)}`;
-    const words = this.#native.vcpuError(index);
-    this.#crash({ reason: `vCPU ${index} ended: ${words === '' ? what : words}`, detail: null });
+    const cause = died ? 'its thread died' : `KVM_RUN failed with ${errnoName(errno)}`;
+    const error = this.#native.vcpuError(index);
+    this.#crash({ reason: `vCPU ${index} ended: ${error === '' ? cause : error}`, detail: null });
   }
 
   #request(request: MachineRequest): void {
@@ -148,14 +148,14 @@ export class MachineRunner {
     this.#stop({ kind: 'ended', end: { crashed: true, reason, detail, exitCode: null } });
   }
 
-  /** Leaves the loop after the current event. The first reason counts. */
+  /** Leaves the loop after the current event. The first reason wins. */
   #stop(end: RunEnd): void {
     this.#end ??= end;
     this.#loop.stop();
   }
 
-  /** What comes after a reset or a stop is for the next life, if there is one. */
-  #obey(machine: Machine, vcpus: VcpuGroup): void {
+  /** Leaves messages after a reset or a stop for the next boot, if there is one. */
+  #handleMessages(machine: Machine, vcpus: VcpuGroup): void {
     while (this.#end === null) {
       const message = this.#port.next();
       if (message === null) return;

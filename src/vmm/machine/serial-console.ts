@@ -1,41 +1,41 @@
 import type { Cancel, CharBackend, Clock } from '../../devices/device.ts';
 
-/** Bytes that are sent on at once when so many have come together. */
+/** Buffer size in bytes: a full buffer is sent at once. */
 const FULL = 2048;
-/** The guest takes byte by byte; the main thread hears of so many at once. */
+/** The guest reads byte by byte; the main thread is notified once per this many bytes. */
 const TAKEN_STEP = 4096;
-/** The least time between two pieces: a byte waits for others so long at most, which is less than anybody sees. */
+/** The shortest interval between two chunks, and so the longest a byte is buffered: too short to notice. */
 const WAIT_NS = 4_000_000n;
 
 /**
- * The user's end of a serial port. A guest prints byte by byte, each a VM exit; they go to the main thread in
- * pieces: the first at once, then one every few milliseconds, or when many bytes have come together.
+ * The user's end of a serial port. A guest prints byte by byte, each a VM exit; the main thread gets them in chunks: the
+ * first at once, then one every few milliseconds or when the buffer is full.
  */
 export class SerialConsole implements CharBackend {
   onInput: ((bytes: Uint8Array) => void) | null = null;
   readonly #send: (bytes: Uint8Array) => void;
-  readonly #tellTaken: (bytes: number) => void;
+  readonly #reportTaken: (bytes: number) => void;
   readonly #clock: Pick<Clock, 'at' | 'now'>;
   readonly #buffer = new Uint8Array(FULL);
   #length = 0;
-  /** Typed bytes that the guest has taken and nobody has heard of. */
+  /** Typed bytes that the guest has read and that haven't been reported. */
   #taken = 0;
-  /** When the last piece was sent, nanoseconds. */
+  /** When the last chunk was sent, in nanoseconds. */
   #sentAt: bigint | null = null;
-  /** Of the timer that sends what is in the buffer. */
+  /** Cancels the timer that flushes the buffer. */
   #cancelFlush: Cancel | null = null;
 
   /**
-   * @param send what the guest prints
-   * @param tellTaken how many typed bytes it has taken since the last time
+   * @param send called with what the guest prints
+   * @param reportTaken called with how many typed bytes the guest has read since the last call
    */
   constructor(
     send: (bytes: Uint8Array) => void,
     clock: Pick<Clock, 'at' | 'now'>,
-    tellTaken: (bytes: number) => void = () => {},
+    reportTaken: (bytes: number) => void = () => {},
   ) {
     this.#send = send;
-    this.#tellTaken = tellTaken;
+    this.#reportTaken = reportTaken;
     this.#clock = clock;
   }
 
@@ -50,7 +50,7 @@ export class SerialConsole implements CharBackend {
   inputTaken(count: number, waiting: number): void {
     this.#taken += count;
     if (waiting > 0 && this.#taken < TAKEN_STEP) return;
-    this.#tellTaken(this.#taken);
+    this.#reportTaken(this.#taken);
     this.#taken = 0;
   }
 

@@ -11,12 +11,12 @@ import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { MachineLoop } from './loop.ts';
 
-/** Who hears of what the guest does with its machine. */
+/** Callbacks for what the guest does to its machine. */
 export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly console: CharBackend;
-  /** Disks that this machine has had open as raw ones. */
+  /** Disks that this machine has opened as raw. */
   readonly rawDisks: RawDisks;
 };
 
@@ -32,7 +32,7 @@ type Parts = {
   readonly queues: QueueThreads;
 };
 
-/** What the devices of a machine get from it. */
+/** The services that a machine offers its devices. */
 export function machineServices(base: Base, { vm, ram, interrupts, queues }: Parts): MachineServices {
   const { native, loop, counters, console, rawDisks } = base;
   return {

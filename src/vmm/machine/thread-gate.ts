@@ -1,44 +1,44 @@
 /**
- * When a machine thread may be terminated. Node ends a thread in the middle of whatever it does; where that is koffi making
- * values (as it loads, or gives out views of memory), koffi finds that it can't throw, and aborts the whole process, with
- * every VM in it. So the thread says when it is in such a stretch, and whoever wants its end waits for the end of that.
+ * Says when a machine thread may be terminated. Node terminates a thread at any point. If koffi is creating values at that
+ * moment (while it loads, or when it returns views of memory), it can't throw, and aborts the whole process with every VM
+ * in it. So the thread closes the gate around such code, and whoever terminates it waits for the gate to open.
  */
 export class ThreadGate {
-  /** A word that is 1 while the thread may be terminated, and one that is 1 once its end is wanted. */
+  /** One word is 1 while the thread may be terminated, the other is 1 once it has been asked to end. */
   readonly words: Int32Array<SharedArrayBuffer>;
 
-  /** A new thread is loading. @param words of the same gate, in its thread */
+  /** The gate starts closed: a new thread is loading. @param words the gate's words, when opened in its thread */
   constructor(words = new Int32Array(new SharedArrayBuffer(8))) {
     this.words = words;
   }
 
-  /** In the thread: what comes must not be interrupted. */
+  /** In the thread: the following code must not be interrupted. */
   close(): void {
     Atomics.store(this.words, OPEN, 0);
   }
 
-  /** In the thread: from here on it may be terminated. @returns whether somebody wants that */
-  open(): { readonly endWanted: boolean } {
+  /** In the thread: it may be terminated from here on. @returns whether it has been asked to end */
+  open(): { readonly endRequested: boolean } {
     Atomics.store(this.words, OPEN, 1);
     Atomics.notify(this.words, OPEN);
-    return { endWanted: Atomics.load(this.words, END_WANTED) === 1 };
+    return { endRequested: Atomics.load(this.words, END_REQUESTED) === 1 };
   }
 
-  /** Outside: what the thread hears when it opens its gate. */
-  wantEnd(): void {
-    Atomics.store(this.words, END_WANTED, 1);
+  /** Outside: asks the thread to end; it finds out when it opens the gate. */
+  requestEnd(): void {
+    Atomics.store(this.words, END_REQUESTED, 1);
   }
 
-  /** Outside: resolves once the thread may be terminated, or it has taken too long. */
-  async opened(mostMs: number): Promise<void> {
-    await Atomics.waitAsync(this.words, OPEN, 0, mostMs).value;
+  /** Outside: resolves once the thread may be terminated, or after the timeout. */
+  async opened(timeoutMs: number): Promise<void> {
+    await Atomics.waitAsync(this.words, OPEN, 0, timeoutMs).value;
   }
 
-  /** `opened`, for a process that exits: nothing else happens meanwhile. */
-  awaitOpened(mostMs: number): void {
-    Atomics.wait(this.words, OPEN, 0, mostMs);
+  /** Like `opened`, but blocks: for a process that is exiting. */
+  awaitOpened(timeoutMs: number): void {
+    Atomics.wait(this.words, OPEN, 0, timeoutMs);
   }
 }
 
 const OPEN = 0;
-const END_WANTED = 1;
+const END_REQUESTED = 1;

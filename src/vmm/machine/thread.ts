@@ -1,4 +1,4 @@
-/** A machine thread: a worker of the main thread that waits for a configuration, runs that machine to its end, and ends. */
+/** A machine thread: a worker that waits for a configuration, runs that machine until it ends, and exits. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { RawDisks } from '../backends/open-disk.ts';
 import { nativeCalls } from '../native/native-library.ts';
@@ -9,9 +9,9 @@ import { ThreadGate } from './thread-gate.ts';
 
 const port = parentPort as MessagePort;
 const gate = new ThreadGate(workerData);
-// A thread that dies holds nobody up.
+// A dying thread must not block anyone.
 process.once('exit', () => gate.open());
-// Loaded now, while the thread is warm and waits.
+// Loaded now, while the thread is idle.
 nativeCalls();
 gate.open();
 
@@ -25,7 +25,7 @@ port.once('message', (message: ToMachine) => {
 
 const ENDED_EARLY: MachineEnd = { crashed: false, reason: 'it was ended', detail: null, exitCode: null };
 
-/** Runs a machine, through its resets, until it ends for good. */
+/** Runs a machine, across resets, until it ends for good. */
 function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>): MachineEnd {
   const rawDisks: RawDisks = new Set();
   for (let runs = 0; ; runs++) {
@@ -37,8 +37,8 @@ function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>)
     const runner = new MachineRunner(counters, toMain, rawDisks);
     try {
       const failure = tryBuild(runner, config);
-      if (gate.open().endWanted) return ENDED_EARLY;
-      // The first time nothing has run yet that could crash.
+      if (gate.open().endRequested) return ENDED_EARLY;
+      // Nothing that could crash has run yet on the first boot.
       if (failure !== null) return { ...failure, crashed: runs > 0, exitCode: null };
       const end = runner.run();
       if (end.kind === 'ended') return end.end;
@@ -48,7 +48,7 @@ function runMachine({ config, counters }: Extract<ToMachine, { kind: 'build' }>)
   }
 }
 
-/** What keeps a machine from being built is the user's to mend; it is no fault of this thread. */
+/** A machine that can't be built is for the user to fix; it is not a failure of this thread. */
 function tryBuild(
   runner: MachineRunner,
   config: MachineConfig,

@@ -23,7 +23,7 @@ export class Timers {
     return next.deadline > now ? next.deadline - now : 0n;
   }
 
-  /** Calls what is due, in order. A timer that a callback sets for now may wait for the next call. */
+  /** Fires the timers that are due, in order. A timer that a callback sets for now may wait for the next call. */
   fire(now: bigint): void {
     for (let left = this.#timers.length; left > 0; left--) {
       const next = this.#timers[0];

@@ -5,11 +5,11 @@ import type { CounterShape } from '../counters/counters.ts';
 export type { RegionLabel } from '../../devices/bus.ts';
 export type { DeviceFact } from '../../devices/device-type.ts';
 
-/** What a machine is made of, by name. */
+/** The parts of a machine, by name. */
 export type Topology = CounterLabels & {
-  /** Those that every machine has, then those of its configuration. */
+  /** The ones that every machine has, then those of its configuration. */
   readonly devices: readonly DeviceLabel[];
-  /** The host CPU that each vCPU is pinned to, for as many as are. */
+  /** The host CPU of each pinned vCPU, by vCPU index. */
   readonly pinning: readonly number[];
 };
 
@@ -24,7 +24,7 @@ export type DeviceLabel = {
   readonly facts: readonly DeviceFact[];
 };
 
-/** Whose the counters are. */
+/** The owners of the counters. */
 export type CounterLabels = {
   readonly shape: CounterShape;
   /** Virtqueues by counter slot. */

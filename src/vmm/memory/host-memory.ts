@@ -5,16 +5,16 @@ const KiB = 2 ** 10;
 const GiB = 2 ** 30;
 
 /**
- * Guest RAM is taken from the host as the guest touches it, so VMs may have more together than there is. One VM with more
- * than the host could ever give it is a mistake, and costs even while it is not touched: KVM keeps tables for every page.
- * @param meminfo what /proc/meminfo says. @throws RamError
+ * Guest RAM is allocated as the guest touches it, so VMs may overcommit the host's memory. A single VM with more than the
+ * host has is a mistake, and costs memory even if untouched: KVM keeps tables for every page.
+ * @param meminfo contents of /proc/meminfo. @throws RamError
  */
 export function checkHostMemory(bytes: number, meminfo = readFileSync('/proc/meminfo', 'utf8')): void {
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0);
   const host = (field('MemTotal') + field('SwapTotal')) * KiB;
   if (bytes <= host) return;
   throw new RamError(
-    `the VM is to have ${gib(bytes)} of memory, but the host has ${gib(host)}, swap space included: give the VM less`,
+    `the VM needs ${gib(bytes)} of memory, but the host has ${gib(host)} including swap: give the VM less`,
   );
 }
 

@@ -1,10 +1,10 @@
-/** Where things are in a guest's physical address space and among its ports. Sizes and addresses in bytes. */
+/** The layout of a guest's physical address space and ports. Sizes and addresses in bytes. */
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-/** RAM is one piece below this, and goes on at 4 GiB. */
+/** RAM is contiguous below this, and continues at 4 GiB. */
 export const LOW_RAM_END = 3 * GiB;
 export const HIGH_RAM_START = 4 * GiB;
 
@@ -22,7 +22,7 @@ export const LAPIC = 0xfee0_0000;
 export const KVM_IDENTITY_MAP = 0xfffb_c000;
 export const KVM_TSS = 0xfffb_d000;
 
-/** Ports that PCI I/O BARs may have. */
+/** Ports for PCI I/O BARs. */
 export const PCI_IO = { start: 0xc000, size: 0x4000 } as const;
 
 export { IRQ, PORT } from '../../devices/legacy/pc-ports.ts';
@@ -40,7 +40,7 @@ export const LOW_MEMORY = {
   bootStack: 0x8ff0,
   pageTables: 0x9000,
   commandLine: 0x2_0000,
-  /** End of conventional memory; what is above, up to 1 MiB, is reserved. */
+  /** End of conventional memory; from there up to 1 MiB is reserved. */
   end: 0x9_fc00,
   /** ACPI tables, found from the RSDP at this address (ACPI 6.5 §5.2.5.1: in 0xe0000-0xfffff). */
   rsdp: 0xe_0000,

@@ -17,32 +17,32 @@ const HUGEPAGES = {
 export type RamOptions = {
   readonly bytes: number;
   readonly hugepages?: HugepageSize | undefined;
-  /** Pages that are equal in several guests may be merged (KSM); not with `hugepages`. */
+  /** Identical pages of several guests may be merged (KSM); not with `hugepages`. */
   readonly mergeable?: boolean | undefined;
 };
 
-/** Guest RAM can't be had; the message tells the user why and what to do. */
+/** Guest RAM can't be allocated; the message tells the user why and what to do. */
 export class RamError extends Error {
   override readonly name = 'RamError';
 }
 
-/** Where `bytes` of RAM are in the guest's physical address space: one piece below 3 GiB, the rest from 4 GiB up. */
+/** Where `bytes` of RAM are in the guest's physical address space: one range below 3 GiB, the rest from 4 GiB up. */
 export function ramLayout(bytes: number): { readonly address: number; readonly size: number }[] {
   const low = Math.min(bytes, LOW_RAM_END);
-  const pieces = [{ address: 0, size: low }];
-  if (bytes > low) pieces.push({ address: HIGH_RAM_START, size: bytes - low });
-  return pieces;
+  const regions = [{ address: 0, size: low }];
+  if (bytes > low) regions.push({ address: HIGH_RAM_START, size: bytes - low });
+  return regions;
 }
 
 /**
- * Guest RAM: one memfd, mapped once per region, the regions one after the other in the file; or private memory when it is
- * to be mergeable, as KSM looks at no other. The memory is taken from the host as the guest touches it (huge pages are
- * reserved at once). The views stay valid until the owner unmaps.
+ * Guest RAM: one memfd, mapped once per region, with the regions contiguous in the file; or private memory if it is
+ * mergeable, because KSM only merges that. The host allocates memory as the guest touches it (huge pages are reserved at
+ * once). The views stay valid until the owner unmaps.
  */
 export class GuestRam implements GuestMemory {
   readonly regions: readonly MemoryRegion[];
   readonly size: number;
-  readonly #pieces: readonly Piece[];
+  readonly #mapped: readonly MappedRegion[];
 
   /** @throws RamError */
   constructor(owner: ResourceOwner, options: RamOptions) {
@@ -51,16 +51,16 @@ export class GuestRam implements GuestMemory {
     this.size = bytes;
     const fd = mergeable ? null : owner.ownFd(createFile(bytes, hugepages));
     let fileOffset = 0;
-    this.#pieces = ramLayout(bytes).map(({ address, size }) => {
+    this.#mapped = ramLayout(bytes).map(({ address, size }) => {
       const host = fd === null ? mapPrivate(size, bytes) : mapFile(fd, fileOffset, size, options);
       owner.ownMap(host, size);
       if (mergeable) adviseMergeable(host, size);
-      // A crash dump of vring is for finding vring's faults, and guest RAM may hold secrets.
+      // Keep guest RAM, which may hold secrets, out of core dumps of vring.
       libc.madvise(host, size, libc.MADV_DONTDUMP);
       fileOffset += size;
-      return new Piece({ address, size, host });
+      return new MappedRegion({ address, size, host });
     });
-    this.regions = this.#pieces.map(piece => piece.region);
+    this.regions = this.#mapped.map(mapped => mapped.region);
   }
 
   contains(address: number, length: number): boolean {
@@ -68,59 +68,59 @@ export class GuestRam implements GuestMemory {
   }
 
   bytes(address: number, length: number): Uint8Array {
-    const piece = this.#at(address, length);
-    return new Uint8Array(piece.buffer, address - piece.start, length);
+    const region = this.#at(address, length);
+    return new Uint8Array(region.buffer, address - region.start, length);
   }
 
   readU16(address: number): number {
-    const piece = this.#at(address, 2);
-    return piece.data.getUint16(address - piece.start, true);
+    const region = this.#at(address, 2);
+    return region.data.getUint16(address - region.start, true);
   }
 
   readU32(address: number): number {
-    const piece = this.#at(address, 4);
-    return piece.data.getUint32(address - piece.start, true);
+    const region = this.#at(address, 4);
+    return region.data.getUint32(address - region.start, true);
   }
 
   readU64(address: number): bigint {
-    const piece = this.#at(address, 8);
-    return piece.data.getBigUint64(address - piece.start, true);
+    const region = this.#at(address, 8);
+    return region.data.getBigUint64(address - region.start, true);
   }
 
   writeU16(address: number, value: number): void {
-    const piece = this.#at(address, 2);
-    piece.data.setUint16(address - piece.start, value, true);
+    const region = this.#at(address, 2);
+    region.data.setUint16(address - region.start, value, true);
   }
 
   writeU32(address: number, value: number): void {
-    const piece = this.#at(address, 4);
-    piece.data.setUint32(address - piece.start, value, true);
+    const region = this.#at(address, 4);
+    region.data.setUint32(address - region.start, value, true);
   }
 
   writeU64(address: number, value: bigint): void {
-    const piece = this.#at(address, 8);
-    piece.data.setBigUint64(address - piece.start, value, true);
+    const region = this.#at(address, 8);
+    region.data.setBigUint64(address - region.start, value, true);
   }
 
-  #at(address: number, length: number): Piece {
-    const piece = this.#find(address, length);
-    if (piece === null) throw new GuestMemoryError(address, length);
-    return piece;
+  #at(address: number, length: number): MappedRegion {
+    const region = this.#find(address, length);
+    if (region === null) throw new GuestMemoryError(address, length);
+    return region;
   }
 
-  /** NaN, fractions and numbers beyond 2^53 are in no piece. */
-  #find(address: number, length: number): Piece | null {
+  /** NaN, fractions and numbers beyond 2^53 are in no region. */
+  #find(address: number, length: number): MappedRegion | null {
     if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return null;
-    for (const piece of this.#pieces) {
+    for (const region of this.#mapped) {
       // `end - length` cannot overflow, as `address + length` could.
-      if (address >= piece.start && address <= piece.end - length) return piece;
+      if (address >= region.start && address <= region.end - length) return region;
     }
     return null;
   }
 }
 
-/** One region and its views, made once. */
-class Piece {
+/** One region and its views, created once. */
+class MappedRegion {
   readonly region: MemoryRegion;
   readonly start: number;
   readonly end: number;
@@ -153,7 +153,7 @@ function createFile(bytes: number, hugepages: HugepageSize | undefined): number 
   } catch (error) {
     if (hugepages === undefined || !(error instanceof libc.SystemError)) throw error;
     throw new RamError(
-      `this host has no huge pages of ${hugepages}: leave them out of the VM's memory settings`,
+      `this host has no ${hugepages} huge pages: remove hugepages from the VM's memory settings`,
     );
   }
   try {
@@ -167,7 +167,7 @@ function createFile(bytes: number, hugepages: HugepageSize | undefined): number 
 
 function mapFile(fd: number, offset: number, size: number, options: RamOptions): bigint {
   const { bytes, hugepages } = options;
-  // Huge pages must be reserved here: a guest that touches one which is not there would end vring with SIGBUS.
+  // Huge pages must be reserved here: a guest that touches a missing one would kill vring with SIGBUS.
   const flags = libc.MAP_SHARED | (hugepages === undefined ? libc.MAP_NORESERVE : 0);
   try {
     return libc.mmap(size, libc.PROT_READ | libc.PROT_WRITE, flags, fd, offset);
@@ -180,7 +180,7 @@ function mapFile(fd: number, offset: number, size: number, options: RamOptions):
   }
 }
 
-/** @param bytes of the whole RAM, for the error */
+/** @param bytes size of all RAM, for the error */
 function mapPrivate(size: number, bytes: number): bigint {
   const flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_NORESERVE;
   try {
@@ -194,10 +194,10 @@ function adviseMergeable(host: bigint, size: number): void {
   try {
     libc.madvise(host, size, libc.MADV_MERGEABLE);
   } catch (error) {
-    // What the kernel answers that was built without CONFIG_KSM.
+    // The error of a kernel built without CONFIG_KSM.
     if (!(error instanceof libc.SystemError) || error.code !== 'EINVAL') throw error;
     throw new RamError(
-      "this host's kernel cannot merge equal pages (KSM): leave mergeable out of the VM's memory settings",
+      "this host's kernel cannot merge identical pages (KSM): remove mergeable from the VM's memory settings",
     );
   }
 }
@@ -208,16 +208,16 @@ function tooMuch(bytes: number): RamError {
   );
 }
 
-/** Huge pages of one size on the host: in the pool, and free and not reserved. */
+/** Huge pages of one size on the host: in the pool, and available (free and not reserved). */
 export type HugepagePool = { readonly total: number; readonly available: number };
 
-/** What to tell a user whose VM of `bytes` did not get its huge pages. */
+/** The error for a VM of `bytes` that didn't get its huge pages. */
 export function missingHugepages(bytes: number, size: HugepageSize, pool: HugepagePool): string {
   const needed = bytes / HUGEPAGES[size].bytes;
   const missing = Math.max(needed - pool.available, 1);
   return (
-    `the VM needs ${needed} huge page${needed === 1 ? '' : 's'} of ${size}, ${pool.available} free: add ${missing} with ` +
-    `\`echo ${pool.total + missing} | sudo tee ${hugepagesDirectory(size)}/nr_hugepages\``
+    `the VM needs ${needed} huge page${needed === 1 ? '' : 's'} of ${size}, but only ${pool.available} are free: ` +
+    `add ${missing} with \`echo ${pool.total + missing} | sudo tee ${hugepagesDirectory(size)}/nr_hugepages\``
   );
 }
 

@@ -3,7 +3,7 @@ import { getSystemErrorMessage } from 'node:util';
 import koffi from 'koffi';
 
 /**
- * The few libc calls that Node does not offer. Each throws a SystemError when the call fails. Addresses are bigint.
+ * The libc calls that Node lacks. Each throws a SystemError when the call fails. Addresses are bigint.
  * Buffers are passed in place: what the kernel writes is in the buffer when the call returns.
  */
 const libc = koffi.load(null);
@@ -74,7 +74,7 @@ const MSG_NOSIGNAL = 0x4000;
 
 const errnoNames = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
-  // The first name of a number wins: EAGAIN, not EWOULDBLOCK.
+  // The first name of a number wins: EAGAIN over EWOULDBLOCK.
   if (!errnoNames.has(value)) errnoNames.set(value, name);
 }
 
@@ -86,7 +86,7 @@ export function errnoName(errno: number): string {
 /** A system call that failed. */
 export class SystemError extends Error {
   override readonly name = 'SystemError';
-  /** What was called, with what matters to recognize it: `ioctl KVM_CREATE_VM`. */
+  /** The call and what identifies it: `ioctl KVM_CREATE_VM`. */
   readonly call: string;
   readonly errno: number;
   /** `EBUSY`. */
@@ -100,7 +100,7 @@ export class SystemError extends Error {
   }
 }
 
-/** Runs one call: again after EINTR, and with a SystemError when it returns a negative number. */
+/** Runs one call: retries after EINTR, and throws a SystemError for a negative result. */
 function checked(what: string, call: () => number | bigint): number {
   for (;;) {
     const result = Number(call());
@@ -115,7 +115,7 @@ export function open(path: string, flags: number, mode = 0): number {
   return checked(`open ${path}`, () => calls.open(path, flags | O_CLOEXEC, mode));
 }
 
-/** Does not fail: once Linux has taken the fd, it is closed whatever close(2) returns. */
+/** Never fails: Linux closes the fd whatever close(2) returns. */
 export function close(fd: number): void {
   calls.close(fd);
 }
@@ -157,14 +157,14 @@ export function fcntl(fd: number, name: string, command: number, argument: numbe
   return checked(`fcntl ${name}`, () => call(fd, command, argument));
 }
 
-/** @returns where the mapping starts. `fd` -1 with MAP_ANONYMOUS. */
+/** @returns the address of the mapping. `fd` is -1 with MAP_ANONYMOUS. */
 export function mmap(length: number, protection: number, flags: number, fd: number, offset = 0): bigint {
   const address: bigint = calls.mmap(null, length, protection, flags, fd, offset);
   if (address === MAP_FAILED) throw new SystemError('mmap', koffi.errno());
   return address;
 }
 
-/** Views of the mapping (`viewOf`) must not be used any more. */
+/** Views of the mapping (`viewOf`) must no longer be used. */
 export function munmap(address: bigint, length: number): void {
   checked('munmap', () => calls.munmap(address, length));
 }
@@ -193,14 +193,14 @@ export function eventfd(initial = 0): number {
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer);
 
-/** Adds 1 to an eventfd's count. A count that is full already is signaled already. */
+/** Adds 1 to an eventfd's count. A saturated count is already signaled. */
 export function signalEventfd(fd: number): void {
   if (Number(calls.write(fd, one, one.byteLength)) >= 0) return;
   const errno = koffi.errno();
   if (errno !== constants.errno.EAGAIN) throw new SystemError('write to an eventfd', errno);
 }
 
-/** Takes an eventfd's count and sets it to 0. @returns the count; 0 when nothing was signaled. */
+/** Reads an eventfd's count and resets it. @returns the count; 0 if it wasn't signaled. */
 export function drainEventfd(fd: number): bigint {
   const count = new BigUint64Array(1);
   if (Number(calls.read(fd, count, count.byteLength)) >= 0) return count[0]!;
@@ -232,7 +232,7 @@ export function getSocketOption(
   checked(`getsockopt ${name}`, () => calls.getsockopt(fd, level, option, value, length));
 }
 
-/** The memory at `address` as an ArrayBuffer, in place. Nothing keeps it mapped: the mapping must outlive the use. */
+/** The memory at `address` as an ArrayBuffer, in place. This doesn't keep it mapped: the mapping must outlive the buffer. */
 export function viewOf(address: bigint, length: number): ArrayBuffer {
   return koffi.view(address, length);
 }

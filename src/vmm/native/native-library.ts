@@ -7,7 +7,7 @@ export const ABI_VERSION = 2;
 
 type Library = ReturnType<typeof koffi.load>;
 
-/** @throws with a sentence for the user: the file is missing, needs a newer glibc, ... */
+/** @throws an error for the user: the file is missing, needs a newer glibc, ... */
 function load(path: string): Library {
   try {
     return koffi.load(path);
@@ -20,7 +20,7 @@ function load(path: string): Library {
   }
 }
 
-/** @throws unless the library was built with the JavaScript that is about to call it */
+/** @throws unless the library matches the JavaScript that is about to call it */
 function requireMatch(library: Library, path: string): void {
   let found = 'an unknown version';
   try {
@@ -29,10 +29,10 @@ function requireMatch(library: Library, path: string): void {
     if (built === version() && abi === ABI_VERSION) return;
     found = `vring ${built} (ABI ${abi})`;
   } catch {
-    // A function that is missing: of a version before there was one.
+    // The function is missing: the library is older than it.
   }
   throw new Error(
-    `${path} belongs to ${found}, and this is vring ${version()} (ABI ${ABI_VERSION}): ${howToRepair()}`,
+    `${path} belongs to ${found}, but this is vring ${version()} (ABI ${ABI_VERSION}): ${howToRepair()}`,
   );
 }
 
@@ -72,14 +72,14 @@ export type NativeCalls = ReturnType<typeof bind>;
 
 let calls: NativeCalls | null = null;
 
-/** Binds the functions of a build of native/. @throws with a sentence for the user */
+/** Binds the functions of a build of native/. @throws an error for the user */
 export function bindNative(path: string): NativeCalls {
   const library = load(path);
   requireMatch(library, path);
   return bind(library);
 }
 
-/** The functions of native/, loaded by the first call in each thread. @throws with a sentence for the user. */
+/** The functions of native/, loaded by the first call in each thread. @throws an error for the user */
 export function nativeCalls(): NativeCalls {
   calls ??= bindNative(builtFile('libvring_native.so'));
   return calls;

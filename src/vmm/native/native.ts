@@ -14,9 +14,9 @@ export const EVENT = {
   doorbell: 3,
   /** vCPU `index` is out of KVM and has no exit open. */
   parked: 4,
-  /** The thread of vCPU `index` ended: `data` is KVM_RUN's errno, 0 when it was asked to; `aux` 1 when it died. */
+  /** The thread of vCPU `index` ended: `data` is KVM_RUN's errno, 0 if it was asked to end; `aux` is 1 if it died. */
   vcpuEnded: 5,
-  /** Queue `index` is not served any more: `data` 1, the guest broke its rules; 2, the thread died. */
+  /** Queue `index` is no longer served: `data` is 1 if the guest violated the protocol, 2 if the thread died. */
   queueBroken: 6,
 } as const;
 
@@ -55,48 +55,51 @@ const AUX = nativeEvent.offset('aux') / 4;
 const MAX_TEXT = 512;
 const WATCH_DRAIN = 1;
 
-/** The JSON text in which native/ describes its layouts. */
+/** The layouts of native/ as JSON text. */
 export function nativeLayout(): string {
   return nativeCalls().vring_layout();
 }
 
 /**
- * Ends the VM's threads, wherever the machine thread is, then unmaps and closes everything it owns. From any thread.
- * Nothing happens when it has been destroyed already. The machine thread must not touch guest memory any more: while it
- * still runs, `shutDownVmLater` comes first.
+ * Ends the VM's threads, whatever the machine thread is doing, then unmaps and closes everything it owns. Callable from any
+ * thread; does nothing if the VM is already destroyed. The machine thread must no longer touch guest memory: while it still
+ * runs, call `shutDownVmLater` first.
  */
 export function destroyVm(handle: number): void {
   nativeCalls().vring_vm_destroy(handle);
 }
 
 /**
- * Ends the threads of every VM of this process, and makes the machine threads' waits throw ECANCELED; memory stays. For a
- * process that exits: Node waits for its own threads, and those wait for the guests'.
+ * Ends the threads of every VM of this process, and makes the machine threads' waits throw ECANCELED; memory stays mapped.
+ * For a process that is exiting: Node waits for its own threads, and those wait for the guests'.
  */
 export function shutDownAllVms(): void {
   nativeCalls().vring_shutdown_all();
 }
 
-/** Does the same to one VM, on a thread of its own: it waits for disk requests, which may take as long as the disk pleases. */
+/** Does the same to one VM, on a separate thread: it waits for disk requests, which can take arbitrarily long. */
 export function shutDownVmLater(handle: number): Promise<void> {
   return new Promise(resolve => nativeCalls().vring_vm_shutdown.async(handle, () => resolve()));
 }
 
-/** `destroyVm` on a thread of its own. */
+/** `destroyVm` on a separate thread. */
 export function destroyVmLater(handle: number): Promise<void> {
   return new Promise(resolve => nativeCalls().vring_vm_destroy.async(handle, () => resolve()));
 }
 
-/** Makes the machine thread's wait return a doorbell event. From any thread; a VM that is gone is not an error. */
+/** Makes the machine thread's wait return a doorbell event. Callable from any thread; a destroyed VM is not an error. */
 export function ringVm(handle: number): void {
   nativeCalls().vring_ring(handle);
 }
 
-/** A VM's native side, for its machine thread: the reactor it sleeps in, its vCPU and queue threads, what it owns. */
+/**
+ * A VM's native side, for its machine thread: the reactor it sleeps in, its vCPU and queue threads, and the resources it
+ * owns.
+ */
 export class NativeVm implements ResourceOwner {
-  /** For `destroyVm`, `shutDownVmLater` and `ringVm`, in any thread. */
+  /** For `destroyVm`, `shutDownVmLater` and `ringVm`, on any thread. */
   readonly handle: number;
-  /** Native threads write to the counters: they live as long as this does, and whoever destroys the VM keeps them too. */
+  /** Native threads write to the counters, so they must live as long as this object, and until the VM is destroyed. */
   readonly counters: BigUint64Array;
   readonly #calls = nativeCalls();
   readonly #events = new Uint32Array(MAX_EVENTS * EVENT_WORDS);
@@ -127,7 +130,7 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vm_disown_fd', this.#calls.vring_vm_disown_fd(this.handle, fd));
   }
 
-  /** The guest RAM that queue threads may touch: for queues started after this. */
+  /** Sets the guest RAM that queue threads may access, for queues started from now on. */
   setMemory(regions: readonly MemoryRegion[]): void {
     const bytes = new Uint8Array(regions.length * nativeRegion.size);
     regions.forEach(({ address, size, host }, index) => {
@@ -137,18 +140,18 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
   }
 
-  /** Whether threads started from now on are limited to the system calls they need; they are by default. */
+  /** Whether threads started from now on are restricted to the system calls they need (default: yes). */
   setSeccomp(on: boolean): void {
     checked('vring_vm_set_seccomp', this.#calls.vring_vm_set_seccomp(this.handle, Number(on)));
   }
 
-  /** What has happened, without sleeping. @returns the number of events, for `eventKind` and so on. */
+  /** Collects events without sleeping. @returns the number of events, for `eventKind` and the like. */
   poll(): number {
     return this.wait(0n);
   }
 
   /**
-   * Sleeps until something happens or `timeout` nanoseconds have passed; null is for ever. @returns the number of
+   * Sleeps until something happens or `timeout` nanoseconds have passed; null waits forever. @returns the number of
    * events, which stay readable until the next call. @throws SystemError ECANCELED once the VM is being destroyed.
    */
   wait(timeout: bigint | null): number {
@@ -164,7 +167,7 @@ export class NativeVm implements ResourceOwner {
     return this.#events[event * EVENT_WORDS + INDEX]!;
   }
 
-  /** The low 32 bits of `data`; no kind of event but `fd` has more. */
+  /** The low 32 bits of `data`; only `fd` events have more. */
   eventData(event: number): number {
     return this.#events[event * EVENT_WORDS + DATA]!;
   }
@@ -194,7 +197,7 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Starts the thread of vCPU `index`, parked; in place of one that has ended, too. `run` is its mapped kvm_run, which
+   * Starts the thread of vCPU `index`, parked. May replace one that has ended. `run` is its mapped kvm_run, which
    * outlives the VM; `cpu` the host CPU to run on.
    */
   startVcpu(index: number, fd: number, run: { address: bigint; size: number }, cpu?: number): void {
@@ -202,12 +205,12 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vcpu_start', result);
   }
 
-  /** Lets a parked vCPU run, or takes back a pause that has not been reported yet. */
+  /** Lets a parked vCPU run, or cancels a pause that hasn't been reported yet. */
   resumeVcpu(index: number): void {
     checked('vring_vcpu_resume', this.#calls.vring_vcpu_resume(this.handle, index));
   }
 
-  /** A `parked` event follows, after the answer of an exit that is open. */
+  /** A `parked` event follows, after any open exit has been answered. */
   pauseVcpu(index: number): void {
     checked('vring_vcpu_pause', this.#calls.vring_vcpu_pause(this.handle, index));
   }
@@ -217,32 +220,32 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vcpu_complete', this.#calls.vring_vcpu_complete(this.handle, index));
   }
 
-  /** A `vcpuEnded` event follows, also when an exit is open. */
+  /** A `vcpuEnded` event follows, even if an exit is open. */
   stopVcpu(index: number): void {
     checked('vring_vcpu_stop', this.#calls.vring_vcpu_stop(this.handle, index));
   }
 
-  /** What ended a vCPU's thread, in words; empty when it was asked to. */
+  /** Why a vCPU's thread ended, in words; empty if it was asked to. */
   vcpuError(index: number): string {
     const text = new Uint8Array(MAX_TEXT);
     const length = this.#calls.vring_vcpu_error(this.handle, index, text, text.length);
     return decode(text, checked('vring_vcpu_error', length));
   }
 
-  /** Starts a thread that serves a virtio-blk queue. @returns its handle, which `queueBroken` events carry. */
+  /** Starts a thread that serves a virtio-blk queue. @returns its handle, as in `queueBroken` events. */
   startBlkQueue(config: BlkQueueConfig): number {
     const bytes = nativeBlkQueue.encode(config);
     return checked('vring_blk_queue_start', this.#calls.vring_blk_queue_start(this.handle, bytes));
   }
 
-  /** Waits for the requests in flight and ends the thread. @returns how far it had got in the ring. */
+  /** Waits for the requests in flight and ends the thread. @returns its position in the ring. */
   stopQueue(queue: number): QueueProgress {
     const bytes = new Uint8Array(nativeProgress.size);
     checked('vring_queue_stop', this.#calls.vring_queue_stop(this.handle, queue, bytes));
     return nativeProgress.read(bytes);
   }
 
-  /** Why a queue is not served any more, in words. */
+  /** Why a queue is no longer served, in words. */
   queueError(queue: number): string {
     const text = new Uint8Array(MAX_TEXT);
     const length = this.#calls.vring_queue_error(this.handle, queue, text, text.length);

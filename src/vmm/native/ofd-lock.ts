@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { Struct } from '../kvm/c-struct.ts';
 import { fcntl, SystemError } from './libc.ts';
 
-/** fcntl(2), from asm-generic/fcntl.h. An OFD lock belongs to the open file: it goes when the fd closes. */
+/** fcntl(2), from asm-generic/fcntl.h. An OFD lock belongs to the open file: it is released when the fd closes. */
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_RDLCK = 0;
@@ -18,13 +18,13 @@ const flock = new Struct('flock', {
   l_pid: 's32',
 });
 
-/** Bytes of a file; `length` 0 reaches to its end, however far that moves. */
+/** Bytes of a file; `length` 0 extends to its end, even as the file grows. */
 export type LockRange = { readonly start: number; readonly length: number };
 const WHOLE: LockRange = { start: 0, length: 0 };
 
 /**
  * Locks bytes of an open file: for one writer, or for any number of readers.
- * @returns false when somebody else has one of them. @throws SystemError when the file cannot be locked
+ * @returns false if someone else has locked one of them. @throws SystemError when the file cannot be locked
  */
 export function tryLock(fd: number, kind: 'read' | 'write', range: LockRange = WHOLE): boolean {
   try {

@@ -1,12 +1,12 @@
 /**
- * Who closes a VM's fds and unmaps its memory. The native VM is the owner in a running vring, so that nothing is left
- * behind when the machine thread dies in the middle of something. Everything that opens or maps hands it over at once.
+ * Closes a VM's fds and unmaps its memory. In a running vring the native VM is the owner, so that nothing leaks when the
+ * machine thread dies at an arbitrary point. Whoever opens or maps something hands it over at once.
  */
 export interface ResourceOwner {
-  /** Takes over `fd`. @returns it, so that a call can be wrapped. */
+  /** Takes over `fd`. @returns it, so that calls can be wrapped. */
   ownFd(fd: number): number;
   /** Takes over a mapping of `length` bytes. */
   ownMap(address: bigint, length: number): void;
-  /** Closes an owned fd now, before the owner's own end. */
+  /** Closes an owned fd now, before the owner is closed. */
   closeFd(fd: number): void;
 }

@@ -68,7 +68,7 @@ describe('a domain as virsh dumpxml writes it', () => {
       'domain/os/loader: vring brings its own firmware',
       'domain/os/nvram',
       'domain/features/vmport',
-      'domain/cpu/feature: there is no CPU feature "mystery", the nearest is "msr": use the names of /proc/cpuinfo',
+      'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/clock/timer',
       'domain/devices/disk/driver@cache',
       'domain/devices/disk/iotune',

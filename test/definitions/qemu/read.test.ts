@@ -518,7 +518,7 @@ describe('what a guest would miss is refused, with what to use instead', () => {
     ['-smp 100', '-smp: cpus.count: expected at most 64 vCPUs, not 100'],
     [
       '-cpu host,-cx61',
-      '-cpu host,-cx61: there is no CPU feature "cx61", the nearest is "cx16": use the names of /proc/cpuinfo',
+      '-cpu host,-cx61: there is no CPU feature "cx61": did you mean "cx16"? Names are those of /proc/cpuinfo',
     ],
     [
       '-machine accel=tcg',

@@ -75,16 +75,16 @@ describe.skipIf(!hasQemu)('a disk that QEMU has open (needs qemu-system-x86 and 
     const pid = await qemu(false);
     expect(() => open(false)).toThrow(
       new RegExp(
-        `^disk ${file} is in use by "qemu-system-x86_64 .*" \\(process ${pid}\\), which writes it: stop that first, or attach the disk read-only to both$`,
+        `^disk ${file} is in use by "qemu-system-x86_64 .*" \\(process ${pid}\\), which writes it: stop it first, or attach the disk read-only to both$`,
       ),
     );
-    expect(() => open(true)).toThrow(/\(process \d+\), which writes it: stop that first$/);
+    expect(() => open(true)).toThrow(/\(process \d+\), which writes it: stop it first$/);
   });
 
   test('for reading can be read', async () => {
     const pid = await qemu(true);
     expect(() => open(false)).toThrow(
-      new RegExp(`\\(process ${pid}\\), which reads it: stop that first, or attach the disk read-only$`),
+      new RegExp(`\\(process ${pid}\\), which reads it: stop it first, or attach the disk read-only$`),
     );
     open(true);
   });
@@ -156,8 +156,8 @@ test('a lock of the whole file is respected', () => {
   const fd = openSync(file, 'r+');
   try {
     expect(tryLock(fd, 'write')).toBe(true);
-    expect(() => open(false)).toThrow('another VM of this vring, which writes it');
-    expect(() => open(true)).toThrow('another VM of this vring, which writes it');
+    expect(() => open(false)).toThrow('another VM of this manager, which writes it');
+    expect(() => open(true)).toThrow('another VM of this manager, which writes it');
   } finally {
     closeSync(fd);
   }

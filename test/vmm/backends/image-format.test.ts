@@ -137,7 +137,7 @@ test('a guest that writes a header into its raw disk is not believed, and keeps 
   open(file, {}, raw);
   // Another start looks at it anew, unless its format is given.
   expect(() => open(file)).toThrow(
-    `disk ${file} looks like qcow2, which would be overwritten as a raw disk: make a raw one with \`qemu-img convert -f qcow2 -O raw ${file} ${file.replace('.img', '.raw')}\`, or say format=raw if it is a raw disk whose guest wrote that`,
+    `disk ${file} looks like qcow2, which would be overwritten as a raw disk: make a raw one with \`qemu-img convert -f qcow2 -O raw ${file} ${file.replace('.img', '.raw')}\`, or set format=raw if it is a raw disk and its guest wrote that`,
   );
   expect(readFileSync(file).subarray(0, 3).toString()).toBe('QFI');
   open(file, { format: 'raw' });

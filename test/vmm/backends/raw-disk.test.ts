@@ -59,7 +59,7 @@ describe('opening a disk', () => {
   it('names what is wrong with it and what to do', () => {
     const missing = join(folder, 'none.img');
     expect(() => open(missing)).toThrow(`disk ${missing} does not exist: create it with \`truncate -s 10G`);
-    expect(() => open(folder)).toThrow('has to be an image file or a block device, and is a directory');
+    expect(() => open(folder)).toThrow('is a directory: give an image file or a block device');
     expect(() => open('/dev/null')).toThrow('and is a character device');
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
@@ -74,14 +74,14 @@ describe('opening a disk', () => {
     const path = image();
     const writer = open(path);
     expect(() => open(path)).toThrow(
-      `disk ${path} is in use by another VM of this vring, which writes it: stop that first, or attach the disk read-only to both`,
+      `disk ${path} is in use by another VM of this manager, which writes it: stop it first, or attach the disk read-only to both`,
     );
-    expect(() => open(path, true)).toThrow('is in use by another VM of this vring');
+    expect(() => open(path, true)).toThrow('is in use by another VM of this manager');
     writer.close();
     open(path, true);
     expect(open(path, true).readonly).toBe(true);
     expect(() => open(path)).toThrow(
-      'is in use by another VM of this vring, which reads it: stop that first, or attach the disk read-only',
+      'is in use by another VM of this manager, which reads it: stop it first, or attach the disk read-only',
     );
   });
 

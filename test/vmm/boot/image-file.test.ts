@@ -19,7 +19,7 @@ it('reads any part of a file', () => {
   expect(image.size).toBe(10);
   expect(readBytes(image, 4, 6, 'name').toString()).toBe('kernel');
   expect(() => readBytes(image, 4, 7, 'name')).toThrow(
-    /its name goes up to byte 11.*only 10 bytes \(1 missing\)/,
+    /its name extends to byte 11.*only 10 bytes \(1 missing\)/,
   );
   image.close();
 });
@@ -41,6 +41,6 @@ it('notices a file that is cut while it is read', () => {
   writeFileSync(path('shrinking'), 'x'.repeat(100));
   const image = openImage(path('shrinking'), 'kernel');
   truncateSync(path('shrinking'), 50);
-  expect(() => readBytes(image, 0, 100, 'content')).toThrow('became shorter while it was read');
+  expect(() => readBytes(image, 0, 100, 'content')).toThrow('shrank while it was being read');
   image.close();
 });

@@ -102,7 +102,7 @@ describe('Linux bzImage', () => {
       'code beyond RAM',
       { prefAddress: 64 * MiB },
       {},
-      /does not fit into the guest's memory.*RAM ends at 16 MiB/,
+      /does not fit in the guest's memory.*RAM ends at 16 MiB/,
     ],
     ['an absurd load address', { prefAddress: 2n ** 64n - 1n }, {}, /does not fit/],
     ['a load address below 1 MiB', { prefAddress: 0 }, {}, /above the first MiB/],
@@ -133,7 +133,7 @@ describe('Linux bzImage', () => {
   it('with a real-mode entry alone is named as what it is', () => {
     const realMode = { version: 0x207, has64BitEntry: false, code32Start: 0 };
     expect(() => boot(bzImage(realMode))).toThrow(
-      '/boot/kernel has only a real-mode entry point, which needs the services of a BIOS',
+      '/boot/kernel has only a real-mode entry point, which needs a BIOS',
     );
     expect(boot(bzImage({ code32Start: 0 })).entry.protocol).toBe('linux64');
   });
@@ -144,7 +144,7 @@ describe('Linux bzImage', () => {
       /\/boot\/kernel is truncated: its protected-mode code .* \(100 missing\)/,
     );
     expect(() => boot(whole.subarray(0, 700))).toThrow(
-      /its setup header goes up to byte 1024.*\(324 missing\)/,
+      /its setup header extends to byte 1024.*\(324 missing\)/,
     );
   });
 });
@@ -187,7 +187,7 @@ describe('ELF with a PVH note', () => {
     ['more bytes in the file than in memory', { memorySize: 4 }, /more bytes in the file than in memory/],
     ['an offset beyond the file', { offset: 2n ** 63n }, /truncated: its loadable segment/],
     ['an offset that would wrap around', { offset: 2n ** 64n - 4n }, /truncated/],
-    ['a size beyond RAM', { memorySize: 2n ** 64n - 1n }, /does not fit into the guest's memory/],
+    ['a size beyond RAM', { memorySize: 2n ** 64n - 1n }, /does not fit in the guest's memory/],
     ['a size in the file beyond it', { fileSize: 5000, memorySize: 5000 }, /truncated.*missing/],
     ['a place below 1 MiB', { physical: 0x7000 }, /above the first MiB/],
   ])('with a segment that has %s is refused', (_, segment, message) => {
@@ -285,14 +285,14 @@ describe('multiboot ELF', () => {
     const modules = Array.from({ length: 10 }, () => ['m', 'x'.repeat(60_000)] as const);
     expect(() => boot(image(3), { modules })).toThrow('the command lines of /boot/kernel and its modules');
     expect(() => boot(image(3), { modules: [['', '']] })).toThrow('the module /boot/module is empty');
-    expect(() => boot(image(3), { modules: [['m', 'a\0b']] })).toThrow('a module has a NUL character');
+    expect(() => boot(image(3), { modules: [['m', 'a\0b']] })).toThrow('a module contains a NUL character');
   });
 
   it.each([
     ['a bzImage', bzImage()],
     ['a PVH kernel', pvhKernel()],
   ])('alone takes modules, and not %s', (_, kernel) => {
-    expect(() => boot(kernel, { modules: [['m', '']] })).toThrow('/boot/kernel is no multiboot kernel');
+    expect(() => boot(kernel, { modules: [['m', '']] })).toThrow('/boot/kernel is not a multiboot kernel');
     expect(isMultiboot(imageOfBytes('k', kernel))).toBe(false);
     expect(isMultiboot(imageOfBytes('k', image(3)))).toBe(true);
   });
@@ -304,7 +304,7 @@ describe('multiboot ELF', () => {
   });
 
   it('that demands a video mode is refused', () => {
-    expect(() => boot(image(7))).toThrow('asks for multiboot features that vring does not have (flags 0x4');
+    expect(() => boot(image(7))).toThrow('requires multiboot features that vring lacks (flags 0x4');
   });
 
   it('with a wrong checksum has no multiboot header', () => {
@@ -327,7 +327,7 @@ describe('other files', () => {
     ['something else', at(0, 'hello'), 'has no signature that vring knows'],
     ['nothing', Buffer.alloc(0), 'is an empty file'],
     ['an arm64 ELF', elfImage({ machine: 183, segments: [] }), 'for another processor (arm64)'],
-    ['an object file', elfImage({ type: 1, segments: [] }), 'no executable (ELF type 1)'],
+    ['an object file', elfImage({ type: 1, segments: [] }), 'not an executable (ELF type 1)'],
     ['an ELF header alone', elfImage({ segments: [] }).subarray(0, 40), 'truncated: its ELF header'],
   ])('are named for what they look like: %s', (_, bytes, message) => {
     expect(() => boot(bytes)).toThrow(message);

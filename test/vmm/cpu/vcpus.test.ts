@@ -54,7 +54,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
 
   test('are not started on a host CPU that is not there', async () => {
     await expect(GuestVm.start(newEngine(), { pin: [8000] })).rejects.toThrow(
-      'vCPU 0 cannot be pinned to host CPU 8000: pin it to one that is online and that vring may use',
+      'vCPU 0 cannot be pinned to host CPU 8000: pick one that is online and that vring may use',
     );
   });
 
@@ -85,7 +85,7 @@ describe('a configuration', () => {
     const topology = { sockets: 2, cores: 2, threads: 2 };
     expect(problems({ cpus: 8, topology })).toBeNull();
     expect(problems({ cpus: 6, topology })).toBe(
-      'topology: sockets x cores x threads (2 x 2 x 2 = 8) have to give the number of vCPUs, 6',
+      'topology: sockets x cores x threads (2 x 2 x 2 = 8) must equal the number of vCPUs, 6',
     );
   });
 
@@ -97,7 +97,7 @@ describe('a configuration', () => {
     const { memory } = parseMachineConfig({ name: 'guest', kernel });
     expect(memory).toEqual({ bytes: 256 * 2 ** 20, mergeable: false });
     expect(problems({ memory: { bytes: 2 ** 30, hugepages: '2M', mergeable: true } })).toBe(
-      'memory.mergeable: the kernel never merges huge pages: leave out one of the two',
+      'memory.mergeable: the kernel never merges huge pages: remove one of the two',
     );
   });
 });

@@ -20,7 +20,7 @@ const source = `
     gate.open();
   }
   parentPort.on('message', message => {
-    parentPort.postMessage(message === 'go on' ? gate.open().endWanted : 'still closed');
+    parentPort.postMessage(message === 'go on' ? gate.open().endRequested : 'still closed');
     if (message === 'go on') parentPort.close();
   });
   parentPort.postMessage('closed');`;
@@ -36,7 +36,7 @@ test('whoever wants the end of a thread waits until it opens its gate, and the t
   const worker = new Worker(thread, { workerData: { words: gate.words } });
   await message(worker);
   let opened = false;
-  gate.wantEnd();
+  gate.requestEnd();
   const waiting = gate.opened(60_000).then(() => {
     opened = true;
   });
@@ -53,7 +53,7 @@ test('nobody waits for ever, nor at an open gate', async () => {
   const gate = new ThreadGate();
   await gate.opened(10);
   gate.awaitOpened(10);
-  expect(gate.open().endWanted).toBe(false);
+  expect(gate.open().endRequested).toBe(false);
   await gate.opened(60_000);
   gate.awaitOpened(60_000);
   gate.close();
@@ -67,7 +67,7 @@ test('a process that exits lets its threads finish what must not be interrupted'
     const gate = new ThreadGate();
     new Worker(${JSON.stringify(thread)}, { execArgv: [], workerData: { words: gate.words, alone: true } });
     process.on('exit', () => {
-      gate.wantEnd();
+      gate.requestEnd();
       gate.awaitOpened(20_000);
     });
     process.exit(3);`;

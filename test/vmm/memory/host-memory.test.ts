@@ -11,7 +11,7 @@ SwapFree:              0 kB
 test('a VM may have as much memory as the host, swap included, but not more', () => {
   expect(() => checkHostMemory(18 * GiB, meminfo)).not.toThrow();
   expect(() => checkHostMemory(18 * GiB + 1, meminfo)).toThrow(
-    'the VM is to have 18 GiB of memory, but the host has 18 GiB, swap space included: give the VM less',
+    'the VM needs 18 GiB of memory, but the host has 18 GiB including swap: give the VM less',
   );
   expect(() => checkHostMemory(7 * 1024 * GiB, meminfo)).toThrow('7168 GiB of memory');
 });

@@ -117,7 +117,7 @@ describe('guest RAM', () => {
 
   it('tells how many huge pages are missing and how to get them', () => {
     expect(missingHugepages(GiB, '2M', { total: 100, available: 12 })).toBe(
-      'the VM needs 512 huge pages of 2M, 12 free: add 500 with ' +
+      'the VM needs 512 huge pages of 2M, but only 12 are free: add 500 with ' +
         '`echo 600 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`',
     );
     // More than any host has: refused when the VM is made, not when the guest touches the memory.

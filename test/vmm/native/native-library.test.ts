@@ -37,7 +37,7 @@ test.each([
 ])('a library of %s is refused', async (name, source, found) => {
   const path = await library(name.replaceAll(' ', '-'), source);
   expect(() => bindNative(path)).toThrow(
-    `${path} belongs to ${found}, and this is vring ${version()} (ABI ${ABI_VERSION}): run npm ci or npm run build`,
+    `${path} belongs to ${found}, but this is vring ${version()} (ABI ${ABI_VERSION}): run npm ci or npm run build`,
   );
 });
 
