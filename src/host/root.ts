@@ -206,16 +206,27 @@ export class HostRoot {
   }
 
   #open(hostPath: string): number {
-    if (this.live) return fs.openSync(hostPath, 'r');
+    const fd = this.#openAny(hostPath);
+    // sysfs and /proc, where most reads are, have no FIFOs.
+    if (hostPath.startsWith('/sys/') || hostPath.startsWith('/proc/') || !fs.fstatSync(fd).isFIFO())
+      return fd;
+    fs.closeSync(fd);
+    throw Object.assign(new Error('it is a FIFO, not a file'), { code: 'ESPIPE' });
+  }
+
+  /** Without waiting for a writer, where it is a FIFO. */
+  #openAny(hostPath: string): number {
+    const flags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+    if (this.live) return fs.openSync(hostPath, flags);
     const direct = this.#within(hostPath);
     if (this.#isPlain(parentOf(direct))) {
       try {
-        return fs.openSync(direct, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+        return fs.openSync(direct, flags | fs.constants.O_NOFOLLOW);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ELOOP') throw error;
       }
     }
-    return fs.openSync(this.resolve(hostPath), 'r');
+    return fs.openSync(this.resolve(hostPath), flags);
   }
 
   /** Most reads are of many files in one directory: it is looked at once, its files only for being links. */

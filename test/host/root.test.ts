@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -46,6 +47,15 @@ test('a loop of links is an error that names the path', () => {
   link('etc/a', 'b');
   link('etc/b', 'a');
   expect(() => root.text('/etc/a')).toThrow(/cannot read \/etc\/a/);
+});
+
+test('a FIFO is an error, and nothing waits for its writer', () => {
+  execFileSync('mkfifo', [path.join(directory, 'etc/fifo')]);
+  link('etc/to-fifo', 'fifo');
+  for (const name of ['/etc/fifo', '/etc/to-fifo']) {
+    expect(() => root.text(name)).toThrow(`cannot read ${name}: it is a FIFO, not a file`);
+  }
+  expect(() => new HostRoot('/').text(path.join(directory, 'etc/fifo'))).toThrow('it is a FIFO');
 });
 
 test('what is missing is null; what is no file is a named error', () => {

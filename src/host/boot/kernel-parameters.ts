@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import type { HostRoot } from '../root.ts';
 import { shellText } from '../text.ts';
 import type { ParameterRequest } from './kernel-words.ts';
+import { type FileEdit, ManualStepError, requestText } from './line-edit.ts';
 import { entries } from './loaders/entries.ts';
 import { readEvidence } from './loaders/evidence.ts';
 import { grub } from './loaders/grub.ts';
@@ -35,9 +37,22 @@ export function kernelParameterEdits(root: HostRoot, request: ParameterRequest):
   const evidence = readEvidence(root);
   for (const loader of loaders) {
     const edits = loader(root, evidence, request);
-    if (edits !== null) return edits;
+    if (edits === null) continue;
+    for (const edit of edits.files) checkWhole(root, edit, request);
+    return edits;
   }
   throw new Error('no boot loader was asked');
+}
+
+/** An edit is made to text: what the file has besides would be lost. */
+function checkWhole(root: HostRoot, edit: FileEdit, request: ParameterRequest): void {
+  const bytes = root.bytes(edit.path, 2 << 20);
+  const text = Buffer.from(edit.before);
+  if (bytes?.equals(text) && !text.includes(0)) return;
+  const odd = bytes === null || isUtf8(bytes) ? 'changes while it is read, or is too long' : 'is not UTF-8';
+  const reason = text.includes(0) ? 'has a NUL byte' : odd;
+  const step = `put ${requestText(request)} into its kernel parameters`;
+  throw new ManualStepError(`${edit.path} cannot be edited safely: it ${reason}`, step);
 }
 
 /** Is nothing left to do for the next boot? */

@@ -38,6 +38,9 @@ export function placedText(file: string, text: string, start: number): PlacedLet
   }));
 }
 
+/** COMMAND_LINE_SIZE of x86, with its final NUL: the kernel drops what is behind. */
+const maxLine = 2047;
+
 export type LineChange = {
   /** For words that change or go. */
   readonly replacements: readonly Replacement[];
@@ -51,8 +54,10 @@ export type LineChange = {
  * What makes a command line say what is asked for.
  * @param letters the command line; characters that no file has (`file` is '') cannot be changed
  * @returns null when the words that must change are not written in one place
+ * @throws ManualStepError when the kernel would not read all of it
  */
 export function changeLine(letters: readonly PlacedLetter[], request: ParameterRequest): LineChange | null {
+  checkLength(letters.length, request);
   const words = kernelWords(letters.map(letter => letter.text).join(''));
   const texts = words.map(word => word.text);
   const edits = wordEdits(texts, request);
@@ -70,7 +75,17 @@ export function changeLine(letters: readonly PlacedLetter[], request: ParameterR
     }
   }
   if (!edits.append.every(isPlainWord)) return null;
-  return { replacements, append: edits.append, words: editedWords(texts, edits) };
+  const after = editedWords(texts, edits);
+  checkLength(after.join(' ').length, request);
+  return { replacements, append: edits.append, words: after };
+}
+
+function checkLength(length: number, request: ParameterRequest): void {
+  if (length <= maxLine) return;
+  throw new ManualStepError(
+    `the kernel's command line would have ${length} characters, of which the kernel reads ${maxLine}`,
+    `remove what is not needed, then add ${requestText(request)}`,
+  );
 }
 
 /** One stretch of one file, within the same quotes. */

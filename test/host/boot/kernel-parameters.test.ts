@@ -454,3 +454,53 @@ test.each<[string, TreeBuilder, string]>([
   expect(message).toContain('; by hand: ');
   expect(message).toContain(step);
 });
+
+describe('what an edit would damage is refused', () => {
+  const entry = (options: string | Buffer) =>
+    bootTree(
+      'debian',
+      {
+        '/boot/loader/entries/a.conf': Buffer.concat([
+          Buffer.from('title a\nlinux /vmlinuz\n'),
+          Buffer.from(options),
+        ]),
+      },
+      notGrub,
+    );
+
+  test('text in another encoding', () => {
+    const defaults = 'GRUB_CMDLINE_LINUX="quiet"\n';
+    const tree = debianGrub(defaults).file(
+      '/etc/default/grub',
+      Buffer.from(`# f\u00fcr\n${defaults}`, 'latin1'),
+    );
+    expect(refusal(tree)).toBe(
+      '/etc/default/grub cannot be edited safely: it is not UTF-8; by hand: put "intel_iommu=on iommu=pt" into its kernel parameters',
+    );
+    expect(refusal(entry(Buffer.from('# \u00fc\noptions quiet\n', 'latin1')))).toMatch(
+      /a\.conf .* is not UTF-8/,
+    );
+    expect(plan(entry('# \u00fc\noptions quiet\n')).files).toEqual({
+      '/boot/loader/entries/a.conf': `title a\nlinux /vmlinuz\n# \u00fc\noptions quiet ${wanted}\n`,
+    });
+  });
+
+  test('a NUL byte', () => {
+    expect(refusal(debianGrub('GRUB_CMDLINE_LINUX="qui\0et"\n'))).toMatch(/it has a NUL byte/);
+  });
+
+  test('a file of which only the beginning was read', () => {
+    expect(refusal(entry(`options quiet\n${'# padding\n'.repeat(120_000)}`))).toMatch(/is too long/);
+  });
+
+  test('parameters that the kernel would cut off', () => {
+    const fits = `${'a=1 '.repeat(505)}b`;
+    expect(`${fits} ${wanted}`.length).toBeLessThan(2047);
+    expect(plan(entry(`options ${fits}\n`)).files).not.toEqual({});
+    const reason =
+      /would have 20\d\d characters, of which the kernel reads 2047; by hand: remove what is not needed/;
+    expect(refusal(entry(`options ${fits} c=12345678\n`))).toMatch(reason);
+    expect(refusal(debianGrub(`GRUB_CMDLINE_LINUX="${fits} c=12345678"\n`))).toMatch(reason);
+    expect(refusal(entry(`options ${'a b '.repeat(200_000)}\n`))).toMatch(/of which the kernel reads 2047/);
+  });
+});

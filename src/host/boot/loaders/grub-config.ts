@@ -1,6 +1,9 @@
 import type { HostRoot } from '../../root.ts';
 import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
 
+/** More than any kernel reads. */
+const maxLine = 65_536;
+
 /**
  * The kernel lines of a grub.cfg that grub-mkconfig made of this host's own kernels, but for recovery: those of other
  * systems that os-prober found, and of /etc/grub.d/40_custom, are not among them.
@@ -16,7 +19,7 @@ export function grubKernelLines(config: string): string[] {
     if (kernel === null || /memtest|\.mod$|xen[^/]*\.gz$|initrd|initramfs/.test(kernel[1]!)) continue;
     const recovery =
       /recovery|rescue/i.test(title) || /(^|\s)(single|recovery|rescue)(\s|$)/.test(kernel[2]!);
-    if (!recovery && !/rescue/.test(kernel[1]!)) lines.push(kernel[2]!);
+    if (!recovery && !/rescue/.test(kernel[1]!)) lines.push(kernel[2]!.slice(0, maxLine));
   }
   return lines;
 }
