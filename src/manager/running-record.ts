@@ -72,6 +72,31 @@ export function readLastRun(folder: string, bootId = currentBootId()): LastRun {
   };
 }
 
+/**
+ * Has the next manager start VMs that ran in one which could not be asked to leave that note itself.
+ * @param before what was read while they ran: it has those without a definition
+ */
+export function resumeInNext(folder: string, names: readonly string[], before: LastRun): void {
+  const configs = new Map(before.interrupted.map(vm => [vm.name, vm.config]));
+  const vms = names.map(name => {
+    const config = configs.get(name) ?? null;
+    return { name, ...(config !== null && { config }) };
+  });
+  const left = readLastRun(folder).interrupted.filter(vm => !names.includes(vm.name));
+  const file: RecordFile = {
+    version: 1,
+    pid: process.pid,
+    bootId: currentBootId(),
+    vms: left.map(({ name, reason, config }) => ({
+      name,
+      interrupted: reason,
+      ...(config !== null && { config }),
+    })),
+    resume: { at: Date.now(), vms },
+  };
+  replaceFile(pathIn(folder), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600, fresh: true });
+}
+
 /** Null also for one that this version would not accept. */
 function configOf(config: unknown): MachineConfig | null {
   return config === undefined ? null : (machineConfig.safeParse(config).data ?? null);

@@ -16,3 +16,15 @@ export function thisUnit(
   if (name === undefined || /^user@\d+\.service$/.test(name)) return null;
   return { name, user: /\/user@\d+\.service\//.test(cgroup) };
 }
+
+/** The same of another manager; null also where it can't be found out. */
+export function unitOf(pid: number): Unit | null {
+  try {
+    const words = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'latin1').split('\0');
+    if (words('cmdline').includes('--background')) return null;
+    const invocation = words('environ').find(word => word.startsWith('INVOCATION_ID='));
+    return thisUnit({ INVOCATION_ID: invocation }, readFileSync(`/proc/${pid}/cgroup`, 'latin1'));
+  } catch {
+    return null;
+  }
+}

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VmLock } from '../engine/vm.ts';
 import { printable } from '../text/printable.ts';
@@ -21,6 +22,26 @@ export function lockVm(name: string): VmLock {
   } catch (error) {
     if (!(error instanceof LockHeldError)) throw error;
     throw new Error(`${error.message}; stop it there first, or choose another name`);
+  }
+}
+
+/** The VMs that a process runs, by their locks: they say so whatever version of vring that process is. */
+export function vmsRunBy(pid: number, runtime = managerPaths().runtime): string[] {
+  const folder = join(runtime, 'vms');
+  const holders = new RegExp(`^process ${pid} of `);
+  const runs = (file: string) => {
+    try {
+      return holders.test(readFileSync(join(folder, file), 'utf8'));
+    } catch {
+      return false; // it has just been released
+    }
+  };
+  try {
+    const locks = readdirSync(folder).filter(file => file.endsWith('.lock') && runs(file));
+    return locks.map(file => file.slice(0, -'.lock'.length)).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { SlowManagerError } from '../../engine/remote/manager-link.ts';
+import { OtherVersionError, SlowManagerError } from '../../engine/remote/manager-link.ts';
 import { isRunning } from '../../engine/remote/manager-process.ts';
 import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
@@ -7,6 +7,7 @@ import { connect } from '../../manager/connect.ts';
 import { printError } from '../../text/output.ts';
 import { print } from '../host/host-options.ts';
 import { Progress } from '../vm/progress.ts';
+import { stopBySignal } from './stop-by-signal.ts';
 
 export type StopOptions = {
   readonly timeout?: number;
@@ -46,7 +47,7 @@ function lines(stopped: Stopped): string[] {
 }
 
 /**
- * Stops the manager that runs, with its VMs; resolves when its process is gone.
+ * Stops the manager that runs, with its VMs, by its protocol or else by signal; resolves when its process is gone.
  * @param resume the next manager starts these VMs
  * @throws SlowManagerError when it does not answer, unless it is to be killed then
  */
@@ -55,6 +56,8 @@ export async function stopManager(options: StopOptions, { resume }: { resume: bo
   try {
     engine = await connect();
   } catch (error) {
+    if (error instanceof OtherVersionError)
+      return stopBySignal(error.pid, { timeoutMs: guestLimit(options), resume });
     if (!(error instanceof SlowManagerError) || !options.force || error.pid === null) throw error;
     return killManager(error.pid);
   }
@@ -66,11 +69,16 @@ export async function stopManager(options: StopOptions, { resume }: { resume: bo
   }
 }
 
+/** Milliseconds for the guests to power off; undefined: as the manager was started. */
+function guestLimit({ force, timeout }: StopOptions): number | undefined {
+  return force ? 0 : timeout === undefined ? undefined : timeout * 1000;
+}
+
 async function stopThis(engine: RemoteEngine, options: StopOptions, resume: boolean): Promise<Stopped> {
   const status = await engine.managerStatus();
   const up = () => engine.vms().filter(isAlive);
   const vms = up().map(vm => vm.name);
-  const timeoutMs = options.force ? 0 : options.timeout === undefined ? undefined : options.timeout * 1000;
+  const timeoutMs = guestLimit(options);
   const killed: string[] = [];
   const ended = Promise.withResolvers<void>();
   const notice = (event: EngineEvent) => {

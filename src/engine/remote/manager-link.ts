@@ -4,6 +4,7 @@ import { DeltaError } from './delta.ts';
 import { describeSilence, isRunning } from './manager-process.ts';
 import {
   type ClientNotifications,
+  CODE,
   type Hello,
   MAX_ANSWER_BYTES,
   type ManagerNotifications,
@@ -22,6 +23,18 @@ export class SlowManagerError extends Error {
 
   /** @param pid null: it could not be found out */
   constructor(message: string, pid: number | null) {
+    super(message);
+    this.pid = pid;
+  }
+}
+
+/** A manager of another vring, with which this one has no protocol in common. */
+export class OtherVersionError extends Error {
+  override readonly name = 'OtherVersionError';
+  /** The process that listens at the socket. */
+  readonly pid: number;
+
+  constructor(message: string, pid: number) {
     super(message);
     this.pid = pid;
   }
@@ -67,7 +80,7 @@ export class ManagerLink {
   /**
    * Connects and introduces this process.
    * @throws Node's error (ENOENT, ECONNREFUSED, EACCES) when nobody listens at `path`; ECONNRESET when the manager there is just
-   * ending; SlowManagerError when it has not answered for `patienceMs`; with a sentence when it refuses
+   * ending; SlowManagerError when it has not answered for `patienceMs`; OtherVersionError; with a sentence when it refuses
    */
   static async open(
     path: string,
@@ -80,13 +93,7 @@ export class ManagerLink {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => late.reject(silence(socket, patienceMs)), patienceMs);
     try {
-      const welcome = await Promise.race([
-        link.request('hello', { ...hello, protocol: PROTOCOL }),
-        late.promise,
-      ]);
-      const objection = otherManager(welcome);
-      if (objection !== null) throw new Error(objection);
-      link.#welcome = welcome;
+      link.#welcome = await Promise.race([link.#introduce(socket, hello), late.promise]);
     } catch (error) {
       const reset = link.#loss?.kind === 'disconnected' || link.#loss?.kind === 'ended';
       link.close();
@@ -95,6 +102,23 @@ export class ManagerLink {
       clearTimeout(timer);
     }
     return link;
+  }
+
+  async #introduce(socket: Socket, hello: Omit<Hello, 'protocol'>): Promise<Welcome> {
+    let objection: string | null;
+    try {
+      const welcome = await this.#wire.connection.sendRequest<Welcome>('hello', {
+        ...hello,
+        protocol: PROTOCOL,
+      });
+      objection = otherManager(welcome);
+      if (objection === null) return welcome;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== CODE.otherVersion)
+        throw this.#loss === null ? await fromWire(error) : new Error((this.#loss as Loss).text);
+      objection = (error as Error).message;
+    }
+    throw new OtherVersionError(objection, await listenerOf(socket));
   }
 
   get welcome(): Welcome {
@@ -169,10 +193,14 @@ function misunderstood({ message }: Error): Loss {
   return { kind: 'refused', text: `it sent what this vring does not understand: ${message}` };
 }
 
-/** The kernel knows who listens, even if that process does nothing. Asking it loads the native library. */
-async function silence(socket: Socket, silentMs: number): Promise<Error> {
+/** The process that listens: the kernel knows, even if it does nothing. Asking loads the native library. */
+async function listenerOf(socket: Socket): Promise<number> {
   const { peerCredentials } = await import('./peer-credentials.ts');
-  const { pid } = peerCredentials(socket);
+  return peerCredentials(socket).pid;
+}
+
+async function silence(socket: Socket, silentMs: number): Promise<Error> {
+  const pid = await listenerOf(socket);
   return new SlowManagerError(describeSilence(pid, silentMs), pid);
 }
 

@@ -27,5 +27,5 @@ function objection(client: Peer, manager: Peer): string | null {
   const sides = `this is vring ${client.version} (protocol ${client.protocol}), and the VMs run in vring ${manager.version} (protocol ${manager.protocol})`;
   return client.protocol < manager.protocol
     ? `${sides}: use the newer vring here too`
-    : `${sides}: shut its VMs down with that version and end it, then start them with this one`;
+    : `${sides}: vring manager restart shuts its VMs down, and starts them with this version`;
 }
