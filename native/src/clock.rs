@@ -1,6 +1,6 @@
 //! The host's monotonic clock, in nanoseconds.
 
-/// CLOCK_MONOTONIC now. With a usable TSC this is a vDSO call and enters no kernel.
+/// CLOCK_MONOTONIC now. With a usable TSC this is a vDSO call that doesn't enter the kernel.
 #[inline]
 pub fn now_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,5 +1,6 @@
-//! The counters of one VM: 64-bit words in memory shared with JavaScript. The layout is that of `src/vmm/counters/counters.ts`,
-//! and a test compares the two (`vring_layout`). Every word has one writer, so adding needs no locked instruction.
+//! The counters of one VM: 64-bit words in memory shared with JavaScript. The layout is that of
+//! `src/vmm/counters/counters.ts`; a test compares the two (`vring_layout`). Every word has one writer, so
+//! adding needs no locked instruction.
 
 use crate::errno::{Errno, Result};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -53,7 +54,7 @@ pub mod queue {
     pub const WORDS: usize = 64;
 }
 
-/// Where a VM's words are. The memory belongs to JavaScript, which keeps it until the VM has been destroyed.
+/// A pointer to a VM's words. JavaScript owns the memory and keeps it until the VM has been destroyed.
 #[derive(Clone, Copy)]
 pub struct Counters {
     words: *const AtomicU64,
@@ -113,7 +114,7 @@ impl Block {
         self.0[word].store(value, Relaxed);
     }
 
-    /// Raises a word that keeps the highest value.
+    /// Raises a word to at least a value.
     #[inline]
     pub fn raise(&self, word: usize, value: u64) {
         if value > self.0[word].load(Relaxed) {
@@ -126,7 +127,7 @@ impl Block {
         self.0[word].load(Relaxed)
     }
 
-    /// Counts `ns` in the histogram that starts at `first`: word i covers [2^i, 2^(i+1)) ns, the last all above.
+    /// Counts `ns` in the histogram that starts at `first`: word i covers [2^i, 2^(i+1)) ns, the last one everything above.
     #[inline]
     pub fn histogram(&self, first: usize, ns: u64) {
         let bucket = (ns.max(1).ilog2() as usize).min(HISTOGRAM_WORDS - 1);

@@ -1,4 +1,4 @@
-//! epoll and eventfd, as little of them as the reactor and the queue threads need.
+//! The parts of epoll and eventfd that the reactor and the queue threads need.
 
 use crate::errno::{Errno, Result, check};
 use std::mem::MaybeUninit;
@@ -32,14 +32,14 @@ impl AsRawFd for EventFd {
     }
 }
 
-/// Adds one to the eventfd `fd`. A full counter means that it is signaled already.
+/// Adds one to the eventfd `fd`. A saturated counter is already signaled.
 pub fn signal(fd: RawFd) {
     let one = 1u64;
     // SAFETY: writes 8 bytes from a valid u64.
     unsafe { libc::write(fd, (&raw const one).cast(), 8) };
 }
 
-/// Takes the eventfd's count, or 0 when there is none. `fd` is readable or non-blocking.
+/// Reads and resets the eventfd's count; 0 if it isn't signaled. `fd` is readable or non-blocking.
 pub fn drain(fd: RawFd) -> u64 {
     let mut count = 0u64;
     // SAFETY: reads 8 bytes into a valid u64.
@@ -69,7 +69,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits for a readable fd at most `timeout_ns`, for ever when that is None. An interruption returns no fd.
+    /// Waits at most `timeout_ns` for a readable fd, forever if None. An interruption returns no fd.
     pub fn wait<'a>(
         &self,
         ready: &'a mut [MaybeUninit<libc::epoll_event>],

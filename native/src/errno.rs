@@ -1,4 +1,4 @@
-//! Errors as the kernel gives them: a positive errno, which the C ABI returns negated.
+//! Kernel errors: a positive errno, which the C ABI returns negated.
 
 /// A positive errno value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ impl Errno {
     }
 }
 
-/// Turns the -1 of a libc call into the errno it left.
+/// Turns the -1 of a libc call into its errno.
 pub fn check(result: i32) -> Result<i32> {
     if result < 0 { Err(Errno::last()) } else { Ok(result) }
 }

@@ -1,4 +1,4 @@
-//! What `vring_wait` returns.
+//! Events returned by `vring_wait`.
 
 /// One event, as JavaScript reads it (24 bytes).
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Event {
 }
 
 pub mod kind {
-    /// vCPU `index` left KVM with exit reason `data` and waits for the answer.
+    /// vCPU `index` left KVM with exit reason `data` and waits for an answer.
     pub const EXIT: u32 = 1;
     /// The fd watched with token `data` is readable; `aux` is the count of a drained eventfd.
     pub const FD: u32 = 2;
@@ -21,7 +21,7 @@ pub mod kind {
     pub const PARKED: u32 = 4;
     /// The thread of vCPU `index` ended: `data` is KVM_RUN's errno or 0, `aux` 1 when it died.
     pub const VCPU_ENDED: u32 = 5;
-    /// Queue `index` is served no more: `data` is `BROKEN_BY_GUEST` or `THREAD_DIED`.
+    /// Queue `index` is no longer served: `data` is `BROKEN_BY_GUEST` or `THREAD_DIED`.
     pub const QUEUE_BROKEN: u32 = 6;
 }
 

@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::atomic::AtomicU32;
 
-/// Sleeps until woken, unless `word` no longer holds `expected`. May return for no reason: callers look again.
+/// Sleeps until woken, unless `word` no longer holds `expected`. May wake spuriously: callers check again.
 pub fn wait(word: &AtomicU32, expected: u32) {
     let forever: *const libc::timespec = ptr::null();
     // SAFETY: `word` is a valid, aligned futex word for the length of the call.

@@ -1,4 +1,4 @@
-//! The process's VMs by the numbers that JavaScript knows them by. A number is never given out twice, so a call with
+//! The process's VMs by the handles that JavaScript uses. A number is never reused, so a call with
 //! the handle of a destroyed VM can't reach another one.
 
 use crate::errno::{Errno, Result};

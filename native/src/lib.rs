@@ -58,13 +58,13 @@ pub extern "C" fn vring_abi_version() -> u32 {
     layout::ABI_VERSION
 }
 
-/// The version of vring that this library was built for; valid for as long as the library is loaded.
+/// The version of vring that this library was built for; valid while the library is loaded.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_version() -> *const c_char {
     layout::VERSION.as_ptr()
 }
 
-/// JSON text of the layouts that both sides use; valid for as long as the library is loaded.
+/// JSON text of the layouts shared by both sides; valid while the library is loaded.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_layout() -> *const c_char {
     layout::json().as_ptr()
@@ -105,13 +105,13 @@ pub extern "C" fn vring_vm_disown_fd(vm: i32, fd: i32) -> i32 {
 /// The VM unmaps `len` bytes at `address` when it is destroyed.
 ///
 /// # Safety
-/// The range is a mapping that nobody else unmaps, and that nobody uses after the VM has been destroyed.
+/// The range is a mapping that nothing else unmaps, or uses after the VM has been destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_own_map(vm: i32, address: u64, len: u64) -> i32 {
     on_vm(vm, |vm| vm.own_map(address as usize, len as usize))
 }
 
-/// The guest RAM that queue threads may touch, for those started after this.
+/// Sets the guest RAM that queue threads started from now on may access.
 ///
 /// # Safety
 /// `regions` points to `count` regions, each mapped readable and writable until the VM has been shut down.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn vring_vm_set_memory(vm: i32, regions: *const Region, co
     })
 }
 
-/// Whether threads started from now on are filtered (they are by default).
+/// Whether threads started from now on get a seccomp filter (default: yes).
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_set_seccomp(vm: i32, on: i32) -> i32 {
     on_vm(vm, |vm| {
@@ -142,7 +142,7 @@ pub extern "C" fn vring_vm_set_seccomp(vm: i32, on: i32) -> i32 {
     })
 }
 
-/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; what the VM owns stays.
+/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; the VM keeps what it owns.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
     on_vm(vm, |vm| {
@@ -151,7 +151,7 @@ pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
     })
 }
 
-/// `vring_vm_shutdown` for every VM of a process that exits.
+/// `vring_vm_shutdown` for every VM, when the process exits.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_shutdown_all() -> i32 {
     answer(|| {
@@ -173,7 +173,7 @@ pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     })
 }
 
-/// Fills at most `max` events, waiting at most `timeout_ns` (-1: for ever) for the first. Returns their number.
+/// Fills in at most `max` events, waiting at most `timeout_ns` (-1: forever) for the first. Returns their number.
 ///
 /// # Safety
 /// `out` has room for `max` events.
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn vring_vcpu_start(
     })
 }
 
-/// Lets a parked vCPU run, or takes back a pause that has not been reported yet.
+/// Lets a parked vCPU run, or cancels a pause that has not been reported yet.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vcpu_resume(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::resume)
@@ -245,7 +245,7 @@ pub extern "C" fn vring_vcpu_pause(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::pause)
 }
 
-/// The open exit has been answered in the `kvm_run` page. EALREADY when none is open.
+/// Continues a vCPU whose exit has been answered in the `kvm_run` page. EALREADY if it has no open exit.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vcpu_complete(vm: i32, index: u32) -> i32 {
     on_vcpu(vm, index, Vcpu::complete)
@@ -260,7 +260,7 @@ pub extern "C" fn vring_vcpu_stop(vm: i32, index: u32) -> i32 {
     })
 }
 
-/// Writes what ended a vCPU's thread, as text, into `buffer` of `len` bytes. Returns the bytes that the text needs.
+/// Writes why a vCPU's thread ended, as text, into `buffer` of `len` bytes. Returns the length of the whole text.
 ///
 /// # Safety
 /// `buffer` has room for `len` bytes.
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn vring_blk_queue_start(vm: i32, config: *const BlkQueueC
     })
 }
 
-/// Waits for the requests in flight, ends the queue's thread and fills `out` with how far it had got.
+/// Waits for the requests in flight, ends the queue's thread and fills `out` with its position.
 ///
 /// # Safety
 /// `out` has room for a `QueueProgress`.
@@ -306,7 +306,7 @@ pub unsafe extern "C" fn vring_queue_stop(vm: i32, queue: i32, out: *mut QueuePr
     })
 }
 
-/// Writes why a queue is served no more, as text, into `buffer` of `len` bytes. Returns the bytes that the text needs.
+/// Writes why a queue is no longer served, as text, into `buffer` of `len` bytes. Returns the length of the whole text.
 ///
 /// # Safety
 /// `buffer` has room for `len` bytes.

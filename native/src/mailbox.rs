@@ -1,5 +1,5 @@
-//! What a vCPU's thread and everybody else tell each other: one futex word, so that nothing can be said between looking and
-//! sleeping, on a cache line of its own, since it changes hands between two CPUs at every exit.
+//! Signals between a vCPU's thread and other threads: one futex word, so that no signal is lost between
+//! checking and sleeping, on its own cache line, since it moves between two CPUs at every exit.
 
 use crate::event::{Event, kind};
 use crate::futex;
@@ -11,11 +11,11 @@ pub const PAUSE: u32 = 1 << 0;
 pub const STOP: u32 = 1 << 1;
 /// The thread is out of KVM because of PAUSE.
 pub const PARKED: u32 = 1 << 2;
-/// An exit waits for its answer.
+/// An exit waits for an answer.
 pub const OPEN: u32 = 1 << 3;
 /// The thread sleeps on the word, or is about to.
 const ASLEEP: u32 = 1 << 4;
-/// Events that the machine thread has not taken yet.
+/// Events that the machine thread hasn't taken yet.
 const NEWS_EXIT: u32 = 1 << 5;
 const NEWS_PARKED: u32 = 1 << 6;
 const NEWS_ENDED: u32 = 1 << 7;
@@ -42,7 +42,7 @@ impl Mailbox {
         }
     }
 
-    /// For a new thread, which starts parked. News of an earlier one stay.
+    /// For a new thread, which starts parked. Keeps pending events of the previous one.
     pub fn reset(&self) {
         let _ = self.word.fetch_update(SeqCst, SeqCst, |word| Some(word & NEWS | PAUSE | PARKED));
     }
@@ -51,12 +51,12 @@ impl Mailbox {
         self.word.load(SeqCst)
     }
 
-    /// Returns the word before.
+    /// Returns the previous word.
     pub fn set(&self, bits: u32) -> u32 {
         self.word.fetch_or(bits, SeqCst)
     }
 
-    /// Clears `bits` and wakes the thread. Returns the word before.
+    /// Clears `bits` and wakes the thread. Returns the previous word.
     pub fn clear(&self, bits: u32) -> u32 {
         let before = self.word.fetch_and(!(bits | ASLEEP), SeqCst);
         if before & ASLEEP != 0 {
@@ -71,7 +71,7 @@ impl Mailbox {
         }
     }
 
-    /// Sleeps while `asleep_while` holds, or shorter.
+    /// Sleeps while `asleep_while` holds; may return early.
     pub fn sleep(&self, asleep_while: impl Fn(u32) -> bool) {
         let word = self.word();
         if !asleep_while(word) {
@@ -89,12 +89,12 @@ impl Mailbox {
         self.set(OPEN | NEWS_EXIT);
     }
 
-    /// Sets PARKED. Returns false when the word has changed from `expected` meanwhile.
+    /// Sets PARKED. Returns false if the word is no longer `expected`.
     pub fn tell_parked(&self, expected: u32) -> bool {
         self.word.compare_exchange(expected, expected | PARKED | NEWS_PARKED, SeqCst, Relaxed).is_ok()
     }
 
-    /// Tells again that the vCPU is parked.
+    /// Reports again that the vCPU is parked.
     pub fn tell_still_parked(&self) {
         self.set(NEWS_PARKED);
     }
@@ -106,7 +106,7 @@ impl Mailbox {
         self.set(NEWS_ENDED);
     }
 
-    /// Passes the news to `take` as events of vCPU `index`, until it returns false. Returns whether all were taken.
+    /// Passes pending events of vCPU `index` to `take`, until it returns false. Returns whether all were taken.
     pub fn take_news(&self, index: u32, mut take: impl FnMut(Event) -> bool) -> bool {
         let news = self.word.fetch_and(!NEWS, SeqCst) & NEWS;
         let mut left = news;

@@ -6,20 +6,20 @@ use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMma
 
 pub type GuestRam = GuestMemoryMmap<()>;
 
-/// One piece of RAM, as JavaScript describes it.
+/// One region of RAM, as passed by JavaScript.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Region {
     /// Guest-physical start.
     pub gpa: u64,
     pub size: u64,
-    /// Where it is mapped in this process.
+    /// Its address in this process.
     pub host: u64,
 }
 
 /// # Safety
-/// Each region is mapped readable and writable at `host` for as long as the result or a copy of it exists, and
-/// accessed by nobody through Rust references.
+/// Each region is mapped readable and writable at `host` for as long as the result or a copy of it exists,
+/// and never accessed through Rust references.
 pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
     let mut mapped = Vec::with_capacity(regions.len());
     for region in regions {

@@ -1,4 +1,4 @@
-//! The virtqueues of one VM that native threads serve, by handle.
+//! The virtqueues of one VM that are served by native threads, by handle.
 
 use crate::blk::BlkQueue;
 use crate::errno::{Errno, Result};
@@ -11,14 +11,14 @@ use std::sync::Mutex;
 
 struct Entry {
     queue: BlkQueue,
-    /// Its QUEUE_BROKEN event has been handed out.
+    /// Its QUEUE_BROKEN event has been reported.
     reported: bool,
 }
 
 #[derive(Default)]
 struct Table {
     entries: BTreeMap<u32, Entry>,
-    /// Handles are never used twice, so an event can't name a later queue.
+    /// Handles are never reused, so an event can't refer to a later queue.
     next: u32,
     closed: bool,
 }
@@ -27,7 +27,7 @@ struct Table {
 pub struct Queues(Mutex<Table>);
 
 impl Queues {
-    /// Takes in the queue that `start` makes, unless another one counts into the same slot.
+    /// Adds the queue that `start` creates, unless another one uses the same counter slot.
     pub fn add(&self, counter_slot: u32, start: impl FnOnce() -> Result<BlkQueue>) -> Result<u32> {
         let mut table = lock(&self.0);
         if table.closed {
@@ -43,13 +43,13 @@ impl Queues {
         Ok(handle)
     }
 
-    /// Waits for the requests in flight and ends the thread. Returns how far it had got.
+    /// Waits for the requests in flight and ends the thread. Returns its position.
     pub fn stop(&self, handle: u32) -> Result<Position> {
         let entry = lock(&self.0).entries.remove(&handle).ok_or(Errno(libc::ENOENT))?;
         Ok(entry.queue.join())
     }
 
-    /// Why a queue is served no more; empty while it is.
+    /// Why a queue is no longer served; empty while it is.
     pub fn error(&self, handle: u32) -> Result<String> {
         let table = lock(&self.0);
         let entry = table.entries.get(&handle).ok_or(Errno(libc::ENOENT))?;

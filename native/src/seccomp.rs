@@ -1,5 +1,6 @@
-//! Allow-lists of system calls for the threads that guest input reaches. A call outside the list raises SIGSYS, which
-//! ends that thread alone (see thread.rs). Filters apply to one thread; Node's own are never filtered.
+//! Allowlists of system calls for the threads that process guest input. A call outside the list raises
+//! SIGSYS, which ends only that thread (see thread.rs). Filters apply to one thread; Node's own are never
+//! filtered.
 
 use crate::errno::{Errno, Result};
 use crate::vcpu::KVM_RUN;
@@ -22,7 +23,7 @@ impl Filter {
         list.compile()
     }
 
-    /// For a queue thread: its ring, taking kicks, interrupting the driver, and waking the machine thread.
+    /// For a queue thread: its io_uring, receiving kicks, interrupting the driver, and waking the machine thread.
     pub fn queue(ring_fd: RawFd, kick_fd: RawFd, call_fd: RawFd, wake_fd: RawFd) -> Result<Filter> {
         let mut list = AllowList::common();
         list.when(libc::SYS_io_uring_enter, vec![fd(ring_fd)]);
@@ -32,7 +33,7 @@ impl Filter {
         list.compile()
     }
 
-    /// Puts the filter on the calling thread, for good.
+    /// Installs the filter on the calling thread, permanently.
     pub fn apply(&self) -> Result<()> {
         seccompiler::apply_filter(&self.0).map_err(|error| match error {
             seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
@@ -46,7 +47,7 @@ impl Filter {
 struct AllowList(BTreeMap<i64, Vec<SeccompRule>>);
 
 impl AllowList {
-    /// What the memory allocator, locks, clocks and the end of a thread need.
+    /// Needed by the memory allocator, locks, clocks and thread exit.
     fn common() -> AllowList {
         let mut list = AllowList(BTreeMap::new());
         for call in [
@@ -76,7 +77,7 @@ impl AllowList {
         self.0.insert(call, Vec::new());
     }
 
-    /// Allows `call` when all `conditions` hold, besides the cases that it is allowed in already.
+    /// Allows `call` if all `conditions` hold, in addition to existing rules.
     fn when(&mut self, call: i64, conditions: Vec<SeccompCondition>) {
         let rule = SeccompRule::new(conditions).expect("a rule with conditions");
         self.0.entry(call).or_default().push(rule);

@@ -1,5 +1,5 @@
-//! The two signals that VM threads receive: the kick, which makes KVM_RUN return, and SIGSYS, which a seccomp
-//! filter raises. Both handlers are installed once in the process; all other signals are blocked in VM threads.
+//! The two signals of VM threads: the kick, which makes KVM_RUN return, and SIGSYS, raised by a seccomp
+//! filter. Both handlers are installed once per process; all other signals are blocked in VM threads.
 
 use crate::errno::{Result, check};
 use crate::thread;
@@ -21,7 +21,7 @@ pub fn kick() -> i32 {
 pub fn install() -> Result<()> {
     static INSTALLED: OnceLock<Result<()>> = OnceLock::new();
     *INSTALLED.get_or_init(|| {
-        // No SA_RESTART: an interrupted KVM_RUN has to return.
+        // No SA_RESTART: an interrupted KVM_RUN must return.
         set_handler(kick(), on_kick as *const () as usize, 0)?;
         let previous = set_handler(libc::SIGSYS, on_sigsys as *const () as usize, libc::SA_SIGINFO)?;
         let _ = PREVIOUS_SIGSYS.set(previous);
@@ -35,12 +35,12 @@ fn set_handler(signal: i32, handler: usize, flags: i32) -> Result<libc::sigactio
     action.sa_sigaction = handler;
     action.sa_flags = flags;
     let mut previous = action;
-    // SAFETY: both structs are valid, and the handlers do only what is safe in a signal handler.
+    // SAFETY: both structs are valid, and the handlers are async-signal-safe.
     check(unsafe { libc::sigaction(signal, &action, &mut previous) })?;
     Ok(previous)
 }
 
-/// All signals but the two above and those that a fault raises, which can't be blocked to any good.
+/// All signals except the two above and those raised by faults, which can't usefully be blocked.
 pub fn blocked_in_vm_threads() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     let open = [kick(), libc::SIGSYS, libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
@@ -65,8 +65,7 @@ extern "C" fn on_sigsys(signal: i32, info: *mut libc::siginfo_t, _context: *mut 
         // Doesn't return on a VM thread.
         thread::trapped(number);
     }
-    // Not one of ours: what would have happened without this library happens when the call is repeated or the
-    // signal is sent again.
+    // Not ours: restore the previous action, which takes effect when the call is repeated or the signal is sent again.
     let previous = PREVIOUS_SIGSYS.get().map_or(ptr::null(), ptr::from_ref);
     if !previous.is_null() {
         // SAFETY: `previous` is the action that the kernel gave us.

@@ -1,21 +1,21 @@
-//! Spinning that has to pay for itself. A wake-up through the kernel costs some microseconds at both ends; when the
-//! awaited thing usually comes sooner than that, looking for it in a loop is cheaper. When it doesn't, the loop only
-//! takes a CPU from whoever would have produced it: after some spins in vain it is left out for a while. And however
-//! many VMs there are, no more threads spin than there are CPUs.
+//! Adaptive spinning. A wakeup through the kernel costs a few microseconds at both ends; if the event usually
+//! comes sooner, polling for it is cheaper. If it doesn't, the loop only takes a CPU from the producer: after
+//! some failed spins, spinning is skipped for a while. And however many VMs there are, no more threads spin
+//! than there are CPUs.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::clock::now_ns;
 
-/// This many spins in vain one after the other ...
+/// After this many failed spins in a row ...
 const MAX_MISSES: u32 = 4;
-/// ... make the next so many waits go without.
+/// ... this many waits skip spinning.
 const SKIPPED_WAITS: u32 = 32;
-/// Looks between two of the clock.
+/// Checks between two reads of the clock.
 const LOOKS: u32 = 16;
 
-/// How many threads spin now, and how many may.
+/// How many threads are spinning, and how many may.
 struct Turns {
     taken: AtomicUsize,
     most: OnceLock<usize>,
@@ -34,7 +34,7 @@ impl Turns {
     }
 }
 
-/// Leave to spin, given back when it is dropped.
+/// A permit to spin, released when dropped.
 struct Turn<'a>(&'a Turns);
 
 impl Drop for Turn<'_> {
@@ -43,14 +43,14 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Those of this process.
+/// The permits of this process.
 static TURNS: Turns = Turns::new();
 
-/// Finds out how many threads may spin at once: before the first one, whose system call filter forbids to ask.
+/// Determines how many threads may spin at once. Call before the first one starts: its seccomp filter forbids the query.
 pub fn count_cpus() {
     TURNS.most.get_or_init(|| {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        // A vCPU and its machine thread spin by turns, and one begins before the other has quite stopped.
+        // A vCPU and its machine thread alternate, and one starts spinning just before the other stops.
         usize::max(cpus, 2)
     });
 }
@@ -110,12 +110,12 @@ impl Spin {
 mod tests {
     use super::*;
 
-    /// A spin that shares its turns with no other test.
+    /// A spin that shares its permits with no other test.
     fn alone(limit_ns: u64) -> Spin {
         Spin { turns: Box::leak(Box::new(Turns::new())), ..Spin::new(limit_ns) }
     }
 
-    /// How often `ready` is asked in one wait for what never comes.
+    /// How often `ready` is called in one wait for an event that never comes.
     fn looks(spin: &mut Spin) -> u32 {
         let mut looks = 0;
         assert!(!spin.until(|| {

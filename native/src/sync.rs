@@ -1,5 +1,5 @@
-//! Locks that outlive a panic: what they guard is changed in single steps, so it is whole even if one came between, and
-//! ending a VM has to work then more than ever.
+//! Locks that ignore poisoning: their data is changed in single steps, so it is consistent even after a
+//! panic, and a VM must still be able to shut down then.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

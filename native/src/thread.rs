@@ -1,5 +1,5 @@
-//! Threads that serve one VM. Such a thread may end by a panic or by a system call that its seccomp filter forbids;
-//! either ends only the thread, and is noted in its `Life` for whoever watches over it.
+//! Threads that serve one VM. A panic or a system call that its seccomp filter forbids ends only that thread,
+//! and is recorded in its `Life` for the watcher.
 
 use crate::errno::{Errno, Result};
 use crate::signals;
@@ -31,12 +31,12 @@ impl Ending {
     }
 }
 
-/// A thread's end, written by the thread (or its signal handler) and readable from others.
+/// How a thread ended, written by the thread (or its signal handler) and readable by others.
 pub struct Life {
     state: AtomicU32,
     detail: AtomicI32,
     panic: OnceLock<String>,
-    /// Tells the watcher. May run in a signal handler: atomics and write(2) only.
+    /// Notifies the watcher. May run in a signal handler: atomics and write(2) only.
     notify: Box<dyn Fn(Ending) + Send + Sync>,
 }
 
@@ -60,7 +60,7 @@ impl Life {
         }
     }
 
-    /// What killed the thread, for a message; None when nothing did.
+    /// What killed the thread, for a message; None if nothing did.
     pub fn cause_of_death(&self) -> Option<String> {
         match self.ending()? {
             Ending::Done => None,
@@ -71,7 +71,7 @@ impl Life {
     }
 
     fn end(&self, ending: Ending) {
-        // The first ending counts: a thread that has reported one may still be trapped on its way out.
+        // The first ending wins: a thread that has reported one may still be trapped while exiting.
         if self.state.load(Relaxed) != RUNNING {
             return;
         }
@@ -87,14 +87,14 @@ impl Life {
     }
 }
 
-/// What a thread borrows while it runs. Its handle owns it, so that even a thread that ends in a signal handler, with
-/// nothing unwound, leaves no memory or file behind.
+/// What a thread borrows while it runs. Its handle owns it, so that even a thread that ends in a signal
+/// handler, without unwinding, leaks no memory or file.
 struct Shared {
     life: Life,
     body: Box<dyn Fn() -> Result<()> + Send + Sync>,
 }
 
-/// A running or ended thread. Dropping it joins it, so it has to have been asked to end before.
+/// A running or ended thread. Dropping it joins it, so ask it to end first.
 pub struct Thread {
     pthread: libc::pthread_t,
     joined: bool,
@@ -107,8 +107,8 @@ unsafe impl Send for Thread {}
 unsafe impl Sync for Thread {}
 
 impl Thread {
-    /// Starts `body` on a thread of this name (at most 15 bytes), on host CPU `cpu` if given. `notify` is called when it
-    /// has ended, however it did; it may run in a signal handler.
+    /// Starts `body` on a thread of this name (at most 15 bytes), on host CPU `cpu` if given. `notify` is
+    /// called when it has ended, for whatever reason; it may run in a signal handler.
     pub fn spawn(
         name: &str,
         cpu: Option<usize>,
@@ -144,7 +144,7 @@ impl Thread {
         unsafe { &(*self.shared).life }
     }
 
-    /// Interrupts the system call that the thread is in.
+    /// Interrupts the thread's current system call.
     pub fn kick(&self) {
         if !self.joined {
             // SAFETY: the thread hasn't been joined, so the handle is valid; the signal's handler does nothing.
@@ -152,7 +152,7 @@ impl Thread {
         }
     }
 
-    /// Waits for the thread's end.
+    /// Waits for the thread to end.
     pub fn join(&mut self) {
         if !self.joined {
             // SAFETY: the handle is valid and joined once.
@@ -177,7 +177,7 @@ fn create(shared: *mut Shared, cpu: Option<usize>) -> Result<libc::pthread_t> {
     let blocked = signals::blocked_in_vm_threads();
     let cpus = cpu.map(cpu_set).transpose()?;
     // SAFETY: each object is initialized by its first call before the next one uses it; `shared` lives until the
-    // thread has been joined. The new thread inherits the signal mask, which is then put back here.
+    // thread has been joined. The new thread inherits the signal mask, which is then restored here.
     let error = unsafe {
         libc::pthread_attr_init(attributes.as_mut_ptr());
         libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_BYTES);
@@ -207,7 +207,7 @@ fn cpu_set(cpu: usize) -> Result<libc::cpu_set_t> {
 }
 
 thread_local! {
-    /// The life of the VM thread that runs here; null on all other threads.
+    /// The `Life` of the current VM thread; null on all other threads.
     static LIFE: Cell<*const Life> = const { Cell::new(ptr::null()) };
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -235,7 +235,7 @@ fn panic_text(payload: Box<dyn Any + Send>) -> String {
     })
 }
 
-/// Keeps the panics of VM threads off the terminal, which shows the UI: their text goes into the thread's `Life`.
+/// Keeps panics of VM threads off the terminal, which shows the UI: their text goes to the thread's `Life`.
 fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -256,10 +256,10 @@ pub fn trapped(call: i32) {
     if life.is_null() {
         return;
     }
-    // SAFETY: non-null only on a VM thread, whose `Life` outlives it; `end` uses what a signal handler may.
+    // SAFETY: non-null only on a VM thread, whose `Life` outlives it; `end` is async-signal-safe.
     unsafe { (*life).end(Ending::Trapped(call)) };
-    // SAFETY: ends this thread alone and runs nothing of it. The kernel clears the thread id that pthread_join
-    // waits for; what the thread borrowed belongs to its handle.
+    // SAFETY: ends only this thread, without running any more of its code. The kernel clears the thread id
+    // that pthread_join waits for; what the thread borrowed belongs to its handle.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
 

@@ -1,5 +1,5 @@
-//! A vCPU's thread: KVM_RUN in a loop. An exit that the kernel hands to user space is posted to the machine thread,
-//! which reads the `kvm_run` page, writes the answer into it, and calls `complete`.
+//! A vCPU's thread: KVM_RUN in a loop. An exit to user space is posted to the machine thread, which reads the
+//! `kvm_run` page, writes the answer to it, and calls `complete`.
 
 use crate::clock::now_ns;
 use crate::counters::{Block, VcpuState, vcpu as words};
@@ -20,7 +20,7 @@ pub const KVM_RUN: libc::c_ulong = 0xae80;
 /// The longest spin for an answer.
 const SPIN_NS: u64 = 20_000;
 
-/// What a vCPU thread is started with.
+/// The arguments of a vCPU thread.
 pub struct VcpuConfig {
     pub index: usize,
     pub fd: RawFd,
@@ -31,7 +31,7 @@ pub struct VcpuConfig {
     pub filter: Option<Filter>,
 }
 
-/// The fields of a mapped `kvm_run` page that the thread itself uses.
+/// The fields of a mapped `kvm_run` page that the thread uses.
 #[derive(Clone, Copy)]
 pub struct RunPage {
     immediate_exit: *const AtomicU8,
@@ -142,7 +142,7 @@ impl Vcpu {
         if before & OPEN == 0 { Err(Errno(libc::EALREADY)) } else { Ok(()) }
     }
 
-    /// Asks the thread to end, whatever it waits for.
+    /// Asks the thread to end, whatever it is waiting for.
     pub fn stop(&self) {
         self.shared.mailbox().set(STOP);
         self.leave_kvm();
@@ -166,7 +166,7 @@ impl Drop for Vcpu {
     }
 }
 
-/// Why the thread is to leave its loop.
+/// Why the thread should leave its loop.
 struct Stopped;
 
 impl Shared {
@@ -181,7 +181,7 @@ impl Shared {
     fn run(&self) -> Result<()> {
         let mut spin = Spin::new(SPIN_NS);
         let mut now = now_ns();
-        // The instruction of the last exit is completed by the next KVM_RUN, so one has to follow before parking.
+        // The next KVM_RUN completes the instruction of the last exit, so one must follow before parking.
         let mut incomplete = false;
         loop {
             // `leave_kvm` comes after PAUSE or STOP has been set: with the other order here neither is missed.
@@ -214,7 +214,7 @@ impl Shared {
         }
     }
 
-    /// One KVM_RUN. Returns whether it ended with an exit that wants an answer.
+    /// One KVM_RUN. Returns whether it ended with an exit to answer.
     fn enter(&self) -> Result<bool> {
         self.set_state(VcpuState::Running);
         // SAFETY: KVM_RUN takes no argument; it writes into the `kvm_run` page and guest memory, which Rust code
@@ -228,13 +228,13 @@ impl Shared {
                 self.counters.add(words::KICKS, 1);
                 Ok(false)
             }
-            // A vCPU that waited for its start-up interrupt.
+            // A vCPU that waited for its SIPI.
             libc::EAGAIN => Ok(false),
             errno => Err(Errno(errno)),
         }
     }
 
-    /// Posts the exit and waits for its answer. Returns when that came.
+    /// Posts the exit and waits for its answer. Returns the time of the answer.
     fn exchange(&self, left: u64, ran_ns: u64, spin: &mut Spin) -> std::result::Result<u64, Stopped> {
         let reason = self.run_page.exit_reason();
         self.set_state(VcpuState::Waiting);
@@ -262,7 +262,7 @@ impl Shared {
         if mailbox.word() & STOP != 0 { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Says that the vCPU is out of KVM, and waits until it may go on.
+    /// Reports that the vCPU is out of KVM, and waits until it may continue.
     fn park(&self) -> std::result::Result<(), Stopped> {
         self.set_state(VcpuState::Parked);
         let mailbox = self.mailbox();

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 pub const BOUNCE_BYTES: usize = 256 * 1024;
 const ALIGNMENT: usize = 4096;
-/// Bounds what a driver that never aligns its buffers costs: requests beyond wait for one another.
+/// Bounds the memory for a driver that never aligns its buffers: further requests wait.
 const MAX_BUFFERS: usize = 16;
 
 const LAYOUT: Layout = match Layout::from_size_align(BOUNCE_BYTES, ALIGNMENT) {
@@ -29,7 +29,7 @@ impl Bounce {
 
     /// The bytes, for use while no request with this buffer is in flight.
     pub fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: `BOUNCE_BYTES` initialized bytes that this value owns; callers keep the kernel out of them meanwhile.
+        // SAFETY: `BOUNCE_BYTES` initialized bytes that this value owns, and callers have no request in flight with them.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), BOUNCE_BYTES) }
     }
 }
@@ -41,7 +41,7 @@ impl Drop for Bounce {
     }
 }
 
-/// Buffers made when first needed and kept for the next request.
+/// Buffers allocated on first use and kept for later requests.
 #[derive(Default)]
 pub struct BouncePool {
     free: Vec<Bounce>,

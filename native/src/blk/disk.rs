@@ -1,4 +1,4 @@
-//! What a disk's queues need to know about what backs it.
+//! What a disk's queues need to know about its backing store.
 
 use crate::errno::{Result, check};
 use std::mem::MaybeUninit;
@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 pub const SECTOR: u64 = 512;
 pub const SERIAL_BYTES: usize = 20;
-/// Memory alignment for O_DIRECT where the kernel doesn't tell (before Linux 6.1): the most that a disk asks for.
+/// Memory alignment for O_DIRECT if the kernel doesn't report it (before Linux 6.1): the largest that a disk requires.
 const UNKNOWN_ALIGNMENT: usize = 4096;
 
 /// virtio-blk feature bits (virtio 1.3 §5.2.3).
@@ -21,12 +21,12 @@ pub struct Disk {
     /// Bytes.
     pub size: u64,
     pub readonly: bool,
-    /// Space can be given back to the backing store.
+    /// The backing store can deallocate space.
     pub can_discard: bool,
     /// Negotiated features.
     pub features: u64,
     pub serial: [u8; SERIAL_BYTES],
-    /// With O_DIRECT, what the address of a buffer must be a multiple of.
+    /// With O_DIRECT, the required alignment of a buffer's address.
     pub direct_alignment: Option<usize>,
 }
 
@@ -35,12 +35,12 @@ impl Disk {
         self.features & feature != 0
     }
 
-    /// Without FLUSH the driver can't ask for durable data, so every write has to be (§5.2.6.2).
+    /// Without FLUSH the driver can't request durability, so every write must be durable (§5.2.6.2).
     pub fn writes_through(&self) -> bool {
         !self.has(feature::FLUSH)
     }
 
-    /// Where the bytes of `sectors` from `sector` on start, if they are all on the disk.
+    /// The byte offset of `sector`, if `sectors` sectors from there are all on the disk.
     pub fn range(&self, sector: u64, bytes: u64) -> Option<u64> {
         let start = sector.checked_mul(SECTOR)?;
         let end = start.checked_add(bytes)?;
@@ -48,7 +48,7 @@ impl Disk {
     }
 }
 
-/// What O_DIRECT on `fd` asks of a buffer's address; None when `fd` goes through the page cache.
+/// The alignment of a buffer's address that O_DIRECT on `fd` requires; None if `fd` uses the page cache.
 pub fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
     // SAFETY: F_GETFL has no argument.
     let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
@@ -61,6 +61,6 @@ pub fn direct_alignment(fd: RawFd) -> Result<Option<usize>> {
         check(libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, stat.as_mut_ptr()))?;
         stat.assume_init()
     };
-    let told = stat.stx_mask & libc::STATX_DIOALIGN != 0 && stat.stx_dio_mem_align != 0;
-    Ok(Some(if told { stat.stx_dio_mem_align as usize } else { UNKNOWN_ALIGNMENT }))
+    let reported = stat.stx_mask & libc::STATX_DIOALIGN != 0 && stat.stx_dio_mem_align != 0;
+    Ok(Some(if reported { stat.stx_dio_mem_align as usize } else { UNKNOWN_ALIGNMENT }))
 }

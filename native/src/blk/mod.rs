@@ -1,4 +1,4 @@
-//! virtio-blk request queues (virtio 1.3 §5.2.6), each served by a thread of its own with io_uring.
+//! virtio-blk request queues (virtio 1.3 §5.2.6), each served by its own thread with io_uring.
 
 mod bounce;
 mod disk;
@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use worker::{Fault, Signals, Worker};
 
-/// A queue and its disk, as JavaScript describes them.
+/// A queue and its disk, as passed by JavaScript.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct BlkQueueConfig {
@@ -54,18 +54,18 @@ pub struct BlkQueueConfig {
 
 pub mod flag {
     pub const READONLY: u32 = 1;
-    /// The disk is a block device. Nothing depends on it: the kernel takes the same calls for both.
+    /// The disk is a block device. Unused: the kernel takes the same calls for both.
     pub const BLOCK_DEVICE: u32 = 2;
     pub const DISCARD: u32 = 4;
     pub const ALL: u32 = READONLY | BLOCK_DEVICE | DISCARD;
 }
 
-/// The errno of a thread that ended because the driver broke the rules.
+/// The errno of a thread that ended because the driver violated the protocol.
 const BROKEN: Errno = Errno(libc::EPROTO);
 
 struct Shared {
     stop: EventFd,
-    /// A `Position`: available index low, used index high.
+    /// A `Position`: avail index in the low half, used index in the high half.
     position: AtomicU32,
     broken: OnceLock<String>,
 }
@@ -78,7 +78,7 @@ pub struct BlkQueue {
 }
 
 impl BlkQueue {
-    /// Starts the thread. It looks into the queue once without a kick.
+    /// Starts the thread. It checks the queue once without a kick.
     pub fn start(
         config: &BlkQueueConfig,
         ram: Arc<GuestRam>,
@@ -87,7 +87,7 @@ impl BlkQueue {
         seccomp: bool,
     ) -> Result<BlkQueue> {
         let layout = queue_layout(config);
-        // Wrong rings are refused here; in the thread the same call succeeds.
+        // Refuse invalid rings here; in the thread the same call succeeds.
         SplitQueue::new(&ram, &layout).map_err(|_| Errno(libc::EINVAL))?;
         let disk = disk_of(config)?;
         let ring = uring::build(worker::ring_entries(config.size))?;
@@ -106,7 +106,7 @@ impl BlkQueue {
             &format!("vring-blk{}", config.counter_slot),
             None,
             move || {
-                // Only this thread locks; the lock is how the ring can be borrowed here and dropped with the handle.
+                // Only this thread takes the lock, which allows borrowing the ring here and dropping it with the handle.
                 let mut ring = lock(&ring);
                 ring.submitter().register_enable_rings().map_err(|error| uring::errno(&error))?;
                 if let Some(filter) = &filter {
@@ -134,8 +134,8 @@ impl BlkQueue {
         Ok(BlkQueue { counter_slot: config.counter_slot, shared, thread })
     }
 
-    /// Why the queue is served no more, if that is so without having been asked: whether the driver broke the rules, and
-    /// in words.
+    /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the
+    /// protocol, and a message.
     pub fn failure(&self) -> Option<(bool, String)> {
         let ending = self.thread.life().ending()?;
         if let Some(broken) = self.shared.broken.get() {
@@ -151,12 +151,12 @@ impl BlkQueue {
         }
     }
 
-    /// Asks the thread to finish what is in flight and end.
+    /// Asks the thread to finish the requests in flight and end.
     pub fn request_stop(&self) {
         self.shared.stop.signal();
     }
 
-    /// Waits for the thread's end. Returns how far it had got.
+    /// Waits for the thread to end. Returns its position in the rings.
     pub fn join(mut self) -> Position {
         self.request_stop();
         self.thread.join();

@@ -1,5 +1,5 @@
-//! Rings full of random numbers: whatever a driver writes, a request is understood, refused or reported, and what is
-//! handed to the kernel lies in guest RAM and on the disk.
+//! Rings full of random numbers: whatever a driver writes, a request is executed, refused or reported, and
+//! everything passed to the kernel lies in guest RAM and on the disk.
 
 use super::bounce::BouncePool;
 use super::disk::{Disk, SECTOR, SERIAL_BYTES, feature};
@@ -18,7 +18,7 @@ const USED: u64 = 0x3000;
 /// Indirect tables and headers, among other things.
 const SCRATCH: u64 = 0x4000;
 
-/// xorshift64*, from a fixed seed: a failure happens again.
+/// xorshift64* with a fixed seed: failures are reproducible.
 struct Random(u64);
 
 impl Random {
@@ -33,7 +33,7 @@ impl Random {
         self.next() % limit
     }
 
-    /// A number around the places where checks go wrong.
+    /// A number near the boundaries that checks may get wrong.
     fn edge(&mut self, limit: u64) -> u64 {
         match self.below(8) {
             0 => self.next(),
@@ -67,7 +67,7 @@ fn fill(random: &mut Random, ram: &GuestRam) {
         write(at, low);
         write(at + 8, high);
     }
-    // Some of the scratch area are headers: {le32 type, le32 reserved, le64 sector}.
+    // Some of the scratch area holds headers: {le32 type, le32 reserved, le64 sector}.
     for index in 0..32 {
         write(SCRATCH + 16 * index, [0, 1, 4, 8, 11, 13, random.next()][random.below(7) as usize]);
         write(SCRATCH + 16 * index + 8, random.edge(DISK_BYTES / SECTOR));

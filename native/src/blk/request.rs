@@ -1,4 +1,4 @@
-//! Understanding a virtio-blk request (virtio 1.3 §5.2.6).
+//! Parsing a virtio-blk request (virtio 1.3 §5.2.6).
 
 use super::disk::{Disk, SECTOR, feature};
 use crate::queue::{Broken, Chain};
@@ -20,10 +20,10 @@ const HEADER_BYTES: usize = 16;
 /// {le64 sector, le32 num_sectors, le32 flags}
 const RANGE_BYTES: u64 = 16;
 const FLAG_UNMAP: u32 = 1;
-/// More ranges in one request than any driver is told it may send.
+/// More ranges per request than the limit given to any driver.
 const MAX_RANGES: u64 = 256;
 
-/// What a request asks for, after all checks.
+/// The operation of a request, after all checks.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Data to the chain's writable buffers, from this byte of the disk on.
@@ -34,7 +34,7 @@ pub enum Operation {
     GetId,
     Discard(Vec<Range>),
     WriteZeroes(Vec<Range>),
-    /// Nothing: the status says why.
+    /// Nothing: the status has the reason.
     Refuse(u8),
 }
 
@@ -43,11 +43,11 @@ pub enum Operation {
 pub struct Range {
     pub start: u64,
     pub len: u64,
-    /// The driver doesn't mind if the space is given back.
+    /// The driver allows the space to be deallocated.
     pub unmap: bool,
 }
 
-/// Takes header and status byte off `chain`, so that what remains is data.
+/// Removes header and status byte from `chain`, leaving the data.
 pub fn parse<'m>(chain: &mut Chain<'m>, disk: &Disk) -> Result<(Operation, VolatileSlice<'m>), Broken> {
     let mut header = [0; HEADER_BYTES];
     if !chain.readable.take_front(&mut header) {
@@ -90,7 +90,7 @@ fn ranges(chain: &Chain, disk: &Disk, allowed_flags: u32) -> Result<Vec<Range>, 
     if disk.readonly || bytes == 0 || bytes % RANGE_BYTES != 0 || bytes > MAX_RANGES * RANGE_BYTES {
         return Err(STATUS_IOERR);
     }
-    // One copy, so that the driver can't change what has been checked.
+    // Copy once, so that the driver can't change what has been checked.
     let mut raw = vec![0; bytes as usize];
     chain.readable.copy_to(0, &mut raw);
     raw.chunks_exact(RANGE_BYTES as usize).map(|raw| range(raw, disk, allowed_flags)).collect()

@@ -1,4 +1,4 @@
-//! One request on its way: what it asks for, how far it has got, and the next thing to ask the kernel for.
+//! One request in flight: its operation, its progress, and the next operation to submit to the kernel.
 
 use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::disk::{Disk, SECTOR};
@@ -7,7 +7,7 @@ use crate::queue::{Buffers, Chain};
 use io_uring::{opcode, squeue, types};
 use vm_memory::VolatileSlice;
 
-/// What one readv or writev takes (UIO_MAXIOV).
+/// The most iovecs of one readv or writev (UIO_MAXIOV).
 const MAX_IOVECS: usize = 1024;
 
 /// What a request needs next.
@@ -18,7 +18,7 @@ pub enum Next {
     Finished(u8),
 }
 
-/// The buffers and iovecs stay where they are while the kernel uses them; the slot is not touched meanwhile.
+/// The buffers and iovecs don't move while the kernel uses them; the slot isn't touched until then.
 #[derive(Default)]
 pub struct Slot<'m> {
     pub chain: Chain<'m>,
@@ -32,11 +32,11 @@ pub struct Slot<'m> {
 #[derive(Default)]
 struct Progress {
     operation: Option<Operation>,
-    /// Bytes transferred, or zeroed in the present range.
+    /// Bytes transferred, or zeroed in the current range.
     done: u64,
     /// The ranges that are finished.
     ranges: usize,
-    /// The backing store can't zero a range by itself: zeros are written.
+    /// The backing store can't zero ranges: write zeros instead.
     write_zeros: bool,
 }
 
@@ -47,7 +47,7 @@ impl<'m> Slot<'m> {
         self.taken_ns = taken_ns;
     }
 
-    /// Bytes that reached the guest, and that came from it.
+    /// Bytes moved to the guest, and from it.
     pub fn moved(&self) -> (u64, u64) {
         match self.progress.operation {
             Some(Operation::Read(_) | Operation::GetId) => (self.progress.done, 0),
@@ -60,7 +60,7 @@ impl<'m> Slot<'m> {
         self.bounce.take()
     }
 
-    /// What to do now.
+    /// The next step.
     pub fn next(&mut self, disk: &Disk, pool: &mut BouncePool) -> Next {
         let Some(operation) = &self.progress.operation else { return Next::Finished(STATUS_IOERR) };
         match operation {
@@ -90,7 +90,7 @@ impl<'m> Slot<'m> {
         }
     }
 
-    /// Takes the kernel's answer to what `next` submitted. Returns a status when that ends the request.
+    /// Handles the completion of the operation from `next`. Returns a status if that ends the request.
     pub fn answered(&mut self, result: i32) -> Option<u8> {
         if result == -libc::EAGAIN || result == -libc::EINTR {
             return None;
@@ -105,7 +105,7 @@ impl<'m> Slot<'m> {
                 None
             }
             Some(Operation::Discard(_)) if result >= 0 || not_supported(result) => {
-                // Discarding is advice: a store that can't follow it keeps its bytes.
+                // Discarding is a hint: a store that doesn't support it keeps its bytes.
                 self.finish_range();
                 None
             }
@@ -219,11 +219,11 @@ impl<'m> Slot<'m> {
     }
 }
 
-/// Collects the data from byte `from` on. Returns false when it isn't aligned for O_DIRECT.
+/// Collects the data starting at byte `from`. Returns false when it isn't aligned for O_DIRECT.
 fn gather(data: &Buffers, from: u64, alignment: Option<usize>, iovecs: &mut Vec<libc::iovec>) -> bool {
     iovecs.clear();
-    for piece in data.from(from).take(MAX_IOVECS) {
-        let (address, len) = (piece.ptr_guard_mut().as_ptr(), piece.len());
+    for slice in data.from(from).take(MAX_IOVECS) {
+        let (address, len) = (slice.ptr_guard_mut().as_ptr(), slice.len());
         let aligned =
             alignment.is_none_or(|alignment| address.addr() % alignment == 0 && len % SECTOR as usize == 0);
         if !aligned {

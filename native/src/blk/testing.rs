@@ -13,7 +13,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 const SIZE: u32 = 64;
 pub const SECTORS: u64 = 4096;
-/// Where the driver keeps what it is not asked to place elsewhere.
+/// Where the driver places everything else.
 pub const HEADER: u64 = 0x8000;
 pub const STATUS: u64 = 0x9000;
 pub const DATA: u64 = 0x2_0000;
@@ -49,7 +49,7 @@ impl Fixture {
     pub fn new(file: File, features: u64, flags: u32) -> Fixture {
         file.set_len(SECTORS * 512).unwrap();
         let ram = Arc::new(ram());
-        // For the test's process, so that the driver can borrow it.
+        // Leaked, so that the driver can borrow it.
         let shared: &'static Arc<GuestRam> = Box::leak(Box::new(ram.clone()));
         let words: &'static [u64] = Box::leak(vec![0; HEADER_WORDS + words::WORDS].into_boxed_slice());
         // SAFETY: the words are leaked.
@@ -106,7 +106,7 @@ impl Fixture {
         self.driver.offer(&chain);
     }
 
-    /// One request, from offer to answer. Returns its status and the length in the used ring.
+    /// One request, from offer to completion. Returns its status and the length in the used ring.
     pub fn request(&mut self, kind: u32, sector: u64, data: &[Buffer]) -> (u8, u32) {
         let index = self.driver.used_index();
         self.offer(0, kind, sector, data);

@@ -1,4 +1,4 @@
-//! What a driver gets for its requests, good and bad.
+//! Responses to a driver's requests, valid and invalid.
 
 use super::disk::feature;
 use super::request::{STATUS_IOERR, STATUS_OK, STATUS_UNSUPPORTED};
@@ -21,11 +21,11 @@ fn pattern(seed: u8) -> [u8; 1024] {
 }
 
 #[test]
-fn data_is_written_and_read_back_in_any_pieces() {
+fn data_is_written_and_read_back_in_any_split() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.write(DATA, &pattern(1));
-    let pieces = [out(DATA, 3), out(DATA + 3, 0), out(DATA + 3, 600), out(DATA + 603, 421)];
-    assert_eq!(disk.request(OUT, 5, &pieces), (STATUS_OK, 1));
+    let buffers = [out(DATA, 3), out(DATA + 3, 0), out(DATA + 3, 600), out(DATA + 603, 421)];
+    assert_eq!(disk.request(OUT, 5, &buffers), (STATUS_OK, 1));
     assert_eq!(disk.on_disk::<1024>(5 * 512), pattern(1));
     let target = DATA + 0x1_0000;
     assert_eq!(disk.request(IN, 5, &[in_(target + 1, 1000), in_(target + 1001, 24)]), (STATUS_OK, 1025));
@@ -155,7 +155,7 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
         assert!(disk.on_disk::<4096>(tag * 4096) == [tag as u8; 4096], "request {tag}");
         assert_eq!(disk.read::<1>(STATUS + tag), [STATUS_OK]);
     }
-    // What had not been taken is, by the next thread, without a kick.
+    // The next thread takes what had not been taken, without a kick.
     disk.driver.layout.position = position;
     disk.start(0);
     disk.await_used(21);
@@ -180,7 +180,7 @@ fn what_is_found_without_having_asked_for_a_kick_is_counted() {
     }
     disk.stop();
     assert_eq!(disk.counters.get(words::BATCHES), 200);
-    // Either the driver had to kick or it didn't; a few times it looks just when the thread changes its mind.
+    // The driver either had to kick or not; a few times it checks just as the thread changes its mind.
     let kicked = disk.counters.get(words::KICKS) + disk.counters.get(words::KICKS_SUPPRESSED);
     assert!((180..=220).contains(&kicked), "{kicked} of 200 batches");
 }

@@ -9,8 +9,9 @@ pub fn errno(error: &io::Error) -> Errno {
     Errno(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// A disabled ring for `entries` requests. The thread that enables it is the one that may submit. The disk's file is not
-/// registered with it: a ring is torn down some time after its fd is closed, and would keep the disk locked until then.
+/// A disabled ring for `entries` requests. Only the thread that enables it may submit. The disk's file is not
+/// registered with it: a ring is torn down some time after its fd is closed, and would keep the disk locked
+/// until then.
 pub fn build(entries: u32) -> Result<IoUring> {
     let ring = match build_deferred(entries) {
         // Before Linux 6.1.
@@ -24,7 +25,7 @@ pub fn build(entries: u32) -> Result<IoUring> {
     Ok(ring)
 }
 
-/// Limits the ring to what the worker submits: a seccomp filter sees no further than the ring.
+/// Restricts the ring to the operations that the worker submits: a seccomp filter can't see what goes through the ring.
 fn restrict(ring: &IoUring) -> io::Result<()> {
     let opcodes = [
         opcode::Read::CODE,
@@ -37,7 +38,8 @@ fn restrict(ring: &IoUring) -> io::Result<()> {
     ring.submitter().register_restrictions(&mut opcodes.map(Restriction::sqe_op))
 }
 
-/// Completions are processed when the thread asks for them, not by interrupting it; the ring says when there are some.
+/// The kernel processes completions when the thread asks for them, not by interrupting it; a flag in the ring
+/// says when there are some.
 fn build_deferred(entries: u32) -> io::Result<IoUring> {
     IoUring::builder()
         .setup_r_disabled()

@@ -1,5 +1,5 @@
-//! The loop of a queue thread: takes requests from the ring, has io_uring move the data between disk and guest memory,
-//! and gives the requests back. While there is work, or may soon be some, the driver is told not to kick.
+//! The loop of a queue thread: takes requests from the ring, moves the data between disk and guest memory
+//! with io_uring, and returns the requests. Kicks are suppressed while there is work, or may soon be some.
 
 use super::bounce::BouncePool;
 use super::disk::Disk;
@@ -17,17 +17,17 @@ use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use vm_memory::Bytes;
 
-/// The longest look for the next request or completion before sleeping.
+/// The longest spin for the next request or completion before sleeping.
 const SPIN_NS: u64 = 50_000;
 const MAX_IN_FLIGHT: u32 = 256;
-/// Entries for the two polls, beside those of requests.
+/// Entries for the two polls, besides those of requests.
 const POLL_ENTRIES: u32 = 2;
 
-/// `user_data` of the polls; requests have their slot's number.
+/// `user_data` of the polls; for requests it is the slot's number.
 const KICK: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
 
-/// Why a queue is served no more.
+/// Why a queue is no longer served.
 pub enum Fault {
     Broken(Broken),
     Failed(Errno),
@@ -45,7 +45,7 @@ impl From<Errno> for Fault {
     }
 }
 
-/// Requests in flight at most, for a queue of `size`.
+/// The most requests in flight for a queue of `size`.
 pub fn slots(size: u32) -> u32 {
     size.clamp(1, MAX_IN_FLIGHT)
 }
@@ -68,7 +68,7 @@ pub struct Worker<'m, 'r> {
     disk: &'m Disk,
     signals: Signals,
     counters: Block,
-    /// Told after every change, so that it is known even when the thread dies.
+    /// Called after every change, so that the position is known even if the thread dies.
     on_position: &'r dyn Fn(Position),
     slots: Vec<Slot<'m>>,
     free: Vec<u16>,
@@ -134,7 +134,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         }
     }
 
-    /// Waits in the kernel for a completion, a kick or the stop.
+    /// Waits in the kernel for a completion, a kick or a stop request.
     fn sleep(&mut self, can_take: bool) -> Result<()> {
         if can_take {
             if self.queue.enable_kicks() {
@@ -151,7 +151,8 @@ impl<'m, 'r> Worker<'m, 'r> {
         Ok(())
     }
 
-    /// Takes what the driver offers, as far as there are free slots. One that offers more and more has to wait its turn.
+    /// Takes what the driver offers while there are free slots. Bounded, so that a driver that keeps offering
+    /// can't starve completions.
     fn take_requests(&mut self) -> std::result::Result<(), Fault> {
         let mut taken = 0;
         let mut now = 0;
@@ -179,7 +180,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         Ok(())
     }
 
-    /// Handles the completions that are there.
+    /// Handles the available completions.
     fn collect(&mut self) {
         let mut results = std::mem::take(&mut self.results);
         results.extend(self.ring.completion().map(|entry| (entry.user_data(), entry.result())));
@@ -204,7 +205,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         }
     }
 
-    /// Does what the request in slot `index` needs next.
+    /// Executes the next step of the request in slot `index`.
     fn advance(&mut self, index: u16) {
         match self.slots[usize::from(index)].next(self.disk, &mut self.pool) {
             Next::Submit(entry) => {
@@ -222,7 +223,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         if let Some(byte) = slot.status.take() {
             byte.write_obj(status, 0).expect("one byte");
         }
-        // What was read before an error is not worth telling: only the status counts then.
+        // After an error the data doesn't count, only the status.
         let written = if status == STATUS_OK { to_guest as u32 + 1 } else { 1 };
         self.queue.give_back(slot.chain.head, written);
         self.counters.add(words::BYTES_TO_GUEST, to_guest);
@@ -240,7 +241,7 @@ impl<'m, 'r> Worker<'m, 'r> {
         }
     }
 
-    /// Shows the driver the requests that are done, and interrupts it if it wants that.
+    /// Publishes the completed requests, and interrupts the driver if it asked for that.
     fn tell_driver(&mut self) {
         let position = self.queue.position();
         (self.on_position)(position);
@@ -263,25 +264,25 @@ impl<'m, 'r> Worker<'m, 'r> {
     }
 
     fn enqueue(&mut self, entry: squeue::Entry) {
-        // SAFETY: what the entry points to belongs to a slot, which leaves it alone until the kernel has answered, and
-        // which outlives that (see `Drop`); guest memory outlives the thread.
+        // SAFETY: the entry points to data of a slot, which doesn't touch it until the kernel has completed
+        // the operation, and outlives that (see `Drop`); guest memory outlives the thread.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         pushed.expect("an entry for each slot and poll");
     }
 
-    /// Hands new entries to the kernel and lets it post completions; waits until there are `wanted` of them.
+    /// Submits new entries and lets the kernel post completions; waits for `wanted` of them.
     fn submit(&mut self, wanted: usize) -> Result<()> {
         if wanted == 0 && self.ring.submission().is_empty() && !self.ring.submission().taskrun() {
             return Ok(());
         }
         match self.ring.submit_and_wait(wanted).map_err(|error| errno(&error)) {
-            // Interrupted, or short of memory for now: what was not taken stays queued for the next call.
+            // Interrupted, or temporarily out of memory: entries not taken stay queued for the next call.
             Ok(_) | Err(Errno(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => Ok(()),
             Err(errno) => Err(errno),
         }
     }
 
-    /// Waits until the kernel has let go of all buffers; the ring of the driver is not touched.
+    /// Waits until the kernel no longer uses any buffer, without touching the driver's ring.
     fn drain(&mut self) -> Result<()> {
         while self.submitted > 0 {
             self.submit(1)?;
@@ -295,7 +296,7 @@ impl<'m, 'r> Worker<'m, 'r> {
 impl Drop for Worker<'_, '_> {
     fn drop(&mut self) {
         if self.drain().is_err() {
-            // The kernel may still write to the buffers: they have to stay.
+            // The kernel may still write to the buffers: leak them.
             std::mem::forget(std::mem::take(&mut self.slots));
         }
         self.counters.set(words::IN_FLIGHT, 0);

@@ -1,31 +1,31 @@
-//! The guest memory of one direction of a descriptor chain, as pieces whose borders carry no meaning (virtio 1.3 §2.7.4).
+//! The guest memory of one direction of a descriptor chain, as slices whose boundaries have no meaning (virtio 1.3 §2.7.4).
 
 use vm_memory::VolatileSlice;
 
-/// Pieces of guest RAM, all checked, in order.
+/// Slices of guest RAM, all checked, in order.
 #[derive(Default)]
 pub struct Buffers<'m> {
-    pieces: Vec<VolatileSlice<'m>>,
+    slices: Vec<VolatileSlice<'m>>,
     len: u64,
 }
 
 impl<'m> Buffers<'m> {
     pub fn clear(&mut self) {
-        self.pieces.clear();
+        self.slices.clear();
         self.len = 0;
     }
 
-    /// Bytes in all pieces.
+    /// Bytes in all slices.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    pub fn push(&mut self, piece: VolatileSlice<'m>) {
-        self.len += piece.len() as u64;
-        self.pieces.push(piece);
+    pub fn push(&mut self, slice: VolatileSlice<'m>) {
+        self.len += slice.len() as u64;
+        self.slices.push(slice);
     }
 
-    /// Takes the first bytes away and copies them to `bytes`. Returns whether there were enough.
+    /// Removes the first bytes and copies them to `bytes`. Returns whether there were enough.
     pub fn take_front(&mut self, bytes: &mut [u8]) -> bool {
         if self.len < bytes.len() as u64 {
             return false;
@@ -35,53 +35,53 @@ impl<'m> Buffers<'m> {
         true
     }
 
-    /// Takes the last byte away.
+    /// Removes the last byte.
     pub fn take_last_byte(&mut self) -> Option<VolatileSlice<'m>> {
-        let last = self.pieces.pop()?;
-        let (rest, byte) = last.split_at(last.len() - 1).expect("pieces are never empty");
+        let last = self.slices.pop()?;
+        let (rest, byte) = last.split_at(last.len() - 1).expect("slices are never empty");
         if !rest.is_empty() {
-            self.pieces.push(rest);
+            self.slices.push(rest);
         }
         self.len -= 1;
         Some(byte)
     }
 
-    /// Copies from byte `at` on into `bytes`, as much as there is. Returns how much that was.
+    /// Copies to `bytes` from byte `at` on, as much as available. Returns the number of bytes.
     pub fn copy_to(&self, at: u64, bytes: &mut [u8]) -> usize {
         let mut copied = 0;
-        for piece in self.from(at) {
+        for slice in self.from(at) {
             if copied == bytes.len() {
                 break;
             }
-            copied += piece.copy_to(&mut bytes[copied..]);
+            copied += slice.copy_to(&mut bytes[copied..]);
         }
         copied
     }
 
-    /// Copies `bytes` to byte `at` and on, as much as there is room for. Returns how much that was.
+    /// Copies `bytes` to byte `at` and on, as much as fits. Returns the number of bytes.
     pub fn copy_from(&self, at: u64, bytes: &[u8]) -> usize {
         let mut copied = 0;
-        for piece in self.from(at) {
-            let count = piece.len().min(bytes.len() - copied);
+        for slice in self.from(at) {
+            let count = slice.len().min(bytes.len() - copied);
             if count == 0 {
                 break;
             }
-            piece.copy_from(&bytes[copied..copied + count]);
+            slice.copy_from(&bytes[copied..copied + count]);
             copied += count;
         }
         copied
     }
 
-    /// The pieces from byte `at` on.
+    /// The slices from byte `at` on.
     pub fn from(&self, at: u64) -> impl Iterator<Item = VolatileSlice<'m>> {
         let mut skip = at;
-        self.pieces.iter().filter_map(move |piece| {
-            let len = piece.len() as u64;
+        self.slices.iter().filter_map(move |slice| {
+            let len = slice.len() as u64;
             if skip >= len {
                 skip -= len;
                 return None;
             }
-            let rest = piece.offset(std::mem::take(&mut skip) as usize);
+            let rest = slice.offset(std::mem::take(&mut skip) as usize);
             Some(rest.expect("the offset is below the length"))
         })
     }
@@ -89,13 +89,13 @@ impl<'m> Buffers<'m> {
     fn drop_front(&mut self, count: usize) {
         let mut left = count;
         while left > 0 {
-            let first = self.pieces[0];
+            let first = self.slices[0];
             if first.len() > left {
-                self.pieces[0] = first.offset(left).expect("the offset is below the length");
+                self.slices[0] = first.offset(left).expect("the offset is below the length");
                 break;
             }
             left -= first.len();
-            self.pieces.remove(0);
+            self.slices.remove(0);
         }
         self.len -= count as u64;
     }
@@ -105,7 +105,7 @@ impl<'m> Buffers<'m> {
 mod tests {
     use super::*;
 
-    /// Buffers over "abcdefgh" in pieces of 3, 1 and 4 bytes.
+    /// Buffers over "abcdefgh" in slices of 3, 1 and 4 bytes.
     fn with_letters(test: impl FnOnce(&mut Buffers)) {
         let mut memory = *b"abcdefgh";
         let whole = VolatileSlice::from(&mut memory[..]);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_is_taken_across_borders() {
+    fn the_front_is_taken_across_slices() {
         with_letters(|buffers| {
             let mut bytes = [0; 5];
             assert!(buffers.take_front(&mut bytes));

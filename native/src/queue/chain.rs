@@ -10,10 +10,10 @@ pub const NEXT: u16 = 1;
 pub const WRITE: u16 = 2;
 pub const INDIRECT: u16 = 4;
 
-/// Longer chains than the queue are against the rules (§2.7.5.3.1), but for indirect ones drivers take that easy.
+/// Chains must not be longer than the queue (§2.7.5.3.1), but drivers ignore that for indirect ones.
 const MAX_INDIRECT: usize = 1024;
 
-/// A descriptor chain's memory: what the driver wrote, then what the device may write.
+/// A descriptor chain's memory: the device-readable part, then the device-writable part.
 #[derive(Default)]
 pub struct Chain<'m> {
     pub head: u16,
@@ -90,8 +90,8 @@ impl<'m> Chain<'m> {
             return Err(Broken("put a readable descriptor after a writable one".into()));
         }
         let buffers = if writable { &mut self.writable } else { &mut self.readable };
-        for piece in ram.get_slices(GuestAddress(address), len as usize) {
-            buffers.push(piece.map_err(|_| outside_ram("a buffer", address, len.into()))?);
+        for slice in ram.get_slices(GuestAddress(address), len as usize) {
+            buffers.push(slice.map_err(|_| outside_ram("a buffer", address, len.into()))?);
         }
         if self.readable.len() + self.writable.len() > u64::from(u32::MAX) {
             return Err(Broken("made a chain of 4 GiB or more".into()));

@@ -1,5 +1,6 @@
-//! Split virtqueues (virtio 1.3 §2.7), from the device's side. Nothing that the driver wrote is trusted: a rule broken in
-//! a way that leaves no sane continuation is a `Broken`, after which the ring is left alone.
+//! Split virtqueues (virtio 1.3 §2.7), from the device's side. Nothing that the driver wrote is trusted: a
+//! protocol violation that leaves no sane continuation is a `Broken`, after which the ring is not used
+//! anymore.
 
 mod buffers;
 mod chain;
@@ -11,7 +12,7 @@ pub use buffers::Buffers;
 pub use chain::Chain;
 pub use split::{Position, QueueLayout, SplitQueue};
 
-/// How the driver broke the rules of its queue, for the user.
+/// How the driver violated the queue's protocol, for the user.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken(pub String);
 

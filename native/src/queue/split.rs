@@ -15,17 +15,17 @@ const INDEX: usize = 2;
 const RING: usize = 4;
 const AVAIL_ENTRY_BYTES: usize = 2;
 const USED_ENTRY_BYTES: usize = 8;
-/// The event index behind the ring's entries.
+/// The event index after the ring's entries.
 const EVENT_BYTES: usize = 2;
 
-/// In the available ring's flags: the driver wants no interrupts.
+/// In the avail ring's flags: the driver needs no interrupts.
 const NO_INTERRUPT: u16 = 1;
-/// In the used ring's flags: the device wants no kicks.
+/// In the used ring's flags: the device needs no kicks.
 const NO_NOTIFY: u16 = 1;
 
 pub const MAX_SIZE: u32 = 32768;
 
-/// A queue as the driver set it up.
+/// A queue as set up by the driver.
 #[derive(Clone, Copy)]
 pub struct QueueLayout {
     pub size: u32,
@@ -37,7 +37,7 @@ pub struct QueueLayout {
     pub position: Position,
 }
 
-/// How far the device has got: the next entry to take, and the next to fill in. Both wrap at 2^16.
+/// The device's position: the next entry to take, and the next to fill in. Both wrap at 2^16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     pub available: u16,
@@ -53,13 +53,13 @@ pub struct SplitQueue<'m> {
     indirect: bool,
     event_idx: bool,
     position: Position,
-    /// The available index as last read.
+    /// The avail index as last read.
     offered: u16,
     /// The used index as last published.
     published: u16,
-    /// The same when an interrupt was last considered. None at first: what the driver was told before isn't known.
+    /// The used index when an interrupt was last considered. None at first: what the driver has seen is unknown.
     considered: Option<u16>,
-    /// The driver was asked to kick for the next chain.
+    /// Kicks are enabled for the next chain.
     kick_wanted: bool,
 }
 
@@ -99,7 +99,7 @@ impl<'m> SplitQueue<'m> {
         self.position
     }
 
-    /// Whether the driver offers a chain that has not been taken.
+    /// Whether the driver offers a chain that hasn't been taken.
     pub fn has_available(&self) -> bool {
         load(&self.available, INDEX, Ordering::Acquire) != self.position.available
     }
@@ -126,7 +126,7 @@ impl<'m> SplitQueue<'m> {
         Ok(true)
     }
 
-    /// Returns a chain of which the device wrote `len` bytes. The driver sees it after `publish`.
+    /// Returns a chain in which the device wrote `len` bytes. The driver sees it after `publish`.
     pub fn give_back(&mut self, head: u16, len: u32) {
         let at = RING + usize::from(self.position.used % self.size) * USED_ENTRY_BYTES;
         let entry = u64::from(head) | u64::from(len) << 32;
@@ -134,7 +134,7 @@ impl<'m> SplitQueue<'m> {
         self.position.used = self.position.used.wrapping_add(1);
     }
 
-    /// Shows the driver what has been given back. Returns whether there was anything new.
+    /// Publishes the returned chains to the driver. Returns whether there were any.
     pub fn publish(&mut self) -> bool {
         if self.published == self.position.used {
             return false;
@@ -146,7 +146,7 @@ impl<'m> SplitQueue<'m> {
 
     /// Whether the driver wants an interrupt for what has been published since this was last asked (§2.7.7.2, §2.7.10).
     pub fn wants_interrupt(&mut self) -> bool {
-        // The driver writes its wish and then reads the used index; this is the other half.
+        // The driver writes its event index or flag and then reads the used index; this is the other half.
         fence(Ordering::SeqCst);
         let before = self.considered.replace(self.published);
         if !self.event_idx {
@@ -158,7 +158,7 @@ impl<'m> SplitQueue<'m> {
         self.published.wrapping_sub(event).wrapping_sub(1) < self.published.wrapping_sub(before)
     }
 
-    /// Whether the driver was asked to kick for the chains just taken. Those that follow, it need not kick for.
+    /// Whether kicks were enabled for the chains just taken. Disables them for the following ones.
     pub fn forget_kick(&mut self) -> bool {
         std::mem::replace(&mut self.kick_wanted, false)
     }
@@ -172,12 +172,12 @@ impl<'m> SplitQueue<'m> {
             store(&self.used, FLAGS, 0, Ordering::Relaxed);
         }
         self.kick_wanted = true;
-        // The driver writes the available index and then reads this wish.
+        // The driver writes the avail index and then reads this.
         fence(Ordering::SeqCst);
         self.has_available()
     }
 
-    /// Tells the driver that it need not kick. With EVENT_IDX an index that has been passed says so already.
+    /// Disables kicks. With EVENT_IDX, an index that has been passed already does that.
     pub fn disable_kicks(&mut self) {
         if !self.event_idx {
             store(&self.used, FLAGS, NO_NOTIFY, Ordering::Relaxed);

@@ -62,7 +62,7 @@ impl<'m> Driver<'m> {
         Driver { ram, layout, next_descriptor: 0, available_index: 0 }
     }
 
-    /// Pretends that the queue has been in use up to `position`.
+    /// Pretends that the queue has been used up to `position`.
     pub fn start_at(&mut self, position: Position) {
         self.layout.position = position;
         self.set_available_index(position.available);

@@ -1,6 +1,6 @@
-//! What the machine thread sleeps in. vCPU and queue threads post to it with atomics; it looks for those first, spins
-//! for a moment when the next exit is probably near, and only then sleeps in epoll, where the first post wakes it
-//! through an eventfd.
+//! The machine thread waits here. vCPU and queue threads post events with atomics; the waiter checks those
+//! first, spins briefly if the next exit is probably near, and only then sleeps in epoll, where the first
+//! post wakes it through an eventfd.
 
 #[cfg(test)]
 mod tests;
@@ -19,11 +19,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 pub const MAX_VCPUS: usize = 64;
-/// A vCPU that was in KVM for less than this before its exit is expected back as soon.
+/// A vCPU that was in KVM for less than this before its exit is expected to exit again as soon.
 const NEAR_NS: u64 = 30_000;
-/// The longest spin for the next exit. A vCPU that has to be woken for its answer first comes back within it, too.
+/// The longest spin for the next exit. Long enough for a vCPU that must first be woken for its answer.
 const SPIN_NS: u64 = 50_000;
-/// With posts coming without a pause, the fds still get looked at in one of so many waits.
+/// Under a constant stream of posts, fds are still checked once per this many waits.
 const FD_TURN: u32 = 8;
 const READY_FDS: usize = 32;
 
@@ -32,14 +32,14 @@ const DOORBELL: u32 = 1;
 const QUEUE: u32 = 2;
 const CLOSED: u32 = 4;
 
-/// What posting threads write and the waiting thread looks at.
+/// Written by posting threads and checked by the waiting thread.
 #[derive(Default)]
 #[repr(align(128))]
 struct Posted {
-    /// One bit per vCPU with news in its mailbox.
+    /// One bit per vCPU with events in its mailbox.
     vcpus: AtomicU64,
     other: AtomicU32,
-    /// The machine thread sleeps, or is about to: a post has to signal `wake`.
+    /// The machine thread sleeps, or is about to: a post must signal `wake`.
     sleeping: AtomicBool,
 }
 
@@ -64,10 +64,10 @@ pub struct Reactor {
     waiter: Mutex<Waiter>,
 }
 
-/// What only the waiting thread uses.
+/// State of the waiting thread only.
 struct Waiter {
     spin: Spin,
-    /// The last wait returned an exit of a vCPU that had been in KVM for a moment only.
+    /// The last wait returned an exit of a vCPU that had been in KVM only briefly.
     exit_near: bool,
     waits: u32,
 }
@@ -95,7 +95,7 @@ impl Reactor {
         &self.mailboxes[vcpu]
     }
 
-    /// There are news in a vCPU's mailbox. May be called in a signal handler.
+    /// Signals events in a vCPU's mailbox. May be called in a signal handler.
     pub fn post_vcpu(&self, vcpu: usize) {
         self.posted.vcpus.fetch_or(1 << vcpu, SeqCst);
         self.wake_sleeper();
@@ -105,12 +105,12 @@ impl Reactor {
         self.post_other(DOORBELL);
     }
 
-    /// A queue is served no more. May be called in a signal handler.
+    /// Signals that a queue is no longer served. May be called in a signal handler.
     pub fn post_queue(&self) {
         self.post_other(QUEUE);
     }
 
-    /// Makes the present wait and all later ones fail with ECANCELED.
+    /// Makes the current wait and all later ones fail with ECANCELED.
     pub fn close(&self) {
         self.post_other(CLOSED);
     }
@@ -125,13 +125,13 @@ impl Reactor {
 
     pub fn unwatch(&self, fd: RawFd) -> Result<()> {
         let known = lock(&self.watches).remove(&fd).is_some();
-        // A closed fd has left the epoll set by itself.
+        // A closed fd has already left the epoll set.
         let _ = self.epoll.remove(fd);
         if known { Ok(()) } else { Err(Errno(libc::ENOENT)) }
     }
 
-    /// Fills `out` with what has happened, waiting at most `timeout_ns` (None: for ever) for something to. Only one
-    /// thread at a time may wait.
+    /// Fills `out` with events, waiting at most `timeout_ns` (None: forever) for the first. Only one thread
+    /// may wait at a time.
     pub fn wait(
         &self,
         out: &mut [Event],
@@ -171,7 +171,7 @@ impl Reactor {
         self.wake_sleeper();
     }
 
-    /// Pairs with `sleep`: either the sleeper sees the post before it sleeps, or this sees that it sleeps.
+    /// Pairs with `sleep`: either the sleeper sees the post before sleeping, or this sees that it sleeps.
     fn wake_sleeper(&self) {
         if self.posted.sleeping.load(SeqCst) && self.posted.sleeping.swap(false, SeqCst) {
             self.wake.signal();

@@ -13,7 +13,7 @@ impl BrokenQueues for NoQueues {
     }
 }
 
-/// `count` queues that have not been reported.
+/// `count` queues not yet reported.
 struct Broken(AtomicUsize);
 
 impl BrokenQueues for Broken {
@@ -123,7 +123,7 @@ fn no_post_is_missed_on_the_way_to_sleep() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0..ROUNDS {
-                // Some posts meet a waiter that spins, some one that sleeps, some one in between.
+                // Some posts hit a spinning waiter, some a sleeping one, some one in between.
                 if round % 16 == 0 {
                     std::thread::sleep(Duration::from_micros(100));
                 }

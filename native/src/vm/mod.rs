@@ -1,4 +1,4 @@
-//! One VM as the native side knows it: its reactor, its threads, and the files and mappings that go with it.
+//! The native side of one VM: its reactor, its threads, and the files and mappings it owns.
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +26,7 @@ pub struct Vm {
     queues: Queues,
     memory: Mutex<Arc<GuestRam>>,
     owned: Mutex<Owned>,
-    /// Held while threads are being ended, so that nobody unmaps anything before they have.
+    /// Held while ending threads, so that nothing is unmapped before they have ended.
     ending: Mutex<()>,
 }
 
@@ -96,12 +96,12 @@ impl Vm {
         Ok(())
     }
 
-    /// What queue threads started from now on may touch.
+    /// Sets what queue threads started from now on may access.
     pub fn set_memory(&self, ram: GuestRam) {
         *lock(&self.memory) = Arc::new(ram);
     }
 
-    /// Starts a vCPU's thread, parked, in place of one that has ended.
+    /// Starts a vCPU's thread, parked. May replace one that has ended.
     pub fn start_vcpu(&self, index: usize, fd: RawFd, run_page: RunPage, cpu: Option<usize>) -> Result<()> {
         let counters = self.counters.vcpu(index)?;
         let mut vcpus = lock(&self.vcpus);
@@ -159,7 +159,7 @@ impl Vm {
     pub fn release(&self) {
         let owned = std::mem::take(&mut *lock(&self.owned));
         for (address, len) in owned.maps {
-            // SAFETY: the VM was made the mapping's owner, and no thread of the VM runs any more.
+            // SAFETY: the VM owns the mapping, and no thread of the VM is running.
             unsafe { libc::munmap(address as *mut libc::c_void, len) };
         }
         owned.fds.into_iter().for_each(close);

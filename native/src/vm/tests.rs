@@ -1,4 +1,4 @@
-//! A few bytes of machine code on the real KVM. Where /dev/kvm can't be opened these tests do nothing, and say so.
+//! A few bytes of machine code on real KVM. If /dev/kvm can't be opened, these tests do nothing and say so.
 
 use super::*;
 use crate::counters::{HEADER_WORDS, VcpuState, vcpu as words};
@@ -90,7 +90,7 @@ impl Guest {
         self.vm.with_vcpu(0, action).unwrap();
     }
 
-    /// The next event, which has to come within two seconds.
+    /// The next event, which must come within two seconds.
     fn next(&self) -> Event {
         let mut events = [Event::default(); 4];
         assert_eq!(self.vm.wait(&mut events, Some(2 * SECOND)), Ok(1));
@@ -155,7 +155,7 @@ fn every_pause_is_reported_once_and_loses_no_exit() {
             answer((round + exit) as u8);
         }
         guest.vcpu(Vcpu::pause);
-        // An exit that is on its way when the pause comes is answered first.
+        // An exit in progress when the pause comes is answered first.
         loop {
             match guest.next().kind {
                 kind::EXIT => answer(round as u8),
@@ -193,7 +193,7 @@ fn shutting_down_frees_a_vcpu_in_the_middle_of_an_exit_and_the_waiting_thread() 
     guest.vm.shutdown();
     let (mut last, canceled) = (waiter.join().unwrap(), Err(Errno(libc::ECANCELED)));
     if last != canceled {
-        // The vCPU's end was faster than the closing of the reactor.
+        // The vCPU ended before the reactor was closed.
         last = guest.vm.wait(&mut [Event::default(); 4], None);
     }
     assert_eq!(last, canceled);

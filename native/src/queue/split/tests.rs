@@ -7,7 +7,7 @@ fn queue<'m>(driver: &Driver<'m>, features: u64) -> SplitQueue<'m> {
     SplitQueue::new(driver.ram, &QueueLayout { features, ..driver.layout }).unwrap()
 }
 
-/// What taking the one chain of `buffers` says.
+/// The error of taking the only chain, of `buffers`.
 fn broken<T>(features: u64, offer: impl FnOnce(&mut Driver) -> T) -> String {
     let ram = ram();
     let mut driver = Driver::new(&ram, SIZE);
@@ -176,7 +176,7 @@ fn a_kick_is_asked_for_until_chains_are_taken_or_it_is_declined() {
         assert!(queue.forget_kick(), "it was asked for when the chain came");
         queue.enable_kicks();
         queue.disable_kicks();
-        // An index that has not been passed still asks.
+        // An index that has not been passed still requests a kick.
         assert_eq!(queue.forget_kick(), features == feature::EVENT_IDX);
     }
 }
