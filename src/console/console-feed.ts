@@ -5,29 +5,29 @@ import { bodyRows, currentScreen } from '../store/ui-slice.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { type ConsoleLine, ConsoleScreen, type LineMark } from './console-screen.ts';
 
-/** The screen that serial guests take for granted. */
+/** The screen size that serial guests assume. */
 const MIN_COLUMNS = 80;
 const MIN_ROWS = 24;
-/** The least time between two pictures of a busy console. */
+/** The shortest time between two frames of a busy console. */
 const REDRAW_MS = 40;
-/** Bytes waiting for the emulator beyond which it starts again from the scrollback instead of falling behind. */
+/** With more bytes than this waiting for the emulator, it restarts from the scrollback instead of falling behind. */
 const MAX_PENDING = 256 * 1024;
 
 type Shown = {
   readonly id: string;
   link: ConsoleLink | null;
   screen: ConsoleScreen;
-  /** One end of what is to be copied. */
+  /** One end of the selection. */
   mark: LineMark | null;
   /** Bytes written and not yet on the screen. */
   pending: number;
-  /** What is on its way is old: what it asked its terminal was answered, or not, back then. */
+  /** The bytes being written are a replay: don't answer their terminal queries again. */
   replaying: boolean;
 };
 
 /**
- * Joins the serial console of the VM whose screen is open to an emulator. A console that nobody looks at costs
- * nothing: the engine keeps its last bytes, and they are played when it is opened.
+ * Connects the serial console of the VM on screen to an emulator. A console that isn't shown costs nothing: the engine
+ * keeps its last bytes, which are replayed when it is opened.
  */
 export class ConsoleFeed {
   readonly #engine: Engine;
@@ -36,7 +36,7 @@ export class ConsoleFeed {
   readonly #unsubscribe: () => void;
   #shown: Shown | null = null;
   #drawnAt = Number.NEGATIVE_INFINITY;
-  #callOffDraw: (() => void) | null = null;
+  #cancelDraw: (() => void) | null = null;
 
   constructor(engine: Engine, store: AppStore, clock: Clock) {
     this.#engine = engine;
@@ -55,22 +55,22 @@ export class ConsoleFeed {
     this.#hide();
   }
 
-  /** Has what is typed go to the shown VM, until no layer is its console's. @throws when somebody else types there */
+  /** Sends keys to the shown VM while its console is open. @throws if another client holds the keyboard */
   async takeKeyboard(take = false): Promise<void> {
     await this.#shown?.link?.takeKeyboard(take);
   }
 
-  /** Ignored without the keyboard. */
+  /** Ignored unless this client holds the keyboard. */
   type(bytes: Uint8Array): void {
     this.#shown?.link?.type(bytes);
   }
 
-  /** Has the guest of the shown console asked for paste markers? */
+  /** Whether the guest of the shown console has asked for paste markers. */
   get bracketedPaste(): boolean {
     return this.#shown?.screen.bracketedPaste ?? false;
   }
 
-  /** Lines of the shown console, those above its screen included. */
+  /** Number of lines of the shown console, including those above its screen. */
   get length(): number {
     return this.#shown?.screen.length ?? 0;
   }
@@ -79,13 +79,13 @@ export class ConsoleFeed {
     return this.#shown?.screen.lines(height, columns, back, showCursor) ?? [];
   }
 
-  /** Row of the first of these lines, counted from the first that is kept. */
+  /** Row of the first of these lines, counted from the oldest one kept. */
   firstRow(height: number, back: number): number {
     const { length } = this;
     return Math.max(0, Math.max(Math.min(height, length), length - back) - height);
   }
 
-  /** The rows from the mark to the line that is looked at, so far back; null where there is no mark. */
+  /** The rows from the mark to the line `back` lines from the end; null without a mark. */
   marked(back: number): { readonly from: number; readonly to: number } | null {
     const shown = this.#shown;
     const line = shown?.mark?.line ?? -1;
@@ -94,7 +94,7 @@ export class ConsoleFeed {
     return { from: Math.min(line, here), to: Math.max(line, here) };
   }
 
-  /** Marks the line so far back, or takes the mark away. @returns false where there are no lines to be marked */
+  /** Marks the line `back` lines from the end, or clears the mark. @returns false if there are no lines to mark */
   toggleMark(back: number): boolean {
     const shown = this.#shown;
     if (!shown) return false;
@@ -113,7 +113,7 @@ export class ConsoleFeed {
     if (this.#shown?.mark) this.toggleMark(0);
   }
 
-  /** The lines that are marked, else the `height` lines that end so far back. */
+  /** The marked lines, else the `height` lines that end `back` lines from the end. */
   textToCopy(back: number, height: number): string[] {
     const { screen } = this.#shown ?? {};
     if (screen === undefined) return [];
@@ -123,12 +123,12 @@ export class ConsoleFeed {
     return screen.text(end - height, end - 1);
   }
 
-  /** How far back the next line is that has the text, from the one so far back; null when there is none. */
+  /** Position of the next line that contains the text, starting from position `back`; null if there is none. */
   find(text: string, back: number, towards: 'older' | 'newer'): number | null {
     const { screen } = this.#shown ?? {};
     if (screen === undefined) return null;
     const here = screen.length - 1 - back;
-    // The line at the very end may be the match that is looked for.
+    // The last line may be the match.
     const from = towards === 'newer' ? here + 1 : back === 0 ? here : here - 1;
     const row = screen.find(text, from, towards === 'newer' ? 1 : -1);
     return row === null ? null : screen.length - 1 - row;
@@ -172,15 +172,15 @@ export class ConsoleFeed {
   }
 
   #hide(): void {
-    this.#callOffDraw?.();
-    this.#callOffDraw = null;
+    this.#cancelDraw?.();
+    this.#cancelDraw = null;
     this.#shown?.link?.close();
     this.#shown?.screen.dispose();
     this.#shown = null;
     if (this.#store.getState().console !== null) this.#store.getState().consoleShown(null);
   }
 
-  /** The whole scrollback: the first there is to show, or after a connection has been lost. */
+  /** The whole scrollback: at first, and after a reconnect. */
   #replay(shown: Shown, bytes: Uint8Array): void {
     shown.screen.dispose();
     shown.screen = this.#screenFor(shown.id);
@@ -214,7 +214,7 @@ export class ConsoleFeed {
     });
   }
 
-  /** Who reads further up goes on reading the same lines while more are printed. */
+  /** While scrolled up, keeps showing the same lines as more are printed. */
   #keepPlace(id: string, grown: number): void {
     const state = this.#store.getState();
     const { cursors } = vmViewOf(state, id);
@@ -222,13 +222,13 @@ export class ConsoleFeed {
       state.changeVmView(id, { cursors: { ...cursors, console: cursors.console + grown } });
   }
 
-  /** Lets the picture be drawn again: now, or as soon as the last one is old enough. */
+  /** Schedules a redraw: now, or once the last one is old enough. */
   #draw(): void {
-    if (this.#callOffDraw !== null) return;
+    if (this.#cancelDraw !== null) return;
     const wait = this.#drawnAt + REDRAW_MS - this.#clock.now();
     if (wait > 0) {
-      this.#callOffDraw = this.#clock.after(wait, () => {
-        this.#callOffDraw = null;
+      this.#cancelDraw = this.#clock.after(wait, () => {
+        this.#cancelDraw = null;
         this.#draw();
       });
       return;

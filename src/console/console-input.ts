@@ -1,31 +1,31 @@
 import { type Clock, systemClock } from '../clock.ts';
 
-/** What a terminal puts around a paste (xterm control sequences, "bracketed paste mode"). */
+/** The markers that a terminal puts around a paste (xterm control sequences, "bracketed paste mode"). */
 const PASTE_START = Buffer.from('\x1b[200~');
 const PASTE_END = Buffer.from('\x1b[201~');
 /** Ctrl-], which leaves a console. */
 export const LEAVE_CONSOLE = 0x1d;
 
-/** How long the rest of a marker may take to follow its first bytes; until then they are not passed on. */
+/** How long to wait for the rest of a marker; until then its first bytes are held back. */
 const MARKER_TIMEOUT_MS = 30;
-/** A paste that stands still for this long is over, so that one whose end got lost does not lock Ctrl-] away. */
+/** A paste without new bytes for this long is over, so that one with a lost end marker doesn't disable Ctrl-]. */
 const PASTE_TIMEOUT_MS = 1000;
 
 export type ConsoleInputEvents = {
-  /** Has the guest asked its terminal to mark pastes (DECSET 2004)? */
+  /** Whether the guest has asked its terminal to mark pastes (DECSET 2004). */
   wantsPasteMarkers(): boolean;
   /** For the guest. */
   typed(bytes: Uint8Array): void;
 };
 
 /**
- * What a user types into a guest's console. Paste markers are for a guest that asked for them, and Ctrl-] leaves, unless it is
- * part of a paste: the rest of that would go to whatever is behind the console.
+ * Filters what a user types into a guest's console. Paste markers only go to a guest that asked for them. Ctrl-] leaves,
+ * except within a paste: the rest of the paste would go to whatever is behind the console.
  */
 export class ConsoleInput {
   readonly #events: ConsoleInputEvents;
   readonly #clock: Clock;
-  /** The beginning of what may become a marker. */
+  /** The start of a possible marker. */
   #held: Buffer = Buffer.alloc(0);
   #pasting = false;
   #cancelTimer: () => void = () => {};
@@ -35,7 +35,7 @@ export class ConsoleInput {
     this.#clock = clock;
   }
 
-  /** @returns how many of the bytes were taken, Ctrl-] included; null when all were, and nobody leaves */
+  /** @returns how many bytes were consumed, including Ctrl-], when the user leaves; else null */
   push(bytes: Uint8Array): number | null {
     this.#cancelTimer();
     const before = this.#held.length;
@@ -65,7 +65,7 @@ export class ConsoleInput {
     return null;
   }
 
-  /** Passes on what is held back. Afterwards it waits for nothing. */
+  /** Forwards what is held back, and stops waiting. */
   end(): void {
     this.#cancelTimer();
     this.#pass(this.#held);
@@ -84,7 +84,7 @@ export class ConsoleInput {
   }
 }
 
-/** Bytes at the end that a marker may begin with. */
+/** The number of bytes at the end that may start a marker. */
 function partialMarker(bytes: Buffer, marker: Buffer): number {
   for (let length = Math.min(bytes.length, marker.length - 1); length > 0; length--) {
     if (bytes.subarray(bytes.length - length).equals(marker.subarray(0, length))) return length;

@@ -3,7 +3,7 @@ import xterm from '@xterm/headless';
 import { printable } from '../text/printable.ts';
 import { width } from '../text/width.ts';
 
-/** A piece of a line in one style. Colors are Ink's: a name, `ansi256(n)` or `#rrggbb`. */
+/** A part of a line in one style. Colors are Ink's: a name, `ansi256(n)` or `#rrggbb`. */
 export type Span = {
   readonly text: string;
   readonly color?: string;
@@ -15,7 +15,7 @@ export type Span = {
 };
 export type ConsoleLine = readonly Span[];
 
-/** Where a marked line is; -1 once it is no longer kept. */
+/** The row of a marked line; -1 once it has been dropped. */
 export type LineMark = { readonly line: number; dispose(): void };
 
 /** Lines kept above the screen. */
@@ -24,13 +24,13 @@ const SCROLLBACK_LINES = 2000;
 const COLORS = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
 
 /**
- * The screen that a guest's serial port writes to: a terminal emulator, so that a guest's escape sequences end here,
- * and what leaves is plain lines in known styles.
+ * The screen that a guest's serial port writes to: a terminal emulator, so that a guest's escape sequences end here, and
+ * the output is plain lines in known styles.
  */
 export class ConsoleScreen {
   readonly #terminal: Terminal;
 
-  /** @param reply what the guest asked its terminal (its size, its cursor's place) and is to be typed in answer */
+  /** @param reply called with the answers to the guest's terminal queries (size, cursor position), to be sent as input */
   constructor(columns: number, rows: number, reply: (text: string) => void) {
     this.#terminal = new xterm.Terminal({
       cols: columns,
@@ -42,12 +42,12 @@ export class ConsoleScreen {
     this.#terminal.onData(reply);
   }
 
-  /** @param done the bytes have changed the screen */
+  /** @param done called once the bytes have changed the screen */
   write(bytes: Uint8Array, done: () => void): void {
     this.#terminal.write(bytes, done);
   }
 
-  /** Has the guest asked its terminal to mark what is pasted (DECSET 2004)? */
+  /** Whether the guest has asked its terminal to mark pastes (DECSET 2004). */
   get bracketedPaste(): boolean {
     return this.#terminal.modes.bracketedPasteMode;
   }
@@ -60,7 +60,7 @@ export class ConsoleScreen {
     this.#terminal.dispose();
   }
 
-  /** Lines that there are, down to the cursor or the last one written. */
+  /** Number of lines, down to the cursor or the last one written. */
   get length(): number {
     const { active } = this.#terminal.buffer;
     const cursor = active.baseY + active.cursorY;
@@ -70,8 +70,8 @@ export class ConsoleScreen {
   }
 
   /**
-   * The `height` lines that end `back` lines above the last one; fewer where there are not so many.
-   * @param columns cells of each to give
+   * The `height` lines that end `back` lines above the last one; fewer if there aren't that many.
+   * @param columns cells per line
    * @param showCursor marks the cell that the guest's cursor is on
    */
   lines(height: number, columns: number, back: number, showCursor: boolean): ConsoleLine[] {
@@ -96,7 +96,7 @@ export class ConsoleScreen {
     return lines;
   }
 
-  /** The next row from this one, in steps of 1 or -1, that has the text, whatever its case; null when none has. */
+  /** The next row from this one, in steps of 1 or -1, that contains the text, ignoring case; null if there is none. */
   find(text: string, from: number, step: 1 | -1): number | null {
     const { active } = this.#terminal.buffer;
     const sought = text.toLowerCase();
@@ -106,7 +106,7 @@ export class ConsoleScreen {
     return null;
   }
 
-  /** A mark on a row that stays with its line when more is printed; null where a program draws the whole screen. */
+  /** A mark that stays on its line when more is printed; null while a program uses the alternate screen. */
   mark(row: number): LineMark | null {
     const { active } = this.#terminal.buffer;
     return this.#terminal.registerMarker(row - active.baseY - active.cursorY) ?? null;
@@ -128,7 +128,7 @@ export class ConsoleScreen {
   }
 }
 
-/** What a cell shows, in as many terminal cells as it takes: where widths are in doubt, question marks. */
+/** A cell's text, with its exact width: question marks if the width is ambiguous. */
 function cellText(cell: IBufferCell): string {
   const text = printable(cell.getChars());
   if (text === '' || cell.isInvisible()) return ' '.repeat(cell.getWidth());
@@ -174,7 +174,7 @@ function sameStyle(a: Style, b: Style): boolean {
   );
 }
 
-/** Without the blank end of a line, which is most of it. */
+/** Without trailing blanks, which are most of a line. */
 function trimmed(spans: Span[]): Span[] {
   const last = spans.at(-1);
   if (last === undefined || last.inverse || last.backgroundColor || last.underline) return spans;

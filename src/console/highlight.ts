@@ -1,12 +1,12 @@
 import type { ConsoleLine, Span } from './console-screen.ts';
 
-/** The line with its inverse parts the other way round; a blank one still shows. */
+/** The line with inverse toggled; a blank line stays visible. */
 export function inverted(line: ConsoleLine): ConsoleLine {
   if (line.length === 0) return [{ text: ' ', inverse: true }];
   return line.map(flip);
 }
 
-/** The line with each occurrence of a text inverse, whatever its case, also where its style changes in the middle. */
+/** The line with each occurrence of a text inverse, ignoring case, even if the style changes within it. */
 export function highlighted(line: ConsoleLine, text: string): ConsoleLine {
   const sought = text.toLowerCase();
   const whole = line.map(span => span.text).join('');

@@ -1,6 +1,6 @@
 /** Sets or resets DEC private modes (`CSI ? Pm h`, `CSI ? Pm l`), or resets the terminal (RIS, `ESC c`). */
 const MODES = /\x1b\[\?([0-9;]{0,64})([hl])|\x1bc/g;
-/** The beginning of such a sequence at the end of a text. */
+/** The start of such a sequence at the end of a text. */
 const BEGINNING = /\x1b(?:\[(?:\?[0-9;]{0,64})?)?$/;
 
 /** Turns bracketed paste off. */
@@ -9,7 +9,7 @@ export const PASTE_MODE_OFF = '\x1b[?2004l';
 /** Follows what a guest prints to a real terminal: whether the terminal marks pastes for it (DECSET 2004). */
 export class PasteMode {
   #on = false;
-  /** Of a sequence whose end has not been printed yet. */
+  /** An incomplete sequence. */
   #rest = '';
 
   get on(): boolean {

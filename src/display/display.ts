@@ -1,15 +1,15 @@
 import type { ReactNode } from 'react';
 import type { Size } from '../store/ui-slice.ts';
 
-/** What shows the UI on a terminal. */
+/** Draws the UI on a terminal. */
 export interface Display {
-  /** Resolves, or rejects, when it can show nothing more. */
+  /** Resolves when the display is closed, rejects when it fails. */
   readonly ended: Promise<unknown>;
-  /** Shows all of it anew, trusting nothing that is on the terminal. */
+  /** Redraws everything, assuming nothing about the terminal's contents. */
   repaint(): void;
-  /** Leaves the terminal to something else for a while. */
+  /** Lends the terminal to another program. */
   lend(use: () => Promise<void>): Promise<void>;
-  /** Takes it off the terminal. */
+  /** Removes the UI from the terminal. */
   close(): Promise<void>;
 }
 

@@ -7,7 +7,7 @@ const HOME_AND_ERASE = '\x1b[H\x1b[2J';
 
 type Suspend = ReturnType<typeof useApp>['suspendTerminal'];
 
-/** The whole terminal, on its alternate screen, of which only what has changed is written. */
+/** Draws on the whole terminal, on its alternate screen, and only writes what has changed. */
 export function openFullScreen(
   children: ReactNode,
   stdin: NodeJS.ReadStream,
@@ -32,7 +32,7 @@ export function openFullScreen(
     incrementalRendering: true,
     exitOnCtrlC: false,
     patchConsole: false,
-    // A screen reader gets a display of its own.
+    // Screen readers have a separate display.
     isScreenReaderEnabled: false,
   });
   const repaint = () => {
@@ -54,7 +54,7 @@ export function openFullScreen(
   };
 }
 
-/** Ink gives the means to leave the terminal to others to components alone. */
+/** Only components can suspend Ink's use of the terminal. */
 function Suspender({ handOut }: { handOut: (suspend: Suspend) => void }) {
   const { suspendTerminal } = useApp();
   useEffect(() => handOut(suspendTerminal), [handOut, suspendTerminal]);

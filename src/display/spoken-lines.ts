@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 
-/** The lines of a picture as they are read out: without what only the eye needs, and without empty ones. */
+/** The lines of a frame to read out: without visual decoration, and without empty lines. */
 export function spokenLines(frame: string): string[] {
   return stripVTControlCharacters(frame)
     .split('\n')
@@ -16,8 +16,8 @@ export function spokenLines(frame: string): string[] {
 const CURSOR = /^> /;
 
 /**
- * What has to be said after a picture that was read out: the lines that were not in it, wherever they stand now, and the
- * one that the cursor has come to.
+ * What to read out after the previous frame: lines that were not in it, wherever they are now, and the line that the cursor
+ * has moved to.
  */
 export function spokenChanges(before: readonly string[], after: readonly string[]): string[] {
   const known = new Set(before);

@@ -7,19 +7,19 @@ import { printable } from '../text/printable.ts';
 import type { Display } from './display.ts';
 import { spokenChanges, spokenLines } from './spoken-lines.ts';
 
-/** Several changes that belong together are said at once. */
+/** Related changes are read out together. */
 const SETTLES_MS = 50;
-/** Below this, screens show one thing at a time. */
+/** Below this width, screens show one thing at a time. */
 const COLUMNS = 79;
 
-/** A screen reader has one thing below the other. */
+/** For a screen reader, everything is stacked vertically. */
 export function spokenSize({ rows }: Size): Size {
   return { columns: COLUMNS, rows };
 }
 
 /**
- * For a screen reader: lines on an ordinary terminal, one after the other. Nothing that has been said is moved, erased or
- * said again; what changes in the picture is a new line.
+ * For a screen reader: appends lines to an ordinary terminal. Lines are never moved, erased or repeated; a change in the
+ * frame is a new line.
  */
 export function openSpoken(
   tree: ReactNode,
@@ -47,7 +47,7 @@ export function openSpoken(
   const picture = render(tree, {
     stdin,
     stdout: Object.assign(frames, { columns: COLUMNS, rows: 24 }) as unknown as NodeJS.WriteStream,
-    // Each picture is written as a whole.
+    // Each frame is written as a whole.
     debug: true,
     exitOnCtrlC: false,
     patchConsole: false,

@@ -1,22 +1,22 @@
-/** Brackets of what a terminal is to show at once (synchronized output, DEC private mode 2026). */
+/** Brackets of an atomic update (synchronized output, DEC private mode 2026). */
 const BEGIN = '\x1b[?2026h';
 const END = '\x1b[?2026l';
 
 /**
- * What no picture of ours has: strings to the terminal itself (OSC, DCS and their like; ECMA-48 §8.3), C1 controls, and marks
- * that reorder text. Ink passes on some of what it finds in a text.
+ * What no frame of ours contains: control strings (OSC, DCS and the like; ECMA-48 §8.3), C1 controls, and marks that
+ * reorder text. Ink forwards some of those found in a text.
  */
 const FOREIGN =
   /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** A frame, of which only what Ink draws reaches the terminal. */
+/** A frame without anything that Ink didn't draw. */
 export function withoutForeign(frame: string): string {
   return frame.replace(FOREIGN, '');
 }
 
 /**
- * The same stream, to which a frame is one write. Ink writes the frame's brackets and the frame itself apart; over SSH each of
- * these would be a packet.
+ * The same stream, with one write per frame. Ink writes the frame and its brackets separately; over SSH each of these would
+ * be a packet.
  */
 export function inWholeFrames(stdout: NodeJS.WriteStream): NodeJS.WriteStream {
   let held: string | null = null;

@@ -4,25 +4,25 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 export type ReplaceOptions = {
-  /** Permission bits of a new file. One that is replaced keeps its owner, permissions, ACLs and security label. */
+  /** Permission bits of a new file. A replaced file keeps its owner, permissions, ACLs and security label. */
   readonly mode: number;
-  /** Where the file that was there is kept. */
+  /** Where to keep the previous file. */
   readonly backup?: Backup | null;
-  /** The file is replaced with all that it had: `mode` holds, and no program is started. For files that only vring writes. */
+  /** Don't keep attributes of the previous file: use `mode`, and start no program. For files that only vring writes. */
   readonly fresh?: boolean;
-  /** Fails with EEXIST where there is a file already. */
+  /** Fails with EEXIST if the file exists. */
   readonly exclusive?: boolean;
 };
 
 export type Backup = {
   readonly path: string;
-  /** False: a backup that exists already is older, and stays. */
+  /** False: keep an existing backup, which is older. */
   readonly replace: boolean;
 };
 
 /**
- * Creates or replaces a file so that a reader, or a host that loses power, has the old text or the new one: the text is
- * written to a file of its own beside it, synced, and renamed. A link is followed. Errors carry the `code`.
+ * Creates or replaces a file atomically: after a crash or power loss there is either the old text or the new one. The text
+ * is written to a temporary file next to it, synced, and renamed. Follows symbolic links. Errors have a `code`.
  */
 export function replaceFile(file: string, content: string, options: ReplaceOptions): void {
   const { mode, backup = null, fresh = false, exclusive = false } = options;
@@ -34,7 +34,7 @@ export function replaceFile(file: string, content: string, options: ReplaceOptio
     if (before !== undefined) copyAttributes(target, temporary);
     writeSynced(temporary, content, before ?? { mode });
     if (before !== undefined && backup !== null) keepBackup(target, backup);
-    // Unlike a rename, a link does not replace what somebody else has just made.
+    // Unlike a rename, a link doesn't replace a file that was just created by someone else.
     if (exclusive) fs.linkSync(temporary, target);
     else fs.renameSync(temporary, target);
   } finally {
@@ -44,8 +44,8 @@ export function replaceFile(file: string, content: string, options: ReplaceOptio
 }
 
 /**
- * Removing what is not there is no error.
- * @param folder the folder of the first file too, if it is empty then
+ * Removes files. Missing files are not an error.
+ * @param folder also remove the folder of the first file if it's then empty
  */
 export function removeFiles(files: readonly string[], folder: boolean): void {
   for (const file of files) fs.rmSync(file, { force: true });
@@ -57,7 +57,7 @@ export function removeFiles(files: readonly string[], folder: boolean): void {
     ignoring(['ENOENT', 'ENOTEMPTY'], () => fs.rmdirSync(path.dirname(first)));
 }
 
-/** A rename is on the disk only when its folder is. */
+/** A rename is only durable once its folder is synced. */
 export function syncFolder(folder: string): void {
   const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   try {
@@ -67,13 +67,13 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Each new folder is an entry of its parent. */
+/** Each new folder is an entry in its parent, which must be synced. */
 function makeFolder(folder: string): void {
   const first = fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
   if (first !== undefined) syncFolder(path.dirname(first));
 }
 
-/** Programs that read every file of a folder go by endings such as .conf or .yaml, and pass over hidden files. */
+/** Programs that read all files of a folder match suffixes such as .conf or .yaml, and skip hidden files. */
 function temporaryName(target: string): string {
   const unique = `${process.pid}-${randomBytes(6).toString('hex')}`;
   return path.join(path.dirname(target), `.${path.basename(target)}.${unique}.new`);
@@ -89,8 +89,8 @@ function realPath(file: string): string {
 }
 
 /**
- * Node has no calls for extended attributes, which hold ACLs and SELinux labels: cp(1) has. Without a cp that can, owner
- * and permissions are all that is kept.
+ * Node can't access extended attributes, which hold ACLs and SELinux labels, but cp(1) can. Without a suitable cp, only
+ * owner and permissions are kept.
  */
 function copyAttributes(from: string, to: string): void {
   try {
@@ -110,10 +110,10 @@ function writeSynced(
   const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_TRUNC } = fs.constants;
   const fd = fs.openSync(file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_TRUNC, 0o600);
   try {
-    // Who may not give a file away keeps it.
+    // Without permission to change the owner, keep ours.
     if (like.uid !== undefined) ignoring(['EPERM'], () => fs.fchownSync(fd, like.uid!, like.gid!));
     fs.writeFileSync(fd, content);
-    // After the write, which would take away the bits for set-id.
+    // After the write, which would clear the set-ID bits.
     fs.fchmodSync(fd, like.mode & 0o7777);
     fs.fsyncSync(fd);
   } finally {
@@ -121,7 +121,7 @@ function writeSynced(
   }
 }
 
-/** The replaced file itself, by another name, where the file system has hard links; else a synced copy. */
+/** A hard link to the replaced file if the file system supports that; else a synced copy. */
 function keepBackup(target: string, backup: Backup): void {
   if (backup.replace) fs.rmSync(backup.path, { force: true });
   try {

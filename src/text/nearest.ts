@@ -1,4 +1,4 @@
-/** The candidate that is fewest edits away from `text`; of several, the first. */
+/** The candidate with the fewest edits from `text`; the first one if tied. */
 export function nearest(
   text: string,
   candidates: readonly string[],
@@ -11,7 +11,7 @@ export function nearest(
   return best;
 }
 
-/** The candidate that `text` may be a slip of, if one is near enough. */
+/** The candidate that `text` may be a typo of, if one is close enough. */
 export function likely(text: string, candidates: readonly string[]): string | null {
   if (text.length > 64) return null;
   const best = nearest(text.toLowerCase(), candidates);
@@ -19,7 +19,7 @@ export function likely(text: string, candidates: readonly string[]): string | nu
   return best !== null && best.distance <= limit ? best.text : null;
 }
 
-/** How many characters to insert, delete, replace or swap with their neighbor (optimal string alignment). */
+/** The number of characters to insert, delete, replace or swap with their neighbor (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);

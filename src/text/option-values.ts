@@ -20,7 +20,7 @@ export function parseCount(text: string, option: string, min: number, max: numbe
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m)?$/;
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
 
-/** Milliseconds of a length of time such as `500ms`, `2s` or `1m`; a bare number counts seconds. */
+/** Milliseconds of a duration such as `500ms`, `2s` or `1m`; a bare number counts seconds. */
 export function parseDuration(text: string, option: string, minMs: number, maxMs: number): number {
   const match = DURATION.exec(text);
   const ms = match ? Number(match[1]) * MILLISECONDS[match[2] ?? 's']! : Number.NaN;

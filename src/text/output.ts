@@ -3,25 +3,25 @@ import { getSystemErrorMessage } from 'node:util';
 import { printable, UNPRINTABLE } from './printable.ts';
 
 /**
- * The way out of every command: all that is printed goes through here. What a recorded host, a definition or a guest's
- * device wrote cannot reach the terminal as anything but text, and what cannot be written is remembered.
+ * The output of every command. Data from a recorded host, a definition or a guest's device only reaches the terminal as
+ * plain text, and write errors are recorded.
  */
 
-/** Why something could not be written; a reader that has gone away (`| head`) is no failure. */
+/** The first write error; a reader that has exited (`| head`) is not an error. */
 let failure: NodeJS.ErrnoException | null = null;
 const lost = Promise.withResolvers<void>();
 
-/** Resolves when nobody takes what is written to stdout any more: its reader is gone, or its disk is full. */
+/** Resolves when writing to stdout is no longer possible: its reader has exited, or its disk is full. */
 export const outputLost: Promise<void> = lost.promise;
 
-/** Has errors of stdout and stderr noted rather than thrown. */
+/** Records errors of stdout and stderr instead of throwing them. */
 export function watchOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => failed(stream, error));
   }
 }
 
-/** What could not be written, as a sentence; null while all could. */
+/** The write error as a sentence; null if there is none. */
 export function outputFailure(): string | null {
   if (failure === null) return null;
   const { errno, code } = failure;
@@ -29,7 +29,7 @@ export function outputFailure(): string | null {
   return `the output could not be written: ${reason}`;
 }
 
-/** Prints lines for people. A line break within one is not printed as such: nobody's name forges a line of ours. */
+/** Prints lines for people. Escapes line breaks within a line, so that no name can forge a line of ours. */
 export function printLines(...lines: readonly string[]): void {
   write(process.stdout, lines.map(line => `${printableLine(line)}\n`).join(''));
 }
@@ -45,29 +45,29 @@ export function printError(text: string): void {
   write(process.stderr, `${lines.join('\n')}\n`);
 }
 
-/** Prints data as JSON: over several lines, or as one line of many documents. */
+/** Prints data as JSON: indented, or as one line of JSON lines. */
 export function printData(data: unknown, layout: 'lines' | 'line' = 'lines'): void {
   write(process.stdout, `${safeJson(data, layout === 'lines' ? 2 : 0)}\n`);
 }
 
-/** JSON that a terminal shows as text: what JSON leaves as it is, but a terminal obeys, is escaped. */
+/** JSON that is safe for a terminal: also escapes control characters that JSON doesn't. */
 export function safeJson(data: unknown, indent = 0): string {
   return JSON.stringify(data, null, indent).replace(UNPRINTABLE, character =>
     character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
-/** Writes what is ours, or a guest's to the terminal that is its console, as it is. */
+/** Writes our own text, or a guest's output to its console, unfiltered. */
 export function writeOut(text: string | Uint8Array): void {
   write(process.stdout, text);
 }
 
-/** Writes what is ours to stderr, as it is. */
+/** Writes our own text to stderr, unfiltered. */
 export function writeErr(text: string): void {
   write(process.stderr, text);
 }
 
-/** Resolves when a slow reader has taken everything that was printed. */
+/** Resolves when a slow reader has read everything that was printed. */
 export async function outputFlushed(): Promise<void> {
   await Promise.all([process.stdout, process.stderr].map(flushed));
 }
@@ -88,12 +88,12 @@ function write(stream: NodeJS.WriteStream, text: string | Uint8Array): void {
   }
 }
 
-/** Node's stream of a file takes a write that a full disk cut short for a whole one. */
+/** Node's file streams treat a short write on a full disk as complete. */
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
-/** Not a terminal, a pipe or a socket, which Node writes to in the background. */
+/** Not a terminal, a pipe or a socket: Node writes to those asynchronously. */
 function isFile(stream: NodeJS.WriteStream): boolean {
   return stream.constructor.name === 'SyncWriteStream';
 }

@@ -1,8 +1,8 @@
 import { printable } from './printable.ts';
 
 /**
- * Plain data (objects, arrays, maps) with every text in it made safe for the terminal. What is safe already is not
- * copied: the result shares it with the argument.
+ * Plain data (objects, arrays, maps) with every string made safe for the terminal. Parts that are already safe are shared
+ * with the argument, not copied.
  */
 export function printableDeep<Value>(value: Value): Value {
   return clean(value) as Value;

@@ -2,15 +2,15 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { sizeText } from './size.ts';
 
-/** How long to wait where the input is a terminal or a pipe that does not block, and nothing is there yet. */
+/** How long to wait if the input is a non-blocking terminal or pipe with no data yet. */
 const RETRY_MS = 10;
 
 /**
- * Reads a text that a user gives, which may come from a pipe and be without an end.
+ * Reads a text from the user, which may be an endless pipe.
  * @param source a path, or 0 for stdin
- * @param what it is called in errors
- * @param most bytes that it may have
- * @throws with a sentence when it cannot be read, or is longer
+ * @param what its name in errors
+ * @param most maximum length in bytes
+ * @throws an error for the user if it can't be read or is longer
  */
 export function readLimited(source: string | 0, what: string, most: number): string {
   const buffer = Buffer.alloc(most + 1);

@@ -7,12 +7,12 @@ export function textEdit(text = ''): TextEdit {
   return { text, cursor: [...text].length };
 }
 
-/** A paste as text for one line: its own line ends are spaces, so that none of it is lost and none of it is Enter. */
+/** A paste as text for one line: line breaks become spaces, so that nothing is lost or taken for Enter. */
 export function pastedText(text: string): string {
   return printable(text.replace(/^[\r\n]+|[\r\n]+$/g, '').replace(/[\r\n\t]+/g, ' '));
 }
 
-/** The line with a text put in at the cursor. */
+/** The line with a text inserted at the cursor. */
 export function insertText({ text, cursor }: TextEdit, insert: string): TextEdit {
   const points = [...text];
   return {
@@ -22,8 +22,7 @@ export function insertText({ text, cursor }: TextEdit, insert: string): TextEdit
 }
 
 /**
- * The line after a key: characters are inserted, the usual editing keys move and erase. A key that means nothing here
- * changes nothing.
+ * The line after a key: characters are inserted, the usual editing keys move and erase. Other keys are ignored.
  */
 export function editText(edit: TextEdit, key: string): TextEdit {
   const points = [...edit.text];

@@ -1,4 +1,4 @@
-/** A moment in local time, as the log has it: `11-21 13:44:01`. @param at milliseconds since 1970 */
+/** Local time in the log's format: `11-21 13:44:01`. @param at milliseconds since 1970 */
 export function logTime(at: number): string {
   const date = new Date(at);
   const two = (value: number) => String(value).padStart(2, '0');

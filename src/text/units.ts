@@ -1,4 +1,4 @@
-/** Numbers as people read them in a narrow column: at most six characters, ASCII only. */
+/** Human-readable numbers for narrow columns: at most six characters, ASCII only. */
 
 const SI = ['', 'k', 'M', 'G', 'T', 'P', 'E'];
 const BINARY = ['', 'K', 'M', 'G', 'T', 'P', 'E'];
@@ -6,7 +6,7 @@ const BINARY = ['', 'K', 'M', 'G', 'T', 'P', 'E'];
 function scaled(value: number, base: number, suffixes: readonly string[]): string {
   let step = 0;
   let rest = value;
-  // 999.5 would round to 1000, which is a character too many.
+  // 999.5 would round to 1000, which is one character too long.
   while (rest >= base - 0.5 && step < suffixes.length - 1) {
     rest /= base;
     step++;
@@ -20,7 +20,7 @@ export function count(value: number): string {
   return scaled(value, 1000, SI);
 }
 
-/** Events per second: as a count, with a decimal below ten, so that slow ones don't read as none. */
+/** Events per second: a count, with a decimal below ten, so that low rates don't read as zero. */
 export function rate(perSecond: number): string {
   if (perSecond > 0 && perSecond < 9.95) return perSecond < 0.05 ? '<0.1' : perSecond.toFixed(1);
   return count(perSecond);
@@ -40,7 +40,7 @@ export function percent(share: number): string {
   return `${value.toFixed(value < 9.95 ? 1 : 0)}%`;
 }
 
-/** A length of time in nanoseconds: `850ns`, `12us`, `3.4ms`, `2.1s`. */
+/** A duration in nanoseconds: `850ns`, `12us`, `3.4ms`, `2.1s`. */
 export function nanoseconds(ns: number): string {
   const units = ['ns', 'us', 'ms', 's'];
   let step = 0;
@@ -52,7 +52,7 @@ export function nanoseconds(ns: number): string {
   return `${rest.toFixed(step > 0 && rest < 9.95 ? 1 : 0)}${units[step]}`;
 }
 
-/** A length of time since a start: `42s`, `3m07s`, `5h12m`, `3d04h`. */
+/** A time since a start: `42s`, `3m07s`, `5h12m`, `3d04h`. */
 export function uptime(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   const two = (value: number) => String(value).padStart(2, '0');
@@ -62,7 +62,7 @@ export function uptime(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)}d${two(Math.floor(seconds / 3600) % 24)}h`;
 }
 
-/** What a number that a user types is compared with. A share of 1 is 100 percent. */
+/** The unit of a number typed by the user. A share of 1 is 100 percent. */
 export type Unit = 'count' | 'bytes' | 'share' | 'nanoseconds' | 'milliseconds';
 
 const SCALES: Readonly<Record<Unit, Readonly<Record<string, number>>>> = {
@@ -73,7 +73,7 @@ const SCALES: Readonly<Record<Unit, Readonly<Record<string, number>>>> = {
   milliseconds: { '': 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 },
 };
 
-/** Reads `50`, `50%`, `4G`, `2.5ms`, `12k` as a number of the unit; null when it is none. */
+/** Reads `50`, `50%`, `4G`, `2.5ms`, `12k` as a number of the unit; null if it isn't one. */
 export function quantity(text: string, unit: Unit): number | null {
   const [, number, suffix = ''] = /^(\d+(?:\.\d+)?)([a-z%]*)$/i.exec(text) ?? [];
   const scales = new Map(Object.entries(SCALES[unit]));
@@ -81,7 +81,7 @@ export function quantity(text: string, unit: Unit): number | null {
   return number === undefined || scale === undefined ? null : Number(number) * scale;
 }
 
-/** The least of 1, 2 or 5 times a power of ten, not below `least`, that is no less than the value: the top of a graph. */
+/** The smallest 1, 2 or 5 times a power of ten that is at least `least` and the value: the top of a graph. */
 export function roundTop(value: number, least: number): number {
   const wanted = Math.max(value, least);
   const power = 10 ** Math.floor(Math.log10(wanted));

@@ -3,11 +3,11 @@ import stringWidth from 'string-width';
 const PLAIN = /^[\x20-\x7e]*$/;
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
-/** What has been measured: the same texts are drawn again and again, and one with other than ASCII takes long. */
+/** A cache: the same texts are drawn repeatedly, and measuring non-ASCII text is slow. */
 const measured = new Map<string, number>();
 const MEASURED_MOST = 4096;
 
-/** Terminal cells that a text takes. */
+/** The terminal cells that a text occupies. */
 export function width(text: string): number {
   if (PLAIN.test(text)) return text.length;
   let cells = measured.get(text);
@@ -36,10 +36,10 @@ export function truncate(text: string, cells: number, ellipsis = '…'): string 
   return kept + ellipsis;
 }
 
-/** Share of the cells that a name cut in the middle keeps of its beginning. */
+/** The share of the cells for the start of a name cut in the middle. */
 const HEAD_SHARE = 0.6;
 
-/** The text cut to `cells` in its middle: of `prod-web-eu-west-1-0042` the kind and the number stay. */
+/** The text cut to `cells` in the middle: `prod-web-eu-west-1-0042` keeps its prefix and number. */
 export function truncateMiddle(text: string, cells: number, ellipsis = '…'): string {
   if (width(text) <= cells) return text;
   const room = cells - width(ellipsis);
@@ -48,7 +48,7 @@ export function truncateMiddle(text: string, cells: number, ellipsis = '…'): s
   return head + ellipsis + tail(text, room - width(head));
 }
 
-/** The end of the text that fits into `cells`. */
+/** The end of the text that fits in `cells`. */
 function tail(text: string, cells: number): string {
   if (PLAIN.test(text)) return text.slice(text.length - cells);
   const segments = Array.from(graphemes.segment(text), ({ segment }) => segment);
@@ -63,7 +63,7 @@ function tail(text: string, cells: number): string {
 }
 
 export type Align = 'left' | 'right';
-/** Where a text that is too long is cut. What is `never` cut sticks out. */
+/** Where to cut a text that is too long. With `never` it overflows. */
 export type Cut = 'end' | 'middle' | 'never';
 
 /** The text in exactly `cells` cells: padded, or cut. */
@@ -86,7 +86,7 @@ const CUTS: Readonly<Record<Cut, typeof truncate>> = {
 };
 
 /**
- * The text in lines of at most `most` cells, broken between words where there are any. No line is narrower than a wide
+ * The text in lines of at most `most` cells, broken between words if possible. A line has room for at least one wide
  * character, however few cells there are.
  */
 export function wrap(text: string, most: number): string[] {

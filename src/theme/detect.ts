@@ -2,27 +2,27 @@ import { createTheme, type Theme } from './theme.ts';
 import { THEME_NAMES, type ThemeName } from './themes.ts';
 
 export type ThemeOptions = {
-  /** VRING_THEME's when absent. */
+  /** Default: VRING_THEME. */
   readonly theme?: string;
   /** Forbids color. */
   readonly noColor?: boolean;
   /** Forbids characters beyond ASCII. */
   readonly ascii?: boolean;
-  /** Lines to be read out, in place of a picture. INK_SCREEN_READER=true says so, too. */
+  /** Lines for a screen reader instead of a full screen. Also enabled by INK_SCREEN_READER=true. */
   readonly screenReader?: boolean;
 };
 
 /**
- * The theme for a terminal: no color where NO_COLOR (no-color.org) or a dumb terminal forbids it, ASCII where the
- * terminal or the locale is not known to show more.
- * @throws where there is no theme of the name that is asked for
+ * The theme for a terminal: no color if NO_COLOR (no-color.org) is set or the terminal is dumb, ASCII unless the terminal
+ * and the locale are known to support more.
+ * @throws if there is no theme of that name
  */
 export function detectTheme(env: NodeJS.ProcessEnv, options: ThemeOptions = {}): Theme {
   const dumb = env.TERM === 'dumb';
   return createTheme({
     name: themeName(options.theme ?? env.VRING_THEME ?? ''),
     color: !options.noColor && !dumb && !env.NO_COLOR,
-    // The kernel's own console has 256 or 512 glyphs, and the sparkline's are not among them.
+    // The Linux console has 256 or 512 glyphs, none of them a sparkline's.
     ascii: options.ascii || dumb || env.TERM === 'linux' || !utf8Locale(env),
     linear: options.screenReader || env.INK_SCREEN_READER === 'true',
   });
@@ -36,15 +36,15 @@ function themeName(name: string): ThemeName {
   return found;
 }
 
-/** The first of these that is set counts (locale(7)). */
+/** The first of these that is set wins (locale(7)). */
 function utf8Locale(env: NodeJS.ProcessEnv): boolean {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || '';
   return /utf-?8/i.test(locale);
 }
 
 /**
- * How many colors may be used, as Ink's FORCE_COLOR says it: over SSH the 16 that the user has chosen for the terminal,
- * which a slow line and an old terminal can take. Undefined: what the terminal is found to have.
+ * The color depth for Ink's FORCE_COLOR: over SSH the 16 colors of the user's terminal, which suit slow connections and old
+ * terminals. Undefined: detect the terminal's.
  */
 export function colorDepth(env: NodeJS.ProcessEnv): '1' | undefined {
   if (env.FORCE_COLOR !== undefined) return undefined;

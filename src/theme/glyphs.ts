@@ -1,24 +1,24 @@
-/** Every character that is not ASCII and that the UI itself draws, so that there is one place to do without them. */
+/** All non-ASCII characters that the UI draws, in one place, so that they can be replaced. */
 export type Glyphs = {
   readonly ellipsis: string;
-  /** Before the row that the cursor is on. */
+  /** Before the row with the cursor. */
   readonly cursor: string;
   readonly rule: string;
-  /** Beside the title of the column that a list is sorted by: the lowest is at the top, or the highest. */
+  /** Next to the title of the sort column: ascending or descending. */
   readonly sort: { readonly ascending: string; readonly descending: string };
   readonly separator: string;
   /** Levels of a sparkline, the lowest first. */
   readonly levels: readonly string[];
-  /** Parts of a bar, by what they stand for; they differ in shape, too. */
+  /** Parts of a bar, by meaning; they differ in shape, too. */
   readonly bar: {
     readonly guest: string;
     readonly kvm: string;
     readonly devices: string;
     readonly idle: string;
   };
-  /** Before a node of a tree, by whether what is below it is shown. */
+  /** Before a node of a tree: expanded or collapsed. */
   readonly fold: { readonly open: string; readonly closed: string };
-  /** Beside the members of a group, from the first to the last. */
+  /** Next to the members of a group, from the first to the last. */
   readonly bracket: { readonly first: string; readonly middle: string; readonly last: string };
   /** Between two panes side by side. */
   readonly side: string;
@@ -54,7 +54,7 @@ export const plainGlyphs: Glyphs = {
   border: 'classic',
 };
 
-/** What a screen reader should not read out is blank. */
+/** Blank: decoration that a screen reader should not read out. */
 export const spokenGlyphs: Glyphs = {
   ...plainGlyphs,
   ellipsis: '...',

@@ -1,7 +1,7 @@
 import type { VmState } from '../engine/vm-info.ts';
 import type { Token } from './tokens.ts';
 
-/** How the word for a VM's state is drawn. */
+/** The style of a VM's state. */
 export function stateToken(state: VmState | 'invalid'): Token {
   switch (state) {
     case 'running':

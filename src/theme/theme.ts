@@ -4,9 +4,9 @@ import type { Style, Styles, Token } from './tokens.ts';
 
 export type Theme = {
   readonly color: boolean;
-  /** Nothing but ASCII may be drawn. */
+  /** Only draw ASCII. */
   readonly ascii: boolean;
-  /** For a screen reader: one thing below the other, without borders and bars. */
+  /** For a screen reader: stacked vertically, without borders and bars. */
   readonly linear: boolean;
   readonly glyphs: Glyphs;
   readonly style: (token: Token) => Style;
@@ -15,7 +15,7 @@ export type Theme = {
 export type ThemeChoice = {
   /** `default` when absent. */
   readonly name?: ThemeName;
-  /** False: weight alone, whatever the theme. */
+  /** False: only bold and dim, whatever the theme. */
   readonly color: boolean;
   readonly ascii: boolean;
   readonly linear?: boolean;
@@ -28,7 +28,7 @@ export function createTheme({ name = 'default', color, ascii, linear = false }: 
   return { color: colored, ascii: ascii || linear, linear, glyphs, style: token => styles[token] };
 }
 
-/** With no color there is still weight. */
+/** Without color there is still bold and dim. */
 function withoutColor(styles: Styles): Styles {
   return Object.fromEntries(
     Object.entries(styles).map(([token, { color: _, backgroundColor: __, ...rest }]) => [token, rest]),

@@ -1,6 +1,6 @@
 import type { Styles } from './tokens.ts';
 
-/** Of the 16 colors that every terminal lets its user choose. None of them is the only bearer of a meaning. */
+/** Uses the 16 colors that users can configure in every terminal. No meaning depends on color alone. */
 const standard: Styles = {
   'text.primary': {},
   'text.secondary': { dimColor: true },
@@ -18,7 +18,7 @@ const standard: Styles = {
   'time.devices': { color: 'magenta' },
 };
 
-/** Blue against yellow, which those who can't tell red from green tell apart; what is wrong is underlined, too. */
+/** Blue and yellow, for users who can't distinguish red from green; errors are underlined, too. */
 const colorBlind: Styles = {
   ...standard,
   'status.ok': { color: 'blueBright' },
@@ -29,7 +29,7 @@ const colorBlind: Styles = {
   'time.devices': { color: 'white', bold: true },
 };
 
-/** Nothing dim, bright colors, and weight wherever something matters. */
+/** Nothing dim, bright colors, and bold for everything important. */
 const highContrast: Styles = {
   ...standard,
   'text.secondary': {},
@@ -47,7 +47,7 @@ const highContrast: Styles = {
   'time.devices': { color: 'magentaBright' },
 };
 
-/** By the names that `--theme` and VRING_THEME take. `mono` is the standard one without its colors. */
+/** By the names for `--theme` and VRING_THEME. `mono` is `default` without colors. */
 export const THEMES = {
   default: standard,
   'color-blind': colorBlind,

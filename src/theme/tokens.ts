@@ -8,7 +8,7 @@ export type Style = {
   readonly inverse?: boolean;
 };
 
-/** What a piece of text means; components name this, never a color. */
+/** The meaning of a text; components use this, never a color. */
 export type Token =
   | 'text.primary'
   | 'text.secondary'
@@ -18,7 +18,7 @@ export type Token =
   | 'status.warning'
   | 'status.error'
   | 'selection'
-  /** A line across the screen that says that something is wrong. */
+  /** A line across the screen that reports a problem. */
   | 'banner'
   | 'focus'
   | 'key'

@@ -16,24 +16,24 @@ type Write = {
 };
 type Operation = Write | { readonly type: 'clip'; readonly clip: Clip } | { readonly type: 'unclip' };
 
-/** What is used of Ink's Output (ink/build/output.js): the texts of one frame, which `get` puts together. */
+/** The parts of Ink's Output (ink/build/output.js) in use: the texts of one frame, which `get` combines. */
 export interface InkOutput {
   readonly width: number;
   readonly height: number;
   readonly operations: readonly Operation[];
-  /** Writes a text into the lines that are there; a line that is not there is left out. */
+  /** Writes a text to existing lines; missing lines are skipped. */
   applyWriteOperation(lines: (Cell[] | undefined)[], write: Write, clip: Clip | undefined): void;
   get(): { output: string; height: number };
 }
 type OutputClass = new (options: { width: number; height: number }) => InkOutput;
 
-/** Functions of Ink's own that `get` needs. */
+/** Functions of Ink that `get` needs. */
 export type InkParts = {
   readonly styledCharsToString: (cells: Cell[]) => string;
   readonly intersectClips: (outer: Clip | undefined, inner: Clip) => Clip;
 };
 
-/** A text of the frame with what clips it, and the lines that it is seen in: from `top` to before `bottom`. */
+/** A text of the frame with its clip, and the lines in which it is visible: from `top` up to, not including, `bottom`. */
 type Placed = {
   readonly write: Write;
   readonly clip: Clip | undefined;
@@ -42,9 +42,9 @@ type Placed = {
 };
 
 /**
- * Ink puts every cell of a frame together anew. Most lines are those of the frame before: here, a line into which the same
- * is written is the same line, so that a frame costs what is different in it.
- * @returns a class in place of Ink's; it relies on transformers that depend on nothing but their arguments
+ * Ink recomputes every cell of each frame, although most lines don't change. Here, a line with the same contents is reused,
+ * so that a frame only costs what changed.
+ * @returns a replacement for Ink's class; it requires transformers that only depend on their arguments
  */
 export function cacheLines(
   Output: OutputClass,
@@ -87,7 +87,7 @@ export function cacheLines(
       };
     }
 
-    /** For each line of the frame, all that its text depends on. */
+    /** For each line of the frame, everything that its text depends on. */
     #keys(placed: readonly Placed[]): string[] {
       const keys = new Array<string>(this.height).fill('');
       for (const { write, clip, top, bottom } of placed) {
@@ -101,7 +101,7 @@ export function cacheLines(
   };
 
   function toText(line: readonly Cell[]): string {
-    // Beside a wide character that reaches over the edge there are holes.
+    // There are holes next to a wide character that crosses the edge.
     return styledCharsToString(line.filter(cell => cell !== undefined)).trimEnd();
   }
 }
@@ -110,7 +110,7 @@ function blank(): Cell {
   return { type: 'char', value: ' ', fullWidth: false, styles: [] };
 }
 
-/** Gives each thing a number of its own. */
+/** Assigns a unique number to each thing. */
 function numbering<Thing extends WeakKey>(): (thing: Thing) => number {
   const numbers = new WeakMap<Thing, number>();
   let last = 0;
