@@ -7,6 +7,7 @@ import { type Identity, identify, identityText, sameDevice } from './identity.ts
 import { type DeviceIds, matchesIds, readConfiguredIds } from './ids.ts';
 import { type LoadSources, loadOrder } from './load-order.ts';
 import { readModprobe } from './modprobe.ts';
+import { type NetworkManagerFiles, readNetworkManager } from './network-manager.ts';
 import { type LinkFile, readLinkFiles } from './systemd-link.ts';
 import { type DeviceRule, matchRule, readDeviceRules } from './udev-rules.ts';
 import { readScripts, ruleProblems, type Script, type VfCount, vfCount } from './vf-count.ts';
@@ -44,6 +45,7 @@ type Sources = LoadSources & {
   readonly ids: readonly DeviceIds[];
   readonly driverctl: ReadonlyMap<string, string>;
   readonly scripts: readonly Script[];
+  readonly networkManager: NetworkManagerFiles;
   /** By address of a physical function, as far as it was asked for. */
   readonly counts: Map<string, VfCount>;
 };
@@ -62,6 +64,7 @@ function collect(root: HostRoot): Sources {
     ids: readConfiguredIds(root, modprobe),
     driverctl: new Map(driverctl),
     scripts: readScripts(root),
+    networkManager: readNetworkManager(root),
     counts: new Map(),
   };
 }

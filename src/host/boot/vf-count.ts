@@ -3,6 +3,7 @@ import { HostReadError, type HostRoot } from '../root.ts';
 import { integer } from '../text.ts';
 import { configFiles } from './config-files.ts';
 import type { ModprobeConfig } from './modprobe.ts';
+import type { NetworkManagerFiles } from './network-manager.ts';
 import { type LinkFile, linkCount } from './systemd-link.ts';
 import { type DeviceRule, matchRule, type RuleMatch } from './udev-rules.ts';
 
@@ -27,6 +28,7 @@ export function vfCount(
     readonly links: readonly LinkFile[];
     readonly modprobe: ModprobeConfig;
     readonly scripts: readonly Script[];
+    readonly networkManager: NetworkManagerFiles;
   },
 ): VfCount {
   const sources: string[] = [];
@@ -64,6 +66,17 @@ export function vfCount(
         : `not known how many VFs ${script.file} makes: it is a program of its own`,
     );
     unknown = true;
+  }
+  for (const { file, interfaceName } of from.networkManager.makers) {
+    if (interfaceName !== null && interfaces.length > 0 && !interfaces.includes(interfaceName)) continue;
+    problems.push(`not known how many VFs NetworkManager makes: it goes by ${file}`);
+    unknown = true;
+  }
+  if (count === null && fn.virtualFunctions.length > 0) {
+    for (const file of from.networkManager.unreadable) {
+      problems.push(`not known whether NetworkManager makes VFs: ${file} may not be read`);
+      unknown = true;
+    }
   }
   return { count, sources, problems, unknown };
 }

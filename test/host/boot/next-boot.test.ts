@@ -372,6 +372,17 @@ describe('the number of VFs', () => {
       'ExecStart=/bin/sh -c "echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs"\n',
       'a program of its own',
     ],
+    [
+      '/etc/NetworkManager/system-connections/storage.nmconnection',
+      '[connection]\ntype=ethernet\n\n[sriov]\ntotal-vfs=4\n',
+      'NetworkManager makes',
+    ],
+    [
+      '/etc/NetworkManager/conf.d/vfs.conf',
+      '[device-x]\nmatch-device=driver:i40e\nsriov-num-vfs=4\n',
+      'NetworkManager makes',
+    ],
+    ['/etc/sysconfig/network-scripts/ifcfg-x', 'ONBOOT=yes\nSRIOV_TOTAL_VFS=4\n', 'NetworkManager makes'],
   ])('is not known where %s decides', (file, text, why) => {
     tree.file(file, text);
     expect(next(pf)).toMatchObject({ drift: '4 VFs now, not known after a boot' });
@@ -379,6 +390,32 @@ describe('the number of VFs', () => {
     expect(next(pf)?.problems[0]).toContain(file);
     expect(next('0000:3b:0a.0')?.drift).toBe('vfio-pci now, not known after a boot');
   }); // prettier-ignore
+
+  test('of a connection of NetworkManager concerns its interface alone', () => {
+    const file = '/etc/NetworkManager/system-connections/storage.nmconnection';
+    const connection = (name: string) =>
+      tree.file(file, `[connection]\ninterface-name=${name}\n\n[sriov]\ntotal-vfs=4\n`);
+    connection('ens1f2');
+    expect(next(pf)).toMatchObject({
+      drift: '4 VFs now, not known after a boot',
+      problems: [`not known how many VFs NetworkManager makes: it goes by ${file}`],
+    });
+    connection('ens1f0');
+    expect(next(pf)).toMatchObject({ drift: '4 VFs now, 0 after a boot', problems: [] });
+  });
+
+  test.each(['/etc/NetworkManager/system-connections', '/etc/NetworkManager/NetworkManager.conf'])(
+    'is not known where %s may not be read, unless something else sets it',
+    path => {
+      tree.facts.unreadable[path] = 'EACCES';
+      expect(next(pf)).toMatchObject({
+        drift: '4 VFs now, not known after a boot',
+        problems: [`not known whether NetworkManager makes VFs: ${path} may not be read`],
+      });
+      tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');
+      expect(next(pf)).toMatchObject({ vfs: 4, drift: null, problems: [] });
+    },
+  );
 
   test('of an option of the driver', () => {
     tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');

@@ -1,0 +1,65 @@
+import { HostReadError, type HostRoot } from '../root.ts';
+import { configFiles } from './config-files.ts';
+
+/** A file that has NetworkManager make VFs: `total-vfs` of a connection, `sriov-num-vfs` of a device (NetworkManager.conf(5)). */
+export type NetworkManagerFile = {
+  readonly file: string;
+  /** The interface it is for; null: any, or one that is known by something else. */
+  readonly interfaceName: string | null;
+};
+
+export type NetworkManagerFiles = {
+  readonly makers: readonly NetworkManagerFile[];
+  /** Files and folders that may not be read: connections have secrets in them. */
+  readonly unreadable: readonly string[];
+};
+
+const PLACES: readonly (readonly [directories: readonly string[], suffix: string])[] = [
+  [
+    [
+      '/etc/NetworkManager/system-connections',
+      '/run/NetworkManager/system-connections',
+      '/usr/lib/NetworkManager/system-connections',
+    ],
+    '',
+  ],
+  [
+    [
+      '/etc/NetworkManager/conf.d',
+      '/run/NetworkManager/conf.d',
+      '/var/lib/NetworkManager/conf.d',
+      '/usr/lib/NetworkManager/conf.d',
+    ],
+    '.conf',
+  ],
+  // Where Red Hat's plugin reads connections.
+  [['/etc/sysconfig/network-scripts'], ''],
+];
+const MAIN_CONFIG = '/etc/NetworkManager/NetworkManager.conf';
+
+const MAKES_VFS = /^\s*(?:total-vfs|sriov-num-vfs|SRIOV_TOTAL_VFS)\s*=/m;
+const INTERFACE = /^\s*(?:interface-name|DEVICE)\s*=\s*["']?([^\s"';*?]+)["']?\s*$/m;
+
+export function readNetworkManager(root: HostRoot): NetworkManagerFiles {
+  const makers: NetworkManagerFile[] = [];
+  const unreadable: string[] = [];
+  const orUnreadable = <Value>(read: () => Value): Value | null => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof HostReadError)) throw error;
+      unreadable.push(error.path);
+      return null;
+    }
+  };
+  const files = PLACES.flatMap(([directories, suffix]) => {
+    const readable = directories.filter(directory => orUnreadable(() => root.list(directory)) !== null);
+    return configFiles(root, readable, suffix);
+  });
+  for (const file of [MAIN_CONFIG, ...files]) {
+    const text = orUnreadable(() => root.text(file));
+    if (text === null || !MAKES_VFS.test(text)) continue;
+    makers.push({ file, interfaceName: INTERFACE.exec(text)?.[1] ?? null });
+  }
+  return { makers, unreadable };
+}
