@@ -29,6 +29,7 @@ export function replaceFile(file: string, content: string, options: ReplaceOptio
   makeFolder(path.dirname(file));
   const target = realPath(file);
   const temporary = temporaryName(target);
+  removeLeftovers(path.dirname(target));
   try {
     const before = exclusive || fresh ? undefined : fs.statSync(target, { throwIfNoEntry: false });
     if (before !== undefined) copyAttributes(target, temporary);
@@ -77,6 +78,37 @@ function makeFolder(folder: string): void {
 function temporaryName(target: string): string {
   const unique = `${process.pid}-${randomBytes(6).toString('hex')}`;
   return path.join(path.dirname(target), `.${path.basename(target)}.${unique}.new`);
+}
+
+const TEMPORARY_NAME = /^\..+\.(\d+)-[0-9a-f]{12}\.new$/;
+/** On a network file system, the process may run on another host: it gets the time that a replacement takes. */
+const LEFT_AFTER_MS = 60_000;
+
+/** Removes what processes left behind that were killed in the middle of a replacement. */
+function removeLeftovers(folder: string): void {
+  // What can't be removed harms nobody.
+  ignoring(HARMLESS, () => {
+    for (const name of fs.readdirSync(folder)) {
+      const pid = Number(TEMPORARY_NAME.exec(name)?.[1] ?? 0);
+      if (pid === 0 || runs(pid)) continue;
+      const file = path.join(folder, name);
+      ignoring(HARMLESS, () => {
+        const stats = fs.lstatSync(file);
+        if (stats.isFile() && Date.now() - stats.mtimeMs > LEFT_AFTER_MS) fs.rmSync(file, { force: true });
+      });
+    }
+  });
+}
+
+const HARMLESS = ['ENOENT', 'EACCES', 'EPERM', 'EROFS'];
+
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) !== 'ESRCH';
+  }
 }
 
 function realPath(file: string): string {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -40,6 +40,30 @@ test('a file that is replaced keeps its permissions, its owner and its extended 
   expect(mode & 0o7777).toBe(0o604);
   if (root) expect([uid, gid]).toEqual([12, 34]);
   expect(python('import os,sys; print(os.getxattr(sys.argv[1], "user.label").decode())')).toBe('etc_t');
+});
+
+test('what a killed process left behind is removed; what may still be written, or is not ours, stays', () => {
+  const dead = spawnSync('true').pid;
+  const longAgo = new Date(Date.now() - 3_600_000);
+  const put = (name: string) => {
+    fs.writeFileSync(path.join(folder, name), '');
+    fs.utimesSync(path.join(folder, name), longAgo, longAgo);
+  };
+  const kept = [
+    `.grub.${process.ppid}-0123456789ab.new`,
+    `.grub.${dead}-0123456789.new`,
+    `.grub.${dead}.new`,
+    `grub.${dead}-0123456789ab.new`,
+    '.grub.0-0123456789ab.new',
+    '.grub.99999999999999999999-0123456789ab.new',
+  ];
+  for (const name of [...kept, `.grub.${dead}-0123456789ab.new`, `.a.b.${dead}-ba9876543210.new`]) put(name);
+  const justNow = `.grub.${dead}-aaaaaaaaaaaa.new`;
+  fs.writeFileSync(path.join(folder, justNow), '');
+  fs.symlinkSync('/etc/passwd', path.join(folder, `.grub.${dead}-bbbbbbbbbbbb.new`));
+  replaceFile(file, 'new\n', { mode: 0o600 });
+  const left = ['grub', justNow, `.grub.${dead}-bbbbbbbbbbbb.new`, ...kept];
+  expect(fs.readdirSync(folder).sort()).toEqual(left.sort());
 });
 
 describe('the file that was there', () => {
