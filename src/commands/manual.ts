@@ -14,6 +14,10 @@ export type Manual = {
 
 export type Example = { readonly command: string; readonly does: string };
 
+/** Of commands that go on until they are left. */
+export const LEFT_STATUS =
+  'Ctrl-C ends it with exit status 0, any other signal with 128 and its number: 143 for SIGTERM.';
+
 const manuals = new WeakMap<Command, Manual>();
 
 /** Attaches a manual to a command; its --help shows text and examples. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { withManual } from './manual.ts';
+import { LEFT_STATUS, withManual } from './manual.ts';
 import { parseInterval, type TopOptions } from './top/options.ts';
 import { VM_TOTALS } from './vm/vm-json.ts';
 
@@ -14,11 +14,12 @@ export function registerTop(program: Command): void {
     .option('--json', 'as JSON, one document a line')
     .action(async (options: TopOptions) => {
       const { top } = await import('./top/top.ts');
-      await top(options);
+      process.exitCode = await top(options);
     });
   withManual(top, {
     text: [
       'On a terminal `q` leaves. Elsewhere the tables, lines or documents follow each other until nobody reads them any more.',
+      LEFT_STATUS,
     ],
     json: [
       ['at', 'milliseconds since 1970'],

@@ -14,28 +14,29 @@ import { INTERVAL_MS } from './options.ts';
 import { CSV_HEADER, csvLines, type Top, topLines, topRows } from './rows.ts';
 import { Screen } from './screen.ts';
 
-/** Measures until the user leaves, or once. */
-export async function top(options: TopOptions): Promise<void> {
+/** Measures until the user leaves, or once. @returns the exit status */
+export async function top(options: TopOptions): Promise<number> {
   if (options.csv && options.json) throw new UsageError('--csv and --json: choose one of them');
-  await leaving(await runningManager(), engine => watch(engine, options));
+  return await leaving(await runningManager(), engine => watch(engine, options));
 }
 
-export async function watch(engine: Engine, options: TopOptions): Promise<void> {
+async function watch(engine: Engine, options: TopOptions): Promise<number> {
   const intervalMs = options.interval ?? INTERVAL_MS.usual;
   const measure = measuring(engine);
   if (options.csv) printLines(CSV_HEADER);
   if (options.once) {
     show(measure(await sampleOnce(engine, { intervalMs })), options);
-    return;
+    return 0;
   }
   const onScreen = onTerminal() && !options.csv && !options.json;
   const screen = onScreen ? new Screen() : null;
   const print = (top: Top) =>
     screen === null ? show(top, options) : screen.show(topLines(top, outputWidth()));
   const stop = sampleForever(engine, { intervalMs }, sample => print(measure(sample)));
-  await Promise.race([untilLeft(), ...(screen === null ? [] : [screen.left])]);
+  const status = await Promise.race([untilLeft(), ...(screen === null ? [] : [screen.left.then(() => 0)])]);
   stop();
   screen?.close();
+  return status;
 }
 
 /** Puts samples together with what the host did in the same time. */

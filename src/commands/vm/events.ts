@@ -9,12 +9,12 @@ import { untilLeft } from './until-left.ts';
 
 export type EventOptions = { readonly json?: boolean; readonly follow?: boolean; readonly last?: number };
 
-/** Prints the manager's log, of some VMs or of all; with --follow, what is added to it too, until the reader has enough. */
+/** Prints the manager's log, of some VMs or of all; with --follow, what is added to it too, until the reader has enough. @returns the exit status */
 export async function printEvents(
   engine: Engine,
   names: readonly string[],
   { json = false, follow = false, last }: EventOptions,
-): Promise<void> {
+): Promise<number> {
   const known = new Set([...engine.vms().map(vm => vm.name), ...engine.log().map(entry => entry.vm)]);
   const unknown = names.find(name => !known.has(name));
   if (unknown !== undefined) throw new Error(unknownVm(engine.vms(), unknown));
@@ -25,19 +25,20 @@ export async function printEvents(
     .slice(last === undefined ? 0 : -last);
   if (json && !follow) {
     printJson({ events: entries.map(eventFacts) });
-    return;
+    return 0;
   }
   const printEntry = (entry: LogEntry) =>
     json ? printData(eventFacts(entry), 'line') : printLines(...entryLines(entry));
   entries.forEach(printEntry);
-  if (!follow) return;
+  if (!follow) return 0;
   const unsubscribe = engine.subscribe(event => {
     if (event.kind === 'log' && wanted(event.entry)) printEntry(event.entry);
     if (event.kind === 'link')
       printError(event.loss === null ? 'vring: attached to the manager again' : `vring: ${event.loss.text}`);
   });
-  await untilLeft();
+  const status = await untilLeft();
   unsubscribe();
+  return status;
 }
 
 function eventFacts({ number, at, vm, level, text }: LogEntry): LogEntry {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { parseCount } from '../../text/option-values.ts';
 import { listCommand } from '../list-command.ts';
-import { withManual } from '../manual.ts';
+import { LEFT_STATUS, withManual } from '../manual.ts';
 import { parseInterval } from '../top/options.ts';
 import type { EventOptions } from './events.ts';
 import { registerActions } from './register-actions.ts';
@@ -93,6 +93,7 @@ function registerStats(vm: Command): void {
       process.exitCode = await leaving(await runningManager(), engine => printStats(engine, names, options));
     });
   withManual(stats, {
+    text: [`With --watch it goes on. ${LEFT_STATUS}`],
     json: [['vms', 'a report each, as docs/report.md has it; with --watch, a line is one such report']],
   });
 }
@@ -108,9 +109,10 @@ function registerEvents(vm: Command): void {
     .action(async (names: string[], options: EventOptions) => {
       const { printEvents } = await import('./events.ts');
       const { leaving, runningManager } = await import('./manager.ts');
-      await leaving(await runningManager(), engine => printEvents(engine, names, options));
+      process.exitCode = await leaving(await runningManager(), engine => printEvents(engine, names, options));
     });
   withManual(events, {
+    text: [`With --follow it goes on. ${LEFT_STATUS}`],
     json: [
       [
         'events',

@@ -28,8 +28,8 @@ export async function printStats(
   const running = wanted.filter(name => tellUnlessAlive(engine, name));
   const reports = await Promise.all(running.map(name => measured(engine, name, intervalMs)));
   show(reports, options);
-  if (options.watch && running.length > 0) await watch(engine, running, intervalMs, options);
-  return running.length === wanted.length ? 0 : 1;
+  const left = options.watch && running.length > 0 ? await watch(engine, running, intervalMs, options) : 0;
+  return left || (running.length === wanted.length ? 0 : 1);
 }
 
 function tellUnlessAlive(engine: Engine, name: string): boolean {
@@ -53,14 +53,15 @@ async function watch(
   names: readonly string[],
   intervalMs: number,
   options: StatsOptions,
-): Promise<void> {
+): Promise<number> {
   const stops = names.map(name =>
     sampleForever(engine, { intervalMs, detailOf: name }, ({ totals, detail }) =>
       show([reportOf(engine, name, totals[name], detail)], options),
     ),
   );
-  await untilLeft();
+  const status = await untilLeft();
   for (const stop of stops) stop();
+  return status;
 }
 
 /** Null for a VM that has ended meanwhile. */

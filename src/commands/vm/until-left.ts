@@ -1,9 +1,16 @@
+import { constants } from 'node:os';
 import { outputLost } from '../../text/output.ts';
-import { endingSignal } from '../ending-signal.ts';
+import { endingSignal, exitStatusOf } from '../ending-signal.ts';
 
-/** Resolves when the user has had enough: a signal, or a reader of stdout that is gone. */
-export async function untilLeft(): Promise<void> {
+const INTERRUPTED = exitStatusOf(constants.signals.SIGINT);
+
+/**
+ * Resolves when the user has had enough: a signal, or a reader of stdout that is gone.
+ * @returns the exit status: 0, also for Ctrl-C, which is how such a command is left; 128 and its number for another signal
+ */
+export async function untilLeft(): Promise<number> {
   const signal = endingSignal();
-  await Promise.race([signal.status, outputLost]);
+  const status = await Promise.race([signal.status, outputLost.then(() => 0)]);
   signal.ignore();
+  return status === INTERRUPTED ? 0 : status;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
+import { until } from '../../engine/remote/rig.ts';
 import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -414,5 +415,36 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     const { exitCode, stdout } = await piped.finally(() => clearInterval(stop));
     expect(exitCode).toBe(0);
     expect(stdout.split('\n')).toHaveLength(1);
+  });
+
+  test.each([
+    ['SIGINT', 0],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('top, events --follow and stats --watch end by %s with status %d', async (signal, status) => {
+    startManager();
+    const engine = await attached();
+    await engine.start(guest('web'));
+    // What is printed after the first lines comes once the command waits for its end.
+    const commands = [
+      ['top --csv --interval 100ms', /,web,running,/],
+      ['vm events --follow', / db it runs/],
+      ['vm stats web --watch --interval 100ms', /(EXIT REASON.*){2}/s],
+    ] as const;
+    const ended = commands.map(async ([words, onceItWaits]) => {
+      const [node, ...nodeArgs] = NODE;
+      const command = execa(node!, [...nodeArgs, CLI, ...words.split(' ')], {
+        reject: false,
+        timeout: 20_000,
+      });
+      let printed = '';
+      command.stdout.on('data', text => (printed += text));
+      await until(() => printed !== '');
+      if (words.includes('events')) await engine.start(guest('db'));
+      await until(() => onceItWaits.test(printed));
+      command.kill(signal);
+      return [words, (await command).exitCode];
+    });
+    expect(await Promise.all(ended)).toEqual(commands.map(([words]) => [words, status]));
   });
 });
