@@ -1,6 +1,7 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import type { Choice } from '../store/layers.ts';
+import { own } from '../text/own.ts';
 import type { Ui } from './ui.ts';
 
 /** How long guests may take before killing them is offered. */
@@ -56,7 +57,7 @@ export function shutDownAndQuit(ui: Ui): void {
 
   for (const id of ids) {
     const press = async () => {
-      if (ui.store.getState().infos[id]?.state === 'paused')
+      if (own(ui.store.getState().infos, id)?.state === 'paused')
         throw new Error('while it is paused it does not hear the power button');
       await ui.engine.powerButton(id);
     };

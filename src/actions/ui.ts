@@ -10,6 +10,7 @@ import { HostFeed } from '../store/host-feed.ts';
 import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/layers.ts';
 import type { Notice, Size } from '../store/ui-slice.ts';
 import { SampleFeed } from '../store/vm-sample-feed.ts';
+import { own } from '../text/own.ts';
 import { printable, printableLines } from '../text/printable.ts';
 import { width } from '../text/width.ts';
 import { createHostSelectors, type HostSelectors } from '../view/host-selectors.ts';
@@ -184,7 +185,7 @@ export class Ui {
     if (event.kind === 'log-rewritten') state.logListed(this.engine.log());
     if (event.kind === 'link') this.#follow(event.loss);
     if (event.kind !== 'vm') return;
-    const before = state.infos[event.vm.id];
+    const before = own(state.infos, event.vm.id);
     state.vmChanged(event.vm);
     const vm = this.store.getState().infos[event.vm.id]!;
     if (before?.state !== vm.state && !isAlive(vm)) this.#reportEnd(vm);

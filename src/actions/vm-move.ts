@@ -1,6 +1,7 @@
 import type { AppState } from '../store/app-store.ts';
 import { vcpuRows } from '../store/vcpu-rows.ts';
 import { VM_TABS, type VmTab, type VmView, vmViewOf } from '../store/vm-view-slice.ts';
+import { own } from '../text/own.ts';
 import { addressRows } from '../view/address-rows.ts';
 import { deviceRows } from '../view/device-rows.ts';
 import { movedLogCursor, vmLog } from '../view/log-rows.ts';
@@ -30,7 +31,7 @@ export function moveInVm(ui: Ui, id: string, rows: number): void {
 type ListTab = Exclude<VmTab, 'summary' | 'console' | 'events'>;
 
 function rowsOf(state: AppState, id: string, tab: ListTab, { addressOrder }: VmView): number {
-  const vm = state.infos[id];
+  const vm = own(state.infos, id);
   const rates = state.detail?.id === id ? state.detail.rates : null;
   switch (tab) {
     case 'vcpus':

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { MetricsFormat } from '../engine/engine.ts';
@@ -46,14 +46,16 @@ async function metricsText(format: MetricsFormat): Promise<string> {
   return metricsWithoutManager((await openVmList()).vms(), format);
 }
 
-/** A collector that reads at any moment finds the old text or the new one. */
+/** A collector that reads at any moment finds the old text or the new one. A device or a FIFO is written to. */
 async function replace(file: string, text: string): Promise<void> {
   const folder = dirname(file);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new Error(`--output ${file}: the folder ${folder} does not exist; create it first`);
   const { replaceFile } = await import('../files/replace-file.ts');
+  const there = statSync(file, { throwIfNoEntry: false });
   try {
-    replaceFile(file, text, { mode: 0o644 });
+    if (there === undefined || there.isFile()) replaceFile(file, text, { mode: 0o644 });
+    else writeFileSync(file, text);
   } catch (error) {
     throw new Error(`--output ${file} cannot be written: ${(error as Error).message}`);
   }

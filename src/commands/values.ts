@@ -28,7 +28,7 @@ export function parseDisk(text: string): DiskOption {
   const options: Record<string, unknown> = {};
   for (const setting of settings) {
     const [key = '', value] = splitOnce(setting, '=');
-    if (key in options) throw new UsageError(`--disk ${text}: ${key} is given twice`);
+    if (Object.hasOwn(options, key)) throw new UsageError(`--disk ${text}: ${key} is given twice`);
     options[key] = diskSetting(text, key, value);
   }
   return { type: 'virtio-blk', path, ...options };

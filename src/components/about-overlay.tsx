@@ -2,13 +2,14 @@ import { Box, Text } from 'ink';
 import { Table } from 'ink-table';
 import type { ReactNode } from 'react';
 import type { Size } from '../store/ui-slice.ts';
+import { own } from '../text/own.ts';
 import { ABOUT_NAME_CELLS, type AboutFact, aboutFacts } from '../view/about-facts.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 import { useAppState, useTheme } from './contexts.ts';
 
 /** What a VM is made of, and why it ended: facts that don't move. */
 export function AboutOverlay({ id, offset, size }: { id: string; offset: number; size: Size }) {
-  const vm = useAppState(state => state.infos[id]);
+  const vm = useAppState(state => own(state.infos, id));
   if (vm === undefined) return null;
   return (
     <Box

@@ -3,6 +3,7 @@ import type { ReactNode } from 'react';
 import { stateWord } from '../engine/vm-info.ts';
 import type { Screen, TopScreen } from '../store/screens.ts';
 import type { Size } from '../store/ui-slice.ts';
+import { own } from '../text/own.ts';
 import { bytes, uptime } from '../text/units.ts';
 import { truncate, truncateMiddle } from '../text/width.ts';
 import { stateToken } from '../theme/state-token.ts';
@@ -101,7 +102,7 @@ function TopHeader({ shown, columns }: { shown: TopScreen; columns: number }) {
 
 function VmTitle({ id, columns }: { id: string; columns: number }) {
   const { style, glyphs } = useTheme();
-  const vm = useAppState(state => state.infos[id]);
+  const vm = useAppState(state => own(state.infos, id));
   const now = useAppState(state => state.sampledAt);
   if (vm === undefined) return null;
   const state = stateWord(vm);

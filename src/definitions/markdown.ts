@@ -1,5 +1,5 @@
+import { own } from '../text/own.ts';
 import { definitionJsonSchema, type JsonSchema } from './json-schema.ts';
-import { own } from './own.ts';
 import { deviceNames } from './qemu/devices.ts';
 import { LEFT_OUT_OPTIONS } from './qemu/left-out.ts';
 import { QEMU_OPTIONS } from './qemu/options.ts';

@@ -31,7 +31,9 @@ export function replaceFile(file: string, content: string, options: ReplaceOptio
   const temporary = temporaryName(target);
   removeLeftovers(path.dirname(target));
   try {
-    const before = exclusive || fresh ? undefined : fs.statSync(target, { throwIfNoEntry: false });
+    const there = fs.statSync(target, { throwIfNoEntry: false });
+    if (there !== undefined && !there.isFile() && !exclusive) throw notAFile(target);
+    const before = exclusive || fresh ? undefined : there;
     if (before !== undefined) copyAttributes(target, temporary);
     writeSynced(temporary, content, before ?? { mode });
     if (before !== undefined && backup !== null) keepBackup(target, backup);
@@ -72,6 +74,11 @@ export function syncFolder(folder: string): void {
 function makeFolder(folder: string): void {
   const first = fs.mkdirSync(folder, { recursive: true, mode: 0o755 });
   if (first !== undefined) syncFolder(path.dirname(first));
+}
+
+/** A rename would put the file in the place of a device, a FIFO or a socket that others use. */
+function notAFile(target: string): Error {
+  return Object.assign(new Error(`${target} is not a regular file`), { code: 'EINVAL' });
 }
 
 /** Programs that read all files of a folder match suffixes such as .conf or .yaml, and skip hidden files. */

@@ -1,3 +1,4 @@
+import { own } from '../text/own.ts';
 import type { HostRoot } from './root.ts';
 import { keyValues, printable } from './text.ts';
 
@@ -30,7 +31,7 @@ export function readDistribution(root: HostRoot): Distribution {
   const values = keyValues(text);
   const id = (values.get('ID') ?? 'unknown').toLowerCase();
   const like = (values.get('ID_LIKE') ?? '').toLowerCase().split(/\s+/);
-  const family = [id, ...like, id.split('-')[0]!].map(name => families[name]).find(Boolean) ?? 'other';
+  const family = [id, ...like, id.split('-')[0]!].map(name => own(families, name)).find(Boolean) ?? 'other';
   return {
     id,
     version: values.get('VERSION_ID') ?? '',

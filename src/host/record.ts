@@ -41,8 +41,11 @@ export async function recordHost(target: string, source = '/'): Promise<Recordin
 }
 
 async function recordTo(directory: string, source: string): Promise<Recording> {
-  if (fs.existsSync(directory) && fs.readdirSync(directory).length > 0) {
-    throw new Error(`${directory} is not empty: name a new directory`);
+  const there = fs.statSync(directory, { throwIfNoEntry: false });
+  if (there !== undefined && (!there.isDirectory() || fs.readdirSync(directory).length > 0)) {
+    throw new Error(
+      `${directory} is not ${there.isDirectory() ? 'empty' : 'a directory'}: name a new directory`,
+    );
   }
   const root = new RecordingRoot(source);
   await readEverything(root);

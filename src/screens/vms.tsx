@@ -5,6 +5,7 @@ import { sparkline } from '../components/sparkline.ts';
 import { Table, TableRow } from '../components/table/table.tsx';
 import { filterOf } from '../store/list-slice.ts';
 import type { Size } from '../store/ui-slice.ts';
+import { own } from '../text/own.ts';
 import { cpuScale } from '../view/graph-scale.ts';
 import { type Cells, cellsOf } from '../view/list-columns.ts';
 import { type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
@@ -54,7 +55,7 @@ const VmRow = memo(function VmRow({ id, layout, selected }: VmRowProps) {
         // A row without an uptime does not change with each sample.
         now: shows('up') ? listed.now : 0,
         marked: state.markedVms.has(id),
-        history: shows('history') ? state.histories[id]?.cpu : undefined,
+        history: shows('history') ? own(state.histories, id)?.cpu : undefined,
       };
     }),
   );

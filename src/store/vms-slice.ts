@@ -3,6 +3,7 @@ import type { QueueLoads } from '../engine/sampling/queue-load.ts';
 import type { VmDetail, VmTotals } from '../engine/sampling/rates.ts';
 import type { Sample } from '../engine/sampling/sampling.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
+import { own } from '../text/own.ts';
 import {
   type DetailHistory,
   EMPTY_HISTORY,
@@ -61,7 +62,7 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
   vmChanged: vm =>
     set(state => ({
       infos: { ...state.infos, [vm.id]: printableVm(vm) },
-      order: vm.id in state.infos ? state.order : withInOrder(state.order, vm.id),
+      order: Object.hasOwn(state.infos, vm.id) ? state.order : withInOrder(state.order, vm.id),
     })),
 
   vmRemoved: id =>
@@ -80,9 +81,9 @@ export const createVmsSlice: SliceCreator<VmsSlice, VmsSlice & Pick<ListSlice, '
       const histories = { ...state.histories };
       const kept: Record<string, VmTotals> = {};
       for (const [id, sample] of Object.entries(totals)) {
-        histories[id] = withSample(histories[id] ?? EMPTY_HISTORY, sample);
+        histories[id] = withSample(own(histories, id) ?? EMPTY_HISTORY, sample);
         // The same numbers stay the same object, so that an idle VM's row is not drawn again.
-        const last = state.totals[id];
+        const last = own(state.totals, id);
         kept[id] = last && isDeepStrictEqual(last, sample) ? last : sample;
       }
       const sumHistory = withSample(state.sumHistory, sumOfTotals(Object.values(totals)));

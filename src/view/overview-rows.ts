@@ -1,7 +1,7 @@
-import type { VmTotals } from '../engine/sampling/rates.ts';
 import { isAlive, type LogEntry } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { type Sort, sorted } from '../store/sort.ts';
+import { own } from '../text/own.ts';
 import type { Alarm } from './alarms.ts';
 import { fieldNamed } from './list-columns.ts';
 import { memoized } from './memoized.ts';
@@ -48,7 +48,7 @@ export function createOverviewSelectors(alarms: (state: AppState) => readonly Al
       const value = fieldNamed(TOP_COLUMNS, sort.column)?.value;
       const alive = order.filter(id => isAlive(infos[id]!));
       if (value === undefined) return alive.slice(0, TOP_VMS);
-      const row = (id: string) => ({ vm: infos[id]!, totals: totals[id] as VmTotals | undefined, now: 0 });
+      const row = (id: string) => ({ vm: infos[id]!, totals: own(totals, id), now: 0 });
       return sorted(alive, id => value(row(id)), sort.descending).slice(0, TOP_VMS);
     },
   );

@@ -2,6 +2,7 @@ import type { QueueLoad } from '../engine/sampling/queue-load.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { filterOf } from '../store/list-slice.ts';
 import { sorted } from '../store/sort.ts';
+import { own } from '../text/own.ts';
 import { bytes, nanoseconds, rate } from '../text/units.ts';
 import { rowFilter, searched } from './filter.ts';
 import { fieldNamed, type ListColumn } from './list-columns.ts';
@@ -151,7 +152,7 @@ export function createQueueSelectors() {
   const allQueues = memoized(
     state => [state.order, state.infos, state.queues] as const,
     (order, infos, queues): readonly QueueRow[] =>
-      order.flatMap(id => rowsOf(infos[id]!, queues?.byVm[id] ?? [])),
+      order.flatMap(id => rowsOf(infos[id]!, own(queues?.byVm ?? {}, id) ?? [])),
   );
   /** What there is to search in each of them, once for each sample. */
   const searchable = memoized(

@@ -4,6 +4,7 @@ import type { AppState } from '../store/app-store.ts';
 import { filterOf } from '../store/list-slice.ts';
 import { sorted } from '../store/sort.ts';
 import { currentScreen } from '../store/ui-slice.ts';
+import { own } from '../text/own.ts';
 import { createAlarmsSelector } from './alarms.ts';
 import { rowFilter, type Searched, searched } from './filter.ts';
 import { fieldNamed } from './list-columns.ts';
@@ -23,7 +24,9 @@ export function createSelectors() {
     state => [state.order, filterOf(state, 'vms'), state.infos, state.totals, state.sampledAt] as const,
     (order, filter, infos, totals, now) => {
       const lets = rowFilter(filter, VM_COLUMNS);
-      return keepFiltered(order.filter(id => lets(searchTexts({ vm: infos[id]!, totals: totals[id], now }))));
+      return keepFiltered(
+        order.filter(id => lets(searchTexts({ vm: infos[id]!, totals: own(totals, id), now }))),
+      );
     },
   );
 
@@ -37,7 +40,7 @@ export function createSelectors() {
       const value = fieldNamed(VM_COLUMNS, sort!.column)?.value;
       if (value === undefined) return ids;
       return keepSorted(
-        sorted(ids, id => value({ vm: infos[id]!, totals: totals[id], now }), sort!.descending),
+        sorted(ids, id => value({ vm: infos[id]!, totals: own(totals, id), now }), sort!.descending),
       );
     },
   );
@@ -55,7 +58,7 @@ export function createSelectors() {
   /** The VM that is shown, or under the cursor of the list. */
   const targetVm = (state: AppState): VmInfo | null => {
     const screen = currentScreen(state);
-    if (screen.kind === 'vm') return state.infos[screen.id] ?? null;
+    if (screen.kind === 'vm') return own(state.infos, screen.id) ?? null;
     const id = screen.kind === 'vms' ? visibleVms(state)[cursorRow(state)] : undefined;
     return id === undefined ? null : state.infos[id]!;
   };

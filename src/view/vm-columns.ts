@@ -2,6 +2,7 @@ import type { VmTotals } from '../engine/sampling/rates.ts';
 import { cannotStart, isAlive, stateWord, type VmInfo, type VmState } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { SortValue } from '../store/sort.ts';
+import { own } from '../text/own.ts';
 import { bytes, percent, rate, type Unit, uptime } from '../text/units.ts';
 import { stateToken } from '../theme/state-token.ts';
 import type { Cell, ListColumn } from './list-columns.ts';
@@ -17,7 +18,7 @@ export type VmListed = {
 export type VmColumn = ListColumn<VmListed>;
 
 export function vmListed(state: AppState, id: string): VmListed {
-  return { vm: state.infos[id]!, totals: state.totals[id], now: state.sampledAt };
+  return { vm: state.infos[id]!, totals: own(state.totals, id), now: state.sampledAt };
 }
 
 /** What is under way comes first. */

@@ -92,6 +92,15 @@ describe('a full disk', () => {
     }
   });
 
+  test('a device given as a file is written to, and stays', () => {
+    const { status, stderr } = run('metrics --output /dev/full', '', ['ignore', 'pipe', 'pipe']);
+    expect(stderr).toContain('vring: --output /dev/full cannot be written: ENOSPC: no space left on device');
+    expect(status).toBe(1);
+    expect(fs.statSync('/dev/full').isCharacterDevice()).toBe(true);
+    expect(run('metrics --output /dev/null', '', ['ignore', 'pipe', 'pipe']).status).toBe(0);
+    expect(fs.statSync('/dev/null').isCharacterDevice()).toBe(true);
+  });
+
   describe.skipIf(noKvm !== null)(onKvm('where a VM runs'), () => {
     beforeAll(async () => void (await sandbox.vring('vm', 'start', 'web')));
     afterAll(async () => process.kill(await sandbox.managerPid(), 'SIGKILL'));

@@ -66,6 +66,18 @@ test('what a killed process left behind is removed; what may still be written, o
   expect(fs.readdirSync(folder).sort()).toEqual(left.sort());
 });
 
+test('a FIFO, a device or a folder is not replaced', () => {
+  execFileSync('mkfifo', [file]);
+  for (const fresh of [true, false]) {
+    expect(() => replaceFile(file, 'text\n', { mode: 0o600, fresh })).toThrow(
+      `${file} is not a regular file`,
+    );
+  }
+  expect(fs.statSync(file).isFIFO()).toBe(true);
+  expect(() => replaceFile(folder, 'text\n', { mode: 0o600 })).toThrow('is not a regular file');
+  expect(fs.readdirSync(folder)).toEqual(['grub']);
+});
+
 describe('the file that was there', () => {
   const kept = () => path.join(folder, 'grub.before');
 

@@ -148,5 +148,6 @@ test('an archive holds the same tree; an existing target is left alone', async (
   expect(stdout).toContain('./.vring/host.json');
   await expect(recordHost(archive, tree.directory)).rejects.toThrow('exists');
   await expect(recordHost(directory, tree.directory)).rejects.toThrow('not empty');
+  await expect(recordHost('/dev/null', tree.directory)).rejects.toThrow('/dev/null is not a directory');
   tree.remove();
 });

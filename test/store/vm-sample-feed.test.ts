@@ -1,7 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { topRows } from '../../src/commands/top/rows.ts';
+import type { Sample } from '../../src/engine/sampling/sampling.ts';
 import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
 import { HISTORY_LENGTH } from '../../src/store/history.ts';
 import { SampleFeed } from '../../src/store/vm-sample-feed.ts';
+import { own } from '../../src/text/own.ts';
+import { vmListed } from '../../src/view/vm-columns.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
 import { FakeEngine } from '../ui/fake-engine.ts';
 import { ManualClock } from '../ui/manual-clock.ts';
@@ -148,4 +152,13 @@ test('forgets a VM that is removed', () => {
   clock.advance(1000);
   expect(store.getState().totals).toEqual({});
   expect(store.getState().histories).toEqual({});
+});
+
+test('VMs with names that every object inherits are listed, and have no rates before they run', () => {
+  for (const name of ['constructor', 'valueOf']) engine.add(name, idle);
+  const { order, infos, totals } = store.getState();
+  expect(order).toEqual(expect.arrayContaining(['constructor', 'valueOf']));
+  expect(own(infos, 'toString')).toBeUndefined();
+  expect(vmListed(store.getState(), 'valueOf').totals).toBeUndefined();
+  expect(topRows(engine.vms(), { totals } as Sample)).toEqual([]);
 });

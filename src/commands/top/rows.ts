@@ -1,6 +1,7 @@
 import type { VmTotals } from '../../engine/sampling/rates.ts';
 import type { Sample } from '../../engine/sampling/sampling.ts';
 import type { VmInfo, VmState } from '../../engine/vm-info.ts';
+import { own } from '../../text/own.ts';
 import { bytes, percent, rate } from '../../text/units.ts';
 import { type Column, tableLines } from '../host/table.ts';
 import type { HostUse } from './load.ts';
@@ -20,7 +21,7 @@ export type Top = {
 export function topRows(vms: readonly VmInfo[], sample: Sample): TopRow[] {
   return vms
     .flatMap(({ id, name, state }) => {
-      const rates = sample.totals[id];
+      const rates = own(sample.totals, id);
       return rates === undefined ? [] : [{ name, state, rates }];
     })
     .sort((a, b) => b.rates.cpu - a.rates.cpu || (a.name < b.name ? -1 : 1));

@@ -3,6 +3,7 @@ import { isAlive } from '../../engine/vm-info.ts';
 import { type Report, reportFacts } from '../../report/report.ts';
 import { textReport } from '../../report/text.ts';
 import { printData, printError, printText } from '../../text/output.ts';
+import { own } from '../../text/own.ts';
 import { printJson } from '../host/host-options.ts';
 import { sampleForever, sampleOnce } from '../samples.ts';
 import { INTERVAL_MS } from '../top/options.ts';
@@ -45,7 +46,7 @@ function tellUnlessAlive(engine: Engine, name: string): boolean {
 
 async function measured(engine: Engine, name: string, intervalMs: number): Promise<Report | null> {
   const { totals, detail } = await sampleOnce(engine, { intervalMs, detailOf: name });
-  return reportOf(engine, name, totals[name], detail);
+  return reportOf(engine, name, own(totals, name), detail);
 }
 
 async function watch(
@@ -56,7 +57,7 @@ async function watch(
 ): Promise<number> {
   const stops = names.map(name =>
     sampleForever(engine, { intervalMs, detailOf: name }, ({ totals, detail }) =>
-      show([reportOf(engine, name, totals[name], detail)], options),
+      show([reportOf(engine, name, own(totals, name), detail)], options),
     ),
   );
   const status = await untilLeft();

@@ -1,7 +1,7 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { formatAddress } from '../../host/pci/address.ts';
+import { own } from '../../text/own.ts';
 import type { NicInput } from '../fields/nics.ts';
-import { own } from '../own.ts';
 import { NIC_NAMES } from '../qemu/networks.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { type BootPlace, readDisk } from './disks.ts';

@@ -1,4 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import { own } from '../../text/own.ts';
 import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { DomainDocument } from './document.ts';
@@ -35,7 +36,7 @@ export function readDisk(
   const target = document.child(element, 'target');
   const targetBus = document.attribute(target, 'bus') ?? (kind === 'cdrom' ? 'ide' : 'virtio');
   document.skip(target, 'dev');
-  const bus = BUSES[targetBus];
+  const bus = own(BUSES, targetBus);
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
   if (targetBus === 'sata') document.leaveOut(target!, 'sata becomes ide');
 

@@ -1,4 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import { own } from '../../text/own.ts';
 import type { BootSource } from '../fields/boot.ts';
 import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
@@ -94,7 +95,7 @@ export function readOs(
 function readOrder(document: DomainDocument, os: XmlElement | null): BootSource[] {
   const order: BootSource[] = [];
   for (const boot of document.children(os, 'boot')) {
-    const source = SOURCES[document.attribute(boot, 'dev') ?? ''];
+    const source = own(SOURCES, document.attribute(boot, 'dev') ?? '');
     if (source === undefined) document.leaveOut(boot, 'a guest boots from hd, cdrom or network');
     else order.push(source);
   }

@@ -1,7 +1,7 @@
 import path from 'node:path';
+import { own } from '../../text/own.ts';
 import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
-import { own } from '../own.ts';
 import { shown } from '../words.ts';
 import type { Draft, Drive, Place } from './draft.ts';
 import { OptionError } from './error.ts';

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { likely } from '../../text/nearest.ts';
+import { own } from '../../text/own.ts';
 import type { BootSource } from '../fields/boot.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
@@ -144,7 +145,7 @@ export function readBoot(draft: Draft, text: string, place: Place): void {
 
 function bootSources(draft: Draft, letters: string, place: Place): BootSource[] {
   const sources = [...letters].flatMap(letter => {
-    const source = SOURCES[letter];
+    const source = own(SOURCES, letter);
     if (source !== undefined) return [source];
     if (!/[ab]/.test(letter))
       throw new OptionError(

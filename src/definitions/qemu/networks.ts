@@ -1,5 +1,5 @@
+import { own } from '../../text/own.ts';
 import type { NicInput } from '../fields/nics.ts';
-import { own } from '../own.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';

@@ -1,4 +1,4 @@
-import { own } from '../own.ts';
+import { own } from '../../text/own.ts';
 import type { Definition } from '../schema.ts';
 import { shown } from '../words.ts';
 import { Draft, type Place } from './draft.ts';

@@ -1,5 +1,5 @@
 import { likely } from '../../text/nearest.ts';
-import { own } from '../own.ts';
+import { own } from '../../text/own.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';
 
@@ -174,13 +174,20 @@ function jsonSettings(text: string): [string, string][] {
   } catch {
     throw new OptionError('expected settings as JSON, as it starts with {: it cannot be read');
   }
-  return flat(value, '');
+  return flat(value, '', 0);
 }
 
-function flat(value: unknown, path: string): [string, string][] {
+/** No block device of QEMU nests as deep. */
+const maxDepth = 16;
+
+/** @throws OptionError */
+function flat(value: unknown, path: string, depth: number): [string, string][] {
+  if (depth > maxDepth) throw new OptionError('its JSON is nested too deeply');
   if (value === null) return [];
   if (typeof value !== 'object') {
     return [[path, typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)]];
   }
-  return Object.entries(value).flatMap(([key, each]) => flat(each, path === '' ? key : `${path}.${key}`));
+  return Object.entries(value).flatMap(([key, each]) =>
+    flat(each, path === '' ? key : `${path}.${key}`, depth + 1),
+  );
 }

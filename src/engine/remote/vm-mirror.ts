@@ -1,3 +1,4 @@
+import { own } from '../../text/own.ts';
 import { type EngineEvent, isAlive, type LogEntry, type VmInfo } from '../vm-info.ts';
 import { applyDelta, type Json } from './delta.ts';
 import type { ManagerNotifications } from './protocol.ts';
@@ -56,6 +57,7 @@ export class VmMirror {
     const before = this.#vms;
     this.#vms = vms;
     for (const id of Object.keys(before)) if (!this.has(id)) this.#emit({ kind: 'removed', id });
-    for (const id of Object.keys(vms)) if (vms[id] !== before[id]) this.#emit({ kind: 'vm', vm: vms[id]! });
+    for (const id of Object.keys(vms))
+      if (vms[id] !== own(before, id)) this.#emit({ kind: 'vm', vm: vms[id]! });
   }
 }

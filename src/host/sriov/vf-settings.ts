@@ -1,4 +1,5 @@
 import { parseCount } from '../../text/option-values.ts';
+import { own } from '../../text/own.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import type { VfSettings } from '../plan/plan.ts';
 
@@ -10,7 +11,7 @@ export function parseVfSettings(words: readonly string[]): VfSettings {
   for (const word of words) {
     const equals = word.indexOf('=');
     const [name, value] = equals < 0 ? [word, ''] : [word.slice(0, equals), word.slice(equals + 1)];
-    const parse = parsers[name];
+    const parse = own(parsers, name);
     if (!parse) throw new UsageError(`${word}: there is no setting "${name}"; there are ${names}`);
     if (value === '') throw new UsageError(`${word}: expected a value, as in ${examples[name]}`);
     parse(settings, value, word);

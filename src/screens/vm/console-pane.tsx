@@ -3,6 +3,7 @@ import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
 import type { Span } from '../../console/console-screen.ts';
 import { highlighted, inverted } from '../../console/highlight.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { own } from '../../text/own.ts';
 import { pad, width } from '../../text/width.ts';
 import type { PaneProps } from './pane-props.ts';
 
@@ -36,7 +37,7 @@ type TitleProps = { id: string; columns: number; grabbed: boolean; back: number;
 
 function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
   const { style, glyphs } = useTheme();
-  const keyboardHolder = useAppState(state => state.infos[id]?.keyboardHolder ?? null);
+  const keyboardHolder = useAppState(state => own(state.infos, id)?.keyboardHolder ?? null);
   const search = useAppState(state => state.consoleSearch);
   const facts = grabbed
     ? [': you type to the guest, Ctrl-] leaves']

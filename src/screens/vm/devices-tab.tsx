@@ -7,6 +7,7 @@ import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { own } from '../../text/own.ts';
 import { bytes, nanoseconds, percent, rate } from '../../text/units.ts';
 import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../view/device-rows.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
@@ -87,7 +88,7 @@ type DeviceListProps = PaneProps & {
 };
 
 function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
-  const vm = useAppState(state => state.infos[id]);
+  const vm = useAppState(state => own(state.infos, id));
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const cursor = useAppState(state => vmViewOf(state, id).cursors[tab]);
   if (vm === undefined) return null;

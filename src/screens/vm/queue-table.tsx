@@ -3,6 +3,7 @@ import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
 import type { QueueRates } from '../../engine/sampling/rates.ts';
 import type { Size } from '../../store/ui-slice.ts';
+import { own } from '../../text/own.ts';
 import { bytes, count, nanoseconds, rate } from '../../text/units.ts';
 import type { Cells } from '../../view/list-columns.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
@@ -39,7 +40,7 @@ type QueueTableProps = {
 /** The virtqueues of a VM. */
 export function QueueTable({ id, size, cursor }: QueueTableProps) {
   const queues = useAppState(state => (state.detail?.id === id ? state.detail.rates.queues : NONE));
-  const broken = useAppState(state => state.infos[id]?.broken ?? NONE_BROKEN);
+  const broken = useAppState(state => own(state.infos, id)?.broken ?? NONE_BROKEN);
   const layout = layoutColumns(COLUMNS, size.columns);
   return (
     <Table

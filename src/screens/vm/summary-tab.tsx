@@ -2,6 +2,7 @@ import { Box, Text } from 'ink';
 import { useAppState, useTheme } from '../../components/contexts.ts';
 import { sparkline } from '../../components/sparkline.ts';
 import { EMPTY_HISTORY } from '../../store/history.ts';
+import { own } from '../../text/own.ts';
 import { percent, rate } from '../../text/units.ts';
 import { pad } from '../../text/width.ts';
 import { cpuScale, rateScale, type Scale } from '../../view/graph-scale.ts';
@@ -16,7 +17,7 @@ import { VcpuPane } from './vcpu-pane.tsx';
 
 /** A VM at a glance: its state, where its time goes, what its devices do, and its serial console. */
 export function SummaryTab({ id, size }: PaneProps) {
-  const queues = useAppState(state => state.infos[id]?.topology?.queues.length ?? 0);
+  const queues = useAppState(state => own(state.infos, id)?.topology?.queues.length ?? 0);
   const { headRows, panes } = summaryLayout(size, queues);
   return (
     <Box flexDirection="column" width={size.columns} height={size.rows} overflow="hidden">
@@ -41,9 +42,9 @@ type HeadProps = { readonly id: string; readonly columns: number; readonly rows:
 function Head({ id, columns, rows }: HeadProps) {
   const { style, glyphs } = useTheme();
   const facts = useAppState(state => summaryFacts(state, id).join(` ${glyphs.separator} `));
-  const history = useAppState(state => state.histories[id] ?? EMPTY_HISTORY);
-  const totals = useAppState(state => state.totals[id]);
-  const vcpus = useAppState(state => state.infos[id]?.vcpus ?? 1);
+  const history = useAppState(state => own(state.histories, id) ?? EMPTY_HISTORY);
+  const totals = useAppState(state => own(state.totals, id));
+  const vcpus = useAppState(state => own(state.infos, id)?.vcpus ?? 1);
   const beside = rows === 2;
   const cells = beside ? Math.floor(columns / 2) : columns;
   const line = (name: string, now: string, values: readonly number[], { top, label }: Scale) => {

@@ -8,6 +8,7 @@ import { percentiles } from '../../engine/sampling/histogram.ts';
 import { vcpuStateName } from '../../engine/sampling/names.ts';
 import { type VcpuRow, vcpuAt, vcpuRows } from '../../store/vcpu-rows.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
+import { own } from '../../text/own.ts';
 import { nanoseconds, percent, rate } from '../../text/units.ts';
 import type { Glyphs } from '../../theme/glyphs.ts';
 import { rateScale, type Scale } from '../../view/graph-scale.ts';
@@ -36,7 +37,7 @@ export function VcpusTab({ id, size }: PaneProps) {
   const { glyphs } = useTheme();
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const histories = useAppState(state => state.detailHistory.vcpus);
-  const pinning = useAppState(state => state.infos[id]?.topology?.pinning ?? NOT_PINNED);
+  const pinning = useAppState(state => own(state.infos, id)?.topology?.pinning ?? NOT_PINNED);
   const cursor = useAppState(state => vmViewOf(state, id).cursors.vcpus);
   const rows = rates === null ? [] : vcpuRows(rates);
   const { list, details } = listAndDetails(size, rows.length);

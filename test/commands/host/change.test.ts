@@ -176,6 +176,7 @@ describe('vring sriov', () => {
     ['trust=yes', 'on or off'],
     ['state=up', 'auto, enable or disable'],
     ['color=red', 'there is no setting "color"'],
+    ['constructor=1', 'there is no setting "constructor"'],
     ['mac', 'expected a value'],
   ])('%s is wrong usage', (word, message) => {
     expect(() => parseVfSettings([word])).toThrow(message);

@@ -232,6 +232,17 @@ describe('elements', () => {
       kernel: '/k',
     }));
 
+  test('words that every object inherits are words like others', () => {
+    const found = read(
+      "<os><type>hvm</type><kernel>/k</kernel><boot dev='toString'/></os>" +
+        "<devices><disk type='file'><source file='/a'/><target bus='constructor'/></disk></devices>",
+    );
+    expect(found.leftOut).toEqual([
+      '3 domain/os/boot: a guest boots from hd, cdrom or network',
+      '3 domain/devices/disk: vring has no constructor disks',
+    ]);
+  });
+
   test('the name can be another one', () =>
     expect(readDomain(domain(''), 'web.xml', 'db').definition.name).toBe('db'));
 });

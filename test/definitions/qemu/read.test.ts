@@ -507,6 +507,10 @@ describe('what a guest would miss is refused, with what to use instead', () => {
     ['-memory 1G', '-memory 1G: vring does not know it: leave it out'],
     ['-krnel k', '-krnel k: QEMU has no such option: did you mean "-kernel"?'],
     ['-constructor', '-constructor: vring does not know it: leave it out'],
+    [
+      `-blockdev {"file":${'{"file":'.repeat(5000)}1${'}'.repeat(5001)}`,
+      expect.stringMatching(/^-blockdev .*: its JSON is nested too deeply$/),
+    ],
     ['-m', '-m: expected a value after it: [size=]SIZE'],
     ['-m 1X', '-m 1X: expected a size such as 512M or 2G, not "1X"'],
     ['-m 1', '-m: memory.size: expected at least 2M, and a whole number of MiB, not 1M'],

@@ -1,3 +1,4 @@
+import { own } from '../../../text/own.ts';
 import { type Dialect, lineOf, ShellLexer, ShellSyntaxError, type Token } from './lexer.ts';
 
 export type Word = Extract<Token, { kind: 'word' }>;
@@ -153,7 +154,7 @@ export class ShellParser {
   #reserved(token: Word): boolean {
     const text = literal(token);
     if (text === null) return false;
-    const closer = openers[text];
+    const closer = own(openers, text);
     if (closers.has(text)) this.#close(text);
     else if (this.#expects === 'end') return false;
     else if (closer !== undefined) {
