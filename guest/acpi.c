@@ -46,7 +46,7 @@ enum { PM1_POWER_BUTTON = 1 << 8 }; /* in the status and in the enable register:
 /* Offsets in the MADT, §5.2.12. */
 enum { MADT_STRUCTURES = 44, MADT_LOCAL_APIC = 0, MADT_LOCAL_X2APIC = 9, MADT_CPU_ENABLED = 1 };
 
-/* PCI Firmware Specification 3.0 §4.1.2: 44 bytes, and then structures of 16. */
+/* PCI Firmware Specification 3.0 §4.1.2: 44 bytes, followed by structures of 16. */
 enum { MCFG_BASE = 44, MCFG_SEGMENT = 52, MCFG_SIZE = 60 };
 
 /* AML, §20.2. */
@@ -142,7 +142,7 @@ static uint8_t s5_sleep_type(const uint8_t *fadt)
         if (memcmp(p, "_S5_", 4) != 0 || p[4] != AML_PACKAGE)
             continue;
         p += 5;
-        p += 1 + (*p >> 6); /* PkgLength: its first byte says how many follow */
+        p += 1 + (*p >> 6); /* PkgLength: its first byte has the number of further ones */
         p += 1;
         if (*p == AML_BYTE)
             return p[1] & 7;

@@ -10,11 +10,11 @@ unsigned acpi_cpus(uint32_t *apic_ids, unsigned max);
 /* Address of the PCI Express configuration space (ECAM) of segment 0, from the MCFG; 0 without one. */
 uint64_t acpi_ecam(void);
 
-/* The power button raises IRQ_SCI from now on. */
+/* Makes the power button raise IRQ_SCI. */
 void acpi_enable_power_button(void);
 
-/* After IRQ_SCI: has the power button been pressed? Forgets it, and lets IRQ_SCI come again. */
+/* After IRQ_SCI: whether the power button was pressed. Clears that, and unmasks IRQ_SCI. */
 bool acpi_power_button_pressed(void);
 
-/* Enters S5, soft off. Returns only if that did not work. */
+/* Enters S5, soft off. Returns only on failure. */
 void acpi_power_off(void);

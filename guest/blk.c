@@ -17,7 +17,7 @@ struct request_header {
     uint64_t sector;
 };
 
-/* What one request in flight needs besides its data. */
+/* The state of a request in flight, besides its data. */
 struct slot {
     struct virtq_desc table[DESCRIPTORS]; /* for an indirect request */
     struct request_header header;
@@ -51,13 +51,13 @@ uint64_t blk_blocks(unsigned n, uint64_t block_bytes)
     return virtio_config64(disk->device, CONFIG_CAPACITY) * BLK_SECTOR / block_bytes;
 }
 
-/* Takes the device through §3.1.1, unless it is in use in that mode already. */
+/* Initializes the device (§3.1.1), unless it is already in use in that mode. */
 static const char *start(struct disk *disk, bool interrupts)
 {
     if (disk->ready && disk->interrupts == interrupts)
         return 0;
     disk->ready = false;
-    tsc_khz(); /* finds out the first time, which must not count as the time of a request */
+    tsc_khz(); /* calibrates on the first call, which must not count as request time */
     const char *error = virtio_start(disk->device, VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | BLK_F_FLUSH);
     if (!error)
         error = virtio_setup_queue(disk->device, 0, MAX_QUEUE, interrupts, &disk->queue);
@@ -71,8 +71,8 @@ static const char *start(struct disk *disk, bool interrupts)
     return 0;
 }
 
-/* A request is a header, data (none for a flush), and a status byte: §5.2.6.4. `first` is where the chain begins in
- * the table that `d` is part of. */
+/* A request is a header, data (none for a flush), and a status byte: §5.2.6.4. `first` is the index of the chain's head
+ * in the table that contains `d`. */
 static void describe(struct slot *slot, struct virtq_desc *d, uint16_t first, uint64_t bytes)
 {
     bool device_writes = slot->header.type == REQUEST_READ;
@@ -106,7 +106,7 @@ static void queue_request(struct disk *disk, unsigned n, uint32_t type, uint64_t
     virtqueue_add(q, head);
 }
 
-/* Waits for one completion; its slot. */
+/* Waits for one completion; returns its slot. */
 static const char *complete(struct disk *disk, bool indirect, unsigned limit, unsigned *slot)
 {
     uint64_t begin = rdtsc(), checked = begin;
@@ -128,7 +128,7 @@ static const char *complete(struct disk *disk, bool indirect, unsigned limit, un
             return "a request did not complete within 30 s";
     }
     *slot = indirect ? head : head / DESCRIPTORS;
-    return *slot < limit ? 0 : "the device completed a request that was not made";
+    return *slot < limit ? 0 : "the device completed a request that was never made";
 }
 
 static void submit(struct disk *disk, const struct blk_job *job, unsigned n, uint64_t sequence, bool indirect)
@@ -193,12 +193,12 @@ const char *blk_run(const struct blk_job *job, struct blk_result *result)
         disk->slots[i].data = scratch + i * job->block_bytes;
     uint64_t kicks = disk->queue.kicks;
     if (job->interrupts)
-        clock_start_ticks(); /* so that a lost interrupt is noticed */
+        clock_start_ticks(); /* to detect a lost interrupt */
     error = run(disk, job, indirect, result);
     if (job->interrupts)
         clock_stop_ticks();
     result->kicks = disk->queue.kicks - kicks;
-    if (error) { /* what is still in flight must not write to memory that others get */
+    if (error) { /* requests in flight must not write to memory that is reused */
         virtio_reset(disk->device);
         disk->ready = false;
     }

@@ -12,7 +12,7 @@ struct blk_job {
     unsigned disk; /* the n-th virtio-blk device */
     bool write;
     bool interrupts;      /* wait for MSI-X instead of polling */
-    bool indirect;        /* one descriptor a request, which points to a table; else chains where the queue has room */
+    bool indirect;        /* one descriptor per request, pointing to a table; else chains if the queue has room */
     uint64_t block_bytes; /* a multiple of BLK_SECTOR, at most BLK_MAX_BLOCK */
     unsigned depth;       /* requests in flight, at most BLK_MAX_DEPTH */
     uint64_t count;       /* requests to do, UINT64_MAX for no limit */
@@ -33,11 +33,11 @@ struct blk_result {
 /* How many blocks of that size the disk has; 0 if there is no such disk. */
 uint64_t blk_blocks(unsigned disk, uint64_t block_bytes);
 
-/* Runs the job. NULL, or what went wrong. */
+/* Runs the job. NULL, or an error. */
 const char *blk_run(const struct blk_job *job, struct blk_result *result);
 
-/* Something else has used the device: the next job resets it. */
+/* The device was used by something else: the next job resets it. */
 void blk_forget(unsigned disk);
 
-/* Writes the disk's cache to the medium. NULL, or what went wrong. */
+/* Flushes the disk's cache. NULL, or an error. */
 const char *blk_flush(unsigned disk);

@@ -23,7 +23,7 @@ struct multiboot_info {
     uint32_t memory_map_length, memory_map;
 };
 struct multiboot_memory_map_entry {
-    uint32_t entry_size; /* without this field itself */
+    uint32_t entry_size; /* not counting this field */
     uint64_t address, size;
     uint32_t type;
 } __attribute__((packed));
@@ -91,7 +91,7 @@ void boot_parse(uint32_t protocol, uint64_t info)
         parse_multiboot((const struct multiboot_info *)info);
 }
 
-/* The place after `name` where it starts a word of the command line, or NULL. Quoted text is no place to look. */
+/* The position after `name` at the start of a word of the command line, or NULL. Skips quoted text. */
 static const char *find_word(const char *name)
 {
     bool quoted = false, starts = true;

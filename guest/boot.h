@@ -1,13 +1,13 @@
-/* What the loader told us. Shared between C and assembly. */
+/* Information from the loader. Shared between C and assembly. */
 #pragma once
 
 #define BOOT_PVH 1
 #define BOOT_MULTIBOOT 2
 
-/* The first thing the guest does: two port writes, to the POST code port and to the debug console, by which a VMM
- * or a benchmark sees that guest code runs. Spoils eax and edx. */
+/* The first instructions of the guest: two port writes, to the POST code port and to the debug console, which show a
+ * VMM or a benchmark that guest code runs. Clobbers eax and edx. */
 /* clang-format off */
-#define FIRST_INSTRUCTION_BYTE 0x0d /* carriage return: nothing to see on a console */
+#define FIRST_INSTRUCTION_BYTE 0x0d /* carriage return: invisible on a console */
 #define FIRST_INSTRUCTION_MARK \
     mov $FIRST_INSTRUCTION_BYTE, %al; \
     out %al, $0x80; \
@@ -29,10 +29,10 @@ struct boot_info {
 
 extern struct boot_info boot;
 
-/* Copies what is needed out of the loader's structures: they lie in memory that the guest may use later. */
+/* Copies the required data from the loader's structures, whose memory the guest may use later. */
 void boot_parse(uint32_t protocol, uint64_t info);
 
-/* True if the command line has `word` as a word of its own. */
+/* True if the command line contains `word` as a separate word. */
 bool boot_has_word(const char *word);
 
 /* The value of `name="value"` or name=value in `buffer`; false if the command line has none. */

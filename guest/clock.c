@@ -28,8 +28,8 @@ static uint64_t khz_from_hypervisor(void)
     return cpuid(0x40000010).eax;
 }
 
-/* The count of channel 0 and the TSC at the same moment: of several tries, the one with the least time between the
- * two looks at the TSC. */
+/* The count of channel 0 and the TSC at the same moment: the best of several tries, with the least time between the two
+ * TSC reads. */
 static uint16_t read_pit(uint64_t *tsc)
 {
     uint64_t shortest = UINT64_MAX;
@@ -74,7 +74,7 @@ uint64_t tsc_khz(void)
     return khz;
 }
 
-/* In two steps, so that hours do not overflow. */
+/* In two steps, so that hours don't overflow. */
 uint64_t ticks_to_ns(uint64_t ticks)
 {
     uint64_t khz = tsc_khz();

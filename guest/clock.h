@@ -4,13 +4,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The TSC's frequency; found out at the first call. */
+/* The TSC's frequency, measured on the first call. */
 uint64_t tsc_khz(void);
 
 uint64_t ticks_to_ns(uint64_t ticks);
 uint64_t ms_to_ticks(uint64_t ms);
 
-/* Idles for that long, or until an interrupt in `wake` arrives: returns those, 0 when the time is over. */
+/* Idles for that long, or until an interrupt in `wake` arrives. Returns the interrupts, 0 on timeout. */
 uint32_t sleep_ms(uint64_t ms, uint32_t wake);
 
 /* Timer interrupts 18 times a second, between these two. Waiting for anything else with sleep_ms ends them too. */

@@ -1,4 +1,4 @@
-/* demo: a modest load of everything, for somebody to watch. */
+/* demo: a modest load of everything, to watch. */
 
 #include <stddef.h>
 
@@ -31,7 +31,7 @@ struct places {
     uint64_t seed, blocks;
 };
 
-/* The same seed gives the same places: what was read is written back where it came from. */
+/* The same seed gives the same positions, so data is written back where it was read. */
 static uint64_t place(void *context, uint64_t sequence)
 {
     const struct places *p = context;

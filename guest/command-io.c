@@ -42,7 +42,7 @@ static void report(const struct blk_job *job, const struct blk_result *r)
           r->kicks, r->errors);
 }
 
-/* Reads the option words that follow; false if there is an unknown one. */
+/* Parses the following options; false if one is unknown. */
 static bool parse_options(unsigned count, char **words, struct blk_job *job, bool *sequential)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -72,9 +72,9 @@ static const char *transfer(bool write, unsigned count, char **words)
         !parse_options(count - 5, words + 5, &job, &places.sequential))
         return "usage: blk read|write SIZE DEPTH TIME|COUNT [seq] [irq] [indirect] [disk=N], as in \"blk read 4k 32 5s\"";
     if (job.block_bytes == 0 || job.block_bytes % BLK_SECTOR || job.block_bytes > BLK_MAX_BLOCK)
-        return "the size is a multiple of 512, at most 1m";
+        return "the size must be a multiple of 512, at most 1m";
     if (depth == 0 || depth > BLK_MAX_DEPTH)
-        return "the depth is 1 to 256";
+        return "the depth must be 1 to 256";
     job.depth = (unsigned)depth;
     places.blocks = blk_blocks(job.disk, job.block_bytes);
     if (places.blocks == 0)
@@ -85,7 +85,7 @@ static const char *transfer(bool write, unsigned count, char **words)
     return error;
 }
 
-/* Which blocks verify uses, and what is in them: both follow from the seed. */
+/* The blocks that verify uses, and their contents: both depend on the seed. */
 struct pattern {
     uint64_t seed, first, step, blocks, bad;
 };
@@ -141,7 +141,7 @@ static const char *verify(unsigned count, char **words)
     if (pattern.blocks < job.count)
         return "no such disk, or it has fewer blocks than that";
     pattern.first = random_below(&state, pattern.blocks);
-    do /* a step that has no common divisor with the number of blocks visits each block once */
+    do /* a step coprime to the number of blocks visits each block once */
         pattern.step = random_below(&state, MAX_STEP) + 1;
     while (greatest_common_divisor(pattern.step, pattern.blocks) != 1);
     const char *error = blk_run(&job, &written);
@@ -171,7 +171,7 @@ const char *command_blk(unsigned count, char **words)
         return verify(count, words);
     struct blk_job job = {0};
     if (!text_equal(what, "flush") || !parse_options(count - 2, words + 2, &job, NULL))
-        return "it is \"blk read\", \"blk write\", \"blk verify\" or \"blk flush\"";
+        return "usage: \"blk read\", \"blk write\", \"blk verify\" or \"blk flush\"";
     uint64_t start = rdtsc();
     const char *error = blk_flush(job.disk);
     if (!error)
@@ -184,7 +184,7 @@ const char *command_rng(unsigned count, char **words)
     static uint8_t bytes[RNG_MAX];
     uint64_t size;
     if (count != 2 || !parse_number(words[1], &size) || size == 0 || size > RNG_MAX)
-        return "a number of bytes is needed, 1 to 4096, as in \"rng 64\"";
+        return "give a number of bytes from 1 to 4096, as in \"rng 64\"";
     uint64_t start = rdtsc();
     const char *error = rng_read(bytes, (uint32_t)size);
     if (error)

@@ -14,7 +14,7 @@
 #include "virtio.h"
 
 enum { PORT_RESET = 0xcf9, RESET_HARD = 0x06, PORT_DEBUG_EXIT = 0xf4 };
-enum { END_MS = 1000 }; /* how long the machine may take to end */
+enum { END_MS = 1000 }; /* how long the machine may take to stop */
 enum { CONFIG_BLK_CAPACITY = 0 };
 
 static void print_device(const struct virtio_device *d)
@@ -69,7 +69,7 @@ const char *command_exit(unsigned count, char **words)
 {
     uint64_t code;
     if (count != 2 || !parse_number(words[1], &code))
-        return "a code is needed, as in \"exit 3\"";
+        return "give a code, as in \"exit 3\"";
     out32(PORT_DEBUG_EXIT, (uint32_t)code);
     sleep_ms(END_MS, 0);
     return "there is no debug exit port";

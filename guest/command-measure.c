@@ -38,7 +38,7 @@ static uint64_t register_reads(uint64_t n, uint64_t address, uint64_t unused)
 
 typedef uint64_t exits_routine(uint64_t n, uint64_t where, uint64_t unused);
 
-/* Nanoseconds an exit; in steps, so that Ctrl-C is seen. */
+/* Nanoseconds per exit; in steps, to check for Ctrl-C. */
 static uint64_t measure(exits_routine *routine, uint64_t n, uint64_t where, bool ring3)
 {
     uint64_t ticks = 0, done = 0;
@@ -91,7 +91,7 @@ const char *command_spin(unsigned count, char **words)
 {
     uint64_t ms;
     if (count != 2 || !parse_time_ms(words[1], &ms))
-        return "a time is needed, as in \"spin 1s\"";
+        return "give a time, as in \"spin 1s\"";
     uint64_t iterations = 0, start = rdtsc(), ticks = 0;
     while ((ticks = rdtsc() - start) < ms_to_ticks(ms) && !console_interrupted()) {
         for (unsigned i = 0; i < CHUNK; i++)

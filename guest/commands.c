@@ -18,7 +18,7 @@ static const struct command commands[] = {
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},
-    {"demo", "[TIME]", "a light load of everything, again and again, until a key", command_demo},
+    {"demo", "[TIME]", "a light load of everything, repeated until a key", command_demo},
     {"rubbish", "ring | regs|ports [SEED [COUNT]]", "a hostile guest: broken rings, random register accesses",
      command_rubbish},
     {"halt", "", "ACPI power off", command_halt},

@@ -1,4 +1,4 @@
-/* The commands that a user, a test or a benchmark gives. Each measuring command ends with one line
+/* The commands for users, tests and benchmarks. Each measuring command ends with one line
  * "result <name> key=value ...", or with "error <command>: <reason>". */
 #pragma once
 
@@ -8,20 +8,20 @@ struct command {
     const char *name;
     const char *usage;
     const char *help;
-    /* words[0] is the name; NULL, or what went wrong. */
+    /* words[0] is the name. Returns NULL, or an error. */
     const char *(*run)(unsigned count, char **words);
 };
 
 /* Runs commands separated by ';'. Modifies the text. */
 void commands_run(char *line);
 
-/* What there is: loader, memory, CPUs, devices. */
+/* Prints loader, memory, CPUs and devices. */
 void print_machine(void);
 
 /* For the demo: a few VM exits of each kind. */
 void exits_mixture(unsigned n);
 
-/* The commands, by the files they are in. */
+/* The commands, by file. */
 const char *command_exits(unsigned count, char **words);
 const char *command_spin(unsigned count, char **words);
 const char *command_smp(unsigned count, char **words);

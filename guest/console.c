@@ -9,7 +9,7 @@
 
 enum { KEY_BACKSPACE = 8, KEY_DELETE = 127, KEY_CTRL_U = 21, LOOK_EVERY_MS = 100 };
 
-/* Keys that were typed while a command ran. */
+/* Keys typed while a command ran. */
 static struct {
     uint8_t keys[256];
     uint8_t first, end; /* wrap around like the array */

@@ -6,14 +6,14 @@
 
 enum { KEY_CTRL_C = 3 };
 
-/* Waits for a key without burning CPU time. Here and in console_wait_ms the power button ends the machine. */
+/* Waits for a key without burning CPU time. Here and in console_wait_ms, the power button powers the machine off. */
 int console_wait(void);
 
-/* Waits up to `ms` for a key; -1 when the time is over. */
+/* Waits up to `ms` for a key; -1 on timeout. */
 int console_wait_ms(uint64_t ms);
 
-/* For loops that run long: has Ctrl-C been typed? Looks at the port ten times a second at most; other keys
- * are kept for later. */
+/* For long-running loops: whether Ctrl-C was typed. Checks the port at most ten times a second; keeps other keys for
+ * later. */
 bool console_interrupted(void);
 
 /* Reads a line with echo and backspace. */

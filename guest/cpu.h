@@ -1,4 +1,4 @@
-/* Instructions that C has no words for. */
+/* Instructions that C can't express. */
 #pragma once
 
 #include <stdint.h>

@@ -1,17 +1,17 @@
-/* What runs in ring 0 after start-up: the gate through which ring 3 calls routines, interrupts, exceptions.
- * Interrupts are on only at the HLT of wait_for_interrupt, so their handlers may use rax, which a call gives up. */
+/* The ring 0 code after startup: the gate for calls from ring 3, interrupts, exceptions.
+ * Interrupts are on only at the HLT of wait_for_interrupt, so their handlers may clobber rax, like any call. */
 
 #include "segments.h"
 
     .text
-/* INT3 in ring 3: calls the routine at rax in ring 0, with its arguments in rdi, rsi, rdx as usual. It is INT3 because
- * hosts that emulate ring 0 lack INT n, and SYSCALL leaves them in ring 3. */
+/* INT3 in ring 3: calls the routine at rax in ring 0, with its arguments in rdi, rsi, rdx as usual. INT3, because hosts
+ * that emulate ring 0 lack INT n, and SYSCALL stays in ring 3 there. */
     .globl ring0_gate
 ring0_gate:
     call *%rax
     iretq
 
-/* Returns after an interrupt; at once if one is pending. STI takes effect after HLT has begun, so none is missed. */
+/* Returns after an interrupt; at once if one is pending. STI takes effect after HLT has started, so none is missed. */
     .globl wait_for_interrupt
 wait_for_interrupt:
     sti
@@ -31,7 +31,7 @@ irq\irq:
     pic_handler 0
     pic_handler 4
 
-/* ACPI's SCI, IRQ 9 at the slave 8259. It stays high until ring 3 has cleared its cause: masked until then. */
+/* ACPI's SCI, IRQ 9 at the slave 8259. It stays high until ring 3 has cleared its cause, so mask it until then. */
     .globl irq9
 irq9:
     orl $(1 << 9), interrupts_pending
@@ -42,7 +42,7 @@ irq9:
     out %al, $0x20
     iretq
 
-/* MSI: end of interrupt goes to the local APIC. */
+/* MSI: signal end of interrupt to the local APIC. */
     .globl msi_handler
 msi_handler:
     orl $(1 << 31), interrupts_pending
@@ -54,7 +54,7 @@ msi_handler:
 spurious_handler:
     iretq
 
-/* Exceptions: makes the frames alike, {vector, error code, rip, cs, rflags, rsp, ss}, and reports. */
+/* Exceptions: creates uniform frames, {vector, error code, rip, cs, rflags, rsp, ss}, and reports. */
     .macro exception vector, has_error
 exception\vector:
     .if !\has_error

@@ -121,7 +121,7 @@ uint64_t ring0_call(const void *routine, uint64_t a, uint64_t b, uint64_t c)
     return result;
 }
 
-/* A bug in the guest: says so and ends the machine (isa-debug-exit), in ring 0. */
+/* A bug in the guest: reports it and stops the machine (isa-debug-exit), in ring 0. */
 void exception_report(const struct exception_frame *frame, uint64_t cr2)
 {
     print("exception %lu error %lx rip %lx cs %lx rsp %lx cr2 %lx\n", frame->vector, frame->error, frame->rip,

@@ -37,7 +37,7 @@ void *memory_scratch(uint64_t *size)
     return start;
 }
 
-/* The table that `entry` points to, made if there is none. */
+/* The table that `entry` points to, allocated if missing. */
 static uint64_t *next_table(uint64_t *entry)
 {
     if (!(*entry & PRESENT))

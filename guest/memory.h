@@ -1,13 +1,13 @@
-/* Physical memory, which is mapped to itself. */
+/* Physical memory, identity-mapped. */
 #pragma once
 
 #include <stdint.h>
 
-/* Zeroed memory that is never freed. Ends the guest with a message when there is none left. */
+/* Zeroed memory that is never freed. Stops the guest with a message if none is left. */
 void *memory_alloc(uint64_t size, uint64_t align);
 
-/* The memory that is left, for buffers: whoever uses it has it to itself until the command ends. */
+/* The remaining memory, for buffers: the caller may use it exclusively until the command ends. */
 void *memory_scratch(uint64_t *size);
 
-/* Makes device registers at `address` reachable: 0-4 GiB is from the start, what is above is mapped here. */
+/* Maps device registers at `address`: 0-4 GiB is always mapped, anything above is mapped here. */
 void memory_map_device(uint64_t address, uint64_t size);

@@ -1,10 +1,10 @@
 /* Entry by Multiboot 1 ("Multiboot Specification version 0.6.96" §3.1, §3.2). Linked into guest-multiboot.elf only:
- * a loader that knows both protocols would otherwise never use PVH. */
+ * a loader that supports both protocols would otherwise never use PVH. */
 
 #include "boot.h"
 
     .equ MAGIC, 0x1badb002
-    .equ FLAGS, 1 << 1                      /* we want mem_* and mmap_* */
+    .equ FLAGS, 1 << 1                      /* we need mem_* and mmap_* */
 
     .section .multiboot, "a"
     .balign 4

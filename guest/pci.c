@@ -77,7 +77,7 @@ static void scan_bus(uint8_t bus)
             if (function == 0 && header & HEADER_MULTIFUNCTION)
                 functions = 8;
             uint8_t behind = (header & 0x7f) == HEADER_BRIDGE ? pci_read8(&f, SECONDARY_BUS) : 0;
-            if (behind > bus) /* firmware or the VMM has numbered the buses, parents first */
+            if (behind > bus) /* buses are numbered by firmware or the VMM, parents first */
                 scan_bus(behind);
         }
     }

@@ -26,7 +26,7 @@ extern unsigned pci_function_count;
 /* Finds the functions of bus 0 and of the buses behind its bridges. */
 void pci_scan(void);
 
-/* Compares what the functions say through ECAM (PCI Express Base 5.0 §7.2.2): "none", "agrees" or "differs". */
+/* Compares configuration space read through ECAM (PCI Express Base 5.0 §7.2.2): "none", "agrees" or "differs". */
 const char *pci_check_ecam(void);
 
 uint8_t pci_read8(const struct pci_function *f, unsigned offset);
@@ -38,12 +38,12 @@ void pci_write32(const struct pci_function *f, unsigned offset, uint32_t value);
 /* Offset of the first capability with `id` after the one at `after` (0: from the start); 0 if there is none. */
 unsigned pci_find_capability(const struct pci_function *f, uint8_t id, unsigned after);
 
-/* The address in memory BAR `index`; 0 if it is an I/O BAR, or nobody has given it an address. */
+/* The address in memory BAR `index`; 0 if it is an I/O BAR, or has no address assigned. */
 uint64_t pci_bar_address(const struct pci_function *f, unsigned index);
 
 /* Whether BAR `index` is 64 bits wide, so that the next one is its upper half. */
 bool pci_bar_is_64bit(const struct pci_function *f, unsigned index);
 
-/* The size of memory BAR `index`, up to 2 GiB; 0 if there is none. Switches the function's decoding off for a moment.
+/* The size of memory BAR `index`, up to 2 GiB; 0 if there is none. Briefly disables the function's decoding.
  */
 uint32_t pci_bar_size(const struct pci_function *f, unsigned index);

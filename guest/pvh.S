@@ -1,4 +1,4 @@
-/* Entry by the PVH boot protocol: Xen's "x86/HVM direct boot ABI", which QEMU, Firecracker and vring also speak. */
+/* Entry by the PVH boot protocol: Xen's "x86/HVM direct boot ABI", also supported by QEMU, Firecracker and vring. */
 
 #include "boot.h"
 

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the n-th value depends on nothing but the state `seed + n * constant`. */
+/* SplitMix64 (Steele, Lea, Flood 2014): the n-th value depends only on the state `seed + n * constant`. */
 static inline uint64_t random_next(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15;

@@ -31,7 +31,7 @@ const char *rng_read(void *buffer, uint32_t size)
     const char *error = ready ? 0 : start(device);
     if (error)
         return error;
-    ready = false; /* until this read has succeeded: after an error the next one starts anew */
+    ready = false; /* until this read has succeeded: after an error the next one reinitializes the device */
     for (uint32_t got = 0; got < size;) {
         queue.desc[0] = (struct virtq_desc){(uint64_t)buffer + got, size - got, VIRTQ_DESC_WRITE, 0};
         virtqueue_add(&queue, 0);
@@ -40,9 +40,9 @@ const char *rng_read(void *buffer, uint32_t size)
         uint64_t begin = rdtsc();
         while (!virtqueue_take(&queue, &head, &length))
             if (rdtsc() - begin > ms_to_ticks(TIMEOUT_MS))
-                return virtio_needs_reset(device) ? "the device needs a reset" : "the device gave no bytes within 5 s";
+                return virtio_needs_reset(device) ? "the device needs a reset" : "the device returned no bytes within 5 s";
         if (length == 0 || length > size - got)
-            return "the device gave a wrong number of bytes";
+            return "the device returned a wrong number of bytes";
         got += length;
     }
     ready = true;

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-/* Fills `buffer` with random bytes from the device. NULL, or what went wrong. */
+/* Fills `buffer` with random bytes from the device. NULL, or an error. */
 const char *rng_read(void *buffer, uint32_t size);
 
-/* Something else has used the device: the next read resets it. */
+/* The device was used by something else: the next read resets it. */
 void rng_forget(void);

@@ -24,7 +24,7 @@ struct region {
 static struct region regions[MAX_REGIONS];
 static unsigned region_count;
 
-/* Where the memory BARs are before the rubbish moves them. */
+/* Where the memory BARs are before the garbage moves them. */
 static void find_regions(void)
 {
     region_count = 0;
@@ -43,7 +43,7 @@ static void find_regions(void)
 
 static bool chance(uint64_t *state, unsigned percent) { return random_below(state, 100) < percent; }
 
-/* Half of the values are random, the others are such as index past something. */
+/* Half of the values are random, the others are typical out-of-range indices. */
 static uint32_t random_value(uint64_t *state)
 {
     static const uint32_t special[] = {0,      1,      2,       0x7f,       0x80,       0xff,       0x100,     0x7fff,
@@ -84,7 +84,7 @@ static void access_config(uint64_t *state)
         pci_write16(f, offset, (uint16_t)value);
 }
 
-/* Counters of the drivers' state are worth nothing after this. */
+/* The drivers' state is invalid after this. */
 static void forget_devices(void)
 {
     for (unsigned i = 0; i < BLK_MAX_DISKS; i++)
@@ -109,8 +109,8 @@ const char *rubbish_registers(uint64_t seed, uint64_t count)
     return NULL;
 }
 
-/* Ports that may end the machine, which would end the test too: keyboard controller and port 92 (reset), debug exit,
- * ACPI registers, reset control. And the serial port and the debug console, so that the result can be read. */
+/* Ports that may stop the machine, and with it the test: keyboard controller and port 92 (reset), debug exit, ACPI
+ * registers, reset control. Also the serial port and the debug console, so that the result can be read. */
 static bool spared(uint16_t port)
 {
     return port == 0x64 || port == 0x92 || (port >= 0xf4 && port < 0xf8) || (port >= 0x3f8 && port < 0x400) ||

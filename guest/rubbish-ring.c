@@ -1,5 +1,5 @@
-/* rubbish ring: a driver that breaks the rules of the split virtqueue (virtio 1.3 §2.7) and of virtio-blk (§5.2.6) in
- * every way we know. Each case starts from a freshly reset device, and afterwards a correct driver must get its data.
+/* rubbish ring: a driver that violates the split virtqueue (virtio 1.3 §2.7) and virtio-blk (§5.2.6) protocols in every
+ * way we know. Each case starts from a freshly reset device, and afterward a correct driver must get its data.
  */
 
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 enum { QUEUE_SIZE = 64, STATUS_UNSET = 0xff, TABLE = 8, DATA_SIZE = 512 };
 enum { DAMAGED_WAIT_MS = 200, CORRECT_WAIT_MS = 5000, LOOK_EVERY_MS = 5 };
-#define NOWHERE 0x7ffffffff000ull /* no RAM and no device there */
+#define NOWHERE 0x7ffffffff000ull /* neither RAM nor a device */
 
 struct request {
     uint32_t type, reserved;
@@ -31,7 +31,7 @@ static struct {
     struct virtq_desc *table;
 } ring;
 
-/* A correct read of sector 0 in descriptors 0, 1, 2 of `d`: what each case then damages. */
+/* A correct read of sector 0 in descriptors 0, 1, 2 of `d`: which each case then corrupts. */
 static void correct_request(struct virtq_desc *d)
 {
     *ring.request = (struct request){0};
@@ -103,7 +103,7 @@ static void head_far_outside(struct virtq_desc *d) { (void)d, ring.queue.avail->
 
 static const struct {
     const char *name;
-    void (*damage)(struct virtq_desc *d); /* the request is in the ring already, but not published */
+    void (*damage)(struct virtq_desc *d); /* the request is already in the ring, but not published */
 } cases[] = {
     {"header outside memory", header_nowhere},
     {"data outside memory", data_nowhere},
@@ -137,7 +137,7 @@ static const struct {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
-/* What the device did within `ms`, in words. */
+/* The device's reaction within `ms`, in words. */
 static const char *observe(uint64_t ms)
 {
     uint64_t start = rdtsc(), looked = start;
@@ -158,7 +158,7 @@ static const char *observe(uint64_t ms)
     return "did nothing";
 }
 
-/* Starts the device anew, with a correct request in the ring that it does not know of yet. */
+/* Reinitializes the device, with a correct request in the ring that isn't published yet. */
 static const char *prepare(void)
 {
     const char *error = virtio_start(ring.device, VIRTIO_F_INDIRECT_DESC);

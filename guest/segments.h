@@ -7,12 +7,12 @@
 #define SEL_DATA 0x18
 #define SEL_USER_DATA (0x28 | 3)
 #define SEL_USER_CODE64 (0x30 | 3)
-#define SEL_TSS 0x40 /* 16 bytes a CPU from here on */
+#define SEL_TSS 0x40 /* 16 bytes per CPU from here on */
 
 #define MAX_CPUS 64
 #define GDT_SIZE (SEL_TSS + 16 * MAX_CPUS)
 
-/* RFLAGS of ring 3: interrupts are off, they are taken in wait_for_interrupt only. */
+/* RFLAGS of ring 3: interrupts are off, and only taken in wait_for_interrupt. */
 #define USER_RFLAGS 0x0002
 
 #define VECTOR_RING0_GATE 3 /* INT3, #BP */
@@ -23,5 +23,5 @@
 #define TSS_SIZE 104
 #define IO_BITMAP_SIZE (65536 / 8 + 1)
 
-/* Where the other CPUs start: a page below 1 MiB that nothing else uses any more. */
+/* Where the other CPUs start: an unused page below 1 MiB. */
 #define TRAMPOLINE 0x8000

@@ -6,7 +6,7 @@
 void serial_init(void);
 void serial_write(const char *text, unsigned length);
 
-/* The next received character, or -1 if there is none now. */
+/* The next received character, or -1 if there is none. */
 int serial_poll(void);
 
 /* Makes the receiver raise IRQ 4. */

@@ -48,7 +48,7 @@ unsigned smp_find(struct cpu *cpus)
     return count;
 }
 
-/* Stacks and TSS of each CPU are made once and used again. */
+/* Each CPU's stacks and TSS are allocated once and reused. */
 static void prepare(unsigned index)
 {
     static char *areas[MAX_CPUS];
@@ -93,7 +93,7 @@ const char *smp_start(struct cpu *cpus, unsigned index)
     sleep_ms(INIT_WAIT_MS, 0);
     cpu->start_ticks = rdtsc();
     send(cpu->apic_id, ICR_STARTUP | TRAMPOLINE >> 12);
-    if (!wait_online(cpu, STARTUP_WAIT_MS)) /* once more, as Intel's protocol has it */
+    if (!wait_online(cpu, STARTUP_WAIT_MS)) /* once more, as in Intel's protocol */
         send(cpu->apic_id, ICR_STARTUP | TRAMPOLINE >> 12);
     return wait_online(cpu, ONLINE_TIMEOUT_MS) ? NULL : "did not start within 2 s";
 }

@@ -1,4 +1,4 @@
-/* The other CPUs. They do one job and stop again. */
+/* The other CPUs. They run one job and stop. */
 #pragma once
 
 #include <stdint.h>
@@ -10,11 +10,11 @@ struct cpu {
     volatile uint32_t state;
 };
 
-/* All CPUs, this one first; `cpus` has room for MAX_CPUS. Returns how many; their fields but the APIC IDs are 0. */
+/* All CPUs, this one first; `cpus` has room for MAX_CPUS. Returns how many; all fields except the APIC IDs are 0. */
 unsigned smp_find(struct cpu *cpus);
 
-/* Starts CPU `index` (1 and up). It waits in ring 3 for smp_compute. NULL, or what went wrong. */
+/* Starts CPU `index` (1 and up). It waits in ring 3 for smp_compute. NULL, or an error. */
 const char *smp_start(struct cpu *cpus, unsigned index);
 
-/* Every CPU that was started computes for `ticks`, as this one does; returns when all have ended. */
+/* Computes for `ticks` on this CPU and every started one; returns when all are done. */
 void smp_compute(struct cpu *cpus, unsigned count, uint64_t ticks);

@@ -1,4 +1,4 @@
-/* From the loader's 32-bit mode to long mode, and on to main() in ring 3. Ring 0 stays this small because some hosts
+/* From the loader's 32-bit mode to long mode, and to main() in ring 3. Ring 0 stays this small because some hosts
  * emulate it, instruction by instruction, while ring 3 runs at full speed. */
 
 #include "segments.h"
@@ -16,7 +16,7 @@ start32:
     lgdt gdt_pointer
     mov $start64, %esi
 
-/* Turns paging and long mode on (Intel SDM volume 3, "Initializing IA-32e Mode"), and goes on at esi. */
+/* Enables paging and long mode (Intel SDM volume 3, "Initializing IA-32e Mode"), and continues at esi. */
     .globl enter_long_mode
 enter_long_mode:
     mov $pml4, %eax
@@ -72,7 +72,7 @@ gdt:
     .quad 0x00cff3000000ffff                /* SEL_USER_DATA */
     .quad 0x00affb000000ffff                /* SEL_USER_CODE64 */
     .quad 0
-    .word TSS_SIZE + IO_BITMAP_SIZE - 1, tss_bits_0_15       /* SEL_TSS of CPU 0: guest.ld cuts the address up */
+    .word TSS_SIZE + IO_BITMAP_SIZE - 1, tss_bits_0_15       /* SEL_TSS of CPU 0: guest.ld splits the address */
     .byte tss_bits_16_23, 0x89, 0, tss_bits_24_31
     .quad 0
     .skip GDT_SIZE - (. - gdt)              /* the other CPUs' */
@@ -87,7 +87,7 @@ idt_pointer:
     .quad idt
 
 /* TSS of CPU 0 ("Task Management in 64-bit Mode"): the stack for ring 0, and an I/O permission bitmap that opens all
- * ports to ring 3. IOPL 3 would do that too, but hosts that run ring 3 natively and emulate ring 0 may not keep it. */
+ * ports to ring 3. IOPL 3 would do that too, but hosts that run ring 3 natively and emulate ring 0 may ignore it. */
     .balign 16
     .globl tss
 tss:
@@ -98,8 +98,8 @@ tss:
     .skip IO_BITMAP_SIZE - 1
     .byte 0xff                              /* ends the bitmap */
 
-/* 0-4 GiB mapped to itself with 2 MiB pages, open to ring 3; filled in by the assembler, so that ring 0 has
- * nothing to compute. memory.c adds mappings for devices above. */
+/* 0-4 GiB mapped to itself with 2 MiB pages, open to ring 3; filled in by the assembler, so that ring 0 needn't compute
+ * it. memory.c adds mappings for devices above. */
     .equ TABLE, 0x007                       /* present, writable, user */
     .equ PAGE_2M, 0x087                     /* and page size */
     .balign 4096

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* Four buckets per power of two: percentiles are right to 25 %. */
+/* Four buckets per power of two: percentiles are accurate to 25%. */
 enum { STATS_BUCKETS = 64 * 4 };
 
 struct stats {

@@ -72,7 +72,7 @@ static int digit_value(char c)
     return 16;
 }
 
-/* Reads digits; returns what follows them, or NULL if there are none or too many. */
+/* Parses digits; returns the rest of the text, or NULL if there are none or too many. */
 static const char *parse_digits(const char *text, uint64_t *value)
 {
     unsigned base = 10;

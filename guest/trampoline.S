@@ -27,7 +27,7 @@ ap_protected:
     mov $ap_long, %esi
     jmp enter_long_mode
 
-/* From here on as in start.S, with what smp.c has prepared in ap_cpu. */
+/* From here on as in start.S, with the values from smp.c in ap_cpu. */
     .code64
 ap_long:
     lidt idt_pointer
@@ -49,7 +49,7 @@ ap_ring3:
     call ap_main
     ud2                                     /* ap_main does not return */
 
-/* Where a CPU stays until the next INIT. */
+/* A CPU waits here for the next INIT. */
     .globl ap_park
 ap_park:
     cli

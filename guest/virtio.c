@@ -58,7 +58,7 @@ static uint16_t device_type(const struct pci_function *f)
     return f->device >= DEVICE_TRANSITIONAL && f->device < DEVICE_MODERN ? pci_read16(f, SUBSYSTEM_ID) : 0;
 }
 
-/* Reads the virtio capabilities; the first of each type counts. */
+/* Reads the virtio capabilities; the first of each type wins. */
 static void find_registers(struct virtio_device *d)
 {
     const struct pci_function *f = &d->pci;
@@ -131,7 +131,7 @@ static uint64_t start_in_ring0(uint64_t device, uint64_t wanted, uint64_t unused
     (void)unused;
     struct virtio_device *d = (struct virtio_device *)device;
     if (!virtio_reset(d))
-        return (uint64_t)"the device does not come out of reset";
+        return (uint64_t)"the device did not finish its reset";
     write8(d->common + DEVICE_STATUS, ACKNOWLEDGE);
     write8(d->common + DEVICE_STATUS, ACKNOWLEDGE | DRIVER);
     d->features = 0;
@@ -213,7 +213,7 @@ static volatile uint16_t *used_event(struct virtqueue *q) { return &q->avail->ri
 
 static volatile uint16_t *avail_event(struct virtqueue *q) { return (volatile uint16_t *)&q->used->ring[q->size]; }
 
-/* Asks for an interrupt at the next completion, or for none: with EVENT_IDX "none" is an index that is far away. */
+/* Requests an interrupt at the next completion, or none: with EVENT_IDX, "none" is an index far away. */
 static void ask_for_interrupt(struct virtqueue *q, bool wanted)
 {
     if (q->event_idx)
@@ -268,7 +268,7 @@ void virtqueue_kick(struct virtqueue *q)
         return;
     compiler_barrier();
     q->avail->index = q->next;
-    memory_barrier(); /* the device reads the index after it has written its event or flag; we do the reverse */
+    memory_barrier(); /* the device writes its event or flag and then reads the index; we do the reverse */
     bool wanted = q->event_idx ? passes(*avail_event(q), q->next, q->published) : !(q->used->flags & USED_NO_NOTIFY);
     q->published = q->next;
     if (!wanted)

@@ -31,14 +31,14 @@ enum { VIRTQ_DESC_NEXT = 1, VIRTQ_DESC_WRITE = 2, VIRTQ_DESC_INDIRECT = 4 };
 
 struct virtq_avail {
     uint16_t flags, index;
-    uint16_t ring[]; /* and then used_event */
+    uint16_t ring[]; /* followed by used_event */
 };
 
 struct virtq_used {
     uint16_t flags, index;
     struct {
         uint32_t id, length;
-    } ring[]; /* and then avail_event */
+    } ring[]; /* followed by avail_event */
 };
 
 struct virtqueue {
@@ -49,9 +49,9 @@ struct virtqueue {
     uint64_t notify_address;
     uint16_t index;
     bool event_idx;
-    bool interrupts;    /* the driver wants to be interrupted */
+    bool interrupts;    /* the driver requests interrupts */
     uint16_t next;      /* our avail index, published or not */
-    uint16_t published; /* the avail index that the device was last told about */
+    uint16_t published; /* the avail index last published to the device */
     uint16_t last_used;
     uint64_t kicks;
 };
@@ -68,7 +68,7 @@ struct virtio_device *virtio_get(uint16_t type, unsigned n);
 /* "blk", "rng", "net" ... */
 const char *virtio_type_name(uint16_t type);
 
-/* Resets the device and agrees on features: those of `wanted` that it offers, and VERSION_1. NULL, or what went wrong.
+/* Resets the device and negotiates features: those of `wanted` that it offers, and VERSION_1. NULL, or an error.
  */
 const char *virtio_start(struct virtio_device *device, uint64_t wanted);
 
@@ -76,18 +76,18 @@ const char *virtio_start(struct virtio_device *device, uint64_t wanted);
 const char *virtio_setup_queue(struct virtio_device *device, uint16_t index, uint16_t max_size, bool interrupts,
                                struct virtqueue *queue);
 
-/* After the queues: the device may work. */
+/* After setting up the queues: sets DRIVER_OK. */
 void virtio_run(struct virtio_device *device);
 
-/* False if the device does not get it done. */
+/* False if the device times out. */
 bool virtio_reset(struct virtio_device *device);
 bool virtio_needs_reset(const struct virtio_device *device);
 uint64_t virtio_config64(const struct virtio_device *device, unsigned offset);
 
-/* Puts a chain into the avail ring; the device sees it at the next virtqueue_kick. */
+/* Adds a chain to the avail ring; the device sees it at the next virtqueue_kick. */
 void virtqueue_add(struct virtqueue *queue, uint16_t head);
 
-/* Publishes what was added, and notifies the device if it asked for that. */
+/* Publishes the added chains, and notifies the device if it asked for that. */
 void virtqueue_kick(struct virtqueue *queue);
 
 /* Takes one completed chain; false if there is none. */
