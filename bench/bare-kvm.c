@@ -1,8 +1,8 @@
 /*
- * The least that runs the embedded guest: a loop on KVM_RUN that answers each exit at once. What an exit costs here is
- * what the processor and the kernel take; a VMM's own share is what it costs more.
+ * The minimum that runs the embedded guest: a KVM_RUN loop that answers each exit at once. An exit here costs what the
+ * processor and the kernel take; anything beyond that is a VMM's own overhead.
  *
- * usage: bare-kvm guest.elf 'command line'; the guest's serial port is standard output, its debug exit port ends it.
+ * usage: bare-kvm guest.elf 'command line'; the guest's serial port is standard output, its debug exit port ends the run.
  */
 #include <elf.h>
 #include <err.h>
@@ -79,7 +79,7 @@ static void write_start_info(const char *command_line)
 	strcpy((char *)ram + COMMAND_LINE, command_line);
 }
 
-/* 32-bit protected mode, flat segments, as PVH wants it. */
+/* 32-bit protected mode, flat segments, as PVH requires. */
 static void set_registers(int vcpu, uint32_t entry)
 {
 	const uint64_t gdt[] = {0, 0x00cf9b000000ffff, 0x00cf93000000ffff};
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 	int vm = CONTROL(kvm, KVM_CREATE_VM, 0);
 	CONTROL(vm, KVM_SET_TSS_ADDR, 0xfffbd000);
 	CONTROL(vm, KVM_CREATE_IRQCHIP, 0);
-	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY}; /* port 0x61, which the guest sets its clock by */
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY}; /* port 0x61, with which the guest calibrates its clock */
 	CONTROL(vm, KVM_CREATE_PIT2, &pit);
 	ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ram == MAP_FAILED)

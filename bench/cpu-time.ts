@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** CPU time so far, in milliseconds, of a process's threads that live: by the scheduler's own account. */
+/** CPU time so far, in milliseconds, of a process's live threads, from the scheduler. */
 export function cpuMs(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.reduce((sum, tid) => sum + threadMs(`/proc/${pid}/task/${tid}`), 0);
 }
 
-/** Of a process's main thread alone. */
+/** The same for only the main thread. */
 export function mainThreadMs(pid: number): number {
   return threadMs(`/proc/${pid}/task/${pid}`);
 }

@@ -11,8 +11,8 @@ const MiB = 2 ** 20;
 const DISK_BYTES = 512 * MiB;
 
 /**
- * Random reads of 4 KiB through virtio-blk from a guest that polls in ring 3, and by fio on the host, of one file
- * that is in the page cache: what is measured is the way of a request, not the disk.
+ * Random 4 KiB reads of a file in the page cache, through virtio-blk from a guest that polls in ring 3, and by fio on the
+ * host. Measures the request path, not the disk.
  */
 export async function measureDiskReads(): Promise<Measurement[]> {
   const disk = join(workDirectory, 'disk.img');
@@ -32,7 +32,7 @@ async function atDepth(disk: string, depth: number): Promise<Measurement> {
   });
   const measurement = { what: `4k random read, depth ${depth}`, unit: 'IOPS', values };
   if (depth === 1) return measurement;
-  return { ...measurement, aim: atLeast(1.2, 'x QEMU', values.vring / values.QEMU) };
+  return { ...measurement, target: atLeast(1.2, 'x QEMU', values.vring / values.QEMU) };
 }
 
 async function fioIops(file: string, depth: number): Promise<number> {
@@ -49,7 +49,7 @@ async function fioIops(file: string, depth: number): Promise<number> {
   return JSON.parse(stdout).jobs[0].read.iops;
 }
 
-/** A file without holes whose pages have just been written, and so are in the cache. */
+/** A file without holes that has just been written, so its pages are cached. */
 async function makeCachedFile(path: string): Promise<void> {
   const file = await open(path, 'w');
   const block = Buffer.alloc(MiB, 'vring');

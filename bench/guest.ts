@@ -5,23 +5,23 @@ import { execa } from 'execa';
 
 const repository = dirname(import.meta.dirname);
 
-/** The embedded guest, which every VMM here runs. */
+/** The embedded guest, which all VMMs run. */
 export const GUEST = join(repository, 'dist/guest.elf');
 export const VRING = join(repository, 'bin/vring');
 
-/** Files of one run of the benchmarks, gone at its end. */
+/** Files of one benchmark run, removed when it ends. */
 export const workDirectory = mkdtempSync(join(tmpdir(), 'vring-bench-'));
 process.on('exit', () => rmSync(workDirectory, { recursive: true, force: true }));
 
-/** How long a guest may take, start included. */
+/** How long a guest may take, including its start. */
 const TIMEOUT_MS = 120_000;
 
-/** QEMU without anything that we don't ask for. */
+/** QEMU without default devices. */
 export const QEMU_BASE = [
   '-accel',
   'kvm',
   '-cpu',
-  // Some KVMs offer this MSR, and refuse what QEMU writes into it.
+  // Some KVMs offer this MSR but refuse what QEMU writes to it.
   'host,arch-capabilities=off',
   '-smp',
   '1',
@@ -31,7 +31,7 @@ export const QEMU_BASE = [
   '-no-user-config',
 ].concat(['-display', 'none', '-no-reboot', '-kernel', GUEST]);
 
-/** A virtio disk as QEMU serves it best: an I/O thread of its own, and io_uring. */
+/** QEMU's fastest virtio disk: a separate I/O thread, and io_uring. */
 function qemuDisk(file: string): string[] {
   return [
     ...['-object', 'iothread,id=io0', '-drive', `file=${file},if=none,id=disk0,format=raw,aio=io_uring`],
@@ -50,17 +50,17 @@ export type Vmm = 'vring' | 'QEMU' | 'bare loop';
 /** Values of a line `result <name> key=value ...` that the guest printed. */
 export type GuestResult = ReadonlyMap<string, number>;
 
-/** Runs the guest on a VMM until it has done the job. @returns its results, in the order of the commands. */
+/** Runs the guest on a VMM until it has done the job. @returns its results, in command order */
 export async function runGuest(vmm: Vmm, job: Job): Promise<GuestResult[]> {
   const [command, ...args] = await commandLine(vmm, job);
-  // The guest ends itself by a code of its own choice, which QEMU reports as another one.
+  // The guest exits with a code of its choice, which QEMU maps to a different one.
   const { stdout, stderr } = await execa(command!, args, {
     stdin: 'ignore',
     timeout: TIMEOUT_MS,
     reject: false,
   });
   const results = [...stdout.matchAll(/^result \S+ (.*?)\r?$/gm)].map(match => parseResult(match[1]!));
-  if (results.length === 0) throw new Error(`the guest gave no result on ${vmm}:\n${stdout}\n${stderr}`);
+  if (results.length === 0) throw new Error(`the guest printed no result on ${vmm}:\n${stdout}\n${stderr}`);
   return results;
 }
 

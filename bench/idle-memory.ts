@@ -7,13 +7,13 @@ import { atMost, type Measurement } from './measurement.ts';
 import { VringProcess } from './vring-process.ts';
 
 const VMS = 8;
-/** Guests are at their prompt, and processes at rest, after this time. */
+/** After this time, guests are at their prompt and processes are idle. */
 const SETTLE_MS = 3000;
 const KiB_PER_MiB = 1024;
 
 /**
- * What an idle VM takes of the host's memory beyond its RAM: the proportional share (PSS) of every mapping but the
- * memfd that is guest RAM. All of vring's VMs are in one process, which is there before the first of them.
+ * The host memory of an idle VM beyond its RAM: the proportional share (PSS) of every mapping except the memfd of guest
+ * RAM. All of vring's VMs are in one process, which exists before the first one.
  */
 export async function measureIdleMemory(): Promise<Measurement[]> {
   const vring = await vringMebibytes();
@@ -23,7 +23,7 @@ export async function measureIdleMemory(): Promise<Measurement[]> {
       what: `memory per idle VM, of ${VMS}`,
       unit: 'MiB',
       values,
-      aim: atMost(16, 'MiB', vring),
+      target: atMost(16, 'MiB', vring),
     },
   ];
 }

@@ -1,6 +1,6 @@
 /**
- * Measures vring beside QEMU, on this machine, in this run: `npm run bench [-- start|exits|disk|memory|ui|watching ...]`. Prints a
- * table, and the same as JSON into bench/results.json.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|exits|disk|memory|ui|watching ...]`.
+ * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release } from 'node:os';
@@ -23,20 +23,20 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   watching: measureWatching,
 };
 
-/** Above this many runnable threads before we start, what is measured is also who else runs. */
+/** With more runnable threads than this before the start, other programs distort the results. */
 const QUIET_LOAD = 0.5;
 
 const asked = process.argv.slice(2);
 const unknown = asked.find(name => !(name in suites));
 if (unknown !== undefined) {
-  console.error(`bench: there is no suite "${unknown}"; there are ${Object.keys(suites).join(', ')}`);
+  console.error(`bench: there is no suite "${unknown}": choose from ${Object.keys(suites).join(', ')}`);
   process.exit(2);
 }
 
 const load = loadavg()[0]!;
 if (load > QUIET_LOAD) {
   console.error(
-    `bench: other programs keep this machine busy (load ${load.toFixed(1)}): read the numbers with care`,
+    `bench: other programs keep this machine busy (load ${load.toFixed(1)}): results may be distorted`,
   );
 }
 
@@ -46,7 +46,7 @@ for (const name of asked.length > 0 ? asked : Object.keys(suites)) {
   try {
     measurements.push(...(await suites[name]!()));
   } catch (error) {
-    // What the others measured is not lost with it.
+    // Keep the results of the other suites.
     console.error(`bench: ${name} failed: ${(error as Error).message}`);
     process.exitCode = 1;
   }

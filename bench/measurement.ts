@@ -2,24 +2,24 @@
 export type Measurement = {
   readonly what: string;
   readonly unit: string;
-  /** Medians by who was measured; vring first. */
+  /** Medians by contestant; vring first. */
   readonly values: Readonly<Record<string, number>>;
-  /** What vring should reach. */
-  readonly aim?: Aim;
+  /** The target for vring. */
+  readonly target?: Target;
 };
 
-export type Aim = {
-  /** In words, as in "at most 0.25 x QEMU". */
+export type Target = {
+  /** In words: "at most 0.25 x QEMU". */
   readonly text: string;
-  /** The number that the aim is about: a ratio or a value. */
+  /** The measured number: a ratio or a value. */
   readonly reached: number;
   readonly met: boolean;
 };
 
-export function atMost(limit: number, of: string, reached: number): Aim {
+export function atMost(limit: number, of: string, reached: number): Target {
   return { text: `<= ${limit} ${of}`, reached, met: reached <= limit };
 }
 
-export function atLeast(limit: number, of: string, reached: number): Aim {
+export function atLeast(limit: number, of: string, reached: number): Target {
   return { text: `>= ${limit} ${of}`, reached, met: reached >= limit };
 }

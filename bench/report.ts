@@ -1,14 +1,14 @@
-import type { Aim, Measurement } from './measurement.ts';
+import type { Measurement, Target } from './measurement.ts';
 
-/** The measurements as lines of text, one each, with what vring is beside each peer. */
+/** One line of text per measurement, with vring's ratio to each peer. */
 export function formatReport(measurements: readonly Measurement[]): string {
-  const rows = measurements.map(({ what, unit, values, aim }) => [
+  const rows = measurements.map(({ what, unit, values, target }) => [
     what,
     Object.entries(values)
       .map(([who, value]) => `${who} ${formatNumber(value)}`)
       .join(', '),
     unit,
-    aim === undefined ? '' : formatAim(aim),
+    target === undefined ? '' : formatTarget(target),
   ]);
   const widths = [0, 1, 2].map(column => Math.max(...rows.map(row => row[column]!.length)));
   return rows
@@ -21,8 +21,8 @@ export function formatReport(measurements: readonly Measurement[]): string {
     .join('\n');
 }
 
-function formatAim({ text, reached, met }: Aim): string {
-  return `aim ${text}: ${formatNumber(reached)}, ${met ? 'met' : 'missed'}`;
+function formatTarget({ text, reached, met }: Target): string {
+  return `target ${text}: ${formatNumber(reached)}, ${met ? 'met' : 'missed'}`;
 }
 
 function formatNumber(value: number): string {

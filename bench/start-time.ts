@@ -16,7 +16,9 @@ const MICROVM = [
 ].concat(['-chardev', 'stdio,id=console', '-device', 'isa-debugcon,iobase=0x402,chardev=console']);
 const VRING_RUN = ['run', GUEST, '--memory', '64M', '--no-rng', '--append', 'quiet'];
 
-/** From the command to the guest's first instruction, which writes a byte to the debug console: its arrival here. */
+/**
+ * From the command to the guest's first instruction, which writes a byte to the debug console, until the byte arrives here.
+ */
 export async function measureStartTime(): Promise<Measurement[]> {
   await using vring = await VringProcess.start();
   const values = await alternate(ROUNDS, {
@@ -28,7 +30,7 @@ export async function measureStartTime(): Promise<Measurement[]> {
     what,
     unit: 'ms',
     values: { vring: ms, QEMU: values.microvm },
-    aim: atMost(0.25, 'x QEMU', ms / values.microvm),
+    target: atMost(0.25, 'x QEMU', ms / values.microvm),
   });
   return [row('start in a running vring', values.running), row('start by vring run', values.process)];
 }

@@ -7,7 +7,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Measures every contestant once a round, in turn, so that a change of the machine's mood meets all of them.
+ * Measures every contestant once per round, in turn, so that changes in machine load affect all of them.
  * @returns the median of each.
  */
 export async function alternate<Name extends string>(
@@ -25,7 +25,7 @@ export async function alternate<Name extends string>(
   >;
 }
 
-/** The value that 95 % of the values do not exceed. */
+/** The 95th percentile. */
 export function percentile95(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const value = sorted[Math.ceil(sorted.length * 0.95) - 1];

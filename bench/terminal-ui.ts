@@ -13,7 +13,7 @@ const KEYS = 200;
 const ROUNDS = 7;
 const FIRST_CHANGES = 200;
 const LATER_CHANGES = 200;
-/** Keys come apart, as a hand types them. */
+/** Milliseconds between keys, like a person typing. */
 const BETWEEN_KEYS_MS = 60;
 
 /** The UI on a terminal of 80x24, with 256 defined VMs and, on the host's screens, 4,096 PCI functions. */
@@ -21,7 +21,7 @@ export async function measureTerminalUi(): Promise<Measurement[]> {
   const tree = scaleTree();
   const sandbox = new Sandbox(join(workDirectory, 'terminal-ui'));
   for (let index = 0; index < VMS; index++) sandbox.define(`vm${String(index).padStart(3, '0')}`);
-  // Starts the manager, and keeps it.
+  // Starts the manager, which keeps running.
   await sandbox.vring('vm', 'start', 'vm003');
   try {
     const open = () => new PtyProgram([VRING, '--host-root', tree.directory], { env: sandbox.env });
@@ -39,7 +39,7 @@ export async function measureTerminalUi(): Promise<Measurement[]> {
 
 type Open = () => PtyProgram;
 
-/** From the command to the list on the screen, when there is no manager and one has to be started. */
+/** From the command to the list on the screen, including the start of a manager. */
 async function measureColdStart(): Promise<Measurement> {
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -54,7 +54,7 @@ async function measureColdStart(): Promise<Measurement> {
   return value('cold start: command to the first frame, manager included', 'ms', 300, median(times));
 }
 
-/** From the command to the list of VMs on the screen, while a manager runs; and again after the UI has been killed. */
+/** From the command to the list of VMs on the screen, with a running manager; and again after killing the UI. */
 async function measureAttach(open: Open): Promise<Measurement[]> {
   const first: number[] = [];
   const again: number[] = [];
@@ -82,7 +82,7 @@ async function measureAttach(open: Open): Promise<Measurement[]> {
   ];
 }
 
-/** From a key to the first byte of the picture that it changes. */
+/** From a key to the first byte of the resulting frame. */
 async function measureKeys(open: Open): Promise<Measurement[]> {
   await using ui = open();
   await ui.shows('vm000');
@@ -116,8 +116,8 @@ async function typeKeys(ui: PtyProgram): Promise<{ p95: number; cpu: number }> {
 }
 
 /**
- * One VM of the list is paused and goes on: its row changes, and nothing else. A UI runs for long: what the first changes
- * cost, while their code is being compiled, is told beside it.
+ * Pauses and resumes one VM of the list, so that only its row changes. The cost of the first changes, while the code is
+ * still being compiled, is reported separately.
  */
 async function measureChangedRow(open: Open, sandbox: Sandbox): Promise<Measurement[]> {
   Object.assign(process.env, sandbox.env);
@@ -146,5 +146,5 @@ async function measureChangedRow(open: Open, sandbox: Sandbox): Promise<Measurem
 }
 
 function value(what: string, unit: string, limit: number, reached: number): Measurement {
-  return { what, unit, values: { vring: reached }, aim: atMost(limit, unit, reached) };
+  return { what, unit, values: { vring: reached }, target: atMost(limit, unit, reached) };
 }

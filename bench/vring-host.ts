@@ -1,16 +1,15 @@
 /**
- * A process that hosts VMs as vring's own does, for the benchmarks to drive: each message is a request, answered with
- * a number.
+ * A process that hosts VMs like vring's manager, driven by the benchmarks: each message is a request, answered with a number.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LocalEngine } from '../src/engine/local-engine.ts';
 import { builtFile } from '../src/project-root.ts';
 
-/** `start`: milliseconds to the first guest instruction of a VM that then ends. `add`: one more VM, idle in the end. */
+/** `start`: milliseconds to the first guest instruction of a VM that then ends. `add`: one more VM, which stays idle. */
 export type HostRequest = 'start' | 'add';
 
 const MiB = 2 ** 20;
-/** The next machine thread comes online in this time, as it does behind a user who starts one VM after another. */
+/** Time for the next spare machine thread to come online, as between the VMs that a user starts one by one. */
 const WARM_UP_MS = 2000;
 
 const engine = new LocalEngine();

@@ -21,7 +21,7 @@ export class VringProcess implements AsyncDisposable {
   }
 
   static async start(): Promise<VringProcess> {
-    // Inside the checkout, where koffi and dist/ are found from.
+    // Inside the checkout, so that koffi and dist/ are found.
     const cache = join(import.meta.dirname, '../.cache');
     await mkdir(cache, { recursive: true });
     const directory = await mkdtemp(join(cache, 'bench-'));

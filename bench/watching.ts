@@ -14,7 +14,7 @@ const EDGE_MS = 1000;
 const WARM_UP_MS = 15_000;
 const VM = 'watched';
 
-/** What it costs to watch a guest at 1 Hz, on its own screen: CPU time of the UI and of the manager, and the guest's own work. */
+/** The cost of watching a guest's screen at 1 Hz: CPU time of the UI and of the manager, and the guest's slowdown. */
 export async function measureWatching(): Promise<Measurement[]> {
   const sandbox = new Sandbox(join(workDirectory, 'watching'));
   Object.assign(process.env, sandbox.env);
@@ -29,7 +29,7 @@ export async function measureWatching(): Promise<Measurement[]> {
         await using ui = new PtyProgram([VRING], { env: sandbox.env });
         await ui.shows(VM);
         ui.type('\r');
-        // A screen is watched for long: what its first seconds cost, while code is compiled, is no part of that.
+        // Excludes the first seconds, while code is still being compiled.
         await sleep(WARM_UP_MS);
         return await spin(engine, () => cpuMs(manager) + cpuMs(ui.pid), cpu.watched);
       },
@@ -43,13 +43,13 @@ export async function measureWatching(): Promise<Measurement[]> {
         what: 'watching at 1 Hz: CPU',
         unit: '% of a core',
         values: { vring: share },
-        aim: atMost(1, '% of a core', share),
+        target: atMost(1, '% of a core', share),
       },
       {
         what: "watching at 1 Hz: the guest's loop",
         unit: '/s',
         values: { watched: loops.watched, alone: loops.alone },
-        aim: atLeast(0.99, 'x alone', ratio),
+        target: atLeast(0.99, 'x alone', ratio),
       },
     ];
   } finally {
@@ -59,8 +59,8 @@ export async function measureWatching(): Promise<Measurement[]> {
 }
 
 /**
- * Has the guest compute for a while. Into `shares` goes the CPU time of the middle of it, in percent of a core: what it takes to
- * draw the command that is typed, and its result, is not what watching takes.
+ * Lets the guest compute for a while. Adds the CPU time of the middle of that period, in percent of a core, to `shares`,
+ * which excludes drawing the typed command and its result.
  * @returns iterations a second
  */
 async function spin(engine: Engine, cpuNow: () => number, shares: number[]): Promise<number> {
