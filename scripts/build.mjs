@@ -1,6 +1,6 @@
-// Builds what vring runs from: the native library, the embedded guest and the bundles, all into dist/.
-// npm runs it in a checkout (`prepare`), never where a packed vring is installed. Plain JavaScript, since it runs before anything
-// has been built.
+// Builds what vring needs to run into dist/: the native library, the embedded guest and the bundles.
+// npm runs it in a checkout (`prepare`), but not when installing a packed vring. Plain JavaScript, because it runs before
+// anything has been built.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,14 +21,14 @@ const PARTS = {
   bundle: { what: 'the program', hint: null, build: bundle },
 };
 
-/** What each tool is needed for, and how to get it. Debian 12's own cargo is too old. */
+/** What each tool is for, and how to install it. Debian 12's own cargo is too old. */
 const TOOLS = {
   cargo: `builds the native library (Rust ${RUST_AT_LEAST.join('.')} or newer): https://rustup.rs`,
   gcc: 'links the native library and builds the embedded guest: apt-get install gcc libc6-dev, or dnf install gcc',
   make: 'builds the embedded guest: apt-get install make, or dnf install make',
 };
 
-/** What is wrong with the tools of this machine, one line for each. */
+/** Problems with this machine's tools, one line each. */
 function toolProblems() {
   return Object.entries(TOOLS).flatMap(([tool, purpose]) => {
     const version = versionOf(tool);
@@ -40,10 +40,10 @@ function toolProblems() {
   });
 }
 
-/** `npm ci --omit=dev` leaves out what builds. */
+/** `npm ci --omit=dev` omits the build tools. */
 function packageProblems() {
   if (existsSync(join(root, 'node_modules/esbuild'))) return [];
-  return ["npm's development packages are missing; they build the program: npm ci --include=dev"];
+  return ["npm's development packages are missing; they are needed to build: npm ci --include=dev"];
 }
 
 function versionOf(tool) {
@@ -59,7 +59,7 @@ function fail(...lines) {
   process.exit(1);
 }
 
-/** Runs a build command. What it prints is shown when it fails; meanwhile, what it is at. */
+/** Runs a build command and shows its progress; prints its output only if it fails. */
 async function run(command, args) {
   const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -114,7 +114,7 @@ const problems = [
   ...(selected.some(name => name !== 'bundle') ? toolProblems() : []),
   ...(selected.includes('bundle') ? packageProblems() : []),
 ];
-if (problems.length > 0) fail(...problems, 'nothing was built; once that is there, run npm ci again');
+if (problems.length > 0) fail(...problems, 'nothing was built; install these, then run npm ci again');
 mkdirSync(dist, { recursive: true });
 for (const name of selected) {
   const { what, hint, build } = PARTS[name];

@@ -9,7 +9,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-/** Modules that go on for long, and what they import late: they load that ahead, since an upgrade removes the files. */
+/** Long-running modules, and their late imports: they load those up front, because an upgrade removes the files. */
 const LONG_RUNNING = ['src/manager/serve.ts', 'src/app.tsx'];
 
 const COMMON = {
@@ -21,7 +21,7 @@ const COMMON = {
   platform: 'node',
   target: 'node24',
   jsx: 'automatic',
-  // Names stay as they are: stack traces name functions, and asking esbuild to put them back costs every closure a call.
+  // Don't minify names: stack traces need them, and esbuild's keepNames costs a call per closure.
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
@@ -33,7 +33,8 @@ const DEFINE = {
   VRING_VERSION: JSON.stringify(version),
   'process.env.NODE_ENV': '"production"',
   'process.env.DEV': '"false"',
-  // Yoga would load Node's whole HTTP client to fetch its WebAssembly from a data: URL; without it, it decodes that itself.
+  // Yoga would load Node's whole HTTP client to fetch its WebAssembly from a data: URL; without fetch it decodes the URL
+  // itself.
   fetch: 'undefined',
 };
 const REQUIRE =
@@ -41,7 +42,7 @@ const REQUIRE =
 
 /** Bundles the program and its threads into dist/. */
 export async function bundle() {
-  // Late, since the build says first what is missing.
+  // Imported late: the build first reports what is missing.
   const esbuild = await import('esbuild');
   const [program] = await Promise.all([
     esbuild.build({
@@ -56,7 +57,7 @@ export async function bundle() {
       define: DEFINE,
       banner: { js: REQUIRE },
     }),
-    // One file, which a manager keeps a copy of, and tells where it belongs (src/engine/machine-code.ts).
+    // One file: a manager keeps a copy, and passes its original location (src/engine/machine-code.ts).
     esbuild.build({
       ...COMMON,
       entryPoints: { 'machine-thread': 'src/vmm/machine/thread.ts' },
@@ -74,10 +75,10 @@ export async function bundle() {
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
 }
 
-/** The bundles, from dist/, that come in by an import() of ours alone, at once or later, once the one of `entry` is loaded. */
+/** The bundles, relative to dist/, that are only reached through a dynamic import() from `entry`, directly or not. */
 function importedLate(entry, outputs) {
   const start = Object.keys(outputs).find(path => outputs[path].entryPoint === entry);
-  if (start === undefined) throw new Error(`no bundle begins with ${entry}`);
+  if (start === undefined) throw new Error(`no bundle has the entry point ${entry}`);
   const imported = (path, kinds, found = new Set()) => {
     if (found.has(path)) return found;
     found.add(path);

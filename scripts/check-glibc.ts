@@ -1,4 +1,4 @@
-// Checks that what is about to be packed runs with the oldest C library that is supported.
+// Checks that the files to package run with the oldest supported glibc.
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -21,13 +21,13 @@ function isNewer(version: string, than: string): boolean {
   return major > oldMajor || (major === oldMajor && minor > oldMinor);
 }
 
-/** @throws with a sentence that names the first symbol in `dist` that needs more than `oldest` */
+/** @throws an error naming the first symbol in `dist` that needs a newer glibc than `oldest` */
 export function requireGlibc(dist: string, oldest = OLDEST_GLIBC): void {
   for (const name of NATIVE_FILES) {
     const [symbol] = symbolsNewerThan(join(dist, name), oldest);
     if (symbol === undefined) continue;
     throw new Error(
-      `${join(dist, name)} needs ${symbol}, and packages are for glibc ${oldest}: build them on Debian 12 or RHEL 9`,
+      `${join(dist, name)} needs ${symbol}, but packages must run on glibc ${oldest}: build them on Debian 12 or RHEL 9`,
     );
   }
 }

@@ -1,4 +1,4 @@
-// Writes the documentation that is made from the commands: npm run docs.
+// Generates the documentation of the commands: npm run docs.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

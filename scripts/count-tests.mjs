@@ -21,7 +21,7 @@ total.passed += vitest.numPassedTests;
 total.failed += vitest.numFailedTests;
 total.skipped += vitest.numPendingTests + (vitest.numTodoTests ?? 0);
 for (const file of vitest.testResults) {
-  // A file that does not load has no tests to fail.
+  // A file that fails to load has no tests.
   if (file.status === 'failed' && file.assertionResults.length === 0) total.failed += 1;
   for (const test of file.assertionResults) {
     if (test.status === 'pending' || test.status === 'skipped') console.log(`skipped: ${test.fullName}`);

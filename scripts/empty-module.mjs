@@ -1,2 +1,2 @@
-// Stands for React's developer tools, which no production build loads.
+// Replaces React's developer tools, which no production build loads.
 export default {};

@@ -8,11 +8,11 @@ const lineCache = join(
 );
 
 /**
- * What Ink works out anew for each frame although most of it is as it was. Per file of Ink: what stands there once, and what
- * stands there instead.
+ * Caches what Ink recomputes for each frame although most of it doesn't change. Per file of Ink: a text that occurs once,
+ * and its replacement.
  */
 const CHANGES = {
-  // What is known of a text (its characters, their styles, its width) is kept from frame to frame, and so is each line.
+  // Keep a text's characters, styles and width from frame to frame, and each line.
   'output.js': [
     ['caches = new OutputCaches();', 'caches = keptCaches();'],
     ['export default class Output {', 'class Output {'],
@@ -29,7 +29,7 @@ export default cacheLines(Output, { styledCharsToString, intersectClips });
 `,
     ],
   ],
-  // A text is put together once. It is forgotten where Ink has it measured again.
+  // Squash a text once. The cache is cleared where Ink measures it again.
   'squash-text-nodes.js': [
     [
       'export default squashTextNodes;',
@@ -48,14 +48,14 @@ const markNodeAsDirty = (node) => {
 `,
     ],
   ],
-  // A text is measured once: Ink keeps that for its layout.
+  // Measure a text once: Ink keeps that for its layout.
   'render-node-to-output.js': [
     ["import widestLine from 'widest-line';", "import measureText from './measure-text.js';"],
     ['const currentWidth = widestLine(text);', 'const currentWidth = measureText(text).width;'],
   ],
 };
 
-/** An esbuild plugin: a frame in which one row differs costs what that row costs. */
+/** An esbuild plugin: a frame in which one row changes only costs that row. */
 export const inkCaches = {
   name: 'ink-caches',
   setup(build) {
@@ -65,7 +65,7 @@ export const inkCaches = {
       let contents = await readFile(path, 'utf8');
       for (const [from, to] of changes) {
         if (contents.split(from).length !== 2)
-          throw new Error(`${path} is not the Ink that vring knows: look at scripts/ink-caches.mjs`);
+          throw new Error(`${path} does not match the patches for Ink: update scripts/ink-caches.mjs`);
         contents = contents.replace(from, () => to);
       }
       return { contents, loader: 'js' };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages that the tests and benchmarks need, on Debian and its relatives. Quick when all is there:
-# apt is not started then. vring itself needs none of these.
+# Installs the packages that the tests and benchmarks need, on Debian and its relatives. Quick if nothing is missing: apt
+# isn't run then. vring itself needs none of these.
 set -euo pipefail
 
 packages=(
@@ -45,7 +45,7 @@ qemu_is_recent() {
   dpkg --compare-versions "$version" ge "$qemu_at_least"
 }
 
-# Debian 12 has the QEMU and the kernel that we need in its backports suite only.
+# On Debian 12, the required QEMU and kernel are only in the backports suite.
 needs_backports() {
   [[ $(. /etc/os-release && echo "${VERSION_CODENAME:-}") == bookworm ]]
 }
@@ -55,7 +55,7 @@ backports_are_known() {
 }
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-  echo "install-deps: no apt here, so nothing was installed; the tests that need QEMU are skipped unless these are there: ${packages[*]}" >&2
+  echo "install-deps: no apt here, so nothing was installed; tests that need QEMU are skipped unless you install: ${packages[*]}" >&2
   exit 0
 fi
 
@@ -96,11 +96,11 @@ if needs_backports; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 quiet=(-qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
-# A third party's broken source must not stop us: what matters is whether the packages below can be had.
-apt-get update "${quiet[@]}" || echo 'install-deps: apt-get update met errors; going on with the package lists that there are' >&2
+# A broken third-party source must not stop us: what matters is whether the packages below can be installed.
+apt-get update "${quiet[@]}" || echo 'install-deps: apt-get update failed; continuing with the existing package lists' >&2
 if [[ ${#missing[@]} != 0 ]]; then
   echo "install-deps: installing ${missing[*]}" >&2
-  # QEMU's packages depend on each other by version, so those that are installed come along.
+  # QEMU's packages depend on each other by version, so upgrade the installed ones too.
   mapfile -t related < <(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' 'qemu-system-*' 'qemu-utils' 'qemu-block-extra' 2>/dev/null |
     sed --quiet 's/^installed //p')
   apt-get install --yes --no-install-recommends "${quiet[@]}" "${release[@]}" "${missing[@]}" "${related[@]}" >/dev/null

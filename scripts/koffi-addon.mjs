@@ -7,8 +7,8 @@ const PREBUILT = 'node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node';
 
 /**
  * An esbuild plugin: the bundles load koffi's prebuilt addon from dist/, so that an installed vring needs no koffi package, and
- * no install script. By its path alone: the dynamic linker knows that for as long as the addon is loaded, also when an upgrade
- * has replaced the file.
+ * no install script. Loaded by a plain path: the dynamic linker remembers it while the addon is loaded, even if an upgrade
+ * replaces the file.
  */
 export const koffiAddon = {
   name: 'koffi-addon',

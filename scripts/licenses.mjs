@@ -8,7 +8,7 @@ const TARGET = 'x86_64-unknown-linux-gnu';
 const LICENSE_FILE = /^(licen[cs]e|copying|notice|copyright)/i;
 
 /**
- * The licenses of all that dist/ has of others.
+ * The licenses of all third-party code in dist/.
  * @param inputs the source files of the bundles, from the project's folder
  */
 export function thirdPartyLicenses(inputs) {
@@ -25,7 +25,7 @@ export function thirdPartyLicenses(inputs) {
   return `${[...npm, ...crates, rust].join(`\n\n${'='.repeat(80)}\n\n`)}\n`;
 }
 
-/** `node_modules/a/node_modules/@b/c` of a file in it; null for a file of the project's own. */
+/** `node_modules/a/node_modules/@b/c` of a file in it; null for the project's own files. */
 function packageFolder(path) {
   return path.match(/^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//)?.[1] ?? null;
 }
@@ -36,7 +36,7 @@ function section(title, license, folder) {
   return [`${title}\nLicense: ${license}`, ...texts].join('\n\n');
 }
 
-/** The crates that are linked into the native library, as cargo describes them. */
+/** The crates linked into the native library, from cargo metadata. */
 function linkedCrates() {
   const args = ['metadata', '--locked', '--format-version=1', `--filter-platform=${TARGET}`];
   const options = { cwd: join(root, 'native'), encoding: 'utf8', maxBuffer: 64 << 20 };

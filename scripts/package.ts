@@ -15,9 +15,9 @@ const HELP = `Usage: npm run package -- [options] [format...]
 Builds packages from dist/. Formats: ${NAMES.join(', ')} (default: all).
 
 Options:
-  --out <dir>     where they go (default: dist-packages)
-  --node <file>   the Node runtime to bring (default: the one that npm ci installed)
-  --level <0-9>   how hard xz tries (default: 6)
+  --out <dir>     output folder (default: dist-packages)
+  --node <file>   the Node runtime to bundle (default: the one that npm ci installed)
+  --level <0-9>   xz compression level (default: 6)
   --help          show this help
 
 The same dist/ gives the same bytes: SOURCE_DATE_EPOCH, else the time of the last commit, is the time of every file.

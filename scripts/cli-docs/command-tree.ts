@@ -1,9 +1,9 @@
 import type { Argument, Command, Option } from 'commander';
 
-/** A command with the way to it: `vring vm list`. */
+/** A command with its full name: `vring vm list`. */
 export type NamedCommand = { readonly name: string; readonly command: Command };
 
-/** Commands directly below one, as help lists them; `help` itself is explained once. */
+/** Direct subcommands, as listed by help, without `help` itself. */
 export function subcommands({ name, command }: NamedCommand): NamedCommand[] {
   return command
     .createHelp()
@@ -12,7 +12,7 @@ export function subcommands({ name, command }: NamedCommand): NamedCommand[] {
     .map(command => ({ name: `${name} ${command.name()}`, command }));
 }
 
-/** Commands below one that do something themselves, in the order of help. */
+/** Runnable commands below one, in the order of help. */
 export function runnableCommands(group: NamedCommand): NamedCommand[] {
   return subcommands(group).flatMap(each =>
     each.command.commands.length > 0 ? runnableCommands(each) : [each],
@@ -24,7 +24,7 @@ export function usage({ name, command }: NamedCommand): string {
   return `${name} ${command.usage().replace(' [command]', '')}`.trim();
 }
 
-/** Options of a command's own; `--help` is everywhere. */
+/** A command's own options, without `--help`. */
 export function ownOptions(command: Command): readonly Option[] {
   return command.options.filter(option => !option.hidden);
 }

@@ -18,7 +18,7 @@ export function manPage(program: Command): string {
   const parts = [
     '.\\" Made from src/commands/ by: npm run docs',
     `.TH VRING 1 ${RELEASED} "vring ${version()}" "User Commands"`,
-    // Neither hyphens nor wide gaps of roff's making: what is shown can be copied.
+    // No hyphenation or justification, so that text can be copied.
     '.nh',
     '.ad l',
     heading('Name'),

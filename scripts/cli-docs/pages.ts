@@ -1,22 +1,22 @@
-/** What docs/cli.md and the man page say beside the commands themselves. Text between backticks is to be typed. */
+/** The parts of docs/cli.md and the man page other than the commands. Text between backticks is literal. */
 
 export type Entry = { readonly term: string; readonly text: string };
 
-/** The day of the version in package.json. */
+/** The release date of the version in package.json. */
 export const RELEASED = '2026-11-28';
 
 export const INTRODUCTION =
-  'vring runs virtual machines on its own VMM, and hands PCI devices to them. Without a command it shows its full-screen UI. ' +
-  'The VMs belong to one process, their manager, which goes on when a terminal is closed; the UI and the commands speak to it. ' +
-  '`vring serve` is that manager as a service; where there is none, the UI and `vring vm start` start one.';
+  'vring runs virtual machines on its own VMM, and assigns PCI devices to them. Without a command it opens its full-screen UI. ' +
+  'One process, the manager, holds the VMs and keeps running when a terminal is closed; the UI and the commands connect to it. ' +
+  '`vring serve` runs the manager as a service; if none is running, the UI and `vring vm start` start one.';
 
 export const OUTPUT =
-  'What a command was asked for goes to standard output, errors and progress to standard error. With `--json` standard output ' +
-  'is one JSON document with a key `version` (1): keys may be added in that version, what is here stays. `null` is "not known" ' +
-  'or "there is none".';
+  'Results go to standard output, errors and progress to standard error. With `--json`, standard output ' +
+  'is one JSON document with a key `version` (1): within a version, keys may be added but not removed. `null` means unknown ' +
+  'or none.';
 
 export const EXIT_STATUS: readonly Entry[] = [
-  { term: '0', text: 'as asked for' },
+  { term: '0', text: 'success' },
   { term: '1', text: 'refused or failed; with several VMs, for at least one of them' },
   { term: '2', text: 'wrong usage' },
 ];
@@ -36,7 +36,7 @@ export const ENVIRONMENT: readonly Entry[] = [
   },
   { term: 'VISUAL, EDITOR', text: 'the editor of `vring vm edit`; else `vi`' },
   { term: 'NO_COLOR', text: 'when set, the UI has no colors' },
-  { term: 'VRING_DEBUG', text: 'when set, an error comes with its stack' },
+  { term: 'VRING_DEBUG', text: 'when set, errors include a stack trace' },
 ];
 
 export const FILES: readonly Entry[] = [

@@ -1,6 +1,6 @@
-/** The few man(7) macros that a page of ours needs, with their arguments and texts escaped (groff_man(7), groff_char(7)). */
+/** The man(7) macros that our page needs, with arguments and text escaped (groff_man(7), groff_char(7)). */
 
-/** mandoc -T lint wants no more. */
+/** The limit of mandoc -T lint. */
 const LINE_LENGTH = 80;
 
 export function heading(title: string): string {
@@ -11,22 +11,22 @@ export function subheading(title: string): string {
   return `.SS ${quoted(title)}`;
 }
 
-/** Paragraphs below a heading, which begins the first one itself. */
+/** Paragraphs below a heading, which starts the first one implicitly. */
 export function paragraphs(texts: readonly string[]): string {
   return texts.map(filled).join('\n.PP\n');
 }
 
-/** A term, and what it means beside or below it. */
+/** A term with its description. */
 export function item(term: string, text: string): string {
   return `.TP\n\\fB${escaped(term)}\\fR\n${filled(text)}`;
 }
 
-/** Lines that stay as they are. */
+/** Preformatted lines. */
 export function verbatim(lines: readonly string[]): string {
   return ['.nf', '.RS 4', ...lines.map(line => unlikeARequest(escaped(line))), '.RE', '.fi'].join('\n');
 }
 
-/** A text that roff fills, in lines that fit into 80 columns where its words do. */
+/** Text for roff to fill, in source lines of at most 80 columns if possible. */
 export function filled(text: string): string {
   const lines = [''];
   for (const word of markedUp(text).split(/\s+/)) {
@@ -38,13 +38,13 @@ export function filled(text: string): string {
   return lines.map(unlikeARequest).join('\n');
 }
 
-/** A text whose words between backticks are to be typed. */
+/** Text with literals between backticks. */
 function markedUp(text: string): string {
   const marked = escaped(text.replace(/`([^`]*)`/g, '\u0001$1\u0002'));
   return marked.replaceAll('\u0001', '\\fB').replaceAll('\u0002', '\\fR');
 }
 
-/** A text as it reads on the page: a hyphen that can be copied. */
+/** Escaped text, with hyphens that can be copied. */
 export function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')
@@ -55,7 +55,7 @@ export function escaped(text: string): string {
     .replaceAll('`', '\\(ga');
 }
 
-/** Only a period would make one: `escaped` leaves no apostrophe. */
+/** Escapes a leading period, which would start a request; `escaped` leaves no apostrophes. */
 function unlikeARequest(line: string): string {
   return line.startsWith('.') ? `\\&${line}` : line;
 }

@@ -6,21 +6,21 @@ import { OLDEST_GLIBC } from '../check-glibc.ts';
 import { filesBelow, gzip, type StageOptions, setTimes, stage } from './stage.ts';
 
 export type PackageOptions = Pick<StageOptions, 'node' | 'epoch'> & {
-  /** An empty folder for work. */
+  /** An empty scratch folder. */
   readonly scratch: string;
-  /** Where the package goes. */
+  /** Output folder. */
   readonly out: string;
-  /** xz's level, 0 to 9. At 0, formats that can do without compress nothing. */
+  /** xz's level, 0 to 9. At 0, formats that allow it are not compressed. */
   readonly level: number;
 };
 
 export const FORMATS = { tar: packTar, deb: packDeb, rpm: packRpm };
 
 const root = projectRoot();
-/** Two threads make the same blocks on every machine. */
+/** Two threads: the same blocks on every machine. */
 const XZ_THREADS = '-T2';
 
-/** A folder that runs where it is unpacked, and is laid out for /usr/local. @returns the file */
+/** A folder that runs wherever it is unpacked, laid out for /usr/local. @returns the file */
 function packTar({ scratch, out, level, node, epoch }: PackageOptions): string {
   const name = `vring-${version()}-linux-x64`;
   const zshFolder = 'share/zsh/site-functions';
@@ -87,7 +87,7 @@ function packRpm({ scratch, out, level, node, epoch }: PackageOptions): string {
   return join(out, `vring-${version()}-1.x86_64.rpm`);
 }
 
-/** Runs a packer, for which it is `epoch`. @throws with what it printed */
+/** Runs a packer with `epoch` as its clock. @throws with its output */
 function run(command: string, epoch: number, args: readonly string[]): void {
   const env = { ...process.env, LC_ALL: 'C', SOURCE_DATE_EPOCH: String(epoch) };
   try {

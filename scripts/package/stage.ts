@@ -16,11 +16,11 @@ import { gzipSync } from 'node:zlib';
 import { projectRoot } from '../../src/project-root.ts';
 
 export type StageOptions = {
-  /** Where the files will be installed, `/usr` or `/usr/local`: what they say of their own places. */
+  /** The install prefix that the files refer to, `/usr` or `/usr/local`. */
   readonly prefix: string;
-  /** Where zsh looks for completions, below the prefix: Debian has a folder of its own for packages. */
+  /** Where zsh looks for completions, below the prefix: Debian has a separate folder for packages. */
   readonly zshFolder: 'share/zsh/vendor-completions' | 'share/zsh/site-functions';
-  /** The Node runtime to bring. */
+  /** The Node runtime to bundle. */
   readonly node: string;
   /** Seconds since 1970: the time of every file. */
   readonly epoch: number;
@@ -28,10 +28,10 @@ export type StageOptions = {
 
 const root = projectRoot();
 const DOCS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)];
-/** For machine code, with symbols that only the linker needs. */
+/** Machine code, with symbols that only the linker needs. */
 const STRIPPED = ['bin/node', 'dist/libvring_native.so', 'dist/koffi.node'];
 
-/** Lays out below `folder` what is installed below the prefix: only what is needed to run vring and to read about it. */
+/** Lays out the files below the install prefix in `folder`: only what is needed to run vring, and its documentation. */
 export function stage(folder: string, options: StageOptions): void {
   const { prefix, zshFolder, node, epoch } = options;
   const write = (path: string, content: string | Buffer, mode = 0o644) => {
@@ -73,7 +73,7 @@ export function stage(folder: string, options: StageOptions): void {
   setTimes(folder, epoch);
 }
 
-/** Sets the time of a folder and of all that is in it. */
+/** Sets the time of a folder and everything in it. */
 export function setTimes(folder: string, epoch: number): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
@@ -84,7 +84,7 @@ export function setTimes(folder: string, epoch: number): void {
   lutimesSync(folder, epoch, epoch);
 }
 
-/** The paths of all regular files in a folder, from there. */
+/** The relative paths of all regular files in a folder. */
 export function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter(entry => entry.isFile())
@@ -92,7 +92,7 @@ export function filesBelow(folder: string): string[] {
     .sort();
 }
 
-/** Without the time that gzip would store. */
+/** Without gzip's timestamp. */
 export function gzip(content: Buffer): Buffer {
   return gzipSync(content, { level: 9 });
 }
@@ -112,6 +112,6 @@ function completion(shell: string): string {
 function licenses(node: string): string {
   const ours = readFileSync(join(root, 'dist/third-party-licenses.txt'), 'utf8');
   const ofNode = join(dirname(node), '../LICENSE');
-  if (!existsSync(ofNode)) throw new Error(`${ofNode} is missing: the license of the Node that is packed`);
+  if (!existsSync(ofNode)) throw new Error(`${ofNode} is missing: packages must include the license of Node`);
   return `${ours}\n${'='.repeat(80)}\n\nNode.js\n\n${readFileSync(ofNode, 'utf8')}`;
 }

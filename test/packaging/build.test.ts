@@ -27,7 +27,7 @@ test('every tool that is missing is named before anything is built', async () =>
     'vring: cargo is missing; it builds the native library (Rust 1.85 or newer): https://rustup.rs',
     expect.stringMatching(/^vring: gcc is missing; it .*: apt-get install gcc/),
     expect.stringMatching(/^vring: make is missing; it .*: apt-get install make/),
-    'vring: nothing was built; once that is there, run npm ci again',
+    'vring: nothing was built; install these, then run npm ci again',
   ]);
   expect(stdout).toBe('');
   expect(exitCode).toBe(1);
@@ -61,8 +61,8 @@ test('what npm left out is named before anything is built', async () => {
   const build = join(checkout, 'scripts/build.mjs');
   const { stdout, stderr, exitCode } = await execa(process.execPath, [build], { reject: false });
   expect(stderr.split('\n')).toEqual([
-    "vring: npm's development packages are missing; they build the program: npm ci --include=dev",
-    'vring: nothing was built; once that is there, run npm ci again',
+    "vring: npm's development packages are missing; they are needed to build: npm ci --include=dev",
+    'vring: nothing was built; install these, then run npm ci again',
   ]);
   expect(stdout).toBe('');
   expect(exitCode).toBe(1);

@@ -15,6 +15,6 @@ test('a symbol of a newer glibc is found, and keeps the package from being built
   expect(newer).toContain('pthread_create GLIBC_2.34');
   expect(newer.join('\n')).not.toMatch(/GLIBC_2\.(17|2\.5)$/m);
   expect(() => requireGlibc(dist, '2.17')).toThrow(
-    /^\S+\/dist\/libvring_native\.so needs \S+ GLIBC_2\.\d+, and packages are for glibc 2\.17: build them on /,
+    /^\S+\/dist\/libvring_native\.so needs \S+ GLIBC_2\.\d+, but packages must run on glibc 2\.17: build them on /,
   );
 });
