@@ -13,7 +13,7 @@ afterEach(async () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a command of the guest'), () => {
-  test('does the number of requests it is asked for, however long they take', async () => {
+  test('runs the given number of requests, however long they take', async () => {
     const engine = new LocalEngine();
     engines.push(engine);
     const path = join(temporaryFolder(), 'disk.img');
@@ -28,7 +28,7 @@ describe.skipIf(noKvm !== null)(onKvm('a command of the guest'), () => {
     expect(resultOf(await done, 'blk-read')).toMatchObject({ requests: 300, errors: 0 });
   });
 
-  test('is followed by the next, also after rubbish for the interrupt controllers', async () => {
+  test('runs after the previous one, even after garbage writes to the interrupt controllers', async () => {
     const engine = new LocalEngine();
     engines.push(engine);
     const guest = await GuestVm.start(engine);

@@ -48,7 +48,7 @@ function loadedAt(segments: Segment[], address: number): Segment | undefined {
   return segments.find(s => s.type === PT_LOAD && address >= s.address && address < s.address + s.fileSize);
 }
 
-test('the PVH note names an entry that starts with the mark on port 0x80', () => {
+test('the PVH entry point starts with a write to port 0x80', () => {
   const file = open('guest.elf');
   const segments = segmentsOf(file);
   const note = segments.find(s => s.type === PT_NOTE)!;
@@ -64,7 +64,7 @@ test('the PVH note names an entry that starts with the mark on port 0x80', () =>
   expect(file.getUint32(text.offset + entry - text.address, true)).toBe(0x80e6_0db0);
 });
 
-test('the multiboot file has its header where loaders look, and is 32-bit', () => {
+test('the multiboot file is 32-bit and has its header where loaders look', () => {
   const file = open('guest-multiboot.elf');
   expect(file.getUint8(4)).toBe(1);
   let at = 0;
@@ -75,7 +75,7 @@ test('the multiboot file has its header where loaders look, and is 32-bit', () =
   expect(loadedAt(segmentsOf(file), file.getUint32(24, true))).toBeDefined();
 });
 
-test.each(['guest.elf', 'guest-multiboot.elf'])('%s fits into a 2 MiB machine and loads at 1 MiB', name => {
+test.each(['guest.elf', 'guest-multiboot.elf'])('%s fits in a 2 MiB machine and loads at 1 MiB', name => {
   const file = open(name);
   expect(file.byteLength).toBeLessThan(256 * 1024);
   const loads = segmentsOf(file)

@@ -7,7 +7,7 @@ import { cpio } from '../rig/cpio.ts';
 import { run } from '../rig/tools.ts';
 import { repository } from '../rig/workspace.ts';
 
-/** Linux for a KVM that emulates the guest's kernel mode: may lie beside the checkout; too large to be part of it. */
+/** Linux for a KVM that emulates the guest's kernel mode. Optional, next to the checkout: too large to be part of it. */
 const KERNEL = join(repository, '../shared/guest/vmlinux-6.12-emul.xz');
 /** How much init.c reads and writes, in bytes. */
 const CHUNK = 65536;
@@ -67,7 +67,7 @@ function whyNot(): string | null {
   }
 }
 
-/** Compiles init.c to `program` and packs it. A C library or a shell would take longer to start than all that it does. */
+/** Compiles init.c to `program` and packs it. A C library or a shell would take longer to start than the whole program. */
 async function makeInitrd(program: string): Promise<Buffer> {
   const flags = [
     '-O2',
@@ -87,7 +87,7 @@ async function makeInitrd(program: string): Promise<Buffer> {
   ]);
 }
 
-/** FNV-1a of 64 bits, as init.c has it. */
+/** 64-bit FNV-1a, as in init.c. */
 function checksum(bytes: Uint8Array): string {
   let hash = 0xcbf29ce484222325n;
   for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);

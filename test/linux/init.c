@@ -1,7 +1,7 @@
 /*
  * First program of a Linux guest, without a C library: it uses the disk and the random number device through the
- * kernel's drivers, says what it found on the console, and powers off. Small, since each system call and each page
- * costs a lot where KVM emulates the guest's kernel.
+ * kernel's drivers, reports the results on the console, and powers off. Small, because every system call and page is
+ * expensive if KVM emulates the guest's kernel.
  */
 #include <asm/unistd.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static void hex(uint64_t value, unsigned digits)
 		line[length++] = "0123456789abcdef"[value >> (digits * 4) & 15];
 }
 
-/* One write for a whole line: a system call is dear. */
+/* One write per line: system calls are expensive. */
 static void say(void)
 {
 	text("\n");
@@ -115,7 +115,7 @@ void start(void)
 	hex(seed, 16);
 	say();
 
-	/* O_DIRECT: what is read back comes from the disk and not from the page cache. */
+	/* O_DIRECT: reads come from the disk, not from the page cache. */
 	disk = must("open disk", call(__NR_open, (long)"/dev/vda", O_RDWR | O_DIRECT, 0, 0, 0));
 	exact("read", call(__NR_pread64, disk, (long)buffer, CHUNK, 0, 0));
 	say_checksum("read ");
@@ -129,5 +129,5 @@ void start(void)
 	power_off();
 }
 
-/* The kernel gives a stack that is aligned as before a call instruction. */
+/* The kernel aligns the stack as before a call instruction. */
 __asm__(".globl _start\n_start:\n\tcall start\n");

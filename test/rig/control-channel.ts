@@ -6,13 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** What a script in the emulated host printed, and how it ended: 137 when it took too long and was killed. */
 export type ScriptResult = { readonly status: number; readonly stdout: string; readonly stderr: string };
 
-/** How long the emulated host may take to kill a script and to answer, in milliseconds. */
+/** How long the emulated host may take to kill a script and respond, in milliseconds. */
 const GRACE_MS = 30_000;
 
 /**
  * Runs shell scripts in the emulated host over two virtio-serial ports, one at a time. A request is a line
- * `token seconds bytes` and then the script. Both ports carry its output as it comes, and each ends with a line
- * `token status` after a line break of its own.
+ * `token seconds bytes` and then the script. Both ports stream its output, and each ends with an extra line break and a
+ * line `token status`.
  */
 export class ControlChannel {
   readonly #output: Socket;
@@ -23,7 +23,7 @@ export class ControlChannel {
     this.#errors = errors;
   }
 
-  /** Connects to QEMU's ends of the ports, which it opens soon after its start. */
+  /** Connects to QEMU's ends of the ports, which it opens soon after starting. */
   static async connect(outputPath: string, errorsPath: string): Promise<ControlChannel> {
     return new ControlChannel(await connectSocket(outputPath), await connectSocket(errorsPath));
   }
@@ -64,7 +64,7 @@ function readUntil(
     resolve({ text: text.slice(0, -found[0].length), status: Number(found[1]) });
   };
   const onClose = () => fail('the emulated host is gone');
-  const onAbort = () => fail('the emulated host does not answer');
+  const onAbort = () => fail('the emulated host does not respond');
   const fail = (reason: string) => {
     finish();
     reject(new Error(`${reason}; the script had printed:\n${text}`));
@@ -84,7 +84,7 @@ async function connectSocket(path: string): Promise<Socket> {
     const socket = connect(path);
     try {
       await once(socket, 'connect');
-      // A connection that breaks shows as 'close' to those who read it.
+      // Readers see a broken connection as 'close'.
       socket.on('error', () => {});
       return socket;
     } catch (error) {

@@ -1,4 +1,4 @@
-/** One member of an archive. A directory comes before what is in it. */
+/** One member of an archive. A directory comes before its contents. */
 export type CpioEntry = { readonly path: string } & (
   | { readonly kind: 'directory' }
   | { readonly kind: 'file'; readonly data: Uint8Array; readonly executable?: boolean }
@@ -12,7 +12,9 @@ const S_IFREG = 0o100000;
 const S_IFLNK = 0o120000;
 const TRAILER = 'TRAILER!!!';
 
-/** A "newc" archive, as Linux unpacks it into its first root: Documentation/driver-api/early-userspace/buffer-format.rst. */
+/**
+ * A "newc" archive, as Linux unpacks it into its initial root: Documentation/driver-api/early-userspace/buffer-format.rst.
+ */
 export function cpio(entries: readonly CpioEntry[]): Buffer {
   const parts: Buffer[] = [];
   for (const [index, entry] of entries.entries())

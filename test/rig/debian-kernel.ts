@@ -7,10 +7,10 @@ import { cacheDirectory } from './workspace.ts';
 
 /** Debian's kernel package, unpacked. */
 export type Kernel = {
-  /** As `uname -r` says it. */
+  /** As shown by `uname -r`. */
   readonly release: string;
   readonly bzImage: string;
-  /** The ELF file inside the bzImage: it boots by PVH, which spares an emulated CPU the decompression. */
+  /** The ELF file inside the bzImage: it boots by PVH, which saves the emulated CPU the decompression. */
   readonly vmlinux: string;
   /** lib/modules/<release>. */
   readonly modules: string;
@@ -33,7 +33,7 @@ export async function debianKernel(): Promise<Kernel> {
   };
 }
 
-/** Unpacks the package next to its final place, which it takes at the end in one step. @returns the release. */
+/** Unpacks the package next to its final place, then renames it. @returns the release. */
 async function download(kernels: string): Promise<string> {
   const release = await newestRelease();
   const work = await mkdtemp(join(kernels, 'unpack-'));
@@ -46,7 +46,7 @@ async function download(kernels: string): Promise<string> {
     const bzImage = await readFile(join(root, `boot/vmlinuz-${release}`));
     await writeFile(join(root, 'boot/vmlinux'), extractVmlinux(bzImage));
     await rename(root, join(kernels, release)).catch(error => {
-      if (!existsSync(join(kernels, release))) throw error; // another test run was first: its copy is as good
+      if (!existsSync(join(kernels, release))) throw error; // another test run was faster: use its copy
     });
     return release;
   } finally {
@@ -55,7 +55,7 @@ async function download(kernels: string): Promise<string> {
 }
 
 async function newestRelease(): Promise<string> {
-  // apt lists versions newest first; the meta package names the one that holds the kernel.
+  // apt lists versions newest first; the meta package depends on the one with the kernel.
   const { stdout } = await run('apt-cache', ['show', 'linux-image-amd64']);
   const releases = [...stdout.matchAll(/^Depends: linux-image-(\S+-amd64)/gm)].map(match => match[1]!);
   const release = releases.find(name => name.startsWith(`${SERIES}.`));

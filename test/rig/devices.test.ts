@@ -17,7 +17,7 @@ describe.skipIf(missing !== null)('the emulated host with all its PCI devices', 
     await host?.close();
   });
 
-  test('has them bound to their drivers, and in IOMMU groups of one, two and three', async () => {
+  test('binds them to their drivers, in IOMMU groups of one, two and three', async () => {
     const listing = await host.check(`
       for device in /sys/bus/pci/devices/*; do
         [ -e $device/driver ] || continue
@@ -40,7 +40,7 @@ describe.skipIf(missing !== null)('the emulated host with all its PCI devices', 
     expect(pair).not.toContain(alone);
   });
 
-  test('makes virtual functions of the network card, and vfio takes one', async () => {
+  test('creates VFs of the network card, and binds one to vfio-pci', async () => {
     const result = await host.check(`
       cd /sys/bus/pci/devices/$(basename $(readlink /sys/bus/pci/drivers/igb/0000:*))
       echo 0 >sriov_drivers_autoprobe
@@ -54,7 +54,7 @@ describe.skipIf(missing !== null)('the emulated host with all its PCI devices', 
     expect(result).toMatch(/^7\n2\nvfio-pci\n\/dev\/vfio\/\d+\n$/);
   });
 
-  test('keeps its root disk over a reboot', async () => {
+  test('keeps its root disk across a reboot', async () => {
     await host.check('echo kept >/root/note');
     await host.reboot();
     expect(await host.check('cat /root/note; cat /sys/bus/pci/drivers/igb/0000:*/sriov_numvfs')).toBe(

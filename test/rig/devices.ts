@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** PCI devices that the emulated host may have, beyond its own disk and control ports. */
+/** Optional PCI devices of the emulated host, besides its disk and control ports. */
 export const PCI_DEVICES = [
   'iommu',
   'igb',
@@ -13,7 +13,7 @@ export const PCI_DEVICES = [
 export type PciDevice = (typeof PCI_DEVICES)[number];
 
 type DeviceParts = {
-  /** QEMU arguments; `slot` is its PCI slot on bus 0, network cards share one Ethernet. */
+  /** QEMU arguments; `slot` is its PCI slot on bus 0; network cards share one Ethernet. */
   readonly args: (slot: string, directory: string) => string[];
   readonly modules: readonly string[];
   /** Sparse files in the machine's folder, in bytes. */
@@ -73,9 +73,9 @@ const parts: Readonly<Record<Exclude<PciDevice, 'iommu'>, DeviceParts>> = {
   },
 };
 
-/** QEMU's arguments for these devices, whose files are in `directory`; order and place do not depend on the choice. */
+/** QEMU's arguments for these devices, whose files are in `directory`; order and slots do not depend on the selection. */
 export function deviceArgs(devices: readonly PciDevice[], directory: string): string[] {
-  // The IOMMU must stand before the devices that it serves.
+  // The IOMMU must come before the devices behind it.
   const args = devices.includes('iommu') ? ['-device', 'intel-iommu,intremap=on,caching-mode=on'] : [];
   for (const [index, name] of PCI_DEVICES.entries()) {
     if (name === 'iommu' || !devices.includes(name)) continue;
@@ -88,7 +88,7 @@ export function deviceModules(devices: readonly PciDevice[]): string[] {
   return [...new Set(devices.flatMap(name => (name === 'iommu' ? [] : parts[name].modules)))];
 }
 
-/** Files that the devices keep their data in: names in the machine's folder, and sizes in bytes. */
+/** Backing files of the devices: names in the machine's folder, and sizes in bytes. */
 export function deviceFiles(devices: readonly PciDevice[]): [name: string, bytes: number][] {
   return devices.flatMap(name => (name === 'iommu' ? [] : Object.entries(parts[name].files ?? {})));
 }

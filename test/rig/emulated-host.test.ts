@@ -24,7 +24,7 @@ describe.skipIf(missing !== null)('the emulated host', () => {
     });
   });
 
-  test('kills a script that takes too long, and takes the next one', async () => {
+  test('kills a script that takes too long, and runs the next one', async () => {
     const { status, stdout } = await host.run('echo begun; sleep 600', { seconds: 1 });
     expect({ status, stdout }).toEqual({ status: 137, stdout: 'begun\n' });
     expect(await host.check('echo next')).toBe('next\n');

@@ -10,20 +10,20 @@ import { makeRootDisk } from './root-disk.ts';
 import { run } from './tools.ts';
 
 export type EmulatedHostOptions = {
-  /** PCI devices to try things with; none by default. */
+  /** PCI devices to test with (default: none). */
   readonly devices?: readonly PciDevice[];
-  /** Modules to load at the start beyond the devices' own, such as kvm-amd. */
+  /** Modules to load at boot besides the devices' own, such as kvm-amd. */
   readonly modules?: readonly string[];
   readonly memoryMebibytes?: number;
 };
 
-/** How long an emulated host may take from power-on to its first answer, in seconds. */
+/** How long an emulated host may take from power-on to its first response, in seconds. */
 const BOOT_SECONDS = 120;
 const LOG_LINES_IN_ERRORS = 60;
 
 /**
- * A whole x86 machine in QEMU without KVM: a real Linux kernel with PCI devices, IOMMU, SR-IOV and a KVM of its own,
- * and the built checkout at /opt/vring, its command on the PATH.
+ * A whole x86 machine in QEMU without KVM: a real Linux kernel with PCI devices, IOMMU, SR-IOV and its own KVM, and the
+ * built checkout in /opt/vring, with its command on the PATH.
  */
 export class EmulatedHost {
   readonly #options: EmulatedHostOptions;
@@ -39,7 +39,7 @@ export class EmulatedHost {
     this.directory = directory;
   }
 
-  /** Makes a machine with a fresh root disk, starts it, and waits until it takes scripts. */
+  /** Creates a machine with a fresh root disk, starts it, and waits until it accepts scripts. */
   static async boot(options: EmulatedHostOptions = {}): Promise<EmulatedHost> {
     const kernel = await debianKernel();
     const directory = await mkdtemp(join(tmpdir(), 'vring-rig-'));
@@ -59,7 +59,7 @@ export class EmulatedHost {
     }
   }
 
-  /** Runs a shell script as root. @throws when the machine is gone or does not answer, with the end of its console log. */
+  /** Runs a shell script as root. @throws if the machine is gone or does not respond, with the end of its console log. */
   async run(script: string, { seconds = 60 }: { seconds?: number } = {}): Promise<ScriptResult> {
     if (this.#channel === undefined) throw new Error('the emulated host is off');
     try {
@@ -78,7 +78,7 @@ export class EmulatedHost {
     return stdout;
   }
 
-  /** Turns it off and on again; its disks stay. */
+  /** Power-cycles it; its disks keep their contents. */
   async reboot(): Promise<void> {
     await this.check('sync');
     await this.#stop();
@@ -116,7 +116,7 @@ export class EmulatedHost {
       },
     );
     await Promise.race([ready, ended]);
-    ended.catch(() => {}); // from here on, it shows in the channel
+    ended.catch(() => {}); // from now on, the channel reports it
   }
 
   async #stop(): Promise<void> {

@@ -4,8 +4,8 @@ import type { KernelModule } from './kernel-modules.ts';
 import { BUSYBOX, run } from './tools.ts';
 
 /**
- * A first root with busybox, an /init script, and modules for that script to load in the order of their names
- * (`/modules/00-*.ko`, ...), since they are sorted by dependency.
+ * An initial root with busybox, an /init script, and modules for that script to load in name order (`/modules/00-*.ko`,
+ * ...), which is sorted by dependency.
  */
 export async function initramfs(initScript: string, modules: readonly KernelModule[]): Promise<Buffer> {
   const directories = ['bin', 'dev', 'proc', 'sys', 'tmp', 'newroot', 'modules'];
@@ -26,7 +26,7 @@ export async function initramfs(initScript: string, modules: readonly KernelModu
   return cpio(entries);
 }
 
-/** The names of busybox's commands, without its own. */
+/** The names of busybox's applets, without busybox itself. */
 export async function busyboxApplets(): Promise<string[]> {
   const { stdout } = await run(BUSYBOX, ['--list']);
   return stdout.split('\n').filter(applet => applet !== 'busybox');

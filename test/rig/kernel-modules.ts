@@ -12,12 +12,12 @@ export type KernelModule = {
   readonly path: string;
 };
 
-/** A module's name as the kernel says it: file names have `-` where it has `_`. */
+/** A module's name in the kernel: `_` where file names may have `-`. */
 function moduleName(path: string): string {
   return basename(path, '.ko').replaceAll('-', '_');
 }
 
-/** The named modules of a kernel and all that they depend on, each after those that it needs. */
+/** The named modules of a kernel and their dependencies, dependencies first. */
 export async function resolveModules(kernel: Kernel, names: readonly string[]): Promise<KernelModule[]> {
   const order = await readFile(join(kernel.modules, 'modules.order'), 'utf8');
   const paths = new Map(order.split('\n').map(path => [moduleName(path), path]));
@@ -50,7 +50,7 @@ async function uncompressed(kernel: Kernel, path: string): Promise<string> {
   return file;
 }
 
-/** Puts modules and their index (`modules.dep` and its kin) under `root`, for modprobe to find. */
+/** Installs modules and their index (`modules.dep` and others) under `root`, for modprobe. */
 export async function installModules(
   kernel: Kernel,
   modules: readonly KernelModule[],

@@ -12,19 +12,19 @@ import { repository } from './workspace.ts';
 const INSTALLED = '/opt/vring';
 const DISK_MEBIBYTES = 768;
 
-/** Drivers of every device that the emulated host can have, and what virtual machines need. */
+/** Drivers of every optional device of the emulated host, and for running VMs. */
 const MODULES = [
   ...['nvme', 'igb', 'igbvf', 'e1000e', 'e1000', '8139cp', '8139too', 'virtio_net'],
   ...['vfio-pci', 'vfio_iommu_type1', 'pci-stub', 'kvm-amd', 'tun', 'bridge', 'loop'],
 ];
-/** What the nested Linux guest needs beyond what Debian's kernel has built in. */
+/** Modules that the nested Linux guest needs besides the built-in drivers of Debian's kernel. */
 const GUEST_MODULES = ['virtio_blk', 'virtio-rng'];
 
-/** Commands of this machine that busybox has no full substitute for. */
+/** Commands of this machine that busybox can't fully replace. */
 const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux'];
 const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'];
 
-/** What of the checkout the command needs when it runs. */
+/** The parts of the checkout that the command needs at run time. */
 const CHECKOUT = ['package.json', 'bin', 'dist'];
 
 /** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
@@ -74,7 +74,7 @@ async function addBaseSystem(root: string): Promise<void> {
   await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   await writeFile(join(root, 'etc/group'), 'root:x:0:\nkvm:x:104:\n');
   await copyFile('/etc/os-release', join(root, 'etc/os-release'));
-  // tmux runs in a UTF-8 locale only, and the C library has none of its own.
+  // tmux requires a UTF-8 locale, and the C library has none built in.
   await cp('/usr/lib/locale/C.utf8', join(root, 'lib/locale/C.utf8'), { recursive: true });
   await mkdir(join(root, 'share/misc'), { recursive: true });
   await copyFile('/usr/share/misc/pci.ids', join(root, 'share/misc/pci.ids'));
@@ -87,7 +87,7 @@ async function addCheckout(root: string): Promise<void> {
     if (!existsSync(source)) throw new Error(`${path} is missing in the checkout: run npm ci`);
     await cp(source, join(installed, path), { recursive: true });
   }
-  // Where a self-contained package has its Node, too.
+  // The same place as in a self-contained package.
   await cp(process.execPath, join(installed, 'bin/node'), { dereference: true });
   await symlink(join(INSTALLED, 'bin/node'), join(root, 'bin/node'));
   await symlink(join(INSTALLED, 'bin/vring'), join(root, 'bin/vring'));

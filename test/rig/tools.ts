@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { execa } from 'execa';
 
-/** Administrators' tools such as mke2fs and depmod are not on everybody's PATH. */
+/** Admin tools such as mke2fs and depmod are not on every user's PATH. */
 const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter);
 
 /** Runs a command of this machine. @throws when it fails, with what it printed. */
@@ -24,7 +24,7 @@ const NEEDED = [
   'dpkg',
 ];
 
-/** Why the emulated host can't be had on this machine, in one sentence, or null when it can. */
+/** Why the emulated host can't run on this machine, in one sentence; null if it can. */
 export function missingForRig(): string | null {
   const missing = NEEDED.filter(command => !isCommand(command));
   if (missing.length === 0) return null;

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 
-/** The checkout that is tested. */
+/** The checkout under test. */
 export const repository = dirname(dirname(import.meta.dirname));
-/** What was downloaded or unpacked once and can be had again. Git ignores it. */
+/** A cache of downloaded and unpacked files. Git ignores it. */
 export const cacheDirectory = join(repository, '.cache');

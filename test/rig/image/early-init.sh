@@ -1,5 +1,5 @@
 #!/bin/sh
-# First /init of the emulated host: finds its root disk and goes there.
+# First /init of the emulated host: finds its root disk and switches to it.
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

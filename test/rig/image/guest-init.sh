@@ -1,5 +1,5 @@
 #!/bin/sh
-# /init of the nested Linux guest: uses each of its devices, says what it found, and powers off.
+# /init of the nested Linux guest: uses each of its devices, reports the results, and powers off.
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -12,7 +12,7 @@ say "cpus $(nproc)"
 say "disk-sectors $(cat /sys/block/vda/size)"
 say "rng $(cat /sys/class/misc/hw_random/rng_current)"
 say "random $(head -c 16 /dev/hwrng | od -An -tx1 | tr -d ' \n')"
-# The first MiB is there to be read; the second one takes what we write.
+# Read the first MiB; write to the second one.
 say "read $(head -c $MiB /dev/vda | sha256sum | cut -d ' ' -f 1)"
 head -c $MiB /dev/urandom >/tmp/data
 say "written $(sha256sum </tmp/data | cut -d ' ' -f 1)"

@@ -9,7 +9,7 @@ mount -t tmpfs tmpfs /run
 hostname rig
 ip link set lo up
 ulimit -l unlimited
-# The command line names the modules that this boot needs, so that no time goes into others.
+# The command line lists the modules for this boot, to save the time for others.
 for word in $(cat /proc/cmdline); do
   case $word in
   rig.modules=*) for module in $(echo "${word#*=}" | tr , ' '); do modprobe "$module"; done ;;
@@ -25,7 +25,7 @@ cd /root
 # One port carries requests and standard output, the other one standard error.
 exec 3<>"$(port output)" 4<>"$(port errors)"
 while true; do
-  # A port reads as empty until QEMU has opened its end.
+  # Reads of a port return nothing until QEMU has opened its end.
   read -r token seconds bytes <&3 || {
     sleep 0.1
     continue
