@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Bus, type RegionLabel } from '../../src/devices/bus.ts';
 import type { AccessSize, IoHandler } from '../../src/devices/device.ts';
 
-/** Answers reads with its own byte in every place and keeps what is written. */
+/** Reads return its own byte everywhere; writes are recorded. */
 class Register implements IoHandler {
   readonly writes: [offset: number, size: number, value: number][] = [];
   readonly #byte: number;
@@ -65,7 +65,7 @@ describe('Bus', () => {
     expect(bus.read(0x2_0000_0000, 4)).toBe(0xbbbb_bbbb);
   });
 
-  test('what no range claims reads as all ones, ignores writes, and is counted', () => {
+  test('unclaimed addresses read as all ones, ignore writes, and are counted', () => {
     expect([bus.read(0x10, 1), bus.read(0x10, 2), bus.read(0x10, 4)]).toEqual([0xff, 0xffff, 0xffff_ffff]);
     bus.write(0x10, 4, 1);
     bus.claim('a', 0x1000, 0x100, new Register(1));
@@ -75,7 +75,7 @@ describe('Bus', () => {
     expect(counts.get('a')).toMatchObject({ reads: 0 });
   });
 
-  test('counts accesses and time by range, labeled with the first place', () => {
+  test('counts accesses and time by range, labeled with its first address', () => {
     const range = bus.claim('a', 0x1000, 0x100, new Register(1));
     range.map(0x5000);
     bus.read(0x5000, 4);
@@ -84,7 +84,7 @@ describe('Bus', () => {
     expect(labels[1]).toEqual({ device: 'a', space: 'memory', start: 0x1000, size: 0x100 });
   });
 
-  test('an access across the ends of ranges is carried out byte by byte', () => {
+  test('an access across range boundaries is split into bytes', () => {
     const a = new Register(0xaa);
     const b = new Register(0xbb);
     bus.claim('a', 0x1000, 0x10, a);
@@ -101,7 +101,7 @@ describe('Bus', () => {
     ]);
   });
 
-  test('8-byte accesses become two of 4, odd lengths the largest pieces', () => {
+  test('8-byte accesses become two of 4, odd lengths the largest possible parts', () => {
     const a = new Register(0xaa);
     bus.claim('a', 0x1000, 0x100, a);
     const data = new DataView(new ArrayBuffer(16));
@@ -118,12 +118,12 @@ describe('Bus', () => {
     expect(data.getBigUint64(0, true)).toBe(0x44aa_aaaa_aaaa_aaaan);
   });
 
-  test('of overlapping ranges the one mapped first answers, and a later one where it is free', () => {
+  test('of overlapping ranges the one mapped first answers, and a later one elsewhere', () => {
     const first = bus.claim('first', 0x1000, 0x100, new Register(1));
     const second = bus.claim('second', 0x0f80, 0x200, new Register(2));
     const at = () => [0xf80, 0xfff, 0x1000, 0x10ff, 0x1100, 0x117f, 0x1180].map(a => bus.read(a, 1));
     expect(at()).toEqual([2, 2, 1, 1, 2, 2, 0xff]);
-    // A range that moves is the newest where it arrives.
+    // A moved range is the newest at its new address.
     first.map(0x0f00);
     expect(at()).toEqual([2, 2, 2, 2, 2, 2, 0xff]);
     expect(bus.read(0xf00, 1)).toBe(1);
@@ -133,7 +133,7 @@ describe('Bus', () => {
     expect(bus.owner(0x1000)).toBeNull();
   });
 
-  test('a model may move ranges while it answers', () => {
+  test('a model may move ranges during an access', () => {
     const moved = bus.claim('moved', 0x2000, 0x100, new Register(7));
     const mover: IoHandler = { read: () => 0, write: (_offset, _size, value) => moved.map(value) };
     bus.claim('mover', 0x1000, 4, mover);
@@ -145,7 +145,7 @@ describe('Bus', () => {
     expect(bus.read(0x4000, 1)).toBe(7);
   });
 
-  test('finds the owner among many, like a search through all of them', () => {
+  test('finds the owner among many, like a linear search', () => {
     const ranges = Array.from({ length: 100 }, (_, i) => ({ start: 0x1000 * (i + 1), size: 0x10 * (i + 1) }));
     for (const [i, { start, size }] of ranges.entries()) bus.claim(`r${i}`, start, size, new Register(i));
     for (let address = 0; address < 0x6_6000; address += 0x77) {

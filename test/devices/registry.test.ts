@@ -38,7 +38,7 @@ describe('the registration table', () => {
     expect(deviceConfig.safeParse(config).success).toBe(false);
   });
 
-  test('names count up by type, past names that were given', () => {
+  test('names are numbered by type, skipping configured names', () => {
     const configs = [
       { type: 'virtio-blk', path: '/a' },
       { type: 'virtio-rng' },

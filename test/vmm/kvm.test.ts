@@ -42,7 +42,7 @@ const storeEax = (address: number) => [0xa3, ...u32(address)];
 const UNUSED = 0xd000_0000;
 
 describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
-  it('leaves the guest for port accesses and memory without RAM, and takes the answers', () => {
+  it('exits for port accesses and memory outside RAM, and uses the answers', () => {
     const small = new SmallVm(owner);
     const vcpu = small.boot('protected32', [
       ...movAl(0x41),
@@ -103,7 +103,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     expect(run(second)).toBe('write 1 to port 0x81: 0x5a');
   });
 
-  it('goes on elsewhere from its saved state', () => {
+  it('continues in another vCPU from its saved state', () => {
     const from = new SmallVm(owner);
     const vcpu = from.boot('long64', [...movEax(0x1234), ...outAl(0x80), 0xff, 0xc0, ...outAl(0x81)]);
     expect(run(vcpu)).toMatch('to port 0x80');
@@ -120,7 +120,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     expect(run(copy)).toBe('write 1 to port 0x81: 0x35');
   });
 
-  it('goes back to its state at power-on', () => {
+  it('returns to its power-on state', () => {
     const small = new SmallVm(owner);
     const vcpu = small.boot('long64', [...movEax(0x1234), ...outAl(0x80)]);
     const [state, chips] = [saveVcpu(vcpu, small.kvm.msrIndices()), saveChips(small.vm)];
@@ -135,7 +135,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
   });
 });
 
-/** The TSC counts on between two looks at it. */
+/** The TSC advances between two reads. */
 function withoutTime(state: ReturnType<typeof saveVcpu>) {
   return { ...state, msrs: state.msrs.filter(({ index }) => index !== 0x10) };
 }
@@ -167,7 +167,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
   const VECTOR = 0x41;
   const message = { address: 0xfee0_0000n, data: VECTOR };
 
-  /** A vCPU whose APIC takes interrupts (software enable, Intel SDM vol. 3 §11.9), in a VM. */
+  /** A vCPU whose APIC accepts interrupts (software enable, Intel SDM vol. 3 §11.9), in a VM. */
   function withApic(): { vm: VmFd; vcpu: VcpuFd } {
     const small = new SmallVm(owner);
     const vcpu = small.boot('protected32', []);
@@ -177,7 +177,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     return { vm: small.vm, vcpu };
   }
 
-  /** Whether the APIC has the vector in its request register; takes it out. */
+  /** Whether the APIC has the vector in its request register; clears it. */
   function takeRequest(vcpu: VcpuFd): boolean {
     const lapic = vcpu.getLapic();
     const at = 0x200 + (VECTOR >>> 5) * 0x10;
@@ -215,7 +215,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     expect(vector.pending).toBe(false);
   });
 
-  it('may be messages of any content: the guest chooses them', () => {
+  it('may have any content: the guest chooses it', () => {
     const { vm } = withApic();
     const loop = new ManualLoop();
     const interrupts = new Interrupts(vm, loop, owner);

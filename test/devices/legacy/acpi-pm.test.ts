@@ -27,7 +27,7 @@ describe('ACPI fixed hardware', () => {
     expect([sci.level, bus.read(STATUS, 4)]).toEqual([false, POWER_BUTTON << 16]);
   });
 
-  it('powers the machine off for sleep type 5, written by words or bytes, and for no other', () => {
+  it('powers the machine off for sleep type 5 only, written as words or bytes', () => {
     const { bus, requests } = rig();
     expect(bus.read(CONTROL, 2)).toBe(1); // always in ACPI mode
     bus.write(CONTROL, 2, (5 << 10) | 1);
@@ -51,7 +51,7 @@ describe('ACPI fixed hardware', () => {
     expect(bus.read(TIMER, 4)).not.toBe(0);
   });
 
-  it("interrupts when the timer's highest bit changes, if the guest wants it", () => {
+  it("interrupts when the timer's highest bit changes, if enabled", () => {
     const { bus, clock, sci } = rig();
     bus.write(ENABLE, 2, 1);
     clock.jump(599n * SECOND);
@@ -64,7 +64,7 @@ describe('ACPI fixed hardware', () => {
     expect(sci.level).toBe(true);
   });
 
-  it('goes on in another machine where its saved state left off', () => {
+  it('continues in another machine from its saved state', () => {
     const { bus, clock, device } = rig();
     bus.write(ENABLE, 2, POWER_BUTTON);
     clock.jump(7n * SECOND);
@@ -76,7 +76,7 @@ describe('ACPI fixed hardware', () => {
     expect(other.device.save()).toEqual(device.save());
   });
 
-  it('survives rubbish, and works again after a reset', () => {
+  it('survives garbage writes, and works again after a reset', () => {
     const { bus, device, sci, clock } = rig();
     writeRubbish(device);
     expect(bus.read(CONTROL, 2) & 1).toBe(1);

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { DebugConsole, DebugExit, IsaDebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
 import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
 
-it('ends the machine with the code that is written to the debug exit port', () => {
+it('stops the machine with the code written to the debug exit port', () => {
   const requests = new Requests();
   const bus = portBus(new DebugExit(0xf4, requests.request));
   for (const code of [0, 3, 255]) bus.write(0xf4, 1, code);
@@ -11,7 +11,7 @@ it('ends the machine with the code that is written to the debug exit port', () =
   expect(bus.read(0xf4, 1)).toBe(0);
 });
 
-it("ends the machine as QEMU's isa-debug-exit does, by any port of its range", () => {
+it("stops the machine like QEMU's isa-debug-exit, through any port of its range", () => {
   const requests = new Requests();
   const bus = portBus(new IsaDebugExit('exit0', 0x501, 2, requests.request));
   bus.write(0x501, 1, 0);
@@ -21,7 +21,7 @@ it("ends the machine as QEMU's isa-debug-exit does, by any port of its range", (
   expect(bus.read(0x501, 2)).toBe(0);
 });
 
-it('passes on what is written to the debug console, which firmware can tell is there', () => {
+it('forwards writes to the debug console, which firmware can detect', () => {
   let text = '';
   const bus = portBus(
     new DebugConsole(0x402, bytes => {

@@ -28,7 +28,7 @@ function rig() {
 }
 
 describe('i8042', () => {
-  it('resets the machine by a pulse on the reset line, and by the output port', () => {
+  it('resets the machine through a pulse on the reset line and through the output port', () => {
     const controller = rig();
     controller.command(0xff);
     expect(controller.requests.all).toEqual([]);
@@ -44,7 +44,7 @@ describe('i8042', () => {
     expect(controller.answers()).toEqual([0x55, 0x00, 0x01]);
   });
 
-  it('keeps the mode that is written, of the bits that exist', () => {
+  it('stores the existing bits of the mode', () => {
     const controller = rig();
     controller.command(0x60);
     controller.data(0xff);
@@ -55,7 +55,7 @@ describe('i8042', () => {
     expect(controller.answers()).toEqual([0x67]);
   });
 
-  it('has a keyboard that drivers find', () => {
+  it('has a keyboard that drivers detect', () => {
     const controller = rig();
     const ask = (...bytes: number[]) => {
       for (const byte of bytes) controller.data(byte);
@@ -84,7 +84,7 @@ describe('i8042', () => {
     expect(controller.line.level).toBe(false);
   });
 
-  it('goes on in another machine where its saved state left off', () => {
+  it('continues in another machine from its saved state', () => {
     const controller = rig();
     controller.data(0xed);
     controller.command(0x60);
@@ -97,7 +97,7 @@ describe('i8042', () => {
     expect(other.answers()).toEqual([0xfa]);
   });
 
-  it('survives rubbish, and works again after a reset', () => {
+  it('survives garbage writes, and works again after a reset', () => {
     const controller = rig();
     writeRubbish(controller.device);
     controller.device.reset();

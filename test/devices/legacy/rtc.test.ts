@@ -38,7 +38,7 @@ function setTime({ read, write }: ReturnType<typeof rig>, values: Record<number,
 }
 
 describe('MC146818', () => {
-  it("shows the host's time in BCD, and goes on over a leap day", () => {
+  it("shows the host's time in BCD, and handles a leap day", () => {
     const rtc = rig();
     expect(rtc.time()).toBe('20 24 02 28 23 59 58 04');
     rtc.clock.advance(2000);
@@ -63,7 +63,7 @@ describe('MC146818', () => {
     expect(rtc.time()).toBe('20 00 01 01 00 00 00 07');
   });
 
-  it('stands still while it is being set', () => {
+  it('is stopped while it is being set', () => {
     const rtc = rig();
     rtc.write(0x0b, 0x82);
     rtc.clock.advance(5000);
@@ -72,7 +72,7 @@ describe('MC146818', () => {
     expect(rtc.read(0)).toBe(0x58);
   });
 
-  it('has its first second half a second after the divider was let go', () => {
+  it('has its first update half a second after the divider is released', () => {
     const rtc = rig();
     rtc.clock.advance(300);
     rtc.write(0x0a, 0x70);
@@ -105,7 +105,7 @@ describe('MC146818', () => {
     expect(rtc.line.edges).toBe(2);
   });
 
-  it('interrupts periodically at the chosen rate, and sets no timer for a guest that does not look', () => {
+  it('interrupts periodically at the chosen rate, and sets no timer for a pending interrupt', () => {
     const rtc = rig();
     rtc.write(0x0a, 0x2a); // 64 Hz
     rtc.write(0x0b, 0x42);
@@ -120,7 +120,7 @@ describe('MC146818', () => {
     expect([rtc.line.level, rtc.clock.timers]).toEqual([true, 0]);
   });
 
-  it('rings at the alarm, with wildcards, and also when a pause has skipped it', () => {
+  it('raises the alarm, with wildcards, even if a pause has skipped it', () => {
     const rtc = rig();
     rtc.write(5, 0xff);
     rtc.write(3, 0x00);
@@ -136,7 +136,7 @@ describe('MC146818', () => {
     expect(rtc.line.level).toBe(false);
   });
 
-  it('tells firmware how much memory there is, and keeps what guests store', () => {
+  it('reports memory sizes to firmware, and keeps what guests store', () => {
     const rtc = rig();
     const word = (register: number) => rtc.read(register) | (rtc.read(register + 1) << 8);
     expect([word(0x15), word(0x17), word(0x30)]).toEqual([640, 0xffff, 0xffff]);
@@ -148,7 +148,7 @@ describe('MC146818', () => {
     expect(rtc.read(0x0d)).toBe(0x80);
   });
 
-  it('goes on in another machine where its saved state left off', () => {
+  it('continues in another machine from its saved state', () => {
     const rtc = rig();
     setTime(rtc, { 9: 0x30 });
     rtc.write(0x0b, 0x12);
@@ -165,7 +165,7 @@ describe('MC146818', () => {
     );
   });
 
-  it('survives rubbish in every register, and can be set right again', () => {
+  it('survives garbage in every register, and can be set again', () => {
     const rtc = rig();
     writeRubbish(rtc.device);
     for (let register = 0; register < 256; register++) {

@@ -37,14 +37,14 @@ function receiveAll({ read }: Port, most = 10_000_000): string {
 }
 
 describe('16550A', () => {
-  it('prints what is written to it, and is always ready for more', () => {
+  it('sends what is written to it, and is always ready for more', () => {
     const port = rig();
     for (const byte of Buffer.from('hello\n')) port.write(RBR, byte);
     expect(port.printed()).toBe('hello\n');
     expect(port.read(LSR)).toBe(0x60);
   });
 
-  it('keeps a pasted text until the guest has read it all, 16 bytes at a time', () => {
+  it('queues pasted text until the guest has read it all, 16 bytes at a time', () => {
     const port = rig();
     const text = 'x'.repeat(200_000).concat('end');
     port.write(IIR, 0x01);
@@ -53,7 +53,7 @@ describe('16550A', () => {
     expect(port.read(LSR) & 0x03).toBe(0);
   });
 
-  it('drops what is typed beyond a mebibyte, and says so as an overrun', () => {
+  it('drops input beyond a mebibyte, and reports an overrun', () => {
     const port = rig();
     port.type('a'.repeat(2 ** 20));
     port.type('bcd');
@@ -61,7 +61,7 @@ describe('16550A', () => {
     expect(receiveAll(port)).toBe(`${'a'.repeat(2 ** 20)}b`);
   });
 
-  it('holds input while the guest has dropped RTS', () => {
+  it('holds input while RTS is low', () => {
     const port = rig();
     port.write(MCR, 0x01);
     port.type('later');
@@ -100,7 +100,7 @@ describe('16550A', () => {
     expect(port.read(IIR)).toBe(0x02);
   });
 
-  it('tells of the most urgent source first', () => {
+  it('reports the interrupt source with the highest priority first', () => {
     const port = rig();
     port.write(IER, 0x0f);
     port.type('a'.repeat(2 ** 20 + 2)); // more than it keeps: line status
@@ -126,7 +126,7 @@ describe('16550A', () => {
     expect([port.printed(), port.read(IER)]).toEqual(['', 0]);
   });
 
-  it('sends to itself in loopback mode, modem lines too', () => {
+  it('loops back data and modem lines in loopback mode', () => {
     const port = rig();
     expect(port.read(MSR)).toBe(0xb0);
     port.write(MCR, 0x1a);
@@ -138,7 +138,7 @@ describe('16550A', () => {
     expect(port.read(LSR)).toBe(0x63);
   });
 
-  it("passes the probes by which Linux's 8250 driver tells a 16550A", () => {
+  it("passes the probes with which Linux's 8250 driver detects a 16550A", () => {
     const port = rig();
     // Interrupt enable: only the low four bits stay.
     port.write(IER, 0xff);
@@ -163,12 +163,12 @@ describe('16550A', () => {
     port.write(IIR, 0x21);
     expect(port.read(IIR) >> 5).toBe(6);
     port.write(LCR, 0);
-    // A scratch register, as the 8250 doesn't have.
+    // A scratch register, which the 8250 lacks.
     port.write(SCR, 0xa5);
     expect(port.read(SCR)).toBe(0xa5);
   });
 
-  it('goes on in another machine where its saved state left off', () => {
+  it('continues in another machine from its saved state', () => {
     const port = rig();
     port.write(IIR, 0x01);
     port.write(IER, 0x01);
@@ -183,7 +183,7 @@ describe('16550A', () => {
     expect(receiveAll(other)).toBe('wenty-six typed bytes ...');
   });
 
-  it('survives rubbish, and works again after a reset', () => {
+  it('survives garbage writes, and works again after a reset', () => {
     const port = rig();
     port.type('q'.repeat(1000));
     writeRubbish(port.device);

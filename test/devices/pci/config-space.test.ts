@@ -14,7 +14,7 @@ test('a guest changes only writable bits, and clears clearable ones by writing o
   expect(config.u32(0x40)).toBe(0x1111_1111);
 });
 
-test('what is not defined reads as zero and ignores writes', () => {
+test('undefined bytes read as zero and ignore writes', () => {
   const config = new ConfigSpace();
   config.write(0x80, 4, 0xffff_ffff);
   expect(config.read(0x80, 4)).toBe(0);

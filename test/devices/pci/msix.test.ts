@@ -9,7 +9,7 @@ const CONTROL = 0x42;
 const ENABLE = 0x8000;
 const MASK_ALL = 0x4000;
 
-/** Counts what each new routing would cost. */
+/** Counts routing changes. */
 class CountedMsi extends FakeMsi {
   configured = 0;
 
@@ -35,7 +35,7 @@ function unmask(vector: number): void {
   msix.writeTable(16 * vector + 12, 4, 0);
 }
 
-test('the capability tells the table’s size and places', () => {
+test('the capability has the size and places of the table', () => {
   expect(fn.readConfig(CONTROL, 2)).toBe(69);
   expect(fn.readConfig(0x44, 4)).toBe(0x1002);
   expect(fn.readConfig(0x48, 4)).toBe(0x2002);
@@ -56,7 +56,7 @@ test('a vector sends its message only while MSI-X is on and nothing masks it', (
   expect(vectors[1]!.sent).toHaveLength(2);
 });
 
-test('vectors that stay silent cost nothing', () => {
+test('silent vectors cost nothing', () => {
   unmask(0);
   fn.writeConfig(CONTROL, 2, ENABLE);
   fn.writeConfig(CONTROL, 2, ENABLE | MASK_ALL);

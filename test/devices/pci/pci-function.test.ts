@@ -41,7 +41,7 @@ describe('PciFunction', () => {
     expect(fn.readConfig(0x0e, 1)).toBe(0);
   });
 
-  test('BARs tell their size and type', () => {
+  test('BARs report their size and type', () => {
     const sized = (offset: number) => {
       fn.writeConfig(offset, 4, 0xffff_ffff);
       return fn.readConfig(offset, 4);
@@ -53,7 +53,7 @@ describe('PciFunction', () => {
     expect(sized(0x20)).toBe(0);
   });
 
-  test('answers where the BARs are while decoding is on', () => {
+  test("responds at the BARs' addresses while decoding is on", () => {
     expect(machine.memoryBus.read(0xc000_0010, 4)).toBe(0x10);
     expect(machine.memoryBus.read(0x1_0000_0020, 4)).toBe(0x20);
     expect(machine.ports.read(0xc004, 4)).toBe(4);
@@ -66,7 +66,7 @@ describe('PciFunction', () => {
     expect(moves).toEqual([0xc000_0000, null, 0xc000_0000]);
   });
 
-  test('follows the guest that moves a BAR, and decodes nothing at the addresses of sizing', () => {
+  test('follows a BAR that the guest moves, and decodes nothing while it is sized', () => {
     fn.writeConfig(BAR0, 4, 0xd000_0000);
     expect(machine.memoryBus.read(0xd000_0008, 4)).toBe(8);
     expect(machine.memoryBus.read(0xc000_0008, 4)).toBe(0xffff_ffff);
@@ -79,14 +79,14 @@ describe('PciFunction', () => {
     expect(moves).toEqual([0xc000_0000, 0xd000_0000, null]);
   });
 
-  test('a BAR on top of another function or of the ECAM window takes nothing away', () => {
+  test('a BAR on top of another function or the ECAM window takes over nothing', () => {
     fn.writeConfig(BAR0, 4, 0xe000_0000);
     expect(machine.memoryBus.read(0xe000_8000, 4)).toBe(0x5678_1234);
     fn.writeConfig(BAR0, 4, 0xc000_0000);
     expect(machine.memoryBus.read(0xc000_0010, 4)).toBe(0x10);
   });
 
-  test('pulls its wire unless the command register disables interrupts, and says so in the status', () => {
+  test('asserts its wire unless the command register disables interrupts, and shows that in the status', () => {
     const line = machine.lines[17]!;
     fn.setInterrupt(true);
     expect([line.level, fn.readConfig(STATUS, 2) & 8]).toEqual([true, 8]);
@@ -98,7 +98,7 @@ describe('PciFunction', () => {
     expect([line.level, fn.readConfig(STATUS, 2) & 8]).toEqual([false, 0]);
   });
 
-  test('functions on one wire hold it together', () => {
+  test('functions share a wire', () => {
     const others = Array.from({ length: 4 }, (_, i) => {
       const other = new PciFunction(`dev${i + 1}`, { vendor: 1, device: 1, revision: 0, classCode: 0 });
       machine.pci.plug(other);
@@ -122,7 +122,7 @@ describe('PciFunction', () => {
     expect(fn.readConfig(STATUS, 2) & 0x10).toBe(0x10);
   });
 
-  test('a saved function comes back with its BARs mapped; a foreign state changes no read-only bit', () => {
+  test('loading a function maps its BARs; a foreign state changes no read-only bit', () => {
     fn.writeConfig(BAR0, 4, 0xd123_4000);
     fn.setInterrupt(true);
     const state = fn.save();

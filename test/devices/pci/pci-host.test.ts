@@ -63,7 +63,7 @@ describe('configuration mechanism #1', () => {
     expect(machine.ports.read(0xcf9, 1)).toBe(0x06);
   });
 
-  test('accesses that run out of the ports do no harm', () => {
+  test('accesses beyond the ports are harmless', () => {
     machine.ports.write(0xcf8, 4, 0x8000_0800);
     machine.ports.write(0xcff, 4, 0);
     expect(machine.ports.read(0xcff, 2)).toBe(0xff00);
@@ -90,7 +90,7 @@ describe('ECAM', () => {
 });
 
 describe('slots', () => {
-  test('run out with a sentence', () => {
+  test('report when none is free', () => {
     const machine = new FakeMachine();
     for (let i = 0; i < 31; i++) machine.pci.plug(deviceWithBar(`dev${i}`, 'memory32', 0x1000));
     expect(() => machine.pci.plug(deviceWithBar('last', 'memory32', 0x1000))).toThrow(
@@ -101,7 +101,7 @@ describe('slots', () => {
     );
   });
 
-  test('BARs that do not fit are refused with a sentence', () => {
+  test('BARs that do not fit are refused', () => {
     const machine = new FakeMachine();
     machine.pci.plug(deviceWithBar('gpu0', 'memory32', 2 ** 29));
     machine.pci.plug(deviceWithBar('gpu1', 'memory32', 0x1000));
@@ -127,7 +127,7 @@ describe('a root port', () => {
     machine.pci.assign();
   });
 
-  test('is numbered, with windows around what is behind it', () => {
+  test('is numbered, with windows around the devices behind it', () => {
     const config = ECAM + 2 * 0x8000;
     expect(machine.memoryBus.read(config + 0x0e, 1)).toBe(1);
     expect(machine.memoryBus.read(config + 0x18, 4)).toBe(0x0001_0100);
@@ -143,14 +143,14 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(ECAM + 2 * 2 ** 20 + 0x14, 4)).toBe(1);
   });
 
-  test('leads to its device under the bus number that the guest gives it', () => {
+  test('finds its device at the bus number that the guest assigns', () => {
     machine.memoryBus.write(ECAM + 2 * 0x8000 + 0x18, 4, 0x0009_0900);
     expect(machine.memoryBus.read(ECAM + 2 ** 20, 4)).toBe(0xffff_ffff);
     expect(machine.memoryBus.read(ECAM + 9 * 2 ** 20, 4)).toBe(0x0001_abcd);
     expect(machine.memoryBus.read(ECAM + 9 * 2 ** 20 + 0x8000, 4)).toBe(0xffff_ffff);
   });
 
-  test('passes on nothing outside its windows, or with decoding off', () => {
+  test('forwards nothing outside its windows, or with decoding off', () => {
     const config = ECAM + 2 * 0x8000;
     machine.memoryBus.write(config + 0x20, 4, 0xd000_d000);
     expect(machine.memoryBus.read(0xc010_0004, 4)).toBe(0xffff_ffff);
@@ -160,7 +160,7 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(0xd000_0004, 4)).toBe(0xffff_ffff);
   });
 
-  test('makes its device an endpoint with a link, where one on bus 0 is part of the root complex', () => {
+  test('makes its device an endpoint with a link, while one on bus 0 is part of the root complex', () => {
     const capability = (base: number) => base + machine.memoryBus.read(base + 0x34, 1);
     const onBus0 = capability(ECAM + 0x8000);
     expect(machine.memoryBus.read(onBus0 + 2, 2)).toBe(0x92);
@@ -170,12 +170,12 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(onLink + 12, 4)).toBe(0x11);
   });
 
-  test('passes interrupts on its own wire', () => {
+  test('forwards interrupts to its own wire', () => {
     behind.setInterrupt(true);
     expect(machine.lines.map((line, i) => (line.level ? i : 0)).filter(i => i > 0)).toEqual([18]);
   });
 
-  test('comes back from a saved state with all numbers and windows', () => {
+  test('restores all bus numbers and windows from a saved state', () => {
     machine.memoryBus.write(ECAM + 2 * 0x8000 + 0x18, 4, 0x0009_0900);
     const state = machine.pci.save();
     machine.pci.reset();

@@ -46,7 +46,7 @@ function start(queues: number): void {
 const config = (offset: number, size: 1 | 2 | 4) => driver.read(driver.device!.address + offset, size);
 
 describe('virtio-blk', () => {
-  test('tells capacity, block size, topology and limits', () => {
+  test('reports capacity, block size, topology and limits', () => {
     plug({ queues: 4 });
     expect([config(0, 4), config(4, 4)]).toEqual([131_072, 0]);
     expect(config(12, 4)).toBe(254);
@@ -60,13 +60,13 @@ describe('virtio-blk', () => {
     );
   });
 
-  test('a capacity beyond 2 TiB fills both halves', () => {
+  test('a capacity beyond 2 TiB uses both halves', () => {
     backend.size = 3 * 2 ** 40;
     plug();
     expect([config(0, 4), config(4, 4)]).toEqual([0x8000_0000, 1]);
   });
 
-  test('a read-only disk offers nothing that writes', () => {
+  test('a read-only disk offers no write features', () => {
     Object.assign(backend, { readonly: true });
     plug({ readonly: true });
     expect(driver.offered & (FEATURE.readonly | FEATURE.discard | FEATURE.writeZeroes)).toBe(
@@ -95,7 +95,7 @@ describe('virtio-blk', () => {
     expect(backend.running.size).toBe(0);
   });
 
-  test('a ring that its thread finds broken stops all queues until a reset', () => {
+  test('a broken ring stops all queues until a reset', () => {
     plug({ queues: 2 });
     start(2);
     backend.running.get(0)!.options.onBroken('descriptor 99 in a table of 16');
@@ -106,7 +106,7 @@ describe('virtio-blk', () => {
     expect(backend.running.size).toBe(2);
   });
 
-  test('a queue that cannot be started stops those that were', () => {
+  test('a queue that cannot be started stops the others', () => {
     plug({ queues: 3 });
     backend.refuse = 1;
     start(3);
@@ -114,7 +114,7 @@ describe('virtio-blk', () => {
     expect(driver.status & STATUS.needsReset).toBe(STATUS.needsReset);
   });
 
-  test('goes on after a pause where its queues had got', () => {
+  test('continues after a pause where its queues stopped', () => {
     plug();
     start(1);
     backend.progress = { lastAvail: 12, usedIndex: 11 };

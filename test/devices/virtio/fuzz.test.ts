@@ -12,7 +12,7 @@ const ECAM = 0xe000_0000;
 const RAM = 0x4_0000;
 const SIZES: readonly AccessSize[] = [1, 2, 4];
 
-/** A machine with one device of each kind, and rubbish in its RAM. */
+/** A machine with one device of each kind, and garbage in its RAM. */
 function hostileMachine(random: Random): { machine: FakeMachine; devices: readonly Device[] } {
   const machine = new FakeMachine(new FakeMemory(RAM));
   const devices: Device[] = [];
@@ -29,7 +29,7 @@ function hostileMachine(random: Random): { machine: FakeMachine; devices: readon
   return { machine, devices };
 }
 
-/** Values that drivers use, more often than those that nobody does. */
+/** Prefers values that drivers use. */
 function value(random: Random): number {
   return random.pick([
     0,
@@ -44,7 +44,7 @@ function value(random: Random): number {
   ]);
 }
 
-/** Resets the machine and asks its virtio-rng for 64 bytes, as the next driver would. @returns how many came */
+/** Resets the machine and reads 64 bytes from its virtio-rng, like the next driver. @returns how many arrived */
 function bytesOfNextDriver(machine: FakeMachine, devices: readonly Device[]): number {
   for (const device of devices) device.reset();
   machine.pci.reset();
@@ -61,7 +61,7 @@ function bytesOfNextDriver(machine: FakeMachine, devices: readonly Device[]): nu
   return queue.collect()[0]?.written ?? 0;
 }
 
-describe('a guest that writes rubbish', () => {
+describe('a guest that writes garbage', () => {
   test.each([1, 2, 3, 4, 5, 6])('to configuration space and every BAR (seed %i) harms nobody', seed => {
     const random = new Random(seed);
     const { machine, devices } = hostileMachine(random);
@@ -70,7 +70,7 @@ describe('a guest that writes rubbish', () => {
       const slot = 1 + random.below(2);
       const bar = machine.memoryBus.read(ECAM + slot * 0x8000 + 0x10, 4) & ~0xf;
       const register = (bar >>> 0) + random.below(7) * 0x1000 + random.below(0x48);
-      // Addresses of BARs and the command register, which make the rest unreachable, are written less often.
+      // Write BAR addresses and the command register less often, because that makes the rest unreachable.
       const config =
         ECAM + slot * 0x8000 + (random.below(8) === 0 ? random.below(0x40) : 0x40 + random.below(0xc0));
       const address = random.below(4) === 0 ? config : register;

@@ -33,7 +33,7 @@ export const COMMON = {
 
 type Structure = { readonly address: number; readonly size: number; readonly at: number };
 
-/** A virtio driver as a guest would have it: finds the structures through PCI, negotiates, drives queues. */
+/** A virtio driver like a guest's: finds the structures through PCI, negotiates, drives queues. */
 export class GuestDriver {
   readonly machine: FakeMachine;
   readonly config: number;
@@ -159,7 +159,7 @@ export class GuestDriver {
 
 export type Buffer = { readonly address: number; readonly length: number; readonly write?: boolean };
 
-/** The driver's side of a split virtqueue at `at`: descriptors, then the available ring, then the used ring. */
+/** The driver's side of a split virtqueue at `at`: descriptors, then the avail ring, then the used ring. */
 export class DriverQueue {
   readonly driver: GuestDriver;
   readonly index: number;
@@ -179,7 +179,7 @@ export class DriverQueue {
     this.used = (this.available + 6 + 2 * size + 3) & ~3;
   }
 
-  /** Tells the device of the queue and enables it. */
+  /** Configures the queue and enables it. */
   enable(vector = 0xffff): void {
     const { driver } = this;
     driver.set16(COMMON.queueSelect, this.index);
@@ -228,7 +228,7 @@ export class DriverQueue {
     memory.writeU16(this.available + 2, (index + 1) & 0xffff);
   }
 
-  /** Notifies the device, through the kernel's doorbell where there is one. */
+  /** Notifies the device, through the kernel's doorbell if there is one. */
   kick(): void {
     const { driver } = this;
     driver.set16(COMMON.queueSelect, this.index);

@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 
 describe('negotiation', () => {
-  test('offers the features of device and transport, and settles on what the driver takes', () => {
+  test("offers the features of device and transport, and accepts the driver's choice", () => {
     expect(driver.offered).toBe(0b101n | INDIRECT | EVENT_IDX | VERSION_1);
     driver.set32(COMMON.deviceFeatureSelect, 2);
     expect(driver.read(driver.common.address + COMMON.deviceFeature, 4)).toBe(0);
@@ -41,7 +41,7 @@ describe('negotiation', () => {
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
   });
 
-  test('takes the steps only in their order, and loses no bit but by reset', () => {
+  test('takes the steps only in order, and only loses bits by a reset', () => {
     driver.accept(VERSION_1);
     driver.status = featuresOk | driverOk;
     expect(driver.status).toBe(0);
@@ -52,7 +52,7 @@ describe('negotiation', () => {
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
   });
 
-  test('DRIVER_OK activates once, writing 0 deactivates and forgets everything', () => {
+  test('DRIVER_OK activates once; writing 0 deactivates and resets everything', () => {
     probe.start();
     driver.driverOk();
     driver.status = 0xf;
@@ -81,7 +81,7 @@ describe('negotiation', () => {
     expect(device.activation).not.toBeNull();
   });
 
-  test('what a device says of an activation that is over has no effect', () => {
+  test('late reports about a previous activation have no effect', () => {
     probe.start();
     const { broken, configChanged } = device.activation!;
     driver.status = 0;
@@ -94,7 +94,7 @@ describe('negotiation', () => {
     expect(machine.broken).toEqual([]);
   });
 
-  test('a device that breaks says so in the status and interrupts once', () => {
+  test('a broken device shows that in the status and interrupts once', () => {
     driver.negotiate(VERSION_1);
     driver.enableMsix(3);
     driver.set16(COMMON.configVector, 2);
@@ -144,7 +144,7 @@ describe('queues', () => {
     expect(driver.status & needsReset).toBe(0);
   });
 
-  test('queues that do not exist read as size 0 and take nothing', () => {
+  test('queues that do not exist read as size 0 and ignore writes', () => {
     driver.negotiate(VERSION_1);
     driver.set16(COMMON.queueSelect, 2);
     for (const field of [COMMON.queueSize, COMMON.queueEnable, COMMON.descriptors, COMMON.queueVector]) {

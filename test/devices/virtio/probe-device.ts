@@ -1,7 +1,7 @@
 import type { AccessSize, DeviceState } from '../../../src/devices/device.ts';
 import type { Activation, QueueProgress, VirtioDevice } from '../../../src/devices/virtio/virtio-device.ts';
 
-/** A virtio device that does nothing but remember what its transport does with it. */
+/** A virtio device that only records what its transport does. */
 export class ProbeDevice implements VirtioDevice {
   readonly name = 'probe0';
   readonly type = 'probe';
@@ -17,7 +17,7 @@ export class ProbeDevice implements VirtioDevice {
   deactivations = 0;
   /** What `activate` throws. */
   refusal: string | null = null;
-  /** What the queues answer when they are stopped. */
+  /** The positions that the queues return when stopped. */
   progress: QueueProgress[] = [];
 
   readConfig(offset: number, size: AccessSize): number {

@@ -66,7 +66,7 @@ function expose(...heads: number[]) {
 }
 
 describe('chains', () => {
-  test('come in the order of the ring, readable buffers before writable ones', () => {
+  test('arrive in ring order, readable buffers before writable ones', () => {
     describeAt(2, BUFFER, 16, NEXT, 5);
     describeAt(5, BUFFER + 16, 8, NEXT | WRITE, 0);
     describeAt(0, BUFFER + 24, 4, WRITE);
@@ -105,7 +105,7 @@ describe('chains', () => {
     expect(memory.readU16(USED + 2)).toBe(1);
   });
 
-  test('that are returned show in the used ring', () => {
+  test('appear in the used ring when returned', () => {
     describeAt(3, BUFFER, 64, WRITE);
     expose(3);
     const queue = open();
@@ -116,7 +116,7 @@ describe('chains', () => {
   });
 });
 
-describe('a driver that breaks the rules', () => {
+describe('a driver that violates the protocol', () => {
   const broken: [string, RegExp, () => void][] = [
     ['a head outside the table', /descriptor 8 in a table of 8/, () => expose(8)],
     [
@@ -238,13 +238,13 @@ describe('a driver that breaks the rules', () => {
     expect(() => queue.pop()).toThrow(message);
   });
 
-  test('an indirect descriptor that was not negotiated is an error', () => {
+  test('an indirect descriptor without negotiation is an error', () => {
     describeAt(0, TABLE, 16, INDIRECT_FLAG);
     expose(0);
     expect(() => open().pop()).toThrow(/not negotiated/);
   });
 
-  test('a chain costs a bounded time, however long its table', () => {
+  test('a chain takes bounded time, however long its table', () => {
     memory = new FakeMemory(0x10_0000);
     for (let i = 0; i < 0x8000; i++) describeAt(i, BUFFER, 0, NEXT, i + 1, TABLE);
     describeAt(0, TABLE, 0x8000 * 16, INDIRECT_FLAG);
@@ -301,7 +301,7 @@ describe('interrupts and kicks', () => {
     expect(signals).toBe(1);
   });
 
-  test('with EVENT_IDX the driver hears when the used index passes its event index', () => {
+  test('with EVENT_IDX the driver is notified when the used index passes its event index', () => {
     const queue = open(EVENT_IDX);
     const event = (index: number) => memory.writeU16(AVAILABLE + 4 + 2 * SIZE, index);
     expect(serve(queue, 1)).toBe(true);
@@ -314,7 +314,7 @@ describe('interrupts and kicks', () => {
     expect(queue.progress.usedIndex).toBe(11);
   });
 
-  test('rearm asks for a kick at the next buffer, and sees one that came meanwhile', () => {
+  test('rearm requests a kick at the next buffer, and sees one that has already arrived', () => {
     const queue = open(EVENT_IDX);
     serve(queue, 3);
     expect(queue.rearm()).toBe(false);

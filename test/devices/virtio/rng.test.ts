@@ -69,7 +69,7 @@ describe('virtio-rng', () => {
     expect(machine.vectors[1]!.sent).toHaveLength(1);
     expect(machine.memory.readU16(queue.used + 4 + 8 * 8)).toBe(1);
 
-    // The driver wants no interrupt before the used index passes 2.
+    // The driver needs no interrupt before the used index passes 2.
     machine.memory.writeU16(queue.available + 4 + 2 * 8, 2);
     queue.add({ address: BUFFER, length: 4, write: true });
     queue.kick();
@@ -81,7 +81,7 @@ describe('virtio-rng', () => {
     expect(machine.vectors[1]!.sent).toHaveLength(2);
   });
 
-  test('gives one turn of the event loop a bounded amount, and goes on in the next', () => {
+  test('fills a bounded amount per turn of the event loop, and continues in the next', () => {
     const machineBytes = 512 * 1024;
     const queue = start(0n, 64);
     for (let i = 0; i < 32; i++) queue.add({ address: BUFFER, length: machineBytes, write: true });
@@ -94,7 +94,7 @@ describe('virtio-rng', () => {
     expect(machine.queueCounters[0]!.counts).toMatchObject({ kicked: 1, kicksSuppressed: 0 });
   });
 
-  test('counts every kick, and the turns for which none was asked', () => {
+  test('counts every kick, and the turns without one', () => {
     const queue = start(EVENT_IDX, 64);
     const { counts } = machine.queueCounters[0]!;
     for (let i = 0; i < 3; i++) {
@@ -109,7 +109,7 @@ describe('virtio-rng', () => {
     expect(counts).toMatchObject({ kicked: 4, kicksSuppressed: 2, batches: 4 });
   });
 
-  test('without MSI-X, sets the ISR and pulls the pin until the driver reads it', () => {
+  test('without MSI-X, sets the ISR and asserts the pin until the driver reads it', () => {
     driver.negotiate(VERSION_1);
     const queue = driver.queue(0, 8, RING);
     queue.enable();
@@ -148,7 +148,7 @@ describe('virtio-rng', () => {
     expect(driver.status & STATUS.needsReset).toBe(0);
   });
 
-  test('goes on after a pause where it was', () => {
+  test('continues after a pause', () => {
     const { device, pci } = createDevice(machine.services, { type: 'virtio-rng' }, 'rng1');
     machine.pci.plug(pci!);
     machine.pci.assign();

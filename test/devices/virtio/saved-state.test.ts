@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 describe('pause and saved state', () => {
-  test('a resumed device goes on where its queues had got', () => {
+  test('a resumed device continues where its queues stopped', () => {
     probe.start();
     device.progress = [
       { lastAvail: 7, usedIndex: 5 },
@@ -41,7 +41,7 @@ describe('pause and saved state', () => {
     expect(device.activations).toBe(1);
   });
 
-  test('a device loaded from a saved state is the same to its driver', () => {
+  test('a device loaded from a saved state looks the same to its driver', () => {
     probe.start(VERSION_1 | EVENT_IDX);
     driver.enableMsix(3);
     driver.set16(COMMON.configVector, 2);

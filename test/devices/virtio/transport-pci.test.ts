@@ -20,7 +20,7 @@ beforeEach(() => {
 describe('notifications', () => {
   const notify = () => driver.notify.address;
 
-  test('are doorbells in the kernel while the device is active, at the queue’s own address', () => {
+  test('are kernel doorbells at the queue’s own address while the device is active', () => {
     expect(machine.doorbells.size).toBe(0);
     probe.start();
     const kicks = device.activation!.queues.map(queue => queue.kickFd);
@@ -32,7 +32,7 @@ describe('notifications', () => {
     expect(machine.doorbells.size).toBe(0);
   });
 
-  test('move with the BAR, and go while it is not mapped', () => {
+  test('move with the BAR, and are removed while it is not mapped', () => {
     probe.start();
     driver.write(driver.config + 0x10, 4, 0xd000_0000);
     expect([...machine.doorbells.keys()]).toEqual([0xd000_3000, 0xd000_3004]);
@@ -56,7 +56,7 @@ describe('notifications', () => {
     expect(machine.eventFds.counts.get(kickFd)).toBe(1);
   });
 
-  test('of a BAR hidden behind another device are none', () => {
+  test('of a BAR hidden behind another device have no doorbells', () => {
     const hidden = new Probe(machine);
     hidden.start();
     expect(machine.doorbells.size).toBe(2);
@@ -97,7 +97,7 @@ describe('interrupts', () => {
     expect(queues[0].collect()).toEqual([]);
   });
 
-  test('a vector that the table does not have reads back as none', () => {
+  test('a vector outside the table reads back as none', () => {
     driver.set16(COMMON.queueSelect, 0);
     for (const field of [COMMON.queueVector, COMMON.configVector]) {
       driver.set16(field, 3);
@@ -121,7 +121,7 @@ describe('interrupts', () => {
     driver.write(driver.table + 16 + 12, 4, 0);
     expect(driver.read(driver.pending, 4)).toBe(0);
     expect(machine.vectors[1]!.sent).toHaveLength(1);
-    // The same with the mask of the whole function.
+    // The same with the function mask.
     driver.write(driver.msix + 2, 2, 0xc000);
     machine.eventFds.signal(device.activation!.queues[0]!.callFd);
     expect(driver.read(driver.pending, 1)).toBe(0b010);
@@ -141,7 +141,7 @@ describe('interrupts', () => {
     expect(driver.read(driver.pending, 4)).toBe(0);
   });
 
-  test('a config change counts the generation and tells the driver', () => {
+  test('a config change increments the generation and notifies the driver', () => {
     probe.start();
     const generation = driver.read(driver.common.address + COMMON.generation, 1);
     device.activation!.configChanged();
@@ -151,7 +151,7 @@ describe('interrupts', () => {
     expect(machine.lines[17]!.level).toBe(false);
   });
 
-  test('a call that is seen only after a reset leaves the pin alone', () => {
+  test("a call seen only after a reset doesn't assert the pin", () => {
     probe.start();
     machine.eventFds.signal(device.activation!.queues[0]!.callFd);
     driver.status = 0;

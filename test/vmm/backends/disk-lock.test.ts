@@ -34,11 +34,11 @@ function open(readonly: boolean): void {
   fds.push(openDisk({ path: file, format: 'raw', readonly, cache: 'writeback' }).fd);
 }
 
-/** Starts a program that keeps the disk open, and waits until it has said a word that comes after it has opened it. */
+/** Starts a program that keeps the disk open, and waits for a word that it prints after opening it. */
 async function hold(word: string, program: string, ...args: string[]): Promise<number> {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   running.push(child);
-  // QEMU answers when it has set up its devices, and not before.
+  // QEMU only responds once it has set up its devices.
   if (program.startsWith('qemu-system')) child.stdin!.write('{"execute": "qmp_capabilities"}\n');
   let printed = '';
   await new Promise<void>((resolve, reject) => {
@@ -60,7 +60,7 @@ const machine = (readonly: boolean) => [
 ];
 const qemu = (readonly: boolean) => hold('"return"', 'qemu-system-x86_64', ...machine(readonly));
 
-/** What a QEMU that cannot get at the disk says; null for one that could, which is ended again. */
+/** The error of a QEMU that can't open the disk; null if it could, and then ends it. */
 async function qemuRefused(readonly: boolean): Promise<string | null> {
   try {
     await qemu(readonly);
@@ -104,7 +104,7 @@ describe.skipIf(!hasQemu)('a disk that we have open (needs qemu-system-x86 and q
     const image = spawnSync('qemu-img', ['resize', '-f', 'raw', file, '2M'], { encoding: 'utf8' });
     expect(image.stderr).toContain('lock');
     expect(statSync(file).size).toBe(2 ** 20);
-    // As QEMU has it, who asks to look without a lock may.
+    // As in QEMU, reading without a lock is allowed on request.
     execFileSync('qemu-img', ['info', '-U', '-f', 'raw', file]);
   });
 
@@ -122,7 +122,7 @@ describe.skipIf(!hasQemu)('a disk that we have open (needs qemu-system-x86 and q
   });
 });
 
-/** Another program with an fcntl(2) lock of its process, as libvirt's virtlockd takes one. */
+/** Another program with a per-process fcntl(2) lock, like libvirt's virtlockd. */
 const LOCKER = `
 import fcntl, sys
 f = open(sys.argv[1], 'r+')

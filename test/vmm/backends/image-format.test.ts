@@ -35,7 +35,7 @@ function probe(file: string): string {
   }
 }
 
-/** A raw disk with bytes at a place. */
+/** A raw disk with bytes at an offset. */
 function disk(name: string, content: string | Buffer = '', at = 0): string {
   const file = join(folder, name);
   writeFileSync(file, '');
@@ -78,7 +78,7 @@ describe.skipIf(!hasQemuImg)('what qemu-img makes (needs qemu-utils)', () => {
     execFileSync('qemu-img', ['create', '-q', '-f', format, ...options, ...rest]);
     expect(probe(file)).toBe(seen);
     if (seen === 'raw') return open(file);
-    // Whatever its length: a VMDK's text is refused as what it is.
+    // A VMDK's text is recognized whatever its length.
     expect(() => open(file)).toThrow(
       `disk ${file} looks like ${seen}, which would be overwritten as a raw disk`,
     );
@@ -128,14 +128,14 @@ test.each([
   open(file);
 });
 
-test('a guest that writes a header into its raw disk is not believed, and keeps running', () => {
+test('a guest that writes a header to its raw disk keeps running', () => {
   const file = disk('guest.img');
   const raw: RawDisks = new Set();
   open(file, {}, raw);
   writeFileSync(file, Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), Buffer.alloc(MiB - 8)]));
-  // The machine that is reset had it open as raw.
+  // A reset machine already had it open as raw.
   open(file, {}, raw);
-  // Another start looks at it anew, unless its format is given.
+  // Another start probes it again, unless its format is given.
   expect(() => open(file)).toThrow(
     `disk ${file} looks like qcow2, which would be overwritten as a raw disk: make a raw one with \`qemu-img convert -f qcow2 -O raw ${file} ${file.replace('.img', '.raw')}\`, or set format=raw if it is a raw disk and its guest wrote that`,
   );

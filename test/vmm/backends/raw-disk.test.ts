@@ -48,7 +48,7 @@ function open(path: string, readonly = false): BlockBackend {
 }
 
 describe('opening a disk', () => {
-  it('tells its size and what it can do', () => {
+  it('reports its size and capabilities', () => {
     const disk = open(image(3 * MiB));
     expect(disk.size).toBe(3 * MiB);
     expect(disk.readonly).toBe(false);
@@ -56,7 +56,7 @@ describe('opening a disk', () => {
     expect(disk.canDiscard).toBe(true);
   });
 
-  it('names what is wrong with it and what to do', () => {
+  it('reports what is wrong and what to do', () => {
     const missing = join(folder, 'none.img');
     expect(() => open(missing)).toThrow(`disk ${missing} does not exist: create it with \`truncate -s 10G`);
     expect(() => open(folder)).toThrow('is a directory: give an image file or a block device');
@@ -70,7 +70,7 @@ describe('opening a disk', () => {
     expect(() => open(image(1000))).toThrow('truncate -s 1024');
   });
 
-  it('lets one machine write, or several read', () => {
+  it('allows one writer or several readers', () => {
     const path = image();
     const writer = open(path);
     expect(() => open(path)).toThrow(
@@ -104,7 +104,7 @@ const WRITE = 2;
 const TYPE = { read: 0, write: 1, flush: 4, id: 8, writeZeroes: 13 } as const;
 const FEATURES = (1n << 9n) | (1n << 14n) | (1n << 32n);
 
-/** A driver that has one request at a time in a queue of 8, on a native queue thread. */
+/** A driver with one request at a time in a queue of 8, on a native queue thread. */
 class Driver {
   readonly counters = allocateCounters(SHAPE);
   readonly native = new NativeVm(this.counters, SHAPE);
@@ -188,7 +188,7 @@ class Driver {
 }
 
 describe('a queue of a raw disk', () => {
-  it('writes and reads the image, and says who it is', () => {
+  it('writes and reads the image, and reports its serial number', () => {
     const path = image();
     const driver = new Driver(path);
     driver.start();
@@ -222,7 +222,7 @@ describe('a queue of a raw disk', () => {
     expect(driver.ram.bytes(DATA, 1)[0]).toBe(7);
   });
 
-  it('goes on where it stopped', () => {
+  it('continues where it stopped', () => {
     const driver = new Driver(image());
     driver.start();
     expect(driver.request(TYPE.flush, 0)).toBe(0);
@@ -236,7 +236,7 @@ describe('a queue of a raw disk', () => {
     expect(driver.stop()).toEqual({ lastAvail: 2, usedIndex: 2 });
   });
 
-  it('is reported with the reason when the driver breaks its rules, and can be stopped and started again', () => {
+  it('is reported with the reason when the driver violates the protocol, and can be restarted', () => {
     const driver = new Driver(image());
     driver.start();
     driver.ram.writeU16(AVAILABLE + 2, 100);
@@ -266,7 +266,7 @@ describe('a queue of a raw disk', () => {
     expect(holdings()).toEqual(before);
   });
 
-  it('is not started twice, nor with rings outside RAM', () => {
+  it('cannot be started twice, or with rings outside RAM', () => {
     const driver = new Driver(image());
     driver.start();
     expect(() => driver.start()).toThrow('the thread for a disk queue cannot be started: EBUSY');

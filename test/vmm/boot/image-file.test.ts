@@ -32,12 +32,12 @@ it('says why a file cannot be used', () => {
   expect(() => openImage(path('folder'), 'kernel')).toThrow('is not a regular file');
 });
 
-it('does not wait for somebody to write into a named pipe', () => {
+it('does not wait for a writer of a named pipe', () => {
   execFileSync('mkfifo', [path('pipe')]);
   expect(() => openImage(path('pipe'), 'kernel')).toThrow('is not a regular file');
 });
 
-it('notices a file that is cut while it is read', () => {
+it('detects a file that is truncated while it is read', () => {
   writeFileSync(path('shrinking'), 'x'.repeat(100));
   const image = openImage(path('shrinking'), 'kernel');
   truncateSync(path('shrinking'), 50);

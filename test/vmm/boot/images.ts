@@ -1,4 +1,4 @@
-/** Kernel images as small as they can be, for the loaders' tests. */
+/** Minimal kernel images for the loaders' tests. */
 
 export type SegmentSpec = {
   type?: number;

@@ -16,7 +16,7 @@ vi.mock(import('node:fs'), async original => {
   return { ...fs, openSync: () => -1, closeSync: () => {}, fstatSync: () => stat, readSync } as never;
 });
 
-test('an image of more than 2 GiB is read in pieces', () => {
+test('an image of more than 2 GiB is read in chunks', () => {
   const target = { length: 5 * GiB - 512 } as Uint8Array;
   openImage('initrd', 'initrd').readInto(target, 512, 'content');
   expect(reads.reduce((sum, { length }) => sum + length, 0)).toBe(target.length);

@@ -52,7 +52,7 @@ describe('Linux bzImage', () => {
     expect(memory.readU64(directory + 511 * 8)).toBe(0xffe0_0083n);
   });
 
-  it('is entered by the 32-bit protocol otherwise', () => {
+  it('otherwise uses the 32-bit protocol', () => {
     const { entry } = boot(bzImage({ has64BitEntry: false }));
     expect(entry).toMatchObject({ protocol: 'linux32', mode: 'protected32', rip: 0x20_0000, cr3: 0 });
   });
@@ -130,7 +130,7 @@ describe('Linux bzImage', () => {
     expect(() => boot(bzImage().subarray(0, -16))).toThrow('(16 missing)');
   });
 
-  it('with a real-mode entry alone is named as what it is', () => {
+  it('with only a real-mode entry is refused with the reason', () => {
     const realMode = { version: 0x207, has64BitEntry: false, code32Start: 0 };
     expect(() => boot(bzImage(realMode))).toThrow(
       '/boot/kernel has only a real-mode entry point, which needs a BIOS',
@@ -138,7 +138,7 @@ describe('Linux bzImage', () => {
     expect(boot(bzImage({ code32Start: 0 })).entry.protocol).toBe('linux64');
   });
 
-  it('that is truncated says how many bytes are missing', () => {
+  it('that is truncated reports how many bytes are missing', () => {
     const whole = bzImage();
     expect(() => boot(whole.subarray(0, -100))).toThrow(
       /\/boot\/kernel is truncated: its protected-mode code .* \(100 missing\)/,
@@ -170,7 +170,7 @@ describe('ELF with a PVH note', () => {
     ]);
   });
 
-  it('has what its file leaves out cleared, whatever was in memory', () => {
+  it("clears memory that its file doesn't fill", () => {
     const memory = new FakeMemory(16 * MiB);
     memory.bytes(0x10_0000, 128).fill(0xff);
     boot(pvhKernel(), { memory });
@@ -213,14 +213,14 @@ describe('ELF with a PVH note', () => {
     );
   });
 
-  it('with notes whose sizes lie is an ELF without a PVH note', () => {
+  it('with wrong note sizes is an ELF without a PVH note', () => {
     const lying = note('Xen', 18, 'abcd');
     lying.writeUInt32LE(0xffff_ffff, 0);
     const image = elfImage({ segments: [{ content: CODE }, { type: 4, content: lying }] });
     expect(() => boot(image)).toThrow(/without a PVH note or a multiboot header.*CONFIG_PVH=y/);
   });
 
-  it('with an initrd that leaves no room says how much there is', () => {
+  it("with an initrd that doesn't fit reports how much room there is", () => {
     expect(() => boot(pvhKernel(), { initrd: Buffer.alloc(16 * MiB) })).toThrow(
       /initrd is too large: it has 16 MiB, but .* room for 15 MiB; give the guest more memory/,
     );
@@ -281,7 +281,7 @@ describe('multiboot ELF', () => {
     expect(text(memory, memory.readU32(info + 64), 6)).toBe('vring\0');
   });
 
-  it('has room for its command lines, or says so', () => {
+  it('fits its command lines, or reports that they are too long', () => {
     const modules = Array.from({ length: 10 }, () => ['m', 'x'.repeat(60_000)] as const);
     expect(() => boot(image(3), { modules })).toThrow('the command lines of /boot/kernel and its modules');
     expect(() => boot(image(3), { modules: [['', '']] })).toThrow('the module /boot/module is empty');
@@ -303,7 +303,7 @@ describe('multiboot ELF', () => {
     expect(boot(kernel).entry.rip).toBe(0x10_000c);
   });
 
-  it('that demands a video mode is refused', () => {
+  it('that requires a video mode is refused', () => {
     expect(() => boot(image(7))).toThrow('requires multiboot features that vring lacks (flags 0x4');
   });
 
@@ -333,7 +333,7 @@ describe('other files', () => {
     expect(() => boot(bytes)).toThrow(message);
   });
 
-  it('never make the loader fail in another way, whatever bytes are damaged', () => {
+  it('only ever cause a BootError, whatever bytes are damaged', () => {
     const images = [bzImage(), pvhKernel(), elfImage({ segments: [{ content: multibootHeader(3) }] })];
     const memory = new FakeMemory(16 * MiB);
     for (const image of images) {

@@ -12,7 +12,7 @@ import {
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 128 };
 
-/** A VM's counters with a device at some address, and who reads them. */
+/** A VM's counters with a device at some address, and a reader. */
 class Machine {
   readonly words = allocateCounters(SHAPE);
   readonly layout = new CounterLayout(SHAPE);
@@ -68,7 +68,7 @@ describe('the address table', () => {
     expect(machine.others).toBe('0 0 0');
   });
 
-  test('keeps a device that has moved apart from what was there before', () => {
+  test('distinguishes a moved device from the one there before', () => {
     const machine = new Machine();
     const memory = machine.bus('memory');
     const bar = memory.claim('blk0', 0x1000, 0x1000, silent);
@@ -83,7 +83,7 @@ describe('the address table', () => {
     ]);
   });
 
-  test('goes on after a reset of the machine', () => {
+  test('continues after a reset of the machine', () => {
     const machine = new Machine();
     machine.bus('port').read(0x80, 1);
     machine.blocks = new CounterBlocks(machine.words, SHAPE);
@@ -91,7 +91,7 @@ describe('the address table', () => {
     expect(machine.entries).toEqual(['unclaimed port 0x80 2 0 0']);
   });
 
-  test('takes times beyond 32 bits', () => {
+  test('counts times beyond 32 bits', () => {
     const machine = new Machine();
     const bus = machine.bus('port');
     const slow = () => {
@@ -124,7 +124,7 @@ describe('the address table', () => {
     expect(machine.words.length).toBe(machine.layout.words);
   });
 
-  test('has room for most of what it was made for', () => {
+  test('has room for most of its nominal capacity', () => {
     const machine = new Machine();
     const memory = machine.bus('memory');
     for (let i = 0; i < ADDRESS_ENTRIES * 0.75; i++) memory.read(0xc000_0000 + 4 * i, 4);
@@ -132,7 +132,7 @@ describe('the address table', () => {
   });
 });
 
-test('a key tells region and address, and 0 is none', () => {
+test('a key contains region and address, and is never 0', () => {
   const pairs = [
     [0, 0],
     [1, 0xffff],

@@ -5,7 +5,7 @@ import { allocateCounters, CounterLayout, QUEUE } from '../../../src/vmm/counter
 const SHAPE = { vcpus: 1, queues: 2, regions: 4 };
 const LABEL = { device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 };
 
-test('a queue is counted in the words of its slot', () => {
+test('counts a queue in the words of its slot', () => {
   const words = allocateCounters(SHAPE);
   const counted = (word: number) => Number(words[new CounterLayout(SHAPE).queue(1) + word]);
   const blocks = new CounterBlocks(words, SHAPE);

@@ -22,7 +22,7 @@ const vendor = (max: number, name: string): CpuidEntry => {
   return leaf(0, 0, [max, ebx!, ecx!, edx!]);
 };
 
-/** A server CPU with AVX-512 and AMX, as KVM describes it. */
+/** A server CPU with AVX-512 and AMX, as reported by KVM. */
 const intel: CpuidEntry[] = [
   vendor(0x1f, 'GenuineIntel'),
   leaf(1, 0, [0xa0671, 0x102_0800, 0x7ffa_3203, 0x0f8b_fbff]),
@@ -77,7 +77,7 @@ describe('the topology', () => {
     expect(hasFeature(single, 'ht')).toBe(false);
   });
 
-  it('has one thread a core and all cores in one package', () => {
+  it('has one thread per core and all cores in one package', () => {
     for (const number of [0xb, 0x1f]) {
       const levels = [0, 1, 2].map(index => find(third, number, index));
       expect(levels.map(({ eax, ebx, ecx, edx }) => [eax, ebx, ecx, edx])).toEqual([
@@ -95,7 +95,7 @@ describe('the topology', () => {
     expect(find(third, 4, 4).eax).toBe(0);
   });
 
-  it('is told in the leaves of AMD too, and leaves those that are not there out', () => {
+  it("is in AMD's leaves too, and adds no missing leaves", () => {
     const second = guestCpuid(amd, options, { topology: coresOnly(4), apicId: 2 });
     expect(find(second, 0x8000_0008).ecx).toBe(0x2003);
     expect(find(second, 0x8000_001e)).toMatchObject({ eax: 2, ebx: 2, ecx: 0 });
@@ -130,7 +130,7 @@ describe('a topology of sockets, cores and threads', () => {
     }
   });
 
-  it('is told to Intel guests', () => {
+  it('is shown to Intel guests', () => {
     const entries = guestCpuid(intel, options, last);
     expect(find(entries, 1).ebx).toBe(0x0d08_0800);
     for (const number of [0xb, 0x1f]) {
@@ -146,7 +146,7 @@ describe('a topology of sockets, cores and threads', () => {
     expect(find(entries, 4, 3).eax).toBe(0x0c01_c163);
   });
 
-  it('is told to AMD guests', () => {
+  it('is shown to AMD guests', () => {
     const entries = guestCpuid(amd, options, last);
     expect(find(entries, 0x8000_0008).ecx).toBe(0x3005);
     expect(find(entries, 0x8000_001e)).toMatchObject({ eax: 13, ebx: 0x102, ecx: 1 });
@@ -164,7 +164,7 @@ describe('a topology of sockets, cores and threads', () => {
 });
 
 describe('the hypervisor', () => {
-  it('is shown by default and gone without a trace when hidden', () => {
+  it('is shown by default and leaves no trace when hidden', () => {
     const shown = guestCpuid(intel, options, alone);
     expect(find(shown, 0x4000_0000).ebx).toBe(0x4b4d_564b);
     expect(hasFeature(shown, 'hypervisor')).toBe(true);
@@ -192,7 +192,7 @@ describe('removing features', () => {
     expect(changed.edx).toBe(find(without(), 1).edx);
   });
 
-  it('takes along what needs the feature, and its state', () => {
+  it('also removes dependent features and their state', () => {
     const entries = without('avx512f');
     expect(hasFeature(entries, 'avx512bw')).toBe(false);
     expect(hasFeature(entries, 'avx512_bf16')).toBe(false);
@@ -217,12 +217,12 @@ describe('removing features', () => {
     expect(hasFeature(entries, 'avx512f')).toBe(true);
   });
 
-  it('clears what AMD repeats in another leaf', () => {
+  it('clears the bits that AMD repeats in another leaf', () => {
     const entries = guestCpuid(amd, { ...options, remove: ['apic', 'mmx'] }, alone);
     expect(find(entries, 0x8000_0001).edx).toBe(0x2f53_f9ff);
   });
 
-  it('takes a known feature that the host lacks for done', () => {
+  it('ignores a known feature that the host lacks', () => {
     expect(removeFeatures(intel, ['svm'])).toEqual(intel);
   });
 
@@ -234,7 +234,7 @@ describe('removing features', () => {
     expect(() => without('-')).toThrow(CpuFeatureError);
   });
 
-  it('knows names at the bits that the manuals give them', () => {
+  it('has feature names at the bits in the manuals', () => {
     const bit = (number: number, index: number, register: keyof CpuidEntry, name: string) => {
       const all = leaf(number, index, [0xffff_ffff, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]);
       const [changed] = removeFeatures([all], [name]);
@@ -263,7 +263,7 @@ describe('removing features', () => {
 describe('a named CPU model', () => {
   const haswell = guestCpuid(intel, { ...options, model: 'Haswell-noTSX' }, alone);
 
-  it('has the signature, the brand and the features of the model, as far as the host has them', () => {
+  it('has the signature, the brand and those features of the model that the host has', () => {
     expect(find(haswell, 1).eax).toBe(0x306c1);
     expect(hasFeature(haswell, 'avx2')).toBe(true);
     for (const name of ['avx512f', 'rtm', 'hle', 'sha_ni', 'amx_tile', 'waitpkg'])
@@ -272,7 +272,7 @@ describe('a named CPU model', () => {
     expect(haswell.some(entry => entry.function === 0x1f)).toBe(false);
   });
 
-  it('keeps what is not of a model: the vendor, the topology, the hypervisor', () => {
+  it("keeps what the model doesn't define: vendor, topology, hypervisor", () => {
     const { ebx, ecx, edx } = find(intel, 0);
     expect(find(haswell, 0)).toMatchObject({ ebx, ecx, edx });
     expect(hasFeature(haswell, 'hypervisor')).toBe(true);
@@ -281,13 +281,13 @@ describe('a named CPU model', () => {
     expect(find(haswell, 0xb, 0).ecx).toBe(0x100);
   });
 
-  it('has no state in XSAVE of features that it lacks', () => {
+  it('has no XSAVE state of features that it lacks', () => {
     expect(find(haswell, 0xd).eax).toBe(0b111);
     const old = guestCpuid(intel, { ...options, model: 'Nehalem' }, alone);
     expect(old.some(entry => entry.function === 0xd)).toBe(false);
   });
 
-  it('can have more features, and fewer', () => {
+  it('can add and remove features', () => {
     const changed = guestCpuid(
       intel,
       { ...options, model: 'qemu64', add: ['aes', 'avx'], remove: ['cx16'] },
@@ -295,11 +295,11 @@ describe('a named CPU model', () => {
     );
     expect(hasFeature(changed, 'aes')).toBe(true);
     expect(hasFeature(changed, 'cx16')).toBe(false);
-    // What needs XSAVE is not there without.
+    // Features that need XSAVE are missing without it.
     expect(hasFeature(changed, 'avx')).toBe(false);
   });
 
-  it('names what the host lacks of it', () => {
+  it('lists what the host lacks', () => {
     expect(missingFeatures(intel, { model: 'Haswell', add: ['avx512f'], remove: ['hle'] })).not.toContain(
       'hle',
     );
@@ -310,13 +310,13 @@ describe('a named CPU model', () => {
     expect(missingFeatures(intel, { remove: [] })).toEqual([]);
   });
 
-  it('keeps the bits that repeat others on AMD', () => {
+  it('keeps the mirrored bits on AMD', () => {
     const epyc = guestCpuid(amd, { ...options, model: 'EPYC-Milan' }, alone);
     expect(find(epyc, 1).eax).toBe(0xa00f11);
     expect(find(epyc, 0x8000_0001).edx & 0x0183_f3ff).toBe(find(epyc, 1).edx & 0x0183_f3ff);
   });
 
-  it('is one of those that QEMU has, in every spelling', () => {
+  it("has all of QEMU's names and aliases", () => {
     const names = cpuModelNames();
     expect(names).toEqual(
       expect.arrayContaining([

@@ -23,7 +23,7 @@ const entry: BootEntry = {
 };
 
 describe('the boot processor', () => {
-  it('has the registers of the entry and zero in all others', () => {
+  it('has the registers of the entry, and all others zero', () => {
     const regs = bootRegs(entry);
     const { rip, rflags, rbx, ...others } = regs;
     expect({ rip, rflags, rbx }).toEqual({ rip: 0x10_0000n, rflags: 2n, rbx: 0x6000n });
@@ -50,7 +50,7 @@ describe('the boot processor', () => {
 });
 
 describe('the local APIC', () => {
-  it('takes the 8259 through LINT0 and NMIs through LINT1, not masked', () => {
+  it('gets the 8259 through LINT0 and NMIs through LINT1, unmasked', () => {
     const reset = new Uint8Array(1024);
     const registers = new DataView(reset.buffer);
     registers.setUint32(0x350, 0x1_0000, true);

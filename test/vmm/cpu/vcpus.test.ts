@@ -42,7 +42,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
     const layout = new CounterLayout(shapeOf(counters));
     const allowed = [0, 1, 2].map(index => allowedCpus(Number(counters[layout.vcpu(index) + VCPU.tid])));
     expect(allowed).toEqual([String(pin[0]), String(pin[1]), allowedCpus('self')]);
-    // And that is where they are seen.
+    // And they actually run there.
     expect(
       engine
         .threadTimes(guest.id)
@@ -52,7 +52,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
     expect(guest.info.topology!.pinning).toEqual(pin);
   });
 
-  test('are not started on a host CPU that is not there', async () => {
+  test('are not started on a missing host CPU', async () => {
     await expect(GuestVm.start(newEngine(), { pin: [8000] })).rejects.toThrow(
       'vCPU 0 cannot be pinned to host CPU 8000: pick one that is online and that vring may use',
     );
@@ -64,7 +64,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
     expect(resultOf(await guest.command('smp 50ms'), 'smp')).toMatchObject({ cpus: 6, online: 6 });
   });
 
-  test('run in memory that may be merged', async () => {
+  test('run in mergeable memory', async () => {
     const memory = { bytes: 32 * 2 ** 20, mergeable: true };
     const guest = await GuestVm.start(newEngine(), { memory });
     expect(await guest.command('info')).toMatch(/result info /);
@@ -81,7 +81,7 @@ describe('a configuration', () => {
     }
   };
 
-  test('has the vCPUs that its topology gives', () => {
+  test('must have as many vCPUs as its topology', () => {
     const topology = { sockets: 2, cores: 2, threads: 2 };
     expect(problems({ cpus: 8, topology })).toBeNull();
     expect(problems({ cpus: 6, topology })).toBe(
@@ -93,7 +93,7 @@ describe('a configuration', () => {
     expect(problems({ cpus: 1, pin: [0, 1] })).toBe('pin: 2 host CPUs for 1 vCPU');
   });
 
-  test('has memory that is merged or in huge pages', () => {
+  test('has either mergeable memory or huge pages', () => {
     const { memory } = parseMachineConfig({ name: 'guest', kernel });
     expect(memory).toEqual({ bytes: 256 * 2 ** 20, mergeable: false });
     expect(problems({ memory: { bytes: 2 ** 30, hugepages: '2M', mergeable: true } })).toBe(

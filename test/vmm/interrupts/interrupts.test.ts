@@ -5,7 +5,7 @@ import { drainEventfd, eventfd, signalEventfd } from '../../../src/vmm/native/li
 import { LocalOwner } from '../../support/local-owner.ts';
 import { ManualLoop } from '../../support/manual-loop.ts';
 
-/** Records what it is asked, as lines. */
+/** Records the calls, as lines. */
 class RecordingVm implements InterruptVm {
   readonly log: string[] = [];
   routes: readonly GsiRoute[] = [];
@@ -48,7 +48,7 @@ const message = (data: number) => ({ address: 0xfee0_0000n, data });
 const newEventfd = () => owner.ownFd(eventfd());
 
 describe('the pins', () => {
-  it('lead to the 8259s and the IOAPIC, the timer to IOAPIC pin 2', () => {
+  it('are routed to the 8259s and the IOAPIC, the timer to IOAPIC pin 2', () => {
     const of = (gsi: number) => vm.routes.filter(route => route.gsi === gsi);
     expect(of(0)).toEqual([
       { gsi: 0, irqchip: 0, pin: 0 },
@@ -61,7 +61,7 @@ describe('the pins', () => {
     expect(of(23)).toEqual([{ gsi: 23, irqchip: 2, pin: 23 }]);
   });
 
-  it('are up while any of their wires is', () => {
+  it('are asserted while any of their wires is', () => {
     vm.take();
     const [first, second] = [interrupts.line(17), interrupts.line(17)];
     first.set(true);
@@ -93,7 +93,7 @@ describe('an MSI vector', () => {
     expect(vm.take()).toEqual(['deassign 24', 'routes', 'assign 24']);
   });
 
-  it('that is masked and unmasked costs no new table', () => {
+  it('that is masked and unmasked needs no new table', () => {
     const vector = interrupts.allocateMsi();
     vector.connect(newEventfd());
     vector.configure(message(5));
@@ -148,7 +148,7 @@ describe('an MSI vector', () => {
     expect(vm.take()).toEqual(['msi 1']);
   });
 
-  it('leaves a signal that arrives before its irqfd in the eventfd, where KVM finds it', () => {
+  it('leaves a signal that arrives before the irqfd in the eventfd, for KVM to find', () => {
     const vector = interrupts.allocateMsi();
     const fd = newEventfd();
     vector.connect(fd);
@@ -159,7 +159,7 @@ describe('an MSI vector', () => {
     expect(drainEventfd(fd)).toBe(1n);
   });
 
-  it('that is masked again before the table was applied stays silent', () => {
+  it('that is masked again before the table is applied stays silent', () => {
     const vector = interrupts.allocateMsi();
     vector.connect(newEventfd());
     vector.configure(message(1));

@@ -10,7 +10,7 @@ import * as structs from '../../../src/vmm/kvm/structs.ts';
 
 const HEADER = '/usr/include/linux/kvm.h';
 
-/** C expressions by what they should be. */
+/** C expressions and their expected values. */
 const expected = new Map<string, number>();
 
 for (const [name, request] of Object.entries(IOCTLS)) expected.set(name, request);

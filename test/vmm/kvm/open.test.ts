@@ -6,13 +6,13 @@ const owner = new LocalOwner();
 afterEach(() => owner.release());
 
 describe('opening KVM', () => {
-  it('tells a user without permission which group to join', () => {
+  it('tells users without permission which group to join', () => {
     expect(openAdvice('/dev/kvm', 'EACCES', new Set())).toBe(
       'no permission for /dev/kvm: run `sudo usermod -aG kvm $USER`, then log in again',
     );
   });
 
-  it('names the module of the CPU when the device is missing', () => {
+  it("suggests the CPU's module if the device is missing", () => {
     const advice = (...flags: string[]) => openAdvice('/dev/kvm', 'ENOENT', new Set(flags));
     expect(advice('fpu', 'vmx')).toContain('modprobe kvm_intel');
     expect(advice('svm')).toContain('modprobe kvm_amd');

@@ -20,7 +20,7 @@ function pageWith(fill: (bytes: Uint8Array) => void): RunPage {
 const words = (...values: bigint[]) => [...values, ...Array(16 - values.length).fill(0n)];
 
 describe('a kvm_run page', () => {
-  it('tells an emulation failure with the instruction', () => {
+  it('reports an emulation failure with the instruction', () => {
     const page = pageWith(bytes => {
       const insn_bytes = new Uint8Array(15).fill(0x90);
       insn_bytes.set([0x0f, 0x01, 0xca]);
@@ -54,14 +54,14 @@ describe('a kvm_run page', () => {
     expect(event.systemEvent).toEqual({ type: 3, data: words(5n) });
   });
 
-  it('tells why the hardware refused to run', () => {
+  it('reports why the hardware refused to run', () => {
     const page = pageWith(bytes =>
       kvmRunFailEntry.write(bytes, { hardware_entry_failure_reason: 0x8000_0021n, cpu: 3 }, UNION),
     );
     expect(page.failEntry).toEqual({ reason: 0x8000_0021n, cpu: 3 });
   });
 
-  it('has addresses above 4 GiB whole', () => {
+  it('has exact addresses above 4 GiB', () => {
     const mmio = { phys_addr: 0x12_3456_7890n, data: new Uint8Array(8), len: 8, is_write: 1 };
     const page = pageWith(bytes => kvmRunMmio.write(bytes, mmio, UNION));
     expect(page).toHaveProperty('mmioAddress', 0x12_3456_7890);

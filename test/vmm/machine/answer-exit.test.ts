@@ -78,7 +78,7 @@ describe('an exit for memory', () => {
     ]);
   });
 
-  test('that reads is answered in the page', () => {
+  test('that reads gets its answer in the page', () => {
     const { buses } = machine();
     const run = memoryExit(false, 4);
     answerAccess(run, buses);

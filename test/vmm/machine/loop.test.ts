@@ -2,14 +2,14 @@ import { expect, test } from 'vitest';
 import { MachineLoop } from '../../../src/vmm/machine/loop.ts';
 import { EVENT, type NativeVm } from '../../../src/vmm/native/native.ts';
 
-/** A native side on which an exit is waiting whenever one looks. */
+/** A native side with an exit pending at every poll. */
 const neverIdle = {
   poll: () => 1,
   eventKind: () => EVENT.exit,
   eventIndex: () => 0,
 } as unknown as NativeVm;
 
-test('timers fire while exits come without a pause', () => {
+test('timers fire during a constant stream of exits', () => {
   const loop = new MachineLoop(neverIdle);
   let exits = 0;
   loop.at(loop.now() + 1_000_000n, () => loop.stop());

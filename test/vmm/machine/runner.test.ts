@@ -20,7 +20,7 @@ afterEach(() => {
 
 const machine = (...commands: MachineCommand[]) => machineWith({}, ...commands);
 
-/** A built machine that is told `commands` as soon as it runs; what it said; what it has not heard. */
+/** A built machine that gets `commands` as soon as it runs, its messages, and the commands it hasn't read. */
 function machineWith(more: Partial<MachineConfig>, ...commands: MachineCommand[]) {
   const inbox: ToMachine[] = commands.map((command, id) => ({ kind: 'command', id, command }));
   const said: FromMachine[] = [];
@@ -36,20 +36,20 @@ function machineWith(more: Partial<MachineConfig>, ...commands: MachineCommand[]
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a machine that is told several things at once'), () => {
-  test('leaves what comes after a reset to its next life', () => {
+  test('leaves commands after a reset to the next boot', () => {
     const { runner, inbox } = machine('reset', 'stop');
     expect(runner.run()).toEqual({ kind: 'reset' });
     expect(inbox).toMatchObject([{ command: 'stop' }]);
   });
 
-  test('answers a pause that a reset overtakes', () => {
+  test('replies to a pause that a reset overtakes', () => {
     const { runner, said } = machine('pause', 'reset');
     runner.run();
     expect(said).toContainEqual({ kind: 'reply', id: 0, error: 'the machine was reset' });
     expect(said).toContainEqual({ kind: 'reply', id: 1, error: null });
   });
 
-  test('ends for the first reason that it is given', () => {
+  test('ends for the first reason', () => {
     const { runner } = machine('stop', 'reset');
     expect(runner.run()).toMatchObject({ kind: 'ended', end: { crashed: false, reason: 'it was stopped' } });
   });
@@ -64,24 +64,24 @@ function endOf(command: string, more: Partial<MachineConfig>) {
 describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {
   const devices = [{ type: 'isa-debug-exit' as const, iobase: 0xf4, iosize: 4 }];
 
-  test('by a reboot, where it is to stop on that', () => {
+  test('by a reboot, if configured', () => {
     expect(endOf('reboot', {})).toEqual({ kind: 'reset' });
     expect(endOf('reboot', { onReboot: 'stop' })).toMatchObject({
       kind: 'ended',
       end: { crashed: false, exitCode: null },
     });
-    // The button is another matter.
+    // The reset button is different.
     const { runner } = machineWith({ onReboot: 'stop' }, 'reset');
     expect(runner.run()).toEqual({ kind: 'reset' });
   });
 
-  test('with a CPU model, as far as the host has it', () => {
+  test('with a CPU model, if the host supports it', () => {
     expect(endOf('info; halt', { cpuModel: 'qemu64' })).toMatchObject({ end: { crashed: false } });
     const impossible = { cpuModel: 'qemu64', cpuFeatures: { add: ['fma4', 'avx512_4fmaps'], remove: [] } };
     expect(() => endOf('halt', { ...impossible, cpuEnforce: true })).toThrow(/lacks .*avx512_4fmaps/);
   });
 
-  test('by the debug exit port, or by the one of QEMU in its place', () => {
+  test("by the debug exit port, or by QEMU's in its place", () => {
     expect(endOf('exit 3', {})).toMatchObject({ end: { exitCode: 3 } });
     expect(endOf('exit 3', { devices })).toMatchObject({ end: { exitCode: 7 } });
   });

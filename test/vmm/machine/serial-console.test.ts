@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { SerialConsole } from '../../../src/vmm/machine/serial-console.ts';
 import { Timers } from '../../../src/vmm/machine/timers.ts';
 
-/** A console, what it sent on, and a clock that moves by hand. */
+/** A console, its output, and a manual clock. */
 function setUp() {
   const timers = new Timers();
   const sent: Uint8Array[] = [];
@@ -12,7 +12,7 @@ function setUp() {
 
 const text = (sent: Uint8Array[]) => sent.map(bytes => Buffer.from(bytes).toString());
 
-test('the first byte goes on at once, those that follow it together', () => {
+test('the first byte is sent at once, the following ones together', () => {
   const { console, sent, timers } = setUp();
   for (const byte of Buffer.from('hello')) console.write(Uint8Array.of(byte));
   expect(text(sent)).toEqual(['h']);
@@ -21,7 +21,7 @@ test('the first byte goes on at once, those that follow it together', () => {
   expect(timers.untilNext(0n)).toBeNull();
 });
 
-test('what waits can be sent on at once', () => {
+test('the buffer can be flushed', () => {
   const { console, sent, timers } = setUp();
   console.write(Buffer.from('the '));
   console.write(Buffer.from('end'));
@@ -31,7 +31,7 @@ test('what waits can be sent on at once', () => {
   expect(text(sent)).toEqual(['the ', 'end']);
 });
 
-test('a flood goes on in pieces, and nothing of it is lost', () => {
+test('a flood is sent in chunks, and nothing is lost', () => {
   const { console, sent } = setUp();
   const flood = Uint8Array.from({ length: 10_000 }, (_, index) => index);
   console.write(flood);
@@ -40,7 +40,7 @@ test('a flood goes on in pieces, and nothing of it is lost', () => {
   expect(Buffer.concat(sent)).toEqual(Buffer.from(flood));
 });
 
-test('what is left over from a full piece goes on, too', () => {
+test('what is left over from a full chunk is sent, too', () => {
   const { console, sent, timers } = setUp();
   console.write(Buffer.from('the first'));
   console.write(Buffer.from('wait'));

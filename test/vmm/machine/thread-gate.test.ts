@@ -8,7 +8,7 @@ import { projectRoot } from '../../../src/project-root.ts';
 import { ThreadGate } from '../../../src/vmm/machine/thread-gate.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
-/** A thread that keeps its gate closed until it is told to go on, then says whether its end was wanted. */
+/** A thread that keeps its gate closed until told to go on, then reports whether it was asked to end. */
 const source = `
   import { writeSync } from 'node:fs';
   import { parentPort, workerData } from 'node:worker_threads';
@@ -31,7 +31,7 @@ function message(worker: Worker): Promise<unknown> {
   return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
 }
 
-test('whoever wants the end of a thread waits until it opens its gate, and the thread hears of it', async () => {
+test('ending a thread waits until it opens its gate, where it is asked to end', async () => {
   const gate = new ThreadGate();
   const worker = new Worker(thread, { workerData: { words: gate.words } });
   await message(worker);
@@ -49,7 +49,7 @@ test('whoever wants the end of a thread waits until it opens its gate, and the t
   await worker.terminate();
 });
 
-test('nobody waits for ever, nor at an open gate', async () => {
+test('waiting has a timeout, and an open gate needs none', async () => {
   const gate = new ThreadGate();
   await gate.opened(10);
   gate.awaitOpened(10);
@@ -60,7 +60,7 @@ test('nobody waits for ever, nor at an open gate', async () => {
   await gate.opened(10);
 });
 
-test('a process that exits lets its threads finish what must not be interrupted', async () => {
+test('an exiting process lets its threads finish uninterruptible code', async () => {
   const program = `
     import { Worker } from 'node:worker_threads';
     import { ThreadGate } from './src/vmm/machine/thread-gate.ts';

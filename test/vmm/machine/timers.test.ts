@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Timers } from '../../../src/vmm/machine/timers.ts';
 
-test('fires what is due, in the order of deadlines', () => {
+test('fires due timers in order of their deadlines', () => {
   const timers = new Timers();
   const fired: string[] = [];
   timers.at(30n, () => fired.push('late'));
@@ -13,7 +13,7 @@ test('fires what is due, in the order of deadlines', () => {
   expect(timers.untilNext(40n)).toBe(0n);
 });
 
-test('a canceled timer does not fire, also when an earlier one cancels it', () => {
+test('a canceled timer does not fire, even if an earlier one cancels it', () => {
   const timers = new Timers();
   const fired: string[] = [];
   let cancel = () => {};
@@ -24,7 +24,7 @@ test('a canceled timer does not fire, also when an earlier one cancels it', () =
   expect(timers.untilNext(10n)).toBeNull();
 });
 
-test('a timer that sets itself again for now does not fire for ever', () => {
+test('a timer that rearms itself for now does not fire forever', () => {
   const timers = new Timers();
   let count = 0;
   const again = () => {

@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => owner.release());
 
-/** What the kernel says of the mapping of a RAM's first piece (VmFlags in /proc/PID/smaps). */
+/** The kernel's flags of the mapping of a RAM's first region (VmFlags in /proc/PID/smaps). */
 function flagsOf({ regions }: GuestRam): string[] {
   const { host } = regions[0]!;
   const mappings = readFileSync('/proc/self/smaps', 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
@@ -30,12 +30,12 @@ function flagsOf({ regions }: GuestRam): string[] {
 }
 
 describe('the layout of guest RAM', () => {
-  it('is one piece up to 3 GiB', () => {
+  it('is contiguous up to 3 GiB', () => {
     expect(ramLayout(256 * MiB)).toEqual([{ address: 0, size: 256 * MiB }]);
     expect(ramLayout(3 * GiB)).toEqual([{ address: 0, size: 3 * GiB }]);
   });
 
-  it('goes on at 4 GiB', () => {
+  it('continues at 4 GiB', () => {
     expect(ramLayout(8 * GiB)).toEqual([
       { address: 0, size: 3 * GiB },
       { address: 4 * GiB, size: 5 * GiB },
@@ -54,7 +54,7 @@ describe('guest RAM', () => {
     }
   });
 
-  it('shows the high piece where the host has mapped it', () => {
+  it('shows the high region where the host has mapped it', () => {
     const [low, high] = ram.regions;
     expect(low).toMatchObject({ address: 0, size: 3 * GiB });
     expect(high).toMatchObject({ address: 4 * GiB, size: 16 * MiB });
@@ -93,12 +93,12 @@ describe('guest RAM', () => {
     expect(() => ram.writeU64(3 * GiB - 7, 0n)).toThrow(GuestMemoryError);
   });
 
-  it('takes an empty range, also at the very end', () => {
+  it('accepts an empty range, even at the very end', () => {
     expect(ram.contains(3 * GiB, 0)).toBe(true);
     expect(ram.bytes(4096, 0)).toHaveLength(0);
   });
 
-  it('is refused for a size that is no multiple of the page size', () => {
+  it('refuses a size that is not a multiple of the page size', () => {
     expect(() => new GuestRam(owner, { bytes: MiB + 1 })).toThrow(RamError);
     expect(() => new GuestRam(owner, { bytes: 0 })).toThrow(RamError);
     expect(() => new GuestRam(owner, { bytes: 3 * MiB, hugepages: '2M' })).toThrow(
@@ -115,7 +115,7 @@ describe('guest RAM', () => {
     expect(flagsOf(ram)).not.toContain('mg');
   });
 
-  it('tells how many huge pages are missing and how to get them', () => {
+  it('reports how many huge pages are missing and how to add them', () => {
     expect(missingHugepages(GiB, '2M', { total: 100, available: 12 })).toBe(
       'the VM needs 512 huge pages of 2M, but only 12 are free: add 500 with ' +
         '`echo 600 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`',

@@ -55,7 +55,7 @@ export class TinyGuest {
   }
 }
 
-/** What this process holds that a VM could leave behind. */
+/** Resources of this process that a VM could leak. */
 export function holdings(): { threads: number; fds: number; mappings: number } {
   return {
     threads: readdirSync('/proc/self/task').length,

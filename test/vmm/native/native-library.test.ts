@@ -19,7 +19,7 @@ async function library(name: string, source: string): Promise<string> {
 const abi = (number: number) => `unsigned vring_abi_version(void) { return ${number}; }\n`;
 const built = (text: string) => `const char *vring_version(void) { return "${text}"; }\n`;
 
-test('the library that was built is of this version', () => {
+test('the built library has this version', () => {
   expect(nativeCalls().vring_layout()).toContain('headerWords');
 });
 
@@ -41,7 +41,7 @@ test.each([
   );
 });
 
-test('one that cannot be loaded is named, with the reason', () => {
+test('reports a library that cannot be loaded, with the reason', () => {
   const missing = join(folder, 'missing.so');
   expect(() => bindNative(missing)).toThrow(
     `cannot load ${missing}: cannot open shared object file: No such file or directory; run npm ci or npm run build`,
@@ -49,8 +49,8 @@ test('one that cannot be loaded is named, with the reason', () => {
   expect(() => bindNative(builtFile('guest.elf'))).toThrow(/^cannot load \S+guest\.elf: .*; run npm ci/);
 });
 
-test('one for a newer glibc says which one', async () => {
-  // A C library of the future, which is there only while this is linked.
+test('reports which newer glibc a library needs', async () => {
+  // A future C library, which only exists while linking this.
   const libc = join(folder, 'libc.so.6');
   writeFileSync(join(folder, 'future.c'), 'int future(void) { return 0; }');
   writeFileSync(join(folder, 'future.map'), 'GLIBC_9.87 { future; };');

@@ -1,4 +1,4 @@
-// A machine thread that sleeps in `wait` for ever: posts its VM's handle, and later the error that freed it.
+// A machine thread that sleeps in `wait` forever: posts its VM's handle, and later the error that freed it.
 import { parentPort } from 'node:worker_threads';
 import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
 import { SystemError } from '../../../src/vmm/native/libc.ts';

@@ -67,7 +67,7 @@ describe('the layouts of both sides', () => {
   });
 });
 
-/** Where each field of a struct is, and how many bytes it has. */
+/** The offset and size of each field of a struct. */
 function offsets(struct: AnyStruct): Record<string, number> {
   const fields = Object.keys(struct.fields).map(name => [name, struct.offset(name)]);
   return { ...Object.fromEntries(fields), bytes: struct.size };
@@ -96,7 +96,7 @@ describe('the reactor', () => {
     expect(() => vm.unwatch(fd)).toThrow('vring_unwatch: ENOENT');
   });
 
-  it('closes what it owns, and only that', () => {
+  it('closes only what it owns', () => {
     const vm = bareVm();
     const fd = vm.ownFd(libc.eventfd());
     vm.closeFd(fd);
@@ -104,7 +104,7 @@ describe('the reactor', () => {
     expect(() => vm.closeFd(fd)).toThrow('ENOENT');
   });
 
-  it('answers a dead handle with EBADF', () => {
+  it('returns EBADF for a dead handle', () => {
     const vm = bareVm();
     vm.destroy();
     vm.destroy();
@@ -114,7 +114,7 @@ describe('the reactor', () => {
 });
 
 describe('a vCPU', () => {
-  it('hands its exits over, and goes on with the answers', () => {
+  it('posts its exits, and continues with the answers', () => {
     const { native, vcpus } = guest(ECHO);
     const run = vcpus[0]!.run;
     native.resumeVcpu(0);
@@ -150,7 +150,7 @@ describe('a vCPU', () => {
     expect(histogram.reduce((sum, count) => sum + count)).toBe(10);
   });
 
-  it('pauses in the middle of the guest, and resumes', () => {
+  it('pauses while in the guest, and resumes', () => {
     const { native, vcpus, ...tiny } = guest(SPIN);
     native.resumeVcpu(0);
     native.pauseVcpu(0);
@@ -179,7 +179,7 @@ describe('a vCPU', () => {
     expect([regs.rip, regs.rax & 0xffn]).toEqual([0x1002n, 0x5an]);
   });
 
-  it('ends when asked to: while it runs, while it waits, while it is parked', () => {
+  it('ends when asked to: running, waiting or parked', () => {
     const tiny = guest(ECHO, 2);
     const ended = (index: number) => ({ kind: EVENT.vcpuEnded, index, data: 0, aux: 0 });
     tiny.native.stopVcpu(1);
@@ -197,7 +197,7 @@ describe('a vCPU', () => {
     expect(spinning.next()).toEqual(ended(0));
   });
 
-  it('can be started again after its end, but not beside itself', () => {
+  it('can be started again after it has ended, but not twice', () => {
     const tiny = guest(ECHO);
     const vcpu = tiny.vcpus[0]!;
     expect(() => tiny.native.startVcpu(0, vcpu.fd, vcpu.run)).toThrow('EBUSY');
@@ -218,7 +218,7 @@ describe('a vCPU', () => {
     expect(tiny.native.vcpuError(1)).toContain('Inappropriate ioctl');
   });
 
-  it('refuses bad numbers', () => {
+  it('refuses invalid indices', () => {
     const tiny = guest(ECHO);
     const { fd, run } = tiny.vcpus[0]!;
     expect(() => tiny.native.startVcpu(2, fd, run)).toThrow('EINVAL');
@@ -229,7 +229,7 @@ describe('a vCPU', () => {
 });
 
 describe('destroying a VM', () => {
-  it('leaves no thread, fd or mapping, wherever its vCPUs are', () => {
+  it('leaves no thread, fd or mapping, whatever its vCPUs are doing', () => {
     const cycle = () => {
       const tiny = guest(ECHO, 2);
       tiny.native.resumeVcpu(0);
@@ -284,7 +284,7 @@ describe('destroying a VM', () => {
     expect(holdings().mappings).toBe(before.mappings);
   });
 
-  it('ends every VM of a process that exits, and keeps memory mapped for threads that have not stopped yet', () => {
+  it('ends every VM of an exiting process, and keeps memory mapped for threads that are still running', () => {
     const tiny = guest(ECHO);
     const other = guest(ECHO);
     tiny.native.resumeVcpu(0);
