@@ -15,7 +15,7 @@ export function cliMarkdown(program: Command): string {
   const root = { name: program.name(), command: program };
   const parts = [
     '# The command line',
-    'This page is made from the commands in `src/commands/` by `npm run docs`; `--help` after a command and `man vring` show the same.',
+    'This page is generated from the commands in `src/commands/` by `npm run docs`; `--help` after a command and `man vring` show the same.',
     INTRODUCTION,
     ...body(root),
     ...subcommands(root).flatMap(each => section(each, '##')),

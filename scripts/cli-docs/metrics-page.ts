@@ -23,7 +23,7 @@ export function metricsMarkdown(): string {
 const INTRODUCTION = `# Metrics
 
 vring has metrics of the host, of every VM, vCPU and virtqueue, and of every address whose accesses exit to a device model. This
-page is made from the table in \`src/report/metrics/\` by \`npm run docs\`.
+page is generated from the table in \`src/report/metrics/\` by \`npm run docs\`.
 
 ## Scraping
 

@@ -42,9 +42,9 @@ export const ENVIRONMENT: readonly Entry[] = [
 export const FILES: readonly Entry[] = [
   {
     term: '/etc/vring/vms/NAME.yaml',
-    text: "root's definition of the VM `NAME`; the one before it is `NAME.yaml~`",
+    text: "root's definition of the VM `NAME`; `NAME.yaml~` is its previous version",
   },
   { term: '~/.config/vring/vms/NAME.yaml', text: "another user's" },
   { term: '/run/vring/control.sock', text: "the socket of root's manager" },
-  { term: '/var/lib/vring/manager.log', text: 'what a manager in the background wrote' },
+  { term: '/var/lib/vring/manager.log', text: 'the output of a background manager' },
 ];

@@ -47,7 +47,7 @@ describe('ACPI tables', () => {
   });
 
   it.skipIf(!hasIasl)(
-    'disassemble, compile again, and say what the machine has (needs iasl of acpica-tools)',
+    'disassemble, compile again, and describe the machine (needs iasl of acpica-tools)',
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'vring-acpi-'));
       try {

@@ -60,7 +60,7 @@ describe('opening a disk', () => {
     const missing = join(folder, 'none.img');
     expect(() => open(missing)).toThrow(`disk ${missing} does not exist: create it with \`truncate -s 10G`);
     expect(() => open(folder)).toThrow('is a directory: give an image file or a block device');
-    expect(() => open('/dev/null')).toThrow('and is a character device');
+    expect(() => open('/dev/null')).toThrow('is a character device: give an image file');
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
     expect(() => open(pipe)).toThrow('and is a pipe');

@@ -35,7 +35,7 @@ function machineWith(more: Partial<MachineConfig>, ...commands: MachineCommand[]
   return { runner, said, inbox };
 }
 
-describe.skipIf(noKvm !== null)(onKvm('a machine that is told several things at once'), () => {
+describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once'), () => {
   test('leaves commands after a reset to the next boot', () => {
     const { runner, inbox } = machine('reset', 'stop');
     expect(runner.run()).toEqual({ kind: 'reset' });

@@ -26,7 +26,7 @@ function topologyOf(devices: MachineConfigInput['devices']): Topology {
 }
 
 describe.skipIf(noKvm !== null)(onKvm('the topology of a machine'), () => {
-  test('names its devices, where they are on the PCI bus, and what is to be said of each', () => {
+  test('names its devices, with their PCI addresses and facts', () => {
     const path = join(temporaryFolder(), 'disk');
     writeFileSync(path, '');
     truncateSync(path, 3 * MiB);
