@@ -63,8 +63,8 @@ describe('opening a disk', () => {
     expect(() => open('/dev/null')).toThrow('is a character device: give an image file');
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
-    expect(() => open(pipe)).toThrow('and is a pipe');
-    expect(() => open(pipe, true)).toThrow('and is a pipe');
+    expect(() => open(pipe)).toThrow('is a pipe: give an image file');
+    expect(() => open(pipe, true)).toThrow('is a pipe: give an image file');
     expect(() => open(image(0))).toThrow('is empty: give it a size');
     expect(() => open(image(1000))).toThrow('has 1000 bytes, not a multiple of 512');
     expect(() => open(image(1000))).toThrow('truncate -s 1024');
