@@ -1,25 +1,31 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { sizeText } from './size.ts';
 
 /** How long to wait if the input is a non-blocking terminal or pipe with no data yet. */
 const RETRY_MS = 10;
 
+/** How long a named pipe or a device may be silent: nobody may ever write to it. */
+const SILENCE_MS = 10_000;
+
 /**
- * Reads a text from the user, which may be an endless pipe.
+ * Reads a text that a user gives, which may come from a pipe and be without an end. A pipe that is given by its path, as a
+ * shell's `<(command)` is, has to have something to read within 10 seconds, and again after each part.
  * @param source a path, or 0 for stdin
- * @param what its name in errors
- * @param most maximum length in bytes
- * @throws an error for the user if it can't be read or is longer
+ * @param what it is called in errors
+ * @param most bytes that it may have
+ * @throws with a sentence when it cannot be read, is silent, or is longer
  */
-export function readLimited(source: string | 0, what: string, most: number): string {
+export function readLimited(source: string | 0, what: string, most: number, silenceMs = SILENCE_MS): string {
   const buffer = Buffer.alloc(most + 1);
   let length = 0;
   try {
-    const fd = source === 0 ? 0 : openSync(source, 'r');
+    // Without O_NONBLOCK, the open of a named pipe waits for a writer.
+    const fd = source === 0 ? 0 : openSync(source, constants.O_RDONLY | constants.O_NONBLOCK);
+    const read = source === 0 ? (into: Uint8Array) => readSome(fd, into) : pathReader(fd, silenceMs);
     try {
       while (length < buffer.length) {
-        const count = readSome(fd, buffer.subarray(length));
+        const count = read(buffer.subarray(length));
         if (count === 0) break;
         length += count;
       }
@@ -35,13 +41,41 @@ export function readLimited(source: string | 0, what: string, most: number): str
   return buffer.toString('utf8', 0, length);
 }
 
+/** @throws when there is nothing to read for so long, and no end either */
+function pathReader(fd: number, silenceMs: number): (into: Uint8Array) => number {
+  const isPipe = fstatSync(fd).isFIFO();
+  /** A pipe is at its end too before the first process opens it for writing. */
+  let hadWriter = !isPipe;
+  return into => {
+    const deadline = Date.now() + silenceMs;
+    while (Date.now() < deadline) {
+      const count = tryRead(fd, into);
+      hadWriter ||= count !== 0;
+      if (count !== null && hadWriter) return count;
+      pause();
+    }
+    throw new Error(`nothing has been written to it for ${silenceMs / 1000} s: give a file, or write to it`);
+  };
+}
+
 function readSome(fd: number, into: Uint8Array): number {
   for (;;) {
-    try {
-      return readSync(fd, into, 0, into.length, null);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
-    }
+    const count = tryRead(fd, into);
+    if (count !== null) return count;
+    pause();
   }
+}
+
+/** Null where there is nothing to read yet. */
+function tryRead(fd: number, into: Uint8Array): number | null {
+  try {
+    return readSync(fd, into, 0, into.length, null);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    return null;
+  }
+}
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
 }

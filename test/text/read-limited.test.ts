@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readLimited } from '../../src/text/read-limited.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -41,4 +41,47 @@ test('stdin: a pipe without an end, and one that comes in pieces', () => {
       .stdout;
   expect(run('yes')).toBe('stdin is longer than 1K, or has no end: give the right file\n');
   expect(run('(echo a; cat /dev/null; echo b)')).toBe('a\nb\n\n');
+});
+
+describe('a named pipe', () => {
+  const pipe = (name: string) => {
+    const file = join(folder, name);
+    execFileSync('mkfifo', [file]);
+    return file;
+  };
+
+  test('that nobody writes to is not waited for without an end', () => {
+    const file = pipe('silent');
+    expect(() => readLimited(file, 'silent', 1024, 50)).toThrow(
+      "silent can't be read: nothing has been written to it for 0.05 s",
+    );
+  });
+
+  test('with a writer that says nothing more', () => {
+    const file = pipe('stuck');
+    // One that reads and writes is a writer that stays.
+    const fd = openSync(file, 'r+');
+    writeSync(fd, 'part');
+    expect(() => readLimited(file, 'stuck', 1024, 50)).toThrow('nothing has been written to it for 0.05 s');
+    closeSync(fd);
+  });
+
+  test('is read to its end, however late that comes, and no further than the limit', () => {
+    const file = pipe('late');
+    spawn('sh', ['-c', `(echo a; cat /dev/null; echo b) > ${file}`]);
+    expect(readLimited(file, 'late', 1024)).toBe('a\nb\n');
+    const endless = spawn('sh', ['-c', `yes > ${file}`]);
+    expect(() => readLimited(file, 'late', 1024)).toThrow('late is longer than 1K, or has no end');
+    endless.kill();
+  });
+
+  test('of a shell is a file as well', () => {
+    const program = `import { readLimited } from '${join(import.meta.dirname, '../../src/text/read-limited.ts')}';
+      console.log(readLimited(process.argv[1], 'it', 1024));`;
+    const node = join(import.meta.dirname, '../../node_modules/.bin/node');
+    const { stdout } = spawnSync('bash', ['-c', `${node} --input-type=module -e "$0" <(echo key)`, program], {
+      encoding: 'utf8',
+    });
+    expect(stdout).toBe('key\n\n');
+  });
 });
