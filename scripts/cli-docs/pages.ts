@@ -17,25 +17,25 @@ export const OUTPUT =
 
 export const EXIT_STATUS: readonly Entry[] = [
   { term: '0', text: 'success' },
-  { term: '1', text: 'refused or failed; with several VMs, for at least one of them' },
-  { term: '2', text: 'wrong usage' },
+  { term: '1', text: 'refused or failed; with several VMs, for at least one' },
+  { term: '2', text: 'usage error' },
 ];
 
 export const ENVIRONMENT: readonly Entry[] = [
   {
     term: 'VRING_DEFINITIONS_DIR',
-    text: 'folder of the VM definitions; else `/etc/vring/vms` for root, `$XDG_CONFIG_HOME/vring/vms` or `~/.config/vring/vms` for others',
+    text: 'folder of VM definitions (default: `/etc/vring/vms` for root, `$XDG_CONFIG_HOME/vring/vms` or `~/.config/vring/vms` for other users)',
   },
   {
     term: 'VRING_RUNTIME_DIR',
-    text: "folder of the manager's socket; else `/run/vring` for root, `$XDG_RUNTIME_DIR/vring` or `/tmp/vring-UID` for others",
+    text: "folder of the manager's socket (default: `/run/vring` for root, `$XDG_RUNTIME_DIR/vring` or `/tmp/vring-UID` for other users)",
   },
   {
     term: 'VRING_STATE_DIR',
-    text: "folder of the manager's log; else `/var/lib/vring` for root, `$XDG_STATE_HOME/vring` or `~/.local/state/vring` for others",
+    text: "folder of the manager's log, disks and journal (default: `/var/lib/vring` for root, `$XDG_STATE_HOME/vring` or `~/.local/state/vring` for other users)",
   },
-  { term: 'VISUAL, EDITOR', text: 'the editor of `vring vm edit`; else `vi`' },
-  { term: 'NO_COLOR', text: 'when set, the UI has no colors' },
+  { term: 'VISUAL, EDITOR', text: 'editor for `vring vm edit` (default: `vi`)' },
+  { term: 'NO_COLOR', text: 'if set, disables colors in the UI' },
   { term: 'VRING_DEBUG', text: 'when set, errors include a stack trace' },
 ];
 
@@ -44,7 +44,7 @@ export const FILES: readonly Entry[] = [
     term: '/etc/vring/vms/NAME.yaml',
     text: "root's definition of the VM `NAME`; `NAME.yaml~` is its previous version",
   },
-  { term: '~/.config/vring/vms/NAME.yaml', text: "another user's" },
+  { term: '~/.config/vring/vms/NAME.yaml', text: "another user's definitions" },
   { term: '/run/vring/control.sock', text: "the socket of root's manager" },
   { term: '/var/lib/vring/manager.log', text: 'the output of a background manager' },
 ];

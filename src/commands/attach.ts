@@ -3,11 +3,11 @@ import { withManual } from './manual.ts';
 import { requireTerminal } from './on-terminal.ts';
 import { type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 
-/** `vring attach`: the UI of a manager that runs already. */
+/** `vring attach`: the UI on a running manager. */
 export function registerAttach(program: Command): void {
   const attach = withUiOptions(program.command('attach'))
-    .argument('[vm]', 'the VM whose screen comes first')
-    .description('Open the UI on a running manager; never start one')
+    .argument('[vm]', 'the VM to open')
+    .description('Open the UI on a running manager, without starting one')
     .action(async (name: string | undefined, options: OpenUiOptions) => {
       requireTerminal();
       const { findVm } = await import('./vm/find.ts');

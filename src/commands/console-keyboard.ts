@@ -3,21 +3,21 @@ import { HUNG_UP } from './ending-signal.ts';
 import { leaveRawMode, watchRawTerminal } from './raw-terminal.ts';
 
 export type KeyboardEvents = {
-  /** Has the guest asked its terminal to mark pastes? */
+  /** Whether the guest enabled bracketed paste. */
   wantsPasteMarkers(): boolean;
   /** For the guest. */
   typed(bytes: Uint8Array): void;
-  /** For the guest, from a file or a pipe, which is not read on before this resolves. */
+  /** For the guest, from a file or a pipe. Reading continues once this resolves. */
   fed(bytes: Uint8Array): Promise<void>;
-  /** The user leaves by Ctrl-], or the terminal is gone: with the exit status for it. */
+  /** The user pressed Ctrl-], or the terminal is gone. `status` is the exit status. */
   left(status: number): void;
-  /** A file or a pipe has been read to its end, which is no reason to leave. */
+  /** A file or a pipe reached its end; the console stays attached. */
   inputEnded(): void;
 };
 
 /**
  * Reads this process's stdin for a guest: raw when it is a terminal, where Ctrl-] leaves.
- * @returns puts the terminal back
+ * @returns restores the terminal
  */
 export function listenToKeyboard(events: KeyboardEvents): () => void {
   const { wantsPasteMarkers, typed, fed, left, inputEnded } = events;
@@ -31,7 +31,7 @@ export function listenToKeyboard(events: KeyboardEvents): () => void {
   let stopped = false;
   const feed = async (bytes: Buffer) => {
     stdin.pause();
-    // Who is not there any more takes nothing, and holds nobody up.
+    // A closed console accepts nothing; do not wait for it.
     await fed(Uint8Array.from(bytes)).catch(() => {});
     if (!stopped) stdin.resume();
   };
@@ -48,7 +48,7 @@ export function listenToKeyboard(events: KeyboardEvents): () => void {
   return () => {
     stopped = true;
     unwatch();
-    // The listener of errors stays: there may be one more.
+    // Keep the error listener: another error may follow.
     stdin.off('data', data);
     stdin.off('end', ended);
     if (terminal) leaveRawMode(stdin);

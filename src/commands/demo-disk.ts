@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ensurePrivateFolder, managerPaths } from '../manager/paths.ts';
 import { ftruncate, memfdCreate } from '../vmm/native/libc.ts';
 
-/** A zeroed disk of `bytes` that is nowhere but in memory, and gone with this process. @returns a path to open it by. */
+/** A zeroed, memory-backed disk of `bytes` that goes away with this process. @returns a path to open it by. */
 export function demoDisk(bytes: number): string {
   const fd = memfdCreate('vring-demo-disk');
   ftruncate(fd, bytes);

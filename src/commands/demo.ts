@@ -14,23 +14,23 @@ const REPORT_AFTER_MS = 2000;
 /** `vring demo`, which `npm start` runs: the embedded guest, in the UI or as a report. */
 export function registerDemo(program: Command): void {
   withUiOptions(program.command('demo'))
-    .description('Run the embedded guest: in the UI, or as a report where there is no terminal')
+    .description('Run the embedded guest in the UI, or print a report if there is no terminal')
     .option('--json', 'print the report as JSON')
     .action(async (options: OpenUiOptions & { json?: boolean }) => {
       await (onTerminal() && !options.json ? showDemo(options) : reportDemo(options.json === true));
     });
 }
 
-/** In the manager, as any other VM: it goes on when the UI is left. */
+/** In the manager, like any other VM: it keeps running after the UI exits. */
 async function showDemo(options: OpenUiOptions): Promise<void> {
   const [{ managerOrNew }, { keptDemoDisk }] = await Promise.all([
     import('./vm/manager.ts'),
     import('./demo-disk.ts'),
   ]);
   const [engine] = await Promise.all([managerOrNew(), loadUi()]);
-  const there = engine.vms().find(vm => vm.name === NAME);
-  if (there === undefined) await engine.start(machine(keptDemoDisk(DISK_BYTES)));
-  else if (!isAlive(there)) await engine.restart(NAME);
+  const existing = engine.vms().find(vm => vm.name === NAME);
+  if (existing === undefined) await engine.start(machine(keptDemoDisk(DISK_BYTES)));
+  else if (!isAlive(existing)) await engine.restart(NAME);
   await openUi(engine, options, NAME);
 }
 

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { printData, printLines } from '../text/output.ts';
 
-/** `vring devices`: the device models, from the one table that registers them. */
+/** `vring devices`: the device models, from their registry. */
 export function registerDevices(program: Command): void {
   program
     .command('devices')
     .description('List the device models')
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const { deviceTable } = await import('../devices/registry.ts');
       const devices = deviceTable.map(({ type, title, description, builtin }) => ({

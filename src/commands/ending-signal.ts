@@ -3,8 +3,8 @@ import { constants } from 'node:os';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 /**
- * Waits for a signal that asks the process to end. @returns the exit status for it, as shells have it, and what gives
- * these signals their usual effect back.
+ * Waits for a signal that asks the process to end. @returns its exit status, by the shells' convention, and `ignore`,
+ * which restores the default action of these signals.
  */
 export function endingSignal(): { status: Promise<number>; ignore: () => void } {
   const { promise: status, resolve } = Promise.withResolvers<number>();
@@ -23,5 +23,5 @@ export function exitStatusOf(signal: number): number {
   return 128 + signal;
 }
 
-/** A terminal that is gone, which is otherwise told by this signal. */
+/** The exit status for a lost terminal. */
 export const HUNG_UP = exitStatusOf(constants.signals.SIGHUP);

@@ -17,7 +17,7 @@ export function registerHelp(program: Command): void {
   });
 }
 
-/** @throws UsageError for words that are no command, with the one that may have been meant */
+/** @throws UsageError for an unknown command, with a suggestion */
 function commandAt(program: Command, words: readonly string[]): Command {
   let command = program;
   for (const [at, word] of words.entries()) {

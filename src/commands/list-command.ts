@@ -3,7 +3,7 @@ import { likely } from '../text/nearest.ts';
 import { printable } from '../text/printable.ts';
 import { UsageError } from '../text/usage-error.ts';
 
-/** What a group of commands does without any of them; a word that is none of them is named as that. */
+/** A group's default command. Rejects an unknown subcommand with a suggestion. */
 export function listCommand(group: Command, name = 'list'): Command {
   return group
     .command(name, { isDefault: true })
@@ -13,8 +13,7 @@ export function listCommand(group: Command, name = 'list'): Command {
       if (unknown === undefined) return;
       const names = group.commands.map(command => command.name());
       const near = likely(unknown, names);
-      const help =
-        near === null ? `there are ${names.join(', ')}` : `did you mean "${group.name()} ${near}"?`;
+      const help = near === null ? `expected ${names.join(', ')}` : `did you mean "${group.name()} ${near}"?`;
       throw new UsageError(`there is no command "${group.name()} ${printable(unknown)}"; ${help}`);
     });
 }

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 
 /**
- * What help, docs/cli.md and the man page say of a command beyond its description and options. Text between backticks is
- * to be typed, or stands for itself.
+ * What help, docs/cli.md and the man page say about a command beyond its description and options. Text between backticks
+ * is literal.
  */
 export type Manual = {
   /** One paragraph each. */
   readonly text?: readonly string[];
   readonly examples?: readonly Example[];
-  /** The keys of the document that --json prints, beside `version`, and what they hold. */
+  /** The keys of the document that --json prints, besides `version`, and what they hold. */
   readonly json?: readonly (readonly [key: string, meaning: string])[];
 };
 

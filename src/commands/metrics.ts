@@ -17,7 +17,7 @@ export function registerMetrics(program: Command): void {
         .choices(['openmetrics', 'prometheus'])
         .default('openmetrics'),
     )
-    .option('--output <file>', 'write to a file, which is replaced in one step')
+    .option('--output <file>', 'write to a file, replacing it atomically')
     .action(async ({ format, output }: MetricsOptions) => {
       const text = await metricsText(format);
       if (output === undefined) writeOut(text);
@@ -31,7 +31,7 @@ export function registerMetrics(program: Command): void {
     examples: [
       {
         command: 'vring metrics --format prometheus --output /var/lib/prometheus/node-exporter/vring.prom',
-        does: "for the textfile collector of Prometheus' node_exporter, run by a timer",
+        does: "for the textfile collector of Prometheus' node_exporter, run from a timer",
       },
     ],
   });
@@ -46,7 +46,7 @@ async function metricsText(format: MetricsFormat): Promise<string> {
   return metricsWithoutManager((await openVmList()).vms(), format);
 }
 
-/** A collector that reads at any moment finds the old text or the new one. A device or a FIFO is written to. */
+/** Atomic: a collector reads either the old text or the new one. A device or a FIFO is written to. */
 async function replace(file: string, text: string): Promise<void> {
   const folder = dirname(file);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 
-/** A valid VM name made of a file's. */
+/** A valid VM name derived from a file name. */
 export function nameOfFile(file: string): string {
   const name = basename(file)
     .replace(/[^A-Za-z0-9._-]/g, '-')

@@ -1,10 +1,10 @@
 import { UsageError } from '../text/usage-error.ts';
-/** Is somebody there, to look and to type? */
+/** Whether stdin and stdout are both a terminal. */
 export function onTerminal(): boolean {
   return process.stdin.isTTY === true && process.stdout.isTTY === true;
 }
 
-/** @throws UsageError where the full-screen UI can't be shown. */
+/** @throws UsageError where the full-screen UI cannot be shown */
 export function requireTerminal(): void {
   if (onTerminal()) return;
   throw new UsageError(

@@ -7,7 +7,7 @@ import { colorDepth } from '../theme/detect.ts';
 import { THEME_NAMES } from '../theme/themes.ts';
 import { openHost } from './host/host-options.ts';
 
-/** How the UI is opened: the options of every command that opens it. */
+/** The options shared by every command that opens the UI. */
 export type OpenUiOptions = {
   readonly hostRoot?: string;
   readonly readOnly?: boolean;
@@ -19,25 +19,25 @@ export type OpenUiOptions = {
 
 export function withUiOptions(command: Command): Command {
   return command
-    .option('--read-only', 'the UI changes no VM and nothing of the host')
-    .option('--host-root <dir>', 'the UI shows a host recorded with vring host record, in place of this one')
-    .option('--ascii', 'the UI draws with ASCII characters only')
-    .option('--no-color', 'the UI has no colors')
+    .option('--read-only', 'disable every change to VMs and the host')
+    .option('--host-root <dir>', 'show a host recorded with vring host record instead of this one')
+    .option('--ascii', 'draw the UI with ASCII characters only')
+    .option('--no-color', 'disable colors in the UI')
     .addOption(
-      new Option('--theme <name>', "the UI's colors (default: VRING_THEME, else default)").choices(
+      new Option('--theme <name>', 'color theme of the UI (default: VRING_THEME, else default)').choices(
         THEME_NAMES,
       ),
     )
-    .option('--screen-reader', 'the UI is lines to be read out; INK_SCREEN_READER=true says the same');
+    .option('--screen-reader', 'lay out the UI for screen readers; same as INK_SCREEN_READER=true');
 }
 
-/** The first frames come first. */
+/** Lets the first frames be drawn first. */
 const LOAD_REST_MS = 1000;
 
 /**
- * Shows the full-screen UI until the user leaves it, then closes the engine: VMs of this process end, those of a manager
+ * Shows the full-screen UI until the user quits, then closes the engine: VMs of this process end, those of a manager
  * keep running.
- * @param open the VM whose screen comes first; without it the list of VMs does
+ * @param open the VM to open; without it, the list of VMs
  */
 export async function openUi(engine: Engine, options: OpenUiOptions, open?: string): Promise<void> {
   const {
@@ -64,12 +64,12 @@ export async function openUi(engine: Engine, options: OpenUiOptions, open?: stri
   clearTimeout(later);
   const running = engine.manager.remote ? engine.vms().filter(isAlive) : [];
   await engine.close();
-  if (running.length > 0) printError(`vring: ${goOn(running.map(vm => vm.name))}; vring brings you back`);
+  if (running.length > 0) printError(`vring: ${goOn(running.map(vm => vm.name))}; run vring to reattach`);
 }
 
-/** An upgrade of vring removes what a UI that is open has not loaded. */
+/** Loads everything, because an upgrade of vring removes files that an open UI has not loaded yet. */
 function loadRest(): void {
-  // What cannot be loaded says so when it is needed.
+  // A failed load is reported when the module is needed.
   loadAhead('src/app.tsx').catch(() => {});
 }
 
@@ -77,7 +77,7 @@ function goOn(names: readonly string[]): string {
   return names.length === 1 ? `${names[0]} keeps running` : `${names.length} VMs keep running`;
 }
 
-/** Ink decides on its colors while it is loaded. */
+/** Ink picks its color depth at import time. */
 export async function loadUi() {
   const depth = colorDepth(process.env);
   if (depth === undefined) return import('../app.tsx');

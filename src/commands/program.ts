@@ -16,7 +16,7 @@ import { registerUi } from './ui.ts';
 import { registerVersion } from './version.ts';
 import { registerVmCommands } from './vm/index.ts';
 
-/** In the order in which help lists them. */
+/** In the order of `--help`. */
 const REGISTER = [
   registerUi,
   registerVmCommands,
@@ -35,12 +35,14 @@ const REGISTER = [
 ];
 
 /**
- * The whole command line, as a tree of commands: what is parsed, and what help, docs/cli.md, the man page and completion
- * are made from. Building it runs nothing; what a command needs is loaded when it runs.
+ * The whole command line as a tree of commands: the source of parsing, help, docs/cli.md, the man page and completion.
+ * Building it runs nothing; commands load what they need when they run.
  */
 export function buildProgram(): Command {
   const program = new Command('vring')
-    .description('A terminal hypervisor: PCI devices, and guests on its own VMM, from one screen over SSH')
+    .description(
+      'A terminal hypervisor: run VMs on its own VMM and manage PCI devices, from one screen over SSH',
+    )
     .version(version(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .configureOutput({
@@ -51,13 +53,13 @@ export function buildProgram(): Command {
     .exitOverride();
   for (const register of REGISTER) register(program);
   nameHelp(program, 'vring');
-  // For a word that is no command there is a better message. The commands before have not inherited this.
+  // An unknown command gets a better message below. The commands registered so far do not inherit this.
   program.allowExcessArguments();
   return program;
 }
 
-/** After a wrong option or argument, where the right ones are. */
+/** Points to --help after a wrong option or argument. */
 function nameHelp(command: Command, words: string): void {
-  command.showHelpAfterError(`(${words} --help shows what there is)`);
+  command.showHelpAfterError(`(run ${words} --help for usage)`);
   for (const below of command.commands) nameHelp(below, `${words} ${below.name()}`);
 }

@@ -8,7 +8,7 @@ import { printError } from '../text/output.ts';
 import { UsageError } from '../text/usage-error.ts';
 import { featuresMissingHere } from '../vmm/cpu/host-cpu.ts';
 
-/** What options of QEMU's on this command line ask for. @throws UsageError */
+/** The machine that QEMU options on this command line describe. @throws UsageError */
 export function qemuMachine(words: readonly string[], name: string): QemuMachine {
   try {
     return readQemuOptions(words, name, thisHost());
@@ -18,19 +18,21 @@ export function qemuMachine(words: readonly string[], name: string): QemuMachine
   }
 }
 
-/** Says what of the options was left out. */
+/** Reports the options that were left out. */
 export function reportLeftOut(notes: readonly LeftOutNote[]): void {
   if (notes.length === 0) return;
-  printError('vring: left out, as a guest does not miss it:');
+  printError('vring: ignored, no effect on the guest:');
   for (const note of notes) printError(`  ${noteText(note)}`);
 }
 
-/** Says which features of its CPU model a guest does not get on this host. */
+/** Reports the CPU features that this host cannot provide. */
 export function reportMissingFeatures({ cpus: { model, features, enforce } }: Definition): void {
-  // The start says it.
+  // Starting the VM reports them.
   if (enforce) return;
   const signed = (sign: string) => features.filter(name => name.startsWith(sign)).map(name => name.slice(1));
   const missing = featuresMissingHere({ model, add: signed('+'), remove: signed('-') });
   if (missing === null || missing.length === 0) return;
-  printError(`vring: this host cannot give a guest ${missing.join(', ')} of the CPU ${model ?? 'host'}`);
+  printError(
+    `vring: this host does not support these features of CPU ${model ?? 'host'}: ${missing.join(', ')}`,
+  );
 }

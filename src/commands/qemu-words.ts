@@ -1,11 +1,11 @@
 import type { Command, Option } from 'commander';
 
-/** The commands that take options of QEMU's, behind as many words of their own. */
+/** The commands that take QEMU options, by name. */
 const TAKE_QEMU_OPTIONS: readonly (readonly string[])[] = [['run'], ['vm', 'create']];
 
 /**
- * The command line as commander can read it: QEMU's options, which are none to commander (`-m 1024`, `-smp 2`), go behind
- * `--`, where it takes them as arguments. The command's own options stay, wherever they were.
+ * The command line in a form that commander parses: QEMU options (`-m 1024`, `-smp 2`), which it does not know, move behind
+ * `--`, where it takes them as arguments. The command's own options may be anywhere.
  */
 export function withQemuOptionsLast(program: Command, words: readonly string[]): string[] {
   const names = TAKE_QEMU_OPTIONS.find(names => names.every((name, at) => words[at] === name));
@@ -19,7 +19,7 @@ export function withQemuOptionsLast(program: Command, words: readonly string[]):
   let qemu = false;
   for (let at = names.length; at < words.length; at++) {
     const word = words[at]!;
-    // From here on the user has sorted them out.
+    // The user separated the rest already.
     if (word === '--') {
       others.push(...words.slice(at + 1));
       break;
@@ -37,10 +37,10 @@ export function withQemuOptionsLast(program: Command, words: readonly string[]):
   return qemu ? [...names, ...own, '--', ...others] : [...words];
 }
 
-/** The name of the program, as a start line has it. */
+/** The program name at the start of a QEMU command line. */
 const QEMU_PROGRAM = /^(.*\/)?(qemu-system-\w+|qemu-kvm|kvm)$/;
 
-/** The command's option that a word is; null for help. */
+/** The command's option that a word names; null for help. */
 function ownOption(command: Command, word: string): Option | null | undefined {
   if (word === '-h' || word === '--help') return null;
   const [name] = word.split('=', 1);

@@ -1,6 +1,6 @@
 import { stopJob, watchJob } from '../job-control.ts';
 
-/** Node waits for terminals when it writes: one that takes nothing would hold up the whole process, signals included. */
+/** Node writes to terminals synchronously: one that does not read would block the whole process, signal handlers included. */
 export function neverBlock(
   stream: NodeJS.WriteStream & { _handle?: { setBlocking?(on: boolean): void } },
 ): void {
@@ -11,20 +11,20 @@ export function leaveRawMode(stdin: NodeJS.ReadStream): void {
   try {
     stdin.setRawMode(false);
   } catch {
-    // A terminal that is gone has no mode.
+    // The terminal is gone.
   }
 }
 
 /**
- * Gives a raw terminal back while the process is stopped by SIGTSTP (the key itself is the guest's), and makes it raw again
- * when the shell brings the process back. @returns ends that
+ * Leaves raw mode while the process is stopped by SIGTSTP (the key itself goes to the guest), and enters it again when the
+ * shell continues the process. @returns stops watching
  */
 export function watchRawTerminal(stdin: NodeJS.ReadStream, hidden = () => {}, shown = () => {}): () => void {
   let unwatch = () => {};
   let ended = false;
   const take = () => {
     if (ended) return;
-    // What Node takes for raw may not be so any more: the shell has had the terminal.
+    // Node believes the terminal is raw, but the shell has reset it.
     leaveRawMode(stdin);
     stdin.setRawMode(true);
     shown();

@@ -21,7 +21,7 @@ export type ReportedEngine = Pick<
 >;
 
 /**
- * Watches a VM for a while and says what it did: text for people, or JSON.
+ * Watches a VM for a while and reports what it did, as text or JSON.
  * @throws when the VM has no machine to watch
  */
 export async function report(engine: ReportedEngine, id: string, options: ReportOptions): Promise<string> {
@@ -32,7 +32,7 @@ export async function report(engine: ReportedEngine, id: string, options: Report
   const vm = engine.vms().find(vm => vm.id === id);
   if (vm === undefined) throw new Error(`there is no VM ${id}`);
   if (before === null || after === null || !comparable(before, after)) {
-    throw new Error(`${vm.name} is ${vm.state}: there is nothing to report before it has run`);
+    throw new Error(`${vm.name} is ${vm.state}: start it first to get a report`);
   }
   const window = new Window(before, after);
   const { topology } = vm;

@@ -7,8 +7,8 @@ import { watchConsole } from './vm/console.ts';
 import { leaving, managerOrNew } from './vm/manager.ts';
 
 /**
- * Has the manager run a machine, with its serial port on this terminal. The VM goes on when the terminal is left or
- * lost; once it has ended there is nothing to keep of it.
+ * Has the manager run a machine, with its serial port on this terminal. The VM keeps running when the terminal detaches or
+ * is lost; it is removed once it has ended.
  * @returns the exit status
  */
 export async function runJoined(config: MachineConfigInput): Promise<number> {
@@ -16,12 +16,14 @@ export async function runJoined(config: MachineConfigInput): Promise<number> {
     const id = await engine.start(config);
     const vm = (): VmInfo | undefined => engine.vms().find(vm => vm.id === id);
     let status = 0;
-    // It may have ended before there was a console to join.
+    // It may have ended before its console could be attached.
     if (isAlive(vm()!)) status = await watchConsole(engine, id, {});
     const left = vm();
     if (left === undefined) return status;
     if (isAlive(left)) {
-      printError(`vring: ${id} goes on; vring vm console ${id} joins it again, vring vm kill ${id} ends it`);
+      printError(
+        `vring: ${id} keeps running: vring vm console ${id} reattaches, vring vm kill ${id} kills it`,
+      );
       return status;
     }
     await engine.remove(id);

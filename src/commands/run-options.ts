@@ -1,6 +1,6 @@
 import type { DiskOption } from './values.ts';
 
-/** What `vring run` was asked for. */
+/** The options of `vring run`. */
 export type RunOptions = {
   readonly initrd?: string;
   readonly append?: string;

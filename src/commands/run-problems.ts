@@ -2,11 +2,11 @@ import type { ConfigProblem, MachineConfigInput } from '../vmm/machine/config.ts
 
 type DeviceInput = NonNullable<MachineConfigInput['devices']>[number];
 
-/** How a command line calls what a configuration is made of. */
+/** The option names of a command line, to phrase configuration errors in its terms. */
 export type OptionWords = {
-  /** By key, and by the way to it where its parts have options of their own. */
+  /** By key, or by path where parts of a key have their own options. */
   readonly options: Readonly<Record<string, string>>;
-  /** The options that devices come from. */
+  /** The option that adds devices. */
   readonly devices: string;
   readonly disk: string;
 };
@@ -41,7 +41,7 @@ export const QEMU_WORDS: OptionWords = {
   disk: '-drive',
 };
 
-/** What is wrong with a configuration, in the words of the command line that it comes from. */
+/** Configuration errors in the terms of the command line. */
 export function problemText(
   problems: readonly ConfigProblem[],
   words: OptionWords,

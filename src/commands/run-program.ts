@@ -7,7 +7,7 @@ import { withQemuOptionsLast } from './qemu-words.ts';
 const FAILURE = 1;
 const WRONG_USAGE = 2;
 
-/** Carries out the command line, and ends the process. */
+/** Runs the command line, then exits. */
 export async function runProgram(argv: readonly string[]): Promise<never> {
   watchOutput();
   try {
@@ -19,7 +19,7 @@ export async function runProgram(argv: readonly string[]): Promise<never> {
   return await endProgram();
 }
 
-/** Ends the process when all that it printed has been taken: with status 1 when some of it could not be written. */
+/** Exits once all output is flushed, with status 1 if some of it could not be written. */
 export async function endProgram(): Promise<never> {
   await outputFlushed();
   const failure = outputFailure();
@@ -27,13 +27,13 @@ export async function endProgram(): Promise<never> {
     printError(`vring: ${failure}`);
     process.exitCode ||= FAILURE;
   }
-  // Warm machine threads and open sockets have no say in when the command has ended.
+  // Do not wait for idle machine threads and open sockets.
   process.exit();
 }
 
-/** Prints what went wrong, in one sentence, and gives the exit status. */
+/** Prints the error. @returns the exit status */
 async function exitStatus(error: unknown): Promise<number> {
-  // Commander has printed its message already; help and version end this way with status 0.
+  // Commander has printed its message; help and version also end here, with status 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
   printError(`vring: ${error instanceof Error ? error.message : String(error)}`);
   if (process.env.VRING_DEBUG && error instanceof Error) printError(error.stack ?? '');

@@ -5,7 +5,7 @@ import { nameOfFile } from './name-of-file.ts';
 import { qemuMachine, reportLeftOut, reportMissingFeatures } from './qemu-machine.ts';
 import type { RunOptions } from './run-options.ts';
 
-/** What to write in place of an option of `vring run` beside QEMU's. */
+/** What to write instead of an option of `vring run` that conflicts with QEMU options. */
 const INSTEAD: Readonly<Record<string, string>> = {
   initrd: '--initrd: write -initrd',
   append: '--append: write -append',
@@ -17,15 +17,14 @@ const INSTEAD: Readonly<Record<string, string>> = {
   rng: '--no-rng: leave out -device virtio-rng-pci',
 };
 
-/** The machine that options of QEMU's ask for. @param given options of `vring run` itself on the command line */
+/** The machine that QEMU options describe. @param given options of `vring run` itself on the command line */
 export function qemuConfig(
   words: readonly string[],
   options: RunOptions,
   given: readonly string[],
 ): MachineConfigInput {
   const mixed = given.map(name => INSTEAD[name]).filter(text => text !== undefined);
-  if (mixed.length > 0)
-    throw new UsageError(`these do not go together with QEMU's options: ${mixed.join('; ')}`);
+  if (mixed.length > 0) throw new UsageError(`these options conflict with QEMU options: ${mixed.join('; ')}`);
   const at = words.findIndex(word => /^--?kernel$/.test(word));
   const kernel = at < 0 ? undefined : words[at + 1];
   const { definition, leftOut } = qemuMachine(words, options.name ?? nameOfFile(kernel ?? 'vm'));

@@ -31,13 +31,13 @@ export async function runVm(
   if (options.ui) requireTerminal();
   const { config, words: inWords } = await machineOf(words, options, given);
   try {
-    // A manager would say the same, in words that know nothing of a command line.
+    // The manager checks too, but its errors do not name command-line options.
     parseMachineConfig(config);
     if (options.detach) return await runDetached(config);
     if (options.ui) return await runInUi(config);
-    // Somebody may lose the connection to a terminal. A pipe or a file is a script's, whose VM ends with it.
+    // A terminal connection can be lost, so the VM outlives it. In a script (pipe or file) the VM ends with the script.
     if (!options.foreground && onTerminal()) return await runJoined(config);
-    // A name that was not chosen, but is the kernel's, may be there as often as one likes.
+    // A default name (from the kernel) is not locked, so that several such VMs can run.
     return await runHere(new LocalEngine(options.name === undefined ? {} : { lock: lockVm }), config);
   } catch (error) {
     throw error instanceof ConfigError
@@ -46,20 +46,19 @@ export async function runVm(
   }
 }
 
-/** The machine that is asked for, and how the command line calls its parts. */
+/** The machine to run, and the option names of this command line. */
 async function machineOf(
   words: readonly string[],
   options: RunOptions,
   given: readonly string[],
 ): Promise<{ config: MachineConfigInput; words: OptionWords }> {
   const [kernel] = words;
-  if (kernel === undefined)
-    throw new UsageError("run needs a kernel, or QEMU's options; vring run --help shows how");
+  if (kernel === undefined) throw new UsageError('run needs a kernel or QEMU options; see vring run --help');
   if (words.length === 1 && !kernel.startsWith('-'))
     return { config: runConfig(kernel, options), words: RUN_WORDS };
   if (!words.some(word => word.startsWith('-')))
     throw new UsageError(
-      `run takes one kernel, and ${words.length} words were given: ${words.map(printable).join(' ')}`,
+      `run takes one kernel, but got ${words.length} arguments: ${words.map(printable).join(' ')}`,
     );
   const { qemuConfig } = await import('./run-qemu.ts');
   return { config: qemuConfig(words, options, given), words: QEMU_WORDS };
@@ -94,7 +93,7 @@ async function runInUi(config: MachineConfigInput): Promise<number> {
 
 async function runDetached(config: MachineConfigInput): Promise<number> {
   await leaving(await managerOrNew(), engine => engine.start(config));
-  printLines(`${config.name}: started; vring vm console ${config.name} joins its console`);
+  printLines(`${config.name}: started; vring vm console ${config.name} attaches to its console`);
   return 0;
 }
 
@@ -105,17 +104,17 @@ async function runHere(engine: LocalEngine, config: MachineConfigInput): Promise
     if (event.kind === 'vm' && !isAlive(event.vm)) ended.resolve(event.vm);
   });
   const id = await engine.start(config);
-  if (process.stdin.isTTY) printError(`vring: ${config.name} runs; Ctrl-] leaves and ends it`);
+  if (process.stdin.isTTY) printError(`vring: ${config.name} is running; Ctrl-] quits and kills it`);
   const joined = joinConsole(engine, id);
   const signal = endingSignal();
   const outcome = await Promise.race([ended.promise, joined.left, signal.status]);
-  // From here on the terminal is the user's, and a signal ends vring at once, however long the VM takes to end.
+  // The terminal is restored, and a signal ends vring at once even if the VM takes long to end.
   joined.restore();
   signal.ignore();
   await engine.close();
   if (typeof outcome !== 'number') return reportEnd(outcome);
-  printError(`\nvring: left ${config.name}; it was ended`);
+  printError(`\nvring: killed ${config.name}`);
   if (outputFailure() !== null) return 1;
-  // Whoever leaves does not wait for output to be read.
+  // Do not wait for output to be read after the user quit.
   process.exit(outcome);
 }

@@ -10,7 +10,7 @@ export function registerRun(program: Command): void {
   const run = program
     .command('run')
     .argument('[kernel]', 'Linux bzImage, ELF with a PVH note, or multiboot ELF')
-    .argument('[qemu...]', "QEMU's options in its place, as they are: `-m 1024 -smp 2 -kernel vmlinuz`")
+    .argument('[qemu...]', 'QEMU options instead of a kernel: `-m 1024 -smp 2 -kernel vmlinuz`')
     .usage('[options] <kernel | qemu options>')
     .description('Boot a kernel, with its serial port on this terminal')
     .option('--initrd <file>', 'initial RAM disk')
@@ -31,16 +31,13 @@ export function registerRun(program: Command): void {
     .addOption(new Option('--kvm <state>', 'off hides the hypervisor from the guest').choices(['on', 'off']))
     .option('--name <name>', "the VM's name (default: the kernel's file name)")
     .option('--no-rng', 'leave out the virtio-rng device')
-    .option('--no-seccomp', 'run vCPU and queue threads without their system call filters')
+    .option('--no-seccomp', 'run vCPU and queue threads without seccomp filters')
+    .addOption(new Option('--ui', 'run it in the manager and open the full-screen UI').conflicts('detach'))
+    .option('--detach', 'run it in the manager and return')
     .addOption(
-      new Option('--ui', 'hand it to the manager, and show it in the full-screen UI').conflicts('detach'),
-    )
-    .option('--detach', 'hand it to the manager, and leave it running')
-    .addOption(
-      new Option(
-        '--foreground',
-        'run it in this process: it ends with the terminal, or with Ctrl-]',
-      ).conflicts(['ui', 'detach']),
+      new Option('--foreground', 'run it in this process: closing the terminal or Ctrl-] kills it').conflicts(
+        ['ui', 'detach'],
+      ),
     )
     .action(async (_kernel, _qemu, options: RunOptions, command: Command) => {
       const { runVm } = await import('./run-vm.ts');
@@ -66,11 +63,11 @@ export function registerRun(program: Command): void {
       {
         command:
           'vring run -m 1024 -smp 2 -drive file=disk.img,if=virtio -kernel vmlinuz -append console=ttyS0',
-        does: "the same in QEMU's words",
+        does: 'the same with QEMU options',
       },
       {
         command: 'vring run --detach --name build vmlinuz',
-        does: 'a VM that goes on when the terminal is closed',
+        does: 'a VM that keeps running when the terminal closes',
       },
     ],
   });

@@ -3,18 +3,18 @@ import type { Sample } from '../engine/sampling/sampling.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { within } from './vm/until.ts';
 
-/** Beyond the interval: a manager on a busy host is slow to answer. */
+/** Added to the interval: a manager on a busy host answers slowly. */
 const ANSWER_WITHIN_MS = 10_000;
 
 const NOTHING_RUNS: Sample = { at: 0, totals: {}, detail: null, queues: null };
 
 export type SampleOptions = {
   readonly intervalMs: number;
-  /** The VM to look at in detail. */
+  /** The VM to sample in detail. */
   readonly detailOf?: string;
 };
 
-/** One sample over a whole interval. The first that an engine gives is over less, and is left out. */
+/** One sample over a whole interval. The engine's first sample covers less, and is skipped. */
 export async function sampleOnce(engine: Engine, options: SampleOptions): Promise<Sample> {
   if (!engine.vms().some(isAlive)) {
     await new Promise(resolve => setTimeout(resolve, options.intervalMs));
@@ -23,10 +23,14 @@ export async function sampleOnce(engine: Engine, options: SampleOptions): Promis
   const whole = Promise.withResolvers<Sample>();
   const stop = sampleForever(engine, options, whole.resolve);
   const latest = 2 * options.intervalMs + ANSWER_WITHIN_MS;
-  return await within(whole.promise, latest, 'the manager sends no measurements').finally(stop);
+  return await within(
+    whole.promise,
+    latest,
+    'the manager sends no measurements; see vring manager status',
+  ).finally(stop);
 }
 
-/** Each sample over a whole interval, until it is called off. */
+/** Samples over whole intervals. @returns stops sampling */
 export function sampleForever(
   engine: Engine,
   { intervalMs, detailOf }: SampleOptions,

@@ -13,29 +13,29 @@ type ServeCommandOptions = {
   idleTimeout: number;
 };
 
-/** `vring serve`: the manager, run by systemd, or in the background for a client. */
+/** `vring serve`: the manager, run by systemd or started in the background by a client. */
 export function registerServe(program: Command): void {
   const seconds = (option: string, least: number) => (text: string) =>
     parseCount(text, option, least, LONGEST_WAIT_SECONDS);
   const serve = program
     .command('serve')
-    .description('Run the manager, which holds the VMs: start those with autostart, and let terminals attach')
+    .description('Run the manager, the process that holds the VMs, and start the VMs with autostart')
     .option(
       '--shutdown-timeout <seconds>',
-      'how long guests may take to power off when the manager stops, before they are killed',
+      'seconds that guests get to power off when the manager stops, before they are killed',
       seconds('--shutdown-timeout', 0),
       60,
     )
     .option('--metrics <address>', 'serve /metrics for Prometheus at 127.0.0.1:PORT, [::1]:PORT or unix:PATH')
     .option('--metrics-remote', 'let --metrics listen on an address that other hosts can reach')
     .addOption(
-      new Option(
-        '--background',
-        'as clients start it: log to a file, and stop when it is no longer used',
-      ).hideHelp(),
+      new Option('--background', 'as clients start it: log to a file, and stop when idle').hideHelp(),
     )
     .addOption(
-      new Option('--idle-timeout <seconds>', 'in the background, how long to stay without VMs and clients')
+      new Option(
+        '--idle-timeout <seconds>',
+        'seconds without VMs and clients before a background manager stops',
+      )
         .argParser(seconds('--idle-timeout', 1))
         .default(30)
         .hideHelp(),
@@ -62,7 +62,7 @@ export function registerServe(program: Command): void {
       { command: 'vring serve --metrics 127.0.0.1:9177', does: 'scrape http://127.0.0.1:9177/metrics' },
       {
         command: 'vring serve --metrics unix:/run/vring/metrics.sock',
-        does: 'for a proxy, or curl --unix-socket',
+        does: 'for a reverse proxy or curl --unix-socket',
       },
     ],
   });
@@ -70,7 +70,7 @@ export function registerServe(program: Command): void {
 
 async function metricsAddress({ metrics, metricsRemote = false }: ServeCommandOptions) {
   if (metrics === undefined) {
-    if (metricsRemote) throw new UsageError('--metrics-remote is of use only together with --metrics');
+    if (metricsRemote) throw new UsageError('--metrics-remote needs --metrics');
     return null;
   }
   const { parseMetricsAddress } = await import('../manager/metrics/address.ts');

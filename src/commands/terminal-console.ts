@@ -4,13 +4,13 @@ import { outputLost, writeOut } from '../text/output.ts';
 import { listenToKeyboard } from './console-keyboard.ts';
 import { neverBlock } from './raw-terminal.ts';
 
-/** Output that may wait for a slow reader, in bytes; the guest waits when there is more. */
+/** Bytes of output buffered for a slow reader; beyond this the guest is paused. */
 const OUTPUT_MAX = 2 ** 20;
 
 export type JoinedConsole = {
-  /** The user left with Ctrl-], or nobody is at the other end any more: with the exit status for it. */
+  /** Resolves with the exit status when the user presses Ctrl-], or the terminal or reader is gone. */
   readonly left: Promise<number>;
-  /** Puts the terminal back. */
+  /** Restores the terminal. */
   restore(): void;
 };
 
@@ -27,7 +27,7 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
     },
   });
   void link.takeKeyboard();
-  // Whoever read the output is gone, or its disk is full.
+  // The reader of the output is gone, or the disk is full.
   void outputLost.then(() => leave(0));
   const stopListening = listenToKeyboard({
     wantsPasteMarkers: () => pasteMode.on,
@@ -44,11 +44,11 @@ export function joinConsole(engine: Engine, id: string): JoinedConsole {
   return { left, restore };
 }
 
-/** Writes to stdout. While a reader takes nothing, the guest is paused, so that its output doesn't pile up here. */
+/** Writes to stdout. Pauses the guest while the reader is stuck, so that output does not pile up here. */
 function showOutput(engine: Engine, id: string): (bytes: Uint8Array) => void {
   const { stdout } = process;
   let held = false;
-  // The VM may end meanwhile: then it needs neither.
+  // The VM may have ended meanwhile.
   const ignore = () => {};
   const goOn = () => {
     held = false;

@@ -3,30 +3,27 @@ import { LEFT_STATUS, withManual } from './manual.ts';
 import { parseInterval, type TopOptions } from './top/options.ts';
 import { VM_TOTALS } from './vm/vm-json.ts';
 
-/** `vring top`: what the VMs do, by CPU time. */
+/** `vring top`: VMs by CPU time. */
 export function registerTop(program: Command): void {
   const top = program
     .command('top')
-    .description('Show what host and VMs do, again and again')
-    .option('--once', 'show it once')
-    .option('--interval <time>', 'measured over this long: 500ms, 2s (default: 1s)', parseInterval)
-    .option('--csv', 'as comma-separated values, a line a VM')
-    .option('--json', 'as JSON, one document a line')
+    .description('Show host and VM activity, updated continuously')
+    .option('--once', 'print one sample and exit')
+    .option('--interval <time>', 'sampling interval, such as 500ms or 2s (default: 1s)', parseInterval)
+    .option('--csv', 'print CSV, one line per VM')
+    .option('--json', 'print JSON, one document per line')
     .action(async (options: TopOptions) => {
       const { top } = await import('./top/top.ts');
       process.exitCode = await top(options);
     });
   withManual(top, {
-    text: [
-      'On a terminal `q` leaves. Elsewhere the tables, lines or documents follow each other until nobody reads them any more.',
-      LEFT_STATUS,
-    ],
+    text: ['On a terminal, `q` quits. Otherwise it prints until the reader closes the pipe.', LEFT_STATUS],
     json: [
       ['at', 'milliseconds since 1970'],
-      ['seconds', 'how long was measured'],
-      ['host', '`cpu` (1 is one CPU in full use), `cpus`, `memory`: `totalBytes`, `availableBytes`'],
-      ['vms', `of those that run: \`name\`, \`state\`, and rates a second: ${VM_TOTALS}`],
+      ['seconds', 'length of the interval'],
+      ['host', '`cpu` (1 is one fully used CPU), `cpus`, `memory`: `totalBytes`, `availableBytes`'],
+      ['vms', `of running VMs: \`name\`, \`state\`, and rates per second: ${VM_TOTALS}`],
     ],
-    examples: [{ command: 'vring top --once --csv --interval 5s', does: 'five seconds as CSV' }],
+    examples: [{ command: 'vring top --once --csv --interval 5s', does: 'one five-second sample as CSV' }],
   });
 }

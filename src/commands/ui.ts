@@ -7,7 +7,7 @@ import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts'
 
 /** `vring` alone: the full-screen UI. */
 export function registerUi(program: Command): void {
-  // Commands have options of the same names: what follows a command's name is the command's.
+  // Commands have options of the same names: those after a command's name belong to the command.
   withUiOptions(program.enablePositionalOptions()).action(async (options: OpenUiOptions) => {
     const [unknown] = program.args;
     if (unknown !== undefined) {
@@ -19,7 +19,7 @@ export function registerUi(program: Command): void {
       throw new UsageError(`there is no command "${printable(unknown)}"; ${help}`);
     }
     requireTerminal();
-    // A manager and the UI take about as long to come up: neither waits for the other.
+    // The manager and the UI take about equally long to start, so start both at once.
     const { managerOrNew } = await import('./vm/manager.ts');
     const manager = managerOrNew({ readOnly: options.readOnly === true });
     const [engine] = await Promise.all([manager, loadUi()]);

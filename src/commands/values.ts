@@ -1,10 +1,10 @@
 import { parseCount } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
 
-/** What --disk says, as a device's configuration. */
+/** A --disk option as a device configuration. */
 export type DiskOption = { type: 'virtio-blk'; path: string } & Record<string, unknown>;
 
-/** `-cx16,-xsave` → the names to take away. */
+/** `-cx16,-xsave` → the names to remove. */
 export function parseCpuFeatures(text: string): { remove: string[] } {
   const remove = text
     .split(',')
@@ -13,7 +13,7 @@ export function parseCpuFeatures(text: string): { remove: string[] } {
       if (/^-[a-z0-9_.]+$/i.test(item)) return item.slice(1).toLowerCase();
       throw new UsageError(
         `--cpu-features ${item}: expected feature names with a leading "-", such as -cx16,-xsave; ` +
-          'the guest gets every feature that KVM has, less these',
+          'the guest gets every feature that KVM supports except these',
       );
     });
   if (remove.length === 0)
@@ -39,7 +39,7 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
     case 'format':
       if (value === 'raw') return value;
       throw new UsageError(
-        `--disk ${disk}: format takes raw, not ${value || 'nothing'}; \`qemu-img convert -O raw\` makes a raw disk of others`,
+        `--disk ${disk}: format takes raw, not ${value || 'nothing'}; \`qemu-img convert -O raw\` converts other formats`,
       );
     case 'serial':
       if (value) return value;
@@ -55,7 +55,7 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       throw new UsageError(`--disk ${disk}: readonly takes on or off, not ${value}`);
     default:
       throw new UsageError(
-        `--disk ${disk}: no setting "${key}"; there are format, readonly, cache, serial, queues`,
+        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, cache, serial or queues`,
       );
   }
 }

@@ -24,7 +24,7 @@ export async function versionFacts(vring: string): Promise<VersionFacts> {
   return { vring, node: process.version, kernel: release(), kvm: kvmFacts(), manager };
 }
 
-/** Opening KVM checks its version: vring works with one alone, the one that there has been since 2007. */
+/** Opening KVM checks its API version: vring needs 12, the only one since 2007. */
 function kvmFacts(): VersionFacts['kvm'] {
   const fds: number[] = [];
   const owner: ResourceOwner = {

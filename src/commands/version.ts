@@ -4,12 +4,12 @@ import { printData, printLines } from '../text/output.ts';
 import { withManual } from './manual.ts';
 import type { VersionFacts } from './version-facts.ts';
 
-/** `vring version`: vring, and what it runs on. */
+/** `vring version`: vring and what it runs on. */
 export function registerVersion(program: Command): void {
   const command = program
     .command('version')
-    .description('Show the versions of vring, its manager, Node, the kernel and KVM')
-    .option('--json', 'as JSON')
+    .description('Show versions of vring, the manager, Node, the kernel and KVM')
+    .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const { versionFacts } = await import('./version-facts.ts');
       const facts = await versionFacts(version());
@@ -18,14 +18,11 @@ export function registerVersion(program: Command): void {
     });
   withManual(command, {
     json: [
-      ['vring', 'the version of this vring'],
-      ['node', 'the version of Node that runs it'],
-      ['kernel', "the host's kernel"],
-      ['kvm', '`api`: the version of the KVM API, or null; `problem`: why KVM can not be used, or null'],
-      [
-        'manager',
-        '`pid`, `version`, `startedAt` (milliseconds since 1970) of the process that runs the VMs; null when there is none',
-      ],
+      ['vring', 'version of this vring'],
+      ['node', 'version of Node'],
+      ['kernel', "version of the host's kernel"],
+      ['kvm', '`api`: KVM API version, or null; `problem`: why KVM cannot be used, or null'],
+      ['manager', '`pid`, `version`, `startedAt` (milliseconds since 1970) of the running manager, or null'],
     ],
   });
 }

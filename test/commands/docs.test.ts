@@ -8,15 +8,15 @@ import { buildProgram } from '../../src/commands/program.ts';
 
 const program = buildProgram();
 
-test('docs/cli.md is what the commands say (npm run docs writes it)', async () => {
+test('docs/cli.md is up to date (run npm run docs)', async () => {
   await expect(cliMarkdown(program)).toMatchFileSnapshot('../../docs/cli.md');
 });
 
-test('man/vring.1 is what the commands say (npm run docs writes it)', async () => {
+test('man/vring.1 is up to date (run npm run docs)', async () => {
   await expect(manPage(program)).toMatchFileSnapshot('../../man/vring.1');
 });
 
-test('what roff would take for its own is escaped', () => {
+test('escapes roff control characters', () => {
   expect(escaped("a\\b --x ~/.c 'q'")).toBe('a\\eb \\-\\-x \\(ti/.c \\(aqq\\(aq');
   expect(verbatim(['.SH it'])).toContain('\n\\&.SH it\n');
   expect(filled(`${'word '.repeat(15)}.SH it`)).toBe(`${'word '.repeat(15)}.SH\nit`);
@@ -24,7 +24,7 @@ test('what roff would take for its own is escaped', () => {
   expect(item('-x', 'see `vring vm`')).toBe('.TP\n\\fB\\-x\\fR\nsee \\fBvring vm\\fR');
 });
 
-test('groff reads the man page without a warning', ({ skip }) => {
+test('groff reads the man page without warnings', ({ skip }) => {
   const page = join(import.meta.dirname, '../../man/vring.1');
   try {
     execFileSync('groff', ['--version'], { stdio: 'ignore' });
@@ -37,7 +37,7 @@ test('groff reads the man page without a warning', ({ skip }) => {
   expect(warnings).toBe('');
 });
 
-test('mandoc finds nothing to criticize in the man page', ({ skip }) => {
+test('mandoc -T lint accepts the man page', ({ skip }) => {
   const page = join(import.meta.dirname, '../../man/vring.1');
   const { error, stdout, stderr } = spawnSync('mandoc', ['-T', 'lint', page], { encoding: 'utf8' });
   skip(error !== undefined, 'mandoc is not installed');

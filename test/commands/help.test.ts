@@ -13,7 +13,7 @@ describe('vring help', () => {
     [['vm', 'creat'], 'vring vm has no command "creat"; did you mean create?'],
     [['nonsense'], 'vring has no command "nonsense"; vring --help lists them'],
     [['vm', 'list', 'x'], 'vring vm list has no command "x"; it has none'],
-  ])('%j is wrong usage, with what may have been meant', async (words, message) => {
+  ])('%j is a usage error with a suggestion', async (words, message) => {
     expect(await vring('help', ...words)).toMatchObject({ status: 2, stderr: `vring: ${message}` });
   });
 });

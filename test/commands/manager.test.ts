@@ -43,7 +43,7 @@ function define(name: string, append = ''): void {
 }
 
 describe('without a manager', () => {
-  test('status says so, and exits with 3; stop has nothing to do', async () => {
+  test('status exits with 3; stop has nothing to do', async () => {
     expect(await vringManager()).toMatchObject({ stdout: 'no manager is running', exitCode: 3 });
     expect(await json('status')).toMatchObject({ exitCode: 3, state: 'none', manager: null });
     expect(await vringManager('stop')).toMatchObject({ stdout: 'no manager is running', exitCode: 0 });
@@ -58,7 +58,7 @@ describe('without a manager', () => {
 });
 
 describe('a manager', () => {
-  test('is shown with all that one may look for, and stopped', async () => {
+  test('is shown in detail, and stopped', async () => {
     const process_ = startManager(['--metrics', '127.0.0.1:0']);
     await attached();
     const { exitCode, state, manager } = await json('status');
@@ -83,7 +83,7 @@ describe('a manager', () => {
     expect(stderr).toMatch(/ending: stopped by \S+@/);
   });
 
-  test('that does not answer is shown as slow; only --force ends it', async () => {
+  test('that does not respond is shown as slow; only --force kills it', async () => {
     const process_ = startManager();
     await attached();
     process_.kill('SIGSTOP');
@@ -100,8 +100,8 @@ describe('a manager', () => {
 
   test.each([
     [['stop', '--timeout', '-1'], /--timeout -1: expected a whole number/],
-    [['explode'], /there is no command "manager explode"; there are status, stop, restart/],
-  ])('%j is wrong usage', async (args, message) => {
+    [['explode'], /there is no command "manager explode"; expected status, stop, restart/],
+  ])('%j is a usage error', async (args, message) => {
     const { exitCode, stderr } = await vringManager(...args);
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(message);
@@ -109,7 +109,7 @@ describe('a manager', () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
-  test('that died are listed by the next one, and started again by restart', async () => {
+  test('that died with it are listed by the next one, and restarted by restart', async () => {
     define('web');
     define('db');
     const dead = startManager();
@@ -151,7 +151,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(await json('status')).toMatchObject({ interrupted: [], manager: { pid: restarted.manager.pid } });
   }, 60_000);
 
-  test('are shut down by stop, and start no more; by restart they run again', async () => {
+  test('are shut down by stop and stay off; restart starts them again', async () => {
     define('web');
     startManager();
     const engine = await attached();
@@ -174,7 +174,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(state).toMatchObject({ exitCode: 3, interrupted: [] });
   }, 60_000);
 
-  test('that do not power off are killed after --timeout, and named', async () => {
+  test('that do not power off are killed after --timeout and named', async () => {
     const manager = startManager(['--shutdown-timeout', '3600']);
     const engine = await attached();
     await engine.start(guest('deaf', 'run="spin 100s"'));

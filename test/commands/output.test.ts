@@ -124,7 +124,7 @@ describe('a full disk', () => {
     });
   });
 
-  test('for messages is an error as well', () => {
+  test('for stderr is also an error', () => {
     const full = fs.openSync('/dev/full', 'w');
     expect(run('vm create new --iso /nowhere', '', ['ignore', 'pipe', full]).status).not.toBe(0);
     const domain = path.join(folder, 'domain.xml');
@@ -141,7 +141,7 @@ describe('a full disk', () => {
     fs.closeSync(full);
   });
 
-  test('that takes the beginning of an output is noticed', () => {
+  test('that fills up after part of the output is noticed', () => {
     const file = path.join(folder, 'cut');
     const { status, stderr } = spawnSync(
       'sh',
@@ -154,7 +154,7 @@ describe('a full disk', () => {
   });
 });
 
-test('a reader that has gone away is no error, and all that it reads arrives', () => {
+test('a closed reader is not an error, and gets everything it reads', () => {
   const sh = (script: string) =>
     spawnSync('bash', ['-c', `set -o pipefail; ${script}`], {
       env: { ...process.env, ...sandbox.env },
@@ -169,7 +169,7 @@ test('a reader that has gone away is no error, and all that it reads arrives', (
 });
 
 describe('a hostile host', () => {
-  test('has control characters in what is read', () => {
+  test('has control characters in its files', () => {
     const text = fs.readFileSync(path.join(hostile.directory, 'usr/share/misc/pci.ids'), 'utf8');
     expect(text).toMatch(OBEYED);
     expect(fs.readdirSync(path.join(hostile.directory, 'sys/bus/pci/drivers')).join()).toMatch(OBEYED);
@@ -183,7 +183,7 @@ describe('a hostile host', () => {
     if (command.includes('--json')) JSON.parse(stdout);
   });
 
-  test('is shown all the same', () => {
+  test('is shown with them escaped', () => {
     const { stdout } = run('pci --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
     expect(stdout).toContain('i40e?[1337h?[8m?]52;c;aGk=');
     const json = run('pci list --json --host-root ROOT', hostile.directory, ['ignore', 'pipe', 'pipe']);
@@ -193,7 +193,7 @@ describe('a hostile host', () => {
   });
 });
 
-test('a definition cannot say anything to the terminal', () => {
+test('a definition cannot send escape sequences to the terminal', () => {
   const { stdout, stderr } = run('vm show bad', '', ['ignore', 'pipe', 'pipe']);
   expect(stdout).toContain('al?ias');
   expect(stdout + stderr).not.toMatch(/[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]/);

@@ -20,7 +20,7 @@ async function watched(id: string, json: boolean): Promise<string> {
 }
 
 describe('the report of a VM', () => {
-  test('as text has its exits, its time, its queues and its last lines', async () => {
+  test('as text has exits, time, queues and the last console lines', async () => {
     const id = engine.add('demo', busy);
     engine.print(id, 'boot\r\n\x1b[1mlogin: \x1b]0;evil\x07\rLOGIN: ');
     const text = await watched(id, false);
@@ -29,7 +29,7 @@ describe('the report of a VM', () => {
     expect(text).toMatch(/^[\x20-\x7e\n]*$/);
   });
 
-  test('as JSON has the same facts, under names that stay', async () => {
+  test('as JSON has the same facts under stable names', async () => {
     const id = engine.add('demo', busy);
     engine.print(id, 'ready\n');
     expect(JSON.parse(await watched(id, true))).toMatchSnapshot();
@@ -43,11 +43,11 @@ describe('the report of a VM', () => {
     expect(await text).toMatch(/^demo: crashed, .*\ntriple fault\nrng0 is broken: the ring is not in RAM\n/);
   });
 
-  test('is refused when there is nothing to compare', async () => {
+  test('is refused without two comparable samples', async () => {
     const id = engine.add('demo', busy);
     const text = report(engine, id, { afterMs: 2000, json: false, clock });
     engine.renew(id, busy);
     clock.advance(2000);
-    await expect(text).rejects.toThrow(/demo is running: there is nothing to report/);
+    await expect(text).rejects.toThrow(/demo is running: start it first/);
   });
 });

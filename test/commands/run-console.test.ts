@@ -20,7 +20,7 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
     const run = execa(NODE, RUN, { reject: false, stdin: 'ignore', timeout: TIMEOUT });
     for await (const line of run.iterable()) if (line.includes('virtio-rng')) run.kill(signal);
     const ended = await run;
-    expect(ended.stderr).toContain('left guest.elf; it was ended');
+    expect(ended.stderr).toContain('killed guest.elf');
     expect(ended.exitCode).toBe(exitCode);
   });
 
@@ -46,10 +46,10 @@ describe.skipIf(noKvm !== null)(onKvm('the console of vring run'), () => {
     return output;
   }
 
-  test('is left with Ctrl-], and the terminal is as it was', async () => {
+  test('Ctrl-] quits and restores the terminal', async () => {
     const output = await onTerminal('virtio-rng', 'info\r\x03\x1d');
-    expect(output).toContain('Ctrl-] leaves and ends it');
-    expect(output).toContain('left guest.elf; it was ended');
+    expect(output).toContain('Ctrl-] quits and kills it');
+    expect(output).toContain('killed guest.elf');
     expect(output).toContain('status 0');
     expect(output).toMatch(/ icanon .* echo /s);
   });
@@ -60,11 +60,11 @@ describe.skipIf(noKvm !== null)(onKvm('vring run on a terminal'), () => {
   const run = (...args: string[]) => new PtyProgram([VRING, 'run', builtFile('guest.elf'), ...args], sandbox);
   const state = async () => JSON.parse(await sandbox.vring('vm', 'list', '--json')).vms[0]?.state;
 
-  test('leaves the VM running, by Ctrl-] or by a lost connection, until it ends itself', async () => {
+  test('leaves the VM running after Ctrl-] or a lost connection', async () => {
     await using first = run('--name', 'mine');
     await first.shows(/^>$/m);
     first.type('\x1d');
-    await first.shows('mine goes on');
+    await first.shows('mine keeps running');
     await first.ended();
     expect(await state()).toBe('running');
 
@@ -81,7 +81,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run on a terminal'), () => {
     expect(await state()).toBe('off');
   });
 
-  test('ends with the guest, and leaves nothing in the list', async () => {
+  test('ends with the guest and removes the VM from the list', async () => {
     await using ui = run('--name', 'short', '--append', 'run="exit 5"');
     await ui.ended();
     expect(await sandbox.vring('vm', 'list', '--json')).not.toContain('short');

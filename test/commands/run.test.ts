@@ -47,7 +47,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(stdout).toMatch(/result blk-verify .*errors=0/);
   });
 
-  test("takes QEMU's options as they are", async () => {
+  test('accepts QEMU options', async () => {
     const disk = join(temporaryFolder(), 'disk.img');
     writeFileSync(disk, Buffer.alloc(2 ** 20));
     const drive = `file=${disk},if=virtio,format=raw`;
@@ -67,7 +67,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(0);
   });
 
-  test("names what it leaves out of QEMU's options, and ends as QEMU does", async () => {
+  test('names QEMU options that it leaves out, and exits like QEMU', async () => {
     const { stderr, exitCode } = await vring(
       ...['run', 'qemu-system-x86_64', '-accel', 'tcg', '-accel', 'kvm', '-m', '64', '-cpu', 'qemu64'],
       ...['--no-reboot', '-vnc', ':0', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
@@ -78,7 +78,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(7);
   });
 
-  test('ends when nobody reads its output any more', async () => {
+  test('ends when the reader of its output goes away', async () => {
     const guest = `${process.execPath} src/cli.ts run ${GUEST} --append 'run="exits io 1000000"'`;
     const { exitCode } = await execa('sh', ['-c', `${guest} | head -c 1 >/dev/null`], { timeout: 20_000 });
     expect(exitCode).toBe(0);
@@ -95,7 +95,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(1);
   });
 
-  test('a disk that another VM has is refused', async () => {
+  test('refuses a disk that another VM uses', async () => {
     const disk = join(temporaryFolder(), 'disk.img');
     writeFileSync(disk, Buffer.alloc(4096));
     const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk, '--disk', disk);
@@ -103,7 +103,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(1);
   });
 
-  test('a disk that another process has is refused, with who has it', async () => {
+  test('refuses a disk that another process uses, and names the process', async () => {
     const disk = join(temporaryFolder(), 'disk.img');
     writeFileSync(disk, Buffer.alloc(4096));
     const args = ['src/cli.ts', 'run', GUEST, '--disk', disk];
@@ -118,7 +118,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     await holder;
   });
 
-  test('a disk that is not a whole number of sectors is refused', async () => {
+  test('refuses a disk that is not a whole number of sectors', async () => {
     const disk = join(temporaryFolder(), 'odd.img');
     writeFileSync(disk, Buffer.alloc(1000));
     const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk);
@@ -127,7 +127,7 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
   });
 });
 
-describe('wrong usage ends with 2 and names what is wrong', () => {
+describe('a usage error exits with 2 and names the problem', () => {
   test.each([
     [['run'], 'kernel'],
     [['run', GUEST, '--cpus', '0'], '--cpus 0'],

@@ -24,7 +24,7 @@ test('counts are whole numbers in range', () => {
   }
 });
 
-test('CPU features are taken away by name', () => {
+test('CPU features are removed by name', () => {
   expect(parseCpuFeatures('-cx16,-XSAVE')).toEqual({ remove: ['cx16', 'xsave'] });
   expect(() => parseCpuFeatures('cx16')).toThrow(UsageError);
   expect(() => parseCpuFeatures('')).toThrow(UsageError);

@@ -3,7 +3,7 @@ import { plain } from '../manual.ts';
 import type { Answer, Candidate } from './answer.ts';
 import { valuesFor } from './values.ts';
 
-/** Where in the tree of commands a command line has led, before the word at the cursor. */
+/** The parsed command line before the word at the cursor. */
 type Place = {
   readonly command: Command;
   /** Arguments of the command so far. */
@@ -11,11 +11,11 @@ type Place = {
   readonly options: readonly Option[];
   /** The option whose value comes next. */
   readonly pending: Option | null;
-  /** `--` has been seen: from there on nothing is an option. */
+  /** `--` was seen: everything after it is an argument. */
   readonly onlyArguments: boolean;
 };
 
-/** What may stand at the cursor. @param words of the command line after `vring`; the last is the one to complete */
+/** Completes a command line. @param words after `vring`; the last one is completed */
 export async function complete(program: Command, words: readonly string[]): Promise<Answer> {
   const current = words.at(-1) ?? '';
   const place = follow(program, words.slice(0, -1));
@@ -49,7 +49,7 @@ function follow(program: Command, words: readonly string[]): Place {
   return { command, given, options, pending, onlyArguments };
 }
 
-/** Options that begin with the word, or the values of one that is followed by `=` already. */
+/** Options that start with the word, or the values of an option followed by `=`. */
 async function optionsAt(place: Place, current: string): Promise<Answer> {
   const { options } = place;
   const command = withoutCommand(place.command);
@@ -95,12 +95,12 @@ function optionNamed(command: Command, name: string): Option | undefined {
   return command.options.find(({ long, short }) => name === long || name === short);
 }
 
-/** What a group of commands does without any of them: its list. */
+/** A group's default command. */
 function withoutCommand(command: Command): Command {
   return command.commands.find(each => each.name() === 'list') ?? command;
 }
 
-/** Its parser is handed what has been given so far. */
+/** Its parser gets the earlier values. */
 function isRepeatable({ parseArg, argChoices }: Option): boolean {
   return parseArg !== undefined && parseArg.length > 1 && argChoices === undefined;
 }

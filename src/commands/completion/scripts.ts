@@ -1,12 +1,12 @@
 /**
- * The scripts ask `vring __complete`, which knows the tree of commands, so that they never grow old: they need not be
- * made anew when vring is updated. What the user typed is passed on as words and never evaluated.
+ * The scripts call `vring __complete`, which knows the tree of commands, so they need no update when vring is upgraded.
+ * User input is passed on as words and never evaluated.
  */
 export function completionScript(shell: 'bash' | 'zsh' | 'fish'): string {
   return SCRIPTS[shell];
 }
 
-/** bash cuts words at ":" and "=", PCI addresses among them: they are put together again, and cut off the answers. */
+/** bash splits words at ":" and "=", including PCI addresses: the script joins them, and strips the prefix from the answers. */
 const BASH = `# bash completion for vring; made by: vring completion bash
 _vring() {
   local rest=\${COMP_LINE:0:COMP_POINT} words=() word trimmed

@@ -4,7 +4,7 @@ import type { Answer, Candidate } from './answer.ts';
 
 type Kind = 'files' | 'directories' | 'pci' | 'vm';
 
-/** What the placeholder of an argument or of an option's value stands for. Others have no values that could be listed. */
+/** The kind of value by placeholder name. Other placeholders have no candidates. */
 const KINDS: Readonly<Record<string, Kind>> = {
   file: 'files',
   kernel: 'files',
@@ -15,7 +15,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   vm: 'vm',
 };
 
-/** Completes the value of an argument or an option. @param given values of the same command that are there already */
+/** Completes the value of an argument or an option. @param given earlier values of the same command */
 export async function valuesFor(
   name: string,
   of: Argument | Option,
@@ -48,7 +48,7 @@ function words(values: readonly string[], current: string): Answer {
   return { kind: 'words', candidates };
 }
 
-/** Addresses with their domain, or without it where the word begins like that. */
+/** Addresses with their domain, or without it if the word starts that way. */
 function pciAddresses(current: string, given: readonly string[]): Answer {
   const addresses = listFolder('/sys/bus/pci/devices').filter(address => !given.includes(address));
   const full = words(addresses, current);
@@ -59,7 +59,7 @@ function pciAddresses(current: string, given: readonly string[]): Answer {
   );
 }
 
-/** The VMs that are defined, and those that the manager has beside them. */
+/** Defined VMs, and the manager's VMs without a definition. */
 async function vmNames(): Promise<string[]> {
   try {
     const { openVmList } = await import('../vm/vm-list.ts');
@@ -68,7 +68,7 @@ async function vmNames(): Promise<string[]> {
     await vmList.close();
     return names.sort();
   } catch {
-    // What is wrong is told by the command itself; in the middle of a line there is no place for it.
+    // The command itself reports errors; completion has no place for them.
     return [];
   }
 }

@@ -24,7 +24,7 @@ export async function bindDevices(
   const { driver = 'vfio-pci' } = options;
   if (!driverName.test(driver) || !isParkingDriver(driver)) {
     throw new UsageError(
-      `--driver ${driver}: expected vfio-pci, pci-stub or a VFIO driver made for the device; vring vfio unbind --driver gives it to one of the host's`,
+      `--driver ${driver}: expected vfio-pci, pci-stub or a VFIO variant driver; to bind a host driver, use vring vfio unbind --driver`,
     );
   }
   const makePlan = async () => {
@@ -44,7 +44,7 @@ export async function unbindDevices(
   const { driver = null } = options;
   if (driver !== null && (!driverName.test(driver) || isParkingDriver(driver))) {
     throw new UsageError(
-      `--driver ${driver}: expected a driver of the host, such as igb; without the option the kernel chooses`,
+      `--driver ${driver}: expected a driver of the host, such as igb; omit --driver to let the kernel choose`,
     );
   }
   const makePlan = async () => {

@@ -12,19 +12,19 @@ import type { HostRoot } from '../../host/root.ts';
 import { printData, printError, printLines } from '../../text/output.ts';
 import type { HostOptions } from './host-options.ts';
 
-/** What a command takes that writes to devices. */
+/** Options of commands that write to devices. */
 export type TimedOptions = HostOptions & { readonly stepTimeout?: number };
 export type ChangeOptions = TimedOptions & { readonly dryRun?: boolean; readonly force?: boolean };
 
-/** Where a command writes to, and to whom it speaks. */
+/** Where a command writes and reports. */
 export type ChangeContext = {
   readonly writer: () => HostWriter;
   readonly journal: () => Journal;
   readonly lock: ChangeLock;
-  /** A line for people. */
+  /** Prints a line of text output. */
   readonly say: (line: string) => void;
   readonly sayJson: (data: object) => void;
-  /** A line that people should see whatever the output is for. */
+  /** Prints a warning, also with --json. */
   readonly warn: (line: string) => void;
 };
 
@@ -32,7 +32,7 @@ export function systemContext(root: HostRoot, options: TimedOptions): ChangeCont
   return {
     writer: () => systemWriter(root, options.stepTimeout),
     journal: () => new Journal(),
-    // Loaded when it is needed: what it takes for a lock is not needed to look.
+    // Loaded on demand: commands that only read do not need the lock.
     lock: async (change, onWait) => {
       const { hostLock } = await import('../../manager/host-lock.ts');
       return await hostLock(journalDirectory())(change, onWait);
@@ -44,9 +44,9 @@ export function systemContext(root: HostRoot, options: TimedOptions): ChangeCont
 }
 
 /**
- * Shows a plan, or applies it as far as its checks allow. It is made anew once nobody else can change the host, so that it
- * fits what is there.
- * @returns the exit status: 0 when the host is as asked for; for a dry run, when it could be made so
+ * Shows a plan, or applies it if its checks allow. The plan is made again under the host lock, so that it fits the current
+ * state.
+ * @returns the exit status: 0 when the host is as requested or, for a dry run, when the plan can be applied
  */
 export async function carryOut(
   makePlan: () => Plan | Promise<Plan>,
@@ -63,7 +63,7 @@ export async function carryOut(
     report(plan, null, options, context);
     return standing.length > 0 ? 1 : 0;
   }
-  // A write that has just begun is waited for, with the lock of the process that makes it.
+  // A write that is still pending holds the host lock, so waiting for the lock waits for it.
   const settled = plan.checks.filter(check => check.code !== 'pending');
   refuseBlocked({ ...plan, checks: settled }, options, context);
   const writer = context.writer();
@@ -73,11 +73,11 @@ export async function carryOut(
   );
 }
 
-/** Seconds after which a step is said to take its time, and between one such line and the next. */
-const FIRST_NEWS = 3;
-const NEWS_EVERY = 10;
+/** Seconds until the first line about a slow step, and between the following ones. */
+const FIRST_REPORT_S = 3;
+const REPORT_EVERY_S = 10;
 
-/** To be called while nobody else changes the host. */
+/** The caller holds the host lock. */
 async function applyNow(
   plan: Plan,
   writer: HostWriter,
@@ -91,7 +91,7 @@ async function applyNow(
   for (const check of plan.checks.filter(each => each.level !== 'ok')) say(describeCheck(check));
   const outcome = await runPlan(writer, journal, plan, (steps, waiting) => {
     if (waiting !== null) {
-      if ((waiting.seconds - FIRST_NEWS) % NEWS_EVERY === 0) context.warn(describeWaiting(waiting));
+      if ((waiting.seconds - FIRST_REPORT_S) % REPORT_EVERY_S === 0) context.warn(describeWaiting(waiting));
       return;
     }
     const running = steps.indexOf('running');
@@ -108,7 +108,7 @@ function report(plan: Plan, outcome: Outcome | null, options: ChangeOptions, con
   if (options.json) context.sayJson({ version: 1, plan, outcome });
 }
 
-/** What is wrong with plans of before. */
+/** Warns about damaged and interrupted plans. */
 export function warnOfJournal(content: JournalContent, context: ChangeContext): void {
   const interrupted = interruptedPlan(content);
   for (const line of [...content.damaged, ...(interrupted === null ? [] : [interrupted])]) context.warn(line);
@@ -121,29 +121,29 @@ function refuseBlocked(plan: Plan, options: ChangeOptions, context: ChangeContex
   throw new Error(refusal(plan, force));
 }
 
-/** What would become of the plan if it was not a dry run. */
+/** The result that a dry run predicts. */
 function verdict(plan: Plan, force: boolean): string {
   const standing = standingBlocks(plan, force);
   const accepted = blocks(plan).length - standing.length;
   if (standing.length > 0) {
-    const help = standing.some(check => !check.forceable) ? 'does not help' : 'would accept that';
+    const help = standing.some(check => !check.forceable) ? 'does not help' : 'overrides that';
     return `Verdict: blocked by ${checkCount(standing.length)}; --force ${help}`;
   }
   if (plan.steps.length === 0) return 'Verdict: nothing to do';
-  return `Verdict: can be applied${accepted > 0 ? `; --force accepts ${checkCount(accepted)} that would block it` : ''}`;
+  return `Verdict: can be applied${accepted > 0 ? `; --force overrides ${checkCount(accepted)}` : ''}`;
 }
 
 function checkCount(count: number): string {
   return `${count} check${count === 1 ? '' : 's'}`;
 }
 
-/** Everything that stands in the way, and what could be done about it. */
+/** Everything that blocks the plan, and the next step. */
 function refusal(plan: Plan, force: boolean): string {
   const standing = standingBlocks(plan, force);
   const reasons = standing.map(check => `  ${check.subject ?? 'host'}: ${check.reason}`);
   const next = standing.some(check => !check.forceable)
     ? '--force does not help here'
-    : 'to do it all the same, add --force; --dry-run shows what would be done';
+    : 'use --force to apply it anyway; --dry-run shows the steps';
   return `refused: ${plan.title}\n${reasons.join('\n')}\n${next}`;
 }
 

@@ -9,10 +9,10 @@ const marks: Readonly<Record<Finding['state'], string>> = {
   fail: 'FAIL',
 };
 
-/** Below the titles. */
+/** Aligns with the titles. */
 const indent = '       ';
 
-/** Findings by area; reason and repair of those that are not as they should be. */
+/** Findings by area, with the reason and the fix for warnings and failures. */
 export function doctorLines({ distribution, findings }: Diagnosis, cells: number): string[] {
   const lines = [`host: ${distribution.name}`];
   for (const [area, inArea] of Map.groupBy(findings, finding => finding.area)) {
@@ -21,7 +21,7 @@ export function doctorLines({ distribution, findings }: Diagnosis, cells: number
   }
   const count = (state: Finding['state']): number =>
     findings.filter(finding => finding.state === state).length;
-  lines.push('', `${count('fail')} to repair, ${count('warn')} to look at`);
+  lines.push('', `${count('fail')} failed, ${count('warn')} with warnings`);
   return lines;
 }
 

@@ -7,16 +7,16 @@ import { type HostOptions, openHost, outputWidth, print, withHostOptions } from 
 import type { VfCountOptions, VfOptions } from './sriov-set.ts';
 
 /**
- * The commands that look at the host and change it. What they do is loaded when they run: it takes longer to load
- * than the whole of the rest of vring.
+ * The commands that inspect and change the host. Their code is loaded when they run, because it takes longer to load than
+ * the rest of vring.
  */
 export function registerHostCommands(program: Command): void {
-  registerPci(program.command('pci').description("The host's PCI functions"));
-  registerIommu(program.command('iommu').description('IOMMU groups'));
-  registerSriov(program.command('sriov').description('Virtual functions'));
-  registerVfio(program.command('vfio').description('Devices for guests: bind and unbind'));
+  registerPci(program.command('pci').description("Inspect the host's PCI functions"));
+  registerIommu(program.command('iommu').description('Inspect IOMMU groups and enable the IOMMU'));
+  registerSriov(program.command('sriov').description('Manage SR-IOV virtual functions'));
+  registerVfio(program.command('vfio').description('Bind devices to VFIO drivers for passthrough'));
   registerDoctor(program);
-  registerHost(program.command('host').description('Record this host; restore what was persisted'));
+  registerHost(program.command('host').description('Record this host, or restore persisted changes'));
   registerUndo(program);
 }
 
@@ -24,8 +24,8 @@ export function registerHostCommands(program: Command): void {
 function withChangeOptions(command: Command): Command {
   return withTimeout(
     withHostOptions(command)
-      .option('--dry-run', 'show every step, and change nothing')
-      .option('--force', 'accept what a check blocks, where the kernel allows it'),
+      .option('--dry-run', 'show every step without changing anything')
+      .option('--force', 'override failed checks where the kernel allows it'),
   );
 }
 
@@ -33,30 +33,28 @@ function withChangeOptions(command: Command): Command {
 function withTimeout(command: Command): Command {
   return command.option(
     '--step-timeout <seconds>',
-    'how long the kernel may take to answer a write to a device (default: 60, more for many VFs)',
+    'seconds to wait for a write to a device to complete (default: 60, more for many VFs)',
     text => parseCount(text, '--step-timeout', 1, 86_400),
   );
 }
 
 function registerPci(pci: Command): void {
-  withHostOptions(listCommand(pci).description('All functions, one a line')).action(
-    async (options: HostOptions) => {
-      const { listFunctions, functionTable } = await import('./pci-list.ts');
-      const functions = listFunctions(await openHost(options));
-      print(options, { functions }, () => functionTable(functions, outputWidth()));
-    },
-  );
+  withHostOptions(listCommand(pci).description('List PCI functions')).action(async (options: HostOptions) => {
+    const { listFunctions, functionTable } = await import('./pci-list.ts');
+    const functions = listFunctions(await openHost(options));
+    print(options, { functions }, () => functionTable(functions, outputWidth()));
+  });
   withHostOptions(
     pci
       .command('show')
-      .argument('<address>', 'address of the function')
-      .description('Everything about one function'),
+      .argument('<address>', 'PCI address (BDF)')
+      .description('Show a PCI function in detail'),
   ).action(async (text: string, options: HostOptions) => {
     const { showPci, functionLines } = await import('./pci-show.ts');
     const fn = await showPci(await openHost(options), text);
     print(options, { function: fn }, () => functionLines(fn, outputWidth()));
   });
-  withHostOptions(pci.command('tree').description('Buses, bridges and what is behind them')).action(
+  withHostOptions(pci.command('tree').description('Show the bus hierarchy as a tree')).action(
     async (options: HostOptions) => {
       const { listFunctions } = await import('./pci-list.ts');
       const { treeBuses, treeLines } = await import('./pci-tree.ts');
@@ -67,7 +65,7 @@ function registerPci(pci: Command): void {
 }
 
 function registerIommu(iommu: Command): void {
-  withHostOptions(listCommand(iommu).description('Groups, their members, and why they share one')).action(
+  withHostOptions(listCommand(iommu).description('List IOMMU groups and why their members share one')).action(
     async (options: HostOptions) => {
       const { listGroups, groupLines } = await import('./iommu.ts');
       const listing = listGroups(await openHost(options));
@@ -75,9 +73,7 @@ function registerIommu(iommu: Command): void {
     },
   );
   withChangeOptions(
-    iommu
-      .command('enable')
-      .description("Switch the IOMMU on, on the kernel's command line from the next boot on"),
+    iommu.command('enable').description("Enable the IOMMU on the kernel's command line, from the next boot"),
   ).action(async (options: ChangeOptions) => {
     const { enableIommu } = await import('./iommu-enable.ts');
     process.exitCode = await enableIommu(await openHost(options), options);
@@ -85,7 +81,7 @@ function registerIommu(iommu: Command): void {
 }
 
 function registerSriov(sriov: Command): void {
-  withHostOptions(listCommand(sriov).description('Physical functions and their VFs')).action(
+  withHostOptions(listCommand(sriov).description('List physical functions and their VFs')).action(
     async (options: HostOptions) => {
       const { listSriov, sriovLines } = await import('./sriov-list.ts');
       const physicalFunctions = await listSriov(await openHost(options));
@@ -95,12 +91,12 @@ function registerSriov(sriov: Command): void {
   withChangeOptions(
     sriov
       .command('set')
-      .argument('<pf>', 'address of the physical function')
-      .argument('<count>', 'how many VFs it shall have')
+      .argument('<pf>', 'PCI address (BDF) of the physical function')
+      .argument('<count>', 'number of VFs; 0 removes them all')
       .description('Set the number of VFs')
-      .option('--persist', 'at each boot too')
+      .option('--persist', 'also apply at every boot')
       .addOption(
-        new Option('--autoprobe <state>', 'may host drivers take the new VFs?').choices(['on', 'off']),
+        new Option('--autoprobe <state>', 'whether host drivers bind to new VFs').choices(['on', 'off']),
       ),
   ).action(async (pf: string, count: string, options: VfCountOptions) => {
     const { setVfCount } = await import('./sriov-set.ts');
@@ -109,11 +105,11 @@ function registerSriov(sriov: Command): void {
   withChangeOptions(
     sriov
       .command('vf')
-      .argument('<pf>', 'address of the physical function')
-      .argument('<index>', 'which of its VFs, from 0')
+      .argument('<pf>', 'PCI address (BDF) of the physical function')
+      .argument('<index>', 'index of the VF, from 0')
       .argument('<setting...>', 'mac= vlan= qos= trust= spoofchk= state= max-rate= min-rate=')
-      .description('Set MAC, VLAN and the like of a VF')
-      .option('--persist', 'at each boot too'),
+      .description('Set the MAC address, VLAN and other settings of a VF')
+      .option('--persist', 'also apply at every boot'),
   ).action(async (pf: string, index: string, settings: string[], options: VfOptions) => {
     const { setVfAttributes } = await import('./sriov-set.ts');
     process.exitCode = await setVfAttributes(await openHost(options), pf, index, settings, options);
@@ -121,21 +117,21 @@ function registerSriov(sriov: Command): void {
 }
 
 function registerVfio(vfio: Command): void {
-  withHostOptions(listCommand(vfio).description('Devices bound to vfio-pci, now and after a boot')).action(
-    async (options: HostOptions) => {
-      const { listVfio, vfioLines } = await import('./vfio-list.ts');
-      const listing = listVfio(await openHost(options));
-      print(options, listing, () => vfioLines(listing, outputWidth()));
-    },
-  );
+  withHostOptions(
+    listCommand(vfio).description('List devices bound to VFIO drivers, now and after the next boot'),
+  ).action(async (options: HostOptions) => {
+    const { listVfio, vfioLines } = await import('./vfio-list.ts');
+    const listing = listVfio(await openHost(options));
+    print(options, listing, () => vfioLines(listing, outputWidth()));
+  });
   withChangeOptions(
     vfio
       .command('bind')
-      .argument('<address...>', 'addresses of the functions')
-      .description("Take devices from the host's drivers, for guests")
-      .option('--driver <name>', 'vfio-pci, pci-stub, or a VFIO driver made for the device', 'vfio-pci')
-      .option('--group', 'the other endpoints of their IOMMU groups too')
-      .option('--persist', 'at each boot too'),
+      .argument('<address...>', 'PCI addresses (BDF)')
+      .description('Bind devices to vfio-pci for passthrough')
+      .option('--driver <name>', 'vfio-pci, pci-stub or a VFIO variant driver', 'vfio-pci')
+      .option('--group', 'include all endpoints of their IOMMU groups')
+      .option('--persist', 'also apply at every boot'),
   ).action(async (addresses: string[], options: BindOptions) => {
     const { bindDevices } = await import('./bind.ts');
     process.exitCode = await bindDevices(await openHost(options), addresses, options);
@@ -143,11 +139,11 @@ function registerVfio(vfio: Command): void {
   withChangeOptions(
     vfio
       .command('unbind')
-      .argument('<address...>', 'addresses of the functions')
-      .description('Give devices back to the host')
-      .option('--driver <name>', 'to this driver (default: the one that the kernel finds)')
-      .option('--group', 'the other members of their IOMMU groups too')
-      .option('--persist', 'forget that they were bound at each boot'),
+      .argument('<address...>', 'PCI addresses (BDF)')
+      .description('Return devices to host drivers')
+      .option('--driver <name>', 'driver to bind (default: the kernel chooses)')
+      .option('--group', 'include all members of their IOMMU groups')
+      .option('--persist', 'also stop binding them at boot'),
   ).action(async (addresses: string[], options: BindOptions) => {
     const { unbindDevices } = await import('./bind.ts');
     process.exitCode = await unbindDevices(await openHost(options), addresses, options);
@@ -156,7 +152,7 @@ function registerVfio(vfio: Command): void {
 
 function registerDoctor(program: Command): void {
   withHostOptions(
-    program.command('doctor').description('What keeps guests from running well, and its repair'),
+    program.command('doctor').description('Check the host for virtualization problems and show fixes'),
   ).action(async (options: HostOptions) => {
     const { diagnose } = await import('../../host/doctor/doctor.ts');
     const { doctorLines } = await import('./doctor.ts');
@@ -170,22 +166,22 @@ function registerHost(host: Command): void {
   host
     .command('record')
     .argument('<target>', 'a new directory, or a .tar, .tar.gz or .tgz file')
-    .description('Write down what the other commands read, for --host-root')
-    .option('--json', 'as JSON (docs/host.md has the schema)')
+    .description('Record the host state that other commands read, for --host-root')
+    .option('--json', 'print JSON (schema: docs/host.md)')
     .action(async (target: string, options: HostOptions) => {
       const { recordHost } = await import('../../host/record.ts');
       const recording = await recordHost(target);
       const kilobytes = Math.ceil(recording.bytes / 1024);
       print(options, recording, () => [
         `recorded ${recording.files} files, ${kilobytes} KiB, to ${recording.target}`,
-        'it names network addresses, MAC addresses and serial numbers of this host',
+        'the recording contains IP addresses, MAC addresses and serial numbers of this host',
       ]);
     });
   withTimeout(
     host
       .command('restore')
-      .description('Bring the devices to what --persist stored; a service does it at each boot')
-      .option('--json', 'as JSON (docs/host.md has the schema)'),
+      .description('Apply changes stored with --persist; a service runs this at boot')
+      .option('--json', 'print JSON (schema: docs/host.md)'),
   ).action(async (options: TimedOptions) => {
     const { restore } = await import('./restore.ts');
     process.exitCode = await restore(await openHost({}), options);
@@ -196,10 +192,10 @@ function registerUndo(program: Command): void {
   withTimeout(
     program
       .command('undo')
-      .description('Undo the last change of the host')
-      .option('--json', 'as JSON (docs/host.md has the schema)')
-      .option('--dry-run', 'show what would be done')
-      .option('--list', 'show the changes that are kept, newest first'),
+      .description('Undo the last host change')
+      .option('--json', 'print JSON (schema: docs/host.md)')
+      .option('--dry-run', 'show the steps without undoing anything')
+      .option('--list', 'list recorded changes, newest first'),
   ).action(async (options: ChangeOptions & { list?: boolean }) => {
     const { undoLast } = await import('./undo.ts');
     process.exitCode = await undoLast(await openHost({}), options);

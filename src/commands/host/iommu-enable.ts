@@ -4,7 +4,7 @@ import { planKernelParameters } from '../../host/plan/kernel-parameters.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type ChangeContext, type ChangeOptions, carryOut, systemContext } from './change.ts';
 
-/** `vring iommu enable`: `intel_iommu=on iommu=pt`, or `iommu=pt` for AMD, by the boot loader of this host. */
+/** `vring iommu enable`: `intel_iommu=on iommu=pt`, or `iommu=pt` for AMD, with the boot loader of this host. */
 export async function enableIommu(
   root: HostRoot,
   options: ChangeOptions,
@@ -12,7 +12,7 @@ export async function enableIommu(
 ): Promise<number> {
   const makePlan = () => {
     const plan = planKernelParameters(root, iommuParameters(readCpu(root)));
-    const already = iommuActive(root) ? ['the IOMMU is on already'] : [];
+    const already = iommuActive(root) ? ['the IOMMU is already enabled'] : [];
     return { ...plan, notes: [...already, ...plan.notes] };
   };
   return await carryOut(makePlan, options, context);

@@ -18,7 +18,7 @@ export function listGroups(root: HostRoot): IommuListing {
 
 export function groupLines({ groups, functions }: IommuListing, cells: number): string[] {
   if (groups.length === 0) {
-    return ['there are no IOMMU groups: the IOMMU is off or absent (see vring doctor)'];
+    return ['no IOMMU groups: the IOMMU is off or absent; run vring doctor'];
   }
   const byAddress = new Map(functions.map(fn => [fn.address, fn]));
   const short = shortener(functions.map(fn => fn.address));
@@ -39,7 +39,7 @@ export function groupLines({ groups, functions }: IommuListing, cells: number): 
   const notes = groups.flatMap(group => {
     const texts = [
       ...group.reasons.map(reason => reason.text),
-      ...(group.others.length > 0 ? [`also has ${group.others.join(', ')}, which are not on a PCI bus`] : []),
+      ...(group.others.length > 0 ? [`also contains ${group.others.join(', ')}, not on a PCI bus`] : []),
       ...(group.override ? [group.override.text] : []),
     ];
     return texts.flatMap(text => paragraph(`group ${group.id}: ${text}`, cells, '  '));

@@ -1,8 +1,8 @@
 import { wrap } from '../../text/width.ts';
 
 /**
- * The text in lines of at most `cells`, `lead` before the first of them and `indent` before the others; one line
- * where nothing limits it.
+ * Wraps a text to `cells`, with `lead` before the first line and `indent` before the others. A single line if `cells` is
+ * infinite.
  */
 export function paragraph(text: string, cells: number, indent = '', lead = ''): string[] {
   if (!Number.isFinite(cells)) return [lead + text];

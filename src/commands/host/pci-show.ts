@@ -10,7 +10,7 @@ import { type ListedFunction, listFunctions } from './pci-list.ts';
 
 export type ShownFunction = ListedFunction & { readonly details: PciDetails };
 
-/** @param text the address, as the user wrote it */
+/** @param text an address as typed */
 export async function showPci(root: HostRoot, text: string): Promise<ShownFunction> {
   const functions = listFunctions(root);
   const address = await addressArgument(
@@ -23,7 +23,7 @@ export async function showPci(root: HostRoot, text: string): Promise<ShownFuncti
 
 type Field = readonly [name: string, values: readonly string[]];
 
-/** Everything about one function: a heading, then named fields, each of one or more lines. */
+/** One function in detail: a heading, then named fields of one or more lines each. */
 export function functionLines(fn: ShownFunction, cells: number): string[] {
   const fields: Field[] = [
     ['class', [`${fn.names.class ?? 'unknown'} [${fn.class}], revision ${fn.revision}`]],
@@ -82,7 +82,7 @@ function nextBootText({ nextBoot }: ShownFunction): string[] {
   ];
 }
 
-/** What was configured and is so already. */
+/** What is configured and already in effect. */
 function unchangedText({ driver, vfs }: NonNullable<ShownFunction['nextBoot']>): string {
   const parts = [driver, vfs === null ? null : `${vfs} VFs`].filter(part => part !== null);
   return parts.length === 0 ? 'as it is now' : `${parts.join(', ')}, as now`;
@@ -124,9 +124,9 @@ function regionText(region: PciRegion): string {
 function accessText({ configAccess }: ShownFunction): string {
   switch (configAccess) {
     case 'header':
-      return 'readable as root only';
+      return 'readable by root only';
     case 'asleep':
-      return 'not read: the function is off (D3cold), and reading would wake it';
+      return 'not read: the function is in D3cold, and a read would wake it';
     case 'dead':
       return 'the function does not answer';
     default:

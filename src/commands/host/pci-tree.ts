@@ -7,7 +7,7 @@ export function treeBuses(functions: readonly ListedFunction[]): PciRootBus[] {
   return pciTree(functions);
 }
 
-/** The buses drawn as a tree, in letters that every terminal has. */
+/** The buses as a tree, in ASCII. */
 export function treeLines(functions: readonly ListedFunction[], cells: number): string[] {
   const short = shortener(functions.map(fn => fn.address));
   const byAddress = new Map(functions.map(fn => [fn.address, fn]));

@@ -12,7 +12,7 @@ type Row = { readonly pf: PhysicalFunction; readonly vf: VirtualFunction | null 
 
 export function sriovLines(physicalFunctions: readonly PhysicalFunction[], cells: number): string[] {
   if (physicalFunctions.length === 0) {
-    return ['no function of this host has SR-IOV that its driver and the kernel support'];
+    return ['no SR-IOV functions with driver and kernel support'];
   }
   const short = shortener(physicalFunctions.flatMap(pf => [pf.address, ...pf.vfs.map(vf => vf.address)]));
   const rows = physicalFunctions.flatMap((pf): Row[] => [

@@ -5,17 +5,17 @@ export type Column<Row> = {
   readonly title: string;
   readonly text: (row: Row) => string;
   readonly align?: Align;
-  /** Columns with a higher number are the first to go where there is not enough room; 0 always stays. */
+  /** Columns with the highest rank are dropped first when space is short; rank 0 always stays. */
   readonly rank?: number;
-  /** May be cut down to so many cells; without it the column is never cut. */
+  /** Minimum width in cells when truncated; without it the column is never truncated. */
   readonly least?: number;
 };
 
 const gap = 2;
 
 /**
- * A table in at most `cells` cells: columns of less importance are left out, then long texts cut. Infinity for
- * output that no terminal shows.
+ * A table of at most `cells` cells: drops low-priority columns, then truncates long texts. Infinity for output that does not
+ * go to a terminal.
  */
 export function tableLines<Row>(
   rows: readonly Row[],
@@ -24,7 +24,7 @@ export function tableLines<Row>(
 ): string[] {
   const texts = columns.map(column => rows.map(row => printable(column.text(row))));
   const natural = columns.map((column, index) => Math.max(width(column.title), ...texts[index]!.map(width)));
-  // A column in which nobody has anything says nothing.
+  // Omit empty columns.
   let shown = columns.map((_, index) => index).filter(index => texts[index]!.some(text => text !== ''));
   const least = (index: number): number =>
     Math.min(natural[index]!, columns[index]!.least ?? natural[index]!);
@@ -52,7 +52,7 @@ export function tableLines<Row>(
   return lines.map(each => truncate(each, cells));
 }
 
-/** Takes from the widest columns first until all fit, none below its least. */
+/** Shrinks the widest columns first until all fit, none below its minimum. */
 function shrink(natural: readonly number[], least: readonly number[], cells: number): number[] {
   const sizes = [...natural];
   let excess = sizes.reduce((sum, size) => sum + size, 0) - cells;

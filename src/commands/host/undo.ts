@@ -10,7 +10,7 @@ import { type ChangeContext, type ChangeOptions, systemContext } from './change.
 
 type UndoOptions = ChangeOptions & { readonly list?: boolean };
 
-/** Undoes the last plan that was applied. @returns the exit status. */
+/** Undoes the last applied plan. @returns the exit status */
 export async function undoLast(
   root: HostRoot,
   options: UndoOptions,
@@ -29,7 +29,7 @@ export async function undoLast(
   );
 }
 
-/** @param writer null for a dry run; else nobody else may change the host meanwhile */
+/** @param writer null for a dry run; otherwise the caller holds the host lock */
 async function undoNow(
   writer: HostWriter | null,
   options: UndoOptions,
@@ -46,7 +46,7 @@ async function undoNow(
   const entry = latestEntry(content);
   if (entry === null) {
     report(null, null);
-    say(`there is nothing to undo (plans are kept in ${journal.directory})`);
+    say(`nothing to undo (journal: ${journal.directory})`);
     return 0;
   }
   if (writer === null) {
@@ -78,7 +78,7 @@ function listEntries(
     context.sayJson({ version: 1, entries: newestFirst.map(entrySummary) });
     return 0;
   }
-  if (entries.length === 0) context.say('no plan has been applied yet');
+  if (entries.length === 0) context.say('no plans applied yet');
   for (const entry of newestFirst) context.say(`${entry.at}  ${entry.state.padEnd(8)}  ${entry.plan.title}`);
   return 0;
 }

@@ -10,7 +10,7 @@ import { shortDeviceName, shortener } from './short-names.ts';
 import { tableLines } from './table.ts';
 
 export type VfioListing = VfioState & {
-  /** Bound to a VFIO driver or pci-stub now, or configured for one. */
+  /** Bound to a VFIO driver or pci-stub now or at the next boot. */
   readonly functions: readonly (PciFunction & {
     readonly vfio: VfioDevice | null;
     readonly nextBoot: NextBoot | null;
@@ -43,9 +43,14 @@ export function vfioLines(listing: VfioListing, cells: number): string[] {
   ];
   const blind = listing.holdersComplete
     ? []
-    : ['', 'whether VMs of other users have devices open is not to be seen: run as root'];
+    : ['', "cannot see whether other users' processes have devices open: run as root"];
   if (listing.functions.length === 0) {
-    return [...heading, '', 'no function is bound to vfio-pci: vring vfio bind ADDRESS does that', ...blind];
+    return [
+      ...heading,
+      '',
+      'no function is bound to a VFIO driver: bind one with vring vfio bind ADDRESS',
+      ...blind,
+    ];
   }
   const short = shortener(listing.functions.map(fn => fn.address));
   const table = tableLines(
@@ -72,7 +77,7 @@ function moduleText({ name, state }: ModuleState): string {
   return state === 'loaded' ? name : `${name} (${state})`;
 }
 
-/** `=` where the next boot changes nothing. */
+/** `=` if the next boot changes nothing. */
 function nextText({ nextBoot, driver }: VfioListing['functions'][number]): string {
   if (nextBoot === null || nextBoot.drift === null) return '=';
   if (nextBoot.driver !== null) return nextBoot.driver === driver ? '=' : nextBoot.driver;

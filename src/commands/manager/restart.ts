@@ -9,7 +9,7 @@ import { type StopOptions, stopManager } from './stop.ts';
 
 export type RestartOptions = StopOptions;
 
-/** A guest is running as soon as its machine is built. */
+/** A VM counts as running once its machine is built. */
 const START_TIMEOUT_MS = 120_000;
 
 type Result = Pick<VmInfo, 'name' | 'state' | 'reason'>;
@@ -22,7 +22,7 @@ export async function restart(options: RestartOptions): Promise<number> {
   const progress = new Progress(() => 'starting VMs');
   try {
     const interrupted = engine.vms().filter(vm => vm.interrupted);
-    for (const { id } of interrupted) engine.restart(id).catch(() => {}); // its state and reason tell
+    for (const { id } of interrupted) engine.restart(id).catch(() => {}); // its state and reason show the failure
     const names = [...(stopped?.vms ?? []), ...interrupted.map(vm => vm.name)].sort();
     const vms: Result[] = [];
     for (const name of new Set(names)) {
@@ -48,12 +48,12 @@ function isSettled(vm: VmInfo): boolean {
 async function startUnit({ name, user }: NonNullable<ManagerStatus['unit']>): Promise<void> {
   const args = [...(user ? ['--user'] : []), 'start', name];
   const { failed, stderr } = await execa('systemctl', args, { reject: false });
-  if (failed) throw new Error(`systemctl ${args.join(' ')} failed: ${stderr || 'it gave no reason'}`);
+  if (failed) throw new Error(`systemctl ${args.join(' ')} failed: ${stderr || 'no reason given'}`);
 }
 
 function lines(pid: number, vms: readonly Result[]): string[] {
   return [
-    `the manager runs as process ${pid}`,
+    `the manager is running as process ${pid}`,
     ...vms.map(({ name, state, reason }) =>
       state === 'running' ? `${name} is running` : `${name} is ${state}: ${reason ?? 'see vring vm events'}`,
     ),

@@ -58,7 +58,7 @@ function lines({ manager, problem, vms, interrupted }: Facts): string[] {
   const again =
     interrupted.length === 0
       ? []
-      : [`ended unexpectedly: ${interrupted.join(', ')}; vring manager restart starts them again`];
+      : [`ended unexpectedly: ${interrupted.join(', ')}; restart them with vring manager restart`];
   if (manager === null) return [problem ?? 'no manager is running', ...again];
   const { pid, version, startedAt, unit, socket, log, metrics, memoryBytes, clients, stopping } = manager;
   const up = vms.filter(vm => isAlive(vm)).length;

@@ -15,7 +15,7 @@ export type StopOptions = {
   readonly json?: boolean;
 };
 
-/** What was stopped; null: no manager was running. */
+/** What was stopped; null if no manager was running. */
 export type Stopped = {
   readonly status: Pick<ManagerStatus, 'pid' | 'unit'>;
   /** Names of the VMs that ran. */
@@ -24,7 +24,7 @@ export type Stopped = {
   readonly killed: readonly string[];
 } | null;
 
-/** A process that has said goodbye has only its memory to give back. */
+/** After closing its connections, the process only has to free its memory. */
 const EXIT_TIMEOUT_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 
@@ -42,14 +42,14 @@ function lines(stopped: Stopped): string[] {
   const again =
     status.unit === null
       ? []
-      : [`systemctl ${status.unit.user ? '--user ' : ''}start ${status.unit.name} starts it again`];
+      : [`systemctl ${status.unit.user ? '--user ' : ''}start ${status.unit.name} restarts it`];
   return [`stopped the manager (process ${status.pid})${with_}`, ...again];
 }
 
 /**
  * Stops the manager that runs, with its VMs, by its protocol or else by signal; resolves when its process is gone.
  * @param resume the next manager starts these VMs
- * @throws SlowManagerError when it does not answer, unless it is to be killed then
+ * @throws SlowManagerError if it does not respond, unless forced
  */
 export async function stopManager(options: StopOptions, { resume }: { resume: boolean }): Promise<Stopped> {
   let engine: RemoteEngine | null;
@@ -118,7 +118,7 @@ async function gone(pid: number): Promise<void> {
   const deadline = Date.now() + EXIT_TIMEOUT_MS;
   while (isRunning(pid)) {
     if (Date.now() > deadline)
-      throw new Error(`the manager (process ${pid}) has stopped its VMs, but its process does not end`);
+      throw new Error(`the manager (process ${pid}) stopped its VMs but did not exit; see its log`);
     await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }

@@ -1,8 +1,8 @@
 import type { HostLoad } from '../../host/load.ts';
 
-/** What the host did between two looks at it. */
+/** Host activity between two samples. */
 export type HostUse = {
-  /** CPUs in use: 1 is one in full use. */
+  /** CPU usage: 1 is one fully used CPU. */
   readonly cpu: number;
   readonly cpus: number;
   readonly memory: HostLoad['memory'];

@@ -8,7 +8,7 @@ import type { HostUse } from './load.ts';
 
 export type TopRow = { readonly name: string; readonly state: VmState; readonly rates: VmTotals };
 
-/** Host and VMs over a stretch of time. */
+/** Host and VM activity over an interval. */
 export type Top = {
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -17,7 +17,7 @@ export type Top = {
   readonly vms: readonly TopRow[];
 };
 
-/** VMs that run, those with most CPU time first. */
+/** Running VMs, by descending CPU time. */
 export function topRows(vms: readonly VmInfo[], sample: Sample): TopRow[] {
   return vms
     .flatMap(({ id, name, state }) => {
@@ -59,7 +59,7 @@ const CSV_KEYS = [
 
 export const CSV_HEADER = ['time', 'name', 'state', ...CSV_KEYS].join(',');
 
-/** Names and states have no comma in them. */
+/** Names and states contain no commas. */
 export function csvLines({ at, vms }: Top): string[] {
   const time = new Date(at).toISOString();
   return vms.map(({ name, state, rates }) =>

@@ -9,7 +9,7 @@ const ERASE_BELOW = '\x1b[J';
 const CTRL_Z = '\x1a';
 const LEAVING_KEYS = /[q\x03\x04\x1b]/;
 
-/** Lines that take each other's place on a terminal, until a key leaves. */
+/** A full-screen page of lines on a terminal, until a key quits. */
 export class Screen {
   readonly left: Promise<void>;
   readonly #typed: (bytes: Buffer) => void;

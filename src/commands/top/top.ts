@@ -14,9 +14,9 @@ import { INTERVAL_MS } from './options.ts';
 import { CSV_HEADER, csvLines, type Top, topLines, topRows } from './rows.ts';
 import { Screen } from './screen.ts';
 
-/** Measures until the user leaves, or once. @returns the exit status */
+/** Samples until the user quits, or once. @returns the exit status */
 export async function top(options: TopOptions): Promise<number> {
-  if (options.csv && options.json) throw new UsageError('--csv and --json: choose one of them');
+  if (options.csv && options.json) throw new UsageError('--csv and --json cannot be combined');
   return await leaving(await runningManager(), engine => watch(engine, options));
 }
 
@@ -39,7 +39,7 @@ async function watch(engine: Engine, options: TopOptions): Promise<number> {
   return status;
 }
 
-/** Puts samples together with what the host did in the same time. */
+/** Combines samples with host activity over the same interval. */
 function measuring(engine: Engine): (sample: Parameters<typeof topRows>[1]) => Top {
   const root = new HostRoot();
   let load = readHostLoad(root);

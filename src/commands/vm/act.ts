@@ -5,34 +5,34 @@ import { printJson } from '../host/host-options.ts';
 import { findVm, requireNames, type Selection } from './find.ts';
 import { Progress } from './progress.ts';
 
-/** What is done to each VM. @typeParam By what it is done with: an engine, or less */
+/** One operation on each VM. @typeParam By what carries it out: an engine, or a part of one */
 export type Action<By> = {
-  /** As progress has it: `starting`. */
+  /** For the progress line: `starting`. */
   readonly doing: string;
-  /** VMs of --all. */
+  /** Whether --all includes the VM. */
   readonly applies: (vm: VmInfo) => boolean;
-  /** How many may be under way together; without it, all. */
+  /** How many run in parallel; without it, all. */
   readonly together?: number;
-  /** @returns what has happened, in a few words. @throws what kept it from happening */
+  /** @returns the result, in a few words. @throws why it failed */
   run(by: By, vm: VmInfo): Promise<string>;
 };
 
 export type ActOptions = Selection & { readonly json?: boolean };
 
-/** One VM's part in a command's JSON document. */
+/** One VM's entry in a command's JSON document. */
 export type Outcome = {
   readonly name: string;
   readonly ok: boolean;
-  /** What has happened; null after an error. */
+  /** Null after an error. */
   readonly result: string | null;
   readonly error: string | null;
-  /** Afterwards; null for a VM that is not there. */
+  /** Afterwards; null for an unknown VM. */
   readonly state: VmState | null;
 };
 
 /**
- * Does the same to several VMs, whatever becomes of the others, and reports each.
- * @returns the exit status: 1 when it failed for any
+ * Runs an operation on several VMs, continuing after failures, and reports each.
+ * @returns the exit status: 1 if it failed for any
  */
 export async function actOnEach<By extends Pick<Engine, 'vms'>>(
   engine: By,
@@ -43,7 +43,7 @@ export async function actOnEach<By extends Pick<Engine, 'vms'>>(
   const named = requireNames(names, options);
   const applying = () => engine.vms().filter(action.applies);
   const wanted = options.all ? applying().map(vm => vm.name) : named;
-  if (wanted.length === 0 && !options.json) printError('vring: there is no VM that this applies to');
+  if (wanted.length === 0 && !options.json) printError('vring: no matching VM');
   const waiting = new Set(wanted);
   const progress = new Progress(() => `${action.doing} ${[...waiting].join(', ')}`);
   const outcomes = await inParallel(wanted, action.together ?? wanted.length, async name => {

@@ -4,7 +4,7 @@ import { cannotStart, isAlive } from '../../engine/vm-info.ts';
 import type { Action, ActOptions } from './act.ts';
 import { until, within } from './until.ts';
 
-/** A start costs CPU time for a moment; more at once would only wait for each other. */
+/** A start is CPU-bound: more at once would only wait for each other. */
 const STARTS_TOGETHER = 4;
 
 export type ActionOptions = ActOptions & { readonly timeout: number };
@@ -13,13 +13,13 @@ export type StopOptions = ActionOptions & { readonly wait?: boolean; readonly fo
 
 export function start({ timeout, wait = false }: StartOptions): Action<Engine> {
   return {
-    doing: wait ? 'waiting for the end of' : 'starting',
+    doing: wait ? 'waiting for' : 'starting',
     applies: vm => !isAlive(vm) && cannotStart(vm) === null,
     ...(!wait && { together: STARTS_TOGETHER }),
     run: async (engine, vm) => {
       const began = isAlive(vm);
       if (!began) await soon(engine.restart(vm.id), timeout);
-      if (!wait) return began ? `is ${vm.state} already` : 'started';
+      if (!wait) return began ? `is already ${vm.state}` : 'started';
       await until(engine, vm.name, now => now === undefined || !isAlive(now), Number.POSITIVE_INFINITY);
       return howItEnded(engine, vm);
     },
@@ -32,34 +32,34 @@ export function stop(options: StopOptions): Action<Engine> {
     doing: 'shutting down',
     applies: isAlive,
     run: async (engine, vm) => {
-      if (!isAlive(vm)) return `is ${vm.state} already`;
+      if (!isAlive(vm)) return `is already ${vm.state}`;
       if (vm.state === 'paused' && !force)
-        throw new Error('it is paused, so its guest can not shut down: resume it first, or use --force');
+        throw new Error('it is paused, so its guest cannot shut down: resume it first, or use --force');
       if (vm.state !== 'paused') await soon(engine.powerButton(vm.id), timeout);
-      if (!wait) return 'its power button was pressed';
+      if (!wait) return 'power button pressed';
       const ended = vm.state !== 'paused' && (await isOff(engine, vm, timeout));
       if (ended) return howItEnded(engine, vm);
       if (!force) {
         throw new Error(
-          `its guest did not answer the power button within ${seconds(timeout)}; with --force it is ended then, as vring vm kill does`,
+          `its guest did not answer the power button within ${seconds(timeout)}; use --force to kill it`,
         );
       }
       await soon(engine.kill(vm.id), timeout);
       return vm.state === 'paused'
-        ? 'ended by force: it was paused'
-        : `ended by force: its guest did not answer the power button within ${seconds(timeout)}`;
+        ? 'killed: it was paused'
+        : `killed: its guest did not answer the power button within ${seconds(timeout)}`;
     },
   };
 }
 
 export function kill({ timeout }: ActionOptions): Action<Engine> {
   return {
-    doing: 'ending',
+    doing: 'killing',
     applies: isAlive,
     run: async (engine, vm) => {
-      if (!isAlive(vm)) return `is ${vm.state} already`;
+      if (!isAlive(vm)) return `is already ${vm.state}`;
       await soon(engine.kill(vm.id), timeout);
-      return 'ended by force';
+      return 'killed';
     },
   };
 }
@@ -80,7 +80,7 @@ export function pause({ timeout }: ActionOptions): Action<Engine> {
     doing: 'pausing',
     applies: vm => vm.state === 'running',
     run: async (engine, vm) => {
-      if (vm.state === 'paused') return 'is paused already';
+      if (vm.state === 'paused') return 'is already paused';
       await soon(engine.pause(vm.id), timeout);
       return 'paused';
     },
@@ -92,7 +92,7 @@ export function resume({ timeout }: ActionOptions): Action<Engine> {
     doing: 'resuming',
     applies: vm => vm.state === 'paused',
     run: async (engine, vm) => {
-      if (vm.state === 'running') return 'is running already';
+      if (vm.state === 'running') return 'is already running';
       await soon(engine.resume(vm.id), timeout);
       return 'resumed';
     },
@@ -103,7 +103,7 @@ function soon(request: Promise<void>, timeoutMs: number): Promise<void> {
   return within(
     request,
     timeoutMs,
-    `no answer within ${seconds(timeoutMs)}; vring vm list shows what became of it`,
+    `no answer within ${seconds(timeoutMs)}; check the result with vring vm list`,
   );
 }
 

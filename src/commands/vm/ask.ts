@@ -1,17 +1,17 @@
 import { createInterface } from 'node:readline/promises';
 import { UsageError } from '../../text/usage-error.ts';
 
-/** @throws UsageError where nobody can be asked, with what to do then */
+/** @throws UsageError without a terminal, naming the alternative */
 export function requireSomebody(instead: string): void {
   if (process.stdin.isTTY && process.stderr.isTTY) return;
-  throw new UsageError(`there is no terminal to ask on: ${instead}`);
+  throw new UsageError(`cannot prompt without a terminal: ${instead}`);
 }
 
-/** Asks on the terminal; an empty answer is the default. @throws when there is no answer: Ctrl-C, Ctrl-D */
+/** Prompts on the terminal; an empty answer selects the default. @throws on Ctrl-C and Ctrl-D */
 export async function ask(question: string, byDefault = ''): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const ended = Promise.withResolvers<never>();
-  const giveUp = () => ended.reject(new Error('left without an answer: nothing was changed'));
+  const giveUp = () => ended.reject(new Error('canceled: nothing was changed'));
   terminal.on('SIGINT', giveUp);
   terminal.on('close', giveUp);
   try {

@@ -3,7 +3,7 @@ import { print } from '../host/host-options.ts';
 import { findVm } from './find.ts';
 import type { VmList } from './vm-list.ts';
 
-/** Says whether a VM is started with `vring serve`, or changes that. */
+/** Prints or sets whether a VM starts with the manager. */
 export async function autostartVm(
   vmList: VmList,
   name: string,

@@ -18,7 +18,7 @@ export type CloneVmOptions = {
   readonly json?: boolean;
 };
 
-/** Makes a VM like another one. */
+/** Clones a VM. */
 export async function cloneVm(
   vmList: VmList,
   name: string,
@@ -37,13 +37,13 @@ export async function cloneVm(
   const copies = plan.steps.some(({ kind }) => kind === 'copy');
   if (copies && isAlive(vm))
     throw new Error(
-      `${name} is ${vm.state}: shut it down before its disks are copied, or use --disks share or --disks none`,
+      `${name} is ${vm.state}: shut it down to copy its disks, or use --disks share or --disks none`,
     );
   if (dryRun && !json) for (const step of steps) printError(`vring: ${step}`);
   for (const warning of [...plan.warnings, ...warnings]) printError(`vring: ${warning}`);
   if (problems.length > 0) throw new CreateError(problems.join('; '));
   if (!dryRun) {
-    // Nobody may start it, or write to its disks, while they are copied.
+    // While its disks are copied, nothing may start it or write to them.
     const locks = copies ? [lockVm(name), lockCopied(plan)] : [];
     try {
       await carryOutOnTerminal(vmList, plan, false);

@@ -10,10 +10,10 @@ import { endingSignal } from '../ending-signal.ts';
 import { neverBlock } from '../raw-terminal.ts';
 import { findVm } from './find.ts';
 
-/** Output that may wait for a slow reader, in bytes. What comes then is left out: other watchers do not wait. */
+/** Bytes of output buffered for a slow reader. Beyond this output is dropped, so that other clients do not wait. */
 const OUTPUT_MAX = 2 ** 20;
 
-/** Joins this terminal to a VM's serial console until Ctrl-], or until the VM ends. @returns the exit status */
+/** Attaches this terminal to a VM's serial console until Ctrl-], or until the VM ends. @returns the exit status */
 export async function watchConsole(
   engine: Engine,
   name: string,
@@ -47,7 +47,7 @@ class ConsoleSession {
   #keyboardHolder: string | null;
   #mine = false;
   #tooSlow = false;
-  /** What was typed is passed on in its order, and before the keyboard is given back. */
+  /** Serializes input: in order, and before the keyboard is released. */
   #typing: Promise<void> = Promise.resolve();
 
   constructor(engine: Engine, vm: VmInfo) {
@@ -58,16 +58,16 @@ class ConsoleSession {
     this.#keyboardHolder = vm.keyboardHolder;
     for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
     void outputLost.then(() => resolve(0));
-    if (this.#terminal) this.#note(`on the console of ${vm.name}; Ctrl-] leaves`);
+    if (this.#terminal) this.#note(`console of ${vm.name}; Ctrl-] detaches`);
     this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) });
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
       if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was removed`, 0);
-      if (event.kind === 'link') this.#note(event.loss?.text ?? 'attached to the manager again');
+      if (event.kind === 'link') this.#note(event.loss?.text ?? 'reattached to the manager');
     });
   }
 
-  /** What has been typed until now waits. */
+  /** Starts reading input; earlier input is still buffered. */
   listen(): void {
     this.#stopListening = listenToKeyboard({
       wantsPasteMarkers: () => this.#pasteMode.on,
@@ -79,22 +79,22 @@ class ConsoleSession {
         return this.#typing;
       },
       left: this.#leave,
-      // Others may type then.
+      // Lets others type.
       inputEnded: () => void this.#typing.then(() => this.#link.releaseKeyboard()),
     });
   }
 
-  /** Types from now on, if nobody else does or it is to be taken from them. */
+  /** Takes the keyboard if it is free, or always with `take`. */
   async takeKeyboard(take: boolean): Promise<void> {
     try {
       await this.#link.takeKeyboard(take);
       this.#mine = true;
     } catch (error) {
-      // What comes from a file or a pipe has to be typed, or nothing of it.
+      // Input from a file or a pipe must be delivered in full or not at all.
       if (!this.#terminal)
         throw new Error(`${this.#name}: ${(error as Error).message}; --take takes the keyboard`);
       this.#note(
-        `${(error as Error).message}; you watch (vring vm console --take ${this.#name} takes the keyboard)`,
+        `${(error as Error).message}; view only (vring vm console --take ${this.#name} takes the keyboard)`,
       );
     }
   }
@@ -124,7 +124,7 @@ class ConsoleSession {
       writeOut(bytes);
     } else if (!this.#tooSlow) {
       this.#tooSlow = true;
-      this.#note('this terminal is too slow: some output is left out');
+      this.#note('this terminal is too slow: some output was dropped');
     }
   }
 
@@ -149,7 +149,7 @@ class ConsoleSession {
     this.#leave(status);
   }
 
-  /** Beside what the guest prints. */
+  /** A message between the guest's output. */
   #note(text: string): void {
     if (this.#terminal) writeErr(`\r\n[vring: ${printable(text)}]\r\n`);
     else printError(`vring: ${text}`);

@@ -11,7 +11,7 @@ export type DefineOptions = {
   readonly replace?: boolean;
 };
 
-/** Saves a new definition, or prints it, and says what has been done. @param more keys of the JSON document */
+/** Saves a new definition, or prints it, and reports the result. @param more keys of the JSON document */
 export async function defineVm(
   vmList: VmList,
   definition: Definition,
@@ -25,17 +25,16 @@ export async function defineVm(
   reportDefined(definition, yaml, options, more);
 }
 
-/** @throws when there is a VM of that name already */
+/** @throws if the name is taken */
 export function requireFree(
   vmList: Pick<VmList, 'vms'>,
   name: string,
   advice = 'choose another name, or use --replace',
 ): void {
-  if (vmList.vms().some(vm => vm.name === name))
-    throw new Error(`there is already a VM named ${name}: ${advice}`);
+  if (vmList.vms().some(vm => vm.name === name)) throw new Error(`VM ${name} already exists: ${advice}`);
 }
 
-/** Says that a VM is defined, and what of it this version does not support. */
+/** Reports that a VM is defined, and which of its settings this version does not support. */
 export function reportDefined(
   definition: Definition,
   yaml: string,
@@ -49,7 +48,10 @@ export function reportDefined(
     return;
   }
   if (dryRun) writeOut(yaml);
-  else printLines(`${name}: defined; vring vm start ${name} starts it, vring vm edit ${name} changes it`);
+  else
+    printLines(
+      `${name}: defined; start it with vring vm start ${name}, change it with vring vm edit ${name}`,
+    );
   if (missing.length > 0) {
     printError(`vring: ${name} cannot start: ${unsupported(missing)}`);
   }

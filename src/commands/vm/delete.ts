@@ -7,7 +7,7 @@ import type { VmList } from './vm-list.ts';
 
 export type DeleteOptions = ActOptions & { readonly yes?: boolean };
 
-/** Takes VMs that are off out of the list, with their definitions; their disks stay. @returns the exit status */
+/** Deletes VMs that are off, with their definitions; disks are kept. @returns the exit status */
 export async function deleteVms(
   vmList: VmList,
   names: readonly string[],
@@ -15,9 +15,9 @@ export async function deleteVms(
 ): Promise<number> {
   const wanted = requireNames(names, options);
   if (!options.yes) {
-    requireSomebody('--yes deletes without a question');
-    const which = options.all ? 'every VM that is off' : wanted.join(', ');
-    if (!(await confirm(`Delete ${which}? Disks stay, and each definition as NAME.yaml~`, false))) {
+    requireSomebody('use --yes to delete without asking');
+    const which = options.all ? 'all VMs that are off' : wanted.join(', ');
+    if (!(await confirm(`Delete ${which}? Disks are kept, and each definition as NAME.yaml~`, false))) {
       printError('vring: nothing was deleted');
       return 1;
     }

@@ -12,13 +12,13 @@ import type { VmList } from './vm-list.ts';
 export type EditOptions = { readonly json?: boolean };
 
 /**
- * Has the user edit a definition, and saves it once it is right. A text that can't be saved is never thrown away: it is
- * edited again, or stays in a file that is named.
+ * Lets the user edit a definition, and saves it once it is valid. A text that cannot be saved is never lost: it is edited
+ * again, or kept in a file that is named.
  * @returns the exit status
  */
 export async function editVm(vmList: VmList, name: string, options: EditOptions): Promise<number> {
   const vm = findVm(vmList.vms(), name);
-  if (!vm.defined) throw new Error(`${name} has no definition: it was started without one`);
+  if (!vm.defined) throw new Error(`${name} has no definition to edit: it was started without one`);
   const original = await vmList.definition(name);
   const folder = mkdtempSync(join(tmpdir(), 'vring-edit-'));
   const file = join(folder, `${name}.yaml`);
@@ -40,7 +40,7 @@ export async function editVm(vmList: VmList, name: string, options: EditOptions)
       rmSync(folder, { recursive: true });
       const running = isAlive(vm) ? '; it takes effect at the next start' : '';
       if (options.json) printJson({ name, changed: true, definition: text });
-      else printLines(`${name}: saved; the definition before it is ${name}.yaml~${running}`);
+      else printLines(`${name}: saved; the previous definition is kept as ${name}.yaml~${running}`);
       return 0;
     }
     printError(`vring: ${failure}`);
@@ -50,11 +50,11 @@ export async function editVm(vmList: VmList, name: string, options: EditOptions)
   }
 }
 
-/** @returns what keeps the text from being saved; null when it is saved */
+/** @returns why it was not saved; null when it was */
 async function save(vmList: VmList, name: string, text: string, original: string): Promise<string | null> {
   try {
     if ((await vmList.definition(name)) !== original) {
-      return `somebody else has changed the definition of ${name} meanwhile: bring the two together, then run vring vm edit again`;
+      return `the definition of ${name} changed while you were editing: merge the two, then run vring vm edit again`;
     }
     await vmList.define(name, text, { replace: true });
     return null;

@@ -9,7 +9,7 @@ import { untilLeft } from './until-left.ts';
 
 export type EventOptions = { readonly json?: boolean; readonly follow?: boolean; readonly last?: number };
 
-/** Prints the manager's log, of some VMs or of all; with --follow, what is added to it too, until the reader has enough. @returns the exit status */
+/** Prints the manager's log for some VMs or all; with --follow, also new entries until interrupted. @returns the exit status */
 export async function printEvents(
   engine: Engine,
   names: readonly string[],
@@ -34,7 +34,7 @@ export async function printEvents(
   const unsubscribe = engine.subscribe(event => {
     if (event.kind === 'log' && wanted(event.entry)) printEntry(event.entry);
     if (event.kind === 'link')
-      printError(event.loss === null ? 'vring: attached to the manager again' : `vring: ${event.loss.text}`);
+      printError(event.loss === null ? 'vring: reattached to the manager' : `vring: ${event.loss.text}`);
   });
   const status = await untilLeft();
   unsubscribe();
@@ -45,7 +45,7 @@ function eventFacts({ number, at, vm, level, text }: LogEntry): LogEntry {
   return { number, at, vm, level, text };
 }
 
-/** `2026-01-31 12:00:00 web error: it crashed`, with what belongs to it indented below. */
+/** `2026-01-31 12:00:00 web error: it crashed`, with its details indented below. */
 export function entryLines({ at, vm, level, text }: LogEntry): string[] {
   const [first = '', ...more] = printableLines(text);
   const emphasis = level === 'info' ? '' : ` ${level}:`;

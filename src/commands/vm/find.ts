@@ -5,7 +5,7 @@ import { UsageError } from '../../text/usage-error.ts';
 
 export type Selection = { readonly all?: boolean };
 
-/** The VM of a name. @throws with the name that may have been meant */
+/** Finds a VM by name. @throws with a suggestion */
 export function findVm(vms: readonly VmInfo[], name: string): VmInfo {
   const vm = vms.find(vm => vm.name === name);
   if (vm !== undefined) return vm;
@@ -20,13 +20,13 @@ export function unknownVm(vms: readonly VmInfo[], name: string): string {
   );
   if (near !== null) return `there is no VM ${shown}; did you mean ${near}?`;
   return vms.length === 0
-    ? `there is no VM ${shown}; vring vm create makes one`
-    : `there is no VM ${shown}; vring vm list shows what there is`;
+    ? `there is no VM ${shown}; create one with vring vm create`
+    : `there is no VM ${shown}; vring vm list lists them`;
 }
 
-/** The names that a command was given, each once. @throws UsageError unless there are names, or --all, and not both */
+/** The distinct names given to a command. @throws UsageError unless there are names or --all, but not both */
 export function requireNames(names: readonly string[], { all = false }: Selection): readonly string[] {
-  if (all && names.length > 0) throw new UsageError('--all takes no names beside it');
-  if (!all && names.length === 0) throw new UsageError('expected the name of a VM, or --all');
+  if (all && names.length > 0) throw new UsageError('--all cannot be combined with names');
+  if (!all && names.length === 0) throw new UsageError('expected a VM name or --all');
   return [...new Set(names)];
 }

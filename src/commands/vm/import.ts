@@ -8,7 +8,7 @@ import type { VmList } from './vm-list.ts';
 
 export type ImportOptions = DefineOptions & { readonly name?: string };
 
-/** Makes a definition of a libvirt domain, and says what of it was left out. */
+/** Defines a VM from a libvirt domain, and reports what was left out. */
 export async function importVm(vmList: VmList, file: string, options: ImportOptions): Promise<void> {
   const { definition, leftOut } = readDomain(
     readLimited(file === '-' ? 0 : file, file === '-' ? 'stdin' : file, MAX_DOMAIN_BYTES),

@@ -13,9 +13,9 @@ import { withVmList } from './with-vm-list.ts';
 
 type JsonOption = { readonly json?: boolean };
 
-/** `vring vm`: the VMs, by name. What a command does is loaded when it runs. */
+/** `vring vm`: commands on VMs, by name. A command's code is loaded when it runs. */
 export function registerVmCommands(program: Command): void {
-  const vm = program.command('vm').description('VMs: make them, run them, look at them');
+  const vm = program.command('vm').description('Create, run and inspect VMs');
   registerList(vm);
   registerShow(vm);
   registerActions(vm);
@@ -28,8 +28,8 @@ export function registerVmCommands(program: Command): void {
 
 function registerList(vm: Command): void {
   const list = listCommand(vm)
-    .description('All VMs, one a line: those that run, and those that are defined')
-    .option('--json', 'as JSON')
+    .description('List running and defined VMs')
+    .option('--json', 'print JSON')
     .action(async (options: JsonOption) => {
       const { listVms } = await import('./list.ts');
       await withVmList(async vmList => listVms(vmList, options));
@@ -40,9 +40,9 @@ function registerList(vm: Command): void {
 function registerShow(vm: Command): void {
   const show = vm
     .command('show')
-    .argument('<vm...>', 'names of VMs')
-    .description('Everything about VMs')
-    .option('--json', 'as JSON')
+    .argument('<vm...>', 'VM names')
+    .description('Show VMs in detail')
+    .option('--json', 'print JSON')
     .action(async (names: string[], options: JsonOption) => {
       const { showVms } = await import('./show.ts');
       process.exitCode = await withVmList(async vmList => showVms(vmList, names, options));
@@ -52,7 +52,7 @@ function registerShow(vm: Command): void {
       [
         'vms',
         `${VM_FACTS}, and \`devices\`: \`queues\`: { \`device\`, \`type\`, \`queue\`, \`size\` }[], \`regions\`: { \`device\`, \`space\`, ` +
-          '`start`, `size` }[], of the machine as it was last built; null before that',
+          '`start`, `size` }[], of the machine as of the last start; null before the first one',
       ],
     ],
   });
@@ -61,9 +61,9 @@ function registerShow(vm: Command): void {
 function registerConsole(vm: Command): void {
   const console = vm
     .command('console')
-    .argument('<vm>', 'name of the VM')
-    .description("Join a VM's serial console; Ctrl-] leaves")
-    .option('--take', 'take the keyboard from whoever types there')
+    .argument('<vm>', 'VM name')
+    .description("Attach to a VM's serial console; Ctrl-] detaches")
+    .option('--take', 'take the keyboard from its current holder')
     .action(async (name: string, options: { take?: boolean }) => {
       const { watchConsole } = await import('./console.ts');
       const { leaving, runningManager } = await import('./manager.ts');
@@ -71,9 +71,9 @@ function registerConsole(vm: Command): void {
     });
   withManual(console, {
     text: [
-      'Any number of terminals may watch a console, and one types; the others are told who. The last 64 KiB come first. What the guest ' +
-        'prints goes to the terminal as it is, escape sequences included; the console of the UI shows it through a terminal emulator instead.',
-      'Without a terminal, standard input is typed, and the output is printed until the VM ends or standard output is closed.',
+      'Any number of terminals can watch a console, but only one holds the keyboard. The last 64 KiB of output are shown first. What the guest ' +
+        'prints goes to the terminal unfiltered, including escape sequences; the console in the UI uses a terminal emulator instead.',
+      'Without a terminal, standard input is sent to the guest, and output is printed until the VM ends or standard output is closed.',
     ],
   });
 }
@@ -81,12 +81,12 @@ function registerConsole(vm: Command): void {
 function registerStats(vm: Command): void {
   const stats = vm
     .command('stats')
-    .argument('[vm...]', 'names of VMs')
-    .description('What VMs do: vCPUs, exits by reason and address, queues')
-    .option('--all', 'every VM that runs')
-    .option('--watch', 'again and again, until Ctrl-C')
-    .option('--interval <time>', 'measured over this long: 500ms, 2s (default: 1s)', parseInterval)
-    .option('--json', 'as JSON; with --watch one document a line')
+    .argument('[vm...]', 'VM names')
+    .description('Show vCPU, VM exit and queue statistics')
+    .option('--all', 'all running or paused VMs')
+    .option('--watch', 'update continuously until Ctrl-C')
+    .option('--interval <time>', 'sampling interval, such as 500ms or 2s (default: 1s)', parseInterval)
+    .option('--json', 'print JSON; with --watch, one document per line')
     .action(async (names: string[], options: StatsOptions) => {
       const { printStats } = await import('./stats.ts');
       const { leaving, runningManager } = await import('./manager.ts');
@@ -94,18 +94,18 @@ function registerStats(vm: Command): void {
     });
   withManual(stats, {
     text: [`With --watch it goes on. ${LEFT_STATUS}`],
-    json: [['vms', 'a report each, as docs/report.md has it; with --watch, a line is one such report']],
+    json: [['vms', 'one report per VM, described in docs/report.md; with --watch, one report per line']],
   });
 }
 
 function registerEvents(vm: Command): void {
   const events = vm
     .command('events')
-    .argument('[vm...]', 'only of these VMs')
-    .description('What has happened: the last 1000 entries of the log of the manager')
-    .option('--follow', 'and what happens from now on')
-    .option('--last <n>', 'only so many of the past', text => parseCount(text, '--last', 0, 1000))
-    .option('--json', 'as JSON; with --follow one event a line')
+    .argument('[vm...]', 'only events of these VMs')
+    .description("Show the last 1000 entries of the manager's log")
+    .option('--follow', 'wait for new events')
+    .option('--last <n>', 'only the last <n> past events', text => parseCount(text, '--last', 0, 1000))
+    .option('--json', 'print JSON; with --follow, one event per line')
     .action(async (names: string[], options: EventOptions) => {
       const { printEvents } = await import('./events.ts');
       const { leaving, runningManager } = await import('./manager.ts');
@@ -117,7 +117,7 @@ function registerEvents(vm: Command): void {
       [
         'events',
         '`number` (counts up without gaps), `at` (milliseconds since 1970), `vm` (null: the manager itself), `level` (`info`, `warning`, ' +
-          '`error`), `text`; with --follow, a line is one such event',
+          '`error`), `text`; with --follow, one event per line',
       ],
     ],
   });

@@ -13,7 +13,7 @@ export function listVms(vmList: Pick<VmList, 'vms'>, options: { readonly json?: 
 }
 
 export function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
-  if (vms.length === 0) return ['there is no VM yet; vring vm create makes one'];
+  if (vms.length === 0) return ['no VMs yet; create one with vring vm create'];
   const columns: Column<VmInfo>[] = [
     { title: 'NAME', text: vm => vm.name, least: 8 },
     { title: 'STATE', text: stateWord },
@@ -38,5 +38,5 @@ function note(vm: VmInfo): string {
   const [broken] = Object.entries(vm.broken);
   if (broken !== undefined) return printable(`${broken[0]} is broken: ${broken[1]}`);
   if (vm.reason !== null) return printable(vm.reason);
-  return vm.defined ? '' : 'without a definition';
+  return vm.defined ? '' : 'no definition';
 }

@@ -1,13 +1,11 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { ConnectOptions } from '../../manager/connect.ts';
 
-/** The manager that runs. @throws if none does */
+/** Connects to the running manager. @throws if there is none */
 export async function runningManager(options: ConnectOptions = {}): Promise<Engine> {
   const engine = await managerIfAny(options);
   if (engine !== null) return engine;
-  throw new Error(
-    'no manager is running, so no VM is: start one with vring vm start, or run vring serve as a service',
-  );
+  throw new Error('no manager is running, so no VM is: start a VM with vring vm start, or run vring serve');
 }
 
 /** Null if none runs. */
@@ -22,7 +20,7 @@ export async function managerOrNew(options: ConnectOptions = {}): Promise<Engine
   return await connectOrStart(options);
 }
 
-/** Runs something with an engine, then closes it. */
+/** Runs a function with an engine, then closes the engine. */
 export async function leaving<Result>(
   engine: Engine,
   run: (engine: Engine) => Promise<Result>,

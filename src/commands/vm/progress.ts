@@ -1,7 +1,7 @@
 const FIRST_AFTER_MS = 1000;
 const ERASE_LINE = '\r\x1b[K';
 
-/** One line on stderr, of what takes longer than a second: on a terminal only. */
+/** A progress line on stderr for operations that take longer than a second; on a terminal only. */
 export class Progress {
   readonly #text: () => string;
   readonly #startedAt = Date.now();
@@ -17,7 +17,7 @@ export class Progress {
     };
   }
 
-  /** Takes the line away, for something else to be printed. */
+  /** Erases the line, so that something else can be printed. */
   readonly clear: () => void;
 
   end(): void {

@@ -13,23 +13,23 @@ type Actions = typeof import('./actions.ts');
 const JSON_KEYS: NonNullable<Manual['json']> = [
   [
     'vms',
-    'in the order of the names: `name`, `ok`, `result` (what has happened, in words; null after an error), `error` (null when all is well), ' +
-      '`state` (afterwards; null for a VM that is not there)',
+    'in the order of the names: `name`, `ok`, `result` (a phrase; null after an error), `error` (null on success), ' +
+      '`state` (afterwards; null for an unknown VM)',
   ],
 ];
 
-/** What is done to VMs, several at once. */
+/** The commands that act on several VMs. */
 export function registerActions(vm: Command): void {
   register<StartOptions>(
-    vm.command('start').description('Start VMs; those that run already are left alone'),
-    'every VM that is off and can be started',
+    vm.command('start').description('Start VMs that are not running'),
+    'all VMs that are off and can start',
     (actions, options) => actions.start(options),
-    { startsManager: true, text: ['Where no process owns VMs, one is started in the background.'] },
-  ).option('--wait', 'until they have ended again: 1 when one of them crashed');
+    { startsManager: true, text: ['If no manager is running, one is started in the background.'] },
+  ).option('--wait', 'wait until they end; exit status 1 if any of them crashed');
 
   register<StopOptions>(
-    vm.command('stop').description('Press the ACPI power button of VMs, and wait until they are off'),
-    'every VM that runs',
+    vm.command('stop').description('Press the ACPI power button of VMs and wait until they are off'),
+    'all running or paused VMs',
     (actions, options) => actions.stop(options),
     {
       text: [
@@ -37,28 +37,28 @@ export function registerActions(vm: Command): void {
       ],
     },
   )
-    .option('--force', 'kill those that are not off by then, and say so')
-    .option('--no-wait', 'only press the button')
-    .option('--wait', 'until they are off (the default)');
+    .option('--force', 'kill VMs that are not off after the time limit')
+    .option('--no-wait', 'return after pressing the button')
+    .option('--wait', 'wait until they are off (default)');
 
   register<ActionOptions>(
-    vm.command('kill').description('End VMs at once, as if their power was cut'),
-    'every VM that runs',
+    vm.command('kill').description('Kill VMs, as if their power was cut'),
+    'all running or paused VMs',
     (actions, options) => actions.kill(options),
   );
   register<ActionOptions>(
     vm.command('reset').description('Press the reset button of VMs'),
-    'every VM that runs',
+    'all running or paused VMs',
     (actions, options) => actions.reset(options),
   );
   register<ActionOptions>(
-    vm.command('pause').description('Stop the vCPUs of VMs'),
-    'every VM that is running',
+    vm.command('pause').description('Pause the vCPUs of VMs'),
+    'all running VMs',
     (actions, options) => actions.pause(options),
   );
   register<ActionOptions>(
-    vm.command('resume').description('Let the vCPUs of paused VMs go on'),
-    'every VM that is paused',
+    vm.command('resume').description('Resume the vCPUs of paused VMs'),
+    'all paused VMs',
     (actions, options) => actions.resume(options),
   );
 }
@@ -70,7 +70,7 @@ function register<Options extends ActionOptions>(
   { startsManager = false, text = [] }: { startsManager?: boolean; text?: readonly string[] } = {},
 ): Command {
   command
-    .argument('[vm...]', 'names of VMs')
+    .argument('[vm...]', 'VM names')
     .option('--all', all)
     .option(
       '--timeout <s>',
@@ -78,7 +78,7 @@ function register<Options extends ActionOptions>(
       text => parseCount(text, '--timeout', 1, LONGEST_TIMEOUT_SECONDS),
       TIMEOUT_SECONDS,
     )
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .action(async (names: string[], options: Options) => {
       const [{ actOnEach }, { requireNames }, { leaving, managerOrNew, runningManager }, actions] =
         await Promise.all([
@@ -87,7 +87,7 @@ function register<Options extends ActionOptions>(
           import('./manager.ts'),
           import('./actions.ts'),
         ]);
-      // Before a manager is started for it.
+      // Check before starting a manager.
       requireNames(names, options);
       const inMilliseconds = { ...options, timeout: options.timeout * 1000 };
       const engine = await (startsManager ? managerOrNew() : runningManager());

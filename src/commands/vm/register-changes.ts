@@ -6,7 +6,7 @@ import { withVmList } from './with-vm-list.ts';
 
 type JsonOption = { readonly json?: boolean };
 
-/** What changes a VM that is defined without an editor, or makes another one of it. None of it needs a manager. */
+/** Commands that change or clone a definition without an editor. They do not need a manager. */
 export function registerChanges(vm: Command): void {
   registerAutostart(vm);
   registerRename(vm);
@@ -16,44 +16,46 @@ export function registerChanges(vm: Command): void {
 function registerAutostart(vm: Command): void {
   const command = vm
     .command('autostart')
-    .argument('<vm>', 'name of the VM')
-    .addArgument(new Argument('[state]', 'on or off; without it, it is shown').choices(['on', 'off']))
-    .description('Show or set whether a VM is started with vring serve')
-    .option('--json', 'as JSON')
+    .argument('<vm>', 'VM name')
+    .addArgument(
+      new Argument('[state]', 'on or off; prints the current state if omitted').choices(['on', 'off']),
+    )
+    .description('Show or set whether a VM starts with the manager')
+    .option('--json', 'print JSON')
     .action(async (name: string, state: 'on' | 'off' | undefined, options: JsonOption) => {
       const { autostartVm } = await import('./autostart.ts');
       await withVmList(vmList => autostartVm(vmList, name, state, options));
     });
   withManual(command, {
-    text: ['It is the key `autostart` of the definition; nothing else of the file changes.'],
+    text: ['Sets the `autostart` key of the definition and leaves the rest of the file unchanged.'],
     json: [
-      ['name', 'the name of the VM'],
-      ['autostart', 'true or false, as it is now'],
+      ['name', 'the VM name'],
+      ['autostart', 'true or false'],
       ['changed', 'whether the command changed it'],
     ],
-    examples: [{ command: 'vring vm autostart web on', does: 'start web whenever vring serve starts' }],
+    examples: [{ command: 'vring vm autostart web on', does: 'start web with the manager' }],
   });
 }
 
 function registerRename(vm: Command): void {
   const command = vm
     .command('rename')
-    .argument('<vm>', 'name of a VM that is off')
-    .argument('<new-name>', 'its new name')
-    .description('Give a VM another name')
-    .option('--json', 'as JSON')
+    .argument('<vm>', 'a VM that is off')
+    .argument('<new-name>', 'the new name')
+    .description('Rename a VM')
+    .option('--json', 'print JSON')
     .action(async (name: string, newName: string, options: JsonOption) => {
       const { renameVm } = await import('./rename.ts');
       await withVmList(vmList => renameVm(vmList, name, newName, options));
     });
   withManual(command, {
     text: [
-      'Definition, log and autostart go along; the old definition is kept as `NAME.yaml~`. Disks stay where they are, and network cards ' +
+      'Renames the definition with its log and autostart; the old definition is kept as `NAME.yaml~`. Disks keep their paths, and network cards ' +
         'keep their MAC addresses.',
     ],
     json: [
       ['name', 'the new name'],
-      ['previousName', 'the old one'],
+      ['previousName', 'the old name'],
     ],
   });
 }
@@ -61,33 +63,37 @@ function registerRename(vm: Command): void {
 function registerClone(vm: Command): void {
   const command = vm
     .command('clone')
-    .argument('<vm>', 'name of the VM')
+    .argument('<vm>', 'VM name')
     .argument('<new-name>', 'name of the clone')
-    .description('Make a VM like another one')
+    .description('Clone a VM')
     .addOption(
-      new Option('--disks <how>', 'what becomes of the disks that the guest writes to')
+      new Option('--disks <how>', 'how to clone writable disks')
         .choices(['copy', 'share', 'none'])
         .default('copy'),
     )
-    .option('--dry-run', 'print the steps and the definition, and create nothing')
-    .option('--json', 'as JSON')
+    .option('--dry-run', 'print the steps and the definition without creating anything')
+    .option('--json', 'print JSON')
     .action(async (name: string, newName: string, options: CloneVmOptions) => {
       const { cloneVm } = await import('./clone.ts');
       await withVmList(vmList => cloneVm(vmList, name, newName, options));
     });
   withManual(command, {
     text: [
-      'The clone has a name, MAC addresses and, from a cloud image, a cloud-init instance ID of its own, and is not started by itself. ' +
-        '`copy` copies the disks into the folder `disks` of the state folder, sharing their blocks where the file system can (reflink) and ' +
-        'keeping holes elsewhere; the VM must be off. `share` uses the same files: one of the two VMs can run at a time. `none` leaves ' +
-        'these disks out. Disks that the guest can only read are shared in any case.',
+      'The clone gets its own MAC addresses and, if made from a cloud image, its own cloud-init instance ID. Autostart is off. ' +
+        '`copy` copies the disks to the `disks` folder of the state folder, with reflinks where the file system supports them and ' +
+        'sparsely elsewhere; the VM must be off. `share` uses the same files, so only one of the two VMs can run at a time. `none` leaves ' +
+        'these disks out. Read-only disks are always shared.',
     ],
-    json: [...DEFINED, ['clonedFrom', 'the name of the VM'], ['steps', 'what is created for it, in words']],
+    json: [
+      ...DEFINED,
+      ['clonedFrom', 'the name of the original'],
+      ['steps', 'what is created, one phrase per step'],
+    ],
     examples: [
-      { command: 'vring vm clone web web-test', does: 'a copy with disks of its own' },
+      { command: 'vring vm clone web web-test', does: 'a clone with its own copies of the disks' },
       {
         command: 'vring vm clone web web-test --disks none --dry-run',
-        does: 'see what it would be without disks',
+        does: 'preview a clone without disks',
       },
     ],
   });

@@ -7,7 +7,7 @@ import type { EditOptions } from './edit.ts';
 import type { ImportOptions } from './import.ts';
 import { withVmList } from './with-vm-list.ts';
 
-/** What makes, changes and deletes definitions. None of it needs a manager. */
+/** Commands that create, change and delete definitions. They do not need a manager. */
 export function registerDefinitions(vm: Command): void {
   registerCreate(vm);
   registerImport(vm);
@@ -20,45 +20,44 @@ function registerImport(vm: Command): void {
   const command = withDefineOptions(
     vm
       .command('import')
-      .argument('<file>', 'what virsh dumpxml NAME printed; - for standard input')
-      .description('Define a VM as a libvirt domain describes it')
-      .option('--name <name>', "another name than the domain's"),
+      .argument('<file>', 'output of virsh dumpxml NAME; - for standard input')
+      .description('Define a VM from a libvirt domain')
+      .option('--name <name>', "name of the VM (default: the domain's)"),
   ).action(async (file: string, options: ImportOptions) => {
     const { importVm } = await import('./import.ts');
     await withVmList(vmList => importVm(vmList, file, options));
   });
   withManual(command, {
-    text: ['What the definition does not have a place for is listed, line by line.'],
+    text: ['Elements and attributes that a definition cannot express are listed with their line numbers.'],
     json: [
       ...DEFINED,
-      [
-        'leftOut',
-        '{ `path`, `line`, `reason` (or null) }[]: elements and attributes that did not become a part of it',
-      ],
+      ['leftOut', '{ `path`, `line`, `reason` (or null) }[]: elements and attributes that were left out'],
     ],
-    examples: [{ command: 'virsh dumpxml web | vring vm import -', does: 'a VM of libvirt on this host' }],
+    examples: [
+      { command: 'virsh dumpxml web | vring vm import -', does: 'import a libvirt VM of this host' },
+    ],
   });
 }
 
 function registerEdit(vm: Command): void {
   const edit = vm
     .command('edit')
-    .argument('<vm>', 'name of the VM')
-    .description("Change a VM's definition in an editor ($VISUAL, $EDITOR)")
-    .option('--json', 'as JSON')
+    .argument('<vm>', 'VM name')
+    .description("Edit a VM's definition in $VISUAL or $EDITOR")
+    .option('--json', 'print JSON')
     .action(async (name: string, options: EditOptions) => {
       const { editVm } = await import('./edit.ts');
       process.exitCode = await withVmList(vmList => editVm(vmList, name, options));
     });
   withManual(edit, {
     text: [
-      'The text is checked before it is saved; while something is wrong with it, it can be edited again, and it is never lost. The ' +
-        'definition before it is kept as `NAME.yaml~`. A VM that runs has the change from its next start on.',
+      'The text is validated before it is saved; if it is invalid, you can edit it again, and your text is never lost. The ' +
+        'previous definition is kept as `NAME.yaml~`. A change to a running VM takes effect at its next start.',
     ],
     json: [
       ['name', "the VM's name"],
-      ['changed', 'false when the editor left the text as it was'],
-      ['definition', 'as it is now, as YAML'],
+      ['changed', 'false if the text was not changed'],
+      ['definition', 'the current definition, as YAML'],
     ],
   });
 }
@@ -66,24 +65,24 @@ function registerEdit(vm: Command): void {
 function registerDelete(vm: Command): void {
   const remove = vm
     .command('delete')
-    .argument('[vm...]', 'names of VMs that are off')
-    .description('Take VMs out of the list, with their definitions; disks stay')
-    .option('--all', 'every VM that is off')
-    .option('--yes', 'do not ask')
-    .option('--json', 'as JSON')
+    .argument('[vm...]', 'VMs that are off')
+    .description('Delete VMs and their definitions; disks are kept')
+    .option('--all', 'all VMs that are off')
+    .option('--yes', 'do not ask for confirmation')
+    .option('--json', 'print JSON')
     .action(async (names: string[], options: DeleteOptions) => {
       const { deleteVms } = await import('./delete.ts');
       process.exitCode = await withVmList(vmList => deleteVms(vmList, names, options));
     });
   withManual(remove, {
-    text: ['A definition is kept as `NAME.yaml~`.'],
+    text: ['Each definition is kept as `NAME.yaml~`.'],
     json: [['vms', '`name`, `ok`, `result`, `error`, `state` (null: gone)']],
   });
 }
 
 function registerSchema(vm: Command): void {
   vm.command('schema')
-    .description('Print the JSON Schema of a definition, for editors')
+    .description('Print the JSON Schema of VM definitions, for editors')
     .action(async () => {
       const { printSchema } = await import('./schema.ts');
       printSchema();

@@ -10,6 +10,6 @@ export async function renameVm(
 ): Promise<void> {
   await vmList.rename(findVm(vmList.vms(), name).id, newName);
   print(options, { name: newName, previousName: name }, () => [
-    `${name}: renamed to ${newName}; its disks keep their names`,
+    `${name}: renamed to ${newName}; its disks keep their paths`,
   ]);
 }

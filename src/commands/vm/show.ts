@@ -14,7 +14,7 @@ import type { VmList } from './vm-list.ts';
 
 const LABEL_CELLS = 12;
 
-/** @returns the exit status: 1 when one of the names is unknown; the others are shown */
+/** @returns the exit status: 1 if a name is unknown; the others are shown */
 export function showVms(
   vmList: Pick<VmList, 'vms'>,
   names: readonly string[],
@@ -36,7 +36,7 @@ export function showVms(
   return vms.length === names.length ? 0 : 1;
 }
 
-/** What the machine was made of when it was last started; null before that. */
+/** The machine's devices as of its last start; null before the first one. */
 function devices(topology: Topology | null): object | null {
   if (topology === null) return null;
   const { queues, regions } = topology;
@@ -71,7 +71,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
 
 function definitionText({ defined, problem, blockers }: VmInfo): string {
   if (problem !== null) return `not valid: ${problem}`;
-  if (!defined) return 'none: the VM is forgotten when it is removed';
+  if (!defined) return 'none: the VM is lost when it is removed';
   return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 

@@ -16,7 +16,7 @@ export type StatsOptions = Selection & {
   readonly interval?: number;
 };
 
-/** What VMs did over an interval, in detail. @returns the exit status: 1 when there is nothing to say of one of them */
+/** Prints what VMs did over an interval. @returns the exit status: 1 if one of them cannot be measured */
 export async function printStats(
   engine: Engine,
   names: readonly string[],
@@ -26,18 +26,18 @@ export async function printStats(
   const named = requireNames(names, options);
   const alive = () => engine.vms().filter(isAlive);
   const wanted = options.all ? alive().map(vm => vm.name) : named;
-  const running = wanted.filter(name => tellUnlessAlive(engine, name));
+  const running = wanted.filter(name => reportUnlessAlive(engine, name));
   const reports = await Promise.all(running.map(name => measured(engine, name, intervalMs)));
   show(reports, options);
   const left = options.watch && running.length > 0 ? await watch(engine, running, intervalMs, options) : 0;
   return left || (running.length === wanted.length ? 0 : 1);
 }
 
-function tellUnlessAlive(engine: Engine, name: string): boolean {
+function reportUnlessAlive(engine: Engine, name: string): boolean {
   try {
     const { state } = findVm(engine.vms(), name);
     if (state !== 'off' && state !== 'crashed') return true;
-    printError(`vring: ${name} is ${state}: there is nothing to measure before it runs`);
+    printError(`vring: ${name} is ${state}: start it to measure it`);
   } catch (error) {
     printError(`vring: ${(error as Error).message}`);
   }

@@ -5,7 +5,7 @@ import { endingSignal, exitStatusOf } from '../ending-signal.ts';
 const INTERRUPTED = exitStatusOf(constants.signals.SIGINT);
 
 /**
- * Resolves when the user has had enough: a signal, or a reader of stdout that is gone.
+ * Resolves on a signal, or when the reader of stdout is gone.
  * @returns the exit status: 0, also for Ctrl-C, which is how such a command is left; 128 and its number for another signal
  */
 export async function untilLeft(): Promise<number> {

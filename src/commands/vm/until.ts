@@ -2,8 +2,8 @@ import type { Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 
 /**
- * Waits until a VM is as `done` wants it; it gets undefined for one that is gone.
- * @returns false when that was not so within the time
+ * Waits until `done` accepts the VM; it gets undefined for a VM that is gone.
+ * @returns false on timeout
  */
 export function until(
   engine: Engine,
@@ -24,7 +24,7 @@ export function until(
   });
 }
 
-/** The same promise, or an error of `text` when it takes longer than that. */
+/** The promise, or an error with `text` after a timeout. */
 export async function within<Result>(
   promise: Promise<Result>,
   timeoutMs: number,

@@ -5,10 +5,10 @@ import type { VmLock } from '../../engine/vm.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { managerIfAny } from './manager.ts';
 
-/** All VMs, whether a manager runs or not. */
+/** All VMs, with or without a running manager. */
 export type VmList = Pick<Engine, 'vms' | 'define' | 'definition' | 'rename' | 'remove' | 'close'>;
 
-/** Those of the manager; without one, the definitions on disk: off, or interrupted when the last manager died. */
+/** The manager's VMs; without a manager, the definitions on disk, marked as interrupted if they ran when the last one died. */
 export async function openVmList(): Promise<VmList> {
   const engine = await managerIfAny();
   if (engine !== null) return engine;
@@ -25,7 +25,7 @@ export function vmListOf(definitions: Definitions, interrupted: readonly Interru
     define: async (name, yaml, options) => definitions.save(name, yaml, options),
     definition: async name => definitions.text(name),
     rename: async (id, name) => {
-      // No VM of either name may be started meanwhile.
+      // Neither name may be started meanwhile.
       const { lockVm } = await import('../../manager/vm-lock.ts');
       const locks: VmLock[] = [];
       try {

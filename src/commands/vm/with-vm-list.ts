@@ -1,6 +1,6 @@
 import type { VmList } from './vm-list.ts';
 
-/** Does something with the VMs that there are, whether a manager runs or not. */
+/** Runs a function with all VMs, with or without a running manager. */
 export async function withVmList<Result>(run: (vmList: VmList) => Promise<Result>): Promise<Result> {
   const { openVmList } = await import('./vm-list.ts');
   const vmList = await openVmList();

@@ -38,7 +38,7 @@ test.each([
   expect(await at(line)).toEqual(expected);
 });
 
-test('PCI addresses are those of the host, and each is offered once', async () => {
+test('completes each PCI address of the host once', async () => {
   const addresses = readdirSync('/sys/bus/pci/devices').sort();
   expect(await at('vfio bind ')).toEqual(addresses);
   if (addresses.length === 0) return;

@@ -57,7 +57,7 @@ describe.skipIf(!has('bash'))(unless('bash', 'bash'), () => {
     expect(await bash('vring sriov set --autop\tof\t\n')).toContain('<<sriov set --autoprobe off>>');
   });
 
-  test('puts addresses with colons in once', async () => {
+  test('inserts addresses with colons once', async () => {
     expect(await bash('vring pci show 0000:00:00.\t\n')).toContain('<<pci show 0000:00:00.0>>');
   });
 
@@ -65,7 +65,7 @@ describe.skipIf(!has('bash'))(unless('bash', 'bash'), () => {
     expect(await bash('vring run vmlinuz-u\t\n')).toContain('<<run vmlinuz-unusual>>');
   });
 
-  test('does not run what is typed', async () => {
+  test('does not evaluate input', async () => {
     expect(await bash('vring pci show $(touch ran) \t\x15ls; echo "<<done>>"\n')).not.toMatch(/^ran/m);
   });
 });
@@ -79,7 +79,7 @@ describe.skipIf(!has('zsh'))(unless('zsh', 'zsh'), () => {
     expect(await zsh('vring sriov set --autop\tof\t\n')).toContain('<<sriov set --autoprobe off>>');
   });
 
-  test('puts addresses with colons in once', async () => {
+  test('inserts addresses with colons once', async () => {
     expect(await zsh('vring pci show 0000:00:00.\t\n')).toContain('<<pci show 0000:00:00.0>>');
   });
 
@@ -101,8 +101,8 @@ describe.skipIf(!has('fish'))(unless('fish', 'fish'), () => {
     return stdout.trim().split('\n');
   }
 
-  test('offers commands, options and values, each with what it is', () => {
-    expect(fish('vring vfi')).toEqual(['vfio\tDevices for guests: bind and unbind']);
+  test('offers commands, options and values with descriptions', () => {
+    expect(fish('vring vfi')).toEqual(['vfio\tBind devices to VFIO drivers for passthrough']);
     expect(fish('vring vfio unbind --pers')).toEqual([expect.stringMatching(/^--persist\t/)]);
     expect(fish('vring sriov set --autoprobe=of')).toEqual(['--autoprobe=off']);
     expect(fish('vring pci show 0000:00:00.')).toContain('0000:00:00.0');

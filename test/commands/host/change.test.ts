@@ -36,7 +36,7 @@ afterEach(() => {
 });
 
 describe('vring vfio bind and unbind', () => {
-  test('takes short addresses, and says what it does', async () => {
+  test('accepts short addresses and reports its steps', async () => {
     expect(await bindDevices(host.root, ['b0:0.0'], {}, context)).toBe(0);
     expect(said).toMatchInlineSnapshot(`
       [
@@ -98,19 +98,13 @@ describe('vring vfio bind and unbind', () => {
     expect(context.journal().read().entries).toEqual([]);
   });
 
-  test('a dry run of a blocked plan ends with the verdict and fails; not where --force would do', async () => {
+  test('a dry run of a blocked plan ends with the verdict and fails unless --force applies', async () => {
     const dry = async (address: string, force: boolean) => {
       said.length = 0;
       return [await bindDevices(host.root, [address], { dryRun: true, force }, context), said.at(-1)];
     };
-    expect(await dry('3b:00.0', false)).toEqual([
-      1,
-      'Verdict: blocked by 1 check; --force would accept that',
-    ]);
-    expect(await dry('3b:00.0', true)).toEqual([
-      0,
-      'Verdict: can be applied; --force accepts 1 check that would block it',
-    ]);
+    expect(await dry('3b:00.0', false)).toEqual([1, 'Verdict: blocked by 1 check; --force overrides that']);
+    expect(await dry('3b:00.0', true)).toEqual([0, 'Verdict: can be applied; --force overrides 1 check']);
     expect(await dry('3a:00.0', true)).toEqual([1, 'Verdict: blocked by 1 check; --force does not help']);
     expect(await dry(spareNvme, false)).toEqual([0, 'Verdict: can be applied']);
     expect(await dry('3b:0a.0', false)).toEqual([0, 'Verdict: nothing to do']);
@@ -119,10 +113,10 @@ describe('vring vfio bind and unbind', () => {
     expect(JSON.parse(said.join('\n')).outcome).toBeNull();
   });
 
-  test('a block needs --force, and what the kernel would refuse does not yield to it', async () => {
+  test('a block needs --force, which cannot override what the kernel refuses', async () => {
     const nic = bindDevices(host.root, ['3b:00.0'], {}, context);
     await expect(nic).rejects.toThrow(
-      /^refused: Bind 0000:3b:00\.0 to vfio-pci\n {2}0000:3b:00\.0: ens1f0 carries the SSH session .*\nto do it all the same, add --force/,
+      /^refused: Bind 0000:3b:00\.0 to vfio-pci\n {2}0000:3b:00\.0: ens1f0 carries the SSH session .*\nuse --force to apply it anyway/,
     );
     expect(host.log).toEqual([]);
     const bridge = bindDevices(host.root, ['3a:00.0'], { force: true }, context);
@@ -131,13 +125,13 @@ describe('vring vfio bind and unbind', () => {
     expect(host.pci.driverOf('0000:3b:00.0')).toBe('vfio-pci');
   });
 
-  test('as JSON there is the plan and what became of it, and nothing else', async () => {
+  test('JSON output holds only the plan and its outcome', async () => {
     await bindDevices(host.root, [spareNvme], { json: true }, context);
     const { version, plan, outcome } = JSON.parse(said.join('\n'));
     expect([version, plan.kind, plan.steps.length, outcome.state]).toEqual([1, 'bind', 3, 'applied']);
   });
 
-  test('a failed step is told with what was undone', async () => {
+  test('a failed step is reported with what was undone', async () => {
     host.failAt(2, 'ignored');
     await expect(bindDevices(host.root, [spareNvme], {}, context)).rejects.toThrow(
       /^step 3 of 3 failed: .*0000:b0:00\.0 is bound to vfio-pci: no driver took it\nthe earlier steps were undone$/,
@@ -145,7 +139,7 @@ describe('vring vfio bind and unbind', () => {
     expect(host.pci.driverOf(spareNvme)).toBe('nvme');
   });
 
-  test('wrong use is told from a failure', async () => {
+  test('usage errors differ from failures', async () => {
     const usage = { name: 'UsageError' };
     await expect(bindDevices(host.root, ['eth0'], {}, context)).rejects.toMatchObject(usage);
     await expect(bindDevices(host.root, [spareNvme], { driver: 'igb' }, context)).rejects.toMatchObject(
@@ -159,7 +153,7 @@ describe('vring vfio bind and unbind', () => {
 });
 
 describe('vring sriov', () => {
-  test('sets the number of VFs, and settings of one', async () => {
+  test('sets the number of VFs and the settings of one', async () => {
     host.sriov.writeLinks([...host.sriov.links(), { ifname: 'ens1f3' }]);
     expect(await setVfCount(host.root, '3b:00.3', '2', {}, context)).toBe(0);
     expect(
@@ -183,7 +177,7 @@ describe('vring sriov', () => {
     expect(() => parseVfSettings([word])).toThrow(expect.objectContaining({ name: 'UsageError' }));
   });
 
-  test('rubbish for a number is wrong usage', async () => {
+  test('an invalid number is a usage error', async () => {
     await expect(setVfCount(host.root, '3b:00.3', '-1', {}, context)).rejects.toMatchObject({
       name: 'UsageError',
     });
@@ -194,7 +188,7 @@ describe('vring sriov', () => {
 });
 
 describe('vring undo', () => {
-  test('undoes the last change, and says so; then there is nothing', async () => {
+  test('undoes the last change; then there is nothing to undo', async () => {
     await bindDevices(host.root, [spareNvme], {}, context);
     said.length = 0;
     expect(await undoLast(host.root, { dryRun: true }, context)).toBe(0);
@@ -214,7 +208,7 @@ describe('vring undo', () => {
     expect(host.pci.driverOf(spareNvme)).toBe('nvme');
   });
 
-  test('fails on a host that is no longer as the plan left it', async () => {
+  test('fails if the host has changed since the plan', async () => {
     await bindDevices(host.root, [spareNvme], {}, context);
     host.pci.unbind(spareNvme);
     await expect(undoLast(host.root, {}, context)).rejects.toThrow(
@@ -223,14 +217,14 @@ describe('vring undo', () => {
   });
 });
 
-test('vring iommu enable adds what the processor needs', async () => {
+test('vring iommu enable adds the parameters for this CPU', async () => {
   await enableIommu(host.root, { dryRun: true }, context);
   expect(said.join('\n')).toContain('intel_iommu=on iommu=pt is configured already');
 });
 
-test('vring host restore fails where something is not as it was stored', async () => {
+test('vring host restore fails if something cannot be restored', async () => {
   expect(await restore(host.root, {}, context)).toBe(0);
-  expect(said).toEqual(['nothing is stored: --persist stores a change for each boot']);
+  expect(said).toEqual(['nothing to restore: use --persist to store a change']);
   await bindDevices(host.root, [spareNvme], { persist: true }, context);
   await unbindDevices(host.root, [spareNvme], {}, context);
   host.tree.file(`${host.pci.directory(spareNvme)}/nvme/nvme1/serial`, 'OTHER\n');

@@ -46,7 +46,7 @@ describe('tables at 80 columns', () => {
     `);
   });
 
-  test('IOMMU groups, with why their members share them', () => {
+  test('IOMMU groups, with the reasons for sharing', () => {
     expect(groupLines(listGroups(desktop), 80).join('\n')).toMatchInlineSnapshot(`
       "GROUP  TYPE    ADDRESS  DRIVER         DEVICE
           0  DMA-FQ  00:00.0  -              Intel 8th Gen Core Processor Host Bridge…
@@ -83,7 +83,7 @@ describe('tables at 80 columns', () => {
     `);
   });
 
-  test('devices for guests, and who has them', () => {
+  test('devices bound to VFIO drivers, and their users', () => {
     expect(vfioLines(listVfio(server), 80).join('\n')).toMatchInlineSnapshot(`
       "modules: vfio, vfio_pci, vfio_pci_core (available), vfio_iommu_type1, iommufd
         (absent), pci_stub (available)
@@ -163,7 +163,7 @@ describe('tables at 80 columns', () => {
     `);
   });
 
-  test('no line of any output is longer', async () => {
+  test('no output line is longer', async () => {
     for (const tree of Object.values(trees)) {
       const root = tree.root();
       const functions = listFunctions(root);
@@ -187,7 +187,7 @@ test('a wider terminal shows more columns', () => {
   expect(heading(180)).toMatch(/IDS.*CLASS.*NUMA.*NEXT BOOT/);
 });
 
-test('a table leaves out the least important columns, then cuts the longest texts', () => {
+test('a table drops low-priority columns, then truncates the longest texts', () => {
   const rows = [{ a: 'first', b: 'a long text that may be cut', c: 'more' }];
   const columns = [
     { title: 'A', text: (row: (typeof rows)[0]) => row.a },
@@ -199,7 +199,7 @@ test('a table leaves out the least important columns, then cuts the longest text
   expect(tableLines(rows, columns, 16)[1]).toBe('first  a long t…');
 });
 
-test('an ambiguous or unknown address is an error, and rubbish is wrong usage', async () => {
+test('an ambiguous or unknown address is a failure, an invalid one a usage error', async () => {
   await expect(showPci(server, '7f:00.0')).rejects.toThrow('no PCI function 7f:00.0 on this host');
   await expect(showPci(server, 'eth0')).rejects.toMatchObject({ name: 'UsageError' });
 });

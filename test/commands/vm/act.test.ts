@@ -28,14 +28,14 @@ const lines = (text: string) => text.split('\n').slice(0, -1);
 const SECOND = { timeout: 1000 };
 const SHORT = { timeout: 50 };
 
-test('all names are tried, and each result is reported', async () => {
+test('tries all names and reports each result', async () => {
   expect(await actOnEach(engine, ['web', 'wbe', 'db', 'web'], {}, kill(SECOND))).toBe(1);
-  expect(stdout).toEqual(['web: ended by force', 'db: ended by force']);
+  expect(stdout).toEqual(['web: killed', 'db: killed']);
   expect(stderr).toEqual(['vring: there is no VM wbe; did you mean web?']);
   expect(engine.calls).toEqual(['kill web', 'kill db']);
 });
 
-test('as JSON they are in the order of the names, with the state that they led to', async () => {
+test('JSON results keep the order of the names and include the final state', async () => {
   expect(await actOnEach(engine, ['nobody', 'db'], { json: true }, kill(SECOND))).toBe(1);
   expect(JSON.parse(stdout.join(''))).toEqual({
     version: 1,
@@ -44,36 +44,36 @@ test('as JSON they are in the order of the names, with the state that they led t
         name: 'nobody',
         ok: false,
         result: null,
-        error: 'there is no VM nobody; vring vm list shows what there is',
+        error: 'there is no VM nobody; vring vm list lists them',
         state: null,
       },
-      { name: 'db', ok: true, result: 'ended by force', error: null, state: 'off' },
+      { name: 'db', ok: true, result: 'killed', error: null, state: 'off' },
     ],
   });
 });
 
-test('--all is all that the action applies to', async () => {
+test('--all selects the VMs that the action applies to', async () => {
   expect(await actOnEach(engine, [], { all: true }, pause(SECOND))).toBe(0);
   expect(engine.calls).toEqual(['pause web', 'pause db']);
   expect(await actOnEach(engine, [], { all: true }, start(SECOND))).toBe(0);
   expect(engine.calls.slice(2)).toEqual(['restart old']);
 });
 
-test('names or --all, and not both', async () => {
-  await expect(actOnEach(engine, [], {}, kill(SECOND))).rejects.toThrow(
-    'expected the name of a VM, or --all',
+test('names and --all are mutually exclusive', async () => {
+  await expect(actOnEach(engine, [], {}, kill(SECOND))).rejects.toThrow('expected a VM name or --all');
+  await expect(actOnEach(engine, ['web'], { all: true }, kill(SECOND))).rejects.toThrow(
+    'cannot be combined with names',
   );
-  await expect(actOnEach(engine, ['web'], { all: true }, kill(SECOND))).rejects.toThrow('takes no names');
 });
 
-test('what is so already is no failure', async () => {
+test('a VM already in the requested state is not a failure', async () => {
   expect(await actOnEach(engine, ['web'], {}, start(SECOND))).toBe(0);
   expect(await actOnEach(engine, ['old'], {}, stop(SECOND))).toBe(0);
-  expect(stdout).toEqual(['web: is running already', 'old: is off already']);
+  expect(stdout).toEqual(['web: is already running', 'old: is already off']);
   expect(engine.calls).toEqual([]);
 });
 
-test("an error of the engine is that VM's alone", async () => {
+test('an engine error affects only its VM', async () => {
   engine.failure = new Error('its disk is gone');
   expect(await actOnEach(engine, ['web', 'db'], {}, pause(SECOND))).toBe(1);
   expect(stderr).toEqual(['vring: web: its disk is gone']);
@@ -88,23 +88,23 @@ test('stop waits until the guest is off', async () => {
   expect(stdout).toEqual(["web: is off, with the guest's exit code 3"]);
 });
 
-test('stop leaves a guest running that does not answer, or ends it with --force, and says so', async () => {
+test('stop leaves an unresponsive guest running, or kills it with --force', async () => {
   expect(await actOnEach(engine, ['web'], {}, stop(SHORT))).toBe(1);
   expect(stderr).toEqual([
-    expect.stringMatching(/^vring: web: its guest did not answer .* within 0.05 s; with --force/),
+    expect.stringMatching(/^vring: web: its guest did not answer .* within 0.05 s; use --force/),
   ]);
   expect(await actOnEach(engine, ['web'], {}, stop({ ...SHORT, force: true }))).toBe(0);
-  expect(stdout).toEqual(['web: ended by force: its guest did not answer the power button within 0.05 s']);
+  expect(stdout).toEqual(['web: killed: its guest did not answer the power button within 0.05 s']);
 });
 
-test('a paused guest can not answer its power button', async () => {
+test('a paused guest cannot answer its power button', async () => {
   engine.become('web', 'paused');
   expect(await actOnEach(engine, ['web'], {}, stop(SHORT))).toBe(1);
   expect(stderr).toEqual([expect.stringContaining('it is paused')]);
   expect(engine.calls).toEqual([]);
 });
 
-test('--wait tells how a VM ended', async () => {
+test('--wait reports how a VM ended', async () => {
   const waited = actOnEach(engine, ['old'], {}, start({ ...SECOND, wait: true }));
   await vi.waitFor(() => expect(engine.vms().find(vm => vm.name === 'old')?.state).toBe('running'));
   engine.become('old', 'crashed', { reason: 'triple fault' });
@@ -112,7 +112,7 @@ test('--wait tells how a VM ended', async () => {
   expect(stderr).toEqual(['vring: old: it crashed: triple fault']);
 });
 
-test('an engine that does not answer is not waited for longer than asked', async () => {
+test('a request to an unresponsive engine times out', async () => {
   engine.pause = () => new Promise(() => {});
   expect(await actOnEach(engine, ['web'], {}, pause(SHORT))).toBe(1);
   expect(stderr).toEqual([expect.stringContaining('no answer within 0.05 s')]);

@@ -17,7 +17,7 @@ const WAIT = { timeout: 30_000, interval: 20 };
 withOwnFolders();
 
 describe('without a manager', () => {
-  test('autostart is shown, set once, and left alone when it is so already', async () => {
+  test('autostart is shown, set, and left unchanged if already set', async () => {
     defineGuest('web');
     const before = readFileSync(definitionFile('web'), 'utf8');
     expect((await vring('vm', 'autostart', 'web')).stdout).toBe('web: autostart is off');
@@ -29,7 +29,7 @@ describe('without a manager', () => {
     expect((await vring('vm', 'autostart', 'web', 'maybe')).status).toBe(2);
   });
 
-  test('a VM is renamed, and not to a name that is taken', async () => {
+  test('renames a VM, but not to a name that is taken', async () => {
     defineGuest('web');
     defineGuest('db');
     const taken = await vring('vm', 'rename', 'web', 'db');
@@ -43,7 +43,7 @@ describe('without a manager', () => {
     expect(readFileSync(definitionFile('site'), 'utf8')).toMatch(/^name: site\n/);
   });
 
-  test('a VM is cloned with a disk of its own; a dry run creates nothing', async () => {
+  test('clones a VM with its own disk; a dry run creates nothing', async () => {
     await vring('vm', 'create', 'web', '--kernel', builtFile('guest.elf'), '--disk-size', '1M');
     const disk = join(process.env.VRING_STATE_DIR!, 'disks', 'copy.img');
     const dry = await vring('vm', 'clone', 'web', 'copy', '--dry-run');
@@ -55,11 +55,11 @@ describe('without a manager', () => {
     expect(JSON.parse(stdout)).toMatchObject({ name: 'copy', saved: true, clonedFrom: 'web', missing: [] });
     expect(statSync(disk).size).toBe(2 ** 20);
     expect(readFileSync(definitionFile('copy'), 'utf8')).toContain(disk);
-    expect((await vring('vm', 'clone', 'web', 'copy')).stderr).toContain('there is already a VM named copy');
+    expect((await vring('vm', 'clone', 'web', 'copy')).stderr).toContain('VM copy already exists');
     expect((await vring('vm', 'clone', 'web', 'c2', '--disks', 'steal')).status).toBe(2);
   });
 
-  test('the definitions are listed and shown, all off, and a broken one with its reason', async () => {
+  test('lists and shows definitions, with the reason for an invalid one', async () => {
     defineGuest('web');
     writeFileSync(definitionFile('bad'), 'name: bad\nmemroy: 1G\n');
     const { status, stdout } = await vring('vm', 'list', '--json');
@@ -83,23 +83,23 @@ describe('without a manager', () => {
     [['vm', 'events'], 1, 'no manager is running'],
     [['top', '--once'], 1, 'no manager is running'],
     [['attach'], 2, 'the UI needs a terminal'],
-    [['vm', 'edit', 'nobody'], 1, 'there is no VM nobody; vring vm create makes one'],
-    [['vm', 'start'], 2, 'expected the name of a VM, or --all'],
+    [['vm', 'edit', 'nobody'], 1, 'there is no VM nobody; create one with vring vm create'],
+    [['vm', 'start'], 2, 'expected a VM name or --all'],
     [['vm', 'frob'], 2, 'there is no command "vm frob"'],
     [['vm', 'stop', 'web', '--timeout', 'soon'], 2, '--timeout soon: expected a whole number'],
     [['top', '--interval', '1h'], 2, '--interval 1h: expected a time'],
-    [['top', '--csv', '--json'], 2, 'choose one'],
+    [['top', '--csv', '--json'], 2, 'cannot be combined'],
     [['vm', 'create', 'a b', '-m', '64', '-kernel', '/k'], 2, 'a b'],
     [['vm', 'create', 'web', '-m', '64', '-vga', 'std'], 2, '-vga std: there is no graphics card yet'],
-    [['vm', 'create'], 2, 'say what the VM is'],
-    [['vm', 'create', '--kernel', '/k'], 2, 'expected the name of the new VM'],
-    [['vm', 'create', '-m', '64', '-kernel', '/k'], 2, 'expected the name of the new VM before -m'],
+    [['vm', 'create'], 2, 'describe the VM with'],
+    [['vm', 'create', '--kernel', '/k'], 2, 'expected a name for the new VM'],
+    [['vm', 'create', '-m', '64', '-kernel', '/k'], 2, 'expected a name for the new VM before -m'],
     [['vm', 'create', 'web', '--kernel', '/k', '--iso', '/i'], 2, 'one of --kernel, --iso, --cloud-image'],
     [['vm', 'create', 'web', '--iso', '/i', '--ssh-key', 'k'], 2, '--ssh-key goes with --cloud-image alone'],
     [
       ['vm', 'create', 'web', '--memory', '1G', '-m', '1024'],
       2,
-      "--memory does not go together with QEMU's options",
+      '--memory cannot be combined with QEMU options',
     ],
     [['vm', 'create', 'web', '--kernel', '/nowhere'], 1, '/nowhere does not exist'],
     [
@@ -113,15 +113,15 @@ describe('without a manager', () => {
       '--passthrough eth0: expected a PCI',
     ],
     [['vm', 'import', '/nowhere.xml'], 1, "/nowhere.xml can't be read: no such file or directory"],
-    [['vm', 'delete', 'web'], 2, '--yes deletes without a question'],
-  ])('%j ends with %i and says why', async (args, expected, reason) => {
+    [['vm', 'delete', 'web'], 2, 'use --yes to delete without asking'],
+  ])('%j exits with %i and the reason', async (args, expected, reason) => {
     const { status, stdout, stderr } = await vring(...args);
     expect([status, stdout]).toEqual([expected, '']);
     expect(stderr).toContain(reason);
     expect(stderr.split('\n')).toHaveLength(1);
   });
 
-  test("a VM is defined by QEMU's options, and its file can be read again", async () => {
+  test('defines a VM from QEMU options, and its file can be read back', async () => {
     const { status, stdout } = await vring(
       'vm',
       'create',
@@ -147,7 +147,7 @@ describe('without a manager', () => {
     expect(readFileSync(`${definitionFile('web')}~`, 'utf8')).toContain('memory: 64M');
   });
 
-  test('--dry-run prints a definition and saves none', async () => {
+  test('--dry-run prints the definition without saving it', async () => {
     const { stdout } = await vring('vm', 'create', 'web', '--dry-run', '-m', '64', '-kernel', '/boot/k');
     expect(stdout).toContain('name: web\nmemory: 64M\n');
     expect(existsSync(definitionFile('web'))).toBe(false);
@@ -175,7 +175,7 @@ describe('without a manager', () => {
     expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('exists already') });
   });
 
-  test('a libvirt domain is defined, and what was left out of it is listed', async () => {
+  test('imports a libvirt domain and lists what was left out', async () => {
     const input =
       "<domain type='kvm'><name>web</name><memory unit='MiB'>256</memory><os><type>hvm</type><kernel>/k</kernel></os>\n" +
       "<devices><graphics type='vnc'/></devices></domain>";
@@ -186,7 +186,7 @@ describe('without a manager', () => {
     expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 256M');
   });
 
-  test('delete keeps the text', async () => {
+  test('delete keeps a backup of the definition', async () => {
     defineGuest('web');
     const { status, stdout } = await vring('vm', 'delete', '--yes', 'web', '--json');
     expect(status).toBe(0);
@@ -195,7 +195,7 @@ describe('without a manager', () => {
     expect(readFileSync(`${definitionFile('web')}~`, 'utf8')).toContain('name: web');
   });
 
-  test('metrics are those of the host, and of VMs that are off', async () => {
+  test('metrics cover the host and VMs that are off', async () => {
     defineGuest('web');
     const families = readOpenMetrics(`${(await vring('metrics')).stdout}\n`);
     const states = families.get('vring_vm_state')!.samples;
@@ -203,14 +203,14 @@ describe('without a manager', () => {
     expect(families.get('vring_manager_start_time_seconds')!.samples).toEqual([]);
   });
 
-  test('names of VMs are completed, each once', async () => {
+  test('completes each VM name once', async () => {
     defineGuest('web');
     defineGuest('db');
     expect((await vring('__complete', '--', 'vm', 'start', '')).stdout).toBe('words\ndb\nweb');
     expect((await vring('__complete', '--', 'vm', 'start', 'web', '')).stdout).toBe('words\ndb');
   });
 
-  test('version tells what vring runs on', async () => {
+  test('version reports what vring runs on', async () => {
     const { stdout } = await vring('version', '--json');
     expect(JSON.parse(stdout)).toEqual({
       version: 1,
@@ -230,10 +230,10 @@ describe('editing', () => {
     return { env: { VISUAL: path } };
   };
 
-  test('saves what is right, and keeps the text before it', async () => {
+  test('saves a valid text and keeps the previous one', async () => {
     defineGuest('web');
     const { status, stdout } = await vringWith(editor('sed -i "s/32M/64M/" "$1"'), 'vm', 'edit', 'web');
-    expect([status, stdout]).toEqual([0, 'web: saved; the definition before it is web.yaml~']);
+    expect([status, stdout]).toEqual([0, 'web: saved; the previous definition is kept as web.yaml~']);
     expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 64M');
     expect(readFileSync(`${definitionFile('web')}~`, 'utf8')).toContain('memory: 32M');
   });
@@ -257,7 +257,7 @@ describe('editing', () => {
     expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 32M');
   });
 
-  test('without a change it saves nothing', async () => {
+  test('saves nothing without a change', async () => {
     defineGuest('web');
     expect(await vringWith({ env: { VISUAL: 'true' } }, 'vm', 'edit', 'web')).toMatchObject({
       status: 0,
@@ -266,7 +266,7 @@ describe('editing', () => {
     expect(existsSync(`${definitionFile('web')}~`)).toBe(false);
   });
 
-  test('as JSON says whether it changed anything, and what there is now', async () => {
+  test('JSON output says whether it changed, with the current definition', async () => {
     defineGuest('web');
     const edit = async (script: string) =>
       JSON.parse((await vringWith(editor(script), 'vm', 'edit', 'web', '--json')).stdout);
@@ -276,7 +276,7 @@ describe('editing', () => {
     expect(definition).toContain('memory: 64M');
   });
 
-  test('names an editor that is not there', async () => {
+  test('names a missing editor', async () => {
     defineGuest('web');
     const { status, stderr } = await vringWith({ env: { VISUAL: 'no-such-editor' } }, 'vm', 'edit', 'web');
     expect(status).toBe(1);
@@ -285,7 +285,7 @@ describe('editing', () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
-  test('VMs are started, looked at and ended by name', async () => {
+  test('starts, shows and kills VMs by name', async () => {
     defineGuest('web', 'run="exits io 100000000"');
     defineGuest('db');
     startManager();
@@ -311,11 +311,11 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
 
     const stopped = await vring('vm', 'stop', 'db', '--json');
     expect(JSON.parse(stopped.stdout).vms).toMatchObject([{ name: 'db', ok: true, state: 'off' }]);
-    expect((await vring('vm', 'kill', '--all')).stdout).toBe('web: ended by force');
+    expect((await vring('vm', 'kill', '--all')).stdout).toBe('web: killed');
     expect(engine.vms().map(vm => vm.state)).toEqual(['off', 'off']);
   });
 
-  test('a console takes what is typed from a pipe, and prints until the VM ends', async () => {
+  test('a console reads input from a pipe and prints until the VM ends', async () => {
     startManager();
     const engine = await attached();
     await engine.start(guest('web'));
@@ -325,7 +325,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     expect(status).toBe(0);
   });
 
-  test('a console that watches in a script leaves the keyboard to others once its input has ended', async () => {
+  test('a console in a script releases the keyboard at the end of its input', async () => {
     startManager();
     const engine = await attached();
     const id = await engine.start(guest('web'));
@@ -340,7 +340,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     expect((await watching).stdout).toMatch(/> info.*> halt/s);
   });
 
-  test('a file is read no faster than the guest takes it', async () => {
+  test('a file is read no faster than the guest consumes it', async () => {
     startManager();
     const engine = await attached();
     const id = await engine.start(guest('web'));
@@ -372,7 +372,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     closeSync(stdin);
   });
 
-  test('what somebody else types into is not taken from them, unless that is asked for', async () => {
+  test('the keyboard is not taken from its holder without --take', async () => {
     startManager();
     const engine = await attached();
     const id = await engine.start(guest('web'));
@@ -382,7 +382,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     expect((await vringWith({ input: 'halt\r' }, 'vm', 'console', '--take', 'web')).status).toBe(0);
   });
 
-  test('run --detach leaves a VM with the manager, whose name is taken then', async () => {
+  test('run --detach leaves the VM in the manager, and its name is taken', async () => {
     startManager();
     const engine = await attached();
     const run = ['run', '--detach', '--name', 'web', 'dist/guest.elf'];
@@ -394,7 +394,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     });
   });
 
-  test('a reader that goes away ends what follows events', async () => {
+  test('following events ends when the reader goes away', async () => {
     defineGuest('web');
     startManager();
     const engine = await attached();

@@ -11,7 +11,7 @@ withOwnFolders();
 
 const onTerminal = (...args: string[]) => new PtyProgram([...NODE, CLI, ...args]);
 
-test('a definition that is wrong is edited again until it is right', async () => {
+test('an invalid definition is edited again until it is valid', async () => {
   defineGuest('web');
   const editor = join(process.env.VRING_STATE_DIR!, '..', 'editor');
   const script =
@@ -26,7 +26,7 @@ test('a definition that is wrong is edited again until it is right', async () =>
   expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 64M');
 });
 
-test('delete asks, and no is the default', async () => {
+test('delete asks for confirmation; the default is no', async () => {
   defineGuest('web');
   await using terminal = onTerminal('vm', 'delete', 'web');
   await terminal.shows('Delete web?');
@@ -35,7 +35,7 @@ test('delete asks, and no is the default', async () => {
   expect(readFileSync(definitionFile('web'), 'utf8')).toContain('name: web');
 });
 
-test('without options a new VM is asked for, and a wrong answer is asked for again', async () => {
+test('create prompts for a VM without options, and repeats a prompt after an invalid answer', async () => {
   const kernel = builtFile('guest.elf');
   await using terminal = onTerminal('vm', 'create');
   const answers: [question: string, answer: string][] = [
@@ -66,7 +66,7 @@ test('without options a new VM is asked for, and a wrong answer is asked for aga
   expect(statSync(join(process.env.VRING_STATE_DIR!, 'disks/web.img')).size).toBe(2 ** 20);
 });
 
-test('who leaves the questions changes nothing', async () => {
+test('canceling the prompts changes nothing', async () => {
   await using terminal = onTerminal('vm', 'create', 'web');
   await terminal.shows('Start from');
   terminal.type('\x03');
@@ -75,43 +75,43 @@ test('who leaves the questions changes nothing', async () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('on a terminal'), () => {
-  test('a console is typed into by one and watched by others, who are told who types', async () => {
+  test('one client holds the keyboard, and the others see who', async () => {
     startManager();
     const engine = await attached();
     await engine.start(guest('web'));
     await using first = onTerminal('vm', 'console', 'web');
-    await first.shows('Ctrl-] leaves');
+    await first.shows('Ctrl-] detaches');
     first.type('info\r');
     await first.shows('result info');
     await using second = onTerminal('vm', 'console', 'web');
-    await second.shows(/is typing there; you watch/);
+    await second.shows(/has the keyboard.*; view only/);
     await second.shows('result info');
     await using third = onTerminal('vm', 'console', '--take', 'web');
-    await first.shows(/types now\]/);
+    await first.shows(/has the keyboard now\]/);
     first.type('lost');
     third.type('help\r');
     await second.shows('help : this list');
     expect(second.screen).not.toContain('lost');
     third.type('\x1d');
     await third.ended();
-    await second.shows('nobody types now; a key takes the keyboard');
+    await second.shows('the keyboard is free; press a key to take it');
     second.type('halt\r');
     await second.shows('web is off');
     await second.ended();
   });
 
-  test('what takes longer than a second says so, with the time', async () => {
+  test('shows progress with the time after a second', async () => {
     defineGuest('web', 'run="exits io 100000000"');
     startManager();
     const engine = await attached();
     await engine.restart('web');
     await using terminal = onTerminal('vm', 'stop', 'web', '--timeout', '3', '--force');
     await terminal.shows(/shutting down web \(\d s\)/);
-    await terminal.shows('web: ended by force');
+    await terminal.shows('web: killed');
     expect(terminal.screen).not.toContain('shutting down');
   });
 
-  test('top shows again and again, until q', async () => {
+  test('top refreshes until q', async () => {
     defineGuest('web');
     startManager();
     const engine = await attached();

@@ -20,28 +20,28 @@ import { type DefineOptions, defineVm, reportDefined, requireFree } from '../def
 import { Progress } from '../progress.ts';
 import type { VmList } from '../vm-list.ts';
 
-/** Makes a new VM: its definition, and its disks. @param qemu options of QEMU's that describe it */
+/** Creates a VM: its definition and its disks. @param qemu QEMU options that describe it */
 export async function createVm(
   vmList: VmList,
   name: string | undefined,
   qemu: readonly string[],
   options: CreateOptions & DefineOptions,
 ): Promise<void> {
-  if (name?.startsWith('-')) throw new UsageError(`expected the name of the new VM before ${name}`);
+  if (name?.startsWith('-')) throw new UsageError(`expected a name for the new VM before ${name}`);
   if (qemu.length > 0) {
-    if (name === undefined) throw new UsageError('expected the name of the new VM');
+    if (name === undefined) throw new UsageError('expected a name for the new VM');
     const [mixed] = describing(options);
     if (mixed !== undefined)
-      throw new UsageError(`${mixed} does not go together with QEMU's options: say it in those`);
+      throw new UsageError(`${mixed} cannot be combined with QEMU options: use the QEMU option for it`);
     await defineFromQemu(vmList, name, qemu, options);
     return;
   }
   if (describing(options).length > 0) {
-    if (name === undefined) throw new UsageError('expected the name of the new VM');
+    if (name === undefined) throw new UsageError('expected a name for the new VM');
     await make(vmList, newVmOf(name, options), options, false);
     return;
   }
-  requireSomebody("say what the VM is: --kernel, --iso, --cloud-image, or QEMU's options after --");
+  requireSomebody('describe the VM with --kernel, --iso, --cloud-image, or QEMU options after --');
   const { askForVm } = await import('./wizard.ts');
   const vm = await askForVm(name, new Set(vmList.vms().map(vm => vm.name)));
   await make(vmList, vm, options, true);
@@ -83,13 +83,15 @@ async function make(
   reportDefined(plan.definition, plan.text, { json, dryRun }, { steps });
 }
 
-/** Ctrl-C while a disk is being made takes away what there is of it. */
+/** Ctrl-C while a disk is being created removes it. */
 export async function carryOutOnTerminal(vmList: VmList, plan: NewVmPlan, replace: boolean): Promise<void> {
   let doing = '';
   const progress = new Progress(() => doing);
   const abort = new AbortController();
   const signal = endingSignal();
-  void signal.status.then(() => abort.abort(new CreateError('interrupted: what was made is removed')));
+  void signal.status.then(() =>
+    abort.abort(new CreateError('interrupted: everything created so far was removed')),
+  );
   try {
     await carryOut(plan, {
       save: (name, text) => vmList.define(name, text, { replace }),

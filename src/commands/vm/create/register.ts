@@ -9,17 +9,17 @@ import { withVmList } from '../with-vm-list.ts';
 const several = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
 const list = (text: string) => text.split(',').filter(word => word !== '');
 
-/** `vring vm create`: from a kernel, an installer, a cloud image, QEMU's options, or by being asked. */
+/** `vring vm create`: from a kernel, an installer, a cloud image, QEMU options, or prompts. */
 export function registerCreate(vm: Command): void {
   const create = withDefineOptions(
     vm
       .command('create')
       .argument('[name]', 'name of the new VM')
-      .argument('[qemu...]', "QEMU's options that describe it")
+      .argument('[qemu...]', 'QEMU options that describe it')
       .usage('[options] <name> [-- qemu options]')
-      .description('Make a new VM')
-      .option('--iso <file>', 'install it from this image of a CD')
-      .option('--cloud-image <file>', 'make its disk of this image, which sets itself up by cloud-init')
+      .description('Create a VM')
+      .option('--iso <file>', 'boot this installer ISO image')
+      .option('--cloud-image <file>', 'create the disk from this cloud image, configured with cloud-init')
       .option('--kernel <file>', 'boot this kernel')
       .option('--initrd <file>', "the kernel's initial RAM disk")
       .option('--append <text>', "the kernel's command line")
@@ -29,22 +29,22 @@ export function registerCreate(vm: Command): void {
       .option('--cpus <n>', 'number of vCPUs (default: 1)', text => parseCount(text, '--cpus', 1, 64))
       .option(
         '--disk-size <size>',
-        "size of its disk (default: 20G; of a cloud image, the image's; with a kernel there is none)",
+        "size of its disk (default: 20G; a cloud image's own size; no disk with a kernel)",
         text => parseSize(text, '--disk-size'),
       )
       .option('--network <how>', 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none')
-      .option('--passthrough <address>', 'a PCI device that it gets (repeat for more)', several)
+      .option('--passthrough <address>', 'pass through a PCI device (repeat for more)', several)
       .option('--autostart', 'start it with the manager')
-      .option('--user <name>', "the cloud image's first user (default: you)")
+      .option('--user <name>', "the cloud image's first user (default: your user name)")
       .option(
         '--ssh-key <file>',
-        'their SSH public key, or a file of such (repeat for more; default: your own)',
+        "that user's SSH public key, or a file of keys (repeat for more; default: your own)",
         several,
       )
-      .option('--password-hash <hash>', "their password's, as `openssl passwd -6` makes it")
-      .option('--address <ip/prefix>', "the guest's own address, such as 192.0.2.10/24 (default: by DHCP)")
-      .option('--gateway <ip>', 'its gateway')
-      .option('--dns <ip,...>', 'its name servers', list),
+      .option('--password-hash <hash>', "that user's password hash, as printed by `openssl passwd -6`")
+      .option('--address <ip/prefix>', "the guest's static address, such as 192.0.2.10/24 (default: DHCP)")
+      .option('--gateway <ip>', "the guest's gateway")
+      .option('--dns <ip,...>', "the guest's name servers", list),
   ).action(
     async (
       name: string | undefined,
@@ -60,29 +60,29 @@ export function registerCreate(vm: Command): void {
   );
   withManual(create, {
     text: [
-      'Without anything that says what the VM is to be, it asks, on a terminal. Disks are made in the folder `disks` of the state ' +
-        'folder; when something goes wrong, what was made is removed.',
+      'Without options that describe the VM, it prompts for them on a terminal. Disks are created in the `disks` folder of the state ' +
+        'folder; after a failure, everything created so far is removed.',
     ],
     json: [
       ...DEFINED,
-      ['steps', "what was made for it, in words; not with QEMU's options"],
-      ['leftOut', "of QEMU's options: option, settings and reason of what was left out"],
+      ['steps', 'what was created, one phrase per step; absent with QEMU options'],
+      ['leftOut', 'QEMU options that were left out: option, settings and reason'],
     ],
     examples: [
-      { command: 'vring vm create', does: 'be asked for everything' },
+      { command: 'vring vm create', does: 'answer prompts' },
       {
         command: 'vring vm create web --iso debian.iso --disk-size 20G --memory 2G --cpus 2',
-        does: 'a VM to install',
+        does: 'a VM to install an operating system on',
       },
       {
         command:
           'vring vm create ci --cloud-image debian-12.qcow2 --disk-size 10G --ssh-key ~/.ssh/id_ed25519.pub',
-        does: 'a VM that is ready after its first boot',
+        does: 'a VM that is ready to use after its first boot',
       },
       {
         command:
           'vring vm create db -m 2048 -smp 2 -drive file=/var/lib/db.img,if=virtio -kernel /boot/vmlinuz -append root=/dev/vda',
-        does: "a VM as QEMU's options describe it",
+        does: 'a VM described by QEMU options',
       },
     ],
   });

@@ -18,18 +18,18 @@ import { VM_NAME } from '../../../vmm/machine/vm-name.ts';
 import { ask } from '../ask.ts';
 
 const GiB = 2 ** 30;
-/** Of a cloud image, whose own disk is small. */
+/** Default for a cloud image, whose own disk is small. */
 const CLOUD_DISK = 10 * GiB;
 
 const KINDS = ['installer', 'cloud', 'kernel'] as const;
 type Kind = (typeof KINDS)[number];
 
 /**
- * Asks line by line for a new VM. A wrong answer is asked for again; an empty one is the default.
- * @param name if the user has given it already. @param taken names of VMs
+ * Prompts for a new VM, line by line. An invalid answer is asked again; an empty one selects the default.
+ * @param name if given on the command line. @param taken names of existing VMs
  */
 export async function askForVm(name: string | undefined, taken: ReadonlySet<string>): Promise<NewVm> {
-  printError('New VM. Enter accepts the value in brackets; Ctrl-C leaves without changing anything.');
+  printError('New VM. Enter accepts the value in brackets; Ctrl-C cancels without changing anything.');
   const vmName = name ?? (await asked('Name', '', text => checkName(text, taken)));
   const [byDefault = 'kernel'] = KINDS.filter(kind => sourceObstacle(kind) === null);
   const kind = await asked(`Start from ${orList(KINDS.map(kindText))}`, byDefault, kindOf);
@@ -58,7 +58,7 @@ function kindText(kind: Kind): string {
   return obstacle === null ? kind : `${kind} (not available in this version: ${obstacle})`;
 }
 
-/** Asks until the answer can be read. */
+/** Asks until the answer is valid. */
 async function asked<Value>(
   question: string,
   byDefault: string,
@@ -120,7 +120,7 @@ async function askForSource(kind: Kind): Promise<CreateOptions> {
 
 function checkName(text: string, taken: ReadonlySet<string>): string {
   if (!VM_NAME.pattern.test(text)) throw new Error(`expected ${VM_NAME.rule}`);
-  if (taken.has(text)) throw new Error(`there is already a VM named ${text}`);
+  if (taken.has(text)) throw new Error(`VM ${text} already exists`);
   return text;
 }
 
