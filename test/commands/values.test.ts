@@ -45,7 +45,7 @@ describe('disks', () => {
 
   test.each([
     [',readonly', 'expected a path first'],
-    ['a.img,aio=native', 'no setting "aio"'],
+    ['a.img,aio=native', 'unknown setting "aio"'],
     ['a.img,cache=unsafe', 'cache takes writeback or none, not unsafe'],
     ['a.img,readonly=maybe', 'readonly takes on or off'],
     ['a.img,format=', 'format takes raw, not nothing'],

@@ -202,7 +202,7 @@ describe('vring undo', () => {
         "  2. clear /sys/bus/pci/devices/0000:b0:00.0/driver_override (...)",
         "  3. write 0000:b0:00.0 to /sys/bus/pci/drivers/nvme/bind",
         "undone: Bind 0000:b0:00.0 to vfio-pci",
-        "there is nothing to undo (...)",
+        "nothing to undo (...)",
       ]
     `);
     expect(host.pci.driverOf(spareNvme)).toBe('nvme');
