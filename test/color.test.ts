@@ -5,10 +5,10 @@ vi.hoisted(() => {
   process.env.FORCE_COLOR = '1';
 });
 
-import { FakeEngine } from './ui/fake-engine.ts';
-import { ManualClock } from './ui/manual-clock.ts';
-import { busy, idle } from './ui/scripts.ts';
-import { KEY, TerminalDriver } from './ui/terminal-driver.ts';
+import { FakeEngine } from './support/fake-engine.ts';
+import { busy, idle } from './support/guest-scripts.ts';
+import { ManualClock } from './support/manual-clock.ts';
+import { KEY, TerminalDriver } from './support/terminal-driver.ts';
 
 const drivers: TerminalDriver[] = [];
 afterEach(async () => {

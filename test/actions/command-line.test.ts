@@ -3,9 +3,9 @@ import { completed, completions, runCommandLine } from '../../src/actions/comman
 import { Ui } from '../../src/actions/ui.ts';
 import { inputSink } from '../../src/keys/handle-key.ts';
 import { currentScreen } from '../../src/store/ui-slice.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { idle } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let ui: Ui;
 let engine: FakeEngine;

@@ -8,9 +8,9 @@ import { sortLetters } from '../../src/keys/sort-letters.ts';
 import { TOP_SCREENS } from '../../src/store/screens.ts';
 import { VM_TABS } from '../../src/store/vm-view-slice.ts';
 import { SORTED_SCREENS, sortColumns } from '../../src/view/sort-columns.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const SCREENS = [...TOP_SCREENS, 'vm', 'function'] as const;
 

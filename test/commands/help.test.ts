@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { vring } from './vm/cli-rig.ts';
+import { vring } from '../support/cli.ts';
 
 describe('vring help', () => {
   test.each([[[]], [['vm']], [['vm', 'create']], [['help']]])('%j shows what --help shows', async words => {

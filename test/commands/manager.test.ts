@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { builtFile } from '../../src/project-root.ts';
-import { until } from '../engine/remote/rig.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
 import {
   attached,
   guest,
@@ -13,8 +13,8 @@ import {
   NODE,
   startManager,
   withOwnFolders,
-} from '../manager/rig.ts';
-import { noKvm, onKvm } from '../support/kvm.ts';
+} from '../support/manager-process.ts';
+import { until } from '../support/remote-rig.ts';
 
 withOwnFolders();
 

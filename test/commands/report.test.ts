@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { report } from '../../src/commands/report.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;

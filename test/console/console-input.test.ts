@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ConsoleInput } from '../../src/console/console-input.ts';
 import { PasteMode } from '../../src/console/paste-mode.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const PASTE = '\x1b[200~one\rtwo\x1b[201~';
 

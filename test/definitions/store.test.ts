@@ -1,21 +1,20 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { definitionsFolder } from '../../src/definitions/folder.ts';
 import { DefinitionStore } from '../../src/definitions/store.ts';
 import type { Definitions } from '../../src/engine/definitions.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 let root: string;
 let folder: string;
 let store: DefinitionStore;
 
 beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-definitions-'));
+  root = temporaryFolder();
   folder = path.join(root, 'etc/vms');
   store = new DefinitionStore(folder);
 });
-afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
 
 const put = (file: string, text: string) => {
   fs.mkdirSync(folder, { recursive: true });

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DefinitionStore } from '../../src/definitions/store.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import type { EngineEvent } from '../../src/engine/vm-info.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 let folder: string;
 let engine: LocalEngine;
@@ -13,7 +13,7 @@ const held = new Set<string>();
 const locked: string[] = [];
 
 beforeEach(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-rename-'));
+  folder = temporaryFolder();
   held.clear();
   locked.length = 0;
   engine = new LocalEngine({
@@ -38,7 +38,6 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await engine.close();
-  fs.rmSync(folder, { recursive: true });
 });
 
 const define = (name: string, more = '') => engine.define(name, `name: ${name}\n${more}`, { replace: false });

@@ -1,18 +1,17 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { removeFiles, replaceFile } from '../../src/files/replace-file.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 let folder: string;
 let file: string;
 beforeEach(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-replace-'));
+  folder = temporaryFolder();
   file = path.join(folder, 'grub');
 });
-afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
 
 const read = (name: string) => fs.readFileSync(path.join(folder, name), 'utf8');
 

@@ -1,11 +1,9 @@
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Journal } from '../../src/host/plan/journal.ts';
 import { HostPlans } from '../../src/host-service/plans.ts';
 import { SimulatedHost } from '../host/plan/simulated-host.ts';
 import { serverTree } from '../host/trees/server.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const spareNvme = '0000:b0:00.0';
 const request = { kind: 'bind', addresses: [spareNvme], driver: 'vfio-pci', wholeGroup: false } as const;
@@ -16,7 +14,7 @@ let plans: HostPlans;
 let locked: number;
 beforeEach(() => {
   host = new SimulatedHost(serverTree());
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-plans-'));
+  folder = temporaryFolder();
   locked = 0;
   const lock = async <T>(change: () => Promise<T>): Promise<T> => {
     locked++;
@@ -26,7 +24,6 @@ beforeEach(() => {
 });
 afterEach(() => {
   host.dispose();
-  fs.rmSync(folder, { recursive: true, force: true });
 });
 
 test('a plan that still fits is applied, under the lock', async () => {

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { readEverything, recordHost } from '../../src/host/record.ts';
 import { HostReadError, HostRoot } from '../../src/host/root.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { amdTree } from './trees/amd.ts';
 import type { TreeBuilder } from './trees/builder.ts';
 import { desktopTree } from './trees/desktop.ts';
@@ -13,9 +13,8 @@ import { serverTree } from './trees/server.ts';
 
 let directory = '';
 beforeEach(() => {
-  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-recording-'));
+  directory = temporaryFolder();
 });
-afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
 async function record(tree: TreeBuilder): Promise<{ before: unknown; after: unknown; target: string }> {
   const root = tree.root();

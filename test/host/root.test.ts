@@ -1,21 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { HostReadError, HostRoot } from '../../src/host/root.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 let directory = '';
 let root: HostRoot;
 
 beforeEach(() => {
-  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-root-'));
+  directory = temporaryFolder();
   fs.mkdirSync(path.join(directory, 'etc/deep'), { recursive: true });
   fs.writeFileSync(path.join(directory, 'etc/hostname'), 'recorded\n');
   root = new HostRoot(directory);
 });
-
-afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
 const link = (at: string, target: string) => fs.symlinkSync(target, path.join(directory, at));
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { TerminalInput } from '../../src/keys/terminal-input.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let clock: ManualClock;
 let keys: string[];

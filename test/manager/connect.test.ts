@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { connect, connectOrStart } from '../../src/manager/connect.ts';
 import { ensurePrivateFolder, managerPaths } from '../../src/manager/paths.ts';
 import { lockOwnership } from '../../src/manager/vm-lock.ts';
-import { until } from '../engine/remote/rig.ts';
 import {
   attached,
   isRunning,
@@ -15,7 +14,8 @@ import {
   NODE,
   startManager,
   withOwnFolders,
-} from './rig.ts';
+} from '../support/manager-process.ts';
+import { until } from '../support/remote-rig.ts';
 
 withOwnFolders();
 

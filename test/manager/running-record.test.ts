@@ -13,9 +13,9 @@ import { systemClock } from '../../src/clock.ts';
 import type { LocalEngine } from '../../src/engine/local-engine.ts';
 import { RunningRecord, readLastRun } from '../../src/manager/running-record.ts';
 import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { idle } from '../ui/scripts.ts';
 
 const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 const CONFIG = parseMachineConfig({ name: 'adhoc', kernel: { path: '/k', append: 'a="b"\u0007' } });

@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { builtFile } from '../../src/project-root.ts';
-import { until } from '../engine/remote/rig.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
-import { attached, guest, isRunning, managerLog, NODE, startManager, withOwnFolders } from './rig.ts';
+import {
+  attached,
+  guest,
+  isRunning,
+  managerLog,
+  NODE,
+  startManager,
+  withOwnFolders,
+} from '../support/manager-process.ts';
+import { until } from '../support/remote-rig.ts';
 
 withOwnFolders();
 const socket = () => join(process.env.VRING_RUNTIME_DIR!, 'control.sock');

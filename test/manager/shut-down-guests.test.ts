@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { shutDownGuests } from '../../src/manager/shut-down-guests.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
 const never = new Promise<void>(() => {});

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MAX_COPIED_BYTES } from '../../src/console/clipboard.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy } from '../ui/scripts.ts';
-import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;

@@ -1,11 +1,11 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy, idle } from '../ui/scripts.ts';
-import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy, idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;
@@ -18,11 +18,10 @@ beforeEach(() => {
   engine = new FakeEngine(clock);
   engine.add('web', idle, { state: 'off', defined: true });
   engine.texts.set('web', 'name: web\nmemory: 1G\n');
-  folder = mkdtempSync(join(tmpdir(), 'vring-test-'));
+  folder = temporaryFolder();
 });
 afterEach(async () => {
   for (const driver of drivers.splice(0)) await driver.leave();
-  rmSync(folder, { recursive: true });
   for (const [name, value] of Object.entries({ VISUAL, EDITOR })) {
     if (value === undefined) delete process.env[name];
     else process.env[name] = value;

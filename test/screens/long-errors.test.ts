@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy, idle } from '../ui/scripts.ts';
-import { TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy, idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { TerminalDriver } from '../support/terminal-driver.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;

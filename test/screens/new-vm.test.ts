@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { idle } from '../ui/scripts.ts';
-import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 const CTRL_S = '\x13';
 
@@ -19,14 +19,13 @@ beforeEach(() => {
   clock = new ManualClock();
   engine = new FakeEngine(clock);
   engine.add('web', idle, { state: 'off', defined: true });
-  folder = mkdtempSync(join(tmpdir(), 'vring-test-'));
+  folder = temporaryFolder();
   process.env.VRING_STATE_DIR = join(folder, 'state');
   process.env.HOME = folder;
   writeFileSync(join(folder, 'vmlinuz'), 'kernel');
 });
 afterEach(async () => {
   for (const driver of drivers.splice(0)) await driver.leave();
-  rmSync(folder, { recursive: true });
   for (const [name, value] of Object.entries({ VRING_STATE_DIR, HOME })) {
     if (value === undefined) delete process.env[name];
     else process.env[name] = value;

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TreeBuilder } from '../host/trees/builder.ts';
 import { pressure } from '../host/trees/common.ts';
 import { serverTree } from '../host/trees/server.ts';
-import { complete, idle } from '../ui/scripts.ts';
-import { HostDriver } from './host/host-driver.ts';
+import { complete, idle } from '../support/guest-scripts.ts';
+import { HostDriver } from '../support/host-driver.ts';
 
 let tree: TreeBuilder;
 const drivers: HostDriver[] = [];

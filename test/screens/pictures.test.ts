@@ -1,9 +1,9 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { serverTree } from '../host/trees/server.ts';
-import type { FakeEngine } from '../ui/fake-engine.ts';
-import { complete, idle } from '../ui/scripts.ts';
-import { styledScreen, styleMap } from '../ui/styles.ts';
-import { HostDriver } from './host/host-driver.ts';
+import type { FakeEngine } from '../support/fake-engine.ts';
+import { complete, idle } from '../support/guest-scripts.ts';
+import { HostDriver } from '../support/host-driver.ts';
+import { styledScreen, styleMap } from '../support/styles.ts';
 
 // Ink's colors look at it once, when they are loaded.
 vi.hoisted(() => {

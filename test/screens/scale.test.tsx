@@ -5,9 +5,9 @@ import { Ui } from '../../src/actions/ui.ts';
 import { ThemeContext, UiContext } from '../../src/components/contexts.ts';
 import { VmsScreen } from '../../src/screens/vms.tsx';
 import { createTheme } from '../../src/theme/theme.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const ROWS = 21;
 

@@ -7,9 +7,9 @@ import { VmScreen } from '../../src/screens/vm.tsx';
 import { VmsScreen } from '../../src/screens/vms.tsx';
 import { FIRST_VIEW, VM_TABS } from '../../src/store/vm-view-slice.ts';
 import { createTheme } from '../../src/theme/theme.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy, idle, withVcpus } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy, idle, withVcpus } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;

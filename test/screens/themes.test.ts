@@ -6,11 +6,11 @@ vi.hoisted(() => {
 });
 
 import { THEME_NAMES } from '../../src/theme/themes.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy, idle } from '../ui/scripts.ts';
-import { styledScreen } from '../ui/styles.ts';
-import { TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy, idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { styledScreen } from '../support/styles.ts';
+import { TerminalDriver } from '../support/terminal-driver.ts';
 
 const drivers: TerminalDriver[] = [];
 afterEach(async () => {

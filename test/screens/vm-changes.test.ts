@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { idle } from '../ui/scripts.ts';
-import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 let folder: string;
 let engine: FakeEngine;
@@ -13,7 +11,7 @@ let driver: TerminalDriver;
 const { VRING_STATE_DIR } = process.env;
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'vring-test-'));
+  folder = temporaryFolder();
   process.env.VRING_STATE_DIR = folder;
   const clock = new ManualClock();
   engine = new FakeEngine(clock);
@@ -27,7 +25,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await driver.leave();
-  rmSync(folder, { recursive: true });
   if (VRING_STATE_DIR === undefined) delete process.env.VRING_STATE_DIR;
   else process.env.VRING_STATE_DIR = VRING_STATE_DIR;
 });

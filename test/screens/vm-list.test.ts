@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FakeEngine, type Script } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy, idle, withVcpus } from '../ui/scripts.ts';
-import { KEY, TerminalDriver } from '../ui/terminal-driver.ts';
+import { FakeEngine, type Script } from '../support/fake-engine.ts';
+import { busy, idle, withVcpus } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
 const SHIFT = { up: '\x1b[1;2A', down: '\x1b[1;2B', right: '\x1b[1;2C', left: '\x1b[1;2D' };
 const CTRL_SPACE = '\0';

@@ -4,9 +4,9 @@ import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
 import { SampleFeed } from '../../src/store/vm-sample-feed.ts';
 import { addressRows } from '../../src/view/address-rows.ts';
 import { deviceFacts, deviceRows } from '../../src/view/device-rows.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { complete } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { complete } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let store: AppStore;
 let rates: VmDetail;

@@ -7,9 +7,9 @@ import { SampleFeed } from '../../src/store/vm-sample-feed.ts';
 import { own } from '../../src/text/own.ts';
 import { vmListed } from '../../src/view/vm-columns.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { busy, idle } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { busy, idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let clock: ManualClock;
 let engine: FakeEngine;

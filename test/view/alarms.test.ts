@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { HostUsage } from '../../src/host-service/usage.ts';
 import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
 import { createAlarmsSelector } from '../../src/view/alarms.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { idle } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 let store: AppStore;
 let engine: FakeEngine;

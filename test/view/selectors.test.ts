@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type AppStore, createAppStore } from '../../src/store/app-store.ts';
 import { createSelectors } from '../../src/view/selectors.ts';
-import { FakeEngine } from '../ui/fake-engine.ts';
-import { ManualClock } from '../ui/manual-clock.ts';
-import { idle } from '../ui/scripts.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { idle } from '../support/guest-scripts.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 describe('selectors', () => {
   let store: AppStore;

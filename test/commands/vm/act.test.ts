@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { actOnEach } from '../../../src/commands/vm/act.ts';
 import { kill, pause, start, stop } from '../../../src/commands/vm/actions.ts';
-import { FakeEngine } from '../../ui/fake-engine.ts';
+import { FakeEngine } from '../../support/fake-engine.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] };
 

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test, vi } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
-import { until } from '../../engine/remote/rig.ts';
-import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
 import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
+import { CLI, defineGuest, definitionFile, vring, vringWith } from '../../support/cli.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
+import { attached, guest, NODE, startManager, withOwnFolders } from '../../support/manager-process.ts';
+import { until } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { CLI, defineGuest, definitionFile, vring, vringWith } from './cli-rig.ts';
 
 const WAIT = { timeout: 30_000, interval: 20 };
 

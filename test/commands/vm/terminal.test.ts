@@ -2,10 +2,10 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
-import { attached, guest, NODE, startManager, withOwnFolders } from '../../manager/rig.ts';
+import { CLI, defineGuest, definitionFile } from '../../support/cli.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
+import { attached, guest, NODE, startManager, withOwnFolders } from '../../support/manager-process.ts';
 import { PtyProgram } from '../../support/pty-program.ts';
-import { CLI, defineGuest, definitionFile } from './cli-rig.ts';
 
 withOwnFolders();
 

@@ -1,26 +1,25 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type CloneDisks, lockCopied, planClone } from '../../../src/definitions/change/clone.ts';
 import { isSeedImage, readSeedImage } from '../../../src/definitions/change/read-seed.ts';
 import { carryOut } from '../../../src/definitions/create/carry-out.ts';
 import { makeSeedImage, SEED_MAKERS } from '../../../src/definitions/create/seed-image.ts';
 import { macAddress } from '../../../src/definitions/mac-address.ts';
 import { lockDisk } from '../../../src/vmm/backends/disk-lock.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 let root: string;
 let disk: string;
 
 beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-clone-'));
+  root = temporaryFolder();
   disk = path.join(root, 'web.raw');
   fs.writeFileSync(disk, 'data');
   fs.truncateSync(disk, 8 * 2 ** 20);
   fs.appendFileSync(disk, 'end');
   fs.writeFileSync(path.join(root, 'vmlinuz'), '');
 });
-afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
 
 const definition = (more = '') => `# the web server
 name: web

@@ -1,25 +1,24 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { carryOut, checkPlan } from '../../../src/definitions/create/carry-out.ts';
 import { imageInfo, seenFormat } from '../../../src/definitions/create/image-info.ts';
 import { type NewVm, planNewVm } from '../../../src/definitions/create/plan.ts';
 import { makeSeedImage, SEED_MAKERS } from '../../../src/definitions/create/seed-image.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const MiB = 2 ** 20;
 let root: string;
 let folder: string;
 
 beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-create-'));
+  root = temporaryFolder();
   folder = path.join(root, 'state/disks');
   fs.writeFileSync(path.join(root, 'vmlinuz'), 'kernel');
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  fs.rmSync(root, { recursive: true, force: true });
 });
 
 const has = (command: string) => {

@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { CODE, PROTOCOL } from '../../../src/engine/remote/protocol.ts';
 import { notificationSchemas, requestSchemas } from '../../../src/engine/remote/request-schemas.ts';
-import { Rig } from './rig.ts';
+import { Rig } from '../../support/remote-rig.ts';
 
 const PAGE = readFileSync('docs/api.md', 'utf8');
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;

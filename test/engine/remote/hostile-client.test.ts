@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Rig, until } from './rig.ts';
+import { Rig, until } from '../../support/remote-rig.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_QUEUE_LOADS } from '../../../src/engine/sampling/queue-load.ts';
 import type { Sample } from '../../../src/engine/sampling/sampling.ts';
-import { FakeEngine } from '../../ui/fake-engine.ts';
-import { ManualClock } from '../../ui/manual-clock.ts';
-import { busy, idle } from '../../ui/scripts.ts';
+import { FakeEngine } from '../../support/fake-engine.ts';
+import { busy, idle } from '../../support/guest-scripts.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 function rig() {
   const clock = new ManualClock();

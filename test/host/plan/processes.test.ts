@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { undoLast } from '../../../src/commands/host/undo.ts';
 import { Journal } from '../../../src/host/plan/journal.ts';
 import { hostLock } from '../../../src/manager/host-lock.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
 import { desktopTree } from '../trees/desktop.ts';
 import { SimulatedHost } from './simulated-host.ts';
@@ -142,7 +143,7 @@ beforeEach(() => {
   tree.facts.addresses = {};
   tree.module('pci_stub');
   kernel = new FifoKernel(tree);
-  journal = fs.mkdtempSync(path.join(os.tmpdir(), 'vring-journal-'));
+  journal = temporaryFolder();
 });
 afterEach(async () => {
   for (const change of changes.splice(0)) {
@@ -153,7 +154,6 @@ afterEach(async () => {
   }
   await kernel.close();
   kernel.pci.dispose();
-  fs.rmSync(journal, { recursive: true, force: true });
 });
 
 function start(args: readonly string[], seconds?: number): Change {

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { desktopTree } from '../../host/trees/desktop.ts';
 import { noIommuTree } from '../../host/trees/no-iommu.ts';
 import { serverTree } from '../../host/trees/server.ts';
-import { KEY } from '../../ui/terminal-driver.ts';
-import { HostDriver } from './host-driver.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { KEY } from '../../support/terminal-driver.ts';
 
 const { enter, esc, tab } = KEY;
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { serverTree } from '../../host/trees/server.ts';
-import { idle } from '../../ui/scripts.ts';
-import { HostDriver } from './host-driver.ts';
+import { idle } from '../../support/guest-scripts.ts';
+import { HostDriver } from '../../support/host-driver.ts';
 
 let driver: HostDriver;
 afterEach(() => driver.leave());

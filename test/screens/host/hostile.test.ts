@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { EVIL, hostileTree, OBEYED } from '../../host/trees/hostile.ts';
-import { KEY } from '../../ui/terminal-driver.ts';
-import { HostDriver } from './host-driver.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { KEY } from '../../support/terminal-driver.ts';
 
 const { enter, esc, tab } = KEY;
 

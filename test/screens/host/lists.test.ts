@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { serverTree } from '../../host/trees/server.ts';
-import { KEY } from '../../ui/terminal-driver.ts';
-import { HostDriver } from './host-driver.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { KEY } from '../../support/terminal-driver.ts';
 
 const { enter } = KEY;
 

@@ -3,10 +3,10 @@ import { afterEach, expect, test } from 'vitest';
 import { HostRoot } from '../../../src/host/root.ts';
 import { hostSource } from '../../../src/host-service/worker.ts';
 import { serverTree } from '../../host/trees/server.ts';
-import { FakeEngine } from '../../ui/fake-engine.ts';
-import { ManualClock } from '../../ui/manual-clock.ts';
-import { TerminalDriver } from '../../ui/terminal-driver.ts';
-import { HostDriver } from './host-driver.ts';
+import { FakeEngine } from '../../support/fake-engine.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { TerminalDriver } from '../../support/terminal-driver.ts';
 
 /** How often it is looked whether something has changed. */
 const LOOK_MS = 400;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { vmdTree } from '../../host/trees/vmd.ts';
-import { HostDriver } from './host-driver.ts';
+import { HostDriver } from '../../support/host-driver.ts';
 
 const SIZES = [
   [60, 20],

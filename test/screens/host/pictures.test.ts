@@ -3,8 +3,8 @@ import { plainGlyphs, unicodeGlyphs } from '../../../src/theme/glyphs.ts';
 import { desktopTree } from '../../host/trees/desktop.ts';
 import { noIommuTree } from '../../host/trees/no-iommu.ts';
 import { serverTree } from '../../host/trees/server.ts';
-import { styledScreen, styleMap } from '../../ui/styles.ts';
-import { HostDriver } from './host-driver.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { styledScreen, styleMap } from '../../support/styles.ts';
 
 // Ink's colors look at it once, when they are loaded.
 vi.hoisted(() => {

@@ -12,8 +12,8 @@ import type { HostSource } from '../../../src/host-service/source.ts';
 import { ScreenPicture } from '../../../src/screens/screens.tsx';
 import { createTheme } from '../../../src/theme/theme.ts';
 import { scaleTree } from '../../host/trees/scale.ts';
-import { FakeEngine } from '../../ui/fake-engine.ts';
-import { ManualClock } from '../../ui/manual-clock.ts';
+import { FakeEngine } from '../../support/fake-engine.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const ROWS = 21;
 const tree = scaleTree();

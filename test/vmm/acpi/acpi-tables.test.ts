@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildAcpiTables } from '../../../src/vmm/acpi/acpi-tables.ts';
 import { nodeRanges } from '../../../src/vmm/acpi/numa.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const tables = buildAcpiTables({
   apicIds: Array.from({ length: 64 }, (_, index) => index),
@@ -49,7 +49,7 @@ describe('ACPI tables', () => {
   it.skipIf(!hasIasl)(
     'disassemble, compile again, and describe the machine (needs iasl of acpica-tools)',
     () => {
-      const folder = mkdtempSync(join(tmpdir(), 'vring-acpi-'));
+      const folder = temporaryFolder();
       try {
         const source = Object.fromEntries(
           tables.blobs
@@ -70,7 +70,6 @@ describe('ACPI tables', () => {
         const code = (file: string) => readFileSync(join(folder, file)).subarray(36);
         expect(code('again.aml').equals(code('DSDT.aml'))).toBe(true);
       } finally {
-        rmSync(folder, { recursive: true });
       }
     },
   );

@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, ftruncateSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend, BlockQueue } from '../../../src/devices/virtio/block-backend.ts';
@@ -12,6 +11,7 @@ import * as libc from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { LocalOwner } from '../../support/local-owner.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { holdings, threadNames } from '../native/native-guest.ts';
 
 const MiB = 2 ** 20;
@@ -21,11 +21,10 @@ let folder: string;
 const owners: { release(): void }[] = [];
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'vring-disk-'));
+  folder = temporaryFolder();
 });
 afterEach(() => {
   for (const owner of owners.splice(0)) owner.release();
-  rmSync(folder, { recursive: true });
 });
 
 function image(size = MiB, name = 'disk.img'): string {

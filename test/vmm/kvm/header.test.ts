@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AnyStruct, type FieldType, Struct } from '../../../src/vmm/kvm/c-struct.ts';
 import * as constants from '../../../src/vmm/kvm/constants.ts';
 import { IOCTLS } from '../../../src/vmm/kvm/ioctls.ts';
 import * as structs from '../../../src/vmm/kvm/structs.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const HEADER = '/usr/include/linux/kvm.h';
 
@@ -45,7 +45,7 @@ function fieldSize(type: FieldType): number {
 }
 
 function evaluate(expressions: readonly string[]): number[] {
-  const directory = mkdtempSync(join(tmpdir(), 'kvm-header-'));
+  const directory = temporaryFolder();
   try {
     const prints = expressions.map(expression => `  printf("%llu\\n", (unsigned long long)(${expression}));`);
     const includes = ['stddef.h', 'stdio.h', 'linux/kvm.h'].map(file => `#include <${file}>`);
@@ -55,7 +55,6 @@ function evaluate(expressions: readonly string[]): number[] {
     const output = execFileSync(join(directory, 'header'), { encoding: 'utf8' });
     return output.trim().split('\n').map(Number);
   } finally {
-    rmSync(directory, { recursive: true });
   }
 }
 

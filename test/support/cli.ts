@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { builtFile } from '../../../src/project-root.ts';
-import { NODE } from '../../manager/rig.ts';
+import { builtFile } from '../../src/project-root.ts';
+import { NODE } from './manager-process.ts';
 
-export const CLI = join(import.meta.dirname, '../../../src/cli.ts');
+export const CLI = join(import.meta.dirname, '../../src/cli.ts');
 
 export type Ended = { readonly status: number | undefined; readonly stdout: string; readonly stderr: string };
 

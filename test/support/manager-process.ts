@@ -5,8 +5,8 @@ import { afterEach, beforeEach } from 'vitest';
 import type { RemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import { connect } from '../../src/manager/connect.ts';
 import { builtFile } from '../../src/project-root.ts';
-import { until } from '../engine/remote/rig.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from './remote-rig.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 const MANAGER = join(import.meta.dirname, '../../src/cli.ts');

@@ -1,12 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
-import { systemClock } from '../../../src/clock.ts';
-import { type ManagerStatus, PROTOCOL, type StopRequest } from '../../../src/engine/remote/protocol.ts';
-import { RemoteEngine, type RemoteEngineOptions } from '../../../src/engine/remote/remote-engine.ts';
-import { ControlServer, type ControlServerEvents } from '../../../src/engine/remote/server.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { FakeEngine } from '../../ui/fake-engine.ts';
+import { systemClock } from '../../src/clock.ts';
+import { type ManagerStatus, PROTOCOL, type StopRequest } from '../../src/engine/remote/protocol.ts';
+import { RemoteEngine, type RemoteEngineOptions } from '../../src/engine/remote/remote-engine.ts';
+import { ControlServer, type ControlServerEvents } from '../../src/engine/remote/server.ts';
+import { FakeEngine } from './fake-engine.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {

@@ -1,14 +1,14 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { UiOptions } from '../../../src/app.tsx';
-import { Journal } from '../../../src/host/plan/journal.ts';
-import { SimulatedHost } from '../../host/plan/simulated-host.ts';
-import type { TreeBuilder } from '../../host/trees/builder.ts';
-import { FakeEngine } from '../../ui/fake-engine.ts';
-import { inlineHost } from '../../ui/inline-host.ts';
-import { ManualClock } from '../../ui/manual-clock.ts';
-import { TerminalDriver } from '../../ui/terminal-driver.ts';
+import type { UiOptions } from '../../src/app.tsx';
+import { Journal } from '../../src/host/plan/journal.ts';
+import { SimulatedHost } from '../host/plan/simulated-host.ts';
+import type { TreeBuilder } from '../host/trees/builder.ts';
+import { FakeEngine } from './fake-engine.ts';
+import { inlineHost } from './inline-host.ts';
+import { ManualClock } from './manual-clock.ts';
+import { TerminalDriver } from './terminal-driver.ts';
 
 /** How often it is looked whether the picture stands, and how many times in a row it must. */
 const TURN_MS = 20;
