@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { builtFile } from '../../src/project-root.ts';
-import { isRunning, killedAtEnd, NODE, withOwnFolders } from '../manager/rig.ts';
+import { isRunning, killedAtEnd, NODE, withOwnFolders } from '../support/manager-process.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 
 withOwnFolders();

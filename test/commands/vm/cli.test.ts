@@ -140,7 +140,7 @@ describe('without a manager', () => {
     const again = await vring('vm', 'create', 'web', '-m', '64', '-kernel', '/boot/k');
     expect(again).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('there is a VM web already'),
+      stderr: expect.stringContaining('there is already a VM named web'),
     });
     const replaced = await vring('vm', 'create', 'web', '--replace', '-m', '128', '-kernel', '/boot/k');
     expect(replaced.status).toBe(0);
