@@ -45,8 +45,9 @@ on-crash: restart
 \`\`\`
 
 A wrong key or value is refused with file, line, column and what was expected, and a slip is recognized:
-\`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that vring does not
-have yet, such as firmware or a network card: it is saved, and a start says what is missing. Aliases and tags of YAML are not
+\`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that this version
+does not support, such as firmware or a network card, or name a file that does not exist: it is saved, and until then the VM is
+marked with \`!\`; \`vring vm show\` and the details in the UI (\`d\`) give every reason. Aliases and tags of YAML are not
 taken, nor are files of more than 256 KiB.
 
 Sizes are written \`512M\`, \`1.5G\`, \`64MiB\`; a bare number counts MiB. Paths are absolute. Without \`machine.kernel\`, firmware

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { builtFile } from '../../src/project-root.ts';
-import { isRunning, killedAtEnd, NODE, withOwnFolders } from '../support/manager-process.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
+import { isRunning, killedAtEnd, NODE, withOwnFolders } from '../support/manager-process.ts';
 
 withOwnFolders();
 
