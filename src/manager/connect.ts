@@ -29,7 +29,7 @@ export type ConnectOptions = {
 export async function connect(options: ConnectOptions = {}): Promise<RemoteEngine | null> {
   const { readOnly = false, patienceMs } = options;
   const { runtime, socket } = managerPaths();
-  if (checkPrivateFolder(runtime) === null) return null;
+  if (checkPrivateFolder(runtime) === null) return nobody();
   try {
     return await RemoteEngine.attach({
       path: socket,
@@ -41,10 +41,21 @@ export async function connect(options: ConnectOptions = {}): Promise<RemoteEngin
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // ECONNREFUSED: the file is left over from a manager that was killed. ECONNRESET: one that is just ending.
-    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return null;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return nobody();
     if (code === 'EAGAIN') throw backlogFull(socket);
     throw error;
   }
+}
+
+/** @throws when a manager does run, but where its socket is cannot be known: its VMs are not off */
+async function nobody(): Promise<null> {
+  const { managerElsewhere } = await import('./vm-lock.ts');
+  const paths = managerPaths();
+  const holder = managerElsewhere(paths);
+  if (holder === null) return null;
+  throw new Error(
+    `the VMs of ${paths.state} are held by ${holder}, whose socket is not in ${paths.runtime}: set XDG_RUNTIME_DIR or VRING_RUNTIME_DIR as it has it, or stop that process`,
+  );
 }
 
 /**

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { userName } from '../engine/this-terminal.ts';
 import { printable } from '../text/printable.ts';
-import { tryLock } from '../vmm/native/ofd-lock.ts';
+import { isLockedElsewhere, tryLock } from '../vmm/native/ofd-lock.ts';
 
 const HOLDER_MAX = 200;
 
@@ -39,6 +39,21 @@ export function lockFile(path: string, what: string): FileLock {
       nameHolder(fd);
       return { release: () => release(fd, path) };
     }
+    closeSync(fd);
+  }
+}
+
+/** Who holds the lock at `path`; null: nobody, or it cannot be seen. */
+export function lockHolder(path: string): string | null {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return null;
+  }
+  try {
+    return isLockedElsewhere(fd, { start: 0, length: 0 }) ? holderOf(path) : null;
+  } finally {
     closeSync(fd);
   }
 }

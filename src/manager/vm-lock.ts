@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { VmLock } from '../engine/vm.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
-import { type FileLock, LockHeldError, lockFile } from './file-lock.ts';
+import { type FileLock, LockHeldError, lockFile, lockHolder } from './file-lock.ts';
 import { ensurePrivateFolder, managerPaths } from './paths.ts';
 
 /**
@@ -70,4 +70,19 @@ export function lockOwnership({
     socket.release();
     throw error;
   }
+}
+
+/** Who manages these definitions from another runtime folder; null: nobody. */
+export function managerElsewhere({
+  runtime,
+  state,
+}: {
+  readonly runtime: string;
+  readonly state: string;
+}): string | null {
+  const here = () => lockHolder(join(runtime, 'manager.lock')) !== null;
+  // One that is starting or ending here has the lock of this folder longer than the other one.
+  if (here()) return null;
+  const holder = lockHolder(join(state, 'manager.lock'));
+  return here() ? null : holder;
 }

@@ -42,6 +42,25 @@ describe('connect', () => {
     expect(await connect()).toBeNull();
   });
 
+  test('does not take VMs for off that a manager with another socket holds', async () => {
+    const { runtime, state } = managerPaths();
+    const elsewhere = `${runtime}-elsewhere`;
+    for (const folder of [elsewhere, runtime, state]) ensurePrivateFolder(folder);
+    const other = lockOwnership({ runtime: elsewhere, state });
+    const message = new RegExp(`held by process ${process.pid} of .*, whose socket is not in ${runtime}:`);
+    await expect(connect()).rejects.toThrow(message);
+    await expect(connectOrStart()).rejects.toThrow(message);
+    rmSync(runtime, { recursive: true });
+    await expect(connect()).rejects.toThrow(message);
+    other.release();
+    rmSync(elsewhere, { recursive: true });
+    ensurePrivateFolder(runtime);
+    // One that is starting or ending holds both.
+    const own = lockOwnership({ runtime, state });
+    expect(await connect()).toBeNull();
+    own.release();
+  });
+
   test('attaches any number of clients to the one that runs', async () => {
     const manager = startManager();
     const first = await attached();
