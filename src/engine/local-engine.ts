@@ -127,7 +127,7 @@ export class LocalEngine implements Engine, CounterSource {
     } catch (error) {
       const { message } = error as Error;
       // What the machine itself ran into is there already.
-      if (vm.info.reason !== message) this.note('error', `it could not be started: ${message}`, id);
+      if (vm.info.reason !== message) this.note('error', `could not start: ${message}`, id);
     }
   }
 
@@ -167,7 +167,7 @@ export class LocalEngine implements Engine, CounterSource {
     this.#emit({ kind: 'log-rewritten' });
     this.#followDefinitions();
     this.#changed(vm);
-    this.note('info', `it was renamed from ${id}`, name);
+    this.note('info', `renamed from ${id}`, name);
   }
 
   async define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void> {
@@ -280,10 +280,10 @@ export class LocalEngine implements Engine, CounterSource {
   #afterCrash(vm: Vm): void {
     if (vm.defined?.onCrash !== 'restart' || this.#ending) return;
     if (!this.#restarts.allow(vm.name, Date.now())) {
-      this.note('error', 'it crashes again and again: it is not started any more', vm.name);
+      this.note('error', 'crashed too many times in a row: not restarted', vm.name);
       return;
     }
-    this.note('info', 'it is started again, as its definition asks for', vm.name);
+    this.note('info', 'restarting, as its definition says', vm.name);
     void this.startUnattended(vm.name);
   }
 

@@ -14,19 +14,19 @@ export function logChanges(before: VmInfo | null, now: VmInfo, log: Log): void {
 function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
   switch (now.state) {
     case 'running':
-      log('info', before?.state === 'paused' ? 'it is resumed' : 'it runs');
+      log('info', before?.state === 'paused' ? 'resumed' : 'started');
       break;
     case 'paused':
-      log('info', 'it is paused');
+      log('info', 'paused');
       break;
     case 'crashed':
-      log('error', now.interrupted ? (now.reason ?? '') : withDetail('it crashed', now));
+      log('error', now.interrupted ? (now.reason ?? '') : withDetail('crashed', now));
       break;
     case 'off':
       // A VM that is only taken into the list has not ended.
       if (before === null) break;
-      if (before.state === 'starting') log('error', withDetail('it could not be started', now));
-      else log('info', now.reason === null ? 'it is off' : `it is off: ${now.reason}`);
+      if (before.state === 'starting') log('error', withDetail('could not start', now));
+      else log('info', now.reason === null ? 'off' : `off: ${now.reason}`);
       break;
     case 'starting':
     case 'stopping':

@@ -110,7 +110,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   void idle?.reached.then(() => server.stopListening());
   await listen(server, paths);
   const socketCheck = setInterval(() => void keepReachable(server, paths, engine), SOCKET_CHECK_MS);
-  engine.note('info', `vring ${version()} (process ${process.pid}) listens at ${paths.socket}`);
+  engine.note('info', `vring ${version()} (process ${process.pid}) listening at ${paths.socket}`);
   if (metricsServer !== null) engine.note('info', `serving metrics at ${metricsServer.url}`);
   const warning = background ? logoutWarning() : null;
   if (warning !== null) engine.note('warning', warning);

@@ -209,7 +209,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       process.env.PATH = path;
     }
     expect(readFileSync(join(folder, 'systemctl.args'), 'utf8')).toBe('start vring.service\n');
-    await until(() => readFileSync(join(folder, 'service.log'), 'utf8').includes('web: it runs'));
+    await until(() => readFileSync(join(folder, 'service.log'), 'utf8').includes('web: started'));
   }, 60_000);
 });
 

@@ -59,7 +59,7 @@ test('the definition, its autostart and the log go along, under both locks', asy
   expect(engine.log().map(({ vm, text }) => `${vm}: ${text}`)).toEqual([
     'db: something happened',
     'other: something else',
-    'db: it was renamed from web',
+    'db: renamed from web',
   ]);
   expect(events.slice(0, 2)).toEqual(['removed web', 'log-rewritten']);
   expect(events).toContain('vm db');

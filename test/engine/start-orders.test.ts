@@ -74,8 +74,8 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
     const definitions = new Defined().add('web', { onCrash: 'restart' });
     definitions.append = 'run="crash"';
     await engineWith(definitions).restart('web');
-    await reached('web', 'it crashes again and again');
-    expect(texts().filter(text => text === 'it runs')).toHaveLength(4);
+    await reached('web', 'crashed too many times in a row');
+    expect(texts().filter(text => text === 'started')).toHaveLength(4);
     expect(engine.vms()).toMatchObject([{ id: 'web', state: 'crashed' }]);
   });
 
@@ -87,7 +87,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
       { state: 'off', reason: 'cannot open the kernel /no/such: there is no such file' },
     ]);
     await engine.startUnattended('web');
-    const line = 'it could not be started: cannot open the kernel /no/such: there is no such file';
+    const line = 'could not start: cannot open the kernel /no/such: there is no such file';
     expect(engine.log()).toMatchObject([
       { level: 'error', text: line },
       { level: 'error', text: line },
@@ -146,10 +146,10 @@ describe.skipIf(noKvm !== null)(onKvm('an engine that ends'), () => {
     const started = engineWith(definitions).restart('web');
     engine.refuseStarts();
     await started;
-    await reached('web', 'it crashed');
+    await reached('web', 'crashed');
     await expect(engine.restart('web')).rejects.toThrow(
       'web is not started: the process that runs the VMs is ending',
     );
-    expect(texts().filter(text => text === 'it runs')).toHaveLength(1);
+    expect(texts().filter(text => text === 'started')).toHaveLength(1);
   });
 });

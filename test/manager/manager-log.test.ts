@@ -18,12 +18,12 @@ describe('the log of a background manager', () => {
   test('has a line for each line, that nothing in it can break', () => {
     const path = join(temporaryFolder(), 'manager.log');
     const write = fileLog(path);
-    write(entry('it runs', 'info', 'web'));
-    write(entry('it crashed: \x1b[2J\nRIP=1', 'error', 'web'));
+    write(entry('started', 'info', 'web'));
+    write(entry('crashed: \x1b[2J\nRIP=1', 'error', 'web'));
     write(entry('hm', 'warning'));
     expect(readFileSync(path, 'utf8')).toBe(
-      '2026-01-02T03:04:05.678Z web: it runs\n' +
-        '2026-01-02T03:04:05.678Z error: web: it crashed: ?[2J\n' +
+      '2026-01-02T03:04:05.678Z web: started\n' +
+        '2026-01-02T03:04:05.678Z error: web: crashed: ?[2J\n' +
         '2026-01-02T03:04:05.678Z error: web: RIP=1\n' +
         '2026-01-02T03:04:05.678Z warning: hm\n',
     );
@@ -60,13 +60,13 @@ describe('on stderr', () => {
     if (process.argv[1] === 'journal') process.env.JOURNAL_STREAM = dev + ':' + ino;
     if (process.argv[1] === 'other') process.env.JOURNAL_STREAM = '1:1';
     const write = stderrLog();
-    write({ number: 1, at: 0, vm: 'web', level: 'error', text: 'it crashed\\nRIP=1' });
+    write({ number: 1, at: 0, vm: 'web', level: 'error', text: 'crashed\\nRIP=1' });
     write({ number: 2, at: 0, vm: null, level: 'info', text: 'ready' });`;
 
   test.each([
-    ['journal', '<3>web: it crashed\n<3>web: RIP=1\n<6>ready'],
-    ['other', 'vring: error: web: it crashed\nvring: error: web: RIP=1\nvring: ready'],
-    ['none', 'vring: error: web: it crashed\nvring: error: web: RIP=1\nvring: ready'],
+    ['journal', '<3>web: crashed\n<3>web: RIP=1\n<6>ready'],
+    ['other', 'vring: error: web: crashed\nvring: error: web: RIP=1\nvring: ready'],
+    ['none', 'vring: error: web: crashed\nvring: error: web: RIP=1\nvring: ready'],
   ])('it is for who reads there: %s', async (reader, text) => {
     const { stderr } = await execa(process.execPath, [
       '--disable-warning=ExperimentalWarning',

@@ -184,7 +184,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(engine.vms()[0]?.state).toBe('running');
     manager.kill('SIGTERM');
     const { stderr } = await manager;
-    expect(stderr).toMatch(/web: it is off: the guest powered off/);
+    expect(stderr).toMatch(/web: off: the guest powered off/);
     expect(stderr).not.toContain('killed');
   });
 
@@ -241,7 +241,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       ['broken', 'off'],
       ['c', 'running'],
     ]);
-    const started = engine.log().filter(entry => entry.text === 'it runs');
+    const started = engine.log().filter(entry => entry.text === 'started');
     expect(started.map(entry => entry.vm)).toEqual(['a', 'c']);
   });
 

@@ -105,6 +105,6 @@ describe.skipIf(noKvm !== null)(onKvm('VMs outlast their terminals'), () => {
 
   test('and their manager has written down what happened', () => {
     const log = readFileSync(join(sandbox.env.VRING_STATE_DIR!, 'manager.log'), 'utf8');
-    for (const name of NAMES) expect(log).toMatch(new RegExp(`${name}.*it runs`));
+    for (const name of NAMES) expect(log).toMatch(new RegExp(`${name}.*started`));
   });
 });

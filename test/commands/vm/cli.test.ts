@@ -307,7 +307,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     expect(stats.vcpus[0].exits[0].reason).toBe('IO');
 
     const { stdout: events } = await vring('vm', 'events', 'web', '--json');
-    expect(JSON.parse(events).events.map((event: { text: string }) => event.text)).toEqual(['it runs']);
+    expect(JSON.parse(events).events.map((event: { text: string }) => event.text)).toEqual(['started']);
 
     const stopped = await vring('vm', 'stop', 'db', '--json');
     expect(JSON.parse(stopped.stdout).vms).toMatchObject([{ name: 'db', ok: true, state: 'off' }]);

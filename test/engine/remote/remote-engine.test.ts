@@ -18,7 +18,7 @@ describe('a remote engine', () => {
   test('knows the VMs and the log when it is attached, and hears of changes', async () => {
     const rig = await Rig.start();
     rig.engine.add('web', BUSY);
-    rig.engine.note('info', 'web', 'it runs');
+    rig.engine.note('info', 'web', 'started');
     const engine = await rig.attach();
     expect(engine.vms()).toEqual(rig.engine.vms());
     expect(engine.log()).toEqual(rig.engine.log());
