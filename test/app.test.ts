@@ -256,7 +256,7 @@ describe('leaving', () => {
     expect(driver.stdout.terminal.buffer.active.type).toBe('alternate');
     expect(driver.stdin.raw).toBe(true);
     driver.type('q');
-    await driver.waitFor('1 VM runs in this process and will be stopped');
+    await driver.waitFor('1 VM is running in this process and will be killed');
     driver.type(`${KEY.tab}${KEY.enter}`);
     await driver.done;
     await driver.settled();

@@ -124,14 +124,15 @@ const host: readonly Action[] = [
     category: 'Host',
     label: 'fix',
     phrase: 'apply the fix',
-    description: 'Switch the IOMMU on from the next boot on; shows the plan first',
+    description: 'Turn the IOMMU on at the next boot; shows the plan first',
     screens: ['doctor'],
     bar: 40,
     changes: 'host-by-plan',
     unavailable: ({ ui, state }) => {
       const row = ui.hostSelect.rowAtCursor(state) as DoctorRow | null;
       if (row === null) return 'there is no finding here';
-      if (row.finding.id !== 'iommu.enabled') return 'this is mended by hand: the steps are shown with it';
+      if (row.finding.id !== 'iommu.enabled')
+        return 'fix this one by hand: its steps are shown below the list';
       return row.finding.state === 'ok' ? 'the IOMMU is on' : null;
     },
     run: ({ ui }) => askForChange(ui, { kind: 'iommu' }),

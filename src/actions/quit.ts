@@ -2,7 +2,7 @@ import type { Action, ActionContext } from './action.ts';
 import { shutDownAndQuit } from './shut-down.ts';
 
 function count(alive: number): string {
-  return alive === 1 ? '1 VM runs' : `${alive} VMs run`;
+  return alive === 1 ? '1 VM is running' : `${alive} VMs are running`;
 }
 
 /** Leaving harms no VM that another process runs; shutting them down is offered at the same time. */
@@ -13,25 +13,29 @@ function leave({ ui, state }: ActionContext): void {
     ui.quit();
     return;
   }
-  ui.choose('Leave vring?', `${count(alive)}. Detached, they go on; vring brings you back to them.`, [
-    { label: 'Detach', run: () => ui.quit() },
-    { label: 'Shut down', run: () => shutDownAndQuit(ui) },
-    { label: 'Cancel' },
-  ]);
+  ui.choose(
+    'Quit vring?',
+    `${count(alive)}. Detach leaves ${alive === 1 ? 'it' : 'them'} running: run vring to come back.`,
+    [
+      { label: 'Detach', run: () => ui.quit() },
+      { label: 'Shut down', run: () => shutDownAndQuit(ui) },
+      { label: 'Cancel' },
+    ],
+  );
 }
 
 export const quitAction: Action = {
   name: 'quit',
   category: 'Program',
   label: 'quit',
-  description: 'Leave: VMs go on without this screen, or are shut down if you choose so',
+  description: 'Quit: detach and leave the VMs running, or shut them down',
   bar: 100,
   dangerous: ({ ui, state }) => {
     const alive = ui.select.aliveVms(state);
     if (alive === 0 || ui.engine.manager.remote) return null;
     return {
       title: 'Quit vring?',
-      body: `${count(alive)} in this process and will be stopped at once.`,
+      body: `${count(alive)} in this process and will be killed.`,
       verb: 'Quit',
     };
   },

@@ -58,7 +58,7 @@ export function shutDownAndQuit(ui: Ui): void {
   for (const id of ids) {
     const press = async () => {
       if (own(ui.store.getState().infos, id)?.state === 'paused')
-        throw new Error('while it is paused it does not hear the power button');
+        throw new Error('a paused guest cannot react to the power button');
       await ui.engine.powerButton(id);
     };
     press().catch((error: Error) => {

@@ -32,7 +32,7 @@ const vmSpecs: readonly VmAction[] = [
   {
     name: 'resume',
     label: 'resume',
-    description: 'Let a paused VM go on (unpause)',
+    description: 'Resume a paused VM',
     bar: 51,
     verb: 'Resume',
     refusal: onlyWhile('paused'),
@@ -43,11 +43,11 @@ const vmSpecs: readonly VmAction[] = [
     label: 'power button',
     phrase: 'press the power button',
     description: 'Press the ACPI power button; the guest decides what happens',
-    verb: 'Press it',
+    verb: 'Press',
     refusal: onlyWhile('running'),
     loss: { title: who => `Press the power button of ${who}?`, body: 'Most guests shut down.' },
     act: (engine, id) => engine.powerButton(id),
-    done: who => `${who}: power button pressed; now the guest decides`,
+    done: who => `${who}: power button pressed; the guest decides what happens`,
   },
   {
     name: 'reset',
@@ -65,13 +65,13 @@ const vmSpecs: readonly VmAction[] = [
   {
     name: 'kill',
     label: 'kill',
-    description: 'End the VM at once',
+    description: 'Kill the VM, as if its power was cut',
     bar: 60,
     verb: 'Kill',
     refusal: onlyWhile('starting', 'running', 'paused'),
     loss: {
       title: who => `Kill ${who}?`,
-      body: 'It ends at once. What the guest has not written to its disks is lost.',
+      body: 'The power is cut at once. What the guest has not written to its disks is lost.',
     },
     act: (engine, id) => engine.kill(id),
   },

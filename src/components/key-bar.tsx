@@ -49,16 +49,11 @@ function layerEntries(layer: Layer): Entry[] {
     case 'console':
       return [entry('Ctrl-]', 'leave the console'), entry('all other keys', 'go to the guest')];
     case 'dialog':
-      return [entry('Tab', 'other button'), entry('Enter', 'press it'), entry('Esc', 'leave it')];
+      return [entry('Tab', 'next button'), entry('Enter', 'select'), entry('Esc', 'cancel')];
     case 'field':
       if (layer.purpose === 'search') return [entry('Enter', 'search'), entry('Esc', 'cancel')];
       return layer.purpose === 'command'
-        ? [
-            entry('Enter', 'go'),
-            entry('Tab', 'complete'),
-            entry('Up', 'the one before'),
-            entry('Esc', 'cancel'),
-          ]
+        ? [entry('Enter', 'go'), entry('Tab', 'complete'), entry('Up', 'previous'), entry('Esc', 'cancel')]
         : [
             entry('Enter', 'keep the filter'),
             entry('Esc', 'clear it'),
@@ -119,8 +114,8 @@ function planEntries(layer: PlanLayer): readonly (readonly [string, string])[] {
   const scroll = ['j/k', 'scroll'] as const;
   if (phase.kind === 'working') return [scroll];
   if (phase.kind === 'done' || obstacleOf(layer).kind === 'final') return [['Enter', 'close'], scroll];
-  if (focus === 'word') return [['Enter', 'go on'], CANCEL];
-  return [['Tab', 'other button'], ['Enter', 'press it'], scroll, CANCEL];
+  if (focus === 'word') return [['Enter', 'confirm'], CANCEL];
+  return [['Tab', 'next button'], ['Enter', 'select'], scroll, CANCEL];
 }
 
 const CANCEL = ['Esc', 'cancel'] as const;

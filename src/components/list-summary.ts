@@ -13,7 +13,9 @@ export function useListSummary(screen: TopScreen): string {
         return '';
       case 'log': {
         const all = state.log.length;
-        return filterOf(state, 'log') === '' ? `${all}` : matching(select.visibleLog(state).length, all);
+        return filterOf(state, 'log') === ''
+          ? `${all} ${all === 1 ? 'entry' : 'entries'}`
+          : matching(select.visibleLog(state).length, all);
       }
       case 'queues': {
         const all = select.allQueues(state).length;
@@ -27,7 +29,7 @@ export function useListSummary(screen: TopScreen): string {
         const all = state.order.length;
         if (state.markedVms.size > 0) return `${state.markedVms.size}/${all} marked`;
         return filterOf(state, 'vms') === ''
-          ? `${all}, ${select.aliveVms(state)} alive`
+          ? `${select.aliveVms(state)}/${all} active`
           : matching(select.visibleVms(state).length, all);
       }
       default:

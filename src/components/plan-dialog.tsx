@@ -83,7 +83,7 @@ function Word({ layer, columns }: { layer: PlanLayer; columns: number }) {
       </Text>
     );
   }
-  const prompt = ` Blocked. To do it all the same, type ${obstacle.word}: `;
+  const prompt = ` Blocked. To apply it anyway, type ${obstacle.word}: `;
   if (focus === 'word') return <TextField prompt={prompt} edit={typed} columns={columns} />;
   return (
     <Text wrap="truncate" {...style('status.error')}>
@@ -110,7 +110,7 @@ function Buttons({ layer, columns }: { layer: PlanLayer; columns: number }) {
   const buttons = closes
     ? [
         button('Close', true),
-        // What may not be done is there all the same, to be seen.
+        // What may not be applied is shown, but dimmed.
         ...(phase.kind === 'review' && layer.forbidden !== null ? [button(verb, false, false)] : []),
       ]
     : [button('Cancel', focus === 'cancel'), button(verb, focus === 'confirm', isReady(layer))];

@@ -2,8 +2,8 @@ import { Text } from 'ink';
 import { SCREEN_NAMES, TOP_SCREENS, type TopScreen } from '../store/screens.ts';
 import { useTheme } from './contexts.ts';
 
-/** The name of the program, and the least columns of a terminal whose header names other screens than the shown one. */
 const PROGRAM = ' vring';
+/** A narrower terminal shows the name of the current screen only. */
 const NAMES_COLUMNS = 80;
 
 type ScreenTabsProps = {
@@ -16,7 +16,7 @@ type ScreenTabsProps = {
 /** The program's name, the screens that number keys open, and which one is shown. */
 export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   const { style } = useTheme();
-  const { program, named } = columns < NAMES_COLUMNS ? SHOWN_ONLY : fitted(shown, room);
+  const { program, named } = fitted(shown, room, columns < NAMES_COLUMNS ? 0 : TOP_SCREENS.length);
   return (
     <>
       {program && <Text {...style('focus')}>{PROGRAM}</Text>}
@@ -36,10 +36,11 @@ export function ScreenTabs({ shown, columns, room }: ScreenTabsProps) {
   );
 }
 
-const SHOWN_ONLY = { program: true, named: 0 };
-
-/** What fits: without room the program's name goes first, then the names of screens, the last one first. */
-function fitted(shown: TopScreen, room: number): { program: boolean; named: number } {
+/**
+ * What fits: without room the program's name goes first, then the names of screens, the last one first.
+ * @param most number of screens that may have their names
+ */
+function fitted(shown: TopScreen, room: number, most: number): { program: boolean; named: number } {
   const brackets = 2;
   const numbers = TOP_SCREENS.length * 2 + brackets;
   const cells = (named: number) =>
@@ -48,7 +49,7 @@ function fitted(shown: TopScreen, room: number): { program: boolean; named: numb
         index < named || screen === shown ? sum + SCREEN_NAMES[screen].length + 1 : sum,
       numbers,
     );
-  let named = TOP_SCREENS.length;
+  let named = most;
   if (cells(named) + PROGRAM.length <= room) return { program: true, named };
   while (named > 0 && cells(named) > room) named--;
   return { program: false, named };

@@ -47,13 +47,13 @@ function fitted(text: string, where: string, columns: number, ellipsis: string):
 function vmTrouble(vm: VmInfo): string {
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return `${vm.name} cannot start: ${obstacle}`;
-  if (vm.reason !== null) return `${vm.name} ${vm.state}: ${vm.reason}`;
+  if (vm.reason !== null) return `${vm.name} ${vm.state === 'off' ? 'is off' : vm.state}: ${vm.reason}`;
   const [device, reason] = Object.entries(vm.broken)[0] ?? [];
   return device === undefined ? '' : `${vm.name}: ${device} is broken: ${reason}`;
 }
 
 function filterText(filter: string): string {
-  return filter === '' ? '' : `/${filter}  Esc shows all again`;
+  return filter === '' ? '' : `/${filter}  Esc clears the filter`;
 }
 
 function hostTrouble(state: AppState): string {

@@ -11,7 +11,7 @@ import type { HostConnection, HostSource } from './source.ts';
  */
 export function hostSource(root: string): HostSource {
   return {
-    unchangeable: root === '/' ? permission() : `${root} is a recording of a host`,
+    unchangeable: root === '/' ? permission() : `this is a recorded host (${root})`,
     recording: root === '/' ? null : recordingName(root),
     connect: () => startThread(root),
   };

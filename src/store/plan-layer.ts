@@ -57,9 +57,7 @@ export type Obstacle =
 
 export function obstacleOf({ subject, forbidden }: Pick<PlanLayer, 'subject' | 'forbidden'>): Obstacle {
   const asIs: Obstacle =
-    forbidden === null
-      ? { kind: 'none' }
-      : { kind: 'final', reason: `it cannot be applied here: ${forbidden}` };
+    forbidden === null ? { kind: 'none' } : { kind: 'final', reason: `cannot apply: ${forbidden}` };
   if (subject.kind === 'undo') return asIs;
   const { plan } = subject;
   if (plan.steps.length === 0) return { kind: 'final', reason: 'there is nothing to do' };

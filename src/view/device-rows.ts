@@ -53,15 +53,15 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
   const queues = topology?.queues.filter(queue => queue.device === device.name) ?? [];
   return [
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
-    fact('Is', device.title),
+    fact('Type', device.title),
     ...(device.pci === null ? [] : [fact('PCI', device.pci)]),
     ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),
     ...(regions.length === 0
       ? []
-      : [{ name: 'Answers', texts: [regions.map(rangeText).join(', ')] } satisfies Fact]),
+      : [{ name: 'Regions', texts: [regions.map(rangeText).join(', ')] } satisfies Fact]),
     ...(queues.length === 0
       ? []
-      : [fact('Queues', queues.map(({ queue, size }) => `${queue} (${size})`).join(', '))]),
+      : [fact('Virtqueues', queues.map(({ queue, size }) => `${queue} (${size})`).join(', '))]),
   ];
 }
 

@@ -176,7 +176,7 @@ export const VFIO_COLUMNS: readonly Column[] = [
   {
     ...USE,
     names: ['host', 'holder', 'held'],
-    title: 'HELD BY / HOST USE',
+    title: 'HELD BY / USE',
     priority: 1,
     cell: ofFunction((fn, host) => {
       const holders = host.bound.get(fn.address)?.holders ?? [];

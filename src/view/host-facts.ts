@@ -107,7 +107,7 @@ function nextBootFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
 
 function iommuFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   const group = fn.iommuGroup === null ? undefined : host.groups.get(fn.iommuGroup);
-  if (group === undefined) return [fact('IOMMU', 'no group: no IOMMU keeps its DMA apart', 'status.warning')];
+  if (group === undefined) return [fact('IOMMU', 'no group: no IOMMU isolates its DMA', 'status.warning')];
   const others = [...group.members, ...group.others].filter(name => name !== fn.address);
   const together = others.length === 0 ? 'alone in it' : `with ${others.join(', ')}`;
   return [fact('IOMMU', `group ${group.id}, ${together}`), ...sharingFacts(group)];
@@ -116,8 +116,8 @@ function iommuFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
 /** Why the members of a group belong together, or why they don't in truth. */
 function sharingFacts({ reasons, override }: IommuGroup): Fact[] {
   return [
-    ...(reasons.length === 0 ? [] : [{ name: 'Together', texts: reasons.map(({ text }) => text) }]),
-    ...(override === null ? [] : [fact('Not real', override.text, 'status.error')]),
+    ...(reasons.length === 0 ? [] : [{ name: 'Shared', texts: reasons.map(({ text }) => text) }]),
+    ...(override === null ? [] : [fact('Override', override.text, 'status.error')]),
   ];
 }
 

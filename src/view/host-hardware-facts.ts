@@ -38,9 +38,9 @@ export function stateFacts(fn: PciSummary, details: PciDetails): Fact[] {
 
 function resetFact({ resetMethods, resettable }: PciDetails): Fact {
   if (resetMethods === null) {
-    return resettable ? fact('Reset', 'possible') : fact('Reset', 'not possible', 'status.warning');
+    return resettable ? fact('Reset', 'possible') : fact('Reset', 'none', 'status.warning');
   }
-  if (resetMethods.length === 0) return fact('Reset', 'not possible', 'status.warning');
+  if (resetMethods.length === 0) return fact('Reset', 'none', 'status.warning');
   const onlyBus = resetMethods.every(method => method === 'bus');
   return fact(
     'Reset',
@@ -93,7 +93,7 @@ function configFacts({ configAccess }: PciSummary, capabilities: readonly Capabi
     case 'header':
       return [fact('Config', 'capabilities are readable as root only')];
     default:
-      return capabilities.length === 0 ? [] : [{ name: 'Can', texts: capabilities.map(nameAndText) }];
+      return capabilities.length === 0 ? [] : [{ name: 'Caps', texts: capabilities.map(nameAndText) }];
   }
 }
 

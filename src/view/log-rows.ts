@@ -17,7 +17,8 @@ const LEVELS: Readonly<Record<LogEntry['level'], { readonly text: string; readon
 export const LOG_COLUMNS: readonly ListColumn<LogEntry>[] = [
   {
     key: 'at',
-    title: 'AT',
+    names: ['time'],
+    title: 'TIME',
     min: 14,
     cell: ({ at }) => ({ text: logTime(at), token: 'text.secondary' }),
   },
@@ -32,8 +33,8 @@ export const LOG_COLUMNS: readonly ListColumn<LogEntry>[] = [
   },
   {
     key: 'text',
-    names: ['what'],
-    title: 'WHAT HAPPENED',
+    names: ['event', 'what'],
+    title: 'EVENT',
     min: 20,
     grow: 1,
     cell: ({ text }) => firstLine(text),

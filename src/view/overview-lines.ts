@@ -47,12 +47,18 @@ export function hostLines(usage: HostUsage, history: UsageSlice['usageHistory'],
   return lines.filter(line => line !== null);
 }
 
+type Resource = keyof HostUsage['waits'];
+
+const RESOURCES: Readonly<Record<Resource, string>> = { cpu: 'CPU', memory: 'memory', io: 'I/O' };
+
 /** The share of time that tasks wait for something: pressure stall information. */
 function waitsText({ waits }: HostUsage): string {
-  const each = Object.entries(waits).map(([resource, share]) => `${resource} ${percent(share)}`);
+  const each = Object.entries(waits).map(
+    ([resource, share]) => `${RESOURCES[resource as Resource]} ${percent(share)}`,
+  );
   return each.length === 0
     ? 'this kernel does not measure pressure; boot with psi=1'
-    : `tasks wait for ${each.join(', ')} of the time`;
+    : `stalled on ${each.join(', ')} of the time`;
 }
 
 function hugepagesText({ vitals: { hugepages } }: HostUsage): string {

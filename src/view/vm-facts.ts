@@ -10,7 +10,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   const { state, startedAt, reason, keyboardHolder, defined, autostart } = vm;
   const obstacle = cannotStart(vm);
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
-  const definition = !defined ? 'without a definition' : autostart ? 'defined, autostart' : 'defined';
+  const definition = !defined ? 'no definition' : autostart ? 'defined, autostart' : 'defined';
   const broken = Object.keys(vm.broken);
   return [
     since,

@@ -89,7 +89,7 @@ describe('connectOrStart', () => {
     expect(cwd).toBe('/');
     const engine = leftAtEnd(await connectOrStart());
     expect(engine.manager.pid).toBe(pid);
-    expect(managerLog()).toContain('listens at');
+    expect(managerLog()).toContain('listening at');
   });
 
   test('makes one manager for two that start at once', async () => {

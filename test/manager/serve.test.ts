@@ -32,7 +32,7 @@ describe('vring serve', () => {
     manager.kill('SIGTERM');
     const { exitCode, stderr } = await manager;
     expect(exitCode).toBe(0);
-    expect(stderr).toMatch(/listens at .*control.sock\n.*ending: stopped by SIGTERM/s);
+    expect(stderr).toMatch(/listening at .*control.sock\n.*ending: stopped by SIGTERM/s);
     expect(statSync(socket(), { throwIfNoEntry: false })).toBeUndefined();
     await until(() => lost.includes('stopped by SIGTERM'));
   });

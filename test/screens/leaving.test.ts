@@ -45,7 +45,7 @@ describe('leaving VMs that another process runs', () => {
     engine.add('web', busy);
     const driver = await start();
     driver.type('q');
-    await driver.waitFor('Leave vring?');
+    await driver.waitFor('Quit vring?');
     driver.escape();
     await driver.waitFor('q quit');
   });
@@ -101,7 +101,7 @@ describe('leaving VMs that another process runs', () => {
     engine.add('web', busy, { state: 'paused' });
     engine.add('db', busy);
     const driver = await shutDown();
-    await driver.waitFor('web: paused; while it is paused it does not hear');
+    await driver.waitFor('web: paused; a paused guest cannot react');
     expect(driver.screen).toContain('Kill the rest');
     driver.type(KEY.enter);
     await driver.waitFor('q quit');

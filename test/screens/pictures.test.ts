@@ -54,8 +54,8 @@ function script(engine: FakeEngine): void {
   });
   engine.print(id, 'Debian GNU/Linux 13 database ttyS0\r\n\r\ndatabase login: ');
   engine.note('info', null, 'the manager has started');
-  engine.note('info', id, 'it runs');
-  engine.note('error', 'web-1', 'it crashed: triple fault\nrip ffffffff81000000\nrax 0000000000000000');
+  engine.note('info', id, 'started');
+  engine.note('error', 'web-1', 'crashed: triple fault\nrip ffffffff81000000\nrax 0000000000000000');
   engine.note(
     'warning',
     id,

@@ -31,7 +31,7 @@ test.each(THEME_NAMES)('the list in the theme %s', async theme => {
   driver.type('> ');
   await driver.waitFor('1/4 marked');
   driver.type('q');
-  await driver.waitFor('Leave vring?');
+  await driver.waitFor('Quit vring?');
   expect(styledScreen(driver)).toMatchSnapshot();
   engine.lose({ kind: 'disconnected', text: 'the socket was closed' });
   await driver.waitFor('no connection');

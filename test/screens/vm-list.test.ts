@@ -112,7 +112,7 @@ describe('marks', () => {
     await driver.waitFor('1/5 marked');
     expect(marked(driver)).toEqual(['vm-e1']);
     driver.escape();
-    await driver.waitFor('5, 5 alive');
+    await driver.waitFor('5/5 active');
     driver.type(`g${SHIFT.down}${SHIFT.down}`);
     await driver.waitFor('3/5 marked');
   });
@@ -191,12 +191,12 @@ test('the filter is told where it filters, and not on the screen of a VM', async
   engine.add('db', busy);
   const driver = await start();
   driver.type(`/web${KEY.enter}`);
-  await driver.waitFor('/web  Esc shows all again');
+  await driver.waitFor('/web  Esc clears the filter');
   driver.type(KEY.enter);
   await driver.waitFor('[1 Summary]');
-  expect(driver.screen).not.toContain('Esc shows all again');
+  expect(driver.screen).not.toContain('Esc clears the filter');
   driver.escape();
-  await driver.waitFor('/web  Esc shows all again');
+  await driver.waitFor('/web  Esc clears the filter');
 });
 
 describe('a column to sort by', () => {
@@ -259,7 +259,7 @@ test('a filter sees each column, and the cursor stays on what it found', async (
   await driver.waitFor('1/3 match');
   expect(names(driver)).toEqual(['db']);
   driver.escape();
-  await driver.waitFor('3, 2 alive');
+  await driver.waitFor('2/3 active');
   expect(rowsOf(driver)[cursor(driver)]).toContain('db');
   driver.type('/cpu>50\r');
   await driver.waitFor(driver => names(driver).join() === 'web');

@@ -79,13 +79,13 @@ describe('the devices', () => {
   test('have facts: those that they tell, and where they answer', () => {
     const [, blk0] = deviceRows(vm(), null);
     expect(deviceFacts(vm(), blk0!).map(({ name, texts }) => `${name}: ${texts.join()}`)).toEqual([
-      'Is: virtio block device',
+      'Type: virtio block device',
       'PCI: 00:03.0',
       'Path: /srv/vms/database/root.raw',
       'Size: 10G',
       'Read-only: no',
-      'Answers: memory fe000000-fe000007',
-      'Queues: requests (256)',
+      'Regions: memory fe000000-fe000007',
+      'Virtqueues: requests (256)',
     ]);
   });
 });

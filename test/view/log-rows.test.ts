@@ -43,7 +43,7 @@ test('the filter is for the names of VMs and for what happened', () => {
   const store = createAppStore();
   store
     .getState()
-    .logListed([entry(1, 'web', 'it runs'), entry(2, 'db', 'it runs'), entry(3, null, 'web came')]);
+    .logListed([entry(1, 'web', 'started'), entry(2, 'db', 'started'), entry(3, null, 'web came')]);
   store.getState().openScreen({ kind: 'log' });
   store.getState().setFilter('web');
   const select = createLogSelector();

@@ -37,7 +37,7 @@ export function findingFacts(finding: Finding): Fact[] {
   return [
     { name: 'Finding', texts: [title], token: findingCell(finding).token },
     { name: 'Why', texts: [why] },
-    { name: 'To do', texts: repair.length === 0 ? ['nothing'] : repair },
+    { name: 'Fix', texts: repair.length === 0 ? ['nothing'] : repair },
   ];
 }
 

@@ -33,7 +33,7 @@ function QueueDetails({ queue, size: { columns, rows } }: { queue: QueueRates; s
   return (
     <Box flexDirection="column" height={rows} overflow="hidden">
       <Section
-        title={`${queue.device} ${queue.queue}: latency from taken to returned in the last sample`}
+        title={`${queue.device} ${queue.queue}: request latency in the last sample`}
         columns={columns}
       />
       <Box height={rows - 1}>
@@ -58,7 +58,7 @@ function queueFacts(queue: QueueRates): Fact[] {
   return [
     fact('Device', queue.type),
     fact('Size', `${queue.size} descriptors`),
-    fact('In flight', `${queue.inFlight}, mean ${queue.depth.toFixed(1)}, most ${queue.maxInFlight}`),
+    fact('In flight', `${queue.inFlight}, mean ${queue.depth.toFixed(1)}, max ${queue.maxInFlight}`),
     fact('Batch', queue.batch === null ? 'none' : queue.batch.toFixed(1)),
     fact('Kicks', suppressed(queue.kicks, queue.kicksSuppressed)),
     fact('Interrupts', suppressed(queue.interrupts, queue.interruptsSuppressed)),

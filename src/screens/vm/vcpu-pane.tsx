@@ -51,7 +51,7 @@ export function VcpuPane({ id, size }: PaneProps) {
         {vcpu && <TimeBar time={vcpu.time} cells={size.columns - LABEL_CELLS} />}
       </Text>
       <Text wrap="truncate">
-        <Text {...style('text.secondary')}>{label('answer')}</Text>
+        <Text {...style('text.secondary')}>{label('latency')}</Text>
         {answer ? `p50 ${nanoseconds(answer.p50Ns)}, p99 ${nanoseconds(answer.p99Ns)}` : '-'}
       </Text>
     </Box>

@@ -68,7 +68,7 @@ export function VcpusTab({ id, size }: PaneProps) {
       />
       {details && at && (
         <>
-          <Section title={`${subject(at, pinning)}: exits, and how long they take`} columns={size.columns} />
+          <Section title={`${subject(at, pinning)}: exits and their latency`} columns={size.columns} />
           <Box columnGap={1}>
             <ExitsPane id={id} size={{ columns: half, rows: details.rows - 1 }} />
             <HistogramBars

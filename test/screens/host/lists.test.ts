@@ -133,7 +133,7 @@ describe('going about', () => {
     [':vf\r', '[4 SR-IOV]'],
     [':vfio\r', '[5 vfio]'],
     [':doctor\r', '[6 Doctor]'],
-    [':pci /nvme\r', '/nvme  Esc shows all again'],
+    [':pci /nvme\r', '/nvme  Esc clears the filter'],
     [':q\r', ''],
   ])('%j', async (line, expected) => {
     await driver.press(line);
