@@ -26,8 +26,10 @@ test.each([
 ])('a recording is named at %i columns, on every screen', async (columns, badge) => {
   const name = 'nvidia-in-use-of-a-customer-far-away';
   driver = new HostDriver(serverTree(), { columns, recording: name, unchangeable: 'it is a recording' });
-  for (const keys of ['1', '2', '3', '4', '5', '6', '7', '0', '2\r']) {
+  for (const keys of ['1', '2', '3', '4', '5', '6', '7', '8', '0', '2\r']) {
     await driver.press(...keys);
     expect(driver.terminal.lines[0], keys).toContain(badge.slice(0, -1));
+    // The last tab is whole, and what follows it stands apart.
+    expect(driver.terminal.lines[0], keys).toMatch(/ (8( Queues)?|\[8 Queues\])( |$)/);
   }
 });
