@@ -296,7 +296,7 @@ describe('metrics', () => {
   test.each([
     [['--metrics', '0.0.0.0:9177'], /other hosts could read the metrics.*--metrics-remote/],
     [['--metrics', 'somewhere'], /expected ADDRESS:PORT/],
-    [['--metrics-remote'], /only together with --metrics/],
+    [['--metrics-remote'], /--metrics-remote needs --metrics/],
   ])('%j is wrong usage', async (args, message) => {
     const { exitCode, stderr } = await startManager(args);
     expect(exitCode).toBe(2);
