@@ -41,9 +41,9 @@ export class MetricsServer {
       (request, response) => void this.#answer(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    // No handler for these may mean an open connection without any time limit.
+    // No handler may mean an open connection without any time limit. A request for an upgrade, as `curl --http2` sends it, is
+    // answered as any other, without a handler.
     this.#server.on('connect', (_, socket) => socket.destroy());
-    this.#server.on('upgrade', (_, socket) => socket.destroy());
     // All connections are taken: those that only wait for their next request make room.
     this.#server.on('drop', () => this.#server.closeIdleConnections());
   }

@@ -65,7 +65,9 @@ export function toRaw(format: string, file: string): string {
   if (unpack) return `unpack it first (\`${unpack} ${file}\`)`;
   if (format === 'luks') return 'open it with cryptsetup and give the block device in /dev/mapper';
   const name = format === 'vhd' ? 'vpc' : format;
-  const raw = /\.[a-z0-9]+$/i.test(file) ? file.replace(/\.[a-z0-9]+$/i, '.raw') : `${file}.raw`;
+  const named = `${file.replace(/\.[a-z0-9]+$/i, '')}.raw`;
+  // qemu-img would overwrite the image that it reads.
+  const raw = named === file ? `${file}.raw` : named;
   return `make a raw one with \`qemu-img convert -f ${name} -O raw ${file} ${raw}\``;
 }
 

@@ -55,6 +55,16 @@ describe('over TCP', () => {
     expect(await open.text()).toBe('# openmetrics\n');
   });
 
+  test('answers a client that would rather speak HTTP/2', async () => {
+    const server = await serve();
+    const upgrading = rawClient(server);
+    upgrading.socket.end(
+      'GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n',
+    );
+    await upgrading.closed;
+    expect(upgrading.received()).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*# prometheus\n/);
+  });
+
   test('answers HEAD with the headers alone', async () => {
     const response = await fetch((await serve()).url, { method: 'HEAD' });
     expect([response.status, response.headers.get('content-length')]).toEqual([200, '13']);

@@ -85,12 +85,16 @@ describe.skipIf(!hasQemuImg)('what qemu-img makes (needs qemu-utils)', () => {
     expect(() => open(file, { readonly: true })).toThrow(`looks like ${seen}`);
   });
 
-  test('the advice for a format is a command that works', () => {
-    const file = join(folder, 'disk.vhd');
+  test.each([
+    ['disk.vhd', 'disk.raw'],
+    ['disk', 'disk.raw'],
+    ['misnamed.raw', 'misnamed.raw.raw'],
+  ])('the advice for the format of %s is a command that works', (name, made) => {
+    const file = join(folder, name);
     execFileSync('qemu-img', ['create', '-q', '-f', 'vpc', file, '4M']);
     const command = /`(.*)`/.exec(toRaw('vhd', file))![1]!;
     execFileSync('sh', ['-c', command]);
-    expect(probe(join(folder, 'disk.raw'))).toBe('raw');
+    expect([probe(file), probe(join(folder, made))]).toEqual(['vhd', 'raw']);
   });
 });
 
