@@ -50,6 +50,12 @@ does not support, such as firmware or a network card, or name a file that does n
 marked with \`!\`; \`vring vm show\` and the details in the UI (\`d\`) give every reason. Aliases and tags of YAML are not
 taken, nor are files of more than 256 KiB.
 
+A disk without \`format\` has its content looked at before each start. Disks are raw in this version, so that an image of another format,
+which the guest would overwrite, is refused with the command that converts it. The guest may write anything, to the first sector too: vring
+never opens a backing file or parses a disk, so nothing that a guest writes gives it access to another file of the host. A guest that
+writes such a header to its own disk, with \`dd of=/dev/vda\` for instance, runs on, but the next start is refused until the
+definition has \`format: raw\`. QEMU fails that write instead. Say \`format: raw\` for guests that you do not trust to start again.
+
 Sizes are written \`512M\`, \`1.5G\`, \`64MiB\`; a bare number counts MiB. Paths are absolute. Without \`machine.kernel\`, firmware
 boots the guest; \`boot\` is for the firmware. Where a mapping is more than is needed, there is a short form: \`memory: 2G\`,
 \`cpus: 2\`, \`network: user\`.
