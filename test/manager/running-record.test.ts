@@ -121,7 +121,7 @@ test('a file that cannot be written is reported, and written when it can be agai
   // Something in the way that a rename does not replace.
   mkdirSync(file);
   engine.become('web', 'running');
-  expect(failures).toEqual([expect.stringContaining('EISDIR')]);
+  expect(failures).toEqual([expect.stringContaining('is not a regular file')]);
   expect(readdirSync(folder)).toEqual(['running.json']);
   rmdirSync(file);
   engine.become('db', 'running');

@@ -13,7 +13,7 @@ describe('a manager', () => {
   async function managerProcess(path: string): Promise<ChildProcess> {
     const script = `
       import { rmSync } from 'node:fs';
-      import { FakeEngine } from './test/ui/fake-engine.ts';
+      import { FakeEngine } from './test/support/fake-engine.ts';
       import { systemClock } from './src/clock.ts';
       import { ControlServer } from './src/engine/remote/server.ts';
       const engine = new FakeEngine(systemClock);

@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { MetricsServer } from '../../../src/manager/metrics/server.ts';
+import { metricsNow } from '../../../src/report/metrics-now.ts';
 import { debianProgram } from '../../support/debian-package.ts';
 import { GuestVm } from '../../support/guest-vm.ts';
 import { noKvm } from '../../support/kvm.ts';
@@ -39,7 +40,7 @@ async function page(url: string, pattern: RegExp): Promise<string> {
 
 /** An engine with a guest that uses its devices, where there is /dev/kvm; without it the host's metrics are all there is. */
 async function engineWithGuest() {
-  const engine = new LocalEngine();
+  const engine = new LocalEngine({ metrics: metricsNow });
   if (noKvm === null) {
     const guest = await GuestVm.start(engine, {
       name: 'web',
