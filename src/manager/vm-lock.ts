@@ -4,7 +4,7 @@ import type { VmLock } from '../engine/vm.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile, lockHolder } from './file-lock.ts';
-import { ensurePrivateFolder, managerPaths } from './paths.ts';
+import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
 
 /**
  * Keeps every other process of this user from running a VM of this name, until it is released or this process ends.
@@ -76,13 +76,21 @@ export function lockOwnership({
 export function managerElsewhere({
   runtime,
   state,
-}: {
-  readonly runtime: string;
-  readonly state: string;
-}): string | null {
-  const here = () => lockHolder(join(runtime, 'manager.lock')) !== null;
+  socket,
+}: Pick<ManagerPaths, 'runtime' | 'state' | 'socket'>): string | null {
+  // One whose folder was cleaned up under it is bound to the socket still, and creates both again.
+  const here = () => lockHolder(join(runtime, 'manager.lock')) !== null || isBound(socket);
   // One that is starting or ending here has the lock of this folder longer than the other one.
   if (here()) return null;
   const holder = lockHolder(join(state, 'manager.lock'));
   return here() ? null : holder;
+}
+
+/** Is any process bound to a Unix socket at this path, whether the file is there or not (proc(5), /proc/net/unix)? */
+function isBound(path: string): boolean {
+  try {
+    return readFileSync('/proc/net/unix', 'utf8').includes(` ${path}\n`);
+  } catch {
+    return false;
+  }
 }
