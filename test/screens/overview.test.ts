@@ -48,7 +48,7 @@ describe('the overview of the host', () => {
     tree.file('/proc/stat', stat(150, 1000)).file('/proc/pressure/io', pressure(9_500_000, 8_000_000));
     await pass(driver, 1000);
     expect(line(driver, 'CPU')).toContain('10%');
-    expect(line(driver, 'Pressure')).toContain('io 50%');
+    expect(line(driver, 'Pressure')).toContain('I/O 50%');
   });
 
   test('is not looked at while it is not shown, nor while the numbers are held still', async () => {

@@ -140,7 +140,7 @@ describe('without a manager', () => {
     const again = await vring('vm', 'create', 'web', '-m', '64', '-kernel', '/boot/k');
     expect(again).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('there is already a VM named web'),
+      stderr: expect.stringContaining('VM web already exists'),
     });
     const replaced = await vring('vm', 'create', 'web', '--replace', '-m', '128', '-kernel', '/boot/k');
     expect(replaced.status).toBe(0);
@@ -244,7 +244,7 @@ describe('editing', () => {
     [
       'what somebody else changed meanwhile',
       'sed -i "s/32M/64M/" "$1"; echo "# theirs" >> "$VRING_DEFINITIONS_DIR/web.yaml"',
-      /somebody else/,
+      /changed while you were editing/,
     ],
   ])('does not save %s, and loses no text', async (_, script, reason) => {
     defineGuest('web');
@@ -428,7 +428,7 @@ describe.skipIf(noKvm !== null)(onKvm('with a manager'), () => {
     // What is printed after the first lines comes once the command waits for its end.
     const commands = [
       ['top --csv --interval 100ms', /,web,running,/],
-      ['vm events --follow', / db it runs/],
+      ['vm events --follow', / db started/],
       ['vm stats web --watch --interval 100ms', /(EXIT REASON.*){2}/s],
     ] as const;
     const ended = commands.map(async ([words, onceItWaits]) => {
