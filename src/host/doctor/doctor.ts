@@ -11,7 +11,7 @@ import { vfioFindings } from './vfio.ts';
 
 export type Diagnosis = { readonly distribution: Distribution; readonly findings: readonly Finding[] };
 
-/** Everything about the host that decides whether guests run well and can have devices. */
+/** Everything on the host that affects running guests and device passthrough. */
 export function diagnose(root: HostRoot): Diagnosis {
   const cpu = readCpu(root);
   const distribution = readDistribution(root);

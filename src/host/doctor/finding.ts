@@ -3,16 +3,16 @@ export type Finding = {
   /** Stable: `iommu.enabled`. */
   readonly id: string;
   readonly area: 'processor' | 'kvm' | 'iommu' | 'kernel' | 'memory' | 'vfio' | 'software';
-  /** `info` says how it is, where no answer is wrong. */
+  /** `info`: a fact, neither good nor bad. */
   readonly state: 'ok' | 'warn' | 'fail' | 'info';
   /** What was found: `Intel VT-x with EPT`. */
   readonly title: string;
   readonly why: string;
-  /** What to do on this distribution, in order; empty where nothing needs doing. */
+  /** How to fix it on this distribution, in order; empty if nothing needs fixing. */
   readonly repair: readonly string[];
 };
 
-/** A finding that is as it should be needs no repair. */
+/** A finding with nothing to fix. */
 export function ok(id: string, area: Finding['area'], title: string, why: string): Finding {
   return { id, area, state: 'ok', title, why, repair: [] };
 }

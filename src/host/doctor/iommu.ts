@@ -8,7 +8,7 @@ import { type Cpu, isYes } from './processor.ts';
 
 type FirmwareTable = 'DMAR' | 'IVRS';
 
-/** Is an IOMMU in use now? */
+/** Whether an IOMMU is in use. */
 export function iommuActive(root: HostRoot): boolean {
   return (
     (root.list('/sys/class/iommu') ?? []).length > 0 ||
@@ -17,8 +17,8 @@ export function iommuActive(root: HostRoot): boolean {
 }
 
 /**
- * What turns the IOMMU on at the next boot; pass-through keeps the host's own devices fast. AMD's is on unless it is
- * turned off: the kernel knows no `amd_iommu=on`.
+ * Kernel parameters that enable the IOMMU at the next boot; pass-through mode keeps the host's own devices fast. AMD-Vi is on
+ * by default: the kernel has no `amd_iommu=on`.
  */
 export function iommuParameters(cpu: Pick<Cpu, 'vendor'>): ParameterRequest {
   if (cpu.vendor === 'amd') return { add: ['iommu=pt'], remove: ['amd_iommu=off'] };
@@ -40,9 +40,9 @@ export function iommuFindings(root: HostRoot, cpu: Cpu): Finding[] {
 
 function firmwareFinding(cpu: Cpu, table: FirmwareTable | null, active: boolean): Finding {
   const id = 'iommu.firmware';
-  const why = 'the kernel learns from the firmware where the IOMMU is';
+  const why = 'the kernel finds the IOMMU through firmware tables';
   if (table) return ok(id, 'iommu', `the firmware describes an IOMMU (ACPI ${table})`, why);
-  // Virtual machines and other architectures describe theirs by other means.
+  // Virtual machines and other architectures use other tables.
   if (active) return info(id, 'iommu', 'an IOMMU is in use that ACPI does not describe', why);
   const name = cpu.vendor === 'amd' ? 'IOMMU (AMD-Vi)' : 'VT-d';
   return {
@@ -51,23 +51,25 @@ function firmwareFinding(cpu: Cpu, table: FirmwareTable | null, active: boolean)
     state: 'fail',
     title: 'the firmware describes no IOMMU',
     why,
-    repair: [`turn on ${name} in the firmware setup; a host without that option cannot pass devices through`],
+    repair: [
+      `enable ${name} in the firmware setup; without that option this host cannot pass devices through`,
+    ],
   };
 }
 
 function enabledFinding(root: HostRoot, cpu: Cpu, table: FirmwareTable | null, active: boolean): Finding {
   const id = 'iommu.enabled';
-  const why = 'without it a device passed through to a guest could write to all host memory';
+  const why = 'without it, a passed-through device could write to all host memory';
   if (active) {
     const count = (root.list('/sys/kernel/iommu_groups') ?? []).length;
     return ok(id, 'iommu', `the IOMMU is on: ${count} groups`, why);
   }
   const base = { id, area: 'iommu', state: 'fail', why } as const;
-  if (table === null) return { ...base, title: 'the IOMMU is off', repair: ['see iommu.firmware first'] };
+  if (table === null) return { ...base, title: 'the IOMMU is off', repair: ['fix iommu.firmware first'] };
   return { ...base, ...offFinding(root, iommuParameters(cpu)) };
 }
 
-/** Why it is off as far as its parameters tell, and what turns it on. */
+/** Why it is off, as far as the parameters show, and how to enable it. */
 function offFinding(root: HostRoot, request: ParameterRequest): Pick<Finding, 'title' | 'repair'> {
   const off = 'the IOMMU is off';
   if (saysAlready(kernelParameters(root), request)) {
@@ -89,9 +91,10 @@ function offFinding(root: HostRoot, request: ParameterRequest): Pick<Finding, 't
 
 function remappingFinding(root: HostRoot, table: FirmwareTable | null): Finding {
   const id = 'iommu.interrupt-remapping';
-  const why = "without it a guest's device could send the host any interrupt, and VFIO refuses it";
+  const why =
+    "without it, a guest's device could inject any interrupt into the host, so VFIO refuses the device";
   if (/\bIR-/.test(root.text('/proc/interrupts', 16 << 20) ?? '')) {
-    return ok(id, 'iommu', 'interrupts are remapped', why);
+    return ok(id, 'iommu', 'interrupt remapping is on', why);
   }
   const dmar = table === 'DMAR' ? dmarFlags(root) : null;
   const missing = dmar !== null && (dmar & 1) === 0;
@@ -99,10 +102,12 @@ function remappingFinding(root: HostRoot, table: FirmwareTable | null): Finding 
     id,
     area: 'iommu',
     state: 'warn',
-    title: missing ? 'this chipset cannot remap interrupts' : 'interrupts are not remapped',
+    title: missing ? 'this chipset does not support interrupt remapping' : 'interrupt remapping is off',
     why,
     repair: missing
-      ? ['if every guest is trusted: options vfio_iommu_type1 allow_unsafe_interrupts=1 in /etc/modprobe.d']
+      ? [
+          'only if you trust every guest: add "options vfio_iommu_type1 allow_unsafe_interrupts=1" in /etc/modprobe.d',
+        ]
       : ['remove intremap=off and nointremap from the kernel command line; update the firmware'],
   };
 }
@@ -113,7 +118,7 @@ function dmarFlags(root: HostRoot): number | null {
     const table = root.bytes('/sys/firmware/acpi/tables/DMAR', 64);
     return table && table.length > 37 ? table.readUInt8(37) : null;
   } catch {
-    // Readable by root alone.
+    // Readable by root only.
     return null;
   }
 }
@@ -121,19 +126,19 @@ function dmarFlags(root: HostRoot): number | null {
 function domainFinding(root: HostRoot): Finding {
   const passthrough = parameterOptions(kernelParameters(root), 'iommu').includes('pt');
   const title = passthrough
-    ? "the host's own devices bypass translation (iommu=pt)"
-    : "the host's own devices are translated too";
+    ? 'host devices bypass DMA translation (iommu=pt)'
+    : 'host devices use DMA translation';
   return info(
     'iommu.host-domain',
     'iommu',
     title,
-    'iommu=pt saves fast network cards and disks of the host the translation',
+    'iommu=pt avoids the translation overhead for fast NICs and disks of the host',
   );
 }
 
 function unsafeInterrupts(root: HostRoot): Finding {
   const id = 'iommu.unsafe-interrupts';
-  const why = 'it allows passthrough even though a guest could then send the host any interrupt';
+  const why = 'it allows passthrough although a guest could inject any interrupt into the host';
   const on = ['vfio_iommu_type1', 'iommufd'].filter(module =>
     isYes(readModule(root, module).parameters.allow_unsafe_interrupts ?? 'N'),
   );
@@ -150,7 +155,8 @@ function unsafeInterrupts(root: HostRoot): Finding {
 
 function acsOverride(root: HostRoot): Finding {
   const id = 'iommu.acs-override';
-  const why = 'it claims isolation that the hardware does not have: a guest can reach its neighbors';
+  const why =
+    'it claims isolation that the hardware does not provide: a guest may reach devices outside its own';
   const options = parameterOptions(kernelParameters(root), 'pcie_acs_override');
   if (options.length === 0) return ok(id, 'iommu', 'pcie_acs_override is not set', why);
   return {
@@ -159,6 +165,6 @@ function acsOverride(root: HostRoot): Finding {
     state: 'warn',
     title: `pcie_acs_override=${options.join(',')} is set`,
     why,
-    repair: ['remove pcie_acs_override from the kernel command line where guests are not trusted'],
+    repair: ['remove pcie_acs_override from the kernel command line unless you trust every guest'],
   };
 }

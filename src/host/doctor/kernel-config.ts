@@ -4,7 +4,7 @@ import type { HostRoot } from '../root.ts';
 import { type Finding, info, ok } from './finding.ts';
 import type { Cpu } from './processor.ts';
 
-/** Options of the running kernel, `y`, `m` or absent; null when its configuration is not to be found. */
+/** Options of the running kernel, `y`, `m` or absent; null if its configuration was not found. */
 export function readKernelConfig(root: HostRoot): ReadonlyMap<string, string> | null {
   const release = kernelRelease(root) ?? '';
   const text =
@@ -22,7 +22,7 @@ function zipped(root: HostRoot): string | null {
   try {
     return gunzipSync(bytes, { maxOutputLength: 16 << 20 }).toString('utf8');
   } catch {
-    // Damaged: the file in /boot says the same.
+    // Damaged: fall back to the file in /boot.
     return null;
   }
 }
@@ -30,23 +30,23 @@ function zipped(root: HostRoot): string | null {
 type Wanted = {
   readonly option: string;
   readonly why: string;
-  /** Without it: `fail` when devices cannot be given to guests, `warn` when something is lost. */
+  /** The state if it is missing: `fail` if passthrough is impossible, `warn` if something is lost. */
   readonly without: 'fail' | 'warn' | 'info';
   readonly vendor?: Cpu['vendor'];
 };
 
 const wanted: readonly Wanted[] = [
-  { option: 'IOMMU_SUPPORT', why: 'the kernel can use an IOMMU at all', without: 'fail' },
+  { option: 'IOMMU_SUPPORT', why: 'IOMMU support', without: 'fail' },
   { option: 'INTEL_IOMMU', why: 'the driver for Intel VT-d', without: 'fail', vendor: 'intel' },
   { option: 'AMD_IOMMU', why: 'the driver for AMD-Vi', without: 'fail', vendor: 'amd' },
-  { option: 'IRQ_REMAP', why: "keeps a guest's device from sending interrupts of others", without: 'fail' },
-  { option: 'PCI_STUB', why: 'reserves a device without giving it to anyone', without: 'info' },
-  { option: 'VFIO', why: 'gives devices to user space', without: 'fail' },
-  { option: 'VFIO_PCI', why: 'gives PCI devices to user space', without: 'fail' },
-  { option: 'VFIO_IOMMU_TYPE1', why: "maps a guest's memory for its devices", without: 'fail' },
-  { option: 'IOMMUFD', why: 'the newer interface for giving devices to user space', without: 'info' },
-  { option: 'KSM', why: 'shares equal memory pages between guests', without: 'info' },
-  { option: 'HUGETLBFS', why: 'large pages for guest memory', without: 'warn' },
+  { option: 'IRQ_REMAP', why: "keeps a guest's device from sending arbitrary interrupts", without: 'fail' },
+  { option: 'PCI_STUB', why: 'reserves a device without using it', without: 'info' },
+  { option: 'VFIO', why: 'exposes devices to user space', without: 'fail' },
+  { option: 'VFIO_PCI', why: 'exposes PCI devices to user space', without: 'fail' },
+  { option: 'VFIO_IOMMU_TYPE1', why: 'maps guest memory for DMA', without: 'fail' },
+  { option: 'IOMMUFD', why: 'newer interface that exposes devices to user space', without: 'info' },
+  { option: 'KSM', why: 'merges identical memory pages of guests', without: 'info' },
+  { option: 'HUGETLBFS', why: 'huge pages for guest memory', without: 'warn' },
 ];
 
 export function kernelFindings(root: HostRoot, cpu: Cpu): Finding[] {
@@ -58,7 +58,7 @@ export function kernelFindings(root: HostRoot, cpu: Cpu): Finding[] {
         'kernel.config',
         'kernel',
         title,
-        `looked for /proc/config.gz and /boot/config-${kernelRelease(root)}`,
+        `looked in /proc/config.gz and /boot/config-${kernelRelease(root)}`,
       ),
     ];
   }
@@ -82,15 +82,15 @@ function optionFinding(each: Wanted, config: ReadonlyMap<string, string>): Findi
     repair:
       each.without === 'info'
         ? []
-        : [`boot a kernel with CONFIG_${each.option}: the distribution's own has it`],
+        : [`boot a kernel with CONFIG_${each.option}, such as the distribution's kernel`],
   };
 }
 
-/** The one option that is better left out. */
+/** The one option that is better off. */
 function noIommuFinding(config: ReadonlyMap<string, string>): Finding {
   const id = 'kernel.vfio-noiommu';
-  const why = 'no-IOMMU mode gives a device to a guest without any protection of the host';
+  const why = 'no-IOMMU mode passes a device through without protecting the host';
   return config.get('VFIO_NOIOMMU') === 'y'
-    ? info(id, 'kernel', 'CONFIG_VFIO_NOIOMMU is set: no-IOMMU mode can be switched on', why)
+    ? info(id, 'kernel', 'CONFIG_VFIO_NOIOMMU is set: no-IOMMU mode can be enabled', why)
     : ok(id, 'kernel', 'CONFIG_VFIO_NOIOMMU is not set', why);
 }

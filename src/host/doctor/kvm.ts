@@ -9,7 +9,7 @@ export function kvmFindings(root: HostRoot, cpu: Cpu): Finding[] {
   return [kvmDevice(root, cpu), ...kvmModule(root), ...nestedFinding(root, cpu)];
 }
 
-/** Parameters that change what guests can do, or how fast they run. */
+/** Parameters that affect what guests can do, or how fast they run. */
 const shown: Readonly<Record<string, readonly string[]>> = {
   kvm: ['halt_poll_ns', 'ignore_msrs', 'tdp_mmu'],
   kvm_intel: ['ept', 'unrestricted_guest', 'enable_apicv'],
@@ -25,15 +25,15 @@ function kvmModule(root: HostRoot): Finding[] {
     const values = shown[name]!.filter(key => key in parameters).map(key => `${key}=${parameters[key]}`);
     return values.length > 0 ? `${name} (${values.join(', ')})` : name;
   });
-  return [info('kvm.module', 'kvm', title.join(', '), 'the KVM modules and their parameters')];
+  return [info('kvm.module', 'kvm', title.join(', '), 'KVM modules and their parameters')];
 }
 
 function kvmDevice(root: HostRoot, cpu: Cpu): Finding {
   const id = 'kvm.device';
-  const why = 'vring runs VMs with it';
+  const why = 'vring runs VMs on KVM';
   const node = root.node(device);
   const module = cpu.flags.has('svm') ? 'kvm_amd' : 'kvm_intel';
-  if (node?.usable) return ok(id, 'kvm', `${device} can be opened`, why);
+  if (node?.usable) return ok(id, 'kvm', `${device} is accessible`, why);
   if (node) {
     return {
       id,
@@ -56,7 +56,7 @@ function kvmDevice(root: HostRoot, cpu: Cpu): Finding {
         ? [`boot a kernel with CONFIG_KVM and ${module}`]
         : [
             `modprobe ${module}`,
-            'if that fails, dmesg | grep -i kvm shows why (often it is disabled in the firmware)',
+            'if that fails, dmesg | grep -i kvm shows why (virtualization is often disabled in the firmware)',
           ],
   };
 }

@@ -39,7 +39,7 @@ export function readHugepages(root: HostRoot): HugepagePool[] {
 }
 
 function hugepages(root: HostRoot): Finding {
-  const why = 'huge pages mean fewer TLB misses for guests with much memory, and for the IOMMU';
+  const why = 'huge pages reduce TLB misses in large guests and in the IOMMU';
   const used = readHugepages(root).filter(pool => pool.total > 0);
   const title = used
     .map(pool => `${pool.free} of ${pool.total} huge pages of ${pool.size >> 20} MiB free`)
@@ -49,10 +49,9 @@ function hugepages(root: HostRoot): Finding {
 
 function ksm(root: HostRoot): Finding {
   const run = root.attribute('/sys/kernel/mm/ksm/run');
-  const title =
-    run === null ? 'this kernel has no KSM' : run === '1' ? 'KSM merges equal pages' : 'KSM is off';
+  const title = run === null ? 'this kernel has no KSM' : run === '1' ? 'KSM is on' : 'KSM is off';
   const why =
-    'KSM trades CPU time for memory; memory of a guest with a passed-through device is pinned and not merged';
+    'KSM merges identical pages, trading CPU time for memory; memory of guests with passed-through devices is pinned and never merged';
   return info('memory.ksm', 'memory', title, why);
 }
 
@@ -63,7 +62,7 @@ function numa(root: HostRoot): Finding {
     'memory.numa',
     'memory',
     title,
-    "a guest's vCPUs and memory belong on the NUMA node of its device",
+    "keep a guest's vCPUs and memory on the NUMA node of its devices",
   );
 }
 
@@ -71,7 +70,7 @@ function nodeNames(root: HostRoot): string[] {
   return (root.list(nodes) ?? []).filter(name => /^node\d+$/.test(name));
 }
 
-/** Bytes this process may lock; null: no limit. */
+/** Bytes that this process may lock; null if unlimited. */
 export function lockableMemory(root: HostRoot): number | null {
   const status = root.text('/proc/self/status') ?? '';
   const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
@@ -83,7 +82,7 @@ export function lockableMemory(root: HostRoot): number | null {
 
 function memlock(root: HostRoot): Finding {
   const id = 'memory.memlock';
-  const why = 'all memory of a guest with a passed-through device is locked, and counts against this limit';
+  const why = 'all memory of a guest with passed-through devices is locked and counts against this limit';
   const limit = lockableMemory(root);
   if (limit === null) return ok(id, 'memory', 'locked memory is unlimited', why);
   return {
@@ -101,7 +100,7 @@ function memlock(root: HostRoot): Finding {
 
 function overcommit(root: HostRoot): Finding {
   const id = 'memory.overcommit';
-  const why = 'with strict accounting a guest starts only if all of its memory can be reserved';
+  const why = 'with strict accounting, a guest starts only if all its memory can be reserved';
   const mode = root.attribute('/proc/sys/vm/overcommit_memory');
   if (mode !== '2')
     return ok(id, 'memory', `memory overcommit: ${mode === '1' ? 'always' : 'heuristic'}`, why);

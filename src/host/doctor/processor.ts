@@ -9,7 +9,7 @@ export type Cpu = {
   readonly flags: ReadonlySet<string>;
 };
 
-/** The first CPU of /proc/cpuinfo; all are alike in what matters here. */
+/** The first CPU of /proc/cpuinfo; all have the same virtualization features. */
 export function readCpu(root: HostRoot): Cpu {
   const text = (root.text('/proc/cpuinfo', 65_536) ?? '').split('\n\n')[0]!;
   const field = (name: string): string =>
@@ -38,8 +38,8 @@ function virtualization(root: HostRoot, cpu: Cpu, extension: string | null): Fin
   const why = 'KVM needs hardware virtualization to run guests';
   if (extension) return ok(id, 'processor', `${extension} on ${cpu.model || 'this processor'}`, why);
   const title = `${cpu.model || 'CPU'} reports neither SVM nor VMX`;
-  // A KVM that is given to a virtual machine without the extension runs guests by other means.
-  if (root.node('/dev/kvm')) return info(id, 'processor', `${title}, but there is a /dev/kvm`, why);
+  // Some virtual machines get a KVM device that works without the extension.
+  if (root.node('/dev/kvm')) return info(id, 'processor', `${title}, but /dev/kvm exists`, why);
   const hosted = cpu.flags.has('hypervisor');
   const name = { intel: 'VT-x', amd: 'SVM', other: 'virtualization' }[cpu.vendor];
   return {
@@ -49,8 +49,8 @@ function virtualization(root: HostRoot, cpu: Cpu, extension: string | null): Fin
     title,
     why,
     repair: hosted
-      ? ['this host is a virtual machine itself: turn on nested virtualization on the host that runs it']
-      : [`turn on ${name} in the firmware setup, then power the host off and on`],
+      ? ['this host is a virtual machine: enable nested virtualization on its host']
+      : [`enable ${name} in the firmware setup, then power-cycle the host`],
   };
 }
 
@@ -58,7 +58,7 @@ function nestedPaging(root: HostRoot, cpu: Cpu, extension: string | null): Findi
   if (extension === null) return [];
   const [module, parameter] = extension === 'AMD-V' ? ['kvm_amd', 'npt'] : ['kvm_intel', 'ept'];
   const id = 'processor.nested-paging';
-  const why = 'without it every change to a guest page table exits to the hypervisor';
+  const why = 'without it, every guest page-table update exits to the hypervisor';
   const name = parameter === 'npt' ? 'NPT' : 'EPT';
   const used = readModule(root, module!).parameters[parameter!];
   if (!cpu.flags.has(parameter!)) {
@@ -83,13 +83,13 @@ function nestedPaging(root: HostRoot, cpu: Cpu, extension: string | null): Findi
   return [ok(id, 'processor', `${name} (nested paging)`, why)];
 }
 
-/** Nested virtualization: guests that run guests. */
+/** Nested virtualization: guests that run VMs. */
 export function nestedFinding(root: HostRoot, cpu: Cpu): Finding[] {
   const module = cpu.flags.has('svm') ? 'kvm_amd' : 'kvm_intel';
   const value = readModule(root, module).parameters.nested;
   if (value === undefined) return [];
   const title = isYes(value) ? 'nested virtualization is on' : 'nested virtualization is off';
-  return [info('kvm.nested', 'kvm', title, 'only guests that run VMs themselves need it')];
+  return [info('kvm.nested', 'kvm', title, 'only guests that run VMs need it')];
 }
 
 /** Module parameters of type bool read Y or N, those of type int 1 or 0. */

@@ -3,7 +3,7 @@ import { pciIdsPaths } from '../pci/pci-ids.ts';
 import type { HostRoot } from '../root.ts';
 import { type Finding, ok } from './finding.ts';
 
-/** Something of the host's that vring itself uses: nothing is recommended for what it cannot do. */
+/** Host software that vring uses; nothing else is recommended. */
 type Software = {
   readonly id: string;
   readonly name: string;
@@ -18,28 +18,28 @@ const used: readonly Software[] = [
   {
     id: 'software.pci-ids',
     name: 'pci.ids',
-    why: 'PCI devices are shown by name',
+    why: 'provides the names of PCI devices',
     packages: same('hwdata', { debian: 'pci.ids' }),
     files: pciIdsPaths,
   },
   {
     id: 'software.iproute2',
     name: 'ip (iproute2)',
-    why: 'MAC address, VLAN and trust of virtual functions are read and set with it',
+    why: 'reads and sets MAC address, VLAN and trust of virtual functions',
     packages: same('iproute', { debian: 'iproute2', suse: 'iproute2', arch: 'iproute2' }),
     programs: ['ip'],
   },
   {
     id: 'software.qemu-img',
     name: 'qemu-img',
-    why: 'vring vm create unpacks compressed cloud images with it',
+    why: 'vring vm create needs it to unpack compressed cloud images',
     packages: same('qemu-img', { debian: 'qemu-utils' }),
     programs: ['qemu-img'],
   },
   {
     id: 'software.seed-image',
     name: 'genisoimage or xorriso',
-    why: 'vring vm create gives cloud images their settings on one',
+    why: 'vring vm create needs it to build the cloud-init seed image',
     packages: same('xorriso', { arch: 'libisoburn' }),
     programs: ['genisoimage', 'xorriso', 'mkisofs', 'cloud-localds'],
   },

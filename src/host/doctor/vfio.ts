@@ -9,14 +9,14 @@ export function vfioFindings(root: HostRoot): Finding[] {
 
 function vfioModule(root: HostRoot): Finding {
   const id = 'vfio.driver';
-  const why = 'PCI devices are passed through to guests with it';
+  const why = 'it passes PCI devices through to guests';
   const { state } = readModule(root, 'vfio_pci');
   switch (state) {
     case 'loaded':
     case 'built-in':
       return ok(id, 'vfio', `vfio-pci is ${state}`, why);
     case 'available':
-      return info(id, 'vfio', 'vfio-pci is not loaded: vring vfio bind loads it', why);
+      return info(id, 'vfio', 'vfio-pci is not loaded; vring vfio bind loads it', why);
     default:
       return {
         id,
@@ -31,7 +31,7 @@ function vfioModule(root: HostRoot): Finding {
 
 function noIommuMode(root: HostRoot): Finding {
   const id = 'vfio.noiommu';
-  const why = 'a guest with a device could then read and write all host memory';
+  const why = 'a guest with a device could read and write all host memory';
   const value = readModule(root, 'vfio').parameters.enable_unsafe_noiommu_mode ?? 'N';
   if (!isYes(value)) return ok(id, 'vfio', 'no-IOMMU mode is off', why);
   return {
@@ -47,6 +47,6 @@ function noIommuMode(root: HostRoot): Finding {
 function mappingLimit(root: HostRoot): Finding[] {
   const limit = readModule(root, 'vfio_iommu_type1').parameters.dma_entry_limit;
   if (limit === undefined) return [];
-  const why = "each region of a guest's memory takes one; ballooning and memory hotplug take many";
+  const why = 'each region of guest memory uses one; ballooning and memory hotplug use many';
   return [info('vfio.mappings', 'vfio', `${limit} DMA mappings for each guest (dma_entry_limit)`, why)];
 }

@@ -9,30 +9,30 @@ import { userFinder } from './user-finder.ts';
 import type { HostWriter } from './writer.ts';
 
 export type UndoneChange = {
-  /** `unneeded`: it was as before already. `kept`: what it depends on is still in use. */
+  /** `unneeded`: already in its earlier state. `kept`: what it depends on is still in use. */
   readonly state: 'undone' | 'unneeded' | 'kept' | 'failed';
   /** What was done. */
   readonly text: string;
-  /** Why it was kept, or failed. */
+  /** Why it was kept or failed. */
   readonly reason: string | null;
 };
 
 export type Outcome = {
   /**
-   * `refused`: the host is no longer what the plan was made for; nothing was done. `hanging`: the kernel does not answer
-   * to a step, and the plan was left at that, with the earlier steps as they are.
+   * `refused`: the host has changed since the plan was made; nothing was done. `hanging`: the kernel does not complete a
+   * step; the plan stopped there, and the earlier steps were kept.
    */
   readonly state: 'applied' | 'failed' | 'refused' | 'hanging';
   readonly steps: readonly StepState[];
-  /** Why, in a sentence. When applied: what was not as it should be all the same, or null. */
+  /** Why, in a sentence. When applied: a warning, or null. */
   readonly problem: string | null;
-  /** After a failure: the earlier steps undone, in the order in which that was done. */
+  /** After a failure: the earlier steps, in the order in which they were undone. */
   readonly rollback: readonly UndoneChange[];
-  /** What the plan left behind, and what must still be so for it to be undone. */
+  /** The state after the plan, which must still hold for the plan to be undone. */
   readonly left: readonly Condition[];
 };
 
-/** What is known of a step that takes its time. */
+/** A slow step. */
 export type Waiting = {
   /** Index of the step. */
   readonly step: number;
@@ -42,12 +42,12 @@ export type Waiting = {
   readonly users: readonly string[];
 };
 
-/** Called before and after each step, and with `waiting` while one takes its time. Where it throws, as when a journal cannot be written, the step counts as failed. */
+/** Called before and after each step, and with `waiting` during a slow one. If it throws (say, the journal cannot be written), the step fails. */
 export type Progress = (steps: readonly StepState[], waiting: Waiting | null) => void | Promise<void>;
 
 /**
- * Carries out a plan, each step verified by reading back. A step that fails has itself and all earlier ones undone in
- * reverse. Never throws for what the host does: the outcome says what happened.
+ * Applies a plan and verifies each step by reading back. After a failure, that step and all earlier ones are undone in
+ * reverse. Never throws for failures of the host: the outcome reports them.
  */
 export async function applyPlan(
   writer: HostWriter,
@@ -57,7 +57,7 @@ export async function applyPlan(
   const states: StepState[] = plan.steps.map(() => 'pending');
   const changed = await firstUnmet(writer.root, plan.assumes);
   if (changed !== null) {
-    const problem = `the host has changed since the plan was made (it assumes that ${conditionText(changed)}): make it anew`;
+    const problem = `the host has changed since the plan was made (it requires that ${conditionText(changed)}): make a new plan`;
     return { state: 'refused', steps: states, problem, rollback: [], left: [] };
   }
   for (const [index, step] of plan.steps.entries()) {
@@ -83,14 +83,14 @@ export async function applyPlan(
   return { state: 'applied', steps: states, problem: null, rollback: [], left: await left(writer, plan) };
 }
 
-/** One change that cannot be undone does not keep the others from it. */
+/** Undoes changes in order, continuing after failures. */
 export async function undoSteps(writer: HostWriter, steps: readonly Step[]): Promise<UndoneChange[]> {
   const undone: UndoneChange[] = [];
   let hangs = false;
   for (const change of undoChanges(steps)) {
     if (hangs) {
-      // The device's lock is taken: each of them would hang as well.
-      const reason = 'not tried, since the kernel does not answer to the change before';
+      // The kernel holds the device's lock: they would hang, too.
+      const reason = 'not tried: the kernel did not complete the previous change';
       undone.push({ state: 'failed', text: actionText(change.action), reason });
       continue;
     }
@@ -125,7 +125,7 @@ async function undoChange(
   }
 }
 
-/** @returns false when everything was as expected beforehand. @throws with a sentence when it is not afterwards. */
+/** @returns false if the expected state held already. @throws if it does not hold afterwards */
 async function makeChange(writer: HostWriter, change: Change, onWait: OnWait = () => {}): Promise<boolean> {
   if (change.expect.length > 0 && (await firstUnmet(writer.root, change.expect)) === null) return false;
   await perform(writer, change.action, onWait);
@@ -134,7 +134,7 @@ async function makeChange(writer: HostWriter, change: Change, onWait: OnWait = (
     const found = await foundInstead(writer.root, unmet);
     const time = change.within > 0 ? ` within ${change.within} s` : '';
     throw new Error(
-      `after "${actionText(change.action)}", it did not come true${time} that ${conditionText(unmet)}${found && `: ${found}`}`,
+      `"${actionText(change.action)}" did not take effect${time}: expected that ${conditionText(unmet)}${found && `, but ${found}`}`,
     );
   }
   return true;
@@ -149,10 +149,10 @@ async function perform(writer: HostWriter, action: Action, onWait: OnWait): Prom
   const limit: TimeLimit = {
     seconds,
     onWait: passed => {
-      // Most of what is written is done at once, and nobody has to be looked for.
+      // Most writes complete at once, so do not search for users yet.
       if (passed === 0) findUsers = userFinder(writer.root, action);
       if (passed < patienceSeconds) return;
-      // A search through all processes, not each second.
+      // Searches all processes, so not every second.
       if ((passed - patienceSeconds) % 10 === 0) users = findUsers();
       onWait({ seconds: passed, limitSeconds: seconds, users });
     },
@@ -177,9 +177,9 @@ async function perform(writer: HostWriter, action: Action, onWait: OnWait): Prom
   }
 }
 
-/** Longer than most steps take: nothing is said about waiting before. */
+/** Longer than most steps take: slow steps are reported after this. */
 const patienceSeconds = 3;
-/** A driver that lets go of an NVMe controller waits up to half a minute for it. */
+/** The nvme driver waits up to half a minute when it unbinds. */
 const defaultSeconds = 60;
 
 function secondsFor(writer: HostWriter, action: Action): number {
@@ -197,7 +197,7 @@ async function runSuccessfully(
   if (result === null) throw new Error(`${argv[0]} is not installed`);
   if (result.exitCode === 0) return;
   const lines = (result.stderr.trim() || result.stdout.trim()).split('\n');
-  throw new Error(lines.at(-1) || `it ended with status ${result.exitCode}`);
+  throw new Error(lines.at(-1) || `it exited with status ${result.exitCode}`);
 }
 
 const pollMilliseconds = 50;
@@ -214,7 +214,7 @@ async function waitFor(
   }
 }
 
-/** Of all that the steps verified, what is still so at the end: later steps undo what earlier ones passed through. */
+/** The verified conditions that still hold at the end: later steps may undo intermediate states. */
 async function left(writer: HostWriter, plan: Plan): Promise<Condition[]> {
   const conditions: Condition[] = [];
   for (const condition of plan.steps.flatMap(step => step.expect)) {

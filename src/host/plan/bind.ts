@@ -14,15 +14,15 @@ import { moduleSteps } from './vfio-driver.ts';
 export type BindRequest = {
   /** Full addresses. */
   readonly addresses: readonly string[];
-  /** `vfio-pci`, a VFIO driver made for the device, or `pci-stub`. */
+  /** `vfio-pci`, a VFIO variant driver, or `pci-stub`. */
   readonly driver: string;
-  /** Take the other endpoints of their IOMMU groups too. */
+  /** Include all endpoints of their IOMMU groups. */
   readonly wholeGroup: boolean;
-  /** At each boot too. */
+  /** Also apply at every boot. */
   readonly persist?: boolean;
 };
 
-/** Takes functions from the host's drivers, for VMs. @throws for an address that is not there. */
+/** Binds functions to a VFIO driver. @throws for an unknown address */
 export function planBind(survey: HostSurvey, request: BindRequest): Plan {
   const { addresses, driver, wholeGroup } = request;
   const asked = [...new Set(addresses)].map(address => functionAt(survey, address));
@@ -65,7 +65,7 @@ export function planBind(survey: HostSurvey, request: BindRequest): Plan {
   return withPersistence(survey, plan, desired => setDesiredDriver(survey, desired, targets, driver));
 }
 
-/** The state of a function that steps which change its driver start from. */
+/** The initial state that driver steps assume. */
 export function asFound(fn: PciFunction): Condition[] {
   return [
     { kind: 'driver', device: sysfsPath(fn), driver: fn.driver },
@@ -73,16 +73,16 @@ export function asFound(fn: PciFunction): Condition[] {
   ];
 }
 
-/** What the host loses with a function: for people, before they agree. */
+/** What the host loses with a function, shown before confirmation. */
 export function lossText(survey: HostSurvey, fn: PciFunction): string | null {
   const use = hostUse(survey, fn);
   const summary = useSummary(use);
   if (summary === '') return null;
-  const network = use.interfaces.length > 0 ? ', and its addresses and routes with it' : '';
-  return `goes away from the host: ${summary}${network}`;
+  const network = use.interfaces.length > 0 ? ', including addresses and routes' : '';
+  return `the host loses it: ${summary}${network}`;
 }
 
-/** Bridges never change hands; a chipset function without a driver does not keep a group from a VM. */
+/** Bridges always stay; a chipset function without a driver does not block its group. */
 function goesAlong(fn: PciFunction): boolean {
   if (staysWithHost(fn)) return false;
   return fn.driver !== null || classTraits(fn.class).critical === null;
@@ -94,8 +94,8 @@ function alreadyText(
   driver: string,
 ): string {
   const already = targets.filter(fn => !moving.includes(fn)).map(fn => fn.address);
-  const node = isVfioDriver(driver) ? '' : ': no driver of the host takes it';
-  return `${sentenceList(already)} ${already.length === 1 ? 'is' : 'are'} bound to ${driver} already${node}`;
+  const node = isVfioDriver(driver) ? '' : ': no host driver binds to it';
+  return `${sentenceList(already)} ${already.length === 1 ? 'is' : 'are'} already bound to ${driver}${node}`;
 }
 
 function unique<T>(values: readonly T[]): T[] {

@@ -1,6 +1,6 @@
 /**
- * Runs a change of the host while no other process makes one. It waits for the one that does.
- * @param onWait called once when it has to wait, with a sentence on who is in the way
- * @throws when the other one does not end within a time
+ * Runs a host change under the host lock, waiting for the process that holds it.
+ * @param onWait called once if it has to wait, with a sentence naming the holder
+ * @throws if the lock is not released in time
  */
 export type ChangeLock = <T>(change: () => Promise<T>, onWait?: (holder: string) => void) => Promise<T>;

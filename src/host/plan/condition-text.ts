@@ -12,7 +12,7 @@ export function conditionText(condition: Condition): string {
         ? `${deviceOf(condition.device)} has no driver`
         : `${deviceOf(condition.device)} is bound to ${condition.driver}`;
     case 'host-driver':
-      return `${deviceOf(condition.device)} is ${condition.bound ? '' : 'not '}bound to a driver of the host`;
+      return `${deviceOf(condition.device)} is ${condition.bound ? '' : 'not '}bound to a host driver`;
     case 'module-idle':
       return `no device is bound to a driver of ${condition.module}`;
     case 'vfio-node':

@@ -4,7 +4,7 @@ import { parseLinks } from '../sriov/ip-link.ts';
 import { isParkingDriver } from '../vfio/read.ts';
 import type { Condition } from './plan.ts';
 
-/** Is it true on the host now? Nothing is cached, so that it may be asked again and again. */
+/** Whether it holds on the host now. Nothing is cached, so it can be polled. */
 export async function holds(root: HostRoot, condition: Condition): Promise<boolean> {
   switch (condition.kind) {
     case 'attribute':
@@ -60,7 +60,7 @@ export async function firstUnmet(
   return null;
 }
 
-/** What is there instead of what a condition asks for; '' where that says nothing more. */
+/** The actual state when a condition does not hold; '' if that adds nothing. */
 export async function foundInstead(root: HostRoot, condition: Condition): Promise<string> {
   switch (condition.kind) {
     case 'attribute':
@@ -68,7 +68,7 @@ export async function foundInstead(root: HostRoot, condition: Condition): Promis
     case 'driver':
     case 'host-driver': {
       const driver = root.linkName(`${condition.device}/driver`);
-      return driver === null ? 'no driver took it' : `it is bound to ${driver}`;
+      return driver === null ? 'no driver is bound' : `it is bound to ${driver}`;
     }
     case 'module-idle':
       return `it has ${boundDevices(root, condition.module).join(', ')}`;
@@ -90,7 +90,7 @@ function boundDevices(root: HostRoot, module: string): string[] {
     .filter(name => parseAddress(name) !== null);
 }
 
-/** `/dev/vfio/12` of its group, and `/dev/vfio/devices/vfio0` where the kernel has device nodes. */
+/** `/dev/vfio/12` of its group, and `/dev/vfio/devices/vfio0` if the kernel has device nodes. */
 function vfioNodes(root: HostRoot, device: string): string[] {
   const group = root.linkName(`${device}/iommu_group`);
   const noIommu = root.attribute(`${device}/iommu_group/name`) === 'vfio-noiommu';
@@ -115,7 +115,7 @@ async function vfAttribute(
   return links?.get(name)?.vfs.get(index)?.[attribute] ?? null;
 }
 
-/** How an unset driver_override reads depends on the kernel. */
+/** An unset driver_override reads differently by kernel version. */
 function plainValue(value: string | null): string | null {
   return value === '(null)' ? '' : value;
 }

@@ -5,7 +5,7 @@ import { actionText } from './errors.ts';
 import type { Check, Plan, PlanDevice, Step } from './plan.ts';
 import type { StepState } from './step-states.ts';
 
-/** The plan word for word, one line each, as `--dry-run` and the plan dialog show it. */
+/** The plan as lines, for `--dry-run` and the plan dialog. */
 export function describePlan(plan: Plan): string[] {
   const lines = [plan.title];
   const section = (title: string, content: readonly string[]): void => {
@@ -24,10 +24,10 @@ const roles: Readonly<Record<PlanDevice['role'], string>> = {
   group: 'same IOMMU group',
   left: 'same IOMMU group, stays',
   bridge: 'bridge, stays',
-  'ended-vf': 'VF, ended',
+  'ended-vf': 'VF, removed',
 };
 
-/** Address, group, driver now and after, what it is there for, name. */
+/** Address, group, driver now and after, role, name. */
 export function describeDevices(devices: readonly PlanDevice[]): string[] {
   const rows = devices.map(device => ({
     address: device.address,
@@ -47,14 +47,14 @@ export function describeDevices(devices: readonly PlanDevice[]): string[] {
 function driverText({ driver, becomes, role }: PlanDevice): string {
   const now = driver ?? 'no driver';
   if (role === 'ended-vf') return `${now} -> gone`;
-  if (becomes === undefined) return `${now} -> the host's`;
+  if (becomes === undefined) return `${now} -> host driver`;
   const after = becomes ?? 'no driver';
   return now === after ? now : `${now} -> ${after}`;
 }
 
 const levels: readonly Check['level'][] = ['block', 'warn', 'ok'];
 
-/** What speaks against the plan first. */
+/** Blocks and warnings first. */
 export function describeChecks(checks: readonly Check[]): string[] {
   const sorted = levels.flatMap(level => checks.filter(check => check.level === level));
   return sorted.map(describeCheck);
@@ -81,7 +81,7 @@ function describeStep(step: Step, index: number): string[] {
   ];
 }
 
-/** A new file in full; of one that is replaced, the lines that change. */
+/** A new file in full; for a replaced file, the changed lines. */
 function fileLines({ action, undo }: Step): string[] {
   if (action.kind !== 'file') return [];
   const after = action.content.trimEnd().split('\n');
@@ -96,7 +96,7 @@ function fileLines({ action, undo }: Step): string[] {
   ];
 }
 
-/** What has become of a plan, for people: the last lines they see of it. */
+/** The outcome of a plan as the last lines of its output. */
 export function describeOutcome(plan: Plan, outcome: Outcome): string[] {
   switch (outcome.state) {
     case 'refused':
@@ -107,36 +107,36 @@ export function describeOutcome(plan: Plan, outcome: Outcome): string[] {
     case 'hanging':
       return [
         `${outcome.problem}`,
-        'whether this step was done is not known, and the earlier ones were left as they are',
-        'when the kernel has answered, or after a restart of the host, vring undo takes back what was done',
+        'this step may or may not have taken effect; the earlier steps were kept',
+        'once the kernel completes it, or after a reboot, undo the plan with vring undo',
       ];
     case 'failed':
       return [`${outcome.problem}`, ...describeUndone(outcome.rollback, 'the earlier steps were undone')];
   }
 }
 
-/** @param success what to say when nothing went wrong */
+/** @param success the line to print if nothing failed */
 export function describeUndone(changes: readonly UndoneChange[], success: string): string[] {
   const failed = changes.filter(change => change.state === 'failed');
   const kept = changes
     .filter(change => change.state === 'kept')
-    .map(change => `left alone: ${change.text}: ${change.reason}`);
+    .map(change => `kept: ${change.text}: ${change.reason}`);
   if (failed.length === 0) return [changes.length > 0 ? success : 'nothing had to be undone', ...kept];
   return [
-    'not everything could be undone, the host is in between:',
+    'some changes could not be undone, so the plan is still partly applied:',
     ...failed.map(change => `  ${change.text}: ${change.reason}`),
     ...kept,
-    'vring undo tries again',
+    'retry with vring undo',
   ];
 }
 
-/** `step 2 takes its time: 12 s of at most 60 s; the device is open in python3 (pid 5555)`. */
+/** `step 2 is slow: 12 s of at most 60 s; the device is open in python3 (pid 5555)`. */
 export function describeWaiting({ step, seconds, limitSeconds, users }: Waiting): string {
   const open = users.length === 0 ? '' : `; the device is open in ${sentenceList(users)}`;
-  return `step ${step + 1} takes its time: ${seconds} s of at most ${limitSeconds} s${open}`;
+  return `step ${step + 1} is slow: ${seconds} s of at most ${limitSeconds} s${open}`;
 }
 
-/** A step's mark in a list that follows its progress. */
+/** A step's mark in a progress list. */
 export function stepMark(state: StepState): string {
   const marks: Readonly<Record<StepState, string>> = {
     pending: ' ',

@@ -5,24 +5,24 @@ import { sysfsPath } from './survey.ts';
 
 const drivers = '/sys/bus/pci/drivers';
 const probe = '/sys/bus/pci/drivers_probe';
-/** NVMe and network drivers wait for their hardware when they let go. */
+/** NVMe and network drivers wait for their hardware when they unbind. */
 const bindSeconds = 15;
 
 /**
- * From the driver a function has to the one named, by driver_override and drivers_probe: new_id would take every
- * device with the same ids. The override comes after the old driver has let go, so that undone in reverse it is gone
- * before that one is asked back.
- * @param risk what stops when the old driver lets go; null for nothing
+ * Moves a function to the named driver with driver_override and drivers_probe: new_id would match every device with the
+ * same IDs. The override is set after the old driver unbinds, so that undo in reverse order removes it before the old
+ * driver binds again.
+ * @param risk what stops when the old driver unbinds; null for nothing
  */
 export function driverSteps(fn: PciFunction, driver: string, risk: string | null): Step[] {
   return [
     ...releaseSteps(fn, risk),
-    overrideStep(fn, driver, `only ${driver} may take it`),
-    probeStep(fn, driver, `${driver} takes it`),
+    overrideStep(fn, driver, `only ${driver} may bind to it`),
+    probeStep(fn, driver, `bind it to ${driver}`),
   ];
 }
 
-/** The present driver lets go; none for a function without one. */
+/** Unbinds the current driver; no step for a function without one. */
 export function releaseSteps(fn: PciFunction, risk: string | null): Step[] {
   if (fn.driver === null) return [];
   return [
@@ -30,7 +30,7 @@ export function releaseSteps(fn: PciFunction, risk: string | null): Step[] {
       action: { kind: 'write', path: `${drivers}/${fn.driver}/unbind`, value: fn.address },
       expect: [{ kind: 'driver', device: sysfsPath(fn), driver: null }],
       within: bindSeconds,
-      reason: `${fn.driver} lets go of ${fn.address}`,
+      reason: `unbind ${fn.driver} from ${fn.address}`,
       risk,
       undo: undoBy({
         action: { kind: 'write', path: `${drivers}/${fn.driver}/bind`, value: fn.address },
@@ -41,7 +41,7 @@ export function releaseSteps(fn: PciFunction, risk: string | null): Step[] {
   ];
 }
 
-/** @param driver '' takes the override away. */
+/** @param driver '' clears the override. */
 export function overrideStep(fn: PciFunction, driver: string, reason: string): Step {
   const before = fn.driverOverride ?? '';
   const path = `${sysfsPath(fn)}/driver_override`;
@@ -60,8 +60,8 @@ export function overrideStep(fn: PciFunction, driver: string, reason: string): S
 }
 
 /**
- * A write to drivers_probe succeeds also when no driver took the function: the link is what counts.
- * @param driver null: whichever of the host's drivers takes it
+ * A write to drivers_probe succeeds even if no driver binds, so the driver link is checked.
+ * @param driver null: any host driver
  */
 export function probeStep(fn: PciFunction, driver: string | null, reason: string): Step {
   const node = isVfioDriver(driver)
@@ -87,8 +87,7 @@ export function probeStep(fn: PciFunction, driver: string | null, reason: string
 }
 
 /**
- * Brings a function that the kernel has made anew, and may have given to the host's driver, back to the driver and
- * override it had.
+ * Restores the driver and override of a function that the kernel has created again and may have bound to a host driver.
  */
 export function restoreDriver(fn: PciFunction): Change[] {
   const changes: Change[] = [];
@@ -113,7 +112,7 @@ export function restoreDriver(fn: PciFunction): Change[] {
   return changes;
 }
 
-/** An empty line takes an override away: a write of no bytes at all changes nothing. */
+/** An empty line clears an override: a write of zero bytes does nothing. */
 function overrideText(driver: string): string {
   return driver === '' ? '\n' : driver;
 }

@@ -1,32 +1,32 @@
 import { shellText } from '../text.ts';
 import type { Action } from './plan.ts';
 
-/** What the kernel means by an errno of these attributes (drivers/pci/pci-sysfs.c, iov.c, drivers/base/bus.c). */
+/** What an errno of these attributes means (drivers/pci/pci-sysfs.c, iov.c, drivers/base/bus.c). */
 const meanings: readonly (readonly [attribute: RegExp, code: string, meaning: string])[] = [
   [/\/sriov_numvfs$/, 'ERANGE', 'more VFs than the device has'],
-  [/\/sriov_numvfs$/, 'EBUSY', 'it has VFs already, which must go first'],
-  [/\/sriov_numvfs$/, 'ENOENT', 'its driver cannot make VFs'],
+  [/\/sriov_numvfs$/, 'EBUSY', 'it already has VFs, which must be removed first'],
+  [/\/sriov_numvfs$/, 'ENOENT', 'its driver does not support VFs'],
   [/\/sriov_numvfs$/, 'ENOMEM', 'no bus numbers or memory space are left for its VFs'],
   [/\/unbind$/, 'ENOENT', 'it has no driver'],
   [/\/unbind$/, 'ENODEV', 'it is not bound to this driver'],
-  [/\/bind$/, 'ENODEV', 'the driver does not take this device'],
-  [/\/bind$/, 'EBUSY', 'it is bound already'],
+  [/\/bind$/, 'ENODEV', 'the driver does not support this device'],
+  [/\/bind$/, 'EBUSY', 'it is already bound'],
   [/\/bind$/, 'EINVAL', 'the driver refused this device'],
-  [/\/drivers_probe$/, 'ENODEV', 'there is no such device any more'],
+  [/\/drivers_probe$/, 'ENODEV', 'the device is gone'],
 ];
 
 const general: Readonly<Record<string, string>> = {
   EACCES: 'permission denied: run as root',
   EPERM: 'permission denied: run as root',
   EROFS: 'the file system is read-only',
-  ENOSPC: 'no space is left on the disk',
-  EDQUOT: 'the disk quota is used up',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is exceeded',
   ENOENT: 'it does not exist',
-  ENODEV: 'the device has gone',
+  ENODEV: 'the device is gone',
   EBUSY: 'it is in use',
 };
 
-/** What a system call's error means, with its code. */
+/** The meaning of a system call error, with its code. */
 export function errnoText(error: unknown): string {
   const { code = '', message } = error as NodeJS.ErrnoException;
   return general[code] ? `${general[code]} (${code})` : message;

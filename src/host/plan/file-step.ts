@@ -4,15 +4,15 @@ import { type Change, type Step, undoBy } from './plan.ts';
 
 export type FileChange = {
   readonly path: string;
-  /** Null: there shall be none. */
+  /** Null: the file is removed. */
   readonly content: string | null;
   readonly reason: string;
   readonly risk?: string;
-  /** A file that somebody else wrote is kept beside it as it was before vring first changed it. */
+  /** A file not written by vring is backed up next to it before the first change. */
   readonly foreign?: boolean;
 };
 
-/** A step that makes a file what it shall be; none where it is so already. */
+/** A step that writes a file; none if it already has the content. */
 export function fileSteps(root: HostRoot, change: FileChange): Step[] {
   const { reason, risk = null } = change;
   const before = root.text(change.path, 16 << 20);
@@ -36,7 +36,7 @@ function contentChange(root: HostRoot, file: string, content: string | null, bac
   const expect = [{ kind: 'file', path: file, content } as const];
   if (content !== null)
     return { action: { kind: 'file', path: file, content, mode: 0o644, backup }, expect, within: 0 };
-  // A directory that is made for the file goes with it.
+  // A directory created for the file is removed with it.
   const directory = !root.exists(path.posix.dirname(file)) || path.posix.dirname(file) === '/etc/vring';
   return { action: { kind: 'remove', paths: [file], directory }, expect, within: 0 };
 }

@@ -3,8 +3,8 @@ import readline from 'node:readline';
 import { removeFiles, replaceFile } from '../../files/replace-file.ts';
 import type { HostOperation, HostReply } from './process-writer.ts';
 
-// The entry of the process that writes to the host: one operation a line on stdin, one reply a line on stdout. It may hang
-// in the kernel for good; it ends with its stdin.
+// Entry point of the process that writes to the host: one operation per line on stdin, one reply per line on stdout. It may
+// hang in the kernel forever; it exits at the end of stdin.
 for await (const line of readline.createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify(perform(JSON.parse(line) as HostOperation))}\n`);
 }
@@ -34,7 +34,7 @@ function perform(operation: HostOperation): HostReply {
   }
 }
 
-/** One write(2) of the whole value. Without O_CREAT, so that an attribute that does not exist is reported as that. */
+/** One write(2) of the whole value. Without O_CREAT, so that a missing attribute is reported. */
 function writeOnce(path: string, value: string): void {
   const fd = fs.openSync(path, fs.constants.O_WRONLY);
   try {

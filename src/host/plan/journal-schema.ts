@@ -3,29 +3,28 @@ import type { UndoneChange } from './apply.ts';
 import { type Condition, type Plan, planVersion } from './plan.ts';
 import type { StepState } from './step-states.ts';
 
-/** One plan that was begun, in the order of their ids. */
+/** A plan that was started. Ids increase over time. */
 export type JournalEntry = {
   readonly version: typeof planVersion;
   readonly id: string;
   /** ISO 8601. */
   readonly at: string;
-  /** /proc/sys/kernel/random/boot_id of then: what a plan writes to sysfs is gone after a boot. */
+  /** /proc/sys/kernel/random/boot_id at that time: sysfs changes do not survive a reboot. */
   readonly bootId: string;
   /**
-   * `applying`: under way, or interrupted with the process. `failed`: a step failed, and so did undoing the earlier
-   * ones. `hanging`: the kernel does not answer to a step, and it was left at that. A plan that failed and was undone
-   * completely has no entry.
+   * `applying`: in progress, or interrupted with its process. `failed`: a step failed, and so did the rollback. `hanging`:
+   * the kernel does not complete a step. A plan that failed and was completely rolled back has no entry.
    */
   readonly state: 'applying' | 'applied' | 'failed' | 'hanging' | 'undone';
   readonly plan: Plan;
   readonly steps: readonly StepState[];
-  /** What held after it was applied. */
+  /** Conditions that held after it was applied. */
   readonly left: readonly Condition[];
   /** What could not be undone. */
   readonly failures: readonly UndoneChange[];
 };
 
-/** Everything that acts on an entry trusts it: what was cut or edited by hand must not get through as half a plan. */
+/** Code that acts on entries trusts them: reject truncated or edited ones. */
 
 const path = z
   .string()
@@ -141,17 +140,17 @@ const entry = z
     },
   );
 
-/** @returns the entry, or what is wrong with the text in a few words */
+/** @returns the entry, or why the text is invalid, in a few words */
 export function parseEntry(text: string): JournalEntry | string {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return text.trim() === '' ? 'it is empty' : 'it is not JSON, or only a part of it';
+    return text.trim() === '' ? 'it is empty' : 'it is not valid JSON, or truncated';
   }
   const version = (value as { version?: unknown } | null)?.version;
   if (version !== planVersion)
-    return `it is of version ${JSON.stringify(version) ?? 'unknown'}, not ${planVersion}`;
+    return `it has version ${JSON.stringify(version) ?? 'unknown'}, expected ${planVersion}`;
   const result = entry.safeParse(value);
   if (result.success) return result.data as JournalEntry;
   const [issue] = result.error.issues;

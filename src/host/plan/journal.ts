@@ -6,16 +6,16 @@ import { errnoText } from './errors.ts';
 import { type JournalEntry, parseEntry } from './journal-schema.ts';
 import { type Plan, planVersion } from './plan.ts';
 
-/** What a journal holds. */
+/** The contents of a journal. */
 export type JournalContent = {
   /** Oldest first. */
   readonly entries: readonly JournalEntry[];
-  /** A sentence on each file that cannot be taken as an entry; nothing acts on those. */
+  /** One sentence per unreadable file; these are ignored. */
   readonly damaged: readonly string[];
 };
 
 const KEPT_ENTRIES = 50;
-/** A plan is some kilobytes, with the files that it replaces some megabytes at most. */
+/** A plan takes kilobytes; with the files that it replaces, a few megabytes at most. */
 const MAX_BYTES = 64 << 20;
 
 /** `plans` in the state folder. */
@@ -23,7 +23,7 @@ export function journalDirectory(env: NodeJS.ProcessEnv = process.env, uid = pro
   return path.join(stateFolder(env, uid), 'plans');
 }
 
-/** The last plans, one file each. Files are replaced as a whole: an interrupted write leaves the older state. */
+/** The latest plans, one file each. Files are replaced atomically: an interrupted write leaves the previous state. */
 export class Journal {
   readonly directory: string;
 
@@ -31,7 +31,7 @@ export class Journal {
     this.directory = directory;
   }
 
-  /** @throws when others could have written it: entries say what root does to undo them */
+  /** @throws if other users could have written it: root acts on the entries to undo them */
   read(): JournalContent {
     const entries: JournalEntry[] = [];
     const damaged: string[] = [];
@@ -43,7 +43,7 @@ export class Journal {
     return { entries, damaged };
   }
 
-  /** Makes an entry. @throws with a sentence when it cannot be kept: then nothing is to be changed */
+  /** Creates an entry. @throws if it cannot be stored; the host must not be changed then */
   begin(plan: Plan, bootId: string): JournalEntry {
     try {
       fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
@@ -52,7 +52,7 @@ export class Journal {
       return entry;
     } catch (error) {
       throw new Error(
-        `nothing was changed, since the plan cannot be kept for undo in ${this.directory}: ${errnoText(error)}`,
+        `nothing was changed: cannot store the plan for undo in ${this.directory}: ${errnoText(error)}`,
         {
           cause: error,
         },
@@ -60,7 +60,7 @@ export class Journal {
     }
   }
 
-  /** @throws with a sentence when it cannot be written; the file then has the older state */
+  /** @throws if it cannot be written; the file keeps its previous state */
   write(entry: JournalEntry): void {
     const file = this.#file(`${entry.id}.json`);
     try {
@@ -74,7 +74,7 @@ export class Journal {
     fs.rmSync(this.#file(`${entry.id}.json`), { force: true });
   }
 
-  /** An id is taken by making its file, in one piece: two processes never share one. */
+  /** Creating the file atomically reserves the id: two processes never share one. */
   #create(plan: Plan, bootId: string): JournalEntry {
     const last = this.#names().at(-1);
     for (let number = last === undefined ? 1 : Number.parseInt(last, 10) + 1; ; number++) {
@@ -101,11 +101,11 @@ export class Journal {
   #readEntry(name: string): JournalEntry | string {
     try {
       const stat = fs.lstatSync(this.#file(name));
-      if (!stat.isFile()) return 'it is no regular file';
-      if (stat.size > MAX_BYTES) return `it has ${stat.size} bytes, more than any plan`;
+      if (!stat.isFile()) return 'it is not a regular file';
+      if (stat.size > MAX_BYTES) return `it is too large for a plan (${stat.size} bytes)`;
       const entry = parseEntry(fs.readFileSync(this.#file(name), 'utf8'));
       if (typeof entry === 'string' || `${entry.id}.json` === name) return entry;
-      return `it says that it is entry ${entry.id}`;
+      return `it claims to be entry ${entry.id}`;
     } catch (error) {
       return errnoText(error);
     }
@@ -115,7 +115,9 @@ export class Journal {
     const stat = fs.statSync(this.directory, { throwIfNoEntry: false });
     if (stat === undefined) return [];
     if (stat.uid !== process.getuid!() || (stat.mode & 0o022) !== 0) {
-      throw new Error(`others can write to ${this.directory}, so its plans cannot be trusted: move it away`);
+      throw new Error(
+        `other users can write to ${this.directory}, so its plans cannot be trusted: move it away`,
+      );
     }
     return fs
       .readdirSync(this.directory)

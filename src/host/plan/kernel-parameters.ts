@@ -6,8 +6,8 @@ import { fileSteps } from './file-step.ts';
 import { type Change, type Condition, type Plan, planVersion, type Step } from './plan.ts';
 
 /**
- * Puts parameters on the kernel's command line from the next boot on.
- * @throws ManualStepError where that cannot be done safely: with what to do by hand.
+ * Adds parameters to the kernel command line, from the next boot.
+ * @throws ManualStepError if that cannot be done safely, with the manual steps
  */
 export function planKernelParameters(root: HostRoot, request: ParameterRequest): Plan {
   const edits = kernelParameterEdits(root, request);
@@ -16,8 +16,8 @@ export function planKernelParameters(root: HostRoot, request: ParameterRequest):
     fileSteps(root, {
       path: file.path,
       content: file.after,
-      reason: `${edits.loader} takes the kernel's command line from this file`,
-      risk: 'a host that does not start with it is started by choosing another entry, or by editing the line there',
+      reason: `${edits.loader} reads the kernel command line from this file`,
+      risk: 'if the host does not boot, choose another boot entry, or edit the line in the boot menu',
       foreign: true,
     }),
   );
@@ -25,22 +25,22 @@ export function planKernelParameters(root: HostRoot, request: ParameterRequest):
   return {
     version: planVersion,
     kind: 'kernel-parameters',
-    title: `Add ${words} to the kernel's command line`,
+    title: `Add ${words} to the kernel command line`,
     devices: [],
     checks: [],
     steps,
     assumes: edits.files.map(file => ({ kind: 'file', path: file.path, content: file.before })),
     notes: [
       isConfigured(edits)
-        ? `${words} is configured already: it takes effect at the next boot`
-        : 'it takes effect at the next boot',
+        ? `${words} is already configured and takes effect at the next boot`
+        : 'takes effect at the next boot',
       ...removed(edits),
       ...edits.notes,
     ],
   };
 }
 
-/** What contradicts the request, where it is written in a file. */
+/** Configured parameters that contradict the request. */
 function removed({ request, files }: ParameterEdits): string[] {
   const gone = request.remove.filter(word =>
     files.some(({ before, after }) => before.includes(word) && !after.includes(word)),
@@ -48,7 +48,7 @@ function removed({ request, files }: ParameterEdits): string[] {
   return gone.length === 0 ? [] : [`${gone.join(' ')} is removed`];
 }
 
-/** A command that generates something is run again once the files are as they were. */
+/** Generator commands run again once the files are restored. */
 function commandStep(root: HostRoot, edits: ParameterEdits, command: LoaderCommand): Step {
   const change = (argv: LoaderCommand['argv'], expect: readonly Condition[]): Change => ({
     action: { kind: 'run', argv, seconds: 600 },

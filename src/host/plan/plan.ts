@@ -1,24 +1,24 @@
 import type { VfAttributes } from '../sriov/ip-link.ts';
 /**
- * A change of the host as data: what is done, in which order, why, what it endangers, how it is verified and how it
- * is undone. Planning only reads; nothing is written but by `apply.ts`. Plans are kept as JSON for `vring undo`, so
- * that a change of these types needs a new {@link planVersion}.
+ * A host change as data: its steps in order, with reasons, risks, verification and undo. Planning only reads; only
+ * `apply.ts` writes. Plans are stored as JSON for `vring undo`, so a change to these types needs a new
+ * {@link planVersion}.
  */
 export const planVersion = 1;
 
 export type Plan = {
   readonly version: typeof planVersion;
   readonly kind: PlanKind;
-  /** What it is for, as a sentence without a full stop: `Bind 0000:02:00.0 to vfio-pci`. */
+  /** An imperative title without a period: `Bind 0000:02:00.0 to vfio-pci`. */
   readonly title: string;
-  /** Every PCI function that is looked at: those that change, and those that stay though they are concerned. */
+  /** Every PCI function involved: those that change, and related ones that stay. */
   readonly devices: readonly PlanDevice[];
   readonly checks: readonly Check[];
-  /** Empty when the host is as asked for already. */
+  /** Empty if the host is already in the requested state. */
   readonly steps: readonly Step[];
-  /** What the plan was made for: it is not applied to a host that has changed since. */
+  /** Conditions the plan requires: it is not applied to a host that has changed since. */
   readonly assumes: readonly Condition[];
-  /** What the reader should know though it needs no decision. */
+  /** Information that needs no decision. */
   readonly notes: readonly string[];
 };
 
@@ -34,7 +34,7 @@ export type PlanDevice = {
    */
   readonly role: 'asked' | 'group' | 'left' | 'bridge' | 'ended-vf';
   readonly driver: string | null;
-  /** Driver after the plan; null: none. Absent where the kernel decides. */
+  /** Driver after the plan; null: none. Absent if the kernel decides. */
   readonly becomes?: string | null;
 };
 
@@ -44,7 +44,7 @@ export type Check = {
   /** The address or interface it is about; null for the host as a whole. */
   readonly subject: string | null;
   readonly reason: string;
-  /** For a block: false where the kernel or the hardware would refuse anyway, so that --force does not help. */
+  /** For a block: false if the kernel or the hardware would refuse anyway, so that --force does not help. */
   readonly forceable: boolean;
 };
 
@@ -66,12 +66,12 @@ export type CheckCode =
   | 'identity'
   | 'boot';
 
-/** One action with what must be true afterwards. */
+/** One action with its expected result. */
 export type Change = {
   readonly action: Action;
-  /** All of these hold when it has worked; where they hold beforehand there is nothing to do. */
+  /** All of these hold after success; if they hold before, the step is skipped. */
   readonly expect: readonly Condition[];
-  /** Seconds that it may take for them to come true. */
+  /** Seconds until they must hold. */
   readonly within: number;
 };
 
@@ -83,9 +83,9 @@ export type Step = Change & {
 };
 
 export type Undo = {
-  /** In the order in which they are done; empty where nothing has to be undone. */
+  /** In order of execution; empty if there is nothing to undo. */
   readonly changes: readonly UndoChange[];
-  /** Done after all others, such as writing the initramfs anew from the files that were put back. */
+  /** Done after all others, such as rebuilding the initramfs from restored files. */
   readonly last: boolean;
 };
 
@@ -101,7 +101,7 @@ export type Action =
       readonly kind: 'write';
       readonly path: string;
       readonly value: string;
-      /** How long the kernel may take for it, where that is more than usual. */
+      /** Seconds that the kernel may take, if longer than the default. */
       readonly seconds?: number;
     }
   /**
@@ -119,7 +119,7 @@ export type Action =
   /** Files removed, in this order; one that is not there is no error. Their directory goes too if `directory` and empty. */
   | { readonly kind: 'remove'; readonly paths: readonly string[]; readonly directory: boolean }
   | { readonly kind: 'run'; readonly argv: readonly [string, ...string[]]; readonly seconds: number }
-  /** Nothing but the wait for what is expected. */
+  /** Only waits for the expected state. */
   | { readonly kind: 'wait' };
 
 export type Condition =
@@ -127,7 +127,7 @@ export type Condition =
   | { readonly kind: 'attribute'; readonly path: string; readonly value: string }
   /** The driver of the device at a sysfs directory; null: none. */
   | { readonly kind: 'driver'; readonly device: string; readonly driver: string | null }
-  /** Is it a driver of the host's own that has the device, none that keeps it for user space? */
+  /** Whether a host driver is bound, as opposed to a VFIO driver or pci-stub. */
   | { readonly kind: 'host-driver'; readonly device: string; readonly bound: boolean }
   /** No PCI device is bound to a driver of the module. */
   | { readonly kind: 'module-idle'; readonly module: string }
@@ -166,7 +166,7 @@ export type VfAttributeName =
   | 'maxTxRate'
   | 'minTxRate';
 
-/** What is to be set of one VF; the rest stays as it is. */
+/** Settings to change on one VF; the others stay. */
 export type VfSettings = { readonly [name in VfAttributeName]?: NonNullable<VfAttributes[name]> };
 
 export const noUndo: Undo = { changes: [], last: false };
@@ -180,7 +180,7 @@ export function blocks(plan: Plan): Check[] {
   return plan.checks.filter(check => check.level === 'block');
 }
 
-/** The blocks that stand in the way of applying the plan, with or without --force. */
+/** The blocks that remain, with or without --force. */
 export function standingBlocks(plan: Plan, force: boolean): Check[] {
   return blocks(plan).filter(check => !(force && check.forceable));
 }

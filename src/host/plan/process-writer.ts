@@ -18,7 +18,7 @@ import type { HostRoot } from '../root.ts';
 import { HangingError, type TimeLimit, withinLimit } from './time-limit.ts';
 import type { HostWriter } from './writer.ts';
 
-/** What the process that writes to the host is asked for. Paths are this machine's. */
+/** Requests to the process that writes to the host. Paths are absolute on the running system. */
 export type HostOperation =
   | { readonly kind: 'write'; readonly path: string; readonly value: string }
   | {
@@ -35,8 +35,8 @@ export type HostReply =
   | { readonly ok: false; readonly message: string; readonly code?: string };
 
 /**
- * Changes a host through a process of its own. A write to sysfs may never return, and no signal ends a process that hangs
- * in one, nor the process of a thread that does: this one must be able to go on, and to end.
+ * Changes a host through a separate process. A write to sysfs may never return, and no signal ends a process or thread stuck
+ * in one; this process must be able to continue and to exit.
  */
 export class ProcessWriter implements HostWriter {
   readonly root: HostRoot;
@@ -85,7 +85,7 @@ export class ProcessWriter implements HostWriter {
     const child = spawn(file, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: commandEnvironment(),
-      // A group of its own: what it starts is ended with it, and Ctrl-C does not cut an initramfs short.
+      // Its own process group: its children are killed with it, and Ctrl-C does not interrupt an initramfs build.
       detached: true,
     });
     try {
@@ -123,11 +123,11 @@ export class ProcessWriter implements HostWriter {
     if (this.#child !== null) return this.#child;
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entryPoint()], {
       stdio: ['pipe', 'pipe', 'ignore'],
-      // Ctrl-C is for us alone: a write that has begun goes on to its end.
+      // Only this process handles Ctrl-C: a write in progress runs to completion.
       detached: true,
     });
     child.on('error', () => {});
-    // When it has died, the reply that never comes says so.
+    // If it died, the missing reply reports it.
     child.stdin!.on('error', () => {});
     letGo(child);
     this.#child = child;
@@ -153,12 +153,12 @@ export class ProcessWriter implements HostWriter {
     this.#keepPending(readPendingWrites(this.root).filter(write => write.pid !== pid));
   }
 
-  /** Without it other processes may hang where they could have known; that is no reason to change nothing. */
+  /** Without the note, other processes may hang on the same device; that is no reason to abort. */
   #keepPending(writes: readonly PendingWrite[]): void {
     try {
       replaceFile(this.root.resolve(pendingWritesPath()), formatPendingWrites(writes), { mode: 0o600 });
     } catch {
-      // A full disk, most likely.
+      // Most likely a full disk.
     }
   }
 }
@@ -166,25 +166,23 @@ export class ProcessWriter implements HostWriter {
 /**
  * Writes to the running system.
  * @param writeSeconds how long a write to a device may take; undefined: as the plan says
- * @throws for a recorded one, and for other users than root
+ * @throws for a recorded host, and for users other than root
  */
 export function systemWriter(root: HostRoot, writeSeconds?: number): HostWriter {
-  if (!root.live) throw new Error(`${root.path} is a recording of a host: it can be read, not changed`);
+  if (!root.live) throw new Error(`${root.path} is a recorded host and cannot be changed`);
   if (process.geteuid?.() !== 0) {
-    throw new Error(
-      'only root may change the host: run vring as root; --dry-run shows the plan to everybody',
-    );
+    throw new Error('changing the host needs root: run vring as root, or use --dry-run to see the plan');
   }
   return new ProcessWriter(root, writeSeconds ?? null);
 }
 
 async function nextReply(replies: AsyncIterator<string>): Promise<HostReply> {
   const next = await replies.next();
-  if (next.done) throw new Error('the process that writes to the host has ended');
+  if (next.done) throw new Error('the process that writes to the host died');
   return JSON.parse(next.value) as HostReply;
 }
 
-/** It keeps nobody from ending. */
+/** Does not keep this process alive. */
 function letGo(child: ChildProcess): void {
   child.unref();
   for (const pipe of [child.stdin, child.stdout, child.stderr]) {

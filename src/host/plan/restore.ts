@@ -12,14 +12,13 @@ import type { HostWriter } from './writer.ts';
 export type RestoredItem = {
   /** Address of the function. */
   readonly address: string;
-  /** `unchanged`: it was so already. `refused`: it is not the device that was stored, or something is in the way. */
+  /** `unchanged`: already in the stored state. `refused`: not the stored device, or blocked by a check. */
   readonly state: 'restored' | 'unchanged' | 'refused' | 'failed';
   readonly text: string;
 };
 
 /**
- * Brings the host's devices to what is stored for each boot. Every device stands for itself: one that cannot be
- * restored does not keep the others from it.
+ * Restores the stored state of the host's devices. Devices are independent: a failure of one does not affect the others.
  */
 export async function restoreHost(
   writer: HostWriter,
@@ -54,7 +53,7 @@ export async function restoreHost(
   return items;
 }
 
-/** Settings before the driver: a VF reads its MAC when a driver takes it. */
+/** Settings before drivers: a VF reads its MAC address when a driver binds. */
 async function restoreVf(
   writer: HostWriter,
   physicalFunction: string,
@@ -114,25 +113,25 @@ async function attempt(writer: HostWriter, address: string, makePlan: () => Plan
 }
 
 /**
- * What was accepted when the state was stored - the only display, say - is accepted at each boot. What is in use now
- * is not given away by a program that nobody watches.
+ * Risks accepted when the state was stored, such as the only display, are accepted at every boot. Devices in use are never
+ * taken by an unattended program.
  */
 function standsAtBoot(check: Check): boolean {
   return !check.forceable || ['storage', 'network', 'sriov', 'held'].includes(check.code);
 }
 
-/** Both identities, where the device at the address is not the one that was stored. */
+/** Both identities if the device at the address is not the stored one. */
 function identityProblem(survey: HostSurvey, address: string, stored: Identity): string | null {
   const fn = survey.byAddress.get(address);
   const moved = movedTo(survey, address, stored);
-  const where = moved === null ? '' : `; it is at ${moved} now`;
-  if (!fn) return `stored for ${identityText(stored)}, and there is no device at this address${where}`;
+  const where = moved === null ? '' : `; it is now at ${moved}`;
+  if (!fn) return `stored for ${identityText(stored)}, but there is no device at this address${where}`;
   const now = identify(survey.root, fn);
   if (sameDevice(stored, now)) return null;
-  return `stored for ${identityText(stored)}, but ${identityText(now)} is there: left alone${where}`;
+  return `stored for ${identityText(stored)}, but found ${identityText(now)}: skipped${where}`;
 }
 
-/** Another address with the stored serial number or MAC; ids alone would name any twin. */
+/** Another address with the stored serial number or MAC; IDs alone would match identical devices. */
 function movedTo(survey: HostSurvey, address: string, stored: Identity): string | null {
   if (stored.serial === null && stored.mac === null) return null;
   const same = (fn: PciFunction): boolean => {
@@ -148,7 +147,7 @@ function movedTo(survey: HostSurvey, address: string, stored: Identity): string 
 const driverWaitMilliseconds = 30_000;
 const pollMilliseconds = 250;
 
-/** VFs are made by the physical function's driver, which may still be on its way. */
+/** VFs are created by the physical function's driver, which may still be loading. */
 async function waitForDriver(writer: HostWriter, address: string): Promise<void> {
   const device = `/sys/bus/pci/devices/${address}`;
   for (let waited = 0; waited < driverWaitMilliseconds; waited += pollMilliseconds) {

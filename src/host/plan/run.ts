@@ -9,9 +9,9 @@ import { stepsToUndo } from './step-states.ts';
 import type { HostWriter } from './writer.ts';
 
 /**
- * Applies a plan and keeps it for {@link undoEntry}: the journal is written before the first step, and before and after
- * each. To be called while nobody else changes the host.
- * @throws when the plan cannot be kept; nothing was done then
+ * Applies a plan and records it for {@link undoEntry}: the journal is written before the first step, and before and after
+ * each step. The caller holds the host lock.
+ * @throws if the plan cannot be recorded; nothing is changed then
  */
 export async function runPlan(
   writer: HostWriter,
@@ -35,21 +35,21 @@ export async function runPlan(
     else if (failures.length > 0) journal.write({ ...entry, state: 'failed', failures });
     else journal.remove(entry);
   } catch (error) {
-    // What was done stays done; undo takes such an entry for an interrupted plan, and looks at each step itself.
+    // Completed steps are kept; undo treats the entry as an interrupted plan and checks each step.
     const { message } = error as Error;
     return { ...outcome, problem: outcome.problem === null ? message : `${outcome.problem}; ${message}` };
   }
   return outcome;
 }
 
-/** A sentence on the last plan if its process ended in the middle of it. To be called while nobody else changes the host. */
+/** A sentence about the last plan if its process ended during it. The caller holds the host lock. */
 export function interruptedPlan(content: JournalContent): string | null {
   const entry = content.entries.at(-1);
   if (entry?.state !== 'applying' && entry?.state !== 'hanging') return null;
   const step = entry.steps.findIndex(state => state !== 'done' && state !== 'unneeded');
   const where = step < 0 ? 'after its last step' : `at step ${step + 1} of ${entry.steps.length}`;
-  const what = entry.state === 'hanging' ? 'was left hanging' : 'was interrupted';
-  return `"${entry.plan.title}" of ${entry.at} ${what} ${where}: vring undo takes back what it did`;
+  const what = entry.state === 'hanging' ? 'is stuck' : 'was interrupted';
+  return `"${entry.plan.title}" of ${entry.at} ${what} ${where}: undo it with vring undo`;
 }
 
 export type UndoOutcome = {
@@ -58,7 +58,7 @@ export type UndoOutcome = {
   readonly changes: readonly UndoneChange[];
 };
 
-/** Undoes one plan, unless the host is no longer as the plan left it. */
+/** Undoes a plan unless the host has changed since. */
 export async function undoEntry(
   writer: HostWriter,
   journal: Journal,
@@ -72,9 +72,9 @@ export async function undoEntry(
     journal.write({ ...entry, state: 'undone', failures: [] });
     return { state: 'undone', problem: null, changes };
   }
-  // It is neither what the plan left nor what was before: a second try goes by the single changes alone.
+  // Partly undone: a retry checks each change separately.
   journal.write({ ...entry, state: 'failed', left: [], failures });
-  return { state: 'failed', problem: 'not everything could be undone', changes };
+  return { state: 'failed', problem: 'some changes could not be undone', changes };
 }
 
 /** Why a plan cannot be undone now, or null. */
@@ -82,13 +82,13 @@ export async function undoProblem(writer: HostWriter, entry: JournalEntry): Prom
   const concerned = new Set(entry.plan.devices.map(device => device.address));
   const pending = readPendingWrites(writer.root).find(write => concerned.has(write.address));
   if (pending !== undefined) {
-    return `${pendingText(pending)}, and the kernel has not answered: end what uses ${pending.address}, or restart the host, then undo again`;
+    return `${pendingText(pending)}, and the kernel has not completed it: stop the processes that use ${pending.address}, or reboot, then undo again`;
   }
   const unmet = await firstUnmet(writer.root, entry.left);
   if (unmet === null) return null;
   const found = await foundInstead(writer.root, unmet);
-  const since = entry.bootId === bootId(writer) ? '' : ' The host was started anew in between.';
-  return `the host is no longer as the plan left it: ${conditionText(unmet)} is not true any more${found && ` (${found})`}.${since}`;
+  const since = entry.bootId === bootId(writer) ? '' : ' The host has rebooted since.';
+  return `the host has changed since the plan was applied: it is no longer true that ${conditionText(unmet)}${found && ` (${found})`}.${since}`;
 }
 
 function bootId(writer: HostWriter): string {

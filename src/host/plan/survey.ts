@@ -8,7 +8,7 @@ import type { Holder } from '../use/holders.ts';
 import { type FunctionUse, readUse, unused } from '../use/use.ts';
 import { readVfio, type VfioState } from '../vfio/read.ts';
 
-/** All that plans and their checks are made from, read at one time. */
+/** A snapshot of everything that plans and checks read. */
 export type HostSurvey = {
   readonly root: HostRoot;
   readonly functions: readonly PciFunction[];
@@ -33,19 +33,19 @@ export async function readSurvey(root: HostRoot): Promise<HostSurvey> {
   };
 }
 
-/** The path by which steps name a function: short, and the same wherever the function hangs. */
+/** The path of a function in steps: short, and independent of the bus topology. */
 export function sysfsPath(fn: Pick<PciFunction, 'address'>): string {
   return `/sys/bus/pci/devices/${fn.address}`;
 }
 
-/** @throws with a sentence when there is no such function. */
+/** @throws for an unknown function */
 export function functionAt(survey: HostSurvey, address: string): PciFunction {
   const fn = survey.byAddress.get(address);
   if (!fn) throw new Error(`no PCI function ${address} on this host: see vring pci list`);
   return fn;
 }
 
-/** What the host uses it for. A controller that has PCI functions of its own below it, as VMD has, takes those along. */
+/** How the host uses it. Includes functions below a controller such as VMD. */
 export function hostUse(survey: HostSurvey, fn: PciFunction): FunctionUse {
   const own = survey.use.get(fn.address) ?? unused;
   if (staysWithHost(fn)) return own;
@@ -68,12 +68,12 @@ export function groupMembers(survey: HostSurvey, fn: PciFunction): readonly PciF
   return group ? group.members.map(address => survey.byAddress.get(address)!) : [fn];
 }
 
-/** VFs of a physical function that are there now. */
+/** Current VFs of a physical function. */
 export function virtualFunctionsOf(survey: HostSurvey, fn: PciFunction): readonly PciFunction[] {
   return fn.virtualFunctions.map(address => survey.byAddress.get(address)).filter(vf => vf !== undefined);
 }
 
-/** Virtual machines that have the function's group open, through whichever member of it. */
+/** VMs that have the function's group open, through any of its members. */
 export function vmHolders(survey: HostSurvey, fn: PciFunction): readonly Holder[] {
   const members = new Set(groupMembers(survey, fn).map(member => member.address));
   const holders = survey.vfio.devices
@@ -82,7 +82,7 @@ export function vmHolders(survey: HostSurvey, fn: PciFunction): readonly Holder[
   return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
 }
 
-/** PCI bridges and host bridges stay with their drivers whatever becomes of the devices below. */
+/** PCI bridges and host bridges always keep their drivers. */
 export function staysWithHost(fn: PciFunction): boolean {
   return classTraits(fn.class).pciBridge || fn.class.startsWith('0600');
 }

@@ -1,33 +1,33 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
-/** How long an operation on the host may take. */
+/** Time limit of an operation on the host. */
 export type TimeLimit = {
   readonly seconds: number;
-  /** Called when it has begun, and each second while it lasts. @param passed seconds so far */
+  /** Called at the start and then every second. @param passed seconds so far */
   readonly onWait: (passed: number) => void;
 };
 
-/** The kernel does not answer: not even a signal ends the process that asked it. Whether it was done is not known. */
+/** The kernel does not complete an operation, and signals do not end the process. Its result is unknown. */
 export class HangingError extends Error {
   override readonly name = 'HangingError';
   readonly pid: number;
 
   constructor(pid: number, seconds: number) {
-    super(`the kernel has not answered within ${seconds} s: process ${pid} hangs in it, and cannot be ended`);
+    super(`the kernel did not complete it within ${seconds} s: process ${pid} is stuck and cannot be killed`);
     this.pid = pid;
   }
 }
 
 const TICK_MS = 1000;
-/** Between a request to end and SIGKILL; and after that until the process counts as hanging. */
+/** Between SIGTERM and SIGKILL, and then until the process counts as hanging. */
 const GRACE_MS = 5000;
 const KILLED_MS = 2000;
 
 /**
- * Waits for what a child process does.
- * @param gentle give it time to end by itself, on SIGTERM to its process group
- * @throws HangingError when it can't be ended either; a plain error when it could, after its time
+ * Waits for a child process.
+ * @param gentle send SIGTERM to its process group before SIGKILL
+ * @throws HangingError if it cannot be killed; a plain error if it was killed after its time limit
  */
 export async function withinLimit<T>(
   child: ChildProcess,
@@ -52,10 +52,10 @@ export async function withinLimit<T>(
   } finally {
     stop();
   }
-  // What becomes of it now is of no interest any more.
+  // Its result no longer matters.
   result.catch(() => {});
   if (!(await end(child, gentle))) throw new HangingError(child.pid!, seconds);
-  throw new Error(`it did not end within ${seconds} s and was interrupted`);
+  throw new Error(`it did not finish within ${seconds} s and was interrupted`);
 }
 
 /** @returns whether it has ended */
@@ -68,19 +68,19 @@ async function end(child: ChildProcess, gentle: boolean): Promise<boolean> {
   return await endsWithin(child, KILLED_MS);
 }
 
-/** The whole process group, which each child is the leader of. */
+/** The whole process group; each child leads its own. */
 function signal(child: ChildProcess, name: NodeJS.Signals): void {
   try {
     process.kill(-child.pid!, name);
   } catch {
-    // It has just ended.
+    // It has already exited.
   }
 }
 
 async function endsWithin(child: ChildProcess, milliseconds: number): Promise<boolean> {
   if (child.exitCode !== null || child.signalCode !== null) return true;
   const late = AbortSignal.timeout(milliseconds);
-  // A timeout's own timer does not keep this process alive: the next one does.
+  // A timeout's own timer does not keep this process alive, but this one does.
   const keepAlive = setTimeout(() => {}, milliseconds + 100);
   try {
     await once(child, 'exit', { signal: late });

@@ -17,15 +17,15 @@ import { moduleSteps } from './vfio-driver.ts';
 
 export type UnbindRequest = {
   readonly addresses: readonly string[];
-  /** Give back the other members of their IOMMU groups too. */
+  /** Include all members of their IOMMU groups. */
   readonly wholeGroup: boolean;
-  /** The host's driver by name; null: the kernel chooses. */
+  /** A host driver by name; null: the kernel chooses. */
   readonly driver: string | null;
-  /** At each boot too: what is stored for them is forgotten. */
+  /** Also remove their stored state for the next boots. */
   readonly persist?: boolean;
 };
 
-/** Gives functions back to the host's drivers. @throws for an address that is not there. */
+/** Returns functions to host drivers. @throws for an unknown address */
 export function planUnbind(survey: HostSurvey, request: UnbindRequest): Plan {
   const { addresses, wholeGroup, driver } = request;
   const asked = [...new Set(addresses)].map(address => functionAt(survey, address));
@@ -36,7 +36,7 @@ export function planUnbind(survey: HostSurvey, request: UnbindRequest): Plan {
   const plan: Plan = {
     version: planVersion,
     kind: 'unbind',
-    title: `Give ${sentenceList(targets.map(fn => fn.address))} back to ${driver ?? "the host's drivers"}`,
+    title: `Return ${sentenceList(targets.map(fn => fn.address))} to ${driver ?? 'host drivers'}`,
     devices: targets.map(fn => planDevice(fn, asked, returns.find(each => each.fn === fn)?.becomes)),
     checks: giveBackChecks(
       survey,
@@ -49,7 +49,7 @@ export function planUnbind(survey: HostSurvey, request: UnbindRequest): Plan {
       ...returns.flatMap(each => each.note ?? []),
       ...targets
         .filter(fn => !moving.includes(fn))
-        .map(fn => `${fn.address} is with the host already${fn.driver ? `, bound to ${fn.driver}` : ''}`),
+        .map(fn => `${fn.address} already belongs to the host${fn.driver ? `, bound to ${fn.driver}` : ''}`),
       ...(request.persist ? [] : stillStored(survey, targets)),
     ],
   };
@@ -57,12 +57,12 @@ export function planUnbind(survey: HostSurvey, request: UnbindRequest): Plan {
   return withPersistence(survey, plan, desired => forgetDesiredDriver(survey, desired, targets));
 }
 
-/** The next boot would take them again. */
+/** The next boot would bind them again. */
 function stillStored(survey: HostSurvey, functions: readonly PciFunction[]): string[] {
   const desired = readDesired(survey.root);
   const stored = functions.filter(fn => desiredDriver(survey, desired, fn) !== null).map(fn => fn.address);
   if (stored.length === 0) return [];
-  return [`the next boot takes ${sentenceList(stored)} again: --persist forgets that`];
+  return [`the next boot binds ${sentenceList(stored)} again: use --persist to stop that`];
 }
 
 type Return = {
@@ -77,7 +77,7 @@ function returnOf(root: HostRoot, fn: PciFunction, driver: string | null): Retur
     return { steps: [...moduleSteps(root, driver), ...driverSteps(fn, driver, null)], becomes: driver };
   }
   const release = isParkingDriver(fn.driver) ? releaseSteps(fn, null) : [];
-  const clear = fn.driverOverride === null ? [] : [overrideStep(fn, '', 'any driver may take it')];
+  const clear = fn.driverOverride === null ? [] : [overrideStep(fn, '', 'any driver may bind to it')];
   if (fn.driver !== null && release.length === 0) return { steps: clear, becomes: fn.driver };
   const stays = whyNoDriver(root, fn);
   if (stays !== null) return { steps: [...release, ...clear], becomes: null, note: stays };
@@ -85,26 +85,31 @@ function returnOf(root: HostRoot, fn: PciFunction, driver: string | null): Retur
   const load = modules.some(module => isPresent(root, module)) ? [] : moduleSteps(root, modules[0]!);
   const named = claimedByIds(root, fn) ? driverOf(root, modules) : null;
   if (named === null) {
-    const steps = [...load, ...release, ...clear, probeStep(fn, null, 'the kernel finds the driver for it')];
+    const steps = [
+      ...load,
+      ...release,
+      ...clear,
+      probeStep(fn, null, 'let the kernel bind its default driver'),
+    ];
     return { steps, becomes: undefined };
   }
-  // Configured ids would have vfio-pci take it again: its own driver is named until it has it.
-  const override = overrideStep(fn, named, `vfio-pci has its ids: ${named} is named for now`);
+  // Configured IDs would make vfio-pci bind again: name its own driver until that is bound.
+  const override = overrideStep(fn, named, `keep vfio-pci from matching its IDs until ${named} is bound`);
   const bound = { ...fn, driverOverride: named };
   const steps = [...release, override, probeStep(fn, named, `${named} takes it`)];
   return {
-    steps: [...steps, overrideStep(bound, '', 'the override has done its work')],
+    steps: [...steps, overrideStep(bound, '', 'the override is no longer needed')],
     becomes: named,
-    note: `${fn.address} is claimed by configured ids: vfio-pci takes it again at the next boot, unless they are removed`,
+    note: `${fn.address} matches IDs configured for vfio-pci, which will bind it again at the next boot unless they are removed`,
   };
 }
 
-/** Was it taken from the host? A function of the group that never had a driver is not given one now. */
+/** Whether it was taken from the host. A function that never had a driver gets none now. */
 function isTaken(fn: PciFunction): boolean {
   return isParkingDriver(fn.driver) || fn.driverOverride !== null;
 }
 
-/** Has the host got it already, with nothing left of an earlier binding? */
+/** Whether the host already has it, with nothing left of an earlier binding. */
 function isBack(fn: PciFunction, driver: string | null): boolean {
   if (driver !== null) return fn.driver === driver;
   return fn.driverOverride === null && fn.driver !== null && !isParkingDriver(fn.driver);
@@ -112,17 +117,17 @@ function isBack(fn: PciFunction, driver: string | null): boolean {
 
 function whyNoDriver(root: HostRoot, fn: PciFunction): string | null {
   if (fn.physicalFunction !== null && autoprobe(root, fn.physicalFunction) === '0') {
-    return `${fn.address} stays without a driver: ${fn.physicalFunction} has sriov_drivers_autoprobe off (name a driver with --driver)`;
+    return `${fn.address} has no driver: sriov_drivers_autoprobe of ${fn.physicalFunction} is off (use --driver)`;
   }
   if (hostModules(root, fn).length > 0) return null;
-  return `${fn.address} stays without a driver: this kernel has none for it, or it is blacklisted`;
+  return `${fn.address} has no driver: this kernel has none for it, or it is blacklisted`;
 }
 
 function autoprobe(root: HostRoot, physicalFunction: string): string | null {
   return root.attribute(`/sys/bus/pci/devices/${physicalFunction}/sriov_drivers_autoprobe`);
 }
 
-/** Modules of the host's drivers for it, without those that somebody blacklisted and did not load. */
+/** Modules of its host drivers, except blacklisted ones that are not loaded. */
 function hostModules(root: HostRoot, fn: PciFunction): string[] {
   const blacklisted = new Set(readModprobe(root).blacklist.map(line => line.module));
   return fn.modules.filter(module => {

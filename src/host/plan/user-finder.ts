@@ -6,8 +6,8 @@ import { holderAndUser } from '../use/holders.ts';
 import type { Action } from './plan.ts';
 
 /**
- * Prepares to say who uses the function that a write is about. Its device files are looked up now: the driver takes them
- * away while it lets go.
+ * Prepares to find who uses the function of a write. Its device files are looked up now, because the driver removes them
+ * when it unbinds.
  */
 export function userFinder(root: HostRoot, action: Action): () => string[] {
   const address = action.kind === 'write' ? addressOf(action.path, action.value) : null;

@@ -23,13 +23,13 @@ export type VfAttributesRequest = {
   readonly address: string;
   readonly index: number;
   readonly settings: VfSettings;
-  /** At each boot too. */
+  /** Also apply at every boot. */
   readonly persist?: boolean;
 };
 
 /**
- * Sets MAC, VLAN, trust and the like of a VF through its physical function's interface.
- * @throws for a VF that is not there, or whose driver offers no such settings.
+ * Sets MAC, VLAN, trust and other settings of a VF through its physical function's interface.
+ * @throws for an unknown VF, or one whose driver has no such settings
  */
 export function planVfAttributes(survey: HostSurvey, request: VfAttributesRequest): Plan {
   const { address, index, settings } = request;
@@ -41,7 +41,7 @@ export function planVfAttributes(survey: HostSurvey, request: VfAttributesReques
   const now = vf.attributes;
   if (manager === null || now === null) {
     throw new Error(
-      `VF ${index} of ${address} has no settings that ip(8) can change: they exist for network cards, while their driver is bound`,
+      `VF ${index} of ${address} has no settings for ip(8): only network cards with their driver bound have them`,
     );
   }
   const steps = settingSteps(manager, index, now, settings);
@@ -62,7 +62,7 @@ export function planVfAttributes(survey: HostSurvey, request: VfAttributesReques
     checks: steps.length > 0 ? vfChecks(survey, vf) : [],
     steps,
     assumes: [{ kind: 'vf-count', device: sysfsPath(fn), count: pf.current }],
-    notes: steps.length > 0 ? [] : [`VF ${index} of ${address} has these settings already`],
+    notes: steps.length > 0 ? [] : [`VF ${index} of ${address} already has these settings`],
   };
   if (!request.persist) return plan;
   const vfFunction = functionAt(survey, vf.address);
@@ -71,7 +71,7 @@ export function planVfAttributes(survey: HostSurvey, request: VfAttributesReques
   );
 }
 
-/** A step for each setting that differs; VLAN and priority, and the two rates, are each one setting to the kernel. */
+/** One step per changed setting; the kernel sets VLAN and priority together, and both rates together. */
 export function settingSteps(
   manager: string,
   index: number,
@@ -91,22 +91,22 @@ export function settingSteps(
     const after = { ...before, ...pick(settings, names) };
     const changed = names.filter(name => after[name] !== undefined && after[name] !== before[name]);
     if (changed.length === 0) return [];
-    // What a driver does not tell can be set, but neither verified nor undone.
-    const told = names.every(name => before[name] !== undefined);
+    // A setting that the driver does not report can be set, but neither verified nor undone.
+    const reported = names.every(name => before[name] !== undefined);
     const change = setting(manager, index, after);
     return [
       {
         ...change,
-        expect: told ? change.expect : [],
-        reason: changed.map(name => `${name}: ${before[name] ?? 'not known'} -> ${after[name]}`).join(', '),
-        risk: told ? null : 'its driver does not say what it was: it is not undone',
-        undo: told ? undoBy(setting(manager, index, before)) : undoBy(),
+        expect: reported ? change.expect : [],
+        reason: changed.map(name => `${name}: ${before[name] ?? 'unknown'} -> ${after[name]}`).join(', '),
+        risk: reported ? null : 'its driver does not report the old value, so it cannot be undone',
+        undo: reported ? undoBy(setting(manager, index, before)) : undoBy(),
       },
     ];
   });
 }
 
-/** Brings a VF that was made anew back to what was set of its predecessor; a new one has the defaults already. */
+/** Restores the settings of a recreated VF; a new one has the defaults. */
 export function restoreSettings(manager: string, vf: VirtualFunction): Change[] {
   const { attributes } = vf;
   if (attributes === null) return [];
@@ -173,7 +173,7 @@ function pick(
 function vfChecks(survey: HostSurvey, vf: VirtualFunction): Check[] {
   const fn = functionAt(survey, vf.address);
   const held = vmCheck({ survey, fn });
-  if (held === null) return [ok('held', fn.address, 'no VM has it open')];
-  const reason = `${held.reason.split(':')[0]}: its driver may see the change only when it starts anew`;
+  if (held === null) return [ok('held', fn.address, 'not open in any VM')];
+  const reason = `${held.reason.split(':')[0]}: its driver may not see the change until it is reloaded`;
   return [warn('held', fn.address, reason)];
 }

@@ -19,13 +19,13 @@ export type VfCountRequest = {
   /** Address of the physical function. */
   readonly address: string;
   readonly count: number;
-  /** Do host drivers take the new VFs by themselves? Undefined: as it is set. */
+  /** Whether host drivers bind to new VFs; undefined: unchanged. */
   readonly autoprobe?: boolean | undefined;
-  /** At each boot too. */
+  /** Also apply at every boot. */
   readonly persist?: boolean;
 };
 
-/** Drivers take seconds to make or end VFs; the write itself waits for most of it. */
+/** Drivers take seconds to create or remove VFs; the write waits for most of it. */
 const vfSeconds = 30;
 
 /** Sets the number of virtual functions. @throws for a function without SR-IOV. */
@@ -68,7 +68,7 @@ export function planVfCount(survey: HostSurvey, request: VfCountRequest): Plan {
       { kind: 'driver', device: sysfsPath(fn), driver: fn.driver },
     ],
     notes: [
-      ...(request.count === pf.current ? [`${fn.address} has ${pf.current} VFs already`] : []),
+      ...(request.count === pf.current ? [`${fn.address} already has ${pf.current} VFs`] : []),
       ...(request.persist ? [] : storedCount(survey.root, fn, request.count)),
     ],
   };
@@ -76,11 +76,11 @@ export function planVfCount(survey: HostSurvey, request: VfCountRequest): Plan {
   return withPersistence(survey, plan, desired => setDesiredCount(survey, desired, fn, request.count));
 }
 
-/** What is stored for the next boot stays as it is. */
+/** The stored count for the next boot stays unchanged. */
 function storedCount(root: HostRoot, fn: PciFunction, count: number): string[] {
   const stored = readDesired(root).sriov[fn.address]?.count;
   if (stored === undefined || stored === count) return [];
-  return [`the next boot makes ${stored} VFs of ${fn.address}: --persist stores ${count}`];
+  return [`the next boot creates ${stored} VFs of ${fn.address}: use --persist to store ${count}`];
 }
 
 function countChecks(
@@ -92,15 +92,15 @@ function countChecks(
 ): Check[] {
   const checks: Check[] = [];
   if (count > pf.total) {
-    const reason = `${count} VFs are more than the ${pf.total} that ${fn.address} can have (sriov_totalvfs)`;
+    const reason = `${fn.address} supports at most ${pf.total} VFs (sriov_totalvfs), not ${count}`;
     checks.push(impossible('vf-count', fn.address, reason));
-  } else checks.push(ok('vf-count', fn.address, `it can have up to ${pf.total} VFs`));
+  } else checks.push(ok('vf-count', fn.address, `it supports up to ${pf.total} VFs`));
   const driver = driverProblem(survey.root, fn);
   if (driver !== null) checks.push(impossible('driver', fn.address, driver));
   const pending = pendingCheck({ survey, fn });
   if (pending !== null) return [...checks, pending];
   if (pf.current > 0 && count !== pf.current) {
-    const what = `its ${pf.current} VFs are ended`;
+    const what = `its ${pf.current} VFs are removed`;
     const users = readDeviceUsers(survey.root, vfs);
     checks.push(...destroyedVfChecks(survey, fn, vfs, what, users));
   }
@@ -109,11 +109,11 @@ function countChecks(
 
 function driverProblem(root: HostRoot, fn: PciFunction): string | null {
   if (fn.driver === null) {
-    return 'VFs are made by the driver of the physical function, and it has none: vring vfio unbind gives it back';
+    return "VFs are created by the physical function's driver, and it has none: return it to the host with vring vfio unbind";
   }
   const enabled = readModule(root, fn.driver).parameters.enable_sriov;
   if (isVfioDriver(fn.driver) && enabled !== 'Y') {
-    return `${fn.driver} makes VFs only with its parameter enable_sriov: give the physical function back first (vring vfio unbind)`;
+    return `${fn.driver} creates VFs only with its parameter enable_sriov: return the physical function to the host first (vring vfio unbind)`;
   }
   return null;
 }
@@ -132,16 +132,16 @@ function countSteps(
       ...setCount(fn, 0),
       reason:
         count === 0
-          ? `${pf.current} VFs are ended`
-          : `${pf.current} VFs are ended: the kernel changes their number only from 0`,
-      risk: `ends ${sentenceList(used)}`,
+          ? `${pf.current} VFs are removed`
+          : `${pf.current} VFs are removed first: the kernel can only change their number from 0`,
+      risk: `removes ${sentenceList(used)}`,
       undo: undoBy(setCount(fn, pf.current), ...restoreVfs(pf, vfs)),
     });
   }
   if (count > 0) {
     steps.push({
       ...setCount(fn, count),
-      reason: `${fn.driver ?? 'the driver'} makes ${count} VFs`,
+      reason: `${fn.driver ?? 'the driver'} creates ${count} VFs`,
       risk: null,
       undo: undoBy(setCount(fn, 0)),
     });
@@ -149,7 +149,7 @@ function countSteps(
   return steps;
 }
 
-/** Each VF is a device that a driver may take before the write returns. */
+/** A driver may bind to each VF before the write returns. */
 function writeSeconds(fn: PciFunction, count: number): number {
   return 60 + 2 * Math.max(count, fn.virtualFunctions.length);
 }
@@ -167,7 +167,7 @@ function setCount(fn: PciFunction, count: number): Change {
   };
 }
 
-/** VFs come back as new ones: what was set of them has to be set again, before a driver takes them. */
+/** VFs are recreated: their settings must be restored before a driver binds. */
 function restoreVfs(pf: PhysicalFunction, vfs: readonly PciFunction[]): Change[] {
   const { manager } = pf;
   return [
@@ -187,7 +187,7 @@ function autoprobeSteps(fn: PciFunction, pf: PhysicalFunction, wanted: boolean |
   return [
     {
       ...set(wanted),
-      reason: wanted ? 'host drivers take new VFs' : 'new VFs stay without a driver until one is chosen',
+      reason: wanted ? 'host drivers bind to new VFs' : 'new VFs get no driver automatically',
       risk: null,
       undo: undoBy(set(pf.autoprobe)),
     },
@@ -196,10 +196,10 @@ function autoprobeSteps(fn: PciFunction, pf: PhysicalFunction, wanted: boolean |
 
 function noSriov(fn: PciFunction): string {
   if (fn.physicalFunction !== null) {
-    return `${fn.address} is a virtual function itself: set the count of ${fn.physicalFunction}`;
+    return `${fn.address} is a virtual function: set the count of ${fn.physicalFunction}`;
   }
   const capable = fn.capabilities.some(each => each.kind === 'sriov');
   return capable
-    ? `${fn.address} has SR-IOV, but the kernel offers no count for it: its driver or the firmware has switched it off`
-    : `${fn.address} has no SR-IOV: see vring sriov list for the functions that have`;
+    ? `${fn.address} supports SR-IOV, but its driver or the firmware has disabled it`
+    : `${fn.address} does not support SR-IOV: vring sriov list shows the functions that do`;
 }

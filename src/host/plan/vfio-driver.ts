@@ -4,14 +4,14 @@ import { readModule } from '../vfio/modules.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import type { Check, Condition, Step } from './plan.ts';
 
-/** Modules without which the driver cannot hand a device to user space, in the order of their loading. */
+/** Modules that the driver needs to expose a device to user space, in load order. */
 export function modulesFor(driver: string): string[] {
   const own = driver.replaceAll('-', '_');
   // The kernel loads the IOMMU backend by a soft dependency at best; opening a group without it fails with ENODEV.
   return isVfioDriver(driver) ? ['vfio_iommu_type1', own] : [own];
 }
 
-/** A step for each module that is not there yet. */
+/** A step for each missing module. */
 export function moduleSteps(root: HostRoot, driver: string): Step[] {
   return modulesFor(driver)
     .filter(module => readModule(root, module).state === 'available')
@@ -42,7 +42,7 @@ function loadModule(module: string, driver: string): Step {
   };
 }
 
-/** The kernel lets a driver's module go with devices bound to it: they would all be without a driver. */
+/** The kernel allows unloading a driver with devices bound to it, which would leave them without a driver. */
 function unloadable(module: string, driver: string): Condition[] {
   return [
     { kind: 'module-idle', module: driver.replaceAll('-', '_') },
@@ -50,7 +50,7 @@ function unloadable(module: string, driver: string): Condition[] {
   ];
 }
 
-/** Does this kernel have the driver? */
+/** Whether this kernel has the driver. */
 export function driverCheck(root: HostRoot, fn: PciFunction, driver: string): Check {
   const absent = modulesFor(driver).filter(module => readModule(root, module).state === 'absent');
   if (absent.length > 0) {
@@ -58,7 +58,7 @@ export function driverCheck(root: HostRoot, fn: PciFunction, driver: string): Ch
       level: 'block',
       code: 'driver',
       subject: fn.address,
-      reason: `this kernel has no module ${absent.join(', ')}: install the package with the rest of the kernel's modules`,
+      reason: `this kernel has no module ${absent.join(', ')}: install the kernel's full module package`,
       forceable: false,
     };
   }
@@ -68,7 +68,7 @@ export function driverCheck(root: HostRoot, fn: PciFunction, driver: string): Ch
       level: 'warn',
       code: 'driver',
       subject: fn.address,
-      reason: `${variant} is the VFIO driver made for this device (--driver ${variant}); vfio-pci works too, without what ${variant} adds, such as migration`,
+      reason: `${variant} is the VFIO variant driver for this device (--driver ${variant}); vfio-pci works too, but lacks its extra features, such as migration`,
       forceable: true,
     };
   }

@@ -3,12 +3,12 @@ import type { HostRoot } from '../root.ts';
 import type { TimeLimit } from './time-limit.ts';
 
 /**
- * All ways in which a plan changes a host. Errors carry the kernel's `code`; a HangingError says that the kernel does not
- * answer.
+ * All operations by which a plan changes a host. Errors carry the kernel's `code`; a HangingError means that the kernel does
+ * not complete one.
  */
 export type HostWriter = {
   readonly root: HostRoot;
-  /** How long a write to a device may take, in seconds; null: as the plan says. */
+  /** Time limit of a write to a device, in seconds; null: the plan's. */
   readonly writeSeconds: number | null;
   /** One write(2) of the whole value to an attribute that exists. */
   writeAttribute(path: string, value: string, limit: TimeLimit): Promise<void>;
@@ -24,6 +24,6 @@ export type HostWriter = {
   /** Null when the command is not installed. */
   run(argv: readonly [string, ...string[]], limit: TimeLimit): Promise<CommandResult | null>;
   sleep(milliseconds: number): Promise<void>;
-  /** To be called when nothing more is to be written. */
+  /** Call when done writing. */
   close(): void;
 };

@@ -54,7 +54,7 @@ describe('vring vfio bind and unbind', () => {
         "2/4 write 0000:b0:00.0 to /sys/bus/pci/drivers/vfio-pci/unbind",
         "3/4 clear /sys/bus/pci/devices/0000:b0:00.0/driver_override (write an empty line)",
         "4/4 write 0000:b0:00.0 to /sys/bus/pci/drivers_probe",
-        "done: Give 0000:b0:00.0 back to the host's drivers",
+        "done: Return 0000:b0:00.0 to host drivers",
       ]
     `);
   });
@@ -70,25 +70,25 @@ describe('vring vfio bind and unbind', () => {
 
       Checks
         ok     driver    0000:b0:00.0: this kernel has vfio-pci
-        ok     iommu     0000:b0:00.0: the IOMMU is on: it is in group 63
+        ok     iommu     0000:b0:00.0: isolated by the IOMMU in group 63
         ok     group     0000:b0:00.0: it is the only endpoint of group 63
         ok     storage   0000:b0:00.0: nothing uses nvme1n1
-        ok     held      0000:b0:00.0: no process has it open
+        ok     held      0000:b0:00.0: not open in any process
         ok     reset     0000:b0:00.0: the kernel can reset it by flr, bus
-        ok     memlock   the RAM of a VM can be locked, whatever its size
+        ok     memlock   locked memory is unlimited
 
       Steps
         1.  write 0000:b0:00.0 to /sys/bus/pci/drivers/nvme/unbind
-            why:   nvme lets go of 0000:b0:00.0
-            risk:  goes away from the host: nvme1n1
+            why:   unbind nvme from 0000:b0:00.0
+            risk:  the host loses it: nvme1n1
             then:  0000:b0:00.0 has no driver
             undo:  write 0000:b0:00.0 to /sys/bus/pci/drivers/nvme/bind
         2.  write vfio-pci to /sys/bus/pci/devices/0000:b0:00.0/driver_override
-            why:   only vfio-pci may take it
+            why:   only vfio-pci may bind to it
             then:  /sys/bus/pci/devices/0000:b0:00.0/driver_override reads vfio-pci
             undo:  clear /sys/bus/pci/devices/0000:b0:00.0/driver_override (write an empty line)
         3.  write 0000:b0:00.0 to /sys/bus/pci/drivers_probe
-            why:   vfio-pci takes it
+            why:   bind it to vfio-pci
             then:  0000:b0:00.0 is bound to vfio-pci; 0000:b0:00.0 has a node in /dev/vfio
             undo:  write 0000:b0:00.0 to /sys/bus/pci/devices/0000:b0:00.0/driver/unbind
 
@@ -120,7 +120,9 @@ describe('vring vfio bind and unbind', () => {
     );
     expect(host.log).toEqual([]);
     const bridge = bindDevices(host.root, ['3a:00.0'], { force: true }, context);
-    await expect(bridge).rejects.toThrow(/PCI bridge cannot be given away.*\n--force does not help here$/);
+    await expect(bridge).rejects.toThrow(
+      /PCI bridge cannot be passed through.*\n--force does not help here$/,
+    );
     expect(await bindDevices(host.root, ['3b:00.0'], { force: true }, context)).toBe(0);
     expect(host.pci.driverOf('0000:3b:00.0')).toBe('vfio-pci');
   });
@@ -134,7 +136,7 @@ describe('vring vfio bind and unbind', () => {
   test('a failed step is reported with what was undone', async () => {
     host.failAt(2, 'ignored');
     await expect(bindDevices(host.root, [spareNvme], {}, context)).rejects.toThrow(
-      /^step 3 of 3 failed: .*0000:b0:00\.0 is bound to vfio-pci: no driver took it\nthe earlier steps were undone$/,
+      /^step 3 of 3 failed: .*0000:b0:00\.0 is bound to vfio-pci, but no driver is bound\nthe earlier steps were undone$/,
     );
     expect(host.pci.driverOf(spareNvme)).toBe('nvme');
   });
@@ -212,14 +214,14 @@ describe('vring undo', () => {
     await bindDevices(host.root, [spareNvme], {}, context);
     host.pci.unbind(spareNvme);
     await expect(undoLast(host.root, {}, context)).rejects.toThrow(
-      /^cannot undo "Bind 0000:b0:00\.0 to vfio-pci": the host is no longer as the plan left it/,
+      /^cannot undo "Bind 0000:b0:00\.0 to vfio-pci": the host has changed since the plan was applied/,
     );
   });
 });
 
 test('vring iommu enable adds the parameters for this CPU', async () => {
   await enableIommu(host.root, { dryRun: true }, context);
-  expect(said.join('\n')).toContain('intel_iommu=on iommu=pt is configured already');
+  expect(said.join('\n')).toContain('intel_iommu=on iommu=pt is already configured');
 });
 
 test('vring host restore fails if something cannot be restored', async () => {

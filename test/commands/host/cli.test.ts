@@ -46,11 +46,11 @@ describe('the command line', () => {
 
   test.each([
     [['pci', 'show', '7f:00.0'], 1, 'no PCI function 7f:00.0 on this host'],
-    [['vfio', 'bind', 'b0:00.0'], 1, 'is a recording of a host: it can be read, not changed'],
+    [['vfio', 'bind', 'b0:00.0'], 1, 'is a recorded host and cannot be changed'],
     [['vfio', 'bind', '3b:00.0'], 1, 'refused: Bind 0000:3b:00.0 to vfio-pci'],
-    [['pci', 'show', 'eth0'], 2, 'eth0 is no PCI address'],
+    [['pci', 'show', 'eth0'], 2, 'eth0 is not a PCI address'],
     [['sriov', 'set', '3b:00.0', 'many'], 2, 'expected a whole number'],
-    [['vfio', 'frob'], 2, 'there is no command "vfio frob"; there are list, bind, unbind'],
+    [['vfio', 'frob'], 2, 'there is no command "vfio frob"; expected list, bind, unbind'],
     [['vfio', 'bind'], 2, "missing required argument 'address'"],
     [['pci', 'list', '--host-root', '/nonexistent'], 2, 'expected a directory that vring host record wrote'],
   ])('%j ends with its reason on standard error', async (args, expected, reason) => {

@@ -145,21 +145,21 @@ describe('tables at 80 columns', () => {
       processor
         ok   Intel VT-x on Intel(R) Xeon(R) CPU E5430
         warn the CPU has no EPT
-             (without it every change to a guest page table exits to the hypervisor)
+             (without it, every guest page-table update exits to the hypervisor)
 
       kvm
         FAIL /dev/kvm does not exist
-             (vring runs VMs with it)
+             (vring runs VMs on KVM)
              > boot a kernel with CONFIG_KVM and kvm_intel
 
       iommu
         FAIL the firmware describes no IOMMU
-             (the kernel learns from the firmware where the IOMMU is)
-             > turn on VT-d in the firmware setup; a host without that option cannot
+             (the kernel finds the IOMMU through firmware tables)
+             > enable VT-d in the firmware setup; without that option this host cannot
                pass devices through
         FAIL the IOMMU is off
-             (without it a device passed through to a guest could write to all host
-             memory)"
+             (without it, a passed-through device could write to all host memory)
+             > fix iommu.firmware first"
     `);
   });
 

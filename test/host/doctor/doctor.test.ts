@@ -79,7 +79,7 @@ test('an unknown boot loader: what to do by hand', () => {
 test('no IOMMU in the firmware comes before everything else', () => {
   const finding = doctor(noIommuTree());
   expect(finding('iommu.firmware')).toMatchObject({ state: 'fail' });
-  expect(finding('iommu.enabled')).toMatchObject({ state: 'fail', repair: ['see iommu.firmware first'] });
+  expect(finding('iommu.enabled')).toMatchObject({ state: 'fail', repair: ['fix iommu.firmware first'] });
   expect(finding('kernel.intel-iommu')?.state).toBe('fail');
   expect(finding('kernel.amd-iommu')).toBeUndefined();
   expect(finding('processor.nested-paging')?.state).toBe('warn');
@@ -100,7 +100,9 @@ test('what weakens isolation is a warning', () => {
   ]) {
     expect(finding(id)?.state).toBe('warn');
   }
-  expect(finding('iommu.interrupt-remapping')?.title).toBe('this chipset cannot remap interrupts');
+  expect(finding('iommu.interrupt-remapping')?.title).toBe(
+    'this chipset does not support interrupt remapping',
+  );
 });
 
 test('the kernel itself says how it was configured before a file does', () => {

@@ -32,7 +32,7 @@ describe('binding on the server', () => {
     const bound = '0000:3b:0a.0';
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [bound] });
     expect(plan.steps).toEqual([]);
-    expect(plan.notes).toEqual([`${bound} is bound to vfio-pci already`]);
+    expect(plan.notes).toEqual([`${bound} is already bound to vfio-pci`]);
     expect(await applyPlan(host, plan)).toMatchObject({ state: 'applied' });
     expect(host.log).toEqual([]);
   });
@@ -128,7 +128,7 @@ describe('giving back', () => {
     const plan = planUnbind(await readSurvey(host.root), request);
     expect(await applyPlan(host, plan)).toMatchObject({ problem: null });
     expect([host.pci.driverOf(spareNvme), host.pci.override(spareNvme)]).toEqual(['nvme', '']);
-    expect(plan.notes).toEqual([expect.stringContaining('claimed by configured ids')]);
+    expect(plan.notes).toEqual([expect.stringContaining('matches IDs configured for vfio-pci')]);
     host.dispose();
   });
 
@@ -144,7 +144,9 @@ describe('giving back', () => {
     const plan = planUnbind(await readSurvey(host.root), request);
     expect(await applyPlan(host, plan)).toMatchObject({ problem: null });
     expect([host.pci.driverOf(card), host.pci.override(card)]).toEqual([null, '']);
-    expect(plan.notes).toEqual([expect.stringContaining('stays without a driver')]);
+    expect(plan.notes).toEqual([
+      expect.stringContaining('has no driver: this kernel has none for it, or it is blacklisted'),
+    ]);
     host.dispose();
   });
 

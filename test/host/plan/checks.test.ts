@@ -38,7 +38,7 @@ async function planOf(
 describe('the IOMMU', () => {
   test('is on', async () => {
     expect(await checks(serverTree(), '0000:b0:00.0', 'iommu')).toEqual([
-      'ok: the IOMMU is on: it is in group 63',
+      'ok: isolated by the IOMMU in group 63',
     ]);
   });
 
@@ -51,7 +51,9 @@ describe('the IOMMU', () => {
   test("is off, and vfio's unsafe mode on: what that means is said", async () => {
     const tree = noIommuTree().module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
     expect(await checks(tree, '0000:01:00.0', 'iommu')).toEqual([
-      expect.stringMatching(/^block: no IOMMU: .* can read and write all memory of this host/),
+      expect.stringMatching(
+        /^block: no IOMMU: VFIO uses its unsafe mode, .* can read and write all host memory/,
+      ),
     ]);
   });
 
@@ -65,14 +67,12 @@ describe('what the host shows its picture on', () => {
   test('the console, and the card that the firmware starts on', async () => {
     const igpu = await checks(desktopTree(), '0000:00:02.0', 'display');
     expect(igpu[0]).toBe("block: it shows the host's text console");
-    expect(igpu[1]).toMatch(
-      /^warn: the firmware starts the host's picture on it; 0000:01:00.0 would be left/,
-    );
+    expect(igpu[1]).toMatch(/^warn: it is the boot display; 0000:01:00.0 would remain/);
   });
 
   test('the only card there is', async () => {
     expect(await checks(amdTree(), '0000:01:00.0', 'display')).toContain(
-      'block: no other display adapter remains: the host would have no picture at all',
+      'block: it is the last display adapter: the host would have no display',
     );
   });
 
@@ -114,7 +114,7 @@ describe('disks', () => {
   test('with data that nothing uses now, and with none', async () => {
     const tree = serverTree().file('/run/udev/data/b259:3', 'E:ID_FS_TYPE=ext4\nE:ID_FS_LABEL=data\n');
     expect(await checks(tree, '0000:b0:00.0', 'storage')).toEqual([
-      'warn: nvme1n1: holds a ext4 file system "data": the guest gets it with all that is on it',
+      'warn: nvme1n1: holds a ext4 file system "data": the guest gets it with all its data',
     ]);
     expect(await checks(serverTree(), '0000:b0:00.0', 'storage')).toEqual(['ok: nothing uses nvme1n1']);
   });
@@ -140,7 +140,7 @@ describe('network cards', () => {
       'warn: ens1f3 has the address 203.0.113.9/24',
     ]);
     expect(await checks(serverTree(), '0000:3b:00.3', 'network')).toEqual([
-      'ok: ens1f3 has no address, and nothing stands on it',
+      'ok: ens1f3 has no addresses and nothing depends on it',
     ]);
   });
 });
@@ -177,7 +177,7 @@ describe('guests', () => {
     tree.link('/proc/5000/fd/3', '/dev/null');
     Object.assign(tree.facts, { unreadable: { '/proc/5000/fd': 'EACCES' } });
     expect(await checks(tree, '0000:b0:00.0', 'held')).toEqual([
-      'warn: not known whether a process of another user has it open: run as root',
+      'warn: cannot see whether another user has it open: run as root',
     ]);
   });
 });
@@ -195,17 +195,17 @@ describe('by exact class', () => {
 describe('what a guest needs', () => {
   test('a way to reset the device', async () => {
     expect(await checks(amdTree(), '0000:01:00.0', 'reset')).toEqual([
-      expect.stringMatching(/^warn: the kernel has no way to reset it/),
+      expect.stringMatching(/^warn: the kernel cannot reset it/),
     ]);
     expect(await checks(desktopTree(), '0000:01:00.0', 'reset')).toEqual([
-      'warn: only its whole bus can be reset, with every function on it',
+      'warn: only its whole bus can be reset, including every function on it',
     ]);
   });
 
   test('memory that may be locked', async () => {
     const tree = serverTree().file('/proc/self/status', 'Name:\tvring\nCapEff:\t0000000000000000\n');
     expect(await checks(tree, '0000:b0:00.0', 'memlock')).toEqual([
-      expect.stringMatching(/^warn: a VM started from here can lock 8 MiB/),
+      expect.stringMatching(/^warn: a VM must lock all its RAM, but this user may lock only 8 MiB/),
     ]);
   });
 });

@@ -70,7 +70,7 @@ describe('a device file that a process has open blocks a bind', () => {
     addProcess(812, 'wireplumber', ['/dev/null', `/dev/${name}`]);
     const [check, ...more] = await held(address);
     expect(check).toMatchObject({ level: 'block', forceable: true });
-    expect(check!.reason).toMatch(/^open in wireplumber \(pid 812\): .*; stop that first$/);
+    expect(check!.reason).toMatch(/^open in wireplumber \(pid 812\): .*; stop the process first$/);
     expect(check!.reason).toContain(`/dev/${name}`);
     expect(more).toEqual([]);
   });
@@ -118,7 +118,10 @@ describe('a device file that a process has open blocks a bind', () => {
     addProcess(9, 'secret', ['/dev/dri/card0']);
     tree.facts.unreadable['/proc/9/fd'] = 'EACCES';
     expect(await held(gpu)).toMatchObject([
-      { level: 'warn', reason: expect.stringMatching(/^not known whether .*: run as root$/) },
+      {
+        level: 'warn',
+        reason: expect.stringMatching(/^cannot see whether another user has it open: run as root$/),
+      },
     ]);
   });
 });
@@ -136,7 +139,7 @@ describe('drivers whose device files are no children of the function', () => {
     expect(standingBlocks(plan, true)).toMatchObject([
       {
         code: 'held',
-        reason: expect.stringMatching(/^open in python3 \(pid 5556\): the nvidia driver does not let go/),
+        reason: expect.stringMatching(/^open in python3 \(pid 5556\): the nvidia driver cannot unbind/),
       },
     ]);
   });

@@ -55,7 +55,7 @@ test('what contradicts the request is named when it goes', () => {
   const tree = desktopTree();
   tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="amd_iommu=off quiet"\n');
   const plan = planKernelParameters(tree.root(), { add: ['iommu=pt'], remove: ['amd_iommu=off'] });
-  expect(plan.notes).toEqual(['it takes effect at the next boot', 'amd_iommu=off is removed']);
+  expect(plan.notes).toEqual(['takes effect at the next boot', 'amd_iommu=off is removed']);
   expect(plan.steps[0]!.action).toMatchObject({ content: 'GRUB_CMDLINE_LINUX="quiet iommu=pt"\n' });
   tree.remove();
 });

@@ -188,7 +188,7 @@ describe('the next boot', () => {
     const [item] = await restoreHost(host);
     expect(item!.state).toBe('refused');
     expect(item!.text).toMatch(
-      /stored for Samsung.*serial S4EVNX0M100001, but Samsung.*serial OTHER is there: left alone/,
+      /stored for Samsung.*serial S4EVNX0M100001, but found Samsung.*serial OTHER: skipped/,
     );
     expect(host.pci.driverOf(spareNvme)).toBe('nvme');
   });

@@ -33,12 +33,12 @@ test('a function that answers has nothing said about it', async () => {
 test('all ones: it is gone from the bus; a bridge that is takes all below along', async () => {
   tree = desktopTree();
   tree.file(`${tree.pathOf(gpu)}/config`, Buffer.alloc(4096, 0xff));
-  expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not answer/)]);
+  expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not respond/)]);
   tree.remove();
   tree = desktopTree();
   tree.file(`${tree.pathOf(port)}/config`, Buffer.alloc(4096, 0xff));
   expect(await response(gpu)).toEqual([
-    expect.stringMatching(/^block: the bridge 0000:00:01.0 above it does not/),
+    expect.stringMatching(/^block: the bridge 0000:00:01.0 above it does not respond/),
   ]);
 });
 
@@ -48,7 +48,7 @@ test('a header type that does not exist, as of a device that went while it was r
   config.writeUInt32LE(0x1e8710de, 0);
   config.writeUInt32LE(0x00100007, 4);
   tree.file(`${tree.pathOf(gpu)}/config`, config);
-  expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not answer/)]);
+  expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not respond/)]);
 });
 
 test('a virtual function reads ones for its ids; with its physical function gone it is gone', async () => {
@@ -56,7 +56,7 @@ test('a virtual function reads ones for its ids; with its physical function gone
   expect(await response('0000:3b:0a.1')).toEqual([]);
   tree.file(`${tree.pathOf('0000:3b:00.2')}/config`, Buffer.alloc(4096, 0xff));
   expect(await response('0000:3b:0a.1')).toEqual([
-    expect.stringMatching(/^block: its physical function 0000:3b:00.2 does not answer/),
+    expect.stringMatching(/^block: its physical function 0000:3b:00.2 does not respond/),
   ]);
 });
 
@@ -66,13 +66,13 @@ test.each([
   [
     'used, and yet without power',
     { power_state: 'D3cold', 'power/runtime_status': 'active' },
-    'block: it has no power',
+    'block: it is in D3cold although its driver is active',
   ],
-  ['could not be woken', { 'power/runtime_status': 'error' }, 'warn: its power management has failed'],
+  ['could not be woken', { 'power/runtime_status': 'error' }, 'warn: its power management failed'],
   [
     'bound and disabled',
     { enable: '0', 'power/runtime_status': 'active' },
-    'warn: nouveau has it bound but disabled',
+    'warn: nouveau is bound, but the device is disabled',
   ],
   ['disabled for its sleep', { enable: '0', 'power/runtime_status': 'suspended' }, null],
 ])('%s', async (_, values, text) => {
@@ -84,5 +84,5 @@ test.each([
 test('without config space it is not known', async () => {
   tree = desktopTree();
   tree.removePath(`${tree.pathOf(gpu)}/config`);
-  expect(await response(gpu)).toEqual([expect.stringMatching(/^warn: not known whether it answers/)]);
+  expect(await response(gpu)).toEqual([expect.stringMatching(/^warn: cannot tell whether it responds/)]);
 });

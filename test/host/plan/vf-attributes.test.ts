@@ -41,7 +41,7 @@ describe('settings of a VF', () => {
     expect(checks).toEqual([
       expect.objectContaining({
         level: 'warn',
-        reason: expect.stringMatching(/qemu.*may see the change only/),
+        reason: expect.stringMatching(/qemu.*may not see the change until/),
       }),
     ]);
   });
@@ -55,14 +55,20 @@ describe('settings of a VF', () => {
     );
     const change = await plan(1, { trust: true });
     expect(change.steps).toMatchObject([
-      { expect: [], undo: { changes: [] }, risk: expect.stringMatching(/not undone/) },
+      {
+        expect: [],
+        undo: { changes: [] },
+        risk: expect.stringMatching(/does not report the old value, so it cannot be undone/),
+      },
     ]);
   });
 
   test('of a VF that is not there, or of a device without them, are refused', async () => {
     await expect(plan(9, { vlan: 1 })).rejects.toThrow(`${pf} has no VF 9`);
     host.sriov.writeLinks([]);
-    await expect(plan(1, { vlan: 1 })).rejects.toThrow(/no settings that ip\(8\) can change/);
+    await expect(plan(1, { vlan: 1 })).rejects.toThrow(
+      /no settings for ip\(8\): only network cards with their driver bound have them/,
+    );
   });
 
   test('are as before after a failure of any step', async () => {

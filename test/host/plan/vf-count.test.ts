@@ -31,13 +31,13 @@ describe('the number of VFs', () => {
 
   test('the same number again needs no step', async () => {
     const same = await plan(busy, 4);
-    expect([same.steps, same.checks, same.notes]).toEqual([[], [], [`${busy} has 4 VFs already`]]);
+    expect([same.steps, same.checks, same.notes]).toEqual([[], [], [`${busy} already has 4 VFs`]]);
   });
 
   test('more than the device has is refused before anything is written', async () => {
     const { checks } = await plan(idle, 33);
     expect(checks).toMatchObject([{ level: 'block', code: 'vf-count', forceable: false }]);
-    expect(checks[0]!.reason).toContain('33 VFs are more than the 32');
+    expect(checks[0]!.reason).toContain('supports at most 32 VFs (sriov_totalvfs), not 33');
   });
 
   test('VFs that a VM has open are not ended, force or not; the VM is named', async () => {
@@ -47,16 +47,16 @@ describe('the number of VFs', () => {
         code: 'sriov',
         forceable: false,
         reason:
-          'its 4 VFs are ended, but 0000:3b:0a.0 is open in qemu-system-x86 (pid 4211): stop this VM first',
+          'its 4 VFs are removed, but 0000:3b:0a.0 is open in qemu-system-x86 (pid 4211): stop this VM first',
       },
     ]);
   });
 
-  test('another number goes through 0, and names what it ends', async () => {
+  test('another number goes through 0, and names what it removes', async () => {
     releaseVm(host);
     const change = await plan(busy, 2);
     expect(change.steps.map(step => step.action)).toMatchObject([{ value: '0' }, { value: '2' }]);
-    expect(change.steps[0]!.risk).toMatch(/^ends 0000:3b:0a\.0 \(vfio-pci\), 0000:3b:0a\.1 \(iavf\)/);
+    expect(change.steps[0]!.risk).toMatch(/^removes 0000:3b:0a\.0 \(vfio-pci\), 0000:3b:0a\.1 \(iavf\)/);
     expect(change.devices.filter(device => device.role === 'ended-vf')).toHaveLength(4);
     expect(await applyPlan(host, change)).toMatchObject({ state: 'applied' });
   });
@@ -70,7 +70,7 @@ describe('the number of VFs', () => {
   });
 
   test('a function without SR-IOV is told from a VF', async () => {
-    await expect(plan('0000:b0:00.0', 1)).rejects.toThrow('0000:b0:00.0 has no SR-IOV');
+    await expect(plan('0000:b0:00.0', 1)).rejects.toThrow('0000:b0:00.0 does not support SR-IOV');
     await expect(plan('0000:3b:0a.1', 1)).rejects.toThrow(`set the count of ${busy}`);
   });
 });

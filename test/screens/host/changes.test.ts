@@ -243,8 +243,8 @@ describe('what can not be done', () => {
 
 test('the doctor switches the IOMMU on for the next boot', async () => {
   await start(noIommuTree()).press('6', '/iommu.enabled\r', 'F');
-  expect(driver.screen).toContain("Add intel_iommu=on iommu=pt to the kernel's command line");
+  expect(driver.screen).toContain('Add intel_iommu=on iommu=pt to the kernel command line');
   await driver.press(tab, enter);
-  expect(driver.screen).toContain('it takes effect at the next boot');
+  expect(driver.screen).toContain('takes effect at the next boot');
   expect(driver.host.root.text('/boot/grub/grub.conf')).toContain('intel_iommu=on iommu=pt');
 });

@@ -14,7 +14,7 @@ import { memlockCheck, resetCheck } from './passthrough.ts';
 import { responseCheck } from './response.ts';
 import { storageCheck } from './storage.ts';
 
-/** Everything that is looked at before functions are taken from the host. */
+/** All checks before functions are taken from the host. */
 export function takeChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
   if (addresses.length === 0) return [];
   const perFunction = subjects(survey, addresses, driver).flatMap(subject => {
@@ -36,7 +36,7 @@ export function takeChecks(survey: HostSurvey, addresses: readonly string[], dri
   return isVfioDriver(driver) ? [...perFunction, ...memlockCheck(survey.root)] : perFunction;
 }
 
-/** Before functions are given back to the host: only who uses them now can be in the way. */
+/** Checks before functions return to the host: only their current users matter. */
 export function giveBackChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
   return subjects(survey, addresses, driver).flatMap(subject => [
     ...virtualFunctionCheck(subject),

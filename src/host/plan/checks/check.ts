@@ -3,15 +3,15 @@ import type { DeviceUsers } from '../../use/device-users.ts';
 import type { Check, CheckCode } from '../plan.ts';
 import type { HostSurvey } from '../survey.ts';
 
-/** What a check looks at: one function that a plan takes from its driver, and what else the plan takes. */
+/** The subject of a check: a function taken from its driver, and the rest of the plan. */
 export type Subject = {
   readonly survey: HostSurvey;
   readonly fn: PciFunction;
-  /** Driver that the function gets. */
+  /** The function's new driver. */
   readonly driver: string;
   /** Addresses of all functions that the plan takes from the host. */
   readonly taken: ReadonlySet<string>;
-  /** Who has the device files of these functions and of their VFs open. */
+  /** Processes that have device files of these functions and their VFs open. */
   readonly users: DeviceUsers;
 };
 
@@ -28,7 +28,7 @@ export function block(code: CheckCode, subject: string | null, reason: string): 
   return { level: 'block', code, subject, reason, forceable: true };
 }
 
-/** What the kernel or the hardware refuses, or never ends: --force does not help. */
+/** What the kernel or the hardware refuses or never completes: --force does not help. */
 export function impossible(code: CheckCode, subject: string | null, reason: string): Check {
   return { level: 'block', code, subject, reason, forceable: false };
 }

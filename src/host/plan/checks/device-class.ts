@@ -3,14 +3,14 @@ import type { Check } from '../plan.ts';
 import { staysWithHost } from '../survey.ts';
 import { block, impossible, type Subject } from './check.ts';
 
-/** What the machine itself runs on, by exact class: a name that contains "memory" is no memory controller. */
+/** Essential host devices, by exact class: a name that contains "memory" is not necessarily a memory controller. */
 export function classCheck({ fn }: Subject): Check[] {
   const { critical } = classTraits(fn.class);
   if (critical === null) return [];
   if (staysWithHost(fn)) {
-    const reason = `a ${critical} cannot be given away: take the devices behind it instead`;
+    const reason = `a ${critical} cannot be passed through: bind the devices behind it instead`;
     return [impossible('class', fn.address, reason)];
   }
   const article = /^[aeiouIS]/.test(critical) ? 'an' : 'a';
-  return [block('class', fn.address, `it is ${article} ${critical}: the host itself needs it`)];
+  return [block('class', fn.address, `it is ${article} ${critical}: the host needs it`)];
 }

@@ -8,7 +8,7 @@ import type { Check } from '../plan.ts';
 import { hostUse } from '../survey.ts';
 import { block, ok, type Subject, warn } from './check.ts';
 
-/** The console, and what a graphics card needs to work in a guest. */
+/** The console, and what a graphics card needs in a guest. */
 export function displayCheck(subject: Subject): Check[] {
   const { survey, fn } = subject;
   const use = hostUse(survey, fn).display;
@@ -27,14 +27,10 @@ export function displayCheck(subject: Subject): Check[] {
   checks.push(...companions(subject));
   if (readDetails(survey.root, fn).romSize === null) {
     checks.push(
-      warn(
-        'display',
-        fn.address,
-        'its ROM cannot be read here: a guest may need it as a file to show a picture',
-      ),
+      warn('display', fn.address, 'its ROM cannot be read: the guest may need a ROM file to use the display'),
     );
   }
-  return checks.length > 0 ? checks : [ok('display', fn.address, 'the host shows its console elsewhere')];
+  return checks.length > 0 ? checks : [ok('display', fn.address, "the host's console is elsewhere")];
 }
 
 function bootDisplay({ survey, fn, taken }: Subject): Check[] {
@@ -42,15 +38,15 @@ function bootDisplay({ survey, fn, taken }: Subject): Check[] {
     other => classTraits(other.class).display && !taken.has(other.address) && !isParkingDriver(other.driver),
   );
   if (others.length === 0) {
-    const reason = 'no other display adapter remains: the host would have no picture at all';
+    const reason = 'it is the last display adapter: the host would have no display';
     return [fn.bootVga ? block('display', fn.address, reason) : warn('display', fn.address, reason)];
   }
   if (!fn.bootVga) return [];
-  const reason = `the firmware starts the host's picture on it; ${sentenceList(others.map(other => other.address))} would be left`;
+  const reason = `it is the boot display; ${sentenceList(others.map(other => other.address))} would remain`;
   return [warn('display', fn.address, reason)];
 }
 
-/** HDMI audio, USB-C and its controller are functions of the card, and work only together with it. */
+/** HDMI audio and USB-C are functions of the card, and only work together with it. */
 function companions({ survey, fn, taken }: Subject): Check[] {
   const staying = functionsOfSlot(fn, survey.functions).filter(
     (other: PciFunction) =>

@@ -8,14 +8,14 @@ import type { Check } from '../plan.ts';
 import { groupMembers, type HostSurvey, hostUse, virtualFunctionsOf, vmHolders } from '../survey.ts';
 import { block, impossible, ok, type Subject, warn } from './check.ts';
 
-/** A driver that lets go of a physical function ends its virtual ones. */
+/** Unbinding a physical function's driver removes its VFs. */
 export function virtualFunctionCheck({ survey, fn, users }: Subject): Check[] {
   const vfs = virtualFunctionsOf(survey, fn);
   if (vfs.length === 0) return [];
-  return destroyedVfChecks(survey, fn, vfs, `its ${vfs.length} VFs would go with its driver`, users);
+  return destroyedVfChecks(survey, fn, vfs, `unbinding removes its ${vfs.length} VFs`, users);
 }
 
-/** VFs of one physical function that a plan ends; one that a VM has open makes that hang in the kernel. */
+/** VFs that a plan removes; one that a VM has open makes the removal hang in the kernel. */
 export function destroyedVfChecks(
   survey: HostSurvey,
   fn: PciFunction,
@@ -42,12 +42,12 @@ export function destroyedVfChecks(
     return vf.driver === null && summary === '' ? [] : [`${vf.address} (${summary || vf.driver})`];
   });
   const inUse = vfs.some(vf => hasRoles(survey, vf));
-  if (inUse) return [block('sriov', fn.address, `${what}, and the host uses ${sentenceList(used)}`)];
+  if (inUse) return [block('sriov', fn.address, `${what}, but the host uses ${sentenceList(used)}`)];
   const detail = used.length > 0 ? `: ${sentenceList(used)}` : '';
   return [warn('sriov', fn.address, `${what}${detail}`), ...unseenHolders(survey, fn)];
 }
 
-/** An interface with nothing but a name is no use; one with an address or a role is. */
+/** An interface counts as in use if it has an address or a role. */
 function hasRoles(survey: HostSurvey, vf: PciFunction): boolean {
   const use = hostUse(survey, vf);
   return (
@@ -57,7 +57,7 @@ function hasRoles(survey: HostSurvey, vf: PciFunction): boolean {
   );
 }
 
-/** Does a VM have the function open, or another one of its group? */
+/** Whether a VM has the function or another one of its group open. */
 export function vmCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check | null {
   const holders = vmHolders(survey, fn);
   if (holders.length === 0) return null;
@@ -66,7 +66,7 @@ export function vmCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check |
   return impossible('held', fn.address, `${holderList(holders)} has ${what} open: stop this VM first`);
 }
 
-/** Does a VM have it open, or does a process use it through its device files? */
+/** Whether a VM or a process has it open. */
 export function heldCheck(subject: Subject): Check[] {
   const { survey, fn } = subject;
   const pending = pendingCheck(subject);
@@ -74,15 +74,15 @@ export function heldCheck(subject: Subject): Check[] {
   const inVm = vmCheck(subject);
   const found = inVm === null ? userChecks(subject) : [inVm];
   if (found.length > 0) return found;
-  return [...unseenHolders(survey, fn), ok('held', fn.address, 'no process has it open')].slice(0, 1);
+  return [...unseenHolders(survey, fn), ok('held', fn.address, 'not open in any process')].slice(0, 1);
 }
 
-/** A write that the kernel has not answered holds the lock of the function: the next one would hang behind it. */
+/** A pending write holds the function's device lock: the next one would hang behind it. */
 export function pendingCheck({ survey, fn }: Pick<Subject, 'survey' | 'fn'>): Check | null {
   const concerned = [fn.address, fn.physicalFunction, ...fn.virtualFunctions];
   const write = readPendingWrites(survey.root).find(each => concerned.includes(each.address));
   if (write === undefined) return null;
-  const reason = `${pendingText(write)}, and the kernel has not answered: end what uses ${write.address}, or restart the host`;
+  const reason = `${pendingText(write)}, and the kernel has not completed it: stop the processes that use ${write.address}, or reboot`;
   return impossible('pending', fn.address, reason);
 }
 
@@ -99,10 +99,10 @@ function userChecks({ survey, fn, users }: Subject): Check[] {
     return [warn('held', fn.address, reason)];
   }
   if (waitForever.has(fn.driver)) {
-    const reason = `${openIn(sure)}: the ${fn.driver} driver does not let go while ${pathList(sure)} is in use; stop that first`;
+    const reason = `${openIn(sure)}: the ${fn.driver} driver cannot unbind while ${pathList(sure)} is in use; stop the process first`;
     return [impossible('held', fn.address, reason)];
   }
-  const reason = `${openIn(sure)}: ${fn.driver ?? 'its driver'} may wait without end while ${pathList(sure)} is in use; stop that first`;
+  const reason = `${openIn(sure)}: ${fn.driver ?? 'its driver'} may hang while ${pathList(sure)} is in use; stop the process first`;
   return [block('held', fn.address, reason)];
 }
 
@@ -124,11 +124,11 @@ function shortList(words: readonly string[]): string {
 
 function unseenHolders(survey: HostSurvey, fn: PciFunction): Check[] {
   if (survey.vfio.holdersComplete) return [];
-  // Not even root sees what a process has open that made itself undumpable, or that a security module guards.
+  // Undumpable processes and those guarded by a security module are hidden even from root.
   const isRoot = survey.root.live && process.geteuid?.() === 0;
   const reason = isRoot
-    ? 'not known whether a process has it open that not even root may look into'
-    : 'not known whether a process of another user has it open: run as root';
+    ? 'cannot tell whether it is open: some processes are hidden even from root'
+    : 'cannot see whether another user has it open: run as root';
   return [warn('held', fn.address, reason)];
 }
 

@@ -4,26 +4,25 @@ import type { Check } from '../plan.ts';
 import { groupMembers, staysWithHost } from '../survey.ts';
 import { block, impossible, ok, type Subject, warn } from './check.ts';
 
-/** Is there an IOMMU between the device and memory? */
+/** Whether an IOMMU isolates the device. */
 export function iommuCheck({ survey, fn, driver }: Subject): Check[] {
   if (!isVfioDriver(driver)) return [];
   if (fn.iommuGroup !== null) {
-    return [ok('iommu', fn.address, `the IOMMU is on: it is in group ${fn.iommuGroup}`)];
+    return [ok('iommu', fn.address, `isolated by the IOMMU in group ${fn.iommuGroup}`)];
   }
   const noIommu = survey.root.attribute('/sys/module/vfio/parameters/enable_unsafe_noiommu_mode');
   if (noIommu === 'Y' || noIommu === '1') {
-    const reason =
-      'no IOMMU: vfio takes it in its unsafe mode, and a guest can read and write all memory of this host';
+    const reason = 'no IOMMU: VFIO uses its unsafe mode, and a guest can read and write all host memory';
     return [block('iommu', fn.address, reason)];
   }
   const reason =
     survey.groups.size > 0
-      ? 'it is in no IOMMU group: the firmware tables leave it out, and vfio refuses it'
-      : 'the IOMMU is off or absent: vring doctor says what to set, and vring iommu enable sets it for the next boot';
+      ? 'it is in no IOMMU group: the firmware tables omit it, so VFIO refuses it'
+      : 'the IOMMU is off or absent: see vring doctor, and enable it for the next boot with vring iommu enable';
   return [impossible('iommu', fn.address, reason)];
 }
 
-/** Will a VM be able to open the group? */
+/** Whether a VM will be able to open the group. */
 export function groupCheck({ survey, fn, driver, taken }: Subject): Check[] {
   const group = fn.iommuGroup === null ? undefined : survey.groups.get(fn.iommuGroup);
   if (!group || !isVfioDriver(driver)) return [];
@@ -39,19 +38,19 @@ export function groupCheck({ survey, fn, driver, taken }: Subject): Check[] {
       warn(
         'group',
         fn.address,
-        `no VM can open group ${group.id} while ${names} ${verb} with the host: take the whole group (--group)`,
+        `no VM can open group ${group.id} while ${names} ${verb} with the host: bind the whole group (--group)`,
       ),
     );
   }
   if (group.others.length > 0) {
     const names = sentenceList(group.others);
-    checks.push(warn('group', fn.address, `group ${group.id} also has ${names}, on another bus than PCI`));
+    checks.push(warn('group', fn.address, `group ${group.id} also contains ${names}, not a PCI device`));
   }
   if (group.override) checks.push(warn('group', fn.address, group.override.text));
   if (checks.length > 0) return checks;
   const reason =
     endpoints.length > 1
-      ? `no driver of the host is left in group ${group.id}`
+      ? `no host driver remains in group ${group.id}`
       : `it is the only endpoint of group ${group.id}`;
   return [ok('group', fn.address, reason)];
 }

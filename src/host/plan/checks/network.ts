@@ -10,14 +10,14 @@ export function networkCheck({ survey, fn }: Subject): Check[] {
   const { interfaces, hiddenInterface } = hostUse(survey, fn);
   const checks: Check[] = [];
   if (hiddenInterface) {
-    const reason = 'its interface is in another network namespace, most often that of a running container';
+    const reason = 'its interface is in another network namespace, usually of a running container';
     checks.push(block('network', fn.address, reason));
   }
   for (const each of interfaces) {
     const blocking = each.roles.filter(role => needed.has(role.kind));
     const roles = blocking.length > 0 ? blocking : each.roles;
     if (roles.length === 0) {
-      checks.push(ok('network', fn.address, `${each.name} has no address, and nothing stands on it`));
+      checks.push(ok('network', fn.address, `${each.name} has no addresses and nothing depends on it`));
       continue;
     }
     const reason = `${each.name} ${roles.map(roleText).join(', ')}`;

@@ -6,20 +6,20 @@ import type { HostSurvey } from '../survey.ts';
 import { block, type Subject, warn } from './check.ts';
 
 /**
- * Does the function answer on the bus? A driver that lets go of one that does not may wait for its hardware without
- * end, and no guest can use it. In D3cold after a runtime suspend it is merely asleep.
+ * Whether the function responds on the bus. If it does not, unbinding its driver may hang, and no guest can use it. In D3cold
+ * after a runtime suspend it is only asleep.
  */
 export function responseCheck({ survey, fn }: Subject): Check[] {
   const silent = silentPart(survey, fn);
   if (silent !== null) {
     const link = deadLink(survey, fn);
-    const reason = `${silent} does not answer: its config space reads all ones${link}, as if it were unplugged or had no power`;
+    const reason = `${silent} does not respond: its config space reads all ones${link}; it may be unplugged or powered off`;
     return [block('response', fn.address, reason)];
   }
   return powerChecks(survey, fn);
 }
 
-/** The function, its physical function or a bridge above that is gone from the bus. */
+/** The function, its physical function or an upstream bridge that does not respond. */
 function silentPart(survey: HostSurvey, fn: PciFunction): string | null {
   if (fn.configAccess === 'dead') return 'it';
   const physical = fn.physicalFunction === null ? undefined : survey.byAddress.get(fn.physicalFunction);
@@ -28,7 +28,7 @@ function silentPart(survey: HostSurvey, fn: PciFunction): string | null {
   return bridge === undefined ? null : `the bridge ${bridge.address} above it`;
 }
 
-/** The nearest port above whose link is down, for the reason. */
+/** The nearest upstream port whose link is down, for the reason. */
 function deadLink(survey: HostSurvey, fn: PciFunction): string {
   const port = bridgesAbove(survey, fn).find(
     bridge => capability(bridge.capabilities, 'pcie')?.link?.active === false,
@@ -39,20 +39,20 @@ function deadLink(survey: HostSurvey, fn: PciFunction): string {
 function powerChecks({ root }: HostSurvey, fn: PciFunction): Check[] {
   const { powerState, runtimeStatus } = readDetails(root, fn);
   if (runtimeStatus === 'error') {
-    const reason = 'its power management has failed (runtime_status reads error): it may not wake up';
+    const reason = 'its power management failed (runtime_status is error): it may not wake up';
     return [warn('response', fn.address, reason)];
   }
   if (powerState === 'D3cold' && runtimeStatus === 'active') {
-    const reason = 'it has no power (D3cold) though its driver uses it: it did not wake up';
+    const reason = 'it is in D3cold although its driver is active: it failed to wake up';
     return [block('response', fn.address, reason)];
   }
   if (fn.configAccess === 'none') {
-    const reason = 'not known whether it answers: its config space cannot be read';
+    const reason = 'cannot tell whether it responds: its config space is not readable';
     return [warn('response', fn.address, reason)];
   }
   const enabled = root.attribute(`${fn.path}/enable`);
   if (enabled === '0' && fn.driver !== null && runtimeStatus === 'active') {
-    const reason = `${fn.driver} has it bound but disabled (enable reads 0): its start may have failed`;
+    const reason = `${fn.driver} is bound, but the device is disabled (enable is 0): its probe may have failed`;
     return [warn('response', fn.address, reason)];
   }
   return [];

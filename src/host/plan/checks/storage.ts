@@ -4,7 +4,7 @@ import type { Check } from '../plan.ts';
 import { hostUse } from '../survey.ts';
 import { block, ok, type Subject, warn } from './check.ts';
 
-/** What is mounted from the disks behind the function, or built on them. */
+/** Mounts of the function's disks, and volumes built on them. */
 export function storageCheck({ survey, fn }: Subject): Check[] {
   const { disks } = hostUse(survey, fn);
   if (disks.length === 0) return [];
@@ -14,9 +14,7 @@ export function storageCheck({ survey, fn }: Subject): Check[] {
   if (active.length > 0) return [block('storage', fn.address, sentenceList(active))];
   const content = disks.flatMap(disk => disk.roles.map(role => roleText(disk, role)));
   if (content.length > 0) {
-    return [
-      warn('storage', fn.address, `${sentenceList(content)}: the guest gets it with all that is on it`),
-    ];
+    return [warn('storage', fn.address, `${sentenceList(content)}: the guest gets it with all its data`)];
   }
   const names = sentenceList(disks.map(disk => disk.name));
   return [ok('storage', fn.address, `nothing uses ${names}`)];

@@ -30,13 +30,13 @@ export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
     path: desiredPath,
     content: empty ? null : formatDesired(desired),
     reason: empty
-      ? 'nothing is stored for the next boot any more'
-      : 'stored for each boot, with what identifies the devices',
+      ? 'nothing remains stored for the next boot'
+      : 'stored for every boot, with the identity of the devices',
   });
   const modprobe = fileSteps(root, {
     path: modprobePath,
     content: modprobeText(desired, idClaims(survey, desired)),
-    reason: 'devices whose ids are theirs alone are claimed before a driver of the host is loaded',
+    reason: 'devices with unique IDs are claimed before host drivers load',
   });
   const systemctl = findProgram(root, 'systemctl');
   const service = systemctl === null ? udevSteps(survey, desired) : serviceSteps(root, systemctl, empty);
@@ -53,7 +53,7 @@ function serviceSteps(root: HostRoot, systemctl: string, empty: boolean): Step[]
   const file = fileSteps(root, {
     path: unitPath,
     content: empty ? null : unitText(),
-    reason: empty ? 'it has nothing to do any more' : 'runs "vring host restore" at each boot',
+    reason: empty ? 'it is no longer needed' : 'runs "vring host restore" at every boot',
   });
   const enabled = root.exists(hostServiceLink);
   if (enabled === !empty) return file;
@@ -68,7 +68,7 @@ function serviceSteps(root: HostRoot, systemctl: string, empty: boolean): Step[]
   });
   const step: Step = {
     ...change(!empty),
-    reason: empty ? 'no boot needs it any more' : 'from the next boot on',
+    reason: empty ? 'no longer needed at boot' : 'runs from the next boot',
     risk: null,
     undo: undoBy(change(empty)),
   };
@@ -80,7 +80,7 @@ function udevSteps(survey: HostSurvey, desired: Desired): Step[] {
   return fileSteps(survey.root, {
     path: udevPath,
     content: udevText(survey, desired),
-    reason: 'this host has no systemd: udev does it at each boot',
+    reason: 'without systemd, udev applies the stored state at every boot',
   });
 }
 
@@ -88,19 +88,19 @@ function udevSteps(survey: HostSurvey, desired: Desired): Step[] {
 function initramfsSteps(root: HostRoot): BootSteps {
   if (isOstree(root)) {
     const note =
-      'the initramfs of an OSTree host is part of its image: if it has a driver for one of the devices, run rpm-ostree initramfs --enable by hand';
+      'the initramfs of an OSTree host is part of its image: if it contains a driver for one of the devices, run rpm-ostree initramfs --enable';
     return { steps: [], notes: [note] };
   }
   const command = initramfsCommand(root);
   if (command === null) {
     const note =
-      'no tool for the initramfs was found: if it has a driver for one of the devices, update it by hand';
+      'found no initramfs tool: if the initramfs contains a driver for one of the devices, rebuild it manually';
     return { steps: [], notes: [note] };
   }
   const change = { action: { kind: 'run', argv: command, seconds: 900 }, expect: [], within: 0 } as const;
   const step: Step = {
     ...change,
-    reason: 'the initramfs has a copy of modprobe.d; this takes a while',
+    reason: 'the initramfs contains a copy of modprobe.d; this takes a while',
     risk: null,
     undo: { ...noUndo, changes: [{ ...change, when: [] }], last: true },
   };
@@ -109,7 +109,7 @@ function initramfsSteps(root: HostRoot): BootSteps {
 
 function initramfsCommand(root: HostRoot): readonly [string, ...string[]] | null {
   const kernelInstall = findProgram(root, 'kernel-install');
-  // The initramfs is part of the image then.
+  // The initramfs is then part of the image.
   if (kernelInstall !== null && installLayout(root) === 'uki') return [kernelInstall, 'add-all'];
   const tools = [
     ['update-initramfs', '-u'],

@@ -4,7 +4,7 @@ import type { PciFunction } from '../../pci/function.ts';
 import type { VfSettings } from '../plan.ts';
 import { functionAt, type HostSurvey } from '../survey.ts';
 
-/** The functions get this driver at every boot. VFs are stored by index, together with the current VF count. */
+/** Stores this driver for the functions at every boot. VFs are stored by index, with the current VF count. */
 export function setDesiredDriver(
   survey: HostSurvey,
   desired: Desired,
@@ -27,7 +27,7 @@ export function desiredDriver(survey: HostSurvey, desired: Desired, fn: PciFunct
   return desired.sriov[fn.physicalFunction]?.vfs[vfIndex(survey, fn)]?.driver ?? null;
 }
 
-/** The functions stay with the host at every boot. */
+/** Removes the stored driver of the functions. */
 export function forgetDesiredDriver(
   survey: HostSurvey,
   desired: Desired,
@@ -45,7 +45,7 @@ export function forgetDesiredDriver(
   return next;
 }
 
-/** The physical function has this many VFs at every boot; what is stored for VFs beyond that count is dropped. */
+/** Stores the number of VFs for every boot, and drops the stored state of VFs beyond it. */
 export function setDesiredCount(
   survey: HostSurvey,
   desired: Desired,
@@ -96,7 +96,7 @@ function vfIndex(survey: HostSurvey, fn: PciFunction): number {
   return functionAt(survey, fn.physicalFunction!).virtualFunctions.indexOf(fn.address);
 }
 
-/** A device bound to vfio-pci shows neither MAC nor NVMe serial number, so values known from before are kept. */
+/** A device bound to vfio-pci shows neither MAC nor NVMe serial number, so keep the known values. */
 function knownIdentity(survey: HostSurvey, fn: PciFunction, stored: Identity | undefined): Identity {
   const now = identify(survey.root, fn);
   if (stored === undefined || !sameDevice(stored, now)) return now;

@@ -9,12 +9,12 @@ import type { HostSurvey } from '../survey.ts';
 
 export const modprobePath = '/etc/modprobe.d/vring-vfio.conf';
 
-/** Devices that a driver takes by their ids as soon as it is there, before a host driver has seen them. */
+/** Devices that a driver claims by ID when it loads, before host drivers. */
 export type IdClaim = { readonly driver: string; readonly ids: string; readonly fn: PciFunction };
 
 /**
- * The devices that can be claimed by ids: those whose ids no other function has that shall stay with the host, and
- * whose own driver does not come with the kernel itself.
+ * The devices that can be claimed by ID: no function that stays with the host shares their IDs, and their own driver is not
+ * built into the kernel.
  */
 export function idClaims(survey: HostSurvey, desired: Desired): IdClaim[] {
   return Object.entries(desired.devices).flatMap(([address, { driver, identity }]) => {
@@ -26,12 +26,12 @@ export function idClaims(survey: HostSurvey, desired: Desired): IdClaim[] {
   });
 }
 
-/** The text of the file for these claims; null when there is nothing to say. */
+/** The modprobe.d file for these claims; null if there are none. */
 export function modprobeText(desired: Desired, claims: readonly IdClaim[]): string | null {
   if (claims.length === 0) return null;
   const lines = [
-    `# Written by vring from ${desiredPath}; it is written anew when that changes (vring vfio, vring undo).`,
-    '# After an edit by hand the initramfs has to be updated.',
+    `# Written by vring from ${desiredPath}; regenerated when that changes (vring vfio, vring undo).`,
+    '# After a manual edit, rebuild the initramfs.',
   ];
   for (const [driver, ofDriver] of Map.groupBy(claims, claim => claim.driver)) {
     for (const { fn } of ofDriver)
@@ -44,7 +44,7 @@ export function modprobeText(desired: Desired, claims: readonly IdClaim[]): stri
   return `${lines.join('\n')}\n`;
 }
 
-/** Of several `ids=` for one module only one counts: where somebody else has set it, it is not ours to use. */
+/** Only one `ids=` per module takes effect: if another file sets it, leave it alone. */
 function takesIds(root: HostRoot, driver: string): boolean {
   if (driver !== 'vfio-pci' && driver !== 'pci-stub') return false;
   if (readModule(root, driver).state === 'built-in') return false;
@@ -53,7 +53,7 @@ function takesIds(root: HostRoot, driver: string): boolean {
   );
 }
 
-/** A driver in the kernel itself is there before any module. */
+/** A built-in driver comes before any module. */
 function hostDriverWaits(root: HostRoot, fn: PciFunction, driver: string): boolean {
   const own = driver.replaceAll('-', '_');
   return fn.modules.every(module => module === own || readModule(root, module).state !== 'built-in');

@@ -8,7 +8,7 @@ export function withPersistence(survey: HostSurvey, plan: Plan, change: (desired
   const { steps, notes } = bootSteps(survey, change(readDesired(survey.root)));
   return {
     ...plan,
-    title: `${plan.title}, at each boot too`,
+    title: `${plan.title}, also at every boot`,
     steps: [...plan.steps, ...steps],
     assumes: [...plan.assumes, ...(steps.length > 0 ? [asStored(survey.root)] : [])],
     notes: [...plan.notes, ...notes],
