@@ -87,7 +87,7 @@ describe('job control', () => {
     async () => {
       await using terminal = await shell();
       terminal.type(`vring run --name stopped ${GUEST}\r`);
-      await terminal.shows('on the console of stopped');
+      await terminal.shows('console of stopped');
       const pid = await jobOf(terminal);
       process.kill(pid, 'SIGTSTP');
       await terminal.shows('Stopped');
@@ -95,7 +95,7 @@ describe('job control', () => {
       terminal.type('fg\r');
       await until(() => stateOf(pid) !== 'T');
       terminal.type('\x1d');
-      await terminal.shows('goes on');
+      await terminal.shows('keeps running');
       await isTheShells(terminal, 'second');
       await sandbox.vring('vm', 'kill', 'stopped');
     },
