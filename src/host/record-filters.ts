@@ -10,6 +10,7 @@ const filters: readonly Filter[] = [
     apply: maskSecrets,
   },
   { path: /^\/etc\/default\/grub(\.d\/|$)|\/cmdline\.d\/|\/grub2?\/grub(\.cfg|env)$/, apply: maskSecrets },
+  { path: /^\/etc\/passwd$/, apply: keepUserNames },
   { path: /^\/run\/udev\/data\//, apply: keepLines(/^E:ID_FS_(TYPE|LABEL)=/) },
   { path: /^\/proc\/self\/status$/, apply: keepLines(/^(Name|PPid|Uid|CapEff):/) },
   { path: /^\/proc\/\d+\/status$/, apply: keepLines(/^Uid:/) },
@@ -33,7 +34,7 @@ export function filterRecorded(hostPath: string, content: Buffer): Buffer {
 
 /** Where readers may look; a recording refuses anything else, whoever comes to read it one day. */
 const recordable =
-  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
+  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(passwd|os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
 const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
 
 /** @param hostPath as a reader asked for it; links may lead elsewhere. */
@@ -42,7 +43,8 @@ export function mayRecord(hostPath: string): boolean {
 }
 
 export function isSecret(hostPath: string): boolean {
-  return secret.test(hostPath);
+  // Only names and numbers of users are kept of it: they tell whose process has a device open.
+  return hostPath !== '/etc/passwd' && secret.test(hostPath);
 }
 
 const secretParameter = /([\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*=)("[^"]*"|[^\s"\0]+)/gi;
@@ -54,6 +56,12 @@ function maskInPlace(text: string): string {
 /** `password=...`, `rd.iscsi.password=...`, GRUB's `password --md5 ...`. */
 function maskSecrets(text: string): string {
   return text.replace(secretParameter, '$1***').replace(/^(\s*password(?:_pbkdf2)?)\s.*$/gim, '$1 ***');
+}
+
+/** `root:x:0:0:root:/root:/bin/bash` as `root:x:0::::` (passwd(5)). */
+function keepUserNames(text: string): string {
+  const users = text.matchAll(/^([^:\n]+):[^:\n]*:(\d+):/gm);
+  return Array.from(users, ([, name, uid]) => `${name}:x:${uid}::::\n`).join('');
 }
 
 function keepLines(wanted: RegExp): (text: string) => string {

@@ -60,6 +60,10 @@ test('who uses a device is recorded; what else its processes have open is not', 
   const card = `${tree.pathOf('0000:01:00.0')}/drm/card0`;
   tree.file(`${card}/dev`, '226:0\n').file(`${card}/uevent`, 'DEVNAME=dri/card0\n');
   tree
+    .file(
+      '/etc/passwd',
+      'root:x:0:0:root:/root:/bin/sh\nalice:$6$hash:1000:1000:Alice A.:/home/alice:/bin/sh\n',
+    )
     .file('/proc/77/comm', 'Xorg\n')
     .file('/proc/77/status', 'Name:\tXorg\nUid:\t1000\t1000\t1000\t1000\nSeccomp:\t2\n')
     .file('/proc/77/stat', '77 (Xorg) S 1 77 77 0\n')
@@ -74,10 +78,12 @@ test('who uses a device is recorded; what else its processes have open is not', 
   const { before, after, target } = await record(tree);
   expect(before).toMatchObject({
     users: expect.arrayContaining([
-      ['0000:01:00.0', [expect.objectContaining({ holder: { pid: 77, command: 'Xorg', user: '1000' } })]],
+      ['0000:01:00.0', [expect.objectContaining({ holder: { pid: 77, command: 'Xorg', user: 'alice' } })]],
     ]),
   });
   expect(after).toEqual(before);
+  // Names and numbers are all that is kept of users.
+  expect(fs.readFileSync(path.join(target, 'etc/passwd'), 'utf8')).toBe('root:x:0::::\nalice:x:1000::::\n');
   const processes = paths(target).filter(name => /^proc\/\d/.test(name));
   expect(processes).toEqual([
     'proc/77',
