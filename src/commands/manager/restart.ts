@@ -1,7 +1,9 @@
+import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { ManagerStatus } from '../../engine/remote/protocol.ts';
+import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
-import { connectOrStart } from '../../manager/connect.ts';
+import { connect, connectOrStart } from '../../manager/connect.ts';
 import { print } from '../host/host-options.ts';
 import { Progress } from '../vm/progress.ts';
 import { until } from '../vm/until.ts';
@@ -11,14 +13,17 @@ export type RestartOptions = StopOptions;
 
 /** A VM counts as running once its machine is built. */
 const START_TIMEOUT_MS = 120_000;
+/** From the unit's start to its socket. */
+const UNIT_TIMEOUT_MS = 60_000;
+const LOOK_EVERY_MS = 50;
 
 type Result = Pick<VmInfo, 'name' | 'state' | 'reason'>;
 
 /** @returns the exit status */
 export async function restart(options: RestartOptions): Promise<number> {
   const stopped = await stopManager(options, { resume: true });
-  if (stopped?.status.unit) await startUnit(stopped.status.unit);
-  const engine = await connectOrStart();
+  const unit = stopped?.status.unit ?? null;
+  const engine = unit === null ? await connectOrStart() : await startUnit(unit);
   const progress = new Progress(() => 'starting VMs');
   try {
     const interrupted = engine.vms().filter(vm => vm.interrupted);
@@ -45,10 +50,21 @@ function isSettled(vm: VmInfo): boolean {
   return vm.state === 'running' || (!isAlive(vm) && vm.startedAt !== null);
 }
 
-async function startUnit({ name, user }: NonNullable<ManagerStatus['unit']>): Promise<void> {
+/** Starts the manager's systemd unit, and attaches to it. @throws when it does not start or listen */
+async function startUnit({ name, user }: NonNullable<ManagerStatus['unit']>): Promise<RemoteEngine> {
   const args = [...(user ? ['--user'] : []), 'start', name];
   const { failed, stderr } = await execa('systemctl', args, { reject: false });
   if (failed) throw new Error(`systemctl ${args.join(' ')} failed: ${stderr || 'no reason given'}`);
+  // Never one of our own in its place: the unit would find the runtime folder taken, and fail.
+  const deadline = Date.now() + UNIT_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    const engine = await connect();
+    if (engine !== null) return engine;
+    await setTimeout(LOOK_EVERY_MS);
+  }
+  throw new Error(
+    `systemd started ${name}, but it does not listen after ${UNIT_TIMEOUT_MS / 1000} s: see systemctl ${user ? '--user ' : ''}status ${name}`,
+  );
 }
 
 function lines(pid: number, vms: readonly Result[]): string[] {
