@@ -114,7 +114,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
   test('undone one after the other, the host is as it was at first', async () => {
     for (let count = 0; count < 5; count++) await vring('undo');
     expect(await host.check(stateScript)).toBe(first);
-    expect(await vring('undo')).toContain('there is nothing to undo');
+    expect(await vring('undo')).toContain('nothing to undo');
   }, 240_000);
 
   test('what was persisted is there after a boot, and is forgotten again', async () => {
