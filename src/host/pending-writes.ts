@@ -60,10 +60,13 @@ export function currentBootId(): string {
   return readProc('sys/kernel/random/boot_id').trim();
 }
 
-/** When a process of this machine was started (proc(5), /proc/PID/stat, field 22); null when there is none. */
+/**
+ * When a process of this machine was started (proc(5), /proc/PID/stat, field 22); null when there is none, or only a zombie:
+ * its parent may never wait for it, and it writes no more.
+ */
 export function startTicksOf(pid: number): number | null {
-  const fields = /^\d+ \(.*\) (.*)$/s.exec(readProc(`${pid}/stat`))?.[1]?.split(' ');
-  return fields?.[19] === undefined ? null : Number(fields[19]);
+  const [state, ...fields] = /^\d+ \(.*\) (.*)$/s.exec(readProc(`${pid}/stat`))?.[1]?.split(' ') ?? [];
+  return state === 'Z' || state === 'X' || fields[18] === undefined ? null : Number(fields[18]);
 }
 
 function readProc(name: string): string {

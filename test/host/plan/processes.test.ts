@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { undoLast } from '../../../src/commands/host/undo.ts';
 import { Journal } from '../../../src/host/plan/journal.ts';
 import { hostLock } from '../../../src/manager/host-lock.ts';
+import { isRunning } from '../../support/manager-process.ts';
+import { until } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
 import { desktopTree } from '../trees/desktop.ts';
@@ -125,7 +127,7 @@ class FrozenFolder {
 
   thaw(): void {
     execFileSync('fsfreeze', ['--unfreeze', this.#folder]);
-    // The process that slept has to end first.
+    // The process that slept may still have it open.
     execFileSync('umount', ['--lazy', this.#folder]);
     fs.rmSync(this.#image);
   }
@@ -230,13 +232,14 @@ describe('a write that does not return', () => {
   test.skipIf(!canFreeze)(
     'in uninterruptible sleep: the plan is left, nothing hangs with it (needs root and a loop device)',
     async () => {
+      let pid = 0;
       const frozen = new FrozenFolder(tree, '/sys/bus/pci/drivers/snd_hda_intel');
       try {
         const bind = start(['bind', audio], 4);
         await bind.says(/^1\/3 write/m);
         // It ends although its child cannot.
         expect(await bind.ended).toBe(1);
-        const pid = Number(
+        pid = Number(
           await bind.says(
             /^error: step 1 of 3 hangs: .* within 4 s: process (\d+) is stuck and cannot be killed/m,
           ),
@@ -259,6 +262,7 @@ describe('a write that does not return', () => {
       } finally {
         frozen.thaw();
       }
+      await until(() => !isRunning(pid));
       expect(await start(['undo'], 4).ended).toBe(0);
       expect(entries().map(entry => entry.state)).toEqual(['undone']);
     },
