@@ -7,6 +7,7 @@ import { pinCursor } from './cursor.ts';
 import { moveCursor, pageRows } from './move.ts';
 import { closeScreen, openScreen } from './navigate.ts';
 import { quitAction } from './quit.ts';
+import type { Ui } from './ui.ts';
 
 const move: readonly Action[] = [
   {
@@ -114,8 +115,10 @@ const look: readonly Action[] = [
       'Filter rows by any column: text or a regular expression, field:text, cpu>50, !inverse; several terms must all match; -f fuzzy',
     screens: LISTS,
     bar: 20,
-    run: ({ state }) =>
-      state.pushLayer({ kind: 'field', purpose: 'filter', edit: textEdit(shownFilter(state)) }),
+    run: ({ ui, state }) => {
+      state.pushLayer({ kind: 'field', purpose: 'filter', edit: textEdit(shownFilter(state)) });
+      prepareFilter(ui);
+    },
   },
   {
     name: 'command-line',
@@ -137,6 +140,17 @@ const look: readonly Action[] = [
     run: ({ state }) => state.pushLayer({ kind: 'help', offset: 0 }),
   },
 ];
+
+/** Prepares a filter in the time before the first letter, in steps that no key has to wait for. */
+function prepareFilter(ui: Ui): void {
+  setImmediate(() => {
+    const end = performance.now() + PREPARE_STEP_MS;
+    if (!ui.hostSelect.prepareShownFilter(ui.store.getState(), () => performance.now() < end))
+      prepareFilter(ui);
+  });
+}
+
+const PREPARE_STEP_MS = 1;
 
 /** Screens that show samples. */
 const MEASURED = ['overview', 'vms', 'vm', 'queues'] as const;

@@ -17,6 +17,21 @@ export function searched<Row>(row: Row, fields: readonly Field<Row>[]): Searched
 
 type Matcher<Row> = (searched: Searched<Row>) => boolean;
 
+export type Filter<Row> = {
+  readonly matches: Matcher<Row>;
+  /** Whether each row that this filter matches is certain to be matched by the other one, too. */
+  narrows(other: Filter<Row>): boolean;
+  readonly terms: readonly Term<Row>[];
+};
+
+type Term<Row> = {
+  /** As it was typed. */
+  readonly source: string;
+  readonly matches: Matcher<Row>;
+  /** The kind of term of which a longer text matches fewer rows; absent for all others. */
+  readonly grows?: { readonly as: 'text' | 'fuzzy'; readonly field: number | null; readonly text: string };
+};
+
 /**
  * What a filter lets through: rows that match each of its terms. Upper and lower case are the same.
  *
@@ -27,14 +42,23 @@ type Matcher<Row> = (searched: Searched<Row>) => boolean;
  * - `"two words"` is one term.
  * - `-f letters`, alone: some field has the letters in this order.
  */
-export function rowFilter<Row>(filter: string, fields: readonly Field<Row>[]): Matcher<Row> {
+export function rowFilter<Row>(filter: string, fields: readonly Field<Row>[]): Filter<Row> {
   const fuzzy = /^\s*-f(?:\s+(.*))?$/.exec(filter);
-  if (fuzzy) {
-    const letters = (fuzzy[1] ?? '').trim().toLowerCase();
-    return ({ texts }) => texts.some(text => inOrder(letters, text));
-  }
-  const matchers = termsOf(filter).map(term => matcherOf(term, fields));
-  return row => matchers.every(matches => matches(row));
+  const terms = fuzzy ? [fuzzyTerm<Row>(fuzzy[1] ?? '')] : termsOf(filter).map(term => termOf(term, fields));
+  return {
+    terms,
+    matches: row => terms.every(({ matches }) => matches(row)),
+    narrows: other => other.terms.every(old => terms.some(term => implies(term, old))),
+  };
+}
+
+/** Whether a row that matches the one term must match the other. */
+function implies<Row>(term: Term<Row>, other: Term<Row>): boolean {
+  if (other.matches === everything || term.source === other.source) return true;
+  const [a, b] = [term.grows, other.grows];
+  if (a === undefined || b === undefined || a.as !== b.as) return false;
+  if (a.as === 'fuzzy') return a.text.startsWith(b.text);
+  return (b.field === null || b.field === a.field) && a.text.includes(b.text);
 }
 
 /** Words, and words with blanks between quotation marks. */
@@ -42,32 +66,61 @@ function termsOf(filter: string): string[] {
   return filter.match(/(?:"[^"]*"?|[^\s"])+/g) ?? [];
 }
 
-const FIELD_TERM = /^([a-z][\w/%-]*?)(!=|>=|<=|[:=<>])(.*)$/i;
-
-function matcherOf<Row>(quoted: string, fields: readonly Field<Row>[]): Matcher<Row> {
-  const inverse = quoted.startsWith('!');
-  const term = inverse ? quoted.slice(1) : quoted;
-  if (inverse) {
-    if (term === '') return everything;
-    const matches = matcherOf(term, fields);
-    return matches === everything ? everything : row => !matches(row);
-  }
-  const [, name = '', operator = '', value = ''] = FIELD_TERM.exec(term) ?? [];
-  const field = fieldNamed(fields, name);
-  if (field !== null) return fieldMatcher(field, fields.indexOf(field), operator, unquoted(value));
-  const matches = textMatcher(unquoted(term));
-  return ({ all }) => matches(all);
+function fuzzyTerm<Row>(typed: string): Term<Row> {
+  const text = typed.trim().toLowerCase();
+  return {
+    source: `-f ${typed}`,
+    matches: ({ texts }) => texts.some(field => inOrder(text, field)),
+    grows: { as: 'fuzzy', field: null, text },
+  };
 }
 
-function fieldMatcher<Row>(field: Field<Row>, at: number, operator: string, value: string): Matcher<Row> {
+const FIELD_TERM = /^([a-z][\w/%-]*?)(!=|>=|<=|[:=<>])(.*)$/i;
+
+function termOf<Row>(source: string, fields: readonly Field<Row>[]): Term<Row> {
+  if (source.startsWith('!')) {
+    const term = source.slice(1);
+    const { matches } = term === '' ? { matches: everything } : termOf(term, fields);
+    return { source, matches: matches === everything ? everything : row => !matches(row) };
+  }
+  const [, name = '', operator = '', value = ''] = FIELD_TERM.exec(source) ?? [];
+  const field = fieldNamed(fields, name);
+  if (field === null) return textTerm(source, null, unquoted(source));
+  const at = fields.indexOf(field);
+  if (operator === ':' && value !== '') return textTerm(source, at, unquoted(value));
+  return { source, matches: comparison(field, at, operator, unquoted(value)) };
+}
+
+/** @param field where to look; null: in all of them */
+function textTerm<Row>(source: string, field: number | null, text: string): Term<Row> {
+  // It is still being typed.
+  if (field !== null && text === '') return { source, matches: everything };
+  const pattern = patternOf(text);
+  if (pattern !== null) {
+    const matches: Matcher<Row> = ({ texts, all }) => pattern.test(field === null ? all : texts[field]!);
+    return { source, matches };
+  }
+  const plain = text.toLowerCase();
+  const matches: Matcher<Row> =
+    field === null ? ({ all }) => all.includes(plain) : ({ texts }) => texts[field]!.includes(plain);
+  return { source, matches, grows: { as: 'text', field, text: plain } };
+}
+
+/** Null for plain text, also while it is no valid regular expression. */
+function patternOf(text: string): RegExp | null {
+  if (!/[\\^$.*+?()[\]{}|]/.test(text)) return null;
+  try {
+    return new RegExp(text, 'im');
+  } catch {
+    return null;
+  }
+}
+
+function comparison<Row>(field: Field<Row>, at: number, operator: string, value: string): Matcher<Row> {
   // It is still being typed.
   if (value === '') return everything;
-  if (operator === ':') {
-    const matches = textMatcher(value);
-    return ({ texts }) => matches(texts[at]!);
-  }
   if (operator === '!=') {
-    const matches = fieldMatcher(field, at, '=', value);
+    const matches = comparison(field, at, '=', value);
     return row => !matches(row);
   }
   const wanted = field.unit === undefined ? null : quantity(value, field.unit);
@@ -94,19 +147,6 @@ const everything = () => true;
 
 function unquoted(text: string): string {
   return text.replaceAll('"', '');
-}
-
-/** Looks for a text among lines in lower case. */
-function textMatcher(text: string): (lines: string) => boolean {
-  const plain = text.toLowerCase();
-  const asPlain = (lines: string) => lines.includes(plain);
-  if (!/[\\^$.*+?()[\]{}|]/.test(text)) return asPlain;
-  try {
-    const pattern = new RegExp(text, 'im');
-    return lines => pattern.test(lines);
-  } catch {
-    return asPlain;
-  }
 }
 
 function inOrder(letters: string, text: string): boolean {

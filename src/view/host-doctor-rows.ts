@@ -1,16 +1,17 @@
 import type { Finding } from '../host/doctor/finding.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { FINDING_ORDER } from './host-columns.ts';
-import { hostFilter } from './host-lists.ts';
+import type { RowSource } from './host-lists.ts';
 import type { DoctorRow } from './host-rows.ts';
 
 /** What needs doing comes first. */
-export function doctorRows(host: HostSnapshot, filter: string): readonly DoctorRow[] {
-  return [...(host.general.diagnosis?.findings ?? [])]
-    .sort((a, b) => FINDING_ORDER.indexOf(a.state) - FINDING_ORDER.indexOf(b.state))
-    .map(finding => ({ key: finding.id, address: null, finding }))
-    .filter(hostFilter<DoctorRow>(host, 'doctor', filter));
-}
+export const DOCTOR_FINDINGS: RowSource<DoctorRow> = {
+  list: 'doctor',
+  rows: ({ general: { diagnosis } }) =>
+    [...(diagnosis?.findings ?? [])]
+      .sort((a, b) => FINDING_ORDER.indexOf(a.state) - FINDING_ORDER.indexOf(b.state))
+      .map(finding => ({ key: finding.id, address: null, finding })),
+};
 
 /** How many findings are in each state, for the header. */
 export function doctorCounts(host: HostSnapshot): Readonly<Record<Finding['state'], number>> {

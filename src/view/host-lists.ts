@@ -13,6 +13,7 @@ import {
 import type { HostRow, Listed } from './host-rows.ts';
 import { SRIOV_COLUMNS } from './host-sriov-columns.ts';
 import { type Field, fieldNamed, type ListColumn } from './list-columns.ts';
+import { type Candidate, Narrowing } from './narrowing.ts';
 
 type AnyColumn = ListColumn<Listed<HostRow>>;
 
@@ -36,34 +37,60 @@ const FIELDS: Readonly<Record<HostList, readonly AnyField[]>> = {
   doctor: [...HOST_COLUMNS.doctor, ...(DOCTOR_FIELDS as readonly AnyField[])],
 };
 
-type Searchable = Searched<Listed<HostRow>>;
+/** Where the rows of a list come from when nothing is filtered. */
+export type RowSource<Row extends HostRow> = {
+  readonly list: HostList;
+  readonly rows: (host: HostSnapshot) => readonly Row[];
+  /** How deep a row is in a tree; absent where there is no tree. */
+  readonly depth?: (row: Row) => number;
+  /** False for rows that are no functions and only hold others; absent where there are none. */
+  readonly searchable?: (row: Row) => boolean;
+};
 
-/** What there is to search in each row, by list and key, for as long as the host is as it was read. */
-const indexes = new WeakMap<HostSnapshot, Map<HostList, Map<string, Searchable>>>();
-
-function indexOf(host: HostSnapshot, list: HostList): Map<string, Searchable> {
-  const lists = indexes.get(host) ?? new Map<HostList, Map<string, Searchable>>();
-  indexes.set(host, lists);
-  const rows = lists.get(list) ?? new Map<string, Searchable>();
-  lists.set(list, rows);
-  return rows;
+/** The rows of a source that a filter lets through, and those above them in a tree. */
+export function filteredRows<Row extends HostRow>(
+  source: RowSource<Row>,
+  host: HostSnapshot,
+  filter: string,
+): readonly Row[] {
+  return narrowingOf(source, host).rows(rowFilter(filter, FIELDS[source.list]));
 }
 
-/** Which rows of a list a filter lets through. */
-export function hostFilter<Row extends HostRow>(
+/** Gets a source ready to be filtered, so that the first key is not slow. @returns whether it is ready */
+export function prepareFilter<Row extends HostRow>(
+  source: RowSource<Row>,
   host: HostSnapshot,
-  list: HostList,
-  filter: string,
-): (row: Row) => boolean {
-  if (filter.trim() === '') return () => true;
-  const fields = FIELDS[list];
-  const lets = rowFilter(filter, fields);
-  const index = indexOf(host, list);
-  return row => {
-    const texts = index.get(row.key) ?? searched({ host, row }, fields);
-    index.set(row.key, texts);
-    return lets(texts);
-  };
+  goOn: () => boolean,
+): boolean {
+  return narrowingOf(source, host).prepare(goOn);
+}
+
+type Narrowings = Map<object, Narrowing<HostRow>>;
+
+/** For as long as the host is as it was read. */
+const narrowings = new WeakMap<HostSnapshot, Narrowings>();
+
+function narrowingOf<Row extends HostRow>(source: RowSource<Row>, host: HostSnapshot): Narrowing<Row> {
+  const known: Narrowings = narrowings.get(host) ?? new Map();
+  narrowings.set(host, known);
+  const narrowing =
+    (known.get(source) as Narrowing<Row> | undefined) ?? new Narrowing(candidates(source, host));
+  known.set(source, narrowing as unknown as Narrowing<HostRow>);
+  return narrowing;
+}
+
+function candidates<Row extends HostRow>(
+  { list, rows, depth = () => 0, searchable = () => true }: RowSource<Row>,
+  host: HostSnapshot,
+): Candidate<Row>[] {
+  return rows(host).map(row => {
+    let known: Searched<Listed<HostRow>> | null = null;
+    const look = () => {
+      known ??= searched({ host, row }, FIELDS[list]);
+      return known as Searched<never>;
+    };
+    return { row, depth: depth(row), searched: searchable(row) ? look : null };
+  });
 }
 
 export function sortedHostRows<Row extends HostRow>(

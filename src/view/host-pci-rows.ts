@@ -1,41 +1,60 @@
 import { type PciNode, type PciRootBus, pciTree } from '../host/pci/tree.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { hostFilter } from './host-lists.ts';
-import type { HostRow, PciRow } from './host-rows.ts';
+import { filteredRows, type RowSource } from './host-lists.ts';
+import type { PciRow } from './host-rows.ts';
 
 type Options = { readonly toggled: ReadonlySet<string>; readonly filter: string };
 
 /** The tree as lines. Virtual functions are folded away at first: there may be hundreds. A filter opens everything. */
 export function pciRows(host: HostSnapshot, { toggled, filter }: Options): readonly PciRow[] {
-  const buses = treeOf(host.functions);
-  const lets = hostFilter<HostRow>(host, 'pci', filter);
-  const rows = (node: PciNode, depth: number): PciRow[] => {
-    const { address } = node;
-    const closedAtFirst = (host.functions.get(address)?.virtualFunctions.length ?? 0) > 0;
-    const open = filter !== '' || closedAtFirst === toggled.has(address);
-    const below = open ? node.children.flatMap(child => rows(child, depth + 1)) : [];
-    const matches = lets({ key: address, address });
-    if (!matches && below.length === 0) return [];
-    const foldable = node.children.length > 0;
-    return [{ key: address, address, name: address, depth, open: foldable ? open : null, matches }, ...below];
-  };
-  // A host with one root bus has no need of a line for it.
-  if (buses.length === 1) return buses[0]!.children.flatMap(node => rows(node, 0));
-  return buses.flatMap(({ bus, children }) => {
-    const key = `bus ${bus}`;
-    const open = filter !== '' || !toggled.has(key);
-    const below = children.flatMap(node => (open ? rows(node, 1) : []));
-    if (filter !== '' && below.length === 0) return [];
-    return [{ key, address: null, name: bus, depth: 0, open, matches: filter === '' }, ...below];
-  });
+  return filter === '' ? treeRows(host, toggled) : filteredRows(PCI_TREE, host, filter);
 }
 
+/** The tree with everything open. */
+export const PCI_TREE: RowSource<PciRow> = {
+  list: 'pci',
+  rows: host => treeRows(host, null),
+  depth: ({ depth }) => depth,
+  searchable: ({ address }) => address !== null,
+};
+
 /** All functions without their tree, which has no place in another order. */
-export function flatPciRows(host: HostSnapshot, filter: string): readonly PciRow[] {
-  const lets = hostFilter<HostRow>(host, 'pci', filter);
-  return [...host.functions.keys()]
-    .map(address => ({ key: address, address, name: address, depth: 0, open: null, matches: true }))
-    .filter(lets);
+export const PCI_FUNCTIONS: RowSource<PciRow> = {
+  list: 'pci',
+  rows: host =>
+    [...host.functions.keys()].map(address => ({
+      key: address,
+      address,
+      name: address,
+      depth: 0,
+      open: null,
+      matches: true,
+    })),
+};
+
+/** @param toggled what is not as it is at first; null: everything is open */
+function treeRows(host: HostSnapshot, toggled: ReadonlySet<string> | null): PciRow[] {
+  const buses = treeOf(host.functions);
+  const lines: PciRow[] = [];
+  const add = (node: PciNode, depth: number): void => {
+    const { address, children } = node;
+    const closedAtFirst = (host.functions.get(address)?.virtualFunctions.length ?? 0) > 0;
+    const open = toggled === null || closedAtFirst === toggled.has(address);
+    const foldable = children.length > 0;
+    lines.push({ key: address, address, name: address, depth, open: foldable ? open : null, matches: true });
+    if (open) for (const child of children) add(child, depth + 1);
+  };
+  // A host with one root bus has no need of a line for it.
+  if (buses.length === 1) for (const node of buses[0]!.children) add(node, 0);
+  else {
+    for (const { bus, children } of buses) {
+      const key = `bus ${bus}`;
+      const open = toggled === null || !toggled.has(key);
+      lines.push({ key, address: null, name: bus, depth: 0, open, matches: true });
+      if (open) for (const node of children) add(node, 1);
+    }
+  }
+  return lines;
 }
 
 /** What of the tree must be opened, or is closed at first and must be toggled, for a function to be in sight. */

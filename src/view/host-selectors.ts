@@ -1,15 +1,14 @@
-import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { AppState } from '../store/app-store.ts';
 import { filterOf } from '../store/list-slice.ts';
 import type { HostList } from '../store/screens.ts';
 import { currentScreen, shownList } from '../store/ui-slice.ts';
-import { doctorRows } from './host-doctor-rows.ts';
-import { apart, groupRows } from './host-iommu-rows.ts';
-import { sortedHostRows } from './host-lists.ts';
-import { flatPciRows, pciRows } from './host-pci-rows.ts';
+import { DOCTOR_FINDINGS } from './host-doctor-rows.ts';
+import { GROUP_MEMBERS, inGroups } from './host-iommu-rows.ts';
+import { filteredRows, prepareFilter, type RowSource, sortedHostRows } from './host-lists.ts';
+import { PCI_FUNCTIONS, PCI_TREE, pciRows } from './host-pci-rows.ts';
 import type { HostRow } from './host-rows.ts';
-import { sriovRows } from './host-sriov-rows.ts';
-import { vfioRows } from './host-vfio-rows.ts';
+import { SRIOV_FUNCTIONS } from './host-sriov-rows.ts';
+import { VFIO_FUNCTIONS } from './host-vfio-rows.ts';
 import { memoized } from './memoized.ts';
 
 /** The first row that the filter lets through by itself, not for the sake of one below it. */
@@ -29,16 +28,15 @@ export type AddressStyle = { readonly withDomain: boolean; readonly cells: numbe
 /** Makes the selectors of one store; each keeps its last result. */
 export function createHostSelectors() {
   const filtered = <Row extends HostRow>(
-    list: HostList,
-    rows: (host: HostSnapshot, filter: string) => readonly Row[],
-    inOtherOrder: (rows: readonly Row[]) => readonly Row[] = rows => rows,
+    source: RowSource<Row>,
+    inOwnOrder: (rows: readonly Row[]) => readonly Row[] = rows => rows,
   ) =>
     memoized(
-      state => [state.host, filterOf(state, list), state.sorts[list]] as const,
+      state => [state.host, filterOf(state, source.list), state.sorts[source.list]] as const,
       (host, filter, sort): readonly Row[] => {
         if (host === null) return [];
-        const shown = rows(host, filter);
-        return sort === undefined ? shown : sortedHostRows(list, inOtherOrder(shown), host, sort);
+        const rows = filteredRows(source, host, filter);
+        return sort === undefined ? inOwnOrder(rows) : sortedHostRows(source.list, rows, host, sort);
       },
     );
 
@@ -47,7 +45,7 @@ export function createHostSelectors() {
     (host, toggled, filter, sort) => {
       if (host === null) return [];
       if (sort === undefined) return pciRows(host, { toggled, filter });
-      return sortedHostRows('pci', flatPciRows(host, filter), host, sort);
+      return sortedHostRows('pci', filteredRows(PCI_FUNCTIONS, host, filter), host, sort);
     },
   );
   /** Lines of the PCI tree that match the filter, without those that are there for them. */
@@ -55,16 +53,27 @@ export function createHostSelectors() {
     state => [pci(state)] as const,
     rows => rows.filter(row => row.matches).length,
   );
-  const iommu = filtered('iommu', groupRows, apart);
-  const sriov = filtered('sriov', sriovRows);
-  const vfio = filtered('vfio', vfioRows);
-  const doctor = filtered('doctor', doctorRows);
+  const iommu = filtered(GROUP_MEMBERS, inGroups);
+  const sriov = filtered(SRIOV_FUNCTIONS);
+  const vfio = filtered(VFIO_FUNCTIONS);
+  const doctor = filtered(DOCTOR_FINDINGS);
   const lists: Readonly<Record<HostList, (state: AppState) => readonly HostRow[]>> = {
     pci,
     iommu,
     sriov,
     vfio,
     doctor,
+  };
+
+  /** Gets the filter of the shown list ready for as long as it may go on. @returns whether nothing is left to do */
+  const prepareShownFilter = (state: AppState, goOn: () => boolean): boolean => {
+    const { host, sorts } = state;
+    const list = shownList(state);
+    if (host === null || list === null) return true;
+    if (list === 'pci') return prepareFilter(sorts.pci === undefined ? PCI_TREE : PCI_FUNCTIONS, host, goOn);
+    if (list === 'iommu') return prepareFilter(GROUP_MEMBERS, host, goOn);
+    if (list === 'sriov') return prepareFilter(SRIOV_FUNCTIONS, host, goOn);
+    return list === 'vfio' ? prepareFilter(VFIO_FUNCTIONS, host, goOn) : true;
   };
 
   const firstMatches = {
@@ -141,6 +150,7 @@ export function createHostSelectors() {
     vfio,
     doctor,
     lists,
+    prepareShownFilter,
     cursorRow,
     rowAtCursor,
     functionAtCursor,

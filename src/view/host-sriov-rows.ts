@@ -1,15 +1,13 @@
-import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { hostFilter } from './host-lists.ts';
+import type { RowSource } from './host-lists.ts';
 import type { SriovRow } from './host-rows.ts';
 
-/** Physical functions, each with its virtual ones below. A filter that lets one of those through keeps it in sight. */
-export function sriovRows(host: HostSnapshot, filter: string): readonly SriovRow[] {
-  const lets = hostFilter<SriovRow>(host, 'sriov', filter);
-  return [...host.physicalFunctions.values()].flatMap(physical => {
-    const { address, vfs } = physical;
-    const above: SriovRow = { key: address, address, physical, virtual: null, matches: true };
-    const below = vfs
-      .map(
+/** Physical functions, each with its virtual ones below. */
+export const SRIOV_FUNCTIONS: RowSource<SriovRow> = {
+  list: 'sriov',
+  rows: host =>
+    [...host.physicalFunctions.values()].flatMap(physical => {
+      const { address, vfs } = physical;
+      const below = vfs.map(
         (virtual): SriovRow => ({
           key: virtual.address,
           address: virtual.address,
@@ -17,9 +15,8 @@ export function sriovRows(host: HostSnapshot, filter: string): readonly SriovRow
           virtual,
           matches: true,
         }),
-      )
-      .filter(lets);
-    const matches = lets(above);
-    return below.length === 0 && !matches ? [] : [{ ...above, matches }, ...below];
-  });
-}
+      );
+      return [{ key: address, address, physical, virtual: null, matches: true }, ...below];
+    }),
+  depth: ({ virtual }) => (virtual === null ? 0 : 1),
+};

@@ -69,8 +69,8 @@ export function createLogSelector() {
     state => [state.log, filterOf(state, 'log')] as const,
     (log, filter) => {
       if (filter.trim() === '') return log;
-      const lets = rowFilter(filter, FIELDS);
-      return log.filter(entry => lets(textsOf(entry)));
+      const { matches } = rowFilter(filter, FIELDS);
+      return log.filter(entry => matches(textsOf(entry)));
     },
   );
 }

@@ -161,7 +161,7 @@ export function createQueueSelectors() {
   );
   const filtered = memoized(
     state => [searchable(state), filterOf(state, 'queues')] as const,
-    (rows, filter) => rows.filter(rowFilter(filter, QUEUE_COLUMNS)).map(({ row }) => row),
+    (rows, filter) => rows.filter(rowFilter(filter, QUEUE_COLUMNS).matches).map(({ row }) => row),
   );
   const visibleQueues = memoized(
     state => {

@@ -23,9 +23,9 @@ export function createSelectors() {
   const matchingVms = memoized(
     state => [state.order, filterOf(state, 'vms'), state.infos, state.totals, state.sampledAt] as const,
     (order, filter, infos, totals, now) => {
-      const lets = rowFilter(filter, VM_COLUMNS);
+      const { matches } = rowFilter(filter, VM_COLUMNS);
       return keepFiltered(
-        order.filter(id => lets(searchTexts({ vm: infos[id]!, totals: own(totals, id), now }))),
+        order.filter(id => matches(searchTexts({ vm: infos[id]!, totals: own(totals, id), now }))),
       );
     },
   );

@@ -32,7 +32,7 @@ const VMS: readonly Vm[] = [
 ];
 
 function matches(filter: string): string {
-  const lets = rowFilter(filter, FIELDS);
+  const lets = rowFilter(filter, FIELDS).matches;
   return VMS.filter(vm => lets(searched(vm, FIELDS)))
     .map(({ name }) => name)
     .join(' ');
@@ -108,7 +108,7 @@ describe('a filter', () => {
 
   test('takes a colon after what is no field as text', () => {
     const addresses: readonly Field<string>[] = [{ key: 'address', cell: address => address }];
-    const lets = rowFilter('3b:00', addresses);
+    const lets = rowFilter('3b:00', addresses).matches;
     expect(['0000:3b:00.0', '0000:3c:00.0'].map(row => lets(searched(row, addresses)))).toEqual([
       true,
       false,

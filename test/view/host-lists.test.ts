@@ -5,8 +5,8 @@ import { emptyHost, type HostReading } from '../../src/host-service/snapshot.ts'
 
 import { createAppStore } from '../../src/store/app-store.ts';
 import type { HostList } from '../../src/store/screens.ts';
-import { HOST_COLUMNS } from '../../src/view/host-lists.ts';
-import { flatPciRows, pciRows, toggledToShow } from '../../src/view/host-pci-rows.ts';
+import { filteredRows, HOST_COLUMNS } from '../../src/view/host-lists.ts';
+import { PCI_FUNCTIONS, pciRows, toggledToShow } from '../../src/view/host-pci-rows.ts';
 import { createHostSelectors } from '../../src/view/host-selectors.ts';
 import { serverTree } from '../host/trees/server.ts';
 
@@ -80,6 +80,22 @@ function textOf(cell: string | { readonly text: string }): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
+test('a filter is prepared in steps, for as long as there is time', () => {
+  const { store, select } = onList('vfio');
+  let steps = 0;
+  while (!select.prepareShownFilter(store.getState(), oneRow())) steps++;
+  expect(steps).toBeGreaterThan(10);
+  expect(select.prepareShownFilter(store.getState(), () => false)).toBe(true);
+  store.getState().openScreen({ kind: 'log' });
+  expect(select.prepareShownFilter(store.getState(), () => false)).toBe(true);
+});
+
+/** Time for one row. */
+function oneRow(): () => boolean {
+  let rows = 0;
+  return () => rows++ < 1;
+}
+
 describe('a list in the order of one of its columns', () => {
   test('has groups apart, by the number of their members', () => {
     const { store, select, names } = onList('iommu');
@@ -110,7 +126,7 @@ describe('the PCI tree', () => {
   });
 
   test('has every function to show', () => {
-    for (const address of addresses(flatPciRows(host, ''))) {
+    for (const address of addresses(filteredRows(PCI_FUNCTIONS, host, ''))) {
       const toggled = toggledToShow(host, new Set(['0000:00:1c.0', 'bus 0000:00']), address);
       expect(addresses(pciRows(host, { toggled, filter: '' }))).toContain(address);
     }
