@@ -33,7 +33,7 @@ const binding: readonly Action[] = [
     category: 'Host',
     label: 'bind',
     phrase: 'bind the function',
-    description: 'Give the function, or all that are marked, to vfio-pci, for a VM; shows the plan first',
+    description: 'Bind the function, or all marked ones, to vfio-pci for a VM; shows the plan first',
     screens: FUNCTION_SCREENS,
     bar: 40,
     changes: 'host-by-plan',
@@ -59,8 +59,7 @@ const binding: readonly Action[] = [
     category: 'Host',
     label: 'release',
     phrase: 'release the function',
-    description:
-      "Give the function, or all that are marked, back to the host's drivers; shows the plan first",
+    description: "Return the function, or all marked ones, to the host's drivers; shows the plan first",
     screens: FUNCTION_SCREENS,
     bar: 41,
     changes: 'host-by-plan',
@@ -132,7 +131,7 @@ const host: readonly Action[] = [
       const row = ui.hostSelect.rowAtCursor(state) as DoctorRow | null;
       if (row === null) return 'there is no finding here';
       if (row.finding.id !== 'iommu.enabled')
-        return 'fix this one by hand: its steps are shown below the list';
+        return 'fix this one manually: its steps are shown below the list';
       return row.finding.state === 'ok' ? 'the IOMMU is on' : null;
     },
     run: ({ ui }) => askForChange(ui, { kind: 'iommu' }),

@@ -212,7 +212,7 @@ export class Ui {
     if (loss !== null) return;
     // Nobody received what was logged meanwhile.
     state.logListed(this.engine.log());
-    this.notify('info', 'attached to the manager again');
+    this.notify('info', 'reattached to the manager');
   }
 
   /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */

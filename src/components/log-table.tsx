@@ -10,9 +10,9 @@ import { useTheme } from './contexts.ts';
 import { Section } from './section.tsx';
 import { Table, TableRow } from './table/table.tsx';
 
-/** From this many rows on, the entry under the cursor is shown in full below. */
+/** Rows needed to show the entry under the cursor in full below the list. */
 const MIN_ROWS = 14;
-/** For the list, when an entry is long: titles, the line between them, and three entries. */
+/** Rows kept for the list if an entry is long: titles, separator and three entries. */
 const LIST_ROWS = 6;
 
 type LogTableProps = {
@@ -25,12 +25,12 @@ type LogTableProps = {
   readonly empty: string;
 };
 
-/** What has happened, the latest last; below, the entry under the cursor in full. */
+/** Log entries, oldest first; below, the entry under the cursor in full. */
 export function LogTable({ entries, cursor, size: { columns, rows }, vms, empty }: LogTableProps) {
   const layout = useMemo(() => layoutColumns(vms ? LOG_COLUMNS : VM_LOG_COLUMNS, columns), [vms, columns]);
   const row = logRow(entries, cursor);
   const lines = entryLines(entries[row], columns);
-  // All of it, as long as a few rows of the list stay.
+  // The whole entry, unless the list would have too few rows.
   const textRows =
     rows < MIN_ROWS ? 0 : Math.max(3, Math.floor(rows / 4), Math.min(lines.length, rows - LIST_ROWS));
   return (
@@ -65,7 +65,7 @@ function entryLines(entry: LogEntry | undefined, columns: number): string[] {
   return entry?.text.split('\n').flatMap(line => wrap(line, columns - 2)) ?? [];
 }
 
-/** Entries of this UI's own have no number of the manager's. */
+/** The UI's own entries have no number, which the manager assigns. */
 function entryTitle(entry: LogEntry | undefined): string {
   if (entry === undefined) return '';
   return Number.isInteger(entry.number) ? `${entry.level} ${entry.number}` : entry.level;
@@ -83,7 +83,7 @@ function WholeEntry({ entry, lines, size: { columns, rows } }: WholeEntryProps) 
     <Box flexDirection="column" height={rows + 1} overflow="hidden">
       <Section title={entryTitle(entry)} columns={columns} />
       {lines.slice(0, rows).map((line, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text that stays
+        // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text that does not change
         <Text key={index} wrap="truncate" {...(entry?.level === 'error' ? style('status.error') : {})}>
           {` ${line}`}
         </Text>

@@ -20,7 +20,7 @@ type Waiting = {
   readonly onProgress: OnProgress;
 };
 
-/** The host's thread as the UI sees it. */
+/** The UI's interface to the host thread. */
 export class HostClient {
   readonly #channel: Channel;
   readonly #waiting = new Map<number, Waiting>();
@@ -28,9 +28,9 @@ export class HostClient {
   #calls = 0;
   #lost: string | null = null;
   #changing: Promise<unknown> = Promise.resolve();
-  /** Called with what has changed since the last call; with nothing when the host was read and nothing has. */
+  /** Called with the changes since the last call, after each read; empty if nothing changed. */
   onRead: (parts: readonly HostPart[]) => void = () => {};
-  /** Called while the host is read for the first time, after `onRead` with the functions read so far; with null when all is read. */
+  /** Called during the first read, after `onRead` with the functions read so far; with null at its end. */
   onReading: (progress: ReadProgress | null) => void = () => {};
   onUsage: (usage: HostUsage) => void = () => {};
 
@@ -43,7 +43,7 @@ export class HostClient {
     this.#send({ kind: 'watch', on });
   }
 
-  /** Sets the interval at which the host's usage is read, in milliseconds; null stops it. */
+  /** Sets the interval in milliseconds at which usage is sampled; null stops it. */
   usage(intervalMs: number | null): void {
     this.#send({ kind: 'usage', intervalMs });
   }
@@ -52,7 +52,7 @@ export class HostClient {
     this.#send({ kind: 'refresh' });
   }
 
-  /** @throws what went wrong there, in a sentence */
+  /** @throws the thread's error, as a sentence */
   call<Call extends HostCall>(
     call: Call,
     argument: HostCalls[Call]['argument'],
@@ -68,12 +68,12 @@ export class HostClient {
     return answer;
   }
 
-  /** Resolves when the host is not being changed. */
+  /** Resolves once no change of the host is in progress. */
   async idle(): Promise<void> {
     await this.#changing;
   }
 
-  /** The thread is gone: nothing is answered any more. */
+  /** The thread has ended: fail all outstanding calls. */
   lost(reason: string): void {
     this.#lost = reason;
     for (const { reject } of this.#waiting.values()) reject(new Error(reason));

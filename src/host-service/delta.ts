@@ -6,7 +6,7 @@ import type { HostGeneral, HostReading, HostSnapshot } from './snapshot.ts';
 const TABLES = ['functions', 'groups', 'use', 'nextBoot', 'physicalFunctions', 'bound'] as const;
 type TableName = (typeof TABLES)[number];
 
-/** A piece of the difference between two snapshots: small enough that nothing waits for its being received. */
+/** A part of the difference between two snapshots, small enough to receive without a noticeable delay. */
 export type HostPart =
   | {
       readonly table: TableName;
@@ -19,8 +19,8 @@ export type HostPart =
 export const PART_ENTRIES = 256;
 
 /**
- * What to send to somebody who knows `before` and wants to know `after`; nothing when they are the same. A function of
- * which only regions or capabilities have changed is sent, too: its details are worth another read.
+ * The parts that turn `before` into `after`; none if they are equal. A function of which only regions or capabilities
+ * changed is included, so that its details are read again.
  */
 export function hostParts(before: HostReading, after: HostReading): HostPart[] {
   const parts: HostPart[] = TABLES.flatMap(table => tableParts(table, before[table], after[table]));
@@ -49,13 +49,13 @@ function tableParts(
 
 type FunctionEntry = readonly [string, PciFunction];
 
-/** Functions that have been read, before anything else is known of the host. */
+/** Functions only, for the first read. */
 export function functionsPart(functions: readonly FunctionEntry[]): HostPart {
   const changed = functions.map(([address, fn]): [string, PciSummary] => [address, summaryOf(fn)]);
   return { table: 'functions', changed, removed: [] };
 }
 
-/** The snapshot with parts of a difference put in. Tables without a difference stay the same objects. */
+/** Applies parts of a difference to a snapshot. Tables without a difference remain the same objects. */
 export function withParts(snapshot: HostSnapshot, parts: readonly HostPart[]): HostSnapshot {
   const result: Record<string, unknown> = { ...snapshot };
   for (const [table, some] of Map.groupBy(parts, part => part.table)) {
@@ -79,7 +79,7 @@ function withChanges(
     for (const key of part.removed) result.delete(key);
     for (const [key, value] of part.changed) result.set(key, value);
   }
-  // A map keeps the order in which keys came: new ones belong between the others.
+  // A map keeps insertion order, but new keys belong between the others.
   return known === 0 ? result : new Map([...result].sort(([a], [b]) => compareKeys(a, b)));
 }
 

@@ -24,10 +24,10 @@ export type PlansOptions = {
   readonly lock?: ChangeLock;
 };
 
-/** The plan that undo would take back, and what is wrong with the journal. */
+/** The plan that undo would undo, and problems of the journal. */
 export type LastPlan = { readonly entry: JournalEntry | null; readonly damaged: readonly string[] };
 
-/** A plan that was shown, and what it was made for. */
+/** A plan that was shown, and its request. */
 export type ShownPlan = { readonly request: PlanRequest; readonly plan: Plan };
 
 /** Makes, applies and undoes plans for the UI. */
@@ -37,7 +37,7 @@ export class HostPlans {
   readonly #lock: ChangeLock;
   readonly #writer: () => HostWriter;
 
-  /** Changes the running system through its own files, but for tests. */
+  /** Changes the running system; tests pass another writer. */
   constructor(root: HostRoot, { writer, journal = new Journal(), lock = systemLock }: PlansOptions = {}) {
     this.#root = root;
     this.#journal = journal;
@@ -45,7 +45,7 @@ export class HostPlans {
     this.#writer = () => writer ?? systemWriter(root);
   }
 
-  /** @throws why there is no plan for it, in a sentence */
+  /** @throws the reason if there is no plan, as a sentence */
   async make(request: PlanRequest): Promise<Plan> {
     if (request.kind === 'iommu')
       return planKernelParameters(this.#root, iommuParameters(readCpu(this.#root)));
@@ -62,7 +62,7 @@ export class HostPlans {
     }
   }
 
-  /** Applies a plan that was shown, unless the plan for this request would be another one by now. */
+  /** Applies a plan that was shown, unless a new plan for its request would differ. */
   async apply({ request, plan }: ShownPlan, progress: Progress): Promise<Outcome> {
     return await this.#changing(async writer => {
       const problem = difference(plan, await this.make(request));
@@ -77,16 +77,17 @@ export class HostPlans {
     return { entry: latestEntry(content), damaged: content.damaged };
   }
 
-  /** @throws when the plan is not the last one any more */
+  /** @throws if the plan is no longer the last one */
   async undo(id: string): Promise<UndoOutcome> {
     return await this.#changing(async writer => {
       const { entry } = this.last();
-      if (entry?.id !== id) throw new Error('another plan was applied or undone in the meantime: look again');
+      if (entry?.id !== id)
+        throw new Error('another plan was applied or undone in the meantime: open undo again');
       return await undoEntry(writer, this.#journal, entry);
     });
   }
 
-  /** Nobody else changes the host meanwhile. */
+  /** Holds the host lock meanwhile. */
   async #changing<T>(change: (writer: HostWriter) => Promise<T>): Promise<T> {
     const writer = this.#writer();
     try {
@@ -97,17 +98,17 @@ export class HostPlans {
   }
 }
 
-/** Why a plan that was shown must not be applied when it would be made like this now, or null. */
+/** Why a plan that was shown must not be applied, given the plan that would be made now; null if it may. */
 function difference(shown: Plan, now: Plan): string | null {
   const known = new Set(blocks(shown).map(check => `${check.subject} ${check.code}`));
   const added = blocks(now).find(check => !known.has(`${check.subject} ${check.code}`));
   if (added !== undefined)
     return `${added.subject ?? 'the host'} has changed since the plan was made: ${added.reason}`;
   if (isDeepStrictEqual(shown.steps, now.steps) && isDeepStrictEqual(shown.devices, now.devices)) return null;
-  return 'the host has changed since the plan was made, and other steps would be needed now: make it anew';
+  return 'the host has changed since the plan was made, and other steps are needed now: make a new plan';
 }
 
-/** Loaded when it is needed. */
+/** Loaded on first use. */
 const systemLock: ChangeLock = async (change, onWait) => {
   const { hostLock } = await import('../manager/host-lock.ts');
   return await hostLock(journalDirectory())(change, onWait);

@@ -10,10 +10,10 @@ import type { LastPlan, ShownPlan } from './plans.ts';
 import type { PlanRequest } from './requests.ts';
 import type { HostUsage } from './usage.ts';
 
-/** What is read, or sent, for one function at a time. */
+/** What is read and sent for one function at a time. */
 export type FunctionDetails = PciDetails & Pick<PciFunction, 'regions' | 'capabilities'>;
 
-/** What the UI can have done on the host's thread, and what comes back. */
+/** Calls of the UI to the host thread, and their results. */
 export type HostCalls = {
   details: { argument: string; result: FunctionDetails | null };
   plan: { argument: PlanRequest; result: Plan };
@@ -26,27 +26,27 @@ export type HostCalls = {
 };
 export type HostCall = keyof HostCalls;
 
-/** Calls that change the host: they are not to be cut short. */
+/** Calls that change the host: they must not be interrupted. */
 export const CHANGING_CALLS: readonly HostCall[] = ['apply', 'undo'];
 
 export type ToHostThread =
-  /** Keep the UI up to date, or don't. */
+  /** Whether to keep the UI up to date. */
   | { readonly kind: 'watch'; readonly on: boolean }
-  /** Read the host's usage at this interval, in milliseconds; null stops it. */
+  /** Sample usage at this interval in milliseconds; null stops it. */
   | { readonly kind: 'usage'; readonly intervalMs: number | null }
   /** Read everything now. */
   | { readonly kind: 'refresh' }
   | { readonly kind: 'call'; readonly id: number; readonly call: HostCall; readonly argument: unknown };
 
-/** How many functions have been read of how many there are. */
+/** The number of functions read, and the total. */
 export type ReadProgress = { readonly read: number; readonly total: number };
 
 export type FromHostThread =
   | { readonly kind: 'part'; readonly part: HostPart }
   | { readonly kind: 'usage'; readonly usage: HostUsage }
-  /** The first read goes on: so many functions of so many have been sent. */
+  /** Progress of the first read: functions sent, and the total. */
   | { readonly kind: 'reading'; readonly progress: ReadProgress }
-  /** All parts of what changed have been sent. */
+  /** All parts of a difference have been sent. */
   | { readonly kind: 'read' }
   | {
       readonly kind: 'progress';

@@ -10,8 +10,8 @@ import { printableDeep } from '../text/printable-deep.ts';
 import type { HostReading } from './snapshot.ts';
 
 /**
- * Reads the whole host. What can't be read is left out, and named in `general.problems`.
- * @param onFunction called with each PCI function as soon as it has been read
+ * Reads the whole host. What cannot be read is omitted, and named in `general.problems`.
+ * @param onFunction called with each PCI function once it has been read
  */
 export async function readHost(root: HostRoot, onFunction?: OnFunction): Promise<HostReading> {
   const problems: string[] = [];

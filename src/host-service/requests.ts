@@ -3,19 +3,19 @@ import type { UnbindRequest } from '../host/plan/unbind.ts';
 import type { VfAttributesRequest } from '../host/plan/vf-attributes.ts';
 import type { VfCountRequest } from '../host/plan/vf-count.ts';
 
-/** What the user wants of the host; a plan says how. */
+/** A change of the host that the user requests; a plan has the steps. */
 export type PlanRequest =
   | ({ readonly kind: 'bind' } & BindRequest)
   | ({ readonly kind: 'unbind' } & UnbindRequest)
   | ({ readonly kind: 'vf-count' } & VfCountRequest)
   | ({ readonly kind: 'vf-attributes' } & VfAttributesRequest)
-  /** The kernel parameters with which the IOMMU is on after a boot. */
+  /** The kernel parameters that enable the IOMMU at the next boot. */
   | { readonly kind: 'iommu' };
 
-/** What the user may still choose while the plan is shown. */
+/** An option that the user can still change while the plan is shown. */
 export type PlanOption = 'wholeGroup' | 'persist';
 
-/** The choices of a request, and what is chosen now. */
+/** The options of a request, and their current values. */
 export function optionsOf(request: PlanRequest): Partial<Record<PlanOption, boolean>> {
   switch (request.kind) {
     case 'bind':

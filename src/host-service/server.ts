@@ -10,28 +10,28 @@ import {
 } from './protocol.ts';
 import type { HostService } from './service.ts';
 
-/** How soon after the first look at the host there is something to compare with it. */
+/** Delay of the second usage sample after the first, which has nothing to compare with. */
 const FIRST_USAGE_MS = 250;
-/** How often it is looked whether something has changed. */
+/** How often to check for changes. */
 const LOOK_MS = 400;
 /**
- * Some changes can't be noticed cheaply: attributes of VFs, who has a node open, configuration files. All is read again
- * after this time, or later where it takes so long that it would keep a CPU busy.
+ * Some changes cannot be detected cheaply: attributes of VFs, open device nodes, configuration files. Everything is read
+ * again after this time, or later if reading takes so long that it would keep a CPU busy.
  */
 const REFRESH_MS = 5000;
 const REST_PER_READ = 20;
 
-/** The host's thread: answers the UI, and tells it what changed while it watches. */
+/** The host thread: answers the UI, and sends it changes while it watches. */
 export class HostServer {
   readonly #service: HostService;
   readonly #plans: HostPlans;
   readonly #channel: Channel;
   readonly #clock: Clock;
-  /** When all is to be read again, whatever has been noticed. */
+  /** When everything is to be read again, whether or not a change was detected. */
   #dueAt = Number.NEGATIVE_INFINITY;
   #callOff: (() => void) | null = null;
   #cancelUsage: () => void = () => {};
-  /** Reads one after the other: two at once would both send the same differences. */
+  /** Serializes reads: two at once would both send the same differences. */
   #reading: Promise<void> = Promise.resolve();
 
   constructor(service: HostService, plans: HostPlans, channel: Channel, clock: Clock) {
@@ -97,7 +97,7 @@ export class HostServer {
     this.#dueAt = now + Math.max(REFRESH_MS, REST_PER_READ * (now - startedAt));
     for (const part of parts) {
       this.#send({ kind: 'part', part });
-      // The UI takes all messages that are there at once: one at a time leaves it room for keys.
+      // The UI handles all queued messages at once: sending one at a time lets it handle keys in between.
       await setImmediate();
     }
     if (parts.length > 0 || first) this.#send({ kind: 'read' });

@@ -9,31 +9,31 @@ import { hasOtherCounts, hostSignature } from './signature.ts';
 import { emptyHost, type HostReading } from './snapshot.ts';
 import { UsageReader } from './usage.ts';
 
-/** Reads a host for the UI, from another thread than the UI's: its reads are synchronous, and of a device may be slow. */
+/** Reads a host for the UI on another thread: reads are synchronous, and may be slow for a device. */
 export class HostService {
   readonly #root: HostRoot;
   readonly #stateFolder: string;
   #known: HostReading = emptyHost;
   #signature = '';
 
-  /** @param stateFolder where the state of VMs is kept */
+  /** @param stateFolder the folder of the VM state */
   constructor(root: HostRoot, stateFolder: string) {
     this.#root = root;
     this.#stateFolder = stateFolder;
   }
 
-  /** Has anything happened since the last refresh that is cheap to notice? */
+  /** Whether a cheap check detects a change since the last refresh. */
   hasChanged(): boolean {
     return this.#look() !== this.#signature || hasOtherCounts(this.#root, this.#known);
   }
 
   /**
-   * Reads everything anew.
-   * @param onPart called with functions as they are read, and with how many there are, while nothing of the host is known
-   * @returns what is different from the time before, less what `onPart` was called with
+   * Reads everything again.
+   * @param onPart called during the first read with functions as they are read, and the total
+   * @returns the difference from the previous read, without what `onPart` received
    */
   async refresh(onPart?: (part: HostPart, read: number, total: number) => void): Promise<HostPart[]> {
-    // Looked at first: what changes while it reads shows up as a change again.
+    // Taken first, so that a change during the read is detected by the next check.
     const signature = this.#look();
     const first = this.#known === emptyHost && onPart !== undefined;
     const sent = new Map<string, PciFunction>();
@@ -52,7 +52,7 @@ export class HostService {
     return parts;
   }
 
-  /** What is worth a read only for the function that is being looked at; null for one that is not there. */
+  /** The details of the function that is shown; null if it does not exist. */
   details(address: string): FunctionDetails | null {
     const fn = this.#known.functions.get(address);
     if (fn === undefined) return null;
@@ -60,7 +60,7 @@ export class HostService {
     return printableDeep({ ...readDetails(this.#root, fn), regions, capabilities });
   }
 
-  /** A usage reader; its first reading is still to come. */
+  /** A usage reader without a first sample. */
   usage(): UsageReader {
     return new UsageReader(this.#root, this.#stateFolder);
   }

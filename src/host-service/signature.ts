@@ -3,13 +3,12 @@ import { pendingAddresses } from '../host/pending-writes.ts';
 import type { HostRoot } from '../host/root.ts';
 import type { HostSnapshot } from './snapshot.ts';
 
-/** Tables of the kernel that tell what devices are used for. */
+/** Kernel tables that show how devices are used. */
 const USE_TABLES = ['/proc/self/mountinfo', '/proc/swaps', '/proc/net/route', '/proc/net/ipv6_route'];
 
 /**
- * A text that changes when something of the host does, made of few and quick reads. The kernel numbers its uevents
- * (kobject_uevent.c), one for every device that comes or goes; but before Linux 4.14 a driver took a device without
- * any, so who has which device is looked at, too.
+ * A text that changes when the host does, made of a few fast reads. The kernel numbers its uevents (kobject_uevent.c), one
+ * for every device that is added or removed. Before Linux 4.14 binding a driver sent none, so bound devices are included.
  */
 export function hostSignature(root: HostRoot): string {
   const drivers = (root.list('/sys/bus/pci/drivers') ?? []).map(driver => {
@@ -25,9 +24,9 @@ export function hostSignature(root: HostRoot): string {
   ].join('\n');
 }
 
-/** Has a function another number of VFs than when it was read? Its sriov_numvfs changes without a uevent. */
+/** Whether a function's number of VFs has changed since it was read: sriov_numvfs changes without a uevent. */
 export function hasOtherCounts(root: HostRoot, { physicalFunctions, functions }: HostSnapshot): boolean {
-  // A read of a count whose function is locked by a write would wait for that.
+  // A read of the count would block behind a pending write to the function.
   const pending = pendingAddresses(root);
   return [...physicalFunctions].some(
     ([address, { current }]) =>

@@ -6,14 +6,14 @@ import type { PhysicalFunction } from '../host/sriov/read.ts';
 import type { FunctionUse } from '../host/use/use.ts';
 import type { VfioDevice, VfioState } from '../host/vfio/read.ts';
 
-/** All that the host's screens show, as it was at one time. Every text in it is safe to print. */
+/** Everything that the host screens show, at one point in time. All its text is safe to print. */
 export type HostSnapshot = {
-  /** By address, in order of address; so are the others with an address. */
+  /** By address, in order of address, as are the other tables with addresses. */
   readonly functions: ReadonlyMap<string, PciSummary>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
-  /** Functions that the host uses for something. */
+  /** Functions that the host uses. */
   readonly use: ReadonlyMap<string, FunctionUse>;
-  /** Functions that are configured for the next boot, or that it would change. */
+  /** Functions that are configured for the next boot, or that it changes. */
   readonly nextBoot: ReadonlyMap<string, NextBoot>;
   readonly physicalFunctions: ReadonlyMap<string, PhysicalFunction>;
   /** Functions with a VFIO driver. */
@@ -21,16 +21,16 @@ export type HostSnapshot = {
   readonly general: HostGeneral;
 };
 
-/** A snapshot with all that was read of each function, as it is known where the host is read. */
+/** A snapshot with all that was read of each function, as the host thread has it. */
 export type HostReading = Omit<HostSnapshot, 'functions'> & {
   readonly functions: ReadonlyMap<string, PciFunction>;
 };
 
-/** What there is only one of. */
+/** What exists once per host. */
 export type HostGeneral = {
   readonly vfio: Omit<VfioState, 'devices'> | null;
   readonly diagnosis: Diagnosis | null;
-  /** What could not be read, and why, in sentences. */
+  /** What could not be read and why, as sentences. */
   readonly problems: readonly string[];
 };
 

@@ -6,6 +6,6 @@ import { HostPlans } from './plans.ts';
 import { HostServer } from './server.ts';
 import { HostService } from './service.ts';
 
-// The entry of the host's thread; `workerData` is the root of the host's files.
+// Entry point of the host thread; `workerData` is the root of the host's files.
 const root = new HostRoot(workerData as string);
 new HostServer(new HostService(root, managerPaths().state), new HostPlans(root), parentPort!, systemClock);

@@ -2,18 +2,18 @@ import type { Stall } from '../host/load.ts';
 import type { HostRoot } from '../host/root.ts';
 import { type CpuTicks, type HostVitals, readHostVitals } from '../host/vitals.ts';
 
-/** A host's vitals, and what they say when they are compared with those before. */
+/** A host's vitals, and rates since the previous sample. */
 export type HostUsage = {
   readonly vitals: HostVitals;
-  /** Share of the time that each CPU was in use. */
+  /** Share of time that each CPU was busy. */
   readonly cpus: readonly number[];
-  /** The same of all of them together. */
+  /** The same for all CPUs together. */
   readonly cpu: number;
-  /** Share of the time in which some tasks waited for a resource; a resource that isn't measured is missing. */
+  /** Share of time in which some tasks waited for a resource; resources that the kernel does not measure are missing. */
   readonly waits: Readonly<Partial<Record<Stall['resource'], number>>>;
 };
 
-/** Reads a host's usage: each reading is compared with the one before. */
+/** Samples a host's usage, each sample relative to the previous one. */
 export class UsageReader {
   readonly #root: HostRoot;
   readonly #stateFolder: string;
@@ -24,7 +24,7 @@ export class UsageReader {
     this.#stateFolder = stateFolder;
   }
 
-  /** @param at milliseconds on a clock that never goes back. @returns null the first time: there is nothing to compare with */
+  /** @param at milliseconds of a monotonic clock. @returns null for the first sample, which has nothing to compare with */
   read(at: number): HostUsage | null {
     const vitals = readHostVitals(this.#root, this.#stateFolder);
     const before = this.#before;
@@ -33,7 +33,7 @@ export class UsageReader {
   }
 }
 
-/** @param seconds from one to the other */
+/** @param seconds between the two */
 export function usageBetween(before: HostVitals, vitals: HostVitals, seconds: number): HostUsage {
   const cpus = vitals.cpuTicks.map((ticks, index) => busyShare(before.cpuTicks[index], ticks));
   const some = (of: HostVitals, resource: Stall['resource']) =>

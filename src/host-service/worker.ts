@@ -7,7 +7,7 @@ import type { HostConnection, HostSource } from './source.ts';
 
 /**
  * The host below a directory, read on a thread of its own.
- * @param root `/`, or a recording, which can't be changed
+ * @param root `/`, or a recording, which cannot be changed
  */
 export function hostSource(root: string): HostSource {
   return {
@@ -17,7 +17,7 @@ export function hostSource(root: string): HostSource {
   };
 }
 
-/** Of a folder like `web-01/tree`, `web-01` says more. */
+/** Names without meaning: for `web-01/tree`, use `web-01`. */
 const PLAIN_NAMES = new Set(['tree', 'root', 'host', 'recording']);
 
 function recordingName(root: string): string {

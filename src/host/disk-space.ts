@@ -4,11 +4,11 @@ import { dirname } from 'node:path';
 export type DiskSpace = {
   readonly path: string;
   readonly totalBytes: number;
-  /** What may still be written without being root. */
+  /** What users other than root may still write. */
   readonly availableBytes: number;
 };
 
-/** The room on the file system that a folder is on, or would be; null where it can't be told. */
+/** The space on the file system of a folder, which need not exist yet; null if not known. */
 export function diskSpace(folder: string): DiskSpace | null {
   let there = folder;
   while (!existsSync(there) && dirname(there) !== there) there = dirname(there);

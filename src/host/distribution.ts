@@ -8,7 +8,7 @@ export type Distribution = {
   /** `debian`, `ubuntu`, `rhel`, `fedora`, `centos`... */
   readonly id: string;
   readonly version: string;
-  /** As it calls itself: `Debian GNU/Linux 12 (bookworm)`. */
+  /** Its PRETTY_NAME: `Debian GNU/Linux 12 (bookworm)`. */
   readonly name: string;
   readonly family: DistributionFamily;
 };
@@ -24,7 +24,7 @@ const families: Readonly<Record<string, DistributionFamily>> = {
   arch: 'arch',
 };
 
-/** From os-release(5); hosts older than that file by their /etc/redhat-release. */
+/** From os-release(5), or on older hosts from /etc/redhat-release. */
 export function readDistribution(root: HostRoot): Distribution {
   const text = root.text('/etc/os-release') ?? root.text('/usr/lib/os-release');
   if (text === null) return beforeOsRelease(root);
@@ -51,7 +51,7 @@ function beforeOsRelease(root: HostRoot): Distribution {
   };
 }
 
-/** The path of a program in one of the usual directories, or null. */
+/** The path of a program in a standard directory, or null. */
 export function findProgram(root: HostRoot, name: string): string | null {
   const directories = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
   return directories.map(directory => `${directory}/${name}`).find(path => root.exists(path)) ?? null;

@@ -1,6 +1,6 @@
 import type { HostRoot } from './root.ts';
 
-/** The running kernel's command line as words; a quoted value keeps its blanks. */
+/** The words of the running kernel's command line; quotes protect blanks. */
 export function kernelParameters(root: HostRoot): string[] {
   return splitParameters(root.text('/proc/cmdline', 65_536) ?? '');
 }
@@ -12,7 +12,7 @@ export function splitParameters(line: string): string[] {
   return (end < 0 ? words : words.slice(0, end)).map(word => word.replaceAll('"', ''));
 }
 
-/** The values given to a parameter, in order; a parameter without `=` has the value ''. Dash and underscore are equal. */
+/** The values given to a parameter, in order; a parameter without `=` has the value ''. Dashes and underscores are equivalent. */
 export function parameterValues(parameters: readonly string[], name: string): string[] {
   const wanted = canonical(name);
   return parameters
@@ -24,7 +24,7 @@ export function parameterValues(parameters: readonly string[], name: string): st
     .map(([, value]) => value!);
 }
 
-/** A parameter's comma-separated options from every place it was given: `iommu=pt,force`. */
+/** A parameter's comma-separated options, from all its occurrences: `iommu=pt,force`. */
 export function parameterOptions(parameters: readonly string[], name: string): string[] {
   return parameterValues(parameters, name).flatMap(value => value.split(',').filter(Boolean));
 }

@@ -18,7 +18,7 @@ export function liveNode(devicePath: string): DeviceNode | null {
   };
 }
 
-/** `major:minor` of the device that a path leads to; null for anything else, or when it has gone. */
+/** `major:minor` of the device at a path; null for anything else, or if it is gone. */
 export function liveDeviceNumber(hostPath: string): string | null {
   try {
     const stat = fs.statSync(hostPath);
@@ -30,7 +30,7 @@ export function liveDeviceNumber(hostPath: string): string | null {
   }
 }
 
-/** The C library's dev_t: 12 bits of major number at 8, 20 bits of minor in two parts. */
+/** glibc's dev_t: 12 bits of major number at bit 8, and 20 bits of minor number in two parts. */
 function deviceNumbers(rdev: number): { readonly major: number; readonly minor: number } {
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }
@@ -54,8 +54,8 @@ export function liveAddresses(): Record<string, string[]> {
 }
 
 /**
- * SSH_CONNECTION of this process and of its ancestors: sudo takes the variable out of the environment it starts a
- * command with, the shell above it still has it.
+ * SSH_CONNECTION of this process and its ancestors: sudo removes the variable from the environment, but the shell above it
+ * still has it.
  */
 export function liveSshConnections(): string[] {
   const found = new Set<string>();
@@ -69,7 +69,7 @@ export function liveSshConnections(): string[] {
   return [...found];
 }
 
-/** Ancestors of another user are not ours to read, and may end at any time. */
+/** Ancestors of another user are not readable, and may exit at any time. */
 function readQuietly(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');
@@ -78,13 +78,13 @@ function readQuietly(file: string): string {
   }
 }
 
-/** For commands whose output is read: administrators' programs are found, and speak plainly. */
+/** For commands whose output is parsed: includes the sbin directories, and the C locale. */
 export function commandEnvironment(): NodeJS.ProcessEnv {
   const path = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
   return { ...process.env, PATH: path, LC_ALL: 'C' };
 }
 
-/** Runs a command with plain output; null when it is not installed. */
+/** Runs a command in the C locale; null if it is not installed. */
 export async function runCommand(
   argv: readonly [string, ...string[]],
   timeout: number,
@@ -101,6 +101,6 @@ export async function runCommand(
   return {
     exitCode: result.exitCode ?? 1,
     stdout: result.stdout,
-    stderr: result.timedOut ? `${file} did not end within ${timeout / 1000} s` : result.stderr,
+    stderr: result.timedOut ? `${file} did not finish within ${timeout / 1000} s` : result.stderr,
   };
 }

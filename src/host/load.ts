@@ -1,21 +1,21 @@
 import type { HostRoot } from './root.ts';
 
 const KiB = 2 ** 10;
-/** Clock ticks of /proc a second: USER_HZ is 100 on every x86 Linux. */
+/** Clock ticks per second in /proc: USER_HZ is 100 on every x86 Linux. */
 const TICKS_PER_SECOND = 100;
 const PAGE_BYTES = 4096;
 const MICROSECONDS = 1e6;
 
-/** How busy the host is. What its kernel doesn't count is null, or left out. */
+/** How busy the host is. What the kernel does not report is null, or omitted. */
 export type HostLoad = {
   readonly cpus: number;
-  /** Seconds of all CPUs together since the boot, by what they did (proc(5), /proc/stat). Guests are part of user and nice. */
+  /** Seconds since boot of all CPUs together, by mode (proc(5), /proc/stat). Guests are part of user and nice. */
   readonly cpuSeconds: Readonly<Record<string, number>>;
   readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
   readonly hugepages: readonly HugepagePool[];
-  /** Bytes of memory that same-page merging saves; null without KSM. */
+  /** Bytes of memory saved by KSM; null without it. */
   readonly ksmSavedBytes: number | null;
-  /** Seconds in which some tasks, or all of them, waited for a resource (Documentation/accounting/psi.rst). */
+  /** Seconds in which some or all tasks waited for a resource (Documentation/accounting/psi.rst). */
   readonly stalled: readonly Stall[];
 };
 
@@ -27,7 +27,7 @@ export type Stall = {
   readonly seconds: number;
 };
 
-/** The fields of a CPU's line, in the kernel's order. */
+/** The fields of a CPU's line, in order. */
 const CPU_MODES = ['user', 'nice', 'system', 'idle', 'iowait', 'irq', 'softirq', 'steal'] as const;
 
 export function readHostLoad(root: HostRoot): HostLoad {
@@ -69,7 +69,7 @@ function ksmSavedBytes(root: HostRoot): number | null {
 }
 
 function stalls(root: HostRoot, resource: Stall['resource']): Stall[] {
-  // A kernel that was booted with psi=0 has the file, but nothing in it: reading it is an error.
+  // With psi=0, the file exists, but reading it fails.
   const text = root.attribute(`/proc/pressure/${resource}`) ?? '';
   return [...text.matchAll(/^(some|full) .*total=(\d+)$/gm)].map(([, tasks, total]) => ({
     resource,

@@ -5,11 +5,11 @@ import { stateFolder } from '../files/state-folder.ts';
 import type { HostRoot } from './root.ts';
 
 /**
- * A write to sysfs that the kernel has not answered yet. While it lasts it holds the device's lock, and a read of
+ * A write to sysfs that the kernel has not completed. It holds the device's lock, and a read of
  * `driver_override` or `sriov_numvfs` of that device would hang with it.
  */
 export type PendingWrite = {
-  /** The process that hangs in it, and when it was started, in clock ticks since the boot. */
+  /** The process that is stuck in it, and its start time in clock ticks since boot. */
   readonly pid: number;
   readonly startTicks: number;
   readonly bootId: string;
@@ -33,12 +33,12 @@ const schema = z.array(
   }),
 );
 
-/** Written before each such write, so that any process of vring knows. */
+/** Updated before each such write, for all processes of vring. */
 export function pendingWritesPath(): string {
   return join(stateFolder(), 'pending-writes.json');
 }
 
-/** Those whose process is still there. */
+/** Those whose process still exists. */
 export function readPendingWrites(root: HostRoot): PendingWrite[] {
   const writes = parse(textOf(root));
   if (writes.length === 0) return [];
@@ -46,7 +46,7 @@ export function readPendingWrites(root: HostRoot): PendingWrite[] {
   return writes.filter(write => write.bootId === bootId && startTicksOf(write.pid) === write.startTicks);
 }
 
-/** Functions whose lock a write of ours may hold now. */
+/** Functions whose device lock a pending write may hold. */
 export function pendingAddresses(root: HostRoot): ReadonlySet<string> {
   return new Set(readPendingWrites(root).map(write => write.address));
 }
@@ -61,8 +61,8 @@ export function currentBootId(): string {
 }
 
 /**
- * When a process of this machine was started (proc(5), /proc/PID/stat, field 22); null when there is none, or only a zombie:
- * its parent may never wait for it, and it writes no more.
+ * Start time of a process of this machine (proc(5), /proc/PID/stat, field 22); null if there is none, or only a zombie, which
+ * no longer writes but may never be reaped.
  */
 export function startTicksOf(pid: number): number | null {
   const [state, ...fields] = /^\d+ \(.*\) (.*)$/s.exec(readProc(`${pid}/stat`))?.[1]?.split(' ') ?? [];
@@ -86,7 +86,7 @@ function textOf(root: HostRoot): string | null {
   try {
     return root.text(pendingWritesPath());
   } catch {
-    // It is for root to read, and only root's writes hang.
+    // Only root can read it, and only root writes to devices.
     return null;
   }
 }

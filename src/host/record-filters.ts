@@ -1,6 +1,6 @@
 /**
- * What a recording leaves out of a file. Most files are kept whole; those that carry more than the readers need, or
- * might carry a secret, are cut down to it.
+ * Removes from a file what must not be recorded. Most files are kept whole; those that contain more than the readers need, or
+ * may contain secrets, are reduced to what is needed.
  */
 type Filter = { readonly path: RegExp; readonly apply: (text: string) => string };
 
@@ -16,34 +16,34 @@ const filters: readonly Filter[] = [
   { path: /^\/proc\/\d+\/status$/, apply: keepLines(/^Uid:/) },
   { path: /^\/proc\/\d+\/stat$/, apply: () => '' },
   { path: /^\/proc\/\d+\/maps$/, apply: keepMappings },
-  // The heading and established connections to the SSH port.
+  // The header, and established connections to the SSH port.
   { path: /^\/proc\/net\/tcp6?$/, apply: keepLines(/^\s*sl |^\s*\d+: [0-9A-F]+:0016 [0-9A-F:]+ 01 /) },
   { path: /\/modules\.alias$/, apply: keepLines(/^alias (vfio_)?pci:/) },
   { path: /\/modules\.dep$/, apply: text => text.replace(/[^\s:]*\//g, '') },
   { path: /\/modules\.builtin\.modinfo$/, apply: keepPciAliases },
 ];
 
-/** The content to be recorded for a file. */
+/** The content to record for a file. */
 export function filterRecorded(hostPath: string, content: Buffer): Buffer {
-  // The command line within a unified kernel image: nothing may move in the file.
+  // The command line in a unified kernel image: offsets in the file must not change.
   if (/\.efi$/i.test(hostPath)) return Buffer.from(maskInPlace(content.toString('latin1')), 'latin1');
   const applied = filters.filter(filter => filter.path.test(hostPath));
   if (applied.length === 0) return content;
   return Buffer.from(applied.reduce((text, filter) => filter.apply(text), content.toString('utf8')));
 }
 
-/** Where readers may look; a recording refuses anything else, whoever comes to read it one day. */
+/** The paths that may be recorded: everything else is refused, even if a reader asks for it. */
 const recordable =
   /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(passwd|os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
 const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
 
-/** @param hostPath as a reader asked for it; links may lead elsewhere. */
+/** @param hostPath as a reader requested it; links may lead elsewhere */
 export function mayRecord(hostPath: string): boolean {
   return recordable.test(hostPath) && !isSecret(hostPath);
 }
 
 export function isSecret(hostPath: string): boolean {
-  // Only names and numbers of users are kept of it: they tell whose process has a device open.
+  // Only names and numbers of users are kept, which show whose process has a device open.
   return hostPath !== '/etc/passwd' && secret.test(hostPath);
 }
 
@@ -73,16 +73,16 @@ function keepLines(wanted: RegExp): (text: string) => string {
       .join('');
 }
 
-/** Device files that say nothing about the hardware: every process has some of them open. */
+/** Device files that are unrelated to hardware: every process has some of them open. */
 const commonNodes =
   /^\/dev\/(null|zero|full|random|urandom|tty|ptmx|console|kmsg|fuse|kvm|net\/tun|vhost-\w+|(pts|shm|mqueue|hugepages)\/.*)$/;
 
-/** Is it a device file, or a BAR, that a process uses a piece of hardware by? @param target as /proc shows it */
+/** Whether it is a device file or BAR of hardware. @param target as /proc shows it */
 export function isHardware(target: string): boolean {
   return (target.startsWith('/dev/') && !commonNodes.test(target)) || /^\/sys\/.*\/resource\d/.test(target);
 }
 
-/** Mappings of hardware, without the addresses, which would help nobody but an attacker. */
+/** Mappings of hardware, without the addresses, which would help only an attacker. */
 function keepMappings(text: string): string {
   const targets = text.split('\n').flatMap(line => /^(?:\S+ +){5}(\/.*)$/.exec(line)?.[1] ?? []);
   return [...new Set(targets.filter(isHardware))].map(target => `0-0 rw-s 0 00:00 1 ${target}\n`).join('');

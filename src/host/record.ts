@@ -22,9 +22,9 @@ export type Recording = { readonly target: string; readonly files: number; reado
 
 /**
  * Records a host into a directory, or into a tar archive when the name ends in .tar, .tar.gz or .tgz. A recording
- * holds what the readers look at and nothing else; network and MAC addresses and serial numbers are among it.
- * @param source `/`, or a recording to be made anew
- * @throws when the target exists already and is not an empty directory.
+ * contains only what the readers use, which includes network and MAC addresses and serial numbers.
+ * @param source `/`, or a recording to record again
+ * @throws if the target exists and is not an empty directory
  */
 export async function recordHost(target: string, source = '/'): Promise<Recording> {
   const absolute = path.resolve(target);
@@ -49,7 +49,7 @@ async function recordTo(directory: string, source: string): Promise<Recording> {
   }
   const root = new RecordingRoot(source);
   await readEverything(root);
-  // Never twice the same, and so no part of everything.
+  // They differ at each read, so `readEverything` does not have them.
   readHostVitals(root, '/');
   root.nodes('/dev/vfio');
   root.nodes('/dev/vfio/devices');
@@ -57,10 +57,10 @@ async function recordTo(directory: string, source: string): Promise<Recording> {
   return write(root, directory);
 }
 
-/** Everything there is to know of a host, as plain data. */
+/** The answers of all readers, as plain data. */
 export type Everything = Awaited<ReturnType<typeof readEverything>>;
 
-/** Runs every reader: what they look at is what a recording has to hold. */
+/** Runs every reader: a recording contains what they read. */
 export async function readEverything(root: HostRoot) {
   const functions = readPci(root);
   return {
@@ -89,7 +89,7 @@ function bootLoaderEdits(root: HostRoot): unknown {
   }
 }
 
-/** What plans for the next boot look at. */
+/** What plans that persist read. */
 function initramfsFiles(root: HostRoot): unknown {
   return {
     programs: ['update-initramfs', 'dracut', 'systemctl', 'udevadm', 'modprobe'].map(name =>

@@ -1,13 +1,13 @@
 import * as z from 'zod';
 
 /**
- * What a reader needs of the host that no regular file holds. A live root asks the system; a recorded tree carries
- * the answers in `/.vring/host.json`.
+ * What readers need that is not in a regular file. A live root asks the system; a recorded tree has the answers in
+ * `/.vring/host.json`.
  */
 export const factsSchema = z.object({
   version: z.literal(1),
   recordedAt: z.string(),
-  /** Character and block devices under /dev that matter here. */
+  /** Character and block devices in /dev. */
   nodes: z.array(
     z.object({
       path: z.string(),
@@ -18,7 +18,7 @@ export const factsSchema = z.object({
       mode: z.number(),
       uid: z.number(),
       gid: z.number(),
-      /** Could the recording process open it for reading and writing? */
+      /** Whether the recording process could open it for reading and writing. */
       usable: z.boolean(),
     }),
   ),
@@ -26,9 +26,9 @@ export const factsSchema = z.object({
   addresses: z.record(z.string(), z.array(z.string())),
   /** The SSH_CONNECTION variables of the recording process and its ancestors. */
   sshConnections: z.array(z.string()),
-  /** Paths that the recording process could not read, with the error's code. */
+  /** Paths that the recording process could not read, with the error code. */
   unreadable: z.record(z.string(), z.string()),
-  /** Output of commands, by their words joined with a blank. */
+  /** Results of commands, by their words joined with blanks. */
   commands: z.record(z.string(), z.object({ exitCode: z.number(), stdout: z.string(), stderr: z.string() })),
 });
 
@@ -36,5 +36,5 @@ export type HostFacts = z.infer<typeof factsSchema>;
 export type DeviceNode = HostFacts['nodes'][number];
 export type CommandResult = HostFacts['commands'][string];
 
-/** Where a recorded tree keeps them. */
+/** Their path in a recorded tree. */
 export const factsPath = '/.vring/host.json';

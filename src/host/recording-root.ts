@@ -9,12 +9,12 @@ type Entry =
   | { readonly kind: 'directory' }
   | { readonly kind: 'link'; readonly target: string };
 
-/** More of one file than this is no part of any reader's answer. */
+/** No reader needs more of one file than this. */
 const fileLimit = 32 << 20;
 
 /**
- * A root that remembers everything that is read through it. What readers never look at is not recorded; what
- * they do look at is there when they run on the recording.
+ * A root that records everything that is read through it, so that readers get the same answers from the recording, which
+ * contains nothing else.
  */
 export class RecordingRoot extends HostRoot {
   readonly entries = new Map<string, Entry>();
@@ -41,7 +41,7 @@ export class RecordingRoot extends HostRoot {
         return count;
       });
       if (real !== null) this.#keepFile(real, filterRecorded(hostPath, content));
-      // Most processes have nothing open that is worth a file in the recording.
+      // Most processes have no hardware mapped.
       if (real !== null && /^\/proc\/\d+\//.test(real) && this.#isEmpty(real)) this.entries.delete(real);
       return result;
     });
@@ -50,10 +50,10 @@ export class RecordingRoot extends HostRoot {
   override list(hostPath: string): string[] | null {
     const names = this.#noting(hostPath, () => super.list(hostPath));
     if (names === null) return null;
-    // Of the processes only those are kept that have a device open: see #keepLink.
+    // Only processes that have a device open are recorded: see #keepLink.
     if (/^\/proc(\/\d|$)/.test(hostPath)) return names;
     const real = this.#remember(hostPath);
-    // Links and directories count by their names alone.
+    // Links and directories are recorded even if only their names are read.
     if (real !== null) for (const name of names) this.#keepName(path.posix.join(real, name));
     return names;
   }
@@ -111,7 +111,7 @@ export class RecordingRoot extends HostRoot {
     return result;
   }
 
-  /** What may not be read is an answer too. */
+  /** A read that is denied is recorded as such. */
   #noting<T>(hostPath: string, read: () => T): T {
     try {
       return read();
@@ -121,7 +121,7 @@ export class RecordingRoot extends HostRoot {
     }
   }
 
-  /** A process is unreadable as a whole: its open files have no names to list. */
+  /** A process is recorded as unreadable as a whole. */
   #keepUnreadable(hostPath: string, code: string): void {
     const process = /^\/proc\/\d+/.exec(hostPath)?.[0];
     if (process) this.entries.set(process, { kind: 'directory' });
@@ -134,8 +134,8 @@ export class RecordingRoot extends HostRoot {
   }
 
   /**
-   * Keeps every link on the way to a path, and a directory or an empty file where it ends.
-   * @returns the path without links; null for what is not to be recorded.
+   * Records every link in a path, and the directory or an empty file at its end.
+   * @returns the path without links; null for a path that must not be recorded
    */
   #remember(hostPath: string): string | null {
     if (!mayRecord(hostPath)) return null;
@@ -202,12 +202,12 @@ export class RecordingRoot extends HostRoot {
   }
 }
 
-/** /proc/self leads to a process that a recording does not have. */
+/** Links such as /proc/self lead to processes that a recording does not have. */
 function magicLink(hostPath: string): boolean {
   return hostPath.startsWith('/proc/');
 }
 
-/** Bytes put into what was read so far; registers between two reads that nobody asked for stay zero. */
+/** Adds bytes to those already read; ranges that were not read remain zero. */
 function withBytes(content: Buffer, bytes: Buffer, offset: number): Buffer {
   const length = Math.min(Math.max(content.length, offset + bytes.length), fileLimit);
   if (bytes.length === 0 || length <= offset) return content;

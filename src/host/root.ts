@@ -9,7 +9,7 @@ import {
   type HostFacts,
 } from './recorded-facts.ts';
 
-/** Something that exists but cannot be read: the message names it and says why. */
+/** Something exists but cannot be read: the message names it and the reason. */
 export class HostReadError extends Error {
   readonly path: string;
   readonly code: string;
@@ -34,9 +34,9 @@ const noFacts: HostFacts = {
   unreadable: {},
 };
 
-/** Errors that mean "not there": a sysfs attribute may also vanish between its listing and its reading. */
+/** Errors that mean it does not exist: a sysfs attribute may also vanish between list and read. */
 const missing = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO']);
-/** What a driver answers for an attribute it has no value for. */
+/** Errors that drivers return for an attribute without a value. */
 const refused = new Set(['EINVAL', 'EIO', 'ENODATA', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EBUSY']);
 const maxLinks = 40;
 /** A component of a path that is empty, `.` or `..`. */
@@ -46,7 +46,7 @@ const defaultLimit = 1 << 20;
 
 /**
  * The host, or a recording of one: every path is absolute within it. Links of a recorded tree are followed inside
- * the tree, absolute ones too, so that nothing of this machine shows through. What is missing reads as null; what
+ * the tree, including absolute ones, so that no file of this machine is read. What is missing reads as null; what
  * exists but cannot be read throws a {@link HostReadError}.
  */
 export class HostRoot {
@@ -54,7 +54,7 @@ export class HostRoot {
   /** True for the running system; false for a recorded tree, which cannot be changed. */
   readonly live: boolean;
   #facts: HostFacts | null = null;
-  /** Directories of a recorded tree that were found to have no link in their paths. */
+  /** Directories of a recorded tree that are known to have no link in their paths. */
   readonly #plainDirectories = new Set<string>();
 
   constructor(rootPath = '/') {
@@ -67,7 +67,7 @@ export class HostRoot {
     return this.withFile(hostPath, read => readAll(read, limit).toString('utf8'));
   }
 
-  /** A sysfs attribute without its newline; null also when its driver has no value for it. */
+  /** A sysfs attribute without its newline; null also if its driver has no value for it. */
   attribute(hostPath: string): string | null {
     try {
       return this.text(hostPath, 65_536)?.trim() ?? null;
@@ -98,7 +98,7 @@ export class HostRoot {
     return this.#guard(hostPath, () => fs.readdirSync(this.#directory(hostPath)).sort());
   }
 
-  /** Names of the real directories in a directory, in byte order: links to directories are left out. */
+  /** Names of the real directories in a directory, in byte order, without links to directories. */
   subdirectories(hostPath: string): string[] | null {
     return this.#guard(hostPath, () =>
       fs
@@ -109,7 +109,7 @@ export class HostRoot {
     );
   }
 
-  /** The target of a link as it is written; null when it is missing or no link. */
+  /** The target of a link as written; null if it is missing or not a link. */
   link(hostPath: string): string | null {
     try {
       return this.#guard(hostPath, () => fs.readlinkSync(this.#resolveParent(hostPath)));
@@ -119,7 +119,7 @@ export class HostRoot {
     }
   }
 
-  /** The last name of a link's target: how sysfs names a device's driver, group or module. */
+  /** The last component of a link's target: how sysfs names a device's driver, group or module. */
   linkName(hostPath: string): string | null {
     const target = this.link(hostPath);
     return target === null ? null : path.posix.basename(target);
@@ -142,14 +142,14 @@ export class HostRoot {
     });
   }
 
-  /** Where a path of the host lies on this machine, every link followed within the root. */
+  /** The path on this machine of a path of the host, with links followed within the root. */
   resolve(hostPath: string): string {
     if (this.live) return hostPath;
     const direct = this.#within(hostPath);
     if (this.#isPlain(parentOf(direct)) && !isLink(direct)) return direct;
     const real = realPath(direct);
     if (real !== null && this.#contains(real)) return real;
-    // It leads out of the tree, or to nothing from here: the same path may lead to something within.
+    // It leads out of the tree, or does not exist: with links followed inside the tree it may exist.
     return this.#walk(hostPath);
   }
 
@@ -159,7 +159,7 @@ export class HostRoot {
     return this.facts().nodes.find(node => node.path === hostPath) ?? null;
   }
 
-  /** `major:minor` of the device that a path leads to; null for anything else, and in a recorded tree. */
+  /** `major:minor` of the device at a path; null for anything else, and in a recorded tree. */
   deviceNumber(hostPath: string): string | null {
     return this.live ? liveDeviceNumber(hostPath) : null;
   }
@@ -176,12 +176,12 @@ export class HostRoot {
     return this.live ? liveAddresses() : this.facts().addresses;
   }
 
-  /** Each `client port server port` of the SSH sessions this process descends from. */
+  /** `client port server port` of each SSH session that this process descends from. */
   sshConnections(): readonly string[] {
     return this.live ? liveSshConnections() : this.facts().sshConnections;
   }
 
-  /** Runs a command that reads; null when it is not installed, or was not recorded. */
+  /** Runs a command that only reads; null if it is not installed, or was not recorded. */
   async query(...argv: [string, ...string[]]): Promise<CommandResult | null> {
     return this.live ? await runCommand(argv, 10_000) : (this.facts().commands[argv.join(' ')] ?? null);
   }
@@ -192,7 +192,7 @@ export class HostRoot {
     return this.#facts;
   }
 
-  /** `resolve` for a directory, whose files are read next as a rule. */
+  /** `resolve` for a directory; its files are usually read next. */
   #directory(hostPath: string): string {
     if (this.live) return hostPath;
     const direct = this.#within(hostPath);
@@ -207,14 +207,14 @@ export class HostRoot {
 
   #open(hostPath: string): number {
     const fd = this.#openAny(hostPath);
-    // sysfs and /proc, where most reads are, have no FIFOs.
+    // sysfs and /proc, the source of most reads, have no FIFOs.
     if (hostPath.startsWith('/sys/') || hostPath.startsWith('/proc/') || !fs.fstatSync(fd).isFIFO())
       return fd;
     fs.closeSync(fd);
     throw Object.assign(new Error('it is a FIFO, not a file'), { code: 'ESPIPE' });
   }
 
-  /** Without waiting for a writer, where it is a FIFO. */
+  /** Does not wait for a writer if it is a FIFO. */
   #openAny(hostPath: string): number {
     const flags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
     if (this.live) return fs.openSync(hostPath, flags);
@@ -229,7 +229,7 @@ export class HostRoot {
     return fs.openSync(this.resolve(hostPath), flags);
   }
 
-  /** Most reads are of many files in one directory: it is looked at once, its files only for being links. */
+  /** Most reads are of many files in one directory: it is resolved once, and its files are only checked for links. */
   #isPlain(directory: string): boolean {
     if (this.#plainDirectories.has(directory)) return true;
     if (!this.#contains(directory) || realPath(directory) !== directory) return false;
@@ -250,13 +250,16 @@ export class HostRoot {
     try {
       return factsSchema.parse(JSON.parse(text));
     } catch (cause) {
-      throw new Error(`${this.path}${factsPath} is not a recording of this version: record the host again`, {
-        cause,
-      });
+      throw new Error(
+        `${this.path}${factsPath} is not a valid recording of this version: record the host again`,
+        {
+          cause,
+        },
+      );
     }
   }
 
-  /** All but the last component with links followed. */
+  /** Follows links in all but the last component. */
   #resolveParent(hostPath: string): string {
     if (this.live) return hostPath;
     const direct = this.#within(hostPath);
@@ -264,7 +267,7 @@ export class HostRoot {
     return path.join(this.resolve(path.posix.dirname(hostPath)), path.posix.basename(hostPath));
   }
 
-  /** Follows links one component at a time; `..` stops at the root, as chroot(2) has it. */
+  /** Follows links one component at a time; `..` stops at the root, as in chroot(2). */
   #walk(hostPath: string): string {
     let pending = hostPath.split('/').filter(Boolean);
     let done: string[] = [];
@@ -305,12 +308,12 @@ export class HostRoot {
   }
 }
 
-/** Shared by all reads, which are synchronous: most files fit into it. */
+/** Shared by all reads, which are synchronous; most files fit. */
 const scratch = Buffer.allocUnsafe(16_384);
 
 /**
- * Everything up to `limit`, valid until the next read. The size of a /proc or sysfs file is unknown before it has
- * been read, and it may come in pieces: only an empty one is the end.
+ * Everything up to `limit`, valid until the next read. The size of a /proc or sysfs file is not known in
+ * advance, and reads may be short: only an empty read is the end.
  */
 function readAll(read: (into: Buffer, offset: number) => number, limit: number): Buffer {
   const small = scratch.subarray(0, Math.min(limit, scratch.length));
@@ -327,7 +330,7 @@ function readAll(read: (into: Buffer, offset: number) => number, limit: number):
   return Buffer.concat(chunks);
 }
 
-/** @returns the count of bytes, less than the buffer has only at the end of the file. */
+/** @returns the number of bytes, less than the size of the buffer only at the end of the file */
 function fill(read: (into: Buffer, offset: number) => number, into: Buffer, start: number): number {
   let filled = 0;
   while (filled < into.length) {

@@ -1,12 +1,12 @@
 /**
- * Text that a device, a firmware or a file supplied, made safe for a terminal: no C0 or C1 control characters (escape
- * sequences among them), no bidirectional overrides, surrounding blanks cut.
+ * Text from a device, firmware or file, made safe for a terminal: without C0 and C1 control characters (which include escape
+ * sequences), bidirectional overrides and surrounding blanks.
  */
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '').trim();
 }
 
-/** `KEY=value` lines, as a uevent file or /etc/os-release has them; quotes around a value are taken off. */
+/** `KEY=value` lines, as in uevent files and /etc/os-release; quotes around a value are removed. */
 export function keyValues(text: string): Map<string, string> {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -26,7 +26,7 @@ export function integer(text: string | null): number | null {
   return /^-?(\d+|0x[0-9a-f]+)$/i.test(trimmed) ? Number(trimmed) : null;
 }
 
-/** `0x8086` or `8086` as `8086`: lower case, four digits at least. */
+/** `0x8086` or `8086` as `8086`: lower case, at least four digits. */
 export function hexId(text: string): string {
   return text.trim().replace(/^0x/i, '').toLowerCase().padStart(4, '0');
 }

@@ -5,27 +5,27 @@ import { integer } from './text.ts';
 
 const KiB = 2 ** 10;
 
-/** Clock ticks since the boot (proc(5), /proc/stat): in use, and in all. */
+/** Clock ticks since boot (proc(5), /proc/stat): busy, and total. */
 export type CpuTicks = { readonly busy: number; readonly all: number };
 
-/** What an overview shows of a host: how busy it is, and whether guests can run on it. */
+/** What the overview shows of a host: how busy it is, and whether it can run guests. */
 export type HostVitals = HostLoad & {
-  /** By CPU, those that are online. */
+  /** One for each online CPU. */
   readonly cpuTicks: readonly CpuTicks[];
   readonly swap: { readonly totalBytes: number; readonly freeBytes: number };
-  /** Tasks that run or wait, on average over 1, 5 and 15 minutes. */
+  /** Load averages over 1, 5 and 15 minutes. */
   readonly loadAverage: readonly number[];
   readonly uptimeSeconds: number;
-  /** Does same-page merging run? Null without KSM. */
+  /** Whether KSM is running; null if the kernel has none. */
   readonly ksmRuns: boolean | null;
   readonly kvm: 'usable' | 'forbidden' | 'absent';
-  /** 0: there is no IOMMU, or it is off. */
+  /** 0: no IOMMU, or it is off. */
   readonly iommuGroups: number;
-  /** Of the file system that VMs' state is kept on; null for a recording. */
+  /** The file system of the VM state; null for a recording. */
   readonly stateSpace: DiskSpace | null;
 };
 
-/** @param stateFolder where the state of VMs is kept; it need not be there yet */
+/** @param stateFolder the folder of the VM state, which need not exist yet */
 export function readHostVitals(root: HostRoot, stateFolder: string): HostVitals {
   const meminfo = root.text('/proc/meminfo') ?? '';
   const memory = (name: string) =>
@@ -51,7 +51,7 @@ function kvmState(root: HostRoot): HostVitals['kvm'] {
   return node.usable ? 'usable' : 'forbidden';
 }
 
-/** Fields of a CPU's line: user, nice, system, idle, iowait, irq, softirq, steal; guests are part of the first two. */
+/** Fields of a CPU's line: user, nice, system, idle, iowait, irq, softirq, steal; guest time is included in the first two. */
 function cpuTicks(stat: string): CpuTicks[] {
   return [...stat.matchAll(/^cpu\d+ ([\d ]+)$/gm)].map(([, line]) => {
     const ticks = line!.split(' ').slice(0, 8).map(Number);

@@ -5,12 +5,12 @@ import { pinningText } from './vm-facts.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
 
-/** Cells for the names of facts. */
+/** Width of the names of facts, in cells. */
 export const ABOUT_NAME_CELLS = 11;
-/** Blank cells at both sides. */
+/** Blank cells on the left and right. */
 const MARGINS = 2;
 
-/** What there is to say about a VM, in lines for a screen of so many columns. */
+/** Facts about a VM, wrapped to the given number of columns. */
 export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
   const fact = (name: string, text: string): AboutFact => ({
     name,
@@ -38,7 +38,7 @@ function definitionText({ problem, defined, blockers }: VmInfo): string {
   return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 
-/** Lines that all of it takes: the facts, the detail, and the tables of devices, each with a blank line before it. */
+/** Height in lines of the facts, the detail and the device tables, each preceded by a blank line. */
 export function aboutHeight(vm: VmInfo, columns: number): number {
   const table = (rows: number) => (rows === 0 ? 0 : rows + 2);
   const facts = aboutFacts(vm, columns).reduce((sum, { lines }) => sum + lines.length, 0);

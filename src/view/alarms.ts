@@ -5,22 +5,22 @@ import { bytes, percent } from '../text/units.ts';
 import { lossText, names, START_AGAIN_KEY } from './manager-loss.ts';
 import { memoized } from './memoized.ts';
 
-/** Something that somebody should look at. */
+/** A condition that needs the administrator's attention. */
 export type Alarm = {
   readonly key: string;
   readonly level: 'error' | 'warning';
-  /** The VM that it is about; null: the host, or all of them. */
+  /** The VM it concerns; null: the host, or all VMs. */
   readonly vm: string | null;
   readonly text: string;
 };
 
 const MEMORY_IN_USE = 0.95;
 const MEMORY_WAITS = 0.1;
-/** Less room than this share of a disk is little, and on a large disk less than so many bytes. */
+/** Free space is low below this share of a file system, or below this many bytes if that is less. */
 const LITTLE_ROOM = 0.05;
 const LITTLE_ROOM_BYTES = 20 * 2 ** 30;
 
-/** What is wrong with the manager, the VMs and the host, in this order; what can't go on before what only may not. */
+/** Alarms of the manager, the VMs and the host, in this order; errors before warnings. */
 export function createAlarmsSelector() {
   return memoized(
     state => [state.managerLost, state.order, state.infos, state.usage] as const,
@@ -43,7 +43,7 @@ export function createAlarmsSelector() {
   );
 }
 
-/** Those that ended with a manager, or with the host: one alarm for all. */
+/** One alarm for all VMs that ended with their manager or the host. */
 function interruptedAlarm(vms: readonly VmInfo[]): Alarm[] {
   const [first] = vms;
   if (first === undefined) return [];

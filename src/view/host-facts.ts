@@ -12,8 +12,8 @@ import { hardwareFacts, stateFacts } from './host-hardware-facts.ts';
 import { isInUse } from './host-use.ts';
 
 /**
- * What there is to say about a PCI function, the most important first.
- * @param details null while they have not been read yet
+ * Facts about a PCI function, the most important first.
+ * @param details null until they are read
  */
 export function functionFacts(host: HostSnapshot, address: string, details: FunctionDetails | null): Fact[] {
   const fn = host.functions.get(address);
@@ -29,7 +29,7 @@ export function functionFacts(host: HostSnapshot, address: string, details: Func
   ];
 }
 
-/** What there is to say about a root bus: `0000:3a`. */
+/** Facts about a root bus: `0000:3a`. */
 export function busFacts(host: HostSnapshot, bus: string): Fact[] {
   const functions = [...host.functions.values()].filter(({ rootBus }) => rootBus === bus);
   const nodes = [...new Set(functions.flatMap(({ numaNode }) => numaNode ?? []))];
@@ -56,7 +56,7 @@ function hostUseFacts(use: FunctionUse | undefined): Fact[] {
   return [{ name: 'Host use', texts, ...(isInUse(use) && { token: 'status.warning' as const }) }];
 }
 
-/** What depends on an interface or a disk; what can be said of it when nothing does. */
+/** What depends on an interface or a disk; `otherwise` if nothing does. */
 function roleText(name: string, roles: readonly { readonly text: string }[], otherwise: string): string {
   return `${name}: ${roles.length === 0 ? otherwise : roles.map(({ text }) => text).join(', ')}`;
 }
@@ -113,7 +113,7 @@ function iommuFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   return [fact('IOMMU', `group ${group.id}, ${together}`), ...sharingFacts(group)];
 }
 
-/** Why the members of a group belong together, or why they don't in truth. */
+/** Why functions share a group, or why they should. */
 function sharingFacts({ reasons, override }: IommuGroup): Fact[] {
   return [
     ...(reasons.length === 0 ? [] : [{ name: 'Shared', texts: reasons.map(({ text }) => text) }]),
@@ -121,7 +121,7 @@ function sharingFacts({ reasons, override }: IommuGroup): Fact[] {
   ];
 }
 
-/** What there is to say about an IOMMU group, and the member of it that the cursor is on. */
+/** Facts about an IOMMU group, and about its member under the cursor. */
 export function groupFacts(host: HostSnapshot, id: number, member: string | null): Fact[] {
   const group = host.groups.get(id);
   if (group === undefined) return [fact('', `group ${id} is no longer there`)];
@@ -163,7 +163,7 @@ function sriovFacts(host: HostSnapshot, fn: PciSummary): Fact[] {
   ];
 }
 
-/** What was set for a VF, in a line. */
+/** The settings of a VF, on one line. */
 export function vfText(vf: VfAttributes): string {
   const onOff = (on: boolean) => (on ? 'on' : 'off');
   return [

@@ -6,7 +6,7 @@ function filtered(path: string, text: string): string {
   return filterRecorded(path, Buffer.from(text)).toString('utf8');
 }
 
-test('secrets among kernel parameters are masked wherever those are kept', () => {
+test('secrets in kernel parameters are masked in all files', () => {
   const paths = [
     '/proc/cmdline',
     '/etc/kernel/cmdline',
@@ -23,7 +23,7 @@ test('secrets among kernel parameters are masked wherever those are kept', () =>
   }
 });
 
-test('in a unified kernel image nothing moves', () => {
+test('masking keeps offsets in a unified kernel image', () => {
   const image = ukiImage('root=/dev/sda2 rd.luks.key=/secret quiet');
   const result = filterRecorded('/efi/EFI/Linux/arch.efi', image);
   expect(result.length).toBe(image.length);

@@ -39,12 +39,12 @@ test.each([
   ['desktop', desktopTree],
   ['AMD host', amdTree],
   ['host without an IOMMU', noIommuTree],
-])('a recorded %s reads as the host itself', async (_, build) => {
+])('a recording of a %s reads the same as the host', async (_, build) => {
   const { before, after } = await record(build());
   expect(after).toEqual(before);
 });
 
-test('the running machine reads the same from its recording', async () => {
+test('a recording of this machine reads the same as the machine', async () => {
   const target = path.join(directory, 'host');
   await recordHost(target);
   const live = (await readEverything(new HostRoot('/'))) as Record<string, unknown>;
@@ -55,7 +55,7 @@ test('the running machine reads the same from its recording', async () => {
   }
 });
 
-test('who uses a device is recorded; what else its processes have open is not', async () => {
+test('processes that use a device are recorded, without their other open files', async () => {
   const tree = desktopTree();
   const card = `${tree.pathOf('0000:01:00.0')}/drm/card0`;
   tree.file(`${card}/dev`, '226:0\n').file(`${card}/uevent`, 'DEVNAME=dri/card0\n');
@@ -97,7 +97,7 @@ test('who uses a device is recorded; what else its processes have open is not', 
   expect(fs.readFileSync(path.join(target, 'proc/77/maps'), 'utf8')).not.toContain('secret');
 });
 
-test('nothing is recorded that no reader looks at, and no secret that one does', async () => {
+test('files that no reader uses are not recorded, and neither are secrets', async () => {
   const tree = serverTree();
   tree.files({
     '/etc/shadow': 'root:$6$hash\n',
@@ -120,14 +120,14 @@ test('nothing is recorded that no reader looks at, and no secret that one does',
   expect(all.map(text).join()).not.toMatch(/hunter2|PRIVATE|hash/);
 });
 
-test('a process with a device open is recorded with that file alone', async () => {
+test('a process with a device open is recorded with only that file', async () => {
   const { target } = await record(serverTree());
   expect(fs.readdirSync(path.join(target, 'proc')).filter(name => /^\d/.test(name))).toEqual(['4211']);
   expect(paths(path.join(target, 'proc/4211'))).toEqual(expect.arrayContaining(['comm', 'fd', 'fd/27']));
   expect(paths(path.join(target, 'proc/4211'))).toHaveLength(3);
 });
 
-test('what the recording process could not read stays unreadable', async () => {
+test('files that could not be read while recording stay unreadable', async () => {
   const tree = serverTree();
   tree.facts.unreadable['/proc/4211/fd'] = 'EACCES';
   const { before, after, target } = await record(tree);
@@ -136,7 +136,7 @@ test('what the recording process could not read stays unreadable', async () => {
   expect(() => new HostRoot(target).list('/proc/4211/fd')).toThrow(HostReadError);
 });
 
-test('config space is recorded as far as a function has registers', async () => {
+test('config space is recorded only up to the last register of a function', async () => {
   const tree = serverTree();
   const { target } = await record(tree);
   const root = new HostRoot(target);
@@ -144,7 +144,7 @@ test('config space is recorded as far as a function has registers', async () => 
   expect(root.bytes('/sys/bus/pci/devices/0000:00:00.0/config')).toHaveLength(64);
 });
 
-test('an archive holds the same tree; an existing target is left alone', async () => {
+test('an archive contains the same tree; an existing target is left alone', async () => {
   const tree = noIommuTree();
   tree.root();
   const archive = path.join(directory, 'host.tar.gz');

@@ -17,14 +17,14 @@ beforeEach(() => {
 
 const link = (at: string, target: string) => fs.symlinkSync(target, path.join(directory, at));
 
-test('an absolute link leads to the tree, not to this machine', () => {
+test('an absolute link is followed inside the tree, not on this machine', () => {
   link('etc/name', '/etc/hostname');
   expect(root.text('/etc/name')).toBe('recorded\n');
   link('etc/users', '/etc/passwd');
   expect(root.text('/etc/users')).toBeNull();
 });
 
-test('a relative link that climbs out stops at the root', () => {
+test('a relative link with too many .. stops at the root', () => {
   link('etc/deep/name', '../../../../../../../../etc/hostname');
   expect(root.text('/etc/deep/name')).toBe('recorded\n');
   expect(root.real('/etc/deep/name')).toBe('/etc/hostname');
@@ -37,7 +37,7 @@ test('a directory that is a link is followed inside the tree', () => {
   expect(root.text('/lib/file')).toBe('x');
 });
 
-test('a path that climbs out stays in', () => {
+test('a path with .. cannot leave the tree', () => {
   expect(root.text('/../../../etc/hostname')).toBe('recorded\n');
 });
 
@@ -56,7 +56,7 @@ test('a FIFO is an error, and nothing waits for its writer', () => {
   expect(() => new HostRoot('/').text(path.join(directory, 'etc/fifo'))).toThrow('it is a FIFO');
 });
 
-test('what is missing is null; what is no file is a named error', () => {
+test('a missing file is null; a directory is an error that names it', () => {
   expect(root.text('/etc/none')).toBeNull();
   expect(root.list('/none')).toBeNull();
   expect(root.link('/etc/hostname')).toBeNull();
@@ -64,7 +64,7 @@ test('what is missing is null; what is no file is a named error', () => {
   expect(() => root.text('/etc/deep')).toThrow(HostReadError);
 });
 
-test('reads end at the limit, and files larger than one read arrive whole', () => {
+test('reads end at the limit, and large files are read completely', () => {
   const large = 'line\n'.repeat(300_000);
   fs.writeFileSync(path.join(directory, 'large'), large);
   expect(root.text('/large', 4 << 20)).toBe(large);

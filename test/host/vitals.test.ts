@@ -17,7 +17,7 @@ afterEach(() => tree.remove());
 
 const read = () => readHostVitals(tree.root(), '/');
 
-test('the time of each CPU: in use is all but idle and waiting for a disk, guests counted once', () => {
+test('CPU time: all but idle and iowait is busy, and guest time is counted once', () => {
   expect(read().cpuTicks).toEqual([
     { busy: 4000, all: 50_000 },
     { busy: 2000, all: 50_000 },
@@ -45,7 +45,7 @@ test('huge pages by size, and what KSM saves', () => {
 });
 
 describe('pressure', () => {
-  test('is the time that tasks have waited for each resource', () => {
+  test('is the time that tasks waited for each resource', () => {
     tree.file('/proc/pressure/io', pressure(2_500_000, 1_000_000));
     expect(read().stalled.filter(({ resource }) => resource === 'io')).toEqual([
       { resource: 'io', tasks: 'some', seconds: 2.5 },
@@ -53,7 +53,7 @@ describe('pressure', () => {
     ]);
   });
 
-  test('is nothing where the kernel does not measure it: no file, or one that can not be read (psi=0)', () => {
+  test('is missing if the kernel does not measure it: no file, or one that cannot be read (psi=0)', () => {
     fs.rmSync(tree.at('/proc/pressure/cpu'));
     tree.facts.unreadable['/proc/pressure/memory'] = 'EOPNOTSUPP';
     expect(read().stalled.map(({ resource }) => resource)).toEqual(['io', 'io']);
@@ -65,7 +65,7 @@ describe('KVM and the IOMMU', () => {
     expect(read()).toMatchObject({ kvm: 'usable', iommuGroups: 17 });
   });
 
-  test('of one where the user may not open /dev/kvm, and one where there is none', () => {
+  test('of a host whose /dev/kvm this user may not open, and of one without it', () => {
     const node = tree.facts.nodes.findIndex(({ path }) => path === '/dev/kvm');
     tree.facts.nodes[node] = { ...tree.facts.nodes[node]!, usable: false };
     expect(read().kvm).toBe('forbidden');
@@ -73,14 +73,14 @@ describe('KVM and the IOMMU', () => {
     expect(read().kvm).toBe('absent');
   });
 
-  test('of one without an IOMMU', () => {
+  test('of a host without an IOMMU', () => {
     const without = noIommuTree();
     expect(readHostVitals(without.root(), '/').iommuGroups).toBe(0);
     without.remove();
   });
 });
 
-test('this machine: the same as the kernel says, and the room where state would be kept', () => {
+test('this machine: matches the kernel, and has the space for state', () => {
   const vitals = readHostVitals(new HostRoot('/'), '/no/such/folder');
   expect(vitals.cpuTicks.length).toBe(vitals.cpus);
   expect(vitals.uptimeSeconds).toBeGreaterThan(0);
@@ -88,12 +88,12 @@ test('this machine: the same as the kernel says, and the room where state would 
   expect(vitals.stateSpace!.totalBytes).toBeGreaterThan(vitals.stateSpace!.availableBytes);
 });
 
-test('the room of a folder that is not there yet is that of the one it would be in', () => {
+test('a missing folder has the space of its nearest existing parent', () => {
   const folder = temporaryFolder();
   const { totalBytes } = diskSpace(folder)!;
   expect(diskSpace(`${folder}/a/b`)).toMatchObject({ path: `${folder}/a/b`, totalBytes });
 });
 
-test('a recording has no room to speak of', () => {
+test('a recording has no disk space', () => {
   expect(read().stateSpace).toBeNull();
 });

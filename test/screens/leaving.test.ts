@@ -126,7 +126,7 @@ describe('a manager that is out of reach', () => {
     await driver.waitFor('vring  web');
     expect(driver.screen).toContain('no connection to the manager');
     engine.lose(null);
-    await driver.waitFor('attached to the manager again');
+    await driver.waitFor('reattached to the manager');
     expect(driver.screen).not.toContain('no connection');
     driver.type('P');
     await driver.waitFor('paused');
@@ -158,7 +158,7 @@ describe('a manager that is out of reach', () => {
     await driver.waitFor('cannot pause');
     expect(engine.calls).toEqual([]);
     engine.lose(null);
-    await driver.waitFor('attached to the manager again');
+    await driver.waitFor('reattached to the manager');
   });
 
   test('can be left at once', async () => {

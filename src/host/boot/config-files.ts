@@ -3,8 +3,8 @@ import type { HostRoot } from '../root.ts';
 export type ConfigLine = { readonly file: string; readonly line: number; readonly text: string };
 
 /**
- * Files of a layered configuration directory, in the order in which their program reads them: by name, where one of
- * an earlier directory hides those of the same name in later ones.
+ * Files of a layered configuration directory, in the order in which their program reads them: by name. A file in an
+ * earlier directory masks those of the same name in later ones.
  * @param directories highest precedence first
  */
 export function configFiles(root: HostRoot, directories: readonly string[], suffix: string): string[] {
@@ -18,7 +18,7 @@ export function configFiles(root: HostRoot, directories: readonly string[], suff
 }
 
 /**
- * The lines of these files. Comments and empty lines are left out, lines that end with a backslash joined.
+ * The lines of these files, without comments and empty lines; lines that end with a backslash are joined.
  * @param directories highest precedence first
  */
 export function configLines(root: HostRoot, directories: readonly string[], suffix: string): ConfigLine[] {

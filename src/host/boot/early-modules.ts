@@ -6,24 +6,24 @@ import { commandLineSource, moduleName } from './modprobe.ts';
 import { readShellFiles } from './shell/script.ts';
 import { type ShellVariables, valueText } from './shell/variables.ts';
 
-/** A module that something loads at each boot without a device asking for it. */
+/** A module that is loaded at each boot whether or not a device needs it. */
 export type EarlyModule = {
   readonly module: string;
   readonly source: string;
   /**
-   * `first`: before udev loads drivers for devices. `initramfs`: there, but behind the udev of the initramfs.
+   * `first`: before udev loads drivers for devices. `initramfs`: in the initramfs, but after its udev has started.
    * `beside`: while udev loads drivers.
    */
   readonly when: 'first' | 'initramfs' | 'beside';
-  /** Loaded before it by the same source, in order. */
+  /** Modules that the same source loads before it, in order. */
   readonly behind: readonly string[];
 };
 
 export type EarlyModules = {
   readonly modules: readonly EarlyModule[];
-  /** Sources that cannot be read without running them, with the reason. */
+  /** Sources that cannot be evaluated without running them, with the reason. */
   readonly unknown: readonly string[];
-  /** mkinitcpio's initramfs has modprobe.d only with this hook; null: no such initramfs. */
+  /** Whether mkinitcpio's initramfs contains modprobe.d, which takes a hook; null: not mkinitcpio. */
   readonly modprobeHook: boolean | null;
 };
 
@@ -39,7 +39,7 @@ export const initramfsModules = '/etc/initramfs-tools/modules';
 
 export function readEarlyModules(root: HostRoot): EarlyModules {
   const nix = readDistribution(root).id === 'nixos';
-  const unknown = nix ? ['NixOS makes its initramfs from its configuration'] : [];
+  const unknown = nix ? ['NixOS generates its initramfs from its configuration'] : [];
   const mkinitcpio = readMkinitcpio(root, unknown);
   const modules = [
     ...commandLineModules(root),
@@ -84,7 +84,7 @@ function commandLineModules(root: HostRoot): EarlyModule[] {
   ];
 }
 
-/** mkinitcpio.conf(5), a bash file: MODULES are loaded, in order, before any hook is run. */
+/** mkinitcpio.conf(5), a bash file: MODULES are loaded in order, before any hook runs. */
 function readMkinitcpio(
   root: HostRoot,
   unknown: string[],
@@ -95,7 +95,7 @@ function readMkinitcpio(
   const { list: modules, file } = listOf(variables, 'MODULES', files[0]!, unknown);
   const { list: hooks } = listOf(variables, 'HOOKS', files[0]!, unknown);
   return {
-    // A question mark: no error when the kernel has no such module.
+    // A trailing question mark: a missing module is not an error.
     modules: inOrder(
       modules.map(name => name.replace(/\?$/, '')),
       file,
@@ -105,7 +105,7 @@ function readMkinitcpio(
   };
 }
 
-/** dracut.conf(5): force_drivers are loaded before udev starts; add_drivers are only put into the image. */
+/** dracut.conf(5): force_drivers are loaded before udev starts; add_drivers are only included in the image. */
 function dracutModules(root: HostRoot, unknown: string[]): EarlyModule[] {
   const directories = ['/etc/dracut.conf.d', '/usr/lib/dracut/dracut.conf.d'];
   const files = ['/etc/dracut.conf', ...configFiles(root, directories, '.conf')];
@@ -131,7 +131,7 @@ function readBash(root: HostRoot, files: readonly string[]): ShellVariables | nu
   return readShellFiles({ dialect: 'bash', sources, read: path => root.text(path) });
 }
 
-/** An array, or words in a string, with the file that has the last word. */
+/** An array, or the words of a string, with the file that sets it last. */
 function listOf(
   variables: ShellVariables,
   name: string,

@@ -1,8 +1,8 @@
-/** fnmatch(3) with `*`, `?` and `[..]`, as modprobe, udev and systemd have it, in time that grows with both lengths. */
+/** fnmatch(3) with `*`, `?` and `[..]`, as modprobe, udev and systemd use it. The time is bounded by the product of the lengths. */
 export function globMatches(pattern: string, text: string): boolean {
   const tokens = tokensOf(pattern);
   let [token, at] = [0, 0];
-  // Where to go on when what follows the last star does not match: one character later.
+  // Where to resume if what follows the last star does not match: one character later.
   let [star, from] = [-1, 0];
   while (at < text.length) {
     const next = tokens[token];

@@ -5,8 +5,8 @@ import type { HostRoot } from '../root.ts';
 import { natural, printable } from '../text.ts';
 
 /**
- * What tells a device from another one at the same address: addresses move when cards are added or a slot is
- * switched off in the firmware.
+ * What distinguishes a device from another one at the same address: addresses change when cards are added, or when the
+ * firmware disables a slot.
  */
 export const identitySchema = z.object({
   vendor: z.string(),
@@ -14,9 +14,9 @@ export const identitySchema = z.object({
   subsystem: z.string().nullable(),
   /** Device Serial Number capability, or an NVMe controller's serial number. */
   serial: z.string().nullable(),
-  /** Of its first network interface, when a host driver had it. */
+  /** Permanent address of its first network interface, if a host driver was bound. */
   mac: z.string().nullable(),
-  /** For people: what it was called. */
+  /** Its name, for messages. */
   name: z.string(),
 });
 
@@ -33,7 +33,7 @@ export function identify(root: HostRoot, fn: PciFunction): Identity {
   };
 }
 
-/** Could `now` be the device that was stored? What one of the two does not know is no difference. */
+/** Whether `now` may be the stored device: a value that only one of them has is not compared. */
 export function sameDevice(stored: Identity, now: Identity): boolean {
   const known = (a: string | null, b: string | null): boolean => a === null || b === null || a === b;
   return (
@@ -59,7 +59,7 @@ function nvmeSerial(root: HostRoot, fn: PciFunction): string | null {
   return serial ? printable(serial) : null;
 }
 
-/** Only the address burnt into the card: one that was set, stolen or drawn at random may differ at each boot. */
+/** Only the permanent address: one that was set, stolen from another device or random (addr_assign_type) may differ at each boot. */
 function firstMac(root: HostRoot, fn: PciFunction): string | null {
   const name = root.list(`${fn.path}/net`)?.sort(natural)[0];
   if (name === undefined || root.attribute(`${fn.path}/net/${name}/addr_assign_type`) !== '0') return null;

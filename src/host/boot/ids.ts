@@ -5,16 +5,16 @@ import { fileLines } from './config-files.ts';
 import { initramfsModules } from './early-modules.ts';
 import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
 
-/** An entry of `vfio-pci.ids` or `options vfio-pci ids=`: hex numbers, those left out match anything. */
+/** An entry of `vfio-pci.ids` or `options vfio-pci ids=`: hex numbers; omitted ones match anything. */
 export type DeviceIds = {
   readonly text: string;
   readonly source: string;
   readonly driver: string;
-  /** The source whose `ids=` comes later and takes its place; null: this one counts. */
+  /** The source whose later `ids=` replaces this one; null: this one takes effect. */
   readonly replacedBy: string | null;
 };
 
-/** Ids that vfio-pci or pci-stub will claim as soon as they are there, whatever the address. */
+/** Ids that vfio-pci or pci-stub claims when it loads, at any address. */
 export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): DeviceIds[] {
   const parameters = kernelParameters(root);
   return ['vfio-pci', 'pci-stub'].flatMap(driver => {
@@ -23,7 +23,7 @@ export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): Dev
       .flatMap(line =>
         parameterValues(line.options.replaceAll('"', '').split(/\s+/), 'ids').map(ids => [line.file, ids]),
       );
-    // The command line is behind all files, arguments behind both, and each `ids=` replaces the one before.
+    // The command line comes after all files, module arguments after both, and each `ids=` replaces the previous one.
     const boot = parameterValues(parameters, `${driver}.ids`).map(ids => [commandLineSource, ids]);
     const early = initramfsOptions(root, driver).map(ids => [initramfsModules, ids]);
     const all = [...files, ...boot, ...early] as [source: string, ids: string][];
@@ -39,7 +39,7 @@ export function readConfiguredIds(root: HostRoot, modprobe: ModprobeConfig): Dev
   });
 }
 
-/** `vfio-pci ids=...`: modules of initramfs-tools may have arguments. */
+/** `vfio-pci ids=...`: initramfs-tools accepts arguments after a module. */
 function initramfsOptions(root: HostRoot, driver: string): string[] {
   return fileLines(initramfsModules, root.text(initramfsModules) ?? '').flatMap(({ text }) => {
     const [name, ...options] = text.split(/\s+/);

@@ -15,7 +15,7 @@ import { declarativeSystems, otherLoaders } from './loaders/refused.ts';
 import { sdbootutil } from './loaders/suse.ts';
 import { uki } from './loaders/uki.ts';
 
-/** Asked in turn: those that know best what boots their hosts come first. */
+/** Asked in this order: the most specific come first. */
 const loaders: readonly Loader[] = [
   declarativeSystems,
   ostree,
@@ -30,8 +30,8 @@ const loaders: readonly Loader[] = [
 ];
 
 /**
- * What makes the kernel's command line say something from the next boot on.
- * @throws ManualStepError where that cannot be done safely: with what to do by hand.
+ * The edits and commands that change the kernel command line from the next boot on.
+ * @throws ManualStepError if that cannot be done safely, with the manual steps
  */
 export function kernelParameterEdits(root: HostRoot, request: ParameterRequest): ParameterEdits {
   const evidence = readEvidence(root);
@@ -44,23 +44,23 @@ export function kernelParameterEdits(root: HostRoot, request: ParameterRequest):
   throw new Error('no boot loader was asked');
 }
 
-/** An edit is made to text: what the file has besides would be lost. */
+/** Edits are made to text: anything in the file that is not UTF-8 would be lost. */
 function checkWhole(root: HostRoot, edit: FileEdit, request: ParameterRequest): void {
   const bytes = root.bytes(edit.path, 2 << 20);
   const text = Buffer.from(edit.before);
   if (bytes?.equals(text) && !text.includes(0)) return;
-  const odd = bytes === null || isUtf8(bytes) ? 'changes while it is read, or is too long' : 'is not UTF-8';
-  const reason = text.includes(0) ? 'has a NUL byte' : odd;
-  const step = `put ${requestText(request)} into its kernel parameters`;
+  const odd = bytes === null || isUtf8(bytes) ? 'changed while it was read, or is too long' : 'is not UTF-8';
+  const reason = text.includes(0) ? 'contains a NUL byte' : odd;
+  const step = `add ${requestText(request)} to its kernel parameters`;
   throw new ManualStepError(`${edit.path} cannot be edited safely: it ${reason}`, step);
 }
 
-/** Is nothing left to do for the next boot? */
+/** Whether nothing remains to be done for the next boot. */
 export function isConfigured(edits: ParameterEdits): boolean {
   return edits.files.length === 0 && edits.commands.length === 0;
 }
 
-/** What would be done, for people. */
+/** The edits as text: `edits /etc/default/grub, runs update-grub`. */
 export function editsText(edits: ParameterEdits): string {
   const files = edits.files.map(file => `edits ${file.path}`);
   const commands = edits.commands.map(command => `runs ${shellText(command.argv)}`);

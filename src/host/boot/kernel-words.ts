@@ -1,23 +1,23 @@
-/** Parameters as the kernel reads them (kernel/params.c, next_arg), and what it takes to make it read others. */
+/** Parameters as the kernel parses them (kernel/params.c, next_arg), and the edits that change them. */
 
-/** What the next boot's command line has to say. */
+/** What the next boot's command line must contain. */
 export type ParameterRequest = {
   /** `intel_iommu=on`: parameters that must take effect. */
   readonly add: readonly string[];
-  /** `amd_iommu=off`: parameters or options of a list that must not be there. */
+  /** `amd_iommu=off`: parameters, or options of a list, that must be absent. */
   readonly remove: readonly string[];
 };
 
-/** A word of a command line and where it is; quotes are part of it. */
+/** A word of a command line and its position; quotes are part of it. */
 export type KernelWord = { readonly text: string; readonly start: number; readonly end: number };
 
-/** Words that change, by their index (null: they go), and words that are new. */
+/** Changed words by index (null: removed), and new words. */
 export type WordEdits = {
   readonly changes: ReadonlyMap<number, string | null>;
   readonly append: readonly string[];
 };
 
-/** Words between blanks; a double quote keeps blanks. What follows `--` is for init, and left out. */
+/** Words separated by blanks; double quotes protect blanks. What follows `--` is for init and is omitted. */
 export function kernelWords(line: string): KernelWord[] {
   const words: KernelWord[] = [];
   for (const match of line.matchAll(/(?:[^\s"]|"[^"]*(?:"|$))+/g)) {
@@ -27,11 +27,11 @@ export function kernelWords(line: string): KernelWord[] {
   return words;
 }
 
-/** A parameter whose value is a list of options; each word adds to what earlier ones said. */
+/** A parameter whose value is a list of options; each occurrence adds to earlier ones. */
 type OptionList = {
-  /** Options of which the last one counts. */
+  /** Options of which the last one takes effect. */
   readonly exclusive: readonly (readonly string[])[];
-  /** Once said, not taken back: `iommu=off iommu=pt` is off. */
+  /** Options that later ones do not revert: `iommu=off iommu=pt` is off. */
   readonly lasting: readonly string[];
 };
 
@@ -59,13 +59,13 @@ function parse(word: string): Parsed {
   return { key, options: (value ?? '').split(',').filter(Boolean), value };
 }
 
-/** Does the command line say already what is asked for? */
+/** Whether the command line already meets the request. */
 export function saysAlready(words: readonly string[], request: ParameterRequest): boolean {
   const edits = wordEdits(words, request);
   return edits.changes.size === 0 && edits.append.length === 0;
 }
 
-/** The least that has to change. */
+/** The smallest edits that meet the request. */
 export function wordEdits(words: readonly string[], request: ParameterRequest): WordEdits {
   const draft = new Draft(words);
   for (const word of request.remove) {
@@ -87,7 +87,7 @@ export function editedWords(words: readonly string[], edits: WordEdits): string[
   return [...kept.filter(word => word !== null), ...edits.append];
 }
 
-/** Words about the same parameters as the request: what a generated file has to have, too. */
+/** Words for the same parameters as the request, which a generated file must contain as well. */
 export function wordsAbout(words: readonly string[], request: ParameterRequest): string[] {
   const keys = new Set([...request.add, ...request.remove].map(word => parse(word).key));
   return words.filter(word => keys.has(parse(word).key));
@@ -103,7 +103,7 @@ class Draft {
     this.#words = [...words];
   }
 
-  /** Options that must not be there. */
+  /** Removes options that must be absent. */
   strip(key: string, options: readonly string[]): void {
     this.#words.forEach((word, index) => {
       if (word === null) return;
@@ -115,7 +115,7 @@ class Draft {
     });
   }
 
-  /** The last word of a key counts. */
+  /** The last word of a key takes effect. */
   replace(key: string, wanted: string): void {
     const at = this.#words.flatMap((word, index) =>
       word !== null && parse(word).key === key ? [index] : [],

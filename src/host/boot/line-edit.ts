@@ -1,10 +1,10 @@
 import { editedWords, kernelWords, type ParameterRequest, wordEdits } from './kernel-words.ts';
 import type { PlacedLetter } from './shell/variables.ts';
 
-/** What cannot be edited safely: why, and what to do by hand. */
+/** Something that cannot be edited safely: the reason, and the manual step. */
 export class ManualStepError extends Error {
   constructor(reason: string, step: string) {
-    super(`${reason}; by hand: ${step}`);
+    super(`${reason}; manual step: ${step}`);
     this.name = 'ManualStepError';
   }
 }
@@ -12,7 +12,7 @@ export class ManualStepError extends Error {
 /** A file to be replaced. */
 export type FileEdit = { readonly path: string; readonly before: string; readonly after: string };
 
-/** Text of a file that gives way to another; nothing but new text where both offsets are equal. */
+/** A range of a file that is replaced; an insertion if both offsets are equal. */
 export type Replacement = {
   readonly file: string;
   readonly start: number;
@@ -20,14 +20,14 @@ export type Replacement = {
   readonly text: string;
 };
 
-/** These need no quotes, and mean themselves within any. */
+/** These need no quotes, and are literal within any. */
 const plain = /^[\w.,:=+@%/-]+$/;
 
 export function isPlainWord(word: string): boolean {
   return plain.test(word);
 }
 
-/** Text as a command line of its own, each character where it is. */
+/** Text as a command line, each character with its position. */
 export function placedText(file: string, text: string, start: number): PlacedLetter[] {
   return text.split('').map((letter, index) => ({
     text: letter,
@@ -38,23 +38,23 @@ export function placedText(file: string, text: string, start: number): PlacedLet
   }));
 }
 
-/** COMMAND_LINE_SIZE of x86, with its final NUL: the kernel drops what is behind. */
+/** COMMAND_LINE_SIZE of x86 less the final NUL: the kernel truncates longer lines. */
 const maxLine = 2047;
 
 export type LineChange = {
-  /** For words that change or go. */
+  /** For words that are changed or removed. */
   readonly replacements: readonly Replacement[];
-  /** Words that are new. */
+  /** New words. */
   readonly append: readonly string[];
-  /** All words that are to be read from the line afterwards, new ones at its end. */
+  /** All words of the line afterwards, new ones at the end. */
   readonly words: readonly string[];
 };
 
 /**
- * What makes a command line say what is asked for.
- * @param letters the command line; characters that no file has (`file` is '') cannot be changed
- * @returns null when the words that must change are not written in one place
- * @throws ManualStepError when the kernel would not read all of it
+ * The change to a command line that meets the request.
+ * @param letters the command line; characters that are in no file (`file` is '') cannot be changed
+ * @returns null if a word that must change is not contiguous in one file
+ * @throws ManualStepError if the line would be longer than the kernel reads
  */
 export function changeLine(letters: readonly PlacedLetter[], request: ParameterRequest): LineChange | null {
   checkLength(letters.length, request);
@@ -83,12 +83,12 @@ export function changeLine(letters: readonly PlacedLetter[], request: ParameterR
 function checkLength(length: number, request: ParameterRequest): void {
   if (length <= maxLine) return;
   throw new ManualStepError(
-    `the kernel's command line would have ${length} characters, of which the kernel reads ${maxLine}`,
-    `remove what is not needed, then add ${requestText(request)}`,
+    `the kernel command line would have ${length} characters, but the kernel reads only ${maxLine}`,
+    `remove parameters that are not needed, then add ${requestText(request)}`,
   );
 }
 
-/** One stretch of one file, within the same quotes. */
+/** The contiguous range of one file, within the same quotes. */
 function placeOf(
   letters: readonly PlacedLetter[],
   start: number,
@@ -104,12 +104,12 @@ function placeOf(
   return { file: first.file, start: first.start, end: last.end };
 }
 
-/** @throws when replacements overlap, as no two words do. */
+/** Replaces ranges, which may only overlap in a shared blank. */
 export function applyReplacements(text: string, replacements: readonly Replacement[]): string {
   let result = '';
   let at = 0;
   for (const each of replacements.toSorted((a, b) => a.start - b.start || a.end - b.end)) {
-    // Two words that go side by side share the blank between them.
+    // Two adjacent words that are removed share the blank between them.
     const start = Math.max(at, each.start);
     result += text.slice(at, start) + each.text;
     at = Math.max(at, each.end);
@@ -118,7 +118,7 @@ export function applyReplacements(text: string, replacements: readonly Replaceme
 }
 
 /**
- * Are these the words that were wanted? New ones may be anywhere before `--`, all others are in their order.
+ * Whether the edited line has the expected words: new ones anywhere before `--`, all others in their order.
  * @param line what is read from the edited files
  */
 export function provesEdit(line: string, change: LineChange): boolean {
@@ -132,14 +132,14 @@ export function provesEdit(line: string, change: LineChange): boolean {
   return found.length === kept.length && found.every((word, index) => word === kept[index]);
 }
 
-/** A stretch of a file that holds nothing but kernel parameters. */
+/** A range of a file that holds only kernel parameters. */
 export type PlainRange = { readonly start: number; readonly end: number };
 
 /**
- * A plain command line that may be spread over stretches of a file; new words come last in it.
- * @param read the stretches of a text of this file: of the edited one too, as a proof
- * @returns null when nothing has to change
- * @throws ManualStepError when a word is not written in one place
+ * Edits a plain command line that may be spread over several ranges of a file; new words are added at its end.
+ * @param read finds the ranges in a text of this file; applied to the edited text to verify it
+ * @returns null if nothing has to change
+ * @throws ManualStepError if a word is not contiguous
  */
 export function editPlain(
   path: string,
@@ -158,7 +158,7 @@ export function editPlain(
     const line = placedLine(path, after, read(after)).map(letter => letter.text);
     if (provesEdit(line.join(''), change)) return after === text ? null : { path, before: text, after };
   }
-  const step = `put ${requestText(request)} into its kernel parameters`;
+  const step = `add ${requestText(request)} to its kernel parameters`;
   throw new ManualStepError(`${path} cannot be edited safely`, step);
 }
 
@@ -167,7 +167,7 @@ function placedLine(path: string, text: string, ranges: readonly PlainRange[]): 
   return ranges.flatMap(({ start, end }) => [...placedText(path, text.slice(start, end), start), blank]);
 }
 
-/** Before `--`, behind which everything is for init. */
+/** Before `--`: everything after it is for init. */
 function insertion(
   path: string,
   letters: readonly PlacedLetter[],
@@ -186,7 +186,7 @@ function insertion(
   return { file: path, start, end: start, text: `${empty ? gap : ' '}${words}` };
 }
 
-/** Is nothing left of a stretch of a file? True of an empty one. */
+/** Whether a range of a file is removed completely; true for an empty one. */
 export function isRemoved(
   replacements: readonly Replacement[],
   file: string,
@@ -201,7 +201,7 @@ export function isRemoved(
   return at >= end;
 }
 
-/** `intel_iommu=on iommu=pt`, and what has to go. */
+/** `"intel_iommu=on iommu=pt" (without amd_iommu=off)`. */
 export function requestText(request: ParameterRequest): string {
   const removed = request.remove.length === 0 ? '' : ` (without ${request.remove.join(' ')})`;
   return `"${request.add.join(' ')}"${removed}`;

@@ -9,11 +9,11 @@ import { globMatches } from './glob.ts';
 import type { DeviceIds } from './ids.ts';
 import { commandLineSource, type ModprobeConfig, moduleName } from './modprobe.ts';
 
-/** Does the driver with the ids get a device before the host's own driver for it does? */
+/** Whether the driver with the ids binds a device before the host's own driver does. */
 export type LoadOrder = {
-  /** What makes it so. */
+  /** The files that ensure it. */
   readonly sources: readonly string[];
-  /** Why it is not so, or not known. */
+  /** Why it does not, or why that is not known. */
   readonly problems: readonly string[];
 };
 
@@ -34,7 +34,7 @@ export function loadOrder(root: HostRoot, fn: PciFunction, ids: DeviceIds, sourc
   ) {
     return {
       sources: [],
-      problems: [`nothing loads ${ids.driver} at a boot: the device is left without a driver`],
+      problems: [`nothing loads ${ids.driver} at boot: the device is left without a driver`],
     };
   }
   const found = rivals.map(module => orderAgainst(root, fn, ids, module, sources));
@@ -58,7 +58,7 @@ function orderAgainst(
   const problem = (text: string, ...by: string[]): LoadOrder => ({ sources: by, problems: [text] });
   if (readModule(root, module).state === 'built-in') {
     return problem(
-      `${module} is built into this kernel and takes the device before ${ids.driver} can be loaded`,
+      `${module} is built into this kernel and binds the device before ${ids.driver} can be loaded`,
     );
   }
   const before = firstBy(root, wanted, module, modprobe) ?? aliasTo(root, fn, wanted, modprobe);
@@ -71,14 +71,14 @@ function orderAgainst(
     const loader = anyLoader(root, wanted, sources);
     if (loader !== null) return ordered(away, loader);
     return problem(
-      `${module} is kept away (${away}), but nothing loads ${ids.driver}: the device is left without a driver`,
+      `${away} keeps ${module} from loading, but nothing loads ${ids.driver}: the device is left without a driver`,
       away,
     );
   }
   return unordered(fn, ids, module, loads, early);
 }
 
-/** No file says which one is first: what is known of the two. */
+/** No file orders the two: what is known about when each is loaded. */
 function unordered(
   fn: PciFunction,
   ids: DeviceIds,
@@ -89,32 +89,36 @@ function unordered(
   const problem = (text: string, ...by: string[]): LoadOrder => ({ sources: by, problems: [text] });
   const late = loads.find(each => each.when === 'first');
   if (late !== undefined) {
-    return problem(`${late.source} loads ${module} before ${ids.driver}: the first one gets the device`);
+    return problem(
+      `${late.source} loads ${module} before ${ids.driver}: the one loaded first gets the device`,
+    );
   }
   const initramfs = loads.find(each => each.when === 'initramfs');
   if (initramfs !== undefined) {
-    // Graphics and sound are left out of it, unless somebody asks for them.
+    // It has no graphics and sound drivers unless they are listed.
     if (/^0[34]/.test(fn.class) && !early.modules.some(each => each.module === module)) {
       return { sources: [initramfs.source], problems: [] };
     }
     return problem(
-      `not known whether ${ids.driver} is first: ${initramfs.source} loads it in the initramfs, where ${module} may be too`,
+      `not known whether ${ids.driver} is loaded first: ${initramfs.source} loads it in the initramfs, which may also contain ${module}`,
     );
   }
   const beside = loads.find(each => each.when === 'beside');
   if (beside !== undefined) {
     return problem(
-      `${beside.source} loads ${ids.driver} while udev loads ${module}: the first one gets the device`,
+      `${beside.source} loads ${ids.driver} while udev loads ${module}: whichever is loaded first gets the device`,
     );
   }
   const [unknown] = early.unknown;
   if (unknown !== undefined) {
     return problem(`not known whether ${ids.driver} is loaded before ${module}: ${unknown}`);
   }
-  return problem(`nothing makes ${ids.driver} load before ${module}: the first one gets the device`);
+  return problem(
+    `nothing makes ${ids.driver} load before ${module}: whichever is loaded first gets the device`,
+  );
 }
 
-/** mkinitcpio's image has no modprobe.d, unless a hook puts it there. */
+/** mkinitcpio's image contains modprobe.d only if a hook adds it. */
 function firstLoad(load: EarlyModule, ids: DeviceIds, early: EarlyModules): LoadOrder {
   const blind = early.modprobeHook === false && load.source.includes('mkinitcpio');
   if (!blind || ids.source === commandLineSource) return { sources: [load.source], problems: [] };
@@ -122,7 +126,7 @@ function firstLoad(load: EarlyModule, ids: DeviceIds, early: EarlyModules): Load
   return { sources: [load.source], problems: [text] };
 }
 
-/** The file that makes `wanted` load before `module`, or before a module that this one needs. */
+/** The file that makes `wanted` load before `module`, or before a module that `module` depends on. */
 function firstBy(root: HostRoot, wanted: string, module: string, modprobe: ModprobeConfig): string | null {
   const seen = new Set<string>();
   const pending = [module];
@@ -146,7 +150,7 @@ function firstBy(root: HostRoot, wanted: string, module: string, modprobe: Modpr
   return null;
 }
 
-/** What a driver in drivers/gpu/drm needs, whatever modules.dep has of it. */
+/** Drivers in drivers/gpu/drm, which depend on drm even if modules.dep does not list it. */
 const graphics = new Set([
   'nouveau',
   'amdgpu',
@@ -159,7 +163,7 @@ const graphics = new Set([
   'virtio_gpu',
 ]);
 
-/** Modules that are loaded before one, by modules.dep; those that are built in are not loaded. */
+/** Modules that modprobe loads before this one (modules.dep), without built-in ones. */
 function dependencies(root: HostRoot, module: string): string[] {
   const listed = moduleDependencies(root).get(module) ?? [];
   const drm = graphics.has(module) && readModule(root, 'drm').state !== 'built-in' ? ['drm'] : [];
@@ -181,7 +185,7 @@ function moduleDependencies(root: HostRoot): ReadonlyMap<string, readonly string
   return result;
 }
 
-/** `alias pci:v000010DEd...* vfio-pci` is asked before the drivers' own aliases. */
+/** `alias pci:v000010DEd...* vfio-pci` takes precedence over the drivers' own aliases. */
 function aliasTo(root: HostRoot, fn: PciFunction, wanted: string, modprobe: ModprobeConfig): string | null {
   const alias = keyValues(root.attribute(`${fn.path}/uevent`) ?? '').get('MODALIAS');
   if (alias === undefined) return null;
@@ -189,7 +193,7 @@ function aliasTo(root: HostRoot, fn: PciFunction, wanted: string, modprobe: Modp
   return line?.file ?? null;
 }
 
-/** What keeps udev from loading a module for a device. */
+/** The file that keeps udev from loading a module for a device. */
 function keptAway(module: string, modprobe: ModprobeConfig): string | null {
   const blacklisted = modprobe.blacklist.find(line => line.module === module);
   const disabled = modprobe.installs.find(
@@ -198,7 +202,7 @@ function keptAway(module: string, modprobe: ModprobeConfig): string | null {
   return blacklisted?.file ?? disabled?.file ?? null;
 }
 
-/** A file that has the driver loaded for some other module: another function of the card is often such a device. */
+/** A file that loads the driver at all, perhaps for another module, such as that of another function of the card. */
 function anyLoader(root: HostRoot, wanted: string, { modprobe, early }: LoadSources): string | null {
   const softdep = modprobe.softdeps.find(line => line.pre.includes(wanted));
   const install = modprobe.installs.find(line => mentions(line.command, wanted));

@@ -2,17 +2,17 @@ import { kernelParameters, parameterOptions } from '../kernel-cmdline.ts';
 import type { HostRoot } from '../root.ts';
 import { type ConfigLine, configLines } from './config-files.ts';
 
-/** modprobe.d(5) and what the kernel's command line adds, as far as they decide which driver a device gets. */
+/** The parts of modprobe.d(5) and the kernel command line that decide which driver a device gets. */
 export type ModprobeConfig = {
   readonly options: readonly (ModuleLine & { readonly options: string })[];
   readonly softdeps: readonly (ModuleLine & {
-    /** Modules that are loaded before it. */
+    /** Modules to load before it. */
     readonly pre: readonly string[];
   })[];
   readonly blacklist: readonly ModuleLine[];
-  /** Commands that are run in place of loading a module. */
+  /** Commands that run instead of loading a module. */
   readonly installs: readonly (ModuleLine & { readonly command: string })[];
-  /** Modules by a pattern of names that a device may ask for. */
+  /** Modules by a modalias pattern. */
   readonly aliases: readonly (ModuleLine & { readonly pattern: string })[];
 };
 
@@ -28,7 +28,7 @@ export const modprobeDirectories = [
 
 export const commandLineSource = 'kernel command line';
 
-/** Dashes and underscores in a module's name are one. */
+/** Dashes and underscores in module names are equivalent. */
 export function moduleName(name: string): string {
   return name.replaceAll('-', '_');
 }

@@ -1,16 +1,16 @@
 import { HostReadError, type HostRoot } from '../root.ts';
 import { configFiles } from './config-files.ts';
 
-/** A file that has NetworkManager make VFs: `total-vfs` of a connection, `sriov-num-vfs` of a device (NetworkManager.conf(5)). */
+/** A file that makes NetworkManager create VFs: `total-vfs` of a connection, `sriov-num-vfs` of a device (NetworkManager.conf(5)). */
 export type NetworkManagerFile = {
   readonly file: string;
-  /** The interface it is for; null: any, or one that is known by something else. */
+  /** The interface it is for; null: any, or one identified otherwise. */
   readonly interfaceName: string | null;
 };
 
 export type NetworkManagerFiles = {
   readonly makers: readonly NetworkManagerFile[];
-  /** Files and folders that may not be read: connections have secrets in them. */
+  /** Files and directories that this user may not read, since connections contain secrets. */
   readonly unreadable: readonly string[];
 };
 
@@ -32,7 +32,7 @@ const PLACES: readonly (readonly [directories: readonly string[], suffix: string
     ],
     '.conf',
   ],
-  // Where Red Hat's plugin reads connections.
+  // Read by the ifcfg-rh plugin.
   [['/etc/sysconfig/network-scripts'], ''],
 ];
 const MAIN_CONFIG = '/etc/NetworkManager/NetworkManager.conf';

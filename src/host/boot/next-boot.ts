@@ -12,21 +12,21 @@ import { type LinkFile, readLinkFiles } from './systemd-link.ts';
 import { type DeviceRule, matchRule, readDeviceRules } from './udev-rules.ts';
 import { readScripts, ruleProblems, type Script, type VfCount, vfCount } from './vf-count.ts';
 
-/** What the configuration makes of a function at the next boot, as far as it says anything. */
+/** What the next boot does with a function, as far as it is configured. */
 export type NextBoot = {
-  /** The driver it is configured for; null: none is, the kernel's own choice. */
+  /** The configured driver; null: none is, so the kernel chooses. */
   readonly driver: string | null;
-  /** VFs that a physical function is configured for. */
+  /** The configured number of VFs of a physical function. */
   readonly vfs: number | null;
-  /** The files, or the kernel's command line, that say so. */
+  /** The files that configure it, or the kernel command line. */
   readonly sources: readonly string[];
-  /** Why the configuration may not do what it says; empty when nothing speaks against it. */
+  /** Why the configuration may not take effect, and what is not known. */
   readonly problems: readonly string[];
-  /** Differs from how the function is now, in words; null when it does not. */
+  /** How it differs from the function's current state, in words; null if it does not. */
   readonly drift: string | null;
 };
 
-/** By address: functions that are configured, or in a state that a boot would undo. */
+/** By address: functions that are configured, or whose state the next boot would change. */
 export function readNextBoot(root: HostRoot, functions: readonly PciFunction[]): Map<string, NextBoot> {
   const sources = collect(root);
   const byAddress = new Map(functions.map(fn => [fn.address, fn]));
@@ -46,7 +46,7 @@ type Sources = LoadSources & {
   readonly driverctl: ReadonlyMap<string, string>;
   readonly scripts: readonly Script[];
   readonly networkManager: NetworkManagerFiles;
-  /** By address of a physical function, as far as it was asked for. */
+  /** Cache, by address of a physical function. */
   readonly counts: Map<string, VfCount>;
 };
 
@@ -80,7 +80,7 @@ function nextBootOf(
   let driver: string | null = null;
   for (const ids of sources.ids.filter(each => matchesIds(fn, each.text))) {
     if (ids.replacedBy !== null) {
-      problems.push(`ids= of ${ids.source} for ${ids.text} does not count: ${ids.replacedBy} sets it later`);
+      problems.push(`ids= of ${ids.source} for ${ids.text} has no effect: ${ids.replacedBy} sets ids= later`);
       continue;
     }
     driver = ids.driver;
@@ -109,7 +109,7 @@ function nextBootOf(
     const now = identify(root, fn);
     if (stored.identity && !sameDevice(stored.identity, now)) {
       problems.push(
-        `stored for ${identityText(stored.identity)}, but ${identityText(now)} is there now: it will be left alone`,
+        `stored for ${identityText(stored.identity)}, but found ${identityText(now)}: the next boot skips it`,
       );
     } else {
       driver = stored.driver ?? driver;
@@ -129,7 +129,7 @@ type Stored = {
   readonly count: number | null;
 };
 
-/** A VF is stored with its physical function, by index: its address follows from that one's. */
+/** A VF is stored with its physical function, by index: its address depends on the physical function's. */
 function storedFor(fn: PciFunction, desired: Desired, owner: PciFunction | undefined): Stored | null {
   const device = desired.devices[fn.address];
   const sriov = desired.sriov[fn.address];
@@ -151,7 +151,7 @@ function countOf(root: HostRoot, fn: PciFunction, sources: Sources): VfCount {
   return known;
 }
 
-/** A virtual function is there only if its physical one is configured to have as many; null: that is not known. */
+/** Whether a virtual function will exist: its physical function must have enough VFs configured. Null: not known. */
 function existsAfterBoot(
   root: HostRoot,
   fn: PciFunction,
@@ -169,7 +169,7 @@ function driftOf(
   fn: PciFunction,
   next: { driver: string | null; vfs: number | null; exists: boolean | null; unknown: boolean },
 ): string | null {
-  // That VFs go is said once, of the function they belong to; a guest's is worth a word of its own.
+  // The physical function reports that its VFs go; only VFs bound for guests report it themselves.
   if (next.exists !== true) {
     const becomes = next.exists === null ? 'not known' : 'gone';
     return isParkingDriver(fn.driver) ? `${fn.driver} now, ${becomes} after a boot` : null;

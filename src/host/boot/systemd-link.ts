@@ -4,7 +4,7 @@ import { integer } from '../text.ts';
 import { configFiles, fileLines } from './config-files.ts';
 import { globMatches } from './glob.ts';
 
-/** systemd.link(5): the first file that matches an interface is the one that counts. */
+/** systemd.link(5): the first file that matches an interface applies. */
 export const linkDirectories = [
   '/etc/systemd/network',
   '/run/systemd/network',
@@ -16,7 +16,7 @@ export const linkDirectories = [
 type Setting = { readonly section: string; readonly key: string; readonly value: string };
 
 export type LinkFile = {
-  /** The file, and drop-ins that change it. */
+  /** The file, and its drop-ins. */
   readonly files: readonly string[];
   readonly settings: readonly Setting[];
 };
@@ -85,7 +85,7 @@ function countOf({ settings }: LinkFile): number | null {
 
 type Match = 'yes' | 'no' | { readonly unknown: string };
 
-/** All settings of [Match] must be met; a file without any matches nothing. */
+/** All settings of [Match] must match; a file without any matches nothing. */
 function matches(root: HostRoot, fn: PciFunction, name: string | null, file: LinkFile): Match {
   const keys = Map.groupBy(
     file.settings.filter(each => each.section === 'Match'),
@@ -100,14 +100,14 @@ function matches(root: HostRoot, fn: PciFunction, name: string | null, file: Lin
       continue;
     }
     if (listMatches(settings, given, key)) continue;
-    // The kernel may have named it otherwise before it got its name.
+    // It may have had another name before it was renamed.
     if (key !== 'OriginalName') return 'no';
     unknown ??= `${key}=`;
   }
   return unknown === null ? 'yes' : { unknown };
 }
 
-/** Globs between blanks; one that begins with `!` turns the whole list around. An empty value forgets earlier ones. */
+/** Globs separated by blanks; a leading `!` inverts the whole list. An empty value resets it. */
 function listMatches(settings: readonly Setting[], given: string, key: string): boolean {
   const last = settings.findLastIndex(each => each.value === '');
   const text = settings
@@ -122,7 +122,7 @@ function listMatches(settings: readonly Setting[], given: string, key: string): 
   return patterns.some(equal) !== inverse;
 }
 
-/** What a setting of [Match] is compared with; null: it is not known before the boot. */
+/** The value that a setting of [Match] is compared with; null: not known before the boot. */
 function matchValue(root: HostRoot, fn: PciFunction, name: string | null, key: string): string | null {
   switch (key) {
     case 'Path':

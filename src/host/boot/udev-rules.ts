@@ -12,10 +12,10 @@ export const udevDirectories = [
   '/lib/udev/rules.d',
 ];
 
-/** A udev rule (udev(7)) that sets the driver of PCI devices, or a number of VFs. */
+/** A udev rule (udev(7)) that sets the driver of PCI devices, or the number of VFs. */
 export type DeviceRule = ConfigLine & {
   readonly conditions: readonly Term[];
-  /** What it writes; null: not known without running it. */
+  /** The value it writes; null: not known without running it. */
   readonly driver?: string | null;
   readonly vfs?: number | null;
 };
@@ -27,7 +27,7 @@ type Term = {
   readonly value: string;
 };
 
-/** `no`, with what it is written for at this address; `unknown`: some condition is not one that can be looked at. */
+/** `no`: with the ids of the other device it names at this address, if any. `unknown`: a condition cannot be evaluated. */
 export type RuleMatch =
   | { readonly result: 'yes' }
   | { readonly result: 'no'; readonly otherDevice: string | null }
@@ -44,7 +44,7 @@ export function readDeviceRules(root: HostRoot): DeviceRule[] {
         each => each.key === 'ATTR' && each.argument.replace(/^device\//, '') === name,
       );
       if (term !== undefined) return /[$%]/.test(term.value) ? null : term.value;
-      // A command that writes it: what and where only the shell knows.
+      // A command that writes it: the value is known only to the shell.
       return written.some(each => each.key === 'RUN' && each.value.includes(name)) ? null : undefined;
     };
     const [driver, vfs] = [set('driver_override'), set('sriov_numvfs')];
@@ -60,7 +60,7 @@ export function readDeviceRules(root: HostRoot): DeviceRule[] {
   });
 }
 
-/** `KEY{argument}=="value"`; a backslash in front of a quote belongs to the value. */
+/** `KEY{argument}=="value"`; a backslash before a quote is part of the value. */
 function ruleTerms(text: string): Term[] {
   const pattern = /([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*(?:e|i)?"((?:[^"\\]|\\.)*)"/g;
   return [...text.matchAll(pattern)].map(([, key, argument = '', operator, value]) => ({
@@ -71,7 +71,7 @@ function ruleTerms(text: string): Term[] {
   }));
 }
 
-/** Is a rule for a function, or for one of its network interfaces? */
+/** Whether a rule matches a function, or one of its network interfaces. */
 export function matchRule(root: HostRoot, rule: DeviceRule, fn: PciFunction): RuleMatch {
   const interfaces = root.list(`${fn.path}/net`) ?? [];
   const network = rule.conditions.some(term => term.key === 'SUBSYSTEM' && term.value === 'net');
@@ -85,7 +85,7 @@ export function matchRule(root: HostRoot, rule: DeviceRule, fn: PciFunction): Ru
   return best;
 }
 
-/** @param interfaceName for a rule about network interfaces */
+/** @param interfaceName for a rule that matches network interfaces */
 function matchDevice(
   root: HostRoot,
   conditions: readonly Term[],
@@ -100,7 +100,7 @@ function matchDevice(
     return found !== (term.operator === '==');
   });
   if (failed.length > 0) {
-    // The address is right, the device is another one.
+    // The address matches, but the device does not.
     const ids = failed.every(({ term }) => /^(vendor|device)$/.test(baseName(term.argument)));
     const at = conditions.some(({ key, value }) => /^KERNELS?$/.test(key) && value === fn.address);
     return { result: 'no', otherDevice: ids && at ? idText(conditions) : null };
@@ -113,7 +113,7 @@ function matchDevice(
 
 type Device = { readonly root: HostRoot; readonly fn: PciFunction; readonly interfaceName: string | null };
 
-/** What a condition is compared with; null: it is not known. */
+/** The values that a condition is compared with; null: not known. */
 function valuesOf({ root, fn, interfaceName }: Device, { key, argument }: Term): readonly string[] | null {
   const parents = fn.path.split('/').filter(part => /^[0-9a-f]{4,}:/.test(part) || part.startsWith('pci'));
   switch (key) {
@@ -160,7 +160,7 @@ function attributesOf(
   const own = interfaceName === null ? fn.path : `${fn.path}/net/${interfaceName}`;
   const places = key === 'ATTR' || interfaceName === null ? [own] : [own, fn.path];
   const values = places.map(place => root.attribute(`${place}/${name}`)).filter(value => value !== null);
-  // A recording has only what readers look at.
+  // A recording has only the attributes that readers use.
   return values.length === 0 && !root.live ? null : values;
 }
 

@@ -7,19 +7,19 @@ import type { NetworkManagerFiles } from './network-manager.ts';
 import { type LinkFile, linkCount } from './systemd-link.ts';
 import { type DeviceRule, matchRule, type RuleMatch } from './udev-rules.ts';
 
-/** A file that is no configuration of ours to read, but may make VFs: where it says so, or cannot be read. */
+/** A file that vring does not interpret but that may create VFs: it mentions them, or cannot be read (`text` is null). */
 export type Script = { readonly file: string; readonly text: string | null };
 
 export type VfCount = {
-  /** Null: nothing that was read sets one. */
+  /** Null: no source sets it. */
   readonly count: number | null;
   readonly sources: readonly string[];
   readonly problems: readonly string[];
-  /** Something may set another one: the problems say what. */
+  /** Whether an uninterpreted source may set another number; `problems` names it. */
   readonly unknown: boolean;
 };
 
-/** How many VFs a function gets at a boot, whoever makes them but vring itself. */
+/** How many VFs a function gets at boot from anything but vring itself. */
 export function vfCount(
   root: HostRoot,
   fn: PciFunction,
@@ -41,7 +41,7 @@ export function vfCount(
   const link = linkCount(root, fn, from.links);
   if (link !== null) {
     if (link.count === null) {
-      problems.push(`not known whether ${link.source} makes VFs here: it depends on ${link.condition}`);
+      problems.push(`not known whether ${link.source} applies here: it depends on ${link.condition}`);
       unknown = true;
     } else {
       count = link.count;
@@ -58,39 +58,39 @@ export function vfCount(
   const interfaces = root.list(`${fn.path}/net`) ?? [];
   for (const script of from.scripts) {
     const about = mentions(script, fn.address, interfaces);
-    // What says nothing about a function that has no VFs is not worth a word.
+    // An unreadable file does not matter for a function that has no VFs.
     if (!about || (script.text === null && (count !== null || fn.virtualFunctions.length === 0))) continue;
     problems.push(
       script.text === null
-        ? `not known whether ${script.file} makes VFs: it may not be read`
-        : `not known how many VFs ${script.file} makes: it is a program of its own`,
+        ? `not known whether ${script.file} creates VFs: it cannot be read`
+        : `not known how many VFs ${script.file} creates: vring does not interpret it`,
     );
     unknown = true;
   }
   for (const { file, interfaceName } of from.networkManager.makers) {
     if (interfaceName !== null && interfaces.length > 0 && !interfaces.includes(interfaceName)) continue;
-    problems.push(`not known how many VFs NetworkManager makes: it goes by ${file}`);
+    problems.push(`not known how many VFs NetworkManager creates: ${file} configures them`);
     unknown = true;
   }
   if (count === null && fn.virtualFunctions.length > 0) {
     for (const file of from.networkManager.unreadable) {
-      problems.push(`not known whether NetworkManager makes VFs: ${file} may not be read`);
+      problems.push(`not known whether NetworkManager creates VFs: ${file} cannot be read`);
       unknown = true;
     }
   }
   return { count, sources, problems, unknown };
 }
 
-/** What keeps a rule from being certain. */
+/** Why the effect of a rule is not certain. */
 export function ruleProblems(rule: DeviceRule, match: RuleMatch, value: string | number | null): string[] {
   switch (match.result) {
     case 'no':
       return match.otherDevice === null
         ? []
-        : [`${rule.file} is written for ${match.otherDevice.replaceAll('0x', '')} at this address`];
+        : [`${rule.file} expects ${match.otherDevice.replaceAll('0x', '')} at this address`];
     case 'unknown':
       return [
-        `not known whether ${rule.file}, line ${rule.line} is for this device: it depends on ${match.condition}`,
+        `not known whether ${rule.file}, line ${rule.line} matches this device: it depends on ${match.condition}`,
       ];
     case 'yes':
       return value === null
@@ -99,7 +99,7 @@ export function ruleProblems(rule: DeviceRule, match: RuleMatch, value: string |
   }
 }
 
-/** `max_vfs=` of igb and ixgbe, `num_vfs=` of mlx4_core: the last one counts. One number is for every port. */
+/** `max_vfs=` of igb and ixgbe, `num_vfs=` of mlx4_core: the last one takes effect. Only a number that is the same for every port is understood. */
 function optionCount(fn: PciFunction, modprobe: ModprobeConfig, sources: string[]): number | null {
   const modules = new Set([...fn.modules, fn.driver?.replaceAll('-', '_')]);
   const lines = modprobe.options.filter(line => modules.has(line.module));
@@ -118,7 +118,7 @@ const places: readonly (readonly [directories: readonly string[], suffix: string
   [['/etc/network/interfaces.d'], ''],
 ];
 
-/** Files that are known to make VFs on hosts: what an administrator writes, and what network managers read. */
+/** Files that often create VFs: scripts of administrators, and configuration of network managers. */
 export function readScripts(root: HostRoot): Script[] {
   const files = [
     '/etc/rc.local',
@@ -141,7 +141,7 @@ function textOf(root: HostRoot, file: string): string | null {
   }
 }
 
-/** By address, with or without its domain, or by the name of an interface; a file that cannot be read may be about any. */
+/** By address, with or without its domain, or by an interface name; an unreadable file may mention any. */
 function mentions({ text }: Script, address: string, interfaces: readonly string[]): boolean {
   if (text === null) return true;
   const words = new Set(text.split(/[^\w.:-]+/).map(word => word.replace(/[.:]+$/, '')));

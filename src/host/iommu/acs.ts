@@ -3,17 +3,17 @@ import type { AcsCapability } from '../pci/capability-types.ts';
 import type { PciFunction } from '../pci/function.ts';
 
 /**
- * Does a function keep the devices beside and below it from reaching one another without the IOMMU? As the kernel
- * decides it for groups (pci_acs_enabled in drivers/pci/pci.c), but for its quirks, which know hardware that isolates
- * without saying so.
+ * Whether a function keeps the devices beside and below it from reaching one another without the IOMMU, as the kernel
+ * decides it for groups (pci_acs_enabled in drivers/pci/pci.c), but without its quirks for hardware that isolates
+ * without reporting it.
  */
 export type Isolation =
   | { readonly state: 'isolates' }
-  /** A bus without requester ids of its own: conventional PCI behind a bridge. */
+  /** A bus without requester ids: conventional PCI behind a bridge. */
   | { readonly state: 'shared-bus' }
   /** No ACS capability where one is needed. */
   | { readonly state: 'no-acs' }
-  /** ACS is there; these controls that grouping asks for are off. */
+  /** ACS is present, but these controls that grouping requires are off. */
   | { readonly state: 'acs-off'; readonly controls: readonly string[] }
   /** Config space beyond the header was not readable. */
   | { readonly state: 'unknown' };
@@ -38,7 +38,7 @@ export function isolationOf(fn: PciFunction): Isolation {
     case 'downstream port':
       return acsState(fn);
     default:
-      // The functions of one device can reach each other; a lone one has nobody to reach.
+      // The functions of one device can reach each other; a single function has none to reach.
       return fn.multifunction ? acsState(fn) : { state: 'isolates' };
   }
 }
@@ -46,7 +46,7 @@ export function isolationOf(fn: PciFunction): Isolation {
 function acsState(fn: PciFunction): Isolation {
   const acs = capability(fn.capabilities, 'acs');
   if (acs === null) return { state: 'no-acs' };
-  // A control that the hardware does not offer counts as wired on.
+  // A control that the hardware lacks counts as always on.
   const off = required.filter(([control]) => acs[control] === 'off').map(([, name]) => name);
   return off.length === 0 ? { state: 'isolates' } : { state: 'acs-off', controls: off };
 }

@@ -21,15 +21,15 @@ export type IommuGroup = {
   readonly reserved: readonly ReservedRegion[];
   /** PCI functions, by address. */
   readonly members: readonly string[];
-  /** Members on other buses, by their names in sysfs. */
+  /** Members that are not PCI functions, by their names in sysfs. */
   readonly others: readonly string[];
-  /** Why the members have to go to a guest together; empty for a group of one. */
+  /** Why the members can only be assigned together; empty for a group of one. */
   readonly reasons: readonly SharingReason[];
-  /** Set where pcie_acs_override split what the hardware does not isolate. */
+  /** Set if pcie_acs_override split functions that the hardware does not isolate. */
   readonly override: OverrideMark | null;
 };
 
-/** All IOMMU groups by number; none on a host without an IOMMU, or with it switched off. */
+/** All IOMMU groups by number; none if there is no IOMMU, or it is off. */
 export function readIommuGroups(root: HostRoot, functions: readonly PciFunction[]): IommuGroup[] {
   const byAddress = new Map(functions.map(fn => [fn.address, fn]));
   const overridden = parameterOptions(kernelParameters(root), 'pcie_acs_override');

@@ -6,24 +6,24 @@ import { bridgesAbove } from '../pci/tree.ts';
 import { sentenceList } from '../text.ts';
 import { type Isolation, isolationOf } from './acs.ts';
 
-/** One reason why functions share a group, and for which of them it holds. */
+/** A reason why functions share a group, and the functions it applies to. */
 export type SharingReason = {
   readonly kind: 'conventional-bus' | 'port' | 'functions' | 'unreadable' | 'unexplained';
-  /** The bridge, port or device that does not isolate; null where none could be named. */
+  /** The bridge, port or device that does not isolate; null if none can be named. */
   readonly at: string | null;
   readonly members: readonly string[];
   /** The reason as a sentence. */
   readonly text: string;
 };
 
-/** The hardware that pcie_acs_override made the kernel take for isolating. */
+/** The hardware that the kernel treats as isolating because of pcie_acs_override. */
 export type OverrideMark = { readonly at: readonly string[]; readonly text: string };
 
 type Functions = ReadonlyMap<string, PciFunction>;
 
 /**
- * Explains a group the way the kernel builds it (pci_device_group in drivers/iommu/iommu.c): a bus on which
- * requester ids are shared, a port above without ACS, functions of one device without ACS.
+ * Explains a group the way the kernel builds it (pci_device_group in drivers/iommu/iommu.c): a bus with
+ * shared requester ids, an upstream port without ACS, functions of one device without ACS.
  */
 export function sharingReasons(group: readonly PciFunction[], all: Functions): SharingReason[] {
   if (group.length < 2) return [];
@@ -37,20 +37,20 @@ export function sharingReasons(group: readonly PciFunction[], all: Functions): S
       kind: 'unreadable',
       at: null,
       members: rest,
-      text: 'which port lacks ACS cannot be told: config space is readable as root only',
+      text: 'cannot tell which port lacks ACS: only root can read config space',
     });
   } else {
     reasons.push({
       kind: 'unexplained',
       at: null,
       members: rest,
-      text: `the kernel keeps ${sentenceList(rest)} in the group by a rule of its own for this hardware (a DMA alias or a firmware table)`,
+      text: `the kernel keeps ${sentenceList(rest)} in the group because of a quirk for this hardware (a DMA alias or a firmware table)`,
     });
   }
   return reasons;
 }
 
-/** Bridges on the way up from the members that let what is below them meet. */
+/** Upstream bridges of the members that do not isolate what is below them. */
 function portReasons(group: readonly PciFunction[], all: Functions): SharingReason[] {
   const below = new Map<string, Set<string>>();
   for (const fn of group) {
@@ -81,15 +81,15 @@ function portText(at: string, bridge: PciFunction, isolation: Isolation): string
   const type = capability(bridge.capabilities, 'pcie')?.type ?? 'PCI bridge';
   switch (isolation.state) {
     case 'shared-bus':
-      return `the devices behind the ${type} ${at} share one conventional bus and show the IOMMU one requester id`;
+      return `the devices behind the ${type} ${at} share a conventional PCI bus, so the IOMMU sees one requester id`;
     case 'acs-off':
-      return `${type} ${at} has ACS, with ${sentenceList(isolation.controls)} off: devices below it can reach each other past the IOMMU`;
+      return `${type} ${at} has ACS, but ${sentenceList(isolation.controls)} off: devices below it can reach each other without the IOMMU`;
     default:
-      return `${type} ${at} has no ACS: devices below it can reach each other past the IOMMU`;
+      return `${type} ${at} has no ACS: devices below it can reach each other without the IOMMU`;
   }
 }
 
-/** Functions of one device that may talk among themselves. */
+/** Functions of one device that can reach each other. */
 function functionReasons(group: readonly PciFunction[]): SharingReason[] {
   const devices = Map.groupBy(group, fn => slotOf(fn.address));
   return [...devices].flatMap(([slot, functions]) => {
@@ -101,14 +101,14 @@ function functionReasons(group: readonly PciFunction[]): SharingReason[] {
         kind: 'functions' as const,
         at: slot,
         members: functions.map(fn => fn.address).sort(compareAddresses),
-        text: `the functions of ${buses ? 'chipset device' : 'device'} ${slot} have no ACS between them: one can reach another inside the chip`,
+        text: `the functions of ${buses ? 'chipset device' : 'device'} ${slot} have no ACS: they can reach each other inside the device`,
       },
     ];
   });
 }
 
 /**
- * For a host with pcie_acs_override: what above or beside the group does not isolate in truth.
+ * For a host with pcie_acs_override: what above or beside the group does not actually isolate.
  * @param slots all functions by the `slotOf` of their address
  */
 export function overrideMark(
@@ -130,7 +130,7 @@ export function overrideMark(
   const names = [...at].sort(compareAddresses);
   return {
     at: names,
-    text: `pcie_acs_override makes the kernel take ${sentenceList(names)} for isolating, which the hardware is not: a guest with this group can reach its neighbors' memory traffic`,
+    text: `pcie_acs_override makes the kernel treat ${sentenceList(names)} as isolating, but the hardware is not: a guest with this group can reach the DMA traffic of neighboring devices`,
   };
 }
 

@@ -1,4 +1,4 @@
-/** A PCI address taken apart; `domain` has more than 16 bits on hosts with VMD controllers. */
+/** The parts of a PCI address; `domain` has more than 16 bits on hosts with VMD controllers. */
 export type PciAddressParts = {
   readonly domain: number;
   readonly bus: number;
@@ -9,7 +9,7 @@ export type PciAddressParts = {
 const full = /^([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])$/i;
 const withoutDomain = /^([0-9a-f]{1,2}):([01]?[0-9a-f])\.([0-7])$/i;
 
-/** Takes `0000:02:00.0` apart; null when it is not an address as sysfs writes it. */
+/** Parses `0000:02:00.0`; null if it is not an address as sysfs writes it. */
 export function parseAddress(text: string): PciAddressParts | null {
   const match = full.exec(text);
   if (match === null) return null;
@@ -30,30 +30,32 @@ export function formatAddress(parts: PciAddressParts): string {
 
 /** Orders by domain, bus, device, function. */
 export function compareAddresses(a: string, b: string): number {
-  // Domains are written with four digits and more only above ffff, so that the longer address is the higher one.
+  // Domains have four digits, and more only above ffff, so the longer address is the higher one.
   if (a.length !== b.length) return a.length - b.length;
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** The `domain:bus:device` part: what the functions of one slot have in common. */
+/** The `domain:bus:device` part: the same for all functions of a slot. */
 export function slotOf(address: string): string {
   return address.slice(0, address.lastIndexOf('.'));
 }
 
 /**
- * The address among `known` that `text` means. A short one, `02:00.0` or `2:0.0`, is taken in any domain as long as
- * only one function answers to it. Case does not matter.
- * @throws with a sentence for the user when there is no such function, or more than one.
+ * The address in `known` that `text` denotes. A short one, `02:00.0` or `2:0.0`, may omit the domain if only one function
+ * matches. Case does not matter.
+ * @throws a message for the user if no function matches, or several do
  */
 export function resolveAddress(text: string, known: readonly string[]): string {
   const lower = text.trim().toLowerCase();
   const short = withoutDomain.exec(lower);
   if (parseAddress(lower) === null && short === null) {
-    throw new Error(`"${text}" is no PCI address: write it as 0000:02:00.0, or 02:00.0 without the domain`);
+    throw new Error(
+      `"${text}" is not a PCI address: write it as 0000:02:00.0, or 02:00.0 without the domain`,
+    );
   }
   const tail = short && `${short[1]!.padStart(2, '0')}:${short[2]!.padStart(2, '0')}.${short[3]}`;
   const matches = known.filter(address => (tail ? address.endsWith(`:${tail}`) : address === lower));
   if (matches.length === 1) return matches[0]!;
   if (matches.length === 0) throw new Error(`no PCI function ${text} on this host: see vring pci list`);
-  throw new Error(`${text} is in several domains: write one of ${matches.join(', ')}`);
+  throw new Error(`${text} exists in several domains: use one of ${matches.join(', ')}`);
 }

@@ -11,8 +11,8 @@ import type { ConfigSpace } from './config-space.ts';
 import { aspmStates, linkSpeed, pcieTypes } from './pcie-values.ts';
 
 /**
- * Decodes both capability lists (PCI Local Bus 3.0 §6.7, PCI Express 5.0 §7.6.3). The lists are what the device
- * says: a loop or a pointer out of range ends them.
+ * Decodes both capability lists (PCI Local Bus 3.0 §6.7, PCI Express 5.0 §7.6.3). The device is not
+ * trusted: a loop or an out-of-range pointer ends a list.
  */
 export function readCapabilities(config: ConfigSpace): Capability[] {
   const found: Capability[] = [];
@@ -37,7 +37,7 @@ export function readCapabilities(config: ConfigSpace): Capability[] {
   return found;
 }
 
-/** Offset of the first capability; 0 when the function has none. */
+/** Offset of the first capability; 0 if the function has none. */
 export function firstCapability(config: ConfigSpace): number {
   const hasList = (config.u16(0x06) & 0x10) !== 0;
   const cardbus = (config.u8(0x0e) & 0x7f) === 2;
@@ -163,7 +163,7 @@ function decodeExtended(config: ConfigSpace, id: number, offset: number): Capabi
         ...base,
         kind: 'ats',
         enabled: bit(config.u16(offset + 6), 15),
-        // 0 stands for 32 (PCI Express 5.0 §10.5.1.2).
+        // 0 means 32 (PCI Express 5.0 §10.5.1.2).
         queueDepth: config.u16(offset + 4) & 0x1f || 32,
       };
     case 16:

@@ -23,7 +23,7 @@ export const capabilityNames: Readonly<Record<number, string>> = {
   21: 'Flattening Portal Bridge',
 };
 
-/** The same for the list that starts at 100h. */
+/** Extended capability ids, in the list that starts at 100h. */
 export const extendedCapabilityNames: Readonly<Record<number, string>> = {
   1: 'AER',
   2: 'Virtual Channel',

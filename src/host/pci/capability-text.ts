@@ -1,7 +1,7 @@
 import { bytes } from '../../text/units.ts';
 import type { AcsCapability, Capability } from './capability-types.ts';
 
-/** What a capability says, in one line without its name; '' for one that is known by name only. */
+/** The contents of a capability on one line, without its name; '' if only its name is known. */
 export function capabilityText(capability: Capability): string {
   switch (capability.kind) {
     case 'pm':
@@ -50,7 +50,7 @@ const controls: readonly (readonly [keyof AcsCapability, string])[] = [
   ['directTranslated', 'DT'],
 ];
 
-/** Controls as lspci abbreviates them: `SV+ RR-`; those that the hardware lacks are left out. */
+/** Controls as lspci abbreviates them: `SV+ RR-`; without those that the hardware lacks. */
 function acsText(acs: AcsCapability): string {
   return controls
     .filter(([control]) => acs[control] !== 'absent')

@@ -1,15 +1,15 @@
 export type CapabilityBase = {
-  /** Capability id; extended ones count separately. */
+  /** Capability id; extended ones are numbered separately. */
   readonly id: number;
   readonly extended: boolean;
-  /** Where it starts in config space. */
+  /** Its offset in config space. */
   readonly offset: number;
   /** Short name as lspci and the specifications use it. */
   readonly name: string;
 };
 
 export type PciLink = {
-  /** GT/s a lane, or null when the register has no known code. */
+  /** GT/s per lane, or null if the register has an unknown code. */
   readonly speed: number | null;
   readonly width: number;
 };
@@ -17,13 +17,13 @@ export type PciLink = {
 export type PowerManagementCapability = CapabilityBase & {
   readonly kind: 'pm';
   readonly state: 'D0' | 'D1' | 'D2' | 'D3hot';
-  /** Without it, D3hot to D0 resets the function: the kernel's `pm` reset. */
+  /** If not set, the transition from D3hot to D0 resets the function: the kernel's `pm` reset. */
   readonly noSoftReset: boolean;
 };
 export type MsiCapability = CapabilityBase & {
   readonly kind: 'msi';
   readonly enabled: boolean;
-  /** Vectors the function can use, and those it was given. */
+  /** Vectors that the function can use, and those allocated. */
   readonly vectors: number;
   readonly allocated: number;
   readonly address64: boolean;
@@ -42,19 +42,19 @@ export type PcieCapability = CapabilityBase & {
   readonly type: string;
   /** Function-level reset. */
   readonly flr: boolean;
-  /** Bytes of a TLP's payload: what the function can take, and what it was set to. */
+  /** TLP payload in bytes: the maximum the function supports, and the configured one. */
   readonly maxPayload: number;
   readonly payload: number;
-  /** Null where there is no link: root-complex integrated endpoints, virtual functions. */
+  /** Null if there is no link: root-complex integrated endpoints, virtual functions. */
   readonly link: {
     readonly max: PciLink;
     readonly now: PciLink;
     readonly aspm: string;
-    /** Ports: does the data link layer answer from the other end? Null where the port does not report it. */
+    /** Ports: whether the data link layer is active; null if the port does not report it. */
     readonly active: boolean | null;
   } | null;
   readonly slot: { readonly number: number; readonly hotplug: boolean; readonly occupied: boolean } | null;
-  /** Ports: is ARI forwarding on, so that one device below has up to 256 functions? */
+  /** Ports: whether ARI forwarding is on, so that the device below can have up to 256 functions. */
   readonly ariForwarding: boolean;
 };
 export type AdvancedFeaturesCapability = CapabilityBase & { readonly kind: 'af'; readonly flr: boolean };
@@ -103,7 +103,7 @@ export type ResizableBarCapability = CapabilityBase & {
     readonly sizes: readonly number[];
   }[];
 };
-/** Known by name only. */
+/** Only the name is known. */
 export type OtherCapability = CapabilityBase & { readonly kind: 'other' };
 
 export type Capability =

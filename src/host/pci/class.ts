@@ -1,11 +1,11 @@
 /**
- * PCI class codes, exact to the subclass (PCI Code and ID Assignment Specification), that the checks before a change
- * depend on. A check on a base class alone would take an NVMe disk for memory, or a GPU's own bridge for a GPU.
+ * PCI class codes, down to the subclass (PCI Code and ID Assignment Specification), that checks depend on. The base
+ * class alone would confuse an NVMe disk with memory, or a GPU's own bridge with a GPU.
  */
 export type ClassTraits = {
-  /** PCI-to-PCI: the kernel and vfio leave it on its port driver. */
+  /** PCI-to-PCI: it keeps its port driver, also for VFIO. */
   readonly pciBridge: boolean;
-  /** What the machine cannot run without, in words; null for an ordinary device. */
+  /** What it is, if the machine cannot run without it; null for an ordinary device. */
   readonly critical: string | null;
   readonly display: boolean;
 };

@@ -1,23 +1,23 @@
 import type { HostRoot } from '../root.ts';
 
-/** How much of a function's config space could be read. */
+/** How much of a function's config space is readable. */
 export type ConfigAccess =
   /** All of it. */
   | 'full'
-  /** The first 64 bytes: what the kernel shows to other users than root. */
+  /** The first 64 bytes: what the kernel shows to users other than root. */
   | 'header'
-  /** Nothing: asleep in D3cold, where a read would wake it. */
+  /** Nothing: it is in D3cold, and a read would wake it. */
   | 'asleep'
-  /** All ones: the function does not answer on the bus. */
+  /** All ones: the function does not respond on the bus. */
   | 'dead'
   | 'none';
 
 /**
- * Config space read on demand: on hardware each dword is a bus transaction, and there are devices that hang when
- * registers are read that they do not have. Only the header and what a decoder asks for is read.
+ * Config space read on demand: each dword is a bus transaction, and some devices hang when nonexistent registers
+ * are read. Only the header and what a decoder asks for is read.
  */
 export class ConfigSpace {
-  /** False when not even the header could be read. */
+  /** False if not even the header could be read. */
   readonly present: boolean;
   readonly #header = Buffer.allocUnsafe(64);
   readonly #dword = Buffer.allocUnsafe(4);
@@ -29,7 +29,7 @@ export class ConfigSpace {
     this.present = read(this.#header, 0) === this.#header.length;
   }
 
-  /** Can this dword be read? Without privilege none beyond the header can. @param offset a multiple of 4 */
+  /** Whether this dword is readable; without privilege, only the header is. @param offset a multiple of 4 */
   has(offset: number): boolean {
     return this.#load(offset) !== null;
   }
@@ -42,7 +42,7 @@ export class ConfigSpace {
     return (this.u32(offset & ~3) >>> ((offset & 2) * 8)) & 0xffff;
   }
 
-  /** Outside of what exists everything reads as ones, as on the bus. @param offset a multiple of 4 */
+  /** Reads outside of what exists return all ones, as on the bus. @param offset a multiple of 4 */
   u32(offset: number): number {
     return this.#load(offset) ?? 0xffffffff;
   }
@@ -59,7 +59,7 @@ export class ConfigSpace {
   }
 }
 
-/** Opens a function's config space and hands it to `use`; null when there is none. */
+/** Opens a function's config space for `use`; null if there is none. */
 export function withConfigSpace<T>(
   root: HostRoot,
   devicePath: string,

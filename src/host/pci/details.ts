@@ -4,24 +4,24 @@ import { capability } from './capabilities.ts';
 import type { PciFunction } from './function.ts';
 import { type PciInterrupt, readInterrupts } from './interrupts.ts';
 
-/** What is worth a read only when one function is looked at. */
+/** What is read only for the function that is shown. */
 export type PciDetails = {
-  /** Speeds in GT/s a lane; null where there is no link or nothing says. */
+  /** Speeds in GT/s per lane; null if there is no link, or it is not known. */
   readonly link: {
     readonly speed: number | null;
     readonly width: number | null;
     readonly maxSpeed: number | null;
     readonly maxWidth: number | null;
-    /** Runs below what the function itself can do. */
+    /** Whether it runs below the function's capability. */
     readonly degraded: boolean;
   } | null;
-  /** `D0`, `D3hot`, `D3cold`...; null when the kernel does not say. */
+  /** `D0`, `D3hot`, `D3cold`...; null if the kernel does not report it. */
   readonly powerState: string | null;
   /** Runtime power management: `active`, `suspended`, `unsupported`... */
   readonly runtimeStatus: string | null;
   /**
    * How the kernel can reset the function, first choice first: `flr`, `af_flr`, `pm`, `bus`, `device_specific`...
-   * Empty: not at all. Null: this kernel does not say (before 5.15), but it can if `resettable`.
+   * Empty: it cannot. Null: not reported (before Linux 5.15); it can if `resettable`.
    */
   readonly resetMethods: readonly string[] | null;
   readonly resettable: boolean;
@@ -51,10 +51,10 @@ export function readDetails(root: HostRoot, fn: PciFunction): PciDetails {
   };
 }
 
-/** The serial number that tells one card from its twin; VFs have none of their own. */
+/** The serial number, which distinguishes identical cards; VFs have none of their own. */
 export function deviceSerial(fn: PciFunction): string | null {
   const serial = capability(fn.capabilities, 'serial')?.serial ?? null;
-  // All zeros or all ones is what a card without a number of its own says.
+  // A card without a serial number reports all zeros or all ones.
   return serial !== null && /[1-9a-e]/.test(serial) ? printable(serial) : null;
 }
 
@@ -88,7 +88,7 @@ function transferRate(text: string | null): number | null {
   return match ? Number(match[1]) : null;
 }
 
-/** A width; 0 stands for no link, 255 for unknown. */
+/** A link width; 0 means no link, 255 unknown. */
 function laneCount(text: string | null): number | null {
   const lanes = Number(text ?? 0);
   return lanes > 0 && lanes < 255 ? lanes : null;

@@ -3,7 +3,7 @@ import type { ConfigAccess } from './config-space.ts';
 
 /** One region of a function's address space. */
 export type PciRegion = {
-  /** `bar 0`..`bar 5`, `rom`, `vf bar 0`.. (the space of all VFs together), or a bridge's `window`. */
+  /** `bar 0`..`bar 5`, `rom`, `vf bar 0`.. (for all VFs together), or a bridge's `window`. */
   readonly name: string;
   readonly kind: 'memory' | 'io';
   /** Bus address as the CPU sees it, hexadecimal: 64 bits do not fit a JSON number. */
@@ -24,7 +24,7 @@ export type PciFunction = {
   readonly path: string;
   /** The bridge above, or null directly below a root bus. */
   readonly parent: string | null;
-  /** `0000:00`: domain and number of the root bus it hangs from. */
+  /** `0000:00`: domain and number of its root bus. */
   readonly rootBus: string;
   readonly class: string;
   readonly vendor: string;
@@ -38,13 +38,13 @@ export type PciFunction = {
     readonly device: string | null;
     readonly subsystem: string | null;
   };
-  /** The driver bound now. */
+  /** The bound driver. */
   readonly driver: string | null;
-  /** The only driver that may bind, if one was set. */
+  /** The only driver that may bind, if set. */
   readonly driverOverride: string | null;
   /** Kernel modules whose aliases claim it, best match first. */
   readonly modules: readonly string[];
-  /** VFIO drivers made for this very device, such as mlx5_vfio_pci; vfio_pci itself not among them. */
+  /** VFIO variant drivers for this device, such as mlx5_vfio_pci; without vfio_pci itself. */
   readonly vfioModules: readonly string[];
   /** Null on a host without NUMA. */
   readonly numaNode: number | null;
@@ -53,27 +53,27 @@ export type PciFunction = {
   /** Buses behind a bridge. */
   readonly bridge: { readonly secondary: number; readonly subordinate: number } | null;
   readonly multifunction: boolean;
-  /** Function number when ARI gives the device below a port up to 256 functions; else null. */
+  /** Function number 0-255 below a port with ARI forwarding; else null. */
   readonly ariFunction: number | null;
-  /** The physical function that this virtual one belongs to. */
+  /** The physical function of a VF. */
   readonly physicalFunction: string | null;
   /** VFs of a physical function, by index. */
   readonly virtualFunctions: readonly string[];
-  /** True for the display adapter that the firmware started the machine with. */
+  /** True for the display adapter that the firmware used at boot. */
   readonly bootVga: boolean;
   readonly regions: readonly PciRegion[];
   readonly configAccess: ConfigAccess;
   readonly capabilities: readonly Capability[];
 };
 
-/** What lists show of a function: all but what takes the most room, which is there for one function at a time. */
+/** A function without its largest parts, which are sent for one function at a time. */
 export type PciSummary = Omit<PciFunction, 'regions' | 'capabilities'>;
 
 export function summaryOf({ regions: _, capabilities: __, ...summary }: PciFunction): PciSummary {
   return summary;
 }
 
-/** The name people know it by, with the ids when the database has no name. */
+/** Vendor and device name, or the ids if the database has no name. */
 export function deviceName(fn: Pick<PciFunction, 'names' | 'vendor' | 'device'>): string {
   const vendor = fn.names.vendor ?? `vendor ${fn.vendor}`;
   return `${vendor} ${fn.names.device ?? `device ${fn.device}`}`;

@@ -5,15 +5,15 @@ export type PciInterrupt = {
   /** Linux interrupt number. */
   readonly irq: number;
   readonly kind: 'msi-x' | 'msi' | 'intx';
-  /** Who asked for it, as /proc/interrupts says; empty while nobody handles it. */
+  /** Its handler's name in /proc/interrupts; empty if there is none. */
   readonly name: string;
-  /** Times it was taken since boot, on all CPUs together. */
+  /** Interrupts since boot, on all CPUs. */
   readonly count: number;
 };
 
 type Row = { readonly name: string; readonly count: number };
 
-/** The function's MSI and MSI-X interrupts; without any, its INTx line if a driver has it. */
+/** The function's MSI and MSI-X interrupts; without any, its INTx line if a driver uses it. */
 export function readInterrupts(root: HostRoot, devicePath: string): PciInterrupt[] {
   const rows = interruptRows(root.text('/proc/interrupts', 16 << 20) ?? '');
   const vectors = (root.list(`${devicePath}/msi_irqs`) ?? []).map(Number).sort((a, b) => a - b);
@@ -29,8 +29,8 @@ export function readInterrupts(root: HostRoot, devicePath: string): PciInterrupt
 }
 
 /**
- * `/proc/interrupts`: a heading with one column per CPU, then `irq: counts... chip hwirq-type names`. The kind of
- * edge or level ends the part before the names.
+ * `/proc/interrupts`: a heading with one column per CPU, then `irq: counts... chip hwirq-type names`. The
+ * trigger type (edge or level) comes before the names.
  */
 function interruptRows(text: string): Map<number, Row> {
   const [heading = '', ...lines] = text.split('\n');

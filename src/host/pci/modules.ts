@@ -1,6 +1,6 @@
 import type { HostRoot } from '../root.ts';
 
-/** The release of the running kernel, or of the recorded one. */
+/** The release of the host's kernel. */
 export function kernelRelease(root: HostRoot): string | null {
   return root.attribute('/proc/sys/kernel/osrelease');
 }
@@ -58,7 +58,7 @@ export class ModuleAliases {
   }
 }
 
-/** A star stands alone, or ends a field: `i02*`. */
+/** A star is a whole field, or ends one: `i02*`. */
 function fieldMatches(pattern: string, value: string): boolean {
   return pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : pattern === value;
 }
@@ -74,7 +74,7 @@ export type Modules = {
 
 const opened = new WeakMap<HostRoot, Modules>();
 
-/** What depmod wrote for the running kernel; empty sets where /lib/modules has nothing for it. */
+/** depmod's files for the running kernel; empty sets if /lib/modules has none. */
 export function modules(root: HostRoot): Modules {
   const known = opened.get(root);
   if (known) return known;
@@ -95,7 +95,7 @@ export function modules(root: HostRoot): Modules {
   return result;
 }
 
-/** `alias <pattern> <module>` lines; only PCI ones, as a distribution's file has 30,000 others. */
+/** `alias <pattern> <module>` lines; only PCI ones, since a distribution's file has 30,000 others. */
 function* moduleAliasLines(text: string): Generator<readonly [string, string]> {
   for (const match of text.matchAll(/^alias ((?:vfio_)?pci:\S+) (\S+)$/gm)) yield [match[1]!, match[2]!];
 }

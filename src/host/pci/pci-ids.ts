@@ -1,7 +1,7 @@
 import type { HostRoot } from '../root.ts';
 import { printable } from '../text.ts';
 
-/** Where distributions keep the PCI ID database. */
+/** Where distributions install the PCI ID database. */
 export const pciIdsPaths = [
   '/usr/share/hwdata/pci.ids',
   '/usr/share/misc/pci.ids',
@@ -12,8 +12,8 @@ type Vendor = { readonly name: string; readonly start: number; readonly end: num
 type Device = { readonly name: string; readonly subsystems: ReadonlyMap<string, string> };
 
 /**
- * Names from pci.ids. The file's vendors are indexed when it is opened, a vendor's devices when one of them is
- * first asked for.
+ * Names from pci.ids. Vendors are indexed when the file is opened, a vendor's devices on first
+ * use.
  */
 export class PciIds {
   readonly #text: string;
@@ -36,13 +36,13 @@ export class PciIds {
     return this.#devicesOf(vendor).get(device)?.name ?? null;
   }
 
-  /** The name of a board that carries the device; ids as four lower-case hex digits each. */
+  /** The name of a subsystem; ids as four lower-case hex digits each. */
   subsystem(vendor: string, device: string, subVendor: string, subDevice: string): string | null {
     const subsystems = this.#devicesOf(vendor).get(device)?.subsystems;
     return subsystems?.get(`${subVendor} ${subDevice}`) ?? null;
   }
 
-  /** The most exact name of a class code of six hex digits: programming interface, else subclass, else class. */
+  /** The most specific name of a class code of six hex digits: programming interface, else subclass, else class. */
   className(code: string): string | null {
     const subclass = this.#classes.get(code.slice(0, 4));
     const progIf = this.#classes.get(code);
@@ -106,7 +106,7 @@ function parseDevices(block: string): Map<string, Device> {
 
 const opened = new WeakMap<HostRoot, PciIds>();
 
-/** The host's database; an empty one, with no names, when none is installed. */
+/** The host's database; an empty one if none is installed. */
 export function pciIds(root: HostRoot): PciIds {
   const known = opened.get(root);
   if (known) return known;

@@ -21,12 +21,12 @@ type Sources = {
   readonly pending: ReadonlySet<string>;
 };
 
-/** @param total how many there are to read */
+/** @param total the number of functions to read */
 export type OnFunction = (fn: PciFunction, total: number) => void;
 
 /**
- * Every PCI function of the host, by address. A function that vanishes while it is read is left out.
- * @param onFunction called with each one as soon as it has been read
+ * Every PCI function of the host, by address. A function that vanishes while it is read is omitted.
+ * @param onFunction called with each function once it has been read
  */
 export function readPci(root: HostRoot, onFunction?: OnFunction): PciFunction[] {
   const sources = { root, ids: pciIds(root), modules: modules(root), pending: pendingAddresses(root) };
@@ -59,7 +59,7 @@ function readFunction(sources: Sources, address: string): PciFunction | null {
   const code = (event.get('PCI_CLASS') ?? '0').toLowerCase().padStart(6, '0');
   const alias = event.get('MODALIAS') ?? '';
   const config = readConfig(root, directory, read);
-  // The read would wait for the device's lock.
+  // The read would block on the device's lock.
   const override = sources.pending.has(address) ? null : read('driver_override');
   return {
     address,
@@ -68,7 +68,7 @@ function readFunction(sources: Sources, address: string): PciFunction | null {
     class: code,
     vendor,
     device,
-    // 0000 is what a function without a subsystem reads as.
+    // A function without a subsystem reads 0000.
     subsystemVendor: subVendor === '0000' ? null : subVendor,
     subsystemDevice: subVendor === '0000' ? null : subDevice,
     revision: config.revision ?? (read('revision') ?? '0').replace('0x', '').padStart(2, '0'),
@@ -117,20 +117,20 @@ const unread: Config = {
 };
 
 function readConfig(root: HostRoot, directory: string, read: (name: string) => string | null): Config {
-  // A read of config space would bring a sleeping device back to full power.
+  // A read of config space would wake the device.
   if (read('power_state') === 'D3cold') return { ...unread, access: 'asleep' };
   return withConfigSpace(root, directory, decodeConfig) ?? unread;
 }
 
 function decodeConfig(config: ConfigSpace): Config {
   if (!config.present) return unread;
-  // A virtual function's ids read as ones and its command register does not: SR-IOV 1.1 §3.4.1.
+  // A VF's ids read as all ones, but its command register does not: SR-IOV 1.1 §3.4.1.
   const headerType = config.u8(0x0e);
-  // Header types end at 2: 7f is what a device that fell off the bus between two reads leaves.
+  // Header types end at 2: 7f means that the device left the bus between two reads.
   if (config.u32(0x04) === 0xffffffff || (headerType & 0x7f) === 0x7f) return { ...unread, access: 'dead' };
   const first = firstCapability(config);
   return {
-    // A function without capabilities is known from its header alone.
+    // A function without capabilities has only its header.
     access: first === 0 || config.has(first) ? 'full' : 'header',
     revision: config.u8(0x08).toString(16).padStart(2, '0'),
     bridge: (headerType & 0x7f) === 1 ? { secondary: config.u8(0x19), subordinate: config.u8(0x1a) } : null,
@@ -147,7 +147,7 @@ function ancestry(directory: string): Pick<PciFunction, 'parent' | 'rootBus'> {
   return { parent: parseAddress(above) ? above : null, rootBus: rootName.slice(3) };
 }
 
-/** Below a port that forwards ARI, device and function number together count functions 0 to 255. */
+/** Below a port with ARI forwarding, device and function number together are a function number from 0 to 255. */
 function withAri(functions: PciFunction[]): PciFunction[] {
   const forwarding = new Set(
     functions.filter(fn => capability(fn.capabilities, 'pcie')?.ariForwarding === true).map(fn => fn.address),

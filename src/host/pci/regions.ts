@@ -10,8 +10,8 @@ const unassignedFlags = 0x30000000n;
 
 /**
  * Decodes sysfs `resource`: six BARs and the ROM, then the VF BARs (kernels with PCI_IOV), then the bridge windows.
- * Empty, disabled and unassigned regions are left out.
- * @param bridge windows come last, and only bridges have them.
+ * Empty, disabled and unassigned regions are omitted.
+ * @param bridge whether it is a bridge: only bridges have windows, which come last
  */
 export function parseRegions(text: string, bridge: boolean): PciRegion[] {
   const lines = text.split('\n').filter(line => line.startsWith('0x'));

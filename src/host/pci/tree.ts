@@ -1,13 +1,13 @@
 import { slotOf } from './address.ts';
 import type { PciFunction, PciSummary } from './function.ts';
 
-/** A function and what hangs below it: a bridge's children, a physical function's VFs. */
+/** A function and what is below it: a bridge's children, a physical function's VFs. */
 export type PciNode = { readonly address: string; readonly children: readonly PciNode[] };
 
 /** A root bus; `0000:00`. */
 export type PciRootBus = { readonly bus: string; readonly children: readonly PciNode[] };
 
-/** The buses as a tree, everything by address. VFs stand below their physical function. */
+/** The buses as trees, in order of address. VFs are below their physical function. */
 export function pciTree(functions: readonly PciSummary[]): PciRootBus[] {
   const present = new Set(functions.map(fn => fn.address));
   const below = Map.groupBy(functions, fn => {
@@ -36,7 +36,7 @@ export function bridgesAbove(
   return found;
 }
 
-/** All physical functions of the device that `fn` is part of, itself included. */
+/** All physical functions of the device that `fn` is part of, including itself. */
 export function functionsOfSlot(fn: PciFunction, functions: readonly PciFunction[]): PciFunction[] {
   return functions.filter(
     other => slotOf(other.address) === slotOf(fn.address) && other.physicalFunction === null,

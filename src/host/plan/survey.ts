@@ -62,7 +62,7 @@ function withUse(all: FunctionUse, other: FunctionUse): FunctionUse {
   };
 }
 
-/** The functions of its IOMMU group, itself included; alone where it has none. */
+/** The functions of its IOMMU group, including itself; only itself if it has none. */
 export function groupMembers(survey: HostSurvey, fn: PciFunction): readonly PciFunction[] {
   const group = fn.iommuGroup === null ? undefined : survey.groups.get(fn.iommuGroup);
   return group ? group.members.map(address => survey.byAddress.get(address)!) : [fn];

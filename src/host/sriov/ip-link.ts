@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { HostRoot } from '../root.ts';
 
-/** What the administrator set for one VF of a network card. Null: this driver or this `ip` does not say. */
+/** The settings of one VF of a network card. Null: not reported by this driver, or by this version of `ip`. */
 export type VfAttributes = {
   readonly mac: string | null;
   /** 0: untagged. */
@@ -38,13 +38,13 @@ const linksSchema = z.array(
 );
 
 export type LinkInfo = {
-  /** The card's own MAC, where another one is in use. */
+  /** The permanent MAC address, if another one is in use. */
   readonly permanentMac: string | null;
   /** By VF index. */
   readonly vfs: ReadonlyMap<number, VfAttributes>;
 };
 
-/** Interfaces by name, as `ip -j -d link` shows them; null when `ip` is not there or its output is not JSON. */
+/** Interfaces by name, from `ip -j -d link`; null if `ip` is not installed or its output is not JSON. */
 export async function readLinks(root: HostRoot): Promise<Map<string, LinkInfo> | null> {
   const result = await root.query('ip', '-j', '-d', 'link');
   return result?.exitCode === 0 ? parseLinks(result.stdout) : null;
@@ -55,7 +55,7 @@ export function parseLinks(json: string): Map<string, LinkInfo> | null {
   try {
     value = JSON.parse(json);
   } catch {
-    // BusyBox knows no -j and prints text.
+    // BusyBox has no -j and prints text.
     return null;
   }
   const links = linksSchema.safeParse(value);

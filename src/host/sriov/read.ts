@@ -5,14 +5,14 @@ import { integer, natural } from '../text.ts';
 import { type LinkInfo, readLinks, type VfAttributes } from './ip-link.ts';
 
 export type VirtualFunction = {
-  /** As `virtfnN` and `ip link set ... vf N` count. */
+  /** N of `virtfnN` and of `ip link set ... vf N`. */
   readonly index: number;
   readonly address: string;
   readonly driver: string | null;
   readonly iommuGroup: number | null;
-  /** Its network interface on the host, while a host driver has it. */
+  /** Its network interfaces, while a host driver is bound. */
   readonly interfaces: readonly string[];
-  /** Null for other functions than network ones, and where `ip` does not say. */
+  /** Null for functions other than network ones, and if `ip` does not report it. */
   readonly attributes: VfAttributes | null;
 };
 
@@ -21,12 +21,12 @@ export type PhysicalFunction = {
   readonly driver: string | null;
   readonly total: number;
   readonly current: number;
-  /** Routing ID of the first VF relative to the PF's, and of each further one to the one before. */
+  /** Routing ID of the first VF relative to the PF's, and of each further VF relative to the previous one. */
   readonly offset: number | null;
   readonly stride: number | null;
   /** Four hex digits. */
   readonly vfDevice: string | null;
-  /** Do host drivers take new VFs by themselves? */
+  /** Whether host drivers bind to new VFs automatically. */
   readonly autoprobe: boolean | null;
   readonly interfaces: readonly string[];
   /** The interface through which the VFs are configured. */
@@ -34,7 +34,7 @@ export type PhysicalFunction = {
   readonly vfs: readonly VirtualFunction[];
 };
 
-/** Every function that can have virtual ones, by address. */
+/** Every function that can have VFs, by address. */
 export async function readSriov(
   root: HostRoot,
   functions: readonly PciFunction[],
@@ -46,7 +46,7 @@ export async function readSriov(
   if (able.length === 0) return [];
   const links = (await readLinks(root)) ?? new Map<string, LinkInfo>();
   const byAddress = new Map(functions.map(fn => [fn.address, fn]));
-  // A read of their count would wait for the device's lock.
+  // A read of their count would block on the device's lock.
   const pending = pendingAddresses(root);
   return able.map(({ fn, total }) =>
     readPhysicalFunction(root, fn, total, byAddress, links, pending.has(fn.address)),
@@ -63,7 +63,7 @@ function readPhysicalFunction(
 ): PhysicalFunction {
   const read = (name: string): string | null => root.attribute(`${fn.path}/${name}`);
   const interfaces = netInterfaces(root, fn.path);
-  // Representors lie beside the PF's own interface; only the one that carries the VFs' list manages them.
+  // Representors are beside the PF's own interface; only the interface that lists the VFs manages them.
   const manager = interfaces.find(name => (links.get(name)?.vfs.size ?? 0) > 0) ?? interfaces[0] ?? null;
   const attributes = manager === null ? undefined : links.get(manager)?.vfs;
   return {

@@ -12,8 +12,8 @@ export function parseVfSettings(words: readonly string[]): VfSettings {
     const equals = word.indexOf('=');
     const [name, value] = equals < 0 ? [word, ''] : [word.slice(0, equals), word.slice(equals + 1)];
     const parse = own(parsers, name);
-    if (!parse) throw new UsageError(`${word}: there is no setting "${name}"; there are ${names}`);
-    if (value === '') throw new UsageError(`${word}: expected a value, as in ${examples[name]}`);
+    if (!parse) throw new UsageError(`${word}: unknown setting "${name}"; expected one of ${names}`);
+    if (value === '') throw new UsageError(`${word}: expected a value, such as ${examples[name]}`);
     parse(settings, value, word);
   }
   if (words.length === 0)
@@ -68,14 +68,14 @@ function parseFlag(value: string, word: string): boolean {
   return value === 'on';
 }
 
-/** Of one station: the lowest bit of the first byte marks a group of them. All zeros gives the choice back. */
+/** A unicast address: the lowest bit of the first byte marks a multicast address. All zeros restores the default. */
 function parseMac(value: string, word: string): string {
   const mac = value.toLowerCase();
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) {
-    throw new UsageError(`${word}: expected six bytes as in ${examples.mac}`);
+    throw new UsageError(`${word}: expected six bytes, such as ${examples.mac}`);
   }
   if (Number.parseInt(mac.slice(0, 2), 16) & 1) {
-    throw new UsageError(`${word}: this is a multicast address; the first byte of a station's own is even`);
+    throw new UsageError(`${word}: this is a multicast address; the first byte of a unicast address is even`);
   }
   return mac;
 }

@@ -4,7 +4,7 @@ import { pciOwner } from './network.ts';
 
 const directory = '/sys/class/block';
 
-/** A disk, a partition or something built of them, as the block layer connects them. */
+/** A disk, a partition or a device built on them, as the block layer connects them. */
 export type BlockDevice = {
   readonly name: string;
   /** `major:minor`. */
@@ -12,20 +12,20 @@ export type BlockDevice = {
   readonly bytes: number;
   /** Disk of a partition. */
   readonly partitionOf: string | null;
-  /** PCI functions it is on directly: one, or several for an NVMe name space with several paths. */
+  /** The PCI functions it is directly on: one, or several for an NVMe namespace with several paths. */
   readonly functions: readonly string[];
   /** Devices built on it. */
   readonly holders: readonly string[];
-  /** Device mapper's name and the owner that its uuid names: `LVM`, `CRYPT`, `mpath`... */
+  /** Device mapper name, and the owner in its UUID: `LVM`, `CRYPT`, `mpath`... */
   readonly mapper: { readonly name: string; readonly owner: string | null } | null;
   /** RAID level of an md device. */
   readonly raid: string | null;
-  /** What is written on it, as udev found: `ext4`, `swap`, `LVM2_member`, `zfs_member`... */
+  /** Its signature, as udev found it: `ext4`, `swap`, `LVM2_member`, `zfs_member`... */
   readonly signature: string | null;
   readonly label: string | null;
 };
 
-/** Block devices with hardware or others below; loop, ram and zram devices have no PCI function to lose. */
+/** Block devices on hardware or on other block devices, without loop, ram and zram devices, which need no PCI function. */
 export function readBlockDevices(root: HostRoot): BlockDevice[] {
   const heads = nvmePaths(root);
   const names = (root.list(directory) ?? []).filter(name => !/^(loop|ram|zram|nbd)\d/.test(name));
@@ -64,15 +64,15 @@ function readBlockDevice(
   };
 }
 
-/** `CRYPT-LUKS2-...`, `LVM-...`, `part1-mpath-...`: the part that says who made the mapping. */
+/** `CRYPT-LUKS2-...`, `LVM-...`, `part1-mpath-...`: the owner of the mapping. */
 function mapperOwner(uuid: string | null): string | null {
   const parts = (uuid ?? '').split('-').filter(part => !/^part\d+$/.test(part));
   return parts[0] ? printable(parts[0]) : null;
 }
 
 /**
- * With native NVMe multipath a name space's block device is virtual; the subsystem links to the controllers that
- * serve it. A controller that is left out here could be taken from under a mounted disk.
+ * With native NVMe multipath, a namespace's block device is virtual; its subsystem links to the controllers that serve
+ * it. A controller missed here could be unbound under a mounted disk.
  */
 function nvmePaths(root: HostRoot): Map<string, string[]> {
   const heads = new Map<string, string[]>();

@@ -3,16 +3,16 @@ import type { HostRoot } from '../root.ts';
 import { integer, keyValues } from '../text.ts';
 import { type BlockDevice, readBlockDevices } from './block-devices.ts';
 
-/** What is needed of a function to find its device files. */
+/** The properties of a function needed to find its device files. */
 export type NodeOwner = Pick<PciFunction, 'address' | 'path' | 'driver'>;
 
 /** A device file through which user space uses a PCI function. */
 export type FunctionNode = {
-  /** As udev names it: `/dev/nvidia0`. For a BAR that is mapped directly, the file in sysfs. */
+  /** As udev names it: `/dev/nvidia0`. For a directly mapped BAR, the file in sysfs. */
   readonly path: string;
-  /** `major:minor`; null where it is not known, and for a file in sysfs. */
+  /** `major:minor`; null if not known, and for a file in sysfs. */
   readonly number: string | null;
-  /** It leads to every function of the driver: who has it open may be using another one. */
+  /** Serves all functions of the driver: a process that has it open may use another one. */
   readonly shared: boolean;
 };
 
@@ -33,14 +33,14 @@ export function readFunctionNodes(
         ...driverNodes(root, fn),
         ...regionFiles(root, fn),
       ];
-      // A VFIO node belongs to the group: the check for running VMs looks at the whole of it.
+      // A VFIO node belongs to the whole group: the check for running VMs covers it.
       const own = nodes.filter(node => !node.path.startsWith('/dev/vfio/'));
       return [fn.address, [...new Map(own.map(node => [node.path, node])).values()]];
     }),
   );
 }
 
-/** sysfs is a few levels deep; a recording could be made to be any. */
+/** sysfs is a few levels deep; a crafted recording may have any depth. */
 const MAX_DEPTH = 24;
 
 function childNodes(root: HostRoot, directory: string, depth = 0): FunctionNode[] {
@@ -55,7 +55,7 @@ function childNodes(root: HostRoot, directory: string, depth = 0): FunctionNode[
   });
 }
 
-/** A namespace of NVMe with several paths has its directory below none of its controllers. */
+/** An NVMe namespace with several paths has its directory below none of its controllers. */
 function diskNodes(fn: NodeOwner, devices: readonly BlockDevice[]): FunctionNode[] {
   const disks = new Set(devices.filter(each => each.functions.includes(fn.address)).map(each => each.name));
   return devices
@@ -65,7 +65,7 @@ function diskNodes(fn: NodeOwner, devices: readonly BlockDevice[]): FunctionNode
 
 const nvidiaShared = ['nvidiactl', 'nvidia-modeset', 'nvidia-uvm', 'nvidia-uvm-tools', 'nvidia-nvlink'];
 
-/** Nodes of drivers that register them without a device in sysfs, or one for all functions. */
+/** Nodes of drivers that register them without a device in sysfs, or only one for all functions. */
 function driverNodes(root: HostRoot, fn: NodeOwner): FunctionNode[] {
   const node = (name: string, shared: boolean): FunctionNode => {
     const path = `/dev/${name}`;
@@ -88,14 +88,14 @@ function driverNodes(root: HostRoot, fn: NodeOwner): FunctionNode[] {
 /** Highest minor of an NVIDIA GPU; 255 is nvidiactl. */
 const NVIDIA_MINORS = 255;
 
-/** The driver's own list says which /dev/nvidiaN a GPU is. Where it does not, any of them may be. */
+/** The driver's own list maps GPUs to /dev/nvidiaN. If it does not list one, any of them may be it. */
 function nvidiaMinors(root: HostRoot, fn: NodeOwner): number[] {
   const information = root.text(`/proc/driver/nvidia/gpus/${fn.address}/information`) ?? '';
   const minor = integer(/^Device Minor:\s*(\d+)\s*$/m.exec(information)?.[1] ?? null);
   return minor === null ? Array.from({ length: NVIDIA_MINORS }, (_, each) => each) : [minor];
 }
 
-/** The files through which a driver in user space maps a BAR: `resource0`, `resource2_wc`. */
+/** The files through which a user-space driver maps a BAR: `resource0`, `resource2_wc`. */
 function regionFiles(root: HostRoot, fn: NodeOwner): FunctionNode[] {
   return (root.list(fn.path) ?? [])
     .filter(name => /^resource\d+(_wc)?$/.test(name))

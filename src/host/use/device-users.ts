@@ -7,19 +7,19 @@ import { type Holder, type OpenFile, readHolders } from './holders.ts';
 /** A process that uses a function through its device files. */
 export type DeviceUser = {
   readonly holder: Holder;
-  /** The files that it has open or mapped: `/dev/nvidia0`. */
+  /** The files it has open or mapped: `/dev/nvidia0`. */
   readonly paths: readonly string[];
-  /** All of them lead to every function of the driver, so that it may be using another one. */
+  /** All of them serve every function of the driver, so it may use another one. */
   readonly shared: boolean;
 };
 
 export type DeviceUsers = {
   readonly byAddress: ReadonlyMap<string, readonly DeviceUser[]>;
-  /** False when processes of other users could not be looked into. */
+  /** False if processes of other users could not be examined. */
   readonly complete: boolean;
 };
 
-/** Who uses these functions through device files, on the host or in its containers. */
+/** Processes that use these functions through device files, on the host or in its containers. */
 export function readDeviceUsers(root: HostRoot, functions: readonly PciFunction[]): DeviceUsers {
   return usersOfNodes(root, readFunctionNodes(root, functions));
 }
@@ -48,8 +48,8 @@ function usersOf(
 }
 
 /**
- * Finds the node that an open file is: by its path, or by its device number. A container has its nodes in a /dev of its
- * own, whose paths /proc shows as that mount has them: `/nvidia0`, or `/` for a node that was mounted alone.
+ * Finds the node of an open file by its path or device number. A container has its own /dev, and /proc shows paths
+ * relative to that mount: `/nvidia0`, or `/` for a node that was bind-mounted alone.
  */
 function nodeFinder(root: HostRoot, nodes: readonly FunctionNode[]): (file: OpenFile) => string | null {
   const byPath = new Map(nodes.map(node => [node.path, node.path]));
@@ -59,7 +59,7 @@ function nodeFinder(root: HostRoot, nodes: readonly FunctionNode[]): (file: Open
     const plain = target.replace(/ \(deleted\)$/, '');
     const found = byPath.get(plain);
     if (found !== undefined) return found;
-    // Only likely files are looked at further: stat(2) on one of a dead network file system would not return.
+    // Only likely files are examined: stat(2) may hang on a dead network file system.
     const likely = plain === '/' || plain.startsWith('/dev/') || names.has(path.posix.basename(plain));
     const number = link !== null && likely ? root.deviceNumber(link) : null;
     return number === null ? null : (byNumber.get(number) ?? null);

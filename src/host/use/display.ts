@@ -3,13 +3,13 @@ import type { HostRoot } from '../root.ts';
 import { natural, printable } from '../text.ts';
 import { pciOwner } from './network.ts';
 
-/** What a function shows, or lets the administrator see. */
+/** The displays and consoles on a function. */
 export type DisplayUse = {
-  /** DRM cards (`card0`) with the connectors that have a monitor. */
+  /** DRM cards (`card0`) and their connectors with a monitor. */
   readonly cards: readonly { readonly name: string; readonly connected: readonly string[] }[];
-  /** Carries the text console. */
+  /** Shows the text console. */
   readonly console: boolean;
-  /** Serial ports that the kernel's console is on. */
+  /** Serial ports with a kernel console. */
   readonly serialConsoles: readonly string[];
 };
 
@@ -48,8 +48,8 @@ function drmCards(root: HostRoot): Map<string, Card[]> {
 }
 
 /**
- * The function whose frame buffer the kernel draws its console on. The firmware's own frame buffer (efifb,
- * simpledrm) belongs to no function in sysfs: it is the boot VGA's.
+ * The function whose frame buffer shows the kernel console. In sysfs, the firmware's frame buffer (efifb, simpledrm)
+ * belongs to no function: it is that of the boot VGA adapter.
  */
 function textConsoleOwner(root: HostRoot, functions: readonly PciFunction[]): string | null {
   const onFrameBuffer = (root.list('/sys/class/vtconsole') ?? []).some(
@@ -58,7 +58,7 @@ function textConsoleOwner(root: HostRoot, functions: readonly PciFunction[]): st
       root.attribute(`/sys/class/vtconsole/${name}/name`)?.includes('frame buffer'),
   );
   const bootVga = functions.find(fn => fn.bootVga)?.address ?? null;
-  // A VGA text console is on the boot VGA by definition.
+  // A VGA text console is always on the boot VGA adapter.
   if (!onFrameBuffer) return root.exists('/sys/class/vtconsole') ? bootVga : null;
   const real = root.real('/sys/class/graphics/fb0');
   return (real === null ? null : pciOwner(real)) ?? bootVga;

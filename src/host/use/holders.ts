@@ -6,20 +6,20 @@ import { integer, printable } from '../text.ts';
 export type Holder = {
   readonly pid: number;
   readonly command: string;
-  /** Name of the user it runs as, or the numeric id; null when /proc does not say. */
+  /** Name of the user it runs as, or the numeric id; null if not known. */
   readonly user: string | null;
 };
 
 export type Holders = {
-  /** By the key that the caller gave a file. */
+  /** By the caller's key for a file. */
   readonly byKey: ReadonlyMap<string, readonly Holder[]>;
-  /** False when some processes could not be looked into: without root, those of other users. */
+  /** False if some processes could not be examined: without root, those of other users. */
   readonly complete: boolean;
 };
 
 /** A file that a process has open, or mapped into its memory. */
 export type OpenFile = {
-  /** What /proc shows for it; inside a container that may not be the path as the host knows it. */
+  /** Its path in /proc; in a container this may differ from the host's path. */
   readonly target: string;
   /** Its entry in /proc/PID/fd; null for a mapping. */
   readonly link: string | null;
@@ -27,8 +27,8 @@ export type OpenFile = {
 
 /**
  * Searches /proc for processes with certain files open.
- * @param keyOf what to file a process under; null for a file that is of no interest
- * @param mappings also look at memory mappings, which outlive the descriptor. It costs one more read for each process.
+ * @param keyOf the key for a file; null to ignore it
+ * @param mappings also search memory mappings, which outlive the descriptor, at the cost of one more read per process
  */
 export function readHolders(
   root: HostRoot,
@@ -49,7 +49,7 @@ export function readHolders(
   return { byKey, complete };
 }
 
-/** Null when we may not look. */
+/** Null if this user may not read them. */
 function processFiles(root: HostRoot, pid: string, mappings: boolean): OpenFile[] | null {
   try {
     const directory = `/proc/${pid}/fd`;
@@ -59,7 +59,7 @@ function processFiles(root: HostRoot, pid: string, mappings: boolean): OpenFile[
     });
     return mappings ? [...open, ...mappedFiles(root, pid)] : open;
   } catch (error) {
-    // ESRCH: it ended while we looked.
+    // ESRCH: it has just exited.
     return error instanceof HostReadError && error.code === 'ESRCH' ? [] : null;
   }
 }
@@ -67,8 +67,8 @@ function processFiles(root: HostRoot, pid: string, mappings: boolean): OpenFile[
 const MAPS_LIMIT = 16 << 20;
 
 /**
- * Reading the mappings takes the process's mmap lock, so a process in uninterruptible sleep, which may hold that lock
- * forever, is judged by its descriptors alone.
+ * Reading mappings takes the process's mmap lock, which a process in uninterruptible sleep may hold forever: for those only
+ * descriptors are searched.
  */
 function mappedFiles(root: HostRoot, pid: string): OpenFile[] {
   const state = /^\d+ \(.*\) (\S)/s.exec(root.text(`/proc/${pid}/stat`) ?? '')?.[1];

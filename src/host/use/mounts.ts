@@ -2,11 +2,11 @@ import type { HostRoot } from '../root.ts';
 import { printable } from '../text.ts';
 
 export type Mount = {
-  /** `major:minor` of the file system's device; `0:n` for one without a single device of its own. */
+  /** `major:minor` of the file system's device; `0:n` if it has no single device. */
   readonly device: string;
   readonly point: string;
   readonly type: string;
-  /** What was mounted: `/dev/sda1`, `tank/home`. */
+  /** The mounted source: `/dev/sda1`, `tank/home`. */
   readonly source: string;
 };
 
@@ -27,7 +27,7 @@ export function readSwaps(root: HostRoot): string[] {
   return lines.map(line => unescapePath(line.split(/\s+/)[0] ?? '')).filter(Boolean);
 }
 
-/** Blanks and backslashes are written as three octal digits. */
+/** Decodes blanks and backslashes, which are escaped as three octal digits. */
 function unescapePath(text: string): string {
   return printable(
     text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))),

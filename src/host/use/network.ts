@@ -11,18 +11,18 @@ export type NetworkInterface = {
   readonly mac: string | null;
   /** `up`, `down`, `unknown`, `lowerlayerdown`... */
   readonly state: string;
-  /** The PCI function it is on, or null. */
+  /** Its PCI function, or null. */
   readonly function: string | null;
   /** With prefix length. */
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
-  /** What stands directly on it: bonds, bridges, VLANs, macvtaps. */
+  /** Interfaces directly on top of it: bonds, bridges, VLANs, macvtaps. */
   readonly uppers: readonly string[];
-  /** Clients of SSH sessions whose packets come or go through it. */
+  /** Clients of SSH sessions that use it. */
   readonly sshClients: readonly string[];
 };
 
-/** One thing that would stop if an interface went away, and by which interfaces it depends on it. */
+/** Something that depends on an interface, and the interfaces between them. */
 export type NetworkRole = {
   readonly kind: 'ssh' | 'default-route' | 'upper' | 'address' | 'route';
   /** From the interface itself up to the one that has the role: `eth0`, `bond0`, `br0`. */
@@ -61,7 +61,7 @@ export function readNetwork(root: HostRoot): NetworkInterface[] {
   });
 }
 
-/** The innermost PCI function in a sysfs path: a NIC below an USB controller counts as the controller's. */
+/** The innermost PCI function in a sysfs path: a USB NIC counts as its controller's. */
 export function pciOwner(path: string): string | null {
   return path.split('/').findLast(name => parseAddress(name) !== null) ?? null;
 }

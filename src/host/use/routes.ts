@@ -26,7 +26,7 @@ export function isDefault(route: Route): boolean {
   return prefixLength(route) === 0;
 }
 
-/** The interface by which packets to `address` leave: the longest prefix wins, then the lowest metric. */
+/** The outgoing interface for packets to `address`: the longest prefix wins, then the lowest metric. */
 export function routeTo(routes: readonly Route[], address: string): Route | null {
   const bits = addressBits(address);
   if (bits === null) return null;
@@ -116,7 +116,7 @@ function ones(word: number): number {
   return count;
 }
 
-/** The address as a string of 32 or 128 binary digits; null when it is none. A zone (`%eth0`) does not count. */
+/** The address as a string of 32 or 128 binary digits; null if it is not an address. A zone (`%eth0`) is ignored. */
 function addressBits(address: string): string | null {
   const plain = address.split('%')[0]!.replace(/^::ffff:(?=\d+\.)/, '');
   if (/^\d+\.\d+\.\d+\.\d+$/.test(plain)) {

@@ -1,15 +1,15 @@
 import type { HostRoot } from '../root.ts';
 import { address4, address6 } from './routes.ts';
 
-/** A connection through which somebody administers the host. */
+/** A connection of an SSH session. */
 export type SshSession = { readonly client: string; readonly server: string };
 
 const established = '01';
 const sshPort = 22;
 
 /**
- * The sessions that must not be cut: those this process descends from (SSH_CONNECTION), and every established
- * connection to their port, or to port 22 (a session inside tmux knows another one's variable, or none).
+ * The sessions that must not be interrupted: those that this process descends from (SSH_CONNECTION), and every established
+ * connection to their port, or to port 22 (in tmux, the variable may be another session's, or missing).
  */
 export function readSshSessions(root: HostRoot): SshSession[] {
   const own = root.sshConnections().flatMap(text => {
@@ -27,7 +27,7 @@ export function readSshSessions(root: HostRoot): SshSession[] {
   return [...seen.values()].filter(session => !/^(127\.|::1$)/.test(session.client));
 }
 
-/** `sl local_address rem_address st ...`, an address being hex digits and a port. */
+/** `sl local_address rem_address st ...`, with addresses and ports in hex. */
 function tcpSessions(text: string, ports: ReadonlySet<number>): SshSession[] {
   return text.split('\n').flatMap(line => {
     const [, local, remote, state] = line.trim().split(/\s+/);
@@ -38,7 +38,7 @@ function tcpSessions(text: string, ports: ReadonlySet<number>): SshSession[] {
   });
 }
 
-/** IPv6 is four little-endian words; an IPv4 address mapped into it is shown as itself. */
+/** IPv6 is four little-endian words; an IPv4-mapped address is shown as IPv4. */
 function decode(hex: string): string {
   if (hex.length === 8) return address4(hex);
   const words = hex.match(/.{8}/g) ?? [];

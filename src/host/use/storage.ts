@@ -2,10 +2,10 @@ import type { HostRoot } from '../root.ts';
 import { type BlockDevice, readBlockDevices } from './block-devices.ts';
 import { type Mount, readMounts, readSwaps } from './mounts.ts';
 
-/** Something that lives on a disk, and the devices between them. */
+/** Something that depends on a disk, and the devices between them. */
 export type StorageRole = {
   readonly kind: 'mount' | 'swap' | 'lvm' | 'md' | 'luks' | 'zfs' | 'multipath' | 'mapping' | 'content';
-  /** False for a signature that nothing uses now: taking the disk away loses access, not a running service. */
+  /** False for a signature that nothing uses now: without the disk, data becomes inaccessible, but nothing stops. */
   readonly active: boolean;
   /** From the disk upward: `nvme0n1`, `nvme0n1p3`, `dm-0`. */
   readonly through: readonly string[];
@@ -27,7 +27,7 @@ type Storage = {
   readonly pools: ReadonlySet<string>;
 };
 
-/** Disks on PCI functions, with all that is mounted from them or built on them. */
+/** Disks on PCI functions, with everything mounted from them or built on them. */
 export function readDisks(root: HostRoot): Disk[] {
   const devices = readBlockDevices(root);
   const storage: Storage = {

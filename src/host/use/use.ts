@@ -4,10 +4,10 @@ import { type DisplayUse, readDisplays } from './display.ts';
 import { type NetworkInterface, type NetworkRole, networkRoles, readNetwork } from './network.ts';
 import { type Disk, readDisks } from './storage.ts';
 
-/** What the host does with one PCI function. */
+/** How the host uses a PCI function. */
 export type FunctionUse = {
   readonly interfaces: readonly (NetworkInterface & { readonly roles: readonly NetworkRole[] })[];
-  /** A network interface exists, and lies in another network namespace: a container's, most often. */
+  /** It has a network interface in another network namespace, usually that of a container. */
   readonly hiddenInterface: boolean;
   readonly disks: readonly Disk[];
   readonly display: DisplayUse | null;
@@ -39,7 +39,7 @@ export function readUse(root: HostRoot, functions: readonly PciFunction[]): Map<
   return result;
 }
 
-/** The `net` directory stays when its interface has been moved to another namespace; its entries don't show. */
+/** The `net` directory remains, empty, when its interface is moved to another namespace. */
 function hasHiddenInterface(root: HostRoot, fn: PciFunction): boolean {
   if (!fn.class.startsWith('02') || fn.driver === null) return false;
   const virtio =

@@ -3,12 +3,12 @@ import type { HostRoot } from '../root.ts';
 
 export type ModuleState = {
   readonly name: string;
-  /** `available`: a file exists for this kernel. `absent`: this kernel has none. */
+  /** `available`: this kernel has a module file. `absent`: it has none. */
   readonly state: 'loaded' | 'built-in' | 'available' | 'absent';
   readonly parameters: Readonly<Record<string, string>>;
 };
 
-/** Underscores and dashes in module names are one; /sys/module has underscores. */
+/** Underscores and dashes in module names are equivalent; /sys/module uses underscores. */
 export function readModule(root: HostRoot, name: string): ModuleState {
   const canonical = name.replaceAll('-', '_');
   const directory = `/sys/module/${canonical}`;
@@ -20,7 +20,7 @@ export function readModule(root: HostRoot, name: string): ModuleState {
   return { name: canonical, state: moduleState(root, canonical), parameters };
 }
 
-/** Some parameters are for root to read: left out for others. */
+/** Null for parameters that only root may read. */
 function readParameter(root: HostRoot, path: string): string | null {
   try {
     return root.attribute(path);
@@ -30,7 +30,7 @@ function readParameter(root: HostRoot, path: string): string | null {
 }
 
 function moduleState(root: HostRoot, name: string): ModuleState['state'] {
-  // Only a module that was loaded from a file has an initstate.
+  // Only a module loaded from a file has an initstate.
   if (root.exists(`/sys/module/${name}/initstate`)) return 'loaded';
   const { builtIn, available } = modules(root);
   if (builtIn.has(name)) return 'built-in';

@@ -6,14 +6,14 @@ import { type ModuleState, readModule } from './modules.ts';
 
 export type VfioDevice = {
   readonly address: string;
-  /** `vfio-pci`, or one made for the device. */
+  /** `vfio-pci`, or a variant driver. */
   readonly driver: string;
   readonly iommuGroup: number | null;
   /** `/dev/vfio/12`, or `/dev/vfio/noiommu-0`; null while it does not exist. */
   readonly groupNode: DeviceNode | null;
   /** `/dev/vfio/devices/vfio0` (Linux 6.6 with VFIO_DEVICE_CDEV). */
   readonly deviceNode: DeviceNode | null;
-  /** Processes that have one of the two open: virtual machines. */
+  /** Processes that have one of them open: VMs. */
   readonly holders: readonly Holder[];
 };
 
@@ -24,18 +24,18 @@ export type VfioState = {
   /** `/dev/iommu`: iommufd. */
   readonly iommufd: DeviceNode | null;
   readonly devices: readonly VfioDevice[];
-  /** False when other users' processes could not be looked at. */
+  /** False if other users' processes could not be examined. */
   readonly holdersComplete: boolean;
 };
 
 const moduleNames = ['vfio', 'vfio_pci', 'vfio_pci_core', 'vfio_iommu_type1', 'iommufd', 'pci_stub'] as const;
 
-/** Is this a driver that hands a device to user space through VFIO? */
+/** Whether the driver passes devices to user space through VFIO. */
 export function isVfioDriver(driver: string | null): boolean {
   return driver !== null && /(^|[-_])vfio[-_]pci$/.test(driver);
 }
 
-/** Does no host software use a device that this driver holds? */
+/** Whether a device with this driver is unused by the host. */
 export function isParkingDriver(driver: string | null): boolean {
   return isVfioDriver(driver) || driver === 'pci-stub';
 }
@@ -67,7 +67,7 @@ export function readVfio(root: HostRoot, functions: readonly PciFunction[]): Vfi
   };
 }
 
-/** In no-IOMMU mode the group's node is named after a group that vfio made up (`name` says so). */
+/** In no-IOMMU mode, the group (`name` is vfio-noiommu) and its node are created by vfio. */
 function groupNodePath(root: HostRoot, fn: PciFunction): string {
   const noiommu = root.attribute(`${fn.path}/iommu_group/name`) === 'vfio-noiommu';
   return `/dev/vfio/${noiommu ? 'noiommu-' : ''}${fn.iommuGroup ?? 'none'}`;

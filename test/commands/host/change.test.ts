@@ -171,8 +171,8 @@ describe('vring sriov', () => {
     ['vlan=4095', '0 to 4094'],
     ['trust=yes', 'on or off'],
     ['state=up', 'auto, enable or disable'],
-    ['color=red', 'there is no setting "color"'],
-    ['constructor=1', 'there is no setting "constructor"'],
+    ['color=red', 'unknown setting "color"'],
+    ['constructor=1', 'unknown setting "constructor"'],
     ['mac', 'expected a value'],
   ])('%s is wrong usage', (word, message) => {
     expect(() => parseVfSettings([word])).toThrow(message);

@@ -61,11 +61,11 @@ describe('tables at 80 columns', () => {
                      00:1f.6  e1000e         Intel 82576 Gigabit Network Connection
 
       group 1: root port 0000:00:01.0 has no ACS: devices below it can reach each
-        other past the IOMMU
-      group 1: the functions of device 0000:01:00 have no ACS between them: one can
-        reach another inside the chip
-      group 8: the functions of chipset device 0000:00:1f have no ACS between them:
-        one can reach another inside the chip"
+        other without the IOMMU
+      group 1: the functions of device 0000:01:00 have no ACS: they can reach each
+        other inside the device
+      group 8: the functions of chipset device 0000:00:1f have no ACS: they can
+        reach each other inside the device"
     `);
   });
 

@@ -19,6 +19,6 @@ test.each([
   expect(globMatches(pattern, text)).toBe(expected);
 });
 
-test('a pattern of stars is no work without end', () => {
+test('a pattern of many stars is matched in bounded time', () => {
   expect(globMatches(`${'*a'.repeat(2000)}b`, 'a'.repeat(4000))).toBe(false);
 });

@@ -48,20 +48,21 @@ describe('GRUB', () => {
     `### BEGIN /etc/grub.d/10_linux ###\nmenuentry 'A' {\n\tlinux\t/vmlinuz ${line}\n}\n### END /etc/grub.d/10_linux ###\n` +
     "### BEGIN /etc/grub.d/30_os-prober ###\nmenuentry 'B' {\n\tlinux /vmlinuz root=/dev/sdb1\n}\n### END /etc/grub.d/30_os-prober ###\n";
 
-  test('is configured only when the generated file says so too', () => {
+  test('is configured only if the generated file has the parameters too', () => {
     const tree = (line: string) => debianGrub(defaults, { '/boot/grub/grub.cfg': config(line) });
     expect(plan(tree(`root=/dev/sda1 ${wanted}`))).toEqual(nothing);
     const stale = edits(tree('root=/dev/sda1'));
     expect(stale.files).toEqual([]);
     expect(stale.commands[0]).toMatchObject({
       argv: ['/usr/sbin/update-grub'],
-      reason: '/etc/default/grub says so already, but /boot/grub/grub.cfg was not generated since',
+      reason:
+        '/etc/default/grub already has the parameters, but /boot/grub/grub.cfg has not been regenerated since',
       result: { kind: 'file', path: '/boot/grub/grub.cfg', has: ['intel_iommu=on', 'iommu=pt'] },
     });
     expect(plan(debianGrub(defaults)).commands).toEqual(['/usr/sbin/update-grub']);
   });
 
-  test('entries for recovery need not say so', () => {
+  test('recovery entries need not have the parameters', () => {
     const both =
       `### BEGIN /etc/grub.d/10_linux ###\nmenuentry 'Debian' {\n\tlinux /vmlinuz root=/dev/sda1 ro ${wanted}\n}\n` +
       "submenu 'Advanced' {\nmenuentry 'Debian (recovery mode)' {\n\tlinux /vmlinuz root=/dev/sda1 ro single\n}\n}\n### END /etc/grub.d/10_linux ###\n";
@@ -69,7 +70,7 @@ describe('GRUB', () => {
     expect(plan(debianGrub(text, { '/boot/grub/grub.cfg': both }))).toEqual(nothing);
   });
 
-  test('grub2-mkconfig writes where this host reads', () => {
+  test('grub2-mkconfig writes the file that this host boots from', () => {
     const files = {
       '/etc/default/grub': 'GRUB_CMDLINE_LINUX_DEFAULT="splash=silent quiet"\nGRUB_CMDLINE_LINUX=""\n',
       '/usr/sbin/grub2-mkconfig': '',
@@ -82,7 +83,7 @@ describe('GRUB', () => {
     });
   });
 
-  test('0.97: each kernel line but those for repairs', () => {
+  test('0.97: each kernel line except rescue entries', () => {
     expect(plan(noIommuTree()).files['/boot/grub/grub.conf']).toBe(
       'default=0\ntimeout=5\ntitle CentOS (2.6.32)\n\troot (hd0,0)\n' +
         `\tkernel /vmlinuz-2.6.32 ro root=/dev/sda1 crashkernel=auto ${wanted}\n\tinitrd /initramfs-2.6.32.img\n`,
@@ -100,7 +101,7 @@ describe('grubby', () => {
     `title Linux\nversion ${name}\nlinux /vmlinuz-${name}\ninitrd /initramfs-${name}.img\noptions ${options}\n`;
   const host = (files: Record<string, string>) => bootTree('rhel', { '/usr/sbin/grubby': '', ...files });
 
-  test('adds what is not there, and undo takes no more away', () => {
+  test('adds only missing parameters, and undo removes only those', () => {
     const made = serverTree();
     made.file('/proc/cmdline', 'root=/dev/sda1 iommu=pt\n');
     expect(edits(made)).toMatchObject({
@@ -114,7 +115,7 @@ describe('grubby', () => {
     });
   });
 
-  test('goes by the entries, not by the running kernel', () => {
+  test('reads the entries, not the running kernel', () => {
     const path = '/boot/loader/entries/a-6.12.conf';
     expect(plan(host({ [path]: entry(`root=/dev/sda2 ${wanted}`) }))).toEqual(nothing);
     expect(plan(host({ [path]: entry('root=/dev/sda2 ro') })).commands).toEqual([
@@ -132,7 +133,7 @@ describe('grubby', () => {
     expect(plan(host({ [path]: entry(`root=/dev/sda2 intel_iommu=on,sm_on iommu=pt`) }))).toEqual(nothing);
   });
 
-  test('of hosts without boot entries goes by the generated file', () => {
+  test('on hosts without boot entries reads the generated file', () => {
     const line = (words: string) => `menuentry 'A' {\n\tlinux16 /vmlinuz-3.10 ${words}\n}\n`;
     const rescue = "menuentry 'Rescue' {\n\tlinux16 /vmlinuz-0-rescue-1 ro\n}\n";
     const config = (...lines: string[]) => ({ '/boot/grub2/grub.cfg': lines.join('') });
@@ -167,7 +168,7 @@ describe('grubby', () => {
 });
 
 describe('boot entries', () => {
-  test('those of this host, not the ones for repairs, and the line for later kernels', () => {
+  test('of this host are edited, except rescue entries, and the line for later kernels', () => {
     trees.push(amdTree());
     const { files } = kernelParameterEdits(trees.at(-1)!.root(), {
       add: ['iommu=pt'],
@@ -181,7 +182,7 @@ describe('boot entries', () => {
     expect(files[1]!.after).toBe('root=/dev/mapper/luks-root ro rootflags=subvol=root iommu=pt\n');
   });
 
-  test('of another system, and programs of the firmware, stay as they are', () => {
+  test('of other systems and firmware programs are left alone', () => {
     const tree = bootTree(
       'arch',
       {
@@ -201,7 +202,7 @@ describe('boot entries', () => {
     });
   });
 
-  test('count where systemd-boot booted the host, though GRUB is installed as well', () => {
+  test('are edited if systemd-boot booted the host, even if GRUB is installed', () => {
     const files = {
       '/etc/default/grub': 'GRUB_CMDLINE_LINUX=""\n',
       '/usr/bin/grub-mkconfig': '',
@@ -253,7 +254,7 @@ describe('Proxmox', () => {
     });
   });
 
-  test('whose partitions cannot be seen is configured when the running kernel was started so', () => {
+  test('with unmounted partitions is configured if the running kernel has the parameters', () => {
     const done = { ...files, '/etc/kernel/cmdline': `root=ZFS=r ${wanted}\n` };
     expect(plan(bootTree('debian', done, `root=ZFS=r ${wanted}\n`))).toEqual(nothing);
     expect(plan(bootTree('debian', done, notGrub))).toEqual({
@@ -273,7 +274,7 @@ describe('unified kernel images', () => {
       notGrub,
     );
 
-  test('mkinitcpio: comments and lines stay, and the images are built anew', () => {
+  test('mkinitcpio: comments and lines are kept, and the images are rebuilt', () => {
     expect(
       plan(arch({ '/etc/kernel/cmdline': lines, '/efi/loader/entries/m.conf': 'title M\nefi /m.efi\n' })),
     ).toEqual({
@@ -282,21 +283,21 @@ describe('unified kernel images', () => {
     });
   });
 
-  test('are configured only when the image says so', () => {
+  test('are configured only if the image has the parameters', () => {
     const line = `root=/dev/mapper/root ${wanted}`;
     const cmdline = { '/etc/kernel/cmdline': `${line}\n` };
     expect(plan(arch({ ...cmdline, [image]: ukiImage(line) }))).toEqual(nothing);
     expect(edits(arch(cmdline)).commands).toMatchObject([
       {
         argv: ['/usr/bin/mkinitcpio', '-P'],
-        reason: '/etc/kernel/cmdline says so already, the image does not',
+        reason: '/etc/kernel/cmdline already has the parameters, but the image does not',
         result: { kind: 'file', path: image },
       },
     ]);
     expect(plan(arch({ ...cmdline, [image]: 'MZ' })).commands).toEqual(['/usr/bin/mkinitcpio -P']);
   });
 
-  test('mkinitcpio: drop-ins count behind the file, and get what is new when they are about it', () => {
+  test('mkinitcpio: drop-ins are read after the file, and edited if they have the parameter', () => {
     const files = {
       '/etc/kernel/cmdline': 'root=/dev/mapper/root\n',
       '/etc/cmdline.d/iommu.conf': '# mine\nintel_iommu=off\n',
@@ -324,20 +325,20 @@ describe('unified kernel images', () => {
     );
   });
 
-  test('that a distribution built are refused, although other tools are there', () => {
+  test('built by a distribution are refused, even if other tools are installed', () => {
     const files = {
       [image]: ukiImage('root=/dev/sda2'),
       '/usr/sbin/grubby': '',
       ...loaderVariable('StubInfo', 'systemd-stub 256'),
     };
     expect(refusal(bootTree('fedora', files, notGrub))).toContain(
-      'nothing on this host is set up to build it',
+      'nothing on this host is set up to rebuild it',
     );
   });
 
-  test('a file without a command line is not made up', () => {
+  test('a missing command line file is not created', () => {
     expect(refusal(arch({}))).toMatch(
-      /cmdline is not there; by hand: write .* then run \/usr\/bin\/mkinitcpio -P/,
+      /cmdline does not exist; manual step: write .* then run \/usr\/bin\/mkinitcpio -P/,
     );
   });
 });
@@ -355,7 +356,7 @@ describe('OSTree', () => {
     '/boot/loader/entries/ostree-2-fedora.conf': `title 2\nlinux /ostree/n\noptions root=UUID=1 ${words} ostree=/ostree/boot.1/0\n`,
   });
 
-  test('rpm-ostree makes the entries, grub2-mkconfig changes none', () => {
+  test('rpm-ostree writes the entries; grub2-mkconfig does not run', () => {
     expect(edits(bootTree('silverblue', { ...files, ...entry('rhgb') }))).toMatchObject({
       files: [],
       commands: [
@@ -381,10 +382,10 @@ describe('OSTree', () => {
     );
   });
 
-  test('without rpm-ostree it is a step by hand', () => {
+  test('without rpm-ostree it is a manual step', () => {
     const tree = bootTree('silverblue', files);
     fs.rmSync(tree.at('/usr/bin/rpm-ostree'));
-    expect(refusal(tree)).toContain('by hand: rpm-ostree kargs --append-if-missing=intel_iommu=on');
+    expect(refusal(tree)).toContain('manual step: rpm-ostree kargs --append-if-missing=intel_iommu=on');
   });
 });
 
@@ -447,15 +448,15 @@ test.each<[string, TreeBuilder, string]>([
   [
     'anything else',
     bootTree('debian', {}, notGrub),
-    'add "intel_iommu=on iommu=pt" to the kernel\'s command line',
+    'add "intel_iommu=on iommu=pt" to the kernel command line',
   ],
-])('%s is refused, with what to do by hand', (_, tree, step) => {
+])('%s is refused, with the manual step', (_, tree, step) => {
   const message = refusal(tree);
-  expect(message).toContain('; by hand: ');
+  expect(message).toContain('; manual step: ');
   expect(message).toContain(step);
 });
 
-describe('what an edit would damage is refused', () => {
+describe('a file that an edit would damage is refused', () => {
   const entry = (options: string | Buffer) =>
     bootTree(
       'debian',
@@ -468,14 +469,14 @@ describe('what an edit would damage is refused', () => {
       notGrub,
     );
 
-  test('text in another encoding', () => {
+  test('a file in another encoding', () => {
     const defaults = 'GRUB_CMDLINE_LINUX="quiet"\n';
     const tree = debianGrub(defaults).file(
       '/etc/default/grub',
       Buffer.from(`# f\u00fcr\n${defaults}`, 'latin1'),
     );
     expect(refusal(tree)).toBe(
-      '/etc/default/grub cannot be edited safely: it is not UTF-8; by hand: put "intel_iommu=on iommu=pt" into its kernel parameters',
+      '/etc/default/grub cannot be edited safely: it is not UTF-8; manual step: add "intel_iommu=on iommu=pt" to its kernel parameters',
     );
     expect(refusal(entry(Buffer.from('# \u00fc\noptions quiet\n', 'latin1')))).toMatch(
       /a\.conf .* is not UTF-8/,
@@ -486,21 +487,21 @@ describe('what an edit would damage is refused', () => {
   });
 
   test('a NUL byte', () => {
-    expect(refusal(debianGrub('GRUB_CMDLINE_LINUX="qui\0et"\n'))).toMatch(/it has a NUL byte/);
+    expect(refusal(debianGrub('GRUB_CMDLINE_LINUX="qui\0et"\n'))).toMatch(/it contains a NUL byte/);
   });
 
-  test('a file of which only the beginning was read', () => {
+  test('a file that is longer than the limit', () => {
     expect(refusal(entry(`options quiet\n${'# padding\n'.repeat(120_000)}`))).toMatch(/is too long/);
   });
 
-  test('parameters that the kernel would cut off', () => {
+  test('parameters that the kernel would truncate', () => {
     const fits = `${'a=1 '.repeat(505)}b`;
     expect(`${fits} ${wanted}`.length).toBeLessThan(2047);
     expect(plan(entry(`options ${fits}\n`)).files).not.toEqual({});
     const reason =
-      /would have 20\d\d characters, of which the kernel reads 2047; by hand: remove what is not needed/;
+      /would have 20\d\d characters, but the kernel reads only 2047; manual step: remove parameters that are not needed/;
     expect(refusal(entry(`options ${fits} c=12345678\n`))).toMatch(reason);
     expect(refusal(debianGrub(`GRUB_CMDLINE_LINUX="${fits} c=12345678"\n`))).toMatch(reason);
-    expect(refusal(entry(`options ${'a b '.repeat(200_000)}\n`))).toMatch(/of which the kernel reads 2047/);
+    expect(refusal(entry(`options ${'a b '.repeat(200_000)}\n`))).toMatch(/the kernel reads only 2047/);
   });
 });

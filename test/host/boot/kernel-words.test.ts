@@ -47,7 +47,7 @@ test.each([
   expect(edited(line, amd)).toBe(expected);
 });
 
-test('of other parameters the last word counts', () => {
+test('of other parameters the last word takes effect', () => {
   const request = { add: ['vfio-pci.ids=3:4'], remove: [] };
   expect(edited('vfio_pci.ids=1:2 quiet', request)).toBe('quiet vfio-pci.ids=3:4');
   expect(edited('vfio_pci.ids=1:2 vfio-pci.ids=3:4', request)).toBe('vfio_pci.ids=1:2 vfio-pci.ids=3:4');

@@ -18,18 +18,18 @@ function next(address: string) {
   return readNextBoot(root, readPci(root)).get(address);
 }
 
-test('what nobody configured and a boot would undo is drift', () => {
+test('state that is not configured, and that a boot would undo, is drift', () => {
   expect(next('0000:3b:00.2')?.drift).toBe('4 VFs now, 0 after a boot');
   expect(next('0000:3b:0a.0')?.drift).toBe('vfio-pci now, gone after a boot');
   expect(next('0000:3b:00.0')).toBeUndefined();
 });
 
-test('ids of modprobe.d count for every device that has them, and need an order', () => {
+test('ids in modprobe.d apply to every device that has them, and need a load order', () => {
   tree.file('/etc/modprobe.d/vfio.conf', 'options vfio-pci \\\n  ids=8086:1572,144d:a808:144d:a801\n');
   expect(next('0000:3b:00.0')).toMatchObject({
     driver: 'vfio-pci',
     sources: ['/etc/modprobe.d/vfio.conf'],
-    problems: ['nothing makes vfio-pci load before i40e: the first one gets the device'],
+    problems: ['nothing makes vfio-pci load before i40e: whichever is loaded first gets the device'],
     drift: 'i40e now, vfio-pci after a boot',
   });
   expect(next('0000:b0:00.0')?.driver).toBe('vfio-pci');
@@ -37,21 +37,21 @@ test('ids of modprobe.d count for every device that has them, and need an order'
   expect(next('0000:3b:00.0')?.problems).toEqual([]);
 });
 
-test('a file in /etc hides the one of the same name in /usr/lib', () => {
+test('a file in /etc masks the one of the same name in /usr/lib', () => {
   tree.file('/usr/lib/modprobe.d/vfio.conf', 'options vfio-pci ids=8086:1572\n');
   tree.file('/etc/modprobe.d/vfio.conf', '# nothing\n');
   expect(next('0000:3b:00.0')).toBeUndefined();
 });
 
-test('a built-in host driver is faster than any module', () => {
+test('a built-in host driver comes before any module', () => {
   tree.file('/etc/modprobe.d/vfio.conf', 'options vfio-pci ids=144d:a808\nsoftdep nvme pre: vfio-pci\n');
   tree.file(`/usr/lib/modules/${release}/modules.builtin`, 'kernel/drivers/nvme/host/nvme.ko\n');
   expect(next('0000:b0:00.0')?.problems).toEqual([
-    'nvme is built into this kernel and takes the device before vfio-pci can be loaded',
+    'nvme is built into this kernel and binds the device before vfio-pci can be loaded',
   ]);
 });
 
-test('driverctl and udev rules count by address; a rule for another card does not', () => {
+test('driverctl and udev rules apply by address; a rule for another card does not', () => {
   tree.file('/etc/driverctl.d/0000:3b:00.3', 'vfio-pci\n');
   tree.file(
     '/etc/udev/rules.d/40-x.rules',
@@ -67,7 +67,7 @@ test('driverctl and udev rules count by address; a rule for another card does no
   expect(next('0000:3b:00.2')).toMatchObject({ vfs: 4, drift: null });
 });
 
-test('a stored device that is another one now is left alone, and both are shown', () => {
+test('a device other than the stored one is skipped, and both are named', () => {
   const root = tree.root();
   const fn = readPci(root).find(each => each.address === '0000:3b:00.0')!;
   const stored = identify(root, fn);
@@ -92,7 +92,7 @@ test('a stored VF is found by its index', () => {
   expect(next('0000:3b:00.2')).toMatchObject({ vfs: 4, drift: null });
 });
 
-test('a VF that will be there, but not for a guest', () => {
+test('a VF that will exist, but with a host driver', () => {
   tree.file(
     '/etc/udev/rules.d/40-vfs.rules',
     'ACTION=="bind", KERNEL=="0000:3b:00.2", ATTR{sriov_numvfs}="1"\n',
@@ -101,7 +101,7 @@ test('a VF that will be there, but not for a guest', () => {
   expect(next('0000:3b:00.2')?.drift).toBe('4 VFs now, 1 after a boot');
 });
 
-test('a broken file of ours is an error, not an empty desired state', () => {
+test('an invalid host.json is an error, not an empty desired state', () => {
   tree.file(desiredPath, '{"version":2}');
   expect(() => next('0000:3b:00.0')).toThrow('/etc/vring/host.json is not valid');
 });
@@ -117,9 +117,9 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     tree.file(vfio, ids);
   });
 
-  test('is nothing by itself', () => {
+  test('is nothing by default', () => {
     expect(next(gpu)?.problems).toEqual([
-      'nothing makes vfio-pci load before nouveau: the first one gets the device',
+      'nothing makes vfio-pci load before nouveau: whichever is loaded first gets the device',
     ]);
   });
 
@@ -177,7 +177,7 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       ['/etc/initramfs-tools/modules'],
     ],
     [
-      'the blacklist and a loader',
+      'the blacklist and a module list',
       {
         '/proc/cmdline': 'root=/dev/sda2 modprobe.blacklist=x,nouveau\n',
         '/etc/modules-load.d/v.conf': 'vfio-pci\n',
@@ -185,7 +185,7 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       ['kernel command line', '/etc/modules-load.d/v.conf'],
     ],
     [
-      'a driver that is never loaded, and a loader',
+      'a driver disabled by an install line, and a module list',
       { '/etc/modprobe.d/a.conf': 'install nouveau /bin/false\n', '/etc/modules': 'vfio_pci\n' },
       ['/etc/modprobe.d/a.conf', '/etc/modules'],
     ],
@@ -209,10 +209,10 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     [
       'only the blacklist',
       { '/etc/modprobe.d/a.conf': 'blacklist nouveau\n' },
-      /^nouveau is kept away \(\/etc\/modprobe.d\/a.conf\), but nothing loads vfio-pci/,
+      /^\/etc\/modprobe.d\/a.conf keeps nouveau from loading, but nothing loads vfio-pci/,
     ],
     [
-      'a loader beside udev',
+      'a module list that is loaded while udev runs',
       { '/etc/modules-load.d/v.conf': '; x\nvfio-pci\n' },
       /^\/etc\/modules-load.d\/v.conf loads vfio-pci while udev loads nouveau/,
     ],
@@ -222,7 +222,7 @@ describe('what makes vfio-pci load before the driver of the host', () => {
       /^nothing makes/,
     ],
     [
-      'a list that only running it would tell',
+      'a list with a command substitution',
       { '/etc/mkinitcpio.conf': 'MODULES=($(cat /x))\n' },
       /^not known whether .*mkinitcpio.conf, line 1: a command substitution/,
     ],
@@ -239,30 +239,30 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     expect(next(gpu)?.problems).toEqual([expect.stringMatching(problem)]);
   }); // prettier-ignore
 
-  test('of several ids= only the last counts, the command line behind all files', () => {
+  test('of several ids= only the last takes effect, the command line after all files', () => {
     tree.file('/proc/cmdline', 'root=/dev/sda2 vfio-pci.ids=10de:10f8\n');
     expect(next(gpu)).toMatchObject({
       driver: null,
-      problems: [`ids= of ${vfio} for 10de:1e87 does not count: kernel command line sets it later`],
+      problems: [`ids= of ${vfio} for 10de:1e87 has no effect: kernel command line sets ids= later`],
     });
     expect(next('0000:01:00.1')?.driver).toBe('vfio-pci');
   });
 
-  test('the blacklist is enough when another function of the card has it loaded', () => {
+  test('the blacklist is enough if another function of the card loads vfio-pci', () => {
     const file = '/etc/modprobe.d/a.conf';
     tree.file(file, 'blacklist nouveau\nsoftdep snd_hda_intel pre: vfio-pci\n');
     expect(next(gpu)).toMatchObject({ problems: [], sources: [vfio, file] });
   });
 
-  test('a device without a driver of the host still needs somebody who loads it', () => {
+  test('a device without a host driver still needs something that loads vfio-pci', () => {
     tree.file(vfio, 'options vfio-pci ids=8086:3ec2\n');
-    const problem = 'nothing loads vfio-pci at a boot: the device is left without a driver';
+    const problem = 'nothing loads vfio-pci at boot: the device is left without a driver';
     expect(next('0000:00:00.0')?.problems).toEqual([problem]);
     tree.file('/etc/modules-load.d/v.conf', 'vfio-pci\n');
     expect(next('0000:00:00.0')?.problems).toEqual([]);
   });
 
-  test('arguments in the list of initramfs-tools are ids too', () => {
+  test('arguments in the initramfs-tools list may be ids', () => {
     tree.file(vfio, '').file('/etc/initramfs-tools/modules', 'vfio\nvfio_pci ids=10de:1e87,10de:10f8\n');
     expect(next(gpu)).toMatchObject({
       driver: 'vfio-pci',
@@ -271,14 +271,14 @@ describe('what makes vfio-pci load before the driver of the host', () => {
     });
   });
 
-  test('is not known where the configuration is generated as a whole', () => {
+  test('is not known if the whole configuration is generated', () => {
     tree.file('/etc/os-release', 'ID=nixos\n');
     expect(next(gpu)?.problems).toEqual([
-      expect.stringMatching(/^not known whether vfio-pci .*: NixOS makes/),
+      expect.stringMatching(/^not known whether vfio-pci .*: NixOS generates/),
     ]);
   });
 
-  test('dependencies are those of modules.dep', () => {
+  test('dependencies are read from modules.dep', () => {
     tree.file(
       `/usr/lib/modules/${release}/modules.dep`,
       'kernel/a/snd-hda-intel.ko.zst: kernel/b/snd-hda-core.ko.zst\n',
@@ -316,7 +316,7 @@ describe('the number of VFs', () => {
       {
         vfs: null,
         drift: '4 VFs now, not known after a boot',
-        problems: [`not known whether ${link} makes VFs here: it depends on Host=`],
+        problems: [`not known whether ${link} applies here: it depends on Host=`],
       },
     ],
   ])('of a .link file for %j', (match, settings, expected) => {
@@ -366,24 +366,28 @@ describe('the number of VFs', () => {
       'KERNEL=="0000:3b:00.2", RUN+="/bin/sh -c \'echo 4 > /sys$devpath/sriov_numvfs\'"\n',
       'it runs a command',
     ],
-    ['/etc/rc.local', 'echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs\n', 'a program of its own'],
+    [
+      '/etc/rc.local',
+      'echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs\n',
+      'vring does not interpret it',
+    ],
     [
       '/etc/systemd/system/vfs.service',
       'ExecStart=/bin/sh -c "echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs"\n',
-      'a program of its own',
+      'vring does not interpret it',
     ],
     [
       '/etc/NetworkManager/system-connections/storage.nmconnection',
       '[connection]\ntype=ethernet\n\n[sriov]\ntotal-vfs=4\n',
-      'NetworkManager makes',
+      'NetworkManager creates',
     ],
     [
       '/etc/NetworkManager/conf.d/vfs.conf',
       '[device-x]\nmatch-device=driver:i40e\nsriov-num-vfs=4\n',
-      'NetworkManager makes',
+      'NetworkManager creates',
     ],
-    ['/etc/sysconfig/network-scripts/ifcfg-x', 'ONBOOT=yes\nSRIOV_TOTAL_VFS=4\n', 'NetworkManager makes'],
-  ])('is not known where %s decides', (file, text, why) => {
+    ['/etc/sysconfig/network-scripts/ifcfg-x', 'ONBOOT=yes\nSRIOV_TOTAL_VFS=4\n', 'NetworkManager creates'],
+  ])('is not known if %s sets it', (file, text, why) => {
     tree.file(file, text);
     expect(next(pf)).toMatchObject({ drift: '4 VFs now, not known after a boot' });
     expect(next(pf)?.problems).toEqual([expect.stringContaining(why)]);
@@ -391,26 +395,26 @@ describe('the number of VFs', () => {
     expect(next('0000:3b:0a.0')?.drift).toBe('vfio-pci now, not known after a boot');
   }); // prettier-ignore
 
-  test('of a connection of NetworkManager concerns its interface alone', () => {
+  test('of a NetworkManager connection concerns only its interface', () => {
     const file = '/etc/NetworkManager/system-connections/storage.nmconnection';
     const connection = (name: string) =>
       tree.file(file, `[connection]\ninterface-name=${name}\n\n[sriov]\ntotal-vfs=4\n`);
     connection('ens1f2');
     expect(next(pf)).toMatchObject({
       drift: '4 VFs now, not known after a boot',
-      problems: [`not known how many VFs NetworkManager makes: it goes by ${file}`],
+      problems: [`not known how many VFs NetworkManager creates: ${file} configures them`],
     });
     connection('ens1f0');
     expect(next(pf)).toMatchObject({ drift: '4 VFs now, 0 after a boot', problems: [] });
   });
 
   test.each(['/etc/NetworkManager/system-connections', '/etc/NetworkManager/NetworkManager.conf'])(
-    'is not known where %s may not be read, unless something else sets it',
+    'is not known if %s cannot be read, unless something else sets it',
     path => {
       tree.facts.unreadable[path] = 'EACCES';
       expect(next(pf)).toMatchObject({
         drift: '4 VFs now, not known after a boot',
-        problems: [`not known whether NetworkManager makes VFs: ${path} may not be read`],
+        problems: [`not known whether NetworkManager creates VFs: ${path} cannot be read`],
       });
       tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');
       expect(next(pf)).toMatchObject({ vfs: 4, drift: null, problems: [] });

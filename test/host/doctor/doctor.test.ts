@@ -27,19 +27,19 @@ function withoutIommu(tree: TreeBuilder): TreeBuilder {
   return tree;
 }
 
-test('a host that has everything has nothing to repair', () => {
+test('a host that has everything needs no fix', () => {
   const finding = doctor(serverTree());
   for (const id of ['processor.virtualization', 'kvm.device', 'iommu.enabled', 'iommu.interrupt-remapping']) {
     expect(finding(id)).toMatchObject({ state: 'ok', repair: [] });
   }
 });
 
-test('the KVM modules are shown with what changes how guests run', () => {
+test('the KVM modules are shown with the parameters that affect guests', () => {
   expect(doctor(serverTree())('kvm.module')?.title).toBe('kvm, kvm_intel (ept=Y)');
   expect(doctor(noIommuTree())('kvm.module')).toBeUndefined();
 });
 
-test('the repair of an IOMMU that is off is a command of ours', () => {
+test('the fix for an IOMMU that is off is vring iommu enable', () => {
   const repair = (tree: TreeBuilder) => doctor(withoutIommu(tree))('iommu.enabled')?.repair;
   const old = noIommuTree().file('/sys/firmware/acpi/tables/DMAR', dmarTable(false));
   for (const tree of [serverTree(), desktopTree(), amdTree(), old]) {
@@ -47,13 +47,13 @@ test('the repair of an IOMMU that is off is a command of ours', () => {
   }
 });
 
-test('an edit that was never taken over is named; a reboot alone is for what the boot loader has', () => {
+test('an edit without a regenerated grub.cfg is reported; a reboot alone is enough only if the boot loader has the parameters', () => {
   const tree = withoutIommu(desktopTree());
   tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n');
   tree.file('/boot/grub/grub.cfg', "menuentry 'A' {\n\tlinux /vmlinuz root=/dev/sda2 ro\n}\n");
   expect(doctor(tree)('iommu.enabled')).toMatchObject({
     title:
-      'the IOMMU is off: /etc/default/grub says so already, but /boot/grub/grub.cfg was not generated since',
+      'the IOMMU is off: /etc/default/grub already has the parameters, but /boot/grub/grub.cfg has not been regenerated since',
     repair: ['vring iommu enable', 'reboot'],
   });
   tree.file(
@@ -70,13 +70,13 @@ test('an edit that was never taken over is named; a reboot alone is for what the
   ]);
 });
 
-test('an unknown boot loader: what to do by hand', () => {
+test('an unknown boot loader: the manual step', () => {
   const tree = withoutIommu(desktopTree());
   fs.rmSync(tree.at('/etc/default/grub'));
-  expect(doctor(tree)('iommu.enabled')?.repair[0]).toContain('by hand: add "intel_iommu=on iommu=pt"');
+  expect(doctor(tree)('iommu.enabled')?.repair[0]).toContain('manual step: add "intel_iommu=on iommu=pt"');
 });
 
-test('no IOMMU in the firmware comes before everything else', () => {
+test('a firmware without an IOMMU is reported before everything else', () => {
   const finding = doctor(noIommuTree());
   expect(finding('iommu.firmware')).toMatchObject({ state: 'fail' });
   expect(finding('iommu.enabled')).toMatchObject({ state: 'fail', repair: ['fix iommu.firmware first'] });
@@ -85,7 +85,7 @@ test('no IOMMU in the firmware comes before everything else', () => {
   expect(finding('processor.nested-paging')?.state).toBe('warn');
 });
 
-test('what weakens isolation is a warning', () => {
+test('settings that weaken isolation are warnings', () => {
   const tree = desktopTree({ acsOverride: true });
   tree.module('vfio_iommu_type1', { allow_unsafe_interrupts: 'Y' });
   tree.module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
@@ -105,7 +105,7 @@ test('what weakens isolation is a warning', () => {
   );
 });
 
-test('the kernel itself says how it was configured before a file does', () => {
+test('/proc/config.gz takes precedence over the file in /boot', () => {
   const tree = serverTree();
   tree.file('/proc/config.gz', gzipSync('CONFIG_VFIO=y\n# CONFIG_HUGETLBFS is not set\n'));
   const finding = doctor(tree);
@@ -115,13 +115,13 @@ test('the kernel itself says how it was configured before a file does', () => {
   expect(doctor(tree)('kernel.hugetlbfs')?.state).toBe('ok');
 });
 
-test('a kernel without a configuration is said so once', () => {
+test('a missing kernel configuration is reported once', () => {
   const tree = serverTree();
   fs.rmSync(tree.at(`/boot/config-${release}`));
   expect(doctor(tree)('kernel.config')?.state).toBe('info');
 });
 
-test('a limit on locked memory matters without the capability', () => {
+test('a limit on locked memory matters only without CAP_IPC_LOCK', () => {
   const tree = serverTree();
   expect(doctor(tree)('memory.memlock')?.state).toBe('ok');
   tree.file('/proc/self/status', 'CapEff:\t0000000000000000\n');

@@ -16,7 +16,7 @@ function groupsOf(tree: TreeBuilder) {
   return { functions, groups: new Map(groups.map(group => [group.id, group])) };
 }
 
-test('a graphics card below a port without ACS: the port and the device are named', () => {
+test('a graphics card below a port without ACS: names the port and the device', () => {
   const group = groupsOf(desktopTree()).groups.get(1)!;
   expect(group.members).toEqual(['0000:00:01.0', ...[0, 1, 2, 3].map(fn => `0000:01:00.${fn}`)]);
   expect(group.type).toBe('DMA-FQ');
@@ -41,14 +41,14 @@ test('a group of one needs no reason', () => {
   expect(isolationOf(functions.find(fn => fn.address === '0000:3a:00.0')!)).toEqual({ state: 'isolates' });
 });
 
-test('groups that pcie_acs_override split are marked, honest ones are not', () => {
+test('groups split by pcie_acs_override are marked, others are not', () => {
   const { groups } = groupsOf(desktopTree({ acsOverride: true }));
   expect(groups.get(20)?.override?.at).toEqual(['0000:00:01.0', '0000:01:00.0']);
   expect(groups.get(20)?.override?.text).toContain('pcie_acs_override');
   expect(groups.get(4)?.override).toBeNull();
 });
 
-test('without root the reason is that nothing can be told', () => {
+test('without root the reason is that config space is not readable', () => {
   const tree = desktopTree();
   for (const address of ['0000:00:01.0', '0000:01:00.0', '0000:01:00.1', '0000:01:00.2', '0000:01:00.3']) {
     const config = `${tree.pathOf(address)}/config`;

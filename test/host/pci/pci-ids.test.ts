@@ -12,7 +12,7 @@ test('names vendors, devices, boards and classes', () => {
   expect(ids.subclassName('020000')).toBe('Ethernet controller');
 });
 
-test('knows nothing that is not there', () => {
+test('returns null for unknown ids', () => {
   expect(ids.vendor('ffff')).toBeNull();
   expect(ids.device('8086', 'ffff')).toBeNull();
   expect(ids.device('1022', '10c9')).toBeNull();
@@ -20,7 +20,7 @@ test('knows nothing that is not there', () => {
   expect(new PciIds('').vendor('8086')).toBeNull();
 });
 
-test('no escape sequence gets out of a name', () => {
+test('names contain no escape sequences', () => {
   const hostile = new PciIds('1234  Evil\u001b]0;title\u0007 \u202eVendor\n\t5678  \u009b31mRed\n');
   expect(hostile.vendor('1234')).toBe('Evil]0;title Vendor');
   expect(hostile.device('1234', '5678')).toBe('31mRed');

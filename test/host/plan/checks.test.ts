@@ -59,7 +59,7 @@ describe('the IOMMU', () => {
 
   test('splits groups only because of pcie_acs_override', async () => {
     const group = await checks(desktopTree({ acsOverride: true }), '0000:01:00.0', 'group');
-    expect(group).toEqual([expect.stringMatching(/^warn: pcie_acs_override makes the kernel take/)]);
+    expect(group).toEqual([expect.stringMatching(/^warn: pcie_acs_override makes the kernel treat/)]);
   });
 });
 

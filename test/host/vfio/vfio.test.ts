@@ -3,7 +3,7 @@ import { readPci } from '../../../src/host/pci/read.ts';
 import { isVfioDriver, readVfio } from '../../../src/host/vfio/read.ts';
 import { serverTree } from '../trees/server.ts';
 
-test('bound devices, their nodes, and who has them open', () => {
+test('bound devices, their nodes and the processes that have them open', () => {
   const tree = serverTree();
   const root = tree.root();
   const state = readVfio(root, readPci(root));
@@ -29,7 +29,7 @@ test('bound devices, their nodes, and who has them open', () => {
   });
 });
 
-test('drivers made for one device are VFIO drivers too', () => {
+test('variant drivers are VFIO drivers', () => {
   expect(['vfio-pci', 'mlx5_vfio_pci', 'nvgrace-gpu-vfio-pci'].every(isVfioDriver)).toBe(true);
   expect(['igb', 'pci-stub', 'vfio', null].some(isVfioDriver)).toBe(false);
 });

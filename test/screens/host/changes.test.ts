@@ -186,7 +186,7 @@ describe('settings of a VF', () => {
 
   test.each([
     ['vlan=4095', 'vlan'],
-    ['color=red', 'there is no setting "color"'],
+    ['color=red', 'unknown setting "color"'],
     ['mac=03:00:00:00:00:01', 'this is a multicast address'],
     ['vlan=0', 'nothing of it is different'],
   ])('%s is refused, and can be mended', async (words, message) => {

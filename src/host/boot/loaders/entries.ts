@@ -11,14 +11,14 @@ export type BootEntry = {
   readonly path: string;
   readonly text: string;
   readonly linux: string;
-  /** For repairs, never changed. */
+  /** A rescue entry, never changed. */
   readonly rescue: boolean;
   readonly options: readonly PlainRange[];
 };
 
 const directories = ['/boot/loader/entries', '/efi/loader/entries', '/boot/efi/loader/entries'];
 
-/** Entries with a kernel, of the first directory that has any. */
+/** Entries that start a kernel, from the first directory that has any. */
 export function bootEntries(root: HostRoot): BootEntry[] {
   for (const directory of directories) {
     const names = (root.list(directory) ?? []).filter(name => name.endsWith('.conf'));
@@ -31,7 +31,7 @@ export function bootEntries(root: HostRoot): BootEntry[] {
   return [];
 }
 
-/** Null for what starts no Linux: a firmware tool, another boot loader. */
+/** Null for an entry that does not start Linux, such as a firmware tool or another boot loader. */
 function parseEntry(path: string, text: string): BootEntry | null {
   const field = (name: string): string =>
     new RegExp(`^${name}[ \\t]+(.*)$`, 'm').exec(text)?.[1]?.trim() ?? '';
@@ -41,7 +41,7 @@ function parseEntry(path: string, text: string): BootEntry | null {
   return { path, text, linux, rescue, options: optionRanges(text) };
 }
 
-/** Several lines of options count as one. */
+/** Several `options` lines are joined. */
 function optionRanges(text: string): PlainRange[] {
   return [...text.matchAll(/^options(?:[ \t]+(.*?))?[ \t\r]*$/gm)].map(match => {
     const end = match.index + match[0].trimEnd().length;
@@ -49,7 +49,7 @@ function optionRanges(text: string): PlainRange[] {
   });
 }
 
-/** Those of another system have another root, if there is one that has ours. */
+/** Entries of other systems have another root=; if none has this host's root, all are returned. */
 function ownEntries(root: HostRoot, entries: readonly BootEntry[]): BootEntry[] {
   const running = parameterValues(kernelParameters(root), 'root').at(-1);
   const own = entries.filter(entry => parameterValues(entryWords(entry), 'root').at(-1) === running);
@@ -64,7 +64,7 @@ export function entryWords(entry: BootEntry): string[] {
   return kernelWords(entryLine(entry)).map(word => word.text);
 }
 
-/** Entries without options get a line of them. */
+/** An entry without options gets an options line. */
 export function editEntry(entry: BootEntry, request: ParameterRequest): FileEdit | null {
   if (saysAlready(entryWords(entry), request)) return null;
   if (entry.options.length > 0) return editPlain(entry.path, entry.text, optionRanges, request);
@@ -73,7 +73,7 @@ export function editEntry(entry: BootEntry, request: ParameterRequest): FileEdit
   return { path: entry.path, before: entry.text, after };
 }
 
-/** The entries themselves for the kernels that are there, kernel-install's file for those to come. */
+/** Edits the entries of installed kernels, and kernel-install's file for later ones. */
 export function editEntries(root: HostRoot, request: ParameterRequest): ParameterEdits {
   const entries = bootEntries(root).filter(entry => !entry.rescue);
   const files = entries.map(entry => editEntry(entry, request)).filter(edit => edit !== null);

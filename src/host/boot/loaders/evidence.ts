@@ -2,15 +2,15 @@ import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import { HostReadError, type HostRoot } from '../../root.ts';
 import { type ParameterRequest, saysAlready } from '../kernel-words.ts';
 
-/** What the boot loader left behind when it booted this host. */
+/** What shows which boot loader booted this host. */
 export type BootEvidence = {
-  /** Null: it left nothing, or nothing that may be read. */
+  /** Null: not known, or not readable. */
   readonly booted: 'grub' | 'systemd-boot' | 'other' | null;
-  /** As it calls itself, `systemd-boot 255.4`, or the program that the firmware started. */
+  /** The name it reports, `systemd-boot 255.4`, or the program that the firmware started. */
   readonly name: string | null;
-  /** Was it a unified kernel image, which has its command line within? */
+  /** Whether a unified kernel image was booted, which contains its command line. */
   readonly unified: boolean;
-  /** The entry that was chosen: `fedora-6.12.conf`, `arch-linux.efi`. */
+  /** The selected entry: `fedora-6.12.conf`, `arch-linux.efi`. */
   readonly entry: string | null;
 };
 
@@ -31,7 +31,7 @@ export function readEvidence(root: HostRoot): BootEvidence {
   return { booted: bootedBy(root, info ?? image), name: info ?? image, unified, entry };
 }
 
-/** @param text what the loader calls itself, or the path of its program */
+/** @param text the name that the loader reports, or the path of its program */
 function bootedBy(root: HostRoot, text: string | null): BootEvidence['booted'] {
   if (text !== null && /systemd-?boot/i.test(text)) return 'systemd-boot';
   const grub = parameterValues(kernelParameters(root), 'BOOT_IMAGE').length > 0 && hasGrub(root);
@@ -40,13 +40,13 @@ function bootedBy(root: HostRoot, text: string | null): BootEvidence['booted'] {
   return 'other';
 }
 
-/** GRUB is not alone in passing BOOT_IMAGE: SYSLINUX does so too. */
+/** BOOT_IMAGE alone is not enough: SYSLINUX passes it too. */
 export function hasGrub(root: HostRoot): boolean {
   const paths = ['/etc/default/grub', '/boot/grub/grub.cfg', '/boot/grub2/grub.cfg', '/boot/grub/grub.conf'];
   return paths.some(path => root.exists(path));
 }
 
-/** A string variable in UTF-16, behind four bytes of attributes. */
+/** A string variable, in UTF-16. */
 function loaderText(root: HostRoot, name: string): string | null {
   const bytes = variable(root, `${name}-${loaderVendor}`);
   return bytes === null ? null : bytes.toString('utf16le').replace(/\0.*$/s, '');
@@ -78,7 +78,7 @@ function filePath(option: Buffer): string | null {
   return path === '' ? null : path;
 }
 
-/** The value of an EFI variable without its attributes; null also where it may not be read. */
+/** The value of an EFI variable without its four bytes of attributes; null also if it cannot be read. */
 function variable(root: HostRoot, name: string): Buffer | null {
   try {
     const bytes = root.bytes(`${variables}/${name}`, 65_536);
@@ -89,7 +89,7 @@ function variable(root: HostRoot, name: string): Buffer | null {
   }
 }
 
-/** Was the running kernel started so? The only answer where what the boot loader reads cannot be seen. */
+/** Whether the running kernel was started with them: the fallback if the boot loader's files are not accessible. */
 export function runningSays(root: HostRoot, request: ParameterRequest): boolean {
   return saysAlready(kernelParameters(root), request);
 }

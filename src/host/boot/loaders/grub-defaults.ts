@@ -23,7 +23,7 @@ const variable = 'GRUB_CMDLINE_LINUX';
 
 type SourceFile = { readonly file: string; readonly text: string };
 
-/** What grub-mkconfig sources, in its order; null where there is no /etc/default/grub. */
+/** The files that grub-mkconfig sources, in order; null if there is no /etc/default/grub. */
 export function grubSources(root: HostRoot): SourceFile[] | null {
   const main = root.text(grubDefaults);
   if (main === null) return null;
@@ -38,7 +38,7 @@ export function grubSources(root: HostRoot): SourceFile[] | null {
   ];
 }
 
-/** Debian's grub-mkconfig reads the directory. The script says so itself; where it cannot be read, the files are there for something. */
+/** Whether grub-mkconfig sources the directory, as Debian's does. If the script cannot be read, assume so. */
 function sourcesDropIns(root: HostRoot): boolean {
   const scripts = ['/usr/sbin/grub-mkconfig', '/usr/sbin/grub2-mkconfig', '/usr/bin/grub-mkconfig'];
   const script = scripts.map(path => root.text(path)).find(Boolean);
@@ -56,7 +56,7 @@ function evaluate(root: HostRoot, sources: readonly SourceFile[]): ShellVariable
   return readShellFiles({ dialect: shellDialect(root), sources, read: path => root.text(path) });
 }
 
-/** The parameters of a normal entry, as /etc/grub.d/10_linux puts them together. */
+/** The parameters of a normal entry, as /etc/grub.d/10_linux joins them. */
 function commandLine(variables: ShellVariables): { letters: PlacedLetter[]; unknown: string | null } {
   const always = variables.value(variable);
   const normal = variables.value(`${variable}_DEFAULT`);
@@ -67,7 +67,7 @@ function commandLine(variables: ShellVariables): { letters: PlacedLetter[]; unkn
   };
 }
 
-/** A variable of these files, such as GRUB_ENABLE_BLSCFG; '' where it is not known. */
+/** A variable of these files, such as GRUB_ENABLE_BLSCFG; '' if it is not known. */
 export function grubVariable(root: HostRoot, name: string): string {
   const sources = grubSources(root);
   if (sources === null) return '';
@@ -77,14 +77,14 @@ export function grubVariable(root: HostRoot, name: string): string {
 
 export type GrubEdit = {
   readonly files: readonly FileEdit[];
-  /** What every generated entry then says about these parameters. */
+  /** These parameters as every generated entry must contain them. */
   readonly words: readonly string[];
 };
 
 /**
- * Edits that make the effective command line say what is asked for, proved by evaluating the edited files.
- * @param then what has to be run afterwards, for the instructions
- * @throws ManualStepError when there is no safe edit
+ * Edits that make the effective command line meet the request, verified by evaluating the edited files.
+ * @param then the command to run afterwards, for the manual step
+ * @throws ManualStepError if there is no safe edit
  */
 export function editGrubDefaults(
   root: HostRoot,
@@ -95,18 +95,18 @@ export function editGrubDefaults(
   const refuse = (reason: string): ManualStepError =>
     new ManualStepError(
       `${grubDefaults} cannot be edited safely: ${reason}`,
-      `put ${requestText(request)} into ${variable}, then run ${then}`,
+      `add ${requestText(request)} to ${variable}, then run ${then}`,
     );
   const dos = sources.find(({ text }) => text.includes('\r'));
   if (dos !== undefined)
-    throw refuse(`${dos.file} has lines that end with CR LF, which a shell takes for a part of the value`);
+    throw refuse(`${dos.file} has CR LF line endings, and a shell makes the CR part of the value`);
   const before = evaluate(root, sources);
   const { letters, unknown } = commandLine(before);
   if (unknown !== null) throw refuse(unknown);
   const trouble = scriptTrouble(letters.map(letter => letter.text).join(''));
-  if (trouble !== null) throw refuse(`the parameters have ${trouble}, which ends them in grub.cfg`);
+  if (trouble !== null) throw refuse(`the parameters contain ${trouble}, which would end them in grub.cfg`);
   const change = changeLine(letters, request);
-  if (change === null) throw refuse('a parameter that has to change is not written in one place');
+  if (change === null) throw refuse('a parameter that must change is split over several places');
   for (const insertion of insertions(sources, before, letters, change)) {
     const replacements = [...change.replacements, ...insertion];
     const edited = sources.map(({ file, text }) => ({
@@ -125,10 +125,10 @@ export function editGrubDefaults(
     });
     return { files, words: wordsAbout(change.words, request) };
   }
-  throw refuse('no place was found where the parameters take effect');
+  throw refuse('found no place where the parameters take effect');
 }
 
-/** Places for the new words, the one that is tried first in front: where the variable's value begins. */
+/** Places for the new words, in the order in which they are tried: first where the variable's value begins. */
 function insertions(
   sources: readonly SourceFile[],
   variables: ShellVariables,
@@ -166,7 +166,7 @@ function insertInto(
     : [at(end, `" ${text}"`)];
 }
 
-/** The first character of a `--` that is written in this assignment. */
+/** The first character of a `--` in this assignment. */
 function dashesIn(assignment: Assignment, letters: readonly PlacedLetter[]): PlacedLetter | null {
   const line = letters.map(letter => letter.text).join('');
   const end = kernelWords(line).at(-1)?.end ?? 0;

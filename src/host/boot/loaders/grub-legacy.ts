@@ -5,7 +5,7 @@ import type { BootEvidence } from './evidence.ts';
 import { grubDefaults } from './grub-defaults.ts';
 import type { ParameterEdits } from './loader.ts';
 
-/** GRUB 0.97 of CentOS 6 and its like: the kernel lines of its menu. */
+/** GRUB 0.97, as in CentOS 6: the kernel lines of its menu. */
 export function grubLegacy(
   root: HostRoot,
   _: BootEvidence,
@@ -17,7 +17,7 @@ export function grubLegacy(
   if (path === undefined || before === null) return null;
   const count = kernelRanges(before).length;
   let text = before;
-  // Line by line: each is a command line of its own.
+  // Line by line: each is a separate command line.
   for (let index = 0; index < count; index++) {
     text = editPlain(path, text, each => kernelRanges(each).slice(index, index + 1), request)?.after ?? text;
   }
@@ -25,7 +25,7 @@ export function grubLegacy(
   return { loader: 'GRUB 0.97', request, files, commands: [], notes: [] };
 }
 
-/** The parameters of each kernel but those for repairs. */
+/** The parameters of each kernel line, without rescue entries. */
 function kernelRanges(text: string): PlainRange[] {
   return [...text.matchAll(/^([ \t]*kernel[ \t]+(\S+)[ \t]*)(.*)$/gm)].flatMap(match => {
     const [, head, image, words] = match as unknown as [string, string, string, string];

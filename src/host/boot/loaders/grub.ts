@@ -9,7 +9,7 @@ import { grubConfigSays } from './grub-config.ts';
 import { editGrubDefaults, grubDefaults, grubSources, grubVariable } from './grub-defaults.ts';
 import type { Argv, ParameterEdits } from './loader.ts';
 
-/** GRUB 2 whose configuration is generated: /etc/default/grub and what goes with it. */
+/** GRUB 2 with a generated configuration: /etc/default/grub and its generator. */
 export function grub(
   root: HostRoot,
   evidence: BootEvidence,
@@ -19,7 +19,7 @@ export function grub(
   const sources = grubSources(root);
   if (sources === null) return null;
   const name = 'GRUB';
-  // Entries of their own are not made anew by grub-mkconfig.
+  // grub-mkconfig does not rewrite boot loader entries.
   if (grubVariable(root, 'GRUB_ENABLE_BLSCFG') === 'true' && bootEntries(root).length > 0) {
     return { ...editEntries(root, request), loader: name };
   }
@@ -28,8 +28,8 @@ export function grub(
   const { files, words } = editGrubDefaults(root, sources, request, then);
   if (generator === null) {
     throw new ManualStepError(
-      `${grubDefaults} is there, but no grub-mkconfig`,
-      `run it after an edit of ${grubDefaults}`,
+      `${grubDefaults} exists, but grub-mkconfig is not installed`,
+      `install it, then run vring iommu enable again`,
     );
   }
   const { argv, config } = generator;
@@ -37,20 +37,22 @@ export function grub(
   if (files.length === 0 && generated === true) {
     return { loader: name, request, files, commands: [], notes: [] };
   }
-  const reason = files.length > 0 ? `${name} takes it over` : staleReason(config, generated);
+  const reason =
+    files.length > 0 ? `${name} reads the generated configuration` : staleReason(config, generated);
   const result =
     config !== null && root.exists(config) ? ({ kind: 'file', path: config, has: words } as const) : null;
   return { loader: name, request, files, commands: [{ argv, undo: null, result, reason }], notes: [] };
 }
 
 function staleReason(config: string | null, generated: boolean | null): string {
-  if (config === null) return `${grubDefaults} says so already, the running kernel was started without it`;
+  if (config === null)
+    return `${grubDefaults} already has the parameters, but the running kernel was started without them`;
   return generated === null
-    ? `${grubDefaults} says so already; whether ${config} does is not known`
-    : `${grubDefaults} says so already, but ${config} was not generated since`;
+    ? `${grubDefaults} already has the parameters, but ${config} cannot be checked`
+    : `${grubDefaults} already has the parameters, but ${config} has not been regenerated since`;
 }
 
-/** What makes grub.cfg, and where; null for the file where it is on partitions that are not mounted. */
+/** The command that generates grub.cfg, and the file; null for the file if it is on partitions that are not mounted. */
 function findGenerator(root: HostRoot): { readonly argv: Argv; readonly config: string | null } | null {
   const proxmox = findProgram(root, 'proxmox-boot-tool');
   if (proxmox && root.exists('/etc/kernel/proxmox-boot-uuids'))
@@ -62,7 +64,7 @@ function findGenerator(root: HostRoot): { readonly argv: Argv; readonly config: 
   return make ? { argv: [make, '-o', config], config } : null;
 }
 
-/** Before RHEL 9 the configuration of an UEFI host lies on the EFI partition; elsewhere that one is a stub. */
+/** Before RHEL 9, a UEFI host has its configuration on the EFI partition; elsewhere that file is a stub. */
 export function grubConfig(root: HostRoot): string {
   const { id } = readDistribution(root);
   const efi = `/boot/efi/EFI/${id}/grub.cfg`;

@@ -10,7 +10,7 @@ import { grubKernelLines, readable } from './grub-config.ts';
 import { editKernelCmdline } from './kernel-cmdline-file.ts';
 import type { Argv, LoaderCommand, ParameterEdits } from './loader.ts';
 
-/** Fedora, RHEL and their like: grubby edits the entries, and what later ones are made of. */
+/** Fedora, RHEL and derivatives: grubby edits the entries, and the defaults for later ones. */
 export function grubby(
   root: HostRoot,
   evidence: BootEvidence,
@@ -26,7 +26,7 @@ export function grubby(
   groups.delete(JSON.stringify(none));
   const nothing: ParameterEdits = { loader: 'grubby', request, files: [], commands: [], notes: [] };
   if (groups.size === 0) return nothing;
-  // ALL is the rescue entry too, and new kernels: what these are made of is edited here where it is not used.
+  // ALL would include the rescue entry, and sets the defaults for new kernels; without ALL these are edited here.
   const all = groups.size === 1 && !rescue && [...groups.values()][0]!.length === changing.length;
   const commands = [...groups.values()].flatMap(group => {
     const change = argumentsFor(group[0]!.words, request);
@@ -39,7 +39,7 @@ export function grubby(
 
 type EntryLine = { readonly entry: BootEntry | null; readonly words: readonly string[] };
 
-/** Of each entry; where they cannot be seen, of the generated configuration, or of the running kernel. */
+/** The command line of each entry; if they are not accessible, of the generated configuration or the running kernel. */
 function entryLines(root: HostRoot, request: ParameterRequest): EntryLine[] {
   const words = (line: string): string[] => kernelWords(line).map(word => word.text);
   const entries = readable(() => bootEntries(root)) ?? [];
@@ -49,14 +49,14 @@ function entryLines(root: HostRoot, request: ParameterRequest): EntryLine[] {
   }
   const generated = grubKernelLines(readable(() => root.text(grubConfig(root), 16 << 20)) ?? '');
   if (generated.length > 0) {
-    // Without entries of their own all kernels are changed at once: the first that lacks something says what.
+    // Without boot loader entries, all kernels are changed at once: the first one that lacks a parameter decides.
     const lacking = generated.find(line => !saysAlready(words(line), request));
     return [{ entry: null, words: words(lacking ?? generated[0]!) }];
   }
   return [{ entry: null, words: kernelParameters(root) }];
 }
 
-/** GRUB's variables of its environment block, `kernelopts` of RHEL 8 among them. */
+/** Variables of GRUB's environment block, such as `kernelopts` of RHEL 8. */
 function grubEnvironment(root: HostRoot): Map<string, string> {
   const text = ['/boot/grub2/grubenv', '/boot/grub/grubenv']
     .map(path => readable(() => root.text(path)))
@@ -71,7 +71,7 @@ function expand(line: string, environment: ReadonlyMap<string, string>): string 
 type ArgumentChange = { readonly remove: readonly string[]; readonly add: readonly string[] };
 const none: ArgumentChange = { remove: [], add: [] };
 
-/** grubby takes a word of the same key for the same parameter: one that changes is removed and added. */
+/** grubby identifies parameters by key: one that changes is removed and added. */
 function argumentsFor(words: readonly string[], request: ParameterRequest): ArgumentChange {
   const edits = wordEdits(words, request);
   const remove = [...edits.changes.keys()].map(index => words[index]!);
@@ -80,14 +80,14 @@ function argumentsFor(words: readonly string[], request: ParameterRequest): Argu
   if (![...remove, ...add].every(isPlainWord)) {
     throw new ManualStepError(
       `the parameters ${remove.join(' ')} are not safe to pass to grubby`,
-      `put ${requestText(request)} into the entries in /boot/loader/entries`,
+      `add ${requestText(request)} to the entries in /boot/loader/entries`,
     );
   }
   return { remove, add };
 }
 
 function kernelPath(entry: BootEntry): string {
-  // Its path is that within the file system of /boot, or of the root.
+  // The path in an entry is relative to the file system of /boot, or of the root.
   const inBoot = entry.linux.lastIndexOf('/boot/');
   return inBoot >= 0 ? entry.linux.slice(inBoot) : `/boot/${entry.linux.replace(/^\/+/, '')}`;
 }

@@ -4,17 +4,17 @@ import { kernelWords, type ParameterRequest, saysAlready, wordEdits } from '../k
 import { editPlain, type FileEdit, ManualStepError, type PlainRange, requestText } from '../line-edit.ts';
 
 /**
- * Who reads /etc/kernel/cmdline, and how: kernel-install and ukify take all of it, proxmox-boot-tool its first line,
- * mkinitcpio all lines but comments, and those of /etc/cmdline.d/*.conf behind them.
+ * The program that reads /etc/kernel/cmdline: kernel-install and ukify use the whole file, proxmox-boot-tool its first line,
+ * mkinitcpio all lines but comments, followed by those of /etc/cmdline.d/*.conf.
  */
 export type CmdlineReader = 'kernel-install' | 'proxmox-boot-tool' | 'mkinitcpio';
 
 export const kernelCmdline = '/etc/kernel/cmdline';
 
 export type CmdlineFile = {
-  /** The file that has the parameters, or would get them; null: there is none. */
+  /** The file that has the parameters, or gets them; null: there is none. */
   readonly path: string | null;
-  /** Null: they are there already. */
+  /** Null: it already has them. */
   readonly edit: FileEdit | null;
 };
 
@@ -33,7 +33,7 @@ export function editKernelCmdline(
   if (first === undefined) return { path: null, edit: null };
   const words = kernelWords(files.map(file => file.line).join(' ')).map(word => word.text);
   if (saysAlready(words, request)) return { path: first.path, edit: null };
-  // Of several files it is the one that has something to change, or else the first.
+  // Of several files, the first one that mentions a requested parameter, or else the first.
   const touched = files.find(file => {
     const own = kernelWords(file.line).map(word => word.text);
     return own.some(word => request.add.concat(request.remove).some(each => sameKey(word, each)));
@@ -47,13 +47,13 @@ export function editKernelCmdline(
   const others = files.filter(file => file.path !== path).map(file => file.line);
   const rest = kernelWords(others.join(' ')).map(word => word.text);
   if (saysAgainst(rest, request)) {
-    const step = `put ${requestText(request)} into one of them`;
+    const step = `put ${requestText(request)} in only one of them`;
     throw new ManualStepError(`${files.map(file => file.path).join(' and ')} contradict each other`, step);
   }
   return { path, edit };
 }
 
-/** Words that would still have to change after an edit elsewhere. */
+/** Whether words would still have to change after an edit elsewhere. */
 function saysAgainst(words: readonly string[], request: ParameterRequest): boolean {
   return wordEdits(words, request).changes.size > 0;
 }
@@ -71,7 +71,7 @@ function cmdlineFiles(root: HostRoot, reader: CmdlineReader): string[] {
   return [...(main === undefined ? [] : [main]), ...names.map(name => `${directory}/${name}`)];
 }
 
-/** The lines that count. */
+/** The lines that are read. */
 function readRanges(text: string, reader: CmdlineReader): PlainRange[] {
   const lines = [...text.matchAll(/[^\n]*/g)]
     .filter(match => match.index < text.length || text === '')

@@ -5,12 +5,12 @@ import type { BootEvidence } from './evidence.ts';
 
 export type Argv = readonly [string, ...string[]];
 
-/** A program of the boot loader's that takes edits over, or makes them itself. */
+/** A boot loader's program that applies edits, or makes them itself. */
 export type LoaderCommand = {
   readonly argv: Argv;
-  /** What takes it back, once the files are as they were; null: it is run again. */
+  /** The command that undoes it once the files are restored; null: run it again. */
   readonly undo: Argv | null;
-  /** Where its result can be read, and what must be there then. */
+  /** Where its result can be read, and what it must contain. */
   readonly result:
     | { readonly kind: 'file'; readonly path: string; readonly has: readonly string[] }
     | { readonly kind: 'output'; readonly argv: Argv; readonly has: readonly string[] }
@@ -18,23 +18,23 @@ export type LoaderCommand = {
   readonly reason: string;
 };
 
-/** What puts parameters on the kernel's command line from the next boot on, by the means of one boot loader. */
+/** What changes the kernel command line from the next boot on, with one boot loader. */
 export type ParameterEdits = {
-  /** `GRUB`, `systemd-boot`: what boots this host. */
+  /** The boot loader: `GRUB`, `systemd-boot`. */
   readonly loader: string;
   readonly request: ParameterRequest;
-  /** No files and no commands: everything that is read at the next boot has the parameters already. */
+  /** No files and no commands: everything that the next boot reads already has the parameters. */
   readonly files: readonly FileEdit[];
-  /** To be run once the files are written. */
+  /** To run after the files are written. */
   readonly commands: readonly LoaderCommand[];
-  /** What the reader should know. */
+  /** Remarks for the user. */
   readonly notes: readonly string[];
 };
 
 /**
- * One way of booting.
- * @returns null when this host boots otherwise
- * @throws ManualStepError when it boots so, and its files cannot be edited safely
+ * One way to boot.
+ * @returns null if this host boots in another way
+ * @throws ManualStepError if it boots this way, but its files cannot be edited safely
  */
 export type Loader = (
   root: HostRoot,

@@ -9,7 +9,7 @@ import type { BootEvidence } from './evidence.ts';
 import { readable } from './grub-config.ts';
 import type { Argv, ParameterEdits } from './loader.ts';
 
-/** Silverblue, CoreOS, IoT: each deployment has its entry, which rpm-ostree makes. */
+/** Silverblue, CoreOS, IoT: rpm-ostree writes an entry for each deployment. */
 export function ostree(root: HostRoot, _: BootEvidence, request: ParameterRequest): ParameterEdits | null {
   if (!isOstree(root)) return null;
   const words = deploymentWords(root);
@@ -36,10 +36,10 @@ export function ostree(root: HostRoot, _: BootEvidence, request: ParameterReques
         undo: kargs(add, remove),
         result: { kind: 'output', argv: [program, 'kargs'], has: add },
         reason:
-          'rpm-ostree makes a new deployment with these parameters; files in /etc and /boot do not change them',
+          'rpm-ostree creates a new deployment with these parameters; editing files in /etc and /boot has no effect',
       },
     ],
-    notes: ['rpm-ostree rollback goes back to the deployment of now'],
+    notes: ['rpm-ostree rollback returns to the current deployment'],
   };
 }
 
@@ -51,7 +51,7 @@ export function isOstree(root: HostRoot): boolean {
   );
 }
 
-/** Of the deployment that is booted next: the one with the highest number. */
+/** The parameters of the deployment that boots next: the one with the highest number. */
 function deploymentWords(root: HostRoot): readonly string[] {
   const entries = readable(() => bootEntries(root)) ?? [];
   const next = entries

@@ -16,8 +16,8 @@ export function proxmox(
   if (!tool || evidence.booted === 'grub' || !root.exists('/etc/kernel/proxmox-boot-uuids')) return null;
   const { path, edit } = editKernelCmdline(root, 'proxmox-boot-tool', request);
   if (path === null) {
-    const step = `write the kernel parameters with ${requestText(request)} into ${kernelCmdline}, then run ${tool} refresh`;
-    throw new ManualStepError(`${kernelCmdline} is not there`, step);
+    const step = `write the kernel parameters, including ${requestText(request)}, to ${kernelCmdline}, then run ${tool} refresh`;
+    throw new ManualStepError(`${kernelCmdline} does not exist`, step);
   }
   const nothing: ParameterEdits = {
     loader: 'proxmox-boot-tool',
@@ -29,8 +29,8 @@ export function proxmox(
   if (edit === null && runningSays(root, request)) return nothing;
   const reason =
     edit === null
-      ? `${path} says so already, the running kernel was started without it`
-      : 'it writes the entries anew';
+      ? `${path} already has the parameters, but the running kernel was started without them`
+      : 'it rewrites the entries';
   return {
     ...nothing,
     files: edit === null ? [] : [edit],

@@ -8,7 +8,7 @@ import type { BootEvidence } from './evidence.ts';
 import { editKernelCmdline, kernelCmdline } from './kernel-cmdline-file.ts';
 import type { ParameterEdits } from './loader.ts';
 
-/** openSUSE with boot entries (systemd-boot, or GRUB that reads them): sdbootutil makes them of /etc/kernel/cmdline. */
+/** openSUSE with boot entries (systemd-boot, or GRUB that reads them): sdbootutil generates them from /etc/kernel/cmdline. */
 export function sdbootutil(
   root: HostRoot,
   evidence: BootEvidence,
@@ -20,15 +20,17 @@ export function sdbootutil(
     return null;
   const { path, edit } = editKernelCmdline(root, 'kernel-install', request);
   if (path === null) {
-    const step = `write the kernel parameters with ${requestText(request)} into ${kernelCmdline}, then run ${tool} update-all-entries`;
-    throw new ManualStepError(`${kernelCmdline} is not there`, step);
+    const step = `write the kernel parameters, including ${requestText(request)}, to ${kernelCmdline}, then run ${tool} update-all-entries`;
+    throw new ManualStepError(`${kernelCmdline} does not exist`, step);
   }
   const entries = bootEntries(root).filter(entry => !entry.rescue);
   const generated = entries.length > 0 && entries.every(entry => saysAlready(entryWords(entry), request));
   const nothing: ParameterEdits = { loader: 'sdbootutil', request, files: [], commands: [], notes: [] };
   if (edit === null && generated) return nothing;
   const reason =
-    edit === null ? `${path} says so already, the boot entries do not` : 'it writes the boot entries anew';
+    edit === null
+      ? `${path} already has the parameters, but the boot entries do not`
+      : 'it rewrites the boot entries';
   return {
     ...nothing,
     files: edit === null ? [] : [edit],

@@ -2,7 +2,7 @@ import type { HostRoot } from '../../root.ts';
 
 export type UkiCommandLine = {
   readonly text: string;
-  /** Where it ends in the file, in bytes. */
+  /** Offset of its end in the file, in bytes. */
   readonly end: number;
 };
 
@@ -32,7 +32,7 @@ export function readUkiCommandLine(root: HostRoot, path: string): UkiCommandLine
       const section = at(table + index * 40, 40);
       if (section === null) return null;
       if (section.toString('latin1', 0, 8).replace(/\0.*$/s, '') !== '.cmdline') continue;
-      // The size on disk is rounded up to whole blocks.
+      // The size in the file is rounded up to whole blocks.
       const size = Math.min(section.readUInt32LE(8), section.readUInt32LE(16), maxCommandLine);
       const start = section.readUInt32LE(20);
       const text = at(start, size)?.toString('utf8').replace(/\0.*$/s, '').trim();

@@ -12,7 +12,7 @@ import { readUkiCommandLine, type UkiCommandLine } from './uki-image.ts';
 
 const directories = ['/efi/EFI/Linux', '/boot/EFI/Linux', '/boot/efi/EFI/Linux'];
 
-/** Unified kernel images: the command line is a part of the image, which has to be built anew. */
+/** Unified kernel images: the command line is part of the image, which must be rebuilt. */
 export function uki(
   root: HostRoot,
   evidence: BootEvidence,
@@ -21,31 +21,31 @@ export function uki(
   const images = ukiImages(root);
   if (!evidence.unified) {
     if (evidence.booted === 'grub' || images.length === 0) return null;
-    // Both kinds of entry, and nothing tells which one was chosen.
+    // There are entries of both kinds, and nothing shows which one was selected.
     if (evidence.entry !== null || bootEntries(root).length > 0) return null;
   }
   const builder = findBuilder(root);
   if (builder === null) {
     const image = images[0] ?? 'the unified kernel image';
     throw new ManualStepError(
-      `${image} has the kernel's command line within, and nothing on this host is set up to build it`,
-      `build it anew with ${requestText(request)}, or add them with a signed addon (ukify build --cmdline=... --output ${image}.extra.d/iommu.addon.efi)`,
+      `${image} contains the kernel command line, and nothing on this host is set up to rebuild it`,
+      `rebuild it with ${requestText(request)}, or add them in a signed addon (ukify build --cmdline=... --output ${image}.extra.d/iommu.addon.efi)`,
     );
   }
   const { argv, reader, override } = builder;
   if (override !== null) {
-    const step = `put ${requestText(request)} there, then run ${shellText(argv)}`;
-    throw new ManualStepError(`${override} sets the kernel's command line`, step);
+    const step = `add ${requestText(request)} there, then run ${shellText(argv)}`;
+    throw new ManualStepError(`${override} sets the kernel command line`, step);
   }
   const { path, edit } = editKernelCmdline(root, reader, request);
   if (path === null) {
-    const step = `write the kernel parameters with ${requestText(request)} into ${kernelCmdline}, then run ${shellText(argv)}`;
-    throw new ManualStepError(`${kernelCmdline} is not there`, step);
+    const step = `write the kernel parameters, including ${requestText(request)}, to ${kernelCmdline}, then run ${shellText(argv)}`;
+    throw new ManualStepError(`${kernelCmdline} does not exist`, step);
   }
-  return buildAnew(root, { images, argv, path, edit }, request);
+  return rebuild(root, { images, argv, path, edit }, request);
 }
 
-function buildAnew(
+function rebuild(
   root: HostRoot,
   how: { images: readonly string[]; argv: Argv; path: string; edit: ParameterEdits['files'][number] | null },
   request: ParameterRequest,
@@ -67,7 +67,7 @@ function buildAnew(
     notes: [],
   };
   if (edit === null && built) return result;
-  // Only what lies early in the image is read back.
+  // Only the beginning of an image is read back.
   const early = known.find(([, line]) => line.end < 16 << 20);
   return {
     ...result,
@@ -79,8 +79,8 @@ function buildAnew(
         result: early === undefined ? null : { kind: 'file', path: early[0], has: request.add },
         reason:
           edit === null
-            ? `${path} says so already, the image does not`
-            : 'the command line is a part of the image',
+            ? `${path} already has the parameters, but the image does not`
+            : 'the command line is part of the image',
       },
     ],
   };
@@ -100,7 +100,7 @@ function ukiImages(root: HostRoot): string[] {
 type Builder = {
   readonly argv: Argv;
   readonly reader: CmdlineReader;
-  /** A file that sets the command line by itself. */
+  /** A file that overrides the command line. */
   readonly override: string | null;
 };
 
@@ -122,7 +122,7 @@ function findBuilder(root: HostRoot): Builder | null {
   return null;
 }
 
-/** kernel-install(8): `layout=uki` of the first install.conf. */
+/** kernel-install(8): `layout=uki` in the first install.conf. */
 export function installLayout(root: HostRoot): string | undefined {
   const paths = ['/etc/kernel/install.conf', '/run/kernel/install.conf', '/usr/lib/kernel/install.conf'];
   const text = paths.map(path => root.text(path)).find(found => found !== null);
@@ -139,7 +139,7 @@ function dracutCmdline(root: HostRoot): string | null {
   return dracutFiles(root).find(path => /^\s*kernel_cmdline\+?=/m.test(root.text(path) ?? '')) ?? null;
 }
 
-/** Options of mkinitcpio(8) that name another file, or none. */
+/** A preset whose mkinitcpio(8) options name another file, or none. */
 function presetCmdline(root: HostRoot): string | null {
   const directory = '/etc/mkinitcpio.d';
   const names = (root.list(directory) ?? []).filter(name => name.endsWith('.preset'));

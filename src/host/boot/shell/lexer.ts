@@ -1,9 +1,9 @@
 /**
  * Words and operators of a shell script (POSIX.1-2017, Shell Command Language, 2.2 and 2.3; bash where asked for),
- * each character with the place it was written at. Nothing is executed: what only running it would tell is `opaque`.
+ * each character with its position. Nothing is executed: a value known only at run time is `opaque`.
  */
 
-/** `posix` is dash and its like; `bash` adds `$'..'`, `+=` and arrays. */
+/** `posix` is dash and similar shells; `bash` adds `$'..'`, `+=` and arrays. */
 export type Dialect = 'posix' | 'bash';
 
 export type Quote = 'none' | 'single' | 'double' | 'ansi';
@@ -11,7 +11,7 @@ export type Quote = 'none' | 'single' | 'double' | 'ansi';
 /** One character of a word's value. */
 export type Letter = {
   readonly text: string;
-  /** Offsets of what stands for it in the file: two characters for an escaped one. */
+  /** Offsets in the file: two characters apart for an escaped one. */
   readonly start: number;
   readonly end: number;
   readonly quote: Quote;
@@ -30,7 +30,7 @@ export type Part =
       readonly kind: 'parameter';
       readonly name: string;
       readonly quoted: boolean;
-      /** `:-`, `-`, `:+` or `+`, with the word behind it. */
+      /** `:-`, `-`, `:+` or `+`, with the word that follows it. */
       readonly operator: string | null;
       readonly word: readonly Part[];
       readonly end: number;
@@ -41,7 +41,7 @@ export type Token =
   | { readonly kind: 'word'; readonly parts: readonly Part[]; readonly start: number; readonly end: number }
   | { readonly kind: 'operator'; readonly text: string; readonly start: number; readonly end: number };
 
-/** The text cannot be read as a shell would: with the line. */
+/** A shell would reject the text, or this parser does not support it; names the line. */
 export class ShellSyntaxError extends Error {
   readonly line: number;
 
@@ -111,7 +111,7 @@ export class ShellLexer {
     const start = this.#at;
     if (start >= this.#text.length) return null;
     const operator = operators.find(each => this.#text.startsWith(each, start));
-    if (operator === '<<') throw this.#error('here-documents are not read');
+    if (operator === '<<') throw this.#error('here-documents are not supported');
     if (operator !== undefined) {
       this.#at += operator.length;
       return { kind: 'operator', text: operator, start, end: this.#at };
@@ -120,7 +120,7 @@ export class ShellLexer {
     return { kind: 'word', parts, start, end: this.#at };
   }
 
-  /** Is this character next, with nothing in between? */
+  /** Whether this text follows immediately. */
   follows(text: string): boolean {
     return this.#text.startsWith(text, this.#at);
   }
@@ -136,7 +136,7 @@ export class ShellLexer {
     }
   }
 
-  /** Parts of an unquoted word up to what `ends` finds, which is not consumed. */
+  /** Parts of an unquoted word, up to where `ends` is true; that character is not consumed. */
   #parts(ends: () => boolean): Part[] {
     const parts: Part[] = [];
     let letters: Letter[] = [];
@@ -188,7 +188,7 @@ export class ShellLexer {
     return { kind: 'text', letters, quote: 'single', end: this.#at };
   }
 
-  /** A double-quoted string without expansions is one part; with some, their parts lie between. */
+  /** A double-quoted string without expansions is one text part; with expansions, a `string` of parts. */
   #double(): Part {
     const open = this.#at++;
     const inner = this.#doubleParts(() => this.#text[this.#at] === '"', open);
@@ -211,7 +211,7 @@ export class ShellLexer {
       const char = this.#text[start];
       if (char === undefined) throw this.#error('a double quote is not closed', open);
       if (ends()) break;
-      if (char === '"') throw this.#error('a string within a string is not read');
+      if (char === '"') throw this.#error('nested quotes in a string are not supported');
       if (char === '`' || (char === '$' && this.#isExpansion())) {
         flush();
         parts.push(this.#expansion(true));
@@ -227,7 +227,7 @@ export class ShellLexer {
     return parts;
   }
 
-  /** Does a dollar sign stand for more than itself? */
+  /** Whether a dollar sign begins an expansion. */
   #isExpansion(): boolean {
     return /^\$[\w{('"*@#?$!-]/.test(this.#text.slice(this.#at, this.#at + 2));
   }
@@ -256,7 +256,7 @@ export class ShellLexer {
       if (rest.startsWith("'") && !quoted) return this.#dollarQuote();
       if (rest.startsWith('"') || rest.startsWith("'")) {
         this.#at++;
-        // "$" before the closing quote of a string stands for itself; $".." is for translation.
+        // "$" before the closing quote of a string is literal; $".." is for translation.
         if (quoted) {
           const letter = { text: '$', start, end: this.#at, quote: 'double' as const };
           return { kind: 'text', letters: [letter], quote: 'double', end: this.#at };
@@ -287,12 +287,12 @@ export class ShellLexer {
     return { kind: 'parameter', name, quoted, operator: head[2]!, word, end: this.#at };
   }
 
-  /** `$'..'` of bash; an older dash reads a dollar sign and a single-quoted string, a newer one as bash does. */
+  /** `$'..'` of bash; older versions of dash read a dollar sign and a single-quoted string. */
   #dollarQuote(): Part {
     const open = this.#at;
     const letters: Letter[] = [];
     this.#at += 2;
-    let why = this.#dialect === 'bash' ? null : "$'..', which not every sh knows";
+    let why = this.#dialect === 'bash' ? null : "$'..', which not every sh supports";
     for (;;) {
       const start = this.#at;
       const char = this.#text[start];
@@ -320,7 +320,7 @@ export class ShellLexer {
     throw this.#error('a ` is not closed', start);
   }
 
-  /** Behind `$(`: to the parenthesis that closes it. */
+  /** After `$(`: skips to the closing parenthesis. */
   #skipCommand(start: number): void {
     for (let depth = 1; depth > 0; ) {
       const token = this.next();
@@ -330,7 +330,7 @@ export class ShellLexer {
     }
   }
 
-  /** Behind `${` of an expansion that is not evaluated. */
+  /** After `${` of an expansion that is not evaluated: skips to the closing brace. */
   #skipBraces(start: number): void {
     while (this.#text[this.#at] !== '}') {
       const char = this.#text[this.#at];

@@ -3,10 +3,10 @@ import { type Dialect, lineOf, ShellLexer, ShellSyntaxError, type Token } from '
 
 export type Word = Extract<Token, { kind: 'word' }>;
 
-/** What changes variables, in the order in which it is run; `uncertain`: if it is run at all, or here. */
+/** A statement that changes variables, in execution order; `uncertain`: it may not run, or not in this process. */
 export type Statement =
   | { readonly kind: 'command'; readonly words: readonly Word[]; readonly uncertain: boolean }
-  /** `NAME=(a b c)` of bash; the word is all in front of the parenthesis. */
+  /** `NAME=(a b c)` of bash; the word is everything before the parenthesis. */
   | {
       readonly kind: 'array';
       readonly word: Word;
@@ -18,11 +18,11 @@ export type Statement =
   | { readonly kind: 'function'; readonly name: string };
 
 const identifier = /^[A-Za-z_]\w*$/;
-/** More than any configuration has, and quick to read whatever is in it. */
+/** More than any configuration has, and few enough to parse quickly. */
 const maxStatements = 2048;
 const maxLength = 131_072;
 
-/** Closing words of compound commands by the words that open them. */
+/** Closing words of compound commands by their opening words. */
 const openers: Readonly<Record<string, string>> = {
   if: 'fi',
   while: 'done',
@@ -33,7 +33,7 @@ const openers: Readonly<Record<string, string>> = {
   '{': '}',
 };
 const closers = new Set(['fi', 'done', 'esac', '}']);
-/** Words within a compound command by what closes it. */
+/** Words within a compound command by its closing word. */
 const between: ReadonlyMap<string, string> = new Map([
   ['then', 'fi'],
   ['else', 'fi'],
@@ -41,17 +41,17 @@ const between: ReadonlyMap<string, string> = new Map([
   ['do', 'done'],
 ]);
 
-/** The grammar of a shell script (POSIX.1-2017, Shell Command Language, 2.10), as far as variables depend on it. */
+/** The grammar of a shell script (POSIX.1-2017, Shell Command Language, 2.10), as far as it affects variables. */
 export class ShellParser {
   readonly #text: string;
   readonly #dialect: Dialect;
   readonly #lexer: ShellLexer;
   readonly #found: Statement[] = [];
-  /** The compound commands that are open; `body`: their `then` or `do` has been read. */
+  /** The open compound commands; `body`: the `then` or `do` has been read. */
   readonly #open: { readonly closer: string; body: boolean }[] = [];
-  /** What the grammar has next: a command, one or the end of a list, or the end of the list alone. */
+  /** What the grammar allows next: only a command, a command or the end of a list, or only the end of the list. */
   #expects: 'command' | 'anything' | 'end' = 'anything';
-  /** The statement is run only if another one went well, or in a process of its own. */
+  /** The statement runs only if another one succeeds, or in a subshell. */
   #conditional = false;
   #statements = 0;
   /** Where the last token began. */
@@ -74,7 +74,7 @@ export class ShellParser {
     return null;
   }
 
-  /** Reads one simple command with the operator behind it, or a word of a compound one. @returns false at the end. */
+  /** Reads one simple command with the operator that follows it, or a word of a compound command. @returns false at the end. */
   #statement(): boolean {
     const words: Word[] = [];
     if (++this.#statements > maxStatements || this.#text.length > maxLength)
@@ -92,7 +92,7 @@ export class ShellParser {
       }
       if (words.length === 0 && this.#reserved(token)) continue;
       if (this.#expects === 'end')
-        throw this.#error(`${literal(token) ?? 'a word'} behind a compound command`);
+        throw this.#error(`${literal(token) ?? 'a word'} after a compound command`);
       words.push(token);
       if (this.#lexer.follows('(') && this.#isArray(token)) {
         this.#array(words.pop()!);
@@ -101,40 +101,40 @@ export class ShellParser {
     }
   }
 
-  /** `name()`: its body is not run now. */
+  /** `name()`: its body does not run now. */
   #function(words: readonly Word[]): void {
     const close = this.#lexer.next();
     const name = literal(words[0]!) ?? '';
     if (!identifier.test(name) || words.length > 1 || close?.kind !== 'operator' || close.text !== ')')
-      throw this.#error('a ( in a command');
+      throw this.#error('unexpected ( in a command');
     this.#found.push({ kind: 'function', name });
     this.#expects = 'command';
   }
 
-  /** Redirections belong to the command around them. */
+  /** Skips a redirection: it does not affect variables. */
   #joins(operator: string, words: Word[]): boolean {
     if (!/[<>]/.test(operator)) return false;
     const target = this.#lexer.next();
     if (target?.kind !== 'word') throw this.#error('a redirection has no target');
-    // A file descriptor in front of it is no argument.
+    // A file descriptor before it is not an argument.
     if (words.length > 1 && /^\d$/.test(literal(words.at(-1)!) ?? '')) words.pop();
     return true;
   }
 
   #operator(operator: string): void {
     if (operator === '\n') {
-      // A list goes on behind `&&` and a line's end.
+      // A list continues after `&&` and a newline.
       if (this.#expects === 'command') return;
     } else if (operator === '(') {
-      if (this.#expects === 'end' && !this.#inCase()) throw this.#error('a ( behind a command');
+      if (this.#expects === 'end' && !this.#inCase()) throw this.#error('unexpected ( after a command');
       this.#open.push({ closer: ')', body: true });
     } else if (operator === ')' && this.#open.at(-1)?.closer === ')') {
       this.#close(')');
       return;
-    } else if (operator === ';;' && !this.#inCase()) throw this.#error('a ;; outside of case');
+    } else if (operator === ';;' && !this.#inCase()) throw this.#error('unexpected ;; outside case');
     else if (!((operator === ')' || operator === ';;') && this.#inCase()) && this.#expects !== 'end') {
       throw this.#error(`a ${operator} without a command`);
-    } else if (operator === ')' && !this.#inCase()) throw this.#error('a ) too many');
+    } else if (operator === ')' && !this.#inCase()) throw this.#error('unexpected )');
     const joins = operator === '&&' || operator === '||' || operator === '|';
     this.#expects = joins || operator === '(' ? 'command' : 'anything';
     this.#conditional = joins;
@@ -183,7 +183,7 @@ export class ShellParser {
     return true;
   }
 
-  /** Bash's `[[ .. ]]`, in which operators mean something else. */
+  /** Bash's `[[ .. ]]`, in which operators have other meanings. */
   #test(): void {
     for (let next = this.#lexer.next(); next !== null; next = this.#lexer.next()) {
       if (next.kind === 'word' && literal(next) === ']]') {
@@ -239,7 +239,7 @@ export class ShellParser {
   }
 }
 
-/** The text of a word without quotes and expansions; null for any other. */
+/** The text of a word without quotes and expansions; null for other words. */
 export function literal(word: Word): string | null {
   if (word.parts.length > 1) return null;
   const part = word.parts[0];

@@ -11,18 +11,18 @@ import {
 
 export type ShellFiles = {
   readonly dialect: Dialect;
-  /** Sourced one after another. */
+  /** Sourced in this order. */
   readonly sources: readonly { readonly file: string; readonly text: string }[];
-  /** The text of another file that one of these sources; null: there is none. */
+  /** Reads a file that one of these sources; null if it does not exist. */
   readonly read: (path: string) => string | null;
 };
 
 const identifier = /^[A-Za-z_]\w*$/;
-/** A kernel takes 2 or 4 KiB of parameters. Files whose variables double each other, or source each other, end here. */
+/** A kernel accepts 2 or 4 KiB of parameters. Bounds files whose variables double each other, or that source each other. */
 const maxLetters = 16_384;
 const maxSources = 16;
 
-/** The variables of shell files, without running anything. */
+/** The variables of shell files, evaluated without running anything. */
 export function readShellFiles(files: ShellFiles): ShellVariables {
   const variables = new ShellVariables();
   for (const { file, text } of files.sources) new Script(file, text, false, files, variables, 0).run();
@@ -31,7 +31,7 @@ export function readShellFiles(files: ShellFiles): ShellVariables {
 
 const declarations = new Set(['export', 'readonly', 'declare', 'typeset', 'local']);
 const readers = new Set(['read', 'getopts', 'printf', 'mapfile', 'readarray', 'let']);
-/** What they do depends on more than the file. */
+/** Their effect depends on more than the file. */
 const unpredictable = new Set(['eval', 'exec', 'exit', 'return', 'trap', 'alias', 'set']);
 
 /** One file, statement by statement. */
@@ -43,9 +43,9 @@ class Script {
   /** How many files have sourced this one. */
   readonly #depth: number;
   readonly #functions = new Set<string>();
-  /** An offset whose line is known. */
+  /** An offset and its line. */
   #known = { offset: 0, line: 1 };
-  /** The file is sourced only if something else went well. */
+  /** Whether the file is sourced conditionally. */
   readonly #conditional: boolean;
 
   constructor(
@@ -96,8 +96,8 @@ class Script {
       for (const word of words) this.#assign(this.#assignment(word)!, uncertain);
       return;
     }
-    // In front of a command they are its environment; with a special one they stay, depending on the shell.
-    for (const word of words.slice(0, first)) this.#forgetWord(word, 'a command has it in its environment');
+    // Before a command, assignments are its environment; before a special built-in they persist, depending on the shell.
+    for (const word of words.slice(0, first)) this.#forgetWord(word, 'a command gets it in its environment');
     const [command, ...rest] = words.slice(first) as [Word, ...Word[]];
     this.#run(literal(command), command, rest, uncertain);
   }
@@ -120,16 +120,16 @@ class Script {
     } else if (name !== null && readers.has(name)) {
       for (const word of words) this.#forgetWord(word, `${name} sets it`);
     } else if (name === null || unpredictable.has(name) || this.#functions.has(name)) {
-      stop(name ?? 'the name of the command is not written out');
+      stop(name ?? 'the name of the command is an expansion');
     } else if (/^[A-Za-z_]\w*\+=/.test(name)) {
-      stop('the sh of this host does not know +=');
+      stop('the sh of this host does not support +=');
     }
   }
 
   #sourceOther(path: string, uncertain: boolean, stop: (why: string) => void): void {
     const text = this.#files.read(path);
     if (text === null) {
-      // A shell script ends where it sources what is not there.
+      // A POSIX shell exits when it sources a missing file.
       if (!uncertain) stop(`${path} does not exist`);
     } else if (this.#depth >= maxSources) stop('files source each other');
     else new Script(path, text, uncertain, this.#files, this.#variables, this.#depth + 1).run();
@@ -138,7 +138,7 @@ class Script {
   #declare(word: Word, uncertain: boolean): void {
     const assignment = this.#assignment(word);
     if (assignment !== null) {
-      // Without quotes its value is split into words, by some shells.
+      // Some shells split an unquoted value into words.
       const bare = assignment.parts.some(part => part.kind === 'parameter');
       if (bare) this.#forget(assignment.name, 'a value without quotes', word.start);
       else this.#assign(assignment, uncertain);
@@ -149,7 +149,7 @@ class Script {
     if (!understood) this.#variables.break(this.#place('a declaration', word.start));
   }
 
-  /** `NAME=`, `NAME+=`: letters that are neither quoted nor escaped, as the word begins. */
+  /** `NAME=`, `NAME+=`: unquoted and unescaped letters at the start of the word. */
   #assignment(word: Word): (Assignment & { readonly append: boolean }) | null {
     const first = word.parts[0];
     if (first?.kind !== 'text' || first.quote !== 'none') return null;
@@ -166,13 +166,13 @@ class Script {
   #assign(assignment: Assignment & { readonly append: boolean }, uncertain: boolean): void {
     const { name, start, append } = assignment;
     if (uncertain) {
-      this.#forget(name, 'a condition decides about it', start);
+      this.#forget(name, 'it is set conditionally', start);
       return;
     }
     const value = this.#expand(assignment.parts, start);
     const before = append ? this.#variables.value(name) : noValue;
     const letters = [...before.letters, ...value.letters];
-    const home = hasTilde(assignment.parts) ? this.#place("~ is somebody's home", start) : null;
+    const home = hasTilde(assignment.parts) ? this.#place('~ is a home directory', start) : null;
     const from = [...new Set([...before.from, ...value.from, assignment])];
     const odd = letters.length > maxLetters ? 'its value is too long' : 'an array is appended to';
     const limit = letters.length > maxLetters || before.elements !== null ? this.#place(odd, start) : null;
@@ -184,7 +184,7 @@ class Script {
     });
   }
 
-  /** @param at where the word is, for what is said of it */
+  /** @param at offset of the word, for messages */
   #expand(parts: readonly Part[], at: number): ShellValue {
     const letters: PlacedLetter[] = [];
     const from: Assignment[] = [];
@@ -210,7 +210,7 @@ class Script {
     const { name, operator } = part;
     const value = this.#variables.value(name);
     const isSet = this.#variables.has(name);
-    // What grub-mkconfig and its like have set themselves, or the environment, cannot be seen here.
+    // Variables that grub-mkconfig or the environment sets are not visible here.
     if (!isSet && !name.startsWith('GRUB_')) {
       return { ...noValue, unknown: this.#place(`$${name} is not set in these files`, at) };
     }
@@ -226,7 +226,7 @@ class Script {
     const assignment = this.#assignment(word)!;
     const before = assignment.append ? this.#variables.value(assignment.name) : noValue;
     const values = words.map(each => this.#expand(each.parts, each.start));
-    const condition = uncertain ? this.#place('a condition decides about it', word.start) : null;
+    const condition = uncertain ? this.#place('it is set conditionally', word.start) : null;
     const first = before.elements ?? (before.letters.length > 0 ? [valueText(before)] : []);
     this.#variables.set(assignment.name, {
       letters: [],
@@ -242,7 +242,7 @@ class Script {
     if (name !== null && identifier.test(name)) this.#forget(name, why, word.start);
   }
 
-  /** The variable's value is not known any more. */
+  /** The variable's value is no longer known. */
   #forget(name: string, why: string, at: number): void {
     const before = this.#variables.value(name);
     this.#variables.set(name, { ...before, unknown: this.#place(why, at) });
@@ -252,7 +252,7 @@ class Script {
     return `${this.#file}, line ${this.#line(at)}: ${why}`;
   }
 
-  /** Counted on from the last one asked for, as they mostly follow each other. */
+  /** Counts from the previous result: offsets mostly increase. */
   #line(at: number): number {
     const { offset, line } = at < this.#known.offset ? { offset: 0, line: 1 } : this.#known;
     this.#known = { offset: at, line: line + lineOf(this.#text.slice(offset, at), at - offset) - 1 };
@@ -260,7 +260,7 @@ class Script {
   }
 }
 
-/** An unquoted `~` where a shell puts a home directory. */
+/** Whether there is an unquoted `~` that a shell expands to a home directory. */
 function hasTilde(parts: readonly Part[]): boolean {
   return parts.some(
     (part, index) =>

@@ -3,11 +3,11 @@ import type { Letter, Part } from './lexer.ts';
 /** A character of a variable's value, with the file it was written in. */
 export type PlacedLetter = Letter & { readonly file: string };
 
-/** `NAME=value` at a place in a file. */
+/** `NAME=value` and its position in a file. */
 export type Assignment = {
   readonly file: string;
   readonly name: string;
-  /** Of the value; equal where it is empty. */
+  /** Offsets of the value; equal if it is empty. */
   readonly start: number;
   readonly end: number;
   readonly parts: readonly Part[];
@@ -15,11 +15,11 @@ export type Assignment = {
 
 export type ShellValue = {
   readonly letters: readonly PlacedLetter[];
-  /** Assignments that the value comes from, itself and those it refers to, in the order in which they are run. */
+  /** The assignments that contribute to the value, in execution order. */
   readonly from: readonly Assignment[];
-  /** Elements, where it is an array; its `letters` are then those of the first. */
+  /** Elements of an array; `letters` is empty then. */
   readonly elements: readonly string[] | null;
-  /** Why the value cannot be known without running the files, with the place; null: it is known. */
+  /** Why the value is not known without running the files, with the position; null: it is known. */
   readonly unknown: string | null;
 };
 
@@ -28,12 +28,12 @@ export function valueText(value: ShellValue): string {
   return value.letters.map(letter => letter.text).join('');
 }
 
-/** The variables of shell files that are sourced one after another, without running anything. */
+/** The variables of shell files that are sourced in order, without running anything. */
 export class ShellVariables {
   readonly #values = new Map<string, ShellValue>();
   #broken: string | null = null;
 
-  /** A variable's value; '' where nothing sets it. */
+  /** A variable's value; empty if nothing sets it. */
   value(name: string): ShellValue {
     const value = this.#values.get(name) ?? noValue;
     return this.#broken === null ? value : { ...value, unknown: this.#broken };
@@ -51,7 +51,7 @@ export class ShellVariables {
     this.#values.delete(name);
   }
 
-  /** From here on nothing is known. */
+  /** From here on, no value is known. */
   break(why: string): void {
     this.#broken ??= why;
   }

@@ -34,7 +34,7 @@ export function destroyedVfChecks(
   const open = vfs.flatMap(vf => (users.byAddress.get(vf.address) ?? []).map(user => ({ vf, user })));
   if (open.length > 0) {
     const texts = open.map(({ vf, user }) => `${vf.address} is ${openIn([user])}`);
-    const reason = `${what}, but ${shortList(texts)}: stop that first`;
+    const reason = `${what}, but ${shortList(texts)}: stop ${open.length === 1 ? 'this process' : 'these processes'} first`;
     return [block('sriov', fn.address, reason), ...unseenHolders(survey, fn)];
   }
   const used = vfs.flatMap(vf => {
@@ -95,7 +95,7 @@ function userChecks({ survey, fn, users }: Subject): Check[] {
   const alone = survey.functions.filter(other => other.driver === fn.driver).length === 1;
   const sure = found.filter(user => alone || !user.shared);
   if (sure.length === 0) {
-    const reason = `${openIn(found)}: ${pathList(found)} may lead to another device of ${fn.driver}, or to this one`;
+    const reason = `${openIn(found)}: ${pathList(found)} may be another device of ${fn.driver}, or this one`;
     return [warn('held', fn.address, reason)];
   }
   if (waitForever.has(fn.driver)) {

@@ -19,9 +19,9 @@ import { udevPath, udevText } from './udev-rules.ts';
 export type BootSteps = { readonly steps: readonly Step[]; readonly notes: readonly string[] };
 
 /**
- * Steps that store the desired state of the host's devices for each boot, and all that follows from it: modprobe.d and the
- * initramfs for what can be claimed by ids, and our service (udev rules without systemd) for everything, which also
- * looks whether the device at an address is still the same one.
+ * Steps that store the desired state of the host's devices for each boot, and what applies it: modprobe.d and the initramfs
+ * for devices that ids identify, and for all devices vring's service (udev rules without systemd), which also checks that
+ * the device at an address is still the same one.
  */
 export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
   const { root } = survey;
@@ -44,7 +44,7 @@ export function bootSteps(survey: HostSurvey, desired: Desired): BootSteps {
   return { steps: [...stored, ...modprobe, ...service, ...initramfs.steps], notes: initramfs.notes };
 }
 
-/** What the stored state is now, as a plan's assumption. */
+/** The current stored state, as a plan's assumption. */
 export function asStored(root: HostRoot): Condition {
   return { kind: 'file', path: desiredPath, content: root.text(desiredPath, 16 << 20) };
 }
@@ -72,7 +72,7 @@ function serviceSteps(root: HostRoot, systemctl: string, empty: boolean): Step[]
     risk: null,
     undo: undoBy(change(empty)),
   };
-  // A unit is enabled when its file is there, and disabled while it still is.
+  // A unit's file must exist when it is enabled or disabled.
   return empty ? [step, ...file] : [...file, step];
 }
 

@@ -7,9 +7,9 @@ export const unitPath = `/etc/systemd/system/${hostService}`;
 
 /** Runs after udev has loaded the drivers and before networks and guests are set up. */
 export function unitText(): string {
-  return `# Written by vring; removed with the last thing that ${desiredPath} stores.
+  return `# Written by vring; removed when ${desiredPath} is.
 [Unit]
-Description=Bind PCI devices and make virtual functions as vring stored them
+Description=Restore PCI device drivers and virtual functions stored by vring
 DefaultDependencies=no
 ConditionPathExists=${desiredPath}
 After=local-fs.target systemd-modules-load.service systemd-udev-trigger.service

@@ -5,8 +5,8 @@ import type { HostSurvey } from '../survey.ts';
 export const udevPath = '/etc/udev/rules.d/90-vring-host.rules';
 
 /**
- * The stored state as udev rules, for a host without systemd: devices get their driver_override before a driver is
- * loaded for them, a physical function its VFs when its network interface appears. Null when nothing is stored.
+ * The stored state as udev rules, for a host without systemd: devices get their driver_override before a driver is loaded
+ * for them, and a physical function its VFs when its network interface appears. Null if nothing is stored.
  */
 export function udevText(survey: HostSurvey, desired: Desired): string | null {
   const lines: string[] = [];
@@ -23,10 +23,10 @@ export function udevText(survey: HostSurvey, desired: Desired): string | null {
     }
   }
   if (lines.length === 0) return null;
-  return `# Written by vring from ${desiredPath}, which it follows.\n${lines.join('\n')}\n`;
+  return `# Written by vring from ${desiredPath}; regenerated when that changes (vring vfio, vring undo).\n${lines.join('\n')}\n`;
 }
 
-/** Also for a device that a driver of the initramfs has already: it is released and probed again. */
+/** A device already bound to a driver from the initramfs is unbound and probed again. */
 function overrideRule(address: string, ids: Pick<Identity, 'vendor' | 'device'>, driver: string): string {
   const device = `/sys/bus/pci/devices/${address}`;
   const commands = [
@@ -80,7 +80,7 @@ function settingWords({ attributes = {} }: DesiredVf): string[] {
   ];
 }
 
-/** In a rule's string a dollar sign begins a substitution (udev(7)). */
+/** In a rule's strings, a dollar sign begins a substitution (udev(7)). */
 function escapeRule(text: string): string {
   return text.replaceAll('$', '$$$$');
 }

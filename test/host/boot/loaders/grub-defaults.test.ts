@@ -37,7 +37,7 @@ function refusal(tree: TreeBuilder): string {
 
 test.each([
   [
-    'a comment behind the value',
+    'a comment after the value',
     'GRUB_CMDLINE_LINUX="console=tty0" # was: nomodeset single',
     'GRUB_CMDLINE_LINUX="console=tty0 intel_iommu=on iommu=pt" # was: nomodeset single',
   ],
@@ -47,7 +47,7 @@ test.each([
     'GRUB_CMDLINE_LINUX="a=b:c rootflags=subvol=@ intel_iommu=on iommu=pt" # no',
   ],
   [
-    'a value that goes on in the next line',
+    'a value that continues on the next line',
     'GRUB_CMDLINE_LINUX="console=tty0 \\\nconsole=ttyS0"',
     'GRUB_CMDLINE_LINUX="console=tty0 \\\nconsole=ttyS0 intel_iommu=on iommu=pt"',
   ],
@@ -66,11 +66,7 @@ test.each([
     'GRUB_CMDLINE_LINUX=a\\ b',
     'GRUB_CMDLINE_LINUX=a\\ b" intel_iommu=on iommu=pt"',
   ],
-  [
-    'quotes of two kinds',
-    'GRUB_CMDLINE_LINUX="a"\' b\'',
-    'GRUB_CMDLINE_LINUX="a"\' b intel_iommu=on iommu=pt\'',
-  ],
+  ['mixed quotes', 'GRUB_CMDLINE_LINUX="a"\' b\'', 'GRUB_CMDLINE_LINUX="a"\' b intel_iommu=on iommu=pt\''],
   ['no value', 'GRUB_CMDLINE_LINUX=\n', 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n'],
   ['export', 'export GRUB_CMDLINE_LINUX="a"', 'export GRUB_CMDLINE_LINUX="a intel_iommu=on iommu=pt"'],
   [
@@ -79,12 +75,12 @@ test.each([
     'GRUB_TIMEOUT=1 GRUB_CMDLINE_LINUX="a intel_iommu=on iommu=pt"; GRUB_X=1',
   ],
   [
-    'a commented-out one in front',
+    'a commented-out one before it',
     '#GRUB_CMDLINE_LINUX="x"\nGRUB_CMDLINE_LINUX="a"',
     '#GRUB_CMDLINE_LINUX="x"\nGRUB_CMDLINE_LINUX="a intel_iommu=on iommu=pt"',
   ],
   [
-    'the last of several counts',
+    'the last of several takes effect',
     'GRUB_CMDLINE_LINUX="a"\nGRUB_CMDLINE_LINUX="b"',
     'GRUB_CMDLINE_LINUX="a"\nGRUB_CMDLINE_LINUX="b intel_iommu=on iommu=pt"',
   ],
@@ -95,22 +91,22 @@ test.each([
   ],
   ['none at all', 'GRUB_TIMEOUT=5', 'GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n'],
   [
-    'what is there already in the other variable',
+    'a parameter that the other variable already has',
     'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=on,igfx_off"\nGRUB_CMDLINE_LINUX=""',
     'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=on,igfx_off"\nGRUB_CMDLINE_LINUX="iommu=pt"',
   ],
   [
-    'what speaks against it',
+    'a contradicting parameter',
     'GRUB_CMDLINE_LINUX_DEFAULT=\'quiet intel_iommu=off splash\'\nGRUB_CMDLINE_LINUX="iommu=pt"',
     'GRUB_CMDLINE_LINUX_DEFAULT=\'quiet splash\'\nGRUB_CMDLINE_LINUX="iommu=pt intel_iommu=on"',
   ],
   [
-    'what speaks against it, in a variable of its own',
+    'a contradicting parameter, in another variable',
     'O="intel_iommu=off x"\nGRUB_CMDLINE_LINUX="$O iommu=pt"',
     'O="x"\nGRUB_CMDLINE_LINUX="$O iommu=pt intel_iommu=on"',
   ],
   [
-    'what GRUB quotes',
+    'a value that GRUB quotes',
     'GRUB_CMDLINE_LINUX=\'a="b;c #d" e#f\'',
     'GRUB_CMDLINE_LINUX=\'a="b;c #d" e#f intel_iommu=on iommu=pt\'',
   ],
@@ -130,33 +126,33 @@ test.each([
 
 test.each([
   ['GRUB_CMDLINE_LINUX="root=$(cat /x)"', 'line 1: a command substitution'],
-  ['if true; then\n  GRUB_CMDLINE_LINUX="a"\nfi', 'line 2: a condition decides about it'],
+  ['if true; then\n  GRUB_CMDLINE_LINUX="a"\nfi', 'line 2: it is set conditionally'],
   ['GRUB_CMDLINE_LINUX_DEFAULT="quiet\n', 'line 1: a double quote is not closed'],
-  ['GRUB_CMDLINE_LINUX=""\r\n', '/etc/default/grub has lines that end with CR LF'],
-  ['GRUB_CMDLINE_LINUX="quiet # splash"', 'the parameters have a # that begins a comment'],
-  ['GRUB_CMDLINE_LINUX="quiet; reboot"', 'the parameters have an unquoted ;'],
-  ['GRUB_CMDLINE_LINUX="a=\\"b c"', 'the parameters have a " that is not closed'],
+  ['GRUB_CMDLINE_LINUX=""\r\n', '/etc/default/grub has CR LF line endings'],
+  ['GRUB_CMDLINE_LINUX="quiet # splash"', 'the parameters contain a # that begins a comment'],
+  ['GRUB_CMDLINE_LINUX="quiet; reboot"', 'the parameters contain an unquoted ;'],
+  ['GRUB_CMDLINE_LINUX="a=\\"b c"', 'the parameters contain a " that is not closed'],
   [
     'A=intel B=_iommu=off\nGRUB_CMDLINE_LINUX="$A$B"',
-    'a parameter that has to change is not written in one place',
+    'a parameter that must change is split over several places',
   ],
-])('%j is refused, with what to do by hand', (text, reason) => {
+])('%j is refused, with the manual step', (text, reason) => {
   const message = refusal(debianGrub(text));
   expect(message).toContain(`/etc/default/grub cannot be edited safely: `);
   expect(message).toContain(reason);
   expect(message).toContain(
-    'by hand: put "intel_iommu=on iommu=pt" into GRUB_CMDLINE_LINUX, then run /usr/sbin/update-grub',
+    'manual step: add "intel_iommu=on iommu=pt" to GRUB_CMDLINE_LINUX, then run /usr/sbin/update-grub',
   );
 });
 
 describe('/etc/default/grub.d', () => {
-  test('a file that sets the variable anew is the one to edit', () => {
+  test('a file that resets the variable is the one to edit', () => {
     const file = '/etc/default/grub.d/10_cloud.cfg';
     const tree = debianGrub('GRUB_CMDLINE_LINUX=""\n', { [file]: 'GRUB_CMDLINE_LINUX="console=tty0"\n' });
     expect(written(tree)).toEqual({ [file]: 'GRUB_CMDLINE_LINUX="console=tty0 intel_iommu=on iommu=pt"\n' });
   });
 
-  test("a cloud image's file for the other variable is left alone, unless it says the opposite", () => {
+  test("a cloud image's file for the other variable is left alone, unless it contradicts", () => {
     const file = '/etc/default/grub.d/50-cloudimg-settings.cfg';
     const main = 'GRUB_CMDLINE_LINUX_DEFAULT="quiet splash"\nGRUB_CMDLINE_LINUX=""\n';
     const cloud = (text: string) =>
@@ -178,7 +174,7 @@ describe('/etc/default/grub.d', () => {
     expect(written(tree)).toEqual({ [defaults]: 'GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"\n' });
   });
 
-  test('is not read where grub-mkconfig does not', () => {
+  test('is ignored if grub-mkconfig does not read it', () => {
     const files = {
       [defaults]: 'GRUB_CMDLINE_LINUX=""\n',
       '/etc/default/grub.d/10.cfg': 'GRUB_CMDLINE_LINUX="a"\n',
@@ -187,7 +183,7 @@ describe('/etc/default/grub.d', () => {
     expect(Object.keys(written(bootTree('arch', files)))).toEqual([defaults]);
   });
 
-  test('only names that end with .cfg count', () => {
+  test('only names that end with .cfg are read', () => {
     const tree = debianGrub('GRUB_CMDLINE_LINUX=""\n', {
       '/etc/default/grub.d/10.cfg.bak': 'GRUB_CMDLINE_LINUX=$(x)\n',
     });
@@ -195,10 +191,10 @@ describe('/etc/default/grub.d', () => {
   });
 });
 
-describe('what the shell makes of an edited file', () => {
+describe('an edited file, evaluated by the shell', () => {
   const installed = spawnSync('dash', ['-c', ':']).status === 0;
 
-  test.runIf(installed)('are the words of before, and the new ones', () => {
+  test.runIf(installed)('has the previous words and the new ones', () => {
     const folder = temporaryFolder();
     const random = new Random(11);
     let edited = 0;

@@ -50,10 +50,10 @@ test.each<[string, string]>([
 test.each([
   ['GRUB_A=$(cat /x)', 'a command substitution'],
   ['GRUB_A="a `b`"', 'a command substitution'],
-  ['if true; then GRUB_A=1; fi', 'a condition'],
-  ['GRUB_A=0\n[ -e /x ] && GRUB_A=1', 'a condition'],
-  ['true |\n GRUB_A=1', 'a condition'],
-  ['( GRUB_A=1 )', 'a condition'],
+  ['if true; then GRUB_A=1; fi', 'set conditionally'],
+  ['GRUB_A=0\n[ -e /x ] && GRUB_A=1', 'set conditionally'],
+  ['true |\n GRUB_A=1', 'set conditionally'],
+  ['( GRUB_A=1 )', 'set conditionally'],
   ['add() { GRUB_A=2; }\nGRUB_A=1\nadd', 'add'],
   ['for GRUB_A in 1 2; do :; done', 'a loop'],
   ['GRUB_A=1\neval "$X"', 'eval'],
@@ -79,7 +79,7 @@ test('bash: appending, $.. strings and arrays', () => {
   expect(lists.value('M').elements).toEqual(['a', 'b c', 'd', 'e']);
 });
 
-test('a file that is sourced is followed; one that sources itself ends', () => {
+test('a sourced file is read; one that sources itself terminates', () => {
   const others = { '/o': 'GRUB_A="$GRUB_A b"\n' };
   const value = read('GRUB_A=a\n. /o\n', 'posix', others).value('GRUB_A');
   expect([valueText(value), value.unknown]).toEqual(['a b', null]);
@@ -87,7 +87,7 @@ test('a file that is sourced is followed; one that sources itself ends', () => {
   expect(read('. /f', 'posix', { '/f': '. /f' }).value('GRUB_A').unknown).toContain('source each other');
 });
 
-test('values that double each other do not fill the memory', () => {
+test('values that double each other do not exhaust memory', () => {
   const text = `GRUB_A=${'x'.repeat(100)}\n${'GRUB_A="$GRUB_A$GRUB_A"\n'.repeat(60)}`;
   expect(read(text).value('GRUB_A').unknown).toContain('too long');
   expect(read('GRUB_A=1\n'.repeat(10_000)).value('GRUB_A').unknown).toContain('the file is too long');
@@ -160,7 +160,7 @@ describe.each<[Dialect, string]>([
 ])('against the real thing, %s', (dialect, shell) => {
   const installed = spawnSync(shell, ['-c', ':']).status === 0;
 
-  test.runIf(installed)('what is known is what the shell has', () => {
+  test.runIf(installed)('known values are those of the shell', () => {
     const folder = temporaryFolder();
     const random = new Random(dialect === 'bash' ? 7 : 3);
     const texts = Array.from({ length: 700 }, () => randomFile(random));

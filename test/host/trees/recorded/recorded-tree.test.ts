@@ -25,7 +25,7 @@ test("a kernel's real groups are all explained", () => {
   ).toEqual(['conventional-bus', 'functions', 'functions']);
 });
 
-test('a VF reads ones for its ids in config space; sysfs has the right ones', () => {
+test('the ids of a VF read as all ones in config space; sysfs has the real ones', () => {
   const pf = host.sriov.find(each => each.driver === 'igb')!;
   expect(pf).toMatchObject({ total: 7, current: 2, vfDevice: '10ca' });
   expect(pf.vfs.map(vf => vf.driver)).toEqual(['igbvf', 'vfio-pci']);
@@ -34,13 +34,13 @@ test('a VF reads ones for its ids in config space; sysfs has the right ones', ()
   expect(host.vfio.devices).toMatchObject([{ address: vf.address, driver: 'vfio-pci', holders: [] }]);
 });
 
-test('an NVMe name space of a multipath subsystem belongs to its controller', () => {
+test('an NVMe namespace of a multipath subsystem belongs to its controller', () => {
   const [nvme] = withDriver('nvme');
   const disks = new Map(host.use).get(nvme!.address)?.disks;
   expect(disks?.map(disk => disk.name)).toEqual(['nvme0n1']);
 });
 
-test('the disk below / is a virtio disk', () => {
+test('the root disk is a virtio disk', () => {
   const below = [...host.use].filter(([, use]) =>
     use.disks.some(disk => disk.roles.some(role => role.text === 'mounted on /')),
   );
