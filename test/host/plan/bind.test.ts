@@ -19,7 +19,7 @@ describe('binding on the server', () => {
   });
   afterEach(() => host.dispose());
 
-  test('a disk that nothing uses goes to vfio-pci and gets its node', async () => {
+  test('an unused disk is bound to vfio-pci and gets its node', async () => {
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [spareNvme] });
     expect(plan.checks.filter(check => check.level !== 'ok')).toEqual([]);
     const outcome = await applyPlan(host, plan);
@@ -28,7 +28,7 @@ describe('binding on the server', () => {
     expect(host.root.node('/dev/vfio/63')).not.toBeNull();
   });
 
-  test('what is bound already is a success without steps', async () => {
+  test('a function that is already bound is a success without steps', async () => {
     const bound = '0000:3b:0a.0';
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [bound] });
     expect(plan.steps).toEqual([]);
@@ -37,7 +37,7 @@ describe('binding on the server', () => {
     expect(host.log).toEqual([]);
   });
 
-  test('a failure of any step leaves the host as it was', async () => {
+  test('a failure of any step leaves the host unchanged', async () => {
     await expectRollback(serverTree, survey =>
       planBind(survey, { ...vfio, addresses: [spareNvme, '0000:3b:00.3'] }),
     );
@@ -46,7 +46,7 @@ describe('binding on the server', () => {
     );
   });
 
-  test('a host that changed since is left alone', async () => {
+  test('a host that has changed since is left alone', async () => {
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [spareNvme] });
     host.pci.unbind(spareNvme);
     const outcome = await applyPlan(host, plan);
@@ -60,7 +60,7 @@ describe('binding on the desktop', () => {
   const gpu = '0000:01:00.0';
   const card = [0, 1, 2, 3].map(fn => `0000:01:00.${fn}`);
 
-  test('one function of the card alone is of no use to a VM', async () => {
+  test('a single function of the card cannot be used by a VM', async () => {
     const host = new SimulatedHost(desktopTree());
     const plan = planBind(await readSurvey(host.root), { ...vfio, addresses: [gpu] });
     const group = plan.checks.find(check => check.code === 'group');
@@ -74,7 +74,7 @@ describe('binding on the desktop', () => {
     host.dispose();
   });
 
-  test('the whole group goes, but for its bridge, with the modules that are not loaded', async () => {
+  test('the whole group is bound except its bridge, and missing modules are loaded', async () => {
     const host = new SimulatedHost(desktopTree());
     const plan = planBind(await readSurvey(host.root), { ...vfio, wholeGroup: true, addresses: [gpu] });
     expect(plan.checks.filter(check => check.level === 'block')).toEqual([]);
@@ -85,15 +85,15 @@ describe('binding on the desktop', () => {
     host.dispose();
   });
 
-  test('a failure of any step leaves the host as it was', async () => {
+  test('a failure of any step leaves the host unchanged', async () => {
     await expectRollback(desktopTree, survey =>
       planBind(survey, { ...vfio, wholeGroup: true, addresses: [gpu] }),
     );
   });
 });
 
-describe('giving back', () => {
-  test('the kernel finds the driver again, and the override is gone', async () => {
+describe('returning to the host', () => {
+  test('the kernel binds the driver again, and the override is cleared', async () => {
     const host = new SimulatedHost(serverTree());
     const bind = planBind(await readSurvey(host.root), { ...vfio, addresses: [spareNvme] });
     await applyPlan(host, bind);
@@ -107,7 +107,7 @@ describe('giving back', () => {
     host.dispose();
   });
 
-  test('of a group, only what was taken is given back', async () => {
+  test('of a group, only functions that were taken are returned', async () => {
     const host = new SimulatedHost(desktopTree());
     const request = { ...vfio, wholeGroup: true, addresses: ['0000:00:1f.6'] };
     await applyPlan(host, planBind(await readSurvey(host.root), request));
@@ -116,7 +116,7 @@ describe('giving back', () => {
     host.dispose();
   });
 
-  test('what configured ids would take again gets its own driver by name, and no override stays', async () => {
+  test('a function that matches configured ids gets its driver by name, and no override remains', async () => {
     const host = new SimulatedHost(serverTree());
     host.tree
       .module('nvme')
@@ -132,7 +132,7 @@ describe('giving back', () => {
     host.dispose();
   });
 
-  test('a device that no driver of this kernel takes ends without one', async () => {
+  test('a device that this kernel has no driver for ends without one', async () => {
     const host = new SimulatedHost(noIommuTree());
     host.tree.file('/etc/modprobe.d/off.conf', 'blacklist igb\n');
     const card = '0000:01:00.0';

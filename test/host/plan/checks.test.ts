@@ -42,13 +42,13 @@ describe('the IOMMU', () => {
     ]);
   });
 
-  test('is off: vfio would refuse, so that force does not help; pci-stub needs none', async () => {
+  test('is off: VFIO would refuse, so --force does not help; pci-stub needs none', async () => {
     const plan = await planOf(noIommuTree(), '0000:01:00.0');
     expect(standingBlocks(plan, true).map(check => check.code)).toEqual(['iommu']);
     expect(await checks(noIommuTree(), '0000:01:00.0', 'iommu', { driver: 'pci-stub' })).toEqual([]);
   });
 
-  test("is off, and vfio's unsafe mode on: what that means is said", async () => {
+  test("is off, and VFIO's unsafe mode on: the reason names the risk", async () => {
     const tree = noIommuTree().module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
     expect(await checks(tree, '0000:01:00.0', 'iommu')).toEqual([
       expect.stringMatching(
@@ -63,20 +63,20 @@ describe('the IOMMU', () => {
   });
 });
 
-describe('what the host shows its picture on', () => {
-  test('the console, and the card that the firmware starts on', async () => {
+describe('displays and consoles', () => {
+  test('the console, and the boot display', async () => {
     const igpu = await checks(desktopTree(), '0000:00:02.0', 'display');
     expect(igpu[0]).toBe("block: it shows the host's text console");
     expect(igpu[1]).toMatch(/^warn: it is the boot display; 0000:01:00.0 would remain/);
   });
 
-  test('the only card there is', async () => {
+  test('the only card', async () => {
     expect(await checks(amdTree(), '0000:01:00.0', 'display')).toContain(
       'block: it is the last display adapter: the host would have no display',
     );
   });
 
-  test('a second card: its companions belong to it, and its ROM', async () => {
+  test('a second card: its other functions, and its ROM', async () => {
     const tree = desktopTree({ acsOverride: true });
     const [companions, rom] = await checks(tree, '0000:01:00.0', 'display');
     expect(companions).toMatch(
@@ -85,7 +85,7 @@ describe('what the host shows its picture on', () => {
     expect(rom).toMatch(/^warn: its ROM cannot be read/);
   });
 
-  test('a serial port with the console of the kernel', async () => {
+  test('a serial port with a kernel console', async () => {
     const tree = noIommuTree().file('/sys/class/tty/console/active', 'ttyS4\n');
     tree.relativeLink('/sys/class/tty/ttyS4', `${tree.pathOf('0000:01:00.0')}/tty/ttyS4`);
     expect(await checks(tree, '0000:01:00.0', 'display')).toEqual([
@@ -111,7 +111,7 @@ describe('disks', () => {
     ]);
   });
 
-  test('with data that nothing uses now, and with none', async () => {
+  test('with unused data, and without data', async () => {
     const tree = serverTree().file('/run/udev/data/b259:3', 'E:ID_FS_TYPE=ext4\nE:ID_FS_LABEL=data\n');
     expect(await checks(tree, '0000:b0:00.0', 'storage')).toEqual([
       'warn: nvme1n1: holds a ext4 file system "data": the guest gets it with all its data',
@@ -133,7 +133,7 @@ describe('network cards', () => {
     );
   });
 
-  test('with an address alone, and with none', async () => {
+  test('with only an address, and without one', async () => {
     const tree = serverTree();
     tree.facts.addresses.ens1f3 = ['203.0.113.9/24'];
     expect(await checks(tree, '0000:3b:00.3', 'network')).toEqual([
@@ -145,7 +145,7 @@ describe('network cards', () => {
   });
 });
 
-test('a controller with PCI functions of its own takes their disks along', async () => {
+test('a controller with PCI functions below it: their disks count', async () => {
   const tree = desktopTree();
   const vmd = '0000:00:0e.0';
   tree.pci({ address: vmd, id: '8086:467f', class: '010400', group: 5, driver: 'vmd' });
@@ -172,7 +172,7 @@ describe('guests', () => {
     ]);
   });
 
-  test('other users cannot be looked at', async () => {
+  test('processes of other users are not visible', async () => {
     const tree = serverTree().file('/proc/5000/comm', 'secret\n');
     tree.link('/proc/5000/fd/3', '/dev/null');
     Object.assign(tree.facts, { unreadable: { '/proc/5000/fd': 'EACCES' } });
@@ -182,8 +182,8 @@ describe('guests', () => {
   });
 });
 
-describe('by exact class', () => {
-  test('a bridge never goes, an SMBus controller only by force, an NVMe disk is no memory', async () => {
+describe('device classes', () => {
+  test('a bridge is never taken, an SMBus controller only with --force, and an NVMe disk is not memory', async () => {
     const bridge = await planOf(serverTree(), '0000:ae:00.0');
     expect(standingBlocks(bridge, true).map(check => check.code)).toContain('class');
     const smbus = await planOf(serverTree(), '0000:00:1f.4');
@@ -202,7 +202,7 @@ describe('what a guest needs', () => {
     ]);
   });
 
-  test('memory that may be locked', async () => {
+  test('lockable memory', async () => {
     const tree = serverTree().file('/proc/self/status', 'Name:\tvring\nCapEff:\t0000000000000000\n');
     expect(await checks(tree, '0000:b0:00.0', 'memlock')).toEqual([
       expect.stringMatching(/^warn: a VM must lock all its RAM, but this user may lock only 8 MiB/),

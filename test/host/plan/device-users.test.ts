@@ -75,7 +75,7 @@ describe('a device file that a process has open blocks a bind', () => {
     expect(more).toEqual([]);
   });
 
-  test('the block device of a disk, whole or in part, opened without a mount', async () => {
+  test('the block device of a disk or partition, opened without a mount', async () => {
     tree = serverTree();
     addProcess(30, 'qemu-system-x86', ['/dev/nvme1n1']);
     expect(await held(spareNvme)).toMatchObject([
@@ -83,7 +83,7 @@ describe('a device file that a process has open blocks a bind', () => {
     ]);
   });
 
-  test('a mapping that outlived its descriptor, and a BAR mapped through sysfs', async () => {
+  test('a mapping without a descriptor, and a BAR mapped through sysfs', async () => {
     tree = desktopTree();
     addNode(gpu, 'drm/card0', 'dri/card0', '226:0');
     const maps = (target: string) =>
@@ -99,7 +99,7 @@ describe('a device file that a process has open blocks a bind', () => {
     expect(await held(gpu)).toMatchObject([{ level: 'ok' }]);
   });
 
-  test('names the user, and counts what would not fit', async () => {
+  test('names the user, and counts processes that do not fit', async () => {
     tree = desktopTree();
     addNode(gpu, 'drm/card0', 'dri/card0', '226:0');
     tree.file('/etc/passwd', 'root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n');
@@ -113,7 +113,7 @@ describe('a device file that a process has open blocks a bind', () => {
     );
   });
 
-  test('what cannot be seen is not known', async () => {
+  test('processes that are not visible are reported as unknown', async () => {
     tree = desktopTree();
     addProcess(9, 'secret', ['/dev/dri/card0']);
     tree.facts.unreadable['/proc/9/fd'] = 'EACCES';
@@ -126,8 +126,8 @@ describe('a device file that a process has open blocks a bind', () => {
   });
 });
 
-describe('drivers whose device files are no children of the function', () => {
-  test('nvidia: its own minor, which --force does not overrule; not that of another GPU', async () => {
+describe('drivers whose device files are not children of the function', () => {
+  test('nvidia: its own minor, which --force does not override, but not that of another GPU', async () => {
     tree = desktopTree();
     setDriver(gpu, 'nvidia');
     tree.file(`/proc/driver/nvidia/gpus/${gpu}/information`, 'Model: \t\t GeForce\nDevice Minor: \t 1\n');
@@ -144,7 +144,7 @@ describe('drivers whose device files are no children of the function', () => {
     ]);
   });
 
-  test('nvidia without a word on its minor: any of them may be it', async () => {
+  test('nvidia with an unknown minor: any of them may be it', async () => {
     tree = desktopTree();
     setDriver(gpu, 'nvidia');
     addProcess(5555, 'python3', ['/dev/nvidia7']);
@@ -155,7 +155,7 @@ describe('drivers whose device files are no children of the function', () => {
     ['nvidia', '/dev/nvidiactl'],
     ['amdgpu', '/dev/kfd'],
   ])(
-    'a node of %s that serves all its devices blocks the only one, and warns with two',
+    'a node of %s that serves all its devices blocks a single one, and warns with two',
     async (driver, node) => {
       tree = desktopTree();
       setDriver(gpu, driver);
@@ -176,7 +176,7 @@ describe('drivers whose device files are no children of the function', () => {
   });
 });
 
-test('VFs that a process uses are not ended', async () => {
+test('VFs that a process uses are not removed', async () => {
   tree = serverTree();
   tree.removePath('/proc/4211');
   addNode('0000:3b:0a.2', 'uio/uio3', 'uio3', '250:3');
@@ -186,7 +186,7 @@ test('VFs that a process uses are not ended', async () => {
   expect(reasons.join()).toContain('0000:3b:0a.2 is open in dpdk-testpmd (pid 66)');
 });
 
-test('a container has nodes of its own: the device number counts', () => {
+test('a container has its own nodes: the device number decides', () => {
   tree = desktopTree();
   addNode(gpu, 'drm/renderD128', 'dri/renderD128', '226:128');
   addProcess(90, 'trainer', ['/renderD128', '/']);

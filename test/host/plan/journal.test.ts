@@ -17,7 +17,7 @@ import { treeImage } from './tree-image.ts';
 const spareNvme = '0000:b0:00.0';
 const pf = '0000:3b:00.3';
 
-describe('plans that are kept', () => {
+describe('stored plans', () => {
   let host: SimulatedHost;
   let journal: Journal;
   beforeEach(() => {
@@ -37,7 +37,7 @@ describe('plans that are kept', () => {
       persist: true,
     });
 
-  test('are undone newest first, until the host is as it was', async () => {
+  test('are undone newest first, until the host is in its initial state', async () => {
     const before = treeImage(host.root);
     // The directory for udev's rules is the host's own from now on.
     host.tree.file('/etc/udev/rules.d/70-other.rules', '');
@@ -56,7 +56,7 @@ describe('plans that are kept', () => {
     expect(journal.read().entries.map(entry => entry.state)).toEqual(['undone', 'undone']);
   });
 
-  test('are not undone on a host that is no longer as they left it', async () => {
+  test('are not undone on a host that has changed since', async () => {
     await runPlan(host, journal, await bind());
     host.pci.unbind(spareNvme);
     const image = treeImage(host.root);
@@ -66,13 +66,13 @@ describe('plans that are kept', () => {
     expect(treeImage(host.root)).toEqual(image);
   });
 
-  test('that failed and were rolled back are not kept', async () => {
+  test('that failed and were rolled back are not stored', async () => {
     host.failAt(1, 'refused');
     expect((await runPlan(host, journal, await bind())).state).toBe('failed');
     expect(journal.read().entries).toEqual([]);
   });
 
-  test('can be undone after the process ended in the middle of one', async () => {
+  test('can be undone after the process ended during one', async () => {
     const before = treeImage(host.root);
     const plan = await bind();
     await new Promise<void>(ended => {
@@ -93,7 +93,7 @@ describe('plans that are kept', () => {
     expect(interruptedPlan(journal.read())).toBeNull();
   });
 
-  test('say what could not be undone, and are tried again', async () => {
+  test('report what could not be undone, and can be retried', async () => {
     await runPlan(host, journal, await bind());
     host.log.length = 0;
     host.failAt(2, 'refused');
@@ -108,7 +108,7 @@ describe('plans that are kept', () => {
     expect([host.pci.driverOf(spareNvme), host.pci.override(spareNvme)]).toEqual(['nvme', '']);
   });
 
-  test('are the last fifty', async () => {
+  test('are limited to the last fifty', async () => {
     const plan = await bind();
     for (let count = 0; count < 52; count++) journal.begin(plan, '');
     const { entries, damaged } = journal.read();
@@ -116,7 +116,7 @@ describe('plans that are kept', () => {
     expect(damaged).toEqual([]);
   });
 
-  describe('an entry that was damaged', () => {
+  describe('a damaged entry', () => {
     const file = () => `${journal.directory}/000002.json`;
     let before: JournalEntry;
     beforeEach(async () => {
@@ -135,14 +135,14 @@ describe('plans that are kept', () => {
     };
 
     test.each<[string, () => string, string]>([
-      ['nothing in it', () => '', 'it is empty'],
+      ['an empty file', () => '', 'it is empty'],
       [
-        'half of it',
+        'a truncated file',
         () => fs.readFileSync(file(), 'utf8').slice(0, 900),
         'it is not valid JSON, or truncated',
       ],
       ['another version', () => edit('version', 7), 'it has version 7, expected 1'],
-      ['no object', () => 'null', 'it has version unknown, expected 1'],
+      ['not an object', () => 'null', 'it has version unknown, expected 1'],
       ['fewer states than steps', () => edit('steps', []), 'steps: expected a state for each step'],
       [
         'more states than steps',
@@ -162,17 +162,17 @@ describe('plans that are kept', () => {
         'expected a path in /sys',
       ],
       [
-        'a path that climbs',
+        'a path with ..',
         () => edit('plan.steps.0.action.path', '/sys/../etc/passwd'),
         'expected a path without ..',
       ],
       ['a relative path', () => edit('plan.assumes.0.device', 'sys'), 'expected an absolute path'],
       [
-        'a step that never was done in an applied plan',
+        'a pending step in an applied plan',
         () => edit('steps.0', 'running'),
         'expected every step to be done',
       ],
-      ['another number', () => edit('id', '000009'), 'it claims to be entry 000009'],
+      ['another id', () => edit('id', '000009'), 'it claims to be entry 000009'],
     ])('%s: it is named and skipped', (_, damage, reason) => {
       fs.writeFileSync(file(), damage());
       const content = journal.read();
@@ -181,13 +181,13 @@ describe('plans that are kept', () => {
       expect(latestEntry(content)).toEqual(before);
     });
 
-    test('a folder or a link in its place is no entry either', () => {
+    test('a directory or a link in its place is skipped, too', () => {
       fs.rmSync(file());
       fs.symlinkSync('000001.json', file());
       expect(journal.read().damaged[0]).toContain('it is not a regular file');
     });
 
-    test('others that could write it are not trusted', () => {
+    test('a journal that other users can write is refused', () => {
       fs.chmodSync(journal.directory, 0o777);
       expect(() => journal.read()).toThrow(/other users can write to .*: move it away/);
       fs.chmodSync(journal.directory, 0o700);
@@ -195,7 +195,7 @@ describe('plans that are kept', () => {
     });
   });
 
-  describe('without room for the journal', () => {
+  describe('without space for the journal', () => {
     const root = process.getuid!() === 0;
     const small = `${os.tmpdir()}/vring-small-${process.pid}`;
     beforeEach(() => {
@@ -234,7 +234,7 @@ describe('plans that are kept', () => {
       expect((await runPlan(host, full, plan)).state).toBe('applied');
     });
 
-    test.skipIf(!root)('a plan that runs out of it in the middle is undone (needs root)', async () => {
+    test.skipIf(!root)('a plan that runs out of space is undone (needs root)', async () => {
       const before = treeImage(host.root);
       const plan = await bind();
       const full = new Journal(small);
@@ -250,7 +250,7 @@ describe('plans that are kept', () => {
   });
 });
 
-test('a module that another device needs by now stays loaded', async () => {
+test('a module that another device uses in the meantime stays loaded', async () => {
   const host = new SimulatedHost(desktopTree());
   const journal = new Journal(`${host.tree.directory}-journal`);
   const request = { addresses: ['0000:01:00.0'], driver: 'vfio-pci', wholeGroup: true };
@@ -273,7 +273,7 @@ test('a module that another device needs by now stays loaded', async () => {
   host.dispose();
 });
 
-test('plans are kept where their user may write', () => {
+test('plans are stored where their user may write', () => {
   expect(journalDirectory({}, 0)).toBe('/var/lib/vring/plans');
   expect(journalDirectory({ XDG_STATE_HOME: '/state' }, 1000)).toBe('/state/vring/plans');
   expect(journalDirectory({ VRING_STATE_DIR: '/x' }, 0)).toBe('/x/plans');

@@ -31,7 +31,7 @@ const loaders: readonly [string, () => TreeBuilder, RegExp, string][] = [
 ];
 
 describe.each(loaders)('kernel parameters with %s', (_, makeTree, pattern, file) => {
-  test('are added, and are gone again after a failure of any step', async () => {
+  test('are added, and removed after a failure of any step', async () => {
     const host = new SimulatedHost(makeTree());
     await installed(host);
     expect(await applyPlan(host, planKernelParameters(host.root, added))).toMatchObject({ problem: null });
@@ -41,7 +41,7 @@ describe.each(loaders)('kernel parameters with %s', (_, makeTree, pattern, file)
   });
 });
 
-test("a file of somebody else's is kept beside it, as it was at first", async () => {
+test('a file not written by vring is backed up as it was before the first change', async () => {
   const host = new SimulatedHost(desktopTree());
   const before = host.root.text('/etc/default/grub');
   await applyPlan(host, planKernelParameters(host.root, { add: ['a=1'], remove: [] }));
@@ -51,7 +51,7 @@ test("a file of somebody else's is kept beside it, as it was at first", async ()
   host.dispose();
 });
 
-test('what contradicts the request is named when it goes', () => {
+test('a removed parameter that contradicts the request is named', () => {
   const tree = desktopTree();
   tree.file('/etc/default/grub', 'GRUB_CMDLINE_LINUX="amd_iommu=off quiet"\n');
   const plan = planKernelParameters(tree.root(), { add: ['iommu=pt'], remove: ['amd_iommu=off'] });

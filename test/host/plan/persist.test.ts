@@ -35,7 +35,7 @@ const withUdev = (host: SimulatedHost): void => {
   host.tree.file('/etc/udev/rules.d/70-other.rules', '');
 };
 
-describe('a binding that lasts', () => {
+describe('a persistent binding', () => {
   let host: SimulatedHost;
   afterEach(() => host.dispose());
 
@@ -45,7 +45,7 @@ describe('a binding that lasts', () => {
   };
   const nextBoot = (address: string) => readNextBoot(host.root, readPci(host.root)).get(address);
 
-  test('claims by ids what has ids of its own, before the drivers of the host', async () => {
+  test('claims devices with unique ids before host drivers load', async () => {
     host = new SimulatedHost(desktopTree());
     await withSystemd(host);
     await apply(survey => bind(survey, gpu, true));
@@ -70,7 +70,7 @@ describe('a binding that lasts', () => {
     expect(nextBoot(gpu)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
   });
 
-  test('goes by address and serial number where a twin with the same ids stays with the host', async () => {
+  test('uses address and serial number if an identical device stays with the host', async () => {
     host = new SimulatedHost(serverTree());
     await withSystemd(host);
     await apply(survey => bind(survey, spareNvme));
@@ -84,7 +84,7 @@ describe('a binding that lasts', () => {
     expect(nextBoot(spareNvme)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
   });
 
-  test('is told to udev on a host without systemd', async () => {
+  test('is applied by udev on a host without systemd', async () => {
     host = new SimulatedHost(serverTree());
     await apply(survey => bind(survey, spareNvme));
     expect(host.root.text('/etc/udev/rules.d/90-vring-host.rules')).toContain(
@@ -93,7 +93,7 @@ describe('a binding that lasts', () => {
     expect(nextBoot(spareNvme)).toMatchObject({ driver: 'vfio-pci', drift: null, problems: [] });
   });
 
-  test('is forgotten with every file it had when the device is given back for good', async () => {
+  test('is removed with all its files when the device is returned with --persist', async () => {
     host = new SimulatedHost(desktopTree());
     await withSystemd(host);
     await apply(survey => bind(survey, gpu, true));
@@ -108,12 +108,12 @@ describe('a binding that lasts', () => {
 });
 
 describe('a failure of any step', () => {
-  test('of a binding that lasts leaves the host as it was, its configuration too', async () => {
+  test('of a persistent binding leaves the host and its configuration unchanged', async () => {
     await expectRollback(desktopTree, survey => bind(survey, gpu, true), withSystemd);
     await expectRollback(serverTree, survey => bind(survey, spareNvme), withUdev);
   });
 
-  test('of forgetting it likewise', async () => {
+  test('of removing it, too', async () => {
     await expectRollback(
       desktopTree,
       survey => planUnbind(survey, { addresses: [gpu], wholeGroup: true, driver: null, persist: true }),
@@ -157,7 +157,7 @@ describe('the next boot', () => {
     await apply(survey => bind(survey, '0000:3b:0e.1'));
   };
 
-  test('finds devices, VFs, their settings and their drivers again', async () => {
+  test('restores devices, VFs, their settings and their drivers', async () => {
     await store();
     boot();
     const items = await restoreHost(host);
@@ -181,7 +181,7 @@ describe('the next boot', () => {
     expect((await restoreHost(host)).map(item => item.state)).toEqual(items.map(() => 'unchanged'));
   });
 
-  test('leaves another device at the stored address alone, and shows both', async () => {
+  test('skips another device at the stored address, and names both', async () => {
     await store();
     boot();
     host.tree.file(`${host.pci.directory(spareNvme)}/nvme/nvme1/serial`, 'OTHER\n');
@@ -193,7 +193,7 @@ describe('the next boot', () => {
     expect(host.pci.driverOf(spareNvme)).toBe('nvme');
   });
 
-  test('does not take a disk that something has been mounted from', async () => {
+  test('does not take a disk that is mounted', async () => {
     await store();
     boot();
     host.tree.file('/proc/self/mountinfo', '40 22 259:3 / /data rw shared:3 - xfs /dev/nvme1n1 rw\n');

@@ -54,7 +54,7 @@ class Change {
   }
 }
 
-/** The kernel's end of a tree: control files are FIFOs, which it reads when it is told to. */
+/** The kernel's side of a tree: control files are FIFOs, which it reads when the test asks it to. */
 class FifoKernel {
   readonly pci: SimulatedPci;
   readonly #tree: TreeBuilder;
@@ -70,7 +70,7 @@ class FifoKernel {
     this.#fifo('/sys/bus/pci/drivers_probe');
   }
 
-  /** Takes one write to a driver's unbind, and does it. */
+  /** Handles one write to a driver's unbind. */
   async unbinds(driver: string): Promise<void> {
     const address = await this.#takes(`/sys/bus/pci/drivers/${driver}/unbind`);
     this.pci.unbind(address, driver);
@@ -82,7 +82,7 @@ class FifoKernel {
     this.pci.probe(address);
   }
 
-  /** What was written lies over what the file had before: a line of its own ends it. */
+  /** The write overwrote only the start of the file; its newline ends the value. */
   #takeOverride(address: string): void {
     const text = fs.readFileSync(this.#tree.at(`${this.pci.directory(address)}/driver_override`), 'utf8');
     this.pci.setOverride(address, text.split('\n')[0]!);
@@ -92,7 +92,7 @@ class FifoKernel {
     for (const end of this.#ends.values()) await end.close();
   }
 
-  /** Opened for both directions, so that it neither waits for a writer nor ends with one. */
+  /** Opened for reading and writing, so that it neither waits for a writer nor reaches the end of file. */
   async #takes(hostPath: string): Promise<string> {
     const end = this.#ends.get(hostPath) ?? (await fs.promises.open(this.#tree.at(hostPath), 'r+'));
     this.#ends.set(hostPath, end);
@@ -110,7 +110,7 @@ class FifoKernel {
 const canFreeze =
   process.getuid!() === 0 && fs.existsSync('/dev/loop-control') && fs.existsSync('/usr/sbin/fsfreeze');
 
-/** A folder of a tree on a file system that is frozen: what writes to it sleeps until it thaws, and no signal ends that. */
+/** A folder of a tree on a file system that is frozen: writes to it sleep until it thaws, and signals do not end them. */
 class FrozenFolder {
   readonly #folder: string;
   readonly #image = path.join(os.tmpdir(), `vring-frozen-${process.pid}.img`);
@@ -140,7 +140,7 @@ const changes: Change[] = [];
 
 beforeEach(() => {
   tree = desktopTree();
-  // What the host's own network does is not the matter here.
+  // The host's own network does not matter here.
   tree.file('/proc/net/route', '');
   tree.facts.addresses = {};
   tree.module('pci_stub');
@@ -167,7 +167,7 @@ function start(args: readonly string[], seconds?: number): Change {
 const entries = () => new Journal(journal).read().entries;
 
 describe('two processes that change the host', () => {
-  test('do it one after the other; the second one finds what the first one did', async () => {
+  test('are serialized; the second one sees the changes of the first', async () => {
     const first = start(['bind', audio]);
     await first.says(/^1\/\d write/m);
     const second = start(['bind', audio]);
@@ -182,7 +182,7 @@ describe('two processes that change the host', () => {
     expect(entries()).toHaveLength(1);
   });
 
-  test('the lock goes with a process that is killed; the next one says so, and undo works', async () => {
+  test('killing a process releases its lock; the next one reports the interrupted plan, and undo works', async () => {
     const first = start(['bind', audio]);
     await kernel.unbinds('snd_hda_intel');
     await first.says(/^3\/3 write/m);
@@ -212,7 +212,7 @@ describe('two processes that change the host', () => {
 });
 
 describe('a write that does not return', () => {
-  test('is named while it lasts, with who has the device open; then the plan is taken back', async () => {
+  test('is reported with the processes that have the device open; then the plan is undone', async () => {
     const node = `${tree.pathOf(audio)}/sound/card1/controlC1`;
     tree.file(`${node}/dev`, '116:2\n').file(`${node}/uevent`, 'DEVNAME=snd/controlC1\n');
     const bind = start(['bind', audio], 5);
@@ -230,7 +230,7 @@ describe('a write that does not return', () => {
   });
 
   test.skipIf(!canFreeze)(
-    'in uninterruptible sleep: the plan is left, nothing hangs with it (needs root and a loop device)',
+    'in uninterruptible sleep: the plan stops, and nothing else hangs (needs root and a loop device)',
     async () => {
       let pid = 0;
       const frozen = new FrozenFolder(tree, '/sys/bus/pci/drivers/snd_hda_intel');

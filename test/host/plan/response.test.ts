@@ -24,13 +24,13 @@ function attributes(address: string, values: Readonly<Record<string, string>>): 
     tree.file(`${tree.pathOf(address)}/${name}`, `${value}\n`);
 }
 
-test('a function that answers has nothing said about it', async () => {
+test('a function that responds gets no check', async () => {
   tree = desktopTree();
   attributes(gpu, { enable: '1', 'power/runtime_status': 'active' });
   expect(await response(gpu)).toEqual([]);
 });
 
-test('all ones: it is gone from the bus; a bridge that is takes all below along', async () => {
+test('all ones: it is gone from the bus; so is everything below a bridge that is gone', async () => {
   tree = desktopTree();
   tree.file(`${tree.pathOf(gpu)}/config`, Buffer.alloc(4096, 0xff));
   expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not respond/)]);
@@ -42,7 +42,7 @@ test('all ones: it is gone from the bus; a bridge that is takes all below along'
   ]);
 });
 
-test('a header type that does not exist, as of a device that went while it was read', async () => {
+test('an invalid header type, as of a device that vanished during the read', async () => {
   tree = desktopTree();
   const config = Buffer.alloc(4096, 0xff);
   config.writeUInt32LE(0x1e8710de, 0);
@@ -51,7 +51,7 @@ test('a header type that does not exist, as of a device that went while it was r
   expect(await response(gpu)).toEqual([expect.stringMatching(/^block: it does not respond/)]);
 });
 
-test('a virtual function reads ones for its ids; with its physical function gone it is gone', async () => {
+test('the ids of a VF read as all ones; it is gone if its physical function is', async () => {
   tree = serverTree();
   expect(await response('0000:3b:0a.1')).toEqual([]);
   tree.file(`${tree.pathOf('0000:3b:00.2')}/config`, Buffer.alloc(4096, 0xff));
@@ -64,7 +64,7 @@ test.each([
   ['asleep after a runtime suspend', { power_state: 'D3cold', 'power/runtime_status': 'suspended' }, null],
   ['asleep, and the kernel does not say why', { power_state: 'D3cold' }, null],
   [
-    'used, and yet without power',
+    'in use, but without power',
     { power_state: 'D3cold', 'power/runtime_status': 'active' },
     'block: it is in D3cold although its driver is active',
   ],
@@ -74,7 +74,7 @@ test.each([
     { enable: '0', 'power/runtime_status': 'active' },
     'warn: nouveau is bound, but the device is disabled',
   ],
-  ['disabled for its sleep', { enable: '0', 'power/runtime_status': 'suspended' }, null],
+  ['disabled while suspended', { enable: '0', 'power/runtime_status': 'suspended' }, null],
 ])('%s', async (_, values, text) => {
   tree = desktopTree();
   attributes(gpu, values);

@@ -22,7 +22,7 @@ describe('settings of a VF', () => {
   const vf = async (index: number) =>
     (await readSurvey(host.root)).physicalFunctions.get(pf)!.vfs[index]!.attributes;
 
-  test('are changed one by one, those that are so already not at all', async () => {
+  test('are changed one by one, and only if they differ', async () => {
     const settings = { mac: '02:00:00:00:00:02', vlan: 5, trust: true, spoofCheck: true } as const;
     const change = await plan(2, settings);
     expect(change.steps.map(step => step.reason)).toEqual(['vlan: 0 -> 5', 'trust: false -> true']);
@@ -31,7 +31,7 @@ describe('settings of a VF', () => {
     expect((await plan(2, settings)).steps).toEqual([]);
   });
 
-  test('leave the VLAN as it is when only its priority is set', async () => {
+  test('keep the VLAN if only its priority is set', async () => {
     await applyPlan(host, await plan(0, { qos: 3 }));
     expect(await vf(0)).toMatchObject({ vlan: 42, qos: 3 });
   });
@@ -46,7 +46,7 @@ describe('settings of a VF', () => {
     ]);
   });
 
-  test('that the driver does not tell are set, and are known not to be undone', async () => {
+  test('that the driver does not report are set, with a note that they cannot be undone', async () => {
     host.sriov.writeLinks(
       host.sriov.links().map(link => ({
         ...link,
@@ -63,7 +63,7 @@ describe('settings of a VF', () => {
     ]);
   });
 
-  test('of a VF that is not there, or of a device without them, are refused', async () => {
+  test('of a missing VF, or of a device without settings, are refused', async () => {
     await expect(plan(9, { vlan: 1 })).rejects.toThrow(`${pf} has no VF 9`);
     host.sriov.writeLinks([]);
     await expect(plan(1, { vlan: 1 })).rejects.toThrow(
@@ -71,7 +71,7 @@ describe('settings of a VF', () => {
     );
   });
 
-  test('are as before after a failure of any step', async () => {
+  test('are restored after a failure of any step', async () => {
     await expectRollback(serverTree, survey =>
       planVfAttributes(survey, {
         address: pf,

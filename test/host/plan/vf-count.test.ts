@@ -21,7 +21,7 @@ describe('the number of VFs', () => {
   const plan = async (address: string, count: number) =>
     planVfCount(await readSurvey(host.root), { address, count });
 
-  test('from none to some, each in a group of its own', async () => {
+  test('from none to some, each in its own group', async () => {
     expect(await applyPlan(host, await plan(idle, 3))).toMatchObject({ state: 'applied' });
     const survey = await readSurvey(host.root);
     const vfs = survey.physicalFunctions.get(idle)!.vfs;
@@ -29,7 +29,7 @@ describe('the number of VFs', () => {
     expect(new Set(vfs.map(vf => vf.iommuGroup)).size).toBe(3);
   });
 
-  test('the same number again needs no step', async () => {
+  test('the current number needs no step', async () => {
     const same = await plan(busy, 4);
     expect([same.steps, same.checks, same.notes]).toEqual([[], [], [`${busy} already has 4 VFs`]]);
   });
@@ -40,7 +40,7 @@ describe('the number of VFs', () => {
     expect(checks[0]!.reason).toContain('supports at most 32 VFs (sriov_totalvfs), not 33');
   });
 
-  test('VFs that a VM has open are not ended, force or not; the VM is named', async () => {
+  test('VFs that a VM has open are not removed, even with --force; the VM is named', async () => {
     const { checks } = await plan(busy, 0);
     expect(checks.filter(check => check.level === 'block')).toMatchObject([
       {
@@ -52,7 +52,7 @@ describe('the number of VFs', () => {
     ]);
   });
 
-  test('another number goes through 0, and names what it removes', async () => {
+  test('another number goes through 0, and names the removed VFs', async () => {
     releaseVm(host);
     const change = await plan(busy, 2);
     expect(change.steps.map(step => step.action)).toMatchObject([{ value: '0' }, { value: '2' }]);
@@ -61,7 +61,7 @@ describe('the number of VFs', () => {
     expect(await applyPlan(host, change)).toMatchObject({ state: 'applied' });
   });
 
-  test('a failure of any step brings the VFs back, with their drivers and settings', async () => {
+  test('a failure of any step restores the VFs with their drivers and settings', async () => {
     await expectRollback(serverTree, survey => planVfCount(survey, { address: busy, count: 2 }), releaseVm);
     await expectRollback(serverTree, survey => planVfCount(survey, { address: busy, count: 0 }), releaseVm);
     await expectRollback(serverTree, survey =>
@@ -69,7 +69,7 @@ describe('the number of VFs', () => {
     );
   });
 
-  test('a function without SR-IOV is told from a VF', async () => {
+  test('a function without SR-IOV and a VF get different messages', async () => {
     await expect(plan('0000:b0:00.0', 1)).rejects.toThrow('0000:b0:00.0 does not support SR-IOV');
     await expect(plan('0000:3b:0a.1', 1)).rejects.toThrow(`set the count of ${busy}`);
   });

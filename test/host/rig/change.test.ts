@@ -42,7 +42,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
   const driver = async (address: string) =>
     (await host.check(`basename "$(readlink /sys/bus/pci/devices/${address}/driver)"`)).trim();
 
-  test('the network card with the route and the disk under / stay, and the reason is named', async () => {
+  test('the network card with the route and the root disk are refused with the reason', async () => {
     await host.check(
       `${ip} addr add 10.0.0.5/24 dev eth0; ${ip} link set eth0 up; ${ip} route add default via 10.0.0.1`,
     );
@@ -56,7 +56,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     expect(await host.check(stateScript)).toBe(first);
   }, 180_000);
 
-  test('the kernel refuses what the plan refuses beforehand', async () => {
+  test('the kernel refuses what the plan refuses', async () => {
     const count = (value: string) =>
       host.run(`echo ${value} >/sys/bus/pci/devices/${igb}/sriov_numvfs`).then(result => result.stderr);
     expect(await count('8')).toMatch(/Result not representable|out of range/i);
@@ -69,7 +69,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     expect(bridge.stderr).toMatch(/PCI bridge cannot be passed through.*\n--force does not help/);
   }, 180_000);
 
-  test('VFs of a network card and of an NVMe controller are made, set and bound', async () => {
+  test('VFs of a network card and of an NVMe controller are created, configured and bound', async () => {
     await vring('sriov set 01:00.0 3');
     await vring('sriov vf 01:00.0 1 mac=02:00:00:00:00:77 vlan=7 trust=on spoofchk=off');
     await vring('sriov set 02:00.0 2 --autoprobe off');
@@ -81,7 +81,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     );
   }, 240_000);
 
-  test('another number of VFs goes through none; undo brings settings and drivers back', async () => {
+  test('another number of VFs goes through 0; undo restores settings and drivers', async () => {
     const before = await host.check(stateScript);
     await vring('sriov set 01:00.0 5');
     expect(await host.check(`cat /sys/bus/pci/devices/${igb}/sriov_numvfs`)).toBe('5\n');
@@ -89,7 +89,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     expect(await host.check(stateScript)).toBe(before);
   }, 180_000);
 
-  test('an ordinary device and a group of several are bound, the bridge stays, and a second time changes nothing', async () => {
+  test('a single device and a whole group are bound without the bridge; repeating it changes nothing', async () => {
     await vring('vfio bind 03:00.0 05:01.0 --group');
     expect([await driver(e1000e), await driver(e1000), await driver(rtl8139)]).toEqual([
       'vfio-pci',
@@ -100,7 +100,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     expect(await vring('vfio bind 03:00.0 05:01.0 --group')).toContain('already bound to vfio-pci');
   }, 180_000);
 
-  test('a device that a process has open is not given back', async () => {
+  test('a device that a process has open is not returned', async () => {
     const { status, stderr } = await host.run(
       `exec 5<>/dev/vfio/$(basename $(readlink /sys/bus/pci/devices/${e1000e}/iommu_group))
        vring vfio unbind 03:00.0`,
@@ -111,13 +111,13 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     expect(await driver(e1000e)).toBe('vfio-pci');
   }, 120_000);
 
-  test('undone one after the other, the host is as it was at first', async () => {
+  test('undoing all plans restores the initial state', async () => {
     for (let count = 0; count < 5; count++) await vring('undo');
     expect(await host.check(stateScript)).toBe(first);
     expect(await vring('undo')).toContain('nothing to undo');
   }, 240_000);
 
-  test('what was persisted is there after a boot, and is forgotten again', async () => {
+  test('a persisted state is restored after a boot, and can be removed', async () => {
     await vring('vfio bind 05:01.0 --group --persist');
     await vring('vfio bind 03:00.0 --persist');
     await vring('sriov set 01:00.0 2 --persist');
@@ -144,7 +144,7 @@ describe.skipIf(missing !== null)('changing the emulated host', () => {
     expect(drivers).not.toMatch(/0000:.* vfio-pci/);
   }, 400_000);
 
-  test('a device that is another one than was stored is left alone', async () => {
+  test('a device other than the stored one is skipped', async () => {
     await vring('vfio bind 03:00.0 --persist');
     await vring('vfio unbind 03:00.0');
     await host.check(`sed -i 's/"mac": "[^"]*"/"mac": "52:54:00:00:00:99"/' /etc/vring/host.json`);

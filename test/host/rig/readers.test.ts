@@ -32,7 +32,7 @@ describe.skipIf(missing !== null)('the readers on a real kernel', () => {
   const groupOf = (groups: readonly IommuGroup[], fn: PciFunction) =>
     groups.find(group => group.id === fn.iommuGroup)!;
 
-  test('functions, capabilities and groups, with the reason why functions share one', async () => {
+  test('functions, capabilities, and groups with the reasons for sharing', async () => {
     const { functions, groups } = await read();
     const igb = byDriver(functions, 'igb')[0]!;
     expect(igb).toMatchObject({
@@ -64,7 +64,7 @@ describe.skipIf(missing !== null)('the readers on a real kernel', () => {
     expect(pair.reasons).toMatchObject([{ kind: 'functions', members: pair.members }]);
   }, 180_000);
 
-  test('VFs with a driver of their own, one given to vfio and held by a process', async () => {
+  test('VFs with their driver, and one bound to vfio-pci and open in a process', async () => {
     await host.check(`
       cd /sys/bus/pci/devices/$(basename $(readlink /sys/bus/pci/drivers/igb/0000:*))
       # The shell has an ip of its own, which knows no VFs.
@@ -106,7 +106,7 @@ describe.skipIf(missing !== null)('the readers on a real kernel', () => {
     expect(new Map(nextBoot).get(pf.address)?.drift).toBe('3 VFs now, 0 after a boot');
   }, 180_000);
 
-  test('what the host uses: the disk below /, the interface with the address', async () => {
+  test('host use: the root disk, and the interface with the address', async () => {
     await host.check(`
       interface=$(ls /sys/bus/pci/drivers/virtio-pci/0000:*/virtio*/net)
       ip link set $interface up; ip addr add 10.9.0.1/24 dev $interface; ip route add default via 10.9.0.2`);
@@ -118,7 +118,7 @@ describe.skipIf(missing !== null)('the readers on a real kernel', () => {
     expect(roles).toContainEqual(expect.objectContaining({ text: 'has the address 10.9.0.1/24' }));
   }, 180_000);
 
-  test('the doctor finds the IOMMU on and interrupts remapped', async () => {
+  test('doctor finds the IOMMU and interrupt remapping on', async () => {
     const { diagnosis } = await read();
     const state = Object.fromEntries(diagnosis.findings.map(finding => [finding.id, finding.state]));
     expect(state).toMatchObject({
@@ -129,7 +129,7 @@ describe.skipIf(missing !== null)('the readers on a real kernel', () => {
     });
   }, 180_000);
 
-  test('a recording reads as the host does', async () => {
+  test('a recording reads the same as the host', async () => {
     await host.check(`rm -rf /tmp/recording; node ${reader} record /tmp/recording`, { seconds: 180 });
     const [live, recorded] = [await read(), await read('/tmp/recording')];
     for (const part of ['functions', 'groups', 'use', 'sriov', 'vfio', 'nextBoot'] as const) {

@@ -39,7 +39,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
   const driver = async (address: string) =>
     (await host.check(`basename "$(readlink /sys/bus/pci/devices/${address}/driver)"`)).trim();
 
-  test('goes from a fresh host to a VF that is bound in at most twelve keys', async () => {
+  test('takes at most twelve keys from a fresh host to a bound VF', async () => {
     let pressed = 0;
     const press = (...keys: string[]) => {
       pressed += keys.length;
@@ -77,7 +77,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
     await ui.waitFor(/> +01:10\.0 +vf 0 +!?\S* *vfio-pci/);
   }, 240_000);
 
-  test('takes all of it back by undoing one plan after the other', async () => {
+  test('undoes everything, one plan after the other', async () => {
     await ui.press('u');
     await ui.waitFor(/Undo: Bind 0000:01:10\.0 to vfio-pci[\s\S]*>\[ Cancel \]/);
     await ui.press('Tab', 'Enter');
@@ -92,7 +92,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
     await ui.waitFor(/> +01:00\.0 +0\/7 /);
   }, 240_000);
 
-  test('shows what others do to the host', async () => {
+  test('shows changes made by others', async () => {
     await host.check('vring sriov set 01:00.0 1 && vring vfio bind 01:10.0', { seconds: 120 });
     await ui.waitFor(/01:10\.0 +vf 0 +!?\S* *vfio-pci/);
     await host.check(`echo ${vf} >/sys/bus/pci/drivers/vfio-pci/unbind`);
@@ -101,7 +101,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
     await ui.waitFor(/0 VFs/);
   }, 240_000);
 
-  test('says what it can not undo any more', async () => {
+  test('reports what it can no longer undo', async () => {
     await ui.press('u');
     await ui.waitFor(/Undo: Bind 0000:01:10\.0 to vfio-pci/);
     await ui.press('Tab', 'Enter');

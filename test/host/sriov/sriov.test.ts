@@ -4,7 +4,7 @@ import { parseLinks } from '../../../src/host/sriov/ip-link.ts';
 import { readSriov } from '../../../src/host/sriov/read.ts';
 import { serverTree } from '../trees/server.ts';
 
-test('physical functions with their VFs and what was set for them', async () => {
+test('physical functions with their VFs and settings', async () => {
   const tree = serverTree();
   const root = tree.root();
   const physical = await readSriov(root, readPci(root));
@@ -41,7 +41,7 @@ test('physical functions with their VFs and what was set for them', async () => 
   });
 });
 
-test('both spellings of iproute2 are read; what it does not say stays unknown', () => {
+test('both spellings of iproute2 are read; missing values are unknown', () => {
   const links = parseLinks(
     '[{"ifname":"eth0","vfinfo_list":[{"vf":0,"address":"02:00:00:00:00:01","vlan":7,"tx_rate":500},{"vf":1}]}]',
   );
@@ -49,7 +49,7 @@ test('both spellings of iproute2 are read; what it does not say stays unknown', 
   expect(links?.get('eth0')?.vfs.get(1)).toMatchObject({ mac: null, trust: null, linkState: null });
 });
 
-test('text instead of JSON is no answer', () => {
+test('text instead of JSON is ignored', () => {
   expect(parseLinks('1: lo: <LOOPBACK,UP>')).toBeNull();
   expect(parseLinks('{"ifname":1}')).toBeNull();
 });

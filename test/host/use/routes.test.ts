@@ -26,10 +26,10 @@ test('the longest prefix wins, then the lowest metric', () => {
   expect(routeTo(routes, 'fe80::1%eth0')?.interface).toBe('wan6');
 });
 
-test('what is no address has no route', () => {
+test('an invalid address has no route', () => {
   expect(routeTo(routes, 'UNKNOWN')).toBeNull();
 });
 
-test('writes IPv6 addresses short', () => {
+test('shortens IPv6 addresses', () => {
   expect(address6('20010db8000000000000000000000005')).toBe('2001:db8::5');
 });

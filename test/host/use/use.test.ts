@@ -39,7 +39,7 @@ test('a VLAN on the first port carries the default route; the second port is fre
   expect(useSummary(use('0000:04:00.1'))).toBe('enp4s0f1');
 });
 
-test('an SSH session is known by its established connection when no variable tells', () => {
+test('an SSH session is found by its established connection without the variable', () => {
   const tree = serverTree();
   tree.facts.sshConnections.length = 0;
   tree.file(
@@ -52,7 +52,7 @@ test('an SSH session is known by its established connection when no variable tel
   expect(roles?.[0]).toMatchObject({ kind: 'ssh', text: 'carries the SSH session from 198.51.100.7' });
 });
 
-test('an interface in another namespace is not taken for a free card', () => {
+test('a card with an interface in another namespace is not unused', () => {
   const tree = serverTree();
   tree.file(`${tree.pathOf('0000:3b:0a.2')}/net/x`, '');
   fs.rmSync(tree.at(`${tree.pathOf('0000:3b:0a.2')}/net/x`));
@@ -71,7 +71,7 @@ test('LVM: the disk is in use by mounts and swap above it', () => {
   expect(use('0000:b0:00.0').disks[0]).toMatchObject({ name: 'nvme1n1', roles: [] });
 });
 
-test('a multipath name space belongs to its controller: RAID, LUKS and btrfs above it', () => {
+test('a multipath namespace belongs to its controller: RAID, LUKS and btrfs above it', () => {
   const use = useOf(amdTree());
   expect(use('0000:02:00.0').disks[0]?.roles.map(role => role.text)).toEqual([
     'member of the RAID array md127 (raid1)',
@@ -102,7 +102,7 @@ test('without udev any idle disk may be part of an imported pool', () => {
   expect(use('0000:02:00.0').disks[0]?.roles.some(role => role.kind === 'zfs')).toBe(false);
 });
 
-test('the console is on the display that draws it', () => {
+test('the console is on the display that shows it', () => {
   const use = useOf(serverTree());
   expect(use('0000:02:00.0').display).toEqual({
     cards: [{ name: 'card0', connected: ['VGA-1'] }],
