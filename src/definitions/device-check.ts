@@ -1,14 +1,14 @@
 import { deviceConfig } from '../devices/device-config.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 
-/** An entry as the device table has it, or what of it the table does not have. */
+/** A device table entry, or what the table lacks for it. */
 export type DeviceCheck =
   | { readonly device: DeviceConfig }
   | { readonly missing: 'type' }
-  /** Options, with their values, that the type does not take. */
+  /** Options, with their values, that the type does not accept. */
   | { readonly missing: 'options'; readonly options: readonly string[] };
 
-/** Asks the device table for an entry. */
+/** Looks up an entry in the device table. */
 export function checkDevice(
   entry: { readonly type: string } & Readonly<Record<string, unknown>>,
 ): DeviceCheck {

@@ -4,12 +4,12 @@ import { MAX_BYTES } from './yaml-text.ts';
 
 const EXTENSION = '.yaml';
 
-/** A file or folder of definitions can't be used; the message says which, why, and what to do. */
+/** A definition file or folder that cannot be used; the message says which, why, and what to do. */
 export class DefinitionFileError extends Error {
   override readonly name = 'DefinitionFileError';
 }
 
-/** Names of the definitions in a folder, in order; none when there is no such folder. @throws DefinitionFileError */
+/** Names of the definitions in a folder, sorted; none if the folder does not exist. @throws DefinitionFileError */
 export function listNames(folder: string): string[] {
   try {
     return fs
@@ -19,7 +19,7 @@ export function listNames(folder: string): string[] {
       .sort();
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
-    throw new DefinitionFileError(`the definitions in ${folder} can't be read: ${reason(error, folder)}`);
+    throw new DefinitionFileError(`the definitions in ${folder} cannot be read: ${reason(error, folder)}`);
   }
 }
 
@@ -27,12 +27,12 @@ export function fileOf(folder: string, name: string): string {
   return path.join(folder, `${name}${EXTENSION}`);
 }
 
-/** Where the file that was there before is kept. */
+/** Where the previous file is kept. */
 export function backupOf(file: string): string {
   return `${file}~`;
 }
 
-/** What changes when a file is written or replaced; null when there is none. */
+/** Changes whenever the file is written or replaced; null if it does not exist. */
 export function stampOf(file: string): string | null {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = fs.statSync(file, { bigint: true });
@@ -42,16 +42,16 @@ export function stampOf(file: string): string | null {
   }
 }
 
-/** The bytes of a definition, one more than may be at most. @throws DefinitionFileError */
+/** The bytes of a definition, up to one more than the limit. @throws DefinitionFileError */
 export function readFile(folder: string, name: string): Buffer {
   const file = fileOf(folder, name);
   try {
     refuseLinkOut(folder, file);
-    // A FIFO would hold up everybody until something is written into it.
+    // Opening a FIFO would otherwise block until somebody writes to it.
     const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     try {
       if (!fs.fstatSync(fd).isFile())
-        throw new DefinitionFileError(`${file} is no regular file: move it away`);
+        throw new DefinitionFileError(`${file} is not a regular file: move it away`);
       const buffer = Buffer.alloc(MAX_BYTES + 1);
       return buffer.subarray(0, readAll(fd, buffer));
     } finally {
@@ -61,7 +61,7 @@ export function readFile(folder: string, name: string): Buffer {
     if (error instanceof DefinitionFileError) throw error;
     if (codeOf(error) === 'ENOENT')
       throw new DefinitionFileError(`there is no definition of ${name}: ${file} does not exist`);
-    throw new DefinitionFileError(`${file} can't be read: ${reason(error, folder)}`);
+    throw new DefinitionFileError(`${file} cannot be read: ${reason(error, folder)}`);
   }
 }
 
@@ -75,12 +75,12 @@ function readAll(fd: number, buffer: Buffer): number {
   return length;
 }
 
-/** A definition decides what root opens and runs: it is what is in this folder, and nothing that a link leads to. */
+/** A definition decides what root opens and runs, so links that lead out of the folder are not followed. */
 export function refuseLinkOut(folder: string, file: string): void {
   const real = fs.realpathSync(file);
   if (path.dirname(real) === fs.realpathSync(folder)) return;
   throw new DefinitionFileError(
-    `${file} is a link that leads out of its folder, to ${real}: put the file itself there`,
+    `${file} is a link to ${real}, outside its folder: replace it with the file itself`,
   );
 }
 
@@ -88,7 +88,7 @@ export function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** Why a file or folder can't be used, and what to do. */
+/** Why a file or folder cannot be used, and what to do. */
 export function reason(error: unknown, folder: string): string {
   switch (codeOf(error)) {
     case 'EACCES':
@@ -96,14 +96,14 @@ export function reason(error: unknown, folder: string): string {
       return `permission denied: run as root or as the owner of ${folder}, or set VRING_DEFINITIONS_DIR to another folder`;
     case 'ENOSPC':
     case 'EDQUOT':
-      return `no space is left on its file system: free some; nothing was changed`;
+      return `its file system is full: free some space; nothing was changed`;
     case 'EROFS':
       return 'its file system is read-only: set VRING_DEFINITIONS_DIR to another folder';
     case 'ELOOP':
-      return 'its links lead in a circle: put the file itself there';
+      return 'its symbolic links form a loop: replace it with the file itself';
     case 'ENOTDIR':
     case 'EEXIST':
-      return `${folder} is no folder: move that file away, or set VRING_DEFINITIONS_DIR to another folder`;
+      return `${folder} is not a folder: move that file away, or set VRING_DEFINITIONS_DIR to another folder`;
     default:
       return (error as Error).message;
   }

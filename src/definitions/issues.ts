@@ -4,7 +4,7 @@ import { definitionJsonSchema } from './json-schema.ts';
 import { knownKeys } from './known-keys.ts';
 import { orList, shown } from './words.ts';
 
-/** What is wrong at a key, in words; `atKey` when the key itself is, rather than what it holds. */
+/** What is wrong at a key, in words; `atKey` if it is the key itself, not its value. */
 export type KeyProblem = {
   readonly path: readonly PropertyKey[];
   readonly message: string;
@@ -14,7 +14,7 @@ export type KeyProblem = {
 type Issue = z.core.$ZodIssue;
 type UnionIssue = z.core.$ZodIssueInvalidUnion;
 
-/** What the schema found, in words. @param value what was checked */
+/** The schema's findings, in words. @param value what was checked */
 export function keyProblems(issues: readonly Issue[], value: unknown): KeyProblem[] {
   return issues.flatMap(issue => inWords(issue, [], value));
 }
@@ -46,12 +46,12 @@ function inWords(issue: Issue, above: readonly PropertyKey[], root: unknown): Ke
   }
 }
 
-/** What the schema library says when the schema has no words of its own. */
+/** The message for what the schema itself has no message for. */
 function isStandard({ message }: Issue): boolean {
   return message.startsWith('Invalid');
 }
 
-/** The options of devices have sentences of their own; the definition's keys say what was expected. */
+/** Device options have messages that are whole sentences; those of definition keys say what was expected. */
 function inOwnWords({ message, input }: Issue, path: readonly PropertyKey[]): string {
   const sentence = path[0] === 'devices' ? message : `expected ${message}`;
   return typeof input === 'object' ? sentence : `${sentence}, not ${shown(input)}`;
@@ -76,7 +76,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   return `unknown key ${shown(key)}: the keys here are ${known.join(', ')}`;
 }
 
-/** What is wrong by the alternative that was meant: the one of the type that it has. */
+/** The problems of the alternative that was meant: the one that its `type` names. */
 function ofUnion(issue: UnionIssue, path: readonly PropertyKey[], root: unknown): KeyProblem[] {
   if (issue.discriminator !== undefined) {
     const types = orList((issue as { options?: unknown[] }).options!.map(String));

@@ -27,7 +27,7 @@ export type JsonSchema = {
 
 let made: JsonSchema | undefined;
 
-/** The JSON Schema (2020-12) of a definition as a file has it: for editors, and the source of docs/definitions.md. */
+/** The JSON Schema (2020-12) of a definition file: for editors, and the source of docs/definitions.md. */
 export function definitionJsonSchema(): JsonSchema {
   made ??= {
     title: 'vring VM definition',
@@ -36,7 +36,7 @@ export function definitionJsonSchema(): JsonSchema {
   return made;
 }
 
-/** The library leaves out the examples of what is transformed, since they might be of the output; these are of what is written. */
+/** The library drops the examples of transformed values, since they might be of the output; ours are of the input. */
 function withExamples({
   zodSchema,
   jsonSchema,

@@ -1,6 +1,6 @@
 import { printable } from '../text/printable.ts';
 
-/** A way through mappings and lists, as people write it: `disks[0].bus`, safe for the terminal. */
+/** A path through mappings and lists, as people write it: `disks[0].bus`, safe for the terminal. */
 export function keyPath(path: readonly PropertyKey[]): string {
   let text = '';
   for (const step of path) {

@@ -1,8 +1,8 @@
 import type { JsonSchema } from './json-schema.ts';
 
 /**
- * The keys that a schema knows at a place.
- * @param value what is at `path` and above: where a `type` chooses among schemas, that one's keys are meant
+ * The keys that a schema allows at a path.
+ * @param value the whole value: where a `type` selects one of several schemas, its keys are returned
  */
 export function knownKeys(schema: JsonSchema, value: unknown, path: readonly PropertyKey[]): string[] {
   let schemas = choices(schema, value);
@@ -17,7 +17,7 @@ export function knownKeys(schema: JsonSchema, value: unknown, path: readonly Pro
   return [...new Set(schemas.flatMap(each => Object.keys(each.properties ?? {})))];
 }
 
-/** The schemas of which one has to hold, less those for another `type`. */
+/** The alternatives, without those for another `type`. */
 function choices(schema: JsonSchema, value: unknown): JsonSchema[] {
   const all = [
     schema,

@@ -5,7 +5,7 @@ import { LEFT_OUT_OPTIONS } from './qemu/left-out.ts';
 import { QEMU_OPTIONS } from './qemu/options.ts';
 import { REFUSED_OPTIONS } from './qemu/refused.ts';
 
-/** docs/definitions.md: the keys and options come from what reads them. */
+/** docs/definitions.md: its keys and options are generated from the code that reads them. */
 export function definitionsMarkdown(): string {
   return [
     INTRODUCTION,
@@ -23,9 +23,9 @@ export function definitionsMarkdown(): string {
 const INTRODUCTION = `# Definitions of VMs
 
 A VM is defined by one YAML file, \`NAME.yaml\`, in \`/etc/vring/vms\` (root) or \`~/.config/vring/vms\`
-(\`$XDG_CONFIG_HOME\` is respected); \`$VRING_DEFINITIONS_DIR\` names another folder. Changes by others are noticed. When
-a file is changed or deleted by vring, the old one is kept as \`NAME.yaml~\`; a changed one keeps its owner and permissions. A file
-that is a link out of the folder is not read.
+(\`$XDG_CONFIG_HOME\` is respected); \`$VRING_DEFINITIONS_DIR\` sets another folder. vring notices changes made by other
+programs. When vring changes or deletes a file, it keeps the previous one as \`NAME.yaml~\`; a changed file keeps its owner and
+permissions. Links that lead out of the folder are not followed.
 
 \`\`\`yaml
 name: web
@@ -44,24 +44,25 @@ autostart: true
 on-crash: restart
 \`\`\`
 
-A wrong key or value is refused with file, line, column and what was expected, and a slip is recognized:
+An error names the file, the line, the column and what was expected, and suggests a fix for a typo:
 \`web.yaml:3:1: memroy: unknown key "memroy": did you mean "memory"?\`. A definition may ask for something that this version
-does not support, such as firmware or a network card, or name a file that does not exist: it is saved, and until then the VM is
-marked with \`!\`; \`vring vm show\` and the details in the UI (\`d\`) give every reason. Aliases and tags of YAML are not
-taken, nor are files of more than 256 KiB.
+does not support, such as firmware or a network card, or name a file that does not exist: it is saved, and the VM is marked with
+\`!\` until it can start; \`vring vm show\` and the details in the UI (\`d\`) give every reason. YAML aliases and tags are not
+allowed, and a file may have at most 256 KiB.
 
-A disk without \`format\` has its content looked at before each start. Disks are raw in this version, so that an image of another format,
-which the guest would overwrite, is refused with the command that converts it. The guest may write anything, to the first sector too: vring
-never opens a backing file or parses a disk, so nothing that a guest writes gives it access to another file of the host. A guest that
-writes such a header to its own disk, with \`dd of=/dev/vda\` for instance, runs on, but the next start is refused until the
-definition has \`format: raw\`. QEMU fails that write instead. Say \`format: raw\` for guests that you do not trust to start again.
+A disk without \`format\` is probed before each start. This version only supports raw disks, so an image in another format, which
+the guest would overwrite, is refused with the command that converts it. The guest may write anything, even to the first sector: vring
+never opens a backing file or parses a disk, so nothing that a guest writes gives it access to another host file. A guest that
+writes the header of another format to its own disk, with \`dd of=/dev/vda\` for instance, keeps running, but its next start is
+refused until the definition has \`format: raw\`. QEMU fails that write instead. Set \`format: raw\` for untrusted guests, so
+that they cannot prevent their own next start.
 
-Sizes are written \`512M\`, \`1.5G\`, \`64MiB\`; a bare number counts MiB. Paths are absolute. Without \`machine.kernel\`, firmware
-boots the guest; \`boot\` is for the firmware. Where a mapping is more than is needed, there is a short form: \`memory: 2G\`,
-\`cpus: 2\`, \`network: user\`.
+Sizes are written as \`512M\`, \`1.5G\` or \`64MiB\`; a bare number is in MiB. Paths are absolute. Without \`machine.kernel\`,
+firmware boots the guest; \`boot\` is for the firmware. Many mappings have a short form: \`memory: 2G\`, \`cpus: 2\`,
+\`network: user\`.
 
 \`vring vm schema\` prints the JSON Schema. With the YAML language server, an editor checks and completes a definition
-whose first line is
+that starts with
 
 \`\`\`yaml
 # yaml-language-server: $schema=/path/to/vring.schema.json
@@ -70,35 +71,36 @@ whose first line is
 ## Keys
 `;
 
-const QEMU = `## Options of QEMU
+const QEMU = `## QEMU options
 
-\`vring run\` and \`vring vm create NAME --\` take QEMU's options, as its manual and start scripts have them; the name of the
-program may stand before them. Each option has one of three outcomes: it becomes a part of the VM; it changes nothing that a guest
-would miss, and is left out and named, with the reason; or it asks for something that a guest would miss, and is refused, with what to
-use instead. Nothing is ignored silently. The same holds for the settings of an option. Of an option that is given twice, the last
-counts. A comma in a value is written \`,,\`; a value may also be JSON. Devices that QEMU adds unasked (a network card, a CD-ROM drive,
-a graphics card) are not there. A drive without \`format=\` is probed, and refused when it looks like anything but a raw disk.
+\`vring run\` and \`vring vm create NAME --\` accept QEMU's options as they appear in its manual and in start scripts, optionally
+preceded by the name of the program. Each option has one of three outcomes: it becomes part of the VM; the guest does not need it, and it
+is left out and reported, with the reason; or the guest needs it and vring does not have it, and it is refused, with an
+alternative. The same holds for the settings of an option. Nothing is ignored silently. Of several occurrences of an option, the last one
+counts. A comma in a value is written \`,,\`; a value may also be JSON. Devices that QEMU adds by default (a network card, a CD-ROM
+drive, a graphics card) are not added. A drive without \`format=\` is probed, and refused if it looks like anything but a raw disk.
 
-CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model, stepping and name,
-the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and \`vring vm create\` name the others; with
-\`enforce\` a start is refused instead. A kernel that takes multiboot modules gets \`-initrd "FILE ARGUMENTS,FILE ARGUMENTS"\` as a list.
+CPU models are QEMU's (\`Haswell\`, \`EPYC-v2\`, \`qemu64\`, \`x86-64-v2-AES\`, ...): a guest sees the model's family, model, stepping and
+name, the vendor of the host's CPU, and those of the model's features that the host has. \`vring run\` and \`vring vm create\` list the
+missing ones; with \`enforce\` the VM does not start without them. A kernel that takes multiboot modules gets them from
+\`-initrd "FILE ARGUMENTS,FILE ARGUMENTS"\`.
 
-These become a part of the VM:
+These options become part of the VM:
 `;
 
-const DEVICES = `\`-device\` takes these, with \`id=\` and the properties in brackets: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\` for
+const DEVICES = `\`-device\` accepts these, with \`id=\` and the properties in parentheses: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\` for
 virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`), \`vfio-pci\` (\`host\`), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
-and by the device table all others:
+and all others in the device table:
 
 ${deviceList()}
 
-PCI bridges, disk and USB controllers, input devices, pvpanic and channels to programs of the host are left out.
+PCI bridges, disk and USB controllers, input devices, pvpanic and channels to host programs are left out.
 
-These options are left out, and named:
+These options are left out, and reported:
 `;
 
 const REFUSED = `
-These are refused:
+These options are refused:
 `;
 
 function deviceList(): string {
@@ -107,32 +109,32 @@ function deviceList(): string {
 
 const LIBVIRT = `## libvirt's domain XML
 
-\`vring vm import FILE.xml\` makes a definition of what \`virsh dumpxml NAME\` writes, and lists each element and attribute that was
-left out, with its line. These are read:
+\`vring vm import FILE.xml\` creates a definition from the output of \`virsh dumpxml NAME\`, and lists each element and attribute that
+was left out, with its line. These are used:
 
 | Element | Becomes |
 | --- | --- |
 | \`name\`, \`title\`, \`description\` | \`name\`, \`description\` (the first line) |
-| \`memory\`, \`memoryBacking/hugepages\` | \`memory\`; units in any letter case, as libvirt reads them |
+| \`memory\`, \`memoryBacking/hugepages\` | \`memory\`; units are case-insensitive, as in libvirt |
 | \`vcpu\`, \`cpu/model\` (custom), \`cpu/topology\`, \`cpu/feature\`, \`features/kvm/hidden\` | \`cpus\`; \`check='full'\` becomes \`enforce\` |
 | \`cpu/numa\` (several cells) | \`numa\` |
 | \`cputune/vcpupin\` | \`cpus.pinning\`, if each vCPU has one host CPU |
-| \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring brings its own firmware |
+| \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring uses its own firmware |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
 | \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide |
 | \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
 | \`devices/hostdev\` (pci) | \`passthrough\` |
 | \`devices/rng\`, \`memballoon\` | \`rng\`, \`balloon\` |
-| \`devices/serial\`, \`console\` | \`console\`; one beside the first is left out |
+| \`devices/serial\`, \`console\` | \`console\`; a second one is left out |
 `;
 
 function keysTable(): string {
-  return table(['Key', 'Value', 'Default', 'What it is', 'Example'], keyRows(definitionJsonSchema(), ''));
+  return table(['Key', 'Value', 'Default', 'Description', 'Example'], keyRows(definitionJsonSchema(), ''));
 }
 
 function keyRows(schema: JsonSchema, above: string): string[][] {
-  // Of a mapping of several kinds, which one has the key.
+  // For a mapping with several variants, the one that has the key.
   const variant = schema.properties?.type?.const;
   const required = schema.required ?? [];
   return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
@@ -145,7 +147,7 @@ function keyRows(schema: JsonSchema, above: string): string[][] {
       value.description ?? '',
       example === undefined ? '' : code(inline(example)),
     ];
-    // The options of devices are those of the device table.
+    // The device table has the options of devices.
     return path === 'devices' ? [row] : [row, ...rowsBelow(value, path)];
   });
 }
@@ -201,7 +203,7 @@ function leftOutTable(): string {
     options.map(([name]) => code(`-${name}`)).join(', '),
     reason,
   ]);
-  return table(['Option', 'Why a guest does not miss it'], rows);
+  return table(['Option', 'Why a guest does not need it'], rows);
 }
 
 function refusedTable(): string {
@@ -209,7 +211,7 @@ function refusedTable(): string {
   return table(['Option', 'Instead'], rows);
 }
 
-/** A value as it stands in YAML, on one line. */
+/** A value as YAML, on one line. */
 function inline(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {

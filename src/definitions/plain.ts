@@ -6,7 +6,7 @@ import type { Nic, NicForward, NicNetwork } from './fields/nics.ts';
 import type { Numa } from './fields/numa.ts';
 import type { Definition, DefinitionInput } from './schema.ts';
 
-/** A definition as its file says it in the fewest words: without what is the default, short forms where there are any. */
+/** A definition in its shortest form: without defaults, and with short forms where there are any. */
 export function plainDefinition(definition: Definition): DefinitionInput {
   const { name, description, memory, cpus, machine, disks, nics, passthrough, devices, boot } = definition;
   return given<DefinitionInput>({

@@ -1,17 +1,17 @@
 /** What is wrong at one place of a definition. */
 export type DefinitionProblem = {
-  /** The file as it was named, or what the text is called when it is of no file. */
+  /** The file as the user named it, or a name for text that is not from a file. */
   readonly file: string;
-  /** From 1. */
+  /** Counted from 1. */
   readonly line: number;
   readonly column: number;
-  /** The way to the key: `disks[0].bus`; empty for the file as a whole. */
+  /** The path of the key: `disks[0].bus`; empty for the whole file. */
   readonly path: string;
   /** What was expected. */
   readonly message: string;
 };
 
-/** A definition that can't be used; the message is one paragraph for the user. */
+/** A definition that cannot be used; the message is one paragraph for the user. */
 export class DefinitionError extends Error {
   override readonly name = 'DefinitionError';
   readonly problems: readonly DefinitionProblem[];

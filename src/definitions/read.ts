@@ -6,9 +6,9 @@ import { YamlText } from './yaml-text.ts';
 
 /** Where a definition comes from. */
 export type DefinitionSource = {
-  /** What messages call it: the file's path, as the user knows it. */
+  /** The name in messages: the file's path, as the user knows it. */
   readonly file: string;
-  /** The name that it must have: its file's, without `.yaml`. */
+  /** The name that it must have: the file's, without `.yaml`. */
   readonly name?: string;
 };
 
@@ -21,7 +21,7 @@ export function readDefinition(text: string | Uint8Array, source: DefinitionSour
   const name = (value as { name?: unknown } | null)?.name;
   const nameIsWrong = problems.some(({ path }) => path[0] === 'name');
   if (source.name !== undefined && typeof name === 'string' && name !== source.name && !nameIsWrong) {
-    const message = `expected ${shown(source.name)} as the file is called, not ${shown(name)}`;
+    const message = `expected ${shown(source.name)}, the name of the file, not ${shown(name)}`;
     problems.push({ path: ['name'], message, atKey: false });
   }
   if (parsed.success && problems.length === 0) return parsed.data;

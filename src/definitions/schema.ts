@@ -15,21 +15,21 @@ const fields = z.strictObject({
   name: z
     .string(VM_NAME.rule)
     .regex(VM_NAME.pattern, VM_NAME.rule)
-    .meta({ description: "The VM's name, which is also the file's, without .yaml.", examples: ['web'] }),
+    .meta({ description: "The VM's name; also the file's, without .yaml.", examples: ['web'] }),
   description: line(500)
     .optional()
-    .meta({ description: 'What it is for, in one line.', examples: ['The web server'] }),
+    .meta({ description: 'A description, in one line.', examples: ['The web server'] }),
   memory: memory.meta({ description: 'Guest RAM: a size, or settings.', examples: ['2G'] }),
   cpus: cpus.meta({ description: 'vCPUs: a number, or settings.', examples: [2] }),
-  numa: numa.meta({ description: 'NUMA nodes, as the guest sees them; none, which is one node, if absent.' }),
+  numa: numa.meta({ description: 'NUMA nodes, as the guest sees them; a single node if absent.' }),
   machine: machine.meta({ description: 'What boots: firmware, or a kernel.' }),
-  disks: disks.meta({ description: 'Disks and CD-ROMs, in the order in which the guest finds them.' }),
+  disks: disks.meta({ description: 'Disks and CD-ROMs, in the order in which the guest sees them.' }),
   nics: nics.meta({ description: 'Network cards.' }),
   console: z
     .enum(['serial', 'virtio'])
     .default('serial')
     .meta({
-      description: 'The port that is shown as the console: COM1, which every VM has, or a virtio console.',
+      description: 'The port shown as the console: COM1, which every VM has, or a virtio console.',
       examples: ['virtio'],
     }),
   rng: z
@@ -40,39 +40,38 @@ const fields = z.strictObject({
     .boolean()
     .default(false)
     .meta({
-      description: 'A balloon, to take memory back from the guest (virtio-balloon).',
+      description: 'A balloon, to reclaim memory from the guest (virtio-balloon).',
       examples: [true],
     }),
-  passthrough: passthrough.meta({ description: 'PCI devices of the host that the guest gets.' }),
+  passthrough: passthrough.meta({ description: 'PCI devices of the host to pass through to the guest.' }),
   devices: z
     .array(deviceConfig)
     .max(64, 'at most 64 devices')
     .default([])
     .meta({
-      description: 'More devices, as `vring devices` lists them, by type.',
+      description: 'More devices, by type; `vring devices` lists the types.',
       examples: [[{ type: 'virtio-rng' }]],
     }),
-  boot: boot.optional().meta({ description: 'Where the firmware looks for a system.' }),
+  boot: boot.optional().meta({ description: 'What the firmware boots from.' }),
   autostart: z
     .boolean()
     .default(false)
-    .meta({ description: 'Start it with the service (`vring serve`).', examples: [true] }),
+    .meta({ description: 'Start the VM when the service (`vring serve`) starts.', examples: [true] }),
   'on-crash': z
     .enum(['keep', 'restart'])
     .default('keep')
     .meta({
-      description: 'When the guest crashes: keep what is known of it on the screen, or start it again.',
+      description: 'When the guest crashes: keep its last state for inspection, or start it again.',
       examples: ['restart'],
     }),
   'on-reboot': z
     .enum(['restart', 'stop'])
     .default('restart')
-    .meta({ description: 'When the guest reboots: let it, or stop it instead.', examples: ['stop'] }),
+    .meta({ description: 'When the guest reboots: restart it, or stop it instead.', examples: ['stop'] }),
 });
 
 /**
- * A VM as its file describes it. What can be written short (`memory: 512M`, `cpus: 2`, `network: user`) has its full
- * form in the output.
+ * A VM as its file describes it. Short forms (`memory: 512M`, `cpus: 2`, `network: user`) are expanded in the output.
  */
 export const definition = fields.superRefine(
   ({ numa: nodes, memory: { size }, cpus: { count } }, context) => {
@@ -88,5 +87,5 @@ export const definition = fields.superRefine(
 );
 
 export type Definition = z.output<typeof definition>;
-/** What a file may say. */
+/** What a file may contain. */
 export type DefinitionInput = z.input<typeof definition>;

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import type { Definition } from './schema.ts';
 import { wantedDevices } from './wanted-devices.ts';
 
-/** A file of the host that a VM is made of, and the key that names it. */
+/** A host file that a VM needs, and the key that names it. */
 export type SourceFile = { readonly key: string; readonly file: string };
 
 const POLL_MS = 2000;
@@ -20,20 +20,20 @@ export function sourceFiles(definition: Definition): SourceFile[] {
 }
 
 /**
- * Which files exist. Before `watch` each question looks at the file system; from then on it is looked at every two seconds in
- * the background, so that a network file system that does not answer blocks nobody who asks.
+ * Which files exist. Before `watch`, each query looks at the file system; after it, the file system is polled every two seconds
+ * in the background, so that a network file system that hangs blocks no query.
  */
 export class FilePresence {
   #seen: ReadonlyMap<string, boolean> = new Map();
   #asked = new Set<string>();
   #watching = false;
 
-  /** Only files that are asked for from now on matter. */
+  /** Forgets the files queried so far: only those queried from now on are watched. */
   begin(): void {
     this.#asked = new Set();
   }
 
-  /** False when it certainly does not exist. */
+  /** False if the file is known not to exist. */
   has(file: string): boolean {
     this.#asked.add(file);
     if (this.#watching) return this.#seen.get(file) ?? true;
@@ -42,7 +42,7 @@ export class FilePresence {
     return exists;
   }
 
-  /** Calls `changed` when a file that was asked for has come or gone. @returns what ends that */
+  /** Calls `changed` when a queried file appears or disappears. @returns a function that stops watching */
   watch(changed: () => void, everyMs = POLL_MS): () => void {
     let timer: NodeJS.Timeout | undefined;
     let ended = false;
@@ -61,7 +61,7 @@ export class FilePresence {
     };
   }
 
-  /** @returns whether an answer has changed */
+  /** @returns whether any answer changed */
   async #look(): Promise<boolean> {
     const now = new Map<string, boolean>();
     let differs = false;
@@ -87,7 +87,7 @@ function codeOfStat(file: string): string | undefined {
   }
 }
 
-/** Of a file that cannot be looked at for another reason, nothing is known. */
+/** A file that cannot be checked for any other reason may well exist. */
 function isAbsence(code: string | undefined): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }

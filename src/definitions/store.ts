@@ -18,15 +18,15 @@ import { removeFile, writeFile } from './write-file.ts';
 type Known = {
   readonly stamp: string | null;
   readonly vm: DefinedVm;
-  /** What this version does not support of it. */
+  /** What it asks for that this version does not support. */
   readonly lacks: readonly string[];
   readonly files: readonly SourceFile[];
 };
 
-/** The definitions of a folder, a file each. */
+/** The definitions in a folder, one file each. */
 export class DefinitionStore implements Definitions {
   readonly folder: string;
-  /** What each file said, until it changes. */
+  /** The contents of each file, until it changes. */
   readonly #known = new Map<string, Known>();
   readonly #presence = new FilePresence();
 
@@ -34,7 +34,7 @@ export class DefinitionStore implements Definitions {
     this.folder = folder;
   }
 
-  /** Every definition, by name; those that can't be used too. @throws DefinitionFileError when the folder can't be read */
+  /** Every definition, by name, including those that cannot be used. @throws DefinitionFileError if the folder cannot be read */
   list(): readonly DefinedVm[] {
     const names = listNames(this.folder);
     const gone = new Set(this.#known.keys());
@@ -64,7 +64,7 @@ export class DefinitionStore implements Definitions {
     return toMachine(this.definition(name));
   }
 
-  /** A file that is not valid can be read too, so that it can be fixed. @throws DefinitionFileError */
+  /** Also reads a file that is not valid, so that it can be fixed. @throws DefinitionFileError */
   text(name: string): string {
     checkName(name);
     return readFile(this.folder, name).toString('utf8');
@@ -91,9 +91,9 @@ export class DefinitionStore implements Definitions {
   }
 
   /**
-   * Calls `changed` when somebody has changed a definition, or a file that one names has come or gone. While the folder cannot be
-   * read, what was known of it holds.
-   * @returns what ends that
+   * Calls `changed` when a definition changes, or a file that one names appears or disappears. While the folder cannot be
+   * read, the last known definitions stay.
+   * @returns a function that stops watching
    */
   watch(changed: () => void): () => void {
     const changedIfReadable = () => {
@@ -132,7 +132,7 @@ export class DefinitionStore implements Definitions {
     }
   }
 
-  /** The same when nothing is different, so that whoever compares sees no change. */
+  /** The same object if nothing differs, so that comparisons see no change. */
   #withBlockers(known: Known): Known {
     const absent = known.files
       .filter(({ file }) => !this.#presence.has(file))
@@ -152,7 +152,7 @@ export class DefinitionStore implements Definitions {
   }
 }
 
-/** @throws DefinitionFileError; also what keeps a name from leading out of the folder */
+/** Also keeps a name from leading out of the folder. @throws DefinitionFileError */
 function checkName(name: string): void {
   if (!VM_NAME.pattern.test(name)) {
     throw new DefinitionFileError(`${shown(name)} cannot be the name of a VM: expected ${VM_NAME.rule}`);

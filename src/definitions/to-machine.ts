@@ -9,11 +9,11 @@ import { andList } from './words.ts';
 export type NotYet = {
   /** The key that asks for it. */
   readonly key: string;
-  /** Uncountable or in the plural: `firmware boot`, `e1000 network cards`. */
+  /** A mass noun or a plural: `firmware boot`, `e1000 network cards`. */
   readonly what: string;
 };
 
-/** A definition that is valid, but asks for what this version does not support; the message names all of it. */
+/** A valid definition that asks for something this version does not support; the message names all of it. */
 export class NotYetError extends Error {
   override readonly name = 'NotYetError';
   readonly missing: readonly NotYet[];
@@ -64,7 +64,7 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
   };
 }
 
-/** The CPU that a guest is to have. */
+/** The guest's CPU. */
 export function cpuOf({ model, features, enforce }: Definition['cpus']) {
   const withSign = (sign: string) =>
     features.filter(name => name.startsWith(sign)).map(name => name.slice(1));
@@ -85,7 +85,7 @@ function ofMachine({ machine }: Definition): NotYet[] {
   return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'firmware boot' }];
 }
 
-/** The devices that the table has, and those that it does not. */
+/** The devices that the table supports, and those that it does not. */
 function fromTable(
   definition: Definition,
   check: typeof checkDevice,

@@ -7,15 +7,15 @@ import type { Definition } from './schema.ts';
 export type WantedDevice = {
   /** The key that asks for it: `nics[0].model`. */
   readonly key: string;
-  /** What it is to people, in the plural or uncountable: `e1000 network cards`. */
+  /** What people call it, as a plural or a mass noun: `e1000 network cards`. */
   readonly what: string;
   readonly entry: { readonly type: string } & Readonly<Record<string, unknown>>;
 };
 
-/** The types of the device table that a definition's disks are, by bus. */
+/** The device table's types of disks, by bus. */
 export const DISK_TYPES = { virtio: 'virtio-blk', scsi: 'scsi-disk', ide: 'ide-disk' } as const;
 
-/** The types of the device table that a definition's network cards are, by model. */
+/** The device table's types of network cards, by model. */
 export const NIC_TYPES = {
   virtio: 'virtio-net',
   e1000: 'e1000',
@@ -45,7 +45,7 @@ export function wantedDevices(definition: Definition): WantedDevice[] {
   ];
 }
 
-/** Only what differs from the defaults is handed on, so that a type need not know what it can't do. */
+/** Only what differs from the defaults is passed on, so that a type need not know options that it lacks. */
 function ofDisk(
   { file, bus, format, cdrom, readonly, cache, serial, queues }: Disk,
   key: string,

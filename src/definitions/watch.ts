@@ -1,14 +1,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Editors write a file in several steps: what they do within this time is one change. */
+/** Editors write a file in several steps: changes within this time count as one. */
 const SETTLE_MS = 100;
-/** How often to look where the system has no watches left to give. */
+/** How often to poll when the system has run out of inotify watches. */
 const POLL_MS = 2000;
 
 /**
- * Calls `changed` when something in a folder has changed, also when the folder is made, deleted or replaced meanwhile.
- * It keeps no process alive. @returns what ends it
+ * Calls `changed` when something in a folder changes, even if the folder itself is created, deleted or replaced.
+ * Does not keep the process alive. @returns a function that stops watching
  */
 export function watchFolder(folder: string, changed: () => void): () => void {
   let watcher: fs.FSWatcher | null = null;
@@ -52,7 +52,7 @@ export function watchFolder(folder: string, changed: () => void): () => void {
   };
 }
 
-/** Null when the system has no watches left (fs.inotify.max_user_watches). */
+/** Null if the system has run out of watches (fs.inotify.max_user_watches). */
 function startWatcher(folder: string, onEvent: () => void, onError: () => void): fs.FSWatcher | null {
   try {
     return fs.watch(folder, { persistent: false }, onEvent).on('error', onError);
@@ -61,7 +61,7 @@ function startWatcher(folder: string, onEvent: () => void, onError: () => void):
   }
 }
 
-/** The folder, or while it does not exist the nearest one above, in which it will appear. */
+/** The folder, or its nearest existing ancestor, in which it will appear. */
 function nearestFolder(folder: string): string {
   let here = folder;
   while (identityOf(here) === null && path.dirname(here) !== here) here = path.dirname(here);

@@ -2,7 +2,7 @@ import { printable } from '../text/printable.ts';
 
 const MOST = 60;
 
-/** A value of a definition in a message: short, and safe for the terminal. */
+/** A value from a definition, for a message: short, and safe for the terminal. */
 export function shown(value: unknown): string {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';

@@ -3,8 +3,8 @@ import { replaceFile, syncFolder } from '../files/replace-file.ts';
 import { backupOf, codeOf, DefinitionFileError, fileOf, reason, refuseLinkOut } from './files.ts';
 
 /**
- * Writes a definition so that a reader, or a host that loses power, has the old text or the new one; the old file is kept as
- * `NAME.yaml~`, its owner and permissions are the new one's. @throws DefinitionFileError
+ * Writes a definition atomically: a reader, or a host that loses power, has the old text or the new one. The old file is kept
+ * as `NAME.yaml~`, and the new one gets its owner and permissions. @throws DefinitionFileError
  */
 export function writeFile(folder: string, name: string, text: string, replace: boolean): void {
   const file = fileOf(folder, name);
@@ -20,9 +20,9 @@ export function writeFile(folder: string, name: string, text: string, replace: b
     if (error instanceof DefinitionFileError) throw error;
     if (codeOf(error) === 'EEXIST')
       throw new DefinitionFileError(
-        `there is a definition of ${name} already, ${file}: edit that one, or choose another name`,
+        `${name} already has a definition, ${file}: edit it, or choose another name`,
       );
-    throw new DefinitionFileError(`${file} can't be written: ${reason(error, folder)}`);
+    throw new DefinitionFileError(`${file} cannot be written: ${reason(error, folder)}`);
   }
 }
 
@@ -35,6 +35,6 @@ export function removeFile(folder: string, name: string): void {
   } catch (error) {
     if (codeOf(error) === 'ENOENT')
       throw new DefinitionFileError(`there is no definition of ${name}: ${file} does not exist`);
-    throw new DefinitionFileError(`${file} can't be deleted: ${reason(error, folder)}`);
+    throw new DefinitionFileError(`${file} cannot be deleted: ${reason(error, folder)}`);
   }
 }

@@ -12,7 +12,7 @@ import { keyPath } from './key-path.ts';
 import { DefinitionError, type DefinitionProblem } from './problem.ts';
 import { shown } from './words.ts';
 
-/** What a definition's text may take. */
+/** The size limit of a definition. */
 export const MAX_BYTES = 256 * 1024;
 
 /** The text of a definition, parsed, and where its keys are. */
@@ -21,11 +21,11 @@ export class YamlText {
   readonly document: Document.Parsed;
   readonly #lines = new LineCounter();
 
-  /** @param file what messages call it. @throws DefinitionError */
+  /** @param file its name in messages. @throws DefinitionError */
   constructor(text: string, file: string) {
     this.file = file;
     if (Buffer.byteLength(text) > MAX_BYTES) {
-      throw this.#refused(0, `expected at most ${MAX_BYTES / 1024} KiB for a definition`);
+      throw this.#refused(0, `a definition may have at most ${MAX_BYTES / 1024} KiB`);
     }
     this.document = parseDocument(text, {
       lineCounter: this.#lines,
@@ -36,9 +36,9 @@ export class YamlText {
     const [first] = [...this.document.errors, ...this.document.warnings];
     if (first) throw this.#refused(first.pos[0], syntaxMessage(first, text));
     visit(this.document, {
-      // An alias of an alias of an alias ... would take more memory than there is, and a definition has no use for one.
+      // Nested aliases could expand to more memory than there is, and a definition does not need any.
       Alias: (_key, { range, source }) => {
-        throw this.#refused(range![0], `expected no aliases: write out what *${source} stands for`);
+        throw this.#refused(range![0], `aliases are not allowed: write out what *${source} stands for`);
       },
     });
   }
@@ -47,7 +47,7 @@ export class YamlText {
     return this.document.toJS();
   }
 
-  /** A problem at a key, or at what it holds; where that is missing, at what should have it. */
+  /** A problem at a key or its value; if that is missing, at the mapping that should have it. */
   problem(path: readonly PropertyKey[], message: string, atKey: boolean): DefinitionProblem {
     return { ...this.#position(this.#offset(path, atKey)), path: keyPath(path), message };
   }
@@ -77,7 +77,7 @@ export class YamlText {
 
   #position(offset: number): { file: string; line: number; column: number } {
     const { line, col } = this.#lines.linePos(offset);
-    // Of an empty text, no line is known.
+    // An empty text has no position.
     return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
   }
 }
@@ -87,9 +87,9 @@ function syntaxMessage({ code, message, pos }: Document.Parsed['errors'][number]
     case 'DUPLICATE_KEY':
       return `key ${shown(/^[^\s:]*/.exec(text.slice(pos[0], pos[0] + 100))![0])} is given twice`;
     case 'MULTIPLE_DOCS':
-      return 'expected one definition: begin no second one with "---"';
+      return 'a file holds one definition: remove the second document ("---")';
     case 'TAG_RESOLVE_FAILED':
-      return 'expected no tags (!name)';
+      return 'tags (!name) are not allowed';
     default:
       return `not YAML: ${message}`;
   }

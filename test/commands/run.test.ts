@@ -73,8 +73,8 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
       ...['--no-reboot', '-vnc', ':0', '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04'],
       ...['-kernel', GUEST, '-append', 'run="exit 3"'],
     );
-    expect(stderr).toContain('-vnc :0: this version has no screen');
-    expect(stderr).toContain('-accel tcg: vring runs guests on KVM only');
+    expect(stderr).toContain('-vnc :0: this version has no display');
+    expect(stderr).toContain('-accel tcg: vring only runs guests on KVM');
     expect(exitCode).toBe(7);
   });
 
@@ -154,7 +154,7 @@ describe('a usage error exits with 2 and names the problem', () => {
     ],
     [['run', GUEST, '--detach', '--memory', '1M'], '--memory: at least 2M'],
     [['run', GUEST, GUEST], 'one kernel'],
-    [['run', '-m', '64', '-kernel', GUEST, '-vga', 'std'], '-vga std: there is no graphics card yet'],
+    [['run', '-m', '64', '-kernel', GUEST, '-vga', 'std'], '-vga std: graphics cards are not supported yet'],
     [['run', '-m', '64', '-kernel', GUEST, '-nosuch'], '-nosuch'],
     [['run', '-m', '64', '-kernel'], '-kernel: expected a value'],
     [['run', '--memory', '64M', '-kernel', GUEST], '--memory: write -m'],

@@ -10,7 +10,7 @@ function mappings(schema: JsonSchema): JsonSchema[] {
   return [...(schema.type === 'object' ? [schema] : []), ...below.flatMap(mappings)];
 }
 
-test('the JSON Schema has every key, takes no others, and says what each is', () => {
+test('the JSON Schema has every key, allows no others, and describes each', () => {
   const schema = definitionJsonSchema();
   expect(schema.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
   expect(Object.keys(schema.properties!)).toEqual(Object.keys(definition.shape));
@@ -23,7 +23,7 @@ test('the JSON Schema has every key, takes no others, and says what each is', ()
   }
 });
 
-test('patterns are those of JSON Schema: they need no flags', () => {
+test('patterns are valid in JSON Schema: they need no flags', () => {
   const patterns = JSON.stringify(definitionJsonSchema()).match(/"pattern":"(?:[^"\\]|\\.)*"/g)!;
   expect(patterns.length).toBeGreaterThan(5);
   for (const pattern of patterns)
@@ -33,6 +33,6 @@ test('patterns are those of JSON Schema: they need no flags', () => {
   expect('2g').toMatch(new RegExp(size));
 });
 
-test('docs/definitions.md is made of them (vitest -u writes it)', async () => {
+test('docs/definitions.md is generated from it (vitest -u writes it)', async () => {
   await expect(definitionsMarkdown()).toMatchFileSnapshot('../../docs/definitions.md');
 });

@@ -16,7 +16,7 @@ function problems(text: string | Uint8Array): string[] {
   return [];
 }
 
-describe('what can be written short has its full form', () => {
+describe('short forms are expanded', () => {
   test('a name alone', () =>
     expect(readDefinition('name: web', source)).toEqual({
       name: 'web',
@@ -93,15 +93,15 @@ describe('a problem names its place and what was expected', () => {
       'memory: 1G',
       '1:1 name: missing: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
     ],
-    ['name: db', '1:7 name: expected "web" as the file is called, not "db"'],
+    ['name: db', '1:7 name: expected "web", the name of the file, not "db"'],
     [
       'name: [',
       '1:8 : not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
     ],
     ['name: web\nname: web', '2:1 : key "name" is given twice'],
-    ['name: web\n---\nname: db', '2:1 : expected one definition: begin no second one with "---"'],
-    ['name: !!set web', '1:7 : expected no tags (!name)'],
-    ['name: &n web\ndescription: *n', '2:14 : expected no aliases: write out what *n stands for'],
+    ['name: web\n---\nname: db', '2:1 : a file holds one definition: remove the second document ("---")'],
+    ['name: !!set web', '1:7 : tags (!name) are not allowed'],
+    ['name: &n web\ndescription: *n', '2:14 : aliases are not allowed: write out what *n stands for'],
     ['name: web\n? {a: 1}\n: 2', '2:3 : not YAML: With stringKeys, all keys must be strings'],
   ])('%j', (text, problem) => expect(problems(text)).toEqual([problem]));
 
@@ -110,22 +110,22 @@ describe('a problem names its place and what was expected', () => {
     ['memory: [1]', '2:9 memory: expected a size such as 512M, or settings, not a list'],
     ['memory: 1X', '2:9 memory: expected a size such as 512M or 2G, not "1X"'],
     ['memory:', '2:8 memory: expected a size such as 512M, or settings, not nothing'],
-    ['memory: 3K', '2:9 memory: expected at least 2M, and a whole number of MiB, not 3K'],
+    ['memory: 3K', '2:9 memory: expected a whole number of MiB, at least 2M, not 3K'],
     ['memory: {sizes: 1G}', '2:10 memory.sizes: unknown key "sizes": did you mean "size"?'],
     ['memory: {hugepages: 4M}', '2:21 memory.hugepages: expected 2M or 1G, not "4M"'],
     [
       'memory: {hugepages: 2M, mergeable: true}',
-      '2:36 memory.mergeable: the host never merges huge pages: leave out one of the two',
+      '2:36 memory.mergeable: the host cannot merge huge pages: remove memory.mergeable or memory.hugepages',
     ],
     ['cpus: two', '2:7 cpus: expected a number of vCPUs, or settings, not "two"'],
     ['cpus: 65', '2:7 cpus: expected at most 64 vCPUs, not 65'],
     [
       'cpus: {count: 3, topology: {cores: 2}}',
-      '2:28 cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) have to give the count, 3',
+      '2:28 cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) must equal count, 3',
     ],
     [
       'cpus: {count: 3, pinning: [1]}',
-      '2:27 cpus.pinning: expected a host CPU for each of the 3 vCPUs, not 1',
+      '2:27 cpus.pinning: expected one host CPU for each of the 3 vCPUs, not 1',
     ],
     [
       'cpus: {features: [cx16]}',
@@ -135,10 +135,10 @@ describe('a problem names its place and what was expected', () => {
       'cpus: {features: [-avx3]}',
       '2:19 cpus.features[0]: there is no CPU feature "avx3": did you mean "avx"? Names are those of /proc/cpuinfo',
     ],
-    ['machine: {append: quiet}', '2:19 machine.append: this is for a kernel: name one in machine.kernel'],
+    ['machine: {append: quiet}', '2:19 machine.append: this needs a kernel: set machine.kernel'],
     [
       'machine: {kernel: /vmlinuz, firmware: uefi}',
-      '2:39 machine.firmware: expected either a kernel or a firmware, not both',
+      '2:39 machine.firmware: machine.kernel and machine.firmware exclude each other: remove one',
     ],
     ['disks: {file: /a}', '2:8 disks: expected a list, not a mapping of keys'],
     [
@@ -153,11 +153,11 @@ describe('a problem names its place and what was expected', () => {
     ['disks:\n- file: /a\n  bsu: ide', '4:3 disks[0].bsu: unknown key "bsu": did you mean "bus"?'],
     [
       'disks: [{file: /a, cdrom: true, bus: virtio}]',
-      '2:38 disks[0].bus: a CD-ROM has to be on bus ide or scsi',
+      '2:38 disks[0].bus: a CD-ROM must be on bus ide or scsi',
     ],
     [
       'disks: [{file: /a, bus: ide, queues: 2}]',
-      '2:38 disks[0].queues: only a disk on bus virtio has several queues, not one on ide',
+      '2:38 disks[0].queues: only a disk on bus virtio can have more than one queue',
     ],
     ['nics: [{network: usr}]', '2:18 nics[0].network: expected user or tap, not "usr"'],
     ['nics: [{network: {}}]', '2:18 nics[0].network.type: missing: expected user, tap, bridge or macvtap'],
@@ -171,7 +171,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'nics: [{mac: "53:54:00:12:34:56"}]',
-      '2:14 nics[0].mac: expected a MAC address of one card, such as 52:54:00:12:34:56, not "53:54:00:12:34:56"',
+      '2:14 nics[0].mac: expected a unicast MAC address, such as 52:54:00:12:34:56, not "53:54:00:12:34:56"',
     ],
     [
       'passthrough: [{host: 2:0}]',
@@ -189,7 +189,7 @@ describe('a problem names its place and what was expected', () => {
       'devices: [{type: virtio-blk, path: /a, queues: 99}]',
       '2:48 devices[0].queues: at most 16 queues, not 99',
     ],
-    ['boot: {order: [disk, disk]}', '2:15 boot.order: expected each of disk, cdrom and network once'],
+    ['boot: {order: [disk, disk]}', '2:15 boot.order: expected each of disk, cdrom and network at most once'],
     ['boot: {once: []}', '2:14 boot.once: expected at least one of disk, cdrom, network'],
     ['autostart: yes', '2:12 autostart: expected true or false, not "yes"'],
     ['on-crash: reboot', '2:11 on-crash: expected keep or restart, not "reboot"'],
@@ -207,7 +207,7 @@ describe('a problem names its place and what was expected', () => {
     ],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 
-  test('all of them, in the order of the text', () =>
+  test('all problems, in the order of the text', () =>
     expect(problems('memory: 1X\nname: web\ncpus: 0\nautostrat: true')).toEqual([
       '1:9 memory: expected a size such as 512M or 2G, not "1X"',
       '3:7 cpus: expected at least 1 vCPU, not 0',
@@ -215,16 +215,15 @@ describe('a problem names its place and what was expected', () => {
     ]));
 });
 
-describe('texts that are no definition', () => {
+describe('texts that are not definitions', () => {
   test('not UTF-8', () =>
     expect(problems(Uint8Array.of(0x6e, 0x61, 0xff))).toEqual(['1:1 : expected text in UTF-8']));
 
-  test('a byte order mark is no character of the text', () =>
-    expect(problems(Buffer.from('\ufeffname: web'))).toEqual([]));
+  test('a byte order mark is skipped', () => expect(problems(Buffer.from('\ufeffname: web'))).toEqual([]));
 
   test('too long', () =>
     expect(problems(`name: web\n#${'x'.repeat(256 * 1024)}`)).toEqual([
-      '1:1 : expected at most 256 KiB for a definition',
+      '1:1 : a definition may have at most 256 KiB',
     ]));
 
   test('aliases of aliases', () => {
@@ -233,7 +232,7 @@ describe('texts that are no definition', () => {
       (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}]`,
     );
     expect(problems(`a0: &a0 [x, x]\n${levels.join('\n')}`)).toEqual([
-      '2:10 : expected no aliases: write out what *a0 stands for',
+      '2:10 : aliases are not allowed: write out what *a0 stands for',
     ]);
   });
 

@@ -30,7 +30,7 @@ const bootable = () => {
   return `machine: {kernel: ${kernel}}`;
 };
 
-test('is what an engine takes', () => {
+test('is what an engine needs', () => {
   const definitions: Definitions = store;
   expect(definitions.list()).toEqual([]);
 });
@@ -50,7 +50,7 @@ describe('where definitions are', () => {
 });
 
 describe('the list', () => {
-  test('has every definition by name, and nothing else', () => {
+  test('contains every definition by name, and nothing else', () => {
     put('web.yaml', `name: web\nmemory: 1G\ncpus: 2\nautostart: true\non-crash: restart\n${bootable()}`);
     put('db.yaml', `name: db\n${bootable()}`);
     for (const file of ['web.yaml~', '.web.yaml.1.new', 'README', '.hidden.yaml']) put(file, 'name: web');
@@ -60,7 +60,7 @@ describe('the list', () => {
     ]);
   });
 
-  test('a broken file is in it with its problem, and hides no other', () => {
+  test('a broken file is listed with its problem, and hides no other', () => {
     put('a.yaml', 'name: a\nmemroy: 1G');
     put('b.yaml', 'name: b');
     put('not good.yaml', 'name: x');
@@ -74,13 +74,13 @@ describe('the list', () => {
     expect(problems).toEqual({
       a: `${folder}/a.yaml:2:1: memroy: unknown key "memroy": did you mean "memory"?`,
       b: null,
-      big: `${folder}/big.yaml:1:1: expected at most 256 KiB for a definition`,
+      big: `${folder}/big.yaml:1:1: a definition may have at most 256 KiB`,
       broken: `there is no definition of broken: ${folder}/broken.yaml does not exist`,
-      dir: `${folder}/dir.yaml is no regular file: move it away`,
+      dir: `${folder}/dir.yaml is not a regular file: move it away`,
       'not good':
         '"not good" cannot be the name of a VM: expected a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit',
-      out: `${folder}/out.yaml is a link that leads out of its folder, to ${root}/out.yaml: put the file itself there`,
-      twin: `${folder}/twin.yaml:1:7: name: expected "twin" as the file is called, not "b"`,
+      out: `${folder}/out.yaml is a link to ${root}/out.yaml, outside its folder: replace it with the file itself`,
+      twin: `${folder}/twin.yaml:1:7: name: expected "twin", the name of the file, not "b"`,
     });
   });
 
@@ -93,15 +93,17 @@ describe('the list', () => {
     expect(store.list()).toEqual([]);
   });
 
-  test('a folder that is none is an error with its name', () => {
+  test('a folder that is not one is an error with its name', () => {
     fs.mkdirSync(path.dirname(folder), { recursive: true });
     fs.writeFileSync(folder, '');
-    expect(() => store.list()).toThrow(`the definitions in ${folder} can't be read: ${folder} is no folder`);
+    expect(() => store.list()).toThrow(
+      `the definitions in ${folder} cannot be read: ${folder} is not a folder`,
+    );
   });
 });
 
 describe('saving', () => {
-  test('makes the folder, and a file for its owner alone', () => {
+  test('creates the folder, and a file that only its owner can read', () => {
     store.save('web', '# mine\nname: web\n', { replace: false });
     expect(store.text('web')).toBe('# mine\nname: web\n');
     expect(fs.statSync(folder).mode & 0o777).toBe(0o755);
@@ -118,7 +120,7 @@ describe('saving', () => {
     expect(fs.readdirSync(folder)).toEqual(['web.yaml', 'web.yaml~']);
   });
 
-  test('keeps who may read it, and whose it is', () => {
+  test('keeps the permissions and the owner', () => {
     store.save('web', 'name: web\n', { replace: false });
     fs.chmodSync(store.file('web'), 0o640);
     const group = process.getuid!() === 0 ? 4 : process.getgid!();
@@ -128,16 +130,16 @@ describe('saving', () => {
     expect([mode & 0o777, gid]).toEqual([0o640, group]);
   });
 
-  test('replaces nothing unless asked to', () => {
+  test('does not replace a file unless asked to', () => {
     store.save('web', 'name: web\n', { replace: false });
     expect(() => store.save('web', 'name: web\ncpus: 2\n', { replace: false })).toThrow(
-      `there is a definition of web already, ${folder}/web.yaml: edit that one, or choose another name`,
+      `web already has a definition, ${folder}/web.yaml: edit it, or choose another name`,
     );
     expect(fs.readdirSync(folder)).toEqual(['web.yaml']);
     expect(store.text('web')).toBe('name: web\n');
   });
 
-  test('writes nothing that is wrong', () => {
+  test('does not write an invalid definition', () => {
     expect(() => store.save('web', 'name: web\ncpus: none', { replace: true })).toThrow(
       'web.yaml:2:7: cpus: expected',
     );
@@ -162,13 +164,13 @@ describe('saving', () => {
     put('x.yaml', 'name: x');
     fs.writeFileSync(path.join(root, 'out.yaml'), 'secret');
     fs.symlinkSync(path.join(root, 'out.yaml'), path.join(folder, 'out.yaml'));
-    expect(() => store.save('out', 'name: out', { replace: true })).toThrow('leads out of its folder');
+    expect(() => store.save('out', 'name: out', { replace: true })).toThrow('outside its folder');
     expect(fs.readFileSync(path.join(root, 'out.yaml'), 'utf8')).toBe('secret');
     expect(fs.readdirSync(folder)).toEqual(['out.yaml', 'x.yaml']);
   });
 
   test.each([
-    ['ENOSPC', 'no space is left on its file system: free some; nothing was changed'],
+    ['ENOSPC', 'its file system is full: free some space; nothing was changed'],
     ['EACCES', `permission denied: run as root or as the owner of`],
     ['EROFS', 'its file system is read-only: set VRING_DEFINITIONS_DIR to another folder'],
   ])('%s leaves the old file, and nothing half written', (code, reason) => {
@@ -178,7 +180,7 @@ describe('saving', () => {
     });
     try {
       expect(() => store.save('web', 'name: web\ncpus: 2\n', { replace: true })).toThrow(
-        `${folder}/web.yaml can't be written: ${reason}`,
+        `${folder}/web.yaml cannot be written: ${reason}`,
       );
     } finally {
       failing.mockRestore();
@@ -187,11 +189,11 @@ describe('saving', () => {
     expect(fs.readdirSync(folder)).toEqual(['web.yaml']);
   });
 
-  test('a file where the folder should be', () => {
+  test('a file in place of the folder', () => {
     fs.mkdirSync(path.dirname(folder), { recursive: true });
     fs.writeFileSync(folder, '');
     expect(() => store.save('web', 'name: web', { replace: true })).toThrow(
-      `${folder}/web.yaml can't be written: ${folder} is no folder`,
+      `${folder}/web.yaml cannot be written: ${folder} is not a folder`,
     );
   });
 });
@@ -204,7 +206,7 @@ describe('removing', () => {
     expect(fs.readFileSync(`${store.file('web')}~`, 'utf8')).toBe('name: web\n');
   });
 
-  test('what is not there can be neither removed nor read', () => {
+  test('a missing definition can be neither removed nor read', () => {
     const message = `there is no definition of web: ${folder}/web.yaml does not exist`;
     expect(() => store.remove('web')).toThrow(message);
     expect(() => store.text('web')).toThrow(message);
@@ -216,7 +218,7 @@ describe('watching', () => {
   const next = (changes: { count: number }, above: number) =>
     expect.poll(() => changes.count, { timeout: 10_000 }).toBeGreaterThan(above);
 
-  test('tells of changes by others, also in a folder that is made, deleted and made again', async () => {
+  test('notices changes by others, even in a folder that is created, deleted and created again', async () => {
     const changes = { count: 0 };
     const stop = store.watch(() => changes.count++);
     try {
@@ -271,10 +273,10 @@ describe('watching', () => {
   });
 });
 
-describe('what keeps a VM from being started', () => {
+describe('what prevents a VM from starting', () => {
   const blockers = () => store.list()[0]!.blockers;
 
-  test('is every feature that this version lacks and every file that does not exist', () => {
+  test('is every unsupported feature and every missing file', () => {
     put('a.yaml', 'name: a\nnics: [{}]\ndisks: [{file: /no/a.img}, {file: /no/cd.iso, cdrom: true}]');
     expect(blockers()).toEqual([
       'this version of vring does not support firmware boot (machine.firmware: bios), ide CD-ROMs (disks[1].bus) and ' +
@@ -284,7 +286,7 @@ describe('what keeps a VM from being started', () => {
     ]);
   });
 
-  test('names the kernel and its initrd, and is gone when they have come', () => {
+  test('names the kernel and its initrd until they exist', () => {
     const [kernel, initrd] = [path.join(root, 'k'), path.join(root, 'i')];
     put('a.yaml', `name: a\nmachine: {kernel: ${kernel}, initrd: ${initrd}}`);
     expect(blockers()).toEqual([
@@ -298,12 +300,12 @@ describe('what keeps a VM from being started', () => {
     expect(store.list()[0]).toBe(same);
   });
 
-  test('is nothing where a file is hidden from this user, since nothing is known of it', () => {
+  test('does not include files that this user cannot look up', () => {
     put('a.yaml', `name: a\nmachine: {kernel: ${'x'.repeat(300)}}`.replace('kernel: ', 'kernel: /'));
     expect(blockers()).toEqual([]);
   });
 
-  test('is followed while the store is watched', async () => {
+  test('is kept up to date while the store is watched', async () => {
     const kernel = path.join(root, 'k');
     put('a.yaml', `name: a\nmachine: {kernel: ${kernel}}`);
     const missing = [`${kernel} does not exist (machine.kernel)`];

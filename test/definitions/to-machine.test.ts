@@ -9,7 +9,7 @@ import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
 const read = (text: string) => readDefinition(`name: web\n${text}`, { file: 'web.yaml' });
 const kernel = 'machine: {kernel: /vmlinuz}';
 
-test('what the VMM has becomes a machine that it takes', () => {
+test('what the VMM supports becomes a machine configuration', () => {
   const machine = toMachine(
     read(`
 memory: {size: 1G, hugepages: 2M}
@@ -92,15 +92,18 @@ test('NUMA nodes', () => {
 
 describe('NUMA nodes that do not fit the VM', () => {
   test.each([
-    ['[{cpus: [0], memory: 1G}]', 'numa: vCPU 1 is in no node: put it into one'],
-    ['[{cpus: [0, 1, 2], memory: 1G}]', 'numa[0].cpus: there is no vCPU 2: they are 0 to 1'],
+    ['[{cpus: [0], memory: 1G}]', 'numa: vCPU 1 is in no node: add it to one'],
+    ['[{cpus: [0, 1, 2], memory: 1G}]', 'numa[0].cpus: there is no vCPU 2: expected numbers from 0 to 1'],
     ['[{cpus: [0, 1], memory: 512M}, {cpus: [1], memory: 512M}]', 'numa[1].cpus: vCPU 1 is in two nodes'],
     [
       '[{cpus: [0, 1], memory: 512M}, {memory: 256M}]',
-      'numa: the nodes have 768M together, and the VM has 1024M',
+      'numa: the nodes have 768M in total, but the VM has 1024M',
     ],
     ['[{cpus: [0, 1], memory: 1G, distances: [10, 20]}]', 'numa[0].distances: expected 1 distances'],
-    ['[{cpus: [0, 1], memory: 1G, distances: [20]}]', 'numa[0].distances: expected 10 to itself'],
+    [
+      '[{cpus: [0, 1], memory: 1G, distances: [20]}]',
+      'numa[0].distances: expected 10 as the distance to itself',
+    ],
   ])('%s', (nodes, message) => {
     expect(() => read(`memory: 1G\ncpus: 2\nnuma: ${nodes}`)).toThrow(message);
   });
@@ -126,7 +129,7 @@ on-reboot: stop
 
 test('without rng there is none', () => expect(toMachine(read(`${kernel}\nrng: false`)).devices).toEqual([]));
 
-describe('what vring does not have is named', () => {
+describe('what this version does not support is named', () => {
   test.each([
     ['', ['machine.firmware: bios: firmware boot']],
     ['machine: {firmware: uefi}', ['machine.firmware: uefi: firmware boot']],
@@ -157,7 +160,7 @@ describe('what vring does not have is named', () => {
   });
 });
 
-test('a device type that the table gets needs no change here', () => {
+test('a new type in the device table needs no change here', () => {
   const entries: unknown[] = [];
   const withNics = (entry: Parameters<typeof checkDevice>[0]) => {
     if (entry.type !== 'virtio-net') return checkDevice(entry);
@@ -172,7 +175,7 @@ test('a device type that the table gets needs no change here', () => {
   ]);
 });
 
-test('a made MAC address belongs to one card of one VM, and stays', () => {
+test('a derived MAC address is stable and unique to a card of a VM', () => {
   expect(macAddress('web', 0)).toMatch(/^52:54:00(:[0-9a-f]{2}){3}$/);
   expect(macAddress('web', 0)).toBe(macAddress('web', 0));
   expect(new Set([macAddress('web', 0), macAddress('web', 1), macAddress('db', 0)]).size).toBe(3);

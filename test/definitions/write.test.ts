@@ -80,10 +80,10 @@ on-reboot: stop
 `;
 
 describe('a new file', () => {
-  test('has only what is not the default', () =>
+  test('has only what differs from the defaults', () =>
     expect(writeDefinition(read('name: web'))).toBe('name: web\nmemory: 256M\ncpus: 1\n'));
 
-  test('can say everything, and reads back as it was', () => {
+  test('can contain every key, and reads back the same', () => {
     const definition = read(EVERYTHING);
     const text = writeDefinition(definition);
     expect(text).toBe(EVERYTHING);
@@ -95,7 +95,7 @@ describe('a new file', () => {
       /^# Made by hand\.\n# Twice\.\nname: web\n/,
     ));
 
-  test('texts that YAML would take for something else are quoted', () => {
+  test('texts that YAML would read as something else are quoted', () => {
     const definition: Definition = { ...read('name: web'), name: '1e3', description: 'yes: # "no"' };
     expect(read(writeDefinition(definition))).toEqual(definition);
   });

@@ -66,7 +66,7 @@ const ODD = [
 
 describe.skipIf(!hasYaml11)('read back by PyYAML (needs python3-yaml)', () => {
   for (const write of [yaml11, definitionYaml])
-    test(`${write.name} keeps every string, and what is no string`, () => {
+    test(`${write.name} keeps strings and other values`, () => {
       const value = { list: ODD, map: Object.fromEntries(ODD.map((each, index) => [`key${index}`, each])) };
       const more = { number: 2, yes: true, no: false, empty: [] };
       expect(readYaml11(write({ ...value, more }))).toEqual({ ...value, more });
@@ -116,7 +116,7 @@ disks: [{ file: "/a: b #c.img", serial: "0123" }]
   });
 });
 
-test('what both YAMLs read alike stays plain in a definition', () =>
+test('what both versions of YAML read alike stays plain in a definition', () =>
   expect(definitionYaml({ name: 'web', disks: [{ file: '/srv/web.img' }], cpus: 2 })).toBe(
     'name: web\ndisks:\n  - file: /srv/web.img\ncpus: 2\n',
   ));

@@ -3,8 +3,8 @@ import { readDefinition } from '../read.ts';
 import { changeKeys } from './change-text.ts';
 
 /**
- * Has a VM started with `vring serve`, or not. @returns whether that is a change
- * @throws when the VM has no definition, or one that is not valid
+ * Sets whether a VM starts with `vring serve`. @returns whether that is a change
+ * @throws if the VM has no definition, or an invalid one
  */
 export async function setAutostart(
   engine: Pick<Engine, 'definition' | 'define'>,

@@ -2,15 +2,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap, isScalar, stringify, type ToStringOptions } from 'yaml';
 import { YamlText } from '../yaml-text.ts';
 
-/** Nothing is folded, and short lists stay as they are written. */
+/** Nothing is folded, and short lists keep their style. */
 const STYLE: ToStringOptions = { lineWidth: 0, flowCollectionPadding: false };
 
-/** A key of a definition, with its new value; undefined takes it away. */
+/** A key of a definition, with its new value; undefined removes it. */
 export type KeyChange = { readonly path: readonly (string | number)[]; readonly value: unknown };
 
 /**
- * The text of a definition with some keys changed. Comments and the order of keys stay; a single value at the top changes in
- * place, and nothing else of the text. @throws DefinitionError when it is not YAML
+ * The text of a definition with some keys changed. Comments and the order of keys stay; a single top-level value is changed in
+ * place, without touching any other text. @throws DefinitionError if it is not YAML
  */
 export function changeKeys(text: string, file: string, changes: readonly KeyChange[]): string {
   const { document } = new YamlText(text, file);
@@ -24,7 +24,7 @@ export function changeKeys(text: string, file: string, changes: readonly KeyChan
   return document.toString(STYLE);
 }
 
-/** Null where the change is more than a word. */
+/** Null if the change is more than one word. */
 function changedInPlace(
   text: string,
   { contents }: Document.Parsed,

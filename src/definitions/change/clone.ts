@@ -14,20 +14,20 @@ import { YamlText } from '../yaml-text.ts';
 import { changeKeys, type KeyChange } from './change-text.ts';
 import { isSeedImage, readSeedImage } from './read-seed.ts';
 
-/** What becomes of the disks that the guest may write to. Disks that it may only read are shared in any case. */
+/** What to do with writable disks. Read-only disks are always shared. */
 export const CLONE_DISKS = ['copy', 'share', 'none'] as const;
 export type CloneDisks = (typeof CLONE_DISKS)[number];
 
 export type CloneOptions = {
   readonly disks: CloneDisks;
-  /** Of the new disks. */
+  /** For the new disks. */
   readonly folder: string;
-  /** New for each clone (randomUUID): cloud-init sets up the clone as a machine of its own. */
+  /** New for each clone (randomUUID), so that cloud-init sets the clone up as a new machine. */
   readonly instanceId: string;
 };
 
 export type ClonePlan = NewVmPlan & {
-  /** What is good to know before. */
+  /** What the user should know beforehand. */
   readonly warnings: readonly string[];
 };
 
@@ -38,8 +38,8 @@ type DiskEntry = {
 };
 
 /**
- * What is to be done to clone a VM: another name, other MAC addresses, disks of its own, and a cloud-init seed with an instance
- * ID of its own. Nothing is changed. @throws CreateError, DefinitionError
+ * The steps that clone a VM: another name, other MAC addresses, its own disks, and a cloud-init seed with a new instance ID.
+ * Changes nothing. @throws CreateError, DefinitionError
  */
 export function planClone(
   text: string,
@@ -98,7 +98,7 @@ function diskEntries({ disks, devices }: Definition): DiskEntry[] {
   ];
 }
 
-/** `clone.img`, and `clone-2.img` for the next one, with the extension of what it is copied from. */
+/** `clone.img`, then `clone-2.img`, with the extension of the original. */
 function newFile(folder: string, name: string, from: string, steps: readonly CreateStep[]): string {
   const copies = steps.filter(({ kind }) => kind === 'copy').length;
   return path.join(folder, `${name}${copies === 0 ? '' : `-${copies + 1}`}${path.extname(from) || '.img'}`);
@@ -106,20 +106,23 @@ function newFile(folder: string, name: string, from: string, steps: readonly Cre
 
 function copyStep(from: string, to: string): CreateStep {
   const stats = fs.statSync(from, { throwIfNoEntry: false });
-  if (stats === undefined) throw new CreateError(`the disk ${from} does not exist: there is nothing to copy`);
+  if (stats === undefined)
+    throw new CreateError(
+      `the disk ${from} does not exist: correct its path in the definition, or clone with --disks none`,
+    );
   if (!stats.isFile())
     throw new CreateError(
       `${from} is not a regular file: copy it yourself, or leave it out with --disks none`,
     );
   if (imageInfo(from).needsOthers && path.dirname(from) !== path.dirname(to)) {
     throw new CreateError(
-      `${from} is only part of a disk, the rest is in other files that it names: copy it yourself, or leave it out with --disks none`,
+      `${from} is only part of a disk; the rest is in other files that it refers to: copy it yourself, or leave it out with --disks none`,
     );
   }
   return { kind: 'copy', file: to, size: stats.size, from };
 }
 
-/** The same seed for a machine of its own: instance ID, host name and MAC addresses are new. */
+/** The same seed for another machine: with a new instance ID, host name and MAC addresses. */
 function seedStep(
   from: string,
   to: string,
@@ -165,8 +168,8 @@ function warnings(
 }
 
 /**
- * Keeps everybody from writing to the disks that a plan copies. @returns what lets them go
- * @throws DiskError saying who writes to one
+ * Locks the disks that a plan copies against writers. @returns a handle that releases them
+ * @throws DiskError naming the writer of one
  */
 export function lockCopied({ steps }: NewVmPlan): { release(): void } {
   const fds: number[] = [];

@@ -12,7 +12,7 @@ const TERMINATOR = 255;
 const MOST_BYTES = 2 ** 20;
 const DIRECTORY_FLAG = 2;
 
-/** Is it an image with the label that cloud-init looks for? */
+/** Whether a file is an image with the label that cloud-init looks for. */
 export function isSeedImage(file: string): boolean {
   try {
     return withImage(file, read => {
@@ -24,7 +24,7 @@ export function isSeedImage(file: string): boolean {
   }
 }
 
-/** The files of a seed's image, by name (ISO 9660 with Joliet names, as mkisofs -J makes it). @throws CreateError */
+/** The files in a seed image, by name (ISO 9660 with Joliet names, as mkisofs -J makes it). @throws CreateError */
 export function readSeedImage(file: string): Record<string, string> {
   return withImage(file, read => {
     const root = jolietRoot(file, read);
@@ -82,7 +82,7 @@ function isDescriptor(sector: Buffer): boolean {
   return sector.toString('latin1', 1, 6) === 'CD001';
 }
 
-/** Where the file of a directory record is. */
+/** The extent of a directory record's file. */
 function extentOf(file: string, record: Buffer): { sector: number; bytes: number } {
   const bytes = record.readUInt32LE(10);
   if (bytes > MOST_BYTES) throw damaged(file);

@@ -7,17 +7,17 @@ import type { CreateStep, NewVmPlan } from './plan.ts';
 import { makeSeedImage } from './seed-image.ts';
 
 export type CarryOutOptions = {
-  /** Saves the definition, after all steps; when it throws, what they made is removed. */
+  /** Saves the definition, after all steps; if it throws, the files they created are removed. */
   readonly save: (name: string, text: string) => Promise<void> | void;
-  /** The step that is being done, and its share from 0 to 1. */
+  /** The current step, and its progress from 0 to 1. */
   readonly progress?: (step: CreateStep, share: number) => void;
   readonly signal?: AbortSignal;
 };
 
-/** What would keep a plan from being carried out, and what is good to know before. */
+/** What prevents a plan from being carried out, and what the user should know beforehand. */
 export type PlanCheck = { readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
-/** Looks at the files that a plan makes or needs. Nothing is changed. */
+/** Checks the files that a plan creates or needs. Changes nothing. */
 export function checkPlan({ steps, definition }: NewVmPlan): PlanCheck {
   const problems: string[] = [];
   const warnings: string[] = [];
@@ -28,7 +28,7 @@ export function checkPlan({ steps, definition }: NewVmPlan): PlanCheck {
   let needed = 0;
   for (const step of steps) {
     if (fs.existsSync(step.file))
-      problems.push(`${step.file} exists already: choose another name, or move it away`);
+      problems.push(`${step.file} already exists: choose another name, or move it away`);
     if (step.kind === 'fill') needed += allocated(step.from.file);
   }
   const [first] = steps;
@@ -39,7 +39,7 @@ export function checkPlan({ steps, definition }: NewVmPlan): PlanCheck {
     const left = `${sizeText(rounded(free))} free`;
     if (needed > free)
       problems.push(
-        `${folder} has ${left}, and the image takes ${sizeText(rounded(needed))}: free some space`,
+        `${folder} has ${left}, and the image needs ${sizeText(rounded(needed))}: free some space`,
       );
     else if (most > free)
       warnings.push(`${folder} has ${left}, less than the disk may grow to, ${sizeText(most)}`);
@@ -48,7 +48,7 @@ export function checkPlan({ steps, definition }: NewVmPlan): PlanCheck {
 }
 
 /**
- * Makes the files of a new VM, and saves its definition. When anything fails, or is aborted, what was made is removed.
+ * Creates the files of a new VM and saves its definition. If anything fails or is aborted, the created files are removed.
  * @throws CreateError, or what `save` throws
  */
 export async function carryOut(plan: NewVmPlan, options: CarryOutOptions): Promise<void> {
@@ -83,7 +83,7 @@ async function perform(step: CreateStep, { progress, signal }: CarryOutOptions):
   }
 }
 
-/** Makes an empty file, and the folder that it is in; what somebody else has made meanwhile stays. */
+/** Creates an empty file and its folder; never replaces a file that another program created meanwhile. */
 function reserve(file: string, made: string[]): void {
   const folder = path.dirname(file);
   const first = fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -92,12 +92,12 @@ function reserve(file: string, made: string[]): void {
   made.push(file);
 }
 
-/** `/a/b` and `/a/b/c`: the folders from one above to one below it. */
+/** `/a/b` and `/a/b/c`: the folders between an ancestor and a descendant. */
 function foldersFrom(first: string, last: string): string[] {
   return first === last ? [last] : [...foldersFrom(first, path.dirname(last)), last];
 }
 
-/** Of folders, only those that nobody else has put anything into. */
+/** Folders are removed only if nobody else put anything into them. */
 function removeMade(file: string): void {
   if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
     if (fs.readdirSync(file).length === 0) fs.rmdirSync(file);
@@ -110,32 +110,32 @@ function describe(error: unknown): unknown {
   const { code, path: file } = error as NodeJS.ErrnoException;
   switch (code) {
     case 'EEXIST':
-      return new CreateError(`${file} exists already: choose another name, or move it away`);
+      return new CreateError(`${file} already exists: choose another name, or move it away`);
     case 'ENOSPC':
     case 'EDQUOT':
       return new CreateError(
-        'no space is left for the disk: free some, then try again; what was made is removed',
+        'the file system of the disk is full: free some space, then try again; the files created so far were removed',
       );
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
       return new CreateError(
-        `${file} can't be made: ${code === 'EROFS' ? 'its file system is read-only' : 'permission denied'}: set VRING_STATE_DIR to another folder`,
+        `${file} cannot be created: ${code === 'EROFS' ? 'its file system is read-only' : 'permission denied'}: set VRING_STATE_DIR to another folder`,
       );
     case 'EFBIG':
-      return new CreateError('the disk is larger than its file system takes: give it a smaller size');
+      return new CreateError('the disk is larger than its file system allows: choose a smaller size');
     default:
       return error;
   }
 }
 
-/** Bytes on the disk, which for a sparse file are less than its size. */
+/** Allocated bytes, which for a sparse file are fewer than its size. */
 function allocated(file: string): number {
   const { size, blocks } = fs.statSync(file);
   return Math.min(size, blocks * 512);
 }
 
-/** Free bytes where a folder is, or would be made; null where that can't be told. */
+/** Free bytes where a folder is, or would be created; null if unknown. */
 function freeBytes(folder: string): number | null {
   let there = folder;
   while (!fs.existsSync(there) && path.dirname(there) !== there) there = path.dirname(there);
@@ -147,7 +147,7 @@ function freeBytes(folder: string): number | null {
   }
 }
 
-/** Down to whole MiB, and what is less than one to whole KiB. */
+/** Rounded down to whole MiB; below one MiB, to whole KiB. */
 function rounded(bytes: number): number {
   const unit = bytes < 2 ** 20 ? 2 ** 10 : 2 ** 20;
   return Math.floor(bytes / unit) * unit;

@@ -3,12 +3,12 @@ import { shown } from '../words.ts';
 import { yaml11 } from '../yaml-for-others.ts';
 import { CreateError } from './image-info.ts';
 
-/** The first user of a guest made from a cloud image. */
+/** The first user of a guest created from a cloud image. */
 export type CloudUser = {
   readonly name: string;
   /** Lines of an authorized_keys file. */
   readonly sshKeys: readonly string[];
-  /** As in /etc/shadow (`openssl passwd -6` makes one); without it nobody logs in by password. */
+  /** As in /etc/shadow (`openssl passwd -6` makes one); without it, password logins are disabled. */
   readonly passwordHash?: string;
 };
 
@@ -24,15 +24,15 @@ export type CloudNetwork =
 
 export type CloudSeed = {
   readonly hostname: string;
-  /** A guest that finds another one than at its last boot sets itself up anew. */
+  /** A guest that finds another ID than at its last boot sets itself up again. */
   readonly instanceId: string;
   readonly user: CloudUser;
   readonly network: CloudNetwork;
-  /** Of the card that `network` is for. */
+  /** The address of the card that `network` configures. */
   readonly mac: string;
 };
 
-/** A line of an authorized_keys file. Its comment has nothing that cloud-init's Python would take for the end of the line. */
+/** A line of an authorized_keys file, without characters that cloud-init's Python would take for the end of a line. */
 const SSH_KEY =
   /^(ssh-(ed25519|rsa)|ecdsa-sha2-[\w.@-]+|sk-[\w.@-]+) [A-Za-z0-9+/]+={0,2}( [^\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]*)?$/;
 
@@ -92,17 +92,15 @@ function checkUser({ name, sshKeys, passwordHash }: CloudUser): void {
   }
   for (const key of sshKeys) {
     if (SSH_KEY.test(key)) continue;
-    const hint = key.includes('PRIVATE KEY')
-      ? 'a private one stays where it is'
-      : 'the line of an id_*.pub file';
+    const hint = key.includes('PRIVATE KEY') ? 'never the private one' : 'the line in an id_*.pub file';
     throw new CreateError(`expected an SSH public key (${hint}), not ${shown(key)}`);
   }
   if (passwordHash !== undefined && !/^\$(5|6|7|y|gy|2[aby])\$[\x21-\x7e]+$/.test(passwordHash)) {
     throw new CreateError(
-      'expected the hash of a password, as `openssl passwd -6` makes it, not the password itself',
+      'expected a password hash, as `openssl passwd -6` prints it, not the password itself',
     );
   }
   if (sshKeys.length === 0 && passwordHash === undefined) {
-    throw new CreateError(`nobody could log in: give ${name} an SSH public key, or the hash of a password`);
+    throw new CreateError(`nobody could log in: give ${name} an SSH public key or a password hash`);
   }
 }

@@ -6,15 +6,15 @@ import { lastLine } from './seed-image.ts';
 const CHUNK = 2 ** 20;
 const ZEROES = Buffer.alloc(CHUNK);
 
-/** What the kernel says of file systems that share no blocks (ioctl_ficlonerange(2)), or not between these two. */
+/** The kernel's errors for file systems that cannot share blocks (ioctl_ficlonerange(2)), or not between these two. */
 const CANNOT_REFLINK = new Set(['EOPNOTSUPP', 'ENOTSUP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY', 'EBADF']);
 
-/** Bytes that are done, of how many. */
+/** Bytes done, and the total. */
 export type Progress = (done: number, all: number) => void;
 
 /**
- * Writes what is in an image to a raw disk, with holes where it is zero, and grows it to `size`.
- * @param disk a file that exists, and is empty
+ * Writes an image to a raw disk, with holes where it is zero, and grows it to `size`.
+ * @param disk an existing, empty file
  * @throws CreateError
  */
 export async function fillDisk(
@@ -29,7 +29,7 @@ export async function fillDisk(
   await fs.truncate(disk, size);
 }
 
-/** Copies a file, with its holes; where the file system can share the blocks (reflink), at once. @param to exists, and is empty */
+/** Copies a file, with its holes; instantly where the file system can share blocks (reflink). @param to an existing, empty file */
 export async function copyFile(
   from: string,
   to: string,
@@ -41,7 +41,7 @@ export async function copyFile(
     await fs.copyFile(from, to, fs.constants.COPYFILE_FICLONE_FORCE);
   } catch (error) {
     if (!CANNOT_REFLINK.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    // A copy that failed took its target away.
+    // A failed copy removes its target.
     await (await fs.open(to, 'a', 0o600)).close();
     await copy(from, to, progress, size, signal);
     await fs.truncate(to, size);
@@ -59,7 +59,7 @@ async function copy(
   const target = await fs.open(to, 'r+');
   try {
     const buffer = Buffer.allocUnsafe(CHUNK);
-    // An image that grows meanwhile is no reason to go on for ever.
+    // An image that keeps growing must not keep the copy going.
     for (let at = 0; at < size; ) {
       signal?.throwIfAborted();
       const { bytesRead } = await source.read(buffer, 0, Math.min(CHUNK, size - at), at);
@@ -96,7 +96,7 @@ async function convert(
   signal?.throwIfAborted();
   if (result.code === 'ENOENT') {
     throw new CreateError(
-      `${from} is a qcow2 image, which qemu-img makes a raw disk of: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), then try again`,
+      `${from} is a qcow2 image, which qemu-img converts to a raw disk: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), then try again`,
     );
   }
   if (result.failed)

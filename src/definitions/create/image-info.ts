@@ -1,22 +1,22 @@
 import fs from 'node:fs';
 import { probeFormat, type ReadAt, toRaw } from '../../vmm/backends/image-format.ts';
 
-/** What an image file holds, as its first bytes say. */
+/** What an image file holds, according to its first bytes. */
 export type ImageInfo = {
   readonly file: string;
   readonly format: 'raw' | 'qcow2' | 'iso';
-  /** Bytes of the disk in it. */
+  /** Size of the disk in it, in bytes. */
   readonly size: number;
-  /** Its data are in part in other files of the host, which the image names. */
+  /** Part of its data is in other host files, which the image refers to. */
   readonly needsOthers: boolean;
 };
 
-/** An image can't be used, or a VM not be created; the message says why and what to do. */
+/** An image cannot be used, or a VM cannot be created; the message says why and what to do. */
 export class CreateError extends Error {
   override readonly name = 'CreateError';
 }
 
-/** docs/interop/qcow2.rst: magic, and the offsets of the fields that are read here, all big endian. */
+/** docs/interop/qcow2.rst: magic and offsets of the fields read here, all big-endian. */
 const QCOW2 = {
   version: 4,
   backingFile: 8,
@@ -24,7 +24,7 @@ const QCOW2 = {
   incompatible: 72,
   bytes: 80,
 } as const;
-/** Incompatible feature: the data are in another file. */
+/** Incompatible feature: the data is in another file. */
 const EXTERNAL_DATA = 4n;
 /** ECMA-119: the identifier of the first volume descriptor. */
 const ISO = { at: 0x8001, magic: 'CD001' } as const;
@@ -35,11 +35,11 @@ export function imageInfo(file: string): ImageInfo {
   try {
     fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   } catch (error) {
-    throw new CreateError(`the image ${file} can't be opened: ${openReason(error)}`);
+    throw new CreateError(`the image ${file} cannot be opened: ${openReason(error)}`);
   }
   try {
     const stats = fs.fstatSync(fd);
-    if (!stats.isFile()) throw new CreateError(`the image ${file} is no file: give a disk image`);
+    if (!stats.isFile()) throw new CreateError(`the image ${file} is not a regular file: name a disk image`);
     if (stats.size === 0) throw new CreateError(`the image ${file} is empty: was it downloaded in full?`);
     const read: ReadAt = (offset, length) => readAt(fd, offset, length);
     const format = probeFormat(read, stats.size);
@@ -53,7 +53,7 @@ export function imageInfo(file: string): ImageInfo {
   }
 }
 
-/** The format that a file of this host shows (`probeFormat`); null where that cannot be told. */
+/** The format that a host file appears to have (`probeFormat`); null if unknown. */
 export function seenFormat(file: string): string | null {
   try {
     const stats = fs.statSync(file);
@@ -76,10 +76,10 @@ function readAt(fd: number, offset: number, length: number): Buffer {
 
 function qcow2Info(file: string, head: Buffer): ImageInfo {
   if (head.length < QCOW2.bytes)
-    throw new CreateError(`the image ${file} is damaged: its qcow2 header is cut off`);
+    throw new CreateError(`the image ${file} is damaged: its qcow2 header is truncated`);
   const size = Number(head.readBigUInt64BE(QCOW2.size));
   if (!Number.isSafeInteger(size) || size === 0)
-    throw new CreateError(`the image ${file} is damaged: it says it has ${size} bytes`);
+    throw new CreateError(`the image ${file} is damaged: its header gives a size of ${size} bytes`);
   const features = head.readUInt32BE(QCOW2.version) >= 3 ? head.readBigUInt64BE(QCOW2.incompatible) : 0n;
   const needsOthers = head.readBigUInt64BE(QCOW2.backingFile) !== 0n || (features & EXTERNAL_DATA) !== 0n;
   return { file, format: 'qcow2', size, needsOthers };
@@ -89,7 +89,7 @@ function openReason(error: unknown): string {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return 'there is no such file: correct the path';
+      return 'it does not exist: correct the path';
     case 'EACCES':
     case 'EPERM':
       return 'permission denied: make it readable for this user';

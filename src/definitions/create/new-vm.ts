@@ -6,7 +6,7 @@ import { type ImageInfo, imageInfo } from './image-info.ts';
 import { checkAddress, cloudNetwork, type NicsInput, ownSshKeyFile, readSshKeys } from './option-values.ts';
 import type { NewVm, NewVmSource } from './plan.ts';
 
-/** What is asked for a new VM. */
+/** The options for a new VM. */
 export type CreateOptions = {
   readonly kernel?: string;
   readonly initrd?: string;
@@ -32,7 +32,7 @@ export const DEFAULTS = { memory: 2 * GiB, kernelMemory: GiB / 4, cpus: 1, insta
 
 const SOURCES = ['kernel', 'iso', 'cloudImage'] as const;
 
-/** Options that only go with one source. */
+/** Options for one source only. */
 const BELONG_TO: Readonly<Record<string, (typeof SOURCES)[number]>> = {
   initrd: 'kernel',
   append: 'kernel',
@@ -48,7 +48,7 @@ const flag = (name: string) => `--${name.replace(/[A-Z]/g, letter => `-${letter.
 
 const NOT_OF_THE_VM: readonly string[] = ['json', 'dryRun', 'replace'];
 
-/** The options that describe the VM, as they are written. Without any, the wizard asks. */
+/** The options that describe the VM, as the user writes them. Without any, the wizard asks. */
 export function describing(options: CreateOptions): string[] {
   return Object.keys(options)
     .filter(name => !NOT_OF_THE_VM.includes(name))
@@ -62,7 +62,7 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
     throw new UsageError(`a new VM starts from one of ${SOURCES.map(flag).join(', ')}`);
   for (const [option, belongsTo] of Object.entries(BELONG_TO)) {
     if (options[option as keyof CreateOptions] !== undefined && belongsTo !== source)
-      throw new UsageError(`${flag(option)} goes with ${flag(belongsTo)} alone`);
+      throw new UsageError(`${flag(option)} is only valid with ${flag(belongsTo)}`);
   }
   const { cpus = DEFAULTS.cpus, autostart, passthrough = [] } = options;
   const memory = options.memory ?? (source === 'kernel' ? DEFAULTS.kernelMemory : DEFAULTS.memory);
@@ -102,7 +102,7 @@ function cloudSource(image: ImageInfo, options: CreateOptions): NewVmSource {
   const own = passwordHash === undefined ? ownSshKeyFile() : null;
   const keyFiles = options.sshKey ?? (own === null ? [] : [own]);
   if (keyFiles.length === 0 && passwordHash === undefined)
-    throw new UsageError(`nobody could log in as ${user}: give them an --ssh-key, or a --password-hash`);
+    throw new UsageError(`nobody could log in as ${user}: add --ssh-key or --password-hash`);
   return {
     kind: 'cloud',
     image,
@@ -115,7 +115,7 @@ function cloudSource(image: ImageInfo, options: CreateOptions): NewVmSource {
   };
 }
 
-/** Root has no place as a guest's first user. */
+/** Root should not be a guest's first user. */
 export function defaultUser(): string {
   try {
     const { username } = userInfo();

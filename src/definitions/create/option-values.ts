@@ -8,10 +8,10 @@ import type { NewVm } from './plan.ts';
 
 export type NicsInput = NonNullable<NonNullable<NewVm['more']>['nics']>;
 
-/** What `--network` takes, in words. */
+/** The values of `--network`, in words. */
 export const NETWORKS = 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none';
 
-/** The network cards that `user`, `bridge:br0` and the like stand for. @throws UsageError */
+/** The network cards that `user`, `bridge:br0` and so on stand for. @throws UsageError */
 export function parseNetwork(text: string): NicsInput {
   const [type, name, ...rest] = text.split(':');
   const known = rest.length === 0 && name !== '';
@@ -23,16 +23,16 @@ export function parseNetwork(text: string): NicsInput {
   throw new UsageError(`--network ${text}: expected ${NETWORKS}`);
 }
 
-/** @throws UsageError for what is no PCI address */
+/** @throws UsageError for anything but a PCI address */
 export function checkAddress(text: string): string {
   if (/^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i.test(text)) return text;
   throw new UsageError(`--passthrough ${text}: expected a PCI address, such as 0000:02:00.0 or 02:00.0`);
 }
 
-/** An authorized_keys file has room for thousands in that. */
+/** Room for thousands of keys. */
 const MAX_KEYS_BYTES = 2 ** 20;
 
-/** SSH public keys: the lines of a file, or the key itself. @throws UsageError */
+/** SSH public keys: the lines of a file, or a key itself. @throws UsageError */
 export function readSshKeys(keyOrFile: string): string[] {
   if (/^(ssh|ecdsa|sk)-\S+ /.test(keyOrFile)) return [keyOrFile.trim()];
   try {
@@ -45,7 +45,7 @@ export function readSshKeys(keyOrFile: string): string[] {
   }
 }
 
-/** The user's own public key, the strongest kind first; null when there is none. */
+/** The user's own public key, the strongest type first; null if there is none. */
 export function ownSshKeyFile(folder = join(homedir(), '.ssh')): string | null {
   try {
     const files = readdirSync(folder);
@@ -56,7 +56,7 @@ export function ownSshKeyFile(folder = join(homedir(), '.ssh')): string | null {
   }
 }
 
-/** The network of a guest's first card: DHCP unless it has an address of its own. */
+/** The network of a guest's first card: DHCP unless it has a static address. */
 export function cloudNetwork(
   address: string | undefined,
   gateway: string | undefined,

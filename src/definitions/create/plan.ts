@@ -14,9 +14,9 @@ import { CreateError, type ImageInfo } from './image-info.ts';
 
 /** What a new VM starts from. */
 export type NewVmSource =
-  /** An installer on an image of a CD. */
+  /** An installer on a CD image. */
   | { readonly kind: 'installer'; readonly image: ImageInfo }
-  /** An installed system that sets itself up by cloud-init. */
+  /** An installed system that cloud-init sets up. */
   | {
       readonly kind: 'cloud';
       readonly image: ImageInfo;
@@ -25,54 +25,54 @@ export type NewVmSource =
     }
   | { readonly kind: 'kernel'; readonly kernel: string; readonly initrd?: string; readonly append?: string };
 
-/** What is asked of the user who creates a VM. */
+/** What the user is asked for a new VM. */
 export type NewVm = {
   readonly name: string;
   readonly source: NewVmSource;
-  /** Bytes of the disk; null for none, which only a kernel can do without. */
+  /** Size of the disk in bytes; null for none, which only a kernel can do without. */
   readonly diskSize: number | null;
-  /** Anything else that a definition may say; keys that follow from `source` are not in it. */
+  /** Other keys of the definition, except those that follow from `source`. */
   readonly more?: Omit<DefinitionInput, 'name' | 'disks' | 'boot'>;
 };
 
-/** Something that is made before the definition is saved. */
+/** Something to create before the definition is saved. */
 export type CreateStep =
   /** A sparse raw disk. */
   | { readonly kind: 'disk'; readonly file: string; readonly size: number }
-  /** A raw disk with what is in an image, grown to `size`. */
+  /** A raw disk with the content of an image, grown to `size`. */
   | { readonly kind: 'fill'; readonly file: string; readonly size: number; readonly from: ImageInfo }
-  /** A copy of a file, with its holes, that shares its blocks where the file system can. */
+  /** A copy of a file, with its holes, that shares blocks where the file system supports it. */
   | { readonly kind: 'copy'; readonly file: string; readonly size: number; readonly from: string }
   /** A small image with the label CIDATA. */
   | { readonly kind: 'seed'; readonly file: string; readonly files: Readonly<Record<string, string>> };
 
 export type NewVmPlan = {
   readonly definition: Definition;
-  /** To be saved when the steps are done. */
+  /** Saved after the steps. */
   readonly text: string;
   readonly steps: readonly CreateStep[];
-  /** What keeps it from being started. */
+  /** What prevents it from starting. */
   readonly notYet: readonly NotYet[];
 };
 
-/** The folder of new disks, in the folder of vring's state. */
+/** The folder for new disks, in vring's state folder. */
 export function disksFolder(state: string): string {
   return path.join(state, 'disks');
 }
 
 /**
- * What is to be done for a new VM. Nothing is done, or looked at, yet.
- * @param folder of the new disks
+ * The steps that create a new VM. Neither changes nor checks anything yet.
+ * @param folder for the new disks
  * @param instanceId new for each VM (randomUUID)
  * @throws CreateError
  */
 export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmPlan {
-  // It becomes the name of files.
+  // It becomes part of file names.
   if (!VM_NAME.pattern.test(vm.name))
     throw new CreateError(`${shown(vm.name)} cannot be the name of a VM: expected ${VM_NAME.rule}`);
   const { diskSize, source, name } = vm;
   if (diskSize !== null && (diskSize < 2 ** 20 || diskSize % 512 !== 0)) {
-    throw new CreateError('expected a disk of at least 1M, in whole sectors of 512 bytes');
+    throw new CreateError('expected a disk size of at least 1M and a multiple of 512 bytes');
   }
   const disk = path.join(folder, `${name}.img`);
   switch (source.kind) {
@@ -88,17 +88,17 @@ export function planNewVm(vm: NewVm, folder: string, instanceId: string): NewVmP
   }
 }
 
-/** Its format is said: what the guest writes into it must never decide how it is read. */
+/** With an explicit format: what the guest writes must never decide how the disk is read. */
 function newDisk(file: string): DiskInput {
   return { file, format: 'raw' };
 }
 
 function planInstaller(vm: NewVm, image: ImageInfo, disk: string): NewVmPlan {
   if (image.format !== 'iso')
-    throw new CreateError(`${image.file} is not a CD image: give the .iso file of the installer`);
+    throw new CreateError(`${image.file} is not a CD image: name the .iso file of the installer`);
   if (vm.diskSize === null)
-    throw new CreateError('an installer needs a disk to install to: give it a size, such as 20G');
-  // A disk without a system is passed over, so that the installer comes up until it is done.
+    throw new CreateError('an installer needs a disk to install to: give a size, such as 20G');
+  // The firmware skips a disk without a system, so that the installer boots until it is done.
   return finish(
     vm,
     { disks: [newDisk(disk), { file: image.file, cdrom: true }], boot: { order: ['disk', 'cdrom'] } },
@@ -117,13 +117,13 @@ function planCloud(
     throw new CreateError(`${image.file} is a CD image: create the VM from an installer`);
   if (image.needsOthers) {
     throw new CreateError(
-      `${image.file} is only part of a disk, the rest is in other files that it names: give a complete image`,
+      `${image.file} is only part of a disk; the rest is in other files that it refers to: give a complete image`,
     );
   }
   const size = vm.diskSize ?? Math.ceil(image.size / 512) * 512;
   if (size < image.size) {
     throw new CreateError(
-      `${image.file} has a disk of ${sizeText(image.size)}: expected at least that, not ${sizeText(size)}`,
+      `${image.file} holds a disk of ${sizeText(image.size)}: expected a disk size of at least that, not ${sizeText(size)}`,
     );
   }
   const [nic = {}, ...nics] = vm.more?.nics ?? [];
@@ -149,7 +149,7 @@ function finish(vm: NewVm, own: Partial<DefinitionInput>, steps: readonly Create
   return { definition: parsed.data, text: writeDefinition(parsed.data), steps, notYet: notYet(parsed.data) };
 }
 
-/** A step in words, for who is asked whether to go on. */
+/** A step in words, for the confirmation prompt. */
 export function describeStep(step: CreateStep): string {
   switch (step.kind) {
     case 'disk':

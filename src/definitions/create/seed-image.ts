@@ -32,8 +32,8 @@ export const SEED_MAKERS: readonly Maker[] = [
 ];
 
 /**
- * Makes the image of a seed with whichever program there is.
- * @param out a file that exists, and is overwritten
+ * Creates a seed image with whichever program is installed.
+ * @param out an existing file, which is overwritten
  * @throws CreateError
  */
 export async function makeSeedImage(
@@ -54,12 +54,12 @@ export async function makeSeedImage(
       if (result.code === 'ENOENT') continue;
       if (result.failed)
         throw new CreateError(
-          `${command} could not make ${out}: ${lastLine(result.stderr) ?? result.shortMessage}`,
+          `${command} could not create ${out}: ${lastLine(result.stderr) ?? result.shortMessage}`,
         );
       return;
     }
     throw new CreateError(
-      'a cloud image needs a program that makes CD images: install the package genisoimage or xorriso, then try again',
+      'a cloud image needs a program that creates CD images: install the package genisoimage or xorriso, then try again',
     );
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });

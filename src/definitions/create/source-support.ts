@@ -5,14 +5,14 @@ import type { NewVmSource } from './plan.ts';
 
 type SourceKind = NewVmSource['kind'];
 
-/** The least that a VM of each source asks for. */
+/** The minimum that a VM of each source needs. */
 const SAMPLES: Readonly<Record<SourceKind, Omit<DefinitionInput, 'name'>>> = {
   installer: { disks: [{ file: '/disk' }, { file: '/installer.iso', cdrom: true }] },
   cloud: { disks: [{ file: '/disk' }, { file: '/seed', readonly: true }] },
   kernel: { machine: { kernel: '/vmlinuz' } },
 };
 
-/** Why a new VM cannot start from a source in this version: `needs firmware boot`; null when it can. */
+/** Why a new VM cannot start from a source in this version: `needs firmware boot`; null if it can. */
 export function sourceObstacle(
   kind: SourceKind,
   missingFrom: (definition: Definition) => readonly { readonly what: string }[] = notYet,

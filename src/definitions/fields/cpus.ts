@@ -9,8 +9,8 @@ const part = z.int().min(1, 'at least 1').max(MOST, `at most ${MOST}`).default(1
 
 const topology = z.strictObject({
   sockets: part.meta({ description: 'Sockets.', examples: [1] }),
-  cores: part.meta({ description: 'Cores of a socket.', examples: [2] }),
-  threads: part.meta({ description: 'Threads of a core.', examples: [2] }),
+  cores: part.meta({ description: 'Cores per socket.', examples: [2] }),
+  threads: part.meta({ description: 'Threads per core.', examples: [2] }),
 });
 
 export type CpuTopology = z.output<typeof topology>;
@@ -42,18 +42,18 @@ const model = z.string().superRefine((text, context) => {
 const settings = z
   .strictObject({
     count: count.optional().meta({
-      description: 'vCPUs; what the topology gives, or 1, if absent.',
+      description: 'The number of vCPUs; if absent, the product of the topology, or 1.',
       examples: [4],
     }),
-    topology: topology
-      .optional()
-      .meta({ description: 'Sockets, cores and threads that the guest sees; their product is the count.' }),
+    topology: topology.optional().meta({
+      description: 'The sockets, cores and threads that the guest sees; their product must equal count.',
+    }),
     pinning: z
-      .array(z.int().min(0, 'a number of a host CPU').max(8191, 'a number of a host CPU'))
+      .array(z.int().min(0, 'the number of a host CPU').max(8191, 'the number of a host CPU'))
       .max(MOST)
       .optional()
       .meta({
-        description: 'The host CPU that each vCPU stays on, in the order of the vCPUs.',
+        description: 'The host CPU to pin each vCPU to, in the order of the vCPUs.',
         examples: [[2, 3, 6, 7]],
       }),
     features: z
@@ -61,20 +61,20 @@ const settings = z
       .default([])
       .meta({
         description:
-          'CPU features to hide from the guest, by their names in /proc/cpuinfo, with a leading "-"; with a leading "+" those ' +
-          'that the model does not have.',
+          'CPU features, by their names in /proc/cpuinfo: with a leading "-", to hide from the guest; with a leading "+", to add ' +
+          'to the model.',
         examples: [['-cx16', '-xsave']],
       }),
     model: model.optional().meta({
       description:
-        "A CPU model of QEMU's, such as Haswell or x86-64-v2, as far as this host has its features; the host's CPU if absent.",
+        "A QEMU CPU model, such as Haswell or x86-64-v2, limited to the features that this host has; the host's CPU if absent.",
       examples: ['Haswell-noTSX'],
     }),
     enforce: z
       .boolean()
       .default(false)
       .meta({
-        description: 'Refuse to start on a host that lacks a feature of the CPU.',
+        description: "Refuse to start on a host that lacks one of the CPU's features.",
         examples: [true],
       }),
     'hide-hypervisor': z
@@ -94,7 +94,7 @@ const settings = z
       const sum = `${sockets} x ${cores} x ${threads} = ${product}`;
       return problem(
         'topology',
-        `sockets x cores x threads (${sum}) have to give the count, ${all}`,
+        `sockets x cores x threads (${sum}) must equal count, ${all}`,
         value.topology,
       );
     }
@@ -102,7 +102,7 @@ const settings = z
     if (value.pinning && value.pinning.length !== all) {
       return problem(
         'pinning',
-        `expected a host CPU for each of the ${all} vCPUs, not ${value.pinning.length}`,
+        `expected one host CPU for each of the ${all} vCPUs, not ${value.pinning.length}`,
         value.pinning,
       );
     }

@@ -13,7 +13,7 @@ const settings = z.strictObject({
     .enum(DISK_BUSES)
     .optional()
     .meta({
-      description: 'How the guest sees it: virtio, or ide for a CD-ROM, if absent.',
+      description: 'How the disk is attached; if absent, virtio, or ide for a CD-ROM.',
       examples: ['scsi'],
     }),
   format: z
@@ -21,7 +21,7 @@ const settings = z.strictObject({
     .optional()
     .meta({
       description:
-        'What is in the file. If absent, the file is probed, and refused when it looks like anything but a raw disk.',
+        'The format of the file. If absent, the file is probed, and refused if it looks like anything but a raw disk.',
       examples: ['raw'],
     }),
   cdrom: z
@@ -31,22 +31,22 @@ const settings = z.strictObject({
   readonly: z
     .boolean()
     .default(false)
-    .meta({ description: 'The guest can only read it.', examples: [true] }),
+    .meta({ description: 'The guest cannot write to it.', examples: [true] }),
   cache: z
     .enum(['writeback', 'none'])
     .default('writeback')
-    .meta({ description: "Through the host's page cache, or past it.", examples: ['none'] }),
+    .meta({ description: "writeback uses the host's page cache; none bypasses it.", examples: ['none'] }),
   serial: z
     .string()
     .regex(/^[\x20-\x7e]{1,20}$/, '1 to 20 printable ASCII characters')
     .optional()
-    .meta({ description: "The disk's serial number, as the guest reads it.", examples: ['WD-1'] }),
+    .meta({ description: 'The serial number that the guest sees.', examples: ['WD-1'] }),
   queues: z
     .int()
     .min(1, 'at least 1 queue')
     .max(16, 'at most 16 queues')
     .default(1)
-    .meta({ description: 'Request queues (virtio), each with a thread of its own.', examples: [2] }),
+    .meta({ description: 'Request queues (virtio), each with its own thread.', examples: [2] }),
 });
 
 const disk = settings.transform((value, context) => {
@@ -55,9 +55,9 @@ const disk = settings.transform((value, context) => {
     context.addIssue({ code: 'custom', path: [key], message, input });
     return z.NEVER;
   };
-  if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM has to be on bus ide or scsi', bus);
+  if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM must be on bus ide or scsi', bus);
   if (value.queues > 1 && bus !== 'virtio')
-    return problem('queues', `only a disk on bus virtio has several queues, not one on ${bus}`, value.queues);
+    return problem('queues', `only a disk on bus virtio can have more than one queue`, value.queues);
   return { ...value, bus, readonly: value.readonly || value.cdrom };
 });
 

@@ -6,7 +6,7 @@ const bootModule = z.strictObject({
   'command-line': z
     .string()
     .max(4096, 'at most 4096 characters')
-    .regex(/^[^\u0000]*$/, 'no NUL character')
+    .regex(/^[^\u0000]*$/, 'text without NUL characters')
     .optional()
     .meta({
       description: "The module's command line; the file's path if absent.",
@@ -25,7 +25,7 @@ const settings = z
       }),
     kernel: hostPath.optional().meta({
       description:
-        'Boot this kernel at once, without firmware: a bzImage, an ELF with a PVH note, or a multiboot ELF.',
+        'Boot this kernel directly, without firmware: a bzImage, an ELF with a PVH note, or a multiboot ELF.',
       examples: ['/boot/vmlinuz'],
     }),
     initrd: hostPath
@@ -35,11 +35,11 @@ const settings = z
       .array(bootModule)
       .max(64, 'at most 64 modules')
       .optional()
-      .meta({ description: 'The modules of a multiboot kernel, in place of an initrd.' }),
+      .meta({ description: 'The modules of a multiboot kernel, instead of an initrd.' }),
     append: z
       .string()
       .max(65_536, 'at most 64 KiB')
-      .regex(/^[^\u0000]*$/, 'no NUL character')
+      .regex(/^[^\u0000]*$/, 'text without NUL characters')
       .optional()
       .meta({ description: "The kernel's command line.", examples: ['console=ttyS0 root=/dev/vda1'] }),
   })
@@ -48,13 +48,13 @@ const settings = z
       context.addIssue({ code: 'custom', path: [key], message, input: value });
     if (value.kernel !== undefined) {
       if (value.firmware !== undefined)
-        problem('firmware', 'expected either a kernel or a firmware, not both');
+        problem('firmware', 'machine.kernel and machine.firmware exclude each other: remove one');
       if (value.initrd !== undefined && value.modules !== undefined)
-        problem('modules', 'expected either an initrd or modules, not both');
+        problem('modules', 'machine.initrd and machine.modules exclude each other: remove one');
       return;
     }
     for (const key of ['initrd', 'modules', 'append'] as const) {
-      if (value[key] !== undefined) problem(key, 'this is for a kernel: name one in machine.kernel');
+      if (value[key] !== undefined) problem(key, 'this needs a kernel: set machine.kernel');
     }
   });
 

@@ -14,7 +14,7 @@ export const size = z
     if (bytes !== null && bytes >= 2 * MiB && bytes % MiB === 0) return bytes;
     context.addIssue({
       code: 'custom',
-      message: `expected at least 2M, and a whole number of MiB, not ${value}`,
+      message: `expected a whole number of MiB, at least 2M, not ${value}`,
       input: value,
     });
     return z.NEVER;
@@ -23,7 +23,7 @@ export const size = z
 const settings = z
   .strictObject({
     size: size.prefault(DEFAULT).meta({
-      description: 'Guest RAM: a size such as 512M or 2G; a bare number counts MiB.',
+      description: 'Guest RAM: a size such as 512M or 2G; a bare number is in MiB.',
       examples: ['2G'],
     }),
     hugepages: z
@@ -34,13 +34,13 @@ const settings = z
       .boolean()
       .default(false)
       .meta({
-        description: 'Let the host merge pages that are equal in several guests (KSM).',
+        description: 'Let the host merge identical pages of several guests (KSM).',
         examples: [true],
       }),
   })
   .refine(({ hugepages, mergeable }) => !(hugepages && mergeable), {
     path: ['mergeable'],
-    message: 'the host never merges huge pages: leave out one of the two',
+    message: 'the host cannot merge huge pages: remove memory.mergeable or memory.hugepages',
   });
 
 export type Memory = z.output<typeof settings>;

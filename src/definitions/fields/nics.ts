@@ -4,7 +4,7 @@ const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as
 
 const INTERFACE = 'the name of a network interface, such as tap0';
 
-/** What Linux takes for the name of a network interface (15 bytes). */
+/** What Linux accepts as the name of a network interface (15 bytes). */
 const hostInterface = z
   .string(INTERFACE)
   .regex(/^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/, INTERFACE);
@@ -19,34 +19,32 @@ const forward = z.strictObject({
   address: z
     .union([z.ipv4('an IP address'), z.ipv6('an IP address')], 'an IP address')
     .default('127.0.0.1')
-    .meta({ description: 'The address of the host to listen on.', examples: ['0.0.0.0'] }),
+    .meta({ description: 'The host address to listen on.', examples: ['0.0.0.0'] }),
   host: port.meta({ description: 'The port on the host.', examples: [2222] }),
   guest: port.meta({ description: 'The port in the guest.', examples: [22] }),
 });
 
 const network = z.discriminatedUnion('type', [
   z.strictObject({
-    type: z
-      .literal('user')
-      .meta({ description: "Through the host's own connections (NAT), without privileges." }),
+    type: z.literal('user').meta({ description: "NAT through the host's connections, without privileges." }),
     forward: z
       .array(forward)
       .max(64, 'at most 64 ports')
       .default([])
-      .meta({ description: 'Ports of the host that lead to the guest.' }),
+      .meta({ description: 'Host ports to forward to the guest.' }),
   }),
   z.strictObject({
-    type: z.literal('tap').meta({ description: 'A TAP interface of the host.' }),
+    type: z.literal('tap').meta({ description: 'A TAP interface on the host.' }),
     interface: hostInterface
       .optional()
-      .meta({ description: 'The TAP interface; one is made if absent.', examples: ['tap0'] }),
+      .meta({ description: 'The TAP interface; one is created if absent.', examples: ['tap0'] }),
   }),
   z.strictObject({
-    type: z.literal('bridge').meta({ description: 'A TAP interface that is made and put into a bridge.' }),
+    type: z.literal('bridge').meta({ description: 'A new TAP interface, attached to a bridge.' }),
     bridge: hostInterface.meta({ description: 'The bridge on the host.', examples: ['br0'] }),
   }),
   z.strictObject({
-    type: z.literal('macvtap').meta({ description: 'Directly on an interface of the host.' }),
+    type: z.literal('macvtap').meta({ description: 'Directly on a host interface.' }),
     interface: hostInterface.meta({ description: 'The interface on the host.', examples: ['eth0'] }),
   }),
 ]);
@@ -58,7 +56,7 @@ const nic = z.strictObject({
   model: z
     .enum(NIC_MODELS)
     .default('virtio')
-    .meta({ description: 'The network card.', examples: ['e1000'] }),
+    .meta({ description: 'The model of the network card.', examples: ['e1000'] }),
   network: z
     .union(
       [z.enum(['user', 'tap']).transform(type => network.parse({ type })), network],
@@ -66,19 +64,19 @@ const nic = z.strictObject({
     )
     .prefault('user')
     .meta({
-      description: 'What it is connected to: user or tap, or settings with a type.',
+      description: 'What the card is connected to: user, tap, or settings with a type.',
       examples: ['tap'],
     }),
   mac: z
     .string()
     .regex(
       /^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$/,
-      'a MAC address of one card, such as 52:54:00:12:34:56',
+      'a unicast MAC address, such as 52:54:00:12:34:56',
     )
     .transform(mac => mac.toLowerCase())
     .optional()
     .meta({
-      description: "The card's address; one is made from the VM's name if absent.",
+      description: "The card's MAC address; derived from the VM's name if absent.",
       examples: ['52:54:00:12:34:56'],
     }),
 });

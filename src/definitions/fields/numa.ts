@@ -9,18 +9,18 @@ const node = z.strictObject({
   cpus: z
     .array(z.int().min(0, 'the number of a vCPU, from 0'))
     .default([])
-    .meta({ description: 'Its vCPUs, by number from 0.', examples: [[0, 1]] }),
-  memory: size.meta({ description: 'Its part of guest RAM.', examples: ['1G'] }),
+    .meta({ description: "The node's vCPUs, numbered from 0.", examples: [[0, 1]] }),
+  memory: size.meta({ description: "The node's share of guest RAM.", examples: ['1G'] }),
   distances: z
     .array(z.int().min(NEAR, 'a distance from 10 to 255').max(255, 'a distance from 10 to 255'))
     .optional()
     .meta({
-      description: 'How far each node is, in their order; 10 to itself and 20 to others if absent.',
+      description: 'Distances to all nodes, in their order; 10 to itself and 20 to others if absent.',
       examples: [[10, 21]],
     }),
 });
 
-/** The guest's NUMA nodes. What they have together is checked with the definition as a whole. */
+/** The guest's NUMA nodes. Their totals are checked with the whole definition. */
 export const numa = z
   .array(node)
   .max(MOST, `at most ${MOST} nodes`)
@@ -34,7 +34,7 @@ export const numa = z
 
 export type Numa = z.output<typeof numa>;
 
-/** What is wrong with the nodes of a VM, as the way to it and a sentence. */
+/** What is wrong with a VM's nodes: the path of the problem, and a sentence. */
 export function numaProblem(
   nodes: Numa,
   { memory, cpus }: { memory: number; cpus: number },
@@ -44,25 +44,28 @@ export function numaProblem(
   for (const [index, { cpus: own, distances }] of nodes.entries()) {
     for (const cpu of own) {
       if (cpu >= cpus)
-        return { path: [index, 'cpus'], message: `there is no vCPU ${cpu}: they are 0 to ${cpus - 1}` };
+        return {
+          path: [index, 'cpus'],
+          message: `there is no vCPU ${cpu}: expected numbers from 0 to ${cpus - 1}`,
+        };
       if (seen.has(cpu))
-        return { path: [index, 'cpus'], message: `vCPU ${cpu} is in two nodes: leave it out of one` };
+        return { path: [index, 'cpus'], message: `vCPU ${cpu} is in two nodes: remove it from one` };
       seen.add(cpu);
     }
     if (distances.length !== nodes.length)
-      return { path: [index, 'distances'], message: `expected ${nodes.length} distances, one to each node` };
+      return { path: [index, 'distances'], message: `expected ${nodes.length} distances, one for each node` };
     if (distances[index] !== NEAR)
-      return { path: [index, 'distances'], message: `expected ${NEAR} to itself` };
+      return { path: [index, 'distances'], message: `expected ${NEAR} as the distance to itself` };
   }
   if (seen.size !== cpus) {
     const missing = Array.from({ length: cpus }, (_, cpu) => cpu).find(cpu => !seen.has(cpu));
-    return { path: [], message: `vCPU ${missing} is in no node: put it into one` };
+    return { path: [], message: `vCPU ${missing} is in no node: add it to one` };
   }
   const sum = nodes.reduce((total, { memory: bytes }) => total + bytes, 0);
   if (sum !== memory)
     return {
       path: [],
-      message: `the nodes have ${sum / 2 ** 20}M together, and the VM has ${memory / 2 ** 20}M: give both the same`,
+      message: `the nodes have ${sum / 2 ** 20}M in total, but the VM has ${memory / 2 ** 20}M: make them equal`,
     };
   return null;
 }

@@ -16,14 +16,15 @@ const hostAddress = z.string(EXPECTED).transform((text, context) => {
 });
 
 const device = z.strictObject({
-  host: hostAddress.meta({ description: 'The PCI function of the host.', examples: ['0000:02:00.0'] }),
+  host: hostAddress.meta({ description: "The host's PCI function.", examples: ['0000:02:00.0'] }),
   id: z
     .string()
     .regex(/^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$/, 'vendor:device in hexadecimal, such as 8086:1521')
     .transform(id => id.toLowerCase())
     .optional()
     .meta({
-      description: 'Its vendor and device; a start is refused when something else is found at the address.',
+      description:
+        'The expected vendor and device ID; the VM does not start if another device is at the address.',
       examples: ['8086:1521'],
     }),
 });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** One line for people: nothing in it can move a cursor. */
+/** One line for people: nothing in it can move the cursor. */
 export const line = (most: number) =>
   z
     .string()
@@ -10,8 +10,8 @@ export const line = (most: number) =>
 const PATH = 'an absolute path, such as /var/lib/vring/disk.img';
 
 /**
- * A file of the host. The process that opens it need not run where the definition was written, so that a relative path would
- * mean another file there.
+ * A host file. The process that opens it may run in another folder than the one where the definition was written, so a
+ * relative path could mean another file there.
  */
 export const hostPath = z
   .string(PATH)

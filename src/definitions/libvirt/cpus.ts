@@ -8,14 +8,14 @@ import type { DomainDocument } from './document.ts';
 
 type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
 
-/** <vcpu>, <cpu>, <cputune>, and what <features> says of the CPU. @throws LibvirtError */
+/** <vcpu>, <cpu>, <cputune>, and the CPU settings in <features>. @throws LibvirtError */
 export function readCpus(document: DomainDocument, domain: XmlElement): CpuSettings {
   const vcpu = document.child(domain, 'vcpu');
   const text = document.text(vcpu);
   if (text !== null && !/^\d{1,4}$/.test(text))
     throw document.error(vcpu!, `expected a number of vCPUs, not ${text}`);
   if (document.attribute(vcpu, 'placement') === 'auto')
-    document.leaveOut(vcpu!, 'vring places no vCPUs by itself');
+    document.leaveOut(vcpu!, 'vring does not place vCPUs automatically');
   const count = text === null ? 1 : Number(text);
   const cpu = document.child(domain, 'cpu');
   const mode = document.attribute(cpu, 'mode');
@@ -46,14 +46,14 @@ function readTopology(
   if (element === null) return undefined;
   const part = (name: string) => Number(document.attribute(element, name) ?? 1);
   const [sockets, cores, threads] = [part('sockets'), part('cores'), part('threads')];
-  // Levels that vring does not have are none when there is one of each.
+  // Levels that vring does not have do not matter if there is one of each.
   const others = part('dies') * part('clusters');
   if (others === 1 && sockets * cores * threads === count) return { sockets, cores, threads };
-  document.leaveOut(element, `expected sockets, cores and threads that give ${count}`);
+  document.leaveOut(element, `expected sockets x cores x threads to equal ${count}`);
   return undefined;
 }
 
-/** <model>: one that is not known leaves the guest with the host's CPU. */
+/** <model>: with an unknown one, the guest gets the host's CPU. */
 function readModel(document: DomainDocument, cpu: XmlElement): string | undefined {
   const element = document.child(cpu, 'model');
   const name = document.text(element);
@@ -69,7 +69,7 @@ function readModel(document: DomainDocument, cpu: XmlElement): string | undefine
   }
 }
 
-/** <feature>: with a model, those that it is to have beyond its own, too; the host's CPU has what it has. */
+/** <feature>: features to remove, and with a model, features to add; the host's CPU already has all of its own. */
 function readFeatures(document: DomainDocument, cpu: XmlElement | null, ofModel: boolean): string[] {
   const features: string[] = [];
   for (const element of document.children(cpu, 'feature')) {
@@ -105,7 +105,7 @@ function readPinning(document: DomainDocument, domain: XmlElement, count: number
   return undefined;
 }
 
-/** <features>: ACPI and APIC every guest has. */
+/** <features>: every guest has ACPI and an APIC. */
 function isHidden(document: DomainDocument, domain: XmlElement): boolean {
   const features = document.child(domain, 'features');
   document.skip(features);

@@ -7,7 +7,7 @@ import type { DefinitionInput } from '../schema.ts';
 import { type BootPlace, readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 
-/** libvirt's own bookkeeping, and controllers that vring makes as it needs them. */
+/** libvirt's own data, and controllers that vring creates as needed. */
 const IMPLIED_CONTROLLERS = ['pci', 'scsi', 'ide', 'sata'];
 
 /** <devices>. */
@@ -47,7 +47,7 @@ function readNic(document: DomainDocument, element: XmlElement, places: BootPlac
   };
   const network = readNetwork(document, element);
   if (network === null) return leaveOut(`vring has no ${element.attributes.type} networks`);
-  // What libvirt's driver gives a card without a model.
+  // libvirt's default model.
   const name = document.attribute(document.child(element, 'model'), 'type') ?? 'rtl8139';
   const model = /^virtio(-(non-)?transitional)?$/.test(name) ? 'virtio' : own(NIC_NAMES, name);
   if (model === undefined) return leaveOut(`vring has no network card ${name}`);
@@ -87,7 +87,7 @@ function readNetwork(document: DomainDocument, element: XmlElement): NicInput['n
 function readHostDevice(document: DomainDocument, element: XmlElement): { host: string } | null {
   const address = document.child(document.child(element, 'source'), 'address');
   if (document.attribute(element, 'type') !== 'pci' || address === null) {
-    document.leaveOut(element, 'only PCI devices are passed through');
+    document.leaveOut(element, 'only PCI devices can be passed through');
     return null;
   }
   document.skip(element, 'mode', 'managed');
@@ -104,7 +104,7 @@ function readHostDevice(document: DomainDocument, element: XmlElement): { host: 
   return { host: formatAddress(parts) };
 }
 
-/** @returns whether it is one whose bytes come from the host's generator */
+/** @returns whether its random bytes come from the host */
 function readRng(document: DomainDocument, element: XmlElement): boolean {
   const backend = document.child(element, 'backend');
   const model = document.attribute(backend, 'model');
@@ -128,17 +128,17 @@ function readBalloon(document: DomainDocument, devices: XmlElement | null): bool
 }
 
 /**
- * The first serial port is COM1, which every VM has; who reads it is not the definition's business. Its <console> is the same port.
- * A virtio console beside it is a second one.
+ * The first serial port is COM1, which every VM has; what it is connected to does not concern the definition. Its <console> is
+ * the same port. A virtio console next to it is a second one.
  */
 function readConsole(document: DomainDocument, devices: XmlElement | null): 'serial' | 'virtio' {
   const [first, ...more] = document.children(devices, 'serial');
   if (first !== undefined) {
     const type = first.attributes.type ?? 'pty';
     if (type === 'pty' || type === 'stdio' || type === 'null') document.skipAll(first);
-    else document.leaveOut(first, 'the console is seen with vring vm console');
+    else document.leaveOut(first, 'vring vm console shows the console');
   }
-  for (const port of more) document.leaveOut(port, 'there is one serial port');
+  for (const port of more) document.leaveOut(port, 'a guest has one serial port');
   const consoles = document.children(devices, 'console');
   const targetOf = (element: XmlElement) => document.child(element, 'target')?.attributes.type ?? 'serial';
   const isSerial = first !== undefined || consoles.some(element => targetOf(element) === 'serial');

@@ -14,7 +14,7 @@ const BUSES: Readonly<Record<string, NonNullable<DiskInput['bus']>>> = {
 /** A place in the boot order, from a device's <boot order='1'/>. */
 export type BootPlace = { readonly order: number; readonly source: BootSource };
 
-/** A <disk>; null when it is left out. */
+/** A <disk>; null if it is left out. */
 export function readDisk(
   document: DomainDocument,
   element: XmlElement,
@@ -25,12 +25,13 @@ export function readDisk(
     return null;
   };
   const type = document.attribute(element, 'type') ?? 'file';
-  if (type !== 'file' && type !== 'block') return leaveOut('a disk is a file or a block device of this host');
+  if (type !== 'file' && type !== 'block')
+    return leaveOut('a disk must be a file or a block device of this host');
   const kind = document.attribute(element, 'device') ?? 'disk';
   if (kind !== 'disk' && kind !== 'cdrom') return leaveOut(`vring has no ${kind} devices`);
   const source = document.child(element, 'source');
   const file = document.attribute(source, type === 'file' ? 'file' : 'dev');
-  if (file === null) return leaveOut('nothing is in it');
+  if (file === null) return leaveOut('it has no medium');
   document.skip(source, 'index');
 
   const target = document.child(element, 'target');

@@ -1,24 +1,24 @@
 import { parseXml, XmlElement, XmlError } from '@rgrove/parse-xml';
 import { printable } from '../../text/printable.ts';
 
-/** Domains of libvirt have a few KiB. */
+/** libvirt domains have a few KiB. */
 export const MAX_DOMAIN_BYTES = 2 ** 20;
 
-/** A text that is no libvirt domain; the message names file, line and reason. */
+/** Text that is not a libvirt domain; the message names the file, the line and the reason. */
 export class LibvirtError extends Error {
   override readonly name = 'LibvirtError';
 }
 
-/** An element, or an attribute, that did not become a part of the definition. */
+/** An element or attribute that was left out of the definition. */
 export type LeftOut = {
   /** `domain/devices/graphics`, `domain/os/boot@dev`. */
   readonly path: string;
   readonly line: number;
-  /** Why, where there is more to say than that vring has no such thing. */
+  /** Why, unless it is merely unknown to vring. */
   readonly reason: string | null;
 };
 
-/** The XML of a domain, and which of its elements and attributes have been read. */
+/** The XML of a domain; it tracks which elements and attributes have been read. */
 export class DomainDocument {
   readonly root: XmlElement;
   readonly #text: string;
@@ -26,16 +26,16 @@ export class DomainDocument {
   readonly #read = new Map<XmlElement, Set<string>>();
   readonly #reasons = new Map<XmlElement, string>();
 
-  /** Entities beyond XML's own five are an error: none is ever resolved. @throws LibvirtError */
+  /** Entities other than XML's own five are an error: none is ever resolved. @throws LibvirtError */
   constructor(text: string, file: string) {
     this.#text = text;
     this.#file = file;
     if (Buffer.byteLength(text) > MAX_DOMAIN_BYTES)
-      throw new LibvirtError(`${file}: expected at most 1 MiB for a domain`);
+      throw new LibvirtError(`${file}: a domain may have at most 1 MiB`);
     try {
       this.root = parseXml(text, { includeOffsets: true }).root as XmlElement;
     } catch (error) {
-      if (error instanceof RangeError) throw new LibvirtError(`${file}: its elements are nested too deep`);
+      if (error instanceof RangeError) throw new LibvirtError(`${file}: its elements are nested too deeply`);
       if (!(error instanceof XmlError)) throw error;
       throw new LibvirtError(printable(`${file}:${error.line}:${error.column}: ${reasonOf(error)}`));
     }
@@ -57,7 +57,7 @@ export class DomainDocument {
     return elementsOf(parent).filter(element => element.name === name);
   }
 
-  /** The text in an element, which counts as read; null when there is no element or no text. */
+  /** The text of an element, which counts as read; null if there is no element or no text. */
   text(element: XmlElement | null): string | null {
     if (element === null) return null;
     this.#mark(element);
@@ -71,27 +71,27 @@ export class DomainDocument {
     return element.attributes[name] ?? null;
   }
 
-  /** An element whose parts are read one by one, and attributes of it that say nothing about the machine. */
+  /** Marks an element as read, and attributes that say nothing about the machine; its children are read separately. */
   skip(element: XmlElement | null, ...attributes: string[]): void {
     if (element === null) return;
     const read = this.#mark(element);
     for (const name of attributes) read.add(name);
   }
 
-  /** An element that is meaningless to vring, with all in it. */
+  /** Marks an element and everything in it as read: it means nothing to vring. */
   skipAll(element: XmlElement | null): void {
     if (element === null) return;
     this.skip(element, ...Object.keys(element.attributes));
     for (const each of elementsOf(element)) this.skipAll(each);
   }
 
-  /** Says that an element does not become a part of the definition, and why. */
+  /** Leaves an element out of the definition, with the reason. */
   leaveOut(element: XmlElement, reason: string): void {
     this.#read.delete(element);
     this.#reasons.set(element, reason);
   }
 
-  /** What was not read, in the order of the file; of an element that was not, nothing below. */
+  /** What was not read, in the order of the file; unread elements without their contents. */
   leftOut(): LeftOut[] {
     const found: LeftOut[] = [];
     const visit = (element: XmlElement, path: string) => {
@@ -130,7 +130,7 @@ function elementsOf(parent: XmlElement | null): XmlElement[] {
   return parent?.children.filter(child => child instanceof XmlElement) ?? [];
 }
 
-/** The library's message without the place and the excerpt that it appends. */
+/** The library's message without the position and excerpt that it appends. */
 function reasonOf(error: XmlError): string {
   return error.message.split('\n')[0]!.replace(/ \(line \d+, column \d+\)$/, '');
 }

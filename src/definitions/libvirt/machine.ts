@@ -9,8 +9,8 @@ type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | n
 const PREFIXES = 'kmgtpe';
 
 /**
- * The bytes of a unit as libvirt reads it, in any letter case (virScaleInteger): `b`, `byte` and `bytes`; `k` and `KiB` are 1024,
- * `KB` is 1000, and so on up to exbibytes. Null for another one.
+ * The bytes in a unit, case-insensitively as in libvirt (virScaleInteger): `b`, `byte` and `bytes`; `k` and `KiB` are 1024,
+ * `KB` is 1000, and so on up to exbibytes. Null if unknown.
  */
 function unitBytes(unit: string): number | null {
   const text = unit.toLowerCase();
@@ -38,12 +38,12 @@ export function readMemory(document: DomainDocument, domain: XmlElement): Memory
   const element = document.child(domain, 'memory');
   if (element !== null) {
     const bytes = bytesIn(document, element, document.text(element), document.attribute(element, 'unit'));
-    // Rounded up as libvirt does, which has memory in KiB and QEMU in MiB.
+    // Rounded up, as in libvirt and QEMU, whose units are KiB and MiB.
     memory.size = Math.ceil(bytes / 2 ** 20);
     const current = document.child(domain, 'currentMemory');
     if (current !== null) {
       const now = bytesIn(document, current, document.text(current), document.attribute(current, 'unit'));
-      if (now !== bytes) document.leaveOut(current, 'the guest has all of its memory from the start');
+      if (now !== bytes) document.leaveOut(current, 'the guest always has all of its memory');
     }
   }
   const backing = document.child(domain, 'memoryBacking');
@@ -54,17 +54,17 @@ export function readMemory(document: DomainDocument, domain: XmlElement): Memory
   if (hugepages === null) return memory;
   document.skip(hugepages);
   const [page, ...more] = document.children(hugepages, 'page');
-  for (const each of more) document.leaveOut(each, 'all memory has pages of one size');
+  for (const each of more) document.leaveOut(each, 'all of guest RAM has one page size');
   if (page === undefined) return { ...memory, hugepages: '2M' };
   const size = bytesIn(document, page, document.attribute(page, 'size'), document.attribute(page, 'unit'));
   if (size === 2 ** 21 || size === 2 ** 30) return { ...memory, hugepages: size === 2 ** 21 ? '2M' : '1G' };
-  document.leaveOut(page, 'huge pages have 2 MiB or 1 GiB');
+  document.leaveOut(page, 'huge pages are 2 MiB or 1 GiB');
   return memory;
 }
 
 const SOURCES: Readonly<Record<string, BootSource>> = { hd: 'disk', cdrom: 'cdrom', network: 'network' };
 
-/** @throws LibvirtError for a domain that is no PC with full virtualization */
+/** @throws LibvirtError unless the domain is a fully virtualized PC */
 export function readOs(
   document: DomainDocument,
   domain: XmlElement,
@@ -78,7 +78,7 @@ export function readOs(
     throw document.error(type, `expected a domain of type hvm, not ${kind}`);
   // A 32-bit guest runs on a 64-bit CPU.
   if (architecture !== null && architecture !== 'x86_64' && architecture !== 'i686') {
-    throw document.error(type!, `expected a guest for x86_64, not ${architecture}`);
+    throw document.error(type!, `expected an x86_64 guest, not ${architecture}`);
   }
   const text = (name: string) => document.text(document.child(os, name));
   const [kernel, initrd, append] = [text('kernel'), text('initrd'), text('cmdline')];
@@ -102,11 +102,11 @@ function readOrder(document: DomainDocument, os: XmlElement | null): BootSource[
   return order;
 }
 
-/** vring brings its own firmware: which file it is, and where its variables are, is libvirt's business. */
+/** vring uses its own firmware: the file and the variables of libvirt's do not matter. */
 function isUefi(document: DomainDocument, os: XmlElement | null): boolean {
   const loader = document.child(os, 'loader');
   const isFlash =
     document.attribute(loader, 'type') === 'pflash' || /OVMF|edk2/i.test(document.text(loader) ?? '');
-  if (loader !== null) document.leaveOut(loader, 'vring brings its own firmware');
+  if (loader !== null) document.leaveOut(loader, 'vring uses its own firmware');
   return document.attribute(os, 'firmware') === 'efi' || isFlash;
 }

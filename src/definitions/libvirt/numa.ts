@@ -4,7 +4,7 @@ import type { DefinitionInput } from '../schema.ts';
 import type { DomainDocument } from './document.ts';
 import { bytesIn } from './machine.ts';
 
-/** <cpu><numa>: one cell alone says nothing to a guest. @throws LibvirtError */
+/** <cpu><numa>: a single cell has no meaning for a guest. @throws LibvirtError */
 export function readNuma(document: DomainDocument, domain: XmlElement): Pick<DefinitionInput, 'numa'> {
   const numa = document.child(document.child(domain, 'cpu'), 'numa');
   document.skip(numa);
@@ -32,7 +32,7 @@ function readCell(document: DomainDocument, cell: XmlElement, count: number, ind
   };
 }
 
-/** `0-3,8,^2`: ranges, numbers, and numbers that are taken out again. @throws LibvirtError */
+/** `0-3,8,^2`: ranges, numbers, and excluded numbers. @throws LibvirtError */
 function cpusIn(document: DomainDocument, cell: XmlElement, text: string): number[] {
   const cpus = new Set<number>();
   for (const part of text.split(',').map(each => each.trim())) {

@@ -10,14 +10,14 @@ import { readNuma } from './numa.ts';
 
 export type ImportedDomain = {
   readonly definition: Definition;
-  /** What did not become a part of the definition, in the order of the file. */
+  /** What was left out of the definition, in the order of the file. */
   readonly leftOut: readonly LeftOut[];
 };
 
 /**
- * The definition that a libvirt domain (`virsh dumpxml NAME`) stands for.
- * @param file what messages call the text
- * @param name the VM's name, in place of the domain's
+ * The definition that a libvirt domain (`virsh dumpxml NAME`) describes.
+ * @param file the name of the text in messages
+ * @param name the VM's name, instead of the domain's
  * @throws LibvirtError
  */
 export function readDomain(xml: string, file: string, name?: string): ImportedDomain {
@@ -59,19 +59,19 @@ function readDescription(document: DomainDocument, domain: XmlElement): { descri
   return {};
 }
 
-/** <on_crash> and the like; what a VM does when it is powered off is not a choice. */
+/** <on_crash> and <on_reboot>; <on_poweroff> offers no choice. */
 function readEvents(document: DomainDocument, domain: XmlElement): Partial<DefinitionInput> {
   const off = document.child(domain, 'on_poweroff');
   if (off?.text.trim() === 'destroy') document.skip(off);
   const crash = document.child(domain, 'on_crash');
   const onCrash = document.text(crash);
   if (onCrash !== null && !['destroy', 'preserve', 'restart'].includes(onCrash)) {
-    document.leaveOut(crash!, 'after a crash a VM is kept, or restarted');
+    document.leaveOut(crash!, 'after a crash a VM can be kept or restarted');
   }
   const reboot = document.child(domain, 'on_reboot');
   const onReboot = document.text(reboot);
   if (onReboot !== null && !['destroy', 'restart'].includes(onReboot)) {
-    document.leaveOut(reboot!, 'at a reboot a VM is let, or stopped');
+    document.leaveOut(reboot!, 'on a reboot a VM can be restarted or stopped');
   }
   return {
     ...(onCrash === 'restart' && { 'on-crash': 'restart' }),

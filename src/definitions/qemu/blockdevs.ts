@@ -7,7 +7,7 @@ import type { Settings } from './settings.ts';
 const PROTOCOLS = ['file', 'host_device', 'host_cdrom'];
 const FORMATS = ['raw', 'qcow2'];
 
-/** -blockdev: a file, or a format over such a node, which a -device or -machine names. @throws OptionError */
+/** -blockdev: a file, or a format on top of one, for a -device or -machine to name. @throws OptionError */
 export function readBlockdev(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');
@@ -21,16 +21,16 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
         cache: 'writeback' as const,
       }
     : fileBelow(draft, driver, settings);
-  settings.prefer('aio', ['io_uring'], 'vring decides how data is moved');
-  settings.prefer('discard', ['unmap', 'on'], 'what a guest discards is given back to the host');
-  settings.leaveOut({ ...DRIVE_LEFT_OUT, 'file.*': 'vring decides how data is moved' });
-  settings.end({ backing: 'which file is behind a qcow2 image is said in the image' });
+  settings.prefer('aio', ['io_uring'], 'vring chooses how data is transferred');
+  settings.prefer('discard', ['unmap', 'on'], 'blocks that a guest discards are returned to the host');
+  settings.leaveOut({ ...DRIVE_LEFT_OUT, 'file.*': 'vring chooses how data is transferred' });
+  settings.end({ backing: 'a qcow2 image itself names its backing file' });
   draft.nameDrive(place, {
     id,
     bus: 'none',
     disk: {
       file: below.file,
-      // A node without a format of its own is what is in the file.
+      // A node without a format is the content of the file.
       format: imageFormat(driver, below.file, draft.host),
       readonly: readonly ?? below.readonly,
       cache: cache === 'none' ? cache : below.cache,
@@ -42,13 +42,13 @@ export function readBlockdev(draft: Draft, text: string, place: Place): void {
 function fileBelow(draft: Draft, driver: string, settings: Settings) {
   if (!FORMATS.includes(driver)) {
     throw new OptionError(
-      `vring has no block driver ${shown(driver)}: there are ${[...PROTOCOLS, ...FORMATS].join(', ')}`,
+      `vring has no block driver ${shown(driver)}: expected one of ${[...PROTOCOLS, ...FORMATS].join(', ')}`,
     );
   }
   const node = settings.take('file');
   if (node !== undefined) {
     const { disk } = draft.claimDrive(node, 'file');
-    if (disk === null) throw new OptionError(`file=${node}: nothing is in it`);
+    if (disk === null) throw new OptionError(`file=${node}: it has no medium`);
     return { file: disk.file, readonly: disk.readonly ?? false, cache: disk.cache ?? 'writeback' };
   }
   settings.accept('file.driver', ...PROTOCOLS);

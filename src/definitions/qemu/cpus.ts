@@ -9,7 +9,7 @@ import { splitCommas } from './settings.ts';
 
 export type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
 
-const NO_HOTPLUG = "vCPUs can't be added while the guest runs";
+const NO_HOTPLUG = 'vCPUs cannot be added while the guest runs';
 
 /** -smp. @throws OptionError */
 export function readSmp(draft: Draft, text: string, place: Place): void {
@@ -24,9 +24,9 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   const named = sockets !== undefined || cores !== undefined || threads !== undefined;
   const count = given ?? most ?? product;
   if (most !== undefined && most < count)
-    throw new OptionError(`maxcpus=${most}: expected at least the ${count} vCPUs that there are`);
+    throw new OptionError(`maxcpus=${most}: expected at least ${count}, the number of vCPUs`);
   if (most !== undefined && most > count) draft.leaveOut(place, NO_HOTPLUG, `maxcpus=${most}`);
-  // Sockets and cores for vCPUs that are not there yet do not make up the number of those that are.
+  // A topology sized for maxcpus says nothing about the vCPUs that are present.
   const forMost = most !== undefined && most > count && product === most;
   setCpus(draft, { count, ...(named && !forMost && { topology: fillIn(count, sockets, cores, threads) }) });
 }
@@ -35,54 +35,54 @@ export function setCpus(draft: Draft, more: CpuSettings): void {
   draft.fields.cpus = { ...(draft.fields.cpus as CpuSettings | undefined), ...more };
 }
 
-/** What is not given follows from the number of vCPUs, cores before sockets, as with QEMU since 6.2. */
+/** Missing parts follow from the number of vCPUs, cores before sockets, as in QEMU since 6.2. */
 function fillIn(count: number, sockets: number | undefined, cores: number | undefined, threads = 1) {
   if (cores === undefined)
     return { sockets: sockets ?? 1, cores: share(count, (sockets ?? 1) * threads), threads };
   return { sockets: sockets ?? share(count, cores * threads), cores, threads };
 }
 
-/** At least one, so that what does not come out even is said about the whole topology. */
+/** At least one, so that a remainder is reported for the whole topology. */
 function share(count: number, by: number): number {
   return Math.max(1, Math.floor(count / by));
 }
 
-const OF_THE_HOST = "it is the host CPU's";
-const OWN_CACHES = "caches are the host CPU's, shared as the topology says";
+const OF_THE_HOST = "the guest sees the host CPU's value";
+const OWN_CACHES = "the guest sees the host CPU's caches, shared according to the topology";
 
-/** Properties of -cpu that change nothing that a guest would miss, and why. */
+/** Properties of -cpu that a guest does not need, and why. */
 const LEFT_OUT: readonly { names: RegExp; reason: string }[] = [
-  { names: /^hv-/, reason: 'vring exposes no Hyper-V enlightenments: Windows runs without them' },
-  { names: /^kvm-/, reason: "KVM's own interfaces are shown as KVM has them" },
+  { names: /^hv-/, reason: 'vring offers no Hyper-V enlightenments; Windows runs without them' },
+  { names: /^kvm-/, reason: "KVM's paravirtual interfaces are offered as KVM has them" },
   {
     names: /^(migratable|tsc-freq(uency)?|tcg-cpuid|tsc-scale|tsc-adjust-scale)$/,
-    reason: 'there is no migration yet',
+    reason: 'migration is not supported yet',
   },
   {
     names: /^((host-)?phys-bits(-limit)?|(min-)?x?level.*|full-cpuid-auto-level|ucode-rev)$/,
     reason: OF_THE_HOST,
   },
-  { names: /^(vendor|family|model|stepping|model-id)$/, reason: 'a guest sees what its CPU model has' },
+  { names: /^(vendor|family|model|stepping|model-id)$/, reason: 'they come from the CPU model' },
   { names: /^(host-cache-info|l3-cache|legacy-cache)$/, reason: OWN_CACHES },
   {
     names:
       /^(pmu|lbr-fmt|vmware-cpuid-freq|lmce|x-.*|cpuid-0xb|fill-mtrr-mask|mwait.*|perf-?mon.*|notify-?vmexit.*)$/,
-    reason: 'it is as KVM has it',
+    reason: 'KVM decides it',
   },
   {
     names:
       /^(rdctl|rsba|skip-l1dfl-vmentry|ssb|mds|if-pschange-mc|pschange-mc|taa|tsx-ctrl|ibrs-all|split-lock-detect|core-capability|sbdr-ssdp|fbsdp|psdp|fb-clear|gds|rfds|bhi|bhi-ctrl|mcdt|pbrsb|its)(-no)?$/,
-    reason: 'it is a bit of an MSR, which is as KVM has it',
+    reason: 'it is a bit of an MSR that KVM controls',
   },
   {
     names:
       /^(npt|lbrv|svm-lock|nrip-save|vmcb-clean|flushbyasid|decodeassists|pause-?filter|pfthreshold|avic|v-vmsave-vmload|vgif|svme-addr-chk|vnmi|(amd-)?stibp-always-on|amd-psfd|amd-no-ssb|virt-ssbd|null-sel-clr-base|lfence-always-serializing|no-nested-data-bp|auto-ibrs|sbpb|ibpb-brtype|srso-.*|succor|overflow-recov|ssbd?-no|ibrs-preferred|same-mode-fp)$/,
-    reason: 'it is as KVM has it',
+    reason: 'KVM decides it',
   },
-  { names: /^(x2apic|hypervisor|vmx|svm|vmx-.*)$/, reason: 'it is as KVM has it' },
+  { names: /^(x2apic|hypervisor|vmx|svm|vmx-.*)$/, reason: 'KVM decides it' },
 ];
 
-/** Why a guest does not miss a property or a feature, by QEMU's or libvirt's name; null for another one. */
+/** Why a guest does not need a CPU property, by QEMU's or libvirt's name; null for all others. */
 export function leftOutProperty(name: string): string | null {
   const spelling = name.toLowerCase().replaceAll(/[_.]/g, '-');
   return LEFT_OUT.find(({ names }) => names.test(spelling))?.reason ?? null;
@@ -102,7 +102,7 @@ export function readCpu(draft: Draft, text: string, place: Place): void {
     else if (name !== 'check') {
       const reason = leftOutProperty(name);
       if (reason !== null) draft.leaveOut(place, reason, change);
-      else if (value !== null) throw new OptionError(`vring does not have ${shown(change)}: leave it out`);
+      else if (value !== null) throw new OptionError(`vring does not support ${shown(change)}: leave it out`);
       else features.push(...feature(name, on));
     }
   }
@@ -121,7 +121,7 @@ export function knownModel(name: string): string {
   }
 }
 
-/** A property as QEMU spells it now, `hv-relaxed`, and what it is set to where that is no switch. */
+/** A property in QEMU's current spelling, `hv-relaxed`, and its value unless it is a switch. */
 function parseChange(change: string): { name: string; on: boolean; value: string | null } {
   const match = /^([+-])?([A-Za-z0-9_.-]+?)(?:=(.*))?$/.exec(change);
   const [, sign, name = '', value] = match ?? [];

@@ -1,20 +1,20 @@
 import type { LeftOutSettings } from './settings.ts';
 
 const PLACE = 'PCI slots are assigned in the order of the devices';
-const OWN_QUEUES = 'vring decides how data is moved';
+const OWN_QUEUES = 'vring chooses how data is transferred';
 const NO_ROM = 'devices have no option ROMs';
-const OWN_FEATURES = 'vring decides what a device offers';
-const AS_WRITTEN = 'disks are numbered as they are written';
+const OWN_FEATURES = 'vring chooses the features of its devices';
+const AS_WRITTEN = 'disks are numbered in the order of their options';
 
-/** Properties of any device that change nothing that a guest would miss. */
+/** Properties of any device that a guest does not need. */
 export const ANY_DEVICE: LeftOutSettings = {
   addr: PLACE,
   bus: PLACE,
   multifunction: PLACE,
   'acpi-index': PLACE,
-  bootindex: 'the firmware boots from disks and network cards',
-  iothread: 'each queue has a thread of its own',
-  'iothread-vq-mapping*': 'each queue has a thread of its own',
+  bootindex: 'the firmware boots from disks and network cards only',
+  iothread: 'each queue has its own thread',
+  'iothread-vq-mapping*': 'each queue has its own thread',
   vectors: OWN_QUEUES,
   ioeventfd: OWN_QUEUES,
   event_idx: OWN_QUEUES,
@@ -26,10 +26,10 @@ export const ANY_DEVICE: LeftOutSettings = {
   queue_reset: OWN_QUEUES,
   in_order: OWN_QUEUES,
   'modern-pio-notify': OWN_QUEUES,
-  'disable-legacy': 'devices are virtio 1.x',
-  'disable-modern': 'devices are virtio 1.x',
-  iommu_platform: 'there is no IOMMU in a guest in this version',
-  ats: 'there is no IOMMU in a guest in this version',
+  'disable-legacy': 'devices are virtio 1.x only',
+  'disable-modern': 'devices are virtio 1.x only',
+  iommu_platform: 'this version has no virtual IOMMU',
+  ats: 'this version has no virtual IOMMU',
   aer: OWN_FEATURES,
   romfile: NO_ROM,
   rombar: NO_ROM,
@@ -42,9 +42,9 @@ export const ANY_DEVICE: LeftOutSettings = {
 
 /** Properties of disks and their controllers. */
 export const DISK_PROPERTIES: LeftOutSettings = {
-  'write-cache': 'the guest flushes what has to be safe',
-  'config-wce': 'the guest flushes what has to be safe',
-  'share-rw': 'a disk is locked against other users',
+  'write-cache': 'the guest flushes what must reach the disk',
+  'config-wce': 'the guest flushes what must reach the disk',
+  'share-rw': 'disks are always locked against other users',
   rotation_rate: OWN_FEATURES,
   scsi: OWN_FEATURES,
   'request-merging': OWN_FEATURES,
@@ -58,8 +58,8 @@ export const DISK_PROPERTIES: LeftOutSettings = {
   max_sectors: OWN_FEATURES,
   cmd_per_lun: OWN_FEATURES,
   num_queues: OWN_QUEUES,
-  werror: 'the guest is told of errors',
-  rerror: 'the guest is told of errors',
+  werror: 'errors are reported to the guest',
+  rerror: 'errors are reported to the guest',
   account: OWN_QUEUES,
   'account-*': OWN_QUEUES,
   'stats-intervals*': OWN_QUEUES,
@@ -68,12 +68,12 @@ export const DISK_PROPERTIES: LeftOutSettings = {
   channel: AS_WRITTEN,
   unit: AS_WRITTEN,
   device_id: AS_WRITTEN,
-  wwn: 'disks are told apart by their serial numbers',
-  port_wwn: 'disks are told apart by their serial numbers',
-  vendor: 'disks have the model that vring gives them',
-  product: 'disks have the model that vring gives them',
-  model: 'disks have the model that vring gives them',
-  ver: 'disks have the model that vring gives them',
+  wwn: 'disks are identified by their serial numbers',
+  port_wwn: 'disks are identified by their serial numbers',
+  vendor: 'the disk model is fixed',
+  product: 'the disk model is fixed',
+  model: 'the disk model is fixed',
+  ver: 'the disk model is fixed',
   cyls: 'disks are addressed by block',
   heads: 'disks are addressed by block',
   secs: 'disks are addressed by block',
@@ -99,13 +99,13 @@ export const NIC_PROPERTIES: LeftOutSettings = {
   hash: OWN_FEATURES,
   failover: OWN_FEATURES,
   mitigation: OWN_FEATURES,
-  vlan: 'a card has one connection',
+  vlan: 'each card has its own connection',
 };
 
-/** Properties of devices that are passed through. */
+/** Properties of passed-through devices. */
 export const VFIO_PROPERTIES: LeftOutSettings = {
-  display: 'this version has no screen',
-  ramfb: 'this version has no screen',
+  display: 'this version has no display',
+  ramfb: 'this version has no display',
   driver: 'vring uses VFIO',
-  'enable-migration': 'there is no migration yet',
+  'enable-migration': 'migration is not supported yet',
 };

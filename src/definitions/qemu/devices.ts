@@ -14,10 +14,10 @@ import { leftOutDevice, refusedDevice } from './other-devices.ts';
 import { addConsoleDevice } from './ports.ts';
 import type { Settings } from './settings.ts';
 
-/** Rows that the reading of -device asks of the device table. */
+/** The part of a device table row that -device needs. */
 type QemuRow = Pick<DeviceType, 'type' | 'qemu'>;
 
-/** Kinds of devices that definitions have keys of their own for, whether or not the device table has them already. */
+/** Devices that definitions have their own keys for, whether or not the device table has them yet. */
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   'virtio-blk': virtio('blk'),
   'scsi-disk': ['scsi-hd', 'scsi-cd', 'scsi-disk'],
@@ -34,14 +34,14 @@ const OWN_NAMES: Readonly<Record<string, string>> = {
   ...Object.fromEntries(Object.entries(NIC_NAMES).map(([name, model]) => [name, NIC_TYPES[model]])),
 };
 
-/** The spellings of a virtio device: on PCI, or on the bus of the machine microvm. */
+/** The names of a virtio device: on PCI, or on the bus of a microvm machine. */
 function virtio(name: string): string[] {
   return ['-pci', '-pci-non-transitional', '-pci-transitional', '', '-device'].map(
     end => `virtio-${name}${end}`,
   );
 }
 
-/** Every name that -device takes. */
+/** Every name that -device accepts. */
 export function deviceNames(rows: readonly QemuRow[] = deviceTable): string[] {
   return [...new Set([...rows.flatMap(({ qemu }) => qemu?.devices ?? []), ...Object.keys(OWN_NAMES)])];
 }
@@ -83,7 +83,7 @@ function unknownDevice(driver: string, names: readonly string[]): OptionError {
   const reason = refusedDevice(driver);
   if (reason !== null) return new OptionError(reason);
   const meant = likely(driver, names);
-  const which = meant === null ? `there are ${names.join(', ')}` : `did you mean "${meant}"?`;
+  const which = meant === null ? `expected one of ${names.join(', ')}` : `did you mean "${meant}"?`;
   return new OptionError(`vring has no device ${shown(driver)} yet: ${which}`);
 }
 
@@ -99,18 +99,19 @@ function readDisk(
   const serial = settings.take('serial');
   const queues = bus === 'virtio' ? takeQueues(settings) : undefined;
   settings.accept('logical_block_size', '512');
-  settings.prefer('physical_block_size', ['512'], 'a disk has blocks of 512 bytes');
+  settings.prefer('physical_block_size', ['512'], 'disks have blocks of 512 bytes');
   settings.leaveOut(DISK_PROPERTIES);
   if (name === undefined) {
     if (!cdromDevice) throw new OptionError('drive is missing');
     settings.leaveOut(ANY_DEVICE);
-    draft.leaveOut(place, 'nothing is in it');
+    draft.leaveOut(place, 'it has no medium');
     return;
   }
   const { bus: given, disk } = draft.claimDrive(name);
-  if (given !== 'none') throw new OptionError(`its drive has if=${given}: a drive for a -device has if=none`);
+  if (given !== 'none')
+    throw new OptionError(`its drive has if=${given}: a drive for a -device needs if=none`);
   if (disk === null) {
-    draft.leaveOut(place, 'nothing is in it');
+    draft.leaveOut(place, 'it has no medium');
     return;
   }
   const cdrom = cdromDevice || (disk.cdrom ?? false);
@@ -132,7 +133,7 @@ function takeBootIndex(settings: Settings): number | undefined {
   throw new OptionError(`bootindex takes a whole number, not ${shown(value)}`);
 }
 
-/** QEMU takes more queues than a definition: what is beyond has no use. */
+/** QEMU accepts more queues than a definition; those beyond have no use. */
 function takeQueues(settings: Settings): number | undefined {
   const queues = settings.takeCount('num-queues');
   return queues === undefined ? undefined : Math.min(queues, 16);
@@ -165,17 +166,17 @@ function readRng(draft: Draft, settings: Settings): void {
 
 function readBalloon(draft: Draft, settings: Settings): void {
   settings.leaveOut({
-    'deflate-on-oom': 'vring decides what a balloon offers',
-    'free-page-reporting': 'vring decides what a balloon offers',
-    'free-page-hint': 'vring decides what a balloon offers',
-    'guest-stats-polling-interval': 'vring decides what a balloon offers',
+    'deflate-on-oom': 'vring chooses the features of its balloon',
+    'free-page-reporting': 'vring chooses the features of its balloon',
+    'free-page-hint': 'vring chooses the features of its balloon',
+    'guest-stats-polling-interval': 'vring chooses the features of its balloon',
   });
   draft.fields.balloon = true;
 }
 
 function readPassthrough(draft: Draft, settings: Settings, place: Place): void {
   if (settings.take('sysfsdev') !== undefined)
-    throw new OptionError('sysfsdev: mediated devices are not there yet: pass a PCI function, with host=');
+    throw new OptionError('sysfsdev: mediated devices are not supported yet: name a PCI function with host=');
   const host = settings.require('host');
   settings.leaveOut(VFIO_PROPERTIES);
   draft.addPassthrough(place, { host });
@@ -183,7 +184,7 @@ function readPassthrough(draft: Draft, settings: Settings, place: Place): void {
 
 function readConsole(draft: Draft, settings: Settings, place: Place, driver: string): void {
   settings.leaveOut({
-    chardev: 'vring vm console shows the console of a guest',
+    chardev: 'vring vm console shows the console',
     name: 'a guest has one console',
     nr: 'a guest has one console',
     index: 'the serial port is COM1',
@@ -193,7 +194,7 @@ function readConsole(draft: Draft, settings: Settings, place: Place, driver: str
   addConsoleDevice(draft, driver, place);
 }
 
-/** A device that only the table knows: its row says which of QEMU's properties is which option. @throws OptionError */
+/** A device that only the table has: its row maps QEMU's properties to options. @throws OptionError */
 export function rowEntry(
   draft: Draft,
   settings: Settings,
@@ -207,7 +208,7 @@ export function rowEntry(
     if (value === undefined) continue;
     if (property === 'drive') {
       const { disk } = draft.claimDrive(value);
-      if (disk === null) throw new OptionError(`drive=${value}: nothing is in it`);
+      if (disk === null) throw new OptionError(`drive=${value}: it has no medium`);
       Object.assign(entry, {
         [option]: disk.file,
         ...(disk.format !== undefined && { format: disk.format }),
@@ -221,7 +222,7 @@ export function rowEntry(
   return typed(entry);
 }
 
-/** Options come as text: those that the row takes as a number or a switch become one. */
+/** Options are text; those that the row wants as a number or a switch are converted. */
 function typed(entry: Record<string, unknown>): DeviceConfig {
   const issues = deviceConfig.safeParse(entry).error?.issues ?? [];
   for (const issue of issues) {

@@ -10,28 +10,28 @@ import type { LeftOutNote } from './notes.ts';
 import { Settings } from './settings.ts';
 
 type Network = NonNullable<NicInput['network']>;
-/** An entry of a list, and the option that it comes from. */
+/** A list entry, and the option that it comes from. */
 type From<Entry> = { readonly at: number; readonly option: string; readonly entry: Entry };
-/** Something that another option can refer to by its id. */
+/** Something that another option can refer to by its ID. */
 type Named<What> = { readonly what: What; readonly option: string; used: boolean };
 
-/** A `-drive`: where its data are, and how the guest gets at it. */
+/** A `-drive`: where its data is, and how it is attached. */
 export type Drive = {
   readonly id: string | undefined;
-  /** `none`: a `-device` says how. */
+  /** `none`: a `-device` attaches it. */
   readonly bus: 'virtio' | 'scsi' | 'ide' | 'none';
-  /** Among the drives of its bus. */
+  /** Its index among the drives of its bus. */
   readonly index?: number | undefined;
-  /** Null for a drive with nothing in it. */
+  /** Null for a drive without a medium. */
   readonly disk: Omit<DiskInput, 'bus'> | null;
 };
 
-/** A -numa node, whose memory may be known only when its memdev= is. */
+/** A -numa node, whose memory may only be known once its memdev= is read. */
 export type NumaNode = { readonly id: number; readonly cpus: number[]; bytes: number | undefined };
 /** A -numa dist. */
 export type NumaDistance = { readonly from: number; readonly to: number; readonly distance: number };
 
-/** A -object memory-backend-*: guest RAM, or a part of it. */
+/** A -object memory-backend-*: guest RAM, or part of it. */
 export type MemoryBackend = {
   readonly bytes: number;
   readonly hugepages: '2M' | '1G' | undefined;
@@ -41,7 +41,7 @@ export type MemoryBackend = {
 /** The place of an option on the command line. */
 export type Place = { readonly at: number; readonly option: string };
 
-/** What the options have said so far. */
+/** What the options so far amount to. */
 export class Draft {
   readonly host: QemuHost;
   readonly fields: Partial<DefinitionInput> = {};
@@ -56,31 +56,31 @@ export class Draft {
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
   readonly #scsiControllers: Place[] = [];
   readonly #bootPlaces: { readonly index: number; readonly source: BootSource }[] = [];
-  /** -net's cards and connections, which belong together in the order in which they come. */
+  /** -net's cards and connections, which are paired in their order. */
   readonly legacyNics: From<NicInput>[] = [];
   readonly legacyNetworks: From<Network>[] = [];
-  /** -serial's values, in their order. */
+  /** The values of -serial, in order. */
   readonly serialPorts: (Place & { readonly value: string })[] = [];
   readonly virtioConsoles: Place[] = [];
-  /** What -accel names, in its order. */
+  /** The accelerators of -accel, in order. */
   readonly accelerators: (Place & { readonly name: string })[] = [];
-  /** -nodefaults: there is no serial port that was not asked for. */
+  /** -nodefaults: no serial port unless requested. */
   noDefaults = false;
-  /** Where -machine, -numa and -mem-path say that guest RAM is. */
+  /** Where -machine, -numa and -mem-path put guest RAM. */
   readonly memoryPlaces: (Place &
     ({ readonly backend: string; readonly placed?: (bytes: number) => void } | { readonly path: string }))[] =
     [];
   /** -numa's nodes and distances. */
   readonly numaNodes: (Place & NumaNode)[] = [];
   readonly numaDistances: (Place & NumaDistance)[] = [];
-  /** Drives that hold firmware: -machine pflash0= names them. */
+  /** Drives with firmware, which -machine pflash0= names. */
   readonly flashDrives: (Place & { readonly drive: string })[] = [];
 
   constructor(host: QemuHost) {
     this.host = host;
   }
 
-  /** The settings of an option, whose left-out ones are noted. @throws OptionError */
+  /** The settings of an option; those left out are noted. @throws OptionError */
   settings(place: Place, text: string, implied?: string): Settings {
     return new Settings(text, implied, (setting, reason) => this.leaveOut(place, reason, setting));
   }
@@ -120,7 +120,8 @@ export class Draft {
   }
 
   nameDrive({ option }: Place, drive: Drive): void {
-    if (drive.id === undefined) throw new OptionError('a drive with if=none needs an id= for its -device');
+    if (drive.id === undefined)
+      throw new OptionError('a drive with if=none needs an id=, for a -device to name');
     addNamed(this.#drives, drive.id, drive, option);
   }
 
@@ -156,7 +157,7 @@ export class Draft {
     return claim(this.#memoryBackends, id, 'memory-backend', '-object memory-backend-memfd,size=...,id=');
   }
 
-  /** Leaves out what was given for somebody to use it, and is used by nobody. */
+  /** Leaves out what no other option refers to. */
   leaveOutUnused(): void {
     const all = [this.#drives, this.#networks, this.#randomSources, this.#memoryBackends];
     for (const named of all) {
@@ -168,7 +169,7 @@ export class Draft {
     for (const place of this.#scsiControllers) this.leaveOut(place, 'it has no disks');
   }
 
-  /** What was left out, in the order of the command line: the settings of an option that have one reason together. */
+  /** What was left out, in the order of the command line; settings of one option with the same reason are grouped. */
   get notes(): LeftOutNote[] {
     const joined = new Map<string, LeftOutNote>();
     for (const { option, settings, reason } of this.#notes.toSorted((a, b) => a.at - b.at)) {
@@ -180,7 +181,7 @@ export class Draft {
     return [...joined.values()];
   }
 
-  /** @param given which options the keys come from. @throws QemuError */
+  /** @param given the options that the keys come from. @throws QemuError */
   finish(name: string, given: Readonly<Record<string, string>>): Definition {
     const lists = {
       disks: byIndex(inOrder(this.#disks)),
@@ -194,7 +195,7 @@ export class Draft {
     const places = this.#bootPlaces.toSorted((a, b) => a.index - b.index);
     const order = [...new Set(places.map(({ source }) => source))];
     const boot = order.length > 0 ? { order, ...this.fields.boot } : this.fields.boot;
-    // A machine of QEMU has a device for random bytes only if it is given one.
+    // A QEMU machine only has a random number device if it is given one.
     const input = { name, rng: false, ...this.fields, ...(boot && { boot }), ...entries };
     const parsed = definition.safeParse(input, { reportInput: true });
     if (parsed.success) return parsed.data;
@@ -210,15 +211,15 @@ export class Draft {
 }
 
 function addNamed<What>(all: Map<string, Named<What>>, id: string, what: What, option: string): void {
-  if (all.has(id)) throw new OptionError(`id=${id} is taken: choose another`);
+  if (all.has(id)) throw new OptionError(`id=${id} is already in use: choose another`);
   all.set(id, { what, option, used: false });
 }
 
 function claim<What>(all: Map<string, Named<What>>, id: string, property: string, give: string): What {
   const named = all.get(id);
   if (named === undefined)
-    throw new OptionError(`${property}=${id}: there is no such one: give it with ${give}${id}`);
-  if (named.used) throw new OptionError(`${property}=${id} is used by another option already`);
+    throw new OptionError(`${property}=${id}: it does not exist: define it with ${give}${id}`);
+  if (named.used) throw new OptionError(`${property}=${id} is already used by another option`);
   named.used = true;
   return named.what;
 }
@@ -229,7 +230,7 @@ function inOrder<Entry extends Place>(list: readonly Entry[]): Entry[] {
 
 type IndexedDisk = From<DiskInput> & { readonly index?: number | undefined };
 
-/** Puts the disks of each bus into the order of their index; one without has the first that is free. */
+/** Sorts the disks of each bus by index; a disk without one gets the first free index. */
 function byIndex(disks: readonly IndexedDisk[]): IndexedDisk[] {
   const sorted = [...disks];
   for (const bus of new Set(disks.map(({ entry }) => entry.bus))) {

@@ -12,27 +12,27 @@ import type { LeftOutSettings, Settings } from './settings.ts';
 const INTERFACES = ['ide', 'virtio', 'scsi', 'none', 'floppy', 'sd', 'mtd', 'pflash', 'xen'] as const;
 
 const NO_INTERFACE: Readonly<Record<string, string>> = {
-  floppy: 'there is no floppy drive: attach the image as a disk, with if=virtio',
-  sd: 'there is no SD card: use if=virtio',
-  mtd: 'there is no flash memory: use if=virtio',
-  xen: 'there are no Xen disks: use if=virtio',
+  floppy: 'floppy drives are not supported: attach the image as a disk, with if=virtio',
+  sd: 'SD cards are not supported: use if=virtio',
+  mtd: 'flash memory is not supported: use if=virtio',
+  xen: 'Xen disks are not supported: use if=virtio',
 };
 
-const OWN_QUEUES = 'vring decides how data is moved';
-const FLUSHED = 'what a guest flushes is written before it goes on, as with writeback';
+const OWN_QUEUES = 'vring chooses how data is transferred';
+const FLUSHED = 'flushes are always completed, as with writeback';
 const THROTTLE = 'disk I/O is not throttled in this version';
 
-/** What of a drive or of a block node the guest does not see. */
+/** Settings of a drive or block node that a guest does not see. */
 export const DRIVE_LEFT_OUT: LeftOutSettings = {
-  werror: 'the guest is told of errors',
-  rerror: 'the guest is told of errors',
-  'detect-zeroes': 'blocks of zeroes are written as they are',
-  'copy-on-read': 'it is for images with a backing file',
-  'file.locking': 'a disk is locked against other users',
-  locking: 'a disk is locked against other users',
+  werror: 'errors are reported to the guest',
+  rerror: 'errors are reported to the guest',
+  'detect-zeroes': 'zeros are written like other data',
+  'copy-on-read': 'it only concerns images with a backing file',
+  'file.locking': 'disks are always locked against other users',
+  locking: 'disks are always locked against other users',
   'file.aio': OWN_QUEUES,
   'cache.no-flush': FLUSHED,
-  'auto-read-only': 'a disk that cannot be written is to be given as read-only',
+  'auto-read-only': 'a disk that cannot be written must be marked as read-only',
   'lazy-refcounts': OWN_QUEUES,
   'l2-cache-size': OWN_QUEUES,
   'refcount-cache-size': OWN_QUEUES,
@@ -44,9 +44,9 @@ export const DRIVE_LEFT_OUT: LeftOutSettings = {
   'iops*': THROTTLE,
   'bps*': THROTTLE,
   group: THROTTLE,
-  boot: 'it is for old versions of QEMU',
-  bus: 'disks get their places in the order of their index',
-  addr: 'disks get their places in the order of their index',
+  boot: 'only old versions of QEMU used it',
+  bus: 'disks are placed in the order of their index',
+  addr: 'disks are placed in the order of their index',
   'x-*': OWN_QUEUES,
 };
 
@@ -59,7 +59,7 @@ export function readDrive(draft: Draft, text: string, place: Place): void {
   }
   const drive = parseDrive(settings, draft.host);
   if (drive.bus === 'none') draft.nameDrive(place, drive);
-  else if (drive.disk === null) draft.leaveOut(place, 'nothing is in it');
+  else if (drive.disk === null) draft.leaveOut(place, 'it has no medium');
   else draft.addDisk(place, { ...drive.disk, bus: drive.bus }, drive.index);
 }
 
@@ -77,11 +77,13 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   const format = settings.take('format') ?? settings.take('driver');
   const readonly = settings.takeSwitch('readonly') ?? settings.takeSwitch('read-only') ?? false;
   if (settings.takeSwitch('snapshot'))
-    throw new OptionError('snapshot=on: make an overlay with qemu-img create -b, or a copy');
+    throw new OptionError(
+      'snapshot=on is not supported: use an overlay (qemu-img create -b) or a copy of the disk',
+    );
   const cache = parseCache(settings);
   const serial = settings.take('serial');
   settings.prefer('aio', ['io_uring'], OWN_QUEUES);
-  settings.prefer('discard', ['unmap', 'on'], 'what a guest discards is given back to the host');
+  settings.prefer('discard', ['unmap', 'on'], 'blocks that a guest discards are returned to the host');
   settings.leaveOut(DRIVE_LEFT_OUT);
   settings.end();
   if (!name) {
@@ -104,7 +106,7 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
   };
 }
 
-/** Its place among the drives of its bus: index=, or bus= and unit=. @throws OptionError */
+/** Its index on its bus: index=, or bus= and unit=. @throws OptionError */
 function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
   const number = (key: string): number | undefined => {
     const value = settings.take(key);
@@ -119,7 +121,7 @@ function driveIndex(settings: Settings, bus: Drive['bus']): number | undefined {
   return bus === 'ide' ? (number('bus') ?? 0) * 2 + unit : unit;
 }
 
-/** `-hda`, `-cdrom` and a file without an option. */
+/** `-hda`, `-cdrom`, and a file without an option. */
 export function ideDisk(file: string, cdrom: boolean, host: QemuHost): DiskInput {
   const resolved = hostFile(file, host);
   return { file: resolved, bus: 'ide', cdrom, format: imageFormat(undefined, resolved, host) };
@@ -130,7 +132,7 @@ export function hostFile(name: string, { cwd }: QemuHost): string {
   const file = name.replace(/^file:(?!.*:\/\/)/, '');
   if (/^[a-z][a-z0-9+-]+:/i.test(file)) {
     throw new OptionError(
-      `${shown(file)}: vring opens files and block devices of this host only: give a path`,
+      `${shown(file)}: vring only opens files and block devices of this host: give a path`,
     );
   }
   return path.resolve(cwd, file);
@@ -143,39 +145,37 @@ export function imageFormat(
   { imageFormat: look }: QemuHost,
 ): 'raw' | 'qcow2' | undefined {
   if (given === 'raw' || given === 'qcow2') return given;
-  // What QEMU calls a raw disk that is one.
+  // QEMU's names for raw disks.
   if (given === 'host_device' || given === 'file') return 'raw';
   if (given !== undefined) {
-    throw new OptionError(
-      `format=${given}: expected raw or qcow2; qemu-img convert -O raw makes a raw image of it`,
-    );
+    throw new OptionError(`format=${given}: expected raw or qcow2; convert it with qemu-img convert -O raw`);
   }
-  // A guest can write any header into its raw disk: what a file looks like is no reason to take it for that. And what
-  // looks raw now is looked at again whenever the disk is opened.
+  // A guest can write any header to its raw disk, so the content must never decide the format. A file that looks raw
+  // now is probed again whenever it is opened.
   const seen = look?.(file) ?? null;
   if (seen === null || seen === 'raw') return undefined;
   throw new OptionError(
-    `${file} looks like ${seen}: ${toRaw(seen, file)}, or say format=raw if its guest wrote that`,
+    `${file} looks like ${seen}: ${toRaw(seen, file)}, or, if a guest wrote that header to a raw disk, add format=raw`,
   );
 }
 
-/** QEMU's names of cache modes; the guest itself flushes what has to be safe. */
+/** QEMU's cache modes; the guest itself flushes what must reach the disk. */
 const CACHES: Readonly<Record<string, { cache: 'writeback' | 'none'; reason?: string }>> = {
   writeback: { cache: 'writeback' },
   none: { cache: 'none' },
   off: { cache: 'none' },
   writethrough: {
     cache: 'writeback',
-    reason: 'it becomes writeback: the guest itself flushes what has to be safe',
+    reason: 'it becomes writeback: the guest flushes what must reach the disk',
   },
-  directsync: { cache: 'none', reason: 'it becomes none: the guest itself flushes what has to be safe' },
-  unsafe: { cache: 'writeback', reason: 'it becomes writeback: what a guest flushes is always written' },
+  directsync: { cache: 'none', reason: 'it becomes none: the guest flushes what must reach the disk' },
+  unsafe: { cache: 'writeback', reason: 'it becomes writeback: flushes are never ignored' },
 };
 
 /** @throws OptionError */
 export function parseCache(settings: Settings): 'writeback' | 'none' {
   const direct = settings.takeSwitch('cache.direct') ?? settings.takeSwitch('file.cache.direct');
-  settings.prefer('cache.writeback', ['on', 'true'], 'the guest itself flushes what has to be safe');
+  settings.prefer('cache.writeback', ['on', 'true'], 'the guest flushes what must reach the disk');
   const name = settings.take('cache');
   if (name === undefined) return direct ? 'none' : 'writeback';
   const mode = own(CACHES, name);

@@ -1,13 +1,13 @@
 import { printable } from '../../text/printable.ts';
 
-/** What is wrong with one of QEMU's options. */
+/** What is wrong with a QEMU option. */
 export type QemuProblem = {
   /** The option as it was written: `-drive file=a.img,if=floppy`. */
   readonly option: string;
   readonly message: string;
 };
 
-/** Options of QEMU that can't become a definition; the message names each, and what to use instead. */
+/** QEMU options that cannot become a definition; the message names each, and what to use instead. */
 export class QemuError extends Error {
   override readonly name = 'QemuError';
   readonly problems: readonly QemuProblem[];
@@ -18,7 +18,7 @@ export class QemuError extends Error {
   }
 }
 
-/** Thrown for the option that is being read. */
+/** Thrown for the current option. */
 export class OptionError extends Error {
   override readonly name = 'OptionError';
 }

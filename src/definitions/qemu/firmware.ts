@@ -4,10 +4,10 @@ import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import type { Settings } from './settings.ts';
 
-const OWN_FIRMWARE = 'vring brings its own firmware';
+const OWN_FIRMWARE = 'vring uses its own firmware';
 const OWN_VARIABLES = 'vring keeps the variables of its own firmware';
 
-/** What is in a file of firmware, by the names that distributions give it; null for another one. */
+/** The kind of a firmware file, by the names that distributions use; null if unknown. */
 function kindOf(file: string): 'bios' | 'uefi' | null {
   const name = path.basename(file).toLowerCase();
   if (/ovmf|edk2|uefi|\.fd$/.test(name)) return 'uefi';
@@ -15,23 +15,23 @@ function kindOf(file: string): 'bios' | 'uefi' | null {
   return null;
 }
 
-/** -bios, read when it is known whether there is a kernel. @throws OptionError */
+/** -bios, read once it is known whether there is a kernel. @throws OptionError */
 export function readBios(draft: Draft, file: string, place: Place): void {
   if (draft.fields.machine?.kernel !== undefined) {
-    draft.leaveOut(place, 'a kernel is booted at once, without firmware');
+    draft.leaveOut(place, 'a kernel is booted directly, without firmware');
     return;
   }
   const kind = kindOf(file);
   if (kind === null) {
     throw new OptionError(
-      `vring brings its own firmware, SeaBIOS and OVMF in later versions, and boots no other: ${shown(file)} is neither`,
+      `vring uses its own firmware (in a later version: SeaBIOS and OVMF): ${shown(file)} is neither`,
     );
   }
   setFirmware(draft, kind);
   draft.leaveOut(place, `${OWN_FIRMWARE}: it becomes machine.firmware: ${kind}`);
 }
 
-/** -pflash, and -drive with if=pflash: the first is the code, the second has the variables. @throws OptionError */
+/** -pflash, and -drive with if=pflash: the first holds the code, the second the variables. @throws OptionError */
 export function readFlashDrive(draft: Draft, settings: Settings, place: Place): void {
   const file = settings.take('file') ?? settings.take('file.filename');
   const unit = settings.take('unit') ?? settings.take('index');
@@ -50,7 +50,7 @@ function flash(draft: Draft, file: string | undefined, unit: string | undefined,
   draft.leaveOut(place, isVariables ? OWN_VARIABLES : `${OWN_FIRMWARE}: it becomes machine.firmware: uefi`);
 }
 
-/** Of -machine pflash0= and pflash1=, which name -blockdev nodes. @throws OptionError */
+/** -machine pflash0= and pflash1=, which name -blockdev nodes. @throws OptionError */
 export function placeFlash(draft: Draft): void {
   for (const { drive, ...place } of draft.flashDrives) {
     draft.claimDrive(drive, 'pflash');
@@ -63,7 +63,7 @@ export function setFirmware(draft: Draft, firmware: 'bios' | 'uefi'): void {
   draft.fields.machine = { ...draft.fields.machine, firmware };
 }
 
-/** A kernel is booted at once: firmware that was given beside it is not used. */
+/** A kernel is booted directly: firmware given with it is not used. */
 export function dropFirmware(draft: Draft, place: Place | undefined): void {
   const { machine } = draft.fields;
   if (machine?.kernel === undefined || machine.firmware === undefined) return;
@@ -71,7 +71,7 @@ export function dropFirmware(draft: Draft, place: Place | undefined): void {
   draft.fields.machine = others;
   draft.leaveOut(
     place ?? { at: Number.POSITIVE_INFINITY, option: '-kernel' },
-    'a kernel is booted at once, without firmware',
+    'a kernel is booted directly, without firmware',
     `machine.firmware: ${firmware}`,
   );
 }

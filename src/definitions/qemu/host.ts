@@ -4,22 +4,22 @@ import { openImage } from '../../vmm/boot/image-file.ts';
 import { isMultiboot } from '../../vmm/boot/load-kernel.ts';
 import { seenFormat } from '../create/image-info.ts';
 
-/** What of the host the reading of QEMU's options may ask for. */
+/** What reading QEMU's options needs to know about the host. */
 export type QemuHost = {
-  /** The folder that relative paths are meant in. */
+  /** The folder that relative paths are relative to. */
   readonly cwd: string;
-  /** What a file seems to hold, for a drive whose format is not given; null when that can't be told. */
+  /** The format that a file appears to have, for a drive without format=; null if unknown. */
   readonly imageFormat?: (file: string) => string | null;
-  /** Whether a kernel takes modules in place of an initrd. */
+  /** Whether a kernel takes modules instead of an initrd. */
   readonly isMultiboot?: (kernel: string) => boolean;
-  /** The bytes of the pages of a hugetlbfs; null for another file system, undefined when there is no such path. */
+  /** The page size of a hugetlbfs in bytes; null for another file system, undefined if the path does not exist. */
   readonly hugepageSize?: (path: string) => number | null | undefined;
 };
 
 /** linux/magic.h */
 const HUGETLBFS_MAGIC = 0x9584_58f6;
 
-/** This host, and the folder that the program was started in. */
+/** This host, and the working directory. */
 export function thisHost(): QemuHost {
   return {
     cwd: process.cwd(),
@@ -29,7 +29,7 @@ export function thisHost(): QemuHost {
   };
 }
 
-/** A kernel that can't be read is for the start to name. */
+/** The start reports a kernel that cannot be read. */
 function kernelIsMultiboot(file: string): boolean {
   try {
     const kernel = openImage(file, 'kernel');

@@ -1,17 +1,17 @@
-/** An option of QEMU's that changes nothing for the guest: it is left out, and the user is told so. */
+/** A QEMU option that changes nothing for the guest: it is left out, and the user is informed. */
 export type LeftOutOption = {
-  /** It is followed by a value. */
+  /** Whether a value follows it. */
   readonly value: boolean;
-  /** Why the guest does not miss it, or what there is in its place. */
+  /** Why the guest does not need it, or what replaces it. */
   readonly reason: string;
 };
 
-const NO_DISPLAY = "this version has no screen: the guest's console is its serial port (console=ttyS0)";
+const NO_DISPLAY = "this version has no display: the guest's console is its serial port (console=ttyS0)";
 const NO_MONITOR = 'VMs are controlled with vring vm, or by the API (docs/api.md)';
-const OWN_LOG = "vring's messages are in its own log";
-const OWN_USER = 'a guest runs as the user who started vring';
+const OWN_LOG = 'vring has its own log';
+const OWN_USER = 'guests run as the user who started vring';
 const TAKEN_AS_TOUCHED =
-  'guest RAM is taken from the host as the guest touches it; huge pages are reserved at the start';
+  'guest RAM is allocated when the guest first uses it; huge pages are reserved at the start';
 
 /** Options by the reason why they are left out. */
 const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] = [
@@ -22,32 +22,32 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   },
   { reason: NO_MONITOR, withValue: 'qmp qmp-pretty monitor mon' },
   {
-    reason: 'the guest does not see what its ports are connected to',
+    reason: 'the guest does not see what a port is connected to',
     withValue: 'chardev debugcon echr',
   },
-  { reason: 'there is no debugger interface in this version', alone: 's', withValue: 'gdb' },
+  { reason: 'this version has no debugger interface', alone: 's', withValue: 'gdb' },
   { reason: 'a VM outlives its terminal with vring vm start, or vring run --detach', alone: 'daemonize' },
-  { reason: 'a VM runs as soon as it is started: use vring vm pause', alone: 'S' },
-  { reason: 'the manager holds all VMs: vring vm list knows them', withValue: 'pidfile' },
-  { reason: 'a VM that is off stays in the list', alone: 'no-shutdown' },
+  { reason: 'VMs run as soon as they are started: use vring vm pause', alone: 'S' },
+  { reason: 'one process runs all VMs: vring vm list shows them', withValue: 'pidfile' },
+  { reason: 'VMs that are off stay in the list', alone: 'no-shutdown' },
   { reason: OWN_LOG, withValue: 'd D trace msg dfilter' },
   { reason: OWN_USER, withValue: 'runas run-with chroot' },
   { reason: 'system calls are always filtered', withValue: 'sandbox' },
   { reason: TAKEN_AS_TOUCHED, alone: 'mem-prealloc', withValue: 'overcommit realtime' },
-  { reason: "a guest's clock is in UTC", alone: 'localtime' },
-  { reason: 'this version has no USB, and nothing is plugged into it', alone: 'usb' },
-  { reason: 'this version has no SMBIOS tables, which is where a guest would read it', withValue: 'uuid' },
-  { reason: "vring has no sound, and this is the host's side of it", withValue: 'audio audiodev' },
+  { reason: "a guest's clock shows UTC", alone: 'localtime' },
+  { reason: 'this version has no USB, and no device is attached to it', alone: 'usb' },
+  { reason: 'this version has no SMBIOS tables, where a guest would read it', withValue: 'uuid' },
+  { reason: 'this version has no sound', withValue: 'audio audiodev' },
   { reason: 'a PC has no device tree', withValue: 'dtb' },
   { reason: 'vring finds its own files', withValue: 'L' },
-  { reason: 'there is no watchdog in this version', withValue: 'watchdog-action' },
-  { reason: 'it is for the program that started QEMU', withValue: 'add-fd id iscsi' },
+  { reason: 'this version has no watchdog', withValue: 'watchdog-action' },
+  { reason: 'it only concerns the program that started QEMU', withValue: 'add-fd id iscsi' },
   {
-    reason: 'it is for old versions of QEMU',
+    reason: 'only old versions of QEMU used it',
     alone: 'no-fd-bootchk win2k-hack rtc-td-hack tdf no-kvm-pit no-kvm-irqchip',
   },
   {
-    reason: 'it changes how QEMU itself runs',
+    reason: 'it only changes how QEMU itself runs',
     alone: 'enable-sync-profile singlestep one-insn-per-tb async-teardown only-migratable',
     withValue: 'compat plugin tb-size kvm-shadow-memory',
   },
@@ -65,6 +65,6 @@ function names(text: string): string[] {
   return text.split(' ').filter(name => name !== '');
 }
 
-/** `-global DRIVER.PROPERTY=VALUE` for these is about chips that vring has no such settings of. */
+/** `-global DRIVER.PROPERTY=VALUE` for these sets chips that have no such settings in vring. */
 export const MACHINE_CHIPS =
   /^(ICH9-LPC|PIIX4_PM|piix4-pm|kvm-pit|kvm-apic|isa-fdc|hpet|mc146818rtc|fw_cfg|fw_cfg_mem|i440FX-pcihost|q35-pcihost|mch|cfi\.pflash01|isa-debugcon|pcspk|vmport|nec-usb-xhci|qemu-xhci|(qxl-|virtio-)?vga|VGA|pcie-root-port|migration|ICH9-SMB|ich9-ahci)$/i;

@@ -8,34 +8,34 @@ import { OptionError } from './error.ts';
 import { setMemory } from './memory.ts';
 import { type LeftOutSettings, splitCommas } from './settings.ts';
 
-/** Machines of QEMU that are PCs. */
+/** QEMU's PC machines. */
 const PCS = /^(pc|q35|pc-(i440fx|q35)-[\w.-]+|pc-[\d.]+|ubuntu|ubuntu-q35|microvm|isapc)(\+pve\d+)?$/;
 
-const ONE_MACHINE = 'vring has one machine type, a PC like q35 with its devices on PCI';
+const ONE_MACHINE = 'vring has one machine type, a PC like q35';
 const NOT_THERE = 'this version has none';
-const OF_QEMU = 'it is a matter of QEMU itself';
+const OF_QEMU = 'it only concerns QEMU itself';
 
-/** What every guest has, whether it is switched off or not. */
+/** What every guest has, even if it is switched off. */
 const ALWAYS = ['i8042', 'pit', 'pic', 'rtc', 'acpi', 'pcie', 'isa-serial', 'sata'];
 
 const LEFT_OUT: LeftOutSettings = {
   usb: NOT_THERE,
   vmport: NOT_THERE,
   hpet: NOT_THERE,
-  smm: 'it is for firmware',
+  smm: 'it only concerns firmware',
   nvdimm: NOT_THERE,
-  graphics: 'this version has no screen',
+  graphics: 'this version has no display',
   'pcspk-audiodev': NOT_THERE,
   pcspk: NOT_THERE,
   smbus: NOT_THERE,
-  'fd-bootchk': 'it is for firmware',
+  'fd-bootchk': 'it only concerns firmware',
   'x-option-roms': 'devices have no option ROMs',
-  'dump-guest-core': 'guest RAM is never in a core dump',
+  'dump-guest-core': 'core dumps never contain guest RAM',
   'suppress-vmdesc': OF_QEMU,
   'igd-passthru': NOT_THERE,
-  'max-ram-below-4g': 'guest RAM is below 3 GiB and from 4 GiB up',
+  'max-ram-below-4g': 'guest RAM is below 3 GiB and above 4 GiB',
   'default-bus-bypass-iommu': NOT_THERE,
-  'smp-cache*': 'caches are shared as the topology says',
+  'smp-cache*': 'caches are shared according to the topology',
   hmat: 'a guest has one NUMA node',
   'aux-ram-share': OF_QEMU,
   'phandle-start': OF_QEMU,
@@ -50,12 +50,12 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   const type = settings.take('type');
   if (type !== undefined && !PCS.test(type)) {
     const meant = likely(type, ['pc', 'q35', 'microvm']);
-    const advice = meant === null ? 'leave it out for its own, a PC like q35' : `did you mean "${meant}"?`;
-    throw new OptionError(`${shown(type)} is no PC, and vring has no other machines: ${advice}`);
+    const advice = meant === null ? 'leave it out' : `did you mean "${meant}"?`;
+    throw new OptionError(`${shown(type)} is not a PC, the only kind of machine that vring has: ${advice}`);
   }
   if (type !== undefined && !/q35/.test(type)) draft.leaveOut(place, ONE_MACHINE, `type=${type}`);
   readAccelerators(settings.takeAll('accel'));
-  settings.prefer('kernel-irqchip', ['on', 'split'], 'the interrupt controllers are always those of KVM');
+  settings.prefer('kernel-irqchip', ['on', 'split'], "KVM's interrupt controllers are always used");
   const mergeable = settings.takeSwitch('mem-merge');
   const backend = settings.take('memory-backend');
   for (const key of ['pflash0', 'pflash1']) {
@@ -73,20 +73,20 @@ export function readMachine(draft: Draft, text: string, place: Place): void {
   for (const absent of Object.keys(LEFT_OUT)) settings.prefer(absent, ['off', 'none'], LEFT_OUT[absent]!);
   settings.leaveOut(LEFT_OUT);
   settings.end({
-    'confidential-guest-support': 'guests have no encrypted memory in this version: leave it out',
-    'memory-encryption': 'guests have no encrypted memory in this version: leave it out',
+    'confidential-guest-support': 'this version has no encrypted guest memory: leave it out',
+    'memory-encryption': 'this version has no encrypted guest memory: leave it out',
   });
-  // QEMU's default, which few ask for: the host merges pages only where it is asked to in vring.
+  // It is QEMU's default, which few choose; in vring the host only merges pages on request.
   if (mergeable) setMemory(draft, { mergeable });
   if (backend !== undefined) draft.memoryPlaces.push({ ...place, backend });
 }
 
-/** What QEMU can run a guest on; the first that is usable counts, and KVM is vring's only one. @throws OptionError */
+/** The accelerators of -machine and -accel: QEMU uses the first that is available; vring only has KVM. @throws OptionError */
 export function readAccelerators(names: readonly string[]): void {
   const all = names.flatMap(name => name.split(':'));
   if (all.length === 0 || all.includes('kvm')) return;
   throw new OptionError(
-    `vring runs guests on KVM only, not on ${all.join(' or ')}: use -accel kvm, which is the default`,
+    `vring only runs guests on KVM, not on ${all.join(' or ')}: use -accel kvm, the default`,
   );
 }
 
@@ -95,7 +95,7 @@ export function readKernel(draft: Draft, file: string): void {
 }
 
 /**
- * -initrd: of a multiboot kernel, files with their command lines, `a x,b`; the first word of each is its name. Read when the
+ * -initrd: for a multiboot kernel, files with their command lines, `a x,b`; the first word of each is the file. Read once the
  * kernel is known. @throws OptionError
  */
 export function readInitrd(draft: Draft, text: string): void {
@@ -107,7 +107,7 @@ export function readInitrd(draft: Draft, text: string): void {
   }
   const modules = splitCommas(text).map(commandLine => {
     const [file] = commandLine.split(' ', 1);
-    if (!file) throw new OptionError('expected the name of a file at the start of each module');
+    if (!file) throw new OptionError('expected a file name at the start of each module');
     return { file: path.resolve(cwd, file), 'command-line': commandLine };
   });
   draft.fields.machine = { ...draft.fields.machine, modules };
@@ -126,12 +126,12 @@ export function readBoot(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'order');
   const order = settings.take('order');
   const once = settings.take('once');
-  settings.prefer('menu', ['off'], 'there is no boot menu in this version');
-  settings.prefer('strict', ['off', 'on'], 'a guest boots from what it is given');
+  settings.prefer('menu', ['off'], 'this version has no boot menu');
+  settings.prefer('strict', ['off', 'on'], 'a guest only boots from its own devices');
   settings.leaveOut({
-    splash: 'this version has no screen',
-    'splash-time': 'this version has no screen',
-    'reboot-timeout': 'it is for firmware',
+    splash: 'this version has no display',
+    'splash-time': 'this version has no display',
+    'reboot-timeout': 'it only concerns firmware',
   });
   settings.end();
   const sources = (letters: string | undefined) => letters && bootSources(draft, letters, place);
@@ -149,9 +149,9 @@ function bootSources(draft: Draft, letters: string, place: Place): BootSource[] 
     if (source !== undefined) return [source];
     if (!/[ab]/.test(letter))
       throw new OptionError(
-        `expected letters, not ${shown(letters)}: there are c (disk), d (CD-ROM) and n (network)`,
+        `expected some of the letters c (disk), d (CD-ROM) and n (network), not ${shown(letters)}`,
       );
-    draft.leaveOut(place, 'there is no floppy drive', letter);
+    draft.leaveOut(place, 'floppy drives are not supported', letter);
     return [];
   });
   return [...new Set(sources)];

@@ -8,10 +8,10 @@ import type { Settings } from './settings.ts';
 
 type MemorySettings = Exclude<NonNullable<DefinitionInput['memory']>, string | number>;
 
-const NO_HOTPLUG = "memory can't be added while the guest runs";
+const NO_HOTPLUG = 'memory cannot be added while the guest runs';
 const AS_TOUCHED =
-  'guest RAM is taken from the host as the guest touches it; huge pages are reserved at the start';
-const PLACED_BY_HOST = 'the host places the memory of a guest';
+  'guest RAM is allocated when the guest first uses it; huge pages are reserved at the start';
+const PLACED_BY_HOST = 'the host places guest memory';
 
 /** -m. @throws OptionError */
 export function readMemory(draft: Draft, text: string, place: Place): void {
@@ -33,7 +33,7 @@ function sizeOf(size: string): number {
   throw new OptionError(`expected a size such as 512M or 2G, not ${shown(size)}`);
 }
 
-/** A size of an object, whose bare number counts bytes. @throws OptionError */
+/** A size of an object; a bare number is in bytes. @throws OptionError */
 function bytesIn(size: string): number {
   return /^\d{1,15}$/.test(size) ? Number(size) : sizeOf(size);
 }
@@ -48,18 +48,18 @@ export function readMemoryBackend(draft: Draft, type: string, settings: Settings
   const hugetlb = settings.takeSwitch('hugetlb') ?? false;
   const hugepage = settings.take('hugetlbsize');
   settings.leaveOut({
-    share: 'vring decides how guest RAM is mapped',
+    share: 'vring chooses how guest RAM is mapped',
     prealloc: AS_TOUCHED,
     'prealloc-threads': AS_TOUCHED,
     'prealloc-context': AS_TOUCHED,
     reserve: AS_TOUCHED,
     'host-nodes*': PLACED_BY_HOST,
     policy: PLACED_BY_HOST,
-    dump: 'guest RAM is never in a core dump',
-    'discard-data': 'nothing of guest RAM is kept',
-    seal: 'it is a matter of the host',
-    align: 'it is a matter of the host',
-    'x-*': 'it is a matter of the host',
+    dump: 'core dumps never contain guest RAM',
+    'discard-data': 'guest RAM is never kept',
+    seal: 'it only concerns the host',
+    align: 'it only concerns the host',
+    'x-*': 'it only concerns the host',
   });
   settings.end();
   const hugepages =
@@ -71,15 +71,17 @@ export function readMemoryBackend(draft: Draft, type: string, settings: Settings
   draft.nameMemory(place, id, { bytes, hugepages, mergeable });
 }
 
-/** Which huge pages a file system has; none when it is no hugetlbfs. @throws OptionError */
+/** The huge page size of a file system; undefined unless it is a hugetlbfs. @throws OptionError */
 function hugepagesAt(draft: Draft, file: string, place: Place): MemoryBackend['hugepages'] {
   const resolved = path.resolve(draft.host.cwd, file);
   const size = draft.host.hugepageSize?.(resolved);
   if (size === undefined) {
-    throw new OptionError(`${resolved} is no folder of this host: mount a hugetlbfs there, or leave it out`);
+    throw new OptionError(
+      `${resolved} does not exist on this host: mount a hugetlbfs there, or leave it out`,
+    );
   }
   if (size !== null) return pageSize(size);
-  draft.leaveOut(place, 'guest RAM is in no file: only the pages of a hugetlbfs make a difference', resolved);
+  draft.leaveOut(place, 'guest RAM is not kept in a file; only a hugetlbfs makes a difference', resolved);
   return undefined;
 }
 
@@ -91,8 +93,8 @@ function pageSize(bytes: number): '2M' | '1G' {
 }
 
 /**
- * What -machine memory-backend=, -numa memdev= and -mem-path make of guest RAM. All of it has pages of one kind.
- * @param problem called for an option that is wrong
+ * Applies -machine memory-backend=, -numa memdev= and -mem-path to guest RAM. All of it has the same page size.
+ * @param problem called for each wrong option
  */
 export function placeMemory(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const backends: MemoryBackend[] = [];
@@ -115,10 +117,7 @@ export function placeMemory(draft: Draft, problem: (place: Place, error: OptionE
   if (first === undefined) return;
   const place = draft.memoryPlaces[0]!;
   if (backends.some(({ hugepages }) => hugepages !== first.hugepages)) {
-    problem(
-      place,
-      new OptionError('all of guest RAM has pages of one size: give each memory backend the same'),
-    );
+    problem(place, new OptionError('all of guest RAM has one page size: give every memory backend the same'));
     return;
   }
   const bytes = backends.reduce((sum, backend) => sum + backend.bytes, 0);
@@ -130,10 +129,7 @@ export function placeMemory(draft: Draft, problem: (place: Place, error: OptionE
     ...(mergeable && { mergeable }),
   });
   if (bytesOf(String(size)) !== bytes) {
-    problem(
-      place,
-      new OptionError(`its memory has ${sizeText(bytes)}, and -m says ${size}: give both the same size`),
-    );
+    problem(place, new OptionError(`its size is ${sizeText(bytes)}, but -m says ${size}: make them equal`));
   }
 }
 

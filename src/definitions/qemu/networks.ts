@@ -6,7 +6,7 @@ import type { LeftOutSettings, Settings } from './settings.ts';
 
 type Network = Exclude<NonNullable<NicInput['network']>, string>;
 
-/** The network cards by the names of QEMU's devices. */
+/** Network cards, by QEMU's device names. */
 export const NIC_NAMES: Readonly<Record<string, NonNullable<NicInput['model']>>> = {
   'virtio-net': 'virtio',
   'virtio-net-pci': 'virtio',
@@ -25,10 +25,10 @@ export const NIC_NAMES: Readonly<Record<string, NonNullable<NicInput['model']>>>
 
 const TYPES = ['user', 'tap', 'bridge'] as const;
 
-const NO_SCRIPT = 'vring runs no scripts: set the interface up on the host';
-const OWN_ADDRESSES = 'the user network has its own name server and names';
+const NO_SCRIPT = 'vring runs no scripts: configure the interface on the host';
+const OWN_ADDRESSES = 'the user network has its own name server';
 
-/** The connection of a -netdev, -nic or -net, without what it is called. @throws OptionError */
+/** The connection of a -netdev, -nic or -net, without its ID. @throws OptionError */
 export function parseNetwork(type: string, settings: Settings): Network {
   settings.leaveOut(LEFT_OUT);
   switch (type) {
@@ -47,11 +47,11 @@ export function parseNetwork(type: string, settings: Settings): Network {
       settings.leaveOut({ helper: NO_SCRIPT });
       return { type, bridge: settings.take('br') ?? 'br0' };
     default:
-      throw new OptionError(`vring has no ${shown(type)} networks: there are ${TYPES.join(', ')}`);
+      throw new OptionError(`vring has no ${shown(type)} networks: expected one of ${TYPES.join(', ')}`);
   }
 }
 
-/** How packets are moved, which a guest does not see. */
+/** How packets are transferred, which a guest does not see. */
 const LEFT_OUT: LeftOutSettings = Object.fromEntries(
   [
     'vhost',
@@ -64,15 +64,15 @@ const LEFT_OUT: LeftOutSettings = Object.fromEntries(
     'poll-us',
     'vlan',
     'name',
-  ].map(key => [key, 'vring decides how packets are moved']),
+  ].map(key => [key, 'vring chooses how packets are transferred']),
 );
 
 function parseUserNetwork(settings: Settings): Network {
   settings.accept('restrict', 'off', 'no', 'n');
   settings.accept('net', '10.0.2.0/24', '10.0.2.0/255.255.255.0');
-  settings.prefer('host', ['10.0.2.2'], 'the host is 10.0.2.2 in the user network');
-  settings.prefer('dhcpstart', ['10.0.2.15'], 'a guest is 10.0.2.15 in the user network');
-  settings.prefer('dns', ['10.0.2.3'], 'the name server is 10.0.2.3 in the user network');
+  settings.prefer('host', ['10.0.2.2'], 'the host is always 10.0.2.2 in the user network');
+  settings.prefer('dhcpstart', ['10.0.2.15'], 'a guest is always 10.0.2.15 in the user network');
+  settings.prefer('dns', ['10.0.2.3'], 'the name server is always 10.0.2.3 in the user network');
   settings.leaveOut({
     hostname: OWN_ADDRESSES,
     dnssearch: OWN_ADDRESSES,
@@ -89,35 +89,33 @@ export function nicModel(name: string): NonNullable<NicInput['model']> {
   const model = name === 'virtio' ? name : own(NIC_NAMES, name);
   if (model !== undefined) return model;
   throw new OptionError(
-    `vring has no network card ${shown(name)}: there are ${[...new Set(Object.values(NIC_NAMES))].join(', ')}`,
+    `vring has no network card ${shown(name)}: expected one of ${[...new Set(Object.values(NIC_NAMES))].join(', ')}`,
   );
 }
 
 export const NO_NETWORK_SETTING: Readonly<Record<string, string>> = {
   netdev: 'use -device, which takes netdev=',
-  macaddr: "the address is the card's: use mac= with -nic, or macaddr= with -net nic",
+  macaddr: 'the address belongs to the card: use mac= with -nic, or macaddr= with -net nic',
   net: 'leave it out: the addresses of the user network are fixed',
   fd: 'name the TAP interface with ifname=',
   fds: 'name the TAP interface with ifname=',
-  restrict: 'the user network does not keep a guest in: leave it out',
-  smb: 'there are no shared folders yet: share files over the network',
-  tftp: 'there is no network boot from a folder yet: leave it out',
-  bootfile: 'there is no network boot from a folder yet: leave it out',
-  guestfwd: 'connections lead out of a guest only, but for hostfwd=: leave it out',
+  restrict: 'the user network cannot isolate a guest: leave it out',
+  smb: 'shared folders are not supported yet: share files over the network',
+  tftp: 'network boot from a folder is not supported yet: leave it out',
+  bootfile: 'network boot from a folder is not supported yet: leave it out',
+  guestfwd: 'only hostfwd= forwards connections: leave it out',
 };
 
 /** `tcp:127.0.0.1:2222-:22`. */
 function parseForward(text: string) {
   const match = /^(tcp|udp)?:([^:]*|\[[^\]]*\]):(\d+)-[^:]*:(\d+)$/.exec(text);
   if (match === null) {
-    throw new OptionError(
-      `hostfwd=${text}: expected a port of the host and one of the guest, such as tcp::2222-:22`,
-    );
+    throw new OptionError(`hostfwd=${text}: expected a host port and a guest port, such as tcp::2222-:22`);
   }
   const [, protocol = 'tcp', address, host, guest] = match;
   return {
     protocol: protocol as 'tcp' | 'udp',
-    // QEMU listens on every address when none is given.
+    // Without an address, QEMU listens on all of them.
     address: address?.replace(/^\[|\]$/g, '') || '0.0.0.0',
     host: Number(host),
     guest: Number(guest),

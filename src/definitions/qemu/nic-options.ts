@@ -42,13 +42,13 @@ export function readNet(draft: Draft, text: string, place: Place): void {
 }
 
 const OF_A_CARD = {
-  vlan: 'each card has a connection of its own',
-  name: 'cards are told apart by their addresses',
+  vlan: 'each card has its own connection',
+  name: 'cards are identified by their addresses',
   addr: 'PCI slots are assigned in the order of the devices',
-  vectors: 'vring decides how data is moved',
+  vectors: 'vring chooses how data is transferred',
 };
 
-/** Gives each card of -net its connection. With QEMU all of them are on one hub; that is the same for one of each. */
+/** Pairs each card of -net with its connection. QEMU puts all of them on one hub, which is the same for one of each. */
 export function joinNets(draft: Draft): QemuProblem[] {
   const { legacyNics: nics, legacyNetworks: networks } = draft;
   if (nics.length === networks.length) {
@@ -59,14 +59,17 @@ export function joinNets(draft: Draft): QemuProblem[] {
   }
   if (networks.length === 0) {
     return [
-      { option: nics[0]!.option, message: 'it is connected to nothing: add -net user, or another network' },
+      {
+        option: nics[0]!.option,
+        message: 'no network is connected to it: add -net user, or another network',
+      },
     ];
   }
   if (nics.length === 0) {
     for (const place of networks) draft.leaveOut(place, 'no card is connected to it');
     return [];
   }
-  const message = 'vring has no hub that connects several of them: use -nic for each card';
+  const message = 'vring has no hub to connect several networks: use -nic for each card';
   return [{ option: nics[0]!.option, message }];
 }
 

@@ -1,10 +1,10 @@
 import { printable } from '../../text/printable.ts';
 
-/** An option of QEMU's, or a setting of one, that did not become a part of the definition, as the guest does not miss it. */
+/** A QEMU option, or a setting of one, that was left out of the definition because the guest does not need it. */
 export type LeftOutNote = {
   /** The option as it was written: `-qmp unix:/run/qmp`. */
   readonly option: string;
-  /** The settings of it that were left out: `bus=pci.0, addr=0x3`; null when it is the whole option. */
+  /** Its settings that were left out: `bus=pci.0, addr=0x3`; null for the whole option. */
   readonly settings: string | null;
   readonly reason: string;
 };
@@ -16,7 +16,7 @@ export function noteText({ option, settings, reason }: LeftOutNote): string {
   );
 }
 
-/** The option with the first of its settings, which says what it is about. */
+/** The option with its first setting, which identifies it. */
 function shortened(option: string): string {
   const driver = /"(?:driver|qom-type)":\s*"([^"]*)"/.exec(option)?.[1];
   return driver === undefined ? option.split(',', 1)[0]! : `${option.split(' ', 1)[0]} ${driver}`;

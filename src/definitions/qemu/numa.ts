@@ -24,7 +24,7 @@ export function readNuma(draft: Draft, text: string, place: Place): void {
       ...place,
       id: id === undefined ? draft.numaNodes.length : numberOf(id, 'nodeid'),
       cpus,
-      // A bare number counts MiB here, as with -m.
+      // A bare number is in MiB here, as with -m.
       bytes: memory === undefined ? undefined : (bytesOf(memory) ?? undefined),
     };
     if (memory !== undefined && node.bytes === undefined)
@@ -37,11 +37,11 @@ export function readNuma(draft: Draft, text: string, place: Place): void {
       };
       draft.memoryPlaces.push({ ...place, backend, placed });
     }
-    settings.leaveOut({ initiator: 'the speed of memory is not described to a guest' });
+    settings.leaveOut({ initiator: 'a guest gets no description of memory speeds' });
   } else if (type === 'cpu') {
-    throw new OptionError('say -numa node,cpus= with the numbers of the vCPUs instead');
+    throw new OptionError('use -numa node,cpus= with the numbers of the vCPUs instead');
   } else {
-    throw new OptionError(`vring has no -numa ${shown(type)}: there are node and dist`);
+    throw new OptionError(`vring has no -numa ${shown(type)}: expected node or dist`);
   }
   settings.end();
 }
@@ -59,13 +59,13 @@ function numberOf(text: string, key: string): number {
   throw new OptionError(`${key} takes a whole number, not ${shown(text)}`);
 }
 
-/** The nodes that -numa makes. One alone says nothing to a guest. @param problem called for an option that is wrong */
+/** The nodes of -numa. A single one has no meaning for a guest. @param problem called for each wrong option */
 export function placeNodes(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const nodes = draft.numaNodes.toSorted((a, b) => a.id - b.id);
   if (nodes.length < 2) return;
   const wrong = nodes.find(({ id }, index) => id !== index);
   if (wrong !== undefined) {
-    problem(wrong, new OptionError('expected each nodeid from 0 up once'));
+    problem(wrong, new OptionError('expected consecutive values of nodeid, from 0'));
     return;
   }
   const known = (node: number) => node >= 0 && node < nodes.length;
@@ -83,7 +83,7 @@ export function placeNodes(draft: Draft, problem: (place: Place, error: OptionEr
   }));
 }
 
-/** A vCPU that no node names is in node 0; when none is named, the nodes take turns by sockets, as with QEMU. */
+/** A vCPU that no node names is in node 0; if none is named, sockets are spread over the nodes in turn, as in QEMU. */
 function cpusOf(nodes: readonly NumaNode[], { count = 1, topology }: CpuSettings): number[][] {
   const lists = nodes.map(({ cpus }) => [...cpus]);
   const named = new Set(lists.flat());
@@ -95,7 +95,7 @@ function cpusOf(nodes: readonly NumaNode[], { count = 1, topology }: CpuSettings
   return lists;
 }
 
-/** Nodes without memory of their own share what the others leave of it, in whole MiB. */
+/** Nodes without a size share the rest of the memory, in whole MiB. */
 function memoriesOf(nodes: readonly NumaNode[], size: number): number[] {
   const open = nodes.filter(({ bytes }) => bytes === undefined).length;
   let left = size - nodes.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
@@ -109,7 +109,7 @@ function memoriesOf(nodes: readonly NumaNode[], size: number): number[] {
   });
 }
 
-/** Of a pair, one direction stands for both. */
+/** A distance given for one direction applies to both. */
 function distanceOf({ numaDistances }: Draft, from: number, to: number): number {
   const given = (a: number, b: number) =>
     numaDistances.findLast(each => each.from === a && each.to === b)?.distance;

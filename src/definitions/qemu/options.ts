@@ -15,21 +15,21 @@ import { readNet, readNetdev, readNic } from './nic-options.ts';
 import { readNuma } from './numa.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 
-/** One of QEMU's options that mean something to vring. */
+/** A QEMU option that vring uses. */
 export type QemuOption = {
-  /** What stands after it, as in QEMU's manual; absent for a switch. */
+  /** Its value, as in QEMU's manual; absent for a switch. */
   readonly value?: string;
   /** What it becomes, for the documentation. */
   readonly becomes: string;
-  /** It may be given several times; of another one the last counts. */
+  /** Whether every occurrence counts; otherwise only the last does. */
   readonly repeats?: true;
-  /** Read when all others have been: it refers to them. */
+  /** Whether it is read after all others, since it refers to them. */
   readonly late?: true;
   /** @throws OptionError */
   readonly read: (draft: Draft, value: string, place: Place) => void;
 };
 
-/** What vring does or is anyway. */
+/** What vring does in any case. */
 function already(becomes: string): QemuOption {
   return { becomes, repeats: true, read: () => {} };
 }
@@ -40,13 +40,13 @@ const hardDisk = (index: number): QemuOption => ({
   read: (draft, file, place) => draft.addDisk(place, ideDisk(file, false, draft.host), index),
 });
 
-/** Where the host shows what a guest prints, or asks for what it gets. */
-const NO_SCREEN = "this version has no screen: the guest's console is its serial port (console=ttyS0)";
+/** Why options for the host's display are left out. */
+const NO_SCREEN = "this version has no display: the guest's console is its serial port (console=ttyS0)";
 
-/** The options that mean something. */
+/** The options that vring uses. */
 export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   name: { value: '[guest=]NAME', becomes: 'name', repeats: true, read: readName },
-  m: { value: '[size=]SIZE', becomes: 'memory; a bare number counts MiB', repeats: true, read: readMemory },
+  m: { value: '[size=]SIZE', becomes: 'memory; a bare number is in MiB', repeats: true, read: readMemory },
   smp: {
     value: '[cpus=]N[,sockets=,cores=,threads=]',
     becomes: 'cpus.count, cpus.topology',
@@ -66,7 +66,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   kernel: { value: 'FILE', becomes: 'machine.kernel', read: readKernel },
   initrd: {
     value: 'FILE',
-    becomes: 'machine.initrd; of a multiboot kernel machine.modules: `FILE ARGUMENTS,FILE ARGUMENTS`',
+    becomes: 'machine.initrd; for a multiboot kernel, machine.modules: `FILE ARGUMENTS,FILE ARGUMENTS`',
     late: true,
     read: readInitrd,
   },
@@ -79,7 +79,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   bios: {
     value: 'FILE',
-    becomes: 'machine.firmware, by the name of the file; nothing with a kernel',
+    becomes: 'machine.firmware, by the name of the file; ignored with a kernel',
     late: true,
     read: readBios,
   },
@@ -127,19 +127,19 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   object: {
     value:
       'memory-backend-ram|-memfd|-file,id=,size=[,hugetlb=,mem-path=,merge=] | rng-random|rng-builtin,id=',
-    becomes: 'memory, by the -machine or -numa that names it; random bytes are those of the host',
+    becomes: 'memory, by the -machine or -numa that names it; random bytes come from the host',
     repeats: true,
     read: readObject,
   },
   numa: {
     value: 'node[,cpus=FIRST-LAST][,memdev=ID|,mem=SIZE] | dist,src=,dst=,val=',
-    becomes: 'numa; memory, where a memdev= says how',
+    becomes: 'numa; memory, with memdev=',
     repeats: true,
     read: readNuma,
   },
   'mem-path': {
     value: 'FOLDER',
-    becomes: 'memory.hugepages, where a hugetlbfs is',
+    becomes: 'memory.hugepages, if it is a hugetlbfs',
     read: (draft, path, place) => {
       draft.memoryPlaces.push({ ...place, path });
     },
@@ -165,7 +165,7 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     repeats: true,
     read: readAction,
   },
-  rtc: { value: 'base=utc[,clock=host]', becomes: "nothing: a guest's clock is in UTC", read: readRtc },
+  rtc: { value: 'base=utc[,clock=host]', becomes: "nothing: a guest's clock shows UTC", read: readRtc },
   serial: {
     value: 'stdio|mon:stdio|...',
     becomes: 'nothing: COM1 is the console',
@@ -176,55 +176,55 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   parallel: {
     value: 'none',
-    becomes: 'nothing: a guest has no parallel port',
+    becomes: 'nothing: guests have no parallel port',
     repeats: true,
     read: (_draft, value) => {
       if (value === 'none' || value === 'null') return;
-      throw new OptionError('there is no parallel port: use -parallel none');
+      throw new OptionError('guests have no parallel port: use -parallel none');
     },
   },
   display: {
     value: 'none',
-    becomes: 'nothing: a guest has no screen',
+    becomes: 'nothing: guests have no display',
     read: (draft, value, place) => {
       if (value !== 'none') draft.leaveOut(place, NO_SCREEN);
     },
   },
   vga: {
     value: 'none',
-    becomes: 'nothing: a guest has no graphics card',
+    becomes: 'nothing: guests have no graphics card',
     read: (_draft, value) => {
       if (value === 'none') return;
       throw new OptionError(
-        'there is no graphics card yet: use -vga none, and the serial console, with console=ttyS0',
+        'graphics cards are not supported yet: use -vga none, and the serial console, with console=ttyS0',
       );
     },
   },
   usbdevice: {
     value: 'tablet|mouse|keyboard',
-    becomes: 'nothing: they are for a screen',
+    becomes: 'nothing: input devices need a display',
     repeats: true,
     read: (draft, value, place) => {
       if (!/^(tablet|mouse|keyboard|wacom-tablet)$/.test(value))
-        throw new OptionError('there is no USB yet: leave it out');
-      draft.leaveOut(place, 'it is an input device for a screen, which this version does not have');
+        throw new OptionError('USB is not supported yet: leave it out');
+      draft.leaveOut(place, 'this version has no display, and no input devices for one');
     },
   },
   smbios: {
     value: 'type=N,...',
-    becomes: 'nothing: there are no SMBIOS tables; a table that guests take their set-up from is refused',
+    becomes: 'nothing: there are no SMBIOS tables; a table that configures the guest is refused',
     repeats: true,
     read: readSmbios,
   },
   global: {
     value: 'DRIVER.PROPERTY=VALUE',
-    becomes: 'nothing, for the chips of the machine',
+    becomes: 'nothing, for chips of the machine',
     repeats: true,
     read: readGlobal,
   },
   accel: {
     value: 'kvm',
-    becomes: 'nothing: vring runs on KVM; of several, one has to be kvm',
+    becomes: 'nothing: vring uses KVM; one of several must be kvm',
     repeats: true,
     read: (draft, value, place) => {
       draft.accelerators.push({ ...place, name: value.split(',', 1)[0]!.replace(/^accel=/, '') });
@@ -239,10 +239,10 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
       draft.fields.balloon = value !== 'none';
     },
   },
-  'enable-kvm': already('nothing: vring runs on KVM'),
+  'enable-kvm': already('nothing: vring uses KVM'),
   nographic: already('nothing: the console is COM1'),
   nodefaults: {
-    becomes: 'nothing: a guest has what it is given',
+    becomes: 'nothing: a guest only has what it is given',
     repeats: true,
     read: draft => {
       draft.noDefaults = true;
@@ -253,15 +253,15 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   'no-hpet': already('nothing: there is no HPET'),
 };
 
-/** Other names of the same options. */
+/** Aliases. */
 export const QEMU_ALIASES: Readonly<Record<string, string>> = { M: 'machine' };
 
-/** -name: one that no VM can have is made one. @throws OptionError */
+/** -name: characters that VM names cannot have are replaced. @throws OptionError */
 function readName(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value, 'guest');
   const given = settings.take('guest');
   settings.leaveOut({
-    process: 'all VMs are in one process',
+    process: 'one process runs all VMs',
     'debug-threads': 'threads are always named',
   });
   settings.end();
@@ -279,7 +279,7 @@ function readName(draft: Draft, value: string, place: Place): void {
   draft.leaveOut(place, `${VM_NAME.rule}: it becomes ${name}`);
 }
 
-/** Objects of QEMU's own, which no guest sees. */
+/** QEMU's internal objects, which no guest sees. */
 const HOST_OBJECTS =
   /^(iothread|thread-context|throttle-group|secret|secret_keyring|tls-.*|authz-.*|filter-.*|main-loop|can-bus|input-.*|qtest|colo-.*|can-host-.*)$/;
 
@@ -291,12 +291,12 @@ function readObject(draft: Draft, value: string, place: Place): void {
     readMemoryBackend(draft, type, settings, place);
   } else if (type === 'rng-random' || type === 'rng-builtin') {
     draft.nameRandomSource(place, settings.require('id'));
-    settings.prefer('filename', ['/dev/urandom', '/dev/random'], 'random bytes are those of the host');
+    settings.prefer('filename', ['/dev/urandom', '/dev/random'], 'random bytes come from the host');
     settings.end();
   } else if (HOST_OBJECTS.test(type)) {
     draft.leaveOut(
       place,
-      type === 'iothread' ? 'each queue has a thread of its own' : 'the guest does not see it',
+      type === 'iothread' ? 'each queue has its own thread' : 'the guest does not see it',
     );
   } else {
     const meant = likely(type, [
@@ -306,7 +306,7 @@ function readObject(draft: Draft, value: string, place: Place): void {
       'rng-random',
     ]);
     const advice = meant === null ? 'leave it out' : `did you mean "${meant}"?`;
-    throw new OptionError(`vring has no objects ${shown(type)}: ${advice}`);
+    throw new OptionError(`vring has no object type ${shown(type)}: ${advice}`);
   }
 }
 
@@ -315,9 +315,9 @@ function readAction(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
   const reboot = settings.takeOne('reboot', ['reset', 'shutdown']);
   settings.leaveOut({
-    shutdown: 'a VM that is off stays in the list',
-    panic: 'what comes after a crash is said with on-crash in the definition',
-    watchdog: 'there is no watchdog in this version',
+    shutdown: 'VMs that are off stay in the list',
+    panic: 'on-crash in the definition says what happens after a crash',
+    watchdog: 'this version has no watchdog',
   });
   settings.end();
   if (reboot !== undefined) draft.fields['on-reboot'] = reboot === 'shutdown' ? 'stop' : 'restart';
@@ -327,24 +327,26 @@ function readAction(draft: Draft, value: string, place: Place): void {
 function readRtc(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
   const base = settings.take('base');
-  if (base === 'localtime') draft.leaveOut(place, "a guest's clock is in UTC", 'base=localtime');
+  if (base === 'localtime') draft.leaveOut(place, "a guest's clock shows UTC", 'base=localtime');
   else if (base !== undefined && base !== 'utc')
-    throw new OptionError(`base=${base}: a guest's clock shows the time of the host, in UTC: leave it out`);
-  settings.prefer('clock', ['host'], "a guest's clock follows that of the host");
-  settings.prefer('driftfix', ['none'], 'KVM makes up for lost ticks');
+    throw new OptionError(
+      `base=${base} is not supported: a guest's clock shows the host's time, in UTC: leave it out`,
+    );
+  settings.prefer('clock', ['host'], "a guest's clock follows the host's");
+  settings.prefer('driftfix', ['none'], 'KVM reinjects lost ticks');
   settings.end();
 }
 
-/** -smbios: identity that nothing in a guest needs is left out. @throws OptionError */
+/** -smbios: identity data that a guest does not need is left out. @throws OptionError */
 function readSmbios(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value);
   const type = settings.take('type');
   const data = settings.rest().filter(([key]) => key !== 'uuid' && key !== 'base64');
-  // A cloud image takes its data source from the serial number, systemd its credentials from strings of type 11.
+  // Cloud images find their data source in the serial number, and systemd its credentials in strings of type 11.
   const matters = type === '11' || data.some(([, text]) => /^ds=|nocloud|^[A-Za-z0-9+/]{24,}=*$/.test(text));
   if (matters || type === undefined)
-    throw new OptionError('there are no SMBIOS tables yet: give the guest these data on a disk');
-  draft.leaveOut(place, 'this version has no SMBIOS tables, which is where a guest would read it');
+    throw new OptionError('SMBIOS tables are not supported yet: give the guest this data on a disk');
+  draft.leaveOut(place, 'this version has no SMBIOS tables, where a guest would read it');
 }
 
 /** -global. @throws OptionError */
@@ -353,11 +355,11 @@ function readGlobal(draft: Draft, value: string, place: Place): void {
   const driver = match?.[1] ?? match?.[2];
   if (driver === undefined) throw new OptionError('expected DRIVER.PROPERTY=VALUE');
   if (!MACHINE_CHIPS.test(driver))
-    throw new OptionError(`say it at each -device ${driver}, as ${driver},PROPERTY=VALUE`);
-  draft.leaveOut(place, 'the chip it configures has no such setting in vring');
+    throw new OptionError(`set it in each -device instead: -device ${driver},PROPERTY=VALUE`);
+  draft.leaveOut(place, 'the chip has no such setting in vring');
 }
 
-/** Of -accel, the first that is usable counts. @returns what is wrong */
+/** The first available accelerator of -accel counts. @returns what is wrong */
 export function checkAccelerators(draft: Draft, problem: (place: Place, error: OptionError) => void): void {
   const { accelerators } = draft;
   try {
@@ -368,7 +370,7 @@ export function checkAccelerators(draft: Draft, problem: (place: Place, error: O
     return;
   }
   for (const place of accelerators) {
-    if (!place.name.split(':').includes('kvm')) draft.leaveOut(place, 'vring runs guests on KVM only');
+    if (!place.name.split(':').includes('kvm')) draft.leaveOut(place, 'vring only runs guests on KVM');
   }
 }
 
@@ -378,5 +380,5 @@ export function unknownOption(word: string): OptionError {
   const names = tables.flatMap(table => Object.keys(table)).map(name => `-${name}`);
   const meant = likely(word.replace(/^--/, '-'), names);
   if (meant !== null) return new OptionError(`QEMU has no such option: did you mean "${meant}"?`);
-  return new OptionError('vring does not know it: leave it out');
+  return new OptionError('vring does not support it: leave it out');
 }

@@ -1,12 +1,12 @@
-/** Devices of QEMU's that vring does not have: those that a guest does not miss, and those that it would. */
+/** QEMU devices that vring does not have: those that a guest does not need, and those that it does. */
 
 type Kind = { readonly names: RegExp; readonly reason: string };
 
 const OWN_BUSES = 'vring creates bridges and controllers as devices need them';
-const NO_INPUT = 'it is an input device for a screen, which this version does not have';
-const NO_CHANNEL = 'it is a channel to a program on the host, such as a management agent';
+const NO_INPUT = 'this version has no display, and no input devices for one';
+const NO_CHANNEL = 'it is a channel to a host program, such as a management agent';
 
-/** A guest works as well without them. */
+/** Guests work as well without them. */
 const LEFT_OUT: readonly Kind[] = [
   {
     names:
@@ -17,7 +17,7 @@ const LEFT_OUT: readonly Kind[] = [
   {
     names:
       /^((nec-usb|qemu)-xhci|(ich9-|piix[34]-)?usb-[eu]hci[0-9-]*|ich9-usb-(ehci1|uhci[1-6])|pci-ohci|usb-hub)$/,
-    reason: 'this version has no USB, and nothing the guest would miss is plugged into it',
+    reason: 'this version has no USB, and the guest needs nothing attached to it',
   },
   {
     names:
@@ -26,75 +26,76 @@ const LEFT_OUT: readonly Kind[] = [
   },
   { names: /^virtio-serial(-pci|-pci-non-transitional|-pci-transitional|-device)?$/, reason: OWN_BUSES },
   { names: /^(virtserialport|spicevmc|usb-redir|usb-ccid|ccid-card-.*)$/, reason: NO_CHANNEL },
-  { names: /^(pvpanic|pvpanic-pci|vmcoreinfo)$/, reason: 'it tells the host about a crash of the guest' },
-  { names: /^vmgenid$/, reason: 'there are no snapshots of machines yet' },
-  { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: "it is a test device of QEMU's own" },
-  { names: /^isa-debugcon$/, reason: 'what a guest writes to port 0x402 is on its console' },
-  { names: /^(loader|generic-sdhci)$/, reason: 'it is for firmware' },
+  { names: /^(pvpanic|pvpanic-pci|vmcoreinfo)$/, reason: 'it only reports guest crashes to the host' },
+  { names: /^vmgenid$/, reason: 'snapshots are not supported yet' },
+  { names: /^(hyperv-testdev|pc-testdev|pci-testdev|edu)$/, reason: 'it is a test device of QEMU' },
+  { names: /^isa-debugcon$/, reason: 'output to port 0x402 is shown on the console' },
+  { names: /^(loader|generic-sdhci)$/, reason: 'it only concerns firmware' },
 ];
 
-/** A guest would miss them. */
+/** Guests need them. */
 const REFUSED: readonly Kind[] = [
   {
     names:
       /^(VGA|secondary-vga|cirrus-vga|qxl(-vga)?|vmware-svga|bochs-display|ramfb|ati-vga|isa-(vga|cirrus-vga)|virtio-(vga|gpu).*)$/i,
-    reason: 'there is no graphics card yet: leave it out, and use the serial console, with console=ttyS0',
+    reason:
+      'graphics cards are not supported yet: leave it out, and use the serial console, with console=ttyS0',
   },
-  { names: /^(usb-.*|u2f-.*)$/, reason: 'there is no USB yet: leave it out' },
+  { names: /^(usb-.*|u2f-.*)$/, reason: 'USB is not supported yet: leave it out' },
   {
     names: /^(intel-hda|ich9-intel-hda|hda-.*|AC97|ES1370|sb16|adlib|gus|cs4231a|virtio-sound.*)$/i,
-    reason: 'there is no sound card: leave it out',
+    reason: 'sound cards are not supported: leave it out',
   },
-  { names: /^tpm-.*$/, reason: 'there is no TPM yet: leave it out' },
-  { names: /^(i6300esb|ib700|diag288)$/, reason: 'there is no watchdog yet: leave it out' },
+  { names: /^tpm-.*$/, reason: 'TPMs are not supported yet: leave it out' },
+  { names: /^(i6300esb|ib700|diag288)$/, reason: 'watchdogs are not supported yet: leave it out' },
   {
     names: /^(intel-iommu|amd-iommu|virtio-iommu.*)$/,
-    reason: 'there is no IOMMU in a guest yet: leave it out',
+    reason: 'virtual IOMMUs are not supported yet: leave it out',
   },
   {
     names: /^(virtio-9p|vhost-user-fs|virtio-fs).*$/,
-    reason: 'there are no shared folders yet: share files over the network, or on a disk',
+    reason: 'shared folders are not supported yet: share files over the network, or on a disk',
   },
-  { names: /^nvme.*$/, reason: 'there are no NVMe disks yet: use -device virtio-blk-pci' },
+  { names: /^nvme.*$/, reason: 'NVMe disks are not supported yet: use -device virtio-blk-pci' },
   {
     names: /^(lsi.*|am53c974|dc390|megasas.*|mptsas.*|pvscsi)$/,
-    reason: 'there is no such SCSI controller: use -device virtio-scsi-pci',
+    reason: 'this SCSI controller is not supported: use -device virtio-scsi-pci',
   },
   {
     names: /^(scsi-(block|generic)|vhost-scsi.*|vhost-user-(blk|scsi|vsock).*)$/,
-    reason: 'there are no such disks: use -device virtio-blk-pci',
+    reason: 'such disks are not supported: use -device virtio-blk-pci',
   },
   {
     names: /^(floppy|isa-fdc)$/,
-    reason: 'there is no floppy drive: attach the image as a disk, with -drive file=...,if=virtio',
+    reason: 'floppy drives are not supported: attach the image as a disk, with -drive file=...,if=virtio',
   },
-  { names: /^(vhost-vsock|vhost-user-vsock).*$/, reason: 'there is no vsock yet: use the network' },
+  { names: /^(vhost-vsock|vhost-user-vsock).*$/, reason: 'vsock is not supported yet: use the network' },
   { names: /^(pci-serial.*|isa-parallel)$/, reason: 'a guest has one serial port, COM1: leave it out' },
   {
     names: /^(pc-dimm|nvdimm|virtio-(mem|pmem).*|cxl-.*)$/,
-    reason: 'guest RAM is what -m says: leave it out',
+    reason: '-m sets the size of guest RAM: leave it out',
   },
   {
     names: /^(isa-applesmc)$/,
-    reason: "there is no System Management Controller of Apple's: macOS does not boot in this version",
+    reason: "Apple's System Management Controller is not supported: this version does not boot macOS",
   },
   {
     names: /^(ne2k_(pci|isa)|pcnet|i8255\d.*|tulip|sungem|usb-net|rocker)$/,
-    reason: 'there is no such network card: use virtio-net-pci or e1000',
+    reason: 'this network card is not supported: use virtio-net-pci or e1000',
   },
-  { names: /^ivshmem.*$/, reason: 'there is no memory shared between guests: leave it out' },
+  { names: /^ivshmem.*$/, reason: 'memory shared between guests is not supported: leave it out' },
   {
     names: /^(virtio-crypto|virtio-iommu|vhost-vdpa|sgx-epc).*$/,
-    reason: 'there is no such device in this version: leave it out',
+    reason: 'this version has no such device: leave it out',
   },
 ];
 
-/** Why a guest does not miss a device; null for another one. */
+/** Why a guest does not need a device; null for all others. */
 export function leftOutDevice(driver: string): string | null {
   return LEFT_OUT.find(({ names }) => names.test(driver))?.reason ?? null;
 }
 
-/** What a guest would miss without a device, and what to do instead; null for one that nobody knows. */
+/** Why a device is refused, and what to do instead; null if unknown. */
 export function refusedDevice(driver: string): string | null {
   return REFUSED.find(({ names }) => names.test(driver))?.reason ?? null;
 }

@@ -1,6 +1,6 @@
 import type { Draft, Place } from './draft.ts';
 
-/** Where the console is already: in the terminal that shows it. */
+/** Values that connect the console to the terminal, where it already is. */
 const HERE = /^(mon:)?(stdio|vc(:.*)?)$/;
 
 /** -serial, -parallel, virtio consoles: a guest has one console, COM1 or a virtio console. */
@@ -16,14 +16,11 @@ export function placeConsoles(draft: Draft): void {
   if (first === undefined) return;
   if (!hasCom1) draft.fields.console = 'virtio';
   for (const place of hasCom1 ? [first, ...others] : others) {
-    draft.leaveOut(
-      place,
-      `the console is ${hasCom1 ? 'COM1' : 'another one'}, and a guest has one in this version`,
-    );
+    draft.leaveOut(place, `a guest has one console, which is ${hasCom1 ? 'COM1' : 'another one'}`);
   }
 }
 
-/** A -device that is a port behind a -chardev. */
+/** A -device that is a port connected to a -chardev. */
 export function addConsoleDevice(draft: Draft, driver: string, place: Place): void {
   if (driver === 'isa-serial') draft.serialPorts.push({ ...place, value: 'chardev' });
   else draft.virtioConsoles.push(place);

@@ -14,7 +14,7 @@ import { checkAccelerators, QEMU_ALIASES, QEMU_OPTIONS, type QemuOption, unknown
 import { placeConsoles } from './ports.ts';
 import { REFUSED_OPTIONS } from './refused.ts';
 
-/** Which option a definition's keys come from, for what is wrong with them as a whole. */
+/** The option that each key of a definition comes from, for problems with the whole. */
 const OPTION_OF: Readonly<Record<string, string>> = {
   name: '-name',
   memory: '-m',
@@ -30,14 +30,14 @@ type Given = {
   readonly place: Place;
 };
 
-/** A definition, and what of the options did not become a part of it. */
+/** A definition, and the options that were left out of it. */
 export type QemuMachine = { readonly definition: Definition; readonly leftOut: readonly LeftOutNote[] };
 
 /**
- * The definition that options of QEMU's stand for. The command's own name may be the first word. What changes nothing that a
- * guest would miss is left out, and named.
- * @param name the VM's name where no -name gives one
- * @throws QemuError naming every option that asks for something that vring does not have
+ * The definition that QEMU options describe. The program's name may be the first word. Options that a guest does not need are
+ * left out, and named.
+ * @param name the VM's name if there is no -name
+ * @throws QemuError naming every option that needs something vring does not have
  */
 export function readQemuOptions(words: readonly string[], name: string, host: QemuHost): QemuMachine {
   const draft = new Draft(host);
@@ -56,20 +56,20 @@ export function readQemuOptions(words: readonly string[], name: string, host: Qe
   placeConsoles(draft);
   collect(problems, '-machine', () => placeFlash(draft));
   dropFirmware(draft, given.find(({ name }) => name === 'kernel')?.place);
-  // A -net that can't be read is the reason why another one has no partner.
+  // A wrong -net leaves another one without its partner.
   if (!problems.some(({ option }) => /^-net /.test(option))) problems.push(...joinNets(draft));
   if (problems.length > 0) throw new QemuError(problems);
   draft.leaveOutUnused();
   return { definition: draft.finish(draft.fields.name ?? name, OPTION_OF), leftOut: draft.notes };
 }
 
-/** The words by option. What is left out or refused as a whole is dealt with here. */
+/** Groups words by option. Options that are left out or refused as a whole are handled here. */
 function splitOptions(draft: Draft, words: readonly string[], problems: QemuProblem[]): Given[] {
   const given: Given[] = [];
   const isCommand = /^(.*\/)?(qemu-system-\w+|qemu-kvm|kvm)$/.test(words[0] ?? '');
   const architecture = /^(?:.*\/)?qemu-system-(\w+)$/.exec(words[0] ?? '')?.[1];
   if (architecture !== undefined && !/^(x86_64|i386|x86_64-\w+)$/.test(architecture)) {
-    problems.push({ option: words[0]!, message: 'vring runs guests for x86 only' });
+    problems.push({ option: words[0]!, message: 'vring only runs x86 guests' });
   }
   for (let at = isCommand ? 1 : 0; at < words.length; at++) {
     const word = words[at]!;
@@ -96,24 +96,24 @@ function splitOptions(draft: Draft, words: readonly string[], problems: QemuProb
   return given;
 }
 
-/** Of an option that is given twice the last counts, as with QEMU, unless it may be given several times. */
+/** The last of several occurrences counts, as in QEMU, unless every one does. */
 function lastOfEach(draft: Draft, given: readonly Given[]): Given[] {
   const last = new Map(given.map(each => [each.name, each]));
   return given.filter(each => {
     if (each.row.repeats || last.get(each.name) === each) return true;
-    draft.leaveOut(each.place, `another -${each.name} comes after it`);
+    draft.leaveOut(each.place, `a later -${each.name} replaces it`);
     return false;
   });
 }
 
-/** The name of an option, which QEMU takes with one or two dashes; null for what is none. */
+/** The name of an option, with one or two dashes as in QEMU; null if it is not an option. */
 function optionName(word: string): string | null {
   const match = /^--?([A-Za-z0-9].*)$/.exec(word);
   if (match === null) return null;
   return own(QEMU_ALIASES, match[1]!) ?? match[1]!;
 }
 
-/** Of an option that nobody knows, the next word may be its value. */
+/** The next word may be the value of an unknown option. */
 function isValue(word: string | undefined): boolean {
   return word !== undefined && !word.startsWith('-');
 }

@@ -3,10 +3,10 @@ import { own } from '../../text/own.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';
 
-/** Called with settings that were left out, and why. */
+/** Called with the settings that were left out, and the reason. */
 export type OnLeftOut = (setting: string, reason: string) => void;
 
-/** Settings by name, or by the start of their names (`x-*`), and why they are left out. */
+/** Why settings are left out, by name or by prefix (`x-*`). */
 export type LeftOutSettings = Readonly<Record<string, string>>;
 
 const SWITCHES: Readonly<Record<string, boolean>> = {
@@ -21,16 +21,16 @@ const SWITCHES: Readonly<Record<string, boolean>> = {
 };
 
 /**
- * The value of one of QEMU's options: `file=disk.img,if=virtio`, with `,,` for a comma in a value, or the same as JSON, whose
- * inner objects become `file.filename=`. Each setting is taken once; of one that is given twice, the last counts. What nobody
- * took, vring does not have.
+ * The value of a QEMU option: `file=disk.img,if=virtio`, with `,,` for a comma in a value, or the same as JSON, whose nested
+ * objects become `file.filename=`. Each setting is taken once; of several occurrences, the last counts. Settings that are never
+ * taken are unknown to vring.
  */
 export class Settings {
   readonly #values = new Map<string, string[]>();
   readonly #taken = new Set<string>();
   readonly #onLeftOut: OnLeftOut;
 
-  /** @param implied the key of a first word without one: `cpus` for -smp. @throws OptionError */
+  /** @param implied the key of a first word that has none: `cpus` for -smp. @throws OptionError */
   constructor(text: string, implied?: string, onLeftOut: OnLeftOut = () => {}) {
     this.#onLeftOut = onLeftOut;
     if (text.trimStart().startsWith('{')) {
@@ -41,9 +41,9 @@ export class Settings {
       const at = word.indexOf('=');
       if (at > 0) this.#add(word.slice(0, at), word.slice(at + 1));
       else if (index === 0 && implied !== undefined) this.#add(implied, word);
-      // QEMU's short form of a switch.
+      // QEMU's short form for a switch.
       else if (/^[A-Za-z]/.test(word)) this.#add(word, 'on');
-      // A comma too many, which QEMU takes.
+      // QEMU tolerates a trailing comma.
       else if (word !== '' || index === 0)
         throw new OptionError(`expected settings such as key=value between the commas, not ${shown(word)}`);
     }
@@ -53,14 +53,14 @@ export class Settings {
     this.#values.set(key, [...(this.#values.get(key) ?? []), value]);
   }
 
-  /** Takes other spellings of names for those: `kernel_irqchip` for `kernel-irqchip`. */
+  /** Normalizes the names: `kernel_irqchip` to `kernel-irqchip`. */
   rename(name: (key: string) => string): void {
     const before = [...this.#values];
     this.#values.clear();
     for (const [key, values] of before) for (const value of values) this.#add(name(key), value);
   }
 
-  /** The value that was given last. */
+  /** The last value. */
   take(key: string): string | undefined {
     return this.takeAll(key).at(-1);
   }
@@ -77,7 +77,7 @@ export class Settings {
     throw new OptionError(`${key} is missing`);
   }
 
-  /** @throws OptionError when it is neither on nor off */
+  /** @throws OptionError if it is neither on nor off */
   takeSwitch(key: string): boolean | undefined {
     const value = this.take(key);
     if (value === undefined) return undefined;
@@ -102,21 +102,21 @@ export class Settings {
     throw new OptionError(`${key} takes a whole number, not ${shown(value)}`);
   }
 
-  /** A setting that says what vring does anyway. @throws OptionError when it says something else */
+  /** A setting that must have one of these values, which is what vring does. @throws OptionError for any other */
   accept(key: string, ...values: readonly string[]): void {
     const value = this.take(key);
     if (value === undefined || values.includes(value)) return;
-    throw new OptionError(`vring does not have ${key}=${value}: leave it out`);
+    throw new OptionError(`vring does not support ${key}=${value}: leave it out`);
   }
 
-  /** A setting that says what vring does anyway; when it says something else, it is left out. */
+  /** A setting that is left out, with the reason, unless it has one of these values, which is what vring does. */
   prefer(key: string, values: readonly string[], reason: string): void {
     for (const value of this.takeAll(key)) {
       if (!values.includes(value)) this.#onLeftOut(`${key}=${value}`, reason);
     }
   }
 
-  /** Settings that change nothing for the guest: those that are given are left out. */
+  /** Settings that change nothing for the guest: they are left out, with the reason. */
   leaveOut(reasons: LeftOutSettings): void {
     for (const key of this.#values.keys()) {
       if (this.#taken.has(key)) continue;
@@ -125,24 +125,24 @@ export class Settings {
     }
   }
 
-  /** What nobody took, to be taken. */
+  /** Takes the remaining settings. */
   rest(): [string, string][] {
     const left = [...this.#values].filter(([key]) => !this.#taken.has(key));
     for (const [key] of left) this.#taken.add(key);
     return left.flatMap(([key, values]) => values.map(value => [key, value] as [string, string]));
   }
 
-  /** @param instead what to do rather than give a setting that vring does not have. @throws OptionError */
+  /** @param instead what to do instead, by setting. @throws OptionError */
   end(instead: Readonly<Record<string, string>> = {}): void {
     const [key] = [...this.#values.keys()].filter(each => !this.#taken.has(each));
     if (key === undefined) return;
     const known = [...this.#taken];
     const meant = likely(key, known);
-    const what = `vring does not have ${shown(key)} here`;
+    const what = `vring does not support ${shown(key)} here`;
     const advice = own(instead, key);
     if (advice !== undefined) throw new OptionError(`${what}: ${advice}`);
     if (meant !== null) throw new OptionError(`${what}: did you mean "${meant}"?`);
-    throw new OptionError(`${what}: there are ${known.join(', ')}`);
+    throw new OptionError(`${what}: expected one of ${known.join(', ')}`);
   }
 }
 
@@ -151,7 +151,7 @@ function reasonByStart(reasons: LeftOutSettings, key: string): string | undefine
   return start === undefined ? undefined : reasons[start];
 }
 
-/** Splits at single commas; of a row of them, each pair is a comma of the value. */
+/** Splits at single commas; a double comma is a comma in a value. */
 export function splitCommas(text: string): string[] {
   const words: string[] = [];
   let word = '';
@@ -172,12 +172,12 @@ function jsonSettings(text: string): [string, string][] {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new OptionError('expected settings as JSON, as it starts with {: it cannot be read');
+    throw new OptionError('it starts with {, but is not valid JSON');
   }
   return flat(value, '', 0);
 }
 
-/** No block device of QEMU nests as deep. */
+/** No QEMU block device is nested as deeply. */
 const maxDepth = 16;
 
 /** @throws OptionError */

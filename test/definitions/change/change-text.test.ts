@@ -15,7 +15,7 @@ memory:   2G
 const autostart = (text: string, value: boolean) =>
   changeKeys(text, 'web.yaml', [{ path: ['autostart'], value }]);
 
-test('a single value changes in place, and nothing else of the text', () => {
+test('a single value is changed in place, without touching any other text', () => {
   expect(changeKeys(COMMENTED, 'web.yaml', [{ path: ['name'], value: 'db' }])).toBe(
     COMMENTED.replace('name: web ', 'name: db '),
   );

@@ -34,7 +34,7 @@ const clone = (text: string, disks: CloneDisks = 'copy', name = 'db') =>
   planClone(text, 'web', name, { disks, folder: path.join(root, 'disks'), instanceId: 'new-id' });
 
 describe('the definition of a clone', () => {
-  test('has another name and disks of its own, is not started by itself, and keeps comments', () => {
+  test('has another name and its own disks, does not start automatically, and keeps comments', () => {
     const { text, definition: cloned, steps } = clone(definition());
     expect(text).toMatch(/^# the web server\nname: db\n/);
     expect(cloned.disks.map(({ file }) => file)).toEqual([`${root}/disks/db.raw`, '/iso/tools.iso']);
@@ -44,12 +44,12 @@ describe('the definition of a clone', () => {
     ]);
   });
 
-  test('has MAC addresses of its own, also where the original has one written down', () => {
+  test('has its own MAC addresses, even if the original sets one', () => {
     const { definition: cloned } = clone(definition('nics: [{mac: "52:54:00:00:00:01"}, {}]'));
     expect(cloned.nics.map(({ mac }) => mac)).toEqual([undefined, undefined]);
   });
 
-  test('shares its disks, or has none that is written to', () => {
+  test('shares its disks, or has no writable ones', () => {
     const shared = clone(definition(), 'share');
     expect(shared.steps).toEqual([]);
     expect(shared.definition.disks[0]!.file).toBe(disk);
@@ -62,7 +62,7 @@ describe('the definition of a clone', () => {
     expect(none.definition.devices.map(({ type }) => type)).toEqual(['virtio-rng']);
   });
 
-  test('warns of a device that only one VM can have', () => {
+  test('warns about a device that only one VM can have', () => {
     expect(clone(definition('passthrough: [{host: 0000:02:00.0}]')).warnings).toEqual([
       'web and db both get 0000:02:00.0: only one of them can run at a time',
     ]);
@@ -75,7 +75,7 @@ describe('the definition of a clone', () => {
     expect(() => clone(definition(), 'copy', name)).toThrow(message);
   });
 
-  test('is not made where a disk cannot be copied', () => {
+  test('is refused if a disk cannot be copied', () => {
     fs.rmSync(disk);
     expect(() => clone(definition())).toThrow(`the disk ${disk} does not exist`);
     fs.mkdirSync(disk);
@@ -85,7 +85,7 @@ describe('the definition of a clone', () => {
 });
 
 describe('carrying it out', () => {
-  test('copies what is in a disk, and its holes', async () => {
+  test('copies the content of a disk, and its holes', async () => {
     const saved: string[] = [];
     await carryOut(clone(definition()), { save: (name, text) => void saved.push(name, text) });
     const copy = path.join(root, 'disks', 'db.raw');
@@ -102,7 +102,7 @@ describe('carrying it out', () => {
     expect(fs.existsSync(path.join(root, 'disks'))).toBe(false);
   });
 
-  test('is refused while somebody writes to a disk', () => {
+  test('is refused while a disk is in use by a writer', () => {
     const plan = clone(definition());
     lockCopied(plan).release();
     const fd = fs.openSync(disk, 'r+');
@@ -126,7 +126,7 @@ describe.skipIf(!hasMaker)('a cloud-init seed (needs genisoimage or the like)', 
     'network-config': `ethernets: {nic0: {match: {macaddress: "${macAddress('web', 0)}"}}}\n`,
   };
 
-  test('is made anew: instance ID, host name and MAC address are those of the clone', async () => {
+  test('is created again, with the instance ID, host name and MAC address of the clone', async () => {
     const seed = path.join(root, 'seed.iso');
     fs.writeFileSync(seed, '');
     await makeSeedImage(seed, files);
@@ -146,7 +146,7 @@ describe.skipIf(!hasMaker)('a cloud-init seed (needs genisoimage or the like)', 
     expect(cloned.disks[1]!.file).toBe(`${root}/disks/db-seed.iso`);
   });
 
-  test('whatever is wrong with an image, reading it ends in a sentence', async () => {
+  test('reading a damaged image fails with a clear message', async () => {
     const seed = path.join(root, 'seed.iso');
     fs.writeFileSync(seed, '');
     await makeSeedImage(seed, files);

@@ -63,7 +63,7 @@ const everything = () =>
     .filter(name => !/^(vmlinuz|cloud\.(img|qcow2))$/.test(name))
     .sort();
 
-test('a disk is made, then the definition is saved', async () => {
+test('a disk is created, then the definition is saved', async () => {
   const saved: string[] = [];
   const seen: string[] = [];
   const made = plan();
@@ -80,27 +80,27 @@ test('a disk is made, then the definition is saved', async () => {
   expect(fs.statSync(folder).mode & 0o777).toBe(0o700);
 });
 
-test('nothing that exists is overwritten', async () => {
+test('existing files are not overwritten', async () => {
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(path.join(folder, 'web.img'), 'precious');
-  const message = `${folder}/web.img exists already: choose another name, or move it away`;
+  const message = `${folder}/web.img already exists: choose another name, or move it away`;
   expect(checkPlan(plan()).problems).toEqual([message]);
   await expect(carryOut(plan(), { save: () => {} })).rejects.toThrow(message);
   expect(fs.readFileSync(path.join(folder, 'web.img'), 'utf8')).toBe('precious');
 });
 
-describe('what was made is removed', () => {
-  test('when the definition is not taken', async () => {
+describe('created files are removed', () => {
+  test('when the definition is refused', async () => {
     const failing = carryOut(plan(), {
       save: () => {
-        throw new Error('there is a definition of web already');
+        throw new Error('web already');
       },
     });
-    await expect(failing).rejects.toThrow('there is a definition of web already');
+    await expect(failing).rejects.toThrow('web already');
     expect(everything()).toEqual([]);
   });
 
-  test('but not what others have put beside it', async () => {
+  test('but not files that others put next to them', async () => {
     const failing = carryOut(plan(), {
       save: () => {
         fs.writeFileSync(path.join(folder, 'other.img'), '');
@@ -111,11 +111,11 @@ describe('what was made is removed', () => {
     expect(everything()).toEqual(['state', 'state/disks', 'state/disks/other.img']);
   });
 
-  test('when no program can make the seed', async () => {
+  test('when no program can create the seed', async () => {
     const made = plan(cloud(rawImage().file));
     vi.stubEnv('PATH', '/nowhere');
     await expect(carryOut(made, { save: () => {} })).rejects.toThrow(
-      'a cloud image needs a program that makes CD images: install the package genisoimage or xorriso, then try again',
+      'a cloud image needs a program that creates CD images: install the package genisoimage or xorriso, then try again',
     );
     expect(everything()).toEqual([]);
   });
@@ -137,15 +137,15 @@ describe('what was made is removed', () => {
     });
     const failing = carryOut(plan(), { save: () => {} });
     await expect(failing).rejects.toThrow(
-      'no space is left for the disk: free some, then try again; what was made is removed',
+      'the file system of the disk is full: free some space, then try again; the files created so far were removed',
     );
     full.mockRestore();
     expect(everything()).toEqual([]);
   });
 });
 
-describe('space and files are looked at before', () => {
-  test('a kernel that is not there', () =>
+describe('space and files are checked first', () => {
+  test('a kernel that does not exist', () =>
     expect(checkPlan(plan({ source: { kind: 'kernel', kernel: '/nowhere/vmlinuz' } })).problems).toEqual([
       '/nowhere/vmlinuz does not exist: correct the path',
     ]));
@@ -165,7 +165,7 @@ describe('space and files are looked at before', () => {
     const { problems } = checkPlan(plan(cloud(rawImage().file)));
     spy.mockRestore();
     expect(problems).toEqual([
-      expect.stringMatching(/disks has 1M free, and the image takes 4M: free some space$/),
+      expect.stringMatching(/disks has 1M free, and the image needs 4M: free some space$/),
     ]);
   });
 });
@@ -187,7 +187,7 @@ test.skipIf(maker === undefined)(
   },
 );
 
-describe('each program that makes seeds', () => {
+describe('each program that creates seed images', () => {
   for (const each of SEED_MAKERS) {
     test.skipIf(!has(each.command))(`${each.command} (if it is installed)`, async () => {
       const out = path.join(root, 'seed.iso');
@@ -205,11 +205,11 @@ describe('each program that makes seeds', () => {
     });
   }
 
-  test('says what it could not do', async () => {
+  test('reports why it failed', async () => {
     const failing = makeSeedImage('/nowhere/x', { 'meta-data': '' }, undefined, [
       { command: 'sh', args: () => ['-c', 'echo trying >&2; echo no such disc >&2; exit 3'] },
     ]);
-    await expect(failing).rejects.toThrow('sh could not make /nowhere/x: no such disc');
+    await expect(failing).rejects.toThrow('sh could not create /nowhere/x: no such disc');
   });
 });
 
@@ -247,12 +247,12 @@ describe('qcow2', () => {
     const made = plan(cloud(file));
     vi.stubEnv('PATH', '/nowhere');
     await expect(carryOut(made, { save: () => {} })).rejects.toThrow(
-      `${file} is a qcow2 image, which qemu-img makes a raw disk of: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), then try again`,
+      `${file} is a qcow2 image, which qemu-img converts to a raw disk: install the package qemu-utils (Debian, Ubuntu) or qemu-img (Fedora), then try again`,
     );
     expect(everything()).toEqual([]);
   });
 
-  test.skipIf(!has('qemu-img'))('that is damaged is told (needs qemu-img)', async () => {
+  test.skipIf(!has('qemu-img'))('that is damaged is refused (needs qemu-img)', async () => {
     const { out } = qcow2();
     const file = fs.openSync(out, 'r+');
     // The offset of the L1 table (docs/interop/qcow2.rst) is that of no cluster.
@@ -265,7 +265,7 @@ describe('qcow2', () => {
   });
 });
 
-test('what a file seems to hold', () => {
+test('the format that a file appears to have', () => {
   expect(seenFormat(path.join(root, 'vmlinuz'))).toBe('raw');
   expect(seenFormat('/nowhere')).toBeNull();
   const file = path.join(root, 'x');
@@ -276,10 +276,10 @@ test('what a file seems to hold', () => {
   expect(seenFormat(file)).toBe('qcow2');
 });
 
-describe('images that are none', () => {
+describe('files that are not images', () => {
   test.each([
-    ['/nowhere/x.img', "the image /nowhere/x.img can't be opened: there is no such file: correct the path"],
-    ['/', 'the image / is no file: give a disk image'],
+    ['/nowhere/x.img', 'the image /nowhere/x.img cannot be opened: it does not exist: correct the path'],
+    ['/', 'the image / is not a regular file: name a disk image'],
   ])('%s', (file, message) => expect(() => imageInfo(file)).toThrow(message));
 
   test('empty, or damaged', () => {
@@ -289,6 +289,6 @@ describe('images that are none', () => {
     const header = Buffer.alloc(512);
     header.writeUInt32BE(0x514649fb, 0);
     fs.writeFileSync(file, header);
-    expect(() => imageInfo(file)).toThrow(`the image ${file} is damaged: it says it has 0 bytes`);
+    expect(() => imageInfo(file)).toThrow(`the image ${file} is damaged: its header gives a size of 0 bytes`);
   });
 });

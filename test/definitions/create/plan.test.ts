@@ -14,7 +14,7 @@ const dhcp: CloudNetwork = { kind: 'dhcp' };
 const plan = (vm: Partial<NewVm> & Pick<NewVm, 'source'>) =>
   planNewVm({ name: 'web', diskSize: 20 * GiB, ...vm }, '/disks', 'i-1');
 
-test('disks are in the folder of the state', () =>
+test('disks are in the state folder', () =>
   expect(disksFolder('/var/lib/vring')).toBe('/var/lib/vring/disks'));
 
 test('from an installer', () => {
@@ -87,7 +87,7 @@ ethernets:
   ]);
 });
 
-test('with a fixed address, a password, and the card that was asked for', () => {
+test('with a static address, a password, and the requested card', () => {
   const network: CloudNetwork = {
     kind: 'static',
     address: '192.0.2.10/24',
@@ -125,7 +125,7 @@ ethernets:
 `);
 });
 
-test('from a kernel, which can be started', () => {
+test('from a kernel, which can start', () => {
   const source = { kind: 'kernel', kernel: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' } as const;
   const withDisk = plan({ source });
   expect(withDisk.notYet).toEqual([]);
@@ -135,7 +135,7 @@ test('from a kernel, which can be started', () => {
   expect(without.steps).toEqual([]);
 });
 
-describe('what can not be', () => {
+describe('invalid requests', () => {
   const cloud = (more: { user?: Partial<CloudUser>; network?: CloudNetwork; image?: ImageInfo }) =>
     ({
       source: {
@@ -149,15 +149,15 @@ describe('what can not be', () => {
     [{ name: '../x', source: { kind: 'installer', image: iso } }, '"../x" cannot be the name of a VM'],
     [
       { source: { kind: 'installer', image: qcow2 } },
-      '/img/debian.qcow2 is not a CD image: give the .iso file of the installer',
+      '/img/debian.qcow2 is not a CD image: name the .iso file of the installer',
     ],
     [
       { source: { kind: 'installer', image: iso }, diskSize: null },
-      'an installer needs a disk to install to: give it a size, such as 20G',
+      'an installer needs a disk to install to: give a size, such as 20G',
     ],
     [
       { source: { kind: 'installer', image: iso }, diskSize: 1000 },
-      'expected a disk of at least 1M, in whole sectors of 512 bytes',
+      'expected a disk size of at least 1M and a multiple of 512 bytes',
     ],
     [{ source: { kind: 'kernel', kernel: 'vmlinuz' } }, 'machine.kernel: expected an absolute path'],
     [
@@ -166,15 +166,15 @@ describe('what can not be', () => {
     ],
     [cloud({ image: iso }), '/iso/debian.iso is a CD image: create the VM from an installer'],
     [cloud({ image: { ...qcow2, needsOthers: true } }), 'is only part of a disk'],
-    [{ ...cloud({}), diskSize: GiB }, '/img/debian.qcow2 has a disk of 3G: expected at least that, not 1G'],
+    [
+      { ...cloud({}), diskSize: GiB },
+      '/img/debian.qcow2 holds a disk of 3G: expected a disk size of at least that, not 1G',
+    ],
     [
       cloud({ user: { name: 'Ada L' } }),
       'expected a user name of lower-case letters, digits, "_" and "-", not "Ada L"',
     ],
-    [
-      cloud({ user: { sshKeys: ['-----BEGIN OPENSSH PRIVATE KEY-----'] } }),
-      'a private one stays where it is',
-    ],
+    [cloud({ user: { sshKeys: ['-----BEGIN OPENSSH PRIVATE KEY-----'] } }), 'never the private one'],
     [cloud({ user: { sshKeys: [`${KEY}\nruncmd: [reboot]`] } }), 'expected an SSH public key'],
     // Line breaks for Python, with which cloud-init writes the keys.
     ...['\u0085', '\u2028', '\v', '\f', '\u001d'].map(breaks => [
@@ -183,12 +183,9 @@ describe('what can not be', () => {
     ]),
     [
       cloud({ user: { passwordHash: 'secret' } }),
-      'expected the hash of a password, as `openssl passwd -6` makes it',
+      'expected a password hash, as `openssl passwd -6` prints it',
     ],
-    [
-      cloud({ user: { sshKeys: [] } }),
-      'nobody could log in: give ada an SSH public key, or the hash of a password',
-    ],
+    [cloud({ user: { sshKeys: [] } }), 'nobody could log in: give ada an SSH public key or a password hash'],
     [
       cloud({ network: { kind: 'static', address: '192.0.2.10', nameservers: [] } }),
       'expected an address with its prefix',

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { sourceObstacle } from '../../../src/definitions/create/source-support.ts';
 
-test('a kernel is a source that every version has', () => {
+test('every version can start from a kernel', () => {
   expect(sourceObstacle('kernel')).toBeNull();
 });
 
-test('a source is missing for whatever its definition asks for that is not supported', () => {
+test('a source is unavailable while its definition needs something unsupported', () => {
   expect(sourceObstacle('cloud', ({ machine }) => (machine.kernel ? [] : [{ what: 'firmware boot' }]))).toBe(
     'needs firmware boot',
   );
@@ -15,7 +15,7 @@ test('a source is missing for whatever its definition asks for that is not suppo
   expect(sourceObstacle('cloud', cdroms)).toBeNull();
 });
 
-test('a source is offered once nothing of it is missing', () => {
+test('a source is offered once everything it needs is supported', () => {
   for (const source of ['installer', 'cloud', 'kernel'] as const)
     expect(sourceObstacle(source, () => [])).toBeNull();
 });

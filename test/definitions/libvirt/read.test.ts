@@ -16,7 +16,7 @@ const read = (inner: string) => {
 };
 const base = { name: 'web', memory: '256M', cpus: 1, rng: false };
 
-describe('a domain as virsh dumpxml writes it', () => {
+describe('a domain as written by virsh dumpxml', () => {
   const { definition, leftOut } = readDomain(xml, 'web.xml');
 
   test('becomes a definition', () =>
@@ -62,10 +62,10 @@ describe('a domain as virsh dumpxml writes it', () => {
     expect(leftOut.map(({ path: where, reason }) => (reason ? `${where}: ${reason}` : where))).toEqual([
       'domain/uuid',
       'domain/metadata',
-      'domain/currentMemory: the guest has all of its memory from the start',
+      'domain/currentMemory: the guest always has all of its memory',
       'domain/memoryBacking/locked',
       'domain/cputune/emulatorpin',
-      'domain/os/loader: vring brings its own firmware',
+      'domain/os/loader: vring uses its own firmware',
       'domain/os/nvram',
       'domain/features/vmport',
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
@@ -73,8 +73,8 @@ describe('a domain as virsh dumpxml writes it', () => {
       'domain/devices/disk/driver@cache',
       'domain/devices/disk/iotune',
       'domain/devices/disk/target: sata becomes ide',
-      'domain/devices/disk: nothing is in it',
-      'domain/devices/disk: a disk is a file or a block device of this host',
+      'domain/devices/disk: it has no medium',
+      'domain/devices/disk: a disk must be a file or a block device of this host',
       'domain/devices/controller',
       'domain/devices/interface/bandwidth',
       "domain/devices/interface/source: libvirt's networks are its own: the user network stands for it",
@@ -83,7 +83,7 @@ describe('a domain as virsh dumpxml writes it', () => {
       'domain/devices/input',
       'domain/devices/graphics',
       'domain/devices/video',
-      'domain/devices/hostdev: only PCI devices are passed through',
+      'domain/devices/hostdev: only PCI devices can be passed through',
       'domain/devices/memballoon/stats',
       'domain/seclabel',
     ]);
@@ -118,7 +118,7 @@ describe('elements', () => {
         cpus: 2,
         leftOut: [
           '3 domain/cpu/model: there is no CPU model "Skylake": did you mean "Skylake-Client"?',
-          '3 domain/cpu/topology: expected sockets, cores and threads that give 2',
+          '3 domain/cpu/topology: expected sockets x cores x threads to equal 2',
         ],
       },
     ],
@@ -139,7 +139,7 @@ describe('elements', () => {
     ],
     [
       '<on_crash>coredump-destroy</on_crash>',
-      { ...base, leftOut: ['3 domain/on_crash: after a crash a VM is kept, or restarted'] },
+      { ...base, leftOut: ['3 domain/on_crash: after a crash a VM can be kept or restarted'] },
     ],
     [
       "<devices><console type='pty'><target type='virtio' port='0'/></console></devices>",
@@ -195,7 +195,7 @@ describe('elements', () => {
     );
   });
 
-  test('a CPU model, its features and what of them is of no use', () => {
+  test('a CPU model, its features, and those that are left out', () => {
     const { cpus, leftOut } = read(
       "<cpu mode='custom' match='exact' check='full'><model fallback='forbid'>Cascadelake-Server</model>" +
         "<feature policy='require' name='ibpb'/><feature policy='disable' name='hle'/>" +
@@ -207,7 +207,7 @@ describe('elements', () => {
       features: ['+ibpb', '-hle', '+hypervisor'],
       enforce: true,
     });
-    expect(leftOut).toEqual(['3 domain/cpu/feature: it is a bit of an MSR, which is as KVM has it']);
+    expect(leftOut).toEqual(['3 domain/cpu/feature: it is a bit of an MSR that KVM controls']);
   });
 
   test('NUMA cells', () => {
@@ -232,7 +232,7 @@ describe('elements', () => {
       kernel: '/k',
     }));
 
-  test('words that every object inherits are words like others', () => {
+  test('names that every object inherits are ordinary names', () => {
     const found = read(
       "<os><type>hvm</type><kernel>/k</kernel><boot dev='toString'/></os>" +
         "<devices><disk type='file'><source file='/a'/><target bus='constructor'/></disk></devices>",
@@ -243,11 +243,11 @@ describe('elements', () => {
     ]);
   });
 
-  test('the name can be another one', () =>
+  test('the VM can have another name', () =>
     expect(readDomain(domain(''), 'web.xml', 'db').definition.name).toBe('db'));
 });
 
-describe('what is no domain has file, line and reason', () => {
+describe('an error names the file, the line and the reason', () => {
   test.each([
     ['', 'web.xml:1:1: Root element is missing or invalid'],
     ['<domain>\n<name>web</domain>', 'web.xml:2:10: Missing end tag for element name'],
@@ -256,8 +256,8 @@ describe('what is no domain has file, line and reason', () => {
       '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]>\n<domain><name>&x;</name></domain>',
       "web.xml:2:15: Named entity isn't defined: &x;",
     ],
-    ['<domain>'.repeat(50_000), 'web.xml: its elements are nested too deep'],
-    [`<domain>${' '.repeat(2 ** 20)}</domain>`, 'web.xml: expected at most 1 MiB for a domain'],
+    ['<domain>'.repeat(50_000), 'web.xml: its elements are nested too deeply'],
+    [`<domain>${' '.repeat(2 ** 20)}</domain>`, 'web.xml: a domain may have at most 1 MiB'],
     [domain('<memory>lots</memory>'), 'web.xml:3: expected a number and a unit such as MiB, not lots'],
     [
       domain("<memory unit='pages'>1</memory>"),
@@ -265,10 +265,7 @@ describe('what is no domain has file, line and reason', () => {
     ],
     [domain('<vcpu>two</vcpu>'), 'web.xml:3: expected a number of vCPUs, not two'],
     [domain('<vcpu>100</vcpu>'), 'web.xml: cpus.count: expected at most 64 vCPUs, not 100'],
-    [
-      domain("<os><type arch='aarch64'>hvm</type></os>"),
-      'web.xml:3: expected a guest for x86_64, not aarch64',
-    ],
+    [domain("<os><type arch='aarch64'>hvm</type></os>"), 'web.xml:3: expected an x86_64 guest, not aarch64'],
     [domain('<os><type>exe</type></os>'), 'web.xml:3: expected a domain of type hvm, not exe'],
     [
       domain("<devices>\n<disk><driver type='vdi'/><source file='/a'/></disk></devices>"),

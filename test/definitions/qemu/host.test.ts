@@ -7,7 +7,7 @@ import { elfImage, multibootHeader, pvhNote } from '../../vmm/boot/images.ts';
 
 const { isMultiboot, hugepageSize } = thisHost();
 
-test('a kernel takes modules when it is entered by the multiboot protocol', () => {
+test('a kernel takes modules if it uses the multiboot protocol', () => {
   const folder = temporaryFolder();
   const file = (name: string, bytes: Uint8Array) => {
     writeFileSync(join(folder, name), bytes);
@@ -20,7 +20,7 @@ test('a kernel takes modules when it is entered by the multiboot protocol', () =
   expect(isMultiboot!(join(folder, 'missing'))).toBe(false);
 });
 
-test('a folder that is no hugetlbfs has no huge pages, one that is missing has no answer', () => {
+test('a folder outside a hugetlbfs has no huge pages, and a missing one is unknown', () => {
   expect(hugepageSize!(temporaryFolder())).toBeNull();
   expect(hugepageSize!('/no/such/folder')).toBeUndefined();
 });

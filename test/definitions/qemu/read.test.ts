@@ -27,7 +27,7 @@ function problems(line: string, more: Partial<Parameters<typeof readQemuOptions>
 
 const base = { name: 'web', cpus: 1, memory: '256M', rng: false };
 
-describe('as administrators write them', () => {
+describe('command lines as administrators write them', () => {
   test('all at once', () =>
     expect(
       read(`-m 1024 -smp 2 -drive file=disk.img,if=virtio -net nic,model=virtio -net user -device virtio-rng-pci
@@ -166,7 +166,7 @@ describe('each option', () => {
     expect(definition.machine).toEqual({ kernel: '/vms/my kernel', append: 'root=/dev/vda console=ttyS0' });
   });
 
-  test('what the VMM has can be started', () => {
+  test('what the VMM supports can start', () => {
     const { definition } = readQemuOptions(
       words(
         '-m 512 -smp 2 -cpu host,-cx16 -kernel k -drive file=a,if=virtio,readonly=on -device virtio-rng-pci',
@@ -230,9 +230,9 @@ test('huge pages come from a hugetlbfs, by its page size', () => {
   expect(problems('-mem-path /mnt/64K', { hugepageSize })).toEqual([
     '-mem-path /mnt/64K: expected huge pages of 2M or 1G, not 64K',
   ]);
-  expect(problems('-mem-path /none', { hugepageSize }).join()).toContain('/none is no folder of this host');
+  expect(problems('-mem-path /none', { hugepageSize }).join()).toContain('/none does not exist on this host');
   expect(problems(`-m 2G ${backend} -machine memory-backend=m`).join()).toContain(
-    'its memory has 1G, and -m says 2G',
+    'its size is 1G, but -m says 2G',
   );
 });
 
@@ -278,15 +278,15 @@ describe('NUMA nodes', () => {
   ])('%s', (line, expected) => expect(numa(line)).toEqual(expected));
 
   test.each([
-    ['-numa node,nodeid=1 -numa node,nodeid=3', 'expected each nodeid from 0 up once'],
+    ['-numa node,nodeid=1 -numa node,nodeid=3', 'expected consecutive values of nodeid, from 0'],
     ['-numa node -numa node -numa dist,src=0,dst=2,val=20', 'expected nodes from 0 to 1'],
     ['-numa node,cpus=3-1', 'cpus=3-1: expected vCPUs such as 0-3'],
-    ['-numa cpu,node-id=0,socket-id=0', 'say -numa node,cpus= with the numbers of the vCPUs instead'],
-    ['-numa hmat-lb,x=1', 'vring has no -numa "hmat-lb": there are node and dist'],
+    ['-numa cpu,node-id=0,socket-id=0', 'use -numa node,cpus= with the numbers of the vCPUs instead'],
+    ['-numa hmat-lb,x=1', 'vring has no -numa "hmat-lb": expected node or dist'],
   ])('%s', (line, message) => expect(problems(line).join()).toContain(message));
 });
 
-describe('what changes nothing for a guest is left out, and named', () => {
+describe('what a guest does not need is left out, and named', () => {
   test.each([
     [
       '-qmp unix:/run/qmp,server,nowait -qmp-pretty stdio -monitor none -mon chardev=m',
@@ -301,18 +301,18 @@ describe('what changes nothing for a guest is left out, and named', () => {
       '-daemonize -pidfile /run/vm.pid -no-shutdown -S',
       [
         '-daemonize: a VM outlives its terminal with vring vm start, or vring run --detach',
-        '-pidfile /run/vm.pid: the manager holds all VMs: vring vm list knows them',
-        '-no-shutdown: a VM that is off stays in the list',
-        '-S: a VM runs as soon as it is started: use vring vm pause',
+        '-pidfile /run/vm.pid: one process runs all VMs: vring vm list shows them',
+        '-no-shutdown: VMs that are off stay in the list',
+        '-S: VMs run as soon as they are started: use vring vm pause',
       ],
     ],
     [
       '-d int -D log -trace x -msg timestamp=on',
       [
-        "-d int: vring's messages are in its own log",
-        "-D log: vring's messages are in its own log",
-        "-trace x: vring's messages are in its own log",
-        "-msg timestamp=on: vring's messages are in its own log",
+        '-d int: vring has its own log',
+        '-D log: vring has its own log',
+        '-trace x: vring has its own log',
+        '-msg timestamp=on: vring has its own log',
       ],
     ],
     ['-parallel none -serial none', ['-serial none: every guest has COM1']],
@@ -323,93 +323,90 @@ describe('what changes nothing for a guest is left out, and named', () => {
     [
       '-usb -usbdevice tablet -k de -localtime -mem-prealloc',
       [
-        '-usb: this version has no USB, and nothing is plugged into it',
-        '-usbdevice tablet: it is an input device for a screen, which this version does not have',
-        "-k de: this version has no screen: the guest's console is its serial port (console=ttyS0)",
-        "-localtime: a guest's clock is in UTC",
-        '-mem-prealloc: guest RAM is taken from the host as the guest touches it; huge pages are reserved at the start',
+        '-usb: this version has no USB, and no device is attached to it',
+        '-usbdevice tablet: this version has no display, and no input devices for one',
+        "-k de: this version has no display: the guest's console is its serial port (console=ttyS0)",
+        "-localtime: a guest's clock shows UTC",
+        '-mem-prealloc: guest RAM is allocated when the guest first uses it; huge pages are reserved at the start',
       ],
     ],
     [
       '-object iothread,id=io -object secret,id=s,data=x',
       [
-        '-object iothread,id=io: each queue has a thread of its own',
+        '-object iothread,id=io: each queue has its own thread',
         '-object secret,id=s,data=x: the guest does not see it',
       ],
     ],
     [
       '-global ICH9-LPC.disable_s3=1 -global kvm-pit.lost_tick_policy=delay',
       [
-        '-global ICH9-LPC.disable_s3=1: the chip it configures has no such setting in vring',
-        '-global kvm-pit.lost_tick_policy=delay: the chip it configures has no such setting in vring',
+        '-global ICH9-LPC.disable_s3=1: the chip has no such setting in vring',
+        '-global kvm-pit.lost_tick_policy=delay: the chip has no such setting in vring',
       ],
     ],
     [
       '-name web,debug-threads=on,process=x',
       [
         'debug-threads=on of -name web: threads are always named',
-        'process=x of -name web: all VMs are in one process',
+        'process=x of -name web: one process runs all VMs',
       ],
     ],
     [
       '-vnc :0 -display gtk -spice port=1 -full-screen',
       [
-        "-vnc :0: this version has no screen: the guest's console is its serial port (console=ttyS0)",
-        "-display gtk: this version has no screen: the guest's console is its serial port (console=ttyS0)",
-        "-spice port=1: this version has no screen: the guest's console is its serial port (console=ttyS0)",
-        "-full-screen: this version has no screen: the guest's console is its serial port (console=ttyS0)",
+        "-vnc :0: this version has no display: the guest's console is its serial port (console=ttyS0)",
+        "-display gtk: this version has no display: the guest's console is its serial port (console=ttyS0)",
+        "-spice port=1: this version has no display: the guest's console is its serial port (console=ttyS0)",
+        "-full-screen: this version has no display: the guest's console is its serial port (console=ttyS0)",
       ],
     ],
-    ['-m 1G,slots=2,maxmem=4G', ["slots=2, maxmem=4G of -m 1G: memory can't be added while the guest runs"]],
+    ['-m 1G,slots=2,maxmem=4G', ['slots=2, maxmem=4G of -m 1G: memory cannot be added while the guest runs']],
     ['-m 1G -m 2G', []],
-    ['-kernel a -kernel b', ['-kernel a: another -kernel comes after it']],
-    ['-smp 2,maxcpus=4', ["maxcpus=4 of -smp 2: vCPUs can't be added while the guest runs"]],
+    ['-kernel a -kernel b', ['-kernel a: a later -kernel replaces it']],
+    ['-smp 2,maxcpus=4', ['maxcpus=4 of -smp 2: vCPUs cannot be added while the guest runs']],
     [
       '-smp 1,maxcpus=4,sockets=4,cores=1,threads=1',
-      ["maxcpus=4 of -smp 1: vCPUs can't be added while the guest runs"],
+      ['maxcpus=4 of -smp 1: vCPUs cannot be added while the guest runs'],
     ],
     [
       '-cpu host,hv_relaxed,hv-time,migratable=off',
       [
-        'hv_relaxed, hv-time of -cpu host: vring exposes no Hyper-V enlightenments: Windows runs without them',
-        'migratable=off of -cpu host: there is no migration yet',
+        'hv_relaxed, hv-time of -cpu host: vring offers no Hyper-V enlightenments; Windows runs without them',
+        'migratable=off of -cpu host: migration is not supported yet',
       ],
     ],
-    ['-cpu host,phys-bits=40', ["phys-bits=40 of -cpu host: it is the host CPU's"]],
-    [
-      '-machine pc',
-      ['type=pc of -machine pc: vring has one machine type, a PC like q35 with its devices on PCI'],
-    ],
+    ['-cpu host,phys-bits=40', ["phys-bits=40 of -cpu host: the guest sees the host CPU's value"]],
+    ['-machine pc', ['type=pc of -machine pc: vring has one machine type, a PC like q35']],
     [
       '-M pc-i440fx-9.0+pve0,usb=on,acpi=off',
       [
-        'type=pc-i440fx-9.0+pve0 of -machine pc-i440fx-9.0+pve0: vring has one machine type, a PC like q35 with its devices on PCI',
+        'type=pc-i440fx-9.0+pve0 of -machine pc-i440fx-9.0+pve0: vring has one machine type, a PC like q35',
         'acpi=off of -machine pc-i440fx-9.0+pve0: every guest has it',
         'usb=on of -machine pc-i440fx-9.0+pve0: this version has none',
       ],
     ],
     ['-machine accel=tcg:kvm', []],
-    ['-accel tcg -accel kvm', ['-accel tcg: vring runs guests on KVM only']],
+    ['-accel tcg -accel kvm', ['-accel tcg: vring only runs guests on KVM']],
     [
       '-drive file=a,cache=unsafe',
-      ['cache=unsafe of -drive file=a: it becomes writeback: what a guest flushes is always written'],
+      ['cache=unsafe of -drive file=a: it becomes writeback: flushes are never ignored'],
     ],
     [
       '-drive file=a,cache=directsync,aio=native,throttling.iops-total=5',
       [
-        'cache=directsync of -drive file=a: it becomes none: the guest itself flushes what has to be safe',
-        'aio=native of -drive file=a: vring decides how data is moved',
+        'cache=directsync of -drive file=a: it becomes none: the guest flushes what must reach the disk',
+        'aio=native of -drive file=a: vring chooses how data is transferred',
         'throttling.iops-total=5 of -drive file=a: disk I/O is not throttled in this version',
       ],
     ],
-    ['-drive media=cdrom', ['-drive media=cdrom: nothing is in it']],
+    ['-drive media=cdrom', ['-drive media=cdrom: it has no medium']],
     ['-drive file=a,if=none,id=a', ['-drive file=a,if=none,id=a: no device uses a']],
     ['-device virtio-scsi-pci', ['-device virtio-scsi-pci: it has no disks']],
     [
       '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pci.0,addr=5,disable-legacy=on',
       [
         'bus=pci.0, addr=5 of -device virtio-blk-pci: PCI slots are assigned in the order of the devices',
-        'disable-legacy=on of -device virtio-blk-pci: devices are virtio 1.x',
+        'disable-legacy=on of -device virtio-blk-pci: devices are virtio 1.x only',
       ],
     ],
     [
@@ -421,22 +418,22 @@ describe('what changes nothing for a guest is left out, and named', () => {
     [
       '-nic tap,script=/etc/up,vhost=on',
       [
-        'vhost=on of -nic tap: vring decides how packets are moved',
-        'script=/etc/up of -nic tap: vring runs no scripts: set the interface up on the host',
+        'vhost=on of -nic tap: vring chooses how packets are transferred',
+        'script=/etc/up of -nic tap: vring runs no scripts: configure the interface on the host',
       ],
     ],
     [
       '-nic user,hostname=a,dns=10.0.2.9',
       [
-        'dns=10.0.2.9 of -nic user: the name server is 10.0.2.3 in the user network',
-        'hostname=a of -nic user: the user network has its own name server and names',
+        'dns=10.0.2.9 of -nic user: the name server is always 10.0.2.3 in the user network',
+        'hostname=a of -nic user: the user network has its own name server',
       ],
     ],
     [
       '-boot order=ac,menu=on',
       [
-        'menu=on of -boot order=ac: there is no boot menu in this version',
-        'a of -boot order=ac: there is no floppy drive',
+        'menu=on of -boot order=ac: this version has no boot menu',
+        'a of -boot order=ac: floppy drives are not supported',
       ],
     ],
     [
@@ -445,43 +442,43 @@ describe('what changes nothing for a guest is left out, and named', () => {
         '-name a/b: a name of at most 63 letters, digits, ".", "_" and "-", which starts with a letter or digit: it becomes a-b',
       ],
     ],
-    ['-bios OVMF.fd', ['-bios OVMF.fd: vring brings its own firmware: it becomes machine.firmware: uefi']],
+    ['-bios OVMF.fd', ['-bios OVMF.fd: vring uses its own firmware: it becomes machine.firmware: uefi']],
     [
       '-bios bios-256k.bin',
-      ['-bios bios-256k.bin: vring brings its own firmware: it becomes machine.firmware: bios'],
+      ['-bios bios-256k.bin: vring uses its own firmware: it becomes machine.firmware: bios'],
     ],
-    ['-kernel k -bios OVMF.fd', ['-bios OVMF.fd: a kernel is booted at once, without firmware']],
+    ['-kernel k -bios OVMF.fd', ['-bios OVMF.fd: a kernel is booted directly, without firmware']],
     [
       '-drive if=pflash,file=OVMF_CODE.fd,readonly=on -drive if=pflash,file=OVMF_VARS.fd',
       [
-        '-drive if=pflash,file=OVMF_CODE.fd,readonly=on: vring brings its own firmware: it becomes machine.firmware: uefi',
+        '-drive if=pflash,file=OVMF_CODE.fd,readonly=on: vring uses its own firmware: it becomes machine.firmware: uefi',
         '-drive if=pflash,file=OVMF_VARS.fd: vring keeps the variables of its own firmware',
       ],
     ],
     [
       '-smbios type=1,uuid=0c9f0a3c -uuid 0c9f0a3c',
       [
-        '-smbios type=1,uuid=0c9f0a3c: this version has no SMBIOS tables, which is where a guest would read it',
-        '-uuid 0c9f0a3c: this version has no SMBIOS tables, which is where a guest would read it',
+        '-smbios type=1,uuid=0c9f0a3c: this version has no SMBIOS tables, where a guest would read it',
+        '-uuid 0c9f0a3c: this version has no SMBIOS tables, where a guest would read it',
       ],
     ],
     [
       '-rtc base=localtime,driftfix=slew',
       [
-        "base=localtime of -rtc base=localtime: a guest's clock is in UTC",
-        'driftfix=slew of -rtc base=localtime: KVM makes up for lost ticks',
+        "base=localtime of -rtc base=localtime: a guest's clock shows UTC",
+        'driftfix=slew of -rtc base=localtime: KVM reinjects lost ticks',
       ],
     ],
     [
       '-action reboot=shutdown,shutdown=pause',
-      ['shutdown=pause of -action reboot=shutdown: a VM that is off stays in the list'],
+      ['shutdown=pause of -action reboot=shutdown: VMs that are off stay in the list'],
     ],
     [
       '-device pcie-root-port,id=p -device qemu-xhci -device usb-tablet -device ich9-ahci,id=sata',
       [
         '-device pcie-root-port,id=p: vring creates bridges and controllers as devices need them',
-        '-device qemu-xhci: this version has no USB, and nothing the guest would miss is plugged into it',
-        '-device usb-tablet: it is an input device for a screen, which this version does not have',
+        '-device qemu-xhci: this version has no USB, and the guest needs nothing attached to it',
+        '-device usb-tablet: this version has no display, and no input devices for one',
         '-device ich9-ahci,id=sata: vring creates bridges and controllers as devices need them',
       ],
     ],
@@ -489,36 +486,30 @@ describe('what changes nothing for a guest is left out, and named', () => {
       '-device virtio-serial -device virtserialport,chardev=a -chardev socket,id=a,path=/a',
       [
         '-device virtio-serial: vring creates bridges and controllers as devices need them',
-        '-device virtserialport,chardev=a: it is a channel to a program on the host, such as a management agent',
-        '-chardev socket,id=a,path=/a: the guest does not see what its ports are connected to',
+        '-device virtserialport,chardev=a: it is a channel to a host program, such as a management agent',
+        '-chardev socket,id=a,path=/a: the guest does not see what a port is connected to',
       ],
     ],
-    [
-      '-device virtconsole',
-      ['-device virtconsole: the console is COM1, and a guest has one in this version'],
-    ],
+    ['-device virtconsole', ['-device virtconsole: a guest has one console, which is COM1']],
   ] as const)('%s', (line, notes) => {
     expect(readQemuOptions(words(line), 'web', host).leftOut.map(noteText)).toEqual(notes);
   });
 });
 
-describe('what a guest would miss is refused, with what to use instead', () => {
+describe('what a guest needs and vring lacks is refused, with an alternative', () => {
   test.each([
-    ['-memory 1G', '-memory 1G: vring does not know it: leave it out'],
+    ['-memory 1G', '-memory 1G: vring does not support it: leave it out'],
     ['-krnel k', '-krnel k: QEMU has no such option: did you mean "-kernel"?'],
-    ['-constructor', '-constructor: vring does not know it: leave it out'],
+    ['-constructor', '-constructor: vring does not support it: leave it out'],
     [
       `-blockdev {"file":${'{"file":'.repeat(5000)}1${'}'.repeat(5001)}`,
       expect.stringMatching(/^-blockdev .*: its JSON is nested too deeply$/),
     ],
     ['-m', '-m: expected a value after it: [size=]SIZE'],
     ['-m 1X', '-m 1X: expected a size such as 512M or 2G, not "1X"'],
-    ['-m 1', '-m: memory.size: expected at least 2M, and a whole number of MiB, not 1M'],
+    ['-m 1', '-m: memory.size: expected a whole number of MiB, at least 2M, not 1M'],
     ['-smp two', '-smp two: cpus takes a whole number, not "two"'],
-    [
-      '-smp 3,cores=2',
-      '-smp: cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) have to give the count, 3',
-    ],
+    ['-smp 3,cores=2', '-smp: cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) must equal count, 3'],
     ['-smp 100', '-smp: cpus.count: expected at most 64 vCPUs, not 100'],
     [
       '-cpu host,-cx61',
@@ -526,16 +517,13 @@ describe('what a guest would miss is refused, with what to use instead', () => {
     ],
     [
       '-machine accel=tcg',
-      '-machine accel=tcg: vring runs guests on KVM only, not on tcg: use -accel kvm, which is the default',
+      '-machine accel=tcg: vring only runs guests on KVM, not on tcg: use -accel kvm, the default',
     ],
-    [
-      '-accel tcg',
-      '-accel tcg: vring runs guests on KVM only, not on tcg: use -accel kvm, which is the default',
-    ],
+    ['-accel tcg', '-accel tcg: vring only runs guests on KVM, not on tcg: use -accel kvm, the default'],
     ['-drive if=virtio', '-drive if=virtio: file is missing'],
     [
       '-drive file=a,if=floppy',
-      '-drive file=a,if=floppy: if=floppy: there is no floppy drive: attach the image as a disk, with if=virtio',
+      '-drive file=a,if=floppy: if=floppy: floppy drives are not supported: attach the image as a disk, with if=virtio',
     ],
     [
       '-drive file=a,if=usb',
@@ -543,36 +531,39 @@ describe('what a guest would miss is refused, with what to use instead', () => {
     ],
     [
       '-drive file=a,format=vmdk',
-      '-drive file=a,format=vmdk: format=vmdk: expected raw or qcow2; qemu-img convert -O raw makes a raw image of it',
+      '-drive file=a,format=vmdk: format=vmdk: expected raw or qcow2; convert it with qemu-img convert -O raw',
     ],
     [
       '-drive file=a,snapshot=on',
-      '-drive file=a,snapshot=on: snapshot=on: make an overlay with qemu-img create -b, or a copy',
+      '-drive file=a,snapshot=on: snapshot=on is not supported: use an overlay (qemu-img create -b) or a copy of the disk',
     ],
     [
       '-drive file=a,fromat=raw',
-      '-drive file=a,fromat=raw: vring does not have "fromat" here: did you mean "format"?',
+      '-drive file=a,fromat=raw: vring does not support "fromat" here: did you mean "format"?',
     ],
     [
       '-drive file=nbd:localhost:1',
-      '-drive file=nbd:localhost:1: "nbd:localhost:1": vring opens files and block devices of this host only: give a path',
+      '-drive file=nbd:localhost:1: "nbd:localhost:1": vring only opens files and block devices of this host: give a path',
     ],
     [
       '-drive file=a,if=virtio,media=cdrom',
-      '-drive file=a,if=virtio,media=cdrom: disks[0].bus: a CD-ROM has to be on bus ide or scsi',
+      '-drive file=a,if=virtio,media=cdrom: disks[0].bus: a CD-ROM must be on bus ide or scsi',
     ],
     [
       '-drive file=a,if=virtio,serial=123456789012345678901',
       '-drive file=a,if=virtio,serial=123456789012345678901: disks[0].serial: expected 1 to 20 printable ASCII characters, not "123456789012345678901"',
     ],
-    ['-drive file=a,if=none', '-drive file=a,if=none: a drive with if=none needs an id= for its -device'],
+    [
+      '-drive file=a,if=none',
+      '-drive file=a,if=none: a drive with if=none needs an id=, for a -device to name',
+    ],
     [
       '-device scsi-hd,drive=hd0',
-      '-device scsi-hd,drive=hd0: drive=hd0: there is no such one: give it with -drive file=...,if=none,id=hd0',
+      '-device scsi-hd,drive=hd0: drive=hd0: it does not exist: define it with -drive file=...,if=none,id=hd0',
     ],
     [
       '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a -device virtio-blk-pci,drive=a',
-      '-device virtio-blk-pci,drive=a: drive=a is used by another option already',
+      '-device virtio-blk-pci,drive=a: drive=a is already used by another option',
     ],
     [
       '-device virtoi-rng-pci',
@@ -585,39 +576,39 @@ describe('what a guest would miss is refused, with what to use instead', () => {
     ],
     [
       '-netdev socket,id=n',
-      '-netdev socket,id=n: vring has no "socket" networks: there are user, tap, bridge',
+      '-netdev socket,id=n: vring has no "socket" networks: expected one of user, tap, bridge',
     ],
     [
       '-nic user,model=ne2k_pci',
-      '-nic user,model=ne2k_pci: vring has no network card "ne2k_pci": there are virtio, e1000, e1000e, igb, rtl8139, vmxnet3',
+      '-nic user,model=ne2k_pci: vring has no network card "ne2k_pci": expected one of virtio, e1000, e1000e, igb, rtl8139, vmxnet3',
     ],
     [
       '-nic user,hostfwd=22',
-      '-nic user,hostfwd=22: hostfwd=22: expected a port of the host and one of the guest, such as tcp::2222-:22',
+      '-nic user,hostfwd=22: hostfwd=22: expected a host port and a guest port, such as tcp::2222-:22',
     ],
     [
       '-nic user,mac=1',
-      '-nic user,mac=1: nics[0].mac: expected a MAC address of one card, such as 52:54:00:12:34:56, not "1"',
+      '-nic user,mac=1: nics[0].mac: expected a unicast MAC address, such as 52:54:00:12:34:56, not "1"',
     ],
-    ['-net nic', '-net nic: it is connected to nothing: add -net user, or another network'],
+    ['-net nic', '-net nic: no network is connected to it: add -net user, or another network'],
     [
       '-net nic -net nic -net user',
-      '-net nic: vring has no hub that connects several of them: use -nic for each card',
+      '-net nic: vring has no hub to connect several networks: use -nic for each card',
     ],
     ['-object memory-backend-ram,id=m', '-object memory-backend-ram,id=m: size is missing'],
     [
       '-boot order=x',
-      '-boot order=x: expected letters, not "x": there are c (disk), d (CD-ROM) and n (network)',
+      '-boot order=x: expected some of the letters c (disk), d (CD-ROM) and n (network), not "x"',
     ],
-    ['-append x', '-kernel: machine.append: this is for a kernel: name one in machine.kernel'],
+    ['-append x', '-kernel: machine.append: this needs a kernel: set machine.kernel'],
   ])('%s', (line, problem) => expect(problems(line)).toEqual([problem]));
 
-  test('a program of QEMU for another processor', () =>
+  test('QEMU for another architecture', () =>
     expect(problems('/usr/bin/qemu-system-aarch64 -m 1G')).toEqual([
-      '/usr/bin/qemu-system-aarch64: vring runs guests for x86 only',
+      '/usr/bin/qemu-system-aarch64: vring only runs x86 guests',
     ]));
 
-  test('all of them in one message', () => {
+  test('all problems in one message', () => {
     const line = '-m 1G -vga std -drive file=a,if=sd -device virtio-gpu-pci';
     expect(problems(line)).toHaveLength(3);
     expect(() => readQemuOptions(words(line), 'web', host)).toThrow(
@@ -628,19 +619,19 @@ describe('what a guest would miss is refused, with what to use instead', () => {
   test('control characters do not reach the terminal', () =>
     expect(() => readQemuOptions(['-\u001b[2J'], 'web', host)).not.toThrow(/\u001b/));
 
-  test('a file that looks like another format is not guessed at', () => {
+  test('a file that looks like another format is refused', () => {
     const imageFormat = () => 'qcow2';
     expect(problems('-hda a.img', { imageFormat })).toEqual([
-      '-hda a.img: /vms/a.img looks like qcow2: make a raw one with `qemu-img convert -f qcow2 -O raw /vms/a.img /vms/a.raw`, or say format=raw if its guest wrote that',
+      '-hda a.img: /vms/a.img looks like qcow2: make a raw one with `qemu-img convert -f qcow2 -O raw /vms/a.img /vms/a.raw`, or, if a guest wrote that header to a raw disk, add format=raw',
     ]);
     expect(problems('-drive file=a.img,format=raw', { imageFormat })).toEqual([]);
     expect(problems('-cdrom a.img', { imageFormat: () => 'vmdk' })).toEqual([
-      '-cdrom a.img: /vms/a.img looks like vmdk: make a raw one with `qemu-img convert -f vmdk -O raw /vms/a.img /vms/a.raw`, or say format=raw if its guest wrote that',
+      '-cdrom a.img: /vms/a.img looks like vmdk: make a raw one with `qemu-img convert -f vmdk -O raw /vms/a.img /vms/a.raw`, or, if a guest wrote that header to a raw disk, add format=raw',
     ]);
   });
 });
 
-test('a device that only the table knows has the options that its row says', () => {
+test('a device that only the table has takes the options of its row', () => {
   const draft = new Draft(host);
   const drive = parseDrive(new Settings('if=none,id=d,file=a,readonly=on'), host);
   draft.nameDrive({ at: 0, option: '-drive' }, drive);

@@ -64,20 +64,20 @@ function outcome(line: string) {
   }
 }
 
-describe('a start line from elsewhere asks for nothing that vring does not name', () => {
+describe('every option of a command line is used or reported', () => {
   test.each(Object.entries(START_LINES))('%s', (name, line) => expect(outcome(line)).toEqual(OUTCOMES[name]));
 });
 
 const definitionOf = (name: string) => readQemuOptions(shellWords(START_LINES[name]!), 'vm', host).definition;
 
-test('a line of libvirt becomes disks, memory and boot order', () => {
+test('a command line of libvirt becomes disks, memory and boot order', () => {
   const { memory, disks, boot } = definitionOf('libvirt with huge pages and one node');
   expect(memory).toEqual({ size: 2 ** 30, hugepages: '2M', mergeable: false });
   expect(disks).toMatchObject([{ file: '/dev/vg0/db', bus: 'virtio', format: 'raw', queues: 4 }]);
   expect(boot).toEqual({ order: ['disk'] });
 });
 
-test('a line of Proxmox becomes a CPU model, disks and a network', () => {
+test('a command line of Proxmox becomes a CPU model, disks and a network', () => {
   const { cpus, disks, nics, boot } = definitionOf('Proxmox qm showcmd');
   expect(cpus).toMatchObject({ count: 4, model: 'qemu64', enforce: true, topology: { cores: 4 } });
   expect(cpus.features).toEqual(['+aes', '+pni', '+popcnt', '+sse4_1', '+sse4_2', '+ssse3']);
