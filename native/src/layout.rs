@@ -1,14 +1,17 @@
 //! The layouts that JavaScript and this library must agree on, as JSON: a test compares them.
 
 use crate::blk::BlkQueueConfig;
+use crate::confine::rlimits::Rlimit;
+use crate::confine::{ConfineOptions, ConfineReport};
 use crate::counters::{HEADER_WORDS, MAGIC, VcpuState, queue, vcpu};
 use crate::event::Event;
 use crate::memory::Region;
+use crate::spawn::request::{Report, SpawnOptions};
 use std::ffi::{CStr, CString};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -101,10 +104,63 @@ fn text() -> String {
         ("serial", offset_of!(BlkQueueConfig, serial)),
         ("bytes", size_of::<BlkQueueConfig>()),
     ]);
+    let (spawn, confinement) = (spawn(), confinement());
     format!(
         "{{\"headerWords\":{HEADER_WORDS},\"magic\":\"{MAGIC}\",\"vcpu\":{vcpu},\"vcpuState\":{states},\
-         \"queue\":{queue},\"event\":{event},\"region\":{region},\"progress\":{progress},\"blkQueue\":{blk_queue}}}"
+         \"queue\":{queue},\"event\":{event},\"region\":{region},\"progress\":{progress},\"blkQueue\":{blk_queue},\
+         {spawn},{confinement}}}"
     )
+}
+
+fn spawn() -> String {
+    let rlimit = object(&[
+        ("resource", offset_of!(Rlimit, resource)),
+        ("soft", offset_of!(Rlimit, soft)),
+        ("hard", offset_of!(Rlimit, hard)),
+        ("bytes", size_of::<Rlimit>()),
+    ]);
+    let options = object(&[
+        ("flags", offset_of!(SpawnOptions, flags)),
+        ("argc", offset_of!(SpawnOptions, argc)),
+        ("envc", offset_of!(SpawnOptions, envc)),
+        ("paths", offset_of!(SpawnOptions, paths)),
+        ("fds", offset_of!(SpawnOptions, fds)),
+        ("rlimitCount", offset_of!(SpawnOptions, rlimit_count)),
+        ("cgroupFd", offset_of!(SpawnOptions, cgroup_fd)),
+        ("stdio", offset_of!(SpawnOptions, stdio)),
+        ("rlimits", offset_of!(SpawnOptions, rlimits)),
+        ("bytes", size_of::<SpawnOptions>()),
+    ]);
+    let report = object(&[
+        ("pid", offset_of!(Report, pid)),
+        ("pidfd", offset_of!(Report, pidfd)),
+        ("step", offset_of!(Report, step)),
+        ("layer", offset_of!(Report, layer)),
+        ("errno", offset_of!(Report, errno)),
+        ("landlockAbi", offset_of!(Report, landlock_abi)),
+        ("pathsMissing", offset_of!(Report, paths_missing)),
+        ("outcome", offset_of!(Report, outcome)),
+        ("bytes", size_of::<Report>()),
+    ]);
+    format!("\"rlimit\":{rlimit},\"spawnOptions\":{options},\"spawnReport\":{report}")
+}
+
+fn confinement() -> String {
+    let options = object(&[
+        ("flags", offset_of!(ConfineOptions, flags)),
+        ("uid", offset_of!(ConfineOptions, uid)),
+        ("gid", offset_of!(ConfineOptions, gid)),
+        ("reportFd", offset_of!(ConfineOptions, report_fd)),
+        ("rlimitCount", offset_of!(ConfineOptions, rlimit_count)),
+        ("rlimits", offset_of!(ConfineOptions, rlimits)),
+        ("bytes", size_of::<ConfineOptions>()),
+    ]);
+    let report = object(&[
+        ("outcome", offset_of!(ConfineReport, outcome)),
+        ("divergedThread", offset_of!(ConfineReport, diverged_thread)),
+        ("bytes", size_of::<ConfineReport>()),
+    ]);
+    format!("\"confineOptions\":{options},\"confineReport\":{report}")
 }
 
 fn object(fields: &[(&str, usize)]) -> String {

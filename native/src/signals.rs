@@ -1,6 +1,7 @@
 //! The two signals of VM threads: the kick, which makes KVM_RUN return, and SIGSYS, raised by a seccomp
 //! filter. Both handlers are installed once per process; all other signals are blocked in VM threads.
 
+use crate::confine::trap;
 use crate::errno::{Result, check};
 use crate::thread;
 use std::mem::MaybeUninit;
@@ -64,6 +65,9 @@ extern "C" fn on_sigsys(signal: i32, info: *mut libc::siginfo_t, _context: *mut 
         let number = unsafe { info.byte_add(24).cast::<i32>().read() };
         // Doesn't return on a VM thread.
         thread::trapped(number);
+        // Another thread's call was forbidden to the whole process: a report is all that is left to do.
+        trap::forbidden(number);
+        trap::end();
     }
     // Not ours: restore the previous action, which takes effect when the call is repeated or the signal is sent again.
     let previous = PREVIOUS_SIGSYS.get().map_or(ptr::null(), ptr::from_ref);

@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -65,6 +65,12 @@ function bind(library: Library) {
     vring_blk_queue_start: library.func('int vring_blk_queue_start(int vm, void *config)'),
     vring_queue_stop: library.func('int vring_queue_stop(int vm, int queue, void *progress)'),
     vring_queue_error: library.func('int vring_queue_error(int vm, int queue, void *text, uint32_t size)'),
+    vring_spawn: library.func(
+      'int vring_spawn(void *options, void *texts, uint32_t length, void *fds, void *report)',
+    ),
+    vring_watch_exit: library.func('int vring_watch_exit(int pidfd)'),
+    vring_pidfd_signal: library.func('int vring_pidfd_signal(int pidfd, int signal)'),
+    vring_confine: library.func('int vring_confine(void *options, void *report)'),
   };
 }
 

@@ -1,0 +1,141 @@
+//! Confining this process, with all of its threads, once it has everything open.
+
+mod bpf;
+mod capabilities;
+mod every_thread;
+pub mod landlock;
+mod policy;
+pub mod rlimits;
+mod root;
+pub mod trap;
+
+use crate::errno::{Errno, Result, check};
+use crate::signals;
+use every_thread::Threads;
+use rlimits::{MAX_RLIMITS, Rlimit};
+
+/// A layer's number: its bit in `ConfineOptions::flags` and its place in a report.
+#[derive(Clone, Copy)]
+enum Layer {
+    EmptyRoot,
+    Uid,
+    Capabilities,
+    Dumpable,
+    Landlock,
+    Rlimits,
+    Seccomp,
+}
+const LAYERS: usize = 7;
+
+/// As JavaScript fills it in.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ConfineOptions {
+    pub flags: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Where a forbidden system call is reported before it ends the process; -1: nowhere.
+    pub report_fd: i32,
+    pub rlimit_count: u32,
+    pub rlimits: [Rlimit; MAX_RLIMITS],
+}
+
+#[repr(C)]
+pub struct ConfineReport {
+    /// By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with.
+    pub outcome: [i32; LAYERS],
+    /// The thread that kept the filter from being installed on all, because it has its own already; 0 if none did.
+    pub diverged_thread: i32,
+}
+
+/// Applies each layer, in the order in which none takes away what the next one needs. A layer that fails is noted; the
+/// others follow.
+pub fn confine(options: &ConfineOptions) -> Result<ConfineReport> {
+    let limits = options.rlimits.get(..options.rlimit_count as usize).ok_or(Errno(libc::EINVAL))?;
+    let mut outcome = [-1; LAYERS];
+    let mut apply = |layer: Layer, action: &mut dyn FnMut() -> Result<()>| {
+        if options.flags & 1 << layer as u32 != 0 {
+            outcome[layer as usize] = action().map_or_else(|Errno(errno)| errno, |()| 0);
+        }
+    };
+    let mut diverged_thread = 0;
+    // SAFETY: no arguments.
+    if unsafe { libc::getpid() } == 1 {
+        end_on_sigterm();
+    }
+    let threads = Threads::open();
+    let threads = || threads.as_ref().map_err(|&errno| errno);
+    apply(Layer::EmptyRoot, &mut root::empty);
+    if options.flags & 1 << Layer::Capabilities as u32 != 0 {
+        // While there are capabilities to do it with.
+        let _ = threads().and_then(capabilities::drop_bounding);
+    }
+    apply(Layer::Uid, &mut || become_user(options.uid, options.gid));
+    apply(Layer::Capabilities, &mut || capabilities::drop_all(threads()?));
+    apply(Layer::Dumpable, &mut not_dumpable);
+    apply(Layer::Landlock, &mut || landlock::deny_all_paths(threads()?));
+    // After everything that opens a file.
+    apply(Layer::Rlimits, &mut || match rlimits::apply(limits) {
+        0 => Ok(()),
+        error => Err(Errno(-error as i32)),
+    });
+    apply(Layer::Seccomp, &mut || filter(options.report_fd, &mut diverged_thread));
+    Ok(ConfineReport { outcome, diverged_thread })
+}
+
+/// By glibc's functions, which change all threads.
+fn become_user(uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: no groups, no pointers.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()))?;
+        check(libc::setresgid(gid, gid, gid))?;
+        check(libc::setresuid(uid, uid, uid))?;
+    }
+    Ok(())
+}
+
+/// Lets SIGTERM end the first process of a PID namespace, for which a signal without a handler is nothing.
+fn end_on_sigterm() {
+    extern "C" fn end(signal: i32) {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(128 + signal) };
+    }
+    // SAFETY: a handler that is async-signal-safe, unless the program has one.
+    unsafe {
+        let previous = libc::signal(libc::SIGTERM, end as *const () as usize);
+        if previous != libc::SIG_DFL && previous != libc::SIG_ERR {
+            libc::signal(libc::SIGTERM, previous);
+        }
+    }
+}
+
+/// No core file, and no debugger or reader of /proc/PID/mem of the same user.
+fn not_dumpable() -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
+    Ok(())
+}
+
+/// seccomp(2), linux/seccomp.h.
+const SET_MODE_FILTER: u32 = 1;
+const FILTER_FLAG_TSYNC: u32 = 1;
+
+fn filter(report_fd: i32, diverged: &mut i32) -> Result<()> {
+    signals::install()?;
+    trap::report_to(report_fd);
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    // SAFETY: no arguments.
+    let mut program = bpf::compile(&policy::rules(unsafe { libc::getpid() }), policy::UNKNOWN_FROM);
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: a valid program, which the kernel copies.
+    match unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FILTER_FLAG_TSYNC, &raw const program) }
+    {
+        0 => Ok(()),
+        thread @ 1.. => {
+            *diverged = thread as i32;
+            Err(Errno(libc::ESRCH))
+        }
+        _ => Err(Errno::last()),
+    }
+}

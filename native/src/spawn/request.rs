@@ -1,0 +1,174 @@
+//! What a process is to be, prepared in the parent: the child only reads it.
+
+use crate::confine::rlimits::{MAX_RLIMITS, Rlimit};
+use crate::errno::{Errno, Result};
+use std::ffi::{CStr, c_char};
+use std::os::fd::RawFd;
+use std::ptr;
+
+/// Bits of `SpawnOptions::flags`: the layers that are asked for.
+pub mod want {
+    pub const USER: u32 = 1;
+    pub const MOUNT: u32 = 1 << 1;
+    pub const PID: u32 = 1 << 2;
+    pub const IPC: u32 = 1 << 3;
+    pub const UTS: u32 = 1 << 4;
+    pub const NETWORK: u32 = 1 << 5;
+    pub const LANDLOCK: u32 = 1 << 6;
+    pub const CGROUP: u32 = 1 << 7;
+    pub const NO_NEW_PRIVS: u32 = 1 << 8;
+    /// A layer that cannot be had fails the whole.
+    pub const STRICT: u32 = 1 << 31;
+}
+
+/// The layers whose outcome a report has, in its order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    User,
+    Mount,
+    Pid,
+    Ipc,
+    Uts,
+    Network,
+    Landlock,
+    Cgroup,
+    NoNewPrivs,
+    Rlimits,
+}
+pub const LAYERS: usize = 10;
+
+/// What a spawn was doing when it failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Step {
+    None,
+    /// Before there was a process: arguments, stack.
+    Prepare,
+    Clone,
+    Fds,
+    Directory,
+    Rlimits,
+    Exec,
+    /// Strict: `Report::layer` could not be had.
+    Layer,
+}
+
+/// As JavaScript fills it in.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SpawnOptions {
+    pub flags: u32,
+    pub argc: u32,
+    pub envc: u32,
+    pub paths: u32,
+    pub fds: u32,
+    pub rlimit_count: u32,
+    pub cgroup_fd: i32,
+    /// 0, 1 and 2 of the process.
+    pub stdio: [i32; 3],
+    pub rlimits: [Rlimit; MAX_RLIMITS],
+}
+
+/// A layer was not asked for.
+pub const OFF: i32 = -1;
+
+/// What became of it, for JavaScript.
+#[repr(C)]
+pub struct Report {
+    pub pid: i32,
+    pub pidfd: i32,
+    pub step: u32,
+    /// The layer, for Step::Layer.
+    pub layer: u32,
+    pub errno: i32,
+    /// Landlock's ABI version; 0 without it.
+    pub landlock_abi: i32,
+    /// The number of paths that Landlock's rules could not name (they do not exist), which stay closed.
+    pub paths_missing: u32,
+    /// By `Layer`: 0 if it is on, OFF, or why it is unavailable.
+    pub outcome: [i32; LAYERS],
+}
+
+impl Report {
+    pub fn new() -> Report {
+        Report {
+            pid: 0,
+            pidfd: -1,
+            step: Step::None as u32,
+            layer: 0,
+            errno: 0,
+            landlock_abi: 0,
+            paths_missing: 0,
+            outcome: [OFF; LAYERS],
+        }
+    }
+}
+
+/// A path that Landlock opens, with everything below it.
+pub struct AllowedPath<'a> {
+    pub path: &'a CStr,
+    pub execute: bool,
+}
+
+/// A prepared request. The pointers in `argv` and `env` are NUL-terminated arrays of C strings.
+pub struct Request<'a> {
+    pub options: SpawnOptions,
+    pub path: &'a CStr,
+    pub directory: &'a CStr,
+    pub uid_map: &'a CStr,
+    pub gid_map: &'a CStr,
+    pub argv: Vec<*const c_char>,
+    pub env: Vec<*const c_char>,
+    pub allowed: Vec<AllowedPath<'a>>,
+    pub fds: &'a [RawFd],
+    /// Room for the moved fds, made here because the child cannot.
+    pub moved: Vec<RawFd>,
+}
+
+impl<'a> Request<'a> {
+    /// `texts`: program, directory, uid map, gid map, then `argc` arguments, `envc` variables and `paths` paths, each
+    /// ended by a NUL. The first letter of a path is what it is for: `r` read, `x` read and execute.
+    pub fn parse(options: SpawnOptions, texts: &'a [u8], fds: &'a [RawFd]) -> Result<Request<'a>> {
+        let invalid = Errno(libc::EINVAL);
+        if options.rlimit_count as usize > MAX_RLIMITS
+            || options.fds as usize != fds.len()
+            || fds.len() > 1024
+        {
+            return Err(invalid);
+        }
+        let mut rest = texts;
+        let mut next = || -> Result<&'a CStr> {
+            let text = CStr::from_bytes_until_nul(rest).map_err(|_| invalid)?;
+            rest = &rest[text.to_bytes_with_nul().len()..];
+            Ok(text)
+        };
+        let (path, directory, uid_map, gid_map) = (next()?, next()?, next()?, next()?);
+        let argv = pointers(options.argc, &mut next)?;
+        let env = pointers(options.envc, &mut next)?;
+        let mut allowed = Vec::new();
+        for _ in 0..options.paths {
+            let [kind @ (b'r' | b'x'), path @ ..] = next()?.to_bytes_with_nul() else { return Err(invalid) };
+            let path = CStr::from_bytes_with_nul(path).map_err(|_| invalid)?;
+            allowed.push(AllowedPath { path, execute: *kind == b'x' });
+        }
+        let moved = vec![-1; fds.len()];
+        Ok(Request { options, path, directory, uid_map, gid_map, argv, env, allowed, fds, moved })
+    }
+
+    pub fn wants(&self, flag: u32) -> bool {
+        self.options.flags & flag != 0
+    }
+
+    pub fn rlimits(&self) -> &[Rlimit] {
+        &self.options.rlimits[..self.options.rlimit_count as usize]
+    }
+}
+
+fn pointers<'a>(count: u32, next: &mut impl FnMut() -> Result<&'a CStr>) -> Result<Vec<*const c_char>> {
+    let mut pointers = Vec::new();
+    for _ in 0..count {
+        pointers.push(next()?.as_ptr());
+    }
+    pointers.push(ptr::null());
+    Ok(pointers)
+}
