@@ -1,3 +1,6 @@
+import { isNetworkManagerFile, recordedNetworkManagerFile } from './boot/network-manager.ts';
+import { isNetworkScript, recordedNetworkScript } from './boot/network-scripts.ts';
+
 /**
  * Removes from a file what must not be recorded. Most files are kept whole; those that contain more than the readers need, or
  * may contain secrets, are reduced to what is needed.
@@ -23,8 +26,19 @@ const filters: readonly Filter[] = [
   { path: /\/modules\.builtin\.modinfo$/, apply: keepPciAliases },
 ];
 
-/** The content to record for a file. */
-export function filterRecorded(hostPath: string, content: Buffer): Buffer {
+/**
+ * The content to record for a file.
+ * @param interfaces network interfaces of the host
+ */
+export function filterRecorded(
+  hostPath: string,
+  content: Buffer,
+  interfaces: ReadonlySet<string> = new Set(),
+): Buffer {
+  if (isNetworkManagerFile(hostPath))
+    return Buffer.from(recordedNetworkManagerFile(content.toString('utf8')));
+  if (isNetworkScript(hostPath))
+    return Buffer.from(recordedNetworkScript(content.toString('utf8'), interfaces));
   // The command line in a unified kernel image: offsets in the file must not change.
   if (/\.efi$/i.test(hostPath)) return Buffer.from(maskInPlace(content.toString('latin1')), 'latin1');
   const applied = filters.filter(filter => filter.path.test(hostPath));
@@ -32,19 +46,29 @@ export function filterRecorded(hostPath: string, content: Buffer): Buffer {
   return Buffer.from(applied.reduce((text, filter) => filter.apply(text), content.toString('utf8')));
 }
 
+/** Whether a file is left out if the filter leaves nothing: even its name, such as that of a Wi-Fi network, is not needed. */
+export function isOptional(hostPath: string): boolean {
+  return /^\/proc\/\d+\//.test(hostPath) || isNetworkConfig(hostPath);
+}
+
 /** The paths that may be recorded: everything else is refused, even if a reader asks for it. */
 const recordable =
-  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(passwd|os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/network|sysconfig\/bootloader)(\/|$)/;
+  /^\/(sys|proc|boot|run\/(udev\/data|ostree-booted|modprobe\.d|modules-load\.d|systemd\/network|kernel)|usr\/(lib|lib64|share|sbin|bin|local)|lib|lib64|sbin|bin|efi|dev)(\/|$)|^\/etc\/(passwd|os-release|redhat-release|modprobe\.(d|conf)|udev|driverctl\.d|default|kernel|vring|initramfs-tools|dracut\.conf|dracut\.conf\.d|mkinitcpio\.(conf|conf\.d|d)|booster\.yaml|cmdline\.d|modules|modules-load\.d|systemd\/(network|system\/multi-user\.target\.wants\/vring-host\.service)|sysconfig\/bootloader)(\/|$)/;
 const secret = /shadow|private|\.key$|\.pem$|_key$|passwd|credential|\/environ$|\/mem$/;
 
 /** @param hostPath as a reader requested it; links may lead elsewhere */
 export function mayRecord(hostPath: string): boolean {
-  return recordable.test(hostPath) && !isSecret(hostPath);
+  return isNetworkConfig(hostPath) || (recordable.test(hostPath) && !isSecret(hostPath));
 }
 
 export function isSecret(hostPath: string): boolean {
   // Only names and numbers of users are kept, which show whose process has a device open.
-  return hostPath !== '/etc/passwd' && secret.test(hostPath);
+  return hostPath !== '/etc/passwd' && !isNetworkConfig(hostPath) && secret.test(hostPath);
+}
+
+/** Files that may contain secrets, but whose filters keep none whatever the name is. */
+function isNetworkConfig(hostPath: string): boolean {
+  return isNetworkManagerFile(hostPath) || isNetworkScript(hostPath);
 }
 
 const secretParameter = /([\w.-]*(?:pass|secret|token|key|cred|auth)[\w.-]*=)("[^"]*"|[^\s"\0]+)/gi;

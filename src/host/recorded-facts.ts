@@ -28,6 +28,8 @@ export const factsSchema = z.object({
   sshConnections: z.array(z.string()),
   /** Paths that the recording process could not read, with the error code. */
   unreadable: z.record(z.string(), z.string()),
+  /** Whether network configuration that creates VFs is recorded; older recordings lack it. */
+  networkConfig: z.boolean().default(false),
   /** Results of commands, by their words joined with blanks. */
   commands: z.record(z.string(), z.object({ exitCode: z.number(), stdout: z.string(), stderr: z.string() })),
 });

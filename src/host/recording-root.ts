@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { filterRecorded, isHardware, isSecret, mayRecord } from './record-filters.ts';
+import { filterRecorded, isHardware, isOptional, isSecret, mayRecord } from './record-filters.ts';
 import type { CommandResult, DeviceNode, HostFacts } from './recorded-facts.ts';
 import { HostReadError, HostRoot } from './root.ts';
 
@@ -18,6 +18,8 @@ const fileLimit = 32 << 20;
  */
 export class RecordingRoot extends HostRoot {
   readonly entries = new Map<string, Entry>();
+  /** Network interfaces of the host, once they are needed. */
+  #interfaces: ReadonlySet<string> | null = null;
   readonly recorded: HostFacts = {
     version: 1,
     recordedAt: new Date().toISOString(),
@@ -26,25 +28,30 @@ export class RecordingRoot extends HostRoot {
     sshConnections: [],
     commands: {},
     unreadable: {},
+    networkConfig: this.hasNetworkConfig(),
   };
 
   override withFile<T>(
     hostPath: string,
     use: (read: (into: Buffer, offset: number) => number) => T,
   ): T | null {
-    return super.withFile(hostPath, read => {
-      const real = this.#remember(hostPath);
-      let content: Buffer = Buffer.alloc(0);
-      const result = use((into, offset) => {
-        const count = read(into, offset);
-        content = withBytes(content, into.subarray(0, count), offset);
-        return count;
-      });
-      if (real !== null) this.#keepFile(real, filterRecorded(hostPath, content));
-      // Most processes have no hardware mapped.
-      if (real !== null && /^\/proc\/\d+\//.test(real) && this.#isEmpty(real)) this.entries.delete(real);
-      return result;
-    });
+    return this.#notingDenied(hostPath, () =>
+      super.withFile(hostPath, read => {
+        const real = this.#remember(hostPath);
+        let content: Buffer = Buffer.alloc(0);
+        const result = use((into, offset) => {
+          const count = read(into, offset);
+          content = withBytes(content, into.subarray(0, count), offset);
+          return count;
+        });
+        if (real !== null) this.#keepFile(real, filterRecorded(hostPath, content, this.#interfaceNames()));
+        if (real !== null && isOptional(hostPath) && this.#isEmpty(real)) {
+          this.entries.delete(real);
+          this.entries.delete(hostPath);
+        }
+        return result;
+      }),
+    );
   }
 
   override list(hostPath: string): string[] | null {
@@ -111,12 +118,29 @@ export class RecordingRoot extends HostRoot {
     return result;
   }
 
+  #interfaceNames(): ReadonlySet<string> {
+    this.#interfaces ??= new Set(super.list('/sys/class/net') ?? []);
+    return this.#interfaces;
+  }
+
   /** A read that is denied is recorded as such. */
   #noting<T>(hostPath: string, read: () => T): T {
     try {
       return read();
     } catch (error) {
       if (error instanceof HostReadError) this.#keepUnreadable(hostPath, error.code);
+      throw error;
+    }
+  }
+
+  /** The same for files, but for attributes that fail for other reasons. */
+  #notingDenied<T>(hostPath: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      const denied = error instanceof HostReadError && ['EACCES', 'EPERM'].includes(error.code);
+      if (denied && !/^\/(proc|sys)\//.test(hostPath) && this.#remember(hostPath) !== null)
+        this.#keepUnreadable(hostPath, error.code);
       throw error;
     }
   }

@@ -32,6 +32,7 @@ const noFacts: HostFacts = {
   sshConnections: [],
   commands: {},
   unreadable: {},
+  networkConfig: false,
 };
 
 /** Errors that mean it does not exist: a sysfs attribute may also vanish between list and read. */
@@ -184,6 +185,11 @@ export class HostRoot {
   /** Runs a command that only reads; null if it is not installed, or was not recorded. */
   async query(...argv: [string, ...string[]]): Promise<CommandResult | null> {
     return this.live ? await runCommand(argv, 10_000) : (this.facts().commands[argv.join(' ')] ?? null);
+  }
+
+  /** False for a recording without the configuration of network managers. */
+  hasNetworkConfig(): boolean {
+    return this.live || this.facts().networkConfig;
   }
 
   /** The recorded facts; a tree without any has none. */

@@ -43,8 +43,13 @@ test.each([
   ['/etc/systemd/network/10-a.link', true],
   ['/etc/sysconfig/bootloader', true],
   ['/run/ostree-booted', true],
-  ['/etc/netplan/01.yaml', false],
-  ['/etc/systemd/system/a.service', false],
+  ['/etc/netplan/01.yaml', true],
+  ['/etc/netplan/01.yaml.save', false],
+  ['/etc/systemd/system/a.service', true],
+  ['/etc/systemd/system', false],
+  ['/etc/systemd/system/multi-user.target.wants/vring-host.service', true],
+  ['/etc/NetworkManager/system-connections/a', true],
+  ['/etc/NetworkManager/dispatcher.d/a', false],
   ['/etc/shadow', false],
 ])('%s may be recorded: %s', (path, may) => {
   expect(mayRecord(path)).toBe(may);

@@ -120,6 +120,67 @@ test('files that no reader uses are not recorded, and neither are secrets', asyn
   expect(all.map(text).join()).not.toMatch(/hunter2|PRIVATE|hash/);
 });
 
+test('network configuration is recorded as far as it creates VFs, without keys and passwords', async () => {
+  const tree = serverTree();
+  const connections = '/etc/NetworkManager/system-connections';
+  tree.files({
+    [`${connections}/storage.nmconnection`]:
+      '[connection]\nid=storage\ninterface-name=ens1f2\n[sriov]\ntotal-vfs=4\n[802-1x]\npassword=hunter2\n',
+    [`${connections}/HomeWifi.nmconnection`]: '[wifi-security]\npsk=hunter2\n',
+    '/etc/NetworkManager/conf.d/private_key': '[device]\nwifi.scan-rand-mac-address=no\n',
+    '/etc/netplan/50-vfs.yaml':
+      'network:\n  ethernets:\n    ens1f1:\n      virtual-function-count: 2\n  wifis:\n    wl0:\n      access-points: {home: {password: hunter2}}\n',
+    '/etc/netplan/60-wifi.yaml': 'network: {wifis: {wl0: {access-points: {home: {password: hunter2}}}}}\n',
+    '/etc/systemd/system/vf-credentials.service':
+      'Environment=TOKEN=hunter2\nExecStart=/bin/sh -c "echo 4 > /sys/bus/pci/devices/0000:3b:00.2/sriov_numvfs"\n',
+    '/etc/rc.local': 'curl --user alice:hunter2 https://192.0.2.1/\n',
+    '/srv/vfs': 'echo hunter2; echo 4 > /sys/class/net/ens1f0/device/sriov_numvfs\n',
+  });
+  tree.link('/etc/network/interfaces.d/vfs', '/srv/vfs');
+  tree.link('/etc/network/interfaces.d/other', '/etc/rc.local');
+  tree.facts.unreadable[`${connections}/locked.nmconnection`] = 'EACCES';
+  tree.file(`${connections}/locked.nmconnection`, '');
+  const { before, after, target } = await record(tree);
+  expect(after).toEqual(before);
+  const next = new Map((after as { nextBoot: [string, { problems: string[] }][] }).nextBoot);
+  expect(next.get('0000:3b:00.2')?.problems).toEqual([
+    expect.stringContaining('vf-credentials.service creates'),
+    expect.stringContaining('storage.nmconnection configures them'),
+    expect.stringContaining('locked.nmconnection cannot be read'),
+  ]);
+  const kept = paths(target).filter(name =>
+    /^(etc\/(Net|netplan\/|systemd\/system|rc|network\/)|srv)/.test(name),
+  );
+  const content = Object.fromEntries(
+    kept
+      .filter(name => fs.statSync(path.join(target, name), { throwIfNoEntry: false })?.isFile())
+      .map(name => [name, fs.readFileSync(path.join(target, name), 'utf8')]),
+  );
+  expect(content).toEqual({
+    'etc/NetworkManager/system-connections/locked.nmconnection': '',
+    'etc/NetworkManager/system-connections/storage.nmconnection': 'total-vfs=\ninterface-name=ens1f2\n',
+    'etc/netplan/50-vfs.yaml': 'virtual-function-count\nens1f1\n',
+    'etc/systemd/system/vf-credentials.service': 'sriov_numvfs\n0000:3b:00.2\n',
+    'srv/vfs': 'sriov_numvfs\nens1f0\n',
+  });
+  // Not even the name of a Wi-Fi network.
+  expect(kept.join()).not.toMatch(/wifi/i);
+});
+
+test('whether an older recording lacks network configuration is kept when it is recorded again', async () => {
+  const tree = serverTree();
+  tree.facts.networkConfig = false;
+  const { before, after } = await record(tree);
+  expect(after).toEqual(before);
+  const next = new Map((after as { nextBoot: [string, { drift: string; problems: string[] }][] }).nextBoot);
+  expect(next.get('0000:3b:00.2')).toMatchObject({
+    drift: '4 VFs now, not known after a boot',
+    problems: [
+      expect.stringMatching(/^not known .*: this recording does not contain it; record the host again$/),
+    ],
+  });
+});
+
 test('a process with a device open is recorded with only that file', async () => {
   const { target } = await record(serverTree());
   expect(fs.readdirSync(path.join(target, 'proc')).filter(name => /^\d/.test(name))).toEqual(['4211']);

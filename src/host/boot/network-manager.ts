@@ -37,8 +37,28 @@ const PLACES: readonly (readonly [directories: readonly string[], suffix: string
 ];
 const MAIN_CONFIG = '/etc/NetworkManager/NetworkManager.conf';
 
-const MAKES_VFS = /^\s*(?:total-vfs|sriov-num-vfs|SRIOV_TOTAL_VFS)\s*=/m;
+const CREATES_VFS = /^\s*(total-vfs|sriov-num-vfs|SRIOV_TOTAL_VFS)\s*=/m;
 const INTERFACE = /^\s*(?:interface-name|DEVICE)\s*=\s*["']?([^\s"';*?]+)["']?\s*$/m;
+
+export function isNetworkManagerFile(hostPath: string): boolean {
+  return (
+    hostPath === MAIN_CONFIG ||
+    PLACES.some(([directories, suffix]) =>
+      directories.some(directory => hostPath.startsWith(`${directory}/`) && hostPath.endsWith(suffix)),
+    )
+  );
+}
+
+/**
+ * What a recording keeps of such a file: that it creates VFs, and for which interface. All else, such as Wi-Fi keys and
+ * passwords, is dropped; nothing is left of a file that does not create VFs.
+ */
+export function recordedNetworkManagerFile(text: string): string {
+  const setting = CREATES_VFS.exec(text)?.[1];
+  if (setting === undefined) return '';
+  const name = INTERFACE.exec(text)?.[1];
+  return `${setting}=\n${name === undefined ? '' : `interface-name=${name}\n`}`;
+}
 
 export function readNetworkManager(root: HostRoot): NetworkManagerFiles {
   const makers: NetworkManagerFile[] = [];
@@ -58,7 +78,7 @@ export function readNetworkManager(root: HostRoot): NetworkManagerFiles {
   });
   for (const file of [MAIN_CONFIG, ...files]) {
     const text = orUnreadable(() => root.text(file));
-    if (text === null || !MAKES_VFS.test(text)) continue;
+    if (text === null || !CREATES_VFS.test(text)) continue;
     makers.push({ file, interfaceName: INTERFACE.exec(text)?.[1] ?? null });
   }
   return { makers, unreadable };

@@ -8,9 +8,10 @@ import { type DeviceIds, matchesIds, readConfiguredIds } from './ids.ts';
 import { type LoadSources, loadOrder } from './load-order.ts';
 import { readModprobe } from './modprobe.ts';
 import { type NetworkManagerFiles, readNetworkManager } from './network-manager.ts';
+import { type NetworkScript, readNetworkScripts } from './network-scripts.ts';
 import { type LinkFile, readLinkFiles } from './systemd-link.ts';
 import { type DeviceRule, matchRule, readDeviceRules } from './udev-rules.ts';
-import { readScripts, ruleProblems, type Script, type VfCount, vfCount } from './vf-count.ts';
+import { ruleProblems, type VfCount, vfCount } from './vf-count.ts';
 
 /** What the next boot does with a function, as far as it is configured. */
 export type NextBoot = {
@@ -44,7 +45,7 @@ type Sources = LoadSources & {
   readonly desired: Desired;
   readonly ids: readonly DeviceIds[];
   readonly driverctl: ReadonlyMap<string, string>;
-  readonly scripts: readonly Script[];
+  readonly scripts: readonly NetworkScript[];
   readonly networkManager: NetworkManagerFiles;
   /** Cache, by address of a physical function. */
   readonly counts: Map<string, VfCount>;
@@ -63,7 +64,7 @@ function collect(root: HostRoot): Sources {
     desired: readDesired(root),
     ids: readConfiguredIds(root, modprobe),
     driverctl: new Map(driverctl),
-    scripts: readScripts(root),
+    scripts: readNetworkScripts(root),
     networkManager: readNetworkManager(root),
     counts: new Map(),
   };

@@ -24,7 +24,7 @@ export type LinkFile = {
 /** The number of VFs that an interface of a function gets. */
 export type LinkCount = {
   readonly source: string;
-  /** Null: whether the file is for this function is not known, because of `condition`. */
+  /** Null: not known, because whether `source` matches depends on `condition`. */
   readonly count: number | null;
   readonly condition: string | null;
 };
@@ -56,20 +56,37 @@ function settingsOf(file: string, text: string): Setting[] {
 /** Null: no file sets a number for this function. */
 export function linkCount(root: HostRoot, fn: PciFunction, files: readonly LinkFile[]): LinkCount | null {
   const interfaces = root.list(`${fn.path}/net`) ?? [];
-  for (const name of interfaces.length > 0 ? interfaces : [null]) {
-    for (const file of files) {
-      const match = matches(root, fn, name, file);
-      if (match === 'no') continue;
-      const count = countOf(file);
-      if (match !== 'yes' && count === null) continue;
-      if (count === null) break;
-      const source = file.files.at(-1)!;
-      return match === 'yes'
-        ? { source, count, condition: null }
-        : { source, count: null, condition: match.unknown };
+  const counts = (interfaces.length > 0 ? interfaces : [null]).map(name =>
+    interfaceCount(root, fn, name, files),
+  );
+  return counts.find(count => count !== null) ?? null;
+}
+
+/** The count of the first file that matches; not known if an earlier file with another count may match. */
+function interfaceCount(
+  root: HostRoot,
+  fn: PciFunction,
+  name: string | null,
+  files: readonly LinkFile[],
+): LinkCount | null {
+  const possible: { readonly source: string; readonly count: number | null; readonly condition: string }[] =
+    [];
+  let certain: { readonly source: string; readonly count: number } | null = null;
+  for (const file of files) {
+    const match = matches(root, fn, name, file);
+    if (match === 'no') continue;
+    const source = file.files.at(-1)!;
+    const count = countOf(file);
+    if (match !== 'yes') {
+      possible.push({ source, count, condition: match.unknown });
+      continue;
     }
+    if (count !== null) certain = { source, count };
+    break;
   }
-  return null;
+  const other = possible.find(each => each.count !== (certain?.count ?? null));
+  if (other !== undefined) return { source: other.source, count: null, condition: other.condition };
+  return certain === null ? null : { ...certain, condition: null };
 }
 
 /** `SR-IOVVirtualFunctions=`, or as many as the highest index that an [SR-IOV] section is for. */

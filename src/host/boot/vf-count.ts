@@ -1,14 +1,11 @@
 import type { PciFunction } from '../pci/function.ts';
-import { HostReadError, type HostRoot } from '../root.ts';
+import type { HostRoot } from '../root.ts';
 import { integer } from '../text.ts';
-import { configFiles } from './config-files.ts';
 import type { ModprobeConfig } from './modprobe.ts';
 import type { NetworkManagerFiles } from './network-manager.ts';
+import { mentions, type NetworkScript } from './network-scripts.ts';
 import { type LinkFile, linkCount } from './systemd-link.ts';
 import { type DeviceRule, matchRule, type RuleMatch } from './udev-rules.ts';
-
-/** A file that vring does not interpret but that may create VFs: it mentions them, or cannot be read (`text` is null). */
-export type Script = { readonly file: string; readonly text: string | null };
 
 export type VfCount = {
   /** Null: no source sets it. */
@@ -27,7 +24,7 @@ export function vfCount(
     readonly rules: readonly DeviceRule[];
     readonly links: readonly LinkFile[];
     readonly modprobe: ModprobeConfig;
-    readonly scripts: readonly Script[];
+    readonly scripts: readonly NetworkScript[];
     readonly networkManager: NetworkManagerFiles;
   },
 ): VfCount {
@@ -42,6 +39,7 @@ export function vfCount(
   if (link !== null) {
     if (link.count === null) {
       problems.push(`not known whether ${link.source} applies here: it depends on ${link.condition}`);
+      count = null;
       unknown = true;
     } else {
       count = link.count;
@@ -53,7 +51,10 @@ export function vfCount(
     problems.push(...ruleProblems(rule, match, rule.vfs ?? null));
     if (match.result === 'yes') sources.push(rule.file);
     if (match.result === 'yes' && rule.vfs !== null) count = rule.vfs ?? count;
-    else if (match.result !== 'no') unknown = true;
+    else if (match.result !== 'no') {
+      count = null;
+      unknown = true;
+    }
   }
   const interfaces = root.list(`${fn.path}/net`) ?? [];
   for (const script of from.scripts) {
@@ -75,6 +76,12 @@ export function vfCount(
   if (count === null && fn.virtualFunctions.length > 0) {
     for (const file of from.networkManager.unreadable) {
       problems.push(`not known whether NetworkManager creates VFs: ${file} cannot be read`);
+      unknown = true;
+    }
+    if (!root.hasNetworkConfig()) {
+      problems.push(
+        'not known whether the network configuration creates VFs: this recording does not contain it; record the host again',
+      );
       unknown = true;
     }
   }
@@ -110,40 +117,4 @@ function optionCount(fn: PciFunction, modprobe: ModprobeConfig, sources: string[
     return integer(value);
   }
   return null;
-}
-
-const places: readonly (readonly [directories: readonly string[], suffix: string])[] = [
-  [['/etc/systemd/system'], '.service'],
-  [['/etc/netplan'], '.yaml'],
-  [['/etc/network/interfaces.d'], ''],
-];
-
-/** Files that often create VFs: scripts of administrators, and configuration of network managers. */
-export function readScripts(root: HostRoot): Script[] {
-  const files = [
-    '/etc/rc.local',
-    '/etc/rc.d/rc.local',
-    '/etc/network/interfaces',
-    ...places.flatMap(([directories, suffix]) => configFiles(root, directories, suffix)),
-  ];
-  return files
-    .map(file => ({ file, text: textOf(root, file) }))
-    .filter(({ text }) => text === null || /sriov_numvfs|virtual-function-count/.test(text))
-    .filter(({ file, text }) => text !== null || root.exists(file));
-}
-
-function textOf(root: HostRoot, file: string): string | null {
-  try {
-    return root.text(file);
-  } catch (error) {
-    if (error instanceof HostReadError) return null;
-    throw error;
-  }
-}
-
-/** By address, with or without its domain, or by an interface name; an unreadable file may mention any. */
-function mentions({ text }: Script, address: string, interfaces: readonly string[]): boolean {
-  if (text === null) return true;
-  const words = new Set(text.split(/[^\w.:-]+/).map(word => word.replace(/[.:]+$/, '')));
-  return [address, address.replace(/^0000:/, ''), ...interfaces].some(name => words.has(name));
 }

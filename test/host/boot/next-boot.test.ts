@@ -332,6 +332,29 @@ describe('the number of VFs', () => {
     expect(next(pf)?.drift).toBe('4 VFs now, 0 after a boot');
   });
 
+  test('is not known if an earlier .link file with another number, or none, may match', () => {
+    const match = '[Match]\nPath=pci-0000:3b:00.2\n';
+    const earlier = '/usr/lib/systemd/network/05-name.link';
+    tree.file(link, `${match}[Link]\nSR-IOVVirtualFunctions=4\n`);
+    for (const settings of ['Name=lan', 'SR-IOVVirtualFunctions=2']) {
+      tree.file(earlier, `${match}Host=x\n[Link]\n${settings}\n`);
+      expect(next(pf)).toMatchObject({
+        vfs: null,
+        drift: '4 VFs now, not known after a boot',
+        problems: [`not known whether ${earlier} applies here: it depends on Host=`],
+      });
+    }
+    // What the driver does with its option, a .link file may still change.
+    tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');
+    expect(next(pf)).toMatchObject({ vfs: null, drift: '4 VFs now, not known after a boot' });
+    tree.removePath('/etc/modprobe.d/i40e.conf');
+    tree.file(earlier, `${match}Host=x\n[Link]\nSR-IOVVirtualFunctions=4\n`);
+    expect(next(pf)).toMatchObject({ vfs: 4, drift: null, problems: [] });
+    // A file without a number, before the end of the list, changes nothing if no later file has one.
+    tree.removePath(link).file(earlier, `${match}Host=x\n[Link]\nName=lan\n`);
+    expect(next(pf)).toMatchObject({ drift: '4 VFs now, 0 after a boot', problems: [] });
+  });
+
   test.each([
     'ACTION=="bind", SUBSYSTEM=="pci", ENV{PCI_SLOT_NAME}=="0000:3b:00.2", ATTR{sriov_numvfs}="4"',
     'ACTION=="add", SUBSYSTEM=="net", ENV{ID_NET_DRIVER}=="i40e", KERNELS=="0000:3b:00.2", ATTR{device/sriov_numvfs}="4"',

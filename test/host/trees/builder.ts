@@ -44,6 +44,7 @@ export class TreeBuilder {
     sshConnections: [],
     commands: {},
     unreadable: {},
+    networkConfig: true,
   };
   readonly #paths = new Map<string, string>();
 
