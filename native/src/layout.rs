@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -123,7 +123,6 @@ fn spawn() -> String {
         ("flags", offset_of!(SpawnOptions, flags)),
         ("argc", offset_of!(SpawnOptions, argc)),
         ("envc", offset_of!(SpawnOptions, envc)),
-        ("paths", offset_of!(SpawnOptions, paths)),
         ("fds", offset_of!(SpawnOptions, fds)),
         ("rlimitCount", offset_of!(SpawnOptions, rlimit_count)),
         ("cgroupFd", offset_of!(SpawnOptions, cgroup_fd)),
@@ -137,8 +136,6 @@ fn spawn() -> String {
         ("step", offset_of!(Report, step)),
         ("layer", offset_of!(Report, layer)),
         ("errno", offset_of!(Report, errno)),
-        ("landlockAbi", offset_of!(Report, landlock_abi)),
-        ("pathsMissing", offset_of!(Report, paths_missing)),
         ("outcome", offset_of!(Report, outcome)),
         ("bytes", size_of::<Report>()),
     ]);
@@ -151,12 +148,14 @@ fn confinement() -> String {
         ("uid", offset_of!(ConfineOptions, uid)),
         ("gid", offset_of!(ConfineOptions, gid)),
         ("reportFd", offset_of!(ConfineOptions, report_fd)),
+        ("paths", offset_of!(ConfineOptions, paths)),
         ("rlimitCount", offset_of!(ConfineOptions, rlimit_count)),
         ("rlimits", offset_of!(ConfineOptions, rlimits)),
         ("bytes", size_of::<ConfineOptions>()),
     ]);
     let report = object(&[
         ("outcome", offset_of!(ConfineReport, outcome)),
+        ("landlockAbi", offset_of!(ConfineReport, landlock_abi)),
         ("divergedThread", offset_of!(ConfineReport, diverged_thread)),
         ("bytes", size_of::<ConfineReport>()),
     ]);

@@ -372,22 +372,35 @@ pub extern "C" fn vring_pidfd_signal(pidfd: i32, signal: i32) -> i32 {
     })
 }
 
-/// Confines this process, all of its threads. `report` says what became of each layer.
+/// Confines this process, all of its threads: `confine::confine`. `report` says what became of each layer.
 ///
 /// # Safety
-/// `options` and `report` point to such structs.
+/// `options` and `report` point to such structs, and `texts` to `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_confine(options: *const ConfineOptions, report: *mut ConfineReport) -> i32 {
+pub unsafe extern "C" fn vring_confine(
+    options: *const ConfineOptions,
+    texts: *const u8,
+    length: u32,
+    report: *mut ConfineReport,
+) -> i32 {
     answer(|| {
-        if options.is_null() || report.is_null() {
+        if options.is_null() || texts.is_null() || report.is_null() {
             return Err(Errno(libc::EINVAL));
         }
         // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-        let outcome = confine::confine(&unsafe { options.read_unaligned() })?;
+        let (options, texts) =
+            unsafe { (options.read_unaligned(), std::slice::from_raw_parts(texts, length as usize)) };
+        let outcome = confine::confine(&options, texts)?;
         // SAFETY: as above.
         unsafe { report.write_unaligned(outcome) };
         Ok(0)
     })
+}
+
+/// Lets SIGTERM end this process at once, also as the first of its PID namespace.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_end_on_sigterm() -> i32 {
+    answer(|| signals::end_on_sigterm().map(|()| 0))
 }
 
 /// # Safety

@@ -41,6 +41,22 @@ fn set_handler(signal: i32, handler: usize, flags: i32) -> Result<libc::sigactio
     Ok(previous)
 }
 
+/// Lets SIGTERM end this process at once. Without a handler the first process of a PID namespace ignores it, and a handler of
+/// JavaScript's runs in libuv's loop, to which a machine's thread does not return.
+pub fn end_on_sigterm() -> Result<()> {
+    set_handler(libc::SIGTERM, on_sigterm as *const () as usize, libc::SA_RESETHAND | libc::SA_NODEFER)?;
+    Ok(())
+}
+
+extern "C" fn on_sigterm(signal: i32) {
+    // SAFETY: both are async-signal-safe. SA_RESETHAND has made it the default action, which ends all but the first process
+    // of a namespace.
+    unsafe {
+        libc::raise(signal);
+        libc::_exit(128 + signal);
+    }
+}
+
 /// All signals except the two above and those raised by faults, which can't usefully be blocked.
 pub fn blocked_in_vm_threads() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();

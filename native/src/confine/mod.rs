@@ -3,7 +3,7 @@
 mod bpf;
 mod capabilities;
 mod every_thread;
-pub mod landlock;
+mod landlock;
 mod policy;
 pub mod rlimits;
 mod root;
@@ -12,7 +12,9 @@ pub mod trap;
 use crate::errno::{Errno, Result, check};
 use crate::signals;
 use every_thread::Threads;
+use landlock::{AllowedPath, Ruleset};
 use rlimits::{MAX_RLIMITS, Rlimit};
+use std::ffi::CStr;
 
 /// A layer's number: its bit in `ConfineOptions::flags` and its place in a report.
 #[derive(Clone, Copy)]
@@ -36,6 +38,8 @@ pub struct ConfineOptions {
     pub gid: u32,
     /// Where a forbidden system call is reported before it ends the process; -1: nowhere.
     pub report_fd: i32,
+    /// How many paths stay open.
+    pub paths: u32,
     pub rlimit_count: u32,
     pub rlimits: [Rlimit; MAX_RLIMITS],
 }
@@ -44,43 +48,65 @@ pub struct ConfineOptions {
 pub struct ConfineReport {
     /// By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with.
     pub outcome: [i32; LAYERS],
+    /// Landlock's ABI version; 0 without it.
+    pub landlock_abi: i32,
     /// The thread that kept the filter from being installed on all, because it has its own already; 0 if none did.
     pub diverged_thread: i32,
 }
 
 /// Applies each layer, in the order in which none takes away what the next one needs. A layer that fails is noted; the
-/// others follow.
-pub fn confine(options: &ConfineOptions) -> Result<ConfineReport> {
+/// others follow. `texts` are the paths that stay open, each with `r` (read) or `w` (read and write) before it and a NUL
+/// after it. Fails, with no layer applied, if one of them cannot be opened.
+pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> {
     let limits = options.rlimits.get(..options.rlimit_count as usize).ok_or(Errno(libc::EINVAL))?;
-    let mut outcome = [-1; LAYERS];
+    let allowed = allowed_paths(options.paths, texts)?;
+    let asked = |layer: Layer| options.flags & 1 << layer as u32 != 0;
+    let mut report = ConfineReport { outcome: [-1; LAYERS], landlock_abi: 0, diverged_thread: 0 };
     let mut apply = |layer: Layer, action: &mut dyn FnMut() -> Result<()>| {
-        if options.flags & 1 << layer as u32 != 0 {
-            outcome[layer as usize] = action().map_or_else(|Errno(errno)| errno, |()| 0);
+        if asked(layer) {
+            report.outcome[layer as usize] = action().map_or_else(|Errno(errno)| errno, |()| 0);
         }
     };
-    let mut diverged_thread = 0;
-    // SAFETY: no arguments.
-    if unsafe { libc::getpid() } == 1 {
-        end_on_sigterm();
-    }
+    // While paths lead somewhere.
     let threads = Threads::open();
     let threads = || threads.as_ref().map_err(|&errno| errno);
+    let ruleset = Ruleset::new(&allowed);
+    if let Err(errno @ Errno(libc::ENOENT | libc::EACCES | libc::ENOTDIR | libc::ELOOP)) = ruleset {
+        return Err(errno);
+    }
     apply(Layer::EmptyRoot, &mut root::empty);
-    if options.flags & 1 << Layer::Capabilities as u32 != 0 {
+    if asked(Layer::Capabilities) {
         // While there are capabilities to do it with.
         let _ = threads().and_then(capabilities::drop_bounding);
     }
     apply(Layer::Uid, &mut || become_user(options.uid, options.gid));
     apply(Layer::Capabilities, &mut || capabilities::drop_all(threads()?));
     apply(Layer::Dumpable, &mut not_dumpable);
-    apply(Layer::Landlock, &mut || landlock::deny_all_paths(threads()?));
+    apply(Layer::Landlock, &mut || ruleset.as_ref().map_err(|&errno| errno)?.restrict(threads()?));
     // After everything that opens a file.
     apply(Layer::Rlimits, &mut || match rlimits::apply(limits) {
         0 => Ok(()),
         error => Err(Errno(-error as i32)),
     });
-    apply(Layer::Seccomp, &mut || filter(options.report_fd, &mut diverged_thread));
-    Ok(ConfineReport { outcome, diverged_thread })
+    let mut diverged_thread = 0;
+    apply(Layer::Seccomp, &mut || filter(options.report_fd, !allowed.is_empty(), &mut diverged_thread));
+    report.diverged_thread = diverged_thread;
+    report.landlock_abi = ruleset.map_or(0, |ruleset| ruleset.abi);
+    Ok(report)
+}
+
+fn allowed_paths(count: u32, texts: &[u8]) -> Result<Vec<AllowedPath<'_>>> {
+    let invalid = Errno(libc::EINVAL);
+    let mut rest = texts;
+    let mut paths = Vec::new();
+    for _ in 0..count {
+        let text = CStr::from_bytes_until_nul(rest).map_err(|_| invalid)?.to_bytes_with_nul();
+        rest = &rest[text.len()..];
+        let [kind @ (b'r' | b'w'), path @ ..] = text else { return Err(invalid) };
+        let path = CStr::from_bytes_with_nul(path).map_err(|_| invalid)?;
+        paths.push(AllowedPath { path, writable: *kind == b'w' });
+    }
+    Ok(paths)
 }
 
 /// By glibc's functions, which change all threads.
@@ -94,21 +120,6 @@ fn become_user(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
-/// Lets SIGTERM end the first process of a PID namespace, for which a signal without a handler is nothing.
-fn end_on_sigterm() {
-    extern "C" fn end(signal: i32) {
-        // SAFETY: ends the process.
-        unsafe { libc::_exit(128 + signal) };
-    }
-    // SAFETY: a handler that is async-signal-safe, unless the program has one.
-    unsafe {
-        let previous = libc::signal(libc::SIGTERM, end as *const () as usize);
-        if previous != libc::SIG_DFL && previous != libc::SIG_ERR {
-            libc::signal(libc::SIGTERM, previous);
-        }
-    }
-}
-
 /// No core file, and no debugger or reader of /proc/PID/mem of the same user.
 fn not_dumpable() -> Result<()> {
     // SAFETY: no pointers.
@@ -120,13 +131,13 @@ fn not_dumpable() -> Result<()> {
 const SET_MODE_FILTER: u32 = 1;
 const FILTER_FLAG_TSYNC: u32 = 1;
 
-fn filter(report_fd: i32, diverged: &mut i32) -> Result<()> {
+fn filter(report_fd: i32, files: bool, diverged: &mut i32) -> Result<()> {
     signals::install()?;
     trap::report_to(report_fd);
     // SAFETY: no pointers.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     // SAFETY: no arguments.
-    let mut program = bpf::compile(&policy::rules(unsafe { libc::getpid() }), policy::UNKNOWN_FROM);
+    let mut program = bpf::compile(&policy::rules(unsafe { libc::getpid() }, files), policy::UNKNOWN_FROM);
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: a valid program, which the kernel copies.
     match unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FILTER_FLAG_TSYNC, &raw const program) }

@@ -321,16 +321,17 @@ fn any_of(alternatives: Vec<Vec<Condition>>, otherwise: Action) -> Rule {
 }
 
 /// The rules for the process `pid`, as its own namespace numbers it.
-pub fn rules(pid: i32) -> Vec<(i64, Rule)> {
+/// `files`: it may name files, which Landlock restricts.
+pub fn rules(pid: i32, files: bool) -> Vec<(i64, Rule)> {
     let mut rules = vec![(SYS_ioctl, ioctls())];
     let mut always = |calls: &[i64], action| {
         rules.extend(calls.iter().map(|&call| (call, Rule::Always(action))));
     };
     always(ALLOWED, Action::Allow);
-    always(NO_FILES, Action::Fail(EACCES));
+    always(NO_FILES, if files { Action::Allow } else { Action::Fail(EACCES) });
     always(REFUSED, Action::Fail(EPERM));
     always(ABSENT, Action::Fail(ENOSYS));
-    rules.extend(with_conditions(pid));
+    rules.extend(with_conditions(pid, files));
     rules
 }
 
@@ -340,7 +341,7 @@ fn ioctls() -> Rule {
     any_of(types.chain(requests).collect(), Action::Fail(ENOTTY))
 }
 
-fn with_conditions(pid: i32) -> Vec<(i64, Rule)> {
+fn with_conditions(pid: i32, files: bool) -> Vec<(i64, Rule)> {
     let eperm = Action::Fail(EPERM);
     let each = |index, values: &[i32]| values.iter().map(|&value| vec![low(index, value)]).collect();
     let namespaces = (CLONE_NEWNS
@@ -351,6 +352,7 @@ fn with_conditions(pid: i32) -> Vec<(i64, Rule)> {
         | CLONE_NEWUTS
         | CLONE_NEWCGROUP) as u32;
     let thread = (CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS) as u32;
+    let stat = if files { Action::Allow } else { Action::Fail(EACCES) };
     let empty_path = AT_EMPTY_PATH as u32;
     vec![
         (SYS_fcntl, any_of(each(1, &FCNTLS), eperm)),
@@ -362,8 +364,8 @@ fn with_conditions(pid: i32) -> Vec<(i64, Rule)> {
         // Reading its own limits.
         (SYS_prlimit64, any_of(vec![vec![low(0, 0), Condition::Zero { index: 2 }]], eperm)),
         // fstat: of an fd, with an empty path.
-        (SYS_newfstatat, any_of(vec![vec![bits(3, empty_path, empty_path)]], Action::Fail(EACCES))),
-        (SYS_statx, any_of(vec![vec![bits(2, empty_path, empty_path)]], Action::Fail(EACCES))),
+        (SYS_newfstatat, any_of(vec![vec![bits(3, empty_path, empty_path)]], stat)),
+        (SYS_statx, any_of(vec![vec![bits(2, empty_path, empty_path)]], stat)),
         // Without an address: to whom it is connected.
         (SYS_sendto, any_of(vec![vec![Condition::Zero { index: 4 }]], eperm)),
         (SYS_setsockopt, any_of(each(1, &[SOL_SOCKET, IPPROTO_TCP]), eperm)),
@@ -379,7 +381,7 @@ mod tests {
 
     #[test]
     fn every_call_has_one_rule() {
-        let rules = rules(1);
+        let rules = rules(1, false);
         let numbers: BTreeSet<i64> = rules.iter().map(|(number, _)| *number).collect();
         let twice: Vec<i64> = numbers
             .iter()

@@ -3,7 +3,7 @@
 
 use super::request::{Layer, Report, Request, Step, want};
 use super::sys::syscall;
-use crate::confine::{landlock, rlimits};
+use crate::confine::rlimits;
 use std::ffi::{CStr, c_void};
 
 /// What parent and child share.
@@ -61,9 +61,6 @@ fn run(shared: &mut Shared) -> Outcome {
     // SAFETY: a NUL-terminated path.
     let result = unsafe { syscall!(libc::SYS_chdir, shared.request.directory.as_ptr()) };
     done(Step::Directory, result)?;
-    if shared.request.wants(want::LANDLOCK) {
-        restrict_files(shared)?;
-    }
     place_fds(shared)?;
     let limits = shared.request.rlimits();
     if !limits.is_empty() {
@@ -185,17 +182,6 @@ fn keep_capabilities() {
         for capability in [SETPCAP, SYS_CHROOT, SYS_ADMIN] {
             syscall!(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0);
         }
-    }
-}
-
-fn restrict_files(shared: &mut Shared) -> Outcome {
-    match landlock::restrict(&shared.request.allowed) {
-        Ok(restricted) => {
-            shared.report.landlock_abi = restricted.abi;
-            shared.report.paths_missing = restricted.missing;
-            note(shared, Layer::Landlock, 0)
-        }
-        Err(error) => note(shared, Layer::Landlock, error),
     }
 }
 

@@ -14,9 +14,8 @@ pub mod want {
     pub const IPC: u32 = 1 << 3;
     pub const UTS: u32 = 1 << 4;
     pub const NETWORK: u32 = 1 << 5;
-    pub const LANDLOCK: u32 = 1 << 6;
-    pub const CGROUP: u32 = 1 << 7;
-    pub const NO_NEW_PRIVS: u32 = 1 << 8;
+    pub const CGROUP: u32 = 1 << 6;
+    pub const NO_NEW_PRIVS: u32 = 1 << 7;
     /// A layer that cannot be had fails the whole.
     pub const STRICT: u32 = 1 << 31;
 }
@@ -30,12 +29,11 @@ pub enum Layer {
     Ipc,
     Uts,
     Network,
-    Landlock,
     Cgroup,
     NoNewPrivs,
     Rlimits,
 }
-pub const LAYERS: usize = 10;
+pub const LAYERS: usize = 9;
 
 /// What a spawn was doing when it failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +58,6 @@ pub struct SpawnOptions {
     pub flags: u32,
     pub argc: u32,
     pub envc: u32,
-    pub paths: u32,
     pub fds: u32,
     pub rlimit_count: u32,
     pub cgroup_fd: i32,
@@ -81,33 +78,14 @@ pub struct Report {
     /// The layer, for Step::Layer.
     pub layer: u32,
     pub errno: i32,
-    /// Landlock's ABI version; 0 without it.
-    pub landlock_abi: i32,
-    /// The number of paths that Landlock's rules could not name (they do not exist), which stay closed.
-    pub paths_missing: u32,
     /// By `Layer`: 0 if it is on, OFF, or why it is unavailable.
     pub outcome: [i32; LAYERS],
 }
 
 impl Report {
     pub fn new() -> Report {
-        Report {
-            pid: 0,
-            pidfd: -1,
-            step: Step::None as u32,
-            layer: 0,
-            errno: 0,
-            landlock_abi: 0,
-            paths_missing: 0,
-            outcome: [OFF; LAYERS],
-        }
+        Report { pid: 0, pidfd: -1, step: Step::None as u32, layer: 0, errno: 0, outcome: [OFF; LAYERS] }
     }
-}
-
-/// A path that Landlock opens, with everything below it.
-pub struct AllowedPath<'a> {
-    pub path: &'a CStr,
-    pub execute: bool,
 }
 
 /// A prepared request. The pointers in `argv` and `env` are NUL-terminated arrays of C strings.
@@ -119,15 +97,13 @@ pub struct Request<'a> {
     pub gid_map: &'a CStr,
     pub argv: Vec<*const c_char>,
     pub env: Vec<*const c_char>,
-    pub allowed: Vec<AllowedPath<'a>>,
     pub fds: &'a [RawFd],
     /// Room for the moved fds, made here because the child cannot.
     pub moved: Vec<RawFd>,
 }
 
 impl<'a> Request<'a> {
-    /// `texts`: program, directory, uid map, gid map, then `argc` arguments, `envc` variables and `paths` paths, each
-    /// ended by a NUL. The first letter of a path is what it is for: `r` read, `x` read and execute.
+    /// `texts`: program, directory, uid map, gid map, then `argc` arguments and `envc` variables, each ended by a NUL.
     pub fn parse(options: SpawnOptions, texts: &'a [u8], fds: &'a [RawFd]) -> Result<Request<'a>> {
         let invalid = Errno(libc::EINVAL);
         if options.rlimit_count as usize > MAX_RLIMITS
@@ -145,14 +121,8 @@ impl<'a> Request<'a> {
         let (path, directory, uid_map, gid_map) = (next()?, next()?, next()?, next()?);
         let argv = pointers(options.argc, &mut next)?;
         let env = pointers(options.envc, &mut next)?;
-        let mut allowed = Vec::new();
-        for _ in 0..options.paths {
-            let [kind @ (b'r' | b'x'), path @ ..] = next()?.to_bytes_with_nul() else { return Err(invalid) };
-            let path = CStr::from_bytes_with_nul(path).map_err(|_| invalid)?;
-            allowed.push(AllowedPath { path, execute: *kind == b'x' });
-        }
         let moved = vec![-1; fds.len()];
-        Ok(Request { options, path, directory, uid_map, gid_map, argv, env, allowed, fds, moved })
+        Ok(Request { options, path, directory, uid_map, gid_map, argv, env, fds, moved })
     }
 
     pub fn wants(&self, flag: u32) -> bool {

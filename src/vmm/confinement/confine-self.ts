@@ -22,6 +22,9 @@ export type OwnConfinement = {
   /** Where a forbidden system call is reported before it ends the process: `readForbiddenCall`. Stays open. */
   readonly reportFd?: number;
   readonly rlimits?: Rlimits;
+  /** Paths that stay open, with everything below them (default: none). With any, the process keeps its root. */
+  readonly readOnly?: readonly string[];
+  readonly readWrite?: readonly string[];
   /** Layers to leave out (default: none). */
   readonly off?: readonly OwnLayer[];
 };
@@ -32,43 +35,63 @@ export const confineOptionsStruct = new Struct('ConfineOptions', {
   uid: 'u32',
   gid: 'u32',
   reportFd: 's32',
+  paths: 'u32',
   rlimitCount: 'u32',
   rlimits: { array: rlimitStruct, length: MAX_RLIMITS },
 });
 export const confineReportStruct = new Struct('ConfineReport', {
   outcome: { array: 's32', length: LAYERS.length },
+  landlockAbi: 's32',
   divergedThread: 's32',
 });
 
 /**
  * Confines this process for good, all of its threads: no file, no other process and no network can be reached any more except
  * through what is open. It must have loaded all its code and opened everything, and no vCPU or queue may have started,
- * whose threads have filters of their own. @returns what became of each layer. @throws SystemError
+ * whose threads have filters of their own. @returns what became of each layer. @throws SystemError, for a path in `readOnly` or
+ * `readWrite` that does not exist
  */
-export function confineSelf({
-  user,
-  reportFd = -1,
-  rlimits,
-  off = [],
-}: OwnConfinement = {}): readonly Layer[] {
+export function confineSelf(options: OwnConfinement = {}): readonly Layer[] {
+  const { user, reportFd = -1, rlimits, readOnly = [], readWrite = [], off = [] } = options;
   warmUp();
-  const flags = LAYERS.map((name, index) => {
-    if (off.includes(name)) return 0;
-    if (name === 'uid') return user === undefined ? 0 : 1 << index;
-    if (name === 'rlimits') return rlimits === undefined ? 0 : 1 << index;
-    return 1 << index;
-  });
-  const options = confineOptionsStruct.encode({
-    flags: flags.reduce((all, flag) => all | flag, 0),
+  const paths = [...readOnly.map(path => `r${path}\0`), ...readWrite.map(path => `w${path}\0`)];
+  const wanted: { readonly [name in OwnLayer]?: boolean } = {
+    'empty-root': paths.length === 0,
+    uid: user !== undefined,
+    rlimits: rlimits !== undefined,
+  };
+  const asked = LAYERS.map(name => (wanted[name] ?? true) && !off.includes(name));
+  const bytes = confineOptionsStruct.encode({
+    flags: asked.reduce((flags, is, index) => flags | (is ? 1 << index : 0), 0),
     uid: user?.uid ?? 0,
     gid: user?.gid ?? 0,
     reportFd,
+    paths: paths.length,
     ...encodeRlimits(rlimits ?? {}),
   });
+  const texts = Buffer.from(`${paths.join('')}\0`);
   const answer = new Uint8Array(confineReportStruct.size);
-  checked('vring_confine', nativeCalls().vring_confine(options, answer));
-  const { outcome } = confineReportStruct.read(answer);
-  return LAYERS.map((name, index) => layerOf(name, outcome[index]!));
+  checked('vring_confine', nativeCalls().vring_confine(bytes, texts, texts.length, answer));
+  const { outcome, landlockAbi } = confineReportStruct.read(answer);
+  return LAYERS.map((name, index) =>
+    layerOf(name, outcome[index]!, name === 'landlock' ? uncovered(landlockAbi) : null),
+  );
+}
+
+/** What an older Landlock does not restrict, by its ABI version. */
+function uncovered(abi: number): string | null {
+  if (abi < 4)
+    return "this kernel's Landlock does not restrict TCP and abstract Unix sockets (Linux 6.12 does)";
+  if (abi < 6) return "this kernel's Landlock does not restrict abstract Unix sockets (Linux 6.12 does)";
+  return null;
+}
+
+/**
+ * Lets SIGTERM end this process at once, also as the first of its PID namespace, which otherwise ignores it, and while
+ * its main thread is not in libuv's loop.
+ */
+export function endOnSigterm(): void {
+  checked('vring_end_on_sigterm', nativeCalls().vring_end_on_sigterm());
 }
 
 /** Makes the runtime read now what it would look for at its first use. */

@@ -59,7 +59,7 @@ export function mergeLayers(started: readonly Layer[], own: readonly Layer[]): r
 
 const NAMESPACE_ADVICE = new Map([
   [constants.errno.EPERM, 'this user may not create one, and user namespaces are unavailable'],
-  [28, 'the limit on namespaces is reached: raise user.max_*_namespaces with sysctl'],
+  [constants.errno.ENOSPC, 'the limit on namespaces is reached: raise user.max_*_namespaces with sysctl'],
   [constants.errno.ENOSYS, 'a sandbox around vring forbids it (RestrictNamespaces= of a systemd unit)'],
   [constants.errno.EINVAL, 'this kernel was built without it'],
 ]);
@@ -122,7 +122,11 @@ const ADVICE: { readonly [name in LayerName]?: ReadonlyMap<number, string> } = {
   ]),
 };
 
+/** Of layers that every thread must add itself: `landlock`, `capabilities`. */
+const UNREACHED = 'a thread did not answer within five seconds, so that some threads are without it';
+
 function whyUnavailable(name: LayerName, errno: number): string {
+  if (errno === constants.errno.ETIMEDOUT) return UNREACHED;
   const isNamespace = name.endsWith('-namespace') || name === 'network';
   const advice = ADVICE[name]?.get(errno) ?? (isNamespace ? NAMESPACE_ADVICE.get(errno) : undefined);
   return advice ?? `${errnoName(errno)} (${getSystemErrorMessage(-errno)})`;

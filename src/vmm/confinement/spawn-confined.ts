@@ -4,7 +4,6 @@ import { Struct } from '../kvm/c-struct.ts';
 import { SystemError } from '../native/libc.ts';
 import { nativeCalls } from '../native/native-library.ts';
 import { type Layer, type LayerName, layerOf, layerTitle } from './layer.ts';
-import type { ProgramFiles } from './program-files.ts';
 import { encodeRlimits, MAX_RLIMITS, type Rlimits, rlimitStruct } from './rlimits.ts';
 
 /** The layers of a start, in the order of native/src/spawn/request.rs; all but `rlimits` have a flag of the same number. */
@@ -15,7 +14,6 @@ const LAYERS = [
   'ipc-namespace',
   'uts-namespace',
   'network',
-  'landlock',
   'cgroup',
   'no-new-privs',
   'rlimits',
@@ -27,8 +25,6 @@ const STRICT = 2 ** 31;
 
 /** How a process is confined from its first instruction on. */
 export type Confinement = {
-  /** What the program may read and execute. It can write nowhere. */
-  readonly files: ProgramFiles;
   /** Layers to leave out (default: none). */
   readonly off?: readonly SpawnLayer[];
   /** Fails where a layer cannot be had (default: the layer says so). */
@@ -49,7 +45,7 @@ export type SpawnOptions = {
   /** 0, 1 and 2; null is /dev/null (default: all). */
   readonly stdio?: readonly [number | null, number | null, number | null];
   readonly cwd?: string;
-  readonly confinement: Confinement;
+  readonly confinement?: Confinement;
 };
 
 /** A started process. It outlives this one. The caller closes `pidfd`. */
@@ -73,7 +69,6 @@ export const spawnOptionsStruct = new Struct('SpawnOptions', {
   flags: 'u32',
   argc: 'u32',
   envc: 'u32',
-  paths: 'u32',
   fds: 'u32',
   rlimitCount: 'u32',
   cgroupFd: 's32',
@@ -86,8 +81,6 @@ export const spawnReportStruct = new Struct('Report', {
   step: 'u32',
   layer: 'u32',
   errno: 's32',
-  landlockAbi: 's32',
-  pathsMissing: 'u32',
   outcome: { array: 's32', length: LAYERS.length },
 });
 
@@ -99,9 +92,8 @@ const STEP = { prepare: 1, clone: 2, fds: 3, directory: 4, rlimits: 5, exec: 6, 
  * millisecond, whatever the size of this process. @throws SpawnError
  */
 export function spawnConfined(options: SpawnOptions): ConfinedProcess {
-  const { confinement, fds = [], stdio = [null, null, null] } = options;
+  const { confinement = {}, fds = [], stdio = [null, null, null] } = options;
   const nowhere = stdio.includes(null) ? openSync('/dev/null', 'r+') : -1;
-  const allowed = allowedPaths(confinement.files);
   const args = [options.path, ...options.args];
   const env = Object.entries(options.env).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${value}`],
@@ -110,13 +102,12 @@ export function spawnConfined(options: SpawnOptions): ConfinedProcess {
     flags: flagsOf(confinement),
     argc: args.length,
     envc: env.length,
-    paths: allowed.length,
     fds: fds.length,
     ...encodeRlimits({ core: 0, ...confinement.rlimits }),
     cgroupFd: confinement.cgroup ?? -1,
     stdio: stdio.map(fd => fd ?? nowhere),
   });
-  const texts = texted([options.path, options.cwd ?? '/', ...idMaps(), ...args, ...env, ...allowed]);
+  const texts = texted([options.path, options.cwd ?? '/', ...idMaps(), ...args, ...env]);
   const numbers = new Int32Array([...fds, -1]);
   const answer = new Uint8Array(spawnReportStruct.size);
   try {
@@ -128,10 +119,6 @@ export function spawnConfined(options: SpawnOptions): ConfinedProcess {
   } finally {
     if (nowhere >= 0) closeSync(nowhere);
   }
-}
-
-function allowedPaths({ execute, read }: ProgramFiles): readonly string[] {
-  return [...execute.map(path => `x${path}`), ...read.map(path => `r${path}`)];
 }
 
 /** Root needs no user namespace: it has what the others take, and a uid per VM. */
@@ -193,7 +180,7 @@ const { errno: E } = constants;
 
 const EXEC_ADVICE = new Map([
   [E.ENOENT, 'it, or the loader that it names, does not exist'],
-  [E.EACCES, 'it is not executable, or not among the files that its confinement allows'],
+  [E.EACCES, 'it is not executable for this user'],
   [E.ENOEXEC, 'it is not a program for this system'],
   [E.E2BIG, 'its arguments and environment are too long'],
   [E.ENOMEM, 'the host has too little memory left: free some, or end other VMs'],

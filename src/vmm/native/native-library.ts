@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -70,7 +70,10 @@ function bind(library: Library) {
     ),
     vring_watch_exit: library.func('int vring_watch_exit(int pidfd)'),
     vring_pidfd_signal: library.func('int vring_pidfd_signal(int pidfd, int signal)'),
-    vring_confine: library.func('int vring_confine(void *options, void *report)'),
+    vring_confine: library.func(
+      'int vring_confine(void *options, void *texts, uint32_t length, void *report)',
+    ),
+    vring_end_on_sigterm: library.func('int vring_end_on_sigterm()'),
   };
 }
 

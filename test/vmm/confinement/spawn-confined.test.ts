@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../../src/project-root.ts';
 import { type ExitStatus, signalProcess, watchExit } from '../../../src/vmm/confinement/exit-status.ts';
-import { nodeFiles } from '../../../src/vmm/confinement/program-files.ts';
 import {
   type ConfinedProcess,
   type SpawnOptions,
@@ -24,7 +23,7 @@ afterEach(() => {
 });
 
 function start(options: Partial<SpawnOptions> & Pick<SpawnOptions, 'path' | 'args'>): ConfinedProcess {
-  const started = spawnConfined({ env: {}, confinement: { files: nodeFiles() }, ...options });
+  const started = spawnConfined({ env: {}, ...options });
   running.push(started);
   return started;
 }
@@ -83,8 +82,7 @@ describe('a confined process', () => {
   it('has default signals, whatever this process ignores or blocks', async () => {
     process.on('SIGUSR2', () => {});
     try {
-      const files = { execute: [...nodeFiles().execute, '/bin', '/usr/bin'], read: nodeFiles().read };
-      const { said } = await ran({ path: '/bin/cat', args: ['/proc/self/status'], confinement: { files } });
+      const { said } = await ran({ path: '/bin/cat', args: ['/proc/self/status'] });
       const signals = Array.from(said.matchAll(/^Sig(?:Blk|Ign|Cgt):\s+(\w+)/gm), ([, set]) => set);
       expect(signals).toEqual(Array(3).fill('0'.repeat(16)));
     } finally {
@@ -121,7 +119,7 @@ describe('a confined process', () => {
     const { end } = await runNode('process.abort()');
     expect(end).toEqual({ code: null, signal: 'SIGSEGV' });
     const { end: outside } = await runNode('process.abort()', {
-      confinement: { files: nodeFiles(), off: ['pid-namespace'] },
+      confinement: { off: ['pid-namespace'] },
     });
     expect(outside).toEqual({ code: null, signal: 'SIGABRT' });
   });
@@ -141,12 +139,9 @@ describe('a process that cannot be started', () => {
     );
     const text = join(folder, 'text');
     writeFileSync(text, 'not a program', { mode: 0o755 });
-    const files = { execute: [...nodeFiles().execute, folder], read: [] };
-    expect(attempt({ path: text, confinement: { files } })).toThrow(
-      `${text} cannot be started: it is not a program for this system`,
-    );
-    expect(attempt({ path: text })).toThrow(
-      `${text} cannot be started: it is not executable, or not among the files that its confinement allows`,
+    expect(attempt({ path: text })).toThrow(`${text} cannot be started: it is not a program for this system`);
+    expect(attempt({ path: folder })).toThrow(
+      `${folder} cannot be started: it is not executable for this user`,
     );
     expect(attempt({ cwd: none })).toThrow(
       `${process.execPath} cannot be started in ${none}: chdir ${none}: ENOENT (no such file or directory)`,
