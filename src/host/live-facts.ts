@@ -5,7 +5,7 @@ import type { CommandResult, DeviceNode } from './recorded-facts.ts';
 
 /** A character or block device of the running system; null for anything else. */
 export function liveNode(devicePath: string): DeviceNode | null {
-  const stat = fs.statSync(devicePath, { throwIfNoEntry: false });
+  const stat = statOf(devicePath);
   if (!stat?.isCharacterDevice() && !stat?.isBlockDevice()) return null;
   return {
     path: devicePath,
@@ -20,11 +20,16 @@ export function liveNode(devicePath: string): DeviceNode | null {
 
 /** `major:minor` of the device at a path; null for anything else, or if it is gone. */
 export function liveDeviceNumber(hostPath: string): string | null {
+  const stat = statOf(hostPath);
+  if (!stat?.isCharacterDevice() && !stat?.isBlockDevice()) return null;
+  const { major, minor } = deviceNumbers(stat.rdev);
+  return `${major}:${minor}`;
+}
+
+/** Null also for a link loop, or a path that this user may not search. */
+function statOf(path: string): fs.Stats | null {
   try {
-    const stat = fs.statSync(hostPath);
-    if (!stat.isCharacterDevice() && !stat.isBlockDevice()) return null;
-    const { major, minor } = deviceNumbers(stat.rdev);
-    return `${major}:${minor}`;
+    return fs.statSync(path);
   } catch {
     return null;
   }

@@ -41,10 +41,10 @@ export async function recordHost(target: string, source = '/'): Promise<Recordin
 }
 
 async function recordTo(directory: string, source: string): Promise<Recording> {
-  const there = fs.statSync(directory, { throwIfNoEntry: false });
-  if (there !== undefined && (!there.isDirectory() || fs.readdirSync(directory).length > 0)) {
+  const there = fs.lstatSync(directory, { throwIfNoEntry: false });
+  if (there !== undefined && (!isDirectory(directory) || fs.readdirSync(directory).length > 0)) {
     throw new Error(
-      `${directory} is not ${there.isDirectory() ? 'empty' : 'a directory'}: name a new directory`,
+      `${directory} is not ${isDirectory(directory) ? 'empty' : 'a directory'}: name a new directory`,
     );
   }
   const root = new RecordingRoot(source);
@@ -55,6 +55,15 @@ async function recordTo(directory: string, source: string): Promise<Recording> {
   root.nodes('/dev/vfio/devices');
   for (const node of ['/dev/kvm', '/dev/iommu', '/dev/net/tun', '/dev/vhost-net']) root.node(node);
   return write(root, directory);
+}
+
+/** Follows links; one that leads nowhere is not a directory. */
+function isDirectory(target: string): boolean {
+  try {
+    return fs.statSync(target).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** The answers of all readers, as plain data. */

@@ -15,13 +15,23 @@ export class HostReadError extends Error {
   readonly code: string;
 
   constructor(hostPath: string, cause: NodeJS.ErrnoException) {
-    const reason =
-      cause.code === 'EACCES' || cause.code === 'EPERM' ? 'permission denied: run as root' : cause.message;
-    super(`cannot read ${hostPath}: ${reason}`, { cause });
+    super(`cannot read ${hostPath}: ${reasonText(cause)}`, { cause });
     this.name = 'HostReadError';
     this.path = hostPath;
     this.code = cause.code ?? 'EIO';
   }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied: run as root',
+  EPERM: 'permission denied: run as root',
+  EISDIR: 'it is a directory, not a file: move it away',
+  ELOOP: 'its symbolic links form a loop: fix or remove them',
+  ESPIPE: 'it is a FIFO, not a file: move it away',
+};
+
+function reasonText({ code = '', message }: NodeJS.ErrnoException): string {
+  return reasons[code] ?? message;
 }
 
 const noFacts: HostFacts = {
@@ -126,11 +136,17 @@ export class HostRoot {
     return target === null ? null : path.posix.basename(target);
   }
 
+  /** Whether there is a file, directory or device; a link loop leads to none. */
   exists(hostPath: string): boolean {
-    return (
-      this.#guard(hostPath, () => fs.statSync(this.resolve(hostPath), { throwIfNoEntry: false }) ?? null) !==
-      null
-    );
+    try {
+      const stat = this.#guard(hostPath, () =>
+        fs.statSync(this.resolve(hostPath), { throwIfNoEntry: false }),
+      );
+      return stat != null;
+    } catch (error) {
+      if (error instanceof HostReadError && error.code === 'ELOOP') return false;
+      throw error;
+    }
   }
 
   /** The path without any link in it, as seen within the root. */
@@ -217,7 +233,7 @@ export class HostRoot {
     if (hostPath.startsWith('/sys/') || hostPath.startsWith('/proc/') || !fs.fstatSync(fd).isFIFO())
       return fd;
     fs.closeSync(fd);
-    throw Object.assign(new Error('it is a FIFO, not a file'), { code: 'ESPIPE' });
+    throw Object.assign(new Error('a FIFO'), { code: 'ESPIPE' });
   }
 
   /** Does not wait for a writer if it is a FIFO. */

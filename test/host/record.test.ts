@@ -215,5 +215,13 @@ test('an archive contains the same tree; an existing target is left alone', asyn
   await expect(recordHost(archive, tree.directory)).rejects.toThrow('exists');
   await expect(recordHost(directory, tree.directory)).rejects.toThrow('not empty');
   await expect(recordHost('/dev/null', tree.directory)).rejects.toThrow('/dev/null is not a directory');
+  for (const [name, to] of [
+    ['loop', 'loop'],
+    ['dangling', 'nowhere'],
+  ] as const) {
+    const link = path.join(directory, name);
+    fs.symlinkSync(to, link);
+    await expect(recordHost(link, tree.directory)).rejects.toThrow(`${link} is not a directory`);
+  }
   tree.remove();
 });

@@ -44,7 +44,15 @@ test('a path with .. cannot leave the tree', () => {
 test('a loop of links is an error that names the path', () => {
   link('etc/a', 'b');
   link('etc/b', 'a');
-  expect(() => root.text('/etc/a')).toThrow(/cannot read \/etc\/a/);
+  const reason = 'its symbolic links form a loop: fix or remove them';
+  expect(() => root.text('/etc/a')).toThrow(`cannot read /etc/a: ${reason}`);
+  expect(() => root.list('/etc/a')).toThrow(`cannot read /etc/a: ${reason}`);
+  const live = new HostRoot('/');
+  expect(() => live.text(path.join(directory, 'etc/a'))).toThrow(reason);
+  for (const exists of [root.exists('/etc/a'), live.exists(path.join(directory, 'etc/a'))]) {
+    expect(exists).toBe(false);
+  }
+  expect(live.node(path.join(directory, 'etc/a'))).toBeNull();
 });
 
 test('a FIFO is an error, and nothing waits for its writer', () => {
@@ -62,6 +70,7 @@ test('a missing file is null; a directory is an error that names it', () => {
   expect(root.link('/etc/hostname')).toBeNull();
   expect(root.text('/etc/hostname/below')).toBeNull();
   expect(() => root.text('/etc/deep')).toThrow(HostReadError);
+  expect(() => root.text('/etc/deep')).toThrow('cannot read /etc/deep: it is a directory, not a file');
 });
 
 test('reads end at the limit, and large files are read completely', () => {

@@ -15,12 +15,20 @@ export function withHostOptions(command: Command): Command {
 
 export async function openHost(options: HostOptions): Promise<HostRoot> {
   const { hostRoot = '/' } = options;
-  const isDirectory = fs.statSync(hostRoot, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (!isDirectory) {
+  if (!isDirectory(hostRoot)) {
     throw new UsageError(`--host-root ${hostRoot}: expected a directory that vring host record wrote`);
   }
   const { HostRoot } = await import('../../host/root.ts');
   return new HostRoot(hostRoot);
+}
+
+/** False also for a link loop, or a path that this user may not search. */
+function isDirectory(path: string): boolean {
+  try {
+    return fs.statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 const address = /^([0-9a-f]{4,8}:)?[0-9a-f]{1,2}:[01]?[0-9a-f]\.[0-7]$/i;

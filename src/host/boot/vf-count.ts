@@ -66,11 +66,13 @@ export function vfCount(
         ? `not known whether ${script.file} creates VFs: it cannot be read`
         : `not known how many VFs ${script.file} creates: vring does not interpret it`,
     );
+    count = null;
     unknown = true;
   }
   for (const { file, interfaceName } of from.networkManager.makers) {
     if (interfaceName !== null && interfaces.length > 0 && !interfaces.includes(interfaceName)) continue;
     problems.push(`not known how many VFs NetworkManager creates: ${file} configures them`);
+    count = null;
     unknown = true;
   }
   if (count === null && fn.virtualFunctions.length > 0) {

@@ -24,6 +24,9 @@ const general: Readonly<Record<string, string>> = {
   ENOENT: 'it does not exist',
   ENODEV: 'the device is gone',
   EBUSY: 'it is in use',
+  EISDIR: 'it is a directory, not a file',
+  ENOTDIR: 'a part of its path is not a directory',
+  ELOOP: 'its symbolic links form a loop',
 };
 
 /** The meaning of a system call error, with its code. */

@@ -112,8 +112,9 @@ export class Journal {
   }
 
   #names(): string[] {
-    const stat = fs.statSync(this.directory, { throwIfNoEntry: false });
+    const stat = this.#stat();
     if (stat === undefined) return [];
+    if (!stat.isDirectory()) throw new Error(`${this.directory} is not a directory: move it away`);
     if (stat.uid !== process.getuid!() || (stat.mode & 0o022) !== 0) {
       throw new Error(
         `other users can write to ${this.directory}, so its plans cannot be trusted: move it away`,
@@ -123,6 +124,14 @@ export class Journal {
       .readdirSync(this.directory)
       .filter(name => /^\d{6,}\.json$/.test(name))
       .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+  }
+
+  #stat(): fs.Stats | undefined {
+    try {
+      return fs.statSync(this.directory, { throwIfNoEntry: false });
+    } catch (error) {
+      throw new Error(`cannot read the plans in ${this.directory}: ${errnoText(error)}`, { cause: error });
+    }
   }
 
   #prune(): void {

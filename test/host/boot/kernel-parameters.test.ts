@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { kernelParameterEdits } from '../../../src/host/boot/kernel-parameters.ts';
@@ -454,6 +455,28 @@ test.each<[string, TreeBuilder, string]>([
   const message = refusal(tree);
   expect(message).toContain('; manual step: ');
   expect(message).toContain(step);
+});
+
+describe('a boot entry that is not a file is an error that names it:', () => {
+  const tree = () => bootTree('debian', { '/boot/loader/entries/a.conf': 'linux /vmlinuz\n' }, notGrub);
+
+  test.each<[string, (tree: TreeBuilder) => unknown, string]>([
+    ['a directory', tree => tree.file('/boot/loader/entries/x.conf/y', ''), 'it is a directory, not a file'],
+    [
+      'a link loop',
+      tree => tree.link('/boot/loader/entries/x.conf', 'x.conf'),
+      'its symbolic links form a loop',
+    ],
+    [
+      'a FIFO',
+      tree => execFileSync('mkfifo', [tree.at('/boot/loader/entries/x.conf')]),
+      'it is a FIFO, not a file',
+    ],
+  ])('%s', (_, make, reason) => {
+    const host = tree();
+    make(host);
+    expect(refusal(host)).toContain(`cannot read /boot/loader/entries/x.conf: ${reason}`);
+  });
 });
 
 describe('a file that an edit would damage is refused', () => {

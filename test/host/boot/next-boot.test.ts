@@ -412,6 +412,10 @@ describe('the number of VFs', () => {
     ['/etc/sysconfig/network-scripts/ifcfg-x', 'ONBOOT=yes\nSRIOV_TOTAL_VFS=4\n', 'NetworkManager creates'],
   ])('is not known if %s sets it', (file, text, why) => {
     tree.file(file, text);
+    // Whatever the driver's option says.
+    tree.file('/etc/modprobe.d/i40e.conf', 'options i40e max_vfs=4,4\n');
+    expect(next(pf)).toMatchObject({ drift: '4 VFs now, not known after a boot' });
+    tree.removePath('/etc/modprobe.d/i40e.conf');
     expect(next(pf)).toMatchObject({ drift: '4 VFs now, not known after a boot' });
     expect(next(pf)?.problems).toEqual([expect.stringContaining(why)]);
     expect(next(pf)?.problems[0]).toContain(file);

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planBind } from '../../../src/host/plan/bind.ts';
 import { Journal, journalDirectory, latestEntry } from '../../../src/host/plan/journal.ts';
@@ -9,6 +10,7 @@ import type { Plan } from '../../../src/host/plan/plan.ts';
 import { interruptedPlan, runPlan, undoEntry } from '../../../src/host/plan/run.ts';
 import { readSurvey } from '../../../src/host/plan/survey.ts';
 import { planVfCount } from '../../../src/host/plan/vf-count.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { desktopTree } from '../trees/desktop.ts';
 import { serverTree } from '../trees/server.ts';
 import { SimulatedHost } from './simulated-host.ts';
@@ -193,6 +195,16 @@ describe('stored plans', () => {
       fs.chmodSync(journal.directory, 0o700);
       expect(journal.read().entries).toHaveLength(2);
     });
+  });
+
+  test.each<[string, (path: string) => void, string]>([
+    ['a file', path => fs.writeFileSync(path, ''), 'is not a directory: move it away'],
+    ['a link loop', path => fs.symlinkSync('plans', path), 'its symbolic links form a loop (ELOOP)'],
+  ])('in a place that is %s are an error that names it', (_, make, reason) => {
+    const place = path.join(temporaryFolder(), 'plans');
+    make(place);
+    expect(() => new Journal(place).read()).toThrow(place);
+    expect(() => new Journal(place).read()).toThrow(reason);
   });
 
   describe('without space for the journal', () => {
