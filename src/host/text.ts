@@ -39,10 +39,3 @@ export function sentenceList(words: readonly string[]): string {
   if (words.length <= 1) return words.join('');
   return `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }
-
-/** A command as a POSIX shell reads it back. */
-export function shellText(argv: readonly string[]): string {
-  return argv
-    .map(word => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(' ');
-}

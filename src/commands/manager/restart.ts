@@ -4,6 +4,7 @@ import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { connect, connectOrStart } from '../../manager/connect.ts';
+import { systemctlText } from '../../text/shell.ts';
 import { print } from '../host/host-options.ts';
 import { Progress } from '../vm/progress.ts';
 import { until } from '../vm/until.ts';
@@ -51,10 +52,11 @@ function isSettled(vm: VmInfo): boolean {
 }
 
 /** Starts the manager's systemd unit, and attaches to it. @throws when it does not start or listen */
-async function startUnit({ name, user }: NonNullable<ManagerStatus['unit']>): Promise<RemoteEngine> {
+async function startUnit(unit: NonNullable<ManagerStatus['unit']>): Promise<RemoteEngine> {
+  const { name, user } = unit;
   const args = [...(user ? ['--user'] : []), 'start', name];
   const { failed, stderr } = await execa('systemctl', args, { reject: false });
-  if (failed) throw new Error(`systemctl ${args.join(' ')} failed: ${stderr || 'no reason given'}`);
+  if (failed) throw new Error(`${systemctlText(unit, 'start')} failed: ${stderr || 'no reason given'}`);
   // Never one of our own in its place: the unit would find the runtime folder taken, and fail.
   const deadline = Date.now() + UNIT_TIMEOUT_MS;
   while (Date.now() < deadline) {
@@ -63,7 +65,7 @@ async function startUnit({ name, user }: NonNullable<ManagerStatus['unit']>): Pr
     await setTimeout(LOOK_EVERY_MS);
   }
   throw new Error(
-    `systemd started ${name}, but it does not listen after ${UNIT_TIMEOUT_MS / 1000} s: see systemctl ${user ? '--user ' : ''}status ${name}`,
+    `systemd started ${name}, but it does not listen after ${UNIT_TIMEOUT_MS / 1000} s: see ${systemctlText(unit, 'status')}`,
   );
 }
 

@@ -5,6 +5,7 @@ import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { connect } from '../../manager/connect.ts';
 import { managerPaths } from '../../manager/paths.ts';
 import { readLastRun } from '../../manager/running-record.ts';
+import { shellText, systemctlText } from '../../text/shell.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { print } from '../host/host-options.ts';
 
@@ -62,8 +63,7 @@ function lines({ manager, problem, vms, interrupted }: Facts): string[] {
   if (manager === null) return [problem ?? 'no manager is running', ...again];
   const { pid, version, startedAt, unit, socket, log, metrics, memoryBytes, clients, stopping } = manager;
   const up = vms.filter(vm => isAlive(vm)).length;
-  const unitName =
-    unit === null ? null : `${unit.user ? 'systemctl --user' : 'systemctl'} status ${unit.name}`;
+  const unitName = unit === null ? null : systemctlText(unit, 'status');
   return [
     `manager   ${stopping ? 'stopping' : 'running'}, process ${pid}, vring ${version}`,
     `since     ${new Date(startedAt).toISOString()} (${uptime(Date.now() - startedAt)})`,
@@ -72,7 +72,7 @@ function lines({ manager, problem, vms, interrupted }: Facts): string[] {
     `memory    ${bytes(memoryBytes)} resident`,
     `clients   ${clients - 1}`,
     `socket    ${socket}`,
-    `log       ${log ?? (unit === null ? 'stderr' : `journalctl ${unit.user ? '--user ' : ''}-u ${unit.name}`)}`,
+    `log       ${log ?? (unit === null ? 'stderr' : shellText(['journalctl', ...(unit.user ? ['--user'] : []), '-u', unit.name]))}`,
     `metrics   ${metrics ?? 'not served'}`,
     ...again,
   ];

@@ -5,6 +5,7 @@ import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
 import { type EngineEvent, isAlive } from '../../engine/vm-info.ts';
 import { connect } from '../../manager/connect.ts';
 import { printError } from '../../text/output.ts';
+import { systemctlText } from '../../text/shell.ts';
 import { print } from '../host/host-options.ts';
 import { Progress } from '../vm/progress.ts';
 import { stopBySignal } from './stop-by-signal.ts';
@@ -39,10 +40,7 @@ function lines(stopped: Stopped): string[] {
   if (stopped === null) return ['no manager is running'];
   const { status, vms } = stopped;
   const with_ = vms.length === 0 ? '' : `, and ${vms.length === 1 ? 'its VM' : 'its VMs'} ${vms.join(', ')}`;
-  const again =
-    status.unit === null
-      ? []
-      : [`systemctl ${status.unit.user ? '--user ' : ''}start ${status.unit.name} restarts it`];
+  const again = status.unit === null ? [] : [`${systemctlText(status.unit, 'start')} restarts it`];
   return [`stopped the manager (process ${status.pid})${with_}`, ...again];
 }
 

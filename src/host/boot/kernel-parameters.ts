@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { shellText } from '../../text/shell.ts';
 import type { HostRoot } from '../root.ts';
-import { shellText } from '../text.ts';
 import type { ParameterRequest } from './kernel-words.ts';
 import { type FileEdit, ManualStepError, requestText } from './line-edit.ts';
 import { entries } from './loaders/entries.ts';

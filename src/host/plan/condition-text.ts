@@ -1,3 +1,4 @@
+import { shellText } from '../../text/shell.ts';
 import type { Condition } from './plan.ts';
 
 /** The condition in words, for a plan: `0000:02:00.0 is bound to vfio-pci`. */
@@ -32,7 +33,7 @@ export function conditionText(condition: Condition): string {
     case 'vf-attribute':
       return `VF ${condition.index} of ${condition.interface} has ${condition.attribute} ${condition.value}`;
     case 'output': {
-      const command = condition.argv.join(' ');
+      const command = shellText(condition.argv);
       const parts = [
         ...condition.has.map(text => `shows ${text}`),
         ...condition.lacks.map(text => `does not show ${text}`),

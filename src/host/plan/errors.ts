@@ -1,4 +1,4 @@
-import { shellText } from '../text.ts';
+import { shellText } from '../../text/shell.ts';
 import type { Action } from './plan.ts';
 
 /** What an errno of these attributes means (drivers/pci/pci-sysfs.c, iov.c, drivers/base/bus.c). */

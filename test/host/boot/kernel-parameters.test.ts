@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { kernelParameterEdits } from '../../../src/host/boot/kernel-parameters.ts';
-import { shellText } from '../../../src/host/text.ts';
+import { shellText } from '../../../src/text/shell.ts';
 import { amdTree } from '../trees/amd.ts';
 import { bootOption, bootTree, debianGrub, loaderVariable, ukiImage } from '../trees/boot.ts';
 import type { TreeBuilder } from '../trees/builder.ts';
@@ -337,6 +337,16 @@ describe('unified kernel images', () => {
     );
   });
 
+  test('the suggested command quotes the path of an image', () => {
+    const files = {
+      '/efi/EFI/Linux/my image.efi': ukiImage('root=/dev/sda2'),
+      ...loaderVariable('StubInfo', 'systemd-stub 256'),
+    };
+    expect(refusal(bootTree('fedora', files, notGrub))).toContain(
+      "ukify build --cmdline=... --output '/efi/EFI/Linux/my image.efi.extra.d/iommu.addon.efi'",
+    );
+  });
+
   test('a missing command line file is not created', () => {
     expect(refusal(arch({}))).toMatch(
       /cmdline does not exist; manual step: write .* then run \/usr\/bin\/mkinitcpio -P/,
@@ -416,7 +426,7 @@ test.each<[string, TreeBuilder, string]>([
   [
     'Ubuntu Core',
     bootTree('ubuntu', {}, 'snapd_recovery_mode=run\n'),
-    'snap set system system.kernel.append="intel_iommu=on iommu=pt"',
+    "snap set system 'system.kernel.append=intel_iommu=on iommu=pt'",
   ],
   [
     'extlinux',

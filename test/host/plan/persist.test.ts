@@ -4,6 +4,7 @@ import { readNextBoot } from '../../../src/host/boot/next-boot.ts';
 import { readPci } from '../../../src/host/pci/read.ts';
 import { applyPlan } from '../../../src/host/plan/apply.ts';
 import { planBind } from '../../../src/host/plan/bind.ts';
+import { unitText } from '../../../src/host/plan/persist/systemd-unit.ts';
 import type { Plan } from '../../../src/host/plan/plan.ts';
 import { restoreHost } from '../../../src/host/plan/restore.ts';
 import { type HostSurvey, readSurvey } from '../../../src/host/plan/survey.ts';
@@ -105,6 +106,12 @@ describe('a persistent binding', () => {
     expect(host.root.list('/etc/systemd/system')).toEqual(['multi-user.target.wants']);
     expect(nextBoot(gpu)?.drift ?? null).toBeNull();
   });
+});
+
+test('the unit quotes the path of the program as systemd does', () => {
+  expect(unitText('/opt/100% a\\b/bin/vring')).toContain(
+    '\nExecStart="/opt/100%% a\\\\b/bin/vring" host restore\n',
+  );
 });
 
 describe('a failure of any step', () => {

@@ -1,6 +1,6 @@
+import { shellText } from '../../../text/shell.ts';
 import { findProgram, readDistribution } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
-import { shellText } from '../../text.ts';
 import type { ParameterRequest } from '../kernel-words.ts';
 import { ManualStepError } from '../line-edit.ts';
 import { bootEntries, editEntries } from './entries.ts';

@@ -1,7 +1,8 @@
+import { shellText } from '../../../text/shell.ts';
 import { findProgram } from '../../distribution.ts';
 import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import type { HostRoot } from '../../root.ts';
-import { keyValues, natural, shellText } from '../../text.ts';
+import { keyValues, natural } from '../../text.ts';
 import { editedWords, type ParameterRequest, wordEdits } from '../kernel-words.ts';
 import { ManualStepError } from '../line-edit.ts';
 import { bootEntries, entryWords } from './entries.ts';

@@ -1,3 +1,4 @@
+import { shellText } from '../../../text/shell.ts';
 import { readDistribution } from '../../distribution.ts';
 import { kernelParameters, parameterValues } from '../../kernel-cmdline.ts';
 import type { HostRoot } from '../../root.ts';
@@ -18,7 +19,8 @@ export function declarativeSystems(root: HostRoot, _: BootEvidence, request: Par
     throw new ManualStepError('Guix generates its boot entries from its configuration', step);
   }
   if (parameterValues(kernelParameters(root), 'snapd_recovery_mode').length > 0) {
-    const step = `snap set system system.kernel.append="${request.add.join(' ')}"`;
+    const setting = `system.kernel.append=${request.add.join(' ')}`;
+    const step = shellText(['snap', 'set', 'system', setting]);
     throw new ManualStepError('Ubuntu Core gets its kernel command line from snapd', step);
   }
   return null;

@@ -1,6 +1,7 @@
+import { shellText } from '../../../text/shell.ts';
 import { findProgram } from '../../distribution.ts';
 import type { HostRoot } from '../../root.ts';
-import { keyValues, shellText } from '../../text.ts';
+import { keyValues } from '../../text.ts';
 import { kernelWords, type ParameterRequest, saysAlready } from '../kernel-words.ts';
 import { ManualStepError, requestText } from '../line-edit.ts';
 import { bootEntries } from './entries.ts';
@@ -29,7 +30,7 @@ export function uki(
     const image = images[0] ?? 'the unified kernel image';
     throw new ManualStepError(
       `${image} contains the kernel command line, and nothing on this host is set up to rebuild it`,
-      `rebuild it with ${requestText(request)}, or add them in a signed addon (ukify build --cmdline=... --output ${image}.extra.d/iommu.addon.efi)`,
+      `rebuild it with ${requestText(request)}, or add them in a signed addon (${addonCommand(image)})`,
     );
   }
   const { argv, reader, override } = builder;
@@ -43,6 +44,10 @@ export function uki(
     throw new ManualStepError(`${kernelCmdline} does not exist`, step);
   }
   return rebuild(root, { images, argv, path, edit }, request);
+}
+
+function addonCommand(image: string): string {
+  return shellText(['ukify', 'build', '--cmdline=...', '--output', `${image}.extra.d/iommu.addon.efi`]);
 }
 
 function rebuild(

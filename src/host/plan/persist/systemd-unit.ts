@@ -1,12 +1,11 @@
 import path from 'node:path';
 import { projectRoot } from '../../../project-root.ts';
 import { desiredPath, hostService } from '../../boot/desired.ts';
-import { shellText } from '../../text.ts';
 
 export const unitPath = `/etc/systemd/system/${hostService}`;
 
 /** Runs after udev has loaded the drivers and before networks and guests are set up. */
-export function unitText(): string {
+export function unitText(command = program()): string {
   return `# Written by vring; removed when ${desiredPath} is.
 [Unit]
 Description=Restore PCI device drivers and virtual functions stored by vring
@@ -21,11 +20,17 @@ Conflicts=shutdown.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStartPre=-udevadm settle --timeout=30
-ExecStart=${shellText([program(), 'host', 'restore'])}
+ExecStart=${execWord(command)} host restore
 
 [Install]
 WantedBy=multi-user.target
 `;
+}
+
+/** A word of ExecStart= (systemd.service(5)): C-style escapes in double quotes, and % begins a specifier. */
+function execWord(word: string): string {
+  const text = word.replaceAll('%', '%%');
+  return /^[\w./%+-]+$/.test(text) ? text : `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
 /** This installation's command. */
