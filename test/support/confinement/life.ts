@@ -1,0 +1,144 @@
+/**
+ * A program that confines itself, and then does what a machine's process goes on to do. It prints "confined", and what came of it.
+ * Its first argument is what to do; the disk of a guest is a path.
+ */
+import { fstat, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { builtFile } from '../../../src/project-root.ts';
+import { confineSelf, endOnSigterm } from '../../../src/vmm/confinement/confine-self.ts';
+import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
+import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
+import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
+import { GuestRam } from '../../../src/vmm/memory/memory.ts';
+import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
+import { nativeCalls } from '../../../src/vmm/native/native-library.ts';
+import { passFile } from './pass-file.ts';
+
+const MiB = 2 ** 20;
+const REPORT_FD = 3;
+const say = (text: string) => writeSync(1, `${text}\n`);
+
+function confine(): void {
+  const missing = confineSelf({ reportFd: REPORT_FD }).filter(({ state }) => state === 'unavailable');
+  say(missing.length === 0 ? 'confined' : JSON.stringify(missing));
+}
+
+/** A machine that was built before, with its disk's queue thread started and filtered after. */
+function guest(disk: string, commands: string): void {
+  const config = parseMachineConfig({
+    name: 'guest',
+    memory: { bytes: 32 * MiB },
+    kernel: { path: builtFile('guest.elf'), append: `run="${commands}"` },
+    devices: [{ type: 'virtio-blk', path: disk }],
+    // Its vCPUs start here, and a thread with a filter of its own cannot be confined any more.
+    seccomp: false,
+  });
+  let printed = '';
+  let vm = 0;
+  const runner = new MachineRunner(allocateCounters({ vcpus: 1, queues: 4, regions: 64 }), {
+    post: message => {
+      if (message.kind === 'created') vm = message.vm;
+      if (message.kind === 'console') printed += Buffer.from(message.bytes).toString('latin1');
+    },
+    next: () => null,
+  });
+  runner.build(config);
+  confine();
+  nativeCalls().vring_vm_set_seccomp(vm, 1);
+  const end = runner.run();
+  runner.close();
+  say(`${printed}${JSON.stringify(end)}`);
+}
+
+/** A machine built anew from an open /dev/kvm, as a reset does, with a filtered vCPU thread. Twice. */
+function buildAnew(): void {
+  /** out 0x10, al; hlt */
+  const code = [0xe6, 0x10, 0xf4];
+  const shape = { vcpus: 1, queues: 1, regions: 0 };
+  const counters = [allocateCounters(shape), allocateCounters(shape)];
+  const holder = new NativeVm(allocateCounters(shape), shape);
+  const kvm = Kvm.open(holder);
+  confine();
+  for (const words of counters) {
+    const native = new NativeVm(words, shape);
+    const vm = kvm.createVm();
+    const ram = new GuestRam(native, { bytes: 2 * MiB });
+    ram.bytes(0x1000, code.length).set(code);
+    vm.setMemory({ slot: 0, ...ram.regions[0]! });
+    const vcpu = vm.createVcpu(0);
+    const sregs = vcpu.getSregs();
+    vcpu.setSregs({ ...sregs, cs: { ...sregs.cs, base: 0n, selector: 0 } });
+    vcpu.setRegs({ ...vcpu.getRegs(), rip: 0x1000n, rflags: 2n });
+    native.startVcpu(0, vcpu.fd, vcpu.run);
+    native.resumeVcpu(0);
+    native.wait(null);
+    say(native.eventKind(0) === EVENT.exit ? `exit at port 0x${vcpu.run.ioPort.toString(16)}` : 'no exit');
+    native.destroy();
+  }
+}
+
+/** JIT, garbage, timers, the thread pool, locales, and the end of a worker. */
+async function v8(): Promise<void> {
+  const worker = new Worker('setInterval(() => {}, 1000)', { eval: true });
+  await new Promise(resolve => worker.once('online', resolve));
+  confine();
+  let sum = 0;
+  for (let i = 0; i < 50_000_000; i++) sum = (sum + i * 7) % 1_000_003;
+  let kept: unknown[] = [];
+  for (let round = 0; round < 20; round++) {
+    kept.push(Array.from({ length: 100_000 }, (_, index) => ({ index, text: `${round}` })));
+    if (kept.length > 10) kept = kept.slice(5);
+  }
+  const parsed = JSON.parse(JSON.stringify(kept)).length;
+  await new Promise(resolve => setTimeout(resolve, 20));
+  const date = new Date(0).toString();
+  const number = new Intl.NumberFormat('de').format(1234.5);
+  const stats = await promisify(fstat)(1);
+  const compiled = new Function('a', 'return a + 1')(sum);
+  say(`${compiled} ${parsed} ${date} ${number} ${stats.isFile()}`);
+  await worker.terminate();
+  const another = new Worker('require("worker_threads").parentPort.postMessage(1)', { eval: true });
+  await new Promise(resolve => another.once('message', resolve));
+  say('workers end and start');
+}
+
+/** With paths that stay open: one to read, one to write. */
+function keepPaths(readOnly: string, readWrite: string): void {
+  const layers = confineSelf({ reportFd: REPORT_FD, readOnly: [readOnly], readWrite: [readWrite] });
+  say(layers.map(({ name, state }) => `${name} ${state}`).join());
+  const outcome = (action: () => unknown) => {
+    try {
+      action();
+      return 'done';
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code;
+    }
+  };
+  const [read, write] = [readOnly, readWrite].map(folder => join(folder, 'file'));
+  say(
+    [
+      outcome(() => readFileSync(read!)),
+      outcome(() => writeFileSync(read!, 'x')),
+      outcome(() => readFileSync(write!)),
+      outcome(() => writeFileSync(write!, 'x')),
+      outcome(() => writeFileSync(join(readWrite, 'another'), 'x')),
+      outcome(() => readFileSync('/etc/passwd')),
+    ].join(),
+  );
+}
+
+const [what, disk = '', commands = ''] = process.argv.slice(2);
+if (what === 'guest') guest(disk, commands);
+if (what === 'build anew') buildAnew();
+if (what === 'v8') await v8();
+if (what === 'pass a file') passFile(confine, say);
+if (what === 'keep paths') keepPaths(disk, commands);
+if (what === 'wait for SIGTERM') {
+  endOnSigterm();
+  confine();
+  // As a machine's thread does: no loop of libuv's.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}

@@ -1,0 +1,90 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll } from 'vitest';
+import { projectRoot } from '../../../src/project-root.ts';
+import type { ProbeOutcome, ProbeRun } from './run-probe.ts';
+
+/** Who starts confined processes. Root can also play a user without privileges. */
+export type User = { readonly title: string; readonly uid: number; readonly drop: readonly string[] };
+
+const NOBODY = 12_345;
+const isRoot = process.getuid!() === 0;
+
+export const USERS: readonly User[] = isRoot
+  ? [
+      { title: 'root', uid: 0, drop: [] },
+      {
+        title: 'a user without privileges',
+        uid: NOBODY,
+        drop: ['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'],
+      },
+    ]
+  : [{ title: 'this user', uid: process.getuid!(), drop: [] }];
+
+/** A program of this folder's, where the user can read it. */
+export function program(user: User, name: string): string {
+  return join(checkoutFor(user), 'test/support/confinement', name);
+}
+
+/** Runs confined programs as this user. */
+export async function runAs(user: User, runs: readonly ProbeRun[]): Promise<readonly ProbeOutcome[]> {
+  const command = [...user.drop, nodeFor(user), program(user, 'run-probe.ts'), JSON.stringify(runs)];
+  const { stdout } = await execa(command[0]!, command.slice(1), { env: { HOME: '/' }, cwd: '/' });
+  return JSON.parse(stdout);
+}
+
+/** A process of this user's that only waits. @returns its id */
+export function waiter(user: User): number {
+  const command = [...user.drop, 'sleep', 'infinity'];
+  const child = spawn(command[0]!, command.slice(1), { stdio: 'ignore' });
+  afterAll(() => {
+    child.kill('SIGKILL');
+  });
+  return child.pid!;
+}
+
+function nodeFor(user: User): string {
+  const root = checkoutFor(user);
+  return root === projectRoot() ? process.execPath : join(root, 'node');
+}
+
+const checkouts = new Map<number, string>();
+
+/** The checkout, or a copy of what the programs need if the user cannot read it. */
+function checkoutFor(user: User): string {
+  const known = checkouts.get(user.uid);
+  if (known !== undefined) return known;
+  const checkout = canRead(user) ? projectRoot() : copyOfCheckout();
+  checkouts.set(user.uid, checkout);
+  return checkout;
+}
+
+function canRead({ drop }: User): boolean {
+  if (drop.length === 0) return true;
+  try {
+    const [command, ...args] = [...drop, process.execPath, join(import.meta.dirname, 'raw-syscall.ts')];
+    execFileSync(command!, args, { stdio: 'ignore', cwd: '/' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function copyOfCheckout(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'vring-test-'));
+  chmodSync(copy, 0o755);
+  afterAll(() => rmSync(copy, { recursive: true, force: true }));
+  const from = projectRoot();
+  for (const part of ['package.json', 'src', 'dist', 'test/support', 'node_modules']) {
+    mkdirSync(dirname(join(copy, part)), { recursive: true });
+    const filter = (path: string) =>
+      !/node_modules\/(?:\.|typescript|@typescript|vitest|@biomejs)/.test(path);
+    if (existsSync(join(from, part))) cpSync(join(from, part), join(copy, part), { recursive: true, filter });
+  }
+  cpSync(process.execPath, join(copy, 'node'));
+  execFileSync('chmod', ['-R', 'a+rX', copy]);
+  return copy;
+}

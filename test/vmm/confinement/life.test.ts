@@ -1,0 +1,83 @@
+import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { program, runAs, USERS } from '../../support/confinement/users.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder();
+chmodSync(folder, 0o777);
+
+describe.each(USERS)('a confined process of $title', user => {
+  const life = async (...args: readonly string[]) => {
+    const [outcome] = await runAs(user, [{ program: program(user, 'life.ts'), args, confinement: {} }]);
+    const { said, end, forbidden } = outcome!;
+    return { said: said.trim().split('\n'), end, forbidden };
+  };
+  const well = { end: { code: 0, signal: null }, forbidden: null };
+
+  it('goes on to run JavaScript', async () => {
+    expect(await life('v8')).toEqual({
+      ...well,
+      said: [
+        'confined',
+        '79276 10 Thu Jan 01 1970 01:00:00 GMT+0100 (Central European Standard Time) 1.234,5 true',
+        'workers end and start',
+      ],
+    });
+  });
+
+  it('accepts connections, and passes files over them', async () => {
+    expect(await life('pass a file')).toEqual({
+      ...well,
+      said: ['confined', '1 1 false a file', '1 1 false a file'],
+    });
+  });
+
+  it('keeps the paths that it asks for, and makes no file beside them', async () => {
+    const [read, write] = ['read', 'write'].map(name => join(folder, `${name}-${user.uid}`));
+    for (const path of [read!, write!]) {
+      mkdirSync(path);
+      chmodSync(path, 0o777);
+      writeFileSync(join(path, 'file'), 'text');
+      chmodSync(join(path, 'file'), 0o666);
+    }
+    const { said, ...rest } = await life('keep paths', read!, write!);
+    expect(rest).toEqual(well);
+    expect(said).toEqual([
+      'empty-root off,uid off,capabilities on,dumpable on,landlock on,rlimits off,seccomp on',
+      'done,EACCES,done,done,EACCES,EACCES',
+    ]);
+  });
+
+  it('is ended by SIGTERM as the first of its namespace, while its thread waits outside of the loop', async () => {
+    const [outcome] = await runAs(user, [
+      { program: program(user, 'life.ts'), args: ['wait for SIGTERM'], confinement: {}, end: 'SIGTERM' },
+    ]);
+    expect(outcome).toMatchObject({ said: 'confined\n', end: { code: 143, signal: null } });
+  });
+
+  const kvmOpens = noKvm === null && user.uid === 0;
+  const title = (text: string) => (user.uid === 0 ? onKvm(text) : `${text} (skipped: /dev/kvm is root's)`);
+
+  it.skipIf(!kvmOpens)(title('runs a guest with a disk'), async () => {
+    const disk = join(folder, 'disk');
+    writeFileSync(disk, '');
+    truncateSync(disk, 2 ** 20);
+    const { said, ...rest } = await life('guest', disk, 'blk verify 20; blk read 4k 4 20; halt');
+    expect(rest).toEqual(well);
+    const text = said.join('\n');
+    expect(text).toMatch(/^confined/);
+    expect(text).toMatch(/result blk-verify .*errors=0/);
+    expect(text).toMatch(/result blk-read .*errors=0/);
+    expect(text).toContain('"reason":"the guest powered off"');
+    expect(readFileSync(disk).some(byte => byte !== 0)).toBe(true);
+  });
+
+  it.skipIf(!kvmOpens)(title('builds a machine anew'), async () => {
+    expect(await life('build anew')).toEqual({
+      ...well,
+      said: ['confined', 'exit at port 0x10', 'exit at port 0x10'],
+    });
+  });
+});
