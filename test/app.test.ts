@@ -210,7 +210,7 @@ describe('killing', () => {
   });
 });
 
-test('a VM that is removed while its screen is open leaves the list', async () => {
+test('a VM that is deleted while its screen is open leaves the list', async () => {
   engine.add('demo', busy, { state: 'off' });
   engine.add('other', idle);
   const driver = await start();

@@ -41,12 +41,12 @@ const GiB = 2 ** 30;
 const isCloud = { of: ['cloud'] as const };
 const isKernel = { of: ['kernel'] as const };
 
-const FIELDS: readonly NewVmField[] = [
+export const FIELDS: readonly NewVmField[] = [
   { key: 'name', label: 'Name', hint: 'letters, digits, ".", "_", "-"', read: readName },
   {
     key: 'source',
     label: 'Start from',
-    hint: 'Left and Right choose: an installer image, a cloud image, or a kernel',
+    hint: 'an installer, a cloud image or a kernel; Left and Right choose',
     choices: AVAILABLE,
     ...(MISSING.length > 0 && { missingChoices: `no ${MISSING.join(', ')} yet` }),
     initially: source => source,
@@ -151,7 +151,7 @@ const FIELDS: readonly NewVmField[] = [
   {
     key: 'passthrough',
     label: 'PCI devices',
-    hint: 'addresses, or none; the functions marked on the host screens are filled in',
+    hint: 'addresses, or none; default: the marked functions',
     initially: () => 'none',
     read: text => wordsOf(text).map(checkAddress),
   },

@@ -74,7 +74,7 @@ function aliveVms(ui: Ui): readonly VmInfo[] {
 }
 
 function stateOf(vm: VmInfo | undefined, refusal: string | undefined): string {
-  if (vm === undefined) return 'removed';
+  if (vm === undefined) return 'deleted';
   if (!isAlive(vm)) return vm.state;
   return `${vm.state}; ${refusal ?? 'power button pressed'}`;
 }

@@ -76,19 +76,18 @@ const vmSpecs: readonly VmAction[] = [
     act: (engine, id) => engine.kill(id),
   },
   {
-    name: 'remove',
-    label: 'remove',
-    description:
-      'Take a VM that is off out of the list, with its definition; that file is kept as NAME.yaml~',
+    name: 'delete',
+    label: 'delete',
+    description: 'Delete a VM that is off; its definition is kept as NAME.yaml~, and its disks are kept',
     bar: 61,
-    verb: 'Remove',
+    verb: 'Delete',
     refusal: vm => (isAlive(vm) ? `${vm.name} is ${vm.state}: kill it first` : null),
     loss: {
-      title: who => `Remove ${who}?`,
-      body: 'Its definition (kept as NAME.yaml~) and its console output are forgotten. Its disks are left alone.',
+      title: who => `Delete ${who}?`,
+      body: 'Its console output is lost. Its definition is kept as NAME.yaml~, and its disks are kept.',
     },
     act: (engine, id) => engine.remove(id),
-    done: who => `removed ${who}`,
+    done: who => `deleted ${who}`,
   },
 ];
 

@@ -58,8 +58,11 @@ export function buildProgram(): Command {
   return program;
 }
 
-/** Points to --help after a wrong option or argument. */
+/** Points to --help after a wrong option or argument, and words the help of commands that have others below them. */
 function nameHelp(command: Command, words: string): void {
   command.showHelpAfterError(`(run ${words} --help for usage)`);
+  if (words !== 'vring' && command.commands.length > 0) {
+    command.helpCommand('help [command]', 'show the help of a command');
+  }
   for (const below of command.commands) nameHelp(below, `${words} ${below.name()}`);
 }

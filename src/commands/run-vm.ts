@@ -1,3 +1,4 @@
+import { sameFile } from '../definitions/same-disk.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
@@ -6,7 +7,12 @@ import { outputFailure, printError, printLines } from '../text/output.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
 import { UsageError } from '../text/usage-error.ts';
-import { ConfigError, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
+import {
+  ConfigError,
+  type MachineConfig,
+  type MachineConfigInput,
+  parseMachineConfig,
+} from '../vmm/machine/config.ts';
 import { endingSignal } from './ending-signal.ts';
 import { nameOfFile } from './name-of-file.ts';
 import { onTerminal, requireTerminal } from './on-terminal.ts';
@@ -32,7 +38,8 @@ export async function runVm(
   const { config, words: inWords } = await machineOf(words, options, given);
   try {
     // The manager checks too, but its errors do not name command-line options.
-    parseMachineConfig(config);
+    const { devices } = parseMachineConfig(config);
+    refuseSameFile(devices);
     if (options.detach) return await runDetached(config);
     if (options.ui) return await runInUi(config);
     // A terminal connection can be lost, so the VM outlives it. In a script (pipe or file) the VM ends with the script.
@@ -44,6 +51,15 @@ export async function runVm(
       ? new UsageError(problemText(error.problems, inWords, config.devices ?? []))
       : error;
   }
+}
+
+/** @throws UsageError for two writable disks that are the same file */
+function refuseSameFile(devices: MachineConfig['devices']): void {
+  const disks = devices.flatMap(device =>
+    'path' in device ? [{ file: device.path, readonly: device.readonly === true }] : [],
+  );
+  const same = sameFile(disks.map((disk, index) => ({ key: `disk ${index + 1}`, ...disk })));
+  if (same !== null) throw new UsageError(same);
 }
 
 /** The machine to run, and the option names of this command line. */

@@ -68,7 +68,7 @@ function Devices({ topology: { queues, regions } }: { topology: Topology }) {
           device,
           range: `${space} ${hex(start)}-${hex(start + size - 1)}`,
         }))}
-        titles={{ device: 'DEVICE', range: 'ANSWERS' }}
+        titles={{ device: 'DEVICE', range: 'RANGE' }}
       />
     </>
   );

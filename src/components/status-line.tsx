@@ -3,9 +3,10 @@ import { completions } from '../actions/command-line.ts';
 import { cannotStart, type VmInfo } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { FieldLayer, PromptLayer } from '../store/layers.ts';
-import { shownFilter } from '../store/list-slice.ts';
+import { listOnScreen, shownFilter } from '../store/list-slice.ts';
 import { showsHost } from '../store/ui-slice.ts';
 import { pad, truncate, width } from '../text/width.ts';
+import { filterRemark } from '../view/unknown-columns.ts';
 import { useAppState, useTheme, useUi } from './contexts.ts';
 import { TextField } from './text-field.tsx';
 
@@ -22,7 +23,9 @@ export function StatusLine({ columns }: { columns: number }) {
     const vm = select.targetVm(state);
     return vm === null ? '' : vmTrouble(vm);
   });
-  const remark = useAppState(state => filterText(shownFilter(state)) || hostTrouble(state));
+  const remark = useAppState(
+    state => filterRemark(listOnScreen(state), shownFilter(state)) || hostTrouble(state),
+  );
   if (layer?.kind === 'prompt' && !notice) return <Prompt layer={layer} columns={columns} />;
   if (layer?.kind === 'field') return <Field layer={layer} columns={columns} />;
   const [said, where] = notice
@@ -50,10 +53,6 @@ function vmTrouble(vm: VmInfo): string {
   if (vm.reason !== null) return `${vm.name} ${vm.state === 'off' ? 'is off' : vm.state}: ${vm.reason}`;
   const [device, reason] = Object.entries(vm.broken)[0] ?? [];
   return device === undefined ? '' : `${vm.name}: ${device} is broken: ${reason}`;
-}
-
-function filterText(filter: string): string {
-  return filter === '' ? '' : `/${filter}  Esc clears the filter`;
 }
 
 function hostTrouble(state: AppState): string {

@@ -10,6 +10,7 @@ import { nics } from './fields/nics.ts';
 import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
 import { line } from './fields/text.ts';
+import { sameDisk } from './same-disk.ts';
 
 const fields = z.strictObject({
   name: z
@@ -74,15 +75,14 @@ const fields = z.strictObject({
  * A VM as its file describes it. Short forms (`memory: 512M`, `cpus: 2`, `network: user`) are expanded in the output.
  */
 export const definition = fields.superRefine(
-  ({ numa: nodes, memory: { size }, cpus: { count } }, context) => {
+  ({ numa: nodes, memory: { size }, cpus: { count }, disks, devices }, context) => {
     const problem = numaProblem(nodes, { memory: size, cpus: count });
-    if (problem === null) return;
-    context.addIssue({
-      code: 'custom',
-      path: ['numa', ...problem.path],
-      message: problem.message,
-      input: nodes,
-    });
+    if (problem !== null) {
+      const path = ['numa', ...problem.path];
+      context.addIssue({ code: 'custom', path, message: problem.message, input: nodes });
+    }
+    const same = sameDisk({ disks, devices });
+    if (same !== null) context.addIssue({ code: 'custom', ...same, input: disks });
   },
 );
 

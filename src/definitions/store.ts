@@ -59,7 +59,7 @@ export class DefinitionStore implements Definitions {
     return readDefinition(readFile(this.folder, name), { file: this.file(name), name });
   }
 
-  /** The machine that a definition describes, read now. @throws DefinitionFileError, DefinitionError, NotYetError */
+  /** The machine that a definition describes, read now. @throws DefinitionFileError, DefinitionError, NotYetError, SameDiskError */
   machine(name: string): MachineConfigInput {
     return toMachine(this.definition(name));
   }

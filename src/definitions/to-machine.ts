@@ -1,6 +1,7 @@
 import type { DeviceConfig } from '../devices/registry.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
+import { refuseSameDisk } from './same-disk.ts';
 import type { Definition } from './schema.ts';
 import { wantedDevices } from './wanted-devices.ts';
 import { andList } from './words.ts';
@@ -29,12 +30,13 @@ export function unsupported(missing: readonly NotYet[]): string {
   return `this version of vring does not support ${andList(missing.map(({ key, what }) => `${what} (${key})`))}`;
 }
 
-/** The machine that a definition describes. @throws NotYetError */
+/** The machine that a definition describes. @throws NotYetError, SameDiskError */
 export function toMachine(definition: Definition, check = checkDevice): MachineConfigInput {
   const { name, cpus, memory, machine } = definition;
   const { devices } = fromTable(definition, check);
   const missing = notYet(definition, check);
   if (machine.kernel === undefined || missing.length > 0) throw new NotYetError(name, missing);
+  refuseSameDisk(definition);
   return {
     name,
     cpus: cpus.count,

@@ -2,12 +2,15 @@ import {
   type Document,
   isCollection,
   isMap,
+  isPair,
   isScalar,
+  isSeq,
   LineCounter,
   type Node,
   parseDocument,
   visit,
 } from 'yaml';
+import { printable } from '../text/printable.ts';
 import { keyPath } from './key-path.ts';
 import { DefinitionError, type DefinitionProblem } from './problem.ts';
 import { shown } from './words.ts';
@@ -33,14 +36,24 @@ export class YamlText {
       stringKeys: true,
       version: '1.2',
     });
-    const [first] = [...this.document.errors, ...this.document.warnings];
-    if (first) throw this.#refused(first.pos[0], syntaxMessage(first, text));
+    const faults = [...this.document.errors, ...this.document.warnings];
+    const syntax = faults.find(({ code }) => code !== 'TAG_RESOLVE_FAILED');
+    if (syntax) throw this.#refused(syntax.pos[0], syntaxMessage(syntax, text));
     visit(this.document, {
+      // The library knows more tags than those of YAML 1.2, with values that are no plain data: a !!binary is a Buffer.
+      Node: (_key, node, above) => {
+        const { tag, range } = node as Node & { readonly tag?: string };
+        if (tag === undefined) return;
+        const short = tag.replace(/^tag:yaml\.org,2002:/, '!!');
+        const message = `expected a plain value: remove the tag ${printable(short)}`;
+        throw this.#refused(range![0], message, pathTo(node, above));
+      },
       // Nested aliases could expand to more memory than there is, and a definition does not need any.
       Alias: (_key, { range, source }) => {
         throw this.#refused(range![0], `aliases are not allowed: write out what *${source} stands for`);
       },
     });
+    if (faults[0]) throw this.#refused(faults[0].pos[0], syntaxMessage(faults[0], text));
   }
 
   get value(): unknown {
@@ -71,8 +84,8 @@ export class YamlText {
     return offset;
   }
 
-  #refused(offset: number, message: string): DefinitionError {
-    return new DefinitionError([{ ...this.#position(offset), path: '', message }]);
+  #refused(offset: number, message: string, path: readonly PropertyKey[] = []): DefinitionError {
+    return new DefinitionError([{ ...this.#position(offset), path: keyPath(path), message }]);
   }
 
   #position(offset: number): { file: string; line: number; column: number } {
@@ -80,6 +93,14 @@ export class YamlText {
     // An empty text has no position.
     return { file: this.file, line: Math.max(1, line), column: Math.max(1, col) };
   }
+}
+
+/** @param above the documents, collections and pairs that the node is in, from the outside in */
+function pathTo(node: unknown, above: readonly unknown[]): PropertyKey[] {
+  return above.flatMap((outer, index): PropertyKey[] => {
+    if (isPair(outer)) return [isScalar(outer.key) ? String(outer.key.value) : '?'];
+    return isSeq(outer) ? [outer.items.indexOf(above[index + 1] ?? node)] : [];
+  });
 }
 
 function syntaxMessage({ code, message, pos }: Document.Parsed['errors'][number], text: string): string {

@@ -90,7 +90,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'power-button': ['O'],
   reset: ['R'],
   kill: ['K'],
-  remove: ['X'],
+  delete: ['X'],
   autostart: ['T'],
   rename: ['M'],
   clone: ['C'],

@@ -68,7 +68,7 @@ function queueTable({ queues }: Report): string[] {
     count(queue.totalRequests),
   ]);
   return table(
-    ['QUEUE', 'KICKS/s', 'IRQ/s', 'REQ/s', 'IN/s', 'OUT/s', 'FLY', 'P50', 'P99', 'TOTAL'],
+    ['QUEUE', 'KICKS/s', 'IRQ/s', 'REQ/s', 'IN/s', 'OUT/s', 'DEPTH', 'P50', 'P99', 'TOTAL'],
     rows,
     1,
   );
@@ -83,7 +83,7 @@ function regionTable({ regions }: Report): string[] {
     percent(share),
     count(total),
   ]);
-  return table(['DEVICE', 'AT', 'READS/s', 'WRITES/s', 'TIME', 'TOTAL'], rows, 2);
+  return table(['DEVICE', 'ADDRESS', 'READS/s', 'WRITES/s', 'TIME', 'TOTAL'], rows, 2);
 }
 
 function addressTable({ addresses }: Report): string[] {

@@ -6,6 +6,7 @@ import type { Size } from '../store/ui-slice.ts';
 import { cellsOf } from '../view/list-columns.ts';
 import { QUEUE_COLUMNS } from '../view/queue-rows.ts';
 import { layoutColumns } from '../view/table-columns.ts';
+import { noMatchText } from '../view/unknown-columns.ts';
 
 /** The virtqueues of all VMs that run. */
 export function QueuesScreen({ size }: { size: Size }) {
@@ -25,7 +26,7 @@ export function QueuesScreen({ size }: { size: Size }) {
       cursor={cursor}
       focused
       sort={sort}
-      empty={filter === '' ? empty : 'No queue matches the filter; Esc clears it'}
+      empty={filter === '' ? empty : noMatchText('queues', filter, 'No queue')}
       renderRow={(row, selected) => (
         <TableRow key={row.key} layout={layout} selected={selected} cells={cellsOf(layout, row)} />
       )}

@@ -9,6 +9,7 @@ import { own } from '../text/own.ts';
 import { cpuScale } from '../view/graph-scale.ts';
 import { type Cells, cellsOf } from '../view/list-columns.ts';
 import { type ColumnLayout, layoutColumns } from '../view/table-columns.ts';
+import { noMatchText } from '../view/unknown-columns.ts';
 import { VM_COLUMNS, type VmColumn, vmListed } from '../view/vm-columns.ts';
 
 /** All VMs: those that run, and those that are defined and off. */
@@ -30,7 +31,7 @@ export function VmsScreen({ size }: { size: Size }) {
       empty={
         filter === ''
           ? 'No VMs. Create one with n, vring vm create, or vring run KERNEL --ui'
-          : 'No VM matches the filter; Esc clears it'
+          : noMatchText('vms', filter, 'No VM')
       }
       renderRow={(id, selected) => <VmRow key={id} id={id} layout={layout} selected={selected} />}
     />

@@ -34,7 +34,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
 
 function definitionText({ problem, defined, blockers }: VmInfo): string {
   if (problem !== null) return `not valid: ${problem}`;
-  if (!defined) return 'none: the VM is forgotten when it is removed';
+  if (!defined) return 'none: the VM is lost when it is deleted';
   return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 

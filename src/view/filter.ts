@@ -43,7 +43,7 @@ type Term<Row> = {
  * - `-f letters`, alone: some field has the letters in this order.
  */
 export function rowFilter<Row>(filter: string, fields: readonly Field<Row>[]): Filter<Row> {
-  const fuzzy = /^\s*-f(?:\s+(.*))?$/.exec(filter);
+  const fuzzy = FUZZY.exec(filter);
   const terms = fuzzy ? [fuzzyTerm<Row>(fuzzy[1] ?? '')] : termsOf(filter).map(term => termOf(term, fields));
   return {
     terms,
@@ -51,6 +51,8 @@ export function rowFilter<Row>(filter: string, fields: readonly Field<Row>[]): F
     narrows: other => other.terms.every(old => terms.some(term => implies(term, old))),
   };
 }
+
+const FUZZY = /^\s*-f(?:\s+(.*))?$/;
 
 /** Whether a row that matches the one term must match the other. */
 function implies<Row>(term: Term<Row>, other: Term<Row>): boolean {
@@ -76,6 +78,19 @@ function fuzzyTerm<Row>(typed: string): Term<Row> {
 }
 
 const FIELD_TERM = /^([a-z][\w/%-]*?)(!=|>=|<=|[:=<>])(.*)$/i;
+
+/** An address or an ID, such as `af:00.0`, rather than a field and a text. */
+const HEX_PAIR = /^[0-9a-f]+:[0-9a-f]*/i;
+
+/** The columns that the terms of a filter name, whether there are such columns or not. */
+export function columnsNamedBy(filter: string): string[] {
+  if (FUZZY.test(filter)) return [];
+  return termsOf(filter).flatMap(term => {
+    const bare = term.replace(/^!+/, '');
+    const [all, name = ''] = FIELD_TERM.exec(bare) ?? [];
+    return all === undefined || HEX_PAIR.test(bare) ? [] : [name];
+  });
+}
 
 function termOf<Row>(source: string, fields: readonly Field<Row>[]): Term<Row> {
   if (source.startsWith('!')) {

@@ -29,7 +29,7 @@ export const HOST_COLUMNS: Readonly<Record<HostList, readonly AnyColumn[]>> = {
 type AnyField = Field<Listed<HostRow>>;
 
 /** All that the rows of each list are found by. */
-const FIELDS: Readonly<Record<HostList, readonly AnyField[]>> = {
+export const HOST_FIELDS: Readonly<Record<HostList, readonly AnyField[]>> = {
   pci: [...HOST_COLUMNS.pci, ...FUNCTION_FIELDS],
   iommu: [...HOST_COLUMNS.iommu, ...FUNCTION_FIELDS],
   sriov: [...HOST_COLUMNS.sriov, ...FUNCTION_FIELDS],
@@ -53,7 +53,7 @@ export function filteredRows<Row extends HostRow>(
   host: HostSnapshot,
   filter: string,
 ): readonly Row[] {
-  return narrowingOf(source, host).rows(rowFilter(filter, FIELDS[source.list]));
+  return narrowingOf(source, host).rows(rowFilter(filter, HOST_FIELDS[source.list]));
 }
 
 /** Gets a source ready to be filtered, so that the first key is not slow. @returns whether it is ready */
@@ -86,7 +86,7 @@ function candidates<Row extends HostRow>(
   return rows(host).map(row => {
     let known: Searched<Listed<HostRow>> | null = null;
     const look = () => {
-      known ??= searched({ host, row }, FIELDS[list]);
+      known ??= searched({ host, row }, HOST_FIELDS[list]);
       return known as Searched<never>;
     };
     return { row, depth: depth(row), searched: searchable(row) ? look : null };

@@ -3,7 +3,7 @@ import { filterOf } from '../store/list-slice.ts';
 import { logTime } from '../text/time.ts';
 import type { Token } from '../theme/tokens.ts';
 import { rowFilter, type Searched, searched } from './filter.ts';
-import type { ListColumn } from './list-columns.ts';
+import type { Field, ListColumn } from './list-columns.ts';
 import { memoized } from './memoized.ts';
 
 /** A character for each level, so that none is known by its color alone. */
@@ -45,7 +45,7 @@ export const LOG_COLUMNS: readonly ListColumn<LogEntry>[] = [
 export const VM_LOG_COLUMNS = LOG_COLUMNS.filter(({ key }) => key !== 'vm');
 
 /** All lines of an entry are searched, and its level by its name: `level:error`. */
-const FIELDS = [
+export const LOG_FIELDS: readonly Field<LogEntry>[] = [
   ...LOG_COLUMNS.map(column =>
     column.key === 'text' ? { ...column, cell: ({ text }: LogEntry) => text } : column,
   ),
@@ -61,7 +61,7 @@ function firstLine(text: string): string {
 export function createLogSelector() {
   const known = new WeakMap<LogEntry, Searched<LogEntry>>();
   const textsOf = (entry: LogEntry): Searched<LogEntry> => {
-    const texts = known.get(entry) ?? searched(entry, FIELDS);
+    const texts = known.get(entry) ?? searched(entry, LOG_FIELDS);
     known.set(entry, texts);
     return texts;
   };
@@ -69,7 +69,7 @@ export function createLogSelector() {
     state => [state.log, filterOf(state, 'log')] as const,
     (log, filter) => {
       if (filter.trim() === '') return log;
-      const { matches } = rowFilter(filter, FIELDS);
+      const { matches } = rowFilter(filter, LOG_FIELDS);
       return log.filter(entry => matches(textsOf(entry)));
     },
   );

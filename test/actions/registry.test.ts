@@ -102,7 +102,7 @@ test('a read-only session forbids all that changes something, typing into a gues
 
 test('what loses something asks first', () => {
   const dangerous = actions.filter(action => action.dangerous).map(action => action.name);
-  expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'remove']);
+  expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'delete']);
 });
 
 test('docs/keys.md lists them (vitest -u writes it)', async () => {
@@ -116,7 +116,7 @@ test('a capital letter means one thing, whatever the screen', () => {
 
 /** What an action can do: a label that is a noun needs a phrase to follow "cannot". */
 const VERBS =
-  /^cannot (apply|bind|change|clear|clone|copy|create|edit|filter|fold|freeze|go|invert|kill|mark|move|open|pause|press|quit|redraw|refresh|release|remove|rename|reset|resume|reverse|search|show|sort|start|suspend|type|undo|unfold)( [\w-]+)*$/;
+  /^cannot (apply|bind|change|clear|clone|copy|create|delete|edit|filter|fold|freeze|go|invert|kill|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resume|reverse|search|show|sort|start|suspend|type|undo|unfold)( [\w-]+)*$/;
 
 test.each(actions)('what cannot be done reads as a sentence: $name', action => {
   expect(cannot(action)).toMatch(VERBS);

@@ -1,4 +1,6 @@
+import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/commands/program.ts';
 import { vring } from '../support/cli.ts';
 
 describe('vring help', () => {
@@ -16,4 +18,15 @@ describe('vring help', () => {
   ])('%j is a usage error with a suggestion', async (words, message) => {
     expect(await vring('help', ...words)).toMatchObject({ status: 2, stderr: `vring: ${message}` });
   });
+});
+
+test('no command has a help text of the library', () => {
+  const visit = (command: Command): string[] => [
+    command.helpInformation(),
+    ...command.commands.flatMap(below => visit(below)),
+  ];
+  const helps = visit(buildProgram());
+  expect(helps.length).toBeGreaterThan(30);
+  expect(helps.filter(help => /display help|output usage/.test(help))).toEqual([]);
+  expect(helps.filter(help => help.includes('help [command]')).length).toBeGreaterThan(3);
 });

@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs';
+import { symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
@@ -95,12 +95,14 @@ describe.skipIf(noKvm !== null)(onKvm('vring run'), () => {
     expect(exitCode).toBe(1);
   });
 
-  test('refuses a disk that another VM uses', async () => {
+  test('refuses two disks that are the same file', async () => {
     const disk = join(temporaryFolder(), 'disk.img');
     writeFileSync(disk, Buffer.alloc(4096));
-    const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk, '--disk', disk);
-    expect(stderr).toMatch(/disk\.img.*(lock|in use|another)/);
-    expect(exitCode).toBe(1);
+    symlinkSync(disk, `${disk}.link`);
+    const { exitCode, stderr } = await vring('run', GUEST, '--disk', disk, '--disk', `${disk}.link`);
+    expect(stderr).toContain('disk.img.link is the same file as');
+    expect(stderr).toContain('remove one of the two disks, or make both read-only');
+    expect(exitCode).toBe(2);
   });
 
   test('refuses a disk that another process uses, and names the process', async () => {

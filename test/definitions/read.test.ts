@@ -100,7 +100,36 @@ describe('a problem names its place and what was expected', () => {
     ],
     ['name: web\nname: web', '2:1 : key "name" is given twice'],
     ['name: web\n---\nname: db', '2:1 : a file holds one definition: remove the second document ("---")'],
-    ['name: !!set web', '1:7 : tags (!name) are not allowed'],
+    ['name: !!set web', '1:13 name: expected a plain value: remove the tag !!set'],
+    ['memory: !!binary aGVsbG8=', '1:18 memory: expected a plain value: remove the tag !!binary'],
+    [
+      'disks:\n- file: !!binary aGVsbG8=',
+      '2:18 disks[0].file: expected a plain value: remove the tag !!binary',
+    ],
+    ['nics: !!set {a, b}', '1:13 nics: expected a plain value: remove the tag !!set'],
+    ['boot: !!omap [a: 1]', '1:14 boot: expected a plain value: remove the tag !!omap'],
+    [
+      'description: !!timestamp 2001-12-14',
+      '1:26 description: expected a plain value: remove the tag !!timestamp',
+    ],
+    ['cpus: !!int 2', '1:13 cpus: expected a plain value: remove the tag !!int'],
+    ['description: !own x', '1:19 description: expected a plain value: remove the tag !own'],
+    ['description: !no!handle x', '1:14 : tags (!name) are not allowed'],
+    ['name: db', '1:7 name: expected "web", the name of the file, not "db"'],
+    [
+      'name: [',
+      '1:8 : not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
+    ],
+    ['name: web\nname: web', '2:1 : key "name" is given twice'],
+    ['name: web\n---\nname: db', '2:1 : a file holds one definition: remove the second document ("---")'],
+    [
+      'name: web\ndisks:\n- file: /a\n- file: /b\n- file: /a\n  readonly: true',
+      '5:9 disks[2].file: /a is already used by disks[0].file: remove one of the two disks, or make both read-only',
+    ],
+    [
+      'name: web\ndisks: [{file: /a}]\ndevices: [{type: virtio-blk, path: /a}]',
+      '3:36 devices[0].path: /a is already used by disks[0].file: remove one of the two disks, or make both read-only',
+    ],
     ['name: &n web\ndescription: *n', '2:14 : aliases are not allowed: write out what *n stands for'],
     ['name: web\n? {a: 1}\n: 2', '2:3 : not YAML: With stringKeys, all keys must be strings'],
   ])('%j', (text, problem) => expect(problems(text)).toEqual([problem]));

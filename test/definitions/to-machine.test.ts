@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkDevice } from '../../src/definitions/device-check.ts';
 import { macAddress } from '../../src/definitions/mac-address.ts';
@@ -5,6 +7,7 @@ import { readDefinition } from '../../src/definitions/read.ts';
 import { NotYetError, notYet, toMachine } from '../../src/definitions/to-machine.ts';
 import type { DeviceConfig } from '../../src/devices/registry.ts';
 import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const read = (text: string) => readDefinition(`name: web\n${text}`, { file: 'web.yaml' });
 const kernel = 'machine: {kernel: /vmlinuz}';
@@ -179,4 +182,34 @@ test('a derived MAC address is stable and unique to a card of a VM', () => {
   expect(macAddress('web', 0)).toMatch(/^52:54:00(:[0-9a-f]{2}){3}$/);
   expect(macAddress('web', 0)).toBe(macAddress('web', 0));
   expect(new Set([macAddress('web', 0), macAddress('web', 1), macAddress('db', 0)]).size).toBe(3);
+});
+
+describe('two disks that are the same file', () => {
+  const folder = temporaryFolder();
+  const file = path.join(folder, 'a.img');
+  const [symbolic, hard] = ['symbolic', 'hard'].map(name => path.join(folder, name)) as [string, string];
+  fs.writeFileSync(file, '');
+  fs.symlinkSync(file, symbolic);
+  fs.linkSync(file, hard);
+  const machine =
+    (...disks: string[]) =>
+    () =>
+      toMachine(read(`${kernel}\ndisks: [${disks.map(disk => `{file: ${disk}}`)}]`));
+
+  test.each([symbolic, hard])('do not start, as found by a link: %#', link => {
+    expect(machine(file, link)).toThrow(
+      `web cannot start: disks[1].file: ${link} is the same file as ${file}, which is already used by disks[0].file: ` +
+        'remove one of the two disks, or make both read-only',
+    );
+    expect(machine(file, `${link}, readonly: true`)).toThrow('is the same file as');
+  });
+
+  test('start if both are read-only', () => {
+    expect(machine(`${file}, readonly: true`, `${hard}, readonly: true`)().devices).toHaveLength(3);
+  });
+
+  test('start if they are different files, or do not exist', () => {
+    fs.writeFileSync(path.join(folder, 'b.img'), '');
+    expect(machine(file, path.join(folder, 'b.img'), '/none/a', '/none/b')().devices).toHaveLength(5);
+  });
 });

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FIELDS } from '../../src/actions/new-vm-form.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { idle } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -253,4 +254,8 @@ describe('a new VM', () => {
     await driver.waitFor('db was created');
     expect(engine.texts.get('db')).toContain(join(folder, 'vmlinuz'));
   });
+});
+
+test('every hint fits on a line of 80 columns', () => {
+  for (const { label, hint } of FIELDS) expect(`${label}: ${hint}`.length, hint).toBeLessThanOrEqual(78);
 });

@@ -62,7 +62,7 @@ class ConsoleSession {
     this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) });
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
-      if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was removed`, 0);
+      if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was deleted`, 0);
       if (event.kind === 'link') this.#note(event.loss?.text ?? 'reattached to the manager');
     });
   }

@@ -2,7 +2,7 @@ import { isAlive } from '../../engine/vm-info.ts';
 import { printError } from '../../text/output.ts';
 import { type ActOptions, actOnEach } from './act.ts';
 import { confirm, requireSomebody } from './ask.ts';
-import { requireNames } from './find.ts';
+import { findVm, requireNames } from './find.ts';
 import type { VmList } from './vm-list.ts';
 
 export type DeleteOptions = ActOptions & { readonly yes?: boolean };
@@ -15,6 +15,7 @@ export async function deleteVms(
 ): Promise<number> {
   const wanted = requireNames(names, options);
   if (!options.yes) {
+    for (const name of wanted) findVm(vmList.vms(), name);
     requireSomebody('use --yes to delete without asking');
     const which = options.all ? 'all VMs that are off' : wanted.join(', ');
     if (!(await confirm(`Delete ${which}? Disks are kept, and each definition as NAME.yaml~`, false))) {
@@ -28,7 +29,7 @@ export async function deleteVms(
     run: async (_, vm) => {
       if (isAlive(vm)) throw new Error(`it is ${vm.state}: stop it first`);
       await vmList.remove(vm.id);
-      return vm.defined ? `deleted; its definition is kept as ${vm.name}.yaml~` : 'removed from the list';
+      return vm.defined ? `deleted; its definition is kept as ${vm.name}.yaml~` : 'deleted';
     },
   });
 }

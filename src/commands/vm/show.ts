@@ -71,7 +71,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
 
 function definitionText({ defined, problem, blockers }: VmInfo): string {
   if (problem !== null) return `not valid: ${problem}`;
-  if (!defined) return 'none: the VM is lost when it is removed';
+  if (!defined) return 'none: the VM is lost when it is deleted';
   return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 
@@ -97,7 +97,7 @@ function deviceTables({ queues, regions }: Topology, cells: number): string[] {
       [
         { title: 'DEVICE', text: region => region.device },
         {
-          title: 'ANSWERS',
+          title: 'RANGE',
           text: ({ space, start, size }) => `${space} ${hex(start)}-${hex(start + size - 1)}`,
         },
       ],

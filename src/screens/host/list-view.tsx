@@ -10,6 +10,7 @@ import { pad } from '../../text/width.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
 import type { PCI_COLUMNS } from '../../view/host-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
+import { noMatchText } from '../../view/unknown-columns.ts';
 import { splitPlaces } from './split.ts';
 
 /** The columns of a list whose rows are functions. */
@@ -67,12 +68,12 @@ function useEmptyText(list: HostList, otherwise: string): string {
   const reading = useAppState(state => state.hostReading !== null);
   const lost = useAppState(state => state.hostLost);
   const problem = useAppState(state => state.host?.general.problems[0] ?? null);
-  const filtered = useAppState(state => filterOf(state, list) !== '');
+  const filter = useAppState(state => filterOf(state, list));
   if (lost !== null) return lost;
   if (!read) return 'Reading the host';
   // Functions are there as they are read, what belongs to them once all are.
   if (reading) return 'Reading the host: the functions come first';
-  if (filtered) return 'Nothing matches the filter; Esc clears it';
+  if (filter !== '') return noMatchText(list, filter, 'Nothing');
   return problem ?? otherwise;
 }
 

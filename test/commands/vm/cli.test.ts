@@ -117,7 +117,7 @@ describe('without a manager', () => {
       '--passthrough eth0: expected a PCI',
     ],
     [['vm', 'import', '/nowhere.xml'], 1, "/nowhere.xml can't be read: no such file or directory"],
-    [['vm', 'delete', 'web'], 2, 'use --yes to delete without asking'],
+    [['vm', 'delete', 'nope'], 1, 'there is no VM nope'],
   ])('%j exits with %i and the reason', async (args, expected, reason) => {
     const { status, stdout, stderr } = await vring(...args);
     expect([status, stdout]).toEqual([expected, '']);
@@ -188,6 +188,15 @@ describe('without a manager', () => {
     expect(stdout).toContain('web: defined');
     expect(stderr).toMatch(/line 2: domain\/devices\/graphics/);
     expect(readFileSync(definitionFile('web'), 'utf8')).toContain('memory: 256M');
+  });
+
+  test('delete needs a terminal to ask on, or --yes', async () => {
+    defineGuest('web');
+    expect(await vring('vm', 'delete', 'web')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('use --yes to delete without asking'),
+    });
+    expect(existsSync(definitionFile('web'))).toBe(true);
   });
 
   test('delete keeps a backup of the definition', async () => {

@@ -55,7 +55,7 @@ describe('the definition of a clone', () => {
     expect(shared.definition.disks[0]!.file).toBe(disk);
     expect(shared.warnings).toEqual([`web and db share ${disk}: only one of them can run at a time`]);
     const none = clone(
-      definition(`devices: [{type: virtio-blk, path: ${disk}}, {type: virtio-rng}]`),
+      definition(`devices: [{type: virtio-blk, path: /data.raw}, {type: virtio-rng}]`),
       'none',
     );
     expect(none.definition.disks.map(({ file }) => file)).toEqual(['/iso/tools.iso']);

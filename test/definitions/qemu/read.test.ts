@@ -31,14 +31,14 @@ describe('command lines as administrators write them', () => {
   test('all at once', () =>
     expect(
       read(`-m 1024 -smp 2 -drive file=disk.img,if=virtio -net nic,model=virtio -net user -device virtio-rng-pci
-        -device virtio-balloon-pci -device virtio-scsi-pci -drive file=disk.img,if=none,id=hd0 -device scsi-hd,drive=hd0
+        -device virtio-balloon-pci -device virtio-scsi-pci -drive file=data.img,if=none,id=hd0 -device scsi-hd,drive=hd0
         -device vfio-pci,host=02:00.0 -boot order=dc,once=d -kernel .. -append ..`),
     ).toEqual({
       name: 'web',
       memory: '1G',
       cpus: 2,
       machine: { kernel: '/', append: '..' },
-      disks: [{ file: '/vms/disk.img' }, { file: '/vms/disk.img', bus: 'scsi' }],
+      disks: [{ file: '/vms/disk.img' }, { file: '/vms/data.img', bus: 'scsi' }],
       nics: [{ network: 'user' }],
       balloon: true,
       passthrough: [{ host: '0000:02:00.0' }],

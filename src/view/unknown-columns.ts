@@ -1,0 +1,40 @@
+import type { ListName } from '../store/screens.ts';
+import { printable } from '../text/printable.ts';
+import { columnsNamedBy } from './filter.ts';
+import { HOST_FIELDS } from './host-lists.ts';
+import { type Field, fieldNamed } from './list-columns.ts';
+import { LOG_FIELDS } from './log-rows.ts';
+import { QUEUE_COLUMNS } from './queue-rows.ts';
+import { VM_COLUMNS } from './vm-columns.ts';
+
+const FIELDS: Readonly<Record<ListName, readonly Field<never>[]>> = {
+  ...HOST_FIELDS,
+  vms: VM_COLUMNS,
+  log: LOG_FIELDS,
+  queues: QUEUE_COLUMNS,
+};
+
+/** The first column that a filter names and the list does not have, so that the term is searched as text; null if none. */
+export function unknownColumn(list: ListName, filter: string): string | null {
+  const fields = FIELDS[list];
+  return columnsNamedBy(filter).find(name => fieldNamed(fields, name) === null) ?? null;
+}
+
+/** What the status line says of a filter; empty without one. */
+export function filterRemark(list: ListName | null, filter: string): string {
+  if (list === null || filter === '') return '';
+  const unknown = unknownColumn(list, filter);
+  const remark = unknown === null ? '' : `no column "${printable(unknown)}" here, searched as text; `;
+  return `/${filter}  ${remark}Esc clears the filter`;
+}
+
+/** What an empty list says. @param subject `Nothing`, `No VM` */
+export function noMatchText(list: ListName, filter: string, subject: string): string {
+  const unknown = unknownColumn(list, filter);
+  if (unknown === null) return `${subject} matches the filter; Esc clears it`;
+  const columns = new Set(FIELDS[list].filter(({ cell }) => cell !== undefined).map(({ key }) => key));
+  return (
+    `${subject} matches the filter: this list has no column "${printable(unknown)}", only ${[...columns].join(', ')}; ` +
+    'Esc clears it'
+  );
+}
