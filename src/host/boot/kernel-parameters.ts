@@ -41,7 +41,7 @@ export function kernelParameterEdits(root: HostRoot, request: ParameterRequest):
     for (const edit of edits.files) checkWhole(root, edit, request);
     return edits;
   }
-  throw new Error('no boot loader was asked');
+  throw new Error('no boot loader matched');
 }
 
 /** Edits are made to text: anything in the file that is not UTF-8 would be lost. */

@@ -29,8 +29,8 @@ export type PlanDevice = {
   readonly name: string;
   readonly iommuGroup: number | null;
   /**
-   * `asked` for; taken along as a member of the `group`; `left` as it is; a `bridge`, which always stays; a VF that
-   * is `ended`.
+   * `asked`: named in the request. `group`: included as a member of its group. `left`: a member that is not included.
+   * `bridge`: a member that always stays with the host. `ended-vf`: a VF that is removed.
    */
   readonly role: 'asked' | 'group' | 'left' | 'bridge' | 'ended-vf';
   readonly driver: string | null;
@@ -105,25 +105,25 @@ export type Action =
       readonly seconds?: number;
     }
   /**
-   * A file is created or replaced in one rename(2). `backup`: where the file that was there is kept, unless that is
-   * there already.
+   * A file is created or replaced with one rename(2). `backup`: the path to which an existing file is copied, unless the
+   * backup already exists.
    */
   | {
       readonly kind: 'file';
       readonly path: string;
       readonly content: string;
-      /** Permission bits of a new file; one that is replaced keeps its own. */
+      /** Permission bits of a new file; a replaced one keeps its own. */
       readonly mode: number;
       readonly backup: string | null;
     }
-  /** Files removed, in this order; one that is not there is no error. Their directory goes too if `directory` and empty. */
+  /** Files to remove, in this order; missing ones are ignored. `directory`: also remove their directory if it is empty. */
   | { readonly kind: 'remove'; readonly paths: readonly string[]; readonly directory: boolean }
   | { readonly kind: 'run'; readonly argv: readonly [string, ...string[]]; readonly seconds: number }
   /** Only waits for the expected state. */
   | { readonly kind: 'wait' };
 
 export type Condition =
-  /** A sysfs attribute's value, without its newline; `(null)` counts as ''. */
+  /** A sysfs attribute's value, without its newline; `(null)` is read as ''. */
   | { readonly kind: 'attribute'; readonly path: string; readonly value: string }
   /** The driver of the device at a sysfs directory; null: none. */
   | { readonly kind: 'driver'; readonly device: string; readonly driver: string | null }
@@ -132,14 +132,14 @@ export type Condition =
   /** No PCI device is bound to a driver of the module. */
   | { readonly kind: 'module-idle'; readonly module: string }
   | { readonly kind: 'exists'; readonly path: string; readonly exists: boolean }
-  /** A node below /dev/vfio by which a VM opens the device at a sysfs directory. */
+  /** A node in /dev/vfio through which a VM opens the device at a sysfs directory. */
   | { readonly kind: 'vfio-node'; readonly device: string; readonly exists: boolean }
-  /** A file's whole text; null: there is no such file. */
+  /** A file's whole text; null: it does not exist. */
   | { readonly kind: 'file'; readonly path: string; readonly content: string | null }
-  /** A file that a command made has all these texts in it. */
+  /** A generated file contains all these texts. */
   | { readonly kind: 'contains'; readonly path: string; readonly texts: readonly string[] }
   | { readonly kind: 'module'; readonly module: string; readonly loaded: boolean }
-  /** The virtual functions of the physical one at a sysfs directory, all of them there. */
+  /** The number of VFs of the physical function at a sysfs directory, all of which exist in sysfs. */
   | { readonly kind: 'vf-count'; readonly device: string; readonly count: number }
   | {
       readonly kind: 'vf-attribute';
@@ -148,7 +148,7 @@ export type Condition =
       readonly attribute: VfAttributeName;
       readonly value: string | number | boolean;
     }
-  /** What a command that only reads prints. */
+  /** The output of a command that only reads. */
   | {
       readonly kind: 'output';
       readonly argv: readonly [string, ...string[]];
@@ -166,12 +166,12 @@ export type VfAttributeName =
   | 'maxTxRate'
   | 'minTxRate';
 
-/** Settings to change on one VF; the others stay. */
+/** Settings to change on a VF; others are kept. */
 export type VfSettings = { readonly [name in VfAttributeName]?: NonNullable<VfAttributes[name]> };
 
 export const noUndo: Undo = { changes: [], last: false };
 
-/** Undo by these changes, whatever else there is. */
+/** Undo with these changes, unconditionally. */
 export function undoBy(...changes: readonly Change[]): Undo {
   return { changes: changes.map(change => ({ ...change, when: [] })), last: false };
 }
@@ -180,7 +180,7 @@ export function blocks(plan: Plan): Check[] {
   return plan.checks.filter(check => check.level === 'block');
 }
 
-/** The blocks that remain, with or without --force. */
+/** The remaining blocks, with or without --force. */
 export function standingBlocks(plan: Plan, force: boolean): Check[] {
   return blocks(plan).filter(check => !(force && check.forceable));
 }

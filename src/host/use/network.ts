@@ -66,7 +66,7 @@ export function pciOwner(path: string): string | null {
   return path.split('/').findLast(name => parseAddress(name) !== null) ?? null;
 }
 
-/** What depends on an interface, most important first; what stands on it included. */
+/** What depends on an interface and on the interfaces on top of it, most important first. */
 export function networkRoles(name: string, all: readonly NetworkInterface[]): NetworkRole[] {
   const byName = new Map(all.map(each => [each.name, each]));
   const roles: NetworkRole[] = [];
