@@ -12,8 +12,6 @@ export type ParsedKey = {
 };
 
 const ESC = 0x1b;
-const PASTE_START = '\x1b[200~';
-const PASTE_END = '\x1b[201~';
 /** A control sequence longer than this is none. */
 const MAX_SEQUENCE = 32;
 
@@ -104,20 +102,36 @@ function parseEscape(bytes: Uint8Array, complete: boolean): ParsedKey | null {
   const introducer = bytes[1] === undefined ? '' : String.fromCharCode(bytes[1]);
   const esc: ParsedKey = { name: 'esc', length: 1 };
   if (introducer === '' || bytes.length === 2) {
-    const undecided = introducer === '' || introducer === '[' || introducer === 'O';
+    const undecided = ['', '[', 'O', ']', '_'].includes(introducer);
     return undecided && !complete ? null : esc;
   }
+  const reply = parseReply(bytes, complete);
+  if (reply !== undefined) return reply;
   if (introducer === 'O') return { name: LETTERS[String.fromCharCode(bytes[2]!)] ?? '', length: 3 };
   if (introducer !== '[') return esc;
-  return parseControlSequence(bytes, complete) ?? (complete ? esc : null);
+  return parseControlSequence(bytes) ?? (complete ? esc : null);
 }
 
-function parseControlSequence(bytes: Uint8Array, complete: boolean): ParsedKey | null {
+/** A reply longer than this is none. */
+const MAX_REPLY = 1024;
+/** OSC, DCS and APC strings (ECMA-48 §5.6), such as the color or the version of the terminal, up to BEL or ST. */
+const REPLY = /^\x1b[\]P_][\x20-\x7e\x80-\xff]*(?:\x07|\x1b\\)/;
+/** The start of one: what follows the introducer tells it from the Esc key before another key. */
+const REPLY_START = /^\x1b(?:\]\d|P[\d>!$+|]|_G)[\x20-\x7e\x80-\xff]*\x1b?$/;
+
+/** What the terminal says about itself, which is no key; undefined for anything else. */
+function parseReply(bytes: Uint8Array, complete: boolean): ParsedKey | null | undefined {
+  const text = Buffer.from(bytes.subarray(0, MAX_REPLY)).toString('latin1');
+  const [reply] = REPLY.exec(text) ?? [];
+  if (reply !== undefined) return { name: '', length: reply.length };
+  return !complete && text.length < MAX_REPLY && REPLY_START.test(text) ? null : undefined;
+}
+
+function parseControlSequence(bytes: Uint8Array): ParsedKey | null {
   const final = bytes.findIndex((byte, index) => index >= 2 && byte >= 0x40 && byte <= 0x7e);
   if (final < 0) return bytes.length > MAX_SEQUENCE ? { name: 'esc', length: 1 } : null;
   const sequence = String.fromCharCode(...bytes.subarray(0, Math.min(final + 1, MAX_SEQUENCE)));
   const length = final + 1;
-  if (sequence === PASTE_START) return parsePaste(bytes, complete);
   const letter = sequence.at(-1)!;
   const [number = 1, modifiers = 1] = sequence.slice(2, -1).split(';').map(Number);
   if (letter === 'Z') return { name: 'shift+tab', length };
@@ -129,15 +143,4 @@ function parseControlSequence(bytes: Uint8Array, complete: boolean): ParsedKey |
 function modifierNames(parameter: number): string {
   const bits = parameter - 1;
   return `${bits & 4 ? 'ctrl+' : ''}${bits & 2 ? 'alt+' : ''}${bits & 1 ? 'shift+' : ''}`;
-}
-
-function parsePaste(bytes: Uint8Array, complete: boolean): ParsedKey | null {
-  const end = Buffer.from(bytes).indexOf(PASTE_END);
-  if (end < 0 && !complete) return null;
-  const textEnd = end < 0 ? bytes.length : end;
-  return {
-    name: 'paste',
-    text: new TextDecoder().decode(bytes.subarray(PASTE_START.length, textEnd)),
-    length: end < 0 ? bytes.length : end + PASTE_END.length,
-  };
 }

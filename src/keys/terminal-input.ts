@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { type ParsedKey, parseKey } from './parse-key.ts';
+import { PASTE_START, Paste } from './paste.ts';
 
 /** What terminal input goes to. */
 export type InputSink = {
@@ -14,7 +15,6 @@ export type InputSink = {
 const ESCAPE_TIMEOUT_MS = 30;
 /** A paste may take longer, over a slow line. */
 const PASTE_TIMEOUT_MS = 1000;
-const PASTE_OPENING = '\x1b[200~';
 
 /**
  * Turns what the terminal sends into keys, one at a time: `jjj` arrives in one piece and is three of them. A key may
@@ -24,6 +24,7 @@ export class TerminalInput {
   readonly #sink: InputSink;
   readonly #clock: Clock;
   #pending: Uint8Array = new Uint8Array();
+  #paste: Paste | null = null;
   #callOff: () => void = () => {};
 
   constructor(sink: InputSink, clock: Clock) {
@@ -39,8 +40,17 @@ export class TerminalInput {
   #read(bytes: Uint8Array, complete: boolean): void {
     let rest = bytes;
     while (rest.length > 0) {
+      if (this.#paste !== null) {
+        rest = this.#pasted(this.#paste, rest);
+        continue;
+      }
       if (this.#sink.grabbed()) {
         rest = rest.subarray(this.#sink.raw(rest));
+        continue;
+      }
+      if (PASTE_START.equals(rest.subarray(0, PASTE_START.length))) {
+        this.#paste = new Paste();
+        rest = rest.subarray(PASTE_START.length);
         continue;
       }
       const key = parseKey(rest, complete);
@@ -49,10 +59,24 @@ export class TerminalInput {
       if (key.name !== '') this.#sink.key(key);
     }
     this.#pending = rest;
-    if (rest.length === 0) return;
-    const pasting = Buffer.from(rest).toString('latin1').startsWith(PASTE_OPENING);
-    this.#callOff = this.#clock.after(pasting ? PASTE_TIMEOUT_MS : ESCAPE_TIMEOUT_MS, () =>
-      this.#read(this.#pending, true),
-    );
+    if (this.#paste !== null) {
+      const paste = this.#paste;
+      this.#callOff = this.#clock.after(PASTE_TIMEOUT_MS, () => this.#endPaste(paste));
+    } else if (rest.length > 0) {
+      this.#callOff = this.#clock.after(ESCAPE_TIMEOUT_MS, () => this.#read(this.#pending, true));
+    }
+  }
+
+  /** @returns the bytes after the paste; none as long as it goes on */
+  #pasted(paste: Paste, bytes: Uint8Array): Uint8Array {
+    const rest = paste.push(bytes);
+    if (rest === null) return new Uint8Array();
+    this.#endPaste(paste);
+    return rest;
+  }
+
+  #endPaste(paste: Paste): void {
+    this.#paste = null;
+    this.#sink.key({ name: 'paste', text: paste.text, length: 0 });
   }
 }

@@ -82,6 +82,32 @@ describe('keys', () => {
     expect(keys).not.toContain('esc');
   });
 
+  test.each([
+    ['its color', '\x1b]11;rgb:1e1e/2222/qqqq\x07'],
+    ['its color, ended by ST', '\x1b]11;rgb:1e1e/2222/qqqq\x1b\\'],
+    ['its version', '\x1bP>|xterm(390)\x1b\\'],
+    ['a capability', '\x1bP1+r544e=787465726d\x1b\\'],
+    ['its graphics', '\x1b_Gi=31;OK\x1b\\'],
+  ])('what the terminal says of itself is no key: %s', (_, reply) => {
+    type(`${reply}j`);
+    expect(keys).toEqual(['j']);
+    for (let split = 3; split < reply.length; split++) {
+      type(reply.slice(0, split));
+      type(`${reply.slice(split)}j`);
+    }
+    expect(new Set(keys)).toEqual(new Set(['j']));
+  });
+
+  test('Esc before such letters is still Esc', () => {
+    type('\x1bP');
+    type('\x1b]');
+    clock.advance(30);
+    type('\x1bPq');
+    type('\x1b]11;never');
+    clock.advance(30);
+    expect(keys).toEqual(['esc', 'P', 'esc', ']', 'esc', 'P', 'q', 'esc', ']', ...'11;never']);
+  });
+
   test('bytes that are no UTF-8 are skipped', () => {
     input.push(Uint8Array.of(0xff, 0xfe, 0x6a));
     expect(keys).toEqual(['j']);
@@ -99,6 +125,26 @@ describe('a paste', () => {
     type('two\x1b[20');
     type('1~');
     expect(keys).toEqual(['paste one two']);
+  });
+
+  test('is the same wherever its markers are split', () => {
+    const bytes = '\x1b[200~one\x1b[20 two\x1b[201~j';
+    for (let first = 1; first < bytes.length; first++) {
+      for (let second = first; second < bytes.length; second++) {
+        keys.splice(0);
+        for (const piece of [bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)]) {
+          type(piece);
+        }
+        expect(keys, `${first} ${second}`).toEqual(['paste one\x1b[20 two', 'j']);
+      }
+    }
+  });
+
+  test('of any length is read once, and keeps what a field can hold', () => {
+    type('\x1b[200~');
+    for (let piece = 0; piece < 2000; piece++) type('x'.repeat(64 * 1024));
+    type('\x1b[201~j');
+    expect(keys.map(key => key.length)).toEqual(['paste '.length + 64 * 1024, 1]);
   });
 
   test('that never ends ends after a while', () => {

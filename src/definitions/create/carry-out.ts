@@ -66,7 +66,7 @@ export async function carryOut(plan: NewVmPlan, options: CarryOutOptions): Promi
     await options.save(plan.definition.name, plan.text);
   } catch (error) {
     for (const file of made.toReversed()) removeMade(file);
-    throw describe(error);
+    throw describe(error, made.at(-1));
   }
 }
 
@@ -106,15 +106,16 @@ function removeMade(file: string): void {
   }
 }
 
-function describe(error: unknown): unknown {
-  const { code, path: file } = error as NodeJS.ErrnoException;
+/** @param current the file being written: not every error names one */
+function describe(error: unknown, current: string | undefined): unknown {
+  const { code, path: file = current } = error as NodeJS.ErrnoException;
   switch (code) {
     case 'EEXIST':
       return new CreateError(`${file} already exists: choose another name, or move it away`);
     case 'ENOSPC':
     case 'EDQUOT':
       return new CreateError(
-        'the file system of the disk is full: free some space, then try again; the files created so far were removed',
+        `${file} cannot be written: its file system is full: free some space, then try again; the files created so far were removed`,
       );
     case 'EACCES':
     case 'EPERM':

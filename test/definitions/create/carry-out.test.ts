@@ -137,7 +137,7 @@ describe('created files are removed', () => {
     });
     const failing = carryOut(plan(), { save: () => {} });
     await expect(failing).rejects.toThrow(
-      'the file system of the disk is full: free some space, then try again; the files created so far were removed',
+      /web\.img cannot be written: its file system is full: free some space, then try again/,
     );
     full.mockRestore();
     expect(everything()).toEqual([]);
