@@ -58,7 +58,7 @@ export function mergeLayers(started: readonly Layer[], own: readonly Layer[]): r
 }
 
 const NAMESPACE_ADVICE = new Map([
-  [constants.errno.EPERM, 'this user may not create one, and user namespaces are unavailable'],
+  [constants.errno.EPERM, 'it needs root, or a user namespace, which is unavailable'],
   [constants.errno.ENOSPC, 'the limit on namespaces is reached: raise user.max_*_namespaces with sysctl'],
   [constants.errno.ENOSYS, 'a sandbox around vring forbids it (RestrictNamespaces= of a systemd unit)'],
   [constants.errno.EINVAL, 'this kernel was built without it'],

@@ -1,0 +1,121 @@
+import {
+  constants as accessModes,
+  accessSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import koffi from 'koffi';
+import { Cgroup, type CgroupLimits } from './cgroup.ts';
+
+/** The controllers that the limits of VMs need. */
+const CONTROLLERS = ['cpu', 'memory', 'pids'] as const;
+type Controller = (typeof CONTROLLERS)[number];
+
+/** The child that takes the manager: a cgroup with controllers for its children has no processes of its own (cgroups(7)). */
+const OWN_CHILD = 'manager';
+const HOW =
+  'run the manager by its systemd unit, or under `systemd-run --user --scope -p Delegate=yes` (as root without --user)';
+
+/** There can be no cgroups for VMs; the message says why, and what to do. */
+export class NoCgroups extends Error {
+  override readonly name = 'NoCgroups';
+}
+
+/** Where this process may make cgroups: a delegated subtree of cgroup v2, from whose top it has moved aside. */
+export class CgroupParent {
+  readonly #path: string;
+  /** The controllers that VMs have here. */
+  readonly controllers: ReadonlySet<Controller>;
+
+  private constructor(path: string, controllers: ReadonlySet<Controller>) {
+    this.#path = path;
+    this.controllers = controllers;
+  }
+
+  /**
+   * Moves this process, all of its threads, into a child of its cgroup, and opens the rest to VMs. Done again, finds it as it is.
+   * @throws NoCgroups
+   */
+  static prepare(proc = '/proc/self'): CgroupParent {
+    const mount = mountPoint(readFileSync(join(proc, 'mountinfo'), 'utf8'));
+    if (mount === null) throw new NoCgroups('cgroup v2 is not mounted on this host');
+    const own = ownCgroup(readFileSync(join(proc, 'cgroup'), 'utf8'));
+    const path = join(mount, own.replace(new RegExp(`/${OWN_CHILD}$`), ''));
+    checkDelegated(path);
+    try {
+      // The root of all has no type, and may have both: controllers for its children and processes.
+      if (existsSync(join(path, 'cgroup.type'))) moveInto(join(path, OWN_CHILD));
+      return new CgroupParent(path, enable(path));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EBUSY') throw new NoCgroups(`other processes are in vring's cgroup ${own}: ${HOW}`);
+      throw new NoCgroups(`vring's cgroup ${own} cannot be divided (${code}): ${HOW}`);
+    }
+  }
+
+  /** Makes an empty cgroup with these limits. @throws NoCgroups */
+  create(name: string, limits: CgroupLimits): Cgroup {
+    const path = join(this.#path, `vm-${name}`);
+    try {
+      if (!existsSync(path)) mkdirSync(path);
+    } catch (error) {
+      throw new NoCgroups(`cgroup ${path} cannot be made: ${(error as NodeJS.ErrnoException).code}`);
+    }
+    return new Cgroup(path, limits);
+  }
+}
+
+/** Of /proc/self/mountinfo (proc_pid_mountinfo(5)): where cgroup v2 is mounted, beside v1 or alone. */
+function mountPoint(mountinfo: string): string | null {
+  const line = mountinfo.split('\n').find(line => / - cgroup2 /.test(line));
+  return line?.split(' ')[4] ?? null;
+}
+
+/** Of /proc/self/cgroup: the path in v2, `0::/system.slice/vring.service`. */
+function ownCgroup(cgroup: string): string {
+  return /^0::(.*)$/m.exec(cgroup)?.[1] ?? '/';
+}
+
+/** systemd owns the tree, and marks what it leaves to others (Delegate= in systemd.resource-control(5)). */
+function checkDelegated(path: string): void {
+  try {
+    accessSync(path, accessModes.W_OK);
+    accessSync(join(path, 'cgroup.procs'), accessModes.W_OK);
+  } catch {
+    throw new NoCgroups(`this user may not write to vring's cgroup ${path}: ${HOW}`);
+  }
+  if (existsSync('/run/systemd/system') && !hasMark(path)) {
+    throw new NoCgroups(`systemd has not delegated vring's cgroup ${path}: ${HOW}`);
+  }
+}
+
+const getxattr = koffi
+  .load(null)
+  .func('int64_t getxattr(const char *path, const char *name, void *value, size_t size)');
+
+function hasMark(path: string): boolean {
+  const value = Buffer.alloc(1);
+  return ['trusted.delegate', 'user.delegate'].some(
+    name => Number(getxattr(path, name, value, 1)) === 1 && value.toString() === '1',
+  );
+}
+
+function moveInto(child: string): void {
+  if (!existsSync(child)) mkdirSync(child);
+  writeFileSync(join(child, 'cgroup.procs'), String(process.pid));
+}
+
+/** @returns which of the controllers the children have */
+function enable(path: string): ReadonlySet<Controller> {
+  const words = (file: string) => readFileSync(join(path, file), 'utf8').trim().split(/\s+/);
+  const available = words('cgroup.controllers');
+  const possible = CONTROLLERS.filter(controller => available.includes(controller));
+  const wanted = possible.filter(controller => !words('cgroup.subtree_control').includes(controller));
+  if (wanted.length > 0) {
+    writeFileSync(join(path, 'cgroup.subtree_control'), wanted.map(controller => `+${controller}`).join(' '));
+  }
+  return new Set(possible);
+}

@@ -1,0 +1,95 @@
+import { closeSync, openSync, readFileSync, rmdirSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Layer } from './layer.ts';
+
+const MiB = 2 ** 20;
+
+/** Limits of one VM (Documentation/admin-guide/cgroup-v2.rst). */
+export type CgroupLimits = {
+  /** Bytes, `memory.max`: the process is killed when it needs more. */
+  readonly memoryMax?: number;
+  /** 1 to 10000 (default 100), `cpu.weight`: the share of a busy host's CPUs, against the other VMs'. */
+  readonly cpuWeight?: number;
+  /** Threads, `pids.max`. */
+  readonly pidsMax?: number;
+};
+
+const FILES = { memoryMax: 'memory.max', cpuWeight: 'cpu.weight', pidsMax: 'pids.max' } as const;
+
+/**
+ * A `memoryMax` for a VM with so much RAM: what guest, page tables of host and KVM, the machine's own code and the buffers of
+ * its devices need together, with room to spare. It stops what grows without bound.
+ */
+export function memoryLimitFor(ram: number): number {
+  return ram + Math.ceil(ram / 128) + 512 * MiB;
+}
+
+/** The cgroup of one VM. */
+export class Cgroup {
+  readonly path: string;
+  /** The folder, for `spawnConfined`. */
+  readonly fd: number;
+  readonly #missing: readonly string[];
+
+  constructor(path: string, limits: CgroupLimits) {
+    this.path = path;
+    this.#missing = Object.entries(limits).flatMap(([name, limit]) => {
+      const file = FILES[name as keyof CgroupLimits];
+      return limit === undefined || setLimit(join(path, file), limit) ? [] : [file];
+    });
+    this.fd = openSync(path, 'r');
+  }
+
+  /** @param started the layer as `spawnConfined` reports it. @returns that with the limits that could not be set */
+  layer(started: Layer): Layer {
+    if (started.state !== 'on' || this.#missing.length === 0) return started;
+    const missing = this.#missing.join(', ');
+    const reason = `without ${missing}: their controllers are not in cgroup v2 on this host, or were not delegated to vring`;
+    return { ...started, reason };
+  }
+
+  /** How many processes the kernel has killed here for lack of memory: at this cgroup's limit, or at the host's. */
+  oomKills(): number {
+    try {
+      const events = readFileSync(join(this.path, 'memory.events'), 'utf8');
+      return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Kills what is left in it, waits for its end, and removes it. */
+  async remove(): Promise<void> {
+    closeSync(this.fd);
+    // Absent before Linux 5.14: then the caller has ended the process.
+    setLimit(join(this.path, 'cgroup.kill'), 1);
+    await this.#emptied();
+    rmdirSync(this.path);
+  }
+
+  #emptied(): Promise<void> {
+    const events = join(this.path, 'cgroup.events');
+    const isEmpty = () => /^populated 0$/m.test(readFileSync(events, 'utf8'));
+    return new Promise(resolve => {
+      const watcher = watch(events);
+      const check = () => {
+        if (!isEmpty()) return;
+        watcher.close();
+        resolve();
+      };
+      watcher.on('change', check);
+      check();
+    });
+  }
+}
+
+/** @returns whether there is such a file, which depends on the controllers that are enabled. @throws for a limit it refuses */
+function setLimit(path: string, limit: number): boolean {
+  try {
+    writeFileSync(path, String(limit), { flag: 'r+' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Layer } from '../../../../src/vmm/confinement/layer.ts';
+import { EmulatedHost } from '../../../rig/emulated-host.ts';
+import { missingForRig } from '../../../rig/tools.ts';
+import { installProbe } from './host-probe-bundle.ts';
+
+const missing = missingForRig();
+if (missing !== null) console.warn(`skipped: ${missing}`);
+
+describe.skipIf(missing !== null)('confinement on another kernel', () => {
+  let host: EmulatedHost;
+  let units = 0;
+  let command: (...args: string[]) => string;
+
+  beforeAll(async () => {
+    host = await EmulatedHost.boot();
+    command = await installProbe(host);
+    await host.check('mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup');
+  }, 240_000);
+
+  afterAll(async () => {
+    await host?.close();
+  });
+
+  /** Runs a probe in a cgroup of its own, as a service of systemd's is. */
+  async function probe(...args: string[]) {
+    units++;
+    const unit = `/sys/fs/cgroup/vring${units}.service`;
+    const script = `echo '+cpu +memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
+      mkdir -p ${unit} && echo $$ >${unit}/cgroup.procs && exec ${command(...args)}`;
+    return JSON.parse(await host.check(`sh -c '${script.replaceAll("'", `'"'"'`)}'`, { seconds: 120 }));
+  }
+
+  test('a VM that grows over its limit is killed for it, alone', async () => {
+    const { set, own, layer, end, oomKills } = await probe('memory');
+    expect(set).toEqual({
+      'memory.max': String(128 * 2 ** 20),
+      'cpu.weight': '50',
+      'pids.max': '30',
+    });
+    expect(own).toBe('0::/vring1.service/vm-web');
+    expect(layer).toEqual({ name: 'cgroup', state: 'on', reason: null });
+    expect(end).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(oomKills).toBe(1);
+    expect(await host.check('cd /sys/fs/cgroup/vring1.service && ls -d */')).toBe('manager/\n');
+  }, 180_000);
+
+  test('one that does not is not', async () => {
+    expect(await probe('enough memory')).toMatchObject({ end: { code: 0, signal: null }, oomKills: 0 });
+  }, 180_000);
+
+  test('a limit on processes is named where it stops the start', async () => {
+    const { error } = await probe('too many processes');
+    expect(error).toMatch(
+      /^no process can be started for \S+node: the limit on processes is reached: raise TasksMax=/,
+    );
+  }, 180_000);
+
+  const unavailableTo = async (...args: string[]) => {
+    const { started, own } = await probe('layers', ...args);
+    const layers: Layer[] = [...started, ...own];
+    return Object.fromEntries(
+      layers.flatMap(({ name, state, reason }) => (state === 'unavailable' ? [[name, reason]] : [])),
+    );
+  };
+
+  test('root has every layer', async () => {
+    expect(await unavailableTo()).toEqual({});
+  }, 180_000);
+
+  test('a user without user namespaces lacks what needs them, and is told why', async () => {
+    await host.check('sysctl -w user.max_user_namespaces=0');
+    const none = 'it needs root, or a user namespace, which is unavailable';
+    const full = 'the limit on user namespaces is reached: raise user.max_user_namespaces with sysctl';
+    expect(await unavailableTo('12345')).toEqual({
+      'user-namespace': full,
+      'mount-namespace': none,
+      'pid-namespace': none,
+      'ipc-namespace': none,
+      'uts-namespace': none,
+      network: none,
+      'empty-root': 'it needs root or a user namespace',
+    });
+    const { error } = await probe('strict', '12345');
+    expect(error).toMatch(
+      /^\S+node cannot be confined by its user namespace, which strict confinement demands: the limit on user namespaces is/,
+    );
+  }, 180_000);
+});
