@@ -28,11 +28,16 @@ export function filterRemark(list: ListName | null, filter: string): string {
   return `/${filter}  ${remark}Esc clears the filter`;
 }
 
+/** Columns without a title are marks, which nobody would name. */
+function isNamed(field: Field<never> & { readonly title?: string }): boolean {
+  return field.cell !== undefined && field.title !== '';
+}
+
 /** What an empty list says. @param subject `Nothing`, `No VM` */
 export function noMatchText(list: ListName, filter: string, subject: string): string {
   const unknown = unknownColumn(list, filter);
   if (unknown === null) return `${subject} matches the filter; Esc clears it`;
-  const columns = new Set(FIELDS[list].filter(({ cell }) => cell !== undefined).map(({ key }) => key));
+  const columns = new Set(FIELDS[list].filter(isNamed).map(({ key }) => key));
   return (
     `${subject} matches the filter: this list has no column "${printable(unknown)}", only ${[...columns].join(', ')}; ` +
     'Esc clears it'

@@ -33,6 +33,7 @@ test('a list says so, with rows and without', () => {
   expect(filterRemark('vms', 'web')).toBe('/web  Esc clears the filter');
   expect(filterRemark(null, 'web')).toBe('');
   expect(noMatchText('vms', 'web', 'No VM')).toBe('No VM matches the filter; Esc clears it');
+  expect(noMatchText('vms', 'driver:vfio', 'No VM')).toMatch(/no column "driver", only name, state, /);
   expect(noMatchText('doctor', 'driver:vfio', 'Nothing')).toBe(
     'Nothing matches the filter: this list has no column "driver", only state, area, title, id, why; Esc clears it',
   );
