@@ -57,12 +57,15 @@ export async function bundle() {
       define: DEFINE,
       banner: { js: REQUIRE },
     }),
-    // One file: a manager keeps a copy, and passes its original location (src/engine/machine-code.ts).
+    // One file each: a manager keeps copies of them (src/engine/machines/machine-code.ts).
     esbuild.build({
       ...COMMON,
-      entryPoints: { 'machine-thread': 'src/vmm/machine/thread.ts' },
-      define: { ...DEFINE, 'import.meta.dirname': '__dirname' },
-      banner: { js: `const __dirname = process.argv[2] ?? import.meta.dirname; ${REQUIRE}` },
+      entryPoints: {
+        'machine-thread': 'src/vmm/machine/machine-thread.ts',
+        'machine-process': 'src/vmm/machine/machine-process.ts',
+      },
+      define: DEFINE,
+      banner: { js: REQUIRE },
     }),
   ]);
   const { inputs, outputs } = program.metafile;

@@ -47,6 +47,24 @@ pub fn drain(fd: RawFd) -> u64 {
     if read == 8 { count } else { 0 }
 }
 
+/// What an fd is watched for. A hang-up or an error always counts.
+#[derive(Clone, Copy)]
+pub enum Ready {
+    Readable,
+    /// Or writable.
+    Either,
+}
+
+impl Ready {
+    fn events(self) -> u32 {
+        let events = match self {
+            Ready::Readable => libc::EPOLLIN,
+            Ready::Either => libc::EPOLLIN | libc::EPOLLOUT,
+        };
+        events as u32
+    }
+}
+
 pub struct Epoll(OwnedFd);
 
 impl Epoll {
@@ -55,11 +73,20 @@ impl Epoll {
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) }))
     }
 
-    /// Reports `fd`, by its number, for as long as it is readable.
-    pub fn add(&self, fd: RawFd) -> Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: fd as u64 };
+    /// Reports `fd`, by its number, for as long as it is ready.
+    pub fn add(&self, fd: RawFd, ready: Ready) -> Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, ready)
+    }
+
+    /// Changes what an added `fd` is reported for.
+    pub fn modify(&self, fd: RawFd, ready: Ready) -> Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, ready)
+    }
+
+    fn control(&self, operation: i32, fd: RawFd, ready: Ready) -> Result<()> {
+        let mut event = libc::epoll_event { events: ready.events(), u64: fd as u64 };
         // SAFETY: `event` is valid.
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &mut event) })?;
         Ok(())
     }
 

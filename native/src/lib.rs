@@ -29,6 +29,7 @@ mod vm;
 use blk::BlkQueueConfig;
 use confine::{ConfineOptions, ConfineReport};
 use counters::Counters;
+use epoll::Ready;
 use errno::{Errno, Result};
 use event::Event;
 use layout::QueueProgress;
@@ -203,11 +204,13 @@ pub extern "C" fn vring_ring(vm: i32) -> i32 {
     })
 }
 
-/// Makes `vring_wait` report `fd` with `token` while it is readable. Bit 0 of `flags`: it is an eventfd to drain.
+/// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to drain,
+/// 2 while it is readable or writable.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_watch(vm: i32, fd: i32, token: u64, flags: u32) -> i32 {
     on_vm(vm, |vm| match flags {
-        0 | 1 => vm.reactor().watch(fd, token, flags == 1),
+        0 | 1 => vm.reactor().watch(fd, token, Ready::Readable, flags == 1),
+        2 => vm.reactor().watch(fd, token, Ready::Either, false),
         _ => Err(Errno(libc::EINVAL)),
     })
 }

@@ -12,7 +12,7 @@ export type RunOptions = {
   readonly kvm?: 'on' | 'off';
   readonly name?: string;
   readonly rng: boolean;
-  readonly seccomp: boolean;
+  readonly confine: 'default' | 'strict' | 'off';
   readonly ui?: boolean;
   readonly detach?: boolean;
   readonly foreground?: boolean;

@@ -35,6 +35,6 @@ export function qemuConfig(
     ...machine,
     ...(options.name !== undefined && { name: options.name }),
     ...(options.hugepages && { memory: { bytes: machine.memory!.bytes, hugepages: options.hugepages } }),
-    seccomp: options.seccomp,
+    confine: options.confine,
   };
 }

@@ -2,7 +2,7 @@ import { sameFile } from '../definitions/same-disk.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
-import { lockVm } from '../manager/vm-lock.ts';
+import { lockName } from '../manager/vm-lock.ts';
 import { outputFailure, printError, printLines } from '../text/output.ts';
 import { printable } from '../text/printable.ts';
 import { bytesOf, sizeText } from '../text/size.ts';
@@ -45,7 +45,7 @@ export async function runVm(
     // A terminal connection can be lost, so the VM outlives it. In a script (pipe or file) the VM ends with the script.
     if (!options.foreground && onTerminal()) return await runJoined(config);
     // A default name (from the kernel) is not locked, so that several such VMs can run.
-    return await runHere(new LocalEngine(options.name === undefined ? {} : { lock: lockVm }), config);
+    return await runHere(new LocalEngine(options.name === undefined ? {} : { takePlace: lockName }), config);
   } catch (error) {
     throw error instanceof ConfigError
       ? new UsageError(problemText(error.problems, inWords, config.devices ?? []))
@@ -97,7 +97,7 @@ function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
     devices: [...(options.disk ?? []), ...(options.rng ? [{ type: 'virtio-rng' as const }] : [])],
     ...(options.cpuFeatures && { cpuFeatures: options.cpuFeatures }),
     hideHypervisor: options.kvm === 'off',
-    seccomp: options.seccomp,
+    confine: options.confine,
   };
 }
 

@@ -31,7 +31,14 @@ export function registerRun(program: Command): void {
     .addOption(new Option('--kvm <state>', 'off hides the hypervisor from the guest').choices(['on', 'off']))
     .option('--name <name>', "the VM's name (default: the kernel's file name)")
     .option('--no-rng', 'leave out the virtio-rng device')
-    .option('--no-seccomp', 'run vCPU and queue threads without seccomp filters')
+    .addOption(
+      new Option(
+        '--confine <mode>',
+        "confinement of the machine's process; strict: refuse to start without all of it",
+      )
+        .choices(['default', 'strict', 'off'])
+        .default('default'),
+    )
     .addOption(new Option('--ui', 'run it in the manager and open the full-screen UI').conflicts('detach'))
     .option('--detach', 'run it in the manager and return')
     .addOption(
@@ -48,7 +55,7 @@ export function registerRun(program: Command): void {
     text: [
       "QEMU's options are taken as start scripts have them. One that changes nothing for the guest is left out and named; one that a " +
         "guest would miss is refused (docs/definitions.md). Of vring's own options, " +
-        '`--name`, `--ui`, `--detach`, `--hugepages` and `--no-seccomp` may stand beside them.',
+        '`--name`, `--ui`, `--detach`, `--hugepages` and `--confine` may stand beside them.',
       'On a terminal the manager runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
         '`vring vm console` joins it again. Without a terminal, in a script or a pipe, it runs in this process and ends with it.',
       'The exit status is 0 after a power-off, 1 after a crash, whose reason and registers are printed, and the ' +

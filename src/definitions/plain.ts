@@ -27,6 +27,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     autostart: definition.autostart || undefined,
     'on-crash': definition['on-crash'] === 'keep' ? undefined : definition['on-crash'],
     'on-reboot': definition['on-reboot'] === 'restart' ? undefined : definition['on-reboot'],
+    confine: definition.confine === 'default' ? undefined : definition.confine,
   });
 }
 

@@ -69,6 +69,15 @@ const fields = z.strictObject({
     .enum(['restart', 'stop'])
     .default('restart')
     .meta({ description: 'When the guest reboots: restart it, or stop it instead.', examples: ['stop'] }),
+  confine: z
+    .enum(['default', 'strict', 'off'])
+    .default('default')
+    .meta({
+      description:
+        "How the VM's process is confined: as far as the host allows, not at all, or `strict`: it does not start unless every " +
+        'layer is on (docs/security.md).',
+      examples: ['strict'],
+    }),
 });
 
 /**

@@ -63,6 +63,7 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
     hideHypervisor: cpus['hide-hypervisor'],
     ...(cpus.pinning && { pin: cpus.pinning }),
     onReboot: definition['on-reboot'],
+    confine: definition.confine,
   };
 }
 

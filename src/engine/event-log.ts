@@ -22,8 +22,9 @@ export class EventLog {
     this.#entries = this.#entries.map(entry => (entry.vm === from ? { ...entry, vm: to } : entry));
   }
 
-  add(level: LogEntry['level'], vm: string | null, text: string): void {
-    const entry = { number: this.#next++, at: Date.now(), vm, level, text };
+  /** @param at when it happened, in milliseconds since 1970 */
+  add(level: LogEntry['level'], vm: string | null, text: string, at = Date.now()): void {
+    const entry = { number: this.#next++, at, vm, level, text };
     this.#entries = [...this.#entries.slice(1 - KEPT), entry];
     this.#notify(entry);
   }

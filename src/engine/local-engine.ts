@@ -1,33 +1,39 @@
 import { systemClock } from '../clock.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
+import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
-import { shutDownAllVms } from '../vmm/native/native.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
 import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from './engine.ts';
 import { EventLog } from './event-log.ts';
-import { MachineWorker } from './machine-worker.ts';
+import type { FoundMachine, Machines } from './machines/machine.ts';
+import { threadMachines } from './machines/thread-machine.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import { somebodyHere } from './this-terminal.ts';
-import { Vm, type VmLock } from './vm.ts';
+import { Vm, type VmPlace } from './vm.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 import { logChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
+const ADOPT_MS = 1000;
 
 export type LocalEngineOptions = {
   readonly definitions?: Definitions;
   /** Keeps other processes from running a VM of this name. @throws saying who does */
-  readonly lock?: (name: string) => VmLock;
+  readonly takePlace?: (name: string) => VmPlace;
+  /** Where the VMs' machines run; default: on threads of this process. */
+  readonly machines?: Machines;
   /** Writes this host and the engine's VMs for a monitoring system; without it there are no metrics. */
   readonly metrics?: (engine: LocalEngine, format: MetricsFormat) => Promise<string>;
   /** VMs that were running when the manager before this one ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
+
+const NO_PLACE: VmPlace = { registration: null, handedOver: () => {}, release: () => {} };
 
 export type InterruptedVm = {
   readonly name: string;
@@ -46,7 +52,8 @@ export class LocalEngine implements Engine, CounterSource {
     remote: false,
   };
   readonly #definitions: Definitions;
-  readonly #lock: (name: string) => VmLock;
+  readonly #takePlace: (name: string) => VmPlace;
+  readonly #machines: Machines;
   readonly #metrics: ((engine: LocalEngine, format: MetricsFormat) => Promise<string>) | undefined;
   readonly #vms = new Map<string, Vm>();
   /** Each VM as listeners last saw it. */
@@ -60,14 +67,16 @@ export class LocalEngine implements Engine, CounterSource {
 
   constructor({
     definitions = NO_DEFINITIONS,
-    lock = () => ({ release: () => {} }),
+    takePlace = () => NO_PLACE,
+    machines = threadMachines,
     metrics,
     interrupted = [],
   }: LocalEngineOptions = {}) {
     this.#metrics = metrics;
     this.#definitions = definitions;
-    this.#lock = lock;
-    MachineWorker.warm();
+    this.#takePlace = takePlace;
+    this.#machines = machines;
+    machines.warm();
     process.on('exit', this.#abandonAll);
     this.#followDefinitions();
     for (const vm of interrupted) this.#takeInterrupted(vm);
@@ -82,9 +91,10 @@ export class LocalEngine implements Engine, CounterSource {
     return this.#log.entries;
   }
 
-  /** Adds to the log. */
+  /** Adds to the log. What is about a VM that runs is kept by its machine too, which may outlive this process. */
   note(level: LogEntry['level'], text: string, vm: string | null = null): void {
     this.#log.add(level, vm, text);
+    if (vm !== null) this.#vms.get(vm)?.remember({ at: Date.now(), level, text });
   }
 
   async start(input: MachineConfigInput): Promise<string> {
@@ -131,11 +141,27 @@ export class LocalEngine implements Engine, CounterSource {
     }
   }
 
-  pause = (id: string): Promise<void> => this.#vm(id).command('pause');
-  resume = (id: string): Promise<void> => this.#vm(id).command('resume');
-  reset = (id: string): Promise<void> => this.#vm(id).command('reset');
-  powerButton = (id: string): Promise<void> => this.#vm(id).command('power-button');
-  kill = (id: string): Promise<void> => this.#vm(id).kill();
+  async pause(id: string): Promise<void> {
+    await this.#vm(id).command('pause', {});
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#vm(id).command('resume', {});
+  }
+
+  async reset(id: string): Promise<void> {
+    await this.#vm(id).command('reset', {});
+  }
+
+  async powerButton(id: string): Promise<void> {
+    const { noticed } = await this.#vm(id).command('power-button', {});
+    if (noticed === false)
+      this.note('warning', 'the power button was pressed, but the guest has not turned it on', id);
+  }
+
+  async kill(id: string): Promise<void> {
+    await this.#vm(id).kill();
+  }
 
   async remove(id: string): Promise<void> {
     const vm = this.#vm(id);
@@ -151,12 +177,12 @@ export class LocalEngine implements Engine, CounterSource {
       throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
     if (this.#vms.has(name)) throw new Error(`there is already a VM named ${name}: choose another name`);
     // Nobody else may run it meanwhile, under either name.
-    const locks: VmLock[] = [];
+    const places: VmPlace[] = [];
     try {
-      for (const each of [id, name]) locks.push(this.#lock(each));
+      for (const each of [id, name]) places.push(this.#takePlace(each));
       if (vm.defined !== null) this.#definitions.rename(id, name);
     } finally {
-      for (const lock of locks) lock.release();
+      for (const place of places) place.release();
     }
     this.#forget(vm);
     vm.rename(name);
@@ -179,7 +205,7 @@ export class LocalEngine implements Engine, CounterSource {
     return this.#definitions.text(name);
   }
 
-  counters(id: string): BigUint64Array | null {
+  counters(id: string): CounterBlock | null {
     return this.#vm(id).counters;
   }
 
@@ -235,20 +261,35 @@ export class LocalEngine implements Engine, CounterSource {
   async close(): Promise<void> {
     this.refuseStarts();
     this.#unwatch();
-    await Promise.all(Array.from(this.#vms.values(), vm => vm.kill()));
+    // One that is stuck keeps nobody waiting.
+    await Promise.allSettled(Array.from(this.#vms.values(), vm => vm.kill()));
+    await this.#leave();
+  }
+
+  /** Leaves the VMs to the next manager: those whose machines have processes of their own go on. */
+  async detach(): Promise<void> {
+    this.refuseStarts();
+    this.#unwatch();
+    await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
     clearTimeout(this.#warming);
-    await MachineWorker.cool();
+    await this.#machines.cool();
     process.off('exit', this.#abandonAll);
   }
 
   async #run(vm: Vm, config: MachineConfig): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    await vm.start(config, () => this.#lock(vm.name));
+    await vm.start(config, this.#machines, () => this.#takePlace(vm.name));
     this.#warmLater();
   }
 
   #add(name: string): Vm {
-    const vm = new Vm(name, { changed: vm => this.#changed(vm) });
+    const vm = new Vm(name, {
+      changed: vm => this.#changed(vm),
+      happened: (vm, { at, level, text }) => this.#log.add(level, vm.name, text, at),
+    });
     this.#vms.set(name, vm);
     return vm;
   }
@@ -271,7 +312,8 @@ export class LocalEngine implements Engine, CounterSource {
     const before = this.#reported.get(vm.name) ?? null;
     this.#reported.set(vm.name, info);
     this.#emit({ kind: 'vm', vm: info });
-    logChanges(before, info, (level, text) => this.#log.add(level, vm.name, text));
+    if (vm.adopting) return;
+    logChanges(before, info, (level, text) => this.note(level, text, vm.name));
     // One that crashes while it is being killed is where it was to be.
     const wanted = before?.state !== 'crashed' && before?.state !== 'stopping';
     if (wanted && info.state === 'crashed' && !info.interrupted) this.#afterCrash(vm);
@@ -285,6 +327,19 @@ export class LocalEngine implements Engine, CounterSource {
     }
     this.note('info', 'restarting, as its definition says', vm.name);
     void this.startUnattended(vm.name);
+  }
+
+  /**
+   * Takes over machines that an earlier manager has started. Resolves once the state of each is known, or a second has passed.
+   */
+  async adopt(machines: readonly FoundMachine[]): Promise<void> {
+    const adopted = machines.map(async machine => {
+      const { name } = machine.config;
+      const vm = this.#vms.get(name) ?? this.#add(name);
+      await vm.adopt(machine);
+      if (vm.alive) this.note('info', 'found running, and taken over by this manager', name);
+    });
+    await Promise.race([Promise.all(adopted), new Promise(resolve => setTimeout(resolve, ADOPT_MS))]);
   }
 
   #takeInterrupted({ name, reason, config }: InterruptedVm): void {
@@ -309,13 +364,13 @@ export class LocalEngine implements Engine, CounterSource {
 
   /** The process exits with VMs still there: by an exception that nobody caught, or without `close`. */
   readonly #abandonAll = () => {
-    if ([...this.#vms.values()].some(vm => vm.alive)) shutDownAllVms();
+    if ([...this.#vms.values()].some(vm => vm.alive)) this.#machines.abandon();
   };
 
   /** Has a thread ready for the next VM, once this one is past its start: that is when both cores are wanted. */
   #warmLater(): void {
     clearTimeout(this.#warming);
-    this.#warming = setTimeout(() => MachineWorker.warm(), WARM_AFTER_MS).unref();
+    this.#warming = setTimeout(() => this.#machines.warm(), WARM_AFTER_MS).unref();
   }
 
   #vm(id: string): Vm {

@@ -1,6 +1,8 @@
+import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 
-export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'off' | 'crashed';
+/** `stuck`: it was ended, but the host has not let go of it yet. */
+export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'off' | 'crashed';
 
 /** One VM as every screen and command sees it. */
 export type VmInfo = {
@@ -10,7 +12,7 @@ export type VmInfo = {
   readonly state: VmState;
   readonly vcpus: number;
   readonly memoryBytes: number;
-  /** Why it is off or crashed, in one sentence; with a register dump in `detail` after a KVM error. */
+  /** Why it is off, crashed or stuck, in one sentence; with a register dump in `detail` after a KVM error. */
   readonly reason: string | null;
   readonly detail: string | null;
   /** The code of the guest's debug-exit port, when it ended itself through it. */
@@ -21,6 +23,10 @@ export type VmInfo = {
   readonly broken: Readonly<Record<string, string>>;
   /** Milliseconds since 1970, or null before the first start. */
   readonly startedAt: number | null;
+  /** The process that runs its machine; null without one. */
+  readonly pid: number | null;
+  /** How that process is confined; null without one of its own. */
+  readonly confinement: readonly Layer[] | null;
   readonly topology: Topology | null;
   /** There is a definition of this name on disk. A VM without one is forgotten when it is removed. */
   readonly defined: boolean;

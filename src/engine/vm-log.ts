@@ -6,9 +6,6 @@ type Log = (level: LogEntry['level'], text: string) => void;
 export function logChanges(before: VmInfo | null, now: VmInfo, log: Log): void {
   if (before?.state !== now.state) logState(before, now, log);
   if (now.problem !== null && before?.problem !== now.problem) log('error', now.problem);
-  for (const [device, reason] of Object.entries(now.broken)) {
-    if (before?.broken[device] !== reason) log('error', `${device} is broken: ${reason}`);
-  }
 }
 
 function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
@@ -18,6 +15,9 @@ function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
       break;
     case 'paused':
       log('info', 'paused');
+      break;
+    case 'stuck':
+      log('error', `stuck: ${now.reason}`);
       break;
     case 'crashed':
       log('error', now.interrupted ? (now.reason ?? '') : withDetail('crashed', now));

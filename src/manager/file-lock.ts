@@ -16,7 +16,13 @@ import { isLockedElsewhere, tryLock } from '../vmm/native/ofd-lock.ts';
 const HOLDER_MAX = 200;
 
 /** A lock file that names the process that holds it. */
-export type FileLock = { release(): void };
+export type FileLock = {
+  /** Whoever has a duplicate of it holds the lock too. */
+  readonly fd: number;
+  /** Another process is to hold it: the file names that one. */
+  nameHolder(pid: number, what: string): void;
+  release(): void;
+};
 
 export class LockHeldError extends Error {
   override readonly name = 'LockHeldError';
@@ -36,8 +42,12 @@ export function lockFile(path: string, what: string): FileLock {
     }
     // The previous holder may have removed the file between our open and our lock.
     if (isAt(fd, path)) {
-      nameHolder(fd);
-      return { release: () => release(fd, path) };
+      nameHolder(fd, process.pid, commandLine());
+      return {
+        fd,
+        nameHolder: (pid, what) => nameHolder(fd, pid, what),
+        release: () => release(fd, path),
+      };
     }
     closeSync(fd);
   }
@@ -72,10 +82,10 @@ function isAt(fd: number, path: string): boolean {
   return there?.ino === ino && there.dev === dev;
 }
 
-function nameHolder(fd: number): void {
+function nameHolder(fd: number, pid: number, what: string): void {
   try {
     ftruncateSync(fd);
-    writeSync(fd, `process ${process.pid} of ${userName()}: ${commandLine()}\n`, 0);
+    writeSync(fd, `process ${pid} of ${userName()}: ${what}\n`, 0);
   } catch {
     // The disk is full: the file is locked, but does not say by whom.
   }

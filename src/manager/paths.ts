@@ -11,6 +11,8 @@ export type ManagerPaths = {
   readonly runtime: string;
   readonly state: string;
   readonly socket: string;
+  /** What later managers find the machines of running VMs by. */
+  readonly machines: string;
   /** Log of a background manager. */
   readonly log: string;
 };
@@ -21,12 +23,13 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function managerPaths(env: Env = process.env, uid: number = process.getuid!()): ManagerPaths {
   const runtime = runtimeFolder(env, uid);
   const state = stateFolder(env, uid);
-  const socket = join(runtime, 'control.sock');
-  if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
+  const machines = join(runtime, 'machines');
+  const longest = join(machines, `${'0'.repeat(8)}.sock`);
+  if (Buffer.byteLength(longest) > LONGEST_SOCKET_PATH)
     throw new Error(
-      `${socket} is too long for a socket: set VRING_RUNTIME_DIR to a folder whose path is shorter`,
+      `${longest} is too long for a socket: set VRING_RUNTIME_DIR to a folder whose path is shorter`,
     );
-  return { runtime, state, socket, log: join(state, 'manager.log') };
+  return { runtime, state, socket: join(runtime, 'control.sock'), machines, log: join(state, 'manager.log') };
 }
 
 function runtimeFolder(env: Env, uid: number): string {

@@ -58,7 +58,7 @@ export function readLastRun(folder: string, bootId = currentBootId()): LastRun {
   }
   const what =
     file.bootId === bootId
-      ? `the manager that ran it (process ${file.pid}) died`
+      ? `its process and its manager (process ${file.pid}) died`
       : 'the host went down without shutting it down';
   const resumes = file.resume !== undefined && Date.now() - file.resume.at < RESUME_WITHIN_MS;
   return {
@@ -127,6 +127,11 @@ export class RunningRecord {
     const vms = this.#engine.vms().filter(isAlive);
     this.#resume = { at: Date.now(), vms: vms.map(({ id, name }) => ({ name, ...this.#config(id) })) };
     this.#write();
+  }
+
+  /** The VMs go on without this manager: they stay on record. */
+  detach(): void {
+    this.#unsubscribe();
   }
 
   /** In the course of an orderly end, once all VMs are off. */

@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import { DefinitionStore } from '../definitions/store.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
-import { keepMachineCode } from '../engine/machine-code.ts';
+import { keepMachineCode } from '../engine/machines/machine-code.ts';
+import { ProcessMachines } from '../engine/machines/process-machine.ts';
 import { ControlServer } from '../engine/remote/server.ts';
 import { loadAhead } from '../load-ahead.ts';
 import { version } from '../project-root.ts';
@@ -9,6 +10,8 @@ import { metricsNow } from '../report/metrics-now.ts';
 import { LockHeldError } from './file-lock.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
+import { findMachines } from './machines/find.ts';
+import { takePlace } from './machines/register.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
 import type { MetricsAddress } from './metrics/address.ts';
 import { MetricsServer } from './metrics/server.ts';
@@ -18,7 +21,7 @@ import { notifySystemd } from './sd-notify.ts';
 import { shutDownGuests } from './shut-down-guests.ts';
 import { stopRequests, surviveExceptions } from './signals.ts';
 import { thisUnit } from './unit.ts';
-import { lockOwnership, lockVm } from './vm-lock.ts';
+import { lockOwnership } from './vm-lock.ts';
 
 /** How often the manager checks that its socket is still where clients look for it. */
 const SOCKET_CHECK_MS = 5000;
@@ -65,11 +68,15 @@ export async function serve(options: ServeOptions): Promise<number> {
 async function manage(paths: ManagerPaths, options: ServeOptions): Promise<number> {
   const { background, idleMs, metrics } = options;
   const lastRun = readLastRun(paths.state);
+  const problems: { readonly vm: string | null; readonly text: string }[] = [];
+  const machines = findMachines(paths.machines, (vm, text) => problems.push({ vm, text }));
+  const found = new Set(machines.map(({ config }) => config.name));
   const engine = new LocalEngine({
     definitions: new DefinitionStore(),
-    lock: lockVm,
+    machines: new ProcessMachines(),
+    takePlace,
     metrics: metricsNow,
-    interrupted: lastRun.interrupted,
+    interrupted: lastRun.interrupted.filter(vm => !found.has(vm.name)),
   });
   const write = background ? fileLog(paths.log) : stderrLog();
   for (const entry of engine.log()) write(entry);
@@ -77,6 +84,8 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
     if (event.kind === 'log') write(event.entry);
   });
   if (lastRun.problem !== null) engine.note('error', lastRun.problem);
+  for (const { vm, text } of problems) engine.note('error', text, vm);
+  await engine.adopt(machines);
   surviveExceptions(text => engine.note('error', text));
   const running = new RunningRecord(paths.state, engine, error =>
     engine.note('warning', `the record of running VMs cannot be written: ${error.message}`),
@@ -103,7 +112,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
     }),
     stop: ({ resume = false, ...request }, terminal) => {
       if (resume) running.resumeLater();
-      stop.request({ text: `stopped by ${terminal}`, ...request });
+      stop.request({ text: `${request.keepVms ? 'left' : 'stopped'} by ${terminal}`, ...request });
     },
   });
   // Clients that come from then on find nobody, and start another one.
@@ -124,12 +133,17 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   clearInterval(socketCheck);
   const timeoutMs = reason.timeoutMs ?? options.shutdownMs;
   notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(timeoutMs + 15_000) * 1000}`);
-  // Clients may watch how their guests shut down.
-  const killed = await shutDownGuests(engine, { timeoutMs, hurry: stop.second });
-  if (killed.length > 0)
-    engine.note('warning', `killed, because they did not shut down in time: ${killed.join(', ')}`);
-  await engine.close();
-  running.close();
+  if (reason.keepVms) {
+    running.detach();
+    await engine.detach();
+  } else {
+    // Clients may watch how their guests shut down.
+    const killed = await shutDownGuests(engine, { timeoutMs, hurry: stop.second });
+    if (killed.length > 0)
+      engine.note('warning', `killed, because they did not shut down in time: ${killed.join(', ')}`);
+    await engine.close();
+    running.close();
+  }
   metricsServer?.close();
   await server.close(reason.text);
   return 0;
@@ -160,8 +174,8 @@ async function keepReachable(server: ControlServer, paths: ManagerPaths, engine:
 /** Loads ahead what may be needed: an upgrade of vring replaces its files while this manager keeps running. */
 async function outliveUpgrades(engine: LocalEngine): Promise<void> {
   try {
+    keepMachineCode();
     await loadAhead('src/manager/serve.ts');
-    await keepMachineCode();
   } catch (error) {
     const { message } = error as Error;
     engine.note('warning', `once vring is upgraded, this manager can start no more VMs: ${message}`);

@@ -12,6 +12,8 @@ export type StopReason = {
   readonly text: string;
   /** For the guests to power off, in place of the manager's own. */
   readonly timeoutMs?: number;
+  /** The VMs go on, for the next manager. */
+  readonly keepVms?: boolean;
 };
 
 export function stopRequests(note: (text: string) => void): StopRequests {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { VmLock } from '../engine/vm.ts';
+import type { VmPlace } from '../engine/vm.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile, lockHolder } from './file-lock.ts';
@@ -10,7 +10,7 @@ import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts
  * Keeps every other process of this user from running a VM of this name, until it is released or this process ends.
  * @throws saying who runs it
  */
-export function lockVm(name: string): VmLock {
+export function lockVm(name: string): FileLock {
   if (!VM_NAME.pattern.test(name))
     throw new Error(`"${printable(name)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
   const { runtime } = managerPaths();
@@ -23,6 +23,12 @@ export function lockVm(name: string): VmLock {
     if (!(error instanceof LockHeldError)) throw error;
     throw new Error(`${error.message}; stop it there first, or choose another name`);
   }
+}
+
+/** `lockVm` for a VM whose machine ends with this process. */
+export function lockName(name: string): VmPlace {
+  const { release } = lockVm(name);
+  return { registration: null, handedOver: () => {}, release };
 }
 
 /** The VMs that a process runs, by their locks: they say so whatever version of vring that process is. */
@@ -56,7 +62,7 @@ export function lockOwnership({
 }: {
   readonly runtime: string;
   readonly state: string;
-}): FileLock {
+}): Pick<FileLock, 'release'> {
   const socket = lockFile(join(runtime, 'manager.lock'), `the runtime folder ${runtime} is held`);
   try {
     const definitions = lockFile(join(state, 'manager.lock'), `the state folder ${state} is held`);

@@ -116,8 +116,10 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     const engine = await attached();
     await engine.restart('web');
     await engine.start(guest('adhoc'));
-    dead.kill('SIGKILL');
+    const machines = engine.vms().flatMap(vm => vm.pid ?? []);
+    for (const pid of [dead.pid!, ...machines]) process.kill(pid, 'SIGKILL');
     await dead;
+    await until(() => !machines.some(isRunning));
     expect(await json('status')).toMatchObject({ state: 'none', interrupted: ['adhoc', 'web'] });
     const [node, ...args] = NODE;
     const list = await execa(node!, [...args, CLI, 'vm', 'list', '--json']);
@@ -128,7 +130,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
 
     const next = startManager();
     const after = await attached();
-    const reason = `it ended unexpectedly: the manager that ran it (process ${dead.pid}) died`;
+    const reason = `it ended unexpectedly: its process and its manager (process ${dead.pid}) died`;
     expect(after.vms().map(vm => [vm.name, vm.state, vm.reason])).toEqual([
       ['adhoc', 'crashed', reason],
       ['db', 'off', null],

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
-import { CounterLayout, shapeOf, VCPU } from '../../src/vmm/counters/counters.ts';
+import { VCPU } from '../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../src/vmm/kvm/constants.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { holdings } from '../support/holdings.ts';
@@ -38,8 +38,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.printed(/> $/);
-    const counters = engine.counters(guest.id)!;
-    const layout = new CounterLayout(shapeOf(counters));
+    const { words: counters, layout } = engine.counters(guest.id)!;
     const { regions } = guest.info.topology!;
     const postCode = layout.region(regions.findIndex(region => region.device === 'post-code'));
     const exits = layout.vcpu(0) + VCPU.exits + EXIT.IO;
@@ -68,8 +67,8 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     await guest.printed(/> $/);
     await engine.pause(guest.id);
     expect(guest.info.state).toBe('paused');
-    const counters = engine.counters(guest.id)!;
-    const entries = new CounterLayout(shapeOf(counters)).vcpu(0) + VCPU.entries;
+    const { words: counters, layout } = engine.counters(guest.id)!;
+    const entries = layout.vcpu(0) + VCPU.entries;
     const before = counters[entries];
     engine.type(guest.id, Buffer.from('info\r'));
     await engine.pause(guest.id);
@@ -107,30 +106,6 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     if (hostile.info.state === 'running') await hostile.command('rubbish ports 1 2000');
     expect(neighbor.info.state).toBe('running');
     expect(await neighbor.command('rng 16')).toMatch(/[0-9a-f]{32}/);
-  });
-});
-
-const machineThreads = () => holdings().threads.filter(name => name === 'vring-machine').length;
-
-describe.skipIf(noKvm !== null)(onKvm('a machine thread that dies'), () => {
-  test('takes its own VM along, and nothing else', async () => {
-    const engine = newEngine();
-    const neighbor = await GuestVm.start(engine, { name: 'neighbor' });
-    await neighbor.printed(/> $/);
-    // A thread is kept warm for the next VM, a while after the last one has started.
-    await expect.poll(machineThreads, { timeout: 10_000 }).toBe(2);
-    const before = holdings();
-    const guest = await GuestVm.start(engine, { name: 'victim' });
-    await guest.printed(/> $/);
-    // No bytes at all: an exception in the serial port's model.
-    engine.type(guest.id, { byteLength: 0 } as Uint8Array);
-    expect((await guest.reached('crashed')).reason).toMatch(
-      /^the machine thread died: bytes\.slice is not a function/,
-    );
-    await expect.poll(holdings, { timeout: 10_000 }).toEqual(before);
-    expect(await neighbor.command('info')).toContain('result info');
-    await engine.restart(guest.id);
-    await guest.printed(/> .*> $/s);
   });
 });
 

@@ -18,11 +18,11 @@ beforeEach(() => {
   locked.length = 0;
   engine = new LocalEngine({
     definitions: new DefinitionStore(folder),
-    lock: name => {
+    takePlace: name => {
       if (held.has(name)) throw new Error(`${name} is run by another process`);
       held.add(name);
       locked.push(name);
-      return { release: () => held.delete(name) };
+      return { registration: null, handedOver: () => {}, release: () => held.delete(name) };
     },
   });
   events = [];

@@ -41,7 +41,7 @@ class Locks {
   take = (name: string) => {
     if (this.held.has(name)) throw new Error(`${name} is locked`);
     this.held.add(name);
-    return { release: () => this.held.delete(name) };
+    return { registration: null, handedOver: () => {}, release: () => this.held.delete(name) };
   };
 }
 
@@ -49,7 +49,7 @@ let engine: LocalEngine;
 const locks = new Locks();
 const events: EngineEvent[] = [];
 const engineWith = (definitions?: Definitions) => {
-  engine = new LocalEngine({ lock: locks.take, ...(definitions && { definitions }) });
+  engine = new LocalEngine({ takePlace: locks.take, ...(definitions && { definitions }) });
   engine.subscribe(event => events.push(event));
   return engine;
 };

@@ -21,6 +21,7 @@ describe('the folders of a manager', () => {
       runtime,
       state,
       socket: `${runtime}/control.sock`,
+      machines: `${runtime}/machines`,
       log: `${state}/manager.log`,
     });
   });

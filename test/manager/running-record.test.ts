@@ -54,7 +54,7 @@ test('the next manager learns what ended, why, and what it was made of', () => {
   const { folder, engine } = setUp();
   engine.become('web', 'running');
   engine.become('adhoc', 'running');
-  const reason = `it ended unexpectedly: the manager that ran it (process ${process.pid}) died`;
+  const reason = `it ended unexpectedly: its process and its manager (process ${process.pid}) died`;
   expect(readLastRun(folder, BOOT)).toEqual({
     interrupted: [
       { name: 'adhoc', reason, config: CONFIG },

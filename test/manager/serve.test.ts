@@ -256,7 +256,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       env: other,
       reject: false,
     });
-    expect(stderr).toContain(`the VM web is run by process ${engine.manager.pid} of`);
+    expect(stderr).toContain(`the VM web is run by process ${engine.vms()[0]!.pid} of`);
     await engine.kill('web');
     expect((await execa(node!, [...args, '--input-type=module', '-e', script])).exitCode).toBe(0);
   });

@@ -20,6 +20,8 @@ const OFF: VmInfo = {
   exitCode: null,
   broken: {},
   startedAt: null,
+  pid: null,
+  confinement: null,
   topology: null,
   defined: true,
   problem: 'web.yaml:3: cpus: "many" is no number',

@@ -15,15 +15,16 @@ import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/eng
 import {
   ADDRESS,
   addressKey,
-  allocateCounters,
+  type CounterBlock,
   CounterLayout,
+  type CounterShape,
   QUEUE,
   REGION,
-  shapeOf,
   VCPU,
   VCPU_STATE,
 } from '../../src/vmm/counters/counters.ts';
 import type { Topology } from '../../src/vmm/machine/topology.ts';
+import { allocateCounters } from './counters.ts';
 
 /** What a scripted VM does each second. */
 export type Script = {
@@ -80,7 +81,7 @@ export type Script = {
 type FakeVm = {
   info: VmInfo;
   script: Script;
-  counters: BigUint64Array;
+  counters: CounterBlock;
   bornAt: number;
   scrollback: Uint8Array;
   consoles: Consoles;
@@ -125,6 +126,8 @@ export class FakeEngine implements Engine, CounterSource {
         exitCode: null,
         broken: {},
         startedAt: this.#clock.wall() - 67_000,
+        pid: 4711,
+        confinement: null,
         topology: topologyOf(script, shape),
         defined: false,
         problem: null,
@@ -134,7 +137,7 @@ export class FakeEngine implements Engine, CounterSource {
         ...info,
       },
       script,
-      counters: allocateCounters(shape),
+      counters: blockOf(shape),
       bornAt: this.#clock.now() - 67_000,
       scrollback: new Uint8Array(),
       consoles: new Consoles({
@@ -168,7 +171,7 @@ export class FakeEngine implements Engine, CounterSource {
   renew(id: string, script: Script): void {
     const vm = this.#vm(id);
     vm.script = script;
-    vm.counters = allocateCounters(new CounterLayout(shapeOf(vm.counters)).shape);
+    vm.counters = blockOf(vm.counters.layout.shape);
     vm.bornAt = this.#clock.now();
   }
 
@@ -203,7 +206,7 @@ export class FakeEngine implements Engine, CounterSource {
       this.add(name, script, { ...info, id: name, name });
     });
 
-  counters(id: string): BigUint64Array {
+  counters(id: string): CounterBlock {
     const vm = this.#vm(id);
     count(vm, (this.#clock.now() - vm.bornAt) / 1000);
     return vm.counters;
@@ -316,8 +319,11 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
 }
 
 /** Writes what the script says after so many seconds. */
-function count({ script, counters }: FakeVm, seconds: number): void {
-  const layout = new CounterLayout(shapeOf(counters));
+function blockOf(shape: CounterShape): CounterBlock {
+  return { words: allocateCounters(shape), layout: new CounterLayout(shape) };
+}
+
+function count({ script, counters: { words: counters, layout } }: FakeVm, seconds: number): void {
   const put = (word: number, value: number) => {
     counters[word] = BigInt(Math.floor(value));
   };

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { afterEach, beforeEach } from 'vitest';
 import type { RemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import { connect } from '../../src/manager/connect.ts';
+import { readRecords } from '../../src/manager/machines/machine-record.ts';
 import { builtFile } from '../../src/project-root.ts';
 import { until } from './remote-rig.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -25,7 +26,14 @@ export function withOwnFolders(): void {
 const cleanUps: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+  killMachines();
 });
+
+/** Machines outlive their manager. */
+function killMachines(): void {
+  const folder = join(process.env.VRING_RUNTIME_DIR!, 'machines');
+  for (const { record } of readRecords(folder, () => {})) process.kill(record.pid, 'SIGKILL');
+}
 
 /** `vring serve ARGS` as systemd would start it, or with `--background` as a client would. */
 export function startManager(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {

@@ -68,7 +68,7 @@ test('a manager that is out of reach, until it is back', () => {
 });
 
 test('VMs that ended with their manager are one alarm, which says how to start them', () => {
-  const reason = 'it ended unexpectedly: the manager that ran it (process 7) died';
+  const reason = 'it ended unexpectedly: its process and its manager (process 7) died';
   engine.add('web', idle, { state: 'crashed', interrupted: true, reason });
   store.getState().vmsListed(engine.vms());
   expect(texts()).toEqual([`error web: ${reason}; A starts it again`]);

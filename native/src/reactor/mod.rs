@@ -6,7 +6,7 @@
 mod tests;
 
 use crate::clock::now_ns;
-use crate::epoll::{Epoll, EventFd, drain};
+use crate::epoll::{Epoll, EventFd, Ready, drain};
 use crate::errno::{Errno, Result};
 use crate::event::{Event, kind};
 use crate::mailbox::Mailbox;
@@ -75,7 +75,7 @@ struct Waiter {
 impl Reactor {
     pub fn new() -> Result<Reactor> {
         let (wake, epoll) = (EventFd::new()?, Epoll::new()?);
-        epoll.add(wake.as_raw_fd())?;
+        epoll.add(wake.as_raw_fd(), Ready::Readable)?;
         Ok(Reactor {
             mailboxes: [const { Mailbox::new() }; MAX_VCPUS],
             posted: Posted::default(),
@@ -115,10 +115,16 @@ impl Reactor {
         self.post_other(CLOSED);
     }
 
-    /// Reports `fd` while it is readable; with `drain` it is an eventfd that is emptied for the event.
-    pub fn watch(&self, fd: RawFd, token: u64, drain: bool) -> Result<()> {
+    /// Reports `fd` while it is ready; with `drain` it is an eventfd that is emptied for the event. Again with the same token,
+    /// it changes what the fd is watched for.
+    pub fn watch(&self, fd: RawFd, token: u64, ready: Ready, drain: bool) -> Result<()> {
         let mut watches = lock(&self.watches);
-        self.epoll.add(fd)?;
+        match self.epoll.add(fd, ready) {
+            Err(Errno(libc::EEXIST)) if watches.get(&fd).is_some_and(|watch| watch.token == token) => {
+                self.epoll.modify(fd, ready)?
+            }
+            result => result?,
+        }
         watches.insert(fd, Watch { token, drain });
         Ok(())
     }

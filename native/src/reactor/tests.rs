@@ -70,7 +70,7 @@ fn an_event_says_what_it_is_about() {
 fn fds_are_seen_even_when_posts_never_pause() {
     let reactor = Reactor::new().unwrap();
     let fd = EventFd::new().unwrap();
-    reactor.watch(fd.as_raw_fd(), 11, true).unwrap();
+    reactor.watch(fd.as_raw_fd(), 11, Ready::Readable, true).unwrap();
     fd.signal();
     let mut waits = 0;
     loop {
@@ -88,14 +88,28 @@ fn an_fd_is_watched_once_and_may_be_closed_before_it_is_unwatched() {
     let reactor = Reactor::new().unwrap();
     let fd = EventFd::new().unwrap();
     let raw = fd.as_raw_fd();
-    reactor.watch(raw, 1, false).unwrap();
-    assert_eq!(reactor.watch(raw, 2, false), Err(Errno(libc::EEXIST)));
+    reactor.watch(raw, 1, Ready::Readable, false).unwrap();
+    assert_eq!(reactor.watch(raw, 2, Ready::Readable, false), Err(Errno(libc::EEXIST)));
     fd.signal();
     assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD]);
     assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD], "not drained, so still readable");
     drop(fd);
     assert_eq!(reactor.unwatch(raw), Ok(()));
     assert_eq!(reactor.unwatch(raw), Err(Errno(libc::ENOENT)));
+}
+
+#[test]
+fn a_watched_fd_may_be_watched_for_more() {
+    let reactor = Reactor::new().unwrap();
+    let fd = EventFd::new().unwrap();
+    let raw = fd.as_raw_fd();
+    reactor.watch(raw, 1, Ready::Readable, false).unwrap();
+    assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues), Ok(0));
+    // An eventfd that is not full can always be written.
+    reactor.watch(raw, 1, Ready::Either, false).unwrap();
+    assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD]);
+    reactor.watch(raw, 1, Ready::Readable, false).unwrap();
+    assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues), Ok(0));
 }
 
 #[test]

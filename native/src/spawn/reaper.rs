@@ -1,6 +1,6 @@
 //! Waiting for processes to end, on one thread for all of them: neither V8 nor libuv's pool waits.
 
-use crate::epoll::Epoll;
+use crate::epoll::{Epoll, Ready};
 use crate::errno::{Errno, Result, check};
 use crate::sync::lock;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub fn watch(pidfd: RawFd) -> Result<RawFd> {
     let number = own.as_raw_fd();
     // Before it can be reported.
     lock(&reaper.watches).insert(number, Watch { pidfd: own, to: to.into() });
-    reaper.epoll.add(number).inspect_err(|_| drop(lock(&reaper.watches).remove(&number)))?;
+    reaper.epoll.add(number, Ready::Readable).inspect_err(|_| drop(lock(&reaper.watches).remove(&number)))?;
     Ok(from.into_raw_fd())
 }
 

@@ -1,7 +1,6 @@
 import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { InterruptedVm } from '../../engine/local-engine.ts';
-import type { VmLock } from '../../engine/vm.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { managerIfAny } from './manager.ts';
 
@@ -27,7 +26,7 @@ export function vmListOf(definitions: Definitions, interrupted: readonly Interru
     rename: async (id, name) => {
       // Neither name may be started meanwhile.
       const { lockVm } = await import('../../manager/vm-lock.ts');
-      const locks: VmLock[] = [];
+      const locks: { release(): void }[] = [];
       try {
         for (const each of [id, name]) locks.push(lockVm(each));
         definitions.rename(id, name);
@@ -55,6 +54,8 @@ function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
     exitCode: null,
     broken: {},
     startedAt: null,
+    pid: null,
+    confinement: null,
     topology: null,
     defined: true,
     problem,

@@ -82,6 +82,11 @@ export class AcpiPm implements Device, IoHandler {
     this.#update();
   }
 
+  /** Has the guest asked for an interrupt when the button is pressed (PWRBTN_EN, ACPI 6.5 §4.8.3.1.2)? */
+  get powerButtonEnabled(): boolean {
+    return (this.#enable & POWER_BUTTON) !== 0;
+  }
+
   pressPowerButton(): void {
     this.#status |= POWER_BUTTON;
     this.#update();

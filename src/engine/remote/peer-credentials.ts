@@ -1,23 +1,14 @@
 import type { Socket } from 'node:net';
-import { Struct } from '../../vmm/kvm/c-struct.ts';
-import { getSocketOption } from '../../vmm/native/libc.ts';
+import { credentialsOfPeer, type PeerCredentials } from '../../vmm/native/unix-socket.ts';
 
-/** unix(7), from asm-generic/socket.h. */
-const SOL_SOCKET = 1;
-const SO_PEERCRED = 17;
-
-const ucred = new Struct('struct ucred', { pid: 's32', uid: 'u32', gid: 'u32' });
-
-export type PeerCredentials = { readonly pid: number; readonly uid: number; readonly gid: number };
+export type { PeerCredentials } from '../../vmm/native/unix-socket.ts';
 
 /**
  * Who connected the other end of a Unix socket, as the kernel noted it at connect(2).
  * @throws when the socket is closed
  */
 export function peerCredentials(socket: Socket): PeerCredentials {
-  const value = new Uint8Array(ucred.size);
-  getSocketOption(fdOf(socket), 'SO_PEERCRED', SOL_SOCKET, SO_PEERCRED, value);
-  return ucred.read(value);
+  return credentialsOfPeer(fdOf(socket));
 }
 
 /** Node has no public way to a socket's fd; its handle has had this property since its beginnings. */

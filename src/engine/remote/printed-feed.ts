@@ -1,5 +1,5 @@
+import { Scrollback } from '../../vmm/machine/scrollback.ts';
 import type { ConsoleListener } from '../engine.ts';
-import { Scrollback } from '../scrollback.ts';
 import type { Sink } from './sink.ts';
 
 const HELD_BYTES = 64 * 1024;

@@ -58,6 +58,8 @@ export type StopRequest = {
   readonly timeoutMs?: number;
   /** The next manager starts the VMs that run now. */
   readonly resume?: boolean;
+  /** Leave the VMs running, for the next manager. */
+  readonly keepVms?: boolean;
 };
 
 type ById = { readonly id: string };

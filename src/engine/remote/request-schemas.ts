@@ -41,6 +41,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
     .strictObject({
       timeoutMs: z.int().min(0).max(86_400_000).exactOptional(),
       resume: z.boolean().exactOptional(),
+      keepVms: z.boolean().exactOptional(),
     })
     .prefault({}),
   // The engine checks the machine by its own schema, with messages for the user.

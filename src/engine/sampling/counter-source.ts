@@ -1,3 +1,4 @@
+import type { CounterBlock } from '../../vmm/counters/counters.ts';
 import type { EngineEvent, VmInfo } from '../vm-info.ts';
 
 /** What /proc has of one vCPU thread, and the counters do not: its CPU time in nanoseconds, and where it ran last. */
@@ -12,8 +13,8 @@ export type ThreadTimes = {
 /** Where the VMs run, and their counters can be read in place. */
 export interface CounterSource {
   vms(): readonly VmInfo[];
-  /** The VM's counters (see vmm/counters.ts); null before the machine has been built. */
-  counters(id: string): BigUint64Array | null;
+  /** The counters of a VM's present run, or its last; null before the first. */
+  counters(id: string): CounterBlock | null;
   /** By vCPU. */
   threadTimes(id: string): readonly ThreadTimes[];
   subscribe(listener: (event: EngineEvent) => void): () => void;

@@ -123,7 +123,7 @@ export class Sampler implements Sampling {
       this.#forget(id);
       return;
     }
-    if (this.#baselines.get(id)?.source !== now.source) this.#baselines.delete(id);
+    if (this.#baselines.get(id)?.layout !== now.layout) this.#baselines.delete(id);
     const before = (this.#snapshots.get(id) ?? []).filter(snapshot => comparable(snapshot, now));
     const oldest = before.findLastIndex(snapshot => now.at - snapshot.at >= CPU_WINDOW_MS);
     this.#snapshots.set(id, [...before.slice(Math.max(0, oldest)), now]);

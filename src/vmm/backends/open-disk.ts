@@ -30,26 +30,18 @@ export type OpenDisk = {
 };
 
 /**
- * Disks found to be raw, by `dev:ino`. A reset opens a machine's disks again; whatever the guest wrote to one in the
- * meantime must not change its format. QEMU gets the same effect by keeping its disks open.
- */
-export type RawDisks = Set<string>;
-
-/**
  * Opens a raw image file or a block device, bypassing the page cache with `cache` none where possible, and locks it against
  * other writers (for `readonly`, shares it with other readers). @throws DiskError
  */
-export function openDisk(options: DiskOptions, raw: RawDisks = new Set()): OpenDisk {
+export function openDisk(options: DiskOptions): OpenDisk {
   const { path, readonly } = options;
   const { fd, isBlockDevice } = openChecked(options);
   try {
     lockDisk(fd, path, readonly);
     const stats = fstatSync(fd, { bigint: true });
     const size = isBlockDevice ? ioctlU64(fd, 'BLKGETSIZE64', BLKGETSIZE64) : Number(stats.size);
-    const id = `${stats.dev}:${stats.ino}`;
-    if (options.format === undefined && !raw.has(id)) checkRaw(fd, path, size);
+    if (options.format === undefined) checkRaw(fd, path, size);
     checkSize(path, size, isBlockDevice);
-    raw.add(id);
     return {
       fd,
       size,

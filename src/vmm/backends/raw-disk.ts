@@ -1,4 +1,3 @@
-import type { DiskOptions } from '../../devices/machine-services.ts';
 import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { SystemError } from '../native/libc.ts';
@@ -6,7 +5,7 @@ import { BLK_QUEUE_FLAG } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
-import { type OpenDisk, openDisk, type RawDisks } from './open-disk.ts';
+import type { OpenDisk } from './open-disk.ts';
 
 const SERIAL_BYTES = 20;
 
@@ -82,17 +81,13 @@ function queueAdvice(code: string): string {
   }
 }
 
-/**
- * Opens and locks a disk's image or device. `owner` closes it if nothing else does. @throws DiskError with a message for
- * the user.
- */
+/** The backend of an open disk, whose fd `owner` closes if nothing else does. */
 export function openRawDisk(
-  options: DiskOptions,
+  disk: OpenDisk,
+  readonly: boolean,
   queues: QueueThreads,
   owner: ResourceOwner,
-  raw?: RawDisks,
 ): BlockBackend {
-  const disk = openDisk(options, raw);
   owner.ownFd(disk.fd);
-  return new RawDisk(disk, options.readonly, queues, owner);
+  return new RawDisk(disk, readonly, queues, owner);
 }

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { close } from '../native/libc.ts';
 import { BootError } from './boot-error.ts';
 
 /** Node limits a length to a signed 32-bit number. */
@@ -15,8 +16,15 @@ export interface ImageFile {
   close(): void;
 }
 
+export type ImagePurpose = 'kernel' | 'initrd' | 'module';
+
 /** @throws BootError when it doesn't exist or can't be read. */
-export function openImage(path: string, purpose: 'kernel' | 'initrd' | 'module'): ImageFile {
+export function openImage(path: string, purpose: ImagePurpose): ImageFile {
+  return imageOfFd(path, openImageFd(path, purpose));
+}
+
+/** @returns the fd of an image file. @throws BootError */
+export function openImageFd(path: string, purpose: ImagePurpose): number {
   let fd: number;
   try {
     // Non-blocking: opening a named pipe without a writer would block the machine thread forever.
@@ -24,23 +32,26 @@ export function openImage(path: string, purpose: 'kernel' | 'initrd' | 'module')
   } catch (error) {
     throw new BootError(`cannot open the ${purpose} ${path}: ${explain(error)}`);
   }
-  const stat = fstatSync(fd);
-  if (!stat.isFile()) {
-    closeSync(fd);
-    throw new BootError(`the ${purpose} ${path} is not a regular file: give the path of an image`);
-  }
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new BootError(`the ${purpose} ${path} is not a regular file: give the path of an image`);
+}
+
+/** An open image file; `fd`, which was opened by whatever means, is closed with it. */
+export function imageOfFd(path: string, fd: number): ImageFile {
+  const { size } = fstatSync(fd);
   return {
     name: path,
-    size: stat.size,
+    size,
     readInto: (target, offset, part) => {
-      checkInside({ name: path, size: stat.size }, offset, target.length, part);
+      checkInside({ name: path, size }, offset, target.length, part);
       for (let done = 0; done < target.length; ) {
         const count = readSync(fd, target, done, Math.min(target.length - done, READ_MAX), offset + done);
         if (count === 0) throw new BootError(`${path} shrank while it was being read: start the VM again`);
         done += count;
       }
     },
-    close: () => closeSync(fd),
+    close: () => close(fd),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * The counters of one VM: one SharedArrayBuffer of unsigned 64-bit words. Native threads and the machine thread
- * add to it; the sampler reads it without a syscall or a message. `native/src/counters.rs` has the same layout, and a
+ * The counters of one VM: a block of shared memory of unsigned 64-bit words. Native threads and the machine thread
+ * add to it; the sampler, in the manager, reads it without a system call or a message. `native/src/counters.rs` has the same layout, and a
  * test compares the two. Every word has one writer.
  */
 
@@ -137,14 +137,15 @@ export class CounterLayout {
   }
 }
 
-/** A new, zeroed block of counters with its header filled in. */
-export function allocateCounters(shape: CounterShape): BigUint64Array<SharedArrayBuffer> {
-  const words = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(shape).bytes));
+/** The counters of one run of a VM, and where its blocks are. */
+export type CounterBlock = { readonly words: BigUint64Array; readonly layout: CounterLayout };
+
+/** Writes the header of a zeroed block. */
+export function writeHeader(words: BigUint64Array, { vcpus, queues, regions }: CounterShape): void {
   words[0] = COUNTERS_MAGIC;
-  words[1] = BigInt(shape.vcpus);
-  words[2] = BigInt(shape.queues);
-  words[3] = BigInt(shape.regions);
-  return words;
+  words[1] = BigInt(vcpus);
+  words[2] = BigInt(queues);
+  words[3] = BigInt(regions);
 }
 
 /** The shape of the block that starts with `words`, from its header. */

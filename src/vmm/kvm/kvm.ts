@@ -52,7 +52,11 @@ export class Kvm {
 
   /** @throws KvmError when there is no usable KVM, saying what to do. */
   static open(owner: ResourceOwner, path = '/dev/kvm'): Kvm {
-    const fd = openDevice(path);
+    return Kvm.of(openKvmDevice(path), owner, path);
+  }
+
+  /** @param fd of the device, which is then the owner's. @throws KvmError */
+  static of(fd: number, owner: ResourceOwner, path = '/dev/kvm'): Kvm {
     try {
       checkInterface(fd, path);
     } catch (error) {
@@ -102,7 +106,8 @@ export class Kvm {
   }
 }
 
-function openDevice(path: string): number {
+/** @throws KvmError when it cannot be opened, saying what to do. */
+export function openKvmDevice(path = '/dev/kvm'): number {
   try {
     return open(path, O_RDWR);
   } catch (error) {

@@ -71,7 +71,8 @@ const fields = z.strictObject({
   pin: z.array(z.int().min(0)).optional(),
   /** When the guest resets the machine: rebuild it, or stop it. The reset button always resets. */
   onReboot: z.enum(['restart', 'stop']).default('restart'),
-  seccomp: z.boolean().default(true),
+  /** How the machine's process is confined: as far as this host can, or not at all; or it does not start unless all layers are on. */
+  confine: z.enum(['default', 'strict', 'off']).default('default'),
 });
 
 /** The configuration of one machine: everything the machine thread needs, as plain data. */

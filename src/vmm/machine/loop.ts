@@ -1,5 +1,6 @@
 import type { Cancel, Clock, EventLoop } from '../../devices/device.ts';
 import { EVENT, type NativeVm } from '../native/native.ts';
+import type { FdWatcher } from './manager-link.ts';
 import { Timers } from './timers.ts';
 
 /** Rounds (a few microseconds each) between timer checks while the loop is never idle. */
@@ -15,15 +16,15 @@ export type MachineHandlers = {
   vcpuEnded(index: number, errno: number, died: boolean): void;
   /** The queue thread with this handle has given up its queue. */
   queueBroken(handle: number): void;
-  /** The main thread has posted something. */
-  doorbell(): void;
 };
 
 /** The machine thread's loop: it sleeps in the native reactor and dispatches each event to its handler. */
-export class MachineLoop implements EventLoop, Clock {
+export class MachineLoop implements EventLoop, Clock, FdWatcher {
   readonly #native: NativeVm;
   readonly #timers = new Timers();
   readonly #watchers = new Map<number, (count: number) => void>();
+  /** Of the fds of `watchFd`. */
+  readonly #fdTokens = new Map<number, number>();
   #nextToken = 1;
   #running = true;
 
@@ -39,6 +40,22 @@ export class MachineLoop implements EventLoop, Clock {
       this.#watchers.delete(token);
       this.#native.unwatch(fd);
     };
+  }
+
+  /** Calls back for as long as `fd` is readable, or also writable. May be called again to change that. */
+  watchFd(fd: number, writable: boolean, onReady: () => void): void {
+    const token = this.#fdTokens.get(fd) ?? this.#nextToken++;
+    this.#fdTokens.set(fd, token);
+    this.#watchers.set(token, onReady);
+    this.#native.watchFd(fd, token, writable);
+  }
+
+  unwatchFd(fd: number): void {
+    const token = this.#fdTokens.get(fd);
+    if (token === undefined) return;
+    this.#fdTokens.delete(fd);
+    this.#watchers.delete(token);
+    this.#native.unwatch(fd);
   }
 
   now(): bigint {
@@ -82,9 +99,6 @@ export class MachineLoop implements EventLoop, Clock {
         break;
       case EVENT.fd:
         this.#watchers.get(native.eventToken(i))?.(native.eventAux(i));
-        break;
-      case EVENT.doorbell:
-        handlers.doorbell();
         break;
       case EVENT.parked:
         handlers.parked(native.eventIndex(i));

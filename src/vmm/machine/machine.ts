@@ -5,11 +5,11 @@ import { PciHost } from '../../devices/pci/pci-host.ts';
 import { builtinDevicesBeside, createDevice, deviceNames, deviceTypeOf } from '../../devices/registry.ts';
 import { buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
-import { type ImageFile, openImage } from '../boot/image-file.ts';
+import type { ImageFile, ImagePurpose } from '../boot/image-file.ts';
 import { loadKernel } from '../boot/load-kernel.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import { apicIdsOf } from '../cpu/cpu-topology.ts';
-import { cpuTopology, createVcpus, startVcpus } from '../cpu/machine-vcpus.ts';
+import { cpuTopology, createVcpus } from '../cpu/machine-vcpus.ts';
 import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
@@ -21,6 +21,7 @@ import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
+import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import { type MachineHost, machineServices } from './services.ts';
 import type { DeviceLabel } from './topology.ts';
@@ -32,7 +33,7 @@ export type MachineBase = MachineHost & {
   readonly counters: CounterBlocks;
 };
 
-/** A machine that has been built: its vCPUs are parked at the kernel's first instruction. */
+/** A machine that has been built: its vCPUs are at the kernel's first instruction, and have no threads yet. */
 export type Machine = {
   readonly vcpus: readonly VcpuFd[];
   readonly buses: Buses;
@@ -44,12 +45,12 @@ export type Machine = {
 /** Builds a machine and loads its kernel. @throws an error for the user if its configuration or this host is unsuitable. */
 export function buildMachine(config: MachineConfig, base: MachineBase): Machine {
   const { native, counters } = base;
-  const kvm = Kvm.open(native);
-  checkHostMemory(config.memory.bytes);
+  if (base.files.isFirstBoot) checkHostMemory(config.memory.bytes);
+  const kvm = Kvm.of(base.files.openKvm(), native);
   const ram = new GuestRam(native, config.memory);
   const vm = createVm(kvm, ram);
   native.setMemory(ram.regions);
-  native.setSeccomp(config.seccomp);
+  native.setSeccomp(config.confine !== 'off');
 
   const interrupts = new Interrupts(vm, base.loop, native);
   const queues = new QueueThreads(native);
@@ -62,9 +63,8 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   const pci = pciHost(buses, services, mmio64);
   const parts = addDevices(config, services, buses, pci);
 
-  const entry = loadGuest(config, ram, mmio64, pci);
+  const entry = loadGuest(config, base.files, ram, mmio64, pci);
   const vcpus = createVcpus(config, kvm, vm, entry);
-  startVcpus(native, vcpus, config.pin ?? []);
   const devices = parts.map(({ built }) => built);
   return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
 }
@@ -142,7 +142,13 @@ function labelOf(
 }
 
 /** Loads ACPI tables, kernel, initrd and command line into RAM. */
-function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: PciHost): BootEntry {
+function loadGuest(
+  config: MachineConfig,
+  files: HostFiles,
+  ram: GuestRam,
+  mmio64: Window,
+  pci: PciHost,
+): BootEntry {
   const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: ram.regions };
   const acpi = buildAcpiTables({
@@ -154,8 +160,8 @@ function loadGuest(config: MachineConfig, ram: GuestRam, mmio64: Window, pci: Pc
   for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
 
   const images: ImageFile[] = [];
-  const open = (path: string, purpose: 'kernel' | 'initrd' | 'module') => {
-    const image = openImage(path, purpose);
+  const open = (path: string, purpose: ImagePurpose) => {
+    const image = files.openImage(path, purpose);
     images.push(image);
     return image;
   };

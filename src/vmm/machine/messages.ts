@@ -1,33 +1,90 @@
+import type { Layer } from '../confinement/layer.ts';
 import type { MachineConfig } from './config.ts';
 import type { Topology } from './topology.ts';
 
-/** Messages from the main thread to a machine thread. After posting one, ring the VM's doorbell. */
+/** The version of these messages. A manager and a machine that was started by another version of vring compare it first. */
+export const PROTOCOL = 1;
+
+/** Messages from a manager to a machine. What is typed travels in frames of its own (frames.ts). */
 export type ToMachine =
+  /**
+   * Builds the machine. With it come fds: the memfd of the counters, zeroed; for one that outlives
+   * its manager also the socket that later managers connect to, and the lock of its name.
+   */
   | {
       readonly kind: 'build';
       readonly config: MachineConfig;
-      /** The VM's counters, zeroed (vmm/counters.ts). */
-      readonly counters: BigUint64Array<SharedArrayBuffer>;
+      /** What a later manager recognizes the machine by. */
+      readonly token: string;
+      /** Of a process: the layers that it was started with, and a uid and gid of its own, if it is to have one. */
+      readonly layers: readonly Layer[];
+      readonly user: { readonly uid: number; readonly gid: number } | null;
     }
-  | { readonly kind: 'command'; readonly id: number; readonly command: MachineCommand }
-  | { readonly kind: 'input'; readonly bytes: Uint8Array };
+  | ({ readonly kind: 'command'; readonly id: number } & MachineCommand)
+  /** The manager has logged something about this VM: the machine keeps it for a later manager. */
+  | { readonly kind: 'note'; readonly event: MachineEvent }
+  /** The manager knows how the machine ended: nobody needs it any more. */
+  | { readonly kind: 'collected' };
 
-export type MachineCommand = 'pause' | 'resume' | 'reset' | 'power-button' | 'stop';
+/** Each command's arguments and result. */
+export type MachineCommands = {
+  pause: { readonly arguments: Nothing; readonly result: null };
+  resume: { readonly arguments: Nothing; readonly result: null };
+  /** The reset button. */
+  reset: { readonly arguments: Nothing; readonly result: null };
+  /** The ACPI power button. */
+  'power-button': { readonly arguments: Nothing; readonly result: { readonly noticed: boolean } };
+  /** Ends the machine. */
+  stop: { readonly arguments: { readonly reason: string }; readonly result: null };
+};
 
-/** Messages from a machine thread to the main thread. */
+export type CommandName = keyof MachineCommands;
+type Nothing = Readonly<Record<string, never>>;
+
+export type MachineCommand = {
+  [Name in CommandName]: { readonly command: Name; readonly arguments: MachineCommands[Name]['arguments'] };
+}[CommandName];
+
+/** Messages from a machine to its manager. What the guest prints travels in frames of its own. */
 export type FromMachine =
-  /** The native VM, which owns every thread, fd and mapping: destroying it cleans up after a dead machine thread. */
+  /** The first message to a manager that has connected to a running machine; its fd is that of the counters. The rest of what it has to say follows. */
+  | ({ readonly kind: 'hello' } & MachineIdentity)
+  /** For a manager in the same process: the native VM, which owns every thread, fd and mapping. */
   | { readonly kind: 'created'; readonly vm: number }
-  | { readonly kind: 'built'; readonly topology: Topology }
-  | { readonly kind: 'state'; readonly state: 'running' | 'paused' }
-  | { readonly kind: 'console'; readonly bytes: Uint8Array }
-  /** How many bytes of `input` the guest has consumed. */
-  | { readonly kind: 'input-taken'; readonly bytes: number }
-  /** A device has stopped because its driver violated the protocol; the machine keeps running. */
-  | { readonly kind: 'broken'; readonly device: string; readonly reason: string }
-  | { readonly kind: 'reply'; readonly id: number; readonly error: string | null }
+  | { readonly kind: 'topology'; readonly topology: Topology }
+  /** What became of each layer of its process's confinement. */
+  | { readonly kind: 'confinement'; readonly layers: readonly Layer[] }
+  | { readonly kind: 'state'; readonly state: MachineState }
+  /** Devices that stopped serving their driver, each with the reason; the machine keeps running. */
+  | { readonly kind: 'broken'; readonly broken: Readonly<Record<string, string>> }
+  | { readonly kind: 'event'; readonly event: MachineEvent }
+  /** How many typed bytes the guest has taken from a port since the last such message. */
+  | { readonly kind: 'input-taken'; readonly port: number; readonly bytes: number }
+  | {
+      readonly kind: 'reply';
+      readonly id: number;
+      readonly error: string | null;
+      readonly result: unknown;
+    }
   /** The last message: everything the VM held has been released. */
   | { readonly kind: 'ended'; readonly end: MachineEnd };
+
+export type MachineState = 'starting' | 'running' | 'paused';
+
+/** What a machine says of itself to a manager that did not start it. */
+export type MachineIdentity = {
+  readonly protocol: number;
+  readonly version: string;
+  readonly token: string;
+};
+
+/** Something that happened to a VM. */
+export type MachineEvent = {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly level: 'info' | 'warning' | 'error';
+  readonly text: string;
+};
 
 /** How a machine ended. */
 export type MachineEnd = {

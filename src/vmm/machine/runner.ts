@@ -1,8 +1,8 @@
 import type { MachineRequest } from '../../devices/device.ts';
 import { AcpiPm } from '../../devices/legacy/acpi-pm.ts';
-import type { RawDisks } from '../backends/open-disk.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
+import { startVcpus } from '../cpu/machine-vcpus.ts';
 import { VcpuGroup } from '../cpu/vcpu-group.ts';
 import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
 import { errnoName } from '../native/libc.ts';
@@ -10,18 +10,28 @@ import { NativeVm } from '../native/native.ts';
 import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { describeExit } from './describe-exit.ts';
+import { HostFiles } from './host-files.ts';
 import { MachineLoop } from './loop.ts';
 import { buildMachine, type Machine } from './machine.ts';
-import type { FromMachine, MachineCommand, MachineEnd, ToMachine } from './messages.ts';
+import type { ManagerLink } from './manager-link.ts';
+import type { MachineCommand, MachineCommands, MachineEnd } from './messages.ts';
+import type { MachineReport } from './report.ts';
 import { SerialConsole } from './serial-console.ts';
 
 /** How one boot of a machine ended: for good, or with a reset. */
-export type RunEnd = { readonly kind: 'reset' } | { readonly kind: 'ended'; readonly end: MachineEnd };
+export type RunEnd =
+  | { readonly kind: 'reset'; readonly by: 'guest' | 'button' }
+  | { readonly kind: 'ended'; readonly end: MachineEnd };
 
-/** The channel to the main thread. `next` returns its oldest unread message, null if there is none. */
-export type MachinePort = {
-  post(message: FromMachine): void;
-  next(): ToMachine | null;
+/** The character port that is the first serial port. */
+const COM1 = 0;
+
+export type RunnerOptions = {
+  readonly counters: BigUint64Array;
+  readonly report: MachineReport;
+  readonly link: Pick<ManagerLink, 'next' | 'flush' | 'attach'>;
+  /** Opens the files of the first boot; null: this is the first. */
+  readonly files?: HostFiles | null;
 };
 
 /**
@@ -29,32 +39,42 @@ export type MachinePort = {
  * NativeVm, which `close` destroys.
  */
 export class MachineRunner {
-  readonly #port: MachinePort;
+  readonly #report: MachineReport;
+  readonly #link: RunnerOptions['link'];
   readonly #native: NativeVm;
   readonly #loop: MachineLoop;
   readonly #blocks: CounterBlocks;
   readonly #console: SerialConsole;
-  readonly #rawDisks: RawDisks;
+  readonly files: HostFiles;
   /** The `pause` commands whose vCPUs haven't all paused. */
   readonly #pausing = new Set<number>();
   #machine: Machine | null = null;
   #onReboot: MachineConfig['onReboot'] = 'restart';
   #end: RunEnd | null = null;
 
-  /** @param rawDisks the raw disks of previous boots */
-  constructor(counters: BigUint64Array, port: MachinePort, rawDisks: RawDisks = new Set()) {
+  constructor({ counters, report, link, files = null }: RunnerOptions) {
     const shape = shapeOf(counters);
-    this.#port = port;
-    this.#rawDisks = rawDisks;
+    this.#report = report;
+    this.#link = link;
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
     this.#blocks = new CounterBlocks(counters, shape);
+    this.files = files ?? new HostFiles(this.#native);
+    files?.attach(this.#native);
+    const send = (change: () => void) => {
+      change();
+      link.flush();
+    };
     this.#console = new SerialConsole(
-      bytes => port.post({ kind: 'console', bytes }),
+      bytes => send(() => report.printed(COM1, bytes)),
       this.#loop,
-      bytes => port.post({ kind: 'input-taken', bytes }),
+      bytes => send(() => report.inputTaken(COM1, bytes)),
     );
-    port.post({ kind: 'created', vm: this.#native.handle });
+  }
+
+  /** For a manager in the same process (native.ts). */
+  get nativeVm(): number {
+    return this.#native.handle;
   }
 
   /** @throws an error for the user if the configuration or this host is unsuitable */
@@ -64,31 +84,46 @@ export class MachineRunner {
       loop: this.#loop,
       counters: this.#blocks,
       console: this.#console,
-      rawDisks: this.#rawDisks,
+      files: this.files,
       request: request => this.#request(request),
-      reportBroken: (device, reason) => this.#port.post({ kind: 'broken', device, reason }),
+      reportBroken: (device, reason) => {
+        this.#report.broke(device, reason);
+        this.#link.flush();
+      },
     });
     this.#machine = machine;
     this.#onReboot = config.onReboot;
     const { pin = [] } = config;
-    const topology = { ...this.#blocks.labels, devices: machine.labels, pinning: pin };
-    this.#port.post({ kind: 'built', topology });
+    this.#report.built({ ...this.#blocks.labels, devices: machine.labels, pinning: pin });
   }
 
-  /** Runs the built machine to its end. */
+  /** Starts the threads of its vCPUs, parked. A process is confined before that. @throws an error for the user */
+  start({ pin = [] }: MachineConfig): void {
+    startVcpus(this.#native, this.#machine!.vcpus, pin);
+  }
+
+  /** Runs the started machine to its end. */
   run(): RunEnd {
     const machine = this.#machine!;
     const vcpus = new VcpuGroup(this.#native, machine.vcpus.length);
     this.#resume(vcpus);
-    this.#loop.run({
-      exit: index => this.#exit(machine, index),
-      parked: index => vcpus.parked(index),
-      vcpuEnded: (index, errno, died) => this.#vcpuEnded(index, errno, died),
-      queueBroken: handle => machine.queues.broken(handle),
-      doorbell: () => this.#handleMessages(machine, vcpus),
-    });
+    const handleMessages = () => this.#handleMessages(machine, vcpus);
+    const detach = this.#link.attach(this.#loop, handleMessages);
+    try {
+      // What came while it was being built.
+      handleMessages();
+      this.#loop.run({
+        exit: index => this.#exit(machine, index),
+        parked: index => vcpus.parked(index),
+        vcpuEnded: (index, errno, died) => this.#vcpuEnded(index, errno, died),
+        queueBroken: handle => machine.queues.broken(handle),
+      });
+    } finally {
+      detach();
+    }
     this.#console.flush();
-    for (const id of this.#pausing) this.#port.post({ kind: 'reply', id, error: 'the machine was reset' });
+    for (const id of this.#pausing) this.#report.reply(id, 'the machine was reset');
+    this.#link.flush();
     return this.#end!;
   }
 
@@ -135,7 +170,7 @@ export class MachineRunner {
         break;
       case 'reset':
         if (this.#onReboot === 'stop') this.#finish('the guest rebooted (on-reboot: stop)');
-        else this.#stop({ kind: 'reset' });
+        else this.#stop({ kind: 'reset', by: 'guest' });
         break;
     }
   }
@@ -157,45 +192,78 @@ export class MachineRunner {
   /** Leaves messages after a reset or a stop for the next boot, if there is one. */
   #handleMessages(machine: Machine, vcpus: VcpuGroup): void {
     while (this.#end === null) {
-      const message = this.#port.next();
-      if (message === null) return;
-      if (message.kind === 'input') this.#console.onInput?.(message.bytes);
-      if (message.kind === 'command') this.#command(machine, vcpus, message.command, message.id);
+      const message = this.#link.next();
+      if (message === null) break;
+      switch (message.kind) {
+        case 'input':
+          if (message.port === COM1) this.#console.onInput?.(message.bytes);
+          break;
+        case 'command':
+          this.#command(machine, vcpus, message);
+          break;
+        case 'note':
+          this.#report.noted(message.event);
+          break;
+        case 'build':
+        case 'collected':
+          break;
+      }
     }
+    this.#link.flush();
   }
 
-  #command(machine: Machine, vcpus: VcpuGroup, command: MachineCommand, id: number): void {
-    const done = () => this.#port.post({ kind: 'reply', id, error: null });
-    if (command === 'pause') {
-      this.#pausing.add(id);
-      vcpus.pause(() => {
-        this.#pausing.delete(id);
-        this.#paused(machine, vcpus, done);
-      });
-      return;
+  #command(machine: Machine, vcpus: VcpuGroup, command: MachineCommand & { readonly id: number }): void {
+    const reply = (result: unknown = null) => this.#report.reply(command.id, null, result);
+    switch (command.command) {
+      case 'pause':
+        this.#pausing.add(command.id);
+        vcpus.pause(() => {
+          this.#pausing.delete(command.id);
+          this.#paused(machine, vcpus);
+          reply();
+          this.#link.flush();
+        });
+        break;
+      case 'resume':
+        this.#resume(vcpus);
+        reply();
+        break;
+      case 'power-button':
+        reply({ noticed: pressPowerButton(machine) } satisfies MachineCommands['power-button']['result']);
+        break;
+      case 'reset':
+        this.#stop({ kind: 'reset', by: 'button' });
+        reply();
+        break;
+      case 'stop':
+        this.#finish(command.arguments.reason);
+        reply();
+        break;
+      default:
+        this.#report.reply(
+          (command as { id: number }).id,
+          'this machine does not know that command: restart it',
+        );
     }
-    if (command === 'resume') this.#resume(vcpus);
-    if (command === 'power-button') pressPowerButton(machine);
-    if (command === 'reset') this.#stop({ kind: 'reset' });
-    if (command === 'stop') this.#finish('it was stopped');
-    done();
   }
 
   #resume(vcpus: VcpuGroup): void {
     if (vcpus.running) return;
     vcpus.resume();
-    this.#port.post({ kind: 'state', state: 'running' });
+    this.#report.entered('running');
+    this.#link.flush();
   }
 
-  #paused(machine: Machine, vcpus: VcpuGroup, done: () => void): void {
-    if (!vcpus.running) {
-      for (const vcpu of machine.vcpus) vcpu.notePause();
-      this.#port.post({ kind: 'state', state: 'paused' });
-    }
-    done();
+  #paused(machine: Machine, vcpus: VcpuGroup): void {
+    if (vcpus.running) return;
+    for (const vcpu of machine.vcpus) vcpu.notePause();
+    this.#report.entered('paused');
   }
 }
 
-function pressPowerButton({ devices }: Machine): void {
-  for (const { device } of devices) if (device instanceof AcpiPm) device.pressPowerButton();
+/** @returns whether the guest has turned the button on; one that has not does not notice it */
+function pressPowerButton({ devices }: Machine): boolean {
+  const buttons = devices.flatMap(({ device }) => (device instanceof AcpiPm ? [device] : []));
+  for (const button of buttons) button.pressPowerButton();
+  return buttons.some(button => button.powerButtonEnabled);
 }

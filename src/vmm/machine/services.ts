@@ -1,6 +1,5 @@
 import type { CharBackend, RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
-import type { RawDisks } from '../backends/open-disk.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -9,6 +8,7 @@ import type { GuestRam } from '../memory/memory.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
+import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 
 /** Callbacks for what the guest does to its machine. */
@@ -16,8 +16,7 @@ export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly console: CharBackend;
-  /** Disks that this machine has opened as raw. */
-  readonly rawDisks: RawDisks;
+  readonly files: HostFiles;
 };
 
 type Base = MachineHost & {
@@ -34,7 +33,7 @@ type Parts = {
 
 /** The services that a machine offers its devices. */
 export function machineServices(base: Base, { vm, ram, interrupts, queues }: Parts): MachineServices {
-  const { native, loop, counters, console, rawDisks } = base;
+  const { native, loop, counters, console, files } = base;
   return {
     memory: ram,
     clock: loop,
@@ -54,7 +53,7 @@ export function machineServices(base: Base, { vm, ram, interrupts, queues }: Par
     allocateMsi: () => interrupts.allocateMsi(),
     interruptLine: gsi => interrupts.line(gsi),
     allocateQueueCounters: label => counters.queue(label),
-    openDisk: options => openRawDisk(options, queues, native, rawDisks),
+    openDisk: options => openRawDisk(files.openDisk(options), options.readonly, queues, native),
     serialBackend: () => console,
   };
 }

@@ -4,11 +4,11 @@
  * in it. So the thread closes the gate around such code, and whoever terminates it waits for the gate to open.
  */
 export class ThreadGate {
-  /** One word is 1 while the thread may be terminated, the other is 1 once it has been asked to end. */
+  /** One word is 1 while the thread may be terminated, one is 1 once it has been asked to end, one once it has closed its socket. */
   readonly words: Int32Array<SharedArrayBuffer>;
 
   /** The gate starts closed: a new thread is loading. @param words the gate's words, when opened in its thread */
-  constructor(words = new Int32Array(new SharedArrayBuffer(8))) {
+  constructor(words = new Int32Array(new SharedArrayBuffer(12))) {
     this.words = words;
   }
 
@@ -22,6 +22,16 @@ export class ThreadGate {
     Atomics.store(this.words, OPEN, 1);
     Atomics.notify(this.words, OPEN);
     return { endRequested: Atomics.load(this.words, END_REQUESTED) === 1 };
+  }
+
+  /** In the thread: it closes the socket that it was given. A terminated thread does not get there. */
+  noteSocketClosed(): void {
+    Atomics.store(this.words, SOCKET_CLOSED, 1);
+  }
+
+  /** Outside. */
+  get socketClosed(): boolean {
+    return Atomics.load(this.words, SOCKET_CLOSED) === 1;
   }
 
   /** Outside: asks the thread to end; it finds out when it opens the gate. */
@@ -42,3 +52,4 @@ export class ThreadGate {
 
 const OPEN = 0;
 const END_REQUESTED = 1;
+const SOCKET_CLOSED = 2;

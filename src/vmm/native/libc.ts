@@ -32,6 +32,15 @@ const calls = {
     'int64_t sendto(int fd, const void *bytes, size_t length, int flags, const void *address, unsigned int addressLength)',
   ),
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
+  socketpair: libc.func('int socketpair(int domain, int type, int protocol, void *fds)'),
+  bind: libc.func('int bind(int fd, const void *address, unsigned int length)'),
+  connect: libc.func('int connect(int fd, const void *address, unsigned int length)'),
+  listen: libc.func('int listen(int fd, int backlog)'),
+  accept4: libc.func('int accept4(int fd, void *address, void *length, int flags)'),
+  sendmsg: libc.func('int64_t sendmsg(int fd, uint64_t message, int flags)'),
+  recvmsg: libc.func('int64_t recvmsg(int fd, uint64_t message, int flags)'),
+  syscall: libc.func('int64_t syscall(int64_t number, int64_t a, int64_t b, int64_t c, int64_t d)'),
+  poll: libc.func('int poll(void *fds, uint64_t count, int timeout)'),
 };
 
 /** open(2) flags, from asm-generic/fcntl.h. */
@@ -54,6 +63,7 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 /** memfd_create(2), from linux/memfd.h. The page size is its log2 at bit 26. */
 export const MFD_CLOEXEC = 1;
+export const MFD_ALLOW_SEALING = 2;
 export const MFD_HUGETLB = 4;
 export const MFD_HUGE_2MB = 21 << 26;
 export const MFD_HUGE_1GB = 30 << 26;
@@ -68,9 +78,32 @@ export const EFD_CLOEXEC = O_CLOEXEC;
 
 /** socket(2), from bits/socket.h. */
 export const AF_UNIX = 1;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = O_CLOEXEC;
-const MSG_NOSIGNAL = 0x4000;
+const SOCK_NONBLOCK = O_NONBLOCK;
+
+/** Flags of send(2) and recv(2), from bits/socket.h. */
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+export const MSG_CMSG_CLOEXEC = 0x4000_0000;
+
+/** asm/unistd_64.h */
+const SYS_PIDFD_OPEN = 434;
+
+/** poll(2), from asm-generic/poll.h. */
+export const POLLIN = 1;
+export const POLLOUT = 4;
+
+/** fcntl(2), from linux/fcntl.h. */
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_DUPFD_CLOEXEC = 1030;
+export const F_ADD_SEALS = 1033;
+export const F_GET_SEALS = 1034;
+export const F_SEAL_SEAL = 1;
+export const F_SEAL_SHRINK = 2;
+export const F_SEAL_GROW = 4;
 
 const errnoNames = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
@@ -212,6 +245,73 @@ export function drainEventfd(fd: number): bigint {
 /** SOCK_CLOEXEC is added. @returns the fd. */
 export function socket(domain: number, type: number): number {
   return checked('socket', () => calls.socket(domain, type | SOCK_CLOEXEC, 0));
+}
+
+/** Two connected stream sockets, close-on-exec; not non-blocking. */
+export function socketPair(): [number, number] {
+  const fds = new Int32Array(2);
+  checked('socketpair', () => calls.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+  return [fds[0]!, fds[1]!];
+}
+
+/** Binds a socket to a struct sockaddr. `name` is for the error. */
+export function bind(fd: number, name: string, address: Uint8Array): void {
+  checked(`bind ${name}`, () => calls.bind(fd, address, address.byteLength));
+}
+
+/** Connects a socket to a struct sockaddr. `name` is for the error. */
+export function connect(fd: number, name: string, address: Uint8Array): void {
+  checked(`connect ${name}`, () => calls.connect(fd, address, address.byteLength));
+}
+
+export function listen(fd: number, backlog: number): void {
+  checked('listen', () => calls.listen(fd, backlog));
+}
+
+/** @returns a connection, non-blocking and close-on-exec; null when nobody waits for one on a non-blocking socket. */
+export function accept(fd: number): number | null {
+  const connection: number = calls.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (connection >= 0) return connection;
+  const errno = koffi.errno();
+  // One that waited may have gone away (accept(2)).
+  const { EAGAIN, EINTR, ECONNABORTED } = constants.errno;
+  if (errno === EAGAIN || errno === EINTR || errno === ECONNABORTED) return null;
+  throw new SystemError('accept4', errno);
+}
+
+export function setNonblocking(fd: number): void {
+  fcntl(fd, 'F_SETFL', F_SETFL, fcntl(fd, 'F_GETFL', F_GETFL) | O_NONBLOCK);
+}
+
+/** sendmsg(2) of a struct msghdr, once: @returns the bytes sent, or the negative errno. */
+export function trySendMessage(fd: number, message: bigint, flags: number): number {
+  const sent = Number(calls.sendmsg(fd, message, flags));
+  return sent < 0 ? -koffi.errno() : sent;
+}
+
+/** recvmsg(2) into a struct msghdr, once: @returns the bytes received, or the negative errno. */
+export function tryReceiveMessage(fd: number, message: bigint, flags: number): number {
+  const received = Number(calls.recvmsg(fd, message, flags));
+  return received < 0 ? -koffi.errno() : received;
+}
+
+/** poll(2) of an array of struct pollfd, once: @returns how many are ready, also 0 after EINTR. */
+export function poll(fds: Uint8Array, count: number, timeoutMs: number): number {
+  const ready: number = calls.poll(fds, BigInt(count), timeoutMs);
+  if (ready >= 0) return ready;
+  const errno = koffi.errno();
+  if (errno === constants.errno.EINTR) return 0;
+  throw new SystemError('poll', errno);
+}
+
+/** pidfd_open(2): @returns an fd of process `pid`, which is readable once that has ended. Glibc 2.36 has it, vring needs less. */
+export function pidfdOpen(pid: number): number {
+  return checked('pidfd_open', () => calls.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
+}
+
+/** Another descriptor of the same open file, close-on-exec: it shares its position and its OFD locks. */
+export function duplicate(fd: number): number {
+  return fcntl(fd, 'F_DUPFD_CLOEXEC', F_DUPFD_CLOEXEC);
 }
 
 /** Sends one datagram to a struct sockaddr. */

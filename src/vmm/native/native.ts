@@ -53,7 +53,8 @@ const INDEX = nativeEvent.offset('index') / 4;
 const DATA = nativeEvent.offset('data') / 4;
 const AUX = nativeEvent.offset('aux') / 4;
 const MAX_TEXT = 512;
-const WATCH_DRAIN = 1;
+/** Flags of vring_watch. */
+const WATCH = { readable: 0, drain: 1, either: 2 } as const;
 
 /** The layouts of native/ as JSON text. */
 export function nativeLayout(): string {
@@ -184,12 +185,16 @@ export class NativeVm implements ResourceOwner {
 
   /** Reports eventfd `fd` with `token` when it is signaled, after emptying it. */
   watchEventFd(fd: number, token: number): void {
-    checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, WATCH_DRAIN));
+    checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, WATCH.drain));
   }
 
-  /** Reports `fd` with `token` for as long as it is readable. */
-  watchFd(fd: number, token: number): void {
-    checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, 0));
+  /**
+   * Reports `fd` with `token` for as long as it is readable, or writable if that is asked for. May be called again with the
+   * same token to change that.
+   */
+  watchFd(fd: number, token: number, writable = false): void {
+    const flags = writable ? WATCH.either : WATCH.readable;
+    checked('vring_watch', this.#calls.vring_watch(this.handle, fd, token, flags));
   }
 
   unwatch(fd: number): void {

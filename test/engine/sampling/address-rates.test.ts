@@ -4,10 +4,12 @@ import { addressHeat } from '../../../src/engine/sampling/address-rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
-import { allocateCounters, CounterLayout } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout } from '../../../src/vmm/counters/counters.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
+import { allocateCounters } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 4 };
+const LAYOUT = new CounterLayout(SHAPE);
 
 /** A VM's counters, and what they say a second later. */
 class Machine {
@@ -22,8 +24,7 @@ class Machine {
   }
 
   snapshot(at: number): Snapshot {
-    const layout = new CounterLayout(SHAPE);
-    return { at, layout, words: this.words.slice(), threads: [], source: this.words };
+    return { at, layout: LAYOUT, words: this.words.slice(), threads: [] };
   }
 
   heat(act: () => void, topology: Topology | null = this.topology) {

@@ -4,9 +4,10 @@ import { percentiles, sumOfHistograms } from '../../../src/engine/sampling/histo
 import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
-import { allocateCounters, CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
+import { allocateCounters } from '../../support/counters.ts';
 
 const shape = { vcpus: 1, queues: 2, regions: 1 };
 const layout = new CounterLayout(shape);
@@ -31,7 +32,6 @@ function snapshot(at: number, words: Record<number, number>, times: Partial<Thre
     layout,
     words: copy,
     threads: [{ guestNs: 0, userNs: 0, systemNs: 0, hostCpu: 1, ...times }],
-    source,
   };
 }
 

@@ -8,13 +8,14 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { builtFile } from '../../../src/project-root.ts';
 import { confineSelf, endOnSigterm } from '../../../src/vmm/confinement/confine-self.ts';
-import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import { GuestRam } from '../../../src/vmm/memory/memory.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
-import { nativeCalls } from '../../../src/vmm/native/native-library.ts';
+import { allocateCounters } from '../counters.ts';
+import { linkWith, saidBy } from '../machine-link.ts';
 import { passFile } from './pass-file.ts';
 
 const MiB = 2 ** 20;
@@ -33,24 +34,17 @@ function guest(disk: string, commands: string): void {
     memory: { bytes: 32 * MiB },
     kernel: { path: builtFile('guest.elf'), append: `run="${commands}"` },
     devices: [{ type: 'virtio-blk', path: disk }],
-    // Its vCPUs start here, and a thread with a filter of its own cannot be confined any more.
-    seccomp: false,
   });
-  let printed = '';
-  let vm = 0;
-  const runner = new MachineRunner(allocateCounters({ vcpus: 1, queues: 4, regions: 64 }), {
-    post: message => {
-      if (message.kind === 'created') vm = message.vm;
-      if (message.kind === 'console') printed += Buffer.from(message.bytes).toString('latin1');
-    },
-    next: () => null,
-  });
+  const report = new MachineReport();
+  const counters = allocateCounters({ vcpus: 1, queues: 4, regions: 64 });
+  const runner = new MachineRunner({ counters, report, link: linkWith() });
   runner.build(config);
   confine();
-  nativeCalls().vring_vm_set_seccomp(vm, 1);
+  runner.start(config);
   const end = runner.run();
   runner.close();
-  say(`${printed}${JSON.stringify(end)}`);
+  const printed = saidBy(report).map(said => (said.kind === 'printed' ? said.text : ''));
+  say(`${printed.join('')}${JSON.stringify(end)}`);
 }
 
 /** A machine built anew from an open /dev/kvm, as a reset does, with a filtered vCPU thread. Twice. */

@@ -3,13 +3,15 @@ import { closeSync, ftruncateSync, openSync, readSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend, BlockQueue } from '../../../src/devices/virtio/block-backend.ts';
+import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { openRawDisk } from '../../../src/vmm/backends/raw-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
-import { allocateCounters, CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
 import { GuestRam } from '../../../src/vmm/memory/memory.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
+import { allocateCounters } from '../../support/counters.ts';
 import { LocalOwner } from '../../support/local-owner.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { holdings, threadNames } from '../native/native-guest.ts';
@@ -40,7 +42,8 @@ function open(path: string, readonly = false): BlockBackend {
   const owner = new LocalOwner();
   owners.push(owner);
   return openRawDisk(
-    { path, format: 'raw', readonly, cache: 'none' },
+    openDisk({ path, format: 'raw', readonly, cache: 'none' }),
+    readonly,
     new QueueThreads({} as NativeVm),
     owner,
   );
@@ -120,7 +123,8 @@ class Driver {
     owners.push({ release: () => this.native.destroy() });
     this.native.setMemory(this.ram.regions);
     this.native.watchEventFd(this.callFd, 1);
-    this.disk = openRawDisk({ path, format: 'raw', readonly, cache: 'none' }, this.queues, this.native);
+    const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
+    this.disk = openRawDisk(disk, readonly, this.queues, this.native);
   }
 
   start(progress = { lastAvail: 0, usedIndex: 0 }): void {

@@ -5,10 +5,10 @@ import {
   ADDRESS,
   ADDRESS_ENTRIES,
   addressKey,
-  allocateCounters,
   CounterLayout,
   parseAddressKey,
 } from '../../../src/vmm/counters/counters.ts';
+import { allocateCounters } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 128 };
 

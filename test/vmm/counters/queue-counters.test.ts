@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
-import { allocateCounters, CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
+import { allocateCounters } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 2, regions: 4 };
 const LABEL = { device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 };

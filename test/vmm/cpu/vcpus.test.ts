@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
-import { CounterLayout, shapeOf, VCPU } from '../../../src/vmm/counters/counters.ts';
+import { VCPU } from '../../../src/vmm/counters/counters.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { GuestVm, resultOf } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -38,8 +38,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
     const pin = [cpus.at(-1)!, cpus[0]!];
     const guest = await GuestVm.start(engine, { cpus: 3, pin });
     await guest.printed(/> $/);
-    const counters = engine.counters(guest.id)!;
-    const layout = new CounterLayout(shapeOf(counters));
+    const { words: counters, layout } = engine.counters(guest.id)!;
     const allowed = [0, 1, 2].map(index => allowedCpus(Number(counters[layout.vcpu(index) + VCPU.tid])));
     expect(allowed).toEqual([String(pin[0]), String(pin[1]), allowedCpus('self')]);
     // And they actually run there.

@@ -20,7 +20,6 @@ test('timers fire during a constant stream of exits', () => {
     parked: () => {},
     vcpuEnded: () => {},
     queueBroken: () => {},
-    doorbell: () => {},
   });
   expect(exits).toBeGreaterThan(0);
 });

@@ -2,27 +2,25 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
-import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
 import { type MachineConfigInput, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
+import { allocateCounters } from '../../support/counters.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
+import { linkWith, saidBy } from '../../support/machine-link.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const MiB = 2 ** 20;
 
 function topologyOf(devices: MachineConfigInput['devices']): Topology {
-  const built: Topology[] = [];
-  const runner = new MachineRunner(allocateCounters({ vcpus: 1, queues: 4, regions: 64 }), {
-    post: message => {
-      if (message.kind === 'built') built.push(message.topology);
-    },
-    next: () => null,
-  });
+  const report = new MachineReport();
+  const counters = allocateCounters({ vcpus: 1, queues: 4, regions: 64 });
+  const runner = new MachineRunner({ counters, report, link: linkWith() });
   onTestFinished(() => runner.close());
   const kernel = { path: builtFile('guest.elf') };
   runner.build(parseMachineConfig({ name: 'guest', memory: { bytes: 32 * MiB }, kernel, devices }));
-  return built[0]!;
+  return saidBy(report).find(message => message.kind === 'topology')!.topology;
 }
 
 describe.skipIf(noKvm !== null)(onKvm('the topology of a machine'), () => {

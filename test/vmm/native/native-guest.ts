@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { allocateCounters, CounterLayout } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout } from '../../../src/vmm/counters/counters.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../../src/vmm/kvm/vcpu-fd.ts';
 import { GuestRam } from '../../../src/vmm/memory/memory.ts';
 import { NativeVm } from '../../../src/vmm/native/native.ts';
+import { allocateCounters } from '../../support/counters.ts';
 
 const CODE = 0x1000;
 const SHAPE = { vcpus: 2, queues: 1, regions: 0 };

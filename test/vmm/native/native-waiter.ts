@@ -1,8 +1,8 @@
 // A machine thread that sleeps in `wait` forever: posts its VM's handle, and later the error that freed it.
 import { parentPort } from 'node:worker_threads';
-import { allocateCounters } from '../../../src/vmm/counters/counters.ts';
 import { SystemError } from '../../../src/vmm/native/libc.ts';
 import { NativeVm } from '../../../src/vmm/native/native.ts';
+import { allocateCounters } from '../../support/counters.ts';
 
 const shape = { vcpus: 1, queues: 0, regions: 0 };
 const vm = new NativeVm(allocateCounters(shape), shape);

@@ -1,13 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  allocateCounters,
-  COUNTERS_MAGIC,
-  HEADER_WORDS,
-  QUEUE,
-  VCPU,
-  VCPU_STATE,
-} from '../../../src/vmm/counters/counters.ts';
+import { COUNTERS_MAGIC, HEADER_WORDS, QUEUE, VCPU, VCPU_STATE } from '../../../src/vmm/counters/counters.ts';
 import type { AnyStruct } from '../../../src/vmm/kvm/c-struct.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
@@ -23,6 +16,7 @@ import {
   ringVm,
   shutDownAllVms,
 } from '../../../src/vmm/native/native.ts';
+import { allocateCounters } from '../../support/counters.ts';
 import { holdings, TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
 
 /** loop: in al, 0x11; out 0x10, al; jmp loop */

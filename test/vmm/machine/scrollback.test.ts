@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Scrollback } from '../../src/engine/scrollback.ts';
+import { Scrollback } from '../../../src/vmm/machine/scrollback.ts';
 
 const text = (scrollback: Scrollback) => Buffer.from(scrollback.read()).toString();
 

@@ -9,6 +9,16 @@ export class Scrollback {
     this.#ring = new Uint8Array(capacity);
   }
 
+  /** Bytes ever appended. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** The number of the oldest byte that is kept. */
+  get oldest(): number {
+    return Math.max(0, this.#total - this.#ring.length);
+  }
+
   append(bytes: Uint8Array): void {
     const capacity = this.#ring.length;
     const kept = bytes.length > capacity ? bytes.subarray(bytes.length - capacity) : bytes;
@@ -25,12 +35,18 @@ export class Scrollback {
 
   /** What is kept, oldest first, as a copy. */
   read(): Uint8Array {
+    return this.readFrom(0, this.#ring.length);
+  }
+
+  /** At most `length` bytes from number `from` on, counted from the first ever appended, or from the oldest that is kept. */
+  readFrom(from: number, length: number): Uint8Array {
     const capacity = this.#ring.length;
-    if (this.#total <= capacity) return this.#ring.slice(0, this.#total);
-    const start = this.#total % capacity;
-    const bytes = new Uint8Array(capacity);
-    bytes.set(this.#ring.subarray(start), 0);
-    bytes.set(this.#ring.subarray(0, start), capacity - start);
+    const start = Math.max(from, this.oldest);
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, this.#total - start)));
+    const at = start % capacity;
+    const untilEnd = Math.min(bytes.length, capacity - at);
+    bytes.set(this.#ring.subarray(at, at + untilEnd), 0);
+    bytes.set(this.#ring.subarray(0, bytes.length - untilEnd), untilEnd);
     return bytes;
   }
 }

@@ -1,0 +1,58 @@
+import {
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { builtFile, bundled } from '../../project-root.ts';
+
+/** What runs a machine: a worker's file, or a process's. */
+export type MachineProgram = 'machine-thread' | 'machine-process';
+
+/** All that a machine process of the bundle loads. */
+const FILES = ['machine-process.js', 'libvring_native.so', 'koffi.node'] as const;
+
+/** Those files, open since `keepMachineCode` was called. */
+let kept: readonly { readonly name: string; readonly fd: number }[] | null = null;
+/** A folder with copies of them. */
+let copies: string | null = null;
+
+/**
+ * From here on, machine processes of this version can be started although an upgrade replaces or removes its files: they stay
+ * readable for as long as they are open.
+ * @throws with a sentence for the user: one is missing
+ */
+export function keepMachineCode(): void {
+  if (bundled) kept ??= FILES.map(name => ({ name, fd: openSync(builtFile(name), 'r') }));
+}
+
+export function machineProgram(program: MachineProgram): string {
+  if (!bundled) return join(import.meta.dirname, `../../vmm/machine/${program}.ts`);
+  if (program === 'machine-thread' || kept === null || kept.every(isStillThere))
+    return builtFile(`${program}.js`);
+  return join(writtenCopies(kept), `${program}.js`);
+}
+
+function isStillThere({ name, fd }: { name: string; fd: number }): boolean {
+  const there = statSync(builtFile(name), { bigint: true, throwIfNoEntry: false });
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return there?.dev === dev && there.ino === ino;
+}
+
+/** Written when they are needed first, and again when something has tidied them away. */
+function writtenCopies(files: NonNullable<typeof kept>): string {
+  if (copies !== null && files.every(({ name }) => existsSync(join(copies!, name)))) return copies;
+  const folder = mkdtempSync(join(tmpdir(), 'vring-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const dist = join(folder, 'dist');
+  mkdirSync(dist);
+  for (const { name, fd } of files) copyFileSync(`/proc/self/fd/${fd}`, join(dist, name));
+  copies = dist;
+  return dist;
+}

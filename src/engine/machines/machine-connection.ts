@@ -1,0 +1,107 @@
+import { Socket } from 'node:net';
+import {
+  FRAME,
+  type Frame,
+  FrameReader,
+  messageFrame,
+  messageOf,
+  portFrame,
+  portOf,
+} from '../../vmm/machine/frames.ts';
+import type { FromMachine, ToMachine } from '../../vmm/machine/messages.ts';
+import { sendNow } from '../../vmm/native/unix-socket.ts';
+import { parseFromMachine } from './machine-messages.ts';
+
+export type MachineListener = {
+  message(message: FromMachine): void;
+  printed(port: number, bytes: Uint8Array): void;
+};
+
+/** A manager's end of the connection to a machine. A guest may have taken over the machine: what it sends is checked. */
+export class MachineConnection {
+  readonly #socket: Socket;
+  readonly #reader: FrameReader;
+  readonly #closed = Promise.withResolvers<string | null>();
+  #listener: MachineListener | null = null;
+  readonly #early: Frame[];
+  #violation: string | null = null;
+
+  /**
+   * @param fd a connected socket, which is then this object's
+   * @param reader has read from it
+   * @param early frames that it has read, and nobody has used
+   */
+  constructor(fd: number, reader = new FrameReader(), early: readonly Frame[] = []) {
+    this.#reader = reader;
+    this.#early = [...early];
+    this.#socket = new Socket({ fd });
+    this.#socket.on('data', chunk => this.#received(chunk));
+    // A broken connection closes as well.
+    this.#socket.on('error', () => {});
+    this.#socket.on('close', () => this.#closed.resolve(this.#violation));
+  }
+
+  /**
+   * Sends a message with fds as the first one on a new socket.
+   * @throws when the socket does not take it
+   */
+  static open(fd: number, message: ToMachine, fds: readonly number[]): MachineConnection {
+    const frame = messageFrame(message);
+    const sent = sendNow(fd, frame, fds);
+    const connection = new MachineConnection(fd);
+    if (sent === null || sent === 0) {
+      connection.close();
+      throw new Error('the machine does not take its configuration: start the VM again');
+    }
+    if (sent < frame.length) connection.#socket.write(frame.subarray(sent));
+    return connection;
+  }
+
+  /** Resolves when nothing more comes: with what was wrong in what the machine sent, if that is why. */
+  get closed(): Promise<string | null> {
+    return this.#closed.promise;
+  }
+
+  /** Bytes that the machine has not taken yet. */
+  get waiting(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** What has come before is delivered now. */
+  listen(listener: MachineListener): void {
+    this.#listener = listener;
+    for (const frame of this.#early.splice(0)) this.#deliver(frame);
+  }
+
+  send(message: ToMachine): void {
+    if (this.#socket.writable) this.#socket.write(messageFrame(message));
+  }
+
+  type(port: number, bytes: Uint8Array): void {
+    if (this.#socket.writable) this.#socket.write(portFrame(port, bytes));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #received(chunk: Uint8Array): void {
+    try {
+      for (const frame of this.#reader.push(chunk)) this.#deliver(frame);
+    } catch (error) {
+      this.#violation = (error as Error).message;
+      this.#socket.destroy();
+    }
+  }
+
+  #deliver(frame: Frame): void {
+    if (this.#listener === null) {
+      this.#early.push(frame);
+    } else if (frame.kind === FRAME.port) {
+      const { port, bytes } = portOf(frame);
+      this.#listener.printed(port, bytes);
+    } else if (frame.kind === FRAME.message) {
+      this.#listener.message(parseFromMachine(messageOf(frame)));
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import * as z from 'zod';
+import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
+import type { FromMachine, MachineIdentity } from '../../vmm/machine/messages.ts';
+import type { Topology } from '../../vmm/machine/topology.ts';
+
+/** Counter blocks that a machine may label; a machine that needs more fails to build. */
+export const MAX_QUEUES = 64;
+export const MAX_REGIONS = 128;
+
+const name = z.string().max(200);
+const sentence = z.string().max(16_384);
+const count = z.int().min(0);
+
+const topology = z.object({
+  shape: z.object({ vcpus: count, queues: count, regions: count }),
+  queues: z.array(z.object({ device: name, type: name, queue: name, size: count })).max(MAX_QUEUES),
+  regions: z
+    .array(z.object({ device: name, space: z.enum(['port', 'memory']), start: z.number(), size: z.number() }))
+    .max(MAX_REGIONS),
+  devices: z
+    .array(
+      z.object({
+        name,
+        type: name,
+        title: name,
+        role: z.enum(['disk', 'network']).nullable(),
+        pci: name.nullable(),
+        facts: z
+          .array(
+            z.object({
+              label: name,
+              value: z.union([z.string().max(4096), z.number(), z.boolean()]),
+              unit: z.literal('bytes').optional(),
+            }),
+          )
+          .max(100),
+      }),
+    )
+    .max(256),
+  pinning: z.array(count).max(64),
+}) as unknown as z.ZodType<Topology>;
+
+const layers = z
+  .array(
+    z.object({
+      name: z.enum(LAYER_NAMES),
+      state: z.enum(['on', 'off', 'unavailable']),
+      reason: sentence.nullable(),
+    }),
+  )
+  .max(2 * LAYER_NAMES.length);
+
+const event = z.object({
+  at: z.number(),
+  level: z.enum(['info', 'warning', 'error']),
+  text: sentence,
+});
+
+const end = z.object({
+  crashed: z.boolean(),
+  reason: sentence,
+  detail: z.string().max(65_536).nullable(),
+  exitCode: z.int().nullable(),
+});
+
+const identity = z.object({
+  protocol: z.int(),
+  version: name,
+  token: name,
+});
+
+const messages = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('created'), vm: z.int() }),
+  z.object({ kind: z.literal('topology'), topology }),
+  z.object({ kind: z.literal('confinement'), layers }),
+  z.object({ kind: z.literal('state'), state: z.enum(['starting', 'running', 'paused']) }),
+  z.object({ kind: z.literal('broken'), broken: z.record(name, sentence) }),
+  z.object({ kind: z.literal('event'), event }),
+  z.object({ kind: z.literal('input-taken'), port: count, bytes: count }),
+  z.object({
+    kind: z.literal('reply'),
+    id: count,
+    error: sentence.nullable(),
+    result: z.unknown(),
+  }),
+  z.object({ kind: z.literal('ended'), end }),
+]);
+
+/** A message of a machine, checked as what a hostile guest may have made it send. @throws when it is none */
+export function parseFromMachine(value: unknown): Exclude<FromMachine, { kind: 'hello' }> {
+  const parsed = messages.safeParse(value);
+  if (parsed.success) return parsed.data as Exclude<FromMachine, { kind: 'hello' }>;
+  throw new Error('the machine sent a message that is not valid');
+}
+
+/** The first message of a machine to a manager that did not start it. @throws when it is not valid */
+export function parseHello(value: unknown): MachineIdentity {
+  const parsed = z.object({ kind: z.literal('hello') }).safeParse(value);
+  const hello = identity.safeParse(value);
+  if (parsed.success && hello.success) return hello.data;
+  throw new Error('the machine did not introduce itself');
+}

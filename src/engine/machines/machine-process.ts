@@ -1,0 +1,137 @@
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { constants } from 'node:os';
+import { type ExitStatus, signalProcess, watchExit } from '../../vmm/confinement/exit-status.ts';
+import { readForbiddenCall } from '../../vmm/confinement/forbidden-call.ts';
+import type { Layer } from '../../vmm/confinement/layer.ts';
+import { spawnConfined } from '../../vmm/confinement/spawn-confined.ts';
+import { socketPair } from '../../vmm/native/libc.ts';
+import type { Death } from './machine.ts';
+import { machineProgram } from './machine-code.ts';
+
+/** What is kept of what a machine process wrote to its stderr, in bytes. */
+const LAST_WORDS = 4096;
+
+/**
+ * What a machine process needs to know of this one's environment. It is given few malloc arenas: glibc keeps what those of ended
+ * threads held (mallopt(3)).
+ */
+const PASSED = ['PATH', 'LANG', 'LC_ALL', 'TZ'] as const;
+
+/** A process that has loaded all that a machine needs, and waits for the configuration of one. */
+export class MachineProcess {
+  readonly pid: number;
+  readonly pidfd: number;
+  /** The connected socket to it. */
+  readonly socket: number;
+  /** What it was confined with at its start. */
+  readonly layers: readonly Layer[];
+  readonly #exited: Promise<ExitStatus>;
+  readonly #lastWords: Tail;
+  readonly #reported: Tail;
+  #alive = true;
+
+  /** @param confined false: without namespaces and the like. @throws SpawnError */
+  constructor({ confined }: { readonly confined: boolean }) {
+    const [socket, theirs] = socketPair();
+    const [words, stderr] = socketPair();
+    const [reported, report] = socketPair();
+    try {
+      const { pid, pidfd, layers } = spawnConfined({
+        path: '/proc/self/exe',
+        args: [
+          '--disable-sigusr1',
+          '--disable-warning=ExperimentalWarning',
+          '--v8-pool-size=0',
+          machineProgram('machine-process'),
+        ],
+        env: {
+          MALLOC_ARENA_MAX: '2',
+          UV_USE_IO_URING: '0',
+          ...Object.fromEntries(PASSED.map(name => [name, process.env[name]])),
+        },
+        fds: [theirs, report],
+        stdio: [null, null, stderr],
+        ...(!confined && { confinement: { off: UNCONFINED } }),
+      });
+      this.pid = pid;
+      this.pidfd = pidfd;
+      this.layers = layers;
+    } catch (error) {
+      for (const fd of [socket, words, reported]) closeSync(fd);
+      throw error;
+    } finally {
+      for (const fd of [theirs, stderr, report]) closeSync(fd);
+    }
+    this.socket = socket;
+    this.#lastWords = new Tail(words);
+    this.#reported = new Tail(reported);
+    this.#exited = watchExit(this.pidfd, { ref: false });
+    void this.#exited.then(() => {
+      this.#alive = false;
+      closeSync(this.pidfd);
+    });
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Resolves with what it died of; null: it ended by itself. */
+  async death(): Promise<Death | null> {
+    const { code, signal } = await this.#exited;
+    const [words, report] = await Promise.all([this.#lastWords.bytes, this.#reported.bytes]);
+    const detail = words.toString().trim() || null;
+    const forbidden = readForbiddenCall(report);
+    if (forbidden !== null)
+      return {
+        reason: `its process ${this.pid} made the system call ${forbidden.name}, which its seccomp filter forbids`,
+        detail,
+      };
+    const by = signal ?? signalOf(code);
+    if (by !== null) return { reason: `its process ${this.pid} was ended by ${by}`, detail };
+    return code === 0 ? null : { reason: `its process ${this.pid} ended with exit status ${code}`, detail };
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.#alive) signalProcess(this.pidfd, signal);
+  }
+
+  /** One that has no machine yet ends when its manager is gone. */
+  async end(): Promise<void> {
+    closeSync(this.socket);
+    await watchExit(this.pidfd);
+  }
+}
+
+const UNCONFINED = [
+  'user-namespace',
+  'mount-namespace',
+  'pid-namespace',
+  'ipc-namespace',
+  'uts-namespace',
+  'network',
+  'no-new-privs',
+] as const;
+
+/** The first process of a PID namespace cannot die of most signals: it exits with a status that stands for one, as shells do. */
+function signalOf(code: number | null): string | null {
+  if (code === null || code <= 128) return null;
+  return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? null;
+}
+
+/** The last bytes that come from a socket, until it is closed. */
+class Tail {
+  readonly bytes: Promise<Buffer>;
+
+  constructor(fd: number) {
+    const socket = new Socket({ fd, readable: true, writable: false });
+    socket.unref();
+    let tail = Buffer.alloc(0);
+    socket.on('data', chunk => {
+      tail = Buffer.concat([tail, chunk]).subarray(-LAST_WORDS);
+    });
+    socket.on('error', () => {});
+    this.bytes = new Promise(resolve => socket.on('close', () => resolve(tail)));
+  }
+}

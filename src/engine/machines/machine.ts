@@ -1,0 +1,73 @@
+import type { SharedCounters } from '../../vmm/counters/shared-counters.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
+import type { MachineConnection } from './machine-connection.ts';
+
+/** A machine that runs, or is about to, as its manager sees it. */
+export interface Machine {
+  /** Null while it has not answered a manager that did not start it. */
+  readonly connection: MachineConnection | null;
+  /** The process that has its threads. */
+  readonly pid: number;
+  /**
+   * Resolves when nothing of the machine is left, and all that it said has been received: with what its thread or process died of,
+   * if it was not by its own end.
+   */
+  readonly gone: Promise<Death | null>;
+  /** For one in this process: the native VM, from the moment there is one. */
+  created?(vm: number): void;
+  /** Ends it, however it is occupied. */
+  destroy(): void;
+  /** Why it is still there some time after `destroy`, in one sentence. */
+  whyStuck(): string;
+}
+
+/** A machine that an earlier manager has started. */
+export type FoundMachine = {
+  readonly config: MachineConfig;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Until it answers. */
+  readonly silent: Machine;
+  /** Resolves once it has answered; with null if it has ended without that. Rejects when it cannot be managed, saying why. */
+  readonly answered: Promise<AnsweringMachine | null>;
+  /** The machine is gone. */
+  release(): void;
+};
+
+export type AnsweringMachine = { readonly machine: Machine; readonly counters: SharedCounters };
+
+export type Death = { readonly reason: string; readonly detail: string | null };
+
+/** What a new machine is given. The fds are the caller's to close, also when that fails. */
+export type Launch = {
+  readonly config: MachineConfig;
+  /** The memfd of its counters. */
+  readonly countersFd: number;
+  /** For a process of root: the uid and gid that it changes to. */
+  readonly user?: { readonly uid: number; readonly gid: number } | null;
+  /** What lets later managers find it; null: it ends with this process. */
+  readonly registration: Registration | null;
+};
+
+/** A place among the machines that outlive their manager. */
+export type Registration = {
+  readonly token: string;
+  /** The bound socket that the machine is to listen on. */
+  readonly listener: number;
+  /** The lock of the VM's name, for the machine to hold. */
+  readonly lock: number;
+  /** The machine's process is known, and about to get its configuration. */
+  started(pid: number, config: MachineConfig): void;
+};
+
+/** Where an engine's machines run. */
+export interface Machines {
+  /** @throws when the host has no room for another one */
+  launch(launch: Launch): Machine;
+  /** Has one ready for the next `launch`: it takes a while to come up. */
+  warm(): void;
+  /** Ends the one that is ready, if there is one. */
+  cool(): Promise<void>;
+  /** Some machines are still there, and the process exits. */
+  abandon(): void;
+}

@@ -1,0 +1,112 @@
+import type { MachineConfig } from '../../vmm/machine/config.ts';
+import type { Death, Launch, Machine, Machines } from './machine.ts';
+import { MachineConnection } from './machine-connection.ts';
+import { MachineProcess } from './machine-process.ts';
+import { type ProcessWatch, whyStuck } from './process-watch.ts';
+
+/** A machine in a process of its own. */
+export class ProcessMachine implements Machine {
+  readonly connection: MachineConnection;
+  readonly gone: Promise<Death | null>;
+  readonly #process: Pick<MachineProcess, 'pid' | 'signal'>;
+
+  /** @param death resolves when the process is gone, with what it died of */
+  constructor(
+    process: Pick<MachineProcess, 'pid' | 'signal'>,
+    connection: MachineConnection,
+    death: Promise<Death | null>,
+  ) {
+    this.#process = process;
+    this.connection = connection;
+    this.gone = this.#whenGone(connection, death);
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  destroy(): void {
+    this.#process.signal('SIGKILL');
+  }
+
+  whyStuck(): string {
+    return whyStuck(this.pid);
+  }
+
+  async #whenGone(connection: MachineConnection, death: Promise<Death | null>): Promise<Death | null> {
+    const violation = await connection.closed;
+    // Nothing can be done with a machine that sends what no machine sends.
+    if (violation !== null) this.destroy();
+    const died = await death;
+    return violation === null ? died : { reason: `its process was killed: ${violation}`, detail: null };
+  }
+}
+
+/** A machine of an earlier manager that has not answered yet. */
+export class SilentMachine implements Machine {
+  readonly connection = null;
+  readonly gone: Promise<Death | null>;
+  readonly #process: ProcessWatch;
+
+  constructor(process: ProcessWatch) {
+    this.#process = process;
+    this.gone = deathOfStranger(process);
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  destroy(): void {
+    this.#process.signal('SIGKILL');
+  }
+
+  whyStuck(): string {
+    return whyStuck(this.pid);
+  }
+}
+
+/** Of a process that is no child of this one, it cannot be known how it ended. */
+export async function deathOfStranger(process: ProcessWatch): Promise<Death> {
+  await process.exited;
+  return { reason: `its process ${process.pid} died`, detail: null };
+}
+
+/** Machines in processes of their own: they go on when this process ends. */
+export class ProcessMachines implements Machines {
+  #spare: MachineProcess | null = null;
+
+  warm(): void {
+    try {
+      this.#spare ??= new MachineProcess({ confined: true });
+    } catch {
+      // The next launch says why.
+    }
+  }
+
+  launch({ config, countersFd, registration, user = null }: Launch): Machine {
+    const process = this.#processFor(config);
+    registration?.started(process.pid, config);
+    const fds = registration === null ? [countersFd] : [countersFd, registration.listener, registration.lock];
+    const { layers } = process;
+    const build = { kind: 'build', config, token: registration?.token ?? '', layers, user } as const;
+    const connection = MachineConnection.open(process.socket, build, fds);
+    return new ProcessMachine(process, connection, process.death());
+  }
+
+  async cool(): Promise<void> {
+    const spare = this.#spare;
+    this.#spare = null;
+    await spare?.end();
+  }
+
+  /** They go on without this process. */
+  abandon(): void {}
+
+  #processFor({ confine }: MachineConfig): MachineProcess {
+    if (confine === 'off') return new MachineProcess({ confined: false });
+    const spare = this.#spare;
+    this.#spare = null;
+    return spare?.alive ? spare : new MachineProcess({ confined: true });
+  }
+}

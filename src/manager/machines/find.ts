@@ -1,0 +1,117 @@
+import { closeSync } from 'node:fs';
+import type { AnsweringMachine, FoundMachine } from '../../engine/machines/machine.ts';
+import { MachineConnection } from '../../engine/machines/machine-connection.ts';
+import { MAX_QUEUES, MAX_REGIONS, parseHello } from '../../engine/machines/machine-messages.ts';
+import { deathOfStranger, ProcessMachine, SilentMachine } from '../../engine/machines/process-machine.ts';
+import { ProcessWatch } from '../../engine/machines/process-watch.ts';
+import { mapCounters } from '../../vmm/counters/shared-counters.ts';
+import { FrameReader, messageOf } from '../../vmm/machine/frames.ts';
+import { PROTOCOL } from '../../vmm/machine/messages.ts';
+import { AF_UNIX, connect, SOCK_STREAM, setNonblocking, socket } from '../../vmm/native/libc.ts';
+import { credentialsOfPeer, receiveNow, unixAddress } from '../../vmm/native/unix-socket.ts';
+import { type MachineRecord, readRecords, socketOf } from './machine-record.ts';
+import { leavePlace } from './register.ts';
+
+const LOOK_MS = 2;
+const LOOK_LESS_AFTER = 100;
+const LOOK_LESS_MS = 100;
+
+/**
+ * The machines that earlier managers have started and that still run. A record alone proves nothing: the process at its socket has to be
+ * the one in the record, of this user, and to know the token.
+ * @param problem called for each that is not taken over, with the reason
+ */
+export function findMachines(
+  folder: string,
+  problem: (vm: string | null, text: string) => void,
+): FoundMachine[] {
+  return readRecords(folder, text => problem(null, text)).flatMap(({ id, record }) => {
+    try {
+      return [find(folder, id, record)];
+    } catch (error) {
+      problem(record.name, `its process ${record.pid} is not taken over: ${(error as Error).message}`);
+      return [];
+    }
+  });
+}
+
+function find(folder: string, id: string, record: MachineRecord): FoundMachine {
+  const watch = new ProcessWatch(record.pid);
+  const fd = connected(socketOf(folder, id));
+  try {
+    checkPeer(fd, record);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return {
+    config: record.config,
+    startedAt: record.startedAt,
+    silent: new SilentMachine(watch),
+    answered: answer(fd, record, watch),
+    release: () => leavePlace(folder, id, record.name),
+  };
+}
+
+function connected(path: string): number {
+  const fd = socket(AF_UNIX, SOCK_STREAM);
+  try {
+    setNonblocking(fd);
+    connect(fd, path, unixAddress(path));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** The kernel noted who listens when that process called listen(2). */
+function checkPeer(fd: number, { pid }: MachineRecord): void {
+  const peer = credentialsOfPeer(fd);
+  if (peer.pid !== pid) throw new Error(`process ${peer.pid} listens at its socket`);
+  if (peer.uid !== process.geteuid!()) throw new Error(`user ${peer.uid} listens at its socket`);
+}
+
+/** Waits for as long as the process lives: it may have been stopped by a signal. */
+async function answer(
+  fd: number,
+  record: MachineRecord,
+  watch: ProcessWatch,
+): Promise<AnsweringMachine | null> {
+  const reader = new FrameReader();
+  let counters: number | null = null;
+  try {
+    for (let round = 0; !watch.hasExited; round++) {
+      const received = receiveNow(fd);
+      if (received.kind === 'closed') break;
+      if (received.kind === 'empty') {
+        await new Promise(resolve => setTimeout(resolve, round < LOOK_LESS_AFTER ? LOOK_MS : LOOK_LESS_MS));
+        continue;
+      }
+      for (const each of received.fds) {
+        if (counters === null) counters = each;
+        else closeSync(each);
+      }
+      const [hello, ...others] = reader.push(received.bytes);
+      if (hello === undefined) continue;
+      const identity = parseHello(messageOf(hello));
+      if (identity.token !== record.token) throw new Error('it does not know its token');
+      if (identity.protocol !== PROTOCOL)
+        throw new Error(
+          `it was started by vring ${identity.version}, whose machines this version cannot manage`,
+        );
+      if (counters === null) throw new Error('it did not pass its counters');
+      const shape = { vcpus: record.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
+      const mapped = mapCounters(counters, shape);
+      const connection = new MachineConnection(fd, reader, others);
+      return { machine: new ProcessMachine(watch, connection, deathOfStranger(watch)), counters: mapped };
+    }
+    closeSync(fd);
+    return null;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  } finally {
+    if (counters !== null) closeSync(counters);
+  }
+}

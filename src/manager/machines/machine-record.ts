@@ -1,0 +1,84 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { startTimeOf } from '../../engine/machines/process-watch.ts';
+import { replaceFile } from '../../files/replace-file.ts';
+import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
+import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+
+/** The file that says which process runs a VM, for later managers. It is removed with the machine. */
+const record = z.object({
+  version: z.literal(1),
+  name: z.string().regex(VM_NAME.pattern),
+  pid: z.int().positive(),
+  /** With the pid, the identity of the process (proc(5), field 22 of stat). */
+  startTime: z.number(),
+  bootId: z.string(),
+  /** The machine says it too when a manager connects. */
+  token: z.string().min(16),
+  /** Milliseconds since 1970. */
+  startedAt: z.number(),
+  config: machineConfig,
+});
+
+export type MachineRecord = Omit<z.output<typeof record>, 'config'> & { readonly config: MachineConfig };
+
+export function socketOf(folder: string, id: string): string {
+  return join(folder, `${id}.sock`);
+}
+
+export function writeRecord(folder: string, id: string, value: MachineRecord): void {
+  replaceFile(pathOf(folder, id), `${JSON.stringify(value)}\n`, { mode: 0o600, fresh: true });
+}
+
+export function removeRecord(folder: string, id: string): void {
+  rmSync(pathOf(folder, id), { force: true });
+  rmSync(socketOf(folder, id), { force: true });
+}
+
+/** The records of machines that still run; those of others are removed. @param problem called for each that cannot be read */
+export function readRecords(
+  folder: string,
+  problem: (text: string) => void,
+): { readonly id: string; readonly record: MachineRecord }[] {
+  return idsIn(folder).flatMap(id => {
+    const found = readRecord(folder, id, problem);
+    if (found === null) return [];
+    if (found.bootId === currentBootId() && startTimeOf(found.pid) === found.startTime)
+      return [{ id, record: found }];
+    removeRecord(folder, id);
+    return [];
+  });
+}
+
+export function currentBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    return '';
+  }
+}
+
+function readRecord(folder: string, id: string, problem: (text: string) => void): MachineRecord | null {
+  const path = pathOf(folder, id);
+  try {
+    return record.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT')
+      problem(`${path} is damaged (${code ?? 'not valid'}): the VM it belongs to is not taken over`);
+    return null;
+  }
+}
+
+function idsIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).flatMap(name => /^([0-9a-f]{8})\.json$/.exec(name)?.[1] ?? []);
+  } catch {
+    return [];
+  }
+}
+
+function pathOf(folder: string, id: string): string {
+  return join(folder, `${id}.json`);
+}

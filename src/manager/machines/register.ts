@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, rmSync } from 'node:fs';
+import { startTimeOf } from '../../engine/machines/process-watch.ts';
+import type { VmPlace } from '../../engine/vm.ts';
+import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
+import { unixAddress } from '../../vmm/native/unix-socket.ts';
+import { ensurePrivateFolder, managerPaths } from '../paths.ts';
+import { lockVm } from '../vm-lock.ts';
+import { currentBootId, removeRecord, socketOf, writeRecord } from './machine-record.ts';
+
+/** Removes what is left of the place of a machine of an earlier manager, once it is gone. */
+export function leavePlace(folder: string, id: string, name: string): void {
+  removeRecord(folder, id);
+  try {
+    // Removes the lock's file, unless somebody else has taken it meanwhile.
+    lockVm(name).release();
+  } catch {
+    // It is theirs.
+  }
+}
+
+/**
+ * Takes a VM's name and prepares what later managers find its machine by: a socket for it to listen on, and a record once its process is known.
+ * @throws saying who runs a VM of this name, or what the runtime folder lacks
+ */
+export function takePlace(name: string): VmPlace {
+  const { machines } = managerPaths();
+  const lock = lockVm(name);
+  const id = randomBytes(4).toString('hex');
+  const token = randomBytes(16).toString('hex');
+  let listener: number | null = null;
+  try {
+    ensurePrivateFolder(machines);
+    listener = bound(socketOf(machines, id));
+    const open = listener;
+    let isOpen = true;
+    const closeListener = () => {
+      if (isOpen) closeSync(open);
+      isOpen = false;
+    };
+    return {
+      registration: {
+        token,
+        listener,
+        lock: lock.fd,
+        started: (pid, config) => {
+          writeRecord(machines, id, {
+            version: 1,
+            name,
+            pid,
+            startTime: startTimeOf(pid) ?? 0,
+            bootId: currentBootId(),
+            token,
+            startedAt: Date.now(),
+            config,
+          });
+          lock.nameHolder(pid, `vring: ${name}`);
+        },
+      },
+      handedOver: closeListener,
+      release: () => {
+        closeListener();
+        removeRecord(machines, id);
+        lock.release();
+      },
+    };
+  } catch (error) {
+    if (listener !== null) closeSync(listener);
+    removeRecord(machines, id);
+    lock.release();
+    throw error;
+  }
+}
+
+function bound(path: string): number {
+  const fd = socket(AF_UNIX, SOCK_STREAM);
+  try {
+    rmSync(path, { force: true });
+    bind(fd, path, unixAddress(path));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}

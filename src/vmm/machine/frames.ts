@@ -1,0 +1,73 @@
+/**
+ * How a manager and a machine write messages to the socket between them: a 32-bit length, little endian, then that many bytes,
+ * of which the first is the frame's kind.
+ */
+
+export const FRAME = {
+  /** A message as JSON. */
+  message: 1,
+  /** Bytes of a character port: its number in one byte, then what was printed or typed. */
+  port: 2,
+} as const;
+
+/** The largest frame that is accepted: a machine with all of its queues and devices labels them in less than a tenth of that. */
+const MAX_BYTES = 4 * 2 ** 20;
+const HEADER_BYTES = 5;
+
+export type Frame = { readonly kind: number; readonly body: Uint8Array };
+
+export function messageFrame(message: unknown): Uint8Array {
+  return encode(FRAME.message, Buffer.from(JSON.stringify(message)));
+}
+
+/** @param port 0-255 */
+export function portFrame(port: number, bytes: Uint8Array): Uint8Array {
+  const body = new Uint8Array(1 + bytes.length);
+  body[0] = port;
+  body.set(bytes, 1);
+  return encode(FRAME.port, body);
+}
+
+/** The JSON of a message's frame. @throws when it is none */
+export function messageOf({ body }: Frame): unknown {
+  return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.length).toString());
+}
+
+export function portOf({ body }: Frame): { readonly port: number; readonly bytes: Uint8Array } {
+  return { port: body[0] ?? 0, bytes: body.subarray(1) };
+}
+
+function encode(kind: number, body: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(HEADER_BYTES + body.length);
+  new DataView(frame.buffer).setUint32(0, 1 + body.length, true);
+  frame[4] = kind;
+  frame.set(body, HEADER_BYTES);
+  return frame;
+}
+
+/** Puts frames together from what a stream delivers. */
+export class FrameReader {
+  #rest = new Uint8Array(0);
+
+  /** @returns the frames that are complete now. @throws when the stream is not one of frames */
+  push(chunk: Uint8Array): Frame[] {
+    let bytes = this.#rest.length === 0 ? chunk : concat(this.#rest, chunk);
+    const frames: Frame[] = [];
+    while (bytes.length >= HEADER_BYTES) {
+      const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+      if (length === 0 || length > MAX_BYTES) throw new Error(`a frame of ${length} bytes is not valid`);
+      if (bytes.length < 4 + length) break;
+      frames.push({ kind: bytes[4]!, body: bytes.slice(HEADER_BYTES, 4 + length) });
+      bytes = bytes.subarray(4 + length);
+    }
+    this.#rest = bytes.slice();
+    return frames;
+  }
+}
+
+function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(first.length + second.length);
+  bytes.set(first);
+  bytes.set(second, first.length);
+  return bytes;
+}

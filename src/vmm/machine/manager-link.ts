@@ -1,0 +1,202 @@
+import type { Cancel } from '../../devices/device.ts';
+import * as libc from '../native/libc.ts';
+import { receiveNow, sendNow, waitForFds } from '../native/unix-socket.ts';
+import { FRAME, type Frame, FrameReader, messageOf, portOf } from './frames.ts';
+import type { MachineIdentity, ToMachine } from './messages.ts';
+import type { MachineReport } from './report.ts';
+
+/** What a manager sends: a message, or what is typed into a port. */
+export type Incoming =
+  | ToMachine
+  | { readonly kind: 'input'; readonly port: number; readonly bytes: Uint8Array };
+
+/** What has a thread's loop call back when an fd is ready. */
+export type FdWatcher = {
+  watchFd(fd: number, writable: boolean, onReady: () => void): void;
+  unwatchFd(fd: number): void;
+};
+
+/** For managers that connect later: the socket to accept them on, and what to tell them first. */
+export type Readmission = {
+  readonly listener: number;
+  readonly identity: MachineIdentity;
+  readonly countersFd: number;
+  /** The user whose managers are accepted, as this process sees it. */
+  readonly accepts: (connection: number) => boolean;
+};
+
+/**
+ * A machine's end of the connection to its manager. There is one manager at a time: one that connects takes the place of the one
+ * before, which is gone, or about to be. Nothing here blocks, except `wait`.
+ */
+export class ManagerLink {
+  readonly #report: MachineReport;
+  #connection: number | null;
+  #reader = new FrameReader();
+  #inbox: Incoming[] = [];
+  /** What came with messages as SCM_RIGHTS, in order. */
+  #fds: number[] = [];
+  /** The frame that is being sent, and the fds that go with its first byte. */
+  #sending: { readonly frame: Uint8Array; readonly fds: readonly number[] } | null = null;
+  #readmission: Readmission | null = null;
+  #watcher: { readonly loop: FdWatcher; readonly onMessages: () => void } | null = null;
+
+  readonly #close: (connection: number) => void;
+
+  /**
+   * @param connection a connected stream socket, which is then this object's
+   * @param close closes it, and those of later managers
+   */
+  constructor(connection: number, report: MachineReport, close: (connection: number) => void = libc.close) {
+    this.#connection = connection;
+    this.#report = report;
+    this.#close = close;
+  }
+
+  get connected(): boolean {
+    return this.#connection !== null;
+  }
+
+  /** Will there ever be a manager again? */
+  get reachable(): boolean {
+    return this.#connection !== null || this.#readmission !== null;
+  }
+
+  /** From here on it accepts other managers. */
+  readmit(readmission: Readmission): void {
+    this.#readmission = readmission;
+    libc.listen(readmission.listener, 4);
+    this.#watchListener();
+  }
+
+  /** The oldest unread message; null if there is none. */
+  next(): Incoming | null {
+    return this.#inbox.shift() ?? null;
+  }
+
+  /** An fd that came with a message; null if none is left. It is then the caller's. */
+  takeFd(): number | null {
+    return this.#fds.shift() ?? null;
+  }
+
+  /** Sends what there is to say, as far as the socket takes it. */
+  flush(): void {
+    while (this.#connection !== null) {
+      this.#sending ??= this.#nextFrame();
+      if (this.#sending === null) break;
+      const { frame, fds } = this.#sending;
+      const sent = sendNow(this.#connection, frame, fds);
+      if (sent === null) {
+        this.#disconnect();
+        return;
+      }
+      if (sent === 0) break;
+      this.#sending = sent === frame.length ? null : { frame: frame.subarray(sent), fds: [] };
+    }
+    this.#watchConnection();
+  }
+
+  /** Has a loop receive and send until the returned function is called. @param onMessages there may be messages to read */
+  attach(loop: FdWatcher, onMessages: () => void): Cancel {
+    this.#watcher = { loop, onMessages };
+    this.#watchConnection();
+    this.#watchListener();
+    return () => {
+      if (this.#connection !== null) loop.unwatchFd(this.#connection);
+      if (this.#readmission !== null) loop.unwatchFd(this.#readmission.listener);
+      this.#watcher = null;
+    };
+  }
+
+  /** Blocks until there may be a message, for a thread without a loop. */
+  wait(): void {
+    const connection = this.#connection;
+    const fds = [
+      ...(connection === null ? [] : [{ fd: connection, writable: this.#sending !== null }]),
+      ...(this.#readmission === null ? [] : [{ fd: this.#readmission.listener }]),
+    ];
+    if (fds.length === 0) return;
+    const ready = waitForFds(fds);
+    if (this.#readmission !== null && ready.includes(this.#readmission.listener)) this.#accept();
+    else if (ready.length > 0) this.#receive();
+  }
+
+  close(): void {
+    this.#disconnect();
+    if (this.#readmission === null) return;
+    this.#watcher?.loop.unwatchFd(this.#readmission.listener);
+    libc.close(this.#readmission.listener);
+    this.#readmission = null;
+  }
+
+  #nextFrame(): { frame: Uint8Array; fds: readonly number[] } | null {
+    const frame = this.#report.next();
+    return frame === null ? null : { frame, fds: [] };
+  }
+
+  #receive(): void {
+    while (this.#connection !== null) {
+      const received = receiveNow(this.#connection);
+      if (received.kind === 'empty') break;
+      if (received.kind === 'closed') {
+        this.#disconnect();
+        break;
+      }
+      this.#fds.push(...received.fds);
+      try {
+        for (const frame of this.#reader.push(received.bytes)) this.#take(frame);
+      } catch {
+        // Whoever sends that is no manager.
+        this.#disconnect();
+      }
+    }
+    this.flush();
+  }
+
+  #take(frame: Frame): void {
+    if (frame.kind === FRAME.message) this.#inbox.push(messageOf(frame) as ToMachine);
+    else if (frame.kind === FRAME.port) this.#inbox.push({ kind: 'input', ...portOf(frame) });
+  }
+
+  #accept(): void {
+    const readmission = this.#readmission!;
+    const connection = libc.accept(readmission.listener);
+    if (connection === null) return;
+    if (!readmission.accepts(connection)) {
+      libc.close(connection);
+      return;
+    }
+    this.#disconnect();
+    this.#connection = connection;
+    const hello = this.#report.beginAgain(readmission.identity);
+    this.#sending = { frame: hello, fds: [readmission.countersFd] };
+    this.flush();
+  }
+
+  /** Of what it sent, all that has arrived is still carried out. */
+  #disconnect(): void {
+    if (this.#connection === null) return;
+    this.#watcher?.loop.unwatchFd(this.#connection);
+    this.#close(this.#connection);
+    this.#connection = null;
+    this.#sending = null;
+    this.#reader = new FrameReader();
+    for (const fd of this.#fds.splice(0)) libc.close(fd);
+  }
+
+  #watchConnection(): void {
+    if (this.#connection === null) return;
+    this.#watcher?.loop.watchFd(this.#connection, this.#sending !== null, () => {
+      this.#receive();
+      this.#watcher?.onMessages();
+    });
+  }
+
+  #watchListener(): void {
+    if (this.#readmission === null) return;
+    this.#watcher?.loop.watchFd(this.#readmission.listener, false, () => {
+      this.#accept();
+      this.#watcher?.onMessages();
+    });
+  }
+}

@@ -1,0 +1,190 @@
+import type { Layer } from '../confinement/layer.ts';
+import { EventLimit } from './event-limit.ts';
+import { messageFrame, portFrame } from './frames.ts';
+import type { FromMachine, MachineEnd, MachineEvent, MachineIdentity, MachineState } from './messages.ts';
+import { Scrollback } from './scrollback.ts';
+import type { Topology } from './topology.ts';
+
+/** What is kept of what each port printed. */
+const SCROLLBACK_BYTES = 64 * 1024;
+/** What one frame carries of it. */
+const PIECE_BYTES = 16 * 1024;
+/** Events kept for a later manager. */
+const KEPT_EVENTS = 200;
+
+type Reply = Extract<FromMachine, { kind: 'reply' }>;
+type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'ended';
+/** In the order in which they are sent, before and after everything else. */
+const FIRST: readonly Part[] = ['created', 'topology', 'confinement', 'state', 'broken'];
+
+/** `known`: to the manager. */
+type KeptEvent = { readonly event: MachineEvent; readonly known: boolean };
+type Port = { readonly printed: Scrollback; sent: number; taken: number };
+
+/**
+ * What a machine has to say, in its present state: its manager may be slow, or gone. What changes is sent as it is by then,
+ * what is printed as far as it is kept; so it takes no more memory however little is sent.
+ */
+export class MachineReport {
+  readonly #unsent = new Set<Part>();
+  readonly #ports = new Map<number, Port>();
+  readonly #limit = new EventLimit();
+  /** A manager waits for each, so there are few. */
+  #replies: Reply[] = [];
+  #events: KeptEvent[] = [];
+  #nativeVm: number | null = null;
+  #topology: Topology | null = null;
+  #layers: readonly Layer[] | null = null;
+  #state: MachineState = 'starting';
+  #broken: Readonly<Record<string, string>> = {};
+  #end: MachineEnd | null = null;
+
+  /** For a manager in the same process. */
+  created(vm: number): void {
+    this.#nativeVm = vm;
+    this.#unsent.add('created');
+  }
+
+  built(topology: Topology): void {
+    // A guest may reset its machine a thousand times a second.
+    if (this.#topology !== null && JSON.stringify(topology) === JSON.stringify(this.#topology)) return;
+    this.#topology = topology;
+    this.#unsent.add('topology');
+  }
+
+  entered(state: MachineState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#unsent.add('state');
+  }
+
+  confined(layers: readonly Layer[]): void {
+    this.#layers = layers;
+    this.#unsent.add('confinement');
+  }
+
+  broke(device: string, reason: string): void {
+    this.happened('error', `${device} is broken: ${reason}`);
+    if (this.#broken[device] === reason) return;
+    this.#broken = { ...this.#broken, [device]: reason };
+    this.#unsent.add('broken');
+  }
+
+  /** The machine is built anew: its devices work again. */
+  repaired(): void {
+    if (Object.keys(this.#broken).length === 0) return;
+    this.#broken = {};
+    this.#unsent.add('broken');
+  }
+
+  ended(end: MachineEnd): void {
+    this.#end = end;
+    this.#unsent.add('ended');
+  }
+
+  /** Something happened in the machine. A guest may cause any number of such events. */
+  happened(level: MachineEvent['level'], text: string): void {
+    for (const event of this.#limit.admit({ at: Date.now(), level, text }))
+      this.#keep({ event, known: false });
+  }
+
+  /** The manager's own entry in its log about this VM. */
+  noted(event: MachineEvent): void {
+    this.#keep({ event, known: true });
+  }
+
+  printed(port: number, bytes: Uint8Array): void {
+    this.#port(port).printed.append(bytes);
+  }
+
+  inputTaken(port: number, bytes: number): void {
+    this.#port(port).taken += bytes;
+  }
+
+  reply(id: number, error: string | null, result: unknown = null): void {
+    this.#replies.push({ kind: 'reply', id, error, result });
+  }
+
+  /** There is another manager, which knows nothing of it: everything is to be sent. @returns the first frame */
+  beginAgain(identity: MachineIdentity): Uint8Array {
+    this.#replies = [];
+    this.#events = this.#events.map(({ event }) => ({ event, known: false }));
+    for (const port of this.#ports.values()) {
+      port.sent = 0;
+      port.taken = 0;
+    }
+    this.#unsent.clear();
+    for (const part of ['topology', 'confinement', 'state', 'broken', 'ended'] as const)
+      this.#unsent.add(part);
+    return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
+  }
+
+  /** The next frame to send; null: there is nothing more to say for now. */
+  next(): Uint8Array | null {
+    const message = this.#nextMessage();
+    if (message !== null) return messageFrame(message);
+    for (const [number, port] of this.#ports) {
+      if (port.sent === port.printed.total) continue;
+      const bytes = port.printed.readFrom(port.sent, PIECE_BYTES);
+      // The oldest may be gone.
+      port.sent = Math.max(port.sent, port.printed.oldest) + bytes.length;
+      return portFrame(number, bytes);
+    }
+    const last = this.#nextTaken() ?? this.#replies.shift() ?? this.#part('ended');
+    return last === null ? null : messageFrame(last);
+  }
+
+  #nextMessage(): FromMachine | null {
+    for (const part of FIRST) {
+      const message = this.#part(part);
+      if (message !== null) return message;
+    }
+    const index = this.#events.findIndex(({ known }) => !known);
+    if (index < 0) return null;
+    const { event } = this.#events[index]!;
+    this.#events[index] = { event, known: true };
+    return { kind: 'event', event };
+  }
+
+  #part(part: Part): FromMachine | null {
+    if (!this.#unsent.delete(part)) return null;
+    switch (part) {
+      case 'created':
+        return this.#nativeVm === null ? null : { kind: 'created', vm: this.#nativeVm };
+      case 'topology':
+        return this.#topology === null ? null : { kind: 'topology', topology: this.#topology };
+      case 'confinement':
+        return this.#layers === null ? null : { kind: 'confinement', layers: this.#layers };
+      case 'state':
+        return { kind: 'state', state: this.#state };
+      case 'broken':
+        return { kind: 'broken', broken: this.#broken };
+      case 'ended':
+        return this.#end === null ? null : { kind: 'ended', end: this.#end };
+    }
+  }
+
+  #nextTaken(): FromMachine | null {
+    for (const [number, port] of this.#ports) {
+      if (port.taken === 0) continue;
+      const bytes = port.taken;
+      port.taken = 0;
+      return { kind: 'input-taken', port: number, bytes };
+    }
+    return null;
+  }
+
+  #keep(event: KeptEvent): void {
+    if (this.#events.length === KEPT_EVENTS) this.#events.shift();
+    this.#events.push(event);
+  }
+
+  #port(number: number): Port {
+    let port = this.#ports.get(number);
+    if (port === undefined) {
+      port = { printed: new Scrollback(SCROLLBACK_BYTES), sent: 0, taken: 0 };
+      this.#ports.set(number, port);
+    }
+    return port;
+  }
+}

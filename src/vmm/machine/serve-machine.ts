@@ -1,0 +1,111 @@
+import { version } from '../../project-root.ts';
+import type { Layer } from '../confinement/layer.ts';
+import { adoptCounters } from '../counters/shared-counters.ts';
+import * as libc from '../native/libc.ts';
+import { credentialsOfPeer } from '../native/unix-socket.ts';
+import { type Incoming, ManagerLink } from './manager-link.ts';
+import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
+import { MachineReport } from './report.ts';
+import { type MachineHosting, runMachine } from './run-machine.ts';
+
+export type Build = Extract<ToMachine, { kind: 'build' }>;
+
+/** Where a machine runs: on a thread of its manager, or in a process of its own. */
+export type MachinePlace = Pick<MachineHosting, 'beforeBuild' | 'afterBuild'> & {
+  /** Its manager is in this process, and ends it by force with the native VM's handle. */
+  readonly withManager?: boolean;
+  readonly closeConnection?: (connection: number) => void;
+  /** The machine that it has been asked to build. */
+  readonly building?: (build: Build) => void;
+  /** Confines the process. @returns what became of each layer. @throws if the machine is not to run like that */
+  readonly confine?: (build: Build) => readonly Layer[];
+};
+
+/**
+ * Serves one machine over a connected socket: waits for its configuration, runs it until it ends, and stays until a manager knows how
+ * it ended. Returns also when there is no manager left that could want it.
+ */
+export function serveMachine(connection: number, place: MachinePlace = {}): void {
+  const report = new MachineReport();
+  const link = new ManagerLink(connection, report, place.closeConnection);
+  try {
+    const build = waitForBuild(link);
+    if (build === null) return;
+    place.building?.(build);
+    report.ended(run(build, link, report, place));
+    link.flush();
+    waitUntilCollected(link, report);
+  } finally {
+    link.close();
+  }
+}
+
+const NOT_CONFINED: MachineEnd = {
+  crashed: false,
+  reason:
+    'strict confinement needs a process of its own: run the VM in the manager, with vring run --detach or vring vm start',
+  detail: null,
+  exitCode: null,
+};
+
+function run(build: Build, link: ManagerLink, report: MachineReport, place: MachinePlace): MachineEnd {
+  const { config, token } = build;
+  const countersFd = link.takeFd();
+  const listener = link.takeFd();
+  // Nobody else runs a VM of this name for as long as this is open.
+  const lock = link.takeFd();
+  if (countersFd === null) throw new Error('the configuration came without counters');
+  const counters = adoptCounters(countersFd);
+  const strictly = config.confine === 'strict' && place.confine === undefined;
+  if (listener !== null) {
+    const ownUser = process.geteuid!();
+    link.readmit({
+      listener,
+      countersFd,
+      identity: { protocol: PROTOCOL, version: version(), token },
+      accepts: connection => [0, ownUser].includes(credentialsOfPeer(connection).uid),
+    });
+  }
+  const { withManager = false, confine, ...hosting } = place;
+  const created = (vm: number) => {
+    report.created(vm);
+    link.flush();
+  };
+  try {
+    if (strictly) return NOT_CONFINED;
+    return runMachine(config, counters.words, report, link, {
+      ...hosting,
+      ...(withManager && { created }),
+      ...(confine && { confine: () => report.confined(confine(build)) }),
+    });
+  } finally {
+    counters.unmap();
+    if (listener === null) libc.close(countersFd);
+    if (lock !== null) libc.close(lock);
+  }
+}
+
+function waitForBuild(link: ManagerLink): Build | null {
+  for (let message = awaitNext(link); message !== null; message = awaitNext(link))
+    if (message.kind === 'build') return message;
+  return null;
+}
+
+/** The manager may still send commands, which come too late, and one that connects now is to know how it ended. */
+function waitUntilCollected(link: ManagerLink, report: MachineReport): void {
+  for (let message = awaitNext(link); message !== null; message = awaitNext(link)) {
+    if (message.kind === 'collected') return;
+    if (message.kind === 'note') report.noted(message.event);
+    if (message.kind === 'command') report.reply(message.id, 'it has ended');
+    link.flush();
+  }
+}
+
+/** Blocks until there is a message; null: there never will be another one. */
+function awaitNext(link: ManagerLink): Incoming | null {
+  for (;;) {
+    const message = link.next();
+    if (message !== null || !link.reachable) return message;
+    link.wait();
+  }
+}

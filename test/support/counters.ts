@@ -1,0 +1,8 @@
+import { CounterLayout, type CounterShape, writeHeader } from '../../src/vmm/counters/counters.ts';
+
+/** A new, zeroed block of counters with its header, in memory of this process. */
+export function allocateCounters(shape: CounterShape): BigUint64Array<SharedArrayBuffer> {
+  const words = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(shape).bytes));
+  writeHeader(words, shape);
+  return words;
+}
