@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -134,7 +134,6 @@ fn spawn() -> String {
         ("pid", offset_of!(Report, pid)),
         ("pidfd", offset_of!(Report, pidfd)),
         ("step", offset_of!(Report, step)),
-        ("layer", offset_of!(Report, layer)),
         ("errno", offset_of!(Report, errno)),
         ("outcome", offset_of!(Report, outcome)),
         ("bytes", size_of::<Report>()),
@@ -156,7 +155,6 @@ fn confinement() -> String {
     let report = object(&[
         ("outcome", offset_of!(ConfineReport, outcome)),
         ("landlockAbi", offset_of!(ConfineReport, landlock_abi)),
-        ("divergedThread", offset_of!(ConfineReport, diverged_thread)),
         ("bytes", size_of::<ConfineReport>()),
     ]);
     format!("\"confineOptions\":{options},\"confineReport\":{report}")

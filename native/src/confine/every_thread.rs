@@ -50,7 +50,8 @@ impl Threads {
     }
 
     /// Runs `action` on each thread, one after the other, the calling one last. Threads that start in the meantime are
-    /// reached too, or inherit from one that was.
+    /// reached too, or inherit from one that was. Fails with ESRCH, with no other thread reached, if one of them has a filter
+    /// that the calling one has not: such a thread may not run the action.
     pub fn run(&self, action: Action) -> Result<()> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = crate::sync::lock(&ONE_AT_A_TIME);
@@ -72,7 +73,13 @@ impl Threads {
         let own = unsafe { libc::gettid() };
         let mut reached = BTreeSet::from([own]);
         loop {
-            let new: Vec<i32> = self.list()?.difference(&reached).copied().collect();
+            let threads = self.list()?;
+            let own_filters = threads.iter().find(|thread| thread.id == own).map(|thread| thread.filters);
+            if threads.iter().any(|thread| Some(thread.filters) > own_filters) {
+                return Err(Errno(libc::ESRCH));
+            }
+            let new: Vec<i32> =
+                threads.iter().map(|thread| thread.id).filter(|id| !reached.contains(id)).collect();
             if new.is_empty() {
                 return Ok(());
             }
@@ -83,24 +90,23 @@ impl Threads {
         }
     }
 
-    /// Their ids in this process's PID namespace. /proc may be another's, which numbers them differently.
-    fn list(&self) -> Result<BTreeSet<i32>> {
-        let mut ids = BTreeSet::new();
+    fn list(&self) -> Result<Vec<ListedThread>> {
+        let mut threads = Vec::new();
         // SAFETY: the folder is open and used by one thread at a time; an entry is valid until the next call.
         unsafe {
             libc::rewinddir(self.0.as_ptr());
             while let Some(entry) = libc::readdir(self.0.as_ptr()).as_ref() {
                 let name = CStr::from_ptr(entry.d_name.as_ptr());
                 if name.to_bytes().first().is_some_and(u8::is_ascii_digit) {
-                    ids.extend(self.own_id(name)?);
+                    threads.extend(self.look_at(name)?);
                 }
             }
         }
-        Ok(ids)
+        Ok(threads)
     }
 
-    /// The id in the innermost namespace: the last of the line `NSpid:` (proc_pid_status(5)). None if the thread has ended.
-    fn own_id(&self, name: &CStr) -> Result<Option<i32>> {
+    /// From its proc_pid_status(5); None if the thread has ended.
+    fn look_at(&self, name: &CStr) -> Result<Option<ListedThread>> {
         let path = CString::new([name.to_bytes(), b"/status"].concat()).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: an open folder and a NUL-terminated path; the fd is nobody else's.
         let file = unsafe {
@@ -112,9 +118,22 @@ impl Threads {
             }
         };
         let Ok(status) = std::io::read_to_string(file) else { return Ok(None) };
-        let line = status.lines().find(|line| line.starts_with("NSpid:"));
-        Ok(line.and_then(|line| line.split_whitespace().last()).and_then(|id| id.parse().ok()))
+        let last_of = |field: &str| {
+            let line = status.lines().find(|line| line.starts_with(field))?;
+            line.split_whitespace().last()?.parse().ok()
+        };
+        // /proc may be of another PID namespace, which numbers threads differently: the last number is the innermost one's.
+        // Seccomp_filters is there since Linux 5.10.
+        let filters = last_of("Seccomp_filters:").or_else(|| last_of("Seccomp:")).unwrap_or(0);
+        Ok(last_of("NSpid:").map(|id| ListedThread { id, filters }))
     }
+}
+
+struct ListedThread {
+    /// In this process's PID namespace.
+    id: i32,
+    /// How many filters it has.
+    filters: i32,
 }
 
 impl Drop for Threads {
@@ -130,7 +149,7 @@ fn install() -> Result<KernelSigaction> {
         handler: on_signal as *const () as usize,
         flags,
         restorer: restorer as *const () as usize,
-        mask: u64::MAX,
+        mask: !(1 << (libc::SIGSYS - 1)),
     };
     let mut previous = KernelSigaction { handler: 0, flags: 0, restorer: 0, mask: 0 };
     // SAFETY: both structs are valid; the handler is async-signal-safe.

@@ -50,8 +50,6 @@ pub struct ConfineReport {
     pub outcome: [i32; LAYERS],
     /// Landlock's ABI version; 0 without it.
     pub landlock_abi: i32,
-    /// The thread that kept the filter from being installed on all, because it has its own already; 0 if none did.
-    pub diverged_thread: i32,
 }
 
 /// Applies each layer, in the order in which none takes away what the next one needs. A layer that fails is noted; the
@@ -61,7 +59,7 @@ pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> 
     let limits = options.rlimits.get(..options.rlimit_count as usize).ok_or(Errno(libc::EINVAL))?;
     let allowed = allowed_paths(options.paths, texts)?;
     let asked = |layer: Layer| options.flags & 1 << layer as u32 != 0;
-    let mut report = ConfineReport { outcome: [-1; LAYERS], landlock_abi: 0, diverged_thread: 0 };
+    let mut report = ConfineReport { outcome: [-1; LAYERS], landlock_abi: 0 };
     let mut apply = |layer: Layer, action: &mut dyn FnMut() -> Result<()>| {
         if asked(layer) {
             report.outcome[layer as usize] = action().map_or_else(|Errno(errno)| errno, |()| 0);
@@ -88,9 +86,7 @@ pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> 
         0 => Ok(()),
         error => Err(Errno(-error as i32)),
     });
-    let mut diverged_thread = 0;
-    apply(Layer::Seccomp, &mut || filter(options.report_fd, !allowed.is_empty(), &mut diverged_thread));
-    report.diverged_thread = diverged_thread;
+    apply(Layer::Seccomp, &mut || filter(options.report_fd, !allowed.is_empty()));
     report.landlock_abi = ruleset.map_or(0, |ruleset| ruleset.abi);
     Ok(report)
 }
@@ -131,7 +127,7 @@ fn not_dumpable() -> Result<()> {
 const SET_MODE_FILTER: u32 = 1;
 const FILTER_FLAG_TSYNC: u32 = 1;
 
-fn filter(report_fd: i32, files: bool, diverged: &mut i32) -> Result<()> {
+fn filter(report_fd: i32, files: bool) -> Result<()> {
     signals::install()?;
     trap::report_to(report_fd);
     // SAFETY: no pointers.
@@ -143,10 +139,8 @@ fn filter(report_fd: i32, files: bool, diverged: &mut i32) -> Result<()> {
     match unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FILTER_FLAG_TSYNC, &raw const program) }
     {
         0 => Ok(()),
-        thread @ 1.. => {
-            *diverged = thread as i32;
-            Err(Errno(libc::ESRCH))
-        }
+        // A thread that has a filter of its own, which this one would have to be put under.
+        1.. => Err(Errno(libc::ESRCH)),
         _ => Err(Errno::last()),
     }
 }

@@ -52,11 +52,11 @@ fn run(shared: &mut Shared) -> Outcome {
     default_signals();
     // SAFETY: no pointers. It can only fail for the leader of a group, which a new process is not.
     unsafe { syscall!(libc::SYS_setsid) };
-    namespaces(shared)?;
+    namespaces(shared);
     if shared.request.wants(want::NO_NEW_PRIVS) {
         // SAFETY: no pointers.
         let result = unsafe { syscall!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1) };
-        note(shared, Layer::NoNewPrivs, result)?;
+        note(shared, Layer::NoNewPrivs, result);
     }
     // SAFETY: a NUL-terminated path.
     let result = unsafe { syscall!(libc::SYS_chdir, shared.request.directory.as_ptr()) };
@@ -65,7 +65,7 @@ fn run(shared: &mut Shared) -> Outcome {
     let limits = shared.request.rlimits();
     if !limits.is_empty() {
         done(Step::Rlimits, rlimits::apply(limits))?;
-        note(shared, Layer::Rlimits, 0)?;
+        note(shared, Layer::Rlimits, 0);
     }
     unblock_signals();
     let Request { path, argv, env, .. } = &shared.request;
@@ -78,14 +78,9 @@ fn done(step: Step, result: isize) -> Outcome {
     if result < 0 { Err((step, result)) } else { Ok(()) }
 }
 
-/// Notes what became of a layer; its failure is the spawn's only if that is strict.
-fn note(shared: &mut Shared, layer: Layer, result: isize) -> Outcome {
+/// Notes what became of a layer. A layer that cannot be had keeps no process from starting.
+fn note(shared: &mut Shared, layer: Layer, result: isize) {
     shared.report.outcome[layer as usize] = if result < 0 { -result as i32 } else { 0 };
-    if result < 0 && shared.request.wants(want::STRICT) {
-        shared.report.layer = layer as u32;
-        return Err((Step::Layer, result));
-    }
-    Ok(())
 }
 
 /// The parent's handlers are code that the program does not have; ignored signals would stay ignored.
@@ -104,10 +99,10 @@ fn unblock_signals() {
     unsafe { syscall!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0, 8) };
 }
 
-fn namespaces(shared: &mut Shared) -> Outcome {
+fn namespaces(shared: &mut Shared) {
     if shared.cloned & want::USER != 0 {
         let result = map_ids(shared.request);
-        note(shared, Layer::User, result)?;
+        note(shared, Layer::User, result);
         keep_capabilities();
     }
     for (wanted, layer, flag) in [
@@ -124,9 +119,8 @@ fn namespaces(shared: &mut Shared) -> Outcome {
         if result >= 0 && layer == Layer::Mount {
             result = make_mounts_private();
         }
-        note(shared, layer, result)?;
+        note(shared, layer, result);
     }
-    Ok(())
 }
 
 /// What is mounted in the namespace stays in it, and what is mounted outside does not come in.

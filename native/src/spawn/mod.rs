@@ -64,10 +64,6 @@ fn start(request: &mut Request, report: &mut Report, stack: &Stack) -> Result<()
                 continue;
             }
             report.outcome[layer as usize] = errno.0;
-            if request.wants(want::STRICT) {
-                report.layer = layer as u32;
-                return failed(report, Step::Layer, errno);
-            }
             cloned &= !flag;
         }
         result = clone_child(request, report, cloned, stack);

@@ -16,8 +16,6 @@ pub mod want {
     pub const NETWORK: u32 = 1 << 5;
     pub const CGROUP: u32 = 1 << 6;
     pub const NO_NEW_PRIVS: u32 = 1 << 7;
-    /// A layer that cannot be had fails the whole.
-    pub const STRICT: u32 = 1 << 31;
 }
 
 /// The layers whose outcome a report has, in its order.
@@ -47,8 +45,6 @@ pub enum Step {
     Directory,
     Rlimits,
     Exec,
-    /// Strict: `Report::layer` could not be had.
-    Layer,
 }
 
 /// As JavaScript fills it in.
@@ -75,8 +71,6 @@ pub struct Report {
     pub pid: i32,
     pub pidfd: i32,
     pub step: u32,
-    /// The layer, for Step::Layer.
-    pub layer: u32,
     pub errno: i32,
     /// By `Layer`: 0 if it is on, OFF, or why it is unavailable.
     pub outcome: [i32; LAYERS],
@@ -84,7 +78,7 @@ pub struct Report {
 
 impl Report {
     pub fn new() -> Report {
-        Report { pid: 0, pidfd: -1, step: Step::None as u32, layer: 0, errno: 0, outcome: [OFF; LAYERS] }
+        Report { pid: 0, pidfd: -1, step: Step::None as u32, errno: 0, outcome: [OFF; LAYERS] }
     }
 }
 

@@ -42,7 +42,6 @@ export const confineOptionsStruct = new Struct('ConfineOptions', {
 export const confineReportStruct = new Struct('ConfineReport', {
   outcome: { array: 's32', length: LAYERS.length },
   landlockAbi: 's32',
-  divergedThread: 's32',
 });
 
 /**

@@ -122,13 +122,22 @@ const ADVICE: { readonly [name in LayerName]?: ReadonlyMap<number, string> } = {
   ]),
 };
 
-/** Of layers that every thread must add itself: `landlock`, `capabilities`. */
-const UNREACHED = 'a thread did not answer within five seconds, so that some threads are without it';
+/** Of layers that every thread must have: `landlock`, `capabilities`, `seccomp`. */
+const THREADS = new Map([
+  [
+    constants.errno.ETIMEDOUT,
+    'a thread did not answer within five seconds, so that some threads are without it',
+  ],
+  [
+    constants.errno.ESRCH,
+    'a thread has a filter of its own already: confine the process before its vCPUs start',
+  ],
+]);
 
 function whyUnavailable(name: LayerName, errno: number): string {
-  if (errno === constants.errno.ETIMEDOUT) return UNREACHED;
   const isNamespace = name.endsWith('-namespace') || name === 'network';
-  const advice = ADVICE[name]?.get(errno) ?? (isNamespace ? NAMESPACE_ADVICE.get(errno) : undefined);
+  const advice =
+    ADVICE[name]?.get(errno) ?? THREADS.get(errno) ?? (isNamespace ? NAMESPACE_ADVICE.get(errno) : undefined);
   return advice ?? `${errnoName(errno)} (${getSystemErrorMessage(-errno)})`;
 }
 

@@ -1,9 +1,8 @@
-import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Struct } from '../kvm/c-struct.ts';
-import { SystemError } from '../native/libc.ts';
+import { close, O_RDWR, open, SystemError } from '../native/libc.ts';
 import { nativeCalls } from '../native/native-library.ts';
-import { type Layer, type LayerName, layerOf, layerTitle } from './layer.ts';
+import { type Layer, type LayerName, layerOf } from './layer.ts';
 import { encodeRlimits, MAX_RLIMITS, type Rlimits, rlimitStruct } from './rlimits.ts';
 
 /** The layers of a start, in the order of native/src/spawn/request.rs; all but `rlimits` have a flag of the same number. */
@@ -21,14 +20,10 @@ const LAYERS = [
 
 export type SpawnLayer = (typeof LAYERS)[number];
 
-const STRICT = 2 ** 31;
-
 /** How a process is confined from its first instruction on. */
 export type Confinement = {
   /** Layers to leave out (default: none). */
   readonly off?: readonly SpawnLayer[];
-  /** Fails where a layer cannot be had (default: the layer says so). */
-  readonly strict?: boolean;
   /** Beside no core files. */
   readonly rlimits?: Rlimits;
   /** The open folder of a cgroup to start in. */
@@ -79,13 +74,12 @@ export const spawnReportStruct = new Struct('Report', {
   pid: 's32',
   pidfd: 's32',
   step: 'u32',
-  layer: 'u32',
   errno: 's32',
   outcome: { array: 's32', length: LAYERS.length },
 });
 
 /** What a start was at when it failed (native/src/spawn/request.rs). */
-const STEP = { prepare: 1, clone: 2, fds: 3, directory: 4, rlimits: 5, exec: 6, layer: 7 } as const;
+const STEP = { prepare: 1, clone: 2, fds: 3, directory: 4, rlimits: 5, exec: 6 } as const;
 
 /**
  * Starts a program in a session of its own, confined before its first instruction. Returns as soon as it runs: about a
@@ -93,7 +87,7 @@ const STEP = { prepare: 1, clone: 2, fds: 3, directory: 4, rlimits: 5, exec: 6, 
  */
 export function spawnConfined(options: SpawnOptions): ConfinedProcess {
   const { confinement = {}, fds = [], stdio = [null, null, null] } = options;
-  const nowhere = stdio.includes(null) ? openSync('/dev/null', 'r+') : -1;
+  const nowhere = stdio.includes(null) ? openNull(options.path) : -1;
   const args = [options.path, ...options.args];
   const env = Object.entries(options.env).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${value}`],
@@ -117,19 +111,28 @@ export function spawnConfined(options: SpawnOptions): ConfinedProcess {
     const { pid, pidfd } = report;
     return { pid, pidfd, layers: LAYERS.map((name, index) => layerOf(name, report.outcome[index]!)) };
   } finally {
-    if (nowhere >= 0) closeSync(nowhere);
+    if (nowhere >= 0) close(nowhere);
+  }
+}
+
+function openNull(path: string): number {
+  try {
+    return open('/dev/null', O_RDWR);
+  } catch (error) {
+    const { call, errno, message } = error as SystemError;
+    const advice = SHORTAGE.get(errno) ?? message;
+    throw new SpawnError(call, errno, `no process can be started for ${path}: ${advice}`);
   }
 }
 
 /** Root needs no user namespace: it has what the others take, and a uid per VM. */
-function flagsOf({ off = [], strict = false, cgroup }: Confinement): number {
+function flagsOf({ off = [], cgroup }: Confinement): number {
   const wanted = LAYERS.map(name => {
     if (off.includes(name) || name === 'rlimits') return false;
     if (name === 'user-namespace') return process.geteuid?.() !== 0;
     return name !== 'cgroup' || cgroup !== undefined;
   });
-  const flags = wanted.reduce((sum, wants, index) => sum + (wants ? 2 ** index : 0), 0);
-  return flags + (strict ? STRICT : 0);
+  return wanted.reduce((flags, wants, index) => flags | (wants ? 1 << index : 0), 0);
 }
 
 /** user_namespaces(7): this user and group, and no other. */
@@ -147,7 +150,7 @@ function texted(texts: readonly string[]): Uint8Array {
 
 type Report = ReturnType<typeof spawnReportStruct.read>;
 
-function failure(options: SpawnOptions, errno: number, { step, layer }: Report): SpawnError {
+function failure(options: SpawnOptions, errno: number, { step }: Report): SpawnError {
   const { path, cwd = '/' } = options;
   const because = (call: string, what: string, advice: string) => {
     const { message } = new SystemError(call, errno);
@@ -162,15 +165,6 @@ function failure(options: SpawnOptions, errno: number, { step, layer }: Report):
       return because('dup3', `${path} cannot be given its files`, SHORTAGE.get(errno) ?? '');
     case STEP.rlimits:
       return because('prlimit', `${path} cannot be started with its resource limits`, '');
-    case STEP.layer: {
-      const name = LAYERS[layer]!;
-      const { reason } = layerOf(name, errno);
-      return because(
-        name,
-        `${path} cannot be confined by its ${layerTitle(name)}, which strict confinement demands`,
-        reason!,
-      );
-    }
     default:
       return because('clone', `no process can be started for ${path}`, SHORTAGE.get(errno) ?? '');
   }

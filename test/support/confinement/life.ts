@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { builtFile } from '../../../src/project-root.ts';
-import { confineSelf, endOnSigterm } from '../../../src/vmm/confinement/confine-self.ts';
+import { confineSelf, endOnSigterm, type OwnConfinement } from '../../../src/vmm/confinement/confine-self.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
@@ -22,8 +22,10 @@ const MiB = 2 ** 20;
 const REPORT_FD = 3;
 const say = (text: string) => writeSync(1, `${text}\n`);
 
-function confine(): void {
-  const missing = confineSelf({ reportFd: REPORT_FD }).filter(({ state }) => state === 'unavailable');
+function confine(more: OwnConfinement = {}): void {
+  const missing = confineSelf({ reportFd: REPORT_FD, ...more }).filter(
+    ({ state }) => state === 'unavailable',
+  );
   say(missing.length === 0 ? 'confined' : JSON.stringify(missing));
 }
 
@@ -99,6 +101,19 @@ async function v8(): Promise<void> {
   say('workers end and start');
 }
 
+/** A vCPU's thread has its filter already. */
+function tooLate(): void {
+  const shape = { vcpus: 1, queues: 1, regions: 0 };
+  const native = new NativeVm(allocateCounters(shape), shape);
+  const vcpu = Kvm.open(native).createVm().createVcpu(0);
+  native.startVcpu(0, vcpu.fd, vcpu.run);
+  // It has set its filter when it reports that it is parked.
+  native.pauseVcpu(0);
+  native.wait(null);
+  say(JSON.stringify(confineSelf().filter(({ state }) => state === 'unavailable')));
+  native.destroy();
+}
+
 /** With paths that stay open: one to read, one to write. */
 function keepPaths(readOnly: string, readWrite: string): void {
   const layers = confineSelf({ reportFd: REPORT_FD, readOnly: [readOnly], readWrite: [readWrite] });
@@ -127,12 +142,14 @@ function keepPaths(readOnly: string, readWrite: string): void {
 const [what, disk = '', commands = ''] = process.argv.slice(2);
 if (what === 'guest') guest(disk, commands);
 if (what === 'build anew') buildAnew();
+if (what === 'too late') tooLate();
 if (what === 'v8') await v8();
 if (what === 'pass a file') passFile(confine, say);
 if (what === 'keep paths') keepPaths(disk, commands);
 if (what === 'wait for SIGTERM') {
   endOnSigterm();
-  confine();
+  const uid = Number(disk);
+  confine(uid > 0 ? { user: { uid, gid: uid }, rlimits: { nproc: 100, fsize: 'unlimited' } } : {});
   // As a machine's thread does: no loop of libuv's.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }

@@ -1,5 +1,6 @@
 /** Starts confined programs as a manager does, and prints what came of them as JSON. For any user. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type ExitStatus, signalProcess, watchExit } from '../../../src/vmm/confinement/exit-status.ts';
 import { readForbiddenCall } from '../../../src/vmm/confinement/forbidden-call.ts';
 import type { Layer } from '../../../src/vmm/confinement/layer.ts';
@@ -13,8 +14,10 @@ export type ProbeRun = {
   readonly confinement: Confinement;
   /** Files to open for reading and writing, for 4, 5, ...; 3 is for reports of forbidden calls. */
   readonly files?: readonly string[];
-  /** A signal to send as soon as it has printed a line. */
+  /** A signal to send as soon as it has printed a line, after a look at its threads. */
   readonly end?: NodeJS.Signals;
+  /** Arguments of prlimit(1) for the process that starts it. */
+  readonly limit?: readonly string[];
 };
 
 /** One of its output, a JSON array. */
@@ -24,15 +27,48 @@ export type ProbeOutcome = {
   readonly end: ExitStatus;
   /** The system call that ended it. */
   readonly forbidden: string | null;
+  /** With `end`: fields of /proc/PID/task/TID/status of each thread, and its namespaces. */
+  readonly threads: readonly Readonly<Record<string, string>>[];
+  readonly namespaces: Readonly<Record<string, string>>;
 };
 
-const runs: readonly ProbeRun[] = JSON.parse(process.argv[2]!);
-process.stdout.write(JSON.stringify(await Promise.all(runs.map(run))));
+/** A start that failed. */
+export type ProbeFailure = { readonly error: string };
 
-async function run({ program, args, confinement, files = [], end: signal }: ProbeRun): Promise<ProbeOutcome> {
+const NAMESPACES = ['user', 'mnt', 'pid', 'ipc', 'uts', 'net'];
+
+function threadsOf(pid: number): Record<string, string>[] {
+  return readdirSync(`/proc/${pid}/task`).map(thread => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+    return Object.fromEntries(
+      Array.from(status.matchAll(/^(\w+):[ \t]*(.*)$/gm), ([, name, value]) => [name, value]),
+    );
+  });
+}
+
+const runs: readonly ProbeRun[] = JSON.parse(process.argv[2]!);
+process.stdout.write(JSON.stringify(await Promise.all(runs.map(attempt))));
+
+async function attempt(probe: ProbeRun): Promise<ProbeOutcome | ProbeFailure> {
+  try {
+    return await run(probe);
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+}
+
+async function run({
+  program,
+  args,
+  confinement,
+  files = [],
+  end: signal,
+  limit,
+}: ProbeRun): Promise<ProbeOutcome> {
   const [output, report] = [libc.memfdCreate('output'), libc.memfdCreate('report')];
   const opened = files.map(path => openSync(path, 'r+'));
-  const { pidfd, layers } = spawnConfined({
+  if (limit !== undefined) execFileSync('prlimit', ['--pid', `${process.pid}`, ...limit]);
+  const { pid, pidfd, layers } = spawnConfined({
     path: process.execPath,
     args: ['--disable-sigusr1', program, ...args],
     env: { TZ: 'Europe/Berlin' },
@@ -42,12 +78,17 @@ async function run({ program, args, confinement, files = [], end: signal }: Prob
   });
   const read = (fd: number) => readFileSync(`/proc/self/fd/${fd}`);
   const ended = watchExit(pidfd);
+  // Before it confines itself: then it is nobody's to look at.
+  const namespace = (name: string) => readlinkSync(`/proc/${pid}/ns/${name}`);
+  const namespaces = Object.fromEntries(NAMESPACES.map(name => [name, namespace(name)]));
+  let threads: ProbeOutcome['threads'] = [];
   if (signal !== undefined) {
     while (!read(output).includes('\n')) await new Promise(setImmediate);
+    threads = threadsOf(pid);
     signalProcess(pidfd, signal);
   }
   const end = await ended;
   for (const fd of [pidfd, ...opened]) closeSync(fd);
   const forbidden = readForbiddenCall(read(report))?.name ?? null;
-  return { layers, said: read(output).toString(), end, forbidden };
+  return { layers, said: read(output).toString(), end, forbidden, threads, namespaces };
 }

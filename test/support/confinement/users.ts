@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll } from 'vitest';
 import { projectRoot } from '../../../src/project-root.ts';
-import type { ProbeOutcome, ProbeRun } from './run-probe.ts';
+import type { ProbeFailure, ProbeOutcome, ProbeRun } from './run-probe.ts';
 
 /** Who starts confined processes. Root can also play a user without privileges. */
 export type User = { readonly title: string; readonly uid: number; readonly drop: readonly string[] };
@@ -29,8 +29,20 @@ export function program(user: User, name: string): string {
   return join(checkoutFor(user), 'test/support/confinement', name);
 }
 
-/** Runs confined programs as this user. */
+/** Runs confined programs as this user. @throws when one could not be started */
 export async function runAs(user: User, runs: readonly ProbeRun[]): Promise<readonly ProbeOutcome[]> {
+  const outcomes = await tryAs(user, runs);
+  return outcomes.map(outcome => {
+    if ('error' in outcome) throw new Error(outcome.error);
+    return outcome;
+  });
+}
+
+/** The same, with those that could not be started. */
+export async function tryAs(
+  user: User,
+  runs: readonly ProbeRun[],
+): Promise<readonly (ProbeOutcome | ProbeFailure)[]> {
   const command = [...user.drop, nodeFor(user), program(user, 'run-probe.ts'), JSON.stringify(runs)];
   const { stdout } = await execa(command[0]!, command.slice(1), { env: { HOME: '/' }, cwd: '/' });
   return JSON.parse(stdout);

@@ -8,7 +8,7 @@ import { errnoName } from '../../../src/vmm/native/libc.ts';
 import { type Attempt, EXECUTED } from '../../support/confinement/attempts.ts';
 import type { ProbeLine, ProbePlan } from '../../support/confinement/probe.ts';
 import type { ProbeOutcome, ProbeRun } from '../../support/confinement/run-probe.ts';
-import { program, runAs, USERS, type User, waiter } from '../../support/confinement/users.ts';
+import { program, runAs, tryAs, USERS, type User, waiter } from '../../support/confinement/users.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /** What a confined process gets for each attempt that does not end it. */
@@ -157,6 +157,24 @@ describe.each(USERS)('a process of $title', user => {
       expect(outcomes.map(outcome => Object.keys(resultsOf(outcome)))).toEqual(FATAL.map(() => []));
     },
   );
+
+  it('that cannot be started is not, for a reason that says what to do', async () => {
+    const failing = async (...limit: string[]) => {
+      const [outcome] = await tryAs(user, [{ ...run(plan), limit }]);
+      return outcome;
+    };
+    const plan = { confinement: null, thread: 'main', attempts: [] } as const;
+    expect(await failing('--nofile=10')).toEqual({
+      error: expect.stringMatching(/: too many files are open: raise LimitNOFILE= of the systemd unit/),
+    });
+    // Root has no limit on its processes.
+    if (user.uid === 0) return;
+    expect(await failing('--nproc=1')).toEqual({
+      error: expect.stringMatching(
+        /^no process can be started for \S+: the limit on processes is reached: raise/,
+      ),
+    });
+  });
 
   describe('without the filter', () => {
     type Case = readonly [

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { program, runAs, USERS } from '../../support/confinement/users.ts';
@@ -50,11 +50,45 @@ describe.each(USERS)('a confined process of $title', user => {
     ]);
   });
 
-  it('is ended by SIGTERM as the first of its namespace, while its thread waits outside of the loop', async () => {
+  /** Waits for SIGTERM, and gets it. */
+  async function waiting(uid: number) {
+    const args = ['wait for SIGTERM', String(uid)];
     const [outcome] = await runAs(user, [
-      { program: program(user, 'life.ts'), args: ['wait for SIGTERM'], confinement: {}, end: 'SIGTERM' },
+      { program: program(user, 'life.ts'), args, confinement: {}, end: 'SIGTERM' },
     ]);
-    expect(outcome).toMatchObject({ said: 'confined\n', end: { code: 143, signal: null } });
+    return outcome!;
+  }
+
+  it('is ended by SIGTERM as the first of its namespace, while its thread waits outside of the loop', async () => {
+    expect(await waiting(0)).toMatchObject({ said: 'confined\n', end: { code: 143, signal: null } });
+  });
+
+  it('has no capability and a filter on each of its threads, and its own namespaces', async () => {
+    const { threads, namespaces } = await waiting(0);
+    expect(threads.length).toBeGreaterThan(4);
+    const none = '0'.repeat(16);
+    for (const thread of threads) {
+      expect(thread).toMatchObject({
+        CapInh: none,
+        CapPrm: none,
+        CapEff: none,
+        CapBnd: none,
+        CapAmb: none,
+        NoNewPrivs: '1',
+        Seccomp: '2',
+      });
+    }
+    const shared = Object.entries(namespaces).filter(
+      ([name, id]) => id === readlinkSync(`/proc/self/ns/${name}`),
+    );
+    expect(shared.map(([name]) => name)).toEqual(user.uid === 0 ? ['user'] : []);
+  });
+
+  it.skipIf(user.uid !== 0)('takes a uid of its own, with all of its threads', async () => {
+    const { said, threads, end } = await waiting(54_321);
+    expect({ said, end }).toEqual({ said: 'confined\n', end: { code: 143, signal: null } });
+    const ids = '54321\t54321\t54321\t54321';
+    for (const thread of threads) expect(thread).toMatchObject({ Uid: ids, Gid: ids });
   });
 
   const kvmOpens = noKvm === null && user.uid === 0;
@@ -72,6 +106,17 @@ describe.each(USERS)('a confined process of $title', user => {
     expect(text).toMatch(/result blk-read .*errors=0/);
     expect(text).toContain('"reason":"the guest powered off"');
     expect(readFileSync(disk).some(byte => byte !== 0)).toBe(true);
+  });
+
+  it.skipIf(!kvmOpens)(title('cannot confine itself once a vCPU runs, and says so'), async () => {
+    const reason = 'a thread has a filter of its own already: confine the process before its vCPUs start';
+    const { said } = await life('too late');
+    const layers = ['capabilities', 'landlock', 'seccomp'].map(name => ({
+      name,
+      state: 'unavailable',
+      reason,
+    }));
+    expect(JSON.parse(said[0]!)).toEqual(layers);
   });
 
   it.skipIf(!kvmOpens)(title('builds a machine anew'), async () => {

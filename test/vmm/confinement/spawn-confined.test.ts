@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../../src/project-root.ts';
 import { type ExitStatus, signalProcess, watchExit } from '../../../src/vmm/confinement/exit-status.ts';
@@ -8,6 +9,7 @@ import {
   type SpawnOptions,
   spawnConfined,
 } from '../../../src/vmm/confinement/spawn-confined.ts';
+import { pidfdOpen } from '../../../src/vmm/native/libc.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder();
@@ -123,6 +125,23 @@ describe('a confined process', () => {
     });
     expect(outside).toEqual({ code: null, signal: 'SIGABRT' });
   });
+});
+
+it('the end of another process than a child can be waited for, but not how it ended', async () => {
+  const { stdout } = await execa('sh', ['-c', 'sleep infinity >/dev/null 2>&1 & echo $!']);
+  const pidfd = pidfdOpen(Number(stdout));
+  opened.push(pidfd);
+  const end = watchExit(pidfd);
+  expect(signalProcess(pidfd, 'SIGTERM')).toBe(true);
+  expect(await end).toEqual({ code: null, signal: null });
+});
+
+it('resource limits are set, and there are no core files', async () => {
+  const { said } = await runNode('process.stdout.write(fs.readFileSync("/proc/self/limits", "utf8"))', {
+    confinement: { rlimits: { nofile: 200, memlock: 'unlimited' } },
+  });
+  expect(said).toMatch(/^Max core file size +0 +0 /m);
+  expect(said).toMatch(/^Max open files +200 +200 /m);
 });
 
 describe('a process that cannot be started', () => {

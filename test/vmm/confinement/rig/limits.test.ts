@@ -81,9 +81,5 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
       network: none,
       'empty-root': 'it needs root or a user namespace',
     });
-    const { error } = await probe('strict', '12345');
-    expect(error).toMatch(
-      /^\S+node cannot be confined by its user namespace, which strict confinement demands: the limit on user namespaces is/,
-    );
   }, 180_000);
 });
