@@ -14,6 +14,7 @@ import { printable } from '../text/printable.ts';
 import { isLockedElsewhere, tryLock } from '../vmm/native/ofd-lock.ts';
 
 const HOLDER_MAX = 200;
+const NOT_A_FILE = 'it is not a regular file: remove it';
 
 /** A lock file that names the process that holds it. */
 export type FileLock = {
@@ -31,11 +32,11 @@ export class LockHeldError extends Error {
 /**
  * Takes the lock at `path`; it is released when this process ends, however that happens.
  * @param what it stands for, for the error
- * @throws LockHeldError naming the holder
+ * @throws LockHeldError naming the holder; a plain error naming the file if it cannot be opened
  */
 export function lockFile(path: string, what: string): FileLock {
   for (;;) {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const fd = openLockFile(path);
     if (!tryLock(fd, 'write')) {
       closeSync(fd);
       throw new LockHeldError(`${what} by ${holderOf(path)}`);
@@ -51,6 +52,28 @@ export function lockFile(path: string, what: string): FileLock {
     }
     closeSync(fd);
   }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EISDIR: 'it is a directory: remove it',
+  ELOOP: 'it is a symbolic link: remove it',
+  ENXIO: NOT_A_FILE,
+  EACCES: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+};
+
+function openLockFile(path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    throw new Error(`cannot open the lock file ${path}: ${REASONS[code] ?? message}`, { cause: error });
+  }
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error(`cannot open the lock file ${path}: ${NOT_A_FILE}`);
 }
 
 /** Who holds the lock at `path`; null: nobody, or it cannot be seen. */

@@ -1,3 +1,5 @@
+import { shellText } from '../../text/shell.ts';
+
 /** Reads bytes of an image; returns fewer at its end. */
 export type ReadAt = (offset: number, length: number) => Buffer;
 
@@ -62,13 +64,14 @@ export function probeFormat(read: ReadAt, size: number): string {
 /** How to turn an image of a format from `probeFormat` into a raw disk, as a clause: `make a raw one with ...`. */
 export function toRaw(format: string, file: string): string {
   const unpack = COMPRESSED[format];
-  if (unpack) return `unpack it first (\`${unpack} ${file}\`)`;
+  if (unpack) return `unpack it first (\`${shellText([unpack, file])}\`)`;
   if (format === 'luks') return 'open it with cryptsetup and give the block device in /dev/mapper';
   const name = format === 'vhd' ? 'vpc' : format;
   const named = `${file.replace(/\.[a-z0-9]+$/i, '')}.raw`;
   // qemu-img would overwrite the image that it reads.
   const raw = named === file ? `${file}.raw` : named;
-  return `make a raw one with \`qemu-img convert -f ${name} -O raw ${file} ${raw}\``;
+  const convert = shellText(['qemu-img', 'convert', '-f', name, '-O', 'raw', file, raw]);
+  return `make a raw one with \`${convert}\``;
 }
 
 /** A VMDK's text: comments and empty lines, then the version (QEMU's vmdk_probe). */

@@ -1,6 +1,7 @@
 import { fstatSync, readFileSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { DiskOptions } from '../../devices/machine-services.ts';
+import { shellText } from '../../text/shell.ts';
 import * as libc from '../native/libc.ts';
 import { DiskError } from './disk-error.ts';
 import { lockDisk } from './disk-lock.ts';
@@ -153,22 +154,26 @@ function readsSectors(fd: number): boolean {
 function checkSize(path: string, size: number, isBlockDevice: boolean): void {
   if (size === 0 && isBlockDevice) throw new DiskError(`disk ${path} has no medium: insert or attach one`);
   if (size === 0) {
-    throw new DiskError(`disk ${path} is empty: give it a size with \`truncate -s 10G ${path}\``);
+    throw new DiskError(`disk ${path} is empty: give it a size with \`${truncate('10G', path)}\``);
   }
   if (size % SECTOR !== 0) {
     const next = Math.ceil(size / SECTOR) * SECTOR;
     throw new DiskError(
       `disk ${path} has ${size} bytes, not a multiple of ${SECTOR}: it may be truncated or not a raw image ` +
-        `(\`truncate -s ${next} ${path}\` pads it)`,
+        `(\`${truncate(String(next), path)}\` pads it)`,
     );
   }
+}
+
+function truncate(size: string, path: string): string {
+  return shellText(['truncate', '-s', size, path]);
 }
 
 function openAdvice(path: string, code: string): string {
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return `disk ${path} does not exist: create it with \`truncate -s 10G ${path}\`, or correct the path`;
+      return `disk ${path} does not exist: create it with \`${truncate('10G', path)}\`, or correct the path`;
     case 'EACCES':
     case 'EPERM':
       return `no permission for disk ${path}: make it readable and writable for this user, or attach it read-only`;

@@ -85,6 +85,7 @@ describe.skipIf(!hasQemuImg)('what qemu-img makes (needs qemu-utils)', () => {
     ['disk.vhd', 'disk.raw'],
     ['disk', 'disk.raw'],
     ['misnamed.raw', 'misnamed.raw.raw'],
+    ["the guest's disk.vhd", "the guest's disk.raw"],
   ])('the advice for the format of %s is a command that works', (name, made) => {
     const file = join(folder, name);
     execFileSync('qemu-img', ['create', '-q', '-f', 'vpc', file, '4M']);

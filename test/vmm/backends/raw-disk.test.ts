@@ -59,8 +59,10 @@ describe('opening a disk', () => {
   });
 
   it('reports what is wrong and what to do', () => {
-    const missing = join(folder, 'none.img');
-    expect(() => open(missing)).toThrow(`disk ${missing} does not exist: create it with \`truncate -s 10G`);
+    const missing = join(folder, 'no such disk.img');
+    expect(() => open(missing)).toThrow(
+      `disk ${missing} does not exist: create it with \`truncate -s 10G '${missing}'\``,
+    );
     expect(() => open(folder)).toThrow('is a directory: give an image file or a block device');
     expect(() => open('/dev/null')).toThrow('is a character device: give an image file');
     const pipe = join(folder, 'pipe');
