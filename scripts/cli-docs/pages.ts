@@ -34,6 +34,10 @@ export const ENVIRONMENT: readonly Entry[] = [
     term: 'VRING_STATE_DIR',
     text: "folder of the manager's log, disks and journal (default: `/var/lib/vring` for root, `$XDG_STATE_HOME/vring` or `~/.local/state/vring` for other users)",
   },
+  {
+    term: 'VRING_UIDS',
+    text: 'as root, the uids that VMs run under, one each, as `FIRST-LAST` or `off`; `vring serve --uids` takes precedence',
+  },
   { term: 'VISUAL, EDITOR', text: 'editor for `vring vm edit` (default: `vi`)' },
   { term: 'NO_COLOR', text: 'if set, disables colors in the UI' },
   { term: 'VRING_DEBUG', text: 'when set, errors include a stack trace' },

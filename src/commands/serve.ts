@@ -9,6 +9,7 @@ type ServeCommandOptions = {
   shutdownTimeout: number;
   metrics?: string;
   metricsRemote?: boolean;
+  uids?: string;
   background?: boolean;
   idleTimeout: number;
 };
@@ -28,6 +29,10 @@ export function registerServe(program: Command): void {
     )
     .option('--metrics <address>', 'serve /metrics for Prometheus at 127.0.0.1:PORT, [::1]:PORT or unix:PATH')
     .option('--metrics-remote', 'let --metrics listen on an address that other hosts can reach')
+    .option(
+      '--uids <range>',
+      'as root, run each VM under a uid of its own from FIRST-LAST, or under root with off (default: VRING_UIDS, else 1879048192-1879113727)',
+    )
     .addOption(
       new Option('--background', 'as clients start it: log to a file, and stop when idle').hideHelp(),
     )
@@ -49,6 +54,7 @@ export function registerServe(program: Command): void {
         shutdownMs: shutdownTimeout * 1000,
         idleMs: idleTimeout * 1000,
         metrics,
+        uids: await uidRange(options.uids),
       });
     });
   withManual(serve, {
@@ -66,6 +72,13 @@ export function registerServe(program: Command): void {
       },
     ],
   });
+}
+
+async function uidRange(given: string | undefined) {
+  const { DEFAULT_UIDS, parseUidRange } = await import('../manager/machines/uids.ts');
+  const { VRING_UIDS: fromEnvironment } = process.env;
+  if (given !== undefined) return parseUidRange(given, '--uids');
+  return fromEnvironment ? parseUidRange(fromEnvironment, 'VRING_UIDS') : DEFAULT_UIDS;
 }
 
 async function metricsAddress({ metrics, metricsRemote = false }: ServeCommandOptions) {

@@ -11,7 +11,8 @@ import { LockHeldError } from './file-lock.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { findMachines } from './machines/find.ts';
-import { takePlace } from './machines/register.ts';
+import { placesWith } from './machines/register.ts';
+import type { UidRange } from './machines/uids.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
 import type { MetricsAddress } from './metrics/address.ts';
 import { MetricsServer } from './metrics/server.ts';
@@ -34,6 +35,8 @@ export type ServeOptions = {
   /** How long a background manager stays without VMs and clients. */
   readonly idleMs: number;
   readonly metrics: MetricsAddress | null;
+  /** For root. */
+  readonly uids: UidRange;
 };
 
 /**
@@ -74,7 +77,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   const engine = new LocalEngine({
     definitions: new DefinitionStore(),
     machines: new ProcessMachines(),
-    takePlace,
+    takePlace: placesWith(options.uids),
     metrics: metricsNow,
     interrupted: lastRun.interrupted.filter(vm => !found.has(vm.name)),
   });

@@ -43,8 +43,6 @@ export type Launch = {
   readonly config: MachineConfig;
   /** The memfd of its counters. */
   readonly countersFd: number;
-  /** For a process of root: the uid and gid that it changes to. */
-  readonly user?: { readonly uid: number; readonly gid: number } | null;
   /** What lets later managers find it; null: it ends with this process. */
   readonly registration: Registration | null;
 };
@@ -52,6 +50,8 @@ export type Launch = {
 /** A place among the machines that outlive their manager. */
 export type Registration = {
   readonly token: string;
+  /** For a process of root: the uid that it changes to, and the gid of the same number. */
+  readonly uid: number | null;
   /** The bound socket that the machine is to listen on. */
   readonly listener: number;
   /** The lock of the VM's name, for the machine to hold. */

@@ -84,11 +84,13 @@ export class ProcessMachines implements Machines {
     }
   }
 
-  launch({ config, countersFd, registration, user = null }: Launch): Machine {
+  launch({ config, countersFd, registration }: Launch): Machine {
     const process = this.#processFor(config);
     registration?.started(process.pid, config);
     const fds = registration === null ? [countersFd] : [countersFd, registration.listener, registration.lock];
     const { layers } = process;
+    const uid = registration?.uid ?? null;
+    const user = uid === null ? null : { uid, gid: uid };
     const build = { kind: 'build', config, token: registration?.token ?? '', layers, user } as const;
     const connection = MachineConnection.open(process.socket, build, fds);
     return new ProcessMachine(process, connection, process.death());

@@ -18,6 +18,8 @@ const record = z.object({
   token: z.string().min(16),
   /** Milliseconds since 1970. */
   startedAt: z.number(),
+  /** Of a machine of root's: the one that it changes to. */
+  uid: z.int().positive().nullable(),
   config: machineConfig,
 });
 

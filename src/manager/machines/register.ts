@@ -6,7 +6,8 @@ import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
 import { ensurePrivateFolder, managerPaths } from '../paths.ts';
 import { lockVm } from '../vm-lock.ts';
-import { currentBootId, removeRecord, socketOf, writeRecord } from './machine-record.ts';
+import { currentBootId, readRecords, removeRecord, socketOf, writeRecord } from './machine-record.ts';
+import { freeUid, type UidRange } from './uids.ts';
 
 /** Removes what is left of the place of a machine of an earlier manager, once it is gone. */
 export function leavePlace(folder: string, id: string, name: string): void {
@@ -19,11 +20,16 @@ export function leavePlace(folder: string, id: string, name: string): void {
   }
 }
 
+/** @param uids for the machines of a manager of root */
+export function placesWith(uids: UidRange): (name: string) => VmPlace {
+  return name => takePlace(name, process.geteuid!() === 0 ? uids : null);
+}
+
 /**
  * Takes a VM's name and prepares what later managers find its machine by: a socket for it to listen on, and a record once its process is known.
  * @throws saying who runs a VM of this name, or what the runtime folder lacks
  */
-export function takePlace(name: string): VmPlace {
+function takePlace(name: string, uids: UidRange): VmPlace {
   const { machines } = managerPaths();
   const lock = lockVm(name);
   const id = randomBytes(4).toString('hex');
@@ -31,6 +37,7 @@ export function takePlace(name: string): VmPlace {
   let listener: number | null = null;
   try {
     ensurePrivateFolder(machines);
+    const uid = uids && freeUid(uids, uidsIn(machines));
     listener = bound(socketOf(machines, id));
     const open = listener;
     let isOpen = true;
@@ -41,6 +48,7 @@ export function takePlace(name: string): VmPlace {
     return {
       registration: {
         token,
+        uid,
         listener,
         lock: lock.fd,
         started: (pid, config) => {
@@ -52,6 +60,7 @@ export function takePlace(name: string): VmPlace {
             bootId: currentBootId(),
             token,
             startedAt: Date.now(),
+            uid,
             config,
           });
           lock.nameHolder(pid, `vring: ${name}`);
@@ -70,6 +79,10 @@ export function takePlace(name: string): VmPlace {
     lock.release();
     throw error;
   }
+}
+
+function uidsIn(folder: string): Set<number> {
+  return new Set(readRecords(folder, () => {}).flatMap(({ record }) => record.uid ?? []));
 }
 
 function bound(path: string): number {
