@@ -16,13 +16,12 @@ pub mod kind {
     pub const EXIT: u32 = 1;
     /// The fd watched with token `data` is readable; `aux` is the count of a drained eventfd.
     pub const FD: u32 = 2;
-    pub const DOORBELL: u32 = 3;
     /// vCPU `index` is out of KVM, with no exit open.
-    pub const PARKED: u32 = 4;
+    pub const PARKED: u32 = 3;
     /// The thread of vCPU `index` ended: `data` is KVM_RUN's errno or 0, `aux` 1 when it died.
-    pub const VCPU_ENDED: u32 = 5;
+    pub const VCPU_ENDED: u32 = 4;
     /// Queue `index` is no longer served: `data` is `BROKEN_BY_GUEST` or `THREAD_DIED`.
-    pub const QUEUE_BROKEN: u32 = 6;
+    pub const QUEUE_BROKEN: u32 = 5;
 }
 
 pub const BROKEN_BY_GUEST: u64 = 1;

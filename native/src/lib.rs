@@ -195,15 +195,6 @@ pub unsafe extern "C" fn vring_wait(vm: i32, out: *mut Event, max: u32, timeout_
     })
 }
 
-/// Makes `vring_wait` return a DOORBELL event.
-#[unsafe(no_mangle)]
-pub extern "C" fn vring_ring(vm: i32) -> i32 {
-    on_vm(vm, |vm| {
-        vm.reactor().post_doorbell();
-        Ok(())
-    })
-}
-
 /// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to drain,
 /// 2 while it is readable or writable.
 #[unsafe(no_mangle)]

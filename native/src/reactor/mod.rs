@@ -28,9 +28,8 @@ const FD_TURN: u32 = 8;
 const READY_FDS: usize = 32;
 
 /// Bits of `Posted::other`.
-const DOORBELL: u32 = 1;
-const QUEUE: u32 = 2;
-const CLOSED: u32 = 4;
+const QUEUE: u32 = 1;
+const CLOSED: u32 = 2;
 
 /// Written by posting threads and checked by the waiting thread.
 #[derive(Default)]
@@ -99,10 +98,6 @@ impl Reactor {
     pub fn post_vcpu(&self, vcpu: usize) {
         self.posted.vcpus.fetch_or(1 << vcpu, SeqCst);
         self.wake_sleeper();
-    }
-
-    pub fn post_doorbell(&self) {
-        self.post_other(DOORBELL);
     }
 
     /// Signals that a queue is no longer served. May be called in a signal handler.
@@ -214,9 +209,6 @@ impl Reactor {
         let other = self.posted.other.fetch_and(CLOSED, SeqCst);
         if other & CLOSED != 0 {
             return Err(Errno(libc::ECANCELED));
-        }
-        if other & DOORBELL != 0 && !batch.push(Event { kind: kind::DOORBELL, ..Event::default() }) {
-            self.posted.other.fetch_or(DOORBELL, SeqCst);
         }
         if other & QUEUE != 0 {
             while batch.has_room() {

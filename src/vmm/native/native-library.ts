@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 6;
+export const ABI_VERSION = 7;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -51,7 +51,6 @@ function bind(library: Library) {
     vring_shutdown_all: library.func('int vring_shutdown_all()'),
     vring_vm_destroy: library.func('int vring_vm_destroy(int vm)'),
     vring_wait: library.func('int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns)'),
-    vring_ring: library.func('int vring_ring(int vm)'),
     vring_watch: library.func('int vring_watch(int vm, int fd, uint64_t token, uint32_t flags)'),
     vring_unwatch: library.func('int vring_unwatch(int vm, int fd)'),
     vring_vcpu_start: library.func(

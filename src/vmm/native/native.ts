@@ -11,13 +11,12 @@ export const EVENT = {
   exit: 1,
   /** The fd watched with token `data` is readable; `aux` is the count of a drained eventfd. */
   fd: 2,
-  doorbell: 3,
   /** vCPU `index` is out of KVM and has no exit open. */
-  parked: 4,
+  parked: 3,
   /** The thread of vCPU `index` ended: `data` is KVM_RUN's errno, 0 if it was asked to end; `aux` is 1 if it died. */
-  vcpuEnded: 5,
+  vcpuEnded: 4,
   /** Queue `index` is no longer served: `data` is 1 if the guest violated the protocol, 2 if the thread died. */
-  queueBroken: 6,
+  queueBroken: 5,
 } as const;
 
 /** Layouts shared with native/, compared by a test. */
@@ -88,17 +87,12 @@ export function destroyVmLater(handle: number): Promise<void> {
   return new Promise(resolve => nativeCalls().vring_vm_destroy.async(handle, () => resolve()));
 }
 
-/** Makes the machine thread's wait return a doorbell event. Callable from any thread; a destroyed VM is not an error. */
-export function ringVm(handle: number): void {
-  nativeCalls().vring_ring(handle);
-}
-
 /**
  * A VM's native side, for its machine thread: the reactor it sleeps in, its vCPU and queue threads, and the resources it
  * owns.
  */
 export class NativeVm implements ResourceOwner {
-  /** For `destroyVm`, `shutDownVmLater` and `ringVm`, on any thread. */
+  /** For `destroyVm` and `shutDownVmLater`, on any thread. */
   readonly handle: number;
   /** Native threads write to the counters, so they must live as long as this object, and until the VM is destroyed. */
   readonly counters: BigUint64Array;

@@ -13,7 +13,6 @@ import {
   nativeLayout,
   nativeProgress,
   nativeRegion,
-  ringVm,
   shutDownAllVms,
 } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../../support/counters.ts';
@@ -68,13 +67,17 @@ function offsets(struct: AnyStruct): Record<string, number> {
 }
 
 describe('the reactor', () => {
-  it('reports the doorbell, once for any number of rings', () => {
+  it('reports an fd for as long as it is ready to be read, or written if that is asked for', () => {
     const vm = bareVm();
-    ringVm(vm.handle);
-    ringVm(vm.handle);
-    expect(vm.poll()).toBe(1);
-    expect(vm.eventKind(0)).toBe(EVENT.doorbell);
+    const fd = vm.ownFd(libc.eventfd(0));
+    vm.watchFd(fd, 7);
     expect(vm.poll()).toBe(0);
+    vm.watchFd(fd, 7, true);
+    expect([vm.poll(), vm.eventKind(0), vm.eventToken(0)]).toEqual([1, EVENT.fd, 7]);
+    vm.watchFd(fd, 7);
+    expect(vm.poll()).toBe(0);
+    libc.signalEventfd(fd);
+    expect([vm.poll(), vm.poll()]).toEqual([1, 1]);
   });
 
   it('reports a watched eventfd with its token and count, and drains it', () => {
