@@ -391,10 +391,10 @@ pub unsafe extern "C" fn vring_confine(
     })
 }
 
-/// Lets SIGTERM end this process at once, also as the first of its PID namespace.
+/// Lets SIGTERM, SIGSEGV and the like end this process at once, also as the first of its PID namespace.
 #[unsafe(no_mangle)]
-pub extern "C" fn vring_end_on_sigterm() -> i32 {
-    answer(|| signals::end_on_sigterm().map(|()| 0))
+pub extern "C" fn vring_end_on_signals() -> i32 {
+    answer(|| signals::end_on_signals().map(|()| 0))
 }
 
 /// # Safety

@@ -41,14 +41,32 @@ fn set_handler(signal: i32, handler: usize, flags: i32) -> Result<libc::sigactio
     Ok(previous)
 }
 
-/// Lets SIGTERM end this process at once. Without a handler the first process of a PID namespace ignores it, and a handler of
-/// JavaScript's runs in libuv's loop, to which a machine's thread does not return.
-pub fn end_on_sigterm() -> Result<()> {
-    set_handler(libc::SIGTERM, on_sigterm as *const () as usize, libc::SA_RESETHAND | libc::SA_NODEFER)?;
+/// Signals that end a process: sent by people and service managers, or raised by a fault, an abort() or a limit.
+const ENDING: [i32; 11] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGSEGV,
+    libc::SIGTERM,
+    libc::SIGXCPU,
+];
+
+/// Lets each of these signals end this process at once. Without a handler the first process of a PID namespace ignores all that
+/// are sent to it, and a handler of JavaScript's runs in libuv's loop, to which a machine's thread does not return.
+/// WebAssembly, whose bounds checks V8 makes of SIGSEGV, is of no use from here on.
+pub fn end_on_signals() -> Result<()> {
+    for signal in ENDING {
+        set_handler(signal, on_ending as *const () as usize, libc::SA_RESETHAND | libc::SA_NODEFER)?;
+    }
     Ok(())
 }
 
-extern "C" fn on_sigterm(signal: i32) {
+extern "C" fn on_ending(signal: i32) {
     // SAFETY: both are async-signal-safe. SA_RESETHAND has made it the default action, which ends all but the first process
     // of a namespace.
     unsafe {

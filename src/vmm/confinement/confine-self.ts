@@ -86,11 +86,12 @@ function uncovered(abi: number): string | null {
 }
 
 /**
- * Lets SIGTERM end this process at once, also as the first of its PID namespace, which otherwise ignores it, and while
- * its main thread is not in libuv's loop.
+ * Lets SIGTERM, SIGSEGV and the like end this process at once, also as the first of its PID namespace, which otherwise ignores
+ * them, and while its main thread is not in libuv's loop. Its exit status is 128 and the signal's number then. WebAssembly can
+ * no longer be used.
  */
-export function endOnSigterm(): void {
-  checked('vring_end_on_sigterm', nativeCalls().vring_end_on_sigterm());
+export function endOnSignals(): void {
+  checked('vring_end_on_signals', nativeCalls().vring_end_on_signals());
 }
 
 /** Makes the runtime read now what it would look for at its first use. */

@@ -1,5 +1,5 @@
 /** A machine process: it waits for the configuration of its machine, serves it, and exits. Its manager's socket is fd 3. */
-import { confineSelf, endOnSigterm } from '../confinement/confine-self.ts';
+import { confineSelf, endOnSignals } from '../confinement/confine-self.ts';
 import { type Layer, layerTitle, mergeLayers } from '../confinement/layer.ts';
 import { nativeCalls } from '../native/native-library.ts';
 import { type Build, serveMachine } from './serve-machine.ts';
@@ -11,7 +11,7 @@ const REPORT_FD = 4;
 process.title = 'vring: spare';
 // Loaded now, while the process is idle.
 nativeCalls();
-endOnSigterm();
+endOnSignals();
 serveMachine(MANAGER_FD, {
   building: ({ config }) => {
     process.title = `vring: ${config.name}`;

@@ -72,7 +72,7 @@ function bind(library: Library) {
     vring_confine: library.func(
       'int vring_confine(void *options, void *texts, uint32_t length, void *report)',
     ),
-    vring_end_on_sigterm: library.func('int vring_end_on_sigterm()'),
+    vring_end_on_signals: library.func('int vring_end_on_signals()'),
   };
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { builtFile } from '../../../src/project-root.ts';
-import { confineSelf, endOnSigterm, type OwnConfinement } from '../../../src/vmm/confinement/confine-self.ts';
+import { confineSelf, endOnSignals, type OwnConfinement } from '../../../src/vmm/confinement/confine-self.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
@@ -146,8 +146,8 @@ if (what === 'too late') tooLate();
 if (what === 'v8') await v8();
 if (what === 'pass a file') passFile(confine, say);
 if (what === 'keep paths') keepPaths(disk, commands);
-if (what === 'wait for SIGTERM') {
-  endOnSigterm();
+if (what === 'wait for a signal') {
+  endOnSignals();
   const uid = Number(disk);
   confine(uid > 0 ? { user: { uid, gid: uid }, rlimits: { nproc: 100, fsize: 'unlimited' } } : {});
   // As a machine's thread does: no loop of libuv's.

@@ -50,18 +50,25 @@ describe.each(USERS)('a confined process of $title', user => {
     ]);
   });
 
-  /** Waits for SIGTERM, and gets it. */
-  async function waiting(uid: number) {
-    const args = ['wait for SIGTERM', String(uid)];
-    const [outcome] = await runAs(user, [
-      { program: program(user, 'life.ts'), args, confinement: {}, end: 'SIGTERM' },
-    ]);
+  /** Waits for a signal, and gets it. */
+  async function waiting(uid: number, end: NodeJS.Signals = 'SIGTERM') {
+    const args = ['wait for a signal', String(uid)];
+    const [outcome] = await runAs(user, [{ program: program(user, 'life.ts'), args, confinement: {}, end }]);
     return outcome!;
   }
 
-  it('is ended by SIGTERM as the first of its namespace, while its thread waits outside of the loop', async () => {
-    expect(await waiting(0)).toMatchObject({ said: 'confined\n', end: { code: 143, signal: null } });
-  });
+  it.each([
+    ['SIGTERM', 143],
+    ['SIGSEGV', 139],
+    ['SIGBUS', 135],
+    ['SIGABRT', 134],
+    ['SIGHUP', 129],
+  ] as const)(
+    'is ended by %s as the first of its namespace, while its thread waits outside of the loop',
+    async (signal, code) => {
+      expect(await waiting(0, signal)).toMatchObject({ said: 'confined\n', end: { code, signal: null } });
+    },
+  );
 
   it('has no capability and a filter on each of its threads, and its own namespaces', async () => {
     const { threads, namespaces } = await waiting(0);
