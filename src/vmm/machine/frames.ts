@@ -45,29 +45,46 @@ function encode(kind: number, body: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** Puts frames together from what a stream delivers. */
+/** Puts frames together from what a stream delivers, in however many pieces: each byte is copied twice at most. */
 export class FrameReader {
-  #rest = new Uint8Array(0);
+  /** What has come of the frame that is not complete. */
+  #pieces: Uint8Array[] = [];
+  #length = 0;
+  /** Bytes that have to be there before there is anything to do. */
+  #needed = HEADER_BYTES;
 
   /** @returns the frames that are complete now. @throws when the stream is not one of frames */
   push(chunk: Uint8Array): Frame[] {
-    let bytes = this.#rest.length === 0 ? chunk : concat(this.#rest, chunk);
+    this.#pieces.push(chunk.slice());
+    this.#length += chunk.length;
+    if (this.#length < this.#needed) return [];
+    let bytes = this.#joined();
     const frames: Frame[] = [];
+    this.#needed = HEADER_BYTES;
     while (bytes.length >= HEADER_BYTES) {
       const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
       if (length === 0 || length > MAX_BYTES) throw new Error(`a frame of ${length} bytes is not valid`);
-      if (bytes.length < 4 + length) break;
+      if (bytes.length < 4 + length) {
+        this.#needed = 4 + length;
+        break;
+      }
       frames.push({ kind: bytes[4]!, body: bytes.slice(HEADER_BYTES, 4 + length) });
       bytes = bytes.subarray(4 + length);
     }
-    this.#rest = bytes.slice();
+    this.#pieces = bytes.length === 0 ? [] : [bytes.slice()];
+    this.#length = bytes.length;
     return frames;
   }
-}
 
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
-  return bytes;
+  #joined(): Uint8Array {
+    const [first] = this.#pieces;
+    if (first !== undefined && this.#pieces.length === 1) return first;
+    const bytes = new Uint8Array(this.#length);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
+  }
 }
