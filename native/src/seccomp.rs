@@ -11,6 +11,11 @@ use seccompiler::{
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
+/// io_uring_enter(2) flags and an io_uring_register(2) operation, from linux/io_uring.h.
+const ENTER_GETEVENTS: u32 = 1;
+const ENTER_EXT_ARG: u32 = 8;
+const UNREGISTER_FILES: u64 = 3;
+
 /// A compiled filter.
 pub struct Filter(BpfProgram);
 
@@ -19,17 +24,21 @@ impl Filter {
     pub fn vcpu(vcpu_fd: RawFd, wake_fd: RawFd) -> Result<Filter> {
         let mut list = AllowList::common();
         list.when(libc::SYS_ioctl, vec![fd(vcpu_fd), equal(1, KVM_RUN)]);
-        list.when(libc::SYS_write, vec![fd(wake_fd)]);
+        list.when(libc::SYS_write, vec![fd(wake_fd), eventfd_count()]);
         list.compile()
     }
 
     /// For a queue thread: its io_uring, receiving kicks, interrupting the driver, and waking the machine thread.
+    /// The fds must stay open for as long as the thread runs: the filter goes by their numbers. What the thread
+    /// may do through the ring, a filter can't see: the ring's restrictions say (blk/uring.rs).
     pub fn queue(ring_fd: RawFd, kick_fd: RawFd, call_fd: RawFd, wake_fd: RawFd) -> Result<Filter> {
         let mut list = AllowList::common();
-        list.when(libc::SYS_io_uring_enter, vec![fd(ring_fd)]);
-        list.when(libc::SYS_read, vec![fd(kick_fd)]);
-        list.when(libc::SYS_write, vec![fd(call_fd)]);
-        list.when(libc::SYS_write, vec![fd(wake_fd)]);
+        // Other flags would take the first argument for the index of a ring, or wake its polling thread.
+        list.when(libc::SYS_io_uring_enter, vec![fd(ring_fd), only(3, ENTER_GETEVENTS | ENTER_EXT_ARG)]);
+        list.when(libc::SYS_io_uring_register, vec![fd(ring_fd), equal(1, UNREGISTER_FILES)]);
+        list.when(libc::SYS_read, vec![fd(kick_fd), eventfd_count()]);
+        list.when(libc::SYS_write, vec![fd(call_fd), eventfd_count()]);
+        list.when(libc::SYS_write, vec![fd(wake_fd), eventfd_count()]);
         list.compile()
     }
 
@@ -53,7 +62,6 @@ impl AllowList {
         for call in [
             libc::SYS_futex,
             libc::SYS_munmap,
-            libc::SYS_madvise,
             libc::SYS_mremap,
             libc::SYS_brk,
             libc::SYS_sched_yield,
@@ -68,8 +76,11 @@ impl AllowList {
         ] {
             list.always(call);
         }
-        list.when(libc::SYS_mmap, vec![without(2, libc::PROT_EXEC)]);
+        // Mapping a file would give access to any fd of the process.
+        list.when(libc::SYS_mmap, vec![without(2, libc::PROT_EXEC), with(3, libc::MAP_ANONYMOUS)]);
         list.when(libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)]);
+        // Others act on the file behind a mapping: MADV_REMOVE punches holes.
+        list.when(libc::SYS_madvise, vec![equal(2, libc::MADV_DONTNEED as u64)]);
         list
     }
 
@@ -100,9 +111,25 @@ fn equal(index: u8, value: u64) -> SeccompCondition {
     condition(index, SeccompCmpOp::Eq, value)
 }
 
+/// The size of a read or write of an eventfd.
+fn eventfd_count() -> SeccompCondition {
+    let size = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 8);
+    size.expect("an argument below 6")
+}
+
+/// Argument `index` has all of `bits`.
+fn with(index: u8, bits: i32) -> SeccompCondition {
+    condition(index, SeccompCmpOp::MaskedEq(bits as u64), bits as u64)
+}
+
 /// Argument `index` has none of `bits`.
 fn without(index: u8, bits: i32) -> SeccompCondition {
     condition(index, SeccompCmpOp::MaskedEq(bits as u64), 0)
+}
+
+/// Argument `index` has no bits but `bits`.
+fn only(index: u8, bits: u32) -> SeccompCondition {
+    condition(index, SeccompCmpOp::MaskedEq((!bits).into()), 0)
 }
 
 fn condition(index: u8, op: SeccompCmpOp, value: u64) -> SeccompCondition {
@@ -167,6 +194,21 @@ mod tests {
         assert_eq!(filtered(ioctl).0, Ending::Trapped(libc::SYS_ioctl as i32));
         assert_eq!(filtered(write).0, Ending::Trapped(libc::SYS_write as i32));
         assert_eq!(filtered(exec).0, Ending::Trapped(libc::SYS_mmap as i32));
+    }
+
+    #[test]
+    fn no_file_is_reached_through_a_mapping() {
+        let map = |flags: i32| {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            // SAFETY: a mapping of one page at an address that the kernel chooses.
+            unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, 0, 0) };
+        };
+        assert_eq!(filtered(move || map(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)).0, Ending::Done);
+        assert_eq!(filtered(move || map(libc::MAP_SHARED)).0, Ending::Trapped(libc::SYS_mmap as i32));
+        assert_eq!(filtered(move || map(libc::MAP_PRIVATE)).0, Ending::Trapped(libc::SYS_mmap as i32));
+        // SAFETY: an empty range.
+        let remove = || unsafe { libc::madvise(std::ptr::null_mut(), 0, libc::MADV_REMOVE) };
+        assert_eq!(filtered(remove).0, Ending::Trapped(libc::SYS_madvise as i32));
     }
 
     #[test]
