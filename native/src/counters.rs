@@ -50,6 +50,7 @@ pub mod queue {
     pub const KICKS_SUPPRESSED: usize = 9;
     pub const MAX_IN_FLIGHT: usize = 10;
     pub const LATENCY_NS: usize = 11;
+    pub const DISK_ERRORS: usize = 12;
     pub const LATENCY: usize = 16;
     pub const WORDS: usize = 64;
 }
@@ -125,6 +126,11 @@ impl Block {
     #[cfg(test)]
     pub fn get(&self, word: usize) -> u64 {
         self.0[word].load(Relaxed)
+    }
+
+    #[cfg(test)]
+    pub fn snapshot(&self) -> Vec<u64> {
+        self.0.iter().map(|word| word.load(Relaxed)).collect()
     }
 
     /// Counts `ns` in the histogram that starts at `first`: word i covers [2^i, 2^(i+1)) ns, the last one everything above.

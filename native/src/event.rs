@@ -22,6 +22,8 @@ pub mod kind {
     pub const VCPU_ENDED: u32 = 4;
     /// Queue `index` is no longer served: `data` is `BROKEN_BY_GUEST` or `THREAD_DIED`.
     pub const QUEUE_BROKEN: u32 = 5;
+    /// Queue `index` has new kinds of disk errors.
+    pub const DISK_ERRORS: u32 = 6;
 }
 
 pub const BROKEN_BY_GUEST: u64 = 1;

@@ -1,6 +1,6 @@
 //! The layouts that JavaScript and this library must agree on, as JSON: a test compares them.
 
-use crate::blk::BlkQueueConfig;
+use crate::blk::{BlkQueueConfig, DiskErrors, MAX_IN_FLIGHT, Stopped};
 use crate::confine::rlimits::Rlimit;
 use crate::confine::{ConfineOptions, ConfineReport};
 use crate::counters::{HEADER_WORDS, MAGIC, VcpuState, queue, vcpu};
@@ -25,6 +25,22 @@ pub const VERSION: &CStr =
 pub struct QueueProgress {
     pub last_avail: u16,
     pub used_index: u16,
+    pub unfinished_count: u32,
+    /// Heads of the chains that were taken and not returned.
+    pub unfinished: [u16; MAX_IN_FLIGHT as usize],
+}
+
+impl From<Stopped> for QueueProgress {
+    fn from(stopped: Stopped) -> QueueProgress {
+        let mut unfinished = [0; MAX_IN_FLIGHT as usize];
+        unfinished[..stopped.unfinished.len()].copy_from_slice(&stopped.unfinished);
+        QueueProgress {
+            last_avail: stopped.position.available,
+            used_index: stopped.position.used,
+            unfinished_count: stopped.unfinished.len() as u32,
+            unfinished,
+        }
+    }
 }
 
 /// NUL-terminated, and the same for as long as the library is loaded.
@@ -66,6 +82,7 @@ fn text() -> String {
         ("kicksSuppressed", queue::KICKS_SUPPRESSED),
         ("maxInFlight", queue::MAX_IN_FLIGHT),
         ("latencyNs", queue::LATENCY_NS),
+        ("diskErrors", queue::DISK_ERRORS),
         ("latency", queue::LATENCY),
         ("words", queue::WORDS),
     ]);
@@ -85,6 +102,8 @@ fn text() -> String {
     let progress = object(&[
         ("lastAvail", offset_of!(QueueProgress, last_avail)),
         ("usedIndex", offset_of!(QueueProgress, used_index)),
+        ("unfinishedCount", offset_of!(QueueProgress, unfinished_count)),
+        ("unfinished", offset_of!(QueueProgress, unfinished)),
         ("bytes", size_of::<QueueProgress>()),
     ]);
     let blk_queue = object(&[
@@ -101,14 +120,26 @@ fn text() -> String {
         ("lastAvail", offset_of!(BlkQueueConfig, last_avail)),
         ("usedIndex", offset_of!(BlkQueueConfig, used_index)),
         ("flags", offset_of!(BlkQueueConfig, flags)),
+        ("maxSegments", offset_of!(BlkQueueConfig, max_segments)),
+        ("maxRanges", offset_of!(BlkQueueConfig, max_ranges)),
+        ("maxRangeSectors", offset_of!(BlkQueueConfig, max_range_sectors)),
+        ("unfinishedCount", offset_of!(BlkQueueConfig, unfinished_count)),
+        ("unfinished", offset_of!(BlkQueueConfig, unfinished)),
         ("serial", offset_of!(BlkQueueConfig, serial)),
         ("bytes", size_of::<BlkQueueConfig>()),
+    ]);
+    let disk_errors = object(&[
+        ("sector", offset_of!(DiskErrors, sector)),
+        ("count", offset_of!(DiskErrors, count)),
+        ("access", offset_of!(DiskErrors, access)),
+        ("errno", offset_of!(DiskErrors, errno)),
+        ("bytes", size_of::<DiskErrors>()),
     ]);
     let (spawn, confinement) = (spawn(), confinement());
     format!(
         "{{\"headerWords\":{HEADER_WORDS},\"magic\":\"{MAGIC}\",\"vcpu\":{vcpu},\"vcpuState\":{states},\
          \"queue\":{queue},\"event\":{event},\"region\":{region},\"progress\":{progress},\"blkQueue\":{blk_queue},\
-         {spawn},{confinement}}}"
+         \"diskErrors\":{disk_errors},{spawn},{confinement}}}"
     )
 }
 

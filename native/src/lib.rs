@@ -10,6 +10,7 @@ mod epoll;
 mod errno;
 mod event;
 mod futex;
+mod gate;
 mod handles;
 mod layout;
 mod mailbox;
@@ -26,7 +27,7 @@ mod thread;
 mod vcpu;
 mod vm;
 
-use blk::BlkQueueConfig;
+use blk::{BlkQueueConfig, DiskErrors};
 use confine::{ConfineOptions, ConfineReport};
 use counters::Counters;
 use epoll::Ready;
@@ -40,6 +41,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use vcpu::{RunPage, Vcpu};
 use vm::Vm;
+
+/// The most entries that one call of `vring_queue_disk_errors` fills in.
+const MAX_DISK_ERRORS: u32 = 64;
 
 /// Turns a result into the ABI's number. A panic, which must not cross into C, becomes ENOTRECOVERABLE.
 fn answer(action: impl FnOnce() -> Result<i32>) -> i32 {
@@ -147,12 +151,30 @@ pub extern "C" fn vring_vm_set_seccomp(vm: i32, on: i32) -> i32 {
     })
 }
 
-/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; the VM keeps what it owns.
+/// Ends and joins all threads of the VM and makes `vring_wait` fail with ECANCELED; the VM keeps what it owns. Queue threads
+/// that are stuck in a disk request are left behind after a second. Returns their number.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_shutdown(vm: i32) -> i32 {
-    on_vm(vm, |vm| {
+    answer(|| {
+        let vm = handles::get(vm)?;
         vm.shutdown();
-        Ok(())
+        Ok(vm.queues().stuck().len() as i32)
+    })
+}
+
+/// Fills `slots` with the counter slots of at most `max` queues that are stuck in a disk request. Returns their number.
+///
+/// # Safety
+/// `slots` has room for `max` numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vm_stuck(vm: i32, slots: *mut u32, max: u32) -> i32 {
+    answer(|| {
+        let stuck = handles::get(vm)?.queues().stuck();
+        for (index, slot) in stuck.iter().take(max as usize).enumerate() {
+            // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+            unsafe { slots.add(index).write_unaligned(*slot) };
+        }
+        Ok(stuck.len() as i32)
     })
 }
 
@@ -167,7 +189,8 @@ pub extern "C" fn vring_shutdown_all() -> i32 {
     })
 }
 
-/// `vring_vm_shutdown`, then unmaps and closes what the VM owns and frees the handle. From any thread.
+/// `vring_vm_shutdown`, then unmaps and closes what the VM owns and frees the handle. From any thread. While a queue
+/// thread is stuck, the kernel may write to guest memory: that stays mapped until the thread has ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     answer(|| {
@@ -274,7 +297,7 @@ pub unsafe extern "C" fn vring_vcpu_error(vm: i32, index: u32, buffer: *mut u8, 
 /// Starts a thread that serves a virtio-blk queue, and returns the queue's handle.
 ///
 /// # Safety
-/// `config` points to a valid config; its fds stay open until the queue has been stopped or the VM shut down.
+/// `config` points to a valid config; its fds are open during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_blk_queue_start(vm: i32, config: *const BlkQueueConfig) -> i32 {
     answer(|| {
@@ -287,20 +310,56 @@ pub unsafe extern "C" fn vring_blk_queue_start(vm: i32, config: *const BlkQueueC
     })
 }
 
-/// Waits for the requests in flight, ends the queue's thread and fills `out` with its position.
+/// Asks a queue's thread to end, or those of all queues (-1), without waiting.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
+    on_vm(vm, |vm| match queue {
+        -1 => {
+            vm.queues().request_stop_of_all();
+            Ok(())
+        }
+        queue => vm.queues().request_stop(queue as u32),
+    })
+}
+
+/// Ends the queue's thread and fills `out` with how far it got. ETIMEDOUT if it is stuck in a disk request: it has been left
+/// behind, and no queue with its counter slot can be started until the request has ended.
 ///
 /// # Safety
-/// `out` has room for a `QueueProgress`.
+/// `out` is null or has room for a `QueueProgress`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_queue_stop(vm: i32, queue: i32, out: *mut QueueProgress) -> i32 {
     on_vm(vm, |vm| {
-        let position = vm.queues().stop(queue as u32)?;
-        let progress = QueueProgress { last_avail: position.available, used_index: position.used };
+        let stopped = vm.queues().stop(queue as u32)?.ok_or(Errno(libc::ETIMEDOUT))?;
         if !out.is_null() {
             // SAFETY: the caller's promise.
-            unsafe { out.write_unaligned(progress) };
+            unsafe { out.write_unaligned(QueueProgress::from(stopped)) };
         }
         Ok(())
+    })
+}
+
+/// Fills `out` with the queue's kinds of disk errors that haven't been reported; with `end_period`, with those that have occurred
+/// again since they were, and forgets the others. Returns their number, at most `max`.
+///
+/// # Safety
+/// `out` has room for `max` entries.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_disk_errors(
+    vm: i32,
+    queue: i32,
+    end_period: i32,
+    out: *mut DiskErrors,
+    max: u32,
+) -> i32 {
+    answer(|| {
+        let mut errors = vec![DiskErrors::default(); max.min(MAX_DISK_ERRORS) as usize];
+        let count = handles::get(vm)?.queues().disk_errors(queue as u32, end_period != 0, &mut errors)?;
+        for (index, error) in errors[..count].iter().enumerate() {
+            // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+            unsafe { out.add(index).write_unaligned(*error) };
+        }
+        Ok(count as i32)
     })
 }
 

@@ -1,10 +1,9 @@
 //! The virtqueues of one VM that are served by native threads, by handle.
 
-use crate::blk::BlkQueue;
+use crate::blk::{BlkQueue, DiskErrors, Stopped};
 use crate::errno::{Errno, Result};
 use crate::event::{BROKEN_BY_GUEST, Event, THREAD_DIED, kind};
-use crate::queue::Position;
-use crate::reactor::BrokenQueues;
+use crate::reactor::QueueEvents;
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -18,6 +17,8 @@ struct Entry {
 #[derive(Default)]
 struct Table {
     entries: BTreeMap<u32, Entry>,
+    /// Stopped queues whose threads are still in a disk request.
+    stuck: Vec<BlkQueue>,
     /// Handles are never reused, so an event can't refer to a later queue.
     next: u32,
     closed: bool,
@@ -27,14 +28,19 @@ struct Table {
 pub struct Queues(Mutex<Table>);
 
 impl Queues {
-    /// Adds the queue that `start` creates, unless another one uses the same counter slot.
+    /// Adds the queue that `start` creates. EBUSY if another one uses the same counter slot, EINPROGRESS if that one is
+    /// stuck.
     pub fn add(&self, counter_slot: u32, start: impl FnOnce() -> Result<BlkQueue>) -> Result<u32> {
         let mut table = lock(&self.0);
         if table.closed {
             return Err(Errno(libc::ECANCELED));
         }
+        table.forget_ended();
         if table.entries.values().any(|entry| entry.queue.counter_slot == counter_slot) {
             return Err(Errno(libc::EBUSY));
+        }
+        if table.stuck.iter().any(|queue| queue.counter_slot == counter_slot) {
+            return Err(Errno(libc::EINPROGRESS));
         }
         let handle = table.next;
         table.next =
@@ -43,20 +49,55 @@ impl Queues {
         Ok(handle)
     }
 
-    /// Waits for the requests in flight and ends the thread. Returns its position.
-    pub fn stop(&self, handle: u32) -> Result<Position> {
-        let entry = lock(&self.0).entries.remove(&handle).ok_or(Errno(libc::ENOENT))?;
-        Ok(entry.queue.join())
+    /// Asks the queue's thread to end, without waiting.
+    pub fn request_stop(&self, handle: u32) -> Result<()> {
+        let table = lock(&self.0);
+        if !table.closed {
+            table.get(handle)?.queue.request_stop();
+        }
+        Ok(())
+    }
+
+    /// Asks all threads to end, so that waiting for one after the other takes no longer than for one.
+    pub fn request_stop_of_all(&self) {
+        lock(&self.0).entries.values().for_each(|entry| entry.queue.request_stop());
+    }
+
+    /// Ends the thread. Returns how far it got, or None if it is stuck in a disk request, or has been ended by `close`.
+    pub fn stop(&self, handle: u32) -> Result<Option<Stopped>> {
+        let entry = {
+            let mut table = lock(&self.0);
+            if table.closed {
+                return Ok(None);
+            }
+            table.entries.remove(&handle).ok_or(Errno(libc::ENOENT))?
+        };
+        let mut queue = entry.queue;
+        if queue.end() {
+            return Ok(Some(queue.stopped()));
+        }
+        lock(&self.0).stuck.push(queue);
+        Ok(None)
     }
 
     /// Why a queue is no longer served; empty while it is.
     pub fn error(&self, handle: u32) -> Result<String> {
         let table = lock(&self.0);
-        let entry = table.entries.get(&handle).ok_or(Errno(libc::ENOENT))?;
-        Ok(entry.queue.failure().map(|(_, text)| text).unwrap_or_default())
+        Ok(table.get(handle)?.queue.failure().map(|(_, text)| text).unwrap_or_default())
     }
 
-    /// Ends all threads.
+    /// Fills in its unreported kinds of disk errors, or, at the end of a period, those that have occurred again. Returns
+    /// their number.
+    pub fn disk_errors(&self, handle: u32, end_period: bool, out: &mut [DiskErrors]) -> Result<usize> {
+        let table = lock(&self.0);
+        if table.closed {
+            return Ok(0);
+        }
+        let errors = table.get(handle)?.queue.errors();
+        Ok(if end_period { errors.end_period(out) } else { errors.take_new(out) })
+    }
+
+    /// Ends all threads but those that are stuck in a disk request.
     pub fn close(&self) {
         let entries = {
             let mut table = lock(&self.0);
@@ -64,18 +105,52 @@ impl Queues {
             std::mem::take(&mut table.entries)
         };
         entries.values().for_each(|entry| entry.queue.request_stop());
-        drop(entries);
+        for (_, Entry { mut queue, .. }) in entries {
+            if !queue.end() {
+                lock(&self.0).stuck.push(queue);
+            }
+        }
+    }
+
+    /// Counter slots of the queues that are stuck in a disk request.
+    pub fn stuck(&self) -> Vec<u32> {
+        let mut table = lock(&self.0);
+        table.forget_ended();
+        table.stuck.iter().map(|queue| queue.counter_slot).collect()
+    }
+
+    /// After `close`: the queues whose threads are still running.
+    pub fn take_stuck(&self) -> Vec<BlkQueue> {
+        let mut table = lock(&self.0);
+        table.forget_ended();
+        std::mem::take(&mut table.stuck)
     }
 }
 
-impl BrokenQueues for Queues {
-    fn next_broken(&self) -> Option<Event> {
+impl Table {
+    fn get(&self, handle: u32) -> Result<&Entry> {
+        self.entries.get(&handle).ok_or(Errno(libc::ENOENT))
+    }
+
+    fn forget_ended(&mut self) {
+        self.stuck.retain_mut(|queue| !queue.end());
+    }
+}
+
+impl QueueEvents for Queues {
+    fn next_event(&self) -> Option<Event> {
         let mut table = lock(&self.0);
-        table.entries.iter_mut().filter(|(_, entry)| !entry.reported).find_map(|(handle, entry)| {
+        table.entries.iter_mut().find_map(|(handle, entry)| {
+            let event = |kind, data| Event { kind, index: *handle, data, aux: 0 };
+            if entry.queue.errors().has_new() {
+                return Some(event(kind::DISK_ERRORS, 0));
+            }
+            if entry.reported {
+                return None;
+            }
             let (by_guest, _) = entry.queue.failure()?;
             entry.reported = true;
-            let data = if by_guest { BROKEN_BY_GUEST } else { THREAD_DIED };
-            Some(Event { kind: kind::QUEUE_BROKEN, index: *handle, data, aux: 0 })
+            Some(event(kind::QUEUE_BROKEN, if by_guest { BROKEN_BY_GUEST } else { THREAD_DIED }))
         })
     }
 }

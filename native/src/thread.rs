@@ -1,6 +1,7 @@
 //! Threads that serve one VM. A panic or a system call that its seccomp filter forbids ends only that thread,
 //! and is recorded in its `Life` for the watcher.
 
+use crate::clock::now_ns;
 use crate::errno::{Errno, Result};
 use crate::signals;
 use std::any::Any;
@@ -11,6 +12,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 use std::sync::{Once, OnceLock};
+use std::time::Duration;
+
+unsafe extern "C" {
+    /// pthread.h (glibc 2.31); the libc crate lacks it.
+    fn pthread_clockjoin_np(
+        thread: libc::pthread_t,
+        value: *mut *mut c_void,
+        clock: libc::clockid_t,
+        deadline: *const libc::timespec,
+    ) -> libc::c_int;
+}
 
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -160,6 +172,26 @@ impl Thread {
             self.joined = true;
         }
     }
+
+    /// Waits for the thread to end, but no longer than `limit`. Returns whether it has. A thread that has reported its
+    /// `ending` may still take long: the kernel ends its disk requests first.
+    pub fn join_within(&mut self, limit: Duration) -> bool {
+        if self.joined {
+            return true;
+        }
+        let deadline = deadline(limit);
+        // SAFETY: the handle is valid until it has been joined, once; the timespec lives across the call.
+        let error =
+            unsafe { pthread_clockjoin_np(self.pthread, ptr::null_mut(), libc::CLOCK_MONOTONIC, &deadline) };
+        self.joined = error == 0;
+        self.joined
+    }
+}
+
+/// On CLOCK_MONOTONIC.
+fn deadline(from_now: Duration) -> libc::timespec {
+    let at = Duration::from_nanos(now_ns()).saturating_add(from_now);
+    libc::timespec { tv_sec: at.as_secs() as i64, tv_nsec: at.subsec_nanos().into() }
 }
 
 impl Drop for Thread {
@@ -320,6 +352,23 @@ mod tests {
         assert_eq!(seen, Ending::Trapped(57));
         drop(thread);
         assert_eq!(Arc::strong_count(&token), 1);
+    }
+
+    #[test]
+    fn waiting_for_the_end_has_a_limit() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let body = move || {
+            let _ = wait.lock().unwrap().recv();
+            Ok(())
+        };
+        let mut thread = Thread::spawn("vring-test", None, body, |_| {}).unwrap();
+        assert!(!thread.join_within(Duration::ZERO));
+        assert!(!thread.join_within(Duration::from_millis(1)));
+        drop(go);
+        assert!(thread.join_within(Duration::from_secs(60)));
+        assert!(thread.join_within(Duration::ZERO));
+        assert_eq!(thread.life().ending(), Some(Ending::Done));
     }
 
     #[test]

@@ -19,6 +19,8 @@ export interface MachineServices {
   readonly request: RequestMachine;
   /** Reports to the user why device `name` stopped serving its driver. The machine keeps running. */
   reportBroken(name: string, reason: string): void;
+  /** Reports to the user that the host's disk fails requests of device `name`; null: no longer. */
+  reportDiskErrors(name: string, text: string | null): void;
   /** Eventfds, which are closed with the machine at the latest. */
   readonly eventFds: { create(): number; signal(fd: number): void; close(fd: number): void };
   /** Makes a guest write of any size to guest-physical `address` signal `fd` in the kernel (KVM_IOEVENTFD). */

@@ -1,4 +1,9 @@
-import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../src/devices/virtio/block-backend.ts';
+import type {
+  BlockBackend,
+  BlockQueue,
+  BlockQueueOptions,
+  DiskErrors,
+} from '../../src/devices/virtio/block-backend.ts';
 import type { QueueProgress, VirtioQueue } from '../../src/devices/virtio/virtio-device.ts';
 
 /** A disk whose queues do nothing but remember how they were started. */
@@ -10,16 +15,27 @@ export class FakeBlockBackend implements BlockBackend {
   /** Queues that run now, by index. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BlockQueueOptions }>();
   /** What the next stopped queue says. */
-  progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };
+  progress: QueueProgress | null = { lastAvail: 0, usedIndex: 0 };
   /** Starting this queue fails. */
   refuse: number | null = null;
   closed = false;
+  /** New kinds of disk errors, by queue. */
+  readonly errors = new Map<number, DiskErrors[]>();
+  /** Those that have occurred again by the end of a period. */
+  readonly errorsAgain = new Map<number, DiskErrors[]>();
 
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
     if (queue.index === this.refuse) throw new Error('no thread for the queue');
     if (this.running.has(queue.index)) throw new Error(`queue ${queue.index} runs already`);
     this.running.set(queue.index, { queue, options });
     return {
+      requestStop: () => {},
+      diskErrors: endPeriod => {
+        const errors = endPeriod ? this.errorsAgain : this.errors;
+        const taken = errors.get(queue.index) ?? [];
+        errors.delete(queue.index);
+        return taken;
+      },
       stop: () => {
         if (!this.running.delete(queue.index)) throw new Error(`queue ${queue.index} does not run`);
         return this.progress;

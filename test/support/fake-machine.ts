@@ -169,6 +169,7 @@ export class FakeMachine {
   readonly lines = Array.from({ length: 24 }, () => new FakeLine());
   readonly requests: MachineRequest[] = [];
   readonly broken: string[] = [];
+  readonly diskErrors: string[] = [];
   readonly regions: RegionLabel[] = [];
   readonly queueCounters: FakeQueueCounters[] = [];
   /** Doorbells in the kernel: eventfd by guest-physical address. */
@@ -209,6 +210,7 @@ export class FakeMachine {
       events: this.eventFds,
       request,
       reportBroken: (name, reason) => this.broken.push(`${name}: ${reason}`),
+      reportDiskErrors: (name, text) => this.diskErrors.push(`${name}: ${text}`),
       eventFds: this.eventFds,
       attachDoorbell: (address, fd) => this.#attachDoorbell(address, fd),
       allocateMsi: () => {

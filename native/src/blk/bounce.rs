@@ -64,4 +64,31 @@ impl BouncePool {
     pub fn give_back(&mut self, bounce: Bounce) {
         self.free.push(bounce);
     }
+
+    /// Frees the buffers that aren't in use.
+    pub fn shrink(&mut self) {
+        self.made -= self.free.len();
+        self.free = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_bounded_kept_for_later_and_given_back() {
+        let mut pool = BouncePool::default();
+        let mut taken: Vec<_> = (0..MAX_BUFFERS).map(|_| pool.take().unwrap()).collect();
+        assert!(pool.take().is_none());
+        let first = taken[0].as_ptr();
+        pool.give_back(taken.swap_remove(0));
+        taken.push(pool.take().unwrap());
+        assert_eq!(taken.last().unwrap().as_ptr(), first);
+        taken.drain(..MAX_BUFFERS - 1).for_each(|bounce| pool.give_back(bounce));
+        pool.shrink();
+        assert_eq!((pool.made, pool.free.len()), (1, 0));
+        assert!((1..MAX_BUFFERS).all(|_| pool.take().is_some()));
+        assert!(pool.take().is_none());
+    }
 }

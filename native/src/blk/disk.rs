@@ -16,8 +16,19 @@ pub mod feature {
     pub const WRITE_ZEROES: u64 = 1 << 14;
 }
 
+/// What the config space tells the driver about the size of a request (§5.2.4).
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// `seg_max`: buffers of data.
+    pub segments: u32,
+    /// `max_discard_seg` and `max_write_zeroes_seg`.
+    pub ranges: u32,
+    /// `max_discard_sectors` and `max_write_zeroes_sectors`.
+    pub range_sectors: u32,
+}
+
+/// The file itself is registered with the queue's ring.
 pub struct Disk {
-    pub fd: RawFd,
     /// Bytes.
     pub size: u64,
     pub readonly: bool,
@@ -25,6 +36,7 @@ pub struct Disk {
     pub can_discard: bool,
     /// Negotiated features.
     pub features: u64,
+    pub limits: Limits,
     pub serial: [u8; SERIAL_BYTES],
     /// With O_DIRECT, the required alignment of a buffer's address.
     pub direct_alignment: Option<usize>,

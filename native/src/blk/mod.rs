@@ -1,73 +1,76 @@
 //! virtio-blk request queues (virtio 1.3 §5.2.6), each served by its own thread with io_uring.
 
 mod bounce;
+mod config;
+#[cfg(test)]
+mod confinement_tests;
 mod disk;
+mod errors;
+mod kernel;
 #[cfg(test)]
 mod random_tests;
 mod request;
 mod slot;
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod uring;
+#[cfg(test)]
+mod userfault;
 mod worker;
 
 use crate::counters::Block;
 use crate::epoll::EventFd;
-use crate::errno::{Errno, Result};
+use crate::errno::{Errno, Result, check};
+use crate::gate::Gate;
 use crate::memory::GuestRam;
-use crate::queue::{Position, QueueLayout, SplitQueue};
+use crate::queue::{Position, SplitQueue};
 use crate::reactor::Reactor;
-use crate::seccomp::Filter;
-use crate::sync::lock;
 use crate::thread::{Ending, Thread};
-use disk::{Disk, SERIAL_BYTES, direct_alignment};
-use std::os::fd::{AsRawFd, RawFd};
+pub use config::BlkQueueConfig;
+pub use errors::DiskErrors;
+use errors::ErrorLog;
+use kernel::Fault;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
-use worker::{Fault, Signals, Worker};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use uring::{Confined, Files};
+pub use worker::MAX_IN_FLIGHT;
+use worker::{Context, Worker};
 
-/// A queue and its disk, as passed by JavaScript.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct BlkQueueConfig {
-    pub descriptors: u64,
-    pub available: u64,
-    pub used: u64,
-    /// Negotiated feature bits.
-    pub features: u64,
-    /// Bytes.
-    pub disk_size: u64,
-    pub disk_fd: i32,
-    pub kick_fd: i32,
-    pub call_fd: i32,
-    /// Entries of the queue.
-    pub size: u32,
-    pub counter_slot: u32,
-    pub last_avail: u16,
-    pub used_index: u16,
-    /// `flag` bits.
-    pub flags: u32,
-    pub serial: [u8; SERIAL_BYTES],
-}
-
-pub mod flag {
-    pub const READONLY: u32 = 1;
-    /// The disk is a block device. Unused: the kernel takes the same calls for both.
-    pub const BLOCK_DEVICE: u32 = 2;
-    pub const DISCARD: u32 = 4;
-    pub const ALL: u32 = READONLY | BLOCK_DEVICE | DISCARD;
-}
+/// How long a queue may take to end after it was asked to, before it is left behind as stuck.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+/// Between attempts to leave it behind.
+const STOP_CHECK: Duration = Duration::from_millis(10);
 
 /// The errno of a thread that ended because the driver violated the protocol.
 const BROKEN: Errno = Errno(libc::EPROTO);
 
-struct Shared {
+/// What a queue's thread shares with its handle. The fds are the queue's own: their numbers must not come to mean other files
+/// while a thread that was left behind still runs.
+pub struct Shared {
     stop: EventFd,
+    kick: OwnedFd,
+    call: OwnedFd,
+    gate: Gate,
     /// A `Position`: avail index in the low half, used index in the high half.
     position: AtomicU32,
+    /// Heads of the chains that were in progress when the thread ended.
+    unfinished: OnceLock<Vec<u16>>,
+    errors: ErrorLog,
     broken: OnceLock<String>,
+}
+
+/// Where a queue was stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped {
+    pub position: Position,
+    /// Heads of the chains that were taken and not returned. They may have been executed in part, and can be executed again.
+    pub unfinished: Vec<u16>,
 }
 
 /// The handle of a queue's thread. Dropping it stops and joins the thread.
@@ -75,6 +78,7 @@ pub struct BlkQueue {
     pub counter_slot: u32,
     shared: Arc<Shared>,
     thread: Thread,
+    stop_requested: OnceLock<Instant>,
 }
 
 impl BlkQueue {
@@ -86,44 +90,26 @@ impl BlkQueue {
         reactor: Arc<Reactor>,
         seccomp: bool,
     ) -> Result<BlkQueue> {
-        let layout = queue_layout(config);
+        let layout = config.layout();
         // Refuse invalid rings here; in the thread the same call succeeds.
         SplitQueue::new(&ram, &layout).map_err(|_| Errno(libc::EINVAL))?;
-        let disk = disk_of(config)?;
-        let ring = uring::build(worker::ring_entries(config.size))?;
-        let shared = Arc::new(Shared {
-            stop: EventFd::new()?,
-            position: AtomicU32::new(pack(layout.position)),
-            broken: OnceLock::new(),
-        });
-        let signals = Signals { kick: config.kick_fd, call: config.call_fd, stop: shared.stop.as_raw_fd() };
-        let filter = match seccomp {
-            true => Some(Filter::queue(ring.as_raw_fd(), signals.kick, signals.call, reactor.wake_fd())?),
-            false => None,
-        };
-        let (ring, running) = (Mutex::new(ring), shared.clone());
+        let unfinished = config.unfinished_heads()?;
+        let disk = config.disk()?;
+        let shared = Arc::new(Shared::new(config)?);
+        let confined = shared.confine(config, reactor.wake_fd(), seccomp)?;
+        let (running, notified) = (shared.clone(), reactor.clone());
         let thread = Thread::spawn(
             &format!("vring-blk{}", config.counter_slot),
             None,
             move || {
-                // Only this thread takes the lock, which allows borrowing the ring here and dropping it with the handle.
-                let mut ring = lock(&ring);
-                ring.submitter().register_enable_rings().map_err(|error| uring::errno(&error))?;
-                if let Some(filter) = &filter {
-                    filter.apply()?;
-                }
-                let on_position = |position| running.position.store(pack(position), Relaxed);
-                let served = SplitQueue::new(&ram, &layout).map_err(Fault::Broken).and_then(|queue| {
-                    Worker::new(&mut ring, queue, layout.size, &disk, signals, counters, &on_position).run()
-                });
-                match served {
-                    Ok(()) => Ok(()),
-                    Err(Fault::Failed(errno)) => Err(errno),
-                    Err(Fault::Broken(broken)) => {
-                        let _ = running.broken.set(broken.0);
-                        Err(BROKEN)
-                    }
-                }
+                confined.run(|ring| {
+                    let report = || notified.post_queue();
+                    let context = Context { disk: &disk, shared: &running, counters, report: &report };
+                    let served = SplitQueue::new(&ram, &layout)
+                        .map_err(Fault::Broken)
+                        .and_then(|queue| Worker::new(ring, queue, layout.size, context).run(&unfinished));
+                    running.ended(served)
+                })
             },
             move |ending| {
                 if ending != Ending::Done {
@@ -131,7 +117,8 @@ impl BlkQueue {
                 }
             },
         )?;
-        Ok(BlkQueue { counter_slot: config.counter_slot, shared, thread })
+        let stop_requested = OnceLock::new();
+        Ok(BlkQueue { counter_slot: config.counter_slot, shared, thread, stop_requested })
     }
 
     /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the
@@ -151,16 +138,51 @@ impl BlkQueue {
         }
     }
 
-    /// Asks the thread to finish the requests in flight and end.
+    /// Its disk errors.
+    pub fn errors(&self) -> &ErrorLog {
+        &self.shared.errors
+    }
+
+    /// Asks the thread to end. No request begins a new step, and the kernel is asked to cancel those that it has.
     pub fn request_stop(&self) {
+        self.stop_requested.get_or_init(Instant::now);
         self.shared.stop.signal();
     }
 
-    /// Waits for the thread to end. Returns its position in the rings.
-    pub fn join(mut self) -> Position {
+    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to. Returns false if the thread is stuck in a
+    /// disk request: it has been left behind, and touches nothing of the VM when it continues. Until it has ended, the kernel may
+    /// still write to the guest's memory, and uses the disk.
+    pub fn end(&mut self) -> bool {
+        self.end_within(STOP_LIMIT)
+    }
+
+    fn end_within(&mut self, limit: Duration) -> bool {
         self.request_stop();
+        let requested = self.stop_requested.get().map_or(Duration::ZERO, Instant::elapsed);
+        let mut limit = limit.saturating_sub(requested);
+        loop {
+            if self.thread.join_within(limit) {
+                return true;
+            }
+            // One that has reported its end waits in the kernel, too.
+            if self.thread.life().ending().is_some() || self.shared.gate.abandon() {
+                return false;
+            }
+            limit = STOP_CHECK;
+        }
+    }
+
+    /// Waits for a thread that was left behind to end.
+    pub fn join(&mut self) {
         self.thread.join();
-        unpack(self.shared.position.load(Relaxed))
+    }
+
+    /// How far it got. After `end`.
+    pub fn stopped(&self) -> Stopped {
+        Stopped {
+            position: unpack(self.shared.position.load(Relaxed)),
+            unfinished: self.shared.unfinished.get().cloned().unwrap_or_default(),
+        }
     }
 }
 
@@ -170,33 +192,46 @@ impl Drop for BlkQueue {
     }
 }
 
-fn queue_layout(config: &BlkQueueConfig) -> QueueLayout {
-    QueueLayout {
-        size: config.size,
-        descriptors: config.descriptors,
-        available: config.available,
-        used: config.used,
-        features: config.features,
-        position: Position { available: config.last_avail, used: config.used_index },
+impl Shared {
+    fn new(config: &BlkQueueConfig) -> Result<Shared> {
+        Ok(Shared {
+            stop: EventFd::new()?,
+            kick: duplicate(config.kick_fd)?,
+            call: duplicate(config.call_fd)?,
+            gate: Gate::default(),
+            position: AtomicU32::new(pack(config.layout().position)),
+            unfinished: OnceLock::new(),
+            errors: ErrorLog::default(),
+            broken: OnceLock::new(),
+        })
+    }
+
+    /// The confinement of the thread of this queue.
+    fn confine(&self, config: &BlkQueueConfig, wake: RawFd, seccomp: bool) -> Result<Confined> {
+        let (kick, call, stop) = (self.kick.as_raw_fd(), self.call.as_raw_fd(), self.stop.as_raw_fd());
+        let files = Files { disk: config.disk_fd, kick, stop };
+        Confined::new(kernel::ring_entries(config.size), &files, call, wake, seccomp)
+    }
+
+    fn ended(&self, served: std::result::Result<Vec<u16>, Fault>) -> Result<()> {
+        match served {
+            Ok(unfinished) => {
+                let _ = self.unfinished.set(unfinished);
+                Ok(())
+            }
+            Err(Fault::Failed(errno)) => Err(errno),
+            Err(Fault::Abandoned) => Err(Errno(libc::ETIMEDOUT)),
+            Err(Fault::Broken(broken)) => {
+                let _ = self.broken.set(broken.0);
+                Err(BROKEN)
+            }
+        }
     }
 }
 
-fn disk_of(config: &BlkQueueConfig) -> Result<Disk> {
-    let valid = config.disk_size % disk::SECTOR == 0
-        && config.disk_size <= i64::MAX as u64
-        && config.flags & !flag::ALL == 0;
-    if !valid {
-        return Err(Errno(libc::EINVAL));
-    }
-    Ok(Disk {
-        fd: config.disk_fd,
-        size: config.disk_size,
-        readonly: config.flags & flag::READONLY != 0,
-        can_discard: config.flags & flag::DISCARD != 0,
-        features: config.features,
-        serial: config.serial,
-        direct_alignment: direct_alignment(config.disk_fd as RawFd)?,
-    })
+fn duplicate(fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+    unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
 fn pack(position: Position) -> u32 {

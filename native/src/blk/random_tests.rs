@@ -5,6 +5,7 @@ use super::bounce::BouncePool;
 use super::disk::{Disk, SECTOR, SERIAL_BYTES, feature};
 use super::request::{Operation, Range, parse};
 use super::slot::Slot;
+use super::testing::LIMITS;
 use crate::memory::GuestRam;
 use crate::queue::testing::ram;
 use crate::queue::{Chain, Position, QueueLayout, SplitQueue};
@@ -96,11 +97,11 @@ fn random_rings_do_no_harm() {
     let ram = ram();
     let mut random = Random(0x76_7269_6e67);
     let disk = Disk {
-        fd: -1,
         size: DISK_BYTES,
         readonly: false,
         can_discard: true,
         features: feature::FLUSH | feature::DISCARD | feature::WRITE_ZEROES,
+        limits: LIMITS,
         serial: [0; SERIAL_BYTES],
         direct_alignment: Some(512),
     };

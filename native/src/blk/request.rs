@@ -20,8 +20,6 @@ const HEADER_BYTES: usize = 16;
 /// {le64 sector, le32 num_sectors, le32 flags}
 const RANGE_BYTES: u64 = 16;
 const FLAG_UNMAP: u32 = 1;
-/// More ranges per request than the limit given to any driver.
-const MAX_RANGES: u64 = 256;
 
 /// The operation of a request, after all checks.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +59,10 @@ pub fn parse<'m>(chain: &mut Chain<'m>, disk: &Disk) -> Result<(Operation, Volat
 }
 
 fn operation(kind: u32, sector: u64, chain: &Chain, disk: &Disk) -> Operation {
+    // Header and status byte come in descriptors of their own, besides `seg_max` for the data.
+    if chain.descriptors > disk.limits.segments.saturating_add(2) {
+        return Operation::Refuse(STATUS_IOERR);
+    }
     match kind {
         TYPE_IN => transfer(sector, chain.writable.len(), disk, Operation::Read),
         TYPE_OUT if disk.readonly => Operation::Refuse(STATUS_IOERR),
@@ -84,11 +86,15 @@ fn transfer(sector: u64, bytes: u64, disk: &Disk, operation: fn(u64) -> Operatio
     }
 }
 
-/// The ranges of a discard or write-zeroes request, or the status to refuse it with.
+/// The ranges of a discard or write-zeroes request, or the status to refuse it with: unsupported for more ranges than
+/// the config space offers, an error for one that is too long.
 fn ranges(chain: &Chain, disk: &Disk, allowed_flags: u32) -> Result<Vec<Range>, u8> {
     let bytes = chain.readable.len();
-    if disk.readonly || bytes == 0 || bytes % RANGE_BYTES != 0 || bytes > MAX_RANGES * RANGE_BYTES {
+    if disk.readonly || bytes == 0 || bytes % RANGE_BYTES != 0 {
         return Err(STATUS_IOERR);
+    }
+    if bytes / RANGE_BYTES > disk.limits.ranges.into() {
+        return Err(STATUS_UNSUPPORTED);
     }
     // Copy once, so that the driver can't change what has been checked.
     let mut raw = vec![0; bytes as usize];
@@ -102,6 +108,9 @@ fn range(raw: &[u8], disk: &Disk, allowed_flags: u32) -> Result<Range, u8> {
     let flags = u32::from_le_bytes(raw[12..16].try_into().expect("four bytes"));
     if flags & !allowed_flags != 0 {
         return Err(STATUS_UNSUPPORTED);
+    }
+    if sectors > disk.limits.range_sectors {
+        return Err(STATUS_IOERR);
     }
     let len = u64::from(sectors) * SECTOR;
     let start = disk.range(sector, len).ok_or(STATUS_IOERR)?;

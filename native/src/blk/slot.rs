@@ -2,7 +2,9 @@
 
 use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::disk::{Disk, SECTOR};
+use super::errors::{Access, DiskError};
 use super::request::{Operation, Range, STATUS_IOERR, STATUS_OK};
+use super::uring::DISK;
 use crate::queue::{Buffers, Chain};
 use io_uring::{opcode, squeue, types};
 use vm_memory::VolatileSlice;
@@ -10,9 +12,20 @@ use vm_memory::VolatileSlice;
 /// The most iovecs of one readv or writev (UIO_MAXIOV).
 const MAX_IOVECS: usize = 1024;
 
+/// The most bytes that one step of a request moves. A request of any size costs the host no more than this at a time.
+pub const STEP_BYTES: u64 = 2 << 20;
+/// The most bytes that one step deallocates or zeroes without writing them.
+const RANGE_STEP_BYTES: u64 = 64 << 20;
+/// What a buffer costs at least, and an operation without buffers.
+const BUFFER_COST: u64 = 4096;
+const CALL_COST: u64 = 1 << 20;
+/// Buffers for which an idle slot keeps memory.
+pub const KEPT_BUFFERS: usize = 8;
+
 /// What a request needs next.
 pub enum Next {
-    Submit(squeue::Entry),
+    /// The operation, and what it costs of the queue's budget, in bytes.
+    Submit(squeue::Entry, u64),
     /// A bounce buffer, when one is free.
     AwaitBounce,
     Finished(u8),
@@ -27,13 +40,19 @@ pub struct Slot<'m> {
     progress: Progress,
     bounce: Option<Bounce>,
     iovecs: Vec<libc::iovec>,
+    /// Why the request failed, if it was for the disk's sake.
+    error: Option<DiskError>,
+    /// What its operation in the kernel costs.
+    pub cost: u64,
 }
 
 #[derive(Default)]
 struct Progress {
     operation: Option<Operation>,
-    /// Bytes transferred, or zeroed in the current range.
+    /// Bytes transferred, or finished in the current range.
     done: u64,
+    /// Bytes of the current range that are being deallocated or zeroed.
+    step: u64,
     /// The ranges that are finished.
     ranges: usize,
     /// The backing store can't zero ranges: write zeros instead.
@@ -45,6 +64,21 @@ impl<'m> Slot<'m> {
         self.progress = Progress { operation: Some(operation), ..Progress::default() };
         self.status = Some(status);
         self.taken_ns = taken_ns;
+        self.error = None;
+    }
+
+    /// Gives back memory that small requests don't need. For a slot that isn't in use.
+    pub fn shrink(&mut self) {
+        self.chain.readable.clear();
+        self.chain.writable.clear();
+        self.chain.shrink(KEPT_BUFFERS);
+        self.iovecs.clear();
+        self.iovecs.shrink_to(KEPT_BUFFERS);
+    }
+
+    /// The disk error that failed the request.
+    pub fn take_error(&mut self) -> Option<DiskError> {
+        self.error.take()
     }
 
     /// Bytes moved to the guest, and from it.
@@ -70,9 +104,9 @@ impl<'m> Slot<'m> {
                 Next::Finished(STATUS_OK)
             }
             Operation::Flush if self.progress.done > 0 || disk.readonly => Next::Finished(STATUS_OK),
-            Operation::Flush => Next::Submit(
-                opcode::Fsync::new(types::Fd(disk.fd)).flags(types::FsyncFlags::DATASYNC).build(),
-            ),
+            Operation::Flush => {
+                Next::Submit(opcode::Fsync::new(DISK).flags(types::FsyncFlags::DATASYNC).build(), CALL_COST)
+            }
             Operation::Read(start) => {
                 let start = *start;
                 self.next_transfer(start, false, disk, pool)
@@ -92,7 +126,7 @@ impl<'m> Slot<'m> {
 
     /// Handles the completion of the operation from `next`. Returns a status if that ends the request.
     pub fn answered(&mut self, result: i32) -> Option<u8> {
-        if result == -libc::EAGAIN || result == -libc::EINTR {
+        if [libc::EAGAIN, libc::EINTR, libc::ECANCELED].contains(&-result) {
             return None;
         }
         match &self.progress.operation {
@@ -106,7 +140,7 @@ impl<'m> Slot<'m> {
             }
             Some(Operation::Discard(_)) if result >= 0 || not_supported(result) => {
                 // Discarding is a hint: a store that doesn't support it keeps its bytes.
-                self.finish_range();
+                self.finish_step();
                 None
             }
             Some(Operation::WriteZeroes(_)) if !self.progress.write_zeros && not_supported(result) => {
@@ -114,15 +148,35 @@ impl<'m> Slot<'m> {
                 None
             }
             Some(Operation::WriteZeroes(_)) if !self.progress.write_zeros && result >= 0 => {
-                self.finish_range();
+                self.finish_step();
                 None
             }
             Some(Operation::WriteZeroes(_)) if result > 0 => {
                 self.progress.done += result as u64;
                 None
             }
-            _ => Some(STATUS_IOERR),
+            _ => {
+                self.error = self.disk_error(-result.min(0));
+                Some(STATUS_IOERR)
+            }
         }
+    }
+
+    /// The operation in progress has failed with `errno`.
+    fn disk_error(&self, errno: i32) -> Option<DiskError> {
+        let in_range = |ranges: &[Range]| {
+            let mut left = ranges[self.progress.ranges..].iter();
+            left.find(|range| range.len > 0).map_or(0, |range| range.start)
+        };
+        let (access, start) = match self.progress.operation.as_ref()? {
+            Operation::Read(start) => (Access::Read, *start),
+            Operation::Write(start) => (Access::Write, *start),
+            Operation::Flush => (Access::Flush, 0),
+            Operation::Discard(ranges) => (Access::Discard, in_range(ranges)),
+            Operation::WriteZeroes(ranges) => (Access::WriteZeroes, in_range(ranges)),
+            Operation::GetId | Operation::Refuse(_) => return None,
+        };
+        Some(DiskError { access, errno, sector: (start + self.progress.done) / SECTOR })
     }
 
     fn next_transfer(&mut self, start: u64, write: bool, disk: &Disk, pool: &mut BouncePool) -> Next {
@@ -146,7 +200,13 @@ impl<'m> Slot<'m> {
             self.iovecs.clear();
             self.iovecs.push(libc::iovec { iov_base: bounce.as_ptr().cast(), iov_len: len });
         }
-        Next::Submit(if write { self.writev(start + done, disk) } else { self.readv(start + done, disk) })
+        let entry = if write { self.writev(start + done, disk) } else { self.readv(start + done) };
+        Next::Submit(entry, self.transfer_cost())
+    }
+
+    /// Bytes, and each buffer counts as a page at least: the kernel works on both.
+    fn transfer_cost(&self) -> u64 {
+        self.iovecs.iter().map(|iovec| BUFFER_COST.max(iovec.iov_len as u64)).sum()
     }
 
     fn transferred(&mut self, count: u64) {
@@ -166,9 +226,12 @@ impl<'m> Slot<'m> {
             true => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
             false => libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE,
         };
-        Next::Submit(
-            opcode::Fallocate::new(types::Fd(disk.fd), range.len).offset(range.start).mode(mode).build(),
-        )
+        // Steps end at multiples of their size, so that they don't cut a block of the backing store.
+        let at = range.start + self.progress.done;
+        let step_end = (at / RANGE_STEP_BYTES + 1) * RANGE_STEP_BYTES;
+        let step = step_end.min(range.start + range.len) - at;
+        self.progress.step = step;
+        Next::Submit(opcode::Fallocate::new(DISK, step).offset(at).mode(mode).build(), CALL_COST)
     }
 
     fn next_zeros(&mut self, range: Range, disk: &Disk, pool: &mut BouncePool) -> Next {
@@ -185,7 +248,21 @@ impl<'m> Slot<'m> {
         bounce.bytes()[..len].fill(0);
         self.iovecs.clear();
         self.iovecs.push(libc::iovec { iov_base: bounce.as_ptr().cast(), iov_len: len });
-        Next::Submit(self.writev(range.start + self.progress.done, disk))
+        Next::Submit(self.writev(range.start + self.progress.done, disk), len as u64)
+    }
+
+    /// The current step of a range has been deallocated or zeroed.
+    fn finish_step(&mut self) {
+        self.progress.done += self.progress.step;
+        let (Some(Operation::Discard(ranges)) | Some(Operation::WriteZeroes(ranges))) =
+            &self.progress.operation
+        else {
+            return;
+        };
+        let current = ranges[self.progress.ranges..].iter().find(|range| range.len > 0);
+        if current.is_none_or(|range| self.progress.done >= range.len) {
+            self.finish_range();
+        }
     }
 
     fn finish_range(&mut self) {
@@ -200,30 +277,32 @@ impl<'m> Slot<'m> {
         self.progress.done = 0;
     }
 
-    fn readv(&self, offset: u64, disk: &Disk) -> squeue::Entry {
-        let file = types::Fd(disk.fd);
+    fn readv(&self, offset: u64) -> squeue::Entry {
         match self.iovecs.as_slice() {
-            [one] if one.iov_len <= i32::MAX as usize => {
-                opcode::Read::new(file, one.iov_base.cast(), one.iov_len as u32).offset(offset).build()
-            }
-            many => opcode::Readv::new(file, many.as_ptr(), many.len() as u32).offset(offset).build(),
+            [one] => opcode::Read::new(DISK, one.iov_base.cast(), one.iov_len as u32).offset(offset).build(),
+            many => opcode::Readv::new(DISK, many.as_ptr(), many.len() as u32).offset(offset).build(),
         }
     }
 
     fn writev(&self, offset: u64, disk: &Disk) -> squeue::Entry {
         let flags = if disk.writes_through() { libc::RWF_DSYNC } else { 0 };
-        opcode::Writev::new(types::Fd(disk.fd), self.iovecs.as_ptr(), self.iovecs.len() as u32)
+        opcode::Writev::new(DISK, self.iovecs.as_ptr(), self.iovecs.len() as u32)
             .offset(offset)
             .rw_flags(flags)
             .build()
     }
 }
 
-/// Collects the data starting at byte `from`. Returns false when it isn't aligned for O_DIRECT.
+/// Collects the data of one step, starting at byte `from`. Returns false when it isn't aligned for O_DIRECT.
 fn gather(data: &Buffers, from: u64, alignment: Option<usize>, iovecs: &mut Vec<libc::iovec>) -> bool {
     iovecs.clear();
+    let mut left = STEP_BYTES as usize;
     for slice in data.from(from).take(MAX_IOVECS) {
-        let (address, len) = (slice.ptr_guard_mut().as_ptr(), slice.len());
+        if left == 0 {
+            break;
+        }
+        let (address, len) = (slice.ptr_guard_mut().as_ptr(), slice.len().min(left));
+        left -= len;
         let aligned =
             alignment.is_none_or(|alignment| address.addr() % alignment == 0 && len % SECTOR as usize == 0);
         if !aligned {

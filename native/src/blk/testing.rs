@@ -1,13 +1,13 @@
 //! A driver and a disk file around a real queue thread, for tests.
 
-use super::disk::feature;
+use super::disk::{Limits, SERIAL_BYTES, feature};
 use super::*;
 use crate::counters::{Counters, HEADER_WORDS, queue as words};
 use crate::queue::testing::{Buffer, Driver, in_, out, ram};
 use std::fs::File;
 use std::os::fd::FromRawFd;
-use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, Instant};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -19,6 +19,8 @@ pub const STATUS: u64 = 0x9000;
 pub const DATA: u64 = 0x2_0000;
 pub const FEATURES: u64 = feature::FLUSH | feature::DISCARD | feature::WRITE_ZEROES;
 
+pub const LIMITS: Limits = Limits { segments: 254, ranges: 4, range_sectors: SECTORS as u32 };
+
 pub struct Fixture {
     pub driver: Driver<'static>,
     pub ram: Arc<GuestRam>,
@@ -28,6 +30,10 @@ pub struct Fixture {
     reactor: Arc<Reactor>,
     pub counters: Block,
     queue: Option<BlkQueue>,
+    /// For the next `start`.
+    pub unfinished: Vec<u16>,
+    pub sectors: u64,
+    pub max_range_sectors: u32,
 }
 
 pub fn memory_file() -> File {
@@ -65,21 +71,32 @@ impl Fixture {
             reactor: Arc::new(Reactor::new().unwrap()),
             counters: counters.queue(0).unwrap(),
             queue: None,
+            unfinished: Vec::new(),
+            sectors: SECTORS,
+            max_range_sectors: LIMITS.range_sectors,
         };
         fixture.start(flags);
         fixture
     }
 
     pub fn start(&mut self, flags: u32) {
+        let queue =
+            BlkQueue::start(&self.config(flags), self.ram.clone(), self.counters, self.reactor.clone(), true);
+        self.queue = Some(queue.unwrap());
+    }
+
+    pub fn config(&self, flags: u32) -> BlkQueueConfig {
         let mut serial = [0; SERIAL_BYTES];
         serial[..5].copy_from_slice(b"disk7");
+        let mut unfinished = [0; MAX_IN_FLIGHT as usize];
+        unfinished[..self.unfinished.len()].copy_from_slice(&self.unfinished);
         let layout = self.driver.layout;
-        let config = BlkQueueConfig {
+        BlkQueueConfig {
             descriptors: layout.descriptors,
             available: layout.available,
             used: layout.used,
             features: layout.features,
-            disk_size: SECTORS * 512,
+            disk_size: self.sectors * 512,
             disk_fd: self.file.as_raw_fd(),
             kick_fd: self.kick.as_raw_fd(),
             call_fd: self.call.as_raw_fd(),
@@ -88,10 +105,13 @@ impl Fixture {
             last_avail: layout.position.available,
             used_index: layout.position.used,
             flags,
+            max_segments: LIMITS.segments,
+            max_ranges: LIMITS.ranges,
+            max_range_sectors: self.max_range_sectors,
+            unfinished_count: self.unfinished.len() as u32,
+            unfinished,
             serial,
-        };
-        let queue = BlkQueue::start(&config, self.ram.clone(), self.counters, self.reactor.clone(), true);
-        self.queue = Some(queue.unwrap());
+        }
     }
 
     /// Offers a request whose header is at `HEADER + 16 * tag` and whose status byte is at `STATUS + tag`.
@@ -148,8 +168,31 @@ impl Fixture {
         }
     }
 
+    /// Stops the queue, so that the next `start` continues where it was.
     pub fn stop(&mut self) -> Position {
-        self.queue.take().unwrap().join()
+        let mut queue = self.queue.take().unwrap();
+        assert!(queue.end(), "the queue is stuck");
+        let Stopped { position, unfinished } = queue.stopped();
+        self.driver.layout.position = position;
+        self.unfinished = unfinished;
+        position
+    }
+
+    pub fn take_queue(&mut self) -> BlkQueue {
+        self.queue.take().unwrap()
+    }
+
+    /// Waits until a counter has reached `value`.
+    pub fn await_counter(&self, word: usize, value: u64) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.counters.get(word) < value {
+            assert!(Instant::now() < deadline, "word {word} is {}", self.counters.get(word));
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn queue(&mut self) -> &mut BlkQueue {
+        self.queue.as_mut().unwrap()
     }
 
     pub fn write(&self, address: u64, bytes: &[u8]) {
@@ -160,6 +203,11 @@ impl Fixture {
         let mut bytes = [0; N];
         self.ram.read_slice(&mut bytes, GuestAddress(address)).unwrap();
         bytes
+    }
+
+    /// Bytes that the file occupies.
+    pub fn allocated(&self) -> u64 {
+        self.file.metadata().unwrap().blocks() * 512
     }
 
     pub fn on_disk<const N: usize>(&self, offset: u64) -> [u8; N] {

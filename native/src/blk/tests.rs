@@ -1,11 +1,12 @@
 //! Responses to a driver's requests, valid and invalid.
 
+use super::config::flag;
 use super::disk::feature;
 use super::request::{STATUS_IOERR, STATUS_OK, STATUS_UNSUPPORTED};
 use super::testing::*;
 use super::*;
 use crate::counters::queue as words;
-use crate::queue::testing::{in_, out};
+use crate::queue::testing::{Buffer, in_, out};
 use std::os::unix::fs::FileExt;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -120,13 +121,88 @@ fn bad_ranges_are_refused() {
     assert_eq!(disk.ranges(WRITE_ZEROES, &[(SECTORS, 1, 0)]), STATUS_IOERR);
     assert_eq!(disk.ranges(DISCARD, &[(0, 1, 0), (1, SECTORS as u32, 0)]), STATUS_IOERR);
     assert_eq!(disk.ranges(DISCARD, &[(u64::MAX / 512, u32::MAX, 0)]), STATUS_IOERR);
-    assert_eq!(disk.ranges(DISCARD, &[(0, 1, 0); 257]), STATUS_IOERR);
     assert_eq!(disk.request(DISCARD, 0, &[]).0, STATUS_IOERR);
     assert_eq!(disk.request(DISCARD, 0, &[out(DATA, 15)]).0, STATUS_IOERR);
 
     let mut plain = Fixture::new(memory_file(), feature::FLUSH, flag::DISCARD);
     assert_eq!(plain.ranges(DISCARD, &[(0, 1, 0)]), STATUS_UNSUPPORTED, "not negotiated");
     assert_eq!(plain.ranges(WRITE_ZEROES, &[(0, 1, 0)]), STATUS_UNSUPPORTED, "not negotiated");
+}
+
+#[test]
+fn requests_beyond_the_limits_of_the_config_space_are_refused() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, flag::DISCARD);
+    let most = LIMITS.ranges as usize;
+    for kind in [DISCARD, WRITE_ZEROES] {
+        assert_eq!(disk.ranges(kind, &vec![(0, 1, 0); most]), STATUS_OK);
+        assert_eq!(disk.ranges(kind, &vec![(0, 1, 0); most + 1]), STATUS_UNSUPPORTED);
+        assert_eq!(disk.ranges(kind, &[(0, LIMITS.range_sectors, 0)]), STATUS_OK);
+    }
+    // A longer range than the limit, on a disk that has room for it.
+    disk.stop();
+    disk.sectors = 4 * SECTORS;
+    disk.file.set_len(disk.sectors * 512).unwrap();
+    disk.start(flag::DISCARD);
+    for kind in [DISCARD, WRITE_ZEROES] {
+        assert_eq!(disk.ranges(kind, &[(0, LIMITS.range_sectors + 1, 0)]), STATUS_IOERR);
+        assert_eq!(disk.ranges(kind, &[(0, u32::MAX, 0)]), STATUS_IOERR);
+    }
+    assert_eq!(disk.counters.get(words::DISK_ERRORS), 0, "the driver's mistakes are not the disk's");
+}
+
+#[test]
+fn more_buffers_than_seg_max_are_refused() {
+    let mut disk = Fixture::new(memory_file(), FEATURES | 1 << 28, 0);
+    let table = 0x18_0000;
+    let mut request = |buffers: u32| {
+        let data = (0..buffers).map(|_| in_(DATA, 512));
+        let chain: Vec<_> = [out(HEADER, 16)].into_iter().chain(data).chain([in_(STATUS, 1)]).collect();
+        disk.write(HEADER, &[0; 16]);
+        disk.driver.write_table(table, &chain);
+        let index = disk.driver.used_index();
+        disk.driver.offer(&[Buffer::indirect(table, 16 * chain.len() as u32)]);
+        disk.kick.signal();
+        disk.await_used(index.wrapping_add(1));
+        disk.read::<1>(STATUS)[0]
+    };
+    assert_eq!(request(LIMITS.segments), STATUS_OK);
+    assert_eq!(request(LIMITS.segments + 1), STATUS_IOERR);
+    assert_eq!(request(1000), STATUS_IOERR);
+}
+
+#[test]
+fn large_requests_are_carried_out_in_steps() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, flag::DISCARD);
+    disk.stop();
+    // One request of 8 MiB, four steps, and a range of more than one step.
+    disk.sectors = (200 << 20) / 512;
+    disk.file.set_len(disk.sectors * 512).unwrap();
+    disk.max_range_sectors = u32::MAX;
+    disk.start(flag::DISCARD);
+    let at = 0x8_0000;
+    let bytes: Vec<u8> = (0..0x10_0000).map(|at: u32| (at / 4099) as u8).collect();
+    disk.write(at, &bytes);
+    let eight = |buffer: fn(u64, u32) -> Buffer| vec![buffer(at, 0x10_0000); 8];
+    assert_eq!(disk.request(OUT, 7, &eight(out)), (STATUS_OK, 1));
+    let mut found = vec![0; bytes.len()];
+    for part in 0..8 {
+        disk.file.read_exact_at(&mut found, 7 * 512 + part * 0x10_0000).unwrap();
+        assert!(found == bytes, "part {part}");
+    }
+    disk.write(at, &vec![0; bytes.len()]);
+    assert_eq!(disk.request(IN, 7, &eight(in_)), (STATUS_OK, 0x80_0001));
+    disk.ram.read_slice(&mut found, GuestAddress(at)).unwrap();
+    assert!(found == bytes);
+
+    disk.file.write_all_at(&[1], 0).unwrap();
+    disk.file.write_all_at(&[1], (200 << 20) - 1).unwrap();
+    assert_eq!(disk.ranges(DISCARD, &[(1, disk.sectors as u32 - 2, 0)]), STATUS_OK);
+    assert_eq!(disk.on_disk::<1>(0), [1]);
+    assert_eq!(disk.on_disk::<1>((200 << 20) - 1), [1]);
+    for step in 0..4 {
+        assert_eq!(disk.on_disk::<1024>(((step * 64) << 20) + 7 * 512), [0; 1024], "step {step}");
+    }
+    assert_eq!(disk.allocated(), 2 * 4096);
 }
 
 #[test]
@@ -147,7 +223,8 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
     disk.kick.signal();
     disk.await_used(1);
     let position = disk.stop();
-    assert_eq!(position.available, position.used);
+    let taken = position.available.wrapping_sub(position.used);
+    assert_eq!(usize::from(taken), disk.unfinished.len());
     assert_eq!(position.used, disk.driver.used_index());
     for tag in 0..u64::from(position.used) {
         let (head, _) = disk.driver.used(tag as u16);
@@ -155,8 +232,7 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
         assert!(disk.on_disk::<4096>(tag * 4096) == [tag as u8; 4096], "request {tag}");
         assert_eq!(disk.read::<1>(STATUS + tag), [STATUS_OK]);
     }
-    // The next thread takes what had not been taken, without a kick.
-    disk.driver.layout.position = position;
+    // The next thread finishes what had been taken and takes what had not, without a kick.
     disk.start(0);
     disk.await_used(21);
     assert_eq!(disk.counters.get(words::IN_FLIGHT), 0);

@@ -15,6 +15,11 @@ impl<'m> Buffers<'m> {
         self.len = 0;
     }
 
+    /// Frees the memory of more than `slices` slices. For buffers that have been cleared.
+    pub fn shrink(&mut self, slices: usize) {
+        self.slices.shrink_to(slices);
+    }
+
     /// Bytes in all slices.
     pub fn len(&self) -> u64 {
         self.len

@@ -17,6 +17,8 @@ const MAX_INDIRECT: usize = 1024;
 #[derive(Default)]
 pub struct Chain<'m> {
     pub head: u16,
+    /// Descriptors with a buffer.
+    pub descriptors: u32,
     pub readable: Buffers<'m>,
     pub writable: Buffers<'m>,
 }
@@ -39,6 +41,7 @@ impl<'m> Chain<'m> {
         indirect_allowed: bool,
     ) -> Result<()> {
         self.head = head;
+        self.descriptors = 0;
         self.readable.clear();
         self.writable.clear();
         let Some(indirect) = self.walk_table(ram, table, head)? else {
@@ -52,6 +55,12 @@ impl<'m> Chain<'m> {
             Some(_) => Err(Broken("put an indirect descriptor into an indirect table".into())),
             None => Ok(()),
         }
+    }
+
+    /// Gives back memory that chains of this many slices don't need.
+    pub fn shrink(&mut self, slices: usize) {
+        self.readable.shrink(slices);
+        self.writable.shrink(slices);
     }
 
     /// Collects the buffers of a chain in one table. Returns the indirect descriptor that it ends with, if it does.
@@ -85,6 +94,7 @@ impl<'m> Chain<'m> {
 
     fn add(&mut self, ram: &'m GuestRam, descriptor: Descriptor) -> Result<()> {
         let Descriptor { address, len, flags, .. } = descriptor;
+        self.descriptors += 1;
         let writable = flags & WRITE != 0;
         if !writable && self.writable.len() > 0 {
             return Err(Broken("put a readable descriptor after a writable one".into()));

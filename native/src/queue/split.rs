@@ -126,6 +126,14 @@ impl<'m> SplitQueue<'m> {
         Ok(true)
     }
 
+    /// Reads a chain that was taken in an earlier life of the queue and not given back.
+    pub fn retake(&self, head: u16, chain: &mut Chain<'m>) -> Result<()> {
+        if head >= self.size {
+            return Err(Broken(format!("left descriptor {head} of {} unfinished", self.size)));
+        }
+        chain.walk(self.ram, self.descriptors, head, self.indirect)
+    }
+
     /// Returns a chain in which the device wrote `len` bytes. The driver sees it after `publish`.
     pub fn give_back(&mut self, head: u16, len: u32) {
         let at = RING + usize::from(self.position.used % self.size) * USED_ENTRY_BYTES;

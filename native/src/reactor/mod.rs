@@ -48,10 +48,10 @@ struct Watch {
     drain: bool,
 }
 
-/// Where a queue thread reports that it has stopped serving its queue.
-pub trait BrokenQueues: Send + Sync {
-    /// The event of a broken queue that has not been reported yet.
-    fn next_broken(&self) -> Option<Event>;
+/// Where queue threads report: that a queue is no longer served, and disk errors.
+pub trait QueueEvents: Send + Sync {
+    /// An event that has not been reported yet.
+    fn next_event(&self) -> Option<Event>;
 }
 
 pub struct Reactor {
@@ -100,7 +100,7 @@ impl Reactor {
         self.wake_sleeper();
     }
 
-    /// Signals that a queue is no longer served. May be called in a signal handler.
+    /// Signals that a queue has an event. May be called in a signal handler.
     pub fn post_queue(&self) {
         self.post_other(QUEUE);
     }
@@ -137,7 +137,7 @@ impl Reactor {
         &self,
         out: &mut [Event],
         timeout_ns: Option<u64>,
-        queues: &dyn BrokenQueues,
+        queues: &dyn QueueEvents,
     ) -> Result<usize> {
         if out.is_empty() {
             return Err(Errno(libc::EINVAL));
@@ -188,7 +188,7 @@ impl Reactor {
         exits.map(|exit| self.mailboxes[exit.index as usize].ran_ns()).any(|ran| ran < NEAR_NS)
     }
 
-    fn take_posted(&self, batch: &mut Batch, queues: &dyn BrokenQueues) -> Result<()> {
+    fn take_posted(&self, batch: &mut Batch, queues: &dyn QueueEvents) -> Result<()> {
         if self.posted.other.load(SeqCst) != 0 {
             self.take_other(batch, queues)?;
         }
@@ -205,14 +205,14 @@ impl Reactor {
         Ok(())
     }
 
-    fn take_other(&self, batch: &mut Batch, queues: &dyn BrokenQueues) -> Result<()> {
+    fn take_other(&self, batch: &mut Batch, queues: &dyn QueueEvents) -> Result<()> {
         let other = self.posted.other.fetch_and(CLOSED, SeqCst);
         if other & CLOSED != 0 {
             return Err(Errno(libc::ECANCELED));
         }
         if other & QUEUE != 0 {
             while batch.has_room() {
-                match queues.next_broken() {
+                match queues.next_event() {
                     Some(event) => batch.push(event),
                     None => return Ok(()),
                 };

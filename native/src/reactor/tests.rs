@@ -7,8 +7,8 @@ const SECOND: u64 = 1_000_000_000;
 
 struct NoQueues;
 
-impl BrokenQueues for NoQueues {
-    fn next_broken(&self) -> Option<Event> {
+impl QueueEvents for NoQueues {
+    fn next_event(&self) -> Option<Event> {
         None
     }
 }
@@ -16,14 +16,14 @@ impl BrokenQueues for NoQueues {
 /// `count` queues not yet reported.
 struct Broken(AtomicUsize);
 
-impl BrokenQueues for Broken {
-    fn next_broken(&self) -> Option<Event> {
+impl QueueEvents for Broken {
+    fn next_event(&self) -> Option<Event> {
         let left = self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).ok()?;
         Some(Event { kind: kind::QUEUE_BROKEN, index: left as u32, ..Event::default() })
     }
 }
 
-fn kinds(reactor: &Reactor, room: usize, queues: &dyn BrokenQueues) -> Vec<u32> {
+fn kinds(reactor: &Reactor, room: usize, queues: &dyn QueueEvents) -> Vec<u32> {
     let mut events = vec![Event::default(); room];
     let count = reactor.wait(&mut events, Some(0), queues).unwrap();
     events[..count].iter().map(|event| event.kind).collect()

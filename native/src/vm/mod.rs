@@ -18,6 +18,8 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+const REAPER_STACK: usize = 128 * 1024;
+
 pub struct Vm {
     counters: Counters,
     reactor: Arc<Reactor>,
@@ -141,7 +143,8 @@ impl Vm {
         &self.queues
     }
 
-    /// Ends all threads and makes `wait` fail. From any thread, whatever the machine thread is doing.
+    /// Ends all threads and makes `wait` fail. From any thread, whatever the machine thread is doing. Does not wait
+    /// for queue threads that are stuck in a disk request.
     pub fn shutdown(&self) {
         let _ending = lock(&self.ending);
         self.reactor.close();
@@ -155,15 +158,35 @@ impl Vm {
         self.queues.close();
     }
 
-    /// After `shutdown`: unmaps and closes what the VM owns.
+    /// After `shutdown`: unmaps and closes what the VM owns. While a queue thread is stuck in a disk request, the kernel may
+    /// still write to guest memory: that is then unmapped later, when the request has ended.
     pub fn release(&self) {
         let owned = std::mem::take(&mut *lock(&self.owned));
-        for (address, len) in owned.maps {
-            // SAFETY: the VM owns the mapping, and no thread of the VM is running.
-            unsafe { libc::munmap(address as *mut libc::c_void, len) };
+        let stuck = self.queues.take_stuck();
+        if stuck.is_empty() {
+            owned.maps.into_iter().for_each(unmap);
+        } else {
+            unmap_after(stuck, owned.maps);
         }
         owned.fds.into_iter().for_each(close);
     }
+}
+
+/// Unmaps `maps` once the threads of `stuck` have ended, in the background.
+fn unmap_after(stuck: Vec<BlkQueue>, maps: Vec<(usize, usize)>) {
+    // If there is no thread for it, all of it is kept for good.
+    let leaked = std::mem::ManuallyDrop::new((stuck, maps));
+    let _ =
+        std::thread::Builder::new().name("vring-stuck".into()).stack_size(REAPER_STACK).spawn(move || {
+            let (mut stuck, maps) = std::mem::ManuallyDrop::into_inner(leaked);
+            stuck.iter_mut().for_each(BlkQueue::join);
+            maps.into_iter().for_each(unmap);
+        });
+}
+
+fn unmap((address, len): (usize, usize)) {
+    // SAFETY: the VM owns the mapping, and no thread of the VM is running.
+    unsafe { libc::munmap(address as *mut libc::c_void, len) };
 }
 
 fn close(fd: RawFd) {

@@ -1,6 +1,7 @@
-import type { AccessSize, DeviceState } from '../device.ts';
+import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, DEVICE_NAME, type Zod } from '../device-type.ts';
 import type { BlockBackend, BlockQueue } from './block-backend.ts';
+import { DiskErrorReports } from './disk-errors.ts';
 import { VirtioPci } from './transport-pci.ts';
 import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
 
@@ -33,12 +34,16 @@ const CONFIG = {
   size: 60,
 } as const;
 
+/** Of a queue that was left behind. It is not resumed: its backend refuses to start it. */
+const LOST: QueueProgress = { lastAvail: 0, usedIndex: 0 };
+
 const SECTOR = 512;
 const QUEUE_SIZE = 256;
 /** A request is a header, its data and a status byte: two descriptors besides the data's. */
 const SEGMENTS = QUEUE_SIZE - 2;
 /** 1 GiB: the most that one discard or write-zeroes request may cover. */
 const MAX_RANGE_SECTORS = 2 ** 21;
+const MAX_RANGES = 1;
 
 export type VirtioBlkOptions = {
   readonly name: string;
@@ -46,6 +51,9 @@ export type VirtioBlkOptions = {
   readonly serial: string;
   /** Request queues. */
   readonly queues: number;
+  readonly clock: Clock;
+  /** Reports errors of the host's disk, and with null their end. */
+  readonly reportDiskErrors: (text: string | null) => void;
 };
 
 /**
@@ -64,12 +72,14 @@ export class VirtioBlk implements VirtioDevice {
   readonly #config: DataView;
   readonly #backend: BlockBackend;
   readonly #serial: string;
+  readonly #errors: DiskErrorReports;
   #queues: BlockQueue[] = [];
 
   constructor(options: VirtioBlkOptions, backend: BlockBackend) {
     this.name = options.name;
     this.#serial = options.serial;
     this.#backend = backend;
+    this.#errors = new DiskErrorReports(options.clock, () => this.#queues, options.reportDiskErrors);
     const indices = Array.from({ length: options.queues }, (_, index) => index);
     this.queueNames = indices.map(index => (options.queues === 1 ? 'requests' : `requests ${index}`));
     this.queueSizes = indices.map(() => QUEUE_SIZE);
@@ -86,14 +96,22 @@ export class VirtioBlk implements VirtioDevice {
   writeConfig(): void {}
 
   activate(activation: Activation): void {
-    const options = { features: activation.features, serial: this.#serial, onBroken: activation.broken };
+    const options = {
+      features: activation.features,
+      serial: this.#serial,
+      limits: { segments: SEGMENTS, ranges: MAX_RANGES, rangeSectors: MAX_RANGE_SECTORS },
+      onBroken: activation.broken,
+      onDiskErrors: () => this.#errors.collect(),
+    };
     for (const queue of activation.queues) this.#queues.push(this.#backend.startQueue(queue, options));
   }
 
   deactivate(): QueueProgress[] {
+    this.#errors.collect();
     const queues = this.#queues;
     this.#queues = [];
-    return queues.map(queue => queue.stop());
+    for (const queue of queues) queue.requestStop();
+    return queues.map(queue => queue.stop() ?? LOST);
   }
 
   save(): DeviceState {
@@ -131,12 +149,12 @@ function configOf(backend: BlockBackend, queues: number): DataView {
   if (backend.readonly) return config;
   if (backend.canDiscard) {
     config.setUint32(CONFIG.maxDiscardSectors, MAX_RANGE_SECTORS, true);
-    config.setUint32(CONFIG.maxDiscardSegments, 1, true);
+    config.setUint32(CONFIG.maxDiscardSegments, MAX_RANGES, true);
     config.setUint32(CONFIG.discardAlignment, blockSectors, true);
     config.setUint8(CONFIG.writeZeroesMayUnmap, 1);
   }
   config.setUint32(CONFIG.maxWriteZeroesSectors, MAX_RANGE_SECTORS, true);
-  config.setUint32(CONFIG.maxWriteZeroesSegments, 1, true);
+  config.setUint32(CONFIG.maxWriteZeroesSegments, MAX_RANGES, true);
   return config;
 }
 
@@ -174,7 +192,9 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   create(services, { path, format, readonly, cache, serial: given = '', queues }, name) {
     const serial = given || name;
     const backend = services.openDisk({ path, format, readonly, cache });
-    const device = new VirtioPci(new VirtioBlk({ name, serial, queues }, backend), services);
+    const reportDiskErrors = (text: string | null) => services.reportDiskErrors(name, text);
+    const options = { name, serial, queues, clock: services.clock, reportDiskErrors };
+    const device = new VirtioPci(new VirtioBlk(options, backend), services);
     const close = () => {
       // Its threads must have stopped using the disk before the file is closed.
       device.pause();

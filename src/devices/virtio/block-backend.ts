@@ -13,14 +13,48 @@ export interface BlockBackend {
   close(): void;
 }
 
+/** The limits of a request that the config space tells the driver (virtio 1.3 §5.2.4). Requests beyond them are refused. */
+export type RequestLimits = {
+  /** `seg_max`: buffers of data. */
+  readonly segments: number;
+  /** `max_discard_seg` and `max_write_zeroes_seg`. */
+  readonly ranges: number;
+  /** `max_discard_sectors` and `max_write_zeroes_sectors`. */
+  readonly rangeSectors: number;
+};
+
 export type BlockQueueOptions = {
   readonly features: bigint;
   readonly serial: string;
+  readonly limits: RequestLimits;
   /** The driver violated the ring protocol, or the thread died; called on the machine thread. */
   readonly onBroken: (reason: string) => void;
+  /** `diskErrors` has new kinds of errors; called on the machine thread. */
+  readonly onDiskErrors: () => void;
 };
 
 export interface BlockQueue {
-  /** Waits for the requests in flight, then stops accessing the ring. */
-  stop(): QueueProgress;
+  /** Asks it to stop, without waiting. */
+  requestStop(): void;
+  /**
+   * Stops between two steps of its requests, and no longer accesses the ring. @returns its position; null if the host doesn't
+   * end a request: the queue is then left behind, and can be started again when the host has
+   */
+  stop(): QueueProgress | null;
+  /**
+   * The kinds of disk errors not reported yet; with `endPeriod`, those that have occurred again since they were, and the others
+   * are forgotten.
+   */
+  diskErrors(endPeriod: boolean): readonly DiskErrors[];
 }
+
+/** Requests that failed on the host's disk for one reason. */
+export type DiskErrors = {
+  readonly access: 'read' | 'write' | 'flush' | 'discard' | 'write-zeroes';
+  /** 0: the file ended before the disk's last sector. */
+  readonly errno: number;
+  /** Where the first one failed. */
+  readonly sector: number;
+  /** Requests. */
+  readonly count: number;
+};

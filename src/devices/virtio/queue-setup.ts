@@ -1,6 +1,6 @@
 import type { DeviceState } from '../device.ts';
 import type { GuestMemory } from '../guest-memory.ts';
-import { numberOf } from '../state.ts';
+import { bytesOf, DeviceStateError, numberOf } from '../state.ts';
 import type { QueueCounters } from './queue-counters.ts';
 import type { QueueProgress, VirtioQueue } from './virtio-device.ts';
 
@@ -73,7 +73,9 @@ export class QueueSetup {
 
   save(): DeviceState {
     const { enabled, size, descriptors, available, used, progress } = this;
-    return { enabled, size, descriptors, available, used, ...progress };
+    const { lastAvail, usedIndex, unfinished = [] } = progress;
+    const heads = new Uint8Array(Uint16Array.from(unfinished).buffer);
+    return { enabled, size, descriptors, available, used, lastAvail, usedIndex, unfinished: heads };
   }
 
   load(state: DeviceState): void {
@@ -84,7 +86,14 @@ export class QueueSetup {
     this.available = numberOf(state, 'available', 2 ** 64);
     this.used = numberOf(state, 'used', 2 ** 64);
     const lastAvail = numberOf(state, 'lastAvail', 0xffff);
-    this.progress = { lastAvail, usedIndex: numberOf(state, 'usedIndex', 0xffff) };
+    const usedIndex = numberOf(state, 'usedIndex', 0xffff);
+    const bytes = bytesOf(state, 'unfinished');
+    const heads = [...new Uint16Array(bytes.slice(0, bytes.length & ~1).buffer)];
+    const most = Math.min((lastAvail - usedIndex) & 0xffff, this.size);
+    if (bytes.length % 2 !== 0 || heads.length > most || heads.some(head => head >= this.size)) {
+      throw new DeviceStateError('unfinished', `list of at most ${most} descriptors`);
+    }
+    this.progress = { lastAvail, usedIndex, ...(heads.length > 0 && { unfinished: heads }) };
   }
 }
 

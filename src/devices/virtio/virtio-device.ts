@@ -70,4 +70,9 @@ export type VirtioQueue = {
 };
 
 /** A device's position in a split virtqueue: free-running 16-bit indices. */
-export type QueueProgress = { readonly lastAvail: number; readonly usedIndex: number };
+export type QueueProgress = {
+  readonly lastAvail: number;
+  readonly usedIndex: number;
+  /** Heads of the chains that were taken and not returned, to be served first. Absent if there are none. */
+  readonly unfinished?: readonly number[];
+};

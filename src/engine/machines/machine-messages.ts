@@ -75,6 +75,7 @@ const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('confinement'), layers }),
   z.object({ kind: z.literal('state'), state: z.enum(['starting', 'running', 'paused']) }),
   z.object({ kind: z.literal('broken'), broken: z.record(name, sentence) }),
+  z.object({ kind: z.literal('disk-errors'), diskErrors: z.record(name, sentence) }),
   z.object({ kind: z.literal('event'), event }),
   z.object({ kind: z.literal('input-taken'), port: count, bytes: count }),
   z.object({

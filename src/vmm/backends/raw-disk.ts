@@ -45,11 +45,15 @@ class RawDisk implements BlockBackend {
       counterSlot: queue.counterSlot,
       lastAvail: queue.progress.lastAvail,
       usedIndex: queue.progress.usedIndex,
+      unfinished: queue.progress.unfinished ?? [],
       flags: this.#flags(),
+      maxSegments: options.limits.segments,
+      maxRanges: options.limits.ranges,
+      maxRangeSectors: options.limits.rangeSectors,
       serial,
     };
     try {
-      return this.#queues.startBlk(config, options.onBroken);
+      return this.#queues.startBlk(config, options);
     } catch (error) {
       throw error instanceof SystemError ? new DiskError(queueAdvice(error.code)) : error;
     }
@@ -76,6 +80,8 @@ function queueAdvice(code: string): string {
       return 'this host does not allow io_uring: enable it with `sysctl kernel.io_uring_disabled=0` (Linux 5.15 or later)';
     case 'ENOMEM':
       return 'no memory for an io_uring: raise the limit of locked memory (`ulimit -l`), or free some memory';
+    case 'EINPROGRESS':
+      return 'a request from before the last reset is still in progress on the host: reset the device again when the disk answers';
     default:
       return `the thread for a disk queue cannot be started: ${code}`;
   }

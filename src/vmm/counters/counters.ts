@@ -64,6 +64,8 @@ export const QUEUE = {
    * flight.
    */
   latencyNs: 11,
+  /** Requests that failed on the host's disk; `errors` counts them too, and what the device refuses. */
+  diskErrors: 12,
   /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
   latency: 16,
   words: 64,

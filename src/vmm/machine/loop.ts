@@ -16,6 +16,8 @@ export type MachineHandlers = {
   vcpuEnded(index: number, errno: number, died: boolean): void;
   /** The queue thread with this handle has given up its queue. */
   queueBroken(handle: number): void;
+  /** The queue thread with this handle has met new kinds of disk errors. */
+  diskErrors(handle: number): void;
 };
 
 /** The machine thread's loop: it sleeps in the native reactor and dispatches each event to its handler. */
@@ -108,6 +110,9 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
         break;
       case EVENT.queueBroken:
         handlers.queueBroken(native.eventIndex(i));
+        break;
+      case EVENT.diskErrors:
+        handlers.diskErrors(native.eventIndex(i));
         break;
     }
   }

@@ -57,6 +57,8 @@ export type FromMachine =
   | { readonly kind: 'state'; readonly state: MachineState }
   /** Devices that stopped serving their driver, each with the reason; the machine keeps running. */
   | { readonly kind: 'broken'; readonly broken: Readonly<Record<string, string>> }
+  /** Devices whose requests the host's disk has failed in the last minute or two, each with what failed last. */
+  | { readonly kind: 'disk-errors'; readonly diskErrors: Readonly<Record<string, string>> }
   | { readonly kind: 'event'; readonly event: MachineEvent }
   /** How many typed bytes the guest has taken from a port since the last such message. */
   | { readonly kind: 'input-taken'; readonly port: number; readonly bytes: number }

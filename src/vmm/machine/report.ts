@@ -13,9 +13,9 @@ const PIECE_BYTES = 16 * 1024;
 const KEPT_EVENTS = 200;
 
 type Reply = Extract<FromMachine, { kind: 'reply' }>;
-type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'ended';
+type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'disk-errors' | 'ended';
 /** In the order in which they are sent, before and after everything else. */
-const FIRST: readonly Part[] = ['created', 'topology', 'confinement', 'state', 'broken'];
+const FIRST: readonly Part[] = ['created', 'topology', 'confinement', 'state', 'broken', 'disk-errors'];
 
 /** `known`: to the manager. */
 type KeptEvent = { readonly event: MachineEvent; readonly known: boolean };
@@ -37,6 +37,7 @@ export class MachineReport {
   #layers: readonly Layer[] | null = null;
   #state: MachineState = 'starting';
   #broken: Readonly<Record<string, string>> = {};
+  #diskErrors: Readonly<Record<string, string>> = {};
   #end: MachineEnd | null = null;
 
   /** For a manager in the same process. */
@@ -70,8 +71,17 @@ export class MachineReport {
     this.#unsent.add('broken');
   }
 
+  /** The host's disk has failed requests of a device; null: no longer. */
+  diskFailed(device: string, text: string | null): void {
+    const { [device]: _, ...others } = this.#diskErrors;
+    this.#diskErrors = text === null ? others : { ...others, [device]: text };
+    this.#unsent.add('disk-errors');
+    if (text !== null) this.happened('error', `${device}: ${text}`);
+  }
+
   /** The machine is built anew: its devices work again. */
   repaired(): void {
+    for (const device of Object.keys(this.#diskErrors)) this.diskFailed(device, null);
     if (Object.keys(this.#broken).length === 0) return;
     this.#broken = {};
     this.#unsent.add('broken');
@@ -114,7 +124,7 @@ export class MachineReport {
       port.taken = 0;
     }
     this.#unsent.clear();
-    for (const part of ['topology', 'confinement', 'state', 'broken', 'ended'] as const)
+    for (const part of ['topology', 'confinement', 'state', 'broken', 'disk-errors', 'ended'] as const)
       this.#unsent.add(part);
     return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
   }
@@ -159,6 +169,8 @@ export class MachineReport {
         return { kind: 'state', state: this.#state };
       case 'broken':
         return { kind: 'broken', broken: this.#broken };
+      case 'disk-errors':
+        return { kind: 'disk-errors', diskErrors: this.#diskErrors };
       case 'ended':
         return this.#end === null ? null : { kind: 'ended', end: this.#end };
     }

@@ -26,6 +26,10 @@ export type RunEnd =
 /** The character port that is the first serial port. */
 const COM1 = 0;
 
+/** The kernel doesn't return a queue's thread from a request. What the request uses is released when it does. */
+const LEFT_BEHIND =
+  "the host's disk does not answer one of its requests; memory and disk are released when it does";
+
 export type RunnerOptions = {
   readonly counters: BigUint64Array;
   readonly report: MachineReport;
@@ -90,6 +94,10 @@ export class MachineRunner {
         this.#report.broke(device, reason);
         this.#link.flush();
       },
+      reportDiskErrors: (device, text) => {
+        this.#report.diskFailed(device, text);
+        this.#link.flush();
+      },
     });
     this.#machine = machine;
     this.#onReboot = config.onReboot;
@@ -117,6 +125,7 @@ export class MachineRunner {
         parked: index => vcpus.parked(index),
         vcpuEnded: (index, errno, died) => this.#vcpuEnded(index, errno, died),
         queueBroken: handle => machine.queues.broken(handle),
+        diskErrors: handle => machine.queues.diskErrors(handle),
       });
     } finally {
       detach();
@@ -129,7 +138,12 @@ export class MachineRunner {
 
   /** Releases everything. */
   close(): void {
+    this.#native.requestStopOfAllQueues();
     for (const { close } of this.#machine?.devices ?? []) close?.();
+    for (const slot of this.#native.stuckQueues) {
+      const { device } = this.#blocks.labels.queues[slot]!;
+      this.#report.broke(device, LEFT_BEHIND);
+    }
     this.#native.destroy();
   }
 

@@ -15,6 +15,7 @@ import type { MachineLoop } from './loop.ts';
 export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
+  readonly reportDiskErrors: (device: string, text: string | null) => void;
   readonly console: CharBackend;
   readonly files: HostFiles;
 };
@@ -40,6 +41,7 @@ export function machineServices(base: Base, { vm, ram, interrupts, queues }: Par
     events: loop,
     request: base.request,
     reportBroken: base.reportBroken,
+    reportDiskErrors: base.reportDiskErrors,
     eventFds: {
       create: () => native.ownFd(eventfd()),
       signal: signalEventfd,

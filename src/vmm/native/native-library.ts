@@ -48,6 +48,7 @@ function bind(library: Library) {
     vring_vm_set_memory: library.func('int vring_vm_set_memory(int vm, void *regions, uint32_t count)'),
     vring_vm_set_seccomp: library.func('int vring_vm_set_seccomp(int vm, int on)'),
     vring_vm_shutdown: library.func('int vring_vm_shutdown(int vm)'),
+    vring_vm_stuck: library.func('int vring_vm_stuck(int vm, void *slots, uint32_t max)'),
     vring_shutdown_all: library.func('int vring_shutdown_all()'),
     vring_vm_destroy: library.func('int vring_vm_destroy(int vm)'),
     vring_wait: library.func('int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns)'),
@@ -62,8 +63,12 @@ function bind(library: Library) {
     vring_vcpu_stop: library.func('int vring_vcpu_stop(int vm, uint32_t index)'),
     vring_vcpu_error: library.func('int vring_vcpu_error(int vm, uint32_t index, void *text, uint32_t size)'),
     vring_blk_queue_start: library.func('int vring_blk_queue_start(int vm, void *config)'),
+    vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
     vring_queue_stop: library.func('int vring_queue_stop(int vm, int queue, void *progress)'),
     vring_queue_error: library.func('int vring_queue_error(int vm, int queue, void *text, uint32_t size)'),
+    vring_queue_disk_errors: library.func(
+      'int vring_queue_disk_errors(int vm, int queue, int end_period, void *errors, uint32_t max)',
+    ),
     vring_spawn: library.func(
       'int vring_spawn(void *options, void *texts, uint32_t length, void *fds, void *report)',
     ),

@@ -1,4 +1,6 @@
+import { constants } from 'node:os';
 import type { MemoryRegion } from '../../devices/guest-memory.ts';
+import type { DiskErrors } from '../../devices/virtio/block-backend.ts';
 import type { QueueProgress } from '../../devices/virtio/virtio-device.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import { Struct, type StructValue } from '../kvm/c-struct.ts';
@@ -17,12 +19,21 @@ export const EVENT = {
   vcpuEnded: 4,
   /** Queue `index` is no longer served: `data` is 1 if the guest violated the protocol, 2 if the thread died. */
   queueBroken: 5,
+  /** Queue `index` has new kinds of disk errors. */
+  diskErrors: 6,
 } as const;
 
 /** Layouts shared with native/, compared by a test. */
 export const nativeEvent = new Struct('Event', { kind: 'u32', index: 'u32', data: 'u64', aux: 'u64' });
 export const nativeRegion = new Struct('Region', { gpa: 'u64', size: 'u64', host: 'u64' });
-export const nativeProgress = new Struct('QueueProgress', { lastAvail: 'u16', usedIndex: 'u16' });
+/** The most requests that a queue has taken and not returned. */
+const MAX_IN_FLIGHT = 256;
+export const nativeProgress = new Struct('QueueProgress', {
+  lastAvail: 'u16',
+  usedIndex: 'u16',
+  unfinishedCount: 'u32',
+  unfinished: { array: 'u16', length: MAX_IN_FLIGHT },
+});
 export const nativeBlkQueue = new Struct('BlkQueueConfig', {
   descriptors: 'u64',
   available: 'u64',
@@ -37,13 +48,32 @@ export const nativeBlkQueue = new Struct('BlkQueueConfig', {
   lastAvail: 'u16',
   usedIndex: 'u16',
   flags: 'u32',
+  maxSegments: 'u32',
+  maxRanges: 'u32',
+  maxRangeSectors: 'u32',
+  unfinishedCount: 'u32',
+  unfinished: { array: 'u16', length: MAX_IN_FLIGHT },
   serial: { array: 'u8', length: 20 },
+});
+
+export const nativeDiskErrors = new Struct('DiskErrors', {
+  sector: 'u64',
+  count: 'u64',
+  access: 'u32',
+  errno: 's32',
 });
 
 /** Bits of `flags` in a BlkQueueConfig. */
 export const BLK_QUEUE_FLAG = { readonly: 1, blockDevice: 2, discard: 4 } as const;
 
-export type BlkQueueConfig = StructValue<typeof nativeBlkQueue.fields>;
+/** A queue and its disk; `unfinished` are the chains to serve first, at most 256. */
+export type BlkQueueConfig = Omit<
+  StructValue<typeof nativeBlkQueue.fields>,
+  'unfinishedCount' | 'unfinished'
+> & { readonly unfinished: readonly number[] };
+
+/** By the number in native/src/blk/errors.rs. */
+const DISK_ACCESSES = ['read', 'write', 'flush', 'discard', 'write-zeroes'] as const;
 
 const MAX_EVENTS = 64;
 const EVENT_WORDS = nativeEvent.size / 4;
@@ -52,6 +82,8 @@ const INDEX = nativeEvent.offset('index') / 4;
 const DATA = nativeEvent.offset('data') / 4;
 const AUX = nativeEvent.offset('aux') / 4;
 const MAX_TEXT = 512;
+const MAX_DISK_ERRORS = 32;
+const MAX_STUCK = 64;
 /** Flags of vring_watch. */
 const WATCH = { readable: 0, drain: 1, either: 2 } as const;
 
@@ -77,14 +109,26 @@ export function shutDownAllVms(): void {
   nativeCalls().vring_shutdown_all();
 }
 
-/** Does the same to one VM, on a separate thread: it waits for disk requests, which can take arbitrarily long. */
+/** Does the same to one VM, on a separate thread: it waits for disk requests, a second at most. */
 export function shutDownVmLater(handle: number): Promise<void> {
   return new Promise(resolve => nativeCalls().vring_vm_shutdown.async(handle, () => resolve()));
 }
 
-/** `destroyVm` on a separate thread. */
-export function destroyVmLater(handle: number): Promise<void> {
-  return new Promise(resolve => nativeCalls().vring_vm_destroy.async(handle, () => resolve()));
+/**
+ * `destroyVm` on a separate thread. @returns the counter slots of the queues that were left behind, stuck in a disk request:
+ * the VM's memory stays mapped, and its disk locked, until that ends
+ */
+export async function destroyVmLater(handle: number): Promise<number[]> {
+  await shutDownVmLater(handle);
+  const stuck = stuckQueues(handle);
+  await new Promise<void>(resolve => nativeCalls().vring_vm_destroy.async(handle, () => resolve()));
+  return stuck;
+}
+
+function stuckQueues(handle: number): number[] {
+  const slots = new Uint32Array(MAX_STUCK);
+  const count = nativeCalls().vring_vm_stuck(handle, slots, slots.length);
+  return [...slots.subarray(0, Math.max(0, count))];
 }
 
 /**
@@ -110,6 +154,11 @@ export class NativeVm implements ResourceOwner {
 
   destroy(): void {
     destroyVm(this.handle);
+  }
+
+  /** Counter slots of the queues that were left behind when they were stopped, stuck in a disk request. */
+  get stuckQueues(): number[] {
+    return stuckQueues(this.handle);
   }
 
   ownFd(fd: number): number {
@@ -233,15 +282,51 @@ export class NativeVm implements ResourceOwner {
 
   /** Starts a thread that serves a virtio-blk queue. @returns its handle, as in `queueBroken` events. */
   startBlkQueue(config: BlkQueueConfig): number {
-    const bytes = nativeBlkQueue.encode(config);
+    const { unfinished, ...rest } = config;
+    const heads = Array.from({ length: MAX_IN_FLIGHT }, (_, index) => unfinished[index] ?? 0);
+    const bytes = nativeBlkQueue.encode({ ...rest, unfinishedCount: unfinished.length, unfinished: heads });
     return checked('vring_blk_queue_start', this.#calls.vring_blk_queue_start(this.handle, bytes));
   }
 
-  /** Waits for the requests in flight and ends the thread. @returns its position in the ring. */
-  stopQueue(queue: number): QueueProgress {
+  /** Asks the thread to end, without waiting. */
+  requestQueueStop(queue: number): void {
+    checked('vring_queue_request_stop', this.#calls.vring_queue_request_stop(this.handle, queue));
+  }
+
+  /** Asks all queue threads to end, so that stopping one after the other takes no longer than one. */
+  requestStopOfAllQueues(): void {
+    this.requestQueueStop(-1);
+  }
+
+  /**
+   * Ends the thread, between two steps of its requests. @returns its position in the ring; null if it was left behind after
+   * a second, stuck in a disk request
+   */
+  stopQueue(queue: number): QueueProgress | null {
     const bytes = new Uint8Array(nativeProgress.size);
-    checked('vring_queue_stop', this.#calls.vring_queue_stop(this.handle, queue, bytes));
-    return nativeProgress.read(bytes);
+    const result = this.#calls.vring_queue_stop(this.handle, queue, bytes);
+    if (result === -constants.errno.ETIMEDOUT) return null;
+    checked('vring_queue_stop', result);
+    const { lastAvail, usedIndex, unfinishedCount, unfinished } = nativeProgress.read(bytes);
+    const left = unfinished.slice(0, unfinishedCount);
+    return { lastAvail, usedIndex, ...(left.length > 0 && { unfinished: left }) };
+  }
+
+  /**
+   * The kinds of disk errors that a queue has not reported yet; with `endPeriod`, those that have occurred again since they
+   * were, and the others are forgotten.
+   */
+  diskErrors(queue: number, endPeriod: boolean): DiskErrors[] {
+    const { size } = nativeDiskErrors;
+    const bytes = new Uint8Array(MAX_DISK_ERRORS * size);
+    const count = checked(
+      'vring_queue_disk_errors',
+      this.#calls.vring_queue_disk_errors(this.handle, queue, Number(endPeriod), bytes, MAX_DISK_ERRORS),
+    );
+    return Array.from({ length: count }, (_, index) => {
+      const { sector, count, access, errno } = nativeDiskErrors.read(bytes, index * size);
+      return { access: DISK_ACCESSES[access]!, errno, sector: Number(sector), count: Number(count) };
+    });
   }
 
   /** Why a queue is no longer served, in words. */

@@ -1,29 +1,43 @@
-import type { QueueProgress } from '../../devices/virtio/virtio-device.ts';
+import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
 import type { BlkQueueConfig, NativeVm } from './native.ts';
 
-/** The queue threads of a machine, and the callbacks for failed ones. */
+/** What a machine is notified of by a queue thread. */
+export type QueueThreadEvents = {
+  readonly onBroken: (reason: string) => void;
+  readonly onDiskErrors: () => void;
+};
+
+/** The queue threads of a machine, and the callbacks for their events. */
 export class QueueThreads {
   readonly #native: NativeVm;
-  readonly #onBroken = new Map<number, (reason: string) => void>();
+  readonly #events = new Map<number, QueueThreadEvents>();
 
   constructor(native: NativeVm) {
     this.#native = native;
   }
 
-  /** Starts a thread that serves a virtio-blk queue. @returns a function that stops it */
-  startBlk(config: BlkQueueConfig, onBroken: (reason: string) => void): { stop(): QueueProgress } {
-    const handle = this.#native.startBlkQueue(config);
-    this.#onBroken.set(handle, onBroken);
+  /** Starts a thread that serves a virtio-blk queue. */
+  startBlk(config: BlkQueueConfig, events: QueueThreadEvents): BlockQueue {
+    const native = this.#native;
+    const handle = native.startBlkQueue(config);
+    this.#events.set(handle, events);
     return {
+      requestStop: () => native.requestQueueStop(handle),
       stop: () => {
-        this.#onBroken.delete(handle);
-        return this.#native.stopQueue(handle);
+        this.#events.delete(handle);
+        return native.stopQueue(handle);
       },
+      diskErrors: endPeriod => native.diskErrors(handle, endPeriod),
     };
   }
 
   /** The reactor reports that the queue with this handle is no longer served. */
   broken(handle: number): void {
-    this.#onBroken.get(handle)?.(this.#native.queueError(handle));
+    this.#events.get(handle)?.onBroken(this.#native.queueError(handle));
+  }
+
+  /** The reactor reports that the queue with this handle has new kinds of disk errors. */
+  diskErrors(handle: number): void {
+    this.#events.get(handle)?.onDiskErrors();
   }
 }

@@ -91,6 +91,13 @@ describe('virtio-blk', () => {
     expect(queue).toMatchObject({ index: 1, size: 16, descriptors: RINGS + 0x1000, counterSlot: 1 });
     expect(options.serial).toBe('DISK-1');
     expect(options.features & FEATURE.flush).toBe(FEATURE.flush);
+    // The limits that the config space reports.
+    expect(options.limits).toEqual({
+      segments: config(12, 4),
+      ranges: config(40, 4),
+      rangeSectors: config(36, 4),
+    });
+    expect(options.limits).toMatchObject({ ranges: config(52, 4), rangeSectors: config(48, 4) });
     driver.status = 0;
     expect(backend.running.size).toBe(0);
   });
@@ -117,13 +124,28 @@ describe('virtio-blk', () => {
   test('continues after a pause where its queues stopped', () => {
     plug();
     start(1);
-    backend.progress = { lastAvail: 12, usedIndex: 11 };
+    backend.progress = { lastAvail: 12, usedIndex: 11, unfinished: [5] };
     built.device.pause!();
     expect(backend.running.size).toBe(0);
     built.device.resume!();
-    expect(backend.running.get(0)!.queue.progress).toEqual({ lastAvail: 12, usedIndex: 11 });
+    expect(backend.running.get(0)!.queue.progress).toEqual({
+      lastAvail: 12,
+      usedIndex: 11,
+      unfinished: [5],
+    });
     driver.status = 0;
     expect(backend.running.size).toBe(0);
+  });
+
+  test('is reset even if the host does not end a request', () => {
+    plug();
+    start(1);
+    backend.progress = null;
+    driver.status = 0;
+    expect(driver.status).toBe(0);
+    backend.refuse = 0;
+    start(1);
+    expect(machine.broken).toEqual(['blk0: no thread for the queue']);
   });
 
   test('a saved machine’s disk must have the same size', () => {

@@ -55,7 +55,7 @@ describe('pause and saved state', () => {
     driver.set16(COMMON.queueSelect, 1);
     device.progress = [
       { lastAvail: 3, usedIndex: 3 },
-      { lastAvail: 9, usedIndex: 8 },
+      { lastAvail: 9, usedIndex: 7, unfinished: [3, 1] },
     ];
     probe.transport.pause();
     const state = structuredClone(probe.transport.save());
@@ -68,7 +68,11 @@ describe('pause and saved state', () => {
     expect(device.activation).toBeNull();
     probe.transport.resume();
     expect(device.activation!.features).toBe(VERSION_1 | EVENT_IDX);
-    expect(device.activation!.queues[1]!.progress).toEqual({ lastAvail: 9, usedIndex: 8 });
+    expect(device.activation!.queues[1]!.progress).toEqual({
+      lastAvail: 9,
+      usedIndex: 7,
+      unfinished: [3, 1],
+    });
     expect(machine.doorbells.size).toBe(2);
     expect(machine.vectors[0]!.sent).toEqual([]);
     driver.write(driver.table + 12, 4, 0);
@@ -79,6 +83,15 @@ describe('pause and saved state', () => {
     ['features that are not offered', state => put(state, 'lifecycle', 'accepted', 1n << 50n)],
     ['a queue outside RAM', state => put(queueOf(state), 'used', 0xfee0_0000)],
     ['a progress that is no index', state => put(queueOf(state), 'lastAvail', 70_000)],
+    ['unfinished chains that were not taken', state => put(queueOf(state), 'unfinished', heads(0))],
+    ['half an unfinished chain', state => put(queueOf(state), 'unfinished', new Uint8Array(1))],
+    [
+      'an unfinished chain outside the queue',
+      state => {
+        put(queueOf(state), 'lastAvail', 1);
+        put(queueOf(state), 'unfinished', heads(256));
+      },
+    ],
     ['another number of queues', state => put(state, 'lifecycle', 'queues', [])],
     ['another number of vectors', state => put(state, 'msix', 'table', new Uint8Array(16))],
     ['no interrupts', state => put(state, 'interrupts', null)],
@@ -112,4 +125,9 @@ function put(state: DeviceState, ...path: [...string[], StateValue]): void {
 
 function queueOf(state: DeviceState): DeviceState {
   return ((state.lifecycle as DeviceState).queues as DeviceState[])[0]!;
+}
+
+/** Heads of unfinished chains, as a queue saves them. */
+function heads(...descriptors: number[]): Uint8Array {
+  return new Uint8Array(Uint16Array.from(descriptors).buffer);
 }

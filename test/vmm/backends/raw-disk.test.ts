@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BlockBackend, BlockQueue } from '../../../src/devices/virtio/block-backend.ts';
+import type { BlockBackend, BlockQueue, DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
+import type { QueueProgress } from '../../../src/devices/virtio/virtio-device.ts';
 import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { openRawDisk } from '../../../src/vmm/backends/raw-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
@@ -12,6 +14,7 @@ import * as libc from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { allocateCounters } from '../../support/counters.ts';
+import { imageOnFullDisk } from '../../support/full-disk.ts';
 import { LocalOwner } from '../../support/local-owner.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { holdings, threadNames } from '../native/native-guest.ts';
@@ -118,6 +121,7 @@ class Driver {
   readonly callFd = this.native.ownFd(libc.eventfd());
   readonly disk: BlockBackend;
   readonly broken: string[] = [];
+  readonly diskErrors: DiskErrors[] = [];
   #queue: BlockQueue | null = null;
   #offered = 0;
 
@@ -129,7 +133,7 @@ class Driver {
     this.disk = openRawDisk(disk, readonly, this.queues, this.native);
   }
 
-  start(progress = { lastAvail: 0, usedIndex: 0 }): void {
+  start(progress: QueueProgress = { lastAvail: 0, usedIndex: 0 }): void {
     const counters = new CounterBlocks(this.counters, SHAPE).queue({
       device: 'blk0',
       type: 'virtio-blk',
@@ -139,12 +143,19 @@ class Driver {
     const addresses = { descriptors: DESCRIPTORS, available: AVAILABLE, used: USED };
     const fds = { kickFd: this.kickFd, callFd: this.callFd };
     const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counterSlot: counters.slot, counters };
-    const onBroken = (reason: string) => this.broken.push(reason);
-    this.#queue = this.disk.startQueue(queue, { features: FEATURES, serial: 'serial-7', onBroken });
+    this.#queue = this.disk.startQueue(queue, {
+      features: FEATURES,
+      serial: 'serial-7',
+      limits: { segments: 6, ranges: 1, rangeSectors: 8 },
+      onBroken: reason => this.broken.push(reason),
+      onDiskErrors: () => this.diskErrors.push(...this.#queue!.diskErrors(false)),
+    });
   }
 
-  stop() {
-    return this.#queue!.stop();
+  stop(): QueueProgress {
+    const progress = this.#queue!.stop();
+    if (progress === null) throw new Error('the queue is stuck');
+    return progress;
   }
 
   offer(
@@ -173,10 +184,19 @@ class Driver {
   ): number {
     this.offer(type, sector, data);
     while (this.ram.readU16(USED + 2) !== this.#offered) {
-      if (this.native.wait(5_000_000_000n) === 0) throw new Error('no interrupt within five seconds');
-      expect(this.native.eventKind(0)).toBe(EVENT.fd);
+      const events = this.native.wait(5_000_000_000n);
+      if (events === 0) throw new Error('no interrupt within five seconds');
+      for (let event = 0; event < events; event++) {
+        const kind = this.native.eventKind(event);
+        if (kind === EVENT.diskErrors) this.queues.diskErrors(this.native.eventIndex(event));
+        else expect(kind).toBe(EVENT.fd);
+      }
     }
     return this.ram.bytes(STATUS, 1)[0]!;
+  }
+
+  errorsOfPeriod(): readonly DiskErrors[] {
+    return this.#queue!.diskErrors(true);
   }
 
   counter(word: number): number {
@@ -254,6 +274,42 @@ describe('a queue of a raw disk', () => {
     driver.ram.writeU16(AVAILABLE + 2, 0);
     driver.start();
     expect(driver.request(TYPE.flush, 0)).toBe(0);
+  });
+
+  it('counts and reports what the host refuses', context => {
+    const driver = new Driver(imageOnFullDisk(context, folder, MiB));
+    driver.start();
+    const data = { address: DATA, length: 4096, write: false };
+    for (const sector of [8, 16, 24]) expect(driver.request(TYPE.write, sector, data)).toBe(1);
+    expect(driver.request(TYPE.read, 8, { ...data, write: true })).toBe(0);
+    // Beyond the disk: the driver's mistake.
+    expect(driver.request(TYPE.read, 4096, { ...data, write: true })).toBe(1);
+    expect(driver.counter(QUEUE.diskErrors)).toBe(3);
+    expect(driver.counter(QUEUE.errors)).toBe(4);
+    // The first is reported at once, those that come before the machine thread looks with it.
+    const { ENOSPC } = constants.errno;
+    expect(driver.diskErrors).toEqual([
+      { access: 'write', errno: ENOSPC, sector: 8, count: expect.any(Number) },
+    ]);
+    const later = driver.errorsOfPeriod();
+    expect(later.reduce((sum, { count }) => sum + count, driver.diskErrors[0]!.count)).toBe(3);
+  });
+
+  it('finishes after a restart what it had begun', () => {
+    const path = image();
+    const driver = new Driver(path);
+    driver.start();
+    driver.stop();
+    // A chain that was taken and not returned, as a queue is left that is stopped in the middle of it.
+    driver.ram.bytes(DATA, 4096).fill(0x77);
+    driver.offer(TYPE.write, 8, { address: DATA, length: 4096, write: false });
+    libc.drainEventfd(driver.kickFd);
+    driver.start({ lastAvail: 1, usedIndex: 0, unfinished: [0] });
+    expect(driver.native.wait(5_000_000_000n)).toBe(1);
+    expect(driver.ram.readU16(USED + 2)).toBe(1);
+    expect(readFileSync(path)[4096]).toBe(0x77);
+    expect(driver.stop()).toEqual({ lastAvail: 1, usedIndex: 1 });
+    expect(() => driver.start({ lastAvail: 1, usedIndex: 1, unfinished: [0] })).toThrow('EINVAL');
   });
 
   it('leaves no thread or fd behind, stopped or destroyed', () => {

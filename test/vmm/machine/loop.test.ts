@@ -20,6 +20,7 @@ test('timers fire during a constant stream of exits', () => {
     parked: () => {},
     vcpuEnded: () => {},
     queueBroken: () => {},
+    diskErrors: () => {},
   });
   expect(exits).toBeGreaterThan(0);
 });

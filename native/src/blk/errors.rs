@@ -1,0 +1,154 @@
+//! The disk errors of a queue, by kind, until the machine thread has reported them: the first of each kind at once, further
+//! ones as a count at the end of its reporting period. A failing disk can't flood it.
+
+use crate::sync::lock;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// What a request wanted of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Access {
+    Read = 0,
+    Write = 1,
+    Flush = 2,
+    Discard = 3,
+    WriteZeroes = 4,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskError {
+    pub access: Access,
+    /// 0: the file ended before the disk's last sector.
+    pub errno: i32,
+    /// Where the failed step began.
+    pub sector: u64,
+}
+
+/// Errors of one kind, as JavaScript reads them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct DiskErrors {
+    /// Of the first one.
+    pub sector: u64,
+    /// Requests.
+    pub count: u64,
+    pub access: u32,
+    pub errno: i32,
+}
+
+struct Kind {
+    errors: DiskErrors,
+    reported: bool,
+}
+
+/// The most kinds that are told apart.
+const MAX_KINDS: usize = 32;
+
+#[derive(Default)]
+pub struct ErrorLog {
+    kinds: Mutex<Vec<Kind>>,
+    unreported: AtomicBool,
+}
+
+impl ErrorLog {
+    /// Returns whether the error is the first of its kind, so that the machine thread must be notified.
+    pub fn note(&self, error: DiskError) -> bool {
+        let mut kinds = lock(&self.kinds);
+        let (access, errno) = (error.access as u32, error.errno);
+        let known = kinds.iter_mut().find(|kind| (kind.errors.access, kind.errors.errno) == (access, errno));
+        if let Some(Kind { errors, .. }) = known {
+            if errors.count == 0 {
+                errors.sector = error.sector;
+            }
+            errors.count += 1;
+            return false;
+        }
+        if kinds.len() == MAX_KINDS {
+            return false;
+        }
+        let errors = DiskErrors { sector: error.sector, count: 1, access, errno };
+        kinds.push(Kind { errors, reported: false });
+        self.unreported.store(true, SeqCst);
+        true
+    }
+
+    /// Whether there are new kinds since this was last asked.
+    pub fn has_new(&self) -> bool {
+        self.unreported.swap(false, SeqCst)
+    }
+
+    /// The kinds that have not been reported yet. Returns their number, at most `out.len()`.
+    pub fn take_new(&self, out: &mut [DiskErrors]) -> usize {
+        let mut kinds = lock(&self.kinds);
+        let new = kinds.iter_mut().filter(|kind| !kind.reported);
+        let taken = new.zip(out).map(|(kind, out)| {
+            *out = take(&mut kind.errors);
+            kind.reported = true;
+        });
+        taken.count()
+    }
+
+    /// Ends the reporting period: the kinds that occurred again since they were reported. The others are forgotten.
+    pub fn end_period(&self, out: &mut [DiskErrors]) -> usize {
+        let mut kinds = lock(&self.kinds);
+        kinds.retain(|kind| !kind.reported || kind.errors.count > 0);
+        let again = kinds.iter_mut().filter(|kind| kind.reported);
+        again.zip(out).map(|(kind, out)| *out = take(&mut kind.errors)).count()
+    }
+}
+
+/// The errors so far; counting goes on from 0.
+fn take(errors: &mut DiskErrors) -> DiskErrors {
+    let taken = *errors;
+    errors.count = 0;
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: DiskError = DiskError { access: Access::Write, errno: libc::ENOSPC, sector: 8 };
+    const BAD: DiskError = DiskError { access: Access::Read, errno: libc::EIO, sector: 3 };
+
+    fn taken(take: impl Fn(&mut [DiskErrors]) -> usize) -> Vec<(u32, i32, u64, u64)> {
+        let mut out = [DiskErrors::default(); MAX_KINDS];
+        let count = take(&mut out);
+        out[..count].iter().map(|errors| (errors.access, errors.errno, errors.sector, errors.count)).collect()
+    }
+
+    #[test]
+    fn the_first_of_each_kind_is_reported_and_the_rest_counted() {
+        let log = ErrorLog::default();
+        assert!(log.note(FULL) && log.has_new() && !log.has_new());
+        assert!(!log.note(FULL));
+        assert!(log.note(BAD));
+        assert_eq!(taken(|out| log.take_new(out)), [(1, libc::ENOSPC, 8, 2), (0, libc::EIO, 3, 1)]);
+        assert_eq!(taken(|out| log.take_new(out)), []);
+
+        assert!(!log.note(DiskError { sector: 16, ..FULL }));
+        assert!(!log.note(FULL));
+        assert_eq!(taken(|out| log.end_period(out)), [(1, libc::ENOSPC, 16, 2)]);
+        assert!(log.note(BAD), "reads had not failed again in that period");
+        assert!(!log.note(FULL));
+    }
+
+    #[test]
+    fn what_is_not_reported_yet_outlives_a_period() {
+        let log = ErrorLog::default();
+        log.note(FULL);
+        assert_eq!(taken(|out| log.end_period(out)), []);
+        assert_eq!(taken(|out| log.take_new(out)), [(1, libc::ENOSPC, 8, 1)]);
+        assert_eq!(taken(|out| log.end_period(out)), []);
+    }
+
+    #[test]
+    fn the_kinds_are_bounded() {
+        let log = ErrorLog::default();
+        for errno in 0..2 * MAX_KINDS as i32 {
+            log.note(DiskError { errno, ..BAD });
+        }
+        assert_eq!(taken(|out| log.take_new(out)).len(), MAX_KINDS);
+    }
+}

@@ -1,0 +1,197 @@
+//! Stopping a queue: between two steps of its requests, and while the kernel holds on to one.
+
+use super::testing::*;
+use super::userfault::MissingPages;
+use super::*;
+use crate::counters::{Counters, HEADER_WORDS, queue as words};
+use crate::memory::{Region, guest_ram};
+use crate::queue::testing::{in_, out};
+use crate::vm::Vm;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use vm_memory::{GuestAddress, GuestMemoryBackend};
+
+const IN: u32 = 0;
+const WRITE_ZEROES: u32 = 13;
+/// What of guest memory is missing.
+const MISSING: u64 = 0x10_0000;
+
+#[test]
+fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, 0);
+    disk.stop();
+    disk.sectors = (32 << 20) / 512;
+    disk.file.set_len(32 << 20).unwrap();
+    disk.max_range_sectors = u32::MAX;
+    disk.file.write_all_at(&[1; 512], 0).unwrap();
+    disk.start(0);
+    // Each writes zeros to the whole disk: the file can't do it otherwise.
+    for tag in 0..21 {
+        let range = [0u64, disk.sectors];
+        disk.write(DATA + 16 * tag, &range.map(u64::to_le_bytes).concat());
+        disk.offer(tag, WRITE_ZEROES, 0, &[out(DATA + 16 * tag, 16)]);
+    }
+    disk.kick.signal();
+    disk.await_counter(words::MAX_IN_FLIGHT, 1);
+    disk.stop();
+    let used = disk.driver.used_index();
+    assert!(used < 21, "all requests were carried out to their ends");
+    assert!(!disk.unfinished.is_empty());
+    for head in disk.unfinished.clone() {
+        assert_eq!(
+            disk.read::<1>(STATUS + u64::from(head) / 3),
+            [0xff],
+            "the chain at {head} is not finished"
+        );
+    }
+
+    disk.start(0);
+    disk.await_used(21);
+    let mut heads: Vec<_> = (0..21).map(|index| disk.driver.used(index).0).collect();
+    heads.sort();
+    assert_eq!(heads, (0..21).map(|tag| 3 * tag).collect::<Vec<_>>());
+    for tag in 0..21 {
+        assert_eq!(disk.read::<1>(STATUS + tag), [0]);
+    }
+    assert_eq!(disk.on_disk::<512>(0), [0; 512]);
+    assert_eq!(disk.counters.get(words::REQUESTS), 21);
+}
+
+#[test]
+fn only_chains_that_were_taken_can_be_resumed() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, 0);
+    disk.stop();
+    let mut start = |available, used, unfinished: &[u16]| {
+        disk.driver.layout.position = Position { available, used };
+        disk.driver.set_available_index(available);
+        disk.unfinished = unfinished.to_vec();
+        let reactor = Arc::new(Reactor::new().unwrap());
+        BlkQueue::start(&disk.config(0), disk.ram.clone(), disk.counters, reactor, true).map(|_| ())
+    };
+    assert_eq!(start(2, 1, &[0]), Ok(()));
+    assert_eq!(start(1, u16::MAX, &[0, 3]), Ok(()));
+    assert_eq!(start(2, 1, &[0, 3]), Err(Errno(libc::EINVAL)));
+    assert_eq!(start(2, 1, &[64]), Err(Errno(libc::EINVAL)));
+}
+
+/// Begins a read that the kernel can't finish. None if this user may not do that.
+fn read_into_missing_memory(file: File) -> Option<(Fixture, MissingPages)> {
+    let mut disk = Fixture::new(file, FEATURES, 0);
+    let missing = MissingPages::new(&disk.ram, MISSING, 4096);
+    let Ok(missing) = missing.inspect_err(|error| eprintln!("userfaultfd: {error}; nothing tested")) else {
+        return None;
+    };
+    disk.offer(0, IN, 0, &[in_(MISSING, 4096)]);
+    disk.kick.signal();
+    missing.await_access();
+    Some((disk, missing))
+}
+
+fn is_left_behind(file: File) {
+    let Some((mut disk, missing)) = read_into_missing_memory(file) else { return };
+    assert!(!disk.queue().end_within(Duration::ZERO), "the request has ended");
+    let counted = disk.counters.snapshot();
+    drop(missing);
+    disk.queue().join();
+    assert_eq!(disk.counters.snapshot(), counted, "the thread still counted");
+    assert_eq!(disk.read::<1>(STATUS), [0xff], "the thread still wrote to guest memory");
+    assert_eq!(disk.driver.used_index(), 0);
+}
+
+#[test]
+fn a_thread_that_waits_for_a_stuck_request_is_left_behind() {
+    is_left_behind(memory_file());
+}
+
+#[test]
+fn a_thread_that_is_itself_stuck_in_the_kernel_is_left_behind() {
+    is_left_behind(direct_file());
+}
+
+#[test]
+fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
+    let memory = Box::leak(vec![0u64; HEADER_WORDS + words::WORDS].into_boxed_slice());
+    // SAFETY: the words are leaked.
+    let counters = unsafe { Counters::new(memory.as_ptr(), memory.len(), 0, 1) }.unwrap();
+    let vm = Vm::new(counters, 1).unwrap();
+    let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
+    disk.queue().end_within(Duration::ZERO);
+    drop(missing);
+    disk.queue().join();
+
+    // The same queue, in a VM that owns its memory.
+    const BYTES: usize = 0x20_0000;
+    let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address that the kernel chooses.
+    let host = unsafe { libc::mmap(std::ptr::null_mut(), BYTES, prot, flags, -1, 0) };
+    vm.own_map(host as usize, BYTES).unwrap();
+    let region = Region { gpa: 0, size: BYTES as u64, host: host as u64 };
+    // SAFETY: the VM unmaps the region after its threads have ended.
+    let ram = unsafe { guest_ram(&[region]) }.unwrap();
+    let mut content = vec![0; MISSING as usize];
+    disk.ram.get_slice(GuestAddress(0), content.len()).unwrap().copy_to(&mut content[..]);
+    ram.get_slice(GuestAddress(0), content.len()).unwrap().copy_from(&content[..]);
+    let missing = MissingPages::new(&ram, MISSING, 4096).unwrap();
+    vm.set_memory(ram);
+    let queue = vm.start_blk_queue(&disk.config(0)).unwrap();
+    missing.await_access();
+
+    vm.shutdown();
+    assert_eq!(vm.queues().stuck(), [0]);
+    assert_eq!(vm.queues().error(queue), Err(Errno(libc::ENOENT)));
+    vm.release();
+    assert!(is_mapped(host, BYTES));
+    drop(missing);
+    while is_mapped(host, BYTES) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
+    let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
+    let queues = crate::queues::Queues::default();
+    let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();
+    assert_eq!(queues.stop(handle), Ok(None));
+    assert_eq!(queues.add(0, || unreachable!()), Err(Errno(libc::EINPROGRESS)));
+    assert_eq!(queues.stuck(), [0]);
+    drop(missing);
+    while !queues.stuck().is_empty() {
+        std::thread::yield_now();
+    }
+    disk.driver.layout.position = Position { available: 0, used: 0 };
+    disk.start(0);
+    assert!(queues.add(0, || Ok(disk.take_queue())).is_ok());
+}
+
+fn is_mapped(address: *mut libc::c_void, len: usize) -> bool {
+    let mut resident = vec![0u8; len / 4096];
+    // SAFETY: one byte for each page.
+    unsafe { libc::mincore(address, len, resident.as_mut_ptr()) == 0 }
+}
+
+/// However many requests of whatever size a driver makes: the kernel works on a bounded part of them.
+#[test]
+fn large_requests_wait_for_their_turn() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, 0);
+    let missing = MissingPages::new(&disk.ram, MISSING, 4096);
+    let Ok(missing) = missing.inspect_err(|error| eprintln!("userfaultfd: {error}; nothing tested")) else {
+        return;
+    };
+    disk.stop();
+    // Two buffers of 1 MiB are one step, and eight steps all that is in progress at a time.
+    disk.sectors = (4 << 20) / 512;
+    disk.file.set_len(4 << 20).unwrap();
+    for tag in 0..15 {
+        disk.offer(tag, IN, 0, &[in_(MISSING, 1 << 20), in_(MISSING, 1 << 20)]);
+    }
+    disk.start(0);
+    missing.await_access();
+    disk.await_counter(words::REQUESTS, 8);
+    assert_eq!(disk.counters.get(words::REQUESTS), 8);
+    assert_eq!(disk.counters.get(words::IN_FLIGHT), 8);
+    drop(missing);
+    disk.await_used(15);
+    assert_eq!(disk.counters.get(words::REQUESTS), 15);
+    assert_eq!(disk.counters.get(words::MAX_IN_FLIGHT), 8);
+}

@@ -1,0 +1,47 @@
+//! Whether a thread that is asked to end can be left behind: only while it is in the kernel. It then finds out on its way
+//! back, before it touches anything that isn't its own.
+
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+
+const RUNNING: u8 = 0;
+const IN_KERNEL: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// The thread passes it on its way into a system call that may take arbitrarily long, and back.
+#[derive(Default)]
+pub struct Gate(AtomicU8);
+
+impl Gate {
+    /// For the thread: makes a call. None if the thread has been abandoned meanwhile: it may no longer touch what it
+    /// does not own.
+    pub fn in_kernel<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let _ = self.0.compare_exchange(RUNNING, IN_KERNEL, SeqCst, SeqCst);
+        let result = call();
+        let back = self.0.compare_exchange(IN_KERNEL, RUNNING, SeqCst, SeqCst);
+        back.is_ok().then_some(result)
+    }
+
+    /// For the others: leaves the thread behind. Returns false while it isn't in the kernel.
+    pub fn abandon(&self) -> bool {
+        match self.0.compare_exchange(IN_KERNEL, ABANDONED, SeqCst, SeqCst) {
+            Ok(_) => true,
+            Err(state) => state == ABANDONED,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_abandoned_only_in_the_kernel_and_finds_out() {
+        let gate = Gate::default();
+        assert!(!gate.abandon());
+        assert_eq!(gate.in_kernel(|| 7), Some(7));
+        assert!(!gate.abandon());
+        assert_eq!(gate.in_kernel(|| assert!(gate.abandon())), None);
+        assert_eq!(gate.in_kernel(|| ()), None);
+        assert!(gate.abandon());
+    }
+}

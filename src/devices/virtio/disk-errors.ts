@@ -1,0 +1,79 @@
+import { getSystemErrorMap } from 'node:util';
+import type { Cancel, Clock } from '../device.ts';
+import type { BlockQueue, DiskErrors } from './block-backend.ts';
+
+/** Within this time, in nanoseconds, the errors of one kind give one report, and their number another. */
+export const DISK_ERROR_PERIOD = 60_000_000_000n;
+
+/**
+ * Reports a disk's errors to the user: the first of each kind at once, and those that follow as a number at the end of the
+ * period, so that a failing disk doesn't flood the log. A period without any ends with null.
+ */
+export class DiskErrorReports {
+  readonly #clock: Clock;
+  readonly #queues: () => readonly BlockQueue[];
+  readonly #report: (text: string | null) => void;
+  /** The kinds reported in this period, and what has followed. */
+  readonly #kinds = new Map<string, DiskErrors | null>();
+  #timer: Cancel | null = null;
+
+  constructor(clock: Clock, queues: () => readonly BlockQueue[], report: (text: string | null) => void) {
+    this.#clock = clock;
+    this.#queues = queues;
+    this.#report = report;
+  }
+
+  /** A queue has new kinds of errors. */
+  collect(): void {
+    for (const queue of this.#queues()) for (const errors of queue.diskErrors(false)) this.#add(errors);
+  }
+
+  #add(errors: DiskErrors): void {
+    const key = `${errors.access} ${errors.errno}`;
+    const later = this.#kinds.get(key);
+    if (later === undefined) {
+      this.#kinds.set(key, null);
+      this.#report(firstText(errors));
+    } else {
+      this.#kinds.set(key, later === null ? errors : { ...later, count: later.count + errors.count });
+    }
+    this.#timer ??= this.#startPeriod();
+  }
+
+  #startPeriod(): Cancel {
+    return this.#clock.at(this.#clock.now() + DISK_ERROR_PERIOD, () => this.#endPeriod());
+  }
+
+  #endPeriod(): void {
+    for (const queue of this.#queues()) for (const errors of queue.diskErrors(true)) this.#add(errors);
+    const again = [...this.#kinds].filter(([, errors]) => errors !== null);
+    this.#kinds.clear();
+    for (const [key, errors] of again) {
+      this.#kinds.set(key, null);
+      this.#report(laterText(errors!));
+    }
+    this.#timer = again.length > 0 ? this.#startPeriod() : null;
+    if (again.length === 0) this.#report(null);
+  }
+}
+
+function firstText({ access, errno, sector, count }: DiskErrors): string {
+  const more = count > 1 ? `, and ${count - 1} more` : '';
+  const place = access === 'flush' ? '' : ` at sector ${sector}`;
+  return `${access}${place} failed: ${errorText(errno)}${more}`;
+}
+
+function laterText({ access, errno, sector, count }: DiskErrors): string {
+  const requests = `${count} more ${access} ${count === 1 ? 'request' : 'requests'}`;
+  const place = access === 'flush' ? '' : `, the first at sector ${sector}`;
+  return `${requests} failed within a minute${place}: ${errorText(errno)}`;
+}
+
+/** `ENOSPC (No space left on device)` */
+function errorText(errno: number): string {
+  if (errno === 0) return 'the image has become shorter';
+  const [name, message] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, null];
+  return message === null
+    ? name
+    : `${name} (${message[0]!.toUpperCase()}${message.slice(1)})`.replace('I/o', 'I/O');
+}
