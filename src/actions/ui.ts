@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { ConsoleFeed } from '../console/console-feed.ts';
 import type { Engine } from '../engine/engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
-import { type EngineEvent, isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
+import { deviceTroubles, type EngineEvent, isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
@@ -190,9 +190,9 @@ export class Ui {
     const vm = this.store.getState().infos[event.vm.id]!;
     if (before?.state !== vm.state && !isAlive(vm)) this.#reportEnd(vm);
     if (before?.keyboardHolder !== vm.keyboardHolder) this.#followKeyboard(vm);
-    for (const [device, reason] of Object.entries(vm.broken)) {
-      if (before?.broken[device] !== reason)
-        this.#show('error', `${vm.name}: ${device} is broken: ${reason}`);
+    const known = before === undefined ? [] : deviceTroubles(before);
+    for (const trouble of deviceTroubles(vm)) {
+      if (!known.includes(trouble)) this.#show('error', `${vm.name}: ${trouble}`);
     }
   }
 

@@ -1,6 +1,6 @@
 import { Text } from 'ink';
 import { completions } from '../actions/command-line.ts';
-import { cannotStart, type VmInfo } from '../engine/vm-info.ts';
+import { cannotStart, deviceTroubles, type VmInfo } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { FieldLayer, PromptLayer } from '../store/layers.ts';
 import { listOnScreen, shownFilter } from '../store/list-slice.ts';
@@ -51,8 +51,8 @@ function vmTrouble(vm: VmInfo): string {
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return `${vm.name} cannot start: ${obstacle}`;
   if (vm.reason !== null) return `${vm.name} ${vm.state === 'off' ? 'is off' : vm.state}: ${vm.reason}`;
-  const [device, reason] = Object.entries(vm.broken)[0] ?? [];
-  return device === undefined ? '' : `${vm.name}: ${device} is broken: ${reason}`;
+  const [trouble] = deviceTroubles(vm);
+  return trouble === undefined ? '' : `${vm.name}: ${trouble}`;
 }
 
 function hostTrouble(state: AppState): string {

@@ -21,6 +21,8 @@ export type VmInfo = {
   readonly interrupted?: true;
   /** Devices that stopped serving their driver because it broke the rules, each with the reason. */
   readonly broken: Readonly<Record<string, string>>;
+  /** Devices whose requests the host's disk has failed within the last minute or two, each with what failed last. Absent: none. */
+  readonly diskErrors?: Readonly<Record<string, string>>;
   /** Milliseconds since 1970, or null before the first start. */
   readonly startedAt: number | null;
   /** The process that runs its machine; null without one. */
@@ -76,6 +78,14 @@ export type Loss = {
 /** Does it have a machine, running or not? */
 export function isAlive(vm: Pick<VmInfo, 'state'>): boolean {
   return vm.state !== 'off' && vm.state !== 'crashed';
+}
+
+/** What is wrong with its devices, in a sentence each: those that are broken, then those with disk errors. */
+export function deviceTroubles({ broken, diskErrors = {} }: Pick<VmInfo, 'broken' | 'diskErrors'>): string[] {
+  return [
+    ...Object.entries(broken).map(([device, reason]) => `${device} is broken: ${reason}`),
+    ...Object.entries(diskErrors).map(([device, text]) => `${device}: ${text}`),
+  ];
 }
 
 /** Why a VM cannot be started as it is defined, with every reason; null when nothing is known against it. */

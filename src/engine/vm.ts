@@ -80,6 +80,8 @@ export class Vm {
   readonly #typedAhead = new TypedAhead();
   /** Devices that stopped serving their driver, and why. */
   #broken: Readonly<Record<string, string>> = {};
+  /** What the host's disk failed last, by device. */
+  #diskErrors: Readonly<Record<string, string>> = {};
   #startedAt: number | null = null;
   #ended: Promise<void> = Promise.resolve();
 
@@ -117,6 +119,7 @@ export class Vm {
       startedAt: this.#startedAt,
       pid: this.#machine?.pid ?? null,
       broken: this.#broken,
+      ...(Object.keys(this.#diskErrors).length > 0 && { diskErrors: this.#diskErrors }),
       confinement: this.#confinement,
       topology: this.#topology,
       defined: this.#defined !== null,
@@ -315,6 +318,7 @@ export class Vm {
     this.#hasRun = false;
     this.#interrupted = false;
     this.#broken = {};
+    this.#diskErrors = {};
     this.#confinement = null;
     this.#ended = machine.gone.then(death => {
       // The one that was silent may have answered, and is another object then.
@@ -350,6 +354,10 @@ export class Vm {
         break;
       case 'broken':
         this.#broken = message.broken;
+        this.#listener.changed(this);
+        break;
+      case 'disk-errors':
+        this.#diskErrors = message.diskErrors;
         this.#listener.changed(this);
         break;
       case 'event':
@@ -391,6 +399,7 @@ export class Vm {
     this.#stuck = null;
     this.#whenKnown();
     this.#typedAhead.clear();
+    this.#diskErrors = {};
     this.#keepCounters();
     // Before listeners are notified: they may start it again at once.
     this.#place?.release();

@@ -27,6 +27,8 @@ export type Report = {
     readonly memoryBytes: number;
     /** By device, why it stopped serving its driver. */
     readonly broken: Readonly<Record<string, string>>;
+    /** By device, what the host's disk failed last. */
+    readonly diskErrors: Readonly<Record<string, string>>;
   };
   readonly rates: VmTotals;
   readonly vcpus: readonly VcpuFacts[];
@@ -113,6 +115,7 @@ export function reportFacts(
       vcpus: vm.vcpus,
       memoryBytes: vm.memoryBytes,
       broken: vm.broken,
+      diskErrors: vm.diskErrors ?? {},
     },
     rates: totals,
     vcpus: detail.vcpus.map(vcpuFacts),

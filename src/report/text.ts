@@ -1,3 +1,4 @@
+import { deviceTroubles } from '../engine/vm-info.ts';
 import { bytes, count, nanoseconds, percent, rate } from '../text/units.ts';
 import { type Align, pad, width } from '../text/width.ts';
 import type { Report } from './report.ts';
@@ -10,7 +11,7 @@ export function textReport(report: Report): string {
     [
       `${title}; rates over ${report.seconds.toFixed(1)} s`,
       ...(vm.reason ? [vm.reason] : []),
-      ...Object.entries(vm.broken).map(([device, reason]) => `${device} is broken: ${reason}`),
+      ...deviceTroubles(vm),
     ],
     vcpuTable(report),
     exitTable(report),

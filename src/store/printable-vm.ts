@@ -13,11 +13,16 @@ export function printableVm(vm: VmInfo): VmInfo {
     blockers: vm.blockers.map(printable),
     keyboardHolder: orNull(vm.keyboardHolder),
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
-    broken: Object.fromEntries(
-      Object.entries(vm.broken).map(([device, reason]) => [printable(device), printable(reason)]),
-    ),
+    broken: printableRecord(vm.broken),
+    ...(vm.diskErrors !== undefined && { diskErrors: printableRecord(vm.diskErrors) }),
     topology: vm.topology === null ? null : printableTopology(vm.topology),
   };
+}
+
+function printableRecord(texts: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(texts).map(([device, text]) => [printable(device), printable(text)]),
+  );
 }
 
 function printableTopology({ shape, queues, regions, devices, pinning }: Topology): Topology {

@@ -29,6 +29,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     ...(vm.autostart ? [fact('Autostart', 'on: started with vring serve')] : []),
     fact('Started', vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString()),
     ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
+    ...Object.entries(vm.diskErrors ?? {}).map(([device, text]) => fact(device, text)),
   ];
 }
 

@@ -53,7 +53,8 @@ function interruptedAlarm(vms: readonly VmInfo[]): Alarm[] {
   return [error('interrupted', one ? first.id : null, text)];
 }
 
-function vmAlarms({ id, name, state, reason, broken, problem, blockers, interrupted }: VmInfo): Alarm[] {
+function vmAlarms(vm: VmInfo): Alarm[] {
+  const { id, name, state, reason, broken, diskErrors = {}, problem, blockers, interrupted } = vm;
   const obstacle = cannotStart({ problem, blockers });
   return [
     ...(state === 'crashed' && !interrupted
@@ -61,6 +62,9 @@ function vmAlarms({ id, name, state, reason, broken, problem, blockers, interrup
       : []),
     ...Object.entries(broken).map(([device, why]) =>
       error(`${id} ${device}`, id, `${name}: ${device} is broken: ${why}`),
+    ),
+    ...Object.entries(diskErrors).map(([device, text]) =>
+      error(`${id} ${device} disk`, id, `${name}: ${device}: ${text}`),
     ),
     ...(obstacle === null ? [] : [warning(`${id} definition`, id, `${name} cannot start: ${obstacle}`)]),
   ];

@@ -9,6 +9,8 @@ import { type Fact, fact } from './facts.ts';
 export type DeviceRow = DeviceLabel & {
   /** Why it no longer serves its driver; null while it does. */
   readonly broken: string | null;
+  /** What the host's disk failed last. */
+  readonly diskErrors: string | null;
   readonly queues: number;
   readonly requests: number;
   readonly bytesToGuest: number;
@@ -26,7 +28,12 @@ export type DeviceRow = DeviceLabel & {
 export function deviceRows(vm: VmInfo, rates: VmDetail | null, role?: DeviceLabel['role']): DeviceRow[] {
   return (vm.topology?.devices ?? [])
     .filter(device => role === undefined || device.role === role)
-    .map(device => ({ ...device, broken: vm.broken[device.name] ?? null, ...ratesOf(device.name, rates) }));
+    .map(device => ({
+      ...device,
+      broken: vm.broken[device.name] ?? null,
+      diskErrors: vm.diskErrors?.[device.name] ?? null,
+      ...ratesOf(device.name, rates),
+    }));
 }
 
 function ratesOf(device: string, rates: VmDetail | null) {
@@ -53,6 +60,7 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
   const queues = topology?.queues.filter(queue => queue.device === device.name) ?? [];
   return [
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
+    ...(device.diskErrors === null ? [] : [fact('Disk errors', device.diskErrors, 'status.error')]),
     fact('Type', device.title),
     ...(device.pci === null ? [] : [fact('PCI', device.pci)]),
     ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),

@@ -21,6 +21,8 @@ export type QueueRow = {
   readonly size: number;
   /** Its device no longer serves the driver. */
   readonly broken: boolean;
+  /** The host's disk fails requests of the device. */
+  readonly failing: boolean;
   readonly load: QueueLoad;
 };
 
@@ -62,8 +64,10 @@ export const QUEUE_COLUMNS: readonly QueueColumn[] = [
     ideal: 16,
     cut: 'middle',
     letter: 'v',
-    cell: ({ device, queue, broken }) =>
-      broken ? { text: `${device} BROKEN`, token: 'status.error' } : `${device} ${queue}`,
+    cell: ({ device, queue, broken, failing }) => {
+      if (broken) return { text: `${device} BROKEN`, token: 'status.error' };
+      return failing ? { text: `${device} ! ${queue}`, token: 'status.error' } : `${device} ${queue}`;
+    },
     value: ({ device, slot }) => `${device} ${slot}`,
   },
   {
@@ -184,10 +188,11 @@ export function createQueueSelectors() {
   return { allQueues, visibleQueues, queueRow };
 }
 
-function rowsOf({ id, topology, broken }: VmInfo, loads: readonly QueueLoad[]): QueueRow[] {
+function rowsOf({ id, topology, broken, diskErrors = {} }: VmInfo, loads: readonly QueueLoad[]): QueueRow[] {
   return loads.flatMap((load, slot) => {
     const label = topology?.queues[slot];
     if (label === undefined) return [];
-    return [{ key: `${id} ${slot}`, vm: id, slot, ...label, broken: label.device in broken, load }];
+    const trouble = { broken: label.device in broken, failing: label.device in diskErrors };
+    return [{ key: `${id} ${slot}`, vm: id, slot, ...label, ...trouble, load }];
   });
 }

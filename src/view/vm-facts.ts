@@ -12,10 +12,12 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
   const definition = !defined ? 'no definition' : autostart ? 'defined, autostart' : 'defined';
   const broken = Object.keys(vm.broken);
+  const failing = Object.keys(vm.diskErrors ?? {});
   return [
     since,
     ...(reason === null ? [] : [reason]),
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
+    ...(failing.length === 0 ? [] : [`disk errors: ${failing.join(', ')}`]),
     obstacle === null ? definition : `cannot start: ${obstacle}`,
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];

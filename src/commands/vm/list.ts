@@ -1,5 +1,5 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { cannotStart, isAlive, stateWord } from '../../engine/vm-info.ts';
+import { cannotStart, deviceTroubles, isAlive, stateWord } from '../../engine/vm-info.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -35,8 +35,8 @@ export function vmTable(vms: readonly VmInfo[], cells: number, now: number): str
 function note(vm: VmInfo): string {
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return printable(`cannot start: ${obstacle}`);
-  const [broken] = Object.entries(vm.broken);
-  if (broken !== undefined) return printable(`${broken[0]} is broken: ${broken[1]}`);
+  const [trouble] = deviceTroubles(vm);
+  if (trouble !== undefined) return printable(trouble);
   if (vm.reason !== null) return printable(vm.reason);
   return vm.defined ? '' : 'no definition';
 }

@@ -64,6 +64,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),
     ...(vm.keyboardHolder === null ? [] : fact('Keyboard', vm.keyboardHolder)),
     ...Object.entries(vm.broken).flatMap(([device, reason]) => fact(device, `broken: ${reason}`)),
+    ...Object.entries(vm.diskErrors ?? {}).flatMap(([device, text]) => fact(device, text)),
     ...(vm.detail === null ? [] : ['', ...printableLines(vm.detail)]),
     ...(vm.topology === null ? [] : deviceTables(vm.topology, cells)),
   ];

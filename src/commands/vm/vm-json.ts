@@ -11,7 +11,8 @@ export function vmFacts({ id: _, topology: __, ...facts }: VmInfo): VmFacts {
 export const VM_FACTS =
   '`name`, `state` (`starting`, `running`, `paused`, `stopping`, `off`, `crashed`), `vcpus`, `memoryBytes`, `startedAt` (milliseconds ' +
   'since 1970), `reason` (why it is off or crashed), `detail` (registers after a crash), `exitCode` (of the guest), `broken` (by ' +
-  'device, why it stopped serving its driver), `defined`, `problem` (why its definition is not valid), `blockers` (why a valid one cannot ' +
+  'device, why it stopped serving its driver), `diskErrors` (by device, what the host’s disk failed last; absent without errors in the ' +
+  'last minute or two), `defined`, `problem` (why its definition is not valid), `blockers` (why a valid one cannot ' +
   'start: features that this version lacks, missing files), `autostart`, `keyboardHolder` (the client that ' +
   'holds the keyboard of its console)';
 

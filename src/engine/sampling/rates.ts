@@ -60,6 +60,8 @@ export type QueueRates = {
   readonly bytesToGuest: number;
   readonly bytesFromGuest: number;
   readonly errors: number;
+  /** Requests that failed on the host's disk, since the baseline. */
+  readonly diskErrors: number;
   /** Mean number of requests found at a time; null when none were. */
   readonly batch: number | null;
   /** Requests taken and not yet returned, at this moment. */
@@ -194,6 +196,7 @@ function queueRates(window: Window, slot: number) {
     bytesToGuest: window.perSecond(base + QUEUE.bytesToGuest),
     bytesFromGuest: window.perSecond(base + QUEUE.bytesFromGuest),
     errors: window.perSecond(base + QUEUE.errors),
+    diskErrors: window.total(base + QUEUE.diskErrors),
     batch: batches === 0 ? null : window.moved(base + QUEUE.requests) / batches,
     inFlight: Number(window.after.words[base + QUEUE.inFlight]),
     depth: window.share(base + QUEUE.latencyNs),

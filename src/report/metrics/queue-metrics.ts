@@ -23,6 +23,7 @@ export const QUEUE_METRICS: readonly Family[] = [
     QUEUE.batches,
   ),
   counter('vring_queue_errors', 'Requests completed with an error.', QUEUE.errors),
+  counter('vring_queue_disk_errors', "Requests that failed on the host's disk.", QUEUE.diskErrors),
   {
     name: 'vring_queue_bytes',
     type: 'counter',

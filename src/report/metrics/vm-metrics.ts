@@ -41,6 +41,11 @@ export const VM_METRICS: readonly Family[] = [
     'Devices that stopped serving their driver because it violated the device protocol.',
     vm => Object.keys(vm.broken).length,
   ),
+  perVm(
+    'vring_vm_disks_with_errors',
+    "Disks whose requests the host's disk has failed within the last minute or two.",
+    vm => Object.keys(vm.diskErrors ?? {}).length,
+  ),
   perVm('vring_vm_definition_ok', '1 if the definition can be used, 0 if it has an error.', vm =>
     vm.problem === null ? 1 : 0,
   ),

@@ -114,12 +114,17 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
   );
 }
 
+function markedName({ name, broken, diskErrors }: DeviceRow): Cells[string] {
+  if (broken !== null) return { text: `${name} BROKEN`, token: 'status.error' };
+  return diskErrors === null ? name : { text: `${name} !`, token: 'status.error' };
+}
+
 function cellsOf(row: DeviceRow): Cells {
   const known = Object.fromEntries(row.facts.map(({ label, value, unit }) => [label, factText(value, unit)]));
   const latency = percentiles(row.latency);
   const ofQueues = (text: string) => (row.queues === 0 ? '-' : text);
   return {
-    name: row.broken === null ? row.name : { text: `${row.name} BROKEN`, token: 'status.error' },
+    name: markedName(row),
     type: row.type,
     pci: row.pci ?? '-',
     title: row.title,

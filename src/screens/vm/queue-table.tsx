@@ -27,7 +27,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 const NONE: readonly QueueRates[] = [];
-const NONE_BROKEN = {};
+const NO_TROUBLE = {};
 
 type QueueTableProps = {
   /** The VM's. */
@@ -40,7 +40,8 @@ type QueueTableProps = {
 /** The virtqueues of a VM. */
 export function QueueTable({ id, size, cursor }: QueueTableProps) {
   const queues = useAppState(state => (state.detail?.id === id ? state.detail.rates.queues : NONE));
-  const broken = useAppState(state => own(state.infos, id)?.broken ?? NONE_BROKEN);
+  const broken = useAppState(state => own(state.infos, id)?.broken ?? NO_TROUBLE);
+  const failing = useAppState(state => own(state.infos, id)?.diskErrors ?? NO_TROUBLE);
   const layout = layoutColumns(COLUMNS, size.columns);
   return (
     <Table
@@ -55,19 +56,21 @@ export function QueueTable({ id, size, cursor }: QueueTableProps) {
           key={queue.slot}
           layout={layout}
           selected={selected}
-          cells={cellsOf(queue, queue.device in broken)}
+          cells={cellsOf(queue, queue.device in broken, queue.device in failing)}
         />
       )}
     />
   );
 }
 
-function cellsOf(queue: QueueRates, broken: boolean): Cells {
+function cellsOf(queue: QueueRates, broken: boolean, failing: boolean): Cells {
   const latency = percentiles(queue.latency);
   return {
     queue: broken
       ? { text: `${queue.device} BROKEN`, token: 'status.error' }
-      : `${queue.device} ${queue.queue}`,
+      : failing
+        ? { text: `${queue.device} ! ${queue.queue}`, token: 'status.error' }
+        : `${queue.device} ${queue.queue}`,
     requests: rate(queue.requests),
     kicks: rate(queue.kicks),
     kicksSuppressed: rate(queue.kicksSuppressed),

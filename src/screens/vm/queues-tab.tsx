@@ -52,6 +52,10 @@ function QueueDetails({ queue, size: { columns, rows } }: { queue: QueueRates; s
   );
 }
 
+function errorsText({ errors, diskErrors }: QueueRates): string {
+  return `${rate(errors)}/s${diskErrors === 0 ? '' : `, ${count(diskErrors)} of the disk in total`}`;
+}
+
 function queueFacts(queue: QueueRates): Fact[] {
   const suppressed = (asked: number, spared: number) =>
     asked + spared === 0 ? 'none' : `${rate(asked)}/s, ${percent(spared / (asked + spared))} suppressed`;
@@ -65,6 +69,10 @@ function queueFacts(queue: QueueRates): Fact[] {
     fact('To guest', `${bytes(queue.bytesToGuest)}/s`),
     fact('From guest', `${bytes(queue.bytesFromGuest)}/s`),
     fact('Requests', `${rate(queue.requests)}/s, ${count(queue.totalRequests)} in total`),
-    fact('Errors', `${rate(queue.errors)}/s`, queue.errors > 0 ? 'status.error' : 'text.primary'),
+    fact(
+      'Errors',
+      errorsText(queue),
+      queue.errors > 0 || queue.diskErrors > 0 ? 'status.error' : 'text.primary',
+    ),
   ];
 }

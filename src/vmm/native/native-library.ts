@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 7;
+export const ABI_VERSION = 8;
 
 type Library = ReturnType<typeof koffi.load>;
 

@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { QUEUE } from '../../src/vmm/counters/counters.ts';
+import { freezableImage } from '../support/frozen-disk.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+
+const MiB = 2 ** 20;
+/** So much guest memory that its mapping is recognized in this process. */
+const MEMORY = 77 * MiB;
+
+const engine = new LocalEngine();
+afterEach(() => engine.close());
+
+/** Mappings of guest memory in this process. */
+function mappings(): number {
+  const ranges = readFileSync('/proc/self/maps', 'utf8').matchAll(/^([0-9a-f]+)-([0-9a-f]+) /gm);
+  return [...ranges].filter(([, start, end]) => parseInt(end!, 16) - parseInt(start!, 16) === MEMORY).length;
+}
+
+/** Requests in the first queue. */
+function inFlight(id: string): number {
+  const { words, layout } = engine.counters(id)!;
+  return Number(words[layout.queue(0) + QUEUE.inFlight]);
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(resolve => setImmediate(resolve));
+}
+
+describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), () => {
+  test('ends, says so, and keeps its memory and its disk until the disk answers', async context => {
+    const disk = freezableImage(context, MiB);
+    const devices = [{ type: 'virtio-blk', path: disk.image }] as const;
+    const guest = await GuestVm.start(engine, { memory: { bytes: MEMORY }, devices: [...devices] });
+    await guest.command('blk write 4k 4 10');
+    disk.freeze();
+    engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
+    await until(() => inFlight(guest.id) === 4);
+    await engine.kill(guest.id);
+
+    expect(guest.info.state).toBe('off');
+    expect(guest.info.broken).toEqual({ blk0: expect.stringMatching(/does not answer one of its requests/) });
+    expect(mappings()).toBe(1);
+    const again = GuestVm.start(engine, { name: 'other', devices: [...devices] });
+    await expect(again).rejects.toThrow(`disk ${disk.image} is in use`);
+
+    disk.thaw();
+    await until(() => mappings() === 0);
+    await GuestVm.start(engine, { name: 'other', devices: [...devices] });
+  });
+});
