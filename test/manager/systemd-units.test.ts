@@ -31,6 +31,12 @@ describe.each(UNITS)('the unit for %s', (_, path, manager) => {
       expect(value(key)).toBeUndefined();
   });
 
+  test('lets VMs have namespaces and cgroups', () => {
+    expect(value('Delegate')).toBe('cpu memory pids');
+    for (const key of ['RestrictNamespaces', 'ProtectControlGroups', 'PrivateUsers'])
+      expect(value(key)).toBeUndefined();
+  });
+
   test('is one that systemd takes', async context => {
     const { failed } = await execa('systemd-analyze', ['--version'], { reject: false });
     context.skip(failed, 'systemd-analyze is not installed');

@@ -1,10 +1,12 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
+import { type Cgroup, memoryLimitFor } from '../../vmm/confinement/cgroup.ts';
 import { type ExitStatus, signalProcess, watchExit } from '../../vmm/confinement/exit-status.ts';
 import { readForbiddenCall } from '../../vmm/confinement/forbidden-call.ts';
 import type { Layer } from '../../vmm/confinement/layer.ts';
 import { spawnConfined } from '../../vmm/confinement/spawn-confined.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import type { Death } from './machine.ts';
 import { machineProgram } from './machine-code.ts';
@@ -29,10 +31,16 @@ export class MachineProcess {
   readonly #exited: Promise<ExitStatus>;
   readonly #lastWords: Tail;
   readonly #reported: Tail;
+  readonly #cgroup: Cgroup | null;
   #alive = true;
+  #outOfMemory: ReturnType<Cgroup['outOfMemory']> = null;
 
-  /** @param confined false: without namespaces and the like. @throws SpawnError */
-  constructor({ confined }: { readonly confined: boolean }) {
+  /**
+   * @param confined false: without namespaces and the like
+   * @param cgroup to be in; removed with the process
+   * @throws SpawnError
+   */
+  constructor({ confined, cgroup }: { readonly confined: boolean; readonly cgroup: Cgroup | null }) {
     const [socket, theirs] = socketPair();
     const [words, stderr] = socketPair();
     const [reported, report] = socketPair();
@@ -52,13 +60,14 @@ export class MachineProcess {
         },
         fds: [theirs, report],
         stdio: [null, null, stderr],
-        ...(!confined && { confinement: { off: UNCONFINED } }),
+        confinement: { ...(!confined && { off: UNCONFINED }), ...(cgroup !== null && { cgroup: cgroup.fd }) },
       });
       this.pid = pid;
       this.pidfd = pidfd;
       this.layers = layers;
     } catch (error) {
       for (const fd of [socket, words, reported]) closeSync(fd);
+      void cgroup?.remove();
       throw error;
     } finally {
       for (const fd of [theirs, stderr, report]) closeSync(fd);
@@ -67,8 +76,11 @@ export class MachineProcess {
     this.#lastWords = new Tail(words);
     this.#reported = new Tail(reported);
     this.#exited = watchExit(this.pidfd, { ref: false });
+    this.#cgroup = cgroup;
     void this.#exited.then(() => {
       this.#alive = false;
+      this.#outOfMemory = cgroup?.outOfMemory() ?? null;
+      void cgroup?.remove();
       closeSync(this.pidfd);
     });
   }
@@ -88,9 +100,25 @@ export class MachineProcess {
         reason: `its process ${this.pid} made the system call ${forbidden.name}, which its seccomp filter forbids`,
         detail,
       };
+    if (this.#outOfMemory !== null) {
+      const whose = OUT_OF_MEMORY[this.#outOfMemory];
+      return {
+        reason: `its process ${this.pid} was killed by the kernel for lack of memory: ${whose}`,
+        detail,
+      };
+    }
     const by = signal ?? signalOf(code);
     if (by !== null) return { reason: `its process ${this.pid} was ended by ${by}`, detail };
     return code === 0 ? null : { reason: `its process ${this.pid} ended with exit status ${code}`, detail };
+  }
+
+  /** Limits it to what this machine may need of the host. @returns what it was confined with at its start */
+  limitTo({ memory, cpus, devices }: MachineConfig): readonly Layer[] {
+    const cgroup = this.#cgroup;
+    if (cgroup === null) return this.layers;
+    const pidsMax = THREADS + cpus + devices.length * QUEUES_PER_DEVICE;
+    cgroup.limit({ memoryMax: memoryLimitFor(memory.bytes), pidsMax });
+    return this.layers.map(layer => (layer.name === 'cgroup' ? cgroup.layer(layer) : layer));
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -103,6 +131,15 @@ export class MachineProcess {
     await watchExit(this.pidfd);
   }
 }
+
+/** Node's threads and room for more, and a device's queue threads. */
+const THREADS = 64;
+const QUEUES_PER_DEVICE = 64;
+
+const OUT_OF_MEMORY = {
+  limit: 'it needed far more than the VM has',
+  host: 'the host has too little for all that runs on it',
+} as const;
 
 const UNCONFINED = [
   'user-namespace',

@@ -1,5 +1,6 @@
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
+import { MachineCgroups } from './machine-cgroups.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { MachineProcess } from './machine-process.ts';
 import { type ProcessWatch, whyStuck } from './process-watch.ts';
@@ -74,11 +75,12 @@ export async function deathOfStranger(process: ProcessWatch): Promise<Death> {
 
 /** Machines in processes of their own: they go on when this process ends. */
 export class ProcessMachines implements Machines {
+  readonly #cgroups = new MachineCgroups();
   #spare: MachineProcess | null = null;
 
   warm(): void {
     try {
-      this.#spare ??= new MachineProcess({ confined: true });
+      this.#spare ??= this.#start(true);
     } catch {
       // The next launch says why.
     }
@@ -88,7 +90,7 @@ export class ProcessMachines implements Machines {
     const process = this.#processFor(config);
     registration?.started(process.pid, config);
     const fds = registration === null ? [countersFd] : [countersFd, registration.listener, registration.lock];
-    const { layers } = process;
+    const layers = this.#cgroups.explain(process.limitTo(config));
     const uid = registration?.uid ?? null;
     const user = uid === null ? null : { uid, gid: uid };
     const build = { kind: 'build', config, token: registration?.token ?? '', layers, user } as const;
@@ -106,9 +108,13 @@ export class ProcessMachines implements Machines {
   abandon(): void {}
 
   #processFor({ confine }: MachineConfig): MachineProcess {
-    if (confine === 'off') return new MachineProcess({ confined: false });
+    if (confine === 'off') return this.#start(false);
     const spare = this.#spare;
     this.#spare = null;
-    return spare?.alive ? spare : new MachineProcess({ confined: true });
+    return spare?.alive ? spare : this.#start(true);
+  }
+
+  #start(confined: boolean): MachineProcess {
+    return new MachineProcess({ confined, cgroup: this.#cgroups.create() });
   }
 }

@@ -3,12 +3,14 @@ import {
   accessSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
+  rmdirSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
-import { Cgroup, type CgroupLimits } from './cgroup.ts';
+import { Cgroup } from './cgroup.ts';
 
 /** The controllers that the limits of VMs need. */
 const CONTROLLERS = ['cpu', 'memory', 'pids'] as const;
@@ -16,6 +18,8 @@ type Controller = (typeof CONTROLLERS)[number];
 
 /** The child that takes the manager: a cgroup with controllers for its children has no processes of its own (cgroups(7)). */
 const OWN_CHILD = 'manager';
+/** Of VMs' cgroups: this, the manager's process id and a number. */
+const PREFIX = 'vring-';
 const HOW =
   'run the manager by its systemd unit, or under `systemd-run --user --scope -p Delegate=yes` (as root without --user)';
 
@@ -27,6 +31,7 @@ export class NoCgroups extends Error {
 /** Where this process may make cgroups: a delegated subtree of cgroup v2, from whose top it has moved aside. */
 export class CgroupParent {
   readonly #path: string;
+  #made = 0;
   /** The controllers that VMs have here. */
   readonly controllers: ReadonlySet<Controller>;
 
@@ -48,7 +53,9 @@ export class CgroupParent {
     try {
       // The root of all has no type, and may have both: controllers for its children and processes.
       if (existsSync(join(path, 'cgroup.type'))) moveInto(join(path, OWN_CHILD));
-      return new CgroupParent(path, enable(path));
+      const parent = new CgroupParent(path, enable(path));
+      parent.#sweep();
+      return parent;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EBUSY') throw new NoCgroups(`other processes are in vring's cgroup ${own}: ${HOW}`);
@@ -56,15 +63,26 @@ export class CgroupParent {
     }
   }
 
-  /** Makes an empty cgroup with these limits. @throws NoCgroups */
-  create(name: string, limits: CgroupLimits): Cgroup {
-    const path = join(this.#path, `vm-${name}`);
+  /** Makes an empty cgroup. @throws NoCgroups */
+  create(): Cgroup {
+    const path = join(this.#path, `${PREFIX}${process.pid}-${++this.#made}`);
     try {
-      if (!existsSync(path)) mkdirSync(path);
+      mkdirSync(path, { recursive: true });
     } catch (error) {
       throw new NoCgroups(`cgroup ${path} cannot be made: ${(error as NodeJS.ErrnoException).code}`);
     }
-    return new Cgroup(path, limits);
+    return new Cgroup(path);
+  }
+
+  /** Removes what managers that are gone have left. A cgroup with a machine in it cannot be removed, and stays. */
+  #sweep(): void {
+    for (const name of readdirSync(this.#path)) {
+      const manager = /^vring-(\d+)-\d+$/.exec(name)?.[1];
+      if (manager === undefined || existsSync(`/proc/${manager}`)) continue;
+      try {
+        rmdirSync(join(this.#path, name));
+      } catch {}
+    }
   }
 }
 

@@ -29,15 +29,19 @@ export class Cgroup {
   readonly path: string;
   /** The folder, for `spawnConfined`. */
   readonly fd: number;
-  readonly #missing: readonly string[];
+  #missing: readonly string[] = [];
 
-  constructor(path: string, limits: CgroupLimits) {
+  constructor(path: string) {
     this.path = path;
+    this.fd = openSync(path, 'r');
+  }
+
+  /** Sets those limits that there are controllers for; `layer` names the others. */
+  limit(limits: CgroupLimits): void {
     this.#missing = Object.entries(limits).flatMap(([name, limit]) => {
       const file = FILES[name as keyof CgroupLimits];
-      return limit === undefined || setLimit(join(path, file), limit) ? [] : [file];
+      return limit === undefined || setLimit(join(this.path, file), limit) ? [] : [file];
     });
-    this.fd = openSync(path, 'r');
   }
 
   /** @param started the layer as `spawnConfined` reports it. @returns that with the limits that could not be set */
@@ -48,48 +52,62 @@ export class Cgroup {
     return { ...started, reason };
   }
 
-  /** How many processes the kernel has killed here for lack of memory: at this cgroup's limit, or at the host's. */
-  oomKills(): number {
+  /** Why the kernel has killed a process here for lack of memory: it reached the limit, or the host had none left; null if not. */
+  outOfMemory(): 'limit' | 'host' | null {
+    let events: string;
     try {
-      const events = readFileSync(join(this.path, 'memory.events'), 'utf8');
-      return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
+      events = readFileSync(join(this.path, 'memory.events'), 'utf8');
     } catch {
-      return 0;
+      return null;
     }
+    const count = (event: string) => Number(new RegExp(`^${event} (\\d+)$`, 'm').exec(events)?.[1] ?? 0);
+    if (count('oom_kill') === 0) return null;
+    return count('oom') > 0 ? 'limit' : 'host';
   }
 
-  /** Kills what is left in it, waits for its end, and removes it. */
+  /**
+   * Kills what is left in it, waits for its end, and removes it. Where that fails, `CgroupParent.prepare` of a later manager does
+   * it.
+   */
   async remove(): Promise<void> {
     closeSync(this.fd);
     // Absent before Linux 5.14: then the caller has ended the process.
     setLimit(join(this.path, 'cgroup.kill'), 1);
-    await this.#emptied();
-    rmdirSync(this.path);
+    try {
+      await this.#emptied();
+      rmdirSync(this.path);
+    } catch {}
   }
 
   #emptied(): Promise<void> {
     const events = join(this.path, 'cgroup.events');
     const isEmpty = () => /^populated 0$/m.test(readFileSync(events, 'utf8'));
-    return new Promise(resolve => {
+    return new Promise((resolve, reject) => {
       const watcher = watch(events);
-      const check = () => {
-        if (!isEmpty()) return;
+      const end = (settle: () => void) => {
         watcher.close();
-        resolve();
+        settle();
+      };
+      const check = () => {
+        try {
+          if (isEmpty()) end(resolve);
+        } catch (error) {
+          end(() => reject(error));
+        }
       };
       watcher.on('change', check);
+      watcher.on('error', error => end(() => reject(error)));
       check();
     });
   }
 }
 
-/** @returns whether there is such a file, which depends on the controllers that are enabled. @throws for a limit it refuses */
+/** @returns whether it is set: there is no such file without its controller */
 function setLimit(path: string, limit: number): boolean {
   try {
     writeFileSync(path, String(limit), { flag: 'r+' });
     return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
+  } catch {
+    return false;
   }
 }

@@ -17,7 +17,8 @@ function start(options: Omit<SpawnOptions, 'path' | 'env'>) {
 /** Runs a script in a cgroup with limits. */
 async function inCgroup(script: string, limits: CgroupLimits) {
   const parent = CgroupParent.prepare();
-  const cgroup = parent.create('web', limits);
+  const cgroup = parent.create();
+  cgroup.limit(limits);
   const files = ['memory.max', 'cpu.weight', 'pids.max'];
   const set = Object.fromEntries(
     files.map(file => [file, readFileSync(join(cgroup.path, file), 'utf8').trim()]),
@@ -27,7 +28,7 @@ async function inCgroup(script: string, limits: CgroupLimits) {
     const own = readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim();
     const layer = cgroup.layer(layers.find(({ name }) => name === 'cgroup')!);
     const end = await watchExit(pidfd);
-    return { set, own, layer, end, oomKills: cgroup.oomKills() };
+    return { set, own, layer, end, outOfMemory: cgroup.outOfMemory() };
   } catch (error) {
     return { set, error: (error as Error).message };
   } finally {

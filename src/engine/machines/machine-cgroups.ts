@@ -1,0 +1,37 @@
+import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
+import { CgroupParent, NoCgroups } from '../../vmm/confinement/cgroup-parent.ts';
+import type { Layer } from '../../vmm/confinement/layer.ts';
+
+/** A cgroup for each machine process, where this host and its administrator let the manager make any. */
+export class MachineCgroups {
+  /** Why there can be none. */
+  #reason: string | null = null;
+  #parent: Pick<CgroupParent, 'create'> | null = null;
+  readonly #prepare: () => Pick<CgroupParent, 'create'>;
+
+  constructor(prepare: () => Pick<CgroupParent, 'create'> = () => CgroupParent.prepare()) {
+    this.#prepare = prepare;
+  }
+
+  /** @returns null if there can be none */
+  create(): Cgroup | null {
+    if (this.#reason !== null) return null;
+    try {
+      this.#parent ??= this.#prepare();
+      return this.#parent.create();
+    } catch (error) {
+      if (!(error instanceof NoCgroups)) throw error;
+      this.#reason = error.message;
+      return null;
+    }
+  }
+
+  /** @returns the layers of a process, with why it is in no cgroup */
+  explain(layers: readonly Layer[]): readonly Layer[] {
+    const reason = this.#reason;
+    if (reason === null) return layers;
+    return layers.map(layer =>
+      layer.name === 'cgroup' && layer.state === 'off' ? { ...layer, state: 'unavailable', reason } : layer,
+    );
+  }
+}
