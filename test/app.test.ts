@@ -311,6 +311,7 @@ describe('text from elsewhere', () => {
       reason: `bad ${EVIL}reason`,
       detail: `dump\n${EVIL}rip`,
       broken: { rng0: `ring ${EVIL}` },
+      diskErrors: { blk0: `read ${EVIL}` },
     });
     engine.print(id, `boot ${EVIL}ed`);
     const driver = await start(80, 24, { open: id });

@@ -8,7 +8,7 @@ import { VmsScreen } from '../../src/screens/vms.tsx';
 import { FIRST_VIEW, VM_TABS } from '../../src/store/vm-view-slice.ts';
 import { createTheme } from '../../src/theme/theme.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
-import { busy, idle, withVcpus } from '../support/guest-scripts.ts';
+import { busy, complete, idle, withVcpus } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 let clock: ManualClock;
@@ -105,6 +105,15 @@ describe('the screen of a VM', () => {
     open(id);
     expect(vm(id)).toMatch(/blk0 BROKEN/);
     expect(vm(id)).toMatch(/rng0 requests/);
+  });
+
+  test('marks a queue whose disk fails', () => {
+    const id = engine.add('demo', complete, { diskErrors: { blk0: 'flush failed: EIO (I/O error)' } });
+    open(id);
+    expect(vm(id)).toMatch(/blk0 ! requests/);
+    expect(vm(id)).toMatch(/rng0 requests/);
+    state().changeVmView(id, { tab: 'devices' });
+    expect(vm(id)).toMatch(/blk0 !/);
   });
 
   test('of one that never ran is empty, not wrong', () => {

@@ -51,13 +51,15 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
   engine.add('web', idle, { state: 'off', problem: 'web.yaml:3: cpus: expected a number' });
   engine.add('db', idle, { state: 'crashed', reason: 'triple fault' });
   engine.add('cache', idle, { broken: { blk0: 'its ring is not in RAM' } });
+  engine.add('mail', idle, { diskErrors: { blk1: 'write at sector 8 failed: EIO (I/O error)' } });
   store.getState().vmsListed(engine.vms());
   expect(texts()).toEqual([
     'error db crashed: triple fault',
     'error cache: blk0 is broken: its ring is not in RAM',
+    'error mail: blk1: write at sector 8 failed: EIO (I/O error)',
     'warning web cannot start: web.yaml:3: cpus: expected a number',
   ]);
-  expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'web']);
+  expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'mail', 'web']);
 });
 
 test('a manager that is out of reach, until it is back', () => {
