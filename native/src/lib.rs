@@ -182,9 +182,10 @@ pub unsafe extern "C" fn vring_vm_stuck(vm: i32, slots: *mut u32, max: u32) -> i
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_shutdown_all() -> i32 {
     answer(|| {
-        for vm in handles::all() {
-            vm.shutdown();
-        }
+        let vms = handles::all();
+        // So that stuck queues of several VMs are waited for at the same time.
+        vms.iter().for_each(|vm| vm.queues().request_stop_of_all());
+        vms.iter().for_each(|vm| vm.shutdown());
         Ok(0)
     })
 }
