@@ -58,9 +58,11 @@ export function mergeLayers(started: readonly Layer[], own: readonly Layer[]): r
 }
 
 const NAMESPACE_ADVICE = new Map([
-  [constants.errno.EPERM, 'it needs root, or a user namespace, which is unavailable'],
+  [
+    constants.errno.EPERM,
+    'it needs root or a user namespace, and no sandbox around vring that forbids it (RestrictNamespaces= of a systemd unit)',
+  ],
   [constants.errno.ENOSPC, 'the limit on namespaces is reached: raise user.max_*_namespaces with sysctl'],
-  [constants.errno.ENOSYS, 'a sandbox around vring forbids it (RestrictNamespaces= of a systemd unit)'],
   [constants.errno.EINVAL, 'this kernel was built without it'],
 ]);
 
@@ -68,15 +70,14 @@ const ADVICE: { readonly [name in LayerName]?: ReadonlyMap<number, string> } = {
   'user-namespace': new Map([
     [
       constants.errno.EPERM,
-      'unprivileged users may not create user namespaces: allow it with sysctl kernel.unprivileged_userns_clone=1 (Debian) or ' +
-        'kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)',
+      'this user may not create one: allow it with sysctl kernel.unprivileged_userns_clone=1 (Debian) or ' +
+        'kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), and without RestrictNamespaces= in a systemd unit',
     ],
     [
       constants.errno.ENOSPC,
       'the limit on user namespaces is reached: raise user.max_user_namespaces with sysctl',
     ],
     [constants.errno.EACCES, 'a security module forbids user namespaces to this user'],
-    [constants.errno.ENOSYS, 'a sandbox around vring forbids it (RestrictNamespaces= of a systemd unit)'],
     [constants.errno.EINVAL, 'this kernel was built without user namespaces'],
   ]),
   landlock: new Map([
@@ -111,6 +112,7 @@ const ADVICE: { readonly [name in LayerName]?: ReadonlyMap<number, string> } = {
     [constants.errno.EOPNOTSUPP, 'the cgroup is in a threaded or invalid domain'],
     [constants.errno.ENOENT, 'the cgroup was removed'],
     [constants.errno.EINVAL, 'this kernel cannot start a process in a cgroup: use Linux 5.7 or newer'],
+    [constants.errno.ENOSYS, 'a sandbox around vring forbids to start a process in one (clone3)'],
     [constants.errno.EAGAIN, 'the cgroup has as many processes as its pids.max allows'],
   ]),
   seccomp: new Map([

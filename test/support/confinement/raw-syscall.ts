@@ -20,6 +20,7 @@ export const SYS = {
   kill: 62,
   unlink: 87,
   ptrace: 101,
+  prctl: 157,
   mount: 165,
   setuid: 105,
   keyctl: 250,

@@ -6,6 +6,7 @@ import { readForbiddenCall } from '../../../src/vmm/confinement/forbidden-call.t
 import type { Layer } from '../../../src/vmm/confinement/layer.ts';
 import { type Confinement, spawnConfined } from '../../../src/vmm/confinement/spawn-confined.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
+import { forbidNamespaces } from './restrict-namespaces.ts';
 
 /** One of its argument, a JSON array. */
 export type ProbeRun = {
@@ -16,6 +17,8 @@ export type ProbeRun = {
   readonly files?: readonly string[];
   /** A signal to send as soon as it has printed a line, after a look at its threads. */
   readonly end?: NodeJS.Signals;
+  /** Start it from a sandbox like that of a systemd unit with RestrictNamespaces=. */
+  readonly restrictNamespaces?: boolean;
   /** Arguments of prlimit(1) for the process that starts it. */
   readonly limit?: readonly string[];
 };
@@ -64,13 +67,16 @@ async function run({
   files = [],
   end: signal,
   limit,
+  restrictNamespaces,
 }: ProbeRun): Promise<ProbeOutcome> {
   const [output, report] = [libc.memfdCreate('output'), libc.memfdCreate('report')];
   const opened = files.map(path => openSync(path, 'r+'));
   if (limit !== undefined) execFileSync('prlimit', ['--pid', `${process.pid}`, ...limit]);
+  if (restrictNamespaces) forbidNamespaces();
   const { pid, pidfd, layers } = spawnConfined({
     path: process.execPath,
-    args: ['--disable-sigusr1', program, ...args],
+    // With its thread for SIGUSR1, which blocks all signals.
+    args: [program, ...args],
     env: { TZ: 'Europe/Berlin' },
     fds: [report, ...opened],
     stdio: [null, output, output],

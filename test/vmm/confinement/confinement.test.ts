@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OwnConfinement } from '../../../src/vmm/confinement/confine-self.ts';
-import type { Layer } from '../../../src/vmm/confinement/layer.ts';
+import { type Layer, mergeLayers } from '../../../src/vmm/confinement/layer.ts';
 import { errnoName } from '../../../src/vmm/native/libc.ts';
 import { type Attempt, EXECUTED } from '../../support/confinement/attempts.ts';
 import type { ProbeLine, ProbePlan } from '../../support/confinement/probe.ts';
@@ -174,6 +174,21 @@ describe.each(USERS)('a process of $title', user => {
         /^no process can be started for \S+: the limit on processes is reached: raise/,
       ),
     });
+  });
+
+  it('that is started from a sandbox without namespaces lacks what needs them, and is told why', async () => {
+    const confinement: OwnConfinement = { reportFd: REPORT_FD };
+    const probe = run({ confinement, thread: 'worker', attempts: ['open a secret', 'connect by TCP'] });
+    const [outcome] = await runAs(user, [{ ...probe, restrictNamespaces: true }]);
+    expect(Object.values(resultsOf(outcome!)).map(answer)).toEqual(['EACCES', 'EPERM']);
+    const layers = mergeLayers(outcome!.layers, layersOf(outcome!));
+    const missing = layers.filter(({ state }) => state === 'unavailable');
+    const namespaces = ['mount-namespace', 'pid-namespace', 'ipc-namespace', 'uts-namespace', 'network'];
+    expect(missing.map(({ name }) => name)).toEqual(
+      user.uid === 0 ? namespaces : ['user-namespace', ...namespaces, 'empty-root'],
+    );
+    for (const { name, reason } of missing)
+      if (name !== 'empty-root') expect(reason).toContain('RestrictNamespaces= ');
   });
 
   describe('without the filter', () => {

@@ -14,7 +14,7 @@ it('a layer is on, off, or unavailable for a reason', () => {
     "Landlock is off: add landlock to lsm= on the kernel's command line",
   ]);
   expect(reasons('network', errno.EPERM, errno.ENOSPC)).toEqual([
-    'it needs root, or a user namespace, which is unavailable',
+    'it needs root or a user namespace, and no sandbox around vring that forbids it (RestrictNamespaces= of a systemd unit)',
     'the limit on namespaces is reached: raise user.max_*_namespaces with sysctl',
   ]);
   expect(reasons('rlimits', errno.EIO)).toEqual(['EIO (i/o error)']);

@@ -70,7 +70,8 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
 
   test('a user without user namespaces lacks what needs them, and is told why', async () => {
     await host.check('sysctl -w user.max_user_namespaces=0');
-    const none = 'it needs root, or a user namespace, which is unavailable';
+    const none =
+      'it needs root or a user namespace, and no sandbox around vring that forbids it (RestrictNamespaces= of a systemd unit)';
     const full = 'the limit on user namespaces is reached: raise user.max_user_namespaces with sysctl';
     expect(await unavailableTo('12345')).toEqual({
       'user-namespace': full,
