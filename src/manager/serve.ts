@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { DefinitionStore } from '../definitions/store.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
+import { MachineCgroups } from '../engine/machines/machine-cgroups.ts';
 import { keepMachineCode } from '../engine/machines/machine-code.ts';
 import { ProcessMachines } from '../engine/machines/process-machine.ts';
 import { ControlServer } from '../engine/remote/server.ts';
@@ -10,6 +11,7 @@ import { metricsNow } from '../report/metrics-now.ts';
 import { LockHeldError } from './file-lock.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
+import { cgroupsUnder } from './machines/cgroups.ts';
 import { findMachines } from './machines/find.ts';
 import { placesWith } from './machines/register.ts';
 import type { UidRange } from './machines/uids.ts';
@@ -76,7 +78,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   const found = new Set(machines.map(({ config }) => config.name));
   const engine = new LocalEngine({
     definitions: new DefinitionStore(),
-    machines: new ProcessMachines(),
+    machines: new ProcessMachines(new MachineCgroups(() => cgroupsUnder(background ? null : thisUnit()))),
     takePlace: placesWith(options.uids),
     metrics: metricsNow,
     interrupted: lastRun.interrupted.filter(vm => !found.has(vm.name)),

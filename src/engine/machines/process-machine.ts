@@ -75,8 +75,12 @@ export async function deathOfStranger(process: ProcessWatch): Promise<Death> {
 
 /** Machines in processes of their own: they go on when this process ends. */
 export class ProcessMachines implements Machines {
-  readonly #cgroups = new MachineCgroups();
+  readonly #cgroups: MachineCgroups;
   #spare: MachineProcess | null = null;
+
+  constructor(cgroups = new MachineCgroups()) {
+    this.#cgroups = cgroups;
+  }
 
   warm(): void {
     try {

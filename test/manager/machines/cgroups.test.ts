@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { cgroupsUnder } from '../../../src/manager/machines/cgroups.ts';
+
+const unit = { name: 'vring.service', user: false };
+
+test('the cgroup of a unit is not divided where systemd could not restart it then', () => {
+  expect(() => cgroupsUnder(unit, '0::/system.slice/vring.service\n')).toThrow(
+    'systemd could not restart vring.service with its cgroup divided: that takes systemd 254',
+  );
+  // By a newer systemd it is, as far as this host has a cgroup v2 that may be divided.
+  const outcome = (divide: () => unknown) => {
+    try {
+      divide();
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  expect(outcome(() => cgroupsUnder(unit, '0::/system.slice/vring.service/manager\n'))).toBe(
+    outcome(() => cgroupsUnder(null)),
+  );
+});
