@@ -65,6 +65,8 @@ export class ManagerLink {
   /** From here on it accepts other managers. */
   readmit(readmission: Readmission): void {
     this.#readmission = readmission;
+    // Whoever connected may be gone, or accepted already, by the time it is looked at.
+    libc.setNonblocking(readmission.listener);
     libc.listen(readmission.listener, 4);
     this.#watchListener();
   }
