@@ -3,8 +3,9 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'n
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll } from 'vitest';
+import { afterAll, describe } from 'vitest';
 import { projectRoot } from '../../../src/project-root.ts';
+import { layerTitle } from '../../../src/vmm/confinement/layer.ts';
 import type { ProbeFailure, ProbeOutcome, ProbeRun } from './run-probe.ts';
 
 /** Who starts confined processes. Root can also play a user without privileges. */
@@ -13,7 +14,7 @@ export type User = { readonly title: string; readonly uid: number; readonly drop
 const NOBODY = 12_345;
 const isRoot = process.getuid!() === 0;
 
-export const USERS: readonly User[] = isRoot
+const USERS: readonly User[] = isRoot
   ? [
       { title: 'root', uid: 0, drop: [] },
       {
@@ -23,6 +24,25 @@ export const USERS: readonly User[] = isRoot
       },
     ]
   : [{ title: 'this user', uid: process.getuid!(), drop: [] }];
+
+/** Why this host, or the sandbox that the tests run in, cannot confine a process of the user wholly; null if it can. */
+async function lackOf(user: User): Promise<string | null> {
+  const [outcome] = await runAs(user, [
+    { program: program(user, 'life.ts'), args: ['nothing'], confinement: {} },
+  ]);
+  const missing = outcome!.layers.find(({ state }) => state === 'unavailable');
+  if (missing !== undefined) return `${layerTitle(missing.name)}: ${missing.reason}`;
+  return outcome!.said === 'confined\n' ? null : outcome!.said;
+}
+
+/** A suite for each user who can have every layer here; the others are skipped with the reason. */
+export async function describeUsers(what: string, suite: (user: User) => void): Promise<void> {
+  for (const user of USERS) {
+    const lack = await lackOf(user);
+    const skipped = lack === null ? '' : ` (skipped: ${lack})`;
+    describe.skipIf(lack !== null)(`${what} of ${user.title}${skipped}`, () => suite(user));
+  }
+}
 
 /** A program of this folder's, where the user can read it. */
 export function program(user: User, name: string): string {

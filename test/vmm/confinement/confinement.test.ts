@@ -8,7 +8,7 @@ import { errnoName } from '../../../src/vmm/native/libc.ts';
 import { type Attempt, EXECUTED } from '../../support/confinement/attempts.ts';
 import type { ProbeLine, ProbePlan } from '../../support/confinement/probe.ts';
 import type { ProbeOutcome, ProbeRun } from '../../support/confinement/run-probe.ts';
-import { program, runAs, tryAs, USERS, type User, waiter } from '../../support/confinement/users.ts';
+import { describeUsers, program, runAs, tryAs, type User, waiter } from '../../support/confinement/users.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /** What a confined process gets for each attempt that does not end it. */
@@ -100,7 +100,7 @@ async function targetsFor(user: User): Promise<ProbePlan['targets']> {
   };
 }
 
-describe.each(USERS)('a process of $title', user => {
+await describeUsers('a process', user => {
   let targets: ProbePlan['targets'];
   beforeAll(async () => {
     targets = await targetsFor(user);

@@ -1,15 +1,15 @@
 import { chmodSync, mkdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { program, runAs, USERS } from '../../support/confinement/users.ts';
+import { expect, it } from 'vitest';
+import { describeUsers, program, runAs } from '../../support/confinement/users.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder();
 chmodSync(folder, 0o777);
 
-describe.each(USERS)('a confined process of $title', user => {
+await describeUsers('a confined process', user => {
   const life = async (...args: readonly string[]) => {
     const [outcome] = await runAs(user, [{ program: program(user, 'life.ts'), args, confinement: {} }]);
     const { said, end, forbidden } = outcome!;
