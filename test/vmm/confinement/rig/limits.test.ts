@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memoryLimitFor } from '../../../../src/vmm/confinement/cgroup.ts';
 import type { Layer } from '../../../../src/vmm/confinement/layer.ts';
 import { EmulatedHost } from '../../../rig/emulated-host.ts';
 import { missingForRig } from '../../../rig/tools.ts';
@@ -13,7 +14,7 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
   let command: (...args: string[]) => string;
 
   beforeAll(async () => {
-    host = await EmulatedHost.boot();
+    host = await EmulatedHost.boot({ modules: ['kvm-amd'] });
     command = await installProbe(host);
     await host.check('mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup');
   }, 240_000);
@@ -54,6 +55,28 @@ describe.skipIf(missing !== null)('confinement on another kernel', () => {
     expect(error).toMatch(
       /^no process can be started for \S+node: the limit on processes is reached: raise TasksMax=/,
     );
+  }, 180_000);
+
+  test("a machine's process has the limits of its VM, and says so when it is killed for its memory", async () => {
+    await host.check(
+      `vring run /opt/vring/dist/guest.elf --detach --name web --memory 64M --append 'run="spin 600s"'`,
+    );
+    const show = async () => JSON.parse(await host.check('vring vm show web --json'));
+    const find = "grep -l '^vring: web' /proc/[0-9]*/cmdline";
+    const cgroup = (
+      await host.check(`echo /sys/fs/cgroup$(cut -d : -f 3 $(dirname $(${find}))/cgroup)`)
+    ).trim();
+    const [memory, pids] = (await host.check(`cat ${cgroup}/memory.max ${cgroup}/pids.max`))
+      .trim()
+      .split('\n');
+    expect(Number(memory)).toBe(memoryLimitFor(64 * 2 ** 20));
+    expect(Number(pids)).toBeGreaterThan(64);
+    await host.check(`echo 4M >${cgroup}/memory.max`);
+    await host.check('until vring vm list | grep -q crashed; do sleep 0.2; done');
+    expect(JSON.stringify(await show())).toMatch(
+      /its process \d+ was killed by the kernel for lack of memory: it needed far more than the VM has/,
+    );
+    await host.check('vring manager stop --force');
   }, 180_000);
 
   const unavailableTo = async (...args: string[]) => {
