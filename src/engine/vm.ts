@@ -1,25 +1,21 @@
-import type { Layer } from '../vmm/confinement/layer.ts';
-import { type CounterBlock, VCPU } from '../vmm/counters/counters.ts';
+import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { createCounters, type SharedCounters } from '../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../vmm/machine/config.ts';
 import type {
   CommandName,
-  FromMachine,
-  MachineCommand,
   MachineCommands,
   MachineEnd,
   MachineEvent,
+  MachineState,
 } from '../vmm/machine/messages.ts';
 import { Scrollback } from '../vmm/machine/scrollback.ts';
-import type { Topology } from '../vmm/machine/topology.ts';
 import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
 import type { Death, FoundMachine, Machine, Machines, Registration } from './machines/machine.ts';
 import { MAX_QUEUES, MAX_REGIONS } from './machines/machine-messages.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
-import { ThreadClock } from './sampling/thread-clock.ts';
-import { TypedAhead } from './typed-ahead.ts';
 import type { VmInfo, VmState } from './vm-info.ts';
+import { VmRun } from './vm-run.ts';
 
 const SCROLLBACK_BYTES = 64 * 1024;
 /** How long a machine may take to end by itself before it is ended by force. */
@@ -29,8 +25,6 @@ const DESTROY_TIMEOUT_MS = 500;
 /** How long a machine of an earlier manager may take to answer before it is said to be stuck. */
 const SILENCE_MS = 800;
 const STOPPED = 'it was stopped';
-/** The first serial port. */
-const COM1 = 0;
 
 /** What a VM holds from before it starts until nothing of it is left. */
 export type VmPlace = {
@@ -57,33 +51,22 @@ export class Vm {
   #config: MachineConfig | null = null;
   readonly #listener: VmListener;
   readonly #scrollback = new Scrollback(SCROLLBACK_BYTES);
-  readonly #replies = new Map<
-    number,
-    { resolve: (result: unknown) => void; reject: (error: Error) => void }
-  >();
-  #nextCommand = 0;
-  #machine: Machine | null = null;
+  /** The present run, or the last. */
+  #run: VmRun | null = null;
+  #alive = false;
   #place: VmPlace | null = null;
-  #counters: CounterBlock | null = null;
-  #shared: SharedCounters | null = null;
-  #threads: ThreadClock | null = null;
-  #topology: Topology | null = null;
-  #confinement: readonly Layer[] | null = null;
   #state: VmState = 'off';
   #stuck: string | null = null;
   #end: MachineEnd | null = null;
   #forced = false;
-  #hasRun = false;
   #interrupted = false;
   /** It was running before this manager, which does not know yet in which state. */
   #adopting = false;
-  readonly #typedAhead = new TypedAhead();
-  /** Devices that stopped serving their driver, and why. */
-  #broken: Readonly<Record<string, string>> = {};
-  /** What the host's disk failed last, by device. */
-  #diskErrors: Readonly<Record<string, string>> = {};
   #startedAt: number | null = null;
-  #ended: Promise<void> = Promise.resolve();
+  /** Resolves at the end of the present run. */
+  #ended = Promise.withResolvers<void>();
+  #whenRunning: () => void = () => {};
+  #whenKnown: () => void = () => {};
 
   constructor(name: string, listener: VmListener) {
     this.#name = name;
@@ -91,7 +74,7 @@ export class Vm {
     this.consoles = new Consoles({
       scrollback: () => this.#scrollback.read(),
       type: bytes => this.type(bytes),
-      room: () => this.#typedAhead.room(),
+      room: () => this.#run?.room() ?? Promise.resolve(),
       keyboardChanged: () => this.#listener.changed(this),
     });
   }
@@ -107,6 +90,8 @@ export class Vm {
   }
 
   get info(): VmInfo {
+    const run = this.#run;
+    const diskErrors = run?.diskErrors ?? {};
     return {
       id: this.name,
       name: this.name,
@@ -117,11 +102,11 @@ export class Vm {
       exitCode: this.#end?.exitCode ?? null,
       ...(this.#interrupted && { interrupted: true }),
       startedAt: this.#startedAt,
-      pid: this.#machine?.pid ?? null,
-      broken: this.#broken,
-      ...(Object.keys(this.#diskErrors).length > 0 && { diskErrors: this.#diskErrors }),
-      confinement: this.#confinement,
-      topology: this.#topology,
+      pid: this.#alive ? run!.machine.pid : null,
+      broken: run?.broken ?? {},
+      ...(Object.keys(diskErrors).length > 0 && { diskErrors }),
+      confinement: run?.confinement ?? null,
+      topology: run?.topology ?? null,
       defined: this.#defined !== null,
       problem: this.#defined?.problem ?? null,
       blockers: this.#defined?.blockers ?? [],
@@ -167,7 +152,7 @@ export class Vm {
   }
 
   get alive(): boolean {
-    return this.#machine !== null;
+    return this.#alive;
   }
 
   /** What it says of its state is not known yet. */
@@ -176,7 +161,7 @@ export class Vm {
   }
 
   get counters(): CounterBlock | null {
-    return this.#counters;
+    return this.#run?.counters ?? null;
   }
 
   get scrollback(): Uint8Array {
@@ -184,18 +169,12 @@ export class Vm {
   }
 
   get threadTimes(): ThreadTimes[] {
-    const counters = this.#counters;
-    if (counters === null) return [];
-    const { words, layout } = counters;
-    return Array.from({ length: layout.shape.vcpus }, (_, index) => {
-      const tid = Number(words[layout.vcpu(index) + VCPU.tid]);
-      return this.#threads?.times(tid) ?? NO_TIMES;
-    });
+    return this.#run?.threadTimes ?? [];
   }
 
   /** Builds the machine and runs it. @throws what kept it from being locked or built, in one sentence. */
   async start(config: MachineConfig, machines: Machines, takePlace: () => VmPlace): Promise<void> {
-    if (this.#machine !== null) throw new Error(`${this.name} is ${this.#state} already`);
+    if (this.#alive) throw new Error(`${this.name} is ${this.#state} already`);
     const shape = { vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
     const place = takePlace();
     let counters: ReturnType<typeof createCounters> | null = null;
@@ -206,7 +185,7 @@ export class Vm {
       place.handedOver();
       this.#config = config;
       this.#startedAt = Date.now();
-      this.#set('starting', () => this.#take(machine, counters!, place));
+      this.#begin(machine, counters, place);
     } catch (error) {
       counters?.unmap();
       place.release();
@@ -216,41 +195,29 @@ export class Vm {
     }
     const started = Promise.withResolvers<void>();
     this.#whenRunning = started.resolve;
-    void this.#ended.then(() => started.reject(new Error(this.#end?.reason ?? 'it has ended')));
+    void this.#ended.promise.then(() => started.reject(new Error(this.#end?.reason ?? 'it has ended')));
     await started.promise;
   }
 
-  #whenRunning: () => void = () => {};
-
   /** Takes over a machine that another manager has started. Resolves once its state is known, or it is known not to respond. */
   async adopt(found: FoundMachine): Promise<void> {
+    const known = Promise.withResolvers<void>();
+    this.#whenKnown = known.resolve;
     this.#config = found.config;
     this.#startedAt = found.startedAt;
     this.#adopting = true;
-    const known = Promise.withResolvers<void>();
-    this.#whenKnown = known.resolve;
     const place = { registration: null, handedOver: () => {}, release: found.release };
-    this.#set('starting', () => this.#take(found.silent, null, place));
+    this.#begin(found.silent, null, place);
     const silence = setTimeout(() => this.#seize(found.silent.whyStuck()), SILENCE_MS);
     found.answered
       .then(answering => {
-        if (answering === null || this.#machine !== found.silent) return;
+        if (answering === null || this.#run?.machine !== found.silent) return;
         this.#adopting = true;
-        this.#set('starting', () => this.#take(answering.machine, answering.counters, place));
+        this.#begin(answering.machine, answering.counters, place);
       })
       .catch(error => this.#seize(error.message))
       .finally(() => clearTimeout(silence));
     await known.promise;
-  }
-
-  #whenKnown: () => void = () => {};
-
-  /** The machine is there, and nothing can be done with it but to end it. */
-  #seize(reason: string): void {
-    this.#adopting = false;
-    this.#stuck = reason;
-    this.#set('stuck');
-    this.#whenKnown();
   }
 
   /** Has the machine carry out a command. @throws when there is no machine, or it refuses. */
@@ -258,16 +225,10 @@ export class Vm {
     command: Name,
     args: MachineCommands[Name]['arguments'],
   ): Promise<MachineCommands[Name]['result']> {
-    const machine = this.#machine;
-    if (machine === null) throw new Error(`${this.name} is ${this.#state}: start it first`);
-    if (machine.connection === null) throw new Error(`${this.name} is stuck: ${this.#stuck}`);
-    const id = this.#nextCommand++;
-    const reply = Promise.withResolvers<unknown>();
-    this.#replies.set(id, reply);
-    const message = { command, arguments: args } as MachineCommand;
-    machine.connection.send({ kind: 'command', id, ...message });
-    // The machine may be another version's, or a guest's: no caller relies on what it may have left out.
-    return (await reply.promise) as MachineCommands[Name]['result'];
+    if (!this.#alive) throw new Error(`${this.name} is ${this.#state}: start it first`);
+    const run = this.#run!;
+    if (run.machine.connection === null) throw new Error(`${this.name} is stuck: ${this.#stuck}`);
+    return run.command(command, args);
   }
 
   /**
@@ -275,15 +236,15 @@ export class Vm {
    * @throws when it is stuck: what its host has to do first
    */
   async kill(): Promise<void> {
-    const machine = this.#machine;
-    if (machine === null) return;
+    if (!this.#alive) return;
+    const { machine } = this.#run!;
     if (this.#state !== 'stuck') this.#set('stopping');
     // A stop that the end of the machine overtakes is no failure.
     this.command('stop', { reason: STOPPED }).catch(() => {});
-    if (await endsWithin(this.#ended, STOP_TIMEOUT_MS)) return;
+    if (await endsWithin(this.#ended.promise, STOP_TIMEOUT_MS)) return;
     this.#forced = true;
     machine.destroy();
-    if (await endsWithin(this.#ended, DESTROY_TIMEOUT_MS)) return;
+    if (await endsWithin(this.#ended.promise, DESTROY_TIMEOUT_MS)) return;
     this.#seize(machine.whyStuck());
     throw new Error(`${this.name} is stuck: ${this.#stuck}`);
   }
@@ -294,96 +255,50 @@ export class Vm {
   }
 
   type(bytes: Uint8Array): void {
-    if (this.#machine === null) return;
-    const taken = bytes.subarray(0, this.#typedAhead.capacity);
-    if (taken.length === 0) return;
-    this.#typedAhead.typed(taken.length);
-    this.#machine.connection?.type(COM1, taken);
+    this.#run?.type(bytes);
   }
 
   /** Has the machine keep an entry of this manager's log, for the next manager. */
   remember(event: MachineEvent): void {
-    this.#machine?.connection?.send({ kind: 'note', event });
+    if (this.#alive) this.#run!.remember(event);
   }
 
-  #take(machine: Machine, counters: SharedCounters | null, place: VmPlace): void {
-    this.#machine = machine;
+  #begin(machine: Machine, counters: SharedCounters | null, place: VmPlace): void {
+    const run: VmRun = new VmRun(machine, counters, {
+      changed: () => this.#listener.changed(this),
+      entered: state => this.#entered(state),
+      printed: bytes => {
+        this.#scrollback.append(bytes);
+        this.consoles.printed(bytes);
+      },
+      happened: event => this.#listener.happened(this, event),
+      ended: death => {
+        // The one that was silent may have answered, and is another run then.
+        if (this.#run === run) this.#exited(run, death);
+      },
+    });
+    if (!this.#alive) this.#ended = Promise.withResolvers();
+    this.#run = run;
+    this.#alive = true;
     this.#place = place;
-    this.#shared = counters;
-    this.#counters = counters && { words: counters.words, layout: counters.layout };
-    this.#threads = new ThreadClock(machine.pid);
     this.#end = null;
     this.#stuck = null;
     this.#forced = false;
-    this.#hasRun = false;
     this.#interrupted = false;
-    this.#broken = {};
-    this.#diskErrors = {};
-    this.#confinement = null;
-    this.#ended = machine.gone.then(death => {
-      // The one that was silent may have answered, and is another object then.
-      if (this.#machine === machine) this.#exited(death);
-    });
-    machine.connection?.listen({
-      message: message => this.#receive(message),
-      printed: (port, bytes) => this.#printed(port, bytes),
-    });
+    this.#set('starting');
+    run.listen();
   }
 
-  #printed(port: number, bytes: Uint8Array): void {
-    if (port !== COM1) return;
-    this.#scrollback.append(bytes);
-    this.consoles.printed(bytes);
+  /** The machine is there, and nothing can be done with it but to end it. */
+  #seize(reason: string): void {
+    if (!this.#alive) return;
+    this.#adopting = false;
+    this.#stuck = reason;
+    this.#set('stuck');
+    this.#whenKnown();
   }
 
-  #receive(message: FromMachine): void {
-    switch (message.kind) {
-      case 'created':
-        this.#machine?.created?.(message.vm);
-        break;
-      case 'topology':
-        this.#topology = message.topology;
-        this.#listener.changed(this);
-        break;
-      case 'confinement':
-        this.#confinement = message.layers;
-        this.#listener.changed(this);
-        break;
-      case 'state':
-        this.#entered(message.state);
-        break;
-      case 'broken':
-        this.#broken = message.broken;
-        this.#listener.changed(this);
-        break;
-      case 'disk-errors':
-        this.#diskErrors = message.diskErrors;
-        this.#listener.changed(this);
-        break;
-      case 'event':
-        this.#listener.happened(this, message.event);
-        break;
-      case 'input-taken':
-        if (message.port === COM1) this.#typedAhead.taken(message.bytes);
-        break;
-      case 'reply': {
-        const reply = this.#replies.get(message.id);
-        this.#replies.delete(message.id);
-        if (message.error === null) reply?.resolve(message.result);
-        else reply?.reject(new Error(message.error));
-        break;
-      }
-      case 'ended':
-        this.#end = message.end;
-        this.#machine?.connection?.send({ kind: 'collected' });
-        break;
-      case 'hello':
-        break;
-    }
-  }
-
-  #entered(state: VmState): void {
-    this.#hasRun = true;
+  #entered(state: MachineState): void {
     if (this.#state !== 'stopping' && this.#state !== 'stuck') this.#set(state);
     this.#adopting = false;
     this.#whenKnown();
@@ -391,53 +306,35 @@ export class Vm {
   }
 
   /** The machine is gone: by its own end, or with its thread or process, which took nothing but this VM along. */
-  #exited(death: Death | null): void {
-    this.#machine?.connection?.close();
-    this.#machine = null;
-    this.#threads = null;
+  #exited(run: VmRun, death: Death | null): void {
+    this.#alive = false;
     this.#adopting = false;
     this.#stuck = null;
-    this.#whenKnown();
-    this.#typedAhead.clear();
-    this.#diskErrors = {};
-    this.#keepCounters();
+    this.#end = this.#howItEnded(run, death);
     // Before listeners are notified: they may start it again at once.
     this.#place?.release();
     this.#place = null;
-    const end = this.#howItEnded(death);
-    this.#end = end;
-    for (const reply of this.#replies.values()) reply.reject(new Error(end.reason));
-    this.#replies.clear();
-    this.#set(end.crashed ? 'crashed' : 'off');
+    this.#whenKnown();
+    this.#set(this.#end.crashed ? 'crashed' : 'off');
+    this.#ended.resolve();
   }
 
-  /** The last ones stay on screens after the machine's memory is gone. */
-  #keepCounters(): void {
-    if (this.#shared === null || this.#counters === null) return;
-    this.#counters = { words: this.#shared.words.slice(), layout: this.#counters.layout };
-    this.#shared.unmap();
-    this.#shared = null;
-  }
-
-  #howItEnded(death: Death | null): MachineEnd {
-    if (this.#forced && (this.#end === null || this.#end.crashed)) {
+  #howItEnded({ end, hasRun }: VmRun, death: Death | null): MachineEnd {
+    if (this.#forced && (end === null || end.crashed)) {
       // One that is still being built does not respond to anything.
-      const reason = this.#hasRun ? 'it was ended by force, because its machine did not respond' : STOPPED;
+      const reason = hasRun ? 'it was ended by force, because its machine did not respond' : STOPPED;
       return { crashed: false, reason, detail: null, exitCode: null };
     }
-    if (this.#end !== null) return this.#end;
+    if (end !== null) return end;
     const { reason, detail } = death ?? { reason: 'its machine ended without a reason', detail: null };
     return { crashed: true, reason, detail, exitCode: null };
   }
 
-  #set(state: VmState, first: () => void = () => {}): void {
+  #set(state: VmState): void {
     this.#state = state;
-    first();
     this.#listener.changed(this);
   }
 }
-
-const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null };
 
 /** @returns whether it has ended in that time */
 async function endsWithin(ended: Promise<void>, ms: number): Promise<boolean> {

@@ -1,0 +1,211 @@
+import type { Layer } from '../vmm/confinement/layer.ts';
+import { type CounterBlock, VCPU } from '../vmm/counters/counters.ts';
+import type { SharedCounters } from '../vmm/counters/shared-counters.ts';
+import type {
+  CommandName,
+  FromMachine,
+  MachineCommand,
+  MachineCommands,
+  MachineEnd,
+  MachineEvent,
+  MachineState,
+} from '../vmm/machine/messages.ts';
+import type { Topology } from '../vmm/machine/topology.ts';
+import type { Death, Machine } from './machines/machine.ts';
+import type { ThreadTimes } from './sampling/counter-source.ts';
+import { ThreadClock } from './sampling/thread-clock.ts';
+import { TypedAhead } from './typed-ahead.ts';
+
+/** The first serial port. */
+const COM1 = 0;
+const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null };
+
+export type VmRunListener = {
+  /** What it has said of itself is different now. */
+  changed(): void;
+  entered(state: MachineState): void;
+  /** On the first serial port. */
+  printed(bytes: Uint8Array): void;
+  happened(event: MachineEvent): void;
+  /** Nothing of its machine is left. */
+  ended(death: Death | null): void;
+};
+
+type Reply = { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void };
+
+/** One run of a VM: its machine, what that has said of itself, and what it has been asked and has not answered yet. */
+export class VmRun {
+  readonly machine: Machine;
+  readonly #listener: VmRunListener;
+  readonly #threads: ThreadClock;
+  readonly #replies = new Map<number, Reply>();
+  readonly #typedAhead = new TypedAhead();
+  #nextCommand = 0;
+  #shared: SharedCounters | null;
+  #counters: CounterBlock | null;
+  #topology: Topology | null = null;
+  #confinement: readonly Layer[] | null = null;
+  #broken: Readonly<Record<string, string>> = {};
+  #diskErrors: Readonly<Record<string, string>> = {};
+  #end: MachineEnd | null = null;
+  #hasRun = false;
+  #isOver = false;
+
+  /** @param counters null while the machine has not answered a manager that did not start it */
+  constructor(machine: Machine, counters: SharedCounters | null, listener: VmRunListener) {
+    this.machine = machine;
+    this.#listener = listener;
+    this.#threads = new ThreadClock(machine.pid);
+    this.#shared = counters;
+    this.#counters = counters && { words: counters.words, layout: counters.layout };
+    void machine.gone.then(death => {
+      this.#close(death);
+      listener.ended(death);
+    });
+  }
+
+  /** From here on the listener is called, first for what has come before. */
+  listen(): void {
+    this.machine.connection?.listen({
+      message: message => this.#receive(message),
+      printed: (port, bytes) => {
+        if (port === COM1) this.#listener.printed(bytes);
+      },
+    });
+  }
+
+  get topology(): Topology | null {
+    return this.#topology;
+  }
+
+  get confinement(): readonly Layer[] | null {
+    return this.#confinement;
+  }
+
+  /** Devices that stopped serving their driver, each with the reason. */
+  get broken(): Readonly<Record<string, string>> {
+    return this.#broken;
+  }
+
+  /** What the host's disk failed last, by device; empty once the machine is gone. */
+  get diskErrors(): Readonly<Record<string, string>> {
+    return this.#isOver ? {} : this.#diskErrors;
+  }
+
+  /** Has its guest begun to run? */
+  get hasRun(): boolean {
+    return this.#hasRun;
+  }
+
+  /** How the machine said that it ended; null: it has not said so. */
+  get end(): MachineEnd | null {
+    return this.#end;
+  }
+
+  /** In place while it runs, a copy of the last ones afterwards. */
+  get counters(): CounterBlock | null {
+    return this.#counters;
+  }
+
+  /** By vCPU. */
+  get threadTimes(): ThreadTimes[] {
+    if (this.#counters === null) return [];
+    const { words, layout } = this.#counters;
+    return Array.from({ length: layout.shape.vcpus }, (_, index) =>
+      this.#isOver ? NO_TIMES : this.#threads.times(Number(words[layout.vcpu(index) + VCPU.tid])),
+    );
+  }
+
+  /** Has the machine carry out a command. @throws when it refuses, or ends before it has answered */
+  async command<Name extends CommandName>(
+    command: Name,
+    args: MachineCommands[Name]['arguments'],
+  ): Promise<MachineCommands[Name]['result']> {
+    const id = this.#nextCommand++;
+    const reply = Promise.withResolvers<unknown>();
+    this.#replies.set(id, reply);
+    const message = { command, arguments: args } as MachineCommand;
+    this.machine.connection?.send({ kind: 'command', id, ...message });
+    // The machine may be another version's, or a guest's: no caller relies on what it may have left out.
+    return (await reply.promise) as MachineCommands[Name]['result'];
+  }
+
+  /** Typed bytes for the first serial port. Of what a guest does not read, only so much is kept. */
+  type(bytes: Uint8Array): void {
+    const taken = bytes.subarray(0, this.#typedAhead.capacity);
+    if (this.#isOver || taken.length === 0) return;
+    this.#typedAhead.typed(taken.length);
+    this.machine.connection?.type(COM1, taken);
+  }
+
+  /** Resolves when the guest has taken enough of what was typed for more. */
+  room(): Promise<void> {
+    return this.#typedAhead.room();
+  }
+
+  /** Has the machine keep an entry of this manager's log, for the next manager. */
+  remember(event: MachineEvent): void {
+    this.machine.connection?.send({ kind: 'note', event });
+  }
+
+  #receive(message: FromMachine): void {
+    switch (message.kind) {
+      case 'created':
+        this.machine.created?.(message.vm);
+        break;
+      case 'topology':
+        this.#topology = message.topology;
+        this.#listener.changed();
+        break;
+      case 'confinement':
+        this.#confinement = message.layers;
+        this.#listener.changed();
+        break;
+      case 'state':
+        this.#hasRun = true;
+        this.#listener.entered(message.state);
+        break;
+      case 'broken':
+        this.#broken = message.broken;
+        this.#listener.changed();
+        break;
+      case 'disk-errors':
+        this.#diskErrors = message.diskErrors;
+        this.#listener.changed();
+        break;
+      case 'event':
+        this.#listener.happened(message.event);
+        break;
+      case 'input-taken':
+        if (message.port === COM1) this.#typedAhead.taken(message.bytes);
+        break;
+      case 'reply': {
+        const reply = this.#replies.get(message.id);
+        this.#replies.delete(message.id);
+        if (message.error === null) reply?.resolve(message.result);
+        else reply?.reject(new Error(message.error));
+        break;
+      }
+      case 'ended':
+        this.#end = message.end;
+        this.machine.connection?.send({ kind: 'collected' });
+        break;
+      case 'hello':
+        break;
+    }
+  }
+
+  #close(death: Death | null): void {
+    this.#isOver = true;
+    this.machine.connection?.close();
+    this.#typedAhead.clear();
+    const { reason } = this.#end ?? death ?? { reason: 'its machine has ended' };
+    for (const reply of this.#replies.values()) reply.reject(new Error(reason));
+    this.#replies.clear();
+    if (this.#shared === null || this.#counters === null) return;
+    // The last ones stay on screens after the machine's memory is gone.
+    this.#counters = { words: this.#shared.words.slice(), layout: this.#counters.layout };
+    this.#shared.unmap();
+    this.#shared = null;
+  }
+}
