@@ -2,7 +2,7 @@
  * A program that confines itself, and then does what a machine's process goes on to do. It prints "confined", and what came of it.
  * Its first argument is what to do; the disk of a guest is a path.
  */
-import { fstat, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { fstat, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -129,6 +129,7 @@ function keepPaths(readOnly: string, readWrite: string): void {
   const [read, write] = [readOnly, readWrite].map(folder => join(folder, 'file'));
   say(
     [
+      outcome(() => readdirSync(readOnly)),
       outcome(() => readFileSync(read!)),
       outcome(() => writeFileSync(read!, 'x')),
       outcome(() => readFileSync(write!)),
