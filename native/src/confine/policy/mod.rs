@@ -75,7 +75,8 @@ const ALLOWED: &[i64] = &[
     // What is open
     SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
     SYS_lseek, SYS_fstat, SYS_fsync, SYS_fdatasync, SYS_sync_file_range, SYS_ftruncate, SYS_fallocate,
-    SYS_getdents64, SYS_fstatfs, SYS_fadvise64, SYS_copy_file_range, SYS_splice, SYS_close, SYS_close_range, SYS_dup, SYS_dup2, SYS_dup3,
+    SYS_getdents64, SYS_fstatfs, SYS_fadvise64, SYS_copy_file_range, SYS_splice, SYS_close, SYS_close_range,
+    SYS_dup, SYS_dup2, SYS_dup3,
     // Waiting
     SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_epoll_create1, SYS_epoll_ctl, SYS_eventfd2,
     SYS_pipe2, SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime, SYS_io_uring_setup,
