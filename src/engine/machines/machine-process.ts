@@ -18,7 +18,7 @@ const LAST_WORDS = 4096;
  * What a machine process needs to know of this one's environment. It is given few malloc arenas: glibc keeps what those of ended
  * threads held (mallopt(3)).
  */
-const PASSED = ['PATH', 'LANG', 'LC_ALL', 'TZ'] as const;
+const PASSED = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'VRING_TRACE_START'] as const;
 
 /** A process that has loaded all that a machine needs, and waits for the configuration of one. */
 export class MachineProcess {
@@ -51,6 +51,10 @@ export class MachineProcess {
           '--disable-sigusr1',
           '--disable-warning=ExperimentalWarning',
           '--v8-pool-size=0',
+          // For freeMemory().
+          '--expose-gc',
+          // A busy machine's garbage is short-lived: by default it would fill 32 MiB before it is collected.
+          '--max-semi-space-size=1',
           machineProgram('machine-process'),
         ],
         env: {

@@ -52,7 +52,7 @@ export const confineReportStruct = new Struct('ConfineReport', {
  */
 export function confineSelf(options: OwnConfinement = {}): readonly Layer[] {
   const { user, reportFd = -1, rlimits, readOnly = [], readWrite = [], off = [] } = options;
-  warmUp();
+  readTimeZone();
   const paths = [...readOnly.map(path => `r${path}\0`), ...readWrite.map(path => `w${path}\0`)];
   const wanted: { readonly [name in OwnLayer]?: boolean } = {
     'empty-root': paths.length === 0,
@@ -94,9 +94,8 @@ export function endOnSignals(): void {
   checked('vring_end_on_signals', nativeCalls().vring_end_on_signals());
 }
 
-/** Makes the runtime read now what it would look for at its first use. */
-function warmUp(): void {
-  // The time zone's file.
+/** Makes the runtime read now what it would look for at its first use, and could not once confined. Takes 9 ms the first time. */
+export function readTimeZone(): void {
   new Date().toLocaleString();
   new Date().getTimezoneOffset();
 }

@@ -6,6 +6,9 @@ import { Timers } from './timers.ts';
 /** Rounds (a few microseconds each) between timer checks while the loop is never idle. */
 const ROUNDS_PER_TIMER_CHECK = 64;
 
+/** Nothing to do for that long is idle. */
+const IDLE_NS = 1_000_000_000n;
+
 /** Handlers for each kind of event. */
 export type MachineHandlers = {
   /** vCPU `index` has an exit to answer. */
@@ -18,6 +21,8 @@ export type MachineHandlers = {
   queueBroken(handle: number): void;
   /** The queue thread with this handle has met new kinds of disk errors. */
   diskErrors(handle: number): void;
+  /** There has been nothing to do for a second, for the first time. */
+  idle(): void;
 };
 
 /** The machine thread's loop: it sleeps in the native reactor and dispatches each event to its handler. */
@@ -29,6 +34,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   readonly #fdTokens = new Map<number, number>();
   #nextToken = 1;
   #running = true;
+  #wasIdle = false;
 
   constructor(native: NativeVm) {
     this.#native = native;
@@ -75,7 +81,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   /** Runs until `stop`. */
   run(handlers: MachineHandlers): void {
     for (let round = 1; this.#running; round++) {
-      const count = this.#native.poll() || this.#sleep();
+      const count = this.#native.poll() || this.#sleep(handlers);
       for (let i = 0; i < count && this.#running; i++) this.#dispatch(handlers, i);
       if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#timers.fire(this.now());
     }
@@ -86,8 +92,15 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   }
 
   /** Waits for an event or the next timer, which it fires. @returns the number of events */
-  #sleep(): number {
+  #sleep(handlers: MachineHandlers): number {
     const untilTimer = this.#timers.untilNext(this.now());
+    if (!this.#wasIdle && (untilTimer === null || untilTimer > IDLE_NS)) {
+      const count = this.#native.wait(IDLE_NS);
+      if (count > 0) return count;
+      this.#wasIdle = true;
+      handlers.idle();
+      return 0;
+    }
     const count = this.#native.wait(untilTimer);
     if (untilTimer !== null) this.#timers.fire(this.now());
     return count;

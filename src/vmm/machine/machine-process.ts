@@ -1,24 +1,42 @@
 /** A machine process: it waits for the configuration of its machine, serves it, and exits. Its manager's socket is fd 3. */
-import { confineSelf, endOnSignals } from '../confinement/confine-self.ts';
+import { confineSelf, endOnSignals, readTimeZone } from '../confinement/confine-self.ts';
 import { type Layer, layerTitle, mergeLayers } from '../confinement/layer.ts';
 import { nativeCalls } from '../native/native-library.ts';
+import { waitForFds } from '../native/unix-socket.ts';
+import { freeMemory } from './free-memory.ts';
+import { rehearse } from './rehearsal.ts';
 import { type Build, serveMachine } from './serve-machine.ts';
 
 const MANAGER_FD = 3;
 /** Where a system call that ends this process is reported. */
 const REPORT_FD = 4;
+/** A manager and its first client start meanwhile, or a VM that was wanted at once: they are to have the host's CPUs. */
+const REHEARSE_AFTER_MS = 500;
 
 process.title = 'vring: spare';
 // Loaded now, while the process is idle.
 nativeCalls();
 endOnSignals();
+readTimeZone();
+if (waitForFds([{ fd: MANAGER_FD }], REHEARSE_AFTER_MS).length === 0) prepare();
 serveMachine(MANAGER_FD, {
   building: ({ config }) => {
     process.title = `vring: ${config.name}`;
   },
   confine,
+  idle: freeMemory,
 });
 process.exit(0);
+
+/** Does ahead what the machine's start would take its time for. */
+function prepare(): void {
+  try {
+    rehearse(MANAGER_FD);
+  } catch {
+    // A host that can run no machine says so when one is to run.
+  }
+  freeMemory();
+}
 
 /** @throws when strict confinement lacks a layer */
 function confine({ config, layers: started, user }: Build): readonly Layer[] {

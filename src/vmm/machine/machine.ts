@@ -24,6 +24,7 @@ import type { MachineConfig } from './config.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import { type MachineHost, machineServices } from './services.ts';
+import { mark } from './start-trace.ts';
 import type { DeviceLabel } from './topology.ts';
 
 /** What a machine is built on: its native side, its loop, its counters, and its callbacks. */
@@ -49,6 +50,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   const kvm = Kvm.of(base.files.openKvm(), native);
   const ram = new GuestRam(native, config.memory);
   const vm = createVm(kvm, ram);
+  mark('VM');
   native.setMemory(ram.regions);
   native.setSeccomp(config.confine !== 'off');
 
@@ -63,8 +65,11 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   const pci = pciHost(buses, services, mmio64);
   const parts = addDevices(config, services, buses, pci);
 
+  mark('devices');
   const entry = loadGuest(config, base.files, ram, mmio64, pci);
+  mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
+  mark('vCPUs');
   const devices = parts.map(({ built }) => built);
   return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
 }

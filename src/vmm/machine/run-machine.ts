@@ -4,6 +4,7 @@ import type { ManagerLink } from './manager-link.ts';
 import type { MachineEnd } from './messages.ts';
 import type { MachineReport } from './report.ts';
 import { MachineRunner } from './runner.ts';
+import { mark } from './start-trace.ts';
 
 export type MachineHosting = {
   /** Says which native VM there is now, to whoever may have to end it by force. */
@@ -13,6 +14,8 @@ export type MachineHosting = {
   readonly afterBuild?: () => MachineEnd | null;
   /** Called once the first boot has been built, and has opened all that it needs. @throws what keeps the machine from being confined */
   readonly confine?: () => void;
+  /** Called once in each boot, when the machine has had nothing to do for a while. */
+  readonly idle?: () => void;
 };
 
 /** Runs a machine, across resets, until it ends for good. */
@@ -20,10 +23,10 @@ export function runMachine(
   config: MachineConfig,
   counters: BigUint64Array,
   report: MachineReport,
-  link: ManagerLink,
+  link: Pick<ManagerLink, 'next' | 'flush' | 'attach'>,
   hosting: MachineHosting,
 ): MachineEnd {
-  const { created, beforeBuild, afterBuild, confine } = hosting;
+  const { created, beforeBuild, afterBuild, confine, idle } = hosting;
   let files: HostFiles | null = null;
   for (;;) {
     beforeBuild?.();
@@ -34,13 +37,14 @@ export function runMachine(
       const failure = failureOf(() => {
         runner.build(config);
         if (isFirst) confine?.();
+        mark('confinement');
         runner.start(config);
       });
       const end = afterBuild?.() ?? null;
       if (end !== null) return end;
       // Nothing that could crash has run yet on the first boot.
       if (failure !== null) return { ...failure, crashed: !isFirst, exitCode: null };
-      const ran = runner.run();
+      const ran = runner.run(idle);
       if (ran.kind === 'ended') return ran.end;
       report.happened('info', ran.by === 'guest' ? 'reset by the guest' : 'reset');
       beforeBuild?.();

@@ -17,6 +17,7 @@ import type { ManagerLink } from './manager-link.ts';
 import type { MachineCommand, MachineCommands, MachineEnd } from './messages.ts';
 import type { MachineReport } from './report.ts';
 import { SerialConsole } from './serial-console.ts';
+import { mark, takeMarks } from './start-trace.ts';
 
 /** How one boot of a machine ended: for good, or with a reset. */
 export type RunEnd =
@@ -55,6 +56,7 @@ export class MachineRunner {
   #machine: Machine | null = null;
   #onReboot: MachineConfig['onReboot'] = 'restart';
   #end: RunEnd | null = null;
+  #hasExited = false;
 
   constructor({ counters, report, link, files = null }: RunnerOptions) {
     const shape = shapeOf(counters);
@@ -110,8 +112,8 @@ export class MachineRunner {
     startVcpus(this.#native, this.#machine!.vcpus, pin);
   }
 
-  /** Runs the started machine to its end. */
-  run(): RunEnd {
+  /** Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while */
+  run(idle = () => {}): RunEnd {
     const machine = this.#machine!;
     const vcpus = new VcpuGroup(this.#native, machine.vcpus.length);
     this.#resume(vcpus);
@@ -124,6 +126,7 @@ export class MachineRunner {
         exit: index => this.#exit(machine, index),
         parked: index => vcpus.parked(index),
         vcpuEnded: (index, errno, died) => this.#vcpuEnded(index, errno, died),
+        idle,
         queueBroken: handle => machine.queues.broken(handle),
         diskErrors: handle => machine.queues.diskErrors(handle),
       });
@@ -149,11 +152,20 @@ export class MachineRunner {
 
   #exit({ vcpus, buses }: Machine, index: number): void {
     const vcpu = vcpus[index]!;
+    if (!this.#hasExited) this.#firstExit();
     if (!answerAccess(vcpu.run, buses)) {
       this.#unhandledExit(vcpu, index);
     } else if (this.#end === null) {
       this.#native.completeVcpu(index);
     }
+  }
+
+  /** Its first instruction that needs the machine, which soon follows the very first. */
+  #firstExit(): void {
+    this.#hasExited = true;
+    mark('entry');
+    const marks = takeMarks();
+    if (marks !== null) this.#report.happened('info', marks);
   }
 
   /** Any exit other than a device access ends the machine. */

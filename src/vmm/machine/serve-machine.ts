@@ -7,11 +7,12 @@ import { type Incoming, ManagerLink } from './manager-link.ts';
 import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
 import { MachineReport } from './report.ts';
 import { type MachineHosting, runMachine } from './run-machine.ts';
+import { mark, takeMarks } from './start-trace.ts';
 
 export type Build = Extract<ToMachine, { kind: 'build' }>;
 
 /** Where a machine runs: on a thread of its manager, or in a process of its own. */
-export type MachinePlace = Pick<MachineHosting, 'beforeBuild' | 'afterBuild'> & {
+export type MachinePlace = Pick<MachineHosting, 'beforeBuild' | 'afterBuild' | 'idle'> & {
   /** Its manager is in this process, and ends it by force with the native VM's handle. */
   readonly withManager?: boolean;
   readonly closeConnection?: (connection: number) => void;
@@ -31,6 +32,8 @@ export function serveMachine(connection: number, place: MachinePlace = {}): void
   try {
     const build = waitForBuild(link);
     if (build === null) return;
+    takeMarks();
+    mark('request');
     place.building?.(build);
     report.ended(run(build, link, report, place));
     link.flush();

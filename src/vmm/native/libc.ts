@@ -40,6 +40,7 @@ const calls = {
   sendmsg: libc.func('int64_t sendmsg(int fd, uint64_t message, int flags)'),
   recvmsg: libc.func('int64_t recvmsg(int fd, uint64_t message, int flags)'),
   syscall: libc.func('int64_t syscall(int64_t number, int64_t a, int64_t b, int64_t c, int64_t d)'),
+  mallocTrim: libc.func('int malloc_trim(size_t pad)'),
   poll: libc.func('int poll(void *fds, uint64_t count, int timeout)'),
 };
 
@@ -204,6 +205,11 @@ export function munmap(address: bigint, length: number): void {
 
 export function madvise(address: bigint, length: number, advice: number): void {
   checked('madvise', () => calls.madvise(address, length, advice));
+}
+
+/** Returns memory that has been freed to the kernel (malloc_trim(3)). */
+export function mallocTrim(): void {
+  calls.mallocTrim(0);
 }
 
 /** MFD_CLOEXEC is added. `name` shows in /proc/PID/maps. @returns the fd. */

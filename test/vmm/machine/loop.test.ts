@@ -21,6 +21,38 @@ test('timers fire during a constant stream of exits', () => {
     vcpuEnded: () => {},
     queueBroken: () => {},
     diskErrors: () => {},
+    idle: () => {},
   });
   expect(exits).toBeGreaterThan(0);
+});
+
+test('it says once that it is idle, and not while there is something to do', () => {
+  // An exit, then nothing any more.
+  const counts = [1, 0, 0, 0];
+  const waits: (bigint | null)[] = [];
+  const native = {
+    poll: () => 0,
+    wait: (timeout: bigint | null) => {
+      waits.push(timeout);
+      const count = counts.shift() ?? 0;
+      if (counts.length === 0) loop.stop();
+      return count;
+    },
+    eventKind: () => EVENT.exit,
+    eventIndex: () => 0,
+  } as unknown as NativeVm;
+  const loop = new MachineLoop(native);
+  const said: string[] = [];
+  const say = (word: string) => () => void said.push(word);
+  loop.run({
+    exit: say('exit'),
+    parked: say('parked'),
+    vcpuEnded: say('vcpuEnded'),
+    queueBroken: say('queueBroken'),
+    diskErrors: say('diskErrors'),
+    idle: say('idle'),
+  });
+  expect(said).toEqual(['exit', 'idle']);
+  // Once it has said so, it sleeps for as long as nothing happens.
+  expect(waits).toEqual([1_000_000_000n, 1_000_000_000n, null, null]);
 });

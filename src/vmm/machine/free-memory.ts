@@ -1,0 +1,10 @@
+import { mallocTrim } from '../native/libc.ts';
+
+/**
+ * Returns to the host what this process has freed, or no longer refers to. V8 does so when it is idle, which it never hears of: the
+ * thread sleeps in the native reactor. Needs --expose-gc, and takes a few hundredths of a second.
+ */
+export function freeMemory(): void {
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  mallocTrim();
+}
