@@ -313,7 +313,10 @@ export class LocalEngine implements Engine, CounterSource {
     this.#reported.set(vm.name, info);
     this.#emit({ kind: 'vm', vm: info });
     if (vm.adopting) return;
-    logChanges(before, info, (level, text) => this.note(level, text, vm.name));
+    logChanges(before, info, (level, text) => {
+      for (const event of vm.limited({ at: Date.now(), level, text }))
+        this.note(event.level, event.text, vm.name);
+    });
     // One that crashes while it is being killed is where it was to be.
     const wanted = before?.state !== 'crashed' && before?.state !== 'stopping';
     if (wanted && info.state === 'crashed' && !info.interrupted) this.#afterCrash(vm);

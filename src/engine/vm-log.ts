@@ -11,10 +11,11 @@ export function logChanges(before: VmInfo | null, now: VmInfo, log: Log): void {
 function logState(before: VmInfo | null, now: VmInfo, log: Log): void {
   switch (now.state) {
     case 'running':
-      log('info', before?.state === 'paused' ? 'resumed' : 'started');
+      if (before?.state === 'stuck') log('info', 'responds again');
+      else log('info', before?.state === 'paused' ? 'resumed' : 'started');
       break;
     case 'paused':
-      log('info', 'paused');
+      log('info', before?.state === 'stuck' ? 'responds again: paused' : 'paused');
       break;
     case 'stuck':
       log('error', `stuck: ${now.reason}`);

@@ -1,6 +1,7 @@
 import type { Layer } from '../vmm/confinement/layer.ts';
 import { type CounterBlock, VCPU } from '../vmm/counters/counters.ts';
 import type { SharedCounters } from '../vmm/counters/shared-counters.ts';
+import { EventLimit } from '../vmm/machine/event-limit.ts';
 import type {
   CommandName,
   FromMachine,
@@ -10,12 +11,16 @@ import type {
   MachineEvent,
   MachineState,
 } from '../vmm/machine/messages.ts';
+import { KEPT_EVENTS } from '../vmm/machine/report.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
+import { Liveness } from './machines/liveness.ts';
 import type { Death, Machine } from './machines/machine.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import { ThreadClock } from './sampling/thread-clock.ts';
 import { TypedAhead } from './typed-ahead.ts';
 
+/** What its machine may add to the log: all that one has kept while it had no manager, at once. */
+const LOG_RATE = { burst: 2 * KEPT_EVENTS, everyMs: 500 };
 /** The first serial port. */
 const COM1 = 0;
 const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null };
@@ -27,11 +32,19 @@ export type VmRunListener = {
   /** On the first serial port. */
   printed(bytes: Uint8Array): void;
   happened(event: MachineEvent): void;
+  /** It does not respond. */
+  silent(): void;
+  /** It responds again. */
+  answers(): void;
   /** Nothing of its machine is left. */
   ended(death: Death | null): void;
 };
 
-type Reply = { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void };
+type Reply = {
+  readonly command: CommandName;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+};
 
 /** One run of a VM: its machine, what that has said of itself, and what it has been asked and has not answered yet. */
 export class VmRun {
@@ -39,6 +52,8 @@ export class VmRun {
   readonly #listener: VmRunListener;
   readonly #threads: ThreadClock;
   readonly #replies = new Map<number, Reply>();
+  readonly #liveness: Liveness;
+  readonly #limit = new EventLimit(LOG_RATE);
   readonly #typedAhead = new TypedAhead();
   #nextCommand = 0;
   #shared: SharedCounters | null;
@@ -48,6 +63,7 @@ export class VmRun {
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
   #end: MachineEnd | null = null;
+  #state: MachineState = 'starting';
   #hasRun = false;
   #isOver = false;
 
@@ -58,6 +74,13 @@ export class VmRun {
     this.#threads = new ThreadClock(machine.pid);
     this.#shared = counters;
     this.#counters = counters && { words: counters.words, layout: counters.layout };
+    this.#liveness = new Liveness({
+      ask: () => (machine.connection === null ? null : this.command('ping', {})),
+      isHeld: () => machine.isHeld(),
+      isBuilding: () => this.#state === 'starting',
+      silent: () => listener.silent(),
+      answers: () => listener.answers(),
+    });
     void machine.gone.then(death => {
       this.#close(death);
       listener.ended(death);
@@ -92,6 +115,11 @@ export class VmRun {
     return this.#isOver ? {} : this.#diskErrors;
   }
 
+  /** The last state that it has told. */
+  get state(): MachineState {
+    return this.#state;
+  }
+
   /** Has its guest begun to run? */
   get hasRun(): boolean {
     return this.#hasRun;
@@ -123,11 +151,25 @@ export class VmRun {
   ): Promise<MachineCommands[Name]['result']> {
     const id = this.#nextCommand++;
     const reply = Promise.withResolvers<unknown>();
-    this.#replies.set(id, reply);
+    this.#replies.set(id, { command, ...reply });
     const message = { command, arguments: args } as MachineCommand;
     this.machine.connection?.send({ kind: 'command', id, ...message });
     // The machine may be another version's, or a guest's: no caller relies on what it may have left out.
     return (await reply.promise) as MachineCommands[Name]['result'];
+  }
+
+  /** It does not respond: nobody waits for its answers any longer, except for the one that says that it does again. */
+  giveUp(reason: string): void {
+    for (const [id, reply] of this.#replies) {
+      if (reply.command === 'ping') continue;
+      this.#replies.delete(id);
+      reply.reject(new Error(`it does not respond: ${reason}`));
+    }
+  }
+
+  /** What to log of something that its machine caused: a guest that has taken it over does not fill the log. */
+  limited(event: MachineEvent): MachineEvent[] {
+    return this.#limit.admit(event);
   }
 
   /** Typed bytes for the first serial port. Of what a guest does not read, only so much is kept. */
@@ -163,6 +205,7 @@ export class VmRun {
         break;
       case 'state':
         this.#hasRun = true;
+        this.#state = message.state;
         this.#listener.entered(message.state);
         break;
       case 'broken':
@@ -174,7 +217,7 @@ export class VmRun {
         this.#listener.changed();
         break;
       case 'event':
-        this.#listener.happened(message.event);
+        for (const event of this.limited(message.event)) this.#listener.happened(event);
         break;
       case 'input-taken':
         if (message.port === COM1) this.#typedAhead.taken(message.bytes);
@@ -197,6 +240,7 @@ export class VmRun {
 
   #close(death: Death | null): void {
     this.#isOver = true;
+    this.#liveness.stop();
     this.machine.connection?.close();
     this.#typedAhead.clear();
     const { reason } = this.#end ?? death ?? { reason: 'its machine has ended' };

@@ -211,11 +211,18 @@ export class Vm {
     const silence = setTimeout(() => this.#seize(found.silent.whyStuck()), SILENCE_MS);
     found.answered
       .then(answering => {
-        if (answering === null || this.#run?.machine !== found.silent) return;
+        if (answering === null) return;
+        if (this.#run?.machine !== found.silent) {
+          answering.machine.connection?.close();
+          answering.counters.unmap();
+          return;
+        }
         this.#adopting = true;
         this.#begin(answering.machine, answering.counters, place);
       })
-      .catch(error => this.#seize(error.message))
+      .catch(error => {
+        if (this.#run?.machine === found.silent) this.#seize(error.message);
+      })
       .finally(() => clearTimeout(silence));
     await known.promise;
   }
@@ -227,7 +234,8 @@ export class Vm {
   ): Promise<MachineCommands[Name]['result']> {
     if (!this.#alive) throw new Error(`${this.name} is ${this.#state}: start it first`);
     const run = this.#run!;
-    if (run.machine.connection === null) throw new Error(`${this.name} is stuck: ${this.#stuck}`);
+    if (run.machine.connection === null || this.#state === 'stuck')
+      throw new Error(`${this.name} is stuck: ${this.#stuck}`);
     return run.command(command, args);
   }
 
@@ -238,10 +246,12 @@ export class Vm {
   async kill(): Promise<void> {
     if (!this.#alive) return;
     const { machine } = this.#run!;
-    if (this.#state !== 'stuck') this.#set('stopping');
-    // A stop that the end of the machine overtakes is no failure.
-    this.command('stop', { reason: STOPPED }).catch(() => {});
-    if (await endsWithin(this.#ended.promise, STOP_TIMEOUT_MS)) return;
+    if (this.#state !== 'stuck') {
+      this.#set('stopping');
+      // A stop that the end of the machine overtakes is no failure.
+      this.command('stop', { reason: STOPPED }).catch(() => {});
+      if (await endsWithin(this.#ended.promise, STOP_TIMEOUT_MS)) return;
+    }
     this.#forced = true;
     machine.destroy();
     if (await endsWithin(this.#ended.promise, DESTROY_TIMEOUT_MS)) return;
@@ -258,6 +268,11 @@ export class Vm {
     this.#run?.type(bytes);
   }
 
+  /** What to log of something that its machine caused. */
+  limited(event: MachineEvent): MachineEvent[] {
+    return this.#run?.limited(event) ?? [event];
+  }
+
   /** Has the machine keep an entry of this manager's log, for the next manager. */
   remember(event: MachineEvent): void {
     if (this.#alive) this.#run!.remember(event);
@@ -272,6 +287,13 @@ export class Vm {
         this.consoles.printed(bytes);
       },
       happened: event => this.#listener.happened(this, event),
+      silent: () => {
+        if (this.#run === run && this.#state !== 'stopping' && this.#state !== 'stuck')
+          this.#seize(machine.whyStuck());
+      },
+      answers: () => {
+        if (this.#run === run) this.#letGo(run);
+      },
       ended: death => {
         // The one that was silent may have answered, and is another run then.
         if (this.#run === run) this.#exited(run, death);
@@ -296,6 +318,14 @@ export class Vm {
     this.#stuck = reason;
     this.#set('stuck');
     this.#whenKnown();
+    this.#run!.giveUp(reason);
+  }
+
+  /** The machine responds again. */
+  #letGo({ state }: VmRun): void {
+    if (!this.#alive || this.#state !== 'stuck' || this.#forced) return;
+    this.#stuck = null;
+    this.#set(state);
   }
 
   #entered(state: MachineState): void {

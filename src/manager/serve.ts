@@ -13,7 +13,7 @@ import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { cgroupsUnder } from './machines/cgroups.ts';
 import { findMachines } from './machines/find.ts';
-import { placesWith } from './machines/register.ts';
+import { placesWith, sweepPlaces } from './machines/register.ts';
 import type { UidRange } from './machines/uids.ts';
 import { fileLog, stderrLog } from './manager-log.ts';
 import type { MetricsAddress } from './metrics/address.ts';
@@ -74,6 +74,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   const { background, idleMs, metrics } = options;
   const lastRun = readLastRun(paths.state);
   const problems: { readonly vm: string | null; readonly text: string }[] = [];
+  sweepPlaces(paths);
   const machines = findMachines(paths.machines, (vm, text) => problems.push({ vm, text }));
   const found = new Set(machines.map(({ config }) => config.name));
   const engine = new LocalEngine({

@@ -31,20 +31,30 @@ export function lockName(name: string): VmPlace {
   return { registration: null, handedOver: () => {}, release };
 }
 
+/** Names whose locks nobody has any more, although their files are there. */
+export function abandonedLocks(runtime: string): string[] {
+  const folder = join(runtime, 'vms');
+  return lockedNames(folder).filter(name => lockHolder(join(folder, `${name}.lock`)) === null);
+}
+
 /** The VMs that a process runs, by their locks: they say so whatever version of vring that process is. */
 export function vmsRunBy(pid: number, runtime = managerPaths().runtime): string[] {
   const folder = join(runtime, 'vms');
   const holders = new RegExp(`^process ${pid} of `);
-  const runs = (file: string) => {
+  const runs = (name: string) => {
     try {
-      return holders.test(readFileSync(join(folder, file), 'utf8'));
+      return holders.test(readFileSync(join(folder, `${name}.lock`), 'utf8'));
     } catch {
       return false; // it has just been released
     }
   };
+  return lockedNames(folder).filter(runs).sort();
+}
+
+function lockedNames(folder: string): string[] {
   try {
-    const locks = readdirSync(folder).filter(file => file.endsWith('.lock') && runs(file));
-    return locks.map(file => file.slice(0, -'.lock'.length)).sort();
+    const locks = readdirSync(folder).filter(file => file.endsWith('.lock'));
+    return locks.map(file => file.slice(0, -'.lock'.length));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -93,7 +103,7 @@ export function managerElsewhere({
 }
 
 /** Is any process bound to a Unix socket at this path, whether the file is there or not (proc(5), /proc/net/unix)? */
-function isBound(path: string): boolean {
+export function isBound(path: string): boolean {
   try {
     return readFileSync('/proc/net/unix', 'utf8').includes(` ${path}\n`);
   } catch {

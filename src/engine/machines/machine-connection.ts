@@ -43,16 +43,14 @@ export class MachineConnection {
 
   /**
    * Sends a message with fds as the first one on a new socket.
-   * @throws when the socket does not take it
+   * @throws when the socket does not take it; it is then the caller's still
    */
   static open(fd: number, message: ToMachine, fds: readonly number[]): MachineConnection {
     const frame = messageFrame(message);
     const sent = sendNow(fd, frame, fds);
-    const connection = new MachineConnection(fd);
-    if (sent === null || sent === 0) {
-      connection.close();
+    if (sent === null || sent === 0)
       throw new Error('the machine does not take its configuration: start the VM again');
-    }
+    const connection = new MachineConnection(fd);
     if (sent < frame.length) connection.#socket.write(frame.subarray(sent));
     return connection;
   }

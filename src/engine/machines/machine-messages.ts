@@ -10,6 +10,10 @@ export const MAX_REGIONS = 128;
 const name = z.string().max(200);
 const sentence = z.string().max(16_384);
 const count = z.int().min(0);
+/** The largest that a Date has, in milliseconds. */
+const MAX_TIME = 8.64e15;
+/** Devices that a machine may have. */
+const MAX_DEVICES = 256;
 
 const topology = z.object({
   shape: z.object({ vcpus: count, queues: count, regions: count }),
@@ -36,7 +40,7 @@ const topology = z.object({
           .max(100),
       }),
     )
-    .max(256),
+    .max(MAX_DEVICES),
   pinning: z.array(count).max(64),
 }) as unknown as z.ZodType<Topology>;
 
@@ -51,10 +55,14 @@ const layers = z
   .max(2 * LAYER_NAMES.length);
 
 const event = z.object({
-  at: z.number(),
+  at: z.int().min(0).max(MAX_TIME),
   level: z.enum(['info', 'warning', 'error']),
   text: sentence,
 });
+
+const byDevice = z
+  .record(name, sentence)
+  .refine(devices => Object.keys(devices).length <= MAX_DEVICES, 'too many devices');
 
 const end = z.object({
   crashed: z.boolean(),
@@ -74,8 +82,8 @@ const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('topology'), topology }),
   z.object({ kind: z.literal('confinement'), layers }),
   z.object({ kind: z.literal('state'), state: z.enum(['starting', 'running', 'paused']) }),
-  z.object({ kind: z.literal('broken'), broken: z.record(name, sentence) }),
-  z.object({ kind: z.literal('disk-errors'), diskErrors: z.record(name, sentence) }),
+  z.object({ kind: z.literal('broken'), broken: byDevice }),
+  z.object({ kind: z.literal('disk-errors'), diskErrors: byDevice }),
   z.object({ kind: z.literal('event'), event }),
   z.object({ kind: z.literal('input-taken'), port: count, bytes: count }),
   z.object({

@@ -14,6 +14,9 @@ import { machineProgram } from './machine-code.ts';
 /** What is kept of what a machine process wrote to its stderr, in bytes. */
 const LAST_WORDS = 4096;
 
+/** How long one that is killed may take to be gone. */
+const END_MS = 500;
+
 /**
  * What a machine process needs to know of this one's environment. It is given few malloc arenas: glibc keeps what those of ended
  * threads held (mallopt(3)).
@@ -24,14 +27,14 @@ const PASSED = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'VRING_TRACE_START'] as const;
 export class MachineProcess {
   readonly pid: number;
   readonly pidfd: number;
-  /** The connected socket to it. */
-  readonly socket: number;
   /** What it was confined with at its start. */
   readonly layers: readonly Layer[];
   readonly #exited: Promise<ExitStatus>;
   readonly #lastWords: Tail;
   readonly #reported: Tail;
   readonly #cgroup: Cgroup | null;
+  /** The connected socket to it, until somebody takes it. */
+  #socket: number | null;
   #alive = true;
   #outOfMemory: ReturnType<Cgroup['outOfMemory']> = null;
 
@@ -41,10 +44,15 @@ export class MachineProcess {
    * @throws SpawnError
    */
   constructor({ confined, cgroup }: { readonly confined: boolean; readonly cgroup: Cgroup | null }) {
-    const [socket, theirs] = socketPair();
-    const [words, stderr] = socketPair();
-    const [reported, report] = socketPair();
+    const kept: number[] = [];
+    const given: number[] = [];
     try {
+      for (let pair = 0; pair < 3; pair++) {
+        const [ours, theirs] = socketPair();
+        kept.push(ours);
+        given.push(theirs);
+      }
+      const [theirs, stderr, report] = given as [number, number, number];
       const { pid, pidfd, layers } = spawnConfined({
         path: '/proc/self/exe',
         args: [
@@ -66,26 +74,31 @@ export class MachineProcess {
         stdio: [null, null, stderr],
         confinement: { ...(!confined && { off: UNCONFINED }), ...(cgroup !== null && { cgroup: cgroup.fd }) },
       });
+      kept.push(pidfd);
       this.pid = pid;
       this.pidfd = pidfd;
       this.layers = layers;
+      this.#exited = watchExit(pidfd, { ref: false });
     } catch (error) {
-      for (const fd of [socket, words, reported]) closeSync(fd);
+      const pidfd = kept[3];
+      for (const fd of kept.slice(0, 3)) closeSync(fd);
+      if (pidfd !== undefined) endUnwatched(pidfd);
       void cgroup?.remove();
       throw error;
     } finally {
-      for (const fd of [theirs, stderr, report]) closeSync(fd);
+      for (const fd of given) closeSync(fd);
     }
-    this.socket = socket;
+    const [socket, words, reported] = kept as [number, number, number];
+    this.#socket = socket;
     this.#lastWords = new Tail(words);
     this.#reported = new Tail(reported);
-    this.#exited = watchExit(this.pidfd, { ref: false });
     this.#cgroup = cgroup;
     void this.#exited.then(() => {
       this.#alive = false;
       this.#outOfMemory = cgroup?.outOfMemory() ?? null;
       void cgroup?.remove();
       closeSync(this.pidfd);
+      this.#closeSocket();
     });
   }
 
@@ -129,10 +142,42 @@ export class MachineProcess {
     if (this.#alive) signalProcess(this.pidfd, signal);
   }
 
-  /** One that has no machine yet ends when its manager is gone. */
+  /** @returns the connected socket to it, which is then the caller's */
+  takeSocket(): number {
+    const socket = this.#socket;
+    if (socket === null) throw new Error(`process ${this.pid} has ended, or has a machine already`);
+    this.#socket = null;
+    return socket;
+  }
+
+  /** Ends it before it has a machine; resolves when it is gone, or does not seem to go. */
   async end(): Promise<void> {
-    closeSync(this.socket);
-    await watchExit(this.pidfd);
+    this.#closeSocket();
+    if (!this.#alive) return;
+    // It may have been stopped by a signal, and not notice that its manager is gone.
+    this.signal('SIGKILL');
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise(resolve => {
+      timer = setTimeout(resolve, END_MS);
+    });
+    await Promise.race([this.#exited, late]);
+    clearTimeout(timer);
+  }
+
+  #closeSocket(): void {
+    if (this.#socket !== null) closeSync(this.#socket);
+    this.#socket = null;
+  }
+}
+
+/** There is no room to watch it, which has freed some. */
+function endUnwatched(pidfd: number): void {
+  try {
+    signalProcess(pidfd, 'SIGKILL');
+    // It collects it, whoever listens.
+    watchExit(pidfd, { ref: false }).catch(() => {});
+  } finally {
+    closeSync(pidfd);
   }
 }
 

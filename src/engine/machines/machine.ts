@@ -17,7 +17,9 @@ export interface Machine {
   created?(vm: number): void;
   /** Ends it, however it is occupied. */
   destroy(): void;
-  /** Why it is still there some time after `destroy`, in one sentence. */
+  /** Is it visibly held up by its host? */
+  isHeld(): boolean;
+  /** Why it does not respond, or is still there some time after `destroy`, in one sentence. */
   whyStuck(): string;
 }
 

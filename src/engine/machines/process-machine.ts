@@ -1,9 +1,10 @@
+import { closeSync } from 'node:fs';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { MachineProcess } from './machine-process.ts';
-import { type ProcessWatch, whyStuck } from './process-watch.ts';
+import { isHeld, type ProcessWatch, whyStuck } from './process-watch.ts';
 
 /** A machine in a process of its own. */
 export class ProcessMachine implements Machine {
@@ -28,6 +29,10 @@ export class ProcessMachine implements Machine {
 
   destroy(): void {
     this.#process.signal('SIGKILL');
+  }
+
+  isHeld(): boolean {
+    return isHeld(this.pid);
   }
 
   whyStuck(): string {
@@ -62,6 +67,10 @@ export class SilentMachine implements Machine {
     this.#process.signal('SIGKILL');
   }
 
+  isHeld(): boolean {
+    return isHeld(this.pid);
+  }
+
   whyStuck(): string {
     return whyStuck(this.pid);
   }
@@ -90,16 +99,32 @@ export class ProcessMachines implements Machines {
     }
   }
 
-  launch({ config, countersFd, registration }: Launch): Machine {
+  launch(launch: Launch): Machine {
+    const { config } = launch;
     const process = this.#processFor(config);
+    try {
+      return this.#give(process, launch);
+    } catch (error) {
+      void process.end();
+      throw error;
+    }
+  }
+
+  #give(process: MachineProcess, { config, countersFd, registration }: Launch): Machine {
     registration?.started(process.pid, config);
     const fds = registration === null ? [countersFd] : [countersFd, registration.listener, registration.lock];
     const layers = this.#cgroups.explain(process.limitTo(config));
     const uid = registration?.uid ?? null;
     const user = uid === null ? null : { uid, gid: uid };
     const build = { kind: 'build', config, token: registration?.token ?? '', layers, user } as const;
-    const connection = MachineConnection.open(process.socket, build, fds);
-    return new ProcessMachine(process, connection, process.death());
+    const socket = process.takeSocket();
+    try {
+      const connection = MachineConnection.open(socket, build, fds);
+      return new ProcessMachine(process, connection, process.death());
+    } catch (error) {
+      closeSync(socket);
+      throw error;
+    }
   }
 
   async cool(): Promise<void> {

@@ -1,4 +1,4 @@
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { signalProcess, watchExit } from '../../vmm/confinement/exit-status.ts';
 import { pidfdOpen } from '../../vmm/native/libc.ts';
 
@@ -39,16 +39,40 @@ export function startTimeOf(pid: number): number | null {
 
 /** Why a process does not respond, or, once it has been killed, is still there. */
 export function whyStuck(pid: number): string {
-  const state = /^State:\s+(\S)/m.exec(readProc(pid, 'status'))?.[1];
-  if (state === 'T' || state === 't')
-    return `its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`;
-  if (state !== 'D') return `its process ${pid} does not respond (state ${state ?? 'unknown'})`;
-  const waits = readProc(pid, 'wchan');
+  const state = stateOf(String(pid));
+  if (state === 'T') return `its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`;
+  if (state === 't') return `its process ${pid} is stopped by a debugger`;
+  const blocked = blockedThread(pid);
+  if (blocked === null) return `its process ${pid} does not respond (state ${state ?? 'unknown'})`;
+  const waits = readProc(blocked, 'wchan');
   const where = waits === '' || waits === '0' ? '' : ` (in ${waits})`;
   return `its process ${pid} waits for a device or file system of the host${where} and cannot be killed before that responds`;
 }
 
-function readProc(pid: number, file: string): string {
+/** Is it in no state in which it could respond: stopped, waiting in the kernel, or dead? */
+export function isHeld(pid: number): boolean {
+  return /^[TtDZX]$/.test(stateOf(String(pid)) ?? 'X');
+}
+
+/** One in uninterruptible sleep. The first of a process that has been killed is gone while the others still sleep. */
+function blockedThread(pid: number): string | null {
+  return [String(pid), ...threadsOf(pid)].find(thread => stateOf(thread) === 'D') ?? null;
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(thread => `${pid}/task/${thread}`);
+  } catch {
+    return [];
+  }
+}
+
+/** The letter of proc(5), /proc/PID/status; null: there is no such thread. */
+function stateOf(thread: string): string | null {
+  return /^State:\s+(\S)/m.exec(readProc(thread, 'status'))?.[1] ?? null;
+}
+
+function readProc(pid: number | string, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch {

@@ -96,7 +96,13 @@ class ThreadMachine implements Machine {
     this.#theirEnd = theirs;
     const token = registration?.token ?? '';
     const build = { kind: 'build', config, token, layers: [], user: null } as const;
-    this.connection = MachineConnection.open(ours, build, [countersFd]);
+    try {
+      this.connection = MachineConnection.open(ours, build, [countersFd]);
+    } catch (error) {
+      for (const fd of [ours, theirs]) closeSync(fd);
+      void thread.terminate();
+      throw error;
+    }
     thread.serve(theirs, this.connection);
     this.gone = this.#whenGone();
   }
@@ -112,8 +118,12 @@ class ThreadMachine implements Machine {
     void this.#force();
   }
 
+  isHeld(): boolean {
+    return false;
+  }
+
   whyStuck(): string {
-    return 'its machine thread does not end';
+    return this.#forced ? 'its machine thread does not end' : 'its machine thread does not respond';
   }
 
   async #force(): Promise<void> {

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { AnsweringMachine, FoundMachine } from '../../engine/machines/machine.ts';
 import { MachineConnection } from '../../engine/machines/machine-connection.ts';
 import { MAX_QUEUES, MAX_REGIONS, parseHello } from '../../engine/machines/machine-messages.ts';
@@ -37,23 +38,25 @@ export function findMachines(
 
 function find(folder: string, id: string, record: MachineRecord): FoundMachine {
   const watch = new ProcessWatch(record.pid);
-  const fd = connected(socketOf(folder, id));
+  const path = socketOf(folder, id);
+  const fd = connectedNow(path);
   try {
-    checkPeer(fd, record);
+    if (fd !== null) checkPeer(fd, record);
   } catch (error) {
-    closeSync(fd);
+    closeSync(fd!);
     throw error;
   }
   return {
     config: record.config,
     startedAt: record.startedAt,
     silent: new SilentMachine(watch),
-    answered: answer(fd, record, watch),
+    answered: answer(fd, path, record, watch),
     release: () => leavePlace(folder, id, record.name),
   };
 }
 
-function connected(path: string): number {
+/** @returns null: nobody listens, or too many have connected and have not been accepted. @throws when there is no such socket */
+function connectedNow(path: string): number | null {
   const fd = socket(AF_UNIX, SOCK_STREAM);
   try {
     setNonblocking(fd);
@@ -61,8 +64,31 @@ function connected(path: string): number {
     return fd;
   } catch (error) {
     closeSync(fd);
+    const { errno } = error as { errno?: number };
+    if (errno === constants.errno.ECONNREFUSED || errno === constants.errno.EAGAIN) return null;
     throw error;
   }
+}
+
+/** The manager may have died right after it had started the machine, which does not listen yet then. */
+async function connected(path: string, record: MachineRecord, watch: ProcessWatch): Promise<number | null> {
+  for (let round = 0; !watch.hasExited; round++) {
+    await pause(round);
+    const fd = connectedNow(path);
+    if (fd === null) continue;
+    try {
+      checkPeer(fd, record);
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+  return null;
+}
+
+function pause(round: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, round < LOOK_LESS_AFTER ? LOOK_MS : LOOK_LESS_MS));
 }
 
 /** The kernel noted who listens when that process called listen(2). */
@@ -74,10 +100,13 @@ function checkPeer(fd: number, { pid }: MachineRecord): void {
 
 /** Waits for as long as the process lives: it may have been stopped by a signal. */
 async function answer(
-  fd: number,
+  early: number | null,
+  path: string,
   record: MachineRecord,
   watch: ProcessWatch,
 ): Promise<AnsweringMachine | null> {
+  const fd = early ?? (await connected(path, record, watch));
+  if (fd === null) return null;
   const reader = new FrameReader();
   let counters: number | null = null;
   try {
@@ -85,7 +114,7 @@ async function answer(
       const received = receiveNow(fd);
       if (received.kind === 'closed') break;
       if (received.kind === 'empty') {
-        await new Promise(resolve => setTimeout(resolve, round < LOOK_LESS_AFTER ? LOOK_MS : LOOK_LESS_MS));
+        await pause(round);
         continue;
       }
       for (const each of received.fds) {

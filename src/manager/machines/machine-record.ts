@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { startTimeOf } from '../../engine/machines/process-watch.ts';
 import { replaceFile } from '../../files/replace-file.ts';
 import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+import { isBound } from '../vm-lock.ts';
 
 /** The file that says which process runs a VM, for later managers. It is removed with the machine. */
 const record = z.object({
@@ -38,19 +39,31 @@ export function removeRecord(folder: string, id: string): void {
   rmSync(socketOf(folder, id), { force: true });
 }
 
-/** The records of machines that still run; those of others are removed. @param problem called for each that cannot be read */
+/** The records of machines that still run. @param problem called for each that cannot be read */
 export function readRecords(
   folder: string,
   problem: (text: string) => void,
 ): { readonly id: string; readonly record: MachineRecord }[] {
   return idsIn(folder).flatMap(id => {
     const found = readRecord(folder, id, problem);
-    if (found === null) return [];
-    if (found.bootId === currentBootId() && startTimeOf(found.pid) === found.startTime)
-      return [{ id, record: found }];
-    removeRecord(folder, id);
-    return [];
+    return found !== null && isOfRunning(found) ? [{ id, record: found }] : [];
   });
+}
+
+type Leftover = { readonly id: string; readonly name: string | null };
+
+/** What is left of machines that are gone: ids, each with the VM's name if its record can be read. */
+export function leftovers(folder: string): Leftover[] {
+  return idsIn(folder, /^([0-9a-f]{8})\.(?:json|sock)$/).flatMap<Leftover>(id => {
+    const found = readRecord(folder, id, () => {});
+    if (found !== null) return isOfRunning(found) ? [] : [{ id, name: found.name }];
+    // One that is damaged may be of a machine that runs; a manager that died before it wrote one had not started the machine.
+    return existsSync(pathOf(folder, id)) && isBound(socketOf(folder, id)) ? [] : [{ id, name: null }];
+  });
+}
+
+function isOfRunning({ bootId, pid, startTime }: MachineRecord): boolean {
+  return bootId === currentBootId() && startTimeOf(pid) === startTime;
 }
 
 export function currentBootId(): string {
@@ -73,9 +86,9 @@ function readRecord(folder: string, id: string, problem: (text: string) => void)
   }
 }
 
-function idsIn(folder: string): string[] {
+function idsIn(folder: string, pattern = /^([0-9a-f]{8})\.json$/): string[] {
   try {
-    return readdirSync(folder).flatMap(name => /^([0-9a-f]{8})\.json$/.exec(name)?.[1] ?? []);
+    return [...new Set(readdirSync(folder).flatMap(name => pattern.exec(name)?.[1] ?? []))];
   } catch {
     return [];
   }

@@ -4,20 +4,41 @@ import { startTimeOf } from '../../engine/machines/process-watch.ts';
 import type { VmPlace } from '../../engine/vm.ts';
 import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
-import { ensurePrivateFolder, managerPaths } from '../paths.ts';
-import { lockVm } from '../vm-lock.ts';
-import { currentBootId, readRecords, removeRecord, socketOf, writeRecord } from './machine-record.ts';
+import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.ts';
+import { abandonedLocks, lockVm } from '../vm-lock.ts';
+import {
+  currentBootId,
+  leftovers,
+  readRecords,
+  removeRecord,
+  socketOf,
+  writeRecord,
+} from './machine-record.ts';
 import { freeUid, type UidRange } from './uids.ts';
 
 /** Removes what is left of the place of a machine of an earlier manager, once it is gone. */
 export function leavePlace(folder: string, id: string, name: string): void {
   removeRecord(folder, id);
+  releaseName(name);
+}
+
+/** Removes the lock's file, unless somebody has the lock. */
+function releaseName(name: string): void {
   try {
-    // Removes the lock's file, unless somebody else has taken it meanwhile.
     lockVm(name).release();
   } catch {
     // It is theirs.
   }
+}
+
+/** For the one manager of the runtime folder, as it starts: removes what is left of machines that are gone. */
+export function sweepPlaces({ runtime, machines }: Pick<ManagerPaths, 'runtime' | 'machines'>): void {
+  for (const { id, name } of leftovers(machines)) {
+    if (name === null) removeRecord(machines, id);
+    else leavePlace(machines, id, name);
+  }
+  // A manager that was killed while it took a name has not left a record.
+  for (const name of abandonedLocks(runtime)) releaseName(name);
 }
 
 /** @param uids for the machines of a manager of root */

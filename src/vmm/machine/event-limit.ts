@@ -1,34 +1,55 @@
 import type { MachineEvent } from './messages.ts';
 
-/** How many events may come at once, and how fast that many may come again. */
-const BURST = 20;
-const ONE_PER_MS = 1000;
+export type EventRate = {
+  /** How many events may come at once. */
+  readonly burst: number;
+  /** How long it takes until one more may come, in milliseconds. */
+  readonly everyMs: number;
+};
+
+/** What a guest may cause. */
+const GUEST_RATE: EventRate = { burst: 20, everyMs: 1000 };
 
 /**
  * Keeps a guest from flooding the log: a token bucket. What is dropped is counted, and the count is an event itself, together with
  * the next one that is admitted.
  */
 export class EventLimit {
-  #tokens = BURST;
+  readonly #rate: EventRate;
+  #tokens: number;
   #filledAt = 0;
   #dropped = 0;
 
-  /** @returns what to log for this event: nothing, or it, after the number of those that were dropped before it */
-  admit(event: MachineEvent): MachineEvent[] {
-    const earned = Math.max(0, Math.floor((event.at - this.#filledAt) / ONE_PER_MS));
+  constructor(rate = GUEST_RATE) {
+    this.#rate = rate;
+    this.#tokens = rate.burst;
+  }
+
+  /**
+   * @param now milliseconds that never go back
+   * @returns what to log for this event: nothing, or it, after the number of those that were dropped before it
+   */
+  admit(event: MachineEvent, now = performance.now()): MachineEvent[] {
+    const { burst, everyMs } = this.#rate;
+    const earned = Math.floor((now - this.#filledAt) / everyMs);
     if (earned > 0) {
-      this.#tokens = Math.min(BURST, this.#tokens + earned);
-      this.#filledAt = event.at;
+      this.#tokens = Math.min(burst, this.#tokens + earned);
+      this.#filledAt = now;
     }
     if (this.#tokens === 0) {
       this.#dropped++;
       return [];
     }
     this.#tokens--;
+    return [...this.rest(event.at), event];
+  }
+
+  /** The number of those that were dropped since the last one that was admitted, as an event. */
+  rest(at: number): MachineEvent[] {
     const dropped = this.#dropped;
     this.#dropped = 0;
-    if (dropped === 0) return [event];
+    if (dropped === 0) return [];
     const text = `${dropped} more event${dropped === 1 ? ' was' : 's were'} not logged: there were too many`;
-    return [{ at: event.at, level: 'warning', text }, event];
+    return [{ at, level: 'warning', text }];
   }
 }

@@ -45,7 +45,7 @@ function encode(kind: number, body: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** Puts frames together from what a stream delivers, in however many pieces: each byte is copied twice at most. */
+/** Puts frames together from what a stream delivers, in however many pieces: each byte is copied three times at most. */
 export class FrameReader {
   /** What has come of the frame that is not complete. */
   #pieces: Uint8Array[] = [];
@@ -55,7 +55,8 @@ export class FrameReader {
 
   /** @returns the frames that are complete now. @throws when the stream is not one of frames */
   push(chunk: Uint8Array): Frame[] {
-    this.#pieces.push(chunk.slice());
+    // A copy: `slice` of a Buffer is none.
+    this.#pieces.push(new Uint8Array(chunk));
     this.#length += chunk.length;
     if (this.#length < this.#needed) return [];
     let bytes = this.#joined();

@@ -34,6 +34,8 @@ export type MachineCommands = {
   reset: { readonly arguments: Nothing; readonly result: null };
   /** The ACPI power button. */
   'power-button': { readonly arguments: Nothing; readonly result: { readonly noticed: boolean } };
+  /** Only asks for an answer, which a machine that is held up does not give. */
+  ping: { readonly arguments: Nothing; readonly result: null };
   /** Ends the machine. */
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
 };

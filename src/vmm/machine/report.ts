@@ -10,7 +10,7 @@ const SCROLLBACK_BYTES = 64 * 1024;
 /** What one frame carries of it. */
 const PIECE_BYTES = 16 * 1024;
 /** Events kept for a later manager. */
-const KEPT_EVENTS = 200;
+export const KEPT_EVENTS = 200;
 
 type Reply = Extract<FromMachine, { kind: 'reply' }>;
 type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'disk-errors' | 'ended';
@@ -88,6 +88,7 @@ export class MachineReport {
   }
 
   ended(end: MachineEnd): void {
+    for (const event of this.#limit.rest(Date.now())) this.#keep({ event, known: false });
     this.#end = end;
     this.#unsent.add('ended');
   }

@@ -257,6 +257,9 @@ export class MachineRunner {
       case 'power-button':
         reply({ noticed: pressPowerButton(machine) } satisfies MachineCommands['power-button']['result']);
         break;
+      case 'ping':
+        reply();
+        break;
       case 'reset':
         this.#stop({ kind: 'reset', by: 'button' });
         reply();

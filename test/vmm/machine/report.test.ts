@@ -1,31 +1,154 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { saidBy } from '../../support/machine-link.ts';
 
+const IDENTITY = { protocol: 1, version: '1.2.3', token: 'secret' };
+const TOPOLOGY = {
+  shape: { vcpus: 1, queues: 0, regions: 0 },
+  queues: [],
+  regions: [],
+  devices: [],
+  pinning: [],
+};
+const END = { crashed: false, reason: 'the guest powered off', detail: null, exitCode: null };
+const kinds = (report: MachineReport) => saidBy(report).map(({ kind }) => kind);
 const said = (report: MachineReport, kind: string) => saidBy(report).filter(message => message.kind === kind);
 
-test('disk errors are events, and a state that ends with them or with the boot', () => {
-  const report = new MachineReport();
-  report.diskFailed('blk0', 'write at sector 8 failed: ENOSPC (No space left on device)');
-  report.diskFailed('blk1', 'flush failed: EIO (I/O error)');
-  expect(saidBy(report)).toMatchObject([
-    {
-      kind: 'disk-errors',
-      diskErrors: { blk0: expect.stringMatching(/^write/), blk1: expect.stringMatching(/^flush/) },
-    },
-    {
-      kind: 'event',
-      event: { level: 'error', text: expect.stringMatching(/^blk0: write at sector 8 failed/) },
-    },
-    { kind: 'event', event: { level: 'error', text: expect.stringMatching(/^blk1: flush failed/) } },
-  ]);
+describe('a report', () => {
+  test('says what changed last, first things first, and the end at the end', () => {
+    const report = new MachineReport();
+    report.ended(END);
+    report.reply(3, null);
+    report.printed(0, Buffer.from('text'));
+    report.inputTaken(0, 4);
+    report.happened('info', 'reset');
+    report.broke('disk0', 'a bad ring');
+    report.entered('paused');
+    report.entered('running');
+    report.built(TOPOLOGY);
+    expect(saidBy(report)).toMatchObject([
+      { kind: 'topology' },
+      { kind: 'state', state: 'running' },
+      { kind: 'broken', broken: { disk0: 'a bad ring' } },
+      { kind: 'event', event: { level: 'info', text: 'reset' } },
+      { kind: 'event', event: { level: 'error', text: 'disk0 is broken: a bad ring' } },
+      { kind: 'printed', port: 0, text: 'text' },
+      { kind: 'input-taken', port: 0, bytes: 4 },
+      { kind: 'reply', id: 3, error: null },
+      { kind: 'ended', end: END },
+    ]);
+    expect(report.next()).toBeNull();
+  });
 
-  report.diskFailed('blk0', null);
-  expect(saidBy(report)).toEqual([
-    { kind: 'disk-errors', diskErrors: { blk1: 'flush failed: EIO (I/O error)' } },
-  ]);
-  report.beginAgain({ protocol: 1, version: '1', token: '' });
-  expect(said(report, 'disk-errors')).toHaveLength(1);
-  report.repaired();
-  expect(saidBy(report)).toEqual([{ kind: 'disk-errors', diskErrors: {} }]);
+  test('says nothing of what stays the same', () => {
+    const report = new MachineReport();
+    report.built(TOPOLOGY);
+    report.entered('running');
+    saidBy(report);
+    report.built(structuredClone(TOPOLOGY));
+    report.entered('running');
+    report.repaired();
+    expect(kinds(report)).toEqual([]);
+    report.built({ ...TOPOLOGY, pinning: [2] });
+    expect(kinds(report)).toEqual(['topology']);
+  });
+
+  test('tells another manager everything again, but not what was meant for the one before', () => {
+    const report = new MachineReport();
+    report.built(TOPOLOGY);
+    report.entered('running');
+    report.printed(0, Buffer.from('text'));
+    report.happened('info', 'reset');
+    report.noted({ at: 1, level: 'info', text: 'started' });
+    saidBy(report);
+    report.reply(1, null);
+    report.inputTaken(0, 10);
+    expect(report.beginAgain(IDENTITY)).not.toBeNull();
+    expect(saidBy(report)).toMatchObject([
+      { kind: 'topology' },
+      { kind: 'state', state: 'running' },
+      { kind: 'broken', broken: {} },
+      { kind: 'disk-errors', diskErrors: {} },
+      { kind: 'event', event: { text: 'reset' } },
+      { kind: 'event', event: { text: 'started' } },
+      { kind: 'printed', text: 'text' },
+    ]);
+  });
+
+  test('keeps the end of what was printed while nobody listened', () => {
+    const report = new MachineReport();
+    for (let line = 0; line < 100_000; line++) report.printed(0, Buffer.from(`${line}\n`));
+    const text = saidBy(report)
+      .map(said => (said.kind === 'printed' ? said.text : ''))
+      .join('');
+    expect(text).toHaveLength(64 * 1024);
+    expect(text).toMatch(/99999\n$/);
+    expect(kinds(report)).toEqual([]);
+  });
+
+  test('skips what was overwritten while its first part was on its way', () => {
+    const report = new MachineReport();
+    report.printed(0, Buffer.alloc(60_000, 'a'));
+    report.next();
+    report.printed(0, Buffer.alloc(65_536, 'b'));
+    const text = saidBy(report)
+      .map(said => (said.kind === 'printed' ? said.text : ''))
+      .join('');
+    expect(text).toBe('b'.repeat(65_536));
+  });
+
+  test('takes no more memory however much happens while nobody listens', () => {
+    const report = new MachineReport();
+    const flood = () => {
+      for (let round = 0; round < 20_000; round++) {
+        report.printed(0, Buffer.alloc(100, 'x'));
+        report.happened('error', `event ${round}`);
+        report.broke('disk0', `reason ${round}`);
+        report.repaired();
+        report.entered(round % 2 === 0 ? 'paused' : 'running');
+        report.noted({ at: round, level: 'info', text: 'noted' });
+        report.inputTaken(0, 1);
+      }
+    };
+    flood();
+    expect(saidBy(report).length).toBeLessThan(20);
+    flood();
+    report.ended(END);
+    const more = saidBy(report);
+    expect(more.length).toBeLessThan(20);
+    expect(more).toContainEqual({
+      kind: 'event',
+      event: {
+        at: expect.any(Number),
+        level: 'warning',
+        text: expect.stringMatching(/^\d{5} more events were not/),
+      },
+    });
+  });
+
+  test('disk errors are events, and a state that ends with them or with the boot', () => {
+    const report = new MachineReport();
+    report.diskFailed('blk0', 'write at sector 8 failed: ENOSPC (No space left on device)');
+    report.diskFailed('blk1', 'flush failed: EIO (I/O error)');
+    expect(saidBy(report)).toMatchObject([
+      {
+        kind: 'disk-errors',
+        diskErrors: { blk0: expect.stringMatching(/^write/), blk1: expect.stringMatching(/^flush/) },
+      },
+      {
+        kind: 'event',
+        event: { level: 'error', text: expect.stringMatching(/^blk0: write at sector 8 failed/) },
+      },
+      { kind: 'event', event: { level: 'error', text: expect.stringMatching(/^blk1: flush failed/) } },
+    ]);
+
+    report.diskFailed('blk0', null);
+    expect(saidBy(report)).toEqual([
+      { kind: 'disk-errors', diskErrors: { blk1: 'flush failed: EIO (I/O error)' } },
+    ]);
+    report.beginAgain({ protocol: 1, version: '1', token: '' });
+    expect(said(report, 'disk-errors')).toHaveLength(1);
+    report.repaired();
+    expect(saidBy(report)).toEqual([{ kind: 'disk-errors', diskErrors: {} }]);
+  });
 });

@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Liveness } from '../../../src/engine/machines/liveness.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const TICK = 100;
+
+function watched(change: { isHeld?: () => boolean; isBuilding?: () => boolean } = {}) {
+  const said: string[] = [];
+  const asked: PromiseWithResolvers<null>[] = [];
+  const liveness = new Liveness(
+    {
+      ask: () => {
+        asked.push(Promise.withResolvers<null>());
+        return asked.at(-1)!.promise;
+      },
+      isHeld: () => false,
+      isBuilding: () => false,
+      silent: () => said.push('silent'),
+      answers: () => said.push('answers'),
+      ...change,
+    },
+    TICK,
+  );
+  return { said, asked, liveness, ticks: (count: number) => vi.advanceTimersByTimeAsync(count * TICK) };
+}
+
+test('a machine that answers is asked again and again', async () => {
+  const { said, asked, ticks, liveness } = watched();
+  for (let round = 1; round <= 5; round++) {
+    await ticks(1);
+    expect(asked).toHaveLength(round);
+    if (round % 2) asked.at(-1)!.resolve(null);
+    else asked.at(-1)!.reject(new Error('it does not know that command'));
+  }
+  liveness.stop();
+  await ticks(5);
+  expect(asked).toHaveLength(5);
+  expect(said).toEqual([]);
+});
+
+test('one that does not answer is silent after a while, said once, until it answers', async () => {
+  const { said, asked, ticks } = watched();
+  await ticks(3);
+  expect(said).toEqual([]);
+  await ticks(10);
+  expect(said).toEqual(['silent']);
+  expect(asked).toHaveLength(1);
+  asked[0]!.resolve(null);
+  await ticks(1);
+  expect(said).toEqual(['silent', 'answers']);
+  expect(asked).toHaveLength(2);
+});
+
+test('one that is visibly held up is silent at once', async () => {
+  const { said, ticks } = watched({ isHeld: () => true });
+  await ticks(2);
+  expect(said).toEqual(['silent']);
+});
+
+test('one that is being built may take its time, but not if it is held up', async () => {
+  let held = false;
+  const { said, ticks } = watched({ isBuilding: () => true, isHeld: () => held });
+  await ticks(50);
+  expect(said).toEqual([]);
+  held = true;
+  await ticks(1);
+  expect(said).toEqual(['silent']);
+});

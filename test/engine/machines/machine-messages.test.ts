@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import {
+  MAX_QUEUES,
+  MAX_REGIONS,
+  parseFromMachine,
+  parseHello,
+} from '../../../src/engine/machines/machine-messages.ts';
+
+const DEVICE = {
+  name: 'disk0',
+  type: 'virtio-blk',
+  title: 'disk',
+  role: 'disk',
+  pci: '00:03.0',
+  facts: [{ label: 'size', value: 1024, unit: 'bytes' }],
+};
+const QUEUE = { device: 'disk0', type: 'virtio-blk', queue: 'requests', size: 256 };
+const REGION = { device: 'com1', space: 'port', start: 0x3f8, size: 8 };
+const TOPOLOGY = {
+  shape: { vcpus: 1, queues: 1, regions: 1 },
+  queues: [QUEUE],
+  regions: [REGION],
+  devices: [DEVICE],
+  pinning: [0],
+};
+const times = <T>(count: number, value: T) => new Array<T>(count).fill(value);
+const topology = (change: object) => ({ kind: 'topology', topology: { ...TOPOLOGY, ...change } });
+const event = (change: object) => ({
+  kind: 'event',
+  event: { at: 0, level: 'info', text: 'x', ...change },
+});
+const end = (change: object) => ({
+  kind: 'ended',
+  end: { crashed: false, reason: 'x', detail: null, exitCode: null, ...change },
+});
+const devices = (count: number) => Object.fromEntries(times(count, 0).map((_, i) => [`disk${i}`, 'broken']));
+
+describe('what a machine sends', () => {
+  test.each([
+    topology({}),
+    topology({ queues: times(MAX_QUEUES, QUEUE), regions: times(MAX_REGIONS, REGION) }),
+    { kind: 'state', state: 'paused' },
+    { kind: 'broken', broken: devices(256) },
+    { kind: 'disk-errors', diskErrors: {} },
+    event({ at: Date.now() }),
+    { kind: 'input-taken', port: 0, bytes: 12 },
+    { kind: 'reply', id: 1, error: null, result: { noticed: true } },
+    end({ exitCode: -1 }),
+  ])('is taken as it is: $kind', message => {
+    expect(parseFromMachine(message)).toEqual(message);
+  });
+
+  test.each([
+    ['nothing', null],
+    ['no object', 'ended'],
+    ['a list', []],
+    ['no kind', {}],
+    ['an unknown kind', { kind: 'unlock' }],
+    ['an unknown state', { kind: 'state', state: 'stuck' }],
+    ['more queues than there are counters', topology({ queues: times(MAX_QUEUES + 1, QUEUE) })],
+    ['more ranges than there are counters', topology({ regions: times(MAX_REGIONS + 1, REGION) })],
+    ['devices without end', topology({ devices: times(100_000, DEVICE) })],
+    ['facts without end', topology({ devices: [{ ...DEVICE, facts: times(1000, DEVICE.facts[0]) }] })],
+    ['a long name', topology({ devices: [{ ...DEVICE, name: 'x'.repeat(1e6) }] })],
+    ['a negative count', topology({ shape: { vcpus: -1, queues: 1, regions: 1 } })],
+    ['broken devices without end', { kind: 'broken', broken: devices(257) }],
+    ['a reason without end', { kind: 'broken', broken: { disk0: 'x'.repeat(1e6) } }],
+    ['a time that no date has', event({ at: 1e300 })],
+    ['a time before time', event({ at: -1 })],
+    ['an unknown level', event({ level: 'fatal' })],
+    ['an event without end', event({ text: 'x'.repeat(1e6) })],
+    ['a fraction of a byte', { kind: 'input-taken', port: 0, bytes: 0.5 }],
+    ['bytes that were not typed', { kind: 'input-taken', port: 0, bytes: -1 }],
+    ['a reply to nothing', { kind: 'reply', id: null, error: null }],
+    ['an end without a reason', end({ reason: null })],
+    ['an exit code that is none', end({ exitCode: 'rm' })],
+    ['an introduction out of turn', { kind: 'hello', protocol: 1, version: '1', token: 'x' }],
+  ])('is refused if it is %s', (_, message) => {
+    expect(() => parseFromMachine(message)).toThrow('the machine sent a message that is not valid');
+  });
+
+  test('leaves out what a message does not have, and does not touch prototypes', () => {
+    const message = JSON.parse('{"kind":"broken","broken":{"__proto__":"x","disk0":"y"},"more":1}');
+    const parsed = parseFromMachine(message);
+    expect(parsed).toEqual({ kind: 'broken', broken: { disk0: 'y' } });
+    expect(({} as Record<string, unknown>).disk0).toBeUndefined();
+  });
+});
+
+test('a machine introduces itself first', () => {
+  const hello = { kind: 'hello', protocol: 1, version: '1.0.0', token: 'secret' };
+  expect(parseHello(hello)).toEqual({ protocol: 1, version: '1.0.0', token: 'secret' });
+  for (const wrong of [
+    null,
+    {},
+    { ...hello, kind: 'state' },
+    { ...hello, token: 5 },
+    { ...hello, protocol: '1' },
+  ])
+    expect(() => parseHello(wrong)).toThrow('the machine did not introduce itself');
+});

@@ -1,0 +1,99 @@
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import * as libc from '../../../src/vmm/native/libc.ts';
+import {
+  credentialsOfPeer,
+  MAX_FDS,
+  receiveNow,
+  sendNow,
+  waitForFds,
+} from '../../../src/vmm/native/unix-socket.ts';
+import { isOpen } from '../../support/fds.ts';
+
+function pair(): [number, number] {
+  const fds = libc.socketPair();
+  onTestFinished(() => {
+    for (const fd of fds) if (isOpen(fd)) closeSync(fd);
+  });
+  return fds;
+}
+
+function nowhere(): number {
+  const fd = openSync('/dev/null', 'r');
+  onTestFinished(() => closeSync(fd));
+  return fd;
+}
+
+function received(fd: number) {
+  const result = receiveNow(fd);
+  if (result.kind !== 'data') throw new Error(`nothing was received: ${result.kind}`);
+  onTestFinished(() => {
+    for (const each of result.fds) closeSync(each);
+  });
+  return result;
+}
+
+describe('a Unix socket', () => {
+  test('carries bytes and fds, which are not passed to programs', () => {
+    const [a, b] = pair();
+    expect(sendNow(a, Buffer.from('hello'), [nowhere(), nowhere()])).toBe(5);
+    const { bytes, fds } = received(b);
+    expect(Buffer.from(bytes).toString()).toBe('hello');
+    expect(fds.map(fd => readlinkSync(`/proc/self/fd/${fd}`))).toEqual(['/dev/null', '/dev/null']);
+    const flags = readFileSync(`/proc/self/fdinfo/${fds[0]}`, 'utf8');
+    expect(Number.parseInt(/^flags:\s*(\d+)/m.exec(flags)![1]!, 8) & libc.O_CLOEXEC).toBe(libc.O_CLOEXEC);
+  });
+
+  test('says that there is nothing, that it is full, and that it is closed', () => {
+    const [a, b] = pair();
+    expect(receiveNow(b)).toEqual({ kind: 'empty' });
+    let sent = 0;
+    for (;;) {
+      const now = sendNow(a, new Uint8Array(256 * 1024))!;
+      if (now === 0) break;
+      expect(now).toBeLessThanOrEqual(64 * 1024);
+      sent += now;
+    }
+    let taken = 0;
+    while (taken < sent) taken += received(b).bytes.length;
+    expect(receiveNow(b)).toEqual({ kind: 'empty' });
+    closeSync(b);
+    expect(receiveNow(a)).toEqual({ kind: 'closed' });
+    expect(sendNow(a, Buffer.from('x'))).toBeNull();
+  });
+
+  test(`takes ${MAX_FDS} fds, and none of more than that`, () => {
+    const [a, b] = pair();
+    const one = nowhere();
+    sendNow(a, Buffer.from('x'), new Array(MAX_FDS).fill(one));
+    expect(received(b).fds).toHaveLength(MAX_FDS);
+    const open = () => readdirSync('/proc/self/fd').length;
+    const before = open();
+    for (let round = 0; round < 100; round++) {
+      sendNow(a, Buffer.from('x'), new Array(MAX_FDS + 1).fill(one));
+      expect(received(b).fds).toEqual([]);
+    }
+    // None of those that did fit was left open.
+    expect(open()).toBe(before);
+  });
+
+  test('knows who is at its other end', () => {
+    const [a] = pair();
+    expect(credentialsOfPeer(a)).toEqual({
+      pid: process.pid,
+      uid: process.geteuid!(),
+      gid: process.getegid!(),
+    });
+  });
+
+  test('is waited for until it can be read or written, or its peer is gone', () => {
+    const [a, b] = pair();
+    expect(waitForFds([{ fd: a }], 0)).toEqual([]);
+    expect(waitForFds([{ fd: a, writable: true }])).toEqual([a]);
+    sendNow(b, Buffer.from('x'));
+    expect(waitForFds([{ fd: b }, { fd: a }])).toEqual([a]);
+    received(a);
+    closeSync(b);
+    expect(waitForFds([{ fd: a }])).toEqual([a]);
+  });
+});
