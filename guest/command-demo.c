@@ -101,3 +101,13 @@ const char *command_demo(unsigned count, char **words)
           totals.written, totals.failed, totals.random_bytes);
     return NULL;
 }
+
+const char *command_flood(unsigned count, char **words)
+{
+    (void)words;
+    if (count > 1)
+        return "usage: flood";
+    for (uint64_t line = 0; !console_interrupted(); line++)
+        print("flood %lu .......................................................\n", line);
+    return NULL;
+}

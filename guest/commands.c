@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},
     {"demo", "[TIME]", "a light load of everything, repeated until a key", command_demo},
+    {"flood", "", "print to the serial port until Ctrl-C", command_flood},
     {"rubbish", "ring | regs|ports [SEED [COUNT]]", "a hostile guest: broken rings, random register accesses",
      command_rubbish},
     {"halt", "", "ACPI power off", command_halt},

@@ -26,6 +26,7 @@ const char *command_exits(unsigned count, char **words);
 const char *command_spin(unsigned count, char **words);
 const char *command_smp(unsigned count, char **words);
 const char *command_demo(unsigned count, char **words);
+const char *command_flood(unsigned count, char **words);
 const char *command_rubbish(unsigned count, char **words);
 const char *command_blk(unsigned count, char **words);
 const char *command_rng(unsigned count, char **words);

@@ -181,10 +181,11 @@ export class Vm {
     try {
       counters = createCounters(shape);
       const { registration } = place;
-      const machine = machines.launch({ config, countersFd: counters.fd, registration });
+      const startedAt = Date.now();
+      const machine = machines.launch({ config, startedAt, countersFd: counters.fd, registration });
       place.handedOver();
       this.#config = config;
-      this.#startedAt = Date.now();
+      this.#startedAt = startedAt;
       this.#begin(machine, counters, place);
     } catch (error) {
       counters?.unmap();

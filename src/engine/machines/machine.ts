@@ -43,6 +43,8 @@ export type Death = { readonly reason: string; readonly detail: string | null };
 /** What a new machine is given. The fds are the caller's to close, also when that fails. */
 export type Launch = {
   readonly config: MachineConfig;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
   /** The memfd of its counters. */
   readonly countersFd: number;
   /** What lets later managers find it; null: it ends with this process. */
@@ -59,7 +61,7 @@ export type Registration = {
   /** The lock of the VM's name, for the machine to hold. */
   readonly lock: number;
   /** The machine's process is known, and about to get its configuration. */
-  started(pid: number, config: MachineConfig): void;
+  started(pid: number, launch: Pick<Launch, 'config' | 'startedAt'>): void;
 };
 
 /** Where an engine's machines run. */

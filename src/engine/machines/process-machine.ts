@@ -110,8 +110,9 @@ export class ProcessMachines implements Machines {
     }
   }
 
-  #give(process: MachineProcess, { config, countersFd, registration }: Launch): Machine {
-    registration?.started(process.pid, config);
+  #give(process: MachineProcess, launch: Launch): Machine {
+    const { config, countersFd, registration } = launch;
+    registration?.started(process.pid, launch);
     const fds = registration === null ? [countersFd] : [countersFd, registration.listener, registration.lock];
     const layers = this.#cgroups.explain(process.limitTo(config));
     const uid = registration?.uid ?? null;

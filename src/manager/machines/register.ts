@@ -72,7 +72,7 @@ function takePlace(name: string, uids: UidRange): VmPlace {
         uid,
         listener,
         lock: lock.fd,
-        started: (pid, config) => {
+        started: (pid, { config, startedAt }) => {
           writeRecord(machines, id, {
             version: 1,
             name,
@@ -80,7 +80,7 @@ function takePlace(name: string, uids: UidRange): VmPlace {
             startTime: startTimeOf(pid) ?? 0,
             bootId: currentBootId(),
             token,
-            startedAt: Date.now(),
+            startedAt,
             uid,
             config,
           });
