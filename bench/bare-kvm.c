@@ -2,7 +2,8 @@
  * The minimum that runs the embedded guest: a KVM_RUN loop that answers each exit at once. An exit here costs what the
  * processor and the kernel take; anything beyond that is a VMM's own overhead.
  *
- * usage: bare-kvm guest.elf 'command line'; the guest's serial port is standard output, its debug exit port ends the run.
+ * usage: bare-kvm guest.elf 'command line'; the guest's serial port and its debug console are standard output, its debug
+ * exit port ends the run.
  */
 #include <elf.h>
 #include <err.h>
@@ -17,7 +18,7 @@
 
 enum { RAM_SIZE = 64 << 20 };
 enum { START_INFO = 0x6000, MEMORY_MAP = 0x7000, COMMAND_LINE = 0x8000, GDT = 0x500 };
-enum { COM1 = 0x3f8, COM1_LINE_STATUS = 0x3fd, DEBUG_EXIT = 0xf4 };
+enum { COM1 = 0x3f8, COM1_LINE_STATUS = 0x3fd, DEBUG_CONSOLE = 0x402, DEBUG_EXIT = 0xf4 };
 enum { LINE_STATUS_CAN_SEND = 0x60 };
 enum { CODE = 0x08, DATA = 0x10 };
 enum { MAX_CPUID = 256 };
@@ -113,7 +114,7 @@ static void answer_port(struct kvm_run *run)
 	size_t length = (size_t)run->io.size * run->io.count;
 	if (run->io.direction == KVM_EXIT_IO_IN)
 		memset(data, run->io.port == COM1_LINE_STATUS ? LINE_STATUS_CAN_SEND : 0xff, length);
-	else if (run->io.port == COM1 && write(STDOUT_FILENO, data, length) < 0)
+	else if ((run->io.port == COM1 || run->io.port == DEBUG_CONSOLE) && write(STDOUT_FILENO, data, length) < 0)
 		err(1, "standard output");
 	else if (run->io.port == DEBUG_EXIT)
 		exit(*data);

@@ -13,6 +13,9 @@ export const VRING = join(repository, 'bin/vring');
 export const workDirectory = mkdtempSync(join(tmpdir(), 'vring-bench-'));
 process.on('exit', () => rmSync(workDirectory, { recursive: true, force: true }));
 
+/** The guest's command line without commands: it waits at its prompt. */
+export const BARE_APPEND = 'quiet';
+
 /** How long a guest may take, including its start. */
 const TIMEOUT_MS = 120_000;
 
@@ -81,7 +84,8 @@ async function commandLine(vmm: Vmm, { commands, disk }: Job): Promise<string[]>
 
 let compiled: Promise<string> | undefined;
 
-function bareLoop(): Promise<string> {
+/** Builds bare-kvm.c. @returns its program */
+export function bareLoop(): Promise<string> {
   compiled ??= (async () => {
     const program = join(workDirectory, 'bare-kvm');
     await execa('cc', ['-O2', '-o', program, join(import.meta.dirname, 'bare-kvm.c')]);

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QEMU_BASE } from './guest.ts';
 import { atMost, type Measurement } from './measurement.ts';
-import { VringProcess } from './vring-process.ts';
+import { VringManager } from './vring-manager.ts';
 
 const VMS = 8;
 /** After this time, guests are at their prompt and processes are idle. */
@@ -13,10 +13,11 @@ const KiB_PER_MiB = 1024;
 
 /**
  * The host memory of an idle VM beyond its RAM: the proportional share (PSS) of every mapping except the memfd of guest
- * RAM. All of vring's VMs are in one process, which exists before the first one.
+ * RAM. Of vring that is the VM's process, and what it adds to the manager. The manager itself, and the spare process that it keeps, are
+ * there before the first VM.
  */
 export async function measureIdleMemory(): Promise<Measurement[]> {
-  const vring = await vringMebibytes();
+  const { vm: vring, manager, spare } = await vringMebibytes();
   const values = { vring, QEMU: await qemuMebibytes() };
   return [
     {
@@ -25,17 +26,28 @@ export async function measureIdleMemory(): Promise<Measurement[]> {
       values,
       target: atMost(16, 'MiB', vring),
     },
+    { what: 'memory without a VM', unit: 'MiB', values: { manager, spare } },
   ];
 }
 
-async function vringMebibytes(): Promise<number> {
-  await using vring = await VringProcess.start();
-  await vring.request('add');
+async function vringMebibytes(): Promise<{ vm: number; manager: number; spare: number }> {
+  await using manager = await VringManager.start('memory');
   await sleep(SETTLE_MS);
-  const withOne = await mebibytesBeyondRam(vring.pid);
-  for (let added = 0; added < VMS; added++) await vring.request('add');
+  const alone = { manager: await mebibytesBeyondRam(manager.pid), spare: await ofMachines(manager) };
+  // The first one is not counted: the manager compiles code for it.
+  await manager.add('first');
   await sleep(SETTLE_MS);
-  return ((await mebibytesBeyondRam(vring.pid)) - withOne) / VMS;
+  const withOne = (await mebibytesBeyondRam(manager.pid)) + (await ofMachines(manager));
+  for (let added = 0; added < VMS; added++) await manager.add(`idle${added}`);
+  await sleep(SETTLE_MS);
+  const withAll = (await mebibytesBeyondRam(manager.pid)) + (await ofMachines(manager));
+  return { vm: (withAll - withOne) / VMS, ...alone };
+}
+
+/** With the spare process. */
+async function ofMachines({ machinePids }: VringManager): Promise<number> {
+  const each = await Promise.all(machinePids.map(mebibytesBeyondRam));
+  return each.reduce((sum, mebibytes) => sum + mebibytes);
 }
 
 async function qemuMebibytes(): Promise<number> {
@@ -69,7 +81,8 @@ async function mebibytesBeyondRam(pid: number): Promise<number> {
   let kibibytes = 0;
   let isRam = false;
   for (const line of smaps.split('\n')) {
-    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) isRam = line.includes('/memfd:');
+    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line))
+      isRam = line.includes('/memfd:') && !line.includes('/memfd:vring-counters');
     else if (!isRam && line.startsWith('Pss:')) kibibytes += Number.parseInt(line.slice('Pss:'.length), 10);
   }
   return kibibytes / KiB_PER_MiB;

@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|exits|disk|memory|ui|watching ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|restart|exits|disk|memory|ui|watching ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { measureDiskReads } from './disk-reads.ts';
 import { measureExitCost } from './exit-cost.ts';
 import { measureIdleMemory } from './idle-memory.ts';
+import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
 import { formatReport } from './report.ts';
 import { measureStartTime } from './start-time.ts';
@@ -16,6 +17,7 @@ import { measureWatching } from './watching.ts';
 
 const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   start: measureStartTime,
+  restart: measureManagerRestart,
   exits: measureExitCost,
   disk: measureDiskReads,
   memory: measureIdleMemory,

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { GUEST, QEMU_BASE, VRING } from './guest.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BARE_APPEND, bareLoop, GUEST, QEMU_BASE, VRING } from './guest.ts';
 import { atMost, type Measurement } from './measurement.ts';
-import { alternate } from './statistics.ts';
-import { VringProcess } from './vring-process.ts';
+import { alternate, median } from './statistics.ts';
+import { VringManager } from './vring-manager.ts';
 
 const ROUNDS = 11;
 /** QEMU's fastest x86 machine, without what the guest doesn't need. */
@@ -15,24 +16,93 @@ const MICROVM = [
   'quiet',
 ].concat(['-chardev', 'stdio,id=console', '-device', 'isa-debugcon,iobase=0x402,chardev=console']);
 const VRING_RUN = ['run', GUEST, '--memory', '64M', '--no-rng', '--append', 'quiet'];
+/** Time for the next spare process to prepare itself, as between the VMs that a user starts one by one. */
+const PREPARES_MS = 3000;
 
 /**
- * From the command to the guest's first instruction, which writes a byte to the debug console, until the byte arrives here.
+ * From the command to the guest's first instruction, which writes a byte to the debug console, until the byte arrives here. A
+ * running manager is asked by a client that is connected, as its UI is.
  */
 export async function measureStartTime(): Promise<Measurement[]> {
-  await using vring = await VringProcess.start();
+  await using manager = await VringManager.start('start', { traced: true });
+  const starts = new TracedStarts(manager);
+  const bare = await bareLoop();
   const values = await alternate(ROUNDS, {
-    running: () => vring.request('start'),
+    running: () => starts.start(),
     process: () => firstByte(VRING, VRING_RUN),
     microvm: () => firstByte('qemu-system-x86_64', MICROVM),
+    bare: () => firstByte(bare, [GUEST, BARE_APPEND]),
   });
-  const row = (what: string, ms: number): Measurement => ({
+  const peers = { QEMU: values.microvm, 'bare loop': values.bare };
+  const row = (what: string, ms: number, limit: number): Measurement => ({
     what,
     unit: 'ms',
-    values: { vring: ms, QEMU: values.microvm },
-    target: atMost(0.25, 'x QEMU', ms / values.microvm),
+    values: { vring: ms, ...peers },
+    target: atMost(limit, 'x QEMU', ms / values.microvm),
   });
-  return [row('start in a running vring', values.running), row('start by vring run', values.process)];
+  return [
+    row('start in a running manager', values.running, 0.25),
+    row('start by vring run, in a pipe', values.process, 1),
+    { what: 'steps of the start in a running manager', unit: 'ms', values: starts.steps },
+  ];
+}
+
+/** Starts of a guest in a manager whose machines log their steps. */
+class TracedStarts {
+  readonly #manager: VringManager;
+  readonly #steps = new Map<string, number[]>();
+  #started = 0;
+
+  constructor(manager: VringManager) {
+    this.#manager = manager;
+  }
+
+  /** Milliseconds to the guest's first byte. */
+  async start(): Promise<number> {
+    await sleep(PREPARES_MS);
+    const { engine } = this.#manager;
+    const printed = Promise.withResolvers<number>();
+    const logged = Promise.withResolvers<string>();
+    const unsubscribe = engine.subscribe(event => {
+      if (event.kind === 'log' && event.entry.text.startsWith('start: ')) logged.resolve(event.entry.text);
+    });
+    const begun = nowMs();
+    const id = await this.#manager.add(`start-${this.#started++}`);
+    const link = engine.openConsole(id, {
+      printed: bytes => {
+        if (bytes.length > 0) printed.resolve(nowMs());
+      },
+    });
+    const arrived = await printed.promise;
+    this.#note(begun, await logged.promise, arrived);
+    unsubscribe();
+    link.close();
+    await engine.kill(id);
+    await engine.remove(id);
+    return arrived - begun;
+  }
+
+  /** The median of each. */
+  get steps(): Record<string, number> {
+    return Object.fromEntries([...this.#steps].map(([step, times]) => [step, median(times)]));
+  }
+
+  /** @param text see src/vmm/machine/start-trace.ts */
+  #note(begun: number, text: string, arrived: number): void {
+    const words = text.slice(text.indexOf(' ') + 1).split(' ');
+    const marks = words.map(word => word.split('=') as [string, string]);
+    let before = begun;
+    for (const [step, at] of [...marks, ['byte', String(arrived * 1000)] as const]) {
+      const ms = Number(at) / 1000;
+      this.#steps.set(step, [...(this.#steps.get(step) ?? []), ms - before]);
+      before = ms;
+    }
+  }
+}
+
+/** Of CLOCK_MONOTONIC, which all processes share. */
+function nowMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 /** Starts a program and ends it when it has printed. @returns milliseconds to its first byte. */
