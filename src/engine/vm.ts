@@ -20,8 +20,8 @@ import { VmRun } from './vm-run.ts';
 const SCROLLBACK_BYTES = 64 * 1024;
 /** How long a machine may take to end by itself before it is ended by force. */
 const STOP_TIMEOUT_MS = 1500;
-/** How long that may take before it is said to be stuck. */
-const DESTROY_TIMEOUT_MS = 500;
+/** How long that may take before it is said to be stuck: on a busy host, the kernel takes a second to take a VM apart. */
+const DESTROY_TIMEOUT_MS = 2000;
 /** How long a machine of an earlier manager may take to answer before it is said to be stuck. */
 const SILENCE_MS = 800;
 const STOPPED = 'it was stopped';

@@ -34,9 +34,13 @@ export function writeRecord(folder: string, id: string, value: MachineRecord): v
   replaceFile(pathOf(folder, id), `${JSON.stringify(value)}\n`, { mode: 0o600, fresh: true });
 }
 
+/** What cannot be removed is left to the next manager, which finds that its machine is gone. */
 export function removeRecord(folder: string, id: string): void {
-  rmSync(pathOf(folder, id), { force: true });
-  rmSync(socketOf(folder, id), { force: true });
+  for (const path of [pathOf(folder, id), socketOf(folder, id)]) {
+    try {
+      rmSync(path, { force: true });
+    } catch {}
+  }
 }
 
 /** The records of machines that still run. @param problem called for each that cannot be read */
@@ -48,6 +52,12 @@ export function readRecords(
     const found = readRecord(folder, id, problem);
     return found !== null && isOfRunning(found) ? [{ id, record: found }] : [];
   });
+}
+
+/** Removes records that a manager had not written to their end. Nobody else may be writing one. */
+export function removeUnfinished(folder: string): void {
+  for (const name of namesIn(folder))
+    if (/^\.[0-9a-f]{8}\.json\..*\.new$/.test(name)) rmSync(join(folder, name), { force: true });
 }
 
 type Leftover = { readonly id: string; readonly name: string | null };
@@ -87,8 +97,12 @@ function readRecord(folder: string, id: string, problem: (text: string) => void)
 }
 
 function idsIn(folder: string, pattern = /^([0-9a-f]{8})\.json$/): string[] {
+  return [...new Set(namesIn(folder).flatMap(name => pattern.exec(name)?.[1] ?? []))];
+}
+
+function namesIn(folder: string): string[] {
   try {
-    return [...new Set(readdirSync(folder).flatMap(name => pattern.exec(name)?.[1] ?? []))];
+    return readdirSync(folder);
   } catch {
     return [];
   }

@@ -11,6 +11,7 @@ import {
   leftovers,
   readRecords,
   removeRecord,
+  removeUnfinished,
   socketOf,
   writeRecord,
 } from './machine-record.ts';
@@ -37,6 +38,7 @@ export function sweepPlaces({ runtime, machines }: Pick<ManagerPaths, 'runtime' 
     if (name === null) removeRecord(machines, id);
     else leavePlace(machines, id, name);
   }
+  removeUnfinished(machines);
   // A manager that was killed while it took a name has not left a record.
   for (const name of abandonedLocks(runtime)) releaseName(name);
 }

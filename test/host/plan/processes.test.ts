@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { undoLast } from '../../../src/commands/host/undo.ts';
 import { Journal } from '../../../src/host/plan/journal.ts';
 import { hostLock } from '../../../src/manager/host-lock.ts';
+import { canFreeze, FrozenFolder } from '../../support/frozen-folder.ts';
 import { isRunning } from '../../support/manager-process.ts';
 import { until } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -104,32 +104,6 @@ class FifoKernel {
   #fifo(hostPath: string): void {
     fs.rmSync(this.#tree.at(hostPath));
     execFileSync('mkfifo', [this.#tree.at(hostPath)]);
-  }
-}
-
-const canFreeze =
-  process.getuid!() === 0 && fs.existsSync('/dev/loop-control') && fs.existsSync('/usr/sbin/fsfreeze');
-
-/** A folder of a tree on a file system that is frozen: writes to it sleep until it thaws, and signals do not end them. */
-class FrozenFolder {
-  readonly #folder: string;
-  readonly #image = path.join(os.tmpdir(), `vring-frozen-${process.pid}.img`);
-
-  constructor(tree: TreeBuilder, hostPath: string) {
-    this.#folder = tree.at(hostPath);
-    fs.writeFileSync(this.#image, '');
-    fs.truncateSync(this.#image, 16 << 20);
-    execFileSync('mkfs.ext4', ['-q', this.#image]);
-    execFileSync('mount', ['-o', 'loop', this.#image, this.#folder]);
-    tree.file(`${hostPath}/unbind`, '').file(`${hostPath}/bind`, '');
-    execFileSync('fsfreeze', ['--freeze', this.#folder]);
-  }
-
-  thaw(): void {
-    execFileSync('fsfreeze', ['--unfreeze', this.#folder]);
-    // The process that slept may still have it open.
-    execFileSync('umount', ['--lazy', this.#folder]);
-    fs.rmSync(this.#image);
   }
 }
 
@@ -233,7 +207,10 @@ describe('a write that does not return', () => {
     'in uninterruptible sleep: the plan stops, and nothing else hangs (needs root and a loop device)',
     async () => {
       let pid = 0;
-      const frozen = new FrozenFolder(tree, '/sys/bus/pci/drivers/snd_hda_intel');
+      const driver = '/sys/bus/pci/drivers/snd_hda_intel';
+      const frozen = new FrozenFolder(tree.at(driver), () => {
+        tree.file(`${driver}/unbind`, '').file(`${driver}/bind`, '');
+      });
       try {
         const bind = start(['bind', audio], 4);
         await bind.says(/^1\/3 write/m);

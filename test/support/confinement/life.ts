@@ -13,6 +13,15 @@ import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import { GuestRam } from '../../../src/vmm/memory/memory.ts';
+import {
+  ftruncate,
+  MAP_SHARED,
+  memfdCreate,
+  mmap,
+  munmap,
+  PROT_READ,
+  viewOf,
+} from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../counters.ts';
 import { linkWith, saidBy } from '../machine-link.ts';
@@ -140,6 +149,17 @@ function keepPaths(readOnly: string, readWrite: string): void {
   );
 }
 
+/** Reads memory that is not there, or no longer in its file. */
+function fault(signal: string): void {
+  const fd = memfdCreate('fault');
+  ftruncate(fd, 4096);
+  const address = mmap(4096, PROT_READ, MAP_SHARED, fd);
+  const view = new Uint8Array(viewOf(address, 4096));
+  if (signal === 'SIGBUS') ftruncate(fd, 0);
+  else munmap(address, 4096);
+  say(`${view[0]}`);
+}
+
 const [what, disk = '', commands = ''] = process.argv.slice(2);
 if (what === 'nothing') confine();
 if (what === 'guest') guest(disk, commands);
@@ -148,6 +168,12 @@ if (what === 'too late') tooLate();
 if (what === 'v8') await v8();
 if (what === 'pass a file') passFile(confine, say);
 if (what === 'keep paths') keepPaths(disk, commands);
+if (what === 'fault') {
+  endOnSignals();
+  confine();
+  if (disk === 'SIGABRT') process.abort();
+  fault(disk);
+}
 if (what === 'wait for a signal') {
   endOnSignals();
   const uid = Number(disk);

@@ -71,6 +71,16 @@ await describeUsers('a confined process', user => {
     },
   );
 
+  it.each([
+    ['SIGSEGV', 139],
+    ['SIGBUS', 135],
+    ['SIGABRT', 134],
+  ] as const)('ends by a fault of its own, %s', async (signal, code) => {
+    const { said, ...rest } = await life('fault', signal);
+    expect(rest).toEqual({ end: { code, signal: null }, forbidden: null });
+    expect(said[0]).toBe('confined');
+  });
+
   it('has no capability and a filter on each of its threads, and its own namespaces', async () => {
     const { threads, namespaces } = await waiting(0);
     expect(threads.map(({ Name }) => Name)).toContain('SignalInspector');
