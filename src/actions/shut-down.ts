@@ -1,3 +1,4 @@
+import { BUTTON_OFF } from '../engine/engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import type { Choice } from '../store/layers.ts';
@@ -59,7 +60,8 @@ export function shutDownAndQuit(ui: Ui): void {
     const press = async () => {
       if (own(ui.store.getState().infos, id)?.state === 'paused')
         throw new Error('a paused guest cannot react to the power button');
-      await ui.engine.powerButton(id);
+      const { noticed } = await ui.engine.powerButton(id);
+      if (!noticed) throw new Error(BUTTON_OFF);
     };
     press().catch((error: Error) => {
       refusals.set(id, error.message);

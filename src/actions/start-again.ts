@@ -6,12 +6,13 @@ function isGone(loss: Loss | null): boolean {
   return loss?.kind === 'died' || loss?.kind === 'ended';
 }
 
-/** After a manager that died, or ended. */
+/** After a manager that died, or ended. The next one takes over the VMs that still run. */
 export const startAgain: Action = {
   name: 'start-again',
   category: 'Virtual machine',
   label: 'start again',
-  description: 'Start a manager if none runs, and the VMs that ended unexpectedly with the last one',
+  description:
+    'Start a manager if none runs, which takes over the VMs that still do; start the VMs that ended unexpectedly',
   bar: 5,
   changes: 'vm',
   withoutManager: true,

@@ -1,3 +1,4 @@
+import { BUTTON_OFF, type Engine } from '../engine/engine.ts';
 import type { VmInfo, VmState } from '../engine/vm-info.ts';
 import { cannotStart, isAlive } from '../engine/vm-info.ts';
 import { actionOnVms, type VmAction } from './vm-action.ts';
@@ -5,6 +6,12 @@ import { actionOnVms, type VmAction } from './vm-action.ts';
 /** Makes the reason why a VM is in no state for something. */
 function onlyWhile(...states: readonly VmState[]) {
   return (vm: VmInfo): string | null => (states.includes(vm.state) ? null : `${vm.name} is ${vm.state}`);
+}
+
+/** @throws when the guest does not see it */
+async function pressPowerButton(engine: Pick<Engine, 'powerButton'>, id: string): Promise<void> {
+  const { noticed } = await engine.powerButton(id);
+  if (!noticed) throw new Error(BUTTON_OFF);
 }
 
 /** Actions that change a VM have capital letters, so that no slip of a finger is one. */
@@ -46,7 +53,7 @@ const vmSpecs: readonly VmAction[] = [
     verb: 'Press',
     refusal: onlyWhile('running'),
     loss: { title: who => `Press the power button of ${who}?`, body: 'Most guests shut down.' },
-    act: (engine, id) => engine.powerButton(id),
+    act: pressPowerButton,
     done: who => `${who}: power button pressed; the guest decides what happens`,
   },
   {
@@ -68,7 +75,7 @@ const vmSpecs: readonly VmAction[] = [
     description: 'Kill the VM, as if its power was cut',
     bar: 60,
     verb: 'Kill',
-    refusal: onlyWhile('starting', 'running', 'paused'),
+    refusal: onlyWhile('starting', 'running', 'paused', 'stuck'),
     loss: {
       title: who => `Kill ${who}?`,
       body: 'The power is cut at once. What the guest has not written to its disks is lost.',

@@ -50,7 +50,7 @@ function fitted(text: string, where: string, columns: number, ellipsis: string):
 function vmTrouble(vm: VmInfo): string {
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return `${vm.name} cannot start: ${obstacle}`;
-  if (vm.reason !== null) return `${vm.name} ${vm.state === 'off' ? 'is off' : vm.state}: ${vm.reason}`;
+  if (vm.reason !== null) return `${vm.name} ${vm.state === 'crashed' ? '' : 'is '}${vm.state}: ${vm.reason}`;
   const [trouble] = deviceTroubles(vm);
   return trouble === undefined ? '' : `${vm.name}: ${trouble}`;
 }

@@ -2,7 +2,7 @@ import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 
-/** The manager: the process that holds the VMs. */
+/** The manager: the process that starts and watches the VMs' processes. */
 export type ManagerInfo = {
   readonly pid: number;
   readonly version: string;
@@ -20,6 +20,15 @@ export type ConsoleListener = {
   /** `replayed`: it was printed before now, and comes from the scrollback. */
   printed(bytes: Uint8Array, replayed: boolean): void;
 };
+
+export type PressedButton = {
+  /** False: the guest has not turned the button on, because it has no driver for it or has not loaded it yet. */
+  readonly noticed: boolean;
+};
+
+/** Why a power button does nothing, about its VM. */
+export const BUTTON_OFF =
+  'its guest has not turned the power button on: it has no ACPI driver, or has not loaded it yet';
 
 export type ConsoleWatcher = {
   /** `user@tty`, for the others to see. */
@@ -58,7 +67,7 @@ export interface Engine {
   /** The reset button. */
   reset(id: string): Promise<void>;
   /** The ACPI power button: the guest decides. */
-  powerButton(id: string): Promise<void>;
+  powerButton(id: string): Promise<PressedButton>;
   /** Ends the VM at once; resolves when its threads, files and memory are gone. */
   kill(id: string): Promise<void>;
   /** Starts a VM that is off or crashed: from its definition as it is on disk now, or with the same configuration. */

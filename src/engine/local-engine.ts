@@ -5,7 +5,14 @@ import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
-import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from './engine.ts';
+import type {
+  ConsoleLink,
+  ConsoleListener,
+  Engine,
+  ManagerInfo,
+  MetricsFormat,
+  PressedButton,
+} from './engine.ts';
 import { EventLog } from './event-log.ts';
 import type { FoundMachine, Machines } from './machines/machine.ts';
 import { threadMachines } from './machines/thread-machine.ts';
@@ -43,7 +50,7 @@ export type InterruptedVm = {
   readonly config: MachineConfig | null;
 };
 
-/** Runs VMs in this process: a machine thread for each. */
+/** Runs VMs: in processes of their own, or on threads of this one. */
 export class LocalEngine implements Engine, CounterSource {
   readonly manager: ManagerInfo = {
     pid: process.pid,
@@ -153,10 +160,12 @@ export class LocalEngine implements Engine, CounterSource {
     await this.#vm(id).command('reset', {});
   }
 
-  async powerButton(id: string): Promise<void> {
-    const { noticed } = await this.#vm(id).command('power-button', {});
-    if (noticed === false)
+  async powerButton(id: string): Promise<PressedButton> {
+    const result = (await this.#vm(id).command('power-button', {})) as Partial<PressedButton> | null;
+    const noticed = result?.noticed !== false;
+    if (!noticed)
       this.note('warning', 'the power button was pressed, but the guest has not turned it on', id);
+    return { noticed };
   }
 
   async kill(id: string): Promise<void> {

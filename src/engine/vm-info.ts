@@ -1,7 +1,7 @@
 import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 
-/** `stuck`: it was ended, but the host has not let go of it yet. */
+/** `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
 export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'off' | 'crashed';
 
 /** One VM as every screen and command sees it. */
@@ -65,7 +65,7 @@ export type EngineEvent =
 export type Loss = {
   /**
    * - `disconnected`: the connection broke; it is not known yet why
-   * - `died`: the process is gone without having stopped its VMs, and they with it
+   * - `died`: the process is gone without having said why; the VMs' processes go on
    * - `ended`: it stopped in an orderly way
    * - `slow`: it runs and is connected, but does not answer
    * - `refused`: a manager runs, but does not accept this client

@@ -21,12 +21,15 @@ export function stopRequests(note: (text: string) => void): StopRequests {
   const second = Promise.withResolvers<void>();
   let asked = false;
   const request = (reason: StopReason) => {
-    if (asked) second.resolve();
+    // One that is to leave the VMs alone does not hurry their end.
+    if (asked && !reason.keepVms) second.resolve();
     asked = true;
     first.resolve(reason);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => request({ text: `stopped by ${signal}` }));
+  // As systemd restarts the service (RestartKillSignal= in its unit), and as a client of another version does.
+  process.on('SIGUSR2', () => request({ text: 'replaced, by SIGUSR2', keepVms: true }));
   // Ctrl-\\ at a terminal: guests are not waited for.
   process.on('SIGQUIT', () => {
     request({ text: 'stopped by SIGQUIT' });
@@ -37,7 +40,7 @@ export function stopRequests(note: (text: string) => void): StopRequests {
   return { first: first.promise, second: second.promise, request };
 }
 
-/** The VMs have threads of their own: an error in what serves clients does not end them. */
+/** An error in what serves clients is no reason to leave the VMs without a manager. */
 export function surviveExceptions(note: (text: string) => void): void {
   process.on('uncaughtException', error => {
     try {

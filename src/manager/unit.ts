@@ -12,7 +12,8 @@ export function thisUnit(
   cgroup = readFileSync('/proc/self/cgroup', 'latin1'),
 ): Unit | null {
   if (env.INVOCATION_ID === undefined) return null;
-  const name = /\/([^/\n]+\.service)$/m.exec(cgroup.trim())?.[1];
+  // systemd 254 and newer starts the manager in a subgroup (DelegateSubgroup= in the unit).
+  const name = /\/([^/\n]+\.service)(\/manager)?$/m.exec(cgroup.trim())?.[1];
   if (name === undefined || /^user@\d+\.service$/.test(name)) return null;
   return { name, user: /\/user@\d+\.service\//.test(cgroup) };
 }

@@ -7,6 +7,7 @@ export function stateToken(state: VmState | 'invalid'): Token {
     case 'running':
       return 'status.ok';
     case 'crashed':
+    case 'stuck':
     case 'invalid':
       return 'status.error';
     case 'off':

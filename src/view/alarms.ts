@@ -43,12 +43,12 @@ export function createAlarmsSelector() {
   );
 }
 
-/** One alarm for all VMs that ended with their manager or the host. */
+/** One alarm for all VMs that ended while no manager ran, or with the host. */
 function interruptedAlarm(vms: readonly VmInfo[]): Alarm[] {
   const [first] = vms;
   if (first === undefined) return [];
   const one = vms.length === 1;
-  const reason = one ? first.reason : 'they ended unexpectedly, with their manager or the host';
+  const reason = one ? first.reason : 'they ended unexpectedly, while no manager ran or with the host';
   const text = `${names(vms)}: ${reason}; ${START_AGAIN_KEY} starts ${one ? 'it' : 'them'} again`;
   return [error('interrupted', one ? first.id : null, text)];
 }
@@ -60,6 +60,7 @@ function vmAlarms(vm: VmInfo): Alarm[] {
     ...(state === 'crashed' && !interrupted
       ? [error(`${id} crashed`, id, `${name} crashed: ${reason ?? 'no reason given'}`)]
       : []),
+    ...(state === 'stuck' ? [error(`${id} stuck`, id, `${name} is stuck: ${reason}`)] : []),
     ...Object.entries(broken).map(([device, why]) =>
       error(`${id} ${device}`, id, `${name}: ${device} is broken: ${why}`),
     ),

@@ -1,10 +1,11 @@
-import type { Loss, VmInfo } from '../engine/vm-info.ts';
+import { isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
 
-/** The key of the action that starts a manager and the interrupted VMs (src/actions/start-again.ts). */
+/** The key of the action that starts a manager, and the interrupted VMs (src/actions/start-again.ts). */
 export const START_AGAIN_KEY = 'A';
 
 /** One line on why the manager cannot be reached, and what the user can do. */
 export function lossText({ kind, text }: Loss, vms: readonly VmInfo[], canStart: boolean): string {
+  const left = vms.filter(isAlive);
   switch (kind) {
     case 'slow':
       return text;
@@ -12,22 +13,17 @@ export function lossText({ kind, text }: Loss, vms: readonly VmInfo[], canStart:
     case 'refused':
       return `no connection to the manager: ${text}; reconnecting`;
     case 'ended':
-      return `the manager ended: ${text}${canStart ? `; ${START_AGAIN_KEY} starts another` : ''}`;
+      return withoutManager(`the manager ended: ${text}`, left, canStart);
     case 'died':
-      return diedText(
-        text,
-        vms.filter(vm => vm.interrupted),
-        canStart,
-      );
+      return withoutManager('the manager died', left, canStart);
   }
 }
 
-/** What the user can do comes before the names, which may be many. */
-function diedText(text: string, interrupted: readonly VmInfo[], canStart: boolean): string {
-  if (interrupted.length === 0) return `${text}${canStart ? `; ${START_AGAIN_KEY} starts another` : ''}`;
-  const what = interrupted.length === 1 ? 'it and its VM' : 'it and its VMs';
-  const offer = canStart ? `; ${START_AGAIN_KEY} starts ${what} again` : ', and its VMs ended with it';
-  return `the manager died${offer}: ${names(interrupted)}`;
+/** @param left VMs that run without it */
+function withoutManager(what: string, left: readonly VmInfo[], canStart: boolean): string {
+  const keep = left.length === 1 ? 'keeps' : 'keep';
+  const running = left.length === 0 ? what : `${what}; ${names(left)} ${keep} running`;
+  return canStart ? `${running}; ${START_AGAIN_KEY} starts another manager` : running;
 }
 
 /** `web`, `web and db`, or `web, db and 3 more`. */

@@ -22,7 +22,7 @@ export function vmListed(state: AppState, id: string): VmListed {
 }
 
 /** What is under way comes first. */
-const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'crashed', 'off'];
+const STATES: readonly VmState[] = ['running', 'paused', 'starting', 'stopping', 'stuck', 'crashed', 'off'];
 
 /** A column of a sample's total. */
 function total(

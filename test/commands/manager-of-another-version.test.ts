@@ -80,6 +80,7 @@ describe('a manager of another version', () => {
       status: { pid: manager.pid, unit: null },
       vms: ['db', 'web'],
       killed: [],
+      kept: [],
     });
     expect((await manager.ended).exitCode).toBe(0);
   });
@@ -96,6 +97,16 @@ describe('a manager of another version', () => {
     const { stderr, exitCode } = await vringManager('restart');
     expect(exitCode).toBe(1);
     expect(stderr).toContain('adhoc could not be started again, for want of a definition');
+    expect(isRunning(manager.pid)).toBe(true);
+  });
+
+  test('cannot be stopped without the VMs that are part of it', async () => {
+    const manager = await fakeManager(PROTOCOL_1, ['web']);
+    const { stderr, exitCode } = await vringManager('stop', '--keep-vms');
+    expect([stderr, exitCode]).toEqual([
+      'vring: web cannot be kept: the VMs of this version end with their manager',
+      1,
+    ]);
     expect(isRunning(manager.pid)).toBe(true);
   });
 
@@ -129,8 +140,8 @@ describe('a manager of another version', () => {
       expect([exitCode, vms]).toEqual([
         0,
         [
-          { name: 'adhoc', state: 'running', reason: null },
-          { name: 'web', state: 'running', reason: null },
+          { name: 'adhoc', state: 'running', reason: null, kept: false },
+          { name: 'web', state: 'running', reason: null, kept: false },
         ],
       ]);
       expect((await vringManager('stop')).exitCode).toBe(0);

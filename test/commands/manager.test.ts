@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
@@ -89,8 +89,8 @@ describe('a manager', () => {
     process_.kill('SIGSTOP');
     const [slow, refused] = await Promise.all([vringManager('status'), vringManager('stop')]);
     expect([slow.exitCode, refused.exitCode]).toEqual([1, 1]);
-    expect(slow.stdout).toContain(`kill -CONT ${process_.pid} resumes them`);
-    expect(refused.stderr).toContain(`kill -CONT ${process_.pid} resumes them`);
+    expect(slow.stdout).toContain(`kill -CONT ${process_.pid} resumes it`);
+    expect(refused.stderr).toContain(`kill -CONT ${process_.pid} resumes it`);
     expect(isRunning(process_.pid!)).toBe(true);
     expect(await vringManager('stop', '--force')).toMatchObject({
       stdout: `stopped the manager (process ${process_.pid})`,
@@ -153,13 +153,13 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(await json('status')).toMatchObject({ interrupted: [], manager: { pid: restarted.manager.pid } });
   }, 60_000);
 
-  test('are shut down by stop and stay off; restart starts them again', async () => {
+  test('are shut down by stop and stay off; restart --with-vms starts them again', async () => {
     define('web');
     startManager();
     const engine = await attached();
     await engine.restart('web');
     await engine.start(guest('adhoc'));
-    const first = await json('restart');
+    const first = await json('restart', '--with-vms');
     killedAtEnd(first.manager.pid);
     expect(first).toMatchObject({
       exitCode: 0,
@@ -186,39 +186,4 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     expect(stderr).toContain('killed, because they did not shut down in time: deaf');
     expect((await manager).exitCode).toBe(0);
   }, 60_000);
-
-  test('are resumed by the systemd unit that runs the manager', async () => {
-    define('web');
-    const folder = process.env.VRING_DEFINITIONS_DIR!;
-    // systemctl, as far as it is used: it starts the service.
-    const [node, ...nodeArgs] = NODE;
-    const systemctl = `#!/bin/sh\necho "$@" > ${folder}/systemctl.args\n${node} ${nodeArgs.join(' ')} ${CLI} serve > ${folder}/service.log 2>&1 &\n`;
-    writeFileSync(join(folder, 'systemctl'), systemctl, { mode: 0o755 });
-    startManager([], {
-      INVOCATION_ID: '0123',
-      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(FAKE_CGROUP)}`,
-    });
-    const engine = await attached();
-    expect((await engine.managerStatus()).unit).toEqual({ name: 'vring.service', user: false });
-    await engine.restart('web');
-    const path = process.env.PATH;
-    process.env.PATH = `${folder}:${path}`;
-    try {
-      const { manager, vms, exitCode } = await json('restart');
-      killedAtEnd(manager.pid);
-      expect([exitCode, vms]).toEqual([0, [expect.objectContaining({ name: 'web', state: 'running' })]]);
-    } finally {
-      process.env.PATH = path;
-    }
-    expect(readFileSync(join(folder, 'systemctl.args'), 'utf8')).toBe('start vring.service\n');
-    await until(() => readFileSync(join(folder, 'service.log'), 'utf8').includes('web: started'));
-  }, 60_000);
 });
-
-/** A process whose control group is that of the service. */
-const FAKE_CGROUP = `
-  import fs from 'node:fs';
-  import { syncBuiltinESMExports } from 'node:module';
-  const read = fs.readFileSync;
-  fs.readFileSync = (path, ...rest) => path === '/proc/self/cgroup' ? '0::/system.slice/vring.service\\n' : read(path, ...rest);
-  syncBuiltinESMExports();`;

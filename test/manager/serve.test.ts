@@ -116,10 +116,10 @@ describe('vring serve', () => {
 
   test('serves on after an exception that nobody expected', async () => {
     const manager = startManager([], {
-      NODE_OPTIONS: `--import=data:text/javascript,process.on('SIGUSR2',()=>{throw(new(Error)('injected'))})`,
+      NODE_OPTIONS: `--import=data:text/javascript,process.on('SIGWINCH',()=>{throw(new(Error)('injected'))})`,
     });
     const engine = await attached();
-    manager.kill('SIGUSR2');
+    manager.kill('SIGWINCH');
     await until(() => engine.log().some(entry => entry.text.includes('injected')));
     expect(engine.log().at(-1)).toMatchObject({ level: 'error' });
     expect(engine.log().at(-1)?.text).toMatch(/the VMs keep running: Error: injected\n +at /);

@@ -16,8 +16,8 @@ test('guests that switch off in time are not killed', async () => {
   const engine = engineWith('web', 'db');
   const button = engine.powerButton;
   engine.powerButton = async id => {
-    await button(id);
     setImmediate(() => engine.become(id, 'off'));
+    return await button(id);
   };
   expect(await shutDownGuests(engine, { timeoutMs: 10_000, hurry: never })).toEqual([]);
   expect(engine.calls).toEqual(['powerButton web', 'powerButton db']);
@@ -31,8 +31,8 @@ test('a paused guest goes on first, one that still starts is waited for, one tha
   setImmediate(() => engine.become('starting', 'running'));
   const button = engine.powerButton;
   engine.powerButton = async id => {
-    await button(id);
     engine.become(id, 'off');
+    return await button(id);
   };
   expect(await shutDownGuests(engine, { timeoutMs: 10_000, hurry: never })).toEqual([]);
   expect(engine.calls).toEqual(['resume paused', 'powerButton paused', 'powerButton starting']);
@@ -43,6 +43,7 @@ test('those that do not are named: at the end of the time, or when it is cut sho
   engine.powerButton = async id => {
     if (id === 'deaf') throw new Error('it has no button');
     engine.become(id, 'off');
+    return { noticed: true };
   };
   expect(await shutDownGuests(engine, { timeoutMs: 50, hurry: never })).toEqual(['deaf']);
   expect(await shutDownGuests(engine, { timeoutMs: 60_000, hurry: Promise.resolve() })).toEqual(['deaf']);

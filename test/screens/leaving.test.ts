@@ -97,6 +97,15 @@ describe('leaving VMs that another process runs', () => {
     expect(engine.calls.at(-1)).toBe('kill db');
   });
 
+  test('says whose guest has not turned the power button on, and offers to kill it', async () => {
+    engine.add('web', busy);
+    engine.add('db', busy);
+    engine.noticesButton = false;
+    const driver = await shutDown();
+    await driver.waitFor('web: running; its guest has not turned the power');
+    expect(driver.screen).toContain('Kill the rest');
+  });
+
   test('says who can not hear the power button, and may stop to wait', async () => {
     engine.add('web', busy, { state: 'paused' });
     engine.add('db', busy);
@@ -132,19 +141,35 @@ describe('a manager that is out of reach', () => {
     await driver.waitFor('paused');
   });
 
-  test('has died: the VMs that ended are named, and one key starts a manager and them', async () => {
-    const reason = 'the manager (process 7) died, and its VMs ended with it';
+  test('has died: the VMs that keep running are named, and one key starts a manager for them', async () => {
     for (const name of ['db', 'web']) engine.add(name, busy);
     engine.add('spare', busy, { state: 'off' });
     const driver = await start();
-    for (const id of ['db', 'web']) engine.become(id, 'crashed', { interrupted: true, reason });
-    engine.lose({ kind: 'died', text: reason });
-    await driver.waitFor('the manager died; A starts it and its VMs again: db and web');
+    engine.lose({ kind: 'died', text: 'the manager (process 7) died; the VMs keep running' });
+    await driver.waitFor('the manager died; db and web keep running; A starts another manager');
     expect(driver.screen).toMatch(/^ A start again/m);
+    expect(driver.screen).toMatch(/^> +db +running/m);
+    driver.type('P');
+    await driver.waitFor('cannot pause: no connection to the manager');
     driver.type('A');
-    await driver.waitFor('started db and web');
-    expect(engine.calls).toEqual(['startManager', 'restart db', 'restart web']);
+    await driver.waitFor('reattached to the manager');
+    expect(engine.calls).toEqual(['startManager']);
     expect(driver.screen).not.toMatch(/start again|died/);
+  });
+
+  test('has died, and some VMs too meanwhile: the key starts these as well', async () => {
+    const reason = 'it ended unexpectedly: its process and its manager (process 7) died';
+    engine.add('web', busy);
+    const driver = await start();
+    engine.lose({ kind: 'died', text: 'the manager (process 7) died; the VMs keep running' });
+    await driver.waitFor('the manager died; web keeps running; A starts another manager');
+    engine.startManager = async () => {
+      engine.become('web', 'crashed', { interrupted: true, reason });
+      engine.lose(null);
+    };
+    driver.type('A');
+    await driver.waitFor('started web');
+    expect(engine.calls).toEqual(['restart web']);
   });
 
   test('is slow: that is said, and nothing is offered to start', async () => {

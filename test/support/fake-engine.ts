@@ -101,6 +101,8 @@ export class FakeEngine implements Engine, CounterSource {
   readonly typed = new Map<string, string>();
   /** What the next action fails with. */
   failure: Error | null = null;
+  /** The guests have turned their power buttons on. */
+  noticesButton = true;
   readonly #clock: Clock;
   readonly #vms = new Map<string, FakeVm>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
@@ -186,7 +188,10 @@ export class FakeEngine implements Engine, CounterSource {
   pause = (id: string) => this.#act('pause', id, () => this.become(id, 'paused'));
   resume = (id: string) => this.#act('resume', id, () => this.become(id, 'running'));
   reset = (id: string) => this.#act('reset', id, () => {});
-  powerButton = (id: string) => this.#act('powerButton', id, () => {});
+  powerButton = async (id: string) => {
+    await this.#act('powerButton', id, () => {});
+    return { noticed: this.noticesButton };
+  };
   kill = (id: string) => this.#act('kill', id, () => this.become(id, 'off', { reason: 'it was killed' }));
   restart = (id: string) =>
     this.#act('restart', id, () =>

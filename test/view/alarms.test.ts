@@ -62,6 +62,13 @@ test('VMs: crashed, with a broken device, with a definition that can not be used
   expect(alarms(store.getState()).map(({ vm }) => vm)).toEqual(['db', 'cache', 'mail', 'web']);
 });
 
+test('a VM that is stuck, with what its host has to do', () => {
+  const reason = 'its process 7 was stopped by a signal: kill -CONT 7 lets it go on';
+  engine.add('web', idle, { state: 'stuck', reason });
+  store.getState().vmsListed(engine.vms());
+  expect(texts()).toEqual([`error web is stuck: ${reason}`]);
+});
+
 test('a manager that is out of reach, until it is back', () => {
   store.getState().setManagerLost({ kind: 'disconnected', text: 'it closed the connection' });
   expect(texts()).toEqual(['error no connection to the manager: it closed the connection; reconnecting']);
@@ -69,7 +76,7 @@ test('a manager that is out of reach, until it is back', () => {
   expect(texts()).toEqual([]);
 });
 
-test('VMs that ended with their manager are one alarm, which says how to start them', () => {
+test('VMs that ended unexpectedly are one alarm, which says how to start them', () => {
   const reason = 'it ended unexpectedly: its process and its manager (process 7) died';
   engine.add('web', idle, { state: 'crashed', interrupted: true, reason });
   store.getState().vmsListed(engine.vms());
@@ -78,7 +85,7 @@ test('VMs that ended with their manager are one alarm, which says how to start t
   engine.add('mail', idle, { state: 'crashed', reason: 'triple fault' });
   store.getState().vmsListed(engine.vms());
   expect(texts()).toEqual([
-    'error web and db: they ended unexpectedly, with their manager or the host; A starts them again',
+    'error web and db: they ended unexpectedly, while no manager ran or with the host; A starts them again',
     'error mail crashed: triple fault',
   ]);
 });

@@ -8,11 +8,11 @@ import type { StopOptions } from './stop.ts';
 
 const LONGEST_WAIT_SECONDS = 24 * 3600;
 
-/** `vring manager`: the process that holds the VMs. */
+/** `vring manager`: the process that starts and watches the VMs' processes. */
 export function registerManagerCommands(program: Command): void {
   const manager = program
     .command('manager')
-    .description('Manage the manager, the process that holds the VMs');
+    .description('Manage the manager, the process that starts and watches the VMs');
   registerStatus(manager);
   registerStop(manager);
   registerRestart(manager);
@@ -29,7 +29,8 @@ function registerStatus(manager: Command): void {
   withManual(command, {
     text: [
       'The exit status is 0 if a manager is running, 1 if it does not respond, and 3 if none is running.',
-      'A manager that does not respond is usually busy or on an overloaded host. Killing it kills its VMs.',
+      'A manager that does not respond is usually busy or on an overloaded host. VMs have processes of their own and keep running: ' +
+        '`vring manager restart --force` replaces such a manager.',
     ],
     json: [
       ['state', '`running`, `slow` (it does not respond) or `none`'],
@@ -37,17 +38,21 @@ function registerStatus(manager: Command): void {
       [
         'manager',
         '`pid`, `version`, `startedAt` (milliseconds since 1970), `unit` (systemd unit: `name`, `user`; or null), `socket`, `log` (file, or ' +
-          'null when it logs to stderr), `metrics` (address or null), `memoryBytes` (resident, including guest memory), `clients`, ' +
+          'null when it logs to stderr), `metrics` (address or null), `memoryBytes` (resident, without the VMs), `clients`, ' +
           '`stopping`; null unless running',
       ],
-      ['vms', '`name` and `state` of each VM'],
-      ['interrupted', 'names of VMs that ended unexpectedly with the last manager or the host'],
+      [
+        'vms',
+        '`name`, `state` and `pid` (null without a process) of each VM; without a manager, of those that run',
+      ],
+      ['interrupted', 'names of VMs that ended unexpectedly, while no manager ran or with the host'],
     ],
   });
 }
 
 function registerStop(manager: Command): void {
   const command = withStopOptions(manager.command('stop'))
+    .option('--keep-vms', 'leave the VMs running, for the next manager')
     .description('Shut down all VMs and stop the manager')
     .action(async (options: StopOptions) => {
       const { stop } = await import('./stop.ts');
@@ -56,7 +61,8 @@ function registerStop(manager: Command): void {
   withManual(command, {
     text: [
       'Presses the power button of every guest, like SIGTERM to the manager. Guests that are still on after the time limit are ' +
-        'killed and listed. With --force, all guests are killed at once, and so is a manager that does not respond.',
+        'killed and listed. With --force, all guests are killed at once, and so is a manager that does not respond. With --keep-vms, ' +
+        'as with SIGUSR2, the VMs keep running, and the next manager takes them over.',
       'systemd does not restart a service stopped this way; use `systemctl start vring`.',
     ],
   });
@@ -64,15 +70,18 @@ function registerStop(manager: Command): void {
 
 function registerRestart(manager: Command): void {
   const command = withStopOptions(manager.command('restart'))
-    .description('Restart the manager and the VMs that were running')
+    .option('--with-vms', 'shut the guests down, and boot them again')
+    .description('Restart the manager; the VMs keep running')
     .action(async (options: RestartOptions) => {
       const { restart } = await import('./restart.ts');
       process.exitCode = await restart(options);
     });
   withManual(command, {
     text: [
-      'Guests shut down and boot again, for example after an upgrade of vring. If no manager is running, one is started with the ' +
-        'VMs that ended unexpectedly when the last one died. A manager that is a systemd service is restarted through systemctl.',
+      'After an upgrade of vring, for example: the new manager takes over the VMs. Each VM runs on with the code that it was started with; ' +
+        '--with-vms has the guests shut down and boot again, so that they use the new one.',
+      'If no manager is running, one is started; it takes over the VMs that run, and the VMs that ended unexpectedly are started again. A ' +
+        'manager that is a systemd service is restarted through systemctl. With --force, a manager that does not respond is killed first.',
       'The exit status is 1 if any of these VMs is not running afterwards.',
     ],
   });
@@ -85,6 +94,9 @@ function withStopOptions(command: Command): Command {
       "seconds that guests get to power off (default: the manager's --shutdown-timeout)",
       (text: string) => parseCount(text, '--timeout', 0, LONGEST_WAIT_SECONDS),
     )
-    .option('--force', 'kill guests at once, and a manager that does not respond')
+    .option(
+      '--force',
+      'kill a manager that does not respond; guests that are to shut down are killed at once',
+    )
     .option('--json', 'print JSON');
 }

@@ -4,13 +4,14 @@ import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { connect, connectOrStart } from '../../manager/connect.ts';
+import { unmanagedVms } from '../../manager/machines/unmanaged.ts';
 import { systemctlText } from '../../text/shell.ts';
 import { print } from '../host/host-options.ts';
 import { Progress } from '../vm/progress.ts';
 import { until } from '../vm/until.ts';
 import { type StopOptions, stopManager } from './stop.ts';
 
-export type RestartOptions = StopOptions;
+export type RestartOptions = Omit<StopOptions, 'keepVms'> & { readonly withVms?: boolean };
 
 /** A VM counts as running once its machine is built. */
 const START_TIMEOUT_MS = 120_000;
@@ -18,37 +19,47 @@ const START_TIMEOUT_MS = 120_000;
 const UNIT_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 
-type Result = Pick<VmInfo, 'name' | 'state' | 'reason'>;
+type Result = Pick<VmInfo, 'name' | 'state' | 'reason'> & {
+  /** It ran all the time. */
+  readonly kept: boolean;
+};
 
 /** @returns the exit status */
 export async function restart(options: RestartOptions): Promise<number> {
-  const stopped = await stopManager(options, { resume: true });
+  const stopped = await stopManager(options, options.withVms ? 'resume' : 'replace');
+  const kept = new Set(stopped === null ? unmanagedVms().map(({ name }) => name) : stopped.kept);
   const unit = stopped?.status.unit ?? null;
   const engine = unit === null ? await connectOrStart() : await startUnit(unit);
   const progress = new Progress(() => 'starting VMs');
   try {
     const interrupted = engine.vms().filter(vm => vm.interrupted);
     for (const { id } of interrupted) engine.restart(id).catch(() => {}); // its state and reason show the failure
-    const names = [...(stopped?.vms ?? []), ...interrupted.map(vm => vm.name)].sort();
+    const names = [...(stopped?.vms ?? []), ...kept, ...interrupted.map(vm => vm.name)].sort();
     const vms: Result[] = [];
     for (const name of new Set(names)) {
-      await until(engine, name, vm => vm !== undefined && isSettled(vm), START_TIMEOUT_MS);
+      await until(engine, name, vm => isSettled(vm, kept.has(name)), START_TIMEOUT_MS);
       const vm = engine.vms().find(vm => vm.name === name);
-      vms.push({ name, state: vm?.state ?? 'off', reason: vm?.reason ?? null });
+      vms.push({ name, state: vm?.state ?? 'off', reason: vm?.reason ?? null, kept: kept.has(name) });
     }
     progress.end();
     print(options, { manager: await engine.managerStatus(), vms }, () => lines(engine.manager.pid, vms));
-    return vms.every(({ state }) => state === 'running') ? 0 : 1;
+    return vms.every(isWell) ? 0 : 1;
   } finally {
     progress.end();
     await engine.close();
   }
 }
 
-/** Started, or failed to. */
-function isSettled(vm: VmInfo): boolean {
-  if (vm.interrupted) return false;
+/** Started, or failed to; of one that kept running, it is known how it is. */
+function isSettled(vm: VmInfo | undefined, kept: boolean): boolean {
+  if (vm === undefined) return kept;
+  if (vm.interrupted) return kept;
+  if (kept) return vm.state !== 'starting';
   return vm.state === 'running' || (!isAlive(vm) && vm.startedAt !== null);
+}
+
+function isWell({ state, kept }: Result): boolean {
+  return state === 'running' || (kept && state === 'paused');
 }
 
 /** Starts the manager's systemd unit, and attaches to it. @throws when it does not start or listen */
@@ -72,8 +83,12 @@ async function startUnit(unit: NonNullable<ManagerStatus['unit']>): Promise<Remo
 function lines(pid: number, vms: readonly Result[]): string[] {
   return [
     `the manager is running as process ${pid}`,
-    ...vms.map(({ name, state, reason }) =>
-      state === 'running' ? `${name} is running` : `${name} is ${state}: ${reason ?? 'see vring vm events'}`,
-    ),
+    ...vms.map(vm => {
+      const { name, state, reason, kept } = vm;
+      if (!isWell(vm)) return `${name} is ${state}: ${reason ?? 'see vring vm events'}`;
+      return kept
+        ? `${name} kept running${state === 'paused' ? ', and is paused' : ''}`
+        : `${name} is running`;
+    }),
   ];
 }

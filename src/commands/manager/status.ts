@@ -3,6 +3,7 @@ import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { connect } from '../../manager/connect.ts';
+import { HOW_TO_MANAGE, unmanagedVms } from '../../manager/machines/unmanaged.ts';
 import { managerPaths } from '../../manager/paths.ts';
 import { readLastRun } from '../../manager/running-record.ts';
 import { shellText, systemctlText } from '../../text/shell.ts';
@@ -17,7 +18,7 @@ type Facts = {
   readonly state: keyof typeof EXIT;
   readonly problem: string | null;
   readonly manager: ManagerStatus | null;
-  readonly vms: readonly Pick<VmInfo, 'name' | 'state'>[];
+  readonly vms: readonly Pick<VmInfo, 'name' | 'state' | 'pid'>[];
   readonly interrupted: readonly string[];
 };
 
@@ -38,8 +39,12 @@ async function readFacts(): Promise<Facts> {
   }
   if (engine === null) {
     const { interrupted, problem } = readLastRun(managerPaths().state);
-    const names = interrupted.map(vm => vm.name);
-    return { state: 'none', problem, manager: null, vms: [], interrupted: names };
+    const running = unmanagedVms();
+    const vms = running.map(({ name, pid }) => ({ name, state: 'running' as const, pid }));
+    const names = interrupted
+      .map(vm => vm.name)
+      .filter(name => !running.some(machine => machine.name === name));
+    return { state: 'none', problem, manager: null, vms, interrupted: names };
   }
   try {
     const vms = engine.vms();
@@ -47,7 +52,7 @@ async function readFacts(): Promise<Facts> {
       state: 'running',
       problem: null,
       manager: await engine.managerStatus(),
-      vms: vms.map(({ name, state }) => ({ name, state })),
+      vms: vms.map(({ name, state, pid }) => ({ name, state, pid })),
       interrupted: vms.filter(vm => vm.interrupted).map(vm => vm.name),
     };
   } finally {
@@ -60,7 +65,11 @@ function lines({ manager, problem, vms, interrupted }: Facts): string[] {
     interrupted.length === 0
       ? []
       : [`ended unexpectedly: ${interrupted.join(', ')}; restart them with vring manager restart`];
-  if (manager === null) return [problem ?? 'no manager is running', ...again];
+  if (manager === null) {
+    const running = vms.map(({ name, pid }) => `${name} (process ${pid})`).join(', ');
+    const unmanaged = running === '' ? [] : [`running without a manager: ${running}`, HOW_TO_MANAGE];
+    return [problem ?? 'no manager is running', ...unmanaged, ...again];
+  }
   const { pid, version, startedAt, unit, socket, log, metrics, memoryBytes, clients, stopping } = manager;
   const up = vms.filter(vm => isAlive(vm)).length;
   const unitName = unit === null ? null : systemctlText(unit, 'status');
@@ -69,7 +78,7 @@ function lines({ manager, problem, vms, interrupted }: Facts): string[] {
     `since     ${new Date(startedAt).toISOString()} (${uptime(Date.now() - startedAt)})`,
     ...(unitName === null ? [] : [`service   ${unit!.name} (${unitName})`]),
     `VMs       ${up} up, ${vms.length - up} down`,
-    `memory    ${bytes(memoryBytes)} resident`,
+    `memory    ${bytes(memoryBytes)} resident, without the VMs`,
     `clients   ${clients - 1}`,
     `socket    ${socket}`,
     `log       ${log ?? (unit === null ? 'stderr' : shellText(['journalctl', ...(unit.user ? ['--user'] : []), '-u', unit.name]))}`,

@@ -2,12 +2,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { definitionsFolder } from '../../definitions/folder.ts';
 import { isRunning } from '../../engine/remote/manager-process.ts';
+import { unmanagedVms } from '../../manager/machines/unmanaged.ts';
 import { managerPaths } from '../../manager/paths.ts';
 import { type LastRun, readLastRun, resumeInNext } from '../../manager/running-record.ts';
 import { unitOf } from '../../manager/unit.ts';
 import { vmsRunBy } from '../../manager/vm-lock.ts';
 import { printError } from '../../text/output.ts';
 import { Progress } from '../vm/progress.ts';
+import { type Fate, keepsVms, type Stopped } from './fate.ts';
+import { refuseKillingUnit } from './kill-mode.ts';
 
 const LOOK_EVERY_MS = 20;
 /** Signals that are sent at once may arrive as one. */
@@ -15,38 +18,50 @@ const SIGNAL_AGAIN_MS = 500;
 
 /**
  * Stops a manager of another version, which understands signals alone: the first SIGTERM shuts its guests down, a second one
- * kills those that are still on. Resolves when its process is gone.
+ * kills those that are still on; SIGUSR2 has one whose VMs have processes of their own leave them running. VMs that are part of the
+ * manager's process cannot be kept: they shut down, and are started again. Resolves when its process is gone.
  * @param pid as the kernel names the process that listens at the control socket
  * @param timeoutMs for the guests, in place of the manager's own
- * @param resume the next manager starts its VMs
  * @throws before anything is stopped, when it is another user's, or runs a VM that could not be started again
  */
 export async function stopBySignal(
   pid: number,
-  { timeoutMs = Number.POSITIVE_INFINITY, resume }: { timeoutMs?: number | undefined; resume: boolean },
-) {
+  { timeoutMs = Number.POSITIVE_INFINITY, fate }: { timeoutMs?: number | undefined; fate: Fate },
+): Promise<NonNullable<Stopped>> {
   if (pid <= 1) throw new Error('the manager runs in another PID namespace: stop it there');
   const { state } = managerPaths();
   const unit = unitOf(pid);
-  const vms = vmsRunBy(pid);
+  const machines = () => unmanagedVms().map(({ name }) => name);
+  const inProcess = vmsRunBy(pid);
+  if (keepsVms(fate) && inProcess.length === 0) {
+    if (unit !== null) await refuseKillingUnit(unit);
+    // One that knows no such signal ends of it, and has no VMs to lose.
+    await endOf(pid, 'SIGUSR2');
+    return { status: { pid, unit }, vms: [], killed: [], kept: machines() };
+  }
+  if (fate === 'keep')
+    throw new Error(`${inProcess.join(', ')} cannot be kept: the VMs of this version end with their manager`);
+  const running = () => [...vmsRunBy(pid), ...machines()].sort();
+  const vms = running();
   const before = readLastRun(state);
+  const resume = fate !== 'off';
   if (resume) checkResumable(vms, before);
   const progress = new Progress(() => {
-    const up = vmsRunBy(pid);
+    const up = running();
     return up.length === 0 ? 'stopping the manager' : `shutting down ${up.join(', ')}`;
   });
   let killed: string[] = [];
   const begun = Date.now();
   let signaled = begun;
   try {
-    signal(pid);
+    signal(pid, 'SIGTERM');
     while (isRunning(pid)) {
       await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
       const now = Date.now();
       if (now - begun < timeoutMs || now - signaled < SIGNAL_AGAIN_MS) continue;
-      if (killed.length === 0) killed = vmsRunBy(pid);
+      if (killed.length === 0) killed = running();
       signaled = now;
-      signal(pid);
+      signal(pid, 'SIGTERM');
     }
   } finally {
     progress.end();
@@ -54,7 +69,7 @@ export async function stopBySignal(
   if (killed.length > 0)
     printError(`vring: killed, because they did not shut down in time: ${killed.join(', ')}`);
   if (resume && vms.length > 0) resumeInNext(state, vms, before);
-  return { status: { pid, unit }, vms, killed };
+  return { status: { pid, unit }, vms, killed, kept: [] };
 }
 
 /** What such a manager ran without a definition may be on record or not. */
@@ -69,9 +84,14 @@ function checkResumable(vms: readonly string[], { interrupted }: LastRun): void 
     );
 }
 
-function signal(pid: number): void {
+async function endOf(pid: number, by: NodeJS.Signals): Promise<void> {
+  signal(pid, by);
+  while (isRunning(pid)) await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
+}
+
+function signal(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGTERM');
+    process.kill(pid, signal);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EPERM')

@@ -1,29 +1,24 @@
 import { OtherVersionError, SlowManagerError } from '../../engine/remote/manager-link.ts';
 import { isRunning } from '../../engine/remote/manager-process.ts';
-import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
 import { type EngineEvent, isAlive } from '../../engine/vm-info.ts';
-import { connect } from '../../manager/connect.ts';
+import { connect, connectOrStart } from '../../manager/connect.ts';
+import { HOW_TO_MANAGE, unmanagedVms } from '../../manager/machines/unmanaged.ts';
 import { printError } from '../../text/output.ts';
 import { systemctlText } from '../../text/shell.ts';
 import { print } from '../host/host-options.ts';
 import { Progress } from '../vm/progress.ts';
+import { type Fate, keepsVms, type Stopped } from './fate.ts';
+import { refuseKillingUnit } from './kill-mode.ts';
+import { killUnmanaged } from './kill-unmanaged.ts';
 import { stopBySignal } from './stop-by-signal.ts';
 
 export type StopOptions = {
   readonly timeout?: number;
   readonly force?: boolean;
+  readonly keepVms?: boolean;
   readonly json?: boolean;
 };
-
-/** What was stopped; null if no manager was running. */
-export type Stopped = {
-  readonly status: Pick<ManagerStatus, 'pid' | 'unit'>;
-  /** Names of the VMs that ran. */
-  readonly vms: readonly string[];
-  /** Those among them that were killed. */
-  readonly killed: readonly string[];
-} | null;
 
 /** After closing its connections, the process only has to free its memory. */
 const EXIT_TIMEOUT_MS = 30_000;
@@ -31,37 +26,44 @@ const LOOK_EVERY_MS = 20;
 
 /** @returns the exit status */
 export async function stop(options: StopOptions): Promise<number> {
-  const stopped = await stopManager(options, { resume: false });
-  print(options, { stopped }, () => lines(stopped));
+  const stopped = await stopManager(options, options.keepVms ? 'keep' : 'off');
+  const left = stopped === null ? namesOfUnmanaged() : stopped.kept;
+  print(options, { stopped }, () => lines(stopped, left));
   return 0;
 }
 
-function lines(stopped: Stopped): string[] {
-  if (stopped === null) return ['no manager is running'];
+function lines(stopped: Stopped, left: readonly string[]): string[] {
+  const running = left.length === 0 ? [] : [`running without a manager: ${left.join(', ')}`, HOW_TO_MANAGE];
+  if (stopped === null) return ['no manager is running', ...running];
   const { status, vms } = stopped;
   const with_ = vms.length === 0 ? '' : `, and ${vms.length === 1 ? 'its VM' : 'its VMs'} ${vms.join(', ')}`;
   const again = status.unit === null ? [] : [`${systemctlText(status.unit, 'start')} restarts it`];
-  return [`stopped the manager (process ${status.pid})${with_}`, ...again];
+  return [`stopped the manager (process ${status.pid})${with_}`, ...(left.length > 0 ? running : again)];
+}
+
+function namesOfUnmanaged(): readonly string[] {
+  return unmanagedVms().map(({ name }) => name);
 }
 
 /**
- * Stops the manager that runs, with its VMs, by its protocol or else by signal; resolves when its process is gone.
- * @param resume the next manager starts these VMs
+ * Stops the manager that runs, by its protocol or else by signal; resolves when its process is gone. VMs that are to end although no
+ * manager runs are first given one.
  * @throws SlowManagerError if it does not respond, unless forced
  */
-export async function stopManager(options: StopOptions, { resume }: { resume: boolean }): Promise<Stopped> {
+export async function stopManager(options: StopOptions, fate: Fate): Promise<Stopped> {
   let engine: RemoteEngine | null;
   try {
     engine = await connect();
   } catch (error) {
     if (error instanceof OtherVersionError)
-      return stopBySignal(error.pid, { timeoutMs: guestLimit(options), resume });
+      return stopBySignal(error.pid, { timeoutMs: guestLimit(options), fate });
     if (!(error instanceof SlowManagerError) || !options.force || error.pid === null) throw error;
-    return killManager(error.pid);
+    return killManager(error.pid, fate);
   }
+  if (engine === null && !keepsVms(fate) && unmanagedVms().length > 0) engine = await connectOrStart();
   if (engine === null) return null;
   try {
-    return await stopThis(engine, options, resume);
+    return await stopThis(engine, options, fate);
   } finally {
     await engine.close();
   }
@@ -72,8 +74,9 @@ function guestLimit({ force, timeout }: StopOptions): number | undefined {
   return force ? 0 : timeout === undefined ? undefined : timeout * 1000;
 }
 
-async function stopThis(engine: RemoteEngine, options: StopOptions, resume: boolean): Promise<Stopped> {
+async function stopThis(engine: RemoteEngine, options: StopOptions, fate: Fate): Promise<Stopped> {
   const status = await engine.managerStatus();
+  if (keepsVms(fate) && status.unit !== null) await refuseKillingUnit(status.unit);
   const up = () => engine.vms().filter(isAlive);
   const vms = up().map(vm => vm.name);
   const timeoutMs = guestLimit(options);
@@ -89,34 +92,42 @@ async function stopThis(engine: RemoteEngine, options: StopOptions, resume: bool
   };
   const unsubscribe = engine.subscribe(notice);
   const progress = new Progress(() =>
-    up().length === 0
+    keepsVms(fate) || up().length === 0
       ? 'stopping the manager'
       : `shutting down ${up()
           .map(vm => vm.name)
           .join(', ')}`,
   );
   try {
-    await engine.stopManager({ resume, ...(timeoutMs !== undefined && { timeoutMs }) });
+    await engine.stopManager({
+      ...(fate === 'resume' && { resume: true }),
+      ...(keepsVms(fate) && { keepVms: true }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    });
     await ended.promise;
     await gone(status.pid);
   } finally {
     progress.end();
     unsubscribe();
   }
-  return { status, vms, killed };
+  return keepsVms(fate) ? { status, vms: [], killed, kept: vms } : { status, vms, killed, kept: [] };
 }
 
-async function killManager(pid: number): Promise<Stopped> {
+/** Its VMs' processes outlive it. Which run is known once it is gone. */
+async function killManager(pid: number, fate: Fate): Promise<Stopped> {
   process.kill(pid, 'SIGKILL');
   await gone(pid);
-  return { status: { pid, unit: null }, vms: [], killed: [] };
+  const status = { pid, unit: null };
+  if (keepsVms(fate)) return { status, vms: [], killed: [], kept: namesOfUnmanaged() };
+  const killed = await killUnmanaged();
+  return { status, vms: killed, killed, kept: [] };
 }
 
 async function gone(pid: number): Promise<void> {
   const deadline = Date.now() + EXIT_TIMEOUT_MS;
   while (isRunning(pid)) {
     if (Date.now() > deadline)
-      throw new Error(`the manager (process ${pid}) stopped its VMs but did not exit; see its log`);
+      throw new Error(`the manager (process ${pid}) has ended its work but did not exit; see its log`);
     await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }

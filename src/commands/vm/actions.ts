@@ -1,6 +1,7 @@
-import type { Engine } from '../../engine/engine.ts';
+import { BUTTON_OFF, type Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { cannotStart, isAlive } from '../../engine/vm-info.ts';
+import { printError } from '../../text/output.ts';
 import type { Action, ActOptions } from './act.ts';
 import { until, within } from './until.ts';
 
@@ -35,13 +36,20 @@ export function stop(options: StopOptions): Action<Engine> {
       if (!isAlive(vm)) return `is already ${vm.state}`;
       if (vm.state === 'paused' && !force)
         throw new Error('it is paused, so its guest cannot shut down: resume it first, or use --force');
-      if (vm.state !== 'paused') await soon(engine.powerButton(vm.id), timeout);
-      if (!wait) return 'power button pressed';
+      const noticed = vm.state === 'paused' || (await soon(engine.powerButton(vm.id), timeout)).noticed;
+      if (!wait) {
+        if (!noticed) throw new Error(BUTTON_OFF);
+        return 'power button pressed';
+      }
+      // It may still be booting, so it is waited for all the same.
+      if (!noticed) printError(`vring: ${vm.name}: ${BUTTON_OFF}; waiting ${seconds(timeout)}`);
       const ended = vm.state !== 'paused' && (await isOff(engine, vm, timeout));
       if (ended) return howItEnded(engine, vm);
       if (!force) {
         throw new Error(
-          `its guest did not answer the power button within ${seconds(timeout)}; use --force to kill it`,
+          noticed
+            ? `its guest did not answer the power button within ${seconds(timeout)}; use --force to kill it`
+            : `it is still on after ${seconds(timeout)}, and ${BUTTON_OFF}; use --force to kill it`,
         );
       }
       await soon(engine.kill(vm.id), timeout);
@@ -99,7 +107,7 @@ export function resume({ timeout }: ActionOptions): Action<Engine> {
   };
 }
 
-function soon(request: Promise<void>, timeoutMs: number): Promise<void> {
+function soon<Result>(request: Promise<Result>, timeoutMs: number): Promise<Result> {
   return within(
     request,
     timeoutMs,

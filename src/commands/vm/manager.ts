@@ -1,11 +1,13 @@
 import type { Engine } from '../../engine/engine.ts';
 import type { ConnectOptions } from '../../manager/connect.ts';
 
-/** Connects to the running manager. @throws if there is none */
+/** Connects to the running manager, or to one that takes over VMs that run without. @throws if no VM runs */
 export async function runningManager(options: ConnectOptions = {}): Promise<Engine> {
   const engine = await managerIfAny(options);
   if (engine !== null) return engine;
-  throw new Error('no manager is running, so no VM is: start a VM with vring vm start, or run vring serve');
+  const { unmanagedVms } = await import('../../manager/machines/unmanaged.ts');
+  if (unmanagedVms().length > 0) return await managerOrNew(options);
+  throw new Error('no manager is running, and no VM is: start a VM with vring vm start, or run vring serve');
 }
 
 /** Null if none runs. */

@@ -2,25 +2,44 @@ import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { InterruptedVm } from '../../engine/local-engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
+import type { MachineRecord } from '../../manager/machines/machine-record.ts';
 import { managerIfAny } from './manager.ts';
 
 /** All VMs, with or without a running manager. */
 export type VmList = Pick<Engine, 'vms' | 'define' | 'definition' | 'rename' | 'remove' | 'close'>;
 
-/** The manager's VMs; without a manager, the definitions on disk, marked as interrupted if they ran when the last one died. */
+/**
+ * The manager's VMs; without a manager, the definitions on disk and the VMs that run all the same. Those that ran when the last manager
+ * died, and do not any more, are marked as interrupted.
+ */
 export async function openVmList(): Promise<VmList> {
   const engine = await managerIfAny();
   if (engine !== null) return engine;
   const { DefinitionStore } = await import('../../definitions/store.ts');
   const { readLastRun } = await import('../../manager/running-record.ts');
   const { managerPaths } = await import('../../manager/paths.ts');
-  return vmListOf(new DefinitionStore(), readLastRun(managerPaths().state).interrupted);
+  const { unmanagedVms } = await import('../../manager/machines/unmanaged.ts');
+  const { interrupted } = readLastRun(managerPaths().state);
+  return vmListOf(new DefinitionStore(), interrupted, unmanagedVms());
 }
 
-export function vmListOf(definitions: Definitions, interrupted: readonly InterruptedVm[] = []): VmList {
+export function vmListOf(
+  definitions: Definitions,
+  interrupted: readonly InterruptedVm[] = [],
+  running: readonly MachineRecord[] = [],
+): VmList {
   const reasons = new Map(interrupted.map(vm => [vm.name, vm.reason]));
   return {
-    vms: () => definitions.list().map(vm => vmDown(vm, reasons.get(vm.name))),
+    vms: () => {
+      const defined = new Map(definitions.list().map(vm => [vm.name, vm]));
+      const names = new Set(running.map(({ name }) => name));
+      return [
+        ...running.map(machine => vmUnmanaged(machine, defined.get(machine.name))),
+        ...[...defined.values()]
+          .filter(({ name }) => !names.has(name))
+          .map(vm => vmDown(vm, reasons.get(vm.name))),
+      ];
+    },
     define: async (name, yaml, options) => definitions.save(name, yaml, options),
     definition: async name => definitions.text(name),
     rename: async (id, name) => {
@@ -34,10 +53,44 @@ export function vmListOf(definitions: Definitions, interrupted: readonly Interru
         for (const lock of locks) lock.release();
       }
     },
-    remove: async name => definitions.remove(name),
+    remove: async name => {
+      const { lockVm } = await import('../../manager/vm-lock.ts');
+      const lock = lockVm(name);
+      try {
+        definitions.remove(name);
+      } finally {
+        lock.release();
+      }
+    },
     close: async () => {},
   };
 }
+
+/** A VM that runs in its process, while nobody knows more of it than how it was started. */
+function vmUnmanaged(
+  { name, pid, config, startedAt }: MachineRecord,
+  defined: DefinedVm | undefined,
+): VmInfo {
+  return {
+    ...vmDown(defined ?? { ...NO_DEFINITION, name }, undefined),
+    state: 'running',
+    vcpus: config.cpus,
+    memoryBytes: config.memory.bytes,
+    reason: 'it runs without a manager; vring manager restart starts one, which takes it over',
+    startedAt,
+    pid,
+    defined: defined !== undefined,
+  };
+}
+
+const NO_DEFINITION = {
+  problem: null,
+  blockers: [],
+  vcpus: 0,
+  memoryBytes: 0,
+  autostart: false,
+  onCrash: 'keep',
+} as const;
 
 /** @param reason why it was interrupted, if it was */
 function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {

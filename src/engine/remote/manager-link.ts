@@ -186,7 +186,7 @@ export class ManagerLink {
 }
 
 export function died(pid: number): Loss {
-  return { kind: 'died', text: `the manager (process ${pid}) died, and its VMs ended with it` };
+  return { kind: 'died', text: `the manager (process ${pid}) died; the VMs keep running` };
 }
 
 function misunderstood({ message }: Error): Loss {

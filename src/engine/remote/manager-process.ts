@@ -8,21 +8,20 @@ export function isRunning(pid: number, proc = '/proc'): boolean {
 }
 
 /**
- * What to say of a manager that does not answer: for how long, why as far as its state (proc(5)) shows, and what to look
- * at. Killing it would end its VMs, so that is not advised.
+ * What to say of a manager that does not answer: for how long, why as far as its state (proc(5)) shows, and what to do.
  */
 export function describeSilence(pid: number, silentMs: number, proc = '/proc'): string {
   const who = `the manager (process ${pid})`;
   const since = `has not answered for ${Math.round(silentMs / 1000)} s`;
   switch (stateOf(pid, proc)) {
     case 'T':
-      return `${who} was stopped by a signal, and its VMs with it: kill -CONT ${pid} resumes them`;
+      return `${who} was stopped by a signal: kill -CONT ${pid} resumes it. The VMs keep running`;
     case 't':
-      return `${who} ${since}: a debugger holds it, and its VMs with it`;
+      return `${who} ${since}: a debugger holds it. The VMs keep running`;
     case 'D':
-      return `${who} ${since}: it waits for a disk or a device; see dmesg. Its VMs keep running`;
+      return `${who} ${since}: it waits for a disk or a device; see dmesg. The VMs keep running`;
     default:
-      return `${who} ${since}: it is busy${load(proc)}. Its VMs keep running; wait rather than kill it`;
+      return `${who} ${since}: it is busy${load(proc)}. The VMs keep running; vring manager restart --force replaces it`;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type { MetricsFormat } from '../engine.ts';
+import type { MetricsFormat, PressedButton } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { LogEntry, VmInfo } from '../vm-info.ts';
 import type { Delta } from './delta.ts';
@@ -8,7 +8,7 @@ import type { Delta } from './delta.ts';
  * What manager and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
  * this up.
  */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
 /** The longest message that a manager takes, and the longest that it sends: the whole of what it has. */
 export const MAX_REQUEST_BYTES = 2 ** 20;
@@ -46,7 +46,7 @@ export type ManagerStatus = {
   readonly log: string | null;
   /** Where it serves metrics. */
   readonly metrics: string | null;
-  /** Resident memory, that of its guests included. */
+  /** Resident memory, without that of the VMs' processes. */
   readonly memoryBytes: number;
   /** Clients that are attached, with the one that asks. */
   readonly clients: number;
@@ -78,14 +78,14 @@ export type Requests = {
   /** Answers at once: for a client that wants to know whether the manager still does. */
   ping: [Nothing, null];
   'manager/status': [Nothing, ManagerStatus];
-  /** Shuts the guests down and ends, as SIGTERM does. Answers before that. */
+  /** Shuts the guests down and ends, as SIGTERM does, or leaves them running, as SIGUSR2 does. Answers before that. */
   'manager/stop': [StopRequest, null];
   'vm/start': [{ readonly config: MachineConfigInput }, string];
   'vm/restart': [ById, null];
   'vm/pause': [ById, null];
   'vm/resume': [ById, null];
   'vm/reset': [ById, null];
-  'vm/powerButton': [ById, null];
+  'vm/powerButton': [ById, PressedButton];
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
   'vm/rename': [ById & { readonly name: string }, null];

@@ -18,7 +18,7 @@ const PATIENCE_MS = 10_000;
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 500;
 
-type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start' | 'vm/rename'>;
+type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start' | 'vm/rename' | 'vm/powerButton'>;
 
 export type RemoteEngineOptions = {
   /** The manager's socket. */
@@ -89,9 +89,9 @@ export class RemoteEngine implements Engine {
   pause = (id: string) => this.#act('vm/pause', id);
   resume = (id: string) => this.#act('vm/resume', id);
   reset = (id: string) => this.#act('vm/reset', id);
-  powerButton = (id: string) => this.#act('vm/powerButton', id);
   kill = (id: string) => this.#act('vm/kill', id);
   remove = (id: string) => this.#act('vm/remove', id);
+  powerButton = (id: string) => this.#request('vm/powerButton', { id });
   metrics = (format: MetricsFormat) => this.#request('metrics', { format });
   definition = (name: string) => this.#request('definition/read', { name });
 
@@ -206,7 +206,6 @@ export class RemoteEngine implements Engine {
 
   #lose(loss: Loss): void {
     this.#loss = loss;
-    if (loss.kind === 'died') this.#mirror.managerDied(loss.text);
     this.#emit({ kind: 'link', loss });
   }
 

@@ -3,6 +3,8 @@ import type { ManagerInfo } from '../engine.ts';
 import { PROTOCOL, type Welcome } from './protocol.ts';
 
 const OWN_VERSION = version();
+/** The protocol of the first managers whose VMs outlive them. */
+const OUTLIVED_SINCE = 3;
 
 export function welcome(manager: ManagerInfo): Welcome {
   return { protocol: PROTOCOL, version: OWN_VERSION, pid: manager.pid, startedAt: manager.startedAt };
@@ -24,8 +26,9 @@ export function otherManager(manager: Peer): string | null {
 /** Why the two can't work together, and what to do. */
 function objection(client: Peer, manager: Peer): string | null {
   if (client.protocol === manager.protocol) return null;
-  const sides = `this is vring ${client.version} (protocol ${client.protocol}), and the VMs run in vring ${manager.version} (protocol ${manager.protocol})`;
-  return client.protocol < manager.protocol
-    ? `${sides}: use the newer vring here too`
-    : `${sides}: vring manager restart shuts its VMs down, and starts them with this version`;
+  const sides = `this is vring ${client.version} (protocol ${client.protocol}), and the manager is vring ${manager.version} (protocol ${manager.protocol})`;
+  if (client.protocol < manager.protocol) return `${sides}: use the newer vring here too`;
+  return manager.protocol < OUTLIVED_SINCE
+    ? `${sides}: vring manager restart shuts its VMs down, and starts them with this version`
+    : `${sides}: vring manager restart replaces it with this version, and its VMs keep running`;
 }

@@ -1,5 +1,5 @@
 import { own } from '../../text/own.ts';
-import { type EngineEvent, isAlive, type LogEntry, type VmInfo } from '../vm-info.ts';
+import type { EngineEvent, LogEntry, VmInfo } from '../vm-info.ts';
 import { applyDelta, type Json } from './delta.ts';
 import type { ManagerNotifications } from './protocol.ts';
 
@@ -43,14 +43,6 @@ export class VmMirror {
     if (vms !== undefined) this.#become(applyDelta(this.#vms as unknown as Json, vms) as unknown as Vms);
     this.#log = [...this.#log, ...log].slice(-LOG_ENTRIES);
     for (const entry of log) this.#emit({ kind: 'log', entry });
-  }
-
-  /** The VMs that were up ended with their manager. The next one will say the same of them. */
-  managerDied(reason: string): void {
-    const ended = (vm: VmInfo): VmInfo => ({ ...vm, state: 'crashed', reason, interrupted: true });
-    this.#become(
-      Object.fromEntries(Object.entries(this.#vms).map(([id, vm]) => [id, isAlive(vm) ? ended(vm) : vm])),
-    );
   }
 
   #become(vms: Vms): void {

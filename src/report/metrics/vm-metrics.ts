@@ -1,7 +1,7 @@
 import type { VmInfo, VmState } from '../../engine/vm-info.ts';
 import type { Family } from './metric.ts';
 
-const STATES: readonly VmState[] = ['starting', 'running', 'paused', 'stopping', 'off', 'crashed'];
+const STATES: readonly VmState[] = ['starting', 'running', 'paused', 'stopping', 'stuck', 'off', 'crashed'];
 
 /** Each VM that is defined or runs. */
 export const VM_METRICS: readonly Family[] = [

@@ -97,6 +97,22 @@ test('stop leaves an unresponsive guest running, or kills it with --force', asyn
   expect(stdout).toEqual(['web: killed: its guest did not answer the power button within 0.05 s']);
 });
 
+test('stop says at once that the guest has not turned its power button on, and waits all the same', async () => {
+  engine.noticesButton = false;
+  const stopped = actOnEach(engine, ['web'], {}, stop(SECOND));
+  await vi.waitFor(() =>
+    expect(stderr).toEqual([
+      expect.stringMatching(/^vring: web: its guest has not turned the power button on: .*; waiting 1 s$/),
+    ]),
+  );
+  engine.become('web', 'off');
+  expect(await stopped).toBe(0);
+  expect(await actOnEach(engine, ['db'], {}, stop({ ...SECOND, wait: false }))).toBe(1);
+  expect(stderr.at(-1)).toMatch(/^vring: db: its guest has not turned the power button on: [^;]*$/);
+  expect(await actOnEach(engine, ['db'], {}, stop(SHORT))).toBe(1);
+  expect(stderr.at(-1)).toMatch(/^vring: db: it is still on after 0.05 s, and its guest has not .*--force/);
+});
+
 test('a paused guest cannot answer its power button', async () => {
   engine.become('web', 'paused');
   expect(await actOnEach(engine, ['web'], {}, stop(SHORT))).toBe(1);

@@ -68,12 +68,12 @@ describe('a client that does not keep to the protocol', () => {
     await client.hears(/"id":1,"error":{"code":-32002,"message":"say hello first/);
     client.hello({ protocol: 99, version: '9.0', more: 'keys' });
     await client.hears(
-      /-32003,"message":"this is vring 9.0 \(protocol 99\), and the VMs run in vring [^ ]+ \(protocol 2\): vring manager restart /,
+      /-32003,"message":"this is vring 9.0 \(protocol 99\), and the manager is vring [^ ]+ \(protocol 3\): vring manager restart /,
     );
     client.hello({ protocol: 0 });
     await client.hears(/use the newer vring here too/);
     client.hello();
-    await client.hears(/"result":{"protocol":2,/);
+    await client.hears(/"result":{"protocol":3,/);
     client.hello();
     await client.hears(/hello was said already/);
   });

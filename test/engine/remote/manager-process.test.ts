@@ -15,10 +15,13 @@ function proc(state: string, name = 'vring serve'): string {
 }
 
 test.each([
-  ['R', 'it is busy, or the host is: its load average is 14.25 on 2 CPUs. Its VMs keep running; wait rather'],
+  [
+    'R',
+    'it is busy, or the host is: its load average is 14.25 on 2 CPUs. The VMs keep running; vring manager restart --force',
+  ],
   ['S', 'it is busy'],
-  ['D', 'it waits for a disk or a device; see dmesg. Its VMs keep running'],
-  ['T', 'was stopped by a signal, and its VMs with it: kill -CONT 7 resumes them'],
+  ['D', 'it waits for a disk or a device; see dmesg. The VMs keep running'],
+  ['T', 'was stopped by a signal: kill -CONT 7 resumes it. The VMs keep running'],
   ['t', 'a debugger holds it'],
 ])('in state %s: %s', (state, text) => {
   const said = describeSilence(7, 12_345, proc(state));
