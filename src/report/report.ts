@@ -25,6 +25,9 @@ export type Report = {
     readonly exitCode: number | null;
     readonly vcpus: number;
     readonly memoryBytes: number;
+    /** The process that runs it, and the layers that confine it; null: it is not confined. */
+    readonly pid: number | null;
+    readonly confinement: VmInfo['confinement'];
     /** By device, why it stopped serving its driver. */
     readonly broken: Readonly<Record<string, string>>;
     /** By device, what the host's disk failed last. */
@@ -114,6 +117,8 @@ export function reportFacts(
       exitCode: vm.exitCode,
       vcpus: vm.vcpus,
       memoryBytes: vm.memoryBytes,
+      pid: vm.pid,
+      confinement: vm.confinement,
       broken: vm.broken,
       diskErrors: vm.diskErrors ?? {},
     },

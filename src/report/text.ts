@@ -1,6 +1,7 @@
 import { deviceTroubles } from '../engine/vm-info.ts';
 import { bytes, count, nanoseconds, percent, rate } from '../text/units.ts';
 import { type Align, pad, width } from '../text/width.ts';
+import { describeLayers } from '../vmm/confinement/layer.ts';
 import type { Report } from './report.ts';
 
 /** A report for people: tables of at most 80 columns, ASCII only but for what the guest printed. */
@@ -12,6 +13,7 @@ export function textReport(report: Report): string {
       `${title}; rates over ${report.seconds.toFixed(1)} s`,
       ...(vm.reason ? [vm.reason] : []),
       ...deviceTroubles(vm),
+      ...(vm.pid === null ? [] : [processLine(vm.pid, vm.confinement)]),
     ],
     vcpuTable(report),
     exitTable(report),
@@ -24,6 +26,10 @@ export function textReport(report: Report): string {
     .filter(lines => lines.length > 0)
     .map(lines => lines.join('\n'))
     .join('\n\n');
+}
+
+function processLine(pid: number, layers: Report['vm']['confinement']): string {
+  return `Process ${pid}, ${layers === null ? 'not confined: on a thread of vring itself' : describeLayers(layers)}`;
 }
 
 function vcpuTable({ vcpus }: Report): string[] {

@@ -1,6 +1,7 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
+import { layerLines, processText } from './confinement-facts.ts';
 import { pinningText } from './vm-facts.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
@@ -17,6 +18,8 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     lines: wrap(text, columns - MARGINS - ABOUT_NAME_CELLS),
   });
   const pinned = pinningText(vm.topology);
+  const runsIn = processText(vm);
+  const layers = layerLines(vm.confinement).flatMap(line => fact('', line).lines);
   return [
     fact('Name', vm.name),
     fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
@@ -28,6 +31,8 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     ...vm.blockers.map((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...(vm.autostart ? [fact('Autostart', 'on: started with vring serve')] : []),
     fact('Started', vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString()),
+    ...(runsIn === null ? [] : [fact('Process', runsIn)]),
+    ...(layers.length === 0 ? [] : [{ name: 'Layers', lines: layers }]),
     ...Object.entries(vm.broken).map(([device, reason]) => fact(device, `broken: ${reason}`)),
     ...Object.entries(vm.diskErrors ?? {}).map(([device, text]) => fact(device, text)),
   ];

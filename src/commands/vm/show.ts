@@ -3,6 +3,7 @@ import { stateWord } from '../../engine/vm-info.ts';
 import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
+import { layerLines, processText } from '../../view/confinement-facts.ts';
 import { pinningText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -50,6 +51,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
   const fact = (label: string, text: string) =>
     paragraph(printable(text), cells, ' '.repeat(LABEL_CELLS), label.padEnd(LABEL_CELLS));
   const pinned = pinningText(vm.topology);
+  const runsIn = processText(vm);
   const started = vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString();
   return [
     ...fact('Name', vm.name),
@@ -59,6 +61,8 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...(pinned === '' ? [] : fact('Pinned', pinned)),
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...fact('Started', started),
+    ...(runsIn === null ? [] : fact('Process', runsIn)),
+    ...layerLines(vm.confinement).flatMap((line, index) => fact(index === 0 ? 'Layers' : '', line)),
     ...fact('Definition', definitionText(vm)),
     ...vm.blockers.flatMap((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),
     ...fact('Autostart', vm.autostart ? 'yes' : 'no'),

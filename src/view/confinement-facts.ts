@@ -1,0 +1,22 @@
+import type { VmInfo } from '../engine/vm-info.ts';
+import { describeLayers, type Layer, layerTitle } from '../vmm/confinement/layer.ts';
+
+const STATES: Readonly<Record<Layer['state'], string>> = {
+  on: 'on',
+  off: 'off',
+  unavailable: 'not available',
+};
+
+/** The process that runs a VM's machine, and how it is confined as a whole; null: it has none. */
+export function processText({ pid, confinement }: Pick<VmInfo, 'pid' | 'confinement'>): string | null {
+  if (pid === null) return null;
+  return confinement === null ? String(pid) : `${pid}, ${describeLayers(confinement)}`;
+}
+
+/** A line for each layer: `seccomp: on`, or `uid of its own: not available (only root can run ...)`. */
+export function layerLines(layers: readonly Layer[] | null): string[] {
+  return (layers ?? []).map(({ name, state, reason }) => {
+    const why = reason === null ? '' : ` (${reason})`;
+    return `${layerTitle(name)}: ${STATES[state]}${why}`;
+  });
+}
