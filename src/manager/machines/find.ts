@@ -13,6 +13,8 @@ import { credentialsOfPeer, receiveNow, unixAddress } from '../../vmm/native/uni
 import { type MachineRecord, readRecords, socketOf } from './machine-record.ts';
 import { leavePlace } from './register.ts';
 
+/** How long a process that closes its connection may take to exit. */
+const EXIT_MS = 500;
 const LOOK_MS = 2;
 const LOOK_LESS_AFTER = 100;
 const LOOK_LESS_MS = 100;
@@ -112,7 +114,11 @@ async function answer(
   try {
     for (let round = 0; !watch.hasExited; round++) {
       const received = receiveNow(fd);
-      if (received.kind === 'closed') break;
+      if (received.kind === 'closed') {
+        await Promise.race([watch.exited, new Promise(resolve => setTimeout(resolve, EXIT_MS))]);
+        if (watch.hasExited) break;
+        throw new Error(`its process ${record.pid} closes the connection to this manager`);
+      }
       if (received.kind === 'empty') {
         await pause(round);
         continue;

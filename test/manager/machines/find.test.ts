@@ -1,0 +1,187 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { LocalEngine } from '../../../src/engine/local-engine.ts';
+import { MAX_QUEUES, MAX_REGIONS } from '../../../src/engine/machines/machine-messages.ts';
+import { startTimeOf } from '../../../src/engine/machines/process-watch.ts';
+import { findMachines } from '../../../src/manager/machines/find.ts';
+import { currentBootId, socketOf, writeRecord } from '../../../src/manager/machines/machine-record.ts';
+import { managerPaths } from '../../../src/manager/paths.ts';
+import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+import { PROTOCOL } from '../../../src/vmm/machine/messages.ts';
+import { AF_UNIX, bind, close, SOCK_STREAM, socket } from '../../../src/vmm/native/libc.ts';
+import { unixAddress } from '../../../src/vmm/native/unix-socket.ts';
+import type { FalseMachine } from '../../support/false-machine.ts';
+import { NODE, withOwnFolders } from '../../support/manager-process.ts';
+import { until } from '../../support/remote-rig.ts';
+
+withOwnFolders();
+
+const ID = '0123abcd';
+const TOKEN = 'f'.repeat(32);
+const HELLO = { kind: 'hello', protocol: PROTOCOL, version: '9.9.9', token: TOKEN };
+const config = parseMachineConfig({ name: 'web', kernel: { path: '/boot/vmlinux' } });
+const program = join(import.meta.dirname, '../../support/false-machine.ts');
+
+let folder: string;
+let engine: LocalEngine;
+const processes: ChildProcess[] = [];
+beforeEach(() => {
+  folder = managerPaths().machines;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  engine = new LocalEngine();
+});
+afterEach(async () => {
+  await engine.close();
+  for (const process of processes.splice(0)) process.kill('SIGKILL');
+});
+
+/** A process that listens at the socket, without a record. */
+async function listening(change: Partial<FalseMachine> = {}): Promise<number> {
+  const shape = { vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
+  const options: FalseMachine = { says: HELLO, counters: 'right', shape, hangsUp: false, ...change };
+  const [node, ...args] = [...NODE, program, socketOf(folder, ID), JSON.stringify(options)];
+  const child = spawn(node!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  processes.push(child);
+  await once(child.stdout, 'data');
+  return child.pid!;
+}
+
+function sleeping(): number {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  processes.push(child);
+  return child.pid!;
+}
+
+function record(pid: number): void {
+  writeRecord(folder, ID, {
+    version: 1,
+    name: 'web',
+    pid,
+    startTime: startTimeOf(pid)!,
+    bootId: currentBootId(),
+    token: TOKEN,
+    startedAt: 1000,
+    uid: null,
+    config,
+  });
+}
+
+/** Takes over what there is. */
+async function taken() {
+  const problems: string[] = [];
+  const found = findMachines(folder, (vm, text) => problems.push(`${vm}: ${text}`));
+  await engine.adopt(found);
+  return { problems, found };
+}
+
+const web = () => engine.vms().find(({ name }) => name === 'web');
+
+describe('a machine of an earlier manager', () => {
+  test('is taken over, with its uptime, once it has introduced itself', async () => {
+    const pid = await listening();
+    record(pid);
+    const { problems } = await taken();
+    expect(problems).toEqual([]);
+    expect(web()).toMatchObject({ pid, startedAt: 1000 });
+    await until(() => engine.counters('web') !== null);
+    await engine.kill('web');
+    expect(web()).toMatchObject({ state: 'off', pid: null });
+    // Its record went with it.
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  const anyShape = { vcpus: 1, queues: 1, regions: 1 };
+
+  test.each<[string, Partial<FalseMachine>, string]>([
+    ['another token', { says: { ...HELLO, token: 'x'.repeat(32) } }, 'it does not know its token'],
+    [
+      'another protocol',
+      { says: { ...HELLO, protocol: 77 } },
+      'it was started by vring 9.9.9, whose machines this version cannot manage',
+    ],
+    [
+      'no introduction',
+      { says: { kind: 'state', state: 'running' } },
+      'the machine did not introduce itself',
+    ],
+    ['no JSON', { says: '03000000017b22' }, 'JSON'],
+    ['a frame of 4 GiB', { says: 'ffffffff01' }, 'a frame of 4294967295 bytes is not valid'],
+    ['no counters', { counters: 'none' }, 'it did not pass its counters'],
+    ['more fds than anybody needs', { counters: 'many' }, 'it did not pass its counters'],
+    ['counters that may shrink', { counters: 'unsealed' }, 'the counters are not sealed'],
+    ['short counters', { counters: 'short' }, 'the counters do not have the size of this machine'],
+    ['counters of another shape', { shape: anyShape }, 'the counters do not have the size of this machine'],
+  ])('that offers %s is stuck, says why, and can be killed', async (_, change, reason) => {
+    const pid = await listening(change);
+    record(pid);
+    const fds = readdirSync('/proc/self/fd').length;
+    await taken();
+    expect(web()).toMatchObject({ state: 'stuck', reason: expect.stringContaining(reason), pid });
+    await expect(engine.pause('web')).rejects.toThrow('web is stuck');
+    await engine.kill('web');
+    expect(web()!.pid).toBeNull();
+    expect(readdirSync(folder)).toEqual([]);
+    await until(() => readdirSync('/proc/self/fd').length <= fds);
+  });
+
+  test('that says nothing is stuck, and is there once it speaks', async () => {
+    const pid = await listening();
+    record(pid);
+    process.kill(pid, 'SIGSTOP');
+    await taken();
+    expect(web()).toMatchObject({ state: 'stuck', reason: expect.stringContaining(`kill -CONT ${pid}`) });
+    process.kill(pid, 'SIGCONT');
+    await until(() => engine.counters('web') !== null);
+  });
+
+  test('that does not listen yet is waited for', async () => {
+    // As after a manager's death in the middle of a start: the socket is bound, and its machine is about to listen.
+    const pid = sleeping();
+    record(pid);
+    const path = socketOf(folder, ID);
+    const fd = socket(AF_UNIX, SOCK_STREAM);
+    onTestFinished(() => close(fd));
+    bind(fd, path, unixAddress(path));
+    const { problems } = await taken();
+    expect(problems).toEqual([]);
+    expect(web()).toMatchObject({ state: 'stuck', pid });
+    await engine.kill('web');
+    expect(web()!.pid).toBeNull();
+  });
+
+  test('that hangs up without a word, and lives on, is stuck', async () => {
+    const pid = await listening({ says: null, hangsUp: true });
+    record(pid);
+    await taken();
+    expect(web()).toMatchObject({
+      state: 'stuck',
+      pid,
+      reason: expect.stringContaining('closes the connection'),
+    });
+    await engine.kill('web');
+  });
+
+  test('is not taken for the process that squats at its socket', async () => {
+    const squatter = await listening();
+    const pid = sleeping();
+    record(pid);
+    const { problems, found } = await taken();
+    expect(problems).toEqual([
+      `web: its process ${pid} is not taken over: process ${squatter} listens at its socket`,
+    ]);
+    expect(found).toEqual([]);
+    expect(web()).toBeUndefined();
+  });
+
+  test('that is gone is not there', async () => {
+    const pid = sleeping();
+    record(pid);
+    const child = processes.at(-1)!;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(await taken()).toEqual({ problems: [], found: [] });
+  });
+});
