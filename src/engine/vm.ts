@@ -1,3 +1,4 @@
+import { explainShortage } from '../vmm/confinement/shortage.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { createCounters, type SharedCounters } from '../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../vmm/machine/config.ts';
@@ -190,7 +191,7 @@ export class Vm {
     } catch (error) {
       counters?.unmap();
       place.release();
-      throw error;
+      throw explainShortage(error);
     } finally {
       counters?.closeFd();
     }

@@ -109,9 +109,10 @@ export class RunningRecord {
   readonly #failed: (error: Error) => void;
   readonly #unsubscribe: () => void;
   #written = '';
+  #isFailing = false;
   #resume: RecordFile['resume'];
 
-  /** @param failed the file cannot be written, which is said once */
+  /** @param failed the file cannot be written, which is said once, and again after it could be */
   constructor(folder: string, engine: LocalEngine, failed: (error: Error) => void) {
     this.#path = pathIn(folder);
     this.#engine = engine;
@@ -164,8 +165,10 @@ export class RunningRecord {
       if (empty) rmSync(this.#path, { force: true });
       else replaceFile(this.#path, text, { mode: 0o600, fresh: true });
       this.#written = text;
+      this.#isFailing = false;
     } catch (error) {
-      this.#failed(error as Error);
+      if (!this.#isFailing) this.#failed(error as Error);
+      this.#isFailing = true;
     }
   }
 

@@ -11,8 +11,9 @@ import { Random } from './random.ts';
 import { until } from './remote-rig.ts';
 import { VRING } from './sandbox.ts';
 
-function serve() {
-  return execa(VRING, ['serve'], { reject: false, stdin: 'ignore' });
+function serve(prefix: readonly string[]) {
+  const [command, ...args] = [...prefix, VRING, 'serve'];
+  return execa(command!, args, { reject: false, stdin: 'ignore' });
 }
 
 /** What the test knows of a VM that is to survive. */
@@ -28,6 +29,7 @@ export type Round = { readonly action: string; readonly listed: number; readonly
 export class Survival {
   #manager: ReturnType<typeof serve> | null = null;
   #engine: RemoteEngine | null = null;
+  #over = false;
   readonly #random: Random;
   readonly #known = new Map<string, Known>();
   readonly #children = new Set<number>();
@@ -44,8 +46,9 @@ export class Survival {
     return this.#manager!.pid!;
   }
 
-  async startManager(): Promise<void> {
-    const manager = serve();
+  /** @param prefix a command that executes the one that follows it */
+  async startManager(prefix: readonly string[] = []): Promise<void> {
+    const manager = serve(prefix);
     this.#manager = manager;
     for (;;) {
       this.#engine = await connect();
@@ -104,9 +107,19 @@ export class Survival {
 
   /** Also after a failure. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return;
     if (!isRunning(this.managerPid)) await this.startManager();
-    await Promise.allSettled(this.engine.vms().map(vm => this.engine.kill(vm.id)));
-    await this.engine.close();
+    await this.end();
+  }
+
+  /** Ends all VMs and the manager. */
+  async end(): Promise<void> {
+    this.#over = true;
+    const engine = this.#engine;
+    if (engine !== null) {
+      await Promise.allSettled(engine.vms().map(vm => engine.kill(vm.id)));
+      await engine.close();
+    }
     this.#manager!.kill('SIGTERM');
     await this.#manager;
   }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, rmSync } from 'node:fs';
 import { startTimeOf } from '../../engine/machines/process-watch.ts';
 import type { VmPlace } from '../../engine/vm.ts';
+import { explainShortage } from '../../vmm/confinement/shortage.ts';
 import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.ts';
@@ -45,7 +46,22 @@ export function sweepPlaces({ runtime, machines }: Pick<ManagerPaths, 'runtime' 
 
 /** @param uids for the machines of a manager of root */
 export function placesWith(uids: UidRange): (name: string) => VmPlace {
-  return name => takePlace(name, process.geteuid!() === 0 ? uids : null);
+  return name => withRoom(() => takePlace(name, process.geteuid!() === 0 ? uids : null));
+}
+
+/** Says what to do about a runtime folder that takes no more. */
+function withRoom<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const { runtime } = managerPaths();
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      throw new Error(`the runtime folder ${runtime} is full: free some space there, and start the VM again`);
+    if (code === 'EROFS')
+      throw new Error(`the runtime folder ${runtime} is read-only: set VRING_RUNTIME_DIR to another one`);
+    throw explainShortage(error);
+  }
 }
 
 /**
@@ -75,17 +91,9 @@ function takePlace(name: string, uids: UidRange): VmPlace {
         listener,
         lock: lock.fd,
         started: (pid, { config, startedAt }) => {
-          writeRecord(machines, id, {
-            version: 1,
-            name,
-            pid,
-            startTime: startTimeOf(pid) ?? 0,
-            bootId: currentBootId(),
-            token,
-            startedAt,
-            uid,
-            config,
-          });
+          const startTime = startTimeOf(pid) ?? 0;
+          const identity = { name, pid, startTime, bootId: currentBootId(), token, startedAt, uid };
+          withRoom(() => writeRecord(machines, id, { version: 1, ...identity, config }));
           lock.nameHolder(pid, `vring: ${name}`);
         },
       },

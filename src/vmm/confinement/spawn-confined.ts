@@ -4,6 +4,7 @@ import { close, O_RDWR, open, SystemError } from '../native/libc.ts';
 import { nativeCalls } from '../native/native-library.ts';
 import { type Layer, type LayerName, layerOf } from './layer.ts';
 import { encodeRlimits, MAX_RLIMITS, type Rlimits, rlimitStruct } from './rlimits.ts';
+import { SHORTAGE } from './shortage.ts';
 
 /** The layers of a start, in the order of native/src/spawn/request.rs; all but `rlimits` have a flag of the same number. */
 const LAYERS = [
@@ -179,16 +180,4 @@ const EXEC_ADVICE = new Map([
   [E.E2BIG, 'its arguments and environment are too long'],
   [E.ENOMEM, 'the host has too little memory left: free some, or end other VMs'],
   [E.EAGAIN, "this user's limit on processes is reached: raise RLIMIT_NPROC (ulimit -u)"],
-]);
-
-const SHORTAGE = new Map([
-  [
-    E.EAGAIN,
-    'the limit on processes is reached: raise TasksMax= of the systemd unit, pids.max of the cgroup, RLIMIT_NPROC (ulimit -u) or ' +
-      'kernel.pid_max, or end other VMs',
-  ],
-  [E.ENOMEM, 'the host has too little memory left: free some, or end other VMs'],
-  [E.EMFILE, 'too many files are open: raise LimitNOFILE= of the systemd unit or RLIMIT_NOFILE (ulimit -n)'],
-  [E.ENFILE, 'the host has too many files open: raise fs.file-max with sysctl'],
-  [E.EBADF, 'one of them is not open'],
 ]);

@@ -1,0 +1,27 @@
+import { constants } from 'node:os';
+import { SystemError } from '../native/libc.ts';
+
+const { errno: E } = constants;
+
+/** What a host has run out of, by errno, and what to do. */
+export const SHORTAGE = new Map([
+  [
+    E.EAGAIN,
+    'the limit on processes is reached: raise TasksMax= of the systemd unit, pids.max of the cgroup, RLIMIT_NPROC (ulimit -u) or ' +
+      'kernel.pid_max, or end other VMs',
+  ],
+  [E.ENOMEM, 'the host has too little memory left: free some, or end other VMs'],
+  [E.EMFILE, 'too many files are open: raise LimitNOFILE= of the systemd unit or RLIMIT_NOFILE (ulimit -n)'],
+  [E.ENFILE, 'the host has too many files open: raise fs.file-max with sysctl'],
+  [E.EBADF, 'one of them is not open'],
+]);
+
+/** For what a start ran into: an error that says what the host has run out of, if that is what it is; else the same one. */
+export function explainShortage(error: unknown): unknown {
+  const { errno } = error as { errno?: unknown };
+  if (typeof errno !== 'number') return error;
+  const advice = SHORTAGE.get(Math.abs(errno));
+  // One that says more than its call and errno says it already.
+  const isRaw = !(error instanceof SystemError) || error.constructor === SystemError;
+  return advice === undefined || !isRaw ? error : new Error(advice, { cause: error });
+}
