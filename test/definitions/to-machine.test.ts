@@ -55,6 +55,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
     hideHypervisor: true,
     pin: [2, 3],
     onReboot: 'restart',
+    confine: 'default',
   });
   expect(parseMachineConfig(machine).cpus).toBe(2);
 });

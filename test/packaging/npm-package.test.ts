@@ -54,7 +54,8 @@ test('no install script has to run, neither its own nor those of what it depends
 test('it is installed without a compiler and without a warning, and runs', async () => {
   const args = ['install', '--global', '--prefix', join(folder, 'prefix'), '--prefer-offline', tarball];
   const { all } = await execa('npm', args, {
-    env: { PATH, HOME: homedir() },
+    // A proxy between here and the registry may have a certificate of its own.
+    env: { PATH, HOME: homedir(), NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS },
     extendEnv: false,
     cwd: folder,
     all: true,

@@ -62,6 +62,7 @@ describe.skipIf(noKvm !== null)(onKvm('an upgrade under a manager with a VM'), (
     for (const name of [
       'cli.js',
       'machine-thread.js',
+      'machine-process.js',
       'host-thread.js',
       'libvring_native.so',
       'koffi.node',
