@@ -125,6 +125,7 @@ export class ManagerLink {
 
   close(): void {
     this.#disconnect();
+    this.#closeFds();
     if (this.#readmission === null) return;
     this.#watcher?.loop.unwatchFd(this.#readmission.listener);
     libc.close(this.#readmission.listener);
@@ -175,7 +176,7 @@ export class ManagerLink {
     this.flush();
   }
 
-  /** Of what it sent, all that has arrived is still carried out. */
+  /** Of what it sent, all that has arrived is still carried out, with the fds that came along. */
   #disconnect(): void {
     if (this.#connection === null) return;
     this.#watcher?.loop.unwatchFd(this.#connection);
@@ -183,6 +184,10 @@ export class ManagerLink {
     this.#connection = null;
     this.#sending = null;
     this.#reader = new FrameReader();
+    if (this.#inbox.length === 0) this.#closeFds();
+  }
+
+  #closeFds(): void {
     for (const fd of this.#fds.splice(0)) libc.close(fd);
   }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { openSync, readdirSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -100,19 +100,35 @@ describe('a link to a manager', () => {
     ['a frame of 4 GiB', Buffer.from([255, 255, 255, 255, 1])],
     ['a message that is no JSON', Buffer.from([3, 0, 0, 0, 1, 0x7b, 0x22])],
     ['an empty frame', Buffer.from([0, 0, 0, 0, 1])],
-  ])('closes on %s, with the fds that came along, and carries out what came before', (_, rubbish) => {
+  ])('closes on %s, with the fds that came along', (_, rubbish) => {
     const { link, manager } = linked();
     const fds = () => readdirSync('/proc/self/fd').length;
     const before = fds();
     sendNow(manager, messageFrame({ kind: 'collected' }));
     link.wait();
+    expect(link.next()).toEqual({ kind: 'collected' });
     sendNow(manager, rubbish, [manager, manager]);
     link.wait();
     expect(link.connected).toBe(false);
-    expect(link.next()).toEqual({ kind: 'collected' });
     expect(link.takeFd()).toBeNull();
     // Its own end of the socket, too.
     expect(fds()).toBe(before - 1);
+  });
+
+  test('carries out what its manager sent before it died, with the fds that came along', () => {
+    const { link, manager } = linked();
+    const fds = () => readdirSync('/proc/self/fd').length;
+    const before = fds();
+    const nowhere = openSync('/dev/null', 'r');
+    sendNow(manager, messageFrame({ kind: 'collected' }), [nowhere, nowhere]);
+    close(nowhere);
+    close(manager);
+    link.wait();
+    expect(link.connected).toBe(false);
+    expect(link.next()).toEqual({ kind: 'collected' });
+    close(link.takeFd()!);
+    link.close();
+    expect(fds()).toBe(before - 2);
   });
 
   test('sends what a full socket did not take once there is room, up to date by then', () => {
