@@ -4,10 +4,12 @@
 //! so it reaches threads that block all signals. This one is for pthread_cancel, which nothing here uses.
 
 use crate::errno::{Errno, Result, check};
+use crate::futex;
 use crate::spawn::sys::syscall;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::FromRawFd;
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -18,6 +20,8 @@ use std::time::{Duration, Instant};
 const SIGNAL: i32 = 32;
 /// A thread that takes this long is in an uninterruptible call.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a thread that is waited for is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What threads run: raw system calls only, as it interrupts anything. Returns 0 or a negative errno.
 pub type Action = fn() -> isize;
@@ -109,7 +113,7 @@ impl Threads {
     fn look_at(&self, name: &CStr) -> Result<Option<ListedThread>> {
         let path = CString::new([name.to_bytes(), b"/status"].concat()).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: an open folder and a NUL-terminated path; the fd is nobody else's.
-        let file = unsafe {
+        let mut file = unsafe {
             let fd =
                 libc::openat(libc::dirfd(self.0.as_ptr()), path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             match check(fd) {
@@ -117,7 +121,11 @@ impl Threads {
                 fd => File::from_raw_fd(fd?),
             }
         };
-        let Ok(status) = std::io::read_to_string(file) else { return Ok(None) };
+        // With room for all of it, it is read at once.
+        let mut status = String::with_capacity(4096);
+        if file.read_to_string(&mut status).is_err() {
+            return Ok(None);
+        }
         let last_of = |field: &str| {
             let line = status.lines().find(|line| line.starts_with(field))?;
             line.split_whitespace().last()?.parse().ok()
@@ -182,7 +190,7 @@ fn reach(thread: i32) -> Result<()> {
         if Instant::now() > deadline {
             return Err(Errno(libc::ETIMEDOUT));
         }
-        std::thread::sleep(Duration::from_micros(50));
+        futex::wait_for(&DONE, before, LOOK_AGAIN);
     }
     match ERROR.load(SeqCst) {
         0 => Ok(()),
@@ -204,6 +212,8 @@ extern "C" fn on_signal(_signal: i32, _info: *mut c_void, context: *mut c_void) 
     }
     unblock_sigsys(context);
     DONE.fetch_add(1, SeqCst);
+    // SAFETY: the kernel uses the address only as a key.
+    unsafe { syscall!(libc::SYS_futex, DONE.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
 }
 
 /// A filter's SIGSYS must reach its handler, which reports the call: blocked, it would only end the process.
