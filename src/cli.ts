@@ -14,8 +14,8 @@ const STARTS_NONE = new Set(['--detach', '--ui', '--help', '-h']);
 const [, , command = '', ...words] = process.argv;
 const managersMachine = onTerminal() && !words.includes('--foreground');
 if (STARTS_A_MACHINE.has(command) && !managersMachine && !words.some(word => STARTS_NONE.has(word))) {
-  const { threadMachines } = await import('./engine/machines/thread-machine.ts');
-  threadMachines.warm();
+  const { warmThread } = await import('./engine/machines/machine-thread.ts');
+  warmThread();
 }
 
 const { runProgram } = await import('./commands/run-program.ts');

@@ -1,83 +1,9 @@
 import { closeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
-import { ThreadGate } from '../../vmm/machine/thread-gate.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
-import { machineProgram } from './machine-code.ts';
 import { MachineConnection } from './machine-connection.ts';
-
-/** A thread that loads, or builds a machine, is done by then, or will never be. */
-const GATE_OPENS_MS = 30_000;
-const EXIT_WAITS_MS = 5000;
-
-/** A worker that serves one machine. It takes 60-90 ms to come online. */
-class MachineThread {
-  readonly #worker: Worker;
-  readonly #gate = new ThreadGate();
-  readonly #exited = Promise.withResolvers<Error | null>();
-
-  #connection: MachineConnection | null = null;
-
-  constructor() {
-    const workerData = this.#gate.words;
-    const path = machineProgram('machine-thread');
-    this.#worker = new Worker(path, { name: 'vring-machine', execArgv: [], workerData });
-    MachineThread.#live.add(this);
-    let failure: Error | null = null;
-    this.#worker.on('error', error => {
-      failure = error instanceof Error ? error : new Error(String(error));
-    });
-    this.#worker.on('exit', () => {
-      MachineThread.#live.delete(this);
-      this.#exited.resolve(failure);
-    });
-    // A thread that waits for its first machine doesn't keep the process alive.
-    this.#worker.unref();
-  }
-
-  static readonly #live = new Set<MachineThread>();
-  static {
-    // Node terminates every thread when the process exits.
-    process.on('exit', () => {
-      for (const thread of MachineThread.#live) {
-        thread.#gate.requestEnd();
-        // It may be waiting for a message.
-        thread.#connection?.close();
-      }
-      for (const thread of MachineThread.#live) thread.#gate.awaitOpened(EXIT_WAITS_MS);
-    });
-  }
-
-  get alive(): boolean {
-    return MachineThread.#live.has(this);
-  }
-
-  get socketClosed(): boolean {
-    return this.#gate.socketClosed;
-  }
-
-  /** Resolves with what it died of; null: it ended by itself. */
-  get exited(): Promise<Error | null> {
-    return this.#exited.promise;
-  }
-
-  /** Has it serve a machine over a socket, which is then its own. @param connection the other end */
-  serve(socket: number, connection: MachineConnection): void {
-    this.#connection = connection;
-    this.#worker.ref();
-    this.#worker.postMessage(socket);
-  }
-
-  /** Ends it, however it is occupied. */
-  async terminate(): Promise<void> {
-    // For as long as this takes there is something to wait for.
-    this.#worker.ref();
-    this.#gate.requestEnd();
-    await Promise.race([this.#exited.promise, this.#gate.opened(GATE_OPENS_MS)]);
-    await this.#worker.terminate();
-  }
-}
+import { coolThread, type MachineThread, takeThread, warmThread } from './machine-thread.ts';
 
 /** A machine on a thread of this process. */
 class ThreadMachine implements Machine {
@@ -143,23 +69,16 @@ class ThreadMachine implements Machine {
 }
 
 class ThreadMachines implements Machines {
-  #spare: MachineThread | null = null;
-
   warm(): void {
-    this.#spare ??= new MachineThread();
+    warmThread();
   }
 
   launch(launch: Launch): Machine {
-    // Not a warm one that could not load its libraries: the error is to reach the caller.
-    const thread = this.#spare?.alive ? this.#spare : new MachineThread();
-    this.#spare = null;
-    return new ThreadMachine(thread, launch);
+    return new ThreadMachine(takeThread(), launch);
   }
 
   async cool(): Promise<void> {
-    const spare = this.#spare;
-    this.#spare = null;
-    await spare?.terminate();
+    await coolThread();
   }
 
   abandon(): void {
