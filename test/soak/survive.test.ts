@@ -9,6 +9,7 @@ const rounds = Number(process.env.VRING_SOAK_ROUNDS ?? 0);
 const SEED = Number(process.env.VRING_SOAK_SEED ?? 1);
 const VMS = 8;
 const MANY = 64;
+const CROWD = 300;
 
 withOwnFolders();
 
@@ -57,5 +58,14 @@ describe.skipIf(noKvm !== null || rounds === 0)(onKvm(`VMs in the long run${why}
       times.push(performance.now() - from);
     }
     console.info(`a manager with ${MANY} VMs shows them all ${spread(times)} after its start`);
+  });
+
+  test(`all end, ${CROWD} of them at once`, { timeout: 600_000 }, async () => {
+    await using survival = new Survival(SEED);
+    await survival.startManager();
+    for (let index = 0; index < CROWD; index++) await survival.startVm(`vm${index}`, 'quiet run="info"');
+    const { engine } = survival;
+    await Promise.all(engine.vms().map(({ id }) => engine.kill(id)));
+    expect(engine.vms().filter(({ state }) => state !== 'off')).toEqual([]);
   });
 });

@@ -167,6 +167,9 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
         }
         expect(results.some(({ status }) => status === 'rejected')).toBe(true);
         await neighborGoesOn();
+        // Nor does its manager's end wait for it.
+        await engine.close();
+        expect(neighbor.info.state).toBe('off');
         frozen.thaw();
         thawed = true;
         for (const vm of vms) await vm.reached('off');

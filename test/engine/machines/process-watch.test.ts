@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, test } from 'vitest';
+import { MachineConnection } from '../../../src/engine/machines/machine-connection.ts';
+import { deathOfStranger, ProcessMachine } from '../../../src/engine/machines/process-machine.ts';
+import { isHeld, ProcessWatch, startTimeOf, whyStuck } from '../../../src/engine/machines/process-watch.ts';
+import { close, socketPair } from '../../../src/vmm/native/libc.ts';
+import { sendNow } from '../../../src/vmm/native/unix-socket.ts';
+import { isRunning } from '../../support/manager-process.ts';
+import { until } from '../../support/remote-rig.ts';
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+function sleeping(): ChildProcess & { readonly pid: number } {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  children.push(child);
+  return child as ChildProcess & { readonly pid: number };
+}
+
+const GONE = 2 ** 22 - 1;
+
+describe('a process that is watched', () => {
+  test('is heard of when it ends, and no signal reaches another one then', async () => {
+    const { pid } = sleeping();
+    const watch = new ProcessWatch(pid);
+    expect(watch.hasExited).toBe(false);
+    watch.signal('SIGKILL');
+    await watch.exited;
+    expect(watch.hasExited).toBe(true);
+    watch.signal('SIGKILL');
+    expect(() => new ProcessWatch(GONE)).toThrow('ESRCH');
+  });
+
+  test('has a start time as long as it is there', async () => {
+    const child = sleeping();
+    const time = startTimeOf(child.pid)!;
+    expect(time).toBeGreaterThan(0);
+    expect(startTimeOf(child.pid)).toBe(time);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(startTimeOf(child.pid)).toBeNull();
+    expect(startTimeOf(GONE)).toBeNull();
+  });
+
+  test('is held when it is stopped or gone', async () => {
+    const { pid } = sleeping();
+    expect(isHeld(pid)).toBe(false);
+    expect(whyStuck(pid)).toBe(`its process ${pid} does not respond (state S)`);
+    process.kill(pid, 'SIGSTOP');
+    await until(() => isHeld(pid));
+    expect(whyStuck(pid)).toBe(`its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`);
+    expect(isHeld(GONE)).toBe(true);
+  });
+
+  test('is killed if it sends what no machine sends', async () => {
+    const { pid } = sleeping();
+    const [ours, theirs] = socketPair();
+    const watch = new ProcessWatch(pid);
+    const connection = new MachineConnection(ours);
+    const machine = new ProcessMachine(watch, connection, deathOfStranger(watch));
+    connection.listen({ message: () => {}, printed: () => {} });
+    sendNow(theirs, Buffer.from([255, 255, 255, 255, 1]));
+    expect(await machine.gone).toEqual({
+      reason: 'its process was killed: a frame of 4294967295 bytes is not valid',
+      detail: null,
+    });
+    expect(isRunning(pid)).toBe(false);
+    close(theirs);
+  });
+});
