@@ -23,7 +23,7 @@ import { TypedAhead } from './typed-ahead.ts';
 const LOG_RATE = { burst: 2 * KEPT_EVENTS, everyMs: 500 };
 /** The first serial port. */
 const COM1 = 0;
-const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null };
+const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null, id: null };
 
 export type VmRunListener = {
   /** What it has said of itself is different now. */

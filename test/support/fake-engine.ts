@@ -220,11 +220,12 @@ export class FakeEngine implements Engine, CounterSource {
   threadTimes(id: string): readonly ThreadTimes[] {
     const vm = this.#vm(id);
     const ns = (this.#clock.now() - vm.bornAt) * 1e6;
-    return vm.script.vcpus.map(({ guest, kvm, hostCpu }) => ({
+    return vm.script.vcpus.map(({ guest, kvm, hostCpu, thread }) => ({
       guestNs: guest * ns,
       userNs: 0,
       systemNs: kvm * ns,
       hostCpu: hostCpu ?? null,
+      id: thread ?? null,
     }));
   }
 

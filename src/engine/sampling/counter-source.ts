@@ -8,6 +8,8 @@ export type ThreadTimes = {
   readonly systemNs: number;
   /** Number of the host CPU; null for a thread that has ended. */
   readonly hostCpu: number | null;
+  /** The thread's id as this process sees it, which in a PID namespace is another one; null for a thread that has ended. */
+  readonly id: number | null;
 };
 
 /** Where the VMs run, and their counters can be read in place. */

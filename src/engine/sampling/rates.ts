@@ -162,7 +162,7 @@ function vcpuRates(window: Window, index: number): VcpuRates {
   return {
     index,
     state: Number(window.after.words[base + VCPU.state]),
-    thread: Number(window.after.words[base + VCPU.tid]) || null,
+    thread: window.after.threads[index]?.id ?? null,
     hostCpu: window.after.threads[index]?.hostCpu ?? null,
     exitsPerSecond: exits.reduce((sum, exit) => sum + exit.perSecond, 0),
     time: timeSplit(window, index),

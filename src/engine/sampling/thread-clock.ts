@@ -20,7 +20,7 @@ export class ThreadClock {
    */
   times(tid: number): ThreadTimes {
     const stat = this.#stat(tid);
-    if (stat === null) return { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null };
+    if (stat === null) return { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null, id: null };
     // The name in field 2 may hold spaces and parentheses: count from its end, after which field 3 comes first.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const number = (field: number) => Number(fields[field - 3] ?? 0);
@@ -30,6 +30,7 @@ export class ThreadClock {
       userNs: Math.max(0, number(14) * TICK_NS - guestNs),
       systemNs: number(15) * TICK_NS,
       hostCpu: number(39),
+      id: Number.parseInt(stat, 10),
     };
   }
 

@@ -22,7 +22,7 @@ export const VCPU = {
   deviceNs: 129,
   /** KVM_RUN calls. */
   entries: 130,
-  /** Linux thread id. */
+  /** Linux thread id, in the machine's own PID namespace. */
   tid: 131,
   /** A `VCPU_STATE` value. */
   state: 132,

@@ -31,7 +31,7 @@ function snapshot(at: number, words: Record<number, number>, times: Partial<Thre
     at,
     layout,
     words: copy,
-    threads: [{ guestNs: 0, userNs: 0, systemNs: 0, hostCpu: 1, ...times }],
+    threads: [{ guestNs: 0, userNs: 0, systemNs: 0, hostCpu: 1, id: 4711, ...times }],
   };
 }
 
