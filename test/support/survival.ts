@@ -112,15 +112,14 @@ export class Survival {
     await this.end();
   }
 
-  /** Ends all VMs and the manager. */
-  async end(): Promise<void> {
+  /** Ends all VMs and the manager: by SIGQUIT, which ends all VMs at once, or each VM before it. */
+  async end(signal: 'SIGTERM' | 'SIGQUIT' = 'SIGTERM'): Promise<void> {
     this.#over = true;
     const engine = this.#engine;
-    if (engine !== null) {
+    if (engine !== null && signal === 'SIGTERM')
       await Promise.allSettled(engine.vms().map(vm => engine.kill(vm.id)));
-      await engine.close();
-    }
-    this.#manager!.kill('SIGTERM');
+    await engine?.close();
+    this.#manager!.kill(signal);
     await this.#manager;
   }
 
