@@ -58,7 +58,8 @@ export class MachineProcess {
         args: [
           '--disable-sigusr1',
           '--disable-warning=ExperimentalWarning',
-          '--v8-pool-size=0',
+          // With 0, Node chooses by the number of the host's CPUs.
+          '--v8-pool-size=1',
           // For freeMemory().
           '--expose-gc',
           // A busy machine's garbage is short-lived: by default it would fill 32 MiB before it is collected.
