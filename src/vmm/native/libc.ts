@@ -274,14 +274,14 @@ export function listen(fd: number, backlog: number): void {
   checked('listen', () => calls.listen(fd, backlog));
 }
 
-/** @returns a connection, non-blocking and close-on-exec; null when nobody waits for one on a non-blocking socket. */
+/** @returns a connection, non-blocking and close-on-exec; null when nobody waits for one on a non-blocking socket, or there is no room for it now. */
 export function accept(fd: number): number | null {
   const connection: number = calls.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (connection >= 0) return connection;
   const errno = koffi.errno();
-  // One that waited may have gone away (accept(2)).
-  const { EAGAIN, EINTR, ECONNABORTED } = constants.errno;
-  if (errno === EAGAIN || errno === EINTR || errno === ECONNABORTED) return null;
+  // One that waited may have gone away, or waits until there is room for it (accept(2)).
+  const { EAGAIN, EINTR, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } = constants.errno;
+  if ([EAGAIN, EINTR, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM].includes(errno)) return null;
   throw new SystemError('accept4', errno);
 }
 

@@ -1,5 +1,8 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { projectRoot } from '../../../src/project-root.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import {
   credentialsOfPeer,
@@ -9,6 +12,7 @@ import {
   waitForFds,
 } from '../../../src/vmm/native/unix-socket.ts';
 import { isOpen } from '../../support/fds.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 function pair(): [number, number] {
   const fds = libc.socketPair();
@@ -84,6 +88,28 @@ describe('a Unix socket', () => {
       uid: process.geteuid!(),
       gid: process.getegid!(),
     });
+  });
+
+  test('accepts nobody while this process has no fds left, and lets them wait', async () => {
+    const path = join(temporaryFolder(), 'socket');
+    const program = `
+      import { openSync, closeSync } from 'node:fs';
+      import * as libc from './src/vmm/native/libc.ts';
+      import { unixAddress } from './src/vmm/native/unix-socket.ts';
+      const [listener, client] = [libc.socket(1, 1), libc.socket(1, 1)];
+      libc.bind(listener, process.argv[1], unixAddress(process.argv[1]));
+      libc.listen(listener, 1);
+      libc.connect(client, process.argv[1], unixAddress(process.argv[1]));
+      const fillers = [];
+      try { for (;;) fillers.push(openSync('/dev/null')); } catch {}
+      const refused = libc.accept(listener);
+      for (const fd of fillers) closeSync(fd);
+      console.log(refused, libc.accept(listener) > 0);`;
+    const args = ['--input-type=module-typescript', '--eval', program, path];
+    const { stdout } = await execa('prlimit', ['--nofile=100:100', process.execPath, ...args], {
+      cwd: projectRoot(),
+    });
+    expect(stdout).toBe('null true');
   });
 
   test('is waited for until it can be read or written, or its peer is gone', () => {
