@@ -8,6 +8,12 @@ const lineCache = join(
 );
 
 /**
+ * Characters of one cell each, which are not combined with others: printable ASCII, box drawing, blocks, and the signs of
+ * src/theme/glyphs.ts. Texts of these alone are measured by their length.
+ */
+const ONE_CELL = String.raw`/^[ -~\u00b7\u2026\u2500-\u259f\u25b2\u25b8\u25bc\u25be]*$/`;
+
+/**
  * Caches what Ink recomputes for each frame although most of it doesn't change. Per file of Ink: a text that occurs once,
  * and its replacement.
  */
@@ -29,7 +35,7 @@ export default cacheLines(Output, { styledCharsToString, intersectClips });
 `,
     ],
   ],
-  // Squash a text once. The cache is cleared where Ink measures it again.
+  // Squash a text once. The cache is cleared where it changes.
   'squash-text-nodes.js': [
     [
       'export default squashTextNodes;',
@@ -47,6 +53,43 @@ const markNodeAsDirty = (node) => {
     for (let text = node; text; text = text.yogaNode ? undefined : text.parentNode) text.squashedText = undefined;
 `,
     ],
+    // Lay out only what takes other room than before: a row of a table that says something else is as long as it was.
+    [
+      `const yogaNode = findClosestYogaNode(node);
+    yogaNode?.markDirty();`,
+      `
+    let text = node;
+    while (text?.parentNode && !text.yogaNode) text = text.parentNode;
+    if (text?.parentNode) changedTexts.add(text);
+`,
+    ],
+    ['const dimensions = measureText(text);', 'const dimensions = (node.naturalSize = measureText(text));'],
+    [
+      '//# sourceMappingURL=dom.js.map',
+      `
+const changedTexts = new Set();
+export const layOutChangedTexts = () => {
+    for (const text of changedTexts) {
+        if (text.yogaNode && !takesSameRoom(text)) text.yogaNode.markDirty();
+    }
+    changedTexts.clear();
+};
+// Truncated to whatever width, lines of the same length are as long as each other; wrapped ones need not be.
+const takesSameRoom = (node) => {
+    if (node.naturalSize?.height !== 1 || !node.style.textWrap?.startsWith('truncate')) return false;
+    const { width, height } = measureText(squashTextNodes(node));
+    return width === node.naturalSize.width && height === 1;
+};
+`,
+    ],
+  ],
+  'line-update.js': [['/^[ -~]*$/u', ONE_CELL]],
+  'ink.js': [
+    ['yogaNode.setWidth(terminalWidth);', 'dom.layOutChangedTexts(); yogaNode.setWidth(terminalWidth);'],
+  ],
+  'render-to-string.js': [
+    ["import { createNode } from './dom.js';", "import { createNode, layOutChangedTexts } from './dom.js';"],
+    ['rootNode.yogaNode.setWidth(columns);', 'layOutChangedTexts(); rootNode.yogaNode.setWidth(columns);'],
   ],
   // Measure a text once: Ink keeps that for its layout.
   'render-node-to-output.js': [
@@ -59,8 +102,10 @@ const markNodeAsDirty = (node) => {
 export const inkCaches = {
   name: 'ink-caches',
   setup(build) {
-    build.onLoad({ filter: /\/ink\/build\/[a-z-]+\.js$/ }, async ({ path }) => {
-      const changes = CHANGES[path.slice(path.lastIndexOf('/') + 1)];
+    build.onLoad({ filter: /\/(?:ink\/build\/[a-z-]+|string-width\/index)\.js$/ }, async ({ path }) => {
+      const changes = path.endsWith('/string-width/index.js')
+        ? [['/^[\\u0020-\\u007E]*$/', ONE_CELL]]
+        : CHANGES[path.slice(path.lastIndexOf('/') + 1)];
       if (changes === undefined) return null;
       let contents = await readFile(path, 'utf8');
       for (const [from, to] of changes) {

@@ -10,7 +10,10 @@ import { projectRoot } from '../../src/project-root.ts';
 import { Random } from '../support/random.ts';
 
 type Ink = Pick<typeof import('react'), 'createElement' | 'memo' | 'useSyncExternalStore'> &
-  Pick<typeof import('ink'), 'Box' | 'Text' | 'render'>;
+  Pick<typeof import('ink'), 'Box' | 'Text' | 'render'> & {
+    lineUpdate(previous: string, next: string, columns: number): string;
+    stringWidth(text: string): number;
+  };
 
 const folder = mkdtempSync(join(projectRoot(), 'dist/ink-caches-'));
 let asItIs: Ink;
@@ -42,12 +45,54 @@ test.each([1, 2, 3, 4, 5, 6])('the bundled Ink draws what Ink draws, frame for f
   drawn.close();
 });
 
+/** What a line of a screen is made of: characters of one cell, and each kind of others. */
+const PIECES = [
+  ...[
+    'a',
+    '0000:3b:00.0',
+    ' ',
+    '─',
+    '…',
+    '▾',
+    '▸',
+    '▲',
+    '▼',
+    '·',
+    '█',
+    '│',
+    '\x1b[1m',
+    '\x1b[22m',
+    '\x1b[7m',
+  ],
+  ...['漢', 'é', 'e\u0301', '\u0301', '👩‍👩‍👧', '▶\ufe0f', '▸\ufe0f', '\u200b', '\t', 'ｶﾞ'],
+];
+
+test.each([1, 2, 3])('lines are measured and updated as by Ink (%i)', seed => {
+  const random = new Random(seed);
+  // Some have no character that takes long to measure.
+  const pieces = (most: number) =>
+    Array.from({ length: random.below(12) }, () => PIECES[random.below(most)]!).join('');
+  let shortened = 0;
+  for (let round = 0; round < 5000; round++) {
+    const most = random.pick([12, 15, PIECES.length]);
+    const head = pieces(most);
+    const [previous, next] = [head + pieces(most), head + pieces(most)];
+    const expected = asItIs.lineUpdate(previous, next, 30);
+    expect(asBundled.lineUpdate(previous, next, 30), JSON.stringify([previous, next])).toBe(expected);
+    expect(asBundled.stringWidth(next), JSON.stringify(next)).toBe(asItIs.stringWidth(next));
+    if (/[^\x00-\x7f]/.test(expected) && !expected.includes(head)) shortened++;
+  }
+  expect(shortened).toBeGreaterThan(100);
+});
+
 async function bundled(name: string, plugins: Plugin[]): Promise<Ink> {
   const outfile = join(folder, `${name}.mjs`);
   await build({
     stdin: {
       contents:
-        "export { Box, Text, render } from 'ink'; export { createElement, memo, useSyncExternalStore } from 'react';",
+        "export { Box, Text, render } from 'ink'; export { createElement, memo, useSyncExternalStore } from 'react';" +
+        "export { default as lineUpdate } from './node_modules/ink/build/line-update.js';" +
+        "export { default as stringWidth } from 'string-width';",
       resolveDir: projectRoot(),
     },
     outfile,
@@ -65,10 +110,16 @@ async function bundled(name: string, plugins: Plugin[]): Promise<Ink> {
 }
 
 const WIDTH = 40;
+/** Equally long, but one wraps to two lines of `WIDTH` and the other to three. */
+const WRAPPED = ['a longer text that has to be cut or wrapped', `a ${'x'.repeat(WIDTH - 1)} b`];
 const TEXTS = [
   '',
   'running',
-  'a longer text that has to be cut or wrapped',
+  // As long as that, or as this with a wide character.
+  'stopped',
+  '漢字 run',
+  '\u200b',
+  ...WRAPPED,
   '漢字 wide',
   'e\u0301 mark',
   'two\nlines',
@@ -137,6 +188,13 @@ class Player {
           ...this.#rows[at]!,
           inner: this.#random.pick(TEXTS),
           innerColor: this.#random.pick(COLORS),
+        }),
+      () =>
+        (this.#rows[at] = {
+          ...this.#rows[at]!,
+          text: this.#random.pick(WRAPPED),
+          inner: '',
+          wrap: 'wrap',
         }),
       () => (this.#rows[at] = { ...this.#rows[at]!, hidden: !this.#rows[at]!.hidden }),
       () => (this.#rows = [...this.#rows.slice(1), this.#row()]),
@@ -220,7 +278,11 @@ function lineOf({ createElement, memo, Box, Text }: Ink) {
     return createElement(
       Box,
       // Some are wider than what they are in: then that clips them.
-      { display: hidden ? 'none' : 'flex', flexShrink: 0, ...(wrap === 'hard' && { width: WIDTH }) },
+      {
+        display: hidden ? 'none' : 'flex',
+        flexShrink: 0,
+        ...((wrap === 'hard' || inner === '') && { width: WIDTH }),
+      },
       createElement(Text, { wrap, ...(color && { color: color }) }, text, ' ', nested),
     );
   });

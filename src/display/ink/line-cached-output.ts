@@ -16,6 +16,9 @@ type Write = {
 };
 type Operation = Write | { readonly type: 'clip'; readonly clip: Clip } | { readonly type: 'unclip' };
 
+/** Ink replaces the cells of a line and doesn't change them. */
+const BLANK: Cell = { type: 'char', value: ' ', fullWidth: false, styles: [] };
+
 /** The parts of Ink's Output (ink/build/output.js) in use: the texts of one frame, which `get` combines. */
 export interface InkOutput {
   readonly width: number;
@@ -60,7 +63,7 @@ export function cacheLines(
       knownWidth = this.width;
       const placed = this.#place();
       const keys = this.#keys(placed);
-      const cells = keys.map(key => (known.has(key) ? undefined : Array.from({ length: this.width }, blank)));
+      const cells = keys.map(key => (known.has(key) ? undefined : new Array<Cell>(this.width).fill(BLANK)));
       for (const { write, clip, top, bottom } of placed) {
         if (cells.slice(top, bottom).some(Boolean)) this.applyWriteOperation(cells, write, clip);
       }
@@ -104,10 +107,6 @@ export function cacheLines(
     // There are holes next to a wide character that crosses the edge.
     return styledCharsToString(line.filter(cell => cell !== undefined)).trimEnd();
   }
-}
-
-function blank(): Cell {
-  return { type: 'char', value: ' ', fullWidth: false, styles: [] };
 }
 
 /** Assigns a unique number to each thing. */
