@@ -77,7 +77,12 @@ export class Ui {
   constructor(engine: Engine, picture: Picture, clock: Clock = systemClock, settings: UiSettings = {}) {
     this.engine = engine;
     this.readOnly = settings.readOnly ? 'this is a read-only session' : null;
-    this.host = new HostFeed(settings.host ?? hostSource('/'), this.store, this.hostSelect.functionAtCursor);
+    this.host = new HostFeed(
+      settings.host ?? hostSource('/'),
+      this.store,
+      clock,
+      this.hostSelect.functionAtCursor,
+    );
     this.clock = clock;
     this.#picture = picture;
     this.store.getState().vmsListed(engine.vms());

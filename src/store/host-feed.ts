@@ -1,11 +1,16 @@
+import type { Clock } from '../clock.ts';
 import type { HostConnection, HostSource } from '../host-service/source.ts';
 import type { AppState, AppStore } from './app-store.ts';
 import { currentScreen, showsHost } from './ui-slice.ts';
+
+/** How long the cursor rests on a row, after a quick move, before the details of its function are read. */
+const RESTS_MS = 100;
 
 /** Keeps what the store knows of the host up to date, while a screen shows it. */
 export class HostFeed {
   readonly source: HostSource;
   readonly #store: AppStore;
+  readonly #clock: Clock;
   readonly #functionAtCursor: (state: AppState) => string | null;
   readonly #unsubscribe: () => void;
   #connection: HostConnection | null = null;
@@ -14,11 +19,21 @@ export class HostFeed {
   #usageMs: number | null = null;
   /** One at a time: what the cursor has passed by meanwhile is not asked for. */
   #asking = false;
+  /** The function whose details are to be read, and when the cursor came to it. */
+  #lookedAt: { readonly address: string; readonly since: number } | null = null;
+  /** Calls off the read for the cursor's next rest; null: it is not waited for. */
+  #callOffRead: (() => void) | null = null;
 
   /** @param functionAtCursor the function whose details are shown */
-  constructor(source: HostSource, store: AppStore, functionAtCursor: (state: AppState) => string | null) {
+  constructor(
+    source: HostSource,
+    store: AppStore,
+    clock: Clock,
+    functionAtCursor: (state: AppState) => string | null,
+  ) {
     this.source = source;
     this.#store = store;
+    this.#clock = clock;
     this.#functionAtCursor = functionAtCursor;
     this.#unsubscribe = store.subscribe((state, before) => this.#follow(state, before));
   }
@@ -49,6 +64,7 @@ export class HostFeed {
   /** Ends the thread, once a plan that is being applied is finished. */
   async close(): Promise<void> {
     this.#unsubscribe();
+    this.#callOffRead?.();
     await this.#connection?.client.idle();
     await this.#connection?.close();
   }
@@ -66,7 +82,28 @@ export class HostFeed {
     }
     const address = shown ? this.#functionAtCursor(state) : null;
     const isNews = address !== state.hostDetails?.address || state.host !== before.host;
-    if (address !== null && state.host?.functions.has(address) && isNews) void this.#readDetails(address);
+    if (address !== null && state.host?.functions.has(address) && isNews) this.#lookAt(address);
+  }
+
+  /**
+   * Reads the details of a function: at once, or, where the cursor is moved quickly, when it rests. What it passes by is
+   * neither read from the hardware nor drawn.
+   */
+  #lookAt(address: string): void {
+    if (address !== this.#lookedAt?.address) {
+      const since = this.#clock.now();
+      const quick = this.#lookedAt !== null && since - this.#lookedAt.since < RESTS_MS;
+      this.#lookedAt = { address, since };
+      this.#callOffRead?.();
+      this.#callOffRead = quick ? this.#clock.after(RESTS_MS, () => this.#rested()) : null;
+    }
+    if (this.#callOffRead === null) void this.#readDetails(address);
+  }
+
+  #rested(): void {
+    this.#callOffRead = null;
+    const address = this.#functionAtCursor(this.#store.getState());
+    if (address !== null) void this.#readDetails(address);
   }
 
   /** Reads the details of a function, and of the one at the cursor by then, if that is another one. */
@@ -76,7 +113,7 @@ export class HostFeed {
     let next: string | null = address;
     for (
       let asked = '';
-      next !== null && next !== asked;
+      next !== null && next !== asked && this.#callOffRead === null;
       next = this.#functionAtCursor(this.#store.getState())
     ) {
       asked = next;

@@ -64,8 +64,8 @@ export class HostDriver {
   async press(...pieces: string[]): Promise<void> {
     for (const piece of pieces) {
       this.terminal.type(piece);
-      // An Esc may be the start of something, for a while.
-      this.clock.advance(50);
+      // An Esc may be the start of something, for a while, and details are read when the cursor rests.
+      this.clock.advance(100);
       await this.still();
     }
   }
