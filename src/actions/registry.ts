@@ -37,9 +37,9 @@ export function actionsHere(context: ActionContext): readonly Action[] {
   return actions.filter(action => existsHere(action, context));
 }
 
+const inBar = actions.filter(({ bar }) => bar !== undefined).sort((a, b) => a.bar! - b.bar!);
+
 /** The ones for the key bar, in its order. */
 export function barActions(context: ActionContext): readonly Action[] {
-  return actionsHere(context)
-    .filter(action => action.bar !== undefined)
-    .sort((a, b) => a.bar! - b.bar!);
+  return inBar.filter(action => existsHere(action, context));
 }

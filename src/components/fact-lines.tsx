@@ -1,5 +1,7 @@
 import { Box, Text } from 'ink';
-import { pad } from '../text/width.ts';
+import { memo } from 'react';
+import { pad, width } from '../text/width.ts';
+import type { Token } from '../theme/tokens.ts';
 import type { Line } from '../view/facts.ts';
 import { useTheme } from './contexts.ts';
 
@@ -20,10 +22,7 @@ export function FactLines({ lines, offset = 0, columns, rows }: FactLinesProps) 
     <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
       {shown.map(({ name, text, token }, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a line of the window is known by its place
-        <Text key={index} wrap="truncate">
-          <Text {...style('text.secondary')}> {name}</Text>
-          <Text {...style(token)}>{text}</Text>
-        </Text>
+        <FactLine key={index} name={name} text={text} token={token} columns={columns} />
       ))}
       {more > 0 && (
         <Text wrap="truncate" {...style('text.secondary')}>
@@ -33,3 +32,22 @@ export function FactLines({ lines, offset = 0, columns, rows }: FactLinesProps) 
     </Box>
   );
 }
+
+type FactLineProps = {
+  readonly name: string;
+  readonly text: string;
+  readonly token: Token;
+  readonly columns: number;
+};
+
+/** As wide as its column, whatever it says: another text in its place needs no new layout. */
+const FactLine = memo(function FactLine({ name, text, token, columns }: FactLineProps) {
+  const { style } = useTheme();
+  return (
+    <Text wrap="truncate">
+      <Text {...style('text.secondary')}> {name}</Text>
+      <Text {...style(token)}>{text}</Text>
+      {' '.repeat(Math.max(0, columns - 1 - width(name) - width(text)))}
+    </Text>
+  );
+});

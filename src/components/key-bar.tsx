@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Text } from 'ink';
+import { memo } from 'react';
 import { actionContext, disabledReason } from '../actions/action.ts';
 import { barActions } from '../actions/registry.ts';
 import type { Ui } from '../actions/ui.ts';
@@ -11,27 +13,36 @@ type Entry = { readonly key: string; readonly label: string; readonly available:
 
 /** The last line: the keys that matter most here. What can't be done now is dim; the help says why. */
 export function KeyBar({ columns }: { columns: number }) {
-  const { style } = useTheme();
   const ui = useUi();
   const layer = useAppState(state => state.layers.at(-1));
   // Drawn again when another set of keys is available, not with every sample.
-  useAppState(() =>
-    screenEntries(ui)
-      .map(({ key, available }) => `${key}${available}`)
-      .join(),
+  useAppState(({ layers }) =>
+    layers.length > 0
+      ? ''
+      : screenEntries(ui)
+          .map(({ key, available }) => `${key}${available}`)
+          .join(),
   );
-  const entries = fitted(layer ? layerEntries(layer) : screenEntries(ui), columns);
-  return (
-    <Text wrap="truncate">
-      {entries.map(({ key, label, available }) => (
-        <Text key={key} {...(available ? {} : style('text.secondary'))}>
-          {' '}
-          <Text {...(available ? style('key') : {})}>{key}</Text> {label}{' '}
-        </Text>
-      ))}
-    </Text>
-  );
+  return <Entries entries={fitted(layer ? layerEntries(layer) : screenEntries(ui), columns)} />;
 }
+
+/** Drawn again when they are others, not with every key that is typed into a layer. */
+const Entries = memo(
+  function Entries({ entries }: { entries: readonly Entry[] }) {
+    const { style } = useTheme();
+    return (
+      <Text wrap="truncate">
+        {entries.map(({ key, label, available }) => (
+          <Text key={key} {...(available ? {} : style('text.secondary'))}>
+            {' '}
+            <Text {...(available ? style('key') : {})}>{key}</Text> {label}{' '}
+          </Text>
+        ))}
+      </Text>
+    );
+  },
+  (before, after) => isDeepStrictEqual(before.entries, after.entries),
+);
 
 function screenEntries(ui: Ui): Entry[] {
   const context = actionContext(ui);

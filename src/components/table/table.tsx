@@ -14,7 +14,7 @@ type TableHeaderProps = {
 };
 
 /** The line of column titles, with an arrow beside the one that the rows are sorted by. */
-export function TableHeader({ layout, sort }: TableHeaderProps) {
+export const TableHeader = memo(function TableHeader({ layout, sort }: TableHeaderProps) {
   const { style, glyphs } = useTheme();
   const titles = layout.map(({ title, cells, align }) => pad(title, cells, align, glyphs.ellipsis)).join(' ');
   const place = sort === undefined ? null : sortedTitle(layout, sort);
@@ -33,7 +33,7 @@ export function TableHeader({ layout, sort }: TableHeaderProps) {
       )}
     </Text>
   );
-}
+});
 
 /** Where the title and its arrow are. The arrow is in the gap beside the column where the title leaves no room for it. */
 function sortedTitle(layout: ColumnLayout, { column }: Sort) {
