@@ -12,7 +12,8 @@ const STARTS_A_MACHINE = new Set(['run', 'demo']);
 /** The machine will be another process's, or there will be none. */
 const STARTS_NONE = new Set(['--detach', '--ui', '--help', '-h']);
 const [, , command = '', ...words] = process.argv;
-const managersMachine = onTerminal() && !words.includes('--foreground');
+const here = words.some(word => word === '--foreground' || word === '--in-process');
+const managersMachine = onTerminal() && !here;
 if (STARTS_A_MACHINE.has(command) && !managersMachine && !words.some(word => STARTS_NONE.has(word))) {
   const { warmThread } = await import('./engine/machines/machine-thread.ts');
   warmThread();

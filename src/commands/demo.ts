@@ -3,6 +3,7 @@ import { isAlive } from '../engine/vm-info.ts';
 import { builtFile } from '../project-root.ts';
 import { printText } from '../text/output.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import { IN_PROCESS_OPTION } from './in-process.ts';
 import { onTerminal } from './on-terminal.ts';
 import { loadUi, type OpenUiOptions, openUi, withUiOptions } from './open-ui.ts';
 
@@ -16,8 +17,10 @@ export function registerDemo(program: Command): void {
   withUiOptions(program.command('demo'))
     .description('Run the embedded guest in the UI, or print a report if there is no terminal')
     .option('--json', 'print the report as JSON')
-    .action(async (options: OpenUiOptions & { json?: boolean }) => {
-      await (onTerminal() && !options.json ? showDemo(options) : reportDemo(options.json === true));
+    .option(...IN_PROCESS_OPTION)
+    .action(async (options: OpenUiOptions & { json?: boolean; inProcess?: boolean }) => {
+      if (!onTerminal() || options.json) await reportDemo(options.json === true);
+      else await (options.inProcess ? showHere(options) : showDemo(options));
     });
 }
 
@@ -32,6 +35,17 @@ async function showDemo(options: OpenUiOptions): Promise<void> {
   if (existing === undefined) await engine.start(machine(keptDemoDisk(DISK_BYTES)));
   else if (!isAlive(existing)) await engine.restart(NAME);
   await openUi(engine, options, NAME);
+}
+
+/** In this process, which nothing else has to know of; it ends with the UI. */
+async function showHere(options: OpenUiOptions): Promise<void> {
+  const [{ LocalEngine }, { demoDisk }] = await Promise.all([
+    import('../engine/local-engine.ts'),
+    import('./demo-disk.ts'),
+    loadUi(),
+  ]);
+  const engine = new LocalEngine();
+  await openUi(engine, options, await engine.start(machine(demoDisk(DISK_BYTES))));
 }
 
 /** In this process, for as long as the report takes. */

@@ -49,8 +49,13 @@ export async function connect(options: ConnectOptions = {}): Promise<RemoteEngin
 
 /** @throws when a manager does run, but where its socket is cannot be known: its VMs are not off */
 async function nobody(): Promise<null> {
-  const { managerElsewhere } = await import('./vm-lock.ts');
+  const { hostElsewhere, managerElsewhere } = await import('./vm-lock.ts');
   const paths = managerPaths();
+  const host = hostElsewhere(paths);
+  if (host !== null)
+    throw new Error(
+      `the VMs are run by ${host}, which serves no other terminal: use that one, or quit it first`,
+    );
   const holder = managerElsewhere(paths);
   if (holder === null) return null;
   throw new Error(

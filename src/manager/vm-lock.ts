@@ -88,6 +88,15 @@ export function lockOwnership({
   }
 }
 
+/** The option of a process that runs the VMs itself, and serves no others. */
+export const IN_PROCESS = '--in-process';
+
+/** Such a process that has these folders; null: there is none. */
+export function hostElsewhere({ runtime }: Pick<ManagerPaths, 'runtime'>): string | null {
+  const holder = lockHolder(join(runtime, 'manager.lock'));
+  return holder?.includes(` ${IN_PROCESS}`) ? holder : null;
+}
+
 /** Who manages these definitions from another runtime folder; null: nobody. */
 export function managerElsewhere({
   runtime,

@@ -4,8 +4,8 @@ import { execa } from 'execa';
 import { afterEach, beforeEach } from 'vitest';
 import type { RemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import { connect } from '../../src/manager/connect.ts';
-import { readRecords } from '../../src/manager/machines/machine-record.ts';
 import { builtFile } from '../../src/project-root.ts';
+import { killMachinesIn } from './left-machines.ts';
 import { until } from './remote-rig.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -26,16 +26,9 @@ export function withOwnFolders(): void {
 const cleanUps: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-  killMachines();
-});
-
-/** Machines outlive their manager. */
-function killMachines(): void {
   const { VRING_RUNTIME_DIR: runtime } = process.env;
-  if (runtime === undefined) return;
-  const folder = join(runtime, 'machines');
-  for (const { record } of readRecords(folder, () => {})) process.kill(record.pid, 'SIGKILL');
-}
+  if (runtime !== undefined) killMachinesIn(runtime);
+});
 
 /** `vring serve ARGS` as systemd would start it, or with `--background` as a client would. */
 export function startManager(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
