@@ -1,16 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll } from 'vitest';
 import { builtFile, projectRoot } from '../../src/project-root.ts';
 import { killMachinesIn } from './left-machines.ts';
+import { beforeRemoval } from './temporary-folder.ts';
 
 export const VRING = join(projectRoot(), 'bin/vring');
-
-const runtimes: string[] = [];
-afterAll(() => {
-  for (const runtime of runtimes.splice(0)) killMachinesIn(runtime);
-});
 
 /** Folders of its own for a manager process: whatever runs with its environment meets nobody else's VMs. */
 export class Sandbox {
@@ -20,7 +15,7 @@ export class Sandbox {
   constructor(folder: string) {
     this.#definitions = join(folder, 'vms');
     mkdirSync(this.#definitions, { recursive: true });
-    runtimes.push(join(folder, 'run'));
+    beforeRemoval(() => killMachinesIn(join(folder, 'run')));
     this.env = {
       VRING_RUNTIME_DIR: join(folder, 'run'),
       VRING_STATE_DIR: join(folder, 'state'),
