@@ -7,7 +7,7 @@ export const RELEASED = '2026-11-28';
 
 export const INTRODUCTION =
   'vring runs virtual machines on its own VMM, and assigns PCI devices to them. Without a command it opens its full-screen UI. ' +
-  'One process, the manager, holds the VMs and keeps running when a terminal is closed; the UI and the commands connect to it. ' +
+  'Each VM is a process of its own. The manager, a process without a terminal, starts and watches them; the UI and the commands connect to it. ' +
   '`vring serve` runs the manager as a service; if none is running, the UI and `vring vm start` start one.';
 
 export const OUTPUT =

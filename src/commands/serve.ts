@@ -20,7 +20,7 @@ export function registerServe(program: Command): void {
     parseCount(text, option, least, LONGEST_WAIT_SECONDS);
   const serve = program
     .command('serve')
-    .description('Run the manager, the process that holds the VMs, and start the VMs with autostart')
+    .description('Run the manager, the process that starts and watches VMs, and start the VMs with autostart')
     .option(
       '--shutdown-timeout <seconds>',
       'seconds that guests get to power off when the manager stops, before they are killed',
@@ -60,7 +60,7 @@ export function registerServe(program: Command): void {
   withManual(serve, {
     text: [
       'On SIGTERM the manager presses the power button of every guest, waits until they are off, kills those that are still on after ' +
-        'the time limit, and logs their names. A second SIGTERM, or SIGQUIT, kills them at once. Each user has at most one manager; the UI and the commands find it by its socket.',
+        'the time limit, and logs their names. A second SIGTERM, or SIGQUIT, kills them at once. On SIGUSR2 it ends and leaves the VMs running, for the next manager. Each user has at most one manager; the UI and the commands find it by its socket.',
       'Metrics are served without authentication: every user of this host can read them from a loopback address. A Unix socket has ' +
         'mode 0660. Clients get OpenMetrics or the Prometheus text format, as they ask for.',
     ],

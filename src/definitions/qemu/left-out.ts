@@ -28,7 +28,7 @@ const GROUPS: readonly { reason: string; alone?: string; withValue?: string }[] 
   { reason: 'this version has no debugger interface', alone: 's', withValue: 'gdb' },
   { reason: 'a VM outlives its terminal with vring vm start, or vring run --detach', alone: 'daemonize' },
   { reason: 'VMs run as soon as they are started: use vring vm pause', alone: 'S' },
-  { reason: 'one process runs all VMs: vring vm list shows them', withValue: 'pidfile' },
+  { reason: 'vring keeps track of its processes: vring vm show has the pid', withValue: 'pidfile' },
   { reason: 'VMs that are off stay in the list', alone: 'no-shutdown' },
   { reason: OWN_LOG, withValue: 'd D trace msg dfilter' },
   { reason: OWN_USER, withValue: 'runas run-with chroot' },

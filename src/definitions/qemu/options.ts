@@ -261,7 +261,7 @@ function readName(draft: Draft, value: string, place: Place): void {
   const settings = draft.settings(place, value, 'guest');
   const given = settings.take('guest');
   settings.leaveOut({
-    process: 'one process runs all VMs',
+    process: 'vring names the process of a VM after it',
     'debug-threads': 'threads are always named',
   });
   settings.end();
