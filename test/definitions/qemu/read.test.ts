@@ -301,7 +301,7 @@ describe('what a guest does not need is left out, and named', () => {
       '-daemonize -pidfile /run/vm.pid -no-shutdown -S',
       [
         '-daemonize: a VM outlives its terminal with vring vm start, or vring run --detach',
-        '-pidfile /run/vm.pid: one process runs all VMs: vring vm list shows them',
+        '-pidfile /run/vm.pid: vring keeps track of its processes: vring vm show has the pid',
         '-no-shutdown: VMs that are off stay in the list',
         '-S: VMs run as soon as they are started: use vring vm pause',
       ],
@@ -348,7 +348,7 @@ describe('what a guest does not need is left out, and named', () => {
       '-name web,debug-threads=on,process=x',
       [
         'debug-threads=on of -name web: threads are always named',
-        'process=x of -name web: one process runs all VMs',
+        'process=x of -name web: vring names the process of a VM after it',
       ],
     ],
     [
