@@ -62,6 +62,7 @@ export class VmRun {
   #confinement: readonly Layer[] | null = null;
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
+  #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
   #state: MachineState = 'starting';
   #hasRun = false;
@@ -128,6 +129,11 @@ export class VmRun {
   /** How the machine said that it ended; null: it has not said so. */
   get end(): MachineEnd | null {
     return this.#end;
+  }
+
+  /** How it ends, once it has stopped and is being taken apart; null before that. */
+  get ending(): MachineEnd | null {
+    return this.#ending;
   }
 
   /** In place while it runs, a copy of the last ones afterwards. */
@@ -229,6 +235,9 @@ export class VmRun {
         else reply?.reject(new Error(message.error));
         break;
       }
+      case 'ending':
+        this.#ending = message.end;
+        break;
       case 'ended':
         this.#end = message.end;
         this.machine.connection?.send({ kind: 'collected' });

@@ -21,8 +21,10 @@ import { VmRun } from './vm-run.ts';
 const SCROLLBACK_BYTES = 64 * 1024;
 /** How long a machine may take to end by itself before it is ended by force. */
 const STOP_TIMEOUT_MS = 1500;
+/** One that its host holds up visibly gets no more than this. */
+const HELD_TIMEOUT_MS = 250;
 /** How long that may take before it is said to be stuck: on a busy host, the kernel takes a second to take a VM apart. */
-const DESTROY_TIMEOUT_MS = 2000;
+const DESTROY_TIMEOUT_MS = 1700;
 /** How long a machine of an earlier manager may take to answer before it is said to be stuck. */
 const SILENCE_MS = 800;
 const STOPPED = 'it was stopped';
@@ -252,7 +254,10 @@ export class Vm {
       this.#set('stopping');
       // A stop that the end of the machine overtakes is no failure.
       this.command('stop', { reason: STOPPED }).catch(() => {});
-      if (await endsWithin(this.#ended.promise, STOP_TIMEOUT_MS)) return;
+      if (await endsWithin(this.#ended.promise, HELD_TIMEOUT_MS)) return;
+      // One that waits in the kernel, or was stopped by a signal, cannot respond.
+      const left = STOP_TIMEOUT_MS - HELD_TIMEOUT_MS;
+      if (!machine.isHeld() && (await endsWithin(this.#ended.promise, left))) return;
     }
     this.#forced = true;
     machine.destroy();
@@ -351,7 +356,9 @@ export class Vm {
     this.#ended.resolve();
   }
 
-  #howItEnded({ end, hasRun }: VmRun, death: Death | null): MachineEnd {
+  #howItEnded({ end, ending, hasRun }: VmRun, death: Death | null): MachineEnd {
+    // It had stopped when it was killed, and only took its time to be taken apart.
+    if (end === null && ending !== null) return ending;
     if (this.#forced && (end === null || end.crashed)) {
       // One that is still being built does not respond to anything.
       const reason = hasRun ? 'it was ended by force, because its machine did not respond' : STOPPED;

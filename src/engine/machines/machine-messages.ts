@@ -92,6 +92,7 @@ const messages = z.discriminatedUnion('kind', [
     error: sentence.nullable(),
     result: z.unknown(),
   }),
+  z.object({ kind: z.literal('ending'), end }),
   z.object({ kind: z.literal('ended'), end }),
 ]);
 

@@ -23,6 +23,11 @@ const END_MS = 500;
  */
 const PASSED = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'VRING_TRACE_START'] as const;
 
+/** Why process `pid` was killed, by what its cgroup counted. */
+export function killedForMemory(pid: number, whose: keyof typeof OUT_OF_MEMORY): string {
+  return `its process ${pid} was killed by the kernel for lack of memory: ${OUT_OF_MEMORY[whose]}`;
+}
+
 /** A process that has loaded all that a machine needs, and waits for the configuration of one. */
 export class MachineProcess {
   readonly pid: number;
@@ -119,11 +124,7 @@ export class MachineProcess {
         detail,
       };
     if (this.#outOfMemory !== null) {
-      const whose = OUT_OF_MEMORY[this.#outOfMemory];
-      return {
-        reason: `its process ${this.pid} was killed by the kernel for lack of memory: ${whose}`,
-        detail,
-      };
+      return { reason: killedForMemory(this.pid, this.#outOfMemory), detail };
     }
     const by = signal ?? signalOf(code);
     if (by !== null) return { reason: `its process ${this.pid} was ended by ${by}`, detail };

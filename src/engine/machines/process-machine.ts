@@ -1,9 +1,10 @@
 import { closeSync } from 'node:fs';
+import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
 import { MachineConnection } from './machine-connection.ts';
-import { MachineProcess } from './machine-process.ts';
+import { killedForMemory, MachineProcess } from './machine-process.ts';
 import { isHeld, type ProcessWatch, whyStuck } from './process-watch.ts';
 
 /** A machine in a process of its own. */
@@ -54,9 +55,9 @@ export class SilentMachine implements Machine {
   readonly gone: Promise<Death | null>;
   readonly #process: ProcessWatch;
 
-  constructor(process: ProcessWatch) {
+  constructor(process: ProcessWatch, death: Promise<Death>) {
     this.#process = process;
-    this.gone = deathOfStranger(process);
+    this.gone = death;
   }
 
   get pid(): number {
@@ -76,10 +77,17 @@ export class SilentMachine implements Machine {
   }
 }
 
-/** Of a process that is no child of this one, it cannot be known how it ended. */
-export async function deathOfStranger(process: ProcessWatch): Promise<Death> {
+/**
+ * Of a process that is no child of this one, it cannot be known how it ended, unless its cgroup knows.
+ * @param cgroup removed with it
+ */
+export async function deathOfStranger(process: ProcessWatch, cgroup: Cgroup | null): Promise<Death> {
   await process.exited;
-  return { reason: `its process ${process.pid} died`, detail: null };
+  const outOfMemory = cgroup?.outOfMemory() ?? null;
+  void cgroup?.remove();
+  const reason =
+    outOfMemory === null ? `its process ${process.pid} died` : killedForMemory(process.pid, outOfMemory);
+  return { reason, detail: null };
 }
 
 /** Machines in processes of their own: they go on when this process ends. */

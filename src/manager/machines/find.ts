@@ -1,10 +1,11 @@
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { AnsweringMachine, FoundMachine } from '../../engine/machines/machine.ts';
+import type { AnsweringMachine, Death, FoundMachine } from '../../engine/machines/machine.ts';
 import { MachineConnection } from '../../engine/machines/machine-connection.ts';
 import { MAX_QUEUES, MAX_REGIONS, parseHello } from '../../engine/machines/machine-messages.ts';
 import { deathOfStranger, ProcessMachine, SilentMachine } from '../../engine/machines/process-machine.ts';
 import { ProcessWatch } from '../../engine/machines/process-watch.ts';
+import { cgroupOfMachine } from '../../vmm/confinement/cgroup-parent.ts';
 import { mapCounters } from '../../vmm/counters/shared-counters.ts';
 import { FrameReader, messageOf } from '../../vmm/machine/frames.ts';
 import { PROTOCOL } from '../../vmm/machine/messages.ts';
@@ -48,11 +49,12 @@ function find(folder: string, id: string, record: MachineRecord): FoundMachine {
     closeSync(fd!);
     throw error;
   }
+  const death = deathOfStranger(watch, cgroupOfMachine(record.pid));
   return {
     config: record.config,
     startedAt: record.startedAt,
-    silent: new SilentMachine(watch),
-    answered: answer(fd, path, record, watch),
+    silent: new SilentMachine(watch, death),
+    answered: answer(fd, path, record, watch, death),
     release: () => leavePlace(folder, id, record.name),
   };
 }
@@ -106,6 +108,7 @@ async function answer(
   path: string,
   record: MachineRecord,
   watch: ProcessWatch,
+  death: Promise<Death>,
 ): Promise<AnsweringMachine | null> {
   const fd = early ?? (await connected(path, record, watch));
   if (fd === null) return null;
@@ -139,7 +142,7 @@ async function answer(
       const shape = { vcpus: record.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
       const mapped = mapCounters(counters, shape);
       const connection = new MachineConnection(fd, reader, others);
-      return { machine: new ProcessMachine(watch, connection, deathOfStranger(watch)), counters: mapped };
+      return { machine: new ProcessMachine(watch, connection, death), counters: mapped };
     }
     closeSync(fd);
     return null;

@@ -86,6 +86,18 @@ export class CgroupParent {
   }
 }
 
+/** The cgroup that an earlier manager has made for a machine's process; null: it is in none. */
+export function cgroupOfMachine(pid: number): Cgroup | null {
+  try {
+    const mount = mountPoint(readFileSync('/proc/self/mountinfo', 'utf8'));
+    const own = ownCgroup(readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
+    if (mount === null || !new RegExp(`/${PREFIX}\\d+-\\d+$`).test(own)) return null;
+    return new Cgroup(join(mount, own));
+  } catch {
+    return null;
+  }
+}
+
 /** Of /proc/self/mountinfo (proc_pid_mountinfo(5)): where cgroup v2 is mounted, beside v1 or alone. */
 function mountPoint(mountinfo: string): string | null {
   const line = mountinfo.split('\n').find(line => / - cgroup2 /.test(line));

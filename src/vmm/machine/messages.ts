@@ -70,6 +70,8 @@ export type FromMachine =
       readonly error: string | null;
       readonly result: unknown;
     }
+  /** It has stopped, and is being taken apart. */
+  | { readonly kind: 'ending'; readonly end: MachineEnd }
   /** The last message: everything the VM held has been released. */
   | { readonly kind: 'ended'; readonly end: MachineEnd };
 

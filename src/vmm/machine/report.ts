@@ -13,9 +13,10 @@ const PIECE_BYTES = 16 * 1024;
 export const KEPT_EVENTS = 200;
 
 type Reply = Extract<FromMachine, { kind: 'reply' }>;
-type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'disk-errors' | 'ended';
+type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'disk-errors' | 'ending' | 'ended';
 /** In the order in which they are sent, before and after everything else. */
 const FIRST: readonly Part[] = ['created', 'topology', 'confinement', 'state', 'broken', 'disk-errors'];
+const LAST: readonly Part[] = ['ending', 'ended'];
 
 /** `known`: to the manager. */
 type KeptEvent = { readonly event: MachineEvent; readonly known: boolean };
@@ -38,6 +39,7 @@ export class MachineReport {
   #state: MachineState = 'starting';
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
+  #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
 
   /** For a manager in the same process. */
@@ -87,6 +89,12 @@ export class MachineReport {
     this.#unsent.add('broken');
   }
 
+  /** It has stopped; `ended` follows once it has been taken apart. */
+  ending(end: MachineEnd): void {
+    this.#ending = end;
+    this.#unsent.add('ending');
+  }
+
   ended(end: MachineEnd): void {
     for (const event of this.#limit.rest(Date.now())) this.#keep({ event, known: false });
     this.#end = end;
@@ -125,8 +133,7 @@ export class MachineReport {
       port.taken = 0;
     }
     this.#unsent.clear();
-    for (const part of ['topology', 'confinement', 'state', 'broken', 'disk-errors', 'ended'] as const)
-      this.#unsent.add(part);
+    for (const part of [...FIRST, ...LAST]) if (part !== 'created') this.#unsent.add(part);
     return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
   }
 
@@ -141,7 +148,7 @@ export class MachineReport {
       port.sent = Math.max(port.sent, port.printed.oldest) + bytes.length;
       return portFrame(number, bytes);
     }
-    const last = this.#nextTaken() ?? this.#replies.shift() ?? this.#part('ended');
+    const last = this.#nextTaken() ?? this.#replies.shift() ?? this.#part('ending') ?? this.#part('ended');
     return last === null ? null : messageFrame(last);
   }
 
@@ -172,6 +179,8 @@ export class MachineReport {
         return { kind: 'broken', broken: this.#broken };
       case 'disk-errors':
         return { kind: 'disk-errors', diskErrors: this.#diskErrors };
+      case 'ending':
+        return this.#ending === null ? null : { kind: 'ending', end: this.#ending };
       case 'ended':
         return this.#end === null ? null : { kind: 'ended', end: this.#end };
     }

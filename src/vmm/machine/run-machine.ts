@@ -45,7 +45,11 @@ export function runMachine(
       // Nothing that could crash has run yet on the first boot.
       if (failure !== null) return { ...failure, crashed: !isFirst, exitCode: null };
       const ran = runner.run(idle);
-      if (ran.kind === 'ended') return ran.end;
+      if (ran.kind === 'ended') {
+        report.ending(ran.end);
+        link.flush();
+        return ran.end;
+      }
       report.happened('info', ran.by === 'guest' ? 'reset by the guest' : 'reset');
       beforeBuild?.();
       files = runner.files;

@@ -60,7 +60,7 @@ describe('a process that is watched', () => {
     const [ours, theirs] = socketPair();
     const watch = new ProcessWatch(pid);
     const connection = new MachineConnection(ours);
-    const machine = new ProcessMachine(watch, connection, deathOfStranger(watch));
+    const machine = new ProcessMachine(watch, connection, deathOfStranger(watch, null));
     connection.listen({ message: () => {}, printed: () => {} });
     sendNow(theirs, Buffer.from([255, 255, 255, 255, 1]));
     expect(await machine.gone).toEqual({

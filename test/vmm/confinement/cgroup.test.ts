@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { memoryLimitFor } from '../../../src/vmm/confinement/cgroup.ts';
-import { CgroupParent, NoCgroups } from '../../../src/vmm/confinement/cgroup-parent.ts';
+import { CgroupParent, cgroupOfMachine, NoCgroups } from '../../../src/vmm/confinement/cgroup-parent.ts';
 import { watchExit } from '../../../src/vmm/confinement/exit-status.ts';
 import { spawnConfined } from '../../../src/vmm/confinement/spawn-confined.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -89,6 +89,11 @@ describe.skipIf(unavailable !== null)(
       expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toMatch(
         new RegExp(`^0::.*/vring-${process.pid}-1$`, 'm'),
       );
+      // As a later manager finds it.
+      const found = cgroupOfMachine(pid)!;
+      expect(found.path).toBe(cgroup.path);
+      closeSync(found.fd);
+      expect(cgroupOfMachine(process.pid)).toBeNull();
       const layer = cgroup.layer(layers.find(({ name }) => name === 'cgroup')!);
       expect(layer.state).toBe('on');
       expect(layer.reason === null).toBe(parent.controllers.has('pids'));

@@ -18,6 +18,7 @@ describe('a report', () => {
   test('says what changed last, first things first, and the end at the end', () => {
     const report = new MachineReport();
     report.ended(END);
+    report.ending(END);
     report.reply(3, null);
     report.printed(0, Buffer.from('text'));
     report.inputTaken(0, 4);
@@ -35,6 +36,7 @@ describe('a report', () => {
       { kind: 'printed', port: 0, text: 'text' },
       { kind: 'input-taken', port: 0, bytes: 4 },
       { kind: 'reply', id: 3, error: null },
+      { kind: 'ending', end: END },
       { kind: 'ended', end: END },
     ]);
     expect(report.next()).toBeNull();
