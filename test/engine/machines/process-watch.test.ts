@@ -47,8 +47,9 @@ describe('a process that is watched', () => {
 
   test('is held when it is stopped or gone', async () => {
     const { pid } = sleeping();
+    // It may still be on its way to its sleep, and read a disk.
+    await until(() => whyStuck(pid) === `its process ${pid} does not respond (state S)`);
     expect(isHeld(pid)).toBe(false);
-    expect(whyStuck(pid)).toBe(`its process ${pid} does not respond (state S)`);
     process.kill(pid, 'SIGSTOP');
     await until(() => isHeld(pid));
     expect(whyStuck(pid)).toBe(`its process ${pid} was stopped by a signal: kill -CONT ${pid} lets it go on`);
