@@ -1,10 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
+/** The long runs of `npm run soak`. */
+const soaks = process.env.VRING_SOAK_ROUNDS === undefined ? [] : ['test/soak/*.soak.ts'];
+
 export default defineConfig({
   // The tests run React's production build, which has no jsxDEV.
   oxc: { jsx: { runtime: 'automatic', development: false } },
   test: {
-    include: ['test/**/*.test.{ts,tsx}'],
+    include: ['test/**/*.test.{ts,tsx}', ...soaks],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -1,29 +1,58 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, describe } from 'vitest';
 import { projectRoot } from '../../../src/project-root.ts';
 import { layerTitle } from '../../../src/vmm/confinement/layer.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import type { ProbeFailure, ProbeOutcome, ProbeRun } from './run-probe.ts';
 
 /** Who starts confined processes. Root can also play a user without privileges. */
-export type User = { readonly title: string; readonly uid: number; readonly drop: readonly string[] };
+export type User = {
+  readonly title: string;
+  readonly uid: number;
+  readonly drop: readonly string[];
+  /** Why the user cannot open /dev/kvm, beyond why nobody can; null otherwise. */
+  readonly noKvm: string | null;
+};
 
 const NOBODY = 12_345;
 const isRoot = process.getuid!() === 0;
 
+/** Runs a command in a mount namespace in which every user can open /dev/kvm; null: that cannot be had here. */
+const withKvm = isRoot ? kvmForAll() : null;
+
 const USERS: readonly User[] = isRoot
   ? [
-      { title: 'root', uid: 0, drop: [] },
+      { title: 'root', uid: 0, drop: [], noKvm: null },
       {
         title: 'a user without privileges',
         uid: NOBODY,
-        drop: ['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'],
+        drop: [
+          ...(withKvm ?? []),
+          ...['setpriv', '--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'],
+        ],
+        noKvm: withKvm === null ? 'no mount namespace can be made that shows /dev/kvm to all users' : null,
       },
     ]
-  : [{ title: 'this user', uid: process.getuid!(), drop: [] }];
+  : [{ title: 'this user', uid: process.getuid!(), drop: [], noKvm: null }];
+
+function kvmForAll(): readonly string[] | null {
+  if (!existsSync('/dev/kvm')) return null;
+  const node = join(temporaryFolder(), 'kvm');
+  const { rdev } = statSync('/dev/kvm');
+  const command = ['unshare', '--mount', 'sh', '-c', `mount --bind ${node} /dev/kvm && exec "$@"`, 'sh'];
+  try {
+    execFileSync('mknod', [node, 'c', String(rdev >> 8), String(rdev & 0xff)], { stdio: 'ignore' });
+    chmodSync(node, 0o666);
+    execFileSync(command[0]!, [...command.slice(1), 'test', '-w', '/dev/kvm'], { stdio: 'ignore' });
+    return command;
+  } catch {
+    return null;
+  }
+}
 
 /** Why this host, or the sandbox that the tests run in, cannot confine a process of the user wholly; null if it can. */
 async function lackOf(user: User): Promise<string | null> {

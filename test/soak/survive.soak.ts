@@ -5,7 +5,7 @@ import { until } from '../support/remote-rig.ts';
 import { ALL_ACTIONS, type Round, Survival } from '../support/survival.ts';
 
 /** `npm run soak` sets it. */
-const rounds = Number(process.env.VRING_SOAK_ROUNDS ?? 0);
+const rounds = Number(process.env.VRING_SOAK_ROUNDS);
 const SEED = Number(process.env.VRING_SOAK_SEED ?? 1);
 const VMS = 8;
 const MANY = 64;
@@ -21,9 +21,7 @@ function spread(values: readonly number[]): string {
   return `median ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} ms`;
 }
 
-const why = rounds === 0 ? ' (skipped: npm run soak runs it)' : '';
-
-describe.skipIf(noKvm !== null || rounds === 0)(onKvm(`VMs in the long run${why}`), () => {
+describe.skipIf(noKvm !== null)(onKvm('VMs in the long run'), () => {
   test(`survive ${rounds} managers that are killed`, { timeout: 3_600_000 }, async () => {
     await using survival = new Survival(SEED);
     await survival.startManager();
