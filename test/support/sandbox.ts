@@ -2,8 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { builtFile, projectRoot } from '../../src/project-root.ts';
+import { beforeRemoval } from './before-removal.ts';
 import { killMachinesIn } from './left-machines.ts';
-import { beforeRemoval } from './temporary-folder.ts';
 
 export const VRING = join(projectRoot(), 'bin/vring');
 
