@@ -116,7 +116,7 @@ export class VmRun {
     return this.#isOver ? {} : this.#diskErrors;
   }
 
-  /** The last state that it has told. */
+  /** The last state that it has reported. */
   get state(): MachineState {
     return this.#state;
   }

@@ -26,7 +26,7 @@ pub struct BlkQueueConfig {
     pub used_index: u16,
     /// `flag` bits.
     pub flags: u32,
-    /// The limits of a request that the config space tells the driver.
+    /// The limits of a request that the config space advertises.
     pub max_segments: u32,
     pub max_ranges: u32,
     pub max_range_sectors: u32,

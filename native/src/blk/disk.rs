@@ -16,7 +16,7 @@ pub mod feature {
     pub const WRITE_ZEROES: u64 = 1 << 14;
 }
 
-/// What the config space tells the driver about the size of a request (§5.2.4).
+/// What the config space advertises about the size of a request (§5.2.4).
 #[derive(Clone, Copy)]
 pub struct Limits {
     /// `seg_max`: buffers of data.

@@ -42,7 +42,7 @@ struct Kind {
     reported: bool,
 }
 
-/// The most kinds that are told apart.
+/// The most kinds that are counted separately.
 const MAX_KINDS: usize = 32;
 
 #[derive(Default)]

@@ -13,7 +13,7 @@ export interface BlockBackend {
   close(): void;
 }
 
-/** The limits of a request that the config space tells the driver (virtio 1.3 §5.2.4). Requests beyond them are refused. */
+/** The limits of a request that the config space advertises (virtio 1.3 §5.2.4). Requests beyond them are refused. */
 export type RequestLimits = {
   /** `seg_max`: buffers of data. */
   readonly segments: number;

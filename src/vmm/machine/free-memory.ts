@@ -1,7 +1,7 @@
 import { mallocTrim } from '../native/libc.ts';
 
 /**
- * Returns to the host what this process has freed, or no longer refers to. V8 does so when it is idle, which it never hears of: the
+ * Returns to the host what this process has freed, or no longer refers to. V8 does so when it is idle, but it never finds out: the
  * thread sleeps in the native reactor. Needs --expose-gc, and takes a few hundredths of a second.
  */
 export function freeMemory(): void {

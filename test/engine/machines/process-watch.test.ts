@@ -23,7 +23,7 @@ function sleeping(): ChildProcess & { readonly pid: number } {
 const GONE = 2 ** 22 - 1;
 
 describe('a process that is watched', () => {
-  test('is heard of when it ends, and no signal reaches another one then', async () => {
+  test('is known to have ended, and no signal reaches another one then', async () => {
     const { pid } = sleeping();
     const watch = new ProcessWatch(pid);
     expect(watch.hasExited).toBe(false);
