@@ -161,12 +161,14 @@ export function waitForFds(awaited: readonly Awaited[], timeoutMs = -1): number[
   );
 }
 
-/** struct sockaddr_un of a path (unix(7)). */
+/** struct sockaddr_un (unix(7)). An abstract address starts with a zero, which is written as "@" here, as systemd does. */
 export function unixAddress(path: string): Uint8Array {
   const address = Buffer.alloc(2 + Buffer.byteLength(path) + 1);
   address.writeUInt16LE(libc.AF_UNIX);
   address.write(path, 2);
-  return address;
+  if (!path.startsWith('@')) return address;
+  address[2] = 0;
+  return address.subarray(0, -1);
 }
 
 function isTemporary(errno: number): boolean {
