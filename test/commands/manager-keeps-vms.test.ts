@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import { builtFile } from '../../src/project-root.ts';
+import { CLI, defineGuest, vringJson, vringProcess } from '../support/cli.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import {
   attached,
@@ -17,28 +16,9 @@ import { until } from '../support/remote-rig.ts';
 
 withOwnFolders();
 
-const CLI = join(import.meta.dirname, '../../src/cli.ts');
-
-function vring(...args: string[]) {
-  const [node, ...nodeArgs] = NODE;
-  return execa(node!, [...nodeArgs, CLI, ...args], { reject: false, stdin: 'ignore', timeout: 60_000 });
-}
-
-async function json(...args: string[]) {
-  const { stdout, stderr, exitCode } = await vring(...args, '--json');
-  return { exitCode, stderr, ...JSON.parse(stdout) };
-}
-
-function define(name: string): void {
-  writeFileSync(
-    join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`),
-    `name: ${name}\nmemory: 32M\nmachine:\n  kernel: ${builtFile('guest.elf')}\n`,
-  );
-}
-
 /** A manager with `web`, which is defined, and `adhoc`, which is not. @returns their processes by name */
 async function managerWithVms(env: Readonly<Record<string, string>> = {}) {
-  define('web');
+  defineGuest('web');
   const manager = startManager([], env);
   const engine = await attached();
   await engine.restart('web');
@@ -50,7 +30,7 @@ async function managerWithVms(env: Readonly<Record<string, string>> = {}) {
 describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
   test('keep running through restart, in the same processes', async () => {
     const { manager, pids } = await managerWithVms();
-    const restarted = await json('manager', 'restart');
+    const restarted = await vringJson('manager', 'restart');
     killedAtEnd(restarted.manager.pid);
     expect(restarted).toMatchObject({
       exitCode: 0,
@@ -60,7 +40,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       ],
     });
     expect((await manager).exitCode).toBe(0);
-    const { vms } = await json('manager', 'status');
+    const { vms } = await vringJson('manager', 'status');
     expect(vms).toEqual([
       { name: 'adhoc', state: 'running', pid: pids.adhoc },
       { name: 'web', state: 'running', pid: pids.web },
@@ -71,34 +51,36 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
     const { manager, pids } = await managerWithVms();
     manager.kill('SIGKILL');
     await manager;
-    const status = await json('manager', 'status');
+    const status = await vringJson('manager', 'status');
     expect(status).toMatchObject({ exitCode: 3, state: 'none', interrupted: [] });
     expect(status.vms).toMatchObject([
       { name: 'adhoc', pid: pids.adhoc },
       { name: 'web', pid: pids.web },
     ]);
-    expect((await json('vm', 'list')).vms).toMatchObject([
+    expect((await vringJson('vm', 'list')).vms).toMatchObject([
       { name: 'adhoc', state: 'running', pid: pids.adhoc, defined: false },
       { name: 'web', state: 'running', pid: pids.web, defined: true },
     ]);
-    expect((await vring('vm', 'delete', '--yes', 'web')).stderr).toBe(
+    expect((await vringProcess('vm', 'delete', '--yes', 'web')).stderr).toBe(
       'vring: web: it is running: stop it first',
     );
-    expect((await vring('vm', 'rename', 'web', 'www')).stderr).toContain(`is run by process ${pids.web}`);
+    expect((await vringProcess('vm', 'rename', 'web', 'www')).stderr).toContain(
+      `is run by process ${pids.web}`,
+    );
     // A command that needs a manager starts one.
-    expect(await vring('vm', 'pause', 'web')).toMatchObject({ stdout: 'web: paused', exitCode: 0 });
-    const taken = await json('manager', 'status');
+    expect(await vringProcess('vm', 'pause', 'web')).toMatchObject({ stdout: 'web: paused', exitCode: 0 });
+    const taken = await vringJson('manager', 'status');
     killedAtEnd(taken.manager.pid);
     expect(taken.vms).toContainEqual({ name: 'web', state: 'paused', pid: pids.web });
   }, 60_000);
 
   test('keep running after stop --keep-vms, until stop without it', async () => {
     const { manager, pids } = await managerWithVms();
-    const kept = await json('manager', 'stop', '--keep-vms');
+    const kept = await vringJson('manager', 'stop', '--keep-vms');
     expect(kept.stopped).toMatchObject({ vms: [], killed: [], kept: ['adhoc', 'web'] });
     expect((await manager).stderr).toMatch(/ending: left by /);
     expect(isRunning(pids.web!)).toBe(true);
-    const stopped = await json('manager', 'stop');
+    const stopped = await vringJson('manager', 'stop');
     expect(stopped.stopped).toMatchObject({ vms: ['adhoc', 'web'], killed: [], kept: [] });
     await until(() => !isRunning(pids.web!) && !isRunning(pids.adhoc!));
   }, 60_000);
@@ -106,14 +88,14 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
   test('keep running when one that does not respond is replaced; stop --force kills them with it', async () => {
     const { manager, pids } = await managerWithVms();
     manager.kill('SIGSTOP');
-    const restarted = await json('manager', 'restart', '--force');
+    const restarted = await vringJson('manager', 'restart', '--force');
     killedAtEnd(restarted.manager.pid);
     expect(restarted.vms).toMatchObject([
       { name: 'adhoc', kept: true },
       { name: 'web', kept: true },
     ]);
     process.kill(restarted.manager.pid, 'SIGSTOP');
-    const stopped = await json('manager', 'stop', '--force');
+    const stopped = await vringJson('manager', 'stop', '--force');
     expect(stopped.stopped).toMatchObject({ killed: ['adhoc', 'web'] });
     expect([pids.web, pids.adhoc].some(pid => isRunning(pid!))).toBe(false);
   }, 90_000);
@@ -153,7 +135,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
       const path = process.env.PATH;
       process.env.PATH = `${folder}:${path}`;
       try {
-        const result = await vring('manager', 'restart', '--json');
+        const result = await vringProcess('manager', 'restart', '--json');
         return { manager, pids, result, calls: readFileSync(join(folder, 'systemctl.args'), 'utf8') };
       } finally {
         process.env.PATH = path;

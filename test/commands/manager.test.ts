@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
-import { builtFile } from '../../src/project-root.ts';
+import { CLI, defineGuest, vringJson, vringProcess } from '../support/cli.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import {
   attached,
@@ -18,29 +17,8 @@ import { until } from '../support/remote-rig.ts';
 
 withOwnFolders();
 
-const CLI = join(import.meta.dirname, '../../src/cli.ts');
-
-/** `vring manager ARGS`. */
-function vringManager(...args: string[]) {
-  const [node, ...nodeArgs] = NODE;
-  return execa(node!, [...nodeArgs, CLI, 'manager', ...args], {
-    reject: false,
-    stdin: 'ignore',
-    timeout: 60_000,
-  });
-}
-
-async function json(...args: string[]) {
-  const { stdout, exitCode } = await vringManager(...args, '--json');
-  return { exitCode, ...JSON.parse(stdout) };
-}
-
-function define(name: string, append = ''): void {
-  writeFileSync(
-    join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`),
-    `name: ${name}\nmemory: 32M\nmachine:\n  kernel: ${builtFile('guest.elf')}\n  append: ${JSON.stringify(append)}\n`,
-  );
-}
+const vringManager = (...args: string[]) => vringProcess('manager', ...args);
+const json = (...args: string[]) => vringJson('manager', ...args);
 
 describe('without a manager', () => {
   test('status exits with 3; stop has nothing to do', async () => {
@@ -110,8 +88,8 @@ describe('a manager', () => {
 
 describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
   test('that died with it are listed by the next one, and restarted by restart', async () => {
-    define('web');
-    define('db');
+    defineGuest('web');
+    defineGuest('db');
     const dead = startManager();
     const engine = await attached();
     await engine.restart('web');
@@ -154,7 +132,7 @@ describe.skipIf(noKvm !== null)(onKvm('the VMs of a manager'), () => {
   }, 60_000);
 
   test('are shut down by stop and stay off; restart --with-vms starts them again', async () => {
-    define('web');
+    defineGuest('web');
     startManager();
     const engine = await attached();
     await engine.restart('web');

@@ -27,6 +27,18 @@ export async function vringWith(
   return { status: exitCode, stdout, stderr };
 }
 
+/** The same for a command that may take a while, such as one that stops a manager. */
+export function vringProcess(...args: string[]) {
+  const [node, ...nodeArgs] = NODE;
+  return execa(node!, [...nodeArgs, CLI, ...args], { reject: false, stdin: 'ignore', timeout: 60_000 });
+}
+
+/** What such a command prints with --json, with its exit status and stderr. */
+export async function vringJson(...args: string[]) {
+  const { stdout, stderr, exitCode } = await vringProcess(...args, '--json');
+  return { exitCode, stderr, ...JSON.parse(stdout) };
+}
+
 export function definitionFile(name: string): string {
   return join(process.env.VRING_DEFINITIONS_DIR!, `${name}.yaml`);
 }

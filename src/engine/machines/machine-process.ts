@@ -5,7 +5,7 @@ import { type Cgroup, memoryLimitFor } from '../../vmm/confinement/cgroup.ts';
 import { type ExitStatus, signalProcess, watchExit } from '../../vmm/confinement/exit-status.ts';
 import { readForbiddenCall } from '../../vmm/confinement/forbidden-call.ts';
 import type { Layer } from '../../vmm/confinement/layer.ts';
-import { spawnConfined } from '../../vmm/confinement/spawn-confined.ts';
+import { spawnConfined, UNCONFINED } from '../../vmm/confinement/spawn-confined.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import type { Death } from './machine.ts';
@@ -78,7 +78,7 @@ export class MachineProcess {
         },
         fds: [theirs, report],
         stdio: [null, null, stderr],
-        confinement: { ...(!confined && { off: UNCONFINED }), ...(cgroup !== null && { cgroup: cgroup.fd }) },
+        confinement: { ...(!confined && UNCONFINED), ...(cgroup !== null && { cgroup: cgroup.fd }) },
       });
       kept.push(pidfd);
       this.pid = pid;
@@ -191,16 +191,6 @@ const OUT_OF_MEMORY = {
   limit: 'it needed far more than the VM has',
   host: 'the host has too little for all that runs on it',
 } as const;
-
-const UNCONFINED = [
-  'user-namespace',
-  'mount-namespace',
-  'pid-namespace',
-  'ipc-namespace',
-  'uts-namespace',
-  'network',
-  'no-new-privs',
-] as const;
 
 /** The first process of a PID namespace cannot die of most signals: it exits with a status that stands for one, as shells do. */
 function signalOf(code: number | null): string | null {

@@ -31,6 +31,19 @@ export type Confinement = {
   readonly cgroup?: number;
 };
 
+/** None of what confines a process from its first instruction on, but for its resource limits. */
+export const UNCONFINED = {
+  off: [
+    'user-namespace',
+    'mount-namespace',
+    'pid-namespace',
+    'ipc-namespace',
+    'uts-namespace',
+    'network',
+    'no-new-privs',
+  ],
+} as const satisfies Confinement;
+
 export type SpawnOptions = {
   /** The program, and its arguments after its own name. */
   readonly path: string;

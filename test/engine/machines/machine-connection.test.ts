@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { MachineConnection } from '../../../src/engine/machines/machine-connection.ts';
 import { FrameReader, messageFrame, messageOf, portFrame } from '../../../src/vmm/machine/frames.ts';
 import type { FromMachine } from '../../../src/vmm/machine/messages.ts';
-import { socketPair } from '../../../src/vmm/native/libc.ts';
+import { ioctl, socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../../src/vmm/native/unix-socket.ts';
 import { until } from '../../support/remote-rig.ts';
 
@@ -35,6 +35,13 @@ function heardBy(connection: MachineConnection) {
   return { messages, printed: () => printed };
 }
 
+/** What the other end has not read yet (SIOCOUTQ in linux/sockios.h, unix(7)). */
+function unreadBytes(fd: number): number {
+  const bytes = new Uint8Array(4);
+  ioctl(fd, 'SIOCOUTQ', 0x5411, bytes);
+  return new DataView(bytes.buffer).getInt32(0, true);
+}
+
 describe('a connection to a machine', () => {
   test('delivers what came before anybody listened', async () => {
     const { connection, machine } = connected();
@@ -42,7 +49,7 @@ describe('a connection to a machine', () => {
       machine,
       Buffer.concat([messageFrame({ kind: 'state', state: 'running' }), portFrame(0, Buffer.from('a'))]),
     );
-    await new Promise(resolve => setTimeout(resolve, 20));
+    await until(() => unreadBytes(machine) === 0);
     const { messages, printed } = heardBy(connection);
     sendNow(machine, portFrame(1, Buffer.from('b')));
     await until(() => printed() === '0:a1:b');

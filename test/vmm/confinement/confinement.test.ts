@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OwnConfinement } from '../../../src/vmm/confinement/confine-self.ts';
 import { type Layer, mergeLayers } from '../../../src/vmm/confinement/layer.ts';
+import { UNCONFINED } from '../../../src/vmm/confinement/spawn-confined.ts';
 import { errnoName } from '../../../src/vmm/native/libc.ts';
 import { type Attempt, EXECUTED } from '../../support/confinement/attempts.ts';
 import type { ProbeLine, ProbePlan } from '../../support/confinement/probe.ts';
@@ -48,17 +49,6 @@ const FATAL: readonly Attempt[] = [
 
 /** What takes capabilities, which a user without privileges has in a namespace of its own. */
 const PRIVILEGED: readonly Attempt[] = ['mount', 'unshare', 'setns'];
-const NO_LAYER = {
-  off: [
-    'user-namespace',
-    'mount-namespace',
-    'pid-namespace',
-    'ipc-namespace',
-    'uts-namespace',
-    'network',
-    'no-new-privs',
-  ],
-} as const;
 const REPORT_FD = 3;
 
 const servers: Server[] = [];
@@ -120,7 +110,7 @@ await describeUsers('a process', user => {
       .filter(name => !PRIVILEGED.includes(name));
     const plan = { confinement: null, thread: 'main' } as const;
     const [plain, privileged] = await runAs(user, [
-      run({ ...plan, attempts }, NO_LAYER),
+      run({ ...plan, attempts }, UNCONFINED),
       run({ ...plan, attempts: PRIVILEGED }),
     ]);
     const results = { ...resultsOf(plain!), ...resultsOf(privileged!) };
