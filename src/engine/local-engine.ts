@@ -14,14 +14,14 @@ import type {
   PressedButton,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
-import type { FoundMachine, Machines } from './machines/machine.ts';
+import { type FoundMachine, type Machines, unregistered, type VmPlace } from './machines/machine.ts';
 import { threadMachines } from './machines/thread-machine.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import { somebodyHere } from './this-terminal.ts';
-import { Vm, type VmPlace } from './vm.ts';
+import { Vm } from './vm.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 import { logChanges } from './vm-log.ts';
 
@@ -39,8 +39,6 @@ export type LocalEngineOptions = {
   /** VMs that were running when the manager before this one ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
-
-const NO_PLACE: VmPlace = { registration: null, handedOver: () => {}, release: () => {} };
 
 export type InterruptedVm = {
   readonly name: string;
@@ -74,7 +72,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   constructor({
     definitions = NO_DEFINITIONS,
-    takePlace = () => NO_PLACE,
+    takePlace = () => unregistered(),
     machines = threadMachines,
     metrics,
     interrupted = [],

@@ -12,7 +12,14 @@ import type {
 import { Scrollback } from '../vmm/machine/scrollback.ts';
 import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
-import type { Death, FoundMachine, Machine, Machines, Registration } from './machines/machine.ts';
+import {
+  type Death,
+  type FoundMachine,
+  type Machine,
+  type Machines,
+  unregistered,
+  type VmPlace,
+} from './machines/machine.ts';
 import { MAX_QUEUES, MAX_REGIONS } from './machines/machine-messages.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { VmInfo, VmState } from './vm-info.ts';
@@ -28,15 +35,6 @@ const DESTROY_TIMEOUT_MS = 1700;
 /** How long a machine of an earlier manager may take to answer before it is said to be stuck. */
 const SILENCE_MS = 800;
 const STOPPED = 'it was stopped';
-
-/** What a VM holds from before it starts until nothing of it is left. */
-export type VmPlace = {
-  /** For a machine that outlives this process. */
-  readonly registration: Registration | null;
-  /** The machine has what it needs of it. */
-  handedOver(): void;
-  release(): void;
-};
 
 export type VmListener = {
   changed(vm: Vm): void;
@@ -210,7 +208,7 @@ export class Vm {
     this.#config = found.config;
     this.#startedAt = found.startedAt;
     this.#adopting = true;
-    const place = { registration: null, handedOver: () => {}, release: found.release };
+    const place = unregistered(found.release);
     this.#begin(found.silent, null, place);
     const silence = setTimeout(() => this.#seize(found.silent.whyStuck()), SILENCE_MS);
     found.answered

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { stateFolder } from '../files/state-folder.ts';
+import { currentBootId, startTicksOf } from './process-identity.ts';
 import type { HostRoot } from './root.ts';
 
 /**
@@ -53,28 +53,6 @@ export function pendingAddresses(root: HostRoot): ReadonlySet<string> {
 
 export function formatPendingWrites(writes: readonly PendingWrite[]): string {
   return `${JSON.stringify(writes, null, 2)}\n`;
-}
-
-/** Changes with each boot. */
-export function currentBootId(): string {
-  return readProc('sys/kernel/random/boot_id').trim();
-}
-
-/**
- * Start time of a process of this machine (proc(5), /proc/PID/stat, field 22); null if there is none, or only a zombie, which
- * no longer writes but may never be reaped.
- */
-export function startTicksOf(pid: number): number | null {
-  const [state, ...fields] = /^\d+ \(.*\) (.*)$/s.exec(readProc(`${pid}/stat`))?.[1]?.split(' ') ?? [];
-  return state === 'Z' || state === 'X' || fields[18] === undefined ? null : Number(fields[18]);
-}
-
-function readProc(name: string): string {
-  try {
-    return readFileSync(`/proc/${name}`, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 /** `process 4711 has been writing 0000:01:00.0 to /sys/... since 2026-01-01 12:00:00 UTC`. */

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import type { InterruptedVm, LocalEngine } from '../engine/local-engine.ts';
 import { isAlive } from '../engine/vm-info.ts';
 import { replaceFile } from '../files/replace-file.ts';
+import { currentBootId } from '../host/process-identity.ts';
 import { type MachineConfig, machineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 
@@ -180,12 +181,4 @@ export class RunningRecord {
 
 function pathIn(folder: string): string {
   return join(folder, 'running.json');
-}
-
-function currentBootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-  } catch {
-    return '';
-  }
 }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { VmPlace } from '../engine/vm.ts';
+import { unregistered, type VmPlace } from '../engine/machines/machine.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type FileLock, LockHeldError, lockFile, lockHolder } from './file-lock.ts';
@@ -27,8 +27,7 @@ export function lockVm(name: string): FileLock {
 
 /** `lockVm` for a VM whose machine ends with this process. */
 export function lockName(name: string): VmPlace {
-  const { release } = lockVm(name);
-  return { registration: null, handedOver: () => {}, release };
+  return unregistered(lockVm(name).release);
 }
 
 /** Names whose locks nobody has any more, although their files are there. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DefinitionStore } from '../../src/definitions/store.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { unregistered } from '../../src/engine/machines/machine.ts';
 import type { EngineEvent } from '../../src/engine/vm-info.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -22,7 +23,7 @@ beforeEach(() => {
       if (held.has(name)) throw new Error(`${name} is run by another process`);
       held.add(name);
       locked.push(name);
-      return { registration: null, handedOver: () => {}, release: () => held.delete(name) };
+      return unregistered(() => held.delete(name));
     },
   });
   events = [];

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DefinedVm, Definitions } from '../../src/engine/definitions.ts';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { unregistered } from '../../src/engine/machines/machine.ts';
 import type { EngineEvent } from '../../src/engine/vm-info.ts';
 import { builtFile } from '../../src/project-root.ts';
 import { GuestVm } from '../support/guest-vm.ts';
@@ -41,7 +42,7 @@ class Locks {
   take = (name: string) => {
     if (this.held.has(name)) throw new Error(`${name} is locked`);
     this.held.add(name);
-    return { registration: null, handedOver: () => {}, release: () => this.held.delete(name) };
+    return unregistered(() => this.held.delete(name));
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Death, Machine, Machines } from '../../src/engine/machines/machine.ts';
+import { type Death, type Machine, type Machines, unregistered } from '../../src/engine/machines/machine.ts';
 import { MachineConnection } from '../../src/engine/machines/machine-connection.ts';
 import { Vm } from '../../src/engine/vm.ts';
 import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
@@ -9,7 +9,6 @@ import { close, socketPair } from '../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow, waitForFds } from '../../src/vmm/native/unix-socket.ts';
 
 const config = parseMachineConfig({ name: 'web', kernel: { path: 'kernel' } });
-const PLACE = { registration: null, handedOver: () => {}, release: () => {} };
 const KILLED = { reason: 'its process was ended by SIGKILL', detail: null };
 
 /** A VM whose machine runs, never ends by itself, and is gone once it is destroyed. */
@@ -28,7 +27,7 @@ async function running({ isHeld }: { isHeld: boolean }) {
   const machines = { launch: () => machine } as unknown as Machines;
   const vm = new Vm('web', { changed: () => {}, happened: () => {} });
   const say = (message: FromMachine) => sendNow(theirs, messageFrame(message));
-  const started = vm.start(config, machines, () => PLACE);
+  const started = vm.start(config, machines, () => unregistered());
   say({ kind: 'state', state: 'running' });
   await started;
   return { vm, say, gone, asked: () => waitForFds([{ fd: theirs }], 0).length > 0 && receiveNow(theirs) };

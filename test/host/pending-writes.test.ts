@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { startTicksOf } from '../../src/host/pending-writes.ts';
+import { startTicksOf } from '../../src/host/process-identity.ts';
 import { isRunning } from '../support/manager-process.ts';
 import { until } from '../support/remote-rig.ts';
 

@@ -64,6 +64,20 @@ export type Registration = {
   started(pid: number, launch: Pick<Launch, 'config' | 'startedAt'>): void;
 };
 
+/** What a VM holds from before it starts until nothing of it is left. */
+export type VmPlace = {
+  /** For a machine that outlives this process. */
+  readonly registration: Registration | null;
+  /** The machine has what it needs of it. */
+  handedOver(): void;
+  release(): void;
+};
+
+/** The place of a machine that no later manager is to find, or that one has found already. */
+export function unregistered(release: () => void = () => {}): VmPlace {
+  return { registration: null, handedOver: () => {}, release };
+}
+
 /** Where an engine's machines run. */
 export interface Machines {
   /** @throws when the host has no room for another one */

@@ -9,19 +9,22 @@ import { isHeld, type ProcessWatch, whyStuck } from './process-watch.ts';
 
 /** A machine in a process of its own. */
 export class ProcessMachine implements Machine {
-  readonly connection: MachineConnection;
+  readonly connection: MachineConnection | null;
   readonly gone: Promise<Death | null>;
   readonly #process: Pick<MachineProcess, 'pid' | 'signal'>;
 
-  /** @param death resolves when the process is gone, with what it died of */
+  /**
+   * @param connection null: it is one of an earlier manager, and has not answered yet
+   * @param death resolves when the process is gone, with what it died of
+   */
   constructor(
     process: Pick<MachineProcess, 'pid' | 'signal'>,
-    connection: MachineConnection,
+    connection: MachineConnection | null,
     death: Promise<Death | null>,
   ) {
     this.#process = process;
     this.connection = connection;
-    this.gone = this.#whenGone(connection, death);
+    this.gone = connection === null ? death : this.#whenGone(connection, death);
   }
 
   get pid(): number {
@@ -46,34 +49,6 @@ export class ProcessMachine implements Machine {
     if (violation !== null) this.destroy();
     const died = await death;
     return violation === null ? died : { reason: `its process was killed: ${violation}`, detail: null };
-  }
-}
-
-/** A machine of an earlier manager that has not answered yet. */
-export class SilentMachine implements Machine {
-  readonly connection = null;
-  readonly gone: Promise<Death | null>;
-  readonly #process: ProcessWatch;
-
-  constructor(process: ProcessWatch, death: Promise<Death>) {
-    this.#process = process;
-    this.gone = death;
-  }
-
-  get pid(): number {
-    return this.#process.pid;
-  }
-
-  destroy(): void {
-    this.#process.signal('SIGKILL');
-  }
-
-  isHeld(): boolean {
-    return isHeld(this.pid);
-  }
-
-  whyStuck(): string {
-    return whyStuck(this.pid);
   }
 }
 

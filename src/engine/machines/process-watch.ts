@@ -30,15 +30,6 @@ export class ProcessWatch {
   }
 }
 
-/** When a process was started, in clock ticks since the host booted (proc(5), field 22 of stat): with its pid, its identity; null: it is gone. */
-export function startTimeOf(pid: number): number | null {
-  const stat = readProc(pid, 'stat');
-  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  // One that nobody has waited for yet is gone all the same.
-  if (stat === '' || state === 'Z' || state === 'X') return null;
-  return Number(fields[18]);
-}
-
 /** Why a process does not respond, or, once it has been killed, is still there. */
 export function whyStuck(pid: number): string {
   const state = stateOf(String(pid));

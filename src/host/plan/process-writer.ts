@@ -6,13 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { replaceFile } from '../../files/replace-file.ts';
 import { commandEnvironment } from '../live-facts.ts';
 import {
-  currentBootId,
   formatPendingWrites,
   type PendingWrite,
   pendingWritesPath,
   readPendingWrites,
-  startTicksOf,
 } from '../pending-writes.ts';
+import { currentBootId, startTicksOf } from '../process-identity.ts';
 import type { CommandResult } from '../recorded-facts.ts';
 import type { HostRoot } from '../root.ts';
 import { HangingError, type TimeLimit, withinLimit } from './time-limit.ts';

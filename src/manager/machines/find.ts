@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import type { AnsweringMachine, Death, FoundMachine } from '../../engine/machines/machine.ts';
 import { MachineConnection } from '../../engine/machines/machine-connection.ts';
 import { MAX_QUEUES, MAX_REGIONS, parseHello } from '../../engine/machines/machine-messages.ts';
-import { deathOfStranger, ProcessMachine, SilentMachine } from '../../engine/machines/process-machine.ts';
+import { deathOfStranger, ProcessMachine } from '../../engine/machines/process-machine.ts';
 import { ProcessWatch } from '../../engine/machines/process-watch.ts';
 import { cgroupOfMachine } from '../../vmm/confinement/cgroup-parent.ts';
 import { mapCounters } from '../../vmm/counters/shared-counters.ts';
@@ -53,7 +53,7 @@ function find(folder: string, id: string, record: MachineRecord): FoundMachine {
   return {
     config: record.config,
     startedAt: record.startedAt,
-    silent: new SilentMachine(watch, death),
+    silent: new ProcessMachine(watch, null, death),
     answered: answer(fd, path, record, watch, death),
     release: () => leavePlace(folder, id, record.name),
   };

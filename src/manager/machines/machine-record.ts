@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { startTimeOf } from '../../engine/machines/process-watch.ts';
 import { replaceFile } from '../../files/replace-file.ts';
+import { currentBootId, startTicksOf } from '../../host/process-identity.ts';
 import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { isBound } from '../vm-lock.ts';
@@ -73,15 +73,7 @@ export function leftovers(folder: string): Leftover[] {
 }
 
 function isOfRunning({ bootId, pid, startTime }: MachineRecord): boolean {
-  return bootId === currentBootId() && startTimeOf(pid) === startTime;
-}
-
-export function currentBootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-  } catch {
-    return '';
-  }
+  return bootId === currentBootId() && startTicksOf(pid) === startTime;
 }
 
 function readRecord(folder: string, id: string, problem: (text: string) => void): MachineRecord | null {

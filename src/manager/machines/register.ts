@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, rmSync } from 'node:fs';
-import { startTimeOf } from '../../engine/machines/process-watch.ts';
-import type { VmPlace } from '../../engine/vm.ts';
+import type { VmPlace } from '../../engine/machines/machine.ts';
+import { currentBootId, startTicksOf } from '../../host/process-identity.ts';
 import { explainShortage } from '../../vmm/confinement/shortage.ts';
 import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.ts';
 import { abandonedLocks, lockVm } from '../vm-lock.ts';
 import {
-  currentBootId,
   leftovers,
   readRecords,
   removeRecord,
@@ -91,7 +90,7 @@ function takePlace(name: string, uids: UidRange): VmPlace {
         listener,
         lock: lock.fd,
         started: (pid, { config, startedAt }) => {
-          const startTime = startTimeOf(pid) ?? 0;
+          const startTime = startTicksOf(pid) ?? 0;
           const identity = { name, pid, startTime, bootId: currentBootId(), token, startedAt, uid };
           withRoom(() => writeRecord(machines, id, { version: 1, ...identity, config }));
           lock.nameHolder(pid, `vring: ${name}`);

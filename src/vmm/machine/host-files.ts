@@ -32,7 +32,7 @@ export class HostFiles {
     return this.#boots === 1;
   }
 
-  /** The files outlive the boot that ends now: they no longer belong to its owner. `begin` must follow. */
+  /** The files outlive the boot that ends now: they no longer belong to its owner. `attach` must follow. */
   detach(): void {
     for (const file of this.#kept) file.fd = libc.duplicate(file.fd);
   }

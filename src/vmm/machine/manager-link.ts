@@ -40,7 +40,6 @@ export class ManagerLink {
   #sending: { readonly frame: Uint8Array; readonly fds: readonly number[] } | null = null;
   #readmission: Readmission | null = null;
   #watcher: { readonly loop: FdWatcher; readonly onMessages: () => void } | null = null;
-
   readonly #close: (connection: number) => void;
 
   /**

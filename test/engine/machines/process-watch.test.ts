@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MachineConnection } from '../../../src/engine/machines/machine-connection.ts';
 import { deathOfStranger, ProcessMachine } from '../../../src/engine/machines/process-machine.ts';
-import { isHeld, ProcessWatch, startTimeOf, whyStuck } from '../../../src/engine/machines/process-watch.ts';
+import { isHeld, ProcessWatch, whyStuck } from '../../../src/engine/machines/process-watch.ts';
+import { startTicksOf } from '../../../src/host/process-identity.ts';
 import { close, socketPair } from '../../../src/vmm/native/libc.ts';
 import { sendNow } from '../../../src/vmm/native/unix-socket.ts';
 import { isRunning } from '../../support/manager-process.ts';
@@ -36,13 +37,13 @@ describe('a process that is watched', () => {
 
   test('has a start time as long as it is there', async () => {
     const child = sleeping();
-    const time = startTimeOf(child.pid)!;
+    const time = startTicksOf(child.pid)!;
     expect(time).toBeGreaterThan(0);
-    expect(startTimeOf(child.pid)).toBe(time);
+    expect(startTicksOf(child.pid)).toBe(time);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    expect(startTimeOf(child.pid)).toBeNull();
-    expect(startTimeOf(GONE)).toBeNull();
+    expect(startTicksOf(child.pid)).toBeNull();
+    expect(startTicksOf(GONE)).toBeNull();
   });
 
   test('is held when it is stopped or gone', async () => {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { MAX_QUEUES, MAX_REGIONS } from '../../../src/engine/machines/machine-messages.ts';
-import { startTimeOf } from '../../../src/engine/machines/process-watch.ts';
+import { currentBootId, startTicksOf } from '../../../src/host/process-identity.ts';
 import { findMachines } from '../../../src/manager/machines/find.ts';
-import { currentBootId, socketOf, writeRecord } from '../../../src/manager/machines/machine-record.ts';
+import { socketOf, writeRecord } from '../../../src/manager/machines/machine-record.ts';
 import { managerPaths } from '../../../src/manager/paths.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { PROTOCOL } from '../../../src/vmm/machine/messages.ts';
@@ -60,7 +60,7 @@ function record(pid: number): void {
     version: 1,
     name: 'web',
     pid,
-    startTime: startTimeOf(pid)!,
+    startTime: startTicksOf(pid)!,
     bootId: currentBootId(),
     token: TOKEN,
     startedAt: 1000,

@@ -1,9 +1,8 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { startTimeOf } from '../../../src/engine/machines/process-watch.ts';
+import { currentBootId, startTicksOf } from '../../../src/host/process-identity.ts';
 import {
-  currentBootId,
   leftovers,
   type MachineRecord,
   readRecords,
@@ -28,7 +27,7 @@ function recordOf(change: Partial<MachineRecord> = {}): MachineRecord {
     version: 1,
     name: 'web',
     pid: process.pid,
-    startTime: startTimeOf(process.pid)!,
+    startTime: startTicksOf(process.pid)!,
     bootId: currentBootId(),
     token: '0'.repeat(32),
     startedAt: 1000,
@@ -62,7 +61,7 @@ describe('the record of a machine', () => {
 
   test.each([
     ['of a process that is gone', { pid: 2 ** 22 - 1 }],
-    ['of a process whose number another one has by now', { startTime: startTimeOf(process.pid)! - 1 }],
+    ['of a process whose number another one has by now', { startTime: startTicksOf(process.pid)! - 1 }],
     ['of a previous boot', { bootId: '00000000-0000-0000-0000-000000000000' }],
   ])('%s is left over', (_, change) => {
     writeRecord(folder, ID, recordOf(change));
