@@ -22,8 +22,6 @@ export type BuiltDevice = {
   readonly ports?: readonly PortRange[];
   /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];
-  /** Closes what `create` opened, when the machine ends. */
-  readonly close?: () => void;
 };
 
 /**

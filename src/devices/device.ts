@@ -17,14 +17,28 @@ export type StateValue = string | number | bigint | boolean | null | Uint8Array 
 export interface Device {
   /** Unique within the machine, as the UI shows it: `com1`, `blk0`. */
   readonly name: string;
-  /** Puts the device into its power-on state. */
+  /**
+   * Puts the device into its power-on state, only while it is quiesced or before the machine first runs. Back ends, file
+   * descriptors and plugged devices stay.
+   */
   reset(): void;
-  /** Stops the device's own activity. Only a paused device is saved or loaded. */
-  pause?(): void;
-  /** Continues after `pause` or `load`. */
+  /**
+   * Stops the device's own activity: queues, timers. It never blocks the machine thread. Calls `done` once nothing of the
+   * device runs any more, possibly before it returns; while a back end does not answer, that is late or never. Absent for
+   * a device that only acts when it is accessed.
+   */
+  quiesce?(done: () => void): void;
+  /** Continues after `quiesce` or `load`. One that comes before `done` cancels the quiesce, whose `done` is not called. */
   resume?(): void;
+  /** The whole state, only while quiesced. */
   save(): DeviceState;
+  /**
+   * Takes over a state that this device or another of the same configuration saved, and leaves the device quiesced. The
+   * state is checked like a hostile guest's input. @throws DeviceStateError
+   */
   load(state: DeviceState): void;
+  /** When the machine ends: releases what the device opened or claimed. */
+  close?(): void;
 }
 
 /** A level-triggered interrupt wire (an IOAPIC/PIC pin, or a PCI INTx pin). */

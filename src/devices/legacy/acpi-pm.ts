@@ -64,6 +64,7 @@ export class AcpiPm implements Device, IoHandler {
   /** Half periods of the timer that the status bit has reported. */
   #halvesSeen = 0n;
   #cancelTimer: Cancel | null = null;
+  #quiesced = false;
 
   constructor(options: AcpiPmOptions) {
     this.ports = [{ start: options.port, size: REG.size, handler: this }];
@@ -79,6 +80,18 @@ export class AcpiPm implements Device, IoHandler {
     this.#control = 0;
     this.#timerStart = this.#clock.now();
     this.#halvesSeen = 0n;
+    this.#update();
+  }
+
+  quiesce(done: () => void): void {
+    this.#quiesced = true;
+    this.#update();
+    done();
+  }
+
+  resume(): void {
+    this.#quiesced = false;
+    this.#noticeTimer();
     this.#update();
   }
 
@@ -153,7 +166,7 @@ export class AcpiPm implements Device, IoHandler {
   #update(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    if (this.#enable & TIMER && !(this.#status & TIMER)) this.#scheduleTimer();
+    if (!this.#quiesced && this.#enable & TIMER && !(this.#status & TIMER)) this.#scheduleTimer();
     this.#sci.set((this.#status & this.#enable) !== 0);
   }
 
@@ -183,7 +196,12 @@ export class AcpiPm implements Device, IoHandler {
     const ticks = BigInt(numberOf(state, 'timer', 0xffff_ffff));
     this.#timerStart = this.#clock.now() - (ticks * NS_PER_SECOND + TIMER_HZ - 1n) / TIMER_HZ;
     this.#halvesSeen = ticks / HALF_PERIOD;
+    this.#quiesced = true;
     this.#update();
+  }
+
+  close(): void {
+    this.#cancelTimer?.();
   }
 }
 

@@ -85,6 +85,7 @@ export class Rtc implements Device, ByteRegisters {
   #awaitingSince = 0;
   #cancelUpdate: Cancel | null = null;
   #cancelPeriodic: Cancel | null = null;
+  #quiesced = false;
 
   constructor(options: RtcOptions) {
     this.ports = [{ start: options.port, size: 2, handler: byteWide(this) }];
@@ -100,6 +101,17 @@ export class Rtc implements Device, ByteRegisters {
     this.#c = 0;
     this.#cancelTimers();
     this.#updateInterrupt();
+  }
+
+  quiesce(done: () => void): void {
+    this.#quiesced = true;
+    this.#cancelTimers();
+    done();
+  }
+
+  resume(): void {
+    this.#quiesced = false;
+    this.#schedule();
   }
 
   readByte(offset: number): number {
@@ -216,6 +228,7 @@ export class Rtc implements Device, ByteRegisters {
 
   /** Schedules timers for the enabled interrupts; one that is already pending needs none. */
   #schedule(): void {
+    if (this.#quiesced) return;
     const due = this.#b & ~this.#c;
     if (due & (B_ALARM | B_UPDATE_ENDED) && !this.#stopped) this.#cancelUpdate ??= this.#awaitUpdate();
     if (due & B_PERIODIC) this.#cancelPeriodic ??= this.#awaitPeriod();
@@ -299,9 +312,13 @@ export class Rtc implements Device, ByteRegisters {
     this.#a = numberOf(state, 'a', 0x7f);
     this.#b = numberOf(state, 'b', 0xff);
     this.#c = numberOf(state, 'c', 0x7f);
+    this.#quiesced = true;
     this.#cancelTimers();
-    this.#schedule();
     this.#updateInterrupt();
+  }
+
+  close(): void {
+    this.#cancelTimers();
   }
 }
 

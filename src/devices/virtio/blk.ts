@@ -126,6 +126,10 @@ export class VirtioBlk implements VirtioDevice {
       );
     }
   }
+
+  close(): void {
+    this.#backend.close();
+  }
 }
 
 function featuresOf(backend: BlockBackend, queues: number): bigint {
@@ -195,11 +199,6 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
     const reportDiskErrors = (text: string | null) => services.reportDiskErrors(name, text);
     const options = { name, serial, queues, clock: services.clock, reportDiskErrors };
     const device = new VirtioPci(new VirtioBlk(options, backend), services);
-    const close = () => {
-      // Its threads must have stopped using the disk before the file is closed.
-      device.pause();
-      backend.close();
-    };
     const facts = [
       { label: 'path', value: path },
       { label: 'size', value: backend.size, unit: 'bytes' },
@@ -210,6 +209,6 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
       { label: 'serial', value: serial },
       { label: 'queues', value: queues },
     ] as const;
-    return { device, pci: device.function, facts, close };
+    return { device, pci: device.function, facts };
   },
 };

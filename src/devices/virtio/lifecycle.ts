@@ -124,17 +124,18 @@ export class VirtioLifecycle {
   }
 
   /** Takes the queues from the device, which can then be saved. */
-  pause(): void {
+  quiesce(done: () => void): void {
     this.#deactivate();
+    done();
   }
 
-  /** Gives the queues back after `pause` or `load`. */
+  /** Gives the queues back after `quiesce` or `load`. */
   resume(): void {
     const usable = (this.#status & STATUS.driverOk) !== 0 && (this.#status & STATUS.needsReset) === 0;
     if (usable && !this.#active) this.#activate();
   }
 
-  /** The device must be paused. */
+  /** The device must be quiesced. */
   save(): DeviceState {
     return {
       status: this.#status,
@@ -144,7 +145,7 @@ export class VirtioLifecycle {
     };
   }
 
-  /** Leaves the device paused. The state is checked like a driver's: it may come from another machine. */
+  /** Leaves the device quiesced. The state is checked like a driver's: it may come from another machine. */
   load(state: DeviceState): void {
     this.#deactivate();
     const { accepted } = state;

@@ -149,15 +149,14 @@ export class VirtioPci implements Device, IoHandler {
     this.#msix.reset();
   }
 
-  pause(): void {
-    this.#lifecycle.pause();
+  quiesce(done: () => void): void {
+    this.#lifecycle.quiesce(done);
   }
 
   resume(): void {
     this.#lifecycle.resume();
   }
 
-  /** The device must be paused. */
   save(): DeviceState {
     return {
       function: this.function.save(),
@@ -169,7 +168,6 @@ export class VirtioPci implements Device, IoHandler {
     };
   }
 
-  /** Leaves the device paused. */
   load(state: DeviceState): void {
     this.#lifecycle.load(stateOf(state, 'lifecycle'));
     this.#device.load(stateOf(state, 'device'));
@@ -181,6 +179,11 @@ export class VirtioPci implements Device, IoHandler {
     for (const queue of this.#queues) {
       if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
     }
+  }
+
+  close(): void {
+    // Its threads must have stopped using a file before that is closed.
+    this.#lifecycle.quiesce(() => this.#device.close?.());
   }
 
   /** A notification that the kernel didn't turn into an eventfd signal. */

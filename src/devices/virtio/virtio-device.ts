@@ -37,6 +37,8 @@ export interface VirtioDevice {
   deactivate(): QueueProgress[];
   save(): DeviceState;
   load(state: DeviceState): void;
+  /** When the machine ends, after `deactivate`: closes the back end. */
+  close?(): void;
 }
 
 export type Activation = {

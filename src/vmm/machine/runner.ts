@@ -142,7 +142,7 @@ export class MachineRunner {
   /** Releases everything. */
   close(): void {
     this.#native.requestStopOfAllQueues();
-    for (const { close } of this.#machine?.devices ?? []) close?.();
+    for (const { device } of this.#machine?.devices ?? []) device.close?.();
     for (const slot of this.#native.stuckQueues) {
       const { device } = this.#blocks.labels.queues[slot]!;
       this.#report.broke(device, LEFT_BEHIND);

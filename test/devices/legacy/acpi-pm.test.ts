@@ -64,6 +64,18 @@ describe('ACPI fixed hardware', () => {
     expect(sci.level).toBe(true);
   });
 
+  it('has no timer while it is quiesced, and notices afterwards what it would have', () => {
+    const { bus, clock, sci, device } = rig();
+    bus.write(ENABLE, 2, 1);
+    expect(clock.timers).toBe(1);
+    device.quiesce(() => {});
+    expect(clock.timers).toBe(0);
+    clock.jump(600n * SECOND);
+    expect(sci.level).toBe(false);
+    device.resume();
+    expect(sci.level).toBe(true);
+  });
+
   it('continues in another machine from its saved state', () => {
     const { bus, clock, device } = rig();
     bus.write(ENABLE, 2, POWER_BUTTON);

@@ -148,6 +148,16 @@ describe('MC146818', () => {
     expect(rtc.read(0x0d)).toBe(0x80);
   });
 
+  it('has no timer while it is quiesced', () => {
+    const rtc = rig();
+    rtc.write(0x0b, 0x72);
+    expect(rtc.clock.timers).toBe(2);
+    rtc.device.quiesce(() => {});
+    expect(rtc.clock.timers).toBe(0);
+    rtc.device.resume();
+    expect(rtc.clock.timers).toBe(2);
+  });
+
   it('continues in another machine from its saved state', () => {
     const rtc = rig();
     setTime(rtc, { 9: 0x30 });
@@ -158,6 +168,7 @@ describe('MC146818', () => {
     expect(other.line.level).toBe(true);
     expect(other.time()).toBe(rtc.time());
     other.read(0x0c);
+    other.device.resume();
     rtc.clock.advance(1000);
     expect(other.line.edges).toBe(2);
     expect(() => other.device.load({ ...rtc.device.save(), bytes: new Uint8Array(3) })).toThrow(

@@ -125,7 +125,7 @@ describe('virtio-blk', () => {
     plug();
     start(1);
     backend.progress = { lastAvail: 12, usedIndex: 11, unfinished: [5] };
-    built.device.pause!();
+    built.device.quiesce!(() => {});
     expect(backend.running.size).toBe(0);
     built.device.resume!();
     expect(backend.running.get(0)!.queue.progress).toEqual({
@@ -151,7 +151,7 @@ describe('virtio-blk', () => {
   test('a saved machine’s disk must have the same size', () => {
     plug();
     start(1);
-    built.device.pause!();
+    built.device.quiesce!(() => {});
     const state = built.device.save();
     backend.size *= 2;
     expect(() => built.device.load(state)).toThrow('disk of blk0 has 134217728 bytes');
@@ -160,7 +160,7 @@ describe('virtio-blk', () => {
   test('stops its queues before it closes its disk with the machine', () => {
     plug();
     start(1);
-    built.close!();
+    built.device.close!();
     expect(backend.closed).toBe(true);
     expect(backend.running.size).toBe(0);
   });

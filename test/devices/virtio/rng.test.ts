@@ -157,7 +157,7 @@ describe('virtio-rng', () => {
     queue.add({ address: BUFFER, length: 4, write: true });
     queue.kick();
     machine.eventFds.settle();
-    device.pause!();
+    device.quiesce!(() => {});
     queue.add({ address: BUFFER, length: 4, write: true });
     machine.eventFds.settle();
     expect(queue.collect()).toHaveLength(1);

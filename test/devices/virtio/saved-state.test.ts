@@ -24,7 +24,7 @@ describe('pause and saved state', () => {
       { lastAvail: 7, usedIndex: 5 },
       { lastAvail: 0xffff, usedIndex: 0xfffe },
     ];
-    probe.transport.pause();
+    probe.transport.quiesce(() => {});
     expect(device.activation).toBeNull();
     expect(driver.status & driverOk).toBe(driverOk);
     probe.transport.resume();
@@ -32,11 +32,11 @@ describe('pause and saved state', () => {
   });
 
   test('pausing and resuming an idle or broken device does nothing', () => {
-    probe.transport.pause();
+    probe.transport.quiesce(() => {});
     probe.transport.resume();
     probe.start();
     device.activation!.broken('bad ring');
-    probe.transport.pause();
+    probe.transport.quiesce(() => {});
     probe.transport.resume();
     expect(device.activations).toBe(1);
   });
@@ -57,7 +57,7 @@ describe('pause and saved state', () => {
       { lastAvail: 3, usedIndex: 3 },
       { lastAvail: 9, usedIndex: 7, unfinished: [3, 1] },
     ];
-    probe.transport.pause();
+    probe.transport.quiesce(() => {});
     const state = structuredClone(probe.transport.save());
     const seen = snapshot();
 
@@ -97,7 +97,7 @@ describe('pause and saved state', () => {
     ['no interrupts', state => put(state, 'interrupts', null)],
   ])('a state with %s is refused', (_what, damage) => {
     probe.start();
-    probe.transport.pause();
+    probe.transport.quiesce(() => {});
     const state = structuredClone(probe.transport.save());
     damage(state);
     expect(() => probe.transport.load(state)).toThrow();
