@@ -24,6 +24,8 @@ pub mod kind {
     pub const QUEUE_BROKEN: u32 = 5;
     /// Queue `index` has new kinds of disk errors.
     pub const DISK_ERRORS: u32 = 6;
+    /// The thread of queue `index`, which was asked to stop, has ended.
+    pub const QUEUE_ENDED: u32 = 7;
 }
 
 pub const BROKEN_BY_GUEST: u64 = 1;

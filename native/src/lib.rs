@@ -38,11 +38,14 @@ use memory::{Region, guest_ram};
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use vcpu::{RunPage, Vcpu};
 use vm::Vm;
 
 /// The most entries that one call of `vring_queue_disk_errors` fills in.
 const MAX_DISK_ERRORS: u32 = 64;
+/// The longest wait in `vring_queue_stop`.
+const MAX_STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Turns a result into the ABI's number. A panic, which must not cross into C, becomes ENOTRECOVERABLE.
 fn answer(action: impl FnOnce() -> Result<i32>) -> i32 {
@@ -310,32 +313,58 @@ pub unsafe extern "C" fn vring_blk_queue_start(vm: i32, config: *const BlkQueueC
     })
 }
 
-/// Asks a queue's thread to end, or those of all queues (-1), without waiting.
+/// Asks a queue's thread to end, or those of all queues (-1), without waiting. A QUEUE_ENDED event follows.
 #[unsafe(no_mangle)]
 pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
     on_vm(vm, |vm| match queue {
         -1 => {
             vm.queues().request_stop_of_all();
+            vm.reactor().post_queue();
             Ok(())
         }
-        queue => vm.queues().request_stop(queue as u32),
+        queue => {
+            if vm.queues().request_stop(queue as u32)? {
+                vm.reactor().post_queue();
+            }
+            Ok(())
+        }
     })
 }
 
-/// Ends the queue's thread and fills `out` with how far it got. ETIMEDOUT if it is stuck in a disk request: it has been left
-/// behind, and no queue with its counter slot can be started until the request has ended.
+/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with how far it got, and frees the handle.
+/// EAGAIN if it hasn't ended: the queue stays as it was, asked to end.
 ///
 /// # Safety
-/// `out` is null or has room for a `QueueProgress`.
+/// `out` has room for a `QueueProgress`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_queue_stop(vm: i32, queue: i32, out: *mut QueueProgress) -> i32 {
+pub unsafe extern "C" fn vring_queue_stop(
+    vm: i32,
+    queue: i32,
+    limit_ns: u64,
+    out: *mut QueueProgress,
+) -> i32 {
     on_vm(vm, |vm| {
-        let stopped = vm.queues().stop(queue as u32)?.ok_or(Errno(libc::ETIMEDOUT))?;
-        if !out.is_null() {
-            // SAFETY: the caller's promise.
-            unsafe { out.write_unaligned(QueueProgress::from(stopped)) };
-        }
+        let limit = Duration::from_nanos(limit_ns).min(MAX_STOP_LIMIT);
+        let stopped = vm.queues().stop(queue as u32, limit)?.ok_or(Errno(libc::EAGAIN))?;
+        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+        unsafe { out.write_unaligned(QueueProgress::from(stopped)) };
         Ok(())
+    })
+}
+
+/// Frees the handle of a queue whose thread doesn't end because it is stuck in a disk request: it is left behind, and no
+/// queue with its counter slot can be started until the request has ended (EINPROGRESS). Returns 1; or 0 if the thread has
+/// ended after all, and fills `out` with how far it got.
+///
+/// # Safety
+/// `out` has room for a `QueueProgress`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_abandon(vm: i32, queue: i32, out: *mut QueueProgress) -> i32 {
+    answer(|| {
+        let Some(stopped) = handles::get(vm)?.queues().abandon(queue as u32)? else { return Ok(1) };
+        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+        unsafe { out.write_unaligned(QueueProgress::from(stopped)) };
+        Ok(0)
     })
 }
 

@@ -7,11 +7,17 @@ use crate::reactor::QueueEvents;
 use crate::sync::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// The longest wait for a thread with the table locked.
+const STOP_SLICE: Duration = Duration::from_millis(10);
 
 struct Entry {
     queue: BlkQueue,
     /// Its QUEUE_BROKEN event has been reported.
-    reported: bool,
+    broken_reported: bool,
+    /// Its QUEUE_ENDED event has been reported.
+    end_reported: bool,
 }
 
 #[derive(Default)]
@@ -45,17 +51,20 @@ impl Queues {
         let handle = table.next;
         table.next =
             handle.checked_add(1).filter(|next| *next <= i32::MAX as u32).ok_or(Errno(libc::ENFILE))?;
-        table.entries.insert(handle, Entry { queue: start()?, reported: false });
+        table.entries.insert(handle, Entry { queue: start()?, broken_reported: false, end_reported: false });
         Ok(handle)
     }
 
-    /// Asks the queue's thread to end, without waiting.
-    pub fn request_stop(&self, handle: u32) -> Result<()> {
+    /// Asks the queue's thread to end, without waiting: a QUEUE_ENDED event follows. Returns whether it has ended before, so
+    /// that the caller must signal the event.
+    pub fn request_stop(&self, handle: u32) -> Result<bool> {
         let table = lock(&self.0);
-        if !table.closed {
-            table.get(handle)?.queue.request_stop();
+        if table.closed {
+            return Ok(false);
         }
-        Ok(())
+        let queue = &table.get(handle)?.queue;
+        queue.request_stop();
+        Ok(queue.has_ended())
     }
 
     /// Asks all threads to end, so that waiting for one after the other takes no longer than for one.
@@ -63,20 +72,41 @@ impl Queues {
         lock(&self.0).entries.values().for_each(|entry| entry.queue.request_stop());
     }
 
-    /// Ends the thread. Returns how far it got, or None if it is stuck in a disk request, or has been ended by `close`.
-    pub fn stop(&self, handle: u32) -> Result<Option<Stopped>> {
-        let entry = {
+    /// Asks the thread to end and waits for that, at most `limit`. Returns how far it got and forgets the queue; None if it
+    /// hasn't ended, or `close` has come first.
+    pub fn stop(&self, handle: u32, limit: Duration) -> Result<Option<Stopped>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            // The queue stays in the table, so that `close` finds it.
             let mut table = lock(&self.0);
             if table.closed {
                 return Ok(None);
             }
-            table.entries.remove(&handle).ok_or(Errno(libc::ENOENT))?
-        };
-        let mut queue = entry.queue;
-        if queue.end() {
+            let queue = table.get_mut(handle)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if queue.end_within(left.min(STOP_SLICE)) {
+                let stopped = queue.stopped();
+                table.entries.remove(&handle);
+                return Ok(Some(stopped));
+            }
+            if left.is_zero() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Forgets the queue, whose thread is left behind if it is stuck in a disk request. Returns how far it got if it has ended
+    /// instead.
+    pub fn abandon(&self, handle: u32) -> Result<Option<Stopped>> {
+        let mut table = lock(&self.0);
+        if table.closed {
+            return Ok(None);
+        }
+        let mut queue = table.entries.remove(&handle).ok_or(Errno(libc::ENOENT))?.queue;
+        if queue.abandon() {
             return Ok(Some(queue.stopped()));
         }
-        lock(&self.0).stuck.push(queue);
+        table.stuck.push(queue);
         Ok(None)
     }
 
@@ -132,8 +162,12 @@ impl Table {
         self.entries.get(&handle).ok_or(Errno(libc::ENOENT))
     }
 
+    fn get_mut(&mut self, handle: u32) -> Result<&mut BlkQueue> {
+        self.entries.get_mut(&handle).map(|entry| &mut entry.queue).ok_or(Errno(libc::ENOENT))
+    }
+
     fn forget_ended(&mut self) {
-        self.stuck.retain_mut(|queue| !queue.end());
+        self.stuck.retain_mut(|queue| !queue.has_left());
     }
 }
 
@@ -145,12 +179,15 @@ impl QueueEvents for Queues {
             if entry.queue.errors().has_new() {
                 return Some(event(kind::DISK_ERRORS, 0));
             }
-            if entry.reported {
-                return None;
+            if let Some((by_guest, _)) = entry.queue.failure().filter(|_| !entry.broken_reported) {
+                entry.broken_reported = true;
+                return Some(event(kind::QUEUE_BROKEN, if by_guest { BROKEN_BY_GUEST } else { THREAD_DIED }));
             }
-            let (by_guest, _) = entry.queue.failure()?;
-            entry.reported = true;
-            Some(event(kind::QUEUE_BROKEN, if by_guest { BROKEN_BY_GUEST } else { THREAD_DIED }))
+            if entry.queue.has_stopped() && !entry.end_reported {
+                entry.end_reported = true;
+                return Some(event(kind::QUEUE_ENDED, 0));
+            }
+            None
         })
     }
 }

@@ -30,6 +30,7 @@ export class FakeBlockBackend implements BlockBackend {
     this.running.set(queue.index, { queue, options });
     return {
       requestStop: () => {},
+      abandon: () => null,
       diskErrors: endPeriod => {
         const errors = endPeriod ? this.errorsAgain : this.errors;
         const taken = errors.get(queue.index) ?? [];

@@ -42,10 +42,12 @@ use uring::{Confined, Files};
 pub use worker::MAX_IN_FLIGHT;
 use worker::{Context, Worker};
 
-/// How long a queue may take to end after it was asked to, before it is left behind as stuck.
+/// How long a queue may take to end after it was asked to, before it is left behind as stuck, when its VM ends.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// Between attempts to leave it behind.
 const STOP_CHECK: Duration = Duration::from_millis(10);
+/// What a thread that has reported its end needs to exit, if the kernel has no more requests of it.
+const EXIT_LIMIT: Duration = Duration::from_millis(100);
 
 /// The errno of a thread that ended because the driver violated the protocol.
 const BROKEN: Errno = Errno(libc::EPROTO);
@@ -111,11 +113,7 @@ impl BlkQueue {
                     running.ended(served)
                 })
             },
-            move |ending| {
-                if ending != Ending::Done {
-                    reactor.post_queue();
-                }
-            },
+            move |_| reactor.post_queue(),
         )?;
         let stop_requested = OnceLock::new();
         Ok(BlkQueue { counter_slot: config.counter_slot, shared, thread, stop_requested })
@@ -149,27 +147,51 @@ impl BlkQueue {
         self.shared.stop.signal();
     }
 
-    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to. Returns false if the thread is stuck in a
-    /// disk request: it has been left behind, and touches nothing of the VM when it continues. Until it has ended, the kernel may
-    /// still write to the guest's memory, and uses the disk.
-    pub fn end(&mut self) -> bool {
-        self.end_within(STOP_LIMIT)
+    /// Whether the thread has been asked to end, and has reported that it does.
+    pub fn has_stopped(&self) -> bool {
+        self.stop_requested.get().is_some() && self.has_ended()
     }
 
-    fn end_within(&mut self, limit: Duration) -> bool {
+    pub fn has_ended(&self) -> bool {
+        self.thread.life().ending().is_some()
+    }
+
+    /// Asks the thread to end and waits for that, at most `limit`. Returns whether it has.
+    pub fn end_within(&mut self, limit: Duration) -> bool {
         self.request_stop();
-        let requested = self.stop_requested.get().map_or(Duration::ZERO, Instant::elapsed);
-        let mut limit = limit.saturating_sub(requested);
+        let limit = if self.has_ended() { limit.max(EXIT_LIMIT) } else { limit };
+        self.thread.join_within(limit)
+    }
+
+    /// Asks the thread to end, and leaves it behind if it is stuck in a disk request: it touches nothing of the VM when it
+    /// continues. Until it has ended, the kernel may still write to the guest's memory, and uses the disk. Returns whether it
+    /// has ended instead.
+    pub fn abandon(&mut self) -> bool {
         loop {
-            if self.thread.join_within(limit) {
+            // One that has reported its end waits in the kernel, too.
+            let reported = self.has_ended();
+            if self.end_within(if reported { EXIT_LIMIT } else { Duration::ZERO }) {
                 return true;
             }
-            // One that has reported its end waits in the kernel, too.
-            if self.thread.life().ending().is_some() || self.shared.gate.abandon() {
+            if reported || self.shared.gate.abandon() {
                 return false;
             }
-            limit = STOP_CHECK;
+            // It is on its way into the kernel, or to its end.
+            self.thread.join_within(STOP_CHECK);
         }
+    }
+
+    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to, then leaves it behind. Returns whether it has
+    /// ended.
+    pub fn end(&mut self) -> bool {
+        self.request_stop();
+        let asked = self.stop_requested.get().map_or(Duration::ZERO, Instant::elapsed);
+        self.end_within(STOP_LIMIT.saturating_sub(asked)) || self.abandon()
+    }
+
+    /// Whether a thread that was left behind has ended meanwhile.
+    pub fn has_left(&mut self) -> bool {
+        self.thread.join_within(Duration::ZERO)
     }
 
     /// Waits for a thread that was left behind to end.
@@ -177,7 +199,7 @@ impl BlkQueue {
         self.thread.join();
     }
 
-    /// How far it got. After `end`.
+    /// How far it got. For a thread that has ended.
     pub fn stopped(&self) -> Stopped {
         Stopped {
             position: unpack(self.shared.position.load(Relaxed)),

@@ -4,8 +4,10 @@ use super::testing::*;
 use super::userfault::MissingPages;
 use super::*;
 use crate::counters::{Counters, HEADER_WORDS, queue as words};
+use crate::event::kind;
 use crate::memory::{Region, guest_ram};
 use crate::queue::testing::{in_, out};
+use crate::reactor::QueueEvents;
 use crate::vm::Vm;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -90,6 +92,7 @@ fn read_into_missing_memory(file: File) -> Option<(Fixture, MissingPages)> {
 fn is_left_behind(file: File) {
     let Some((mut disk, missing)) = read_into_missing_memory(file) else { return };
     assert!(!disk.queue().end_within(Duration::ZERO), "the request has ended");
+    assert!(!disk.queue().abandon());
     let counted = disk.counters.snapshot();
     drop(missing);
     disk.queue().join();
@@ -115,7 +118,7 @@ fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
     let counters = unsafe { Counters::new(memory.as_ptr(), memory.len(), 0, 1) }.unwrap();
     let vm = Vm::new(counters, 1).unwrap();
     let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
-    disk.queue().end_within(Duration::ZERO);
+    assert!(!disk.queue().abandon());
     drop(missing);
     disk.queue().join();
 
@@ -152,7 +155,10 @@ fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
     let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
     let queues = crate::queues::Queues::default();
     let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();
-    assert_eq!(queues.stop(handle), Ok(None));
+    assert_eq!(queues.stop(handle, Duration::ZERO), Ok(None));
+    assert_eq!(queues.add(0, || unreachable!()), Err(Errno(libc::EBUSY)));
+    assert_eq!(queues.abandon(handle), Ok(None));
+    assert_eq!(queues.stop(handle, Duration::ZERO), Err(Errno(libc::ENOENT)));
     assert_eq!(queues.add(0, || unreachable!()), Err(Errno(libc::EINPROGRESS)));
     assert_eq!(queues.stuck(), [0]);
     drop(missing);
@@ -162,6 +168,27 @@ fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
     disk.driver.layout.position = Position { available: 0, used: 0 };
     disk.start(0);
     assert!(queues.add(0, || Ok(disk.take_queue())).is_ok());
+}
+
+#[test]
+fn the_end_of_a_queue_that_was_stuck_is_reported_when_it_comes() {
+    let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
+    let queues = crate::queues::Queues::default();
+    let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();
+    assert_eq!(queues.request_stop(handle), Ok(false));
+    assert_eq!(queues.stop(handle, Duration::ZERO), Ok(None));
+    assert_eq!(queues.next_event(), None);
+    drop(missing);
+    let event = loop {
+        if let Some(event) = queues.next_event() {
+            break event;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!((event.kind, event.index), (kind::QUEUE_ENDED, handle));
+    let stopped = queues.stop(handle, Duration::ZERO).unwrap().expect("its position");
+    assert_eq!(stopped.position.available, 1);
+    assert_eq!(queues.next_event(), None);
 }
 
 fn is_mapped(address: *mut libc::c_void, len: usize) -> bool {

@@ -37,6 +37,9 @@ const CONFIG = {
 /** Of a queue that was left behind. It is not resumed: its backend refuses to start it. */
 const LOST: QueueProgress = { lastAvail: 0, usedIndex: 0 };
 
+/** How long a queue may take to stop before it is left behind. */
+const STOP_LIMIT_MS = 1000;
+
 const SECTOR = 512;
 const QUEUE_SIZE = 256;
 /** A request is a header, its data and a status byte: two descriptors besides the data's. */
@@ -111,7 +114,7 @@ export class VirtioBlk implements VirtioDevice {
     const queues = this.#queues;
     this.#queues = [];
     for (const queue of queues) queue.requestStop();
-    return queues.map(queue => queue.stop() ?? LOST);
+    return queues.map(queue => queue.stop(STOP_LIMIT_MS) ?? queue.abandon() ?? LOST);
   }
 
   save(): DeviceState {

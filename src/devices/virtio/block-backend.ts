@@ -34,13 +34,22 @@ export type BlockQueueOptions = {
 };
 
 export interface BlockQueue {
-  /** Asks it to stop, without waiting. */
-  requestStop(): void;
   /**
-   * Stops between two steps of its requests, and no longer accesses the ring. @returns its position; null if the host doesn't
-   * end a request: the queue is then left behind, and can be started again when the host has
+   * Asks it to stop between two steps of its requests, without waiting. `onEnded` is called on the machine thread, never from
+   * within this call, once it no longer uses the ring and `stop` has its position. A later call replaces `onEnded`.
    */
-  stop(): QueueProgress | null;
+  requestStop(onEnded?: () => void): void;
+  /**
+   * Asks it to stop, and waits for that at most `limitMs`; 0 doesn't wait. @returns its position; null if it has not stopped yet
+   * and still uses the ring: it may be asked again, or abandoned
+   */
+  stop(limitMs: number): QueueProgress | null;
+  /**
+   * Leaves it behind because the host doesn't end a request: it no longer touches the ring, but that request may still write to
+   * its buffers, and the queue can't be started again before it has ended. @returns null; its position if it has stopped
+   * after all
+   */
+  abandon(): QueueProgress | null;
   /**
    * The kinds of disk errors not reported yet; with `endPeriod`, those that have occurred again since they were, and the others
    * are forgotten.

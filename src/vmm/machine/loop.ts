@@ -21,6 +21,8 @@ export type MachineHandlers = {
   queueBroken(handle: number): void;
   /** The queue thread with this handle has met new kinds of disk errors. */
   diskErrors(handle: number): void;
+  /** The queue thread with this handle, which was asked to stop, has ended. */
+  queueEnded(handle: number): void;
   /** There has been nothing to do for a second, for the first time. */
   idle(): void;
 };
@@ -126,6 +128,9 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
         break;
       case EVENT.diskErrors:
         handlers.diskErrors(native.eventIndex(i));
+        break;
+      case EVENT.queueEnded:
+        handlers.queueEnded(native.eventIndex(i));
         break;
     }
   }

@@ -129,6 +129,7 @@ export class MachineRunner {
         idle,
         queueBroken: handle => machine.queues.broken(handle),
         diskErrors: handle => machine.queues.diskErrors(handle),
+        queueEnded: handle => machine.queues.ended(handle),
       });
     } finally {
       detach();

@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 8;
+export const ABI_VERSION = 9;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -64,7 +64,10 @@ function bind(library: Library) {
     vring_vcpu_error: library.func('int vring_vcpu_error(int vm, uint32_t index, void *text, uint32_t size)'),
     vring_blk_queue_start: library.func('int vring_blk_queue_start(int vm, void *config)'),
     vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
-    vring_queue_stop: library.func('int vring_queue_stop(int vm, int queue, void *progress)'),
+    vring_queue_stop: library.func(
+      'int vring_queue_stop(int vm, int queue, uint64_t limit_ns, void *progress)',
+    ),
+    vring_queue_abandon: library.func('int vring_queue_abandon(int vm, int queue, void *progress)'),
     vring_queue_error: library.func('int vring_queue_error(int vm, int queue, void *text, uint32_t size)'),
     vring_queue_disk_errors: library.func(
       'int vring_queue_disk_errors(int vm, int queue, int end_period, void *errors, uint32_t max)',

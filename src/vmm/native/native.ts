@@ -21,6 +21,8 @@ export const EVENT = {
   queueBroken: 5,
   /** Queue `index` has new kinds of disk errors. */
   diskErrors: 6,
+  /** The thread of queue `index`, which was asked to stop, has ended: `stopQueue` has its position. */
+  queueEnded: 7,
 } as const;
 
 /** Layouts shared with native/, compared by a test. */
@@ -288,7 +290,7 @@ export class NativeVm implements ResourceOwner {
     return checked('vring_blk_queue_start', this.#calls.vring_blk_queue_start(this.handle, bytes));
   }
 
-  /** Asks the thread to end, without waiting. */
+  /** Asks the thread to end, without waiting. A `queueEnded` event follows. */
   requestQueueStop(queue: number): void {
     checked('vring_queue_request_stop', this.#calls.vring_queue_request_stop(this.handle, queue));
   }
@@ -299,17 +301,27 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Ends the thread, between two steps of its requests. @returns its position in the ring; null if it was left behind after
-   * a second, stuck in a disk request
+   * Asks the thread to end, between two steps of its requests, waits for that at most `limitMs`, and frees the handle. @returns
+   * its position in the ring; null if it has not ended: it still uses the ring, and the handle stays valid
    */
-  stopQueue(queue: number): QueueProgress | null {
+  stopQueue(queue: number, limitMs: number): QueueProgress | null {
     const bytes = new Uint8Array(nativeProgress.size);
-    const result = this.#calls.vring_queue_stop(this.handle, queue, bytes);
-    if (result === -constants.errno.ETIMEDOUT) return null;
+    const limit = BigInt(Math.round(limitMs * 1e6));
+    const result = this.#calls.vring_queue_stop(this.handle, queue, limit, bytes);
+    if (result === -constants.errno.EAGAIN) return null;
     checked('vring_queue_stop', result);
-    const { lastAvail, usedIndex, unfinishedCount, unfinished } = nativeProgress.read(bytes);
-    const left = unfinished.slice(0, unfinishedCount);
-    return { lastAvail, usedIndex, ...(left.length > 0 && { unfinished: left }) };
+    return progressOf(bytes);
+  }
+
+  /**
+   * Leaves a thread behind that does not end, because it is stuck in a disk request, and frees the handle. The kernel may still
+   * write to the guest's memory, and its counter slot is taken, until the request has ended. @returns null; its position in
+   * the ring if it has ended after all
+   */
+  abandonQueue(queue: number): QueueProgress | null {
+    const bytes = new Uint8Array(nativeProgress.size);
+    const result = checked('vring_queue_abandon', this.#calls.vring_queue_abandon(this.handle, queue, bytes));
+    return result === 0 ? progressOf(bytes) : null;
   }
 
   /**
@@ -335,6 +347,12 @@ export class NativeVm implements ResourceOwner {
     const length = this.#calls.vring_queue_error(this.handle, queue, text, text.length);
     return decode(text, checked('vring_queue_error', length));
   }
+}
+
+function progressOf(bytes: Uint8Array): QueueProgress {
+  const { lastAvail, usedIndex, unfinishedCount, unfinished } = nativeProgress.read(bytes);
+  const left = unfinished.slice(0, unfinishedCount);
+  return { lastAvail, usedIndex, ...(left.length > 0 && { unfinished: left }) };
 }
 
 function decode(text: Uint8Array, length: number): string {

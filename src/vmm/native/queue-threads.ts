@@ -11,6 +11,8 @@ export type QueueThreadEvents = {
 export class QueueThreads {
   readonly #native: NativeVm;
   readonly #events = new Map<number, QueueThreadEvents>();
+  /** Called once a queue that was asked to stop has ended. */
+  readonly #onEnded = new Map<number, () => void>();
 
   constructor(native: NativeVm) {
     this.#native = native;
@@ -22,10 +24,18 @@ export class QueueThreads {
     const handle = native.startBlkQueue(config);
     this.#events.set(handle, events);
     return {
-      requestStop: () => native.requestQueueStop(handle),
-      stop: () => {
-        this.#events.delete(handle);
-        return native.stopQueue(handle);
+      requestStop: onEnded => {
+        if (onEnded !== undefined) this.#onEnded.set(handle, onEnded);
+        native.requestQueueStop(handle);
+      },
+      stop: limitMs => {
+        const progress = native.stopQueue(handle, limitMs);
+        if (progress !== null) this.#forget(handle);
+        return progress;
+      },
+      abandon: () => {
+        this.#forget(handle);
+        return native.abandonQueue(handle);
       },
       diskErrors: endPeriod => native.diskErrors(handle, endPeriod),
     };
@@ -39,5 +49,17 @@ export class QueueThreads {
   /** The reactor reports that the queue with this handle has new kinds of disk errors. */
   diskErrors(handle: number): void {
     this.#events.get(handle)?.onDiskErrors();
+  }
+
+  /** The reactor reports that the thread of the queue with this handle, which was asked to stop, has ended. */
+  ended(handle: number): void {
+    const onEnded = this.#onEnded.get(handle);
+    this.#onEnded.delete(handle);
+    onEnded?.();
+  }
+
+  #forget(handle: number): void {
+    this.#events.delete(handle);
+    this.#onEnded.delete(handle);
   }
 }

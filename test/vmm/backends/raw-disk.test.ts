@@ -152,8 +152,25 @@ class Driver {
     });
   }
 
+  /** Stops the queue without waiting in a call: for the event instead. */
+  stopByEvent(): QueueProgress | null {
+    let ended = false;
+    this.#queue!.requestStop(() => {
+      ended = true;
+    });
+    while (!ended) {
+      const events = this.native.wait(5_000_000_000n);
+      if (events === 0) throw new Error('the queue has not ended within five seconds');
+      for (let event = 0; event < events; event++) {
+        if (this.native.eventKind(event) === EVENT.queueEnded)
+          this.queues.ended(this.native.eventIndex(event));
+      }
+    }
+    return this.#queue!.stop(0);
+  }
+
   stop(): QueueProgress {
-    const progress = this.#queue!.stop();
+    const progress = this.#queue!.stop(10_000);
     if (progress === null) throw new Error('the queue is stuck');
     return progress;
   }
@@ -259,6 +276,19 @@ describe('a queue of a raw disk', () => {
     expect(driver.native.wait(5_000_000_000n)).toBe(1);
     expect(driver.ram.readU16(USED + 2)).toBe(2);
     expect(driver.stop()).toEqual({ lastAvail: 2, usedIndex: 2 });
+  });
+
+  it('says when it has ended after it was asked to, whether or not the driver had broken it', () => {
+    const driver = new Driver(image());
+    driver.start();
+    expect(driver.request(TYPE.flush, 0)).toBe(0);
+    expect(driver.stopByEvent()).toEqual({ lastAvail: 1, usedIndex: 1 });
+    driver.start({ lastAvail: 1, usedIndex: 1 });
+    driver.ram.writeU16(AVAILABLE + 2, 100);
+    libc.signalEventfd(driver.kickFd);
+    expect(driver.native.wait(5_000_000_000n)).toBe(1);
+    expect(driver.native.eventKind(0)).toBe(EVENT.queueBroken);
+    expect(driver.stopByEvent()).toEqual({ lastAvail: 1, usedIndex: 1 });
   });
 
   it('is reported with the reason when the driver violates the protocol, and can be restarted', () => {

@@ -21,6 +21,7 @@ test('timers fire during a constant stream of exits', () => {
     vcpuEnded: () => {},
     queueBroken: () => {},
     diskErrors: () => {},
+    queueEnded: () => {},
     idle: () => {},
   });
   expect(exits).toBeGreaterThan(0);
@@ -50,6 +51,7 @@ test('it says once that it is idle, and not while there is something to do', () 
     vcpuEnded: say('vcpuEnded'),
     queueBroken: say('queueBroken'),
     diskErrors: say('diskErrors'),
+    queueEnded: say('queueEnded'),
     idle: say('idle'),
   });
   expect(said).toEqual(['exit', 'idle']);
