@@ -1,11 +1,18 @@
-/** Guest RAM as a device model sees it. Every access is checked against the RAM's real extent. */
+/** Guest RAM as a device model sees it. Every access is checked against what is RAM at that moment. */
 export interface GuestMemory {
   /** Guest-physical ranges backed by RAM, ascending, not overlapping. */
   readonly regions: readonly MemoryRegion[];
-  /** Whether all of [address, address + length) is RAM in one region. */
-  contains(address: number, length: number): boolean;
-  /** A live view of [address, address + length). @throws GuestMemoryError unless all of it is RAM of one region. */
-  bytes(address: number, length: number): Uint8Array;
+  /** Whether all of [address, address + length) is memory that can be read, or written, in one region. */
+  contains(address: number, length: number, access?: 'read' | 'write'): boolean;
+  /**
+   * A live view of [address, address + length), to read from. @throws GuestMemoryError unless all of it is memory of one region.
+   */
+  readable(address: number, length: number): Uint8Array;
+  /**
+   * A live view of [address, address + length), to write to until the machine thread's next event: its pages count as written
+   * from now on, so a later write needs another call. @throws GuestMemoryError unless all of it is writable memory of one region.
+   */
+  writable(address: number, length: number): Uint8Array;
   readU16(address: number): number;
   readU32(address: number): number;
   readU64(address: number): bigint;

@@ -16,8 +16,12 @@ export class FakeMemory implements GuestMemory {
     return address >= this.#address && address + length <= this.#address + this.#view.byteLength;
   }
 
-  bytes(address: number, length: number): Uint8Array {
+  readable(address: number, length: number): Uint8Array {
     return new Uint8Array(this.#view.buffer, this.#at(address, length), length);
+  }
+
+  writable(address: number, length: number): Uint8Array {
+    return this.readable(address, length);
   }
 
   readU16(address: number): number {

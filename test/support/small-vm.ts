@@ -9,8 +9,8 @@ import { IOCTLS } from '../../src/vmm/kvm/ioctls.ts';
 import { Kvm } from '../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
 import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
+import { GuestRam } from '../../src/vmm/memory/guest-ram.ts';
 import { KVM_IDENTITY_MAP, KVM_TSS } from '../../src/vmm/memory/layout.ts';
-import { GuestRam } from '../../src/vmm/memory/memory.ts';
 import { SystemError, tryIoctl } from '../../src/vmm/native/libc.ts';
 import type { ResourceOwner } from '../../src/vmm/native/resource-owner.ts';
 
@@ -38,7 +38,7 @@ export class SmallVm {
 
   /** Adds vCPUs; the first starts with `code` at 1 MiB. */
   boot(mode: BootEntry['mode'], code: readonly number[], count = 1): VcpuFd {
-    this.ram.bytes(CODE, code.length).set(code);
+    this.ram.writable(CODE, code.length).set(code);
     const state = mode === 'long64' ? longMode(this.ram) : protectedMode(this.ram);
     const entry: BootEntry = {
       protocol: 'pvh',

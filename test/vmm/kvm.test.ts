@@ -97,7 +97,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     const code = [...icr(toOthers | 0x4500), ...icr(toOthers | 0x4608), ...outAl(0x80)];
     const first = small.boot('protected32', code, 2);
     const second = small.vcpus[1]!;
-    small.ram.bytes(0x8000, 4).set([...movAl(0x5a), ...outAl(0x81)]);
+    small.ram.writable(0x8000, 4).set([...movAl(0x5a), ...outAl(0x81)]);
     expect(second.getMpState()).toBe(MP_STATE.UNINITIALIZED);
     expect(run(first)).toMatch('to port 0x80');
     expect(run(second)).toBe('write 1 to port 0x81: 0x5a');
@@ -112,7 +112,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     const state = saveVcpu(vcpu, from.kvm.msrIndices());
 
     const to = new SmallVm(owner);
-    to.ram.bytes(0, to.ram.size).set(from.ram.bytes(0, from.ram.size));
+    to.ram.writable(0, to.ram.size).set(from.ram.readable(0, from.ram.size));
     const copy = to.vm.createVcpu(0);
     loadVcpu(copy, state);
     const loaded = saveVcpu(copy, to.kvm.msrIndices());

@@ -207,7 +207,7 @@ class ChainBuilder implements Chain {
 
   add(address: number, length: number, writable: boolean): void {
     if (length === 0) return;
-    if (!this.#memory.contains(address, length)) {
+    if (!this.#memory.contains(address, length, writable ? 'write' : 'read')) {
       throw new QueueError(`buffer of ${length} bytes at 0x${address.toString(16)} is not in RAM`);
     }
     this.#bytes += length;

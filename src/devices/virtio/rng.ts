@@ -129,7 +129,7 @@ class Service {
     for (const { address, length } of chain.writable) {
       const part = Math.min(length, budget - written);
       if (part === 0) break;
-      randomFillSync(this.#services.memory.bytes(address, part));
+      randomFillSync(this.#services.memory.writable(address, part));
       written += part;
     }
     this.#queue.push(chain, written);

@@ -88,7 +88,7 @@ export function loadBzImage(load: KernelLoad): BootEntry {
   const header = readSetupHeader(kernel);
   const { place, code } = header;
   checkKernelPlace(load, place.address, place.size, 'code');
-  const target = memory.bytes(place.address, code.size);
+  const target = memory.writable(place.address, code.size);
   kernel.readInto(target.subarray(0, code.fileSize), code.offset, 'protected-mode code');
   target.fill(0, code.fileSize);
   const commandLine = writeCommandLine(load, header.commandLineMax);
@@ -161,7 +161,7 @@ function writeBootParams(
 ): void {
   const { memory } = load;
   const base = LOW_MEMORY.bootParams;
-  const params = memory.bytes(base, PARAMS.size);
+  const params = memory.writable(base, PARAMS.size);
   params.fill(0);
   params.set(header.bytes, HEADER.setupSects);
   params[HEADER.typeOfLoader] = LOADER_UNKNOWN;

@@ -69,7 +69,7 @@ function writeGdt(memory: GuestMemory, { code, data, task }: BootSegments): Boot
   const base = LOW_MEMORY.gdt;
   // The task descriptor has 16 bytes in 64-bit mode; its upper half, the base's high bits, is zero.
   const size = task.selector + 16;
-  memory.bytes(base, size).fill(0);
+  memory.writable(base, size).fill(0);
   for (const segment of [code, data, task]) {
     memory.writeU64(base + segment.selector, encodeDescriptor(segment));
   }
@@ -89,7 +89,7 @@ function writeIdentityMap(memory: GuestMemory): number {
   const pml4 = LOW_MEMORY.pageTables;
   const pdpt = pml4 + PAGE;
   const directories = pdpt + PAGE;
-  memory.bytes(pml4, (2 + IDENTITY_GIB) * PAGE).fill(0);
+  memory.writable(pml4, (2 + IDENTITY_GIB) * PAGE).fill(0);
   memory.writeU64(pml4, BigInt(pdpt | PRESENT | WRITABLE));
   for (let gib = 0; gib < IDENTITY_GIB; gib++) {
     memory.writeU64(pdpt + gib * 8, BigInt((directories + gib * PAGE) | PRESENT | WRITABLE));

@@ -122,7 +122,7 @@ export function loadSegments(load: KernelLoad, elf: Elf): number {
     end = physical + memorySize;
   }
   for (const { offset, physical, fileSize, memorySize } of loadable) {
-    const target = memory.bytes(physical, memorySize);
+    const target = memory.writable(physical, memorySize);
     kernel.readInto(target.subarray(0, fileSize), offset, 'loadable segment');
     target.fill(0, fileSize);
   }

@@ -43,7 +43,7 @@ export function writeCommandLine({ commandLine, memory, kernel }: KernelLoad, ma
 export function writeText(memory: GuestMemory, address: number, text: string, what: string): Placed {
   const bytes = Buffer.from(text);
   if (bytes.includes(0)) throw new BootError(`${what} contains a NUL character: remove it`);
-  const target = memory.bytes(address, bytes.length + 1);
+  const target = memory.writable(address, bytes.length + 1);
   target.set(bytes);
   target[bytes.length] = 0;
   return { address, size: bytes.length };
@@ -77,7 +77,7 @@ export function placeImage(
         `${mib(end)} the guest has room for ${mib(Math.max(0, end - lowest))}; give the guest more memory or use a smaller ${purpose}`,
     );
   }
-  image.readInto(memory.bytes(address, image.size), 0, 'content');
+  image.readInto(memory.writable(address, image.size), 0, 'content');
   return { address, size: image.size };
 }
 

@@ -118,7 +118,7 @@ function writeInfo({ memory }: KernelLoad, commandLine: Placed, modules: readonl
   const name = list + modules.length * MODULE_SIZE;
   const table = name + 8;
   const map = memoryMap(memory);
-  memory.bytes(info, name - info).fill(0);
+  memory.writable(info, name - info).fill(0);
   const valid = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MEMORY_MAP | INFO_LOADER_NAME;
   memory.writeU32(info + INFO.flags, modules.length > 0 ? valid | INFO_MODULES : valid);
   memory.writeU32(info + INFO.memLower, Math.floor(LOW_MEMORY.end / 1024));
@@ -127,7 +127,7 @@ function writeInfo({ memory }: KernelLoad, commandLine: Placed, modules: readonl
   memory.writeU32(info + INFO.mapLength, map.length * MAP_ENTRY_SIZE);
   memory.writeU32(info + INFO.mapAddress, table);
   memory.writeU32(info + INFO.loaderName, name);
-  memory.bytes(name, LOADER_NAME.length).set(LOADER_NAME);
+  memory.writable(name, LOADER_NAME.length).set(LOADER_NAME);
   memory.writeU32(info + INFO.modulesCount, modules.length);
   memory.writeU32(info + INFO.modulesAddress, modules.length > 0 ? list : 0);
   modules.forEach(({ content, commandLine }, index) => {

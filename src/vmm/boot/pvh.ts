@@ -59,7 +59,7 @@ export function loadPvh(load: KernelLoad, elf: Elf, entry: number): BootEntry {
   const info = LOW_MEMORY.startInfo;
   const modules = info + START_INFO.size;
   const table = modules + START_INFO.moduleSize;
-  memory.bytes(info, START_INFO.size + START_INFO.moduleSize).fill(0);
+  memory.writable(info, START_INFO.size + START_INFO.moduleSize).fill(0);
   memory.writeU32(info, START_INFO.magic);
   memory.writeU32(info + 4, START_INFO.version);
   memory.writeU32(info + 12, initrd ? 1 : 0);

@@ -14,9 +14,9 @@ import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
+import { GuestRam } from '../memory/guest-ram.ts';
 import { checkHostMemory } from '../memory/host-memory.ts';
 import * as layout from '../memory/layout.ts';
-import { GuestRam } from '../memory/memory.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
@@ -162,7 +162,7 @@ function loadGuest(
     intxSlots,
     ...(numa && { numa }),
   });
-  for (const { address, bytes } of acpi.blobs) ram.bytes(address, bytes.length).set(bytes);
+  for (const { address, bytes } of acpi.blobs) ram.writable(address, bytes.length).set(bytes);
 
   const images: ImageFile[] = [];
   const open = (path: string, purpose: ImagePurpose) => {

@@ -4,7 +4,7 @@ import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
-import type { GuestRam } from '../memory/memory.ts';
+import type { GuestRam } from '../memory/guest-ram.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';

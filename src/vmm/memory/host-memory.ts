@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { RamError } from './memory.ts';
+import { RamError } from './ram-blocks.ts';
 
 const KiB = 2 ** 10;
 const GiB = 2 ** 30;

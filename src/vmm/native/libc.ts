@@ -56,6 +56,7 @@ export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
+const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 export const MADV_MERGEABLE = 12;
@@ -196,6 +197,12 @@ export function mmap(length: number, protection: number, flags: number, fd: numb
   const address: bigint = calls.mmap(null, length, protection, flags, fd, offset);
   if (address === MAP_FAILED) throw new SystemError('mmap', koffi.errno());
   return address;
+}
+
+/** Replaces all pages of an existing mapping at `address` with new anonymous ones. Views of it stay valid. */
+export function mmapOver(address: bigint, length: number, protection: number, flags: number): void {
+  const result: bigint = calls.mmap(address, length, protection, flags | MAP_FIXED, -1, 0);
+  if (result === MAP_FAILED) throw new SystemError('mmap', koffi.errno());
 }
 
 /** Views of the mapping (`viewOf`) must no longer be used. */

@@ -34,8 +34,8 @@ describe('virtio-rng', () => {
     queue.kick();
     machine.eventFds.settle();
     expect(queue.collect()).toEqual([{ head, written: 64 }]);
-    expect(new Set(machine.memory.bytes(BUFFER, 64)).size).toBeGreaterThan(8);
-    expect(machine.memory.bytes(BUFFER + 64, 64).every(byte => byte === 0)).toBe(true);
+    expect(new Set(machine.memory.readable(BUFFER, 64)).size).toBeGreaterThan(8);
+    expect(machine.memory.readable(BUFFER + 64, 64).every(byte => byte === 0)).toBe(true);
     expect(machine.vectors[1]!.sent).toEqual([{ address: 0xfee0_0000n, data: 0x41 }]);
     expect(machine.queueCounters[0]!.counts).toMatchObject({ kicked: 1, taken: 1, returned: 1, bytes: 64 });
   });
@@ -139,7 +139,7 @@ describe('virtio-rng', () => {
     queue.kick();
     machine.eventFds.settle();
 
-    machine.memory.bytes(RING, 0x1000).fill(0);
+    machine.memory.writable(RING, 0x1000).fill(0);
     const again = start();
     again.add({ address: BUFFER, length: 16, write: true });
     again.kick();

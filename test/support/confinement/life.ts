@@ -12,7 +12,7 @@ import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
-import { GuestRam } from '../../../src/vmm/memory/memory.ts';
+import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import {
   ftruncate,
   MAP_SHARED,
@@ -71,7 +71,7 @@ function buildAnew(): void {
     const native = new NativeVm(words, shape);
     const vm = kvm.createVm();
     const ram = new GuestRam(native, { bytes: 2 * MiB });
-    ram.bytes(0x1000, code.length).set(code);
+    ram.writable(0x1000, code.length).set(code);
     vm.setMemory({ slot: 0, ...ram.regions[0]! });
     const vcpu = vm.createVcpu(0);
     const sregs = vcpu.getSregs();

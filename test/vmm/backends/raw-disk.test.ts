@@ -9,7 +9,7 @@ import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
 import { openRawDisk } from '../../../src/vmm/backends/raw-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
-import { GuestRam } from '../../../src/vmm/memory/memory.ts';
+import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
@@ -183,7 +183,7 @@ class Driver {
     const { ram } = this;
     ram.writeU32(HEADER, type);
     ram.writeU64(HEADER + 8, BigInt(sector));
-    ram.bytes(STATUS, 1)[0] = 0xff;
+    ram.writable(STATUS, 1)[0] = 0xff;
     this.#descriptor(0, HEADER, 16, NEXT, data ? 1 : 2);
     if (data) this.#descriptor(1, data.address, data.length, NEXT | (data.write ? WRITE : 0), 2);
     this.#descriptor(2, STATUS, 1, WRITE, 0);
@@ -209,7 +209,7 @@ class Driver {
         else expect(kind).toBe(EVENT.fd);
       }
     }
-    return this.ram.bytes(STATUS, 1)[0]!;
+    return this.ram.readable(STATUS, 1)[0]!;
   }
 
   errorsOfPeriod(): readonly DiskErrors[] {
@@ -234,7 +234,7 @@ describe('a queue of a raw disk', () => {
     const path = image();
     const driver = new Driver(path);
     driver.start();
-    driver.ram.bytes(DATA, 4096).fill(0x5a);
+    driver.ram.writable(DATA, 4096).fill(0x5a);
     expect(driver.request(TYPE.write, 8, { address: DATA, length: 4096, write: false })).toBe(0);
     expect(driver.request(TYPE.flush, 0)).toBe(0);
     const onDisk = new Uint8Array(4096);
@@ -243,9 +243,9 @@ describe('a queue of a raw disk', () => {
     closeSync(fd);
     expect(onDisk.every(byte => byte === 0x5a)).toBe(true);
     expect(driver.request(TYPE.read, 7, { address: DATA + 0x2001, length: 1024, write: true })).toBe(0);
-    expect([...driver.ram.bytes(DATA + 0x2001 + 510, 4)]).toEqual([0, 0, 0x5a, 0x5a]);
+    expect([...driver.ram.readable(DATA + 0x2001 + 510, 4)]).toEqual([0, 0, 0x5a, 0x5a]);
     expect(driver.request(TYPE.id, 0, { address: DATA, length: 20, write: true })).toBe(0);
-    expect(new TextDecoder().decode(driver.ram.bytes(DATA, 9))).toBe('serial-7\0');
+    expect(new TextDecoder().decode(driver.ram.readable(DATA, 9))).toBe('serial-7\0');
     expect(driver.request(TYPE.writeZeroes, 0, null)).toBe(1);
     expect(driver.counter(QUEUE.requests)).toBe(5);
     expect(driver.counter(QUEUE.bytesFromGuest)).toBe(4096);
@@ -261,7 +261,7 @@ describe('a queue of a raw disk', () => {
     driver.start();
     expect(driver.request(TYPE.write, 0, { address: DATA, length: 512, write: false })).toBe(1);
     expect(driver.request(TYPE.read, 0, { address: DATA, length: 512, write: true })).toBe(0);
-    expect(driver.ram.bytes(DATA, 1)[0]).toBe(7);
+    expect(driver.ram.readable(DATA, 1)[0]).toBe(7);
   });
 
   it('continues where it stopped', () => {
@@ -331,7 +331,7 @@ describe('a queue of a raw disk', () => {
     driver.start();
     driver.stop();
     // A chain that was taken and not returned, as a queue is left that is stopped in the middle of it.
-    driver.ram.bytes(DATA, 4096).fill(0x77);
+    driver.ram.writable(DATA, 4096).fill(0x77);
     driver.offer(TYPE.write, 8, { address: DATA, length: 4096, write: false });
     libc.drainEventfd(driver.kickFd);
     driver.start({ lastAvail: 1, usedIndex: 0, unfinished: [0] });

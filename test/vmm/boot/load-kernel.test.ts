@@ -32,7 +32,7 @@ function boot(kernel: Uint8Array, options: Options = {}) {
 }
 
 const text = (memory: GuestMemory, address: number, length: number) =>
-  Buffer.from(memory.bytes(address, length)).toString();
+  Buffer.from(memory.readable(address, length)).toString();
 
 const CODE = Buffer.from('kernel code');
 const pvhKernel = (segment = {}) =>
@@ -45,7 +45,7 @@ describe('Linux bzImage', () => {
     const { memory, entry } = boot(bzImage());
     expect(entry).toMatchObject({ protocol: 'linux64', mode: 'long64', rip: 0x20_0200 });
     expect(entry.segments.code).toMatchObject({ selector: 0x10, l: 1, db: 0 });
-    expect(memory.bytes(0x20_0000, 4096).every(byte => byte === 0xc0)).toBe(true);
+    expect(memory.readable(0x20_0000, 4096).every(byte => byte === 0xc0)).toBe(true);
 
     const pdpt = Number(memory.readU64(entry.cr3) & ~0xfffn);
     const directory = Number(memory.readU64(pdpt + 3 * 8) & ~0xfffn);
@@ -68,7 +68,7 @@ describe('Linux bzImage', () => {
     expect(initrdAddress).toBe(16 * MiB - 4096);
     expect(text(memory, initrdAddress, memory.readU32(params + 0x21c))).toBe('initrd content');
 
-    const count = memory.bytes(params + 0x1e8, 1)[0]!;
+    const count = memory.readable(params + 0x1e8, 1)[0]!;
     const map = Array.from({ length: count }, (_, i) => {
       const at = params + 0x2d0 + i * 20;
       return [Number(memory.readU64(at)), Number(memory.readU64(at + 8)), memory.readU32(at + 16)];
@@ -118,9 +118,9 @@ describe('Linux bzImage', () => {
   it.each([1, 8, 15])('may lack %i bytes of its last paragraph, which are zero then', missing => {
     const whole = Buffer.alloc(4096, 0xc0);
     const memory = new FakeMemory(16 * MiB);
-    memory.bytes(0x20_0000, 8192).fill(0xff);
+    memory.writable(0x20_0000, 8192).fill(0xff);
     boot(bzImage({ code: whole.subarray(0, 4096 - missing) }), { memory });
-    const loaded = Buffer.from(memory.bytes(0x20_0000, 4097));
+    const loaded = Buffer.from(memory.readable(0x20_0000, 4097));
     expect(loaded.subarray(0, 4096 - missing).every(byte => byte === 0xc0)).toBe(true);
     expect(loaded.subarray(4096 - missing, 4096).every(byte => byte === 0)).toBe(true);
     expect(loaded[4096]).toBe(0xff);
@@ -172,10 +172,10 @@ describe('ELF with a PVH note', () => {
 
   it("clears memory that its file doesn't fill", () => {
     const memory = new FakeMemory(16 * MiB);
-    memory.bytes(0x10_0000, 128).fill(0xff);
+    memory.writable(0x10_0000, 128).fill(0xff);
     boot(pvhKernel(), { memory });
-    expect(memory.bytes(0x10_0000 + CODE.length, 64 - CODE.length).every(byte => byte === 0)).toBe(true);
-    expect(memory.bytes(0x10_0040, 1)[0]).toBe(0xff);
+    expect(memory.readable(0x10_0000 + CODE.length, 64 - CODE.length).every(byte => byte === 0)).toBe(true);
+    expect(memory.readable(0x10_0040, 1)[0]).toBe(0xff);
   });
 
   it('may be ELF32', () => {

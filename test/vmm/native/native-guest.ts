@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { CounterLayout } from '../../../src/vmm/counters/counters.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../../src/vmm/kvm/vcpu-fd.ts';
-import { GuestRam } from '../../../src/vmm/memory/memory.ts';
+import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import { NativeVm } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../../support/counters.ts';
 
@@ -27,7 +27,7 @@ export class TinyGuest {
     const vm = Kvm.open(this.native).createVm();
     this.ram = new GuestRam(this.native, { bytes: 2 ** 21 });
     const region = this.ram.regions[0]!;
-    this.ram.bytes(CODE, code.length).set(code);
+    this.ram.writable(CODE, code.length).set(code);
     vm.setMemory({ slot: 0, ...region });
     this.native.setMemory(this.ram.regions);
     this.vcpus = Array.from({ length: vcpus }, (_, index) => vm.createVcpu(index));

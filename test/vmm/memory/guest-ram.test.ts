@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuestMemoryError } from '../../../src/devices/guest-memory.ts';
-import { GuestRam, missingHugepages, RamError, ramLayout } from '../../../src/vmm/memory/memory.ts';
+import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
+import { missingHugepages } from '../../../src/vmm/memory/hugepages.ts';
+import { RamError } from '../../../src/vmm/memory/ram-blocks.ts';
 import { LocalOwner } from '../../support/local-owner.ts';
 
 const MiB = 2 ** 20;
@@ -29,20 +31,6 @@ function flagsOf({ regions }: GuestRam): string[] {
   return /^VmFlags: (.*)$/m.exec(mapping)![1]!.trim().split(' ');
 }
 
-describe('the layout of guest RAM', () => {
-  it('is contiguous up to 3 GiB', () => {
-    expect(ramLayout(256 * MiB)).toEqual([{ address: 0, size: 256 * MiB }]);
-    expect(ramLayout(3 * GiB)).toEqual([{ address: 0, size: 3 * GiB }]);
-  });
-
-  it('continues at 4 GiB', () => {
-    expect(ramLayout(8 * GiB)).toEqual([
-      { address: 0, size: 3 * GiB },
-      { address: 4 * GiB, size: 5 * GiB },
-    ]);
-  });
-});
-
 describe('guest RAM', () => {
   it('reads back what was written, little endian, on both sides of the hole', () => {
     for (const address of [0x1001, 3 * GiB - 8, 4 * GiB, 4 * GiB + 16 * MiB - 8]) {
@@ -50,16 +38,16 @@ describe('guest RAM', () => {
       expect(ram.readU64(address)).toBe(0x8899_aabb_ccdd_eeffn);
       expect(ram.readU32(address)).toBe(0xccdd_eeff);
       expect(ram.readU16(address + 6)).toBe(0x8899);
-      expect([...ram.bytes(address, 2)]).toEqual([0xff, 0xee]);
+      expect([...ram.readable(address, 2)]).toEqual([0xff, 0xee]);
     }
   });
 
   it('shows the high region where the host has mapped it', () => {
     const [low, high] = ram.regions;
-    expect(low).toMatchObject({ address: 0, size: 3 * GiB });
-    expect(high).toMatchObject({ address: 4 * GiB, size: 16 * MiB });
-    ram.bytes(4 * GiB, 1)[0] = 7;
-    expect(ram.bytes(0, 1)[0]).toBe(0);
+    expect(low).toMatchObject({ name: 'ram-low', address: 0, size: 3 * GiB, offset: 0 });
+    expect(high).toMatchObject({ name: 'ram-high', address: 4 * GiB, size: 16 * MiB, offset: 3 * GiB });
+    ram.writable(4 * GiB, 1)[0] = 7;
+    expect(ram.readable(0, 1)[0]).toBe(0);
   });
 
   const outside: [string, number, number][] = [
@@ -80,7 +68,7 @@ describe('guest RAM', () => {
   ];
   it.each(outside)('refuses an address that is %s', (_, address, length) => {
     expect(ram.contains(address, length)).toBe(false);
-    expect(() => ram.bytes(address, length)).toThrow(GuestMemoryError);
+    expect(() => ram.readable(address, length)).toThrow(GuestMemoryError);
   });
 
   it('checks every accessor with its own width', () => {
@@ -95,7 +83,7 @@ describe('guest RAM', () => {
 
   it('accepts an empty range, even at the very end', () => {
     expect(ram.contains(3 * GiB, 0)).toBe(true);
-    expect(ram.bytes(4096, 0)).toHaveLength(0);
+    expect(ram.readable(4096, 0)).toHaveLength(0);
   });
 
   it('refuses a size that is not a multiple of the page size', () => {

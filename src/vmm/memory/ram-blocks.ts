@@ -1,0 +1,189 @@
+import { fstatSync, readSync } from 'node:fs';
+import type { MemoryRegion } from '../../devices/guest-memory.ts';
+import * as libc from '../native/libc.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
+import { HUGEPAGES, type HugepageSize, missingHugepages, readHugepages } from './hugepages.ts';
+import { HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
+
+const MiB = 2 ** 20;
+/** Node limits the length of a read to a signed 32-bit number. */
+const READ_MAX = 2 ** 30;
+const PRIVATE = libc.MAP_PRIVATE | libc.MAP_NORESERVE;
+const SEALS = libc.F_SEAL_SHRINK | libc.F_SEAL_GROW;
+
+export type RamOptions = {
+  readonly bytes: number;
+  readonly hugepages?: HugepageSize | undefined;
+  /** Identical pages of several guests may be merged (KSM); not with `hugepages`. */
+  readonly mergeable?: boolean | undefined;
+};
+
+/**
+ * Where RAM comes from. `new`: empty. `file`: a copy of a file's contents, which are read as they are touched and never
+ * written; the file must keep them. `memfd`: the file itself, as another process had it. A file has exactly the bytes of
+ * all blocks, one after the other; its `fd` then belongs to the RAM's owner.
+ */
+export type RamSource =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'file'; readonly fd: number }
+  | { readonly kind: 'memfd'; readonly fd: number };
+
+/** A piece of RAM: a mapping in this process, and the guest-physical range where it belongs. */
+export type RamBlock = MemoryRegion & {
+  /** Unique among the blocks of a machine: `ram-low`. */
+  readonly name: string;
+  /** The memfd that has its contents; null if only the mapping has them, which is then private. */
+  readonly fd: number | null;
+  /** Where the block starts in the file of all blocks. */
+  readonly offset: number;
+};
+
+/** Guest RAM can't be had; the message tells the user why and what to do. */
+export class RamError extends Error {
+  override readonly name = 'RamError';
+}
+
+type BlockPlace = Omit<RamBlock, 'host' | 'fd'>;
+
+/** The blocks that `bytes` of RAM are divided into: one below 3 GiB, and the rest from 4 GiB up. */
+export function ramLayout(bytes: number): BlockPlace[] {
+  const low = Math.min(bytes, LOW_RAM_END);
+  const blocks = [{ name: 'ram-low', address: 0, size: low, offset: 0 }];
+  if (bytes > low) blocks.push({ name: 'ram-high', address: HIGH_RAM_START, size: bytes - low, offset: low });
+  return blocks;
+}
+
+/** Maps the blocks of a machine's RAM. They stay mapped until the owner unmaps them. @throws RamError */
+export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: RamSource): RamBlock[] {
+  const { bytes, hugepages, mergeable = false } = options;
+  const given = source.kind === 'new' ? null : owner.ownFd(source.fd);
+  checkSize(bytes, hugepages);
+  if (given !== null) checkFile(given, bytes, source.kind === 'memfd');
+  const mapAll = (map: (place: BlockPlace) => bigint, fd: number | null) =>
+    ramLayout(bytes).map(place => {
+      const host = map(place);
+      owner.ownMap(host, place.size);
+      advise(host, place.size, mergeable);
+      return { ...place, host, fd };
+    });
+
+  // KSM merges private memory only.
+  if (mergeable || (source.kind === 'file' && hugepages === undefined)) {
+    return mapAll(place => mapPrivate(given, place, bytes), null);
+  }
+  if (source.kind === 'memfd') return mapAll(place => mapShared(source.fd, place, options), source.fd);
+  const fd = owner.ownFd(createFile(bytes, hugepages));
+  const blocks = mapAll(place => mapShared(fd, place, options), fd);
+  // A file's pages can't be mapped as huge ones.
+  if (given !== null) for (const block of blocks) readBlock(given, block);
+  return blocks;
+}
+
+/**
+ * Makes all of a block read as zero again, and returns its memory to the host; but not huge pages, which another program
+ * could then take. The vCPUs and queue threads must be stopped.
+ */
+export function clearBlock({ host, size, fd, offset }: RamBlock, options: RamOptions): void {
+  const { hugepages, mergeable = false } = options;
+  if (hugepages !== undefined) new Uint8Array(libc.viewOf(host, size)).fill(0);
+  else if (fd !== null) {
+    libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, offset, size);
+  } else {
+    libc.mmapOver(host, size, libc.PROT_READ | libc.PROT_WRITE, PRIVATE | libc.MAP_ANONYMOUS);
+    advise(host, size, mergeable);
+  }
+}
+
+function checkSize(bytes: number, hugepages: HugepageSize | undefined): void {
+  const unit = hugepages === undefined ? MiB : HUGEPAGES[hugepages].bytes;
+  if (Number.isSafeInteger(bytes) && bytes > 0 && bytes % unit === 0) return;
+  const name = hugepages === undefined ? '1M' : `${hugepages}, the size of its huge pages`;
+  throw new RamError(`guest memory of ${bytes} bytes is not a multiple of ${name}`);
+}
+
+/** A file that shrinks under its mapping would end the process with SIGBUS. */
+function checkFile(fd: number, bytes: number, sealed: boolean): void {
+  const { size } = fstatSync(fd);
+  if (size !== bytes) {
+    throw new RamError(`the memory of the VM has ${bytes} bytes, but what was saved of it has ${size}`);
+  }
+  if (sealed && (libc.fcntl(fd, 'F_GET_SEALS', libc.F_GET_SEALS) & SEALS) !== SEALS) {
+    throw new RamError('the memory of the VM is in a file whose size can change: start the VM again');
+  }
+}
+
+function createFile(bytes: number, hugepages: HugepageSize | undefined): number {
+  const huge = hugepages === undefined ? 0 : libc.MFD_HUGETLB | HUGEPAGES[hugepages].flag;
+  let fd: number;
+  try {
+    fd = libc.memfdCreate('guest-ram', libc.MFD_ALLOW_SEALING | huge);
+  } catch (error) {
+    if (hugepages === undefined || !(error instanceof libc.SystemError)) throw error;
+    throw new RamError(
+      `this host has no ${hugepages} huge pages: remove hugepages from the VM's memory settings`,
+    );
+  }
+  try {
+    libc.ftruncate(fd, bytes);
+    libc.fcntl(fd, 'F_ADD_SEALS', libc.F_ADD_SEALS, SEALS);
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+function mapShared(fd: number, { offset, size }: BlockPlace, { bytes, hugepages }: RamOptions): bigint {
+  // Huge pages must be reserved here: a guest that touches a missing one would kill vring with SIGBUS.
+  const flags = libc.MAP_SHARED | (hugepages === undefined ? libc.MAP_NORESERVE : 0);
+  try {
+    return libc.mmap(size, libc.PROT_READ | libc.PROT_WRITE, flags, fd, offset);
+  } catch (error) {
+    if (!(error instanceof libc.SystemError) || error.code !== 'ENOMEM') throw error;
+    if (hugepages === undefined) throw tooMuch(bytes);
+    const pool = readHugepages(hugepages);
+    const ours = offset / HUGEPAGES[hugepages].bytes;
+    throw new RamError(missingHugepages(bytes, hugepages, { ...pool, available: pool.available + ours }));
+  }
+}
+
+/** @param bytes size of all RAM, for the error */
+function mapPrivate(fd: number | null, { offset, size }: BlockPlace, bytes: number): bigint {
+  const flags = fd === null ? PRIVATE | libc.MAP_ANONYMOUS : PRIVATE;
+  try {
+    return libc.mmap(size, libc.PROT_READ | libc.PROT_WRITE, flags, fd ?? -1, fd === null ? 0 : offset);
+  } catch (error) {
+    throw error instanceof libc.SystemError && error.code === 'ENOMEM' ? tooMuch(bytes) : error;
+  }
+}
+
+function advise(host: bigint, size: number, mergeable: boolean): void {
+  // Keep guest RAM, which may hold secrets, out of core dumps of vring.
+  libc.madvise(host, size, libc.MADV_DONTDUMP);
+  if (!mergeable) return;
+  try {
+    libc.madvise(host, size, libc.MADV_MERGEABLE);
+  } catch (error) {
+    // The error of a kernel built without CONFIG_KSM.
+    if (!(error instanceof libc.SystemError) || error.code !== 'EINVAL') throw error;
+    throw new RamError(
+      "this host's kernel cannot merge identical pages (KSM): remove mergeable from the VM's memory settings",
+    );
+  }
+}
+
+function readBlock(fd: number, { host, size, offset }: RamBlock): void {
+  const bytes = new Uint8Array(libc.viewOf(host, size));
+  for (let done = 0; done < size; ) {
+    const count = readSync(fd, bytes, done, Math.min(size - done, READ_MAX), offset + done);
+    if (count === 0)
+      throw new RamError('what was saved of the memory of the VM shrank while it was being read');
+    done += count;
+  }
+}
+
+function tooMuch(bytes: number): RamError {
+  return new RamError(
+    `the host refuses ${bytes / MiB} MiB of address space for guest memory: give the VM less`,
+  );
+}
