@@ -41,9 +41,22 @@ export interface Device {
   close?(): void;
 }
 
-/** A level-triggered interrupt wire (an IOAPIC/PIC pin, or a PCI INTx pin). */
+/**
+ * One device's end of an interrupt wire (an IOAPIC/PIC pin, or a PCI INTx pin), which it may share with others: the wire is
+ * asserted while any end asserts it.
+ */
 export interface InterruptLine {
   set(level: boolean): void;
+  /**
+   * From now on a signal of eventfd `fd` asserts the wire, inside the kernel if possible. With `resampleFd` it stays asserted
+   * until the guest ends the interrupt (EOI); then `resampleFd` is signaled, and whoever still has a reason signals
+   * `fd` again: a level-triggered interrupt (KVM_IRQFD_FLAG_RESAMPLE). Without, the wire is deasserted at once: an edge.
+   */
+  connect(fd: number, resampleFd?: number): void;
+  /** Signals of `fd` stay in its count. */
+  disconnect(fd: number): void;
+  /** Deasserts this end, and disconnects its eventfds. */
+  release(): void;
 }
 
 /** A source of MSI or MSI-X messages: one vector of one function. */
@@ -61,6 +74,8 @@ export interface MsiVector {
   /** From now on every signal of eventfd `fd` sends the message, inside the kernel if possible. */
   connect(fd: number): void;
   disconnect(fd: number): void;
+  /** Disconnects everything and frees what the vector holds. It is of no use after that. */
+  release(): void;
 }
 
 export type MsiMessage = { readonly address: bigint; readonly data: number };

@@ -1,11 +1,5 @@
 import { Bus, type RegionLabel } from '../../src/devices/bus.ts';
-import type {
-  Cancel,
-  InterruptLine,
-  MachineRequest,
-  MsiMessage,
-  MsiVector,
-} from '../../src/devices/device.ts';
+import type { Cancel, MachineRequest, MsiMessage, MsiVector } from '../../src/devices/device.ts';
 import type { MachineServices } from '../../src/devices/machine-services.ts';
 import { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
@@ -21,6 +15,7 @@ import {
   PORT,
 } from '../../src/vmm/memory/layout.ts';
 import { DeviceClock } from './device-clock.ts';
+import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
 
 const MiB = 2 ** 20;
@@ -123,6 +118,7 @@ export class FakeEventFds {
 export class FakeMsi implements MsiVector {
   readonly sent: MsiMessage[] = [];
   readonly fds = new Set<number>();
+  released = false;
   pending = false;
   #message: MsiMessage | null = null;
 
@@ -151,13 +147,11 @@ export class FakeMsi implements MsiVector {
   disconnect(fd: number): void {
     if (!this.fds.delete(fd)) throw new Error(`fd ${fd} is not connected`);
   }
-}
 
-export class FakeLine implements InterruptLine {
-  level = false;
-
-  set(level: boolean): void {
-    this.level = level;
+  release(): void {
+    if (this.released) throw new Error('the vector has been released already');
+    this.released = true;
+    this.fds.clear();
   }
 }
 
@@ -166,7 +160,7 @@ export class FakeMachine {
   readonly memory: FakeMemory;
   readonly eventFds = new FakeEventFds();
   readonly clock = new DeviceClock();
-  readonly lines = Array.from({ length: 24 }, () => new FakeLine());
+  readonly lines = Array.from({ length: 24 }, () => new FakeWire());
   readonly requests: MachineRequest[] = [];
   readonly broken: string[] = [];
   readonly diskErrors: string[] = [];
@@ -200,8 +194,7 @@ export class FakeMachine {
         memory32: PCI_MMIO32,
         memory64: { start: PCI_MMIO64_ALIGN, size: PCI_MMIO64_SIZE },
       },
-      interruptLines: this.lines.slice(PCI_INTX_GSI, PCI_INTX_GSI + PCI_INTX_GSIS),
-      firstInterrupt: PCI_INTX_GSI,
+      interrupts: { first: PCI_INTX_GSI, count: PCI_INTX_GSIS, line: gsi => this.lines[gsi]!.end() },
       request,
     });
     this.services = {
@@ -218,7 +211,7 @@ export class FakeMachine {
         this.eventFds.vectors.push(vector);
         return vector;
       },
-      interruptLine: gsi => this.lines[gsi]!,
+      interruptLine: gsi => this.lines[gsi]!.end(),
       allocateQueueCounters: () => {
         const queue = new FakeQueueCounters(this.queueCounters.length);
         this.queueCounters.push(queue);

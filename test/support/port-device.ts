@@ -3,17 +3,6 @@ import type { Device, MachineRequest } from '../../src/devices/device.ts';
 import type { PortRange } from '../../src/devices/device-type.ts';
 import { Random } from './random.ts';
 
-/** An interrupt line that counts its rising edges, as an edge-triggered input would. */
-export class CountingLine {
-  level = false;
-  edges = 0;
-
-  set(level: boolean): void {
-    if (level && !this.level) this.edges++;
-    this.level = level;
-  }
-}
-
 export class Requests {
   readonly all: MachineRequest[] = [];
   readonly request = (request: MachineRequest): void => {

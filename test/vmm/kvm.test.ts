@@ -246,6 +246,72 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     await expect.poll(() => takeRequest(vcpu)).toBe(true);
   });
 
+  it('of a shared level-triggered pin stay until the guest ends them, which every device on it hears', async () => {
+    const small = new SmallVm(owner);
+    const LEVEL = 1 << 15;
+    const ioapic = (register: number, value: number) => [
+      ...movEax(register),
+      ...storeEax(0xfec0_0000),
+      ...movEax(value),
+      ...storeEax(0xfec0_0010),
+    ];
+    const endOfInterrupt = [...movEax(0), ...storeEax(0xfee0_00b0)];
+    const vcpu = small.boot('protected32', [
+      ...ioapic(0x10 + 2 * 18, LEVEL | VECTOR),
+      ...outAl(0x80),
+      ...endOfInterrupt,
+      ...outAl(0x80),
+      ...endOfInterrupt,
+      ...outAl(0x80),
+    ]);
+    const lapic = vcpu.getLapic();
+    new DataView(lapic.buffer).setUint32(0xf0, 0x1ff, true);
+    vcpu.setLapic(lapic);
+    expect(run(vcpu)).toMatch('to port 0x80');
+
+    const interrupts = new Interrupts(small.vm, new ManualLoop(), owner);
+    const devices = [1, 2].map(() => {
+      const [trigger, resample] = [owner.ownFd(eventfd()), owner.ownFd(eventfd())];
+      const line = interrupts.line(18);
+      line.connect(trigger, resample);
+      return { trigger, resample, line };
+    });
+    const asserted = () => {
+      const requests = new DataView(small.vm.getIrqchip(IRQCHIP.IOAPIC).buffer).getUint32(16, true);
+      return (requests & (1 << 18)) !== 0;
+    };
+    /** Accepts the interrupt like a CPU: from requested to in service. */
+    const accept = () => {
+      const lapic = vcpu.getLapic();
+      const view = new DataView(lapic.buffer);
+      const bit = 1 << (VECTOR & 31);
+      const at = (VECTOR >>> 5) * 0x10;
+      expect(view.getUint32(0x200 + at, true) & bit).toBe(bit);
+      view.setUint32(0x200 + at, 0, true);
+      view.setUint32(0x100 + at, bit, true);
+      vcpu.setLapic(lapic);
+    };
+
+    signalEventfd(devices[0]!.trigger);
+    await expect.poll(asserted).toBe(true);
+    accept();
+    expect(run(vcpu)).toMatch('to port 0x80');
+    expect(devices.map(({ resample }) => drainEventfd(resample))).toEqual([1n, 1n]);
+    expect(asserted()).toBe(false);
+
+    // A level of a third device on the pin outlasts the end of the interrupt, and those of eventfds.
+    const third = interrupts.line(18);
+    third.set(true);
+    signalEventfd(devices[1]!.trigger);
+    accept();
+    devices[0]!.line.release();
+    expect(run(vcpu)).toMatch('to port 0x80');
+    expect(devices.map(({ resample }) => drainEventfd(resample))).toEqual([0n, 1n]);
+    expect(asserted()).toBe(true);
+    third.release();
+    expect(asserted()).toBe(false);
+  });
+
   it('reach the pins of the IOAPIC, the timer its pin 2', () => {
     const { vm } = withApic();
     const interrupts = new Interrupts(vm, new ManualLoop(), owner);

@@ -54,7 +54,7 @@ export class PciBus implements PciSlot {
       );
     }
     this.#slots[slot] = fn;
-    fn.attach(this, this.#upstream.interruptWire(slot));
+    fn.attach(this, slot);
     return slot;
   }
 
@@ -68,6 +68,10 @@ export class PciBus implements PciSlot {
 
   forwards(space: 'port' | 'memory', address: number, size: number): boolean {
     return this.#upstream.forwards(space, address, size);
+  }
+
+  interruptWire(slot: number): InterruptLine {
+    return this.#upstream.interruptWire(slot);
   }
 
   /** Remaps every BAR after a change upstream. */

@@ -32,6 +32,8 @@ export interface PciSlot {
   space(space: 'port' | 'memory'): Bus;
   /** Whether accesses to this range reach the bus. */
   forwards(space: 'port' | 'memory', address: number, size: number): boolean;
+  /** A new end of the wire that the INTA# pin in `slot` drives. */
+  interruptWire(slot: number): InterruptLine;
 }
 
 /**
@@ -45,6 +47,7 @@ export class PciFunction implements Device {
   readonly #hooks: ConfigHook[] = [];
   readonly #attachHooks: ((bus: PciSlot) => void)[] = [];
   #bus: PciSlot | null = null;
+  #slot = 0;
   #wire: InterruptLine | null = null;
   #interrupt = false;
 
@@ -107,10 +110,16 @@ export class PciFunction implements Device {
     return this.config.u8(REG.interruptPin) !== 0;
   }
 
+  /** Its slot on that bus. */
+  get slot(): number {
+    return this.#slot;
+  }
+
   /** Called by the bus that it is plugged into. */
-  attach(bus: PciSlot, wire: InterruptLine): void {
+  attach(bus: PciSlot, slot: number): void {
     this.#bus = bus;
-    this.#wire = wire;
+    this.#slot = slot;
+    this.#wire = bus.interruptWire(slot);
     for (const hook of this.#attachHooks) hook(bus);
   }
 

@@ -3,13 +3,21 @@ import type { AccessSize, Device, DeviceState, InterruptLine, IoHandler, Request
 import { stateOf } from '../state.ts';
 import { assignResources, type PciWindows } from './assign.ts';
 import { ConfigPorts, type ConfigSpaces } from './config-ports.ts';
-import { SharedWire } from './interrupt-wire.ts';
 import { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
 import { RootPort } from './root-port.ts';
 
 /** The function at 00:00.0, by which guests detect a PCI host. */
 const HOST_BRIDGE = { vendor: 0x1b36, device: 0x0008, revision: 0, classCode: 0x060000 } as const;
+
+/** The interrupt inputs that the INTx pins of bus 0 are wired to: pin p (INTA# 0) of slot s to input s + p, modulo their number. */
+export type PciInterrupts = {
+  /** Interrupt number of the first input. */
+  readonly first: number;
+  readonly count: number;
+  /** A new end of the wire to interrupt `gsi`. */
+  readonly line: (gsi: number) => InterruptLine;
+};
 
 export type PciHostOptions = {
   readonly ports: Bus;
@@ -20,10 +28,7 @@ export type PciHostOptions = {
   readonly ecam: { readonly start: number; readonly buses: number };
   /** Windows for BARs. */
   readonly windows: PciWindows;
-  /** The wires of the INTA# pins: slot s drives wire s modulo their number. */
-  readonly interruptLines: readonly InterruptLine[];
-  /** Interrupt number of the first wire, for the interrupt line registers. */
-  readonly firstInterrupt: number;
+  readonly interrupts: PciInterrupts;
   readonly request: RequestMachine;
 };
 
@@ -40,11 +45,10 @@ export class PciHost implements Device, ConfigSpaces {
 
   constructor(options: PciHostOptions) {
     this.#options = options;
-    const wires = options.interruptLines.map(line => new SharedWire(line));
     this.root = new PciBus('PCI bus 0', 'root', {
       ports: options.ports,
       memory: options.memory,
-      interruptWire: slot => wires[slot % wires.length]!.source(),
+      interruptWire: slot => options.interrupts.line(this.#interrupt(slot)),
       forwards: () => true,
     });
     this.root.plug(this.#bridge);
@@ -61,8 +65,7 @@ export class PciHost implements Device, ConfigSpaces {
 
   /** Assigns addresses to every function, like firmware: before the first boot and after each reset. */
   assign(): void {
-    const { windows, interruptLines, firstInterrupt } = this.#options;
-    assignResources(this.root, windows, slot => firstInterrupt + (slot % interruptLines.length));
+    assignResources(this.root, this.#options.windows, slot => this.#interrupt(slot));
   }
 
   readConfig(bus: number, devfn: number, offset: number, size: AccessSize): number {
@@ -90,6 +93,11 @@ export class PciHost implements Device, ConfigSpaces {
   load(state: DeviceState): void {
     this.#configPorts.load(stateOf(state, 'ports'));
     for (const bridge of this.#bridges()) bridge.load(stateOf(state, bridge.name));
+  }
+
+  #interrupt(slot: number): number {
+    const { first, count } = this.#options.interrupts;
+    return first + (slot % count);
   }
 
   #bridges(): PciFunction[] {

@@ -1,7 +1,6 @@
 import type { Bus } from '../bus.ts';
 import type { AccessSize, DeviceState, InterruptLine } from '../device.ts';
 import { addPowerManagement, addRootPortCapability } from './capabilities.ts';
-import { SharedWire } from './interrupt-wire.ts';
 import { PciBus, type PciUpstream } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
 import { COMMAND, REG, STATUS_CLEARABLE } from './registers.ts';
@@ -18,8 +17,6 @@ const PREFETCH_64BIT = 0x1;
  */
 export class RootPort extends PciFunction implements PciUpstream {
   readonly secondary: PciBus;
-  /** The device's pins are routed to the port's own pin. */
-  #wire: SharedWire | null = null;
 
   /** @param slot slot number that the guest shows, unique in the machine */
   constructor(name: string, slot: number) {
@@ -49,14 +46,10 @@ export class RootPort extends PciFunction implements PciUpstream {
     return this.bus!.space('memory');
   }
 
-  override attach(bus: PciBus, wire: InterruptLine): void {
-    super.attach(bus, wire);
-    this.#wire = new SharedWire(wire);
-  }
-
+  /** The device's pins are routed to the port's own pin. */
   interruptWire(): InterruptLine {
-    if (this.#wire === null) throw new Error(`${this.name} must be plugged in before the device behind it`);
-    return this.#wire.source();
+    if (this.bus === null) throw new Error(`${this.name} must be plugged in before the device behind it`);
+    return this.bus.interruptWire(this.slot);
   }
 
   /** The number that the guest assigned to the bus behind the port; 0 if none. */

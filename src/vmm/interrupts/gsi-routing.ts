@@ -4,13 +4,18 @@ import type { GsiRoute, VmFd } from '../kvm/vm-fd.ts';
 
 /** Lower GSIs are the pins of the interrupt controllers. */
 const FIRST_MSI_GSI = IOAPIC_NUM_PINS;
-/** KVM_CAP_IRQ_ROUTING: the size of KVM's table. */
-const GSI_LIMIT = 4096;
+/** KVM_MAX_IRQ_ROUTES (linux/kvm_host.h): entries in KVM's table. */
+const MAX_ROUTES = 4096;
 const PIC_PINS = 8;
 
 /** The 8254's interrupt, which boards wire to pin 2 of the IOAPIC, as the MADT says. */
 const TIMER_GSI = 0;
 const TIMER_IOAPIC_PIN = 2;
+
+const PIN_ROUTES: readonly GsiRoute[] = pinRoutes();
+
+/** How many MSI vectors of a VM can have a route at a time. */
+export const MAX_MSI_ROUTES = MAX_ROUTES - PIN_ROUTES.length;
 
 /**
  * The VM's table from GSIs to interrupt controller pins and MSI messages. Replacing it waits until no vCPU uses KVM's old
@@ -21,18 +26,33 @@ export class GsiRouting {
   readonly #requestApply: () => void;
   readonly #messages = new Map<number, MsiMessage>();
   readonly #waiting = new Map<number, () => void>();
+  /** Allocated before, and free again. */
+  readonly #freed: number[] = [];
   #nextGsi = FIRST_MSI_GSI;
 
   constructor(vm: Pick<VmFd, 'setGsiRouting'>, requestApply: () => void) {
     this.#vm = vm;
     this.#requestApply = requestApply;
-    vm.setGsiRouting(pinRoutes());
+    vm.setGsiRouting(PIN_ROUTES);
   }
 
-  /** A GSI for one MSI vector. */
-  allocateMsiGsi(): number {
-    if (this.#nextGsi === GSI_LIMIT) throw new RangeError(`a VM has at most ${GSI_LIMIT} interrupt routes`);
-    return this.#nextGsi++;
+  /** A GSI for one MSI vector; null when all `MAX_MSI_ROUTES` are taken. */
+  allocate(): number | null {
+    const freed = this.#freed.pop();
+    if (freed !== undefined) return freed;
+    return this.#nextGsi < FIRST_MSI_GSI + MAX_MSI_ROUTES ? this.#nextGsi++ : null;
+  }
+
+  /** Gives a GSI back, which must have no irqfd any more. Its route leaves KVM's table with the next change. */
+  free(gsi: number): void {
+    this.#waiting.delete(gsi);
+    this.#messages.delete(gsi);
+    this.#freed.push(gsi);
+  }
+
+  /** Allocated GSIs. */
+  get allocated(): number {
+    return this.#nextGsi - FIRST_MSI_GSI - this.#freed.length;
   }
 
   /** Routes `gsi` to `message`, and calls `then` once the route is active: at once if it already is, else from `apply`. */
@@ -54,7 +74,7 @@ export class GsiRouting {
   apply(): void {
     if (this.#waiting.size === 0) return;
     const routes = [...this.#messages].map(([gsi, { address, data }]) => ({ gsi, address, data }));
-    this.#vm.setGsiRouting([...pinRoutes(), ...routes]);
+    this.#vm.setGsiRouting([...PIN_ROUTES, ...routes]);
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     for (const then of waiting) then();

@@ -1,9 +1,12 @@
-import type { EventLoop, InterruptLine, MsiVector } from '../../devices/device.ts';
+import type { DeviceState, EventLoop, InterruptLine, MsiVector } from '../../devices/device.ts';
+import { bytesOf, DeviceStateError } from '../../devices/state.ts';
+import { IOAPIC_NUM_PINS } from '../kvm/constants.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
-import { GsiRouting } from './gsi-routing.ts';
-import { IrqfdVector } from './irqfd-vector.ts';
+import { GsiLines } from './gsi-lines.ts';
+import { GsiRouting, MAX_MSI_ROUTES } from './gsi-routing.ts';
+import { IrqfdVector, type VectorContext } from './irqfd-vector.ts';
 
 /** What interrupts need from KVM. */
 export type InterruptVm = Pick<
@@ -13,36 +16,71 @@ export type InterruptVm = Pick<
 
 /** The interrupts of one VM: wires to its 8259s and IOAPIC, and MSI vectors as irqfds. The irqchip must exist. */
 export class Interrupts {
-  readonly #vm: InterruptVm;
   readonly #routing: GsiRouting;
-  /** How many wires assert each GSI. */
-  readonly #asserted = new Map<number, number>();
+  readonly #lines: GsiLines;
+  readonly #vectors: VectorContext;
+  #isFull = false;
 
-  constructor(vm: InterruptVm, events: EventLoop, owner: ResourceOwner) {
+  /** @param warn called once, with a sentence for the user, when the VM has more MSI vectors in use than KVM has routes */
+  constructor(
+    vm: InterruptVm,
+    events: EventLoop,
+    owner: ResourceOwner,
+    warn: (text: string) => void = () => {},
+  ) {
     const applyFd = owner.ownFd(eventfd());
-    this.#vm = vm;
     this.#routing = new GsiRouting(vm, () => signalEventfd(applyFd));
+    this.#lines = new GsiLines(vm);
+    const onFull = () => {
+      if (!this.#isFull) warn(ROUTES_FULL);
+      this.#isFull = true;
+    };
+    this.#vectors = { vm, routing: this.#routing, events, onFull };
     events.watch(applyFd, () => this.#routing.apply());
   }
 
-  /**
-   * A wire to GSI 0-23: ISA interrupts 0-15 reach the 8259s and the IOAPIC, the others the IOAPIC alone. Wires to the same
-   * GSI are ORed: it is asserted while any of them is.
-   */
+  /** A wire to GSI 0-23: ISA interrupts 0-15 reach the 8259s and the IOAPIC, the others the IOAPIC alone. */
   line(gsi: number): InterruptLine {
-    let level = false;
-    return {
-      set: next => {
-        if (next === level) return;
-        level = next;
-        const asserted = (this.#asserted.get(gsi) ?? 0) + (next ? 1 : -1);
-        this.#asserted.set(gsi, asserted);
-        if (asserted === (next ? 1 : 0)) this.#vm.setIrqLine(gsi, next);
-      },
-    };
+    if (!isPin(gsi)) throw new RangeError(`GSI ${gsi} is no pin of an interrupt controller`);
+    return this.#lines.line(gsi);
   }
 
+  /** A vector, which takes a GSI once it has a message and an eventfd. */
   allocateMsi(): MsiVector {
-    return new IrqfdVector(this.#vm, this.#routing);
+    return new IrqfdVector(this.#vectors);
   }
+
+  /** GSIs that MSI vectors hold. */
+  get allocatedGsis(): number {
+    return this.#routing.allocated;
+  }
+
+  /** Which lines devices assert. KVM has it too, but neither KVM_GET_IRQCHIP nor anything else reads it. */
+  save(): DeviceState {
+    return { lines: Uint8Array.from(this.#lines.high) };
+  }
+
+  /**
+   * Asserts the lines that were asserted, until `settle`. Call it before the state of the interrupt controllers is loaded: then a
+   * device that asserts its line again as it is loaded causes no second edge.
+   * @throws DeviceStateError
+   */
+  load(state: DeviceState): void {
+    const lines = [...bytesOf(state, 'lines')];
+    if (!lines.every(isPin)) throw new DeviceStateError('lines', `list of GSIs below ${IOAPIC_NUM_PINS}`);
+    this.#lines.hold(lines);
+  }
+
+  /** Call it when all devices have been loaded: from here on a line is what its devices make it. */
+  settle(): void {
+    this.#lines.letGo();
+  }
+}
+
+const ROUTES_FULL =
+  `all ${MAX_MSI_ROUTES} interrupt routes that KVM has for a VM are in use: further MSI vectors are served by the machine ` +
+  'thread, which is slower; give the VM fewer devices, or devices with fewer queues';
+
+function isPin(gsi: number): boolean {
+  return Number.isInteger(gsi) && gsi >= 0 && gsi < IOAPIC_NUM_PINS;
 }

@@ -1,42 +1,49 @@
-import type { MsiMessage, MsiVector } from '../../devices/device.ts';
+import type { Cancel, EventLoop, MsiMessage, MsiVector } from '../../devices/device.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import { drainEventfd } from '../native/libc.ts';
 import { type GsiRouting, sameMessage } from './gsi-routing.ts';
 
-type VectorVm = Pick<VmFd, 'assignIrqfd' | 'deassignIrqfd' | 'signalMsi'>;
+/** What the vectors of a VM share. */
+export type VectorContext = {
+  readonly vm: Pick<VmFd, 'assignIrqfd' | 'deassignIrqfd' | 'signalMsi'>;
+  readonly routing: GsiRouting;
+  readonly events: EventLoop;
+  /** A vector got no route, for KVM's table is full. */
+  readonly onFull: () => void;
+};
 
 /**
  * One MSI vector. While it has a message, its eventfds are irqfds: KVM sends the message when one is signaled. While it has
  * none, a signal stays in the eventfd's count, where `pending` finds it; KVM delivers it when the eventfd becomes an irqfd
- * again.
+ * again. A vector takes a GSI when its first irqfd needs one. If there is none left, the machine thread waits for the
+ * eventfds and sends the messages, which needs no route.
  */
 export class IrqfdVector implements MsiVector {
-  readonly #vm: VectorVm;
-  readonly #routing: GsiRouting;
-  readonly #gsi: number;
+  readonly #context: VectorContext;
+  #gsi: number | null = null;
   readonly #fds = new Set<number>();
-  /** The members of `#fds` that are irqfds. */
-  readonly #armed = new Set<number>();
+  /** The members of `#fds` that are irqfds or are watched by the machine thread, and how that ends. */
+  readonly #armed = new Map<number, Cancel>();
   #message: MsiMessage | null = null;
   /** A signal that was drained from its eventfd. */
   #latched = false;
+  #released = false;
 
-  constructor(vm: VectorVm, routing: GsiRouting) {
-    this.#vm = vm;
-    this.#routing = routing;
-    this.#gsi = routing.allocateMsiGsi();
+  constructor(context: VectorContext) {
+    this.#context = context;
   }
 
   configure(message: MsiMessage | null): void {
+    this.#checkInUse();
     if (sameMessage(this.#message, message)) return;
     this.#disarm();
     this.#message = message;
     if (message === null) return;
     if (this.#latched) {
       this.#latched = false;
-      this.#vm.signalMsi(message);
+      this.#context.vm.signalMsi(message);
     }
-    this.#arm();
+    this.#arm(message);
   }
 
   get pending(): boolean {
@@ -50,43 +57,74 @@ export class IrqfdVector implements MsiVector {
   }
 
   signal(): void {
+    this.#checkInUse();
     if (this.#message === null) this.#latched = true;
-    else this.#vm.signalMsi(this.#message);
+    else this.#context.vm.signalMsi(this.#message);
   }
 
   connect(fd: number): void {
+    this.#checkInUse();
     this.#fds.add(fd);
-    this.#arm();
+    if (this.#message !== null) this.#arm(this.#message);
   }
 
   disconnect(fd: number): void {
-    if (!this.#fds.has(fd)) return;
-    if (this.#armed.delete(fd)) this.#vm.deassignIrqfd(fd, this.#gsi);
+    if (!this.#fds.delete(fd)) return;
+    const disarm = this.#armed.get(fd);
+    this.#armed.delete(fd);
+    if (disarm !== undefined) disarm();
     else if (drainEventfd(fd) > 0n) this.signal();
-    this.#fds.delete(fd);
   }
 
-  #arm(): void {
-    if (this.#message === null || this.#fds.size === this.#armed.size) return;
-    this.#routing.route(this.#gsi, this.#message, () => {
-      for (const fd of this.#fds) {
-        if (this.#armed.has(fd)) continue;
-        this.#vm.assignIrqfd(fd, this.#gsi);
-        this.#armed.add(fd);
+  release(): void {
+    if (this.#released) return;
+    this.#disarm();
+    this.#fds.clear();
+    this.#message = null;
+    this.#latched = false;
+    if (this.#gsi !== null) this.#context.routing.free(this.#gsi);
+    this.#gsi = null;
+    this.#released = true;
+  }
+
+  #arm(message: MsiMessage): void {
+    if (this.#fds.size === this.#armed.size) return;
+    const { vm, routing, events, onFull } = this.#context;
+    this.#gsi ??= routing.allocate();
+    const gsi = this.#gsi;
+    if (gsi === null) {
+      onFull();
+      for (const fd of this.#unarmed())
+        this.#armed.set(
+          fd,
+          events.watch(fd, () => this.signal()),
+        );
+      return;
+    }
+    routing.route(gsi, message, () => {
+      for (const fd of this.#unarmed()) {
+        vm.assignIrqfd(fd, gsi);
+        this.#armed.set(fd, () => vm.deassignIrqfd(fd, gsi));
       }
     });
   }
 
   #disarm(): void {
-    this.#routing.cancel(this.#gsi);
-    for (const fd of this.#armed) this.#vm.deassignIrqfd(fd, this.#gsi);
+    if (this.#gsi !== null) this.#context.routing.cancel(this.#gsi);
+    for (const disarm of this.#armed.values()) disarm();
     this.#armed.clear();
   }
 
   /** Drains the eventfds that are not irqfds. */
   #collect(): void {
-    for (const fd of this.#fds) {
-      if (!this.#armed.has(fd) && drainEventfd(fd) > 0n) this.#latched = true;
-    }
+    for (const fd of this.#unarmed()) if (drainEventfd(fd) > 0n) this.#latched = true;
+  }
+
+  #unarmed(): number[] {
+    return [...this.#fds].filter(fd => !this.#armed.has(fd));
+  }
+
+  #checkInUse(): void {
+    if (this.#released) throw new Error('an MSI vector was used after its release');
   }
 }

@@ -112,9 +112,13 @@ export class VmFd {
     kvmIoctl(this.fd, 'KVM_SET_GSI_ROUTING', bytes);
   }
 
-  /** From now on every signal of eventfd `fd` raises `gsi`, in the kernel. */
-  assignIrqfd(fd: number, gsi: number): void {
-    setStruct(this.fd, 'KVM_IRQFD', structs.kvmIrqfd, { fd, gsi, flags: 0, resamplefd: 0 });
+  /**
+   * From now on every signal of eventfd `fd` raises `gsi`, in the kernel. With `resampleFd` the pin stays asserted until the guest
+   * ends the interrupt, which signals `resampleFd`.
+   */
+  assignIrqfd(fd: number, gsi: number, resampleFd?: number): void {
+    const flags = resampleFd === undefined ? 0 : IRQFD_FLAG.RESAMPLE;
+    setStruct(this.fd, 'KVM_IRQFD', structs.kvmIrqfd, { fd, gsi, flags, resamplefd: resampleFd ?? 0 });
   }
 
   deassignIrqfd(fd: number, gsi: number): void {

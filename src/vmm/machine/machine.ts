@@ -54,7 +54,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   native.setMemory(ram.regions);
   native.setSeccomp(config.confine !== 'off');
 
-  const interrupts = new Interrupts(vm, base.loop, native);
+  const interrupts = new Interrupts(vm, base.loop, native, base.warn);
   const queues = new QueueThreads(native);
   const services = machineServices(base, { vm, ram, interrupts, queues });
   const buses: Buses = {
@@ -98,14 +98,16 @@ function mmio64Window(ram: GuestRam): Window {
 }
 
 function pciHost(buses: Buses, services: MachineServices, memory64: Window): PciHost {
-  const gsis = Array.from({ length: layout.PCI_INTX_GSIS }, (_, pin) => layout.PCI_INTX_GSI + pin);
   return new PciHost({
     ...buses,
     configPort: layout.PORT.pciConfigAddress,
     ecam: layout.ECAM,
     windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64 },
-    interruptLines: gsis.map(gsi => services.interruptLine(gsi)),
-    firstInterrupt: layout.PCI_INTX_GSI,
+    interrupts: {
+      first: layout.PCI_INTX_GSI,
+      count: layout.PCI_INTX_GSIS,
+      line: gsi => services.interruptLine(gsi),
+    },
     request: services.request,
   });
 }

@@ -96,6 +96,10 @@ export class MachineRunner {
         this.#report.broke(device, reason);
         this.#link.flush();
       },
+      warn: text => {
+        this.#report.happened('warning', text);
+        this.#link.flush();
+      },
       reportDiskErrors: (device, text) => {
         this.#report.diskFailed(device, text);
         this.#link.flush();

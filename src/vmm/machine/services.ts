@@ -16,6 +16,8 @@ export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly reportDiskErrors: (device: string, text: string | null) => void;
+  /** Tells the user about something that does not stop the machine. */
+  readonly warn: (text: string) => void;
   readonly console: CharBackend;
   readonly files: HostFiles;
 };

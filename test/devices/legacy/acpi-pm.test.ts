@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { AcpiPm } from '../../../src/devices/legacy/acpi-pm.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
-import { CountingLine, portBus, Requests, writeRubbish } from '../../support/port-device.ts';
+import { FakeLine } from '../../support/fake-line.ts';
+import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
 
 const [STATUS, ENABLE, CONTROL, TIMER] = [0x600, 0x602, 0x604, 0x608];
 const POWER_BUTTON = 0x100;
 const SECOND = 1_000_000_000n;
 
 function rig(clock = new DeviceClock()) {
-  const sci = new CountingLine();
+  const sci = new FakeLine();
   const requests = new Requests();
   const device = new AcpiPm({ port: STATUS, sci, clock, request: requests.request });
   return { device, sci, clock, requests, bus: portBus(device) };

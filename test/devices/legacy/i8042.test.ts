@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { I8042 } from '../../../src/devices/legacy/i8042.ts';
-import { CountingLine, portBus, Requests, writeRubbish } from '../../support/port-device.ts';
+import { FakeLine } from '../../support/fake-line.ts';
+import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
 
 const DATA = 0x60;
 const COMMAND = 0x64;
 
 function rig() {
-  const keyboardLine = new CountingLine();
+  const keyboardLine = new FakeLine();
   const requests = new Requests();
   const device = new I8042({ dataPort: DATA, commandPort: COMMAND, keyboardLine, request: requests.request });
   const bus = portBus(device);

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { Rtc } from '../../../src/devices/legacy/rtc.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
-import { CountingLine, portBus, writeRubbish } from '../../support/port-device.ts';
+import { FakeLine } from '../../support/fake-line.ts';
+import { portBus, writeRubbish } from '../../support/port-device.ts';
 
 const PORT = 0x70;
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
 function rig(clock = new DeviceClock()) {
-  const line = new CountingLine();
+  const line = new FakeLine();
   const memory = [
     { address: 0, size: 3 * GiB, host: 0n },
     { address: 4 * GiB, size: 1 * GiB, host: 0n },

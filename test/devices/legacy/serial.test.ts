@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { CharBackend } from '../../../src/devices/device.ts';
 import { Serial } from '../../../src/devices/legacy/serial.ts';
-import { CountingLine, portBus, writeRubbish } from '../../support/port-device.ts';
+import { FakeLine } from '../../support/fake-line.ts';
+import { portBus, writeRubbish } from '../../support/port-device.ts';
 
 const COM1 = 0x3f8;
 const [RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -14,7 +15,7 @@ function rig() {
     },
     onInput: null,
   };
-  const line = new CountingLine();
+  const line = new FakeLine();
   const device = new Serial({ name: 'com1', port: COM1, line, backend });
   const bus = portBus(device);
   return {

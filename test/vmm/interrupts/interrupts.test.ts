@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_MSI_ROUTES } from '../../../src/vmm/interrupts/gsi-routing.ts';
 import { Interrupts, type InterruptVm } from '../../../src/vmm/interrupts/interrupts.ts';
 import type { GsiRoute } from '../../../src/vmm/kvm/vm-fd.ts';
 import { drainEventfd, eventfd, signalEventfd } from '../../../src/vmm/native/libc.ts';
@@ -14,8 +15,8 @@ class RecordingVm implements InterruptVm {
     this.routes = routes;
     this.log.push('routes');
   }
-  assignIrqfd(_fd: number, gsi: number): void {
-    this.log.push(`assign ${gsi}`);
+  assignIrqfd(_fd: number, gsi: number, resampleFd?: number): void {
+    this.log.push(`assign ${gsi}${resampleFd === undefined ? '' : ' with resample'}`);
   }
   deassignIrqfd(_fd: number, gsi: number): void {
     this.log.push(`deassign ${gsi}`);
@@ -37,10 +38,12 @@ const owner = new LocalOwner();
 let vm: RecordingVm;
 let loop: ManualLoop;
 let interrupts: Interrupts;
+let warnings: string[];
 beforeEach(() => {
+  warnings = [];
   vm = new RecordingVm();
   loop = new ManualLoop();
-  interrupts = new Interrupts(vm, loop, owner);
+  interrupts = new Interrupts(vm, loop, owner, text => warnings.push(text));
 });
 afterEach(() => owner.release());
 
@@ -71,6 +74,57 @@ describe('the pins', () => {
     expect(vm.take()).toEqual(['line 17 up']);
     second.set(false);
     expect(vm.take()).toEqual(['line 17 down']);
+  });
+
+  it('are only those of the IOAPIC', () => {
+    expect(() => interrupts.line(24)).toThrow('GSI 24 is no pin');
+  });
+
+  it('take eventfds of several devices, beside the levels of others', () => {
+    vm.take();
+    const [first, second] = [interrupts.line(18), interrupts.line(18)];
+    const [trigger, resample, edge] = [newEventfd(), newEventfd(), newEventfd()];
+    first.connect(trigger, resample);
+    second.connect(edge);
+    expect(() => first.connect(trigger, resample)).toThrow('drives GSI 18 already');
+    second.set(true);
+    expect(vm.take()).toEqual(['assign 18 with resample', 'assign 18', 'line 18 up']);
+    second.disconnect(trigger);
+    expect(vm.take()).toEqual([]);
+    second.release();
+    second.release();
+    expect(vm.take()).toEqual(['deassign 18', 'line 18 down']);
+    first.disconnect(trigger);
+    expect(vm.take()).toEqual(['deassign 18']);
+  });
+
+  it('are held as they were saved until the devices have been loaded', () => {
+    const [serial, disk] = [interrupts.line(4), interrupts.line(17)];
+    serial.set(true);
+    disk.set(true);
+    disk.set(false);
+    const state = interrupts.save();
+    expect(state).toEqual({ lines: Uint8Array.of(4) });
+    serial.set(false);
+    disk.set(true);
+    vm.take();
+
+    interrupts.load(state);
+    expect(vm.take()).toEqual(['line 4 up']);
+    serial.set(true);
+    disk.set(false);
+    interrupts.settle();
+    expect(vm.take()).toEqual(['line 17 down']);
+    expect(interrupts.save()).toEqual(state);
+  });
+
+  it('that nothing asserts after a load fall', () => {
+    interrupts.load({ lines: Uint8Array.of(9, 20) });
+    vm.take();
+    interrupts.settle();
+    expect(vm.take()).toEqual(['line 9 down', 'line 20 down']);
+    expect(() => interrupts.load({ lines: Uint8Array.of(24) })).toThrow('list of GSIs below 24');
+    expect(() => interrupts.load({})).toThrow('"lines"');
   });
 });
 
@@ -169,5 +223,91 @@ describe('an MSI vector', () => {
     vector.configure(message(1));
     loop.run();
     expect(vm.take()).toEqual(['assign 24']);
+  });
+});
+
+describe('GSIs', () => {
+  const used = () => {
+    const vector = interrupts.allocateMsi();
+    vector.connect(newEventfd());
+    vector.configure(message(1));
+    return vector;
+  };
+
+  it('are taken by vectors that have a message and an eventfd, and freed with them', () => {
+    const silent = interrupts.allocateMsi();
+    silent.configure(message(2));
+    silent.signal();
+    expect(interrupts.allocatedGsis).toBe(0);
+    const [first, second] = [used(), used()];
+    loop.run();
+    expect(interrupts.allocatedGsis).toBe(2);
+    vm.take();
+    first.release();
+    first.release();
+    silent.release();
+    expect(vm.take()).toEqual(['deassign 24']);
+    expect(interrupts.allocatedGsis).toBe(1);
+    expect(() => first.configure(message(3))).toThrow('after its release');
+
+    const third = used();
+    loop.run();
+    expect(vm.take()).toEqual(['routes', 'assign 24']);
+    expect(vm.routes.filter(route => route.gsi >= 24)).toHaveLength(2);
+    for (const vector of [second, third]) vector.release();
+    expect(interrupts.allocatedGsis).toBe(0);
+  });
+
+  it('of a vector that is released before its route is applied get no irqfd', () => {
+    vm.take();
+    const vector = used();
+    vector.release();
+    loop.run();
+    expect(vm.take()).toEqual([]);
+    used();
+    loop.run();
+    expect(vm.take()).toEqual(['routes', 'assign 24']);
+  });
+
+  it('run out: then the machine thread sends the messages, and the user is told once', () => {
+    const fd = newEventfd();
+    const vectors = Array.from({ length: MAX_MSI_ROUTES }, () => {
+      const vector = interrupts.allocateMsi();
+      vector.configure(message(1));
+      vector.connect(fd);
+      return vector;
+    });
+    loop.run();
+    // KVM's own limit: entries in the table, pins included.
+    expect(vm.routes).toHaveLength(4096);
+    expect(warnings).toEqual([]);
+    vm.take();
+
+    const eventfds = [newEventfd(), newEventfd()];
+    const late = eventfds.map((fd, i) => {
+      const vector = interrupts.allocateMsi();
+      vector.configure(message(7 + i));
+      vector.connect(fd);
+      return vector;
+    });
+    for (const fd of eventfds) signalEventfd(fd);
+    loop.run();
+    expect(vm.take()).toEqual(['msi 7', 'msi 8']);
+    expect(warnings).toEqual([expect.stringContaining('all 4057 interrupt routes')]);
+
+    late[0]!.configure(null);
+    signalEventfd(eventfds[0]!);
+    loop.run();
+    expect(vm.take()).toEqual([]);
+    expect(late[0]!.pending).toBe(true);
+    vectors[5]!.release();
+    vm.take();
+    late[0]!.configure(message(9));
+    loop.run();
+    expect(vm.take()).toEqual(['msi 9', 'routes', 'assign 29']);
+    for (const vector of [...vectors, ...late]) vector.release();
+    signalEventfd(eventfds[1]!);
+    loop.run();
+    expect(interrupts.allocatedGsis).toBe(0);
   });
 });
