@@ -71,10 +71,19 @@ export type VirtioQueue = {
   readonly counters: QueueCounters;
 };
 
-/** A device's position in a split virtqueue: free-running 16-bit indices. */
+/**
+ * A device's position in a virtqueue. In a split one, `lastAvail` and `usedIndex` are free-running 16-bit indices. In a packed one
+ * (virtio 1.3 §2.8.1), each has the index of a descriptor in bits 0 to 14 and the wrap counter in bit 15, as vhost has it: both are
+ * 0x8000 in a queue that has just been set up. The first has the next descriptor to take, the second the next to write.
+ */
 export type QueueProgress = {
   readonly lastAvail: number;
   readonly usedIndex: number;
-  /** Heads of the chains that were taken and not returned, to be served first. Absent if there are none. */
+  /** Of a split virtqueue: heads of the chains that were taken and not returned, to be served first. Absent if there are none. */
   readonly unfinished?: readonly number[];
+  /**
+   * Of a packed virtqueue: the descriptors of those chains, 16 bytes each as they were in the ring, chain by chain in any order. The
+   * ring itself may no longer have them, because used descriptors are written over them. Absent if there are none.
+   */
+  readonly unfinishedDescriptors?: Uint8Array;
 };
