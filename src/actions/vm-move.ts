@@ -43,7 +43,7 @@ function rowsOf(state: AppState, id: string, tab: ListTab, { addressOrder }: VmV
     case 'disks':
       return vm === undefined ? 0 : deviceRows(vm, rates, 'disk').length;
     case 'networks':
-      return vm === undefined ? 0 : deviceRows(vm, rates, 'network').length;
+      return vm === undefined ? 0 : deviceRows(vm, rates, 'net').length;
     case 'devices':
       return vm === undefined ? 0 : deviceRows(vm, rates).length;
   }

@@ -9,7 +9,7 @@ export function registerDevices(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }) => {
       const { deviceTable } = await import('../devices/registry.ts');
-      const devices = deviceTable.map(({ type, title, description, builtin }) => ({
+      const devices = deviceTable.rows.map(({ type, title, description, builtin }) => ({
         type,
         title,
         description,

@@ -1,3 +1,4 @@
+import { deviceTable } from '../devices/registry.ts';
 import type { ConfigProblem, MachineConfigInput } from '../vmm/machine/config.ts';
 
 type DeviceInput = NonNullable<MachineConfigInput['devices']>[number];
@@ -56,7 +57,7 @@ function where({ path }: ConfigProblem, words: OptionWords, devices: readonly De
   if (key !== 'devices') return words.options[`${key}.${part}`] ?? words.options[key] ?? path.join('.');
   const device = devices[Number(part)];
   if (device === undefined) return words.devices;
-  const option =
-    'path' in device ? `${words.disk} ${String(device.path)}` : `${words.devices} ${device.type}`;
+  const disk = deviceTable.disk(device);
+  const option = disk === null ? `${words.devices} ${device.type}` : `${words.disk} ${disk.path}`;
   return rest.length === 0 ? option : `${option}: ${rest.join('.')}`;
 }

@@ -1,4 +1,5 @@
 import { sameFile } from '../definitions/same-disk.ts';
+import { deviceTable } from '../devices/registry.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
@@ -55,10 +56,10 @@ export async function runVm(
 
 /** @throws UsageError for two writable disks that are the same file */
 function refuseSameFile(devices: MachineConfig['devices']): void {
-  const disks = devices.flatMap(device =>
-    'path' in device ? [{ file: device.path, readonly: device.readonly === true }] : [],
+  const disks = devices.map(device => deviceTable.disk(device)).filter(disk => disk !== null);
+  const same = sameFile(
+    disks.map(({ path, readonly }, index) => ({ key: `disk ${index + 1}`, file: path, readonly })),
   );
-  const same = sameFile(disks.map((disk, index) => ({ key: `disk ${index + 1}`, ...disk })));
   if (same !== null) throw new UsageError(same);
 }
 

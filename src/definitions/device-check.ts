@@ -12,8 +12,7 @@ export type DeviceCheck =
 export function checkDevice(
   entry: { readonly type: string } & Readonly<Record<string, unknown>>,
 ): DeviceCheck {
-  const row = deviceTable.find(({ type, builtin }) => type === entry.type && !builtin);
-  if (row === undefined) return { missing: 'type' };
+  if (deviceTable.find(entry.type) === undefined) return { missing: 'type' };
   const parsed = deviceConfig.safeParse(entry);
   if (parsed.success) return { device: parsed.data };
   const options = parsed.error.issues.flatMap(issue =>

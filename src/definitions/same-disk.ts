@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import type { DeviceConfig } from '../devices/registry.ts';
+import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import type { Disk } from './fields/disks.ts';
 
 /** A disk of a definition. */
@@ -67,11 +67,12 @@ function disksOf({ disks, devices }: Disks): DiskUse[] {
       file,
       readonly: cdrom || readonly,
     })),
-    ...devices.flatMap((device, index) =>
-      'path' in device && typeof device.path === 'string'
-        ? [{ key: `devices[${index}].path`, file: device.path, readonly: device.readonly === true }]
-        : [],
-    ),
+    ...devices.flatMap((device, index) => {
+      const disk = deviceTable.disk(device);
+      return disk === null
+        ? []
+        : [{ key: `devices[${index}].path`, file: disk.path, readonly: disk.readonly }];
+    }),
   ];
 }
 

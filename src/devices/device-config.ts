@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { deviceSchemas } from './registry.ts';
+import { deviceTable } from './registry.ts';
 
 /** The schema of one entry of a configuration's `devices`. */
-export const deviceConfig = z.discriminatedUnion('type', deviceSchemas(z));
+export const deviceConfig = deviceTable.schema(z);

@@ -1,7 +1,11 @@
 import type * as z from 'zod';
+import type { BackendKind } from './backends/backend-type.ts';
 import type { Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
+import type { Zod } from './zod.ts';
+
+export type { Zod } from './zod.ts';
 
 /** Ports that a device responds to. */
 export type PortRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
@@ -13,6 +17,18 @@ export type DeviceFact = {
   readonly unit?: 'bytes';
 };
 
+/** The ACPI power button of a machine. */
+export interface PowerButton {
+  press(): void;
+  /** Whether the guest has turned it on; one that has not does not notice it. */
+  readonly enabled: boolean;
+}
+
+/** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
+export type DeviceCapabilities = {
+  readonly powerButton?: PowerButton;
+};
+
 /** A new device, and what the machine must connect for it. */
 export type BuiltDevice = {
   readonly device: Device;
@@ -20,15 +36,15 @@ export type BuiltDevice = {
   readonly pci?: PciFunction;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
+  readonly capabilities?: DeviceCapabilities;
   /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];
 };
 
-/**
- * The schema library, passed as an argument. The table does not import it: it would cost each machine thread more memory
- * and start time than all device models together.
- */
-export type Zod = typeof z;
+/** The buses that a device may sit on. */
+export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'floppy', 'virtio-serial'] as const;
+
+export type BusKind = (typeof BUSES)[number];
 
 /** How QEMU's command line names a device. */
 export type QemuNames = {
@@ -41,17 +57,39 @@ export type QemuNames = {
   readonly properties: Readonly<Record<string, string>>;
 };
 
-/** A row of the registration table. */
+/** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
+export type LibvirtNames = {
+  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev' | 'console';
+  readonly models: readonly string[];
+};
+
+/** A key that definitions have for such devices: `disks` of bus `virtio`, `rng`. */
+export type DefinitionKey = {
+  readonly key: 'disks' | 'nics' | 'console' | 'rng' | 'balloon' | 'passthrough';
+  /** Of several types with the same key, the one that this value selects: a disk's bus, a network card's model. */
+  readonly value?: string;
+};
+
+/** A row of the device table: everything about a device model that the rest of the program needs to know. */
 export type DeviceType = {
   /** The name in configurations and on screens: `virtio-blk`. */
   readonly type: string;
   readonly title: string;
   /** One sentence, without its full stop. */
   readonly description: string;
-  /** Its role, for screens with a section for such devices. */
-  readonly role?: 'disk' | 'network';
+  /** The kind of bus that it sits on. */
+  readonly bus: BusKind;
+  /**
+   * The kind of back end that it is connected to. Screens have a section for each kind. A device with a disk has the options
+   * of `diskFields`.
+   */
+  readonly backend?: BackendKind;
   /** Absent where QEMU has no such device. */
   readonly qemu?: QemuNames;
+  /** Absent where libvirt has no such device. */
+  readonly libvirt?: LibvirtNames;
+  /** Absent where definitions list it under `devices` only. */
+  readonly definition?: DefinitionKey;
 };
 
 /** A device that every machine has. */
@@ -67,7 +105,7 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   readonly prefix: string;
   /** The builtin device that this one replaces. */
   readonly replaces?: string;
-  /** The schema of the options, with the literal `type`. */
+  /** The schema of the options: `deviceFields`, and the type's own. */
   readonly config: (zod: Zod) => Schema;
   /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
@@ -78,3 +116,11 @@ export const DEVICE_NAME = {
   pattern: /^[a-z][a-z0-9-]{0,15}$/,
   rule: 'a device name starts with a letter, has only lowercase letters, digits and "-", and at most 16 characters',
 } as const;
+
+/** The options that every configurable device has. */
+export function deviceFields<const Type extends string>(z: Zod, type: Type) {
+  return {
+    type: z.literal(type),
+    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+  };
+}

@@ -105,12 +105,3 @@ export type MachineRequest =
   | { readonly kind: 'crash'; readonly reason: string };
 
 export type RequestMachine = (request: MachineRequest) => void;
-
-/** The host's end of a character device: takes guest output and supplies user input. */
-export interface CharBackend {
-  write(bytes: Uint8Array): void;
-  /** The device's receiver; the backend calls it with typed bytes. */
-  onInput: ((bytes: Uint8Array) => void) | null;
-  /** `count` more typed bytes were read by the guest or dropped, and `waiting` are still queued. */
-  inputTaken?(count: number, waiting: number): void;
-}

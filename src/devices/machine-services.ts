@@ -1,14 +1,6 @@
-import type {
-  Cancel,
-  CharBackend,
-  Clock,
-  EventLoop,
-  InterruptLine,
-  MsiVector,
-  RequestMachine,
-} from './device.ts';
+import type { Backends } from './backends/backends.ts';
+import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
 import type { GuestMemory } from './guest-memory.ts';
-import type { BlockBackend } from './virtio/block-backend.ts';
 import type { QueueCounters } from './virtio/queue-counters.ts';
 
 /** What a machine offers its devices. Use it only on the machine thread. */
@@ -30,21 +22,6 @@ export interface MachineServices {
   interruptLine(gsi: number): InterruptLine;
   /** Counters of a new virtqueue, labeled for the screens; slots are assigned in call order. */
   allocateQueueCounters(label: { device: string; type: string; queue: string; size: number }): QueueCounters;
-  /** Opens and locks a disk's image or device. @throws an error for the user */
-  openDisk(options: DiskOptions): BlockBackend;
-  /** The user's end of serial port `index`. */
-  serialBackend(index: number): CharBackend;
+  /** What the devices are connected to on the host. */
+  readonly backends: Backends;
 }
-
-export type DiskOptions = {
-  readonly path: string;
-  /** Absent if the user hasn't set it: then the content is probed, and only opened if it looks raw. */
-  readonly format?: 'raw' | undefined;
-  readonly readonly: boolean;
-  readonly cache: DiskCache;
-};
-
-/**
- * As in QEMU: `writeback` uses the host's page cache, which a flush writes out; `none` bypasses it if possible (O_DIRECT).
- */
-export type DiskCache = 'writeback' | 'none';

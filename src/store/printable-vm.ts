@@ -26,15 +26,17 @@ function printableRecord(texts: Readonly<Record<string, string>>): Record<string
   );
 }
 
-function printableTopology({ shape, queues, regions, devices, pinning }: Topology): Topology {
+function printableTopology({ shape, queues, regions, devices, consoles, pinning }: Topology): Topology {
   return {
     shape,
     pinning,
+    consoles: consoles.map(({ port, name }) => ({ port, name: printable(name) })),
     devices: devices.map(device => ({
       ...device,
       name: printable(device.name),
       type: printable(device.type),
       title: printable(device.title),
+      pci: device.pci === null ? null : printable(device.pci),
       facts: device.facts.map(({ value, ...fact }) => ({
         ...fact,
         label: printable(fact.label),

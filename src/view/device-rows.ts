@@ -24,10 +24,14 @@ export type DeviceRow = DeviceLabel & {
   readonly share: number;
 };
 
-/** The devices of a VM, or those with a role, in the order of the machine's. */
-export function deviceRows(vm: VmInfo, rates: VmDetail | null, role?: DeviceLabel['role']): DeviceRow[] {
+/** The devices of a VM, or those with back ends of one kind, in the order of the machine's. */
+export function deviceRows(
+  vm: VmInfo,
+  rates: VmDetail | null,
+  backend?: DeviceLabel['backend'],
+): DeviceRow[] {
   return (vm.topology?.devices ?? [])
-    .filter(device => role === undefined || device.role === role)
+    .filter(device => backend === undefined || device.backend === backend)
     .map(device => ({
       ...device,
       broken: vm.broken[device.name] ?? null,

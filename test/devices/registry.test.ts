@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { deviceConfig } from '../../src/devices/device-config.ts';
-import { deviceNames, deviceTable } from '../../src/devices/registry.ts';
+import { type ConfigurableType, deviceFields } from '../../src/devices/device-type.ts';
+import { deviceTable } from '../../src/devices/registry.ts';
 
 describe('the registration table', () => {
   test('has each type once, with texts that fit a list', () => {
-    const types = deviceTable.map(({ type }) => type);
+    const types = deviceTable.rows.map(({ type }) => type);
     expect(new Set(types).size).toBe(types.length);
     expect(types).toEqual(expect.arrayContaining(['serial', 'rtc', 'i8042', 'virtio-blk', 'virtio-rng']));
-    for (const { title, description } of deviceTable) {
+    for (const { title, description } of deviceTable.rows) {
       expect(title).not.toBe('');
       expect(description).not.toMatch(/\.$|\n/);
     }
@@ -45,8 +47,51 @@ describe('the registration table', () => {
       { type: 'virtio-blk', path: '/b', name: 'blk1' },
       { type: 'virtio-blk', path: '/c' },
     ].map(config => deviceConfig.parse(config));
-    expect(deviceNames(configs)).toEqual(['blk0', 'rng0', 'blk1', 'blk2']);
+    expect(deviceTable.names(configs)).toEqual(['blk0', 'rng0', 'blk1', 'blk2']);
     const twice = [configs[2]!, configs[2]!];
-    expect(() => deviceNames(twice)).toThrow('two devices are named "blk1"');
+    expect(() => deviceTable.names(twice)).toThrow('two devices are named "blk1"');
+  });
+});
+
+describe('a table', () => {
+  const row: ConfigurableType = {
+    type: 'my-device',
+    title: 'my device',
+    description: 'a device of my own',
+    bus: 'isa',
+    prefix: 'my',
+    replaces: 'debug-exit',
+    config: z => z.strictObject({ ...deviceFields(z, 'my-device'), speed: z.int().default(1) }),
+    create: () => {
+      throw new Error('not built here');
+    },
+  };
+
+  test('with more rows is another table, which builds, names and checks them like its own', () => {
+    const table = deviceTable.with(row);
+    expect(deviceTable.find('my-device')).toBeUndefined();
+    expect(table.find('my-device')).toBe(row);
+    expect(table.find('serial')).toBeUndefined();
+    const configs = [{ type: 'my-device' }, { type: 'virtio-rng' }].map(config =>
+      table.schema(z).parse(config),
+    );
+    expect(configs[0]).toEqual({ type: 'my-device', speed: 1 });
+    expect(table.names(configs)).toEqual(['my0', 'rng0']);
+    expect(table.builtinBeside(configs).map(({ type }) => type)).not.toContain('debug-exit');
+    expect(table.builtinBeside([]).map(({ type }) => type)).toContain('debug-exit');
+    expect(table.schema(z).safeParse({ type: 'my-device', speed: 'fast' }).success).toBe(false);
+    expect(deviceTable.schema(z).safeParse({ type: 'my-device' }).success).toBe(false);
+  });
+
+  test('has no type twice', () => {
+    expect(() => deviceTable.with(row, row)).toThrow('two devices of type "my-device"');
+    expect(() => deviceTable.with({ ...row, type: 'serial' })).toThrow('two devices of type "serial"');
+  });
+
+  test('knows the disk of an entry by the back end of its row', () => {
+    const disk = { type: 'virtio-blk', path: '/a', readonly: true, cache: 'none' };
+    expect(deviceTable.disk(disk)).toEqual({ path: '/a', readonly: true, cache: 'none' });
+    expect(deviceTable.disk({ type: 'virtio-rng', path: '/a' })).toBeNull();
+    expect(deviceTable.disk({ type: 'nothing', path: '/a' })).toBeNull();
   });
 });

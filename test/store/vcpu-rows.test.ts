@@ -73,7 +73,7 @@ describe('the devices', () => {
 
   test('of one role are those alone', () => {
     expect(deviceRows(vm(), rates, 'disk').map(({ name }) => name)).toEqual(['blk0']);
-    expect(deviceRows(vm(), rates, 'network')).toEqual([]);
+    expect(deviceRows(vm(), rates, 'net')).toEqual([]);
   });
 
   test('have facts: those that they tell, and where they answer', () => {

@@ -313,6 +313,7 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
   return {
     shape,
     devices: script.devices ?? [],
+    consoles: script.devices === undefined ? [] : [{ port: 0, name: 'com1' }],
     pinning: script.pinning ?? [],
     queues: (script.queues ?? []).map(({ device, type, queue }) => ({ device, type, queue, size: 256 })),
     regions: (script.regions ?? []).map(({ device, start, space = 'port' }) => ({

@@ -4,6 +4,7 @@ import type { MachineServices } from '../../src/devices/machine-services.ts';
 import { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
+import { machineBackends, noCharacters } from '../../src/vmm/backends/machine-backends.ts';
 import {
   ECAM,
   PCI_INTX_GSI,
@@ -172,7 +173,7 @@ export class FakeMachine {
   readonly memoryBus: Bus;
   readonly pci: PciHost;
   readonly services: MachineServices;
-  /** What `openDisk` gives. */
+  /** What opening one gives. */
   disk: BlockBackend | null = null;
 
   constructor(memory = new FakeMemory(1 * MiB)) {
@@ -217,8 +218,10 @@ export class FakeMachine {
         this.queueCounters.push(queue);
         return queue;
       },
-      openDisk: () => this.disk!,
-      serialBackend: () => ({ write: () => {}, onInput: null }),
+      backends: machineBackends({
+        disk: { raw: () => this.disk! },
+        char: { console: noCharacters, null: noCharacters },
+      }),
     };
   }
 

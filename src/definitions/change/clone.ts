@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
+import { deviceTable } from '../../devices/registry.ts';
 import { lockDisk } from '../../vmm/backends/disk-lock.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { CreateError, imageInfo } from '../create/image-info.ts';
@@ -90,11 +91,12 @@ function diskEntries({ disks, devices }: Definition): DiskEntry[] {
       file,
       writable: !cdrom && !readonly,
     })),
-    ...devices.flatMap((device, index) =>
-      'path' in device && typeof device.path === 'string'
-        ? [{ path: ['devices', index, 'path'], file: device.path, writable: device.readonly !== true }]
-        : [],
-    ),
+    ...devices.flatMap((device, index) => {
+      const disk = deviceTable.disk(device);
+      return disk === null
+        ? []
+        : [{ path: ['devices', index, 'path'], file: disk.path, writable: !disk.readonly }];
+    }),
   ];
 }
 

@@ -42,7 +42,7 @@ function virtio(name: string): string[] {
 }
 
 /** Every name that -device accepts. */
-export function deviceNames(rows: readonly QemuRow[] = deviceTable): string[] {
+export function deviceNames(rows: readonly QemuRow[] = deviceTable.rows): string[] {
   return [...new Set([...rows.flatMap(({ qemu }) => qemu?.devices ?? []), ...Object.keys(OWN_NAMES)])];
 }
 
@@ -51,7 +51,7 @@ export function readDevice(
   draft: Draft,
   text: string,
   place: Place,
-  rows: readonly QemuRow[] = deviceTable,
+  rows: readonly QemuRow[] = deviceTable.rows,
 ): void {
   const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');

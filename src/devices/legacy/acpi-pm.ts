@@ -8,7 +8,7 @@ import type {
   IoHandler,
   RequestMachine,
 } from '../device.ts';
-import type { BuiltinType, PortRange } from '../device-type.ts';
+import type { BuiltinType, PortRange, PowerButton } from '../device-type.ts';
 import { numberOf } from '../state.ts';
 import { IRQ, PORT } from './pc-ports.ts';
 
@@ -50,7 +50,7 @@ export type AcpiPmOptions = {
 };
 
 /** ACPI fixed hardware: the power button, soft off, and the power management timer. Always in ACPI mode. */
-export class AcpiPm implements Device, IoHandler {
+export class AcpiPm implements Device, IoHandler, PowerButton {
   readonly name = 'acpi-pm';
   readonly ports: readonly PortRange[];
   readonly #sci: InterruptLine;
@@ -96,11 +96,11 @@ export class AcpiPm implements Device, IoHandler {
   }
 
   /** Has the guest asked for an interrupt when the button is pressed (PWRBTN_EN, ACPI 6.5 §4.8.3.1.2)? */
-  get powerButtonEnabled(): boolean {
+  get enabled(): boolean {
     return (this.#enable & POWER_BUTTON) !== 0;
   }
 
-  pressPowerButton(): void {
+  press(): void {
     this.#status |= POWER_BUTTON;
     this.#update();
   }
@@ -209,10 +209,11 @@ export const acpiPm: BuiltinType = {
   type: 'acpi-pm',
   title: 'ACPI power management',
   description: 'power button, soft off and the power management timer',
+  bus: 'isa',
   builtin: true,
   create: services => {
     const { clock, request } = services;
     const device = new AcpiPm({ port: PORT.pm1Event, sci: services.interruptLine(IRQ.sci), clock, request });
-    return { device, ports: device.ports };
+    return { device, ports: device.ports, capabilities: { powerButton: device } };
   },
 };

@@ -2,7 +2,7 @@ import type { AccessSize, Device, DeviceState, IoHandler, RequestMachine } from 
 import {
   type BuiltinType,
   type ConfigurableType,
-  DEVICE_NAME,
+  deviceFields,
   type PortRange,
   type Zod,
 } from '../device-type.ts';
@@ -142,8 +142,7 @@ export class IsaDebugExit implements Device, IoHandler {
 
 const isaDebugExitOptions = (z: Zod) =>
   z.strictObject({
-    type: z.literal('isa-debug-exit'),
-    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+    ...deviceFields(z, 'isa-debug-exit'),
     iobase: z.int().min(0, 'a port from 0 to 0xffff').max(0xffff, 'a port from 0 to 0xffff').default(0x501),
     iosize: z.int().min(1, 'at least 1 port').max(256, 'at most 256 ports').default(2),
   });
@@ -153,6 +152,7 @@ export const isaDebugExit: ConfigurableType<ReturnType<typeof isaDebugExitOption
   title: 'ISA debug exit port',
   description:
     'a port through which a guest stops its VM with exit code 2v + 1; replaces the debug exit port',
+  bus: 'isa',
   prefix: 'exit',
   replaces: 'debug-exit',
   qemu: { devices: ['isa-debug-exit'], properties: { iobase: 'iobase', iosize: 'iosize' } },
@@ -167,6 +167,7 @@ export const postCode: BuiltinType = {
   type: 'post-code',
   title: 'POST code port',
   description: 'port 0x80, which stores the last byte that a guest wrote',
+  bus: 'isa',
   builtin: true,
   create: () => {
     const device = new PostCode(PORT.postCode);
@@ -178,9 +179,11 @@ export const debugConsole: BuiltinType = {
   type: 'debug-console',
   title: 'debug console',
   description: 'port 0x402, which prints to the console of the VM',
+  bus: 'isa',
   builtin: true,
   create: services => {
-    const device = new DebugConsole(PORT.debugConsole, bytes => services.serialBackend(0).write(bytes));
+    const console = services.backends.open('char', { type: 'console', name: 'com1' });
+    const device = new DebugConsole(PORT.debugConsole, bytes => console.write(bytes));
     return { device, ports: device.ports };
   },
 };
@@ -189,6 +192,7 @@ export const debugExit: BuiltinType = {
   type: 'debug-exit',
   title: 'debug exit port',
   description: 'port 0xf4, through which a guest stops its VM with an exit code',
+  bus: 'isa',
   builtin: true,
   create: services => {
     const device = new DebugExit(PORT.debugExit, services.request);

@@ -223,6 +223,7 @@ export const i8042: BuiltinType = {
   type: 'i8042',
   title: 'keyboard controller',
   description: 'resets the machine when the guest asks; its keyboard has no keys',
+  bus: 'isa',
   builtin: true,
   create: services => {
     const device = new I8042({

@@ -326,6 +326,7 @@ export const rtc: BuiltinType = {
   type: 'rtc',
   title: 'real-time clock',
   description: 'MC146818 clock that shows the time of the host in UTC, with CMOS RAM',
+  bus: 'isa',
   builtin: true,
   create: services => {
     const { clock, memory } = services;

@@ -1,4 +1,5 @@
-import type { CharBackend, Device, DeviceState, InterruptLine } from '../device.ts';
+import type { CharBackend } from '../backends/char.ts';
+import type { Device, DeviceState, InterruptLine } from '../device.ts';
 import type { BuiltinType, PortRange } from '../device-type.ts';
 import { bytesOf, numberOf } from '../state.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -362,10 +363,13 @@ export const com1: BuiltinType = {
   type: 'serial',
   title: '16550A serial port',
   description: 'COM1, connected to the console of the VM',
+  bus: 'isa',
+  backend: 'char',
   builtin: true,
   create: services => {
     const line = services.interruptLine(IRQ.com1);
-    const device = new Serial({ name: 'com1', port: PORT.com1, line, backend: services.serialBackend(0) });
+    const backend = services.backends.open('char', { type: 'console', name: 'com1' });
+    const device = new Serial({ name: 'com1', port: PORT.com1, line, backend });
     return { device, ports: device.ports };
   },
 };

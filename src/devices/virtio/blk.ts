@@ -1,7 +1,9 @@
+import { diskFields } from '../backends/disk.ts';
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
-import { type ConfigurableType, DEVICE_NAME, type Zod } from '../device-type.ts';
+import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import type { BlockBackend, BlockQueue } from './block-backend.ts';
 import { DiskErrorReports } from './disk-errors.ts';
+import { virtioNames } from './qemu-names.ts';
 import { VirtioPci } from './transport-pci.ts';
 import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
 
@@ -167,15 +169,8 @@ function configOf(backend: BlockBackend, queues: number): DataView {
 
 const options = (z: Zod) =>
   z.strictObject({
-    type: z.literal('virtio-blk'),
-    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
-    /** The file or block device on the host. */
-    path: z.string().min(1, 'the path of the disk is empty'),
-    /** Its format. If absent, the content is probed, and refused if it looks like anything but a raw disk. */
-    format: z.literal('raw').optional(),
-    readonly: z.boolean().default(false),
-    /** Whether to use or bypass the host's page cache. */
-    cache: z.enum(['writeback', 'none']).default('writeback'),
+    ...deviceFields(z, 'virtio-blk'),
+    ...diskFields(z),
     /** The serial number that the guest reads; the device's name if absent. */
     serial: z
       .string()
@@ -189,19 +184,23 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-blk',
   title: 'virtio block device',
   description: 'a disk backed by a raw file or a block device of the host, served by native threads',
-  role: 'disk',
+  bus: 'pci',
+  backend: 'disk',
+  definition: { key: 'disks', value: 'virtio' },
+  libvirt: { element: 'disk', models: ['virtio'] },
   prefix: 'blk',
   qemu: {
-    devices: ['virtio-blk-pci', 'virtio-blk-pci-non-transitional', 'virtio-blk'],
+    devices: virtioNames('blk'),
     properties: { drive: 'path', serial: 'serial', 'num-queues': 'queues' },
   },
   config: options,
-  create(services, { path, format, readonly, cache, serial: given = '', queues }, name) {
+  create(services, options, name) {
+    const { path, format, readonly, cache, serial: given = '', queues } = options;
     const serial = given || name;
-    const backend = services.openDisk({ path, format, readonly, cache });
+    const backend = services.backends.open('disk', { path, format, readonly, cache });
     const reportDiskErrors = (text: string | null) => services.reportDiskErrors(name, text);
-    const options = { name, serial, queues, clock: services.clock, reportDiskErrors };
-    const device = new VirtioPci(new VirtioBlk(options, backend), services);
+    const settings = { name, serial, queues, clock: services.clock, reportDiskErrors };
+    const device = new VirtioPci(new VirtioBlk(settings, backend), services);
     const facts = [
       { label: 'path', value: path },
       { label: 'size', value: backend.size, unit: 'bytes' },

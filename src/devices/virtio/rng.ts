@@ -1,7 +1,8 @@
 import { randomFillSync } from 'node:crypto';
 import type { Cancel, Clock, DeviceState, EventLoop } from '../device.ts';
-import { type ConfigurableType, DEVICE_NAME, type Zod } from '../device-type.ts';
+import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import type { GuestMemory } from '../guest-memory.ts';
+import { virtioNames } from './qemu-names.ts';
 import { type Chain, QueueError, SplitQueue } from './queue.ts';
 import type { QueueCounters } from './queue-counters.ts';
 import { VirtioPci } from './transport-pci.ts';
@@ -138,18 +139,17 @@ class Service {
   }
 }
 
-const options = (z: Zod) =>
-  z.strictObject({
-    type: z.literal('virtio-rng'),
-    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
-  });
+const options = (z: Zod) => z.strictObject({ ...deviceFields(z, 'virtio-rng') });
 
 export const virtioRng: ConfigurableType<ReturnType<typeof options>> = {
   type: 'virtio-rng',
   title: 'virtio entropy device',
   description: "random bytes for the guest, from the host's cryptographic generator",
+  bus: 'pci',
   prefix: 'rng',
-  qemu: { devices: ['virtio-rng-pci', 'virtio-rng-pci-non-transitional', 'virtio-rng'], properties: {} },
+  definition: { key: 'rng' },
+  libvirt: { element: 'rng', models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'] },
+  qemu: { devices: virtioNames('rng'), properties: {} },
   config: options,
   create(services, _options, name) {
     const device = new VirtioPci(new VirtioRng(name, services), services);

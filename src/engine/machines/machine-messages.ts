@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import type { FromMachine, MachineIdentity } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
@@ -27,7 +28,7 @@ const topology = z.object({
         name,
         type: name,
         title: name,
-        role: z.enum(['disk', 'network']).nullable(),
+        backend: z.enum(BACKEND_KINDS).nullable(),
         pci: name.nullable(),
         facts: z
           .array(
@@ -41,6 +42,7 @@ const topology = z.object({
       }),
     )
     .max(MAX_DEVICES),
+  consoles: z.array(z.object({ port: count, name })).max(MAX_DEVICES),
   pinning: z.array(count).max(64),
 }) as unknown as z.ZodType<Topology>;
 

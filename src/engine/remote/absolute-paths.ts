@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { deviceTable } from '../../devices/registry.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
 /** The same machine for a manager, whose working folder is another: with this process's paths in full. */
@@ -12,7 +13,10 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
       ...(kernel.initrd !== undefined && { initrd: resolve(kernel.initrd) }),
     },
     ...(devices && {
-      devices: devices.map(device => ('path' in device ? { ...device, path: resolve(device.path) } : device)),
+      devices: devices.map(device => {
+        const disk = deviceTable.disk(device);
+        return disk === null ? device : { ...device, path: resolve(disk.path) };
+      }),
     }),
   };
 }

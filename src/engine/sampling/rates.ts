@@ -115,12 +115,15 @@ export function vmTotals(window: Window, topology: Topology | null): VmTotals {
     const base = layout.vcpu(vcpu) + VCPU.exits;
     for (let reason = 0; reason < EXIT_REASONS; reason++) totals.exits += window.perSecond(base + reason);
   }
+  const disks = new Set(
+    topology?.devices.filter(({ backend }) => backend === 'disk').map(({ name }) => name),
+  );
   for (const [slot, label] of (topology?.queues ?? []).entries()) {
     const base = layout.queue(slot);
     totals.requests += window.perSecond(base + QUEUE.requests);
     totals.kicks += window.perSecond(base + QUEUE.kicks);
     totals.interrupts += window.perSecond(base + QUEUE.interrupts);
-    if (label.type !== 'virtio-blk') continue;
+    if (!disks.has(label.device)) continue;
     totals.diskReadBytes += window.perSecond(base + QUEUE.bytesToGuest);
     totals.diskWriteBytes += window.perSecond(base + QUEUE.bytesFromGuest);
   }

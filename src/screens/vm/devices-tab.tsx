@@ -76,13 +76,13 @@ export function DisksTab(props: PaneProps) {
 
 export function NetworksTab(props: PaneProps) {
   return (
-    <DeviceList {...props} tab="networks" only="network" columns={NETWORK_COLUMNS} empty="No network cards" />
+    <DeviceList {...props} tab="networks" only="net" columns={NETWORK_COLUMNS} empty="No network cards" />
   );
 }
 
 type DeviceListProps = PaneProps & {
   readonly tab: 'devices' | 'disks' | 'networks';
-  readonly only?: DeviceRow['role'];
+  readonly only?: DeviceRow['backend'];
   readonly columns: readonly Column[];
   readonly empty: string;
 };

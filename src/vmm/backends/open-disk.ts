@@ -1,6 +1,6 @@
 import { fstatSync, readFileSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { DiskOptions } from '../../devices/machine-services.ts';
+import type { DiskOptions } from '../../devices/backends/disk.ts';
 import { shellText } from '../../text/shell.ts';
 import * as libc from '../native/libc.ts';
 import { DiskError } from './disk-error.ts';

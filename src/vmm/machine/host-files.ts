@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DiskOptions } from '../../devices/machine-services.ts';
+import type { DiskOptions } from '../../devices/backends/disk.ts';
 import { type OpenDisk, openDisk } from '../backends/open-disk.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
 import { openKvmDevice } from '../kvm/kvm.ts';

@@ -2,7 +2,7 @@ import { Bus } from '../../devices/bus.ts';
 import type { BuiltDevice, DeviceType } from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
-import { builtinDevicesBeside, createDevice, deviceNames, deviceTypeOf } from '../../devices/registry.ts';
+import { deviceTable } from '../../devices/registry.ts';
 import { buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import type { ImageFile, ImagePurpose } from '../boot/image-file.ts';
@@ -120,12 +120,12 @@ function addDevices(
   buses: Buses,
   pci: PciHost,
 ): readonly Part[] {
-  const names = deviceNames(config.devices);
+  const names = deviceTable.names(config.devices);
   const made = [
-    ...builtinDevicesBeside(config.devices).map(type => ({ type, built: type.create(services) })),
+    ...deviceTable.builtinBeside(config.devices).map(type => ({ type, built: type.create(services) })),
     ...config.devices.map((options, index) => ({
-      type: deviceTypeOf(options),
-      built: createDevice(services, options, names[index]!),
+      type: deviceTable.rowOf(options),
+      built: deviceTable.create(services, options, names[index]!),
     })),
   ];
   const parts = made.map(({ type, built }) => {
@@ -140,12 +140,12 @@ function addDevices(
 
 /** @param slot of PCI bus 0 */
 function labelOf(
-  { type, title, role }: DeviceType,
+  { type, title, backend }: DeviceType,
   { device, facts = [] }: BuiltDevice,
   slot: number | null,
 ): DeviceLabel {
   const pci = slot === null ? null : `00:${slot.toString(16).padStart(2, '0')}.0`;
-  return { name: device.name, type, title, role: role ?? null, pci, facts };
+  return { name: device.name, type, title, backend: backend ?? null, pci, facts };
 }
 
 /** Loads ACPI tables, kernel, initrd and command line into RAM. */

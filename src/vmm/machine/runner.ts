@@ -1,5 +1,4 @@
 import type { MachineRequest } from '../../devices/device.ts';
-import { AcpiPm } from '../../devices/legacy/acpi-pm.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { startVcpus } from '../cpu/machine-vcpus.ts';
@@ -9,6 +8,7 @@ import { errnoName } from '../native/libc.ts';
 import { NativeVm } from '../native/native.ts';
 import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
+import { ConsolePorts } from './console-ports.ts';
 import { describeExit } from './describe-exit.ts';
 import { HostFiles } from './host-files.ts';
 import { MachineLoop } from './loop.ts';
@@ -23,9 +23,6 @@ import { mark, takeMarks } from './start-trace.ts';
 export type RunEnd =
   | { readonly kind: 'reset'; readonly by: 'guest' | 'button' }
   | { readonly kind: 'ended'; readonly end: MachineEnd };
-
-/** The character port that is the first serial port. */
-const COM1 = 0;
 
 /** The kernel doesn't return a queue's thread from a request. What the request uses is released when it does. */
 const LEFT_BEHIND =
@@ -49,7 +46,7 @@ export class MachineRunner {
   readonly #native: NativeVm;
   readonly #loop: MachineLoop;
   readonly #blocks: CounterBlocks;
-  readonly #console: SerialConsole;
+  readonly #consoles: ConsolePorts;
   readonly files: HostFiles;
   /** The `pause` commands whose vCPUs haven't all paused. */
   readonly #pausing = new Set<number>();
@@ -71,10 +68,13 @@ export class MachineRunner {
       change();
       link.flush();
     };
-    this.#console = new SerialConsole(
-      bytes => send(() => report.printed(COM1, bytes)),
-      this.#loop,
-      bytes => send(() => report.inputTaken(COM1, bytes)),
+    this.#consoles = new ConsolePorts(
+      port =>
+        new SerialConsole(
+          bytes => send(() => report.printed(port, bytes)),
+          this.#loop,
+          bytes => send(() => report.inputTaken(port, bytes)),
+        ),
     );
   }
 
@@ -89,7 +89,7 @@ export class MachineRunner {
       native: this.#native,
       loop: this.#loop,
       counters: this.#blocks,
-      console: this.#console,
+      consoles: this.#consoles,
       files: this.files,
       request: request => this.#request(request),
       reportBroken: (device, reason) => {
@@ -108,7 +108,12 @@ export class MachineRunner {
     this.#machine = machine;
     this.#onReboot = config.onReboot;
     const { pin = [] } = config;
-    this.#report.built({ ...this.#blocks.labels, devices: machine.labels, pinning: pin });
+    this.#report.built({
+      ...this.#blocks.labels,
+      devices: machine.labels,
+      consoles: this.#consoles.labels,
+      pinning: pin,
+    });
   }
 
   /** Starts the threads of its vCPUs, parked. A process is confined before that. @throws an error for the user */
@@ -138,7 +143,7 @@ export class MachineRunner {
     } finally {
       detach();
     }
-    this.#console.flush();
+    this.#consoles.flush();
     for (const id of this.#pausing) this.#report.reply(id, 'the machine was reset');
     this.#link.flush();
     return this.#end!;
@@ -227,7 +232,7 @@ export class MachineRunner {
       if (message === null) break;
       switch (message.kind) {
         case 'input':
-          if (message.port === COM1) this.#console.onInput?.(message.bytes);
+          this.#consoles.typed(message.port, message.bytes);
           break;
         case 'command':
           this.#command(machine, vcpus, message);
@@ -295,9 +300,9 @@ export class MachineRunner {
   }
 }
 
-/** @returns whether the guest has turned the button on; one that has not does not notice it */
+/** @returns whether the guest notices it */
 function pressPowerButton({ devices }: Machine): boolean {
-  const buttons = devices.flatMap(({ device }) => (device instanceof AcpiPm ? [device] : []));
-  for (const button of buttons) button.pressPowerButton();
-  return buttons.some(button => button.powerButtonEnabled);
+  const buttons = devices.flatMap(({ capabilities }) => capabilities?.powerButton ?? []);
+  for (const button of buttons) button.press();
+  return buttons.some(({ enabled }) => enabled);
 }

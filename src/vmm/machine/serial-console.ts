@@ -1,4 +1,5 @@
-import type { Cancel, CharBackend, Clock } from '../../devices/device.ts';
+import type { CharBackend } from '../../devices/backends/char.ts';
+import type { Cancel, Clock } from '../../devices/device.ts';
 
 /** Buffer size in bytes: a full buffer is sent at once. */
 const FULL = 2048;

@@ -1,5 +1,6 @@
-import type { CharBackend, RequestMachine } from '../../devices/device.ts';
+import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -8,6 +9,7 @@ import type { GuestRam } from '../memory/guest-ram.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
+import type { ConsolePorts } from './console-ports.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 
@@ -18,7 +20,7 @@ export type MachineHost = {
   readonly reportDiskErrors: (device: string, text: string | null) => void;
   /** Tells the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
-  readonly console: CharBackend;
+  readonly consoles: ConsolePorts;
   readonly files: HostFiles;
 };
 
@@ -36,7 +38,7 @@ type Parts = {
 
 /** The services that a machine offers its devices. */
 export function machineServices(base: Base, { vm, ram, interrupts, queues }: Parts): MachineServices {
-  const { native, loop, counters, console, files } = base;
+  const { native, loop, counters, consoles, files } = base;
   return {
     memory: ram,
     clock: loop,
@@ -57,7 +59,9 @@ export function machineServices(base: Base, { vm, ram, interrupts, queues }: Par
     allocateMsi: () => interrupts.allocateMsi(),
     interruptLine: gsi => interrupts.line(gsi),
     allocateQueueCounters: label => counters.queue(label),
-    openDisk: options => openRawDisk(files.openDisk(options), options.readonly, queues, native),
-    serialBackend: () => console,
+    backends: machineBackends({
+      disk: { raw: options => openRawDisk(files.openDisk(options), options.readonly, queues, native) },
+      char: { console: ({ name }) => consoles.open(name), null: noCharacters },
+    }),
   };
 }

@@ -1,6 +1,8 @@
+import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { RegionLabel } from '../../devices/bus.ts';
 import type { DeviceFact } from '../../devices/device-type.ts';
 import type { CounterShape } from '../counters/counters.ts';
+import type { ConsoleLabel } from './console-ports.ts';
 
 export type { RegionLabel } from '../../devices/bus.ts';
 export type { DeviceFact } from '../../devices/device-type.ts';
@@ -9,6 +11,8 @@ export type { DeviceFact } from '../../devices/device-type.ts';
 export type Topology = CounterLabels & {
   /** The ones that every machine has, then those of its configuration. */
   readonly devices: readonly DeviceLabel[];
+  /** The first is the one that screens show as the VM's console. */
+  readonly consoles: readonly ConsoleLabel[];
   /** The host CPU of each pinned vCPU, by vCPU index. */
   readonly pinning: readonly number[];
 };
@@ -18,7 +22,8 @@ export type DeviceLabel = {
   /** `virtio-blk`. */
   readonly type: string;
   readonly title: string;
-  readonly role: 'disk' | 'network' | null;
+  /** The kind of back end that it is connected to. */
+  readonly backend: BackendKind | null;
   /** Its PCI address as the guest sees it, `00:03.0`; null without one. */
   readonly pci: string | null;
   readonly facts: readonly DeviceFact[];

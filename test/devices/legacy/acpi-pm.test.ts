@@ -18,7 +18,7 @@ function rig(clock = new DeviceClock()) {
 describe('ACPI fixed hardware', () => {
   it('raises the SCI for the power button until the guest has cleared the status', () => {
     const { device, sci, bus } = rig();
-    device.pressPowerButton();
+    device.press();
     expect(sci.level).toBe(false);
     bus.write(ENABLE, 2, POWER_BUTTON);
     expect([sci.level, bus.read(STATUS, 2)]).toEqual([true, POWER_BUTTON]);
@@ -81,7 +81,7 @@ describe('ACPI fixed hardware', () => {
     const { bus, clock, device } = rig();
     bus.write(ENABLE, 2, POWER_BUTTON);
     clock.jump(7n * SECOND);
-    device.pressPowerButton();
+    device.press();
     const other = rig(clock);
     other.device.load(device.save());
     expect(other.sci.level).toBe(true);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CharBackend } from '../../../src/devices/device.ts';
+import type { CharBackend } from '../../../src/devices/backends/char.ts';
 import { Serial } from '../../../src/devices/legacy/serial.ts';
 import { FakeLine } from '../../support/fake-line.ts';
 import { portBus, writeRubbish } from '../../support/port-device.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
-import { createDevice, deviceNames } from '../../../src/devices/registry.ts';
+import { deviceTable } from '../../../src/devices/registry.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 
@@ -34,9 +34,9 @@ describe('the PCI layout that guests see', () => {
       { type: 'virtio-rng' },
       { type: 'virtio-blk', path: '/b', queues: 16 },
     ].map(config => deviceConfig.parse(config));
-    const names = deviceNames(configs);
+    const names = deviceTable.names(configs);
     for (const [i, config] of configs.entries()) {
-      machine.pci.plug(createDevice(machine.services, config, names[i]!).pci!);
+      machine.pci.plug(deviceTable.create(machine.services, config, names[i]!).pci!);
     }
     machine.pci.assign();
     expect(scan(machine)).toMatchInlineSnapshot(`

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import type { BuiltDevice } from '../../../src/devices/device-type.ts';
-import { createDevice } from '../../../src/devices/registry.ts';
+import { deviceTable } from '../../../src/devices/registry.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
@@ -27,7 +27,7 @@ beforeEach(() => {
 
 function plug(options = {}): void {
   machine.disk = backend;
-  built = createDevice(
+  built = deviceTable.create(
     machine.services,
     deviceConfig.parse({ type: 'virtio-blk', path: '/disk', ...options }),
     'blk0',

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
-import { createDevice } from '../../../src/devices/registry.ts';
+import { deviceTable } from '../../../src/devices/registry.ts';
 import type { DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
 import { DISK_ERROR_PERIOD } from '../../../src/devices/virtio/disk-errors.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
@@ -21,7 +21,7 @@ beforeEach(() => {
   backend = new FakeBlockBackend();
   machine.disk = backend;
   const options = deviceConfig.parse({ type: 'virtio-blk', path: '/disk', queues: 2 });
-  machine.pci.plug(createDevice(machine.services, options, 'blk0').pci!);
+  machine.pci.plug(deviceTable.create(machine.services, options, 'blk0').pci!);
   machine.pci.assign();
   driver = new GuestDriver(machine, 1);
   driver.negotiate(VERSION_1 | (driver.offered & 0xff_ffffn));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AccessSize, Device } from '../../../src/devices/device.ts';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
-import { createDevice } from '../../../src/devices/registry.ts';
+import { deviceTable } from '../../../src/devices/registry.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { FakeMemory } from '../../support/fake-memory.ts';
@@ -20,7 +20,7 @@ function hostileMachine(random: Random): { machine: FakeMachine; devices: readon
   machine.disk = disk;
   for (const type of ['virtio-blk', 'virtio-rng']) {
     const config = deviceConfig.parse(type === 'virtio-blk' ? { type, path: '/disk', queues: 2 } : { type });
-    const { device, pci } = createDevice(machine.services, config, type);
+    const { device, pci } = deviceTable.create(machine.services, config, type);
     devices.push(device);
     machine.pci.plug(pci!);
   }

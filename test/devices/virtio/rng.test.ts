@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createDevice } from '../../../src/devices/registry.ts';
+import { deviceTable } from '../../../src/devices/registry.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { EVENT_IDX, GuestDriver, INDIRECT, STATUS, VERSION_1 } from './guest-driver.ts';
 
@@ -12,7 +12,7 @@ describe('virtio-rng', () => {
 
   beforeEach(() => {
     machine = new FakeMachine();
-    const { pci } = createDevice(machine.services, { type: 'virtio-rng' }, 'rng0');
+    const { pci } = deviceTable.create(machine.services, { type: 'virtio-rng' }, 'rng0');
     machine.pci.plug(pci!);
     machine.pci.assign();
     driver = new GuestDriver(machine, 1);
@@ -149,7 +149,7 @@ describe('virtio-rng', () => {
   });
 
   test('continues after a pause', () => {
-    const { device, pci } = createDevice(machine.services, { type: 'virtio-rng' }, 'rng1');
+    const { device, pci } = deviceTable.create(machine.services, { type: 'virtio-rng' }, 'rng1');
     machine.pci.plug(pci!);
     machine.pci.assign();
     driver = new GuestDriver(machine, 2);

@@ -10,7 +10,7 @@ const DEVICE = {
   name: 'disk0',
   type: 'virtio-blk',
   title: 'disk',
-  role: 'disk',
+  backend: 'disk',
   pci: '00:03.0',
   facts: [{ label: 'size', value: 1024, unit: 'bytes' }],
 };
@@ -21,6 +21,7 @@ const TOPOLOGY = {
   queues: [QUEUE],
   regions: [REGION],
   devices: [DEVICE],
+  consoles: [],
   pinning: [0],
 };
 const times = <T>(count: number, value: T) => new Array<T>(count).fill(value);

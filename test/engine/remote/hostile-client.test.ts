@@ -181,6 +181,7 @@ describe('a client that does not keep to the protocol', () => {
       queues: [],
       regions: [],
       devices: [],
+      consoles: [],
       pinning: [],
     };
     rig.engine.add('web', IDLE, { topology });

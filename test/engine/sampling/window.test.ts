@@ -14,7 +14,11 @@ const layout = new CounterLayout(shape);
 const source = allocateCounters(shape);
 const topology: Topology = {
   shape,
-  devices: [],
+  devices: [
+    { name: 'blk0', type: 'virtio-blk', title: 'disk', backend: 'disk', pci: '00:01.0', facts: [] },
+    { name: 'rng0', type: 'virtio-rng', title: 'random', backend: null, pci: '00:02.0', facts: [] },
+  ],
+  consoles: [],
   pinning: [],
   queues: [
     { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 256 },

@@ -8,6 +8,7 @@ const TOPOLOGY = {
   queues: [],
   regions: [],
   devices: [],
+  consoles: [],
   pinning: [],
 };
 const END = { crashed: false, reason: 'the guest powered off', detail: null, exitCode: null };

@@ -1,0 +1,23 @@
+import type { BlockBackend } from '../virtio/block-backend.ts';
+import type { BackendKind, BackendType } from './backend-type.ts';
+import { type CharBackend, type CharOptions, charBackends } from './char.ts';
+import { type DiskOptions, diskBackends } from './disk.ts';
+
+/** The options of each kind of back end, and what opening one gives. There is no kind of network yet. */
+export type BackendsByKind = {
+  readonly disk: { readonly options: DiskOptions; readonly opened: BlockBackend };
+  readonly net: { readonly options: never; readonly opened: never };
+  readonly char: { readonly options: CharOptions; readonly opened: CharBackend };
+};
+
+/** The host's side of a machine's devices. */
+export interface Backends {
+  /** @throws an error for the user */
+  open<Kind extends BackendKind>(
+    kind: Kind,
+    options: BackendsByKind[Kind]['options'],
+  ): BackendsByKind[Kind]['opened'];
+}
+
+/** Every type of back end: what `vring devices` lists. */
+export const backendTable: readonly BackendType[] = [...diskBackends, ...charBackends];

@@ -1,0 +1,113 @@
+import type * as z from 'zod';
+import type { DiskOptions } from './backends/disk.ts';
+import type { BuiltDevice, BuiltinType, ConfigurableType, Zod } from './device-type.ts';
+import type { MachineServices } from './machine-services.ts';
+
+/** One entry of a configuration's `devices`: its options, as the row of its type declares them. */
+export type DeviceConfig = {
+  readonly type: string;
+  readonly name?: string | undefined;
+  readonly [option: string]: unknown;
+};
+
+/** A row with the schema of its own options, in a table of any rows. */
+// biome-ignore lint/suspicious/noExplicitAny: a row's `create` only ever gets what its own schema has checked
+export type AnyConfigurable = ConfigurableType<any>;
+export type DeviceRow = BuiltinType | AnyConfigurable;
+
+/**
+ * The device models that a machine may have. A table never changes: one with more rows is another table, so that each machine
+ * may have models of its own.
+ */
+export class DeviceTable {
+  /** The builtin devices, then those that a configuration may list. */
+  readonly rows: readonly DeviceRow[];
+  readonly #byType: ReadonlyMap<string, DeviceRow>;
+
+  /** @throws Error when two rows have the same type */
+  constructor(rows: readonly DeviceRow[]) {
+    this.rows = [...rows.filter(({ builtin }) => builtin), ...rows.filter(({ builtin }) => !builtin)];
+    this.#byType = new Map(rows.map(row => [row.type, row]));
+    if (this.#byType.size === rows.length) return;
+    const twice = rows.find((row, index) => rows.findIndex(({ type }) => type === row.type) < index)!;
+    throw new Error(`there are two devices of type "${twice.type}": rename one`);
+  }
+
+  /** This table and more rows. @throws Error when a type is in the table already */
+  with(...rows: readonly DeviceRow[]): DeviceTable {
+    return new DeviceTable([...this.rows, ...rows]);
+  }
+
+  get builtin(): readonly BuiltinType[] {
+    return this.rows.filter(row => row.builtin === true);
+  }
+
+  get configurable(): readonly AnyConfigurable[] {
+    return this.rows.filter(row => row.builtin !== true);
+  }
+
+  /** The row of a type that a configuration may list; undefined for all others. */
+  find(type: string): AnyConfigurable | undefined {
+    const row = this.#byType.get(type);
+    return row?.builtin === true ? undefined : row;
+  }
+
+  /** The row of a checked entry. */
+  rowOf({ type }: DeviceConfig): AnyConfigurable {
+    const row = this.find(type);
+    if (row === undefined) throw new Error(`there is no device of type "${type}"`);
+    return row;
+  }
+
+  /** The builtin devices of a machine with these configured devices, which may replace some. */
+  builtinBeside(configs: readonly DeviceConfig[]): BuiltinType[] {
+    const replaced = new Set(configs.map(config => this.rowOf(config).replaces));
+    return this.builtin.filter(({ type }) => !replaced.has(type));
+  }
+
+  /** The schema of an entry of a configuration's `devices`. */
+  schema(zod: Zod): z.ZodType<DeviceConfig, DeviceConfig> {
+    const schemas = this.configurable.map(row => row.config(zod) as z.ZodObject);
+    return zod.discriminatedUnion('type', schemas as [z.ZodObject, ...z.ZodObject[]]) as unknown as z.ZodType<
+      DeviceConfig,
+      DeviceConfig
+    >;
+  }
+
+  /** The devices' names: the configured ones, and `blk0`, `blk1` ... for the others. @throws an error for the user */
+  names(configs: readonly DeviceConfig[]): string[] {
+    const taken = new Set<string>();
+    for (const { name } of configs) {
+      if (name === undefined) continue;
+      if (taken.has(name)) throw new Error(`two devices are named "${name}": rename one`);
+      taken.add(name);
+    }
+    return configs.map(config => {
+      if (config.name !== undefined) return config.name;
+      const { prefix } = this.rowOf(config);
+      for (let index = 0; ; index++) {
+        const name = `${prefix}${index}`;
+        if (taken.has(name)) continue;
+        taken.add(name);
+        return name;
+      }
+    });
+  }
+
+  /** The disk of an entry, checked or not; null without one. */
+  disk({ type, path, format, readonly, cache }: DeviceConfig): DiskOptions | null {
+    if (this.find(type)?.backend !== 'disk' || typeof path !== 'string') return null;
+    const given = format as DiskOptions['format'];
+    return {
+      path,
+      format: given,
+      readonly: readonly === true,
+      cache: cache === 'none' ? cache : 'writeback',
+    };
+  }
+
+  /** Creates a configured device. @throws an error for the user */
+  create(services: MachineServices, config: DeviceConfig, name: string): BuiltDevice {
+    return this.rowOf(config).create(services, config, name);
+  }
+}

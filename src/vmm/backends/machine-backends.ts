@@ -1,0 +1,33 @@
+import type { BackendKind } from '../../devices/backends/backend-type.ts';
+import type { Backends, BackendsByKind } from '../../devices/backends/backends.ts';
+import type { CharBackend, CharOptions, CharType } from '../../devices/backends/char.ts';
+import type { DiskFormat, DiskOptions } from '../../devices/backends/disk.ts';
+import type { BlockBackend } from '../../devices/virtio/block-backend.ts';
+
+type Opener<Kind extends BackendKind> = (
+  options: BackendsByKind[Kind]['options'],
+) => BackendsByKind[Kind]['opened'];
+
+/** How each type of back end is opened, one line each. */
+export type BackendOpeners = {
+  readonly disk: Readonly<Record<DiskFormat, (options: DiskOptions) => BlockBackend>>;
+  readonly char: { readonly [Type in CharType]: (options: CharOptions & { type: Type }) => CharBackend };
+};
+
+/** The back ends of one machine. */
+export function machineBackends(openers: BackendOpeners): Backends {
+  const open: { readonly [Kind in BackendKind]: Opener<Kind> } = {
+    // A disk whose format is not given is only opened if it looks raw.
+    disk: options => openers.disk[options.format ?? 'raw'](options),
+    net: () => {
+      throw new Error('this version of vring has no networks');
+    },
+    char: options => (openers.char[options.type] as (options: CharOptions) => CharBackend)(options),
+  };
+  return { open: (kind, options) => open[kind](options) };
+}
+
+/** The `null` back end. */
+export function noCharacters(): CharBackend {
+  return { write: () => {}, onInput: null };
+}

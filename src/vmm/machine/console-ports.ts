@@ -1,0 +1,43 @@
+import type { CharBackend } from '../../devices/backends/char.ts';
+import type { SerialConsole } from './serial-console.ts';
+
+/** A console of a machine: its port number in messages, and the name of the port. */
+export type ConsoleLabel = { readonly port: number; readonly name: string };
+
+type Port = ConsoleLabel & { readonly console: SerialConsole };
+
+/** The character ports of a machine that are consoles, numbered in the order in which its devices open them: COM1 is 0. */
+export class ConsolePorts {
+  readonly #create: (port: number) => SerialConsole;
+  readonly #ports: Port[] = [];
+
+  /** @param create makes the console of a port */
+  constructor(create: (port: number) => SerialConsole) {
+    this.#create = create;
+  }
+
+  /** The console of the port with this name, which several devices may share. */
+  open(name: string): CharBackend {
+    let port = this.#ports.find(port => port.name === name);
+    if (port === undefined) {
+      const number = this.#ports.length;
+      port = { port: number, name, console: this.#create(number) };
+      this.#ports.push(port);
+    }
+    return port.console;
+  }
+
+  get labels(): ConsoleLabel[] {
+    return this.#ports.map(({ port, name }) => ({ port, name }));
+  }
+
+  /** Somebody has typed. Bytes for a port that the machine does not have are dropped. */
+  typed(port: number, bytes: Uint8Array): void {
+    this.#ports[port]?.console.onInput?.(bytes);
+  }
+
+  /** Sends what the ports have printed and still hold. */
+  flush(): void {
+    for (const { console } of this.#ports) console.flush();
+  }
+}

@@ -1,0 +1,31 @@
+import { describe, expect, test } from 'vitest';
+import { ConsolePorts } from '../../../src/vmm/machine/console-ports.ts';
+import { SerialConsole } from '../../../src/vmm/machine/serial-console.ts';
+import { DeviceClock } from '../../support/device-clock.ts';
+
+describe('console ports', () => {
+  test('are numbered as they are opened; devices that name the same one share it', () => {
+    const printed: string[] = [];
+    const clock = new DeviceClock();
+    const ports = new ConsolePorts(
+      port => new SerialConsole(bytes => printed.push(`${port}: ${Buffer.from(bytes)}`), clock),
+    );
+    const [com1, debug, com2] = ['com1', 'com1', 'com2'].map(name => ports.open(name));
+    expect(ports.labels).toEqual([
+      { port: 0, name: 'com1' },
+      { port: 1, name: 'com2' },
+    ]);
+    com1!.write(Buffer.from('a'));
+    com2!.write(Buffer.from('b'));
+    debug!.write(Buffer.from('c'));
+    ports.flush();
+    expect(printed).toEqual(['0: a', '1: b', '0: c']);
+
+    const typed: string[] = [];
+    com2!.onInput = bytes => typed.push(`${Buffer.from(bytes)}`);
+    ports.typed(1, Buffer.from('x'));
+    ports.typed(0, Buffer.from('nobody reads this one'));
+    ports.typed(7, Buffer.from('there is no such port'));
+    expect(typed).toEqual(['x']);
+  });
+});
