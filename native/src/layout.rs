@@ -6,12 +6,13 @@ use crate::confine::{ConfineOptions, ConfineReport};
 use crate::counters::{HEADER_WORDS, MAGIC, VcpuState, queue, vcpu};
 use crate::event::Event;
 use crate::memory::Region;
+use crate::snapshot::abi::{JobPart, JobReport, MemoryRange};
 use crate::spawn::request::{Report, SpawnOptions};
 use std::ffi::{CStr, CString};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =
@@ -135,11 +136,11 @@ fn text() -> String {
         ("errno", offset_of!(DiskErrors, errno)),
         ("bytes", size_of::<DiskErrors>()),
     ]);
-    let (spawn, confinement) = (spawn(), confinement());
+    let (spawn, confinement, jobs) = (spawn(), confinement(), jobs());
     format!(
         "{{\"headerWords\":{HEADER_WORDS},\"magic\":\"{MAGIC}\",\"vcpu\":{vcpu},\"vcpuState\":{states},\
          \"queue\":{queue},\"event\":{event},\"region\":{region},\"progress\":{progress},\"blkQueue\":{blk_queue},\
-         \"diskErrors\":{disk_errors},{spawn},{confinement}}}"
+         \"diskErrors\":{disk_errors},{spawn},{confinement},{jobs}}}"
     )
 }
 
@@ -189,6 +190,39 @@ fn confinement() -> String {
         ("bytes", size_of::<ConfineReport>()),
     ]);
     format!("\"confineOptions\":{options},\"confineReport\":{report}")
+}
+
+fn jobs() -> String {
+    let range = object(&[
+        ("host", offset_of!(MemoryRange, host)),
+        ("offset", offset_of!(MemoryRange, offset)),
+        ("size", offset_of!(MemoryRange, size)),
+        ("bytes", size_of::<MemoryRange>()),
+    ]);
+    let part = object(&[
+        ("action", offset_of!(JobPart, action)),
+        ("flags", offset_of!(JobPart, flags)),
+        ("sourceFd", offset_of!(JobPart, source_fd)),
+        ("targetFd", offset_of!(JobPart, target_fd)),
+        ("sumsFd", offset_of!(JobPart, sums_fd)),
+        ("pagemapFd", offset_of!(JobPart, pagemap_fd)),
+        ("size", offset_of!(JobPart, size)),
+        ("rangeCount", offset_of!(JobPart, range_count)),
+        ("ranges", offset_of!(JobPart, ranges)),
+        ("bytes", size_of::<JobPart>()),
+    ]);
+    let report = object(&[
+        ("done", offset_of!(JobReport, done)),
+        ("written", offset_of!(JobReport, written)),
+        ("cloned", offset_of!(JobReport, cloned)),
+        ("offset", offset_of!(JobReport, offset)),
+        ("part", offset_of!(JobReport, part)),
+        ("failure", offset_of!(JobReport, failure)),
+        ("errno", offset_of!(JobReport, errno)),
+        ("ended", offset_of!(JobReport, ended)),
+        ("bytes", size_of::<JobReport>()),
+    ]);
+    format!("\"memoryRange\":{range},\"jobPart\":{part},\"jobReport\":{report}")
 }
 
 fn object(fields: &[(&str, usize)]) -> String {

@@ -21,6 +21,7 @@ mod queues;
 mod reactor;
 mod seccomp;
 mod signals;
+mod snapshot;
 mod spawn;
 mod spin;
 mod sync;
@@ -35,6 +36,7 @@ use errno::{Errno, Result};
 use event::Event;
 use layout::QueueProgress;
 use memory::{Region, guest_ram};
+use snapshot::abi::{JobPart, JobReport};
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,6 +48,8 @@ use vm::Vm;
 const MAX_DISK_ERRORS: u32 = 64;
 /// The longest wait in `vring_queue_stop`.
 const MAX_STOP_LIMIT: Duration = Duration::from_secs(60);
+/// The most parts of a job: a machine's memory, its state and its disks.
+const MAX_JOB_PARTS: u32 = 256;
 
 /// Turns a result into the ABI's number. A panic, which must not cross into C, becomes ENOTRECOVERABLE.
 fn answer(action: impl FnOnce() -> Result<i32>) -> i32 {
@@ -403,6 +407,71 @@ pub unsafe extern "C" fn vring_queue_error(vm: i32, queue: i32, buffer: *mut u8,
         // SAFETY: the caller's promise.
         Ok(unsafe { copy_text(&text, buffer, len) })
     })
+}
+
+/// Starts a thread that carries out `count` parts, and returns the job's handle. A part may write the `len` bytes at `bytes`, which are
+/// copied. `ended_fd` gets 8 bytes when the job has ended. The guest memory of `vm` (0: none) is not touched any more once that VM
+/// shuts down.
+///
+/// # Safety
+/// `parts` points to valid parts, `bytes` to readable bytes; private memory is mapped until the VM has been shut down.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_job_start(
+    vm: i32,
+    parts: *const JobPart,
+    count: u32,
+    bytes: *const u8,
+    len: u64,
+    ended_fd: i32,
+) -> i32 {
+    answer(|| {
+        if parts.is_null() || count == 0 || count > MAX_JOB_PARTS || (bytes.is_null() && len > 0) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let bytes = match len {
+            0 => &[],
+            // SAFETY: the caller's promise.
+            _ => unsafe { std::slice::from_raw_parts(bytes, len as usize) },
+        };
+        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+        let parts: Vec<JobPart> =
+            (0..count as usize).map(|index| unsafe { parts.add(index).read_unaligned() }).collect();
+        let vm = if vm == 0 { None } else { Some(handles::get(vm)?) };
+        let seccomp = vm.as_ref().is_none_or(|vm| vm.has_seccomp());
+        // SAFETY: the caller's promise; `add_job` has the VM close the job's gate before it unmaps anything.
+        let start = || unsafe { snapshot::Job::start(&parts, bytes, ended_fd, seccomp) };
+        let job = match vm {
+            Some(vm) => vm.add_job(start)?,
+            None => start()?,
+        };
+        snapshot::insert(job)
+    })
+}
+
+/// Fills `out` with how far a job has got, or how it ended.
+///
+/// # Safety
+/// `out` has room for a `JobReport`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_job_report(job: i32, out: *mut JobReport) -> i32 {
+    answer(|| {
+        let report = snapshot::report(job)?;
+        // SAFETY: the caller's promise.
+        unsafe { out.write_unaligned(report) };
+        Ok(0)
+    })
+}
+
+/// Asks a job to end, without waiting; it does unless it has done all its work.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_job_cancel(job: i32) -> i32 {
+    answer(|| snapshot::cancel(job).map(|()| 0))
+}
+
+/// Frees the handle of a job. One that has not ended is canceled, and left to itself.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_job_free(job: i32) -> i32 {
+    answer(|| snapshot::forget(job).map(|()| 0))
 }
 
 /// # Safety

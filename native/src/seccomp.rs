@@ -3,6 +3,7 @@
 //! filtered.
 
 use crate::errno::{Errno, Result};
+use crate::snapshot::FICLONE;
 use crate::vcpu::KVM_RUN;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -39,6 +40,21 @@ impl Filter {
         list.when(libc::SYS_read, vec![fd(kick_fd), eventfd_count()]);
         list.when(libc::SYS_write, vec![fd(call_fd), eventfd_count()]);
         list.when(libc::SYS_write, vec![fd(wake_fd), eventfd_count()]);
+        list.compile()
+    }
+
+    /// For a job: reading and writing its own files, and saying that it has ended.
+    pub fn job(read: &[RawFd], written: &[RawFd], ended_fd: RawFd) -> Result<Filter> {
+        let mut list = AllowList::common();
+        for file in read {
+            list.when(libc::SYS_pread64, vec![fd(*file)]);
+            list.when(libc::SYS_lseek, vec![fd(*file)]);
+        }
+        for file in written {
+            list.when(libc::SYS_pwrite64, vec![fd(*file)]);
+            list.when(libc::SYS_ioctl, vec![fd(*file), equal(1, FICLONE)]);
+        }
+        list.when(libc::SYS_write, vec![fd(ended_fd), eventfd_count()]);
         list.compile()
     }
 

@@ -11,12 +11,13 @@ use crate::memory::GuestRam;
 use crate::queues::Queues;
 use crate::reactor::{MAX_VCPUS, Reactor};
 use crate::seccomp::Filter;
+use crate::snapshot::{Gate, Job};
 use crate::sync::lock;
 use crate::vcpu::{RunPage, Vcpu, VcpuConfig};
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 const REAPER_STACK: usize = 128 * 1024;
 
@@ -26,6 +27,7 @@ pub struct Vm {
     seccomp: AtomicBool,
     vcpus: Mutex<Vcpus>,
     queues: Queues,
+    jobs: Mutex<Jobs>,
     memory: Mutex<Arc<GuestRam>>,
     owned: Mutex<Owned>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
@@ -34,6 +36,13 @@ pub struct Vm {
 
 struct Vcpus {
     slots: Vec<Option<Vcpu>>,
+    closed: bool,
+}
+
+/// The gates of the jobs that may touch the VM's memory.
+#[derive(Default)]
+struct Jobs {
+    gates: Vec<Weak<Gate>>,
     closed: bool,
 }
 
@@ -56,6 +65,7 @@ impl Vm {
             seccomp: AtomicBool::new(true),
             vcpus: Mutex::new(Vcpus { slots: (0..max_vcpus).map(|_| None).collect(), closed: false }),
             queues: Queues::default(),
+            jobs: Mutex::default(),
             memory: Mutex::default(),
             owned: Mutex::default(),
             ending: Mutex::default(),
@@ -72,6 +82,10 @@ impl Vm {
 
     pub fn set_seccomp(&self, on: bool) {
         self.seccomp.store(on, SeqCst);
+    }
+
+    pub fn has_seccomp(&self) -> bool {
+        self.seccomp.load(SeqCst)
     }
 
     pub fn own_fd(&self, fd: RawFd) -> Result<()> {
@@ -139,6 +153,18 @@ impl Vm {
         })
     }
 
+    /// Starts a job that may touch the VM's memory until it is shut down.
+    pub fn add_job(&self, start: impl FnOnce() -> Result<Job>) -> Result<Job> {
+        let mut jobs = lock(&self.jobs);
+        if jobs.closed {
+            return Err(Errno(libc::ECANCELED));
+        }
+        jobs.gates.retain(|gate| gate.strong_count() > 0);
+        let job = start()?;
+        jobs.gates.push(Arc::downgrade(&job.gate()));
+        Ok(job)
+    }
+
     pub fn queues(&self) -> &Queues {
         &self.queues
     }
@@ -155,6 +181,12 @@ impl Vm {
         };
         vcpus.iter().for_each(Vcpu::stop);
         drop(vcpus);
+        let gates = {
+            let mut jobs = lock(&self.jobs);
+            jobs.closed = true;
+            std::mem::take(&mut jobs.gates)
+        };
+        gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.close());
         self.queues.close();
     }
 

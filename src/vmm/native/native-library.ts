@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 9;
+export const ABI_VERSION = 10;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -72,6 +72,12 @@ function bind(library: Library) {
     vring_queue_disk_errors: library.func(
       'int vring_queue_disk_errors(int vm, int queue, int end_period, void *errors, uint32_t max)',
     ),
+    vring_job_start: library.func(
+      'int vring_job_start(int vm, void *parts, uint32_t count, void *bytes, uint64_t length, int ended_fd)',
+    ),
+    vring_job_report: library.func('int vring_job_report(int job, void *report)'),
+    vring_job_cancel: library.func('int vring_job_cancel(int job)'),
+    vring_job_free: library.func('int vring_job_free(int job)'),
     vring_spawn: library.func(
       'int vring_spawn(void *options, void *texts, uint32_t length, void *fds, void *report)',
     ),
