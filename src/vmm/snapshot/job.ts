@@ -1,6 +1,6 @@
+import { Struct } from '../kvm/c-struct.ts';
 import { errnoName, SystemError } from '../native/libc.ts';
 import { checked, nativeCalls } from '../native/native-library.ts';
-import { Struct } from '../kvm/c-struct.ts';
 
 /** What has a checksum of its own, in bytes (native/src/snapshot/mod.rs). */
 export const CHUNK_BYTES = 2 ** 20;

@@ -4,6 +4,7 @@ import { rlimitStruct } from '../../../src/vmm/confinement/rlimits.ts';
 import { spawnOptionsStruct, spawnReportStruct } from '../../../src/vmm/confinement/spawn-confined.ts';
 import type { AnyStruct } from '../../../src/vmm/kvm/c-struct.ts';
 import { nativeLayout } from '../../../src/vmm/native/native.ts';
+import { offsetsOf } from '../../support/struct-offsets.ts';
 
 const layout = JSON.parse(nativeLayout());
 
@@ -14,6 +15,5 @@ it.each<[string, AnyStruct]>([
   ['confineOptions', confineOptionsStruct],
   ['confineReport', confineReportStruct],
 ])('%s has the same layout on both sides', (name, struct) => {
-  const offsets = Object.keys(struct.fields).map(field => [field, struct.offset(field)]);
-  expect({ ...Object.fromEntries(offsets), bytes: struct.size }).toEqual(layout[name]);
+  expect(offsetsOf(struct)).toEqual(layout[name]);
 });

@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { COUNTERS_MAGIC, HEADER_WORDS, QUEUE, VCPU, VCPU_STATE } from '../../../src/vmm/counters/counters.ts';
-import type { AnyStruct } from '../../../src/vmm/kvm/c-struct.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import {
@@ -16,6 +15,7 @@ import {
   shutDownAllVms,
 } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../../support/counters.ts';
+import { offsetsOf } from '../../support/struct-offsets.ts';
 import { holdings, TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
 
 /** loop: in al, 0x11; out 0x10, al; jmp loop */
@@ -53,18 +53,12 @@ describe('the layouts of both sides', () => {
   });
 
   it('are the same for structs', () => {
-    expect(layout.event).toEqual(offsets(nativeEvent));
-    expect(layout.region).toEqual(offsets(nativeRegion));
-    expect(layout.progress).toEqual(offsets(nativeProgress));
-    expect(layout.blkQueue).toEqual(offsets(nativeBlkQueue));
+    expect(layout.event).toEqual(offsetsOf(nativeEvent));
+    expect(layout.region).toEqual(offsetsOf(nativeRegion));
+    expect(layout.progress).toEqual(offsetsOf(nativeProgress));
+    expect(layout.blkQueue).toEqual(offsetsOf(nativeBlkQueue));
   });
 });
-
-/** The offset and size of each field of a struct. */
-function offsets(struct: AnyStruct): Record<string, number> {
-  const fields = Object.keys(struct.fields).map(name => [name, struct.offset(name)]);
-  return { ...Object.fromEntries(fields), bytes: struct.size };
-}
 
 describe('the reactor', () => {
   it('reports an fd for as long as it is ready to be read, or written if that is asked for', () => {
