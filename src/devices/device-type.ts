@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
 import type { Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
@@ -36,6 +37,7 @@ export type BuiltDevice = {
   readonly pci?: PciFunction;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
+  readonly acpi?: AcpiParts;
   readonly capabilities?: DeviceCapabilities;
   /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];

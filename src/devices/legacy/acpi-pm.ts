@@ -1,3 +1,4 @@
+import { integer, name, packageOf } from '../acpi/aml.ts';
 import type {
   AccessSize,
   Cancel,
@@ -12,8 +13,8 @@ import type { BuiltinType, PortRange, PowerButton } from '../device-type.ts';
 import { numberOf } from '../state.ts';
 import { IRQ, PORT } from './pc-ports.ts';
 
-/** The sleep type that means soft off, here and in the DSDT's \_S5. */
-export const SLEEP_TYPE_S5 = 5;
+/** The sleep type that means soft off, here and in \_S5. */
+const SLEEP_TYPE_S5 = 5;
 
 /** Offsets from the first port: PM1a status, enable and control, and the PM timer (ACPI 6.5 §4.8.3). */
 const REG = { status: 0, enable: 2, control: 4, timer: 8, size: 12 } as const;
@@ -214,6 +215,12 @@ export const acpiPm: BuiltinType = {
   create: services => {
     const { clock, request } = services;
     const device = new AcpiPm({ port: PORT.pm1Event, sci: services.interruptLine(IRQ.sci), clock, request });
-    return { device, ports: device.ports, capabilities: { powerButton: device } };
+    const softOff = packageOf(integer(SLEEP_TYPE_S5), integer(0), integer(0), integer(0));
+    return {
+      device,
+      ports: device.ports,
+      acpi: { root: name('_S5', softOff) },
+      capabilities: { powerButton: device },
+    };
   },
 };

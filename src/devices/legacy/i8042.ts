@@ -1,3 +1,5 @@
+import { isaDevice } from '../acpi/acpi-parts.ts';
+import { isaInterrupt, ports } from '../acpi/resources.ts';
 import type { Device, DeviceState, InterruptLine, RequestMachine } from '../device.ts';
 import type { BuiltinType, PortRange } from '../device-type.ts';
 import { bytesOf, numberOf } from '../state.ts';
@@ -232,6 +234,8 @@ export const i8042: BuiltinType = {
       keyboardLine: services.interruptLine(IRQ.keyboard),
       request: services.request,
     });
-    return { device, ports: device.ports };
+    const resources = [ports(PORT.i8042Data, 1), ports(PORT.i8042Command, 1), isaInterrupt(IRQ.keyboard)];
+    const aml = isaDevice('KBD', 'PNP0303', ...resources);
+    return { device, ports: device.ports, acpi: { systemBus: aml, is8042: true } };
   },
 };

@@ -1,3 +1,5 @@
+import { isaDevice } from '../acpi/acpi-parts.ts';
+import { isaInterrupt, ports } from '../acpi/resources.ts';
 import type { Cancel, Clock, Device, DeviceState, InterruptLine } from '../device.ts';
 import type { BuiltinType, PortRange } from '../device-type.ts';
 import type { MemoryRegion } from '../guest-memory.ts';
@@ -336,7 +338,8 @@ export const rtc: BuiltinType = {
       clock,
       memory: memory.regions,
     });
-    return { device, ports: device.ports };
+    const aml = isaDevice('RTC', 'PNP0B00', ports(PORT.rtc, 2), isaInterrupt(IRQ.rtc));
+    return { device, ports: device.ports, acpi: { systemBus: aml } };
   },
 };
 

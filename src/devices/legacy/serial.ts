@@ -1,3 +1,5 @@
+import { isaDevice } from '../acpi/acpi-parts.ts';
+import { isaInterrupt, ports } from '../acpi/resources.ts';
 import type { CharBackend } from '../backends/char.ts';
 import type { Device, DeviceState, InterruptLine } from '../device.ts';
 import type { BuiltinType, PortRange } from '../device-type.ts';
@@ -370,6 +372,7 @@ export const com1: BuiltinType = {
     const line = services.interruptLine(IRQ.com1);
     const backend = services.backends.open('char', { type: 'console', name: 'com1' });
     const device = new Serial({ name: 'com1', port: PORT.com1, line, backend });
-    return { device, ports: device.ports };
+    const aml = isaDevice('COM1', 'PNP0501', ports(PORT.com1, REGISTERS), isaInterrupt(IRQ.com1));
+    return { device, ports: device.ports, acpi: { systemBus: aml } };
   },
 };

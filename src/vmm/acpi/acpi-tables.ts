@@ -1,57 +1,110 @@
-import { LOW_MEMORY } from '../memory/layout.ts';
-import { concat, little } from './aml.ts';
+import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
 import { type DsdtOptions, dsdt } from './dsdt.ts';
-import { facs, fadt } from './fadt.ts';
+import { FADT_POINTERS, facs, fadt } from './fadt.ts';
 import { madt } from './madt.ts';
 import { mcfg } from './mcfg.ts';
 import { type NumaNode, slit, srat } from './numa.ts';
-import { rootPointer, systemTable } from './table.ts';
+import { CHECKSUM, RSDP, rootPointer, systemTable } from './table.ts';
+import type { LoaderCommand, TableFiles } from './table-loader.ts';
 
 export type AcpiOptions = DsdtOptions & {
+  /** What the machine's devices add. */
+  readonly parts: readonly AcpiParts[];
   /** By vCPU. */
   readonly apicIds: readonly number[];
   /** NUMA nodes, if there are several, and where guest RAM is. */
   readonly numa?: { readonly nodes: readonly NumaNode[]; readonly ram: Parameters<typeof srat>[2] };
 };
 
-export type AcpiTables = {
-  /** Guest-physical address of the RSDP. */
-  readonly rsdp: number;
-  /** What to copy to guest memory, and where. */
-  readonly blobs: readonly AcpiBlob[];
-};
+/** The files of the tables, with QEMU's names. */
+export const RSDP_FILE = 'etc/acpi/rsdp';
+export const TABLES_FILE = 'etc/acpi/tables';
 
-export type AcpiBlob = { readonly signature: string; readonly address: number; readonly bytes: Uint8Array };
-
-const RSDP_SIZE = 36;
 /** The FACS has to be on such a boundary (ACPI 6.5 §5.2.10). */
 const ALIGNMENT = 64;
+const XSDT_HEADER = 36;
 
-/** The machine's ACPI tables, at their places from `LOW_MEMORY.rsdp` on. */
-export function buildAcpiTables(options: AcpiOptions): AcpiTables {
-  const { numa } = options;
-  const blobs: AcpiBlob[] = [];
-  let next: number = LOW_MEMORY.rsdp + RSDP_SIZE;
-  const place = (signature: string, bytes: Uint8Array): number => {
-    const address = Math.ceil(next / ALIGNMENT) * ALIGNMENT;
-    next = address + bytes.length;
-    blobs.push({ signature, address, bytes });
-    return address;
-  };
-  const dsdtAddress = place('DSDT', dsdt(options));
-  const facsAddress = place('FACS', facs());
+/** The machine's ACPI tables. */
+export function buildAcpiTables(options: AcpiOptions): TableFiles {
+  const { numa, parts, apicIds } = options;
+  const tables = new TablesFile();
+  const dsdtAt = tables.add(dsdt(options));
+  const facsAt = tables.add(facs());
+  const fadtAt = tables.add(fadt({ facs: facsAt, dsdt: dsdtAt, has8042: parts.some(part => part.is8042) }));
+  tables.relocate(fadtAt, FADT_POINTERS);
   const roots = [
-    place('FACP', fadt(facsAddress, dsdtAddress)),
-    place('APIC', madt(options.apicIds)),
-    place('MCFG', mcfg()),
-    ...(numa
-      ? [place('SRAT', srat(numa.nodes, options.apicIds, numa.ram)), place('SLIT', slit(numa.nodes))]
-      : []),
+    fadtAt,
+    tables.add(madt(apicIds)),
+    tables.add(mcfg()),
+    ...(numa ? [tables.add(srat(numa.nodes, apicIds, numa.ram)), tables.add(slit(numa.nodes))] : []),
   ];
-  const xsdt = place('XSDT', systemTable('XSDT', 1, concat(...roots.map(address => little(address, 8)))));
-  if (next > LOW_MEMORY.rsdp + LOW_MEMORY.acpiSize) {
-    throw new RangeError(`the ACPI tables need ${next - LOW_MEMORY.rsdp} bytes`);
+  const xsdtAt = tables.add(systemTable('XSDT', 1, pointers(roots)));
+  tables.relocate(
+    xsdtAt,
+    roots.map((_, index) => ({ offset: XSDT_HEADER + 8 * index, size: 8 })),
+  );
+
+  const rsdp = rootPointer();
+  rsdp.set(pointers([xsdtAt]), RSDP.xsdt);
+  const file = RSDP_FILE;
+  return {
+    files: new Map([
+      [RSDP_FILE, rsdp],
+      [TABLES_FILE, tables.bytes],
+    ]),
+    commands: [
+      { kind: 'allocate', file, alignment: 16, zone: 'low' },
+      { kind: 'allocate', file: TABLES_FILE, alignment: ALIGNMENT, zone: 'any' },
+      ...tables.commands,
+      { kind: 'add-pointer', file, to: TABLES_FILE, offset: RSDP.xsdt, size: 8 },
+      // The first checksum covers what ACPI 1.0 had; the second one covers everything, the first one too.
+      { kind: 'add-checksum', file, offset: RSDP.checksum, start: 0, length: RSDP.firstLength },
+      { kind: 'add-checksum', file, offset: RSDP.extendedChecksum, start: 0, length: RSDP.length },
+    ],
+  };
+}
+
+function pointers(offsets: readonly number[]): Uint8Array {
+  const bytes = Buffer.alloc(8 * offsets.length);
+  offsets.forEach((offset, index) => {
+    bytes.writeBigUInt64LE(BigInt(offset), 8 * index);
+  });
+  return bytes;
+}
+
+/** A file of tables, one after the other, and the steps that make its pointers and checksums right. */
+class TablesFile {
+  readonly commands: LoaderCommand[] = [];
+  readonly #tables: { readonly at: number; readonly bytes: Uint8Array }[] = [];
+  #length = 0;
+
+  /** @returns the table's offset in the file */
+  add(bytes: Uint8Array): number {
+    const at = Math.ceil(this.#length / ALIGNMENT) * ALIGNMENT;
+    this.#tables.push({ at, bytes });
+    this.#length = at + bytes.length;
+    return at;
   }
-  blobs.push({ signature: 'RSDP', address: LOW_MEMORY.rsdp, bytes: rootPointer(xsdt) });
-  return { rsdp: LOW_MEMORY.rsdp, blobs };
+
+  /** The table at `at` has pointers to other tables of the file, at these offsets. */
+  relocate(at: number, pointers: readonly { readonly offset: number; readonly size: 4 | 8 }[]): void {
+    const { bytes } = this.#tables.find(table => table.at === at)!;
+    for (const { offset, size } of pointers) {
+      this.commands.push({
+        ...{ kind: 'add-pointer', file: TABLES_FILE, to: TABLES_FILE },
+        offset: at + offset,
+        size,
+      });
+    }
+    this.commands.push({
+      ...{ kind: 'add-checksum', file: TABLES_FILE },
+      ...{ offset: at + CHECKSUM, start: at, length: bytes.length },
+    });
+  }
+
+  get bytes(): Uint8Array {
+    const file = new Uint8Array(this.#length);
+    for (const { at, bytes } of this.#tables) file.set(bytes, at);
+    return file;
+  }
 }

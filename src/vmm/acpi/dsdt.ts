@@ -1,17 +1,16 @@
-import { SLEEP_TYPE_S5 } from '../../devices/legacy/acpi-pm.ts';
-import { ECAM, IRQ, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
-import { type Aml, concat, device, eisaId, integer, name, packageOf, scope } from './aml.ts';
+import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
+import { isaDevice } from '../../devices/acpi/acpi-parts.ts';
+import { type Aml, concat, device, eisaId, integer, name, packageOf, scope } from '../../devices/acpi/aml.ts';
 import {
   busWindow,
-  isaInterrupt,
   memory32,
   memoryWindow32,
   memoryWindow64,
   ports,
   portWindow,
-  type Resource,
   resourceTemplate,
-} from './resources.ts';
+} from '../../devices/acpi/resources.ts';
+import { ECAM, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
 import { systemTable } from './table.ts';
 
 const INTX_PINS = 4;
@@ -21,29 +20,26 @@ export type DsdtOptions = {
   readonly mmio64: { readonly start: number; readonly size: number };
   /** Slots on bus 0 with a device that has an INTx pin. Few entries: interpreting AML is a good part of a slow boot. */
   readonly intxSlots: readonly number[];
+  /** What the machine's devices add. */
+  readonly parts: readonly (AcpiParts & { readonly at?: PciPlace })[];
 };
+
+/** Where a PCI function is on bus 0. */
+export type PciPlace = { readonly slot: number; readonly function: number };
 
 /** Differentiated System Description Table: the parts of the machine that a guest can't discover. */
 export function dsdt(options: DsdtOptions): Uint8Array {
-  const softOff = packageOf(integer(SLEEP_TYPE_S5), integer(0), integer(0), integer(0));
+  const { parts } = options;
   const systemBus = scope(
     '_SB',
     hostBridge(options),
-    isaDevice('COM1', 'PNP0501', ports(PORT.com1, 8), isaInterrupt(IRQ.com1)),
-    isaDevice('RTC', 'PNP0B00', ports(PORT.rtc, 2), isaInterrupt(IRQ.rtc)),
-    isaDevice(
-      'KBD',
-      'PNP0303',
-      ports(PORT.i8042Data, 1),
-      ports(PORT.i8042Command, 1),
-      isaInterrupt(IRQ.keyboard),
-    ),
+    ...parts.flatMap(({ systemBus }) => systemBus ?? []),
     isaDevice('MBRD', 'PNP0C02', memory32(ECAM.start, ECAM.size)),
   );
-  return systemTable('DSDT', 2, concat(name('_S5', softOff), systemBus));
+  return systemTable('DSDT', 2, concat(...parts.flatMap(({ root }) => root ?? []), systemBus));
 }
 
-function hostBridge({ mmio64, intxSlots }: DsdtOptions): Aml {
+function hostBridge({ mmio64, intxSlots, parts }: DsdtOptions): Aml {
   const configEnd = PORT.pciConfigData + 4;
   const windows = resourceTemplate(
     busWindow(0, ECAM.buses),
@@ -58,6 +54,7 @@ function hostBridge({ mmio64, intxSlots }: DsdtOptions): Aml {
     name('_CID', eisaId('PNP0A03')),
     name('_CRS', windows),
     name('_PRT', packageOf(...intxSlots.flatMap(slotRouting))),
+    ...parts.flatMap(({ at, pciFunction }) => (at && pciFunction ? [functionDevice(at, pciFunction)] : [])),
   );
 }
 
@@ -69,6 +66,8 @@ function slotRouting(slot: number): Aml[] {
   });
 }
 
-function isaDevice(path: string, id: string, ...resources: Resource[]): Aml {
-  return device(path, name('_HID', eisaId(id)), name('_CRS', resourceTemplate(...resources)));
+/** A function's device, `S080` for 01.0, with its address on the bus (§6.1.1). */
+function functionDevice({ slot, function: fn }: PciPlace, terms: Aml): Aml {
+  const path = `S${(slot * 8 + fn).toString(16).toUpperCase().padStart(2, '0')}0`;
+  return device(path, name('_ADR', integer(slot * 0x1_0000 + fn)), terms);
 }

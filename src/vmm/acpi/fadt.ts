@@ -50,8 +50,22 @@ const RTC_CENTURY = 0x32;
 const NO_C2 = 101;
 const NO_C3 = 1001;
 
+/** The FADT's pointers to tables. */
+export const FADT_POINTERS = [
+  { offset: FIELD.firmwareControl, size: 4 },
+  { offset: FIELD.dsdt, size: 4 },
+  { offset: FIELD.extendedDsdt, size: 8 },
+] as const;
+
+export type FadtOptions = {
+  /** Where the tables are, in the file that has them all. */
+  readonly facs: number;
+  readonly dsdt: number;
+  readonly has8042: boolean;
+};
+
 /** Fixed ACPI Description Table: always in ACPI mode (no SMI command port), not hardware-reduced. */
-export function fadt(facs: number, dsdt: number): Uint8Array {
+export function fadt({ facs, dsdt, has8042 }: FadtOptions): Uint8Array {
   const table = Buffer.alloc(FIELD.size);
   table.writeUInt32LE(facs, FIELD.firmwareControl);
   table.writeUInt32LE(dsdt, FIELD.dsdt);
@@ -65,7 +79,7 @@ export function fadt(facs: number, dsdt: number): Uint8Array {
   table.writeUInt16LE(NO_C2, FIELD.c2Latency);
   table.writeUInt16LE(NO_C3, FIELD.c3Latency);
   table[FIELD.century] = RTC_CENTURY;
-  table.writeUInt16LE(LEGACY_DEVICES | HAS_8042 | NO_VGA, FIELD.iapcBootArch);
+  table.writeUInt16LE(LEGACY_DEVICES | (has8042 ? HAS_8042 : 0) | NO_VGA, FIELD.iapcBootArch);
   table.writeUInt32LE(
     WBINVD | PROC_C1 | NO_FIXED_SLEEP_BUTTON | NO_FIXED_RTC_WAKE | TIMER_32_BITS | RESET_REGISTER,
     FIELD.flags,

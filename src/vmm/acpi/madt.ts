@@ -1,5 +1,5 @@
+import { concat, little } from '../../devices/acpi/aml.ts';
 import { IOAPIC, IRQ, LAPIC } from '../memory/layout.ts';
-import { concat, little } from './aml.ts';
 import { systemTable } from './table.ts';
 
 /** Interrupt controller structure types (ACPI 6.5 §5.2.12). */

@@ -1,5 +1,5 @@
+import { concat, little } from '../../devices/acpi/aml.ts';
 import { ECAM } from '../memory/layout.ts';
-import { concat, little } from './aml.ts';
 import { systemTable } from './table.ts';
 
 /** Memory-mapped configuration space table (PCI Firmware Specification 3.0 §4.1.2): segment 0, all buses. */

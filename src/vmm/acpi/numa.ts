@@ -1,5 +1,5 @@
 /** The tables that describe which vCPUs and memory are close to each other. */
-import { concat, little } from './aml.ts';
+import { concat, little } from '../../devices/acpi/aml.ts';
 import { systemTable } from './table.ts';
 
 /** A NUMA node of a guest. */

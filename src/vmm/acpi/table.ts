@@ -1,7 +1,7 @@
-import { concat } from './aml.ts';
+import { concat } from '../../devices/acpi/aml.ts';
 
 const HEADER = 36;
-const CHECKSUM = 9;
+export const CHECKSUM = 9;
 const OEM_ID = 'VRING ';
 const OEM_TABLE_ID = 'VRINGVMM';
 const CREATOR_ID = 'VRNG';
@@ -22,21 +22,20 @@ export function systemTable(signature: string, revision: number, body: Uint8Arra
   return table;
 }
 
-/** Root System Description Pointer, revision 2 (§5.2.5.3). */
-export function rootPointer(xsdt: number): Uint8Array {
-  const rsdp = Buffer.alloc(36);
+/** The RSDP (§5.2.5.3): the offsets of what its loader fills in, and the bytes that ACPI 1.0 had, which have a checksum of their own. */
+export const RSDP = { checksum: 8, xsdt: 24, extendedChecksum: 32, firstLength: 20, length: 36 } as const;
+
+/** Root System Description Pointer, revision 2, without pointer and checksums. */
+export function rootPointer(): Uint8Array {
+  const rsdp = Buffer.alloc(RSDP.length);
   rsdp.write('RSD PTR ', 0, 8, 'ascii');
   rsdp.write(OEM_ID, 9, 6, 'ascii');
   rsdp[15] = 2;
   rsdp.writeUInt32LE(rsdp.length, 20);
-  rsdp.writeBigUInt64LE(BigInt(xsdt), 24);
-  // The first checksum covers what ACPI 1.0 had: 20 bytes.
-  rsdp[8] = checksum(rsdp.subarray(0, 20));
-  rsdp[32] = checksum(rsdp);
   return rsdp;
 }
 
-/** The value that makes all bytes sum to zero. The checksum byte itself must still be zero. */
-function checksum(bytes: Uint8Array): number {
+/** What must be added to the sum of the bytes to make it zero. */
+export function checksum(bytes: Uint8Array): number {
   return -bytes.reduce((sum, byte) => sum + byte, 0) & 0xff;
 }

@@ -3,7 +3,8 @@ import type { BuiltDevice, DeviceType } from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
 import { deviceTable } from '../../devices/registry.ts';
-import { buildAcpiTables } from '../acpi/acpi-tables.ts';
+import { buildAcpiTables, RSDP_FILE } from '../acpi/acpi-tables.ts';
+import { loadTables } from '../acpi/table-loader.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import type { ImageFile, ImagePurpose } from '../boot/image-file.ts';
 import { loadKernel } from '../boot/load-kernel.ts';
@@ -66,7 +67,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   const parts = addDevices(config, services, buses, pci);
 
   mark('devices');
-  const entry = loadGuest(config, base.files, ram, mmio64, pci);
+  const entry = loadGuest(config, base.files, ram, mmio64, pci, parts);
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
@@ -155,16 +156,18 @@ function loadGuest(
   ram: GuestRam,
   mmio64: Window,
   pci: PciHost,
+  parts: readonly Part[],
 ): BootEntry {
   const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: ram.regions };
   const acpi = buildAcpiTables({
+    parts: parts.flatMap(({ built: { acpi } }) => acpi ?? []),
     apicIds: apicIdsOf(cpuTopology(config)),
     mmio64,
     intxSlots,
     ...(numa && { numa }),
   });
-  for (const { address, bytes } of acpi.blobs) ram.writable(address, bytes.length).set(bytes);
+  const placed = loadTables(acpi, ram, layout.ACPI_TABLES);
 
   const images: ImageFile[] = [];
   const open = (path: string, purpose: ImagePurpose) => {
@@ -180,7 +183,7 @@ function loadGuest(
       modules: modules.map(({ path, commandLine }) => ({ image: open(path, 'module'), commandLine })),
       commandLine: append,
       memory: ram,
-      rsdp: acpi.rsdp,
+      rsdp: placed.get(RSDP_FILE)!,
     });
   } finally {
     for (const image of images) image.close();

@@ -42,8 +42,7 @@ export const LOW_MEMORY = {
   commandLine: 0x2_0000,
   /** End of conventional memory; from there up to 1 MiB is reserved. */
   end: 0x9_fc00,
-  /** ACPI tables, found from the RSDP at this address (ACPI 6.5 §5.2.5.1: in 0xe0000-0xfffff). */
-  rsdp: 0xe_0000,
-  acpiSize: 128 * KiB,
 } as const;
+/** ACPI tables of a kernel that boots directly, where guests search for the RSDP (ACPI 6.5 §5.2.5.1). */
+export const ACPI_TABLES = { start: 0xe_0000, size: 128 * KiB } as const;
 export const KERNEL_START = 1 * MiB;

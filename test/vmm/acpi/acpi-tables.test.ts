@@ -2,80 +2,87 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { buildAcpiTables } from '../../../src/vmm/acpi/acpi-tables.ts';
+import { integer, name } from '../../../src/devices/acpi/aml.ts';
 import { nodeRanges } from '../../../src/vmm/acpi/numa.ts';
+import { builtinParts, type FoundTable, placeTables } from '../../support/acpi.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
-const tables = buildAcpiTables({
+const options = {
+  parts: [...builtinParts(), { at: { slot: 3, function: 1 }, pciFunction: name('_SUN', integer(3)) }],
   apicIds: Array.from({ length: 64 }, (_, index) => index),
   mmio64: { start: 2 ** 33, size: 2 ** 35 },
   intxSlots: [1, 2, 3, 31],
-});
-const find = (signature: string) => tables.blobs.find(blob => blob.signature === signature)!;
-const view = ({ bytes }: { bytes: Uint8Array }) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+};
+const START = 0xe_0000;
+const tables = placeTables(options, START);
+const find = (signature: string, from = tables) => from.find(table => table.signature === signature)!;
 const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
 const hasIasl = spawnSync('iasl', ['-v']).status === 0;
 
 describe('ACPI tables', () => {
-  it('have right checksums and lengths', () => {
-    for (const { signature, bytes } of tables.blobs) {
-      if (signature === 'FACS') continue;
-      expect(sum(bytes), signature).toBe(0);
-      if (signature !== 'RSDP') expect(view({ bytes }).getUint32(4, true), signature).toBe(bytes.length);
+  it.each([START, 0x1_2340])('have right checksums, and lead from the RSDP to each other, at 0x%s', start => {
+    const placed = placeTables(options, start);
+    expect(placed.map(({ signature }) => signature)).toEqual([
+      ...['RSD ', 'XSDT', 'FACP', 'APIC', 'MCFG', 'FACS', 'DSDT'],
+    ]);
+    for (const { signature, bytes } of placed) {
+      if (signature !== 'FACS') expect(sum(bytes), signature).toBe(0);
     }
-    expect(sum(find('RSDP').bytes.subarray(0, 20))).toBe(0);
+    expect(sum(placed[0]!.bytes.subarray(0, 20))).toBe(0);
+    expect(placed[0]!.address).toBe(start);
+    const fadt = find('FACP', placed).view;
+    expect(fadt.getUint32(36, true)).toBe(find('FACS', placed).address);
+    expect(fadt.getUint32(40, true)).toBe(find('DSDT', placed).address);
+    expect(find('FACS', placed).address % 64).toBe(0);
   });
 
-  it('lead from the RSDP to every table', () => {
-    expect(find('RSDP').address).toBe(tables.rsdp);
-    expect(Number(view(find('RSDP')).getBigUint64(24, true))).toBe(find('XSDT').address);
-    const roots = view(find('XSDT'));
-    const addresses = [36, 44, 52].map(at => Number(roots.getBigUint64(at, true)));
-    expect(addresses).toEqual([find('FACP').address, find('APIC').address, find('MCFG').address]);
-    expect(view(find('FACP')).getUint32(36, true)).toBe(find('FACS').address);
-    expect(view(find('FACP')).getUint32(40, true)).toBe(find('DSDT').address);
-    expect(find('FACS').address % 64).toBe(0);
-  });
-
-  it('lie inside the reserved range and do not overlap', () => {
-    let end = 0xe_0000;
-    for (const { address, bytes } of tables.blobs.toSorted((a, b) => a.address - b.address)) {
+  it('do not overlap', () => {
+    let end = START;
+    for (const { address, bytes } of tables.toSorted((a, b) => a.address - b.address)) {
       expect(address).toBeGreaterThanOrEqual(end);
       end = address + bytes.length;
     }
     expect(end).toBeLessThanOrEqual(0x10_0000);
   });
 
+  it('say that there is a keyboard controller only if there is one', () => {
+    const has8042 = 1 << 1;
+    expect(find('FACP').view.getUint16(109, true) & has8042).toBe(has8042);
+    const without = placeTables({ ...options, parts: [] }, START);
+    expect(find('FACP', without).view.getUint16(109, true) & has8042).toBe(0);
+    expect(Buffer.from(find('DSDT', without).bytes).includes('COM1')).toBe(false);
+  });
+
   it.skipIf(!hasIasl)(
     'disassemble, compile again, and describe the machine (needs iasl of acpica-tools)',
     () => {
       const folder = temporaryFolder();
-      try {
-        const source = Object.fromEntries(
-          tables.blobs
-            .filter(blob => blob.signature !== 'RSDP')
-            .map(blob => [blob.signature, disassemble(folder, blob)]),
-        );
-        expect(source.FACP).toMatch(
-          /Reset Register : \[Generic Address Structure\][\s\S]*?Address : 0000000000000CF9/,
-        );
-        expect(source.FACP).toMatch(/Control Method Power Button \(V1\) : 0/);
-        expect(source.FACP).toMatch(/Hardware Reduced \(V5\) : 0/);
-        expect(source.APIC!.match(/Subtable Type : 00 \[Processor Local APIC\]/g)).toHaveLength(64);
-        expect(source.MCFG).toMatch(/Base Address : 00000000E0000000/);
-        expect(source.DSDT).toMatch(/0x0000000200000000, \/\/ Range Minimum/);
-        expect(source.DSDT).toMatch(/0x001FFFFF,\s+Zero,\s+Zero,\s+0x13/);
-        const again = spawnSync('iasl', ['-p', 'again', 'DSDT.dsl'], { cwd: folder, encoding: 'utf8' });
-        expect(again.stdout).toMatch(/ 0 Errors, 0 Warnings/);
-        const code = (file: string) => readFileSync(join(folder, file)).subarray(36);
-        expect(code('again.aml').equals(code('DSDT.aml'))).toBe(true);
-      } finally {
-      }
+      const source = Object.fromEntries(
+        tables.slice(1).map(table => [table.signature, disassemble(folder, table)]),
+      );
+      expect(source.FACP).toMatch(
+        /Reset Register : \[Generic Address Structure\][\s\S]*?Address : 0000000000000CF9/,
+      );
+      expect(source.FACP).toMatch(/Control Method Power Button \(V1\) : 0/);
+      expect(source.FACP).toMatch(/Hardware Reduced \(V5\) : 0/);
+      expect(source.APIC!.match(/Subtable Type : 00 \[Processor Local APIC\]/g)).toHaveLength(64);
+      expect(source.MCFG).toMatch(/Base Address : 00000000E0000000/);
+      expect(source.DSDT).toMatch(/0x0000000200000000, \/\/ Range Minimum/);
+      expect(source.DSDT).toMatch(/0x001FFFFF,\s+Zero,\s+Zero,\s+0x13/);
+      expect(source.DSDT!.match(/Device \(\w+\)/g)).toEqual(
+        ['PCI0', 'S190', 'COM1', 'RTC', 'KBD', 'MBRD'].map(name => `Device (${name})`),
+      );
+      expect(source.DSDT).toMatch(/Device \(S190\)\s*\{\s*Name \(_ADR, 0x00030001\)/);
+      expect(source.DSDT).toMatch(/Name \(_S5, Package/);
+      const again = spawnSync('iasl', ['-p', 'again', 'DSDT.dsl'], { cwd: folder, encoding: 'utf8' });
+      expect(again.stdout).toMatch(/ 0 Errors, 0 Warnings/);
+      const code = (file: string) => readFileSync(join(folder, file)).subarray(36);
+      expect(code('again.aml').equals(code('DSDT.aml'))).toBe(true);
     },
   );
 });
 
-function disassemble(folder: string, { signature, bytes }: { signature: string; bytes: Uint8Array }): string {
+function disassemble(folder: string, { signature, bytes }: FoundTable): string {
   writeFileSync(join(folder, `${signature}.aml`), bytes);
   const run = spawnSync('iasl', ['-d', `${signature}.aml`], { cwd: folder, encoding: 'utf8' });
   expect(run.status, run.stderr).toBe(0);
@@ -93,13 +100,8 @@ describe('NUMA nodes', () => {
     { address: 0, size: 3 * GiB },
     { address: 4 * GiB, size: 2 * GiB },
   ];
-  const { blobs } = buildAcpiTables({
-    apicIds: [0, 1, 4, 5],
-    mmio64: { start: 2 ** 33, size: 2 ** 35 },
-    intxSlots: [],
-    numa: { nodes, ram },
-  });
-  const table = (signature: string) => blobs.find(blob => blob.signature === signature)!;
+  const placed = placeTables({ ...options, apicIds: [0, 1, 4, 5], numa: { nodes, ram } }, START);
+  const table = (signature: string) => find(signature, placed);
 
   it('have their memory, which may go across the hole below 4 GiB', () =>
     expect(nodeRanges(nodes, ram)).toEqual([
@@ -109,7 +111,7 @@ describe('NUMA nodes', () => {
     ]));
 
   it('are in the SRAT: each vCPU by its APIC ID, and each range of memory', () => {
-    const srat = view(table('SRAT'));
+    const srat = table('SRAT').view;
     const entries: unknown[] = [];
     for (let at = 48; at < srat.byteLength; at += srat.getUint8(at + 1)) {
       entries.push(
@@ -138,12 +140,12 @@ describe('NUMA nodes', () => {
   });
 
   it('have their distances in the SLIT', () => {
-    const slit = view(table('SLIT'));
+    const slit = table('SLIT').view;
     expect(slit.getBigUint64(36, true)).toBe(2n);
     expect([...table('SLIT').bytes.subarray(44)]).toEqual([10, 21, 20, 10]);
     expect(sum(table('SLIT').bytes)).toBe(0);
   });
 
   it('are in no table where there are none', () =>
-    expect(tables.blobs.some(({ signature }) => /SRAT|SLIT/.test(signature))).toBe(false));
+    expect(tables.some(({ signature }) => /SRAT|SLIT/.test(signature))).toBe(false));
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { buffer, eisaId, integer, name, packageOf, scope, string } from '../../../src/vmm/acpi/aml.ts';
+import { buffer, eisaId, integer, name, packageOf, scope, string } from '../../../src/devices/acpi/aml.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 

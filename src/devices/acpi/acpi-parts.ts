@@ -1,0 +1,19 @@
+import { type Aml, device, eisaId, name } from './aml.ts';
+import { type Resource, resourceTemplate } from './resources.ts';
+
+/** What a device adds to the machine's ACPI tables: what a guest can't discover. Short, since interpreting AML is slow. */
+export type AcpiParts = {
+  /** Terms of the DSDT's root, such as \_S5. */
+  readonly root?: Aml;
+  /** Devices under \_SB; their names are unique in the machine. */
+  readonly systemBus?: Aml;
+  /** Terms of the device of a PCI function; its name and _ADR follow from where it is plugged in. */
+  readonly pciFunction?: Aml;
+  /** The device is an 8042 keyboard controller (ACPI 6.5 §5.2.9.3). */
+  readonly is8042?: boolean;
+};
+
+/** A device under \_SB that its driver finds by its ID: `isaDevice('COM1', 'PNP0501', ports(0x3f8, 8), isaInterrupt(4))`. */
+export function isaDevice(path: string, id: string, ...resources: Resource[]): Aml {
+  return device(path, name('_HID', eisaId(id)), name('_CRS', resourceTemplate(...resources)));
+}
