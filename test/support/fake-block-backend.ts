@@ -15,7 +15,13 @@ export class FakeBlockBackend implements BlockBackend {
   /** Queues that run now, by index. */
   readonly running = new Map<number, { queue: VirtioQueue; options: BlockQueueOptions }>();
   /** What the next stopped queue says. */
-  progress: QueueProgress | null = { lastAvail: 0, usedIndex: 0 };
+  progress: QueueProgress = { lastAvail: 0, usedIndex: 0 };
+  /** Whether the host holds up queues that are asked to stop. */
+  hangs = false;
+  /** Queues that were asked to stop and have not yet, by index: each stops when it is called. */
+  readonly held = new Map<number, () => void>();
+  /** Queues that were left behind. */
+  readonly abandoned: number[] = [];
   /** Starting this queue fails. */
   refuse: number | null = null;
   closed = false;
@@ -28,20 +34,41 @@ export class FakeBlockBackend implements BlockBackend {
     if (queue.index === this.refuse) throw new Error('no thread for the queue');
     if (this.running.has(queue.index)) throw new Error(`queue ${queue.index} runs already`);
     this.running.set(queue.index, { queue, options });
+    const { index } = queue;
+    let stopped = false;
     return {
-      requestStop: () => {},
-      abandon: () => null,
-      diskErrors: endPeriod => {
-        const errors = endPeriod ? this.errorsAgain : this.errors;
-        const taken = errors.get(queue.index) ?? [];
-        errors.delete(queue.index);
-        return taken;
+      requestStop: onEnded => {
+        this.held.set(index, () => {
+          this.held.delete(index);
+          stopped = true;
+          onEnded?.();
+        });
       },
       stop: () => {
-        if (!this.running.delete(queue.index)) throw new Error(`queue ${queue.index} does not run`);
+        if (!this.hangs && this.held.delete(index)) stopped = true;
+        if (!stopped) return null;
+        if (!this.running.delete(index)) throw new Error(`queue ${index} does not run`);
         return this.progress;
       },
+      abandon: () => {
+        if (!this.held.delete(index)) throw new Error(`queue ${index} was not asked to stop`);
+        this.running.delete(index);
+        this.abandoned.push(index);
+        return null;
+      },
+      diskErrors: endPeriod => {
+        if (!this.running.has(index)) throw new Error(`queue ${index} does not run`);
+        const errors = endPeriod ? this.errorsAgain : this.errors;
+        const taken = errors.get(index) ?? [];
+        errors.delete(index);
+        return taken;
+      },
     };
+  }
+
+  /** The host ends what holds up the queues. */
+  release(): void {
+    for (const end of [...this.held.values()]) end();
   }
 
   close(): void {

@@ -3,9 +3,16 @@ import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import type { BlockBackend, BlockQueue } from './block-backend.ts';
 import { DiskErrorReports } from './disk-errors.ts';
+import { FEATURE as TRANSPORT } from './features.ts';
 import { virtioNames } from './qemu-names.ts';
 import { VirtioPci } from './transport-pci.ts';
-import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
+import type {
+  QueueProgress,
+  RunningQueue,
+  VirtioDevice,
+  VirtioDriver,
+  VirtioQueue,
+} from './virtio-device.ts';
 
 /** Feature bits (virtio 1.3 §5.2.3). */
 const FEATURE = {
@@ -35,12 +42,6 @@ const CONFIG = {
   writeZeroesMayUnmap: 56,
   size: 60,
 } as const;
-
-/** Of a queue that was left behind. It is not resumed: its backend refuses to start it. */
-const LOST: QueueProgress = { lastAvail: 0, usedIndex: 0 };
-
-/** How long a queue may take to stop before it is left behind. */
-const STOP_LIMIT_MS = 1000;
 
 const SECTOR = 512;
 const QUEUE_SIZE = 256;
@@ -73,18 +74,20 @@ export class VirtioBlk implements VirtioDevice {
   readonly queueNames: readonly string[];
   readonly queueSizes: readonly number[];
   readonly features: bigint;
+  readonly transportFeatures = TRANSPORT.ringIndirectDesc | TRANSPORT.ringEventIdx | TRANSPORT.ringReset;
   readonly configSize = CONFIG.size;
+  onConfigChanged: (() => void) | null = null;
   readonly #config: DataView;
   readonly #backend: BlockBackend;
   readonly #serial: string;
   readonly #errors: DiskErrorReports;
-  #queues: BlockQueue[] = [];
+  readonly #queues = new Set<BlockQueue>();
 
   constructor(options: VirtioBlkOptions, backend: BlockBackend) {
     this.name = options.name;
     this.#serial = options.serial;
     this.#backend = backend;
-    this.#errors = new DiskErrorReports(options.clock, () => this.#queues, options.reportDiskErrors);
+    this.#errors = new DiskErrorReports(options.clock, () => [...this.#queues], options.reportDiskErrors);
     const indices = Array.from({ length: options.queues }, (_, index) => index);
     this.queueNames = indices.map(index => (options.queues === 1 ? 'requests' : `requests ${index}`));
     this.queueSizes = indices.map(() => QUEUE_SIZE);
@@ -100,23 +103,31 @@ export class VirtioBlk implements VirtioDevice {
   /** The driver can't write any field: the cache mode (CONFIG_WCE) is not offered. */
   writeConfig(): void {}
 
-  activate(activation: Activation): void {
-    const options = {
-      features: activation.features,
+  startQueue(queue: VirtioQueue, driver: VirtioDriver): RunningQueue {
+    const running = this.#backend.startQueue(queue, {
+      features: driver.features,
       serial: this.#serial,
       limits: { segments: SEGMENTS, ranges: MAX_RANGES, rangeSectors: MAX_RANGE_SECTORS },
-      onBroken: activation.broken,
+      onBroken: driver.broken,
       onDiskErrors: () => this.#errors.collect(),
+    });
+    this.#queues.add(running);
+    const stopped = (progress: QueueProgress | null) => {
+      if (progress !== null) this.#queues.delete(running);
+      return progress;
     };
-    for (const queue of activation.queues) this.#queues.push(this.#backend.startQueue(queue, options));
-  }
-
-  deactivate(): QueueProgress[] {
-    this.#errors.collect();
-    const queues = this.#queues;
-    this.#queues = [];
-    for (const queue of queues) queue.requestStop();
-    return queues.map(queue => queue.stop(STOP_LIMIT_MS) ?? queue.abandon() ?? LOST);
+    return {
+      requestStop: onEnded => running.requestStop(onEnded),
+      stop: limitMs => {
+        this.#errors.collect();
+        return stopped(running.stop(limitMs));
+      },
+      abandon: () => {
+        this.#errors.collect();
+        this.#queues.delete(running);
+        return running.abandon();
+      },
+    };
   }
 
   save(): DeviceState {

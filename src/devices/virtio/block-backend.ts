@@ -1,4 +1,4 @@
-import type { QueueProgress, VirtioQueue } from './virtio-device.ts';
+import type { RunningQueue, VirtioQueue } from './virtio-device.ts';
 
 /** The backing store of a disk. It serves the requests of a queue off the machine thread. */
 export interface BlockBackend {
@@ -8,7 +8,7 @@ export interface BlockBackend {
   /** Bytes of a block of the backing store, for virtio-blk's topology. */
   readonly blockSize: number;
   readonly canDiscard: boolean;
-  /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until `stop`. */
+  /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until it is stopped. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue;
   close(): void;
 }
@@ -33,23 +33,7 @@ export type BlockQueueOptions = {
   readonly onDiskErrors: () => void;
 };
 
-export interface BlockQueue {
-  /**
-   * Asks it to stop between two steps of its requests, without waiting. `onEnded` is called on the machine thread, never from
-   * within this call, once it no longer uses the ring and `stop` has its position. A later call replaces `onEnded`.
-   */
-  requestStop(onEnded?: () => void): void;
-  /**
-   * Asks it to stop, and waits for that at most `limitMs`; 0 doesn't wait. @returns its position; null if it has not stopped yet
-   * and still uses the ring: it may be asked again, or abandoned
-   */
-  stop(limitMs: number): QueueProgress | null;
-  /**
-   * Leaves it behind because the host doesn't end a request: it no longer touches the ring, but that request may still write to
-   * its buffers, and the queue can't be started again before it has ended. @returns null; its position if it has stopped
-   * after all
-   */
-  abandon(): QueueProgress | null;
+export interface BlockQueue extends RunningQueue {
   /**
    * The kinds of disk errors not reported yet; with `endPeriod`, those that have occurred again since they were, and the others
    * are forgotten.

@@ -1,5 +1,6 @@
 import type { AccessSize, DeviceState } from '../device.ts';
 import { numberOf } from '../state.ts';
+import { FEATURE } from './features.ts';
 import type { VirtioLifecycle } from './lifecycle.ts';
 import type { VirtioPciInterrupts } from './pci-interrupts.ts';
 
@@ -21,6 +22,9 @@ const FIELD = {
   queueDescriptors: 0x20,
   queueAvailable: 0x28,
   queueUsed: 0x30,
+  /** Reads as 0: NOTIFICATION_DATA is not offered. */
+  queueNotifyData: 0x38,
+  queueReset: 0x3a,
 } as const;
 
 const U32 = 2 ** 32;
@@ -30,7 +34,11 @@ const U32 = 2 ** 32;
  * other width are ignored (§4.1.3.1 requires drivers to use the natural width). Reads may have any width.
  */
 export class CommonConfig {
-  static readonly size = 0x38;
+  /** Bytes of the structure for a device that offers these features: queue_reset came with RING_RESET. */
+  static size(features: bigint): number {
+    return features & FEATURE.ringReset ? 0x3c : 0x38;
+  }
+
   readonly #lifecycle: VirtioLifecycle;
   readonly #interrupts: VirtioPciInterrupts;
   #deviceFeatureSelect = 0;
@@ -111,19 +119,24 @@ export class CommonConfig {
         return low(queue?.used);
       case FIELD.queueUsed + 4:
         return high(queue?.used);
+      case FIELD.queueNotifyData:
+        return (queue?.resetting ? 1 : 0) << 16;
       default:
         return 0;
     }
   }
 
   #write16(offset: number, value: number): void {
+    const lifecycle = this.#lifecycle;
     const queue = this.#queue;
-    if (offset === FIELD.configVector) this.#interrupts.setConfigVector(value);
-    else if (offset === FIELD.queueSelect) this.#queueSelect = value;
+    if (offset === FIELD.queueSelect) this.#queueSelect = value;
+    else if (lifecycle.resetting) return;
+    else if (offset === FIELD.configVector) this.#interrupts.setConfigVector(value);
     else if (queue === undefined) return;
     else if (offset === FIELD.queueVector) this.#interrupts.setQueueVector(this.#queueSelect, value);
-    else if (offset === FIELD.queueEnable && value === 1) this.#lifecycle.enableQueue(queue);
-    else if (offset === FIELD.queueSize && this.#settable) queue.size = value;
+    else if (offset === FIELD.queueEnable && value === 1) lifecycle.enableQueue(queue);
+    else if (offset === FIELD.queueReset && value === 1) lifecycle.resetQueue(queue);
+    else if (offset === FIELD.queueSize && lifecycle.configurable(queue)) queue.size = value;
   }
 
   #write32(offset: number, value: number): void {
@@ -135,7 +148,7 @@ export class CommonConfig {
 
   #writeAddress(offset: number, value: number): void {
     const queue = this.#queue;
-    if (queue === undefined || !this.#settable) return;
+    if (queue === undefined || !this.#lifecycle.configurable(queue)) return;
     switch (offset) {
       case FIELD.queueDescriptors:
       case FIELD.queueDescriptors + 4:
@@ -150,11 +163,6 @@ export class CommonConfig {
         queue.used = withHalf(queue.used, offset, value);
         break;
     }
-  }
-
-  /** Whether the selected queue's size and addresses may change: not once it is enabled. */
-  get #settable(): boolean {
-    return this.#lifecycle.configurable && this.#queue?.enabled === false;
   }
 
   #acceptFeatures(value: number): void {

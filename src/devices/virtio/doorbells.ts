@@ -8,18 +8,25 @@ export type Doorbell = { readonly offset: number; readonly fd: number };
  */
 export class Doorbells {
   readonly #attach: (address: number, fd: number) => Cancel;
-  #attached: Cancel[] = [];
+  /** By address. */
+  readonly #attached = new Map<number, { readonly fd: number; readonly cancel: Cancel }>();
 
   constructor(attach: (address: number, fd: number) => Cancel) {
     this.#attach = attach;
   }
 
-  /** Moves the doorbells to `base`. */
-  attach(base: number, doorbells: readonly Doorbell[]): void {
-    this.detach();
-    for (const { offset, fd } of doorbells) {
+  /** Attaches these doorbells, at `base`, and no others. */
+  place(base: number, doorbells: readonly Doorbell[]): void {
+    const wanted = new Map(doorbells.map(({ offset, fd }) => [base + offset, fd]));
+    for (const [address, { fd, cancel }] of this.#attached) {
+      if (wanted.get(address) === fd) continue;
+      this.#attached.delete(address);
+      cancel();
+    }
+    for (const [address, fd] of wanted) {
+      if (this.#attached.has(address)) continue;
       try {
-        this.#attached.push(this.#attach(base + offset, fd));
+        this.#attached.set(address, { fd, cancel: this.#attach(address, fd) });
       } catch {
         // The guest moved the BAR over an existing doorbell; user space forwards the kicks.
       }
@@ -27,7 +34,6 @@ export class Doorbells {
   }
 
   detach(): void {
-    for (const cancel of this.#attached) cancel();
-    this.#attached = [];
+    this.place(0, []);
   }
 }

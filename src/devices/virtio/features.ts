@@ -3,10 +3,12 @@ export const FEATURE = {
   ringIndirectDesc: 1n << 28n,
   ringEventIdx: 1n << 29n,
   version1: 1n << 32n,
+  /** The device's accesses may be translated by an IOMMU. */
+  accessPlatform: 1n << 33n,
+  ringPacked: 1n << 34n,
+  /** Single queues can be reset. */
+  ringReset: 1n << 40n,
 } as const;
-
-/** What every device offers besides its own bits: modern devices with split rings. */
-export const TRANSPORT_FEATURES = FEATURE.ringIndirectDesc | FEATURE.ringEventIdx | FEATURE.version1;
 
 /** Bits of the device status (virtio 1.3 §2.1). */
 export const STATUS = {

@@ -1,24 +1,41 @@
 import type { DeviceState } from '../device.ts';
 import type { GuestMemory } from '../guest-memory.ts';
-import { numberOf, statesOf } from '../state.ts';
-import { FEATURE, STATUS, TRANSPORT_FEATURES } from './features.ts';
+import { DeviceStateError, numberOf, statesOf } from '../state.ts';
+import { FEATURE, STATUS } from './features.ts';
 import type { QueueSetup } from './queue-setup.ts';
+import { RunningQueues } from './running-queues.ts';
 import type { VirtioDevice } from './virtio-device.ts';
 
+/**
+ * Milliseconds for which a driver's reset holds up the machine thread, so that drivers find the device reset at once: some don't
+ * wait for it. A back end that takes longer is drained in the background.
+ */
+const RESET_PATIENCE = 10;
+
+/** How long, in milliseconds, a queue may take to stop when its machine ends, before it is left behind. */
+const END_PATIENCE = 1000;
+
+const KNOWN_STATUS = Object.values(STATUS).reduce((all, bit) => all | bit, 0);
+
 export type LifecycleEvents = {
-  /** The device starts or stops using its queues. */
-  readonly onActive: (active: boolean) => void;
+  /** `serves` may have changed for some queues. */
+  readonly onServing: () => void;
   /** Notifies the driver of a config change. */
   readonly onConfigInterrupt: () => void;
   /** Resets everything that the transport keeps for the driver. */
   readonly onReset: () => void;
+  /** Resets what the transport keeps for one queue. */
+  readonly onQueueReset: (queue: QueueSetup) => void;
   /** Reports to the user why the device stopped. */
   readonly onBroken: (reason: string) => void;
 };
 
 /**
- * The transport-independent state machine between a driver and a device: status, features and queues (virtio 1.3 §2.1, §2.2
- * and §3.1), and the resulting activation and deactivation of the device.
+ * The transport-independent state machine between a driver and a device: status, features and queues (virtio 1.3 §2.1, §2.2,
+ * §2.6.1 and §3.1), and which queues the device serves.
+ *
+ * Queues stop asynchronously, since the host may hold up a request for any time. Until they have, the device *drains*: a driver
+ * that has reset it reads the old status (§4.1.4.3.2), and a machine that wants it quiesced waits.
  */
 export class VirtioLifecycle {
   readonly device: VirtioDevice;
@@ -26,15 +43,15 @@ export class VirtioLifecycle {
   readonly offered: bigint;
   readonly #memory: GuestMemory;
   readonly #events: LifecycleEvents;
+  readonly #running: RunningQueues;
   #status = 0;
   #accepted = 0n;
   #generation = 0;
-  /** The device has its queues. */
-  #active = false;
-  #activating = false;
-  /** Incremented by each activation and deactivation, to ignore late reports about a previous activation. */
-  #epoch = 0;
-  #failure: string | null = null;
+  /** The driver has reset the device, which still drains. */
+  #resetting = false;
+  #quiesced = false;
+  /** Callbacks of `quiesce`, while the device drains. */
+  #onQuiesced: (() => void)[] = [];
 
   constructor(
     device: VirtioDevice,
@@ -44,9 +61,16 @@ export class VirtioLifecycle {
   ) {
     this.device = device;
     this.queues = queues;
-    this.offered = device.features | TRANSPORT_FEATURES;
+    this.offered = device.features | device.transportFeatures | FEATURE.version1;
     this.#memory = memory;
     this.#events = events;
+    this.#running = new RunningQueues(device, {
+      stopped: queue => this.#stopped(queue),
+      broken: (queue, reason) => {
+        // The driver's own reset ends what it did wrong.
+        if (!this.#resetting && !queue.resetting) this.fail(reason);
+      },
+    });
   }
 
   get status(): number {
@@ -65,144 +89,238 @@ export class VirtioLifecycle {
 
   /** Features are final once FEATURES_OK is set. */
   set accepted(bits: bigint) {
-    if ((this.#status & STATUS.featuresOk) === 0) this.#accepted = bits;
+    if (!this.#resetting && (this.#status & STATUS.featuresOk) === 0) this.#accepted = bits;
   }
 
-  get active(): boolean {
-    return this.#active;
+  negotiated(feature: bigint): boolean {
+    return (this.#status & STATUS.featuresOk) !== 0 && (this.#accepted & feature) !== 0n;
   }
 
-  /** Whether queues may still be set up: until DRIVER_OK, and not after a failure. */
-  get configurable(): boolean {
-    return (this.#status & (STATUS.driverOk | STATUS.needsReset)) === 0;
+  /** The driver has reset the device, and must wait until it reads a status of 0: what else it writes is ignored. */
+  get resetting(): boolean {
+    return this.#resetting;
+  }
+
+  /** Queues have been asked to stop, and have not yet. */
+  get draining(): boolean {
+    return this.#running.draining;
+  }
+
+  /** Whether the driver may notify the device of buffers in this queue. */
+  serves(queue: QueueSetup): boolean {
+    return this.#usable && queue.enabled && !queue.resetting;
+  }
+
+  /** Whether a queue's size and addresses may change: until it is enabled, and not after a failure. */
+  configurable(queue: QueueSetup): boolean {
+    const closed = STATUS.needsReset | (this.negotiated(FEATURE.ringReset) ? 0 : STATUS.driverOk);
+    return (this.#status & closed) === 0 && !this.#resetting && !queue.enabled;
   }
 
   /** The driver's write to the status: 0 resets, other values add bits in the order of §3.1.1. */
   writeStatus(value: number): void {
+    if (this.#resetting) return;
     if (value === 0) {
-      this.reset();
+      this.#beginReset();
       return;
     }
     const added = value & ~this.#status;
     this.#status |= added & (STATUS.acknowledge | STATUS.driver | STATUS.failed);
     if (added & STATUS.featuresOk && this.#status & STATUS.driver && this.#acceptable()) {
       this.#status |= STATUS.featuresOk;
+      this.device.negotiated?.(this.#accepted);
     }
     if (added & STATUS.driverOk && this.#status & STATUS.featuresOk) {
       this.#status |= STATUS.driverOk;
-      if ((this.#status & STATUS.needsReset) === 0) this.#activate();
+      this.#startQueues();
     }
   }
 
   /** The driver's write of 1 to a queue's enable register. */
   enableQueue(queue: QueueSetup): void {
-    if (queue.enabled || !this.configurable) return;
-    const problem = queue.problem(this.#memory);
-    if (problem === null) queue.enabled = true;
-    else this.fail(problem);
+    if (!this.configurable(queue)) return;
+    const problem = queue.problem(this.#memory, this.#packed);
+    if (problem !== null) {
+      this.fail(problem);
+      return;
+    }
+    queue.enabled = true;
+    this.#startQueues();
+  }
+
+  /** The driver's write of 1 to a queue's reset register (§2.6.1). */
+  resetQueue(queue: QueueSetup): void {
+    if (!this.negotiated(FEATURE.ringReset) || this.#resetting || !queue.enabled || queue.resetting) return;
+    queue.resetting = true;
+    this.#running.stop([queue]);
+    this.#events.onServing();
+    this.#running.settle(RESET_PATIENCE);
+    if (queue.resetting && !this.#running.has(queue)) this.#finishQueueReset(queue);
   }
 
   /** The driver violated the protocol, or the device can't continue: sets NEEDS_RESET until the driver resets. */
   fail(reason: string): void {
-    if (this.#activating) {
-      this.#failure ??= reason;
-      return;
-    }
     if (this.#status & STATUS.needsReset) return;
     this.#status |= STATUS.needsReset;
-    this.#deactivate();
+    this.#running.stop(this.queues);
+    this.#events.onServing();
     this.#events.onBroken(reason);
     if (this.#status & STATUS.driverOk) this.#events.onConfigInterrupt();
   }
 
-  reset(): void {
-    this.#deactivate();
-    this.#status = 0;
-    this.#accepted = 0n;
-    for (const queue of this.queues) queue.reset();
-    this.#events.onReset();
+  /** The device has changed its config space. */
+  configChanged(): void {
+    this.#generation = (this.#generation + 1) & 0xff;
+    if (this.#usable) this.#events.onConfigInterrupt();
   }
 
-  /** Takes the queues from the device, which can then be saved. */
+  /** Into the power-on state. The device must be drained. */
+  reset(): void {
+    this.#requireDrained('reset');
+    this.#generation = 0;
+    this.#finishReset();
+  }
+
+  /** Takes the queues from the device. `done` is called when it has drained, unless `resume` comes first. */
   quiesce(done: () => void): void {
-    this.#deactivate();
-    done();
+    this.#quiesced = true;
+    this.#onQuiesced.push(done);
+    this.#running.stop(this.queues);
+    this.#drained();
   }
 
   /** Gives the queues back after `quiesce` or `load`. */
   resume(): void {
-    const usable = (this.#status & STATUS.driverOk) !== 0 && (this.#status & STATUS.needsReset) === 0;
-    if (usable && !this.#active) this.#activate();
+    this.#quiesced = false;
+    this.#onQuiesced = [];
+    this.#startQueues();
+  }
+
+  /** Ends the device with its machine, or its plug. What the host still holds up then is left behind. */
+  close(): void {
+    this.#quiesced = true;
+    this.#onQuiesced = [];
+    this.#running.abandon(END_PATIENCE);
   }
 
   /** The device must be quiesced. */
   save(): DeviceState {
+    this.#requireDrained('saved');
     return {
       status: this.#status,
       accepted: this.#accepted,
       generation: this.#generation,
-      queues: this.queues.map(queue => queue.save()),
+      queues: this.queues.map(queue => queue.save(this.#packed)),
     };
   }
 
-  /** Leaves the device quiesced. The state is checked like a driver's: it may come from another machine. */
+  /**
+   * Leaves the device quiesced. The state is checked like a driver's: it may come from another machine. @throws
+   * DeviceStateError, or an error for the user
+   */
   load(state: DeviceState): void {
-    this.#deactivate();
+    this.#requireDrained('loaded');
     const { accepted } = state;
-    if (typeof accepted !== 'bigint' || (accepted & ~this.offered) !== 0n) {
+    const status = numberOf(state, 'status', 0xff);
+    if (typeof accepted !== 'bigint' || accepted < 0n || accepted >= 2n ** 64n) {
+      throw new DeviceStateError('accepted', 'feature bits');
+    }
+    const final = (status & STATUS.featuresOk) !== 0;
+    if (final && !this.#acceptable(accepted)) {
       throw new Error(`${this.device.name}: the saved driver uses features that this device does not offer`);
     }
-    this.#accepted = accepted;
-    this.#status = numberOf(state, 'status', 0xff);
-    this.#generation = numberOf(state, 'generation', 0xff);
+    if ((status & ~KNOWN_STATUS) !== 0 || (status & STATUS.driverOk && !final)) {
+      throw new DeviceStateError('status', 'status that a driver can reach');
+    }
     const saved = statesOf(state, 'queues', this.queues.length);
+    const generation = numberOf(state, 'generation', 0xff);
+    this.#quiesced = true;
+    this.#finishReset();
+    this.#accepted = accepted;
+    this.#status = status;
+    this.#generation = generation;
     for (const [i, queue] of this.queues.entries()) {
-      queue.load(saved[i]!);
-      const problem = queue.enabled ? queue.problem(this.#memory) : null;
+      queue.load(saved[i]!, this.#packed);
+      // Until DRIVER_OK, the driver may still make good what is wrong.
+      const started = queue.enabled && (status & STATUS.driverOk) !== 0;
+      if (!started) queue.progress = null;
+      const problem = started ? queue.problem(this.#memory, this.#packed) : null;
       if (problem !== null) throw new Error(`${this.device.name}: saved ${problem}`);
     }
+    if (final) this.device.negotiated?.(accepted);
+    this.#events.onServing();
   }
 
-  #acceptable(): boolean {
-    return (this.#accepted & ~this.offered) === 0n && (this.#accepted & FEATURE.version1) !== 0n;
+  get #packed(): boolean {
+    return this.negotiated(FEATURE.ringPacked);
   }
 
-  #configChanged(): void {
-    this.#generation = (this.#generation + 1) & 0xff;
-    this.#events.onConfigInterrupt();
+  /** The driver has finished its setup, and neither side has given up. */
+  get #usable(): boolean {
+    return (this.#status & (STATUS.driverOk | STATUS.needsReset)) === STATUS.driverOk && !this.#resetting;
   }
 
-  #activate(): void {
-    this.#activating = true;
-    const epoch = ++this.#epoch;
-    const during = (action: () => void) => {
-      if (epoch === this.#epoch) action();
-    };
-    try {
-      this.device.activate({
-        features: this.#accepted,
-        queues: this.queues.filter(queue => queue.enabled).map(queue => queue.describe()),
-        configChanged: () => during(() => this.#configChanged()),
-        broken: reason => during(() => this.fail(reason)),
-      });
-    } catch (error) {
-      this.#failure = error instanceof Error ? error.message : String(error);
+  #acceptable(bits = this.#accepted): boolean {
+    return (bits & ~this.offered) === 0n && (bits & FEATURE.version1) !== 0n;
+  }
+
+  #requireDrained(what: string): void {
+    if (this.#running.any) throw new Error(`${this.device.name} cannot be ${what} while it uses its queues`);
+  }
+
+  /** Has the device serve every queue that it may serve now. */
+  #startQueues(): void {
+    if (!this.#quiesced) {
+      for (const queue of this.queues) {
+        // A queue that still drains is started when it has stopped.
+        if (this.serves(queue) && !this.#running.has(queue)) this.#start(queue);
+      }
     }
-    this.#activating = false;
-    this.#active = true;
-    const failure = this.#failure;
-    this.#failure = null;
-    if (failure === null) this.#events.onActive(true);
-    else this.fail(failure);
+    this.#events.onServing();
   }
 
-  #deactivate(): void {
-    if (!this.#active) return;
-    this.#active = false;
-    this.#epoch++;
-    this.#events.onActive(false);
-    const progress = this.device.deactivate();
-    const enabled = this.queues.filter(queue => queue.enabled);
-    for (const [i, queue] of enabled.entries()) queue.progress = progress[i] ?? queue.progress;
+  #start(queue: QueueSetup): void {
+    // The driver may have chosen other features since it enabled the queue.
+    const problem = queue.problem(this.#memory, this.#packed);
+    if (problem === null) this.#running.start(queue, queue.describe(this.#packed), this.#accepted);
+    else this.fail(problem);
+  }
+
+  #beginReset(): void {
+    this.#resetting = true;
+    this.#running.stop(this.queues);
+    this.#events.onServing();
+    this.#running.settle(RESET_PATIENCE);
+    this.#drained();
+  }
+
+  #stopped(queue: QueueSetup): void {
+    if (queue.resetting) this.#finishQueueReset(queue);
+    this.#drained();
+  }
+
+  /** Carries out what waits for the queues to stop, if they have. */
+  #drained(): void {
+    if (!this.#running.draining) {
+      if (this.#resetting) this.#finishReset();
+      for (const done of this.#onQuiesced.splice(0)) done();
+    }
+    // A resume may have come before they had stopped.
+    this.#startQueues();
+  }
+
+  #finishQueueReset(queue: QueueSetup): void {
+    queue.reset();
+    this.#events.onQueueReset(queue);
+  }
+
+  #finishReset(): void {
+    this.#resetting = false;
+    this.#status = 0;
+    this.#accepted = 0n;
+    for (const queue of this.queues) queue.reset();
+    this.device.negotiated?.(0n);
+    this.#events.onReset();
+    this.#events.onServing();
   }
 }

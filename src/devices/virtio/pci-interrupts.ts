@@ -76,12 +76,17 @@ export class VirtioPciInterrupts {
   /** A reset of the virtio device: vectors unbound, nothing pending. */
   reset(): void {
     this.#configVector = NO_VECTOR;
-    for (const [i, queue] of this.#queues.entries()) {
-      queue.vector = NO_VECTOR;
-      this.#updateRoute(i);
-    }
+    for (let queue = 0; queue < this.#queues.length; queue++) this.setQueueVector(queue, NO_VECTOR);
     for (const vector of this.#msix?.vectors ?? []) vector.clearPending();
     this.readIsr();
+  }
+
+  /** Signals of the call eventfds go nowhere anymore. */
+  close(): void {
+    for (const queue of this.#queues) {
+      queue.cancel?.();
+      queue.cancel = null;
+    }
   }
 
   save(): DeviceState {

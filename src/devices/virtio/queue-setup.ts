@@ -1,17 +1,25 @@
 import type { DeviceState } from '../device.ts';
 import type { GuestMemory } from '../guest-memory.ts';
-import { bytesOf, DeviceStateError, numberOf } from '../state.ts';
+import { numberOf } from '../state.ts';
 import type { QueueCounters } from './queue-counters.ts';
+import { initialProgress, loadProgress, saveProgress } from './queue-progress.ts';
 import type { QueueProgress, VirtioQueue } from './virtio-device.ts';
 
-const NO_PROGRESS: QueueProgress = { lastAvail: 0, usedIndex: 0 };
-
-/** The three parts of a split virtqueue: alignment and bytes for `size` entries (virtio 1.3 §2.7). */
-const PARTS = [
-  { part: 'descriptors', align: 16, bytes: (size: number) => 16 * size },
-  { part: 'available', align: 2, bytes: (size: number) => 6 + 2 * size },
-  { part: 'used', align: 4, bytes: (size: number) => 6 + 8 * size },
-] as const;
+/** The three parts of a virtqueue: alignment and bytes for `size` entries. */
+const LAYOUT = {
+  /** Virtio 1.3 §2.7. */
+  split: [
+    { part: 'descriptors', name: 'descriptors', align: 16, bytes: (size: number) => 16 * size },
+    { part: 'available', name: 'available', align: 2, bytes: (size: number) => 6 + 2 * size },
+    { part: 'used', name: 'used', align: 4, bytes: (size: number) => 6 + 8 * size },
+  ],
+  /** §2.8.10.1 */
+  packed: [
+    { part: 'descriptors', name: 'descriptor ring', align: 16, bytes: (size: number) => 16 * size },
+    { part: 'available', name: 'driver area', align: 4, bytes: () => 4 },
+    { part: 'used', name: 'device area', align: 4, bytes: () => 4 },
+  ],
+} as const;
 
 export type QueueResources = {
   readonly index: number;
@@ -25,12 +33,14 @@ export type QueueResources = {
 export class QueueSetup {
   readonly resources: QueueResources;
   enabled = false;
+  /** The driver has reset this queue, and the device hasn't finished that (virtio 1.3 §2.6.1). */
+  resetting = false;
   size = 0;
   descriptors = 0;
   available = 0;
   used = 0;
-  /** The device's position in the ring; only updated when the device is deactivated. */
-  progress = NO_PROGRESS;
+  /** The device's position in the ring, which it reports when it stops; null: at its start. */
+  progress: QueueProgress | null = null;
 
   constructor(resources: QueueResources) {
     this.resources = resources;
@@ -39,61 +49,58 @@ export class QueueSetup {
 
   reset(): void {
     this.enabled = false;
+    this.resetting = false;
     this.size = this.resources.maxSize;
     this.descriptors = 0;
     this.available = 0;
     this.used = 0;
-    this.progress = NO_PROGRESS;
+    this.progress = null;
   }
 
   /** What is wrong with the queue's setup, or null. */
-  problem(memory: GuestMemory): string | null {
+  problem(memory: GuestMemory, packed: boolean): string | null {
     const { size } = this;
     const { index, maxSize } = this.resources;
-    if (size === 0 || size > maxSize || (size & (size - 1)) !== 0) {
-      return `queue ${index}: size ${size} is not a power of two from 1 to ${maxSize}`;
-    }
-    for (const { part, align, bytes } of PARTS) {
+    if (size === 0 || size > maxSize) return `queue ${index}: size ${size} is not from 1 to ${maxSize}`;
+    if (!packed && (size & (size - 1)) !== 0) return `queue ${index}: size ${size} is not a power of two`;
+    for (const { part, name, align, bytes } of LAYOUT[packed ? 'packed' : 'split']) {
       const address = this[part];
-      if (address % align !== 0) return `queue ${index}: ${part} at ${hex(address)} not aligned to ${align}`;
+      if (address % align !== 0) return `queue ${index}: ${name} at ${hex(address)} not aligned to ${align}`;
       if (!memory.contains(address, bytes(size))) {
-        return `queue ${index}: ${part} at ${hex(address)} with ${bytes(size)} bytes not in RAM`;
+        return `queue ${index}: ${name} at ${hex(address)} with ${bytes(size)} bytes not in RAM`;
       }
     }
     return null;
   }
 
   /** The queue as passed to the device. */
-  describe(): VirtioQueue {
-    const { size, descriptors, available, used, progress } = this;
+  describe(packed: boolean): VirtioQueue {
+    const { size, descriptors, available, used } = this;
     const { index, kickFd, callFd, counters } = this.resources;
+    const progress = this.progress ?? initialProgress(packed);
     const counterSlot = counters.slot;
     return { index, size, descriptors, available, used, kickFd, callFd, progress, counterSlot, counters };
   }
 
-  save(): DeviceState {
+  /** The queue must be stopped. */
+  save(packed: boolean): DeviceState {
     const { enabled, size, descriptors, available, used, progress } = this;
-    const { lastAvail, usedIndex, unfinished = [] } = progress;
-    const heads = new Uint8Array(Uint16Array.from(unfinished).buffer);
-    return { enabled, size, descriptors, available, used, lastAvail, usedIndex, unfinished: heads };
+    return {
+      ...{ enabled, size, descriptors, available, used },
+      ...saveProgress(progress ?? initialProgress(packed)),
+    };
   }
 
-  load(state: DeviceState): void {
+  /** @throws DeviceStateError */
+  load(state: DeviceState, packed: boolean): void {
+    this.reset();
     this.enabled = state.enabled === true;
     this.size = numberOf(state, 'size', 0xffff);
     // Addresses past 2^53 are never in RAM, whatever their last digits.
     this.descriptors = numberOf(state, 'descriptors', 2 ** 64);
     this.available = numberOf(state, 'available', 2 ** 64);
     this.used = numberOf(state, 'used', 2 ** 64);
-    const lastAvail = numberOf(state, 'lastAvail', 0xffff);
-    const usedIndex = numberOf(state, 'usedIndex', 0xffff);
-    const bytes = bytesOf(state, 'unfinished');
-    const heads = [...new Uint16Array(bytes.slice(0, bytes.length & ~1).buffer)];
-    const most = Math.min((lastAvail - usedIndex) & 0xffff, this.size);
-    if (bytes.length % 2 !== 0 || heads.length > most || heads.some(head => head >= this.size)) {
-      throw new DeviceStateError('unfinished', `list of at most ${most} descriptors`);
-    }
-    this.progress = { lastAvail, usedIndex, ...(heads.length > 0 && { unfinished: heads }) };
+    this.progress = loadProgress(state, this.size, packed);
   }
 }
 

@@ -2,11 +2,18 @@ import { randomFillSync } from 'node:crypto';
 import type { Cancel, Clock, DeviceState, EventLoop } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
 import type { GuestMemory } from '../guest-memory.ts';
+import { FEATURE } from './features.ts';
 import { virtioNames } from './qemu-names.ts';
 import { type Chain, QueueError, SplitQueue } from './queue.ts';
 import type { QueueCounters } from './queue-counters.ts';
 import { VirtioPci } from './transport-pci.ts';
-import type { Activation, QueueProgress, VirtioDevice } from './virtio-device.ts';
+import type {
+  QueueProgress,
+  RunningQueue,
+  VirtioDevice,
+  VirtioDriver,
+  VirtioQueue,
+} from './virtio-device.ts';
 
 const QUEUE_SIZE = 64;
 /** Limit per turn of the event loop, so that a guest asking for more doesn't delay other devices. */
@@ -29,8 +36,9 @@ export class VirtioRng implements VirtioDevice {
   readonly queueSizes = [QUEUE_SIZE];
   readonly features = 0n;
   readonly configSize = 0;
+  readonly transportFeatures = FEATURE.ringIndirectDesc | FEATURE.ringEventIdx | FEATURE.ringReset;
+  onConfigChanged: (() => void) | null = null;
   readonly #services: VirtioRngServices;
-  #service: Service | null = null;
 
   constructor(name: string, services: VirtioRngServices) {
     this.name = name;
@@ -43,14 +51,8 @@ export class VirtioRng implements VirtioDevice {
 
   writeConfig(): void {}
 
-  activate(activation: Activation): void {
-    if (activation.queues.length > 0) this.#service = new Service(this.#services, activation);
-  }
-
-  deactivate(): QueueProgress[] {
-    const progress = this.#service?.stop();
-    this.#service = null;
-    return progress === undefined ? [] : [progress];
+  startQueue(queue: VirtioQueue, driver: VirtioDriver): RunningQueue {
+    return new Service(this.#services, queue, driver);
   }
 
   save(): DeviceState {
@@ -61,9 +63,9 @@ export class VirtioRng implements VirtioDevice {
 }
 
 /** Serves the request queue during one activation. */
-class Service {
+class Service implements RunningQueue {
   readonly #services: VirtioRngServices;
-  readonly #activation: Activation;
+  readonly #driver: VirtioDriver;
   readonly #queue: SplitQueue;
   readonly #counters: QueueCounters;
   readonly #kickFd: number;
@@ -71,12 +73,11 @@ class Service {
   /** The next signal of the kick eventfd is the device's own, to continue where the last turn ended. */
   #continuing: boolean;
 
-  constructor(services: VirtioRngServices, activation: Activation) {
-    const queue = activation.queues[0]!;
+  constructor(services: VirtioRngServices, queue: VirtioQueue, driver: VirtioDriver) {
     this.#services = services;
-    this.#activation = activation;
+    this.#driver = driver;
     const signal = (fd: number) => services.eventFds.signal(fd);
-    this.#queue = new SplitQueue(services.memory, queue, activation.features, signal);
+    this.#queue = new SplitQueue(services.memory, queue, driver.features, signal);
     this.#counters = queue.counters;
     this.#kickFd = queue.kickFd;
     this.#unwatch = services.events.watch(this.#kickFd, count => this.#onKick(count));
@@ -85,9 +86,18 @@ class Service {
     services.eventFds.signal(this.#kickFd);
   }
 
+  /** It has stopped when `stop` is called. */
+  requestStop(): void {
+    this.#unwatch();
+  }
+
   stop(): QueueProgress {
     this.#unwatch();
     return this.#queue.progress;
+  }
+
+  abandon(): QueueProgress {
+    return this.stop();
   }
 
   #onKick(count: number): void {
@@ -99,7 +109,7 @@ class Service {
       this.#services.eventFds.signal(this.#kickFd);
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      this.#activation.broken(error.message);
+      this.#driver.broken(error.message);
     }
   }
 

@@ -4,9 +4,10 @@ import type { Bar } from '../pci/bar.ts';
 import { addEndpointCapability, addPowerManagement } from '../pci/capabilities.ts';
 import { Msix } from '../pci/msix.ts';
 import { PciFunction } from '../pci/pci-function.ts';
-import { stateOf } from '../state.ts';
+import { DeviceStateError, stateOf } from '../state.ts';
 import { CommonConfig } from './common-config.ts';
 import { Doorbells } from './doorbells.ts';
+import { NO_VECTOR } from './features.ts';
 import { VirtioLifecycle } from './lifecycle.ts';
 import { addVirtioCapabilities, type VirtioBarLayout } from './pci-capabilities.ts';
 import { VirtioPciInterrupts } from './pci-interrupts.ts';
@@ -48,6 +49,8 @@ export class VirtioPci implements Device, IoHandler {
   readonly #interrupts: VirtioPciInterrupts;
   readonly #common: CommonConfig;
   readonly #doorbells: Doorbells;
+  /** A saved state has been loaded since it last ran. */
+  #loaded = false;
 
   constructor(device: VirtioDevice, services: VirtioPciServices) {
     this.name = device.name;
@@ -94,15 +97,17 @@ export class VirtioPci implements Device, IoHandler {
     this.#interrupts.start(this.#msix);
 
     this.#lifecycle = new VirtioLifecycle(device, this.#queues, services.memory, {
-      onActive: () => this.#placeDoorbells(),
+      onServing: () => this.#placeDoorbells(),
       onConfigInterrupt: () => this.#interrupts.configChanged(),
       onReset: () => {
         this.#interrupts.reset();
         this.#common.reset();
       },
+      onQueueReset: queue => this.#interrupts.setQueueVector(queue.resources.index, NO_VECTOR),
       onBroken: reason => services.reportBroken(device.name, reason),
     });
     this.#common = new CommonConfig(this.#lifecycle, this.#interrupts);
+    device.onConfigChanged = () => this.#lifecycle.configChanged();
   }
 
   /** A guest's read of the BAR. */
@@ -132,7 +137,9 @@ export class VirtioPci implements Device, IoHandler {
         this.#common.write(at, size, value);
         break;
       case PAGES.device:
-        if (at + size <= this.#device.configSize) this.#device.writeConfig(at, size, value);
+        if (at + size <= this.#device.configSize && !this.#lifecycle.resetting) {
+          this.#device.writeConfig(at, size, value);
+        }
         break;
       case PAGES.notify:
         this.#notify(at);
@@ -149,16 +156,21 @@ export class VirtioPci implements Device, IoHandler {
     this.#msix.reset();
   }
 
+  /** Stops using its queues. What the host doesn't let end delays `done`, for which nothing waits. */
   quiesce(done: () => void): void {
     this.#lifecycle.quiesce(done);
   }
 
   resume(): void {
+    // A saved state doesn't include calls that were signaled and not yet seen; a spurious interrupt is harmless.
+    if (this.#loaded) for (const queue of this.#queues) this.#call(queue);
+    this.#loaded = false;
     this.#lifecycle.resume();
   }
 
   save(): DeviceState {
     return {
+      version: 1,
       function: this.function.save(),
       msix: this.#msix.save(),
       lifecycle: this.#lifecycle.save(),
@@ -169,50 +181,60 @@ export class VirtioPci implements Device, IoHandler {
   }
 
   load(state: DeviceState): void {
+    if (state.version !== 1) throw new DeviceStateError('version', 'known version');
     this.#lifecycle.load(stateOf(state, 'lifecycle'));
     this.#device.load(stateOf(state, 'device'));
     this.function.load(stateOf(state, 'function'));
     this.#msix.load(stateOf(state, 'msix'));
     this.#interrupts.load(stateOf(state, 'interrupts'));
     this.#common.load(stateOf(state, 'common'));
-    // The state doesn't include calls signaled but not yet seen; a spurious interrupt is harmless.
-    for (const queue of this.#queues) {
-      if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
+    this.#loaded = true;
+  }
+
+  /** Releases what it took of its machine. A queue that the host holds up for a second is left behind. */
+  close(): void {
+    this.#lifecycle.close();
+    // Its threads must have stopped using a file before that is closed.
+    this.#device.close?.();
+    this.#doorbells.detach();
+    this.#interrupts.close();
+    for (const { resources } of this.#queues) {
+      this.#services.eventFds.close(resources.kickFd);
+      this.#services.eventFds.close(resources.callFd);
     }
   }
 
-  close(): void {
-    // Its threads must have stopped using a file before that is closed.
-    this.#lifecycle.quiesce(() => this.#device.close?.());
+  #call(queue: QueueSetup): void {
+    if (queue.enabled) this.#services.eventFds.signal(queue.resources.callFd);
   }
 
   /** A notification that the kernel didn't turn into an eventfd signal. */
   #notify(offset: number): void {
     const queue = this.#queues[Math.floor(offset / NOTIFY_MULTIPLIER)];
-    if (queue?.enabled && this.#lifecycle.active) this.#services.eventFds.signal(queue.resources.kickFd);
+    if (queue && this.#lifecycle.serves(queue)) this.#services.eventFds.signal(queue.resources.kickFd);
   }
 
-  /** Doorbells are attached to the notification addresses while the device uses its queues and the BAR is mapped. */
+  /** Doorbells are attached to the notification addresses of the queues in use, while the BAR is mapped. */
   #placeDoorbells(): void {
     const base = this.#bar.address;
     const bus = this.function.bus;
-    if (base === null || bus === null || !this.#lifecycle.active) {
+    if (base === null || bus === null) {
       this.#doorbells.detach();
       return;
     }
     const notify = base + PAGES.notify * PAGE;
     const doorbells = this.#queues
-      .filter(queue => queue.enabled)
+      .filter(queue => this.#lifecycle.serves(queue))
       .map(({ resources }) => ({ offset: NOTIFY_MULTIPLIER * resources.index, fd: resources.kickFd }))
       .filter(({ offset }) => this.#bar.answersAt(bus.space('memory'), notify + offset));
-    this.#doorbells.attach(notify, doorbells);
+    this.#doorbells.place(notify, doorbells);
   }
 }
 
 function layoutOf(device: VirtioDevice): VirtioBarLayout {
   return {
     bar: BAR.index,
-    common: { offset: PAGES.common * PAGE, size: CommonConfig.size },
+    common: { offset: PAGES.common * PAGE, size: CommonConfig.size(device.transportFeatures) },
     isr: { offset: PAGES.isr * PAGE, size: 1 },
     device: { offset: PAGES.device * PAGE, size: device.configSize },
     notify: { offset: PAGES.notify * PAGE, size: NOTIFY_MULTIPLIER * device.queueSizes.length },

@@ -18,52 +18,73 @@ export interface VirtioDevice {
   readonly queueNames: readonly string[];
   /** The largest size of each queue, a power of two. */
   readonly queueSizes: readonly number[];
-  /** Device-specific feature bits offered (bits 0-23, 50-127); the transport adds its own. */
+  /** Device-specific feature bits offered (bits 0-23, 50-127). */
   readonly features: bigint;
+  /** Bits of the transport and the rings that the device can serve (`FEATURE`); VERSION_1 is offered by every device. */
+  readonly transportFeatures: bigint;
   /** Bytes of device-specific config space. */
   readonly configSize: number;
   /** `offset + size` is at most `configSize`. */
   readConfig(offset: number, size: AccessSize): number;
   writeConfig(offset: number, size: AccessSize, value: number): void;
+  /** Set by the transport. The device calls it after it has changed its config space, to notify the driver. */
+  onConfigChanged: (() => void) | null;
+  /** The driver's features are final (FEATURES_OK); 0 after a reset. */
+  negotiated?(features: bigint): void;
   /**
-   * DRIVER_OK was written, or the machine resumes: the device may use the queues, and checks each once without waiting for
-   * a kick. @throws when it can't; the transport then calls `deactivate` and sets NEEDS_RESET.
+   * Serves a queue that the driver has set up: at DRIVER_OK, after a reset of the queue, or when the machine resumes. It is
+   * checked once without waiting for a kick. @throws when it can't be served; the transport then sets NEEDS_RESET
    */
-  activate(activation: Activation): void;
-  /**
-   * The queues must not be used once this returns. Called for reset and pause, also from within `broken`, and after an
-   * `activate` that threw. @returns the position in each queue, in the activation's order.
-   */
-  deactivate(): QueueProgress[];
+  startQueue(queue: VirtioQueue, driver: VirtioDriver): RunningQueue;
   save(): DeviceState;
   load(state: DeviceState): void;
-  /** When the machine ends, after `deactivate`: closes the back end. */
+  /** When the machine ends, and the queues have stopped or been left behind: closes the back end. */
   close?(): void;
 }
 
-export type Activation = {
+/** What a device knows of its driver, for one start of a queue. */
+export type VirtioDriver = {
   /** Feature bits both sides agreed on, transport bits included. */
   readonly features: bigint;
-  /** The queues the driver enabled, in ascending order; an index may be missing. */
-  readonly queues: readonly VirtioQueue[];
-  /** Notifies the driver that the config space changed. */
-  readonly configChanged: () => void;
   /** The device detected a protocol violation by the driver: sets DEVICE_NEEDS_RESET (virtio 1.3 §2.1.1). */
   readonly broken: (reason: string) => void;
 };
+
+/** A queue that is being served, by a native thread or by the device itself. */
+export interface RunningQueue {
+  /**
+   * Asks it to stop between two steps of its requests, without waiting. `onEnded` is called on the machine thread, never from
+   * within this call, once it no longer uses the ring and `stop` has its position. A later call replaces `onEnded`.
+   */
+  requestStop(onEnded?: () => void): void;
+  /**
+   * Asks it to stop, and waits for that at most `limitMs`; 0 doesn't wait. @returns its position; null if it has not stopped yet
+   * and still uses the ring: it may be asked again, or abandoned
+   */
+  stop(limitMs: number): QueueProgress | null;
+  /**
+   * Leaves it behind because the host doesn't end a request: it no longer touches the ring, but that request may still write to
+   * its buffers, and the queue can't be started again before it has ended. @returns null; its position if it has stopped
+   * after all
+   */
+  abandon(): QueueProgress | null;
+}
 
 /** One enabled virtqueue, as the driver set it up. Addresses are guest-physical and verified to be RAM. */
 export type VirtioQueue = {
   readonly index: number;
   readonly size: number;
+  /** Split: the descriptor table. Packed: the descriptor ring. */
   readonly descriptors: number;
+  /** Split: the available ring. Packed: the driver's event suppression structure. */
   readonly available: number;
+  /** Split: the used ring. Packed: the device's event suppression structure. */
   readonly used: number;
   /** Eventfd signaled by the driver's notification (kick). */
   readonly kickFd: number;
   /** Eventfd to signal for a used-buffer interrupt. */
   readonly callFd: number;
-  /** Where to continue after a pause or restore; zeros after a reset. */
+  /** Where to continue. */
   readonly progress: QueueProgress;
   /** The queue's block in the VM's counters, for a native thread that serves it. */
   readonly counterSlot: number;

@@ -137,15 +137,28 @@ describe('virtio-blk', () => {
     expect(backend.running.size).toBe(0);
   });
 
-  test('is reset even if the host does not end a request', () => {
+  test('is reset only when the host has ended its requests', () => {
     plug();
     start(1);
-    backend.progress = null;
+    backend.hangs = true;
     driver.status = 0;
+    expect(driver.status).not.toBe(0);
+    expect(config(0, 4)).toBe(131_072);
+    backend.release();
     expect(driver.status).toBe(0);
-    backend.refuse = 0;
     start(1);
-    expect(machine.broken).toEqual(['blk0: no thread for the queue']);
+    expect(backend.running.size).toBe(1);
+    expect(machine.broken).toEqual([]);
+  });
+
+  test('ends with its machine even if the host does not end a request', () => {
+    plug();
+    start(1);
+    backend.hangs = true;
+    driver.status = 0;
+    built.device.close!();
+    expect(backend.abandoned).toEqual([0]);
+    expect(backend.closed).toBe(true);
   });
 
   test('a saved machine’s disk must have the same size', () => {

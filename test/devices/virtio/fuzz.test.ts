@@ -46,7 +46,11 @@ function value(random: Random): number {
 
 /** Resets the machine and reads 64 bytes from its virtio-rng, like the next driver. @returns how many arrived */
 function bytesOfNextDriver(machine: FakeMachine, devices: readonly Device[]): number {
-  for (const device of devices) device.reset();
+  for (const device of devices) {
+    device.quiesce?.(() => {});
+    device.reset();
+    device.resume?.();
+  }
   machine.pci.reset();
   const driver = new GuestDriver(machine, 2);
   driver.negotiate(VERSION_1);

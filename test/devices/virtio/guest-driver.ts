@@ -10,6 +10,8 @@ export const STATUS = { acknowledge: 1, driver: 2, driverOk: 4, featuresOk: 8, n
 export const VERSION_1 = 1n << 32n;
 export const EVENT_IDX = 1n << 29n;
 export const INDIRECT = 1n << 28n;
+export const PACKED = 1n << 34n;
+export const RING_RESET = 1n << 40n;
 
 /** Offsets in the common configuration structure. */
 export const COMMON = {
@@ -29,6 +31,7 @@ export const COMMON = {
   descriptors: 0x20,
   available: 0x28,
   used: 0x30,
+  queueReset: 0x3a,
 } as const;
 
 type Structure = { readonly address: number; readonly size: number; readonly at: number };

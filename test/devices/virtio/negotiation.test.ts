@@ -24,7 +24,7 @@ describe('negotiation', () => {
     expect(driver.negotiate(VERSION_1 | EVENT_IDX | 0b100n)).toBe(acknowledge | DRIVER | featuresOk);
     driver.accept(VERSION_1);
     driver.driverOk();
-    expect(device.activation!.features).toBe(VERSION_1 | EVENT_IDX | 0b100n);
+    expect(device.agreed).toBe(VERSION_1 | EVENT_IDX | 0b100n);
   });
 
   test.each([
@@ -35,7 +35,7 @@ describe('negotiation', () => {
     expect(driver.negotiate(features)).toBe(acknowledge | DRIVER);
     driver.driverOk();
     expect(driver.status).toBe(acknowledge | DRIVER);
-    expect(device.activation).toBeNull();
+    expect(device.running.size).toBe(0);
     driver.accept(VERSION_1);
     driver.status = acknowledge | DRIVER | featuresOk;
     expect(driver.status).toBe(acknowledge | DRIVER | featuresOk);
@@ -56,17 +56,17 @@ describe('negotiation', () => {
     probe.start();
     driver.driverOk();
     driver.status = 0xf;
-    expect(device.activations).toBe(1);
+    expect(device.starts[0]).toBe(1);
     driver.status = 0;
     expect(driver.status).toBe(0);
-    expect(device.deactivations).toBe(1);
+    expect(device.running.size).toBe(0);
     driver.set16(COMMON.queueSelect, 1);
     expect(driver.get16(COMMON.queueSize)).toBe(16);
     expect(driver.get16(COMMON.queueEnable)).toBe(0);
     expect(driver.read(driver.common.address + COMMON.descriptors, 4)).toBe(0);
     probe.start();
-    expect(device.activations).toBe(2);
-    expect(device.activation!.queues[0]!.progress).toEqual({ lastAvail: 0, usedIndex: 0 });
+    expect(device.starts[0]).toBe(2);
+    expect(device.queue(0).progress).toEqual({ lastAvail: 0, usedIndex: 0 });
   });
 
   test('a device that cannot be activated needs a reset', () => {
@@ -74,21 +74,20 @@ describe('negotiation', () => {
     probe.start();
     expect(driver.status & needsReset).toBe(needsReset);
     expect(machine.broken).toEqual(['probe0: no thread']);
-    expect(device.activation).toBeNull();
+    expect(device.running.size).toBe(0);
     device.refusal = null;
     probe.start();
     expect(driver.status & needsReset).toBe(0);
-    expect(device.activation).not.toBeNull();
+    expect(device.running.size).toBe(2);
   });
 
   test('late reports about a previous activation have no effect', () => {
     probe.start();
-    const { broken, configChanged } = device.activation!;
+    const { broken } = device.driver(0);
     driver.status = 0;
     broken('late');
     probe.start();
     broken('later');
-    configChanged();
     expect(driver.status & needsReset).toBe(0);
     expect(driver.read(driver.common.address + COMMON.generation, 1)).toBe(0);
     expect(machine.broken).toEqual([]);
@@ -98,23 +97,24 @@ describe('negotiation', () => {
     driver.negotiate(VERSION_1);
     driver.enableMsix(3);
     driver.set16(COMMON.configVector, 2);
+    driver.queue(0, 64, RINGS).enable();
     driver.driverOk();
-    const { broken } = device.activation!;
+    const { broken } = device.driver(0);
     broken('bad ring');
     broken('bad ring again');
     expect(driver.status & needsReset).toBe(needsReset);
     expect(machine.broken).toEqual(['probe0: bad ring']);
     expect(machine.vectors[2]!.sent).toHaveLength(1);
-    expect(device.deactivations).toBe(1);
+    expect(device.running.size).toBe(0);
     driver.driverOk();
-    expect(device.activations).toBe(1);
+    expect(device.starts[0]).toBe(1);
   });
 });
 
 describe('queues', () => {
   test('reach the device as the driver set them up', () => {
     const [, second] = probe.start();
-    expect(device.activation!.queues[1]).toMatchObject({
+    expect(device.queue(1)).toMatchObject({
       index: 1,
       size: 8,
       descriptors: second.descriptors,
@@ -153,7 +153,7 @@ describe('queues', () => {
     }
     expect(driver.get16(COMMON.numQueues)).toBe(2);
     driver.driverOk();
-    expect(device.activation!.queues).toEqual([]);
+    expect(device.running.size).toBe(0);
   });
 
   test.each([
@@ -179,6 +179,6 @@ describe('queues', () => {
     driver.driverOk();
     expect(driver.status & needsReset).toBe(needsReset);
     expect(machine.broken[0]).toMatch(/^probe0: queue 0: /);
-    expect(device.activations).toBe(0);
+    expect(device.starts[0]).toBe(0);
   });
 });

@@ -9,12 +9,13 @@ export const RINGS = 0x1000;
 /** A ProbeDevice in a machine, and a driver for it. */
 export class Probe {
   readonly machine: FakeMachine;
-  readonly device = new ProbeDevice();
+  readonly device: ProbeDevice;
   readonly transport: VirtioPci;
   readonly driver: GuestDriver;
 
-  constructor(machine = new FakeMachine()) {
+  constructor(machine = new FakeMachine(), transportFeatures?: bigint) {
     this.machine = machine;
+    this.device = new ProbeDevice(transportFeatures);
     this.transport = new VirtioPci(this.device, machine.services);
     const slot = machine.pci.plug(this.transport.function);
     machine.pci.assign();

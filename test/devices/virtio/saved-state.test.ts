@@ -25,20 +25,20 @@ describe('pause and saved state', () => {
       { lastAvail: 0xffff, usedIndex: 0xfffe },
     ];
     probe.transport.quiesce(() => {});
-    expect(device.activation).toBeNull();
+    expect(device.running.size).toBe(0);
     expect(driver.status & driverOk).toBe(driverOk);
     probe.transport.resume();
-    expect(device.activation!.queues.map(queue => queue.progress)).toEqual(device.progress);
+    expect([...device.running.values()].map(({ queue }) => queue.progress)).toEqual(device.progress);
   });
 
   test('pausing and resuming an idle or broken device does nothing', () => {
     probe.transport.quiesce(() => {});
     probe.transport.resume();
     probe.start();
-    device.activation!.broken('bad ring');
+    device.driver(0).broken('bad ring');
     probe.transport.quiesce(() => {});
     probe.transport.resume();
-    expect(device.activations).toBe(1);
+    expect(device.starts[0]).toBe(1);
   });
 
   test('a device loaded from a saved state looks the same to its driver', () => {
@@ -51,7 +51,7 @@ describe('pause and saved state', () => {
     driver.write(driver.table + 12, 4, 1);
     driver.set16(COMMON.queueSelect, 0);
     driver.set16(COMMON.queueVector, 0);
-    machine.eventFds.signal(device.activation!.queues[0]!.callFd);
+    machine.eventFds.signal(device.queue(0).callFd);
     driver.set16(COMMON.queueSelect, 1);
     device.progress = [
       { lastAvail: 3, usedIndex: 3 },
@@ -65,10 +65,10 @@ describe('pause and saved state', () => {
     ({ machine, device, driver } = probe);
     probe.transport.load(state);
     expect(snapshot()).toEqual(seen);
-    expect(device.activation).toBeNull();
+    expect(device.running.size).toBe(0);
     probe.transport.resume();
-    expect(device.activation!.features).toBe(VERSION_1 | EVENT_IDX);
-    expect(device.activation!.queues[1]!.progress).toEqual({
+    expect(device.agreed).toBe(VERSION_1 | EVENT_IDX);
+    expect(device.queue(1).progress).toEqual({
       lastAvail: 9,
       usedIndex: 7,
       unfinished: [3, 1],

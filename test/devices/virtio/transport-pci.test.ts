@@ -23,7 +23,7 @@ describe('notifications', () => {
   test('are kernel doorbells at the queue’s own address while the device is active', () => {
     expect(machine.doorbells.size).toBe(0);
     probe.start();
-    const kicks = device.activation!.queues.map(queue => queue.kickFd);
+    const kicks = [...device.running.values()].map(({ queue }) => queue.kickFd);
     expect([...machine.doorbells]).toEqual([
       [notify(), kicks[0]],
       [notify() + 4, kicks[1]],
@@ -44,12 +44,12 @@ describe('notifications', () => {
 
   test('that reach user space signal the same eventfd, of enabled queues only', () => {
     probe.start();
-    const { kickFd } = device.activation!.queues[1]!;
+    const { kickFd } = device.queue(1);
     machine.doorbells.clear();
     driver.write(notify() + 4, 2, 1);
     driver.write(notify() + 400, 2, 1);
     expect(machine.eventFds.counts.get(kickFd)).toBe(1);
-    device.activation!.broken('bad ring');
+    device.driver(0).broken('bad ring');
     driver.write(notify() + 4, 2, 1);
     driver.status = 0;
     driver.write(notify() + 4, 2, 1);
@@ -66,7 +66,7 @@ describe('notifications', () => {
 
   test('of a BAR moved onto another device stay with that device', () => {
     probe.start();
-    const first = { driver, kickFd: device.activation!.queues[0]!.kickFd };
+    const first = { driver, kickFd: device.queue(0).kickFd };
     const at = first.driver.notify.address;
     const second = new Probe(machine);
     second.start();
@@ -84,7 +84,7 @@ describe('interrupts', () => {
     driver.enableMsix(3);
     driver.set16(COMMON.queueSelect, 0);
     driver.set16(COMMON.queueVector, 2);
-    const { callFd } = device.activation!.queues[0]!;
+    const { callFd } = device.queue(0);
     machine.eventFds.signal(callFd);
     expect(machine.vectors[2]!.sent).toEqual([{ address: 0xfee0_0000n, data: 0x42 }]);
     driver.set16(COMMON.queueVector, 1);
@@ -115,7 +115,7 @@ describe('interrupts', () => {
     driver.set16(COMMON.queueSelect, 0);
     driver.set16(COMMON.queueVector, 1);
     driver.write(driver.table + 16 + 12, 4, 1);
-    machine.eventFds.signal(device.activation!.queues[0]!.callFd);
+    machine.eventFds.signal(device.queue(0).callFd);
     expect(driver.read(driver.pending, 4)).toBe(0b010);
     expect(machine.vectors[1]!.sent).toEqual([]);
     driver.write(driver.table + 16 + 12, 4, 0);
@@ -123,7 +123,7 @@ describe('interrupts', () => {
     expect(machine.vectors[1]!.sent).toHaveLength(1);
     // The same with the function mask.
     driver.write(driver.msix + 2, 2, 0xc000);
-    machine.eventFds.signal(device.activation!.queues[0]!.callFd);
+    machine.eventFds.signal(device.queue(0).callFd);
     expect(driver.read(driver.pending, 1)).toBe(0b010);
     driver.write(driver.pending, 4, 0);
     driver.write(driver.msix + 2, 2, 0x8000);
@@ -136,7 +136,7 @@ describe('interrupts', () => {
     driver.set16(COMMON.queueSelect, 0);
     driver.set16(COMMON.queueVector, 1);
     driver.write(driver.msix + 2, 2, 0xc000);
-    machine.eventFds.signal(device.activation!.queues[0]!.callFd);
+    machine.eventFds.signal(device.queue(0).callFd);
     driver.status = 0;
     expect(driver.read(driver.pending, 4)).toBe(0);
   });
@@ -144,7 +144,7 @@ describe('interrupts', () => {
   test('a config change increments the generation and notifies the driver', () => {
     probe.start();
     const generation = driver.read(driver.common.address + COMMON.generation, 1);
-    device.activation!.configChanged();
+    device.onConfigChanged!();
     expect(driver.read(driver.common.address + COMMON.generation, 1)).toBe(generation + 1);
     expect(machine.lines[17]!.level).toBe(true);
     expect(driver.read(driver.isr.address, 1)).toBe(2);
@@ -153,7 +153,7 @@ describe('interrupts', () => {
 
   test("a call seen only after a reset doesn't assert the pin", () => {
     probe.start();
-    machine.eventFds.signal(device.activation!.queues[0]!.callFd);
+    machine.eventFds.signal(device.queue(0).callFd);
     driver.status = 0;
     machine.eventFds.settle();
     expect(machine.lines[17]!.level).toBe(false);
@@ -161,11 +161,11 @@ describe('interrupts', () => {
 
   test('switching MSI-X on lowers the pin', () => {
     probe.start();
-    device.activation!.configChanged();
+    device.onConfigChanged!();
     driver.enableMsix(3);
     expect(machine.lines[17]!.level).toBe(false);
     driver.write(driver.msix + 2, 2, 0);
-    machine.eventFds.signal(device.activation!.queues[1]!.callFd);
+    machine.eventFds.signal(device.queue(1).callFd);
     machine.eventFds.settle();
     expect(machine.lines[17]!.level).toBe(true);
   });

@@ -1,0 +1,99 @@
+import type { QueueSetup } from './queue-setup.ts';
+import type { RunningQueue, VirtioDevice, VirtioQueue } from './virtio-device.ts';
+
+export type RunningQueueEvents = {
+  /** The queue has stopped, and its position is in its setup. */
+  readonly stopped: (queue: QueueSetup) => void;
+  /** The device can't go on with the queue. It is still to be stopped. */
+  readonly broken: (queue: QueueSetup, reason: string) => void;
+};
+
+type Entry = { running: RunningQueue | null; stopping: boolean };
+
+/** The queues of a device that it serves, or that have been asked to stop and have not yet. */
+export class RunningQueues {
+  readonly #device: VirtioDevice;
+  readonly #events: RunningQueueEvents;
+  readonly #entries = new Map<QueueSetup, Entry>();
+
+  constructor(device: VirtioDevice, events: RunningQueueEvents) {
+    this.#device = device;
+    this.#events = events;
+  }
+
+  get any(): boolean {
+    return this.#entries.size > 0;
+  }
+
+  get draining(): boolean {
+    for (const { stopping } of this.#entries.values()) if (stopping) return true;
+    return false;
+  }
+
+  has(queue: QueueSetup): boolean {
+    return this.#entries.has(queue);
+  }
+
+  start(queue: QueueSetup, description: VirtioQueue, features: bigint): void {
+    const entry: Entry = { running: null, stopping: false };
+    this.#entries.set(queue, entry);
+    let failure: string | null = null;
+    const broken = (reason: string) => {
+      // While it starts, the device can't be told to stop it yet. Late reports are about an earlier start.
+      if (entry.running === null) failure ??= reason;
+      else if (this.#entries.get(queue) === entry) this.#events.broken(queue, reason);
+    };
+    try {
+      entry.running = this.#device.startQueue(description, { features, broken });
+    } catch (error) {
+      this.#entries.delete(queue);
+      failure = error instanceof Error ? error.message : String(error);
+    }
+    if (failure !== null) this.#events.broken(queue, failure);
+  }
+
+  /** Asks those of `queues` that run to stop. */
+  stop(queues: readonly QueueSetup[]): void {
+    // All are marked first: none counts as running when the first one reports its end.
+    const running = queues.filter(queue => this.#entries.get(queue)?.stopping === false);
+    for (const queue of running) this.#entries.get(queue)!.stopping = true;
+    for (const queue of running) this.#requestStop(queue);
+  }
+
+  /** Waits at most `limitMs` for those that have been asked to stop. */
+  settle(limitMs: number): void {
+    const deadline = performance.now() + limitMs;
+    for (const [queue, { stopping }] of [...this.#entries]) {
+      if (stopping) this.#collect(queue, Math.max(0, deadline - performance.now()));
+    }
+  }
+
+  /** Ends them with their machine: waits `limitMs` at most, and leaves behind those that have not stopped. */
+  abandon(limitMs: number): void {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    for (const { running } of entries) running!.requestStop();
+    const deadline = performance.now() + limitMs;
+    for (const { running } of entries) {
+      if (running!.stop(Math.max(0, deadline - performance.now())) === null) running!.abandon();
+    }
+  }
+
+  #requestStop(queue: QueueSetup): void {
+    const entry = this.#entries.get(queue)!;
+    entry.running!.requestStop(() => {
+      if (this.#entries.get(queue) === entry) this.#collect(queue, 0);
+    });
+    // One that is not served by a thread has stopped already.
+    this.#collect(queue, 0);
+  }
+
+  /** Takes the position of a queue that has stopped, or does within `limitMs`. */
+  #collect(queue: QueueSetup, limitMs: number): void {
+    const progress = this.#entries.get(queue)!.running!.stop(limitMs);
+    if (progress === null) return;
+    this.#entries.delete(queue);
+    queue.progress = progress;
+    this.#events.stopped(queue);
+  }
+}
