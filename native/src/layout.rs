@@ -12,7 +12,7 @@ use std::ffi::{CStr, CString};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-pub const ABI_VERSION: u32 = 10;
+pub const ABI_VERSION: u32 = 11;
 
 /// The version of vring that this library was built for: JavaScript of another version refuses it.
 pub const VERSION: &CStr =

@@ -208,21 +208,38 @@ pub extern "C" fn vring_vm_destroy(vm: i32) -> i32 {
     })
 }
 
-/// Fills in at most `max` events, waiting at most `timeout_ns` (-1: forever) for the first. Returns their number.
+/// Fills in at most `max` events, waiting for the first: at most `timeout_ns` (-1: forever), and at most until `deadline_ns`
+/// on CLOCK_MONOTONIC (-1: forever). Returns their number. The calling thread runs the vCPU that it carries meanwhile.
 ///
 /// # Safety
 /// `out` has room for `max` events.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_wait(vm: i32, out: *mut Event, max: u32, timeout_ns: i64) -> i32 {
+pub unsafe extern "C" fn vring_wait(
+    vm: i32,
+    out: *mut Event,
+    max: u32,
+    timeout_ns: i64,
+    deadline_ns: i64,
+) -> i32 {
     answer(|| {
         if out.is_null() || !out.is_aligned() || max > 4096 {
             return Err(Errno(libc::EINVAL));
         }
         // SAFETY: the caller's promise; an Event is plain data, so any bytes will do.
         let out = unsafe { std::slice::from_raw_parts_mut(out, max as usize) };
-        let events = handles::get(vm)?.wait(out, u64::try_from(timeout_ns).ok())?;
+        let events = handles::get(vm)?.wait(out, earliest(timeout_ns, deadline_ns))?;
         Ok(events as i32)
     })
+}
+
+/// The earlier one of a timeout from now and a deadline; a negative one is none.
+fn earliest(timeout_ns: i64, deadline_ns: i64) -> Option<u64> {
+    let timeout = match u64::try_from(timeout_ns) {
+        Ok(0) => Some(0),
+        Ok(ns) => Some(clock::now_ns().saturating_add(ns)),
+        Err(_) => None,
+    };
+    [timeout, u64::try_from(deadline_ns).ok()].into_iter().flatten().min()
 }
 
 /// Makes `vring_wait` report `fd` with `token` while it is ready. `flags`: 0 while it is readable, 1 for an eventfd to drain,
@@ -258,6 +275,25 @@ pub unsafe extern "C" fn vring_vcpu_start(
         // SAFETY: the caller's promise is `RunPage::new`'s.
         let run_page = unsafe { RunPage::new(run_address as usize, run_size as usize)? };
         vm.start_vcpu(index as usize, vcpu_fd, run_page, usize::try_from(host_cpu).ok())
+    })
+}
+
+/// Has the calling thread run vCPU `index`, parked at first, whenever it is in `vring_wait`.
+///
+/// # Safety
+/// As for `vring_vcpu_start`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_vcpu_carry(
+    vm: i32,
+    index: u32,
+    vcpu_fd: i32,
+    run_address: u64,
+    run_size: u64,
+) -> i32 {
+    on_vm(vm, |vm| {
+        // SAFETY: the caller's promise is `RunPage::new`'s.
+        let run_page = unsafe { RunPage::new(run_address as usize, run_size as usize)? };
+        vm.carry_vcpu(index as usize, vcpu_fd, run_page)
     })
 }
 

@@ -102,6 +102,7 @@ impl Life {
 /// What a thread borrows while it runs. Its handle owns it, so that even a thread that ends in a signal
 /// handler, without unwinding, leaks no memory or file.
 struct Shared {
+    name: CString,
     life: Life,
     body: Box<dyn Fn() -> Result<()> + Send + Sync>,
 }
@@ -136,13 +137,9 @@ impl Thread {
             notify: Box::new(notify),
         };
         let name = CString::new(name).map_err(|_| Errno(libc::EINVAL))?;
-        let shared = Box::into_raw(Box::new(Shared { life, body: Box::new(body) }));
+        let shared = Box::into_raw(Box::new(Shared { name, life, body: Box::new(body) }));
         match create(shared, cpu) {
-            Ok(pthread) => {
-                // SAFETY: the thread hasn't been joined; the name is a NUL-terminated string.
-                unsafe { libc::pthread_setname_np(pthread, name.as_ptr()) };
-                Ok(Thread { pthread, joined: false, shared })
-            }
+            Ok(pthread) => Ok(Thread { pthread, joined: false, shared }),
             Err(errno) => {
                 // SAFETY: no thread was created, so this is the only reference.
                 drop(unsafe { Box::from_raw(shared) });
@@ -249,6 +246,9 @@ extern "C" fn thread_main(shared: *mut c_void) -> *mut c_void {
     let shared = unsafe { &*shared.cast::<Shared>() };
     let life = &shared.life;
     LIFE.set(life);
+    // From inside: another thread would have to open a file of /proc, which a confined process cannot.
+    // SAFETY: a NUL-terminated string; the call copies it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, shared.name.as_ptr()) };
     match catch_unwind(AssertUnwindSafe(|| (shared.body)())) {
         Ok(Ok(())) => life.end(Ending::Done),
         Ok(Err(errno)) => life.end(Ending::Failed(errno)),

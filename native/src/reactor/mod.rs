@@ -12,6 +12,7 @@ use crate::event::{Event, kind};
 use crate::mailbox::Mailbox;
 use crate::spin::Spin;
 use crate::sync::lock;
+use crate::vcpu::{Carried, Ran};
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
@@ -131,19 +132,34 @@ impl Reactor {
         if known { Ok(()) } else { Err(Errno(libc::ENOENT)) }
     }
 
-    /// Fills `out` with events, waiting at most `timeout_ns` (None: forever) for the first. Only one thread
-    /// may wait at a time.
+    /// Wakes whoever waits, or has the machine thread leave the guest that it runs.
+    pub fn interrupt(&self) {
+        self.wake_sleeper();
+    }
+
+    /// Makes the eventfd readable that everybody waits for.
+    pub fn wake(&self) {
+        self.wake.signal();
+    }
+
+    /// Waits until an fd is ready, without taking any event; at most `timeout_ns` (None: forever).
+    pub fn await_fds(&self, timeout_ns: Option<u64>) -> Result<()> {
+        self.epoll.wait(&mut [MaybeUninit::uninit()], timeout_ns).map(|_| ())
+    }
+
+    /// Fills `out` with events, waiting at most until `deadline_ns` (None: forever; 0: not at all) for the first, and running
+    /// the vCPU `carried` meanwhile. Only one thread may wait at a time.
     pub fn wait(
         &self,
         out: &mut [Event],
-        timeout_ns: Option<u64>,
+        deadline_ns: Option<u64>,
         queues: &dyn QueueEvents,
+        carried: Option<&Carried>,
     ) -> Result<usize> {
         if out.is_empty() {
             return Err(Errno(libc::EINVAL));
         }
         let mut waiter = self.waiter.try_lock().map_err(|_| Errno(libc::EBUSY))?;
-        let deadline = timeout_ns.map(|ns| if ns == 0 { 0 } else { now_ns().saturating_add(ns) });
         let mut batch = Batch { out, filled: 0 };
         loop {
             self.take_posted(&mut batch, queues)?;
@@ -159,7 +175,25 @@ impl Reactor {
                 }
                 return Ok(batch.filled);
             }
-            let left = deadline.map(|at| if at == 0 { 0 } else { at.saturating_sub(now_ns()) });
+            if let Some(carried) = carried
+                && deadline_ns != Some(0)
+            {
+                match self.run(carried, deadline_ns) {
+                    Ran::Exit(exit) => {
+                        batch.push(exit);
+                        return Ok(batch.filled);
+                    }
+                    Ran::Interrupted => {
+                        self.take_fds(&mut batch, Some(0))?;
+                        if batch.filled == 0 && !self.has_posted() && is_over(deadline_ns) {
+                            return Ok(0);
+                        }
+                        continue;
+                    }
+                    Ran::Idle => {}
+                }
+            }
+            let left = deadline_ns.map(|at| if at == 0 { 0 } else { at.saturating_sub(now_ns()) });
             self.sleep(&mut batch, left)?;
             if batch.filled == 0 && !self.has_posted() && left == Some(0) {
                 return Ok(0);
@@ -167,12 +201,25 @@ impl Reactor {
         }
     }
 
+    /// Runs the guest in place of sleeping: a post interrupts it as it would wake a sleeper.
+    fn run(&self, carried: &Carried, deadline_ns: Option<u64>) -> Ran {
+        self.posted.sleeping.store(true, SeqCst);
+        let ran = if self.has_posted() { Ran::Interrupted } else { carried.run(deadline_ns) };
+        self.posted.sleeping.store(false, SeqCst);
+        ran
+    }
+
+    /// Returns once no thread is in `wait`. After `close`.
+    pub fn await_waiter(&self) {
+        drop(lock(&self.waiter));
+    }
+
     fn post_other(&self, what: u32) {
         self.posted.other.fetch_or(what, SeqCst);
         self.wake_sleeper();
     }
 
-    /// Pairs with `sleep`: either the sleeper sees the post before sleeping, or this sees that it sleeps.
+    /// Pairs with `sleep` and `run`: either the sleeper sees the post before sleeping, or this sees that it sleeps.
     fn wake_sleeper(&self) {
         if self.posted.sleeping.load(SeqCst) && self.posted.sleeping.swap(false, SeqCst) {
             self.wake.signal();
@@ -253,6 +300,10 @@ impl Reactor {
         }
         Ok(())
     }
+}
+
+fn is_over(deadline_ns: Option<u64>) -> bool {
+    deadline_ns.is_some_and(|at| at <= now_ns())
 }
 
 /// The caller's events, filled from the front.

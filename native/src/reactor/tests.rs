@@ -25,7 +25,7 @@ impl QueueEvents for Broken {
 
 fn kinds(reactor: &Reactor, room: usize, queues: &dyn QueueEvents) -> Vec<u32> {
     let mut events = vec![Event::default(); room];
-    let count = reactor.wait(&mut events, Some(0), queues).unwrap();
+    let count = reactor.wait(&mut events, Some(0), queues, None).unwrap();
     events[..count].iter().map(|event| event.kind).collect()
 }
 
@@ -59,7 +59,7 @@ fn an_event_says_what_it_is_about() {
     reactor.mailbox(7).tell_ended(libc::EFAULT, true);
     reactor.post_vcpu(7);
     let mut events = [Event::default(); 4];
-    assert_eq!(reactor.wait(&mut events, None, &NoQueues), Ok(3));
+    assert_eq!(reactor.wait(&mut events, None, &NoQueues, None), Ok(3));
     assert_eq!(events[0], Event { kind: kind::EXIT, index: 7, data: 17, aux: 0 });
     assert_eq!(events[1], Event { kind: kind::PARKED, index: 7, data: 0, aux: 0 });
     assert_eq!(events[2], Event { kind: kind::VCPU_ENDED, index: 7, data: libc::EFAULT as u64, aux: 1 });
@@ -104,28 +104,28 @@ fn a_watched_fd_may_be_watched_for_more() {
     let fd = EventFd::new().unwrap();
     let raw = fd.as_raw_fd();
     reactor.watch(raw, 1, Ready::Readable, false).unwrap();
-    assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues), Ok(0));
+    assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues, None), Ok(0));
     // An eventfd that is not full can always be written.
     reactor.watch(raw, 1, Ready::Either, false).unwrap();
     assert_eq!(kinds(&reactor, 4, &NoQueues), [kind::FD]);
     reactor.watch(raw, 1, Ready::Readable, false).unwrap();
-    assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues), Ok(0));
+    assert_eq!(reactor.wait(&mut [Event::default()], Some(0), &NoQueues, None), Ok(0));
 }
 
 #[test]
 fn only_one_thread_may_wait_and_closing_frees_it() {
     let reactor = Reactor::new().unwrap();
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| reactor.wait(&mut [Event::default()], None, &NoQueues));
+        let waiter = scope.spawn(|| reactor.wait(&mut [Event::default()], None, &NoQueues, None));
         while !reactor.posted.sleeping.load(SeqCst) {
             std::thread::yield_now();
         }
-        let second = reactor.wait(&mut [Event::default()], Some(0), &NoQueues);
+        let second = reactor.wait(&mut [Event::default()], Some(0), &NoQueues, None);
         assert_eq!(second, Err(Errno(libc::EBUSY)));
         reactor.close();
         assert_eq!(waiter.join().unwrap(), Err(Errno(libc::ECANCELED)));
     });
-    let after = reactor.wait(&mut [Event::default()], None, &NoQueues);
+    let after = reactor.wait(&mut [Event::default()], None, &NoQueues, None);
     assert_eq!(after, Err(Errno(libc::ECANCELED)));
 }
 
@@ -149,7 +149,8 @@ fn no_post_is_missed_on_the_way_to_sleep() {
             }
         });
         while seen.load(SeqCst) < ROUNDS {
-            let count = reactor.wait(&mut [Event::default(); 2], Some(5 * SECOND), &NoQueues);
+            let count =
+                reactor.wait(&mut [Event::default(); 2], Some(now_ns() + 5 * SECOND), &NoQueues, None);
             seen.fetch_add(1, SeqCst);
             assert_eq!(count, Ok(1));
         }

@@ -13,7 +13,7 @@ use crate::reactor::{MAX_VCPUS, Reactor};
 use crate::seccomp::Filter;
 use crate::snapshot::{Gate, Job};
 use crate::sync::lock;
-use crate::vcpu::{RunPage, Vcpu, VcpuConfig};
+use crate::vcpu::{Carried, Core, RunPage, Vcpu, VcpuThread};
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -26,6 +26,8 @@ pub struct Vm {
     reactor: Arc<Reactor>,
     seccomp: AtomicBool,
     vcpus: Mutex<Vcpus>,
+    /// The vCPU that the machine thread runs itself.
+    carried: Mutex<Option<Arc<Carried>>>,
     queues: Queues,
     jobs: Mutex<Jobs>,
     memory: Mutex<Arc<GuestRam>>,
@@ -64,6 +66,7 @@ impl Vm {
             reactor: Arc::new(Reactor::new()?),
             seccomp: AtomicBool::new(true),
             vcpus: Mutex::new(Vcpus { slots: (0..max_vcpus).map(|_| None).collect(), closed: false }),
+            carried: Mutex::default(),
             queues: Queues::default(),
             jobs: Mutex::default(),
             memory: Mutex::default(),
@@ -76,8 +79,10 @@ impl Vm {
         &self.reactor
     }
 
-    pub fn wait(&self, out: &mut [Event], timeout_ns: Option<u64>) -> Result<usize> {
-        self.reactor.wait(out, timeout_ns, &self.queues)
+    /// `deadline_ns`: on CLOCK_MONOTONIC, None: forever, 0: without waiting.
+    pub fn wait(&self, out: &mut [Event], deadline_ns: Option<u64>) -> Result<usize> {
+        let carried = lock(&self.carried).clone();
+        self.reactor.wait(out, deadline_ns, &self.queues, carried.as_deref())
     }
 
     pub fn set_seccomp(&self, on: bool) {
@@ -119,7 +124,31 @@ impl Vm {
 
     /// Starts a vCPU's thread, parked. May replace one that has ended.
     pub fn start_vcpu(&self, index: usize, fd: RawFd, run_page: RunPage, cpu: Option<usize>) -> Result<()> {
+        let filter = match self.seccomp.load(SeqCst) {
+            true => Some(Filter::vcpu(fd, self.reactor.wake_fd())?),
+            false => None,
+        };
+        self.add_vcpu(index, || {
+            let core = self.core(index, fd, run_page)?;
+            Ok(Vcpu::Thread(VcpuThread::start(core, cpu, filter)?))
+        })
+    }
+
+    /// Has the calling thread run a vCPU, parked at first, whenever it waits for events. May replace one that has ended.
+    pub fn carry_vcpu(&self, index: usize, fd: RawFd, run_page: RunPage) -> Result<()> {
+        self.add_vcpu(index, || {
+            let carried = Arc::new(Carried::new(self.core(index, fd, run_page)?)?);
+            *lock(&self.carried) = Some(carried.clone());
+            Ok(Vcpu::Carried(carried))
+        })
+    }
+
+    fn core(&self, index: usize, fd: RawFd, run_page: RunPage) -> Result<Core> {
         let counters = self.counters.vcpu(index)?;
+        Ok(Core { index, fd, run_page, counters, reactor: self.reactor.clone() })
+    }
+
+    fn add_vcpu(&self, index: usize, start: impl FnOnce() -> Result<Vcpu>) -> Result<()> {
         let mut vcpus = lock(&self.vcpus);
         if vcpus.closed {
             return Err(Errno(libc::ECANCELED));
@@ -128,13 +157,8 @@ impl Vm {
         if slot.as_ref().is_some_and(|vcpu| !vcpu.has_ended()) {
             return Err(Errno(libc::EBUSY));
         }
-        let filter = match self.seccomp.load(SeqCst) {
-            true => Some(Filter::vcpu(fd, self.reactor.wake_fd())?),
-            false => None,
-        };
         *slot = None;
-        let config = VcpuConfig { index, fd, run_page, cpu, counters, filter };
-        *slot = Some(Vcpu::start(config, self.reactor.clone())?);
+        *slot = Some(start()?);
         Ok(())
     }
 
@@ -180,6 +204,11 @@ impl Vm {
             vcpus.slots.iter_mut().filter_map(Option::take).collect::<Vec<_>>()
         };
         vcpus.iter().for_each(Vcpu::stop);
+        // The reactor has been closed: the machine thread leaves its wait, and the guest, and enters neither again.
+        if let Some(carried) = lock(&self.carried).take() {
+            self.reactor.await_waiter();
+            carried.close();
+        }
         drop(vcpus);
         let gates = {
             let mut jobs = lock(&self.jobs);

@@ -1,11 +1,15 @@
 //! A few bytes of machine code on real KVM. If /dev/kvm can't be opened, these tests do nothing and say so.
 
 use super::*;
+use crate::clock::now_ns;
 use crate::counters::{HEADER_WORDS, VcpuState, vcpu as words};
+use crate::epoll::{EventFd, Ready};
 use crate::errno::check;
 use crate::event::kind;
 use kvm_bindings::{KVM_EXIT_IO, kvm_regs, kvm_run, kvm_sregs, kvm_userspace_memory_region};
+use std::os::fd::AsRawFd;
 use std::ptr;
+use std::time::Duration;
 
 const KVM_CREATE_VM: libc::c_ulong = 0xae01;
 const KVM_GET_VCPU_MMAP_SIZE: libc::c_ulong = 0xae04;
@@ -43,8 +47,22 @@ fn map(len: usize, flags: i32, fd: RawFd) -> *mut libc::c_void {
     address
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum On {
+    ThreadOfItsOwn,
+    WaitingThread,
+}
+
+/// Runs `test` with a vCPU on a thread of its own, and with one that the waiting thread carries.
+fn on_each(code: &[u8], test: impl Fn(Guest)) {
+    for on in [On::ThreadOfItsOwn, On::WaitingThread] {
+        let Some(guest) = Guest::new(code, on) else { return };
+        test(guest);
+    }
+}
+
 impl Guest {
-    fn new(code: &[u8]) -> Option<Guest> {
+    fn new(code: &[u8], on: On) -> Option<Guest> {
         // SAFETY: the path is a NUL-terminated string.
         let kvm = unsafe { libc::open(c"/dev/kvm".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
         if kvm < 0 {
@@ -82,7 +100,11 @@ impl Guest {
 
         // SAFETY: the VM unmaps the page after its threads have ended.
         let run_page = unsafe { RunPage::new(run as usize, run_size) }.unwrap();
-        vm.start_vcpu(0, vcpu_fd, run_page, None).unwrap();
+        match on {
+            On::ThreadOfItsOwn => vm.start_vcpu(0, vcpu_fd, run_page, None),
+            On::WaitingThread => vm.carry_vcpu(0, vcpu_fd, run_page),
+        }
+        .unwrap();
         Some(Guest { vm, run: run.cast(), counters: counters.vcpu(0).unwrap() })
     }
 
@@ -93,7 +115,7 @@ impl Guest {
     /// The next event, which must come within two seconds.
     fn next(&self) -> Event {
         let mut events = [Event::default(); 4];
-        assert_eq!(self.vm.wait(&mut events, Some(2 * SECOND)), Ok(1));
+        assert_eq!(self.vm.wait(&mut events, within(2 * SECOND)), Ok(1));
         events[0]
     }
 
@@ -129,63 +151,93 @@ impl Drop for Guest {
     }
 }
 
+/// A deadline from now.
+fn within(ns: u64) -> Option<u64> {
+    Some(now_ns() + ns)
+}
+
 #[test]
 fn answers_reach_the_guest() {
-    let Some(guest) = Guest::new(&ECHO) else { return };
-    guest.vcpu(Vcpu::resume);
-    for value in [3, 141, 59] {
-        assert_eq!(guest.exchange(value), None);
-        assert_eq!(guest.exchange(0), Some(value));
-    }
-    assert!((5..=6).contains(&guest.counters.get(words::EXITS + KVM_EXIT_IO as usize)));
+    on_each(&ECHO, |guest| {
+        guest.vcpu(Vcpu::resume);
+        for value in [3, 141, 59] {
+            assert_eq!(guest.exchange(value), None);
+            assert_eq!(guest.exchange(0), Some(value));
+        }
+        assert!((5..=6).contains(&guest.counters.get(words::EXITS + KVM_EXIT_IO as usize)));
+    });
 }
 
 #[test]
 fn every_pause_is_reported_once_and_loses_no_exit() {
-    let Some(guest) = Guest::new(&ECHO) else { return };
-    let mut sent = None;
-    let mut answer = |value: u8| match guest.answer(value) {
-        None => sent = Some(value),
-        written => assert_eq!(sent.take(), written),
-    };
-    for round in 0..500u32 {
-        guest.vcpu(Vcpu::resume);
-        for exit in 0..round % 3 {
-            assert_eq!(guest.next().kind, kind::EXIT);
-            answer((round + exit) as u8);
-        }
-        guest.vcpu(Vcpu::pause);
-        // An exit in progress when the pause comes is answered first.
-        loop {
-            match guest.next().kind {
-                kind::EXIT => answer(round as u8),
-                kind::PARKED => break,
-                kind => panic!("event of kind {kind}"),
+    on_each(&ECHO, |guest| {
+        let mut sent = None;
+        let mut answer = |value: u8| match guest.answer(value) {
+            None => sent = Some(value),
+            written => assert_eq!(sent.take(), written),
+        };
+        for round in 0..500u32 {
+            guest.vcpu(Vcpu::resume);
+            for exit in 0..round % 3 {
+                assert_eq!(guest.next().kind, kind::EXIT);
+                answer((round + exit) as u8);
             }
+            guest.vcpu(Vcpu::pause);
+            // An exit in progress when the pause comes is answered first.
+            loop {
+                match guest.next().kind {
+                    kind::EXIT => answer(round as u8),
+                    kind::PARKED => break,
+                    kind => panic!("event of kind {kind}"),
+                }
+            }
+            assert_eq!(guest.vm.wait(&mut [Event::default(); 4], Some(0)), Ok(0));
+            assert_eq!(guest.counters.get(words::STATE), VcpuState::Parked as u64);
         }
-        assert_eq!(guest.vm.wait(&mut [Event::default(); 4], Some(0)), Ok(0));
-        assert_eq!(guest.counters.get(words::STATE), VcpuState::Parked as u64);
-    }
+    });
 }
 
 #[test]
 fn a_guest_that_never_exits_is_paused_and_stopped() {
-    let Some(guest) = Guest::new(&SPIN) else { return };
-    guest.vcpu(Vcpu::resume);
-    guest.vcpu(Vcpu::pause);
-    assert_eq!(guest.next().kind, kind::PARKED);
-    guest.vcpu(Vcpu::resume);
-    assert_eq!(guest.vm.wait(&mut [Event::default(); 1], Some(SECOND / 100)), Ok(0));
-    guest.vcpu(|vcpu| {
-        vcpu.stop();
-        Ok(())
+    on_each(&SPIN, |guest| {
+        guest.vcpu(Vcpu::resume);
+        guest.vcpu(Vcpu::pause);
+        assert_eq!(guest.next().kind, kind::PARKED);
+        guest.vcpu(Vcpu::resume);
+        assert_eq!(guest.vm.wait(&mut [Event::default(); 1], within(SECOND / 100)), Ok(0));
+        guest.vcpu(|vcpu| {
+            vcpu.stop();
+            Ok(())
+        });
+        assert_eq!(guest.next(), Event { kind: kind::VCPU_ENDED, ..Event::default() });
     });
-    assert_eq!(guest.next(), Event { kind: kind::VCPU_ENDED, ..Event::default() });
+}
+
+#[test]
+fn a_guest_that_never_exits_keeps_no_event_from_the_waiting_thread() {
+    on_each(&SPIN, |guest| {
+        let fd = Arc::new(EventFd::new().unwrap());
+        guest.vm.reactor().watch(fd.as_raw_fd(), 7, Ready::Readable, true).unwrap();
+        guest.vcpu(Vcpu::resume);
+        for round in 0..200 {
+            let signaling = fd.clone();
+            // Some signals come before the guest is entered, some after.
+            let signal = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_micros(round % 20 * 10));
+                signaling.signal();
+            });
+            assert_eq!(guest.next(), Event { kind: kind::FD, index: 0, data: 7, aux: 1 });
+            signal.join().unwrap();
+        }
+        assert_eq!(guest.counters.get(words::STATE), VcpuState::Running as u64);
+        // Nor a deadline.
+        assert_eq!(guest.vm.wait(&mut [Event::default(); 1], within(SECOND / 1000)), Ok(0));
+    });
 }
 
 #[test]
 fn shutting_down_frees_a_vcpu_in_the_middle_of_an_exit_and_the_waiting_thread() {
-    let Some(guest) = Guest::new(&ECHO) else { return };
+    let Some(guest) = Guest::new(&ECHO, On::ThreadOfItsOwn) else { return };
     guest.vcpu(Vcpu::resume);
     assert_eq!(guest.next().kind, kind::EXIT);
     let waiting = guest.vm.clone();
@@ -197,4 +249,30 @@ fn shutting_down_frees_a_vcpu_in_the_middle_of_an_exit_and_the_waiting_thread() 
         last = guest.vm.wait(&mut [Event::default(); 4], None);
     }
     assert_eq!(last, canceled);
+}
+
+#[test]
+fn shutting_down_gets_the_waiting_thread_out_of_the_guest_that_it_runs() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        let Some(guest) = Guest::new(&SPIN, On::WaitingThread) else { return };
+        guest.vcpu(Vcpu::resume);
+        tell.send(guest.vm.clone()).unwrap();
+        assert_eq!(guest.vm.wait(&mut [Event::default()], None), Err(Errno(libc::ECANCELED)));
+    });
+    if let Ok(vm) = told.recv() {
+        vm.shutdown();
+    }
+    waiter.join().unwrap();
+}
+
+#[test]
+fn another_thread_that_waits_does_not_run_the_guest() {
+    let Some(guest) = Guest::new(&ECHO, On::WaitingThread) else { return };
+    guest.vcpu(Vcpu::resume);
+    let other = guest.vm.clone();
+    let waited = std::thread::spawn(move || other.wait(&mut [Event::default()], within(SECOND / 100)));
+    assert_eq!(waited.join().unwrap(), Ok(0));
+    assert_eq!(guest.exchange(9), None);
+    assert_eq!(guest.exchange(0), Some(9));
 }

@@ -42,8 +42,16 @@ export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: Bo
   });
 }
 
-/** Starts the vCPUs' threads, parked. @param pin host CPUs, by vCPU */
+/**
+ * Starts the vCPUs' threads, parked. The only vCPU of a machine is run by the machine thread itself, which answers its exits, unless
+ * it is to have a host CPU of its own. @param pin host CPUs, by vCPU
+ */
 export function startVcpus(native: NativeVm, vcpus: readonly VcpuFd[], pin: readonly number[]): void {
+  const [first] = vcpus;
+  if (vcpus.length === 1 && pin.length === 0) {
+    native.carryVcpu(0, first!.fd, first!.run);
+    return;
+  }
   vcpus.forEach(({ fd, run }, index) => {
     const cpu = pin[index];
     try {

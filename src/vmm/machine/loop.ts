@@ -83,9 +83,10 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
   /** Runs until `stop`. */
   run(handlers: MachineHandlers): void {
     for (let round = 1; this.#running; round++) {
-      const count = this.#native.poll() || this.#sleep(handlers);
+      const count = this.#native.wait(this.#wasIdle ? null : IDLE_NS, this.#timers.next);
       for (let i = 0; i < count && this.#running; i++) this.#dispatch(handlers, i);
-      if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#timers.fire(this.now());
+      if (count === 0) this.#nothingHappened(handlers);
+      else if (round % ROUNDS_PER_TIMER_CHECK === 0) this.#timers.fire(this.now());
     }
   }
 
@@ -93,19 +94,16 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
     this.#running = false;
   }
 
-  /** Waits for an event or the next timer, which it fires. @returns the number of events */
-  #sleep(handlers: MachineHandlers): number {
-    const untilTimer = this.#timers.untilNext(this.now());
-    if (!this.#wasIdle && (untilTimer === null || untilTimer > IDLE_NS)) {
-      const count = this.#native.wait(IDLE_NS);
-      if (count > 0) return count;
+  /** A timer is due, or there has been nothing to do for a while. */
+  #nothingHappened(handlers: MachineHandlers): void {
+    const now = this.now();
+    const { next } = this.#timers;
+    if (next !== null && next <= now) {
+      this.#timers.fire(now);
+    } else if (!this.#wasIdle) {
       this.#wasIdle = true;
       handlers.idle();
-      return 0;
     }
-    const count = this.#native.wait(untilTimer);
-    if (untilTimer !== null) this.#timers.fire(this.now());
-    return count;
   }
 
   #dispatch(handlers: MachineHandlers, i: number): void {

@@ -16,11 +16,9 @@ export class Timers {
     };
   }
 
-  /** Nanoseconds from `now` to the first deadline, at least 0; null without timers. */
-  untilNext(now: bigint): bigint | null {
-    const next = this.#timers[0];
-    if (next === undefined) return null;
-    return next.deadline > now ? next.deadline - now : 0n;
+  /** The first deadline; null without timers. */
+  get next(): bigint | null {
+    return this.#timers[0]?.deadline ?? null;
   }
 
   /** Fires the timers that are due, in order. A timer that a callback sets for now may wait for the next call. */

@@ -3,7 +3,7 @@ import { builtFile, howToRepair, version } from '../../project-root.ts';
 import { SystemError } from './libc.ts';
 
 /** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 10;
+export const ABI_VERSION = 11;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -51,11 +51,16 @@ function bind(library: Library) {
     vring_vm_stuck: library.func('int vring_vm_stuck(int vm, void *slots, uint32_t max)'),
     vring_shutdown_all: library.func('int vring_shutdown_all()'),
     vring_vm_destroy: library.func('int vring_vm_destroy(int vm)'),
-    vring_wait: library.func('int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns)'),
+    vring_wait: library.func(
+      'int vring_wait(int vm, void *events, uint32_t max, int64_t timeout_ns, int64_t deadline_ns)',
+    ),
     vring_watch: library.func('int vring_watch(int vm, int fd, uint64_t token, uint32_t flags)'),
     vring_unwatch: library.func('int vring_unwatch(int vm, int fd)'),
     vring_vcpu_start: library.func(
       'int vring_vcpu_start(int vm, uint32_t index, int fd, uint64_t run, uint64_t run_size, int host_cpu)',
+    ),
+    vring_vcpu_carry: library.func(
+      'int vring_vcpu_carry(int vm, uint32_t index, int fd, uint64_t run, uint64_t run_size)',
     ),
     vring_vcpu_resume: library.func('int vring_vcpu_resume(int vm, uint32_t index)'),
     vring_vcpu_pause: library.func('int vring_vcpu_pause(int vm, uint32_t index)'),

@@ -197,11 +197,18 @@ export class NativeVm implements ResourceOwner {
   }
 
   /**
-   * Sleeps until something happens or `timeout` nanoseconds have passed; null waits forever. @returns the number of
-   * events, which stay readable until the next call. @throws SystemError ECANCELED once the VM is being destroyed.
+   * Sleeps, or runs the vCPU that this thread carries, until something happens or `timeout` nanoseconds have passed, or until
+   * `deadline`, in nanoseconds of the monotonic clock; null is never. @returns the number of events, which stay
+   * readable until the next call. @throws SystemError ECANCELED once the VM is being destroyed.
    */
-  wait(timeout: bigint | null): number {
-    const events = this.#calls.vring_wait(this.handle, this.#events, MAX_EVENTS, timeout ?? -1n);
+  wait(timeout: bigint | null, deadline: bigint | null = null): number {
+    const events = this.#calls.vring_wait(
+      this.handle,
+      this.#events,
+      MAX_EVENTS,
+      timeout ?? -1n,
+      deadline ?? -1n,
+    );
     return checked('vring_wait', events);
   }
 
@@ -253,6 +260,15 @@ export class NativeVm implements ResourceOwner {
   startVcpu(index: number, fd: number, run: { address: bigint; size: number }, cpu?: number): void {
     const result = this.#calls.vring_vcpu_start(this.handle, index, fd, run.address, run.size, cpu ?? -1);
     checked('vring_vcpu_start', result);
+  }
+
+  /**
+   * Has the calling thread, which must be the one that waits, run vCPU `index` meanwhile, parked at first: its exits are then
+   * answered without a hand-over between threads.
+   */
+  carryVcpu(index: number, fd: number, run: { address: bigint; size: number }): void {
+    const result = this.#calls.vring_vcpu_carry(this.handle, index, fd, run.address, run.size);
+    checked('vring_vcpu_carry', result);
   }
 
   /** Lets a parked vCPU run, or cancels a pause that hasn't been reported yet. */

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DefinitionStore } from '../../../src/definitions/store.ts';
@@ -58,6 +58,19 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
       expect(victim.info.state).toBe('running');
     },
   );
+
+  test('names the threads that it starts once it is confined', async () => {
+    const several = await GuestVm.start(engine, { name: 'several', cpus: 2 });
+    const names = (vm: GuestVm) =>
+      readdirSync(`/proc/${pidOf(vm)}/task`).map(tid =>
+        readFileSync(`/proc/${pidOf(vm)}/task/${tid}/comm`, 'utf8').trimEnd(),
+      );
+    await until(() => names(several).includes('vring-vcpu1'));
+    expect(names(several)).toContain('vring-vcpu0');
+    // The only vCPU of a machine has no thread of its own.
+    await until(() => names(neighbor).includes('vring-watch'));
+    expect(names(neighbor)).not.toContain('vring-vcpu0');
+  });
 
   test('that dies while it builds its machine fails the start', async () => {
     const started = engine.start({ name: 'victim', kernel: { path: builtFile('guest.elf') } });

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { MachineLoop } from '../../../src/vmm/machine/loop.ts';
 import { EVENT, type NativeVm } from '../../../src/vmm/native/native.ts';
 
-/** A native side with an exit pending at every poll. */
+/** A native side with an exit pending at every wait. */
 const neverIdle = {
-  poll: () => 1,
+  wait: () => 1,
   eventKind: () => EVENT.exit,
   eventIndex: () => 0,
 } as unknown as NativeVm;
@@ -32,7 +32,6 @@ test('it says once that it is idle, and not while there is something to do', () 
   const counts = [1, 0, 0, 0];
   const waits: (bigint | null)[] = [];
   const native = {
-    poll: () => 0,
     wait: (timeout: bigint | null) => {
       waits.push(timeout);
       const count = counts.shift() ?? 0;

@@ -21,7 +21,8 @@ export class TinyGuest {
   readonly ram: GuestRam;
   readonly vcpus: readonly VcpuFd[];
 
-  constructor(code: readonly number[], vcpus = 1, counters = tinyGuestCounters()) {
+  /** @param carried its vCPU, the only one, is run by the thread that waits for events */
+  constructor(code: readonly number[], vcpus = 1, counters = tinyGuestCounters(), carried = false) {
     this.counters = counters;
     this.native = new NativeVm(counters, SHAPE);
     const vm = Kvm.open(this.native).createVm();
@@ -35,7 +36,8 @@ export class TinyGuest {
       const sregs = vcpu.getSregs();
       vcpu.setSregs({ ...sregs, cs: { ...sregs.cs, base: 0n, selector: 0 } });
       vcpu.setRegs({ ...vcpu.getRegs(), rip: BigInt(CODE), rflags: 2n });
-      this.native.startVcpu(index, vcpu.fd, vcpu.run);
+      if (carried) this.native.carryVcpu(index, vcpu.fd, vcpu.run);
+      else this.native.startVcpu(index, vcpu.fd, vcpu.run);
     }
   }
 

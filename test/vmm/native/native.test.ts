@@ -15,6 +15,7 @@ import {
   shutDownAllVms,
 } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../../support/counters.ts';
+import { until } from '../../support/remote-rig.ts';
 import { offsetsOf } from '../../support/struct-offsets.ts';
 import { holdings, TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
 
@@ -104,7 +105,16 @@ describe('the reactor', () => {
   });
 });
 
-describe('a vCPU', () => {
+describe.each([
+  ['on a thread of its own', false],
+  ['on the waiting thread', true],
+])('a vCPU %s', (_, carried) => {
+  const guest = (code: readonly number[]) => {
+    const guest = new TinyGuest(code, 1, tinyGuestCounters(), carried);
+    vms.push(guest.native);
+    return guest;
+  };
+
   it('posts its exits, and continues with the answers', () => {
     const { native, vcpus } = guest(ECHO);
     const run = vcpus[0]!.run;
@@ -153,6 +163,8 @@ describe('a vCPU', () => {
     expect(native.eventKind(0)).toBe(EVENT.parked);
     native.resumeVcpu(0);
     expect(native.wait(20_000_000n)).toBe(0);
+    // Nor does it keep the waiting thread from a deadline.
+    expect(native.wait(null, process.hrtime.bigint() + 20_000_000n)).toBe(0);
     expect(tiny.counters[tiny.layout.vcpu(0) + VCPU.state]).toBe(BigInt(VCPU_STATE.running));
   });
 
@@ -171,23 +183,27 @@ describe('a vCPU', () => {
   });
 
   it('ends when asked to: running, waiting or parked', () => {
-    const tiny = guest(ECHO, 2);
-    const ended = (index: number) => ({ kind: EVENT.vcpuEnded, index, data: 0, aux: 0 });
-    tiny.native.stopVcpu(1);
-    expect(tiny.next()).toEqual(ended(1));
-    tiny.native.resumeVcpu(0);
-    expect(tiny.next().kind).toBe(EVENT.exit);
-    tiny.native.stopVcpu(0);
-    expect(tiny.next()).toEqual(ended(0));
-    expect(() => tiny.native.pauseVcpu(0)).toThrow('ESRCH');
+    const ended = { kind: EVENT.vcpuEnded, index: 0, data: 0, aux: 0 };
+    const parked = guest(ECHO);
+    parked.native.stopVcpu(0);
+    expect(parked.next()).toEqual(ended);
+    expect(() => parked.native.pauseVcpu(0)).toThrow('ESRCH');
+
+    const waiting = guest(ECHO);
+    waiting.native.resumeVcpu(0);
+    expect(waiting.next().kind).toBe(EVENT.exit);
+    waiting.native.stopVcpu(0);
+    expect(waiting.next()).toEqual(ended);
 
     const spinning = guest(SPIN);
     spinning.native.resumeVcpu(0);
     expect(spinning.native.wait(10_000_000n)).toBe(0);
     spinning.native.stopVcpu(0);
-    expect(spinning.next()).toEqual(ended(0));
+    expect(spinning.next()).toEqual(ended);
   });
+});
 
+describe('a vCPU', () => {
   it('can be started again after it has ended, but not twice', () => {
     const tiny = guest(ECHO);
     const vcpu = tiny.vcpus[0]!;
@@ -233,9 +249,10 @@ describe('destroying a VM', () => {
     expect(holdings()).toEqual(before);
   });
 
-  it('names its threads', () => {
+  it('names its threads', async () => {
     guest(SPIN, 2);
-    expect(threadNames()).toEqual(expect.arrayContaining(['vring-vcpu0', 'vring-vcpu1']));
+    // Each names itself when it starts to run.
+    await until(() => ['vring-vcpu0', 'vring-vcpu1'].every(name => threadNames().includes(name)));
   });
 
   it('frees a machine thread that sleeps in wait, on another thread', async () => {
