@@ -51,6 +51,7 @@ pub mod queue {
     pub const MAX_IN_FLIGHT: usize = 10;
     pub const LATENCY_NS: usize = 11;
     pub const DISK_ERRORS: usize = 12;
+    pub const ID: usize = 13;
     pub const LATENCY: usize = 16;
     pub const WORDS: usize = 64;
 }

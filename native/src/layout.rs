@@ -84,6 +84,7 @@ fn text() -> String {
         ("maxInFlight", queue::MAX_IN_FLIGHT),
         ("latencyNs", queue::LATENCY_NS),
         ("diskErrors", queue::DISK_ERRORS),
+        ("id", queue::ID),
         ("latency", queue::LATENCY),
         ("words", queue::WORDS),
     ]);

@@ -12,6 +12,8 @@ export type RegionLabel = {
 export interface RegionCounters {
   read(address: number, ns: number): void;
   written(address: number, ns: number): void;
+  /** Zeroes them for another region. */
+  release(): void;
 }
 
 /** The device name of the region that counts unclaimed accesses. */

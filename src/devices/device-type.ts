@@ -109,6 +109,8 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   readonly replaces?: string;
   /** The schema of the options: `deviceFields`, and the type's own. */
   readonly config: (zod: Zod) => Schema;
+  /** How many virtqueues a device with these options has; absent for none. */
+  queues?(options: z.output<Schema>): number;
   /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };

@@ -1,7 +1,7 @@
 import type { Backends } from './backends/backends.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
 import type { GuestMemory } from './guest-memory.ts';
-import type { QueueCounters } from './virtio/queue-counters.ts';
+import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 
 /** What a machine offers its devices. Use it only on the machine thread. */
 export interface MachineServices {
@@ -20,8 +20,8 @@ export interface MachineServices {
   allocateMsi(): MsiVector;
   /** The wire of ISA interrupt `irq` 0-15, or of IOAPIC pin 16-23 for PCI INTx. */
   interruptLine(gsi: number): InterruptLine;
-  /** Counters of a new virtqueue, labeled for the screens; slots are assigned in call order. */
-  allocateQueueCounters(label: { device: string; type: string; queue: string; size: number }): QueueCounters;
+  /** Counters of a new virtqueue, labeled for the screens. */
+  allocateQueueCounters(name: QueueName): QueueCounters;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
 }

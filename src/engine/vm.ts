@@ -1,4 +1,5 @@
 import { explainShortage } from '../vmm/confinement/shortage.ts';
+import { counterShape } from '../vmm/counters/counter-shape.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { createCounters, type SharedCounters } from '../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../vmm/machine/config.ts';
@@ -20,7 +21,6 @@ import {
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
-import { MAX_QUEUES, MAX_REGIONS } from './machines/machine-messages.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { VmInfo, VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
@@ -176,7 +176,7 @@ export class Vm {
   /** Builds the machine and runs it. @throws what kept it from being locked or built, in one sentence. */
   async start(config: MachineConfig, machines: Machines, takePlace: () => VmPlace): Promise<void> {
     if (this.#alive) throw new Error(`${this.name} is ${this.#state} already`);
-    const shape = { vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
+    const shape = counterShape(config);
     const place = takePlace();
     let counters: ReturnType<typeof createCounters> | null = null;
     try {

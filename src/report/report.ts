@@ -160,7 +160,7 @@ function queueFacts(queue: QueueRates): QueueFacts {
   return { device, type, queue: queue.queue, size, rates, batch, inFlight, totalRequests, latency };
 }
 
-function regionFacts({ index: _, reads, writes, ...region }: RegionRates): RegionFacts {
+function regionFacts({ id: _id, index: _, reads, writes, ...region }: RegionRates): RegionFacts {
   return { ...region, rates: { reads, writes } };
 }
 

@@ -26,9 +26,18 @@ function printableRecord(texts: Readonly<Record<string, string>>): Record<string
   );
 }
 
-function printableTopology({ shape, queues, regions, devices, consoles, pinning }: Topology): Topology {
+function printableTopology({
+  shape,
+  vcpus,
+  queues,
+  regions,
+  devices,
+  consoles,
+  pinning,
+}: Topology): Topology {
   return {
     shape,
+    vcpus,
     pinning,
     consoles: consoles.map(({ port, name }) => ({ port, name: printable(name) })),
     devices: devices.map(device => ({
@@ -43,11 +52,11 @@ function printableTopology({ shape, queues, regions, devices, consoles, pinning 
         value: typeof value === 'string' ? printable(value) : value,
       })),
     })),
-    queues: queues.map(({ device, type, queue, size }) => ({
-      device: printable(device),
-      type: printable(type),
-      queue: printable(queue),
-      size,
+    queues: queues.map(label => ({
+      ...label,
+      device: printable(label.device),
+      type: printable(label.type),
+      queue: printable(label.queue),
     })),
     regions: regions.map(region => ({ ...region, device: printable(region.device) })),
   };

@@ -13,7 +13,7 @@ export type QueueRow = {
   readonly key: string;
   /** The VM's id. */
   readonly vm: string;
-  /** Its place among the VM's queues. */
+  /** Number of its counter block in the VM. */
   readonly slot: number;
   readonly device: string;
   readonly queue: string;
@@ -189,10 +189,11 @@ export function createQueueSelectors() {
 }
 
 function rowsOf({ id, topology, broken, diskErrors = {} }: VmInfo, loads: readonly QueueLoad[]): QueueRow[] {
-  return loads.flatMap((load, slot) => {
-    const label = topology?.queues[slot];
+  const labels = new Map(topology?.queues.map(label => [label.id, label]));
+  return loads.flatMap(load => {
+    const label = labels.get(load.id);
     if (label === undefined) return [];
     const trouble = { broken: label.device in broken, failing: label.device in diskErrors };
-    return [{ key: `${id} ${slot}`, vm: id, slot, ...label, ...trouble, load }];
+    return [{ key: `${id} ${load.id}`, vm: id, ...label, ...trouble, load }];
   });
 }

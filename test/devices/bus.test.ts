@@ -46,6 +46,7 @@ describe('Bus', () => {
             count.writes++;
             count.ns += ns;
           },
+          release: () => counts.delete(label.device),
         };
       },
     });

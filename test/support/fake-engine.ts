@@ -315,8 +315,18 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
     devices: script.devices ?? [],
     consoles: script.devices === undefined ? [] : [{ port: 0, name: 'com1' }],
     pinning: script.pinning ?? [],
-    queues: (script.queues ?? []).map(({ device, type, queue }) => ({ device, type, queue, size: 256 })),
-    regions: (script.regions ?? []).map(({ device, start, space = 'port' }) => ({
+    vcpus: script.vcpus.length,
+    queues: (script.queues ?? []).map(({ device, type, queue }, slot) => ({
+      id: slot + 1,
+      slot,
+      device,
+      type,
+      queue,
+      size: 256,
+    })),
+    regions: (script.regions ?? []).map(({ device, start, space = 'port' }, index) => ({
+      id: index + 100,
+      index,
       device,
       space,
       start,
@@ -351,6 +361,7 @@ function count({ script, counters: { words: counters, layout } }: FakeVm, second
   }
   for (const [slot, queue] of (script.queues ?? []).entries()) {
     const base = layout.queue(slot);
+    put(base + QUEUE.id, slot + 1);
     put(base + QUEUE.requests, queue.requests * seconds);
     put(base + QUEUE.kicks, queue.kicks * seconds);
     put(base + QUEUE.interrupts, queue.interrupts * seconds);
@@ -366,6 +377,7 @@ function count({ script, counters: { words: counters, layout } }: FakeVm, second
   }
   for (const [index, region] of (script.regions ?? []).entries()) {
     const base = layout.region(index);
+    put(base + REGION.id, index + 100);
     put(base + REGION.reads, region.reads * seconds);
     put(base + REGION.writes, region.writes * seconds);
     put(base + REGION.ns, (region.reads + region.writes) * seconds * 1000);

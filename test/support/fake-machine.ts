@@ -15,6 +15,7 @@ import {
   PCI_MMIO64_SIZE,
   PORT,
 } from '../../src/vmm/memory/layout.ts';
+import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
 import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
@@ -24,6 +25,7 @@ const MiB = 2 ** 20;
 /** Counts of one virtqueue, by the names of the methods that count. */
 export class FakeQueueCounters implements QueueCounters {
   readonly slot: number;
+  released = false;
   readonly counts = {
     ...{ kicked: 0, kicksSuppressed: 0, interrupted: 0, suppressed: 0 },
     ...{ taken: 0, returned: 0, bytes: 0, batches: 0 },
@@ -60,6 +62,10 @@ export class FakeQueueCounters implements QueueCounters {
 
   batch(): void {
     this.counts.batches++;
+  }
+
+  release(): void {
+    this.released = true;
   }
 }
 
@@ -180,7 +186,12 @@ export class FakeMachine {
     this.memory = memory;
     const counters = (label: RegionLabel) => {
       this.regions.push(label);
-      return { read: () => {}, written: () => {} };
+      return {
+        ...UNCOUNTED,
+        release: () => {
+          this.regions.splice(this.regions.indexOf(label), 1);
+        },
+      };
     };
     this.ports = new Bus({ space: 'port', counters, now: () => 0 });
     this.memoryBus = new Bus({ space: 'memory', counters, now: () => 0 });

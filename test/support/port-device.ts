@@ -1,6 +1,7 @@
 import { Bus } from '../../src/devices/bus.ts';
 import type { Device, MachineRequest } from '../../src/devices/device.ts';
 import type { PortRange } from '../../src/devices/device-type.ts';
+import { UNCOUNTED } from './counters.ts';
 import { Random } from './random.ts';
 
 export class Requests {
@@ -12,7 +13,7 @@ export class Requests {
 
 /** A port bus with `device` on it. */
 export function portBus(device: Device & { ports: readonly PortRange[] }): Bus {
-  const bus = new Bus({ space: 'port', counters: () => ({ read: () => {}, written: () => {} }) });
+  const bus = new Bus({ space: 'port', counters: () => UNCOUNTED });
   for (const { start, size, handler } of device.ports) bus.claim(device.name, start, size, handler);
   return bus;
 }

@@ -205,6 +205,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
     properties: { drive: 'path', serial: 'serial', 'num-queues': 'queues' },
   },
   config: options,
+  queues: ({ queues }) => queues,
   create(services, options, name) {
     const { path, format, readonly, cache, serial: given = '', queues } = options;
     const serial = given || name;

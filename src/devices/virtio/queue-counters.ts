@@ -1,3 +1,13 @@
+/** Which queue of which device counters are for. */
+export type QueueName = {
+  readonly device: string;
+  /** Of the device: `virtio-blk`. */
+  readonly type: string;
+  readonly queue: string;
+  /** Largest number of descriptors. */
+  readonly size: number;
+};
+
 /** The counters of one virtqueue. For a queue served by a native thread, that thread counts, by `slot`. */
 export interface QueueCounters {
   readonly slot: number;
@@ -13,4 +23,6 @@ export interface QueueCounters {
   returned(ns: number, bytesToGuest: number, bytesFromGuest: number, failed: boolean): void;
   /** Work was found in the avail ring. */
   batch(): void;
+  /** Zeroes them for another queue. Nothing may count in them any more, no native thread either. */
+  release(): void;
 }

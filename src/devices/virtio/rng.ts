@@ -161,6 +161,7 @@ export const virtioRng: ConfigurableType<ReturnType<typeof options>> = {
   libvirt: { element: 'rng', models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'] },
   qemu: { devices: virtioNames('rng'), properties: {} },
   config: options,
+  queues: () => 1,
   create(services, _options, name) {
     const device = new VirtioPci(new VirtioRng(name, services), services);
     return { device, pci: device.function };

@@ -4,9 +4,9 @@ import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import type { FromMachine, MachineIdentity } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 
-/** Counter blocks that a machine may label; a machine that needs more fails to build. */
-export const MAX_QUEUES = 64;
-export const MAX_REGIONS = 128;
+/** Counter blocks that a machine may label. How many it has depends on its configuration, and is less. */
+export const MAX_QUEUES = 4096;
+export const MAX_REGIONS = 4096;
 
 const name = z.string().max(200);
 const sentence = z.string().max(16_384);
@@ -18,9 +18,20 @@ const MAX_DEVICES = 256;
 
 const topology = z.object({
   shape: z.object({ vcpus: count, queues: count, regions: count }),
-  queues: z.array(z.object({ device: name, type: name, queue: name, size: count })).max(MAX_QUEUES),
+  queues: z
+    .array(z.object({ id: count, slot: count, device: name, type: name, queue: name, size: count }))
+    .max(MAX_QUEUES),
   regions: z
-    .array(z.object({ device: name, space: z.enum(['port', 'memory']), start: z.number(), size: z.number() }))
+    .array(
+      z.object({
+        id: count,
+        index: count,
+        device: name,
+        space: z.enum(['port', 'memory']),
+        start: z.number(),
+        size: z.number(),
+      }),
+    )
     .max(MAX_REGIONS),
   devices: z
     .array(
@@ -43,6 +54,7 @@ const topology = z.object({
     )
     .max(MAX_DEVICES),
   consoles: z.array(z.object({ port: count, name })).max(MAX_DEVICES),
+  vcpus: count,
   pinning: z.array(count).max(64),
 }) as unknown as z.ZodType<Topology>;
 

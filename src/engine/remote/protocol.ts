@@ -8,7 +8,7 @@ import type { Delta } from './delta.ts';
  * What manager and client say to each other; docs/api.md describes it. A change that one side could misunderstand counts
  * this up.
  */
-export const PROTOCOL = 3;
+export const PROTOCOL = 4;
 
 /** The longest message that a manager takes, and the longest that it sends: the whole of what it has. */
 export const MAX_REQUEST_BYTES = 2 ** 20;

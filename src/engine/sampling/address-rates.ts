@@ -1,6 +1,7 @@
 import { UNCLAIMED } from '../../devices/bus.ts';
 import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
+import { countedRegions } from './counted.ts';
 import type { Window } from './window.ts';
 
 /** Accesses that a device model answered. */
@@ -20,7 +21,7 @@ export type AddressRates = AccessRates & {
   readonly address: number;
   /** Whose address it is; null: no device's. */
   readonly device: string | null;
-  /** Its range of ports or memory: an index into the topology's regions. */
+  /** The `index` of its range of ports or memory in the topology. */
   readonly region: number;
 };
 
@@ -44,11 +45,12 @@ export function addressHeat(window: Window, topology: Topology | null): AddressH
 
 function addressRows(window: Window, topology: Topology | null): AddressRates[] {
   const { layout, words } = window.after;
+  const regions = new Map(countedRegions(window.after, topology).map(region => [region.index, region]));
   const rows: AddressRates[] = [];
   for (let entry = 0; entry < ADDRESS_ENTRIES; entry++) {
     const base = layout.address(entry);
     const key = parseAddressKey(words[base + ADDRESS.key]!);
-    const label = key && topology?.regions[key.region];
+    const label = key && regions.get(key.region);
     if (!key || !label) continue;
     const rates = accessRates(window, base);
     if (rates.total === 0) continue;

@@ -1,10 +1,13 @@
 import { QUEUE } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
+import { countedQueues } from './counted.ts';
 import { percentiles } from './histogram.ts';
 import type { Window } from './window.ts';
 
 /** A virtqueue among those of all VMs: what a table of them shows. Rates are per second. */
 export type QueueLoad = {
+  /** Of the queue in the VM's topology. */
+  readonly id: number;
   readonly requests: number;
   readonly kicks: number;
   readonly interrupts: number;
@@ -19,7 +22,7 @@ export type QueueLoad = {
 };
 
 export type QueueLoads = {
-  /** By VM, in the order of its topology's queues. */
+  /** By VM: those of its topology's queues that have been counted. */
   readonly byVm: Readonly<Record<string, readonly QueueLoad[]>>;
   /** Queues of further VMs, which are left out. */
   readonly omitted: number;
@@ -29,10 +32,10 @@ export type QueueLoads = {
 export const MAX_QUEUE_LOADS = 4096;
 
 export function queueLoads(vm: Window, topology: Topology | null): readonly QueueLoad[] {
-  return (topology?.queues ?? []).map((_, slot) => queueLoad(vm, slot));
+  return countedQueues(vm.after, topology).map(({ id, slot }) => ({ id, ...queueLoad(vm, slot) }));
 }
 
-function queueLoad(window: Window, slot: number): QueueLoad {
+function queueLoad(window: Window, slot: number): Omit<QueueLoad, 'id'> {
   const base = window.after.layout.queue(slot);
   const latency = percentiles(window.histogram(base + QUEUE.latency));
   return {

@@ -1,6 +1,7 @@
 import { QUEUE, REGION, VCPU } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { type AddressHeat, addressHeat } from './address-rates.ts';
+import { countedQueues, countedRegions, countedVcpus } from './counted.ts';
 import type { Histogram } from './histogram.ts';
 import type { Window } from './window.ts';
 
@@ -46,6 +47,8 @@ export type VcpuRates = {
 };
 
 export type QueueRates = {
+  /** Another queue in the same slot has another one. */
+  readonly id: number;
   readonly slot: number;
   readonly device: string;
   readonly queue: string;
@@ -77,6 +80,7 @@ export type QueueRates = {
 };
 
 export type RegionRates = {
+  readonly id: number;
   readonly index: number;
   readonly device: string;
   readonly space: 'port' | 'memory';
@@ -111,15 +115,15 @@ export function vmTotals(window: Window, topology: Topology | null): VmTotals {
     kicks: 0,
     interrupts: 0,
   };
-  for (let vcpu = 0; vcpu < layout.shape.vcpus; vcpu++) {
+  for (let vcpu = 0; vcpu < countedVcpus(window.after, topology); vcpu++) {
     const base = layout.vcpu(vcpu) + VCPU.exits;
     for (let reason = 0; reason < EXIT_REASONS; reason++) totals.exits += window.perSecond(base + reason);
   }
   const disks = new Set(
     topology?.devices.filter(({ backend }) => backend === 'disk').map(({ name }) => name),
   );
-  for (const [slot, label] of (topology?.queues ?? []).entries()) {
-    const base = layout.queue(slot);
+  for (const label of countedQueues(window.after, topology)) {
+    const base = layout.queue(label.slot);
     totals.requests += window.perSecond(base + QUEUE.requests);
     totals.kicks += window.perSecond(base + QUEUE.kicks);
     totals.interrupts += window.perSecond(base + QUEUE.interrupts);
@@ -137,12 +141,16 @@ export function vmTotals(window: Window, topology: Topology | null): VmTotals {
 export function vmDetail(window: Window, topology: Topology | null): VmDetail {
   return {
     seconds: window.seconds,
-    vcpus: Array.from({ length: window.after.layout.shape.vcpus }, (_, index) => vcpuRates(window, index)),
-    queues: (topology?.queues ?? []).map((label, slot) => ({ slot, ...label, ...queueRates(window, slot) })),
-    regions: (topology?.regions ?? []).map((label, index) => ({
-      index,
+    vcpus: Array.from({ length: countedVcpus(window.after, topology) }, (_, index) =>
+      vcpuRates(window, index),
+    ),
+    queues: countedQueues(window.after, topology).map(label => ({
       ...label,
-      ...regionRates(window, index),
+      ...queueRates(window, label.slot),
+    })),
+    regions: countedRegions(window.after, topology).map(label => ({
+      ...label,
+      ...regionRates(window, label.index),
     })),
     ...addressHeat(window, topology),
   };

@@ -1,4 +1,11 @@
-import type { CounterLayout } from '../../vmm/counters/counters.ts';
+import {
+  ADDRESS,
+  ADDRESS_ENTRIES,
+  type CounterLayout,
+  HEADER,
+  QUEUE,
+  REGION,
+} from '../../vmm/counters/counters.ts';
 import type { CounterSource, ThreadTimes } from './counter-source.ts';
 
 /** The counters of one VM at one moment. */
@@ -18,7 +25,34 @@ export function takeSnapshot(source: CounterSource, id: string, at: number): Sna
   const counters = source.counters(id);
   if (counters === null) return null;
   const { words, layout } = counters;
-  return { at, layout, words: words.slice(), threads: source.threadTimes(id) };
+  return { at, layout, words: copyOf(words), threads: source.threadTimes(id) };
+}
+
+/** Copies the words between two assignments of blocks, so that no block has counts of two queues. */
+function copyOf(words: BigUint64Array): BigUint64Array {
+  let copy = words.slice();
+  for (let tries = 0; tries < 3 && copy[HEADER.changes] !== words[HEADER.changes]; tries++)
+    copy = words.slice();
+  return copy;
+}
+
+/**
+ * What `before` says about the queues, ranges and addresses that `after` has: a block that has been assigned to another one in
+ * between counted nothing of it.
+ */
+export function asOf(before: Snapshot, after: Snapshot): Snapshot {
+  if (before.words[HEADER.changes] === after.words[HEADER.changes]) return before;
+  const { layout } = after;
+  const words = before.words.slice();
+  const clear = (base: number, length: number, owner: number) => {
+    if (words[base + owner] !== after.words[base + owner]) words.fill(0n, base, base + length);
+  };
+  for (let slot = 0; slot < layout.shape.queues; slot++) clear(layout.queue(slot), QUEUE.words, QUEUE.id);
+  for (let index = 0; index < layout.shape.regions; index++)
+    clear(layout.region(index), REGION.words, REGION.id);
+  for (let entry = 0; entry < ADDRESS_ENTRIES; entry++)
+    clear(layout.address(entry), ADDRESS.words, ADDRESS.key);
+  return { ...before, words };
 }
 
 /** Are these two of the same run of the VM, in this order? If not, there is no rate between them. */

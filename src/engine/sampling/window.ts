@@ -1,5 +1,5 @@
 import { HISTOGRAM_BUCKETS, type Histogram } from './histogram.ts';
-import type { Snapshot } from './snapshot.ts';
+import { asOf, type Snapshot } from './snapshot.ts';
 
 type WindowOptions = {
   /** Where totals count from; none: from the VM's start. */
@@ -17,10 +17,10 @@ export class Window {
   readonly #cpuBefore: Snapshot;
 
   constructor(before: Snapshot, after: Snapshot, { baseline, cpuBefore }: WindowOptions = {}) {
-    this.before = before;
+    this.before = asOf(before, after);
     this.after = after;
     this.seconds = (after.at - before.at) / 1000;
-    this.#baseline = baseline ?? null;
+    this.#baseline = baseline === undefined ? null : asOf(baseline, after);
     this.#cpuBefore = cpuBefore ?? before;
   }
 

@@ -2,10 +2,11 @@ import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { AnsweringMachine, Death, FoundMachine } from '../../engine/machines/machine.ts';
 import { MachineConnection } from '../../engine/machines/machine-connection.ts';
-import { MAX_QUEUES, MAX_REGIONS, parseHello } from '../../engine/machines/machine-messages.ts';
+import { parseHello } from '../../engine/machines/machine-messages.ts';
 import { deathOfStranger, ProcessMachine } from '../../engine/machines/process-machine.ts';
 import { ProcessWatch } from '../../engine/machines/process-watch.ts';
 import { cgroupOfMachine } from '../../vmm/confinement/cgroup-parent.ts';
+import { counterShape } from '../../vmm/counters/counter-shape.ts';
 import { mapCounters } from '../../vmm/counters/shared-counters.ts';
 import { FrameReader, messageOf } from '../../vmm/machine/frames.ts';
 import { PROTOCOL } from '../../vmm/machine/messages.ts';
@@ -139,8 +140,7 @@ async function answer(
           `it was started by vring ${identity.version}, whose machines this version cannot manage`,
         );
       if (counters === null) throw new Error('it did not pass its counters');
-      const shape = { vcpus: record.config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
-      const mapped = mapCounters(counters, shape);
+      const mapped = mapCounters(counters, counterShape(record.config));
       const connection = new MachineConnection(fd, reader, others);
       return { machine: new ProcessMachine(watch, connection, death), counters: mapped };
     }

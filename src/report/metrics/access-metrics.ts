@@ -1,3 +1,4 @@
+import { countedRegions } from '../../engine/sampling/counted.ts';
 import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';
@@ -55,7 +56,7 @@ type Points = (vm: CountedVm, offset: number, labels: Labels) => Point[];
 /** The regions that were accessed. */
 function* eachRegion(facts: MetricFacts, points: Points): Generator<Point> {
   for (const vm of countedVms(facts)) {
-    for (const [index, { device, space, start }] of vm.topology.regions.entries()) {
+    for (const { index, device, space, start } of countedRegions(vm.snapshot, vm.topology)) {
       const base = vm.snapshot.layout.region(index);
       if (word(vm, base + REGION.reads) + word(vm, base + REGION.writes) === 0) continue;
       yield* points(vm, base, { vm: vm.name, device, space, address: hexadecimal(start) });
@@ -66,10 +67,11 @@ function* eachRegion(facts: MetricFacts, points: Points): Generator<Point> {
 /** The addresses that were accessed: possibly a thousand in each VM, so they are made one at a time. */
 function* eachAddress(facts: MetricFacts, points: Points): Generator<Point> {
   for (const vm of countedVms(facts)) {
+    const regions = new Map(countedRegions(vm.snapshot, vm.topology).map(region => [region.index, region]));
     for (let entry = 0; entry < ADDRESS_ENTRIES; entry++) {
       const base = vm.snapshot.layout.address(entry);
       const key = parseAddressKey(vm.snapshot.words[base + ADDRESS.key] ?? 0n);
-      const region = key === null ? undefined : vm.topology.regions[key.region];
+      const region = key === null ? undefined : regions.get(key.region);
       if (key === null || region === undefined) continue;
       const { device, space } = region;
       yield* points(vm, base, { vm: vm.name, device, space, address: hexadecimal(key.address) });

@@ -1,3 +1,4 @@
+import { countedQueues } from '../../engine/sampling/counted.ts';
 import { QUEUE } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, latencyPoint, word } from './counters.ts';
 import type { Family, Labels, MetricFacts } from './metric.ts';
@@ -74,7 +75,7 @@ function eachQueue<Item>(
   points: (vm: CountedVm, base: number, labels: Labels) => Item[],
 ): Item[] {
   return countedVms(facts).flatMap(vm =>
-    vm.topology.queues.flatMap(({ device, queue }, slot) =>
+    countedQueues(vm.snapshot, vm.topology).flatMap(({ device, queue, slot }) =>
       points(vm, vm.snapshot.layout.queue(slot), { vm: vm.name, device, queue }),
     ),
   );

@@ -1,3 +1,4 @@
+import { countedVcpus } from '../../engine/sampling/counted.ts';
 import { exitName } from '../../engine/sampling/names.ts';
 import { VCPU } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, latencyPoint, NS_PER_SECOND, word } from './counters.ts';
@@ -74,7 +75,7 @@ function eachVcpu<Item>(
   points: (vm: CountedVm, vcpu: number, labels: Labels) => Item[],
 ): Item[] {
   return countedVms(facts).flatMap(vm =>
-    Array.from({ length: vm.snapshot.layout.shape.vcpus }, (_, vcpu) =>
+    Array.from({ length: countedVcpus(vm.snapshot, vm.topology) }, (_, vcpu) =>
       points(vm, vcpu, { vm: vm.name, vcpu: String(vcpu) }),
     ).flat(),
   );

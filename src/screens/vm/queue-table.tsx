@@ -53,7 +53,7 @@ export function QueueTable({ id, size, cursor }: QueueTableProps) {
       empty="No virtqueues"
       renderRow={(queue, selected) => (
         <TableRow
-          key={queue.slot}
+          key={queue.id}
           layout={layout}
           selected={selected}
           cells={cellsOf(queue, queue.device in broken, queue.device in failing)}

@@ -29,7 +29,7 @@ export function RegionsPane({ id, size }: PaneProps) {
         empty="None"
         renderRow={(region, selected) => (
           <TableRow
-            key={region.index}
+            key={region.id}
             layout={layout}
             selected={selected}
             cells={{

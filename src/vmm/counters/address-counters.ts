@@ -5,6 +5,7 @@ import {
   addCount,
   addressKey,
   type CounterLayout,
+  FORGOTTEN,
 } from './counters.ts';
 
 /** At most this many entries are probed for an address, whatever addresses the guest picks. */
@@ -14,11 +15,15 @@ const GOLDEN = 0x9e37_79b1;
 const HASH_SHIFT = 32 - Math.log2(ADDRESS_ENTRIES);
 /** Address bits in the upper half of a key. */
 const HIGH_BITS = ADDRESS_BITS - 32;
+const REGION_MASK = -1 << HIGH_BITS;
+
+/** The upper half of the key of an entry whose region was released. */
+const FORGOTTEN_HIGH = 0xffff_ffff;
 
 /**
- * Counts accesses by exact address in the VM's shared block: an open-addressed hash table that never forgets. A key is
- * written once, with a single store, so readers need no lock. Addresses that no longer fit in the table are counted
- * together.
+ * Counts accesses by exact address in the VM's shared block: an open-addressed hash table. A key is written with a single
+ * store, so readers need no lock. Addresses that no longer fit in the table are counted together. The entries of a region that
+ * is released are used again.
  */
 export class AddressCounters {
   readonly #words: BigUint64Array;
@@ -43,6 +48,18 @@ export class AddressCounters {
     this.#count(this.#entry(region, address), ADDRESS.writes, ns);
   }
 
+  /** Drops the addresses of a region. */
+  forget(region: number): void {
+    const first = ((region + 1) << HIGH_BITS) >>> 0;
+    for (let index = 0; index < ADDRESS_ENTRIES; index++) {
+      const entry = this.#table + index * ADDRESS.words;
+      const high = this.#halves[2 * (entry + ADDRESS.key) + 1]!;
+      if ((high & REGION_MASK) >>> 0 !== first) continue;
+      this.#words[entry + ADDRESS.key] = FORGOTTEN;
+      for (const word of [ADDRESS.reads, ADDRESS.writes, ADDRESS.ns]) this.#words[entry + word] = 0n;
+    }
+  }
+
   #count(entry: number, word: number, ns: number): void {
     this.#words[entry + word]! += 1n;
     addCount(this.#words, entry + ADDRESS.ns, ns);
@@ -52,18 +69,23 @@ export class AddressCounters {
   #entry(region: number, address: number): number {
     const low = address >>> 0;
     const high = (((region + 1) << HIGH_BITS) | (address / 2 ** 32)) >>> 0;
+    let forgotten = -1;
     let index = Math.imul(low ^ Math.imul(high, GOLDEN), GOLDEN) >>> HASH_SHIFT;
     for (let probe = 0; probe < MAX_PROBES; probe++) {
       const entry = this.#table + index * ADDRESS.words;
       const key = 2 * (entry + ADDRESS.key);
       if (this.#halves[key] === low && this.#halves[key + 1] === high) return entry;
+      const present = this.#halves[key + 1];
+      if (present === FORGOTTEN_HIGH && forgotten < 0) forgotten = entry;
       // The upper half of a key holds its region plus one.
-      if (this.#halves[key + 1] === 0) {
-        this.#words[entry + ADDRESS.key] = addressKey(region, address);
-        return entry;
-      }
+      if (present === 0) return this.#add(forgotten < 0 ? entry : forgotten, region, address);
       index = (index + 1) % ADDRESS_ENTRIES;
     }
-    return this.#others;
+    return forgotten < 0 ? this.#others : this.#add(forgotten, region, address);
+  }
+
+  #add(entry: number, region: number, address: number): number {
+    this.#words[entry + ADDRESS.key] = addressKey(region, address);
+    return entry;
   }
 }

@@ -1,42 +1,119 @@
 import type { RegionCounters, RegionLabel } from '../../devices/bus.ts';
-import type { QueueCounters } from '../../devices/virtio/queue-counters.ts';
-import type { CounterLabels, QueueLabel } from '../machine/topology.ts';
+import type { QueueCounters, QueueName } from '../../devices/virtio/queue-counters.ts';
+import type { CounterLabels, QueueLabel, RegionPlace } from '../machine/topology.ts';
 import { AddressCounters } from './address-counters.ts';
-import { CounterLayout, type CounterShape } from './counters.ts';
+import { CounterLayout, type CounterShape, HEADER, QUEUE, REGION } from './counters.ts';
 import { SharedQueueCounters } from './queue-counters.ts';
 import { SharedRegionCounters } from './region-counters.ts';
 
-/** Assigns a VM's counter blocks to the queues and bus ranges of its machine, and records the assignment. */
+/**
+ * Assigns a VM's counter blocks to the queues and bus ranges of its machine, and records the assignment. A block that is released
+ * is zeroed and assigned again. Every assignment has an id that no other of this VM has, in the label and in the block: a reader
+ * that has the label of a block's former owner does not take the new one's counts for its.
+ */
 export class CounterBlocks {
   readonly #words: BigUint64Array;
   readonly #layout: CounterLayout;
   readonly #addresses: AddressCounters;
-  readonly #queues: QueueLabel[] = [];
-  readonly #regions: RegionLabel[] = [];
+  readonly #onChange: () => void;
+  readonly #queues: Places<QueueLabel>;
+  readonly #regions: Places<RegionPlace>;
+  #lastId = 0;
+  #kept = false;
 
-  constructor(words: BigUint64Array, shape: CounterShape) {
+  /** @param onChange called when `labels` has changed */
+  constructor(words: BigUint64Array, shape: CounterShape, onChange: () => void = () => {}) {
     this.#words = words;
     this.#layout = new CounterLayout(shape);
     this.#addresses = new AddressCounters(words, this.#layout);
+    this.#onChange = onChange;
+    this.#queues = new Places(shape.queues, 'virtqueues');
+    this.#regions = new Places(shape.regions, 'ranges of ports and memory');
   }
 
-  queue(label: QueueLabel): QueueCounters {
-    const slot = take(this.#queues, label, this.#layout.shape.queues, 'virtqueues');
-    return new SharedQueueCounters(this.#words, this.#layout.queue(slot), slot);
+  /** @throws when there is no free block */
+  queue(name: QueueName): QueueCounters {
+    const slot = this.#queues.free();
+    const base = this.#layout.queue(slot);
+    const id = this.#assign(base + QUEUE.id);
+    this.#queues.take(slot, { id, slot, ...name });
+    this.#onChange();
+    return new SharedQueueCounters(this.#words, base, slot, () => {
+      if (this.#kept || this.#queues.at(slot)?.id !== id) return;
+      this.#queues.release(slot);
+      this.#clear(base + QUEUE.id, base, QUEUE.words);
+      this.#onChange();
+    });
   }
 
+  /** @throws when there is no free block */
   region(label: RegionLabel): RegionCounters {
-    const index = take(this.#regions, label, this.#layout.shape.regions, 'ranges of ports and memory');
-    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses);
+    const index = this.#regions.free();
+    const base = this.#layout.region(index);
+    const id = this.#assign(base + REGION.id);
+    this.#regions.take(index, { id, index, ...label });
+    this.#onChange();
+    return new SharedRegionCounters(this.#words, this.#layout, index, this.#addresses, () => {
+      if (this.#kept || this.#regions.at(index)?.id !== id) return;
+      this.#regions.release(index);
+      this.#clear(base + REGION.id, base, REGION.words);
+      this.#addresses.forget(index);
+      this.#onChange();
+    });
   }
 
   get labels(): CounterLabels {
-    return { shape: this.#layout.shape, queues: [...this.#queues], regions: [...this.#regions] };
+    return { shape: this.#layout.shape, queues: this.#queues.taken, regions: this.#regions.taken };
+  }
+
+  /** The machine ends: from here on nothing is released, so that its last counts can be read. */
+  keep(): void {
+    this.#kept = true;
+  }
+
+  #assign(idWord: number): number {
+    const id = ++this.#lastId;
+    this.#words[HEADER.changes]! += 1n;
+    this.#words[idWord] = BigInt(id);
+    return id;
+  }
+
+  #clear(idWord: number, base: number, words: number): void {
+    this.#words[HEADER.changes]! += 1n;
+    this.#words[idWord] = 0n;
+    this.#words.fill(0n, base, base + words);
   }
 }
 
-function take<Label>(labels: Label[], label: Label, max: number, what: string): number {
-  if (labels.length === max)
-    throw new Error(`the machine has more than ${max} ${what}: give it fewer devices`);
-  return labels.push(label) - 1;
+/** Blocks of one kind, by number, and what is in each. */
+class Places<Label> {
+  readonly #labels: (Label | null)[];
+  readonly #what: string;
+
+  constructor(count: number, what: string) {
+    this.#labels = new Array<Label | null>(count).fill(null);
+    this.#what = what;
+  }
+
+  free(): number {
+    const place = this.#labels.indexOf(null);
+    if (place >= 0) return place;
+    throw new Error(`the machine has more than ${this.#labels.length} ${this.#what}: give it fewer devices`);
+  }
+
+  at(place: number): Label | null {
+    return this.#labels[place] ?? null;
+  }
+
+  take(place: number, label: Label): void {
+    this.#labels[place] = label;
+  }
+
+  release(place: number): void {
+    this.#labels[place] = null;
+  }
+
+  get taken(): Label[] {
+    return this.#labels.filter(label => label !== null);
+  }
 }

@@ -6,8 +6,10 @@
 
 const WORD = 8;
 
-/** Words before the first vCPU block: magic, then the number of vCPU, queue and region blocks. */
+/** Words before the first vCPU block. */
 export const HEADER_WORDS = 8;
+/** Offsets of these words: the numbers of blocks, and how often a queue or region block has been assigned or released. */
+export const HEADER = { magic: 0, vcpus: 1, queues: 2, regions: 3, changes: 4 } as const;
 export const COUNTERS_MAGIC = 0x31_54_4e_43_47_4e_52_56n; // "VRNGCNT1", little endian
 
 /** Word offsets in a vCPU block. */
@@ -66,17 +68,22 @@ export const QUEUE = {
   latencyNs: 11,
   /** Requests that failed on the host's disk; `errors` counts them too, and what the device refuses. */
   diskErrors: 12,
+  /** Id of the queue that the block counts; 0 in a free block. */
+  id: 13,
   /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
   latency: 16,
   words: 64,
 } as const;
 
-/** Word offsets in a region block: one range of ports or memory that a device model answers. */
-export const REGION = { reads: 0, writes: 1, ns: 2, words: 8 } as const;
+/**
+ * Word offsets in a region block: one range of ports or memory that a device model answers. `id` is that of the range, 0 in
+ * a free block.
+ */
+export const REGION = { reads: 0, writes: 1, ns: 2, id: 3, words: 8 } as const;
 
 /**
  * Word offsets in an entry of the address table: one exact address, as one region answers it. `key` is an `addressKey`,
- * 0 in a free entry; it is written once. `ns` is the time in the device model, excluding the exit.
+ * 0 in a free entry, `FORGOTTEN` in one whose region was released. `ns` is the time in the device model, excluding the exit.
  */
 export const ADDRESS = { key: 0, reads: 1, writes: 2, ns: 3, words: 4 } as const;
 
@@ -86,14 +93,19 @@ export const ADDRESS_ENTRIES = 1024;
 /** An address of a machine has at most this many bits; the rest of the key is the region. */
 export const ADDRESS_BITS = 52;
 
+/** Key of an entry that counts nothing, but may not end the search for one behind it. */
+export const FORGOTTEN = (1n << 64n) - 1n;
+/** Regions that fit in a key, without that of `FORGOTTEN`. */
+export const MAX_KEYED_REGIONS = 2 ** (64 - ADDRESS_BITS) - 2;
+
 /** The key of a guest address in region `region` of the topology. It is never 0. */
 export function addressKey(region: number, address: number): bigint {
   return (BigInt(region + 1) << BigInt(ADDRESS_BITS)) | BigInt(address);
 }
 
-/** The region and address of a key; null for a free entry. */
+/** The region and address of a key; null for an entry without one. */
 export function parseAddressKey(key: bigint): { readonly region: number; readonly address: number } | null {
-  if (key === 0n) return null;
+  if (key === 0n || key === FORGOTTEN) return null;
   const address = Number(BigInt.asUintN(ADDRESS_BITS, key));
   return { region: Number(key >> BigInt(ADDRESS_BITS)) - 1, address };
 }
@@ -144,15 +156,19 @@ export type CounterBlock = { readonly words: BigUint64Array; readonly layout: Co
 
 /** Writes the header of a zeroed block. */
 export function writeHeader(words: BigUint64Array, { vcpus, queues, regions }: CounterShape): void {
-  words[0] = COUNTERS_MAGIC;
-  words[1] = BigInt(vcpus);
-  words[2] = BigInt(queues);
-  words[3] = BigInt(regions);
+  words[HEADER.magic] = COUNTERS_MAGIC;
+  words[HEADER.vcpus] = BigInt(vcpus);
+  words[HEADER.queues] = BigInt(queues);
+  words[HEADER.regions] = BigInt(regions);
 }
 
 /** The shape of the block that starts with `words`, from its header. */
 export function shapeOf(words: BigUint64Array): CounterShape {
-  return { vcpus: Number(words[1]), queues: Number(words[2]), regions: Number(words[3]) };
+  return {
+    vcpus: Number(words[HEADER.vcpus]),
+    queues: Number(words[HEADER.queues]),
+    regions: Number(words[HEADER.regions]),
+  };
 }
 
 const halves = new Uint32Array(2);

@@ -12,8 +12,11 @@ export class SharedQueueCounters implements QueueCounters {
   #inFlight = 0;
   #maxInFlight: number;
 
+  readonly release: () => void;
+
   /** @param base word index of the queue's block */
-  constructor(words: BigUint64Array, base: number, slot: number) {
+  constructor(words: BigUint64Array, base: number, slot: number, release: () => void) {
+    this.release = release;
     this.#words = words;
     this.#base = base;
     this.slot = slot;

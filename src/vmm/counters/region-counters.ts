@@ -9,7 +9,16 @@ export class SharedRegionCounters implements RegionCounters {
   readonly #region: number;
   readonly #addresses: AddressCounters;
 
-  constructor(words: BigUint64Array, layout: CounterLayout, region: number, addresses: AddressCounters) {
+  readonly release: () => void;
+
+  constructor(
+    words: BigUint64Array,
+    layout: CounterLayout,
+    region: number,
+    addresses: AddressCounters,
+    release: () => void,
+  ) {
+    this.release = release;
     this.#words = words;
     this.#base = layout.region(region);
     this.#region = region;

@@ -3,7 +3,7 @@ import type { MachineConfig } from './config.ts';
 import type { Topology } from './topology.ts';
 
 /** The version of these messages. A manager and a machine that was started by another version of vring compare it first. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** Messages from a manager to a machine. What is typed travels in frames of its own (frames.ts). */
 export type ToMachine =

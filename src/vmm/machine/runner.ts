@@ -54,6 +54,8 @@ export class MachineRunner {
   #onReboot: MachineConfig['onReboot'] = 'restart';
   #end: RunEnd | null = null;
   #hasExited = false;
+  #pinning: readonly number[] = [];
+  #topologyIsDue = false;
 
   constructor({ counters, report, link, files = null }: RunnerOptions) {
     const shape = shapeOf(counters);
@@ -61,7 +63,7 @@ export class MachineRunner {
     this.#link = link;
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
-    this.#blocks = new CounterBlocks(counters, shape);
+    this.#blocks = new CounterBlocks(counters, shape, () => this.#topologyChanged());
     this.files = files ?? new HostFiles(this.#native);
     files?.attach(this.#native);
     const send = (change: () => void) => {
@@ -107,13 +109,8 @@ export class MachineRunner {
     });
     this.#machine = machine;
     this.#onReboot = config.onReboot;
-    const { pin = [] } = config;
-    this.#report.built({
-      ...this.#blocks.labels,
-      devices: machine.labels,
-      consoles: this.#consoles.labels,
-      pinning: pin,
-    });
+    this.#pinning = config.pin ?? [];
+    this.#reportTopology(machine);
   }
 
   /** Starts the threads of its vCPUs, parked. A process is confined before that. @throws an error for the user */
@@ -151,13 +148,37 @@ export class MachineRunner {
 
   /** Releases everything. */
   close(): void {
+    // The last counts stay on screens.
+    this.#blocks.keep();
     this.#native.requestStopOfAllQueues();
     for (const { device } of this.#machine?.devices ?? []) device.close?.();
     for (const slot of this.#native.stuckQueues) {
-      const { device } = this.#blocks.labels.queues[slot]!;
-      this.#report.broke(device, LEFT_BEHIND);
+      const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);
+      if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
     }
     this.#native.destroy();
+  }
+
+  #reportTopology({ labels, vcpus }: Machine): void {
+    this.#report.built({
+      ...this.#blocks.labels,
+      devices: labels,
+      consoles: this.#consoles.labels,
+      vcpus: vcpus.length,
+      pinning: this.#pinning,
+    });
+  }
+
+  /** A queue or range came or went; with a device there are many, which are reported together. */
+  #topologyChanged(): void {
+    const machine = this.#machine;
+    if (machine === null || this.#topologyIsDue) return;
+    this.#topologyIsDue = true;
+    this.#loop.at(0n, () => {
+      this.#topologyIsDue = false;
+      this.#reportTopology(machine);
+      this.#link.flush();
+    });
   }
 
   #exit({ vcpus, buses }: Machine, index: number): void {

@@ -1,6 +1,7 @@
 import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { RegionLabel } from '../../devices/bus.ts';
 import type { DeviceFact } from '../../devices/device-type.ts';
+import type { QueueName } from '../../devices/virtio/queue-counters.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import type { ConsoleLabel } from './console-ports.ts';
 
@@ -11,6 +12,8 @@ export type { DeviceFact } from '../../devices/device-type.ts';
 export type Topology = CounterLabels & {
   /** The ones that every machine has, then those of its configuration. */
   readonly devices: readonly DeviceLabel[];
+  /** vCPUs that it has; its counters may have room for more. */
+  readonly vcpus: number;
   /** The first is the one that screens show as the VM's console. */
   readonly consoles: readonly ConsoleLabel[];
   /** The host CPU of each pinned vCPU, by vCPU index. */
@@ -32,16 +35,22 @@ export type DeviceLabel = {
 /** The owners of the counters. */
 export type CounterLabels = {
   readonly shape: CounterShape;
-  /** Virtqueues by counter slot. */
+  /** Virtqueues, in the order of their counter slots, which need not be contiguous. */
   readonly queues: readonly QueueLabel[];
-  /** Bus ranges by counter index. */
-  readonly regions: readonly RegionLabel[];
+  /** Bus ranges, in the order of their counter blocks, which need not be contiguous. */
+  readonly regions: readonly RegionPlace[];
 };
 
-export type QueueLabel = {
-  readonly device: string;
-  readonly type: string;
-  readonly queue: string;
-  /** Largest number of descriptors. */
-  readonly size: number;
+export type QueueLabel = QueueName & {
+  /** The machine gives no other queue or range the same one, not even in the same slot. */
+  readonly id: number;
+  /** Number of its counter block. */
+  readonly slot: number;
+};
+
+export type RegionPlace = RegionLabel & {
+  /** As of a queue. */
+  readonly id: number;
+  /** Number of its counter block. */
+  readonly index: number;
 };

@@ -14,14 +14,15 @@ const DEVICE = {
   pci: '00:03.0',
   facts: [{ label: 'size', value: 1024, unit: 'bytes' }],
 };
-const QUEUE = { device: 'disk0', type: 'virtio-blk', queue: 'requests', size: 256 };
-const REGION = { device: 'com1', space: 'port', start: 0x3f8, size: 8 };
+const QUEUE = { id: 1, slot: 0, device: 'disk0', type: 'virtio-blk', queue: 'requests', size: 256 };
+const REGION = { id: 2, index: 0, device: 'com1', space: 'port', start: 0x3f8, size: 8 };
 const TOPOLOGY = {
   shape: { vcpus: 1, queues: 1, regions: 1 },
   queues: [QUEUE],
   regions: [REGION],
   devices: [DEVICE],
   consoles: [],
+  vcpus: 1,
   pinning: [0],
 };
 const times = <T>(count: number, value: T) => new Array<T>(count).fill(value);

@@ -68,12 +68,12 @@ describe('a client that does not keep to the protocol', () => {
     await client.hears(/"id":1,"error":{"code":-32002,"message":"say hello first/);
     client.hello({ protocol: 99, version: '9.0', more: 'keys' });
     await client.hears(
-      /-32003,"message":"this is vring 9.0 \(protocol 99\), and the manager is vring [^ ]+ \(protocol 3\): vring manager restart /,
+      /-32003,"message":"this is vring 9.0 \(protocol 99\), and the manager is vring [^ ]+ \(protocol 4\): vring manager restart /,
     );
     client.hello({ protocol: 0 });
     await client.hears(/use the newer vring here too/);
     client.hello();
-    await client.hears(/"result":{"protocol":3,/);
+    await client.hears(/"result":{"protocol":4,/);
     client.hello();
     await client.hears(/hello was said already/);
   });
@@ -182,6 +182,7 @@ describe('a client that does not keep to the protocol', () => {
       regions: [],
       devices: [],
       consoles: [],
+      vcpus: 1,
       pinning: [],
     };
     rig.engine.add('web', IDLE, { topology });

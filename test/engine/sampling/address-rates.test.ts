@@ -20,7 +20,7 @@ class Machine {
   readonly blk0 = this.#blocks.region({ device: 'blk0', space: 'memory', start: 0x1_0000_0000, size: 4096 });
 
   get topology(): Topology {
-    return { ...this.#blocks.labels, devices: [], consoles: [], pinning: [] };
+    return { ...this.#blocks.labels, devices: [], consoles: [], vcpus: 1, pinning: [] };
   }
 
   snapshot(at: number): Snapshot {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { ThreadTimes } from '../../../src/engine/sampling/counter-source.ts';
 import { percentiles, sumOfHistograms } from '../../../src/engine/sampling/histogram.ts';
+import { queueLoads } from '../../../src/engine/sampling/queue-load.ts';
 import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
-import { CounterLayout, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout, HEADER, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
 import { allocateCounters } from '../../support/counters.ts';
@@ -12,6 +13,9 @@ import { allocateCounters } from '../../support/counters.ts';
 const shape = { vcpus: 1, queues: 2, regions: 1 };
 const layout = new CounterLayout(shape);
 const source = allocateCounters(shape);
+source[layout.queue(0) + QUEUE.id] = 1n;
+source[layout.queue(1) + QUEUE.id] = 2n;
+source[layout.region(0) + REGION.id] = 3n;
 const topology: Topology = {
   shape,
   devices: [
@@ -19,12 +23,13 @@ const topology: Topology = {
     { name: 'rng0', type: 'virtio-rng', title: 'random', backend: null, pci: '00:02.0', facts: [] },
   ],
   consoles: [],
+  vcpus: 1,
   pinning: [],
   queues: [
-    { device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 256 },
-    { device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 },
+    { id: 1, slot: 0, device: 'blk0', type: 'virtio-blk', queue: 'requests', size: 256 },
+    { id: 2, slot: 1, device: 'rng0', type: 'virtio-rng', queue: 'requests', size: 64 },
   ],
-  regions: [{ device: 'com1', space: 'port', start: 0x3f8, size: 8 }],
+  regions: [{ id: 3, index: 0, device: 'com1', space: 'port', start: 0x3f8, size: 8 }],
 };
 
 /** A snapshot `at` so many milliseconds, with these counters by word and the others zero. */
@@ -41,6 +46,41 @@ function snapshot(at: number, words: Record<number, number>, times: Partial<Thre
 
 const exits = layout.vcpu(0) + VCPU.exits;
 const exitNs = layout.vcpu(0) + VCPU.exitNs;
+
+describe('a block that another queue has got', () => {
+  const slot = layout.queue(0);
+  const old = { [slot + QUEUE.requests]: 5000, [slot + QUEUE.latency + 10]: 5000 };
+  const next = {
+    [slot + QUEUE.id]: 9,
+    [slot + QUEUE.requests]: 7000,
+    [slot + QUEUE.latency + 10]: 7000,
+  };
+  const changed = (words: Record<number, number>) => ({ ...words, [HEADER.changes]: 2 });
+  const relabeled: Topology = {
+    ...topology,
+    queues: [{ ...topology.queues[0]!, id: 9, device: 'blk1' }, topology.queues[1]!],
+  };
+
+  test('counts what that one did, from zero', () => {
+    const window = new Window(snapshot(0, old), snapshot(1000, changed(next)), {
+      baseline: snapshot(0, old),
+    });
+    const [queue] = vmDetail(window, relabeled).queues;
+    expect(queue).toMatchObject({ id: 9, device: 'blk1', requests: 7000, totalRequests: 7000 });
+    expect(queue!.latency[10]).toBe(7000);
+    expect(vmTotals(window, relabeled).requests).toBe(7000);
+  });
+
+  test('shows neither queue while the label is still that of the other', () => {
+    const late = new Window(snapshot(0, old), snapshot(1000, changed(next)));
+    expect(vmDetail(late, topology).queues.map(({ device }) => device)).toEqual(['rng0']);
+    expect(queueLoads(late, topology).map(({ id }) => id)).toEqual([2]);
+    expect(vmTotals(late, topology).requests).toBe(0);
+    const early = new Window(snapshot(0, old), snapshot(1000, old));
+    expect(vmDetail(early, relabeled).queues.map(({ device }) => device)).toEqual(['rng0']);
+    expect(vmDetail(early, topology).queues.map(({ device }) => device)).toEqual(['blk0', 'rng0']);
+  });
+});
 
 describe('rates', () => {
   test('are what moved, by the seconds between', () => {

@@ -4,11 +4,11 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
-import { MAX_QUEUES, MAX_REGIONS } from '../../../src/engine/machines/machine-messages.ts';
 import { currentBootId, startTicksOf } from '../../../src/host/process-identity.ts';
 import { findMachines } from '../../../src/manager/machines/find.ts';
 import { socketOf, writeRecord } from '../../../src/manager/machines/machine-record.ts';
 import { managerPaths } from '../../../src/manager/paths.ts';
+import { counterShape } from '../../../src/vmm/counters/counter-shape.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { PROTOCOL } from '../../../src/vmm/machine/messages.ts';
 import { AF_UNIX, bind, close, SOCK_STREAM, socket } from '../../../src/vmm/native/libc.ts';
@@ -40,7 +40,7 @@ afterEach(async () => {
 
 /** A process that listens at the socket, without a record. */
 async function listening(change: Partial<FalseMachine> = {}): Promise<number> {
-  const shape = { vcpus: config.cpus, queues: MAX_QUEUES, regions: MAX_REGIONS };
+  const shape = counterShape(config);
   const options: FalseMachine = { says: HELLO, counters: 'right', shape, hangsUp: false, ...change };
   const [node, ...args] = [...NODE, program, socketOf(folder, ID), JSON.stringify(options)];
   const child = spawn(node!, args, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -6,6 +6,8 @@ import {
   ADDRESS_ENTRIES,
   addressKey,
   CounterLayout,
+  FORGOTTEN,
+  MAX_KEYED_REGIONS,
   parseAddressKey,
 } from '../../../src/vmm/counters/counters.ts';
 import { allocateCounters } from '../../support/counters.ts';
@@ -31,7 +33,7 @@ class Machine {
       const at = this.layout.address(entry);
       const key = parseAddressKey(this.words[at + ADDRESS.key]!);
       if (key === null) continue;
-      const { device, space } = regions[key.region]!;
+      const { device, space } = regions.find(({ index }) => index === key.region)!;
       lines.push(`${device} ${space} 0x${key.address.toString(16)} ${this.#counts(at)}`);
     }
     return lines.sort();
@@ -124,6 +126,31 @@ describe('the address table', () => {
     expect(machine.words.length).toBe(machine.layout.words);
   });
 
+  test('forgets those of a region that is released, finds the others, and uses the room again', () => {
+    const machine = new Machine();
+    const gone = machine.blocks.region({ device: 'gone', space: 'memory', start: 0, size: 4 });
+    const stays = machine.blocks.region({ device: 'stays', space: 'memory', start: 0, size: 4 });
+    // The same low halves: neighbors in the table, some beyond those of the region that goes.
+    const addresses = Array.from({ length: 600 }, (_, i) => 4 * i);
+    for (const address of addresses) {
+      gone.read(address, 1);
+      stays.written(address, 2);
+    }
+    expect(machine.entries.length).toBeGreaterThan(1000);
+    gone.release();
+    const left = machine.entries;
+    expect(left.every(line => line.startsWith('stays'))).toBe(true);
+    for (const address of addresses) stays.written(address, 2);
+    const kept = (line: string) => machine.entries.includes(line.replace(' 0 1 2', ' 0 2 4'));
+    expect(left.every(kept)).toBe(true);
+
+    const next = machine.blocks.region({ device: 'next', space: 'memory', start: 0, size: 4 });
+    for (const address of addresses) next.read(address, 1);
+    const found = machine.entries.filter(line => line.startsWith('next'));
+    expect(found.length).toBeGreaterThan(350);
+    expect(found.every(line => line.endsWith(' 1 0 1'))).toBe(true);
+  });
+
   test('has room for most of its nominal capacity', () => {
     const machine = new Machine();
     const memory = machine.bus('memory');
@@ -136,10 +163,11 @@ test('a key contains region and address, and is never 0', () => {
   const pairs = [
     [0, 0],
     [1, 0xffff],
-    [4094, 2 ** 52 - 1],
+    [MAX_KEYED_REGIONS - 1, 2 ** 52 - 1],
   ] as const;
   for (const [region, address] of pairs) {
     expect(parseAddressKey(addressKey(region, address))).toEqual({ region, address });
   }
   expect(parseAddressKey(0n)).toBeNull();
+  expect(parseAddressKey(FORGOTTEN)).toBeNull();
 });

@@ -4,6 +4,7 @@ import { EXIT, EXIT_IO } from '../../../src/vmm/kvm/constants.ts';
 import { RunPage } from '../../../src/vmm/kvm/run-page.ts';
 import { kvmRun, kvmRunIo, kvmRunMmio } from '../../../src/vmm/kvm/structs.ts';
 import { answerAccess } from '../../../src/vmm/machine/answer-exit.ts';
+import { UNCOUNTED } from '../../support/counters.ts';
 
 const UNION = kvmRun.offset('exit');
 const PORT_DATA = 4096;
@@ -14,8 +15,7 @@ const ADDRESS = 0xc000_0000;
 function busAt(space: 'port' | 'memory', start: number) {
   const written: number[][] = [];
   let reads = 0;
-  const counters = { read: () => {}, written: () => {} };
-  const bus = new Bus({ space, counters: () => counters });
+  const bus = new Bus({ space, counters: () => UNCOUNTED });
   bus.claim('device', start, 16, {
     read: () => ++reads,
     write: (offset, size, value) => written.push([offset, size, value]),

@@ -9,6 +9,7 @@ const TOPOLOGY = {
   regions: [],
   devices: [],
   consoles: [],
+  vcpus: 1,
   pinning: [],
 };
 const END = { crashed: false, reason: 'the guest powered off', detail: null, exitCode: null };

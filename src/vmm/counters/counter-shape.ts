@@ -1,0 +1,25 @@
+import { deviceTable } from '../../devices/registry.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import { type CounterShape, MAX_KEYED_REGIONS } from './counters.ts';
+
+/** Virtqueues of devices that are plugged in while the machine runs. */
+const SPARE_QUEUES = 64;
+/** Such devices, and how many ranges of ports and memory any device may have: six BARs, an expansion ROM and one more. */
+const SPARE_DEVICES = 32;
+const REGIONS_PER_DEVICE = 8;
+/** Of the chipset and the devices that every machine has, and unclaimed accesses. */
+const BUILTIN_REGIONS = 48;
+
+/**
+ * How many counter blocks the machine of a configuration has. Its manager makes the counters, so every process that maps them
+ * computes this. Blocks that are not used cost address space, hardly any memory.
+ */
+export function counterShape(config: Pick<MachineConfig, 'cpus' | 'devices'>): CounterShape {
+  const queues = config.devices.map(device => deviceTable.rowOf(device).queues?.(device) ?? 0);
+  const regions = BUILTIN_REGIONS + REGIONS_PER_DEVICE * (config.devices.length + SPARE_DEVICES);
+  return {
+    vcpus: config.cpus,
+    queues: queues.reduce((sum, count) => sum + count, SPARE_QUEUES),
+    regions: Math.min(regions, MAX_KEYED_REGIONS),
+  };
+}
