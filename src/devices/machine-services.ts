@@ -1,6 +1,7 @@
 import type { Backends } from './backends/backends.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import type { Statistic, StatisticName } from './statistic.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 
 /** What a machine offers its devices. Use it only on the machine thread. */
@@ -22,6 +23,8 @@ export interface MachineServices {
   interruptLine(gsi: number): InterruptLine;
   /** Counters of a new virtqueue, labeled for the screens. */
   allocateQueueCounters(name: QueueName): QueueCounters;
+  /** A number to count, which screens, `vm stats` and metrics show by its name. */
+  statistic(name: StatisticName): Statistic;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
 }

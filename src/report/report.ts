@@ -2,7 +2,14 @@ import { stripVTControlCharacters } from 'node:util';
 import type { AddressRates } from '../engine/sampling/address-rates.ts';
 import { type Percentiles, percentiles } from '../engine/sampling/histogram.ts';
 import { exitName, vcpuStateName } from '../engine/sampling/names.ts';
-import type { QueueRates, RegionRates, VcpuRates, VmDetail, VmTotals } from '../engine/sampling/rates.ts';
+import type {
+  QueueRates,
+  RegionRates,
+  StatisticRates,
+  VcpuRates,
+  VmDetail,
+  VmTotals,
+} from '../engine/sampling/rates.ts';
 import type { VmInfo, VmState } from '../engine/vm-info.ts';
 import { printable } from '../text/printable.ts';
 
@@ -38,6 +45,8 @@ export type Report = {
   readonly queues: readonly QueueFacts[];
   /** Ranges of ports and memory that were accessed. */
   readonly regions: readonly RegionFacts[];
+  /** What devices count by names of their own. */
+  readonly statistics: readonly Omit<StatisticRates, 'id'>[];
   /** Exact addresses that were accessed, those that cost most time first: at most 50. */
   readonly addresses: readonly AddressFacts[];
   /** The last lines from the first serial port. */
@@ -126,6 +135,7 @@ export function reportFacts(
     vcpus: detail.vcpus.map(vcpuFacts),
     queues: detail.queues.map(queueFacts),
     regions: detail.regions.filter(region => region.total > 0).map(regionFacts),
+    statistics: detail.statistics.map(({ id: _, ...statistic }) => statistic),
     addresses: detail.addresses.map(addressFacts),
     console: lastLines(scrollback),
   };

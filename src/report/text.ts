@@ -19,6 +19,7 @@ export function textReport(report: Report): string {
     exitTable(report),
     queueTable(report),
     regionTable(report),
+    statisticTable(report),
     addressTable(report),
     report.console.length > 0 ? ['Serial console:', ...report.console.map(line => `  ${line}`)] : [],
   ];
@@ -91,6 +92,16 @@ function regionTable({ regions }: Report): string[] {
     count(total),
   ]);
   return table(['DEVICE', 'ADDRESS', 'READS/s', 'WRITES/s', 'TIME', 'TOTAL'], rows, 2);
+}
+
+function statisticTable({ statistics }: Report): string[] {
+  const rows = statistics.map(({ device, name, perSecond, total }) => [
+    device,
+    name,
+    rate(perSecond),
+    count(total),
+  ]);
+  return table(['DEVICE', 'STATISTIC', 'RATE/s', 'TOTAL'], rows, 2);
 }
 
 function addressTable({ addresses }: Report): string[] {

@@ -31,6 +31,7 @@ function printableTopology({
   vcpus,
   queues,
   regions,
+  statistics,
   devices,
   consoles,
   pinning,
@@ -59,5 +60,12 @@ function printableTopology({
       queue: printable(label.queue),
     })),
     regions: regions.map(region => ({ ...region, device: printable(region.device) })),
+    ...(statistics && {
+      statistics: statistics.map(statistic => ({
+        ...statistic,
+        device: printable(statistic.device),
+        name: printable(statistic.name),
+      })),
+    }),
   };
 }

@@ -1,7 +1,7 @@
 import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
-import type { VmDetail } from '../engine/sampling/rates.ts';
+import type { StatisticRates, VmDetail } from '../engine/sampling/rates.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
-import { bytes } from '../text/units.ts';
+import { bytes, count, rate } from '../text/units.ts';
 import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Fact, fact } from './facts.ts';
 
@@ -22,6 +22,8 @@ export type DeviceRow = DeviceLabel & {
   readonly accesses: number;
   /** Share of wall time that these took. */
   readonly share: number;
+  /** What it counts by names of its own. */
+  readonly statistics: readonly StatisticRates[];
 };
 
 /** The devices of a VM, or those with back ends of one kind, in the order of the machine's. */
@@ -55,10 +57,11 @@ function ratesOf(device: string, rates: VmDetail | null) {
     latency: sumOfHistograms(queues.map(queue => queue.latency)),
     accesses: sum(regions, region => region.reads + region.writes),
     share: sum(regions, region => region.share),
+    statistics: rates?.statistics.filter(statistic => statistic.device === device) ?? [],
   };
 }
 
-/** What stays as it is while the machine runs, and where the device answers. */
+/** What stays as it is while the machine runs, what the device counts itself, and where it answers. */
 export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
   const regions = topology?.regions.filter(region => region.device === device.name) ?? [];
   const queues = topology?.queues.filter(queue => queue.device === device.name) ?? [];
@@ -68,6 +71,9 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
     fact('Type', device.title),
     ...(device.pci === null ? [] : [fact('PCI', device.pci)]),
     ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),
+    ...device.statistics.map(({ name, total, perSecond }) =>
+      fact(capitalised(name), `${count(total)}, ${rate(perSecond)}/s`),
+    ),
     ...(regions.length === 0
       ? []
       : [{ name: 'Regions', texts: [regions.map(rangeText).join(', ')] } satisfies Fact]),

@@ -173,6 +173,8 @@ export class FakeMachine {
   readonly diskErrors: string[] = [];
   readonly regions: RegionLabel[] = [];
   readonly queueCounters: FakeQueueCounters[] = [];
+  /** By device and name: `blk0 resets`. */
+  readonly statistics = new Map<string, number>();
   /** Doorbells in the kernel: eventfd by guest-physical address. */
   readonly doorbells = new Map<number, number>();
   readonly ports: Bus;
@@ -228,6 +230,14 @@ export class FakeMachine {
         const queue = new FakeQueueCounters(this.queueCounters.length);
         this.queueCounters.push(queue);
         return queue;
+      },
+      statistic: ({ device, name }) => {
+        const statistic = `${device} ${name}`;
+        this.statistics.set(statistic, 0);
+        return {
+          add: amount => this.statistics.set(statistic, this.statistics.get(statistic)! + amount),
+          release: () => this.statistics.delete(statistic),
+        };
       },
       backends: machineBackends({
         disk: { raw: () => this.disk! },

@@ -3,10 +3,6 @@
  * the parts that PCI devices are made of. docs/devices.md describes it.
  */
 
-export { Bar, type BarOptions } from '../pci/bar.ts';
-export { Msix } from '../pci/msix.ts';
-export { PciFunction, type PciIdentity } from '../pci/pci-function.ts';
-export { bytesOf, DeviceStateError, numberOf, stateOf, statesOf } from '../state.ts';
 export type {
   AccessSize,
   Cancel,
@@ -24,5 +20,9 @@ export type {
 export type { BuiltDevice, DeviceFact, PortRange } from '../device-type.ts';
 export { type GuestMemory, GuestMemoryError } from '../guest-memory.ts';
 export type { MachineServices } from '../machine-services.ts';
+export { Bar, type BarOptions } from '../pci/bar.ts';
+export { Msix } from '../pci/msix.ts';
+export { PciFunction, type PciIdentity } from '../pci/pci-function.ts';
+export { bytesOf, DeviceStateError, numberOf, stateOf, statesOf } from '../state.ts';
 export { type DeviceModule, defineDevice } from './device-module.ts';
 export type { OptionSpec, OptionSpecs, OptionValues } from './options.ts';

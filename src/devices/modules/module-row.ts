@@ -1,5 +1,5 @@
-import { type BuiltDevice, DEVICE_NAME, deviceFields } from '../device-type.ts';
 import type { AnyConfigurable, DeviceConfig } from '../device-table.ts';
+import { type BuiltDevice, DEVICE_NAME, deviceFields } from '../device-type.ts';
 import type { MachineServices } from '../machine-services.ts';
 import type { Zod } from '../zod.ts';
 import type { DeviceModule } from './device-module.ts';

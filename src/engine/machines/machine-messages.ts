@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
+import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
 import type { FromMachine, MachineIdentity } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 
@@ -33,6 +34,10 @@ const topology = z.object({
       }),
     )
     .max(MAX_REGIONS),
+  statistics: z
+    .array(z.object({ id: count, index: count.max(MAX_STATISTICS - 1), device: name, name }))
+    .max(MAX_STATISTICS)
+    .optional(),
   devices: z
     .array(
       z.object({

@@ -1,5 +1,5 @@
-import { QUEUE, REGION } from '../../vmm/counters/counters.ts';
-import type { QueueLabel, RegionPlace, Topology } from '../../vmm/machine/topology.ts';
+import { QUEUE, REGION, STATISTIC } from '../../vmm/counters/counters.ts';
+import type { QueueLabel, RegionPlace, StatisticPlace, Topology } from '../../vmm/machine/topology.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
@@ -16,6 +16,13 @@ export function countedQueues({ words, layout }: Snapshot, topology: Topology | 
 export function countedRegions({ words, layout }: Snapshot, topology: Topology | null): RegionPlace[] {
   return (topology?.regions ?? []).filter(
     ({ index, id }) => words[layout.region(index) + REGION.id] === BigInt(id),
+  );
+}
+
+/** The statistics of devices that the snapshot has. */
+export function countedStatistics({ words, layout }: Snapshot, topology: Topology | null): StatisticPlace[] {
+  return (topology?.statistics ?? []).filter(
+    ({ index, id }) => words[layout.statistic(index) + STATISTIC.id] === BigInt(id),
   );
 }
 

@@ -1,7 +1,7 @@
-import { QUEUE, REGION, VCPU } from '../../vmm/counters/counters.ts';
+import { QUEUE, REGION, STATISTIC, VCPU } from '../../vmm/counters/counters.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { type AddressHeat, addressHeat } from './address-rates.ts';
-import { countedQueues, countedRegions, countedVcpus } from './counted.ts';
+import { countedQueues, countedRegions, countedStatistics, countedVcpus } from './counted.ts';
 import type { Histogram } from './histogram.ts';
 import type { Window } from './window.ts';
 
@@ -94,12 +94,22 @@ export type RegionRates = {
   readonly total: number;
 };
 
+export type StatisticRates = {
+  readonly id: number;
+  readonly device: string;
+  readonly name: string;
+  readonly perSecond: number;
+  /** Since the baseline. */
+  readonly total: number;
+};
+
 /** Everything about one VM: what its screen and the report show. */
 export type VmDetail = {
   readonly seconds: number;
   readonly vcpus: readonly VcpuRates[];
   readonly queues: readonly QueueRates[];
   readonly regions: readonly RegionRates[];
+  readonly statistics: readonly StatisticRates[];
 } & AddressHeat;
 
 const EXIT_REASONS = 64;
@@ -152,6 +162,10 @@ export function vmDetail(window: Window, topology: Topology | null): VmDetail {
       ...label,
       ...regionRates(window, label.index),
     })),
+    statistics: countedStatistics(window.after, topology).map(({ id, index, device, name }) => {
+      const word = window.after.layout.statistic(index) + STATISTIC.value;
+      return { id, device, name, perSecond: window.perSecond(word), total: window.total(word) };
+    }),
     ...addressHeat(window, topology),
   };
 }

@@ -3,8 +3,10 @@ import {
   ADDRESS_ENTRIES,
   type CounterLayout,
   HEADER,
+  MAX_STATISTICS,
   QUEUE,
   REGION,
+  STATISTIC,
 } from '../../vmm/counters/counters.ts';
 import type { CounterSource, ThreadTimes } from './counter-source.ts';
 
@@ -50,6 +52,8 @@ export function asOf(before: Snapshot, after: Snapshot): Snapshot {
   for (let slot = 0; slot < layout.shape.queues; slot++) clear(layout.queue(slot), QUEUE.words, QUEUE.id);
   for (let index = 0; index < layout.shape.regions; index++)
     clear(layout.region(index), REGION.words, REGION.id);
+  for (let index = 0; index < MAX_STATISTICS; index++)
+    clear(layout.statistic(index), STATISTIC.words, STATISTIC.id);
   for (let entry = 0; entry < ADDRESS_ENTRIES; entry++)
     clear(layout.address(entry), ADDRESS.words, ADDRESS.key);
   return { ...before, words };

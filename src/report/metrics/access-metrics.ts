@@ -1,9 +1,9 @@
-import { countedRegions } from '../../engine/sampling/counted.ts';
-import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION } from '../../vmm/counters/counters.ts';
+import { countedRegions, countedStatistics } from '../../engine/sampling/counted.ts';
+import { ADDRESS, ADDRESS_ENTRIES, parseAddressKey, REGION, STATISTIC } from '../../vmm/counters/counters.ts';
 import { type CountedVm, countedVms, NS_PER_SECOND, word } from './counters.ts';
 import type { Family, Labels, MetricFacts, Point } from './metric.ts';
 
-/** Guest accesses that a device model served: by region, and by exact address. */
+/** Guest accesses that a device model served, by region and by exact address, and what it counts itself. */
 export const ACCESS_METRICS: readonly Family[] = [
   {
     name: 'vring_region_accesses',
@@ -48,6 +48,20 @@ export const ACCESS_METRICS: readonly Family[] = [
       eachAddress(facts, (vm, entry, labels) => [
         { labels, value: word(vm, entry + ADDRESS.ns) / NS_PER_SECOND },
       ]),
+  },
+  {
+    name: 'vring_device_statistic',
+    type: 'counter',
+    help: 'What a device counts by a name of its own.',
+    labels: ['vm', 'device', 'statistic'],
+    points: function* (facts) {
+      for (const vm of countedVms(facts))
+        for (const { index, device, name } of countedStatistics(vm.snapshot, vm.topology))
+          yield {
+            labels: { vm: vm.name, device, statistic: name },
+            value: word(vm, vm.snapshot.layout.statistic(index) + STATISTIC.value),
+          };
+    },
   },
 ];
 

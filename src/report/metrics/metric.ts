@@ -61,6 +61,7 @@ export const LABELS = {
   size: 'page size in bytes',
   resource: '`cpu`, `memory` or `io`',
   tasks: '`some`: at least one task was stalled; `full`: all non-idle tasks were',
+  statistic: 'what the device counts',
   version: 'version of vring',
   vring_vm_state: 'one series for each state: 1 for the current one, 0 for the others',
 } as const;

@@ -1,8 +1,18 @@
 import type { RegionCounters, RegionLabel } from '../../devices/bus.ts';
+import type { Statistic, StatisticName } from '../../devices/statistic.ts';
 import type { QueueCounters, QueueName } from '../../devices/virtio/queue-counters.ts';
-import type { CounterLabels, QueueLabel, RegionPlace } from '../machine/topology.ts';
+import type { CounterLabels, QueueLabel, RegionPlace, StatisticPlace } from '../machine/topology.ts';
 import { AddressCounters } from './address-counters.ts';
-import { CounterLayout, type CounterShape, HEADER, QUEUE, REGION } from './counters.ts';
+import {
+  addCount,
+  CounterLayout,
+  type CounterShape,
+  HEADER,
+  MAX_STATISTICS,
+  QUEUE,
+  REGION,
+  STATISTIC,
+} from './counters.ts';
 import { SharedQueueCounters } from './queue-counters.ts';
 import { SharedRegionCounters } from './region-counters.ts';
 
@@ -18,6 +28,7 @@ export class CounterBlocks {
   readonly #onChange: () => void;
   readonly #queues: Places<QueueLabel>;
   readonly #regions: Places<RegionPlace>;
+  readonly #statistics: Places<StatisticPlace>;
   #lastId = 0;
   #kept = false;
 
@@ -29,6 +40,7 @@ export class CounterBlocks {
     this.#onChange = onChange;
     this.#queues = new Places(shape.queues, 'virtqueues');
     this.#regions = new Places(shape.regions, 'ranges of ports and memory');
+    this.#statistics = new Places(MAX_STATISTICS, 'statistics of devices');
   }
 
   /** @throws when there is no free block */
@@ -62,8 +74,32 @@ export class CounterBlocks {
     });
   }
 
+  /** @throws when there is none left */
+  statistic(name: StatisticName): Statistic {
+    const words = this.#words;
+    const index = this.#statistics.free();
+    const base = this.#layout.statistic(index);
+    const id = this.#assign(base + STATISTIC.id);
+    this.#statistics.take(index, { id, index, ...name });
+    this.#onChange();
+    return {
+      add: amount => addCount(words, base + STATISTIC.value, amount),
+      release: () => {
+        if (this.#kept || this.#statistics.at(index)?.id !== id) return;
+        this.#statistics.release(index);
+        this.#clear(base + STATISTIC.id, base, STATISTIC.words);
+        this.#onChange();
+      },
+    };
+  }
+
   get labels(): CounterLabels {
-    return { shape: this.#layout.shape, queues: this.#queues.taken, regions: this.#regions.taken };
+    return {
+      shape: this.#layout.shape,
+      queues: this.#queues.taken,
+      regions: this.#regions.taken,
+      statistics: this.#statistics.taken,
+    };
   }
 
   /** The machine ends: from here on nothing is released, so that its last counts can be read. */

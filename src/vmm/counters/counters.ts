@@ -93,6 +93,12 @@ export const ADDRESS_ENTRIES = 1024;
 /** An address of a machine has at most this many bits; the rest of the key is the region. */
 export const ADDRESS_BITS = 52;
 
+/** Word offsets in a statistic: a number that a device counts by a name of its own. `id` is that of its owner, 0 if it is free. */
+export const STATISTIC = { value: 0, id: 1, words: 2 } as const;
+
+/** How many statistics the devices of a machine may have together. */
+export const MAX_STATISTICS = 256;
+
 /** Key of an entry that counts nothing, but may not end the search for one behind it. */
 export const FORGOTTEN = (1n << 64n) - 1n;
 /** Regions that fit in a key, without that of `FORGOTTEN`. */
@@ -121,7 +127,7 @@ export class CounterLayout {
   }
 
   get words(): number {
-    return this.otherAddresses + ADDRESS.words;
+    return this.statistic(MAX_STATISTICS);
   }
 
   get bytes(): number {
@@ -148,6 +154,10 @@ export class CounterLayout {
   /** The entry that counts the addresses that did not fit in the table. */
   get otherAddresses(): number {
     return this.address(ADDRESS_ENTRIES);
+  }
+
+  statistic(index: number): number {
+    return this.otherAddresses + ADDRESS.words + index * STATISTIC.words;
   }
 }
 

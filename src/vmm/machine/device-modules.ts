@@ -1,8 +1,8 @@
 import { createRequire, registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { AnyConfigurable } from '../../devices/device-table.ts';
 import * as api from '../../devices/modules/api.ts';
 import { ModuleError, moduleRow } from '../../devices/modules/module-row.ts';
-import type { AnyConfigurable } from '../../devices/device-table.ts';
 
 /** What device modules import. Here it is the API of this very program, so that its classes are the machine's. */
 const API_NAME = 'vring/device';
@@ -40,7 +40,9 @@ function provideApi(): void {
   const exported = Object.keys(api).map(name => `export const ${name} = globalThis.vringDeviceApi.${name};`);
   registerHooks({
     resolve: (specifier, context, next) =>
-      specifier === API_NAME ? { url: API_URL, format: 'module', shortCircuit: true } : next(specifier, context),
+      specifier === API_NAME
+        ? { url: API_URL, format: 'module', shortCircuit: true }
+        : next(specifier, context),
     load: (url, context, next) =>
       url === API_URL
         ? { format: 'module', source: exported.join('\n'), shortCircuit: true }

@@ -59,6 +59,7 @@ export function machineServices(base: Base, { vm, ram, interrupts, queues }: Par
     allocateMsi: () => interrupts.allocateMsi(),
     interruptLine: gsi => interrupts.line(gsi),
     allocateQueueCounters: label => counters.queue(label),
+    statistic: name => counters.statistic(name),
     backends: machineBackends({
       disk: { raw: options => openRawDisk(files.openDisk(options), options.readonly, queues, native) },
       char: { console: ({ name }) => consoles.open(name), null: noCharacters },

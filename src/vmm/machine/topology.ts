@@ -1,6 +1,7 @@
 import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { RegionLabel } from '../../devices/bus.ts';
 import type { DeviceFact } from '../../devices/device-type.ts';
+import type { StatisticName } from '../../devices/statistic.ts';
 import type { QueueName } from '../../devices/virtio/queue-counters.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import type { ConsoleLabel } from './console-ports.ts';
@@ -39,6 +40,14 @@ export type CounterLabels = {
   readonly queues: readonly QueueLabel[];
   /** Bus ranges, in the order of their counter blocks, which need not be contiguous. */
   readonly regions: readonly RegionPlace[];
+  /** Statistics of devices; absent from a machine of a version that has none. */
+  readonly statistics?: readonly StatisticPlace[];
+};
+
+export type StatisticPlace = StatisticName & {
+  /** As of a queue. */
+  readonly id: number;
+  readonly index: number;
 };
 
 export type QueueLabel = QueueName & {

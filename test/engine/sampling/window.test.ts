@@ -5,7 +5,7 @@ import { queueLoads } from '../../../src/engine/sampling/queue-load.ts';
 import { vmDetail, vmTotals } from '../../../src/engine/sampling/rates.ts';
 import type { Snapshot } from '../../../src/engine/sampling/snapshot.ts';
 import { Window } from '../../../src/engine/sampling/window.ts';
-import { CounterLayout, HEADER, QUEUE, REGION, VCPU } from '../../../src/vmm/counters/counters.ts';
+import { CounterLayout, HEADER, QUEUE, REGION, STATISTIC, VCPU } from '../../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import type { Topology } from '../../../src/vmm/machine/topology.ts';
 import { allocateCounters } from '../../support/counters.ts';
@@ -46,6 +46,27 @@ function snapshot(at: number, words: Record<number, number>, times: Partial<Thre
 
 const exits = layout.vcpu(0) + VCPU.exits;
 const exitNs = layout.vcpu(0) + VCPU.exitNs;
+
+test('what a device counts by a name of its own has a rate and a total', () => {
+  const base = layout.statistic(1);
+  const labeled: Topology = {
+    ...topology,
+    statistics: [
+      { id: 7, index: 1, device: 'tick0', name: 'ticks' },
+      // Released meanwhile.
+      { id: 8, index: 2, device: 'tick0', name: 'drops' },
+    ],
+  };
+  const words = (value: number) => ({ [base + STATISTIC.id]: 7, [base + STATISTIC.value]: value });
+  const window = new Window(snapshot(0, words(100)), snapshot(2000, words(150)), {
+    baseline: snapshot(0, {}),
+  });
+  expect(vmDetail(window, labeled).statistics).toEqual([
+    { id: 7, device: 'tick0', name: 'ticks', perSecond: 25, total: 150 },
+  ]);
+  // A machine of an earlier version has none.
+  expect(vmDetail(window, topology).statistics).toEqual([]);
+});
 
 describe('a block that another queue has got', () => {
   const slot = layout.queue(0);

@@ -2,7 +2,13 @@ import { expect, test } from 'vitest';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { counterShape } from '../../../src/vmm/counters/counter-shape.ts';
-import { CounterLayout, QUEUE, REGION } from '../../../src/vmm/counters/counters.ts';
+import {
+  CounterLayout,
+  MAX_STATISTICS,
+  QUEUE,
+  REGION,
+  STATISTIC,
+} from '../../../src/vmm/counters/counters.ts';
 import { allocateCounters } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 2, regions: 2 };
@@ -94,4 +100,25 @@ test('the shape has room for every queue of the configuration, and for devices t
   const many = counterShape({ cpus: 1, devices: devices(64, 16) });
   expect(many.queues).toBe(none.queues + 64 * 16);
   expect(many.regions - none.regions).toBeGreaterThanOrEqual(64);
+});
+
+test('statistics of devices are counted, released and assigned again', () => {
+  const { words, blocks, block } = rig();
+  const [base, after] = [LAYOUT.statistic(0), LAYOUT.statistic(1)];
+  const ticks = blocks.statistic({ device: 'tick0', name: 'ticks' });
+  const drops = blocks.statistic({ device: 'tick0', name: 'drops' });
+  ticks.add(3);
+  ticks.add(2 ** 40);
+  drops.add(1);
+  expect(words[base + STATISTIC.value]).toBe(3n + (1n << 40n));
+  expect(words[after + STATISTIC.value]).toBe(1n);
+  ticks.release();
+  expect(block(base, STATISTIC.words)).toEqual([0, 0]);
+  expect(blocks.labels.statistics).toEqual([{ id: 2, index: 1, device: 'tick0', name: 'drops' }]);
+  for (let count = 1; count < MAX_STATISTICS; count++)
+    blocks.statistic({ device: 'tick1', name: `count ${count}` });
+  expect(() => blocks.statistic({ device: 'tick1', name: 'one more' })).toThrow(
+    'more than 256 statistics of devices: give it fewer devices',
+  );
+  expect(LAYOUT.statistic(MAX_STATISTICS)).toBe(LAYOUT.words);
 });
