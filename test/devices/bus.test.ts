@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Bus, type RegionLabel } from '../../src/devices/bus.ts';
+import { type BusOptions, PortBus, type RegionLabel } from '../../src/devices/bus.ts';
 import type { AccessSize, IoHandler } from '../../src/devices/device.ts';
+import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 
 /** Reads return its own byte everywhere; writes are recorded. */
 class Register implements IoHandler {
@@ -20,18 +21,22 @@ class Register implements IoHandler {
   }
 }
 
-describe('Bus', () => {
+const buses = [
+  ['port', (options: BusOptions) => new PortBus(options)],
+  ['memory', (options: BusOptions) => new AddressSpace(options)],
+] as const;
+
+describe.each(buses)('the %s bus', (space, create) => {
   let counts: Map<string, { reads: number; writes: number; ns: number }>;
   let labels: RegionLabel[];
-  let bus: Bus;
+  let bus: PortBus | AddressSpace;
   let time: number;
 
   beforeEach(() => {
     counts = new Map();
     labels = [];
     time = 0;
-    bus = new Bus({
-      space: 'memory',
+    bus = create({
       now: () => (time += 10),
       counters: label => {
         labels.push(label);
@@ -82,7 +87,7 @@ describe('Bus', () => {
     bus.read(0x5000, 4);
     bus.write(0x5000, 4, 0);
     expect(counts.get('a')).toEqual({ reads: 1, writes: 1, ns: 20 });
-    expect(labels[1]).toEqual({ device: 'a', space: 'memory', start: 0x1000, size: 0x100 });
+    expect(labels[1]).toEqual({ device: 'a', space, start: 0x1000, size: 0x100 });
   });
 
   test('an access across range boundaries is split into bytes', () => {

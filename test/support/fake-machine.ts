@@ -1,10 +1,11 @@
-import { Bus, type RegionLabel } from '../../src/devices/bus.ts';
+import { PortBus, type RegionLabel } from '../../src/devices/bus.ts';
 import type { Cancel, MachineRequest, MsiMessage, MsiVector } from '../../src/devices/device.ts';
 import type { MachineServices } from '../../src/devices/machine-services.ts';
 import { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
 import { machineBackends, noCharacters } from '../../src/vmm/backends/machine-backends.ts';
+import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 import {
   ECAM,
   PCI_INTX_GSI,
@@ -177,8 +178,8 @@ export class FakeMachine {
   readonly statistics = new Map<string, number>();
   /** Doorbells in the kernel: eventfd by guest-physical address. */
   readonly doorbells = new Map<number, number>();
-  readonly ports: Bus;
-  readonly memoryBus: Bus;
+  readonly ports: PortBus;
+  readonly memoryBus: AddressSpace;
   readonly pci: PciHost;
   readonly services: MachineServices;
   /** What opening one gives. */
@@ -195,8 +196,8 @@ export class FakeMachine {
         },
       };
     };
-    this.ports = new Bus({ space: 'port', counters, now: () => 0 });
-    this.memoryBus = new Bus({ space: 'memory', counters, now: () => 0 });
+    this.ports = new PortBus({ counters, now: () => 0 });
+    this.memoryBus = new AddressSpace({ counters, now: () => 0 });
     const request = (next: MachineRequest) => this.requests.push(next);
     this.pci = new PciHost({
       ports: this.ports,

@@ -1,4 +1,4 @@
-import { Bus } from '../../src/devices/bus.ts';
+import { PortBus } from '../../src/devices/bus.ts';
 import type { Device, MachineRequest } from '../../src/devices/device.ts';
 import type { PortRange } from '../../src/devices/device-type.ts';
 import { UNCOUNTED } from './counters.ts';
@@ -12,8 +12,8 @@ export class Requests {
 }
 
 /** A port bus with `device` on it. */
-export function portBus(device: Device & { ports: readonly PortRange[] }): Bus {
-  const bus = new Bus({ space: 'port', counters: () => UNCOUNTED });
+export function portBus(device: Device & { ports: readonly PortRange[] }): PortBus {
+  const bus = new PortBus({ counters: () => UNCOUNTED });
   for (const { start, size, handler } of device.ports) bus.claim(device.name, start, size, handler);
   return bus;
 }

@@ -9,10 +9,15 @@ import { IOCTLS } from '../../src/vmm/kvm/ioctls.ts';
 import { Kvm } from '../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
 import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
+import type { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 import { GuestRam } from '../../src/vmm/memory/guest-ram.ts';
+import { KvmSlots } from '../../src/vmm/memory/kvm-slots.ts';
 import { KVM_IDENTITY_MAP, KVM_TSS } from '../../src/vmm/memory/layout.ts';
+import { machineMemory } from '../../src/vmm/memory/machine-memory.ts';
+import { SHADOW_RAM, type Shadow } from '../../src/vmm/memory/shadow.ts';
 import { SystemError, tryIoctl } from '../../src/vmm/native/libc.ts';
 import type { ResourceOwner } from '../../src/vmm/native/resource-owner.ts';
+import { UNCOUNTED } from './counters.ts';
 
 export const CODE = 0x10_0000;
 
@@ -21,6 +26,8 @@ export class SmallVm {
   readonly kvm: Kvm;
   readonly vm: VmFd;
   readonly ram: GuestRam;
+  readonly space: AddressSpace;
+  readonly shadow: Shadow;
   readonly vcpus: VcpuFd[] = [];
 
   constructor(owner: ResourceOwner) {
@@ -31,9 +38,12 @@ export class SmallVm {
     this.vm.createIrqchip();
     this.vm.createPit();
     this.ram = new GuestRam(owner, { bytes: 4 * 2 ** 20 });
-    this.ram.regions.forEach((region, slot) => {
-      this.vm.setMemory({ slot, ...region });
+    const memory = machineMemory(this.ram, SHADOW_RAM, {
+      counters: () => UNCOUNTED,
     });
+    this.space = memory.space;
+    this.shadow = memory.shadow;
+    this.space.listen(new KvmSlots(this.vm, this.kvm.capability('NR_MEMSLOTS')));
   }
 
   /** Adds vCPUs; the first starts with `code` at 1 MiB. */
@@ -82,6 +92,27 @@ export function run(vcpu: VcpuFd): string {
     return `write ${page.mmioLength} to ${memory}: ${value(page.data, page.mmioDataOffset, page.mmioLength)}`;
   }
   return `exit ${page.exitReason}`;
+}
+
+/** Runs until the guest writes to a port, and has `space` answer its other accesses. @returns what it wrote, and what was answered */
+export function runAnswered(vcpu: VcpuFd, space: AddressSpace): { wrote: number; answered: string[] } {
+  const answered: string[] = [];
+  for (;;) {
+    const exit = run(vcpu);
+    const page = vcpu.run;
+    if (page.exitReason === EXIT.IO && page.ioIsWrite) {
+      const wrote =
+        page.ioSize === 4
+          ? page.data.getUint32(page.ioDataOffset, true)
+          : page.data.getUint8(page.ioDataOffset);
+      return { wrote, answered };
+    }
+    if (page.exitReason !== EXIT.MMIO) throw new Error(`unexpected: ${exit}`);
+    answered.push(exit);
+    const { mmioAddress: address, mmioLength: length, data, mmioDataOffset: at } = page;
+    if (page.mmioIsWrite) space.writeFrom(address, length, data, at);
+    else space.readTo(address, length, data, at);
+  }
 }
 
 function value(data: DataView, at: number, size: number): string {

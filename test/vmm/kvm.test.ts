@@ -10,6 +10,7 @@ import { Kvm } from '../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
 import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
 import { drainEventfd, eventfd, signalEventfd } from '../../src/vmm/native/libc.ts';
+import { inAl, loadEax, movAl, movEax, outAl, storeEax } from '../support/guest-code.ts';
 import { LocalOwner } from '../support/local-owner.ts';
 import { ManualLoop } from '../support/manual-loop.ts';
 import { CODE, run, runOnce, SmallVm } from '../support/small-vm.ts';
@@ -31,14 +32,6 @@ function reasonWithoutKvm(): string | null {
   }
 }
 
-/** Instructions, with 32-bit little-endian operands. */
-const u32 = (value: number) => [...new Uint8Array(new Uint32Array([value]).buffer)];
-const movEax = (value: number) => [0xb8, ...u32(value)];
-const movAl = (value: number) => [0xb0, value];
-const outAl = (port: number) => [0xe6, port];
-const inAl = (port: number) => [0xe4, port];
-const storeEax = (address: number) => [0xa3, ...u32(address)];
-
 const UNUSED = 0xd000_0000;
 
 describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
@@ -49,8 +42,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
       ...outAl(0x80),
       ...inAl(0x81),
       ...storeEax(UNUSED + 0x10),
-      0xa1,
-      ...u32(UNUSED + 0x20), // mov eax, [UNUSED + 0x20]
+      ...loadEax(UNUSED + 0x20),
       ...outAl(0x82),
     ]);
     const { run: page } = vcpu;
@@ -144,7 +136,7 @@ describe.skipIf(noKvm !== null)('memory of a VM on /dev/kvm', () => {
   it('refuses guest writes where it is read-only', () => {
     const small = new SmallVm(owner);
     const [region] = small.ram.regions;
-    small.vm.setMemory({ slot: 1, address: 0x4000_0000, size: 4096, host: region!.host, readonly: true });
+    small.vm.setMemory({ slot: 9, address: 0x4000_0000, size: 4096, host: region!.host, readonly: true });
     const vcpu = small.boot('protected32', storeEax(0x4000_0008));
     expect(run(vcpu)).toMatch('write 4 to memory 0x40000008');
   });

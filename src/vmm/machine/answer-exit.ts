@@ -1,8 +1,9 @@
-import type { Bus } from '../../devices/bus.ts';
+import type { PortBus } from '../../devices/bus.ts';
 import { EXIT } from '../kvm/constants.ts';
 import type { RunPage } from '../kvm/run-page.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
 
-export type Buses = { readonly ports: Bus; readonly memory: Bus };
+export type Buses = { readonly ports: PortBus; readonly memory: AddressSpace };
 
 /**
  * Answers an access to a port or to memory, in the page where KVM described it. Every exit that reaches a device model
@@ -22,7 +23,7 @@ export function answerAccess(run: RunPage, buses: Buses): boolean {
 }
 
 /** A string instruction accesses the same port repeatedly; the items are contiguous. */
-function answerPorts(run: RunPage, ports: Bus): void {
+function answerPorts(run: RunPage, ports: PortBus): void {
   const { ioSize: size, ioPort: port, ioCount: count, ioIsWrite: isWrite, data } = run;
   let at = run.ioDataOffset;
   for (let item = 0; item < count; item++, at += size) {
@@ -31,7 +32,7 @@ function answerPorts(run: RunPage, ports: Bus): void {
   }
 }
 
-function answerMemory(run: RunPage, memory: Bus): void {
+function answerMemory(run: RunPage, memory: AddressSpace): void {
   if (run.mmioIsWrite) memory.writeFrom(run.mmioAddress, run.mmioLength, run.data, run.mmioDataOffset);
   else memory.readTo(run.mmioAddress, run.mmioLength, run.data, run.mmioDataOffset);
 }

@@ -1,5 +1,6 @@
-import { Bus } from '../../devices/bus.ts';
+import { type BusOptions, PortBus } from '../../devices/bus.ts';
 import type { BuiltDevice, DeviceType } from '../../devices/device-type.ts';
+import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
 import { deviceTable } from '../../devices/registry.ts';
@@ -15,9 +16,13 @@ import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
 import { GuestRam } from '../memory/guest-ram.ts';
 import { checkHostMemory } from '../memory/host-memory.ts';
+import { KvmSlots } from '../memory/kvm-slots.ts';
 import * as layout from '../memory/layout.ts';
+import { machineMemory } from '../memory/machine-memory.ts';
+import { SHADOW_RAM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
@@ -50,24 +55,24 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   if (base.files.isFirstBoot) checkHostMemory(config.memory.bytes);
   const kvm = Kvm.of(base.files.openKvm(), native);
   const ram = new GuestRam(native, config.memory);
-  const vm = createVm(kvm, ram);
+  const bus: BusOptions = { counters: label => counters.region(label) };
+  const { space } = machineMemory(ram, SHADOW_RAM, bus);
+  const { memory } = space;
+  const vm = createVm(kvm, space);
   mark('VM');
-  native.setMemory(ram.regions);
+  space.listen({ commit: () => native.setMemory(memory.writableRegions) });
   native.setSeccomp(config.confine !== 'off');
 
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);
   const queues = new QueueThreads(native);
-  const services = machineServices(base, { vm, ram, interrupts, queues });
-  const buses: Buses = {
-    ports: new Bus({ space: 'port', counters: label => counters.region(label) }),
-    memory: new Bus({ space: 'memory', counters: label => counters.region(label) }),
-  };
+  const services = machineServices(base, { vm, memory, interrupts, queues });
+  const buses: Buses = { ports: new PortBus(bus), memory: space };
   const mmio64 = mmio64Window(ram);
   const pci = pciHost(buses, services, mmio64);
   const parts = addDevices(config, services, buses, pci);
 
   mark('devices');
-  const entry = loadGuest(config, base.files, ram, mmio64, pci, parts);
+  const entry = loadGuest(config, base.files, memory, mmio64, pci, parts);
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
@@ -75,12 +80,10 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
 }
 
-function createVm(kvm: Kvm, ram: GuestRam): VmFd {
+function createVm(kvm: Kvm, space: AddressSpace): VmFd {
   const vm = kvm.createVm();
   // First: adding memory slots takes less than half the time before there are interrupt controllers.
-  ram.regions.forEach((region, slot) => {
-    vm.setMemory({ slot, ...region });
-  });
+  space.listen(new KvmSlots(vm, kvm.capability('NR_MEMSLOTS')));
   vm.setIdentityMapAddress(layout.KVM_IDENTITY_MAP);
   vm.setTssAddress(layout.KVM_TSS);
   vm.createIrqchip();
@@ -153,13 +156,13 @@ function labelOf(
 function loadGuest(
   config: MachineConfig,
   files: HostFiles,
-  ram: GuestRam,
+  memory: GuestMemory,
   mmio64: Window,
   pci: PciHost,
   parts: readonly Part[],
 ): BootEntry {
   const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
-  const numa = config.numa.length > 0 && { nodes: config.numa, ram: ram.regions };
+  const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
   const acpi = buildAcpiTables({
     parts: parts.flatMap(({ built: { acpi } }) => acpi ?? []),
     apicIds: apicIdsOf(cpuTopology(config)),
@@ -167,7 +170,7 @@ function loadGuest(
     intxSlots,
     ...(numa && { numa }),
   });
-  const placed = loadTables(acpi, ram, layout.ACPI_TABLES);
+  const placed = loadTables(acpi, memory, layout.ACPI_TABLES);
 
   const images: ImageFile[] = [];
   const open = (path: string, purpose: ImagePurpose) => {
@@ -182,7 +185,7 @@ function loadGuest(
       initrd: initrd === undefined ? null : open(initrd, 'initrd'),
       modules: modules.map(({ path, commandLine }) => ({ image: open(path, 'module'), commandLine })),
       commandLine: append,
-      memory: ram,
+      memory,
       rsdp: placed.get(RSDP_FILE)!,
     });
   } finally {

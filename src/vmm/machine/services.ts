@@ -1,11 +1,11 @@
 import type { RequestMachine } from '../../devices/device.ts';
+import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
-import type { GuestRam } from '../memory/guest-ram.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
@@ -31,16 +31,16 @@ type Base = MachineHost & {
 };
 type Parts = {
   readonly vm: VmFd;
-  readonly ram: GuestRam;
+  readonly memory: GuestMemory;
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
 };
 
 /** The services that a machine offers its devices. */
-export function machineServices(base: Base, { vm, ram, interrupts, queues }: Parts): MachineServices {
+export function machineServices(base: Base, { vm, memory, interrupts, queues }: Parts): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   return {
-    memory: ram,
+    memory,
     clock: loop,
     events: loop,
     request: base.request,

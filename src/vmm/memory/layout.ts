@@ -8,6 +8,11 @@ const GiB = 2 ** 30;
 export const LOW_RAM_END = 3 * GiB;
 export const HIGH_RAM_START = 4 * GiB;
 
+/** Conventional memory ends here: then there is the window of a VGA adapter, which is no RAM. */
+export const VGA_WINDOW = { start: 0xa_0000, size: 128 * KiB } as const;
+/** From there to 1 MiB a chipset shows RAM or ROM. */
+export const SHADOW = { start: 0xc_0000, size: 256 * KiB } as const;
+
 /** 32-bit PCI memory window: BARs. */
 export const PCI_MMIO32 = { start: 0xc000_0000, size: 512 * MiB } as const;
 /** PCI Express configuration space (ECAM) of buses 0-255: PCI Firmware Specification 3.0 §4.1. */

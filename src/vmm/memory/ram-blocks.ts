@@ -1,7 +1,7 @@
 import { fstatSync, readSync } from 'node:fs';
-import type { MemoryRegion } from '../../devices/guest-memory.ts';
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
+import type { HostBlock } from './host-block.ts';
 import { HUGEPAGES, type HugepageSize, missingHugepages, readHugepages } from './hugepages.ts';
 import { HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
 
@@ -28,14 +28,10 @@ export type RamSource =
   | { readonly kind: 'file'; readonly fd: number }
   | { readonly kind: 'memfd'; readonly fd: number };
 
-/** A piece of RAM: a mapping in this process, and the guest-physical range where it belongs. */
-export type RamBlock = MemoryRegion & {
-  /** Unique among the blocks of a machine: `ram-low`. */
-  readonly name: string;
-  /** The memfd that has its contents; null if only the mapping has them, which is then private. */
-  readonly fd: number | null;
-  /** Where the block starts in the file of all blocks. */
-  readonly offset: number;
+/** A piece of RAM. Its offset is in the file of all blocks, whether there is one or not. */
+export type RamBlock = HostBlock & {
+  /** The guest-physical address where it belongs. */
+  readonly address: number;
 };
 
 /** Guest RAM can't be had; the message tells the user why and what to do. */
@@ -43,7 +39,7 @@ export class RamError extends Error {
   override readonly name = 'RamError';
 }
 
-type BlockPlace = Omit<RamBlock, 'host' | 'fd'>;
+type BlockPlace = Pick<RamBlock, 'name' | 'address' | 'size' | 'offset'>;
 
 /** The blocks that `bytes` of RAM are divided into: one below 3 GiB, and the rest from 4 GiB up. */
 export function ramLayout(bytes: number): BlockPlace[] {
@@ -64,7 +60,7 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
       const host = map(place);
       owner.ownMap(host, place.size);
       advise(host, place.size, mergeable);
-      return { ...place, host, fd };
+      return { ...place, host, fd, buffer: libc.viewOf(host, place.size) };
     });
 
   // KSM merges private memory only.
@@ -83,9 +79,9 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
  * Makes all of a block read as zero again, and returns its memory to the host; but not huge pages, which another program
  * could then take. The vCPUs and queue threads must be stopped.
  */
-export function clearBlock({ host, size, fd, offset }: RamBlock, options: RamOptions): void {
+export function clearBlock({ host, size, fd, offset, buffer }: RamBlock, options: RamOptions): void {
   const { hugepages, mergeable = false } = options;
-  if (hugepages !== undefined) new Uint8Array(libc.viewOf(host, size)).fill(0);
+  if (hugepages !== undefined) new Uint8Array(buffer).fill(0);
   else if (fd !== null) {
     libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, offset, size);
   } else {
@@ -172,8 +168,8 @@ function advise(host: bigint, size: number, mergeable: boolean): void {
   }
 }
 
-function readBlock(fd: number, { host, size, offset }: RamBlock): void {
-  const bytes = new Uint8Array(libc.viewOf(host, size));
+function readBlock(fd: number, { size, offset, buffer }: RamBlock): void {
+  const bytes = new Uint8Array(buffer);
   for (let done = 0; done < size; ) {
     const count = readSync(fd, bytes, done, Math.min(size - done, READ_MAX), offset + done);
     if (count === 0)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Bus } from '../../../src/devices/bus.ts';
+import { PortBus, type RegionLabel } from '../../../src/devices/bus.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import {
   ADDRESS,
@@ -10,6 +10,7 @@ import {
   MAX_KEYED_REGIONS,
   parseAddressKey,
 } from '../../../src/vmm/counters/counters.ts';
+import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
 import { allocateCounters } from '../../support/counters.ts';
 
 const SHAPE = { vcpus: 1, queues: 1, regions: 128 };
@@ -21,8 +22,12 @@ class Machine {
   time = 0;
   blocks = new CounterBlocks(this.words, SHAPE);
 
-  bus(space: 'port' | 'memory'): Bus {
-    return new Bus({ space, counters: label => this.blocks.region(label), now: () => (this.time += 5) });
+  bus(space: 'port' | 'memory'): PortBus | AddressSpace {
+    const options = {
+      counters: (label: RegionLabel) => this.blocks.region(label),
+      now: () => (this.time += 5),
+    };
+    return space === 'port' ? new PortBus(options) : new AddressSpace(options);
   }
 
   /** Every entry as text, `device address reads writes ns`, ascending. */

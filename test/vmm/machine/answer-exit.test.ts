@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { Bus } from '../../../src/devices/bus.ts';
+import { type Bus, PortBus } from '../../../src/devices/bus.ts';
 import { EXIT, EXIT_IO } from '../../../src/vmm/kvm/constants.ts';
 import { RunPage } from '../../../src/vmm/kvm/run-page.ts';
 import { kvmRun, kvmRunIo, kvmRunMmio } from '../../../src/vmm/kvm/structs.ts';
 import { answerAccess } from '../../../src/vmm/machine/answer-exit.ts';
+import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
 import { UNCOUNTED } from '../../support/counters.ts';
 
 const UNION = kvmRun.offset('exit');
@@ -11,11 +12,10 @@ const PORT_DATA = 4096;
 const PORT = 0x10;
 const ADDRESS = 0xc000_0000;
 
-/** A bus with one device at `start`: what was written to it, and reads that count up from 1. */
-function busAt(space: 'port' | 'memory', start: number) {
+/** A bus with a device at `start`: what was written to it, and reads that count up from 1. */
+function deviceOn<B extends Bus>(bus: B, start: number) {
   const written: number[][] = [];
   let reads = 0;
-  const bus = new Bus({ space, counters: () => UNCOUNTED });
   bus.claim('device', start, 16, {
     read: () => ++reads,
     write: (offset, size, value) => written.push([offset, size, value]),
@@ -24,8 +24,9 @@ function busAt(space: 'port' | 'memory', start: number) {
 }
 
 function machine() {
-  const ports = busAt('port', PORT);
-  const memory = busAt('memory', ADDRESS);
+  const options = { counters: () => UNCOUNTED };
+  const ports = deviceOn(new PortBus(options), PORT);
+  const memory = deviceOn(new AddressSpace(options), ADDRESS);
   return { buses: { ports: ports.bus, memory: memory.bus }, ports, memory };
 }
 

@@ -1,0 +1,153 @@
+import type { AccessSize, IoHandler } from './device.ts';
+
+/** The counters of one region. `ns` is the time the device model took to answer an access to `address`. */
+export interface RegionCounters {
+  read(address: number, ns: number): void;
+  written(address: number, ns: number): void;
+  /** Zeroes them for another region. */
+  release(): void;
+}
+
+/** Who answers accesses to a segment of a space. */
+export type AccessTarget = {
+  /** The address at which its handler's offset is 0. */
+  readonly base: number;
+  readonly handler: IoHandler;
+  readonly counters: RegionCounters;
+};
+
+/** [start, end), answered by one target. */
+export type Segment<T extends AccessTarget> = {
+  readonly start: number;
+  readonly end: number;
+  readonly target: T;
+};
+
+/** Results of a lookup that are not the index of a segment. */
+const UNMAPPED = -1;
+const STRADDLES = -2;
+
+/**
+ * A space of addresses, divided into segments: finds the target of a guest's access, and counts it. What is in no segment
+ * reads as all ones and ignores writes. An access that crosses the boundary of a segment is split into bytes.
+ */
+export class AccessMap<T extends AccessTarget> {
+  readonly #unclaimed: RegionCounters;
+  readonly #now: () => number;
+  /**
+   * Segment i is [starts[i], ends[i]), ascending and disjoint. A sentinel segment at infinity saves bounds checks in the
+   * lookup.
+   */
+  #starts = Float64Array.of(Infinity);
+  #ends = Float64Array.of(Infinity);
+  #targets: T[] = [];
+  /** The segment of the last hit. */
+  #last = 0;
+
+  /**
+   * @param unclaimed counts accesses that no segment has
+   * @param now monotonic nanoseconds; a plain number, because it is read twice per access
+   */
+  constructor(unclaimed: RegionCounters, now: () => number = () => performance.now() * 1e6) {
+    this.#unclaimed = unclaimed;
+    this.#now = now;
+  }
+
+  /** @param segments ascending and disjoint */
+  protected setSegments(segments: readonly Segment<T>[]): void {
+    this.#starts = Float64Array.from([...segments.map(segment => segment.start), Infinity]);
+    this.#ends = Float64Array.from([...segments.map(segment => segment.end), Infinity]);
+    this.#targets = segments.map(segment => segment.target);
+    this.#last = 0;
+  }
+
+  /** The value at `address`, little endian, unsigned. */
+  read(address: number, size: AccessSize): number {
+    const segment = this.#find(address, size);
+    if (segment >= 0) {
+      const target = this.#targets[segment]!;
+      const began = this.#now();
+      const value = target.handler.read(address - target.base, size);
+      target.counters.read(address, this.#now() - began);
+      return size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
+    }
+    if (segment === UNMAPPED) {
+      this.#unclaimed.read(address, 0);
+      return size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
+    }
+    let value = 0;
+    for (let i = 0; i < size; i++) value |= this.read(address + i, 1) << (8 * i);
+    return value >>> 0;
+  }
+
+  write(address: number, size: AccessSize, value: number): void {
+    const segment = this.#find(address, size);
+    if (segment >= 0) {
+      const target = this.#targets[segment]!;
+      const began = this.#now();
+      target.handler.write(address - target.base, size, value);
+      target.counters.written(address, this.#now() - began);
+    } else if (segment === UNMAPPED) {
+      this.#unclaimed.written(address, 0);
+    } else {
+      for (let i = 0; i < size; i++) this.write(address + i, 1, (value >>> (8 * i)) & 0xff);
+    }
+  }
+
+  /** A vCPU's read of any length; 8 bytes become two reads of 4. The bytes go to `into` at offset `at`. */
+  readTo(address: number, length: number, into: DataView, at: number): void {
+    for (let done = 0; done < length; ) {
+      const size = largestAccess(length - done);
+      const value = this.read(address + done, size);
+      if (size === 4) into.setUint32(at + done, value, true);
+      else if (size === 2) into.setUint16(at + done, value, true);
+      else into.setUint8(at + done, value);
+      done += size;
+    }
+  }
+
+  /** A vCPU's write of any length, with the bytes at offset `at` of `from`. */
+  writeFrom(address: number, length: number, from: DataView, at: number): void {
+    for (let done = 0; done < length; ) {
+      const size = largestAccess(length - done);
+      const value =
+        size === 4
+          ? from.getUint32(at + done, true)
+          : size === 2
+            ? from.getUint16(at + done, true)
+            : from.getUint8(at + done);
+      this.write(address + done, size, value);
+      done += size;
+    }
+  }
+
+  /** Who answers a one-byte access to `address`, or null. */
+  protected targetAt(address: number): T | null {
+    const segment = this.#find(address, 1);
+    return segment >= 0 ? this.#targets[segment]! : null;
+  }
+
+  /** The segment that holds all of [address, address + size), or why there is none. */
+  #find(address: number, size: number): number {
+    const starts = this.#starts;
+    const ends = this.#ends;
+    const end = address + size;
+    const last = this.#last;
+    if (address >= starts[last]! && end <= ends[last]!) return last;
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (ends[middle]! <= address) low = middle + 1;
+      else high = middle;
+    }
+    if (address < starts[low]!) return end > starts[low]! ? STRADDLES : UNMAPPED;
+    if (end > ends[low]!) return STRADDLES;
+    this.#last = low;
+    return low;
+  }
+}
+
+function largestAccess(length: number): AccessSize {
+  return length >= 4 ? 4 : length >= 2 ? 2 : 1;
+}

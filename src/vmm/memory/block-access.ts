@@ -1,0 +1,29 @@
+import type { AccessSize, IoHandler } from '../../devices/device.ts';
+import type { HostBlock } from './host-block.ts';
+
+/** Takes a write to memory; `at` is relative to the block. */
+export type BlockWrite = (at: number, size: AccessSize, value: number) => void;
+
+/** Answers accesses to a block's memory from `start` on, for those that do not reach it directly. */
+export function blockAccess(block: HostBlock, start: number, write: BlockWrite): IoHandler {
+  const data = new DataView(block.buffer);
+  return {
+    read(offset, size) {
+      const at = start + offset;
+      if (size === 4) return data.getUint32(at, true);
+      return size === 2 ? data.getUint16(at, true) : data.getUint8(at);
+    },
+    write: (offset, size, value) => write(start + offset, size, value),
+  };
+}
+
+/** Writes to the block itself. */
+export function storeIn(block: HostBlock, wrote: (at: number, size: AccessSize) => void): BlockWrite {
+  const data = new DataView(block.buffer);
+  return (at, size, value) => {
+    wrote(at, size);
+    if (size === 4) data.setUint32(at, value, true);
+    else if (size === 2) data.setUint16(at, value, true);
+    else data.setUint8(at, value);
+  };
+}

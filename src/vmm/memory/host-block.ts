@@ -1,0 +1,18 @@
+/** Guest pages, in bytes: everything that a guest reaches without an exit is a multiple of it. */
+export const PAGE = 4096;
+
+/** Memory of this process that a guest can be shown. */
+export type HostBlock = {
+  /** Unique among the blocks of a machine: `ram-low`, `video-memory`. */
+  readonly name: string;
+  /** Bytes; a multiple of a page. */
+  readonly size: number;
+  /** Where it is mapped in this process. */
+  readonly host: bigint;
+  /** The memfd that has its contents; null if only the mapping has them, which is then private. */
+  readonly fd: number | null;
+  /** Where the block starts in that file. */
+  readonly offset: number;
+  /** All of it. */
+  readonly buffer: ArrayBuffer;
+};

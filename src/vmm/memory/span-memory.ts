@@ -1,0 +1,143 @@
+import { type GuestMemory, GuestMemoryError, type MemoryRegion } from '../../devices/guest-memory.ts';
+import type { HostBlock } from './host-block.ts';
+
+/** Memory that is contiguous for the guest and in this process. */
+export type Span = {
+  /** Guest-physical. */
+  readonly address: number;
+  readonly size: number;
+  readonly block: HostBlock;
+  /** Where it starts in the block. */
+  readonly offset: number;
+  readonly writable: boolean;
+};
+
+/** Hears what device models write. */
+export interface WriteLog {
+  wrote(block: HostBlock, offset: number, length: number): void;
+}
+
+/** Guest memory made of spans, which can change. */
+export class SpanMemory implements GuestMemory {
+  readonly regions: readonly MemoryRegion[];
+  /** Set while somebody wants to know what device models write. */
+  writeLog: WriteLog | null = null;
+  #spans: readonly View[] = [];
+  #last: View | null = null;
+
+  /** @param regions RAM as it is installed, for memory maps */
+  constructor(regions: readonly MemoryRegion[]) {
+    this.regions = regions;
+  }
+
+  /** @param spans ascending, not overlapping */
+  setSpans(spans: readonly Span[]): void {
+    this.#spans = spans.map(span => new View(span));
+    this.#last = null;
+  }
+
+  /** What device models may write, wherever they run. */
+  get writableRegions(): MemoryRegion[] {
+    return this.#spans
+      .filter(span => span.writable)
+      .map(({ start, end, base, block }) => ({
+        address: start,
+        size: end - start,
+        host: block.host + BigInt(start - base),
+      }));
+  }
+
+  contains(address: number, length: number, access: 'read' | 'write' = 'read'): boolean {
+    const span = this.#find(address, length);
+    return span !== null && (access === 'read' || span.writable);
+  }
+
+  readable(address: number, length: number): Uint8Array {
+    const span = this.#readable(address, length);
+    return new Uint8Array(span.buffer, address - span.base, length);
+  }
+
+  writable(address: number, length: number): Uint8Array {
+    const span = this.#writable(address, length);
+    return new Uint8Array(span.buffer, address - span.base, length);
+  }
+
+  readU16(address: number): number {
+    const span = this.#readable(address, 2);
+    return span.data.getUint16(address - span.base, true);
+  }
+
+  readU32(address: number): number {
+    const span = this.#readable(address, 4);
+    return span.data.getUint32(address - span.base, true);
+  }
+
+  readU64(address: number): bigint {
+    const span = this.#readable(address, 8);
+    return span.data.getBigUint64(address - span.base, true);
+  }
+
+  writeU16(address: number, value: number): void {
+    const span = this.#writable(address, 2);
+    span.data.setUint16(address - span.base, value, true);
+  }
+
+  writeU32(address: number, value: number): void {
+    const span = this.#writable(address, 4);
+    span.data.setUint32(address - span.base, value, true);
+  }
+
+  writeU64(address: number, value: bigint): void {
+    const span = this.#writable(address, 8);
+    span.data.setBigUint64(address - span.base, value, true);
+  }
+
+  #readable(address: number, length: number): View {
+    const span = this.#find(address, length);
+    if (span === null) throw new GuestMemoryError(address, length);
+    return span;
+  }
+
+  #writable(address: number, length: number): View {
+    const span = this.#find(address, length);
+    if (span === null || !span.writable) throw new GuestMemoryError(address, length);
+    this.writeLog?.wrote(span.block, address - span.base, length);
+    return span;
+  }
+
+  /** NaN, fractions and numbers beyond 2^53 are in no span. */
+  #find(address: number, length: number): View | null {
+    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return null;
+    const last = this.#last;
+    // `end - length` cannot overflow, as `address + length` could.
+    if (last !== null && address >= last.start && address <= last.end - length) return last;
+    for (const span of this.#spans) {
+      if (address < span.start || address > span.end - length) continue;
+      this.#last = span;
+      return span;
+    }
+    return null;
+  }
+}
+
+/** One span and the views of its block, created once. */
+class View {
+  readonly start: number;
+  readonly end: number;
+  /** The guest address of the block's first byte, if the span reached that far. */
+  readonly base: number;
+  readonly writable: boolean;
+  readonly block: HostBlock;
+  readonly buffer: ArrayBuffer;
+  readonly data: DataView;
+
+  constructor({ address, size, block, offset, writable }: Span) {
+    this.start = address;
+    this.end = address + size;
+    this.base = address - offset;
+    this.writable = writable;
+    this.block = block;
+    this.buffer = block.buffer;
+    this.data = new DataView(block.buffer);
+  }
+}

@@ -1,0 +1,122 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { HostBlock } from '../../../src/vmm/memory/host-block.ts';
+import { SHADOW_ROM } from '../../../src/vmm/memory/shadow.ts';
+import * as libc from '../../../src/vmm/native/libc.ts';
+import { jumpTo, loadEax, movAl, movEax, outAl, outEax, storeEax } from '../../support/guest-code.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { LocalOwner } from '../../support/local-owner.ts';
+import { runAnswered, SmallVm } from '../../support/small-vm.ts';
+
+const PAGE = 4096;
+const BAR = 0xd000_0000;
+
+const owner = new LocalOwner();
+afterEach(() => owner.release());
+
+function block(name: string, size: number): HostBlock {
+  const { PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS } = libc;
+  const host = libc.mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  owner.ownMap(host, size);
+  return { name, size, host, fd: null, offset: 0, buffer: libc.viewOf(host, size) };
+}
+
+/** Boots `code` and returns a function that runs it to its next port write. */
+function guest(code: readonly number[]) {
+  const small = new SmallVm(owner);
+  const vcpu = small.boot('protected32', code);
+  return { small, next: () => runAnswered(vcpu, small.space) };
+}
+
+describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
+  test('finds no RAM where a VGA adapter belongs, also with half of an access', () => {
+    const { next } = guest([
+      ...movEax(0x1122_3344),
+      ...storeEax(0x9_fffe),
+      ...storeEax(0xb_0000),
+      ...loadEax(0x9_fffe),
+      ...outEax(0x80),
+      ...loadEax(0xb_fffc),
+      ...outEax(0x80),
+    ]);
+    expect(next()).toEqual({
+      wrote: 0xffff_3344,
+      answered: [
+        'write 2 to memory 0xa0000: 0x1122',
+        'write 4 to memory 0xb0000: 0x11223344',
+        'read 2 from memory 0xa0000',
+      ],
+    });
+    expect(next()).toEqual({ wrote: 0xffff_ffff, answered: ['read 4 from memory 0xbfffc'] });
+  });
+
+  test('reads a ROM without an exit, and writes to it reach its handler', () => {
+    const { small, next } = guest([
+      ...loadEax(BAR + 8),
+      ...storeEax(BAR + 0x10),
+      ...outEax(0x80),
+      ...loadEax(BAR + 0x5008),
+      ...outEax(0x80),
+    ]);
+    const rom = block('rom', 2 * PAGE);
+    new DataView(rom.buffer).setUint32(PAGE + 8, 0x1234_5678, true);
+    const writes: number[][] = [];
+    const range = small.space.add({
+      ...{ kind: 'rom', name: 'flash', start: BAR, size: PAGE, block: rom, offset: PAGE },
+      onWrite: (...write) => writes.push(write),
+    });
+    small.space.add({ kind: 'alias', name: 'again', start: BAR + 0x5000, size: PAGE, of: range });
+    const { wrote, answered } = next();
+    expect([wrote, answered.length]).toEqual([0x1234_5678, 1]);
+    expect(writes).toEqual([[0x10, 4, 0x1234_5678]]);
+    expect(next()).toEqual({ wrote: 0x1234_5678, answered: [] });
+  });
+
+  test('reaches memory of a device directly, where its BAR is at that moment', () => {
+    const writeBoth = [
+      ...movEax(0x5a),
+      ...storeEax(BAR + PAGE),
+      ...storeEax(BAR + 0x10_0000 + PAGE),
+      ...storeEax(BAR + 0x10_0000),
+      ...outAl(0x80),
+    ];
+    const { small, next } = guest([...writeBoth, ...writeBoth]);
+    const memory = block('video-memory', 4 * PAGE);
+    const pixels = new DataView(memory.buffer);
+    const range = small.space.add({ kind: 'device', name: 'fb', start: BAR, size: 4 * PAGE, block: memory });
+    expect(next().answered).toHaveLength(2);
+    expect(pixels.getUint32(PAGE, true)).toBe(0x5a);
+    pixels.setUint32(PAGE, 0, true);
+
+    const registers: number[][] = [];
+    small.space.batch(() => {
+      range.map(BAR + 0x10_0000);
+      small.space.add({
+        ...{ kind: 'mmio', name: 'registers', start: BAR + 0x10_0000, size: 16, priority: 1 },
+        handler: { read: () => 0, write: (...write) => registers.push(write) },
+      });
+    });
+    expect(next().answered).toEqual([
+      'write 4 to memory 0xd0001000: 0x0000005a',
+      'write 4 to memory 0xd0100000: 0x0000005a',
+    ]);
+    expect(pixels.getUint32(PAGE, true)).toBe(0x5a);
+    expect(registers).toEqual([[0, 4, 0x5a]]);
+  });
+
+  test('runs code in a shadowed ROM while its RAM is switched on', () => {
+    // The same code in both, except for what it says.
+    const says = (value: number) => [...movAl(value), ...outAl(0x80), ...jumpTo(0xf_0000)];
+    const { small, next } = guest(jumpTo(0xf_0000));
+    const rom = block('bios', 0x1_0000);
+    new Uint8Array(rom.buffer).set(says(1));
+    small.shadow.place({ start: 0xf_0000, size: 0x1_0000, block: rom, offset: 0 });
+    small.ram.writable(0xf_0000, 16).set(says(2));
+    small.shadow.setAll(SHADOW_ROM);
+    expect([next(), next()].map(({ wrote }) => wrote)).toEqual([1, 1]);
+    small.shadow.set(12, { read: 'ram', write: 'rom' });
+    expect([next(), next()].map(({ wrote }) => wrote)).toEqual([2, 2]);
+    small.shadow.setAll({ read: 'ram', write: 'ram' });
+    small.space.memory.writable(0xf_0000, 16).set(says(3));
+    expect(next().wrote).toBe(3);
+  });
+});
