@@ -23,6 +23,7 @@ export class FakeSlots implements SlotVm {
     if (slot.size === 0) {
       if (before === undefined) throw new Error(`EINVAL: slot ${slot.slot} does not exist`);
       this.slots.delete(slot.slot);
+      this.dirty.delete(slot.slot);
       return;
     }
     if (
@@ -37,6 +38,28 @@ export class FakeSlots implements SlotVm {
       throw new Error(`EEXIST: slot ${slot.slot} overlaps slot ${number}`);
     }
     this.slots.set(slot.slot, slot);
+  }
+
+  /** Pages that a guest has written, by slot. */
+  readonly dirty = new Map<number, Set<number>>();
+
+  /** The guest writes to an address. */
+  write(address: number): void {
+    for (const slot of this.slots.values()) {
+      const isHere = address >= slot.address && address < slot.address + slot.size;
+      if (!isHere || slot.readonly || !slot.logDirty) continue;
+      const pages = this.dirty.get(slot.slot) ?? new Set();
+      this.dirty.set(slot.slot, pages.add(Math.floor((address - slot.address) / PAGE)));
+    }
+  }
+
+  getDirtyLog(slot: number, pages: number): Uint32Array {
+    const found = this.slots.get(slot);
+    if (!found?.logDirty || pages * PAGE !== found.size) throw new Error(`ENOENT: no log of slot ${slot}`);
+    const words = new Uint32Array(Math.ceil(pages / 64) * 2);
+    for (const page of this.dirty.get(slot) ?? []) words[page >>> 5]! |= 1 << (page & 31);
+    this.dirty.delete(slot);
+    return words;
   }
 
   /** What the guest reaches at a page: `host address` and whether it may write; null if it exits. */

@@ -28,6 +28,7 @@ export class SmallVm {
   readonly ram: GuestRam;
   readonly space: AddressSpace;
   readonly shadow: Shadow;
+  readonly slots: KvmSlots;
   readonly vcpus: VcpuFd[] = [];
 
   constructor(owner: ResourceOwner) {
@@ -43,7 +44,8 @@ export class SmallVm {
     });
     this.space = memory.space;
     this.shadow = memory.shadow;
-    this.space.listen(new KvmSlots(this.vm, this.kvm.capability('NR_MEMSLOTS')));
+    this.slots = new KvmSlots(this.vm, this.kvm.capability('NR_MEMSLOTS'));
+    this.space.listen(this.slots);
   }
 
   /** Adds vCPUs; the first starts with `code` at 1 MiB. */

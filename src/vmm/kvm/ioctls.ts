@@ -25,6 +25,7 @@ export const IOCTLS = {
   KVM_GET_SUPPORTED_CPUID: iowr(0x05, structs.kvmCpuid2),
   // of a VM
   KVM_CREATE_VCPU: io(0x41),
+  KVM_GET_DIRTY_LOG: iow(0x42, structs.kvmDirtyLog),
   KVM_SET_USER_MEMORY_REGION: iow(0x46, structs.kvmUserspaceMemoryRegion),
   KVM_SET_TSS_ADDR: io(0x47),
   KVM_SET_IDENTITY_MAP_ADDR: iow(0x48, U64),

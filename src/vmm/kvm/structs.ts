@@ -165,6 +165,9 @@ export const kvmUserspaceMemoryRegion = new Struct('kvm_userspace_memory_region'
   userspace_addr: 'u64',
 });
 
+/** The address of the bitmap, in place of the union with padding2. */
+export const kvmDirtyLog = new Struct('kvm_dirty_log', { slot: 'u32', padding1: 'u32', dirty_bitmap: 'u64' });
+
 export const kvmIrqLevel = new Struct('kvm_irq_level', { irq: 'u32', level: 'u32' });
 
 /** `chip` is a kvm_pic_state or a kvm_ioapic_state, as KVM returns it. */

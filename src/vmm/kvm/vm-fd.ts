@@ -1,5 +1,15 @@
 import { constants } from 'node:os';
-import { MAP_SHARED, mmap, PROT_READ, PROT_WRITE, SystemError, tryIoctl, viewOf } from '../native/libc.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  mmap,
+  PROT_READ,
+  PROT_WRITE,
+  SystemError,
+  tryIoctl,
+  viewOf,
+} from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { encodeList, getStruct, kvmIoctl, setStruct } from './call.ts';
 import {
@@ -42,11 +52,14 @@ export type IoEvent = {
   readonly match?: bigint;
 };
 
+type DirtyLogBuffer = { readonly address: bigint; readonly length: number; readonly words: Uint32Array };
+
 /** One VM. Every method is one ioctl. */
 export class VmFd {
   readonly fd: number;
   readonly #runSize: number;
   readonly #owner: ResourceOwner;
+  #log: DirtyLogBuffer | null = null;
 
   constructor(fd: number, runSize: number, owner: ResourceOwner) {
     this.fd = fd;
@@ -78,6 +91,30 @@ export class VmFd {
       memory_size: BigInt(slot.size),
       userspace_addr: slot.host,
     });
+  }
+
+  /**
+   * The pages of a slot that the guest has written since the last call, or since its log was turned on: bit i % 32 of word
+   * i / 32 is page i. @returns words that stay valid until the next call
+   */
+  getDirtyLog(slot: number, pages: number): Uint32Array {
+    // KVM fills whole words of 64 bits.
+    const length = Math.ceil(pages / 64) * 8;
+    if (this.#log === null || this.#log.length < length) this.#log = this.#mapLog(length);
+    const { address, words } = this.#log;
+    setStruct(this.fd, 'KVM_GET_DIRTY_LOG', structs.kvmDirtyLog, {
+      slot,
+      padding1: 0,
+      dirty_bitmap: address,
+    });
+    return words.subarray(0, length / 4);
+  }
+
+  /** Memory that KVM writes a log of `length` bytes to. */
+  #mapLog(length: number): DirtyLogBuffer {
+    const address = mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    this.#owner.ownMap(address, length);
+    return { address, length, words: new Uint32Array(viewOf(address, length)) };
   }
 
   /** The three pages that Intel hosts without unrestricted guest need; not in RAM. Before the first vCPU. */

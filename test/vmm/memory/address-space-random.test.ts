@@ -290,6 +290,6 @@ test.each([1, 2, 3, 4])('ranges that overlap in any way are as in a byte-by-byte
     model.step();
     for (let access = 0; access < 30; access++) model.access();
     model.reach();
-    if (step % 8 === 0) model.pages();
+    if (step % 20 === 0) model.pages();
   }
 });

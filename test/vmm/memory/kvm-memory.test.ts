@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { DirtyLog } from '../../../src/vmm/memory/dirty-log.ts';
 import type { HostBlock } from '../../../src/vmm/memory/host-block.ts';
 import { SHADOW_ROM } from '../../../src/vmm/memory/shadow.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
@@ -118,5 +119,34 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     small.shadow.setAll({ read: 'ram', write: 'ram' });
     small.space.memory.writable(0xf_0000, 16).set(says(3));
     expect(next().wrote).toBe(3);
+  });
+
+  test('leaves a log of what it writes, for each user since it last asked', () => {
+    const write = (address: number) => [...storeEax(address), ...outAl(0x80)];
+    const at = [0x20_0000, 0xf_0000, BAR + 2 * PAGE, 0x20_0000, 0x9_f000, 0x3f_f000];
+    const { small, next } = guest(at.flatMap(write));
+    const memory = block('video-memory', 4 * PAGE);
+    small.space.add({ kind: 'device', name: 'fb', start: BAR, size: 4 * PAGE, block: memory });
+    const [ram] = small.ram.blocks;
+    const log = new DirtyLog([small.slots], [small.space.memory]);
+    const written = (user: string) =>
+      [...log.collect(user)].flatMap(([{ name }, pages]) =>
+        [...pages.runs()].map(({ first }) => `${name} ${first}`),
+      );
+
+    next();
+    log.start('migration', [ram!, memory]);
+    next();
+    next();
+    expect(written('migration')).toEqual(['ram-low 240', 'video-memory 2']);
+    log.start('display', [memory]);
+    next();
+    small.space.memory.writeU16(BAR, 1);
+    expect(written('display')).toEqual(['video-memory 0']);
+    next();
+    expect(written('migration')).toEqual(['ram-low 159', 'ram-low 512', 'video-memory 0']);
+    log.stop('migration');
+    next();
+    expect(written('display')).toEqual([]);
   });
 });
