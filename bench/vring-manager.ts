@@ -46,7 +46,7 @@ export class VringManager implements AsyncDisposable {
     return await this.engine.start({
       name,
       memory: { bytes: 64 * MiB },
-      kernel: { path: GUEST, append: 'quiet' },
+      boot: { kind: 'kernel', path: GUEST, append: 'quiet' },
     });
   }
 

@@ -65,7 +65,7 @@ function machine(disk: string): MachineConfigInput {
   return {
     name: NAME,
     memory: { bytes: 64 * MiB },
-    kernel: { path: builtFile('guest.elf'), append: 'run="demo"' },
+    boot: { kind: 'kernel', path: builtFile('guest.elf'), append: 'run="demo"' },
     devices: [{ type: 'virtio-blk', path: disk, format: 'raw' }, { type: 'virtio-rng' }],
   };
 }

@@ -90,7 +90,8 @@ function runConfig(kernel: string, options: RunOptions): MachineConfigInput {
     name: options.name ?? nameOfFile(kernel),
     cpus: options.cpus,
     memory: { bytes: memory, ...(hugepages && { hugepages }) },
-    kernel: {
+    boot: {
+      kind: 'kernel',
       path: kernel,
       ...(options.initrd !== undefined && { initrd: options.initrd }),
       ...(options.append !== undefined && { append: options.append }),

@@ -46,7 +46,8 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
       ...(memory.hugepages && { hugepages: memory.hugepages }),
       mergeable: memory.mergeable,
     },
-    kernel: {
+    boot: {
+      kind: 'kernel',
       path: machine.kernel,
       ...(machine.initrd !== undefined && { initrd: machine.initrd }),
       ...(machine.modules && {

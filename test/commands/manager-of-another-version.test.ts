@@ -125,7 +125,11 @@ describe('a manager of another version', () => {
         join(process.env.VRING_DEFINITIONS_DIR!, 'web.yaml'),
         `name: web\nmemory: 32M\nmachine:\n  kernel: ${kernel}\n`,
       );
-      const config = { name: 'adhoc', memory: { bytes: 2 ** 25 }, kernel: { path: kernel, append: '' } };
+      const config = {
+        name: 'adhoc',
+        memory: { bytes: 2 ** 25 },
+        boot: { kind: 'kernel', path: kernel, append: '' },
+      };
       mkdirSync(process.env.VRING_STATE_DIR!, { mode: 0o700 });
       const record = { version: 1, pid: 1, vms: [{ name: 'adhoc', config }, { name: 'web' }] };
       const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();

@@ -28,7 +28,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
     name: 'web',
     cpus: 2,
     memory: { bytes: 2 ** 30, hugepages: '2M', mergeable: false },
-    kernel: { path: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' },
+    boot: { kind: 'kernel', path: '/vmlinuz', initrd: '/initrd', append: 'console=ttyS0' },
     devices: [
       {
         type: 'virtio-blk',
@@ -121,7 +121,8 @@ on-reboot: stop
 `),
   );
   expect(parseMachineConfig(machine)).toMatchObject({
-    kernel: {
+    boot: {
+      kind: 'kernel',
       modules: [
         { path: '/a', commandLine: 'a x' },
         { path: '/b', commandLine: '/b' },

@@ -37,7 +37,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
     engine.subscribe(event => {
       if (event.kind === 'vm') seen.push(event.vm);
     });
-    const started = engine.start({ name: 'guest', kernel: { path: builtFile('guest.elf') } });
+    const started = engine.start({ name: 'guest', boot: { kind: 'kernel', path: builtFile('guest.elf') } });
     started.catch(() => {});
     await engine.kill('guest');
     expect(seen.at(-1)).toMatchObject(STOPPED);
@@ -70,7 +70,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM'), () => {
 
   test.each(orders)('answers %s, %s, %s, %s and %s while it starts', async (...actions) => {
     const engine = newEngine();
-    const started = engine.start({ name: 'guest', kernel: { path: builtFile('guest.elf') } });
+    const started = engine.start({ name: 'guest', boot: { kind: 'kernel', path: builtFile('guest.elf') } });
     await Promise.allSettled([started, ...actions.map(action => engine[action]('guest'))]);
     expect(engine.vms().every(vm => vm.state === 'off')).toBe(true);
   });
@@ -92,7 +92,7 @@ async function withFaults(program: string) {
     import { LocalEngine } from './src/engine/local-engine.ts';
     import { holdings } from './test/support/holdings.ts';
     const engine = new LocalEngine();
-    const start = name => engine.start({ name, kernel: { path: 'dist/guest.elf' } });
+    const start = name => engine.start({ name, boot: { kind: 'kernel', path: 'dist/guest.elf' } });
     const state = async (id, wanted) => {
       while (engine.vms().find(vm => vm.id === id).state !== wanted) await new Promise(setImmediate);
     };

@@ -28,8 +28,8 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
   });
 
   test('is entered by multiboot as well as by PVH', async () => {
-    const kernel = { path: 'dist/guest-multiboot.elf', append: 'run="exit 3"' };
-    const guest = await GuestVm.start(newEngine(), { kernel });
+    const boot = { kind: 'kernel', path: 'dist/guest-multiboot.elf', append: 'run="exit 3"' } as const;
+    const guest = await GuestVm.start(newEngine(), { boot });
     expect(await guest.reached('off')).toMatchObject({ exitCode: 3 });
     expect(guest.output).toContain('started by multiboot');
   });
@@ -138,11 +138,11 @@ describe.skipIf(noKvm !== null)(onKvm('many guests'), () => {
 
 describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
   const bad = async (config: object) =>
-    newEngine().start({ name: 'bad', kernel: { path: 'dist/guest.elf' }, ...config });
+    newEngine().start({ name: 'bad', boot: { kind: 'kernel', path: 'dist/guest.elf' }, ...config });
 
   test('is said in a sentence, and leaves nothing in the list', async () => {
     const engine = newEngine();
-    await expect(engine.start({ name: 'x', kernel: { path: '/no/such' } })).rejects.toThrow(
+    await expect(engine.start({ name: 'x', boot: { kind: 'kernel', path: '/no/such' } })).rejects.toThrow(
       'cannot open the kernel /no/such: there is no such file',
     );
     expect(engine.vms()).toEqual([]);
@@ -154,7 +154,9 @@ describe.skipIf(noKvm !== null)(onKvm('what keeps a VM from starting'), () => {
   test('a kernel that ends before its time', async () => {
     const path = join(temporaryFolder(), 'short.elf');
     writeFileSync(path, readFileSync('dist/guest.elf').subarray(0, 8192));
-    await expect(bad({ kernel: { path } })).rejects.toThrow(/short\.elf.*(missing|ends|shorter|truncated)/);
+    await expect(bad({ boot: { kind: 'kernel', path } })).rejects.toThrow(
+      /short\.elf.*(missing|ends|shorter|truncated)/,
+    );
   });
 
   test('a name that is taken', async () => {

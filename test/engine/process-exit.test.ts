@@ -20,7 +20,7 @@ describe.skipIf(noKvm !== null)(onKvm('a process with a running VM'), () => {
   ])('%s', async (_, end, exitCode) => {
     const program = `
       const engine = new LocalEngine();
-      await engine.start({ name: 'guest', kernel: { path: 'dist/guest.elf' } });
+      await engine.start({ name: 'guest', boot: { kind: 'kernel', path: 'dist/guest.elf' } });
       ${end}`;
     expect(await run(program)).toMatchObject({ exitCode, signal: undefined });
   });
@@ -31,7 +31,7 @@ describe.skipIf(noKvm !== null)(onKvm('a process whose machine threads still loa
   test.each([0, 50, 100, 150, 200, 250, 300, 400])('exits after %i ms as it was told to', async delay => {
     const program = `
       const engine = new LocalEngine();
-      for (const name of ['a', 'b']) engine.start({ name, kernel: { path: 'dist/guest.elf' } });
+      for (const name of ['a', 'b']) engine.start({ name, boot: { kind: 'kernel', path: 'dist/guest.elf' } });
       setTimeout(() => process.exit(3), ${delay});`;
     expect(await run(program)).toMatchObject({ exitCode: 3, signal: undefined });
   });

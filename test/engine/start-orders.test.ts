@@ -23,7 +23,11 @@ class Defined implements Definitions {
   }
 
   list = () => [...this.vms.values()];
-  machine = (name: string) => ({ name, memory: MEMORY, kernel: { path: this.kernel, append: this.append } });
+  machine = (name: string) => ({
+    name,
+    memory: MEMORY,
+    boot: { kind: 'kernel' as const, path: this.kernel, append: this.append },
+  });
   text = () => '';
   save = (name: string) => void this.add(name);
   remove = (name: string) => void this.vms.delete(name);
@@ -96,7 +100,10 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
   });
 
   test('while it starts without a definition, and can not be started, stays in the list', async () => {
-    const starting = engineWith(new Defined()).start({ name: 'web', kernel: { path: '/no/such' } });
+    const starting = engineWith(new Defined()).start({
+      name: 'web',
+      boot: { kind: 'kernel', path: '/no/such' },
+    });
     await engine.define('web', '', { replace: false });
     await expect(starting).rejects.toThrow('/no/such');
     expect(engine.vms()).toMatchObject([{ id: 'web', state: 'off', defined: true }]);
@@ -104,10 +111,10 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is defined'), () => {
 });
 
 describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), () => {
-  const config = { name: 'web', memory: MEMORY, kernel: KERNEL };
+  const config = { name: 'web', memory: MEMORY, boot: { kind: 'kernel', ...KERNEL } } as const;
 
   test('is started at once when the first, which fails to start, is killed', async () => {
-    const first = engineWith().start({ ...config, kernel: { path: '/no/such' } });
+    const first = engineWith().start({ ...config, boot: { kind: 'kernel', path: '/no/such' } });
     first.catch(() => {});
     await engine.kill('web');
     await engine.start(config);

@@ -8,7 +8,7 @@ import type { FromMachine, MachineEnd } from '../../src/vmm/machine/messages.ts'
 import { close, socketPair } from '../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow, waitForFds } from '../../src/vmm/native/unix-socket.ts';
 
-const config = parseMachineConfig({ name: 'web', kernel: { path: 'kernel' } });
+const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: 'kernel' } });
 const KILLED = { reason: 'its process was ended by SIGKILL', detail: null };
 
 /** A VM whose machine runs, never ends by itself, and is gone once it is destroyed. */

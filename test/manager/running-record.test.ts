@@ -18,7 +18,10 @@ import { idle } from '../support/guest-scripts.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-const CONFIG = parseMachineConfig({ name: 'adhoc', kernel: { path: '/k', append: 'a="b"\u0007' } });
+const CONFIG = parseMachineConfig({
+  name: 'adhoc',
+  boot: { kind: 'kernel', path: '/k', append: 'a="b"\u0007' },
+});
 
 /** An engine of scripted VMs; `adhoc` has no definition. */
 function setUp() {

@@ -1,21 +1,12 @@
 import { PortBus, type RegionLabel } from '../../src/devices/bus.ts';
 import type { Cancel, MachineRequest, MsiMessage, MsiVector } from '../../src/devices/device.ts';
 import type { MachineServices } from '../../src/devices/machine-services.ts';
-import { PciHost } from '../../src/devices/pci/pci-host.ts';
+import type { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
 import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
 import { machineBackends, noCharacters } from '../../src/vmm/backends/machine-backends.ts';
+import { Chipset } from '../../src/vmm/chipset/chipset.ts';
 import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
-import {
-  ECAM,
-  PCI_INTX_GSI,
-  PCI_INTX_GSIS,
-  PCI_IO,
-  PCI_MMIO32,
-  PCI_MMIO64_ALIGN,
-  PCI_MMIO64_SIZE,
-  PORT,
-} from '../../src/vmm/memory/layout.ts';
 import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
 import { FakeWire } from './fake-line.ts';
@@ -180,7 +171,7 @@ export class FakeMachine {
   readonly doorbells = new Map<number, number>();
   readonly ports: PortBus;
   readonly memoryBus: AddressSpace;
-  readonly pci: PciHost;
+  readonly chipset: Chipset;
   readonly services: MachineServices;
   /** What opening one gives. */
   disk: BlockBackend | null = null;
@@ -199,19 +190,6 @@ export class FakeMachine {
     this.ports = new PortBus({ counters, now: () => 0 });
     this.memoryBus = new AddressSpace({ counters, now: () => 0 });
     const request = (next: MachineRequest) => this.requests.push(next);
-    this.pci = new PciHost({
-      ports: this.ports,
-      memory: this.memoryBus,
-      configPort: PORT.pciConfigAddress,
-      ecam: ECAM,
-      windows: {
-        io: PCI_IO,
-        memory32: PCI_MMIO32,
-        memory64: { start: PCI_MMIO64_ALIGN, size: PCI_MMIO64_SIZE },
-      },
-      interrupts: { first: PCI_INTX_GSI, count: PCI_INTX_GSIS, line: gsi => this.lines[gsi]!.end() },
-      request,
-    });
     this.services = {
       memory,
       clock: this.clock,
@@ -245,6 +223,12 @@ export class FakeMachine {
         char: { console: noCharacters, null: noCharacters },
       }),
     };
+    const { ports, memoryBus, services } = this;
+    this.chipset = new Chipset({ ports, memory: memoryBus, services, ramEnd: 2 ** 32 });
+  }
+
+  get pci(): PciHost {
+    return this.chipset.pci;
   }
 
   /** The vectors in the order of their allocation. */

@@ -37,7 +37,7 @@ export class GuestVm {
     const id = await engine.start({
       name: 'guest',
       memory: { bytes: 32 * MiB },
-      kernel: { path: builtFile('guest.elf'), append },
+      boot: { kind: 'kernel', path: builtFile('guest.elf'), append },
       ...config,
     });
     return new GuestVm(engine, id);

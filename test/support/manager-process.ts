@@ -89,5 +89,9 @@ export function managerLog(): string {
 
 /** The embedded guest; it waits at its prompt, or does what `append` says. */
 export function guest(name: string, append = '') {
-  return { name, memory: { bytes: 32 * 2 ** 20 }, kernel: { path: builtFile('guest.elf'), append } };
+  return {
+    name,
+    memory: { bytes: 32 * 2 ** 20 },
+    boot: { kind: 'kernel' as const, path: builtFile('guest.elf'), append },
+  };
 }

@@ -4,13 +4,13 @@ import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
 /** The same machine for a manager, whose working folder is another: with this process's paths in full. */
 export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInput {
-  const { kernel, devices } = config;
+  const { boot, devices } = config;
   return {
     ...config,
-    kernel: {
-      ...kernel,
-      path: resolve(kernel.path),
-      ...(kernel.initrd !== undefined && { initrd: resolve(kernel.initrd) }),
+    boot: {
+      ...boot,
+      path: resolve(boot.path),
+      ...(boot.initrd !== undefined && { initrd: resolve(boot.initrd) }),
     },
     ...(devices && {
       devices: devices.map(device => {

@@ -6,6 +6,21 @@ const MiB = 2 ** 20;
 
 const part = z.int().min(1, 'at least 1').max(64, 'at most 64');
 
+const path = z.string().min(1, 'the path is empty');
+
+/** A kernel that is loaded into RAM, and entered with its own boot protocol. */
+const kernelBoot = z.strictObject({
+  kind: z.literal('kernel'),
+  path,
+  initrd: path.optional(),
+  /** For a multiboot kernel, in place of an initrd: files, each with its command line. */
+  modules: z
+    .array(z.strictObject({ path, commandLine: z.string() }))
+    .max(64, 'at most 64 modules')
+    .default([]),
+  append: z.string().default(''),
+});
+
 const fields = z.strictObject({
   name: z
     .string()
@@ -45,16 +60,8 @@ const fields = z.strictObject({
     )
     .max(16, 'at most 16 nodes')
     .default([]),
-  kernel: z.strictObject({
-    path: z.string().min(1, 'the path is empty'),
-    initrd: z.string().min(1, 'the path is empty').optional(),
-    /** For a multiboot kernel, in place of an initrd: files, each with its command line. */
-    modules: z
-      .array(z.strictObject({ path: z.string().min(1, 'the path is empty'), commandLine: z.string() }))
-      .max(64, 'at most 64 modules')
-      .default([]),
-    append: z.string().default(''),
-  }),
+  /** What the machine boots, and how. */
+  boot: z.discriminatedUnion('kind', [kernelBoot]),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
   devices: z.array(deviceConfig).max(64, 'at most 64 devices').default([]),
   /** A named CPU model (`Haswell`); the host's own CPU if absent. */
@@ -109,6 +116,7 @@ function checkNuma(
 }
 
 export type MachineConfig = z.output<typeof machineConfig>;
+export type BootConfig = MachineConfig['boot'];
 export type MachineConfigInput = z.input<typeof machineConfig>;
 
 /** The path of a configuration key, and what was expected there. */

@@ -1,14 +1,13 @@
 import { type BusOptions, PortBus } from '../../devices/bus.ts';
-import type { BuiltDevice, DeviceType } from '../../devices/device-type.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
-import { PciHost } from '../../devices/pci/pci-host.ts';
 import { deviceTable } from '../../devices/registry.ts';
-import { buildAcpiTables, RSDP_FILE } from '../acpi/acpi-tables.ts';
+import { RSDP_FILE } from '../acpi/acpi-tables.ts';
 import { loadTables } from '../acpi/table-loader.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
-import type { ImageFile, ImagePurpose } from '../boot/image-file.ts';
-import { loadKernel } from '../boot/load-kernel.ts';
+import type { ImagePurpose } from '../boot/image-file.ts';
+import { loadGuest } from '../boot/load-guest.ts';
+import { Chipset } from '../chipset/chipset.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import { apicIdsOf } from '../cpu/cpu-topology.ts';
 import { cpuTopology, createVcpus } from '../cpu/machine-vcpus.ts';
@@ -31,7 +30,6 @@ import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import { type MachineHost, machineServices } from './services.ts';
 import { mark } from './start-trace.ts';
-import type { DeviceLabel } from './topology.ts';
 
 /** What a machine is built on: its native side, its loop, its counters, and its callbacks. */
 export type MachineBase = MachineHost & {
@@ -44,8 +42,7 @@ export type MachineBase = MachineHost & {
 export type Machine = {
   readonly vcpus: readonly VcpuFd[];
   readonly buses: Buses;
-  readonly devices: readonly BuiltDevice[];
-  readonly labels: readonly DeviceLabel[];
+  readonly chipset: Chipset;
   readonly queues: QueueThreads;
 };
 
@@ -67,17 +64,16 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   const queues = new QueueThreads(native);
   const services = machineServices(base, { vm, memory, interrupts, queues });
   const buses: Buses = { ports: new PortBus(bus), memory: space };
-  const mmio64 = mmio64Window(ram);
-  const pci = pciHost(buses, services, mmio64);
-  const parts = addDevices(config, services, buses, pci);
+  const last = ram.regions.at(-1)!;
+  const chipset = new Chipset({ ...buses, services, ramEnd: last.address + last.size });
+  addDevices(config, services, chipset);
 
   mark('devices');
-  const entry = loadGuest(config, base.files, memory, mmio64, pci, parts);
+  const entry = boot(config, base.files, memory, chipset);
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
-  const devices = parts.map(({ built }) => built);
-  return { vcpus, buses, devices, labels: parts.map(({ label }) => label), queues };
+  return { vcpus, buses, chipset, queues };
 }
 
 function createVm(kvm: Kvm, space: AddressSpace): VmFd {
@@ -91,104 +87,22 @@ function createVm(kvm: Kvm, space: AddressSpace): VmFd {
   return vm;
 }
 
-type Window = { readonly start: number; readonly size: number };
-
-/** The window of 64-bit BARs: above RAM and everything else. */
-function mmio64Window(ram: GuestRam): Window {
-  const last = ram.regions.at(-1)!;
-  const ramEnd = Math.max(last.address + last.size, layout.HIGH_RAM_START);
-  const start = Math.ceil(ramEnd / layout.PCI_MMIO64_ALIGN) * layout.PCI_MMIO64_ALIGN;
-  return { start, size: layout.PCI_MMIO64_SIZE };
-}
-
-function pciHost(buses: Buses, services: MachineServices, memory64: Window): PciHost {
-  return new PciHost({
-    ...buses,
-    configPort: layout.PORT.pciConfigAddress,
-    ecam: layout.ECAM,
-    windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64 },
-    interrupts: {
-      first: layout.PCI_INTX_GSI,
-      count: layout.PCI_INTX_GSIS,
-      line: gsi => services.interruptLine(gsi),
-    },
-    request: services.request,
+/** Creates the devices that every machine has, and those of its configuration. */
+function addDevices({ devices }: MachineConfig, services: MachineServices, chipset: Chipset): void {
+  const names = deviceTable.names(devices);
+  for (const type of deviceTable.builtinBeside(devices)) chipset.attach(type, type.create(services));
+  devices.forEach((options, index) => {
+    const built = deviceTable.create(services, options, names[index]!);
+    chipset.attach(deviceTable.rowOf(options), built);
   });
+  chipset.pci.assign();
 }
 
-type Part = { readonly built: BuiltDevice; readonly label: DeviceLabel };
-
-function addDevices(
-  config: MachineConfig,
-  services: MachineServices,
-  buses: Buses,
-  pci: PciHost,
-): readonly Part[] {
-  const names = deviceTable.names(config.devices);
-  const made = [
-    ...deviceTable.builtinBeside(config.devices).map(type => ({ type, built: type.create(services) })),
-    ...config.devices.map((options, index) => ({
-      type: deviceTable.rowOf(options),
-      built: deviceTable.create(services, options, names[index]!),
-    })),
-  ];
-  const parts = made.map(({ type, built }) => {
-    const { device, ports = [], pci: fn } = built;
-    for (const { start, size, handler } of ports) buses.ports.claim(device.name, start, size, handler);
-    const slot = fn === undefined ? null : pci.plug(fn);
-    return { built, label: labelOf(type, built, slot) };
-  });
-  pci.assign();
-  return parts;
-}
-
-/** @param slot of PCI bus 0 */
-function labelOf(
-  { type, title, backend }: DeviceType,
-  { device, facts = [] }: BuiltDevice,
-  slot: number | null,
-): DeviceLabel {
-  const pci = slot === null ? null : `00:${slot.toString(16).padStart(2, '0')}.0`;
-  return { name: device.name, type, title, backend: backend ?? null, pci, facts };
-}
-
-/** Loads ACPI tables, kernel, initrd and command line into RAM. */
-function loadGuest(
-  config: MachineConfig,
-  files: HostFiles,
-  memory: GuestMemory,
-  mmio64: Window,
-  pci: PciHost,
-  parts: readonly Part[],
-): BootEntry {
-  const intxSlots = pci.root.functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot);
+/** Loads the ACPI tables, and what the machine boots, into RAM. */
+function boot(config: MachineConfig, files: HostFiles, memory: GuestMemory, chipset: Chipset): BootEntry {
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
-  const acpi = buildAcpiTables({
-    parts: parts.flatMap(({ built: { acpi } }) => acpi ?? []),
-    apicIds: apicIdsOf(cpuTopology(config)),
-    mmio64,
-    intxSlots,
-    ...(numa && { numa }),
-  });
-  const placed = loadTables(acpi, memory, layout.ACPI_TABLES);
-
-  const images: ImageFile[] = [];
-  const open = (path: string, purpose: ImagePurpose) => {
-    const image = files.openImage(path, purpose);
-    images.push(image);
-    return image;
-  };
-  try {
-    const { path, initrd, modules, append } = config.kernel;
-    return loadKernel({
-      kernel: open(path, 'kernel'),
-      initrd: initrd === undefined ? null : open(initrd, 'initrd'),
-      modules: modules.map(({ path, commandLine }) => ({ image: open(path, 'module'), commandLine })),
-      commandLine: append,
-      memory,
-      rsdp: placed.get(RSDP_FILE)!,
-    });
-  } finally {
-    for (const image of images) image.close();
-  }
+  const tables = chipset.acpiTables({ apicIds: apicIdsOf(cpuTopology(config)), ...(numa && { numa }) });
+  const placed = loadTables(tables, memory, layout.ACPI_TABLES);
+  const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
+  return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)! });
 }

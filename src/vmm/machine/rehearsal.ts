@@ -19,7 +19,7 @@ const CONFIG: MachineConfig = {
   cpus: 1,
   memory: { bytes: 4 * MiB, mergeable: false },
   numa: [],
-  kernel: { path: '', modules: [], append: 'quiet run="exit 0"' },
+  boot: { kind: 'kernel', path: '', modules: [], append: 'quiet run="exit 0"' },
   devices: [{ type: 'virtio-rng' }],
   cpuFeatures: { add: [], remove: [] },
   cpuEnforce: false,
@@ -37,7 +37,7 @@ export function rehearse(managerFd: number): MachineEnd {
   const counters = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(SHAPE).bytes));
   writeHeader(counters, SHAPE);
   const report = new MachineReport();
-  const config = { ...CONFIG, kernel: { ...CONFIG.kernel, path: builtFile('guest.elf') } };
+  const config = { ...CONFIG, boot: { ...CONFIG.boot, path: builtFile('guest.elf') } };
   return runMachine(config, counters, report, new RehearsalLink(managerFd, report), {});
 }
 

@@ -151,7 +151,7 @@ export class MachineRunner {
     // The last counts stay on screens.
     this.#blocks.keep();
     this.#native.requestStopOfAllQueues();
-    for (const { device } of this.#machine?.devices ?? []) device.close?.();
+    for (const { device } of this.#machine?.chipset.devices ?? []) device.close?.();
     for (const slot of this.#native.stuckQueues) {
       const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);
       if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
@@ -159,10 +159,10 @@ export class MachineRunner {
     this.#native.destroy();
   }
 
-  #reportTopology({ labels, vcpus }: Machine): void {
+  #reportTopology({ chipset, vcpus }: Machine): void {
     this.#report.built({
       ...this.#blocks.labels,
-      devices: labels,
+      devices: chipset.labels,
       consoles: this.#consoles.labels,
       vcpus: vcpus.length,
       pinning: this.#pinning,
@@ -322,8 +322,7 @@ export class MachineRunner {
 }
 
 /** @returns whether the guest notices it */
-function pressPowerButton({ devices }: Machine): boolean {
-  const buttons = devices.flatMap(({ capabilities }) => capabilities?.powerButton ?? []);
-  for (const button of buttons) button.press();
-  return buttons.some(({ enabled }) => enabled);
+function pressPowerButton({ chipset: { powerButton } }: Machine): boolean {
+  powerButton.press();
+  return powerButton.enabled;
 }

@@ -73,7 +73,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
   });
 
   test('that dies while it builds its machine fails the start', async () => {
-    const started = engine.start({ name: 'victim', kernel: { path: builtFile('guest.elf') } });
+    const started = engine.start({ name: 'victim', boot: { kind: 'kernel', path: builtFile('guest.elf') } });
     const { pid } = engine.vms().find(({ name }) => name === 'victim')!;
     process.kill(pid!, 'SIGKILL');
     await expect(started).rejects.toThrow(`its process ${pid} was ended by SIGKILL`);

@@ -86,7 +86,9 @@ describe('a remote engine', () => {
     for (const action of ['pause', 'resume', 'reset', 'powerButton', 'kill', 'restart', 'remove'] as const)
       await expect(engine[action]('web')).rejects.toThrow('attached read-only');
     await expect(engine.define('a', '', { replace: true })).rejects.toThrow('attached read-only');
-    await expect(engine.start({ name: 'a', kernel: { path: 'k' } })).rejects.toThrow('attached read-only');
+    await expect(engine.start({ name: 'a', boot: { kind: 'kernel', path: 'k' } })).rejects.toThrow(
+      'attached read-only',
+    );
     let printed = '';
     const link = engine.openConsole('web', { printed: bytes => (printed += Buffer.from(bytes)) });
     rig.engine.print('web', 'hello');

@@ -97,7 +97,7 @@ describe(`${VMS} VMs watched once a second`, () => {
         await engine.start({
           name: `guest-${index}`,
           memory: { bytes: 32 * 2 ** 20 },
-          kernel: { path: builtFile('guest.elf'), append: 'run="demo"' },
+          boot: { kind: 'kernel', path: builtFile('guest.elf'), append: 'run="demo"' },
           devices: [{ type: 'virtio-rng' }],
         });
       }

@@ -22,7 +22,7 @@ withOwnFolders();
 const ID = '0123abcd';
 const TOKEN = 'f'.repeat(32);
 const HELLO = { kind: 'hello', protocol: PROTOCOL, version: '9.9.9', token: TOKEN };
-const config = parseMachineConfig({ name: 'web', kernel: { path: '/boot/vmlinux' } });
+const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } });
 const program = join(import.meta.dirname, '../../support/false-machine.ts');
 
 let folder: string;

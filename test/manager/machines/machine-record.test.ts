@@ -32,7 +32,7 @@ function recordOf(change: Partial<MachineRecord> = {}): MachineRecord {
     token: '0'.repeat(32),
     startedAt: 1000,
     uid: null,
-    config: parseMachineConfig({ name: 'web', kernel: { path: '/boot/vmlinux' } }),
+    config: parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } }),
     ...change,
   };
 }

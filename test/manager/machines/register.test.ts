@@ -15,7 +15,7 @@ import { withOwnFolders } from '../../support/manager-process.ts';
 withOwnFolders();
 
 const take = placesWith(null);
-const config = parseMachineConfig({ name: 'web', kernel: { path: '/boot/vmlinux' } });
+const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } });
 const launch = { config, startedAt: 1000 };
 const files = (folder: string) => (existsSync(folder) ? readdirSync(folder).sort() : []);
 const held = () => [files(managerPaths().machines), files(join(managerPaths().runtime, 'vms'))];

@@ -43,7 +43,7 @@ function guest(disk: string, commands: string): void {
   const config = parseMachineConfig({
     name: 'guest',
     memory: { bytes: 32 * MiB },
-    kernel: { path: builtFile('guest.elf'), append: `run="${commands}"` },
+    boot: { kind: 'kernel', path: builtFile('guest.elf'), append: `run="${commands}"` },
     devices: [{ type: 'virtio-blk', path: disk }],
   });
   const report = new MachineReport();

@@ -6,7 +6,7 @@ import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { GuestVm, resultOf } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 
-const kernel = { path: 'vmlinux' };
+const boot = { kind: 'kernel' as const, path: 'vmlinux' };
 
 const engines: LocalEngine[] = [];
 const newEngine = () => {
@@ -73,7 +73,7 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
 describe('a configuration', () => {
   const problems = (config: object) => {
     try {
-      parseMachineConfig({ name: 'guest', kernel, ...config });
+      parseMachineConfig({ name: 'guest', boot, ...config });
       return null;
     } catch (error) {
       return (error as Error).message;
@@ -93,7 +93,7 @@ describe('a configuration', () => {
   });
 
   test('has either mergeable memory or huge pages', () => {
-    const { memory } = parseMachineConfig({ name: 'guest', kernel });
+    const { memory } = parseMachineConfig({ name: 'guest', boot });
     expect(memory).toEqual({ bytes: 256 * 2 ** 20, mergeable: false });
     expect(problems({ memory: { bytes: 2 ** 30, hugepages: '2M', mergeable: true } })).toBe(
       'memory.mergeable: the kernel never merges huge pages: remove one of the two',

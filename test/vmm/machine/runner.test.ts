@@ -11,7 +11,7 @@ import { linkWith, saidBy } from '../../support/machine-link.ts';
 const config = parseMachineConfig({
   name: 'guest',
   memory: { bytes: 32 * 2 ** 20 },
-  kernel: { path: builtFile('guest.elf') },
+  boot: { kind: 'kernel', path: builtFile('guest.elf') },
 });
 
 const runners: MachineRunner[] = [];
@@ -63,8 +63,8 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with several commands at once')
 
 /** The end of a machine whose guest carries out `command`. */
 function endOf(command: string, more: Partial<MachineConfig>) {
-  const kernel = { ...config.kernel, append: `run="${command}"` };
-  return machineWith({ kernel, ...more }).runner.run();
+  const boot = { ...config.boot, append: `run="${command}"` };
+  return machineWith({ boot, ...more }).runner.run();
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {

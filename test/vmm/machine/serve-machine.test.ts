@@ -9,7 +9,7 @@ import { socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../../src/vmm/native/unix-socket.ts';
 import { isOpen } from '../../support/fds.ts';
 
-const MISSING = { name: 'web', kernel: { path: '/nowhere/vmlinux' } };
+const MISSING = { name: 'web', boot: { kind: 'kernel', path: '/nowhere/vmlinux' } } as const;
 
 function build(change: Partial<MachineConfigInput> = {}): ToMachine {
   const config = parseMachineConfig({ ...MISSING, ...change });

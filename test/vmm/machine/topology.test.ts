@@ -18,8 +18,8 @@ function topologyOf(devices: MachineConfigInput['devices']): Topology {
   const counters = allocateCounters({ vcpus: 1, queues: 4, regions: 64 });
   const runner = new MachineRunner({ counters, report, link: linkWith() });
   onTestFinished(() => runner.close());
-  const kernel = { path: builtFile('guest.elf') };
-  runner.build(parseMachineConfig({ name: 'guest', memory: { bytes: 32 * MiB }, kernel, devices }));
+  const boot = { kind: 'kernel' as const, path: builtFile('guest.elf') };
+  runner.build(parseMachineConfig({ name: 'guest', memory: { bytes: 32 * MiB }, boot, devices }));
   return saidBy(report).find(message => message.kind === 'topology')!.topology;
 }
 
