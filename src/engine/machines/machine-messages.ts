@@ -111,6 +111,8 @@ const messages = z.discriminatedUnion('kind', [
     error: sentence.nullable(),
     result: z.unknown(),
   }),
+  z.object({ kind: z.literal('handed-over') }),
+  z.object({ kind: z.literal('taken-over'), from: name, stoodStillMs: z.number().min(0) }),
   z.object({ kind: z.literal('ending'), end }),
   z.object({ kind: z.literal('ended'), end }),
 ]);

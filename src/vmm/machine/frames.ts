@@ -8,6 +8,8 @@ export const FRAME = {
   message: 1,
   /** Bytes of a character port: its number in one byte, then what was printed or typed. */
   port: 2,
+  /** Bytes that a message has announced. */
+  bytes: 3,
 } as const;
 
 /** The largest frame that is accepted: a machine with all of its queues and devices labels them in less than a tenth of that. */
@@ -26,6 +28,10 @@ export function portFrame(port: number, bytes: Uint8Array): Uint8Array {
   body[0] = port;
   body.set(bytes, 1);
   return encode(FRAME.port, body);
+}
+
+export function bytesFrame(bytes: Uint8Array): Uint8Array {
+  return encode(FRAME.bytes, bytes);
 }
 
 /** The JSON of a message's frame. @throws when it is none */

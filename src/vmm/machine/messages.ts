@@ -9,7 +9,8 @@ export const PROTOCOL = 2;
 export type ToMachine =
   /**
    * Builds the machine. With it come fds: the memfd of the counters, zeroed; for one that outlives
-   * its manager also the socket that later managers connect to, and the lock of its name.
+   * its manager also the socket that later managers connect to, and the lock of its name; or, for one that takes a machine over,
+   * the socket to the process that has it, which passes the lock.
    */
   | {
       readonly kind: 'build';
@@ -19,6 +20,8 @@ export type ToMachine =
       /** Of a process: the layers that it was started with, and a uid and gid of its own, if it is to have one. */
       readonly layers: readonly Layer[];
       readonly user: { readonly uid: number; readonly gid: number } | null;
+      /** It is taken over from the process that runs it. */
+      readonly takeOver?: boolean;
     }
   | ({ readonly kind: 'command'; readonly id: number } & MachineCommand)
   /** The manager has logged something about this VM: the machine keeps it for a later manager. */
@@ -36,6 +39,8 @@ export type MachineCommands = {
   'power-button': { readonly arguments: Nothing; readonly result: { readonly noticed: boolean } };
   /** Only asks for an answer, which a machine that is held up does not give. */
   ping: { readonly arguments: Nothing; readonly result: null };
+  /** Hands the machine to the process at the other end of the socket that comes with it. There is a reply if that fails, else `handed-over`. */
+  'hand-over': { readonly arguments: Nothing; readonly result: null };
   /** Ends the machine. */
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
 };
@@ -70,12 +75,24 @@ export type FromMachine =
       readonly error: string | null;
       readonly result: unknown;
     }
+  /** The last message of a process whose machine goes on in another one. */
+  | { readonly kind: 'handed-over' }
+  /** The machine of another process goes on in this one. */
+  | ({ readonly kind: 'taken-over' } & TakenOver)
   /** It has stopped, and is being taken apart. */
   | { readonly kind: 'ending'; readonly end: MachineEnd }
   /** The last message: everything the VM held has been released. */
   | { readonly kind: 'ended'; readonly end: MachineEnd };
 
 export type MachineState = 'starting' | 'running' | 'paused';
+
+/** How a machine was handed over. */
+export type TakenOver = {
+  /** The vring that has run it. */
+  readonly from: string;
+  /** From the moment it was asked to stop until it went on. */
+  readonly stoodStillMs: number;
+};
 
 /** What a machine says of itself to a manager that did not start it. */
 export type MachineIdentity = {

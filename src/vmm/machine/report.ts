@@ -1,26 +1,70 @@
 import type { Layer } from '../confinement/layer.ts';
 import { EventLimit } from './event-limit.ts';
 import { messageFrame, portFrame } from './frames.ts';
-import type { FromMachine, MachineEnd, MachineEvent, MachineIdentity, MachineState } from './messages.ts';
+import type {
+  FromMachine,
+  MachineEnd,
+  MachineEvent,
+  MachineIdentity,
+  MachineState,
+  TakenOver,
+} from './messages.ts';
 import { Scrollback } from './scrollback.ts';
 import type { Topology } from './topology.ts';
 
 /** What is kept of what each port printed. */
-const SCROLLBACK_BYTES = 64 * 1024;
+export const SCROLLBACK_BYTES = 64 * 1024;
 /** What one frame carries of it. */
 const PIECE_BYTES = 16 * 1024;
 /** Events kept for a later manager. */
 export const KEPT_EVENTS = 200;
 
 type Reply = Extract<FromMachine, { kind: 'reply' }>;
-type Part = 'created' | 'topology' | 'confinement' | 'state' | 'broken' | 'disk-errors' | 'ending' | 'ended';
+type Part =
+  | 'created'
+  | 'topology'
+  | 'confinement'
+  | 'state'
+  | 'broken'
+  | 'disk-errors'
+  | 'taken-over'
+  | 'handed-over'
+  | 'ending'
+  | 'ended';
 /** In the order in which they are sent, before and after everything else. */
-const FIRST: readonly Part[] = ['created', 'topology', 'confinement', 'state', 'broken', 'disk-errors'];
+const FIRST: readonly Part[] = [
+  'taken-over',
+  'created',
+  'topology',
+  'confinement',
+  'state',
+  'broken',
+  'disk-errors',
+];
 const LAST: readonly Part[] = ['ending', 'ended'];
+/** News for the manager that sees it; a later one has nothing of it. */
+const ONCE: ReadonlySet<Part> = new Set<Part>(['created', 'taken-over', 'handed-over']);
 
 /** `known`: to the manager. */
 type KeptEvent = { readonly event: MachineEvent; readonly known: boolean };
 type Port = { readonly printed: Scrollback; sent: number; taken: number };
+
+/** What another process has to know, to go on where this one has stopped saying it. */
+export type ReportState = {
+  readonly ports: readonly {
+    readonly port: number;
+    /** Bytes that it has printed; `bytes` has the last of them. */
+    readonly total: number;
+    readonly bytes: Uint8Array;
+    /** Of them, bytes that the manager has been sent. */
+    readonly sent: number;
+    /** Bytes of input that the guest has taken and the manager has not been told of. */
+    readonly taken: number;
+  }[];
+  readonly events: readonly KeptEvent[];
+  readonly broken: Readonly<Record<string, string>>;
+  readonly diskErrors: Readonly<Record<string, string>>;
+};
 
 /**
  * What a machine has to say, in its present state: its manager may be slow, or gone. What changes is sent as it is by then,
@@ -41,6 +85,9 @@ export class MachineReport {
   #diskErrors: Readonly<Record<string, string>> = {};
   #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
+  /** Another process says the rest. */
+  #isFrozen = false;
+  #takenOver: TakenOver | null = null;
 
   /** For a manager in the same process. */
   created(vm: number): void {
@@ -124,6 +171,50 @@ export class MachineReport {
     this.#replies.push({ kind: 'reply', id, error, result });
   }
 
+  /** From here on only replies are sent, until `thaw`. @returns what another process may go on from */
+  freeze(): ReportState {
+    this.#isFrozen = true;
+    return {
+      ports: Array.from(this.#ports, ([port, { printed, sent, taken }]) => ({
+        port,
+        total: printed.total,
+        bytes: printed.read(),
+        sent,
+        taken,
+      })),
+      events: this.#events,
+      broken: this.#broken,
+      diskErrors: this.#diskErrors,
+    };
+  }
+
+  thaw(): void {
+    this.#isFrozen = false;
+  }
+
+  /** The other process goes on: the manager is told so, and nothing more after that. */
+  handedOver(): void {
+    this.#unsent.add('handed-over');
+  }
+
+  /** Goes on where another process has stopped: what the manager has been sent is not sent again. */
+  takenOver({ ports, events, broken, diskErrors }: ReportState, how: TakenOver): void {
+    for (const { port: number, total, bytes, sent, taken } of ports) {
+      const port = this.#port(number);
+      port.printed.continueAt(total, bytes);
+      port.sent = Math.min(sent, total);
+      port.taken = taken;
+    }
+    // This process may have warned of something since it was started.
+    const own = this.#events;
+    this.#events = [];
+    for (const event of [...events, ...own]) this.#keep(event);
+    this.#broken = broken;
+    this.#diskErrors = diskErrors;
+    this.#takenOver = how;
+    for (const part of ['broken', 'disk-errors', 'taken-over'] as const) this.#unsent.add(part);
+  }
+
   /** There is another manager, which knows nothing of it: everything is to be sent. @returns the first frame */
   beginAgain(identity: MachineIdentity): Uint8Array {
     this.#replies = [];
@@ -133,12 +224,16 @@ export class MachineReport {
       port.taken = 0;
     }
     this.#unsent.clear();
-    for (const part of [...FIRST, ...LAST]) if (part !== 'created') this.#unsent.add(part);
+    for (const part of [...FIRST, ...LAST]) if (!ONCE.has(part)) this.#unsent.add(part);
     return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
   }
 
   /** The next frame to send; null: there is nothing more to say for now. */
   next(): Uint8Array | null {
+    if (this.#isFrozen) {
+      const last = this.#replies.shift() ?? this.#part('handed-over');
+      return last === null ? null : messageFrame(last);
+    }
     const message = this.#nextMessage();
     if (message !== null) return messageFrame(message);
     for (const [number, port] of this.#ports) {
@@ -179,6 +274,10 @@ export class MachineReport {
         return { kind: 'broken', broken: this.#broken };
       case 'disk-errors':
         return { kind: 'disk-errors', diskErrors: this.#diskErrors };
+      case 'taken-over':
+        return this.#takenOver === null ? null : { kind: 'taken-over', ...this.#takenOver };
+      case 'handed-over':
+        return { kind: 'handed-over' };
       case 'ending':
         return this.#ending === null ? null : { kind: 'ending', end: this.#ending };
       case 'ended':

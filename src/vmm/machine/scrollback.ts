@@ -29,6 +29,12 @@ export class Scrollback {
     this.#total += bytes.length;
   }
 
+  /** Becomes a copy of another one, to which `total` bytes were appended and whose last are `bytes`. */
+  continueAt(total: number, bytes: Uint8Array): void {
+    this.#total = Math.max(0, total - bytes.length);
+    this.append(bytes);
+  }
+
   clear(): void {
     this.#total = 0;
   }

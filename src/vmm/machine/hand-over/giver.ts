@@ -1,0 +1,159 @@
+import type { Cancel, Clock } from '../../../devices/device.ts';
+import type { FdWatcher } from '../manager-link.ts';
+import { HandOverChannel } from './channel.ts';
+import { type FromTaker, type Offer, parseFromTaker } from './messages.ts';
+
+/** What is handed over. */
+export type GivenMachine = {
+  /** What it is to be built of, with the fds, which stay the giver's. @throws why it cannot be handed over */
+  offer(): { readonly offer: Offer; readonly fds: readonly number[] };
+  /** Stops it; `done` once all of it has. It goes on when the returned function is called. */
+  quiesce(done: () => void): () => void;
+  /** Names of the devices that have not stopped. */
+  readonly holdups: readonly string[];
+  /** While it is quiesced: all that the other process has to know. */
+  state(): Uint8Array;
+};
+
+export type Outcome =
+  /** The machine is the other process's: nothing of it may be touched any more. */
+  | { readonly kind: 'gone' }
+  /** It goes on here. */
+  | { readonly kind: 'failed'; readonly reason: string };
+
+/** How long the other process may take to build the machine, which runs meanwhile, in nanoseconds. */
+export const PREPARE_NS = 10_000_000_000n;
+/** How long the machine may take to stop: usually a few milliseconds. */
+export const STOP_NS = 1_000_000_000n;
+/** How long the other process may take to load the state, while the guest stands still. */
+export const LOAD_NS = 3_000_000_000n;
+
+/** The steps that it waits for. */
+type Step = 'prepare' | 'stop' | 'load' | 'go';
+
+/**
+ * Hands a machine that runs on this thread over to another process. It is over when that process is certain to have `go`, or with the
+ * machine going on here: whatever the other process does, and however it ends.
+ */
+export class Giver {
+  readonly #channel: HandOverChannel;
+  readonly #machine: GivenMachine;
+  readonly #loop: FdWatcher & Pick<Clock, 'at' | 'now'>;
+  readonly #over: (outcome: Outcome) => void;
+  #step: Step = 'prepare';
+  #isOver = false;
+  #release: (() => void) | null = null;
+  #deadline: Cancel = () => {};
+
+  /**
+   * @param fd a connected socket, which is then this object's
+   * @param over called once, maybe before this returns
+   */
+  constructor(
+    fd: number,
+    machine: GivenMachine,
+    loop: FdWatcher & Pick<Clock, 'at' | 'now'>,
+    over: (outcome: Outcome) => void,
+  ) {
+    this.#channel = new HandOverChannel(fd);
+    this.#machine = machine;
+    this.#loop = loop;
+    this.#over = over;
+    this.#try(() => {
+      const { offer, fds } = machine.offer();
+      this.#channel.send(offer, fds);
+      this.#expect(PREPARE_NS, 'the other process has not built the machine in time');
+      this.#watch();
+    });
+  }
+
+  /** Does nothing once it is over. @param reason for the other process, and for the one who wanted this */
+  cancel(reason: string): void {
+    this.#fail(reason);
+  }
+
+  #ready(): void {
+    this.#try(() => {
+      for (const message of this.#channel.receive()) this.#take(parseFromTaker(message));
+      if (this.#isOver) return;
+      this.#channel.flush();
+      this.#proceed();
+    });
+  }
+
+  #take(message: FromTaker): void {
+    if (message.kind === 'failed') this.#fail(message.reason);
+    else if (message.kind === 'prepared' && this.#step === 'prepare') this.#stop();
+    else if (message.kind === 'loaded' && this.#step === 'load') this.#go();
+    else this.#fail('the other process sent a message out of turn');
+  }
+
+  #stop(): void {
+    this.#step = 'stop';
+    this.#expect(STOP_NS, () => {
+      const { holdups } = this.#machine;
+      const what = holdups.length === 0 ? 'its vCPUs do' : `${holdups.join(', ')} does`;
+      return `the VM could not be stopped: ${what} not respond`;
+    });
+    const release = this.#machine.quiesce(() => this.#try(() => this.#stopped()));
+    if (this.#isOver) release();
+    else this.#release = release;
+  }
+
+  #stopped(): void {
+    if (this.#isOver || this.#step !== 'stop') return;
+    this.#step = 'load';
+    this.#expect(LOAD_NS, 'the other process has not loaded the state in time');
+    this.#channel.sendState(this.#machine.state());
+    this.#proceed();
+  }
+
+  #go(): void {
+    this.#step = 'go';
+    this.#channel.send({ kind: 'go' });
+    this.#proceed();
+  }
+
+  /** Looks at what has become of what was sent. */
+  #proceed(): void {
+    if (this.#isOver) return;
+    if (this.#step === 'go' && !this.#channel.isWaiting) this.#finish({ kind: 'gone' });
+    else if (this.#channel.isOver) this.#fail('the other process has ended');
+    else this.#watch();
+  }
+
+  #expect(ns: bigint, late: string | (() => string)): void {
+    this.#deadline();
+    const fail = () => this.#fail(typeof late === 'string' ? late : late());
+    this.#deadline = this.#loop.at(this.#loop.now() + ns, fail);
+  }
+
+  #watch(): void {
+    if (this.#isOver) return;
+    this.#loop.watchFd(this.#channel.fd, this.#channel.isWaiting, () => this.#ready());
+  }
+
+  #try(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#fail((error as Error).message);
+    }
+  }
+
+  #fail(reason: string): void {
+    if (this.#isOver) return;
+    // The other process must not get `go`: it cannot while part of it is here.
+    if (!this.#channel.isWaiting) this.#channel.send({ kind: 'failed', reason });
+    this.#finish({ kind: 'failed', reason });
+    this.#release?.();
+  }
+
+  #finish(outcome: Outcome): void {
+    this.#isOver = true;
+    this.#deadline();
+    this.#loop.unwatchFd(this.#channel.fd);
+    this.#channel.close();
+    this.#over(outcome);
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What the process that has a machine and the one that takes it over say to each other, over a socket that their manager has
+ * made. The guest runs until the last answer is certain to come soon:
+ *
+ *     offer ->             what to build the machine of
+ *           <- prepared    it is built, and its vCPUs are parked
+ *     state ->             the guest has stopped
+ *           <- loaded
+ *     go ->                from here on the machine is the other process's
+ *
+ * Until `go`, either side may say `failed` or close the socket, and the old process goes on.
+ */
+import * as z from 'zod';
+import type { DiskOptions } from '../../../devices/backends/disk.ts';
+import type { OpenDisk } from '../../backends/open-disk.ts';
+
+/** The version of these messages, and of what is in the state apart from the machine's own. */
+export const FORMAT = 1;
+
+/** An open disk, without its fd. */
+export type DiskFacts = Omit<OpenDisk, 'fd'>;
+export type OfferedDisk = { readonly options: DiskOptions; readonly facts: DiskFacts };
+
+/** The fds that come with it: RAM, counters, the lock of the VM's name, then disks and images in the order of their lists. */
+export type Offer = {
+  readonly kind: 'offer';
+  readonly format: number;
+  /** The vring that runs the machine. */
+  readonly version: string;
+  readonly disks: readonly OfferedDisk[];
+  /** Paths of the files that it boots from. */
+  readonly images: readonly string[];
+};
+
+export type FromGiver =
+  | Offer
+  | { readonly kind: 'state'; readonly bytes: Uint8Array }
+  | { readonly kind: 'go' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export type FromTaker =
+  | { readonly kind: 'prepared' }
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+const path = z.string().max(4096);
+const count = z.int().min(0);
+const failed = z.object({ kind: z.literal('failed'), reason: z.string().max(16_384) });
+
+const disk = z.object({
+  options: z.object({
+    path,
+    format: z.literal('raw').optional(),
+    readonly: z.boolean(),
+    cache: z.enum(['writeback', 'none']),
+  }),
+  facts: z.object({ size: count, isBlockDevice: z.boolean(), blockSize: count, canDiscard: z.boolean() }),
+});
+
+const fromGiver = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('offer'),
+    format: count,
+    version: z.string().max(100),
+    disks: z.array(disk).max(256),
+    images: z.array(path).max(100),
+  }),
+  z.object({ kind: z.literal('go') }),
+  failed,
+]);
+
+const fromTaker = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('prepared') }),
+  z.object({ kind: z.literal('loaded') }),
+  failed,
+]);
+
+/** A peer that does not keep to these messages. */
+export class HandOverError extends Error {
+  override readonly name = 'HandOverError';
+}
+
+/** @throws HandOverError; the state comes in frames of its own (channel.ts) */
+export function parseFromGiver(value: unknown): Exclude<FromGiver, { kind: 'state' }> {
+  return parsed(fromGiver, value) as Exclude<FromGiver, { kind: 'state' }>;
+}
+
+/** @throws HandOverError */
+export function parseFromTaker(value: unknown): FromTaker {
+  return parsed(fromTaker, value);
+}
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new HandOverError('the other process sent a message that is not valid');
+}

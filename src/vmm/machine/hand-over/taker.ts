@@ -1,0 +1,129 @@
+import { fstatSync } from 'node:fs';
+import * as libc from '../../native/libc.ts';
+import { waitForFds } from '../../native/unix-socket.ts';
+import { HandOverChannel } from './channel.ts';
+import {
+  FORMAT,
+  type FromGiver,
+  HandOverError,
+  type Offer,
+  type OfferedDisk,
+  parseFromGiver,
+} from './messages.ts';
+
+export type GivenDisk = OfferedDisk & { readonly fd: number };
+
+/** What a machine is built of that another process has. The fds are then the caller's. */
+export type Given = {
+  /** Of the vring that runs it. */
+  readonly version: string;
+  readonly ram: number;
+  readonly counters: number;
+  readonly lock: number;
+  readonly disks: readonly GivenDisk[];
+  readonly images: readonly { readonly path: string; readonly fd: number }[];
+};
+
+/**
+ * Takes a machine over from another process, which may be another version of vring, or in the hands of its guest: what it sends is
+ * checked. Each step waits for the other process, which has the deadlines; it says so, or ends, when it goes on itself.
+ */
+export class Taker {
+  readonly #channel: HandOverChannel;
+  #messages: unknown[] = [];
+
+  /** @param fd a connected socket, which is then this object's */
+  constructor(fd: number) {
+    this.#channel = new HandOverChannel(fd);
+  }
+
+  /** @throws HandOverError */
+  awaitOffer(): Given {
+    const offer = this.#await('offer');
+    if (offer.format !== FORMAT)
+      throw new HandOverError(
+        `vring ${offer.version} hands VMs over in format ${offer.format}, which this version does not know`,
+      );
+    return this.#givenBy(offer);
+  }
+
+  /** The machine is built. @returns its state, encoded. @throws HandOverError */
+  prepared(): Uint8Array {
+    this.#channel.send({ kind: 'prepared' });
+    return this.#await('state').bytes;
+  }
+
+  /** The state is loaded. When this returns, the machine is this process's. @throws HandOverError */
+  loaded(): void {
+    this.#channel.send({ kind: 'loaded' });
+    this.#await('go');
+  }
+
+  /** The machine cannot be taken over. Does nothing once the other process goes on. */
+  fail(reason: string): void {
+    this.#channel.send({ kind: 'failed', reason });
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  #await<Kind extends FromGiver['kind']>(kind: Kind): Extract<FromGiver, { kind: Kind }> {
+    const message = this.#next();
+    if (message.kind === 'failed') throw new HandOverError(message.reason);
+    if (message.kind !== kind) throw new HandOverError('the other process sent a message out of turn');
+    return message as Extract<FromGiver, { kind: Kind }>;
+  }
+
+  #next(): FromGiver {
+    for (;;) {
+      const message = this.#messages.shift();
+      if (message !== undefined) return isState(message) ? message : parseFromGiver(message);
+      if (this.#channel.isOver) throw new HandOverError('the process that runs the VM has ended, or goes on');
+      const { fd, isWaiting } = this.#channel;
+      waitForFds([{ fd, writable: isWaiting }]);
+      this.#channel.flush();
+      this.#messages = this.#channel.receive();
+    }
+  }
+
+  #givenBy({ version, disks, images }: Offer): Given {
+    const taken: number[] = [];
+    const take = (check: (fd: number) => boolean, what: string) => {
+      const fd = this.#channel.takeFd();
+      taken.push(fd);
+      if (!check(fd)) throw new HandOverError(`what the other process passed as ${what} is none`);
+      return fd;
+    };
+    try {
+      return {
+        version,
+        ram: take(isFile, 'memory'),
+        counters: take(isFile, 'counters'),
+        lock: take(isFile, 'a lock'),
+        disks: disks.map(disk => ({
+          ...disk,
+          fd: take(fd => isDisk(fd, disk.facts.isBlockDevice), `the disk ${disk.options.path}`),
+        })),
+        images: images.map(path => ({ path, fd: take(isFile, `the file ${path}`) })),
+      };
+    } catch (error) {
+      for (const fd of taken) libc.close(fd);
+      throw error;
+    }
+  }
+}
+
+/** The channel has checked it. */
+function isState(message: unknown): message is Extract<FromGiver, { kind: 'state' }> {
+  return (message as { readonly kind?: unknown } | null)?.kind === 'state';
+}
+
+function isFile(fd: number): boolean {
+  return fstatSync(fd).isFile();
+}
+
+function isDisk(fd: number, isBlockDevice: boolean): boolean {
+  const stats = fstatSync(fd);
+  return isBlockDevice ? stats.isBlockDevice() : stats.isFile();
+}

@@ -1,0 +1,198 @@
+import { mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bytesFrame, messageFrame, portFrame } from '../../../../src/vmm/machine/frames.ts';
+import { HandOverChannel } from '../../../../src/vmm/machine/hand-over/channel.ts';
+import { FORMAT, type Offer } from '../../../../src/vmm/machine/hand-over/messages.ts';
+import { Taker } from '../../../../src/vmm/machine/hand-over/taker.ts';
+import { close, memfdCreate, socketPair } from '../../../../src/vmm/native/libc.ts';
+import { sendNow } from '../../../../src/vmm/native/unix-socket.ts';
+import { MAX_STATE_BYTES } from '../../../../src/vmm/snapshot/state-codec.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const DISK = {
+  options: { path: '/disk.img', readonly: false, cache: 'writeback' },
+  facts: { size: 4096, isBlockDevice: false, blockSize: 512, canDiscard: true },
+} as const;
+const OFFER: Offer = {
+  kind: 'offer',
+  format: FORMAT,
+  version: '1.0.0',
+  disks: [DISK],
+  images: ['/boot/vmlinux'],
+};
+const STATE = Buffer.from('the state');
+
+let before: number;
+let giver: HandOverChannel;
+let raw: number;
+let taker: Taker;
+let own: number[];
+const openFds = () => readdirSync('/proc/self/fd').length;
+
+beforeEach(() => {
+  before = openFds();
+  const [ours, theirs] = socketPair();
+  giver = new HandOverChannel(ours);
+  raw = ours;
+  taker = new Taker(theirs);
+  own = Array.from({ length: 5 }, () => memfdCreate('given'));
+});
+afterEach(() => {
+  taker.close();
+  giver.close();
+  for (const fd of own) close(fd);
+  expect(openFds()).toBe(before);
+});
+
+/** What the giver would say in turn is sent ahead: the taker blocks its thread. */
+function offered(change: Partial<Offer> = {}, fds = own): void {
+  giver.send({ ...OFFER, ...change }, fds);
+}
+
+function taken() {
+  const given = taker.awaitOffer();
+  for (const fd of [
+    given.ram,
+    given.counters,
+    given.lock,
+    ...[...given.disks, ...given.images].map(({ fd }) => fd),
+  ])
+    close(fd);
+  return given;
+}
+
+describe('who takes a machine over', () => {
+  test('gets what to build it of, its state, and then the machine', () => {
+    offered();
+    giver.sendState(STATE);
+    giver.send({ kind: 'go' });
+    const { version, disks, images } = taken();
+    expect({ version, disks, images }).toEqual({
+      version: '1.0.0',
+      disks: [{ ...DISK, fd: expect.any(Number) }],
+      images: [{ path: '/boot/vmlinux', fd: expect.any(Number) }],
+    });
+    expect(Buffer.from(taker.prepared())).toEqual(STATE);
+    taker.loaded();
+    expect(giver.receive()).toEqual([{ kind: 'prepared' }, { kind: 'loaded' }]);
+  });
+
+  test('tells the other process why it cannot', () => {
+    taker.fail('there is no memory');
+    expect(giver.receive()).toEqual([{ kind: 'failed', reason: 'there is no memory' }]);
+  });
+
+  /** What comes before each step, and the steps up to it. */
+  const STEPS = {
+    'an offer': () => [() => void taker.awaitOffer()],
+    'the state': () => {
+      offered();
+      taken();
+      return [() => void taker.prepared()];
+    },
+    'the machine': () => {
+      offered();
+      giver.sendState(STATE);
+      taken();
+      return [() => void taker.prepared(), () => taker.loaded()];
+    },
+  };
+
+  describe.each(Object.entries(STEPS))('and waits for %s gives up', (step, prepare) => {
+    const run = (steps: readonly (() => void)[]) => () => {
+      for (const step of steps) step();
+    };
+
+    test('when the other process ends, or goes on itself', () => {
+      const steps = prepare();
+      giver.close();
+      expect(run(steps)).toThrow('the process that runs the VM has ended, or goes on');
+    });
+
+    test.each([
+      ['says so', { kind: 'failed', reason: 'it was stopped' }, 'it was stopped'],
+      ['sends a message out of turn', step === 'an offer' ? { kind: 'go' } : OFFER, 'a message out of turn'],
+      ['sends a message that is none', { kind: 'nonsense' }, 'a message that is not valid'],
+      ['sends no object', null, 'what is no message'],
+    ])('when it %s', (_, message, reason) => {
+      const steps = prepare();
+      sendNow(raw, messageFrame(message));
+      expect(run(steps)).toThrow(reason);
+    });
+  });
+});
+
+describe('an offer is refused', () => {
+  test('in a format that is not known', () => {
+    offered({ format: FORMAT + 1, version: '9.9.9' });
+    expect(() => taker.awaitOffer()).toThrow('vring 9.9.9 hands VMs over in format');
+  });
+
+  test.each([0, 2, 4])('with %i of its files', count => {
+    offered({}, own.slice(0, count));
+    expect(() => taker.awaitOffer()).toThrow('did not pass all of its files');
+  });
+
+  test('with something else than files', () => {
+    const folder = join(temporaryFolder(), 'folder');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'file'), '');
+    for (let wrong = 0; wrong < own.length; wrong++) {
+      const [ours, theirs] = socketPair();
+      const channel = new HandOverChannel(ours);
+      const other = new Taker(theirs);
+      const directory = openSync(folder, 'r');
+      channel.send(OFFER, own.with(wrong, directory));
+      expect(() => other.awaitOffer()).toThrow('is none');
+      close(directory);
+      channel.close();
+      other.close();
+    }
+  });
+
+  test.each([
+    ['too many disks', { disks: new Array(257).fill(DISK) }],
+    ['a disk of a strange format', { disks: [{ ...DISK, options: { ...DISK.options, format: 'vhd' } }] }],
+    ['a negative size', { disks: [{ ...DISK, facts: { ...DISK.facts, size: -1 } }] }],
+    ['a path that is too long', { images: ['x'.repeat(5000)] }],
+  ])('with %s', (_, change) => {
+    offered(change as never);
+    expect(() => taker.awaitOffer()).toThrow('a message that is not valid');
+  });
+});
+
+describe('a state is refused', () => {
+  test.each([
+    ['of no bytes', 0],
+    ['of half a byte', 1.5],
+    ['that is too long', MAX_STATE_BYTES + 1],
+    ['of a length that is none', 'many'],
+  ])('%s', (_, bytes) => {
+    sendNow(raw, messageFrame({ kind: 'state', bytes }));
+    expect(() => taker.prepared()).toThrow('a length that is not valid');
+  });
+
+  test('that has more bytes than it says', () => {
+    sendNow(raw, messageFrame({ kind: 'state', bytes: 3 }));
+    sendNow(raw, bytesFrame(Buffer.from('four')));
+    expect(() => taker.prepared()).toThrow('more than its state');
+  });
+
+  test('that nobody has announced', () => {
+    sendNow(raw, bytesFrame(Buffer.from('four')));
+    expect(() => taker.prepared()).toThrow('more than its state');
+  });
+
+  test('that is broken off', () => {
+    sendNow(raw, messageFrame({ kind: 'state', bytes: 3 }));
+    sendNow(raw, messageFrame({ kind: 'go' }));
+    expect(() => taker.prepared()).toThrow('broke off its state');
+  });
+
+  test('in frames that are none of these', () => {
+    sendNow(raw, portFrame(0, Buffer.from('x')));
+    expect(() => taker.prepared()).toThrow('a kind that is not known');
+    sendNow(raw, Buffer.from([0, 0, 0, 0]));
+  });
+});
