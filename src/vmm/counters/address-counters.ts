@@ -41,11 +41,11 @@ export class AddressCounters {
 
   /** @param ns spent in the device model */
   read(region: number, address: number, ns: number): void {
-    this.#count(this.#entry(region, address), ADDRESS.reads, ns);
+    this.#count(this.entry(region, address), ADDRESS.reads, ns);
   }
 
   written(region: number, address: number, ns: number): void {
-    this.#count(this.#entry(region, address), ADDRESS.writes, ns);
+    this.#count(this.entry(region, address), ADDRESS.writes, ns);
   }
 
   /** Drops the addresses of a region. */
@@ -66,7 +66,7 @@ export class AddressCounters {
   }
 
   /** The first word of an address's entry, which is added if there is room. */
-  #entry(region: number, address: number): number {
+  entry(region: number, address: number): number {
     const low = address >>> 0;
     const high = (((region + 1) << HIGH_BITS) | (address / 2 ** 32)) >>> 0;
     let forgotten = -1;
