@@ -1,6 +1,5 @@
 import type { Backends } from './backends/backends.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
-import type { DeviceMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
@@ -8,11 +7,6 @@ import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 /** What a machine offers its devices. Use it only on the machine thread. */
 export interface MachineServices {
   readonly memory: GuestMemory;
-  /**
-   * Memory that the guest reaches directly, and with `rom` cannot write, once the device shows it. All zero.
-   * @param name unique in the machine: `vga0 memory`. @param size a multiple of 4096
-   */
-  allocateMemory(name: string, size: number, kind: 'device' | 'rom'): DeviceMemory;
   readonly clock: Clock;
   readonly events: EventLoop;
   readonly request: RequestMachine;

@@ -26,6 +26,15 @@ export type PressedButton = {
   readonly noticed: boolean;
 };
 
+/** A VM that goes on in a new process of the installed vring. */
+export type Upgraded = {
+  /** The vring that has run it. */
+  readonly from: string;
+  readonly to: string;
+  /** How long its guest stood still. */
+  readonly stoodStillMs: number;
+};
+
 /** Why a power button does nothing, about its VM. */
 export const BUTTON_OFF =
   'its guest has not turned the power button on: it has no ACPI driver, or has not loaded it yet';
@@ -68,6 +77,11 @@ export interface Engine {
   reset(id: string): Promise<void>;
   /** The ACPI power button: the guest decides. */
   powerButton(id: string): Promise<PressedButton>;
+  /**
+   * Hands a VM that runs or is paused to a new process of this vring, in which it goes on.
+   * @throws why it goes on in its present process
+   */
+  upgrade(id: string): Promise<Upgraded>;
   /** Ends the VM at once; resolves when its threads, files and memory are gone. */
   kill(id: string): Promise<void>;
   /** Starts a VM that is off or crashed: from its definition as it is on disk now, or with the same configuration. */

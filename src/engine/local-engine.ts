@@ -12,6 +12,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
   PressedButton,
+  Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
 import { type FoundMachine, type Machines, unregistered, type VmPlace } from './machines/machine.ts';
@@ -164,6 +165,20 @@ export class LocalEngine implements Engine, CounterSource {
     if (!noticed)
       this.note('warning', 'the power button was pressed, but the guest has not turned it on', id);
     return { noticed };
+  }
+
+  async upgrade(id: string): Promise<Upgraded> {
+    const vm = this.#vm(id);
+    const obstacle = this.#machines.whyNotUpgraded?.() ?? null;
+    if (obstacle !== null) throw new Error(obstacle);
+    try {
+      return { ...(await vm.upgrade(this.#machines)), to: this.manager.version };
+    } catch (error) {
+      if (vm.alive) this.note('warning', `not upgraded: ${(error as Error).message}`, id);
+      throw error;
+    } finally {
+      this.#warmLater();
+    }
   }
 
   async kill(id: string): Promise<void> {

@@ -27,6 +27,8 @@ export type VmInfo = {
   readonly startedAt: number | null;
   /** The process that runs its machine; null without one. */
   readonly pid: number | null;
+  /** Of the vring that this process is of; null without one, and while it is not known. */
+  readonly version: string | null;
   /** How that process is confined; null without one of its own. */
   readonly confinement: readonly Layer[] | null;
   readonly topology: Topology | null;

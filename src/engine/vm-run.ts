@@ -10,6 +10,7 @@ import type {
   MachineEnd,
   MachineEvent,
   MachineState,
+  TakenOver,
 } from '../vmm/machine/messages.ts';
 import { KEPT_EVENTS } from '../vmm/machine/report.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
@@ -46,13 +47,29 @@ type Reply = {
   readonly reject: (error: Error) => void;
 };
 
-/** One run of a VM: its machine, what that has said of itself, and what it has been asked and has not answered yet. */
-export class VmRun {
+/** The process that a machine is being handed to. */
+export type Successor = {
   readonly machine: Machine;
+  readonly counters: SharedCounters;
+  /** The machine is in it: the process before it will never go on. */
+  readonly isLeft: () => void;
+};
+
+/** How long a process may take to end that has handed its machine over. */
+const LEAVES_WITHIN_MS = 2000;
+/** Not held back while the machine is being handed over. */
+const URGENT: ReadonlySet<CommandName> = new Set<CommandName>(['ping', 'stop', 'hand-over']);
+
+/**
+ * One run of a VM: its machine, what that has said of itself, and what it has been asked and has not answered yet. It goes on when the
+ * machine is handed to another process.
+ */
+export class VmRun {
+  #machine: Machine;
   readonly #listener: VmRunListener;
-  readonly #threads: ThreadClock;
+  #threads: ThreadClock;
   readonly #replies = new Map<number, Reply>();
-  readonly #liveness: Liveness;
+  #liveness: Liveness;
   readonly #limit = new EventLimit(LOG_RATE);
   readonly #typedAhead = new TypedAhead();
   #nextCommand = 0;
@@ -67,33 +84,38 @@ export class VmRun {
   #state: MachineState = 'starting';
   #hasRun = false;
   #isOver = false;
+  #successor: (Successor & { readonly takenOver: PromiseWithResolvers<TakenOver> }) | null = null;
+  /** What is to reach the machine once it is known which process has it; null: it is not being handed over. */
+  #heldBack: (() => void)[] | null = null;
+  /** What the process before this one died of, which may not have handed its machine over by then. */
+  #earlierDeath: Death | null = null;
+  /** Processes that have handed it over, or were to take it. */
+  readonly #leaving = new Set<Promise<unknown>>();
 
   /** @param counters null while the machine has not answered a manager that did not start it */
   constructor(machine: Machine, counters: SharedCounters | null, listener: VmRunListener) {
-    this.machine = machine;
+    this.#machine = machine;
     this.#listener = listener;
     this.#threads = new ThreadClock(machine.pid);
     this.#shared = counters;
     this.#counters = counters && { words: counters.words, layout: counters.layout };
-    this.#liveness = new Liveness({
-      ask: () => (machine.connection === null ? null : this.command('ping', {})),
-      isHeld: () => machine.isHeld(),
-      isBuilding: () => this.#state === 'starting',
-      silent: () => listener.silent(),
-      answers: () => listener.answers(),
-    });
-    void machine.gone.then(death => {
-      this.#close(death);
-      listener.ended(death);
-    });
+    this.#liveness = this.#watch(machine);
+    void machine.gone.then(death => this.#gone(machine, death));
+  }
+
+  get machine(): Machine {
+    return this.#machine;
   }
 
   /** From here on the listener is called, first for what has come before. */
   listen(): void {
-    this.machine.connection?.listen({
-      message: message => this.#receive(message),
+    const machine = this.#machine;
+    machine.connection?.listen({
+      message: message => {
+        if (this.#machine === machine) this.#receive(message);
+      },
       printed: (port, bytes) => {
-        if (port === COM1) this.#listener.printed(bytes);
+        if (this.#machine === machine && port === COM1) this.#listener.printed(bytes);
       },
     });
   }
@@ -155,6 +177,7 @@ export class VmRun {
     command: Name,
     args: MachineCommands[Name]['arguments'],
   ): Promise<MachineCommands[Name]['result']> {
+    if (this.#heldBack !== null && !URGENT.has(command)) await this.#whenSettled();
     const id = this.#nextCommand++;
     const reply = Promise.withResolvers<unknown>();
     this.#replies.set(id, { command, ...reply });
@@ -164,10 +187,64 @@ export class VmRun {
     return (await reply.promise) as MachineCommands[Name]['result'];
   }
 
+  /** The same with fds, which the caller may close once this is settled, or `sent` is called. */
+  async commandWithFds<Name extends CommandName>(
+    command: Name,
+    args: MachineCommands[Name]['arguments'],
+    fds: readonly number[],
+    sent: () => void = () => {},
+  ): Promise<MachineCommands[Name]['result']> {
+    if (this.#heldBack !== null && !URGENT.has(command)) await this.#whenSettled();
+    const { connection } = this.machine;
+    if (connection === null) throw new Error('its machine takes no more commands');
+    const id = this.#nextCommand++;
+    const reply = Promise.withResolvers<unknown>();
+    this.#replies.set(id, { command, ...reply });
+    const message = { command, arguments: args } as MachineCommand;
+    try {
+      await connection.sendWithFds({ kind: 'command', id, ...message }, fds);
+      sent();
+    } catch (error) {
+      this.#replies.delete(id);
+      throw error;
+    }
+    return (await reply.promise) as MachineCommands[Name]['result'];
+  }
+
+  /**
+   * Has its machine hand itself to another process. What is typed and asked meanwhile reaches the process that has it then.
+   * @param socket connected with that process
+   * @param sent the socket may be closed: it is to end with either process. Not called if it could not be sent
+   * @returns how it was handed over, once it goes on there
+   * @throws why it goes on as before; or that neither process has it any more
+   */
+  async handOver(successor: Successor, socket: number, sent: () => void): Promise<TakenOver> {
+    const takenOver = Promise.withResolvers<TakenOver>();
+    // Somebody may have stopped listening.
+    takenOver.promise.catch(() => {});
+    this.#heldBack = [];
+    this.#successor = { ...successor, takenOver };
+    try {
+      // There is no reply from one that has handed its machine over.
+      const refused = this.commandWithFds('hand-over', {}, [socket], sent);
+      return await Promise.race([takenOver.promise, refused.then(() => takenOver.promise)]);
+    } catch (error) {
+      this.#keep(successor);
+      throw error;
+    }
+  }
+
+  /** Ends its machine, and the process that it is being handed to, however they are occupied. */
+  destroy(): void {
+    this.#successor?.machine.destroy();
+    this.#machine.destroy();
+  }
+
   /** It does not respond: nobody waits for its answers any longer, except for the one that says that it does again. */
   giveUp(reason: string): void {
     for (const [id, reply] of this.#replies) {
-      if (reply.command === 'ping') continue;
+      // Whether it hands its machine over is not for others to say.
+      if (reply.command === 'ping' || reply.command === 'hand-over') continue;
       this.#replies.delete(id);
       reply.reject(new Error(`it does not respond: ${reason}`));
     }
@@ -183,7 +260,7 @@ export class VmRun {
     const taken = bytes.subarray(0, this.#typedAhead.capacity);
     if (this.#isOver || taken.length === 0) return;
     this.#typedAhead.typed(taken.length);
-    this.machine.connection?.type(COM1, taken);
+    this.#whenItHasOneProcess(() => this.machine.connection?.type(COM1, taken));
   }
 
   /** Resolves when the guest has taken enough of what was typed for more. */
@@ -193,7 +270,105 @@ export class VmRun {
 
   /** Has the machine keep an entry of this manager's log, for the next manager. */
   remember(event: MachineEvent): void {
-    this.machine.connection?.send({ kind: 'note', event });
+    this.#whenItHasOneProcess(() => this.machine.connection?.send({ kind: 'note', event }));
+  }
+
+  #whenItHasOneProcess(action: () => void): void {
+    if (this.#heldBack === null) action();
+    else this.#heldBack.push(action);
+  }
+
+  async #whenSettled(): Promise<void> {
+    while (this.#heldBack !== null) await new Promise<void>(resolve => this.#heldBack!.push(resolve));
+    if (this.#isOver) throw new Error('its machine has ended');
+  }
+
+  #letThrough(): void {
+    const heldBack = this.#heldBack ?? [];
+    this.#heldBack = null;
+    for (const action of heldBack) action();
+  }
+
+  #watch(machine: Machine): Liveness {
+    const listener = this.#listener;
+    return new Liveness({
+      ask: () => (machine.connection === null ? null : this.command('ping', {})),
+      isHeld: () => machine.isHeld(),
+      isBuilding: () => this.#state === 'starting',
+      silent: () => listener.silent(),
+      answers: () => listener.answers(),
+    });
+  }
+
+  /** The process that was to take the machine will not. */
+  #keep(successor: Successor): void {
+    if (this.#successor?.machine !== successor.machine) return;
+    this.#successor = null;
+    this.#leaves(successor.machine);
+    successor.machine.destroy();
+    successor.counters.unmap();
+    this.#letThrough();
+  }
+
+  /** The machine is the successor's, or nobody's. */
+  #succeed({ machine, counters, isLeft }: Successor): void {
+    const before = this.#machine;
+    this.#leaves(before);
+    this.#liveness.stop();
+    this.#machine = machine;
+    this.#threads = new ThreadClock(machine.pid);
+    this.#liveness = this.#watch(machine);
+    this.#shared?.unmap();
+    this.#shared = counters;
+    this.#counters = { words: counters.words, layout: counters.layout };
+    isLeft();
+    before.connection?.close();
+    for (const [id, { command }] of this.#replies) if (command === 'hand-over') this.#replies.delete(id);
+    this.#rejectReplies('it was handed to another process before it has answered');
+    void machine.gone.then(death => this.#gone(machine, this.#earlierDeath ?? death));
+    this.listen();
+    this.#letThrough();
+    this.#listener.changed();
+  }
+
+  /** It has no machine any more, or never had one. */
+  #leaves(machine: Machine): void {
+    const late = setTimeout(() => machine.destroy(), LEAVES_WITHIN_MS).unref();
+    const gone = machine.gone.then(() => {
+      clearTimeout(late);
+      this.#leaving.delete(gone);
+    });
+    this.#leaving.add(gone);
+  }
+
+  #gone(machine: Machine, death: Death | null): void {
+    if (machine !== this.#machine) return;
+    const successor = this.#successor;
+    if (successor === null) {
+      this.#over(death);
+    } else if (successor.machine === machine) {
+      // It has ended before it has said that it goes on.
+      successor.takenOver.reject(
+        new Error(death?.reason ?? 'the process that was to take it over has ended'),
+      );
+      this.#successor = null;
+      this.#over(death);
+    } else if (this.#end === null) {
+      // It may have handed its machine over before it died: then the other process goes on, else it ends.
+      this.#earlierDeath = death;
+      this.#succeed(successor);
+    } else {
+      successor.takenOver.reject(new Error(this.#end.reason));
+      this.#keep(successor);
+      this.#over(death);
+    }
+  }
+
+  /** The files and locks of the VM are free once all of its processes are gone. */
+  #over(death: Death | null): void {
+    this.#close(death);
+    if (this.#leaving.size === 0) this.#listener.ended(death);
+    else void Promise.all(this.#leaving).then(() => this.#listener.ended(death));
   }
 
   #receive(message: FromMachine): void {
@@ -235,6 +410,14 @@ export class VmRun {
         else reply?.reject(new Error(message.error));
         break;
       }
+      case 'handed-over':
+        if (this.#successor !== null) this.#succeed(this.#successor);
+        break;
+      case 'taken-over':
+        this.#earlierDeath = null;
+        this.#successor?.takenOver.resolve({ from: message.from, stoodStillMs: message.stoodStillMs });
+        this.#successor = null;
+        break;
       case 'ending':
         this.#ending = message.end;
         break;
@@ -253,12 +436,17 @@ export class VmRun {
     this.machine.connection?.close();
     this.#typedAhead.clear();
     const { reason } = this.#end ?? death ?? { reason: 'its machine has ended' };
-    for (const reply of this.#replies.values()) reply.reject(new Error(reason));
-    this.#replies.clear();
+    this.#rejectReplies(reason);
+    this.#letThrough();
     if (this.#shared === null || this.#counters === null) return;
     // The last ones stay on screens after the machine's memory is gone.
     this.#counters = { words: this.#shared.words.slice(), layout: this.#counters.layout };
     this.#shared.unmap();
     this.#shared = null;
+  }
+
+  #rejectReplies(reason: string): void {
+    for (const reply of this.#replies.values()) reply.reject(new Error(reason));
+    this.#replies.clear();
   }
 }

@@ -9,10 +9,12 @@ import type {
   MachineEnd,
   MachineEvent,
   MachineState,
+  TakenOver,
 } from '../vmm/machine/messages.ts';
 import { Scrollback } from '../vmm/machine/scrollback.ts';
 import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
+import { handOver } from './machines/hand-over.ts';
 import {
   type Death,
   type FoundMachine,
@@ -61,6 +63,7 @@ export class Vm {
   #end: MachineEnd | null = null;
   #forced = false;
   #interrupted = false;
+  #isUpgrading = false;
   /** It was running before this manager, which does not know yet in which state. */
   #adopting = false;
   #startedAt: number | null = null;
@@ -104,6 +107,7 @@ export class Vm {
       ...(this.#interrupted && { interrupted: true }),
       startedAt: this.#startedAt,
       pid: this.#alive ? run!.machine.pid : null,
+      version: this.#alive ? run!.machine.version : null,
       broken: run?.broken ?? {},
       ...(Object.keys(diskErrors).length > 0 && { diskErrors }),
       confinement: run?.confinement ?? null,
@@ -208,7 +212,7 @@ export class Vm {
     this.#config = found.config;
     this.#startedAt = found.startedAt;
     this.#adopting = true;
-    const place = unregistered(found.release);
+    const place = { ...unregistered(found.release), succeed: found.succeed };
     this.#begin(found.silent, null, place);
     const silence = setTimeout(() => this.#seize(found.silent.whyStuck()), SILENCE_MS);
     found.answered
@@ -247,21 +251,52 @@ export class Vm {
    */
   async kill(): Promise<void> {
     if (!this.#alive) return;
-    const { machine } = this.#run!;
+    const run = this.#run!;
     if (this.#state !== 'stuck') {
       this.#set('stopping');
-      // A stop that the end of the machine overtakes is no failure.
-      this.command('stop', { reason: STOPPED }).catch(() => {});
+      this.#stop(run);
       if (await endsWithin(this.#ended.promise, HELD_TIMEOUT_MS)) return;
       // One that waits in the kernel, or was stopped by a signal, cannot respond.
       const left = STOP_TIMEOUT_MS - HELD_TIMEOUT_MS;
-      if (!machine.isHeld() && (await endsWithin(this.#ended.promise, left))) return;
+      if (!run.machine.isHeld() && (await endsWithin(this.#ended.promise, left))) return;
     }
     this.#forced = true;
-    machine.destroy();
+    run.destroy();
     if (await endsWithin(this.#ended.promise, DESTROY_TIMEOUT_MS)) return;
-    this.#seize(machine.whyStuck());
+    this.#seize(run.machine.whyStuck());
     throw new Error(`${this.name} is stuck: ${this.#stuck}`);
+  }
+
+  /** A stop that the end of the machine overtakes is no failure. One that was handed over before it has heard of it is asked again. */
+  #stop(run: VmRun): void {
+    const { machine } = run;
+    if (machine.connection === null) return;
+    run.command('stop', { reason: STOPPED }).catch(() => {
+      if (run.machine !== machine) this.#stop(run);
+    });
+  }
+
+  /**
+   * Hands the machine to another process of the installed vring.
+   * @throws why it runs on as before; or that it is gone
+   */
+  async upgrade(machines: Machines): Promise<TakenOver> {
+    const run = this.#run;
+    if (run === null || (this.#state !== 'running' && this.#state !== 'paused'))
+      throw new Error(`${this.name} is ${this.#state}${this.#stuck === null ? '' : `: ${this.#stuck}`}`);
+    if (this.#isUpgrading) throw new Error(`${this.name} is being upgraded already`);
+    const succeed = this.#place?.succeed;
+    if (succeed === undefined)
+      throw new Error(
+        `${this.name} ends with the process that runs it (${run.machine.pid}): shut it down and start it again there`,
+      );
+    this.#isUpgrading = true;
+    try {
+      const start = { config: this.#config!, startedAt: this.#startedAt! };
+      return await handOver(run, start, machines, succeed());
+    } finally {
+      this.#isUpgrading = false;
+    }
   }
 
   /** For another machine of this name: nothing that the last one printed is replayed; who watches sees the next one. */
@@ -294,7 +329,7 @@ export class Vm {
       happened: event => this.#listener.happened(this, event),
       silent: () => {
         if (this.#run === run && this.#state !== 'stopping' && this.#state !== 'stuck')
-          this.#seize(machine.whyStuck());
+          this.#seize(run.machine.whyStuck());
       },
       answers: () => {
         if (this.#run === run) this.#letGo(run);

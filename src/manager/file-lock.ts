@@ -105,6 +105,18 @@ function isAt(fd: number, path: string): boolean {
   return there?.ino === ino && there.dev === dev;
 }
 
+/** Names another process as the holder of the lock at `path`, which this process does not have open. */
+export function nameHolderAt(path: string, pid: number, what: string): void {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  } catch {
+    return; // it was removed
+  }
+  nameHolder(fd, pid, what);
+  closeSync(fd);
+}
+
 function nameHolder(fd: number, pid: number, what: string): void {
   try {
     ftruncateSync(fd);

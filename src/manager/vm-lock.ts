@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { unregistered, type VmPlace } from '../engine/machines/machine.ts';
 import { printable } from '../text/printable.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
-import { type FileLock, LockHeldError, lockFile, lockHolder } from './file-lock.ts';
+import { type FileLock, LockHeldError, lockFile, lockHolder, nameHolderAt } from './file-lock.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
 
 /**
@@ -23,6 +23,11 @@ export function lockVm(name: string): FileLock {
     if (!(error instanceof LockHeldError)) throw error;
     throw new Error(`${error.message}; stop it there first, or choose another name`);
   }
+}
+
+/** Another process has the lock of this name, with the same open file: the lock's file is to name that one. */
+export function renameHolder(name: string, pid: number, what: string): void {
+  nameHolderAt(join(managerPaths().runtime, 'vms', `${name}.lock`), pid, what);
 }
 
 /** `lockVm` for a VM whose machine ends with this process. */

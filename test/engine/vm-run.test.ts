@@ -15,6 +15,7 @@ function played() {
   const machine: Machine = {
     connection: new MachineConnection(ours),
     pid: process.pid,
+    version: '1.0.0',
     gone: gone.promise,
     destroy: () => {},
     isHeld: () => false,

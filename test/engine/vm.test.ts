@@ -18,6 +18,7 @@ async function running({ isHeld }: { isHeld: boolean }) {
   const machine: Machine = {
     connection: new MachineConnection(ours),
     pid: process.pid,
+    version: '1.0.0',
     gone: gone.promise,
     destroy: () => gone.resolve(KILLED),
     isHeld: () => isHeld,

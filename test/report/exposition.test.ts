@@ -21,6 +21,7 @@ const OFF: VmInfo = {
   broken: {},
   startedAt: null,
   pid: null,
+  version: null,
   confinement: null,
   topology: null,
   defined: true,

@@ -129,6 +129,7 @@ export class FakeEngine implements Engine, CounterSource {
         broken: {},
         startedAt: this.#clock.wall() - 67_000,
         pid: 4711,
+        version: this.manager.version,
         confinement: null,
         topology: topologyOf(script, shape),
         defined: false,
@@ -188,6 +189,12 @@ export class FakeEngine implements Engine, CounterSource {
   pause = (id: string) => this.#act('pause', id, () => this.become(id, 'paused'));
   resume = (id: string) => this.#act('resume', id, () => this.become(id, 'running'));
   reset = (id: string) => this.#act('reset', id, () => {});
+  upgrade = async (id: string) => {
+    const from = this.#vm(id).info.version ?? '';
+    const to = this.manager.version;
+    await this.#act('upgrade', id, () => this.become(id, this.#vm(id).info.state, { version: to }));
+    return { from, to, stoodStillMs: 12.4 };
+  };
   powerButton = async (id: string) => {
     await this.#act('powerButton', id, () => {});
     return { noticed: this.noticesButton };

@@ -4,10 +4,12 @@ import { readRecords } from '../../src/manager/machines/machine-record.ts';
 /** Ends the machines of a runtime folder that have outlived their manager. */
 export function killMachinesIn(runtime: string): void {
   for (const { record } of readRecords(join(runtime, 'machines'), () => {})) {
-    try {
-      process.kill(record.pid, 'SIGKILL');
-    } catch {
-      // It has just ended.
+    for (const { pid } of [record, ...(record.successor === undefined ? [] : [record.successor])]) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has just ended.
+      }
     }
   }
 }

@@ -8,7 +8,9 @@ export async function killUnmanaged(): Promise<readonly string[]> {
   const vms = unmanagedVms();
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, TIMEOUT_MS);
-  await Promise.race([Promise.all(vms.map(({ pid }) => killed(pid))), late.promise]);
+  // Of one that is being handed over, either process may have it.
+  const pids = vms.flatMap(({ pid, successor }) => (successor === undefined ? [pid] : [pid, successor.pid]));
+  await Promise.race([Promise.all(pids.map(killed)), late.promise]);
   clearTimeout(timer);
   const left = unmanagedVms().map(({ name, pid }) => `${name} (process ${pid})`);
   if (left.length > 0)

@@ -108,6 +108,7 @@ function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
     broken: {},
     startedAt: null,
     pid: null,
+    version: null,
     confinement: null,
     topology: null,
     defined: true,

@@ -39,6 +39,11 @@ export function machineProgram(program: MachineProgram): string {
   return join(writtenCopies(kept), `${program}.js`);
 }
 
+/** What is installed now are not the files that this process starts machines with. */
+export function machineCodeWasReplaced(): boolean {
+  return bundled && kept !== null && !kept.every(isStillThere);
+}
+
 function isStillThere({ name, fd }: { name: string; fd: number }): boolean {
   const there = statSync(builtFile(name), { bigint: true, throwIfNoEntry: false });
   const { dev, ino } = fstatSync(fd, { bigint: true });

@@ -19,6 +19,7 @@ export type MachineListener = {
 
 /** A manager's end of the connection to a machine. A guest may have taken over the machine: what it sends is checked. */
 export class MachineConnection {
+  readonly #fd: number;
   readonly #socket: Socket;
   readonly #reader: FrameReader;
   readonly #closed = Promise.withResolvers<string | null>();
@@ -34,6 +35,7 @@ export class MachineConnection {
   constructor(fd: number, reader = new FrameReader(), early: readonly Frame[] = []) {
     this.#reader = reader;
     this.#early = [...early];
+    this.#fd = fd;
     this.#socket = new Socket({ fd });
     this.#socket.on('data', chunk => this.#received(chunk));
     // A broken connection closes as well.
@@ -73,6 +75,25 @@ export class MachineConnection {
 
   send(message: ToMachine): void {
     if (this.#socket.writable) this.#socket.write(messageFrame(message));
+  }
+
+  /**
+   * Sends a message with fds, which go with its first byte. The caller may close them once this resolves.
+   * @throws when the machine takes nothing any more
+   */
+  async sendWithFds(message: ToMachine, fds: readonly number[]): Promise<void> {
+    const frame = messageFrame(message);
+    for (let round = 0; this.#socket.writable; round++) {
+      // What this side has written before goes first. Nothing may come between this and the message.
+      const sent = this.#socket.writableLength === 0 ? sendNow(this.#fd, frame, fds) : 0;
+      if (sent === null) break;
+      if (sent > 0) {
+        if (sent < frame.length) this.#socket.write(frame.subarray(sent));
+        return;
+      }
+      await new Promise(resolve => setTimeout(resolve, Math.min(round, 20)));
+    }
+    throw new Error('its machine takes no more commands');
   }
 
   type(port: number, bytes: Uint8Array): void {

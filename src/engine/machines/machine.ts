@@ -4,6 +4,8 @@ import type { MachineConnection } from './machine-connection.ts';
 
 /** A machine that runs, or is about to, as its manager sees it. */
 export interface Machine {
+  /** The vring that runs it; null: it is not known yet. */
+  readonly version: string | null;
   /** Null while it has not answered a manager that did not start it. */
   readonly connection: MachineConnection | null;
   /** The process that has its threads. */
@@ -32,6 +34,8 @@ export type FoundMachine = {
   readonly silent: Machine;
   /** Resolves once it has answered; with null if it has ended without that. Rejects when it cannot be managed, saying why. */
   readonly answered: Promise<AnsweringMachine | null>;
+  /** Takes a place for its next process. @throws when there is no room */
+  succeed(): Succession;
   /** The machine is gone. */
   release(): void;
 };
@@ -49,6 +53,8 @@ export type Launch = {
   readonly countersFd: number;
   /** What lets later managers find it; null: it ends with this process. */
   readonly registration: Registration | null;
+  /** The socket over which it takes a running machine over; absent: it is a new one. */
+  readonly takeOver?: number;
 };
 
 /** A place among the machines that outlive their manager. */
@@ -58,8 +64,8 @@ export type Registration = {
   readonly uid: number | null;
   /** The bound socket that the machine is to listen on. */
   readonly listener: number;
-  /** The lock of the VM's name, for the machine to hold. */
-  readonly lock: number;
+  /** The lock of the VM's name, for the machine to hold; absent: it gets it from the process before it. */
+  readonly lock?: number;
   /** The machine's process is known, and about to get its configuration. */
   started(pid: number, launch: Pick<Launch, 'config' | 'startedAt'>): void;
 };
@@ -70,7 +76,18 @@ export type VmPlace = {
   readonly registration: Registration | null;
   /** The machine has what it needs of it. */
   handedOver(): void;
+  /** Takes a place for the machine's next process. Absent: it ends with this one. @throws when there is no room */
+  readonly succeed?: () => Succession;
   release(): void;
+};
+
+/** The place of a process that is to take a machine over from the one that has it. */
+export type Succession = {
+  readonly registration: Registration;
+  /** The process has what it needs of it. */
+  handedOver(): void;
+  /** Of the two processes, one has the machine for good. @param taken it is the new one */
+  settle(taken: boolean): void;
 };
 
 /** The place of a machine that no later manager is to find, or that one has found already. */
@@ -84,6 +101,8 @@ export interface Machines {
   launch(launch: Launch): Machine;
   /** Has one ready for the next `launch`: it takes a while to come up. */
   warm(): void;
+  /** Why machines cannot be handed to processes of the installed vring; absent or null: they can. */
+  whyNotUpgraded?(): string | null;
   /** Ends the one that is ready, if there is one. */
   cool(): Promise<void>;
   /** Some machines are still there, and the process exits. */

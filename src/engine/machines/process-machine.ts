@@ -1,14 +1,17 @@
 import { closeSync } from 'node:fs';
+import { version } from '../../project-root.ts';
 import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
+import { machineCodeWasReplaced } from './machine-code.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { killedForMemory, MachineProcess } from './machine-process.ts';
 import { isHeld, type ProcessWatch, whyStuck } from './process-watch.ts';
 
 /** A machine in a process of its own. */
 export class ProcessMachine implements Machine {
+  readonly version: string | null;
   readonly connection: MachineConnection | null;
   readonly gone: Promise<Death | null>;
   readonly #process: Pick<MachineProcess, 'pid' | 'signal'>;
@@ -16,12 +19,15 @@ export class ProcessMachine implements Machine {
   /**
    * @param connection null: it is one of an earlier manager, and has not answered yet
    * @param death resolves when the process is gone, with what it died of
+   * @param version of the vring that runs it; default: this one
    */
   constructor(
     process: Pick<MachineProcess, 'pid' | 'signal'>,
     connection: MachineConnection | null,
     death: Promise<Death | null>,
+    ranBy: string | null = version(),
   ) {
+    this.version = ranBy;
     this.#process = process;
     this.connection = connection;
     this.gone = connection === null ? death : this.#whenGone(connection, death);
@@ -94,13 +100,22 @@ export class ProcessMachines implements Machines {
   }
 
   #give(process: MachineProcess, launch: Launch): Machine {
-    const { config, countersFd, registration } = launch;
+    const { config, countersFd, registration, takeOver } = launch;
     registration?.started(process.pid, launch);
-    const fds = registration === null ? [countersFd] : [countersFd, registration.listener, registration.lock];
+    const last = takeOver ?? registration?.lock;
+    const fds = [countersFd, ...(registration === null ? [] : [registration.listener])];
+    if (last !== undefined) fds.push(last);
     const layers = this.#cgroups.explain(process.limitTo(config));
     const uid = registration?.uid ?? null;
     const user = uid === null ? null : { uid, gid: uid };
-    const build = { kind: 'build', config, token: registration?.token ?? '', layers, user } as const;
+    const build = {
+      kind: 'build',
+      config,
+      token: registration?.token ?? '',
+      layers,
+      user,
+      takeOver: takeOver !== undefined,
+    } as const;
     const socket = process.takeSocket();
     try {
       const connection = MachineConnection.open(socket, build, fds);
@@ -109,6 +124,11 @@ export class ProcessMachines implements Machines {
       closeSync(socket);
       throw error;
     }
+  }
+
+  whyNotUpgraded(): string | null {
+    if (!machineCodeWasReplaced()) return null;
+    return `vring was installed anew since this manager (process ${process.pid}, vring ${version()}) was started: replace it first with vring manager restart, which keeps the VMs running`;
   }
 
   async cool(): Promise<void> {

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { version } from '../../project-root.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
 import type { Death, Launch, Machine, Machines } from './machine.ts';
@@ -8,6 +9,7 @@ import { coolThread, type MachineThread, takeThread, warmThread } from './machin
 /** A machine on a thread of this process. */
 class ThreadMachine implements Machine {
   readonly pid = process.pid;
+  readonly version = version();
   readonly connection: MachineConnection;
   readonly gone: Promise<Death | null>;
   readonly #thread: MachineThread;

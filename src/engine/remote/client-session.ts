@@ -157,6 +157,7 @@ export class ClientSession implements Sink {
     'vm/resume': ({ id }) => this.#engine.resume(id).then(done),
     'vm/reset': ({ id }) => this.#engine.reset(id).then(done),
     'vm/powerButton': ({ id }) => this.#engine.powerButton(id),
+    'vm/upgrade': ({ id }) => this.#engine.upgrade(id),
     'vm/kill': ({ id }) => this.#engine.kill(id).then(done),
     'vm/remove': ({ id }) => this.#engine.remove(id).then(done),
     'vm/rename': ({ id, name }) => this.#engine.rename(id, name).then(done),

@@ -1,5 +1,5 @@
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type { MetricsFormat, PressedButton } from '../engine.ts';
+import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { LogEntry, VmInfo } from '../vm-info.ts';
 import type { Delta } from './delta.ts';
@@ -86,6 +86,7 @@ export type Requests = {
   'vm/resume': [ById, null];
   'vm/reset': [ById, null];
   'vm/powerButton': [ById, PressedButton];
+  'vm/upgrade': [ById, Upgraded];
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
   'vm/rename': [ById & { readonly name: string }, null];

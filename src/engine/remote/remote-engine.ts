@@ -18,7 +18,10 @@ const PATIENCE_MS = 10_000;
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 500;
 
-type ActionOnOne = Exclude<keyof Requests & `vm/${string}`, 'vm/start' | 'vm/rename' | 'vm/powerButton'>;
+type ActionOnOne = Exclude<
+  keyof Requests & `vm/${string}`,
+  'vm/start' | 'vm/rename' | 'vm/powerButton' | 'vm/upgrade'
+>;
 
 export type RemoteEngineOptions = {
   /** The manager's socket. */
@@ -91,6 +94,7 @@ export class RemoteEngine implements Engine {
   reset = (id: string) => this.#act('vm/reset', id);
   kill = (id: string) => this.#act('vm/kill', id);
   remove = (id: string) => this.#act('vm/remove', id);
+  upgrade = (id: string) => this.#request('vm/upgrade', { id });
   powerButton = (id: string) => this.#request('vm/powerButton', { id });
   metrics = (format: MetricsFormat) => this.#request('metrics', { format });
   definition = (name: string) => this.#request('definition/read', { name });

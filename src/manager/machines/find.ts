@@ -4,7 +4,7 @@ import type { AnsweringMachine, Death, FoundMachine } from '../../engine/machine
 import { MachineConnection } from '../../engine/machines/machine-connection.ts';
 import { parseHello } from '../../engine/machines/machine-messages.ts';
 import { deathOfStranger, ProcessMachine } from '../../engine/machines/process-machine.ts';
-import { ProcessWatch } from '../../engine/machines/process-watch.ts';
+import { isHeld, ProcessWatch, whyStuck } from '../../engine/machines/process-watch.ts';
 import { cgroupOfMachine } from '../../vmm/confinement/cgroup-parent.ts';
 import { counterShape } from '../../vmm/counters/counter-shape.ts';
 import { mapCounters } from '../../vmm/counters/shared-counters.ts';
@@ -12,8 +12,8 @@ import { FrameReader, messageOf } from '../../vmm/machine/frames.ts';
 import { PROTOCOL } from '../../vmm/machine/messages.ts';
 import { AF_UNIX, connect, SOCK_STREAM, setNonblocking, socket } from '../../vmm/native/libc.ts';
 import { credentialsOfPeer, receiveNow, unixAddress } from '../../vmm/native/unix-socket.ts';
-import { type MachineRecord, readRecords, socketOf } from './machine-record.ts';
-import { leavePlace } from './register.ts';
+import { type MachineRecord, promoted, readRecords, socketOf, withoutSuccessor } from './machine-record.ts';
+import { leavePlace, settleSuccession, succession } from './register.ts';
 
 /** How long a process that closes its connection may take to exit. */
 const EXIT_MS = 500;
@@ -41,8 +41,21 @@ export function findMachines(
 }
 
 function find(folder: string, id: string, record: MachineRecord): FoundMachine {
+  const { name, config, startedAt } = record;
+  return {
+    config,
+    startedAt,
+    ...(record.successor === undefined ? findOne(folder, id, record) : findEither(folder, id, record)),
+    succeed: () => succession(folder, id),
+    release: () => leavePlace(folder, id, name),
+  };
+}
+
+type Found = Pick<FoundMachine, 'silent' | 'answered'>;
+
+function findOne(folder: string, id: string, record: MachineRecord): Found {
   const watch = new ProcessWatch(record.pid);
-  const path = socketOf(folder, id);
+  const path = socketOf(folder, id, record.slot);
   const fd = connectedNow(path);
   try {
     if (fd !== null) checkPeer(fd, record);
@@ -52,11 +65,36 @@ function find(folder: string, id: string, record: MachineRecord): FoundMachine {
   }
   const death = deathOfStranger(watch, cgroupOfMachine(record.pid));
   return {
-    config: record.config,
-    startedAt: record.startedAt,
-    silent: new ProcessMachine(watch, null, death),
+    silent: new ProcessMachine(watch, null, death, null),
     answered: answer(fd, path, record, watch, death),
-    release: () => leavePlace(folder, id, record.name),
+  };
+}
+
+/** One that is being handed over does not need a manager for that. Soon one of its processes is gone, and the other one has it. */
+function findEither(folder: string, id: string, record: MachineRecord): Found {
+  const giver = new ProcessWatch(record.pid);
+  const taker = new ProcessWatch(record.successor!.pid);
+  const left = Promise.race([giver.exited.then(() => true), taker.exited.then(() => false)]).then(taken => {
+    settleSuccession(folder, id, taken);
+    const watch = taken ? taker : giver;
+    const kept = taken ? promoted(record) : withoutSuccessor(record);
+    return { record: kept, watch, death: deathOfStranger(watch, cgroupOfMachine(watch.pid)) };
+  });
+  return {
+    silent: {
+      version: null,
+      connection: null,
+      pid: giver.pid,
+      gone: left.then(({ death }) => death),
+      destroy: () => {
+        for (const process of [giver, taker]) process.signal('SIGKILL');
+      },
+      isHeld: () => isHeld(giver.pid) || isHeld(taker.pid),
+      whyStuck: () => `it is being handed over, and ${whyStuck(isHeld(taker.pid) ? taker.pid : giver.pid)}`,
+    },
+    answered: left.then(({ record, watch, death }) =>
+      answer(null, socketOf(folder, id, record.slot), record, watch, death),
+    ),
   };
 }
 
@@ -142,7 +180,8 @@ async function answer(
       if (counters === null) throw new Error('it did not pass its counters');
       const mapped = mapCounters(counters, counterShape(record.config));
       const connection = new MachineConnection(fd, reader, others);
-      return { machine: new ProcessMachine(watch, connection, death), counters: mapped };
+      const machine = new ProcessMachine(watch, connection, death, identity.version);
+      return { machine, counters: mapped };
     }
     closeSync(fd);
     return null;

@@ -7,27 +7,40 @@ import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import { isBound } from '../vm-lock.ts';
 
-/** The file that says which process runs a VM, for later managers. It is removed with the machine. */
-const record = z.object({
-  version: z.literal(1),
-  name: z.string().regex(VM_NAME.pattern),
+const process = z.object({
   pid: z.int().positive(),
   /** With the pid, the identity of the process (proc(5), field 22 of stat). */
   startTime: z.number(),
-  bootId: z.string(),
   /** The machine says it too when a manager connects. */
   token: z.string().min(16),
+  /** Which of the two sockets of this record it listens on. Absent: the first. */
+  slot: z.int().min(0).max(1).optional(),
+});
+
+/** The file that says which process runs a VM, for later managers. It is removed with the machine. */
+const record = process.extend({
+  version: z.literal(1),
+  name: z.string().regex(VM_NAME.pattern),
+  bootId: z.string(),
   /** Milliseconds since 1970. */
   startedAt: z.number(),
   /** Of a machine of root's: the one that it changes to. */
   uid: z.int().positive().nullable(),
   config: machineConfig,
+  /** The process that the machine is being handed to. Whichever of the two is left has it. */
+  successor: process.optional(),
 });
 
+/** A process as a record has it. */
+export type RecordedProcess = z.output<typeof process>;
 export type MachineRecord = Omit<z.output<typeof record>, 'config'> & { readonly config: MachineConfig };
 
-export function socketOf(folder: string, id: string): string {
-  return join(folder, `${id}.sock`);
+export function socketOf(folder: string, id: string, slot = 0): string {
+  return join(folder, slot === 0 ? `${id}.sock` : `${id}.${slot}.sock`);
+}
+
+function socketsOf(folder: string, id: string): string[] {
+  return [0, 1].map(slot => socketOf(folder, id, slot));
 }
 
 export function writeRecord(folder: string, id: string, value: MachineRecord): void {
@@ -36,21 +49,35 @@ export function writeRecord(folder: string, id: string, value: MachineRecord): v
 
 /** What cannot be removed is left to the next manager, which finds that its machine is gone. */
 export function removeRecord(folder: string, id: string): void {
-  for (const path of [pathOf(folder, id), socketOf(folder, id)]) {
+  for (const path of [pathOf(folder, id), ...socketsOf(folder, id)]) {
     try {
       rmSync(path, { force: true });
     } catch {}
   }
 }
 
-/** The records of machines that still run. @param problem called for each that cannot be read */
+/** The record of a machine that has been handed to its successor. */
+export function promoted({ successor, slot: _, ...record }: MachineRecord): MachineRecord {
+  if (successor === undefined) throw new Error('the record has no successor');
+  return { ...record, ...successor };
+}
+
+/** The record without its successor. */
+export function withoutSuccessor({ successor: _, ...record }: MachineRecord): MachineRecord {
+  return record;
+}
+
+/**
+ * The records of machines that still run. Of one that is being handed over, while both of its processes run, both are in it.
+ * @param problem called for each that cannot be read */
 export function readRecords(
   folder: string,
   problem: (text: string) => void,
 ): { readonly id: string; readonly record: MachineRecord }[] {
   return idsIn(folder).flatMap(id => {
     const found = readRecord(folder, id, problem);
-    return found !== null && isOfRunning(found) ? [{ id, record: found }] : [];
+    const running = found && asRunning(found);
+    return running === null ? [] : [{ id, record: running }];
   });
 }
 
@@ -64,19 +91,31 @@ type Leftover = { readonly id: string; readonly name: string | null };
 
 /** What is left of machines that are gone: ids, each with the VM's name if its record can be read. */
 export function leftovers(folder: string): Leftover[] {
-  return idsIn(folder, /^([0-9a-f]{8})\.(?:json|sock)$/).flatMap<Leftover>(id => {
+  return idsIn(folder, /^([0-9a-f]{8})\.(?:json|(?:1\.)?sock)$/).flatMap<Leftover>(id => {
     const found = readRecord(folder, id, () => {});
-    if (found !== null) return isOfRunning(found) ? [] : [{ id, name: found.name }];
+    if (found !== null) return asRunning(found) !== null ? [] : [{ id, name: found.name }];
     // One that is damaged may be of a machine that runs; a manager that died before it wrote one had not started the machine.
-    return existsSync(pathOf(folder, id)) && isBound(socketOf(folder, id)) ? [] : [{ id, name: null }];
+    const mayRun = existsSync(pathOf(folder, id)) && socketsOf(folder, id).some(isBound);
+    return mayRun ? [] : [{ id, name: null }];
   });
 }
 
-function isOfRunning({ bootId, pid, startTime }: MachineRecord): boolean {
-  return bootId === currentBootId() && startTicksOf(pid) === startTime;
+/** What the record says of the processes that run; null: none of them does. */
+function asRunning(record: MachineRecord): MachineRecord | null {
+  const { bootId, successor } = record;
+  if (bootId !== currentBootId()) return null;
+  const runs = ({ pid, startTime }: RecordedProcess) => startTicksOf(pid) === startTime;
+  const isTaken = successor !== undefined && runs(successor);
+  if (runs(record)) return isTaken ? record : withoutSuccessor(record);
+  return isTaken ? promoted(record) : null;
 }
 
-function readRecord(folder: string, id: string, problem: (text: string) => void): MachineRecord | null {
+/** The record with this id, whether its machine runs or not; null: there is none that is valid. @param problem called if it is damaged */
+export function readRecord(
+  folder: string,
+  id: string,
+  problem: (text: string) => void = () => {},
+): MachineRecord | null {
   const path = pathOf(folder, id);
   try {
     return record.parse(JSON.parse(readFileSync(path, 'utf8')));

@@ -1,18 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, rmSync } from 'node:fs';
-import type { VmPlace } from '../../engine/machines/machine.ts';
+import type { Succession, VmPlace } from '../../engine/machines/machine.ts';
 import { currentBootId, startTicksOf } from '../../host/process-identity.ts';
 import { explainShortage } from '../../vmm/confinement/shortage.ts';
 import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.ts';
-import { abandonedLocks, lockVm } from '../vm-lock.ts';
+import { abandonedLocks, lockVm, renameHolder } from '../vm-lock.ts';
 import {
   leftovers,
+  promoted,
+  readRecord,
   readRecords,
   removeRecord,
   removeUnfinished,
   socketOf,
+  withoutSuccessor,
   writeRecord,
 } from './machine-record.ts';
 import { freeUid, type UidRange } from './uids.ts';
@@ -97,6 +100,7 @@ function takePlace(name: string, uids: UidRange): VmPlace {
         },
       },
       handedOver: closeListener,
+      succeed: () => withRoom(() => succession(machines, id)),
       release: () => {
         closeListener();
         removeRecord(machines, id);
@@ -109,6 +113,59 @@ function takePlace(name: string, uids: UidRange): VmPlace {
     lock.release();
     throw error;
   }
+}
+
+/**
+ * The place of the process that a machine is handed to, beside that of the one that has it.
+ * @throws when the machine has no record, or the runtime folder is full
+ */
+export function succession(folder: string, id: string): Succession {
+  const present = readRecord(folder, id);
+  if (present === null) throw new Error('its record is gone: shut it down and start it again');
+  const token = randomBytes(16).toString('hex');
+  const slot = 1 - (present.slot ?? 0);
+  const path = socketOf(folder, id, slot);
+  const listener = bound(path);
+  let isOpen = true;
+  const closeListener = () => {
+    if (isOpen) closeSync(listener);
+    isOpen = false;
+  };
+  return {
+    registration: {
+      token,
+      uid: present.uid,
+      listener,
+      started: pid => {
+        const successor = { pid, startTime: startTicksOf(pid) ?? 0, token, slot };
+        withRoom(() => writeRecord(folder, id, { ...withoutSuccessor(present), successor }));
+      },
+    },
+    handedOver: closeListener,
+    settle: taken => {
+      closeListener();
+      settleSuccession(folder, id, taken);
+    },
+  };
+}
+
+/** Of two processes in a record, one is left. @param taken it is the successor */
+export function settleSuccession(folder: string, id: string, taken: boolean): void {
+  const found = readRecord(folder, id);
+  if (found === null) {
+    // The VM has ended meanwhile.
+    removeRecord(folder, id);
+    return;
+  }
+  if (found.successor === undefined) return;
+  const left = taken ? promoted(found) : withoutSuccessor(found);
+  try {
+    writeRecord(folder, id, left);
+    rmSync(socketOf(folder, id, 1 - (left.slot ?? 0)), { force: true });
+  } catch {
+    // There is no room. A record with both says enough: the one that runs has the machine.
+  }
+  if (taken) renameHolder(left.name, left.pid, `vring: ${left.name}`);
 }
 
 function uidsIn(folder: string): Set<number> {

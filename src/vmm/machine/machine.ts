@@ -15,11 +15,12 @@ import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
 import { GuestRam } from '../memory/guest-ram.ts';
 import { checkHostMemory } from '../memory/host-memory.ts';
 import { KvmSlots } from '../memory/kvm-slots.ts';
 import * as layout from '../memory/layout.ts';
-import { type MachineMemory, machineMemory } from '../memory/machine-memory.ts';
+import { machineMemory } from '../memory/machine-memory.ts';
 import { SHADOW_RAM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
@@ -40,7 +41,6 @@ export type MachineBase = MachineHost & {
 /** A machine that has been built: its vCPUs are at the kernel's first instruction, and have no threads yet. */
 export type Machine = {
   readonly vcpus: readonly VcpuFd[];
-  readonly memory: MachineMemory;
   readonly buses: Buses;
   readonly chipset: Chipset;
   readonly queues: QueueThreads;
@@ -53,14 +53,11 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   const kvm = Kvm.of(base.files.openKvm(), native);
   const ram = new GuestRam(native, config.memory);
   const bus: BusOptions = { counters: label => counters.region(label) };
-  const vm = kvm.createVm();
-  // First: adding memory slots takes less than half the time before there are interrupt controllers.
-  const slots = new KvmSlots(vm, kvm.capability('NR_MEMSLOTS'));
-  const memory = machineMemory({ ram, slots, shadow: SHADOW_RAM, bus });
-  const { space } = memory;
-  setUpVm(vm);
+  const { space } = machineMemory(ram, SHADOW_RAM, bus);
+  const { memory } = space;
+  const vm = createVm(kvm, space);
   mark('VM');
-  space.listen({ commit: () => native.setMemory(space.memory.writableRegions) });
+  space.listen({ commit: () => native.setMemory(memory.writableRegions) });
   native.setSeccomp(config.confine !== 'off');
 
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);
@@ -72,18 +69,22 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
   addDevices(config, services, chipset);
 
   mark('devices');
-  const entry = boot(config, base.files, space.memory, chipset);
+  const entry = boot(config, base.files, memory, chipset);
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
-  return { vcpus, memory, buses, chipset, queues };
+  return { vcpus, buses, chipset, queues };
 }
 
-function setUpVm(vm: VmFd): void {
+function createVm(kvm: Kvm, space: AddressSpace): VmFd {
+  const vm = kvm.createVm();
+  // First: adding memory slots takes less than half the time before there are interrupt controllers.
+  space.listen(new KvmSlots(vm, kvm.capability('NR_MEMSLOTS')));
   vm.setIdentityMapAddress(layout.KVM_IDENTITY_MAP);
   vm.setTssAddress(layout.KVM_TSS);
   vm.createIrqchip();
   vm.createPit();
+  return vm;
 }
 
 /** Creates the devices that every machine has, and those of its configuration. */

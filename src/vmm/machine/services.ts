@@ -1,12 +1,11 @@
 import type { RequestMachine } from '../../devices/device.ts';
+import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
-import { allocateBlock, DeviceBlock, freeBlock } from '../memory/device-block.ts';
-import type { MachineMemory } from '../memory/machine-memory.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
@@ -32,7 +31,7 @@ type Base = MachineHost & {
 };
 type Parts = {
   readonly vm: VmFd;
-  readonly memory: MachineMemory;
+  readonly memory: GuestMemory;
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
 };
@@ -41,11 +40,7 @@ type Parts = {
 export function machineServices(base: Base, { vm, memory, interrupts, queues }: Parts): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   return {
-    memory: memory.space.memory,
-    allocateMemory: (name, size, kind) => {
-      const block = allocateBlock(native, name, size);
-      return new DeviceBlock(block, kind, memory, () => freeBlock(native, block));
-    },
+    memory,
     clock: loop,
     events: loop,
     request: base.request,

@@ -1,7 +1,7 @@
 import type { Cancel, IoHandler } from '../../devices/device.ts';
-import type { HostBlock } from '../../devices/host-block.ts';
 import type { AddressSpace } from './address-space.ts';
 import { blockAccess, storeIn } from './block-access.ts';
+import type { HostBlock } from './host-block.ts';
 import { SHADOW } from './layout.ts';
 import { type MemoryRange, PRIORITY } from './memory-range.ts';
 

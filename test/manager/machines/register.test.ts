@@ -28,7 +28,8 @@ function someProcess(): number {
 describe('the place of a machine', () => {
   test('is its name, a socket, and a record once its process is known', () => {
     const place = take('web');
-    const { listener, lock, token, started } = place.registration!;
+    const { listener, token, started } = place.registration!;
+    const lock = place.registration!.lock!;
     expect(held()).toEqual([[expect.stringMatching(/^[0-9a-f]{8}\.sock$/)], ['web.lock']]);
     expect(() => take('web')).toThrow(/web is run by process \d+/);
     const machine = someProcess();

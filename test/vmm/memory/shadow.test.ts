@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { HostBlock } from '../../../src/devices/host-block.ts';
 import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
+import type { HostBlock } from '../../../src/vmm/memory/host-block.ts';
 import { KvmSlots } from '../../../src/vmm/memory/kvm-slots.ts';
 import {
   SHADOW_AREAS,
