@@ -83,6 +83,11 @@ export class FakeEventFds {
 
   readonly vectors: FakeMsi[] = [];
 
+  /** Watched eventfds. */
+  get watched(): number {
+    return this.#watchers.size;
+  }
+
   watch = (fd: number, onSignal: (count: number) => void): Cancel => {
     if (this.#watchers.has(fd)) throw new Error(`fd ${fd} is watched already`);
     this.#watchers.set(fd, onSignal);

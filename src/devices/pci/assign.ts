@@ -1,4 +1,5 @@
 import type { Bar } from './bar.ts';
+import { PciBridge, swizzled } from './pci-bridge.ts';
 import type { PciBus } from './pci-bus.ts';
 import { COMMAND, REG } from './registers.ts';
 import { RootPort } from './root-port.ts';
@@ -10,7 +11,7 @@ export type PciWindows = {
   readonly memory64: PciWindow;
 };
 
-/** A window that the BARs of a machine's devices don't fit in. */
+/** A window that the BARs of a machine's devices don't fit in, or more buses than there are numbers. */
 export class PciWindowError extends Error {
   override readonly name = 'PciWindowError';
 }
@@ -19,35 +20,33 @@ export class PciWindowError extends Error {
 const BRIDGE_IO = 0x1000;
 const BRIDGE_MEMORY = 0x10_0000;
 
+/** What a root port keeps free for a device that is plugged in later, as firmware does; its BARs rarely need more. */
+const SPARE = { memory32: 2 * BRIDGE_MEMORY, memory64: 32 * BRIDGE_MEMORY, buses: 1 } as const;
+const MAX_BUS = 255;
+
+/** The interrupt that a pin (0 for INTA#) of a slot is wired to. */
+export type InterruptOfPin = (slot: number, pin: number) => number;
+
 /**
  * Configures all of a host's functions like firmware: BAR addresses and bridge windows, bus numbers, the interrupt line
- * register, and decoding enabled. In slot order, so that adding a device at the end moves no other.
+ * register, and decoding enabled. In the order of their places, so that adding a device at the end moves no other.
  *
- * @param interruptLine value of the interrupt line register of a slot on bus 0
+ * @param interruptOf for the slots of bus 0
  * @throws PciWindowError
  */
-export function assignResources(
-  root: PciBus,
-  windows: PciWindows,
-  interruptLine: (slot: number) => number,
-): void {
+export function assignResources(root: PciBus, windows: PciWindows, interruptOf: InterruptOfPin): void {
   const cursors: Cursors = {
     io: new Cursor('I/O port window', windows.io),
     memory32: new Cursor('32-bit PCI memory window', windows.memory32),
     memory64: new Cursor('64-bit PCI memory window', windows.memory64),
   };
-  assignBus(root, 0, cursors, interruptLine);
+  assignBus(root, 0, cursors, interruptOf);
 }
 
 type Cursors = { readonly io: Cursor; readonly memory32: Cursor; readonly memory64: Cursor };
 
 /** @returns the highest bus number behind and including `bus` */
-function assignBus(
-  bus: PciBus,
-  number: number,
-  cursors: Cursors,
-  interruptLine: (slot: number) => number,
-): number {
+function assignBus(bus: PciBus, number: number, cursors: Cursors, interruptOf: InterruptOfPin): number {
   let highest = number;
   for (const { slot, fn } of bus.functions) {
     let command = fn.config.u16(REG.command);
@@ -55,15 +54,14 @@ function assignBus(
       bar.program(cursorFor(bar, number, cursors).take(bar.size, bar.size, fn.name));
       command |= bar.space === 'port' ? COMMAND.io : COMMAND.memory;
     }
-    const line = interruptLine(slot);
-    if (fn.hasInterruptPin) fn.config.setU8(REG.interruptLine, line);
-    if (fn instanceof RootPort) {
-      highest = assignBehind(fn, number, highest + 1, cursors, () => line);
+    if (fn.hasInterruptPin) fn.config.setU8(REG.interruptLine, interruptOf(slot, fn.interruptPin));
+    if (fn instanceof PciBridge) {
+      const behind: InterruptOfPin = (inner, pin) => interruptOf(slot, swizzled(inner, pin));
+      highest = assignBehind(fn, number, highest + 1, cursors, behind);
       command |= COMMAND.io | COMMAND.memory | COMMAND.busMaster;
     }
     fn.config.setU16(REG.command, command);
     fn.refresh();
-    if (fn instanceof RootPort) fn.secondary.refresh();
   }
   return highest;
 }
@@ -75,20 +73,28 @@ function cursorFor(bar: Bar, bus: number, cursors: Cursors): Cursor {
 }
 
 function assignBehind(
-  port: RootPort,
+  bridge: PciBridge,
   primary: number,
   secondary: number,
   cursors: Cursors,
-  interruptLine: (slot: number) => number,
+  interruptOf: InterruptOfPin,
 ): number {
-  const { config, name } = port;
+  const { config, name } = bridge;
+  const spare = bridge instanceof RootPort ? SPARE : { memory32: 0, memory64: 0, buses: 0 };
   const io = cursors.io.open(BRIDGE_IO, name);
   const memory = cursors.memory32.open(BRIDGE_MEMORY, name);
   const prefetch = cursors.memory64.open(BRIDGE_MEMORY, name);
   config.setU8(REG.primaryBus, primary);
   config.setU8(REG.secondaryBus, secondary);
-  const highest = assignBus(port.secondary, secondary, cursors, interruptLine);
+  const highest = assignBus(bridge.secondary, secondary, cursors, interruptOf) + spare.buses;
+  if (highest > MAX_BUS) {
+    throw new PciWindowError(
+      `there is no bus number left for "${name}": a machine has at most ${MAX_BUS + 1} buses`,
+    );
+  }
   config.setU8(REG.subordinateBus, highest);
+  cursors.memory32.reserve(memory, spare.memory32, name);
+  cursors.memory64.reserve(prefetch, spare.memory64, name);
 
   // An empty window ends up with its limit below its base, which closes it.
   config.write(REG.ioBase, 1, io >>> 8);
@@ -125,6 +131,11 @@ class Cursor {
     }
     this.#next = start + size;
     return start;
+  }
+
+  /** Takes what is missing from `start` on to `size` bytes. */
+  reserve(start: number, size: number, name: string): void {
+    if (this.#next < start + size) this.take(start + size - this.#next, 1, name);
   }
 
   /** Starts a bridge's window. */

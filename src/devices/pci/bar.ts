@@ -88,4 +88,13 @@ export class Bar {
     } else this.#range.map(address);
     this.#options.onMoved?.(address);
   }
+
+  /** Unmaps the BAR and gives its range back: its function is unplugged. */
+  release(): void {
+    const wasMapped = this.#address !== null;
+    this.#address = null;
+    this.#range?.remove();
+    this.#range = null;
+    if (wasMapped) this.#options.onMoved?.(null);
+  }
 }

@@ -26,7 +26,8 @@ export type MsixOptions = {
 
 /**
  * MSI-X of one function (PCI Local Bus 3.0 §6.8.2): the capability, and the table and pending bits, to which the owner of
- * the BAR forwards accesses. A vector sends its message while MSI-X is on and neither mask is set.
+ * the BAR forwards accesses. A vector sends its message while MSI-X is on, neither mask is set, and the function is a bus
+ * master: a message is a write to memory.
  */
 export class Msix {
   readonly vectors: readonly MsiVector[];
@@ -36,6 +37,7 @@ export class Msix {
   /** 1 for the vectors that have been given a message. */
   readonly #sending: Uint8Array;
   readonly #onEnable: ((enabled: boolean) => void) | undefined;
+  #released = false;
   #enabled = false;
   #masked = false;
 
@@ -55,6 +57,7 @@ export class Msix {
     this.#control = offset + CONTROL;
     fn.config.define(this.#control, 2, options.vectors.length - 1, { writable: ENABLE | FUNCTION_MASK });
     fn.addHook({ start: this.#control, end: this.#control + 2, afterWrite: () => this.#readControl() });
+    fn.onBusMaster(() => this.#readControl());
   }
 
   get enabled(): boolean {
@@ -112,12 +115,19 @@ export class Msix {
     });
   }
 
+  /** Gives the vectors back: the function is unplugged. */
+  release(): void {
+    for (const vector of this.vectors) vector.release();
+    this.#released = true;
+  }
+
   #maskAll(): void {
     this.#table.fill(0);
     for (let i = VECTOR_CONTROL; i < this.#table.length; i += ENTRY_WORDS) this.#table[i] = MASKED;
   }
 
   #readControl(): void {
+    if (this.#released) return;
     const control = this.#function.config.u16(this.#control);
     const enabled = (control & ENABLE) !== 0;
     const switched = enabled !== this.#enabled;
@@ -130,7 +140,7 @@ export class Msix {
   #configure(index: number): void {
     const word = index * ENTRY_WORDS;
     const masked = (this.#table[word + VECTOR_CONTROL]! & MASKED) !== 0;
-    if (!this.#enabled || this.#masked || masked) {
+    if (!this.#enabled || this.#masked || masked || !this.#function.busMaster) {
       // A new route costs a system call: skip it for a vector that is already silent.
       if (this.#sending[index] === 1) this.vectors[index]!.configure(null);
       this.#sending[index] = 0;

@@ -3,7 +3,15 @@ import type { AccessSize, Device, DeviceState, InterruptLine } from '../device.t
 import { bytesOf } from '../state.ts';
 import { Bar, type BarOptions } from './bar.ts';
 import { ConfigSpace } from './config-space.ts';
-import { COMMAND, EXTENDED_CONFIG_SIZE, REG, STATUS, STATUS_CLEARABLE } from './registers.ts';
+import {
+  COMMAND,
+  CONFIG_SIZE,
+  EXTENDED_CONFIG_SIZE,
+  HEADER,
+  REG,
+  STATUS,
+  STATUS_CLEARABLE,
+} from './registers.ts';
 
 export type PciIdentity = {
   readonly vendor: number;
@@ -25,34 +33,50 @@ export type ConfigHook = {
   readonly afterWrite?: () => void;
 };
 
+/** Where a function is on its bus: slot 0-31, function 0-7. */
+export type PciPlace = { readonly slot: number; readonly function: number };
+
 /** What a function needs from its bus. */
 export interface PciSlot {
-  readonly type: 'root' | 'link';
+  readonly name: string;
+  /** Part of the root complex, a PCI Express link, or a conventional bus. */
+  readonly type: 'root' | 'link' | 'conventional';
   /** The bus that BARs of this kind are mapped into. */
   space(space: 'port' | 'memory'): Bus;
   /** Whether accesses to this range reach the bus. */
   forwards(space: 'port' | 'memory', address: number, size: number): boolean;
-  /** A new end of the wire that the INTA# pin in `slot` drives. */
-  interruptWire(slot: number): InterruptLine;
+  /** Whether requests of its functions reach memory. */
+  readonly busMaster: boolean;
+  /** A new end of the wire that a pin in `slot` drives. @param pin 0 for INTA# to 3 for INTD# */
+  interruptWire(slot: number, pin: number): InterruptLine;
+  unplug(fn: PciFunction): void;
 }
 
 /**
- * One PCI function: configuration space, the BARs it controls, and the INTx pin. A device model owns one and adds
- * BARs and capabilities to it; a PciBus gives it a slot, buses to map into and an interrupt wire.
+ * One PCI function: configuration space, the BARs it controls, and its INTx pin. A device model owns one and adds
+ * BARs and capabilities to it; a PciBus gives it a place, buses to map into and an interrupt wire.
  */
 export class PciFunction implements Device {
   readonly name: string;
   readonly config = new ConfigSpace();
   readonly bars: Bar[] = [];
+  readonly #headerType: 0 | 1;
   readonly #hooks: ConfigHook[] = [];
   readonly #attachHooks: ((bus: PciSlot) => void)[] = [];
+  readonly #busMasterHooks: ((busMaster: boolean) => void)[] = [];
+  readonly #resetHooks: (() => void)[] = [];
   #bus: PciSlot | null = null;
-  #slot = 0;
+  #place: PciPlace = { slot: 0, function: 0 };
   #wire: InterruptLine | null = null;
   #interrupt = false;
+  #busMaster = false;
+  /** Eventfds that drive the pin, and whether they are connected to the wire. */
+  readonly #pinFds = new Map<number, number | undefined>();
+  #pinConnected = false;
 
   constructor(name: string, identity: PciIdentity, headerType: 0 | 1 = 0) {
     this.name = name;
+    this.#headerType = headerType;
     const { config } = this;
     config.define(REG.vendor, 2, identity.vendor);
     config.define(REG.device, 2, identity.device);
@@ -81,6 +105,11 @@ export class PciFunction implements Device {
     return this.#bus;
   }
 
+  /** Where it is on that bus. */
+  get place(): PciPlace {
+    return this.#place;
+  }
+
   addBar(index: number, options: BarOptions): Bar {
     const bar = new Bar(this.name, index, this.config, options);
     this.bars.push(bar);
@@ -101,31 +130,68 @@ export class PciFunction implements Device {
     this.#attachHooks.push(hook);
   }
 
-  /** Gives the function pin INTA#. */
-  addInterruptPin(): void {
-    this.config.define(REG.interruptPin, 1, 1);
+  /** Calls back when `busMaster` changes. */
+  onBusMaster(hook: (busMaster: boolean) => void): void {
+    this.#busMasterHooks.push(hook);
+  }
+
+  /**
+   * Calls back when the function is reset by its bus (a bridge's secondary bus reset, a slot that is powered off), after its
+   * configuration space has been: the device's part is to stop and to forget what its driver set up.
+   */
+  onBusReset(hook: () => void): void {
+    this.#resetHooks.push(hook);
+  }
+
+  /**
+   * Whether the function may access memory, and send messages: the guest has set "bus master enable" here and in all
+   * bridges above (PCI Local Bus 3.0 §6.2.2).
+   */
+  get busMaster(): boolean {
+    return this.#busMaster;
+  }
+
+  /** Gives the function an interrupt pin. @param pin 0 for INTA# to 3 for INTD# */
+  addInterruptPin(pin = 0): void {
+    this.config.define(REG.interruptPin, 1, pin + 1);
   }
 
   get hasInterruptPin(): boolean {
     return this.config.u8(REG.interruptPin) !== 0;
   }
 
-  /** Its slot on that bus. */
-  get slot(): number {
-    return this.#slot;
+  /** 0 for INTA# to 3 for INTD#; of a function without a pin 0. */
+  get interruptPin(): number {
+    return Math.max(0, this.config.u8(REG.interruptPin) - 1);
+  }
+
+  /** Called by the bus: whether its slot has other functions, too. */
+  setMultifunction(multifunction: boolean): void {
+    this.config.define(REG.headerType, 1, this.#headerType | (multifunction ? HEADER.multifunction : 0));
   }
 
   /** Called by the bus that it is plugged into. */
-  attach(bus: PciSlot, slot: number): void {
+  attach(bus: PciSlot, place: PciPlace): void {
     this.#bus = bus;
-    this.#slot = slot;
-    this.#wire = bus.interruptWire(slot);
+    this.#place = place;
+    this.#wire = bus.interruptWire(place.slot, this.interruptPin);
     for (const hook of this.#attachHooks) hook(bus);
+    this.refresh();
+  }
+
+  /** Called by the bus that it is unplugged from: nothing of it is reached any more. */
+  detach(): void {
+    for (const bar of this.bars) bar.release();
+    this.#wire?.release();
+    this.#wire = null;
+    this.#pinConnected = false;
+    this.#bus = null;
+    this.#updateBusMaster();
   }
 
   /** Reads configuration space within one naturally aligned dword. */
   readConfig(offset: number, size: AccessSize): number {
-    if (offset + size > EXTENDED_CONFIG_SIZE) return 0xffff_ffff >>> (32 - 8 * size);
+    if (offset + size > this.#configSize) return 0xffff_ffff >>> (32 - 8 * size);
     for (const hook of this.#hooks) {
       if (offset < hook.end && offset + size > hook.start) hook.beforeRead?.();
     }
@@ -133,7 +199,7 @@ export class PciFunction implements Device {
   }
 
   writeConfig(offset: number, size: AccessSize, value: number): void {
-    if (offset + size > EXTENDED_CONFIG_SIZE) return;
+    if (offset + size > this.#configSize) return;
     this.config.write(offset, size, value);
     if (offset < REG.firstCapability) this.refresh();
     for (const hook of this.#hooks) {
@@ -141,10 +207,26 @@ export class PciFunction implements Device {
     }
   }
 
-  /** The level of pin INTA#, before the command register's interrupt disable bit. */
+  /** The level of the interrupt pin, before the command register's interrupt disable bit. */
   setInterrupt(level: boolean): void {
     if (level === this.#interrupt) return;
     this.#interrupt = level;
+    this.#updateWire();
+  }
+
+  /**
+   * From now on signals of `fd` assert the pin inside the kernel until the guest ends the interrupt, which signals
+   * `resampleFd` (`InterruptLine.connect`), while the guest has not disabled the pin.
+   */
+  connectInterrupt(fd: number, resampleFd?: number): void {
+    this.#connectPin(false);
+    this.#pinFds.set(fd, resampleFd);
+    this.#updateWire();
+  }
+
+  disconnectInterrupt(fd: number): void {
+    this.#connectPin(false);
+    this.#pinFds.delete(fd);
     this.#updateWire();
   }
 
@@ -160,12 +242,19 @@ export class PciFunction implements Device {
       bar.place(bus.space(bar.space), reached ? address : null);
     }
     this.#updateWire();
+    this.#updateBusMaster();
   }
 
   reset(): void {
     this.config.reset();
     this.#interrupt = false;
     this.refresh();
+  }
+
+  /** The bus resets the function and its device. */
+  busReset(): void {
+    this.reset();
+    for (const hook of this.#resetHooks) hook();
   }
 
   save(): DeviceState {
@@ -178,10 +267,39 @@ export class PciFunction implements Device {
     this.refresh();
   }
 
+  /** Unplugs the function, if it is plugged in. */
+  close(): void {
+    this.#bus?.unplug(this);
+  }
+
+  /** A conventional bus has no way to the extended part (PCI Express to PCI Bridge 1.0 §3.2). */
+  get #configSize(): number {
+    return this.#bus?.type === 'conventional' ? CONFIG_SIZE : EXTENDED_CONFIG_SIZE;
+  }
+
   #updateWire(): void {
     const status = this.config.u8(REG.status) & ~STATUS.interrupt;
     this.config.setU8(REG.status, this.#interrupt ? status | STATUS.interrupt : status);
-    const disabled = (this.config.u16(REG.command) & COMMAND.interruptDisable) !== 0;
-    this.#wire?.set(this.#interrupt && !disabled);
+    const enabled = (this.config.u16(REG.command) & COMMAND.interruptDisable) === 0;
+    this.#wire?.set(this.#interrupt && enabled);
+    this.#connectPin(enabled);
+  }
+
+  #connectPin(connected: boolean): void {
+    const wire = this.#wire;
+    if (wire === null || connected === this.#pinConnected) return;
+    this.#pinConnected = connected;
+    for (const [fd, resampleFd] of this.#pinFds) {
+      if (connected) wire.connect(fd, resampleFd);
+      else wire.disconnect(fd);
+    }
+  }
+
+  #updateBusMaster(): void {
+    const own = (this.config.u16(REG.command) & COMMAND.busMaster) !== 0;
+    const busMaster = own && this.#bus?.busMaster === true;
+    if (busMaster === this.#busMaster) return;
+    this.#busMaster = busMaster;
+    for (const hook of this.#busMasterHooks) hook(busMaster);
   }
 }

@@ -1,10 +1,20 @@
 import type { Bus } from '../bus.ts';
-import type { AccessSize, Device, DeviceState, InterruptLine, IoHandler, RequestMachine } from '../device.ts';
-import { stateOf } from '../state.ts';
+import type {
+  AccessSize,
+  Device,
+  DeviceState,
+  InterruptLine,
+  IoHandler,
+  MsiVector,
+  RequestMachine,
+} from '../device.ts';
+import { DeviceStateError, stateOf, statesOf } from '../state.ts';
 import { assignResources, type PciWindows } from './assign.ts';
 import { ConfigPorts, type ConfigSpaces } from './config-ports.ts';
+import { PciBridge } from './pci-bridge.ts';
 import { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
+import { Placement } from './placement.ts';
 import { RootPort } from './root-port.ts';
 
 /** The function at 00:00.0, by which guests detect a PCI host. */
@@ -29,12 +39,17 @@ export type PciHostOptions = {
   /** Windows for BARs. */
   readonly windows: PciWindows;
   readonly interrupts: PciInterrupts;
+  /** Vectors of root ports. */
+  readonly allocateMsi: () => MsiVector;
   readonly request: RequestMachine;
 };
 
+/** Bits of a device and function number in a configuration address. */
+const DEVFN = { slotShift: 3, function: 7 } as const;
+
 /**
- * The PCI host of one machine: bus 0 with the host bridge in slot 0, and the two ways to configuration space, ports
- * 0xcf8-0xcff and ECAM (PCI Express Base 4.0 §7.2.2).
+ * The PCI host of one machine: bus 0 with the host bridge in slot 0, what is behind its bridges, and the two ways to configuration
+ * space, ports 0xcf8-0xcff and ECAM (PCI Express Base 4.0 §7.2.2).
  */
 export class PciHost implements Device, ConfigSpaces {
   readonly name = 'pci';
@@ -42,30 +57,52 @@ export class PciHost implements Device, ConfigSpaces {
   readonly #options: PciHostOptions;
   readonly #bridge = new PciFunction('host-bridge', HOST_BRIDGE);
   readonly #configPorts: ConfigPorts;
+  readonly #placement: Placement;
 
   constructor(options: PciHostOptions) {
     this.#options = options;
     this.root = new PciBus('PCI bus 0', 'root', {
       ports: options.ports,
       memory: options.memory,
-      interruptWire: slot => options.interrupts.line(this.#interrupt(slot)),
+      forwardsUp: true,
+      interruptWire: (slot, pin) => options.interrupts.line(this.#interrupt(slot, pin)),
       forwards: () => true,
     });
     this.root.plug(this.#bridge);
+    this.#placement = new Placement(this.root, options.allocateMsi);
     this.#configPorts = new ConfigPorts(this, options.request);
     options.ports.claim('pci-config', options.configPort, ConfigPorts.size, this.#configPorts);
     const { start, buses } = options.ecam;
     options.memory.claim('pci-ecam', start, buses * 2 ** 20, ecamHandler(this));
   }
 
-  /** Puts a function into the first free slot of bus 0. @returns the slot. @throws PciSlotError */
-  plug(fn: PciFunction): number {
-    return this.root.plug(fn);
+  /**
+   * Puts a function into a place of its own on bus 0, or behind a root port when that is full. Before the machine first
+   * runs; later ones come in through a root port (`RootPort.insert`). @throws PciSlotError
+   */
+  plug(fn: PciFunction): void {
+    this.#placement.plug(fn);
   }
 
-  /** Assigns addresses to every function, like firmware: before the first boot and after each reset. */
+  /** Assigns addresses to every function, like firmware: before the first boot and after each reset. @throws PciWindowError */
   assign(): void {
-    assignResources(this.root, this.#options.windows, slot => this.#interrupt(slot));
+    for (const bridge of this.#bridges()) if (bridge instanceof RootPort) bridge.populate();
+    assignResources(this.root, this.#options.windows, (slot, pin) => this.#interrupt(slot, pin));
+  }
+
+  /** The address of a plugged function as the guest has it now, `01:00.0`; null for one behind a bridge without a number. */
+  addressOf(fn: PciFunction): string | null {
+    const bus =
+      fn.bus === this.root ? 0 : this.#bridges().find(bridge => bridge.secondary === fn.bus)?.secondaryNumber;
+    if (bus === undefined || (bus === 0 && fn.bus !== this.root)) return null;
+    const hex = (value: number) => value.toString(16).padStart(2, '0');
+    return `${hex(bus)}:${hex(fn.place.slot)}.${fn.place.function}`;
+  }
+
+  /** Slots of bus 0 with a function that has an interrupt pin, or with a bridge. */
+  get interruptSlots(): number[] {
+    const wired = this.root.functions.filter(({ fn }) => fn.hasInterruptPin || fn instanceof PciBridge);
+    return [...new Set(wired.map(({ slot }) => slot))];
   }
 
   readConfig(bus: number, devfn: number, offset: number, size: AccessSize): number {
@@ -79,41 +116,70 @@ export class PciHost implements Device, ConfigSpaces {
   /** Resets the host and its bridges, then reassigns all addresses. Reset the other devices first. */
   reset(): void {
     this.#configPorts.reset();
-    for (const bridge of this.#bridges()) bridge.reset();
+    for (const fn of this.#own()) fn.reset();
     this.assign();
   }
 
   /** The host and its bridges; each device behind them saves its own function. */
   save(): DeviceState {
-    const state: DeviceState = { ports: this.#configPorts.save() };
-    for (const bridge of this.#bridges()) state[bridge.name] = bridge.save();
-    return state;
+    const bridges = this.#own().map(fn => ({ name: fn.name, state: fn.save() }));
+    return { version: 2, ports: this.#configPorts.save(), tree: this.#tree(), bridges };
   }
 
+  /** @throws DeviceStateError when the state is of another tree of functions */
   load(state: DeviceState): void {
+    if (state.version !== 2) throw new DeviceStateError('version', 'known version');
+    if (!Array.isArray(state.tree) || state.tree.join() !== this.#tree().join())
+      throw new DeviceStateError('tree', 'list of the PCI functions of this machine, each in its place');
+    const own = this.#own();
+    const states = statesOf(state, 'bridges', own.length);
     this.#configPorts.load(stateOf(state, 'ports'));
-    for (const bridge of this.#bridges()) bridge.load(stateOf(state, bridge.name));
+    own.forEach((fn, index) => {
+      fn.load(stateOf(states[index]!, 'state'));
+    });
   }
 
-  #interrupt(slot: number): number {
+  #interrupt(slot: number, pin: number): number {
     const { first, count } = this.#options.interrupts;
-    return first + (slot % count);
+    return first + ((slot + pin) % count);
   }
 
-  #bridges(): PciFunction[] {
-    const ports = this.root.functions.map(({ fn }) => fn).filter(fn => fn instanceof RootPort);
-    return [this.#bridge, ...ports];
+  /** The functions that are no device's: the host bridge, and all bridges, those nearer to the root first. */
+  #own(): PciFunction[] {
+    return [this.#bridge, ...this.#bridges()];
+  }
+
+  #bridges(bus = this.root): PciBridge[] {
+    const bridges = bus.functions.map(({ fn }) => fn).filter(fn => fn instanceof PciBridge);
+    return bridges.flatMap(bridge => [bridge, ...this.#bridges(bridge.secondary)]);
+  }
+
+  /** Each function with its place, as a guest may not change it. */
+  #tree(bus = this.root, path = ''): string[] {
+    return bus.functions.flatMap(({ slot, function: number, fn }) => {
+      const at = `${path}${slot}.${number}`;
+      const behind = fn instanceof PciBridge ? this.#tree(fn.secondary, `${at}/`) : [];
+      return [`${at} ${fn.name}`, ...behind];
+    });
   }
 
   /** The function at the guest's bus number and devfn. */
   #find(number: number, devfn: number): PciFunction | null {
-    if ((devfn & 7) !== 0) return null;
-    if (number === 0) return this.root.at(devfn >>> 3);
-    for (const { fn } of this.root.functions) {
-      if (fn instanceof RootPort && fn.secondaryNumber === number) return fn.secondary.at(devfn >>> 3);
-    }
-    return null;
+    const bus = busOf(this.root, 0, number);
+    return bus?.at({ slot: devfn >>> DEVFN.slotShift, function: devfn & DEVFN.function }) ?? null;
   }
+}
+
+/** The bus that a request for bus `number` reaches, which is on bus `own` (PCI-to-PCI Bridge 1.2 §3.1.2.1). */
+function busOf(bus: PciBus, own: number, number: number): PciBus | null {
+  if (number === own) return bus;
+  for (const { fn } of bus.functions) {
+    if (!(fn instanceof PciBridge) || !fn.linkUp) continue;
+    const { secondaryNumber: first, subordinateNumber: last } = fn;
+    if (first === number) return fn.secondary;
+    if (first !== 0 && number > first && number <= last) return busOf(fn.secondary, first, number);
+  }
+  return null;
 }
 
 /** Address bits 27-20 are the bus, 19-12 device and function, 11-0 the register. */

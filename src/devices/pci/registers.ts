@@ -37,6 +37,9 @@ export const REG = {
   firstCapability: 0x40,
 } as const;
 
+/** Bit of the header type: the slot has several functions. */
+export const HEADER = { multifunction: 0x80 } as const;
+
 export const COMMAND = {
   io: 0x001,
   memory: 0x002,
@@ -51,11 +54,20 @@ export const STATUS = { interrupt: 0x08, capabilities: 0x10 } as const;
 /** Status bits that the guest clears by writing ones: error reports. */
 export const STATUS_CLEARABLE = 0xf900;
 
-export const CAPABILITY = { powerManagement: 0x01, vendor: 0x09, pciExpress: 0x10, msix: 0x11 } as const;
+export const CAPABILITY = {
+  powerManagement: 0x01,
+  msi: 0x05,
+  vendor: 0x09,
+  pciExpress: 0x10,
+  msix: 0x11,
+} as const;
 
 /** Conventional configuration space, and with the extended part (PCI Express Base 4.0 §7.2). */
 export const CONFIG_SIZE = 256;
 export const EXTENDED_CONFIG_SIZE = 4096;
+
+/** Bit of a bridge's control register: resets the secondary bus. */
+export const BRIDGE_CONTROL = { secondaryReset: 0x40 } as const;
 
 /** Low bits of a BAR. */
 export const BAR_TYPE = { io: 0x1, memory32: 0x0, memory64: 0x4, prefetchable: 0x8 } as const;

@@ -1,98 +1,130 @@
-import type { Bus } from '../bus.ts';
-import type { AccessSize, DeviceState, InterruptLine } from '../device.ts';
+import type { AccessSize, DeviceState, MsiVector } from '../device.ts';
+import { stateOf } from '../state.ts';
 import { addPowerManagement, addRootPortCapability } from './capabilities.ts';
-import { PciBus, type PciUpstream } from './pci-bus.ts';
-import { PciFunction } from './pci-function.ts';
-import { COMMAND, REG, STATUS_CLEARABLE } from './registers.ts';
+import { HotplugSlot } from './hotplug-slot.ts';
+import { Msi } from './msi.ts';
+import { PciBridge } from './pci-bridge.ts';
+import { PciSlotError } from './pci-bus.ts';
+import type { PciFunction } from './pci-function.ts';
 
-const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0, classCode: 0x060400 } as const;
+const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0 } as const;
 
-/** Parity, SERR, ISA, VGA, secondary bus reset ... of the bridge control register: stored, without effect. */
-const BRIDGE_CONTROL_WRITABLE = 0x007f;
-const PREFETCH_64BIT = 0x1;
+export type RootPortOptions = {
+  /** Slot number that the guest shows, unique in the machine. */
+  readonly slot: number;
+  /** Pin of the port's own interrupts: 0 for INTA# to 3 for INTD#. */
+  readonly interruptPin?: number;
+  readonly allocateMsi: () => MsiVector;
+};
 
 /**
- * A PCI Express root port: a bridge (type 1 header) whose secondary bus has one slot. It forwards the addresses in its
- * windows if its command register allows (PCI-to-PCI Bridge 1.2 §4).
+ * A PCI Express root port: a bridge whose secondary bus is a link with one slot, for one device of up to eight functions. The
+ * device may come and go while the machine runs (PCI Express Base 4.0 §6.7).
  */
-export class RootPort extends PciFunction implements PciUpstream {
-  readonly secondary: PciBus;
+export class RootPort extends PciBridge {
+  readonly #slot: HotplugSlot;
+  readonly #msi: Msi;
+  #onEjected: (() => void) | null = null;
 
-  /** @param slot slot number that the guest shows, unique in the machine */
-  constructor(name: string, slot: number) {
-    super(name, IDENTITY, 1);
-    const { config } = this;
-    for (const offset of [REG.primaryBus, REG.secondaryBus, REG.subordinateBus]) {
-      config.define(offset, 1, 0, { writable: 0xff });
-    }
-    config.define(REG.ioBase, 2, 0, { writable: 0xf0f0 });
-    config.define(REG.secondaryStatus, 2, 0, { clearable: STATUS_CLEARABLE });
-    config.define(REG.memoryBase, 4, 0, { writable: 0xfff0_fff0 });
-    config.define(REG.prefetchBase, 4, PREFETCH_64BIT | (PREFETCH_64BIT << 16), { writable: 0xfff0_fff0 });
-    config.define(REG.prefetchBaseUpper, 4, 0, { writable: 0xffff_ffff });
-    config.define(REG.prefetchLimitUpper, 4, 0, { writable: 0xffff_ffff });
-    config.define(REG.bridgeControl, 2, 0, { writable: BRIDGE_CONTROL_WRITABLE });
-    this.addInterruptPin();
+  constructor(name: string, { slot, interruptPin = 0, allocateMsi }: RootPortOptions) {
+    super(name, IDENTITY, 'link');
+    this.addInterruptPin(interruptPin);
     addPowerManagement(this);
-    addRootPortCapability(this, slot);
-    this.secondary = new PciBus(`the link of ${name}`, 'link', this);
+    const at = addRootPortCapability(this);
+    this.#msi = new Msi(this, allocateMsi(), () => this.#slot?.update());
+    this.#slot = new HotplugSlot(this, {
+      number: slot,
+      at,
+      msi: this.#msi,
+      onLink: () => this.secondary.refresh(),
+      onPowerLost: () => this.secondary.reset(),
+      onEjected: () => this.#ejected(),
+    });
   }
 
-  get ports(): Bus {
-    return this.bus!.space('port');
+  override get linkUp(): boolean {
+    return this.#slot.linkUp;
   }
 
-  get memory(): Bus {
-    return this.bus!.space('memory');
+  /** Whether the guest has been asked to release the device, and has not yet. */
+  get removing(): boolean {
+    return this.#slot.removing;
   }
 
-  /** The device's pins are routed to the port's own pin. */
-  interruptWire(): InterruptLine {
-    if (this.bus === null) throw new Error(`${this.name} must be plugged in before the device behind it`);
-    return this.bus.interruptWire(this.slot);
+  /** The functions behind the port, in a machine that has not run yet, are powered and found by the guest like on bus 0. */
+  populate(): void {
+    if (this.secondary.functions.length > 0) this.#slot.populate();
   }
 
-  /** The number that the guest assigned to the bus behind the port; 0 if none. */
-  get secondaryNumber(): number {
-    return this.config.u8(REG.secondaryBus);
-  }
-
-  forwards(space: 'port' | 'memory', address: number, size: number): boolean {
-    const command = this.config.u16(REG.command);
-    if (this.bus === null || !this.bus.forwards(space, address, size)) return false;
-    const last = address + size - 1;
-    if (space === 'port') {
-      const base = (this.config.u8(REG.ioBase) & 0xf0) << 8;
-      const limit = ((this.config.u8(REG.ioLimit) & 0xf0) << 8) | 0xfff;
-      return (command & COMMAND.io) !== 0 && address >= base && last <= limit;
+  /**
+   * Puts a device into the empty slot while the machine runs, and tells the guest.
+   * @param functions functions 0, 1 ... of the device
+   * @throws PciSlotError when there is one already
+   */
+  insert(functions: readonly PciFunction[]): void {
+    if (this.#slot.occupied) {
+      const present = this.secondary.functions[0]?.fn.name ?? 'another device';
+      throw new PciSlotError(`${this.name} holds "${present}"; unplug it before "${functions[0]?.name}"`);
     }
-    if ((command & COMMAND.memory) === 0) return false;
-    const base = this.#megabytes(REG.memoryBase);
-    const limit = this.#megabytes(REG.memoryLimit) + 0xf_ffff;
-    if (address >= base && last <= limit) return true;
-    const prefetchBase = this.config.u32(REG.prefetchBaseUpper) * 2 ** 32 + this.#megabytes(REG.prefetchBase);
-    const prefetchLimit =
-      this.config.u32(REG.prefetchLimitUpper) * 2 ** 32 + this.#megabytes(REG.prefetchLimit) + 0xf_ffff;
-    return address >= prefetchBase && last <= prefetchLimit;
+    functions.forEach((fn, index) => {
+      this.secondary.plug(fn, { slot: 0, function: index });
+    });
+    this.#slot.insert();
+  }
+
+  /**
+   * Asks the guest to release the device, and calls `onEjected` when it has: then the device is unplugged. A guest may take
+   * any time, and may never do it.
+   * @returns false when there is no device, or it has been asked already
+   */
+  requestRemoval(onEjected: () => void): boolean {
+    if (!this.#slot.occupied || this.#slot.removing) return false;
+    this.#onEjected = onEjected;
+    return this.#slot.requestRemoval();
+  }
+
+  /** Pulls the device out without asking the guest. */
+  remove(): void {
+    this.#onEjected = null;
+    this.#unplugAll();
+    this.#slot.remove();
   }
 
   override writeConfig(offset: number, size: AccessSize, value: number): void {
+    const before = this.#slot.control;
     super.writeConfig(offset, size, value);
-    if (offset < REG.firstCapability) this.secondary.refresh();
+    this.#slot.written(offset, size, before);
   }
 
   override reset(): void {
     super.reset();
-    this.secondary.refresh();
+    this.#msi.reset();
+    this.#slot.reset();
+  }
+
+  override save(): DeviceState {
+    return { ...super.save(), removing: this.#slot.removing, msi: this.#msi.save() };
   }
 
   override load(state: DeviceState): void {
     super.load(state);
-    this.secondary.refresh();
+    this.#msi.load(stateOf(state, 'msi'));
+    this.#slot.loaded(state.removing === true);
   }
 
-  /** Bits 31-20 of an address, from bits 15-4 of a window register. */
-  #megabytes(offset: number): number {
-    return (this.config.u16(offset) & 0xfff0) * 2 ** 16;
+  override close(): void {
+    super.close();
+    this.#msi.release();
+  }
+
+  #ejected(): void {
+    const done = this.#onEjected;
+    this.#onEjected = null;
+    this.#unplugAll();
+    done?.();
+  }
+
+  #unplugAll(): void {
+    for (const { fn } of this.secondary.functions) this.secondary.unplug(fn);
   }
 }

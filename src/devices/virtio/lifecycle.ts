@@ -50,6 +50,8 @@ export class VirtioLifecycle {
   /** The driver has reset the device, which still drains. */
   #resetting = false;
   #quiesced = false;
+  /** The transport lets the device reach memory. */
+  #busMaster = true;
   /** Callbacks of `quiesce`, while the device drains. */
   #onQuiesced: (() => void)[] = [];
 
@@ -196,6 +198,17 @@ export class VirtioLifecycle {
     this.#startQueues();
   }
 
+  /**
+   * Whether the device may reach memory: while not, it takes no buffers, and goes on where it stopped afterwards. A kernel that is about
+   * to start another one takes that right from devices whose drivers it does not stop.
+   */
+  set busMaster(allowed: boolean) {
+    if (allowed === this.#busMaster) return;
+    this.#busMaster = allowed;
+    if (allowed) this.#startQueues();
+    else this.#running.stop(this.queues);
+  }
+
   /** Ends the device with its machine, or its plug. What the host still holds up then is left behind. */
   close(): void {
     this.#quiesced = true;
@@ -270,7 +283,7 @@ export class VirtioLifecycle {
 
   /** Has the device serve every queue that it may serve now. */
   #startQueues(): void {
-    if (!this.#quiesced) {
+    if (!this.#quiesced && this.#busMaster) {
       for (const queue of this.queues) {
         // A queue that still drains is started when it has stopped.
         if (this.serves(queue) && !this.#running.has(queue)) this.#start(queue);

@@ -107,6 +107,14 @@ export class VirtioPci implements Device, IoHandler {
       onBroken: reason => services.reportBroken(device.name, reason),
     });
     this.#common = new CommonConfig(this.#lifecycle, this.#interrupts);
+    this.#lifecycle.busMaster = this.function.busMaster;
+    this.function.onBusMaster(allowed => {
+      this.#lifecycle.busMaster = allowed;
+    });
+    this.function.onBusReset(() => {
+      this.#lifecycle.writeStatus(0);
+      this.#msix.reset();
+    });
     device.onConfigChanged = () => this.#lifecycle.configChanged();
   }
 
@@ -198,9 +206,12 @@ export class VirtioPci implements Device, IoHandler {
     this.#device.close?.();
     this.#doorbells.detach();
     this.#interrupts.close();
+    this.function.close();
+    this.#msix.release();
     for (const { resources } of this.#queues) {
       this.#services.eventFds.close(resources.kickFd);
       this.#services.eventFds.close(resources.callFd);
+      resources.counters.release();
     }
   }
 

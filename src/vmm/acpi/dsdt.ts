@@ -10,6 +10,7 @@ import {
   portWindow,
   resourceTemplate,
 } from '../../devices/acpi/resources.ts';
+import type { PciPlace } from '../../devices/pci/pci-function.ts';
 import { ECAM, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
 import { systemTable } from './table.ts';
 
@@ -23,9 +24,6 @@ export type DsdtOptions = {
   /** What the machine's devices add. */
   readonly parts: readonly (AcpiParts & { readonly at?: PciPlace })[];
 };
-
-/** Where a PCI function is on bus 0. */
-export type PciPlace = { readonly slot: number; readonly function: number };
 
 /** Differentiated System Description Table: the parts of the machine that a guest can't discover. */
 export function dsdt(options: DsdtOptions): Uint8Array {

@@ -11,7 +11,7 @@ import * as layout from '../memory/layout.ts';
 export type ChipsetOptions = {
   readonly ports: PortBus;
   readonly memory: Bus;
-  readonly services: Pick<MachineServices, 'interruptLine' | 'request'>;
+  readonly services: Pick<MachineServices, 'interruptLine' | 'allocateMsi' | 'request'>;
   /** Where guest RAM ends, in bytes. */
   readonly ramEnd: number;
 };
@@ -20,8 +20,6 @@ export type ChipsetOptions = {
 type Part = {
   readonly type: DeviceType;
   readonly built: BuiltDevice;
-  /** Its slot on bus 0; null for one that is no PCI device. */
-  readonly slot: number | null;
 };
 
 /**
@@ -48,6 +46,7 @@ export class Chipset {
         count: layout.PCI_INTX_GSIS,
         line: gsi => services.interruptLine(gsi),
       },
+      allocateMsi: services.allocateMsi,
       request: services.request,
     });
   }
@@ -56,8 +55,8 @@ export class Chipset {
   attach(type: DeviceType, built: BuiltDevice): void {
     const { device, ports = [], pci } = built;
     for (const { start, size, handler } of ports) this.#ports.claim(device.name, start, size, handler);
-    const slot = pci === undefined ? null : this.pci.plug(pci);
-    this.#parts.push({ type, built, slot });
+    if (pci !== undefined) this.pci.plug(pci);
+    this.#parts.push({ type, built });
   }
 
   /** The devices, in the order in which they were attached. */
@@ -66,9 +65,9 @@ export class Chipset {
   }
 
   get labels(): readonly DeviceLabel[] {
-    return this.#parts.map(({ type: { type, title, backend }, built: { device, facts = [] }, slot }) => ({
+    return this.#parts.map(({ type: { type, title, backend }, built: { device, facts = [], pci } }) => ({
       ...{ name: device.name, type, title, backend: backend ?? null, facts },
-      pci: slot === null ? null : `00:${slot.toString(16).padStart(2, '0')}.0`,
+      pci: pci === undefined ? null : this.pci.addressOf(pci),
     }));
   }
 
@@ -87,14 +86,15 @@ export class Chipset {
 
   /** The ACPI tables of the machine as it is now. */
   acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'numa'>): TableFiles {
-    const functions = this.pci.root.functions;
     return buildAcpiTables({
       ...cpus,
       mmio64: this.#memory64,
-      intxSlots: functions.filter(({ fn }) => fn.hasInterruptPin).map(({ slot }) => slot),
-      parts: this.#parts.flatMap(({ built: { acpi }, slot }) =>
-        acpi === undefined ? [] : [slot === null ? acpi : { ...acpi, at: { slot, function: 0 } }],
-      ),
+      intxSlots: this.pci.interruptSlots,
+      parts: this.#parts.flatMap(({ built: { acpi, pci } }) => {
+        if (acpi === undefined) return [];
+        // The tables have devices of bus 0: others may come and go.
+        return [pci?.bus === this.pci.root ? { ...acpi, at: pci.place } : acpi];
+      }),
     });
   }
 }

@@ -2,10 +2,12 @@ import { beforeEach, expect, test } from 'vitest';
 import type { MsiMessage } from '../../../src/devices/device.ts';
 import { Msix } from '../../../src/devices/pci/msix.ts';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
-import { FakeMsi } from '../../support/fake-machine.ts';
+import { FakeMachine, FakeMsi } from '../../support/fake-machine.ts';
 
 /** Message control of the only capability, at 0x40. */
 const CONTROL = 0x42;
+const COMMAND = 0x04;
+const BUS_MASTER = 0x4;
 const ENABLE = 0x8000;
 const MASK_ALL = 0x4000;
 
@@ -25,6 +27,9 @@ let msix: Msix;
 
 beforeEach(() => {
   fn = new PciFunction('dev0', { vendor: 1, device: 1, revision: 0, classCode: 0 });
+  const machine = new FakeMachine();
+  machine.pci.plug(fn);
+  fn.writeConfig(COMMAND, 2, BUS_MASTER);
   vectors = Array.from({ length: 70 }, () => new CountedMsi());
   msix = new Msix(fn, { vectors, bar: 2, tableOffset: 0x1000, pendingOffset: 0x2000 });
 });
@@ -54,6 +59,17 @@ test('a vector sends its message only while MSI-X is on and nothing masks it', (
   fn.writeConfig(CONTROL, 2, 0);
   vectors[1]!.signal();
   expect(vectors[1]!.sent).toHaveLength(2);
+});
+
+test('a function that is no bus master sends nothing, and what is pending later', () => {
+  unmask(1);
+  fn.writeConfig(CONTROL, 2, ENABLE);
+  fn.writeConfig(COMMAND, 2, 0);
+  vectors[1]!.signal();
+  expect(vectors[1]!.sent).toEqual([]);
+  expect(msix.readPending(0, 4)).toBe(2);
+  fn.writeConfig(COMMAND, 2, BUS_MASTER);
+  expect(vectors[1]!.sent).toEqual([{ address: 0xfee0_1000n, data: 0x31 }]);
 });
 
 test('silent vectors cost nothing', () => {

@@ -17,6 +17,10 @@ function deviceWithBar(name: string, kind: 'memory32' | 'memory64' | 'io', size:
   return fn;
 }
 
+function rootPort(machine: FakeMachine, name: string, slot: number): RootPort {
+  return new RootPort(name, { slot, allocateMsi: machine.services.allocateMsi });
+}
+
 describe('configuration mechanism #1', () => {
   let machine: FakeMachine;
 
@@ -92,12 +96,15 @@ describe('ECAM', () => {
 describe('slots', () => {
   test('report when none is free', () => {
     const machine = new FakeMachine();
-    for (let i = 0; i < 31; i++) machine.pci.plug(deviceWithBar(`dev${i}`, 'memory32', 0x1000));
-    expect(() => machine.pci.plug(deviceWithBar('last', 'memory32', 0x1000))).toThrow(
-      'PCI bus 0 has no free slot for "last": all 32 are taken',
-    );
-    expect(() => machine.pci.root.plug(deviceWithBar('last', 'memory32', 0x1000), 3)).toThrow(
-      /slot 3 .*"dev2"/,
+    const { root } = machine.pci;
+    for (let i = 0; i < 31; i++) root.plug(deviceWithBar(`dev${i}`, 'memory32', 0x1000));
+    const last = deviceWithBar('last', 'memory32', 0x1000);
+    expect(() => root.plug(last)).toThrow('PCI bus 0 has no free slot for "last": all 32 are taken');
+    expect(() => root.plug(last, { slot: 3, function: 0 })).toThrow(/slot 3 .*"dev2"/);
+    expect(() => root.plug(last, { slot: 32, function: 0 })).toThrow('PCI bus 0 has no slot 32 for "last"');
+    expect(() => root.plug(last, { slot: 3, function: 8 })).toThrow('no slot 3, function 8');
+    expect(() => machine.pci.plug(last)).toThrow(
+      'the machine has no free PCI slot for "last": remove a device',
     );
   });
 
@@ -117,11 +124,11 @@ describe('a root port', () => {
   beforeEach(() => {
     machine = new FakeMachine();
     machine.pci.plug(deviceWithBar('dev0', 'memory32', 0x1000));
-    port = new RootPort('port0', 1);
+    port = rootPort(machine, 'port0', 1);
     machine.pci.plug(port);
     behind = deviceWithBar('dev1', 'memory32', 0x4000);
     port.secondary.plug(behind);
-    const far = new RootPort('port1', 2);
+    const far = rootPort(machine, 'port1', 2);
     machine.pci.plug(far);
     far.secondary.plug(deviceWithBar('dev2', 'memory64', 0x10_0000));
     machine.pci.assign();
@@ -130,17 +137,19 @@ describe('a root port', () => {
   test('is numbered, with windows around the devices behind it', () => {
     const config = ECAM + 2 * 0x8000;
     expect(machine.memoryBus.read(config + 0x0e, 1)).toBe(1);
-    expect(machine.memoryBus.read(config + 0x18, 4)).toBe(0x0001_0100);
-    expect(machine.memoryBus.read(config + 0x20, 4)).toBe(0xc010_c010);
+    // Bus 2 is left for a bridge that is plugged in later.
+    expect(machine.memoryBus.read(config + 0x18, 4)).toBe(0x0002_0100);
+    expect(machine.memoryBus.read(config + 0x20, 4)).toBe(0xc020_c010);
     // Nothing for the other windows: base above limit.
     expect(machine.memoryBus.read(config + 0x1c, 1)).toBeGreaterThan(
       machine.memoryBus.read(config + 0x1d, 1),
     );
     expect(machine.memoryBus.read(ECAM + 2 ** 20 + 0x10, 4)).toBe(0xc010_0000);
     expect(machine.memoryBus.read(0xc010_0004, 4)).toBe(4);
-    expect(machine.memoryBus.read(0x1_0000_0008, 4)).toBe(8);
-    expect(machine.memoryBus.read(ECAM + 2 * 2 ** 20 + 0x10, 4)).toBe(0x0000_000c);
-    expect(machine.memoryBus.read(ECAM + 2 * 2 ** 20 + 0x14, 4)).toBe(1);
+    // Behind the room that the first port keeps.
+    expect(machine.memoryBus.read(0x1_0200_0008, 4)).toBe(8);
+    expect(machine.memoryBus.read(ECAM + 3 * 2 ** 20 + 0x10, 4)).toBe(0x0200_000c);
+    expect(machine.memoryBus.read(ECAM + 3 * 2 ** 20 + 0x14, 4)).toBe(1);
   });
 
   test('finds its device at the bus number that the guest assigns', () => {

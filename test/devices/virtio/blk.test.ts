@@ -32,7 +32,7 @@ function plug(options = {}): void {
     deviceConfig.parse({ type: 'virtio-blk', path: '/disk', ...options }),
     'blk0',
   );
-  driver = new GuestDriver(machine, machine.pci.plug(built.pci!));
+  machine.pci.plug(built.pci!);
   machine.pci.assign();
   driver = new GuestDriver(machine, 1);
 }

@@ -4,6 +4,8 @@ import type { FakeMachine } from '../../support/fake-machine.ts';
 /** ECAM of a FakeMachine. */
 const ECAM = 0xe000_0000;
 const CAP_VENDOR = 0x09;
+const COMMAND = 0x04;
+const BUS_MASTER = 0x4;
 const CAP_MSIX = 0x11;
 
 export const STATUS = { acknowledge: 1, driver: 2, driverOk: 4, featuresOk: 8, needsReset: 0x40 } as const;
@@ -54,6 +56,7 @@ export class GuestDriver {
   constructor(machine: FakeMachine, slot: number) {
     this.machine = machine;
     this.config = ECAM + slot * 0x8000;
+    this.busMaster = true;
     const structures = new Map<number, Structure>();
     let msix = 0;
     for (let at = this.read(this.config + 0x34, 1); at !== 0; at = this.read(this.config + at + 1, 1)) {
@@ -84,6 +87,12 @@ export class GuestDriver {
 
   write(address: number, size: AccessSize, value: number): void {
     this.machine.memoryBus.write(address, size, value);
+  }
+
+  /** Whether the driver lets the device reach memory. */
+  set busMaster(allowed: boolean) {
+    const command = this.read(this.config + COMMAND, 2) & ~BUS_MASTER;
+    this.write(this.config + COMMAND, 2, allowed ? command | BUS_MASTER : command);
   }
 
   get status(): number {

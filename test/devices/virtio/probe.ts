@@ -17,9 +17,9 @@ export class Probe {
     this.machine = machine;
     this.device = new ProbeDevice(transportFeatures);
     this.transport = new VirtioPci(this.device, machine.services);
-    const slot = machine.pci.plug(this.transport.function);
+    machine.pci.plug(this.transport.function);
     machine.pci.assign();
-    this.driver = new GuestDriver(machine, slot);
+    this.driver = new GuestDriver(machine, this.transport.function.place.slot);
   }
 
   /** Negotiates, enables both queues and writes DRIVER_OK. */

@@ -1,0 +1,22 @@
+/** Offsets in the PCI Express capability (PCI Express Base 4.0 §7.5.3), and its bytes behind ID and next pointer. */
+export const PCIE = {
+  capabilities: 2,
+  deviceCapabilities: 4,
+  deviceControl: 8,
+  deviceStatus: 10,
+  linkCapabilities: 12,
+  linkControl: 16,
+  linkStatus: 18,
+  slotCapabilities: 20,
+  slotControl: 24,
+  slotStatus: 26,
+  rootControl: 28,
+  body: 58,
+} as const;
+
+export const LINK_STATUS = {
+  /** Data link layer link active, of a port that reports it. */
+  active: 1 << 13,
+} as const;
+
+export const LINK_CAPABILITIES = { reportsActive: 1 << 20 } as const;
