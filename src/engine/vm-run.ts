@@ -9,7 +9,7 @@ import type {
   MachineCommands,
   MachineEnd,
   MachineEvent,
-  MachineState,
+  RunState,
   TakenOver,
 } from '../vmm/machine/messages.ts';
 import { KEPT_EVENTS } from '../vmm/machine/report.ts';
@@ -29,7 +29,7 @@ const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: nul
 export type VmRunListener = {
   /** What it has said of itself is different now. */
   changed(): void;
-  entered(state: MachineState): void;
+  entered(state: RunState): void;
   /** On the first serial port. */
   printed(bytes: Uint8Array): void;
   happened(event: MachineEvent): void;
@@ -81,7 +81,7 @@ export class VmRun {
   #diskErrors: Readonly<Record<string, string>> = {};
   #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
-  #state: MachineState = 'starting';
+  #state: RunState = 'starting';
   #hasRun = false;
   #isOver = false;
   #successor: (Successor & { readonly takenOver: PromiseWithResolvers<TakenOver> }) | null = null;
@@ -139,7 +139,7 @@ export class VmRun {
   }
 
   /** The last state that it has reported. */
-  get state(): MachineState {
+  get state(): RunState {
     return this.#state;
   }
 

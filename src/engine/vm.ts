@@ -8,7 +8,7 @@ import type {
   MachineCommands,
   MachineEnd,
   MachineEvent,
-  MachineState,
+  RunState,
   TakenOver,
 } from '../vmm/machine/messages.ts';
 import { Scrollback } from '../vmm/machine/scrollback.ts';
@@ -368,7 +368,7 @@ export class Vm {
     this.#set(state);
   }
 
-  #entered(state: MachineState): void {
+  #entered(state: RunState): void {
     if (this.#state !== 'stopping' && this.#state !== 'stuck') this.#set(state);
     this.#adopting = false;
     this.#whenKnown();

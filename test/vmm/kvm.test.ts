@@ -2,14 +2,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hasFeature } from '../../src/vmm/cpu/cpuid-features.ts';
-import { loadVcpu, saveVcpu } from '../../src/vmm/cpu/vcpu-state.ts';
+import { loadVcpu, saveVcpu, stateMsrs } from '../../src/vmm/cpu/vcpu-state.ts';
 import { loadChips, saveChips } from '../../src/vmm/interrupts/chip-state.ts';
 import { Interrupts } from '../../src/vmm/interrupts/interrupts.ts';
 import { IRQCHIP, MP_STATE } from '../../src/vmm/kvm/constants.ts';
 import { Kvm } from '../../src/vmm/kvm/kvm.ts';
 import type { VcpuFd } from '../../src/vmm/kvm/vcpu-fd.ts';
 import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
+import { MachineClock } from '../../src/vmm/machine/machine-clock.ts';
 import { drainEventfd, eventfd, signalEventfd } from '../../src/vmm/native/libc.ts';
+import { DeviceClock } from '../support/device-clock.ts';
 import { inAl, loadEax, movAl, movEax, outAl, storeEax } from '../support/guest-code.ts';
 import { LocalOwner } from '../support/local-owner.ts';
 import { ManualLoop } from '../support/manual-loop.ts';
@@ -101,25 +103,26 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
     expect(run(vcpu)).toMatch('to port 0x80');
     vcpu.run.immediateExit = true;
     runOnce(vcpu);
-    const state = saveVcpu(vcpu, from.kvm.msrIndices());
+    const state = saveVcpu(vcpu, stateMsrs(from.kvm.msrIndices()));
 
     const to = new SmallVm(owner);
     to.ram.writable(0, to.ram.size).set(from.ram.readable(0, from.ram.size));
     const copy = to.vm.createVcpu(0);
     loadVcpu(copy, state);
-    const loaded = saveVcpu(copy, to.kvm.msrIndices());
+    const loaded = saveVcpu(copy, stateMsrs(to.kvm.msrIndices()));
     expect(withoutTime(loaded)).toEqual(withoutTime(state));
     expect(run(copy)).toBe('write 1 to port 0x81: 0x35');
   });
 
   it('returns to its power-on state', () => {
     const small = new SmallVm(owner);
+    const clock = new MachineClock(new DeviceClock());
     const vcpu = small.boot('long64', [...movEax(0x1234), ...outAl(0x80)]);
-    const [state, chips] = [saveVcpu(vcpu, small.kvm.msrIndices()), saveChips(small.vm)];
+    const [state, chips] = [saveVcpu(vcpu, stateMsrs(small.kvm.msrIndices())), saveChips(small.vm, clock)];
     for (let round = 0; round < 2; round++) {
       expect(run(vcpu)).toMatch('to port 0x80');
       small.vm.setIrqLine(20, true);
-      loadChips(small.vm, chips);
+      loadChips(small.vm, chips, clock);
       loadVcpu(vcpu, state);
       expect(vcpu.getRegs()).toEqual(state.regs);
       expect(small.vm.getIrqchip(IRQCHIP.IOAPIC)).toEqual(chips.ioapic);
@@ -129,7 +132,7 @@ describe.skipIf(noKvm !== null)('a vCPU on /dev/kvm', () => {
 
 /** The TSC advances between two reads. */
 function withoutTime(state: ReturnType<typeof saveVcpu>) {
-  return { ...state, msrs: state.msrs.filter(({ index }) => index !== 0x10) };
+  return { ...state, tsc: null };
 }
 
 describe.skipIf(noKvm !== null)('memory of a VM on /dev/kvm', () => {

@@ -113,9 +113,9 @@ export class Serial implements Device, ByteRegisters {
     this.reset();
   }
 
+  /** What has been typed and not received yet is still on the line. */
   reset(): void {
     this.#received.clear();
-    this.#input.clear();
     this.#ier = 0;
     this.#fcr = 0;
     this.#lcr = 0;
@@ -125,6 +125,7 @@ export class Serial implements Device, ByteRegisters {
     this.#divisor = DEFAULT_DIVISOR;
     this.#overrun = false;
     this.#thrEmptyPending = false;
+    this.#receiveTyped();
     this.#updateInterrupt();
   }
 

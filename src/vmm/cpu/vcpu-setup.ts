@@ -17,9 +17,13 @@ export function setUpVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], entry: Boo
     const names = refused.map(({ index }) => `0x${index.toString(16)}`).join(', ');
     throw new KvmError(`this host's KVM refuses to set MSR ${names} of a vCPU`);
   }
-  if (entry !== null) {
-    vcpu.setSregs(bootSregs(vcpu.getSregs(), entry));
-    vcpu.setRegs(bootRegs(entry));
-  }
-  vcpu.setMpState(entry === null ? MP_STATE.UNINITIALIZED : MP_STATE.RUNNABLE);
+  if (entry === null) vcpu.setMpState(MP_STATE.UNINITIALIZED);
+  else enterKernel(vcpu, entry);
+}
+
+/** Puts a vCPU that is otherwise as after power-on at the kernel's first instruction. */
+export function enterKernel(vcpu: VcpuFd, entry: BootEntry): void {
+  vcpu.setSregs(bootSregs(vcpu.getSregs(), entry));
+  vcpu.setRegs(bootRegs(entry));
+  vcpu.setMpState(MP_STATE.RUNNABLE);
 }

@@ -2,31 +2,43 @@ import { IRQCHIP } from '../kvm/constants.ts';
 import type { PitState } from '../kvm/structs.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 
-/** The VM state in KVM apart from the vCPUs, as plain data. */
+/** The state of the interrupt controllers and the timer in KVM, as plain data. */
 export type ChipState = {
   picMaster: Uint8Array;
   picSlave: Uint8Array;
   ioapic: Uint8Array;
+  /** The times at which its channels were loaded are those of the machine's clock. */
   pit: PitState;
-  /** kvmclock, nanoseconds. */
-  clock: bigint;
 };
 
+/** Converts the host's monotonic time to that of a machine and back. */
+export type HostTime = { fromHost(ns: bigint): bigint; toHost(ns: bigint): bigint };
+
 /** With every vCPU parked. */
-export function saveChips(vm: VmFd): ChipState {
+export function saveChips(vm: VmFd, time: HostTime): ChipState {
   return {
     picMaster: vm.getIrqchip(IRQCHIP.PIC_MASTER),
     picSlave: vm.getIrqchip(IRQCHIP.PIC_SLAVE),
     ioapic: vm.getIrqchip(IRQCHIP.IOAPIC),
-    pit: vm.getPit(),
-    clock: vm.getClock(),
+    pit: withLoadTimes(vm.getPit(), ns => time.fromHost(ns)),
   };
 }
 
-export function loadChips(vm: VmFd, state: ChipState): void {
+/**
+ * After the vCPUs, to which the IOAPIC delivers what was pending, and after the devices, whose lines have their levels by then:
+ * a line that is raised later would be an interrupt that the guest has seen already.
+ */
+export function loadChips(vm: VmFd, state: ChipState, time: HostTime): void {
   vm.setIrqchip(IRQCHIP.PIC_MASTER, state.picMaster);
   vm.setIrqchip(IRQCHIP.PIC_SLAVE, state.picSlave);
   vm.setIrqchip(IRQCHIP.IOAPIC, state.ioapic);
-  vm.setPit(state.pit);
-  vm.setClock(state.clock);
+  vm.setPit(withLoadTimes(state.pit, ns => time.toHost(ns)));
+}
+
+function withLoadTimes(pit: PitState, convert: (ns: bigint) => bigint): PitState {
+  const channels = pit.channels.map(channel => ({
+    ...channel,
+    count_load_time: BigInt.asIntN(64, convert(channel.count_load_time)),
+  }));
+  return { ...pit, channels };
 }

@@ -28,6 +28,8 @@ export const CAP = {
   READONLY_MEM: 81,
   IOEVENTFD_ANY_LENGTH: 122,
   IMMEDIATE_EXIT: 136,
+  NESTED_STATE: 157,
+  SREGS2: 200,
   XSAVE2: 208,
 } as const;
 export type CapName = keyof typeof CAP;
@@ -96,6 +98,13 @@ export const PIT_SPEAKER_DUMMY = 1;
 
 /** Flag of a CPUID entry: its `index` (subleaf, ECX) is significant. */
 export const CPUID_FLAG_SIGNIFCANT_INDEX = 1;
+
+/** A device attribute of a vCPU: what KVM adds to the host's TSC (Documentation/virt/kvm/devices/vcpu.rst). */
+export const VCPU_TSC_CTRL = 0;
+export const VCPU_TSC_OFFSET = 0;
+
+/** Flag of kvm_sregs2. */
+export const SREGS2_FLAGS_PDPTRS_VALID = 1n;
 
 /** Flags of kvm_vcpu_events. */
 export const VCPUEVENT_VALID = {

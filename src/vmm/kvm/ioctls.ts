@@ -64,8 +64,17 @@ export const IOCTLS = {
   KVM_SET_XSAVE: iow(0xa5, structs.kvmXsave),
   KVM_GET_XCRS: ior(0xa6, structs.kvmXcrs),
   KVM_SET_XCRS: iow(0xa7, structs.kvmXcrs),
+  KVM_SET_TSC_KHZ: io(0xa2),
+  KVM_GET_TSC_KHZ: io(0xa3),
   KVM_KVMCLOCK_CTRL: io(0xad),
+  KVM_GET_NESTED_STATE: iowr(0xbe, structs.kvmNestedState),
+  KVM_SET_NESTED_STATE: iow(0xbf, structs.kvmNestedState),
+  KVM_GET_SREGS2: ior(0xcc, structs.kvmSregs2),
+  KVM_SET_SREGS2: iow(0xcd, structs.kvmSregs2),
   KVM_GET_XSAVE2: ior(0xcf, structs.kvmXsave),
+  KVM_SET_DEVICE_ATTR: iow(0xe1, structs.kvmDeviceAttr),
+  KVM_GET_DEVICE_ATTR: iow(0xe2, structs.kvmDeviceAttr),
+  KVM_HAS_DEVICE_ATTR: iow(0xe3, structs.kvmDeviceAttr),
 } as const;
 
 export type IoctlName = keyof typeof IOCTLS;

@@ -52,11 +52,7 @@ export class Kvm {
 
   /** @throws KvmError when there is no usable KVM, saying what to do. */
   static open(owner: ResourceOwner, path = '/dev/kvm'): Kvm {
-    return Kvm.of(openKvmDevice(path), owner, path);
-  }
-
-  /** @param fd of the device, which is then the owner's. @throws KvmError */
-  static of(fd: number, owner: ResourceOwner, path = '/dev/kvm'): Kvm {
+    const fd = openKvmDevice(path);
     try {
       checkInterface(fd, path);
     } catch (error) {
@@ -107,7 +103,7 @@ export class Kvm {
 }
 
 /** @throws KvmError when it cannot be opened, saying what to do. */
-export function openKvmDevice(path = '/dev/kvm'): number {
+function openKvmDevice(path: string): number {
   try {
     return open(path, O_RDWR);
   } catch (error) {

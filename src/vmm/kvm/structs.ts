@@ -72,6 +72,45 @@ export const kvmSregs = new Struct('kvm_sregs', {
 });
 export type Sregs = ValueOf<typeof kvmSregs>;
 
+/** KVM_CAP_SREGS2: without the bitmap, with the PDPTRs of PAE paging. */
+export const kvmSregs2 = new Struct('kvm_sregs2', {
+  cs: kvmSegment,
+  ds: kvmSegment,
+  es: kvmSegment,
+  fs: kvmSegment,
+  gs: kvmSegment,
+  ss: kvmSegment,
+  tr: kvmSegment,
+  ldt: kvmSegment,
+  gdt: kvmDtable,
+  idt: kvmDtable,
+  cr0: 'u64',
+  cr2: 'u64',
+  cr3: 'u64',
+  cr4: 'u64',
+  cr8: 'u64',
+  efer: 'u64',
+  apic_base: 'u64',
+  flags: 'u64',
+  pdptrs: u64s(4),
+});
+
+/** The header of KVM_GET_NESTED_STATE and KVM_SET_NESTED_STATE; the rest is opaque. `size` includes the header. */
+export const kvmNestedState = new Struct('kvm_nested_state', {
+  flags: 'u16',
+  format: 'u16',
+  size: 'u32',
+  hdr: { padding: 120 },
+});
+
+/** `addr` is where the value of the attribute is in this process. */
+export const kvmDeviceAttr = new Struct('kvm_device_attr', {
+  flags: 'u32',
+  group: 'u32',
+  attr: 'u64',
+  addr: 'u64',
+});
+
 /** The header of KVM_GET_MSRS and KVM_SET_MSRS; `nmsrs` entries follow. */
 export const kvmMsrs = new Struct('kvm_msrs', { nmsrs: 'u32', pad: { padding: 4 } });
 export const kvmMsrEntry = new Struct('kvm_msr_entry', {

@@ -1,5 +1,16 @@
-import { SystemError } from '../native/libc.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  mmap,
+  PROT_READ,
+  PROT_WRITE,
+  SystemError,
+  tryIoctl,
+  viewOf,
+} from '../native/libc.ts';
 import { encodeList, getCpuid, getStruct, kvmIoctl, setStruct } from './call.ts';
+import { SREGS2_FLAGS_PDPTRS_VALID, VCPU_TSC_CTRL, VCPU_TSC_OFFSET } from './constants.ts';
+import { IOCTLS } from './ioctls.ts';
 import type { RunPage } from './run-page.ts';
 import * as structs from './structs.ts';
 
@@ -9,6 +20,10 @@ export type VcpuFeatures = {
   readonly xsaveSize: number;
   /** Whether there are extended control registers. */
   readonly xcrs: boolean;
+  /** Whether KVM_GET_SREGS2 gives the PDPTRs. */
+  readonly pdptrs: boolean;
+  /** The most bytes of nested state; 0 without nested virtualization. */
+  readonly nestedSize: number;
 };
 
 /**
@@ -43,6 +58,61 @@ export class VcpuFd {
 
   setSregs(sregs: structs.Sregs): void {
     setStruct(this.fd, 'KVM_SET_SREGS', structs.kvmSregs, sregs);
+  }
+
+  /** The page directory pointers that PAE paging has loaded; null without PAE paging, or on a kernel that doesn't tell. */
+  getPdptrs(): bigint[] | null {
+    if (!this.#features.pdptrs) return null;
+    const { flags, pdptrs } = getStruct(this.fd, 'KVM_GET_SREGS2', structs.kvmSregs2);
+    return (flags & SREGS2_FLAGS_PDPTRS_VALID) === 0n ? null : pdptrs;
+  }
+
+  /** After the other special registers. */
+  setPdptrs(pdptrs: bigint[]): void {
+    if (!this.#features.pdptrs) return;
+    const sregs = getStruct(this.fd, 'KVM_GET_SREGS2', structs.kvmSregs2);
+    const flags = SREGS2_FLAGS_PDPTRS_VALID;
+    setStruct(this.fd, 'KVM_SET_SREGS2', structs.kvmSregs2, { ...sregs, flags, pdptrs });
+  }
+
+  /** The state of the guest's own guests, opaque; null without nested virtualization. */
+  getNestedState(): Uint8Array | null {
+    const { nestedSize } = this.#features;
+    if (nestedSize === 0) return null;
+    const bytes = new Uint8Array(Math.max(nestedSize, structs.kvmNestedState.size));
+    structs.kvmNestedState.write(bytes, { flags: 0, format: 0, size: bytes.length });
+    kvmIoctl(this.fd, 'KVM_GET_NESTED_STATE', bytes);
+    return bytes.slice(0, structs.kvmNestedState.read(bytes).size);
+  }
+
+  /** `state` is as `getNestedState` returned it. */
+  setNestedState(state: Uint8Array): void {
+    // KVM reads as many bytes as the header says.
+    if (state.length < structs.kvmNestedState.size || structs.kvmNestedState.read(state).size > state.length)
+      throw new RangeError(`a nested state of ${state.length} bytes, fewer than its header says`);
+    kvmIoctl(this.fd, 'KVM_SET_NESTED_STATE', state);
+  }
+
+  /** The frequency of its TSC in kHz. */
+  getTscKhz(): number {
+    return kvmIoctl(this.fd, 'KVM_GET_TSC_KHZ');
+  }
+
+  /** @throws SystemError when neither the host's TSC nor its scaling gives that. */
+  setTscKhz(khz: number): void {
+    kvmIoctl(this.fd, 'KVM_SET_TSC_KHZ', khz);
+  }
+
+  /** What KVM adds to the host's TSC, modulo 2^64; null before Linux 5.16, which doesn't tell. */
+  getTscOffset(): bigint | null {
+    if (tryIoctl(this.fd, IOCTLS.KVM_HAS_DEVICE_ATTR, tscOffsetAttribute()) < 0) return null;
+    kvmIoctl(this.fd, 'KVM_GET_DEVICE_ATTR', tscOffsetAttribute());
+    return argument().getBigUint64(0, true);
+  }
+
+  setTscOffset(offset: bigint): void {
+    argument().setBigUint64(0, BigInt.asUintN(64, offset), true);
+    kvmIoctl(this.fd, 'KVM_SET_DEVICE_ATTR', tscOffsetAttribute());
   }
 
   /** The XSAVE area, in the layout of the host's CPUID leaf 0xd. */
@@ -163,4 +233,27 @@ export class VcpuFd {
       if (!(error instanceof SystemError && error.code === 'EINVAL')) throw error;
     }
   }
+}
+
+const ARGUMENT_BYTES = 4096;
+let argumentAddress: bigint | null = null;
+let argumentView: DataView | null = null;
+
+/** Memory with a fixed address, for the ioctls whose argument points to another. Allocated by the first use in each thread. */
+function argument(): DataView {
+  if (argumentView === null) {
+    argumentAddress = mmap(ARGUMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    argumentView = new DataView(viewOf(argumentAddress, ARGUMENT_BYTES));
+  }
+  return argumentView;
+}
+
+function tscOffsetAttribute(): Uint8Array {
+  argument();
+  return structs.kvmDeviceAttr.encode({
+    flags: 0,
+    group: VCPU_TSC_CTRL,
+    attr: BigInt(VCPU_TSC_OFFSET),
+    addr: argumentAddress!,
+  });
 }

@@ -79,7 +79,12 @@ export class VmFd {
     this.#owner.ownMap(address, this.#runSize);
     const run = new RunPage(address, viewOf(address, this.#runSize));
     const xsaveSize = Math.max(this.capability('XSAVE2'), structs.kvmXsave.size);
-    return new VcpuFd(id, fd, run, { xsaveSize, xcrs: this.capability('XCRS') !== 0 });
+    return new VcpuFd(id, fd, run, {
+      xsaveSize,
+      xcrs: this.capability('XCRS') !== 0,
+      pdptrs: this.capability('SREGS2') !== 0,
+      nestedSize: this.capability('NESTED_STATE'),
+    });
   }
 
   /** Adds a slot, or changes its flags. A size of 0 removes it. */

@@ -13,7 +13,6 @@ import { apicIdsOf } from '../cpu/cpu-topology.ts';
 import { cpuTopology, createVcpus } from '../cpu/machine-vcpus.ts';
 import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
-import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import { GuestRam } from '../memory/guest-ram.ts';
@@ -25,9 +24,11 @@ import { SHADOW_RAM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
+import { BootImages } from './boot-images.ts';
 import type { MachineConfig } from './config.ts';
-import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
+import { MachineClock } from './machine-clock.ts';
+import type { MachineParts } from './machine-parts.ts';
 import { type MachineHost, machineServices } from './services.ts';
 import { mark } from './start-trace.ts';
 
@@ -38,19 +39,11 @@ export type MachineBase = MachineHost & {
   readonly counters: CounterBlocks;
 };
 
-/** A machine that has been built: its vCPUs are at the kernel's first instruction, and have no threads yet. */
-export type Machine = {
-  readonly vcpus: readonly VcpuFd[];
-  readonly buses: Buses;
-  readonly chipset: Chipset;
-  readonly queues: QueueThreads;
-};
-
 /** Builds a machine and loads its kernel. @throws an error for the user if its configuration or this host is unsuitable. */
-export function buildMachine(config: MachineConfig, base: MachineBase): Machine {
+export function buildMachine(config: MachineConfig, base: MachineBase): MachineParts {
   const { native, counters } = base;
-  if (base.files.isFirstBoot) checkHostMemory(config.memory.bytes);
-  const kvm = Kvm.of(base.files.openKvm(), native);
+  checkHostMemory(config.memory.bytes);
+  const kvm = Kvm.open(native);
   const ram = new GuestRam(native, config.memory);
   const bus: BusOptions = { counters: label => counters.region(label) };
   const { space } = machineMemory(ram, SHADOW_RAM, bus);
@@ -62,18 +55,21 @@ export function buildMachine(config: MachineConfig, base: MachineBase): Machine 
 
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);
   const queues = new QueueThreads(native);
-  const services = machineServices(base, { vm, memory, interrupts, queues });
+  const clock = new MachineClock(base.loop);
+  const services = machineServices(base, { vm, memory, interrupts, queues, clock });
   const buses: Buses = { ports: new PortBus(bus), memory: space };
   const last = ram.regions.at(-1)!;
   const chipset = new Chipset({ ...buses, services, ramEnd: last.address + last.size });
   addDevices(config, services, chipset);
 
   mark('devices');
-  const entry = boot(config, base.files, memory, chipset);
+  const images = new BootImages(native);
+  const boot = () => loadBoot(config, images, memory, chipset);
+  const entry = boot();
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
-  return { vcpus, buses, chipset, queues };
+  return { native, kvm, vm, vcpus, ram, interrupts, clock, buses, chipset, queues, boot };
 }
 
 function createVm(kvm: Kvm, space: AddressSpace): VmFd {
@@ -99,10 +95,15 @@ function addDevices({ devices }: MachineConfig, services: MachineServices, chips
 }
 
 /** Loads the ACPI tables, and what the machine boots, into RAM. */
-function boot(config: MachineConfig, files: HostFiles, memory: GuestMemory, chipset: Chipset): BootEntry {
+function loadBoot(
+  config: MachineConfig,
+  images: BootImages,
+  memory: GuestMemory,
+  chipset: Chipset,
+): BootEntry {
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
   const tables = chipset.acpiTables({ apicIds: apicIdsOf(cpuTopology(config)), ...(numa && { numa }) });
   const placed = loadTables(tables, memory, layout.ACPI_TABLES);
-  const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
+  const open = (path: string, purpose: ImagePurpose) => images.open(path, purpose);
   return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)! });
 }

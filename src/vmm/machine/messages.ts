@@ -61,7 +61,7 @@ export type FromMachine =
   | { readonly kind: 'topology'; readonly topology: Topology }
   /** What became of each layer of its process's confinement. */
   | { readonly kind: 'confinement'; readonly layers: readonly Layer[] }
-  | { readonly kind: 'state'; readonly state: MachineState }
+  | { readonly kind: 'state'; readonly state: RunState }
   /** Devices that stopped serving their driver, each with the reason; the machine keeps running. */
   | { readonly kind: 'broken'; readonly broken: Readonly<Record<string, string>> }
   /** Devices whose requests the host's disk has failed in the last minute or two, each with what failed last. */
@@ -84,7 +84,7 @@ export type FromMachine =
   /** The last message: everything the VM held has been released. */
   | { readonly kind: 'ended'; readonly end: MachineEnd };
 
-export type MachineState = 'starting' | 'running' | 'paused';
+export type RunState = 'starting' | 'running' | 'paused';
 
 /** How a machine was handed over. */
 export type TakenOver = {

@@ -6,7 +6,7 @@ import type {
   MachineEnd,
   MachineEvent,
   MachineIdentity,
-  MachineState,
+  RunState,
   TakenOver,
 } from './messages.ts';
 import { Scrollback } from './scrollback.ts';
@@ -45,6 +45,8 @@ const LAST: readonly Part[] = ['ending', 'ended'];
 /** News for the manager that sees it; a later one has nothing of it. */
 const ONCE: ReadonlySet<Part> = new Set<Part>(['created', 'taken-over', 'handed-over']);
 
+const NO_ANSWER = 'the host has not answered some of its requests';
+
 /** `known`: to the manager. */
 type KeptEvent = { readonly event: MachineEvent; readonly known: boolean };
 type Port = { readonly printed: Scrollback; sent: number; taken: number };
@@ -80,9 +82,10 @@ export class MachineReport {
   #nativeVm: number | null = null;
   #topology: Topology | null = null;
   #layers: readonly Layer[] | null = null;
-  #state: MachineState = 'starting';
+  #state: RunState = 'starting';
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
+  #draining: readonly string[] = [];
   #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
   /** Another process says the rest. */
@@ -102,7 +105,7 @@ export class MachineReport {
     this.#unsent.add('topology');
   }
 
-  entered(state: MachineState): void {
+  entered(state: RunState): void {
     if (state === this.#state) return;
     this.#state = state;
     this.#unsent.add('state');
@@ -128,9 +131,18 @@ export class MachineReport {
     if (text !== null) this.happened('error', `${device}: ${text}`);
   }
 
-  /** The machine is built anew: its devices work again. */
+  /** Devices that the machine waits for, to be paused or reset, because the host does not answer; none: no longer. */
+  draining(devices: readonly string[]): void {
+    const text = (list: readonly string[]) => list.join(', ');
+    if (text(devices) === text(this.#draining)) return;
+    if (devices.length > 0) this.happened('warning', `waits for ${text(devices)}: ${NO_ANSWER}`);
+    else this.happened('info', `no longer waits for ${text(this.#draining)}`);
+    this.#draining = devices;
+    this.#unsent.add('disk-errors');
+  }
+
+  /** The machine was reset: its devices work again. */
   repaired(): void {
-    for (const device of Object.keys(this.#diskErrors)) this.diskFailed(device, null);
     if (Object.keys(this.#broken).length === 0) return;
     this.#broken = {};
     this.#unsent.add('broken');
@@ -273,7 +285,7 @@ export class MachineReport {
       case 'broken':
         return { kind: 'broken', broken: this.#broken };
       case 'disk-errors':
-        return { kind: 'disk-errors', diskErrors: this.#diskErrors };
+        return { kind: 'disk-errors', diskErrors: { ...this.#diskErrors, ...this.#unanswered } };
       case 'taken-over':
         return this.#takenOver === null ? null : { kind: 'taken-over', ...this.#takenOver };
       case 'handed-over':
@@ -283,6 +295,10 @@ export class MachineReport {
       case 'ended':
         return this.#end === null ? null : { kind: 'ended', end: this.#end };
     }
+  }
+
+  get #unanswered(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#draining.map(device => [device, NO_ANSWER]));
   }
 
   #nextTaken(): FromMachine | null {

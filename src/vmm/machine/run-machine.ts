@@ -1,5 +1,4 @@
 import type { MachineConfig } from './config.ts';
-import type { HostFiles } from './host-files.ts';
 import type { ManagerLink } from './manager-link.ts';
 import type { MachineEnd } from './messages.ts';
 import type { MachineReport } from './report.ts';
@@ -7,18 +6,18 @@ import { MachineRunner } from './runner.ts';
 import { mark } from './start-trace.ts';
 
 export type MachineHosting = {
-  /** Says which native VM there is now, to whoever may have to end it by force. */
+  /** Says which native VM there is, to whoever may have to end it by force. */
   readonly created?: (vm: number) => void;
-  /** Called before a boot is built, and after it: null to go on, or how the machine ends. */
+  /** Called before it is built, and after it: null to go on, or how the machine ends. */
   readonly beforeBuild?: () => void;
   readonly afterBuild?: () => MachineEnd | null;
-  /** Called once the first boot has been built, and has opened all that it needs. @throws what keeps the machine from being confined */
+  /** Called once it has been built, and has opened all that it needs. @throws what keeps the machine from being confined */
   readonly confine?: () => void;
-  /** Called once in each boot, when the machine has had nothing to do for a while. */
+  /** Called once, when the machine has had nothing to do for a while. */
   readonly idle?: () => void;
 };
 
-/** Runs a machine, across resets, until it ends for good. */
+/** Builds a machine and runs it, across resets, to its end. */
 export function runMachine(
   config: MachineConfig,
   counters: BigUint64Array,
@@ -27,37 +26,26 @@ export function runMachine(
   hosting: MachineHosting,
 ): MachineEnd {
   const { created, beforeBuild, afterBuild, confine, idle } = hosting;
-  let files: HostFiles | null = null;
-  for (;;) {
-    beforeBuild?.();
-    const runner = new MachineRunner({ counters, report, link, files });
-    const isFirst = files === null;
-    try {
-      created?.(runner.nativeVm);
-      const failure = failureOf(() => {
-        runner.build(config);
-        if (isFirst) confine?.();
-        mark('confinement');
-        runner.start(config);
-      });
-      const end = afterBuild?.() ?? null;
-      if (end !== null) return end;
-      // Nothing that could crash has run yet on the first boot.
-      if (failure !== null) return { ...failure, crashed: !isFirst, exitCode: null };
-      const ran = runner.run(idle);
-      if (ran.kind === 'ended') {
-        report.ending(ran.end);
-        link.flush();
-        return ran.end;
-      }
-      report.happened('info', ran.by === 'guest' ? 'reset by the guest' : 'reset');
-      beforeBuild?.();
-      files = runner.files;
-      files.detach();
-      report.repaired();
-    } finally {
-      runner.close();
-    }
+  beforeBuild?.();
+  const runner = new MachineRunner({ counters, report, link });
+  try {
+    created?.(runner.nativeVm);
+    const failure = failureOf(() => {
+      runner.build(config);
+      confine?.();
+      mark('confinement');
+      runner.start(config);
+    });
+    const ended = afterBuild?.() ?? null;
+    if (ended !== null) return ended;
+    // Nothing that could crash has run yet.
+    if (failure !== null) return { ...failure, crashed: false, exitCode: null };
+    const end = runner.run(idle);
+    report.ending(end);
+    link.flush();
+    return end;
+  } finally {
+    runner.close();
   }
 }
 

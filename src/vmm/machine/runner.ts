@@ -1,28 +1,25 @@
 import type { MachineRequest } from '../../devices/device.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
-import { startVcpus } from '../cpu/machine-vcpus.ts';
-import { VcpuGroup } from '../cpu/vcpu-group.ts';
 import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { errnoName } from '../native/libc.ts';
 import { NativeVm } from '../native/native.ts';
 import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { ConsolePorts } from './console-ports.ts';
 import { describeExit } from './describe-exit.ts';
-import { HostFiles } from './host-files.ts';
+import { HoldupReports } from './holdup-reports.ts';
+import { Machine } from './life-cycle.ts';
 import { MachineLoop } from './loop.ts';
-import { buildMachine, type Machine } from './machine.ts';
+import { buildMachine } from './machine.ts';
+import type { MachineParts } from './machine-parts.ts';
 import type { ManagerLink } from './manager-link.ts';
 import type { MachineCommand, MachineCommands, MachineEnd } from './messages.ts';
+import type { Release } from './quiescence.ts';
 import type { MachineReport } from './report.ts';
 import { SerialConsole } from './serial-console.ts';
 import { mark, takeMarks } from './start-trace.ts';
-
-/** How one boot of a machine ended: for good, or with a reset. */
-export type RunEnd =
-  | { readonly kind: 'reset'; readonly by: 'guest' | 'button' }
-  | { readonly kind: 'ended'; readonly end: MachineEnd };
 
 /** The kernel doesn't return a queue's thread from a request. What the request uses is released when it does. */
 const LEFT_BEHIND =
@@ -32,13 +29,11 @@ export type RunnerOptions = {
   readonly counters: BigUint64Array;
   readonly report: MachineReport;
   readonly link: Pick<ManagerLink, 'next' | 'flush' | 'attach'>;
-  /** Opens the files of the first boot; null: this is the first. */
-  readonly files?: HostFiles | null;
 };
 
 /**
- * One boot of a machine, from power-on to power-off or reset, on the machine thread. Everything it creates belongs to its
- * NativeVm, which `close` destroys.
+ * A machine from power-on to its end, across resets, on the machine thread. Everything it creates belongs to its NativeVm, which
+ * `close` destroys.
  */
 export class MachineRunner {
   readonly #report: MachineReport;
@@ -47,25 +42,30 @@ export class MachineRunner {
   readonly #loop: MachineLoop;
   readonly #blocks: CounterBlocks;
   readonly #consoles: ConsolePorts;
-  readonly files: HostFiles;
+  readonly #holdups: HoldupReports;
   /** The `pause` commands whose vCPUs haven't all paused. */
   readonly #pausing = new Set<number>();
+  /** Ends the user's pause. */
+  #unpause: Release | null = null;
   #machine: Machine | null = null;
   #onReboot: MachineConfig['onReboot'] = 'restart';
-  #end: RunEnd | null = null;
+  #isResetting = false;
+  #end: MachineEnd | null = null;
   #hasExited = false;
   #pinning: readonly number[] = [];
   #topologyIsDue = false;
 
-  constructor({ counters, report, link, files = null }: RunnerOptions) {
+  constructor({ counters, report, link }: RunnerOptions) {
     const shape = shapeOf(counters);
     this.#report = report;
     this.#link = link;
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
     this.#blocks = new CounterBlocks(counters, shape, () => this.#topologyChanged());
-    this.files = files ?? new HostFiles(this.#native);
-    files?.attach(this.#native);
+    this.#holdups = new HoldupReports(this.#loop, devices => {
+      report.draining(devices);
+      link.flush();
+    });
     const send = (change: () => void) => {
       change();
       link.flush();
@@ -87,12 +87,11 @@ export class MachineRunner {
 
   /** @throws an error for the user if the configuration or this host is unsuitable */
   build(config: MachineConfig): void {
-    const machine = buildMachine(config, {
+    const parts = buildMachine(config, {
       native: this.#native,
       loop: this.#loop,
       counters: this.#blocks,
       consoles: this.#consoles,
-      files: this.files,
       request: request => this.#request(request),
       reportBroken: (device, reason) => {
         this.#report.broke(device, reason);
@@ -107,41 +106,41 @@ export class MachineRunner {
         this.#link.flush();
       },
     });
-    this.#machine = machine;
+    this.#machine = new Machine(parts, () => this.#machineChanged());
     this.#onReboot = config.onReboot;
     this.#pinning = config.pin ?? [];
-    this.#reportTopology(machine);
+    this.#reportTopology(parts);
   }
 
   /** Starts the threads of its vCPUs, parked. A process is confined before that. @throws an error for the user */
   start({ pin = [] }: MachineConfig): void {
-    startVcpus(this.#native, this.#machine!.vcpus, pin);
+    this.#machine!.startThreads(pin);
   }
 
   /** Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while */
-  run(idle = () => {}): RunEnd {
+  run(idle = () => {}): MachineEnd {
     const machine = this.#machine!;
-    const vcpus = new VcpuGroup(this.#native, machine.vcpus.length);
-    this.#resume(vcpus);
-    const handleMessages = () => this.#handleMessages(machine, vcpus);
+    const { queues } = machine.parts;
+    machine.run();
+    const handleMessages = () => this.#handleMessages(machine);
     const detach = this.#link.attach(this.#loop, handleMessages);
     try {
       // What came while it was being built.
       handleMessages();
       this.#loop.run({
-        exit: index => this.#exit(machine, index),
-        parked: index => vcpus.parked(index),
+        exit: index => this.#exit(machine.parts, index),
+        parked: index => machine.vcpuParked(index),
         vcpuEnded: (index, errno, died) => this.#vcpuEnded(index, errno, died),
         idle,
-        queueBroken: handle => machine.queues.broken(handle),
-        diskErrors: handle => machine.queues.diskErrors(handle),
-        queueEnded: handle => machine.queues.ended(handle),
+        queueBroken: handle => queues.broken(handle),
+        diskErrors: handle => queues.diskErrors(handle),
+        queueEnded: handle => queues.ended(handle),
       });
     } finally {
       detach();
     }
     this.#consoles.flush();
-    for (const id of this.#pausing) this.#report.reply(id, 'the machine was reset');
+    for (const id of this.#pausing) this.#report.reply(id, 'the machine has ended');
     this.#link.flush();
     return this.#end!;
   }
@@ -151,7 +150,7 @@ export class MachineRunner {
     // The last counts stay on screens.
     this.#blocks.keep();
     this.#native.requestStopOfAllQueues();
-    for (const { device } of this.#machine?.chipset.devices ?? []) device.close?.();
+    for (const { device } of this.#machine?.parts.chipset.devices ?? []) device.close?.();
     for (const slot of this.#native.stuckQueues) {
       const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);
       if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
@@ -159,7 +158,7 @@ export class MachineRunner {
     this.#native.destroy();
   }
 
-  #reportTopology({ chipset, vcpus }: Machine): void {
+  #reportTopology({ chipset, vcpus }: MachineParts): void {
     this.#report.built({
       ...this.#blocks.labels,
       devices: chipset.labels,
@@ -176,19 +175,16 @@ export class MachineRunner {
     this.#topologyIsDue = true;
     this.#loop.at(0n, () => {
       this.#topologyIsDue = false;
-      this.#reportTopology(machine);
+      this.#reportTopology(machine.parts);
       this.#link.flush();
     });
   }
 
-  #exit({ vcpus, buses }: Machine, index: number): void {
+  #exit({ vcpus, buses }: MachineParts, index: number): void {
     const vcpu = vcpus[index]!;
     if (!this.#hasExited) this.#firstExit();
-    if (!answerAccess(vcpu.run, buses)) {
-      this.#unhandledExit(vcpu, index);
-    } else if (this.#end === null) {
-      this.#native.completeVcpu(index);
-    }
+    if (!answerAccess(vcpu.run, buses)) this.#unhandledExit(vcpu, index);
+    if (this.#end === null) this.#native.completeVcpu(index);
   }
 
   /** Its first instruction that needs the machine, which soon follows the very first. */
@@ -199,8 +195,8 @@ export class MachineRunner {
     if (marks !== null) this.#report.happened('info', marks);
   }
 
-  /** Any exit other than a device access ends the machine. */
-  #unhandledExit(vcpu: Machine['vcpus'][number], index: number): void {
+  /** Any exit other than a device access ends the machine, or resets it. */
+  #unhandledExit(vcpu: VcpuFd, index: number): void {
     const { run } = vcpu;
     const event = run.exitReason === EXIT.SYSTEM_EVENT ? run.systemEvent.type : null;
     if (event === SYSTEM_EVENT.SHUTDOWN) this.#request({ kind: 'power-off' });
@@ -227,27 +223,58 @@ export class MachineRunner {
         break;
       case 'reset':
         if (this.#onReboot === 'stop') this.#finish('the guest rebooted (on-reboot: stop)');
-        else this.#stop({ kind: 'reset', by: 'guest' });
+        else this.#reset('reset by the guest');
         break;
     }
   }
 
   #finish(reason: string, exitCode: number | null = null): void {
-    this.#stop({ kind: 'ended', end: { crashed: false, reason, detail: null, exitCode } });
+    this.#stop({ crashed: false, reason, detail: null, exitCode });
   }
 
   #crash({ reason, detail }: { reason: string; detail: string | null }): void {
-    this.#stop({ kind: 'ended', end: { crashed: true, reason, detail, exitCode: null } });
+    this.#stop({ crashed: true, reason, detail, exitCode: null });
   }
 
   /** Leaves the loop after the current event. The first reason wins. */
-  #stop(end: RunEnd): void {
+  #stop(end: MachineEnd): void {
     this.#end ??= end;
     this.#loop.stop();
   }
 
-  /** Leaves messages after a reset or a stop for the next boot, if there is one. */
-  #handleMessages(machine: Machine, vcpus: VcpuGroup): void {
+  /**
+   * Resets the machine in place as soon as all of it has stopped, which a disk that does not answer delays: everything else goes
+   * on responding meanwhile. A machine that is paused stays so.
+   */
+  #reset(event: string): void {
+    if (this.#isResetting) return;
+    this.#isResetting = true;
+    let isDone = false;
+    let release: Release | null = null;
+    release = this.#machine!.quiesce(() => {
+      isDone = true;
+      this.#isResetting = false;
+      this.#resetNow(event);
+      if (this.#end === null) release?.();
+    });
+    if (isDone && this.#end === null) release();
+  }
+
+  #resetNow(event: string): void {
+    try {
+      this.#machine!.reset();
+    } catch (error) {
+      const { message } = error as Error;
+      this.#crash({ reason: `the machine cannot be reset: ${message}`, detail: null });
+      return;
+    }
+    this.#report.repaired();
+    this.#report.happened('info', event);
+    this.#link.flush();
+  }
+
+  /** Leaves messages after a stop to whoever serves the machine's end. */
+  #handleMessages(machine: Machine): void {
     while (this.#end === null) {
       const message = this.#link.next();
       if (message === null) break;
@@ -256,7 +283,7 @@ export class MachineRunner {
           this.#consoles.typed(message.port, message.bytes);
           break;
         case 'command':
-          this.#command(machine, vcpus, message);
+          this.#command(machine, message);
           break;
         case 'note':
           this.#report.noted(message.event);
@@ -269,20 +296,14 @@ export class MachineRunner {
     this.#link.flush();
   }
 
-  #command(machine: Machine, vcpus: VcpuGroup, command: MachineCommand & { readonly id: number }): void {
+  #command(machine: Machine, command: MachineCommand & { readonly id: number }): void {
     const reply = (result: unknown = null) => this.#report.reply(command.id, null, result);
     switch (command.command) {
       case 'pause':
-        this.#pausing.add(command.id);
-        vcpus.pause(() => {
-          this.#pausing.delete(command.id);
-          this.#paused(machine, vcpus);
-          reply();
-          this.#link.flush();
-        });
+        this.#pause(machine, command.id);
         break;
       case 'resume':
-        this.#resume(vcpus);
+        this.#resume();
         reply();
         break;
       case 'power-button':
@@ -292,7 +313,7 @@ export class MachineRunner {
         reply();
         break;
       case 'reset':
-        this.#stop({ kind: 'reset', by: 'button' });
+        this.#reset('reset');
         reply();
         break;
       case 'stop':
@@ -307,22 +328,38 @@ export class MachineRunner {
     }
   }
 
-  #resume(vcpus: VcpuGroup): void {
-    if (vcpus.running) return;
-    vcpus.resume();
-    this.#report.entered('running');
+  /** Replies once no vCPU runs any more: a device that has not stopped by then cannot be seen by anyone. */
+  #pause(machine: Machine, id: number): void {
+    this.#pausing.add(id);
+    this.#unpause ??= machine.hold({ parked: () => this.#replyToPauses() });
+    if (machine.parked) this.#replyToPauses();
+    this.#machineChanged();
+  }
+
+  #resume(): void {
+    this.#unpause?.();
+    this.#unpause = null;
+    this.#replyToPauses();
+    this.#machineChanged();
+  }
+
+  #replyToPauses(): void {
+    for (const id of this.#pausing) this.#report.reply(id, null);
+    this.#pausing.clear();
     this.#link.flush();
   }
 
-  #paused(machine: Machine, vcpus: VcpuGroup): void {
-    if (vcpus.running) return;
-    for (const vcpu of machine.vcpus) vcpu.notePause();
-    this.#report.entered('paused');
+  #machineChanged(): void {
+    const machine = this.#machine!;
+    const isPaused = this.#unpause !== null && machine.parked;
+    this.#report.entered(isPaused ? 'paused' : 'running');
+    this.#holdups.update(machine.holdups);
+    this.#link.flush();
   }
 }
 
 /** @returns whether the guest notices it */
-function pressPowerButton({ chipset: { powerButton } }: Machine): boolean {
-  powerButton.press();
-  return powerButton.enabled;
+function pressPowerButton({ parts: { chipset } }: Machine): boolean {
+  chipset.powerButton.press();
+  return chipset.powerButton.enabled;
 }

@@ -2,6 +2,7 @@ import type { RequestMachine } from '../../devices/device.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
+import { openDisk } from '../backends/open-disk.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -10,8 +11,8 @@ import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ConsolePorts } from './console-ports.ts';
-import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
+import type { MachineClock } from './machine-clock.ts';
 
 /** Callbacks for what the guest does to its machine. */
 export type MachineHost = {
@@ -21,7 +22,6 @@ export type MachineHost = {
   /** Tells the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
   readonly consoles: ConsolePorts;
-  readonly files: HostFiles;
 };
 
 type Base = MachineHost & {
@@ -34,14 +34,18 @@ type Parts = {
   readonly memory: GuestMemory;
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
+  readonly clock: MachineClock;
 };
 
 /** The services that a machine offers its devices. */
-export function machineServices(base: Base, { vm, memory, interrupts, queues }: Parts): MachineServices {
-  const { native, loop, counters, consoles, files } = base;
+export function machineServices(
+  base: Base,
+  { vm, memory, interrupts, queues, clock }: Parts,
+): MachineServices {
+  const { native, loop, counters, consoles } = base;
   return {
     memory,
-    clock: loop,
+    clock,
     events: loop,
     request: base.request,
     reportBroken: base.reportBroken,
@@ -61,7 +65,7 @@ export function machineServices(base: Base, { vm, memory, interrupts, queues }: 
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     backends: machineBackends({
-      disk: { raw: options => openRawDisk(files.openDisk(options), options.readonly, queues, native) },
+      disk: { raw: options => openRawDisk(openDisk(options), options.readonly, queues, native) },
       char: { console: ({ name }) => consoles.open(name), null: noCharacters },
     }),
   };

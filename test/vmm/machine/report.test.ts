@@ -130,7 +130,7 @@ describe('a report', () => {
     });
   });
 
-  test('disk errors are events, and a state that ends with them or with the boot', () => {
+  test('disk errors are events, and a state that ends with them', () => {
     const report = new MachineReport();
     report.diskFailed('blk0', 'write at sector 8 failed: ENOSPC (No space left on device)');
     report.diskFailed('blk1', 'flush failed: EIO (I/O error)');
@@ -152,7 +152,30 @@ describe('a report', () => {
     ]);
     report.beginAgain({ protocol: 1, version: '1', token: '' });
     expect(said(report, 'disk-errors')).toHaveLength(1);
+    // The host's disk is the same after a reset.
     report.repaired();
-    expect(saidBy(report)).toEqual([{ kind: 'disk-errors', diskErrors: {} }]);
+    expect(saidBy(report)).toEqual([]);
+  });
+
+  test('devices that the machine waits for are shown until they answer', () => {
+    const report = new MachineReport();
+    report.draining([]);
+    expect(saidBy(report)).toEqual([]);
+    report.diskFailed('blk1', 'flush failed');
+    saidBy(report);
+    report.draining(['blk0']);
+    expect(saidBy(report)).toMatchObject([
+      {
+        kind: 'disk-errors',
+        diskErrors: { blk0: 'the host has not answered some of its requests', blk1: 'flush failed' },
+      },
+      { kind: 'event', event: { level: 'warning', text: expect.stringMatching(/^waits for blk0: /) } },
+    ]);
+    report.draining(['blk0']);
+    report.draining([]);
+    expect(saidBy(report)).toMatchObject([
+      { kind: 'disk-errors', diskErrors: { blk1: 'flush failed' } },
+      { kind: 'event', event: { level: 'info', text: 'no longer waits for blk0' } },
+    ]);
   });
 });

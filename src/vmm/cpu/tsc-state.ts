@@ -1,0 +1,53 @@
+import { KvmError } from '../kvm/kvm.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
+
+/** A vCPU's time stamp counter. */
+export type TscState = {
+  value: bigint;
+  /** Its frequency. */
+  khz: number;
+  /** What KVM adds to the host's TSC, modulo 2^64: only the differences between vCPUs matter. Null where KVM doesn't tell. */
+  offset: bigint | null;
+};
+
+const IA32_TSC = 0x10;
+/** How far the frequency of the host may be off before the guest's clocks notice, in millionths: as NTP corrects at most 500. */
+const TOLERANCE = 250;
+
+export function tscState(vcpu: VcpuFd): TscState {
+  return { value: tscOf(vcpu), khz: vcpu.getTscKhz(), offset: vcpu.getTscOffset() };
+}
+
+/**
+ * Continues the TSCs of a machine's vCPUs from saved ones, as far apart from each other as they were. A write to the MSR would not do
+ * that: KVM takes a value that is less than a second away from what it expects for an attempt to synchronize vCPUs, and changes it.
+ * @throws KvmError when the host can't give the frequency
+ */
+export function loadTscs(vcpus: readonly VcpuFd[], states: readonly TscState[]): void {
+  for (const [i, vcpu] of vcpus.entries()) setFrequency(vcpu, states[i]!.khz);
+  const first = vcpus[0]!.getTscOffset();
+  if (first === null || states.some(({ offset }) => offset === null)) {
+    for (const [i, vcpu] of vcpus.entries())
+      vcpu.setMsrs([{ index: IA32_TSC, data: BigInt.asUintN(64, states[i]!.value) }]);
+    return;
+  }
+  const base = first + states[0]!.value - tscOf(vcpus[0]!);
+  for (const [i, vcpu] of vcpus.entries()) vcpu.setTscOffset(base + states[i]!.offset! - states[0]!.offset!);
+}
+
+function setFrequency(vcpu: VcpuFd, khz: number): void {
+  const current = vcpu.getTscKhz();
+  if (Math.abs(current - khz) * 1e6 <= TOLERANCE * khz) return;
+  try {
+    vcpu.setTscKhz(khz);
+  } catch {
+    throw new KvmError(
+      `the guest's TSC runs at ${khz} kHz, this host's at ${current} kHz, and this host cannot scale it: ` +
+        'use a host with the same frequency, or one with TSC scaling',
+    );
+  }
+}
+
+function tscOf(vcpu: VcpuFd): bigint {
+  return vcpu.getMsrs([IA32_TSC])[0]!.data;
+}

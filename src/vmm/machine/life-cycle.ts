@@ -1,0 +1,96 @@
+import { startVcpus } from '../cpu/machine-vcpus.ts';
+import { VcpuGroup } from '../cpu/vcpu-group.ts';
+import type { MachineParts } from './machine-parts.ts';
+import { loadMachine, type MachineState, saveMachine } from './machine-state.ts';
+import { type HoldEvents, Quiescence, type Release } from './quiescence.ts';
+import { type PowerOnState, powerOnState, resetMachine } from './reset.ts';
+
+/**
+ * A machine that has been built: its vCPUs are at the kernel's first instruction. It runs from `run` on, while nothing holds it. It
+ * may be saved, loaded and reset while it is quiesced.
+ */
+export class Machine {
+  readonly parts: MachineParts;
+  readonly #vcpus: VcpuGroup;
+  readonly #quiescence: Quiescence;
+  readonly #powerOn: PowerOnState;
+  readonly #start: Release;
+
+  /** @param onChange it begins to run, or what it waits for has changed */
+  constructor(parts: MachineParts, onChange: () => void = () => {}) {
+    this.parts = parts;
+    this.#vcpus = new VcpuGroup(parts.native, parts.vcpus.length);
+    this.#quiescence = new Quiescence({
+      vcpus: this.#vcpus,
+      devices: () => parts.chipset.devices.map(({ device }) => device),
+      beforeResume: () => {
+        for (const vcpu of parts.vcpus) vcpu.notePause();
+      },
+      onChange,
+    });
+    this.#powerOn = powerOnState(parts);
+    this.#start = this.#quiescence.hold({});
+  }
+
+  /** Starts the threads of its vCPUs, parked. @param pin host CPUs, by vCPU. @throws an error for the user */
+  startThreads(pin: readonly number[]): void {
+    startVcpus(this.parts.native, this.parts.vcpus, pin);
+  }
+
+  /** Runs from here on, unless something holds it. */
+  run(): void {
+    this.#start();
+  }
+
+  /** The thread of vCPU `index` has parked. */
+  vcpuParked(index: number): void {
+    this.#vcpus.parked(index);
+  }
+
+  /** Its vCPUs run, or are about to. */
+  get running(): boolean {
+    return this.#quiescence.running;
+  }
+
+  /** No vCPU runs. */
+  get parked(): boolean {
+    return this.#quiescence.parked;
+  }
+
+  /** Devices that have been asked to stop and have not. */
+  get holdups(): string[] {
+    return this.#quiescence.holdups;
+  }
+
+  /** Stops it, without waiting, until the returned function is called and nothing else holds it. */
+  hold(events: HoldEvents): Release {
+    return this.#quiescence.hold(events);
+  }
+
+  /** The same, with only the event that most are interested in: `save`, `load` and `reset` may be called. */
+  quiesce(done: () => void): Release {
+    return this.hold({ quiesced: done });
+  }
+
+  /** Its state, while it is quiesced. */
+  save(): MachineState {
+    this.#checkQuiesced();
+    return saveMachine(this.parts);
+  }
+
+  /** Replaces its state, while it is quiesced or before it runs first. @throws MachineStateError; it must not run then */
+  load(state: MachineState): void {
+    this.#checkQuiesced();
+    loadMachine(this.parts, state);
+  }
+
+  /** Resets it in place, while it is quiesced. @throws when the kernel can't be loaded again */
+  reset(): void {
+    this.#checkQuiesced();
+    resetMachine(this.parts, this.#powerOn);
+  }
+
+  #checkQuiesced(): void {
+    if (!this.#quiescence.quiesced) throw new Error('the machine is not quiesced');
+  }
+}

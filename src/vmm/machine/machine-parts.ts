@@ -1,0 +1,27 @@
+import type { BootEntry } from '../boot/boot-entry.ts';
+import type { Chipset } from '../chipset/chipset.ts';
+import type { Interrupts } from '../interrupts/interrupts.ts';
+import type { Kvm } from '../kvm/kvm.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
+import type { VmFd } from '../kvm/vm-fd.ts';
+import type { GuestRam } from '../memory/guest-ram.ts';
+import type { NativeVm } from '../native/native.ts';
+import type { QueueThreads } from '../native/queue-threads.ts';
+import type { Buses } from './answer-exit.ts';
+import type { MachineClock } from './machine-clock.ts';
+
+/** What a machine is made of. All of it stays for as long as the machine does, also when the guest resets it. */
+export type MachineParts = {
+  readonly native: NativeVm;
+  readonly kvm: Kvm;
+  readonly vm: VmFd;
+  readonly vcpus: readonly VcpuFd[];
+  readonly ram: GuestRam;
+  readonly interrupts: Interrupts;
+  readonly clock: MachineClock;
+  readonly buses: Buses;
+  readonly chipset: Chipset;
+  readonly queues: QueueThreads;
+  /** Loads the kernel into empty RAM, as at the first start. @returns where the first vCPU enters it. @throws BootError */
+  readonly boot: () => BootEntry;
+};

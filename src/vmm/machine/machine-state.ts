@@ -1,0 +1,110 @@
+import type { DeviceState } from '../../devices/device.ts';
+import { DeviceStateError } from '../../devices/state.ts';
+import { loadTscs } from '../cpu/tsc-state.ts';
+import { loadVcpu, saveVcpu, stateMsrs, type VcpuState } from '../cpu/vcpu-state.ts';
+import { type ChipState, loadChips, saveChips } from '../interrupts/chip-state.ts';
+import { KvmError } from '../kvm/kvm.ts';
+import { SystemError } from '../native/libc.ts';
+import type { MachineParts } from './machine-parts.ts';
+
+/** The version of what `saveMachine` returns. */
+const VERSION = 1;
+
+/** The whole state of a machine except its RAM and its disks, as plain data. */
+export type MachineState = {
+  version: number;
+  vcpus: VcpuState[];
+  chips: ChipState;
+  /** Times in nanoseconds: that of the devices (MachineClock) and that of kvmclock. The times in the states refer to the first. */
+  clock: { machine: bigint; kvmclock: bigint };
+  /** The levels of the interrupt lines. */
+  interrupts: DeviceState;
+  pci: DeviceState;
+  /** By the devices' names. */
+  devices: { [name: string]: DeviceState };
+};
+
+/** The state does not fit the machine, or this host; the message says where. */
+export class MachineStateError extends Error {
+  override readonly name = 'MachineStateError';
+}
+
+/** The state of a quiesced machine. */
+export function saveMachine(parts: MachineParts): MachineState {
+  const { kvm, vm, vcpus, clock, interrupts, chipset } = parts;
+  const now = clock.now();
+  const msrs = stateMsrs(kvm.msrIndices());
+  // All of them before any other state is read: one that takes a pending INIT or SIPI may have got it from another one.
+  for (const vcpu of vcpus) vcpu.getMpState();
+  return {
+    version: VERSION,
+    vcpus: vcpus.map(vcpu => saveVcpu(vcpu, msrs)),
+    chips: saveChips(vm, clock),
+    clock: { machine: now, kvmclock: vm.getClock() },
+    interrupts: interrupts.save(),
+    pci: chipset.pci.save(),
+    devices: Object.fromEntries(chipset.devices.map(({ device }) => [device.name, device.save()])),
+  };
+}
+
+/**
+ * Loads a state into a machine of the same configuration that is quiesced or has not run. The guest sees no time pass between save
+ * and load, by any of its clocks but the RTC. RAM must have its contents already: KVM writes the guest's clocks to it.
+ * @throws MachineStateError; the machine must not run then
+ */
+export function loadMachine(parts: MachineParts, state: MachineState): void {
+  const { vm, vcpus, clock, interrupts, chipset } = parts;
+  if (state.version !== VERSION)
+    throw new MachineStateError(
+      `the state has version ${state.version}, but this vring reads ${VERSION}: use the vring that saved it`,
+    );
+  checkParts(parts, state);
+  fitting('clock', () => clock.set(BigInt.asUintN(63, state.clock.machine)));
+  // The TSC deadline timers refer to them.
+  fitting('TSC', () =>
+    loadTscs(
+      vcpus,
+      state.vcpus.map(({ tsc }) => tsc),
+    ),
+  );
+  for (const [i, vcpu] of vcpus.entries()) fitting(`vCPU ${i}`, () => loadVcpu(vcpu, state.vcpus[i]!));
+  fitting('interrupt lines', () => interrupts.load(state.interrupts));
+  // Bridges before what is behind them.
+  fitting('PCI host', () => chipset.pci.load(state.pci));
+  for (const { device } of chipset.devices)
+    fitting(device.name, () => device.load(state.devices[device.name]!));
+  fitting('interrupt controllers', () => loadChips(vm, state.chips, clock));
+  interrupts.settle();
+  fitting('kvmclock', () => vm.setClock(BigInt.asUintN(63, state.clock.kvmclock)));
+  for (const vcpu of vcpus) vcpu.notePause();
+}
+
+function checkParts({ vcpus, chipset }: MachineParts, state: MachineState): void {
+  const count = Array.isArray(state.vcpus) ? state.vcpus.length : 0;
+  if (count !== vcpus.length)
+    throw new MachineStateError(`the saved machine had ${count} vCPUs, this one has ${vcpus.length}`);
+  const saved = new Set(Object.keys(state.devices ?? {}));
+  for (const { device } of chipset.devices) {
+    if (!saved.delete(device.name))
+      throw new MachineStateError(`the saved machine had no device ${device.name}: remove it from this one`);
+  }
+  const [more] = saved;
+  if (more !== undefined)
+    throw new MachineStateError(`the saved machine had a device ${more}: add it to this one`);
+}
+
+/** KVM refuses values that it can't have, and a state of wrong types can't be encoded for it. */
+function fitting(part: string, load: () => void): void {
+  try {
+    load();
+  } catch (error) {
+    const isRefusal =
+      error instanceof DeviceStateError ||
+      error instanceof KvmError ||
+      error instanceof SystemError ||
+      error instanceof RangeError ||
+      error instanceof TypeError;
+    if (!isRefusal) throw error;
+    throw new MachineStateError(`the saved ${part} does not fit this machine: ${error.message}`);
+  }
+}

@@ -1,0 +1,130 @@
+import type { Device } from '../../devices/device.ts';
+import type { VcpuGroup } from '../cpu/vcpu-group.ts';
+
+/** What a hold waits for. */
+export type HoldEvents = {
+  /** No vCPU runs any more. */
+  readonly parked?: () => void;
+  /** Nor does any device: the machine may be saved, loaded and reset. Late or never while a back end does not answer. */
+  readonly quiesced?: () => void;
+};
+
+/** Ends a hold. Its events no longer come. May be called more than once. */
+export type Release = () => void;
+
+export type QuiescenceOptions = {
+  readonly vcpus: VcpuGroup;
+  readonly devices: () => readonly Device[];
+  /** Called before the vCPUs of a machine that has run continue. */
+  readonly beforeResume: () => void;
+  /** The machine has begun to run, its vCPUs have stopped, or another device has. */
+  readonly onChange: () => void;
+};
+
+/** `parking`: vCPUs are asked to leave the guest. `draining`: they have, and some device has not stopped. */
+type Phase = 'running' | 'parking' | 'draining' | 'quiesced';
+
+/**
+ * Whether a machine runs: it does while nothing holds it. A pause, a reset and a snapshot each hold it for as long as they
+ * need it to stand still, whatever the others do. Stopping takes two steps: vCPUs park first, because they may be in the
+ * middle of an access to a device, then each device stops its queues and timers. Nothing here waits.
+ */
+export class Quiescence {
+  readonly #options: QuiescenceOptions;
+  readonly #holds = new Set<HoldEvents>();
+  #phase: Phase = 'quiesced';
+  /** Devices that have not stopped. */
+  readonly #draining = new Set<Device>();
+  /** Incremented by each resume: reports about an earlier stop come too late. */
+  #epoch = 0;
+  #hasRun = false;
+
+  /** The machine has not run yet: it needs a hold from the start. */
+  constructor(options: QuiescenceOptions) {
+    this.#options = options;
+  }
+
+  /** vCPUs run, or are about to. */
+  get running(): boolean {
+    return this.#phase === 'running';
+  }
+
+  /** No vCPU runs. */
+  get parked(): boolean {
+    return this.#phase === 'draining' || this.#phase === 'quiesced';
+  }
+
+  get quiesced(): boolean {
+    return this.#phase === 'quiesced';
+  }
+
+  /** Names of the devices that the machine waits for. */
+  get holdups(): string[] {
+    return [...this.#draining].map(({ name }) => name);
+  }
+
+  /** Stops the machine, or keeps it stopped, until the returned function is called. Events may come before this returns. */
+  hold(events: HoldEvents): Release {
+    const hold = { ...events };
+    this.#holds.add(hold);
+    if (this.#phase === 'running') this.#park();
+    else {
+      if (this.parked) hold.parked?.();
+      if (this.quiesced && this.#holds.has(hold)) hold.quiesced?.();
+    }
+    return () => {
+      if (this.#holds.delete(hold) && this.#holds.size === 0) this.#resume();
+    };
+  }
+
+  #park(): void {
+    this.#phase = 'parking';
+    const epoch = this.#epoch;
+    this.#options.vcpus.pause(() => {
+      if (epoch === this.#epoch) this.#drain();
+    });
+  }
+
+  #drain(): void {
+    this.#phase = 'draining';
+    const epoch = this.#epoch;
+    const devices = this.#options.devices();
+    for (const device of devices) this.#draining.add(device);
+    this.#options.onChange();
+    this.#tell('parked');
+    for (const device of devices) {
+      // A hold may have ended meanwhile, and it with the stop.
+      if (epoch !== this.#epoch) return;
+      const stopped = () => {
+        if (epoch !== this.#epoch || !this.#draining.delete(device)) return;
+        if (this.#draining.size === 0) this.#phase = 'quiesced';
+        this.#options.onChange();
+        if (this.quiesced) this.#tell('quiesced');
+      };
+      if (device.quiesce === undefined) stopped();
+      else device.quiesce(stopped);
+    }
+  }
+
+  #resume(): void {
+    const { vcpus, devices, beforeResume, onChange } = this.#options;
+    if (this.#phase === 'running') return;
+    this.#epoch++;
+    if (this.parked) {
+      this.#draining.clear();
+      for (const device of devices()) device.resume?.();
+      if (this.#hasRun) beforeResume();
+    }
+    this.#phase = 'running';
+    this.#hasRun = true;
+    vcpus.resume();
+    onChange();
+  }
+
+  #tell(event: keyof HoldEvents): void {
+    const epoch = this.#epoch;
+    for (const hold of [...this.#holds]) {
+      if (epoch === this.#epoch && this.#holds.has(hold)) hold[event]?.();
+    }
+  }
+}

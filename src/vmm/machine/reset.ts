@@ -1,0 +1,39 @@
+import { loadTscs } from '../cpu/tsc-state.ts';
+import { enterKernel } from '../cpu/vcpu-setup.ts';
+import { loadVcpu, saveVcpu, stateMsrs, type VcpuState } from '../cpu/vcpu-state.ts';
+import { type ChipState, loadChips, saveChips } from '../interrupts/chip-state.ts';
+import type { MachineParts } from './machine-parts.ts';
+
+/** What KVM cannot reset itself: the state of a machine that has not run. */
+export type PowerOnState = { readonly vcpus: readonly VcpuState[]; readonly chips: ChipState };
+
+/** Call it before the vCPUs run first. */
+export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnState {
+  const msrs = stateMsrs(kvm.msrIndices());
+  return { vcpus: vcpus.map(vcpu => saveVcpu(vcpu, msrs)), chips: saveChips(vm, clock) };
+}
+
+/**
+ * Resets a quiesced machine in place, like its reset line: everything that the guest can see is as after power-on, and the kernel
+ * is loaded again. Threads, file descriptors, memory slots, interrupt routes and counters stay.
+ * @throws when the kernel can't be loaded any more
+ */
+export function resetMachine(parts: MachineParts, powerOn: PowerOnState): void {
+  const { vm, vcpus, ram, clock, chipset, boot } = parts;
+  // Devices first: the interrupts that they drop must not reach the controllers after those are reset.
+  for (const { device } of chipset.devices) device.reset();
+  chipset.pci.reset();
+  loadTscs(
+    vcpus,
+    powerOn.vcpus.map(({ tsc }) => tsc),
+  );
+  for (const [i, vcpu] of vcpus.entries()) {
+    // Takes an INIT or a SIPI that is still pending.
+    vcpu.getMpState();
+    loadVcpu(vcpu, powerOn.vcpus[i]!);
+  }
+  loadChips(vm, powerOn.chips, clock);
+  // From here on KVM writes no clock and no counter into it.
+  ram.clear();
+  enterKernel(vcpus[0]!, boot());
+}
