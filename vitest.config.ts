@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+const path = (file: string) => join(import.meta.dirname, file);
 
 /** The long runs of `npm run soak`. */
 const soaks = process.env.VRING_SOAK_ROUNDS === undefined ? [] : ['test/soak/*.soak.ts'];
@@ -6,8 +9,15 @@ const soaks = process.env.VRING_SOAK_ROUNDS === undefined ? [] : ['test/soak/*.s
 export default defineConfig({
   // The tests run React's production build, which has no jsxDEV.
   oxc: { jsx: { runtime: 'automatic', development: false } },
+  // What a device module imports from an installed vring.
+  resolve: {
+    alias: [
+      { find: 'vring/device/testing', replacement: path('test/support/device-testing.ts') },
+      { find: 'vring/device', replacement: path('src/devices/modules/api.ts') },
+    ],
+  },
   test: {
-    include: ['test/**/*.test.{ts,tsx}', ...soaks],
+    include: ['test/**/*.test.{ts,tsx}', 'examples/**/*.test.ts', ...soaks],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -61,14 +61,9 @@ export function readOptions<Specs extends OptionSpecs>(
 function readOption(name: string, spec: OptionSpec, value: unknown): unknown {
   switch (spec.kind) {
     case 'number':
-      return inRange(name, spec, numberOf(value), 'a whole number');
+      return inRange(name, spec, value, numberOf(value), 'a whole number');
     case 'size':
-      return inRange(
-        name,
-        spec,
-        typeof value === 'string' && !/^\d+$/.test(value) ? bytesOf(value) : numberOf(value),
-        'a size such as 64K, or a number of bytes',
-      );
+      return inRange(name, spec, value, sizeOf(value), 'a size such as 64K, or a number of bytes');
     case 'boolean': {
       const read = typeof value === 'boolean' ? value : BOOLEANS.get(String(value));
       if (read === undefined) throw expected(name, 'on or off', value);
@@ -95,20 +90,24 @@ function numberOf(value: unknown): number | null {
   return typeof value !== 'boolean' && Number.isSafeInteger(number) ? number : null;
 }
 
+function sizeOf(value: unknown): number | null {
+  return typeof value === 'string' && !/^\d+$/.test(value) ? bytesOf(value) : numberOf(value);
+}
+
 function inRange(
   name: string,
   { min = 0, max = Number.MAX_SAFE_INTEGER }: { readonly min?: number; readonly max?: number },
+  given: unknown,
   number: number | null,
   what: string,
 ): number {
   if (number === null || number < min || number > max) {
     const upper = max === Number.MAX_SAFE_INTEGER ? '' : `, at most ${max}`;
-    throw expected(name, `${what}, at least ${min}${upper}`, number);
+    throw expected(name, `${what}, at least ${min}${upper}`, given);
   }
   return number;
 }
 
-function expected(name: string, what: string, value: unknown): OptionError {
-  const given = value === null ? '' : `, not ${JSON.stringify(value)}`;
-  return new OptionError(`option "${name}" takes ${what}${given}`);
+function expected(name: string, what: string, given: unknown): OptionError {
+  return new OptionError(`option "${name}" takes ${what}, not ${JSON.stringify(given)}`);
 }

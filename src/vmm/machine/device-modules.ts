@@ -64,7 +64,10 @@ function whyNotLoaded(error: unknown, path: string): string {
  */
 export function placeIn(error: unknown, paths: readonly string[]): string | null {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  for (const [, place, line] of stack.matchAll(/(?:\(|at )((?:file:\/\/)?\/[^\n]*?):(\d+)(?::\d+)?\)?$/gm)) {
+  // Frames of calls, and the first line of a syntax error, which is a place.
+  for (const [, place, line] of stack.matchAll(
+    /(?:\(|at |^)((?:file:\/\/)?\/[^\n]*?):(\d+)(?::\d+)?\)?$/gm,
+  )) {
     const file = place!.startsWith('file:') ? fileURLToPath(place!) : place!;
     if (paths.includes(file)) return `${file.slice(file.lastIndexOf('/') + 1)}:${line}`;
   }
