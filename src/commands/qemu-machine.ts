@@ -9,9 +9,13 @@ import { UsageError } from '../text/usage-error.ts';
 import { featuresMissingHere } from '../vmm/cpu/host-cpu.ts';
 
 /** The machine that QEMU options on this command line describe. @throws UsageError */
-export function qemuMachine(words: readonly string[], name: string): QemuMachine {
+export function qemuMachine(
+  words: readonly string[],
+  name: string,
+  deviceModules: readonly string[] = [],
+): QemuMachine {
   try {
-    return readQemuOptions(words, name, thisHost());
+    return readQemuOptions(words, name, thisHost(), deviceModules);
   } catch (error) {
     const wrongUsage = error instanceof QemuError || error instanceof DefinitionError;
     throw wrongUsage ? new UsageError(error.message) : error;

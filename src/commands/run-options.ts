@@ -12,6 +12,7 @@ export type RunOptions = {
   readonly kvm?: 'on' | 'off';
   readonly name?: string;
   readonly rng: boolean;
+  readonly deviceModule?: readonly string[];
   readonly confine: 'default' | 'strict' | 'off';
   readonly ui?: boolean;
   readonly detach?: boolean;

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { toMachine } from '../definitions/to-machine.ts';
 import { UsageError } from '../text/usage-error.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
@@ -27,7 +28,11 @@ export function qemuConfig(
   if (mixed.length > 0) throw new UsageError(`these options conflict with QEMU options: ${mixed.join('; ')}`);
   const at = words.findIndex(word => /^--?kernel$/.test(word));
   const kernel = at < 0 ? undefined : words[at + 1];
-  const { definition, leftOut } = qemuMachine(words, options.name ?? nameOfFile(kernel ?? 'vm'));
+  const { definition, leftOut } = qemuMachine(
+    words,
+    options.name ?? nameOfFile(kernel ?? 'vm'),
+    options.deviceModule?.map(file => resolve(file)),
+  );
   reportLeftOut(leftOut);
   const machine = toMachine(definition);
   reportMissingFeatures(definition);

@@ -71,8 +71,13 @@ async function machineOf(
 ): Promise<{ config: MachineConfigInput; words: OptionWords }> {
   const [kernel] = words;
   if (kernel === undefined) throw new UsageError('run needs a kernel or QEMU options; see vring run --help');
-  if (words.length === 1 && !kernel.startsWith('-'))
+  if (words.length === 1 && !kernel.startsWith('-')) {
+    if (options.deviceModule !== undefined)
+      throw new UsageError(
+        `--device-module needs a -device, which goes with QEMU's options: vring run --device-module ${options.deviceModule[0]} -kernel ${printable(kernel)} -device TYPE`,
+      );
     return { config: runConfig(kernel, options), words: RUN_WORDS };
+  }
   if (!words.some(word => word.startsWith('-')))
     throw new UsageError(
       `run takes one kernel, but got ${words.length} arguments: ${words.map(printable).join(' ')}`,

@@ -23,6 +23,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     balloon: definition.balloon || undefined,
     passthrough: orNothing(passthrough.map(device => given(device))),
     devices: orNothing(devices),
+    deviceModules: orNothing(definition.deviceModules),
     boot: boot && orNothing(given(boot)),
     autostart: definition.autostart || undefined,
     'on-crash': definition['on-crash'] === 'keep' ? undefined : definition['on-crash'],

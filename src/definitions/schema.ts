@@ -1,5 +1,10 @@
 import * as z from 'zod';
-import { deviceConfig } from '../devices/device-config.ts';
+import {
+  deviceConfig,
+  MAX_DEVICE_MODULES,
+  moduleDeviceConfig,
+  unknownType,
+} from '../devices/device-config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { boot } from './fields/boot.ts';
 import { cpus } from './fields/cpus.ts';
@@ -9,7 +14,7 @@ import { memory } from './fields/memory.ts';
 import { nics } from './fields/nics.ts';
 import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
-import { line } from './fields/text.ts';
+import { hostPath, line } from './fields/text.ts';
 import { sameDisk } from './same-disk.ts';
 
 const fields = z.strictObject({
@@ -46,12 +51,20 @@ const fields = z.strictObject({
     }),
   passthrough: passthrough.meta({ description: 'PCI devices of the host to pass through to the guest.' }),
   devices: z
-    .array(deviceConfig)
+    .array(z.union([deviceConfig, moduleDeviceConfig], 'a device'))
     .max(64, 'at most 64 devices')
     .default([])
     .meta({
       description: 'More devices, by type; `vring devices` lists the types.',
       examples: [[{ type: 'virtio-rng' }]],
+    }),
+  deviceModules: z
+    .array(hostPath)
+    .max(MAX_DEVICE_MODULES, `at most ${MAX_DEVICE_MODULES} device modules`)
+    .default([])
+    .meta({
+      description: 'Files with device models of your own, whose types `devices` may list (docs/devices.md).',
+      examples: [['/etc/vring/tick-counter.ts']],
     }),
   boot: boot.optional().meta({ description: 'What the firmware boots from.' }),
   autostart: z
@@ -84,7 +97,12 @@ const fields = z.strictObject({
  * A VM as its file describes it. Short forms (`memory: 512M`, `cpus: 2`, `network: user`) are expanded in the output.
  */
 export const definition = fields.superRefine(
-  ({ numa: nodes, memory: { size }, cpus: { count }, disks, devices }, context) => {
+  ({ numa: nodes, memory: { size }, cpus: { count }, disks, devices, deviceModules }, context) => {
+    const unknown = unknownType({ devices, deviceModules });
+    if (unknown !== null) {
+      const path = ['devices', unknown.index, 'type'];
+      context.addIssue({ code: 'custom', path, message: unknown.message, input: devices });
+    }
     const problem = numaProblem(nodes, { memory: size, cpus: count });
     if (problem !== null) {
       const path = ['numa', ...problem.path];

@@ -59,6 +59,7 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
       append: machine.append ?? '',
     },
     devices,
+    deviceModules: definition.deviceModules,
     ...cpuOf(cpus),
     numa: definition.numa.map(({ cpus, memory, distances }) => ({ cpus, bytes: memory, distances })),
     hideHypervisor: cpus['hide-hypervisor'],
@@ -89,6 +90,10 @@ function ofMachine({ machine }: Definition): NotYet[] {
   return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'firmware boot' }];
 }
 
+function isOfModule({ devices, deviceModules }: Definition, entry: DeviceConfig): boolean {
+  return deviceModules.length > 0 && devices.includes(entry);
+}
+
 /** The devices that the table supports, and those that it does not. */
 function fromTable(
   definition: Definition,
@@ -99,6 +104,8 @@ function fromTable(
   for (const { key, what, entry } of wantedDevices(definition)) {
     const checked = check(entry);
     if ('device' in checked) devices.push(checked.device);
+    // The machine knows the types of its device modules.
+    else if (checked.missing === 'type' && isOfModule(definition, entry)) devices.push(entry);
     else if (checked.missing === 'type') missing.push({ key, what });
     else
       missing.push({ key: key.replace(/\.[a-z]+$/, ''), what: `${what} with ${andList(checked.options)}` });

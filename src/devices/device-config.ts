@@ -1,5 +1,49 @@
 import * as z from 'zod';
+import type { DeviceConfig } from './device-table.ts';
+import { DEVICE_NAME } from './device-type.ts';
 import { deviceTable } from './registry.ts';
 
-/** The schema of one entry of a configuration's `devices`. */
+/** The schema of one entry of a configuration's `devices`, of a type that vring has. */
 export const deviceConfig = deviceTable.schema(z);
+
+/** Of a type that a device module adds: the machine, which loads the module, checks its options. */
+export const moduleDeviceConfig = z
+  .object({
+    type: z
+      .string()
+      .max(64, 'at most 64 characters')
+      .refine(type => deviceTable.find(type) === undefined, 'a type of a device module'),
+    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+  })
+  .catchall(z.union([z.string(), z.number(), z.boolean()]));
+
+/** Either of them, with the findings of the one that is meant. */
+export const anyDeviceConfig = z.custom<DeviceConfig>().transform((value, context): DeviceConfig => {
+  const type: unknown = value?.type;
+  const isKnown = typeof type !== 'string' || deviceTable.find(type) !== undefined;
+  const parsed = (isKnown ? deviceConfig : moduleDeviceConfig).safeParse(value);
+  if (parsed.success) return parsed.data as DeviceConfig;
+  for (const issue of parsed.error.issues)
+    context.issues.push({ ...issue, code: 'custom', input: value } as z.core.$ZodRawIssue);
+  return z.NEVER;
+});
+
+export const MAX_DEVICE_MODULES = 16;
+
+/** The first device that is of no type of vring's, with no device module that could add it; null if there is none. */
+export function unknownType({
+  devices,
+  deviceModules,
+}: {
+  readonly devices: readonly DeviceConfig[];
+  readonly deviceModules: readonly string[];
+}): { readonly index: number; readonly message: string } | null {
+  if (deviceModules.length > 0) return null;
+  const index = devices.findIndex(({ type }) => deviceTable.find(type) === undefined);
+  if (index < 0) return null;
+  const types = deviceTable.configurable.map(({ type }) => type).join(', ');
+  return {
+    index,
+    message: `expected ${types}, or a type that a device module adds (deviceModules), not "${devices[index]!.type}"`,
+  };
+}

@@ -15,8 +15,12 @@ test('the JSON Schema has every key, allows no others, and describes each', () =
   expect(schema.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
   expect(Object.keys(schema.properties!)).toEqual(Object.keys(definition.shape));
   expect(schema.required).toEqual(['name']);
-  for (const { additionalProperties } of mappings(schema)) expect(additionalProperties).toBe(false);
-  const { devices: _, ...own } = schema.properties!;
+  const { devices, ...own } = schema.properties!;
+  const [known, ofModule] = devices!.items!.anyOf!;
+  for (const { additionalProperties } of mappings({ ...schema, properties: { ...own, known: known! } }))
+    expect(additionalProperties).toBe(false);
+  // Only a device module knows its options.
+  expect(ofModule!.additionalProperties).toEqual({ type: ['string', 'number', 'boolean'] });
   for (const { properties } of mappings({ ...schema, properties: own })) {
     for (const [key, { description }] of Object.entries(properties!))
       expect(description, key).toMatch(/[.]$/);

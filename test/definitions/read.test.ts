@@ -31,6 +31,7 @@ describe('short forms are expanded', () => {
       balloon: false,
       passthrough: [],
       devices: [],
+      deviceModules: [],
       autostart: false,
       confine: 'default',
       'on-crash': 'keep',
@@ -209,7 +210,7 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       'devices: [{type: floppy}]',
-      '2:18 devices[0].type: expected virtio-blk, virtio-rng or isa-debug-exit, not "floppy"',
+      '2:18 devices[0].type: expected virtio-blk, virtio-rng, isa-debug-exit, or a type that a device module adds (deviceModules), not "floppy"',
     ],
     [
       'devices: [{type: virtio-blk, path: /a, pth: /a}]',
@@ -229,11 +230,11 @@ describe('a problem names its place and what was expected', () => {
     ],
     [
       '"a\\e[2Jb": 1',
-      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 a?[2Jb: unknown key "a?[2Jb": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
     [
       '__proto__: {}',
-      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, boot, autostart, on-crash, on-reboot, confine',
+      '2:1 __proto__: unknown key "__proto__": the keys here are name, description, memory, cpus, numa, machine, disks, nics, console, rng, balloon, passthrough, devices, deviceModules, boot, autostart, on-crash, on-reboot, confine',
     ],
   ])('%s', (text, problem) => expect(problems(`name: web\n${text}`)).toEqual([problem]));
 

@@ -56,6 +56,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
     pin: [2, 3],
     onReboot: 'restart',
     confine: 'default',
+    deviceModules: [],
   });
   expect(parseMachineConfig(machine).cpus).toBe(2);
 });

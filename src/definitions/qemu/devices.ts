@@ -62,8 +62,12 @@ export function readDevice(
   }
   const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
   const type = own(OWN_NAMES, driver) ?? row?.type;
-  if (type === undefined) throw unknownDevice(driver, deviceNames(rows));
   const id = settings.take('id');
+  if (type === undefined) {
+    if (draft.fields.deviceModules === undefined) throw unknownDevice(driver, deviceNames(rows));
+    draft.addDevice(place, moduleEntry(settings, driver, id));
+    return;
+  }
   const model = own(NIC_NAMES, driver);
   if (type === DISK_TYPES.virtio) readDisk(draft, settings, place, 'virtio', false);
   else if (type === DISK_TYPES.scsi) readDisk(draft, settings, place, 'scsi', driver === 'scsi-cd');
@@ -192,6 +196,12 @@ function readConsole(draft: Draft, settings: Settings, place: Place, driver: str
     irq: 'the serial port is COM1',
   });
   addConsoleDevice(draft, driver, place);
+}
+
+/** A device of a device module, whose options the machine checks. */
+function moduleEntry(settings: Settings, type: string, id: string | undefined): DeviceConfig {
+  const options = Object.fromEntries(settings.rest());
+  return { type, ...(id !== undefined && DEVICE_NAME.pattern.test(id) && { name: id }), ...options };
 }
 
 /** A device that only the table has: its row maps QEMU's properties to options. @throws OptionError */

@@ -37,10 +37,17 @@ export type QemuMachine = { readonly definition: Definition; readonly leftOut: r
  * The definition that QEMU options describe. The program's name may be the first word. Options that a guest does not need are
  * left out, and named.
  * @param name the VM's name if there is no -name
+ * @param deviceModules files whose types -device may name
  * @throws QemuError naming every option that needs something vring does not have
  */
-export function readQemuOptions(words: readonly string[], name: string, host: QemuHost): QemuMachine {
+export function readQemuOptions(
+  words: readonly string[],
+  name: string,
+  host: QemuHost,
+  deviceModules: readonly string[] = [],
+): QemuMachine {
   const draft = new Draft(host);
+  if (deviceModules.length > 0) draft.fields.deviceModules = [...deviceModules];
   const problems: QemuProblem[] = [];
   const given = lastOfEach(draft, splitOptions(draft, words, problems));
   const problem = ({ option }: Place, { message }: OptionError) => problems.push({ option, message });

@@ -4,7 +4,7 @@ import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
 /** The same machine for a manager, whose working folder is another: with this process's paths in full. */
 export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInput {
-  const { boot, devices } = config;
+  const { boot, devices, deviceModules } = config;
   return {
     ...config,
     boot: {
@@ -12,6 +12,7 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
       path: resolve(boot.path),
       ...(boot.initrd !== undefined && { initrd: resolve(boot.initrd) }),
     },
+    ...(deviceModules && { deviceModules: deviceModules.map(file => resolve(file)) }),
     ...(devices && {
       devices: devices.map(device => {
         const disk = deviceTable.disk(device);

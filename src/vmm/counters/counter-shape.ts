@@ -15,7 +15,7 @@ const BUILTIN_REGIONS = 48;
  * computes this. Blocks that are not used cost address space, hardly any memory.
  */
 export function counterShape(config: Pick<MachineConfig, 'cpus' | 'devices'>): CounterShape {
-  const queues = config.devices.map(device => deviceTable.rowOf(device).queues?.(device) ?? 0);
+  const queues = config.devices.map(device => deviceTable.find(device.type)?.queues?.(device) ?? 0);
   const regions = BUILTIN_REGIONS + REGIONS_PER_DEVICE * (config.devices.length + SPARE_DEVICES);
   return {
     vcpus: config.cpus,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { deviceConfig } from '../../devices/device-config.ts';
+import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/device-config.ts';
 import { VM_NAME } from './vm-name.ts';
 
 const MiB = 2 ** 20;
@@ -63,7 +63,12 @@ const fields = z.strictObject({
   /** What the machine boots, and how. */
   boot: z.discriminatedUnion('kind', [kernelBoot]),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
-  devices: z.array(deviceConfig).max(64, 'at most 64 devices').default([]),
+  devices: z.array(anyDeviceConfig).max(64, 'at most 64 devices').default([]),
+  /** Files with device models of the user's, which the machine loads. */
+  deviceModules: z
+    .array(z.string().min(1, 'the path is empty'))
+    .max(MAX_DEVICE_MODULES, `at most ${MAX_DEVICE_MODULES} device modules`)
+    .default([]),
   /** A named CPU model (`Haswell`); the host's own CPU if absent. */
   cpuModel: z.string().optional(),
   /** CPUID features to remove (`cx16`), and to add to a named model, by their /proc/cpuinfo names. */
@@ -83,7 +88,16 @@ const fields = z.strictObject({
 });
 
 /** The configuration of one machine: everything the machine thread needs, as plain data. */
-export const machineConfig = fields.check(({ value: { cpus, topology, pin, numa, memory }, issues }) => {
+export const machineConfig = fields.check(({ value, issues }) => {
+  const { cpus, topology, pin, numa, memory } = value;
+  const unknown = unknownType(value);
+  if (unknown !== null)
+    issues.push({
+      code: 'custom',
+      path: ['devices', unknown.index],
+      message: unknown.message,
+      input: value.devices,
+    });
   if (numa.length > 0)
     checkNuma(numa, cpus, memory.bytes, message =>
       issues.push({ code: 'custom', path: ['numa'], message, input: numa }),

@@ -21,6 +21,7 @@ const CONFIG: MachineConfig = {
   numa: [],
   boot: { kind: 'kernel', path: '', modules: [], append: 'quiet run="exit 0"' },
   devices: [{ type: 'virtio-rng' }],
+  deviceModules: [],
   cpuFeatures: { add: [], remove: [] },
   cpuEnforce: false,
   hideHypervisor: false,
