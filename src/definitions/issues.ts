@@ -84,10 +84,17 @@ function ofUnion(issue: UnionIssue, path: readonly PropertyKey[], root: unknown)
     if (type === undefined) return missing(path, types);
     return [{ path, message: `expected ${types}, not ${shown(type)}`, atKey: false }];
   }
-  const meant = issue.errors.find(errors => !errors.some(isOfAnotherType));
+  const possible = issue.errors.filter(errors => !errors.some(isOfAnotherType));
+  // Another one that takes any type comes after those that the types are known of.
+  const meant = possible.find(errors => !errors.some(isUnknownType)) ?? possible[0];
   if (meant) return meant.flatMap(each => inWords(each, path, root));
   if (issue.input === undefined) return missing(path, issue.message);
   return [{ path, message: `expected ${issue.message}, not ${shown(issue.input)}`, atKey: false }];
+}
+
+function isUnknownType(issue: Issue): boolean {
+  if (issue.code !== 'invalid_union' || issue.discriminator === undefined) return false;
+  return typeof (issue.input as Record<string, unknown>)[String(issue.discriminator)] === 'string';
 }
 
 function isOfAnotherType(issue: Issue): boolean {

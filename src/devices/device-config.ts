@@ -15,7 +15,7 @@ export const moduleDeviceConfig = z
       .refine(type => deviceTable.find(type) === undefined, 'a type of a device module'),
     name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
   })
-  .catchall(z.union([z.string(), z.number(), z.boolean()]));
+  .catchall(z.union([z.string(), z.number(), z.boolean()], 'text, a number, true or false'));
 
 /** Either of them, with the findings of the one that is meant. */
 export const anyDeviceConfig = z.custom<DeviceConfig>().transform((value, context): DeviceConfig => {

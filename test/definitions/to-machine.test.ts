@@ -216,3 +216,16 @@ describe('two disks that are the same file', () => {
     expect(machine(file, path.join(folder, 'b.img'), '/none/a', '/none/b')().devices).toHaveLength(5);
   });
 });
+
+test('a device of a device module is left to the machine', () => {
+  const machine = toMachine(read(`${kernel}\ndeviceModules: [/m.ts]\ndevices: [{type: tick, interval: 5}]`));
+  expect(machine).toMatchObject({
+    deviceModules: ['/m.ts'],
+    devices: [{ type: 'virtio-rng' }, { type: 'tick', interval: 5 }],
+  });
+  expect(parseMachineConfig(machine).devices[1]).toEqual({ type: 'tick', interval: 5 });
+  const nested = 'deviceModules: [/m.ts]\ndevices: [{type: tick, interval: {ms: 5}}]';
+  expect(() => read(nested)).toThrow(
+    'devices[0].interval: expected text, a number, true or false, not a mapping of keys',
+  );
+});

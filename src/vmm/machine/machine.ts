@@ -26,6 +26,7 @@ import { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
 import { BootImages } from './boot-images.ts';
 import type { MachineConfig } from './config.ts';
+import { loadDeviceModules } from './device-modules.ts';
 import type { MachineLoop } from './loop.ts';
 import { MachineClock } from './machine-clock.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -84,12 +85,16 @@ function createVm(kvm: Kvm, space: AddressSpace): VmFd {
 }
 
 /** Creates the devices that every machine has, and those of its configuration. */
-function addDevices({ devices }: MachineConfig, services: MachineServices, chipset: Chipset): void {
-  const names = deviceTable.names(devices);
-  for (const type of deviceTable.builtinBeside(devices)) chipset.attach(type, type.create(services));
+function addDevices(
+  { devices, deviceModules }: MachineConfig,
+  services: MachineServices,
+  chipset: Chipset,
+): void {
+  const table = deviceTable.with(...loadDeviceModules(deviceModules));
+  const names = table.names(devices);
+  for (const type of table.builtinBeside(devices)) chipset.attach(type, type.create(services));
   devices.forEach((options, index) => {
-    const built = deviceTable.create(services, options, names[index]!);
-    chipset.attach(deviceTable.rowOf(options), built);
+    chipset.attach(table.rowOf(options), table.create(services, options, names[index]!));
   });
   chipset.pci.assign();
 }

@@ -3,6 +3,7 @@ import type { Layer } from '../confinement/layer.ts';
 import { adoptCounters } from '../counters/shared-counters.ts';
 import * as libc from '../native/libc.ts';
 import { credentialsOfPeer } from '../native/unix-socket.ts';
+import { placeIn } from './device-modules.ts';
 import { type Incoming, ManagerLink } from './manager-link.ts';
 import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
 import { MachineReport } from './report.ts';
@@ -81,6 +82,11 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
       ...(withManager && { created }),
       ...(confine && { confine: () => report.confined(confine(build)) }),
     });
+  } catch (error) {
+    const place = placeIn(error, config.deviceModules);
+    if (place === null) throw error;
+    const { message, stack = null } = error as Error;
+    return { crashed: true, reason: `${place}: ${message}`, detail: stack, exitCode: null };
   } finally {
     counters.unmap();
     if (listener === null) libc.close(countersFd);

@@ -25,6 +25,16 @@ function problems(line: string, more: Partial<Parameters<typeof readQemuOptions>
   return [];
 }
 
+test('a -device of a type that vring lacks is one of a device module, if there are any', () => {
+  const line = '-kernel /k -device tick,interval=5,on,id=first,odd=a=b';
+  const { definition } = readQemuOptions(words(line), 'web', host, ['/m.ts']);
+  expect(plainDefinition(definition)).toMatchObject({
+    deviceModules: ['/m.ts'],
+    devices: [{ type: 'tick', name: 'first', interval: '5', on: 'on', odd: 'a=b' }],
+  });
+  expect(problems(line)).toEqual([expect.stringContaining('vring has no device "tick" yet')]);
+});
+
 const base = { name: 'web', cpus: 1, memory: '256M', rng: false };
 
 describe('command lines as administrators write them', () => {

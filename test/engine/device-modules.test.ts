@@ -1,0 +1,111 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { DefinitionStore } from '../../src/definitions/store.ts';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { ProcessMachines } from '../../src/engine/machines/process-machine.ts';
+import { STATISTIC } from '../../src/vmm/counters/counters.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { withOwnFolders } from '../support/manager-process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { elfImage, pvhNote } from '../vmm/boot/images.ts';
+
+withOwnFolders();
+
+const folder = temporaryFolder();
+const EXAMPLE = join(import.meta.dirname, '../../examples/device/tick-counter.ts');
+const ENTRY = 0x10_0000;
+
+/** In protected mode, with the counter's registers where the first BAR is. */
+const DRIVER = [
+  ...[0xc7, 0x05, 0x08, 0x00, 0x00, 0xc0, 0x00, 0x00, 0x20, 0x00], // mov dword [0xc0000008], 0x200000
+  ...[0xc7, 0x05, 0x00, 0x00, 0x00, 0xc0, 0x01, 0x00, 0x00, 0x00], // mov dword [0xc0000000], 1
+  ...[0xa1, 0x00, 0x00, 0x20, 0x00], // wait: mov eax, [0x200000]
+  ...[0x83, 0xf8, 0x03], // cmp eax, 3
+  ...[0x72, 0xf6], // jb wait
+  ...[0x66, 0xba, 0xf8, 0x03], // mov dx, 0x3f8
+  ...[0xb0, 0x6b, 0xee], // mov al, 'k'; out dx, al
+  ...[0xf4, 0xeb, 0xfd], // halt: hlt; jmp halt
+];
+
+const kernel = join(folder, 'driver.elf');
+writeFileSync(
+  kernel,
+  elfImage({
+    entry: ENTRY,
+    segments: [{ physical: ENTRY, content: Uint8Array.from(DRIVER) }, pvhNote(ENTRY)],
+  }),
+);
+
+let engine: LocalEngine;
+afterEach(async () => {
+  await engine?.close();
+});
+
+const start = (deviceModules: readonly string[], options = {}) => {
+  engine = new LocalEngine({ machines: new ProcessMachines(), definitions: new DefinitionStore() });
+  return GuestVm.start(engine, {
+    boot: { kind: 'kernel', path: kernel },
+    deviceModules: [...deviceModules],
+    devices: [{ type: 'tick-counter', ...options }],
+  });
+};
+
+describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
+  test('runs the device, confined, with DMA, timer and statistics', async () => {
+    const guest = await start([EXAMPLE], { interval: '5' });
+    const counters = engine.counters(guest.id)!;
+    expect(guest.info.confinement!.find(({ name }) => name === 'seccomp')).toMatchObject({ state: 'on' });
+    const { topology } = guest.info;
+    const [{ index } = { index: -1 }] = topology!.statistics!;
+    expect(topology!.devices.at(-1)).toMatchObject({
+      name: 'tick0',
+      type: 'tick-counter',
+      facts: [{ label: 'interval', value: '5 ms' }],
+    });
+    expect(topology!.statistics).toMatchObject([{ device: 'tick0', name: 'ticks' }]);
+    // It has seen the count in its memory.
+    await guest.printed(/k/);
+    const ticks = counters.words[counters.layout.statistic(index) + STATISTIC.value];
+    expect(ticks).toBeGreaterThanOrEqual(3n);
+  });
+
+  test('refuses options and types that the module does not have', async () => {
+    await expect(start([EXAMPLE], { interval: 'x' })).rejects.toThrow(
+      'tick-counter: option "interval" takes a whole number, at least 1, at most 60000, not "x"',
+    );
+    await engine.close();
+    const other = join(folder, 'other.mjs');
+    writeFileSync(
+      other,
+      `export default { type: 'other', title: 'o', description: 'o', bus: 'isa', create() {} };`,
+    );
+    await expect(start([other])).rejects.toThrow('there is no device of type "tick-counter"');
+  });
+
+  test('is stopped by an error of the device, which says in which line', async () => {
+    const path = join(folder, 'faulty.ts');
+    writeFileSync(
+      path,
+      `import { defineDevice, type IoHandler, PciFunction } from 'vring/device';
+const handler: IoHandler = {
+  read: () => 0,
+  write(offset: number, _size, value: number) {
+    throw new Error(\`no register \${offset}\`);
+  },
+};
+export default defineDevice({
+  type: 'faulty', title: 'faulty device', description: 'throws', bus: 'pci',
+  create(services, _options, name) {
+    const pci = new PciFunction(name, { vendor: 1, device: 2, revision: 0, classCode: 0xff0000 });
+    pci.addBar(0, { kind: 'memory32', size: 4096, handler });
+    return { device: { name, reset() {}, save: () => ({}), load() {} }, pci };
+  },
+});
+`,
+    );
+    const guest = await start([path], { type: 'faulty' });
+    expect(await guest.reached('crashed')).toMatchObject({ reason: 'faulty.ts:5: no register 8' });
+  });
+});
