@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,6 +52,9 @@ export async function bundle() {
         cli: 'src/cli.ts',
         'host-thread': 'src/host-service/thread.ts',
         'host-process': 'src/host/plan/host-process.ts',
+        // What device modules and their tests import.
+        device: 'src/devices/modules/api.ts',
+        'device-testing': 'test/support/device-testing.ts',
       },
       splitting: true,
       chunkNames: 'chunks/[name]-[hash]',
@@ -68,6 +72,7 @@ export async function bundle() {
       banner: { js: REQUIRE },
     }),
   ]);
+  declareDeviceApi();
   const { inputs, outputs } = program.metafile;
   const written = new Set(Object.keys(outputs).map(path => basename(path)));
   for (const chunk of readdirSync(join(dist, 'chunks'))) {
@@ -76,6 +81,14 @@ export async function bundle() {
   const late = Object.fromEntries(LONG_RUNNING.map(entry => [entry, importedLate(entry, outputs)]));
   writeFileSync(join(dist, 'load-ahead.json'), JSON.stringify(late));
   writeFileSync(join(dist, 'third-party-licenses.txt'), thirdPartyLicenses(Object.keys(inputs)));
+}
+
+/** Declares the types of what device modules import, into dist/types. */
+function declareDeviceApi() {
+  rmSync(join(dist, 'types'), { recursive: true, force: true });
+  execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.types.json')], {
+    stdio: 'inherit',
+  });
 }
 
 /** The bundles, relative to dist/, that are only reached through a dynamic import() from `entry`, directly or not. */

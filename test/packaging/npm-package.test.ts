@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -29,7 +29,7 @@ test('the package holds what runs, and nothing that a compiler is needed for', a
   const { stdout } = await execa('tar', ['--list', '--file', tarball]);
   const folders = new Set(stdout.split('\n').map(path => path.split('/').slice(0, 2).join('/')));
   expect([...folders].sort()).toEqual(
-    ['LICENSE', 'README.md', 'bin', 'dist', 'docs', 'man', 'package.json', 'packaging'].map(
+    ['LICENSE', 'README.md', 'bin', 'dist', 'docs', 'examples', 'man', 'package.json', 'packaging'].map(
       name => `package/${name}`,
     ),
   );
@@ -41,6 +41,33 @@ test('the package holds what runs, and nothing that a compiler is needed for', a
     ),
   );
 });
+
+test('device modules and their tests find types and classes in it', async () => {
+  const project = join(folder, 'project');
+  mkdirSync(join(project, 'node_modules/vring'), { recursive: true });
+  const into = ['--directory', join(project, 'node_modules/vring'), '--strip-components=1'];
+  await execa('tar', ['--extract', '--file', tarball, ...into]);
+  cpSync(join(project, 'node_modules/vring/examples/device'), project, { recursive: true });
+  symlinkSync(join(projectRoot(), 'node_modules/vitest'), join(project, 'node_modules/vitest'));
+  writeFileSync(join(project, 'package.json'), '{"type": "module"}');
+  const compilerOptions = { module: 'nodenext', target: 'es2024', strict: true, noEmit: true, types: [] };
+  const options = { ...compilerOptions, allowImportingTsExtensions: true, skipLibCheck: true };
+  writeFileSync(
+    join(project, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: options, include: ['*.ts'] }),
+  );
+  const tool = (name: string) => join(projectRoot(), 'node_modules/.bin', name);
+  await execa(tool('tsc'), ['-p', project]);
+  const report = join(project, 'report.json');
+  await execa(tool('vitest'), ['run', '--root', project, '--reporter', 'json', '--outputFile', report]);
+  expect(JSON.parse(readFileSync(report, 'utf8'))).toMatchObject({ success: true, numPassedTests: 5 });
+  // The check finds a wrong type.
+  writeFileSync(
+    join(project, 'wrong.ts'),
+    "import { PciFunction } from 'vring/device';\nnew PciFunction(1);",
+  );
+  await expect(execa(tool('tsc'), ['-p', project])).rejects.toThrow('wrong.ts');
+}, 60_000);
 
 test('no install script has to run, neither its own nor those of what it depends on', () => {
   const { scripts, dependencies } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8'));
