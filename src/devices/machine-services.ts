@@ -1,5 +1,6 @@
 import type { Backends } from './backends/backends.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
+import type { DeviceMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
@@ -7,6 +8,11 @@ import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 /** What a machine offers its devices. Use it only on the machine thread. */
 export interface MachineServices {
   readonly memory: GuestMemory;
+  /**
+   * Memory that the guest reaches directly, and with `rom` cannot write, once the device shows it. All zero.
+   * @param name unique in the machine: `vga0 memory`. @param size a multiple of 4096
+   */
+  allocateMemory(name: string, size: number, kind: 'device' | 'rom'): DeviceMemory;
   readonly clock: Clock;
   readonly events: EventLoop;
   readonly request: RequestMachine;

@@ -1,4 +1,4 @@
-import type { HostBlock } from '../../src/vmm/memory/host-block.ts';
+import type { HostBlock } from '../../src/devices/host-block.ts';
 
 let next = 1n;
 

@@ -7,8 +7,11 @@ import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
 import { machineBackends, noCharacters } from '../../src/vmm/backends/machine-backends.ts';
 import { Chipset } from '../../src/vmm/chipset/chipset.ts';
 import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
+import { DeviceBlock } from '../../src/vmm/memory/device-block.ts';
+import { DirtyLog } from '../../src/vmm/memory/dirty-log.ts';
 import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
+import { fakeBlock } from './fake-block.ts';
 import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
 
@@ -195,7 +198,10 @@ export class FakeMachine {
     this.ports = new PortBus({ counters, now: () => 0 });
     this.memoryBus = new AddressSpace({ counters, now: () => 0 });
     const request = (next: MachineRequest) => this.requests.push(next);
+    const dirtyLog = new DirtyLog([], [this.memoryBus.memory]);
     this.services = {
+      allocateMemory: (name, size, kind) =>
+        new DeviceBlock(fakeBlock(name, size), kind, { space: this.memoryBus, dirtyLog }, () => {}),
       memory,
       clock: this.clock,
       events: this.eventFds,

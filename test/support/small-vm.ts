@@ -13,8 +13,8 @@ import type { AddressSpace } from '../../src/vmm/memory/address-space.ts';
 import { GuestRam } from '../../src/vmm/memory/guest-ram.ts';
 import { KvmSlots } from '../../src/vmm/memory/kvm-slots.ts';
 import { KVM_IDENTITY_MAP, KVM_TSS } from '../../src/vmm/memory/layout.ts';
-import { machineMemory } from '../../src/vmm/memory/machine-memory.ts';
-import { SHADOW_RAM, type Shadow } from '../../src/vmm/memory/shadow.ts';
+import { type MachineMemory, machineMemory } from '../../src/vmm/memory/machine-memory.ts';
+import { SHADOW_RAM } from '../../src/vmm/memory/shadow.ts';
 import { SystemError, tryIoctl } from '../../src/vmm/native/libc.ts';
 import type { ResourceOwner } from '../../src/vmm/native/resource-owner.ts';
 import { UNCOUNTED } from './counters.ts';
@@ -26,9 +26,7 @@ export class SmallVm {
   readonly kvm: Kvm;
   readonly vm: VmFd;
   readonly ram: GuestRam;
-  readonly space: AddressSpace;
-  readonly shadow: Shadow;
-  readonly slots: KvmSlots;
+  readonly memory: MachineMemory;
   readonly vcpus: VcpuFd[] = [];
 
   constructor(owner: ResourceOwner) {
@@ -39,13 +37,10 @@ export class SmallVm {
     this.vm.createIrqchip();
     this.vm.createPit();
     this.ram = new GuestRam(owner, { bytes: 4 * 2 ** 20 });
-    const memory = machineMemory(this.ram, SHADOW_RAM, {
-      counters: () => UNCOUNTED,
+    const slots = new KvmSlots(this.vm, this.kvm.capability('NR_MEMSLOTS'));
+    this.memory = machineMemory({
+      ...{ ram: this.ram, slots, shadow: SHADOW_RAM, bus: { counters: () => UNCOUNTED } },
     });
-    this.space = memory.space;
-    this.shadow = memory.shadow;
-    this.slots = new KvmSlots(this.vm, this.kvm.capability('NR_MEMSLOTS'));
-    this.space.listen(this.slots);
   }
 
   /** Adds vCPUs; the first starts with `code` at 1 MiB. */

@@ -5,6 +5,7 @@ import type { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import type { GuestRam } from '../memory/guest-ram.ts';
+import type { MachineMemory } from '../memory/machine-memory.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
@@ -17,6 +18,7 @@ export type MachineParts = {
   readonly vm: VmFd;
   readonly vcpus: readonly VcpuFd[];
   readonly ram: GuestRam;
+  readonly memory: MachineMemory;
   readonly interrupts: Interrupts;
   readonly clock: MachineClock;
   readonly buses: Buses;

@@ -14,7 +14,6 @@ import { cpuTopology, createVcpus } from '../cpu/machine-vcpus.ts';
 import { Interrupts } from '../interrupts/interrupts.ts';
 import { Kvm } from '../kvm/kvm.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
-import type { AddressSpace } from '../memory/address-space.ts';
 import { GuestRam } from '../memory/guest-ram.ts';
 import { checkHostMemory } from '../memory/host-memory.ts';
 import { KvmSlots } from '../memory/kvm-slots.ts';
@@ -47,11 +46,14 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const kvm = Kvm.open(native);
   const ram = new GuestRam(native, config.memory);
   const bus: BusOptions = { counters: label => counters.region(label) };
-  const { space } = machineMemory(ram, SHADOW_RAM, bus);
-  const { memory } = space;
-  const vm = createVm(kvm, space);
+  const vm = kvm.createVm();
+  // First: adding memory slots takes less than half the time before there are interrupt controllers.
+  const slots = new KvmSlots(vm, kvm.capability('NR_MEMSLOTS'));
+  const memory = machineMemory({ ram, slots, shadow: SHADOW_RAM, bus });
+  const { space } = memory;
+  setUpVm(vm);
   mark('VM');
-  space.listen({ commit: () => native.setMemory(memory.writableRegions) });
+  space.listen({ commit: () => native.setMemory(space.memory.writableRegions) });
   native.setSeccomp(config.confine !== 'off');
 
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);
@@ -65,23 +67,19 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
 
   mark('devices');
   const images = new BootImages(native);
-  const boot = () => loadBoot(config, images, memory, chipset);
+  const boot = () => loadBoot(config, images, space.memory, chipset);
   const entry = boot();
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
-  return { native, kvm, vm, vcpus, ram, interrupts, clock, buses, chipset, queues, boot };
+  return { native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues, boot };
 }
 
-function createVm(kvm: Kvm, space: AddressSpace): VmFd {
-  const vm = kvm.createVm();
-  // First: adding memory slots takes less than half the time before there are interrupt controllers.
-  space.listen(new KvmSlots(vm, kvm.capability('NR_MEMSLOTS')));
+function setUpVm(vm: VmFd): void {
   vm.setIdentityMapAddress(layout.KVM_IDENTITY_MAP);
   vm.setTssAddress(layout.KVM_TSS);
   vm.createIrqchip();
   vm.createPit();
-  return vm;
 }
 
 /** Creates the devices that every machine has, and those of its configuration. */

@@ -19,10 +19,11 @@ export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnSt
  * @throws when the kernel can't be loaded any more
  */
 export function resetMachine(parts: MachineParts, powerOn: PowerOnState): void {
-  const { vm, vcpus, ram, clock, chipset, boot } = parts;
+  const { vm, vcpus, ram, memory, clock, chipset, boot } = parts;
   // Devices first: the interrupts that they drop must not reach the controllers after those are reset.
   for (const { device } of chipset.devices) device.reset();
   chipset.pci.reset();
+  memory.shadow.reset();
   loadTscs(
     vcpus,
     powerOn.vcpus.map(({ tsc }) => tsc),

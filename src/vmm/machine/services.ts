@@ -1,5 +1,4 @@
 import type { RequestMachine } from '../../devices/device.ts';
-import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openDisk } from '../backends/open-disk.ts';
@@ -7,6 +6,8 @@ import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
 import type { IoEvent, VmFd } from '../kvm/vm-fd.ts';
+import { allocateBlock, DeviceBlock, freeBlock } from '../memory/device-block.ts';
+import type { MachineMemory } from '../memory/machine-memory.ts';
 import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
@@ -31,7 +32,7 @@ type Base = MachineHost & {
 };
 type Parts = {
   readonly vm: VmFd;
-  readonly memory: GuestMemory;
+  readonly memory: MachineMemory;
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
@@ -44,7 +45,11 @@ export function machineServices(
 ): MachineServices {
   const { native, loop, counters, consoles } = base;
   return {
-    memory,
+    memory: memory.space.memory,
+    allocateMemory: (name, size, kind) => {
+      const block = allocateBlock(native, name, size);
+      return new DeviceBlock(block, kind, memory, () => freeBlock(native, block));
+    },
     clock,
     events: loop,
     request: base.request,

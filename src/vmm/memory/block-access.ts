@@ -1,5 +1,5 @@
 import type { AccessSize, IoHandler } from '../../devices/device.ts';
-import type { HostBlock } from './host-block.ts';
+import type { HostBlock } from '../../devices/host-block.ts';
 
 /** Takes a write to memory; `at` is relative to the block. */
 export type BlockWrite = (at: number, size: AccessSize, value: number) => void;

@@ -1,5 +1,5 @@
+import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 import type { Visible } from '../../devices/overlay.ts';
-import { type HostBlock, PAGE } from './host-block.ts';
 import type { MemoryRange } from './memory-range.ts';
 import type { Span } from './span-memory.ts';
 

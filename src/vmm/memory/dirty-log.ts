@@ -1,4 +1,4 @@
-import { type HostBlock, PAGE } from './host-block.ts';
+import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 import { PageSet } from './page-set.ts';
 import type { SpanMemory, WriteLog } from './span-memory.ts';
 

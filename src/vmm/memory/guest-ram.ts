@@ -28,6 +28,9 @@ export class GuestRam extends SpanMemory {
 
   /** Makes all RAM read as zero, and returns it to the host. vCPUs and queue threads must be stopped. */
   clear(): void {
-    for (const block of this.blocks) clearBlock(block, this.#options);
+    for (const block of this.blocks) {
+      this.writeLog?.wrote(block, 0, block.size);
+      clearBlock(block, this.#options);
+    }
   }
 }

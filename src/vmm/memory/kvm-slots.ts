@@ -1,8 +1,8 @@
+import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 import type { MemorySlot } from '../kvm/vm-fd.ts';
 import type { MapListener } from './address-space.ts';
 import type { DirectPiece, MapChanges } from './direct-map.ts';
 import type { DirtySource } from './dirty-log.ts';
-import { type HostBlock, PAGE } from './host-block.ts';
 import { PageSet } from './page-set.ts';
 
 /** The part of a VM that this needs. */

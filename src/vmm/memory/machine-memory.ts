@@ -1,32 +1,58 @@
 import type { BusOptions } from '../../devices/bus.ts';
+import type { HostBlock } from '../../devices/host-block.ts';
 import { AddressSpace } from './address-space.ts';
+import { DirtyLog, type DirtySource } from './dirty-log.ts';
 import type { GuestRam } from './guest-ram.ts';
+import type { KvmSlots } from './kvm-slots.ts';
 import { SHADOW, VGA_WINDOW } from './layout.ts';
 import { Shadow, type ShadowMode } from './shadow.ts';
 
-/** The memory of a machine, and what of it is special. */
-export type MachineMemory = { readonly space: AddressSpace; readonly shadow: Shadow };
+/** The memory of a machine. */
+export type MachineMemory = {
+  readonly ram: GuestRam;
+  readonly space: AddressSpace;
+  readonly shadow: Shadow;
+  readonly dirtyLog: DirtyLog;
+};
+
+export type MachineMemoryOptions = {
+  readonly ram: GuestRam;
+  readonly slots: KvmSlots;
+  /** Writers besides the guest and device models. */
+  readonly writers?: readonly DirtySource[];
+  /** What is from 768 KiB to 1 MiB at power-on. */
+  readonly shadow: ShadowMode;
+  readonly bus: BusOptions;
+};
 
 /** The address space of a machine with its RAM in it: all but the window of a VGA adapter. */
-export function machineMemory(ram: GuestRam, initial: ShadowMode, bus: BusOptions): MachineMemory {
+export function machineMemory({
+  ram,
+  slots,
+  writers = [],
+  shadow,
+  bus,
+}: MachineMemoryOptions): MachineMemory {
   const space = new AddressSpace({ ...bus, ram: ram.blocks });
+  space.listen(slots);
   return space.batch(() => {
-    const [low] = ram.blocks;
-    const shadowEnd = SHADOW.start + SHADOW.size;
-    const add = (block: typeof low, start: number, end: number) => {
-      if (start < end) {
-        const offset = start - block!.address;
-        space.add({ kind: 'ram', name: block!.name, start, size: end - start, block: block!, offset });
-      }
-    };
-    for (const block of ram.blocks) {
-      const end = block.address + block.size;
-      if (block !== low) add(block, block.address, end);
-      else {
-        add(block, 0, VGA_WINDOW.start);
-        add(block, shadowEnd, end);
-      }
-    }
-    return { space, shadow: new Shadow(space, low!, initial) };
+    const [low, ...others] = ram.blocks;
+    addRam(space, low!, 0, VGA_WINDOW.start);
+    addRam(space, low!, SHADOW.start + SHADOW.size, low!.size);
+    for (const block of others) addRam(space, block, 0, block.size);
+    const dirtyLog = new DirtyLog([slots, ...writers], [space.memory, ram]);
+    return { ram, space, shadow: new Shadow(space, low!, shadow), dirtyLog };
   });
+}
+
+/** Shows [from, to) of a block where it belongs. */
+function addRam(
+  space: AddressSpace,
+  block: HostBlock & { readonly address: number },
+  from: number,
+  to: number,
+): void {
+  if (from >= to) return;
+  const { name, address } = block;
+  space.add({ kind: 'ram', name, start: address + from, size: to - from, block, offset: from });
 }

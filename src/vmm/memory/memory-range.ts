@@ -1,6 +1,6 @@
 import type { BusRange } from '../../devices/bus.ts';
 import type { AccessSize, IoHandler } from '../../devices/device.ts';
-import { type HostBlock, PAGE } from './host-block.ts';
+import { type HostBlock, PAGE } from '../../devices/host-block.ts';
 
 /** Physical addresses have at most 52 bits (Intel SDM volume 3 §4.1.4): ranges end here. */
 export const ADDRESS_LIMIT = 2 ** 52;

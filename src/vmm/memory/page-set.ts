@@ -1,4 +1,4 @@
-import { PAGE } from './host-block.ts';
+import { PAGE } from '../../devices/host-block.ts';
 
 /** A set of pages, by their index in a block. */
 export class PageSet {

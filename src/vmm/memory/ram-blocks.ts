@@ -1,15 +1,15 @@
 import { fstatSync, readSync } from 'node:fs';
+import type { HostBlock } from '../../devices/host-block.ts';
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
-import type { HostBlock } from './host-block.ts';
 import { HUGEPAGES, type HugepageSize, missingHugepages, readHugepages } from './hugepages.ts';
 import { HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
+import { isSealed, sealedMemfd } from './sealed-memfd.ts';
 
 const MiB = 2 ** 20;
 /** Node limits the length of a read to a signed 32-bit number. */
 const READ_MAX = 2 ** 30;
 const PRIVATE = libc.MAP_PRIVATE | libc.MAP_NORESERVE;
-const SEALS = libc.F_SEAL_SHRINK | libc.F_SEAL_GROW;
 
 export type RamOptions = {
   readonly bytes: number;
@@ -97,36 +97,26 @@ function checkSize(bytes: number, hugepages: HugepageSize | undefined): void {
   throw new RamError(`guest memory of ${bytes} bytes is not a multiple of ${name}`);
 }
 
-/** A file that shrinks under its mapping would end the process with SIGBUS. */
 function checkFile(fd: number, bytes: number, sealed: boolean): void {
   const { size } = fstatSync(fd);
   if (size !== bytes) {
     throw new RamError(`the memory of the VM has ${bytes} bytes, but what was saved of it has ${size}`);
   }
-  if (sealed && (libc.fcntl(fd, 'F_GET_SEALS', libc.F_GET_SEALS) & SEALS) !== SEALS) {
+  if (sealed && !isSealed(fd)) {
     throw new RamError('the memory of the VM is in a file whose size can change: start the VM again');
   }
 }
 
 function createFile(bytes: number, hugepages: HugepageSize | undefined): number {
-  const huge = hugepages === undefined ? 0 : libc.MFD_HUGETLB | HUGEPAGES[hugepages].flag;
-  let fd: number;
+  if (hugepages === undefined) return sealedMemfd('guest-ram', bytes);
   try {
-    fd = libc.memfdCreate('guest-ram', libc.MFD_ALLOW_SEALING | huge);
+    return sealedMemfd('guest-ram', bytes, libc.MFD_HUGETLB | HUGEPAGES[hugepages].flag);
   } catch (error) {
-    if (hugepages === undefined || !(error instanceof libc.SystemError)) throw error;
+    if (!(error instanceof libc.SystemError)) throw error;
     throw new RamError(
       `this host has no ${hugepages} huge pages: remove hugepages from the VM's memory settings`,
     );
   }
-  try {
-    libc.ftruncate(fd, bytes);
-    libc.fcntl(fd, 'F_ADD_SEALS', libc.F_ADD_SEALS, SEALS);
-  } catch (error) {
-    libc.close(fd);
-    throw error;
-  }
-  return fd;
 }
 
 function mapShared(fd: number, { offset, size }: BlockPlace, { bytes, hugepages }: RamOptions): bigint {

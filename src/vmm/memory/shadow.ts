@@ -1,7 +1,7 @@
 import type { Cancel, IoHandler } from '../../devices/device.ts';
+import type { HostBlock } from '../../devices/host-block.ts';
 import type { AddressSpace } from './address-space.ts';
 import { blockAccess, storeIn } from './block-access.ts';
-import type { HostBlock } from './host-block.ts';
 import { SHADOW } from './layout.ts';
 import { type MemoryRange, PRIORITY } from './memory-range.ts';
 
@@ -44,6 +44,7 @@ type RomRanges = {
  */
 export class Shadow {
   readonly #space: AddressSpace;
+  readonly #initial: ShadowMode;
   readonly #modes: ShadowMode[];
   readonly #ram: MemoryRange;
   readonly #readonly: MemoryRange;
@@ -53,9 +54,10 @@ export class Shadow {
   readonly #roms = new Set<RomRanges>();
   #placed: MemoryRange[] = [];
 
-  /** @param block the RAM that starts at address 0 */
+  /** @param block the RAM that starts at address 0. @param initial what there is at power-on */
   constructor(space: AddressSpace, block: HostBlock, initial: ShadowMode) {
     this.#space = space;
+    this.#initial = initial;
     this.#modes = SHADOW_AREAS.map(() => initial);
     const { start, size } = SHADOW;
     const store = storeIn(block, (at, length) => space.memory.writeLog?.wrote(block, at, length));
@@ -83,6 +85,11 @@ export class Shadow {
     if (wanted.every((mode, index) => isSame(mode, this.#modes[index]!))) return;
     this.#modes.splice(0, wanted.length, ...wanted);
     this.#apply();
+  }
+
+  /** As at power-on. */
+  reset(): void {
+    this.setAll(this.#initial);
   }
 
   /** Shows `rom` where an area is not RAM. @returns removes it */

@@ -1,5 +1,5 @@
 import { type GuestMemory, GuestMemoryError, type MemoryRegion } from '../../devices/guest-memory.ts';
-import type { HostBlock } from './host-block.ts';
+import type { HostBlock } from '../../devices/host-block.ts';
 
 /** Memory that is contiguous for the guest and in this process. */
 export type Span = {

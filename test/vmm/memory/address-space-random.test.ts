@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { AccessSize, IoHandler } from '../../../src/devices/device.ts';
+import { type HostBlock, PAGE } from '../../../src/devices/host-block.ts';
 import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
-import { type HostBlock, PAGE } from '../../../src/vmm/memory/host-block.ts';
 import { KvmSlots } from '../../../src/vmm/memory/kvm-slots.ts';
 import { ADDRESS_LIMIT, type MemoryRange, type RangeOptions } from '../../../src/vmm/memory/memory-range.ts';
 import { UNCOUNTED } from '../../support/counters.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { HostBlock } from '../../../src/devices/host-block.ts';
 import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
 import { DirtyLog, type DirtyPages } from '../../../src/vmm/memory/dirty-log.ts';
-import type { HostBlock } from '../../../src/vmm/memory/host-block.ts';
 import { KvmSlots } from '../../../src/vmm/memory/kvm-slots.ts';
 import { UNCOUNTED } from '../../support/counters.ts';
 import { fakeBlock } from '../../support/fake-block.ts';

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { DirtyLog } from '../../../src/vmm/memory/dirty-log.ts';
-import type { HostBlock } from '../../../src/vmm/memory/host-block.ts';
+import type { HostBlock } from '../../../src/devices/host-block.ts';
 import { SHADOW_ROM } from '../../../src/vmm/memory/shadow.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { jumpTo, loadEax, movAl, movEax, outAl, outEax, storeEax } from '../../support/guest-code.ts';
@@ -25,7 +24,7 @@ function block(name: string, size: number): HostBlock {
 function guest(code: readonly number[]) {
   const small = new SmallVm(owner);
   const vcpu = small.boot('protected32', code);
-  return { small, next: () => runAnswered(vcpu, small.space) };
+  return { small, next: () => runAnswered(vcpu, small.memory.space) };
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
@@ -61,11 +60,11 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     const rom = block('rom', 2 * PAGE);
     new DataView(rom.buffer).setUint32(PAGE + 8, 0x1234_5678, true);
     const writes: number[][] = [];
-    const range = small.space.add({
+    const range = small.memory.space.add({
       ...{ kind: 'rom', name: 'flash', start: BAR, size: PAGE, block: rom, offset: PAGE },
       onWrite: (...write) => writes.push(write),
     });
-    small.space.add({ kind: 'alias', name: 'again', start: BAR + 0x5000, size: PAGE, of: range });
+    small.memory.space.add({ kind: 'alias', name: 'again', start: BAR + 0x5000, size: PAGE, of: range });
     const { wrote, answered } = next();
     expect([wrote, answered.length]).toEqual([0x1234_5678, 1]);
     expect(writes).toEqual([[0x10, 4, 0x1234_5678]]);
@@ -83,15 +82,21 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     const { small, next } = guest([...writeBoth, ...writeBoth]);
     const memory = block('video-memory', 4 * PAGE);
     const pixels = new DataView(memory.buffer);
-    const range = small.space.add({ kind: 'device', name: 'fb', start: BAR, size: 4 * PAGE, block: memory });
+    const range = small.memory.space.add({
+      kind: 'device',
+      name: 'fb',
+      start: BAR,
+      size: 4 * PAGE,
+      block: memory,
+    });
     expect(next().answered).toHaveLength(2);
     expect(pixels.getUint32(PAGE, true)).toBe(0x5a);
     pixels.setUint32(PAGE, 0, true);
 
     const registers: number[][] = [];
-    small.space.batch(() => {
+    small.memory.space.batch(() => {
       range.map(BAR + 0x10_0000);
-      small.space.add({
+      small.memory.space.add({
         ...{ kind: 'mmio', name: 'registers', start: BAR + 0x10_0000, size: 16, priority: 1 },
         handler: { read: () => 0, write: (...write) => registers.push(write) },
       });
@@ -110,14 +115,14 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     const { small, next } = guest(jumpTo(0xf_0000));
     const rom = block('bios', 0x1_0000);
     new Uint8Array(rom.buffer).set(says(1));
-    small.shadow.place({ start: 0xf_0000, size: 0x1_0000, block: rom, offset: 0 });
+    small.memory.shadow.place({ start: 0xf_0000, size: 0x1_0000, block: rom, offset: 0 });
     small.ram.writable(0xf_0000, 16).set(says(2));
-    small.shadow.setAll(SHADOW_ROM);
+    small.memory.shadow.setAll(SHADOW_ROM);
     expect([next(), next()].map(({ wrote }) => wrote)).toEqual([1, 1]);
-    small.shadow.set(12, { read: 'ram', write: 'rom' });
+    small.memory.shadow.set(12, { read: 'ram', write: 'rom' });
     expect([next(), next()].map(({ wrote }) => wrote)).toEqual([2, 2]);
-    small.shadow.setAll({ read: 'ram', write: 'ram' });
-    small.space.memory.writable(0xf_0000, 16).set(says(3));
+    small.memory.shadow.setAll({ read: 'ram', write: 'ram' });
+    small.memory.space.memory.writable(0xf_0000, 16).set(says(3));
     expect(next().wrote).toBe(3);
   });
 
@@ -126,9 +131,9 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     const at = [0x20_0000, 0xf_0000, BAR + 2 * PAGE, 0x20_0000, 0x9_f000, 0x3f_f000];
     const { small, next } = guest(at.flatMap(write));
     const memory = block('video-memory', 4 * PAGE);
-    small.space.add({ kind: 'device', name: 'fb', start: BAR, size: 4 * PAGE, block: memory });
+    small.memory.space.add({ kind: 'device', name: 'fb', start: BAR, size: 4 * PAGE, block: memory });
     const [ram] = small.ram.blocks;
-    const log = new DirtyLog([small.slots], [small.space.memory]);
+    const log = small.memory.dirtyLog;
     const written = (user: string) =>
       [...log.collect(user)].flatMap(([{ name }, pages]) =>
         [...pages.runs()].map(({ first }) => `${name} ${first}`),
@@ -141,7 +146,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     expect(written('migration')).toEqual(['ram-low 240', 'video-memory 2']);
     log.start('display', [memory]);
     next();
-    small.space.memory.writeU16(BAR, 1);
+    small.memory.space.memory.writeU16(BAR, 1);
     expect(written('display')).toEqual(['video-memory 0']);
     next();
     expect(written('migration')).toEqual(['ram-low 159', 'ram-low 512', 'video-memory 0']);

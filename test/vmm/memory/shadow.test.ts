@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { HostBlock } from '../../../src/devices/host-block.ts';
 import { AddressSpace } from '../../../src/vmm/memory/address-space.ts';
-import type { HostBlock } from '../../../src/vmm/memory/host-block.ts';
 import { KvmSlots } from '../../../src/vmm/memory/kvm-slots.ts';
 import {
   SHADOW_AREAS,
@@ -84,7 +84,7 @@ describe('an area', () => {
     space.write(0xc_0000, 1, 3);
     expect([space.read(0xf_0000, 1), space.read(0xc_0000, 1)]).toEqual([ROM, NOTHING]);
     expect([kvmAt(0xf_0000), kvmAt(0xc_0000)]).toEqual(['read-only rom', 'exit']);
-    shadow.setAll(SHADOW_RAM);
+    shadow.reset();
     expect([space.read(0xf_0000, 1), space.read(0xf_ffff, 1), space.read(0xc_0000, 1)]).toEqual([
       ROM,
       ROM,

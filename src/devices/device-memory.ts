@@ -1,0 +1,24 @@
+import type { BusRange } from './bus.ts';
+import type { Cancel } from './device.ts';
+
+/** Memory of a device that its guest reaches without an exit: a frame buffer, an option ROM. */
+export interface DeviceMemory {
+  /** Bytes; a multiple of 4096. */
+  readonly size: number;
+  /** All of it, to read from. */
+  readonly bytes: Uint8Array;
+  /** [offset, offset + length), to write to until the machine thread's next event. */
+  writable(offset: number, length: number): Uint8Array;
+  /** Shows it to the guest at guest-physical `start`, as memory of `device`; more than once if needed. */
+  show(device: string, start: number): BusRange;
+  /** Notes what the guest and the device write from now on. */
+  watch(): WriteWatch;
+  /** Takes it from the guest, and gives it back to the host. */
+  release(): void;
+}
+
+export interface WriteWatch {
+  /** Whole pages that have been written since the last call, ascending: [start, end) in bytes. */
+  collect(): { readonly start: number; readonly end: number }[];
+  stop: Cancel;
+}
