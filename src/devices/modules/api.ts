@@ -17,6 +17,7 @@ export type {
   MsiVector,
   StateValue,
 } from '../device.ts';
+export type { DeviceMemory, WriteWatch } from '../device-memory.ts';
 export type { BuiltDevice, DeviceFact, PortRange } from '../device-type.ts';
 export { type GuestMemory, GuestMemoryError } from '../guest-memory.ts';
 export type { MachineServices } from '../machine-services.ts';

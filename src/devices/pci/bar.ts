@@ -1,5 +1,6 @@
 import type { Bus, BusRange } from '../bus.ts';
 import type { IoHandler } from '../device.ts';
+import type { DeviceMemory } from '../device-memory.ts';
 import type { ConfigSpace } from './config-space.ts';
 import { BAR_TYPE, REG } from './registers.ts';
 
@@ -10,10 +11,17 @@ export type BarOptions = {
   /** Bytes or ports: a power of two, at least 16 (4 for ports). */
   readonly size: number;
   readonly prefetchable?: boolean;
-  readonly handler: IoHandler;
   /** The BAR has moved to another address (null: unmapped). */
   readonly onMoved?: (address: number | null) => void;
-};
+} & BarContent;
+
+/** Registers that a model answers for; or memory of the BAR's size, which the guest reaches directly. */
+export type BarContent = { readonly handler: IoHandler } | { readonly memory: DeviceMemory };
+
+/** The index of a function's expansion ROM. */
+export const ROM_BAR = 6;
+/** In its register: whether it is decoded (PCI Local Bus 3.0 §6.2.5.2). */
+const ROM_ENABLE = 1;
 
 /** A BAR whose last byte would be here or above is not mapped. */
 const LIMIT = { io: 2 ** 16 - 1, memory32: 2 ** 32 - 1, memory64: 2 ** 52 - 1 } as const;
@@ -39,6 +47,16 @@ export class Bar {
     this.prefetchable = options.prefetchable ?? false;
     this.#options = options;
     this.#config = config;
+    if ('memory' in options && options.memory.size !== options.size) {
+      throw new RangeError(
+        `BAR ${index} of ${name} has ${options.size} bytes, its memory ${options.memory.size}`,
+      );
+    }
+    if (index === ROM_BAR) {
+      this.#offset = REG.rom;
+      config.define(this.#offset, 4, 0, { writable: (-this.size >>> 0) + ROM_ENABLE });
+      return;
+    }
     this.#offset = REG.bar0 + 4 * index;
     // The read-only low address bits tell the guest the size (PCI Local Bus 3.0 §6.2.5.1).
     const type = BAR_TYPE[this.kind] | (this.prefetchable ? BAR_TYPE.prefetchable : 0);
@@ -64,9 +82,13 @@ export class Bar {
     return this.#range !== null && bus.owner(address) === this.#range;
   }
 
-  /** The address in the register; null if it is zero, or so high that the guest must be sizing the BAR. */
+  /**
+   * The address in the register; null if it is zero, or so high that the guest must be sizing the BAR, or of a ROM that is not
+   * enabled.
+   */
   get programmed(): number | null {
     const low = this.#config.u32(this.#offset);
+    if (this.index === ROM_BAR && (low & ROM_ENABLE) === 0) return null;
     let address = this.kind === 'io' ? low - (low & 0x3) : low - (low & 0xf);
     if (this.kind === 'memory64') address += this.#config.u32(this.#offset + 4) * 2 ** 32;
     return address === 0 || address + this.size - 1 >= LIMIT[this.kind] ? null : address;
@@ -83,9 +105,8 @@ export class Bar {
     if (address === this.#address) return;
     this.#address = address;
     if (address === null) this.#range?.unmap();
-    else if (this.#range === null) {
-      this.#range = bus.claim(this.#name, address, this.size, this.#options.handler);
-    } else this.#range.map(address);
+    else if (this.#range === null) this.#range = this.#show(bus, address);
+    else this.#range.map(address);
     this.#options.onMoved?.(address);
   }
 
@@ -96,5 +117,11 @@ export class Bar {
     this.#range?.remove();
     this.#range = null;
     if (wasMapped) this.#options.onMoved?.(null);
+  }
+
+  #show(bus: Bus, address: number): BusRange {
+    const options = this.#options;
+    if ('memory' in options) return options.memory.show(this.#name, address);
+    return bus.claim(this.#name, address, this.size, options.handler);
   }
 }

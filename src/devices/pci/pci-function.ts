@@ -1,7 +1,8 @@
 import type { Bus } from '../bus.ts';
 import type { AccessSize, Device, DeviceState, InterruptLine } from '../device.ts';
+import type { DeviceMemory } from '../device-memory.ts';
 import { bytesOf } from '../state.ts';
-import { Bar, type BarOptions } from './bar.ts';
+import { Bar, type BarOptions, ROM_BAR } from './bar.ts';
 import { ConfigSpace } from './config-space.ts';
 import {
   COMMAND,
@@ -114,6 +115,11 @@ export class PciFunction implements Device {
     const bar = new Bar(this.name, index, this.config, options);
     this.bars.push(bar);
     return bar;
+  }
+
+  /** Gives the function an expansion ROM: `memory` of a power of two of bytes, which the guest cannot write. */
+  addRom(memory: DeviceMemory): Bar {
+    return this.addBar(ROM_BAR, { kind: 'memory32', size: memory.size, memory });
   }
 
   /** Appends a capability; `body` is what follows its ID and next pointer. @returns its offset. */

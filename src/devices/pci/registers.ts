@@ -17,6 +17,7 @@ export const REG = {
   // Type 0 headers
   subsystemVendor: 0x2c,
   subsystem: 0x2e,
+  rom: 0x30,
 
   // Type 1 headers (bridges)
   primaryBus: 0x18,
