@@ -1,11 +1,16 @@
 import type { DeviceState, StateValue } from './device.ts';
 
-/** A saved state that lacks a value or has one of the wrong type: this model didn't save it. */
+/** A saved state that this device cannot take over: it lacks a value, has one that is not possible, or is that of another one. */
 export class DeviceStateError extends Error {
   override readonly name = 'DeviceStateError';
 
-  constructor(key: string, expected: string) {
-    super(`saved device state has no ${expected} "${key}"; it was saved by another version or is damaged`);
+  /** @param expected what is missing under `key`; without it, `key` is the whole message */
+  constructor(key: string, expected?: string) {
+    super(
+      expected === undefined
+        ? key
+        : `saved device state has no ${expected} "${key}"; it was saved by another version or is damaged`,
+    );
   }
 }
 
@@ -33,7 +38,9 @@ export function stateOf(state: DeviceState, key: string): DeviceState {
 /** @throws DeviceStateError when there are not exactly `length` states. */
 export function statesOf(state: DeviceState, key: string, length: number): DeviceState[] {
   const value = state[key];
-  if (Array.isArray(value) && value.length === length && value.every(isState)) return value;
+  // Copied: a list may have holes, which `every` would pass over.
+  const list = Array.isArray(value) ? [...value] : [];
+  if (list.length === length && list.every(isState)) return list;
   throw new DeviceStateError(key, `list of ${length} states`);
 }
 

@@ -8,9 +8,10 @@ import type {
   InterruptLine,
   IoHandler,
   RequestMachine,
+  StateValue,
 } from '../device.ts';
 import type { BuiltinType, PortRange, PowerButton } from '../device-type.ts';
-import { numberOf } from '../state.ts';
+import { DeviceStateError, numberOf } from '../state.ts';
 import { IRQ, PORT } from './pc-ports.ts';
 
 /** The sleep type that means soft off, here and in \_S5. */
@@ -181,12 +182,12 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
   }
 
   save(): DeviceState {
-    this.#noticeTimer();
     return {
       status: this.#status,
       enable: this.#enable,
       control: this.#control,
-      timer: Number(BigInt.asUintN(32, this.#ticks())),
+      timerStart: this.#timerStart,
+      halvesSeen: this.#halvesSeen,
     };
   }
 
@@ -194,9 +195,13 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
     this.#status = numberOf(state, 'status', 0xffff) & ENABLE_BITS;
     this.#enable = numberOf(state, 'enable', 0xffff) & ENABLE_BITS;
     this.#control = numberOf(state, 'control', 0xffff) & CONTROL_BITS;
-    const ticks = BigInt(numberOf(state, 'timer', 0xffff_ffff));
-    this.#timerStart = this.#clock.now() - (ticks * NS_PER_SECOND + TIMER_HZ - 1n) / TIMER_HZ;
-    this.#halvesSeen = ticks / HALF_PERIOD;
+    const { timerStart, halvesSeen } = state;
+    // A machine that was loaded itself may have started before its clock did.
+    if (!isTime(timerStart) || timerStart > this.#clock.now())
+      throw new DeviceStateError('timerStart', 'time before now');
+    if (!isTime(halvesSeen) || halvesSeen < 0n) throw new DeviceStateError('halvesSeen', 'count');
+    this.#timerStart = timerStart;
+    this.#halvesSeen = halvesSeen;
     this.#quiesced = true;
     this.#update();
   }
@@ -204,6 +209,10 @@ export class AcpiPm implements Device, IoHandler, PowerButton {
   close(): void {
     this.#cancelTimer?.();
   }
+}
+
+function isTime(value: StateValue | undefined): value is bigint {
+  return typeof value === 'bigint' && BigInt.asIntN(64, value) === value;
 }
 
 export const acpiPm: BuiltinType = {

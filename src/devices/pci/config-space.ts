@@ -1,4 +1,5 @@
 import type { AccessSize } from '../device.ts';
+import { DeviceStateError } from '../state.ts';
 import { EXTENDED_CONFIG_SIZE, REG, STATUS } from './registers.ts';
 
 /** What the guest may do to a register: bits it can write freely, and bits it clears by writing ones. */
@@ -101,7 +102,7 @@ export class ConfigSpace {
   /** Restores what a guest could have changed; the rest stays as this device defines it. */
   load(saved: Uint8Array): void {
     if (saved.length !== EXTENDED_CONFIG_SIZE) {
-      throw new RangeError(`configuration space of ${saved.length} bytes, expected ${EXTENDED_CONFIG_SIZE}`);
+      throw new DeviceStateError('config', `configuration space of ${EXTENDED_CONFIG_SIZE} bytes`);
     }
     for (let i = 0; i < EXTENDED_CONFIG_SIZE; i++) {
       const changeable = this.#writable[i]! | this.#clearable[i]!;

@@ -1,5 +1,5 @@
 import type { AccessSize, DeviceState, MsiVector } from '../device.ts';
-import { bytesOf } from '../state.ts';
+import { bytesOf, DeviceStateError } from '../state.ts';
 import type { PciFunction } from './pci-function.ts';
 import { CAPABILITY } from './registers.ts';
 
@@ -105,7 +105,7 @@ export class Msix {
   load(state: DeviceState): void {
     const table = bytesOf(state, 'table');
     if (table.length !== this.vectors.length * ENTRY_BYTES) {
-      throw new RangeError(`MSI-X table of ${table.length} bytes for ${this.vectors.length} vectors`);
+      throw new DeviceStateError('table', `table of ${this.vectors.length} MSI-X vectors`);
     }
     new Uint8Array(this.#table.buffer).set(table);
     for (const vector of this.vectors) vector.clearPending();

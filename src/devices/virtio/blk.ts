@@ -1,6 +1,7 @@
 import { diskFields } from '../backends/disk.ts';
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
+import { DeviceStateError } from '../state.ts';
 import type { BlockBackend, BlockQueue } from './block-backend.ts';
 import { DiskErrorReports } from './disk-errors.ts';
 import { FEATURE as TRANSPORT } from './features.ts';
@@ -137,7 +138,7 @@ export class VirtioBlk implements VirtioDevice {
   load(state: DeviceState): void {
     const size = this.#backend.size;
     if (state.capacity !== size) {
-      throw new Error(
+      throw new DeviceStateError(
         `disk of ${this.name} has ${size} bytes, but the saved machine's had ${state.capacity}: attach the same disk`,
       );
     }

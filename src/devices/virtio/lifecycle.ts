@@ -228,8 +228,8 @@ export class VirtioLifecycle {
   }
 
   /**
-   * Leaves the device quiesced. The state is checked like a driver's: it may come from another machine. @throws
-   * DeviceStateError, or an error for the user
+   * Leaves the device quiesced. The state is checked like a driver's: it may come from another machine.
+   * @throws DeviceStateError
    */
   load(state: DeviceState): void {
     this.#requireDrained('loaded');
@@ -240,7 +240,9 @@ export class VirtioLifecycle {
     }
     const final = (status & STATUS.featuresOk) !== 0;
     if (final && !this.#acceptable(accepted)) {
-      throw new Error(`${this.device.name}: the saved driver uses features that this device does not offer`);
+      throw new DeviceStateError(
+        `${this.device.name}: the saved driver uses features that this device does not offer`,
+      );
     }
     if ((status & ~KNOWN_STATUS) !== 0 || (status & STATUS.driverOk && !final)) {
       throw new DeviceStateError('status', 'status that a driver can reach');
@@ -258,7 +260,7 @@ export class VirtioLifecycle {
       const started = queue.enabled && (status & STATUS.driverOk) !== 0;
       if (!started) queue.progress = null;
       const problem = started ? queue.problem(this.#memory, this.#packed) : null;
-      if (problem !== null) throw new Error(`${this.device.name}: saved ${problem}`);
+      if (problem !== null) throw new DeviceStateError(`${this.device.name}: saved ${problem}`);
     }
     if (final) this.device.negotiated?.(accepted);
     this.#events.onServing();

@@ -1,7 +1,7 @@
 import type { Cancel, DeviceState, EventLoop } from '../device.ts';
 import type { Msix } from '../pci/msix.ts';
 import type { PciFunction } from '../pci/pci-function.ts';
-import { bytesOf, numberOf } from '../state.ts';
+import { bytesOf, DeviceStateError, numberOf } from '../state.ts';
 import { NO_VECTOR } from './features.ts';
 import type { QueueSetup } from './queue-setup.ts';
 
@@ -101,7 +101,7 @@ export class VirtioPciInterrupts {
   load(state: DeviceState): void {
     const vectors = bytesOf(state, 'vectors');
     if (vectors.length !== 2 * this.#queues.length) {
-      throw new RangeError(`vectors of ${vectors.length / 2} queues, expected ${this.#queues.length}`);
+      throw new DeviceStateError('vectors', `list of ${this.#queues.length} vectors`);
     }
     this.setConfigVector(numberOf(state, 'configVector', NO_VECTOR));
     this.#isr = numberOf(state, 'isr', 0xff);

@@ -133,7 +133,7 @@ describe('PciFunction', () => {
     expect(machine.lines[17]!.level).toBe(true);
     fn.load({ config: new Uint8Array(4096).fill(0xff), interrupt: false });
     expect(fn.readConfig(0, 4)).toBe(0x5678_1234);
-    expect(() => fn.load({ config: new Uint8Array(10) })).toThrow(/10 bytes/);
+    expect(() => fn.load({ config: new Uint8Array(10) })).toThrow(/4096 bytes/);
     expect(() => fn.load({})).toThrow(/"config"/);
   });
 

@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest';
+import type { DeviceState } from '../../src/devices/device.ts';
+import { deviceTable } from '../../src/devices/registry.ts';
+import { DeviceStateError } from '../../src/devices/state.ts';
+import { DeviceRig, type Driver, damaged } from '../support/device-contract.ts';
+import { Random } from '../support/random.ts';
+import {
+  COMMON,
+  EVENT_IDX,
+  GuestDriver,
+  INDIRECT,
+  PACKED,
+  RING_RESET,
+  VERSION_1,
+} from './virtio/guest-driver.ts';
+
+/** Options without which a row cannot be created. */
+const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'virtio-blk': { path: 'disk.img', queues: 2 },
+};
+
+/** What outlives a reset: what a battery keeps, what is on a line, and times since when something counts. */
+const KEPT: Readonly<Record<string, readonly string[]>> = {
+  serial: ['input', 'received'],
+  rtc: ['bytes', 'offsetMs', 'a', 'b'],
+  'acpi-pm': ['timerStart'],
+};
+
+const DRIVERS: Readonly<Record<string, Driver>> = { 'virtio-blk': startVirtio, 'virtio-rng': startVirtio };
+
+/** Negotiates, enables some queues and writes DRIVER_OK. */
+function startVirtio({ machine, built }: DeviceRig, random: Random): void {
+  machine.pci.assign();
+  const driver = new GuestDriver(machine, built.pci!.place.slot);
+  const features = random.pick([0n, EVENT_IDX, INDIRECT, PACKED, RING_RESET]) & driver.offered;
+  driver.negotiate(VERSION_1 | features);
+  const count = driver.get16(COMMON.numQueues);
+  if (random.below(2) === 0) driver.enableMsix(count + 1);
+  for (let index = 0; index < count; index++) {
+    if (random.below(4) > 0)
+      driver.queue(index, 16, 0x1000 * (index + 1)).enable(random.pick([index, 0xffff]));
+  }
+  driver.driverOk();
+}
+
+const SEEDS = [1, 2, 3, 4, 5];
+const ACCESSES = 2000;
+
+describe.each(deviceTable.rows)('$type', row => {
+  const rig = () => new DeviceRig(row, OPTIONS[row.type], DRIVERS[row.type]);
+  const resetState = (state: DeviceState) =>
+    Object.fromEntries(Object.entries(state).filter(([key]) => !KEPT[row.type]?.includes(key)));
+
+  /** A quiesced device after a guest's rubbish. */
+  const used = (random: Random) => {
+    const one = rig();
+    one.rubbish(random, ACCESSES);
+    one.quiesce();
+    return one;
+  };
+
+  test.each(SEEDS)('is after a reset as after power-on (%i)', seed => {
+    const random = new Random(seed);
+    const fresh = rig();
+    fresh.quiesce();
+    const one = used(random);
+    for (let round = 0; round < 3; round++) {
+      one.reset();
+      expect(resetState(one.save())).toEqual(resetState(fresh.save()));
+      expect(one.machine.lines.filter(line => line.level)).toEqual([]);
+      one.device.resume?.();
+      one.rubbish(random, ACCESSES);
+      one.quiesce();
+    }
+  });
+
+  test.each(SEEDS)('has one state in two devices that behave alike (%i)', seed => {
+    const random = new Random(seed);
+    const one = used(random);
+    const state = one.save();
+    const other = rig();
+    other.machine.clock.jump(one.machine.clock.now() - other.machine.clock.now());
+    other.quiesce();
+    other.device.load(structuredClone(state));
+    expect(other.save()).toEqual(state);
+    expect(levels(other)).toEqual(levels(one));
+    expect(one.save()).toEqual(state);
+
+    // A guest can't tell one from the other, whatever it does.
+    one.device.load(structuredClone(state));
+    for (const { device } of [one, other]) device.resume?.();
+    expect(other.rubbish(new Random(seed), ACCESSES)).toEqual(one.rubbish(new Random(seed), ACCESSES));
+    for (const each of [one, other]) each.quiesce();
+    expect(other.save()).toEqual(one.save());
+  });
+
+  test.each(SEEDS)('refuses a damaged state, or works with it (%i)', seed => {
+    const random = new Random(seed);
+    const states = [rig(), used(random)].map(each => {
+      each.quiesce();
+      return each.save();
+    });
+    const fresh = rig();
+    fresh.quiesce();
+    const one = rig();
+    let refused = 0;
+    for (let round = 0; round < 200; round++) {
+      one.quiesce();
+      let state = random.pick(states);
+      for (let damages = 1 + random.below(3); damages > 0; damages--) state = damaged(state, random);
+      try {
+        one.device.load(state);
+      } catch (error) {
+        if (!(error instanceof DeviceStateError)) throw error;
+        refused++;
+      }
+      one.save();
+      one.device.resume?.();
+      one.rubbish(random, 30);
+      one.quiesce();
+      one.reset();
+      expect(resetState(one.save())).toEqual(resetState(fresh.save()));
+      one.device.resume?.();
+    }
+    if (Object.keys(states[0]!).length > 0) expect(refused).toBeGreaterThan(0);
+  });
+
+  test('does nothing of its own accord while it is quiesced, nor before it runs', () => {
+    const one = used(new Random(6));
+    const { clock, eventFds, doorbells } = one.machine;
+    expect(clock.timers).toBe(0);
+    const before = one.save();
+    eventFds.settle();
+    expect(one.save()).toEqual(before);
+    one.device.load(before);
+    expect(clock.timers).toBe(0);
+    one.reset();
+    expect([clock.timers, doorbells.size]).toEqual([0, 0]);
+  });
+
+  test('leaves nothing of itself behind', () => {
+    const one = rig();
+    one.rubbish(new Random(7), ACCESSES);
+    one.device.close?.();
+    const { clock, eventFds, doorbells, vectors, statistics } = one.machine;
+    expect([clock.timers, doorbells.size, eventFds.watched, eventFds.counts.size]).toEqual([0, 0, 0, 0]);
+    expect(vectors.every(vector => vector.released)).toBe(true);
+    expect(statistics.size).toBe(0);
+  });
+});
+
+function levels({ machine }: DeviceRig): boolean[] {
+  return machine.lines.map(line => line.level);
+}
