@@ -47,6 +47,7 @@ function plainNode(
 
 function plainCpus({
   count,
+  maxcpus,
   topology,
   pinning,
   features,
@@ -55,6 +56,7 @@ function plainCpus({
   'hide-hypervisor': hidden,
 }: Cpus): DefinitionInput['cpus'] {
   const more = given({
+    maxcpus,
     topology,
     pinning,
     model,

@@ -97,13 +97,16 @@ const fields = z.strictObject({
  * A VM as its file describes it. Short forms (`memory: 512M`, `cpus: 2`, `network: user`) are expanded in the output.
  */
 export const definition = fields.superRefine(
-  ({ numa: nodes, memory: { size }, cpus: { count }, disks, devices, deviceModules }, context) => {
+  (
+    { numa: nodes, memory: { size }, cpus: { count, maxcpus = count }, disks, devices, deviceModules },
+    context,
+  ) => {
     const unknown = unknownType({ devices, deviceModules });
     if (unknown !== null) {
       const path = ['devices', unknown.index, 'type'];
       context.addIssue({ code: 'custom', path, message: unknown.message, input: devices });
     }
-    const problem = numaProblem(nodes, { memory: size, cpus: count });
+    const problem = numaProblem(nodes, { memory: size, cpus: maxcpus });
     if (problem !== null) {
       const path = ['numa', ...problem.path];
       context.addIssue({ code: 'custom', path, message: problem.message, input: nodes });

@@ -40,6 +40,7 @@ export function toMachine(definition: Definition, check = checkDevice): MachineC
   return {
     name,
     cpus: cpus.count,
+    ...(cpus.maxcpus !== undefined && { maxCpus: cpus.maxcpus }),
     ...(cpus.topology && { topology: cpus.topology }),
     memory: {
       bytes: memory.size,

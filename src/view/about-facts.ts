@@ -2,7 +2,7 @@ import type { VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
 import { layerLines, processText } from './confinement-facts.ts';
-import { pinningText } from './vm-facts.ts';
+import { pinningText, vcpusText } from './vm-facts.ts';
 
 export type AboutFact = { readonly name: string; readonly lines: readonly string[] };
 
@@ -24,7 +24,7 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
     fact('Name', vm.name),
     fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
     ...(vm.exitCode === null ? [] : [fact('Exit code', String(vm.exitCode))]),
-    fact('vCPUs', String(vm.vcpus)),
+    fact('vCPUs', vcpusText(vm)),
     ...(pinned === '' ? [] : [fact('Pinned', pinned)]),
     fact('Memory', bytes(vm.memoryBytes)),
     fact('Definition', definitionText(vm)),

@@ -1,4 +1,4 @@
-import { cannotStart, isAlive } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, type VmInfo } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
@@ -21,6 +21,13 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     obstacle === null ? definition : `cannot start: ${obstacle}`,
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];
+}
+
+/** How many vCPUs it has; and how many it has room for, if that is more. */
+export function vcpusText({ vcpus, topology }: VmInfo): string {
+  if (vcpus === 0) return '-';
+  const most = topology?.shape.vcpus ?? vcpus;
+  return most > vcpus ? `${vcpus}, with room for ${most}` : String(vcpus);
 }
 
 /** Which host CPUs a VM's vCPUs stay on: `vCPU 0 to CPU 2, 1 to 3`; empty when they may run anywhere. */

@@ -59,6 +59,16 @@ describe('short forms are expanded', () => {
         },
       },
     ],
+    ['cpus: {count: 2, maxcpus: 8}', { cpus: { count: 2, maxcpus: 8 } }],
+    ['cpus: {maxcpus: 4, count: 4, pinning: [1, 2, 3, 4]}', { cpus: { count: 4, pinning: [1, 2, 3, 4] } }],
+    [
+      'cpus: {count: 2, maxcpus: 4, topology: {cores: 2, threads: 2}, pinning: [0, 1]}',
+      { cpus: { count: 2, maxcpus: 4, topology: { sockets: 1, cores: 2, threads: 2 }, pinning: [0, 1] } },
+    ],
+    [
+      'cpus: {count: 1, maxcpus: 2}\nmemory: 2G\nnuma: [{cpus: [0], memory: 1G}, {cpus: [1], memory: 1G}]',
+      { numa: [{ cpus: [0] }, { cpus: [1] }] },
+    ],
     ['nics: [{}]', { nics: [{ model: 'virtio', network: { type: 'user', forward: [] } }] }],
     ['nics: [{network: tap}]', { nics: [{ model: 'virtio', network: { type: 'tap' } }] }],
     [
@@ -154,6 +164,7 @@ describe('a problem names its place and what was expected', () => {
       'cpus: {count: 3, topology: {cores: 2}}',
       '2:28 cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) must equal count, 3',
     ],
+    ['cpus: {count: 3, maxcpus: 2}', '2:27 cpus.maxcpus: expected at least 3, the number of vCPUs'],
     [
       'cpus: {count: 3, pinning: [1]}',
       '2:27 cpus.pinning: expected one host CPU for each of the 3 vCPUs, not 1',

@@ -72,6 +72,17 @@ test('topology and mergeable memory', () => {
   });
 });
 
+test('room for more vCPUs', () => {
+  const machine = parseMachineConfig(toMachine(read(`${kernel}\ncpus: {count: 2, maxcpus: 8}`)));
+  expect(machine).toMatchObject({ cpus: 2, maxCpus: 8 });
+  expect(() => parseMachineConfig({ ...machine, maxCpus: 1 })).toThrow(
+    'maxCpus: expected at least 2, the number of vCPUs',
+  );
+  expect(() => parseMachineConfig({ ...machine, topology: { sockets: 1, cores: 2, threads: 1 } })).toThrow(
+    'must equal the number of vCPUs, 8',
+  );
+});
+
 test('a CPU model with more and fewer features', () => {
   const machine = toMachine(
     read(`${kernel}\ncpus: {model: Haswell-noTSX, features: [+aes, -cx16], enforce: true}`),

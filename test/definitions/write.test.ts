@@ -11,7 +11,8 @@ memory:
   size: 1536M
   hugepages: 2M
 cpus:
-  count: 4
+  count: 2
+  maxcpus: 4
   topology:
     sockets: 1
     cores: 2

@@ -4,7 +4,7 @@ import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
 import { layerLines, processText } from '../../view/confinement-facts.ts';
-import { pinningText } from '../../view/vm-facts.ts';
+import { pinningText, vcpusText } from '../../view/vm-facts.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 import { outputWidth, print } from '../host/host-options.ts';
 import { paragraph } from '../host/paragraph.ts';
@@ -57,7 +57,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('Name', vm.name),
     ...fact('State', vm.reason === null ? stateWord(vm) : `${vm.state}: ${vm.reason}`),
     ...(vm.exitCode === null ? [] : fact('Exit code', String(vm.exitCode))),
-    ...fact('vCPUs', vm.vcpus > 0 ? String(vm.vcpus) : '-'),
+    ...fact('vCPUs', vcpusText(vm)),
     ...(pinned === '' ? [] : fact('Pinned', pinned)),
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...fact('Started', started),

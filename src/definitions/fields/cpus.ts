@@ -45,8 +45,14 @@ const settings = z
       description: 'The number of vCPUs; if absent, the product of the topology, or 1.',
       examples: [4],
     }),
+    maxcpus: count.optional().meta({
+      description:
+        'The number of vCPUs that the VM has room for; count if absent. Adding vCPUs while the guest runs is not supported yet.',
+      examples: [8],
+    }),
     topology: topology.optional().meta({
-      description: 'The sockets, cores and threads that the guest sees; their product must equal count.',
+      description:
+        'The sockets, cores and threads that the guest sees; their product must equal maxcpus, or count without it.',
     }),
     pinning: z
       .array(z.int().min(0, 'the number of a host CPU').max(8191, 'the number of a host CPU'))
@@ -85,28 +91,33 @@ const settings = z
   .transform((value, context) => {
     const { sockets, cores, threads } = value.topology ?? { sockets: 1, cores: 1, threads: 1 };
     const product = sockets * cores * threads;
-    const all = value.count ?? product;
+    const all = value.maxcpus ?? value.count ?? product;
+    const present = value.count ?? all;
     const problem = (key: string, message: string, input: unknown) => {
       context.addIssue({ code: 'custom', path: [key], message, input });
       return z.NEVER;
     };
+    if (all < present)
+      return problem('maxcpus', `expected at least ${present}, the number of vCPUs`, value.maxcpus);
     if (value.topology && product !== all) {
       const sum = `${sockets} x ${cores} x ${threads} = ${product}`;
+      const key = value.maxcpus === undefined ? 'count' : 'maxcpus';
       return problem(
         'topology',
-        `sockets x cores x threads (${sum}) must equal count, ${all}`,
+        `sockets x cores x threads (${sum}) must equal ${key}, ${all}`,
         value.topology,
       );
     }
     if (all > MOST) return problem('topology', `expected at most ${MOST} vCPUs, not ${all}`, value.topology);
-    if (value.pinning && value.pinning.length !== all) {
+    if (value.pinning && ![present, all].includes(value.pinning.length)) {
       return problem(
         'pinning',
-        `expected one host CPU for each of the ${all} vCPUs, not ${value.pinning.length}`,
+        `expected one host CPU for each of the ${present} vCPUs, not ${value.pinning.length}`,
         value.pinning,
       );
     }
-    return { ...value, count: all };
+    const { maxcpus: _, ...rest } = value;
+    return { ...rest, count: present, ...(all > present && { maxcpus: all }) };
   });
 
 export type Cpus = z.output<typeof settings>;

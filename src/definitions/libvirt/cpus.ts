@@ -16,18 +16,23 @@ export function readCpus(document: DomainDocument, domain: XmlElement): CpuSetti
     throw document.error(vcpu!, `expected a number of vCPUs, not ${text}`);
   if (document.attribute(vcpu, 'placement') === 'auto')
     document.leaveOut(vcpu!, 'vring does not place vCPUs automatically');
-  const count = text === null ? 1 : Number(text);
+  const all = text === null ? 1 : Number(text);
+  const current = document.attribute(vcpu, 'current');
+  if (current !== null && !(/^\d{1,4}$/.test(current) && Number(current) >= 1 && Number(current) <= all))
+    throw document.error(vcpu!, `expected a number of vCPUs from 1 to ${all} in current, not ${current}`);
+  const count = current === null ? all : Number(current);
   const cpu = document.child(domain, 'cpu');
   const mode = document.attribute(cpu, 'mode');
   document.skip(cpu, 'migratable', 'match');
   const isCustom = cpu !== null && (mode === null || mode === 'custom');
   const model = isCustom ? readModel(document, cpu) : undefined;
   const enforced = document.attribute(cpu, 'check') === 'full';
-  const pinning = readPinning(document, domain, count);
+  const pinning = readPinning(document, domain, count, all);
   const features = readFeatures(document, cpu, model !== undefined);
-  const topology = readTopology(document, cpu, count);
+  const topology = readTopology(document, cpu, all);
   return {
     count,
+    ...(all > count && { maxcpus: all }),
     ...(topology && { topology }),
     ...(pinning && { pinning }),
     ...(model !== undefined && { model }),
@@ -89,7 +94,12 @@ function readFeatures(document: DomainDocument, cpu: XmlElement | null, ofModel:
   return features;
 }
 
-function readPinning(document: DomainDocument, domain: XmlElement, count: number): number[] | undefined {
+function readPinning(
+  document: DomainDocument,
+  domain: XmlElement,
+  count: number,
+  all: number,
+): number[] | undefined {
   const cputune = document.child(domain, 'cputune');
   document.skip(cputune);
   const pins = document.children(cputune, 'vcpupin');
@@ -97,10 +107,11 @@ function readPinning(document: DomainDocument, domain: XmlElement, count: number
   for (const pin of pins) {
     const vcpu = Number(document.attribute(pin, 'vcpu'));
     const cpuset = document.attribute(pin, 'cpuset') ?? '';
-    if (vcpu < count && /^\d{1,4}$/.test(cpuset)) pinning[vcpu] = Number(cpuset);
+    if (vcpu < all && /^\d{1,4}$/.test(cpuset)) pinning[vcpu] = Number(cpuset);
   }
   if (pins.length === 0) return undefined;
-  if (Object.keys(pinning).length === count && pins.length === count) return pinning;
+  const pinned = Object.keys(pinning).length;
+  if (pinned === pins.length && pinned === pinning.length && [count, all].includes(pinned)) return pinning;
   for (const pin of pins) document.leaveOut(pin, `expected one host CPU for each of the ${count} vCPUs`);
   return undefined;
 }

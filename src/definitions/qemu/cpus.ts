@@ -9,8 +9,6 @@ import { splitCommas } from './settings.ts';
 
 export type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
 
-const NO_HOTPLUG = 'vCPUs cannot be added while the guest runs';
-
 /** -smp. @throws OptionError */
 export function readSmp(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'cpus');
@@ -22,13 +20,13 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   settings.end();
   const product = (sockets ?? 1) * (cores ?? 1) * (threads ?? 1);
   const named = sockets !== undefined || cores !== undefined || threads !== undefined;
+  const whole = sockets !== undefined && cores !== undefined && threads !== undefined;
   const count = given ?? most ?? product;
-  if (most !== undefined && most < count)
-    throw new OptionError(`maxcpus=${most}: expected at least ${count}, the number of vCPUs`);
-  if (most !== undefined && most > count) draft.leaveOut(place, NO_HOTPLUG, `maxcpus=${most}`);
-  // A topology sized for maxcpus says nothing about the vCPUs that are present.
-  const forMost = most !== undefined && most > count && product === most;
-  setCpus(draft, { count, ...(named && !forMost && { topology: fillIn(count, sockets, cores, threads) }) });
+  // As in QEMU, a whole topology says how many vCPUs there may be.
+  const all = most ?? (whole && product > count ? product : count);
+  if (all < count) throw new OptionError(`maxcpus=${all}: expected at least ${count}, the number of vCPUs`);
+  const topology = named && { topology: fillIn(all, sockets, cores, threads) };
+  setCpus(draft, { count, ...(all > count && { maxcpus: all }), ...topology });
 }
 
 export function setCpus(draft: Draft, more: CpuSettings): void {

@@ -84,11 +84,14 @@ export function placeNodes(draft: Draft, problem: (place: Place, error: OptionEr
 }
 
 /** A vCPU that no node names is in node 0; if none is named, sockets are spread over the nodes in turn, as in QEMU. */
-function cpusOf(nodes: readonly NumaNode[], { count = 1, topology }: CpuSettings): number[][] {
+function cpusOf(
+  nodes: readonly NumaNode[],
+  { count = 1, maxcpus = count, topology }: CpuSettings,
+): number[][] {
   const lists = nodes.map(({ cpus }) => [...cpus]);
   const named = new Set(lists.flat());
-  const ofSocket = topology === undefined ? count : (topology.cores ?? 1) * (topology.threads ?? 1);
-  for (let cpu = 0; cpu < count; cpu++) {
+  const ofSocket = topology === undefined ? maxcpus : (topology.cores ?? 1) * (topology.threads ?? 1);
+  for (let cpu = 0; cpu < maxcpus; cpu++) {
     const socket = Math.floor(cpu / ofSocket);
     if (!named.has(cpu)) lists[named.size === 0 ? socket % nodes.length : 0]!.push(cpu);
   }

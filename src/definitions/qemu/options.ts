@@ -48,8 +48,8 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   name: { value: '[guest=]NAME', becomes: 'name', repeats: true, read: readName },
   m: { value: '[size=]SIZE', becomes: 'memory; a bare number is in MiB', repeats: true, read: readMemory },
   smp: {
-    value: '[cpus=]N[,sockets=,cores=,threads=]',
-    becomes: 'cpus.count, cpus.topology',
+    value: '[cpus=]N[,maxcpus=][,sockets=,cores=,threads=]',
+    becomes: 'cpus.count, cpus.maxcpus, cpus.topology',
     read: readSmp,
   },
   cpu: {

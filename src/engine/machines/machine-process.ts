@@ -6,7 +6,7 @@ import { type ExitStatus, signalProcess, watchExit } from '../../vmm/confinement
 import { readForbiddenCall } from '../../vmm/confinement/forbidden-call.ts';
 import type { Layer } from '../../vmm/confinement/layer.ts';
 import { spawnConfined, UNCONFINED } from '../../vmm/confinement/spawn-confined.ts';
-import type { MachineConfig } from '../../vmm/machine/config.ts';
+import { type MachineConfig, maxCpus } from '../../vmm/machine/config.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import type { Death } from './machine.ts';
 import { machineProgram } from './machine-code.ts';
@@ -132,10 +132,11 @@ export class MachineProcess {
   }
 
   /** Limits it to what this machine may need of the host. @returns what it was confined with at its start */
-  limitTo({ memory, cpus, devices }: MachineConfig): readonly Layer[] {
+  limitTo(config: MachineConfig): readonly Layer[] {
     const cgroup = this.#cgroup;
     if (cgroup === null) return this.layers;
-    const pidsMax = THREADS + cpus + devices.length * QUEUES_PER_DEVICE;
+    const { memory, devices } = config;
+    const pidsMax = THREADS + maxCpus(config) + devices.length * QUEUES_PER_DEVICE;
     cgroup.limit({ memoryMax: memoryLimitFor(memory.bytes), pidsMax });
     return this.layers.map(layer => (layer.name === 'cgroup' ? cgroup.layer(layer) : layer));
   }

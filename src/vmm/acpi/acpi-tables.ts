@@ -10,8 +10,10 @@ import type { LoaderCommand, TableFiles } from './table-loader.ts';
 export type AcpiOptions = DsdtOptions & {
   /** What the machine's devices add. */
   readonly parts: readonly AcpiParts[];
-  /** By vCPU. */
+  /** By vCPU, those that may come later at the end. */
   readonly apicIds: readonly number[];
+  /** How many vCPUs there are. */
+  readonly presentCpus: number;
   /** NUMA nodes, if there are several, and where guest RAM is. */
   readonly numa?: { readonly nodes: readonly NumaNode[]; readonly ram: Parameters<typeof srat>[2] };
 };
@@ -26,7 +28,7 @@ const XSDT_HEADER = 36;
 
 /** The machine's ACPI tables. */
 export function buildAcpiTables(options: AcpiOptions): TableFiles {
-  const { numa, parts, apicIds } = options;
+  const { numa, parts, apicIds, presentCpus } = options;
   const tables = new TablesFile();
   const dsdtAt = tables.add(dsdt(options));
   const facsAt = tables.add(facs());
@@ -34,7 +36,7 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
   tables.relocate(fadtAt, FADT_POINTERS);
   const roots = [
     fadtAt,
-    tables.add(madt(apicIds)),
+    tables.add(madt(apicIds, presentCpus)),
     tables.add(mcfg()),
     ...(numa ? [tables.add(srat(numa.nodes, apicIds, numa.ram)), tables.add(slit(numa.nodes))] : []),
   ];

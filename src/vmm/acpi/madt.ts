@@ -10,7 +10,9 @@ const LOCAL_APIC_NMI = 4;
 
 /** There are two 8259 PICs as well. */
 const PCAT_COMPAT = 1;
-const ENABLED = 1;
+/** Flags of a processor (table 5.22): it is there; it is not, and may come while the machine runs. */
+const ENABLED = 1 << 0;
+const ONLINE_CAPABLE = 1 << 1;
 /** MPS INTI flags (table 5.26). */
 const AS_THE_BUS = 0;
 const LEVEL_HIGH = 0b1101;
@@ -20,9 +22,11 @@ const TIMER_GSI = 2;
 const ALL_PROCESSORS = 0xff;
 const NMI_LINT = 1;
 
-/** Multiple APIC Description Table. @param apicIds by vCPU */
-export function madt(apicIds: readonly number[]): Uint8Array {
-  const processors = apicIds.map((id, index) => entry(LOCAL_APIC, [index, id], little(ENABLED, 4)));
+/** Multiple APIC Description Table. @param apicIds by vCPU @param present how many vCPUs there are; the others may come later */
+export function madt(apicIds: readonly number[], present: number): Uint8Array {
+  const processors = apicIds.map((id, index) =>
+    entry(LOCAL_APIC, [index, id], little(index < present ? ENABLED : ONLINE_CAPABLE, 4)),
+  );
   const body = concat(
     little(LAPIC, 4),
     little(PCAT_COMPAT, 4),

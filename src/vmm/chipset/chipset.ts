@@ -85,7 +85,7 @@ export class Chipset {
   }
 
   /** The ACPI tables of the machine as it is now. */
-  acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'numa'>): TableFiles {
+  acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'presentCpus' | 'numa'>): TableFiles {
     return buildAcpiTables({
       ...cpus,
       mmio64: this.#memory64,

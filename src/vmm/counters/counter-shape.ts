@@ -1,5 +1,5 @@
 import { deviceTable } from '../../devices/registry.ts';
-import type { MachineConfig } from '../machine/config.ts';
+import { type MachineConfig, maxCpus } from '../machine/config.ts';
 import { type CounterShape, MAX_KEYED_REGIONS } from './counters.ts';
 
 /** Virtqueues of devices that are plugged in while the machine runs. */
@@ -14,11 +14,11 @@ const BUILTIN_REGIONS = 48;
  * How many counter blocks the machine of a configuration has. Its manager makes the counters, so every process that maps them
  * computes this. Blocks that are not used cost address space, hardly any memory.
  */
-export function counterShape(config: Pick<MachineConfig, 'cpus' | 'devices'>): CounterShape {
+export function counterShape(config: Pick<MachineConfig, 'cpus' | 'maxCpus' | 'devices'>): CounterShape {
   const queues = config.devices.map(device => deviceTable.find(device.type)?.queues?.(device) ?? 0);
   const regions = BUILTIN_REGIONS + REGIONS_PER_DEVICE * (config.devices.length + SPARE_DEVICES);
   return {
-    vcpus: config.cpus,
+    vcpus: maxCpus(config),
     queues: queues.reduce((sum, count) => sum + count, SPARE_QUEUES),
     regions: Math.min(regions, MAX_KEYED_REGIONS),
   };

@@ -2,7 +2,7 @@ import type { BootEntry } from '../boot/boot-entry.ts';
 import type { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
-import type { MachineConfig } from '../machine/config.ts';
+import { type MachineConfig, maxCpus } from '../machine/config.ts';
 import { SystemError } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import { apicIdsOf, type CpuTopology, coresOnly } from './cpu-topology.ts';
@@ -10,17 +10,18 @@ import { guestCpuid, hostCpuid } from './cpuid.ts';
 import { missingFeatures } from './model-cpuid.ts';
 import { setUpVcpu } from './vcpu-setup.ts';
 
-/** How the guest sees its vCPUs. */
-export function cpuTopology({ cpus, topology }: MachineConfig): CpuTopology {
-  return topology ?? coresOnly(cpus);
+/** How the guest sees its vCPUs, those that may come later too. */
+export function cpuTopology(config: MachineConfig): CpuTopology {
+  return config.topology ?? coresOnly(maxCpus(config));
 }
 
-/** The machine's vCPUs; the first is set up to enter the kernel. */
+/** The vCPUs that the machine starts with; the first is set up to enter the kernel. */
 export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry): VcpuFd[] {
   const { maxVcpus } = kvm;
-  if (config.cpus > maxVcpus)
+  const most = maxCpus(config);
+  if (most > maxVcpus)
     throw new Error(
-      `this host's KVM allows at most ${maxVcpus} vCPUs per VM, not ${config.cpus}: give the VM fewer`,
+      `this host's KVM allows at most ${maxVcpus} vCPUs per VM, not ${most}: give the VM fewer`,
     );
   const supported = kvm.supportedCpuid();
   const tscDeadlineTimer = kvm.capability('TSC_DEADLINE_TIMER') !== 0;
@@ -34,7 +35,8 @@ export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: Bo
   }
   const options = { ...choice, hideHypervisor: config.hideHypervisor, tscDeadlineTimer };
   const topology = cpuTopology(config);
-  return apicIdsOf(topology).map((apicId, index) => {
+  const apicIds = apicIdsOf(topology).slice(0, config.cpus);
+  return apicIds.map((apicId, index) => {
     const vcpu = vm.createVcpu(apicId);
     const cpuid = guestCpuid(supported, options, { topology, apicId });
     setUpVcpu(vcpu, cpuid, index === 0 ? entry : null);
@@ -43,12 +45,12 @@ export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: Bo
 }
 
 /**
- * Starts the vCPUs' threads, parked. The only vCPU of a machine is run by the machine thread itself, which answers its exits, unless
- * it is to have a host CPU of its own. @param pin host CPUs, by vCPU
+ * Starts the vCPUs' threads, parked. The only vCPU that a machine can have is run by the machine thread itself, which answers its exits,
+ * unless it is to have a host CPU of its own. @param pin host CPUs, by vCPU
  */
 export function startVcpus(native: NativeVm, vcpus: readonly VcpuFd[], pin: readonly number[]): void {
   const [first] = vcpus;
-  if (vcpus.length === 1 && pin.length === 0) {
+  if (native.maxVcpus === 1 && pin.length === 0) {
     native.carryVcpu(0, first!.fd, first!.run);
     return;
   }

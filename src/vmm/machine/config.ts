@@ -29,7 +29,9 @@ const fields = z.strictObject({
       'a name starts with a letter or digit and has only those, ".", "_" and "-", at most 63',
     ),
   cpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').default(1),
-  /** The topology that the guest sees; one socket of cores if absent. */
+  /** vCPUs that the machine has room for, from `cpus` up; `cpus` if absent. Those beyond `cpus` are not there when it starts. */
+  maxCpus: z.int().min(1, 'at least 1 vCPU').max(64, 'at most 64 vCPUs').optional(),
+  /** The topology of all `maxCpus` that the guest sees; one socket of cores if absent. */
   topology: z.strictObject({ sockets: part, cores: part, threads: part }).optional(),
   memory: z
     .strictObject({
@@ -46,7 +48,7 @@ const fields = z.strictObject({
       message: 'the kernel never merges huge pages: remove one of the two',
     })
     .prefault({ bytes: 256 * MiB }),
-  /** NUMA nodes; empty without NUMA. Each vCPU is in exactly one, and their memory adds up to the machine's. */
+  /** NUMA nodes; empty without NUMA. Each vCPU of `maxCpus` is in exactly one, and their memory adds up to the machine's. */
   numa: z
     .array(
       z.strictObject({
@@ -89,7 +91,12 @@ const fields = z.strictObject({
 
 /** The configuration of one machine: everything the machine thread needs, as plain data. */
 export const machineConfig = fields.check(({ value, issues }) => {
-  const { cpus, topology, pin, numa, memory } = value;
+  const { topology, pin, numa, memory } = value;
+  const cpus = maxCpus(value);
+  if (cpus < value.cpus) {
+    const message = `expected at least ${value.cpus}, the number of vCPUs`;
+    issues.push({ code: 'custom', path: ['maxCpus'], message, input: cpus });
+  }
   const unknown = unknownType(value);
   if (unknown !== null)
     issues.push({
@@ -113,6 +120,11 @@ export const machineConfig = fields.check(({ value, issues }) => {
     issues.push({ code: 'custom', path: ['pin'], message, input: pin });
   }
 });
+
+/** How many vCPUs the machine has room for. */
+export function maxCpus({ cpus, maxCpus }: Pick<z.output<typeof fields>, 'cpus' | 'maxCpus'>): number {
+  return maxCpus ?? cpus;
+}
 
 function checkNuma(
   nodes: z.output<typeof fields>['numa'],

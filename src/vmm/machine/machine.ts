@@ -105,7 +105,11 @@ function loadBoot(
   chipset: Chipset,
 ): BootEntry {
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
-  const tables = chipset.acpiTables({ apicIds: apicIdsOf(cpuTopology(config)), ...(numa && { numa }) });
+  const tables = chipset.acpiTables({
+    apicIds: apicIdsOf(cpuTopology(config)),
+    presentCpus: config.cpus,
+    ...(numa && { numa }),
+  });
   const placed = loadTables(tables, memory, layout.ACPI_TABLES);
   const open = (path: string, purpose: ImagePurpose) => images.open(path, purpose);
   return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)! });

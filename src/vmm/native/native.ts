@@ -145,9 +145,13 @@ export class NativeVm implements ResourceOwner {
   readonly #calls = nativeCalls();
   readonly #events = new Uint32Array(MAX_EVENTS * EVENT_WORDS);
 
+  /** vCPUs that it has room for. */
+  readonly maxVcpus: number;
+
   constructor(counters: BigUint64Array, shape: CounterShape) {
     this.counters = counters;
     const { vcpus, queues } = shape;
+    this.maxVcpus = vcpus;
     this.handle = checked(
       'vring_vm_create',
       this.#calls.vring_vm_create(counters, counters.length, vcpus, queues),

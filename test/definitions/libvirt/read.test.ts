@@ -96,6 +96,19 @@ describe('elements', () => {
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
     [
+      "<vcpu current='2'>8</vcpu><cpu><topology sockets='2' cores='4' threads='1'/></cpu>",
+      {
+        ...base,
+        cpus: { count: 2, maxcpus: 8, topology: { sockets: 2, cores: 4, threads: 1 } },
+        leftOut: [],
+      },
+    ],
+    [
+      "<vcpu placement='static' current='1'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='3'/></cputune>",
+      { ...base, cpus: { count: 1, maxcpus: 2, pinning: [3] }, leftOut: [] },
+    ],
+    ["<vcpu current='4'>4</vcpu>", { ...base, cpus: 4, leftOut: [] }],
+    [
       '<memoryBacking><hugepages/></memoryBacking>',
       { ...base, memory: { size: '256M', hugepages: '2M' }, leftOut: [] },
     ],
@@ -264,6 +277,10 @@ describe('an error names the file, the line and the reason', () => {
       'web.xml:3: expected a number and a unit such as MiB, not 1 pages',
     ],
     [domain('<vcpu>two</vcpu>'), 'web.xml:3: expected a number of vCPUs, not two'],
+    [
+      domain("<vcpu current='9'>8</vcpu>"),
+      'web.xml:3: expected a number of vCPUs from 1 to 8 in current, not 9',
+    ],
     [domain('<vcpu>100</vcpu>'), 'web.xml: cpus.count: expected at most 64 vCPUs, not 100'],
     [domain("<os><type arch='aarch64'>hvm</type></os>"), 'web.xml:3: expected an x86_64 guest, not aarch64'],
     [domain('<os><type>exe</type></os>'), 'web.xml:3: expected a domain of type hvm, not exe'],

@@ -95,6 +95,20 @@ describe('each option', () => {
     ['-smp 8,cores=2', { cpus: { count: 8, topology: { sockets: 4, cores: 2, threads: 1 } } }],
     ['-smp sockets=2,cores=3', { cpus: { count: 6, topology: { sockets: 2, cores: 3, threads: 1 } } }],
     ['-smp 4,maxcpus=4', { cpus: 4 }],
+    ['-smp cpus=2,maxcpus=8', { cpus: { count: 2, maxcpus: 8 } }],
+    ['-smp maxcpus=8', { cpus: 8 }],
+    [
+      '-smp 2,maxcpus=8,sockets=2',
+      { cpus: { count: 2, maxcpus: 8, topology: { sockets: 2, cores: 4, threads: 1 } } },
+    ],
+    [
+      '-smp 1,maxcpus=4,sockets=4,cores=1,threads=1',
+      { cpus: { count: 1, maxcpus: 4, topology: { sockets: 4, cores: 1, threads: 1 } } },
+    ],
+    [
+      '-smp 1,sockets=2,cores=2,threads=1',
+      { cpus: { count: 1, maxcpus: 4, topology: { sockets: 2, cores: 2, threads: 1 } } },
+    ],
     [
       '-smp 2 -cpu host,-cx16,sse4.1=off,+avx2,kvm=off',
       { cpus: { count: 2, features: ['-cx16', '-sse4_1', '+avx2'], 'hide-hypervisor': true } },
@@ -373,11 +387,6 @@ describe('what a guest does not need is left out, and named', () => {
     ['-m 1G,slots=2,maxmem=4G', ['slots=2, maxmem=4G of -m 1G: memory cannot be added while the guest runs']],
     ['-m 1G -m 2G', []],
     ['-kernel a -kernel b', ['-kernel a: a later -kernel replaces it']],
-    ['-smp 2,maxcpus=4', ['maxcpus=4 of -smp 2: vCPUs cannot be added while the guest runs']],
-    [
-      '-smp 1,maxcpus=4,sockets=4,cores=1,threads=1',
-      ['maxcpus=4 of -smp 1: vCPUs cannot be added while the guest runs'],
-    ],
     [
       '-cpu host,hv_relaxed,hv-time,migratable=off',
       [
@@ -520,6 +529,12 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ['-m 1', '-m: memory.size: expected a whole number of MiB, at least 2M, not 1M'],
     ['-smp two', '-smp two: cpus takes a whole number, not "two"'],
     ['-smp 3,cores=2', '-smp: cpus.topology: sockets x cores x threads (1 x 2 x 1 = 2) must equal count, 3'],
+    ['-smp 4,maxcpus=2', '-smp 4,maxcpus=2: maxcpus=2: expected at least 4, the number of vCPUs'],
+    [
+      '-smp 2,maxcpus=8,sockets=2,cores=2,threads=1',
+      '-smp: cpus.topology: sockets x cores x threads (2 x 2 x 1 = 4) must equal maxcpus, 8',
+    ],
+    ['-smp 2,maxcpus=65', '-smp: cpus.maxcpus: expected at most 64 vCPUs, not 65'],
     ['-smp 100', '-smp: cpus.count: expected at most 64 vCPUs, not 100'],
     [
       '-cpu host,-cx61',

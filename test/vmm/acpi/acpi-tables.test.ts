@@ -10,6 +10,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 const options = {
   parts: [...builtinParts(), { at: { slot: 3, function: 1 }, pciFunction: name('_SUN', integer(3)) }],
   apicIds: Array.from({ length: 64 }, (_, index) => index),
+  presentCpus: 64,
   mmio64: { start: 2 ** 33, size: 2 ** 35 },
   intxSlots: [1, 2, 3, 31],
 };
@@ -43,6 +44,20 @@ describe('ACPI tables', () => {
       end = address + bytes.length;
     }
     expect(end).toBeLessThanOrEqual(0x10_0000);
+  });
+
+  it('show vCPUs that may come later as not enabled but online-capable', () => {
+    const { view } = find('APIC', placeTables({ ...options, apicIds: [0, 1, 2, 4], presentCpus: 2 }, START));
+    const processors: (readonly [number, number])[] = [];
+    for (let at = 44; at < view.byteLength; at += view.getUint8(at + 1)) {
+      if (view.getUint8(at) === 0) processors.push([view.getUint8(at + 3), view.getUint32(at + 4, true)]);
+    }
+    expect(processors).toEqual([
+      [0, 0b01],
+      [1, 0b01],
+      [2, 0b10],
+      [4, 0b10],
+    ]);
   });
 
   it('say that there is a keyboard controller only if there is one', () => {
@@ -100,7 +115,10 @@ describe('NUMA nodes', () => {
     { address: 0, size: 3 * GiB },
     { address: 4 * GiB, size: 2 * GiB },
   ];
-  const placed = placeTables({ ...options, apicIds: [0, 1, 4, 5], numa: { nodes, ram } }, START);
+  const placed = placeTables(
+    { ...options, apicIds: [0, 1, 4, 5], presentCpus: 2, numa: { nodes, ram } },
+    START,
+  );
   const table = (signature: string) => find(signature, placed);
 
   it('have their memory, which may go across the hole below 4 GiB', () =>

@@ -63,6 +63,19 @@ describe.skipIf(noKvm !== null)(onKvm('the vCPUs of a guest'), () => {
     expect(resultOf(await guest.command('smp 50ms'), 'smp')).toMatchObject({ cpus: 6, online: 6 });
   });
 
+  test.each([
+    [1, 4],
+    [2, 8],
+  ])('are %i of %i that there is room for, which the guest does not wait for', async (cpus, maxCpus) => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine, { cpus, maxCpus });
+    expect(resultOf(await guest.command('smp 50ms'), 'smp')).toMatchObject({ cpus, online: cpus });
+    expect(guest.info).toMatchObject({ vcpus: cpus, topology: { vcpus: cpus, shape: { vcpus: maxCpus } } });
+    const { words, layout } = engine.counters(guest.id)!;
+    const threads = Array.from({ length: maxCpus }, (_, index) => words[layout.vcpu(index) + VCPU.tid]! > 0n);
+    expect(threads.filter(runs => runs)).toHaveLength(cpus);
+  });
+
   test('run in mergeable memory', async () => {
     const memory = { bytes: 32 * 2 ** 20, mergeable: true };
     const guest = await GuestVm.start(newEngine(), { memory });
