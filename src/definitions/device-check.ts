@@ -1,5 +1,8 @@
+import * as z from 'zod';
 import { deviceConfig } from '../devices/device-config.ts';
+import type { DeviceTable } from '../devices/device-table.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+import type { WantedEntry } from './wanted-devices.ts';
 
 /** A device table entry, or what the table lacks for it. */
 export type DeviceCheck =
@@ -9,11 +12,10 @@ export type DeviceCheck =
   | { readonly missing: 'options'; readonly options: readonly string[] };
 
 /** Looks up an entry in the device table. */
-export function checkDevice(
-  entry: { readonly type: string } & Readonly<Record<string, unknown>>,
-): DeviceCheck {
-  if (deviceTable.find(entry.type) === undefined) return { missing: 'type' };
-  const parsed = deviceConfig.safeParse(entry);
+export function checkDevice(entry: WantedEntry, table: DeviceTable = deviceTable): DeviceCheck {
+  if (entry.type === null || table.find(entry.type) === undefined) return { missing: 'type' };
+  const schema = table === deviceTable ? deviceConfig : table.schema(z);
+  const parsed = schema.safeParse(entry);
   if (parsed.success) return { device: parsed.data };
   const options = parsed.error.issues.flatMap(issue =>
     issue.code === 'unrecognized_keys' ? issue.keys : issue.path.slice(0, 1).map(String),

@@ -68,10 +68,11 @@ function plainCpus({
 }
 
 function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
-  const { file, bus, format, cdrom, readonly, cache, serial, queues } = disk;
+  const { file, bus, addr, format, cdrom, readonly, cache, serial, queues } = disk;
   return given({
     file,
     bus: bus === (cdrom ? 'ide' : 'virtio') ? undefined : bus,
+    addr,
     format,
     cdrom: cdrom || undefined,
     readonly: (readonly && !cdrom) || undefined,
@@ -81,8 +82,8 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
   });
 }
 
-function plainNic({ model, network, mac }: Nic): NonNullable<DefinitionInput['nics']>[number] {
-  return given({ model: model === 'virtio' ? undefined : model, network: plainNetwork(network), mac });
+function plainNic({ model, network, addr, mac }: Nic): NonNullable<DefinitionInput['nics']>[number] {
+  return given({ model: model === 'virtio' ? undefined : model, network: plainNetwork(network), addr, mac });
 }
 
 function plainNetwork(network: NicNetwork): NonNullable<DefinitionInput['nics']>[number]['network'] {

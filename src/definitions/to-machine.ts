@@ -1,9 +1,10 @@
-import type { DeviceConfig } from '../devices/registry.ts';
+import type { DeviceTable } from '../devices/device-table.ts';
+import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
 import { refuseSameDisk } from './same-disk.ts';
 import type { Definition } from './schema.ts';
-import { wantedDevices } from './wanted-devices.ts';
+import { type WantedEntry, wantedDevices } from './wanted-devices.ts';
 import { andList } from './words.ts';
 
 /** Something that a definition asks for and this version of vring does not support. */
@@ -31,10 +32,10 @@ export function unsupported(missing: readonly NotYet[]): string {
 }
 
 /** The machine that a definition describes. @throws NotYetError, SameDiskError */
-export function toMachine(definition: Definition, check = checkDevice): MachineConfigInput {
+export function toMachine(definition: Definition, table = deviceTable): MachineConfigInput {
   const { name, cpus, memory, machine } = definition;
-  const { devices } = fromTable(definition, check);
-  const missing = notYet(definition, check);
+  const { devices } = fromTable(definition, table);
+  const missing = notYet(definition, table);
   if (machine.kernel === undefined || missing.length > 0) throw new NotYetError(name, missing);
   refuseSameDisk(definition);
   return {
@@ -82,8 +83,8 @@ export function cpuOf({ model, features, enforce }: Definition['cpus']) {
 }
 
 /** What a definition asks for that this version does not support. */
-export function notYet(definition: Definition, check = checkDevice): NotYet[] {
-  return [...ofMachine(definition), ...fromTable(definition, check).missing];
+export function notYet(definition: Definition, table = deviceTable): NotYet[] {
+  return [...ofMachine(definition), ...fromTable(definition, table).missing];
 }
 
 function ofMachine({ machine }: Definition): NotYet[] {
@@ -91,22 +92,24 @@ function ofMachine({ machine }: Definition): NotYet[] {
   return [{ key: `machine.firmware: ${machine.firmware ?? 'bios'}`, what: 'firmware boot' }];
 }
 
-function isOfModule({ devices, deviceModules }: Definition, entry: DeviceConfig): boolean {
-  return deviceModules.length > 0 && devices.includes(entry);
+/** The entry, if a device module may add its type. */
+function ofModule({ devices, deviceModules }: Definition, entry: WantedEntry): DeviceConfig | undefined {
+  return deviceModules.length > 0 ? devices.find(device => device === entry) : undefined;
 }
 
 /** The devices that the table supports, and those that it does not. */
 function fromTable(
   definition: Definition,
-  check: typeof checkDevice,
+  table: DeviceTable,
 ): { devices: DeviceConfig[]; missing: NotYet[] } {
   const devices: DeviceConfig[] = [];
   const missing: NotYet[] = [];
-  for (const { key, what, entry } of wantedDevices(definition)) {
-    const checked = check(entry);
-    if ('device' in checked) devices.push(checked.device);
+  for (const { key, what, entry } of wantedDevices(definition, table)) {
+    const checked = checkDevice(entry, table);
     // The machine knows the types of its device modules.
-    else if (checked.missing === 'type' && isOfModule(definition, entry)) devices.push(entry);
+    const module = ofModule(definition, entry);
+    if ('device' in checked) devices.push(checked.device);
+    else if (checked.missing === 'type' && module !== undefined) devices.push(module);
     else if (checked.missing === 'type') missing.push({ key, what });
     else
       missing.push({ key: key.replace(/\.[a-z]+$/, ''), what: `${what} with ${andList(checked.options)}` });

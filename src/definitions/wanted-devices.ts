@@ -1,3 +1,5 @@
+import type { DefinitionKey } from '../devices/device-type.ts';
+import { deviceTable } from '../devices/registry.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
 import { macAddress } from './mac-address.ts';
@@ -9,37 +11,33 @@ export type WantedDevice = {
   readonly key: string;
   /** What people call it, as a plural or a mass noun: `e1000 network cards`. */
   readonly what: string;
-  readonly entry: { readonly type: string } & Readonly<Record<string, unknown>>;
+  readonly entry: WantedEntry;
 };
 
-/** The device table's types of disks, by bus. */
-export const DISK_TYPES = { virtio: 'virtio-blk', scsi: 'scsi-disk', ide: 'ide-disk' } as const;
-
-/** The device table's types of network cards, by model. */
-export const NIC_TYPES = {
-  virtio: 'virtio-net',
-  e1000: 'e1000',
-  e1000e: 'e1000e',
-  igb: 'igb',
-  rtl8139: 'rtl8139',
-  vmxnet3: 'vmxnet3',
-} as const satisfies Record<Nic['model'], string>;
+/** `type`: null when the table has no device for the key. */
+export type WantedEntry = { readonly type: string | null } & Readonly<Record<string, unknown>>;
 
 /** The devices of a definition in the order of their PCI slots. */
-export function wantedDevices(definition: Definition): WantedDevice[] {
+export function wantedDevices(definition: Definition, table = deviceTable): WantedDevice[] {
   const { name, disks, nics, rng, balloon, passthrough, devices } = definition;
+  const type = (key: DefinitionKey['key'], value?: string) => table.typeOfKey(key, value);
   return [
-    ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`)),
-    ...nics.map((nic, index) => ofNic(nic, name, index)),
-    ...(rng ? [{ key: 'rng', what: 'random number devices', entry: { type: 'virtio-rng' } }] : []),
-    ...(balloon ? [{ key: 'balloon', what: 'memory balloons', entry: { type: 'virtio-balloon' } }] : []),
+    ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`, type('disks', disk.bus))),
+    ...nics.map((nic, index) => ofNic(nic, name, index, type('nics', nic.model))),
+    ...(rng ? [{ key: 'rng', what: 'random number devices', entry: { type: type('rng') } }] : []),
+    ...(balloon ? [{ key: 'balloon', what: 'memory balloons', entry: { type: type('balloon') } }] : []),
     ...(definition.console === 'virtio'
-      ? [{ key: 'console', what: 'virtio consoles', entry: { type: 'virtio-console' } }]
+      ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]
       : []),
-    ...passthrough.map(({ host, id }, index) => ({
+    ...passthrough.map(({ host, id, addr }, index) => ({
       key: `passthrough[${index}]`,
       what: 'PCI passthrough',
-      entry: { type: 'vfio-pci', host, ...(id !== undefined && { id }) },
+      entry: {
+        type: type('passthrough'),
+        host,
+        ...(id !== undefined && { id }),
+        ...(addr !== undefined && { addr }),
+      },
     })),
     ...devices.map((entry, index) => ({ key: `devices[${index}]`, what: `${entry.type} devices`, entry })),
   ];
@@ -47,15 +45,17 @@ export function wantedDevices(definition: Definition): WantedDevice[] {
 
 /** Only what differs from the defaults is passed on, so that a type need not know options that it lacks. */
 function ofDisk(
-  { file, bus, format, cdrom, readonly, cache, serial, queues }: Disk,
+  { file, bus, addr, format, cdrom, readonly, cache, serial, queues }: Disk,
   key: string,
+  type: string | null,
 ): WantedDevice {
   return {
     key: `${key}.bus`,
     what: `${bus} ${cdrom ? 'CD-ROMs' : 'disks'}`,
     entry: {
-      type: DISK_TYPES[bus],
+      type,
       path: file,
+      ...(addr !== undefined && { addr }),
       ...(format !== undefined && { format }),
       ...(cdrom ? { cdrom } : readonly && { readonly }),
       ...(cache !== 'writeback' && { cache }),
@@ -65,10 +65,15 @@ function ofDisk(
   };
 }
 
-function ofNic({ model, network, mac }: Nic, vm: string, index: number): WantedDevice {
+function ofNic(
+  { model, network, mac, addr }: Nic,
+  vm: string,
+  index: number,
+  type: string | null,
+): WantedDevice {
   return {
     key: `nics[${index}].model`,
     what: `${model} network cards`,
-    entry: { type: NIC_TYPES[model], network, mac: mac ?? macAddress(vm, index) },
+    entry: { type, network, mac: mac ?? macAddress(vm, index), ...(addr !== undefined && { addr }) },
   };
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { DeviceConfig } from './device-table.ts';
-import { DEVICE_NAME } from './device-type.ts';
+import { commonFields } from './device-type.ts';
 import { deviceTable } from './registry.ts';
 
 /** The schema of one entry of a configuration's `devices`, of a type that vring has. */
@@ -13,7 +13,7 @@ export const moduleDeviceConfig = z
       .string()
       .max(64, 'at most 64 characters')
       .refine(type => deviceTable.find(type) === undefined, 'a type of a device module'),
-    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+    ...commonFields(z),
   })
   .catchall(z.union([z.string(), z.number(), z.boolean()], 'text, a number, true or false'));
 

@@ -1,12 +1,14 @@
 import type * as z from 'zod';
 import type { DiskOptions } from './backends/disk.ts';
-import type { BuiltDevice, BuiltinType, ConfigurableType, Zod } from './device-type.ts';
+import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } from './device-type.ts';
 import type { MachineServices } from './machine-services.ts';
 
 /** One entry of a configuration's `devices`: its options, as the row of its type declares them. */
 export type DeviceConfig = {
   readonly type: string;
   readonly name?: string | undefined;
+  readonly bus?: string | undefined;
+  readonly addr?: string | undefined;
   readonly [option: string]: unknown;
 };
 
@@ -50,6 +52,14 @@ export class DeviceTable {
   find(type: string): AnyConfigurable | undefined {
     const row = this.#byType.get(type);
     return row?.builtin === true ? undefined : row;
+  }
+
+  /** The type that a key of definitions stands for; null when there is no such device. */
+  typeOfKey(key: DefinitionKey['key'], value?: string): string | null {
+    const row = this.configurable.find(
+      ({ definition }) => definition?.key === key && definition.value === value,
+    );
+    return row?.type ?? null;
   }
 
   /** The row of a checked entry. */

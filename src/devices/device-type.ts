@@ -11,6 +11,9 @@ export type { Zod } from './zod.ts';
 /** Ports that a device responds to. */
 export type PortRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
 
+/** Memory that a device responds to: `start` is a guest-physical address, `size` in bytes. */
+export type MemoryRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
+
 /** A property of a device that is constant while the machine runs: `size`, 10737418240 bytes. */
 export type DeviceFact = {
   readonly label: string;
@@ -37,8 +40,12 @@ export type BuiltDevice = {
   readonly pci?: PciFunction;
   /** Ranges to claim on the port bus. */
   readonly ports?: readonly PortRange[];
+  /** Ranges of guest-physical memory to claim, of a device that is not on PCI. */
+  readonly memory?: readonly MemoryRange[];
   readonly acpi?: AcpiParts;
   readonly capabilities?: DeviceCapabilities;
+  /** The bus that it provides. */
+  readonly bus?: DeviceBus;
   /** What screens show about it. */
   readonly facts?: readonly DeviceFact[];
 };
@@ -47,6 +54,17 @@ export type BuiltDevice = {
 export const BUSES = ['pci', 'isa', 'scsi', 'ide', 'floppy', 'virtio-serial'] as const;
 
 export type BusKind = (typeof BUSES)[number];
+
+/** A place on a bus: a PCI slot, or the number of a drive or port. `function`: 0 except on PCI. */
+export type BusAddress = { readonly unit: number; readonly function: number };
+
+/** A bus that a device provides for others. */
+export interface DeviceBus {
+  /** Connects a device to the bus. @param address null: any that is free. @throws an error for the user */
+  attach(built: BuiltDevice, address: BusAddress | null): void;
+  /** Where a connected device is, as a guest has it now: `01:00.0`. */
+  addressOf(built: BuiltDevice): string | null;
+}
 
 /** How QEMU's command line names a device. */
 export type QemuNames = {
@@ -61,7 +79,7 @@ export type QemuNames = {
 
 /** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
 export type LibvirtNames = {
-  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev' | 'console';
+  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon';
   readonly models: readonly string[];
 };
 
@@ -81,6 +99,8 @@ export type DeviceType = {
   readonly description: string;
   /** The kind of bus that it sits on. */
   readonly bus: BusKind;
+  /** The bus that it provides for other devices, which name it by the name of this one, and the places on that. */
+  readonly provides?: { readonly kind: BusKind; readonly first: number; readonly units: number };
   /**
    * The kind of back end that it is connected to. Screens have a section for each kind. A device with a disk has the options
    * of `diskFields`.
@@ -121,10 +141,17 @@ export const DEVICE_NAME = {
   rule: 'a device name starts with a letter, has only lowercase letters, digits and "-", and at most 16 characters',
 } as const;
 
-/** The options that every configurable device has. */
+/** The options that every configurable device has, with its type. */
 export function deviceFields<const Type extends string>(z: Zod, type: Type) {
+  return { type: z.literal(type), ...commonFields(z) };
+}
+
+export function commonFields(z: Zod) {
   return {
-    type: z.literal(type),
     name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
+    /** The bus that it sits on: `pci.0`, or the name of a device that provides one. */
+    bus: z.string().optional(),
+    /** Its address on the bus: a PCI slot and function in hexadecimal, `05.0`. */
+    addr: z.string('expected an address in quotes, such as "05.0"').optional(),
   };
 }

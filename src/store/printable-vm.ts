@@ -46,7 +46,8 @@ function printableTopology({
       name: printable(device.name),
       type: printable(device.type),
       title: printable(device.title),
-      pci: device.pci === null ? null : printable(device.pci),
+      bus: printable(device.bus),
+      address: device.address === null ? null : printable(device.address),
       facts: device.facts.map(({ value, ...fact }) => ({
         ...fact,
         label: printable(fact.label),

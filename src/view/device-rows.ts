@@ -69,7 +69,7 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
     ...(device.diskErrors === null ? [] : [fact('Disk errors', device.diskErrors, 'status.error')]),
     fact('Type', device.title),
-    ...(device.pci === null ? [] : [fact('PCI', device.pci)]),
+    fact('Bus', device.address === null ? device.bus : `${device.bus}, at ${device.address}`),
     ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),
     ...device.statistics.map(({ name, total, perSecond }) =>
       fact(capitalised(name), `${count(total)}, ${rate(perSecond)}/s`),

@@ -80,7 +80,7 @@ describe('the devices', () => {
     const [, blk0] = deviceRows(vm(), null);
     expect(deviceFacts(vm(), blk0!).map(({ name, texts }) => `${name}: ${texts.join()}`)).toEqual([
       'Type: virtio block device',
-      'PCI: 00:03.0',
+      'Bus: pci.0, at 00:03.0',
       'Path: /srv/vms/database/root.raw',
       'Size: 10G',
       'Read-only: no',

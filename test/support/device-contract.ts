@@ -31,7 +31,7 @@ export class DeviceRig {
       row.builtin === true
         ? row.create(services)
         : createConfigured(row, services, { ...options, type: row.type });
-    chipset.attach(row, this.built);
+    chipset.attach({ type: row, built: this.built });
     chipset.pci.assign();
   }
 

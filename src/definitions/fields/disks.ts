@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { hostPath } from './text.ts';
+import { hostPath, place } from './text.ts';
 
 const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
@@ -16,6 +16,11 @@ const settings = z.strictObject({
       description: 'How the disk is attached; if absent, virtio, or ide for a CD-ROM.',
       examples: ['scsi'],
     }),
+  addr: place.optional().meta({
+    description:
+      'Its place: a PCI slot, in hexadecimal, or its number on the bus of its controller; the first free one if absent.',
+    examples: ['05.0'],
+  }),
   format: z
     .enum(DISK_FORMATS)
     .optional()

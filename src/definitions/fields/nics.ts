@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { pciPlace } from './text.ts';
 
 const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as const;
 
@@ -67,6 +68,7 @@ const nic = z.strictObject({
       description: 'What the card is connected to: user, tap, or settings with a type.',
       examples: ['tap'],
     }),
+  addr: pciPlace,
   mac: z
     .string()
     .regex(

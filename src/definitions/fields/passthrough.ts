@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { formatAddress, parseAddress } from '../../host/pci/address.ts';
 import { shown } from '../words.ts';
+import { pciPlace } from './text.ts';
 
 const EXPECTED = 'a PCI address, such as 0000:02:00.0 or 02:00.0';
 
@@ -17,6 +18,7 @@ const hostAddress = z.string(EXPECTED).transform((text, context) => {
 
 const device = z.strictObject({
   host: hostAddress.meta({ description: "The host's PCI function.", examples: ['0000:02:00.0'] }),
+  addr: pciPlace,
   id: z
     .string()
     .regex(/^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$/, 'vendor:device in hexadecimal, such as 8086:1521')

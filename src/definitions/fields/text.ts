@@ -17,3 +17,14 @@ export const hostPath = z
   .string(PATH)
   .max(4095, 'at most 4095 characters')
   .regex(/^\/[^\u0000-\u001f\u007f]*$/, PATH);
+
+const PLACE = 'an address in quotes, such as "05.0"';
+
+/** Where a device is on its bus. */
+export const place = z.string(PLACE).regex(/^(0x)?[0-9a-f]{1,4}(\.[0-7])?$/i, PLACE);
+
+export const pciPlace = place.optional().meta({
+  description:
+    'Its PCI slot in the guest, in hexadecimal, with a function if not 0; the first free one if absent.',
+  examples: ['05.0'],
+});

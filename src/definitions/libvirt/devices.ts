@@ -1,8 +1,7 @@
 import type { XmlElement } from '@rgrove/parse-xml';
 import { formatAddress } from '../../host/pci/address.ts';
-import { own } from '../../text/own.ts';
 import type { NicInput } from '../fields/nics.ts';
-import { NIC_NAMES } from '../qemu/networks.ts';
+import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { type BootPlace, readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
@@ -49,7 +48,7 @@ function readNic(document: DomainDocument, element: XmlElement, places: BootPlac
   if (network === null) return leaveOut(`vring has no ${element.attributes.type} networks`);
   // libvirt's default model.
   const name = document.attribute(document.child(element, 'model'), 'type') ?? 'rtl8139';
-  const model = /^virtio(-(non-)?transitional)?$/.test(name) ? 'virtio' : own(NIC_NAMES, name);
+  const model = libvirtDevice('interface', name)?.definition.value as NicInput['model'];
   if (model === undefined) return leaveOut(`vring has no network card ${name}`);
   const mac = document.attribute(document.child(element, 'mac'), 'address');
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
@@ -115,7 +114,11 @@ function readRng(document: DomainDocument, element: XmlElement): boolean {
     document.leaveOut(element, "random bytes are the host's");
     return false;
   }
-  document.skip(element, 'model');
+  const device = document.attribute(element, 'model') ?? 'virtio';
+  if (libvirtDevice('rng', device) === undefined) {
+    document.leaveOut(element, `vring has no random number device ${device}`);
+    return false;
+  }
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
   return true;
 }
@@ -124,7 +127,7 @@ function readBalloon(document: DomainDocument, devices: XmlElement | null): bool
   const element = document.child(devices, 'memballoon');
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
   const model = document.attribute(element, 'model') ?? 'none';
-  return model !== 'none';
+  return libvirtDevice('memballoon', model) !== undefined;
 }
 
 /**

@@ -1,15 +1,8 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import { own } from '../../text/own.ts';
 import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
+import { libvirtDevice } from '../known-devices.ts';
 import type { DomainDocument } from './document.ts';
-
-const BUSES: Readonly<Record<string, NonNullable<DiskInput['bus']>>> = {
-  virtio: 'virtio',
-  scsi: 'scsi',
-  ide: 'ide',
-  sata: 'ide',
-};
 
 /** A place in the boot order, from a device's <boot order='1'/>. */
 export type BootPlace = { readonly order: number; readonly source: BootSource };
@@ -37,9 +30,9 @@ export function readDisk(
   const target = document.child(element, 'target');
   const targetBus = document.attribute(target, 'bus') ?? (kind === 'cdrom' ? 'ide' : 'virtio');
   document.skip(target, 'dev');
-  const bus = own(BUSES, targetBus);
+  const bus = libvirtDevice('disk', targetBus)?.definition.value as DiskInput['bus'];
   if (bus === undefined) return leaveOut(`vring has no ${targetBus} disks`);
-  if (targetBus === 'sata') document.leaveOut(target!, 'sata becomes ide');
+  if (targetBus !== bus) document.leaveOut(target!, `${targetBus} becomes ${bus}`);
 
   for (const name of ['address', 'alias', 'backingStore']) document.skipAll(document.child(element, name));
   const place = document.attribute(document.child(element, 'boot'), 'order');

@@ -1,6 +1,6 @@
 import type { LeftOutSettings } from './settings.ts';
 
-const PLACE = 'PCI slots are assigned in the order of the devices';
+const PLACE = 'vring has no such bus: the slot follows from the order of the devices';
 const OWN_QUEUES = 'vring chooses how data is transferred';
 const NO_ROM = 'devices have no option ROMs';
 const OWN_FEATURES = 'vring chooses the features of its devices';
@@ -11,7 +11,7 @@ export const ANY_DEVICE: LeftOutSettings = {
   addr: PLACE,
   bus: PLACE,
   multifunction: PLACE,
-  'acpi-index': PLACE,
+  'acpi-index': 'guests name interfaces after their slots',
   bootindex: 'the firmware boots from disks and network cards only',
   iothread: 'each queue has its own thread',
   'iothread-vq-mapping*': 'each queue has its own thread',

@@ -1,49 +1,30 @@
 import { deviceConfig } from '../../devices/device-config.ts';
-import { DEVICE_NAME, type DeviceType } from '../../devices/device-type.ts';
+import { DEVICE_NAME, type DefinitionKey, type DeviceType } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { virtioNames } from '../../devices/virtio/qemu-names.ts';
 import { likely } from '../../text/nearest.ts';
-import { own } from '../../text/own.ts';
+import type { DiskInput } from '../fields/disks.ts';
 import type { Nic } from '../fields/nics.ts';
-import { DISK_TYPES, NIC_TYPES } from '../wanted-devices.ts';
+import { knownDevices, qemuDevice } from '../known-devices.ts';
 import { shown } from '../words.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES, VFIO_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
-import { NIC_NAMES } from './networks.ts';
 import { leftOutDevice, refusedDevice } from './other-devices.ts';
 import { addConsoleDevice } from './ports.ts';
 import type { Settings } from './settings.ts';
 
 /** The part of a device table row that -device needs. */
-type QemuRow = Pick<DeviceType, 'type' | 'qemu'>;
+type QemuRow = Pick<DeviceType, 'type' | 'qemu' | 'libvirt' | 'definition'>;
 
-/** Devices that definitions have their own keys for, whether or not the device table has them yet. */
-const KINDS: Readonly<Record<string, readonly string[]>> = {
-  'virtio-blk': virtio('blk'),
-  'scsi-disk': ['scsi-hd', 'scsi-cd', 'scsi-disk'],
-  'ide-disk': ['ide-hd', 'ide-cd', 'ide-drive'],
-  'virtio-scsi': virtio('scsi'),
-  'virtio-rng': virtio('rng'),
-  'virtio-balloon': virtio('balloon'),
-  'vfio-pci': ['vfio-pci', 'vfio-pci-nohotplug'],
-  console: ['virtconsole', 'isa-serial'],
-};
-
-const OWN_NAMES: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(Object.entries(KINDS).flatMap(([kind, names]) => names.map(name => [name, kind]))),
-  ...Object.fromEntries(Object.entries(NIC_NAMES).map(([name, model]) => [name, NIC_TYPES[model]])),
-};
-
-/** The names of a virtio device: on PCI, or on the bus of a microvm machine. */
-function virtio(name: string): string[] {
-  return ['-pci', '-pci-non-transitional', '-pci-transitional', '', '-device'].map(
-    end => `virtio-${name}${end}`,
-  );
-}
+/** Not devices of a definition: the controller of its SCSI disks, and COM1, which every guest has. */
+const SCSI_CONTROLLERS = virtioNames('scsi');
+const COM1 = 'isa-serial';
 
 /** Every name that -device accepts. */
 export function deviceNames(rows: readonly QemuRow[] = deviceTable.rows): string[] {
-  return [...new Set([...rows.flatMap(({ qemu }) => qemu?.devices ?? []), ...Object.keys(OWN_NAMES)])];
+  const known = [...rows, ...knownDevices(rows)].flatMap(({ qemu }) => qemu?.devices ?? []);
+  return [...new Set([...known, ...SCSI_CONTROLLERS, COM1])];
 }
 
 /** -device. @throws OptionError */
@@ -55,33 +36,61 @@ export function readDevice(
 ): void {
   const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');
-  const leftOut = leftOutDevice(driver);
+  const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
+  const leftOut = row === undefined ? leftOutDevice(driver) : null;
   if (leftOut !== null) {
     draft.leaveOut(place, leftOut);
     return;
   }
-  const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
-  const type = own(OWN_NAMES, driver) ?? row?.type;
   const id = settings.take('id');
-  if (type === undefined) {
-    if (draft.fields.deviceModules === undefined) throw unknownDevice(driver, deviceNames(rows));
-    draft.addDevice(place, moduleEntry(settings, driver, id));
-    return;
-  }
-  const model = own(NIC_NAMES, driver);
-  if (type === DISK_TYPES.virtio) readDisk(draft, settings, place, 'virtio', false);
-  else if (type === DISK_TYPES.scsi) readDisk(draft, settings, place, 'scsi', driver === 'scsi-cd');
-  else if (type === DISK_TYPES.ide) readDisk(draft, settings, place, 'ide', driver === 'ide-cd');
-  else if (type === 'virtio-scsi') readScsiController(draft, settings, place);
-  else if (type === 'virtio-rng') readRng(draft, settings);
-  else if (type === 'virtio-balloon') readBalloon(draft, settings);
-  else if (type === 'vfio-pci') readPassthrough(draft, settings, place);
-  else if (type === 'console') readConsole(draft, settings, place, driver);
-  else if (model !== undefined) readNic(draft, settings, place, model, driver);
-  else draft.addDevice(place, rowEntry(draft, settings, row!, id));
+  const addr = takePlace(settings);
+  const known = qemuDevice(driver, rows)?.definition;
+  if (SCSI_CONTROLLERS.includes(driver)) readScsiController(draft, settings, place);
+  else if (driver === COM1) readConsole(draft, settings, { place, driver });
+  else if (known !== undefined) READERS[known.key](draft, settings, { place, driver, addr, known, row });
+  else if (row !== undefined) draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
+  else if (draft.fields.deviceModules === undefined) throw unknownDevice(driver, deviceNames(rows));
+  else draft.addDevice(place, { ...moduleEntry(settings, driver, id), ...addr });
   settings.leaveOut(ANY_DEVICE);
   settings.end();
 }
+
+/** Where a device is to be: nothing, or its address. */
+type Address = { readonly addr?: string };
+
+const ROOT_BUSES = ['pci.0', 'pcie.0'];
+
+/** `addr` on the root bus; other buses are those of bridges that are left out. */
+function takePlace(settings: Settings): Address {
+  const bus = settings.peek('bus');
+  const addr = settings.peek('addr');
+  if (bus !== undefined && !ROOT_BUSES.includes(bus)) return {};
+  settings.take('bus');
+  const match = /^(?:0x)?([0-9a-f]{1,2})(?:\.([0-7]))?$/i.exec(addr ?? '');
+  if (match === null) return {};
+  for (const key of ['addr', 'multifunction']) settings.take(key);
+  return { addr: `${match[1]!.padStart(2, '0')}.${match[2] ?? 0}`.toLowerCase() };
+}
+
+type KnownOption = {
+  readonly place: Place;
+  readonly driver: string;
+  readonly addr: Address;
+  readonly known: DefinitionKey;
+  readonly row: QemuRow | undefined;
+};
+
+type Reader = (draft: Draft, settings: Settings, option: KnownOption) => void;
+
+/** How a device becomes an entry of each key of a definition. */
+const READERS: Readonly<Record<DefinitionKey['key'], Reader>> = {
+  disks: readDisk,
+  nics: readNic,
+  rng: readRng,
+  balloon: readBalloon,
+  passthrough: readPassthrough,
+  console: readConsole,
+};
 
 function unknownDevice(driver: string, names: readonly string[]): OptionError {
   const reason = refusedDevice(driver);
@@ -91,13 +100,9 @@ function unknownDevice(driver: string, names: readonly string[]): OptionError {
   return new OptionError(`vring has no device ${shown(driver)} yet: ${which}`);
 }
 
-function readDisk(
-  draft: Draft,
-  settings: Settings,
-  place: Place,
-  bus: 'virtio' | 'scsi' | 'ide',
-  cdromDevice: boolean,
-): void {
+function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr }: KnownOption): void {
+  const bus = known.value as NonNullable<DiskInput['bus']>;
+  const cdromDevice = driver.endsWith('-cd');
   const name = settings.take('drive');
   const bootIndex = takeBootIndex(settings);
   const serial = settings.take('serial');
@@ -123,6 +128,7 @@ function readDisk(
   draft.addDisk(place, {
     ...disk,
     bus,
+    ...(bus === 'virtio' && addr),
     cdrom,
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
@@ -148,24 +154,27 @@ function readScsiController(draft: Draft, settings: Settings, place: Place): voi
   draft.addScsiController(place);
 }
 
-function readNic(draft: Draft, settings: Settings, place: Place, model: Nic['model'], driver: string): void {
+function readNic(draft: Draft, settings: Settings, { place, driver, known, addr }: KnownOption): void {
+  const model = known.value as Nic['model'];
   const network = draft.claimNetwork(settings.require('netdev'));
   const mac = settings.take('mac');
   const bootIndex = takeBootIndex(settings);
   if (bootIndex !== undefined) draft.addBootPlace(bootIndex, 'network');
   settings.leaveOut(NIC_PROPERTIES);
   if (/^e1000-8254[45]/.test(driver)) draft.leaveOut(place, 'every e1000 is an 82540EM', driver);
-  draft.addNic(place, { model, network, ...(mac !== undefined && { mac }) });
+  draft.addNic(place, { model, network, ...addr, ...(mac !== undefined && { mac }) });
 }
 
-function readRng(draft: Draft, settings: Settings): void {
+/** One with a place is a device of its own: the key has none. */
+function readRng(draft: Draft, settings: Settings, { place, row, addr }: KnownOption): void {
   const source = settings.take('rng');
   if (source !== undefined) draft.claimRandomSource(source);
   settings.leaveOut({
     'max-bytes': 'the rate of random bytes is not limited',
     period: 'the rate of random bytes is not limited',
   });
-  draft.fields.rng = true;
+  if (row !== undefined && addr.addr !== undefined) draft.addDevice(place, { type: row.type, ...addr });
+  else draft.fields.rng = true;
 }
 
 function readBalloon(draft: Draft, settings: Settings): void {
@@ -178,15 +187,19 @@ function readBalloon(draft: Draft, settings: Settings): void {
   draft.fields.balloon = true;
 }
 
-function readPassthrough(draft: Draft, settings: Settings, place: Place): void {
+function readPassthrough(draft: Draft, settings: Settings, { place, addr }: KnownOption): void {
   if (settings.take('sysfsdev') !== undefined)
     throw new OptionError('sysfsdev: mediated devices are not supported yet: name a PCI function with host=');
   const host = settings.require('host');
   settings.leaveOut(VFIO_PROPERTIES);
-  draft.addPassthrough(place, { host });
+  draft.addPassthrough(place, { host, ...addr });
 }
 
-function readConsole(draft: Draft, settings: Settings, place: Place, driver: string): void {
+function readConsole(
+  draft: Draft,
+  settings: Settings,
+  { place, driver }: Pick<KnownOption, 'place' | 'driver'>,
+): void {
   settings.leaveOut({
     chardev: 'vring vm console shows the console',
     name: 'a guest has one console',

@@ -1,27 +1,10 @@
-import { own } from '../../text/own.ts';
 import type { NicInput } from '../fields/nics.ts';
+import { knownDevices } from '../known-devices.ts';
 import { shown } from '../words.ts';
 import { OptionError } from './error.ts';
 import type { LeftOutSettings, Settings } from './settings.ts';
 
 type Network = Exclude<NonNullable<NicInput['network']>, string>;
-
-/** Network cards, by QEMU's device names. */
-export const NIC_NAMES: Readonly<Record<string, NonNullable<NicInput['model']>>> = {
-  'virtio-net': 'virtio',
-  'virtio-net-pci': 'virtio',
-  'virtio-net-pci-non-transitional': 'virtio',
-  'virtio-net-pci-transitional': 'virtio',
-  'virtio-net-device': 'virtio',
-  e1000: 'e1000',
-  'e1000-82540em': 'e1000',
-  'e1000-82544gc': 'e1000',
-  'e1000-82545em': 'e1000',
-  e1000e: 'e1000e',
-  igb: 'igb',
-  rtl8139: 'rtl8139',
-  vmxnet3: 'vmxnet3',
-};
 
 const TYPES = ['user', 'tap', 'bridge'] as const;
 
@@ -83,13 +66,23 @@ function parseUserNetwork(settings: Settings): Network {
   return { type: 'user', forward: settings.takeAll('hostfwd').map(parseForward) };
 }
 
+/** The models of network cards, by QEMU's device names. */
+function nicNames(): Map<string, string | undefined> {
+  const cards = knownDevices().filter(({ definition }) => definition.key === 'nics');
+  return new Map(
+    cards.flatMap(
+      ({ definition, qemu }) => qemu?.devices.map(name => [name, definition.value] as const) ?? [],
+    ),
+  );
+}
+
 /** @throws OptionError */
 export function nicModel(name: string): NonNullable<NicInput['model']> {
   // -net's short name.
-  const model = name === 'virtio' ? name : own(NIC_NAMES, name);
-  if (model !== undefined) return model;
+  const model = name === 'virtio' ? name : nicNames().get(name);
+  if (model !== undefined) return model as NonNullable<NicInput['model']>;
   throw new OptionError(
-    `vring has no network card ${shown(name)}: expected one of ${[...new Set(Object.values(NIC_NAMES))].join(', ')}`,
+    `vring has no network card ${shown(name)}: expected one of ${[...new Set(nicNames().values())].join(', ')}`,
   );
 }
 

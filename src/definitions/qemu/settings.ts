@@ -65,6 +65,11 @@ export class Settings {
     return this.takeAll(key).at(-1);
   }
 
+  /** The last value, which stays to be taken. */
+  peek(key: string): string | undefined {
+    return this.#values.get(key)?.at(-1);
+  }
+
   takeAll(key: string): readonly string[] {
     this.#taken.add(key);
     return this.#values.get(key) ?? [];

@@ -31,7 +31,7 @@ export function moduleRow(exported: unknown, file: string): AnyConfigurable {
     },
     config: (zod: Zod) => zod.looseObject(deviceFields(zod, type)),
     create: (services: MachineServices, entry: DeviceConfig, name: string) => {
-      const { type: _, name: given, addr, ...own } = entry;
+      const { type: _, name: given, bus: where, addr, ...own } = entry;
       return complete(module, module.create(services, valuesOf(module, own), name), file);
     },
   };

@@ -45,7 +45,8 @@ const topology = z.object({
         type: name,
         title: name,
         backend: z.enum(BACKEND_KINDS).nullable(),
-        pci: name.nullable(),
+        bus: name,
+        address: name.nullable(),
         facts: z
           .array(
             z.object({

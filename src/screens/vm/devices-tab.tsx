@@ -19,7 +19,7 @@ import type { PaneProps } from './pane-props.ts';
 const DEVICE_COLUMNS: readonly Column[] = [
   { key: 'name', title: 'DEVICE', min: 13, ideal: 16, cut: 'middle' },
   { key: 'type', title: 'TYPE', min: 12 },
-  { key: 'pci', title: 'PCI', min: 7, cut: 'never' },
+  { key: 'address', title: 'ADDRESS', min: 7, cut: 'never' },
   { key: 'accesses', title: 'ACCESS/s', min: 8, align: 'right' },
   { key: 'share', title: 'TIME%', min: 5, align: 'right' },
   { key: 'requests', title: 'REQ/s', min: 6, align: 'right' },
@@ -126,7 +126,7 @@ function cellsOf(row: DeviceRow): Cells {
   return {
     name: markedName(row),
     type: row.type,
-    pci: row.pci ?? '-',
+    address: row.address ?? '-',
     title: row.title,
     accesses: rate(row.accesses),
     share: percent(row.share),

@@ -1,8 +1,9 @@
 import type { Bus, PortBus } from '../../devices/bus.ts';
-import type { BuiltDevice, DeviceType, PowerButton } from '../../devices/device-type.ts';
+import type { BuiltDevice, DeviceBus, DeviceType, PowerButton } from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import type { PciWindow } from '../../devices/pci/assign.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
+import type { DevicePlace } from '../../devices/places.ts';
 import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import type { DeviceLabel } from '../machine/topology.ts';
@@ -17,9 +18,11 @@ export type ChipsetOptions = {
 };
 
 /** A device of a machine, and what its row says about it. */
-type Part = {
+export type ChipsetPart = {
   readonly type: DeviceType;
   readonly built: BuiltDevice;
+  /** Absent: the bus of every machine that suits it, at any address. */
+  readonly place?: DevicePlace;
 };
 
 /**
@@ -29,11 +32,15 @@ type Part = {
 export class Chipset {
   readonly pci: PciHost;
   readonly #ports: PortBus;
+  readonly #memory: Bus;
   readonly #memory64: PciWindow;
-  readonly #parts: Part[] = [];
+  /** By name. */
+  readonly #buses: Map<string, DeviceBus>;
+  readonly #parts: ChipsetPart[] = [];
 
   constructor({ ports, memory, services, ramEnd }: ChipsetOptions) {
     this.#ports = ports;
+    this.#memory = memory;
     this.#memory64 = memory64Window(ramEnd);
     this.pci = new PciHost({
       ports,
@@ -49,14 +56,33 @@ export class Chipset {
       allocateMsi: services.allocateMsi,
       request: services.request,
     });
+    this.#buses = new Map([
+      ['pci.0', rootBus(this.pci)],
+      ['isa.0', ISA_BUS],
+    ]);
   }
 
-  /** Connects a device. @throws an error for the user */
-  attach(type: DeviceType, built: BuiltDevice): void {
-    const { device, ports = [], pci } = built;
+  /** Connects devices: those with an address first, so that no other takes it. @throws an error for the user */
+  attach(...parts: readonly ChipsetPart[]): void {
+    this.#parts.push(...parts);
+    for (let waiting = parts; waiting.length > 0; ) {
+      const ready = waiting.filter(part => this.#buses.has(busOf(part)));
+      const [first] = waiting;
+      if (ready.length === 0)
+        throw new Error(`${first!.built.device.name}: there is no bus "${busOf(first!)}"`);
+      const placed = ready.filter(({ place }) => place?.address);
+      for (const part of [...placed, ...ready.filter(part => !placed.includes(part))]) this.#attach(part);
+      waiting = waiting.filter(part => !ready.includes(part));
+    }
+  }
+
+  #attach(part: ChipsetPart): void {
+    const { built, place } = part;
+    const { device, ports = [], memory = [], bus } = built;
     for (const { start, size, handler } of ports) this.#ports.claim(device.name, start, size, handler);
-    if (pci !== undefined) this.pci.plug(pci);
-    this.#parts.push({ type, built });
+    for (const { start, size, handler } of memory) this.#memory.claim(device.name, start, size, handler);
+    this.#buses.get(busOf(part))!.attach(built, place?.address ?? null);
+    if (bus !== undefined) this.#buses.set(device.name, bus);
   }
 
   /** The devices, in the order in which they were attached. */
@@ -65,10 +91,13 @@ export class Chipset {
   }
 
   get labels(): readonly DeviceLabel[] {
-    return this.#parts.map(({ type: { type, title, backend }, built: { device, facts = [], pci } }) => ({
-      ...{ name: device.name, type, title, backend: backend ?? null, facts },
-      pci: pci === undefined ? null : this.pci.addressOf(pci),
-    }));
+    return this.#parts.map(part => {
+      const { type, title, backend = null } = part.type;
+      const { device, facts = [] } = part.built;
+      const bus = busOf(part);
+      const address = this.#buses.get(bus)!.addressOf(part.built);
+      return { name: device.name, type, title, backend, bus, address, facts };
+    });
   }
 
   /** The power button of the machine, whichever of its devices have one. */
@@ -98,6 +127,24 @@ export class Chipset {
     });
   }
 }
+
+function busOf({ type, place }: ChipsetPart): string {
+  return place?.bus ?? `${type.bus}.0`;
+}
+
+function rootBus(host: PciHost): DeviceBus {
+  return {
+    attach: ({ pci }, address) => {
+      if (pci === undefined) return;
+      if (address === null) host.plug(pci);
+      else host.root.plug(pci, { slot: address.unit, function: address.function });
+    },
+    addressOf: ({ pci }) => (pci === undefined ? null : host.addressOf(pci)),
+  };
+}
+
+/** Its devices are reached by their ports and memory alone. */
+const ISA_BUS: DeviceBus = { attach: () => {}, addressOf: () => null };
 
 /** The window of 64-bit BARs: above RAM and everything else. */
 function memory64Window(ramEnd: number): PciWindow {

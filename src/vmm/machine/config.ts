@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/device-config.ts';
+import { placeDevices } from '../../devices/places.ts';
+import { deviceTable } from '../../devices/registry.ts';
 import { VM_NAME } from './vm-name.ts';
 
 const MiB = 2 ** 20;
@@ -105,6 +107,9 @@ export const machineConfig = fields.check(({ value, issues }) => {
       message: unknown.message,
       input: value.devices,
     });
+  // A device of a type that a module adds is placed by the machine, which knows its bus.
+  for (const { index, option, message } of placeDevices(deviceTable, value.devices).problems)
+    issues.push({ code: 'custom', path: ['devices', index, option], message, input: value.devices });
   if (numa.length > 0)
     checkNuma(numa, cpus, memory.bytes, message =>
       issues.push({ code: 'custom', path: ['numa'], message, input: numa }),

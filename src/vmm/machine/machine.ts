@@ -1,6 +1,7 @@
 import { type BusOptions, PortBus } from '../../devices/bus.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import { placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { RSDP_FILE } from '../acpi/acpi-tables.ts';
 import { loadTables } from '../acpi/table-loader.ts';
@@ -82,18 +83,28 @@ function setUpVm(vm: VmFd): void {
   vm.createPit();
 }
 
-/** Creates the devices that every machine has, and those of its configuration. */
+/** Creates the devices that every machine has, and those of its configuration. @throws an error for the user */
 function addDevices(
   { devices, deviceModules }: MachineConfig,
   services: MachineServices,
   chipset: Chipset,
 ): void {
   const table = deviceTable.with(...loadDeviceModules(deviceModules));
+  const { places, problems } = placeDevices(table, devices);
+  const [problem] = problems;
+  if (problem !== undefined) {
+    const { index, option, message } = problem;
+    throw new Error(`device ${devices[index]!.type}: ${option}: ${message}`);
+  }
   const names = table.names(devices);
-  for (const type of table.builtinBeside(devices)) chipset.attach(type, type.create(services));
-  devices.forEach((options, index) => {
-    chipset.attach(table.rowOf(options), table.create(services, options, names[index]!));
-  });
+  chipset.attach(
+    ...table.builtinBeside(devices).map(type => ({ type, built: type.create(services) })),
+    ...devices.map((options, index) => ({
+      type: table.rowOf(options),
+      built: table.create(services, options, names[index]!),
+      place: places[index]!,
+    })),
+  );
   chipset.pci.assign();
 }
 

@@ -28,8 +28,10 @@ export type DeviceLabel = {
   readonly title: string;
   /** The kind of back end that it is connected to. */
   readonly backend: BackendKind | null;
-  /** Its PCI address as the guest sees it, `00:03.0`; null without one. */
-  readonly pci: string | null;
+  /** The bus that it sits on: `pci.0`, `isa.0`, or the name of the device that provides it. */
+  readonly bus: string;
+  /** Its address as the guest sees it, on PCI `00:03.0`; null without one. */
+  readonly address: string | null;
   readonly facts: readonly DeviceFact[];
 };
 

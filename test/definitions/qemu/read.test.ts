@@ -422,9 +422,9 @@ describe('what a guest does not need is left out, and named', () => {
     ['-drive file=a,if=none,id=a', ['-drive file=a,if=none,id=a: no device uses a']],
     ['-device virtio-scsi-pci', ['-device virtio-scsi-pci: it has no disks']],
     [
-      '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pci.0,addr=5,disable-legacy=on',
+      '-drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pci.3,addr=5,disable-legacy=on',
       [
-        'bus=pci.0, addr=5 of -device virtio-blk-pci: PCI slots are assigned in the order of the devices',
+        'bus=pci.3, addr=5 of -device virtio-blk-pci: vring has no such bus: the slot follows from the order of the devices',
         'disable-legacy=on of -device virtio-blk-pci: devices are virtio 1.x only',
       ],
     ],
@@ -654,6 +654,20 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-cdrom a.img: /vms/a.img looks like vmdk: make a raw one with `qemu-img convert -f vmdk -O raw /vms/a.img /vms/a.raw`, or, if a guest wrote that header to a raw disk, add format=raw',
     ]);
   });
+});
+
+test('devices on the root bus keep their slots', () => {
+  const line =
+    '-M q35 -kernel /k -drive file=a,if=none,id=a -device virtio-blk-pci,drive=a,bus=pcie.0,addr=0x5 ' +
+    '-netdev user,id=n -device virtio-net-pci,netdev=n,addr=1E.1,multifunction=on -device virtio-rng-pci,addr=7 ' +
+    '-device vfio-pci,host=02:00.0,addr=8 -device virtio-balloon-pci,bus=pcie.0';
+  const { definition, leftOut } = readQemuOptions(words(line), 'web', host);
+  expect(definition.disks[0]).toMatchObject({ file: '/vms/a', addr: '05.0' });
+  expect(definition.nics[0]).toMatchObject({ addr: '1e.1' });
+  expect(definition.passthrough[0]).toMatchObject({ addr: '08.0' });
+  expect(definition.devices).toEqual([{ type: 'virtio-rng', addr: '07.0' }]);
+  expect(definition).toMatchObject({ rng: false, balloon: true });
+  expect(leftOut).toEqual([]);
 });
 
 test('a device that only the table has takes the options of its row', () => {

@@ -11,7 +11,8 @@ const DEVICE = {
   type: 'virtio-blk',
   title: 'disk',
   backend: 'disk',
-  pci: '00:03.0',
+  bus: 'pci.0',
+  address: '00:03.0',
   facts: [{ label: 'size', value: 1024, unit: 'bytes' }],
 };
 const QUEUE = { id: 1, slot: 0, device: 'disk0', type: 'virtio-blk', queue: 'requests', size: 256 };

@@ -19,8 +19,24 @@ source[layout.region(0) + REGION.id] = 3n;
 const topology: Topology = {
   shape,
   devices: [
-    { name: 'blk0', type: 'virtio-blk', title: 'disk', backend: 'disk', pci: '00:01.0', facts: [] },
-    { name: 'rng0', type: 'virtio-rng', title: 'random', backend: null, pci: '00:02.0', facts: [] },
+    {
+      name: 'blk0',
+      type: 'virtio-blk',
+      title: 'disk',
+      backend: 'disk',
+      bus: 'pci.0',
+      address: '00:01.0',
+      facts: [],
+    },
+    {
+      name: 'rng0',
+      type: 'virtio-rng',
+      title: 'random',
+      backend: null,
+      bus: 'pci.0',
+      address: '00:02.0',
+      facts: [],
+    },
   ],
   consoles: [],
   vcpus: 1,

@@ -1,37 +1,62 @@
 import { describe, expect, test } from 'vitest';
+import { deviceConfig } from '../../../src/devices/device-config.ts';
+import type { DeviceConfig } from '../../../src/devices/device-table.ts';
+import { placeDevices } from '../../../src/devices/places.ts';
 import { deviceTable } from '../../../src/devices/registry.ts';
 import { TABLES_FILE } from '../../../src/vmm/acpi/acpi-tables.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 
-/** A machine with the devices that every machine has, and those of these types. */
-function machineWith(...types: readonly string[]): FakeMachine {
+/** A machine with the devices that every machine has, and these. */
+function machineWith(...given: readonly DeviceConfig[]): FakeMachine {
   const machine = new FakeMachine();
   machine.disk = new FakeBlockBackend();
   const { chipset, services } = machine;
-  const configs = types.map(type => ({ type, path: '/a', readonly: false, cache: 'none', queues: 1 }));
+  const configs = given.map(config => deviceConfig.parse(config));
   const names = deviceTable.names(configs);
-  for (const row of deviceTable.builtinBeside(configs)) chipset.attach(row, row.create(services));
-  configs.forEach((config, index) => {
-    chipset.attach(deviceTable.rowOf(config), deviceTable.create(services, config, names[index]!));
-  });
+  const { places, problems } = placeDevices(deviceTable, configs);
+  expect(problems).toEqual([]);
+  chipset.attach(
+    ...deviceTable.builtinBeside(configs).map(type => ({ type, built: type.create(services) })),
+    ...configs.map((config, index) => ({
+      type: deviceTable.rowOf(config),
+      built: deviceTable.create(services, config, names[index]!),
+      place: places[index]!,
+    })),
+  );
   chipset.pci.assign();
   return machine;
 }
 
+const blk = { type: 'virtio-blk', path: '/a' };
+const rng = { type: 'virtio-rng' };
+
 describe('a chipset', () => {
   test('connects ports and PCI functions, and says where each device is', () => {
-    const { chipset, regions } = machineWith('virtio-blk', 'virtio-rng');
+    const { chipset, regions } = machineWith(blk, rng);
     const ofDevices = regions.map(({ device, space, start }) => `${device} ${space} ${start.toString(16)}`);
     expect(ofDevices).toEqual(
       expect.arrayContaining(['com1 port 3f8', 'acpi-pm port 600', 'blk0 memory c0000000']),
     );
-    const labels = Object.fromEntries(chipset.labels.map(({ name, pci }) => [name, pci]));
+    const labels = Object.fromEntries(chipset.labels.map(({ name, address }) => [name, address]));
     expect(labels).toMatchObject({ com1: null, blk0: '00:01.0', rng0: '00:02.0' });
     expect(chipset.devices.map(({ device }) => device.name)).toEqual(Object.keys(labels));
     expect(chipset.labels.find(({ name }) => name === 'blk0')).toMatchObject({
       ...{ type: 'virtio-blk', backend: 'disk' },
     });
+  });
+
+  test('puts devices where their options say, and the others around them', () => {
+    const { chipset, pci } = machineWith(
+      rng,
+      { ...blk, addr: '1' },
+      { ...rng, addr: '1.2', name: 'second' },
+      rng,
+    );
+    const labels = Object.fromEntries(chipset.labels.map(({ name, address }) => [name, address]));
+    expect(labels).toMatchObject({ rng0: '00:02.0', blk0: '00:01.0', second: '00:01.2', rng1: '00:03.0' });
+    expect(pci.readConfig(0, 1 << 3, 0xe, 1) & 0x80).toBe(0x80);
+    expect(pci.readConfig(0, (1 << 3) | 2, 0, 4)).toBe(0x1044_1af4);
   });
 
   test('presses the power button of whichever device has one', () => {

@@ -34,11 +34,22 @@ describe.skipIf(noKvm !== null)(onKvm('the topology of a machine'), () => {
     ]);
     expect(devices.map(({ name }) => name)).toEqual(expect.arrayContaining(['com1', 'rtc', 'rng0', 'blk0']));
     expect(devices.find(({ name }) => name === 'com1')).toEqual({
-      ...{ name: 'com1', type: 'serial', title: '16550A serial port', backend: 'char', pci: null, facts: [] },
+      ...{
+        name: 'com1',
+        type: 'serial',
+        title: '16550A serial port',
+        backend: 'char',
+        bus: 'isa.0',
+        address: null,
+        facts: [],
+      },
     });
-    expect(devices.find(({ name }) => name === 'rng0')).toMatchObject({ type: 'virtio-rng', pci: '00:01.0' });
+    expect(devices.find(({ name }) => name === 'rng0')).toMatchObject({
+      type: 'virtio-rng',
+      address: '00:01.0',
+    });
     const { facts, ...disk } = devices.find(({ backend }) => backend === 'disk')!;
-    expect(disk).toMatchObject({ name: 'blk0', type: 'virtio-blk', pci: '00:02.0' });
+    expect(disk).toMatchObject({ name: 'blk0', type: 'virtio-blk', address: '00:02.0' });
     expect(facts).toContainEqual({ label: 'size', value: 3 * MiB, unit: 'bytes' });
     expect(Object.fromEntries(facts.map(({ label, value }) => [label, value]))).toMatchObject({
       ...{ path, format: 'raw', cache: 'none', 'read-only': true, discard: false, serial: 'blk0', queues: 2 },

@@ -1,0 +1,72 @@
+import type { DefinitionKey, DeviceType, LibvirtNames } from '../devices/device-type.ts';
+import { deviceTable } from '../devices/registry.ts';
+import { virtioNames } from '../devices/virtio/qemu-names.ts';
+
+/** A device that a definition may ask for with a key of its own, and what others call it. */
+export type KnownDevice = Pick<DeviceType, 'qemu' | 'libvirt'> & { readonly definition: DefinitionKey };
+
+type NamedType = Pick<DeviceType, 'qemu' | 'libvirt' | 'definition'>;
+
+/** What definitions may ask for although the device table has no row for it yet; a row with the same key replaces the entry. */
+const AWAITED: readonly KnownDevice[] = [
+  disk('scsi', ['scsi-hd', 'scsi-cd', 'scsi-disk'], ['scsi']),
+  disk('ide', ['ide-hd', 'ide-cd', 'ide-drive'], ['ide', 'sata']),
+  nic('virtio', virtioNames('net'), ['virtio', 'virtio-transitional', 'virtio-non-transitional']),
+  nic('e1000', ['e1000', 'e1000-82540em', 'e1000-82544gc', 'e1000-82545em']),
+  nic('e1000e', ['e1000e']),
+  nic('igb', ['igb']),
+  nic('rtl8139', ['rtl8139']),
+  nic('vmxnet3', ['vmxnet3']),
+  {
+    definition: { key: 'balloon' },
+    qemu: { devices: virtioNames('balloon'), properties: {} },
+    libvirt: {
+      element: 'memballoon',
+      models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
+    },
+  },
+  {
+    definition: { key: 'passthrough' },
+    qemu: { devices: ['vfio-pci', 'vfio-pci-nohotplug'], properties: {} },
+  },
+  { definition: { key: 'console', value: 'virtio' }, qemu: { devices: ['virtconsole'], properties: {} } },
+];
+
+function disk(value: string, devices: readonly string[], models: readonly string[]): KnownDevice {
+  return {
+    definition: { key: 'disks', value },
+    qemu: { devices, properties: {} },
+    libvirt: { element: 'disk', models },
+  };
+}
+
+function nic(value: string, devices: readonly string[], models: readonly string[] = []): KnownDevice {
+  return {
+    definition: { key: 'nics', value },
+    qemu: { devices, properties: {} },
+    libvirt: { element: 'interface', models: [...models, ...devices] },
+  };
+}
+
+/** The devices that definitions have keys for: those of the table, then the others. */
+export function knownDevices(rows: readonly NamedType[] = deviceTable.rows): KnownDevice[] {
+  const own = rows.flatMap(({ definition, qemu, libvirt }) =>
+    definition === undefined ? [] : [{ definition, ...(qemu && { qemu }), ...(libvirt && { libvirt }) }],
+  );
+  const isOwn = ({ key, value }: DefinitionKey) =>
+    own.some(({ definition }) => definition.key === key && definition.value === value);
+  return [...own, ...AWAITED.filter(({ definition }) => !isOwn(definition))];
+}
+
+/** The device that QEMU's `-device` calls so; undefined for one that no definition has a key for. */
+export function qemuDevice(
+  name: string,
+  rows: readonly NamedType[] = deviceTable.rows,
+): KnownDevice | undefined {
+  return knownDevices(rows).find(({ qemu }) => qemu?.devices.includes(name));
+}
+
+/** The device that libvirt means by an element of this model or bus. */
+export function libvirtDevice(element: LibvirtNames['element'], model: string): KnownDevice | undefined {
+  return knownDevices().find(({ libvirt }) => libvirt?.element === element && libvirt.models.includes(model));
+}

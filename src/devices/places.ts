@@ -1,0 +1,155 @@
+import type { DeviceConfig, DeviceTable } from './device-table.ts';
+import type { BusAddress, BusKind, DeviceType } from './device-type.ts';
+
+/** Where a device of a configuration is. */
+export type DevicePlace = {
+  /** `pci.0`, or the name of the device that provides it. */
+  readonly bus: string;
+  /** Null: the bus chooses. */
+  readonly address: BusAddress | null;
+};
+
+/** An option that places a device where it cannot be. */
+export type PlaceProblem = {
+  /** The entry's index. */
+  readonly index: number;
+  readonly option: 'name' | 'bus' | 'addr';
+  /** One sentence, without its full stop. */
+  readonly message: string;
+};
+
+export type DevicePlaces = {
+  /** By entry; of those with a problem, not to be used. */
+  readonly places: readonly DevicePlace[];
+  readonly problems: readonly PlaceProblem[];
+};
+
+/** A bus that entries may name. `provider`: the entry that provides it, -1 for those of every machine. */
+type NamedBus = {
+  readonly names: readonly string[];
+  readonly kind: BusKind;
+  readonly first: number;
+  readonly units: number;
+  readonly provider: number;
+};
+
+/** The buses of every machine, with QEMU's names. The host bridge is in slot 0. */
+const ROOTS: readonly NamedBus[] = [
+  { names: ['pci.0', 'pcie.0'], kind: 'pci', first: 1, units: 31, provider: -1 },
+  { names: ['isa.0'], kind: 'isa', first: 0, units: 0, provider: -1 },
+];
+
+const PCI_ADDRESS = /^(?:0x)?([0-9a-f]{1,2})(?:\.([0-7]))?$/i;
+const UNIT = /^\d{1,4}$/;
+
+/** Where the devices of a configuration are, by their options `bus` and `addr`. Entries of unknown types are passed over. */
+export function placeDevices(table: DeviceTable, configs: readonly DeviceConfig[]): DevicePlaces {
+  const problems: PlaceProblem[] = [];
+  const rows = configs.map(({ type }) => table.find(type));
+  const buses: NamedBus[] = [...ROOTS];
+  rows.forEach((row, provider) => {
+    const { name } = configs[provider]!;
+    if (row?.provides && name !== undefined) buses.push({ names: [name], ...row.provides, provider });
+  });
+  const places = configs.map((config, index): DevicePlace => {
+    const row = rows[index];
+    if (row === undefined) return NOWHERE;
+    const problem = (option: PlaceProblem['option'], message: string) => {
+      problems.push({ index, option, message });
+      return NOWHERE;
+    };
+    const bus = busOf(row, config.bus, buses);
+    if (typeof bus === 'string') return problem('bus', bus);
+    const address = addressOf(bus, config.addr);
+    if (typeof address === 'string') return problem('addr', address);
+    return { bus: bus.names[0]!, address };
+  });
+  problems.push(...sameName(configs), ...conflicts(configs, places), ...circles(configs, places));
+  return { places, problems: problems.sort((a, b) => a.index - b.index) };
+}
+
+const NOWHERE: DevicePlace = { bus: '', address: null };
+
+/** @returns the bus of an entry, or what is wrong with its `bus` */
+function busOf(
+  { type, bus: kind }: DeviceType,
+  given: string | undefined,
+  buses: readonly NamedBus[],
+): NamedBus | string {
+  const suitable = buses.filter(bus => bus.kind === kind);
+  const names = suitable.map(bus => bus.names[0]!).join(', ');
+  const advice =
+    suitable.length === 0
+      ? `add a device that provides one, with a name`
+      : `those of kind ${kind} are ${names}`;
+  if (given === undefined) return suitable[0] ?? `there is no ${kind} bus for it: ${advice}`;
+  const bus = buses.find(bus => bus.names.includes(given));
+  if (bus === undefined) return `there is no bus "${given}": ${advice}`;
+  if (bus.kind !== kind)
+    return `${given} is a bus for ${bus.kind} devices, and ${type} is a ${kind} device: ${advice}`;
+  return bus;
+}
+
+/** @returns the address of an entry on its bus, or what is wrong with its `addr` */
+function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null | string {
+  if (given === undefined) return null;
+  const { kind, first, units, names } = bus;
+  if (units === 0) return `${kind} devices have no address: remove it`;
+  const match = kind === 'pci' ? PCI_ADDRESS.exec(given) : UNIT.exec(given);
+  if (match === null) {
+    return kind === 'pci'
+      ? `expected a slot, and a function if it is not 0, in hexadecimal, such as 05 or 05.1, not "${given}"`
+      : `expected the number of a unit, such as 0, not "${given}"`;
+  }
+  const unit = kind === 'pci' ? Number.parseInt(match[1]!, 16) : Number(given);
+  if (unit < first || unit >= first + units) {
+    if (bus.provider < 0 && unit === 0) return `slot 0 of ${names[0]} has the host bridge: choose another`;
+    const range = [first, first + units - 1].map(number => number.toString(kind === 'pci' ? 16 : 10));
+    return units === 1
+      ? `${names[0]} has one place only, ${range[0]}`
+      : `${names[0]} has the places ${range.join(' to ')}, not ${unit.toString(kind === 'pci' ? 16 : 10)}`;
+  }
+  return { unit, function: Number(match[2] ?? 0) };
+}
+
+function sameName(configs: readonly DeviceConfig[]): PlaceProblem[] {
+  return configs.flatMap(({ name }, index) => {
+    const isTaken = configs.slice(0, index).some(other => other.name !== undefined && other.name === name);
+    const message = `another device is named "${name}": rename one`;
+    return isTaken ? [{ index, option: 'name', message } as const] : [];
+  });
+}
+
+function conflicts(configs: readonly DeviceConfig[], places: readonly DevicePlace[]): PlaceProblem[] {
+  const taken = new Map<string, DeviceConfig>();
+  const key = (bus: string, unit: number, fn: number) => `${bus} ${unit}.${fn}`;
+  const found = places.flatMap(({ bus, address }, index): PlaceProblem[] => {
+    if (address === null) return [];
+    const place = key(bus, address.unit, address.function);
+    const other = taken.get(place);
+    taken.set(place, other ?? configs[index]!);
+    if (other === undefined) return [];
+    const who = other.name === undefined ? `another device (${other.type})` : `"${other.name}"`;
+    return [{ index, option: 'addr', message: `${who} is at this address of ${bus}: choose another` }];
+  });
+  const withoutFirst = places.flatMap(({ bus, address }, index): PlaceProblem[] => {
+    if (address === null || address.function === 0 || taken.has(key(bus, address.unit, 0))) return [];
+    const slot = address.unit.toString(16).padStart(2, '0');
+    const message = `nothing is at ${slot}.0 of ${bus}, and guests look for other functions only if it is there: place a device at ${slot}.0`;
+    return [{ index, option: 'addr', message }];
+  });
+  return [...found, ...withoutFirst];
+}
+
+/** Devices that are behind themselves. */
+function circles(configs: readonly DeviceConfig[], places: readonly DevicePlace[]): PlaceProblem[] {
+  return places.flatMap((_, index): PlaceProblem[] => {
+    let at = index;
+    for (let steps = 0; steps <= places.length; steps++) {
+      const { bus } = places[at]!;
+      at = configs.findIndex(({ name }) => name !== undefined && name === bus);
+      if (at < 0) return [];
+    }
+    return [{ index, option: 'bus', message: 'it would be behind itself: choose another bus' }];
+  });
+}
