@@ -1,82 +1,8 @@
 /*
- * First program of a Linux guest, without a C library: it uses the disk and the random number device through the
- * kernel's drivers, reports the results on the console, and powers off. Small, because every system call and page is
- * expensive if KVM emulates the guest's kernel.
+ * First program of a Linux guest: it uses the disk and the random number device through the kernel's drivers, reports the
+ * results on the console, and powers off.
  */
-#include <asm/unistd.h>
-#include <fcntl.h>
-#include <linux/reboot.h>
-#include <stdint.h>
-
-#define CHUNK 65536
-
-static uint8_t buffer[CHUNK] __attribute__((aligned(4096)));
-
-static long call(long number, long a, long b, long c, long d, long e)
-{
-	long result;
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static char line[256];
-static unsigned length;
-
-static void text(const char *s)
-{
-	while (*s && length < sizeof(line))
-		line[length++] = *s++;
-}
-
-static void hex(uint64_t value, unsigned digits)
-{
-	while (digits-- && length < sizeof(line))
-		line[length++] = "0123456789abcdef"[value >> (digits * 4) & 15];
-}
-
-/* One write per line: system calls are expensive. */
-static void say(void)
-{
-	text("\n");
-	call(__NR_write, 1, (long)line, length, 0, 0);
-	length = 0;
-}
-
-static __attribute__((noreturn)) void power_off(void)
-{
-	call(__NR_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_POWER_OFF, 0, 0);
-	for (;;)
-		call(__NR_pause, 0, 0, 0, 0, 0);
-}
-
-static long must(const char *what, long result)
-{
-	if (result < 0) {
-		text("guest: failed ");
-		text(what);
-		text(" errno ");
-		hex(-result, 4);
-		say();
-		power_off();
-	}
-	return result;
-}
-
-/* FNV-1a, 64 bits. */
-static uint64_t checksum(const uint8_t *bytes, unsigned count)
-{
-	uint64_t hash = 0xcbf29ce484222325;
-
-	for (unsigned i = 0; i < count; i++)
-		hash = (hash ^ bytes[i]) * 0x100000001b3;
-	return hash;
-}
+#include "guest.h"
 
 static void say_checksum(const char *what)
 {
@@ -86,37 +12,18 @@ static void say_checksum(const char *what)
 	say();
 }
 
-/* Fills the buffer from a seed: xorshift64. */
-static void fill(uint64_t state)
-{
-	for (unsigned i = 0; i < CHUNK; i += sizeof(state)) {
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		__builtin_memcpy(buffer + i, &state, sizeof(state));
-	}
-}
-
-static void exact(const char *what, long result)
-{
-	if (must(what, result) != CHUNK)
-		must(what, -5); /* EIO */
-}
-
 void start(void)
 {
 	uint64_t seed = 0;
 	long disk, rng;
 
-	must("mount", call(__NR_mount, (long)"dev", (long)"/dev", (long)"devtmpfs", 0, 0));
+	disk = open_disk();
 	rng = must("open hwrng", call(__NR_open, (long)"/dev/hwrng", O_RDONLY, 0, 0, 0));
 	must("read hwrng", call(__NR_read, rng, (long)&seed, sizeof(seed), 0, 0));
 	text("guest: random ");
 	hex(seed, 16);
 	say();
 
-	/* O_DIRECT: reads come from the disk, not from the page cache. */
-	disk = must("open disk", call(__NR_open, (long)"/dev/vda", O_RDWR | O_DIRECT, 0, 0, 0));
 	exact("read", call(__NR_pread64, disk, (long)buffer, CHUNK, 0, 0));
 	say_checksum("read ");
 	fill(seed | 1);
@@ -128,6 +35,3 @@ void start(void)
 	say_checksum("read-back ");
 	power_off();
 }
-
-/* The kernel aligns the stack as before a call instruction. */
-__asm__(".globl _start\n_start:\n\tcall start\n");
