@@ -34,10 +34,9 @@ class TickCounter implements Device, IoHandler {
   write(offset: number, _size: number, value: number): void {
     if (offset === REG.address) this.#address = value;
     if (offset === REG.acknowledge) this.pci.setInterrupt(false);
-    if (offset === REG.control) {
-      this.#control = value & RUN;
-      this.resume();
-    }
+    if (offset !== REG.control) return;
+    this.#control = value & RUN;
+    this.resume();
   }
 
   reset(): void {
@@ -70,6 +69,12 @@ class TickCounter implements Device, IoHandler {
     this.pci.load(stateOf(state, 'pci'));
   }
 
+  close(): void {
+    this.#cancel();
+    this.#ticks.release();
+    this.pci.close();
+  }
+
   #tick(): void {
     const { memory } = this.#services;
     this.#count = (this.#count + 1) >>> 0;
@@ -87,9 +92,7 @@ export default defineDevice({
   description: 'counts the ticks of a timer into guest memory',
   bus: 'pci',
   prefix: 'tick',
-  options: {
-    interval: { kind: 'number', min: 1, max: 60_000, default: 10, description: 'milliseconds between ticks' },
-  },
+  options: { interval: { kind: 'number', min: 1, max: 60_000, default: 10, description: 'ms per tick' } },
   create(services, { interval }, name) {
     const device = new TickCounter(name, interval, services);
     return { device, pci: device.pci, facts: [{ label: 'interval', value: `${interval} ms` }] };

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import tickCounter from '../../examples/device/tick-counter.ts';
 import type { DeviceState } from '../../src/devices/device.ts';
+import { moduleRow } from '../../src/devices/modules/module-row.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { DeviceStateError } from '../../src/devices/state.ts';
 import { DeviceRig, type Driver, damaged } from '../support/device-contract.ts';
@@ -46,7 +48,10 @@ function startVirtio({ machine, built }: DeviceRig, random: Random): void {
 const SEEDS = [1, 2, 3, 4, 5];
 const ACCESSES = 2000;
 
-describe.each(deviceTable.rows)('$type', row => {
+/** A device of a user's own is held to the same. */
+const ROWS = [...deviceTable.rows, moduleRow(tickCounter, 'tick-counter.ts')];
+
+describe.each(ROWS)('$type', row => {
   const rig = () => new DeviceRig(row, OPTIONS[row.type], DRIVERS[row.type]);
   const resetState = (state: DeviceState) =>
     Object.fromEntries(Object.entries(state).filter(([key]) => !KEPT[row.type]?.includes(key)));
