@@ -89,6 +89,7 @@ export interface Clock {
   wallMs(): number;
 }
 
+/** May be called more than once. */
 export type Cancel = () => void;
 
 /** Calls back on the machine thread when an eventfd is signaled, after draining it, with its count. */

@@ -47,8 +47,7 @@ export class MachineLoop implements EventLoop, Clock, FdWatcher {
     this.#watchers.set(token, onSignal);
     this.#native.watchEventFd(fd, token);
     return () => {
-      this.#watchers.delete(token);
-      this.#native.unwatch(fd);
+      if (this.#watchers.delete(token)) this.#native.unwatch(fd);
     };
   }
 

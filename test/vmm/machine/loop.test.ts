@@ -57,3 +57,23 @@ test('it says once that it is idle, and not while there is something to do', () 
   // Once it has said so, it sleeps for as long as nothing happens.
   expect(waits).toEqual([1_000_000_000n, 1_000_000_000n, null, null]);
 });
+
+test('a watch may be canceled twice, and then leaves a later one of the same fd alone', () => {
+  const watched = new Set<number>();
+  const native = {
+    watchEventFd: (fd: number) => {
+      if (watched.has(fd)) throw new Error('EEXIST');
+      watched.add(fd);
+    },
+    unwatch: (fd: number) => {
+      if (!watched.delete(fd)) throw new Error('ENOENT');
+    },
+  } as unknown as NativeVm;
+  const loop = new MachineLoop(native);
+  const cancel = loop.watch(7, () => {});
+  cancel();
+  cancel();
+  loop.watch(7, () => {});
+  cancel();
+  expect([...watched]).toEqual([7]);
+});
