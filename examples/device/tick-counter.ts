@@ -53,8 +53,7 @@ class TickCounter implements Device, IoHandler {
   resume(): void {
     this.#cancel();
     if ((this.#control & RUN) === 0) return;
-    const { clock } = this.#services;
-    this.#cancel = clock.at(clock.now() + this.#interval, () => this.#tick());
+    this.#cancel = this.#services.clock.at(this.#services.clock.now() + this.#interval, () => this.#tick());
   }
 
   save(): DeviceState {
