@@ -82,7 +82,7 @@ export function concat(...parts: (Uint8Array | readonly number[])[]): Uint8Array
   return Buffer.concat(parts.map(part => Uint8Array.from(part)));
 }
 
-function nameString(path: string): Uint8Array {
+export function nameString(path: string): Uint8Array {
   const [, prefix, rest] = /^(\\|\^*)(.*)$/.exec(path)!;
   const segments = rest === '' ? [] : rest!.split('.');
   for (const segment of segments) {
@@ -99,7 +99,7 @@ function segmentPrefix(count: number): number[] {
 }
 
 /** PkgLength (§20.2.4) counts itself: 6 bits in one byte, else 4 bits and one to three whole bytes. */
-function withLength(opcode: readonly number[], body: Uint8Array): Aml {
+export function withLength(opcode: readonly number[], body: Uint8Array): Aml {
   if (body.length + 1 < 1 << 6) return concat(opcode, [body.length + 1], body);
   for (let extra = 1; extra <= 3; extra++) {
     const total = body.length + 1 + extra;

@@ -105,6 +105,11 @@ export class PciHost implements Device, ConfigSpaces {
     return [...new Set(wired.map(({ slot }) => slot))];
   }
 
+  /** Whether there is a root port. */
+  get hasRootPorts(): boolean {
+    return this.#bridges().some(bridge => bridge instanceof RootPort);
+  }
+
   readConfig(bus: number, devfn: number, offset: number, size: AccessSize): number {
     return this.#find(bus, devfn)?.readConfig(offset, size) ?? 0xffff_ffff;
   }

@@ -12,6 +12,7 @@ import {
 } from '../../devices/acpi/resources.ts';
 import type { PciPlace } from '../../devices/pci/pci-function.ts';
 import { ECAM, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
+import { hostBridgeControl } from './host-bridge-control.ts';
 import { systemTable } from './table.ts';
 
 const INTX_PINS = 4;
@@ -21,6 +22,8 @@ export type DsdtOptions = {
   readonly mmio64: { readonly start: number; readonly size: number };
   /** Slots on bus 0 with a device that has an INTx pin. Few entries: interpreting AML is a good part of a slow boot. */
   readonly intxSlots: readonly number[];
+  /** Whether there are root ports, whose slots the guest may manage. */
+  readonly rootPorts: boolean;
   /** What the machine's devices add. */
   readonly parts: readonly (AcpiParts & { readonly at?: PciPlace })[];
 };
@@ -37,7 +40,7 @@ export function dsdt(options: DsdtOptions): Uint8Array {
   return systemTable('DSDT', 2, concat(...parts.flatMap(({ root }) => root ?? []), systemBus));
 }
 
-function hostBridge({ mmio64, intxSlots, parts }: DsdtOptions): Aml {
+function hostBridge({ mmio64, intxSlots, rootPorts, parts }: DsdtOptions): Aml {
   const configEnd = PORT.pciConfigData + 4;
   const windows = resourceTemplate(
     busWindow(0, ECAM.buses),
@@ -51,6 +54,7 @@ function hostBridge({ mmio64, intxSlots, parts }: DsdtOptions): Aml {
     name('_HID', eisaId('PNP0A08')),
     name('_CID', eisaId('PNP0A03')),
     name('_CRS', windows),
+    ...(rootPorts ? [hostBridgeControl()] : []),
     name('_PRT', packageOf(...intxSlots.flatMap(slotRouting))),
     ...parts.flatMap(({ at, pciFunction }) => (at && pciFunction ? [functionDevice(at, pciFunction)] : [])),
   );

@@ -119,6 +119,7 @@ export class Chipset {
       ...cpus,
       mmio64: this.#memory64,
       intxSlots: this.pci.interruptSlots,
+      rootPorts: this.pci.hasRootPorts,
       parts: this.#parts.flatMap(({ built: { acpi, pci } }) => {
         if (acpi === undefined) return [];
         // The tables have devices of bus 0: others may come and go.

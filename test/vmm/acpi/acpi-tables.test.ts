@@ -13,12 +13,14 @@ const options = {
   presentCpus: 64,
   mmio64: { start: 2 ** 33, size: 2 ** 35 },
   intxSlots: [1, 2, 3, 31],
+  rootPorts: true,
 };
 const START = 0xe_0000;
 const tables = placeTables(options, START);
 const find = (signature: string, from = tables) => from.find(table => table.signature === signature)!;
 const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
 const hasIasl = spawnSync('iasl', ['-v']).status === 0;
+const hasAcpiexec = spawnSync('acpiexec', ['-v']).status === 0;
 
 describe('ACPI tables', () => {
   it.each([START, 0x1_2340])('have right checksums, and lead from the RSDP to each other, at 0x%s', start => {
@@ -89,12 +91,44 @@ describe('ACPI tables', () => {
       );
       expect(source.DSDT).toMatch(/Device \(S190\)\s*\{\s*Name \(_ADR, 0x00030001\)/);
       expect(source.DSDT).toMatch(/Name \(_S5, Package/);
+      expect(source.DSDT).toMatch(/Method \(_OSC, 4, Serialized\)/);
+      expect(source.DSDT).toMatch(/ToUUID \("33db4d5b-1ff7-401c-9657-7441c03dd766"\)/);
       const again = spawnSync('iasl', ['-p', 'again', 'DSDT.dsl'], { cwd: folder, encoding: 'utf8' });
       expect(again.stdout).toMatch(/ 0 Errors, 0 Warnings/);
       const code = (file: string) => readFileSync(join(folder, file)).subarray(36);
       expect(code('again.aml').equals(code('DSDT.aml'))).toBe(true);
     },
   );
+});
+
+describe('the host bridge', () => {
+  const HOST_BRIDGE = '5b 4d db 33 f7 1f 1c 40 96 57 74 41 c0 3d d7 66';
+
+  it.skipIf(!hasAcpiexec)(
+    'lets the guest manage the slots of root ports (needs acpiexec of acpica-tools)',
+    () => {
+      const folder = temporaryFolder();
+      writeFileSync(join(folder, 'DSDT.aml'), find('DSDT').bytes);
+      /** The status and the controls that are granted. */
+      const ask = (uuid: string, revision: number, controls: string) => {
+        const call = `evaluate \\_SB.PCI0._OSC (${uuid}) ${revision} 3 (00 00 00 00 00 00 00 00 ${controls} 00 00 00)`;
+        const { stdout } = spawnSync('acpiexec', ['-b', call, 'DSDT.aml'], { cwd: folder, encoding: 'utf8' });
+        const bytes = /0000: ((?:[0-9A-F]{2} ){12})/.exec(stdout)?.[1]?.split(' ');
+        return [bytes?.[0], bytes?.[8]];
+      };
+      expect(ask(HOST_BRIDGE, 1, '15')).toEqual(['00', '15']);
+      expect(ask(HOST_BRIDGE, 1, '1f')).toEqual(['10', '15']);
+      expect(ask(HOST_BRIDGE, 1, '01')).toEqual(['00', '01']);
+      expect(ask(HOST_BRIDGE, 2, '05')).toEqual(['08', '05']);
+      expect(ask(HOST_BRIDGE.replace('5b', '5c'), 1, '15')).toEqual(['04', '15']);
+    },
+  );
+
+  it('has nothing to hand over without root ports', () => {
+    const without = placeTables({ ...options, rootPorts: false }, START);
+    expect(Buffer.from(find('DSDT', without).bytes).includes('_OSC')).toBe(false);
+    expect(Buffer.from(find('DSDT').bytes).includes('_OSC')).toBe(true);
+  });
 });
 
 function disassemble(folder: string, { signature, bytes }: FoundTable): string {

@@ -1,0 +1,87 @@
+/** Statements and expressions of AML methods (ACPI 6.5 §20.2.5): each function returns one encoded term. */
+import { type Aml, concat, integer, nameString, withLength } from './aml.ts';
+
+const OP = {
+  method: 0x14,
+  local0: 0x60,
+  arg0: 0x68,
+  store: 0x70,
+  and: 0x7b,
+  or: 0x7d,
+  createDwordField: 0x8a,
+  not: 0x92,
+  equal: 0x93,
+  if: 0xa0,
+  else: 0xa1,
+  return: 0xa4,
+} as const;
+
+/** A control method that one thread at a time runs. @param args how many arguments it takes, 0-7 */
+export function method(path: string, args: number, ...terms: Aml[]): Aml {
+  const SERIALIZED = 0x08;
+  return withLength([OP.method], concat(nameString(path), [args | SERIALIZED], ...terms));
+}
+
+/** `Arg0` to `Arg6`. */
+export function arg(index: number): Aml {
+  return Uint8Array.of(OP.arg0 + index);
+}
+
+/** `Local0` to `Local7`. */
+export function local(index: number): Aml {
+  return Uint8Array.of(OP.local0 + index);
+}
+
+/** A named object or field. */
+export function named(path: string): Aml {
+  return nameString(path);
+}
+
+/** Names the double word at byte `offset` of a buffer. */
+export function dwordField(source: Aml, offset: number, path: string): Aml {
+  return concat([OP.createDwordField], source, integer(offset), nameString(path));
+}
+
+export function store(value: Aml, target: Aml): Aml {
+  return concat([OP.store], value, target);
+}
+
+/** `target = a & b` */
+export function and(a: Aml, b: Aml, target: Aml): Aml {
+  return concat([OP.and], a, b, target);
+}
+
+/** `target = a | b` */
+export function or(a: Aml, b: Aml, target: Aml): Aml {
+  return concat([OP.or], a, b, target);
+}
+
+export function equal(a: Aml, b: Aml): Aml {
+  return concat([OP.equal], a, b);
+}
+
+export function not(value: Aml): Aml {
+  return concat([OP.not], value);
+}
+
+export function ifThen(condition: Aml, ...terms: Aml[]): Aml {
+  return withLength([OP.if], concat(condition, ...terms));
+}
+
+/** Follows an `ifThen`. */
+export function otherwise(...terms: Aml[]): Aml {
+  return withLength([OP.else], concat(...terms));
+}
+
+export function giveBack(value: Aml): Aml {
+  return concat([OP.return], value);
+}
+
+/** `ToUUID`: the first three parts are little endian (§19.6.143). */
+export function uuid(text: string): Uint8Array {
+  const match = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/i.exec(text);
+  if (match === null) throw new RangeError(`"${text}" is not a UUID`);
+  const [, a, b, c, d, e] = match;
+  const hex = (part: string) => Buffer.from(part, 'hex');
+  return concat(hex(a!).reverse(), hex(b!).reverse(), hex(c!).reverse(), hex(d!), hex(e!));
+}
