@@ -32,8 +32,12 @@ export function howToRepair(): string {
   return existsSync(join(projectRoot(), 'src/cli.ts')) ? 'run npm ci or npm run build' : 'reinstall vring';
 }
 
+/** Read once: a process may be confined later. */
+let known = bundledVersion;
+
 export function version(): string {
-  if (bundledVersion !== null) return bundledVersion;
+  if (known !== null) return known;
   const { version } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8'));
-  return String(version);
+  known = String(version);
+  return known;
 }

@@ -1,6 +1,7 @@
 import { BUTTON_OFF, type Engine } from '../engine/engine.ts';
 import type { VmInfo, VmState } from '../engine/vm-info.ts';
-import { cannotStart, isAlive } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, otherVersion } from '../engine/vm-info.ts';
+import { version } from '../project-root.ts';
 import { actionOnVms, type VmAction } from './vm-action.ts';
 
 /** Makes the reason why a VM is in no state for something. */
@@ -44,6 +45,20 @@ const vmSpecs: readonly VmAction[] = [
     verb: 'Resume',
     refusal: onlyWhile('paused'),
     act: (engine, id) => engine.resume(id),
+  },
+  {
+    name: 'upgrade',
+    label: 'upgrade',
+    description: 'Hand the VM, while it runs, to a new process of the installed vring',
+    verb: 'Upgrade',
+    refusal: vm =>
+      onlyWhile('running', 'paused')(vm) ??
+      (otherVersion(vm, version()) === null ? `${vm.name} runs vring ${version()} already` : null),
+    act: async (engine, id) => {
+      await engine.upgrade(id);
+    },
+    begun: who => `upgrading ${who}`,
+    done: who => `upgraded ${who}`,
   },
   {
     name: 'power-button',

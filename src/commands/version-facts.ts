@@ -1,4 +1,5 @@
 import { release } from 'node:os';
+import { otherVersion } from '../engine/vm-info.ts';
 import { API_VERSION } from '../vmm/kvm/constants.ts';
 import { Kvm } from '../vmm/kvm/kvm.ts';
 import { close } from '../vmm/native/libc.ts';
@@ -11,6 +12,8 @@ export type VersionFacts = {
   readonly kernel: string;
   readonly kvm: { readonly api: number | null; readonly problem: string | null };
   readonly manager: { readonly pid: number; readonly version: string; readonly startedAt: number } | null;
+  /** VMs that run another version. */
+  readonly vms: readonly { readonly name: string; readonly version: string }[];
 };
 
 export async function versionFacts(vring: string): Promise<VersionFacts> {
@@ -20,8 +23,12 @@ export async function versionFacts(vring: string): Promise<VersionFacts> {
     version: engine.manager.version,
     startedAt: engine.manager.startedAt,
   };
+  const vms = (engine?.vms() ?? []).flatMap(vm => {
+    const other = otherVersion(vm, vring);
+    return other === null ? [] : [{ name: vm.name, version: other }];
+  });
   await engine?.close();
-  return { vring, node: process.version, kernel: release(), kvm: kvmFacts(), manager };
+  return { vring, node: process.version, kernel: release(), kvm: kvmFacts(), manager, vms };
 }
 
 /** Opening KVM checks its API version: vring needs 12, the only one since 2007. */

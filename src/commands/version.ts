@@ -23,11 +23,18 @@ export function registerVersion(program: Command): void {
       ['kernel', "version of the host's kernel"],
       ['kvm', '`api`: KVM API version, or null; `problem`: why KVM cannot be used, or null'],
       ['manager', '`pid`, `version`, `startedAt` (milliseconds since 1970) of the running manager, or null'],
+      ['vms', 'VMs that run another version: `name`, `version`'],
     ],
   });
 }
 
-function versionLines({ vring, node, kernel, kvm, manager }: VersionFacts): string[] {
+/** What to do about VMs of another version. */
+function upgradeHint(manager: string, installed: string): string {
+  const upgrade = 'vring vm upgrade --all hands them to this version while they run';
+  return manager === installed ? upgrade : `${upgrade}, after vring manager restart`;
+}
+
+function versionLines({ vring, node, kernel, kvm, manager, vms }: VersionFacts): string[] {
   return [
     `vring  ${vring}`,
     `node   ${node}`,
@@ -36,5 +43,7 @@ function versionLines({ vring, node, kernel, kvm, manager }: VersionFacts): stri
     manager === null
       ? 'manager  none'
       : `manager  ${manager.version}, process ${manager.pid}, since ${new Date(manager.startedAt).toISOString()}`,
+    ...vms.map(vm => `VM     ${vm.name} runs vring ${vm.version}`),
+    ...(vms.length === 0 ? [] : [upgradeHint(manager?.version ?? vring, vring)]),
   ];
 }

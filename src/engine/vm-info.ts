@@ -95,6 +95,11 @@ export function cannotStart({ problem, blockers }: Pick<VmInfo, 'problem' | 'blo
   return problem ?? (blockers.length > 0 ? blockers.join('; ') : null);
 }
 
+/** The vring that runs it, if that is not `installed`, or null. */
+export function otherVersion({ version }: Pick<VmInfo, 'version'>, installed: string): string | null {
+  return version === installed ? null : version;
+}
+
 /** The word for the state of a VM: one whose definition is not valid is more than off. */
 export function stateWord(vm: VmInfo): VmState | 'invalid' {
   return vm.problem !== null && !isAlive(vm) ? 'invalid' : vm.state;

@@ -177,12 +177,19 @@ export class VmRun {
     command: Name,
     args: MachineCommands[Name]['arguments'],
   ): Promise<MachineCommands[Name]['result']> {
-    if (this.#heldBack !== null && !URGENT.has(command)) await this.#whenSettled();
-    const id = this.#nextCommand++;
     const reply = Promise.withResolvers<unknown>();
-    this.#replies.set(id, { command, ...reply });
-    const message = { command, arguments: args } as MachineCommand;
-    this.machine.connection?.send({ kind: 'command', id, ...message });
+    const send = () => {
+      if (this.#isOver) {
+        reply.reject(new Error('its machine has ended'));
+        return;
+      }
+      const id = this.#nextCommand++;
+      this.#replies.set(id, { command, ...reply });
+      const message = { command, arguments: args } as MachineCommand;
+      this.machine.connection?.send({ kind: 'command', id, ...message });
+    };
+    if (URGENT.has(command)) send();
+    else this.#whenItHasOneProcess(send);
     // The machine may be another version's, or a guest's: no caller relies on what it may have left out.
     return (await reply.promise) as MachineCommands[Name]['result'];
   }

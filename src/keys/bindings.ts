@@ -87,6 +87,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'start-again': [START_AGAIN_KEY],
   pause: ['P'],
   resume: ['U'],
+  upgrade: ['V'],
   'power-button': ['O'],
   reset: ['R'],
   kill: ['K'],

@@ -1,4 +1,5 @@
-import { cannotStart, isAlive, type VmInfo } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, otherVersion, type VmInfo } from '../engine/vm-info.ts';
+import { version } from '../project-root.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
@@ -9,6 +10,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   if (vm === undefined) return [];
   const { state, startedAt, reason, keyboardHolder, defined, autostart } = vm;
   const obstacle = cannotStart(vm);
+  const other = otherVersion(vm, version());
   const since = startedAt !== null && isAlive(vm) ? `${state} since ${fullTime(startedAt)}` : state;
   const definition = !defined ? 'no definition' : autostart ? 'defined, autostart' : 'defined';
   const broken = Object.keys(vm.broken);
@@ -19,6 +21,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),
     ...(failing.length === 0 ? [] : [`disk errors: ${failing.join(', ')}`]),
     obstacle === null ? definition : `cannot start: ${obstacle}`,
+    ...(other === null ? [] : [`runs vring ${other}`]),
     ...(keyboardHolder === null ? [] : [`keyboard: ${keyboardHolder}`]),
   ];
 }

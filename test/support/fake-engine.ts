@@ -12,6 +12,7 @@ import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/engine/vm-info.ts';
+import { version } from '../../src/project-root.ts';
 import {
   ADDRESS,
   addressKey,
@@ -129,7 +130,7 @@ export class FakeEngine implements Engine, CounterSource {
         broken: {},
         startedAt: this.#clock.wall() - 67_000,
         pid: 4711,
-        version: this.manager.version,
+        version: version(),
         confinement: null,
         topology: topologyOf(script, shape),
         defined: false,

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { ManagerStatus } from '../../engine/remote/protocol.ts';
 import type { RemoteEngine } from '../../engine/remote/remote-engine.ts';
-import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
+import { isAlive, otherVersion, type VmInfo } from '../../engine/vm-info.ts';
 import { connect, connectOrStart } from '../../manager/connect.ts';
 import { unmanagedVms } from '../../manager/machines/unmanaged.ts';
 import { systemctlText } from '../../text/shell.ts';
@@ -42,7 +42,10 @@ export async function restart(options: RestartOptions): Promise<number> {
       vms.push({ name, state: vm?.state ?? 'off', reason: vm?.reason ?? null, kept: kept.has(name) });
     }
     progress.end();
-    print(options, { manager: await engine.managerStatus(), vms }, () => lines(engine.manager.pid, vms));
+    print(options, { manager: await engine.managerStatus(), vms }, () => [
+      ...lines(engine.manager.pid, vms),
+      ...upgradeHint(engine),
+    ]);
     return vms.every(isWell) ? 0 : 1;
   } finally {
     progress.end();
@@ -78,6 +81,16 @@ async function startUnit(unit: NonNullable<ManagerStatus['unit']>): Promise<Remo
   throw new Error(
     `systemd started ${name}, but it does not listen after ${UNIT_TIMEOUT_MS / 1000} s: see ${systemctlText(unit, 'status')}`,
   );
+}
+
+/** VMs that run on with the code that they were started with. */
+function upgradeHint(engine: RemoteEngine): string[] {
+  const old = engine.vms().filter(vm => otherVersion(vm, engine.manager.version) !== null);
+  if (old.length === 0) return [];
+  const names = old.map(vm => `${vm.name} (${vm.version})`).join(', ');
+  return [
+    `of another version: ${names}; vring vm upgrade --all hands them to ${engine.manager.version} while they run`,
+  ];
 }
 
 function lines(pid: number, vms: readonly Result[]): string[] {

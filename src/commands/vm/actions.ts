@@ -1,15 +1,19 @@
 import { BUTTON_OFF, type Engine } from '../../engine/engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { cannotStart, isAlive } from '../../engine/vm-info.ts';
+import { cannotStart, isAlive, otherVersion } from '../../engine/vm-info.ts';
+import { version } from '../../project-root.ts';
 import { printError } from '../../text/output.ts';
 import type { Action, ActOptions } from './act.ts';
 import { until, within } from './until.ts';
 
 /** A start is CPU-bound: more at once would only wait for each other. */
 const STARTS_TOGETHER = 4;
+/** The host is to be as idle as it can be while a guest stands still. */
+const UPGRADES_TOGETHER = 1;
 
 export type ActionOptions = ActOptions & { readonly timeout: number };
 export type StartOptions = ActionOptions & { readonly wait?: boolean };
+export type UpgradeOptions = ActionOptions & { readonly force?: boolean };
 export type StopOptions = ActionOptions & { readonly wait?: boolean; readonly force?: boolean };
 
 export function start({ timeout, wait = false }: StartOptions): Action<Engine> {
@@ -68,6 +72,26 @@ export function kill({ timeout }: ActionOptions): Action<Engine> {
       if (!isAlive(vm)) return `is already ${vm.state}`;
       await soon(engine.kill(vm.id), timeout);
       return 'killed';
+    },
+  };
+}
+
+export function upgrade({ timeout, force = false }: UpgradeOptions): Action<Engine> {
+  return {
+    doing: 'upgrading',
+    applies: vm =>
+      (vm.state === 'running' || vm.state === 'paused') && (force || otherVersion(vm, version()) !== null),
+    together: UPGRADES_TOGETHER,
+    run: async (engine, vm) => {
+      const { manager } = engine;
+      if (manager.version !== version())
+        throw new Error(
+          `the manager (process ${manager.pid}) is vring ${manager.version}, and this is ${version()}: replace it first with vring manager restart, which keeps the VMs running`,
+        );
+      if (!force && vm.version === manager.version) return `already runs vring ${vm.version}`;
+      const { from, to, stoodStillMs } = await soon(engine.upgrade(vm.id), timeout);
+      const versions = from === to ? `restarted vring ${to}` : `upgraded from vring ${from} to ${to}`;
+      return `${versions} under it; its guest stood still for ${Math.round(stoodStillMs)} ms`;
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { cannotStart, deviceTroubles, isAlive, stateWord } from '../../engine/vm-info.ts';
+import { cannotStart, deviceTroubles, isAlive, otherVersion, stateWord } from '../../engine/vm-info.ts';
+import { version } from '../../project-root.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
 import { outputWidth, print } from '../host/host-options.ts';
@@ -38,5 +39,7 @@ function note(vm: VmInfo): string {
   const [trouble] = deviceTroubles(vm);
   if (trouble !== undefined) return printable(trouble);
   if (vm.reason !== null) return printable(vm.reason);
+  const other = otherVersion(vm, version());
+  if (other !== null) return printable(`runs vring ${other}: vring vm upgrade ${vm.name}`);
   return vm.defined ? '' : 'no definition';
 }

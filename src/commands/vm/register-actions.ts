@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { parseCount } from '../../text/option-values.ts';
 import { type Manual, withManual } from '../manual.ts';
 import type { Action } from './act.ts';
-import type { ActionOptions, StartOptions, StopOptions } from './actions.ts';
+import type { ActionOptions, StartOptions, StopOptions, UpgradeOptions } from './actions.ts';
 
 const TIMEOUT_SECONDS = 60;
 const LONGEST_TIMEOUT_SECONDS = 24 * 3600;
@@ -61,6 +61,18 @@ export function registerActions(vm: Command): void {
     'all paused VMs',
     (actions, options) => actions.resume(options),
   );
+  register<UpgradeOptions>(
+    vm.command('upgrade').description('Hand VMs, while they run, to new processes of the installed vring'),
+    'all VMs that run another version of vring',
+    (actions, options) => actions.upgrade(options),
+    {
+      text: [
+        'The guest stands still for some milliseconds; its memory, disks, console and counters go on. A VM that cannot be handed over runs ' +
+          'on as before, and the reason is printed. After an upgrade of vring, restart the manager first (vring manager restart), which ' +
+          'keeps the VMs running.',
+      ],
+    },
+  ).option('--force', 'also VMs that run this version already');
 }
 
 function register<Options extends ActionOptions>(

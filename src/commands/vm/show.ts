@@ -1,5 +1,6 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { stateWord } from '../../engine/vm-info.ts';
+import { otherVersion, stateWord } from '../../engine/vm-info.ts';
+import { version } from '../../project-root.ts';
 import { printError } from '../../text/output.ts';
 import { printable, printableLines } from '../../text/printable.ts';
 import { bytes } from '../../text/units.ts';
@@ -52,6 +53,7 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     paragraph(printable(text), cells, ' '.repeat(LABEL_CELLS), label.padEnd(LABEL_CELLS));
   const pinned = pinningText(vm.topology);
   const runsIn = processText(vm);
+  const other = otherVersion(vm, version());
   const started = vm.startedAt === null ? 'never' : new Date(vm.startedAt).toISOString();
   return [
     ...fact('Name', vm.name),
@@ -62,6 +64,9 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
     ...fact('Memory', vm.memoryBytes > 0 ? bytes(vm.memoryBytes) : '-'),
     ...fact('Started', started),
     ...(runsIn === null ? [] : fact('Process', runsIn)),
+    ...(other === null
+      ? []
+      : fact('Runs', `vring ${other}: vring vm upgrade ${vm.name} hands it to ${version()}`)),
     ...layerLines(vm.confinement).flatMap((line, index) => fact(index === 0 ? 'Layers' : '', line)),
     ...fact('Definition', definitionText(vm)),
     ...vm.blockers.flatMap((blocker, index) => fact(index === 0 ? 'Blocked by' : '', blocker)),

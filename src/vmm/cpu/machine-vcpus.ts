@@ -15,8 +15,8 @@ export function cpuTopology(config: MachineConfig): CpuTopology {
   return config.topology ?? coresOnly(maxCpus(config));
 }
 
-/** The vCPUs that the machine starts with; the first is set up to enter the kernel. */
-export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry): VcpuFd[] {
+/** The vCPUs that the machine starts with. @param entry where the first enters the kernel; null: a state will be loaded into all of them */
+export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry | null): VcpuFd[] {
   const { maxVcpus } = kvm;
   const most = maxCpus(config);
   if (most > maxVcpus)

@@ -36,6 +36,11 @@ export class ConsolePorts {
     this.#ports[port]?.console.onInput?.(bytes);
   }
 
+  /** Sends what the ports hold, and says what the guest has read: another process goes on with them. */
+  settle(): void {
+    for (const { console } of this.#ports) console.settle();
+  }
+
   /** Sends what the ports have printed and still hold. */
   flush(): void {
     for (const { console } of this.#ports) console.flush();

@@ -20,13 +20,14 @@ import { checkHostMemory } from '../memory/host-memory.ts';
 import { KvmSlots } from '../memory/kvm-slots.ts';
 import * as layout from '../memory/layout.ts';
 import { machineMemory } from '../memory/machine-memory.ts';
+import type { RamSource } from '../memory/ram-blocks.ts';
 import { SHADOW_RAM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { Buses } from './answer-exit.ts';
-import { BootImages } from './boot-images.ts';
 import type { MachineConfig } from './config.ts';
 import { loadDeviceModules } from './device-modules.ts';
+import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import { MachineClock } from './machine-clock.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -38,14 +39,20 @@ export type MachineBase = MachineHost & {
   readonly native: NativeVm;
   readonly loop: MachineLoop;
   readonly counters: CounterBlocks;
+  readonly origin: MachineOrigin;
 };
 
-/** Builds a machine and loads its kernel. @throws an error for the user if its configuration or this host is unsuitable. */
+/** What a machine goes on from: nothing, so that it boots; or a state that is loaded into it, and RAM that has its contents already. */
+export type MachineOrigin = { readonly kind: 'boot' } | { readonly kind: 'state'; readonly ram: RamSource };
+
+/** Builds a machine, and loads its kernel if it is to boot. @throws an error for the user if its configuration or this host is unsuitable. */
 export function buildMachine(config: MachineConfig, base: MachineBase): MachineParts {
-  const { native, counters } = base;
-  checkHostMemory(config.memory.bytes);
+  const { native, counters, files, origin } = base;
+  const source: RamSource = origin.kind === 'boot' ? { kind: 'new' } : origin.ram;
+  // What another process has is no news to the host.
+  if (source.kind !== 'memfd') checkHostMemory(config.memory.bytes);
   const kvm = Kvm.open(native);
-  const ram = new GuestRam(native, config.memory);
+  const ram = new GuestRam(native, config.memory, source);
   const bus: BusOptions = { counters: label => counters.region(label) };
   const vm = kvm.createVm();
   // First: adding memory slots takes less than half the time before there are interrupt controllers.
@@ -65,11 +72,11 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const last = ram.regions.at(-1)!;
   const chipset = new Chipset({ ...buses, services, ramEnd: last.address + last.size });
   addDevices(config, services, chipset);
+  files.checkGiven();
 
   mark('devices');
-  const images = new BootImages(native);
-  const boot = () => loadBoot(config, images, space.memory, chipset);
-  const entry = boot();
+  const boot = () => loadBoot(config, files, space.memory, chipset);
+  const entry = origin.kind === 'boot' ? boot() : null;
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
@@ -109,12 +116,7 @@ function addDevices(
 }
 
 /** Loads the ACPI tables, and what the machine boots, into RAM. */
-function loadBoot(
-  config: MachineConfig,
-  images: BootImages,
-  memory: GuestMemory,
-  chipset: Chipset,
-): BootEntry {
+function loadBoot(config: MachineConfig, files: HostFiles, memory: GuestMemory, chipset: Chipset): BootEntry {
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
   const tables = chipset.acpiTables({
     apicIds: apicIdsOf(cpuTopology(config)),
@@ -122,6 +124,6 @@ function loadBoot(
     ...(numa && { numa }),
   });
   const placed = loadTables(tables, memory, layout.ACPI_TABLES);
-  const open = (path: string, purpose: ImagePurpose) => images.open(path, purpose);
+  const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
   return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)! });
 }

@@ -122,9 +122,24 @@ export class ManagerLink {
     else if (ready.length > 0) this.#receive();
   }
 
+  /** Sends the rest of what there is to say, and accepts no other manager. Blocks until the present one has taken it, or is gone. */
+  finish(): void {
+    this.#closeListener();
+    for (this.flush(); this.#connection !== null && this.#sending !== null; this.flush()) {
+      waitForFds([{ fd: this.#connection, writable: true }]);
+      // Nobody is here to read it.
+      this.#receive();
+      this.#inbox = [];
+    }
+  }
+
   close(): void {
     this.#disconnect();
     this.#closeFds();
+    this.#closeListener();
+  }
+
+  #closeListener(): void {
     if (this.#readmission === null) return;
     this.#watcher?.loop.unwatchFd(this.#readmission.listener);
     libc.close(this.#readmission.listener);

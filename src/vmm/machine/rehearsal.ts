@@ -34,7 +34,7 @@ const CONFIG: MachineConfig = {
  * third of the time. Nothing of it is left. It ends early when there is something to read from `managerFd`.
  * @returns how it ended @throws when this host can run no machine
  */
-export function rehearse(managerFd: number): MachineEnd {
+export function rehearse(managerFd: number): MachineEnd | null {
   const counters = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(SHAPE).bytes));
   writeHeader(counters, SHAPE);
   const report = new MachineReport();
@@ -56,6 +56,10 @@ class RehearsalLink {
   next(): Incoming | null {
     if (!this.#over) return null;
     return { kind: 'command', id: 0, command: 'stop', arguments: { reason: 'the rehearsal is over' } };
+  }
+
+  takeFd(): null {
+    return null;
   }
 
   flush(): void {

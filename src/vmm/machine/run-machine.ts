@@ -1,8 +1,9 @@
 import type { MachineConfig } from './config.ts';
-import type { ManagerLink } from './manager-link.ts';
+import type { OwnFds } from './hand-over/given-machine.ts';
+import type { TakeOver } from './hand-over/take-over.ts';
 import type { MachineEnd } from './messages.ts';
 import type { MachineReport } from './report.ts';
-import { MachineRunner } from './runner.ts';
+import { type MachineLink, MachineRunner } from './runner.ts';
 import { mark } from './start-trace.ts';
 
 export type MachineHosting = {
@@ -13,35 +14,41 @@ export type MachineHosting = {
   readonly afterBuild?: () => MachineEnd | null;
   /** Called once it has been built, and has opened all that it needs. @throws what keeps the machine from being confined */
   readonly confine?: () => void;
+  /** Where the machine runs that is to be taken over; absent: a new one is started. */
+  readonly takeOver?: TakeOver;
+  /** What of this process the next one is to have; absent: the machine ends with this one. */
+  readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
   readonly idle?: () => void;
 };
 
-/** Builds a machine and runs it, across resets, to its end. */
+/** Builds a machine and runs it, across resets, to its end. @returns null: it goes on in another process */
 export function runMachine(
   config: MachineConfig,
   counters: BigUint64Array,
   report: MachineReport,
-  link: Pick<ManagerLink, 'next' | 'flush' | 'attach'>,
+  link: MachineLink,
   hosting: MachineHosting,
-): MachineEnd {
-  const { created, beforeBuild, afterBuild, confine, idle } = hosting;
+): MachineEnd | null {
+  const { created, beforeBuild, afterBuild, confine, takeOver, own, idle } = hosting;
   beforeBuild?.();
-  const runner = new MachineRunner({ counters, report, link });
+  const runner = new MachineRunner({ counters, report, link, own: own ?? null });
   try {
     created?.(runner.nativeVm);
     const failure = failureOf(() => {
-      runner.build(config);
+      runner.build(config, takeOver);
       confine?.();
       mark('confinement');
       runner.start(config);
+      if (takeOver !== undefined) runner.takeOver(takeOver);
     });
     const ended = afterBuild?.() ?? null;
     if (ended !== null) return ended;
     // Nothing that could crash has run yet.
-    if (failure !== null) return { ...failure, crashed: false, exitCode: null };
+    if (failure !== null) takeOver?.fail(failure.reason);
+    if (failure !== null) return { ...failure, crashed: takeOver?.isDone ?? false, exitCode: null };
     const end = runner.run(idle);
-    report.ending(end);
+    if (end !== null) report.ending(end);
     link.flush();
     return end;
   } finally {

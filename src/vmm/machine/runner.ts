@@ -3,13 +3,17 @@ import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
-import { errnoName } from '../native/libc.ts';
+import { close, errnoName } from '../native/libc.ts';
 import { NativeVm } from '../native/native.ts';
 import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { ConsolePorts } from './console-ports.ts';
 import { describeExit } from './describe-exit.ts';
+import { givenMachine, type OwnFds } from './hand-over/given-machine.ts';
+import { Giver, type Outcome } from './hand-over/giver.ts';
+import type { TakeOver } from './hand-over/take-over.ts';
 import { HoldupReports } from './holdup-reports.ts';
+import { HostFiles } from './host-files.ts';
 import { Machine } from './life-cycle.ts';
 import { MachineLoop } from './loop.ts';
 import { buildMachine } from './machine.ts';
@@ -28,8 +32,13 @@ const LEFT_BEHIND =
 export type RunnerOptions = {
   readonly counters: BigUint64Array;
   readonly report: MachineReport;
-  readonly link: Pick<ManagerLink, 'next' | 'flush' | 'attach'>;
+  readonly link: MachineLink;
+  /** What of this process the next one is to have; null: the machine ends with this one. */
+  readonly own?: OwnFds | null;
 };
+
+/** What a machine needs of its connection to its manager. */
+export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach'>;
 
 /**
  * A machine from power-on to its end, across resets, on the machine thread. Everything it creates belongs to its NativeVm, which
@@ -37,9 +46,11 @@ export type RunnerOptions = {
  */
 export class MachineRunner {
   readonly #report: MachineReport;
-  readonly #link: RunnerOptions['link'];
+  readonly #link: MachineLink;
+  readonly #own: OwnFds | null;
   readonly #native: NativeVm;
   readonly #loop: MachineLoop;
+  readonly #words: BigUint64Array;
   readonly #blocks: CounterBlocks;
   readonly #consoles: ConsolePorts;
   readonly #holdups: HoldupReports;
@@ -50,15 +61,22 @@ export class MachineRunner {
   #machine: Machine | null = null;
   #onReboot: MachineConfig['onReboot'] = 'restart';
   #isResetting = false;
+  #afterReset: (() => void) | null = null;
+  #files: HostFiles | null = null;
+  /** It is being handed to another process. */
+  #giver: Giver | null = null;
+  #isGone = false;
   #end: MachineEnd | null = null;
   #hasExited = false;
   #pinning: readonly number[] = [];
   #topologyIsDue = false;
 
-  constructor({ counters, report, link }: RunnerOptions) {
+  constructor({ counters, report, link, own = null }: RunnerOptions) {
     const shape = shapeOf(counters);
     this.#report = report;
     this.#link = link;
+    this.#own = own;
+    this.#words = counters;
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
     this.#blocks = new CounterBlocks(counters, shape, () => this.#topologyChanged());
@@ -85,13 +103,19 @@ export class MachineRunner {
     return this.#native.handle;
   }
 
-  /** @throws an error for the user if the configuration or this host is unsuitable */
-  build(config: MachineConfig): void {
+  /**
+   * @param takeOver where it runs now
+   * @throws an error for the user if the configuration or this host is unsuitable
+   */
+  build(config: MachineConfig, takeOver: TakeOver | null = null): void {
+    this.#files = new HostFiles(this.#native, takeOver?.files);
     const parts = buildMachine(config, {
       native: this.#native,
       loop: this.#loop,
       counters: this.#blocks,
       consoles: this.#consoles,
+      files: this.#files,
+      origin: takeOver?.origin ?? { kind: 'boot' },
       request: request => this.#request(request),
       reportBroken: (device, reason) => {
         this.#report.broke(device, reason);
@@ -117,8 +141,21 @@ export class MachineRunner {
     this.#machine!.startThreads(pin);
   }
 
-  /** Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while */
-  run(idle = () => {}): MachineEnd {
+  /** Takes the machine over, into the one that has been built and started. @throws why it goes on where it runs */
+  takeOver(takeOver: TakeOver): void {
+    const machine = this.#machine!;
+    const state = takeOver.finish({ machine, words: this.#words, labels: () => this.#blocks.labels });
+    if (state.paused) this.#unpause = machine.hold({});
+    machine.run();
+    takeOver.tell(this.#report, state);
+    this.#machineChanged();
+  }
+
+  /**
+   * Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while
+   * @returns null: it goes on in another process
+   */
+  run(idle = () => {}): MachineEnd | null {
     const machine = this.#machine!;
     const { queues } = machine.parts;
     machine.run();
@@ -139,6 +176,8 @@ export class MachineRunner {
     } finally {
       detach();
     }
+    if (this.#isGone) return null;
+    this.#giver?.cancel(this.#end!.reason);
     this.#consoles.flush();
     for (const id of this.#pausing) this.#report.reply(id, 'the machine has ended');
     this.#link.flush();
@@ -150,7 +189,9 @@ export class MachineRunner {
     // The last counts stay on screens.
     this.#blocks.keep();
     this.#native.requestStopOfAllQueues();
-    for (const { device } of this.#machine?.parts.chipset.devices ?? []) device.close?.();
+    // Of one that goes on elsewhere nothing is touched.
+    const devices = this.#isGone ? [] : (this.#machine?.parts.chipset.devices ?? []);
+    for (const { device } of devices) device.close?.();
     for (const slot of this.#native.stuckQueues) {
       const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);
       if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
@@ -255,9 +296,52 @@ export class MachineRunner {
       isDone = true;
       this.#isResetting = false;
       this.#resetNow(event);
+      this.#afterReset?.();
+      this.#afterReset = null;
       if (this.#end === null) release?.();
     });
     if (isDone && this.#end === null) release();
+  }
+
+  #handOver(machine: Machine, id: number): void {
+    const fd = this.#link.takeFd();
+    if (fd === null || this.#giver !== null) {
+      if (fd !== null) close(fd);
+      this.#report.reply(id, fd === null ? 'no socket came with it' : 'it is being handed over already');
+      return;
+    }
+    const given = givenMachine({
+      machine,
+      files: this.#files!,
+      own: this.#own,
+      report: this.#report,
+      counters: () => this.#blocks.labels,
+      settlePorts: () => this.#consoles.settle(),
+      isPaused: () => this.#unpause !== null,
+      afterReset: done => {
+        if (this.#isResetting) this.#afterReset = done;
+        else done();
+      },
+    });
+    let outcome: Outcome | null = null;
+    const giver = new Giver(fd, given, this.#loop, result => {
+      outcome = result;
+      this.#giver = null;
+      this.#handedOver(id, result);
+    });
+    if (outcome === null) this.#giver = giver;
+  }
+
+  #handedOver(id: number, outcome: Outcome): void {
+    if (outcome.kind === 'failed') {
+      this.#report.thaw();
+      this.#report.reply(id, outcome.reason);
+    } else {
+      this.#isGone = true;
+      this.#report.handedOver();
+      this.#loop.stop();
+    }
+    this.#link.flush();
   }
 
   #resetNow(event: string): void {
@@ -275,7 +359,7 @@ export class MachineRunner {
 
   /** Leaves messages after a stop to whoever serves the machine's end. */
   #handleMessages(machine: Machine): void {
-    while (this.#end === null) {
+    while (this.#end === null && !this.#isGone) {
       const message = this.#link.next();
       if (message === null) break;
       switch (message.kind) {
@@ -315,6 +399,9 @@ export class MachineRunner {
       case 'reset':
         this.#reset('reset');
         reply();
+        break;
+      case 'hand-over':
+        this.#handOver(machine, command.id);
         break;
       case 'stop':
         this.#finish(command.arguments.reason);

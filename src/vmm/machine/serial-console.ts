@@ -50,7 +50,16 @@ export class SerialConsole implements CharBackend {
 
   inputTaken(count: number, waiting: number): void {
     this.#taken += count;
-    if (waiting > 0 && this.#taken < TAKEN_STEP) return;
+    if (waiting === 0 || this.#taken >= TAKEN_STEP) this.#tellTaken();
+  }
+
+  /** Sends and reports all that is held back. */
+  settle(): void {
+    this.flush();
+    if (this.#taken > 0) this.#tellTaken();
+  }
+
+  #tellTaken(): void {
     this.#reportTaken(this.#taken);
     this.#taken = 0;
   }

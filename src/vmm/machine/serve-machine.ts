@@ -4,6 +4,7 @@ import { adoptCounters } from '../counters/shared-counters.ts';
 import * as libc from '../native/libc.ts';
 import { credentialsOfPeer } from '../native/unix-socket.ts';
 import { placeIn } from './device-modules.ts';
+import { TakeOver } from './hand-over/take-over.ts';
 import { type Incoming, ManagerLink } from './manager-link.ts';
 import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
 import { MachineReport } from './report.ts';
@@ -36,9 +37,14 @@ export function serveMachine(connection: number, place: MachinePlace = {}): void
     takeMarks();
     mark('request');
     place.building?.(build);
-    report.ended(run(build, link, report, place));
-    link.flush();
-    waitUntilCollected(link, report);
+    const end = run(build, link, report, place);
+    if (end === null) {
+      link.finish();
+    } else if (end !== GOES_ON_THERE) {
+      report.ended(end);
+      link.flush();
+      waitUntilCollected(link, report);
+    }
   } finally {
     link.close();
   }
@@ -52,12 +58,15 @@ const NOT_CONFINED: MachineEnd = {
   exitCode: null,
 };
 
-function run(build: Build, link: ManagerLink, report: MachineReport, place: MachinePlace): MachineEnd {
+/** The machine that was to be taken over goes on in the process that has it, which knows why. */
+const GOES_ON_THERE: MachineEnd = { crashed: false, reason: '', detail: null, exitCode: null };
+
+/** @returns null: it goes on in another process */
+function run(build: Build, link: ManagerLink, report: MachineReport, place: MachinePlace): MachineEnd | null {
   const { config, token } = build;
   const countersFd = link.takeFd();
   const listener = link.takeFd();
-  // Nobody else runs a VM of this name for as long as this is open.
-  const lock = link.takeFd();
+  const last = link.takeFd();
   if (countersFd === null) throw new Error('the configuration came without counters');
   const counters = adoptCounters(countersFd);
   const strictly = config.confine === 'strict' && place.confine === undefined;
@@ -75,22 +84,43 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
     report.created(vm);
     link.flush();
   };
+  let lock = build.takeOver ? null : last;
+  let takeOver: TakeOver | null = null;
   try {
     if (strictly) return NOT_CONFINED;
-    return runMachine(config, counters.words, report, link, {
+    if (build.takeOver) {
+      takeOver = takeOverFrom(last);
+      if (takeOver === null) return GOES_ON_THERE;
+      lock = takeOver.lock;
+    }
+    const end = runMachine(config, counters.words, report, link, {
       ...hosting,
+      ...(takeOver && { takeOver }),
+      // Nobody else runs a VM of this name for as long as the lock is open.
+      ...(lock !== null && { own: { counters: countersFd, lock } }),
       ...(withManager && { created }),
       ...(confine && { confine: () => report.confined(confine(build)) }),
     });
+    return takeOver === null || takeOver.isDone ? end : GOES_ON_THERE;
   } catch (error) {
     const place = placeIn(error, config.deviceModules);
-    if (place === null) throw error;
+    if (place === null || (takeOver !== null && !takeOver.isDone)) throw error;
     const { message, stack = null } = error as Error;
     return { crashed: true, reason: `${place}: ${message}`, detail: stack, exitCode: null };
   } finally {
+    takeOver?.close();
     counters.unmap();
     if (listener === null) libc.close(countersFd);
     if (lock !== null) libc.close(lock);
+  }
+}
+
+function takeOverFrom(socket: number | null): TakeOver | null {
+  if (socket === null) throw new Error('there is nobody to take the machine over from');
+  try {
+    return new TakeOver(socket);
+  } catch {
+    return null; // it has said why
   }
 }
 

@@ -1,7 +1,6 @@
 import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
-import { openDisk } from '../backends/open-disk.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -12,6 +11,7 @@ import { eventfd, signalEventfd } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ConsolePorts } from './console-ports.ts';
+import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineClock } from './machine-clock.ts';
 
@@ -23,6 +23,7 @@ export type MachineHost = {
   /** Tells the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
   readonly consoles: ConsolePorts;
+  readonly files: HostFiles;
 };
 
 type Base = MachineHost & {
@@ -43,7 +44,7 @@ export function machineServices(
   base: Base,
   { vm, memory, interrupts, queues, clock }: Parts,
 ): MachineServices {
-  const { native, loop, counters, consoles } = base;
+  const { native, loop, counters, consoles, files } = base;
   return {
     memory: memory.space.memory,
     allocateMemory: (name, size, kind) => {
@@ -70,7 +71,12 @@ export function machineServices(
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     backends: machineBackends({
-      disk: { raw: options => openRawDisk(openDisk(options), options.readonly, queues, native) },
+      disk: {
+        raw: options => {
+          const { disk, owner } = files.openDisk(options);
+          return openRawDisk(disk, options.readonly, queues, owner);
+        },
+      },
       char: { console: ({ name }) => consoles.open(name), null: noCharacters },
     }),
   };

@@ -232,6 +232,7 @@ describe('without a manager', () => {
       kernel: expect.stringMatching(/^\d+\./),
       kvm: noKvm === null ? { api: 12, problem: null } : { api: null, problem: expect.any(String) },
       manager: null,
+      vms: [],
     });
   });
 });

@@ -11,6 +11,7 @@ import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { Interrupts } from '../../../src/vmm/interrupts/interrupts.ts';
 import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { ConsolePorts } from '../../../src/vmm/machine/console-ports.ts';
+import { HostFiles } from '../../../src/vmm/machine/host-files.ts';
 import type { MachineLoop } from '../../../src/vmm/machine/loop.ts';
 import { MachineClock } from '../../../src/vmm/machine/machine-clock.ts';
 import { machineServices } from '../../../src/vmm/machine/services.ts';
@@ -93,6 +94,7 @@ function rig() {
     reportDiskErrors: never,
     warn: never,
     consoles: new ConsolePorts(never),
+    files: new HostFiles(native),
   };
   const parts = { vm, memory, interrupts, queues: new QueueThreads(native), clock: new MachineClock(loop) };
   const services = machineServices(base, parts);

@@ -1,0 +1,76 @@
+import { version } from '../../../project-root.ts';
+import type { HostFiles } from '../host-files.ts';
+import type { Machine } from '../life-cycle.ts';
+import type { MachineReport } from '../report.ts';
+import type { CounterLabels } from '../topology.ts';
+import type { GivenMachine } from './giver.ts';
+import { FORMAT, type OfferedDisk } from './messages.ts';
+import { encodeHandedState } from './state.ts';
+
+/** What of a machine's process its successor is to have too. */
+export type OwnFds = {
+  /** The memfd of its counters. */
+  readonly counters: number;
+  /** The lock of the VM's name. */
+  readonly lock: number;
+};
+
+export type GivenParts = {
+  readonly machine: Machine;
+  readonly files: HostFiles;
+  readonly own: OwnFds | null;
+  readonly report: MachineReport;
+  readonly counters: () => CounterLabels;
+  /** Sends what its ports have printed, and says what they have read. */
+  readonly settlePorts: () => void;
+  /** It is paused by its user. */
+  readonly isPaused: () => boolean;
+  /** Calls back once no reset is under way. */
+  readonly afterReset: (done: () => void) => void;
+};
+
+/** A machine as it is handed over. */
+export function givenMachine(parts: GivenParts): GivenMachine {
+  const { machine, files, own, report } = parts;
+  let stoppedAt = 0n;
+  return {
+    offer: () => {
+      const { blocks } = machine.parts.ram;
+      const ram = blocks[0]!.fd;
+      if (own === null) throw new Error('its machine is a part of another process, which it ends with');
+      if (ram === null) throw new Error(PRIVATE_RAM);
+      const disks = files.disks.map(
+        ({ fd: _, path, format, readonly, cache, ...facts }): OfferedDisk => ({
+          options: { path, format, readonly, cache },
+          facts,
+        }),
+      );
+      const images = files.images.map(({ path }) => path);
+      const fds = [...files.disks, ...files.images].map(({ fd }) => fd);
+      return {
+        offer: { kind: 'offer', format: FORMAT, version: version(), disks, images },
+        fds: [ram, own.counters, own.lock, ...fds],
+      };
+    },
+    quiesce: done => {
+      stoppedAt = process.hrtime.bigint();
+      return machine.quiesce(() => parts.afterReset(done));
+    },
+    get holdups() {
+      return machine.holdups;
+    },
+    state: () => {
+      parts.settlePorts();
+      return encodeHandedState({
+        machine: machine.save(),
+        paused: parts.isPaused(),
+        stoppedAt,
+        counters: parts.counters(),
+        report: report.freeze(),
+      });
+    },
+  };
+}
+
+const PRIVATE_RAM =
+  'its memory is private to its process, because it was restored from a snapshot or may be merged with that of others (KSM): shut it down and start it again';

@@ -1,0 +1,94 @@
+import { version } from '../../../project-root.ts';
+import { continueCounters } from '../../counters/continue-counters.ts';
+import { adoptCounters } from '../../counters/shared-counters.ts';
+import * as libc from '../../native/libc.ts';
+import type { GivenFiles } from '../host-files.ts';
+import type { Machine } from '../life-cycle.ts';
+import type { MachineOrigin } from '../machine.ts';
+import type { MachineState } from '../machine-state.ts';
+import type { MachineReport } from '../report.ts';
+import type { CounterLabels } from '../topology.ts';
+import { decodeHandedState, type HandedState } from './state.ts';
+import { type Given, Taker } from './taker.ts';
+
+/** What goes on here of what has run in another process. */
+export type Continued = {
+  readonly machine: Machine;
+  readonly words: BigUint64Array;
+  readonly labels: () => CounterLabels;
+};
+
+/** A machine that this process takes over from another one, step by step. Each waits for the other process. */
+export class TakeOver {
+  readonly #taker: Taker;
+  readonly #given: Given;
+  #isDone = false;
+
+  /** @param fd a connected socket, which is then this object's. @throws HandOverError; the other process then knows why */
+  constructor(fd: number) {
+    this.#taker = new Taker(fd);
+    try {
+      this.#given = this.#taker.awaitOffer();
+    } catch (error) {
+      this.fail((error as Error).message);
+      throw error;
+    }
+  }
+
+  /** The machine is this process's. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  get origin(): MachineOrigin {
+    return { kind: 'state', ram: { kind: 'memfd', fd: this.#given.ram } };
+  }
+
+  get files(): GivenFiles {
+    const { disks, images } = this.#given;
+    return { disks: disks.map(({ fd, options, facts }) => ({ ...options, ...facts, fd })), images };
+  }
+
+  /** Of the VM's name. */
+  get lock(): number {
+    return this.#given.lock;
+  }
+
+  /**
+   * The machine is built, and its vCPUs are parked. When this returns, it is this process's, and has the state that it had in the other
+   * one. @throws why it cannot be taken over: it goes on there
+   */
+  finish({ machine, words, labels }: Continued): HandedState {
+    const state = decodeHandedState(this.#taker.prepared());
+    machine.load(state.machine as MachineState);
+    const theirs = adoptCounters(this.#given.counters);
+    continueCounters({ words: theirs.words, labels: state.counters }, { words, labels: labels() });
+    theirs.unmap();
+    this.#taker.loaded();
+    this.#isDone = true;
+    this.#taker.close();
+    return state;
+  }
+
+  /** It runs here now, or is paused as it was there. */
+  tell(report: MachineReport, state: HandedState): void {
+    const from = this.#given.version;
+    const stoodStillMs = Number(process.hrtime.bigint() - state.stoppedAt) / 1e6;
+    report.takenOver(state.report, { from, stoodStillMs });
+    const versions = from === version() ? `vring ${from}` : `vring ${from} to ${version()}`;
+    const ms = Math.round(stoodStillMs);
+    report.happened('info', `handed to a new process, from ${versions}; its guest stood still for ${ms} ms`);
+  }
+
+  /** It goes on in the other process, unless it is this one's. */
+  fail(reason: string): void {
+    if (this.#isDone) return;
+    this.#taker.fail(reason);
+    this.#taker.close();
+  }
+
+  /** What is not needed once it is built. */
+  close(): void {
+    libc.close(this.#given.counters);
+  }
+}

@@ -1,0 +1,90 @@
+import type { DiskOptions } from '../../devices/backends/disk.ts';
+import { type OpenDisk, openDisk } from '../backends/open-disk.ts';
+import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
+import { close, duplicate } from '../native/libc.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
+
+/** A disk that a machine has open; its fd is the machine's. */
+export type HeldDisk = DiskOptions & OpenDisk;
+type HeldImage = { readonly path: string; readonly fd: number };
+
+/** What another process has had open, and nothing else: a machine that takes this over opens no file itself. */
+export type GivenFiles = { readonly disks: readonly HeldDisk[]; readonly images: readonly HeldImage[] };
+
+/**
+ * The files that a machine has open: its disks, and what it boots from. Those of the boot stay open: a reset finds the same ones,
+ * although the process has been confined meanwhile, and whatever their paths lead to by then. QEMU keeps its files open in the same
+ * way.
+ */
+export class HostFiles {
+  readonly #owner: ResourceOwner;
+  readonly #disks: HeldDisk[] = [];
+  readonly #images: HeldImage[];
+  /** Disks that no device has taken yet; null: they are opened. */
+  readonly #given: HeldDisk[] | null;
+
+  /** @param given its fds are then this object's */
+  constructor(owner: ResourceOwner, given: GivenFiles | null = null) {
+    this.#owner = owner;
+    this.#given = given && [...given.disks];
+    this.#images = [...(given?.images ?? [])];
+    for (const { fd } of this.#images) owner.ownFd(fd);
+  }
+
+  /** Opens and locks a disk. @returns it, with the owner that its fd is to be given to. @throws DiskError */
+  openDisk(options: DiskOptions): { readonly disk: OpenDisk; readonly owner: ResourceOwner } {
+    const disk = this.#given === null ? openDisk(options) : this.#takeGiven(options);
+    const { path, format, readonly, cache } = options;
+    this.#disks.push({ path, format, readonly, cache, ...disk });
+    const owner = this.#owner;
+    return {
+      disk,
+      owner: {
+        ownFd: fd => owner.ownFd(fd),
+        ownMap: (address, length) => owner.ownMap(address, length),
+        closeFd: fd => {
+          const index = this.#disks.findIndex(disk => disk.fd === fd);
+          if (index >= 0) this.#disks.splice(index, 1);
+          owner.closeFd(fd);
+        },
+      },
+    };
+  }
+
+  /** @throws BootError */
+  openImage(path: string, purpose: ImagePurpose): ImageFile {
+    let image = this.#images.find(image => image.path === path);
+    if (image === undefined) {
+      image = { path, fd: this.#owner.ownFd(openImageFd(path, purpose)) };
+      this.#images.push(image);
+    }
+    return imageOfFd(path, duplicate(image.fd));
+  }
+
+  /** The disks that the machine has, in the order in which its devices opened them. */
+  get disks(): readonly HeldDisk[] {
+    return this.#disks;
+  }
+
+  get images(): readonly HeldImage[] {
+    return this.#images;
+  }
+
+  /** All devices have their disks. @throws when some were given that none of them has taken */
+  checkGiven(): void {
+    const left = this.#given?.splice(0) ?? [];
+    for (const { fd } of left) close(fd);
+    if (left.length > 0) throw new Error(`no device has the disk ${left[0]!.path}, which the VM has open`);
+  }
+
+  #takeGiven(options: DiskOptions): OpenDisk {
+    const isThis = ({ path, format, readonly, cache }: DiskOptions) =>
+      path === options.path &&
+      format === options.format &&
+      readonly === options.readonly &&
+      cache === options.cache;
+    const index = this.#given!.findIndex(isThis);
+    if (index < 0) throw new Error(`the VM does not have the disk ${options.path} open that it is to have`);
+    return this.#given!.splice(index, 1)[0]!;
+  }
+}
