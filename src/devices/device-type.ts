@@ -62,8 +62,6 @@ export type BusAddress = { readonly unit: number; readonly function: number };
 export interface DeviceBus {
   /** Connects a device to the bus. @param address null: any that is free. @throws an error for the user */
   attach(built: BuiltDevice, address: BusAddress | null): void;
-  /** Where a connected device is, as a guest has it now: `01:00.0`. */
-  addressOf(built: BuiltDevice): string | null;
 }
 
 /** How QEMU's command line names a device. */

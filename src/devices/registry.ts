@@ -4,6 +4,7 @@ import { debugConsole, debugExit, isaDebugExit, postCode } from './legacy/debug-
 import { i8042 } from './legacy/i8042.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
+import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioRng } from './virtio/rng.ts';
 
@@ -21,4 +22,7 @@ export const deviceTable = new DeviceTable([
   virtioBlk,
   virtioRng,
   isaDebugExit,
+  rootPort,
+  pciToPciBridge,
+  pciePciBridge,
 ]);

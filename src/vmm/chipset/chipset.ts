@@ -93,10 +93,9 @@ export class Chipset {
   get labels(): readonly DeviceLabel[] {
     return this.#parts.map(part => {
       const { type, title, backend = null } = part.type;
-      const { device, facts = [] } = part.built;
-      const bus = busOf(part);
-      const address = this.#buses.get(bus)!.addressOf(part.built);
-      return { name: device.name, type, title, backend, bus, address, facts };
+      const { device, facts = [], pci } = part.built;
+      const address = pci === undefined ? unitOf(part) : this.pci.addressOf(pci);
+      return { name: device.name, type, title, backend, bus: busOf(part), address, facts };
     });
   }
 
@@ -133,6 +132,11 @@ function busOf({ type, place }: ChipsetPart): string {
   return place?.bus ?? `${type.bus}.0`;
 }
 
+/** The address of a device that is not on PCI, as its options have it. */
+function unitOf({ place }: ChipsetPart): string | null {
+  return place?.address ? `unit ${place.address.unit}` : null;
+}
+
 function rootBus(host: PciHost): DeviceBus {
   return {
     attach: ({ pci }, address) => {
@@ -140,12 +144,11 @@ function rootBus(host: PciHost): DeviceBus {
       if (address === null) host.plug(pci);
       else host.root.plug(pci, { slot: address.unit, function: address.function });
     },
-    addressOf: ({ pci }) => (pci === undefined ? null : host.addressOf(pci)),
   };
 }
 
 /** Its devices are reached by their ports and memory alone. */
-const ISA_BUS: DeviceBus = { attach: () => {}, addressOf: () => null };
+const ISA_BUS: DeviceBus = { attach: () => {} };
 
 /** The window of 64-bit BARs: above RAM and everything else. */
 function memory64Window(ramEnd: number): PciWindow {

@@ -59,6 +59,28 @@ describe('a chipset', () => {
     expect(pci.readConfig(0, (1 << 3) | 2, 0, 4)).toBe(0x1044_1af4);
   });
 
+  test('has buses behind bridges, whichever comes first', () => {
+    const { chipset, pci } = machineWith(
+      { ...blk, bus: 'far', addr: '4' },
+      { ...rng, bus: 'port' },
+      { type: 'pci-bridge', name: 'far', bus: 'near' },
+      { type: 'pcie-pci-bridge', name: 'near' },
+      { type: 'root-port', name: 'port', slot: 9, addr: '3' },
+    );
+    const labels = Object.fromEntries(
+      chipset.labels.map(({ name, bus, address }) => [name, `${bus} ${address}`]),
+    );
+    expect(labels).toMatchObject({
+      near: 'pci.0 00:01.0',
+      far: 'near 01:00.0',
+      blk0: 'far 02:04.0',
+      port: 'pci.0 00:03.0',
+      rng0: 'port 03:00.0',
+    });
+    expect(pci.readConfig(2, 4 << 3, 0, 4)).toBe(0x1042_1af4);
+    expect(pci.readConfig(3, 0, 0, 4)).toBe(0x1044_1af4);
+  });
+
   test('presses the power button of whichever device has one', () => {
     const { chipset, lines, ports } = machineWith();
     expect(chipset.powerButton.enabled).toBe(false);
