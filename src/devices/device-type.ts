@@ -139,17 +139,25 @@ export const DEVICE_NAME = {
   rule: 'a device name starts with a letter, has only lowercase letters, digits and "-", and at most 16 characters',
 } as const;
 
-/** The options that every configurable device has, with its type. */
+/** The options that every configurable device has, with its type. `vring devices TYPE` shows their descriptions. */
 export function deviceFields<const Type extends string>(z: Zod, type: Type) {
   return { type: z.literal(type), ...commonFields(z) };
 }
 
 export function commonFields(z: Zod) {
   return {
-    name: z.string().regex(DEVICE_NAME.pattern, DEVICE_NAME.rule).optional(),
-    /** The bus that it sits on: `pci.0`, or the name of a device that provides one. */
-    bus: z.string().optional(),
-    /** Its address on the bus: a PCI slot and function in hexadecimal, `05.0`. */
-    addr: z.string('expected an address in quotes, such as "05.0"').optional(),
+    name: z
+      .string()
+      .regex(DEVICE_NAME.pattern, DEVICE_NAME.rule)
+      .optional()
+      .describe('its name in the machine; numbered if absent'),
+    bus: z
+      .string()
+      .optional()
+      .describe('the bus that it sits on: pci.0, isa.0, or the name of a device that provides one'),
+    addr: z
+      .string('expected an address in quotes, such as "05.0"')
+      .optional()
+      .describe('its address on the bus: a PCI slot and function, in hexadecimal, or a unit; any if absent'),
   };
 }

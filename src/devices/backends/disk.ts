@@ -29,12 +29,15 @@ export type DiskOptions = {
 /** The options of a device that concern its disk. */
 export function diskFields(z: Zod) {
   return {
-    /** The file or block device on the host. */
-    path: z.string().min(1, 'the path of the disk is empty'),
-    /** Its format. If absent, the content is probed, and refused if it looks like anything but a raw disk. */
-    format: z.enum(diskBackends.map(({ type }) => type) as [DiskFormat]).optional(),
-    readonly: z.boolean().default(false),
-    /** Whether to use or bypass the host's page cache. */
-    cache: z.enum(['writeback', 'none']).default('writeback'),
+    path: z.string().min(1, 'the path of the disk is empty').describe('the file or block device on the host'),
+    format: z
+      .enum(diskBackends.map(({ type }) => type) as [DiskFormat])
+      .optional()
+      .describe('its format; if absent, the content must look like a raw disk'),
+    readonly: z.boolean().default(false).describe('the guest cannot write to it'),
+    cache: z
+      .enum(['writeback', 'none'])
+      .default('writeback')
+      .describe("use the host's page cache, or bypass it"),
   };
 }

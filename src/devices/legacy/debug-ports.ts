@@ -143,8 +143,18 @@ export class IsaDebugExit implements Device, IoHandler {
 const isaDebugExitOptions = (z: Zod) =>
   z.strictObject({
     ...deviceFields(z, 'isa-debug-exit'),
-    iobase: z.int().min(0, 'a port from 0 to 0xffff').max(0xffff, 'a port from 0 to 0xffff').default(0x501),
-    iosize: z.int().min(1, 'at least 1 port').max(256, 'at most 256 ports').default(2),
+    iobase: z
+      .int()
+      .min(0, 'a port from 0 to 0xffff')
+      .max(0xffff, 'a port from 0 to 0xffff')
+      .default(0x501)
+      .describe('its first port'),
+    iosize: z
+      .int()
+      .min(1, 'at least 1 port')
+      .max(256, 'at most 256 ports')
+      .default(2)
+      .describe('how many ports it has'),
   });
 
 export const isaDebugExit: ConfigurableType<ReturnType<typeof isaDebugExitOptions>> = {

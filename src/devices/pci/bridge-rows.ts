@@ -25,7 +25,7 @@ const rootPortOptions = (z: Zod) =>
       .min(0, 'a number from 0 to 8191')
       .max(8191, 'a number from 0 to 8191')
       .default(0)
-      .describe('The number of its slot, by which guests name it; 0 for none'),
+      .describe('the number of its slot, by which guests name it; 0 for none'),
   });
 
 export const rootPort: ConfigurableType<ReturnType<typeof rootPortOptions>> = {

@@ -183,13 +183,17 @@ const options = (z: Zod) =>
   z.strictObject({
     ...deviceFields(z, 'virtio-blk'),
     ...diskFields(z),
-    /** The serial number that the guest reads; the device's name if absent. */
     serial: z
       .string()
       .regex(/^[\x20-\x7e]{1,20}$/, 'a serial is 1 to 20 printable ASCII characters')
-      .optional(),
-    /** Request queues, each with its own thread. */
-    queues: z.int().min(1, 'at least 1 queue').max(16, 'at most 16 queues').default(1),
+      .optional()
+      .describe("the serial number that the guest reads; the device's name if absent"),
+    queues: z
+      .int()
+      .min(1, 'at least 1 queue')
+      .max(16, 'at most 16 queues')
+      .default(1)
+      .describe('request queues, each with its own thread'),
   });
 
 export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
