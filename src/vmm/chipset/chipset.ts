@@ -1,5 +1,12 @@
-import type { Bus, PortBus } from '../../devices/bus.ts';
-import type { BuiltDevice, DeviceBus, DeviceType, PowerButton } from '../../devices/device-type.ts';
+import type { Bus, BusRange, PortBus } from '../../devices/bus.ts';
+import type {
+  BuiltDevice,
+  DeviceBus,
+  DeviceType,
+  MemoryRange,
+  PortRange,
+  PowerButton,
+} from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import type { PciWindow } from '../../devices/pci/assign.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
@@ -37,6 +44,8 @@ export class Chipset {
   /** By name. */
   readonly #buses: Map<string, DeviceBus>;
   readonly #parts: ChipsetPart[] = [];
+  /** The ports and memory of each part. */
+  readonly #ranges = new Map<ChipsetPart, readonly BusRange[]>();
 
   constructor({ ports, memory, services, ramEnd }: ChipsetOptions) {
     this.#ports = ports;
@@ -79,10 +88,32 @@ export class Chipset {
   #attach(part: ChipsetPart): void {
     const { built, place } = part;
     const { device, ports = [], memory = [], bus } = built;
-    for (const { start, size, handler } of ports) this.#ports.claim(device.name, start, size, handler);
-    for (const { start, size, handler } of memory) this.#memory.claim(device.name, start, size, handler);
+    const claim = (space: Bus, { start, size, handler }: PortRange | MemoryRange) =>
+      space.claim(device.name, start, size, handler);
+    this.#ranges.set(part, [
+      ...ports.map(range => claim(this.#ports, range)),
+      ...memory.map(range => claim(this.#memory, range)),
+    ]);
     this.#buses.get(busOf(part))!.attach(built, place?.address ?? null);
     if (bus !== undefined) this.#buses.set(device.name, bus);
+  }
+
+  /**
+   * Disconnects a device: its guest reaches nothing of it any more. It is still to be quiesced and closed.
+   * @throws Error when there is no such device, or another sits on the bus that it provides
+   */
+  detach(name: string): BuiltDevice {
+    const part = this.#parts.find(({ built }) => built.device.name === name);
+    if (part === undefined) throw new Error(`there is no device "${name}"`);
+    const dependent = this.#parts.find(other => busOf(other) === name);
+    if (dependent !== undefined)
+      throw new Error(`"${dependent.built.device.name}" is on the bus of "${name}": unplug it first`);
+    this.#parts.splice(this.#parts.indexOf(part), 1);
+    for (const range of this.#ranges.get(part) ?? []) range.remove();
+    this.#ranges.delete(part);
+    this.#buses.delete(name);
+    part.built.pci?.close();
+    return part.built;
   }
 
   /** The devices, in the order in which they were attached. */

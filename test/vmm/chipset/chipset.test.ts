@@ -94,6 +94,23 @@ describe('a chipset', () => {
     expect(none.enabled).toBe(false);
   });
 
+  test('disconnects a device: its ports, its BARs and its place are free', () => {
+    const machine = machineWith(blk, rng);
+    const { chipset, ports, memoryBus } = machine;
+    expect(memoryBus.read(0xc000_0014, 1)).toBe(0);
+    expect(ports.read(0x3fd, 1)).toBe(0x60);
+    chipset.detach('blk0').device.close!();
+    chipset.detach('com1');
+    expect(memoryBus.read(0xc000_0014, 1)).toBe(0xff);
+    expect(ports.read(0x3fd, 1)).toBe(0xff);
+    expect(chipset.labels.map(({ name }) => name)).not.toContain('blk0');
+    expect(machine.regions.map(({ device }) => device)).not.toContain('com1');
+    expect(() => chipset.detach('blk0')).toThrow('there is no device "blk0"');
+    const built = deviceTable.create(machine.services, deviceConfig.parse(rng), 'rng1');
+    chipset.attach({ type: deviceTable.rowOf(rng), built });
+    expect(chipset.labels.at(-1)).toMatchObject({ name: 'rng1', address: '00:01.0' });
+  });
+
   test('describes the devices that it has', () => {
     const dsdt = ({ chipset }: FakeMachine) =>
       Buffer.from(chipset.acpiTables({ apicIds: [0], presentCpus: 1 }).files.get(TABLES_FILE)!).toString(
