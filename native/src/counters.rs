@@ -1,59 +1,105 @@
-//! The counters of one VM: 64-bit words in memory shared with JavaScript. The layout is that of
-//! `src/vmm/counters/counters.ts`; a test compares the two (`vring_layout`). Every word has one writer, so
-//! adding needs no locked instruction.
+//! The counters of one VM: 64-bit words in memory shared with JavaScript (`src/vmm/counters/counters.ts`). Every word has one writer,
+//! so adding needs no locked instruction.
 
 use crate::errno::{Errno, Result};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub const HEADER_WORDS: usize = 8;
-/// "VRNGCNT1", little endian.
-pub const MAGIC: u64 = 0x3154_4e43_474e_5256;
-pub const HISTOGRAM_WORDS: usize = 32;
+crate::abi_constants! {
+    /// What comes before the first vCPU block.
+    pub mod header as COUNTERS_HEADER: usize {
+        WORDS = 8,
+    }
+}
+pub use header::WORDS as HEADER_WORDS;
 
-/// Word offsets in a vCPU block.
-pub mod vcpu {
-    pub const EXITS: usize = 0;
-    pub const EXIT_NS: usize = 64;
-    pub const REASONS: usize = 64;
-    pub const RUN_NS: usize = 128;
-    pub const DEVICE_NS: usize = 129;
-    pub const ENTRIES: usize = 130;
-    pub const TID: usize = 131;
-    pub const STATE: usize = 132;
-    pub const KICKS: usize = 133;
-    pub const LATENCY: usize = 160;
-    pub const WORDS: usize = 256;
+pub const HISTOGRAM_WORDS: usize = 32;
+/// Exit reasons that are counted separately.
+pub const EXIT_REASONS: usize = 64;
+
+crate::abi_constants! {
+    /// Word offsets in a vCPU block.
+    pub mod vcpu as VCPU: usize {
+        /// 64 words: exits to user space by KVM_EXIT_* reason (linux/kvm.h).
+        EXITS = 0,
+        /// 64 words: nanoseconds from that exit until the vCPU entered KVM again.
+        EXIT_NS = 64,
+        /// Nanoseconds inside KVM_RUN (the guest and KVM together).
+        RUN_NS = 128,
+        /// Nanoseconds outside KVM_RUN, waiting for a device model.
+        DEVICE_NS = 129,
+        /// KVM_RUN calls.
+        ENTRIES = 130,
+        /// Linux thread id, in the machine's own PID namespace.
+        TID = 131,
+        /// A `VCPU_STATE` value.
+        STATE = 132,
+        /// KVM_RUN returns with EINTR: kicks.
+        KICKS = 133,
+        /// 32 words: exits by the time to their answer; word i counts [2^i, 2^(i+1)) ns.
+        LATENCY = 160,
+        WORDS = 256,
+    }
 }
 
-/// Values of a vCPU block's state word.
+crate::abi_constants! {
+    /// Values of a vCPU block's state word.
+    pub mod vcpu_state as VCPU_STATE: u64 {
+        NEW = 0,
+        RUNNING = 1,
+        PARKED = 2,
+        WAITING = 3,
+        STOPPED = 4,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]
 pub enum VcpuState {
-    New = 0,
-    Running = 1,
-    Parked = 2,
-    Waiting = 3,
-    Stopped = 4,
+    Running = vcpu_state::RUNNING,
+    Parked = vcpu_state::PARKED,
+    Waiting = vcpu_state::WAITING,
+    Stopped = vcpu_state::STOPPED,
 }
 
-/// Word offsets in a virtqueue block.
-pub mod queue {
-    pub const KICKS: usize = 0;
-    pub const INTERRUPTS: usize = 1;
-    pub const INTERRUPTS_SUPPRESSED: usize = 2;
-    pub const REQUESTS: usize = 3;
-    pub const BYTES_TO_GUEST: usize = 4;
-    pub const BYTES_FROM_GUEST: usize = 5;
-    pub const IN_FLIGHT: usize = 6;
-    pub const ERRORS: usize = 7;
-    pub const BATCHES: usize = 8;
-    pub const KICKS_SUPPRESSED: usize = 9;
-    pub const MAX_IN_FLIGHT: usize = 10;
-    pub const LATENCY_NS: usize = 11;
-    pub const DISK_ERRORS: usize = 12;
-    pub const ID: usize = 13;
-    pub const LATENCY: usize = 16;
-    pub const WORDS: usize = 64;
+crate::abi_constants! {
+    /// Word offsets in a virtqueue block.
+    pub mod queue as QUEUE: usize {
+        /// Notifications received from the driver.
+        KICKS = 0,
+        /// Interrupts sent to the driver.
+        INTERRUPTS = 1,
+        /// Interrupts that EVENT_IDX or NO_INTERRUPT suppressed.
+        INTERRUPTS_SUPPRESSED = 2,
+        /// Descriptor chains taken from the avail ring.
+        REQUESTS = 3,
+        /// Bytes moved from the device to the guest.
+        BYTES_TO_GUEST = 4,
+        /// Bytes moved from the guest to the device.
+        BYTES_FROM_GUEST = 5,
+        /// Chains taken and not yet returned.
+        IN_FLIGHT = 6,
+        /// Requests answered with an error.
+        ERRORS = 7,
+        /// Times the avail ring had work; requests / batches is the mean batch.
+        BATCHES = 8,
+        /// Batches found without a kick: EVENT_IDX or NO_NOTIFY suppressed it.
+        KICKS_SUPPRESSED = 9,
+        /// The highest `inFlight` so far.
+        MAX_IN_FLIGHT = 10,
+        /// Nanoseconds from taken to returned, summed over all requests; divided by elapsed nanoseconds, the mean number in flight.
+        LATENCY_NS = 11,
+        /// Requests that failed on the host's disk; `errors` counts them too, and what the device refuses.
+        DISK_ERRORS = 12,
+        /// Id of the queue that the block counts; 0 in a free block.
+        ID = 13,
+        /// Times that a rate limit made the queue wait.
+        THROTTLED = 14,
+        /// Nanoseconds that requests waited in the ring because of one.
+        THROTTLED_NS = 15,
+        /// 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns.
+        LATENCY = 16,
+        WORDS = 64,
+    }
 }
 
 /// A pointer to a VM's words. JavaScript owns the memory and keeps it until the VM has been destroyed.

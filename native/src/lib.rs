@@ -2,6 +2,7 @@
 //! failure, no callbacks. All functions may be called from any thread, `vring_wait` from one at a time.
 //! `src/vmm/native/native.ts` binds it.
 
+mod abi;
 mod blk;
 mod clock;
 mod confine;
@@ -12,13 +13,17 @@ mod event;
 mod futex;
 mod gate;
 mod handles;
+mod image;
 mod layout;
+mod limiter;
 mod mailbox;
 mod memory;
 mod process_abi;
 mod queue;
-mod queues;
+mod queue_abi;
+mod queue_thread;
 mod reactor;
+mod rng;
 mod seccomp;
 mod signals;
 mod snapshot;
@@ -29,25 +34,18 @@ mod thread;
 mod vcpu;
 mod vm;
 
-use blk::{BlkQueueConfig, DiskErrors};
 use counters::Counters;
 use epoll::Ready;
 use errno::{Errno, Result};
 use event::Event;
-use layout::QueueProgress;
 use memory::{Region, guest_ram};
 use snapshot::abi::{JobPart, JobReport};
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 use vcpu::{RunPage, Vcpu};
 use vm::Vm;
 
-/// The most entries that one call of `vring_queue_disk_errors` fills in.
-const MAX_DISK_ERRORS: u32 = 64;
-/// The longest wait in `vring_queue_stop`.
-const MAX_STOP_LIMIT: Duration = Duration::from_secs(60);
 /// The most parts of a job: a machine's memory, its state and its disks.
 const MAX_JOB_PARTS: u32 = 256;
 
@@ -334,114 +332,6 @@ pub unsafe extern "C" fn vring_vcpu_error(vm: i32, index: u32, buffer: *mut u8, 
         let text = handles::get(vm)?.with_vcpu(index as usize, |vcpu| Ok(vcpu.cause_of_death()))?;
         // SAFETY: the caller's promise.
         Ok(unsafe { copy_text(&text.unwrap_or_default(), buffer, len) })
-    })
-}
-
-/// Starts a thread that serves a virtio-blk queue, and returns the queue's handle.
-///
-/// # Safety
-/// `config` points to a valid config; its fds are open during the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_blk_queue_start(vm: i32, config: *const BlkQueueConfig) -> i32 {
-    answer(|| {
-        if config.is_null() {
-            return Err(Errno(libc::EINVAL));
-        }
-        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-        let config = unsafe { config.read_unaligned() };
-        Ok(handles::get(vm)?.start_blk_queue(&config)? as i32)
-    })
-}
-
-/// Asks a queue's thread to end, or those of all queues (-1), without waiting. A QUEUE_ENDED event follows.
-#[unsafe(no_mangle)]
-pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
-    on_vm(vm, |vm| match queue {
-        -1 => {
-            vm.queues().request_stop_of_all();
-            vm.reactor().post_queue();
-            Ok(())
-        }
-        queue => {
-            if vm.queues().request_stop(queue as u32)? {
-                vm.reactor().post_queue();
-            }
-            Ok(())
-        }
-    })
-}
-
-/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with how far it got, and frees the handle.
-/// EAGAIN if it hasn't ended: the queue stays as it was, asked to end.
-///
-/// # Safety
-/// `out` has room for a `QueueProgress`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_queue_stop(
-    vm: i32,
-    queue: i32,
-    limit_ns: u64,
-    out: *mut QueueProgress,
-) -> i32 {
-    on_vm(vm, |vm| {
-        let limit = Duration::from_nanos(limit_ns).min(MAX_STOP_LIMIT);
-        let stopped = vm.queues().stop(queue as u32, limit)?.ok_or(Errno(libc::EAGAIN))?;
-        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-        unsafe { out.write_unaligned(QueueProgress::from(stopped)) };
-        Ok(())
-    })
-}
-
-/// Frees the handle of a queue whose thread doesn't end because it is stuck in a disk request: it is left behind, and no
-/// queue with its counter slot can be started until the request has ended (EINPROGRESS). Returns 1; or 0 if the thread has
-/// ended after all, and fills `out` with how far it got.
-///
-/// # Safety
-/// `out` has room for a `QueueProgress`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_queue_abandon(vm: i32, queue: i32, out: *mut QueueProgress) -> i32 {
-    answer(|| {
-        let Some(stopped) = handles::get(vm)?.queues().abandon(queue as u32)? else { return Ok(1) };
-        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-        unsafe { out.write_unaligned(QueueProgress::from(stopped)) };
-        Ok(0)
-    })
-}
-
-/// Fills `out` with the queue's kinds of disk errors that haven't been reported; with `end_period`, with those that have occurred
-/// again since they were, and forgets the others. Returns their number, at most `max`.
-///
-/// # Safety
-/// `out` has room for `max` entries.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_queue_disk_errors(
-    vm: i32,
-    queue: i32,
-    end_period: i32,
-    out: *mut DiskErrors,
-    max: u32,
-) -> i32 {
-    answer(|| {
-        let mut errors = vec![DiskErrors::default(); max.min(MAX_DISK_ERRORS) as usize];
-        let count = handles::get(vm)?.queues().disk_errors(queue as u32, end_period != 0, &mut errors)?;
-        for (index, error) in errors[..count].iter().enumerate() {
-            // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
-            unsafe { out.add(index).write_unaligned(*error) };
-        }
-        Ok(count as i32)
-    })
-}
-
-/// Writes why a queue is no longer served, as text, into `buffer` of `len` bytes. Returns the length of the whole text.
-///
-/// # Safety
-/// `buffer` has room for `len` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vring_queue_error(vm: i32, queue: i32, buffer: *mut u8, len: u32) -> i32 {
-    answer(|| {
-        let text = handles::get(vm)?.queues().error(queue as u32)?;
-        // SAFETY: the caller's promise.
-        Ok(unsafe { copy_text(&text, buffer, len) })
     })
 }
 

@@ -2,19 +2,21 @@
 
 use crate::errno::{Errno, Result};
 use vm_memory::mmap::MmapRegionBuilder;
-use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
+use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, VolatileSlice};
 
 pub type GuestRam = GuestMemoryMmap<()>;
+/// A part of guest RAM.
+pub type RamSlice<'m> = VolatileSlice<'m>;
 
-/// One region of RAM, as passed by JavaScript.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Region {
-    /// Guest-physical start.
-    pub gpa: u64,
-    pub size: u64,
-    /// Its address in this process.
-    pub host: u64,
+crate::abi_struct! {
+    /// One region of RAM, as passed by JavaScript.
+    pub struct Region {
+        /// Guest-physical start.
+        pub gpa: u64,
+        pub size: u64,
+        /// Its address in this process.
+        pub host: u64,
+    }
 }
 
 /// # Safety

@@ -4,7 +4,7 @@ use crate::answer;
 use crate::confine::{self, ConfineOptions, ConfineReport};
 use crate::errno::{self, Errno};
 use crate::signals;
-use crate::spawn::request::{Report, Request, SpawnOptions};
+use crate::spawn::request::{Request, SpawnOptions, SpawnReport};
 use crate::spawn::{self, reaper};
 
 /// Starts a confined process: `texts` and `fds` as `Request::parse` takes them. `report` says what became of each layer,
@@ -18,7 +18,7 @@ pub unsafe extern "C" fn vring_spawn(
     texts: *const u8,
     length: u32,
     fds: *const i32,
-    report: *mut Report,
+    report: *mut SpawnReport,
 ) -> i32 {
     answer(|| {
         if options.is_null() || texts.is_null() || fds.is_null() || report.is_null() {
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn vring_spawn(
             let fds = (0..options.fds.min(1024)).map(|index| fds.add(index as usize).read_unaligned());
             (std::slice::from_raw_parts(texts, length as usize), fds.collect::<Vec<i32>>())
         };
-        let mut outcome = Report::new();
+        let mut outcome = SpawnReport::new();
         let result = Request::parse(options, texts, &fds)
             .and_then(|mut request| spawn::spawn(&mut request, &mut outcome));
         // SAFETY: the caller's promise.

@@ -17,6 +17,32 @@ const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 8;
 const UNREGISTER_FILES: u64 = 3;
 
+/// The fds of a queue thread: its ring, and the eventfds that it reads and writes.
+pub struct QueueFds {
+    pub ring: RawFd,
+    pub read: [RawFd; 2],
+    pub written: [RawFd; 2],
+}
+
+/// A system call that a worker makes, under all of the conditions.
+#[derive(Clone)]
+pub struct Call {
+    pub number: i64,
+    pub conditions: Vec<SeccompCondition>,
+}
+
+impl Call {
+    /// getrandom(2), without flags.
+    pub fn getrandom() -> Call {
+        Call { number: libc::SYS_getrandom, conditions: vec![equal(2, 0)] }
+    }
+
+    #[cfg(test)]
+    pub fn read_eventfd(read: RawFd) -> Call {
+        Call { number: libc::SYS_read, conditions: vec![fd(read), eventfd_count()] }
+    }
+}
+
 /// A compiled filter.
 pub struct Filter(BpfProgram);
 
@@ -29,17 +55,27 @@ impl Filter {
         list.compile()
     }
 
-    /// For a queue thread: its io_uring, receiving kicks, interrupting the driver, and waking the machine thread.
-    /// The fds must stay open for as long as the thread runs: the filter goes by their numbers. What the thread
-    /// may do through the ring, a filter can't see: the ring's restrictions say (blk/uring.rs).
-    pub fn queue(ring_fd: RawFd, kick_fd: RawFd, call_fd: RawFd, wake_fd: RawFd) -> Result<Filter> {
+    /// For a queue thread: its io_uring and its eventfds, and what its worker calls. The fds must stay open for as long as the
+    /// thread runs: the filter goes by their numbers. What the thread may do through the ring, a filter can't see: the ring's
+    /// restrictions say (queue_thread/uring.rs).
+    pub fn queue(fds: &QueueFds, calls: &[Call]) -> Result<Filter> {
         let mut list = AllowList::common();
+        let ring_fd = fds.ring;
         // Other flags would take the first argument for the index of a ring, or wake its polling thread.
         list.when(libc::SYS_io_uring_enter, vec![fd(ring_fd), only(3, ENTER_GETEVENTS | ENTER_EXT_ARG)]);
         list.when(libc::SYS_io_uring_register, vec![fd(ring_fd), equal(1, UNREGISTER_FILES)]);
-        list.when(libc::SYS_read, vec![fd(kick_fd), eventfd_count()]);
-        list.when(libc::SYS_write, vec![fd(call_fd), eventfd_count()]);
-        list.when(libc::SYS_write, vec![fd(wake_fd), eventfd_count()]);
+        for read in fds.read {
+            list.when(libc::SYS_read, vec![fd(read), eventfd_count()]);
+        }
+        for written in fds.written {
+            list.when(libc::SYS_write, vec![fd(written), eventfd_count()]);
+        }
+        for call in calls {
+            match call.conditions.as_slice() {
+                [] => list.always(call.number),
+                conditions => list.when(call.number, conditions.to_vec()),
+            }
+        }
         list.compile()
     }
 
@@ -56,6 +92,11 @@ impl Filter {
         }
         list.when(libc::SYS_write, vec![fd(ended_fd), eventfd_count()]);
         list.compile()
+    }
+
+    #[cfg(test)]
+    pub fn program(&self) -> &BpfProgram {
+        &self.0
     }
 
     /// Installs the filter on the calling thread, permanently.
@@ -83,7 +124,6 @@ impl AllowList {
             libc::SYS_sched_yield,
             libc::SYS_sched_getaffinity,
             libc::SYS_clock_gettime,
-            libc::SYS_getrandom,
             libc::SYS_rt_sigprocmask,
             libc::SYS_rt_sigreturn,
             libc::SYS_restart_syscall,

@@ -2,18 +2,22 @@
 //! that is set up exactly as a queue thread is.
 
 use super::testing::*;
-use super::*;
+use crate::epoll::EventFd;
+use crate::errno::Errno;
+use crate::queue_thread::testing::{confine, file};
+use crate::thread::{Ending, Thread};
 use io_uring::{IoUring, opcode, squeue, types};
 use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::sync::{Arc, OnceLock};
 
 /// Runs `attempt` with the ring of a confined thread. Returns how the thread ended.
 fn confined(attempt: impl Fn(&mut IoUring) -> i32 + Send + Sync + 'static) -> (Ending, Option<i32>) {
-    let fixture = Fixture::new(memory_file(), FEATURES, 0);
-    let config = fixture.config(0);
-    let shared = Shared::new(&config).unwrap();
+    let mut fixture = Fixture::new(memory_file(), FEATURES, 0);
     let wake = EventFd::new().unwrap();
-    let confined = shared.confine(&config, wake.as_raw_fd(), true).unwrap();
+    let (worker, config) = (fixture.worker(0), fixture.config());
+    let confined = confine(&config, worker, wake.as_raw_fd());
     let result = Arc::new(OnceLock::new());
     let written = result.clone();
     let body = move || confined.run(|ring| written.set(attempt(ring)).map_err(|_| Errno(libc::EALREADY)));
@@ -49,8 +53,8 @@ fn buffer() -> *mut u8 {
 
 #[test]
 fn the_ring_reaches_the_files_of_its_queue() {
-    assert_eq!(submitted(opcode::Read::new(uring::DISK, buffer(), 4).build()), 4);
-    assert_eq!(submitted(opcode::Fsync::new(uring::DISK).build()), 0);
+    assert_eq!(submitted(opcode::Read::new(file(0), buffer(), 4).build()), 4);
+    assert_eq!(submitted(opcode::Fsync::new(file(0)).build()), 0);
 }
 
 #[test]
@@ -82,13 +86,13 @@ fn the_ring_does_nothing_else() {
         opcode::Nop::new().build(),
         opcode::OpenAt::new(here, path).build(),
         fixed(opcode::OpenAt::new(here, path).build()),
-        fixed(opcode::Close::new(uring::DISK).build()),
+        fixed(opcode::Close::new(file(0)).build()),
         fixed(opcode::UnlinkAt::new(here, path).build()),
         fixed(opcode::FilesUpdate::new(slots.as_ptr(), 1).build()),
-        opcode::Write::new(uring::DISK, buffer(), 4).build(),
+        opcode::Write::new(file(0), buffer(), 4).build(),
         fixed(opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).build()),
-        fixed(opcode::Splice::new(uring::DISK, 0, types::Fd(0), -1, 4).build()),
-        opcode::Read::new(uring::DISK, buffer(), 4).build().flags(squeue::Flags::IO_LINK),
+        fixed(opcode::Splice::new(file(0), 0, types::Fd(0), -1, 4).build()),
+        opcode::Read::new(file(0), buffer(), 4).build().flags(squeue::Flags::IO_LINK),
     ] {
         assert_eq!(submitted(entry.clone()), -libc::EACCES, "{entry:?}");
     }

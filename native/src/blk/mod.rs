@@ -1,265 +1,199 @@
-//! virtio-blk request queues (virtio 1.3 §5.2.6), each served by its own thread with io_uring.
+//! virtio-blk request queues (virtio 1.3 §5.2.6), on an image.
 
-mod bounce;
-mod config;
 #[cfg(test)]
 mod confinement_tests;
-mod disk;
-mod errors;
-mod kernel;
+#[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
+mod packed_tests;
 #[cfg(test)]
 mod random_tests;
 mod request;
-mod slot;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
-mod uring;
-#[cfg(test)]
-mod userfault;
-mod worker;
 
-use crate::counters::Block;
-use crate::epoll::EventFd;
-use crate::errno::{Errno, Result, check};
-use crate::gate::Gate;
-use crate::memory::GuestRam;
-use crate::queue::{Position, SplitQueue};
-use crate::reactor::Reactor;
-use crate::thread::{Ending, Thread};
-pub use config::BlkQueueConfig;
-pub use errors::DiskErrors;
-use errors::ErrorLog;
-use kernel::Fault;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-use uring::{Confined, Files};
-pub use worker::MAX_IN_FLIGHT;
-use worker::{Context, Worker};
+use crate::image::{BouncePool, Direction, DiskRequest, Image, Step};
+use crate::limiter::Limiter;
+use crate::memory::RamSlice;
+use crate::queue::{Broken, Chain};
+use crate::queue_thread::{Needs, Next, Outcome, Worker};
+use request::{Operation, STATUS_IOERR, STATUS_OK, parse};
+use std::sync::Arc;
+use vm_memory::Bytes;
 
-/// How long a queue may take to end after it was asked to, before it is left behind as stuck, when its VM ends.
-const STOP_LIMIT: Duration = Duration::from_secs(1);
-/// Between attempts to leave it behind.
-const STOP_CHECK: Duration = Duration::from_millis(10);
-/// What a thread that has reported its end needs to exit, if the kernel has no more requests of it.
-const EXIT_LIMIT: Duration = Duration::from_millis(100);
+pub const SERIAL_BYTES: usize = 20;
 
-/// The errno of a thread that ended because the driver violated the protocol.
-const BROKEN: Errno = Errno(libc::EPROTO);
-
-/// What a queue's thread shares with its handle. The fds are the queue's own: their numbers must not come to mean other files
-/// while a thread that was left behind still runs.
-pub struct Shared {
-    stop: EventFd,
-    kick: OwnedFd,
-    call: OwnedFd,
-    gate: Gate,
-    /// A `Position`: avail index in the low half, used index in the high half.
-    position: AtomicU32,
-    /// Heads of the chains that were in progress when the thread ended.
-    unfinished: OnceLock<Vec<u16>>,
-    errors: ErrorLog,
-    broken: OnceLock<String>,
+/// Feature bits (§5.2.3).
+pub mod feature {
+    pub const FLUSH: u64 = 1 << 9;
+    pub const CONFIG_WCE: u64 = 1 << 11;
+    pub const DISCARD: u64 = 1 << 13;
+    pub const WRITE_ZEROES: u64 = 1 << 14;
 }
 
-/// Where a queue was stopped.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Stopped {
-    pub position: Position,
-    /// Heads of the chains that were taken and not returned. They may have been executed in part, and can be executed again.
-    pub unfinished: Vec<u16>,
+crate::abi_struct! {
+    /// What a virtio-blk queue serves, as passed by JavaScript.
+    pub struct BlkConfig {
+        /// Handle of the image.
+        pub image: u32,
+        /// Handle of the limiter that all queues of the disk share; -1 for none.
+        pub limiter: i32,
+        /// The limits of a request that the config space advertises (§5.2.4): `seg_max`; `max_discard_seg` and
+        /// `max_write_zeroes_seg`; `max_discard_sectors` and `max_write_zeroes_sectors`.
+        pub max_segments: u32,
+        pub max_ranges: u32,
+        pub max_range_sectors: u32,
+        /// What VIRTIO_BLK_T_GET_ID returns.
+        pub serial: [u8; SERIAL_BYTES],
+    }
 }
 
-/// The handle of a queue's thread. Dropping it stops and joins the thread.
-pub struct BlkQueue {
-    pub counter_slot: u32,
-    shared: Arc<Shared>,
-    thread: Thread,
-    stop_requested: OnceLock<Instant>,
+/// What the config space advertises about the size of a request.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub segments: u32,
+    pub ranges: u32,
+    pub range_sectors: u32,
 }
 
-impl BlkQueue {
-    /// Starts the thread. It checks the queue once without a kick.
-    pub fn start(
-        config: &BlkQueueConfig,
-        ram: Arc<GuestRam>,
-        counters: Block,
-        reactor: Arc<Reactor>,
-        seccomp: bool,
-    ) -> Result<BlkQueue> {
-        let layout = config.layout();
-        // Refuse invalid rings here; in the thread the same call succeeds.
-        SplitQueue::new(&ram, &layout).map_err(|_| Errno(libc::EINVAL))?;
-        let unfinished = config.unfinished_heads()?;
-        let disk = config.disk()?;
-        let shared = Arc::new(Shared::new(config)?);
-        let confined = shared.confine(config, reactor.wake_fd(), seccomp)?;
-        let (running, notified) = (shared.clone(), reactor.clone());
-        let thread = Thread::spawn(
-            &format!("vring-blk{}", config.counter_slot),
-            None,
-            move || {
-                confined.run(|ring| {
-                    let report = || notified.post_queue();
-                    let context = Context { disk: &disk, shared: &running, counters, report: &report };
-                    let served = SplitQueue::new(&ram, &layout)
-                        .map_err(Fault::Broken)
-                        .and_then(|queue| Worker::new(ring, queue, layout.size, context).run(&unfinished));
-                    running.ended(served)
-                })
-            },
-            move |_| reactor.post_queue(),
-        )?;
-        let stop_requested = OnceLock::new();
-        Ok(BlkQueue { counter_slot: config.counter_slot, shared, thread, stop_requested })
+pub struct BlkWorker {
+    image: Arc<dyn Image>,
+    limiter: Option<Arc<Limiter>>,
+    /// Negotiated features.
+    features: u64,
+    limits: Limits,
+    serial: [u8; SERIAL_BYTES],
+}
+
+/// A request in progress.
+#[derive(Default)]
+pub struct Request<'m> {
+    status_at: Option<RamSlice<'m>>,
+    work: Work,
+    disk: DiskRequest,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Work {
+    /// The disk's.
+    Disk(Direction),
+    Identify,
+    /// Nothing: the status has the reason.
+    Refuse(u8),
+    #[default]
+    None,
+}
+
+impl BlkWorker {
+    pub fn new(
+        config: &BlkConfig,
+        features: u64,
+        image: Arc<dyn Image>,
+        limiter: Option<Arc<Limiter>>,
+    ) -> BlkWorker {
+        let BlkConfig { max_segments, max_ranges, max_range_sectors, serial, .. } = *config;
+        let limits = Limits { segments: max_segments, ranges: max_ranges, range_sectors: max_range_sectors };
+        BlkWorker { image, limiter, features, limits, serial }
     }
 
-    /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the
-    /// protocol, and a message.
-    pub fn failure(&self) -> Option<(bool, String)> {
-        let ending = self.thread.life().ending()?;
-        if let Some(broken) = self.shared.broken.get() {
-            return Some((true, format!("the driver {broken}")));
-        }
-        match ending {
-            Ending::Done => None,
-            Ending::Failed(errno) => Some((false, format!("its thread failed: {errno}"))),
-            Ending::Panicked | Ending::Trapped(_) => {
-                let cause = self.thread.life().cause_of_death().unwrap_or_default();
-                Some((false, format!("its thread died: {cause}")))
-            }
-        }
+    fn has(&self, feature: u64) -> bool {
+        self.features & feature != 0
     }
 
-    /// Its disk errors.
-    pub fn errors(&self) -> &ErrorLog {
-        &self.shared.errors
-    }
-
-    /// Asks the thread to end. No request begins a new step, and the kernel is asked to cancel those that it has.
-    pub fn request_stop(&self) {
-        self.stop_requested.get_or_init(Instant::now);
-        self.shared.stop.signal();
-    }
-
-    /// Whether the thread has been asked to end, and has reported that it does.
-    pub fn has_stopped(&self) -> bool {
-        self.stop_requested.get().is_some() && self.has_ended()
-    }
-
-    pub fn has_ended(&self) -> bool {
-        self.thread.life().ending().is_some()
-    }
-
-    /// Asks the thread to end and waits for that, at most `limit`. Returns whether it has.
-    pub fn end_within(&mut self, limit: Duration) -> bool {
-        self.request_stop();
-        let limit = if self.has_ended() { limit.max(EXIT_LIMIT) } else { limit };
-        self.thread.join_within(limit)
-    }
-
-    /// Asks the thread to end, and leaves it behind if it is stuck in a disk request: it touches nothing of the VM when it
-    /// continues. Until it has ended, the kernel may still write to the guest's memory, and uses the disk. Returns whether it
-    /// has ended instead.
-    pub fn abandon(&mut self) -> bool {
-        loop {
-            // One that has reported its end waits in the kernel, too.
-            let reported = self.has_ended();
-            if self.end_within(if reported { EXIT_LIMIT } else { Duration::ZERO }) {
-                return true;
-            }
-            if reported || self.shared.gate.abandon() {
-                return false;
-            }
-            // It is on its way into the kernel, or to its end.
-            self.thread.join_within(STOP_CHECK);
-        }
-    }
-
-    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to, then leaves it behind. Returns whether it has
-    /// ended.
-    pub fn end(&mut self) -> bool {
-        self.request_stop();
-        let asked = self.stop_requested.get().map_or(Duration::ZERO, Instant::elapsed);
-        self.end_within(STOP_LIMIT.saturating_sub(asked)) || self.abandon()
-    }
-
-    /// Whether a thread that was left behind has ended meanwhile.
-    pub fn has_left(&mut self) -> bool {
-        self.thread.join_within(Duration::ZERO)
-    }
-
-    /// Waits for a thread that was left behind to end.
-    pub fn join(&mut self) {
-        self.thread.join();
-    }
-
-    /// How far it got. For a thread that has ended.
-    pub fn stopped(&self) -> Stopped {
-        Stopped {
-            position: unpack(self.shared.position.load(Relaxed)),
-            unfinished: self.shared.unfinished.get().cloned().unwrap_or_default(),
+    /// Whether a write must be durable when it completes (§5.2.6.2): the driver has set the cache to writethrough, or has no means
+    /// to ask for durability.
+    fn writes_through(&self) -> bool {
+        match self.has(feature::CONFIG_WCE) {
+            true => self.image.state().writes_through(),
+            false => !self.has(feature::FLUSH),
         }
     }
 }
 
-impl Drop for BlkQueue {
-    fn drop(&mut self) {
-        self.request_stop();
-    }
-}
+impl Worker for BlkWorker {
+    const NAME: &'static str = "blk";
+    type Request<'m> = Request<'m>;
+    type Pool = BouncePool;
 
-impl Shared {
-    fn new(config: &BlkQueueConfig) -> Result<Shared> {
-        Ok(Shared {
-            stop: EventFd::new()?,
-            kick: duplicate(config.kick_fd)?,
-            call: duplicate(config.call_fd)?,
-            gate: Gate::default(),
-            position: AtomicU32::new(pack(config.layout().position)),
-            unfinished: OnceLock::new(),
-            errors: ErrorLog::default(),
-            broken: OnceLock::new(),
-        })
+    fn needs(&self) -> Needs {
+        Needs { files: self.image.files(), operations: self.image.operations().to_vec(), ..Needs::default() }
     }
 
-    /// The confinement of the thread of this queue.
-    fn confine(&self, config: &BlkQueueConfig, wake: RawFd, seccomp: bool) -> Result<Confined> {
-        let (kick, call, stop) = (self.kick.as_raw_fd(), self.call.as_raw_fd(), self.stop.as_raw_fd());
-        let files = Files { disk: config.disk_fd, kick, stop };
-        Confined::new(kernel::ring_entries(config.size), &files, call, wake, seccomp)
+    fn limiter(&self) -> Option<&Limiter> {
+        self.limiter.as_deref()
     }
 
-    fn ended(&self, served: std::result::Result<Vec<u16>, Fault>) -> Result<()> {
-        match served {
-            Ok(unfinished) => {
-                let _ = self.unfinished.set(unfinished);
-                Ok(())
-            }
-            Err(Fault::Failed(errno)) => Err(errno),
-            Err(Fault::Abandoned) => Err(Errno(libc::ETIMEDOUT)),
-            Err(Fault::Broken(broken)) => {
-                let _ = self.broken.set(broken.0);
-                Err(BROKEN)
-            }
+    fn begin<'m>(&self, chain: &mut Chain<'m>, request: &mut Request<'m>) -> Result<u64, Broken> {
+        let (operation, status) = parse(chain, self)?;
+        request.status_at = Some(status);
+        let bytes = chain.readable.len() + chain.writable.len();
+        let (work, disk) = match operation {
+            Operation::Disk(disk) => (Work::Disk(disk.direction()), Some(disk)),
+            Operation::Identify => (Work::Identify, None),
+            Operation::Refuse(status) => (Work::Refuse(status), None),
+        };
+        request.work = work;
+        request.disk.start(disk);
+        Ok(bytes)
+    }
+
+    fn next<'m>(&self, chain: &Chain<'m>, request: &mut Request<'m>, pool: &mut BouncePool) -> Next {
+        let Work::Disk(direction) = request.work else { return Next::Finished };
+        let data = data(direction, chain);
+        match request.disk.next(&*self.image, data, self.writes_through(), pool) {
+            Step::Submit(entry, cost) => Next::Submit(entry, cost),
+            Step::AwaitBounce => Next::Wait,
+            Step::Finished => Next::Finished,
         }
     }
+
+    fn completed<'m>(&self, chain: &Chain<'m>, request: &mut Request<'m>, result: i32) {
+        if let Work::Disk(direction) = request.work {
+            request.disk.completed(data(direction, chain), result);
+        }
+    }
+
+    fn end<'m>(&self, chain: &Chain<'m>, request: &mut Request<'m>, pool: &mut BouncePool) -> Outcome {
+        let (status, to_guest, from_guest) = match request.work {
+            Work::Disk(direction) => {
+                let status = if request.disk.has_failed() { STATUS_IOERR } else { STATUS_OK };
+                match direction {
+                    Direction::ToGuest => (status, request.disk.moved(), 0),
+                    Direction::FromGuest => (status, 0, request.disk.moved()),
+                    Direction::None => (status, 0, 0),
+                }
+            }
+            Work::Identify => (STATUS_OK, chain.writable.copy_from(0, &self.serial) as u64, 0),
+            Work::Refuse(status) => (status, 0, 0),
+            Work::None => (STATUS_IOERR, 0, 0),
+        };
+        request.work = Work::None;
+        if let Some(byte) = request.status_at.take() {
+            byte.write_obj(status, 0).expect("one byte");
+        }
+        let failed = status != STATUS_OK;
+        // After an error the data doesn't count, only the status.
+        let written = if failed { 1 } else { to_guest as u32 + 1 };
+        let freed = request.disk.release_bounce(pool);
+        Outcome { written, to_guest, from_guest, failed, error: request.disk.take_error(), freed }
+    }
+
+    fn shrink(&self, request: &mut Request<'_>) {
+        request.disk.shrink();
+    }
+
+    fn shrink_pool(&self, pool: &mut BouncePool) {
+        pool.shrink();
+    }
 }
 
-fn duplicate(fd: RawFd) -> Result<OwnedFd> {
-    // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
-    unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd)) }
-}
-
-fn pack(position: Position) -> u32 {
-    u32::from(position.available) | u32::from(position.used) << 16
-}
-
-fn unpack(packed: u32) -> Position {
-    Position { available: packed as u16, used: (packed >> 16) as u16 }
+fn data<'c, 'm>(direction: Direction, chain: &'c Chain<'m>) -> &'c crate::queue::Buffers<'m> {
+    match direction {
+        Direction::FromGuest | Direction::None => &chain.readable,
+        Direction::ToGuest => &chain.writable,
+    }
 }

@@ -1,8 +1,9 @@
 //! Parsing a virtio-blk request (virtio 1.3 §5.2.6).
 
-use super::disk::{Disk, SECTOR, feature};
+use super::{BlkWorker, feature};
+use crate::image::{DiskOperation, Range, SECTOR};
+use crate::memory::RamSlice;
 use crate::queue::{Broken, Chain};
-use vm_memory::VolatileSlice;
 
 pub const STATUS_OK: u8 = 0;
 pub const STATUS_IOERR: u8 = 1;
@@ -24,29 +25,16 @@ const FLAG_UNMAP: u32 = 1;
 /// The operation of a request, after all checks.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Data to the chain's writable buffers, from this byte of the disk on.
-    Read(u64),
-    /// Data from the chain's readable buffers, to this byte of the disk and on.
-    Write(u64),
-    Flush,
-    GetId,
-    Discard(Vec<Range>),
-    WriteZeroes(Vec<Range>),
+    /// On the image; a write's data is in the chain's readable buffers, a read's goes to its writable ones.
+    Disk(DiskOperation),
+    /// The serial number goes to the writable buffers.
+    Identify,
     /// Nothing: the status has the reason.
     Refuse(u8),
 }
 
-/// Bytes of the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    pub start: u64,
-    pub len: u64,
-    /// The driver allows the space to be deallocated.
-    pub unmap: bool,
-}
-
 /// Removes header and status byte from `chain`, leaving the data.
-pub fn parse<'m>(chain: &mut Chain<'m>, disk: &Disk) -> Result<(Operation, VolatileSlice<'m>), Broken> {
+pub fn parse<'m>(chain: &mut Chain<'m>, disk: &BlkWorker) -> Result<(Operation, RamSlice<'m>), Broken> {
     let mut header = [0; HEADER_BYTES];
     if !chain.readable.take_front(&mut header) {
         return Err(Broken("made a disk request without a header".into()));
@@ -58,39 +46,46 @@ pub fn parse<'m>(chain: &mut Chain<'m>, disk: &Disk) -> Result<(Operation, Volat
     Ok((operation(kind, sector, chain, disk), status))
 }
 
-fn operation(kind: u32, sector: u64, chain: &Chain, disk: &Disk) -> Operation {
+fn operation(kind: u32, sector: u64, chain: &Chain, disk: &BlkWorker) -> Operation {
     // Header and status byte come in descriptors of their own, besides `seg_max` for the data.
     if chain.descriptors > disk.limits.segments.saturating_add(2) {
         return Operation::Refuse(STATUS_IOERR);
     }
-    match kind {
-        TYPE_IN => transfer(sector, chain.writable.len(), disk, Operation::Read),
-        TYPE_OUT if disk.readonly => Operation::Refuse(STATUS_IOERR),
-        TYPE_OUT => transfer(sector, chain.readable.len(), disk, Operation::Write),
-        TYPE_FLUSH => Operation::Flush,
-        TYPE_GET_ID => Operation::GetId,
-        TYPE_DISCARD if disk.has(feature::DISCARD) && disk.can_discard => {
-            ranges(chain, disk, 0).map_or_else(Operation::Refuse, Operation::Discard)
+    let image = disk.image.state();
+    let operation = match kind {
+        TYPE_IN => transfer(sector, chain.writable.len(), disk, DiskOperation::Read),
+        TYPE_OUT if image.readonly => Err(STATUS_IOERR),
+        TYPE_OUT => transfer(sector, chain.readable.len(), disk, DiskOperation::Write),
+        TYPE_FLUSH => Ok(DiskOperation::Flush),
+        TYPE_GET_ID => return Operation::Identify,
+        TYPE_DISCARD if disk.has(feature::DISCARD) && image.can_discard => {
+            ranges(chain, disk, 0).map(DiskOperation::Discard)
         }
         TYPE_WRITE_ZEROES if disk.has(feature::WRITE_ZEROES) => {
-            ranges(chain, disk, FLAG_UNMAP).map_or_else(Operation::Refuse, Operation::WriteZeroes)
+            ranges(chain, disk, FLAG_UNMAP).map(DiskOperation::WriteZeroes)
         }
-        _ => Operation::Refuse(STATUS_UNSUPPORTED),
-    }
+        _ => Err(STATUS_UNSUPPORTED),
+    };
+    operation.map_or_else(Operation::Refuse, Operation::Disk)
 }
 
-fn transfer(sector: u64, bytes: u64, disk: &Disk, operation: fn(u64) -> Operation) -> Operation {
-    match disk.range(sector, bytes) {
-        Some(start) if bytes % SECTOR == 0 => operation(start),
-        _ => Operation::Refuse(STATUS_IOERR),
+fn transfer(
+    sector: u64,
+    bytes: u64,
+    disk: &BlkWorker,
+    operation: fn(u64) -> DiskOperation,
+) -> Result<DiskOperation, u8> {
+    match disk.image.state().range(sector, bytes) {
+        Some(start) if bytes % SECTOR == 0 => Ok(operation(start)),
+        _ => Err(STATUS_IOERR),
     }
 }
 
 /// The ranges of a discard or write-zeroes request, or the status to refuse it with: unsupported for more ranges than
 /// the config space offers, an error for one that is too long.
-fn ranges(chain: &Chain, disk: &Disk, allowed_flags: u32) -> Result<Vec<Range>, u8> {
+fn ranges(chain: &Chain, disk: &BlkWorker, allowed_flags: u32) -> Result<Vec<Range>, u8> {
     let bytes = chain.readable.len();
-    if disk.readonly || bytes == 0 || bytes % RANGE_BYTES != 0 {
+    if disk.image.state().readonly || bytes == 0 || bytes % RANGE_BYTES != 0 {
         return Err(STATUS_IOERR);
     }
     if bytes / RANGE_BYTES > disk.limits.ranges.into() {
@@ -102,7 +97,7 @@ fn ranges(chain: &Chain, disk: &Disk, allowed_flags: u32) -> Result<Vec<Range>, 
     raw.chunks_exact(RANGE_BYTES as usize).map(|raw| range(raw, disk, allowed_flags)).collect()
 }
 
-fn range(raw: &[u8], disk: &Disk, allowed_flags: u32) -> Result<Range, u8> {
+fn range(raw: &[u8], disk: &BlkWorker, allowed_flags: u32) -> Result<Range, u8> {
     let sector = u64::from_le_bytes(raw[0..8].try_into().expect("eight bytes"));
     let sectors = u32::from_le_bytes(raw[8..12].try_into().expect("four bytes"));
     let flags = u32::from_le_bytes(raw[12..16].try_into().expect("four bytes"));
@@ -113,6 +108,6 @@ fn range(raw: &[u8], disk: &Disk, allowed_flags: u32) -> Result<Range, u8> {
         return Err(STATUS_IOERR);
     }
     let len = u64::from(sectors) * SECTOR;
-    let start = disk.range(sector, len).ok_or(STATUS_IOERR)?;
+    let start = disk.image.state().range(sector, len).ok_or(STATUS_IOERR)?;
     Ok(Range { start, len, unmap: flags & FLAG_UNMAP != 0 })
 }

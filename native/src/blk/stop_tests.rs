@@ -1,16 +1,23 @@
 //! Stopping a queue: between two steps of its requests, and while the kernel holds on to one.
 
+use super::BlkConfig;
 use super::testing::*;
-use super::userfault::MissingPages;
-use super::*;
 use crate::counters::{Counters, HEADER_WORDS, queue as words};
+use crate::errno::Errno;
 use crate::event::kind;
+use crate::image::RawImage;
 use crate::memory::{Region, guest_ram};
+use crate::queue::Position;
 use crate::queue::testing::{in_, out};
+use crate::queue_thread::Queues;
+use crate::queue_thread::userfault::MissingPages;
 use crate::reactor::QueueEvents;
 use crate::vm::Vm;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 const IN: u32 = 0;
@@ -39,7 +46,7 @@ fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
     let used = disk.driver.used_index();
     assert!(used < 21, "all requests were carried out to their ends");
     assert!(!disk.unfinished.is_empty());
-    for head in disk.unfinished.clone() {
+    for head in disk.unfinished_heads() {
         assert_eq!(
             disk.read::<1>(STATUS + u64::from(head) / 3),
             [0xff],
@@ -66,9 +73,8 @@ fn only_chains_that_were_taken_can_be_resumed() {
     let mut start = |available, used, unfinished: &[u16]| {
         disk.driver.layout.position = Position { available, used };
         disk.driver.set_available_index(available);
-        disk.unfinished = unfinished.to_vec();
-        let reactor = Arc::new(Reactor::new().unwrap());
-        BlkQueue::start(&disk.config(0), disk.ram.clone(), disk.counters, reactor, true).map(|_| ())
+        disk.unfinished = unfinished.iter().flat_map(|head| head.to_le_bytes()).collect();
+        disk.try_start(0).map(|_| ())
     };
     assert_eq!(start(2, 1, &[0]), Ok(()));
     assert_eq!(start(1, u16::MAX, &[0, 3]), Ok(()));
@@ -136,7 +142,10 @@ fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
     ram.get_slice(GuestAddress(0), content.len()).unwrap().copy_from(&content[..]);
     let missing = MissingPages::new(&ram, MISSING, 4096).unwrap();
     vm.set_memory(ram);
-    let queue = vm.start_blk_queue(&disk.config(0)).unwrap();
+    let image = RawImage::open(disk.file.as_raw_fd(), disk.sectors * 512, false, false).unwrap();
+    let image = vm.images().add(Arc::new(image)).unwrap();
+    let blk = BlkConfig { image, ..disk.blk_config() };
+    let queue = vm.start_blk_queue(&disk.config(), &[], &blk).unwrap();
     missing.await_access();
 
     vm.shutdown();
@@ -153,7 +162,7 @@ fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
 #[test]
 fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
     let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
-    let queues = crate::queues::Queues::default();
+    let queues = Queues::default();
     let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();
     assert_eq!(queues.stop(handle, Duration::ZERO), Ok(None));
     assert_eq!(queues.add(0, || unreachable!()), Err(Errno(libc::EBUSY)));
@@ -173,7 +182,7 @@ fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
 #[test]
 fn the_end_of_a_queue_that_was_stuck_is_reported_when_it_comes() {
     let Some((mut disk, missing)) = read_into_missing_memory(memory_file()) else { return };
-    let queues = crate::queues::Queues::default();
+    let queues = Queues::default();
     let handle = queues.add(0, || Ok(disk.take_queue())).unwrap();
     assert_eq!(queues.request_stop(handle), Ok(false));
     assert_eq!(queues.stop(handle, Duration::ZERO), Ok(None));

@@ -1,11 +1,16 @@
 //! A driver and a disk file around a real queue thread, for tests.
 
-use super::disk::{Limits, SERIAL_BYTES, feature};
 use super::*;
-use crate::counters::{Counters, HEADER_WORDS, queue as words};
+use crate::counters::{Block, Counters, HEADER_WORDS, queue as words};
+use crate::epoll::EventFd;
+use crate::image::RawImage;
+use crate::memory::GuestRam;
+use crate::queue::Position;
 use crate::queue::testing::{Buffer, Driver, in_, out, ram};
+use crate::queue_thread::{QueueConfig, QueueThread, Stopped, Surroundings};
+use crate::reactor::Reactor;
 use std::fs::File;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, Instant};
@@ -19,6 +24,10 @@ pub const STATUS: u64 = 0x9000;
 pub const DATA: u64 = 0x2_0000;
 pub const FEATURES: u64 = feature::FLUSH | feature::DISCARD | feature::WRITE_ZEROES;
 
+/// Flags of an image.
+pub const READONLY: u32 = 1;
+pub const DISCARDS: u32 = 2;
+
 pub const LIMITS: Limits = Limits { segments: 254, ranges: 4, range_sectors: SECTORS as u32 };
 
 pub struct Fixture {
@@ -29,9 +38,12 @@ pub struct Fixture {
     pub call: EventFd,
     reactor: Arc<Reactor>,
     pub counters: Block,
-    queue: Option<BlkQueue>,
+    queue: Option<QueueThread>,
     /// For the next `start`.
-    pub unfinished: Vec<u16>,
+    pub unfinished: Vec<u8>,
+    pub limiter: Option<Arc<Limiter>>,
+    /// Of the queue that runs.
+    pub image: Option<Arc<RawImage>>,
     pub sectors: u64,
     pub max_range_sectors: u32,
 }
@@ -72,6 +84,8 @@ impl Fixture {
             counters: counters.queue(0).unwrap(),
             queue: None,
             unfinished: Vec::new(),
+            limiter: None,
+            image: None,
             sectors: SECTORS,
             max_range_sectors: LIMITS.range_sectors,
         };
@@ -80,38 +94,59 @@ impl Fixture {
     }
 
     pub fn start(&mut self, flags: u32) {
-        let queue =
-            BlkQueue::start(&self.config(flags), self.ram.clone(), self.counters, self.reactor.clone(), true);
-        self.queue = Some(queue.unwrap());
+        self.queue = Some(self.try_start(flags).unwrap());
     }
 
-    pub fn config(&self, flags: u32) -> BlkQueueConfig {
+    pub fn try_start(&mut self, flags: u32) -> crate::errno::Result<QueueThread> {
+        let worker = self.worker(flags);
+        QueueThread::start(&self.config(), &self.unfinished, worker, self.surroundings())
+    }
+
+    pub fn worker(&mut self, flags: u32) -> BlkWorker {
+        let (readonly, discard) = (flags & READONLY != 0, flags & DISCARDS != 0);
+        let image = RawImage::open(self.file.as_raw_fd(), self.sectors * 512, readonly, discard).unwrap();
+        let image = Arc::new(image);
+        self.image = Some(image.clone());
+        BlkWorker::new(&self.blk_config(), self.driver.layout.features, image, self.limiter.clone())
+    }
+
+    pub fn surroundings(&self) -> Surroundings {
+        let (ram, reactor) = (self.ram.clone(), self.reactor.clone());
+        Surroundings { ram, counters: self.counters, reactor, seccomp: true }
+    }
+
+    pub fn blk_config(&self) -> BlkConfig {
         let mut serial = [0; SERIAL_BYTES];
         serial[..5].copy_from_slice(b"disk7");
-        let mut unfinished = [0; MAX_IN_FLIGHT as usize];
-        unfinished[..self.unfinished.len()].copy_from_slice(&self.unfinished);
+        BlkConfig {
+            image: 0,
+            limiter: -1,
+            max_segments: LIMITS.segments,
+            max_ranges: LIMITS.ranges,
+            max_range_sectors: self.max_range_sectors,
+            serial,
+        }
+    }
+
+    pub fn config(&self) -> QueueConfig {
         let layout = self.driver.layout;
-        BlkQueueConfig {
+        QueueConfig {
             descriptors: layout.descriptors,
             available: layout.available,
             used: layout.used,
             features: layout.features,
-            disk_size: self.sectors * 512,
-            disk_fd: self.file.as_raw_fd(),
             kick_fd: self.kick.as_raw_fd(),
             call_fd: self.call.as_raw_fd(),
             size: layout.size,
             counter_slot: 0,
             last_avail: layout.position.available,
             used_index: layout.position.used,
-            flags,
-            max_segments: LIMITS.segments,
-            max_ranges: LIMITS.ranges,
-            max_range_sectors: self.max_range_sectors,
-            unfinished_count: self.unfinished.len() as u32,
-            unfinished,
-            serial,
         }
+    }
+
+    /// The heads in `unfinished`.
+    pub fn unfinished_heads(&self) -> Vec<u16> {
+        self.unfinished.chunks(2).map(|head| u16::from_le_bytes([head[0], head[1]])).collect()
     }
 
     /// Offers a request whose header is at `HEADER + 16 * tag` and whose status byte is at `STATUS + tag`.
@@ -150,17 +185,22 @@ impl Fixture {
     pub fn await_used(&self, index: u16) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while (self.driver.used_index().wrapping_sub(index) as i16) < 0 {
-            let failure = self.queue.as_ref().and_then(BlkQueue::failure);
+            let failure = self.queue.as_ref().and_then(QueueThread::failure);
             assert!(Instant::now() < deadline && failure.is_none(), "no answer: {failure:?}");
             std::thread::yield_now();
         }
+    }
+
+    pub fn assert_served(&self) {
+        let failure = self.queue.as_ref().and_then(QueueThread::failure);
+        assert!(failure.is_none(), "{failure:?}");
     }
 
     /// Waits for the queue to fail. Returns the event's data and the text.
     pub fn await_failure(&self) -> (bool, String) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            if let Some(failure) = self.queue.as_ref().and_then(BlkQueue::failure) {
+            if let Some(failure) = self.queue.as_ref().and_then(QueueThread::failure) {
                 return failure;
             }
             assert!(Instant::now() < deadline, "the queue is still served");
@@ -178,7 +218,11 @@ impl Fixture {
         position
     }
 
-    pub fn take_queue(&mut self) -> BlkQueue {
+    pub fn put_queue(&mut self, queue: QueueThread) {
+        self.queue = Some(queue);
+    }
+
+    pub fn take_queue(&mut self) -> QueueThread {
         self.queue.take().unwrap()
     }
 
@@ -191,7 +235,7 @@ impl Fixture {
         }
     }
 
-    pub fn queue(&mut self) -> &mut BlkQueue {
+    pub fn queue(&mut self) -> &mut QueueThread {
         self.queue.as_mut().unwrap()
     }
 

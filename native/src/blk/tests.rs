@@ -1,11 +1,10 @@
 //! Responses to a driver's requests, valid and invalid.
 
-use super::config::flag;
-use super::disk::feature;
+use super::feature;
 use super::request::{STATUS_IOERR, STATUS_OK, STATUS_UNSUPPORTED};
 use super::testing::*;
-use super::*;
 use crate::counters::queue as words;
+use crate::queue::Position;
 use crate::queue::testing::{Buffer, in_, out};
 use std::os::unix::fs::FileExt;
 use vm_memory::{Bytes, GuestAddress};
@@ -76,7 +75,7 @@ fn what_lies_beyond_the_disk_or_between_sectors_is_an_error() {
 
 #[test]
 fn a_read_only_disk_refuses_to_change() {
-    let mut disk = Fixture::new(memory_file(), FEATURES, flag::READONLY | flag::DISCARD);
+    let mut disk = Fixture::new(memory_file(), FEATURES, READONLY | DISCARDS);
     assert_eq!(disk.request(OUT, 0, &[out(DATA, 512)]).0, STATUS_IOERR);
     assert_eq!(disk.ranges(DISCARD, &[(0, 1, 0)]), STATUS_IOERR);
     assert_eq!(disk.ranges(WRITE_ZEROES, &[(0, 1, 0)]), STATUS_IOERR);
@@ -86,7 +85,7 @@ fn a_read_only_disk_refuses_to_change() {
 
 #[test]
 fn ranges_are_discarded_and_zeroed() {
-    let mut disk = Fixture::new(memory_file(), FEATURES, flag::DISCARD);
+    let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     let fill = |disk: &Fixture| disk.file.write_all_at(&[0xaa; 64 * 512], 0).unwrap();
     fill(&disk);
     assert_eq!(disk.ranges(DISCARD, &[(0, 8, 0), (20, 0, 0), (16, 8, 0)]), STATUS_OK);
@@ -115,7 +114,7 @@ fn ranges_are_discarded_and_zeroed() {
 
 #[test]
 fn bad_ranges_are_refused() {
-    let mut disk = Fixture::new(memory_file(), FEATURES, flag::DISCARD);
+    let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     assert_eq!(disk.ranges(DISCARD, &[(0, 1, 1)]), STATUS_UNSUPPORTED, "discard has no unmap flag");
     assert_eq!(disk.ranges(WRITE_ZEROES, &[(0, 1, 2)]), STATUS_UNSUPPORTED);
     assert_eq!(disk.ranges(WRITE_ZEROES, &[(SECTORS, 1, 0)]), STATUS_IOERR);
@@ -124,14 +123,14 @@ fn bad_ranges_are_refused() {
     assert_eq!(disk.request(DISCARD, 0, &[]).0, STATUS_IOERR);
     assert_eq!(disk.request(DISCARD, 0, &[out(DATA, 15)]).0, STATUS_IOERR);
 
-    let mut plain = Fixture::new(memory_file(), feature::FLUSH, flag::DISCARD);
+    let mut plain = Fixture::new(memory_file(), feature::FLUSH, DISCARDS);
     assert_eq!(plain.ranges(DISCARD, &[(0, 1, 0)]), STATUS_UNSUPPORTED, "not negotiated");
     assert_eq!(plain.ranges(WRITE_ZEROES, &[(0, 1, 0)]), STATUS_UNSUPPORTED, "not negotiated");
 }
 
 #[test]
 fn requests_beyond_the_limits_of_the_config_space_are_refused() {
-    let mut disk = Fixture::new(memory_file(), FEATURES, flag::DISCARD);
+    let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     let most = LIMITS.ranges as usize;
     for kind in [DISCARD, WRITE_ZEROES] {
         assert_eq!(disk.ranges(kind, &vec![(0, 1, 0); most]), STATUS_OK);
@@ -142,7 +141,7 @@ fn requests_beyond_the_limits_of_the_config_space_are_refused() {
     disk.stop();
     disk.sectors = 4 * SECTORS;
     disk.file.set_len(disk.sectors * 512).unwrap();
-    disk.start(flag::DISCARD);
+    disk.start(DISCARDS);
     for kind in [DISCARD, WRITE_ZEROES] {
         assert_eq!(disk.ranges(kind, &[(0, LIMITS.range_sectors + 1, 0)]), STATUS_IOERR);
         assert_eq!(disk.ranges(kind, &[(0, u32::MAX, 0)]), STATUS_IOERR);
@@ -172,13 +171,13 @@ fn more_buffers_than_seg_max_are_refused() {
 
 #[test]
 fn large_requests_are_carried_out_in_steps() {
-    let mut disk = Fixture::new(memory_file(), FEATURES, flag::DISCARD);
+    let mut disk = Fixture::new(memory_file(), FEATURES, DISCARDS);
     disk.stop();
     // One request of 8 MiB, four steps, and a range of more than one step.
     disk.sectors = (200 << 20) / 512;
     disk.file.set_len(disk.sectors * 512).unwrap();
     disk.max_range_sectors = u32::MAX;
-    disk.start(flag::DISCARD);
+    disk.start(DISCARDS);
     let at = 0x8_0000;
     let bytes: Vec<u8> = (0..0x10_0000).map(|at: u32| (at / 4099) as u8).collect();
     disk.write(at, &bytes);
@@ -224,7 +223,7 @@ fn many_requests_are_in_flight_and_a_stop_waits_for_them() {
     disk.await_used(1);
     let position = disk.stop();
     let taken = position.available.wrapping_sub(position.used);
-    assert_eq!(usize::from(taken), disk.unfinished.len());
+    assert_eq!(usize::from(taken), disk.unfinished_heads().len());
     assert_eq!(position.used, disk.driver.used_index());
     for tag in 0..u64::from(position.used) {
         let (head, _) = disk.driver.used(tag as u16);

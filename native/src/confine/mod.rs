@@ -29,27 +29,29 @@ enum Layer {
 }
 const LAYERS: usize = 7;
 
-/// As JavaScript fills it in.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct ConfineOptions {
-    pub flags: u32,
-    pub uid: u32,
-    pub gid: u32,
-    /// Where a forbidden system call is reported before it ends the process; -1: nowhere.
-    pub report_fd: i32,
-    /// How many paths stay open.
-    pub paths: u32,
-    pub rlimit_count: u32,
-    pub rlimits: [Rlimit; MAX_RLIMITS],
+crate::abi_struct! {
+    /// As JavaScript fills it in.
+    pub struct ConfineOptions {
+        pub flags: u32,
+        pub uid: u32,
+        pub gid: u32,
+        /// Where a forbidden system call is reported before it ends the process; -1: nowhere.
+        pub report_fd: i32,
+        /// How many paths stay open.
+        pub paths: u32,
+        pub rlimit_count: u32,
+        pub rlimits: [Rlimit; MAX_RLIMITS],
+    }
 }
 
-#[repr(C)]
-pub struct ConfineReport {
-    /// By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with.
-    pub outcome: [i32; LAYERS],
-    /// Landlock's ABI version; 0 without it.
-    pub landlock_abi: i32,
+crate::abi_struct! {
+    /// ConfineReport.
+    pub struct ConfineReport {
+        /// By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with.
+        pub outcome: [i32; LAYERS],
+        /// Landlock's ABI version; 0 without it.
+        pub landlock_abi: i32,
+    }
 }
 
 /// Applies each layer, in the order in which none takes away what the next one needs. A layer that fails is noted; the

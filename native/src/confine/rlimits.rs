@@ -5,13 +5,14 @@ use std::ptr;
 
 pub const MAX_RLIMITS: usize = 8;
 
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Rlimit {
-    /// RLIMIT_x.
-    pub resource: u64,
-    pub soft: u64,
-    pub hard: u64,
+crate::abi_struct! {
+    /// Rlimit.
+    pub struct Rlimit {
+        /// RLIMIT_x.
+        pub resource: u64,
+        pub soft: u64,
+        pub hard: u64,
+    }
 }
 
 /// Sets the limits of this process, which may only be lowered without CAP_SYS_RESOURCE: a hard limit is then left where

@@ -1,11 +1,12 @@
 //! The guest memory of one direction of a descriptor chain, as slices whose boundaries have no meaning (virtio 1.3 §2.7.4).
 
-use vm_memory::VolatileSlice;
+use crate::memory::RamSlice;
+use vm_memory::bitmap::Bitmap;
 
 /// Slices of guest RAM, all checked, in order.
 #[derive(Default)]
 pub struct Buffers<'m> {
-    slices: Vec<VolatileSlice<'m>>,
+    slices: Vec<RamSlice<'m>>,
     len: u64,
 }
 
@@ -25,7 +26,7 @@ impl<'m> Buffers<'m> {
         self.len
     }
 
-    pub fn push(&mut self, slice: VolatileSlice<'m>) {
+    pub fn push(&mut self, slice: RamSlice<'m>) {
         self.len += slice.len() as u64;
         self.slices.push(slice);
     }
@@ -41,7 +42,7 @@ impl<'m> Buffers<'m> {
     }
 
     /// Removes the last byte.
-    pub fn take_last_byte(&mut self) -> Option<VolatileSlice<'m>> {
+    pub fn take_last_byte(&mut self) -> Option<RamSlice<'m>> {
         let last = self.slices.pop()?;
         let (rest, byte) = last.split_at(last.len() - 1).expect("slices are never empty");
         if !rest.is_empty() {
@@ -77,8 +78,21 @@ impl<'m> Buffers<'m> {
         copied
     }
 
+    /// The kernel wrote `len` bytes from byte `at` on: whoever follows changes of RAM must know.
+    pub fn written(&self, at: u64, len: u64) {
+        let mut left = len;
+        for slice in self.from(at) {
+            let count = left.min(slice.len() as u64);
+            if count == 0 {
+                break;
+            }
+            slice.bitmap().mark_dirty(0, count as usize);
+            left -= count;
+        }
+    }
+
     /// The slices from byte `at` on.
-    pub fn from(&self, at: u64) -> impl Iterator<Item = VolatileSlice<'m>> {
+    pub fn from(&self, at: u64) -> impl Iterator<Item = RamSlice<'m>> {
         let mut skip = at;
         self.slices.iter().filter_map(move |slice| {
             let len = slice.len() as u64;
@@ -109,6 +123,7 @@ impl<'m> Buffers<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vm_memory::VolatileSlice;
 
     /// Buffers over "abcdefgh" in slices of 3, 1 and 4 bytes.
     fn with_letters(test: impl FnOnce(&mut Buffers)) {

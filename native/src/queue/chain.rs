@@ -1,11 +1,11 @@
-//! Walking a descriptor chain (virtio 1.3 §2.7.5).
+//! A descriptor chain: one buffer of the driver, read from a ring or from an indirect table.
 
 use super::{Broken, Buffers, Result};
-use crate::memory::GuestRam;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, VolatileSlice};
+use crate::memory::{GuestRam, RamSlice};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 pub const DESCRIPTOR_BYTES: usize = 16;
-/// Descriptor flags (§2.7.5).
+/// Descriptor flags, the same in both kinds of rings (virtio 1.3 §2.7.5, §2.8.13).
 pub const NEXT: u16 = 1;
 pub const WRITE: u16 = 2;
 pub const INDIRECT: u16 = 4;
@@ -13,86 +13,51 @@ pub const INDIRECT: u16 = 4;
 /// Chains must not be longer than the queue (§2.7.5.3.1), but drivers ignore that for indirect ones.
 const MAX_INDIRECT: usize = 1024;
 
+/// A descriptor as it lies in memory.
+pub type RawDescriptor = [u8; DESCRIPTOR_BYTES];
+
 /// A descriptor chain's memory: the device-readable part, then the device-writable part.
 #[derive(Default)]
 pub struct Chain<'m> {
-    pub head: u16,
+    /// What the used ring calls it: the head of a split ring's chain, the buffer ID of a packed one's.
+    pub id: u16,
+    /// The chain's descriptors in a packed ring, which used ones may overwrite before it is given back.
+    pub ring: Vec<RawDescriptor>,
     /// Descriptors with a buffer.
     pub descriptors: u32,
     pub readable: Buffers<'m>,
     pub writable: Buffers<'m>,
 }
 
+/// The part of a descriptor that both kinds of rings have.
 #[derive(Clone, Copy)]
-struct Descriptor {
-    address: u64,
-    len: u32,
-    flags: u16,
-    next: u16,
+pub struct Descriptor {
+    pub address: u64,
+    pub len: u32,
+    pub flags: u16,
+    /// The next one, in a split ring; the buffer ID, in a packed one.
+    pub other: u16,
 }
 
 impl<'m> Chain<'m> {
-    /// Reads the chain that starts at descriptor `head` of `table`.
-    pub fn walk(
-        &mut self,
-        ram: &'m GuestRam,
-        table: VolatileSlice<'m>,
-        head: u16,
-        indirect_allowed: bool,
-    ) -> Result<()> {
-        self.head = head;
+    /// Forgets the chain, keeping its memory for the next one.
+    pub fn clear(&mut self) {
+        self.id = 0;
+        self.ring.clear();
         self.descriptors = 0;
         self.readable.clear();
         self.writable.clear();
-        let Some(indirect) = self.walk_table(ram, table, head)? else {
-            return Ok(());
-        };
-        if !indirect_allowed {
-            return Err(Broken("used an indirect descriptor without having negotiated them".into()));
-        }
-        let table = indirect_table(ram, indirect)?;
-        match self.walk_table(ram, table, 0)? {
-            Some(_) => Err(Broken("put an indirect descriptor into an indirect table".into())),
-            None => Ok(()),
-        }
     }
 
     /// Gives back memory that chains of this many slices don't need.
     pub fn shrink(&mut self, slices: usize) {
+        self.ring.shrink_to(slices);
         self.readable.shrink(slices);
         self.writable.shrink(slices);
     }
 
-    /// Collects the buffers of a chain in one table. Returns the indirect descriptor that it ends with, if it does.
-    fn walk_table(
-        &mut self,
-        ram: &'m GuestRam,
-        table: VolatileSlice<'m>,
-        first: u16,
-    ) -> Result<Option<Descriptor>> {
-        let entries = table.len() / DESCRIPTOR_BYTES;
-        let mut index = usize::from(first);
-        for _ in 0..entries {
-            if index >= entries {
-                return Err(Broken(format!("linked to descriptor {index} of {entries}")));
-            }
-            let descriptor = read_descriptor(&table, index);
-            if descriptor.flags & INDIRECT != 0 {
-                return match descriptor.flags & NEXT {
-                    0 => Ok(Some(descriptor)),
-                    _ => Err(Broken("linked an indirect descriptor to another one".into())),
-                };
-            }
-            self.add(ram, descriptor)?;
-            if descriptor.flags & NEXT == 0 {
-                return Ok(None);
-            }
-            index = usize::from(descriptor.next);
-        }
-        Err(Broken(format!("made a loop of descriptors, starting at {first}")))
-    }
-
-    fn add(&mut self, ram: &'m GuestRam, descriptor: Descriptor) -> Result<()> {
+    /// Adds the buffer of a descriptor.
+    pub fn add(&mut self, ram: &'m GuestRam, descriptor: Descriptor) -> Result<()> {
         let Descriptor { address, len, flags, .. } = descriptor;
         self.descriptors += 1;
         let writable = flags & WRITE != 0;
@@ -110,7 +75,14 @@ impl<'m> Chain<'m> {
     }
 }
 
-fn indirect_table<'m>(ram: &'m GuestRam, indirect: Descriptor) -> Result<VolatileSlice<'m>> {
+/// The table that an indirect descriptor points to, which ends its chain.
+pub fn indirect_table<'m>(ram: &'m GuestRam, indirect: Descriptor, allowed: bool) -> Result<RamSlice<'m>> {
+    if !allowed {
+        return Err(Broken("used an indirect descriptor without having negotiated them".into()));
+    }
+    if indirect.flags & NEXT != 0 {
+        return Err(Broken("linked an indirect descriptor to another one".into()));
+    }
     let len = indirect.len as usize;
     if len == 0 || len % DESCRIPTOR_BYTES != 0 || len > MAX_INDIRECT * DESCRIPTOR_BYTES {
         return Err(Broken(format!("gave an indirect table of {len} bytes")));
@@ -119,19 +91,42 @@ fn indirect_table<'m>(ram: &'m GuestRam, indirect: Descriptor) -> Result<Volatil
     table.map_err(|_| outside_ram("an indirect table", indirect.address, len as u64))
 }
 
+pub fn nested_indirect() -> Broken {
+    Broken("put an indirect descriptor into an indirect table".into())
+}
+
 /// `index` is below the table's number of entries.
-fn read_descriptor(table: &VolatileSlice, index: usize) -> Descriptor {
-    let mut raw = [0u8; DESCRIPTOR_BYTES];
+pub fn read_raw(table: &RamSlice, index: usize) -> RawDescriptor {
+    let mut raw = [0; DESCRIPTOR_BYTES];
     table.read_slice(&mut raw, index * DESCRIPTOR_BYTES).expect("an index inside the table");
+    raw
+}
+
+/// {le64 address, le32 len, le16 flags, le16 next} (§2.7.5).
+pub fn split_descriptor(raw: &RawDescriptor) -> Descriptor {
+    let (address, rest) = words(raw);
+    Descriptor { address, len: rest as u32, flags: (rest >> 32) as u16, other: (rest >> 48) as u16 }
+}
+
+/// {le64 address, le32 len, le16 id, le16 flags} (§2.8.13).
+pub fn packed_descriptor(raw: &RawDescriptor) -> Descriptor {
+    let (address, rest) = words(raw);
+    Descriptor { address, len: rest as u32, flags: (rest >> 48) as u16, other: (rest >> 32) as u16 }
+}
+
+fn words(raw: &RawDescriptor) -> (u64, u64) {
     let word = |at: usize| u64::from_le_bytes(raw[at..at + 8].try_into().expect("eight bytes"));
-    Descriptor {
-        address: word(0),
-        len: word(8) as u32,
-        flags: (word(8) >> 32) as u16,
-        next: (word(8) >> 48) as u16,
-    }
+    (word(0), word(8))
 }
 
 pub fn outside_ram(what: &str, address: u64, len: u64) -> Broken {
     Broken(format!("put {what} of {len} bytes at {address:#x}, which is not all RAM"))
+}
+
+/// A part of a queue, checked. `align` is a power of two.
+pub fn part<'m>(ram: &'m GuestRam, what: &str, address: u64, align: u64, len: usize) -> Result<RamSlice<'m>> {
+    if address % align != 0 {
+        return Err(Broken(format!("put {what} at {address:#x}, not a multiple of {align}")));
+    }
+    ram.get_slice(GuestAddress(address), len).map_err(|_| outside_ram(what, address, len as u64))
 }

@@ -1,13 +1,16 @@
-//! The rings of a split virtqueue (virtio 1.3 §2.7.6 to §2.7.10).
+//! Split virtqueues (virtio 1.3 §2.7).
 
 #[cfg(test)]
 mod tests;
 
-use super::chain::{Chain, DESCRIPTOR_BYTES, outside_ram};
-use super::{Broken, Result, feature};
-use crate::memory::GuestRam;
+use super::chain::{
+    self, Chain, DESCRIPTOR_BYTES, Descriptor, INDIRECT, NEXT, indirect_table, nested_indirect, read_raw,
+    split_descriptor,
+};
+use super::{Broken, MAX_SIZE, Position, QueueLayout, Result, Ring, feature};
+use crate::memory::{GuestRam, RamSlice};
 use std::sync::atomic::{Ordering, fence};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, VolatileSlice};
+use vm_memory::Bytes;
 
 /// Offsets in both rings.
 const FLAGS: usize = 0;
@@ -23,33 +26,12 @@ const NO_INTERRUPT: u16 = 1;
 /// In the used ring's flags: the device needs no kicks.
 const NO_NOTIFY: u16 = 1;
 
-pub const MAX_SIZE: u32 = 32768;
-
-/// A queue as set up by the driver.
-#[derive(Clone, Copy)]
-pub struct QueueLayout {
-    pub size: u32,
-    pub descriptors: u64,
-    pub available: u64,
-    pub used: u64,
-    /// Negotiated features.
-    pub features: u64,
-    pub position: Position,
-}
-
-/// The device's position: the next entry to take, and the next to fill in. Both wrap at 2^16.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    pub available: u16,
-    pub used: u16,
-}
-
 pub struct SplitQueue<'m> {
     ram: &'m GuestRam,
     size: u16,
-    descriptors: VolatileSlice<'m>,
-    available: VolatileSlice<'m>,
-    used: VolatileSlice<'m>,
+    descriptors: RamSlice<'m>,
+    available: RamSlice<'m>,
+    used: RamSlice<'m>,
     indirect: bool,
     event_idx: bool,
     position: Position,
@@ -63,28 +45,22 @@ pub struct SplitQueue<'m> {
     kick_wanted: bool,
 }
 
-impl<'m> SplitQueue<'m> {
-    pub fn new(ram: &'m GuestRam, layout: &QueueLayout) -> Result<SplitQueue<'m>> {
+impl<'m> Ring<'m> for SplitQueue<'m> {
+    fn new(ram: &'m GuestRam, layout: &QueueLayout) -> Result<SplitQueue<'m>> {
         let QueueLayout { size, features, position, .. } = *layout;
         if !size.is_power_of_two() || size > MAX_SIZE {
             return Err(Broken(format!("gave the queue a size of {size}")));
         }
         let entries = size as usize;
-        let ring = |what, address: u64, align: u64, len: usize| {
-            if address % align != 0 {
-                return Err(Broken(format!("put {what} at {address:#x}, not a multiple of {align}")));
-            }
-            let slice = ram.get_slice(GuestAddress(address), len);
-            slice.map_err(|_| outside_ram(what, address, len as u64))
-        };
+        let part = |what, address, align, len| chain::part(ram, what, address, align, len);
         let available_len = RING + entries * AVAIL_ENTRY_BYTES + EVENT_BYTES;
         let used_len = RING + entries * USED_ENTRY_BYTES + EVENT_BYTES;
         Ok(SplitQueue {
             ram,
             size: size as u16,
-            descriptors: ring("the descriptor table", layout.descriptors, 16, entries * DESCRIPTOR_BYTES)?,
-            available: ring("the available ring", layout.available, 2, available_len)?,
-            used: ring("the used ring", layout.used, 4, used_len)?,
+            descriptors: part("the descriptor table", layout.descriptors, 16, entries * DESCRIPTOR_BYTES)?,
+            available: part("the available ring", layout.available, 2, available_len)?,
+            used: part("the used ring", layout.used, 4, used_len)?,
             indirect: features & feature::INDIRECT_DESC != 0,
             event_idx: features & feature::EVENT_IDX != 0,
             position,
@@ -95,17 +71,15 @@ impl<'m> SplitQueue<'m> {
         })
     }
 
-    pub fn position(&self) -> Position {
+    fn position(&self) -> Position {
         self.position
     }
 
-    /// Whether the driver offers a chain that hasn't been taken.
-    pub fn has_available(&self) -> bool {
+    fn has_available(&self) -> bool {
         load(&self.available, INDEX, Ordering::Acquire) != self.position.available
     }
 
-    /// Takes the next chain. Returns whether there was one.
-    pub fn take(&mut self, chain: &mut Chain<'m>) -> Result<bool> {
+    fn take(&mut self, chain: &mut Chain<'m>) -> Result<bool> {
         if self.offered == self.position.available {
             self.offered = load(&self.available, INDEX, Ordering::Acquire);
         }
@@ -121,29 +95,42 @@ impl<'m> SplitQueue<'m> {
         if head >= self.size {
             return Err(Broken(format!("offered descriptor {head} of {}", self.size)));
         }
-        chain.walk(self.ram, self.descriptors, head, self.indirect)?;
+        self.walk(head, chain)?;
         self.position.available = self.position.available.wrapping_add(1);
         Ok(true)
     }
 
-    /// Reads a chain that was taken in an earlier life of the queue and not given back.
-    pub fn retake(&self, head: u16, chain: &mut Chain<'m>) -> Result<()> {
+    /// The head, little-endian: the chain stays in the descriptor table until it is given back.
+    fn save(&self, chain: &Chain<'m>, saved: &mut Vec<u8>) {
+        saved.extend(chain.id.to_le_bytes());
+    }
+
+    fn can_retake(&self, saved: &[u8]) -> bool {
+        let taken = self.position.available.wrapping_sub(self.position.used).min(self.size);
+        let mut heads = saved.chunks_exact(2).map(|head| u16::from_le_bytes([head[0], head[1]]));
+        saved.len() % 2 == 0 && saved.len() / 2 <= taken.into() && heads.all(|head| head < self.size)
+    }
+
+    fn retake(&mut self, saved: &mut &[u8], chain: &mut Chain<'m>) -> Result<()> {
+        let Some((head, rest)) = saved.split_first_chunk() else {
+            return Err(Broken("left half a descriptor unfinished".into()));
+        };
+        *saved = rest;
+        let head = u16::from_le_bytes(*head);
         if head >= self.size {
             return Err(Broken(format!("left descriptor {head} of {} unfinished", self.size)));
         }
-        chain.walk(self.ram, self.descriptors, head, self.indirect)
+        self.walk(head, chain)
     }
 
-    /// Returns a chain in which the device wrote `len` bytes. The driver sees it after `publish`.
-    pub fn give_back(&mut self, head: u16, len: u32) {
+    fn give_back(&mut self, chain: &Chain<'m>, len: u32) {
         let at = RING + usize::from(self.position.used % self.size) * USED_ENTRY_BYTES;
-        let entry = u64::from(head) | u64::from(len) << 32;
+        let entry = u64::from(chain.id) | u64::from(len) << 32;
         self.used.write_slice(&entry.to_le_bytes(), at).expect("an entry inside the ring");
         self.position.used = self.position.used.wrapping_add(1);
     }
 
-    /// Publishes the returned chains to the driver. Returns whether there were any.
-    pub fn publish(&mut self) -> bool {
+    fn publish(&mut self) -> bool {
         if self.published == self.position.used {
             return false;
         }
@@ -152,8 +139,8 @@ impl<'m> SplitQueue<'m> {
         true
     }
 
-    /// Whether the driver wants an interrupt for what has been published since this was last asked (§2.7.7.2, §2.7.10).
-    pub fn wants_interrupt(&mut self) -> bool {
+    /// §2.7.7.2, §2.7.10.
+    fn wants_interrupt(&mut self) -> bool {
         // The driver writes its event index or flag and then reads the used index; this is the other half.
         fence(Ordering::SeqCst);
         let before = self.considered.replace(self.published);
@@ -166,13 +153,11 @@ impl<'m> SplitQueue<'m> {
         self.published.wrapping_sub(event).wrapping_sub(1) < self.published.wrapping_sub(before)
     }
 
-    /// Whether kicks were enabled for the chains just taken. Disables them for the following ones.
-    pub fn forget_kick(&mut self) -> bool {
+    fn forget_kick(&mut self) -> bool {
         std::mem::replace(&mut self.kick_wanted, false)
     }
 
-    /// Asks the driver for a kick at its next chain. Returns whether there is one already.
-    pub fn enable_kicks(&mut self) -> bool {
+    fn enable_kicks(&mut self) -> bool {
         if self.event_idx {
             let event_at = RING + usize::from(self.size) * USED_ENTRY_BYTES;
             store(&self.used, event_at, self.position.available, Ordering::Relaxed);
@@ -185,8 +170,8 @@ impl<'m> SplitQueue<'m> {
         self.has_available()
     }
 
-    /// Disables kicks. With EVENT_IDX, an index that has been passed already does that.
-    pub fn disable_kicks(&mut self) {
+    /// With EVENT_IDX, an index that has been passed already does that.
+    fn disable_kicks(&mut self) {
         if !self.event_idx {
             store(&self.used, FLAGS, NO_NOTIFY, Ordering::Relaxed);
             self.kick_wanted &= self.has_available();
@@ -194,11 +179,51 @@ impl<'m> SplitQueue<'m> {
     }
 }
 
+impl<'m> SplitQueue<'m> {
+    /// Reads the chain that starts at descriptor `head`.
+    fn walk(&self, head: u16, chain: &mut Chain<'m>) -> Result<()> {
+        chain.clear();
+        chain.id = head;
+        let Some(indirect) = self.walk_table(self.descriptors, head, chain)? else { return Ok(()) };
+        let table = indirect_table(self.ram, indirect, self.indirect)?;
+        match self.walk_table(table, 0, chain)? {
+            Some(_) => Err(nested_indirect()),
+            None => Ok(()),
+        }
+    }
+
+    /// Collects the buffers of a chain in one table. Returns the indirect descriptor that it ends with, if it does.
+    fn walk_table(
+        &self,
+        table: RamSlice<'m>,
+        first: u16,
+        chain: &mut Chain<'m>,
+    ) -> Result<Option<Descriptor>> {
+        let entries = table.len() / DESCRIPTOR_BYTES;
+        let mut index = usize::from(first);
+        for _ in 0..entries {
+            if index >= entries {
+                return Err(Broken(format!("linked to descriptor {index} of {entries}")));
+            }
+            let descriptor = split_descriptor(&read_raw(&table, index));
+            if descriptor.flags & INDIRECT != 0 {
+                return Ok(Some(descriptor));
+            }
+            chain.add(self.ram, descriptor)?;
+            if descriptor.flags & NEXT == 0 {
+                return Ok(None);
+            }
+            index = usize::from(descriptor.other);
+        }
+        Err(Broken(format!("made a loop of descriptors, starting at {first}")))
+    }
+}
+
 /// `at` is even and inside `ring`.
-fn load(ring: &VolatileSlice, at: usize, order: Ordering) -> u16 {
+fn load(ring: &RamSlice, at: usize, order: Ordering) -> u16 {
     u16::from_le(ring.load(at, order).expect("an aligned word inside the ring"))
 }
 
-fn store(ring: &VolatileSlice, at: usize, value: u16, order: Ordering) {
+fn store(ring: &RamSlice, at: usize, value: u16, order: Ordering) {
     ring.store(value.to_le(), at, order).expect("an aligned word inside the ring");
 }

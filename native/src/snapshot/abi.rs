@@ -18,32 +18,33 @@ pub mod action {
 /// Bits of `flags`: share the source's blocks, if the file system can (FICLONE), in place of copying.
 pub const MAY_CLONE: u32 = 1;
 
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct MemoryRange {
-    /// Where it is in this process.
-    pub host: u64,
-    /// Where it is in the file.
-    pub offset: u64,
-    pub size: u64,
+crate::abi_struct! {
+    /// MemoryRange.
+    pub struct MemoryRange {
+        /// Where it is in this process.
+        pub host: u64,
+        /// Where it is in the file.
+        pub offset: u64,
+        pub size: u64,
+    }
 }
 
-/// One file to write or verify. Its fds are open when the job starts, and duplicated then; -1 where there is none.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct JobPart {
-    pub action: u32,
-    pub flags: u32,
-    pub source_fd: i32,
-    pub target_fd: i32,
-    /// The file of the checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian. Written by a copy, read by a verification.
-    pub sums_fd: i32,
-    /// Of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE.
-    pub pagemap_fd: i32,
-    /// Bytes of the whole.
-    pub size: u64,
-    pub range_count: u32,
-    pub ranges: [MemoryRange; MAX_RANGES],
+crate::abi_struct! {
+    /// One file to write or verify. Its fds are open when the job starts, and duplicated then; -1 where there is none.
+    pub struct JobPart {
+        pub action: u32,
+        pub flags: u32,
+        pub source_fd: i32,
+        pub target_fd: i32,
+        /// The file of the checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian. Written by a copy, read by a verification.
+        pub sums_fd: i32,
+        /// Of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE.
+        pub pagemap_fd: i32,
+        /// Bytes of the whole.
+        pub size: u64,
+        pub range_count: u32,
+        pub ranges: [MemoryRange; MAX_RANGES],
+    }
 }
 
 /// What failed.
@@ -57,21 +58,21 @@ pub mod failure {
     pub const DIED: u32 = 4;
 }
 
-/// How a job stands, or ended.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct JobReport {
-    /// Bytes of all parts that it has got past, holes included.
-    pub done: u64,
-    /// Bytes that it has written.
-    pub written: u64,
-    /// Bit n: the blocks of part n are shared with its source, and it has no checksums.
-    pub cloned: u64,
-    /// Where in the part it failed.
-    pub offset: u64,
-    pub part: u32,
-    pub failure: u32,
-    /// ECANCELED after a cancellation; 0 without a failure.
-    pub errno: i32,
-    pub ended: u32,
+crate::abi_struct! {
+    /// How a job stands, or ended.
+    pub struct JobReport {
+        /// Bytes of all parts that it has got past, holes included.
+        pub done: u64,
+        /// Bytes that it has written.
+        pub written: u64,
+        /// Bit n: the blocks of part n are shared with its source, and it has no checksums.
+        pub cloned: u64,
+        /// Where in the part it failed.
+        pub offset: u64,
+        pub part: u32,
+        pub failure: u32,
+        /// ECANCELED after a cancellation; 0 without a failure.
+        pub errno: i32,
+        pub ended: u32,
+    }
 }

@@ -1,7 +1,7 @@
 //! The child's part, from clone to execve. It shares the parent's memory, whose thread waits: raw system calls on prepared
 //! data, and nothing else.
 
-use super::request::{Layer, Report, Request, Step, want};
+use super::request::{Layer, Request, SpawnReport, Step, want};
 use super::sys::syscall;
 use crate::confine::rlimits;
 use std::ffi::{CStr, c_void};
@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_void};
 /// What parent and child share.
 pub struct Shared<'a, 'b> {
     pub request: &'b mut Request<'a>,
-    pub report: &'b mut Report,
+    pub report: &'b mut SpawnReport,
     /// The namespaces that the clone made.
     pub cloned: u32,
 }

@@ -8,7 +8,7 @@ pub mod sys;
 
 use crate::errno::{Errno, Result, check};
 use child::Shared;
-use request::{Layer, Report, Request, Step, want};
+use request::{Layer, Request, SpawnReport, Step, want};
 use std::ffi::c_void;
 use std::ptr;
 use sys::syscall;
@@ -41,7 +41,7 @@ const CLONED: [(u32, Layer); 3] =
     [(want::USER, Layer::User), (want::PID, Layer::Pid), (want::CGROUP, Layer::Cgroup)];
 
 /// Starts the process, or fails with `report` saying at what. Layers that cannot be had are noted there.
-pub fn spawn(request: &mut Request, report: &mut Report) -> Result<()> {
+pub fn spawn(request: &mut Request, report: &mut SpawnReport) -> Result<()> {
     report.step = Step::Prepare as u32;
     let stack = Stack::new()?;
     report.step = Step::None as u32;
@@ -51,7 +51,7 @@ pub fn spawn(request: &mut Request, report: &mut Report) -> Result<()> {
     result
 }
 
-fn start(request: &mut Request, report: &mut Report, stack: &Stack) -> Result<()> {
+fn start(request: &mut Request, report: &mut SpawnReport, stack: &Stack) -> Result<()> {
     let mut cloned = request.options.flags & (want::USER | want::PID | want::CGROUP);
     let mut result = clone_child(request, report, cloned, stack);
     if let Err(errno) = result
@@ -86,14 +86,14 @@ fn is_shortage(Errno(errno): Errno) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
 }
 
-fn failed(report: &mut Report, step: Step, errno: Errno) -> Result<()> {
+fn failed(report: &mut SpawnReport, step: Step, errno: Errno) -> Result<()> {
     report.step = step as u32;
     report.errno = errno.0;
     Err(errno)
 }
 
 /// The child has executed its program, or failed and said why.
-fn finish(report: &mut Report) -> Result<()> {
+fn finish(report: &mut SpawnReport) -> Result<()> {
     if report.step == Step::None as u32 {
         return Ok(());
     }
@@ -103,7 +103,7 @@ fn finish(report: &mut Report) -> Result<()> {
     Err(errno)
 }
 
-fn clone_child(request: &mut Request, report: &mut Report, cloned: u32, stack: &Stack) -> Result<()> {
+fn clone_child(request: &mut Request, report: &mut SpawnReport, cloned: u32, stack: &Stack) -> Result<()> {
     let cgroup = request.options.cgroup_fd;
     let mut shared = Shared { request, report, cloned };
     // SAFETY: `child::main` is given what it expects, which lives until it has executed its program or ended.

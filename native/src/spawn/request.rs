@@ -47,38 +47,39 @@ pub enum Step {
     Exec,
 }
 
-/// As JavaScript fills it in.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct SpawnOptions {
-    pub flags: u32,
-    pub argc: u32,
-    pub envc: u32,
-    pub fds: u32,
-    pub rlimit_count: u32,
-    pub cgroup_fd: i32,
-    /// 0, 1 and 2 of the process.
-    pub stdio: [i32; 3],
-    pub rlimits: [Rlimit; MAX_RLIMITS],
+crate::abi_struct! {
+    /// As JavaScript fills it in.
+    pub struct SpawnOptions {
+        pub flags: u32,
+        pub argc: u32,
+        pub envc: u32,
+        pub fds: u32,
+        pub rlimit_count: u32,
+        pub cgroup_fd: i32,
+        /// 0, 1 and 2 of the process.
+        pub stdio: [i32; 3],
+        pub rlimits: [Rlimit; MAX_RLIMITS],
+    }
 }
 
 /// A layer was not asked for.
 pub const OFF: i32 = -1;
 
-/// What became of it, for JavaScript.
-#[repr(C)]
-pub struct Report {
-    pub pid: i32,
-    pub pidfd: i32,
-    pub step: u32,
-    pub errno: i32,
-    /// By `Layer`: 0 if it is on, OFF, or why it is unavailable.
-    pub outcome: [i32; LAYERS],
+crate::abi_struct! {
+    /// What became of it, for JavaScript.
+    pub struct SpawnReport {
+        pub pid: i32,
+        pub pidfd: i32,
+        pub step: u32,
+        pub errno: i32,
+        /// By `Layer`: 0 if it is on, OFF, or why it is unavailable.
+        pub outcome: [i32; LAYERS],
+    }
 }
 
-impl Report {
-    pub fn new() -> Report {
-        Report { pid: 0, pidfd: -1, step: Step::None as u32, errno: 0, outcome: [OFF; LAYERS] }
+impl SpawnReport {
+    pub fn new() -> SpawnReport {
+        SpawnReport { pid: 0, pidfd: -1, step: Step::None as u32, errno: 0, outcome: [OFF; LAYERS] }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What running a vCPU takes, on whichever thread: its `kvm_run` page, KVM_RUN and the counters of both.
 
-use crate::counters::{Block, VcpuState, vcpu as words};
+use crate::counters::{Block, EXIT_REASONS, VcpuState, vcpu as words};
 use crate::errno::{Errno, Result};
 use crate::mailbox::Mailbox;
 use crate::reactor::Reactor;
@@ -97,7 +97,7 @@ impl Core {
 
     /// Counts an exit that was answered after `took_ns`.
     pub fn count_exit(&self, reason: u32, took_ns: u64) {
-        let reason = (reason as usize).min(words::REASONS - 1);
+        let reason = (reason as usize).min(EXIT_REASONS - 1);
         self.counters.add(words::EXITS + reason, 1);
         self.counters.add(words::EXIT_NS + reason, took_ns);
         self.counters.add(words::DEVICE_NS, took_ns);

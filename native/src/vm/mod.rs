@@ -1,15 +1,19 @@
 //! The native side of one VM: its reactor, its threads, and the files and mappings it owns.
 
+mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::blk::{BlkQueue, BlkQueueConfig};
+use crate::blk::{BlkConfig, BlkWorker};
 use crate::counters::Counters;
 use crate::errno::{Errno, Result};
 use crate::event::Event;
+use crate::image::Image;
+use crate::limiter::Limiter;
 use crate::memory::GuestRam;
-use crate::queues::Queues;
+use crate::queue_thread::{QueueConfig, QueueThread, Queues, Surroundings, Worker};
 use crate::reactor::{MAX_VCPUS, Reactor};
+use crate::rng::{RngConfig, RngWorker};
 use crate::seccomp::Filter;
 use crate::snapshot::{Gate, Job};
 use crate::sync::lock;
@@ -18,6 +22,7 @@ use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
+use table::Table;
 
 const REAPER_STACK: usize = 128 * 1024;
 
@@ -30,6 +35,8 @@ pub struct Vm {
     carried: Mutex<Option<Arc<Carried>>>,
     queues: Queues,
     jobs: Mutex<Jobs>,
+    images: Table<Arc<dyn Image>>,
+    limiters: Table<Arc<Limiter>>,
     memory: Mutex<Arc<GuestRam>>,
     owned: Mutex<Owned>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
@@ -69,6 +76,8 @@ impl Vm {
             carried: Mutex::default(),
             queues: Queues::default(),
             jobs: Mutex::default(),
+            images: Table::default(),
+            limiters: Table::default(),
             memory: Mutex::default(),
             owned: Mutex::default(),
             ending: Mutex::default(),
@@ -168,13 +177,39 @@ impl Vm {
         action(vcpu.as_ref().ok_or(Errno(libc::ESRCH))?)
     }
 
-    pub fn start_blk_queue(&self, config: &BlkQueueConfig) -> Result<u32> {
-        let counters = self.counters.queue(config.counter_slot as usize)?;
-        let ram = lock(&self.memory).clone();
-        let seccomp = self.seccomp.load(SeqCst);
-        self.queues.add(config.counter_slot, || {
-            BlkQueue::start(config, ram, counters, self.reactor.clone(), seccomp)
-        })
+    /// The images of the VM's disks.
+    pub fn images(&self) -> &Table<Arc<dyn Image>> {
+        &self.images
+    }
+
+    pub fn limiters(&self) -> &Table<Arc<Limiter>> {
+        &self.limiters
+    }
+
+    /// Serves a virtio-blk queue. `unfinished` as in `QueueProgress`.
+    pub fn start_blk_queue(&self, queue: &QueueConfig, unfinished: &[u8], blk: &BlkConfig) -> Result<u32> {
+        let (image, limiter) = (self.images.get(blk.image)?, self.limiter(blk.limiter)?);
+        self.start_queue(queue, unfinished, BlkWorker::new(blk, queue.features, image, limiter))
+    }
+
+    /// Serves a virtio-rng queue.
+    pub fn start_rng_queue(&self, queue: &QueueConfig, unfinished: &[u8], rng: &RngConfig) -> Result<u32> {
+        self.start_queue(queue, unfinished, RngWorker::new(self.limiter(rng.limiter)?))
+    }
+
+    fn start_queue<W: Worker>(&self, queue: &QueueConfig, unfinished: &[u8], worker: W) -> Result<u32> {
+        let surroundings = Surroundings {
+            ram: lock(&self.memory).clone(),
+            counters: self.counters.queue(queue.counter_slot as usize)?,
+            reactor: self.reactor.clone(),
+            seccomp: self.seccomp.load(SeqCst),
+        };
+        self.queues.add(queue.counter_slot, || QueueThread::start(queue, unfinished, worker, surroundings))
+    }
+
+    /// -1 is none.
+    fn limiter(&self, handle: i32) -> Result<Option<Arc<Limiter>>> {
+        u32::try_from(handle).ok().map(|handle| self.limiters.get(handle)).transpose()
     }
 
     /// Starts a job that may touch the VM's memory until it is shut down.
@@ -223,6 +258,7 @@ impl Vm {
     /// still write to guest memory: that is then unmapped later, when the request has ended.
     pub fn release(&self) {
         let owned = std::mem::take(&mut *lock(&self.owned));
+        self.images.clear();
         let stuck = self.queues.take_stuck();
         if stuck.is_empty() {
             owned.maps.into_iter().for_each(unmap);
@@ -234,13 +270,13 @@ impl Vm {
 }
 
 /// Unmaps `maps` once the threads of `stuck` have ended, in the background.
-fn unmap_after(stuck: Vec<BlkQueue>, maps: Vec<(usize, usize)>) {
+fn unmap_after(stuck: Vec<QueueThread>, maps: Vec<(usize, usize)>) {
     // If there is no thread for it, all of it is kept for good.
     let leaked = std::mem::ManuallyDrop::new((stuck, maps));
     let _ =
         std::thread::Builder::new().name("vring-stuck".into()).stack_size(REAPER_STACK).spawn(move || {
             let (mut stuck, maps) = std::mem::ManuallyDrop::into_inner(leaked);
-            stuck.iter_mut().for_each(BlkQueue::join);
+            stuck.iter_mut().for_each(QueueThread::join);
             maps.into_iter().for_each(unmap);
         });
 }

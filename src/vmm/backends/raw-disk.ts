@@ -1,74 +1,104 @@
 import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { SystemError } from '../native/libc.ts';
-import { BLK_QUEUE_FLAG } from '../native/native.ts';
+import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
 import type { OpenDisk } from './open-disk.ts';
 
 const SERIAL_BYTES = 20;
+const UNLIMITED = { operations: 0, operationsBurst: 0, bytes: 0, bytesBurst: 0 } as const;
+
+/** Requests and bytes per second, and what may come of them at once after a rest. What is absent is not limited. */
+type Limits = {
+  readonly iops?: number | undefined;
+  readonly 'iops-burst'?: number | undefined;
+  readonly bps?: number | undefined;
+  readonly 'bps-burst'?: number | undefined;
+};
+
+/** What serves a disk, and what closes its file if nothing else does. */
+type DiskParts = {
+  readonly queues: QueueThreads;
+  readonly native: NativeVm;
+  readonly owner: ResourceOwner;
+};
 
 /** A raw image file or a block device. Its queues are served by native threads with io_uring. */
-class RawDisk implements BlockBackend {
-  readonly size: number;
+export class RawDisk implements BlockBackend {
   readonly readonly: boolean;
   readonly blockSize: number;
   readonly canDiscard: boolean;
-  readonly #disk: OpenDisk;
+  readonly #fd: number;
+  readonly #image: number;
+  readonly #limiter: number;
   readonly #queues: QueueThreads;
+  readonly #native: NativeVm;
   readonly #owner: ResourceOwner;
+  #size: number;
 
-  constructor(disk: OpenDisk, readonly: boolean, queues: QueueThreads, owner: ResourceOwner) {
-    this.size = disk.size;
+  constructor(disk: OpenDisk, readonly: boolean, { queues, native, owner }: DiskParts) {
     this.readonly = readonly;
     this.blockSize = disk.blockSize;
     this.canDiscard = disk.canDiscard;
-    this.#disk = disk;
+    this.#size = disk.size;
+    this.#fd = disk.fd;
     this.#queues = queues;
+    this.#native = native;
     this.#owner = owner;
+    this.#image = native.openImage(disk.fd, disk.size, readonly, disk.canDiscard);
+    this.#limiter = native.createLimiter(UNLIMITED);
+  }
+
+  get size(): number {
+    return this.#size;
   }
 
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
     const serial = new Uint8Array(SERIAL_BYTES);
     new TextEncoder().encodeInto(options.serial, serial);
-    const config = {
-      descriptors: BigInt(queue.descriptors),
-      available: BigInt(queue.available),
-      used: BigInt(queue.used),
-      features: options.features,
-      diskSize: BigInt(this.size),
-      diskFd: this.#disk.fd,
-      kickFd: queue.kickFd,
-      callFd: queue.callFd,
-      size: queue.size,
-      counterSlot: queue.counterSlot,
-      lastAvail: queue.progress.lastAvail,
-      usedIndex: queue.progress.usedIndex,
-      unfinished: queue.progress.unfinished ?? [],
-      flags: this.#flags(),
-      maxSegments: options.limits.segments,
-      maxRanges: options.limits.ranges,
-      maxRangeSectors: options.limits.rangeSectors,
+    const { segments, ranges, rangeSectors } = options.limits;
+    const blk = {
+      image: this.#image,
+      limiter: this.#limiter,
+      maxSegments: segments,
+      maxRanges: ranges,
+      maxRangeSectors: rangeSectors,
       serial,
     };
     try {
-      return this.#queues.startBlk(config, options);
+      return this.#queues.startBlk(queue, options.features, blk, options);
     } catch (error) {
       throw error instanceof SystemError ? new DiskError(queueAdvice(error.code)) : error;
     }
   }
 
-  close(): void {
-    this.#owner.closeFd(this.#disk.fd);
+  /** Whether a completed write is on stable storage, as after a flush. Applies at once, also to running queues. */
+  setWriteThrough(on: boolean): void {
+    this.#native.setWriteThrough(this.#image, on);
   }
 
-  #flags(): number {
-    return (
-      (this.readonly ? BLK_QUEUE_FLAG.readonly : 0) |
-      (this.#disk.isBlockDevice ? BLK_QUEUE_FLAG.blockDevice : 0) |
-      (this.canDiscard ? BLK_QUEUE_FLAG.discard : 0)
-    );
+  /** The store has this many bytes now, a multiple of 512. Applies at once. */
+  resize(bytes: number): void {
+    this.#native.resizeImage(this.#image, bytes);
+    this.#size = bytes;
+  }
+
+  /** The most that all queues together get. Applies at once, to requests that wait for an earlier limit as well. */
+  setLimits(limits: Limits): void {
+    this.#native.setLimits(this.#limiter, {
+      operations: limits.iops ?? 0,
+      operationsBurst: limits['iops-burst'] ?? 0,
+      bytes: limits.bps ?? 0,
+      bytesBurst: limits['bps-burst'] ?? 0,
+    });
+  }
+
+  close(): void {
+    this.#native.closeImage(this.#image);
+    this.#native.destroyLimiter(this.#limiter);
+    this.#owner.closeFd(this.#fd);
   }
 }
 
@@ -87,13 +117,8 @@ function queueAdvice(code: string): string {
   }
 }
 
-/** The backend of an open disk, whose fd `owner` closes if nothing else does. */
-export function openRawDisk(
-  disk: OpenDisk,
-  readonly: boolean,
-  queues: QueueThreads,
-  owner: ResourceOwner,
-): BlockBackend {
-  owner.ownFd(disk.fd);
-  return new RawDisk(disk, readonly, queues, owner);
+/** The backend of an open disk, whose fd the owner takes over. */
+export function openRawDisk(disk: OpenDisk, readonly: boolean, parts: DiskParts): RawDisk {
+  parts.owner.ownFd(disk.fd);
+  return new RawDisk(disk, readonly, parts);
 }

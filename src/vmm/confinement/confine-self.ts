@@ -1,7 +1,7 @@
-import { Struct } from '../kvm/c-struct.ts';
+import { confineOptionsStruct, confineReportStruct } from '../native/abi.ts';
 import { checked, nativeCalls } from '../native/native-library.ts';
 import { type Layer, type LayerName, layerOf } from './layer.ts';
-import { encodeRlimits, MAX_RLIMITS, type Rlimits, rlimitStruct } from './rlimits.ts';
+import { encodeRlimits, type Rlimits } from './rlimits.ts';
 
 /** The layers that a process adds itself, in the order of native/src/confine/mod.rs. */
 const LAYERS = [
@@ -28,21 +28,6 @@ export type OwnConfinement = {
   /** Layers to leave out (default: none). */
   readonly off?: readonly OwnLayer[];
 };
-
-/** Layouts shared with native/, compared by a test. */
-export const confineOptionsStruct = new Struct('ConfineOptions', {
-  flags: 'u32',
-  uid: 'u32',
-  gid: 'u32',
-  reportFd: 's32',
-  paths: 'u32',
-  rlimitCount: 'u32',
-  rlimits: { array: rlimitStruct, length: MAX_RLIMITS },
-});
-export const confineReportStruct = new Struct('ConfineReport', {
-  outcome: { array: 's32', length: LAYERS.length },
-  landlockAbi: 's32',
-});
 
 /**
  * Confines this process for good, all of its threads: no file, no other process and no network can be reached any more except

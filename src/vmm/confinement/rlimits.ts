@@ -1,4 +1,4 @@
-import { Struct } from '../kvm/c-struct.ts';
+import { spawnOptionsStruct } from '../native/abi.ts';
 
 /** RLIMIT_x of asm-generic/resource.h. */
 const RESOURCES = { fsize: 1, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9 } as const;
@@ -10,10 +10,9 @@ const INFINITY = 0xffff_ffff_ffff_ffffn;
 export type Rlimits = { readonly [resource in keyof typeof RESOURCES]?: number | 'unlimited' };
 
 /** The most that one call sets (native/src/confine/rlimits.rs). */
-export const MAX_RLIMITS = 8;
+export const MAX_RLIMITS = spawnOptionsStruct.fields.rlimits.length;
 
 /** Layout shared with native/, compared by a test. */
-export const rlimitStruct = new Struct('Rlimit', { resource: 'u64', soft: 'u64', hard: 'u64' });
 
 /** As the native library takes them, with their number. */
 export function encodeRlimits(limits: Rlimits) {

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
-import { Struct } from '../kvm/c-struct.ts';
+import { spawnOptionsStruct, spawnReportStruct } from '../native/abi.ts';
 import { close, O_RDWR, open, SystemError } from '../native/libc.ts';
 import { nativeCalls } from '../native/native-library.ts';
 import { type Layer, type LayerName, layerOf } from './layer.ts';
-import { encodeRlimits, MAX_RLIMITS, type Rlimits, rlimitStruct } from './rlimits.ts';
+import { encodeRlimits, type Rlimits } from './rlimits.ts';
 import { SHORTAGE } from './shortage.ts';
 
 /** The layers of a start, in the order of native/src/spawn/request.rs; all but `rlimits` have a flag of the same number. */
@@ -72,25 +72,6 @@ export class SpawnError extends SystemError {
     this.message = message;
   }
 }
-
-/** Layouts shared with native/, compared by a test. */
-export const spawnOptionsStruct = new Struct('SpawnOptions', {
-  flags: 'u32',
-  argc: 'u32',
-  envc: 'u32',
-  fds: 'u32',
-  rlimitCount: 'u32',
-  cgroupFd: 's32',
-  stdio: { array: 's32', length: 3 },
-  rlimits: { array: rlimitStruct, length: MAX_RLIMITS },
-});
-export const spawnReportStruct = new Struct('Report', {
-  pid: 's32',
-  pidfd: 's32',
-  step: 'u32',
-  errno: 's32',
-  outcome: { array: 's32', length: LAYERS.length },
-});
 
 /** What a start was at when it failed (native/src/spawn/request.rs). */
 const STEP = { prepare: 1, clone: 2, fds: 3, directory: 4, rlimits: 5, exec: 6 } as const;

@@ -1,79 +1,20 @@
 /**
  * The counters of one VM: a block of shared memory of unsigned 64-bit words. Native threads and the machine thread
- * add to it; the sampler, in the manager, reads it without a system call or a message. `native/src/counters.rs` has the same layout, and a
- * test compares the two. Every word has one writer.
+ * add to it; the sampler, in the manager, reads it without a system call or a message. The layouts of the
+ * blocks that native threads write are native/'s. Every word has one writer.
  */
+
+import { COUNTERS_HEADER, QUEUE, VCPU, VCPU_STATE } from '../native/abi.ts';
+
+export { QUEUE, VCPU, VCPU_STATE };
 
 const WORD = 8;
 
 /** Words before the first vCPU block. */
-export const HEADER_WORDS = 8;
+export const HEADER_WORDS = COUNTERS_HEADER.words;
 /** Offsets of these words: the numbers of blocks, and how often a queue or region block has been assigned or released. */
 export const HEADER = { magic: 0, vcpus: 1, queues: 2, regions: 3, changes: 4 } as const;
 export const COUNTERS_MAGIC = 0x31_54_4e_43_47_4e_52_56n; // "VRNGCNT1", little endian
-
-/** Word offsets in a vCPU block. */
-export const VCPU = {
-  /** 64 words: exits to user space by KVM_EXIT_* reason (linux/kvm.h). */
-  exits: 0,
-  /** 64 words: nanoseconds from that exit until the vCPU entered KVM again. */
-  exitNs: 64,
-  /** Nanoseconds inside KVM_RUN (the guest and KVM together). */
-  runNs: 128,
-  /** Nanoseconds outside KVM_RUN, waiting for a device model. */
-  deviceNs: 129,
-  /** KVM_RUN calls. */
-  entries: 130,
-  /** Linux thread id, in the machine's own PID namespace. */
-  tid: 131,
-  /** A `VCPU_STATE` value. */
-  state: 132,
-  /** KVM_RUN returns with EINTR: kicks. */
-  kicks: 133,
-  /** 32 words: exits by the time to their answer; word i counts [2^i, 2^(i+1)) ns. */
-  latency: 160,
-  words: 256,
-} as const;
-
-export const VCPU_STATE = { new: 0, running: 1, parked: 2, waiting: 3, stopped: 4 } as const;
-
-/** Word offsets in a virtqueue block. */
-export const QUEUE = {
-  /** Notifications received from the driver. */
-  kicks: 0,
-  /** Interrupts sent to the driver. */
-  interrupts: 1,
-  /** Interrupts that EVENT_IDX or NO_INTERRUPT suppressed. */
-  interruptsSuppressed: 2,
-  /** Descriptor chains taken from the avail ring. */
-  requests: 3,
-  /** Bytes moved from the device to the guest. */
-  bytesToGuest: 4,
-  /** Bytes moved from the guest to the device. */
-  bytesFromGuest: 5,
-  /** Chains taken and not yet returned. */
-  inFlight: 6,
-  /** Requests answered with an error. */
-  errors: 7,
-  /** Times the avail ring had work; requests / batches is the mean batch. */
-  batches: 8,
-  /** Batches found without a kick: EVENT_IDX or NO_NOTIFY suppressed it. */
-  kicksSuppressed: 9,
-  /** The highest `inFlight` so far. */
-  maxInFlight: 10,
-  /**
-   * Nanoseconds from taken to returned, summed over all requests; divided by elapsed nanoseconds, the mean number in
-   * flight.
-   */
-  latencyNs: 11,
-  /** Requests that failed on the host's disk; `errors` counts them too, and what the device refuses. */
-  diskErrors: 12,
-  /** Id of the queue that the block counts; 0 in a free block. */
-  id: 13,
-  /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
-  latency: 16,
-  words: 64,
-} as const;
 
 /**
  * Word offsets in a region block: one range of ports or memory that a device model answers. `id` is that of the range, 0 in

@@ -74,7 +74,7 @@ export function machineServices(
       disk: {
         raw: options => {
           const { disk, owner } = files.openDisk(options);
-          return openRawDisk(disk, options.readonly, queues, owner);
+          return openRawDisk(disk, options.readonly, { queues, native, owner });
         },
       },
       char: { console: ({ name }) => consoles.open(name), null: noCharacters },

@@ -1,9 +1,7 @@
 import koffi from 'koffi';
 import { builtFile, howToRepair, version } from '../../project-root.ts';
+import { ABI_VERSION } from './abi.ts';
 import { SystemError } from './libc.ts';
-
-/** The C ABI that this code was written for (native/src/layout.rs). */
-export const ABI_VERSION = 11;
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -67,12 +65,31 @@ function bind(library: Library) {
     vring_vcpu_complete: library.func('int vring_vcpu_complete(int vm, uint32_t index)'),
     vring_vcpu_stop: library.func('int vring_vcpu_stop(int vm, uint32_t index)'),
     vring_vcpu_error: library.func('int vring_vcpu_error(int vm, uint32_t index, void *text, uint32_t size)'),
-    vring_blk_queue_start: library.func('int vring_blk_queue_start(int vm, void *config)'),
+    vring_image_open: library.func('int vring_image_open(int vm, void *config)'),
+    vring_image_close: library.func('int vring_image_close(int vm, uint32_t image)'),
+    vring_image_resize: library.func('int vring_image_resize(int vm, uint32_t image, uint64_t capacity)'),
+    vring_image_set_write_through: library.func(
+      'int vring_image_set_write_through(int vm, uint32_t image, int on)',
+    ),
+    vring_image_allocation: library.func(
+      'int vring_image_allocation(int vm, uint32_t image, uint64_t start, void *allocation)',
+    ),
+    vring_limiter_create: library.func('int vring_limiter_create(int vm, void *limits)'),
+    vring_limiter_set: library.func('int vring_limiter_set(int vm, uint32_t limiter, void *limits)'),
+    vring_limiter_destroy: library.func('int vring_limiter_destroy(int vm, uint32_t limiter)'),
+    vring_blk_queue_start: library.func(
+      'int vring_blk_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *blk)',
+    ),
+    vring_rng_queue_start: library.func(
+      'int vring_rng_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *rng)',
+    ),
     vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
     vring_queue_stop: library.func(
-      'int vring_queue_stop(int vm, int queue, uint64_t limit_ns, void *progress)',
+      'int vring_queue_stop(int vm, int queue, uint64_t limit_ns, void *progress, void *unfinished, uint32_t room)',
     ),
-    vring_queue_abandon: library.func('int vring_queue_abandon(int vm, int queue, void *progress)'),
+    vring_queue_abandon: library.func(
+      'int vring_queue_abandon(int vm, int queue, void *progress, void *unfinished, uint32_t room)',
+    ),
     vring_queue_error: library.func('int vring_queue_error(int vm, int queue, void *text, uint32_t size)'),
     vring_queue_disk_errors: library.func(
       'int vring_queue_disk_errors(int vm, int queue, int end_period, void *errors, uint32_t max)',

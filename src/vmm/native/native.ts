@@ -1,98 +1,67 @@
 import { constants } from 'node:os';
 import type { MemoryRegion } from '../../devices/guest-memory.ts';
 import type { DiskErrors } from '../../devices/virtio/block-backend.ts';
-import type { QueueProgress } from '../../devices/virtio/virtio-device.ts';
 import type { CounterShape } from '../counters/counters.ts';
-import { Struct, type StructValue } from '../kvm/c-struct.ts';
+import type { StructValue } from '../kvm/c-struct.ts';
+import {
+  allocationStruct,
+  blkConfigStruct,
+  DISK_ACCESS,
+  diskErrorsStruct,
+  eventStruct,
+  IMAGE_FLAG,
+  imageConfigStruct,
+  queueConfigStruct,
+  queueProgressStruct,
+  rateLimitsStruct,
+  regionStruct,
+  rngConfigStruct,
+} from './abi.ts';
 import { checked, nativeCalls } from './native-library.ts';
 import type { ResourceOwner } from './resource-owner.ts';
 
-/** Kinds of events (native/src/event.rs). */
-export const EVENT = {
-  /** vCPU `index` left KVM with exit reason `data` and waits for `completeVcpu`. */
-  exit: 1,
-  /** The fd watched with token `data` is readable; `aux` is the count of a drained eventfd. */
-  fd: 2,
-  /** vCPU `index` is out of KVM and has no exit open. */
-  parked: 3,
-  /** The thread of vCPU `index` ended: `data` is KVM_RUN's errno, 0 if it was asked to end; `aux` is 1 if it died. */
-  vcpuEnded: 4,
-  /** Queue `index` is no longer served: `data` is 1 if the guest violated the protocol, 2 if the thread died. */
-  queueBroken: 5,
-  /** Queue `index` has new kinds of disk errors. */
-  diskErrors: 6,
-  /** The thread of queue `index`, which was asked to stop, has ended: `stopQueue` has its position. */
-  queueEnded: 7,
-} as const;
+export { EVENT } from './abi.ts';
 
-/** Layouts shared with native/, compared by a test. */
-export const nativeEvent = new Struct('Event', { kind: 'u32', index: 'u32', data: 'u64', aux: 'u64' });
-export const nativeRegion = new Struct('Region', { gpa: 'u64', size: 'u64', host: 'u64' });
-/** The most requests that a queue has taken and not returned. */
-const MAX_IN_FLIGHT = 256;
-export const nativeProgress = new Struct('QueueProgress', {
-  lastAvail: 'u16',
-  usedIndex: 'u16',
-  unfinishedCount: 'u32',
-  unfinished: { array: 'u16', length: MAX_IN_FLIGHT },
-});
-export const nativeBlkQueue = new Struct('BlkQueueConfig', {
-  descriptors: 'u64',
-  available: 'u64',
-  used: 'u64',
-  features: 'u64',
-  diskSize: 'u64',
-  diskFd: 's32',
-  kickFd: 's32',
-  callFd: 's32',
-  size: 'u32',
-  counterSlot: 'u32',
-  lastAvail: 'u16',
-  usedIndex: 'u16',
-  flags: 'u32',
-  maxSegments: 'u32',
-  maxRanges: 'u32',
-  maxRangeSectors: 'u32',
-  unfinishedCount: 'u32',
-  unfinished: { array: 'u16', length: MAX_IN_FLIGHT },
-  serial: { array: 'u8', length: 20 },
-});
+/** A virtqueue to serve. */
+export type QueueConfig = StructValue<typeof queueConfigStruct.fields>;
 
-export const nativeDiskErrors = new Struct('DiskErrors', {
-  sector: 'u64',
-  count: 'u64',
-  access: 'u32',
-  errno: 's32',
-});
+/** Where a queue continues: its chains that were taken and not returned are bytes, as `queueProgressStruct` describes them. */
+export type NativeProgress = {
+  readonly lastAvail: number;
+  readonly usedIndex: number;
+  readonly unfinished: Uint8Array;
+};
 
-/** Bits of `flags` in a BlkQueueConfig. */
-export const BLK_QUEUE_FLAG = { readonly: 1, blockDevice: 2, discard: 4 } as const;
+/** What a virtio-blk queue serves. */
+export type BlkConfig = StructValue<typeof blkConfigStruct.fields>;
 
-/** A queue and its disk; `unfinished` are the chains to serve first, at most 256. */
-export type BlkQueueConfig = Omit<
-  StructValue<typeof nativeBlkQueue.fields>,
-  'unfinishedCount' | 'unfinished'
-> & { readonly unfinished: readonly number[] };
+/** Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth. */
+export type RateLimits = {
+  readonly operations: number;
+  readonly operationsBurst: number;
+  readonly bytes: number;
+  readonly bytesBurst: number;
+};
 
-/** By the number in native/src/blk/errors.rs. */
-const DISK_ACCESSES = ['read', 'write', 'flush', 'discard', 'write-zeroes'] as const;
+const DISK_ACCESSES = new Map<number, DiskErrors['access']>([
+  [DISK_ACCESS.read, 'read'],
+  [DISK_ACCESS.write, 'write'],
+  [DISK_ACCESS.flush, 'flush'],
+  [DISK_ACCESS.discard, 'discard'],
+  [DISK_ACCESS.writeZeroes, 'write-zeroes'],
+]);
 
 const MAX_EVENTS = 64;
-const EVENT_WORDS = nativeEvent.size / 4;
-const KIND = nativeEvent.offset('kind') / 4;
-const INDEX = nativeEvent.offset('index') / 4;
-const DATA = nativeEvent.offset('data') / 4;
-const AUX = nativeEvent.offset('aux') / 4;
+const EVENT_WORDS = eventStruct.size / 4;
+const KIND = eventStruct.offset('kind') / 4;
+const INDEX = eventStruct.offset('index') / 4;
+const DATA = eventStruct.offset('data') / 4;
+const AUX = eventStruct.offset('aux') / 4;
 const MAX_TEXT = 512;
 const MAX_DISK_ERRORS = 32;
 const MAX_STUCK = 64;
 /** Flags of vring_watch. */
 const WATCH = { readable: 0, drain: 1, either: 2 } as const;
-
-/** The layouts of native/ as JSON text. */
-export function nativeLayout(): string {
-  return nativeCalls().vring_layout();
-}
 
 /**
  * Ends the VM's threads, whatever the machine thread is doing, then unmaps and closes everything it owns. Callable from any
@@ -182,10 +151,10 @@ export class NativeVm implements ResourceOwner {
 
   /** Sets the guest RAM that queue threads may access, for queues started from now on. */
   setMemory(regions: readonly MemoryRegion[]): void {
-    const bytes = new Uint8Array(regions.length * nativeRegion.size);
+    const bytes = new Uint8Array(regions.length * regionStruct.size);
     regions.forEach(({ address, size, host }, index) => {
       const value = { gpa: BigInt(address), size: BigInt(size), host };
-      nativeRegion.write(bytes, value, index * nativeRegion.size);
+      regionStruct.write(bytes, value, index * regionStruct.size);
     });
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
   }
@@ -302,12 +271,73 @@ export class NativeVm implements ResourceOwner {
     return decode(text, checked('vring_vcpu_error', length));
   }
 
-  /** Starts a thread that serves a virtio-blk queue. @returns its handle, as in `queueBroken` events. */
-  startBlkQueue(config: BlkQueueConfig): number {
-    const { unfinished, ...rest } = config;
-    const heads = Array.from({ length: MAX_IN_FLIGHT }, (_, index) => unfinished[index] ?? 0);
-    const bytes = nativeBlkQueue.encode({ ...rest, unfinishedCount: unfinished.length, unfinished: heads });
-    return checked('vring_blk_queue_start', this.#calls.vring_blk_queue_start(this.handle, bytes));
+  /** Opens a raw image of `size` bytes, a multiple of 512, in the open file of `fd`, which is duplicated. @returns its handle */
+  openImage(fd: number, size: number, readonly: boolean, canDiscard: boolean): number {
+    const flags = (readonly ? IMAGE_FLAG.readonly : 0) | (canDiscard ? IMAGE_FLAG.discard : 0);
+    const config = imageConfigStruct.encode({ capacity: BigInt(size), fd, flags });
+    return checked('vring_image_open', this.#calls.vring_image_open(this.handle, config));
+  }
+
+  /** The file is closed when no queue uses it any more. */
+  closeImage(image: number): void {
+    checked('vring_image_close', this.#calls.vring_image_close(this.handle, image));
+  }
+
+  /** Changes the size for requests that begin from now on: bytes, a multiple of 512. The file has its new size already. */
+  resizeImage(image: number, size: number): void {
+    checked('vring_image_resize', this.#calls.vring_image_resize(this.handle, image, BigInt(size)));
+  }
+
+  /** Whether writes that begin from now on are durable when they complete, for drivers that can choose (VIRTIO_BLK_F_CONFIG_WCE). */
+  setWriteThrough(image: number, on: boolean): void {
+    const result = this.#calls.vring_image_set_write_through(this.handle, image, Number(on));
+    checked('vring_image_set_write_through', result);
+  }
+
+  /** Whether an image has storage for the byte at `start`, and for how many bytes that is so. Waits for the file system. */
+  imageAllocation(image: number, start: number): { readonly allocated: boolean; readonly bytes: number } {
+    const out = new Uint8Array(allocationStruct.size);
+    const result = this.#calls.vring_image_allocation(this.handle, image, BigInt(start), out);
+    checked('vring_image_allocation', result);
+    const { bytes, allocated } = allocationStruct.read(out);
+    return { allocated: allocated !== 0n, bytes: Number(bytes) };
+  }
+
+  /** Makes a limiter, which queues can share. @returns its handle */
+  createLimiter(limits: RateLimits): number {
+    const bytes = encodeLimits(limits);
+    return checked('vring_limiter_create', this.#calls.vring_limiter_create(this.handle, bytes));
+  }
+
+  /** Changes the limits; requests that wait because of the old ones are looked at again. */
+  setLimits(limiter: number, limits: RateLimits): void {
+    const bytes = encodeLimits(limits);
+    checked('vring_limiter_set', this.#calls.vring_limiter_set(this.handle, limiter, bytes));
+  }
+
+  /** Queues that have the limiter keep it. */
+  destroyLimiter(limiter: number): void {
+    checked('vring_limiter_destroy', this.#calls.vring_limiter_destroy(this.handle, limiter));
+  }
+
+  /** Starts a thread that serves a virtio-blk queue, `unfinished` chains first. @returns its handle, as in `queueBroken` events. */
+  startBlkQueue(queue: QueueConfig, unfinished: Uint8Array, blk: BlkConfig): number {
+    const config = queueConfigStruct.encode(queue);
+    const bytes = blkConfigStruct.encode(blk);
+    return checked(
+      'vring_blk_queue_start',
+      this.#calls.vring_blk_queue_start(this.handle, config, unfinished, unfinished.length, bytes),
+    );
+  }
+
+  /** The same for a virtio-rng queue; `limiter` is -1 for none. */
+  startRngQueue(queue: QueueConfig, unfinished: Uint8Array, limiter: number): number {
+    const config = queueConfigStruct.encode(queue);
+    const bytes = rngConfigStruct.encode({ limiter });
+    return checked(
+      'vring_rng_queue_start',
+      this.#calls.vring_rng_queue_start(this.handle, config, unfinished, unfinished.length, bytes),
+    );
   }
 
   /** Asks the thread to end, without waiting. A `queueEnded` event follows. */
@@ -322,15 +352,23 @@ export class NativeVm implements ResourceOwner {
 
   /**
    * Asks the thread to end, between two steps of its requests, waits for that at most `limitMs`, and frees the handle. @returns
-   * its position in the ring; null if it has not ended: it still uses the ring, and the handle stays valid
+   * its position in a ring of `size` entries; null if it has not ended: it still uses the ring, and the handle stays valid
    */
-  stopQueue(queue: number, limitMs: number): QueueProgress | null {
-    const bytes = new Uint8Array(nativeProgress.size);
+  stopQueue(queue: number, size: number, limitMs: number): NativeProgress | null {
     const limit = BigInt(Math.round(limitMs * 1e6));
-    const result = this.#calls.vring_queue_stop(this.handle, queue, limit, bytes);
+    const progress = new Uint8Array(queueProgressStruct.size);
+    const unfinished = roomForUnfinished(size);
+    const result = this.#calls.vring_queue_stop(
+      this.handle,
+      queue,
+      limit,
+      progress,
+      unfinished,
+      unfinished.length,
+    );
     if (result === -constants.errno.EAGAIN) return null;
     checked('vring_queue_stop', result);
-    return progressOf(bytes);
+    return progressOf(progress, unfinished);
   }
 
   /**
@@ -338,10 +376,12 @@ export class NativeVm implements ResourceOwner {
    * write to the guest's memory, and its counter slot is taken, until the request has ended. @returns null; its position in
    * the ring if it has ended after all
    */
-  abandonQueue(queue: number): QueueProgress | null {
-    const bytes = new Uint8Array(nativeProgress.size);
-    const result = checked('vring_queue_abandon', this.#calls.vring_queue_abandon(this.handle, queue, bytes));
-    return result === 0 ? progressOf(bytes) : null;
+  abandonQueue(queue: number, size: number): NativeProgress | null {
+    const progress = new Uint8Array(queueProgressStruct.size);
+    const unfinished = roomForUnfinished(size);
+    const { length } = unfinished;
+    const result = this.#calls.vring_queue_abandon(this.handle, queue, progress, unfinished, length);
+    return checked('vring_queue_abandon', result) === 0 ? progressOf(progress, unfinished) : null;
   }
 
   /**
@@ -349,15 +389,15 @@ export class NativeVm implements ResourceOwner {
    * were, and the others are forgotten.
    */
   diskErrors(queue: number, endPeriod: boolean): DiskErrors[] {
-    const { size } = nativeDiskErrors;
+    const { size } = diskErrorsStruct;
     const bytes = new Uint8Array(MAX_DISK_ERRORS * size);
     const count = checked(
       'vring_queue_disk_errors',
       this.#calls.vring_queue_disk_errors(this.handle, queue, Number(endPeriod), bytes, MAX_DISK_ERRORS),
     );
     return Array.from({ length: count }, (_, index) => {
-      const { sector, count, access, errno } = nativeDiskErrors.read(bytes, index * size);
-      return { access: DISK_ACCESSES[access]!, errno, sector: Number(sector), count: Number(count) };
+      const { sector, count, access, errno } = diskErrorsStruct.read(bytes, index * size);
+      return { access: DISK_ACCESSES.get(access)!, errno, sector: Number(sector), count: Number(count) };
     });
   }
 
@@ -369,10 +409,23 @@ export class NativeVm implements ResourceOwner {
   }
 }
 
-function progressOf(bytes: Uint8Array): QueueProgress {
-  const { lastAvail, usedIndex, unfinishedCount, unfinished } = nativeProgress.read(bytes);
-  const left = unfinished.slice(0, unfinishedCount);
-  return { lastAvail, usedIndex, ...(left.length > 0 && { unfinished: left }) };
+/** For the descriptors of a whole packed ring. */
+function roomForUnfinished(size: number): Uint8Array {
+  return new Uint8Array(16 * size);
+}
+
+function progressOf(progress: Uint8Array, unfinished: Uint8Array): NativeProgress {
+  const { lastAvail, usedIndex, unfinishedBytes } = queueProgressStruct.read(progress);
+  return { lastAvail, usedIndex, unfinished: unfinished.slice(0, unfinishedBytes) };
+}
+
+function encodeLimits({ operations, operationsBurst, bytes, bytesBurst }: RateLimits): Uint8Array {
+  return rateLimitsStruct.encode({
+    operations: BigInt(operations),
+    operationsBurst: BigInt(operationsBurst),
+    bytes: BigInt(bytes),
+    bytesBurst: BigInt(bytesBurst),
+  });
 }
 
 function decode(text: Uint8Array, length: number): string {

@@ -1,10 +1,12 @@
 import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
-import type { BlkQueueConfig, NativeVm } from './native.ts';
+import { FEATURE } from '../../devices/virtio/features.ts';
+import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.ts';
 
 /** What a machine is notified of by a queue thread. */
 export type QueueThreadEvents = {
   readonly onBroken: (reason: string) => void;
-  readonly onDiskErrors: () => void;
+  readonly onDiskErrors?: () => void;
 };
 
 /** The queue threads of a machine, and the callbacks for their events. */
@@ -18,10 +20,25 @@ export class QueueThreads {
     this.#native = native;
   }
 
-  /** Starts a thread that serves a virtio-blk queue. */
-  startBlk(config: BlkQueueConfig, events: QueueThreadEvents): BlockQueue {
+  /** Starts a thread that serves a virtio-blk queue with these negotiated features. @throws SystemError */
+  startBlk(queue: VirtioQueue, features: bigint, blk: BlkConfig, events: QueueThreadEvents): BlockQueue {
+    const config = configOf(queue, features);
+    const handle = this.#native.startBlkQueue(config, unfinishedBytes(queue.progress, features), blk);
+    return {
+      ...this.#running(handle, queue.size, features, events),
+      diskErrors: endPeriod => this.#native.diskErrors(handle, endPeriod),
+    };
+  }
+
+  /** The same for a virtio-rng queue; `limiter` is -1 for none. */
+  startRng(queue: VirtioQueue, features: bigint, limiter: number, events: QueueThreadEvents): RunningQueue {
+    const config = configOf(queue, features);
+    const handle = this.#native.startRngQueue(config, unfinishedBytes(queue.progress, features), limiter);
+    return this.#running(handle, queue.size, features, events);
+  }
+
+  #running(handle: number, size: number, features: bigint, events: QueueThreadEvents): RunningQueue {
     const native = this.#native;
-    const handle = native.startBlkQueue(config);
     this.#events.set(handle, events);
     return {
       requestStop: onEnded => {
@@ -29,15 +46,16 @@ export class QueueThreads {
         native.requestQueueStop(handle);
       },
       stop: limitMs => {
-        const progress = native.stopQueue(handle, limitMs);
-        if (progress !== null) this.#forget(handle);
-        return progress;
+        const progress = native.stopQueue(handle, size, limitMs);
+        if (progress === null) return null;
+        this.#forget(handle);
+        return progressOf(progress, features);
       },
       abandon: () => {
         this.#forget(handle);
-        return native.abandonQueue(handle);
+        const progress = native.abandonQueue(handle, size);
+        return progress && progressOf(progress, features);
       },
-      diskErrors: endPeriod => native.diskErrors(handle, endPeriod),
     };
   }
 
@@ -48,7 +66,7 @@ export class QueueThreads {
 
   /** The reactor reports that the queue with this handle has new kinds of disk errors. */
   diskErrors(handle: number): void {
-    this.#events.get(handle)?.onDiskErrors();
+    this.#events.get(handle)?.onDiskErrors?.();
   }
 
   /** The reactor reports that the thread of the queue with this handle, which was asked to stop, has ended. */
@@ -62,4 +80,35 @@ export class QueueThreads {
     this.#events.delete(handle);
     this.#onEnded.delete(handle);
   }
+}
+
+function configOf(queue: VirtioQueue, features: bigint): QueueConfig {
+  return {
+    descriptors: BigInt(queue.descriptors),
+    available: BigInt(queue.available),
+    used: BigInt(queue.used),
+    features,
+    kickFd: queue.kickFd,
+    callFd: queue.callFd,
+    size: queue.size,
+    counterSlot: queue.counterSlot,
+    lastAvail: queue.progress.lastAvail,
+    usedIndex: queue.progress.usedIndex,
+  };
+}
+
+function isPacked(features: bigint): boolean {
+  return (features & FEATURE.ringPacked) !== 0n;
+}
+
+function unfinishedBytes(progress: QueueProgress, features: bigint): Uint8Array {
+  if (isPacked(features)) return progress.unfinishedDescriptors ?? new Uint8Array();
+  return new Uint8Array(Uint16Array.from(progress.unfinished ?? []).buffer);
+}
+
+function progressOf({ lastAvail, usedIndex, unfinished }: NativeProgress, features: bigint): QueueProgress {
+  const position = { lastAvail, usedIndex };
+  if (unfinished.length === 0) return position;
+  if (isPacked(features)) return { ...position, unfinishedDescriptors: unfinished };
+  return { ...position, unfinished: [...new Uint16Array(unfinished.buffer)] };
 }

@@ -1,4 +1,4 @@
-import { Struct } from '../kvm/c-struct.ts';
+import { jobPartStruct, jobReportStruct } from '../native/abi.ts';
 import { errnoName, SystemError } from '../native/libc.ts';
 import { checked, nativeCalls } from '../native/native-library.ts';
 
@@ -6,31 +6,7 @@ import { checked, nativeCalls } from '../native/native-library.ts';
 export const CHUNK_BYTES = 2 ** 20;
 
 /** Memory ranges of one part (native/src/snapshot/abi.rs). */
-export const MAX_RANGES = 32;
-
-/** Layouts shared with native/, compared by a test. */
-export const memoryRangeStruct = new Struct('MemoryRange', { host: 'u64', offset: 'u64', size: 'u64' });
-export const jobPartStruct = new Struct('JobPart', {
-  action: 'u32',
-  flags: 'u32',
-  sourceFd: 's32',
-  targetFd: 's32',
-  sumsFd: 's32',
-  pagemapFd: 's32',
-  size: 'u64',
-  rangeCount: 'u32',
-  ranges: { array: memoryRangeStruct, length: MAX_RANGES },
-});
-export const jobReportStruct = new Struct('JobReport', {
-  done: 'u64',
-  written: 'u64',
-  cloned: 'u64',
-  offset: 'u64',
-  part: 'u32',
-  failure: 'u32',
-  errno: 's32',
-  ended: 'u32',
-});
+export const MAX_RANGES = jobPartStruct.fields.ranges.length;
 
 const ACTION = { copy: 1, 'copy-private': 2, verify: 3, write: 4 } as const;
 const MAY_CLONE = 1;

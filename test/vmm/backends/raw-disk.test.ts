@@ -1,12 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend, BlockQueue, DiskErrors } from '../../../src/devices/virtio/block-backend.ts';
 import type { QueueProgress } from '../../../src/devices/virtio/virtio-device.ts';
 import { openDisk } from '../../../src/vmm/backends/open-disk.ts';
-import { openRawDisk } from '../../../src/vmm/backends/raw-disk.ts';
+import { openRawDisk, type RawDisk } from '../../../src/vmm/backends/raw-disk.ts';
 import { CounterBlocks } from '../../../src/vmm/counters/counter-blocks.ts';
 import { CounterLayout, QUEUE } from '../../../src/vmm/counters/counters.ts';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
@@ -15,7 +23,6 @@ import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { imageOnFullDisk } from '../../support/full-disk.ts';
-import { LocalOwner } from '../../support/local-owner.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { holdings, threadNames } from '../native/native-guest.ts';
 
@@ -40,16 +47,17 @@ function image(size = MiB, name = 'disk.img'): string {
   return path;
 }
 
-/** Opens a disk that is closed after the test, without a VM. */
-function open(path: string, readonly = false): BlockBackend {
-  const owner = new LocalOwner();
-  owners.push(owner);
-  return openRawDisk(
-    openDisk({ path, format: 'raw', readonly, cache: 'none' }),
-    readonly,
-    new QueueThreads({} as NativeVm),
-    owner,
-  );
+/** A VM without vCPUs, which is destroyed after the test. */
+function emptyVm(): NativeVm {
+  const native = new NativeVm(allocateCounters(SHAPE), SHAPE);
+  owners.push({ release: () => native.destroy() });
+  return native;
+}
+
+/** Opens a disk that is closed after the test. */
+function open(path: string, readonly = false, native = emptyVm()): BlockBackend {
+  const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
+  return openRawDisk(disk, readonly, { queues: new QueueThreads(native), native, owner: native });
 }
 
 describe('opening a disk', () => {
@@ -94,8 +102,9 @@ describe('opening a disk', () => {
 
   it('leaves no fd behind when it fails', () => {
     const path = image(1000);
+    const native = emptyVm();
     const before = holdings().fds;
-    expect(() => open(path)).toThrow();
+    expect(() => open(path, false, native)).toThrow();
     expect(holdings().fds).toBe(before);
   });
 });
@@ -108,6 +117,9 @@ const STATUS = 0x5000;
 const DATA = 0x10000;
 const NEXT = 1;
 const WRITE = 2;
+/** In the flags of a packed ring's descriptor, in its first round. */
+const PACKED_AVAILABLE = 1 << 7;
+const RING_PACKED = 1n << 34n;
 const TYPE = { read: 0, write: 1, flush: 4, id: 8, writeZeroes: 13 } as const;
 const FEATURES = (1n << 9n) | (1n << 14n) | (1n << 32n);
 
@@ -119,7 +131,7 @@ class Driver {
   readonly queues = new QueueThreads(this.native);
   readonly kickFd = this.native.ownFd(libc.eventfd());
   readonly callFd = this.native.ownFd(libc.eventfd());
-  readonly disk: BlockBackend;
+  readonly raw: RawDisk;
   readonly broken: string[] = [];
   readonly diskErrors: DiskErrors[] = [];
   #queue: BlockQueue | null = null;
@@ -130,10 +142,10 @@ class Driver {
     this.native.setMemory(this.ram.regions);
     this.native.watchEventFd(this.callFd, 1);
     const disk = openDisk({ path, format: 'raw', readonly, cache: 'none' });
-    this.disk = openRawDisk(disk, readonly, this.queues, this.native);
+    this.raw = openRawDisk(disk, readonly, { queues: this.queues, native: this.native, owner: this.native });
   }
 
-  start(progress: QueueProgress = { lastAvail: 0, usedIndex: 0 }): void {
+  start(progress: QueueProgress = { lastAvail: 0, usedIndex: 0 }, features = FEATURES): void {
     const counters = new CounterBlocks(this.counters, SHAPE).queue({
       device: 'blk0',
       type: 'virtio-blk',
@@ -144,7 +156,7 @@ class Driver {
     const fds = { kickFd: this.kickFd, callFd: this.callFd };
     const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counterSlot: counters.slot, counters };
     this.#queue = this.disk.startQueue(queue, {
-      features: FEATURES,
+      features,
       serial: 'serial-7',
       limits: { segments: 6, ranges: 1, rangeSectors: 8 },
       onBroken: reason => this.broken.push(reason),
@@ -191,6 +203,31 @@ class Driver {
     this.#offered++;
     ram.writeU16(AVAILABLE + 2, this.#offered);
     libc.signalEventfd(this.kickFd);
+  }
+
+  get disk(): BlockBackend {
+    return this.raw;
+  }
+
+  /** Offers a request without data at descriptor `index` of a packed ring. */
+  offerPacked(index: number, type: number): void {
+    const { ram } = this;
+    ram.writeU32(HEADER, type);
+    ram.writable(STATUS, 1)[0] = 0xff;
+    const status = DESCRIPTORS + 16 * (index + 1);
+    const header = DESCRIPTORS + 16 * index;
+    ram.writeU64(status, BigInt(STATUS));
+    ram.writeU32(status + 8, 1);
+    ram.writeU32(status + 12, (PACKED_AVAILABLE | WRITE) << 16);
+    ram.writeU64(header, BigInt(HEADER));
+    ram.writeU32(header + 8, 16);
+    ram.writeU32(header + 12, (PACKED_AVAILABLE | NEXT) << 16);
+    libc.signalEventfd(this.kickFd);
+  }
+
+  awaitInterrupt(): void {
+    if (this.native.wait(5_000_000_000n) === 0) throw new Error('no interrupt within five seconds');
+    expect(this.native.eventKind(0)).toBe(EVENT.fd);
   }
 
   /** @returns the request's status, after its interrupt */
@@ -346,8 +383,8 @@ describe('a queue of a raw disk', () => {
     const cycle = (stop: boolean) => {
       const driver = new Driver(image());
       driver.start();
-      expect(threadNames()).toContain('vring-blk0');
       expect(driver.request(TYPE.flush, 0)).toBe(0);
+      expect(threadNames()).toContain('vring-blk0');
       if (stop) driver.stop();
       driver.native.destroy();
     };
@@ -355,6 +392,52 @@ describe('a queue of a raw disk', () => {
     const before = holdings();
     for (let cycles = 0; cycles < 10; cycles++) cycle(cycles % 2 === 0);
     expect(holdings()).toEqual(before);
+  });
+
+  it('serves a packed ring from where it stopped', () => {
+    const driver = new Driver(image());
+    const position = { lastAvail: 0x8000, usedIndex: 0x8000 };
+    driver.start(position, FEATURES | RING_PACKED);
+    driver.offerPacked(0, TYPE.flush);
+    driver.awaitInterrupt();
+    expect(driver.stop()).toEqual({ lastAvail: 0x8002, usedIndex: 0x8002 });
+    // Taken and not returned: the descriptors come from the saved position, not from the ring.
+    driver.offerPacked(2, TYPE.flush);
+    const unfinishedDescriptors = driver.ram.readable(DESCRIPTORS + 32, 32).slice();
+    driver.ram.writable(DESCRIPTORS, 128).fill(0);
+    libc.drainEventfd(driver.kickFd);
+    driver.start({ lastAvail: 0x8004, usedIndex: 0x8002, unfinishedDescriptors }, FEATURES | RING_PACKED);
+    driver.awaitInterrupt();
+    expect(driver.ram.readable(STATUS, 1)[0]).toBe(0);
+    expect(driver.stop()).toEqual({ lastAvail: 0x8004, usedIndex: 0x8004 });
+    const wrong = { lastAvail: 0x8004, usedIndex: 0x8004, unfinishedDescriptors };
+    expect(() => driver.start(wrong, FEATURES | RING_PACKED)).toThrow('EINVAL');
+  });
+
+  it('sees a new size, and is limited and unlimited while it runs', () => {
+    const path = image();
+    const driver = new Driver(path);
+    driver.start();
+    const read = { address: DATA, length: 512, write: true };
+    const sectors = driver.disk.size / 512;
+    expect(driver.request(TYPE.read, sectors, read)).toBe(1);
+    truncateSync(path, (sectors + 1) * 512);
+    driver.raw.resize((sectors + 1) * 512);
+    expect(driver.disk.size).toBe((sectors + 1) * 512);
+    expect(driver.request(TYPE.read, sectors, read)).toBe(0);
+    expect(() => driver.raw.resize(511)).toThrow('EINVAL');
+
+    driver.raw.setLimits({ bps: 1, 'bps-burst': 1 });
+    expect(driver.request(TYPE.read, 0, read)).toBe(0);
+    driver.offer(TYPE.read, 0, read);
+    while (driver.counter(QUEUE.throttled) === 0) driver.native.wait(1_000_000n);
+    expect(driver.ram.readable(STATUS, 1)[0]).toBe(0xff);
+    driver.raw.setLimits({});
+    driver.awaitInterrupt();
+    expect(driver.ram.readable(STATUS, 1)[0]).toBe(0);
+    expect(driver.counter(QUEUE.throttledNs)).toBeGreaterThan(0);
+    driver.raw.setWriteThrough(true);
+    expect(driver.request(TYPE.write, 0, { ...read, write: false })).toBe(0);
   });
 
   it('cannot be started twice, or with rings outside RAM', () => {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { builtFile, projectRoot, version } from '../../../src/project-root.ts';
-import { ABI_VERSION, bindNative, nativeCalls } from '../../../src/vmm/native/native-library.ts';
+import { ABI_VERSION } from '../../../src/vmm/native/abi.ts';
+import { bindNative, nativeCalls } from '../../../src/vmm/native/native-library.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const folder = temporaryFolder();
@@ -20,7 +21,7 @@ const abi = (number: number) => `unsigned vring_abi_version(void) { return ${num
 const built = (text: string) => `const char *vring_version(void) { return "${text}"; }\n`;
 
 test('the built library has this version', () => {
-  expect(nativeCalls().vring_layout()).toContain('headerWords');
+  expect(nativeCalls().vring_layout()).toContain('abiVersion');
 });
 
 test('the crate and the package have the same version', async () => {

@@ -1,22 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
-import { COUNTERS_MAGIC, HEADER_WORDS, QUEUE, VCPU, VCPU_STATE } from '../../../src/vmm/counters/counters.ts';
+import { VCPU, VCPU_STATE } from '../../../src/vmm/counters/counters.ts';
 import { EXIT } from '../../../src/vmm/kvm/constants.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
-import {
-  destroyVm,
-  EVENT,
-  NativeVm,
-  nativeBlkQueue,
-  nativeEvent,
-  nativeLayout,
-  nativeProgress,
-  nativeRegion,
-  shutDownAllVms,
-} from '../../../src/vmm/native/native.ts';
+import { destroyVm, EVENT, NativeVm, shutDownAllVms } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { until } from '../../support/remote-rig.ts';
-import { offsetsOf } from '../../support/struct-offsets.ts';
 import { holdings, TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
 
 /** loop: in al, 0x11; out 0x10, al; jmp loop */
@@ -41,25 +30,6 @@ function guest(code: readonly number[], vcpus = 1): TinyGuest {
   vms.push(guest.native);
   return guest;
 }
-
-describe('the layouts of both sides', () => {
-  const layout = JSON.parse(nativeLayout());
-
-  it('are the same for counters', () => {
-    expect(layout.headerWords).toBe(HEADER_WORDS);
-    expect(BigInt(layout.magic)).toBe(COUNTERS_MAGIC);
-    expect(layout.vcpu).toEqual(VCPU);
-    expect(layout.vcpuState).toEqual(VCPU_STATE);
-    expect(layout.queue).toEqual(QUEUE);
-  });
-
-  it('are the same for structs', () => {
-    expect(layout.event).toEqual(offsetsOf(nativeEvent));
-    expect(layout.region).toEqual(offsetsOf(nativeRegion));
-    expect(layout.progress).toEqual(offsetsOf(nativeProgress));
-    expect(layout.blkQueue).toEqual(offsetsOf(nativeBlkQueue));
-  });
-});
 
 describe('the reactor', () => {
   it('reports an fd for as long as it is ready to be read, or written if that is asked for', () => {

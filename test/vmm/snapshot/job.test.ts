@@ -2,7 +2,6 @@ import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSyn
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as libc from '../../../src/vmm/native/libc.ts';
-import { nativeLayout } from '../../../src/vmm/native/native.ts';
 import { waitForFds } from '../../../src/vmm/native/unix-socket.ts';
 import {
   CHUNK_BYTES,
@@ -10,12 +9,8 @@ import {
   Job,
   type JobPart,
   type JobReport,
-  jobPartStruct,
-  jobReportStruct,
   MAX_RANGES,
-  memoryRangeStruct,
 } from '../../../src/vmm/snapshot/job.ts';
-import { offsetsOf } from '../../support/struct-offsets.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const PAGE = 4096;
@@ -46,13 +41,6 @@ function run(parts: readonly JobPart[], bytes?: Uint8Array): JobReport {
 }
 
 describe('a job', () => {
-  it('has the same layouts on both sides', () => {
-    const layout = JSON.parse(nativeLayout());
-    expect(layout.memoryRange).toEqual(offsetsOf(memoryRangeStruct));
-    expect(layout.jobPart).toEqual(offsetsOf(jobPartStruct));
-    expect(layout.jobReport).toEqual(offsetsOf(jobReportStruct));
-  });
-
   it('copies a file sparsely, with checksums that a verification then finds right', () => {
     const size = 3 * CHUNK_BYTES + PAGE;
     const source = file('source', size, {

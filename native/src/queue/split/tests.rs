@@ -1,7 +1,13 @@
 use super::super::testing::{Buffer, Driver, in_, out, ram};
 use super::*;
+use vm_memory::GuestAddress;
 
 const SIZE: u32 = 8;
+
+/// A chain to give back.
+fn returned(id: u16) -> Chain<'static> {
+    Chain { id, ..Chain::default() }
+}
 
 fn queue<'m>(driver: &Driver<'m>, features: u64) -> SplitQueue<'m> {
     SplitQueue::new(driver.ram, &QueueLayout { features, ..driver.layout }).unwrap()
@@ -24,12 +30,12 @@ fn chains_are_taken_in_order_and_given_back() {
     let mut queue = queue(&driver, 0);
     let mut chain = Chain::default();
     assert!(queue.take(&mut chain).unwrap());
-    assert_eq!((chain.head, chain.readable.len(), chain.writable.len()), (0, 16, 513));
+    assert_eq!((chain.id, chain.readable.len(), chain.writable.len()), (0, 16, 513));
     assert!(queue.take(&mut chain).unwrap());
-    assert_eq!((chain.head, chain.readable.len(), chain.writable.len()), (3, 3, 0));
+    assert_eq!((chain.id, chain.readable.len(), chain.writable.len()), (3, 3, 0));
     assert!(!queue.take(&mut chain).unwrap());
 
-    queue.give_back(3, 7);
+    queue.give_back(&returned(3), 7);
     assert_eq!(driver.used_index(), 0);
     assert!(queue.publish());
     assert_eq!((driver.used_index(), driver.used(0)), (1, (3, 7)));
@@ -46,7 +52,7 @@ fn indices_wrap() {
     for round in 0..4 {
         let head = driver.offer(&[in_(0x8000, 1)]);
         assert!(queue.take(&mut Chain::default()).unwrap());
-        queue.give_back(head, round);
+        queue.give_back(&returned(head), round);
         queue.publish();
     }
     assert_eq!(queue.position(), Position { available: 3, used: 2 });
@@ -148,7 +154,7 @@ fn without_event_idx_flags_suppress_interrupts_and_kicks() {
     let ram = ram();
     let mut driver = Driver::new(&ram, SIZE);
     let mut queue = queue(&driver, 0);
-    queue.give_back(0, 0);
+    queue.give_back(&returned(0), 0);
     queue.publish();
     assert!(queue.wants_interrupt());
     driver.set_available_flags(NO_INTERRUPT);
@@ -189,7 +195,7 @@ fn with_event_idx_indices_suppress_them() {
     let mut queue = queue(&driver, feature::EVENT_IDX);
     let give_back = |queue: &mut SplitQueue, count| {
         for _ in 0..count {
-            queue.give_back(0, 0);
+            queue.give_back(&returned(0), 0);
         }
         queue.publish();
         queue.wants_interrupt()

@@ -1,8 +1,9 @@
 //! The virtqueues of one VM that are served by native threads, by handle.
 
-use crate::blk::{BlkQueue, DiskErrors, Stopped};
+use super::{QueueThread, Stopped};
 use crate::errno::{Errno, Result};
 use crate::event::{BROKEN_BY_GUEST, Event, THREAD_DIED, kind};
+use crate::image::DiskErrors;
 use crate::reactor::QueueEvents;
 use crate::sync::lock;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 const STOP_SLICE: Duration = Duration::from_millis(10);
 
 struct Entry {
-    queue: BlkQueue,
+    queue: QueueThread,
     /// Its QUEUE_BROKEN event has been reported.
     broken_reported: bool,
     /// Its QUEUE_ENDED event has been reported.
@@ -24,7 +25,7 @@ struct Entry {
 struct Table {
     entries: BTreeMap<u32, Entry>,
     /// Stopped queues whose threads are still in a disk request.
-    stuck: Vec<BlkQueue>,
+    stuck: Vec<QueueThread>,
     /// Handles are never reused, so an event can't refer to a later queue.
     next: u32,
     closed: bool,
@@ -36,7 +37,7 @@ pub struct Queues(Mutex<Table>);
 impl Queues {
     /// Adds the queue that `start` creates. EBUSY if another one uses the same counter slot, EINPROGRESS if that one is
     /// stuck.
-    pub fn add(&self, counter_slot: u32, start: impl FnOnce() -> Result<BlkQueue>) -> Result<u32> {
+    pub fn add(&self, counter_slot: u32, start: impl FnOnce() -> Result<QueueThread>) -> Result<u32> {
         let mut table = lock(&self.0);
         if table.closed {
             return Err(Errno(libc::ECANCELED));
@@ -150,7 +151,7 @@ impl Queues {
     }
 
     /// After `close`: the queues whose threads are still running.
-    pub fn take_stuck(&self) -> Vec<BlkQueue> {
+    pub fn take_stuck(&self) -> Vec<QueueThread> {
         let mut table = lock(&self.0);
         table.forget_ended();
         std::mem::take(&mut table.stuck)
@@ -162,7 +163,7 @@ impl Table {
         self.entries.get(&handle).ok_or(Errno(libc::ENOENT))
     }
 
-    fn get_mut(&mut self, handle: u32) -> Result<&mut BlkQueue> {
+    fn get_mut(&mut self, handle: u32) -> Result<&mut QueueThread> {
         self.entries.get_mut(&handle).map(|entry| &mut entry.queue).ok_or(Errno(libc::ENOENT))
     }
 

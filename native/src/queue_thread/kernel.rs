@@ -1,21 +1,23 @@
 //! A queue thread's dealings with the kernel: the operations that it has, what they cost, and waiting for them.
 
-use super::Shared;
-use super::uring::{self, errno};
-use super::worker::MAX_IN_FLIGHT;
+use super::needs::{self, CONTROL, KICK};
+use super::uring::errno;
+use super::{MAX_IN_FLIGHT, Shared};
 use crate::errno::{Errno, Result};
 use crate::queue::Broken;
 use io_uring::{IoUring, opcode, squeue, types};
 
 /// What the kernel may work on at a time, as the sum of the operations' costs. One operation may exceed it.
 const MAX_COST: u64 = 16 << 20;
-/// Entries besides those of requests: the two polls, their removal, and canceling.
+/// Entries besides those of requests and of event sources: the polls for kick and control, their removal, and canceling.
 const OTHER_ENTRIES: u32 = 5;
 
 /// `user_data` of the polls and of operations on other operations; for requests it is the slot's number.
-const KICK: u64 = u64::MAX;
-const STOP: u64 = u64::MAX - 1;
+const KICKED: u64 = u64::MAX;
+const CONTROLLED: u64 = u64::MAX - 1;
 const CANCEL: u64 = u64::MAX - 2;
+/// Plus the index of the source.
+const SOURCE: u64 = 1 << 32;
 
 /// Why a queue is no longer served.
 pub enum Fault {
@@ -44,16 +46,19 @@ pub fn slots(size: u32) -> u32 {
     size.clamp(1, MAX_IN_FLIGHT)
 }
 
-pub fn ring_entries(size: u32) -> u32 {
-    slots(size) + OTHER_ENTRIES
+/// Entries for a queue of `size` whose worker has `sources` event sources.
+pub fn ring_entries(size: u32, sources: usize) -> u32 {
+    slots(size) + OTHER_ENTRIES + 2 * sources as u32
 }
 
 /// What the kernel has completed.
 pub enum Completion {
     /// The driver has kicked.
     Kick,
-    /// The queue is asked to stop.
-    Stop,
+    /// The thread is to look what its handle wants.
+    Control,
+    /// The event source with this index is readable.
+    Source(u16),
     /// The operation of the request in this slot.
     Request { slot: u16, result: i32 },
 }
@@ -71,7 +76,8 @@ pub struct Kernel<'r> {
     submitted: usize,
     cost: u64,
     kick_armed: bool,
-    stop_armed: bool,
+    control_armed: bool,
+    sources_armed: Vec<bool>,
     canceled: bool,
     abandoned: bool,
 }
@@ -84,7 +90,8 @@ impl<'r> Kernel<'r> {
             submitted: 0,
             cost: 0,
             kick_armed: false,
-            stop_armed: false,
+            control_armed: false,
+            sources_armed: Vec::new(),
             canceled: false,
             abandoned: false,
         }
@@ -100,17 +107,24 @@ impl<'r> Kernel<'r> {
         self.cost >= MAX_COST
     }
 
-    /// A completion when the queue is asked to stop.
-    pub fn await_stop(&mut self) {
-        self.stop_armed = true;
-        self.enqueue(poll(uring::STOP).user_data(STOP));
+    /// A completion when the handle wants something.
+    pub fn await_control(&mut self) {
+        self.control_armed = true;
+        self.enqueue(poll(CONTROL).user_data(CONTROLLED));
+    }
+
+    /// A completion when source `index`, the file `file` of the worker, is readable.
+    pub fn await_source(&mut self, index: u16, file: u16) {
+        self.sources_armed.resize(self.sources_armed.len().max(usize::from(index) + 1), false);
+        self.sources_armed[usize::from(index)] = true;
+        self.enqueue(poll(needs::file(file)).user_data(SOURCE + u64::from(index)));
     }
 
     /// A completion at the next kick.
     pub fn await_kick(&mut self) {
         if !self.kick_armed {
             self.kick_armed = true;
-            self.enqueue(poll(uring::KICK).user_data(KICK));
+            self.enqueue(poll(KICK).user_data(KICKED));
         }
     }
 
@@ -144,18 +158,25 @@ impl<'r> Kernel<'r> {
     pub fn take_completions(&mut self, to: &mut Vec<Completion>) {
         for entry in self.ring.completion() {
             match entry.user_data() {
-                KICK => {
+                KICKED => {
                     self.kick_armed = false;
                     // Otherwise canceled.
                     if entry.result() >= 0 {
                         to.push(Completion::Kick);
                     }
                 }
-                STOP => {
-                    self.stop_armed = false;
-                    to.push(Completion::Stop);
+                CONTROLLED => {
+                    self.control_armed = false;
+                    to.push(Completion::Control);
                 }
                 CANCEL => {}
+                source @ SOURCE.. => {
+                    let index = (source - SOURCE) as u16;
+                    self.sources_armed[usize::from(index)] = false;
+                    if entry.result() >= 0 {
+                        to.push(Completion::Source(index));
+                    }
+                }
                 slot => to.push(Completion::Request { slot: slot as u16, result: entry.result() }),
             }
         }
@@ -204,14 +225,15 @@ impl<'r> Kernel<'r> {
     /// Waits until it uses neither buffers nor files, touching only what belongs to the thread.
     pub fn drain(&mut self) -> Result<()> {
         self.cancel();
-        for (armed, user_data) in [(self.kick_armed, KICK), (self.stop_armed, STOP)] {
-            if armed {
-                let remove = opcode::PollRemove::new(user_data).build();
-                self.enqueue(remove.flags(squeue::Flags::FIXED_FILE).user_data(CANCEL));
-            }
+        let polls = [(self.kick_armed, KICKED), (self.control_armed, CONTROLLED)];
+        let sources = (0..).zip(&self.sources_armed).map(|(index, armed)| (*armed, SOURCE + index));
+        let armed: Vec<_> = polls.into_iter().chain(sources).filter(|(armed, _)| *armed).collect();
+        for (_, user_data) in armed {
+            let remove = opcode::PollRemove::new(user_data).build();
+            self.enqueue(remove.flags(squeue::Flags::FIXED_FILE).user_data(CANCEL));
         }
         let mut completions = Vec::new();
-        while self.submitted > 0 || self.kick_armed || self.stop_armed {
+        while self.submitted > 0 || self.polls() {
             match self.wait(None) {
                 Ok(_) | Err(Fault::Abandoned) => {}
                 Err(Fault::Failed(errno)) => return Err(errno),
@@ -224,6 +246,10 @@ impl<'r> Kernel<'r> {
         let unregistered = self.shared.gate.in_kernel(|| self.ring.submitter().unregister_files());
         self.abandoned |= unregistered.is_none();
         Ok(())
+    }
+
+    fn polls(&self) -> bool {
+        self.kick_armed || self.control_armed || self.sources_armed.contains(&true)
     }
 
     /// Whether the thread has been left behind.

@@ -5,15 +5,26 @@ use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+crate::abi_constants! {
+    /// Values of `access` in `DiskErrors`.
+    pub mod access as DISK_ACCESS: u32 {
+        READ = 0,
+        WRITE = 1,
+        FLUSH = 2,
+        DISCARD = 3,
+        WRITE_ZEROES = 4,
+    }
+}
+
 /// What a request wanted of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Access {
-    Read = 0,
-    Write = 1,
-    Flush = 2,
-    Discard = 3,
-    WriteZeroes = 4,
+    Read = access::READ,
+    Write = access::WRITE,
+    Flush = access::FLUSH,
+    Discard = access::DISCARD,
+    WriteZeroes = access::WRITE_ZEROES,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +36,16 @@ pub struct DiskError {
     pub sector: u64,
 }
 
-/// Errors of one kind, as JavaScript reads them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct DiskErrors {
-    /// Of the first one.
-    pub sector: u64,
-    /// Requests.
-    pub count: u64,
-    pub access: u32,
-    pub errno: i32,
+crate::abi_struct! {
+    /// Errors of one kind, as JavaScript reads them.
+    pub struct DiskErrors {
+        /// Of the first one.
+        pub sector: u64,
+        /// Requests.
+        pub count: u64,
+        pub access: u32,
+        pub errno: i32,
+    }
 }
 
 struct Kind {

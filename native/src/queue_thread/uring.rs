@@ -1,41 +1,43 @@
 //! The io_uring of a queue thread. A seccomp filter can't see what a thread does through its ring, so the ring itself is
-//! restricted: to the operations that the worker submits, and to the files registered with it.
+//! restricted: to the operations that the loop and its worker submit, and to the files registered with it.
 
+use super::needs::Needs;
 use crate::errno::{Errno, Result};
-use crate::seccomp::Filter;
+use crate::seccomp::{Filter, QueueFds};
 use crate::sync::lock;
 use io_uring::register::Restriction;
 use io_uring::squeue::Flags;
-use io_uring::types::Fixed;
 use io_uring::{IoUring, opcode};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Mutex;
 
-/// The registered files.
-pub const DISK: Fixed = Fixed(0);
-pub const KICK: Fixed = Fixed(1);
-pub const STOP: Fixed = Fixed(2);
-
-pub struct Files {
-    pub disk: RawFd,
-    pub kick: RawFd,
-    pub stop: RawFd,
-}
+/// The operations of the loop itself.
+pub const LOOP_OPERATIONS: [u8; 3] =
+    [opcode::PollAdd::CODE, opcode::PollRemove::CODE, opcode::AsyncCancel2::CODE];
 
 /// IORING_UNREGISTER_FILES of io_uring_register(2), from linux/io_uring.h.
 const UNREGISTER_FILES: u8 = 3;
 /// The most kernel threads for operations that block, on files and on everything else. The ring uses nothing else.
 const KERNEL_THREADS: [u32; 2] = [16, 1];
 
+/// The eventfds of a queue.
+pub struct Eventfds {
+    /// Signaled by the driver, and by the handle of the thread.
+    pub kick: RawFd,
+    pub control: RawFd,
+    /// The thread signals them: an interrupt for the driver, and waking the machine thread.
+    pub call: RawFd,
+    pub wake: RawFd,
+}
+
 pub fn errno(error: &io::Error) -> Errno {
     Errno(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// A disabled ring for `entries` requests on `files`. Only the thread that enables it may submit; before it ends, it
-/// must unregister the files: a ring is torn down some time after its fd is closed, and would keep the disk locked until
-/// then.
-fn build(entries: u32, files: &Files) -> Result<IoUring> {
+/// A disabled ring for `entries` requests. Only the thread that enables it may submit; before it ends, it must unregister the
+/// files: a ring is torn down some time after its fd is closed, and would keep a disk locked until then.
+fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
     let ring = match build_deferred(entries) {
         // Before Linux 6.1.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
@@ -44,30 +46,22 @@ fn build(entries: u32, files: &Files) -> Result<IoUring> {
         result => result,
     };
     let ring = ring.map_err(|error| errno(&error))?;
-    set_up(&ring, files).map_err(|error| errno(&error))?;
+    set_up(&ring, eventfds, needs).map_err(|error| errno(&error))?;
     Ok(ring)
 }
 
-fn set_up(ring: &IoUring, files: &Files) -> io::Result<()> {
+fn set_up(ring: &IoUring, eventfds: &Eventfds, needs: &Needs) -> io::Result<()> {
     let submitter = ring.submitter();
-    submitter.register_files(&[files.disk, files.kick, files.stop])?;
+    // As `needs::KICK`, `needs::CONTROL` and `needs::file` number them.
+    let files = [&[eventfds.kick, eventfds.control], needs.files.as_slice()].concat();
+    submitter.register_files(&files)?;
     submitter.register_iowq_max_workers(&mut KERNEL_THREADS.clone())?;
-    let operations = [
-        opcode::Read::CODE,
-        opcode::Readv::CODE,
-        opcode::Writev::CODE,
-        opcode::Fsync::CODE,
-        opcode::Fallocate::CODE,
-        opcode::PollAdd::CODE,
-        opcode::PollRemove::CODE,
-        opcode::AsyncCancel2::CODE,
-    ];
+    let operations = LOOP_OPERATIONS.iter().chain(&needs.operations).copied().map(Restriction::sqe_op);
     let others = [
         Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
         Restriction::register_op(UNREGISTER_FILES),
     ];
-    let mut restrictions: Vec<_> = operations.map(Restriction::sqe_op).into_iter().chain(others).collect();
-    submitter.register_restrictions(&mut restrictions)
+    submitter.register_restrictions(&mut operations.chain(others).collect::<Vec<_>>())
 }
 
 /// The kernel processes completions when the thread asks for them, not by interrupting it; a flag in the ring
@@ -88,14 +82,26 @@ pub struct Confined {
 }
 
 impl Confined {
-    /// For a ring of `entries`. `call` and `wake` are the eventfds that the thread signals.
-    pub fn new(entries: u32, files: &Files, call: RawFd, wake: RawFd, seccomp: bool) -> Result<Confined> {
-        let ring = build(entries, files)?;
-        let filter = match seccomp {
-            true => Some(Filter::queue(ring.as_raw_fd(), files.kick, call, wake)?),
-            false => None,
+    /// For a ring of `entries`.
+    pub fn new(entries: u32, eventfds: &Eventfds, needs: &Needs, seccomp: bool) -> Result<Confined> {
+        let ring = build(entries, eventfds, needs)?;
+        let fds = QueueFds {
+            ring: ring.as_raw_fd(),
+            read: [eventfds.kick, eventfds.control],
+            written: [eventfds.call, eventfds.wake],
         };
+        let filter = if seccomp { Some(Filter::queue(&fds, &needs.calls)?) } else { None };
         Ok(Confined { ring: Mutex::new(ring), filter })
+    }
+
+    #[cfg(test)]
+    pub fn filter(&self) -> &Filter {
+        self.filter.as_ref().expect("a filter")
+    }
+
+    #[cfg(test)]
+    pub fn ring_fd(&self) -> RawFd {
+        lock(&self.ring).as_raw_fd()
     }
 
     /// Confines the calling thread for good, and runs `body` on it.

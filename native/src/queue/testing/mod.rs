@@ -1,5 +1,7 @@
 //! A driver's side of a queue in fake guest RAM, for tests.
 
+pub mod packed;
+
 use super::chain::{DESCRIPTOR_BYTES, INDIRECT, NEXT, WRITE};
 use super::{Position, QueueLayout};
 use crate::memory::GuestRam;
@@ -15,6 +17,22 @@ pub fn ram() -> GuestRam {
         (GuestAddress(REGION_BORDER), (RAM_END - REGION_BORDER) as usize),
     ])
     .unwrap()
+}
+
+/// xorshift64* with a fixed seed: failures are reproducible.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
 }
 
 #[derive(Clone, Copy)]

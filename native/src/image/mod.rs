@@ -1,0 +1,109 @@
+//! Disk images: what the requests of any disk controller are carried out on. An image says where its bytes are; whoever uses it
+//! (`DiskRequest`) carries out the operations on its own io_uring, so that any number of threads can use one image at a time.
+
+mod bounce;
+mod errors;
+mod raw;
+mod request;
+
+use crate::errno::{Errno, Result};
+pub use bounce::BouncePool;
+pub use errors::{DiskError, DiskErrors, ErrorLog, access};
+pub use raw::RawImage;
+pub use request::{Direction, DiskOperation, DiskRequest, Range, Step};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+pub const SECTOR: u64 = 512;
+
+/// An open image. Whoever has a copy of the pointer keeps its files open.
+pub trait Image: Send + Sync {
+    /// What is the same for all formats.
+    fn state(&self) -> &ImageState;
+
+    /// The files that operations refer to, by their place in this list.
+    fn files(&self) -> Vec<RawFd>;
+
+    /// The io_uring operations that `DiskRequest` submits for it (IORING_OP_*).
+    fn operations(&self) -> &'static [u8];
+
+    /// With O_DIRECT, the required alignment of a buffer's address.
+    fn direct_alignment(&self) -> Option<usize>;
+
+    /// Where the `len` bytes from `start` on are, or as many of them as lie together. Inside the image.
+    fn locate(&self, start: u64, len: u64) -> Location;
+
+    /// Whether the byte at `start` has storage behind it. Waits for the file system.
+    fn allocation(&self, start: u64) -> Result<Allocation>;
+}
+
+/// Bytes of one of an image's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Its place in `Image::files`.
+    pub file: u16,
+    pub offset: u64,
+    pub len: u64,
+}
+
+crate::abi_struct! {
+    /// How the image is allocated from some byte on.
+    pub struct Allocation {
+        /// For so many bytes the answer is the same.
+        pub bytes: u64,
+        /// 1 if there is storage; 0 if they read as zeros because there is none.
+        pub allocated: u64,
+    }
+}
+
+/// What may change while an image is in use, and what its users must know.
+pub struct ImageState {
+    capacity: AtomicU64,
+    write_through: AtomicBool,
+    pub readonly: bool,
+    /// The backing store can deallocate space.
+    pub can_discard: bool,
+}
+
+impl ImageState {
+    pub fn new(capacity: u64, readonly: bool, can_discard: bool) -> Result<ImageState> {
+        let state = ImageState {
+            capacity: AtomicU64::new(0),
+            write_through: AtomicBool::new(false),
+            readonly,
+            can_discard,
+        };
+        state.resize(capacity)?;
+        Ok(state)
+    }
+
+    /// Bytes. Requests that are in progress when it shrinks are carried out as if it had not.
+    pub fn capacity(&self) -> u64 {
+        self.capacity.load(SeqCst)
+    }
+
+    /// Changes the capacity for requests that begin from now on; the files have their new size already.
+    pub fn resize(&self, capacity: u64) -> Result<()> {
+        if capacity % SECTOR != 0 || capacity > i64::MAX as u64 {
+            return Err(Errno(libc::EINVAL));
+        }
+        self.capacity.store(capacity, SeqCst);
+        Ok(())
+    }
+
+    /// Whether a write is durable when it completes, if the driver can choose that.
+    pub fn writes_through(&self) -> bool {
+        self.write_through.load(SeqCst)
+    }
+
+    pub fn set_write_through(&self, on: bool) {
+        self.write_through.store(on, SeqCst);
+    }
+
+    /// The byte offset of `sector`, if `bytes` bytes from there are all inside.
+    pub fn range(&self, sector: u64, bytes: u64) -> Option<u64> {
+        let start = sector.checked_mul(SECTOR)?;
+        let end = start.checked_add(bytes)?;
+        (end <= self.capacity()).then_some(start)
+    }
+}

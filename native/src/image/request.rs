@@ -1,0 +1,371 @@
+//! One request to an image in progress: what remains to be done, as operations of an io_uring.
+
+use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
+use super::errors::{Access, DiskError};
+use super::{Image, SECTOR};
+use crate::queue::Buffers;
+use crate::queue_thread::file;
+use io_uring::{opcode, squeue, types};
+
+/// The most iovecs of one readv or writev (UIO_MAXIOV).
+const MAX_IOVECS: usize = 1024;
+
+/// The most bytes that one step of a request moves. A request of any size costs the host no more than this at a time.
+const STEP_BYTES: u64 = 2 << 20;
+/// The most bytes that one step deallocates or zeroes without writing them.
+const RANGE_STEP_BYTES: u64 = 64 << 20;
+/// What a buffer costs at least, and an operation without buffers.
+const BUFFER_COST: u64 = 4096;
+const CALL_COST: u64 = 1 << 20;
+/// Buffers for which an idle request keeps memory.
+const KEPT_BUFFERS: usize = 8;
+
+/// What is asked of an image. Bytes and ranges are inside it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum DiskOperation {
+    /// From this byte on, as many as the data has.
+    Read(u64),
+    Write(u64),
+    /// What has been written is made durable.
+    Flush,
+    /// The content of the ranges is no longer needed.
+    Discard(Vec<Range>),
+    WriteZeroes(Vec<Range>),
+}
+
+/// Bytes of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub start: u64,
+    pub len: u64,
+    /// The space may be deallocated.
+    pub unmap: bool,
+}
+
+/// Which way an operation's data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    ToGuest,
+    FromGuest,
+    None,
+}
+
+impl DiskOperation {
+    pub fn direction(&self) -> Direction {
+        match self {
+            DiskOperation::Read(_) => Direction::ToGuest,
+            DiskOperation::Write(_) => Direction::FromGuest,
+            _ => Direction::None,
+        }
+    }
+}
+
+/// What a request needs next.
+pub enum Step {
+    /// The operation, and what it costs of the queue's budget, in bytes.
+    Submit(squeue::Entry, u64),
+    /// A bounce buffer, when one is free.
+    AwaitBounce,
+    Finished,
+}
+
+/// The buffers and iovecs don't move while the kernel uses them; the request isn't touched until then.
+#[derive(Default)]
+pub struct DiskRequest {
+    operation: Option<DiskOperation>,
+    progress: Progress,
+    bounce: Option<Bounce>,
+    iovecs: Vec<libc::iovec>,
+    failed: bool,
+    error: Option<DiskError>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// Bytes transferred, or finished in the current range.
+    done: u64,
+    /// Bytes of the current range that are being deallocated or zeroed.
+    step: u64,
+    /// The ranges that are finished.
+    ranges: usize,
+    /// The backing store can't zero ranges: write zeros instead.
+    write_zeros: bool,
+    /// What has been done is being made durable, or is.
+    syncing: bool,
+    synced: bool,
+}
+
+impl DiskRequest {
+    pub fn start(&mut self, operation: Option<DiskOperation>) {
+        self.operation = operation;
+        self.progress = Progress::default();
+        self.failed = false;
+        self.error = None;
+    }
+
+    /// Gives back memory that small requests don't need. Not while the request is in progress.
+    pub fn shrink(&mut self) {
+        self.iovecs.clear();
+        self.iovecs.shrink_to(KEPT_BUFFERS);
+    }
+
+    /// Whether the request has failed, for whatever reason.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The disk error that failed the request.
+    pub fn take_error(&mut self) -> Option<DiskError> {
+        self.error.take()
+    }
+
+    /// Bytes of data moved by a read or a write.
+    pub fn moved(&self) -> u64 {
+        self.progress.done
+    }
+
+    /// Returns whether it had one.
+    pub fn release_bounce(&mut self, pool: &mut BouncePool) -> bool {
+        let bounce = self.bounce.take();
+        bounce.map(|bounce| pool.give_back(bounce)).is_some()
+    }
+
+    /// The next step. With `durable`, what is written must be durable when the request has finished.
+    pub fn next(&mut self, image: &dyn Image, data: &Buffers, durable: bool, pool: &mut BouncePool) -> Step {
+        let Some(operation) = self.operation.as_ref().filter(|_| !self.failed) else { return Step::Finished };
+        match operation {
+            DiskOperation::Flush if image.state().readonly => Step::Finished,
+            DiskOperation::Flush => self.next_sync(),
+            DiskOperation::Read(start) => {
+                let start = *start;
+                self.next_transfer(start, None, image, data, pool)
+            }
+            DiskOperation::Write(start) => {
+                let start = *start;
+                self.next_transfer(start, Some(durable), image, data, pool)
+            }
+            DiskOperation::Discard(ranges) | DiskOperation::WriteZeroes(ranges) => {
+                match ranges[self.progress.ranges..].iter().find(|range| range.len > 0).copied() {
+                    Some(range) => self.next_range(range, image, durable, pool),
+                    // Deallocated zeros are metadata, which no write makes durable.
+                    None if durable && matches!(operation, DiskOperation::WriteZeroes(_)) => self.next_sync(),
+                    None => Step::Finished,
+                }
+            }
+        }
+    }
+
+    /// Handles the completion of the operation from `next`.
+    pub fn completed(&mut self, data: &Buffers, result: i32) {
+        if [libc::EAGAIN, libc::EINTR, libc::ECANCELED].contains(&-result) {
+            return;
+        }
+        let syncing = std::mem::take(&mut self.progress.syncing);
+        match &self.operation {
+            _ if syncing && result >= 0 => self.progress.synced = true,
+            _ if syncing => self.fail(result),
+            Some(DiskOperation::Read(_)) if result > 0 => self.received(data, result as u64),
+            Some(DiskOperation::Write(_)) if result > 0 => self.progress.done += result as u64,
+            // Discarding is a hint: a store that doesn't support it keeps its bytes.
+            Some(DiskOperation::Discard(_)) if result >= 0 || not_supported(result) => self.finish_step(),
+            Some(DiskOperation::WriteZeroes(_)) if !self.progress.write_zeros && not_supported(result) => {
+                self.progress.write_zeros = true;
+            }
+            Some(DiskOperation::WriteZeroes(_)) if !self.progress.write_zeros && result >= 0 => {
+                self.finish_step();
+            }
+            Some(DiskOperation::WriteZeroes(_)) if result > 0 => self.progress.done += result as u64,
+            _ => self.fail(result),
+        }
+    }
+
+    fn fail(&mut self, result: i32) {
+        self.failed = true;
+        self.error = self.disk_error(-result.min(0));
+    }
+
+    /// The operation in progress has failed with `errno`.
+    fn disk_error(&self, errno: i32) -> Option<DiskError> {
+        let in_range = |ranges: &[Range]| {
+            let mut left = ranges[self.progress.ranges..].iter();
+            left.find(|range| range.len > 0).map_or(0, |range| range.start)
+        };
+        let (access, start) = match self.operation.as_ref()? {
+            DiskOperation::Read(start) => (Access::Read, *start),
+            DiskOperation::Write(start) => (Access::Write, *start),
+            DiskOperation::Flush => (Access::Flush, 0),
+            DiskOperation::Discard(ranges) => (Access::Discard, in_range(ranges)),
+            DiskOperation::WriteZeroes(ranges) => (Access::WriteZeroes, in_range(ranges)),
+        };
+        Some(DiskError { access, errno, sector: (start + self.progress.done) / SECTOR })
+    }
+
+    fn next_sync(&mut self) -> Step {
+        if self.progress.synced {
+            return Step::Finished;
+        }
+        self.progress.syncing = true;
+        Step::Submit(opcode::Fsync::new(file(0)).flags(types::FsyncFlags::DATASYNC).build(), CALL_COST)
+    }
+
+    /// A step of a read, or of a write that is durable or not.
+    fn next_transfer(
+        &mut self,
+        start: u64,
+        write: Option<bool>,
+        image: &dyn Image,
+        data: &Buffers,
+        pool: &mut BouncePool,
+    ) -> Step {
+        let done = self.progress.done;
+        let left = data.len() - done;
+        if left == 0 {
+            return Step::Finished;
+        }
+        let at = image.locate(start + done, left.min(STEP_BYTES));
+        let alignment = image.direct_alignment();
+        if self.bounce.is_none() && !gather(data, done, at.len, alignment, &mut self.iovecs) {
+            self.bounce = pool.take();
+            if self.bounce.is_none() {
+                return Step::AwaitBounce;
+            }
+        }
+        if let Some(bounce) = &mut self.bounce {
+            let len = at.len.min(BOUNCE_BYTES as u64) as usize;
+            if write.is_some() {
+                data.copy_to(done, &mut bounce.bytes()[..len]);
+            }
+            self.iovecs.clear();
+            self.iovecs.push(libc::iovec { iov_base: bounce.as_ptr().cast(), iov_len: len });
+        }
+        let entry = match write {
+            Some(durable) => self.writev(at.file, at.offset, durable),
+            None => self.readv(at.file, at.offset),
+        };
+        Step::Submit(entry, self.transfer_cost())
+    }
+
+    /// Bytes, and each buffer counts as a page at least: the kernel works on both.
+    fn transfer_cost(&self) -> u64 {
+        self.iovecs.iter().map(|iovec| BUFFER_COST.max(iovec.iov_len as u64)).sum()
+    }
+
+    fn received(&mut self, data: &Buffers, count: u64) {
+        match &mut self.bounce {
+            Some(bounce) => {
+                let count = count.min(BOUNCE_BYTES as u64) as usize;
+                data.copy_from(self.progress.done, &bounce.bytes()[..count]);
+            }
+            None => data.written(self.progress.done, count),
+        }
+        self.progress.done += count;
+    }
+
+    fn next_range(&mut self, range: Range, image: &dyn Image, durable: bool, pool: &mut BouncePool) -> Step {
+        if self.progress.write_zeros {
+            return self.next_zeros(range, image, durable, pool);
+        }
+        let discard = matches!(self.operation, Some(DiskOperation::Discard(_)));
+        let mode = match discard || (range.unmap && image.state().can_discard) {
+            true => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+            false => libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE,
+        };
+        // Steps end at multiples of their size, so that they don't cut a block of the backing store.
+        let start = range.start + self.progress.done;
+        let step_end = (start / RANGE_STEP_BYTES + 1) * RANGE_STEP_BYTES;
+        let at = image.locate(start, step_end.min(range.start + range.len) - start);
+        self.progress.step = at.len;
+        let entry = opcode::Fallocate::new(file(at.file), at.len).offset(at.offset).mode(mode);
+        Step::Submit(entry.build(), CALL_COST)
+    }
+
+    fn next_zeros(&mut self, range: Range, image: &dyn Image, durable: bool, pool: &mut BouncePool) -> Step {
+        let left = range.len - self.progress.done;
+        if left == 0 {
+            self.finish_range();
+            return self.next(image, &Buffers::default(), durable, pool);
+        }
+        if self.bounce.is_none() {
+            self.bounce = pool.take();
+        }
+        let Some(bounce) = &mut self.bounce else { return Step::AwaitBounce };
+        let at = image.locate(range.start + self.progress.done, left.min(BOUNCE_BYTES as u64));
+        let len = at.len as usize;
+        bounce.bytes()[..len].fill(0);
+        self.iovecs.clear();
+        self.iovecs.push(libc::iovec { iov_base: bounce.as_ptr().cast(), iov_len: len });
+        Step::Submit(self.writev(at.file, at.offset, durable), at.len)
+    }
+
+    /// The ranges of a discard or write-zeroes request.
+    fn ranges(&self) -> &[Range] {
+        match &self.operation {
+            Some(DiskOperation::Discard(ranges) | DiskOperation::WriteZeroes(ranges)) => ranges,
+            _ => &[],
+        }
+    }
+
+    /// The current step of a range has been deallocated or zeroed.
+    fn finish_step(&mut self) {
+        self.progress.done += self.progress.step;
+        let current = self.ranges()[self.progress.ranges..].iter().find(|range| range.len > 0);
+        if current.is_none_or(|range| self.progress.done >= range.len) {
+            self.finish_range();
+        }
+    }
+
+    fn finish_range(&mut self) {
+        let rest = &self.ranges()[self.progress.ranges..];
+        let present = rest.iter().position(|range| range.len > 0).unwrap_or(0);
+        self.progress.ranges = (self.progress.ranges + present + 1).min(self.ranges().len());
+        self.progress.done = 0;
+    }
+
+    fn readv(&self, index: u16, offset: u64) -> squeue::Entry {
+        match self.iovecs.as_slice() {
+            [one] => {
+                let (address, len) = (one.iov_base.cast(), one.iov_len as u32);
+                opcode::Read::new(file(index), address, len).offset(offset).build()
+            }
+            many => opcode::Readv::new(file(index), many.as_ptr(), many.len() as u32).offset(offset).build(),
+        }
+    }
+
+    fn writev(&self, index: u16, offset: u64, durable: bool) -> squeue::Entry {
+        opcode::Writev::new(file(index), self.iovecs.as_ptr(), self.iovecs.len() as u32)
+            .offset(offset)
+            .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
+            .build()
+    }
+}
+
+/// Collects the data of one step, at most `len` bytes from byte `from` on. Returns false when it isn't aligned for O_DIRECT.
+fn gather(
+    data: &Buffers,
+    from: u64,
+    len: u64,
+    alignment: Option<usize>,
+    iovecs: &mut Vec<libc::iovec>,
+) -> bool {
+    iovecs.clear();
+    let mut left = len as usize;
+    for slice in data.from(from).take(MAX_IOVECS) {
+        if left == 0 {
+            break;
+        }
+        let (address, len) = (slice.ptr_guard_mut().as_ptr(), slice.len().min(left));
+        left -= len;
+        let aligned =
+            alignment.is_none_or(|alignment| address.addr() % alignment == 0 && len % SECTOR as usize == 0);
+        if !aligned {
+            return false;
+        }
+        iovecs.push(libc::iovec { iov_base: address.cast(), iov_len: len });
+    }
+    true
+}
+
+/// The backing store lacks the operation, or can't do it on a range of this granularity.
+fn not_supported(result: i32) -> bool {
+    [libc::EOPNOTSUPP, libc::ENOSYS, libc::EINVAL].contains(&-result)
+}

@@ -1,0 +1,315 @@
+//! The part of the C ABI about virtqueues, and about the images and limits of the disks behind them. `src/vmm/native/` binds it.
+
+use crate::blk::BlkConfig;
+use crate::errno::{Errno, Result};
+use crate::image::{Allocation, DiskErrors, RawImage};
+use crate::limiter::{Limiter, RateLimits};
+use crate::queue_thread::{QueueConfig, QueueProgress, Stopped};
+use crate::rng::RngConfig;
+use crate::{answer, copy_text, handles, on_vm};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most entries that one call of `vring_queue_disk_errors` fills in.
+const MAX_DISK_ERRORS: u32 = 64;
+/// The longest wait in `vring_queue_stop`.
+const MAX_STOP_LIMIT: Duration = Duration::from_secs(60);
+/// The most bytes about unfinished chains: the descriptors of a whole packed ring.
+const MAX_UNFINISHED: u32 = 16 * crate::queue::MAX_SIZE;
+
+crate::abi_struct! {
+    /// A disk image, as passed by JavaScript.
+    pub struct ImageConfig {
+        /// Bytes.
+        pub capacity: u64,
+        pub fd: i32,
+        /// `image_flag` bits.
+        pub flags: u32,
+    }
+}
+
+crate::abi_constants! {
+    /// Bits of `ImageConfig::flags`.
+    pub mod image_flag as IMAGE_FLAG: u32 {
+        READONLY = 1,
+        /// The backing store can deallocate space.
+        DISCARD = 2,
+    }
+}
+
+/// Reads a struct that JavaScript passed.
+///
+/// # Safety
+/// `pointer` is null or points to a valid one.
+unsafe fn read<T: Copy>(pointer: *const T) -> Result<T> {
+    if pointer.is_null() {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+    Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// # Safety
+/// `pointer` points to `count` bytes, or `count` is 0.
+unsafe fn bytes<'a>(pointer: *const u8, count: u32) -> Result<&'a [u8]> {
+    match count {
+        0 => Ok(&[]),
+        _ if pointer.is_null() || count > MAX_UNFINISHED => Err(Errno(libc::EINVAL)),
+        // SAFETY: the caller's promise.
+        _ => Ok(unsafe { std::slice::from_raw_parts(pointer, count as usize) }),
+    }
+}
+
+/// Opens a raw image and returns its handle. The fd is duplicated.
+///
+/// # Safety
+/// `config` points to a valid config.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_image_open(vm: i32, config: *const ImageConfig) -> i32 {
+    answer(|| {
+        // SAFETY: the caller's promise.
+        let ImageConfig { capacity, fd, flags } = unsafe { read(config)? };
+        if flags & !(image_flag::READONLY | image_flag::DISCARD) != 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        let (readonly, discard) = (flags & image_flag::READONLY != 0, flags & image_flag::DISCARD != 0);
+        let image = RawImage::open(fd, capacity, readonly, discard)?;
+        Ok(handles::get(vm)?.images().add(Arc::new(image))? as i32)
+    })
+}
+
+/// Frees the handle. The file is closed when no queue uses it anymore.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_image_close(vm: i32, image: u32) -> i32 {
+    on_vm(vm, |vm| vm.images().remove(image).map(drop))
+}
+
+/// Changes the capacity for requests that begin from now on: bytes, a multiple of 512. The file has its new size already.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_image_resize(vm: i32, image: u32, capacity: u64) -> i32 {
+    on_vm(vm, |vm| vm.images().get(image)?.state().resize(capacity))
+}
+
+/// Whether writes that begin from now on are durable when they complete, for drivers with VIRTIO_BLK_F_CONFIG_WCE.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_image_set_write_through(vm: i32, image: u32, on: i32) -> i32 {
+    on_vm(vm, |vm| {
+        vm.images().get(image)?.state().set_write_through(on != 0);
+        Ok(())
+    })
+}
+
+/// Fills `out` with whether the image has storage for the byte at `start`, and how far that goes. Waits for the file system.
+///
+/// # Safety
+/// `out` has room for an `Allocation`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_image_allocation(
+    vm: i32,
+    image: u32,
+    start: u64,
+    out: *mut Allocation,
+) -> i32 {
+    on_vm(vm, |vm| {
+        let allocation = vm.images().get(image)?.allocation(start)?;
+        // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+        unsafe { out.write_unaligned(allocation) };
+        Ok(())
+    })
+}
+
+/// Makes a limiter, which queues can share, and returns its handle.
+///
+/// # Safety
+/// `limits` points to valid limits.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_limiter_create(vm: i32, limits: *const RateLimits) -> i32 {
+    answer(|| {
+        // SAFETY: the caller's promise.
+        let limits = unsafe { read(limits)? };
+        limits.check()?;
+        Ok(handles::get(vm)?.limiters().add(Arc::new(Limiter::new(&limits)))? as i32)
+    })
+}
+
+/// Changes the limits; requests that wait because of the old ones are looked at again.
+///
+/// # Safety
+/// `limits` points to valid limits.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_limiter_set(vm: i32, limiter: u32, limits: *const RateLimits) -> i32 {
+    on_vm(vm, |vm| {
+        // SAFETY: the caller's promise.
+        let limits = unsafe { read(limits)? };
+        limits.check()?;
+        vm.limiters().get(limiter)?.set(&limits);
+        Ok(())
+    })
+}
+
+/// Frees the handle. Queues that have the limiter keep it.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_limiter_destroy(vm: i32, limiter: u32) -> i32 {
+    on_vm(vm, |vm| vm.limiters().remove(limiter).map(drop))
+}
+
+/// Starts a thread that serves a virtio-blk queue, beginning with the `unfinished_bytes` of chains at `unfinished`, as a
+/// `QueueProgress` describes them, and returns the queue's handle.
+///
+/// # Safety
+/// `queue` and `blk` point to valid configs, whose fds are open during the call, and `unfinished` to `unfinished_bytes` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_blk_queue_start(
+    vm: i32,
+    queue: *const QueueConfig,
+    unfinished: *const u8,
+    unfinished_bytes: u32,
+    blk: *const BlkConfig,
+) -> i32 {
+    answer(|| {
+        // SAFETY: the caller's promises.
+        let (queue, unfinished, blk) =
+            unsafe { (read(queue)?, bytes(unfinished, unfinished_bytes)?, read(blk)?) };
+        Ok(handles::get(vm)?.start_blk_queue(&queue, unfinished, &blk)? as i32)
+    })
+}
+
+/// The same for a virtio-rng queue.
+///
+/// # Safety
+/// As for `vring_blk_queue_start`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_rng_queue_start(
+    vm: i32,
+    queue: *const QueueConfig,
+    unfinished: *const u8,
+    unfinished_bytes: u32,
+    rng: *const RngConfig,
+) -> i32 {
+    answer(|| {
+        // SAFETY: the caller's promises.
+        let (queue, unfinished, rng) =
+            unsafe { (read(queue)?, bytes(unfinished, unfinished_bytes)?, read(rng)?) };
+        Ok(handles::get(vm)?.start_rng_queue(&queue, unfinished, &rng)? as i32)
+    })
+}
+
+/// Asks a queue's thread to end, or those of all queues (-1), without waiting. A QUEUE_ENDED event follows.
+#[unsafe(no_mangle)]
+pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
+    on_vm(vm, |vm| match queue {
+        -1 => {
+            vm.queues().request_stop_of_all();
+            vm.reactor().post_queue();
+            Ok(())
+        }
+        queue => {
+            if vm.queues().request_stop(queue as u32)? {
+                vm.reactor().post_queue();
+            }
+            Ok(())
+        }
+    })
+}
+
+/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with how far it got and `unfinished` with what
+/// there is to tell of unfinished chains, and frees the handle. EAGAIN if it hasn't ended: the queue stays as it was, asked to end.
+///
+/// # Safety
+/// `out` has room for a `QueueProgress`, and `unfinished` for `room` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_stop(
+    vm: i32,
+    queue: i32,
+    limit_ns: u64,
+    out: *mut QueueProgress,
+    unfinished: *mut u8,
+    room: u32,
+) -> i32 {
+    on_vm(vm, |vm| {
+        let limit = Duration::from_nanos(limit_ns).min(MAX_STOP_LIMIT);
+        let stopped = vm.queues().stop(queue as u32, limit)?.ok_or(Errno(libc::EAGAIN))?;
+        // SAFETY: the caller's promises.
+        unsafe { tell(stopped, out, unfinished, room) }
+    })
+}
+
+/// Frees the handle of a queue whose thread doesn't end because it is stuck in a disk request: it is left behind, and no
+/// queue with its counter slot can be started until the request has ended (EINPROGRESS). Returns 1; or 0 if the thread has
+/// ended after all, and fills `out` and `unfinished` as `vring_queue_stop` does.
+///
+/// # Safety
+/// As for `vring_queue_stop`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_abandon(
+    vm: i32,
+    queue: i32,
+    out: *mut QueueProgress,
+    unfinished: *mut u8,
+    room: u32,
+) -> i32 {
+    answer(|| {
+        let Some(stopped) = handles::get(vm)?.queues().abandon(queue as u32)? else { return Ok(1) };
+        // SAFETY: the caller's promises.
+        unsafe { tell(stopped, out, unfinished, room).map(|()| 0) }
+    })
+}
+
+/// ENOBUFS if there is too little room.
+///
+/// # Safety
+/// As for `vring_queue_stop`.
+unsafe fn tell(stopped: Stopped, out: *mut QueueProgress, unfinished: *mut u8, room: u32) -> Result<()> {
+    let Stopped { position, unfinished: bytes } = stopped;
+    if bytes.len() > room as usize {
+        return Err(Errno(libc::ENOBUFS));
+    }
+    let progress = QueueProgress {
+        last_avail: position.available,
+        used_index: position.used,
+        unfinished_bytes: bytes.len() as u32,
+    };
+    // SAFETY: the caller's promises. JavaScript's buffers need not be aligned.
+    unsafe {
+        out.write_unaligned(progress);
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), unfinished, bytes.len());
+    }
+    Ok(())
+}
+
+/// Fills `out` with the queue's kinds of disk errors that haven't been reported; with `end_period`, with those that have occurred
+/// again since they were, and forgets the others. Returns their number, at most `max`.
+///
+/// # Safety
+/// `out` has room for `max` entries.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_disk_errors(
+    vm: i32,
+    queue: i32,
+    end_period: i32,
+    out: *mut DiskErrors,
+    max: u32,
+) -> i32 {
+    answer(|| {
+        let mut errors = vec![DiskErrors::default(); max.min(MAX_DISK_ERRORS) as usize];
+        let count = handles::get(vm)?.queues().disk_errors(queue as u32, end_period != 0, &mut errors)?;
+        for (index, error) in errors[..count].iter().enumerate() {
+            // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+            unsafe { out.add(index).write_unaligned(*error) };
+        }
+        Ok(count as i32)
+    })
+}
+
+/// Writes why a queue is no longer served, as text, into `buffer` of `len` bytes. Returns the length of the whole text.
+///
+/// # Safety
+/// `buffer` has room for `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_queue_error(vm: i32, queue: i32, buffer: *mut u8, len: u32) -> i32 {
+    answer(|| {
+        let text = handles::get(vm)?.queues().error(queue as u32)?;
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&text, buffer, len) })
+    })
+}

@@ -1,0 +1,215 @@
+//! The filter and the ring of each worker allow what the loop and that worker need, and just that.
+
+use super::testing::{CONTROL, KICK, Setting, confine, file};
+use super::uring::LOOP_OPERATIONS;
+use super::{Needs, Worker};
+use crate::blk::testing::{FEATURES, Fixture, READONLY, memory_file};
+use crate::epoll::EventFd;
+use crate::errno::Errno;
+use crate::rng::RngWorker;
+use crate::thread::{Ending, Thread};
+use io_uring::{IoUring, Probe, opcode, squeue};
+use seccompiler::sock_filter;
+use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex};
+
+/// More than there are.
+const SYSTEM_CALLS: i64 = 600;
+
+/// struct seccomp_data (linux/seccomp.h).
+struct Call {
+    number: i64,
+    arguments: [u64; 6],
+}
+
+/// Runs a filter (linux/filter.h). Returns whether it allows the call.
+fn allows(program: &[sock_filter], call: &Call) -> bool {
+    const X86_64: u32 = 0xc000_003e;
+    let load = |offset: u32| match offset {
+        0 => call.number as u32,
+        4 => X86_64,
+        16.. => (call.arguments[(offset as usize - 16) / 8] >> (offset % 8 * 8)) as u32,
+        _ => panic!("a load at {offset}"),
+    };
+    let (mut at, mut accumulator) = (0, 0u32);
+    loop {
+        let sock_filter { code, jt, jf, k } = program[at];
+        let taken = match code {
+            0x20 => {
+                accumulator = load(k);
+                None
+            }
+            0x54 => {
+                accumulator &= k;
+                None
+            }
+            0x05 => {
+                at += k as usize;
+                None
+            }
+            0x15 => Some(accumulator == k),
+            0x25 => Some(accumulator > k),
+            0x35 => Some(accumulator >= k),
+            0x06 => return k == 0x7fff_0000,
+            other => panic!("instruction {other:#x}"),
+        };
+        at += 1 + taken.map_or(0, |taken| if taken { jt } else { jf } as usize);
+    }
+}
+
+/// The calls of every thread, with arguments that are allowed, and the loop's own.
+fn loop_calls<W>(setting: &Setting<W>, wake: u64) -> Vec<Call> {
+    let always = [
+        libc::SYS_futex,
+        libc::SYS_munmap,
+        libc::SYS_mremap,
+        libc::SYS_brk,
+        libc::SYS_sched_yield,
+        libc::SYS_sched_getaffinity,
+        libc::SYS_clock_gettime,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_restart_syscall,
+        libc::SYS_rseq,
+        libc::SYS_exit,
+        libc::SYS_mprotect,
+    ];
+    let call = |number, arguments| Call { number, arguments };
+    let [kick, control, call_fd] = setting.eventfds().map(|fd| fd as u64);
+    let ring = setting.ring() as u64;
+    let mut calls: Vec<_> = always.into_iter().map(|number| call(number, [0; 6])).collect();
+    calls.extend([
+        call(libc::SYS_mmap, [0, 0, 3, libc::MAP_ANONYMOUS as u64, 0, 0]),
+        call(libc::SYS_madvise, [0, 0, libc::MADV_DONTNEED as u64, 0, 0, 0]),
+        call(libc::SYS_io_uring_enter, [ring, 1, 1, 1 | 8, 0, 0]),
+        call(libc::SYS_io_uring_register, [ring, 3, 0, 0, 0, 0]),
+        call(libc::SYS_read, [kick, 0, 8, 0, 0, 0]),
+        call(libc::SYS_read, [control, 0, 8, 0, 0, 0]),
+        call(libc::SYS_write, [call_fd, 0, 8, 0, 0, 0]),
+        call(libc::SYS_write, [wake, 0, 8, 0, 0, 0]),
+    ]);
+    calls
+}
+
+/// `own` are the calls that the worker declares, with arguments that it uses.
+fn filter_allows_just<W: Worker>(worker: W, own: &[Call]) {
+    let fixture = Fixture::new(memory_file(), FEATURES, 0);
+    let wake = EventFd::new().unwrap();
+    let setting = confine(&fixture.config(), worker, wake.as_raw_fd());
+    let program = setting.filter().program();
+    let calls = loop_calls(&setting, wake.as_raw_fd() as u64);
+    for Call { number, arguments } in calls.iter().chain(own) {
+        assert!(allows(program, &Call { number: *number, arguments: *arguments }), "call {number}");
+    }
+    // The others with whatever arguments, and these with others.
+    let always = calls.iter().filter(|call| call.arguments == [0; 6]).map(|call| call.number);
+    let always: Vec<_> = always.filter(|number| *number != libc::SYS_mprotect).collect();
+    let known: BTreeSet<_> = calls.iter().chain(own).flat_map(|call| call.arguments).collect();
+    for number in (0..SYSTEM_CALLS).filter(|number| !always.contains(number)) {
+        for first in known.iter().copied().chain([u64::MAX, 99]) {
+            for third in known.iter().copied().chain([u64::MAX, 4, 7]) {
+                let call = Call { number, arguments: [first, 0, third, 0, 0, 0] };
+                let same = |known: &&Call| known.number == number;
+                let mut declared = calls.iter().chain(own).filter(same);
+                let expected = match number {
+                    libc::SYS_read | libc::SYS_write => declared.any(|known| {
+                        known.arguments[0] as u32 == first as u32 && known.arguments[2] == third
+                    }),
+                    libc::SYS_io_uring_enter => {
+                        declared.any(|known| known.arguments[0] as u32 == first as u32)
+                    }
+                    // Not to register anything, nor anonymous memory without the flag.
+                    libc::SYS_io_uring_register | libc::SYS_mmap => false,
+                    libc::SYS_mprotect => third as i32 & libc::PROT_EXEC == 0,
+                    _ => declared.any(|known| known.arguments[2] as u32 == third as u32),
+                };
+                assert_eq!(allows(program, &call), expected, "call {number}({first}, 0, {third}, 0)");
+            }
+        }
+    }
+}
+
+/// The operations that this kernel knows.
+fn known_operations() -> Vec<u8> {
+    let mut probe = Probe::new();
+    IoUring::new(1).unwrap().submitter().register_probe(&mut probe).unwrap();
+    (0..u8::MAX).filter(|operation| probe.is_supported(*operation)).collect()
+}
+
+/// Tries every operation on every file that the ring has, with arguments that mean nothing.
+fn ring_allows_just<W: Worker>(worker: W) {
+    let Needs { files, operations, .. } = worker.needs();
+    let fixture = Fixture::new(memory_file(), FEATURES, 0);
+    let wake = EventFd::new().unwrap();
+    let setting = Arc::new(confine(&fixture.config(), worker, wake.as_raw_fd()));
+    let accepted = Arc::new(Mutex::new(Vec::new()));
+    let (tried, found, known) = (setting.clone(), accepted.clone(), known_operations());
+    let body = move || {
+        tried.run(|ring| {
+            for &operation in &known {
+                for fixed in [KICK, CONTROL].into_iter().chain((0..files.len() as u16).map(file)) {
+                    if accepts(ring, operation, fixed) {
+                        found.lock().unwrap().push(operation);
+                    }
+                }
+            }
+            Ok(())
+        })
+    };
+    let mut thread = Thread::spawn("vring-test", None, body, |_| {}).unwrap();
+    thread.join();
+    assert_eq!(thread.life().ending(), Some(Ending::Done));
+    let mut accepted = accepted.lock().unwrap().clone();
+    accepted.dedup();
+    let mut declared: Vec<u8> = LOOP_OPERATIONS.into_iter().chain(operations).collect();
+    declared.sort();
+    assert_eq!(accepted, declared);
+}
+
+/// Whether the ring takes an operation with this code, whatever comes of it.
+fn accepts(ring: &mut IoUring, operation: u8, file: io_uring::types::Fixed) -> bool {
+    // An entry is 64 bytes, the first of which is the operation. A poll for nothing, whose fields others read as lengths of 0.
+    let entry = opcode::PollRemove::new(u64::MAX).build().flags(squeue::Flags::FIXED_FILE);
+    let entry = match operation {
+        opcode::PollAdd::CODE => opcode::PollAdd::new(file, libc::POLLOUT as u32).build(),
+        opcode::Fsync::CODE => opcode::Fsync::new(file).build(),
+        _ => entry,
+    };
+    let mut raw: [u8; 64] =
+        // SAFETY: an entry is plain memory of this size (struct io_uring_sqe).
+        unsafe { std::mem::transmute::<squeue::Entry, [u8; 64]>(entry) };
+    raw[0] = operation;
+    // SAFETY: as above.
+    let entry = unsafe { std::mem::transmute::<[u8; 64], squeue::Entry>(raw) };
+    // SAFETY: at worst the operation is given null pointers with a length of 0.
+    unsafe { ring.submission().push(&entry) }.unwrap();
+    ring.submit_and_wait(1).unwrap();
+    let result = ring.completion().next().unwrap().result();
+    Errno(-result) != Errno(libc::EACCES)
+}
+
+#[test]
+fn a_disk_thread_makes_no_system_call_but_the_loops() {
+    let mut fixture = Fixture::new(memory_file(), FEATURES, 0);
+    filter_allows_just(fixture.worker(0), &[]);
+}
+
+#[test]
+fn an_entropy_thread_asks_for_random_bytes_without_flags() {
+    filter_allows_just(RngWorker::new(None), &[Call { number: libc::SYS_getrandom, arguments: [0; 6] }]);
+}
+
+#[test]
+fn the_ring_of_a_disk_takes_the_operations_of_its_image() {
+    let mut fixture = Fixture::new(memory_file(), FEATURES, 0);
+    ring_allows_just(fixture.worker(0));
+    let worker = fixture.worker(READONLY);
+    assert!(!worker.needs().operations.contains(&opcode::Writev::CODE));
+    ring_allows_just(worker);
+}
+
+#[test]
+fn the_ring_of_an_entropy_thread_takes_only_those_of_the_loop() {
+    ring_allows_just(RngWorker::new(None));
+}

@@ -1,0 +1,301 @@
+//! Threads that serve virtqueues. `serve.rs` has their loop, generic over the ring and over the worker that knows what the requests
+//! mean; this is what the rest of the program has of them.
+
+mod config;
+#[cfg(test)]
+mod filter_tests;
+mod kernel;
+mod needs;
+mod queues;
+mod serve;
+#[cfg(test)]
+mod source_tests;
+#[cfg(test)]
+pub mod testing;
+mod uring;
+#[cfg(test)]
+pub mod userfault;
+mod worker;
+
+use crate::counters::Block;
+use crate::epoll::EventFd;
+use crate::errno::{Errno, Result, check};
+use crate::gate::Gate;
+use crate::image::ErrorLog;
+use crate::memory::GuestRam;
+use crate::queue::{PackedQueue, Position, Ring, SplitQueue};
+use crate::reactor::Reactor;
+use crate::thread::Thread;
+pub use config::{QueueConfig, QueueProgress};
+use io_uring::IoUring;
+use kernel::{Fault, Served};
+pub use needs::{Needs, file};
+pub use queues::Queues;
+use serve::{Context, Loop};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use uring::{Confined, Eventfds};
+pub use worker::{Next, Outcome, Worker};
+
+/// The most requests taken and not yet returned.
+pub const MAX_IN_FLIGHT: u32 = 256;
+
+/// How long a queue may take to end after it was asked to, before it is left behind as stuck, when its VM ends.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+/// Between attempts to leave it behind.
+const STOP_CHECK: Duration = Duration::from_millis(10);
+/// What a thread that has reported its end needs to exit, if the kernel has no more requests of it.
+const EXIT_LIMIT: Duration = Duration::from_millis(100);
+
+/// The errno of a thread that ended because the driver violated the protocol.
+const BROKEN: Errno = Errno(libc::EPROTO);
+
+/// What a queue's thread shares with its handle. The fds are the queue's own: their numbers must not come to mean other files
+/// while a thread that was left behind still runs.
+struct Shared {
+    /// Wakes the thread, to look whether it is to stop, or whether its limits have changed.
+    control: Arc<EventFd>,
+    stop: AtomicBool,
+    kick: OwnedFd,
+    call: OwnedFd,
+    gate: Gate,
+    /// A `Position`: avail index in the low half, used index in the high half.
+    position: AtomicU32,
+    /// The chains that were in progress when the thread ended.
+    unfinished: OnceLock<Vec<u8>>,
+    errors: ErrorLog,
+    broken: OnceLock<String>,
+}
+
+/// Where a queue was stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped {
+    pub position: Position,
+    /// The chains that were taken and not returned, as in `QueueProgress`. They may have been executed in part, and can be executed
+    /// again.
+    pub unfinished: Vec<u8>,
+}
+
+/// What a queue thread gets of its VM.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub ram: Arc<GuestRam>,
+    pub counters: Block,
+    pub reactor: Arc<Reactor>,
+    pub seccomp: bool,
+}
+
+/// The handle of a queue's thread. Dropping it stops and joins the thread.
+pub struct QueueThread {
+    pub counter_slot: u32,
+    shared: Arc<Shared>,
+    thread: Thread,
+    stop_requested: OnceLock<Instant>,
+}
+
+impl QueueThread {
+    /// Starts the thread, with the chains in `unfinished`, which were taken and not returned before. It checks the queue once
+    /// without a kick.
+    pub fn start<W: Worker>(
+        config: &QueueConfig,
+        unfinished: &[u8],
+        worker: W,
+        surroundings: Surroundings,
+    ) -> Result<QueueThread> {
+        let Surroundings { ram, counters, reactor, seccomp } = surroundings;
+        // Refuse invalid rings here; in the thread the same call succeeds.
+        config.check(&ram, unfinished)?;
+        let shared = Arc::new(Shared::new(config)?);
+        let needs = worker.needs();
+        let confined = shared.confine(config, &needs, reactor.wake_fd(), seccomp)?;
+        if let Some(limiter) = worker.limiter() {
+            limiter.add_thread(Arc::downgrade(&shared.control));
+        }
+        let (running, notified) = (shared.clone(), reactor.clone());
+        let (config, unfinished) = (*config, unfinished.to_vec());
+        let thread = Thread::spawn(
+            &format!("vring-{}{}", W::NAME, config.counter_slot),
+            None,
+            move || {
+                confined.run(|ring| {
+                    let report = || notified.post_queue();
+                    let context = Context {
+                        worker: &worker,
+                        needs: &needs,
+                        shared: &running,
+                        counters,
+                        report: &report,
+                    };
+                    let served = match config.is_packed() {
+                        true => serve::<PackedQueue, W>(&ram, &config, context, ring, &unfinished),
+                        false => serve::<SplitQueue, W>(&ram, &config, context, ring, &unfinished),
+                    };
+                    running.ended(served)
+                })
+            },
+            move |_| reactor.post_queue(),
+        )?;
+        let stop_requested = OnceLock::new();
+        Ok(QueueThread { counter_slot: config.counter_slot, shared, thread, stop_requested })
+    }
+
+    /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the
+    /// protocol, and a message.
+    pub fn failure(&self) -> Option<(bool, String)> {
+        use crate::thread::Ending;
+        let ending = self.thread.life().ending()?;
+        if let Some(broken) = self.shared.broken.get() {
+            return Some((true, format!("the driver {broken}")));
+        }
+        match ending {
+            Ending::Done => None,
+            Ending::Failed(errno) => Some((false, format!("its thread failed: {errno}"))),
+            Ending::Panicked | Ending::Trapped(_) => {
+                let cause = self.thread.life().cause_of_death().unwrap_or_default();
+                Some((false, format!("its thread died: {cause}")))
+            }
+        }
+    }
+
+    /// Its disk errors.
+    pub fn errors(&self) -> &ErrorLog {
+        &self.shared.errors
+    }
+
+    /// Asks the thread to end. No request begins a new step, and the kernel is asked to cancel those that it has.
+    pub fn request_stop(&self) {
+        self.stop_requested.get_or_init(Instant::now);
+        self.shared.stop.store(true, SeqCst);
+        self.shared.control.signal();
+    }
+
+    /// Whether the thread has been asked to end, and has reported that it does.
+    pub fn has_stopped(&self) -> bool {
+        self.stop_requested.get().is_some() && self.has_ended()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.thread.life().ending().is_some()
+    }
+
+    /// Asks the thread to end and waits for that, at most `limit`. Returns whether it has.
+    pub fn end_within(&mut self, limit: Duration) -> bool {
+        self.request_stop();
+        let limit = if self.has_ended() { limit.max(EXIT_LIMIT) } else { limit };
+        self.thread.join_within(limit)
+    }
+
+    /// Asks the thread to end, and leaves it behind if it is stuck in a disk request: it touches nothing of the VM when it
+    /// continues. Until it has ended, the kernel may still write to the guest's memory, and uses the disk. Returns whether it
+    /// has ended instead.
+    pub fn abandon(&mut self) -> bool {
+        loop {
+            // One that has reported its end waits in the kernel, too.
+            let reported = self.has_ended();
+            if self.end_within(if reported { EXIT_LIMIT } else { Duration::ZERO }) {
+                return true;
+            }
+            if reported || self.shared.gate.abandon() {
+                return false;
+            }
+            // It is on its way into the kernel, or to its end.
+            self.thread.join_within(STOP_CHECK);
+        }
+    }
+
+    /// Waits for the thread to end, for `STOP_LIMIT` since it was first asked to, then leaves it behind. Returns whether it has
+    /// ended.
+    pub fn end(&mut self) -> bool {
+        self.request_stop();
+        let asked = self.stop_requested.get().map_or(Duration::ZERO, Instant::elapsed);
+        self.end_within(STOP_LIMIT.saturating_sub(asked)) || self.abandon()
+    }
+
+    /// Whether a thread that was left behind has ended meanwhile.
+    pub fn has_left(&mut self) -> bool {
+        self.thread.join_within(Duration::ZERO)
+    }
+
+    /// Waits for a thread that was left behind to end.
+    pub fn join(&mut self) {
+        self.thread.join();
+    }
+
+    /// How far it got. For a thread that has ended.
+    pub fn stopped(&self) -> Stopped {
+        Stopped {
+            position: unpack(self.shared.position.load(Relaxed)),
+            unfinished: self.shared.unfinished.get().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for QueueThread {
+    fn drop(&mut self) {
+        self.request_stop();
+    }
+}
+
+fn serve<'m, R: Ring<'m>, W: Worker>(
+    ram: &'m GuestRam,
+    config: &QueueConfig,
+    context: Context<'_, W>,
+    ring: &mut IoUring,
+    unfinished: &[u8],
+) -> Served<Vec<u8>> {
+    let queue = R::new(ram, &config.layout())?;
+    Loop::new(ring, queue, config.size, context).run(unfinished)
+}
+
+impl Shared {
+    fn new(config: &QueueConfig) -> Result<Shared> {
+        Ok(Shared {
+            control: Arc::new(EventFd::new()?),
+            stop: AtomicBool::new(false),
+            kick: duplicate(config.kick_fd)?,
+            call: duplicate(config.call_fd)?,
+            gate: Gate::default(),
+            position: AtomicU32::new(pack(config.layout().position)),
+            unfinished: OnceLock::new(),
+            errors: ErrorLog::default(),
+            broken: OnceLock::new(),
+        })
+    }
+
+    /// The confinement of the thread of this queue.
+    fn confine(&self, config: &QueueConfig, needs: &Needs, wake: RawFd, seccomp: bool) -> Result<Confined> {
+        let (kick, control, call) = (self.kick.as_raw_fd(), self.control.as_raw_fd(), self.call.as_raw_fd());
+        let eventfds = Eventfds { kick, control, call, wake };
+        Confined::new(kernel::ring_entries(config.size, needs.sources.len()), &eventfds, needs, seccomp)
+    }
+
+    fn ended(&self, served: Served<Vec<u8>>) -> Result<()> {
+        match served {
+            Ok(unfinished) => {
+                let _ = self.unfinished.set(unfinished);
+                Ok(())
+            }
+            Err(Fault::Failed(errno)) => Err(errno),
+            Err(Fault::Abandoned) => Err(Errno(libc::ETIMEDOUT)),
+            Err(Fault::Broken(broken)) => {
+                let _ = self.broken.set(broken.0);
+                Err(BROKEN)
+            }
+        }
+    }
+}
+
+fn duplicate(fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
+    unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd)) }
+}
+
+fn pack(position: Position) -> u32 {
+    u32::from(position.available) | u32::from(position.used) << 16
+}
+
+fn unpack(packed: u32) -> Position {
+    Position { available: packed as u16, used: (packed >> 16) as u16 }
+}

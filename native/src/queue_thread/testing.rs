@@ -1,0 +1,44 @@
+//! What tests of the confinement need.
+
+use super::needs;
+use super::uring::Confined;
+use super::{QueueConfig, Shared, Worker};
+use crate::errno::Result;
+use crate::seccomp::Filter;
+use io_uring::IoUring;
+pub use needs::{CONTROL, KICK, file};
+use std::os::fd::{AsRawFd, RawFd};
+
+/// The confinement of a queue thread, and what must outlive it: the filter goes by the numbers of fds.
+pub struct Setting<W> {
+    confined: Confined,
+    shared: Shared,
+    _worker: W,
+}
+
+/// Sets up what a thread for `worker` would run under, which could wake the machine thread by `wake`.
+pub fn confine<W: Worker>(config: &QueueConfig, worker: W, wake: RawFd) -> Setting<W> {
+    let shared = Shared::new(config).unwrap();
+    let confined = shared.confine(config, &worker.needs(), wake, true).unwrap();
+    Setting { confined, shared, _worker: worker }
+}
+
+impl<W> Setting<W> {
+    pub fn run<T>(&self, body: impl FnOnce(&mut IoUring) -> Result<T>) -> Result<T> {
+        self.confined.run(body)
+    }
+
+    pub fn filter(&self) -> &Filter {
+        self.confined.filter()
+    }
+
+    pub fn ring(&self) -> RawFd {
+        self.confined.ring_fd()
+    }
+
+    /// The eventfds that the thread reads, and the one that interrupts the driver.
+    pub fn eventfds(&self) -> [RawFd; 3] {
+        let Shared { kick, control, call, .. } = &self.shared;
+        [kick.as_raw_fd(), control.as_raw_fd(), call.as_raw_fd()]
+    }
+}

@@ -1,0 +1,66 @@
+//! What the requests of one kind of queue mean. The loop (`serve.rs`) does everything that is the same for all of them.
+
+use super::needs::Needs;
+use crate::image::DiskError;
+use crate::limiter::Limiter;
+use crate::queue::{Broken, Chain};
+use io_uring::squeue;
+
+/// Serves the requests of a queue. It is shared with the queue's handle; what changes is in the requests and in the pool.
+pub trait Worker: Send + Sync + 'static {
+    /// The name of its threads, at most 8 characters; the queue's number is added.
+    const NAME: &'static str;
+
+    /// A request in progress. It stays where it is, and untouched, while the kernel carries out its operation.
+    type Request<'m>: Default;
+
+    /// Memory that the requests of a queue share.
+    type Pool: Default;
+
+    fn needs(&self) -> Needs;
+
+    /// The limit of what it may do, which may be other queues' as well.
+    fn limiter(&self) -> Option<&Limiter>;
+
+    /// Reads the request in `chain`. Returns the bytes that it counts for in a limit.
+    fn begin<'m>(&self, chain: &mut Chain<'m>, request: &mut Self::Request<'m>) -> Result<u64, Broken>;
+
+    /// The next step of a request.
+    fn next<'m>(&self, chain: &Chain<'m>, request: &mut Self::Request<'m>, pool: &mut Self::Pool) -> Next;
+
+    /// The operation that `next` submitted has completed with `result`.
+    fn completed<'m>(&self, chain: &Chain<'m>, request: &mut Self::Request<'m>, result: i32);
+
+    /// Ends a finished request: the last chance to write to its buffers.
+    fn end<'m>(&self, chain: &Chain<'m>, request: &mut Self::Request<'m>, pool: &mut Self::Pool) -> Outcome;
+
+    /// Gives back memory that small requests don't need. The request is not in progress.
+    fn shrink(&self, request: &mut Self::Request<'_>);
+
+    /// The same for the pool, while no request is in progress.
+    fn shrink_pool(&self, pool: &mut Self::Pool);
+}
+
+/// What a request needs next.
+pub enum Next {
+    /// The operation, and what it costs of the queue's budget, in bytes.
+    Submit(squeue::Entry, u64),
+    /// A part of the pool that another request has, or an event source.
+    Wait,
+    Finished,
+}
+
+/// How a request has ended.
+#[derive(Default)]
+pub struct Outcome {
+    /// Bytes at the beginning of the writable buffers that the driver may rely on (virtio 1.3 §2.7.8.2).
+    pub written: u32,
+    /// Bytes moved to the guest, and from it.
+    pub to_guest: u64,
+    pub from_guest: u64,
+    pub failed: bool,
+    /// Why it failed, if it was for the disk's sake.
+    pub error: Option<DiskError>,
+    /// It has given back a part of the pool.
+    pub freed: bool,
+}

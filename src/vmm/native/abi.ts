@@ -1,0 +1,322 @@
+/**
+ * What crosses the C ABI of native/: made from native/src by `npm run abi`, and not to be edited. A test fails when it is not up to date.
+ */
+import { Struct } from '../kvm/c-struct.ts';
+
+/** The version of all this and of the functions. */
+export const ABI_VERSION = 12;
+
+/** Kinds of events. */
+export const EVENT = {
+  /** vCPU `index` left KVM with exit reason `data` and waits for an answer. */
+  exit: 1,
+  /** The fd watched with token `data` is readable; `aux` is the count of a drained eventfd. */
+  fd: 2,
+  /** vCPU `index` is out of KVM, with no exit open. */
+  parked: 3,
+  /** The thread of vCPU `index` ended: `data` is KVM_RUN's errno or 0, `aux` 1 when it died. */
+  vcpuEnded: 4,
+  /** Queue `index` is no longer served: `data` is 1 if the driver violated the protocol, 2 if the thread died. */
+  queueBroken: 5,
+  /** Queue `index` has new kinds of disk errors. */
+  diskErrors: 6,
+  /** The thread of queue `index`, which was asked to stop, has ended: `vring_queue_stop` has its position. */
+  queueEnded: 7,
+} as const;
+
+/** Bits of `ImageConfig::flags`. */
+export const IMAGE_FLAG = {
+  readonly: 1,
+  /** The backing store can deallocate space. */
+  discard: 2,
+} as const;
+
+/** Values of `access` in `DiskErrors`. */
+export const DISK_ACCESS = {
+  read: 0,
+  write: 1,
+  flush: 2,
+  discard: 3,
+  writeZeroes: 4,
+} as const;
+
+/** What comes before the first vCPU block. */
+export const COUNTERS_HEADER = {
+  words: 8,
+} as const;
+
+/** Word offsets in a vCPU block. */
+export const VCPU = {
+  /** 64 words: exits to user space by KVM_EXIT_* reason (linux/kvm.h). */
+  exits: 0,
+  /** 64 words: nanoseconds from that exit until the vCPU entered KVM again. */
+  exitNs: 64,
+  /** Nanoseconds inside KVM_RUN (the guest and KVM together). */
+  runNs: 128,
+  /** Nanoseconds outside KVM_RUN, waiting for a device model. */
+  deviceNs: 129,
+  /** KVM_RUN calls. */
+  entries: 130,
+  /** Linux thread id, in the machine's own PID namespace. */
+  tid: 131,
+  /** A `VCPU_STATE` value. */
+  state: 132,
+  /** KVM_RUN returns with EINTR: kicks. */
+  kicks: 133,
+  /** 32 words: exits by the time to their answer; word i counts [2^i, 2^(i+1)) ns. */
+  latency: 160,
+  words: 256,
+} as const;
+
+/** Values of a vCPU block's state word. */
+export const VCPU_STATE = {
+  new: 0,
+  running: 1,
+  parked: 2,
+  waiting: 3,
+  stopped: 4,
+} as const;
+
+/** Word offsets in a virtqueue block. */
+export const QUEUE = {
+  /** Notifications received from the driver. */
+  kicks: 0,
+  /** Interrupts sent to the driver. */
+  interrupts: 1,
+  /** Interrupts that EVENT_IDX or NO_INTERRUPT suppressed. */
+  interruptsSuppressed: 2,
+  /** Descriptor chains taken from the avail ring. */
+  requests: 3,
+  /** Bytes moved from the device to the guest. */
+  bytesToGuest: 4,
+  /** Bytes moved from the guest to the device. */
+  bytesFromGuest: 5,
+  /** Chains taken and not yet returned. */
+  inFlight: 6,
+  /** Requests answered with an error. */
+  errors: 7,
+  /** Times the avail ring had work; requests / batches is the mean batch. */
+  batches: 8,
+  /** Batches found without a kick: EVENT_IDX or NO_NOTIFY suppressed it. */
+  kicksSuppressed: 9,
+  /** The highest `inFlight` so far. */
+  maxInFlight: 10,
+  /** Nanoseconds from taken to returned, summed over all requests; divided by elapsed nanoseconds, the mean number in flight. */
+  latencyNs: 11,
+  /** Requests that failed on the host's disk; `errors` counts them too, and what the device refuses. */
+  diskErrors: 12,
+  /** Id of the queue that the block counts; 0 in a free block. */
+  id: 13,
+  /** Times that a rate limit made the queue wait. */
+  throttled: 14,
+  /** Nanoseconds that requests waited in the ring because of one. */
+  throttledNs: 15,
+  /** 32 words: requests by the time from taken to returned; word i counts [2^i, 2^(i+1)) ns. */
+  latency: 16,
+  words: 64,
+} as const;
+
+/** One event, as JavaScript reads it (24 bytes). */
+export const eventStruct = new Struct('Event', {
+  kind: 'u32',
+  /** vCPU index or queue handle. */
+  index: 'u32',
+  data: 'u64',
+  aux: 'u64',
+});
+
+/** One region of RAM, as passed by JavaScript. */
+export const regionStruct = new Struct('Region', {
+  /** Guest-physical start. */
+  gpa: 'u64',
+  size: 'u64',
+  /** Its address in this process. */
+  host: 'u64',
+});
+
+/** A queue to serve, as passed by JavaScript. */
+export const queueConfigStruct = new Struct('QueueConfig', {
+  /** Guest-physical addresses of the descriptor area, the driver area and the device area. */
+  descriptors: 'u64',
+  available: 'u64',
+  used: 'u64',
+  /** Negotiated feature bits. */
+  features: 'u64',
+  kickFd: 's32',
+  callFd: 's32',
+  /** Entries of the queue. */
+  size: 'u32',
+  counterSlot: 'u32',
+  /** Where it continues, as `QueueProgress` has it. */
+  lastAvail: 'u16',
+  usedIndex: 'u16',
+});
+
+/**
+ * How far a queue thread has got, as JavaScript reads it.
+ *
+ * In a split ring both indices are free-running. In a packed one each has the index of a descriptor in bits 0 to 14 and the wrap
+ * counter in bit 15, as vhost has it: 0x8000 at first.
+ *
+ * The chains that were taken and not returned are bytes of their own. In a split ring: the 16-bit index of each one's head. In a
+ * packed ring, in which used descriptors may have overwritten them: each one's descriptors, 16 bytes each as they were in the
+ * ring; of an indirect one, that which points to its table.
+ */
+export const queueProgressStruct = new Struct('QueueProgress', {
+  lastAvail: 'u16',
+  usedIndex: 'u16',
+  /** Bytes that tell of unfinished chains. */
+  unfinishedBytes: 'u32',
+});
+
+/** What a virtio-blk queue serves, as passed by JavaScript. */
+export const blkConfigStruct = new Struct('BlkConfig', {
+  /** Handle of the image. */
+  image: 'u32',
+  /** Handle of the limiter that all queues of the disk share; -1 for none. */
+  limiter: 's32',
+  /**
+   * The limits of a request that the config space advertises (§5.2.4): `seg_max`; `max_discard_seg` and
+   * `max_write_zeroes_seg`; `max_discard_sectors` and `max_write_zeroes_sectors`.
+   */
+  maxSegments: 'u32',
+  maxRanges: 'u32',
+  maxRangeSectors: 'u32',
+  /** What VIRTIO_BLK_T_GET_ID returns. */
+  serial: { array: 'u8', length: 20 },
+});
+
+/** What a virtio-rng queue serves, as passed by JavaScript. */
+export const rngConfigStruct = new Struct('RngConfig', {
+  /** Handle of the limiter; -1 for none. */
+  limiter: 's32',
+});
+
+/** A disk image, as passed by JavaScript. */
+export const imageConfigStruct = new Struct('ImageConfig', {
+  /** Bytes. */
+  capacity: 'u64',
+  fd: 's32',
+  /** `image_flag` bits. */
+  flags: 'u32',
+});
+
+/** How the image is allocated from some byte on. */
+export const allocationStruct = new Struct('Allocation', {
+  /** For so many bytes the answer is the same. */
+  bytes: 'u64',
+  /** 1 if there is storage; 0 if they read as zeros because there is none. */
+  allocated: 'u64',
+});
+
+/** Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth. */
+export const rateLimitsStruct = new Struct('RateLimits', {
+  operations: 'u64',
+  operationsBurst: 'u64',
+  bytes: 'u64',
+  bytesBurst: 'u64',
+});
+
+/** Errors of one kind, as JavaScript reads them. */
+export const diskErrorsStruct = new Struct('DiskErrors', {
+  /** Of the first one. */
+  sector: 'u64',
+  /** Requests. */
+  count: 'u64',
+  access: 'u32',
+  errno: 's32',
+});
+
+/** Rlimit. */
+export const rlimitStruct = new Struct('Rlimit', {
+  /** RLIMIT_x. */
+  resource: 'u64',
+  soft: 'u64',
+  hard: 'u64',
+});
+
+/** As JavaScript fills it in. */
+export const spawnOptionsStruct = new Struct('SpawnOptions', {
+  flags: 'u32',
+  argc: 'u32',
+  envc: 'u32',
+  fds: 'u32',
+  rlimitCount: 'u32',
+  cgroupFd: 's32',
+  /** 0, 1 and 2 of the process. */
+  stdio: { array: 's32', length: 3 },
+  rlimits: { array: rlimitStruct, length: 8 },
+});
+
+/** What became of it, for JavaScript. */
+export const spawnReportStruct = new Struct('SpawnReport', {
+  pid: 's32',
+  pidfd: 's32',
+  step: 'u32',
+  errno: 's32',
+  /** By `Layer`: 0 if it is on, OFF, or why it is unavailable. */
+  outcome: { array: 's32', length: 9 },
+});
+
+/** As JavaScript fills it in. */
+export const confineOptionsStruct = new Struct('ConfineOptions', {
+  flags: 'u32',
+  uid: 'u32',
+  gid: 'u32',
+  /** Where a forbidden system call is reported before it ends the process; -1: nowhere. */
+  reportFd: 's32',
+  /** How many paths stay open. */
+  paths: 'u32',
+  rlimitCount: 'u32',
+  rlimits: { array: rlimitStruct, length: 8 },
+});
+
+/** ConfineReport. */
+export const confineReportStruct = new Struct('ConfineReport', {
+  /** By `Layer`: 0 if it is on, -1 if it was not asked for, or the errno that it failed with. */
+  outcome: { array: 's32', length: 7 },
+  /** Landlock's ABI version; 0 without it. */
+  landlockAbi: 's32',
+});
+
+/** MemoryRange. */
+export const memoryRangeStruct = new Struct('MemoryRange', {
+  /** Where it is in this process. */
+  host: 'u64',
+  /** Where it is in the file. */
+  offset: 'u64',
+  size: 'u64',
+});
+
+/** One file to write or verify. Its fds are open when the job starts, and duplicated then; -1 where there is none. */
+export const jobPartStruct = new Struct('JobPart', {
+  action: 'u32',
+  flags: 'u32',
+  sourceFd: 's32',
+  targetFd: 's32',
+  /** The file of the checksums: a CRC32C for each chunk of 1 MiB, 32 bits, little endian. Written by a copy, read by a verification. */
+  sumsFd: 's32',
+  /** Of this process (proc(5), /proc/PID/pagemap), for COPY_PRIVATE. */
+  pagemapFd: 's32',
+  /** Bytes of the whole. */
+  size: 'u64',
+  rangeCount: 'u32',
+  ranges: { array: memoryRangeStruct, length: 32 },
+});
+
+/** How a job stands, or ended. */
+export const jobReportStruct = new Struct('JobReport', {
+  /** Bytes of all parts that it has got past, holes included. */
+  done: 'u64',
+  /** Bytes that it has written. */
+  written: 'u64',
+  /** Bit n: the blocks of part n are shared with its source, and it has no checksums. */
+  cloned: 'u64',
+  /** Where in the part it failed. */
+  offset: 'u64',
+  part: 'u32',
+  failure: 'u32',
+  /** ECANCELED after a cancellation; 0 without a failure. */
+  errno: 's32',
+  ended: 'u32',
+});
