@@ -101,6 +101,8 @@ impl Filter {
 
     /// Installs the filter on the calling thread, permanently.
     pub fn apply(&self) -> Result<()> {
+        // glibc assigns an arena to a thread that first allocates memory, and may look up the number of CPUs in sysfs for that.
+        drop(std::hint::black_box(Box::new(0u64)));
         seccompiler::apply_filter(&self.0).map_err(|error| match error {
             seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
                 Errno(error.raw_os_error().unwrap_or(libc::EINVAL))

@@ -184,8 +184,13 @@ fn accepts(ring: &mut IoUring, operation: u8, file: io_uring::types::Fixed) -> b
     let entry = unsafe { std::mem::transmute::<[u8; 64], squeue::Entry>(raw) };
     // SAFETY: at worst the operation is given null pointers with a length of 0.
     unsafe { ring.submission().push(&entry) }.unwrap();
-    ring.submit_and_wait(1).unwrap();
-    let result = ring.completion().next().unwrap().result();
+    let result = loop {
+        if let Some(completion) = ring.completion().next() {
+            break completion.result();
+        }
+        // EINTR: the kernel has made a thread for an operation that blocks.
+        let _ = ring.submit_and_wait(1);
+    };
     Errno(-result) != Errno(libc::EACCES)
 }
 
