@@ -12,6 +12,7 @@
 #include "text.h"
 
 enum { VERIFY_BLOCK = 4096, VERIFY_DEPTH = 16, MAX_STEP = 1000, RNG_MAX = 4096 };
+enum { SOAK_MIN = 16, SOAK_MORE = 48, SOAK_REPORT = 16 };
 
 struct random_places {
     uint64_t state, blocks;
@@ -88,7 +89,15 @@ static const char *transfer(bool write, unsigned count, char **words)
 /* The blocks that verify uses, and their contents: both depend on the seed. */
 struct pattern {
     uint64_t seed, first, step, blocks, bad;
+    uint64_t last, backwards; /* the TSC at the last call, and how often it was less than at the one before */
 };
+
+static void pattern_tick(struct pattern *p)
+{
+    uint64_t now = rdtsc();
+    p->backwards += now < p->last;
+    p->last = now;
+}
 
 static uint64_t pattern_place(void *context, uint64_t sequence)
 {
@@ -101,6 +110,7 @@ static uint64_t pattern_state(const struct pattern *p, uint64_t sequence) { retu
 static void pattern_fill(void *context, uint64_t sequence, void *buffer)
 {
     uint64_t state = pattern_state(context, sequence), *words = buffer;
+    pattern_tick(context);
     for (unsigned i = 0; i < VERIFY_BLOCK / sizeof *words; i++)
         words[i] = random_next(&state);
 }
@@ -109,6 +119,7 @@ static void pattern_check(void *context, uint64_t sequence, void *buffer)
 {
     struct pattern *p = context;
     uint64_t state = pattern_state(p, sequence), *words = buffer, different = 0;
+    pattern_tick(p);
     for (unsigned i = 0; i < VERIFY_BLOCK / sizeof *words; i++)
         different |= words[i] ^ random_next(&state);
     p->bad += different != 0;
@@ -124,34 +135,44 @@ static uint64_t greatest_common_divisor(uint64_t a, uint64_t b)
     return a;
 }
 
+/* Writes the job's blocks with a new pattern, and reads them back. */
+static const char *write_and_check(struct blk_job *job, struct pattern *pattern, struct blk_result *written,
+                                   struct blk_result *read)
+{
+    uint64_t state = pattern->seed = rdtsc();
+    pattern->first = random_below(&state, pattern->blocks);
+    do /* a step coprime to the number of blocks visits each block once */
+        pattern->step = random_below(&state, MAX_STEP) + 1;
+    while (greatest_common_divisor(pattern->step, pattern->blocks) != 1);
+    job->write = true;
+    job->visit = pattern_fill;
+    const char *error = blk_run(job, written);
+    if (!error)
+        error = blk_flush(job->disk);
+    if (error)
+        return error;
+    job->write = false;
+    job->visit = pattern_check;
+    return blk_run(job, read);
+}
+
+static struct blk_job pattern_job(struct pattern *pattern)
+{
+    return (struct blk_job){
+        .block_bytes = VERIFY_BLOCK, .depth = VERIFY_DEPTH, .place = pattern_place, .context = pattern};
+}
+
 static const char *verify(unsigned count, char **words)
 {
     static struct blk_result written, read;
-    struct pattern pattern = {.seed = rdtsc()};
-    struct blk_job job = {.write = true,
-                          .block_bytes = VERIFY_BLOCK,
-                          .depth = VERIFY_DEPTH,
-                          .place = pattern_place,
-                          .visit = pattern_fill,
-                          .context = &pattern};
+    struct pattern pattern = {0};
+    struct blk_job job = pattern_job(&pattern);
     if (count < 3 || !parse_number(words[2], &job.count) || !parse_options(count - 3, words + 3, &job, NULL))
         return "usage: blk verify N [irq] [indirect] [disk=N]";
-    uint64_t state = pattern.seed;
     pattern.blocks = blk_blocks(job.disk, VERIFY_BLOCK);
     if (pattern.blocks < job.count)
         return "no such disk, or it has fewer blocks than that";
-    pattern.first = random_below(&state, pattern.blocks);
-    do /* a step coprime to the number of blocks visits each block once */
-        pattern.step = random_below(&state, MAX_STEP) + 1;
-    while (greatest_common_divisor(pattern.step, pattern.blocks) != 1);
-    const char *error = blk_run(&job, &written);
-    if (!error)
-        error = blk_flush(job.disk);
-    if (error)
-        return error;
-    job.write = false;
-    job.visit = pattern_check;
-    error = blk_run(&job, &read);
+    const char *error = write_and_check(&job, &pattern, &written, &read);
     if (error)
         return error;
     uint64_t failed = written.errors + read.errors;
@@ -162,6 +183,43 @@ static const char *verify(unsigned count, char **words)
     return NULL;
 }
 
+/* Rounds of `verify`, each done another way, until they are done or Ctrl-C ends them. */
+static const char *soak(unsigned count, char **words)
+{
+    static struct blk_result written, read;
+    struct pattern pattern = {0};
+    struct blk_job job = pattern_job(&pattern);
+    uint64_t rounds = UINT64_MAX, done = 0, blocks = 0, bad = 0, failed = 0, state = rdtsc();
+    unsigned options = count > 2 && parse_number(words[2], &rounds) ? 3 : 2;
+    if (!parse_options(count - options, words + options, &job, NULL))
+        return "usage: blk soak [ROUNDS] [disk=N]";
+    pattern.blocks = blk_blocks(job.disk, VERIFY_BLOCK);
+    if (pattern.blocks < SOAK_MIN + SOAK_MORE)
+        return "no such disk, or it has fewer than 64 blocks";
+    bool interrupted = false;
+    while (done < rounds && !interrupted) {
+        job.count = SOAK_MIN + random_below(&state, SOAK_MORE);
+        job.interrupts = random_below(&state, 2);
+        job.indirect = random_below(&state, 2);
+        const char *error = write_and_check(&job, &pattern, &written, &read);
+        if (error)
+            return error;
+        interrupted = written.interrupted || read.interrupted;
+        if (!interrupted && written.done + read.done != 2 * job.count)
+            return "requests were lost";
+        if (!interrupted) /* else blocks that were not written were read */
+            bad = pattern.bad;
+        done++;
+        blocks += read.done;
+        failed += written.errors + read.errors;
+        if (done % SOAK_REPORT == 0)
+            print("  %lu rounds\n", done);
+    }
+    print("result blk-soak rounds=%lu blocks=%lu bad=%lu errors=%lu backwards=%lu\n", done, blocks, bad, failed,
+          pattern.backwards);
+    return NULL;
+}
+
 const char *command_blk(unsigned count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
@@ -169,9 +227,11 @@ const char *command_blk(unsigned count, char **words)
         return transfer(*what == 'w', count, words);
     if (text_equal(what, "verify"))
         return verify(count, words);
+    if (text_equal(what, "soak"))
+        return soak(count, words);
     struct blk_job job = {0};
     if (!text_equal(what, "flush") || !parse_options(count - 2, words + 2, &job, NULL))
-        return "usage: \"blk read\", \"blk write\", \"blk verify\" or \"blk flush\"";
+        return "usage: \"blk read\", \"blk write\", \"blk verify\", \"blk soak\" or \"blk flush\"";
     uint64_t start = rdtsc();
     const char *error = blk_flush(job.disk);
     if (!error)

@@ -15,6 +15,8 @@ static const struct command commands[] = {
     {"blk", "read|write SIZE DEPTH TIME|COUNT [seq] [irq] [indirect] [disk=N]", "disk requests at random places",
      command_blk},
     {"blk", "verify N [disk=N] | flush [disk=N]", "write N 4k blocks, read back, compare", command_blk},
+    {"blk", "soak [ROUNDS] [disk=N]", "blk verify again and again, until Ctrl-C; checks that time does not go back",
+     command_blk},
     {"rng", "N", "random bytes from virtio-rng", command_rng},
     {"spin", "TIME", "compute in ring 3", command_spin},
     {"smp", "[TIME]", "start the other vCPUs, all compute", command_smp},

@@ -77,7 +77,7 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     await guest.printed(/result info /);
   });
 
-  test('is built anew by a reset, its own or the user’s', async () => {
+  test('starts again after a reset, its own or the user’s', async () => {
     const engine = newEngine();
     const guest = await GuestVm.start(engine);
     await guest.command('reboot');
@@ -85,6 +85,17 @@ describe.skipIf(noKvm !== null)(onKvm('a guest in the local engine'), () => {
     await engine.reset(guest.id);
     await guest.printed(/vring guest .*vring guest .*vring guest .*> $/s);
     expect(guest.info.state).toBe('running');
+  });
+
+  test('stays paused when it is reset, and starts again when it goes on', async () => {
+    const engine = newEngine();
+    const guest = await GuestVm.start(engine);
+    await guest.printed(/> $/);
+    await engine.pause(guest.id);
+    await engine.reset(guest.id);
+    expect(guest.info.state).toBe('paused');
+    await engine.resume(guest.id);
+    await guest.printed(/vring guest .*vring guest .*> $/s);
   });
 
   test('can be ended in the middle of anything, and started again', async () => {

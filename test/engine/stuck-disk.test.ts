@@ -1,16 +1,19 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { QUEUE } from '../../src/vmm/counters/counters.ts';
 import { freezableImage } from '../support/frozen-disk.ts';
-import { GuestVm } from '../support/guest-vm.ts';
+import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 
 const MiB = 2 ** 20;
 /** So much guest memory that its mapping is recognized in this process. */
 const MEMORY = 77 * MiB;
 
-const engine = new LocalEngine();
+let engine: LocalEngine;
+beforeEach(() => {
+  engine = new LocalEngine();
+});
 afterEach(() => engine.close());
 
 /** Mappings of guest memory in this process. */
@@ -49,5 +52,45 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), 
     disk.thaw();
     await until(() => mappings() === 0);
     await GuestVm.start(engine, { name: 'other', devices: [...devices] });
+  });
+
+  test('is reset when the disk answers, and responds to everything else until then', async context => {
+    const disk = freezableImage(context, MiB);
+    const devices = [{ type: 'virtio-blk', path: disk.image }] as const;
+    const guest = await GuestVm.start(engine, { name: 'reset', devices: [...devices] });
+    await guest.command('blk write 4k 4 10');
+    disk.freeze();
+    engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
+    await until(() => inFlight(guest.id) === 4);
+    await engine.reset(guest.id);
+    await until(() => guest.info.diskErrors !== undefined);
+    expect(guest.info).toMatchObject({
+      state: 'running',
+      diskErrors: { blk0: 'the host has not answered some of its requests' },
+    });
+    await engine.pause(guest.id);
+    expect(guest.info.state).toBe('paused');
+    await engine.reset(guest.id);
+    await engine.resume(guest.id);
+    expect(guest.output.match(/vring guest/g)).toHaveLength(1);
+
+    disk.thaw();
+    await guest.printed(/vring guest .*vring guest .*> $/s);
+    await until(() => guest.info.diskErrors === undefined);
+    expect(resultOf(await guest.command('blk verify 64'), 'blk-verify')).toMatchObject({ complete: 1 });
+    expect(guest.info.broken).toEqual({});
+  });
+
+  test('is ended at once while it is to be reset', async context => {
+    const disk = freezableImage(context, MiB);
+    const devices = [{ type: 'virtio-blk', path: disk.image }] as const;
+    const guest = await GuestVm.start(engine, { name: 'killed', devices: [...devices] });
+    await guest.command('blk write 4k 4 10');
+    disk.freeze();
+    engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
+    await until(() => inFlight(guest.id) === 4);
+    await engine.reset(guest.id);
+    await engine.kill(guest.id);
+    expect(guest.info.state).toBe('off');
   });
 });

@@ -38,14 +38,11 @@ export function loadTscs(vcpus: readonly VcpuFd[], states: readonly TscState[]):
 function setFrequency(vcpu: VcpuFd, khz: number): void {
   const current = vcpu.getTscKhz();
   if (Math.abs(current - khz) * 1e6 <= TOLERANCE * khz) return;
-  try {
-    vcpu.setTscKhz(khz);
-  } catch {
-    throw new KvmError(
-      `the guest's TSC runs at ${khz} kHz, this host's at ${current} kHz, and this host cannot scale it: ` +
-        'use a host with the same frequency, or one with TSC scaling',
-    );
-  }
+  if (vcpu.setTscKhz(khz)) return;
+  throw new KvmError(
+    `the guest's TSC runs at ${khz} kHz, this host's at ${current} kHz, and this host cannot scale it: ` +
+      'use a host with the same frequency, or one with TSC scaling',
+  );
 }
 
 function tscOf(vcpu: VcpuFd): bigint {

@@ -29,10 +29,11 @@ export function saveChips(vm: VmFd, time: HostTime): ChipState {
  * a line that is raised later would be an interrupt that the guest has seen already.
  */
 export function loadChips(vm: VmFd, state: ChipState, time: HostTime): void {
+  // First: a tick of the timer that it replaces may still be on its way.
+  vm.setPit(withLoadTimes(state.pit, ns => time.toHost(ns)));
   vm.setIrqchip(IRQCHIP.PIC_MASTER, state.picMaster);
   vm.setIrqchip(IRQCHIP.PIC_SLAVE, state.picSlave);
   vm.setIrqchip(IRQCHIP.IOAPIC, state.ioapic);
-  vm.setPit(withLoadTimes(state.pit, ns => time.toHost(ns)));
 }
 
 function withLoadTimes(pit: PitState, convert: (ns: bigint) => bigint): PitState {

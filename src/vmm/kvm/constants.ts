@@ -22,6 +22,7 @@ export const CAP = {
   DEBUGREGS: 50,
   XSAVE: 55,
   XCRS: 56,
+  TSC_CONTROL: 60,
   MAX_VCPUS: 66,
   TSC_DEADLINE_TIMER: 72,
   SIGNAL_MSI: 77,

@@ -22,6 +22,8 @@ export type VcpuFeatures = {
   readonly xcrs: boolean;
   /** Whether KVM_GET_SREGS2 gives the PDPTRs. */
   readonly pdptrs: boolean;
+  /** Whether a vCPU's TSC may have another frequency than the host's. */
+  readonly tscScaling: boolean;
   /** The most bytes of nested state; 0 without nested virtualization. */
   readonly nestedSize: number;
 };
@@ -98,9 +100,10 @@ export class VcpuFd {
     return kvmIoctl(this.fd, 'KVM_GET_TSC_KHZ');
   }
 
-  /** @throws SystemError when neither the host's TSC nor its scaling gives that. */
-  setTscKhz(khz: number): void {
-    kvmIoctl(this.fd, 'KVM_SET_TSC_KHZ', khz);
+  /** Sets it, if the host scales TSCs: without, KVM would only approximate it. @returns whether it does */
+  setTscKhz(khz: number): boolean {
+    if (!this.#features.tscScaling) return false;
+    return tryIoctl(this.fd, IOCTLS.KVM_SET_TSC_KHZ, khz) >= 0;
   }
 
   /** What KVM adds to the host's TSC, modulo 2^64; null before Linux 5.16, which doesn't tell. */

@@ -83,6 +83,7 @@ export class VmFd {
       xsaveSize,
       xcrs: this.capability('XCRS') !== 0,
       pdptrs: this.capability('SREGS2') !== 0,
+      tscScaling: this.capability('TSC_CONTROL') !== 0,
       nestedSize: this.capability('NESTED_STATE'),
     });
   }

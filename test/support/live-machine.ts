@@ -1,0 +1,108 @@
+import { builtFile } from '../../src/project-root.ts';
+import { CounterBlocks } from '../../src/vmm/counters/counter-blocks.ts';
+import { answerAccess } from '../../src/vmm/machine/answer-exit.ts';
+import { type MachineConfigInput, parseMachineConfig } from '../../src/vmm/machine/config.ts';
+import { ConsolePorts } from '../../src/vmm/machine/console-ports.ts';
+import { describeExit } from '../../src/vmm/machine/describe-exit.ts';
+import { HostFiles } from '../../src/vmm/machine/host-files.ts';
+import { Machine } from '../../src/vmm/machine/life-cycle.ts';
+import { MachineLoop } from '../../src/vmm/machine/loop.ts';
+import { buildMachine } from '../../src/vmm/machine/machine.ts';
+import { SerialConsole } from '../../src/vmm/machine/serial-console.ts';
+import { NativeVm } from '../../src/vmm/native/native.ts';
+import { allocateCounters } from './counters.ts';
+
+const MiB = 2 ** 20;
+const SHAPE = { vcpus: 4, queues: 8, regions: 64, statistics: 16 };
+
+/**
+ * The embedded guest in a machine on the test's own thread: its loop runs in `run`. Machines may run inside each other's
+ * callbacks.
+ */
+export class LiveMachine {
+  readonly native: NativeVm;
+  readonly loop: MachineLoop;
+  readonly machine: Machine;
+  readonly #consoles: ConsolePorts;
+  /** What the guest has printed. */
+  output = '';
+  /** Why it has ended. */
+  ended: string | null = null;
+  /** What its guest has asked for, other than its end. */
+  readonly requests: string[] = [];
+
+  /** Builds it, and starts its vCPUs, parked. @param append the guest's command line */
+  constructor(append: string, options: Partial<MachineConfigInput> = {}) {
+    const counters = allocateCounters(SHAPE);
+    this.native = new NativeVm(counters, SHAPE);
+    this.loop = new MachineLoop(this.native);
+    const config = parseMachineConfig({
+      name: 'guest',
+      memory: { bytes: 32 * MiB },
+      boot: { kind: 'kernel', path: builtFile('guest.elf'), append },
+      ...options,
+    });
+    const print = (bytes: Uint8Array) => {
+      this.output += Buffer.from(bytes).toString('latin1');
+    };
+    this.#consoles = new ConsolePorts(() => new SerialConsole(print, this.loop));
+    const parts = buildMachine(config, {
+      native: this.native,
+      loop: this.loop,
+      counters: new CounterBlocks(counters, SHAPE),
+      consoles: this.#consoles,
+      files: new HostFiles(this.native),
+      origin: { kind: 'boot' },
+      request: request => {
+        if (request.kind === 'reset') this.requests.push(request.kind);
+        else this.end(request.kind);
+      },
+      reportBroken: (device, reason) => this.end(`${device}: ${reason}`),
+      reportDiskErrors: (device, text) => this.requests.push(`${device}: ${text}`),
+      warn: text => this.end(text),
+    });
+    this.machine = new Machine(parts);
+    this.machine.startThreads(config.pin ?? []);
+  }
+
+  get ram() {
+    return this.machine.parts.ram;
+  }
+
+  /** Runs its loop until `end`. */
+  run(): void {
+    const { parts } = this.machine;
+    const { queues } = parts;
+    this.loop.run({
+      exit: index => {
+        const vcpu = parts.vcpus[index]!;
+        if (!answerAccess(vcpu.run, parts.buses)) this.end(describeExit(vcpu, index).reason);
+        else if (this.ended === null) this.native.completeVcpu(index);
+      },
+      parked: index => this.machine.vcpuParked(index),
+      vcpuEnded: index => this.end(`vCPU ${index}: ${this.native.vcpuError(index)}`),
+      idle: () => {},
+      queueBroken: handle => queues.broken(handle),
+      diskErrors: handle => queues.diskErrors(handle),
+      queueEnded: handle => queues.ended(handle),
+    });
+    this.#consoles.flush();
+  }
+
+  /** Leaves its loop after the current event. The first reason stays. */
+  end(reason: string): void {
+    this.ended ??= reason;
+    this.loop.stop();
+  }
+
+  /** Calls back when it has run for that long. */
+  after(ms: number, callback: () => void): void {
+    this.loop.at(this.loop.now() + BigInt(Math.round(ms * 1e6)), callback);
+  }
+
+  close(): void {
+    this.native.requestStopOfAllQueues();
+    for (const { device } of this.machine.parts.chipset.devices) device.close?.();
+    this.native.destroy();
+  }
+}

@@ -1,0 +1,138 @@
+import { describe, expect, test } from 'vitest';
+import type { Device } from '../../../src/devices/device.ts';
+import { VcpuGroup } from '../../../src/vmm/cpu/vcpu-group.ts';
+import { Quiescence } from '../../../src/vmm/machine/quiescence.ts';
+
+/** A device that says what it is asked, and has stopped when a test says so. */
+class FakeDevice implements Device {
+  readonly name: string;
+  readonly #log: string[];
+  stopped: (() => void) | null = null;
+
+  constructor(name: string, log: string[]) {
+    this.name = name;
+    this.#log = log;
+  }
+
+  quiesce(done: () => void): void {
+    this.#log.push(`${this.name} stops`);
+    this.stopped = done;
+  }
+
+  resume(): void {
+    this.#log.push(`${this.name} resumes`);
+  }
+
+  reset(): void {}
+
+  save() {
+    return {};
+  }
+
+  load(): void {}
+}
+
+function rig(names = ['blk0', 'blk1']) {
+  const log: string[] = [];
+  const devices = names.map(name => new FakeDevice(name, log));
+  const vcpus = new VcpuGroup(
+    { pauseVcpu: index => log.push(`pause ${index}`), resumeVcpu: index => log.push(`run ${index}`) },
+    2,
+  );
+  const quiescence = new Quiescence({
+    vcpus,
+    devices: () => devices,
+    beforeResume: () => log.push('note'),
+    onChange: () => {},
+  });
+  const start = quiescence.hold({});
+  const taken = () => log.splice(0);
+  const hold = (name: string) =>
+    quiescence.hold({
+      parked: () => log.push(`${name} parked`),
+      quiesced: () => log.push(`${name} quiesced`),
+    });
+  return { log, devices, vcpus, quiescence, start, taken, hold };
+}
+
+/** One that runs. */
+function running(names?: string[]) {
+  const made = rig(names);
+  made.start();
+  made.taken();
+  return made;
+}
+
+describe('quiescence', () => {
+  test('runs from its start on, without a note to the guest that it was stopped', () => {
+    const { start, taken, quiescence } = rig();
+    expect(quiescence).toMatchObject({ running: false, quiesced: true });
+    start();
+    start();
+    expect(taken()).toEqual(['blk0 resumes', 'blk1 resumes', 'run 0', 'run 1']);
+    expect(quiescence).toMatchObject({ running: true, quiesced: false });
+  });
+
+  test('stops vCPUs before devices, and says when each of them has', () => {
+    const { hold, vcpus, devices, taken, quiescence } = running();
+    const release = hold('reset');
+    expect(taken()).toEqual(['pause 0', 'pause 1']);
+    vcpus.parked(0);
+    expect([taken(), quiescence.parked]).toEqual([[], false]);
+    vcpus.parked(1);
+    expect(taken()).toEqual(['reset parked', 'blk0 stops', 'blk1 stops']);
+    expect(quiescence.holdups).toEqual(['blk0', 'blk1']);
+    devices[1]!.stopped!();
+    devices[1]!.stopped!();
+    expect([taken(), quiescence.holdups]).toEqual([[], ['blk0']]);
+    devices[0]!.stopped!();
+    expect([taken(), quiescence.holdups]).toEqual([['reset quiesced'], []]);
+    release();
+    expect(taken()).toEqual(['blk0 resumes', 'blk1 resumes', 'note', 'run 0', 'run 1']);
+  });
+
+  test('a machine that something else holds stays stopped', () => {
+    const { hold, vcpus, devices, taken, quiescence } = running(['blk0']);
+    const unpause = hold('pause');
+    for (const index of [0, 1]) vcpus.parked(index);
+    const release = hold('reset');
+    expect(taken().slice(2)).toEqual(['pause parked', 'blk0 stops', 'reset parked']);
+    devices[0]!.stopped!();
+    expect(taken()).toEqual(['pause quiesced', 'reset quiesced']);
+    hold('snapshot')();
+    expect(taken()).toEqual(['snapshot parked', 'snapshot quiesced']);
+    release();
+    release();
+    expect([taken(), quiescence.running]).toEqual([[], false]);
+    unpause();
+    expect(quiescence.running).toBe(true);
+  });
+
+  test('a hold that ends early is not told, and what comes too late is not heard', () => {
+    const { hold, vcpus, devices, taken, quiescence } = running(['blk0']);
+    hold('first')();
+    expect(taken()).toEqual(['pause 0', 'pause 1', 'run 0', 'run 1']);
+    const release = hold('second');
+    for (const index of [0, 1]) vcpus.parked(index);
+    const late = devices[0]!.stopped!;
+    release();
+    taken();
+    late();
+    expect([taken(), quiescence.running]).toEqual([[], true]);
+    hold('third');
+    for (const index of [0, 1]) vcpus.parked(index);
+    late();
+    expect(quiescence.quiesced).toBe(false);
+    devices[0]!.stopped!();
+    expect(quiescence.quiesced).toBe(true);
+  });
+
+  test('a hold may end in its own event', () => {
+    const { quiescence, vcpus, devices, log } = running(['blk0']);
+    const release = quiescence.hold({ parked: () => release(), quiesced: () => log.push('never') });
+    for (const index of [0, 1]) vcpus.parked(index);
+    expect(quiescence.running).toBe(true);
+    expect(devices[0]!.stopped).toBeNull();
+    expect(log).not.toContain('never');
+  });
+});
