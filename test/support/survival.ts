@@ -93,7 +93,7 @@ export class Survival {
     const names = [...this.#known.keys()].filter(name => name !== victim || !MAY_END.has(action));
     await until(() => names.every(name => this.vm(name).state === 'running'));
     const listed = performance.now() - from;
-    await this.#check(names);
+    await this.#check(names, action, victim);
     await this.#settle(victim, action);
     await this.#cleanedUp();
     return { action, listed, ready };
@@ -145,12 +145,14 @@ export class Survival {
     return exits;
   }
 
-  async #check(names: readonly string[]): Promise<void> {
+  async #check(names: readonly string[], action: keyof typeof ACTIONS, victim: string): Promise<void> {
     const exits = await this.#exits();
     for (const name of names) {
       const known = this.#known.get(name)!;
       const { pid, startedAt, topology } = this.vm(name);
-      if (pid !== known.pid) throw new Error(`${name} is process ${pid}, and was ${known.pid}`);
+      if (pid !== known.pid && action === 'upgrade' && name === victim)
+        this.#known.set(name, { ...known, pid: pid! });
+      else if (pid !== known.pid) throw new Error(`${name} is process ${pid}, and was ${known.pid}`);
       if (startedAt !== known.startedAt) throw new Error(`${name} has lost its uptime`);
       if (topology === null) throw new Error(`${name} has lost its topology`);
       if (known.exits === 0) throw new Error(`${name} had no counters`);
@@ -232,6 +234,9 @@ const ACTIONS = {
   },
   reset: async ({ engine }: Survival, victim: string) => {
     for (let round = 0; round < 3; round++) await engine.reset(victim);
+  },
+  upgrade: async ({ engine }: Survival, victim: string) => {
+    await engine.upgrade(victim);
   },
   'console load': async ({ engine }: Survival, victim: string) => {
     const link = engine.openConsole(victim, { printed: () => {} });

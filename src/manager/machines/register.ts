@@ -9,6 +9,7 @@ import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.t
 import { abandonedLocks, lockVm, renameHolder } from '../vm-lock.ts';
 import {
   leftovers,
+  type MachineRecord,
   promoted,
   readRecord,
   readRecords,
@@ -41,6 +42,8 @@ export function sweepPlaces({ runtime, machines }: Pick<ManagerPaths, 'runtime' 
     if (name === null) removeRecord(machines, id);
     else leavePlace(machines, id, name);
   }
+  for (const { id, record } of readRecords(machines, () => {}))
+    if (record.successor === undefined) tidy(machines, id, record);
   removeUnfinished(machines);
   // A manager that was killed while it took a name has not left a record.
   for (const name of abandonedLocks(runtime)) releaseName(name);
@@ -147,6 +150,13 @@ export function succession(folder: string, id: string): Succession {
       settleSuccession(folder, id, taken);
     },
   };
+}
+
+/** A manager died while it had this machine handed over, of which one process is left. */
+function tidy(folder: string, id: string, running: MachineRecord): void {
+  const { successor } = readRecord(folder, id) ?? {};
+  if (successor !== undefined) settleSuccession(folder, id, running.pid === successor.pid);
+  else rmSync(socketOf(folder, id, 1 - (running.slot ?? 0)), { force: true });
 }
 
 /** Of two processes in a record, one is left. @param taken it is the successor */

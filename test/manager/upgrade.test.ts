@@ -1,0 +1,187 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { readRecords } from '../../src/manager/machines/machine-record.ts';
+import { managerPaths } from '../../src/manager/paths.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { isRunning, withOwnFolders } from '../support/manager-process.ts';
+import { Random } from '../support/random.ts';
+import { until } from '../support/remote-rig.ts';
+import { Survival } from '../support/survival.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { UpgradedGuest } from '../support/upgrades.ts';
+
+withOwnFolders();
+
+const UPGRADES = 20;
+
+/** The released manager, and a guest in it. */
+async function inManager(seed: number, options: { cpus?: number; append?: string } = {}) {
+  const folder = join(temporaryFolder(), 'disks');
+  mkdirSync(folder, { recursive: true });
+  const survival = new Survival(seed);
+  onTestFinished(() => survival[Symbol.asyncDispose]());
+  await survival.startManager();
+  const guest = await UpgradedGuest.start(survival.engine, folder, new Random(seed), options);
+  onTestFinished(() => guest.close());
+  return { survival, guest };
+}
+
+/** The process that a VM is being handed to, once there is one. */
+async function successor(): Promise<number> {
+  const found = await until(() => readRecords(managerPaths().machines, () => {})[0]?.record.successor);
+  return found.pid;
+}
+
+describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
+  test.each([1, 2])(
+    `at work does not notice ${UPGRADES} of them, with %i vCPUs`,
+    { timeout: 120_000 },
+    async cpus => {
+      const { survival, guest } = await inManager(3, { cpus });
+      guest.work();
+      await guest.upgrade();
+      const fds = survival.managerFds();
+      for (let upgrade = 1; upgrade < UPGRADES; upgrade++) {
+        await guest.soon();
+        await guest.upgrade();
+      }
+      await guest.rest();
+      expect(guest.done).toBeGreaterThan(UPGRADES);
+      guest.check();
+      await guest.checkReplay();
+      await guest.checkLeftovers();
+      expect(guest.log().filter(text => !text.startsWith('handed to'))).toEqual(['started']);
+      expect(survival.managerFds()).toBeLessThanOrEqual(fds + 2);
+    },
+  );
+
+  test('stays paused, resets, and powers off as before', { timeout: 60_000 }, async () => {
+    const { survival, guest } = await inManager(4);
+    const { engine } = survival;
+    await engine.pause('web');
+    await guest.upgrade();
+    expect(guest.info.state).toBe('paused');
+    await guest.upgrade();
+    await engine.resume('web');
+    guest.work();
+    await guest.soon();
+    await guest.rest();
+    guest.check();
+    await engine.reset('web');
+    await until(() => guest.output.match(/embedded guest|> $/g) !== null && guest.log().includes('reset'));
+    await guest.upgrade();
+    await guest.says('info', /result info /);
+    await guest.checkLeftovers();
+    await guest.says('halt', /halt/);
+    await until(() => guest.info.state === 'off');
+    expect(guest.info.reason).toBe('the guest powered off');
+    await engine.restart('web');
+    await until(() => guest.info.state === 'running');
+  });
+
+  test('goes on where it is when the process that was to take it dies, or it is gone with a word about it', {
+    timeout: 120_000,
+  }, async () => {
+    const { survival, guest } = await inManager(5);
+    const { engine } = survival;
+    const random = new Random(6);
+    let kept = 0;
+    for (let round = 0; round < 8; round++) {
+      guest.work();
+      const { pid } = guest.info;
+      const upgrading = engine.upgrade('web').then(
+        () => null,
+        (error: Error) => error.message,
+      );
+      const taker = await successor();
+      await new Promise(resolve => setTimeout(resolve, random.below(60)));
+      process.kill(taker, 'SIGKILL');
+      const failure = await upgrading;
+      await until(() => !isRunning(taker));
+      if (guest.info.pid === pid) {
+        kept++;
+        expect(failure).toMatch(/the other process has ended/);
+        await guest.rest();
+        guest.check();
+        await guest.checkLeftovers();
+        expect(guest.log().at(-1)).toBe(`not upgraded: ${failure}`);
+      } else {
+        // It had the machine already.
+        await until(() => guest.info.state === 'crashed');
+        expect(guest.info.reason).toBe(`its process ${taker} was ended by SIGKILL`);
+        await guest.startAgain();
+      }
+    }
+    expect(kept).toBeGreaterThan(0);
+  });
+
+  test('goes on in the new process when the old one dies after that, else it has crashed', {
+    timeout: 120_000,
+  }, async () => {
+    const { survival, guest } = await inManager(7);
+    const { engine } = survival;
+    const random = new Random(8);
+    for (let round = 0; round < 8; round++) {
+      guest.work();
+      const { pid } = guest.info;
+      const upgrading = engine.upgrade('web').then(
+        () => null,
+        (error: Error) => error.message,
+      );
+      const taker = await successor();
+      await new Promise(resolve => setTimeout(resolve, random.below(60)));
+      if (isRunning(pid!)) process.kill(pid!, 'SIGKILL');
+      const failure = await upgrading;
+      if (failure === null) {
+        expect(guest.info).toMatchObject({ state: 'running', pid: taker });
+        await guest.rest();
+        guest.check();
+        await guest.checkLeftovers();
+      } else {
+        await until(() => guest.info.state === 'crashed');
+        expect(guest.info.reason).toBe(`its process ${pid} was ended by SIGKILL`);
+        await until(() => !isRunning(taker));
+        await guest.startAgain();
+      }
+    }
+  });
+
+  test('survives managers that are killed in the middle of it', { timeout: 120_000 }, async () => {
+    const { survival, guest } = await inManager(9);
+    const random = new Random(10);
+    const pids = new Set<number>([guest.info.pid!]);
+    for (let round = 0; round < 8; round++) {
+      const upgrading = survival.engine.upgrade('web').catch(() => {});
+      await new Promise(resolve => setTimeout(resolve, random.below(100)));
+      await survival.killManager();
+      await upgrading;
+      await survival.startManager();
+      guest.attach(survival.engine);
+      await until(() => guest.info?.state === 'running');
+      pids.add(guest.info.pid!);
+      await guest.says('blk verify 100', /result blk-verify blocks=100 bad=0 errors=0 complete=1/);
+      await guest.checkLeftovers();
+      await until(() => [...pids].every(pid => pid === guest.info.pid || !isRunning(pid)));
+    }
+    expect(pids.size).toBeGreaterThan(1);
+    expect(guest.log().filter(text => text === 'started')).toHaveLength(1);
+  });
+
+  test('can be killed in the middle of it', { timeout: 60_000 }, async () => {
+    const { survival, guest } = await inManager(11);
+    const { engine } = survival;
+    const random = new Random(12);
+    for (let round = 0; round < 6; round++) {
+      const { pid } = guest.info;
+      const upgrading = engine.upgrade('web').catch(() => {});
+      const taker = await successor();
+      await new Promise(resolve => setTimeout(resolve, random.below(60)));
+      await engine.kill('web');
+      expect(guest.info).toMatchObject({ state: 'off', reason: 'it was stopped' });
+      expect([isRunning(pid!), isRunning(taker)]).toEqual([false, false]);
+      await upgrading;
+      await guest.startAgain();
+    }
+  });
+});
