@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|restart|exits|disk|memory|ui|watching ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|ui|watching ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -11,12 +11,14 @@ import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
 import { formatReport } from './report.ts';
+import { measureResetTime } from './reset-time.ts';
 import { measureStartTime } from './start-time.ts';
 import { measureTerminalUi } from './terminal-ui.ts';
 import { measureWatching } from './watching.ts';
 
 const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   start: measureStartTime,
+  reset: measureResetTime,
   restart: measureManagerRestart,
   exits: measureExitCost,
   disk: measureDiskReads,

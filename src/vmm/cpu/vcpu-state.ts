@@ -5,8 +5,10 @@ import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { type TscState, tscState } from './tsc-state.ts';
 
 /** The complete state of a vCPU, as plain data. */
-export type VcpuState = {
-  cpuid: CpuidEntry[];
+export type VcpuState = VcpuRegisters & { cpuid: CpuidEntry[] };
+
+/** All of it that a guest can change. */
+export type VcpuRegisters = {
   regs: Regs;
   sregs: Sregs;
   /** The page directory pointers of PAE paging; null without it. */
@@ -53,11 +55,15 @@ export function stateMsrs(listed: readonly number[]): number[] {
 
 /** `msrIndices` are `stateMsrs`, or those of them that KVM could read before. The vCPU must be parked. */
 export function saveVcpu(vcpu: VcpuFd, msrIndices: readonly number[]): VcpuState {
+  return { ...saveRegisters(vcpu, msrIndices), cpuid: vcpu.getCpuid() };
+}
+
+/** Without the CPUID, which stays as it was set. */
+export function saveRegisters(vcpu: VcpuFd, msrIndices: readonly number[]): VcpuRegisters {
   // First, because KVM processes pending INIT and SIPI signals here, which changes the rest.
   const mpState = vcpu.getMpState();
   return {
     mpState,
-    cpuid: vcpu.getCpuid(),
     regs: vcpu.getRegs(),
     sregs: vcpu.getSregs(),
     pdptrs: vcpu.getPdptrs(),
@@ -79,6 +85,11 @@ export function saveVcpu(vcpu: VcpuFd, msrIndices: readonly number[]): VcpuState
  */
 export function loadVcpu(vcpu: VcpuFd, state: VcpuState): void {
   if (!sameCpuid(vcpu.getCpuid(), state.cpuid)) vcpu.setCpuid(state.cpuid);
+  loadRegisters(vcpu, state);
+}
+
+/** The same for a vCPU that has its CPUID already. */
+export function loadRegisters(vcpu: VcpuFd, state: VcpuRegisters): void {
   if (state.nested !== null) vcpu.setNestedState(state.nested);
   vcpu.setSregs(state.sregs);
   if (state.pdptrs !== null) vcpu.setPdptrs(state.pdptrs);
@@ -110,7 +121,7 @@ function loadMsrs(vcpu: VcpuFd, msrs: readonly MsrEntry[]): void {
   }
 }
 
-function eventsToLoad({ events, mpState }: VcpuState): VcpuEvents {
+function eventsToLoad({ events, mpState }: VcpuRegisters): VcpuEvents {
   // KVM only loads the SIPI vector if this flag is set.
   const sipi = mpState === MP_STATE.SIPI_RECEIVED ? VCPUEVENT_VALID.SIPI_VECTOR : 0;
   return { ...events, flags: events.flags | sipi };

@@ -49,6 +49,11 @@ export function getCpuid(fd: number, name: IoctlName): CpuidEntry[] {
   kvmCpuid2.write(bytes, { nent: MAX_CPUID_ENTRIES });
   kvmIoctl(fd, name, bytes);
   const { nent } = kvmCpuid2.read(bytes);
-  const offset = (index: number) => kvmCpuid2.size + index * kvmCpuidEntry2.size;
-  return Array.from({ length: nent }, (_, index) => kvmCpuidEntry2.read(bytes, offset(index)));
+  const words = new Uint32Array(bytes.buffer, kvmCpuid2.size);
+  // All fields are words. There are too many entries to go through `Struct`.
+  return Array.from({ length: nent }, (_, entry) => {
+    const at = (entry * kvmCpuidEntry2.size) / 4;
+    const [fn, index, flags, eax, ebx, ecx, edx] = words.subarray(at, at + 7);
+    return { function: fn!, index: index!, flags: flags!, eax: eax!, ebx: ebx!, ecx: ecx!, edx: edx! };
+  });
 }

@@ -153,14 +153,10 @@ export class VcpuFd {
     const entries: structs.MsrEntry[] = [];
     for (let start = 0; start < indices.length; start++) {
       // KVM stops at the first MSR that it refuses, which is then left out.
-      const wanted = indices.slice(start).map(index => ({ index, data: 0n }));
-      const bytes = encodeList(structs.kvmMsrs, { nmsrs: wanted.length }, structs.kvmMsrEntry, wanted);
-      const read = kvmIoctl(this.fd, 'KVM_GET_MSRS', bytes);
-      for (let entry = 0; entry < read; entry++) {
-        entries.push(
-          structs.kvmMsrEntry.read(bytes, structs.kvmMsrs.size + entry * structs.kvmMsrEntry.size),
-        );
-      }
+      const list = new MsrList(indices.length - start);
+      for (let i = 0; i < list.length; i++) list.set(i, indices[start + i]!, 0n);
+      const read = kvmIoctl(this.fd, 'KVM_GET_MSRS', list.bytes);
+      for (let i = 0; i < read; i++) entries.push(list.at(i));
       start += read;
     }
     return entries;
@@ -170,9 +166,12 @@ export class VcpuFd {
   setMsrs(entries: readonly structs.MsrEntry[]): structs.MsrEntry[] {
     const refused: structs.MsrEntry[] = [];
     for (let start = 0; start < entries.length; start++) {
-      const rest = entries.slice(start);
-      const bytes = encodeList(structs.kvmMsrs, { nmsrs: rest.length }, structs.kvmMsrEntry, rest);
-      start += kvmIoctl(this.fd, 'KVM_SET_MSRS', bytes);
+      const list = new MsrList(entries.length - start);
+      for (let i = 0; i < list.length; i++) {
+        const { index, data } = entries[start + i]!;
+        list.set(i, index, data);
+      }
+      start += kvmIoctl(this.fd, 'KVM_SET_MSRS', list.bytes);
       const stoppedAt = entries[start];
       if (stoppedAt !== undefined) refused.push(stoppedAt);
     }
@@ -237,6 +236,39 @@ export class VcpuFd {
     }
   }
 }
+
+const { kvmMsrs, kvmMsrEntry } = structs;
+
+/** A kvm_msrs and its entries. There are some two hundred in a vCPU's state, too many to go through `Struct`. */
+class MsrList {
+  readonly length: number;
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+
+  constructor(length: number) {
+    this.length = length;
+    this.bytes = new Uint8Array(kvmMsrs.size + length * kvmMsrEntry.size);
+    this.#view = new DataView(this.bytes.buffer);
+    this.#view.setUint32(kvmMsrs.offset('nmsrs'), length, true);
+  }
+
+  set(i: number, index: number, data: bigint): void {
+    const at = kvmMsrs.size + i * kvmMsrEntry.size;
+    this.#view.setUint32(at + MSR_INDEX, index, true);
+    this.#view.setBigUint64(at + MSR_DATA, data, true);
+  }
+
+  at(i: number): structs.MsrEntry {
+    const at = kvmMsrs.size + i * kvmMsrEntry.size;
+    return {
+      index: this.#view.getUint32(at + MSR_INDEX, true),
+      data: this.#view.getBigUint64(at + MSR_DATA, true),
+    };
+  }
+}
+
+const MSR_INDEX = kvmMsrEntry.offset('index');
+const MSR_DATA = kvmMsrEntry.offset('data');
 
 const ARGUMENT_BYTES = 4096;
 let argumentAddress: bigint | null = null;

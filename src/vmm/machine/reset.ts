@@ -1,16 +1,16 @@
 import { loadTscs } from '../cpu/tsc-state.ts';
 import { enterKernel } from '../cpu/vcpu-setup.ts';
-import { loadVcpu, saveVcpu, stateMsrs, type VcpuState } from '../cpu/vcpu-state.ts';
+import { loadRegisters, saveRegisters, stateMsrs, type VcpuRegisters } from '../cpu/vcpu-state.ts';
 import { type ChipState, loadChips, saveChips } from '../interrupts/chip-state.ts';
 import type { MachineParts } from './machine-parts.ts';
 
 /** What KVM cannot reset itself: the state of a machine that has not run. */
-export type PowerOnState = { readonly vcpus: readonly VcpuState[]; readonly chips: ChipState };
+export type PowerOnState = { readonly vcpus: readonly VcpuRegisters[]; readonly chips: ChipState };
 
 /** Call it before the vCPUs run first. */
 export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnState {
   const msrs = stateMsrs(kvm.msrIndices());
-  return { vcpus: vcpus.map(vcpu => saveVcpu(vcpu, msrs)), chips: saveChips(vm, clock) };
+  return { vcpus: vcpus.map(vcpu => saveRegisters(vcpu, msrs)), chips: saveChips(vm, clock) };
 }
 
 /**
@@ -31,7 +31,7 @@ export function resetMachine(parts: MachineParts, powerOn: PowerOnState): void {
   for (const [i, vcpu] of vcpus.entries()) {
     // Takes an INIT or a SIPI that is still pending.
     vcpu.getMpState();
-    loadVcpu(vcpu, powerOn.vcpus[i]!);
+    loadRegisters(vcpu, powerOn.vcpus[i]!);
   }
   loadChips(vm, powerOn.chips, clock);
   // From here on KVM writes no clock and no counter into it.
