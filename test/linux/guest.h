@@ -78,7 +78,7 @@ static uint64_t checksum(const uint8_t *bytes, unsigned count)
 }
 
 /* Fills the buffer from a seed: xorshift64. */
-static void fill(uint64_t state)
+static inline void fill(uint64_t state)
 {
 	for (unsigned i = 0; i < CHUNK; i += sizeof(state)) {
 		state ^= state << 13;
@@ -94,10 +94,15 @@ static void exact(const char *what, long result)
 		must(what, -5); /* EIO */
 }
 
-/* Reads of it come from the disk, not from the page cache. */
-static long open_disk(void)
+static void mount_dev(void)
 {
 	must("mount", call(__NR_mount, (long)"dev", (long)"/dev", (long)"devtmpfs", 0, 0));
+}
+
+/* Reads of it come from the disk, not from the page cache. */
+static inline long open_disk(void)
+{
+	mount_dev();
 	return must("open disk", call(__NR_open, (long)"/dev/vda", O_RDWR | O_DIRECT, 0, 0, 0));
 }
 

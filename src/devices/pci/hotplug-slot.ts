@@ -54,7 +54,9 @@ export type HotplugSlotOptions = {
   readonly onLink: () => void;
   /** The device has lost power, and with it its state. */
   readonly onPowerLost: () => void;
-  /** The guest has released the device whose removal was requested. */
+  /** The guest has released the device whose removal was requested: takes it out. */
+  readonly takeOut: () => void;
+  /** It is out, and there may be another one. */
   readonly onEjected: () => void;
 };
 
@@ -161,14 +163,16 @@ export class HotplugSlot {
   /** Into the state after power-on, the device in place; one whose removal was requested goes: no driver uses it any more. */
   reset(): void {
     this.#notified = false;
-    if (this.#removing) {
+    const ejected = this.#removing;
+    if (ejected) {
       this.#removing = false;
       this.#occupied = false;
-      this.#options.onEjected();
+      this.#options.takeOut();
     }
     if (this.#occupied) this.populate();
     else this.#changeLink(false);
     this.update();
+    if (ejected) this.#options.onEjected();
   }
 
   /** After configuration space has been loaded: what follows from it and from the slot's device. */
@@ -190,8 +194,9 @@ export class HotplugSlot {
   }
 
   #eject(): void {
-    this.#options.onEjected();
+    this.#options.takeOut();
     this.remove();
+    this.#options.onEjected();
   }
 
   get #powered(): boolean {

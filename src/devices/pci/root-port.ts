@@ -38,7 +38,12 @@ export class RootPort extends PciBridge {
       msi: this.#msi,
       onLink: () => this.secondary.refresh(),
       onPowerLost: () => this.secondary.reset(),
-      onEjected: () => this.#ejected(),
+      takeOut: () => this.#unplugAll(),
+      onEjected: () => {
+        const done = this.#onEjected;
+        this.#onEjected = null;
+        done?.();
+      },
     });
   }
 
@@ -69,6 +74,11 @@ export class RootPort extends PciBridge {
     functions.forEach((fn, index) => {
       this.secondary.plug(fn, { slot: 0, function: index });
     });
+    this.announce();
+  }
+
+  /** Tells the guest of the functions behind the port, which have been plugged in while the machine runs. */
+  announce(): void {
     this.#slot.insert();
   }
 
@@ -115,13 +125,6 @@ export class RootPort extends PciBridge {
   override close(): void {
     super.close();
     this.#msi.release();
-  }
-
-  #ejected(): void {
-    const done = this.#onEjected;
-    this.#onEjected = null;
-    this.#unplugAll();
-    done?.();
   }
 
   #unplugAll(): void {

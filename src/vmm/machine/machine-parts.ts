@@ -1,3 +1,4 @@
+import type { MachineServices } from '../../devices/machine-services.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import type { Chipset } from '../chipset/chipset.ts';
 import type { Interrupts } from '../interrupts/interrupts.ts';
@@ -24,6 +25,8 @@ export type MachineParts = {
   readonly buses: Buses;
   readonly chipset: Chipset;
   readonly queues: QueueThreads;
+  /** What a device that comes later is created with. */
+  readonly services: MachineServices;
   /** Loads the kernel into empty RAM, as at the first start. @returns where the first vCPU enters it. @throws BootError */
   readonly boot: () => BootEntry;
 };

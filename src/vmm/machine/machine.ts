@@ -80,7 +80,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
-  return { native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues, boot };
+  return { native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues, services, boot };
 }
 
 function setUpVm(vm: VmFd): void {

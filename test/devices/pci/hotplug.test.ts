@@ -114,6 +114,18 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect(ejected).toBe(1);
   });
 
+  test('takes the next device as soon as the last one is out', () => {
+    rig(true);
+    const driver = start();
+    port.requestRemoval(() => port.insert([device('dev1')]));
+    driver.interrupts();
+    driver.elapse();
+    // The guest had still to look at the presence when the next one came, and its button waits.
+    driver.elapse();
+    expect(driver).toMatchObject({ state: 'on', present: true, linkActive: true });
+    expect(port.secondary.functions.map(({ fn }) => fn.name)).toEqual(['dev1']);
+  });
+
   test('takes a device with several functions', () => {
     rig(false);
     const driver = start();
