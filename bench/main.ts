@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|ui|watching ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|upgrade|ui|watching ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
 import { measureStartTime } from './start-time.ts';
 import { measureTerminalUi } from './terminal-ui.ts';
+import { measureUpgrade } from './upgrade.ts';
 import { measureWatching } from './watching.ts';
 
 const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
@@ -23,6 +24,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   exits: measureExitCost,
   disk: measureDiskReads,
   memory: measureIdleMemory,
+  upgrade: measureUpgrade,
   ui: measureTerminalUi,
   watching: measureWatching,
 };

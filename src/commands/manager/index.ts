@@ -78,7 +78,8 @@ function registerRestart(manager: Command): void {
     });
   withManual(command, {
     text: [
-      'After an upgrade of vring, for example: the new manager takes over the VMs. Each VM runs on with the code that it was started with; ' +
+      'After an upgrade of vring, for example: the new manager takes over the VMs. Each VM runs on with the code that it was started with, ' +
+        'until vring vm upgrade hands it to a process of the new version; ' +
         '--with-vms has the guests shut down and boot again, so that they use the new one.',
       'If no manager is running, one is started; it takes over the VMs that run, and the VMs that ended unexpectedly are started again. A ' +
         'manager that is a systemd service is restarted through systemctl. With --force, a manager that does not respond is killed first.',
