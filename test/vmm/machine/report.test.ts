@@ -179,3 +179,90 @@ describe('a report', () => {
     ]);
   });
 });
+
+describe('a report that another process goes on with', () => {
+  const TAKEN = { from: '1.0.0', stoodStillMs: 12 };
+
+  /** What the one after `report` has to say first. */
+  function continued(report: MachineReport) {
+    const next = new MachineReport();
+    next.takenOver(structuredClone(report.freeze()), TAKEN);
+    return next;
+  }
+
+  test('says nothing twice, and leaves nothing out', () => {
+    const report = new MachineReport();
+    report.printed(0, Buffer.from('known '));
+    report.happened('info', 'known');
+    saidBy(report);
+    report.printed(0, Buffer.from('new '));
+    report.printed(1, Buffer.from('other'));
+    report.inputTaken(0, 5);
+    report.happened('warning', 'new');
+    report.noted({ at: 1, level: 'info', text: 'noted' });
+    report.broke('disk0', 'a bad ring');
+    const next = continued(report);
+    next.printed(0, Buffer.from('and newer'));
+    expect(saidBy(next)).toMatchObject([
+      { kind: 'taken-over', ...TAKEN },
+      { kind: 'broken', broken: { disk0: 'a bad ring' } },
+      { kind: 'disk-errors', diskErrors: {} },
+      { kind: 'event', event: { text: 'new' } },
+      { kind: 'event', event: { text: 'disk0 is broken: a bad ring' } },
+      { kind: 'printed', port: 0, text: 'new and newer' },
+      { kind: 'printed', port: 1, text: 'other' },
+      { kind: 'input-taken', port: 0, bytes: 5 },
+    ]);
+    // A later manager is told everything, but not that it was taken over.
+    next.beginAgain(IDENTITY);
+    const again = saidBy(next);
+    expect(again.filter(({ kind }) => kind === 'printed')).toMatchObject([
+      { port: 0, text: 'known new and newer' },
+      { port: 1, text: 'other' },
+    ]);
+    expect(again.flatMap(message => (message.kind === 'event' ? [message.event.text] : []))).toEqual([
+      'known',
+      'new',
+      'noted',
+      'disk0 is broken: a bad ring',
+    ]);
+    expect(again.map(({ kind }) => kind)).not.toContain('taken-over');
+  });
+
+  test('keeps the end of what was printed, by its number', () => {
+    const report = new MachineReport();
+    for (let line = 0; line < 20_000; line++) report.printed(0, Buffer.from(`line ${line}\n`));
+    saidBy(report);
+    const next = continued(report);
+    next.printed(0, Buffer.from('end'));
+    const [printed] = saidBy(next).flatMap(message => (message.kind === 'printed' ? [message.text] : []));
+    expect(printed).toBe('end');
+    next.beginAgain(IDENTITY);
+    const replay = saidBy(next)
+      .flatMap(message => (message.kind === 'printed' ? [message.text] : []))
+      .join('');
+    expect(replay).toHaveLength(2 ** 16);
+    expect(replay).toMatch(/line 19998\nline 19999\nend$/);
+  });
+
+  test('only gives answers meanwhile, and says at last that the other one goes on', () => {
+    const report = new MachineReport();
+    report.freeze();
+    report.printed(0, Buffer.from('text'));
+    report.happened('info', 'something');
+    report.reply(3, null);
+    expect(saidBy(report)).toMatchObject([{ kind: 'reply', id: 3 }]);
+    report.reply(4, null);
+    report.handedOver();
+    expect(saidBy(report)).toMatchObject([{ kind: 'reply', id: 4 }, { kind: 'handed-over' }]);
+  });
+
+  test('goes on itself after all', () => {
+    const report = new MachineReport();
+    report.printed(0, Buffer.from('one '));
+    report.freeze();
+    report.printed(0, Buffer.from('two'));
+    report.thaw();
+    expect(said(report, 'printed')).toMatchObject([{ text: 'one two' }]);
+  });
+});
