@@ -124,10 +124,12 @@ pub unsafe extern "C" fn vring_vm_own_map(vm: i32, address: u64, len: u64) -> i3
     on_vm(vm, |vm| vm.own_map(address as usize, len as usize))
 }
 
-/// Sets the guest RAM that queue threads started from now on may access.
+/// Sets the guest RAM that queue threads may access. Those that run leave what they had, between two steps of their requests, soon
+/// after this has returned.
 ///
 /// # Safety
-/// `regions` points to `count` regions, each mapped readable and writable until the VM has been shut down.
+/// `regions` points to `count` regions, each mapped readable and writable until the VM has been shut down, as are their logs: words
+/// that are 0, the number of the block's pages, and a bit for each of them, 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_vm_set_memory(vm: i32, regions: *const Region, count: u32) -> i32 {
     on_vm(vm, |vm| {
@@ -143,6 +145,37 @@ pub unsafe extern "C" fn vring_vm_set_memory(vm: i32, regions: *const Region, co
         // SAFETY: as above.
         vm.set_memory(unsafe { guest_ram(regions)? });
         Ok(())
+    })
+}
+
+/// Turns the log of a block on or off: whatever queue threads write after this has returned is noted.
+///
+/// # Safety
+/// `log` is one that was passed to `vring_vm_set_memory`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_write_log_set(log: *const u64, on: i32) -> i32 {
+    // SAFETY: the caller's promise.
+    answer(|| unsafe { memory::set_write_log(log, on != 0) }.map(|()| 0))
+}
+
+/// Moves the bits of a log to `words` words at `out`, which are 0 before. Returns how many of these are not 0 any more.
+///
+/// # Safety
+/// `log` as above; `out` has room for `words` words.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_write_log_take(log: *const u64, out: *mut u64, words: u32) -> i32 {
+    answer(|| {
+        let mut count = 0;
+        let found = |index, bits| {
+            if index < words as usize {
+                // SAFETY: the caller's promise. JavaScript's buffers need not be aligned.
+                unsafe { out.add(index).write_unaligned(bits) };
+                count += 1;
+            }
+        };
+        // SAFETY: as above.
+        unsafe { memory::take_written(log, found)? };
+        Ok(count)
     })
 }
 

@@ -14,6 +14,7 @@ import { GuestRam } from '../../src/vmm/memory/guest-ram.ts';
 import { KvmSlots } from '../../src/vmm/memory/kvm-slots.ts';
 import { KVM_IDENTITY_MAP, KVM_TSS } from '../../src/vmm/memory/layout.ts';
 import { type MachineMemory, machineMemory } from '../../src/vmm/memory/machine-memory.ts';
+import type { QueueMemory } from '../../src/vmm/memory/queue-memory.ts';
 import { SHADOW_RAM } from '../../src/vmm/memory/shadow.ts';
 import { SystemError, tryIoctl } from '../../src/vmm/native/libc.ts';
 import type { ResourceOwner } from '../../src/vmm/native/resource-owner.ts';
@@ -29,7 +30,8 @@ export class SmallVm {
   readonly memory: MachineMemory;
   readonly vcpus: VcpuFd[] = [];
 
-  constructor(owner: ResourceOwner) {
+  /** @param queues for queue threads that reach its memory */
+  constructor(owner: ResourceOwner, queues?: QueueMemory) {
     this.kvm = Kvm.open(owner);
     this.vm = this.kvm.createVm();
     this.vm.setIdentityMapAddress(KVM_IDENTITY_MAP);
@@ -40,6 +42,7 @@ export class SmallVm {
     const slots = new KvmSlots(this.vm, this.kvm.capability('NR_MEMSLOTS'));
     this.memory = machineMemory({
       ...{ ram: this.ram, slots, shadow: SHADOW_RAM, bus: { counters: () => UNCOUNTED } },
+      ...(queues && { queues }),
     });
   }
 

@@ -5,6 +5,8 @@ mod confinement_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod packed_tests;
 #[cfg(test)]
 mod random_tests;

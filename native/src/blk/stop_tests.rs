@@ -134,7 +134,7 @@ fn a_vm_ends_while_a_request_is_stuck_and_its_memory_stays_until_that_ends() {
     // SAFETY: a new mapping at an address that the kernel chooses.
     let host = unsafe { libc::mmap(std::ptr::null_mut(), BYTES, prot, flags, -1, 0) };
     vm.own_map(host as usize, BYTES).unwrap();
-    let region = Region { gpa: 0, size: BYTES as u64, host: host as u64 };
+    let region = Region { size: BYTES as u64, host: host as u64, ..Region::default() };
     // SAFETY: the VM unmaps the region after its threads have ended.
     let ram = unsafe { guest_ram(&[region]) }.unwrap();
     let mut content = vec![0; MISSING as usize];

@@ -226,6 +226,16 @@ impl Fixture {
         self.queue.take().unwrap()
     }
 
+    /// Waits until the queue is served from the memory that it was last given.
+    pub fn await_memory(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.queue.as_ref().unwrap().has_memory() {
+            self.assert_served();
+            assert!(Instant::now() < deadline, "the queue still has its old memory");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until a counter has reached `value`.
     pub fn await_counter(&self, word: usize, value: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -157,6 +157,11 @@ impl DiskRequest {
 
     /// Handles the completion of the operation from `next`.
     pub fn completed(&mut self, data: &Buffers, result: i32) {
+        let reads = matches!(self.operation, Some(DiskOperation::Read(_))) && self.bounce.is_none();
+        if reads && result < 0 {
+            // The kernel may have come far before it failed.
+            data.written(self.progress.done, self.iovecs.iter().map(|iovec| iovec.iov_len as u64).sum());
+        }
         if [libc::EAGAIN, libc::EINTR, libc::ECANCELED].contains(&-result) {
             return;
         }

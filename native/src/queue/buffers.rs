@@ -123,12 +123,14 @@ impl<'m> Buffers<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vm_memory::VolatileSlice;
+    use crate::memory::WriteLog;
 
     /// Buffers over "abcdefgh" in slices of 3, 1 and 4 bytes.
     fn with_letters(test: impl FnOnce(&mut Buffers)) {
         let mut memory = *b"abcdefgh";
-        let whole = VolatileSlice::from(&mut memory[..]);
+        // SAFETY: the array outlives the buffers, and is accessed through them alone.
+        let whole =
+            unsafe { RamSlice::with_bitmap(memory.as_mut_ptr(), memory.len(), WriteLog::default(), None) };
         let mut buffers = Buffers::default();
         for (at, len) in [(0, 3), (3, 1), (4, 4)] {
             buffers.push(whole.subslice(at, len).unwrap());

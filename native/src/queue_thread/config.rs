@@ -53,6 +53,12 @@ impl QueueConfig {
         }
     }
 
+    /// Has it served from another position.
+    pub fn go_on_at(&mut self, position: Position) {
+        self.last_avail = position.available;
+        self.used_index = position.used;
+    }
+
     pub fn is_packed(&self) -> bool {
         self.features & feature::RING_PACKED != 0
     }

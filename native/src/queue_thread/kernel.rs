@@ -243,9 +243,13 @@ impl<'r> Kernel<'r> {
             let requests = completions.drain(..).filter(|done| matches!(done, Completion::Request { .. }));
             self.submitted -= requests.count();
         }
+        Ok(())
+    }
+
+    /// Nothing uses the ring any more.
+    pub fn release_files(&mut self) {
         let unregistered = self.shared.gate.in_kernel(|| self.ring.submitter().unregister_files());
         self.abandoned |= unregistered.is_none();
-        Ok(())
     }
 
     fn polls(&self) -> bool {

@@ -25,16 +25,17 @@ use crate::image::ErrorLog;
 use crate::memory::GuestRam;
 use crate::queue::{PackedQueue, Position, Ring, SplitQueue};
 use crate::reactor::Reactor;
+use crate::sync::lock;
 use crate::thread::Thread;
 pub use config::{QueueConfig, QueueProgress};
 use io_uring::IoUring;
 use kernel::{Fault, Served};
 pub use needs::{Needs, file};
 pub use queues::Queues;
-use serve::{Context, Loop};
+use serve::{Context, End, Loop};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use uring::{Confined, Eventfds};
 pub use worker::{Next, Outcome, Worker};
@@ -55,9 +56,12 @@ const BROKEN: Errno = Errno(libc::EPROTO);
 /// What a queue's thread shares with its handle. The fds are the queue's own: their numbers must not come to mean other files
 /// while a thread that was left behind still runs.
 struct Shared {
-    /// Wakes the thread, to look whether it is to stop, or whether its limits have changed.
+    /// Wakes the thread, to look whether it is to stop, or whether guest memory or its limits have changed.
     control: Arc<EventFd>,
     stop: AtomicBool,
+    /// What it is to serve the queue from, and whether that is another one than it has.
+    memory: Mutex<Arc<GuestRam>>,
+    memory_changed: AtomicBool,
     kick: OwnedFd,
     call: OwnedFd,
     gate: Gate,
@@ -107,7 +111,7 @@ impl QueueThread {
         let Surroundings { ram, counters, reactor, seccomp } = surroundings;
         // Refuse invalid rings here; in the thread the same call succeeds.
         config.check(&ram, unfinished)?;
-        let shared = Arc::new(Shared::new(config)?);
+        let shared = Arc::new(Shared::new(config, ram)?);
         let needs = worker.needs();
         let confined = shared.confine(config, &needs, reactor.wake_fd(), seccomp)?;
         if let Some(limiter) = worker.limiter() {
@@ -128,11 +132,7 @@ impl QueueThread {
                         counters,
                         report: &report,
                     };
-                    let served = match config.is_packed() {
-                        true => serve::<PackedQueue, W>(&ram, &config, context, ring, &unfinished),
-                        false => serve::<SplitQueue, W>(&ram, &config, context, ring, &unfinished),
-                    };
-                    running.ended(served)
+                    running.ended(serve(context, ring, config, unfinished.clone()))
                 })
             },
             move |_| reactor.post_queue(),
@@ -174,6 +174,20 @@ impl QueueThread {
     /// Whether the thread has been asked to end, and has reported that it does.
     pub fn has_stopped(&self) -> bool {
         self.stop_requested.get().is_some() && self.has_ended()
+    }
+
+    /// Has the thread serve the queue from other memory, from where it is: it leaves the old one between two steps of its
+    /// requests, as when it is asked to end, soon after this has returned.
+    pub fn use_memory(&self, ram: Arc<GuestRam>) {
+        *lock(&self.shared.memory) = ram;
+        self.shared.memory_changed.store(true, SeqCst);
+        self.shared.control.signal();
+    }
+
+    /// Whether it has left the memory that it had before the last `use_memory`.
+    #[cfg(test)]
+    pub fn has_memory(&self) -> bool {
+        !self.shared.memory_changed.load(SeqCst)
     }
 
     pub fn has_ended(&self) -> bool {
@@ -238,22 +252,45 @@ impl Drop for QueueThread {
     }
 }
 
-fn serve<'m, R: Ring<'m>, W: Worker>(
+/// Serves the queue until it is asked to stop, from the memory that the VM has at each time. Returns the unfinished chains.
+fn serve<W: Worker>(
+    context: Context<'_, W>,
+    ring: &mut IoUring,
+    mut config: QueueConfig,
+    mut unfinished: Vec<u8>,
+) -> Served<Vec<u8>> {
+    loop {
+        let ram = context.shared.take_memory();
+        let end = match config.is_packed() {
+            true => serve_from::<PackedQueue, W>(&ram, &config, context, ring, &unfinished)?,
+            false => serve_from::<SplitQueue, W>(&ram, &config, context, ring, &unfinished)?,
+        };
+        unfinished = end.unfinished;
+        if !end.goes_on {
+            return Ok(unfinished);
+        }
+        config.go_on_at(unpack(context.shared.position.load(Relaxed)));
+    }
+}
+
+fn serve_from<'m, R: Ring<'m>, W: Worker>(
     ram: &'m GuestRam,
     config: &QueueConfig,
     context: Context<'_, W>,
     ring: &mut IoUring,
     unfinished: &[u8],
-) -> Served<Vec<u8>> {
+) -> Served<End> {
     let queue = R::new(ram, &config.layout())?;
     Loop::new(ring, queue, config.size, context).run(unfinished)
 }
 
 impl Shared {
-    fn new(config: &QueueConfig) -> Result<Shared> {
+    fn new(config: &QueueConfig, ram: Arc<GuestRam>) -> Result<Shared> {
         Ok(Shared {
             control: Arc::new(EventFd::new()?),
             stop: AtomicBool::new(false),
+            memory: Mutex::new(ram),
+            memory_changed: AtomicBool::new(false),
             kick: duplicate(config.kick_fd)?,
             call: duplicate(config.call_fd)?,
             gate: Gate::default(),
@@ -262,6 +299,18 @@ impl Shared {
             errors: ErrorLog::default(),
             broken: OnceLock::new(),
         })
+    }
+
+    /// The memory to serve the queue from now.
+    fn take_memory(&self) -> Arc<GuestRam> {
+        // Before it is read: what is set later is noticed.
+        self.memory_changed.store(false, SeqCst);
+        lock(&self.memory).clone()
+    }
+
+    /// Whether the thread is to stop serving the queue as it does.
+    fn is_interrupted(&self) -> bool {
+        self.stop.load(SeqCst) || self.memory_changed.load(SeqCst)
     }
 
     /// The confinement of the thread of this queue.

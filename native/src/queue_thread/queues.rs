@@ -4,10 +4,11 @@ use super::{QueueThread, Stopped};
 use crate::errno::{Errno, Result};
 use crate::event::{BROKEN_BY_GUEST, Event, THREAD_DIED, kind};
 use crate::image::DiskErrors;
+use crate::memory::GuestRam;
 use crate::reactor::QueueEvents;
 use crate::sync::lock;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The longest wait for a thread with the table locked.
@@ -66,6 +67,11 @@ impl Queues {
         let queue = &table.get(handle)?.queue;
         queue.request_stop();
         Ok(queue.has_ended())
+    }
+
+    /// Has all threads serve their queues from other memory.
+    pub fn use_memory(&self, ram: &Arc<GuestRam>) {
+        lock(&self.0).entries.values().for_each(|entry| entry.queue.use_memory(ram.clone()));
     }
 
     /// Asks all threads to end, so that waiting for one after the other takes no longer than for one.

@@ -36,6 +36,22 @@ pub struct Context<'r, W> {
     pub report: &'r dyn Fn(),
 }
 
+impl<W> Clone for Context<'_, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Context<'_, W> {}
+
+/// How the loop has ended.
+pub struct End {
+    /// The chains that were taken and not given back.
+    pub unfinished: Vec<u8>,
+    /// Another one serves the queue from here.
+    pub goes_on: bool,
+}
+
 /// A place for a request.
 struct Slot<'m, W: Worker> {
     chain: Chain<'m>,
@@ -66,6 +82,8 @@ pub struct Loop<'m, 'r, R: Ring<'m>, W: Worker> {
     throttled: Option<Throttled>,
     spin: Spin,
     stopping: bool,
+    /// After this one, another loop uses the io_uring.
+    goes_on: bool,
     /// There is memory to give back when idle.
     bulky: bool,
     completions: Vec<Completion>,
@@ -93,14 +111,15 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             throttled: None,
             spin: Spin::new(SPIN_NS),
             stopping: false,
+            goes_on: false,
             bulky: false,
             completions: Vec::with_capacity(2 * usize::from(count)),
         }
     }
 
-    /// Serves the queue until it is asked to stop, beginning with the chains in `unfinished`, which were taken before. Then no
-    /// request begins a new step; once the kernel has none of them, returns the unfinished ones.
-    pub fn run(&mut self, unfinished: &[u8]) -> Served<Vec<u8>> {
+    /// Serves the queue until it is asked to stop, or guest memory changes, beginning with the chains in `unfinished`, which were
+    /// taken before. Then no request begins a new step; once the kernel has none of them, returns the unfinished ones.
+    pub fn run(&mut self, unfinished: &[u8]) -> Served<End> {
         self.kernel.await_control();
         for (index, file) in (0..).zip(&self.context.needs.sources) {
             self.kernel.await_source(index, *file);
@@ -114,7 +133,8 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             self.tell_driver();
             self.kernel.submit()?;
             if self.stopping && !self.kernel.is_busy() {
-                return Ok(self.unfinished());
+                self.goes_on = !self.context.shared.stop.load(SeqCst);
+                return Ok(End { unfinished: self.unfinished(), goes_on: self.goes_on });
             }
             let can_take = self.can_take();
             if !self.spin(can_take) {
@@ -266,10 +286,10 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.completions = completions;
     }
 
-    /// The handle wants the thread to stop, or the limits have changed.
+    /// The handle wants the thread to stop, or guest memory or the limits have changed.
     fn controlled(&mut self) {
         self.context.shared.control.drain();
-        if self.context.shared.stop.load(SeqCst) {
+        if self.context.shared.is_interrupted() {
             self.stopping = true;
             self.kernel.cancel();
             return;
@@ -378,6 +398,9 @@ impl<'m, R: Ring<'m>, W: Worker> Drop for Loop<'m, '_, R, W> {
         if self.kernel.drain().is_err() {
             // The kernel may still write to the buffers: leak them.
             std::mem::forget((std::mem::take(&mut self.slots), std::mem::take(&mut self.pool)));
+        }
+        if !self.goes_on {
+            self.kernel.release_files();
         }
         if !self.kernel.is_abandoned() {
             self.context.counters.set(words::IN_FLIGHT, 0);

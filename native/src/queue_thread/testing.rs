@@ -8,6 +8,7 @@ use crate::seccomp::Filter;
 use io_uring::IoUring;
 pub use needs::{CONTROL, KICK, file};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
 /// The confinement of a queue thread, and what must outlive it: the filter goes by the numbers of fds.
 pub struct Setting<W> {
@@ -18,7 +19,7 @@ pub struct Setting<W> {
 
 /// Sets up what a thread for `worker` would run under, which could wake the machine thread by `wake`.
 pub fn confine<W: Worker>(config: &QueueConfig, worker: W, wake: RawFd) -> Setting<W> {
-    let shared = Shared::new(config).unwrap();
+    let shared = Shared::new(config, Arc::default()).unwrap();
     let confined = shared.confine(config, &worker.needs(), wake, true).unwrap();
     Setting { confined, shared, _worker: worker }
 }

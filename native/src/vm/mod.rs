@@ -126,9 +126,11 @@ impl Vm {
         Ok(())
     }
 
-    /// Sets what queue threads started from now on may access.
+    /// Sets what queue threads may access. Those that run leave what they had soon after this has returned.
     pub fn set_memory(&self, ram: GuestRam) {
-        *lock(&self.memory) = Arc::new(ram);
+        let ram = Arc::new(ram);
+        *lock(&self.memory) = ram.clone();
+        self.queues.use_memory(&ram);
     }
 
     /// Starts a vCPU's thread, parked. May replace one that has ended.

@@ -20,6 +20,7 @@ import { checkHostMemory } from '../memory/host-memory.ts';
 import { KvmSlots } from '../memory/kvm-slots.ts';
 import * as layout from '../memory/layout.ts';
 import { machineMemory } from '../memory/machine-memory.ts';
+import { QueueMemory } from '../memory/queue-memory.ts';
 import type { RamSource } from '../memory/ram-blocks.ts';
 import { SHADOW_RAM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
@@ -57,11 +58,10 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const vm = kvm.createVm();
   // First: adding memory slots takes less than half the time before there are interrupt controllers.
   const slots = new KvmSlots(vm, kvm.capability('NR_MEMSLOTS'));
-  const memory = machineMemory({ ram, slots, shadow: SHADOW_RAM, bus });
+  const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), shadow: SHADOW_RAM, bus });
   const { space } = memory;
   setUpVm(vm);
   mark('VM');
-  space.listen({ commit: () => native.setMemory(space.memory.writableRegions) });
   native.setSeccomp(config.confine !== 'off');
 
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);

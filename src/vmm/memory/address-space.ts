@@ -6,12 +6,15 @@ import { visible } from '../../devices/overlay.ts';
 import { type BlockWrite, blockAccess, storeIn } from './block-access.ts';
 import { changesBetween, type DirectPiece, directPieces, type MapChanges, spansOf } from './direct-map.ts';
 import { ADDRESS_LIMIT, MemoryRange, PRIORITY, type RangeOptions, type RangeOwner } from './memory-range.ts';
-import { SpanMemory } from './span-memory.ts';
+import { type Span, SpanMemory } from './span-memory.ts';
 
 /** Follows what the guest reaches without an exit: KVM, queue threads, an IOMMU. */
 export interface MapListener {
-  /** Called with everything at first, then after each batch that changes something. It must not change the address space. */
-  commit(changes: MapChanges): void;
+  /**
+   * Called with everything at first, then after each batch that changes something. It must not change the address space.
+   * @param spans what device models reach now
+   */
+  commit(changes: MapChanges, spans: readonly Span[]): void;
 }
 
 export type AddressSpaceOptions = BusOptions & {
@@ -90,7 +93,7 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
   /** Calls `listener` with what there is now, and then with every change. */
   listen(listener: MapListener): Cancel {
     this.#listeners.add(listener);
-    listener.commit({ removed: [], added: this.#pieces });
+    listener.commit({ removed: [], added: this.#pieces }, this.memory.spans);
     return () => this.#listeners.delete(listener);
   }
 
@@ -143,13 +146,14 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
         return { start, end, target: { base, ...this.#answers.get(range.source)!, range } };
       }),
     );
-    this.memory.setSpans(spansOf(view));
+    const spans = spansOf(view);
+    this.memory.setSpans(spans);
     const { pieces, changes } = changesBetween(this.#pieces, directPieces(view));
     this.#pieces = pieces;
     if (changes.removed.length === 0 && changes.added.length === 0) return;
     this.#committing = true;
     try {
-      for (const listener of this.#listeners) listener.commit(changes);
+      for (const listener of this.#listeners) listener.commit(changes, spans);
     } finally {
       this.#committing = false;
     }

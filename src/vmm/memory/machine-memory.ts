@@ -1,10 +1,11 @@
 import type { BusOptions } from '../../devices/bus.ts';
 import type { HostBlock } from '../../devices/host-block.ts';
 import { AddressSpace } from './address-space.ts';
-import { DirtyLog, type DirtySource } from './dirty-log.ts';
+import { DirtyLog } from './dirty-log.ts';
 import type { GuestRam } from './guest-ram.ts';
 import type { KvmSlots } from './kvm-slots.ts';
 import { SHADOW, VGA_WINDOW } from './layout.ts';
+import type { QueueMemory } from './queue-memory.ts';
 import { Shadow, type ShadowMode } from './shadow.ts';
 
 /** The memory of a machine. */
@@ -18,8 +19,8 @@ export type MachineMemory = {
 export type MachineMemoryOptions = {
   readonly ram: GuestRam;
   readonly slots: KvmSlots;
-  /** Writers besides the guest and device models. */
-  readonly writers?: readonly DirtySource[];
+  /** Absent if there are no queue threads. */
+  readonly queues?: QueueMemory;
   /** What is from 768 KiB to 1 MiB at power-on. */
   readonly shadow: ShadowMode;
   readonly bus: BusOptions;
@@ -29,18 +30,19 @@ export type MachineMemoryOptions = {
 export function machineMemory({
   ram,
   slots,
-  writers = [],
+  queues,
   shadow,
   bus,
 }: MachineMemoryOptions): MachineMemory {
   const space = new AddressSpace({ ...bus, ram: ram.blocks });
-  space.listen(slots);
+  const followers = queues === undefined ? [slots] : [slots, queues];
+  for (const follower of followers) space.listen(follower);
   return space.batch(() => {
     const [low, ...others] = ram.blocks;
     addRam(space, low!, 0, VGA_WINDOW.start);
     addRam(space, low!, SHADOW.start + SHADOW.size, low!.size);
     for (const block of others) addRam(space, block, 0, block.size);
-    const dirtyLog = new DirtyLog([slots, ...writers], [space.memory, ram]);
+    const dirtyLog = new DirtyLog(followers, [space.memory, ram]);
     return { ram, space, shadow: new Shadow(space, low!, shadow), dirtyLog };
   });
 }

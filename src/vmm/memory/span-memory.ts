@@ -22,7 +22,8 @@ export class SpanMemory implements GuestMemory {
   readonly regions: readonly MemoryRegion[];
   /** Set while somebody wants to know what device models write. */
   writeLog: WriteLog | null = null;
-  #spans: readonly View[] = [];
+  #spans: readonly Span[] = [];
+  #views: readonly View[] = [];
   #last: View | null = null;
 
   /** @param regions RAM as it is installed, for memory maps */
@@ -32,19 +33,13 @@ export class SpanMemory implements GuestMemory {
 
   /** @param spans ascending, not overlapping */
   setSpans(spans: readonly Span[]): void {
-    this.#spans = spans.map(span => new View(span));
+    this.#spans = spans;
+    this.#views = spans.map(span => new View(span));
     this.#last = null;
   }
 
-  /** What device models may write, wherever they run. */
-  get writableRegions(): MemoryRegion[] {
-    return this.#spans
-      .filter(span => span.writable)
-      .map(({ start, end, base, block }) => ({
-        address: start,
-        size: end - start,
-        host: block.host + BigInt(start - base),
-      }));
+  get spans(): readonly Span[] {
+    return this.#spans;
   }
 
   contains(address: number, length: number, access: 'read' | 'write' = 'read'): boolean {
@@ -111,7 +106,7 @@ export class SpanMemory implements GuestMemory {
     const last = this.#last;
     // `end - length` cannot overflow, as `address + length` could.
     if (last !== null && address >= last.start && address <= last.end - length) return last;
-    for (const span of this.#spans) {
+    for (const span of this.#views) {
       if (address < span.start || address > span.end - length) continue;
       this.#last = span;
       return span;

@@ -4,7 +4,7 @@
 import { Struct } from '../kvm/c-struct.ts';
 
 /** The version of all this and of the functions. */
-export const ABI_VERSION = 12;
+export const ABI_VERSION = 13;
 
 /** Kinds of events. */
 export const EVENT = {
@@ -132,6 +132,10 @@ export const regionStruct = new Struct('Region', {
   size: 'u64',
   /** Its address in this process. */
   host: 'u64',
+  /** Where the log of its block is in this process; 0 if it has none. */
+  log: 'u64',
+  /** Where the region starts in its block, in bytes. */
+  offset: 'u64',
 });
 
 /** A queue to serve, as passed by JavaScript. */

@@ -44,6 +44,8 @@ function bind(library: Library) {
     vring_vm_disown_fd: library.func('int vring_vm_disown_fd(int vm, int fd)'),
     vring_vm_own_map: library.func('int vring_vm_own_map(int vm, uint64_t address, uint64_t length)'),
     vring_vm_set_memory: library.func('int vring_vm_set_memory(int vm, void *regions, uint32_t count)'),
+    vring_write_log_set: library.func('int vring_write_log_set(uint64_t log, int on)'),
+    vring_write_log_take: library.func('int vring_write_log_take(uint64_t log, void *out, uint32_t words)'),
     vring_vm_set_seccomp: library.func('int vring_vm_set_seccomp(int vm, int on)'),
     vring_vm_shutdown: library.func('int vring_vm_shutdown(int vm)'),
     vring_vm_stuck: library.func('int vring_vm_stuck(int vm, void *slots, uint32_t max)'),

@@ -51,6 +51,14 @@ const DISK_ACCESSES = new Map<number, DiskErrors['access']>([
   [DISK_ACCESS.writeZeroes, 'write-zeroes'],
 ]);
 
+/** A part of guest memory for queue threads. */
+export type QueueRegion = MemoryRegion & {
+  /** Address of the log of its block (queue-memory.ts); absent if it has none. */
+  readonly log?: bigint;
+  /** Where it starts in its block. */
+  readonly offset?: number;
+};
+
 const MAX_EVENTS = 64;
 const EVENT_WORDS = eventStruct.size / 4;
 const KIND = eventStruct.offset('kind') / 4;
@@ -149,14 +157,32 @@ export class NativeVm implements ResourceOwner {
     checked('vring_vm_disown_fd', this.#calls.vring_vm_disown_fd(this.handle, fd));
   }
 
-  /** Sets the guest RAM that queue threads may access, for queues started from now on. */
-  setMemory(regions: readonly MemoryRegion[]): void {
+  /**
+   * Sets the guest RAM that queue threads may access. Those that run leave what they had, between two steps of their requests,
+   * soon after this.
+   */
+  setMemory(regions: readonly QueueRegion[]): void {
     const bytes = new Uint8Array(regions.length * regionStruct.size);
-    regions.forEach(({ address, size, host }, index) => {
-      const value = { gpa: BigInt(address), size: BigInt(size), host };
+    regions.forEach(({ address, size, host, log = 0n, offset = 0 }, index) => {
+      const value = { gpa: BigInt(address), size: BigInt(size), host, log, offset: BigInt(offset) };
       regionStruct.write(bytes, value, index * regionStruct.size);
     });
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));
+  }
+
+  /** Turns the log of a block on or off: what queue threads write after this is noted. @param log its address */
+  setWriteLog(log: bigint, on: boolean): void {
+    checked('vring_write_log_set', this.#calls.vring_write_log_set(log, Number(on)));
+  }
+
+  /**
+   * Takes what a log of `pages` has noted out of it. @returns bits, of which bit i % 32 of word i / 32 is page i; null if there
+   * are none
+   */
+  takeWritten(log: bigint, pages: number): Uint32Array | null {
+    const words = new BigUint64Array(Math.ceil(pages / 64));
+    const found = this.#calls.vring_write_log_take(log, words, words.length);
+    return checked('vring_write_log_take', found) === 0 ? null : new Uint32Array(words.buffer);
   }
 
   /** Whether threads started from now on are restricted to the system calls they need (default: yes). */

@@ -19,6 +19,7 @@ import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import { KvmSlots } from '../../../src/vmm/memory/kvm-slots.ts';
 import { ECAM } from '../../../src/vmm/memory/layout.ts';
 import { machineMemory } from '../../../src/vmm/memory/machine-memory.ts';
+import { QueueMemory } from '../../../src/vmm/memory/queue-memory.ts';
 import { SHADOW_RAM } from '../../../src/vmm/memory/shadow.ts';
 import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
@@ -78,9 +79,8 @@ function rig() {
   const ram = new GuestRam(native, { bytes: 4 * MiB });
   const bus = { counters: blocks.region.bind(blocks) };
   const slots = new KvmSlots(vm, kvm.capability('NR_MEMSLOTS'));
-  const memory = machineMemory({ ram, slots, shadow: SHADOW_RAM, bus });
+  const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), shadow: SHADOW_RAM, bus });
   vm.createIrqchip();
-  native.setMemory(memory.space.memory.writableRegions);
   const interrupts = new Interrupts(vm, loop, native);
   const never = (what: unknown) => {
     throw new Error(`unexpected: ${JSON.stringify(what)}`);

@@ -244,9 +244,9 @@ test('memory that is contiguous for guest and host is one piece for devices', ()
   space.add({ ...half, start: 4 * PAGE });
   expect(space.memory.contains(0, 4 * PAGE)).toBe(true);
   expect(space.memory.contains(PAGE, 4 * PAGE)).toBe(false);
-  expect(space.memory.writableRegions).toEqual([
-    { address: 0, size: 4 * PAGE, host: block.host },
-    { address: 4 * PAGE, size: 2 * PAGE, host: block.host },
+  expect(space.memory.spans).toEqual([
+    { address: 0, size: 4 * PAGE, block, offset: 0, writable: true },
+    { address: 4 * PAGE, size: 2 * PAGE, block, offset: 0, writable: true },
   ]);
 });
 
