@@ -8,7 +8,7 @@ export type MapType = typeof RAM | typeof RESERVED;
 export const RAM = 1;
 export const RESERVED = 2;
 
-/** KVM's identity map and TSS, up to the firmware ROM of a PC: 4 pages. */
+/** KVM's identity map and TSS, up to the firmware of a PC: 4 pages. */
 const KVM_PAGES_SIZE = 0x4000;
 
 /** The guest's physical memory map: ascending, not overlapping. */

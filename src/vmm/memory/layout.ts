@@ -24,8 +24,10 @@ export const PCI_MMIO64_SIZE = 32 * GiB;
 export const IOAPIC = 0xfec0_0000;
 export const LAPIC = 0xfee0_0000;
 /** KVM_SET_IDENTITY_MAP_ADDR (1 page) and KVM_SET_TSS_ADDR (3 pages), as Intel hosts need. */
-export const KVM_IDENTITY_MAP = 0xfffb_c000;
-export const KVM_TSS = 0xfffb_d000;
+export const KVM_IDENTITY_MAP = 0xfeff_c000;
+export const KVM_TSS = 0xfeff_d000;
+/** The 16 MiB up to 4 GiB, at whose end a CPU starts after a reset, are for firmware. */
+export const FIRMWARE = { end: 4 * GiB, maxSize: 16 * MiB } as const;
 
 /** Ports for PCI I/O BARs. */
 export const PCI_IO = { start: 0xc000, size: 0x4000 } as const;

@@ -27,13 +27,7 @@ export type MachineMemoryOptions = {
 };
 
 /** The address space of a machine with its RAM in it: all but the window of a VGA adapter. */
-export function machineMemory({
-  ram,
-  slots,
-  queues,
-  shadow,
-  bus,
-}: MachineMemoryOptions): MachineMemory {
+export function machineMemory({ ram, slots, queues, shadow, bus }: MachineMemoryOptions): MachineMemory {
   const space = new AddressSpace({ ...bus, ram: ram.blocks });
   const followers = queues === undefined ? [slots] : [slots, queues];
   for (const follower of followers) space.listen(follower);

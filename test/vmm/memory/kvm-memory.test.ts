@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { HostBlock } from '../../../src/devices/host-block.ts';
+import { FIRMWARE } from '../../../src/vmm/memory/layout.ts';
 import { SHADOW_ROM } from '../../../src/vmm/memory/shadow.ts';
 import * as libc from '../../../src/vmm/native/libc.ts';
 import { jumpTo, loadEax, movAl, movEax, outAl, outEax, storeEax } from '../../support/guest-code.ts';
@@ -124,6 +125,26 @@ describe.skipIf(noKvm !== null)(onKvm('a guest'), () => {
     small.memory.shadow.setAll({ read: 'ram', write: 'ram' });
     small.memory.space.memory.writable(0xf_0000, 16).set(says(3));
     expect(next().wrote).toBe(3);
+  });
+
+  test('starts in firmware that ends at 4 GiB, and finds its end below 1 MiB too', () => {
+    const small = new SmallVm(owner);
+    const { space, shadow } = small.memory;
+    const size = FIRMWARE.maxSize;
+    const firmware = block('firmware', size);
+    const bytes = new Uint8Array(firmware.buffer);
+    // At the reset vector: mov al, 0x5a; out 0x80, al; jmp far f000:0100. There: mov al, 0x5b; out 0x80, al.
+    bytes.set([0xb0, 0x5a, 0xe6, 0x80, 0xea, 0x00, 0x01, 0x00, 0xf0], size - 16);
+    bytes.set([0xb0, 0x5b, 0xe6, 0x80], size - 0x1_0000 + 0x100);
+    space.add({ kind: 'rom', name: 'firmware', start: FIRMWARE.end - size, size, block: firmware });
+    const low = 0x2_0000;
+    shadow.place({ start: 0xe_0000, size: low, block: firmware, offset: size - low });
+    shadow.setAll(SHADOW_ROM);
+    const vcpu = small.vm.createVcpu(0);
+    expect([runAnswered(vcpu, space), runAnswered(vcpu, space)]).toEqual([
+      { wrote: 0x5a, answered: [] },
+      { wrote: 0x5b, answered: [] },
+    ]);
   });
 
   test('leaves a log of what it writes, for each user since it last asked', () => {
