@@ -55,9 +55,15 @@ export class AccessMap<T extends AccessTarget> {
 
   /** @param segments ascending and disjoint */
   protected setSegments(segments: readonly Segment<T>[]): void {
-    this.#starts = Float64Array.from([...segments.map(segment => segment.start), Infinity]);
-    this.#ends = Float64Array.from([...segments.map(segment => segment.end), Infinity]);
-    this.#targets = segments.map(segment => segment.target);
+    const starts = new Float64Array(segments.length + 1).fill(Infinity);
+    const ends = new Float64Array(segments.length + 1).fill(Infinity);
+    segments.forEach(({ start, end }, index) => {
+      starts[index] = start;
+      ends[index] = end;
+    });
+    this.#starts = starts;
+    this.#ends = ends;
+    this.#targets = segments.map(({ target }) => target);
     this.#last = 0;
   }
 

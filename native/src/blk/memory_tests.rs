@@ -71,6 +71,29 @@ fn a_queue_whose_ring_is_no_longer_memory_is_broken() {
 }
 
 #[test]
+fn what_can_only_be_read_is_read_and_not_written() {
+    let mut disk = Fixture::new(memory_file(), FEATURES, 0);
+    let rom = leaked();
+    rom.write_slice(&[0x5a; 512], GuestAddress(0)).unwrap();
+    let readonly =
+        moved(rom, ADDED).into_iter().map(|region| Region { readonly: 1, ..region }).collect::<Vec<_>>();
+    let all = memory_of(&[regions(disk.driver.ram), readonly].concat());
+    disk.queue().use_memory(all.clone());
+    disk.await_memory();
+    assert_eq!(disk.request(OUT, 0, &[out(ADDED, 512)]).0, 0);
+    assert_eq!(disk.on_disk::<512>(0), [0x5a; 512]);
+    disk.offer(0, IN, 8, &[in_(ADDED + 0x1000, 512)]);
+    disk.kick.signal();
+    let text = "the driver put a writable buffer at 0x10001000, which can only be read";
+    assert_eq!(disk.await_failure(), (true, text.into()));
+
+    disk.take_queue();
+    disk.ram = all;
+    disk.driver.layout.used = ADDED + 0x2000;
+    assert_eq!(disk.try_start(0).err(), Some(crate::errno::Errno(libc::EINVAL)));
+}
+
+#[test]
 fn no_request_is_lost_or_served_twice_while_memory_changes() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     let old = regions(disk.driver.ram);

@@ -1,16 +1,16 @@
 //! Guest RAM as queue threads see it: every access goes through vm-memory, which checks it against these regions.
 
-mod write_log;
+mod writes;
 
 use crate::errno::{Errno, Result};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, VolatileSlice};
 
-pub use write_log::{WriteLog, set as set_write_log, take as take_written};
+pub use writes::{Writes, set as set_write_log, take as take_written};
 
-pub type GuestRam = GuestMemoryMmap<WriteLog>;
+pub type GuestRam = GuestMemoryMmap<Writes>;
 /// A part of guest RAM.
-pub type RamSlice<'m> = VolatileSlice<'m, WriteLog>;
+pub type RamSlice<'m> = VolatileSlice<'m, Writes>;
 
 crate::abi_struct! {
     /// One region of RAM, as passed by JavaScript.
@@ -24,12 +24,14 @@ crate::abi_struct! {
         pub log: u64,
         /// Where the region starts in its block, in bytes.
         pub offset: u64,
+        /// 1 if it can only be read; else 0.
+        pub readonly: u64,
     }
 }
 
 /// # Safety
 /// Each region is mapped readable and writable at `host` for as long as the result or a copy of it exists,
-/// and never accessed through Rust references. Their logs are as `WriteLog::new` needs them.
+/// and never accessed through Rust references. Their logs are as `Writes::logged` needs them.
 pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
     let mut mapped = Vec::with_capacity(regions.len());
     for region in regions {
@@ -37,9 +39,12 @@ pub unsafe fn guest_ram(regions: &[Region]) -> Result<GuestRam> {
         if region.host == 0 || size == 0 || region.gpa.checked_add(region.size).is_none() {
             return Err(Errno(libc::EINVAL));
         }
-        // SAFETY: the caller's promise.
-        let log = unsafe { WriteLog::new(region.log, region.offset, region.size)? };
-        let builder = MmapRegionBuilder::new_with_bitmap(size, log)
+        let writes = match region.readonly {
+            // SAFETY: the caller's promise.
+            0 => unsafe { Writes::logged(region.log, region.offset, region.size)? },
+            _ => Writes::refused(),
+        };
+        let builder = MmapRegionBuilder::new_with_bitmap(size, writes)
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
             .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE);
         // SAFETY: the caller's promise. A region built this way does not unmap when dropped.

@@ -123,14 +123,14 @@ impl<'m> Buffers<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::WriteLog;
+    use crate::memory::Writes;
 
     /// Buffers over "abcdefgh" in slices of 3, 1 and 4 bytes.
     fn with_letters(test: impl FnOnce(&mut Buffers)) {
         let mut memory = *b"abcdefgh";
         // SAFETY: the array outlives the buffers, and is accessed through them alone.
         let whole =
-            unsafe { RamSlice::with_bitmap(memory.as_mut_ptr(), memory.len(), WriteLog::default(), None) };
+            unsafe { RamSlice::with_bitmap(memory.as_mut_ptr(), memory.len(), Writes::default(), None) };
         let mut buffers = Buffers::default();
         for (at, len) in [(0, 3), (3, 1), (4, 4)] {
             buffers.push(whole.subslice(at, len).unwrap());

@@ -66,7 +66,11 @@ impl<'m> Chain<'m> {
         }
         let buffers = if writable { &mut self.writable } else { &mut self.readable };
         for slice in ram.get_slices(GuestAddress(address), len as usize) {
-            buffers.push(slice.map_err(|_| outside_ram("a buffer", address, len.into()))?);
+            let slice = slice.map_err(|_| outside_ram("a buffer", address, len.into()))?;
+            if writable {
+                require_writable("a writable buffer", address, &slice)?;
+            }
+            buffers.push(slice);
         }
         if self.readable.len() + self.writable.len() > u64::from(u32::MAX) {
             return Err(Broken("made a chain of 4 GiB or more".into()));
@@ -121,6 +125,26 @@ fn words(raw: &RawDescriptor) -> (u64, u64) {
 
 pub fn outside_ram(what: &str, address: u64, len: u64) -> Broken {
     Broken(format!("put {what} of {len} bytes at {address:#x}, which is not all RAM"))
+}
+
+fn require_writable(what: &str, address: u64, slice: &RamSlice) -> Result<()> {
+    match slice.bitmap().are_refused() {
+        true => Err(Broken(format!("put {what} at {address:#x}, which can only be read"))),
+        false => Ok(()),
+    }
+}
+
+/// Like `part`, for one that the device writes.
+pub fn writable_part<'m>(
+    ram: &'m GuestRam,
+    what: &str,
+    address: u64,
+    align: u64,
+    len: usize,
+) -> Result<RamSlice<'m>> {
+    let part = part(ram, what, address, align, len)?;
+    require_writable(what, address, &part)?;
+    Ok(part)
 }
 
 /// A part of a queue, checked. `align` is a power of two.

@@ -90,7 +90,7 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
         if size == 0 || size > MAX_SIZE {
             return Err(Broken(format!("gave the queue a size of {size}")));
         }
-        let part = |what, address, align, len| chain::part(ram, what, address, align, len);
+        let writable_part = |what, address, align, len| chain::writable_part(ram, what, address, align, len);
         let (available, used) =
             (Place::unpack(layout.position.available), Place::unpack(layout.position.used));
         let size = size as u16;
@@ -102,9 +102,15 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
         Ok(PackedQueue {
             ram,
             size,
-            ring: part("the descriptor ring", layout.descriptors, 16, ring_bytes)?,
-            driver_events: part("the driver's event suppression", layout.available, 4, EVENT_BYTES)?,
-            device_events: part("the device's event suppression", layout.used, 4, EVENT_BYTES)?,
+            ring: writable_part("the descriptor ring", layout.descriptors, 16, ring_bytes)?,
+            driver_events: chain::part(
+                ram,
+                "the driver's event suppression",
+                layout.available,
+                4,
+                EVENT_BYTES,
+            )?,
+            device_events: writable_part("the device's event suppression", layout.used, 4, EVENT_BYTES)?,
             indirect: features & feature::INDIRECT_DESC != 0,
             event_idx: features & feature::EVENT_IDX != 0,
             available,

@@ -60,7 +60,7 @@ impl<'m> Ring<'m> for SplitQueue<'m> {
             size: size as u16,
             descriptors: part("the descriptor table", layout.descriptors, 16, entries * DESCRIPTOR_BYTES)?,
             available: part("the available ring", layout.available, 2, available_len)?,
-            used: part("the used ring", layout.used, 4, used_len)?,
+            used: chain::writable_part(ram, "the used ring", layout.used, 4, used_len)?,
             indirect: features & feature::INDIRECT_DESC != 0,
             event_idx: features & feature::EVENT_IDX != 0,
             position,

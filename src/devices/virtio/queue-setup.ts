@@ -66,7 +66,8 @@ export class QueueSetup {
     for (const { part, name, align, bytes } of LAYOUT[packed ? 'packed' : 'split']) {
       const address = this[part];
       if (address % align !== 0) return `queue ${index}: ${name} at ${hex(address)} not aligned to ${align}`;
-      if (!memory.contains(address, bytes(size))) {
+      const access = part === 'used' || (packed && part === 'descriptors') ? 'write' : 'read';
+      if (!memory.contains(address, bytes(size), access)) {
         return `queue ${index}: ${name} at ${hex(address)} with ${bytes(size)} bytes not in RAM`;
       }
     }

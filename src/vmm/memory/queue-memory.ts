@@ -7,13 +7,13 @@ import type { DirtySource } from './dirty-log.ts';
 import type { PageSet } from './page-set.ts';
 import type { Span } from './span-memory.ts';
 
-/** Bytes before the bits of a log: whether it is on, and the number of pages (native/src/memory/write_log.rs). */
+/** Bytes before the bits of a log: whether it is on, and the number of pages (native/src/memory/writes.rs). */
 const HEADER_BYTES = 16;
 
 /** A log of what queue threads write to a block, in memory that they share. */
 type Log = { readonly address: bigint; readonly pages: number };
 
-/** The guest memory that queue threads reach: what device models may write. It follows an address space. */
+/** The guest memory that queue threads reach, which is what device models reach. It follows an address space. */
 export class QueueMemory implements MapListener, DirtySource {
   readonly #native: NativeVm;
   readonly #logs = new Map<HostBlock, Log>();
@@ -25,11 +25,10 @@ export class QueueMemory implements MapListener, DirtySource {
   }
 
   commit(_changes: MapChanges, spans: readonly Span[]): void {
-    const regions = spans.flatMap(({ address, size, block, offset, writable }) =>
-      writable
-        ? [{ address, size, host: block.host + BigInt(offset), log: this.#logOf(block).address, offset }]
-        : [],
-    );
+    const regions = spans.map(({ address, size, block, offset, writable }) => ({
+      ...{ address, size, host: block.host + BigInt(offset), offset, readonly: !writable },
+      log: writable ? this.#logOf(block).address : 0n,
+    }));
     // Threads that run stop for a change.
     if (areSame(regions, this.#regions)) return;
     this.#regions = regions;
@@ -76,9 +75,10 @@ export class QueueMemory implements MapListener, DirtySource {
 function areSame(a: readonly QueueRegion[], b: readonly QueueRegion[]): boolean {
   return (
     a.length === b.length &&
-    a.every(({ address, size, host }, index) => {
+    a.every(({ address, size, host, readonly }, index) => {
       const other = b[index]!;
-      return address === other.address && size === other.size && host === other.host;
+      const isThere = address === other.address && size === other.size;
+      return isThere && host === other.host && readonly === other.readonly;
     })
   );
 }

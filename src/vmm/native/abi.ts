@@ -136,6 +136,8 @@ export const regionStruct = new Struct('Region', {
   log: 'u64',
   /** Where the region starts in its block, in bytes. */
   offset: 'u64',
+  /** 1 if it can only be read; else 0. */
+  readonly: 'u64',
 });
 
 /** A queue to serve, as passed by JavaScript. */

@@ -57,6 +57,8 @@ export type QueueRegion = MemoryRegion & {
   readonly log?: bigint;
   /** Where it starts in its block. */
   readonly offset?: number;
+  /** They may not write it; false if absent. */
+  readonly readonly?: boolean;
 };
 
 const MAX_EVENTS = 64;
@@ -163,8 +165,15 @@ export class NativeVm implements ResourceOwner {
    */
   setMemory(regions: readonly QueueRegion[]): void {
     const bytes = new Uint8Array(regions.length * regionStruct.size);
-    regions.forEach(({ address, size, host, log = 0n, offset = 0 }, index) => {
-      const value = { gpa: BigInt(address), size: BigInt(size), host, log, offset: BigInt(offset) };
+    regions.forEach(({ address, size, host, log = 0n, offset = 0, readonly = false }, index) => {
+      const value = {
+        gpa: BigInt(address),
+        size: BigInt(size),
+        host,
+        log,
+        offset: BigInt(offset),
+        readonly: readonly ? 1n : 0n,
+      };
       regionStruct.write(bytes, value, index * regionStruct.size);
     });
     checked('vring_vm_set_memory', this.#calls.vring_vm_set_memory(this.handle, bytes, regions.length));

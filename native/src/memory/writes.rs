@@ -1,4 +1,5 @@
-//! Which pages of a block of memory queue threads have written. KVM's own log has only what the guest writes.
+//! What becomes of the writes of queue threads: whether a region takes them, and which pages of its block they have changed. KVM's own
+//! log has only what the guest writes.
 
 use crate::errno::{Errno, Result, check};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -12,22 +13,24 @@ const ON: usize = 0;
 const PAGES: usize = 1;
 pub const HEADER_WORDS: usize = 2;
 
-/// The log of a block, as one region of the block sees it. The default is none.
+/// Writes to a region, or to a part of one. By default they are taken, and not noted.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct WriteLog {
+pub struct Writes {
+    /// The log of the block.
     words: Option<&'static [AtomicU64]>,
-    /// Where the region or slice starts in the block, in bytes.
+    /// Where the region or part starts in the block, in bytes.
     offset: usize,
+    refused: bool,
 }
 
-impl WriteLog {
-    /// The log at `address`, for a region of `size` bytes that starts at `offset` in the block; none if the address is 0.
+impl Writes {
+    /// With the log at `address`, for a region of `size` bytes that starts at `offset` in the block; without one if the address is 0.
     ///
     /// # Safety
     /// As for `words`.
-    pub unsafe fn new(address: u64, offset: u64, size: u64) -> Result<WriteLog> {
+    pub unsafe fn logged(address: u64, offset: u64, size: u64) -> Result<Writes> {
         if address == 0 {
-            return Ok(WriteLog::default());
+            return Ok(Writes::default());
         }
         // SAFETY: the caller's promise.
         let words = unsafe { words(address as *const u64)? };
@@ -35,7 +38,16 @@ impl WriteLog {
         if end > (words[PAGES].load(Relaxed)).saturating_mul(PAGE as u64) {
             return Err(Errno(libc::EINVAL));
         }
-        Ok(WriteLog { words: Some(words), offset: offset as usize })
+        Ok(Writes { words: Some(words), offset: offset as usize, refused: false })
+    }
+
+    /// To memory that can only be read.
+    pub fn refused() -> Writes {
+        Writes { refused: true, ..Writes::default() }
+    }
+
+    pub fn are_refused(&self) -> bool {
+        self.refused
     }
 }
 
@@ -93,7 +105,7 @@ pub unsafe fn take(log: *const u64, mut found: impl FnMut(usize, u64)) -> Result
     Ok(())
 }
 
-impl Bitmap for WriteLog {
+impl Bitmap for Writes {
     /// Called after the write.
     fn mark_dirty(&self, offset: usize, len: usize) {
         let Some(words) = self.words else { return };
@@ -118,20 +130,20 @@ impl Bitmap for WriteLog {
         word.is_some_and(|word| word.load(SeqCst) & (1 << (page % BITS)) != 0)
     }
 
-    fn slice_at(&self, offset: usize) -> WriteLog {
-        WriteLog { words: self.words, offset: self.offset + offset }
+    fn slice_at(&self, offset: usize) -> Writes {
+        Writes { offset: self.offset + offset, ..*self }
     }
 }
 
-impl WithBitmapSlice<'_> for WriteLog {
-    type S = WriteLog;
+impl WithBitmapSlice<'_> for Writes {
+    type S = Writes;
 }
 
-impl BitmapSlice for WriteLog {}
+impl BitmapSlice for Writes {}
 
-impl NewBitmap for WriteLog {
-    fn with_len(_len: usize) -> WriteLog {
-        WriteLog::default()
+impl NewBitmap for Writes {
+    fn with_len(_len: usize) -> Writes {
+        Writes::default()
     }
 }
 
@@ -157,7 +169,7 @@ mod tests {
     fn a_write_marks_the_pages_that_it_touches_while_the_log_is_on() {
         let log = log_of(200);
         // SAFETY: the words are leaked.
-        let region = unsafe { WriteLog::new(log as u64, 10 * 4096, 100 * 4096).unwrap() };
+        let region = unsafe { Writes::logged(log as u64, 10 * 4096, 100 * 4096).unwrap() };
         region.mark_dirty(0, 4096);
         assert!(pages(log, 200).is_empty());
         // SAFETY: as above.
@@ -180,7 +192,7 @@ mod tests {
     fn a_region_must_be_inside_its_log() {
         let log = log_of(8) as u64;
         // SAFETY: the words are leaked.
-        let new = |address, offset, size| unsafe { WriteLog::new(address, offset, size) }.map(|_| ());
+        let new = |address, offset, size| unsafe { Writes::logged(address, offset, size) }.map(|_| ());
         assert_eq!(new(log, 4096, 7 * 4096), Ok(()));
         assert_eq!(new(0, 4096, u64::MAX), Ok(()));
         for (address, offset, size) in [(log, 4096, 8 * 4096), (log, u64::MAX, 2), (log + 4, 0, 1)] {
@@ -197,7 +209,7 @@ mod tests {
         let data: &'static [AtomicU64] = Box::leak((0..64).map(|_| AtomicU64::new(0)).collect());
         let writer = std::thread::spawn(move || {
             // SAFETY: as above.
-            let region = unsafe { WriteLog::new(log as u64, 0, 64 * 4096).unwrap() };
+            let region = unsafe { Writes::logged(log as u64, 0, 64 * 4096).unwrap() };
             for round in 1..=ROUNDS {
                 let page = (round % 64) as usize;
                 data[page].store(round, Relaxed);
