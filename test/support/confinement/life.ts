@@ -12,7 +12,6 @@ import { Kvm } from '../../../src/vmm/kvm/kvm.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
 import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
-import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
 import {
   ftruncate,
   MAP_SHARED,
@@ -22,7 +21,7 @@ import {
   PROT_READ,
   viewOf,
 } from '../../../src/vmm/native/libc.ts';
-import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
+import { NativeVm } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../counters.ts';
 import { linkWith, saidBy } from '../machine-link.ts';
 import { passFile } from './pass-file.ts';
@@ -38,7 +37,7 @@ function confine(more: OwnConfinement = {}): void {
   say(missing.length === 0 ? 'confined' : JSON.stringify(missing));
 }
 
-/** A machine that was built before, with its disk's queue thread started and filtered after. */
+/** A machine that was built before, is reset, and has its disk's queue thread started and filtered after. */
 function guest(disk: string, commands: string): void {
   const config = parseMachineConfig({
     name: 'guest',
@@ -48,41 +47,18 @@ function guest(disk: string, commands: string): void {
   });
   const report = new MachineReport();
   const counters = allocateCounters({ vcpus: 1, queues: 4, regions: 64 });
-  const runner = new MachineRunner({ counters, report, link: linkWith() });
+  const reset = { kind: 'command', id: 0, command: 'reset', arguments: {} } as const;
+  const runner = new MachineRunner({ counters, report, link: linkWith([reset]) });
   runner.build(config);
   confine();
   runner.start(config);
   const end = runner.run();
   runner.close();
-  const printed = saidBy(report).map(said => (said.kind === 'printed' ? said.text : ''));
+  const printed = saidBy(report).map(said => {
+    if (said.kind === 'event') return `event: ${said.event.text}\n`;
+    return said.kind === 'printed' ? said.text : '';
+  });
   say(`${printed.join('')}${JSON.stringify(end)}`);
-}
-
-/** A machine built anew from an open /dev/kvm, as a reset does, with a filtered vCPU thread. Twice. */
-function buildAnew(): void {
-  /** out 0x10, al; hlt */
-  const code = [0xe6, 0x10, 0xf4];
-  const shape = { vcpus: 1, queues: 1, regions: 0 };
-  const counters = [allocateCounters(shape), allocateCounters(shape)];
-  const holder = new NativeVm(allocateCounters(shape), shape);
-  const kvm = Kvm.open(holder);
-  confine();
-  for (const words of counters) {
-    const native = new NativeVm(words, shape);
-    const vm = kvm.createVm();
-    const ram = new GuestRam(native, { bytes: 2 * MiB });
-    ram.writable(0x1000, code.length).set(code);
-    vm.setMemory({ slot: 0, ...ram.regions[0]! });
-    const vcpu = vm.createVcpu(0);
-    const sregs = vcpu.getSregs();
-    vcpu.setSregs({ ...sregs, cs: { ...sregs.cs, base: 0n, selector: 0 } });
-    vcpu.setRegs({ ...vcpu.getRegs(), rip: 0x1000n, rflags: 2n });
-    native.startVcpu(0, vcpu.fd, vcpu.run);
-    native.resumeVcpu(0);
-    native.wait(null);
-    say(native.eventKind(0) === EVENT.exit ? `exit at port 0x${vcpu.run.ioPort.toString(16)}` : 'no exit');
-    native.destroy();
-  }
 }
 
 /** JIT, garbage, timers, the thread pool, locales, and the end of a worker. */
@@ -163,7 +139,6 @@ function fault(signal: string): void {
 const [what, disk = '', commands = ''] = process.argv.slice(2);
 if (what === 'nothing') confine();
 if (what === 'guest') guest(disk, commands);
-if (what === 'build anew') buildAnew();
 if (what === 'too late') tooLate();
 if (what === 'v8') await v8();
 if (what === 'pass a file') passFile(confine, say);

@@ -116,7 +116,7 @@ await describeUsers('a confined process', user => {
   const kvm = (text: string) => (user.noKvm === null ? onKvm(text) : `${text} (skipped: ${user.noKvm})`);
   const kvmTest = it.skipIf(noKvm !== null || user.noKvm !== null);
 
-  kvmTest(kvm('runs a guest with a disk'), async () => {
+  kvmTest(kvm('resets a machine, and runs its guest with a disk'), async () => {
     const disk = join(folder, `disk-${user.uid}`);
     writeFileSync(disk, '');
     chmodSync(disk, 0o666);
@@ -125,6 +125,7 @@ await describeUsers('a confined process', user => {
     expect(rest).toEqual(well);
     const text = said.join('\n');
     expect(text).toMatch(/^confined/);
+    expect(text).toContain('event: reset\n');
     expect(text).toMatch(/result blk-verify .*errors=0/);
     expect(text).toMatch(/result blk-read .*errors=0/);
     expect(text).toContain('"reason":"the guest powered off"');
@@ -140,12 +141,5 @@ await describeUsers('a confined process', user => {
       reason,
     }));
     expect(JSON.parse(said[0]!)).toEqual(layers);
-  });
-
-  kvmTest(kvm('builds a machine anew'), async () => {
-    expect(await life('build anew')).toEqual({
-      ...well,
-      said: ['confined', 'exit at port 0x10', 'exit at port 0x10'],
-    });
   });
 });
