@@ -66,6 +66,28 @@ fn a_stop_begins_no_new_step_and_the_next_start_finishes_the_requests() {
     assert_eq!(disk.counters.get(words::REQUESTS), 21);
 }
 
+/// VIRTIO_F_RING_RESET: one queue of a disk is stopped and set up anew, elsewhere in memory and of another size, while the other
+/// one goes on.
+#[test]
+fn a_queue_is_reset_while_another_one_of_the_same_disk_is_served() {
+    let mut first = Fixture::new(memory_file(), FEATURES, 0);
+    let mut second = Fixture::new(first.file.try_clone().unwrap(), FEATURES, 0);
+    let image = first.image.clone().unwrap();
+    second.stop();
+    second.share_image(&image);
+    for round in 0..20u8 {
+        first.write(DATA, &[round; 512]);
+        assert_eq!(first.request(1, 7, &[out(DATA, 512)]), (0, 1));
+        second.offer(0, IN, 7, &[in_(DATA, 512)]);
+        second.kick.signal();
+        second.stop();
+        second.reset_driver(if round % 2 == 0 { 16 } else { 64 });
+        second.share_image(&image);
+        assert_eq!(second.request(IN, 7, &[in_(DATA, 512)]), (0, 513));
+        assert_eq!(second.read::<512>(DATA), [round; 512]);
+    }
+}
+
 #[test]
 fn only_chains_that_were_taken_can_be_resumed() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);

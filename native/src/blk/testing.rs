@@ -110,6 +110,26 @@ impl Fixture {
         BlkWorker::new(&self.blk_config(), self.driver.layout.features, image, self.limiter.clone())
     }
 
+    /// Starts the queue on an image that another one uses.
+    pub fn share_image(&mut self, image: &Arc<RawImage>) {
+        let worker = BlkWorker::new(&self.blk_config(), self.driver.layout.features, image.clone(), None);
+        let queue = QueueThread::start(&self.config(), &self.unfinished, worker, self.surroundings());
+        self.queue = Some(queue.unwrap());
+    }
+
+    /// Forgets the queue, which has been stopped, and sets up an empty one of `size` at other addresses.
+    pub fn reset_driver(&mut self, size: u32) {
+        let moved = if self.driver.layout.descriptors == 0x1000 { 0x4000 } else { 0x1000 };
+        let layout = self.driver.layout;
+        self.driver = Driver::new(self.driver.ram, size);
+        self.driver.layout.features = layout.features;
+        self.driver.layout.descriptors = moved;
+        self.driver.layout.available = moved + 0x1000;
+        self.driver.layout.used = moved + 0x2000;
+        self.write(moved, &[0; 0x3000]);
+        self.unfinished.clear();
+    }
+
     pub fn surroundings(&self) -> Surroundings {
         let (ram, reactor) = (self.ram.clone(), self.reactor.clone());
         Surroundings { ram, counters: self.counters, reactor, seccomp: true }

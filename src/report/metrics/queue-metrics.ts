@@ -25,6 +25,16 @@ export const QUEUE_METRICS: readonly Family[] = [
   ),
   counter('vring_queue_errors', 'Requests completed with an error.', QUEUE.errors),
   counter('vring_queue_disk_errors', "Requests that failed on the host's disk.", QUEUE.diskErrors),
+  counter('vring_queue_throttled', 'Times that a rate limit made the queue wait.', QUEUE.throttled),
+  {
+    name: 'vring_queue_throttled_seconds',
+    type: 'counter',
+    unit: 'seconds',
+    help: 'Time for which a rate limit made requests wait in the queue.',
+    labels: ['vm', 'device', 'queue'],
+    points: facts =>
+      eachQueue(facts, (vm, base, labels) => [{ labels, value: word(vm, base + QUEUE.throttledNs) / 1e9 }]),
+  },
   {
     name: 'vring_queue_bytes',
     type: 'counter',
