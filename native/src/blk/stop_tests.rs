@@ -192,10 +192,16 @@ fn a_queue_that_is_stuck_keeps_its_place_until_its_request_ends() {
     assert_eq!(queues.stop(handle, Duration::ZERO), Err(Errno(libc::ENOENT)));
     assert_eq!(queues.add(0, || unreachable!()), Err(Errno(libc::EINPROGRESS)));
     assert_eq!(queues.stuck(), [0]);
+    let image = Arc::downgrade(&disk.image.take().unwrap());
+    assert_eq!(queues.next_event(), None);
+    assert!(image.upgrade().is_some());
     drop(missing);
-    while !queues.stuck().is_empty() {
+    // The reactor asks for events when the thread ends, which closes the image.
+    while image.upgrade().is_some() {
+        assert_eq!(queues.next_event(), None);
         std::thread::yield_now();
     }
+    assert!(queues.stuck().is_empty());
     disk.driver.layout.position = Position { available: 0, used: 0 };
     disk.start(0);
     assert!(queues.add(0, || Ok(disk.take_queue())).is_ok());

@@ -26,7 +26,7 @@ use crate::memory::GuestRam;
 use crate::queue::{PackedQueue, Position, Ring, SplitQueue};
 use crate::reactor::Reactor;
 use crate::sync::lock;
-use crate::thread::Thread;
+use crate::thread::{Ending, Thread};
 pub use config::{QueueConfig, QueueProgress};
 use io_uring::IoUring;
 use kernel::{Fault, Served};
@@ -144,7 +144,6 @@ impl QueueThread {
     /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the
     /// protocol, and a message.
     pub fn failure(&self) -> Option<(bool, String)> {
-        use crate::thread::Ending;
         let ending = self.thread.life().ending()?;
         if let Some(broken) = self.shared.broken.get() {
             return Some((true, format!("the driver {broken}")));
@@ -229,7 +228,10 @@ impl QueueThread {
 
     /// Whether a thread that was left behind has ended meanwhile.
     pub fn has_left(&mut self) -> bool {
-        self.thread.join_within(Duration::ZERO)
+        // One that was trapped may have left requests to the kernel, which its exit waits for.
+        let returned =
+            self.thread.life().ending().is_some_and(|ending| !matches!(ending, Ending::Trapped(_)));
+        self.thread.join_within(if returned { EXIT_LIMIT } else { Duration::ZERO })
     }
 
     /// Waits for a thread that was left behind to end.

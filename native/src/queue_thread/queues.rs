@@ -181,6 +181,8 @@ impl Table {
 impl QueueEvents for Queues {
     fn next_event(&self) -> Option<Event> {
         let mut table = lock(&self.0);
+        // So that the disk of a queue that was left behind is closed as soon as its thread has ended.
+        table.forget_ended();
         table.entries.iter_mut().find_map(|(handle, entry)| {
             let event = |kind, data| Event { kind, index: *handle, data, aux: 0 };
             if entry.queue.errors().has_new() {

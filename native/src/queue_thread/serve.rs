@@ -128,8 +128,9 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.retake_requests(unfinished)?;
         loop {
             self.collect();
-            self.take_requests()?;
+            // Makes room first: nothing is taken while requests are ready.
             self.begin_steps();
+            self.take_requests()?;
             self.tell_driver();
             self.kernel.submit()?;
             if self.stopping && !self.kernel.is_busy() {
