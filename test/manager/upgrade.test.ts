@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readRecords } from '../../src/manager/machines/machine-record.ts';
 import { managerPaths } from '../../src/manager/paths.ts';
+import { freezableImage } from '../support/frozen-disk.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
-import { isRunning, withOwnFolders } from '../support/manager-process.ts';
+import { guest, isRunning, withOwnFolders } from '../support/manager-process.ts';
 import { Random } from '../support/random.ts';
 import { until } from '../support/remote-rig.ts';
 import { Survival } from '../support/survival.ts';
@@ -183,5 +184,66 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
       await upgrading;
       await guest.startAgain();
     }
+  });
+
+  test('goes on as before while one of its disks does not answer, and says which', {
+    timeout: 60_000,
+  }, async context => {
+    const disk = freezableImage(context, 2 ** 20);
+    const { survival } = await inManager(13);
+    const { engine } = survival;
+    await engine.start({ ...guest('held', 'quiet'), devices: [{ type: 'virtio-blk', path: disk.image }] });
+    let output = '';
+    const link = engine.openConsole('held', {
+      printed: bytes => {
+        output += Buffer.from(bytes).toString('latin1');
+      },
+    });
+    await link.takeKeyboard();
+    await until(() => output.endsWith('> '));
+    const type = (text: string) => link.type(Buffer.from(`${text}\r`));
+    const pid = () => engine.vms().find(vm => vm.name === 'held')!.pid;
+    const before = pid();
+    type('blk write 4k 4 10');
+    await until(() => output.includes('result blk-write'));
+    disk.freeze();
+    type('blk write 4k 4 10');
+    await until(() => output.endsWith('blk write 4k 4 10\r\n'));
+    await expect(engine.upgrade('held')).rejects.toThrow(
+      'the VM could not be stopped: blk0 does not respond',
+    );
+    expect(pid()).toBe(before);
+    disk.thaw();
+    await until(() => output.match(/result blk-write/g)?.length === 2);
+    await engine.upgrade('held');
+    expect(pid()).not.toBe(before);
+    type('blk verify 20');
+    await until(() => output.includes('result blk-verify blocks=20 bad=0 errors=0 complete=1'));
+  });
+
+  test('goes on as before if its memory is private to its process', async () => {
+    const { survival } = await inManager(14);
+    const { engine } = survival;
+    const memory = { bytes: 32 * 2 ** 20, mergeable: true };
+    await engine.start({ ...guest('merged', 'quiet'), memory });
+    await expect(engine.upgrade('merged')).rejects.toThrow('its memory is private to its process');
+    expect(engine.vms().find(vm => vm.name === 'merged')!.state).toBe('running');
+  });
+
+  test('has to run', async () => {
+    const { survival } = await inManager(15);
+    const { engine } = survival;
+    await engine.kill('web');
+    await expect(engine.upgrade('web')).rejects.toThrow('web is off');
+    const upgrading = [engine.restart('web').then(() => engine.upgrade('web')), engine.upgrade('nobody')];
+    expect((await Promise.allSettled(upgrading)).map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+    ]);
+    const both = await Promise.allSettled([engine.upgrade('web'), engine.upgrade('web')]);
+    expect(both).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: { message: 'web is being upgraded already' } },
+    ]);
   });
 });

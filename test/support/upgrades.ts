@@ -143,8 +143,8 @@ export class UpgradedGuest {
     await pause(this.#random.below(LONGEST_MS));
   }
 
-  /** An upgrade, of which nobody but the log may notice anything. */
-  async upgrade(): Promise<void> {
+  /** An upgrade, of which nobody but the log may notice anything. @returns how long the guest stood still, in milliseconds */
+  async upgrade(): Promise<number> {
     const before = this.info;
     const counted = await this.counters();
     const logged = this.#handOvers();
@@ -161,6 +161,7 @@ export class UpgradedGuest {
         throw new Error(`${name} was ${counted.get(name)}, and is ${value}`);
     await until(() => this.#handOvers() === logged + 1);
     await until(() => !isRunning(before.pid!));
+    return stoodStillMs;
   }
 
   /** Counters that only go up. */

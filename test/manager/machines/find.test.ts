@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { currentBootId, startTicksOf } from '../../../src/host/process-identity.ts';
 import { findMachines } from '../../../src/manager/machines/find.ts';
-import { socketOf, writeRecord } from '../../../src/manager/machines/machine-record.ts';
+import { readRecords, socketOf, writeRecord } from '../../../src/manager/machines/machine-record.ts';
+import { sweepPlaces } from '../../../src/manager/machines/register.ts';
 import { managerPaths } from '../../../src/manager/paths.ts';
 import { counterShape } from '../../../src/vmm/counters/counter-shape.ts';
 import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
@@ -14,7 +15,7 @@ import { PROTOCOL } from '../../../src/vmm/machine/messages.ts';
 import { AF_UNIX, bind, close, SOCK_STREAM, socket } from '../../../src/vmm/native/libc.ts';
 import { unixAddress } from '../../../src/vmm/native/unix-socket.ts';
 import type { FalseMachine } from '../../support/false-machine.ts';
-import { NODE, withOwnFolders } from '../../support/manager-process.ts';
+import { isRunning, NODE, withOwnFolders } from '../../support/manager-process.ts';
 import { until } from '../../support/remote-rig.ts';
 
 withOwnFolders();
@@ -39,10 +40,10 @@ afterEach(async () => {
 });
 
 /** A process that listens at the socket, without a record. */
-async function listening(change: Partial<FalseMachine> = {}): Promise<number> {
+async function listening(change: Partial<FalseMachine> = {}, slot = 0): Promise<number> {
   const shape = counterShape(config);
   const options: FalseMachine = { says: HELLO, counters: 'right', shape, hangsUp: false, ...change };
-  const [node, ...args] = [...NODE, program, socketOf(folder, ID), JSON.stringify(options)];
+  const [node, ...args] = [...NODE, program, socketOf(folder, ID, slot), JSON.stringify(options)];
   const child = spawn(node!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   processes.push(child);
   await once(child.stdout, 'data');
@@ -55,7 +56,7 @@ function sleeping(): number {
   return child.pid!;
 }
 
-function record(pid: number): void {
+function record(pid: number, next?: { pid: number; token: string }): void {
   writeRecord(folder, ID, {
     version: 1,
     name: 'web',
@@ -66,6 +67,7 @@ function record(pid: number): void {
     startedAt: 1000,
     uid: null,
     config,
+    ...(next && { successor: { ...next, startTime: startTicksOf(next.pid)!, slot: 1 } }),
   });
 }
 
@@ -183,5 +185,76 @@ describe('a machine of an earlier manager', () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
     expect(await taken()).toEqual({ problems: [], found: [] });
+  });
+});
+
+describe('a machine that an earlier manager had handed over', () => {
+  const NEXT = 'e'.repeat(32);
+  const HELLO_NEXT = { ...HELLO, token: NEXT };
+  const kill = (pid: number) => process.kill(pid, 'SIGKILL');
+  const one = () => readRecords(folder, () => {})[0]!.record;
+
+  /** Its two processes, each of which would be a good machine. */
+  async function both() {
+    const [old, next] = [await listening(), await listening({ says: HELLO_NEXT }, 1)];
+    record(old, { pid: next, token: NEXT });
+    return { old, next };
+  }
+
+  test.each(['old', 'next'] as const)('is in the %s process, once the other one is gone', async left => {
+    const { old, next } = await both();
+    const [stays, goes] = left === 'old' ? [old, next] : [next, old];
+    const taking = taken();
+    await new Promise(setImmediate);
+    expect(engine.counters('web')).toBeNull();
+    kill(goes);
+    expect((await taking).problems).toEqual([]);
+    await until(() => engine.counters('web') !== null);
+    expect(web()).toMatchObject({ pid: stays, startedAt: 1000 });
+    expect(one()).toMatchObject({ pid: stays, startedAt: 1000 });
+    expect(one().successor).toBeUndefined();
+    // The socket of the other one is gone too.
+    expect(readdirSync(folder)).toHaveLength(2);
+    await engine.kill('web');
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test.each(['old', 'next'] as const)(
+    'is in the %s process, if the other one was gone before',
+    async left => {
+      const { old, next } = await both();
+      const [stays, goes] = left === 'old' ? [old, next] : [next, old];
+      kill(goes);
+      await until(() => one().successor === undefined);
+      sweepPlaces(managerPaths());
+      expect(JSON.parse(readFileSync(join(folder, `${ID}.json`), 'utf8')).successor).toBeUndefined();
+      expect(readdirSync(folder)).toHaveLength(2);
+      await taken();
+      await until(() => engine.counters('web') !== null);
+      expect(web()!.pid).toBe(stays);
+    },
+  );
+
+  test('is stuck while both are there and nothing happens, and killed with both', async () => {
+    const { old, next } = await both();
+    process.kill(next, 'SIGSTOP');
+    await taken();
+    expect(web()).toMatchObject({
+      state: 'stuck',
+      reason: `it is being handed over, and its process ${next} was stopped by a signal: kill -CONT ${next} lets it go on`,
+    });
+    await engine.kill('web');
+    await until(() => [old, next].every(pid => !isRunning(pid)));
+    expect(web()!.state).toBe('off');
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('is crashed if neither is there any more', async () => {
+    const { old, next } = await both();
+    for (const pid of [old, next]) kill(pid);
+    await until(() => readRecords(folder, () => {}).length === 0);
+    sweepPlaces(managerPaths());
+    expect(await taken()).toEqual({ problems: [], found: [] });
+    expect(readdirSync(folder)).toEqual([]);
   });
 });
