@@ -3,7 +3,7 @@ import { VcpuGroup } from '../cpu/vcpu-group.ts';
 import type { MachineParts } from './machine-parts.ts';
 import { loadMachine, type MachineState, saveMachine } from './machine-state.ts';
 import { type HoldEvents, Quiescence, type Release } from './quiescence.ts';
-import { type PowerOnState, powerOnState, resetMachine } from './reset.ts';
+import { type PowerOnState, powerOnState, resetSteps } from './reset.ts';
 
 /**
  * A machine that has been built: its vCPUs are at the kernel's first instruction. It runs from `run` on, while nothing holds it. It
@@ -84,10 +84,27 @@ export class Machine {
     loadMachine(this.parts, state);
   }
 
-  /** Resets it in place, while it is quiesced. @throws when the kernel can't be loaded again */
-  reset(): void {
+  /**
+   * Resets it in place, while it is quiesced. Emptying much memory takes several turns of the loop, during which nothing else may be done
+   * with it. @param done called when it is over, with why the kernel can't be loaded again, so that it must not run
+   */
+  reset(done: (failure: unknown) => void): void {
     this.#checkQuiesced();
-    resetMachine(this.parts, this.#powerOn);
+    const finish = this.#quiescence.occupy();
+    const steps = resetSteps(this.parts, this.#powerOn);
+    const step = () => {
+      try {
+        if (!steps.next().done) {
+          this.parts.clock.at(0n, step);
+          return;
+        }
+      } catch (error) {
+        done(error);
+        return;
+      }
+      finish(() => done(null));
+    };
+    step();
   }
 
   #checkQuiesced(): void {

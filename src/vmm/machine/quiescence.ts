@@ -32,6 +32,10 @@ type Phase = 'running' | 'parking' | 'draining' | 'quiesced';
 export class Quiescence {
   readonly #options: QuiescenceOptions;
   readonly #holds = new Set<HoldEvents>();
+  /** Those that have been told that it is quiesced. */
+  readonly #told = new WeakSet<HoldEvents>();
+  /** Somebody is at work on the quiesced machine. */
+  #isOccupied = false;
   #phase: Phase = 'quiesced';
   /** Devices that have not stopped. */
   readonly #draining = new Set<Device>();
@@ -54,8 +58,9 @@ export class Quiescence {
     return this.#phase === 'draining' || this.#phase === 'quiesced';
   }
 
+  /** Nothing of it runs, and nobody is at work on it. */
   get quiesced(): boolean {
-    return this.#phase === 'quiesced';
+    return this.#phase === 'quiesced' && !this.#isOccupied;
   }
 
   /** Names of the devices that the machine waits for. */
@@ -70,10 +75,24 @@ export class Quiescence {
     if (this.#phase === 'running') this.#park();
     else {
       if (this.parked) hold.parked?.();
-      if (this.quiesced && this.#holds.has(hold)) hold.quiesced?.();
+      this.#tellQuiesced();
     }
     return () => {
       if (this.#holds.delete(hold) && this.#holds.size === 0) this.#resume();
+    };
+  }
+
+  /**
+   * Nobody else is told that it is quiesced until the returned function is called, for work that takes several turns of the loop. Only
+   * while it is quiesced and held.
+   * @returns ends that: calls `then` first, before others may begin
+   */
+  occupy(): (then: () => void) => void {
+    this.#isOccupied = true;
+    return then => {
+      this.#isOccupied = false;
+      then();
+      this.#tellQuiesced();
     };
   }
 
@@ -91,7 +110,9 @@ export class Quiescence {
     const devices = this.#options.devices();
     for (const device of devices) this.#draining.add(device);
     this.#options.onChange();
-    this.#tell('parked');
+    for (const hold of [...this.#holds]) {
+      if (epoch === this.#epoch && this.#holds.has(hold)) hold.parked?.();
+    }
     for (const device of devices) {
       // A hold may have ended meanwhile, and it with the stop.
       if (epoch !== this.#epoch) return;
@@ -99,7 +120,7 @@ export class Quiescence {
         if (epoch !== this.#epoch || !this.#draining.delete(device)) return;
         if (this.#draining.size === 0) this.#phase = 'quiesced';
         this.#options.onChange();
-        if (this.quiesced) this.#tell('quiesced');
+        this.#tellQuiesced();
       };
       if (device.quiesce === undefined) stopped();
       else device.quiesce(stopped);
@@ -121,10 +142,11 @@ export class Quiescence {
     onChange();
   }
 
-  #tell(event: keyof HoldEvents): void {
-    const epoch = this.#epoch;
+  #tellQuiesced(): void {
     for (const hold of [...this.#holds]) {
-      if (epoch === this.#epoch && this.#holds.has(hold)) hold[event]?.();
+      if (!this.quiesced || !this.#holds.has(hold) || this.#told.has(hold)) continue;
+      this.#told.add(hold);
+      hold.quiesced?.();
     }
   }
 }

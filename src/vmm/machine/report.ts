@@ -99,7 +99,6 @@ export class MachineReport {
   }
 
   built(topology: Topology): void {
-    // A guest may reset its machine a thousand times a second.
     if (this.#topology !== null && JSON.stringify(topology) === JSON.stringify(this.#topology)) return;
     this.#topology = topology;
     this.#unsent.add('topology');

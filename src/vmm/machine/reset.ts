@@ -15,10 +15,11 @@ export function powerOnState({ kvm, vm, vcpus, clock }: MachineParts): PowerOnSt
 
 /**
  * Resets a quiesced machine in place, like its reset line: everything that the guest can see is as after power-on, and the kernel
- * is loaded again. Threads, file descriptors, memory slots, interrupt routes and counters stay.
+ * is loaded again. Threads, file descriptors, memory slots, interrupt routes and counters stay. It is done in steps, between which others
+ * may have the thread.
  * @throws when the kernel can't be loaded any more
  */
-export function resetMachine(parts: MachineParts, powerOn: PowerOnState): void {
+export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generator<void> {
   const { vm, vcpus, ram, memory, clock, chipset, boot } = parts;
   // Devices first: the interrupts that they drop must not reach the controllers after those are reset.
   for (const { device } of chipset.devices) device.reset();
@@ -35,6 +36,6 @@ export function resetMachine(parts: MachineParts, powerOn: PowerOnState): void {
   }
   loadChips(vm, powerOn.chips, clock);
   // From here on KVM writes no clock and no counter into it.
-  ram.clear();
+  yield* ram.clearing();
   enterKernel(vcpus[0]!, boot());
 }

@@ -290,16 +290,24 @@ export class MachineRunner {
   #reset(event: string): void {
     if (this.#isResetting) return;
     this.#isResetting = true;
+    const machine = this.#machine!;
     let isDone = false;
     let release: Release | null = null;
-    release = this.#machine!.quiesce(() => {
+    const done = (failure: unknown) => {
       isDone = true;
       this.#isResetting = false;
-      this.#resetNow(event);
+      if (failure !== null) {
+        this.#crash({ reason: `the machine cannot be reset: ${(failure as Error).message}`, detail: null });
+        return;
+      }
+      this.#report.repaired();
+      this.#report.happened('info', event);
+      this.#link.flush();
       this.#afterReset?.();
       this.#afterReset = null;
-      if (this.#end === null) release?.();
-    });
+      release?.();
+    };
+    release = machine.quiesce(() => machine.reset(done));
     if (isDone && this.#end === null) release();
   }
 
@@ -341,19 +349,6 @@ export class MachineRunner {
       this.#report.handedOver();
       this.#loop.stop();
     }
-    this.#link.flush();
-  }
-
-  #resetNow(event: string): void {
-    try {
-      this.#machine!.reset();
-    } catch (error) {
-      const { message } = error as Error;
-      this.#crash({ reason: `the machine cannot be reset: ${message}`, detail: null });
-      return;
-    }
-    this.#report.repaired();
-    this.#report.happened('info', event);
     this.#link.flush();
   }
 

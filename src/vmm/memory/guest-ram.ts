@@ -2,6 +2,9 @@ import type { ResourceOwner } from '../native/resource-owner.ts';
 import { clearBlock, mapBlocks, type RamBlock, type RamOptions, type RamSource } from './ram-blocks.ts';
 import { SpanMemory } from './span-memory.ts';
 
+/** Bytes that are cleared at a time: some hundredths of a second. */
+const CLEAR_STEP = 256 * 2 ** 20;
+
 /**
  * Guest RAM: blocks that are contiguous in one memfd; or private memory, if it is mergeable or comes from a file. The host
  * allocates memory as the guest touches it (huge pages are reserved at once). The views stay valid until the owner unmaps.
@@ -28,9 +31,18 @@ export class GuestRam extends SpanMemory {
 
   /** Makes all RAM read as zero, and returns it to the host. vCPUs and queue threads must be stopped. */
   clear(): void {
+    for (const _ of this.clearing());
+  }
+
+  /** The same in steps, between which others may have the thread: the kernel takes up to a second for some GiB. */
+  *clearing(): Generator<void> {
     for (const block of this.blocks) {
-      this.writeLog?.wrote(block, 0, block.size);
-      clearBlock(block, this.#options);
+      for (let start = 0; start < block.size; start += CLEAR_STEP) {
+        const length = Math.min(CLEAR_STEP, block.size - start);
+        this.writeLog?.wrote(block, start, length);
+        clearBlock(block, this.#options, start, length);
+        yield;
+      }
     }
   }
 }

@@ -76,17 +76,19 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
 }
 
 /**
- * Makes all of a block read as zero again, and returns its memory to the host; but not huge pages, which another program
+ * Makes a block, or some pages of it, read as zero again, and returns its memory to the host; but not huge pages, which another program
  * could then take. The vCPUs and queue threads must be stopped.
  */
-export function clearBlock({ host, size, fd, offset, buffer }: RamBlock, options: RamOptions): void {
+export function clearBlock(block: RamBlock, options: RamOptions, start = 0, length = block.size): void {
   const { hugepages, mergeable = false } = options;
-  if (hugepages !== undefined) new Uint8Array(buffer).fill(0);
+  const { host, fd, offset, buffer } = block;
+  if (hugepages !== undefined) new Uint8Array(buffer, start, length).fill(0);
   else if (fd !== null) {
-    libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, offset, size);
+    libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, offset + start, length);
   } else {
-    libc.mmapOver(host, size, libc.PROT_READ | libc.PROT_WRITE, PRIVATE | libc.MAP_ANONYMOUS);
-    advise(host, size, mergeable);
+    const address = host + BigInt(start);
+    libc.mmapOver(address, length, libc.PROT_READ | libc.PROT_WRITE, PRIVATE | libc.MAP_ANONYMOUS);
+    advise(address, length, mergeable);
   }
 }
 

@@ -127,6 +127,28 @@ describe('quiescence', () => {
     expect(quiescence.quiesced).toBe(true);
   });
 
+  test('nobody is told that it is quiesced while somebody is at work on it', () => {
+    const { hold, vcpus, devices, taken, quiescence, log } = running(['blk0']);
+    let finish = (_then: () => void) => {};
+    const release = quiescence.hold({
+      quiesced: () => {
+        log.push('reset begins');
+        finish = quiescence.occupy();
+      },
+    });
+    const other = hold('snapshot');
+    for (const index of [0, 1]) vcpus.parked(index);
+    devices[0]!.stopped!();
+    expect(taken().slice(2)).toEqual(['snapshot parked', 'blk0 stops', 'reset begins']);
+    hold('pause')();
+    expect([taken(), quiescence.quiesced, quiescence.parked]).toEqual([['pause parked'], false, true]);
+    finish(() => log.push('reset is done'));
+    expect([taken(), quiescence.quiesced]).toEqual([['reset is done', 'snapshot quiesced'], true]);
+    release();
+    other();
+    expect(quiescence.running).toBe(true);
+  });
+
   test('a hold may end in its own event', () => {
     const { quiescence, vcpus, devices, log } = running(['blk0']);
     const release = quiescence.hold({ parked: () => release(), quiesced: () => log.push('never') });

@@ -1,6 +1,7 @@
-import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { builtFile } from '../../../src/project-root.ts';
 import type { MachineState } from '../../../src/vmm/machine/machine-state.ts';
 import { resultOf } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -31,9 +32,11 @@ function machineWith(
 /** Resets the machine as soon as it is quiesced, and lets it run again. */
 function reset({ machine, loop }: LiveMachine, then = () => {}): void {
   const release = machine.quiesce(() => {
-    machine.reset();
-    then();
-    loop.at(0n, release);
+    machine.reset(failure => {
+      expect(failure).toBeNull();
+      then();
+      loop.at(0n, release);
+    });
   });
 }
 
@@ -118,6 +121,51 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
     expect(seen).toEqual([...seen].sort((a, b) => (a < b ? -1 : 1)));
   });
 
+  test('has its loop go on while much memory is emptied, and is nobody else’s meanwhile', () => {
+    const machine = machineWith('run="blk soak 2; halt"', { memory: { bytes: 600 * MiB } });
+    const { machine: life } = machine;
+    const log: string[] = [];
+    machine.after(50, () => {
+      const release = life.quiesce(() => {
+        life.reset(() => {
+          log.push('reset');
+          machine.after(0, release);
+        });
+        log.push('goes on');
+        expect(() => life.save()).toThrow('not quiesced');
+      });
+      const releaseOther = life.quiesce(() => {
+        log.push('other');
+        life.save();
+        machine.after(0, releaseOther);
+      });
+    });
+    life.run();
+    machine.run();
+    expect(log).toEqual(['goes on', 'reset', 'other']);
+    expect(machine.ended).toBe('power-off');
+  });
+
+  test('does not run when its kernel is gone', () => {
+    const kernel = join(temporaryFolder(), 'kernel');
+    copyFileSync(builtFile('guest.elf'), kernel);
+    const machine = machineWith('', { boot: { kind: 'kernel', path: kernel, append: 'run="blk soak"' } });
+    const failures: unknown[] = [];
+    machine.after(20, () => {
+      truncateSync(kernel, 100);
+      machine.machine.quiesce(() => {
+        machine.machine.reset(failure => {
+          failures.push(failure);
+          machine.end('failed');
+        });
+      });
+    });
+    machine.machine.run();
+    machine.run();
+    expect(failures).toMatchObject([{ name: 'BootError', message: expect.stringMatching(/truncated/) }]);
+    expect(() => machine.machine.save()).toThrow('not quiesced');
+  });
+
   test('is not reset, saved or loaded while it runs', () => {
     const machine = machineWith('run="blk soak"');
     const { machine: life } = machine;
@@ -125,7 +173,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
     machine.after(10, () => {
       expect(() => life.save()).toThrow('not quiesced');
       expect(() => life.load(state)).toThrow('not quiesced');
-      expect(() => life.reset()).toThrow('not quiesced');
+      expect(() => life.reset(() => {})).toThrow('not quiesced');
       machine.end('enough');
     });
     life.run();
