@@ -128,8 +128,9 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.retake_requests(unfinished)?;
         loop {
             self.collect();
-            // Makes room first: nothing is taken while requests are ready.
-            self.begin_steps();
+            // Makes room first: nothing is taken while requests are ready. What the kernel completed was completed by now.
+            let now = if self.ready.is_empty() { None } else { Some(now_ns()) };
+            self.begin_steps(now);
             self.take_requests()?;
             self.tell_driver();
             self.kernel.submit()?;
@@ -260,7 +261,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.bulky |= slot.chain.descriptors as usize > KEPT_BUFFERS;
         self.free.pop();
         self.ready.push_back(index);
-        self.begin_steps();
+        self.begin_steps(None);
         Ok(Some(bytes))
     }
 
@@ -308,13 +309,14 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.ready.push_back(index);
     }
 
-    /// Begins the next step of the requests that are ready, in turn, as far as the costs allow it.
-    fn begin_steps(&mut self) {
+    /// Begins the next step of the requests that are ready, in turn, as far as the costs allow it. What is finished has been so at
+    /// `now`, or is when it ends.
+    fn begin_steps(&mut self, now: Option<u64>) {
         while !self.kernel.is_full() || self.stopping {
             let Some(index) = self.ready.pop_front() else { break };
             let slot = &mut self.slots[usize::from(index)];
             match self.context.worker.next(&slot.chain, &mut slot.request, &mut self.pool) {
-                Next::Finished => self.finish(index),
+                Next::Finished => self.finish(index, now),
                 // It stays unfinished.
                 _ if self.stopping => {}
                 Next::Submit(entry, cost) => {
@@ -326,7 +328,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         }
     }
 
-    fn finish(&mut self, index: u16) {
+    fn finish(&mut self, index: u16, now: Option<u64>) {
         let Context { worker, counters, shared, .. } = self.context;
         let slot = &mut self.slots[usize::from(index)];
         let outcome = worker.end(&slot.chain, &mut slot.request, &mut self.pool);
@@ -336,7 +338,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         counters.add(words::BYTES_TO_GUEST, to_guest);
         counters.add(words::BYTES_FROM_GUEST, from_guest);
         counters.add(words::ERRORS, failed.into());
-        let took = now_ns() - slot.taken_ns;
+        let took = now.unwrap_or_else(now_ns).saturating_sub(slot.taken_ns);
         counters.histogram(words::LATENCY, took);
         counters.add(words::LATENCY_NS, took);
         if let Some(error) = error {
