@@ -39,21 +39,30 @@ fn leaked() -> &'static GuestRam {
     Box::leak(Box::new(ram()))
 }
 
+fn leaked_page() -> &'static GuestRam {
+    Box::leak(Box::new(GuestRam::from_ranges(&[(GuestAddress(0), PAGE as usize)]).unwrap()))
+}
+
 #[test]
 fn a_running_queue_reaches_memory_that_is_added() {
     let mut disk = Fixture::new(memory_file(), FEATURES, 0);
     disk.file.write_all_at(b"a sector", 7 * 512).unwrap();
-    let (added, old) = (leaked(), regions(disk.driver.ram));
-    disk.queue().use_memory(memory_of(&[old.clone(), moved(added, ADDED)].concat()));
-    // The thread may take requests until it has left the old memory: one that it does not reach would break the queue.
-    disk.await_memory();
-    assert_eq!(disk.request(IN, 7, &[in_(ADDED + 16, 512)]), (0, 513));
-    let mut text = [0; 8];
-    added.read_slice(&mut text, GuestAddress(16)).unwrap();
-    assert_eq!(&text, b"a sector");
+    let old = regions(disk.driver.ram);
+    for round in 0..500u64 {
+        let (added, address) = (leaked_page(), ADDED + round % 3 * PAGE);
+        let memory = memory_of(&[old.clone(), moved(added, address)].concat());
+        match round % 2 {
+            0 => disk.queue().use_memory(memory),
+            // It sees the request first, which must not be served from the memory that it has.
+            _ => disk.queue().use_memory_silently(memory),
+        }
+        assert_eq!(disk.request(IN, 7, &[in_(address + 16, 512)]), (0, 513));
+        let mut text = [0; 8];
+        added.read_slice(&mut text, GuestAddress(16)).unwrap();
+        assert_eq!(&text, b"a sector");
+    }
 
     disk.queue().use_memory(memory_of(&old));
-    disk.await_memory();
     disk.offer(0, IN, 7, &[in_(ADDED + 16, 512)]);
     disk.kick.signal();
     assert_eq!(

@@ -68,6 +68,9 @@ pub trait Ring<'m>: Sized {
     /// Takes the next chain. Returns whether there was one.
     fn take(&mut self, chain: &mut Chain<'m>) -> Result<bool>;
 
+    /// Undoes a `take`, before which the position was `before`.
+    fn put_back(&mut self, before: Position);
+
     /// Appends what `retake` needs to read this chain again, which was taken and not given back.
     fn save(&self, chain: &Chain<'m>, saved: &mut Vec<u8>);
 

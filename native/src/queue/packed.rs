@@ -156,6 +156,10 @@ impl<'m> Ring<'m> for PackedQueue<'m> {
         Ok(true)
     }
 
+    fn put_back(&mut self, before: Position) {
+        self.available = Place::unpack(before.available);
+    }
+
     /// Its descriptors: those in the ring may be overwritten before it is given back.
     fn save(&self, chain: &Chain<'m>, saved: &mut Vec<u8>) {
         chain.ring.iter().for_each(|raw| saved.extend(raw));

@@ -100,6 +100,10 @@ impl<'m> Ring<'m> for SplitQueue<'m> {
         Ok(true)
     }
 
+    fn put_back(&mut self, before: Position) {
+        self.position.available = before.available;
+    }
+
     /// The head, little-endian: the chain stays in the descriptor table until it is given back.
     fn save(&self, chain: &Chain<'m>, saved: &mut Vec<u8>) {
         saved.extend(chain.id.to_le_bytes());

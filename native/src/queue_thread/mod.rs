@@ -178,15 +178,20 @@ impl QueueThread {
     /// Has the thread serve the queue from other memory, from where it is: it leaves the old one between two steps of its
     /// requests, as when it is asked to end, soon after this has returned.
     pub fn use_memory(&self, ram: Arc<GuestRam>) {
-        *lock(&self.shared.memory) = ram;
-        self.shared.memory_changed.store(true, SeqCst);
+        self.shared.change_memory(ram);
         self.shared.control.signal();
+    }
+
+    /// The same, without waking the thread.
+    #[cfg(test)]
+    pub fn use_memory_silently(&self, ram: Arc<GuestRam>) {
+        self.shared.change_memory(ram);
     }
 
     /// Whether it has left the memory that it had before the last `use_memory`.
     #[cfg(test)]
     pub fn has_memory(&self) -> bool {
-        !self.shared.memory_changed.load(SeqCst)
+        !self.shared.has_memory_changed()
     }
 
     pub fn has_ended(&self) -> bool {
@@ -303,16 +308,20 @@ impl Shared {
         })
     }
 
+    fn change_memory(&self, ram: Arc<GuestRam>) {
+        *lock(&self.memory) = ram;
+        self.memory_changed.store(true, SeqCst);
+    }
+
+    fn has_memory_changed(&self) -> bool {
+        self.memory_changed.load(SeqCst)
+    }
+
     /// The memory to serve the queue from now.
     fn take_memory(&self) -> Arc<GuestRam> {
         // Before it is read: what is set later is noticed.
         self.memory_changed.store(false, SeqCst);
         lock(&self.memory).clone()
-    }
-
-    /// Whether the thread is to stop serving the queue as it does.
-    fn is_interrupted(&self) -> bool {
-        self.stop.load(SeqCst) || self.memory_changed.load(SeqCst)
     }
 
     /// The confinement of the thread of this queue.

@@ -208,7 +208,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             if now > 0 && self.must_wait(now) {
                 break;
             }
-            let Some(bytes) = self.take_request(now, |queue, chain| queue.take(chain))? else { break };
+            let Some(bytes) = self.take_offered(now)? else { break };
             if let Some(limiter) = self.context.worker.limiter() {
                 limiter.take(bytes, now);
             }
@@ -221,6 +221,25 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             self.count_in_flight();
         }
         Ok(())
+    }
+
+    /// Takes the next chain that the driver offers, if there is one, as `take_request`. One that it may have offered after guest memory
+    /// has changed is left to the loop that has the new memory.
+    fn take_offered(&mut self, now: u64) -> Served<Option<u64>> {
+        let shared = self.context.shared;
+        let bytes = self.take_request(now, |queue, chain| {
+            let before = queue.position();
+            let taken = queue.take(chain);
+            if shared.has_memory_changed() {
+                queue.put_back(before);
+                return Ok(false);
+            }
+            taken
+        })?;
+        if shared.has_memory_changed() && !self.stopping {
+            self.stop();
+        }
+        Ok(bytes)
     }
 
     /// Whether a limit makes the next chain, if there is one, wait in the ring.
@@ -291,15 +310,20 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
     /// The handle wants the thread to stop, or guest memory or the limits have changed.
     fn controlled(&mut self) {
         self.context.shared.control.drain();
-        if self.context.shared.is_interrupted() {
-            self.stopping = true;
-            self.kernel.cancel();
+        if self.context.shared.stop.load(SeqCst) || self.context.shared.has_memory_changed() {
+            self.stop();
             return;
         }
         if let Some(throttled) = &mut self.throttled {
             throttled.until = 0;
         }
         self.kernel.await_control();
+    }
+
+    /// No request begins a new step from now on.
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.kernel.cancel();
     }
 
     fn answered(&mut self, index: u16, result: i32) {
