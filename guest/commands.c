@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"flood", "", "print to the serial port until Ctrl-C", command_flood},
     {"rubbish", "ring | regs|ports [SEED [COUNT]]", "a hostile guest: broken rings, random register accesses",
      command_rubbish},
+    {"serial", "PORT WORD", "print to another serial port, read a line from it", command_serial},
     {"halt", "", "ACPI power off", command_halt},
     {"reboot", "", "reset by port 0xcf9", command_reboot},
     {"exit", "N", "debug exit port 0xf4", command_exit},

@@ -126,7 +126,7 @@ was left out, with its line. These are used:
 | \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
 | \`devices/hostdev\` (pci) | \`passthrough\` |
 | \`devices/rng\`, \`memballoon\` | \`rng\`, \`balloon\` |
-| \`devices/serial\`, \`console\` | \`console\`; a second one is left out |
+| \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |
 `;
 
 function keysTable(): string {

@@ -2,6 +2,7 @@ import { DeviceTable } from './device-table.ts';
 import { acpiPm } from './legacy/acpi-pm.ts';
 import { debugConsole, debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
 import { i8042 } from './legacy/i8042.ts';
+import { isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
@@ -22,6 +23,7 @@ export const deviceTable = new DeviceTable([
   virtioBlk,
   virtioRng,
   isaDebugExit,
+  isaSerial,
   rootPort,
   pciToPciBridge,
   pciePciBridge,

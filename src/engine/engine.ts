@@ -39,6 +39,13 @@ export type Upgraded = {
 export const BUTTON_OFF =
   'its guest has not turned the power button on: it has no ACPI driver, or has not loaded it yet';
 
+export type ConsoleOptions = {
+  /** Its number in the topology of the machine; absent: the first serial port. */
+  readonly port?: number;
+  /** Absent: the terminal of this process, which may answer. */
+  readonly watcher?: ConsoleWatcher;
+};
+
 export type ConsoleWatcher = {
   /** `user@tty`, for the others to see. */
   readonly name: string;
@@ -100,10 +107,10 @@ export interface Engine {
   /** Has the VMs' counters turned into rates, now and then, for as long as it isn't closed. */
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling;
   /**
-   * The first serial port: the last 64 KiB that it printed, then what it prints.
-   * @param watcher default: the terminal of this process, which may answer
+   * A console: the last 64 KiB that it printed, then what it prints.
+   * @throws when the VM has no such console
    */
-  openConsole(id: string, listener: ConsoleListener, watcher?: ConsoleWatcher): ConsoleLink;
+  openConsole(id: string, listener: ConsoleListener, options?: ConsoleOptions): ConsoleLink;
   subscribe(listener: (event: EngineEvent) => void): () => void;
   /** The manager's host and its VMs, for a monitoring system. */
   metrics(format: MetricsFormat): Promise<string>;

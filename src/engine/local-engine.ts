@@ -8,6 +8,7 @@ import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
 import type {
   ConsoleLink,
   ConsoleListener,
+  ConsoleOptions,
   Engine,
   ManagerInfo,
   MetricsFormat,
@@ -23,6 +24,7 @@ import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import { somebodyHere } from './this-terminal.ts';
 import { Vm } from './vm.ts';
+import { COM1, checkConsole } from './vm-consoles.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 import { logChanges } from './vm-log.ts';
 
@@ -239,18 +241,24 @@ export class LocalEngine implements Engine, CounterSource {
     return new Sampler(this, systemClock, settings, listener);
   }
 
-  openConsole(id: string, listener: ConsoleListener, watcher = somebodyHere()): ConsoleLink {
-    return this.#vm(id).consoles.open(listener, watcher);
+  openConsole(
+    id: string,
+    listener: ConsoleListener,
+    { port = COM1, watcher = somebodyHere() }: ConsoleOptions = {},
+  ): ConsoleLink {
+    const vm = this.#vm(id);
+    checkConsole(vm.info, port);
+    return vm.consoles.open(port, listener, watcher);
   }
 
   /** Typed bytes for the first serial port, whoever has the keyboard. */
   type(id: string, bytes: Uint8Array): void {
-    this.#vm(id).type(bytes);
+    this.#vm(id).type(COM1, bytes);
   }
 
   /** The last bytes that the first serial port printed, oldest first, at most 64 KiB. */
   scrollback(id: string): Uint8Array {
-    return this.#vm(id).scrollback;
+    return this.#vm(id).consoles.scrollback(COM1);
   }
 
   subscribe(listener: (event: EngineEvent) => void): () => void {

@@ -41,6 +41,8 @@ export type VmInfo = {
   readonly autostart: boolean;
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
+  /** The same for consoles beside the first, by port; absent while nobody types into one. */
+  readonly keyboardHolders?: Readonly<Record<number, string>>;
 };
 
 export type LogEntry = {

@@ -22,8 +22,6 @@ import { TypedAhead } from './typed-ahead.ts';
 
 /** What its machine may add to the log: all that one has kept while it had no manager, at once. */
 const LOG_RATE = { burst: 2 * KEPT_EVENTS, everyMs: 500 };
-/** The first serial port. */
-const COM1 = 0;
 const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null, id: null };
 
 export type VmRunListener = {
@@ -31,7 +29,7 @@ export type VmRunListener = {
   changed(): void;
   entered(state: RunState): void;
   /** On the first serial port. */
-  printed(bytes: Uint8Array): void;
+  printed(port: number, bytes: Uint8Array): void;
   happened(event: MachineEvent): void;
   /** It does not respond. */
   silent(): void;
@@ -71,7 +69,8 @@ export class VmRun {
   readonly #replies = new Map<number, Reply>();
   #liveness: Liveness;
   readonly #limit = new EventLimit(LOG_RATE);
-  readonly #typedAhead = new TypedAhead();
+  /** By port. */
+  readonly #typedAhead = new Map<number, TypedAhead>();
   #nextCommand = 0;
   #shared: SharedCounters | null;
   #counters: CounterBlock | null;
@@ -115,7 +114,7 @@ export class VmRun {
         if (this.#machine === machine) this.#receive(message);
       },
       printed: (port, bytes) => {
-        if (this.#machine === machine && port === COM1) this.#listener.printed(bytes);
+        if (this.#machine === machine) this.#listener.printed(port, bytes);
       },
     });
   }
@@ -262,17 +261,27 @@ export class VmRun {
     return this.#limit.admit(event);
   }
 
-  /** Typed bytes for the first serial port. Of what a guest does not read, only so much is kept. */
-  type(bytes: Uint8Array): void {
-    const taken = bytes.subarray(0, this.#typedAhead.capacity);
+  /** Typed bytes for a console. Of what a guest does not read, only so much is kept. */
+  type(port: number, bytes: Uint8Array): void {
+    const ahead = this.#ahead(port);
+    const taken = bytes.subarray(0, ahead.capacity);
     if (this.#isOver || taken.length === 0) return;
-    this.#typedAhead.typed(taken.length);
-    this.#whenItHasOneProcess(() => this.machine.connection?.type(COM1, taken));
+    ahead.typed(taken.length);
+    this.#whenItHasOneProcess(() => this.machine.connection?.type(port, taken));
   }
 
   /** Resolves when the guest has taken enough of what was typed for more. */
-  room(): Promise<void> {
-    return this.#typedAhead.room();
+  room(port: number): Promise<void> {
+    return this.#ahead(port).room();
+  }
+
+  #ahead(port: number): TypedAhead {
+    let ahead = this.#typedAhead.get(port);
+    if (ahead === undefined) {
+      ahead = new TypedAhead();
+      this.#typedAhead.set(port, ahead);
+    }
+    return ahead;
   }
 
   /** Has the machine keep an entry of this manager's log, for the next manager. */
@@ -408,7 +417,7 @@ export class VmRun {
         for (const event of this.limited(message.event)) this.#listener.happened(event);
         break;
       case 'input-taken':
-        if (message.port === COM1) this.#typedAhead.taken(message.bytes);
+        this.#typedAhead.get(message.port)?.taken(message.bytes);
         break;
       case 'reply': {
         const reply = this.#replies.get(message.id);
@@ -441,7 +450,7 @@ export class VmRun {
     this.#isOver = true;
     this.#liveness.stop();
     this.machine.connection?.close();
-    this.#typedAhead.clear();
+    for (const ahead of this.#typedAhead.values()) ahead.clear();
     const { reason } = this.#end ?? death ?? { reason: 'its machine has ended' };
     this.#rejectReplies(reason);
     this.#letThrough();

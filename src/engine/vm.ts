@@ -11,8 +11,6 @@ import type {
   RunState,
   TakenOver,
 } from '../vmm/machine/messages.ts';
-import { Scrollback } from '../vmm/machine/scrollback.ts';
-import { Consoles } from './consoles.ts';
 import type { DefinedVm } from './definitions.ts';
 import { handOver } from './machines/hand-over.ts';
 import {
@@ -24,10 +22,10 @@ import {
   type VmPlace,
 } from './machines/machine.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
+import { VmConsoles } from './vm-consoles.ts';
 import type { VmInfo, VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
 
-const SCROLLBACK_BYTES = 64 * 1024;
 /** How long a machine may take to end by itself before it is ended by force. */
 const STOP_TIMEOUT_MS = 1500;
 /** One that its host holds up visibly gets no more than this. */
@@ -47,13 +45,12 @@ export type VmListener = {
 /** One VM in its manager: its machine, while it has one, and what outlives that. */
 export class Vm {
   #name: string;
-  readonly consoles: Consoles;
+  readonly consoles: VmConsoles;
   /** What is on disk of it. */
   #defined: DefinedVm | null = null;
   /** What its machine is, or was, made of; null before the first start. */
   #config: MachineConfig | null = null;
   readonly #listener: VmListener;
-  readonly #scrollback = new Scrollback(SCROLLBACK_BYTES);
   /** The present run, or the last. */
   #run: VmRun | null = null;
   #alive = false;
@@ -75,10 +72,9 @@ export class Vm {
   constructor(name: string, listener: VmListener) {
     this.#name = name;
     this.#listener = listener;
-    this.consoles = new Consoles({
-      scrollback: () => this.#scrollback.read(),
-      type: bytes => this.type(bytes),
-      room: () => this.#run?.room() ?? Promise.resolve(),
+    this.consoles = new VmConsoles({
+      type: (port, bytes) => this.type(port, bytes),
+      room: port => this.#run?.room(port) ?? Promise.resolve(),
       keyboardChanged: () => this.#listener.changed(this),
     });
   }
@@ -96,6 +92,7 @@ export class Vm {
   get info(): VmInfo {
     const run = this.#run;
     const diskErrors = run?.diskErrors ?? {};
+    const holders = this.consoles.otherKeyboardHolders;
     return {
       id: this.name,
       name: this.name,
@@ -117,6 +114,7 @@ export class Vm {
       blockers: this.#defined?.blockers ?? [],
       autostart: this.#defined?.autostart ?? false,
       keyboardHolder: this.consoles.keyboardHolder,
+      ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
   }
 
@@ -167,10 +165,6 @@ export class Vm {
 
   get counters(): CounterBlock | null {
     return this.#run?.counters ?? null;
-  }
-
-  get scrollback(): Uint8Array {
-    return this.#scrollback.read();
   }
 
   get threadTimes(): ThreadTimes[] {
@@ -301,11 +295,11 @@ export class Vm {
 
   /** For another machine of this name: nothing that the last one printed is replayed; who watches sees the next one. */
   clearScrollback(): void {
-    this.#scrollback.clear();
+    this.consoles.clearScrollback();
   }
 
-  type(bytes: Uint8Array): void {
-    this.#run?.type(bytes);
+  type(port: number, bytes: Uint8Array): void {
+    this.#run?.type(port, bytes);
   }
 
   /** What to log of something that its machine caused. */
@@ -322,10 +316,7 @@ export class Vm {
     const run: VmRun = new VmRun(machine, counters, {
       changed: () => this.#listener.changed(this),
       entered: state => this.#entered(state),
-      printed: bytes => {
-        this.#scrollback.append(bytes);
-        this.consoles.printed(bytes);
-      },
+      printed: (port, bytes) => this.consoles.printed(port, bytes),
       happened: event => this.#listener.happened(this, event),
       silent: () => {
         if (this.#run === run && this.#state !== 'stopping' && this.#state !== 'stuck')

@@ -12,6 +12,7 @@ export function printableVm(vm: VmInfo): VmInfo {
     problem: orNull(vm.problem),
     blockers: vm.blockers.map(printable),
     keyboardHolder: orNull(vm.keyboardHolder),
+    ...(vm.keyboardHolders !== undefined && { keyboardHolders: printableRecord(vm.keyboardHolders) }),
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
     broken: printableRecord(vm.broken),
     ...(vm.diskErrors !== undefined && { diskErrors: printableRecord(vm.diskErrors) }),

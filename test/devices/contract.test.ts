@@ -24,6 +24,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 /** What outlives a reset: what a battery keeps, what is on a line, and times since when something counts. */
 const KEPT: Readonly<Record<string, readonly string[]>> = {
   serial: ['input', 'received'],
+  'isa-serial': ['input', 'received'],
   rtc: ['bytes', 'offsetMs', 'a', 'b'],
   'acpi-pm': ['timerStart'],
 };

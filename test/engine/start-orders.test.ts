@@ -137,7 +137,11 @@ describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), ()
 
   test('is not overlaid by the first, whose keyboard somebody still has', async () => {
     await engineWith().start(config);
-    const link = engine.openConsole('web', { printed: () => {} }, { name: 'anna@pts/1', answers: true });
+    const link = engine.openConsole(
+      'web',
+      { printed: () => {} },
+      { watcher: { name: 'anna@pts/1', answers: true } },
+    );
     await link.takeKeyboard();
     await engine.kill('web');
     await engine.remove('web');

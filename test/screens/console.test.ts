@@ -109,7 +109,11 @@ describe('searching', () => {
 describe('several terminals', () => {
   test('see who types', async () => {
     const driver = await start();
-    const other = engine.openConsole(id, { printed: () => {} }, { name: 'bob@pts/7', answers: true });
+    const other = engine.openConsole(
+      id,
+      { printed: () => {} },
+      { watcher: { name: 'bob@pts/7', answers: true } },
+    );
     await other.takeKeyboard();
     await driver.waitFor('SERIAL CONSOLE, keyboard: bob@pts/7');
     clock.advance(100);
@@ -120,7 +124,11 @@ describe('several terminals', () => {
 
   test('ask before they take the keyboard, and are told when it is taken from them', async () => {
     const driver = await start();
-    const other = engine.openConsole(id, { printed: () => {} }, { name: 'bob@pts/7', answers: true });
+    const other = engine.openConsole(
+      id,
+      { printed: () => {} },
+      { watcher: { name: 'bob@pts/7', answers: true } },
+    );
     await other.takeKeyboard();
     driver.type('c');
     await driver.waitFor('Take the keyboard of demo?');

@@ -3,6 +3,7 @@ import { Consoles } from '../../src/engine/consoles.ts';
 import type {
   ConsoleLink,
   ConsoleListener,
+  ConsoleOptions,
   Engine,
   ManagerInfo,
   MetricsFormat,
@@ -241,7 +242,11 @@ export class FakeEngine implements Engine, CounterSource {
     return new Sampler(this, this.#clock, settings, listener);
   }
 
-  openConsole(id: string, listener: ConsoleListener, watcher = somebodyHere()): ConsoleLink {
+  openConsole(
+    id: string,
+    listener: ConsoleListener,
+    { watcher = somebodyHere() }: ConsoleOptions = {},
+  ): ConsoleLink {
     return this.#vm(id).consoles.open(listener, watcher);
   }
 

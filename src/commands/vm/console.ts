@@ -1,10 +1,12 @@
 import { PASTE_MODE_OFF, PasteMode } from '../../console/paste-mode.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { thisTerminal } from '../../engine/this-terminal.ts';
+import { COM1, keyboardHolderOf } from '../../engine/vm-consoles.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import { isAlive } from '../../engine/vm-info.ts';
 import { outputLost, printError, writeErr, writeOut } from '../../text/output.ts';
 import { printable } from '../../text/printable.ts';
+import { UsageError } from '../../text/usage-error.ts';
 import { listenToKeyboard } from '../console-keyboard.ts';
 import { endingSignal } from '../ending-signal.ts';
 import { neverBlock } from '../raw-terminal.ts';
@@ -17,11 +19,11 @@ const OUTPUT_MAX = 2 ** 20;
 export async function watchConsole(
   engine: Engine,
   name: string,
-  { take = false }: { readonly take?: boolean },
+  { take = false, port }: { readonly take?: boolean; readonly port?: string },
 ): Promise<number> {
   const vm = findVm(engine.vms(), name);
   if (!isAlive(vm)) throw new Error(`${name} is ${vm.state}: start it with vring vm start ${name}`);
-  const session = new ConsoleSession(engine, vm);
+  const session = new ConsoleSession(engine, vm, portOf(vm, port));
   const signal = endingSignal();
   try {
     await session.takeKeyboard(take);
@@ -31,6 +33,17 @@ export async function watchConsole(
     session.close();
     signal.ignore();
   }
+}
+
+/** The console that the user means, by its name or number. @throws UsageError */
+function portOf({ name, topology }: VmInfo, given: string | undefined): number {
+  if (given === undefined) return COM1;
+  const consoles = topology?.consoles ?? [];
+  const found = consoles.find(each => each.name === given || String(each.port) === given);
+  if (found !== undefined) return found.port;
+  throw new UsageError(
+    `${name} has no console ${printable(given)}: expected one of ${consoles.map(each => each.name).join(', ')}`,
+  );
 }
 
 class ConsoleSession {
@@ -45,21 +58,23 @@ class ConsoleSession {
   readonly #pasteMode = new PasteMode();
   #stopListening: () => void = () => {};
   #keyboardHolder: string | null;
+  readonly #port: number;
   #mine = false;
   #tooSlow = false;
   /** Serializes input: in order, and before the keyboard is released. */
   #typing: Promise<void> = Promise.resolve();
 
-  constructor(engine: Engine, vm: VmInfo) {
+  constructor(engine: Engine, vm: VmInfo, port: number) {
     const { promise, resolve } = Promise.withResolvers<number>();
     this.left = promise;
     this.#leave = resolve;
     this.#name = vm.name;
-    this.#keyboardHolder = vm.keyboardHolder;
+    this.#port = port;
+    this.#keyboardHolder = keyboardHolderOf(vm, port);
     for (const stream of [process.stdout, process.stderr]) neverBlock(stream);
     void outputLost.then(() => resolve(0));
     if (this.#terminal) this.#note(`console of ${vm.name}; Ctrl-] detaches`);
-    this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) });
+    this.#link = engine.openConsole(vm.id, { printed: bytes => this.#printed(bytes) }, { port });
     this.#unsubscribe = engine.subscribe(event => {
       if (event.kind === 'vm' && event.vm.name === vm.name) this.#changed(event.vm);
       if (event.kind === 'removed' && event.id === vm.id) this.#ended(`${vm.name} was deleted`, 0);
@@ -94,7 +109,7 @@ class ConsoleSession {
       if (!this.#terminal)
         throw new Error(`${this.#name}: ${(error as Error).message}; --take takes the keyboard`);
       this.#note(
-        `${(error as Error).message}; view only (vring vm console --take ${this.#name} takes the keyboard)`,
+        `${(error as Error).message}; view only (vring vm console --take${this.#port === COM1 ? '' : ` --port ${this.#port}`} ${this.#name} takes the keyboard)`,
       );
     }
   }
@@ -133,14 +148,13 @@ class ConsoleSession {
       const why = vm.reason === null ? '' : `: ${vm.reason}`;
       this.#ended(`${vm.name} is ${vm.state}${why}`, vm.state === 'crashed' ? 1 : 0);
     }
-    if (vm.keyboardHolder === this.#keyboardHolder) return;
-    this.#keyboardHolder = vm.keyboardHolder;
-    if (vm.keyboardHolder !== null && vm.keyboardHolder !== this.#me) this.#mine = false;
-    if (this.#mine || vm.keyboardHolder === this.#me) return;
+    const holder = keyboardHolderOf(vm, this.#port);
+    if (holder === this.#keyboardHolder) return;
+    this.#keyboardHolder = holder;
+    if (holder !== null && holder !== this.#me) this.#mine = false;
+    if (this.#mine || holder === this.#me) return;
     this.#note(
-      vm.keyboardHolder === null
-        ? 'the keyboard is free; press a key to take it'
-        : `${vm.keyboardHolder} has the keyboard now`,
+      holder === null ? 'the keyboard is free; press a key to take it' : `${holder} has the keyboard now`,
     );
   }
 

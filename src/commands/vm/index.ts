@@ -64,7 +64,8 @@ function registerConsole(vm: Command): void {
     .argument('<vm>', 'VM name')
     .description("Attach to a VM's serial console; Ctrl-] detaches")
     .option('--take', 'take the keyboard from its current holder')
-    .action(async (name: string, options: { take?: boolean }) => {
+    .option('--port <port>', 'the console, by name or number, of a VM with several (default: com1)')
+    .action(async (name: string, options: { take?: boolean; port?: string }) => {
       const { watchConsole } = await import('./console.ts');
       const { leaving, runningManager } = await import('./manager.ts');
       process.exitCode = await leaving(await runningManager(), engine => watchConsole(engine, name, options));

@@ -3,6 +3,7 @@ import { formatAddress } from '../../host/pci/address.ts';
 import type { NicInput } from '../fields/nics.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
+import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { type BootPlace, readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 
@@ -35,6 +36,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     rng: random.length > 0,
     balloon: readBalloon(document, devices),
     console: readConsole(document, devices),
+    devices: readSerialPorts(document, devices),
     ...(order.length > 0 && { boot: { order } }),
   };
 }
@@ -130,18 +132,25 @@ function readBalloon(document: DomainDocument, devices: XmlElement | null): bool
   return libvirtDevice('memballoon', model) !== undefined;
 }
 
+/** The serial ports after the first, which every VM has. */
+function readSerialPorts(document: DomainDocument, devices: XmlElement | null) {
+  return document.children(devices, 'serial').flatMap((element, index) => {
+    const entry = serialPort(index);
+    const isTooMany = index > 0 && entry === null;
+    const isHere = ['pty', 'stdio', 'null'].includes(element.attributes.type ?? 'pty');
+    if (isTooMany) document.leaveOut(element, TOO_MANY_PORTS);
+    else if (isHere) document.skipAll(element);
+    else document.leaveOut(element, shownAs(index));
+    return entry === null ? [] : [entry];
+  });
+}
+
 /**
  * The first serial port is COM1, which every VM has; what it is connected to does not concern the definition. Its <console> is
  * the same port. A virtio console next to it is a second one.
  */
 function readConsole(document: DomainDocument, devices: XmlElement | null): 'serial' | 'virtio' {
-  const [first, ...more] = document.children(devices, 'serial');
-  if (first !== undefined) {
-    const type = first.attributes.type ?? 'pty';
-    if (type === 'pty' || type === 'stdio' || type === 'null') document.skipAll(first);
-    else document.leaveOut(first, 'vring vm console shows the console');
-  }
-  for (const port of more) document.leaveOut(port, 'a guest has one serial port');
+  const [first] = document.children(devices, 'serial');
   const consoles = document.children(devices, 'console');
   const targetOf = (element: XmlElement) => document.child(element, 'target')?.attributes.type ?? 'serial';
   const isSerial = first !== undefined || consoles.some(element => targetOf(element) === 'serial');

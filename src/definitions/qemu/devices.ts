@@ -204,9 +204,9 @@ function readConsole(
     chardev: 'vring vm console shows the console',
     name: 'a guest has one console',
     nr: 'a guest has one console',
-    index: 'the serial port is COM1',
-    iobase: 'the serial port is COM1',
-    irq: 'the serial port is COM1',
+    index: 'serial ports are COM1 to COM4, in their order',
+    iobase: 'serial ports are COM1 to COM4, in their order',
+    irq: 'serial ports are COM1 to COM4, in their order',
   });
   addConsoleDevice(draft, driver, place);
 }

@@ -1,17 +1,23 @@
+import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
 import type { Draft, Place } from './draft.ts';
 
 /** Values that connect the console to the terminal, where it already is. */
 const HERE = /^(mon:)?(stdio|vc(:.*)?)$/;
 
-/** -serial, -parallel, virtio consoles: a guest has one console, COM1 or a virtio console. */
+/** -serial, -parallel, virtio consoles: the first console of a guest is COM1 or a virtio console; other serial ports have their own. */
 export function placeConsoles(draft: Draft): void {
-  const [com1, ...more] = draft.serialPorts;
+  const [com1] = draft.serialPorts;
   const hasCom1 = com1 === undefined ? !draft.noDefaults : com1.value !== 'none';
-  if (com1 !== undefined) {
-    if (com1.value === 'none') draft.leaveOut(com1, 'every guest has COM1');
-    else if (!HERE.test(com1.value)) draft.leaveOut(com1, 'COM1 is the console: vring vm console shows it');
+  for (const [index, port] of draft.serialPorts.entries()) {
+    const entry = serialPort(index);
+    if (port.value === 'none') {
+      if (index === 0) draft.leaveOut(port, 'every guest has COM1');
+    } else if (index > 0 && entry === null) draft.leaveOut(port, TOO_MANY_PORTS);
+    else {
+      if (entry !== null) draft.addDevice(port, entry);
+      if (!HERE.test(port.value)) draft.leaveOut(port, shownAs(index));
+    }
   }
-  for (const port of more) draft.leaveOut(port, 'a guest has one serial port, COM1, in this version');
   const [first, ...others] = draft.virtioConsoles;
   if (first === undefined) return;
   if (!hasCom1) draft.fields.console = 'virtio';

@@ -22,7 +22,8 @@ const REG = {
   msr: 6,
   scr: 7,
 } as const;
-const REGISTERS = 8;
+/** Its ports. */
+export const SERIAL_PORTS = 8;
 
 const IER_ERBFI = 0x01;
 const IER_ETBEI = 0x02;
@@ -106,7 +107,7 @@ export class Serial implements Device, ByteRegisters {
 
   constructor(options: SerialOptions) {
     this.name = options.name;
-    this.ports = [{ start: options.port, size: REGISTERS, handler: byteWide(this) }];
+    this.ports = [{ start: options.port, size: SERIAL_PORTS, handler: byteWide(this) }];
     this.#line = options.line;
     this.#backend = options.backend;
     this.#backend.onInput = bytes => this.#type(bytes);
@@ -373,7 +374,7 @@ export const com1: BuiltinType = {
     const line = services.interruptLine(IRQ.com1);
     const backend = services.backends.open('char', { type: 'console', name: 'com1' });
     const device = new Serial({ name: 'com1', port: PORT.com1, line, backend });
-    const aml = isaDevice('COM1', 'PNP0501', ports(PORT.com1, REGISTERS), isaInterrupt(IRQ.com1));
+    const aml = isaDevice('COM1', 'PNP0501', ports(PORT.com1, SERIAL_PORTS), isaInterrupt(IRQ.com1));
     return { device, ports: device.ports, acpi: { systemBus: aml } };
   },
 };

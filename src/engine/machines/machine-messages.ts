@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
+import { MAX_CONSOLES } from '../../vmm/machine/console-ports.ts';
 import type { FromMachine, MachineIdentity } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 
@@ -59,7 +60,7 @@ const topology = z.object({
       }),
     )
     .max(MAX_DEVICES),
-  consoles: z.array(z.object({ port: count, name })).max(MAX_DEVICES),
+  consoles: z.array(z.object({ port: count, name })).max(MAX_CONSOLES),
   vcpus: count,
   pinning: z.array(count).max(64),
 }) as unknown as z.ZodType<Topology>;

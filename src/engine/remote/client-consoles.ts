@@ -1,4 +1,4 @@
-import type { ConsoleLink, ConsoleWatcher, Engine } from '../engine.ts';
+import type { ConsoleLink, ConsoleOptions, Engine } from '../engine.ts';
 import { PrintedFeed } from './printed-feed.ts';
 import { refusal } from './request-error.ts';
 import type { Sink } from './sink.ts';
@@ -16,12 +16,12 @@ export class ClientConsoles {
     this.#sink = sink;
   }
 
-  open(number: number, id: string, watcher: ConsoleWatcher): void {
+  open(number: number, id: string, options: ConsoleOptions): void {
     if (this.#open.has(number)) throw refusal('invalidParams', `there is a console ${number} already`);
     if (this.#open.size >= MAX_CONSOLES)
       throw refusal('tooMany', `${MAX_CONSOLES} consoles are open already: close one first`);
     const feed = new PrintedFeed(number, this.#sink);
-    this.#open.set(number, { feed, link: this.#engine.openConsole(id, feed, watcher) });
+    this.#open.set(number, { feed, link: this.#engine.openConsole(id, feed, options) });
   }
 
   find(number: number): ConsoleLink | null {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ConsoleWatcher, Engine } from '../engine.ts';
+import { COM1 } from '../vm-consoles.ts';
 import type { EngineEvent } from '../vm-info.ts';
 import { ClientConsoles } from './client-consoles.ts';
 import { ClientMirror } from './client-mirror.ts';
@@ -167,7 +168,8 @@ export class ClientSession implements Sink {
     'sampling/configure': ({ sampling, ...change }) => done(this.#samplings.at(sampling).configure(change)),
     'sampling/resetTotals': ({ sampling }) => done(this.#samplings.at(sampling).resetTotals()),
     'sampling/close': ({ sampling }) => done(this.#samplings.close(sampling)),
-    'console/open': ({ console, id }) => done(this.#consoles.open(console, id, this.#watcher)),
+    'console/open': ({ console, id, port = COM1 }) =>
+      done(this.#consoles.open(console, id, { port, watcher: this.#watcher })),
     'console/takeKeyboard': ({ console, take }) => this.#consoles.at(console).takeKeyboard(take).then(done),
     'console/releaseKeyboard': ({ console }) => done(this.#consoles.at(console).releaseKeyboard()),
     'console/feed': ({ console, bytes }) =>

@@ -96,7 +96,7 @@ export type Requests = {
   'sampling/configure': [BySampling & Partial<SamplingSettings>, null];
   'sampling/resetTotals': [BySampling, null];
   'sampling/close': [BySampling, null];
-  'console/open': [ByConsole & ById, null];
+  'console/open': [ByConsole & ById & { readonly port?: number | undefined }, null];
   'console/takeKeyboard': [ByConsole & { readonly take: boolean }, null];
   'console/releaseKeyboard': [ByConsole, null];
   'console/feed': [ByConsole & { readonly bytes: string }, null];

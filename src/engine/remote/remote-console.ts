@@ -1,4 +1,5 @@
 import type { ConsoleLink, ConsoleListener } from '../engine.ts';
+import { COM1 } from '../vm-consoles.ts';
 import type { ManagerLink } from './manager-link.ts';
 import { MAX_TYPED_BYTES, type ManagerNotifications } from './protocol.ts';
 
@@ -9,6 +10,7 @@ const RESET_TERMINAL = Uint8Array.of(0x1b, 0x63);
 export class RemoteConsole implements ConsoleLink {
   readonly #number: number;
   readonly #id: string;
+  readonly #port: number;
   readonly #listener: ConsoleListener;
   readonly #closed: () => void;
   #link: ManagerLink | null = null;
@@ -17,9 +19,16 @@ export class RemoteConsole implements ConsoleLink {
   /** What comes next begins anew. */
   #again = false;
 
-  constructor(number: number, id: string, listener: ConsoleListener, closed: () => void) {
+  /** @param number what this process calls it */
+  constructor(
+    number: number,
+    { id, port }: { readonly id: string; readonly port: number },
+    listener: ConsoleListener,
+    closed: () => void,
+  ) {
     this.#number = number;
     this.#id = id;
+    this.#port = port;
     this.#listener = listener;
     this.#closed = closed;
   }
@@ -31,7 +40,8 @@ export class RemoteConsole implements ConsoleLink {
     this.#again = this.#followed;
     this.#followed = true;
     // The VM may be gone, or another client may have the keyboard by now: the state of the VM shows it.
-    link.request('console/open', { console: this.#number, id: this.#id }).catch(() => {});
+    const port = this.#port === COM1 ? {} : { port: this.#port };
+    link.request('console/open', { console: this.#number, id: this.#id, ...port }).catch(() => {});
     if (this.#typing) this.takeKeyboard().catch(() => {});
   }
 

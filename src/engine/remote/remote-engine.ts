@@ -1,7 +1,15 @@
 import { version } from '../../project-root.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
-import type { ConsoleLink, ConsoleListener, Engine, ManagerInfo, MetricsFormat } from '../engine.ts';
+import type {
+  ConsoleLink,
+  ConsoleListener,
+  ConsoleOptions,
+  Engine,
+  ManagerInfo,
+  MetricsFormat,
+} from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
+import { COM1, checkConsole } from '../vm-consoles.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo } from '../vm-info.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -116,10 +124,12 @@ export class RemoteEngine implements Engine {
   }
 
   /** Others see the name that this process attached with. */
-  openConsole(id: string, listener: ConsoleListener): ConsoleLink {
-    if (!this.#mirror.has(id)) throw new Error(`there is no VM ${id}`);
+  openConsole(id: string, listener: ConsoleListener, { port = COM1 }: ConsoleOptions = {}): ConsoleLink {
+    const vm = this.#mirror.vms.find(vm => vm.id === id);
+    if (vm === undefined) throw new Error(`there is no VM ${id}`);
+    checkConsole(vm, port);
     const number = this.#nextNumber++;
-    const console = new RemoteConsole(number, id, listener, () => this.#consoles.delete(number));
+    const console = new RemoteConsole(number, { id, port }, listener, () => this.#consoles.delete(number));
     this.#consoles.set(number, console);
     console.follow(this.#link);
     return console;

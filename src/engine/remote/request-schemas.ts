@@ -67,7 +67,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   }),
   'sampling/resetTotals': z.strictObject(sampling),
   'sampling/close': z.strictObject(sampling),
-  'console/open': z.strictObject({ console: number, id }),
+  'console/open': z.strictObject({ console: number, id, port: number.optional() }),
   'console/takeKeyboard': z.strictObject({ console: number, take: z.boolean() }),
   'console/releaseKeyboard': byConsole,
   'console/feed': z.strictObject({ console: number, bytes }),

@@ -88,6 +88,7 @@ export class Chipset {
   #attach(part: ChipsetPart): void {
     const { built, place } = part;
     const { device, ports = [], memory = [], bus } = built;
+    this.#checkPorts(part);
     const claim = (space: Bus, { start, size, handler }: PortRange | MemoryRange) =>
       space.claim(device.name, start, size, handler);
     this.#ranges.set(part, [
@@ -114,6 +115,20 @@ export class Chipset {
     this.#buses.delete(name);
     part.built.pci?.close();
     return part.built;
+  }
+
+  /** @throws an error for the user when the ports of a device are another's */
+  #checkPorts({ built: { device, ports = [] } }: ChipsetPart): void {
+    for (const { start, size } of ports) {
+      const other = [...this.#ranges.keys()].find(({ built }) =>
+        built.ports?.some(range => range.start < start + size && start < range.start + range.size),
+      );
+      if (other === undefined) continue;
+      const [first, last] = [start, start + size - 1].map(port => `0x${port.toString(16)}`);
+      throw new Error(
+        `device ${device.name} cannot have the ports ${first} to ${last}: ${other.built.device.name} has some of them; choose others`,
+      );
+    }
   }
 
   /** The devices, in the order in which they were attached. */

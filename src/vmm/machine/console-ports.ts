@@ -4,6 +4,9 @@ import type { SerialConsole } from './serial-console.ts';
 /** A console of a machine: its port number in messages, and the name of the port. */
 export type ConsoleLabel = { readonly port: number; readonly name: string };
 
+/** Consoles of one machine. */
+export const MAX_CONSOLES = 16;
+
 type Port = ConsoleLabel & { readonly console: SerialConsole };
 
 /** The character ports of a machine that are consoles, numbered in the order in which its devices open them: COM1 is 0. */
@@ -16,11 +19,13 @@ export class ConsolePorts {
     this.#create = create;
   }
 
-  /** The console of the port with this name, which several devices may share. */
+  /** The console of the port with this name, which several devices may share. @throws an error for the user when there are too many */
   open(name: string): CharBackend {
     let port = this.#ports.find(port => port.name === name);
     if (port === undefined) {
       const number = this.#ports.length;
+      if (number === MAX_CONSOLES)
+        throw new Error(`a VM has at most ${MAX_CONSOLES} consoles: connect ${name} to null instead`);
       port = { port: number, name, console: this.#create(number) };
       this.#ports.push(port);
     }

@@ -193,6 +193,7 @@ describe('elements', () => {
       .join('');
   test.each([
     [serial, 'serial', []],
+    [serial + serial, 'serial', []],
     [serial + consoles('serial'), 'serial', []],
     [serial + consoles('serial', 'virtio'), 'serial', ['a guest has one console, which is COM1']],
     [serial + consoles('virtio'), 'serial', ['a guest has one console, which is COM1']],
@@ -206,6 +207,20 @@ describe('elements', () => {
     expect(leftOut.map(({ path: where, reason }) => `${where}: ${reason}`)).toEqual(
       reasons.map(reason => `domain/devices/console: ${reason}`),
     );
+  });
+
+  test('serial ports after the first are devices', () => {
+    const { definition, leftOut } = readDomain(
+      domain(`<devices>${serial}<serial type='file'/>${serial.repeat(3)}</devices>`),
+      'web.xml',
+    );
+    expect(definition.devices).toMatchObject(
+      ['com2', 'com3', 'com4'].map(name => ({ type: 'isa-serial', name })),
+    );
+    expect(leftOut.map(({ reason }) => reason)).toEqual([
+      'COM2 is a console: vring vm console --port com2 shows it',
+      'a guest has at most four serial ports',
+    ]);
   });
 
   test('a CPU model, its features, and those that are left out', () => {

@@ -342,7 +342,7 @@ describe('what a guest does not need is left out, and named', () => {
     ['-parallel none -serial none', ['-serial none: every guest has COM1']],
     [
       '-serial stdio -serial file:log',
-      ['-serial file:log: a guest has one serial port, COM1, in this version'],
+      ['-serial file:log: COM2 is a console: vring vm console --port com2 shows it'],
     ],
     [
       '-usb -usbdevice tablet -k de -localtime -mem-prealloc',
@@ -654,6 +654,28 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-cdrom a.img: /vms/a.img looks like vmdk: make a raw one with `qemu-img convert -f vmdk -O raw /vms/a.img /vms/a.raw`, or, if a guest wrote that header to a raw disk, add format=raw',
     ]);
   });
+});
+
+test('serial ports after the first are devices', () => {
+  const line = '-M q35 -kernel /k -serial stdio -serial none -device isa-serial -serial stdio';
+  const { definition, leftOut } = readQemuOptions(words(line), 'web', host);
+  expect(definition.devices).toMatchObject([
+    { type: 'isa-serial', name: 'com4', iobase: 0x2e8 },
+    { type: 'isa-serial', name: 'com3', iobase: 0x3e8, irq: 4 },
+  ]);
+  expect(leftOut.map(noteText)).toEqual([
+    '-device isa-serial: COM4 is a console: vring vm console --port com4 shows it',
+  ]);
+});
+
+test('a fifth serial port is left out', () => {
+  const { definition, leftOut } = readQemuOptions(
+    words(`-kernel /k${' -serial stdio'.repeat(5)}`),
+    'web',
+    host,
+  );
+  expect(definition.devices).toHaveLength(3);
+  expect(leftOut.map(noteText)).toEqual(['-serial stdio: a guest has at most four serial ports']);
 });
 
 test('devices on the root bus keep their slots', () => {

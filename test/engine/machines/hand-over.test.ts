@@ -130,7 +130,7 @@ beforeEach(() => {
   run = new VmRun(old.machine, null, {
     changed: () => {},
     entered: () => {},
-    printed: bytes => {
+    printed: (_port, bytes) => {
       printed += Buffer.from(bytes);
     },
     happened: () => {},
@@ -151,7 +151,7 @@ describe('a machine that is handed to another process', () => {
   test('goes on there: what it prints is not mixed up, and what is typed and asked meanwhile reaches it there', async () => {
     const upgraded = upgrade();
     await old.asked();
-    run.type(Buffer.from('typed'));
+    run.type(0, Buffer.from('typed'));
     const paused = run.command('pause', {});
     run.remember({ at: 1, level: 'info', text: 'noted' });
     const ping = run.command('ping', {});
@@ -233,7 +233,7 @@ describe('a machine that is not handed over goes on', () => {
   test('when it refuses, and gets what was held back; the other process is ended', async () => {
     const upgraded = upgrade();
     const id = await old.asked();
-    run.type(Buffer.from('typed'));
+    run.type(0, Buffer.from('typed'));
     old.say({ kind: 'reply', id, error: 'the disk does not stop', result: null });
     await expect(upgraded).rejects.toThrow('the disk does not stop');
     expect(next.alive).toBe(false);

@@ -81,6 +81,18 @@ describe('a chipset', () => {
     expect(pci.readConfig(3, 0, 0, 4)).toBe(0x1044_1af4);
   });
 
+  test('gives no port to two devices', () => {
+    const second = { type: 'isa-serial', name: 'second', chardev: 'null' };
+    expect(() => machineWith({ ...second, iobase: 0x3f8 })).toThrow(
+      'device second cannot have the ports 0x3f8 to 0x3ff: com1 has some of them; choose others',
+    );
+    const { chipset, lines, ports } = machineWith({ ...second, iobase: 0x1000, irq: 5 });
+    const tables = Buffer.from(chipset.acpiTables({ apicIds: [0], presentCpus: 1 }).files.get(TABLES_FILE)!);
+    expect(tables.includes('U200')).toBe(true);
+    ports.write(0x1001, 1, 2);
+    expect(lines[5]!.level).toBe(true);
+  });
+
   test('presses the power button of whichever device has one', () => {
     const { chipset, lines, ports } = machineWith();
     expect(chipset.powerButton.enabled).toBe(false);

@@ -1,0 +1,51 @@
+/* serial: another serial port than the console's. */
+
+#include <stddef.h>
+
+#include "clock.h"
+#include "commands.h"
+#include "cpu.h"
+#include "print.h"
+#include "text.h"
+
+enum { REG_DATA = 0, REG_LINE_STATUS = 5, STATUS_READY = 0x01, STATUS_EMPTY = 0x20, ABSENT = 0xff };
+enum { LINE_MAX = 80, WAIT_MS = 60000 };
+
+/* Reads up to a line feed or carriage return. False when none comes for a minute. */
+static bool read_line(uint16_t port, char *line, unsigned size)
+{
+    uint64_t start = rdtsc(), limit = ms_to_ticks(WAIT_MS);
+    for (unsigned length = 0; rdtsc() - start < limit;) {
+        if (!(in8(port + REG_LINE_STATUS) & STATUS_READY)) {
+            sleep_ms(1, 0);
+            continue;
+        }
+        char c = in8(port + REG_DATA);
+        if (c == '\n' || c == '\r') {
+            line[length] = 0;
+            return true;
+        }
+        if (length + 1 < size)
+            line[length++] = c;
+    }
+    return false;
+}
+
+const char *command_serial(unsigned count, char **words)
+{
+    uint64_t port;
+    char line[LINE_MAX];
+    if (count != 3 || !parse_number(words[1], &port) || port > 0xfff8)
+        return "usage: serial PORT WORD";
+    if (in8(port + REG_LINE_STATUS) == ABSENT)
+        return "there is no serial port";
+    for (const char *c = words[2]; *c; c++) {
+        while (!(in8(port + REG_LINE_STATUS) & STATUS_EMPTY))
+            cpu_pause();
+        out8(port + REG_DATA, *c);
+    }
+    if (!read_line(port, line, sizeof line))
+        return "nothing was typed";
+    print("result serial line=%s\n", line);
+    return NULL;
+}

@@ -1,0 +1,64 @@
+import { isaDevice } from '../acpi/acpi-parts.ts';
+import { isaInterrupt, ports } from '../acpi/resources.ts';
+import { type CharType, charBackends } from '../backends/char.ts';
+import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
+import { SERIAL_PORTS, Serial } from './serial.ts';
+
+/** Where a PC has COM2 to COM4. */
+export const COM_PORTS = [
+  { name: 'com2', iobase: 0x2f8, irq: 3 },
+  { name: 'com3', iobase: 0x3e8, irq: 4 },
+  { name: 'com4', iobase: 0x2e8, irq: 3 },
+] as const;
+
+const options = (z: Zod) =>
+  z.strictObject({
+    ...deviceFields(z, 'isa-serial'),
+    iobase: z
+      .int()
+      .min(0x100, 'a port from 0x100 to 0x7ff8')
+      .max(0x7ff8, 'a port from 0x100 to 0x7ff8')
+      .multipleOf(SERIAL_PORTS, 'a multiple of 8')
+      .default(0x2f8)
+      .describe('its first of 8 ports: 0x2f8 is COM2, 0x3e8 COM3, 0x2e8 COM4'),
+    irq: z
+      .int()
+      .min(3, 'an interrupt from 3 to 15')
+      .max(15, 'an interrupt from 3 to 15')
+      .default(3)
+      .describe('its ISA interrupt'),
+    chardev: z
+      .enum(charBackends.map(({ type }) => type) as [CharType, ...CharType[]])
+      .default('console')
+      .describe('what it is connected to'),
+  });
+
+/** A serial port beside COM1. Its console has the device's name. */
+export const isaSerial: ConfigurableType<ReturnType<typeof options>> = {
+  type: 'isa-serial',
+  title: '16550A serial port',
+  description: 'a serial port beside COM1, with a console of its own',
+  bus: 'isa',
+  backend: 'char',
+  prefix: 'serial',
+  qemu: { devices: ['isa-serial'], properties: { iobase: 'iobase', irq: 'irq' } },
+  config: options,
+  create(services, { iobase, irq, chardev }, name) {
+    const line = services.interruptLine(irq);
+    const backend = services.backends.open(
+      'char',
+      chardev === 'console' ? { type: chardev, name } : { type: chardev },
+    );
+    const device = new Serial({ name, port: iobase, line, backend });
+    const path =
+      COM_PORTS.find(port => port.iobase === iobase)?.name.toUpperCase() ??
+      `U${(iobase / SERIAL_PORTS).toString(16).toUpperCase().padStart(3, '0')}`;
+    const aml = isaDevice(path, 'PNP0501', ports(iobase, SERIAL_PORTS), isaInterrupt(irq));
+    const facts = [
+      { label: 'port', value: `0x${iobase.toString(16)}` },
+      { label: 'interrupt', value: irq },
+      { label: 'connected to', value: chardev },
+    ];
+    return { device, ports: device.ports, acpi: { systemBus: aml }, facts };
+  },
+};

@@ -1,0 +1,97 @@
+import { MAX_CONSOLES } from '../vmm/machine/console-ports.ts';
+import { Scrollback } from '../vmm/machine/scrollback.ts';
+import { Consoles } from './consoles.ts';
+import type { ConsoleLink, ConsoleListener, ConsoleWatcher } from './engine.ts';
+import type { VmInfo } from './vm-info.ts';
+
+/** The last bytes that each console printed. */
+const SCROLLBACK_BYTES = 64 * 1024;
+/** The first serial port. */
+export const COM1 = 0;
+
+/** A machine as its consoles need it. */
+export type ConsoleMachine = {
+  type(port: number, bytes: Uint8Array): void;
+  /** Resolves when the guest has taken enough of what was typed for more. */
+  room(port: number): Promise<void>;
+  /** The keyboard of a console changed hands, or was released. */
+  keyboardChanged(): void;
+};
+
+/** Who types into a console of a VM, as `user@tty`. */
+export function keyboardHolderOf({ keyboardHolder, keyboardHolders }: VmInfo, port: number): string | null {
+  return port === COM1 ? keyboardHolder : (keyboardHolders?.[port] ?? null);
+}
+
+/** @throws when a VM has no such console, as far as is known */
+export function checkConsole({ name, topology }: Pick<VmInfo, 'name' | 'topology'>, port: number): void {
+  const consoles = topology?.consoles ?? [];
+  if (port === COM1 || consoles.some(each => each.port === port)) return;
+  const names = consoles.map(each => each.name).join(', ');
+  throw new Error(
+    `${name} has no console ${port}: ${names === '' ? 'it has not been built yet' : `its consoles are ${names}`}`,
+  );
+}
+
+type Port = { readonly scrollback: Scrollback; readonly consoles: Consoles };
+
+/** The consoles of one VM, by port. */
+export class VmConsoles {
+  readonly #machine: ConsoleMachine;
+  readonly #ports = new Map<number, Port>();
+
+  constructor(machine: ConsoleMachine) {
+    this.#machine = machine;
+  }
+
+  /** Who types into the first one. */
+  get keyboardHolder(): string | null {
+    return this.#ports.get(COM1)?.consoles.keyboardHolder ?? null;
+  }
+
+  /** Who types into the others, by port. */
+  get otherKeyboardHolders(): Record<number, string> {
+    const holders: Record<number, string> = {};
+    for (const [port, { consoles }] of this.#ports) {
+      if (port !== COM1 && consoles.keyboardHolder !== null) holders[port] = consoles.keyboardHolder;
+    }
+    return holders;
+  }
+
+  /** A guest may have taken over its machine: what that prints to ports that none can have is dropped. */
+  printed(port: number, bytes: Uint8Array): void {
+    if (port >= MAX_CONSOLES) return;
+    const { scrollback, consoles } = this.#port(port);
+    scrollback.append(bytes);
+    consoles.printed(bytes);
+  }
+
+  /** The last bytes that a port printed, oldest first. */
+  scrollback(port: number): Uint8Array {
+    return this.#ports.get(port)?.scrollback.read() ?? new Uint8Array();
+  }
+
+  clearScrollback(): void {
+    for (const { scrollback } of this.#ports.values()) scrollback.clear();
+  }
+
+  open(port: number, listener: ConsoleListener, watcher: ConsoleWatcher): ConsoleLink {
+    return this.#port(port).consoles.open(listener, watcher);
+  }
+
+  #port(number: number): Port {
+    let port = this.#ports.get(number);
+    if (port === undefined) {
+      const scrollback = new Scrollback(SCROLLBACK_BYTES);
+      const consoles = new Consoles({
+        scrollback: () => scrollback.read(),
+        type: bytes => this.#machine.type(number, bytes),
+        room: () => this.#machine.room(number),
+        keyboardChanged: () => this.#machine.keyboardChanged(),
+      });
+      port = { scrollback, consoles };
+      this.#ports.set(number, port);
+    }
+    return port;
+  }
+}
