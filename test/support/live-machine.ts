@@ -26,6 +26,8 @@ export class LiveMachine {
   readonly #consoles: ConsolePorts;
   /** What the guest has printed. */
   output = '';
+  /** Called when the guest has printed. */
+  onPrinted = () => {};
   /** Why it has ended. */
   ended: string | null = null;
   /** What its guest has asked for, other than its end. */
@@ -44,6 +46,7 @@ export class LiveMachine {
     });
     const print = (bytes: Uint8Array) => {
       this.output += Buffer.from(bytes).toString('latin1');
+      this.onPrinted();
     };
     this.#consoles = new ConsolePorts(() => new SerialConsole(print, this.loop));
     const parts = buildMachine(config, {
