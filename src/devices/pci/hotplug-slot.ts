@@ -108,7 +108,6 @@ export class HotplugSlot {
   /** A device has been there since before the machine's first instruction: as firmware leaves it, powered and unannounced. */
   populate(): void {
     this.#occupied = true;
-    this.#removing = false;
     this.#setControl(ATTENTION_OFF | POWER_ON);
     this.#showPresence();
     this.#changeLink(true);
@@ -160,19 +159,17 @@ export class HotplugSlot {
     return this.#function.config.u16(this.#options.at + PCIE.slotControl);
   }
 
-  /** Into the state after power-on, the device in place; one whose removal was requested goes: no driver uses it any more. */
+  /** Into the state after power-on, the device in place. */
   reset(): void {
     this.#notified = false;
-    const ejected = this.#removing;
-    if (ejected) {
-      this.#removing = false;
-      this.#occupied = false;
-      this.#options.takeOut();
-    }
     if (this.#occupied) this.populate();
     else this.#changeLink(false);
     this.update();
-    if (ejected) this.#options.onEjected();
+  }
+
+  /** Ejects a device whose removal was requested: the machine is reset, and no driver uses it any more. */
+  finishRemoval(): void {
+    if (this.#removing) this.#eject();
   }
 
   /** After configuration space has been loaded: what follows from it and from the slot's device. */

@@ -121,6 +121,7 @@ export class PciHost implements Device, ConfigSpaces {
   /** Resets the host and its bridges, then reassigns all addresses. Reset the other devices first. */
   reset(): void {
     this.#configPorts.reset();
+    for (const bridge of this.#bridges()) if (bridge instanceof RootPort) bridge.finishRemoval();
     for (const fn of this.#own()) fn.reset();
     this.assign();
   }

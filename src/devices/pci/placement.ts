@@ -38,13 +38,14 @@ export class Placement {
   #newPort(): RootPort | null {
     const slot = this.#portSlot();
     if (slot === null) return null;
-    const number = this.#ports.length + 1;
-    const port = new RootPort(`root-port.${number}`, {
-      slot: number,
-      interruptPin: (number - 1) % PINS,
+    const place = { slot, function: this.#root.functionsOf(slot).length };
+    const port = new RootPort(`root-port.${this.#ports.length + 1}`, {
+      // No user would choose such a number.
+      slot: place.slot * FUNCTIONS + place.function,
+      interruptPin: place.function % PINS,
       allocateMsi: this.#allocateMsi,
     });
-    this.#root.plug(port, { slot, function: this.#root.functionsOf(slot).length });
+    this.#root.plug(port, place);
     this.#ports.push(port);
     return port;
   }

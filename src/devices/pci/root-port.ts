@@ -93,6 +93,11 @@ export class RootPort extends PciBridge {
     return this.#slot.requestRemoval();
   }
 
+  /** The guest has been reset: what it has been asked to release goes. */
+  finishRemoval(): void {
+    this.#slot.finishRemoval();
+  }
+
   /** Pulls the device out without asking the guest. */
   remove(): void {
     this.#onEjected = null;

@@ -6,7 +6,8 @@ import { type ExitStatus, signalProcess, watchExit } from '../../vmm/confinement
 import { readForbiddenCall } from '../../vmm/confinement/forbidden-call.ts';
 import type { Layer } from '../../vmm/confinement/layer.ts';
 import { spawnConfined, UNCONFINED } from '../../vmm/confinement/spawn-confined.ts';
-import { type MachineConfig, maxCpus } from '../../vmm/machine/config.ts';
+import { maxCpus } from '../../vmm/cpu/cpu-topology.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import type { Death } from './machine.ts';
 import { machineProgram } from './machine-code.ts';

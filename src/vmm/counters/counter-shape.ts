@@ -1,5 +1,6 @@
 import { deviceTable } from '../../devices/registry.ts';
-import { type MachineConfig, maxCpus } from '../machine/config.ts';
+import { maxCpus } from '../cpu/cpu-topology.ts';
+import type { MachineConfig } from '../machine/config.ts';
 import { type CounterShape, MAX_KEYED_REGIONS } from './counters.ts';
 
 /** Virtqueues of devices that are plugged in while the machine runs. */

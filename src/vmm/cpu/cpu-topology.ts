@@ -1,6 +1,17 @@
 /** How a machine's vCPUs appear to its guest: threads of cores of sockets. Their product is the number of vCPUs. */
 export type CpuTopology = { readonly sockets: number; readonly cores: number; readonly threads: number };
 
+/** How many vCPUs a machine has room for. */
+export function maxCpus({
+  cpus,
+  maxCpus,
+}: {
+  readonly cpus: number;
+  readonly maxCpus?: number | undefined;
+}): number {
+  return maxCpus ?? cpus;
+}
+
 /** One socket with all vCPUs as cores of one thread. */
 export function coresOnly(vcpus: number): CpuTopology {
   return { sockets: 1, cores: vcpus, threads: 1 };

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/device-config.ts';
 import { placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
+import { maxCpus } from '../cpu/cpu-topology.ts';
 import { VM_NAME } from './vm-name.ts';
 
 const MiB = 2 ** 20;
@@ -125,11 +126,6 @@ export const machineConfig = fields.check(({ value, issues }) => {
     issues.push({ code: 'custom', path: ['pin'], message, input: pin });
   }
 });
-
-/** How many vCPUs the machine has room for. */
-export function maxCpus({ cpus, maxCpus }: Pick<z.output<typeof fields>, 'cpus' | 'maxCpus'>): number {
-  return maxCpus ?? cpus;
-}
 
 function checkNuma(
   nodes: z.output<typeof fields>['numa'],

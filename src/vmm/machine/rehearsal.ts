@@ -1,6 +1,7 @@
 import type { Cancel } from '../../devices/device.ts';
 import { builtFile } from '../../project-root.ts';
-import { CounterLayout, type CounterShape, writeHeader } from '../counters/counters.ts';
+import { counterShape } from '../counters/counter-shape.ts';
+import { CounterLayout, writeHeader } from '../counters/counters.ts';
 import type { MachineConfig } from './config.ts';
 import type { MachineLoop } from './loop.ts';
 import type { Incoming } from './manager-link.ts';
@@ -9,7 +10,6 @@ import { MachineReport } from './report.ts';
 import { runMachine } from './run-machine.ts';
 
 const MiB = 2 ** 20;
-const SHAPE: CounterShape = { vcpus: 1, queues: 1, regions: 64 };
 /** The guest takes a few hundredths of that. */
 const LIMIT_NS = 1_000_000_000n;
 
@@ -35,8 +35,9 @@ const CONFIG: MachineConfig = {
  * @returns how it ended @throws when this host can run no machine
  */
 export function rehearse(managerFd: number): MachineEnd | null {
-  const counters = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(SHAPE).bytes));
-  writeHeader(counters, SHAPE);
+  const shape = counterShape(CONFIG);
+  const counters = new BigUint64Array(new SharedArrayBuffer(new CounterLayout(shape).bytes));
+  writeHeader(counters, shape);
   const report = new MachineReport();
   const config = { ...CONFIG, boot: { ...CONFIG.boot, path: builtFile('guest.elf') } };
   return runMachine(config, counters, report, new RehearsalLink(managerFd, report), {});
