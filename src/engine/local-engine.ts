@@ -171,6 +171,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async upgrade(id: string): Promise<Upgraded> {
     const vm = this.#vm(id);
+    if (this.#ending) throw new Error(`${id} is not upgraded: the process that runs the VMs is ending`);
     const obstacle = this.#machines.whyNotUpgraded?.() ?? null;
     if (obstacle !== null) throw new Error(obstacle);
     try {

@@ -98,7 +98,7 @@ describe.skipIf(noKvm !== null)(onKvm('an upgrade of vring'), () => {
 
     const upgraded = await vring('vm', 'upgrade', 'web');
     expect(upgraded.stdout).toMatch(
-      new RegExp(`^web: upgraded from vring ${OLD} to ${NEW} under it; its guest stood still for \\d+ ms$`),
+      new RegExp(`^web: upgraded from vring ${OLD} to ${NEW}; its guest stood still for \\d+ ms$`),
     );
     expect((await vring('vm', 'upgrade', 'web')).stdout).toBe(`web: already runs vring ${NEW}`);
     expect((await vring('vm', 'upgrade', '--all')).stdout).toMatch(/^db: upgraded from/);

@@ -209,7 +209,7 @@ export class UpgradedGuest {
   }
 
   #handOvers(): number {
-    return this.log().filter(text => text.startsWith('handed to a new process')).length;
+    return this.log().filter(text => text.startsWith('moved to a new process')).length;
   }
 
   /** One process of the VM is left, with its record, its socket and its lock. */

@@ -90,8 +90,9 @@ export function upgrade({ timeout, force = false }: UpgradeOptions): Action<Engi
         );
       if (!force && vm.version === manager.version) return `already runs vring ${vm.version}`;
       const { from, to, stoodStillMs } = await soon(engine.upgrade(vm.id), timeout);
-      const versions = from === to ? `restarted vring ${to}` : `upgraded from vring ${from} to ${to}`;
-      return `${versions} under it; its guest stood still for ${Math.round(stoodStillMs)} ms`;
+      const what =
+        from === to ? `moved to a new process of vring ${to}` : `upgraded from vring ${from} to ${to}`;
+      return `${what}; its guest stood still for ${Math.round(stoodStillMs)} ms`;
     },
   };
 }

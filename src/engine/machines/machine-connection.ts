@@ -51,7 +51,7 @@ export class MachineConnection {
     const frame = messageFrame(message);
     const sent = sendNow(fd, frame, fds);
     if (sent === null || sent === 0)
-      throw new Error('the machine does not take its configuration: start the VM again');
+      throw new Error("the machine's process does not take its configuration: try again");
     const connection = new MachineConnection(fd);
     if (sent < frame.length) connection.#socket.write(frame.subarray(sent));
     return connection;

@@ -77,9 +77,10 @@ export class TakeOver {
     const from = this.#given.version;
     const stoodStillMs = Number(process.hrtime.bigint() - state.stoppedAt) / 1e6;
     report.takenOver(state.report, { from, stoodStillMs });
-    const versions = from === version() ? `vring ${from}` : `vring ${from} to ${version()}`;
-    const ms = Math.round(stoodStillMs);
-    report.happened('info', `handed to a new process, from ${versions}; its guest stood still for ${ms} ms`);
+    const to = version();
+    const what =
+      from === to ? `moved to a new process of vring ${to}` : `upgraded from vring ${from} to ${to}`;
+    report.happened('info', `${what}; its guest stood still for ${Math.round(stoodStillMs)} ms`);
   }
 
   /** It goes on in the other process, unless it is this one's. */
