@@ -1,5 +1,6 @@
 import { copyFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { VcpuState } from '../../../src/vmm/cpu/vcpu-state.ts';
 import { type MachineState, MachineStateError } from '../../../src/vmm/machine/machine-state.ts';
@@ -32,15 +33,14 @@ function newDisk(): string {
   return path;
 }
 
-/** A machine of the same configuration, with a copy of the memory and of the disk, and the state. */
-function copyOf(from: LiveMachine, disk: string, state: MachineState, cpus: number): LiveMachine {
+/** A machine of the same configuration, with a copy of the memory and of the disk. */
+function copyOf(from: LiveMachine, disk: string, cpus: number): LiveMachine {
   const copy = `${disk}.copy`;
   copyFileSync(disk, copy);
   const to = machineWith('run="crash"', copy, cpus);
   for (const { address, size } of from.ram.blocks) {
     to.ram.writable(address, size).set(from.ram.readable(address, size));
   }
-  to.machine.load(state);
   return to;
 }
 
@@ -57,6 +57,18 @@ function timeless(state: MachineState) {
   };
   const channels = chips.pit.channels.map(channel => ({ ...channel, count_load_time: 0n }));
   return { ...rest, chips: { ...chips, pit: { ...chips.pit, channels } }, vcpus: vcpus.map(vcpu) };
+}
+
+/** Loads a state, and checks that the machine then has it. @returns what it saves */
+function load({ machine }: LiveMachine, state: MachineState): MachineState {
+  for (let attempts = 10; ; attempts--) {
+    machine.load(structuredClone(state));
+    const loaded = machine.save();
+    // A tick of the 8254, which KVM does not stop with the vCPUs, may have come in between.
+    if (attempts > 1 && !isDeepStrictEqual(timeless(loaded), timeless(state))) continue;
+    expect(timeless(loaded)).toEqual(timeless(state));
+    return loaded;
+  }
 }
 
 const SOUND = { bad: 0, errors: 0, backwards: 0 };
@@ -84,10 +96,8 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
           from.after(random.below(9), copy);
           return;
         }
-        const to = copyOf(from, disk, state, cpus);
-        const loaded = to.machine.save();
-        expect(timeless(loaded)).toEqual(timeless(state));
-        expectNotBefore(loaded, state);
+        const to = copyOf(from, disk, cpus);
+        expectNotBefore(load(to, state), state);
         to.output = from.output;
         to.machine.run();
         to.run();
@@ -112,17 +122,15 @@ describe.skipIf(noKvm !== null)(onKvm('the state of a machine'), () => {
     const disk = newDisk();
     const machine = machineWith('run="blk soak 30; halt"', disk);
     let loads = 0;
-    const load = () => {
+    const again = () => {
       const release = machine.machine.quiesce(() => {
-        const state = structuredClone(machine.machine.save());
-        machine.machine.load(state);
-        expect(timeless(machine.machine.save())).toEqual(timeless(state));
+        load(machine, structuredClone(machine.machine.save()));
         loads++;
         machine.after(0, release);
-        machine.after(20, load);
+        machine.after(20, again);
       });
     };
-    machine.after(30, load);
+    machine.after(30, again);
     machine.machine.run();
     machine.run();
     expect(machine.ended).toBe('power-off');
