@@ -108,7 +108,7 @@ describe('a connection to a machine', () => {
     const [ours, machine] = socketPair();
     closeSync(machine);
     expect(() => MachineConnection.open(ours, { kind: 'collected' }, [])).toThrow(
-      'the machine does not take its configuration',
+      "the machine's process does not take its configuration",
     );
     expect(existsSync(`/proc/self/fd/${ours}`)).toBe(true);
     closeSync(ours);
