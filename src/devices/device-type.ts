@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
+import type { DiskLimits } from './backends/disk.ts';
 import type { Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
@@ -14,7 +15,7 @@ export type PortRange = { readonly start: number; readonly size: number; readonl
 /** Memory that a device responds to: `start` is a guest-physical address, `size` in bytes. */
 export type MemoryRange = { readonly start: number; readonly size: number; readonly handler: IoHandler };
 
-/** A property of a device that is constant while the machine runs: `size`, 10737418240 bytes. */
+/** A property of a device, which only a command of the user changes while the machine runs: `size`, 10737418240 bytes. */
 export type DeviceFact = {
   readonly label: string;
   readonly value: string | number | boolean;
@@ -28,9 +29,19 @@ export interface PowerButton {
   readonly enabled: boolean;
 }
 
+/** A disk whose properties can be changed while it is in use. */
+export interface DiskControl {
+  /** What tells its file or block device from every other of the host, whatever its name. */
+  readonly file: string;
+  /** The store has this many bytes now, a multiple of 512. */
+  resize(bytes: number): void;
+  setLimits(limits: DiskLimits): void;
+}
+
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
+  readonly disk?: DiskControl;
 };
 
 /** A new device, and what the machine must connect for it. */

@@ -3,6 +3,7 @@ import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine
 import type { DeviceMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
+import type { EntropySource } from './virtio/entropy-source.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 
 /** What a machine offers its devices. Use it only on the machine thread. */
@@ -31,6 +32,7 @@ export interface MachineServices {
   allocateQueueCounters(name: QueueName): QueueCounters;
   /** A number to count, which screens, `vm stats` and metrics show by its name. */
   statistic(name: StatisticName): Statistic;
+  readonly entropy: EntropySource;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
 }

@@ -22,6 +22,13 @@ export function numberOf(state: DeviceState, key: string, max = Number.MAX_SAFE_
 }
 
 /** @throws DeviceStateError */
+export function booleanOf(state: DeviceState, key: string): boolean {
+  const value = state[key];
+  if (typeof value === 'boolean') return value;
+  throw new DeviceStateError(key, 'true or false');
+}
+
+/** @throws DeviceStateError */
 export function bytesOf(state: DeviceState, key: string): Uint8Array {
   const value = state[key];
   if (value instanceof Uint8Array) return value;

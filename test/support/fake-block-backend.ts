@@ -1,3 +1,4 @@
+import type { DiskLimits } from '../../src/devices/backends/disk.ts';
 import type {
   BlockBackend,
   BlockQueue,
@@ -8,6 +9,7 @@ import type { QueueProgress, VirtioQueue } from '../../src/devices/virtio/virtio
 
 /** A disk whose queues do nothing but remember how they were started. */
 export class FakeBlockBackend implements BlockBackend {
+  readonly file = 'fd00:1';
   size = 64 * 2 ** 20;
   readonly = false;
   blockSize = 4096;
@@ -25,6 +27,8 @@ export class FakeBlockBackend implements BlockBackend {
   /** Starting this queue fails. */
   refuse: number | null = null;
   closed = false;
+  writeThrough = false;
+  limits: DiskLimits = {};
   /** New kinds of disk errors, by queue. */
   readonly errors = new Map<number, DiskErrors[]>();
   /** Those that have occurred again by the end of a period. */
@@ -69,6 +73,18 @@ export class FakeBlockBackend implements BlockBackend {
   /** The host ends what holds up the queues. */
   release(): void {
     for (const end of [...this.held.values()]) end();
+  }
+
+  setWriteThrough(on: boolean): void {
+    this.writeThrough = on;
+  }
+
+  resize(bytes: number): void {
+    this.size = bytes;
+  }
+
+  setLimits(limits: DiskLimits): void {
+    this.limits = limits;
   }
 
   close(): void {

@@ -12,6 +12,7 @@ import { DirtyLog } from '../../src/vmm/memory/dirty-log.ts';
 import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
 import { fakeBlock } from './fake-block.ts';
+import { FakeEntropy } from './fake-entropy.ts';
 import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
 
@@ -166,6 +167,7 @@ export class FakeMsi implements MsiVector {
 export class FakeMachine {
   readonly memory: FakeMemory;
   readonly eventFds = new FakeEventFds();
+  readonly entropy = new FakeEntropy();
   readonly clock = new DeviceClock();
   readonly lines = Array.from({ length: 24 }, () => new FakeWire());
   readonly requests: MachineRequest[] = [];
@@ -229,6 +231,7 @@ export class FakeMachine {
           release: () => this.statistics.delete(statistic),
         };
       },
+      entropy: this.entropy,
       backends: machineBackends({
         disk: { raw: () => this.disk! },
         char: { console: noCharacters, null: noCharacters },

@@ -1,3 +1,7 @@
+import type * as z from 'zod';
+import { bytes } from '../../text/units.ts';
+import type { DeviceState } from '../device.ts';
+import { DeviceStateError, numberOf } from '../state.ts';
 import type { Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 
@@ -26,6 +30,80 @@ export type DiskOptions = {
   readonly cache: DiskCache;
 };
 
+/** What a disk's guest gets of it at most, all its requests together. What is absent is not limited. */
+export type DiskLimits = {
+  /** Requests per second. */
+  readonly iops?: number | undefined;
+  /** Requests that may come at once after a rest; if absent, those of a tenth of a second. */
+  readonly 'iops-burst'?: number | undefined;
+  /** Bytes per second, read or written. */
+  readonly bps?: number | undefined;
+  /** Bytes that may come at once after a rest; if absent, those of a tenth of a second. */
+  readonly 'bps-burst'?: number | undefined;
+};
+
+const MAX_RATE = 2 ** 50;
+
+/** The schema of `DiskLimits`. */
+export function diskLimits(z: Zod) {
+  const rate = z.int().min(1, 'at least 1 per second').max(MAX_RATE, 'at most 2^50 per second').optional();
+  return z
+    .strictObject({ iops: rate, 'iops-burst': rate, bps: rate, 'bps-burst': rate })
+    .superRefine(reportLimitsProblem);
+}
+
+/** Reports what is wrong with limits to their schema. */
+export function reportLimitsProblem(limits: DiskLimits, context: z.RefinementCtx): void {
+  const problem = limitsProblem(limits);
+  if (problem === null) return;
+  const { key, message } = problem;
+  context.addIssue({ code: 'custom', path: [key], message, input: limits[key] });
+}
+
+const RATES = ['iops', 'iops-burst', 'bps', 'bps-burst'] as const;
+
+/** Limits as part of a device's state. */
+export function savedLimits(limits: DiskLimits): DeviceState {
+  return Object.fromEntries(RATES.flatMap(key => (limits[key] === undefined ? [] : [[key, limits[key]]])));
+}
+
+/** What `savedLimits` saved. @throws DeviceStateError */
+export function limitsOf(state: DeviceState): DiskLimits {
+  const given = RATES.filter(key => state[key] !== undefined);
+  const limits: DiskLimits = Object.fromEntries(given.map(key => [key, numberOf(state, key, MAX_RATE)]));
+  if (limitsProblem(limits) !== null || given.some(key => limits[key] === 0)) {
+    throw new DeviceStateError('limits', 'limits');
+  }
+  return limits;
+}
+
+type LimitsProblem = { readonly key: keyof DiskLimits; readonly message: string };
+
+/** What is wrong with limits whose rates are in order, or null. */
+export function limitsProblem(limits: DiskLimits): LimitsProblem | null {
+  for (const name of ['iops', 'bps'] as const) {
+    const key = `${name}-burst` as const;
+    const [limit, burst] = [limits[name], limits[key]];
+    if (burst === undefined) continue;
+    if (limit === undefined) return { key, message: `a burst needs a limit: give ${name}, too` };
+    if (burst < limit) return { key, message: `a burst of less than ${name}: give at least as much` };
+  }
+  return null;
+}
+
+/** `500 requests/s in bursts of 2000, 50M/s`; `none` */
+export function limitsText(limits: DiskLimits): string {
+  const { iops, bps, 'iops-burst': iopsBurst, 'bps-burst': bpsBurst } = limits;
+  const burst = (text: string | undefined) => (text === undefined ? '' : ` in bursts of ${text}`);
+  const parts = [
+    ...(iops === undefined ? [] : [`${iops} requests/s${burst(iopsBurst?.toString())}`]),
+    ...(bps === undefined
+      ? []
+      : [`${bytes(bps)}/s${burst(bpsBurst === undefined ? undefined : bytes(bpsBurst))}`]),
+  ];
+  return parts.join(', ') || 'none';
+}
+
 /** The options of a device that concern its disk. */
 export function diskFields(z: Zod) {
   return {
@@ -39,5 +117,6 @@ export function diskFields(z: Zod) {
       .enum(['writeback', 'none'])
       .default('writeback')
       .describe("use the host's page cache, or bypass it"),
+    limits: diskLimits(z).optional().describe('the most that the guest gets of it, all queues together'),
   };
 }

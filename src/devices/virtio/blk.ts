@@ -1,11 +1,12 @@
-import { diskFields } from '../backends/disk.ts';
+import { type DiskLimits, diskFields, limitsOf, limitsText, savedLimits } from '../backends/disk.ts';
 import type { AccessSize, Clock, DeviceState } from '../device.ts';
 import { type ConfigurableType, deviceFields, type Zod } from '../device-type.ts';
-import { DeviceStateError } from '../state.ts';
-import type { BlockBackend, BlockQueue } from './block-backend.ts';
+import { booleanOf, DeviceStateError, stateOf } from '../state.ts';
+import { BLK_FEATURE, BlkConfig, blkFeatures } from './blk-config.ts';
+import type { BlockBackend, BlockQueue, RequestLimits } from './block-backend.ts';
 import { DiskErrorReports } from './disk-errors.ts';
-import { FEATURE as TRANSPORT } from './features.ts';
 import { virtioNames } from './qemu-names.ts';
+import { TRANSPORT_PROPERTIES, transportFields, withTransportFeatures } from './transport-options.ts';
 import { VirtioPci } from './transport-pci.ts';
 import type {
   QueueProgress,
@@ -15,49 +16,24 @@ import type {
   VirtioQueue,
 } from './virtio-device.ts';
 
-/** Feature bits (virtio 1.3 §5.2.3). */
-const FEATURE = {
-  segMax: 1n << 2n,
-  readonly: 1n << 5n,
-  blockSize: 1n << 6n,
-  flush: 1n << 9n,
-  topology: 1n << 10n,
-  multiqueue: 1n << 12n,
-  discard: 1n << 13n,
-  writeZeroes: 1n << 14n,
-} as const;
-
-/** Offsets in the config space (§5.2.4). */
-const CONFIG = {
-  capacity: 0,
-  segMax: 12,
-  blockSize: 20,
-  physicalBlockExp: 24,
-  minIoSize: 26,
-  numQueues: 34,
-  maxDiscardSectors: 36,
-  maxDiscardSegments: 40,
-  discardAlignment: 44,
-  maxWriteZeroesSectors: 48,
-  maxWriteZeroesSegments: 52,
-  writeZeroesMayUnmap: 56,
-  size: 60,
-} as const;
-
-const SECTOR = 512;
 const QUEUE_SIZE = 256;
-/** A request is a header, its data and a status byte: two descriptors besides the data's. */
-const SEGMENTS = QUEUE_SIZE - 2;
-/** 1 GiB: the most that one discard or write-zeroes request may cover. */
-const MAX_RANGE_SECTORS = 2 ** 21;
-const MAX_RANGES = 1;
+const LIMITS: RequestLimits = {
+  /** A request is a header, its data and a status byte: two descriptors besides the data's. */
+  segments: QUEUE_SIZE - 2,
+  ranges: 1,
+  /** 1 GiB: the most that one discard or write-zeroes request may cover. */
+  rangeSectors: 2 ** 21,
+};
 
 export type VirtioBlkOptions = {
   readonly name: string;
   /** At most 20 ASCII characters. */
   readonly serial: string;
+  readonly transportFeatures: bigint;
   /** Request queues. */
   readonly queues: number;
+  /** Until `setLimits`. */
+  readonly limits: DiskLimits;
   readonly clock: Clock;
   /** Reports errors of the host's disk, and with null their end. */
   readonly reportDiskErrors: (text: string | null) => void;
@@ -75,40 +51,55 @@ export class VirtioBlk implements VirtioDevice {
   readonly queueNames: readonly string[];
   readonly queueSizes: readonly number[];
   readonly features: bigint;
-  readonly transportFeatures = TRANSPORT.ringIndirectDesc | TRANSPORT.ringEventIdx | TRANSPORT.ringReset;
-  readonly configSize = CONFIG.size;
+  readonly transportFeatures: bigint;
+  readonly configSize = BlkConfig.size;
   onConfigChanged: (() => void) | null = null;
-  readonly #config: DataView;
+  readonly #config: BlkConfig;
   readonly #backend: BlockBackend;
   readonly #serial: string;
   readonly #errors: DiskErrorReports;
   readonly #queues = new Set<BlockQueue>();
+  /** What the driver has agreed to. */
+  #agreed = 0n;
+  #limits: DiskLimits = {};
 
   constructor(options: VirtioBlkOptions, backend: BlockBackend) {
     this.name = options.name;
+    this.transportFeatures = options.transportFeatures;
     this.#serial = options.serial;
     this.#backend = backend;
     this.#errors = new DiskErrorReports(options.clock, () => [...this.#queues], options.reportDiskErrors);
     const indices = Array.from({ length: options.queues }, (_, index) => index);
     this.queueNames = indices.map(index => (options.queues === 1 ? 'requests' : `requests ${index}`));
     this.queueSizes = indices.map(() => QUEUE_SIZE);
-    this.features = featuresOf(backend, options.queues);
-    this.#config = configOf(backend, options.queues);
+    this.features = blkFeatures(backend, options.queues);
+    this.#config = new BlkConfig(backend, options.queues, LIMITS);
+    this.#setWriteback(true);
+    this.setLimits(options.limits);
   }
 
   readConfig(offset: number, size: AccessSize): number {
-    if (size === 4) return this.#config.getUint32(offset, true);
-    return size === 2 ? this.#config.getUint16(offset, true) : this.#config.getUint8(offset);
+    return this.#config.read(offset, size);
   }
 
-  /** The driver can't write any field: the cache mode (CONFIG_WCE) is not offered. */
-  writeConfig(): void {}
+  writeConfig(offset: number, size: AccessSize, value: number): void {
+    if (this.#agreed & BLK_FEATURE.configWce && this.#config.isWriteback(offset, size)) {
+      this.#setWriteback(value !== 0);
+    }
+  }
+
+  negotiated(features: bigint): void {
+    this.#agreed = features;
+    // A driver that can't flush must not find a writeback cache (§5.2.5.2).
+    const cannotFlush = features & BLK_FEATURE.configWce && !(features & BLK_FEATURE.flush);
+    this.#setWriteback(!cannotFlush);
+  }
 
   startQueue(queue: VirtioQueue, driver: VirtioDriver): RunningQueue {
     const running = this.#backend.startQueue(queue, {
       features: driver.features,
       serial: this.#serial,
-      limits: { segments: SEGMENTS, ranges: MAX_RANGES, rangeSectors: MAX_RANGE_SECTORS },
+      limits: LIMITS,
       onBroken: driver.broken,
       onDiskErrors: () => this.#errors.collect(),
     });
@@ -131,8 +122,29 @@ export class VirtioBlk implements VirtioDevice {
     };
   }
 
+  /** The disk has this many bytes now, a multiple of 512: tells the driver. */
+  resize(bytes: number): void {
+    this.#backend.resize(bytes);
+    this.#config.setCapacity(bytes);
+    this.onConfigChanged?.();
+  }
+
+  /** The most that the guest gets of the disk. */
+  get limits(): DiskLimits {
+    return this.#limits;
+  }
+
+  setLimits(limits: DiskLimits): void {
+    this.#backend.setLimits(limits);
+    this.#limits = limits;
+  }
+
   save(): DeviceState {
-    return { capacity: this.#backend.size };
+    return {
+      capacity: this.#backend.size,
+      writeback: this.#config.writeback,
+      limits: savedLimits(this.#limits),
+    };
   }
 
   load(state: DeviceState): void {
@@ -142,47 +154,28 @@ export class VirtioBlk implements VirtioDevice {
         `disk of ${this.name} has ${size} bytes, but the saved machine's had ${state.capacity}: attach the same disk`,
       );
     }
+    const limits = limitsOf(stateOf(state, 'limits'));
+    this.#setWriteback(booleanOf(state, 'writeback'));
+    this.setLimits(limits);
   }
 
   close(): void {
     this.#backend.close();
   }
-}
 
-function featuresOf(backend: BlockBackend, queues: number): bigint {
-  let features = FEATURE.segMax | FEATURE.blockSize | FEATURE.topology | FEATURE.flush;
-  if (queues > 1) features |= FEATURE.multiqueue;
-  if (backend.readonly) return features | FEATURE.readonly;
-  if (backend.canDiscard) features |= FEATURE.discard;
-  return features | FEATURE.writeZeroes;
-}
-
-function configOf(backend: BlockBackend, queues: number): DataView {
-  const config = new DataView(new ArrayBuffer(CONFIG.size));
-  // Discards should cover whole blocks of the backing store, which are also its optimal I/O size.
-  const blockSectors = Math.max(1, Math.floor(backend.blockSize / SECTOR));
-  config.setBigUint64(CONFIG.capacity, BigInt(Math.floor(backend.size / SECTOR)), true);
-  config.setUint32(CONFIG.segMax, SEGMENTS, true);
-  config.setUint32(CONFIG.blockSize, SECTOR, true);
-  config.setUint8(CONFIG.physicalBlockExp, Math.floor(Math.log2(blockSectors)));
-  config.setUint16(CONFIG.minIoSize, Math.min(blockSectors, 0xffff), true);
-  config.setUint16(CONFIG.numQueues, queues, true);
-  if (backend.readonly) return config;
-  if (backend.canDiscard) {
-    config.setUint32(CONFIG.maxDiscardSectors, MAX_RANGE_SECTORS, true);
-    config.setUint32(CONFIG.maxDiscardSegments, MAX_RANGES, true);
-    config.setUint32(CONFIG.discardAlignment, blockSectors, true);
-    config.setUint8(CONFIG.writeZeroesMayUnmap, 1);
+  /** Chooses the cache mode, which only a driver with CONFIG_WCE sees; one without FLUSH expects none (§5.2.6.2). */
+  #setWriteback(on: boolean): void {
+    this.#config.writeback = on;
+    const cached = this.#agreed & BLK_FEATURE.configWce ? on : (this.#agreed & BLK_FEATURE.flush) !== 0n;
+    this.#backend.setWriteThrough(!cached);
   }
-  config.setUint32(CONFIG.maxWriteZeroesSectors, MAX_RANGE_SECTORS, true);
-  config.setUint32(CONFIG.maxWriteZeroesSegments, MAX_RANGES, true);
-  return config;
 }
 
 const options = (z: Zod) =>
   z.strictObject({
     ...deviceFields(z, 'virtio-blk'),
     ...diskFields(z),
+    ...transportFields(z),
     serial: z
       .string()
       .regex(/^[\x20-\x7e]{1,20}$/, 'a serial is 1 to 20 printable ASCII characters')
@@ -207,7 +200,7 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
   prefix: 'blk',
   qemu: {
     devices: virtioNames('blk'),
-    properties: { drive: 'path', serial: 'serial', 'num-queues': 'queues' },
+    properties: { drive: 'path', serial: 'serial', 'num-queues': 'queues', ...TRANSPORT_PROPERTIES },
   },
   config: options,
   queues: ({ queues }) => queues,
@@ -216,18 +209,35 @@ export const virtioBlk: ConfigurableType<ReturnType<typeof options>> = {
     const serial = given || name;
     const backend = services.backends.open('disk', { path, format, readonly, cache });
     const reportDiskErrors = (text: string | null) => services.reportDiskErrors(name, text);
-    const settings = { name, serial, queues, clock: services.clock, reportDiskErrors };
-    const device = new VirtioPci(new VirtioBlk(settings, backend), services);
-    const facts = [
-      { label: 'path', value: path },
-      { label: 'size', value: backend.size, unit: 'bytes' },
-      { label: 'format', value: format ?? 'raw' },
-      { label: 'cache', value: cache },
-      { label: 'read-only', value: readonly },
-      { label: 'discard', value: !readonly && backend.canDiscard },
-      { label: 'serial', value: serial },
-      { label: 'queues', value: queues },
-    ] as const;
-    return { device, pci: device.function, facts };
+    const transportFeatures = withTransportFeatures(options);
+    const { limits = {} } = options;
+    const { clock } = services;
+    const settings = { name, serial, transportFeatures, queues, limits, clock, reportDiskErrors };
+    const blk = new VirtioBlk(settings, backend);
+    const device = new VirtioPci(blk, services);
+    return {
+      device,
+      pci: device.function,
+      capabilities: {
+        disk: {
+          file: backend.file,
+          resize: bytes => blk.resize(bytes),
+          setLimits: limits => blk.setLimits(limits),
+        },
+      },
+      get facts() {
+        return [
+          { label: 'path', value: path },
+          { label: 'size', value: backend.size, unit: 'bytes' },
+          { label: 'format', value: format ?? 'raw' },
+          { label: 'cache', value: cache },
+          { label: 'read-only', value: readonly },
+          { label: 'discard', value: !readonly && backend.canDiscard },
+          { label: 'serial', value: serial },
+          { label: 'queues', value: queues },
+          { label: 'limits', value: limitsText(blk.limits) },
+        ] as const;
+      },
+    };
   },
 };

@@ -1,8 +1,11 @@
+import type { DiskLimits } from '../backends/disk.ts';
 import type { RunningQueue, VirtioQueue } from './virtio-device.ts';
 
 /** The backing store of a disk. It serves the requests of a queue off the machine thread. */
 export interface BlockBackend {
-  /** Bytes, a multiple of 512. */
+  /** What tells its file from every other. */
+  readonly file: string;
+  /** Bytes, a multiple of 512. `resize` changes it. */
   readonly size: number;
   readonly readonly: boolean;
   /** Bytes of a block of the backing store, for virtio-blk's topology. */
@@ -10,6 +13,14 @@ export interface BlockBackend {
   readonly canDiscard: boolean;
   /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until it is stopped. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue;
+  /**
+   * Whether a completed write is on stable storage, as after a flush. Applies at once, also to running queues.
+   */
+  setWriteThrough(on: boolean): void;
+  /** The store has this many bytes now, a multiple of 512. Applies at once. */
+  resize(bytes: number): void;
+  /** The most that all queues together get. Applies at once, to requests that wait for an earlier limit as well. */
+  setLimits(limits: DiskLimits): void;
   close(): void;
 }
 

@@ -209,11 +209,11 @@ export class VirtioLifecycle {
     else this.#running.stop(this.queues);
   }
 
-  /** Ends the device with its machine, or its plug. What the host still holds up then is left behind. */
-  close(): void {
+  /** Ends the device with its machine, or when it is unplugged. @returns the queues that the host holds up, which are left behind */
+  close(): ReadonlySet<QueueSetup> {
     this.#quiesced = true;
     this.#onQuiesced = [];
-    this.#running.abandon(END_PATIENCE);
+    return this.#running.abandon(END_PATIENCE);
   }
 
   /** The device must be quiesced. */

@@ -68,15 +68,17 @@ export class RunningQueues {
     }
   }
 
-  /** Ends them with their machine: waits `limitMs` at most, and leaves behind those that have not stopped. */
-  abandon(limitMs: number): void {
-    const entries = [...this.#entries.values()];
+  /** Ends them for good: waits `limitMs` at most. @returns those that have not stopped, which are left behind */
+  abandon(limitMs: number): ReadonlySet<QueueSetup> {
+    const entries = [...this.#entries];
     this.#entries.clear();
-    for (const { running } of entries) running!.requestStop();
+    for (const [, { running }] of entries) running!.requestStop();
     const deadline = performance.now() + limitMs;
-    for (const { running } of entries) {
-      if (running!.stop(Math.max(0, deadline - performance.now())) === null) running!.abandon();
-    }
+    const left = entries.filter(([, { running }]) => {
+      const patience = Math.max(0, deadline - performance.now());
+      return running!.stop(patience) === null && running!.abandon() === null;
+    });
+    return new Set(left.map(([queue]) => queue));
   }
 
   #requestStop(queue: QueueSetup): void {

@@ -201,17 +201,19 @@ export class VirtioPci implements Device, IoHandler {
 
   /** Releases what it took of its machine. A queue that the host holds up for a second is left behind. */
   close(): void {
-    this.#lifecycle.close();
+    const left = this.#lifecycle.close();
     // Its threads must have stopped using a file before that is closed.
     this.#device.close?.();
     this.#doorbells.detach();
     this.#interrupts.close();
     this.function.close();
     this.#msix.release();
-    for (const { resources } of this.#queues) {
-      this.#services.eventFds.close(resources.kickFd);
-      this.#services.eventFds.close(resources.callFd);
-      resources.counters.release();
+    for (const queue of this.#queues) {
+      const { kickFd, callFd, counters } = queue.resources;
+      this.#services.eventFds.close(kickFd);
+      this.#services.eventFds.close(callFd);
+      // A thread that was left behind still counts.
+      if (!left.has(queue)) counters.release();
     }
   }
 

@@ -5,6 +5,7 @@ import { shellText } from '../../text/shell.ts';
 import * as libc from '../native/libc.ts';
 import { DiskError } from './disk-error.ts';
 import { lockDisk } from './disk-lock.ts';
+import { deviceNumbers, type FileIdentity, fileIdentity } from './file-identity.ts';
 import { probeFormat, toRaw } from './image-format.ts';
 
 /** open(2) flag, from asm-generic/fcntl.h: for a block device, fails while the host has it mounted. */
@@ -22,12 +23,14 @@ const PAGE = 4096;
 /** An open disk. Sizes in bytes. */
 export type OpenDisk = {
   readonly fd: number;
-  readonly size: number;
+  /** Follows the file while it is in use. */
+  size: number;
   readonly isBlockDevice: boolean;
   /** The unit in which the store reads and writes. */
   readonly blockSize: number;
   /** Whether holes can be punched into it. */
   readonly canDiscard: boolean;
+  readonly file: FileIdentity;
 };
 
 /**
@@ -45,6 +48,7 @@ export function openDisk(options: DiskOptions): OpenDisk {
     checkSize(path, size, isBlockDevice);
     return {
       fd,
+      file: fileIdentity(stats),
       size,
       isBlockDevice,
       blockSize: isBlockDevice ? ioctlU64(fd, 'BLKPBSZGET', BLKPBSZGET) : Number(stats.blksize),
@@ -204,8 +208,7 @@ function fileDiscards(fd: number, size: number): boolean {
 }
 
 function deviceDiscards(device: bigint): boolean {
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
-  const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn);
+  const { major, minor } = deviceNumbers(device);
   const node = `/sys/dev/block/${major}:${minor}`;
   // A partition's queue is its disk's.
   for (const queue of [`${node}/queue`, `${node}/../queue`]) {

@@ -1,3 +1,4 @@
+import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { SystemError } from '../native/libc.ts';
@@ -5,18 +6,11 @@ import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
+import type { FileIdentity } from './file-identity.ts';
 import type { OpenDisk } from './open-disk.ts';
 
 const SERIAL_BYTES = 20;
 const UNLIMITED = { operations: 0, operationsBurst: 0, bytes: 0, bytesBurst: 0 } as const;
-
-/** Requests and bytes per second, and what may come of them at once after a rest. What is absent is not limited. */
-type Limits = {
-  readonly iops?: number | undefined;
-  readonly 'iops-burst'?: number | undefined;
-  readonly bps?: number | undefined;
-  readonly 'bps-burst'?: number | undefined;
-};
 
 /** What serves a disk, and what closes its file if nothing else does. */
 type DiskParts = {
@@ -27,23 +21,23 @@ type DiskParts = {
 
 /** A raw image file or a block device. Its queues are served by native threads with io_uring. */
 export class RawDisk implements BlockBackend {
+  readonly file: FileIdentity;
   readonly readonly: boolean;
   readonly blockSize: number;
   readonly canDiscard: boolean;
-  readonly #fd: number;
+  readonly #disk: OpenDisk;
   readonly #image: number;
   readonly #limiter: number;
   readonly #queues: QueueThreads;
   readonly #native: NativeVm;
   readonly #owner: ResourceOwner;
-  #size: number;
 
   constructor(disk: OpenDisk, readonly: boolean, { queues, native, owner }: DiskParts) {
+    this.file = disk.file;
     this.readonly = readonly;
     this.blockSize = disk.blockSize;
     this.canDiscard = disk.canDiscard;
-    this.#size = disk.size;
-    this.#fd = disk.fd;
+    this.#disk = disk;
     this.#queues = queues;
     this.#native = native;
     this.#owner = owner;
@@ -52,7 +46,7 @@ export class RawDisk implements BlockBackend {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#disk.size;
   }
 
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue {
@@ -74,19 +68,16 @@ export class RawDisk implements BlockBackend {
     }
   }
 
-  /** Whether a completed write is on stable storage, as after a flush. Applies at once, also to running queues. */
   setWriteThrough(on: boolean): void {
     this.#native.setWriteThrough(this.#image, on);
   }
 
-  /** The store has this many bytes now, a multiple of 512. Applies at once. */
   resize(bytes: number): void {
     this.#native.resizeImage(this.#image, bytes);
-    this.#size = bytes;
+    this.#disk.size = bytes;
   }
 
-  /** The most that all queues together get. Applies at once, to requests that wait for an earlier limit as well. */
-  setLimits(limits: Limits): void {
+  setLimits(limits: DiskLimits): void {
     this.#native.setLimits(this.#limiter, {
       operations: limits.iops ?? 0,
       operationsBurst: limits['iops-burst'] ?? 0,
@@ -98,7 +89,7 @@ export class RawDisk implements BlockBackend {
   close(): void {
     this.#native.closeImage(this.#image);
     this.#native.destroyLimiter(this.#limiter);
-    this.#owner.closeFd(this.#fd);
+    this.#owner.closeFd(this.#disk.fd);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import { HostEntropy } from '../backends/host-entropy.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
@@ -70,6 +71,7 @@ export function machineServices(
     interruptLine: gsi => interrupts.line(gsi),
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
+    entropy: new HostEntropy(native, queues),
     backends: machineBackends({
       disk: {
         raw: options => {

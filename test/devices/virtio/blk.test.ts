@@ -1,19 +1,23 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { DeviceState } from '../../../src/devices/device.ts';
 import { deviceConfig } from '../../../src/devices/device-config.ts';
 import type { BuiltDevice } from '../../../src/devices/device-type.ts';
 import { deviceTable } from '../../../src/devices/registry.ts';
 import { FakeBlockBackend } from '../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
-import { GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
+import { COMMON, GuestDriver, STATUS, VERSION_1 } from './guest-driver.ts';
 
 const FEATURE = {
   readonly: 1n << 5n,
   flush: 1n << 9n,
+  configWce: 1n << 11n,
   multiqueue: 1n << 12n,
   discard: 1n << 13n,
   writeZeroes: 1n << 14n,
 };
 const RINGS = 0x1000;
+/** Offset of the cache mode in the config space. */
+const WRITEBACK = 32;
 
 let machine: FakeMachine;
 let backend: FakeBlockBackend;
@@ -56,7 +60,7 @@ describe('virtio-blk', () => {
     expect([config(36, 4), config(40, 4), config(44, 4)]).toEqual([2 ** 21, 1, 8]);
     expect([config(48, 4), config(52, 4), config(56, 1)]).toEqual([2 ** 21, 1, 1]);
     expect(driver.offered & 0xff_ffffn).toBe(
-      FEATURE.flush | FEATURE.multiqueue | FEATURE.discard | FEATURE.writeZeroes | 0x444n,
+      FEATURE.flush | FEATURE.configWce | FEATURE.multiqueue | FEATURE.discard | FEATURE.writeZeroes | 0x444n,
     );
   });
 
@@ -69,18 +73,124 @@ describe('virtio-blk', () => {
   test('a read-only disk offers no write features', () => {
     Object.assign(backend, { readonly: true });
     plug({ readonly: true });
-    expect(driver.offered & (FEATURE.readonly | FEATURE.discard | FEATURE.writeZeroes)).toBe(
-      FEATURE.readonly,
-    );
+    const writes = FEATURE.configWce | FEATURE.discard | FEATURE.writeZeroes;
+    expect(driver.offered & (FEATURE.readonly | writes)).toBe(FEATURE.readonly);
     expect([config(36, 4), config(48, 4)]).toEqual([0, 0]);
   });
 
-  test('the config space cannot be written', () => {
+  test('the config space cannot be written but for the cache mode', () => {
     plug();
-    for (let offset = 0; offset < 60; offset += 4)
+    driver.negotiate(VERSION_1 | (driver.offered & 0xff_ffffn));
+    const before = Array.from({ length: 60 }, (_, offset) => config(offset, 1));
+    for (let offset = 0; offset < 60; offset += 4) {
       driver.write(driver.device!.address + offset, 4, 0xffff_ffff);
-    expect(config(0, 4)).toBe(131_072);
-    expect(config(32, 1)).toBe(0);
+      if (offset !== WRITEBACK) driver.write(driver.device!.address + offset, 1, 0xff);
+      driver.write(driver.device!.address + offset + 2, 2, 0xffff);
+    }
+    expect(Array.from({ length: 60 }, (_, offset) => config(offset, 1))).toEqual(before);
+    driver.write(driver.device!.address + WRITEBACK, 1, 0);
+    expect(config(WRITEBACK, 1)).toBe(0);
+  });
+
+  describe('the cache mode', () => {
+    const write = (value: number) => driver.write(driver.device!.address + WRITEBACK, 1, value);
+
+    test('is the choice of a driver with CONFIG_WCE, also while its queues run', () => {
+      plug();
+      start(1);
+      expect([config(WRITEBACK, 1), backend.writeThrough]).toEqual([1, false]);
+      write(0);
+      expect([config(WRITEBACK, 1), backend.writeThrough]).toEqual([0, true]);
+      write(0x80);
+      expect([config(WRITEBACK, 1), backend.writeThrough]).toEqual([1, false]);
+      write(0);
+      driver.status = 0;
+      expect(config(WRITEBACK, 1)).toBe(1);
+    });
+
+    test.each([
+      ['with FLUSH alone', FEATURE.flush, 1, false],
+      ['with neither FLUSH nor CONFIG_WCE', 0n, 1, true],
+      // §5.2.5.2
+      ['with CONFIG_WCE alone', FEATURE.configWce, 0, true],
+    ])('of a driver %s', (_what, features, writeback, writeThrough) => {
+      plug();
+      driver.negotiate(VERSION_1 | features);
+      expect([config(WRITEBACK, 1), backend.writeThrough]).toEqual([writeback, writeThrough]);
+      if (features & FEATURE.configWce) return;
+      write(0);
+      write(1);
+      expect([config(WRITEBACK, 1), backend.writeThrough]).toEqual([writeback, writeThrough]);
+    });
+
+    test('is part of the saved state', () => {
+      plug();
+      start(1);
+      write(0);
+      built.device.quiesce!(() => {});
+      const state = structuredClone(built.device.save());
+      backend = new FakeBlockBackend();
+      machine = new FakeMachine();
+      plug();
+      built.device.load(state);
+      expect(backend.writeThrough).toBe(true);
+      expect((built.device.save().device as DeviceState).writeback).toBe(false);
+    });
+  });
+
+  test('tells its driver of a new size', () => {
+    plug();
+    start(1);
+    const generation = driver.read(driver.common.address + COMMON.generation, 1);
+    built.capabilities!.disk!.resize(3 * 2 ** 40);
+    expect(backend.size).toBe(3 * 2 ** 40);
+    expect([config(0, 4), config(4, 4)]).toEqual([0x8000_0000, 1]);
+    expect(driver.read(driver.common.address + COMMON.generation, 1)).toBe(generation + 1);
+    expect(driver.read(driver.isr.address, 1)).toBe(2);
+    expect(built.facts).toContainEqual({ label: 'size', value: 3 * 2 ** 40, unit: 'bytes' });
+  });
+
+  test('has a new size for its next driver, too', () => {
+    plug();
+    built.capabilities!.disk!.resize(2 ** 20);
+    expect(driver.read(driver.isr.address, 1)).toBe(0);
+    driver.status = 0;
+    expect(config(0, 4)).toBe(2048);
+  });
+
+  test('has the limits of its options until they are changed', () => {
+    plug({ limits: { iops: 100, 'iops-burst': 500, bps: 2 ** 20 } });
+    expect(backend.limits).toEqual({ iops: 100, 'iops-burst': 500, bps: 2 ** 20 });
+    const text = () => built.facts!.find(({ label }) => label === 'limits')!.value;
+    expect(text()).toBe('100 requests/s in bursts of 500, 1M/s');
+    built.capabilities!.disk!.setLimits({});
+    expect(backend.limits).toEqual({});
+    expect(text()).toBe('none');
+  });
+
+  test('keeps changed limits in its state', () => {
+    plug({ limits: { iops: 100 } });
+    built.capabilities!.disk!.setLimits({ bps: 1000, 'bps-burst': 5000 });
+    built.device.quiesce!(() => {});
+    const state = structuredClone(built.device.save());
+    machine = new FakeMachine();
+    backend = new FakeBlockBackend();
+    plug({ limits: { iops: 100 } });
+    built.device.load(state);
+    expect(backend.limits).toEqual({ bps: 1000, 'bps-burst': 5000 });
+    for (const limits of [{ bps: 0 }, { bps: 1.5 }, { bps: 10, 'bps-burst': 5 }, { 'iops-burst': 5 }, null]) {
+      (state.device as DeviceState).limits = limits;
+      expect(() => built.device.load(state)).toThrow('saved device state');
+    }
+  });
+
+  test.each([
+    [{ iops: 0 }, 'at least 1 per second'],
+    [{ 'iops-burst': 5 }, 'a burst needs a limit: give iops, too'],
+    [{ bps: 100, 'bps-burst': 99 }, 'a burst of less than bps: give at least as much'],
+    [{ ops: 5 }, 'ops'],
+  ])('refuses limits %j', (limits, reason) => {
+    expect(() => plug({ limits })).toThrow(reason);
   });
 
   test('hands each enabled queue to the backend, with the serial and what was negotiated', () => {

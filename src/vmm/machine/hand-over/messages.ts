@@ -54,7 +54,13 @@ const disk = z.object({
     readonly: z.boolean(),
     cache: z.enum(['writeback', 'none']),
   }),
-  facts: z.object({ size: count, isBlockDevice: z.boolean(), blockSize: count, canDiscard: z.boolean() }),
+  facts: z.object({
+    size: count,
+    isBlockDevice: z.boolean(),
+    blockSize: count,
+    canDiscard: z.boolean(),
+    file: z.string().max(64),
+  }),
 });
 
 const fromGiver = z.discriminatedUnion('kind', [

@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const DISK = {
   options: { path: '/disk.img', readonly: false, cache: 'writeback' },
-  facts: { size: 4096, isBlockDevice: false, blockSize: 512, canDiscard: true },
+  facts: { size: 4096, isBlockDevice: false, blockSize: 512, canDiscard: true, file: 'fd00:1' },
 } as const;
 const OFFER: Offer = {
   kind: 'offer',

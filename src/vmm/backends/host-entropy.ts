@@ -1,0 +1,39 @@
+import type {
+  EntropyLimit,
+  EntropyQueueOptions,
+  EntropySource,
+} from '../../devices/virtio/entropy-source.ts';
+import type { RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { SystemError } from '../native/libc.ts';
+import type { NativeVm, RateLimits } from '../native/native.ts';
+import type { QueueThreads } from '../native/queue-threads.ts';
+
+/** The host's generator (getrandom(2)), by native threads. */
+export class HostEntropy implements EntropySource {
+  readonly #native: NativeVm;
+  readonly #queues: QueueThreads;
+
+  constructor(native: NativeVm, queues: QueueThreads) {
+    this.#native = native;
+    this.#queues = queues;
+  }
+
+  startQueue(queue: VirtioQueue, { features, limit, onBroken }: EntropyQueueOptions): RunningQueue {
+    const limiter = limit === null ? null : this.#native.createLimiter(rateOf(limit));
+    try {
+      return this.#queues.startRng(queue, features, limiter ?? -1, { onBroken });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      throw new Error(`the thread for random bytes cannot be started: ${error.code}`);
+    } finally {
+      // The queue keeps it.
+      if (limiter !== null) this.#native.destroyLimiter(limiter);
+    }
+  }
+}
+
+/** A whole period's bytes may come at once. */
+function rateOf({ bytes, periodMs }: EntropyLimit): RateLimits {
+  const perSecond = Math.max(1, Math.round((bytes * 1000) / periodMs));
+  return { operations: 0, operationsBurst: 0, bytes: perSecond, bytesBurst: bytes };
+}
