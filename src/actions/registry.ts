@@ -1,6 +1,7 @@
 import { type Action, type ActionContext, existsHere } from './action.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
+import { diskActions } from './disks.ts';
 import { hostActions } from './host.ts';
 import { hostViewActions } from './host-view.ts';
 import { logActions } from './log.ts';
@@ -28,6 +29,7 @@ export const actions: readonly Action[] = [
   ...vmActions,
   startAgain,
   ...vmChangeActions,
+  ...diskActions,
   ...definitionActions,
   ...consoleActions,
 ];

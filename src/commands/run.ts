@@ -16,7 +16,7 @@ export function registerRun(program: Command): void {
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <text>', 'kernel command line')
     .option(
-      '--disk <file[,format=raw][,readonly][,cache=none][,serial=S][,queues=N]>',
+      '--disk <file[,format=raw][,readonly][,cache=none][,serial=S][,queues=N][,iops=N][,bps=SIZE]>',
       'add a virtio-blk disk: a raw file or a block device (repeat for more)',
       (text, disks: DiskOption[] | undefined) => [...(disks ?? []), parseDisk(text)],
     )

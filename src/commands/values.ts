@@ -1,4 +1,5 @@
-import { parseCount } from '../text/option-values.ts';
+import { limitsProblem } from '../devices/backends/disk.ts';
+import { parseCount, parseSize } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
 
 /** A --disk option as a device configuration. */
@@ -26,13 +27,24 @@ export function parseDisk(text: string): DiskOption {
   const [path, ...settings] = text.split(',');
   if (!path) throw new UsageError(`--disk ${text}: expected a path first, as in --disk disk.img,readonly`);
   const options: Record<string, unknown> = {};
+  const limits: Record<string, unknown> = {};
   for (const setting of settings) {
     const [key = '', value] = splitOnce(setting, '=');
-    if (Object.hasOwn(options, key)) throw new UsageError(`--disk ${text}: ${key} is given twice`);
-    options[key] = diskSetting(text, key, value);
+    const into = LIMITS.test(key) ? limits : options;
+    if (Object.hasOwn(into, key)) throw new UsageError(`--disk ${text}: ${key} is given twice`);
+    into[key] = diskSetting(text, key, value);
   }
-  return { type: 'virtio-blk', path, ...options };
+  const problem = limitsProblem(limits);
+  if (problem !== null) throw new UsageError(`--disk ${text}: ${problem.key}: ${problem.message}`);
+  return {
+    type: 'virtio-blk',
+    path,
+    ...options,
+    ...(Object.keys(limits).length > 0 && { limits }),
+  };
 }
+
+const LIMITS = /^(iops|bps)(-burst)?$/;
 
 function diskSetting(disk: string, key: string, value: string | undefined): unknown {
   switch (key) {
@@ -47,6 +59,12 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
     case 'cache':
       if (value === 'writeback' || value === 'none') return value;
       throw new UsageError(`--disk ${disk}: cache takes writeback or none, not ${value ?? 'nothing'}`);
+    case 'iops':
+    case 'iops-burst':
+      return parseCount(value ?? '', `--disk ${disk}: ${key}`, 1, 2 ** 50);
+    case 'bps':
+    case 'bps-burst':
+      return parseSize(value ?? '', `--disk ${disk}: ${key}`);
     case 'queues':
       return parseCount(value ?? '', `--disk ${disk}: queues`, 1, 16);
     case 'readonly':
@@ -55,7 +73,7 @@ function diskSetting(disk: string, key: string, value: string | undefined): unkn
       throw new UsageError(`--disk ${disk}: readonly takes on or off, not ${value}`);
     default:
       throw new UsageError(
-        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, cache, serial or queues`,
+        `--disk ${disk}: unknown setting "${key}"; expected format, readonly, cache, serial, queues, iops, iops-burst, bps or bps-burst`,
       );
   }
 }

@@ -1,3 +1,5 @@
+import type { DiskLimits } from '../devices/backends/disk.ts';
+import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
@@ -89,6 +91,13 @@ export interface Engine {
    * @throws why it goes on in its present process
    */
   upgrade(id: string): Promise<Upgraded>;
+  /**
+   * Gives a disk of a running VM another size, or takes over the one that its file has got, and tells the guest.
+   * @param device its name: `blk0`. @returns the size in bytes
+   */
+  resizeDisk(id: string, device: string, change: SizeChange): Promise<number>;
+  /** Replaces the limits of a disk's rate, until the VM ends. */
+  limitDisk(id: string, device: string, limits: DiskLimits): Promise<void>;
   /** Ends the VM at once; resolves when its threads, files and memory are gone. */
   kill(id: string): Promise<void>;
   /** Starts a VM that is off or crashed: from its definition as it is on disk now, or with the same configuration. */

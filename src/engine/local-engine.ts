@@ -1,10 +1,14 @@
 import { systemClock } from '../clock.ts';
+import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
+import { sizeText } from '../text/size.ts';
+import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
 import { type MachineConfig, type MachineConfigInput, parseMachineConfig } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { type Definitions, NO_DEFINITIONS } from './definitions.ts';
+import { resizeDisk } from './disks.ts';
 import type {
   ConsoleLink,
   ConsoleListener,
@@ -182,6 +186,17 @@ export class LocalEngine implements Engine, CounterSource {
     } finally {
       this.#warmLater();
     }
+  }
+
+  async resizeDisk(id: string, device: string, change: SizeChange): Promise<number> {
+    const bytes = await resizeDisk(this.#vm(id), device, change);
+    this.note('info', `disk ${device} has ${sizeText(bytes)} now`, id);
+    return bytes;
+  }
+
+  async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
+    await this.#vm(id).command('limit-disk', { device, limits });
+    this.note('info', `limits of disk ${device}: ${limitsText(limits)}`, id);
   }
 
   async kill(id: string): Promise<void> {

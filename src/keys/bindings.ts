@@ -95,6 +95,8 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   autostart: ['T'],
   rename: ['M'],
   clone: ['C'],
+  'resize-disk': ['Z'],
+  'limit-disk': ['L'],
   'new-vm': ['n'],
   'edit-vm': ['e'],
 

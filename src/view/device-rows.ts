@@ -1,7 +1,7 @@
 import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
 import type { StatisticRates, VmDetail } from '../engine/sampling/rates.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
-import { bytes, count, rate } from '../text/units.ts';
+import { bytes, count, percent, rate } from '../text/units.ts';
 import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Fact, fact } from './facts.ts';
 
@@ -17,6 +17,9 @@ export type DeviceRow = DeviceLabel & {
   readonly bytesFromGuest: number;
   readonly inFlight: number;
   readonly errors: number;
+  /** Times per second that a limit made a queue wait, and the share of wall time of the queue that waited longest. */
+  readonly throttled: number;
+  readonly throttledShare: number;
   readonly latency: Histogram;
   /** Accesses to its ports and memory that were exits. */
   readonly accesses: number;
@@ -54,6 +57,8 @@ function ratesOf(device: string, rates: VmDetail | null) {
     bytesFromGuest: sum(queues, queue => queue.bytesFromGuest),
     inFlight: sum(queues, queue => queue.inFlight),
     errors: sum(queues, queue => queue.errors),
+    throttled: sum(queues, queue => queue.throttled),
+    throttledShare: Math.max(0, ...queues.map(queue => queue.throttledShare)),
     latency: sumOfHistograms(queues.map(queue => queue.latency)),
     accesses: sum(regions, region => region.reads + region.writes),
     share: sum(regions, region => region.share),
@@ -74,12 +79,24 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
     ...device.statistics.map(({ name, total, perSecond }) =>
       fact(capitalised(name), `${count(total)}, ${rate(perSecond)}/s`),
     ),
+    ...throttledFacts(device),
     ...(regions.length === 0
       ? []
       : [{ name: 'Regions', texts: [regions.map(rangeText).join(', ')] } satisfies Fact]),
     ...(queues.length === 0
       ? []
       : [fact('Virtqueues', queues.map(({ queue, size }) => `${queue} (${size})`).join(', '))]),
+  ];
+}
+
+/** How much a limit holds requests back, while it does. */
+export function throttledFacts({
+  throttled,
+  throttledShare,
+}: Pick<DeviceRow, 'throttled' | 'throttledShare'>): Fact[] {
+  if (throttled === 0 && throttledShare === 0) return [];
+  return [
+    fact('Throttled', `${percent(throttledShare)} of the time, ${rate(throttled)}/s`, 'status.warning'),
   ];
 }
 

@@ -116,7 +116,7 @@ test('a capital letter means one thing, whatever the screen', () => {
 
 /** What an action can do: a label that is a noun needs a phrase to follow "cannot". */
 const VERBS =
-  /^cannot (apply|bind|change|clear|clone|copy|create|delete|edit|filter|fold|freeze|go|invert|kill|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resume|reverse|search|show|sort|start|suspend|type|undo|unfold|upgrade)( [\w-]+)*$/;
+  /^cannot (apply|bind|change|clear|clone|copy|create|delete|edit|filter|fold|freeze|go|invert|kill|limit|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resize|resume|reverse|search|show|sort|start|suspend|type|undo|unfold|upgrade)( [\w-]+)*$/;
 
 test.each(actions)('what cannot be done reads as a sentence: $name', action => {
   expect(cannot(action)).toMatch(VERBS);

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/clock.ts';
+import type { DiskLimits } from '../../src/devices/backends/disk.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 import type {
   ConsoleLink,
@@ -14,6 +15,7 @@ import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampli
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import { version } from '../../src/project-root.ts';
+import type { SizeChange } from '../../src/vmm/backends/disk-size.ts';
 import {
   ADDRESS,
   addressKey,
@@ -201,6 +203,16 @@ export class FakeEngine implements Engine, CounterSource {
     await this.#act('powerButton', id, () => {});
     return { noticed: this.noticesButton };
   };
+  resizeDisk = async (id: string, device: string, { bytes, shrink }: SizeChange) => {
+    await this.#act(
+      `resize ${device} to ${bytes ?? 'its file'}${shrink ? ', or smaller,' : ''} of`,
+      id,
+      () => {},
+    );
+    return bytes ?? 2 ** 30;
+  };
+  limitDisk = (id: string, device: string, limits: DiskLimits) =>
+    this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
   kill = (id: string) => this.#act('kill', id, () => this.become(id, 'off', { reason: 'it was killed' }));
   restart = (id: string) =>
     this.#act('restart', id, () =>

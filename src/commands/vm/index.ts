@@ -7,6 +7,7 @@ import type { EventOptions } from './events.ts';
 import { registerActions } from './register-actions.ts';
 import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
+import { registerDisks } from './register-disks.ts';
 import type { StatsOptions } from './stats.ts';
 import { VM_FACTS } from './vm-json.ts';
 import { withVmList } from './with-vm-list.ts';
@@ -24,6 +25,7 @@ export function registerVmCommands(program: Command): void {
   registerEvents(vm);
   registerDefinitions(vm);
   registerChanges(vm);
+  registerDisks(vm);
 }
 
 function registerList(vm: Command): void {

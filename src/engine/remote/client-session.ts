@@ -159,6 +159,8 @@ export class ClientSession implements Sink {
     'vm/reset': ({ id }) => this.#engine.reset(id).then(done),
     'vm/powerButton': ({ id }) => this.#engine.powerButton(id),
     'vm/upgrade': ({ id }) => this.#engine.upgrade(id),
+    'vm/resizeDisk': ({ id, device, ...change }) => this.#engine.resizeDisk(id, device, change),
+    'vm/limitDisk': ({ id, device, limits }) => this.#engine.limitDisk(id, device, limits).then(done),
     'vm/kill': ({ id }) => this.#engine.kill(id).then(done),
     'vm/remove': ({ id }) => this.#engine.remove(id).then(done),
     'vm/rename': ({ id, name }) => this.#engine.rename(id, name).then(done),

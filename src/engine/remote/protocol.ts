@@ -1,3 +1,5 @@
+import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
@@ -87,6 +89,8 @@ export type Requests = {
   'vm/reset': [ById, null];
   'vm/powerButton': [ById, PressedButton];
   'vm/upgrade': [ById, Upgraded];
+  'vm/resizeDisk': [ById & { readonly device: string } & SizeChange, number];
+  'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
   'vm/rename': [ById & { readonly name: string }, null];

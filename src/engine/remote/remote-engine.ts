@@ -1,4 +1,6 @@
+import type { DiskLimits } from '../../devices/backends/disk.ts';
 import { version } from '../../project-root.ts';
+import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type {
   ConsoleLink,
@@ -28,7 +30,7 @@ const LONGEST_RETRY_MS = 500;
 
 type ActionOnOne = Exclude<
   keyof Requests & `vm/${string}`,
-  'vm/start' | 'vm/rename' | 'vm/powerButton' | 'vm/upgrade'
+  'vm/start' | 'vm/rename' | 'vm/powerButton' | 'vm/upgrade' | 'vm/resizeDisk' | 'vm/limitDisk'
 >;
 
 export type RemoteEngineOptions = {
@@ -106,6 +108,13 @@ export class RemoteEngine implements Engine {
   powerButton = (id: string) => this.#request('vm/powerButton', { id });
   metrics = (format: MetricsFormat) => this.#request('metrics', { format });
   definition = (name: string) => this.#request('definition/read', { name });
+
+  resizeDisk = (id: string, device: string, change: SizeChange) =>
+    this.#request('vm/resizeDisk', { id, device, ...change });
+
+  async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
+    await this.#request('vm/limitDisk', { id, device, limits });
+  }
 
   async rename(id: string, name: string): Promise<void> {
     await this.#request('vm/rename', { id, name });

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { diskLimits } from '../../devices/backends/disk.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
 
@@ -9,6 +10,7 @@ const number = z
   .min(0)
   .max(2 ** 31);
 const nothing = z.strictObject({}).optional();
+const device = z.string().min(1).max(64);
 const byId = z.strictObject({ id });
 const sampling = { sampling: number };
 const samplingSettings = {
@@ -52,6 +54,8 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/reset': byId,
   'vm/powerButton': byId,
   'vm/upgrade': byId,
+  'vm/resizeDisk': z.strictObject({ id, device, bytes: z.int().min(1).nullable(), shrink: z.boolean() }),
+  'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
   'vm/kill': byId,
   'vm/remove': byId,
   'vm/rename': z.strictObject({ id, name: id }),
@@ -92,6 +96,8 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/reset',
   'vm/powerButton',
   'vm/upgrade',
+  'vm/resizeDisk',
+  'vm/limitDisk',
   'vm/kill',
   'vm/remove',
   'vm/rename',

@@ -65,6 +65,10 @@ export type QueueRates = {
   readonly errors: number;
   /** Requests that failed on the host's disk, since the baseline. */
   readonly diskErrors: number;
+  /** Times that a limit of its device's rate made it wait. */
+  readonly throttled: number;
+  /** Share of wall time for which requests waited because of one. */
+  readonly throttledShare: number;
   /** Mean number of requests found at a time; null when none were. */
   readonly batch: number | null;
   /** Requests taken and not yet returned, at this moment. */
@@ -222,6 +226,8 @@ function queueRates(window: Window, slot: number) {
     bytesFromGuest: window.perSecond(base + QUEUE.bytesFromGuest),
     errors: window.perSecond(base + QUEUE.errors),
     diskErrors: window.total(base + QUEUE.diskErrors),
+    throttled: window.perSecond(base + QUEUE.throttled),
+    throttledShare: window.share(base + QUEUE.throttledNs),
     batch: batches === 0 ? null : window.moved(base + QUEUE.requests) / batches,
     inFlight: Number(window.after.words[base + QUEUE.inFlight]),
     depth: window.share(base + QUEUE.latencyNs),

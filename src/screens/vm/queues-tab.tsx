@@ -7,6 +7,7 @@ import type { QueueRates } from '../../engine/sampling/rates.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { bytes, count, percent, rate } from '../../text/units.ts';
+import { throttledFacts } from '../../view/device-rows.ts';
 import { type Fact, fact, factLines } from '../../view/facts.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
@@ -69,6 +70,7 @@ function queueFacts(queue: QueueRates): Fact[] {
     fact('To guest', `${bytes(queue.bytesToGuest)}/s`),
     fact('From guest', `${bytes(queue.bytesFromGuest)}/s`),
     fact('Requests', `${rate(queue.requests)}/s, ${count(queue.totalRequests)} in total`),
+    ...throttledFacts(queue),
     fact(
       'Errors',
       errorsText(queue),

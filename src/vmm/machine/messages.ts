@@ -1,3 +1,4 @@
+import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { Layer } from '../confinement/layer.ts';
 import type { MachineConfig } from './config.ts';
 import type { Topology } from './topology.ts';
@@ -37,6 +38,16 @@ export type MachineCommands = {
   reset: { readonly arguments: Nothing; readonly result: null };
   /** The ACPI power button. */
   'power-button': { readonly arguments: Nothing; readonly result: { readonly noticed: boolean } };
+  /** A disk's file has another size now: the guest is told. `file`: the one that has it, of `fileIdentity`. */
+  'resize-disk': {
+    readonly arguments: { readonly device: string; readonly bytes: number; readonly file: string };
+    readonly result: null;
+  };
+  /** Replaces the limits of a disk's rate. */
+  'limit-disk': {
+    readonly arguments: { readonly device: string; readonly limits: DiskLimits };
+    readonly result: null;
+  };
   /** Only asks for an answer, which a machine that is held up does not give. */
   ping: { readonly arguments: Nothing; readonly result: null };
   /** Hands the machine to the process at the other end of the socket that comes with it. There is a reply if that fails, else `handed-over`. */

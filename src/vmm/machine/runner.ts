@@ -9,6 +9,7 @@ import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { ConsolePorts } from './console-ports.ts';
 import { describeExit } from './describe-exit.ts';
+import { limitDisk, resizeDisk } from './disk-commands.ts';
 import { givenMachine, type OwnFds } from './hand-over/given-machine.ts';
 import { Giver, type Outcome } from './hand-over/giver.ts';
 import type { TakeOver } from './hand-over/take-over.ts';
@@ -388,6 +389,16 @@ export class MachineRunner {
       case 'power-button':
         reply({ noticed: pressPowerButton(machine) } satisfies MachineCommands['power-button']['result']);
         break;
+      case 'resize-disk':
+        this.#changeDisk(machine, command.id, () =>
+          resizeDisk(machine.parts.chipset.devices, command.arguments),
+        );
+        break;
+      case 'limit-disk':
+        this.#changeDisk(machine, command.id, () =>
+          limitDisk(machine.parts.chipset.devices, command.arguments),
+        );
+        break;
       case 'ping':
         reply();
         break;
@@ -407,6 +418,16 @@ export class MachineRunner {
           (command as { id: number }).id,
           'this machine does not know that command: restart it',
         );
+    }
+  }
+
+  #changeDisk(machine: Machine, id: number, change: () => void): void {
+    try {
+      change();
+      this.#reportTopology(machine.parts);
+      this.#report.reply(id, null);
+    } catch (error) {
+      this.#report.reply(id, (error as Error).message);
     }
   }
 

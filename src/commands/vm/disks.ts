@@ -1,0 +1,65 @@
+import { type DiskLimits, limitsProblem, limitsText } from '../../devices/backends/disk.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
+import { sizeText } from '../../text/size.ts';
+import { UsageError } from '../../text/usage-error.ts';
+import { print } from '../host/host-options.ts';
+import { findVm } from './find.ts';
+
+type Json = { readonly json?: boolean };
+
+export type ResizeOptions = Json & { readonly shrink?: boolean };
+
+export type LimitOptions = Json & {
+  readonly iops?: number;
+  readonly iopsBurst?: number;
+  readonly bps?: number;
+  readonly bpsBurst?: number;
+  readonly none?: boolean;
+};
+
+type Disks = Pick<Engine, 'vms' | 'resizeDisk' | 'limitDisk'>;
+
+export async function resizeDisk(
+  engine: Disks,
+  name: string,
+  disk: string,
+  { bytes, shrink = false, ...options }: ResizeOptions & { readonly bytes: number | null },
+): Promise<void> {
+  const { id } = findVm(engine.vms(), name);
+  const size = await engine.resizeDisk(id, disk, { bytes, shrink });
+  print(options, { name, disk, bytes: size }, () => [`${name}: ${disk} has ${sizeText(size)} now`]);
+}
+
+export async function limitDisk(
+  engine: Disks,
+  name: string,
+  disk: string,
+  options: LimitOptions,
+): Promise<void> {
+  const vm = findVm(engine.vms(), name);
+  const limits = limitsOf(options);
+  if (limits !== null) await engine.limitDisk(vm.id, disk, limits);
+  const text = limits === null ? presentLimits(vm, disk) : limitsText(limits);
+  print(options, { name, disk, limits: text }, () => [`${name}: limits of ${disk}: ${text}`]);
+}
+
+/** Null: only show them. @throws UsageError */
+function limitsOf({ iops, iopsBurst, bps, bpsBurst, none }: LimitOptions): DiskLimits | null {
+  const limits = { iops, 'iops-burst': iopsBurst, bps, 'bps-burst': bpsBurst };
+  const given = Object.entries(limits).filter(([, value]) => value !== undefined);
+  if (!none && given.length === 0) return null;
+  const problem = limitsProblem(limits);
+  if (problem !== null) throw new UsageError(`--${problem.key}: ${problem.message}`);
+  return Object.fromEntries(given);
+}
+
+function presentLimits({ name, topology }: VmInfo, disk: string): string {
+  const disks = topology?.devices.filter(({ backend }) => backend === 'disk') ?? [];
+  const found = disks.find(device => device.name === disk);
+  if (found === undefined) {
+    const choice = disks.length === 0 ? 'it has none' : `it has ${disks.map(each => each.name).join(', ')}`;
+    throw new Error(`${name} has no disk "${disk}": ${choice}`);
+  }
+  return String(found.facts.find(({ label }) => label === 'limits')?.value ?? 'none');
+}

@@ -1,0 +1,84 @@
+import { type Command, Option } from 'commander';
+import { parseCount, parseSize } from '../../text/option-values.ts';
+import { withManual } from '../manual.ts';
+import type { LimitOptions, ResizeOptions } from './disks.ts';
+import { leaving, runningManager } from './manager.ts';
+
+const MOST = 2 ** 50;
+
+/** The commands that change a disk of a running VM. */
+export function registerDisks(vm: Command): void {
+  registerResize(vm);
+  registerLimit(vm);
+}
+
+function registerResize(vm: Command): void {
+  const command = vm
+    .command('resize')
+    .argument('<vm>', 'a running or paused VM')
+    .argument('<disk>', 'the name of a disk, as in vring vm show: blk0')
+    .argument(
+      '[size]',
+      "the new size, such as 20G; without it, the guest is told of the file's or device's present size",
+    )
+    .description('Resize a disk of a running VM')
+    .option('--shrink', 'allow a smaller size')
+    .option('--json', 'print JSON')
+    .action(async (name: string, disk: string, size: string | undefined, options: ResizeOptions) => {
+      const bytes = size === undefined ? null : parseSize(size, 'size');
+      const { resizeDisk } = await import('./disks.ts');
+      await leaving(await runningManager(), engine => resizeDisk(engine, name, disk, { ...options, bytes }));
+    });
+  withManual(command, {
+    text: [
+      'Sets the size of the image file, and tells the guest, which sees a larger disk at once; its partitions and file systems are its own ' +
+        'business. A block device of the host is resized with its own tools first, such as lvextend; then leave out the size. ' +
+        'What is beyond a smaller size is lost: shrink file systems and partitions in the guest first.',
+    ],
+    json: [
+      ['name', 'the VM name'],
+      ['disk', "the disk's name"],
+      ['bytes', 'its size'],
+    ],
+    examples: [
+      { command: 'vring vm resize web blk0 20G', does: 'grow the image and the disk' },
+      { command: 'vring vm resize web blk1', does: 'take over the size of a logical volume' },
+    ],
+  });
+}
+
+function registerLimit(vm: Command): void {
+  const count = (option: string) => (text: string) => parseCount(text, option, 1, MOST);
+  const bytes = (option: string) => (text: string) => parseSize(text, option);
+  const command = vm
+    .command('limit')
+    .argument('<vm>', 'a running or paused VM')
+    .argument('<disk>', 'the name of a disk, as in vring vm show: blk0')
+    .description("Show or set the limits of a disk's rate")
+    .option('--iops <n>', 'requests per second', count('--iops'))
+    .option('--iops-burst <n>', 'requests at once after a rest', count('--iops-burst'))
+    .option('--bps <size>', 'bytes per second, such as 50M', bytes('--bps'))
+    .option('--bps-burst <size>', 'bytes at once after a rest', bytes('--bps-burst'))
+    .addOption(new Option('--none', 'remove the limits').conflicts(['iops', 'iopsBurst', 'bps', 'bpsBurst']))
+    .option('--json', 'print JSON')
+    .action(async (name: string, disk: string, options: LimitOptions) => {
+      const { limitDisk } = await import('./disks.ts');
+      await leaving(await runningManager(), engine => limitDisk(engine, name, disk, options));
+    });
+  withManual(command, {
+    text: [
+      'Replaces all limits of the disk, until the VM is off; `limits` in its definition is for good. They hold for reads and writes of all its ' +
+        'queues together. Without a burst, the requests or bytes of a tenth of a second may come at once.',
+    ],
+    json: [
+      ['name', 'the VM name'],
+      ['disk', "the disk's name"],
+      ['limits', 'in words; `none` without any'],
+    ],
+    examples: [
+      { command: 'vring vm limit web blk0 --iops 500 --iops-burst 2000', does: '500 requests per second' },
+      { command: 'vring vm limit web blk0 --bps 50M', does: '50 MiB per second' },
+      { command: 'vring vm limit web blk0 --none', does: 'no limits' },
+    ],
+  });
+}
