@@ -88,8 +88,8 @@ missing ones; with \`enforce\` the VM does not start without them. A kernel that
 These options become part of the VM:
 `;
 
-const DEVICES = `\`-device\` accepts these, with \`id=\` and the properties in parentheses: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\` for
-virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`), \`vfio-pci\` (\`host\`), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
+const DEVICES = `\`-device\` accepts these, with \`id=\` and the properties in parentheses: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\`, \`packed\`,
+\`event_idx\`, \`indirect_desc\`, \`queue_reset\`, \`iommu_platform\` for virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`, \`max-bytes\`, \`period\`), \`vfio-pci\` (\`host\`), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
 and all others in the device table:
 
 ${deviceList()}
@@ -122,10 +122,10 @@ was left out, with its line. These are used:
 | \`os\`: \`type\` (hvm, x86_64), \`kernel\`, \`initrd\`, \`cmdline\`, \`firmware\`, \`loader\` | \`machine\`; vring uses its own firmware |
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
-| \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide |
+| \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide; the totals of \`iotune\` become \`limits\` |
 | \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
 | \`devices/hostdev\` (pci) | \`passthrough\` |
-| \`devices/rng\`, \`memballoon\` | \`rng\`, \`balloon\` |
+| \`devices/rng\` with \`rate\`, \`memballoon\` | \`rng\`, \`balloon\` |
 | \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |
 `;
 

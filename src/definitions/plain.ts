@@ -19,7 +19,7 @@ export function plainDefinition(definition: Definition): DefinitionInput {
     disks: orNothing(disks.map(plainDisk)),
     nics: orNothing(nics.map(plainNic)),
     console: definition.console === 'serial' ? undefined : definition.console,
-    rng: definition.rng ? undefined : false,
+    rng: definition.rng === true ? undefined : definition.rng,
     balloon: definition.balloon || undefined,
     passthrough: orNothing(passthrough.map(device => given(device))),
     devices: orNothing(devices),
@@ -68,7 +68,7 @@ function plainCpus({
 }
 
 function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
-  const { file, bus, addr, format, cdrom, readonly, cache, serial, queues } = disk;
+  const { file, bus, addr, format, cdrom, readonly, cache, serial, queues, limits, virtio } = disk;
   return given({
     file,
     bus: bus === (cdrom ? 'ide' : 'virtio') ? undefined : bus,
@@ -79,6 +79,18 @@ function plainDisk(disk: Disk): NonNullable<DefinitionInput['disks']>[number] {
     cache: cache === 'writeback' ? undefined : cache,
     serial,
     queues: queues > 1 ? queues : undefined,
+    limits: limits && orNothing(plainLimits(limits)),
+    virtio: virtio && orNothing(given(virtio)),
+  });
+}
+
+function plainLimits(limits: NonNullable<Disk['limits']>) {
+  const { iops, bps, 'iops-burst': iopsBurst, 'bps-burst': bpsBurst } = limits;
+  return given({
+    iops,
+    'iops-burst': iopsBurst,
+    bps: bps && sizeText(bps),
+    'bps-burst': bpsBurst && sizeText(bpsBurst),
   });
 }
 

@@ -14,6 +14,7 @@ import { memory } from './fields/memory.ts';
 import { nics } from './fields/nics.ts';
 import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
+import { rng } from './fields/rng.ts';
 import { hostPath, line } from './fields/text.ts';
 import { sameDisk } from './same-disk.ts';
 
@@ -38,10 +39,10 @@ const fields = z.strictObject({
       description: 'The port shown as the console: COM1, which every VM has, or a virtio console.',
       examples: ['virtio'],
     }),
-  rng: z
-    .boolean()
-    .default(true)
-    .meta({ description: 'Random bytes from the host (virtio-rng).', examples: [false] }),
+  rng: rng.meta({
+    description: 'Random bytes from the host (virtio-rng): whether, or how many at most.',
+    examples: [false],
+  }),
   balloon: z
     .boolean()
     .default(false)

@@ -24,7 +24,15 @@ export function wantedDevices(definition: Definition, table = deviceTable): Want
   return [
     ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`, type('disks', disk.bus))),
     ...nics.map((nic, index) => ofNic(nic, name, index, type('nics', nic.model))),
-    ...(rng ? [{ key: 'rng', what: 'random number devices', entry: { type: type('rng') } }] : []),
+    ...(rng
+      ? [
+          {
+            key: 'rng',
+            what: 'random number devices',
+            entry: { type: type('rng'), ...(rng !== true && rng) },
+          },
+        ]
+      : []),
     ...(balloon ? [{ key: 'balloon', what: 'memory balloons', entry: { type: type('balloon') } }] : []),
     ...(definition.console === 'virtio'
       ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]
@@ -45,7 +53,7 @@ export function wantedDevices(definition: Definition, table = deviceTable): Want
 
 /** Only what differs from the defaults is passed on, so that a type need not know options that it lacks. */
 function ofDisk(
-  { file, bus, addr, format, cdrom, readonly, cache, serial, queues }: Disk,
+  { file, bus, addr, format, cdrom, readonly, cache, serial, queues, limits, virtio }: Disk,
   key: string,
   type: string | null,
 ): WantedDevice {
@@ -61,6 +69,8 @@ function ofDisk(
       ...(cache !== 'writeback' && { cache }),
       ...(serial !== undefined && { serial }),
       ...(queues > 1 && { queues }),
+      ...(limits !== undefined && { limits }),
+      ...virtio,
     },
   };
 }

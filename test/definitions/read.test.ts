@@ -93,6 +93,12 @@ describe('short forms are expanded', () => {
     ],
     ['passthrough: [{host: 02:00.0}]', { passthrough: [{ host: '0000:02:00.0' }] }],
     ['passthrough: [{host: 10000:E1:00.0}]', { passthrough: [{ host: '10000:e1:00.0' }] }],
+    [
+      'disks: [{file: /a, limits: {iops: 500, bps: 50M, bps-burst: 200}}]',
+      { disks: [{ limits: { iops: 500, bps: 50 * 2 ** 20, 'bps-burst': 200 * 2 ** 20 } }] },
+    ],
+    ['rng: {max-bytes: 1024}', { rng: { 'max-bytes': 1024 } }],
+    ['disks: [{file: /a, virtio: {packed: true}}]', { disks: [{ virtio: { packed: true } }] }],
     ['devices: [{type: virtio-blk, path: /a}]', { devices: [{ type: 'virtio-blk', path: '/a', queues: 1 }] }],
   ])('%s', (text, expected) => expect(readDefinition(`name: web\n${text}`, source)).toMatchObject(expected));
 });
@@ -196,6 +202,22 @@ describe('a problem names its place and what was expected', () => {
     [
       'disks: [{file: /a, cdrom: true, bus: virtio}]',
       '2:38 disks[0].bus: a CD-ROM must be on bus ide or scsi',
+    ],
+    [
+      'disks: [{file: /a, bus: ide, virtio: {packed: true}}]',
+      '2:38 disks[0].virtio: only a disk on bus virtio has these settings',
+    ],
+    [
+      'disks: [{file: /a, limits: {bps: fast}}]',
+      '2:34 disks[0].limits.bps: expected a size such as 50M, for each second, not "fast"',
+    ],
+    [
+      'disks: [{file: /a, limits: {iops: 50, iops-burst: 5}}]',
+      '2:51 disks[0].limits.iops-burst: a burst of less than iops: give at least as much',
+    ],
+    [
+      'disks: [{file: /a, limits: {bps-burst: 5M}}]',
+      '2:40 disks[0].limits.bps-burst: a burst needs a limit: give bps, too',
     ],
     [
       'disks: [{file: /a, bus: ide, queues: 2}]',

@@ -19,7 +19,7 @@ memory: {size: 1G, hugepages: 2M}
 cpus: {count: 2, pinning: [2, 3], features: [-cx16], hide-hypervisor: true}
 machine: {kernel: /vmlinuz, initrd: /initrd, append: console=ttyS0}
 disks:
-- {file: /a.img, cache: none, serial: A-1, queues: 2}
+- {file: /a.img, cache: none, serial: A-1, queues: 2, limits: {iops: 100, bps: 1M}}
 - {file: /b.img, readonly: true}
 devices: [{type: virtio-blk, path: /c.img, name: third}]
 `),
@@ -37,6 +37,7 @@ devices: [{type: virtio-blk, path: /c.img, name: third}]
         cache: 'none',
         serial: 'A-1',
         queues: 2,
+        limits: { iops: 100, bps: 2 ** 20 },
       },
       { type: 'virtio-blk', path: '/b.img', readonly: true, cache: 'writeback', queues: 1 },
       { type: 'virtio-rng' },

@@ -1,8 +1,20 @@
 import * as z from 'zod';
+import { transportFields } from '../../devices/virtio/transport-options.ts';
+import { diskLimits } from './disk-limits.ts';
 import { hostPath, place } from './text.ts';
 
 const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
+
+/** The options of a device, described as a definition's keys are. */
+function asSentences<Fields extends Readonly<Record<string, z.ZodType>>>(fields: Fields): Fields {
+  const described = Object.entries(fields).map(([key, field]) => {
+    const { description = '', ...meta } = field.meta() ?? {};
+    const sentence = `${description.charAt(0).toUpperCase()}${description.slice(1)}.`;
+    return [key, field.meta({ ...meta, description: sentence })];
+  });
+  return Object.fromEntries(described);
+}
 
 const settings = z.strictObject({
   file: hostPath.meta({
@@ -52,6 +64,11 @@ const settings = z.strictObject({
     .max(16, 'at most 16 queues')
     .default(1)
     .meta({ description: 'Request queues (virtio), each with its own thread.', examples: [2] }),
+  virtio: z
+    .strictObject(asSentences(transportFields(z)))
+    .optional()
+    .meta({ description: 'What the device offers to the driver (virtio), for tests and comparisons.' }),
+  limits: diskLimits.optional().meta({ description: 'The most that the guest gets of the disk.' }),
 });
 
 const disk = settings.transform((value, context) => {
@@ -63,6 +80,8 @@ const disk = settings.transform((value, context) => {
   if (value.cdrom && bus === 'virtio') return problem('bus', 'a CD-ROM must be on bus ide or scsi', bus);
   if (value.queues > 1 && bus !== 'virtio')
     return problem('queues', `only a disk on bus virtio can have more than one queue`, value.queues);
+  if (value.virtio !== undefined && bus !== 'virtio')
+    return problem('virtio', 'only a disk on bus virtio has these settings', value.virtio);
   return { ...value, bus, readonly: value.readonly || value.cdrom };
 });
 

@@ -27,13 +27,13 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
   const disks = each('disk', element => readDisk(document, element, places));
   const nics = each('interface', element => readNic(document, element, places));
   const passthrough = each('hostdev', element => readHostDevice(document, element));
-  const random = document.children(devices, 'rng').filter(element => readRng(document, element));
+  const [rng = false] = each('rng', element => readRng(document, element));
   const order = [...new Set(places.toSorted((a, b) => a.order - b.order).map(({ source }) => source))];
   return {
     disks,
     nics,
     passthrough,
-    rng: random.length > 0,
+    rng,
     balloon: readBalloon(document, devices),
     console: readConsole(document, devices),
     devices: readSerialPorts(document, devices),
@@ -106,7 +106,8 @@ function readHostDevice(document: DomainDocument, element: XmlElement): { host: 
 }
 
 /** @returns whether its random bytes come from the host */
-function readRng(document: DomainDocument, element: XmlElement): boolean {
+/** Null: it is left out. */
+function readRng(document: DomainDocument, element: XmlElement): DefinitionInput['rng'] | null {
   const backend = document.child(element, 'backend');
   const model = document.attribute(backend, 'model');
   const file = document.text(backend);
@@ -114,7 +115,7 @@ function readRng(document: DomainDocument, element: XmlElement): boolean {
     model === 'builtin' || (model === 'random' && /^\/dev\/u?random$/.test(file ?? '/dev/random'));
   if (!isHosts) {
     document.leaveOut(element, "random bytes are the host's");
-    return false;
+    return null;
   }
   const device = document.attribute(element, 'model') ?? 'virtio';
   if (libvirtDevice('rng', device) === undefined) {
@@ -122,7 +123,11 @@ function readRng(document: DomainDocument, element: XmlElement): boolean {
     return false;
   }
   for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
-  return true;
+  const rate = document.child(element, 'rate');
+  const bytes = Number(document.attribute(rate, 'bytes') ?? 0);
+  // libvirt's default is a second, QEMU's is not.
+  const period = Number(document.attribute(rate, 'period') ?? 1000);
+  return bytes > 0 && period > 0 ? { 'max-bytes': bytes, period } : true;
 }
 
 function readBalloon(document: DomainDocument, devices: XmlElement | null): boolean {

@@ -1,4 +1,5 @@
 import type { XmlElement } from '@rgrove/parse-xml';
+import { sizeText } from '../../text/size.ts';
 import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { libvirtDevice } from '../known-devices.ts';
@@ -46,7 +47,26 @@ export function readDisk(
     ...readDriver(document, element),
     ...(kind === 'cdrom' ? { cdrom: true } : readonly !== null && { readonly: true }),
     ...(serial !== null && { serial: serial.slice(0, 20) }),
+    ...readLimits(document, element),
   };
+}
+
+/** The totals of <iotune>; limits of reads or writes alone, and how long a burst lasts, are left out. */
+function readLimits(document: DomainDocument, element: XmlElement): Pick<DiskInput, 'limits'> {
+  const iotune = document.child(element, 'iotune');
+  document.skip(iotune);
+  const rate = (name: string) => Number(document.text(document.child(iotune, name)) ?? 0);
+  const iops = rate('total_iops_sec');
+  const bps = rate('total_bytes_sec');
+  const iopsBurst = rate('total_iops_sec_max');
+  const bpsBurst = rate('total_bytes_sec_max');
+  const limits = {
+    ...(iops > 0 && { iops }),
+    ...(iops > 0 && iopsBurst >= iops && { 'iops-burst': iopsBurst }),
+    ...(bps > 0 && { bps: sizeText(bps) }),
+    ...(bps > 0 && bpsBurst >= bps && { 'bps-burst': sizeText(bpsBurst) }),
+  };
+  return Object.keys(limits).length === 0 ? {} : { limits };
 }
 
 function readDriver(document: DomainDocument, element: XmlElement): Partial<DiskInput> {

@@ -2,6 +2,7 @@ import { deviceConfig } from '../../devices/device-config.ts';
 import { DEVICE_NAME, type DefinitionKey, type DeviceType } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { virtioNames } from '../../devices/virtio/qemu-names.ts';
+import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
 import { likely } from '../../text/nearest.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { Nic } from '../fields/nics.ts';
@@ -107,6 +108,7 @@ function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr
   const bootIndex = takeBootIndex(settings);
   const serial = settings.take('serial');
   const queues = bus === 'virtio' ? takeQueues(settings) : undefined;
+  const virtio = bus === 'virtio' ? takeTransport(settings) : {};
   settings.accept('logical_block_size', '512');
   settings.prefer('physical_block_size', ['512'], 'disks have blocks of 512 bytes');
   settings.leaveOut(DISK_PROPERTIES);
@@ -132,6 +134,7 @@ function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr
     cdrom,
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
+    ...(Object.keys(virtio).length > 0 && { virtio }),
   });
 }
 
@@ -147,6 +150,15 @@ function takeBootIndex(settings: Settings): number | undefined {
 function takeQueues(settings: Settings): number | undefined {
   const queues = settings.takeCount('num-queues');
   return queues === undefined ? undefined : Math.min(queues, 16);
+}
+
+/** @throws OptionError */
+function takeTransport(settings: Settings): NonNullable<DiskInput['virtio']> {
+  const given = Object.entries(TRANSPORT_PROPERTIES).flatMap(([property, option]) => {
+    const on = settings.takeSwitch(property);
+    return on === undefined ? [] : [[option, on]];
+  });
+  return Object.fromEntries(given);
 }
 
 function readScsiController(draft: Draft, settings: Settings, place: Place): void {
@@ -169,12 +181,12 @@ function readNic(draft: Draft, settings: Settings, { place, driver, known, addr 
 function readRng(draft: Draft, settings: Settings, { place, row, addr }: KnownOption): void {
   const source = settings.take('rng');
   if (source !== undefined) draft.claimRandomSource(source);
-  settings.leaveOut({
-    'max-bytes': 'the rate of random bytes is not limited',
-    period: 'the rate of random bytes is not limited',
-  });
-  if (row !== undefined && addr.addr !== undefined) draft.addDevice(place, { type: row.type, ...addr });
-  else draft.fields.rng = true;
+  const bytes = settings.takeCount('max-bytes');
+  const period = settings.takeCount('period');
+  const limit = bytes === undefined ? null : { 'max-bytes': bytes, ...(period !== undefined && { period }) };
+  if (row !== undefined && addr.addr !== undefined) {
+    draft.addDevice(place, { type: row.type, ...addr, ...limit });
+  } else draft.fields.rng = limit ?? true;
 }
 
 function readBalloon(draft: Draft, settings: Settings): void {

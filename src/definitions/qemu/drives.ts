@@ -1,5 +1,7 @@
 import path from 'node:path';
+import { limitsProblem } from '../../devices/backends/disk.ts';
 import { own } from '../../text/own.ts';
+import { sizeText } from '../../text/size.ts';
 import { toRaw } from '../../vmm/backends/image-format.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { shown } from '../words.ts';
@@ -20,7 +22,9 @@ const NO_INTERFACE: Readonly<Record<string, string>> = {
 
 const OWN_QUEUES = 'vring chooses how data is transferred';
 const FLUSHED = 'flushes are always completed, as with writeback';
-const THROTTLE = 'disk I/O is not throttled in this version';
+const TOTALS = 'limits hold for reads and writes together: use iops-total, bps-total and their -max';
+
+const OWN_LIMITS = 'each disk has limits of its own';
 
 /** Settings of a drive or block node that a guest does not see. */
 export const DRIVE_LEFT_OUT: LeftOutSettings = {
@@ -39,11 +43,12 @@ export const DRIVE_LEFT_OUT: LeftOutSettings = {
   'cache-clean-interval': OWN_QUEUES,
   'pass-discard-*': OWN_QUEUES,
   'overlap-check*': OWN_QUEUES,
-  'throttling.*': THROTTLE,
-  'throttling-group': THROTTLE,
-  'iops*': THROTTLE,
-  'bps*': THROTTLE,
-  group: THROTTLE,
+  'throttling.*': TOTALS,
+  'iops*': TOTALS,
+  'bps*': TOTALS,
+  'throttling.group': OWN_LIMITS,
+  'throttling-group': OWN_LIMITS,
+  group: OWN_LIMITS,
   boot: 'only old versions of QEMU used it',
   bus: 'disks are placed in the order of their index',
   addr: 'disks are placed in the order of their index',
@@ -82,6 +87,7 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
     );
   const cache = parseCache(settings);
   const serial = settings.take('serial');
+  const limits = takeLimits(settings);
   settings.prefer('aio', ['io_uring'], OWN_QUEUES);
   settings.prefer('discard', ['unmap', 'on'], 'blocks that a guest discards are returned to the host');
   settings.leaveOut(DRIVE_LEFT_OUT);
@@ -102,8 +108,36 @@ export function parseDrive(settings: Settings, host: QemuHost): Drive {
       readonly,
       cache,
       ...(serial !== undefined && { serial }),
+      ...(limits !== null && { limits }),
     },
   };
+}
+
+/** The limits of -drive, by their names and by those of earlier versions; null without any. @throws OptionError */
+function takeLimits(settings: Settings): DiskInput['limits'] | null {
+  const take = (...names: string[]): number | undefined => {
+    const values = names.flatMap(name => settings.take(name) ?? []);
+    const value = values.at(-1);
+    // QEMU: no limit.
+    if (value === undefined || value === '0') return undefined;
+    if (/^[1-9]\d{0,14}$/.test(value)) return Number(value);
+    throw new OptionError(`${names[0]} takes a whole number, not ${shown(value)}`);
+  };
+  const iops = take('throttling.iops-total', 'iops');
+  const iopsBurst = take('throttling.iops-total-max', 'iops_max');
+  const bps = take('throttling.bps-total', 'bps');
+  const bpsBurst = take('throttling.bps-total-max', 'bps_max');
+  const limits = {
+    ...(iops !== undefined && { iops }),
+    ...(iopsBurst !== undefined && { 'iops-burst': iopsBurst }),
+    ...(bps !== undefined && { bps: sizeText(bps) }),
+    ...(bpsBurst !== undefined && { 'bps-burst': sizeText(bpsBurst) }),
+  };
+  const problem = limitsProblem({ iops, 'iops-burst': iopsBurst, bps, 'bps-burst': bpsBurst });
+  if (problem !== null) {
+    throw new OptionError(`throttling.${problem.key.replace('-burst', '-total-max')}: ${problem.message}`);
+  }
+  return Object.keys(limits).length === 0 ? null : limits;
 }
 
 /** Its index on its bus: index=, or bus= and unit=. @throws OptionError */

@@ -85,7 +85,8 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   pflash: { value: 'FILE', becomes: 'machine.firmware: uefi', repeats: true, read: readPflash },
   drive: {
-    value: 'file=FILE,if=virtio|scsi|ide|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=]',
+    value:
+      'file=FILE,if=virtio|scsi|ide|none|pflash[,format=,media=,readonly=,cache=,serial=,index=,id=,throttling.iops-total=,throttling.bps-total=,...-max=]',
     becomes: 'a disk; with if=none, by the -device that names it; with if=pflash, machine.firmware: uefi',
     repeats: true,
     read: readDrive,

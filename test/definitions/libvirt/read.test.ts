@@ -40,7 +40,7 @@ describe('a domain as written by virsh dumpxml', () => {
           serial: 'WEB-1',
           queues: 4,
         },
-        { file: '/dev/vg0/data', bus: 'scsi', format: 'raw', readonly: true },
+        { file: '/dev/vg0/data', bus: 'scsi', format: 'raw', readonly: true, limits: { iops: 100 } },
         { file: '/iso/debian.iso', cdrom: true },
       ],
       nics: [
@@ -71,7 +71,7 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/cpu/feature: there is no CPU feature "mystery": did you mean "msr"? Names are those of /proc/cpuinfo',
       'domain/clock/timer',
       'domain/devices/disk/driver@cache',
-      'domain/devices/disk/iotune',
+      'domain/devices/disk/iotune/read_bytes_sec',
       'domain/devices/disk/target: sata becomes ide',
       'domain/devices/disk: it has no medium',
       'domain/devices/disk: a disk must be a file or a block device of this host',
@@ -93,6 +93,14 @@ describe('a domain as written by virsh dumpxml', () => {
 describe('elements', () => {
   test.each([
     ['', { ...base, leftOut: [] }],
+    [
+      "<devices><rng model='virtio'><rate bytes='1024' period='2000'/><backend model='random'/></rng></devices>",
+      { ...base, rng: { 'max-bytes': 1024, period: 2000 }, leftOut: [] },
+    ],
+    [
+      "<devices><rng model='virtio'><rate bytes='1024'/><backend model='builtin'/></rng></devices>",
+      { ...base, rng: { 'max-bytes': 1024, period: 1000 }, leftOut: [] },
+    ],
     ["<memory unit='GB'>1</memory>", { ...base, memory: '954M', leftOut: [] }],
     ['<memory>1048576</memory><vcpu>2</vcpu>', { ...base, memory: '1G', cpus: 2, leftOut: [] }],
     [

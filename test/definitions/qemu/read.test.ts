@@ -59,8 +59,22 @@ describe('command lines as administrators write them', () => {
     ['-m 1024', { memory: '1G' }],
     ['-smp 2', { cpus: 2 }],
     ['-drive file=disk.img,if=virtio', { disks: [{ file: '/vms/disk.img' }] }],
+    [
+      '-drive file=d,if=virtio,throttling.iops-total=500,throttling.iops-total-max=2000,throttling.bps-total=52428800',
+      { disks: [{ file: '/vms/d', limits: { iops: 500, 'iops-burst': 2000, bps: '50M' } }] },
+    ],
+    [
+      '-drive file=d,if=virtio,iops=500,bps=1000000,bps_max=2000000',
+      { disks: [{ file: '/vms/d', limits: { iops: 500, bps: '976.5625K', 'bps-burst': '1953.125K' } }] },
+    ],
+    ['-drive file=d,if=virtio,throttling.iops-total=0', { disks: [{ file: '/vms/d' }] }],
     ['-net nic,model=virtio -net user', { nics: [{ network: 'user' }] }],
     ['-device virtio-rng-pci', { rng: undefined }],
+    ['-device virtio-rng-pci,max-bytes=1024,period=1000', { rng: { 'max-bytes': 1024, period: 1000 } }],
+    [
+      '-drive file=d,if=none,id=d -device virtio-blk-pci,drive=d,packed=on,event_idx=off,iommu_platform=on',
+      { disks: [{ file: '/vms/d', virtio: { packed: true, 'event-idx': false, 'iommu-platform': true } }] },
+    ],
     ['-device virtio-balloon-pci', { balloon: true }],
     [
       '-device virtio-scsi-pci -drive file=disk.img,if=none,id=hd0 -device scsi-hd,drive=hd0',
@@ -411,11 +425,12 @@ describe('what a guest does not need is left out, and named', () => {
       ['cache=unsafe of -drive file=a: it becomes writeback: flushes are never ignored'],
     ],
     [
-      '-drive file=a,cache=directsync,aio=native,throttling.iops-total=5',
+      '-drive file=a,cache=directsync,aio=native,throttling.iops-read=5,throttling.group=g',
       [
         'cache=directsync of -drive file=a: it becomes none: the guest flushes what must reach the disk',
         'aio=native of -drive file=a: vring chooses how data is transferred',
-        'throttling.iops-total=5 of -drive file=a: disk I/O is not throttled in this version',
+        'throttling.iops-read=5 of -drive file=a: limits hold for reads and writes together: use iops-total, bps-total and their -max',
+        'throttling.group=g of -drive file=a: each disk has limits of its own',
       ],
     ],
     ['-drive media=cdrom', ['-drive media=cdrom: it has no medium']],
@@ -427,10 +442,6 @@ describe('what a guest does not need is left out, and named', () => {
         'bus=pci.3, addr=5 of -device virtio-blk-pci: vring has no such bus: the slot follows from the order of the devices',
         'disable-legacy=on of -device virtio-blk-pci: devices are virtio 1.x only',
       ],
-    ],
-    [
-      '-device virtio-rng-pci,max-bytes=1',
-      ['max-bytes=1 of -device virtio-rng-pci: the rate of random bytes is not limited'],
     ],
     ['-netdev user,id=n', ['-netdev user,id=n: no device uses n']],
     ['-net user', ['-net user: no card is connected to it']],

@@ -1,0 +1,38 @@
+import * as z from 'zod';
+import { reportLimitsProblem } from '../../devices/backends/disk.ts';
+import { bytesOf, SIZE } from '../../text/size.ts';
+
+const RATE = 'a size such as 50M, for each second';
+
+const requests = z
+  .int()
+  .min(1, 'at least 1 request')
+  .max(2 ** 50, 'at most 2^50 requests');
+
+const bytes = z
+  .union([z.string().regex(SIZE, RATE), z.int().positive(RATE)], RATE)
+  .transform((value, context) => {
+    const size = bytesOf(String(value));
+    if (size !== null && size <= 2 ** 50) return size;
+    context.addIssue({ code: 'custom', message: `expected ${RATE}, not ${value}`, input: value });
+    return z.NEVER;
+  });
+
+/** The most that a disk's guest gets of it. */
+export const diskLimits = z
+  .strictObject({
+    iops: requests.optional().meta({ description: 'Requests per second.', examples: [500] }),
+    'iops-burst': requests.optional().meta({
+      description: 'Requests that may come at once after a rest; if absent, those of a tenth of a second.',
+      examples: [2000],
+    }),
+    bps: bytes.optional().meta({
+      description: 'Bytes per second, read or written; a bare number is in MiB.',
+      examples: ['50M'],
+    }),
+    'bps-burst': bytes.optional().meta({
+      description: 'Bytes that may come at once after a rest; if absent, those of a tenth of a second.',
+      examples: ['200M'],
+    }),
+  })
+  .superRefine(reportLimitsProblem);
