@@ -1,5 +1,6 @@
 #include "virtio.h"
 
+#include "clock.h"
 #include "cpu.h"
 #include "interrupts.h"
 #include "memory.h"
@@ -34,7 +35,7 @@ enum { MSIX_CONTROL = 2, MSIX_CONTROL_ENABLE = 1 << 15, MSIX_TABLE = 4 };
 enum { MSIX_ENTRY_ADDRESS = 0, MSIX_ENTRY_ADDRESS_HIGH = 4, MSIX_ENTRY_DATA = 8, MSIX_ENTRY_CONTROL = 12 };
 #define MSI_ADDRESS 0xfee00000u /* to the CPU with APIC ID 0 */
 
-enum { RESET_POLLS = 100000 };
+enum { RESET_MS = 500 };
 enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
 
 struct virtio_device virtio_devices[VIRTIO_MAX_DEVICES];
@@ -118,9 +119,11 @@ struct virtio_device *virtio_get(uint16_t type, unsigned n)
 bool virtio_reset(struct virtio_device *d)
 {
     write8(d->common + DEVICE_STATUS, 0);
-    for (unsigned i = 0; i < RESET_POLLS; i++)
+    uint64_t begin = rdtsc(), length = ms_to_ticks(RESET_MS);
+    do {
         if (read8(d->common + DEVICE_STATUS) == 0)
             return true;
+    } while (rdtsc() - begin < length);
     return false;
 }
 
@@ -152,6 +155,7 @@ const char *virtio_start(struct virtio_device *d, uint64_t wanted)
 {
     if (d->unusable)
         return d->unusable;
+    tsc_khz(); /* calibrates on the first call, which must not happen in ring 0 */
     return (const char *)ring0_call(start_in_ring0, (uint64_t)d, wanted, 0);
 }
 

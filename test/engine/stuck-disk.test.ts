@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { QUEUE } from '../../src/vmm/counters/counters.ts';
-import { freezableImage } from '../support/frozen-disk.ts';
+import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
+import { type FrozenDisk, freezableImage } from '../support/frozen-disk.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 
@@ -11,6 +12,7 @@ const MiB = 2 ** 20;
 const MEMORY = 77 * MiB;
 
 let engine: LocalEngine;
+
 beforeEach(() => {
   engine = new LocalEngine();
 });
@@ -32,36 +34,63 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise(resolve => setImmediate(resolve));
 }
 
+/** A guest with four writes in flight, which its frozen disk holds up, and what it wrote before. */
+async function heldUp(context: TestContext): Promise<{ guest: GuestVm; disk: FrozenDisk }> {
+  const disk = freezableImage(context, MiB);
+  const devices: MachineConfigInput['devices'] = [
+    { type: 'virtio-blk', path: disk.image },
+    { type: 'virtio-rng' },
+  ];
+  const guest = await GuestVm.start(engine, { memory: { bytes: MEMORY }, devices });
+  expect(resultOf(await guest.command('blk write 4k 4 10'), 'blk-write')).toMatchObject({ errors: 0 });
+  disk.freeze();
+  engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
+  await until(() => inFlight(guest.id) === 4);
+  return { guest, disk };
+}
+
 describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), () => {
   test('ends, says so, and keeps its memory and its disk until the disk answers', async context => {
-    const disk = freezableImage(context, MiB);
-    const devices = [{ type: 'virtio-blk', path: disk.image }] as const;
-    const guest = await GuestVm.start(engine, { memory: { bytes: MEMORY }, devices: [...devices] });
-    await guest.command('blk write 4k 4 10');
-    disk.freeze();
-    engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
-    await until(() => inFlight(guest.id) === 4);
+    const { guest, disk } = await heldUp(context);
     await engine.kill(guest.id);
 
     expect(guest.info.state).toBe('off');
     expect(guest.info.broken).toEqual({ blk0: expect.stringMatching(/does not answer one of its requests/) });
     expect(mappings()).toBe(1);
-    const again = GuestVm.start(engine, { name: 'other', devices: [...devices] });
+    const other = { name: 'other', devices: [{ type: 'virtio-blk', path: disk.image }] };
+    const again = GuestVm.start(engine, other);
     await expect(again).rejects.toThrow(`disk ${disk.image} is in use`);
 
     disk.thaw();
     await until(() => mappings() === 0);
-    await GuestVm.start(engine, { name: 'other', devices: [...devices] });
+    await GuestVm.start(engine, other);
+  });
+
+  test('has that disk reset by its guest when it answers, and everything else before', async context => {
+    const { guest, disk } = await heldUp(context);
+    // The guest gives up: it resets the disk, and polls its status in vain.
+    engine.type(guest.id, Buffer.from('\x03'));
+    await guest.printed(/^error blk: interrupted.*> $/ms);
+    expect(await guest.command('blk flush')).toContain('the device did not finish its reset');
+    expect(await guest.command('rng 8')).toMatch(/\b([0-9a-f]{2} ?){8}/);
+    expect(guest.info.broken).toEqual({});
+
+    disk.thaw();
+    await until(() => inFlight(guest.id) === 0);
+    expect(resultOf(await guest.command('blk verify 8'), 'blk-verify')).toMatchObject({ errors: 0 });
+  });
+
+  test('goes on where it was after a pause, when it answers', async context => {
+    const { guest, disk } = await heldUp(context);
+    await engine.pause(guest.id);
+    await engine.resume(guest.id);
+    disk.thaw();
+    await guest.printed(/result blk-write.*result blk-write .*> $/s);
+    expect(resultOf(await guest.command('blk verify 8'), 'blk-verify')).toMatchObject({ errors: 0 });
   });
 
   test('is reset when the disk answers, and responds to everything else until then', async context => {
-    const disk = freezableImage(context, MiB);
-    const devices = [{ type: 'virtio-blk', path: disk.image }] as const;
-    const guest = await GuestVm.start(engine, { name: 'reset', devices: [...devices] });
-    await guest.command('blk write 4k 4 10');
-    disk.freeze();
-    engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
-    await until(() => inFlight(guest.id) === 4);
+    const { guest, disk } = await heldUp(context);
     await engine.reset(guest.id);
     await until(() => guest.info.diskErrors !== undefined);
     expect(guest.info).toMatchObject({
@@ -82,13 +111,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM with a disk that does not answer'), 
   });
 
   test('is ended at once while it is to be reset', async context => {
-    const disk = freezableImage(context, MiB);
-    const devices = [{ type: 'virtio-blk', path: disk.image }] as const;
-    const guest = await GuestVm.start(engine, { name: 'killed', devices: [...devices] });
-    await guest.command('blk write 4k 4 10');
-    disk.freeze();
-    engine.type(guest.id, Buffer.from('blk write 4k 4 10\r'));
-    await until(() => inFlight(guest.id) === 4);
+    const { guest } = await heldUp(context);
     await engine.reset(guest.id);
     await engine.kill(guest.id);
     expect(guest.info.state).toBe('off');
