@@ -35,7 +35,8 @@ export class HostFiles {
   openDisk(options: DiskOptions): { readonly disk: OpenDisk; readonly owner: ResourceOwner } {
     const disk = this.#given === null ? openDisk(options) : this.#takeGiven(options);
     const { path, format, readonly, cache } = options;
-    this.#disks.push({ path, format, readonly, cache, ...disk });
+    // The same object: its size may change.
+    this.#disks.push(Object.assign(disk, { path, format, readonly, cache }));
     const owner = this.#owner;
     return {
       disk,

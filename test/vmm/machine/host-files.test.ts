@@ -87,6 +87,7 @@ describe('the files of a machine that another process had', () => {
         isBlockDevice: false,
         blockSize: 512,
         canDiscard: true,
+        file: 'fd00:1',
       },
     ],
     images: [{ path: '/boot/vmlinux', fd: openSync(options.path, 'r') }],
@@ -102,7 +103,8 @@ describe('the files of a machine that another process had', () => {
     const image = files.openImage('/boot/vmlinux', 'kernel');
     expect(image.size).toBe(SIZE);
     image.close();
-    expect(files.disks).toHaveLength(1);
+    disk.size = 2 * SIZE;
+    expect(files.disks).toMatchObject([{ path: options.path, size: 2 * SIZE }]);
   });
 
   test('must have each disk that a device has', () => {
