@@ -10,7 +10,7 @@
  *
  * Until `go`, either side may say `failed` or close the socket, and the old process goes on.
  */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { DiskOptions } from '../../../devices/backends/disk.ts';
 import type { OpenDisk } from '../../backends/open-disk.ts';
 
@@ -43,14 +43,15 @@ export type FromTaker =
   | { readonly kind: 'loaded' }
   | { readonly kind: 'failed'; readonly reason: string };
 
-const path = z.string().max(4096);
-const count = z.int().min(0);
-const failed = z.object({ kind: z.literal('failed'), reason: z.string().max(16_384) });
+const text = (length: number) => z.string().check(z.maxLength(length));
+const path = text(4096);
+const count = z.int().check(z.minimum(0));
+const failed = z.object({ kind: z.literal('failed'), reason: text(16_384) });
 
 const disk = z.object({
   options: z.object({
     path,
-    format: z.literal('raw').optional(),
+    format: z.optional(z.literal('raw')),
     readonly: z.boolean(),
     cache: z.enum(['writeback', 'none']),
   }),
@@ -59,7 +60,7 @@ const disk = z.object({
     isBlockDevice: z.boolean(),
     blockSize: count,
     canDiscard: z.boolean(),
-    file: z.string().max(64),
+    file: text(64),
   }),
 });
 
@@ -67,9 +68,9 @@ const fromGiver = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('offer'),
     format: count,
-    version: z.string().max(100),
-    disks: z.array(disk).max(256),
-    images: z.array(path).max(100),
+    version: text(100),
+    disks: z.array(disk).check(z.maxLength(256)),
+    images: z.array(path).check(z.maxLength(100)),
   }),
   z.object({ kind: z.literal('go') }),
   failed,
@@ -96,7 +97,7 @@ export function parseFromTaker(value: unknown): FromTaker {
   return parsed(fromTaker, value);
 }
 
-function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+function parsed<T>(schema: z.ZodMiniType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new HandOverError('the other process sent a message that is not valid');

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { decodeState, encodeState } from '../../snapshot/state-codec.ts';
 import { KEPT_EVENTS, type ReportState, SCROLLBACK_BYTES } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
@@ -17,10 +17,15 @@ export type HandedState = {
   readonly report: ReportState;
 };
 
-const name = z.string().max(200);
-const sentence = z.string().max(65_536);
-const count = z.int().min(0);
+/** Blocks of each kind, and entries of each list, that a machine may have. */
+const MOST = 4096;
+
+const name = z.string().check(z.maxLength(200));
+const sentence = z.string().check(z.maxLength(65_536));
+const count = z.int().check(z.minimum(0));
 const byDevice = z.record(name, sentence);
+const list = <Entry extends z.ZodMiniType>(entry: Entry, length = MOST) =>
+  z.array(entry).check(z.maxLength(length));
 
 const schema = z.object({
   machine: z.unknown(),
@@ -28,50 +33,41 @@ const schema = z.object({
   stoppedAt: z.bigint(),
   counters: z.object({
     shape: z.object({ vcpus: count, queues: count, regions: count }),
-    queues: z
-      .array(z.object({ id: count, slot: count, device: name, type: name, queue: name, size: count }))
-      .max(4096),
-    regions: z
-      .array(
-        z.object({
-          id: count,
-          index: count,
-          device: name,
-          space: z.enum(['port', 'memory']),
-          start: z.number(),
-          size: z.number(),
-        }),
-      )
-      .max(4096),
-    statistics: z
-      .array(z.object({ id: count, index: count, device: name, name }))
-      .max(4096)
-      .optional(),
+    queues: list(z.object({ id: count, slot: count, device: name, type: name, queue: name, size: count })),
+    regions: list(
+      z.object({
+        id: count,
+        index: count,
+        device: name,
+        space: z.enum(['port', 'memory']),
+        start: z.number(),
+        size: z.number(),
+      }),
+    ),
+    statistics: z.optional(list(z.object({ id: count, index: count, device: name, name }))),
   }),
   report: z.object({
-    ports: z
-      .array(
-        z.object({
-          port: count.max(255),
-          total: count,
-          sent: count,
-          taken: count,
-          bytes: z.instanceof(Uint8Array).refine(bytes => bytes.length <= SCROLLBACK_BYTES),
+    ports: list(
+      z.object({
+        port: count.check(z.maximum(255)),
+        total: count,
+        sent: count,
+        taken: count,
+        bytes: z.instanceof(Uint8Array).check(z.refine(bytes => bytes.length <= SCROLLBACK_BYTES)),
+      }),
+      256,
+    ),
+    events: list(
+      z.object({
+        event: z.object({
+          at: z.number(),
+          level: z.enum(['info', 'warning', 'error']),
+          text: sentence,
         }),
-      )
-      .max(256),
-    events: z
-      .array(
-        z.object({
-          event: z.object({
-            at: z.number(),
-            level: z.enum(['info', 'warning', 'error']),
-            text: sentence,
-          }),
-          known: z.boolean(),
-        }),
-      )
-      .max(KEPT_EVENTS),
+        known: z.boolean(),
+      }),
+      KEPT_EVENTS,
+    ),
     broken: byDevice,
     diskErrors: byDevice,
   }),
