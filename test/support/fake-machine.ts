@@ -18,46 +18,13 @@ import { FakeMemory } from './fake-memory.ts';
 
 const MiB = 2 ** 20;
 
-/** Counts of one virtqueue, by the names of the methods that count. */
+/** The counters of one virtqueue, in which nothing counts. */
 export class FakeQueueCounters implements QueueCounters {
   readonly slot: number;
   released = false;
-  readonly counts = {
-    ...{ kicked: 0, kicksSuppressed: 0, interrupted: 0, suppressed: 0 },
-    ...{ taken: 0, returned: 0, bytes: 0, batches: 0 },
-  };
 
   constructor(slot: number) {
     this.slot = slot;
-  }
-
-  kicked(times: number): void {
-    this.counts.kicked += times;
-  }
-
-  kickSuppressed(): void {
-    this.counts.kicksSuppressed++;
-  }
-
-  interrupted(): void {
-    this.counts.interrupted++;
-  }
-
-  interruptSuppressed(): void {
-    this.counts.suppressed++;
-  }
-
-  taken(): void {
-    this.counts.taken++;
-  }
-
-  returned(_ns: number, bytesToGuest: number): void {
-    this.counts.returned++;
-    this.counts.bytes += bytesToGuest;
-  }
-
-  batch(): void {
-    this.counts.batches++;
   }
 
   release(): void {

@@ -80,7 +80,7 @@ export class QueueSetup {
     const { index, kickFd, callFd, counters } = this.resources;
     const progress = this.progress ?? initialProgress(packed);
     const counterSlot = counters.slot;
-    return { index, size, descriptors, available, used, kickFd, callFd, progress, counterSlot, counters };
+    return { index, size, descriptors, available, used, kickFd, callFd, progress, counterSlot };
   }
 
   /** The queue must be stopped. */

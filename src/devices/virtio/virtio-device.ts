@@ -1,5 +1,4 @@
 import type { AccessSize, DeviceState } from '../device.ts';
-import type { QueueCounters } from './queue-counters.ts';
 
 /**
  * A virtio device behind some transport. The transport handles negotiation, queue addresses and interrupts (virtio 1.3 §2,
@@ -86,10 +85,8 @@ export type VirtioQueue = {
   readonly callFd: number;
   /** Where to continue. */
   readonly progress: QueueProgress;
-  /** The queue's block in the VM's counters, for a native thread that serves it. */
+  /** The queue's block in the VM's counters. */
   readonly counterSlot: number;
-  /** The same block, for a device that serves the queue on the machine thread. */
-  readonly counters: QueueCounters;
 };
 
 /**

@@ -13,7 +13,6 @@ import {
   REGION,
   STATISTIC,
 } from './counters.ts';
-import { SharedQueueCounters } from './queue-counters.ts';
 import { SharedRegionCounters } from './region-counters.ts';
 
 /**
@@ -50,12 +49,13 @@ export class CounterBlocks {
     const id = this.#assign(base + QUEUE.id);
     this.#queues.take(slot, { id, slot, ...name });
     this.#onChange();
-    return new SharedQueueCounters(this.#words, base, slot, () => {
+    const release = () => {
       if (this.#kept || this.#queues.at(slot)?.id !== id) return;
       this.#queues.release(slot);
       this.#clear(base + QUEUE.id, base, QUEUE.words);
       this.#onChange();
-    });
+    };
+    return { slot, release };
   }
 
   /** @throws when there is no free block */

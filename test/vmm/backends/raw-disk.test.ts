@@ -154,7 +154,7 @@ class Driver {
     });
     const addresses = { descriptors: DESCRIPTORS, available: AVAILABLE, used: USED };
     const fds = { kickFd: this.kickFd, callFd: this.callFd };
-    const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counterSlot: counters.slot, counters };
+    const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counterSlot: counters.slot };
     this.#queue = this.disk.startQueue(queue, {
       features,
       serial: 'serial-7',
