@@ -83,7 +83,7 @@ describe('the screen of a VM', () => {
 
   test('shows the exits of the vCPU under the cursor', () => {
     const [vcpu] = busy.vcpus;
-    const id = engine.add('demo', { ...busy, vcpus: [vcpu!, { exits: {}, guest: 0, kvm: 0 }] });
+    const id = engine.add('demo', { ...busy, devices: [], vcpus: [vcpu!, { exits: {}, guest: 0, kvm: 0 }] });
     open(id);
     expect(vm(id)).toMatch(/EXITS \(all\)[\s\S]*?IO/);
     state().changeVmView(id, { cursors: { ...FIRST_VIEW.cursors, vcpus: 2 } });

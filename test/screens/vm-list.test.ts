@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeEngine, type Script } from '../support/fake-engine.ts';
-import { complete, idle, withVcpus, busy as work } from '../support/guest-scripts.ts';
+import { busy, idle, withVcpus } from '../support/guest-scripts.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { KEY, TerminalDriver } from '../support/terminal-driver.ts';
 
@@ -34,9 +34,6 @@ const marked = (driver: TerminalDriver) =>
   rowsOf(driver).flatMap((row, index) => (row[2] === '*' ? [names(driver)[index]] : []));
 
 /** So many vCPUs, each busy at nine tenths. */
-/** With the devices that its queues are of. */
-const busy: Script = { ...work, devices: complete.devices! };
-
 const cpus = (count: number): Script => withVcpus(count);
 
 describe('sorting', () => {

@@ -1,11 +1,27 @@
+import type { DeviceLabel } from '../../src/vmm/machine/topology.ts';
 import type { Script } from './fake-engine.ts';
 
 const IO = 2;
 const MMIO = 6;
 const X86_RDMSR = 29;
 
+const disk: DeviceLabel = {
+  name: 'blk0',
+  type: 'virtio-blk',
+  title: 'virtio block device',
+  backend: 'disk',
+  bus: 'pci.0',
+  address: '00:03.0',
+  facts: [
+    { label: 'path', value: '/srv/vms/database/root.raw' },
+    { label: 'size', value: 10 * 2 ** 30, unit: 'bytes' },
+    { label: 'read-only', value: false },
+  ],
+};
+
 /** A VM with a busy disk. */
 export const busy: Script = {
+  devices: [disk],
   vcpus: [
     {
       exits: {
@@ -95,19 +111,7 @@ export const complete: Script = {
       address: null,
       facts: [],
     },
-    {
-      name: 'blk0',
-      type: 'virtio-blk',
-      title: 'virtio block device',
-      backend: 'disk',
-      bus: 'pci.0',
-      address: '00:03.0',
-      facts: [
-        { label: 'path', value: '/srv/vms/database/root.raw' },
-        { label: 'size', value: 10 * 2 ** 30, unit: 'bytes' },
-        { label: 'read-only', value: false },
-      ],
-    },
+    disk,
     {
       name: 'rng0',
       type: 'virtio-rng',
