@@ -226,7 +226,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     const { engine } = survival;
     const memory = { bytes: 32 * 2 ** 20, mergeable: true };
     await engine.start({ ...guest('merged', 'quiet'), memory });
-    await expect(engine.upgrade('merged')).rejects.toThrow('its memory is private to its process');
+    await expect(engine.upgrade('merged')).rejects.toThrow('its memory may be merged with that of other VMs');
     expect(engine.vms().find(vm => vm.name === 'merged')!.state).toBe('running');
   });
 

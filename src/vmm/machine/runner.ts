@@ -12,6 +12,7 @@ import { describeExit } from './describe-exit.ts';
 import { limitDisk, resizeDisk } from './disk-commands.ts';
 import { givenMachine, type OwnFds } from './hand-over/given-machine.ts';
 import { Giver, type Outcome } from './hand-over/giver.ts';
+import { PrivateRamCopy } from './hand-over/private-ram.ts';
 import type { TakeOver } from './hand-over/take-over.ts';
 import { HoldupReports } from './holdup-reports.ts';
 import { HostFiles } from './host-files.ts';
@@ -67,6 +68,7 @@ export class MachineRunner {
   /** It is being handed to another process. */
   #giver: Giver | null = null;
   #isGone = false;
+  #isMergeable = false;
   #end: MachineEnd | null = null;
   #hasExited = false;
   #pinning: readonly number[] = [];
@@ -133,6 +135,7 @@ export class MachineRunner {
     });
     this.#machine = new Machine(parts, () => this.#machineChanged());
     this.#onReboot = config.onReboot;
+    this.#isMergeable = config.memory.mergeable;
     this.#pinning = config.pin ?? [];
     this.#reportTopology(parts);
   }
@@ -327,6 +330,14 @@ export class MachineRunner {
       counters: () => this.#blocks.labels,
       settlePorts: () => this.#consoles.settle(),
       isPaused: () => this.#unpause !== null,
+      isMergeable: this.#isMergeable,
+      copyRam: () =>
+        new PrivateRamCopy({
+          ram: machine.parts.ram,
+          pagemap: null,
+          vm: this.#native.handle,
+          loop: this.#loop,
+        }),
       afterReset: done => {
         if (this.#isResetting) this.#afterReset = done;
         else done();
@@ -336,6 +347,7 @@ export class MachineRunner {
     const giver = new Giver(fd, given, this.#loop, result => {
       outcome = result;
       this.#giver = null;
+      given.close();
       this.#handedOver(id, result);
     });
     if (outcome === null) this.#giver = giver;

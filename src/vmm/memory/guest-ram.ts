@@ -16,6 +16,7 @@ export class GuestRam extends SpanMemory {
   /** Bytes of all blocks. */
   readonly size: number;
   readonly #options: RamOptions;
+  #below: number | null;
 
   /** @throws RamError */
   constructor(owner: ResourceOwner, options: RamOptions, source: RamSource = { kind: 'new' }) {
@@ -27,6 +28,13 @@ export class GuestRam extends SpanMemory {
     this.setSpans(
       blocks.map(block => ({ address: block.address, size: block.size, block, offset: 0, writable: true })),
     );
+    const isPrivate = blocks.some(({ fd }) => fd === null);
+    this.#below = source.kind === 'file' && isPrivate ? source.fd : null;
+  }
+
+  /** The file that has the pages of private memory that have not been written; null: they are zero. */
+  get below(): number | null {
+    return this.#below;
   }
 
   /** Makes all RAM read as zero, and returns it to the host. vCPUs and queue threads must be stopped. */
@@ -44,5 +52,6 @@ export class GuestRam extends SpanMemory {
         yield;
       }
     }
+    this.#below = null;
   }
 }

@@ -5,6 +5,7 @@ import type { MachineReport } from '../report.ts';
 import type { CounterLabels } from '../topology.ts';
 import type { GivenMachine } from './giver.ts';
 import { FORMAT, type OfferedDisk } from './messages.ts';
+import type { PrivateRamCopy } from './private-ram.ts';
 import { encodeHandedState } from './state.ts';
 
 /** What of a machine's process its successor is to have too. */
@@ -25,20 +26,27 @@ export type GivenParts = {
   readonly settlePorts: () => void;
   /** It is paused by its user. */
   readonly isPaused: () => boolean;
+  /** Its memory may be merged with that of others (KSM). */
+  readonly isMergeable: boolean;
+  /** Makes a copy of memory that only this process has. */
+  readonly copyRam: () => PrivateRamCopy;
   /** Calls back once no reset is under way. */
   readonly afterReset: (done: () => void) => void;
 };
 
 /** A machine as it is handed over. */
-export function givenMachine(parts: GivenParts): GivenMachine {
+export function givenMachine(parts: GivenParts): GivenMachine & { close(): void } {
   const { machine, files, own, report } = parts;
   let stoppedAt = 0n;
+  let copy: PrivateRamCopy | null = null;
   return {
     offer: () => {
       const { blocks } = machine.parts.ram;
-      const ram = blocks[0]!.fd;
       if (own === null) throw new Error('its machine is a part of another process, which it ends with');
-      if (ram === null) throw new Error(PRIVATE_RAM);
+      if (parts.isMergeable) throw new Error(MERGEABLE);
+      const [first] = blocks;
+      if (first!.fd === null) copy = parts.copyRam();
+      const ram = copy?.fd ?? first!.fd!;
       const disks = files.disks.map(
         ({ fd: _, path, format, readonly, cache, ...facts }): OfferedDisk => ({
           options: { path, format, readonly, cache },
@@ -54,8 +62,28 @@ export function givenMachine(parts: GivenParts): GivenMachine {
     },
     quiesce: done => {
       stoppedAt = process.hrtime.bigint();
-      return machine.quiesce(() => parts.afterReset(done));
+      const release = machine.quiesce(() =>
+        parts.afterReset(() => {
+          if (copy === null) {
+            done(null);
+            return;
+          }
+          try {
+            copy.copy(done);
+          } catch (error) {
+            done((error as Error).message);
+          }
+        }),
+      );
+      return () => {
+        copy?.cancel();
+        release();
+      };
     },
+    get extraStopNs() {
+      return copy?.limitNs ?? 0n;
+    },
+    close: () => copy?.close(),
     get holdups() {
       return machine.holdups;
     },
@@ -72,5 +100,5 @@ export function givenMachine(parts: GivenParts): GivenMachine {
   };
 }
 
-const PRIVATE_RAM =
-  'its memory is private to its process, because it was restored from a snapshot or may be merged with that of others (KSM): shut it down and start it again';
+const MERGEABLE =
+  'its memory may be merged with that of other VMs (KSM), and is private to its process: shut it down and start it again';

@@ -7,8 +7,13 @@ import { type FromTaker, type Offer, parseFromTaker } from './messages.ts';
 export type GivenMachine = {
   /** What it is to be built of, with the fds, which stay the giver's. @throws why it cannot be handed over */
   offer(): { readonly offer: Offer; readonly fds: readonly number[] };
-  /** Stops it; `done` once all of it has. It goes on when the returned function is called. */
-  quiesce(done: () => void): () => void;
+  /**
+   * Stops it; `done` once all of it has, with null, or with why it cannot be handed over. It goes on when the returned function is
+   * called.
+   */
+  quiesce(done: (failure: string | null) => void): () => void;
+  /** How long that may take beyond `STOP_NS`, after what was offered. */
+  readonly extraStopNs: bigint;
   /** Names of the devices that have not stopped. */
   readonly holdups: readonly string[];
   /** While it is quiesced: all that the other process has to know. */
@@ -90,12 +95,15 @@ export class Giver {
 
   #stop(): void {
     this.#step = 'stop';
-    this.#expect(STOP_NS, () => {
+    this.#expect(STOP_NS + this.#machine.extraStopNs, () => {
       const { holdups } = this.#machine;
       const what = holdups.length === 0 ? 'its vCPUs do' : `${holdups.join(', ')} does`;
       return `the VM could not be stopped: ${what} not respond`;
     });
-    const release = this.#machine.quiesce(() => this.#try(() => this.#stopped()));
+    const release = this.#machine.quiesce(failure => {
+      if (failure === null) this.#try(() => this.#stopped());
+      else this.#fail(failure);
+    });
     if (this.#isOver) release();
     else this.#release = release;
   }

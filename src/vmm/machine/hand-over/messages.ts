@@ -48,7 +48,7 @@ const path = text(4096);
 const count = z.int().check(z.minimum(0));
 const failed = z.object({ kind: z.literal('failed'), reason: text(16_384) });
 
-const disk = z.object({
+const disk: z.ZodMiniType<OfferedDisk> = z.object({
   options: z.object({
     path,
     format: z.optional(z.literal('raw')),

@@ -55,13 +55,14 @@ function giverOf(change: Partial<GivenMachine> = {}): Giver {
       state = 'stopping';
       stopped = () => {
         state = 'stopped';
-        done();
+        done(null);
       };
       return () => {
         state = 'runs';
       };
     },
     holdups: [],
+    extraStopNs: 0n,
     state: () => STATE,
     ...change,
   };
@@ -145,7 +146,7 @@ describe('a machine that is handed over', () => {
     giverOf({
       quiesce: done => {
         state = 'stopped';
-        done();
+        done(null);
         return () => {
           state = 'runs';
         };
