@@ -57,10 +57,9 @@ test('private memory is copied into a file that another process can map', async 
   owner.release();
 });
 
-test('a copy that is not wanted any more says nothing', async () => {
+test('a copy that is not wanted any more says nothing', () => {
   const owner = new LocalOwner();
   const ram = restored(owner);
-  const fds = readdirSync('/proc/self/fd').length;
   const loop = new ManualLoop();
   const copy = new PrivateRamCopy({ ram, pagemap: null, vm: 0, loop });
   const results: (string | null)[] = [];
@@ -69,6 +68,5 @@ test('a copy that is not wanted any more says nothing', async () => {
   loop.run();
   expect(results).toEqual([]);
   copy.close();
-  await until(() => readdirSync('/proc/self/fd').length <= fds);
   owner.release();
 });
