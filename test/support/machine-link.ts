@@ -5,7 +5,13 @@ import type { MachineReport } from '../../src/vmm/machine/report.ts';
 
 /** A machine's link to a manager that has sent `inbox` and sends nothing more. */
 export function linkWith(inbox: Incoming[] = []) {
-  return { next: () => inbox.shift() ?? null, takeFd: () => null, flush: () => {}, attach: () => () => {} };
+  return {
+    manager: 0,
+    next: () => inbox.shift() ?? null,
+    takeFd: () => null,
+    flush: () => {},
+    attach: () => () => {},
+  };
 }
 
 export type Printed = { readonly kind: 'printed'; readonly port: number; readonly text: string };

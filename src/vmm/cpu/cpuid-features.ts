@@ -206,6 +206,19 @@ export function hasFeature(entries: readonly CpuidEntry[], name: string): boolea
   });
 }
 
+/** All features of a CPU by name, and its vendor. */
+export type CpuFeatures = { readonly vendor: string; readonly features: readonly string[] };
+
+export function featuresOf(entries: readonly CpuidEntry[]): CpuFeatures {
+  const { ebx = 0, edx = 0, ecx = 0 } = entries.find(entry => entry.function === 0) ?? {};
+  const vendor = Buffer.alloc(12);
+  for (const [index, register] of [ebx, edx, ecx].entries()) vendor.writeUInt32LE(register >>> 0, index * 4);
+  return {
+    vendor: vendor.toString('latin1'),
+    features: knownFeatures().filter(name => hasFeature(entries, name)),
+  };
+}
+
 function withDependents(names: readonly string[]): Set<string> {
   const all = new Set(names);
   // Iterating a set visits elements added during the iteration.

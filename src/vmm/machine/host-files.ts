@@ -3,6 +3,7 @@ import { type OpenDisk, openDisk } from '../backends/open-disk.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
 import { close, duplicate } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
+import type { BootConfig } from './config.ts';
 
 /** A disk that a machine has open; its fd is the machine's. */
 export type HeldDisk = DiskOptions & OpenDisk;
@@ -60,6 +61,14 @@ export class HostFiles {
       this.#images.push(image);
     }
     return imageOfFd(path, duplicate(image.fd));
+  }
+
+  /** Opens all that a machine boots from, which has not booted itself, for its reset. @throws BootError */
+  openBoot({ path, initrd, modules }: BootConfig): void {
+    const open = (path: string, purpose: ImagePurpose) => this.openImage(path, purpose).close();
+    open(path, 'kernel');
+    if (initrd !== undefined) open(initrd, 'initrd');
+    for (const { path } of modules) open(path, 'module');
   }
 
   /** The disks that the machine has, in the order in which its devices opened them. */

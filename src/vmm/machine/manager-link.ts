@@ -41,6 +41,7 @@ export class ManagerLink {
   #readmission: Readmission | null = null;
   #watcher: { readonly loop: FdWatcher; readonly onMessages: () => void } | null = null;
   readonly #close: (connection: number) => void;
+  #managers = 0;
 
   /**
    * @param connection a connected stream socket, which is then this object's
@@ -54,6 +55,11 @@ export class ManagerLink {
 
   get connected(): boolean {
     return this.#connection !== null;
+  }
+
+  /** Counts the managers: another number is another manager. */
+  get manager(): number {
+    return this.#managers;
   }
 
   /** Will there ever be a manager again? */
@@ -196,6 +202,7 @@ export class ManagerLink {
     this.#watcher?.loop.unwatchFd(this.#connection);
     this.#close(this.#connection);
     this.#connection = null;
+    this.#managers++;
     this.#sending = null;
     this.#reader = new FrameReader();
     if (this.#inbox.length === 0) this.#closeFds();

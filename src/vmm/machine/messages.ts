@@ -1,5 +1,7 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { Layer } from '../confinement/layer.ts';
+import type { CpuFeatures } from '../cpu/cpuid-features.ts';
+import type { FileIdentity } from '../snapshot/file-identity.ts';
 import type { MachineConfig } from './config.ts';
 import type { Topology } from './topology.ts';
 
@@ -12,6 +14,7 @@ export type ToMachine =
    * Builds the machine. With it come fds: the memfd of the counters, zeroed; for one that outlives
    * its manager also the socket that later managers connect to, and the lock of its name; or, for one that takes a machine over,
    * the socket to the process that has it, which passes the lock.
+   * For one that is restored the files of its state and of its RAM come right after the counters.
    */
   | {
       readonly kind: 'build';
@@ -23,6 +26,8 @@ export type ToMachine =
       readonly user: { readonly uid: number; readonly gid: number } | null;
       /** It is taken over from the process that runs it. */
       readonly takeOver?: boolean;
+      /** It goes on from a snapshot; absent: it boots. */
+      readonly restore?: Restore;
     }
   | ({ readonly kind: 'command'; readonly id: number } & MachineCommand)
   /** The manager has logged something about this VM: the machine keeps it for a later manager. */
@@ -48,12 +53,63 @@ export type MachineCommands = {
     readonly arguments: { readonly device: string; readonly limits: DiskLimits };
     readonly result: null;
   };
+  /** The disks that it has, in an order that stays. */
+  disks: { readonly arguments: Nothing; readonly result: readonly DiskLabel[] };
+  /**
+   * Writes a snapshot; answers when all of it is written. With it come fds: of the state, of the RAM and of its checksums, and for each
+   * of `disks` of its copy and of the checksums of that.
+   */
+  snapshot: { readonly arguments: SnapshotArguments; readonly result: WrittenSnapshot };
+  /** Gives the snapshot up, or lets a machine go on that stands still after one. */
+  'end-snapshot': { readonly arguments: Nothing; readonly result: null };
   /** Only asks for an answer, which a machine that is held up does not give. */
   ping: { readonly arguments: Nothing; readonly result: null };
   /** Hands the machine to the process at the other end of the socket that comes with it. There is a reply if that fails, else `handed-over`. */
   'hand-over': { readonly arguments: Nothing; readonly result: null };
   /** Ends the machine. */
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
+};
+
+/** Bytes. */
+export type DiskLabel = {
+  readonly path: string;
+  readonly readonly: boolean;
+  readonly isBlockDevice: boolean;
+  readonly size: number;
+};
+
+export type SnapshotArguments = {
+  /** The disks to copy, by their index in the list of all. */
+  readonly disks: readonly number[];
+  /** The machine is to stand still afterwards, until `end-snapshot`, or until its manager is gone. */
+  readonly hold: boolean;
+};
+
+/** What a machine has written of itself. Bytes. */
+export type WrittenSnapshot = {
+  readonly stateBytes: number;
+  /** In all files. */
+  readonly written: number;
+  readonly cpu: CpuFeatures;
+  /** All disks, as the snapshot found them. */
+  readonly disks: readonly (DiskLabel & { readonly identity: FileIdentity })[];
+  /** For each copied disk: the copy shares its blocks, and has no checksums. */
+  readonly cloned: readonly boolean[];
+};
+
+/** Bytes. */
+export type SnapshotProgress = {
+  readonly done: number;
+  /** 0: it waits for the machine to stand still. */
+  readonly total: number;
+  readonly written: number;
+  /** Devices whose back ends have not finished their requests. */
+  readonly waitingFor: readonly string[];
+};
+
+export type Restore = {
+  /** It is to be paused. */
+  readonly paused: boolean;
 };
 
 export type CommandName = keyof MachineCommands;
@@ -77,6 +133,8 @@ export type FromMachine =
   | { readonly kind: 'broken'; readonly broken: Readonly<Record<string, string>> }
   /** Devices whose requests the host's disk has failed in the last minute or two, each with what failed last. */
   | { readonly kind: 'disk-errors'; readonly diskErrors: Readonly<Record<string, string>> }
+  /** The snapshot that is being taken; null: none. */
+  | { readonly kind: 'snapshot'; readonly progress: SnapshotProgress | null }
   | { readonly kind: 'event'; readonly event: MachineEvent }
   /** How many typed bytes the guest has taken from a port since the last such message. */
   | { readonly kind: 'input-taken'; readonly port: number; readonly bytes: number }

@@ -54,6 +54,9 @@ class RehearsalLink {
     this.#report = report;
   }
 
+  /** There is no other one. */
+  readonly manager = 0;
+
   next(): Incoming | null {
     if (!this.#over) return null;
     return { kind: 'command', id: 0, command: 'stop', arguments: { reason: 'the rehearsal is over' } };

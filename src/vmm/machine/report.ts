@@ -7,6 +7,7 @@ import type {
   MachineEvent,
   MachineIdentity,
   RunState,
+  SnapshotProgress,
   TakenOver,
 } from './messages.ts';
 import { Scrollback } from './scrollback.ts';
@@ -29,6 +30,7 @@ type Part =
   | 'disk-errors'
   | 'taken-over'
   | 'handed-over'
+  | 'snapshot'
   | 'ending'
   | 'ended';
 /** In the order in which they are sent, before and after everything else. */
@@ -40,6 +42,7 @@ const FIRST: readonly Part[] = [
   'state',
   'broken',
   'disk-errors',
+  'snapshot',
 ];
 const LAST: readonly Part[] = ['ending', 'ended'];
 /** News for the manager that sees it; a later one has nothing of it. */
@@ -86,6 +89,8 @@ export class MachineReport {
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
   #draining: readonly string[] = [];
+  #snapshot: SnapshotProgress | null = null;
+  #snapshotKnown = false;
   #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
   /** Another process says the rest. */
@@ -145,6 +150,18 @@ export class MachineReport {
     if (Object.keys(this.#broken).length === 0) return;
     this.#broken = {};
     this.#unsent.add('broken');
+  }
+
+  /** How far a snapshot of it is; null: there is none being taken. */
+  snapshotting(progress: SnapshotProgress | null): void {
+    if (progress === null && this.#snapshot === null) return;
+    this.#snapshot = progress;
+    this.#unsent.add('snapshot');
+  }
+
+  /** What the ports have printed, as far as it is kept. */
+  get printedSoFar(): readonly { readonly port: number; readonly bytes: Uint8Array }[] {
+    return Array.from(this.#ports, ([port, { printed }]) => ({ port, bytes: printed.read() }));
   }
 
   /** It has stopped; `ended` follows once it has been taken apart. */
@@ -234,6 +251,7 @@ export class MachineReport {
       port.sent = 0;
       port.taken = 0;
     }
+    this.#snapshotKnown = false;
     this.#unsent.clear();
     for (const part of [...FIRST, ...LAST]) if (!ONCE.has(part)) this.#unsent.add(part);
     return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
@@ -289,6 +307,8 @@ export class MachineReport {
         return this.#takenOver === null ? null : { kind: 'taken-over', ...this.#takenOver };
       case 'handed-over':
         return { kind: 'handed-over' };
+      case 'snapshot':
+        return this.#snapshotChange();
       case 'ending':
         return this.#ending === null ? null : { kind: 'ending', end: this.#ending };
       case 'ended':
@@ -298,6 +318,13 @@ export class MachineReport {
 
   get #unanswered(): Readonly<Record<string, string>> {
     return Object.fromEntries(this.#draining.map(device => [device, NO_ANSWER]));
+  }
+
+  /** Nothing for a manager that knows of none. */
+  #snapshotChange(): FromMachine | null {
+    if (this.#snapshot === null && !this.#snapshotKnown) return null;
+    this.#snapshotKnown = this.#snapshot !== null;
+    return { kind: 'snapshot', progress: this.#snapshot };
   }
 
   #nextTaken(): FromMachine | null {

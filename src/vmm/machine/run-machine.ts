@@ -3,7 +3,7 @@ import type { OwnFds } from './hand-over/given-machine.ts';
 import type { TakeOver } from './hand-over/take-over.ts';
 import type { MachineEnd } from './messages.ts';
 import type { MachineReport } from './report.ts';
-import { type MachineLink, MachineRunner } from './runner.ts';
+import { type MachineLink, MachineRunner, type RestoredFrom } from './runner.ts';
 import { mark } from './start-trace.ts';
 
 export type MachineHosting = {
@@ -16,6 +16,8 @@ export type MachineHosting = {
   readonly confine?: () => void;
   /** Where the machine runs that is to be taken over; absent: a new one is started. */
   readonly takeOver?: TakeOver;
+  /** What the machine goes on from; absent: it boots. */
+  readonly restore?: RestoredFrom;
   /** What of this process the next one is to have; absent: the machine ends with this one. */
   readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
@@ -30,9 +32,9 @@ export function runMachine(
   link: MachineLink,
   hosting: MachineHosting,
 ): MachineEnd | null {
-  const { created, beforeBuild, afterBuild, confine, takeOver, own, idle } = hosting;
+  const { created, beforeBuild, afterBuild, confine, takeOver, restore, own, idle } = hosting;
   beforeBuild?.();
-  const runner = new MachineRunner({ counters, report, link, own: own ?? null });
+  const runner = new MachineRunner({ counters, report, link, own: own ?? null, restore: restore ?? null });
   try {
     created?.(runner.nativeVm);
     const failure = failureOf(() => {
@@ -41,6 +43,7 @@ export function runMachine(
       mark('confinement');
       runner.start(config);
       if (takeOver !== undefined) runner.takeOver(takeOver);
+      else runner.restore();
     });
     const ended = afterBuild?.() ?? null;
     if (ended !== null) return ended;

@@ -1,10 +1,12 @@
 import type { MachineRequest } from '../../devices/device.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
+import { neededFeatures } from '../cpu/host-cpu.ts';
 import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { close, errnoName } from '../native/libc.ts';
 import { NativeVm } from '../native/native.ts';
+import { StateError } from '../snapshot/state-codec.ts';
 import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { ConsolePorts } from './console-ports.ts';
@@ -18,18 +20,23 @@ import { HoldupReports } from './holdup-reports.ts';
 import { HostFiles } from './host-files.ts';
 import { Machine } from './life-cycle.ts';
 import { MachineLoop } from './loop.ts';
-import { buildMachine } from './machine.ts';
+import { buildMachine, type MachineOrigin } from './machine.ts';
 import type { MachineParts } from './machine-parts.ts';
 import type { ManagerLink } from './manager-link.ts';
-import type { MachineCommand, MachineCommands, MachineEnd } from './messages.ts';
+import type { MachineCommand, MachineCommands, MachineEnd, Restore, SnapshotArguments } from './messages.ts';
 import type { Release } from './quiescence.ts';
 import type { MachineReport } from './report.ts';
+import { encodeSaved, readSaved, type SavedMachine } from './saved-machine.ts';
 import { SerialConsole } from './serial-console.ts';
+import { labelOf, type SnapshotSource, SnapshotWriter } from './snapshot-writer.ts';
 import { mark, takeMarks } from './start-trace.ts';
 
 /** The kernel doesn't return a queue's thread from a request. What the request uses is released when it does. */
 const LEFT_BEHIND =
   "the host's disk does not answer one of its requests; memory and disk are released when it does";
+
+/** The files of a snapshot; they are the runner's. */
+export type RestoredFrom = Restore & { readonly stateFd: number; readonly ramFd: number };
 
 export type RunnerOptions = {
   readonly counters: BigUint64Array;
@@ -37,10 +44,12 @@ export type RunnerOptions = {
   readonly link: MachineLink;
   /** What of this process the next one is to have; null: the machine ends with this one. */
   readonly own?: OwnFds | null;
+  /** What the machine goes on from; default: it boots. */
+  readonly restore?: RestoredFrom | null;
 };
 
 /** What a machine needs of its connection to its manager. */
-export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach'>;
+export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach' | 'manager'>;
 
 /**
  * A machine from power-on to its end, across resets, on the machine thread. Everything it creates belongs to its NativeVm, which
@@ -56,6 +65,10 @@ export class MachineRunner {
   readonly #blocks: CounterBlocks;
   readonly #consoles: ConsolePorts;
   readonly #holdups: HoldupReports;
+  readonly #restore: RestoredFrom | null;
+  #snapshots: SnapshotWriter | null = null;
+  /** The manager that has asked for what is under way. */
+  #manager = 0;
   /** The `pause` commands whose vCPUs haven't all paused. */
   readonly #pausing = new Set<number>();
   /** Ends the user's pause. */
@@ -74,11 +87,12 @@ export class MachineRunner {
   #pinning: readonly number[] = [];
   #topologyIsDue = false;
 
-  constructor({ counters, report, link, own = null }: RunnerOptions) {
+  constructor({ counters, report, link, own = null, restore = null }: RunnerOptions) {
     const shape = shapeOf(counters);
     this.#report = report;
     this.#link = link;
     this.#own = own;
+    this.#restore = restore;
     this.#words = counters;
     this.#native = new NativeVm(counters, shape);
     this.#loop = new MachineLoop(this.#native);
@@ -112,13 +126,14 @@ export class MachineRunner {
    */
   build(config: MachineConfig, takeOver: TakeOver | null = null): void {
     this.#files = new HostFiles(this.#native, takeOver?.files);
+    if (this.#restore !== null) this.#files.openBoot(config.boot);
     const parts = buildMachine(config, {
       native: this.#native,
       loop: this.#loop,
       counters: this.#blocks,
       consoles: this.#consoles,
       files: this.#files,
-      origin: takeOver?.origin ?? { kind: 'boot' },
+      origin: takeOver?.origin ?? this.#restoredOrigin ?? { kind: 'boot' },
       request: request => this.#request(request),
       reportBroken: (device, reason) => {
         this.#report.broke(device, reason);
@@ -133,7 +148,17 @@ export class MachineRunner {
         this.#link.flush();
       },
     });
-    this.#machine = new Machine(parts, () => this.#machineChanged());
+    const machine = new Machine(parts, () => this.#machineChanged());
+    this.#machine = machine;
+    this.#snapshots = new SnapshotWriter({
+      source: snapshotSource(machine, this.#files!, this.#report),
+      native: this.#native,
+      loop: this.#loop,
+      progress: progress => {
+        this.#report.snapshotting(progress);
+        this.#link.flush();
+      },
+    });
     this.#onReboot = config.onReboot;
     this.#isMergeable = config.memory.mergeable;
     this.#pinning = config.pin ?? [];
@@ -155,6 +180,31 @@ export class MachineRunner {
     this.#machineChanged();
   }
 
+  /** Loads what the machine goes on from, if it does not boot. @throws an error for the user */
+  restore(): void {
+    const restore = this.#restore;
+    if (restore === null) return;
+    const { stateFd, paused } = restore;
+    let saved: SavedMachine;
+    try {
+      saved = readSaved(stateFd);
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+      throw new Error(`the saved state is damaged: ${error.message}`);
+    } finally {
+      close(stateFd);
+    }
+    this.#machine!.load(saved.machine);
+    for (const { port, bytes } of saved.printed) this.#report.printed(port, bytes);
+    if (paused) this.#unpause = this.#machine!.hold({});
+    mark('state');
+  }
+
+  /** Its memory, and what it boots from after a reset. */
+  get #restoredOrigin(): MachineOrigin | null {
+    return this.#restore && { kind: 'state', ram: { kind: 'file', fd: this.#restore.ramFd } };
+  }
+
   /**
    * Runs the started machine to its end. @param idle called once, when it has had nothing to do for a while
    * @returns null: it goes on in another process
@@ -163,6 +213,8 @@ export class MachineRunner {
     const machine = this.#machine!;
     const { queues } = machine.parts;
     machine.run();
+    if (this.#unpause !== null) this.#machineChanged();
+    this.#manager = this.#link.manager;
     const handleMessages = () => this.#handleMessages(machine);
     const detach = this.#link.attach(this.#loop, handleMessages);
     try {
@@ -183,6 +235,7 @@ export class MachineRunner {
     if (this.#isGone) return null;
     this.#giver?.cancel(this.#end!.reason);
     this.#consoles.flush();
+    this.#snapshots!.cancel('the machine has ended');
     for (const id of this.#pausing) this.#report.reply(id, 'the machine has ended');
     this.#link.flush();
     return this.#end!;
@@ -311,15 +364,20 @@ export class MachineRunner {
       this.#afterReset = null;
       release?.();
     };
-    release = machine.quiesce(() => machine.reset(done));
+    release = machine.quiesce(() => {
+      // What it has written by then would be of two machines.
+      this.#snapshots!.cancel('the machine was reset');
+      machine.reset(done);
+    });
     if (isDone && this.#end === null) release();
   }
 
   #handOver(machine: Machine, id: number): void {
     const fd = this.#link.takeFd();
-    if (fd === null || this.#giver !== null) {
+    const busy = this.#giver !== null ? 'it is being handed over already' : this.#snapshots!.busy;
+    if (fd === null || busy !== null) {
       if (fd !== null) close(fd);
-      this.#report.reply(id, fd === null ? 'no socket came with it' : 'it is being handed over already');
+      this.#report.reply(id, fd === null ? 'no socket came with it' : busy);
       return;
     }
     const given = givenMachine({
@@ -367,6 +425,9 @@ export class MachineRunner {
 
   /** Leaves messages after a stop to whoever serves the machine's end. */
   #handleMessages(machine: Machine): void {
+    // Nobody would end a snapshot that leaves it standing still.
+    if (this.#manager !== this.#link.manager) this.#snapshots!.cancel('its manager is gone');
+    this.#manager = this.#link.manager;
     while (this.#end === null && !this.#isGone) {
       const message = this.#link.next();
       if (message === null) break;
@@ -411,6 +472,16 @@ export class MachineRunner {
           limitDisk(machine.parts.chipset.devices, command.arguments),
         );
         break;
+      case 'disks':
+        reply(this.#files!.disks.map(labelOf) satisfies MachineCommands['disks']['result']);
+        break;
+      case 'snapshot':
+        this.#takeSnapshot(command.id, command.arguments);
+        break;
+      case 'end-snapshot':
+        this.#snapshots!.cancel('it was canceled');
+        reply();
+        break;
       case 'ping':
         reply();
         break;
@@ -443,6 +514,23 @@ export class MachineRunner {
     }
   }
 
+  #takeSnapshot(id: number, request: SnapshotArguments): void {
+    const fds: number[] = [];
+    for (let left = 3 + 2 * request.disks.length; left > 0; left--) {
+      const fd = this.#link.takeFd();
+      if (fd !== null) fds.push(fd);
+    }
+    if (this.#giver !== null) {
+      for (const fd of fds) close(fd);
+      this.#report.reply(id, 'it is being handed over to another process: try again');
+      return;
+    }
+    this.#snapshots!.take(request, fds, (error, written) => {
+      this.#report.reply(id, error, written);
+      this.#link.flush();
+    });
+  }
+
   /** Replies once no vCPU runs any more: a device that has not stopped by then cannot be seen by anyone. */
   #pause(machine: Machine, id: number): void {
     this.#pausing.add(id);
@@ -471,6 +559,23 @@ export class MachineRunner {
     this.#holdups.update(machine.holdups);
     this.#link.flush();
   }
+}
+
+function snapshotSource(machine: Machine, files: HostFiles, report: MachineReport): SnapshotSource {
+  const { ram, kvm } = machine.parts;
+  return {
+    hold: events => machine.hold(events),
+    holdups: () => machine.holdups,
+    save: () => {
+      const state = machine.save();
+      return {
+        state: encodeSaved({ machine: state, printed: report.printedSoFar }),
+        cpu: neededFeatures(state.vcpus[0]!.cpuid, kvm),
+      };
+    },
+    ram,
+    disks: () => files.disks,
+  };
 }
 
 /** @returns whether the guest notices it */

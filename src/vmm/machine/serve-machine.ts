@@ -9,6 +9,7 @@ import { type Incoming, ManagerLink } from './manager-link.ts';
 import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
 import { MachineReport } from './report.ts';
 import { type MachineHosting, runMachine } from './run-machine.ts';
+import type { RestoredFrom } from './runner.ts';
 import { mark, takeMarks } from './start-trace.ts';
 
 export type Build = Extract<ToMachine, { kind: 'build' }>;
@@ -65,6 +66,7 @@ const GOES_ON_THERE: MachineEnd = { crashed: false, reason: '', detail: null, ex
 function run(build: Build, link: ManagerLink, report: MachineReport, place: MachinePlace): MachineEnd | null {
   const { config, token } = build;
   const countersFd = link.takeFd();
+  const restore = restoreOf(build, link);
   const listener = link.takeFd();
   const last = link.takeFd();
   if (countersFd === null) throw new Error('the configuration came without counters');
@@ -96,6 +98,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
     const end = runMachine(config, counters.words, report, link, {
       ...hosting,
       ...(takeOver && { takeOver }),
+      ...(restore && { restore }),
       // Nobody else runs a VM of this name for as long as the lock is open.
       ...(lock !== null && { own: { counters: countersFd, lock } }),
       ...(withManager && { created }),
@@ -122,6 +125,15 @@ function takeOverFrom(socket: number | null): TakeOver | null {
   } catch {
     return null; // it has said why
   }
+}
+
+/** The files of the snapshot come right after the counters. */
+function restoreOf({ restore }: Build, link: ManagerLink): RestoredFrom | null {
+  if (restore === undefined) return null;
+  const stateFd = link.takeFd();
+  const ramFd = link.takeFd();
+  if (stateFd === null || ramFd === null) throw new Error('the configuration came without the snapshot');
+  return { stateFd, ramFd, paused: restore.paused };
 }
 
 function waitForBuild(link: ManagerLink): Build | null {

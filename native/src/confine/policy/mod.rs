@@ -15,8 +15,8 @@ pub const UNKNOWN_FROM: i64 = 450;
 const IOCTL_TYPES: [u32; 3] = [0xae, 0x3b, 0xaf];
 
 /// Requests of other types: FIONBIO, FIOCLEX, FIONCLEX and FIONREAD, TCGETS (isatty); of taps TUNSETOFFLOAD,
-/// TUNSETVNETHDRSZ and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT.
-const IOCTLS: [u32; 11] = [
+/// TUNSETVNETHDRSZ and TUNSETVNETLE; of disks BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; of files FICLONE, for snapshots.
+const IOCTLS: [u32; 12] = [
     0x5421,
     0x5451,
     0x5450,
@@ -28,6 +28,7 @@ const IOCTLS: [u32; 11] = [
     0x8008_1272,
     0x1277,
     0x127f,
+    0x4004_9409,
 ];
 
 /// Not F_SETOWN, F_SETSIG, F_SETLEASE and F_NOTIFY, which send signals.

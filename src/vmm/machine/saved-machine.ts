@@ -1,0 +1,52 @@
+import { fstatSync, readSync } from 'node:fs';
+import { decodeState, encodeState, MAX_STATE_BYTES, StateError } from '../snapshot/state-codec.ts';
+import type { MachineState } from './machine-state.ts';
+import { SCROLLBACK_BYTES } from './report.ts';
+
+/** What a port had printed. */
+export type PrintedBefore = { readonly port: number; readonly bytes: Uint8Array };
+
+/** What a snapshot has of a machine besides its RAM and its disks. */
+export type SavedMachine = {
+  /** Checked when it is loaded. */
+  readonly machine: MachineState;
+  /** The last that each of its consoles printed. */
+  readonly printed: readonly PrintedBefore[];
+};
+
+export function encodeSaved(saved: SavedMachine): Uint8Array {
+  return encodeState(saved);
+}
+
+/** Reads the file of a state. Anybody may have written it. @throws StateError */
+export function readSaved(fd: number): SavedMachine {
+  const { size } = fstatSync(fd);
+  if (size > MAX_STATE_BYTES) throw new StateError(`it has ${size} bytes`);
+  const bytes = new Uint8Array(size);
+  let done = 0;
+  while (done < size) {
+    const count = readSync(fd, bytes, done, size - done, done);
+    if (count === 0) throw new StateError('it is truncated');
+    done += count;
+  }
+  const state = decodeState(bytes) as Partial<SavedMachine> | null;
+  if (!isObject(state) || !isObject(state.machine) || !Array.isArray(state.printed))
+    throw new StateError('it is none of a machine');
+  return { machine: state.machine, printed: state.printed.filter(isPrinted) };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isPrinted(value: unknown): value is PrintedBefore {
+  if (!isObject(value)) return false;
+  const { port, bytes } = value;
+  return (
+    Number.isInteger(port) &&
+    (port as number) >= 0 &&
+    (port as number) < 256 &&
+    bytes instanceof Uint8Array &&
+    bytes.length <= SCROLLBACK_BYTES
+  );
+}
