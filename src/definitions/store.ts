@@ -2,6 +2,7 @@ import type { DefinedVm, Definitions } from '../engine/definitions.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { derivedText } from './change/derive.ts';
 import { renamedText } from './change/rename.ts';
 import { DefinitionFileError, fileOf, listNames, readFile, stampOf } from './files.ts';
 import { definitionsFolder } from './folder.ts';
@@ -82,6 +83,15 @@ export class DefinitionStore implements Definitions {
     const text = renamedText(this.text(from), this.file(from), this.definition(from), to);
     this.save(to, text, { replace: false });
     this.remove(from);
+  }
+
+  /** The text of another VM's definition, whose network cards get addresses of their own. @throws DefinitionError */
+  derive(
+    yaml: string,
+    { from, to, disks }: { from: string; to: string; disks: ReadonlyMap<string, string> },
+  ): string {
+    const file = this.file(from);
+    return derivedText(yaml, file, readDefinition(yaml, { file, name: from }), to, disks);
   }
 
   /** The file is kept as `NAME.yaml~`. @throws DefinitionFileError */

@@ -23,6 +23,11 @@ export interface Definitions {
   text(name: string): string;
   /** @throws with what is wrong in it, or when there is one already that is not to be replaced */
   save(name: string, yaml: string, options: { readonly replace: boolean }): void;
+  /** The text of a definition of another VM like this one, with disks of its own. @param disks their paths, by those in the text */
+  derive(
+    yaml: string,
+    change: { readonly from: string; readonly to: string; readonly disks: ReadonlyMap<string, string> },
+  ): string;
   /** Gives a definition another name. @throws when that one is taken */
   rename(from: string, to: string): void;
   /** The file is kept as `NAME.yaml~`. */
@@ -43,6 +48,7 @@ export const NO_DEFINITIONS: Definitions = {
   save: () => {
     throw new Error('this vring keeps no definitions: start its VMs from vring or vring vm');
   },
+  derive: yaml => yaml,
   rename: name => {
     throw new Error(`there is no definition of ${name}`);
   },

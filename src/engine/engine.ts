@@ -2,6 +2,7 @@ import type { DiskLimits } from '../devices/backends/disk.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
+import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 
 /** The manager: the process that starts and watches the VMs' processes. */
@@ -109,6 +110,24 @@ export interface Engine {
    * they are. @throws when it runs, or the name is taken
    */
   rename(id: string, name: string): Promise<void>;
+  /**
+   * Takes a snapshot of a VM that runs or is paused, which stands still meanwhile and then goes on. It is shown as the VM's `task`.
+   * @param options its name, default: the time; whether it has copies of the VM's disks
+   */
+  snapshot(id: string, options: SnapshotOptions): Promise<SnapshotInfo>;
+  /** Writes the VM's state and ends it: its next start goes on from there. */
+  save(id: string): Promise<void>;
+  /** Calls off the snapshot, save or restore that is under way: the VM goes on as it was. */
+  cancelTask(id: string): Promise<void>;
+  /** The snapshots and saved states of a VM, or of all with null; also of deleted ones. @param options compare all checksums */
+  snapshots(vm: string | null, options: { readonly check: boolean }): Promise<readonly SnapshotInfo[]>;
+  /**
+   * Has a VM go on from a snapshot, or a new one made of it.
+   * @returns the id of that VM. @throws with everything that does not fit
+   */
+  restore(vm: string, name: string, options: RestoreOptions): Promise<string>;
+  /** @param name null: what the VM was saved to; its next start boots then */
+  deleteSnapshot(vm: string, name: string | null): Promise<void>;
   /** Saves a definition. @throws with what is wrong in it, by line and key, or when there is one already and it is not to be replaced. */
   define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void>;
   /** The text of a VM's definition. */

@@ -20,12 +20,20 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
-import { type FoundMachine, type Machines, unregistered, type VmPlace } from './machines/machine.ts';
+import {
+  type FoundMachine,
+  type Machines,
+  type RestoreFiles,
+  unregistered,
+  type VmPlace,
+} from './machines/machine.ts';
 import { threadMachines } from './machines/thread-machine.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
+import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
+import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
 import { Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
@@ -43,6 +51,8 @@ export type LocalEngineOptions = {
   readonly machines?: Machines;
   /** Writes this host and the engine's VMs for a monitoring system; without it there are no metrics. */
   readonly metrics?: (engine: LocalEngine, format: MetricsFormat) => Promise<string>;
+  /** Where snapshots are; default: it keeps none. */
+  readonly snapshots?: SnapshotFolders;
   /** VMs that were running when the manager before this one ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
@@ -73,6 +83,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
   readonly #restarts = new RestartPolicy();
+  readonly #snapshots: VmSnapshots;
   readonly #unwatch: () => void;
   #warming: NodeJS.Timeout | undefined;
   #ending = false;
@@ -82,16 +93,26 @@ export class LocalEngine implements Engine, CounterSource {
     takePlace = () => unregistered(),
     machines = threadMachines,
     metrics,
+    snapshots,
     interrupted = [],
   }: LocalEngineOptions = {}) {
     this.#metrics = metrics;
     this.#definitions = definitions;
     this.#takePlace = takePlace;
     this.#machines = machines;
+    this.#snapshots = new VmSnapshots(snapshots ?? null, {
+      definitions,
+      vm: name => this.#vms.get(name),
+      place: name => this.#vms.get(name) ?? this.#add(name),
+      run: (vm, config, restore) => this.#run(vm, config, restore),
+      followDefinitions: () => this.#followDefinitions(),
+      note: (level, text, vm) => this.note(level, text, vm),
+    });
     machines.warm();
     process.on('exit', this.#abandonAll);
     this.#followDefinitions();
     for (const vm of interrupted) this.#takeInterrupted(vm);
+    this.#snapshots.load();
     this.#unwatch = definitions.watch(() => this.#followDefinitions());
   }
 
@@ -136,6 +157,10 @@ export class LocalEngine implements Engine, CounterSource {
 
   async restart(id: string): Promise<void> {
     const vm = this.#vm(id);
+    if (vm.saved !== null && !vm.alive) {
+      await this.#snapshots.resume(vm);
+      return;
+    }
     const machine = vm.defined === null ? vm.config : parseMachineConfig(this.#definitions.machine(id));
     if (machine === null) throw new Error(`${id} has no definition any more: there is nothing to start`);
     await this.#run(vm, machine);
@@ -220,6 +245,7 @@ export class LocalEngine implements Engine, CounterSource {
     const places: VmPlace[] = [];
     try {
       for (const each of [id, name]) places.push(this.#takePlace(each));
+      this.#snapshots.rename(id, name);
       if (vm.defined !== null) this.#definitions.rename(id, name);
     } finally {
       for (const place of places) place.release();
@@ -234,6 +260,34 @@ export class LocalEngine implements Engine, CounterSource {
     this.#followDefinitions();
     this.#changed(vm);
     this.note('info', `renamed from ${id}`, name);
+  }
+
+  async snapshot(id: string, options: SnapshotOptions): Promise<SnapshotInfo> {
+    return await this.#snapshots.take(this.#vm(id), options);
+  }
+
+  /** @param automatic this process is ending, and the next one is to start it again */
+  async save(id: string, automatic = false): Promise<void> {
+    await this.#snapshots.save(this.#vm(id), automatic);
+  }
+
+  async cancelTask(id: string): Promise<void> {
+    this.#snapshots.cancel(this.#vm(id));
+  }
+
+  async snapshots(
+    vm: string | null,
+    { check }: { readonly check: boolean },
+  ): Promise<readonly SnapshotInfo[]> {
+    return await this.#snapshots.list(vm, check);
+  }
+
+  async restore(vm: string, name: string, options: RestoreOptions): Promise<string> {
+    return await this.#snapshots.restore(vm, name, options);
+  }
+
+  async deleteSnapshot(vm: string, name: string | null): Promise<void> {
+    await this.#snapshots.remove(vm, name);
   }
 
   async define(name: string, yaml: string, options: { readonly replace: boolean }): Promise<void> {
@@ -325,9 +379,9 @@ export class LocalEngine implements Engine, CounterSource {
     process.off('exit', this.#abandonAll);
   }
 
-  async #run(vm: Vm, config: MachineConfig): Promise<void> {
+  async #run(vm: Vm, config: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    await vm.start(config, this.#machines, () => this.#takePlace(vm.name));
+    await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore);
     this.#warmLater();
   }
 
@@ -401,8 +455,10 @@ export class LocalEngine implements Engine, CounterSource {
   #followDefinitions(): void {
     const defined = new Map(this.#definitions.list().map(one => [one.name, one]));
     for (const [name, one] of defined) {
-      const vm = this.#vms.get(name) ?? this.#add(name);
+      const known = this.#vms.get(name);
+      const vm = known ?? this.#add(name);
       vm.define(one);
+      if (known === undefined) this.#snapshots.refresh(name);
     }
     for (const vm of [...this.#vms.values()]) {
       if (vm.defined === null || defined.has(vm.name)) continue;

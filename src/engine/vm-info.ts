@@ -1,5 +1,6 @@
 import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
+import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 
 /** `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
 export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'off' | 'crashed';
@@ -39,6 +40,12 @@ export type VmInfo = {
   /** What keeps a valid definition from being started: features that this version lacks, files that do not exist; empty: nothing. */
   readonly blockers: readonly string[];
   readonly autostart: boolean;
+  /** What it goes on from at its next start. Absent: it boots. */
+  readonly saved?: SavedState;
+  /** The names of its snapshots, oldest first. Absent: it has none. */
+  readonly snapshots?: readonly string[];
+  /** Absent: nothing is being done with it. */
+  readonly task?: VmTask;
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
   /** The same for consoles beside the first, by port; absent while nobody types into one. */
@@ -93,7 +100,13 @@ export function deviceTroubles({ broken, diskErrors = {} }: Pick<VmInfo, 'broken
 }
 
 /** Why a VM cannot be started as it is defined, with every reason; null when nothing is known against it. */
-export function cannotStart({ problem, blockers }: Pick<VmInfo, 'problem' | 'blockers'>): string | null {
+export function cannotStart({
+  problem,
+  blockers,
+  saved,
+}: Pick<VmInfo, 'problem' | 'blockers' | 'saved'>): string | null {
+  // It goes on with what it was made of when it was saved.
+  if (saved !== undefined) return null;
   return problem ?? (blockers.length > 0 ? blockers.join('; ') : null);
 }
 
@@ -102,7 +115,9 @@ export function otherVersion({ version }: Pick<VmInfo, 'version'>, installed: st
   return version === installed ? null : version;
 }
 
-/** The word for the state of a VM: one whose definition is not valid is more than off. */
-export function stateWord(vm: VmInfo): VmState | 'invalid' {
-  return vm.problem !== null && !isAlive(vm) ? 'invalid' : vm.state;
+/** The word for the state of a VM: one whose definition is not valid is more than off, and so is one that was saved. */
+export function stateWord(vm: VmInfo): VmState | 'invalid' | 'saved' {
+  if (isAlive(vm)) return vm.state;
+  if (vm.saved !== undefined) return 'saved';
+  return vm.problem === null ? vm.state : 'invalid';
 }

@@ -10,6 +10,7 @@ import type {
   MachineEnd,
   MachineEvent,
   RunState,
+  SnapshotProgress,
   TakenOver,
 } from '../vmm/machine/messages.ts';
 import { KEPT_EVENTS } from '../vmm/machine/report.ts';
@@ -31,6 +32,8 @@ export type VmRunListener = {
   /** On the first serial port. */
   printed(port: number, bytes: Uint8Array): void;
   happened(event: MachineEvent): void;
+  /** How far the snapshot is that it writes; null: it writes none any more. */
+  snapshotting(progress: SnapshotProgress | null): void;
   /** It does not respond. */
   silent(): void;
   /** It responds again. */
@@ -412,6 +415,9 @@ export class VmRun {
       case 'disk-errors':
         this.#diskErrors = message.diskErrors;
         this.#listener.changed();
+        break;
+      case 'snapshot':
+        this.#listener.snapshotting(message.progress);
         break;
       case 'event':
         for (const event of this.limited(message.event)) this.#listener.happened(event);

@@ -9,6 +9,7 @@ import type {
   MachineEnd,
   MachineEvent,
   RunState,
+  SnapshotProgress,
   TakenOver,
 } from '../vmm/machine/messages.ts';
 import type { DefinedVm } from './definitions.ts';
@@ -18,10 +19,12 @@ import {
   type FoundMachine,
   type Machine,
   type Machines,
+  type RestoreFiles,
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
+import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 import { VmConsoles } from './vm-consoles.ts';
 import type { VmInfo, VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
@@ -41,6 +44,10 @@ export type VmListener = {
   /** Something happened in its machine. */
   happened(vm: Vm, event: MachineEvent): void;
 };
+
+/** What is on disk of a VM's states: what it was saved to, and the names of its snapshots, oldest first. */
+export type StoredOfVm = { readonly saved: SavedState | null; readonly snapshots: readonly string[] };
+const NOTHING_STORED: StoredOfVm = { saved: null, snapshots: [] };
 
 /** One VM in its manager: its machine, while it has one, and what outlives that. */
 export class Vm {
@@ -64,6 +71,8 @@ export class Vm {
   /** It was running before this manager, which does not know yet in which state. */
   #adopting = false;
   #startedAt: number | null = null;
+  #stored: StoredOfVm = NOTHING_STORED;
+  #task: VmTask | null = null;
   /** Resolves at the end of the present run. */
   #ended = Promise.withResolvers<void>();
   #whenRunning: () => void = () => {};
@@ -113,6 +122,9 @@ export class Vm {
       problem: this.#defined?.problem ?? null,
       blockers: this.#defined?.blockers ?? [],
       autostart: this.#defined?.autostart ?? false,
+      ...(this.#stored.saved !== null && { saved: this.#stored.saved }),
+      ...(this.#stored.snapshots.length > 0 && { snapshots: this.#stored.snapshots }),
+      ...(this.#task !== null && { task: this.#task }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
@@ -150,6 +162,26 @@ export class Vm {
     this.#set('crashed');
   }
 
+  /** What is on disk of its states has changed. */
+  setStored(stored: StoredOfVm): void {
+    this.#stored = stored;
+    this.#listener.changed(this);
+  }
+
+  get saved(): SavedState | null {
+    return this.#stored.saved;
+  }
+
+  /** What is being done with it. */
+  get task(): VmTask | null {
+    return this.#task;
+  }
+
+  set task(task: VmTask | null) {
+    this.#task = task;
+    this.#listener.changed(this);
+  }
+
   get config(): MachineConfig | null {
     return this.#config;
   }
@@ -171,17 +203,33 @@ export class Vm {
     return this.#run?.threadTimes ?? [];
   }
 
-  /** Builds the machine and runs it. @throws what kept it from being locked or built, in one sentence. */
-  async start(config: MachineConfig, machines: Machines, takePlace: () => VmPlace): Promise<void> {
+  /**
+   * Builds the machine and runs it. @param restore what it goes on from; the files stay the caller's
+   * @throws what kept it from being locked or built, in one sentence.
+   */
+  async start(
+    config: MachineConfig,
+    machines: Machines,
+    takePlace: () => VmPlace,
+    restore: RestoreFiles | null = null,
+  ): Promise<void> {
     if (this.#alive) throw new Error(`${this.name} is ${this.#state} already`);
     const shape = counterShape(config);
     const place = takePlace();
+    // What it had printed comes from the snapshot.
+    if (restore !== null) this.clearScrollback();
     let counters: ReturnType<typeof createCounters> | null = null;
     try {
       counters = createCounters(shape);
       const { registration } = place;
       const startedAt = Date.now();
-      const machine = machines.launch({ config, startedAt, countersFd: counters.fd, registration });
+      const machine = machines.launch({
+        config,
+        startedAt,
+        countersFd: counters.fd,
+        restore,
+        registration,
+      });
       place.handedOver();
       this.#config = config;
       this.#startedAt = startedAt;
@@ -232,23 +280,42 @@ export class Vm {
     command: Name,
     args: MachineCommands[Name]['arguments'],
   ): Promise<MachineCommands[Name]['result']> {
+    return this.#responding.command(command, args);
+  }
+
+  /** The same with fds, which stay the caller's. */
+  async commandWithFds<Name extends CommandName>(
+    command: Name,
+    args: MachineCommands[Name]['arguments'],
+    fds: readonly number[],
+  ): Promise<MachineCommands[Name]['result']> {
+    return this.#responding.commandWithFds(command, args, fds);
+  }
+
+  /** @throws when there is no machine, or it does not respond */
+  get #responding(): VmRun {
     if (!this.#alive) throw new Error(`${this.name} is ${this.#state}: start it first`);
     const run = this.#run!;
     if (run.machine.connection === null || this.#state === 'stuck')
       throw new Error(`${this.name} is stuck: ${this.#stuck}`);
-    return run.command(command, args);
+    return run;
+  }
+
+  /** Has the guest of its present or last machine begun to run? */
+  get hasRun(): boolean {
+    return this.#run?.hasRun ?? false;
   }
 
   /**
    * Ends the machine; resolves when nothing of it is left.
    * @throws when it is stuck: what its host has to do first
    */
-  async kill(): Promise<void> {
+  async kill(reason = STOPPED): Promise<void> {
     if (!this.#alive) return;
     const run = this.#run!;
     if (this.#state !== 'stuck') {
       this.#set('stopping');
-      this.#stop(run);
+      this.#stop(run, reason);
       if (await endsWithin(this.#ended.promise, HELD_TIMEOUT_MS)) return;
       // One that waits in the kernel, or was stopped by a signal, cannot respond.
       const left = STOP_TIMEOUT_MS - HELD_TIMEOUT_MS;
@@ -262,11 +329,11 @@ export class Vm {
   }
 
   /** A stop that the end of the machine overtakes is no failure. One that was handed over before it has heard of it is asked again. */
-  #stop(run: VmRun): void {
+  #stop(run: VmRun, reason: string): void {
     const { machine } = run;
     if (machine.connection === null) return;
-    run.command('stop', { reason: STOPPED }).catch(() => {
-      if (run.machine !== machine) this.#stop(run);
+    run.command('stop', { reason }).catch(() => {
+      if (run.machine !== machine) this.#stop(run, reason);
     });
   }
 
@@ -318,6 +385,7 @@ export class Vm {
       entered: state => this.#entered(state),
       printed: (port, bytes) => this.consoles.printed(port, bytes),
       happened: event => this.#listener.happened(this, event),
+      snapshotting: progress => this.#snapshotting(progress),
       silent: () => {
         if (this.#run === run && this.#state !== 'stopping' && this.#state !== 'stuck')
           this.#seize(run.machine.whyStuck());
@@ -342,6 +410,13 @@ export class Vm {
     run.listen();
   }
 
+  #snapshotting(progress: SnapshotProgress | null): void {
+    const task = this.#task;
+    if (task === null || progress === null) return;
+    const { done, total, waitingFor } = progress;
+    this.task = { ...task, phase: total === 0 ? 'stopping' : 'writing', done, total, waitingFor };
+  }
+
   /** The machine is there, and nothing can be done with it but to end it. */
   #seize(reason: string): void {
     if (!this.#alive) return;
@@ -363,7 +438,7 @@ export class Vm {
     if (this.#state !== 'stopping' && this.#state !== 'stuck') this.#set(state);
     this.#adopting = false;
     this.#whenKnown();
-    if (state === 'running') this.#whenRunning();
+    if (state === 'running' || state === 'paused') this.#whenRunning();
   }
 
   /** The machine is gone: by its own end, or with its thread or process, which took nothing but this VM along. */

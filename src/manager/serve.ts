@@ -1,10 +1,13 @@
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { disksFolder } from '../definitions/create/plan.ts';
 import { DefinitionStore } from '../definitions/store.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import { MachineCgroups } from '../engine/machines/machine-cgroups.ts';
 import { keepMachineCode } from '../engine/machines/machine-code.ts';
 import { ProcessMachines } from '../engine/machines/process-machine.ts';
 import { ControlServer } from '../engine/remote/server.ts';
+import { SnapshotStore } from '../engine/snapshots/store.ts';
 import { loadAhead } from '../load-ahead.ts';
 import { version } from '../project-root.ts';
 import { metricsNow } from '../report/metrics-now.ts';
@@ -20,6 +23,7 @@ import type { MetricsAddress } from './metrics/address.ts';
 import { MetricsServer } from './metrics/server.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from './paths.ts';
 import { type LastRun, RunningRecord, readLastRun } from './running-record.ts';
+import { saveGuests } from './save-guests.ts';
 import { notifySystemd } from './sd-notify.ts';
 import { shutDownGuests } from './shut-down-guests.ts';
 import { stopRequests, surviveExceptions } from './signals.ts';
@@ -32,8 +36,10 @@ const SOCKET_CHECK_MS = 5000;
 export type ServeOptions = {
   /** Started by a client: it logs to a file, starts no VMs by itself, and ends when it is no longer used. */
   readonly background: boolean;
-  /** How long guests may take to power off before they are killed. */
+  /** How long guests may take to power off before they are killed, or to be saved. */
   readonly shutdownMs: number;
+  /** VMs are saved when the manager stops, in place of shutting down, and the next one starts them. */
+  readonly saves: boolean;
   /** How long a background manager stays without VMs and clients. */
   readonly idleMs: number;
   readonly metrics: MetricsAddress | null;
@@ -76,12 +82,18 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   const problems: { readonly vm: string | null; readonly text: string }[] = [];
   sweepPlaces(paths);
   const machines = findMachines(paths.machines, (vm, text) => problems.push({ vm, text }));
+  const snapshots = {
+    store: new SnapshotStore(join(paths.state, 'snapshots')),
+    disks: disksFolder(paths.state),
+  };
+  snapshots.store.sweep();
   const found = new Set(machines.map(({ config }) => config.name));
   const engine = new LocalEngine({
     definitions: new DefinitionStore(),
     machines: new ProcessMachines(new MachineCgroups(() => cgroupsUnder(background ? null : thisUnit()))),
     takePlace: placesWith(options.uids),
     metrics: metricsNow,
+    snapshots,
     interrupted: lastRun.interrupted.filter(vm => !found.has(vm.name)),
   });
   const write = background ? fileLog(paths.log) : stderrLog();
@@ -143,6 +155,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
     running.detach();
     await engine.detach();
   } else {
+    if (options.saves) await saveGuests(engine, { timeoutMs, hurry: stop.second });
     // Clients may watch how their guests shut down.
     const killed = await shutDownGuests(engine, { timeoutMs, hurry: stop.second });
     if (killed.length > 0)
@@ -188,8 +201,12 @@ async function outliveUpgrades(engine: LocalEngine): Promise<void> {
   }
 }
 
-/** One after the other, so that each has the host to itself while it boots: what the last manager ran, then autostart. */
+/** One after the other, so that each has the host to itself while it boots: what the last manager saved or ran, then autostart. */
 async function startVms(engine: LocalEngine, { resume }: LastRun, background: boolean): Promise<void> {
+  for (const { id } of engine.vms().filter(vm => vm.saved?.automatic)) {
+    if (engine.ending) return;
+    await startIfDown(engine, id);
+  }
   for (const { name, config } of resume) {
     if (engine.ending) return;
     if (config === null) await startIfDown(engine, name);

@@ -29,6 +29,7 @@ function played() {
     entered: state => states.push(state),
     printed: () => {},
     happened: event => events.push(event),
+    snapshotting: () => {},
     silent: () => {},
     answers: () => {},
     ended: () => {},

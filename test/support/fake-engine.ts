@@ -12,6 +12,11 @@ import type {
 import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
+import type {
+  RestoreOptions,
+  SnapshotInfo,
+  SnapshotOptions,
+} from '../../src/engine/snapshots/snapshot-info.ts';
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import { version } from '../../src/project-root.ts';
@@ -232,6 +237,41 @@ export class FakeEngine implements Engine, CounterSource {
       this.add(name, script, { ...info, id: name, name });
     });
 
+  /** What `snapshots` returns. */
+  stored: SnapshotInfo[] = [];
+
+  snapshot = async (id: string, { name = 'now', disks }: SnapshotOptions): Promise<SnapshotInfo> => {
+    await this.#act(`snapshot ${name}${disks ? ' with disks' : ''} of`, id, () => {
+      this.stored.push(
+        snapshotInfo({ vm: id, name, disks: disks ? 'copied' : 'outside', createdAt: this.#clock.wall() }),
+      );
+      this.become(id, this.#vm(id).info.state, { snapshots: this.#namesOf(id) });
+    });
+    return this.stored.at(-1)!;
+  };
+  save = (id: string) =>
+    this.#act('save', id, () => this.become(id, 'off', { saved: { at: 0, automatic: false } }));
+  cancelTask = (id: string) => this.#act('cancel task of', id, () => {});
+  snapshots = async (vm: string | null): Promise<SnapshotInfo[]> =>
+    this.stored.filter(info => vm === null || info.vm === vm);
+  restore = async (vm: string, name: string, { as = vm, force = false }: RestoreOptions): Promise<string> => {
+    await this.#act(
+      `restore ${name}${as === vm ? '' : ` as ${as}`}${force ? ' by force' : ''} of`,
+      vm,
+      () => {},
+    );
+    return as;
+  };
+  deleteSnapshot = (vm: string, name: string | null) =>
+    this.#act(`delete ${name ?? 'saved state'} of`, vm, () => {
+      this.stored = this.stored.filter(info => info.vm !== vm || info.name !== name);
+      this.become(vm, this.#vm(vm).info.state, { snapshots: this.#namesOf(vm) });
+    });
+
+  #namesOf(vm: string): string[] {
+    return this.stored.flatMap(info => (info.vm === vm && info.name !== null ? [info.name] : []));
+  }
+
   counters(id: string): CounterBlock {
     const vm = this.#vm(id);
     count(vm, (this.#clock.now() - vm.bornAt) / 1000);
@@ -332,6 +372,24 @@ export class FakeEngine implements Engine, CounterSource {
   #emit(event: EngineEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+export function snapshotInfo(info: Partial<SnapshotInfo>): SnapshotInfo {
+  return {
+    vm: 'web',
+    name: 'first',
+    createdAt: 0,
+    bytes: 2 ** 20,
+    memoryBytes: 64 * 2 ** 20,
+    parent: null,
+    disks: 'outside',
+    paused: false,
+    vring: '0.1.0',
+    problems: [],
+    doubtful: [],
+    checked: null,
+    ...info,
+  };
 }
 
 function topologyOf(script: Script, shape: Topology['shape']): Topology {

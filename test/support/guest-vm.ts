@@ -43,6 +43,11 @@ export class GuestVm {
     return new GuestVm(engine, id);
   }
 
+  /** The guest of a VM that runs already, with what it has printed. */
+  static of(engine: LocalEngine, id: string): GuestVm {
+    return new GuestVm(engine, id);
+  }
+
   /** What the guest has printed so far. */
   get output(): string {
     return this.#output;

@@ -12,8 +12,8 @@ afterAll(() => {
 });
 
 /** A new, empty folder that is removed after the test file. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'vring-test-'));
+export function temporaryFolder(parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, 'vring-test-'));
   folders.push(folder);
   return folder;
 }

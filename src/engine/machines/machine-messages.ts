@@ -3,7 +3,7 @@ import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
 import { MAX_CONSOLES } from '../../vmm/machine/console-ports.ts';
-import type { FromMachine, MachineIdentity } from '../../vmm/machine/messages.ts';
+import type { DiskLabel, FromMachine, MachineIdentity, WrittenSnapshot } from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 
 /** Counter blocks that a machine may label. How many it has depends on its configuration, and is less. */
@@ -98,6 +98,39 @@ const identity = z.object({
   token: name,
 });
 
+const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const progress = z.object({
+  done: bytes,
+  total: bytes,
+  written: bytes,
+  waitingFor: z.array(name).max(MAX_DEVICES),
+});
+
+const diskLabel = {
+  path: sentence,
+  readonly: z.boolean(),
+  isBlockDevice: z.boolean(),
+  size: z.int().min(0),
+};
+const disks = z.array(z.object(diskLabel)).max(MAX_DEVICES);
+
+const digits = z.string().regex(/^\d{1,20}$/);
+const written = z.object({
+  stateBytes: z.int().min(1),
+  written: z.int().min(0),
+  cpu: z.object({ vendor: name, features: z.array(name).max(1000) }),
+  disks: z
+    .array(
+      z.object({
+        ...diskLabel,
+        identity: z.object({ size: z.int().min(0), ino: digits, mtime: digits, ctime: digits }),
+      }),
+    )
+    .max(MAX_DEVICES),
+  cloned: z.array(z.boolean()).max(MAX_DEVICES),
+});
+
 const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('created'), vm: z.int() }),
   z.object({ kind: z.literal('topology'), topology }),
@@ -105,6 +138,7 @@ const messages = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('state'), state: z.enum(['starting', 'running', 'paused']) }),
   z.object({ kind: z.literal('broken'), broken: byDevice }),
   z.object({ kind: z.literal('disk-errors'), diskErrors: byDevice }),
+  z.object({ kind: z.literal('snapshot'), progress: progress.nullable() }),
   z.object({ kind: z.literal('event'), event }),
   z.object({ kind: z.literal('input-taken'), port: count, bytes: count }),
   z.object({
@@ -124,6 +158,22 @@ export function parseFromMachine(value: unknown): Exclude<FromMachine, { kind: '
   const parsed = messages.safeParse(value);
   if (parsed.success) return parsed.data as Exclude<FromMachine, { kind: 'hello' }>;
   throw new Error('the machine sent a message that is not valid');
+}
+
+const INVALID = 'the machine sent an answer that is not valid';
+
+/** The answer to the command `disks`, checked in the same way. @throws when it is none */
+export function parseDisks(value: unknown): readonly DiskLabel[] {
+  const parsed = disks.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
+}
+
+/** The answer to the command `snapshot`. @throws when it is none */
+export function parseWritten(value: unknown): WrittenSnapshot {
+  const parsed = written.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
 }
 
 /** The first message of a machine to a manager that did not start it. @throws when it is not valid */

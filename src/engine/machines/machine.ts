@@ -1,5 +1,6 @@
 import type { SharedCounters } from '../../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
+import type { Restore } from '../../vmm/machine/messages.ts';
 import type { MachineConnection } from './machine-connection.ts';
 
 /** A machine that runs, or is about to, as its manager sees it. */
@@ -51,11 +52,26 @@ export type Launch = {
   readonly startedAt: number;
   /** The memfd of its counters. */
   readonly countersFd: number;
+  /** What it goes on from; absent: it boots. */
+  readonly restore?: RestoreFiles | null;
   /** What lets later managers find it; null: it ends with this process. */
   readonly registration: Registration | null;
   /** The socket over which it takes a running machine over; absent: it is a new one. */
   readonly takeOver?: number;
 };
+
+/** The open files of a snapshot, and how to go on from it. */
+export type RestoreFiles = Restore & { readonly stateFd: number; readonly ramFd: number };
+
+/** What the message `build` says of them, and the fds that come with it. */
+export function restoreOf(restore: RestoreFiles | null = null): {
+  message: { restore?: Restore };
+  fds: number[];
+} {
+  if (restore === null) return { message: {}, fds: [] };
+  const { stateFd, ramFd, ...rest } = restore;
+  return { message: { restore: rest }, fds: [stateFd, ramFd] };
+}
 
 /** A place among the machines that outlive their manager. */
 export type Registration = {

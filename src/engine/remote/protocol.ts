@@ -3,6 +3,7 @@ import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
+import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import type { LogEntry, VmInfo } from '../vm-info.ts';
 import type { Delta } from './delta.ts';
 
@@ -94,6 +95,15 @@ export type Requests = {
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
   'vm/rename': [ById & { readonly name: string }, null];
+  'vm/snapshot': [ById & SnapshotOptions, SnapshotInfo];
+  'vm/save': [ById, null];
+  /** Calls off the snapshot, save or restore that is under way. */
+  'vm/cancelTask': [ById, null];
+  'snapshot/list': [{ readonly vm: string | null; readonly check: boolean }, readonly SnapshotInfo[]];
+  /** The result is the id of the VM. */
+  'snapshot/restore': [{ readonly vm: string; readonly name: string } & RestoreOptions, string];
+  /** `name` null: what the VM was saved to. */
+  'snapshot/delete': [{ readonly vm: string; readonly name: string | null }, null];
   'definition/write': [{ readonly name: string; readonly yaml: string; readonly replace: boolean }, null];
   'definition/read': [{ readonly name: string }, string];
   'sampling/open': [BySampling & SamplingSettings, null];

@@ -11,6 +11,7 @@ import type {
   MetricsFormat,
 } from '../engine.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
+import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import { COM1, checkConsole } from '../vm-consoles.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo } from '../vm-info.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
@@ -30,7 +31,13 @@ const LONGEST_RETRY_MS = 500;
 
 type ActionOnOne = Exclude<
   keyof Requests & `vm/${string}`,
-  'vm/start' | 'vm/rename' | 'vm/powerButton' | 'vm/upgrade' | 'vm/resizeDisk' | 'vm/limitDisk'
+  | 'vm/start'
+  | 'vm/rename'
+  | 'vm/powerButton'
+  | 'vm/upgrade'
+  | 'vm/resizeDisk'
+  | 'vm/limitDisk'
+  | 'vm/snapshot'
 >;
 
 export type RemoteEngineOptions = {
@@ -118,6 +125,18 @@ export class RemoteEngine implements Engine {
 
   async rename(id: string, name: string): Promise<void> {
     await this.#request('vm/rename', { id, name });
+  }
+
+  save = (id: string) => this.#act('vm/save', id);
+  cancelTask = (id: string) => this.#act('vm/cancelTask', id);
+  snapshot = (id: string, options: SnapshotOptions) => this.#request('vm/snapshot', { id, ...options });
+  snapshots = (vm: string | null, { check }: { readonly check: boolean }) =>
+    this.#request('snapshot/list', { vm, check });
+  restore = (vm: string, name: string, options: RestoreOptions) =>
+    this.#request('snapshot/restore', { vm, name, ...options });
+
+  async deleteSnapshot(vm: string, name: string | null): Promise<void> {
+    await this.#request('snapshot/delete', { vm, name });
   }
 
   async define(name: string, yaml: string, { replace }: { readonly replace: boolean }): Promise<void> {

@@ -134,6 +134,7 @@ beforeEach(() => {
       printed += Buffer.from(bytes);
     },
     happened: () => {},
+    snapshotting: () => {},
     silent: () => {},
     answers: () => {},
     ended: death => ended.push(death),

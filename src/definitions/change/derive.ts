@@ -1,0 +1,34 @@
+import type { Definition } from '../schema.ts';
+import { changeKeys, type KeyChange } from './change-text.ts';
+
+/**
+ * The text of a definition of another VM like this one: with another name, other MAC addresses, and other disks where `disks` has new
+ * paths for theirs; without autostart. With the same name, all but the disks stays.
+ */
+export function derivedText(
+  text: string,
+  file: string,
+  definition: Definition,
+  name: string,
+  disks: ReadonlyMap<string, string>,
+): string {
+  const changes: KeyChange[] = [];
+  const change = (path: KeyChange['path'], from: string) => {
+    const value = disks.get(from);
+    if (value !== undefined && value !== from) changes.push({ path, value });
+  };
+  definition.disks.forEach((disk, index) => {
+    change(['disks', index, 'file'], disk.file);
+  });
+  definition.devices.forEach((device, index) => {
+    if ('path' in device && typeof device.path === 'string') change(['devices', index, 'path'], device.path);
+  });
+  if (name !== definition.name) {
+    changes.push({ path: ['name'], value: name });
+    definition.nics.forEach(({ mac }, index) => {
+      if (mac !== undefined) changes.push({ path: ['nics', index, 'mac'], value: undefined });
+    });
+    if (definition.autostart) changes.push({ path: ['autostart'], value: undefined });
+  }
+  return changes.length === 0 ? text : changeKeys(text, file, changes);
+}

@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { lockDisk } from '../../vmm/backends/disk-lock.ts';
+import type { JobPart } from '../../vmm/snapshot/job.ts';
+import type { Manifest } from '../../vmm/snapshot/manifest.ts';
+import { type FileJobOptions, runFileJob } from './file-job.ts';
+import { synced } from './sync.ts';
+
+type CopyPlan = {
+  /** Below the snapshot's folder. */
+  readonly from: string;
+  /** The disk as the guest knows it. */
+  readonly path: string;
+  /** Where it is copied to, under another name at first. */
+  readonly to: string;
+  readonly temporary: string;
+  readonly size: number;
+};
+
+/** Disks that have been copied and not been put in their places. */
+export type RestoredDisks = {
+  /** The new path of each disk, by the one that the snapshot's machine has. */
+  readonly paths: ReadonlyMap<string, string>;
+  /** Puts them in their places: what was there is gone. */
+  commit(): Promise<void>;
+  /** Removes the copies that are not in their places. */
+  discard(): Promise<void>;
+};
+
+/**
+ * Copies the disks of a snapshot to where they came from, or for another VM into a folder.
+ * @param target null: onto the VM's own disks, which nobody must use
+ * @throws DiskError naming who uses a disk; what failed in a copy
+ */
+export async function restoreDisks(
+  folder: string,
+  { disks }: Manifest,
+  target: { readonly folder: string; readonly vm: string } | null,
+  options: FileJobOptions,
+): Promise<RestoredDisks> {
+  const plans: CopyPlan[] = [];
+  for (const { path, size, copy } of disks) {
+    if (copy === null) continue;
+    const to = target === null ? realPath(path) : newPath(target.folder, target.vm, path, plans);
+    const temporary = join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.restore`);
+    plans.push({ from: join(folder, copy.file), path, to, temporary, size });
+  }
+  if (target !== null && plans.length > 0) fs.mkdirSync(target.folder, { recursive: true, mode: 0o700 });
+  const discard = async () => {
+    for (const { temporary } of plans) await fsp.rm(temporary, { force: true });
+  };
+  const fds: number[] = [];
+  try {
+    const parts = plans.map(({ from, temporary, to, size }): JobPart => {
+      const sourceFd = fs.openSync(from, 'r');
+      fds.push(sourceFd);
+      const targetFd = fs.openSync(temporary, 'wx', 0o600);
+      fds.push(targetFd);
+      if (target === null) likeBefore(to, targetFd);
+      fs.ftruncateSync(targetFd, size);
+      return { action: 'copy', sourceFd, targetFd, size, mayClone: true };
+    });
+    await runFileJob(
+      parts,
+      plans.map(({ to }) => to),
+      options,
+    );
+    for (const { temporary } of plans) await synced(temporary);
+  } catch (error) {
+    await discard();
+    throw error;
+  } finally {
+    for (const fd of fds) fs.closeSync(fd);
+  }
+  return {
+    paths: new Map(plans.map(({ path, to }) => [path, target === null ? path : to])),
+    commit: async () => {
+      for (const { temporary, to } of plans) await fsp.rename(temporary, to);
+      for (const folder of new Set(plans.map(({ to }) => dirname(to)))) await synced(folder);
+    },
+    discard,
+  };
+}
+
+/** Nobody may use a disk that is replaced; the new one gets its owner and its mode. */
+function likeBefore(path: string, fd: number): void {
+  const stats = fs.statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return;
+  const old = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
+  try {
+    lockDisk(old, path, false);
+  } finally {
+    fs.closeSync(old);
+  }
+  try {
+    fs.fchownSync(fd, stats.uid, stats.gid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+  }
+  fs.fchmodSync(fd, stats.mode & 0o7777);
+}
+
+/** `web2.img`, then `web2-2.img`, with the extension of the original. @throws when one of that name is there */
+function newPath(folder: string, vm: string, from: string, plans: readonly CopyPlan[]): string {
+  const number = plans.length === 0 ? '' : `-${plans.length + 1}`;
+  const path = join(folder, `${vm}${number}${extname(from) || '.img'}`);
+  if (fs.existsSync(path))
+    throw new Error(
+      `${path} is there already, where a disk of ${vm} would be: move it, or choose another name`,
+    );
+  return path;
+}
+
+/** A disk may be a link to where it is. */
+function realPath(path: string): string {
+  try {
+    return fs.realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return path;
+    throw error;
+  }
+}

@@ -1,0 +1,210 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import { join } from 'node:path';
+import { printable } from '../../text/printable.ts';
+import { VM_NAME } from '../../vmm/machine/vm-name.ts';
+import { FILES } from '../../vmm/snapshot/files.ts';
+import {
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+  ManifestError,
+  manifestText,
+  parseManifest,
+  SNAPSHOT_NAME,
+} from '../../vmm/snapshot/manifest.ts';
+import { NewSnapshot } from './new-snapshot.ts';
+import { synced } from './sync.ts';
+
+/** Where a VM's saved state is, in the folder of its snapshots: no snapshot has such a name. */
+const SAVED = '.saved';
+/** What is being written, until it is complete. */
+const NEW = '.new-';
+/** What is being removed. */
+const OLD = '.old-';
+/** The file that has the name of the snapshot that a VM continues from. */
+const CURRENT = '.current';
+
+/** A snapshot on disk, that may turn out to be damaged; or what a VM was saved to. */
+export type Stored = {
+  readonly vm: string;
+  /** Null: the VM's saved state. */
+  readonly name: string | null;
+  readonly folder: string;
+};
+
+/** The snapshots in a folder: `<vm>/<name>/`. */
+export class SnapshotStore {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /** Of one VM, or of all, oldest first; without saved states. */
+  list(vm?: string): Stored[] {
+    const vms = vm === undefined ? namesIn(this.root).filter(name => VM_NAME.pattern.test(name)) : [vm];
+    return vms.flatMap(vm => {
+      const names = namesIn(this.#vmFolder(vm)).filter(name => SNAPSHOT_NAME.pattern.test(name));
+      const stored = names.map(name => ({ vm, name, folder: join(this.#vmFolder(vm), name) }));
+      return stored.sort((a, b) => bornAt(a.folder) - bornAt(b.folder));
+    });
+  }
+
+  /** @throws when there is none of this name */
+  find(vm: string, name: string): Stored {
+    const stored = this.list(vm);
+    const found = stored.find(each => each.name === name);
+    if (found !== undefined) return found;
+    const others = stored.map(({ name }) => name).join(', ');
+    throw new Error(
+      `${printable(vm)} has no snapshot ${printable(name)}${others === '' ? ': it has none' : `: it has ${others}`}`,
+    );
+  }
+
+  /** What a VM goes on from at its next start; null: it boots. */
+  saved(vm: string): Stored | null {
+    const folder = join(this.#vmFolder(vm), SAVED);
+    return fs.existsSync(folder) ? { vm, name: null, folder } : null;
+  }
+
+  /** The names of VMs that have snapshots, or were saved. */
+  get vms(): string[] {
+    return namesIn(this.root).filter(name => VM_NAME.pattern.test(name));
+  }
+
+  /** @throws ManifestError */
+  manifest({ folder }: Pick<Stored, 'folder'>): Manifest {
+    const file = join(folder, FILES.manifest);
+    let size: number;
+    try {
+      size = fs.statSync(file).size;
+    } catch (error) {
+      throw new ManifestError(
+        (error as NodeJS.ErrnoException).code === 'ENOENT'
+          ? `${FILES.manifest} is missing`
+          : `${FILES.manifest} cannot be read: ${(error as NodeJS.ErrnoException).code}`,
+      );
+    }
+    if (size > MAX_MANIFEST_BYTES) throw new ManifestError(`${FILES.manifest} is not valid: it is too large`);
+    return parseManifest(fs.readFileSync(file, 'utf8'));
+  }
+
+  /** Writes a manifest anew, of which only what is known of the files outside has changed. */
+  async rewriteManifest({ folder }: Stored, manifest: Manifest): Promise<void> {
+    const file = join(folder, FILES.manifest);
+    await fsp.writeFile(`${file}.new`, manifestText(manifest), { mode: 0o600 });
+    await synced(`${file}.new`);
+    await fsp.rename(`${file}.new`, file);
+  }
+
+  /** Bytes that a snapshot takes on disk. Blocks that its copies share with a disk are counted. */
+  usage({ folder }: Stored): number {
+    const sizes = filesBelow(folder).map(
+      file => (fs.statSync(file, { throwIfNoEntry: false })?.blocks ?? 0) * 512,
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  /** The name that the VM's next snapshot continues; null: none. */
+  current(vm: string): string | null {
+    try {
+      const name = fs.readFileSync(join(this.#vmFolder(vm), CURRENT), 'utf8').trim();
+      return this.list(vm).some(stored => stored.name === name) ? name : null;
+    } catch {
+      return null;
+    }
+  }
+
+  setCurrent(vm: string, name: string): void {
+    fs.writeFileSync(join(this.#vmFolder(vm), CURRENT), `${name}\n`, { mode: 0o600 });
+  }
+
+  /**
+   * Opens the files of a new snapshot, which has its name once it is complete. @param name null: the VM's saved state
+   * @throws when the name is taken or cannot be one
+   */
+  create(
+    vm: string,
+    name: string | null,
+    copies: readonly { readonly size: number }[],
+    ramBytes: number,
+  ): NewSnapshot {
+    if (name !== null && !SNAPSHOT_NAME.pattern.test(name))
+      throw new Error(
+        `"${printable(name)}" cannot be the name of a snapshot: expected ${SNAPSHOT_NAME.rule}`,
+      );
+    const parent = this.#vmFolder(vm);
+    const folder = join(parent, name ?? SAVED);
+    if (fs.existsSync(folder))
+      throw new Error(
+        name === null
+          ? `${vm} has a saved state already: start it, or discard that with vring vm start --discard-saved`
+          : `${vm} has a snapshot ${name} already: choose another name, or delete that one`,
+      );
+    fs.mkdirSync(parent, { recursive: true, mode: 0o700 });
+    const temporary = join(parent, `${NEW}${randomBytes(6).toString('hex')}`);
+    return NewSnapshot.open(temporary, folder, copies, ramBytes);
+  }
+
+  /** Removes a snapshot, or a saved state. A VM that was restored from it goes on. */
+  async remove({ folder }: Stored): Promise<void> {
+    const parent = join(folder, '..');
+    const old = join(parent, `${OLD}${randomBytes(6).toString('hex')}`);
+    await fsp.rename(folder, old);
+    await synced(parent);
+    await fsp.rm(old, { recursive: true, force: true });
+    this.#removeIfEmpty(parent);
+  }
+
+  /** The snapshots of a VM go along with it. @throws when some of another VM are there */
+  rename(from: string, to: string): void {
+    const [source, target] = [this.#vmFolder(from), this.#vmFolder(to)];
+    if (!fs.existsSync(source)) return;
+    this.#removeIfEmpty(target);
+    if (fs.existsSync(target))
+      throw new Error(
+        `there are snapshots of a deleted VM ${to}: delete them with vring vm delete-snapshot ${to} --all, or choose another name`,
+      );
+    fs.renameSync(source, target);
+  }
+
+  /** Removes what a manager that died has left unfinished. */
+  sweep(): void {
+    for (const vm of this.vms)
+      for (const name of namesIn(this.#vmFolder(vm)))
+        if (name.startsWith(NEW) || name.startsWith(OLD))
+          fs.rmSync(join(this.#vmFolder(vm), name), { recursive: true, force: true });
+  }
+
+  #vmFolder(vm: string): string {
+    // It also keeps a name from leading out of the folder.
+    if (!VM_NAME.pattern.test(vm))
+      throw new Error(`"${printable(vm)}" cannot be the name of a VM: expected ${VM_NAME.rule}`);
+    return join(this.root, vm);
+  }
+
+  #removeIfEmpty(folder: string): void {
+    if (namesIn(folder).every(name => name === CURRENT)) fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Empty if there is no such folder. */
+function namesIn(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
+}
+
+function filesBelow(folder: string): string[] {
+  const entries = fs.readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
+}
+
+function bornAt(folder: string): number {
+  const stats = fs.statSync(join(folder, FILES.state), { throwIfNoEntry: false });
+  return stats?.mtimeMs ?? 0;
+}

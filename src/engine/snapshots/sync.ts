@@ -1,0 +1,22 @@
+import fs from 'node:fs/promises';
+
+/**
+ * Has what was written to a file, or into a folder, reach the disk. On a busy disk that takes seconds, and this process has others to
+ * answer meanwhile. @throws in a sentence
+ */
+export async function synced(path: string): Promise<void> {
+  const file = await fs.open(path, 'r');
+  try {
+    await file.sync();
+  } catch (error) {
+    throw explained(error as NodeJS.ErrnoException, path);
+  } finally {
+    await file.close();
+  }
+}
+
+export function explained({ code }: NodeJS.ErrnoException, path: string): Error {
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new Error(`there is no space left for ${path}: free some, or delete snapshots`);
+  return new Error(`${path} cannot be written: ${code}`);
+}

@@ -1,0 +1,110 @@
+import { version } from '../../project-root.ts';
+import type { DiskLabel, WrittenSnapshot } from '../../vmm/machine/messages.ts';
+import { FORMAT, type Manifest, type SavedDisk } from '../../vmm/snapshot/manifest.ts';
+import { parseDisks, parseWritten } from '../machines/machine-messages.ts';
+import type { Vm } from '../vm.ts';
+import type { Finished, NewSnapshot } from './new-snapshot.ts';
+import type { SnapshotStore } from './store.ts';
+
+export type TakeOptions = {
+  /** Null: the VM is saved, and ends with it. */
+  readonly name: string | null;
+  /** Copy its writable disks. */
+  readonly disks: boolean;
+  /** A manager that is ending saves it. */
+  readonly automatic?: boolean;
+  /** The text of its definition; null: it has none. */
+  readonly definition: string | null;
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Writes a snapshot of a VM that runs or is paused, and lets it go on; or saves it, and leaves its machine standing still.
+ * @throws with a sentence; the VM goes on as it was
+ */
+export async function takeSnapshot(vm: Vm, store: SnapshotStore, options: TakeOptions): Promise<void> {
+  const { name, disks, signal } = options;
+  const saves = name === null;
+  const paused = vm.info.state === 'paused';
+  const there = parseDisks(await vm.command('disks', {}));
+  const copied = disks ? writableDisks(there) : [];
+  signal.throwIfAborted();
+  const { config } = vm;
+  const ramBytes = config!.memory.bytes;
+  const files = store.create(
+    vm.name,
+    name,
+    copied.map(index => there[index]!),
+    ramBytes,
+  );
+  const cancel = () => void vm.command('end-snapshot', {}).catch(() => {});
+  signal.addEventListener('abort', cancel);
+  try {
+    const answer = await vm.commandWithFds('snapshot', { disks: copied, hold: saves }, files.fds);
+    const written = parseWritten(answer);
+    const finished = await finish(vm, files, written);
+    signal.throwIfAborted();
+    await files.commit(manifestOf(vm, store, { ...options, paused, copied, written, finished, ramBytes }));
+  } catch (error) {
+    await files.discard();
+    if (saves) cancel();
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+  if (name !== null) store.setCurrent(vm.name, name);
+}
+
+async function finish(vm: Vm, files: NewSnapshot, written: WrittenSnapshot): Promise<Finished> {
+  if (vm.task !== null) vm.task = { ...vm.task, phase: 'syncing', waitingFor: [] };
+  return await files.finish(written.stateBytes, written.written, written.cloned);
+}
+
+/** By index. @throws when one of them is no file that could be copied */
+function writableDisks(disks: readonly DiskLabel[]): number[] {
+  const device = disks.find(({ readonly, isBlockDevice }) => !readonly && isBlockDevice);
+  if (device !== undefined)
+    throw new Error(
+      `its disk ${device.path} is a block device, which is not copied: take the snapshot without --disks, and one of the device by its own means`,
+    );
+  return disks.flatMap(({ readonly }, index) => (readonly ? [] : [index]));
+}
+
+type Parts = TakeOptions & {
+  readonly paused: boolean;
+  readonly copied: readonly number[];
+  readonly written: WrittenSnapshot;
+  readonly finished: Finished;
+  readonly ramBytes: number;
+};
+
+function manifestOf(vm: Vm, store: SnapshotStore, parts: Parts): Manifest {
+  const { name, automatic = false, definition, paused, copied, written, finished, ramBytes } = parts;
+  return {
+    format: FORMAT,
+    vring: version(),
+    vm: vm.name,
+    name: name ?? 'saved',
+    kind: name === null ? 'save' : 'snapshot',
+    automatic,
+    createdAt: Date.now(),
+    parent: store.current(vm.name),
+    paused,
+    config: vm.config!,
+    definition,
+    cpu: { vendor: written.cpu.vendor, features: [...written.cpu.features] },
+    state: finished.state,
+    ram: { bytes: ramBytes, ...finished.ram },
+    disks: written.disks.map(
+      ({ path, readonly, isBlockDevice, size, identity }, index): SavedDisk => ({
+        path,
+        readonly,
+        isBlockDevice,
+        size,
+        identity,
+        copy: finished.copies[copied.indexOf(index)] ?? null,
+      }),
+    ),
+  };
+}
