@@ -7,6 +7,7 @@ const LONGEST_WAIT_SECONDS = 24 * 3600;
 
 type ServeCommandOptions = {
   shutdownTimeout: number;
+  onShutdown: 'shut-down' | 'save';
   metrics?: string;
   metricsRemote?: boolean;
   uids?: string;
@@ -27,6 +28,14 @@ export function registerServe(program: Command): void {
       seconds('--shutdown-timeout', 0),
       60,
     )
+    .addOption(
+      new Option(
+        '--on-shutdown <what>',
+        'what to do with running VMs when the manager stops: shut them down, or save their state for the next manager to start from',
+      )
+        .choices(['shut-down', 'save'])
+        .default('shut-down'),
+    )
     .option('--metrics <address>', 'serve /metrics for Prometheus at 127.0.0.1:PORT, [::1]:PORT or unix:PATH')
     .option('--metrics-remote', 'let --metrics listen on an address that other hosts can reach')
     .option(
@@ -46,12 +55,13 @@ export function registerServe(program: Command): void {
         .hideHelp(),
     )
     .action(async (options: ServeCommandOptions) => {
-      const { shutdownTimeout, background = false, idleTimeout } = options;
+      const { shutdownTimeout, onShutdown, background = false, idleTimeout } = options;
       const metrics = await metricsAddress(options);
       const { serve } = await import('../manager/serve.ts');
       process.exitCode = await serve({
         background,
         shutdownMs: shutdownTimeout * 1000,
+        saves: onShutdown === 'save',
         idleMs: idleTimeout * 1000,
         metrics,
         uids: await uidRange(options.uids),
@@ -61,6 +71,8 @@ export function registerServe(program: Command): void {
     text: [
       'On SIGTERM the manager presses the power button of every guest, waits until they are off, kills those that are still on after ' +
         'the time limit, and logs their names. A second SIGTERM, or SIGQUIT, kills them at once. On SIGUSR2 it ends and leaves the VMs running, for the next manager. Each user has at most one manager; the UI and the commands find it by its socket.',
+      'With --on-shutdown save it writes the state of every VM to disk instead, within the same time, and the next manager starts them ' +
+        'where they were. A VM that cannot be saved is shut down.',
       'Metrics are served without authentication: every user of this host can read them from a loopback address. A Unix socket has ' +
         'mode 0660. Clients get OpenMetrics or the Prometheus text format, as they ask for.',
     ],

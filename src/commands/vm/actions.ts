@@ -10,21 +10,25 @@ import { until, within } from './until.ts';
 const STARTS_TOGETHER = 4;
 /** The host is to be as idle as it can be while a guest stands still. */
 const UPGRADES_TOGETHER = 1;
+/** A save is as fast as the disk. */
+const SAVES_TOGETHER = 2;
 
 export type ActionOptions = ActOptions & { readonly timeout: number };
-export type StartOptions = ActionOptions & { readonly wait?: boolean };
+export type StartOptions = ActionOptions & { readonly wait?: boolean; readonly discardSaved?: boolean };
 export type UpgradeOptions = ActionOptions & { readonly force?: boolean };
 export type StopOptions = ActionOptions & { readonly wait?: boolean; readonly force?: boolean };
 
-export function start({ timeout, wait = false }: StartOptions): Action<Engine> {
+export function start({ timeout, wait = false, discardSaved = false }: StartOptions): Action<Engine> {
   return {
     doing: wait ? 'waiting for' : 'starting',
     applies: vm => !isAlive(vm) && cannotStart(vm) === null,
     ...(!wait && { together: STARTS_TOGETHER }),
     run: async (engine, vm) => {
       const began = isAlive(vm);
+      const saved = vm.saved !== undefined && !discardSaved;
+      if (!began && vm.saved !== undefined && discardSaved) await engine.deleteSnapshot(vm.id, null);
       if (!began) await soon(engine.restart(vm.id), timeout);
-      if (!wait) return began ? `is already ${vm.state}` : 'started';
+      if (!wait) return began ? `is already ${vm.state}` : saved ? 'started from its saved state' : 'started';
       await until(engine, vm.name, now => now === undefined || !isAlive(now), Number.POSITIVE_INFINITY);
       return howItEnded(engine, vm);
     },
@@ -60,6 +64,27 @@ export function stop(options: StopOptions): Action<Engine> {
       return vm.state === 'paused'
         ? 'killed: it was paused'
         : `killed: its guest did not answer the power button within ${seconds(timeout)}`;
+    },
+  };
+}
+
+export function save({ timeout }: ActionOptions): Action<Engine> {
+  return {
+    doing: 'saving',
+    applies: vm => vm.state === 'running' || vm.state === 'paused',
+    together: SAVES_TOGETHER,
+    run: async (engine, vm) => {
+      if (!isAlive(vm)) return vm.saved === undefined ? `is already ${vm.state}` : 'is saved already';
+      const saved = engine.save(vm.id);
+      saved.catch(() => {});
+      try {
+        await within(saved, timeout, `it was not saved within ${seconds(timeout)}, and goes on`);
+      } catch (error) {
+        // Too late, or it has failed already.
+        await engine.cancelTask(vm.id).catch(() => {});
+        throw error;
+      }
+      return 'saved';
     },
   };
 }

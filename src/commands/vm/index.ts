@@ -8,6 +8,7 @@ import { registerActions } from './register-actions.ts';
 import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
 import { registerDisks } from './register-disks.ts';
+import { registerSnapshots } from './register-snapshots.ts';
 import type { StatsOptions } from './stats.ts';
 import { VM_FACTS } from './vm-json.ts';
 import { withVmList } from './with-vm-list.ts';
@@ -20,6 +21,7 @@ export function registerVmCommands(program: Command): void {
   registerList(vm);
   registerShow(vm);
   registerActions(vm);
+  registerSnapshots(vm);
   registerConsole(vm);
   registerStats(vm);
   registerEvents(vm);

@@ -24,8 +24,16 @@ export function registerActions(vm: Command): void {
     vm.command('start').description('Start VMs that are not running'),
     'all VMs that are off and can start',
     (actions, options) => actions.start(options),
-    { startsManager: true, text: ['If no manager is running, one is started in the background.'] },
-  ).option('--wait', 'wait until they end; exit status 1 if any of them crashed');
+    {
+      startsManager: true,
+      text: [
+        'If no manager is running, one is started in the background.',
+        'A VM that was saved goes on where it was. If its saved state does not fit any more, it is not started: --discard-saved boots it without.',
+      ],
+    },
+  )
+    .option('--discard-saved', 'discard saved states, and boot')
+    .option('--wait', 'wait until they end; exit status 1 if any of them crashed');
 
   register<StopOptions>(
     vm.command('stop').description('Press the ACPI power button of VMs and wait until they are off'),
@@ -41,6 +49,19 @@ export function registerActions(vm: Command): void {
     .option('--no-wait', 'return after pressing the button')
     .option('--wait', 'wait until they are off (default)');
 
+  register<ActionOptions>(
+    vm
+      .command('save')
+      .description('Write the state of VMs to disk and end them; their next start goes on from there'),
+    'all running or paused VMs',
+    (actions, options) => actions.save(options),
+    {
+      text: [
+        'Disks are not copied: as long as a VM is saved, nobody should write to its disks. --timeout is the time that writing may take; a VM that is not ' +
+          'saved by then goes on.',
+      ],
+    },
+  );
   register<ActionOptions>(
     vm.command('kill').description('Kill VMs, as if their power was cut'),
     'all running or paused VMs',

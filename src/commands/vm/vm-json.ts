@@ -14,7 +14,8 @@ export const VM_FACTS =
   'device, why it stopped serving its driver), `diskErrors` (by device, what the host’s disk failed last; absent without errors in the ' +
   'last minute or two), `defined`, `problem` (why its definition is not valid), `blockers` (why a valid one cannot ' +
   'start: features that this version lacks, missing files), `autostart`, `pid` (of its process), `confinement` (null without a process; else the layers ' +
-  'around it: `name`, `state` (`on`, `off`, `unavailable`) and `reason`), `keyboardHolder` (the client that ' +
+  'around it: `name`, `state` (`on`, `off`, `unavailable`) and `reason`), `saved` (if it goes on from a saved state at its next start: `at`, `automatic`), ' +
+  '`snapshots` (names, if it has any), `task` (what is being done with it, if anything: `kind`, `name`, `phase`, `done`, `total`, `waitingFor`), `keyboardHolder` (the client that ' +
   'holds the keyboard of its console)';
 
 /** The keys of `VmTotals`. */
