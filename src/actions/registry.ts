@@ -8,6 +8,7 @@ import { logActions } from './log.ts';
 import { markActions } from './marks.ts';
 import { overviewActions } from './overview.ts';
 import { queueActions } from './queues.ts';
+import { snapshotActions } from './snapshots.ts';
 import { sortActions } from './sort.ts';
 import { startAgain } from './start-again.ts';
 import { viewActions } from './view.ts';
@@ -27,6 +28,7 @@ export const actions: readonly Action[] = [
   ...hostViewActions,
   ...hostActions,
   ...vmActions,
+  ...snapshotActions,
   startAgain,
   ...vmChangeActions,
   ...diskActions,

@@ -8,6 +8,7 @@ import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
 import { HostFeed } from '../store/host-feed.ts';
 import type { Choice, DialogLayer, FormValues, Layer, Question } from '../store/layers.ts';
+import { SnapshotFeed } from '../store/snapshot-feed.ts';
 import type { Notice, Size } from '../store/ui-slice.ts';
 import { SampleFeed } from '../store/vm-sample-feed.ts';
 import { own } from '../text/own.ts';
@@ -66,6 +67,7 @@ export class Ui {
   readonly readOnly: string | null;
   readonly samples: SampleFeed;
   readonly consoles: ConsoleFeed;
+  readonly snapshots: SnapshotFeed;
   readonly history = new CommandHistory();
   /** What was typed into the form for a new VM, until one is made of it. */
   newVm: FormValues = {};
@@ -90,6 +92,7 @@ export class Ui {
     this.#unsubscribe = engine.subscribe(event => this.#receive(event));
     this.samples = new SampleFeed(engine, this.store);
     this.consoles = new ConsoleFeed(engine, this.store, clock);
+    this.snapshots = new SnapshotFeed(engine, this.store, clock);
   }
 
   quit(): void {
@@ -124,6 +127,7 @@ export class Ui {
     this.#unsubscribe();
     this.samples.close();
     this.consoles.close();
+    this.snapshots.close();
     // What lies over the screen waits for nothing any more.
     this.store.setState({ layers: [] });
     await this.host.close();

@@ -5,6 +5,7 @@ import { own } from '../text/own.ts';
 import { addressRows } from '../view/address-rows.ts';
 import { deviceRows } from '../view/device-rows.ts';
 import { movedLogCursor, vmLog } from '../view/log-rows.ts';
+import { shownSnapshots } from '../view/snapshot-rows.ts';
 import type { Ui } from './ui.ts';
 
 /** The tab so many further on, from the last one to the first. */
@@ -44,6 +45,8 @@ function rowsOf(state: AppState, id: string, tab: ListTab, { addressOrder }: VmV
       return vm === undefined ? 0 : deviceRows(vm, rates, 'disk').length;
     case 'networks':
       return vm === undefined ? 0 : deviceRows(vm, rates, 'net').length;
+    case 'snapshots':
+      return shownSnapshots(state, id).length;
     case 'devices':
       return vm === undefined ? 0 : deviceRows(vm, rates).length;
   }

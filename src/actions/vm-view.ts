@@ -14,6 +14,7 @@ const DESCRIPTIONS: Readonly<Record<VmTab, string>> = {
   devices: 'All devices of the VM',
   console: 'The serial console, on the whole screen',
   events: 'What has happened to the VM',
+  snapshots: 'Snapshots and the saved state: age, size, parent, and what does not fit',
 };
 
 function showTabBeside({ state, vm }: ActionContext, step: number): void {

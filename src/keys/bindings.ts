@@ -46,6 +46,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'tab-devices': ['7'],
   'tab-console': ['8'],
   'tab-events': ['9'],
+  'tab-snapshots': ['0'],
 
   // Look
   about: ['d'],
@@ -97,6 +98,10 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   clone: ['C'],
   'resize-disk': ['Z'],
   'limit-disk': ['L'],
+  snapshot: ['W'],
+  save: ['J'],
+  restore: ['Y'],
+  'delete-snapshot': ['D'],
   'new-vm': ['n'],
   'edit-vm': ['e'],
 

@@ -9,6 +9,7 @@ import { EventsTab } from './vm/events-tab.tsx';
 import { ExitsTab } from './vm/exits-tab.tsx';
 import type { PaneProps } from './vm/pane-props.ts';
 import { QueuesTab } from './vm/queues-tab.tsx';
+import { SnapshotsTab } from './vm/snapshots-tab.tsx';
 import { SummaryTab } from './vm/summary-tab.tsx';
 import { TabBar } from './vm/tab-bar.tsx';
 import { VcpusTab } from './vm/vcpus-tab.tsx';
@@ -23,6 +24,7 @@ const TABS: Readonly<Record<VmTab, ComponentType<PaneProps>>> = {
   devices: DevicesTab,
   console: ConsolePane,
   events: EventsTab,
+  snapshots: SnapshotsTab,
 };
 
 /** One VM: all of it at a glance, and a tab for each part. */

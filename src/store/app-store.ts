@@ -5,6 +5,7 @@ import { createLinkSlice, type LinkSlice } from './link-slice.ts';
 import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
+import { createSnapshotsSlice, type SnapshotsSlice } from './snapshots-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
 import { createUsageSlice, type UsageSlice } from './usage-slice.ts';
 import { createVmViewSlice, type VmViewSlice } from './vm-view-slice.ts';
@@ -20,7 +21,8 @@ export type AppState = VmsSlice &
   ConsoleSlice &
   HostSlice &
   ListSlice &
-  LinkSlice;
+  LinkSlice &
+  SnapshotsSlice;
 export type AppStore = StoreApi<AppState>;
 
 export function createAppStore(): AppStore {
@@ -35,5 +37,6 @@ export function createAppStore(): AppStore {
     ...createHostSlice(set, get),
     ...createListSlice(set, get),
     ...createLinkSlice(set, get),
+    ...createSnapshotsSlice(set, get),
   }));
 }

@@ -12,6 +12,7 @@ export const VM_TABS = [
   'devices',
   'console',
   'events',
+  'snapshots',
 ] as const;
 export type VmTab = (typeof VM_TABS)[number];
 
@@ -32,7 +33,7 @@ export type VmView = {
 /** How it is seen first. */
 export const FIRST_VIEW: VmView = {
   tab: 'summary',
-  cursors: { vcpus: 0, exits: 0, queues: 0, disks: 0, networks: 0, devices: 0, console: 0 },
+  cursors: { vcpus: 0, exits: 0, queues: 0, disks: 0, networks: 0, devices: 0, console: 0, snapshots: 0 },
   event: null,
   addressOrder: 'cost',
 };

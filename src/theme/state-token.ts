@@ -2,7 +2,7 @@ import type { VmState } from '../engine/vm-info.ts';
 import type { Token } from './tokens.ts';
 
 /** The style of a VM's state. */
-export function stateToken(state: VmState | 'invalid'): Token {
+export function stateToken(state: VmState | 'invalid' | 'saved'): Token {
   switch (state) {
     case 'running':
       return 'status.ok';
@@ -10,6 +10,7 @@ export function stateToken(state: VmState | 'invalid'): Token {
     case 'stuck':
     case 'invalid':
       return 'status.error';
+    case 'saved':
     case 'off':
       return 'text.secondary';
     default:

@@ -6,6 +6,7 @@ import { own } from '../text/own.ts';
 import { bytes, percent, rate, type Unit, uptime } from '../text/units.ts';
 import { stateToken } from '../theme/state-token.ts';
 import type { Cell, ListColumn } from './list-columns.ts';
+import { taskWord } from './vm-task.ts';
 
 /** A row of the list of VMs. */
 export type VmListed = {
@@ -115,7 +116,10 @@ export const VM_COLUMNS: readonly VmColumn[] = [
     title: 'STATE',
     min: 8,
     letter: 's',
-    cell: ({ vm }) => ({ text: stateWord(vm), token: stateToken(stateWord(vm)) }),
+    cell: ({ vm }) =>
+      vm.task === undefined
+        ? { text: stateWord(vm), token: stateToken(stateWord(vm)) }
+        : { text: taskWord(vm.task), token: 'status.warning' },
     value: ({ vm }) => STATES.indexOf(vm.state),
   },
   {

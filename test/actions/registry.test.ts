@@ -102,7 +102,7 @@ test('a read-only session forbids all that changes something, typing into a gues
 
 test('what loses something asks first', () => {
   const dangerous = actions.filter(action => action.dangerous).map(action => action.name);
-  expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'delete']);
+  expect(dangerous).toEqual(['quit', 'power-button', 'reset', 'kill', 'delete', 'delete-snapshot']);
 });
 
 test('docs/keys.md lists them (vitest -u writes it)', async () => {
@@ -116,7 +116,7 @@ test('a capital letter means one thing, whatever the screen', () => {
 
 /** What an action can do: a label that is a noun needs a phrase to follow "cannot". */
 const VERBS =
-  /^cannot (apply|bind|change|clear|clone|copy|create|delete|edit|filter|fold|freeze|go|invert|kill|limit|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resize|resume|reverse|search|show|sort|start|suspend|type|undo|unfold|upgrade)( [\w-]+)*$/;
+  /^cannot (apply|bind|cancel|change|clear|clone|copy|create|delete|edit|filter|fold|freeze|go|invert|kill|limit|mark|move|open|pause|press|quit|redraw|refresh|release|rename|reset|resize|restore|resume|reverse|save|search|show|sort|start|suspend|take|type|undo|unfold|upgrade)( [\w-]+)*$/;
 
 test.each(actions)('what cannot be done reads as a sentence: $name', action => {
   expect(cannot(action)).toMatch(VERBS);

@@ -39,7 +39,11 @@ describe('the tabs of a VM', () => {
     driver.type('h');
     await driver.waitFor('[5 Disks]');
     driver.type('1\x1b[Z');
+    await driver.waitFor('[0 Snapshots]');
+    driver.type('h');
     await driver.waitFor('[9 Events]');
+    driver.type('0');
+    await driver.waitFor('[0 Snapshots]');
     driver.type('\t');
     await driver.waitFor('[1 Summary]');
   });

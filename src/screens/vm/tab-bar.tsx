@@ -12,10 +12,26 @@ const TITLES: Readonly<Record<VmTab, string>> = {
   devices: 'Devices',
   console: 'Console',
   events: 'Events',
+  snapshots: 'Snapshots',
 };
 
-/** Cells that the names of all tabs take. */
-const MIN_COLUMNS = 80;
+const SHORT_TITLES: Readonly<Record<VmTab, string>> = {
+  ...TITLES,
+  summary: 'Sum',
+  exits: 'Exit',
+  devices: 'Dev',
+  console: 'Cons',
+  snapshots: 'Snap',
+};
+
+/** Cells that the names of all tabs take, and that their short ones do. */
+const MIN_COLUMNS = 92;
+const MIN_COLUMNS_SHORT = 80;
+
+function titleOf(name: VmTab, shown: VmTab, columns: number): string {
+  if (columns >= MIN_COLUMNS || name === shown) return ` ${TITLES[name]}`;
+  return columns >= MIN_COLUMNS_SHORT ? ` ${SHORT_TITLES[name]}` : '';
+}
 
 /** The tabs that number keys open, and which one is shown. */
 export function TabBar({ tab, columns }: { tab: VmTab; columns: number }) {
@@ -23,13 +39,14 @@ export function TabBar({ tab, columns }: { tab: VmTab; columns: number }) {
   return (
     <Text wrap="truncate">
       {VM_TABS.map((name, index) => {
-        const title = columns >= MIN_COLUMNS || name === tab ? ` ${TITLES[name]}` : '';
+        const title = titleOf(name, tab, columns);
+        const key = (index + 1) % 10;
         return name === tab ? (
-          <Text key={name} {...style('focus')}>{` [${index + 1}${title}]`}</Text>
+          <Text key={name} {...style('focus')}>{` [${key}${title}]`}</Text>
         ) : (
           <Text key={name}>
             {' '}
-            <Text {...style('key')}>{index + 1}</Text>
+            <Text {...style('key')}>{key}</Text>
             <Text {...style('text.secondary')}>{title}</Text>
           </Text>
         );

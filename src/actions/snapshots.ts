@@ -1,0 +1,205 @@
+import type { VmInfo } from '../engine/vm-info.ts';
+import { isAlive } from '../engine/vm-info.ts';
+import type { Choice, Question } from '../store/layers.ts';
+import { vmViewOf } from '../store/vm-view-slice.ts';
+import { textEdit } from '../text/text-edit.ts';
+import { bytes } from '../text/units.ts';
+import { snapshotAtCursor, titleOf } from '../view/snapshot-rows.ts';
+import { describeTask } from '../view/vm-task.ts';
+import { VM_NAME } from '../vmm/machine/vm-name.ts';
+import { type Action, type ActionContext, NO_VM } from './action.ts';
+import type { Ui } from './ui.ts';
+import { actionOnVms } from './vm-action.ts';
+
+/** Why no state of a VM can be kept now; null: it can. */
+function notKept(vm: VmInfo): string | null {
+  if (vm.task !== undefined) return `${vm.name} is busy with another snapshot; W cancels that`;
+  return vm.state === 'running' || vm.state === 'paused' ? null : `${vm.name} is ${vm.state}`;
+}
+
+/** Says what comes of something that takes its time. */
+function report(ui: Ui, begun: string, something: Promise<string>): void {
+  ui.notify('info', begun);
+  void ui.attempt(something.then(text => ui.notify('info', text)));
+}
+
+function take(ui: Ui, vm: VmInfo, name: string): void {
+  const run = (disks: boolean) => () =>
+    report(
+      ui,
+      `taking snapshot ${name} of ${vm.name}`,
+      ui.engine
+        .snapshot(vm.id, { name, disks })
+        .then(info => `snapshot ${info.name} of ${vm.name} taken: ${bytes(info.bytes)}`),
+    );
+  const hasDisks = vm.topology?.devices.some(({ backend }) => backend === 'disk') ?? false;
+  if (!hasDisks) {
+    run(false)();
+    return;
+  }
+  ui.choose(
+    `Snapshot ${name} of ${vm.name}: copy its disks?`,
+    'The VM stands still meanwhile. Without its disks, the snapshot fits for as long as nobody writes to them.',
+    [{ label: 'Cancel' }, { label: 'Copy disks', run: run(true) }, { label: 'Memory only', run: run(false) }],
+  );
+}
+
+function askForSnapshotName(ui: Ui, vm: VmInfo): void {
+  ui.clearNotice();
+  ui.store.getState().pushLayer({
+    kind: 'prompt',
+    prompt: `Snapshot of ${vm.name}, name`,
+    edit: textEdit(suggestion(vm)),
+    inRowOf: null,
+    range: null,
+    submit: name => {
+      if (vm.snapshots?.includes(name)) throw new Error(`there is already a snapshot named ${name}`);
+      take(ui, vm, name);
+    },
+  });
+}
+
+/** `snapshot-3`. */
+function suggestion({ snapshots = [] }: VmInfo): string {
+  for (let number = snapshots.length + 1; ; number++) {
+    const name = `snapshot-${number}`;
+    if (!snapshots.includes(name)) return name;
+  }
+}
+
+function restore(ui: Ui, { state, vm }: ActionContext): void {
+  const info = snapshotAtCursor(state, vm!.id)!;
+  const name = info.name!;
+  const alive = isAlive(vm!) || vm!.saved !== undefined;
+  const back = () =>
+    report(
+      ui,
+      `restoring ${vm!.name} from ${name}`,
+      ui.engine.restore(vm!.id, name, { force: alive }).then(() => `${vm!.name} was restored from ${name}`),
+    );
+  const asNew = () =>
+    ui.store.getState().pushLayer({
+      kind: 'prompt',
+      prompt: `New VM from ${name}, name`,
+      edit: textEdit(`${vm!.name}-2`),
+      inRowOf: null,
+      range: null,
+      submit: as => {
+        if (!VM_NAME.pattern.test(as)) throw new Error(`expected ${VM_NAME.rule}`);
+        if (as in ui.store.getState().infos) throw new Error(`there is already a VM named ${as}`);
+        const restored = ui.engine.restore(vm!.id, name, { as });
+        report(
+          ui,
+          `restoring ${as} from ${name}`,
+          restored.then(() => `${as} goes on from ${name}`),
+        );
+      },
+    });
+  const lost = [
+    ...(alive ? [`What ${vm!.name} has in memory now is lost.`] : []),
+    ...(info.disks === 'copied'
+      ? ['What its disks have now is lost: they get the contents that they had then.']
+      : []),
+  ];
+  const choices: readonly Choice[] = [
+    { label: 'Cancel' },
+    { label: 'Restore', run: back },
+    { label: 'As a new VM', run: asNew },
+  ];
+  ui.choose(`Restore ${vm!.name} from ${name}?`, lost.join('\n') || 'It goes on where it was then.', choices);
+}
+
+/** What is under way is not called off by a slip; null: there is nothing under way. */
+function cancelQuestion({ name, task }: VmInfo): Question | null {
+  if (task === undefined) return null;
+  return {
+    title: `Cancel the ${task.kind} of ${name}?`,
+    body: `It is ${describeTask(task)}. The VM goes on as it was.`,
+    verb: 'Cancel it',
+  };
+}
+
+function onTab({ state, vm }: ActionContext): boolean {
+  return vm !== null && vmViewOf(state, vm.id).tab === 'snapshots';
+}
+
+const save = actionOnVms({
+  name: 'save',
+  label: 'save',
+  description: 'Write the state of the VM to disk and end it; its next start goes on from there',
+  verb: 'Save',
+  refusal: notKept,
+  act: (engine, id) => engine.save(id),
+  begun: who => `saving ${who}`,
+  done: who => `saved ${who}; S goes on from there`,
+});
+
+/** What keeps the state of a VM, and brings it back. */
+export const snapshotActions: readonly Action[] = [
+  {
+    name: 'snapshot',
+    category: 'Virtual machine',
+    label: 'snapshot',
+    phrase: 'take a snapshot',
+    description:
+      'Take a snapshot of a VM that runs or is paused: of its memory, and of its disks if wanted; while one is under way, cancel it',
+    screens: ['vms', 'vm'],
+    changes: 'vm',
+    unavailable: ({ vm }) => {
+      if (vm === null) return NO_VM;
+      return vm.task === undefined ? notKept(vm) : null;
+    },
+    confirm: ({ vm }) => cancelQuestion(vm!),
+    run: ({ ui, vm }) =>
+      vm!.task === undefined ? askForSnapshotName(ui, vm!) : ui.engine.cancelTask(vm!.id),
+  },
+  save,
+  {
+    name: 'restore',
+    category: 'Virtual machine',
+    label: 'restore',
+    phrase: 'restore the snapshot',
+    description: 'Have the VM go on from the snapshot under the cursor, or make a new VM of it',
+    screens: ['vm'],
+    here: onTab,
+    bar: 53,
+    changes: 'vm',
+    unavailable: ({ state, vm }) => {
+      const info = snapshotAtCursor(state, vm!.id);
+      if (info === null) return 'there is no snapshot here';
+      if (info.name === null) return `${vm!.name} goes on from its saved state when it is started`;
+      if (vm!.task !== undefined) return `${vm!.name} is busy with another snapshot; W cancels that`;
+      return info.problems.length === 0 ? null : `it does not fit: ${info.problems.join('; ')}`;
+    },
+    run: context => restore(context.ui, context),
+  },
+  {
+    name: 'delete-snapshot',
+    category: 'Virtual machine',
+    label: 'delete snapshot',
+    phrase: 'delete the snapshot',
+    description: 'Delete the snapshot under the cursor, or discard the saved state',
+    screens: ['vm'],
+    here: onTab,
+    bar: 54,
+    changes: 'vm',
+    unavailable: ({ state, vm }) =>
+      snapshotAtCursor(state, vm!.id) === null ? 'there is no snapshot here' : null,
+    dangerous: ({ state, vm }) => {
+      const info = snapshotAtCursor(state, vm!.id)!;
+      return {
+        title: `Delete ${titleOf(info)} of ${vm!.name}?`,
+        body:
+          info.name === null
+            ? 'What the guest had in memory is lost: its next start boots.'
+            : 'It cannot be brought back.',
+        verb: 'Delete',
+      };
+    },
+    run: async ({ ui, state, vm }) => {
+      const info = snapshotAtCursor(state, vm!.id)!;
+      await ui.engine.deleteSnapshot(vm!.id, info.name);
+      ui.notify('info', `deleted ${titleOf(info)} of ${vm!.name}`);
+    },
+  },
+];
