@@ -13,6 +13,8 @@ export type Action<By> = {
   readonly applies: (vm: VmInfo) => boolean;
   /** How many run in parallel; without it, all. */
   readonly together?: number;
+  /** What to say of --all when it includes none of these VMs and that is as it should be; null when it is not. */
+  readonly nothingToDo?: (vms: readonly VmInfo[]) => string | null;
   /** @returns the result, in a few words. @throws why it failed */
   run(by: By, vm: VmInfo): Promise<string>;
 };
@@ -43,7 +45,7 @@ export async function actOnEach<By extends Pick<Engine, 'vms'>>(
   const named = requireNames(names, options);
   const applying = () => engine.vms().filter(action.applies);
   const wanted = options.all ? applying().map(vm => vm.name) : named;
-  if (wanted.length === 0 && !options.json) printError('vring: no matching VM');
+  if (wanted.length === 0 && !options.json) tellNothing(action.nothingToDo?.(engine.vms()) ?? null);
   const waiting = new Set(wanted);
   const progress = new Progress(() => `${action.doing} ${[...waiting].join(', ')}`);
   const outcomes = await inParallel(wanted, action.together ?? wanted.length, async name => {
@@ -70,6 +72,11 @@ async function act<By extends Pick<Engine, 'vms'>>(
   } catch (error) {
     return { name, ok: false, result: null, error: (error as Error).message, state: state() };
   }
+}
+
+function tellNothing(result: string | null): void {
+  if (result === null) printError('vring: no matching VM');
+  else printLines(result);
 }
 
 function tell({ name, result, error }: Outcome): void {

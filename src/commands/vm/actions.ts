@@ -107,6 +107,11 @@ export function upgrade({ timeout, force = false }: UpgradeOptions): Action<Engi
     applies: vm =>
       (vm.state === 'running' || vm.state === 'paused') && (force || otherVersion(vm, version()) !== null),
     together: UPGRADES_TOGETHER,
+    nothingToDo: vms => {
+      const running = vms.filter(isAlive);
+      const areCurrent = running.every(vm => otherVersion(vm, version()) === null);
+      return running.length > 0 && areCurrent && !force ? `all running VMs have vring ${version()}` : null;
+    },
     run: async (engine, vm) => {
       const { manager } = engine;
       if (manager.version !== version())

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { actOnEach } from '../../../src/commands/vm/act.ts';
-import { kill, pause, start, stop } from '../../../src/commands/vm/actions.ts';
+import { kill, pause, start, stop, upgrade } from '../../../src/commands/vm/actions.ts';
+import { version } from '../../../src/project-root.ts';
 import { FakeEngine } from '../../support/fake-engine.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] };
@@ -57,6 +58,17 @@ test('--all selects the VMs that the action applies to', async () => {
   expect(engine.calls).toEqual(['pause web', 'pause db']);
   expect(await actOnEach(engine, [], { all: true }, start(SECOND))).toBe(0);
   expect(engine.calls.slice(2)).toEqual(['restart old']);
+});
+
+test('upgrade --all says that all VMs run this version, if any runs', async () => {
+  const all = () => actOnEach(engine, [], { all: true }, upgrade(SECOND));
+  expect(await all()).toBe(0);
+  expect([stdout, stderr]).toEqual([[`all running VMs have vring ${version()}`], []]);
+  engine.become('db', 'stuck', { version: '0.0.1' });
+  expect(await all()).toBe(0);
+  for (const name of ['web', 'db']) engine.become(name, 'off');
+  expect(await all()).toBe(0);
+  expect(stderr).toEqual(['vring: no matching VM', 'vring: no matching VM']);
 });
 
 test('names and --all are mutually exclusive', async () => {
