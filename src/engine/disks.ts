@@ -10,19 +10,19 @@ export async function resizeDisk(vm: Vm, device: string, change: SizeChange): Pr
       `${vm.name} is ${vm.info.state}: it finds the size of its disks when it starts, so only resize the file`,
     );
   }
-  return changeDiskSize(diskPath(vm.config, device), change, async ({ bytes, file }) => {
+  return changeDiskSize(diskPath(vm, vm.config, device), change, async ({ bytes, file }) => {
     await vm.command('resize-disk', { device, bytes, file });
   });
 }
 
-/** The file of a disk, by the name of its device. @throws an error for the user */
-function diskPath({ devices, name }: MachineConfig, device: string): string {
-  const names = deviceTable.names(devices);
-  const disks = new Map(
-    devices.flatMap((options, index) =>
-      deviceTable.rowOf(options).backend === 'disk' ? [[names[index]!, String(options.path)]] : [],
-    ),
-  );
+/**
+ * The file of a disk, by the name of its device. Only the machine knows the names: they depend on its device modules.
+ * @throws an error for the user
+ */
+function diskPath({ name, info }: Vm, { devices }: MachineConfig, device: string): string {
+  const paths = devices.flatMap(options => deviceTable.disk(options)?.path ?? []);
+  const labels = info.topology?.devices.filter(({ backend }) => backend === 'disk') ?? [];
+  const disks = new Map(labels.map((label, index) => [label.name, paths[index]]));
   const path = disks.get(device);
   if (path !== undefined) return path;
   const choice = disks.size === 0 ? 'it has none' : `it has ${[...disks.keys()].join(', ')}`;

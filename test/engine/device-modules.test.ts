@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DefinitionStore } from '../../src/definitions/store.ts';
@@ -43,12 +43,16 @@ afterEach(async () => {
   await engine?.close();
 });
 
-const start = (deviceModules: readonly string[], options = {}) => {
+const start = (
+  deviceModules: readonly string[],
+  options = {},
+  others: { readonly type: string; readonly path: string }[] = [],
+) => {
   engine = new LocalEngine({ machines: new ProcessMachines(), definitions: new DefinitionStore() });
   return GuestVm.start(engine, {
     boot: { kind: 'kernel', path: kernel },
     deviceModules: [...deviceModules],
-    devices: [{ type: 'tick-counter', ...options }],
+    devices: [{ type: 'tick-counter', ...options }, ...others],
   });
 };
 
@@ -82,6 +86,19 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
       `export default { type: 'other', title: 'o', description: 'o', bus: 'isa', create() {} };`,
     );
     await expect(start([other])).rejects.toThrow('there is no device of type "tick-counter"');
+  });
+
+  test('has its disks resized by the names that the machine has given them', async () => {
+    const module = join(folder, 'named-blk.ts');
+    writeFileSync(module, readFileSync(EXAMPLE, 'utf8').replace("prefix: 'tick'", "prefix: 'blk'"));
+    const path = join(folder, 'disk.img');
+    writeFileSync(path, Buffer.alloc(2 ** 20));
+    const { id } = await start([module], {}, [{ type: 'virtio-blk', path }]);
+    const change = { bytes: 2 ** 21, shrink: false };
+    await expect(engine.resizeDisk(id, 'blk0', change)).rejects.toThrow(
+      'guest has no disk "blk0": it has blk1',
+    );
+    expect(await engine.resizeDisk(id, 'blk1', change)).toBe(2 ** 21);
   });
 
   test('is stopped by an error of the device, which says in which line', async () => {
