@@ -221,6 +221,20 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await until(() => output.includes('result blk-verify blocks=20 bad=0 errors=0 complete=1'));
   });
 
+  test('shows the size and the limits that its disk was given before', async () => {
+    const { survival, guest } = await inManager(9);
+    const { engine } = survival;
+    const bytes = 128 * 2 ** 20;
+    await engine.resizeDisk('web', 'blk0', { bytes, shrink: false });
+    await engine.limitDisk('web', 'blk0', { iops: 7 });
+    await guest.upgrade();
+    const blk = guest.info.topology!.devices.find(({ name }) => name === 'blk0')!;
+    expect(Object.fromEntries(blk.facts.map(({ label, value }) => [label, value]))).toMatchObject({
+      size: bytes,
+      limits: '7 requests/s',
+    });
+  });
+
   test('goes on as before if its memory is private to its process', async () => {
     const { survival } = await inManager(14);
     const { engine } = survival;

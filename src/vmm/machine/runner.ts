@@ -177,6 +177,8 @@ export class MachineRunner {
     if (state.paused) this.#unpause = machine.hold({});
     machine.run();
     takeOver.tell(this.#report, state);
+    // Its devices have the sizes and limits that were changed there.
+    this.#reportTopology(machine.parts);
     this.#machineChanged();
   }
 
