@@ -235,7 +235,30 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     });
   });
 
-  test('goes on as before if its memory is private to its process', async () => {
+  test('may have been restored from a snapshot, which has part of its memory', {
+    timeout: 60_000,
+  }, async () => {
+    const { survival, guest } = await inManager(16);
+    const { engine } = survival;
+    const works = () =>
+      guest.says('blk verify 100', /result blk-verify blocks=100 bad=0 errors=0 complete=1/);
+    await works();
+    await engine.snapshot('web', { name: 'one', disks: true });
+    await engine.kill('web');
+    await engine.restore('web', 'one', {});
+    guest.attach(engine);
+    await works();
+    for (let upgrade = 0; upgrade < 3; upgrade++) {
+      await guest.upgrade();
+      await works();
+    }
+    await engine.snapshot('web', { name: 'two', disks: true });
+    await guest.upgrade();
+    await works();
+    await guest.checkLeftovers();
+  });
+
+  test('goes on as before if its memory may be merged with that of others', async () => {
     const { survival } = await inManager(14);
     const { engine } = survival;
     const memory = { bytes: 32 * 2 ** 20, mergeable: true };

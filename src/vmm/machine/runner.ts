@@ -394,7 +394,7 @@ export class MachineRunner {
       copyRam: () =>
         new PrivateRamCopy({
           ram: machine.parts.ram,
-          pagemap: null,
+          pagemap: this.#snapshots!.pagemap,
           vm: this.#native.handle,
           loop: this.#loop,
         }),

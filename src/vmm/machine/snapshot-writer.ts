@@ -113,6 +113,11 @@ export class SnapshotWriter {
     this.#kept = null;
   }
 
+  /** /proc/self/pagemap, for the memory of a machine that is private; null: it is not, or the host does not tell. */
+  get pagemap(): number | null {
+    return this.#pagemap;
+  }
+
   /** Why the machine cannot be handed to another process now; null: it can. */
   get busy(): string | null {
     return this.#taking === null && this.#kept === null ? null : 'a snapshot of it is being taken';
