@@ -5,6 +5,7 @@ import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { QUEUE } from '../../src/vmm/counters/counters.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
+import { until } from '../support/remote-rig.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MiB = 2 ** 20;
@@ -33,10 +34,6 @@ const fact = (label: string) =>
 function throttled(): number {
   const { words, layout } = engine.counters(guest.id)!;
   return Number(words[layout.queue(0) + QUEUE.throttled]);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setImmediate(resolve));
 }
 
 describe.skipIf(noKvm !== null)(onKvm('a disk of a running VM'), () => {

@@ -6,6 +6,7 @@ import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
 import { type FrozenDisk, freezableImage } from '../support/frozen-disk.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
+import { until } from '../support/remote-rig.ts';
 
 const MiB = 2 ** 20;
 /** So much guest memory that its mapping is recognized in this process. */
@@ -28,10 +29,6 @@ function mappings(): number {
 function inFlight(id: string): number {
   const { words, layout } = engine.counters(id)!;
   return Number(words[layout.queue(0) + QUEUE.inFlight]);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setImmediate(resolve));
 }
 
 /** A guest with four writes in flight, which its frozen disk holds up, and what it wrote before. */

@@ -19,7 +19,7 @@ import { FakeMemory } from './fake-memory.ts';
 const MiB = 2 ** 20;
 
 /** The counters of one virtqueue, in which nothing counts. */
-export class FakeQueueCounters implements QueueCounters {
+class FakeQueueCounters implements QueueCounters {
   readonly slot: number;
   released = false;
 
@@ -33,7 +33,7 @@ export class FakeQueueCounters implements QueueCounters {
 }
 
 /** Eventfds as counters; `run` is a turn of the machine's event loop. */
-export class FakeEventFds {
+class FakeEventFds {
   readonly counts = new Map<number, number>();
   readonly #watchers = new Map<number, (count: number) => void>();
   #next = 100;

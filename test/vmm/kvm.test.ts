@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hasFeature } from '../../src/vmm/cpu/cpuid-features.ts';
@@ -12,6 +12,7 @@ import type { VmFd } from '../../src/vmm/kvm/vm-fd.ts';
 import { MachineClock } from '../../src/vmm/machine/machine-clock.ts';
 import { drainEventfd, eventfd, signalEventfd } from '../../src/vmm/native/libc.ts';
 import { DeviceClock } from '../support/device-clock.ts';
+import { openFds } from '../support/fds.ts';
 import { inAl, loadEax, movAl, movEax, outAl, storeEax } from '../support/guest-code.ts';
 import { LocalOwner } from '../support/local-owner.ts';
 import { ManualLoop } from '../support/manual-loop.ts';
@@ -323,7 +324,7 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
 describe.skipIf(noKvm !== null)('a VM that is released', () => {
   it('leaves no fd and no mapping behind', () => {
     const count = () => ({
-      fds: readdirSync('/proc/self/fd').length,
+      fds: openFds(),
       maps: readFileSync('/proc/self/maps', 'utf8').match(/kvm-vcpu|guest-ram/g)?.length ?? 0,
     });
     const before = count();

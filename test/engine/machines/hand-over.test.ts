@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { handOver } from '../../../src/engine/machines/hand-over.ts';
 import type { Death, Launch, Machine, Machines, Succession } from '../../../src/engine/machines/machine.ts';
@@ -16,6 +15,7 @@ import {
 import type { FromMachine, ToMachine } from '../../../src/vmm/machine/messages.ts';
 import { close, socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow, waitForFds } from '../../../src/vmm/native/unix-socket.ts';
+import { openFds } from '../../support/fds.ts';
 import { until } from '../../support/remote-rig.ts';
 
 const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } });
@@ -119,7 +119,7 @@ const succession: Succession = {
 const upgrade = () => handOver(run, start, machines, succession);
 
 beforeEach(() => {
-  fds = readdirSync('/proc/self/fd').length;
+  fds = openFds();
   old = new PlayedProcess(1);
   next = new PlayedProcess(2);
   launched = [];
@@ -145,7 +145,7 @@ afterEach(async () => {
   for (const process of [old, next]) process.end();
   await until(() => ended.length === 1);
   // No fd, and no end of a socket whose other end waits for it.
-  await until(() => readdirSync('/proc/self/fd').length <= fds);
+  await until(() => openFds() <= fds);
 });
 
 describe('a machine that is handed to another process', () => {

@@ -1,10 +1,11 @@
-import { closeSync, existsSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { MachineConnection } from '../../../src/engine/machines/machine-connection.ts';
 import { FrameReader, messageFrame, messageOf, portFrame } from '../../../src/vmm/machine/frames.ts';
 import type { FromMachine } from '../../../src/vmm/machine/messages.ts';
 import { ioctl, socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../../src/vmm/native/unix-socket.ts';
+import { isOpen } from '../../support/fds.ts';
 import { until } from '../../support/remote-rig.ts';
 
 /** A connection, and the machine's end of it. */
@@ -110,7 +111,7 @@ describe('a connection to a machine', () => {
     expect(() => MachineConnection.open(ours, { kind: 'collected' }, [])).toThrow(
       "the machine's process does not take its configuration",
     );
-    expect(existsSync(`/proc/self/fd/${ours}`)).toBe(true);
+    expect(isOpen(ours)).toBe(true);
     closeSync(ours);
   });
 });

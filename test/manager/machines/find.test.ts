@@ -15,6 +15,7 @@ import { PROTOCOL } from '../../../src/vmm/machine/messages.ts';
 import { AF_UNIX, bind, close, SOCK_STREAM, socket } from '../../../src/vmm/native/libc.ts';
 import { unixAddress } from '../../../src/vmm/native/unix-socket.ts';
 import type { FalseMachine } from '../../support/false-machine.ts';
+import { openFds } from '../../support/fds.ts';
 import { isRunning, NODE, withOwnFolders } from '../../support/manager-process.ts';
 import { until } from '../../support/remote-rig.ts';
 
@@ -119,14 +120,14 @@ describe('a machine of an earlier manager', () => {
   ])('that offers %s is stuck, says why, and can be killed', async (_, change, reason) => {
     const pid = await listening(change);
     record(pid);
-    const fds = readdirSync('/proc/self/fd').length;
+    const fds = openFds();
     await taken();
     expect(web()).toMatchObject({ state: 'stuck', reason: expect.stringContaining(reason), pid });
     await expect(engine.pause('web')).rejects.toThrow('web is stuck');
     await engine.kill('web');
     expect(web()!.pid).toBeNull();
     expect(readdirSync(folder)).toEqual([]);
-    await until(() => readdirSync('/proc/self/fd').length <= fds);
+    await until(() => openFds() <= fds);
   });
 
   test('that says nothing is stuck, and is there once it speaks', async () => {

@@ -23,8 +23,9 @@ import { EVENT, NativeVm } from '../../../src/vmm/native/native.ts';
 import { QueueThreads } from '../../../src/vmm/native/queue-threads.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { imageOnFullDisk } from '../../support/full-disk.ts';
+import { holdings } from '../../support/holdings.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { holdings, threadNames } from '../native/native-guest.ts';
+import { threadNames } from '../native/native-guest.ts';
 
 const MiB = 2 ** 20;
 const SHAPE = { vcpus: 1, queues: 1, regions: 0 };
@@ -105,7 +106,7 @@ describe('opening a disk', () => {
     const native = emptyVm();
     const before = holdings().fds;
     expect(() => open(path, false, native)).toThrow();
-    expect(holdings().fds).toBe(before);
+    expect(holdings().fds).toEqual(before);
   });
 });
 

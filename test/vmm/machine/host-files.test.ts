@@ -1,9 +1,10 @@
-import { closeSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DiskOptions } from '../../../src/devices/backends/disk.ts';
 import { HostFiles } from '../../../src/vmm/machine/host-files.ts';
 import { isLockedElsewhere } from '../../../src/vmm/native/ofd-lock.ts';
+import { openFds } from '../../support/fds.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const SIZE = 1024 * 1024;
@@ -30,7 +31,6 @@ let folder: string;
 let before: number;
 let owner: Owner;
 let options: DiskOptions;
-const openFds = () => readdirSync('/proc/self/fd').length;
 const isLocked = () => {
   const fd = openSync(options.path, 'r');
   const locked = isLockedElsewhere(fd, { start: 0, length: 0 });

@@ -1,4 +1,4 @@
-import { openSync, readdirSync, readFileSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -22,7 +22,7 @@ import {
   socketPair,
 } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow, unixAddress } from '../../../src/vmm/native/unix-socket.ts';
-import { isOpen } from '../../support/fds.ts';
+import { isOpen, openFds } from '../../support/fds.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const O_NONBLOCK = 0o4000;
@@ -102,8 +102,7 @@ describe('a link to a manager', () => {
     ['an empty frame', Buffer.from([0, 0, 0, 0, 1])],
   ])('closes on %s, with the fds that came along', (_, rubbish) => {
     const { link, manager } = linked();
-    const fds = () => readdirSync('/proc/self/fd').length;
-    const before = fds();
+    const before = openFds();
     sendNow(manager, messageFrame({ kind: 'collected' }));
     link.wait();
     expect(link.next()).toEqual({ kind: 'collected' });
@@ -112,13 +111,12 @@ describe('a link to a manager', () => {
     expect(link.connected).toBe(false);
     expect(link.takeFd()).toBeNull();
     // Its own end of the socket, too.
-    expect(fds()).toBe(before - 1);
+    expect(openFds()).toBe(before - 1);
   });
 
   test('carries out what its manager sent before it died, with the fds that came along', () => {
     const { link, manager } = linked();
-    const fds = () => readdirSync('/proc/self/fd').length;
-    const before = fds();
+    const before = openFds();
     const nowhere = openSync('/dev/null', 'r');
     sendNow(manager, messageFrame({ kind: 'collected' }), [nowhere, nowhere]);
     close(nowhere);
@@ -128,7 +126,7 @@ describe('a link to a manager', () => {
     expect(link.next()).toEqual({ kind: 'collected' });
     close(link.takeFd()!);
     link.close();
-    expect(fds()).toBe(before - 2);
+    expect(openFds()).toBe(before - 2);
   });
 
   test('sends what a full socket did not take once there is room, up to date by then', () => {

@@ -1,8 +1,9 @@
-import { copyFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { builtFile } from '../../../src/project-root.ts';
 import type { MachineState } from '../../../src/vmm/machine/machine-state.ts';
+import { openFds } from '../../support/fds.ts';
 import { resultOf } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { LiveMachine } from '../../support/live-machine.ts';
@@ -50,9 +51,6 @@ function asSeen({ vcpus, chips, devices, pci, interrupts }: MachineState) {
     chips: { ...chips, pit: chips.pit.channels.map(channel => ({ ...channel, count_load_time: 0n })) },
   };
 }
-
-const openFiles = () => readdirSync('/proc/self/fd').length;
-
 describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () => {
   test.each([
     [1, 1, false],
@@ -84,7 +82,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine that is reset in place'), () =>
             expect(same).toBe(0);
           }
           machine.output = '';
-          if (held.push(openFiles()) < 8) machine.after(random.below(120), again);
+          if (held.push(openFds()) < 8) machine.after(random.below(120), again);
         });
       };
       machine.after(random.below(120), again);

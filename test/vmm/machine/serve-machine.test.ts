@@ -1,4 +1,4 @@
-import { closeSync, readdirSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createCounters } from '../../../src/vmm/counters/shared-counters.ts';
 import { type MachineConfigInput, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
@@ -7,7 +7,7 @@ import type { FromMachine, ToMachine } from '../../../src/vmm/machine/messages.t
 import { serveMachine } from '../../../src/vmm/machine/serve-machine.ts';
 import { socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../../src/vmm/native/unix-socket.ts';
-import { isOpen } from '../../support/fds.ts';
+import { isOpen, openFds } from '../../support/fds.ts';
 
 const MISSING = { name: 'web', boot: { kind: 'kernel', path: '/nowhere/vmlinux' } } as const;
 
@@ -20,7 +20,7 @@ const COMMAND: ToMachine = { kind: 'command', id: 7, command: 'pause', arguments
 
 /** What is sent before the machine is served, as it blocks its thread. @returns what it said */
 function served(messages: readonly ToMachine[], { counters = true, hangUp = false, typed = false } = {}) {
-  const before = readdirSync('/proc/self/fd').length;
+  const before = openFds();
   const [manager, machine] = socketPair();
   onTestFinished(() => {
     for (const fd of [manager, machine]) if (isOpen(fd)) closeSync(fd);
@@ -46,7 +46,7 @@ function served(messages: readonly ToMachine[], { counters = true, hangUp = fals
     if (!hangUp) closeSync(manager);
   }
   // Its own, and all that came along.
-  expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+  expect(openFds()).toBe(before);
   return said;
 }
 

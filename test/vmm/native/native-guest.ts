@@ -58,17 +58,6 @@ export class TinyGuest {
   }
 }
 
-/** Resources of this process that a VM could leak. */
-export function holdings(): { threads: number; fds: number; mappings: number } {
-  return {
-    threads: readdirSync('/proc/self/task').length,
-    fds: readdirSync('/proc/self/fd').length,
-    mappings: readFileSync('/proc/self/maps', 'utf8')
-      .split('\n')
-      .filter(line => /kvm-vcpu|memfd/.test(line)).length,
-  };
-}
-
 /** The names of this process's threads. */
 export function threadNames(): string[] {
   return readdirSync('/proc/self/task').map(tid =>

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { HandOverChannel } from '../../../../src/vmm/machine/hand-over/channel.ts';
 import {
@@ -12,6 +11,7 @@ import {
 import { FORMAT, type Offer } from '../../../../src/vmm/machine/hand-over/messages.ts';
 import { close, memfdCreate, socketPair } from '../../../../src/vmm/native/libc.ts';
 import { DeviceClock } from '../../../support/device-clock.ts';
+import { openFds } from '../../../support/fds.ts';
 
 const OFFER: Offer = { kind: 'offer', format: FORMAT, version: '1.0.0', disks: [], images: [] };
 const STATE = new Uint8Array(3_000_000).map((_, index) => index % 251);
@@ -44,8 +44,6 @@ let outcomes: Outcome[];
 /** What the machine does. */
 let state: 'runs' | 'stopping' | 'stopped';
 let stopped: () => void;
-const openFds = () => readdirSync('/proc/self/fd').length;
-
 function giverOf(change: Partial<GivenMachine> = {}): Giver {
   const [ours, theirs] = socketPair();
   taker = new HandOverChannel(theirs);

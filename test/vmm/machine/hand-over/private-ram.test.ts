@@ -1,9 +1,10 @@
-import { fstatSync, openSync, readdirSync, readSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { fstatSync, openSync, readSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { PrivateRamCopy } from '../../../../src/vmm/machine/hand-over/private-ram.ts';
 import { GuestRam } from '../../../../src/vmm/memory/guest-ram.ts';
 import { isSealed } from '../../../../src/vmm/memory/sealed-memfd.ts';
+import { openFds } from '../../../support/fds.ts';
 import { LocalOwner } from '../../../support/local-owner.ts';
 import { ManualLoop } from '../../../support/manual-loop.ts';
 import { until } from '../../../support/remote-rig.ts';
@@ -28,7 +29,7 @@ function restored(owner: LocalOwner) {
 test('private memory is copied into a file that another process can map', async () => {
   const owner = new LocalOwner();
   const ram = restored(owner);
-  const fds = readdirSync('/proc/self/fd').length;
+  const fds = openFds();
   const loop = new ManualLoop();
   const copy = new PrivateRamCopy({ ram, pagemap: null, vm: 0, loop });
   expect([fstatSync(copy.fd).size, isSealed(copy.fd)]).toEqual([8 * MiB, true]);
@@ -53,7 +54,7 @@ test('private memory is copied into a file that another process can map', async 
   // Holes and zeroes take no memory.
   expect(fstatSync(copy.fd).blocks * 512).toBeLessThan(MiB);
   copy.close();
-  await until(() => readdirSync('/proc/self/fd').length <= fds);
+  await until(() => openFds() <= fds);
   owner.release();
 });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bytesFrame, messageFrame, portFrame } from '../../../../src/vmm/machine/frames.ts';
@@ -8,6 +8,7 @@ import { Taker } from '../../../../src/vmm/machine/hand-over/taker.ts';
 import { close, memfdCreate, socketPair } from '../../../../src/vmm/native/libc.ts';
 import { sendNow } from '../../../../src/vmm/native/unix-socket.ts';
 import { MAX_STATE_BYTES } from '../../../../src/vmm/snapshot/state-codec.ts';
+import { openFds } from '../../../support/fds.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const DISK = {
@@ -28,8 +29,6 @@ let giver: HandOverChannel;
 let raw: number;
 let taker: Taker;
 let own: number[];
-const openFds = () => readdirSync('/proc/self/fd').length;
-
 beforeEach(() => {
   before = openFds();
   const [ours, theirs] = socketPair();
