@@ -72,7 +72,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
 }
 
 /** The guest's CPU. */
-export function cpuOf({ model, features, enforce }: Definition['cpus']) {
+function cpuOf({ model, features, enforce }: Definition['cpus']) {
   const withSign = (sign: string) =>
     features.filter(name => name.startsWith(sign)).map(name => name.slice(1));
   return {

@@ -14,7 +14,7 @@ import type { VmInfo, VmState } from '../engine/vm-info.ts';
 import { printable } from '../text/printable.ts';
 
 /** Changes when a reader of the JSON would have to change. */
-export const REPORT_VERSION = 1;
+const REPORT_VERSION = 1;
 
 /**
  * What is known about a VM over a stretch of time: the same facts as on its screen, as plain data. Rates are per second,

@@ -36,11 +36,6 @@ export function cellText(cell: Cell): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
-/** The fields that a list can be sorted by. */
-export function sortable<Of extends Field<never>>(fields: readonly Of[]): readonly Of[] {
-  return fields.filter(({ value }) => value !== undefined);
-}
-
 /** The field that a user calls by a name; null when there is none. */
 export function fieldNamed<Of extends Field<never>>(fields: readonly Of[], name: string): Of | null {
   const wanted = name.toLowerCase();

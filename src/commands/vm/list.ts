@@ -13,7 +13,7 @@ export function listVms(vmList: Pick<VmList, 'vms'>, options: { readonly json?: 
   print(options, { vms: vms.map(vmFacts) }, () => vmTable(vms, outputWidth(), Date.now()));
 }
 
-export function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
+function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
   if (vms.length === 0) return ['no VMs yet; create one with vring vm create'];
   const columns: Column<VmInfo>[] = [
     { title: 'NAME', text: vm => vm.name, least: 8 },

@@ -23,7 +23,7 @@ export async function openVmList(): Promise<VmList> {
   return vmListOf(new DefinitionStore(), interrupted, unmanagedVms());
 }
 
-export function vmListOf(
+function vmListOf(
   definitions: Definitions,
   interrupted: readonly InterruptedVm[] = [],
   running: readonly MachineRecord[] = [],

@@ -16,7 +16,7 @@ import { changeKeys, type KeyChange } from './change-text.ts';
 import { isSeedImage, readSeedImage } from './read-seed.ts';
 
 /** What to do with writable disks. Read-only disks are always shared. */
-export const CLONE_DISKS = ['copy', 'share', 'none'] as const;
+const CLONE_DISKS = ['copy', 'share', 'none'] as const;
 export type CloneDisks = (typeof CLONE_DISKS)[number];
 
 export type CloneOptions = {

@@ -29,7 +29,7 @@ export function readSmp(draft: Draft, text: string, place: Place): void {
   setCpus(draft, { count, ...(all > count && { maxcpus: all }), ...topology });
 }
 
-export function setCpus(draft: Draft, more: CpuSettings): void {
+function setCpus(draft: Draft, more: CpuSettings): void {
   draft.fields.cpus = { ...(draft.fields.cpus as CpuSettings | undefined), ...more };
 }
 
@@ -108,7 +108,7 @@ export function readCpu(draft: Draft, text: string, place: Place): void {
 }
 
 /** @throws OptionError */
-export function knownModel(name: string): string {
+function knownModel(name: string): string {
   const plain = name.replace(/-(x86_64|i386)-cpu$/, '');
   try {
     cpuModel(plain);

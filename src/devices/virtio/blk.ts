@@ -43,7 +43,7 @@ export type VirtioBlkOptions = {
  * A block device (virtio 1.3 §5.2). This is its control plane: features and config space. The backend serves the request
  * queues off the machine thread.
  */
-export class VirtioBlk implements VirtioDevice {
+class VirtioBlk implements VirtioDevice {
   readonly name: string;
   readonly type = 'virtio-blk';
   readonly deviceId = 2;

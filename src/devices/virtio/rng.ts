@@ -19,7 +19,7 @@ export type VirtioRngOptions = {
 };
 
 /** An entropy device (virtio 1.3 §5.4): its source fills the guest's buffers. */
-export class VirtioRng implements VirtioDevice {
+class VirtioRng implements VirtioDevice {
   readonly name: string;
   readonly type = 'virtio-rng';
   readonly deviceId = 4;

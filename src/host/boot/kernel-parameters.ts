@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { shellText } from '../../text/shell.ts';
 import type { HostRoot } from '../root.ts';
 import type { ParameterRequest } from './kernel-words.ts';
 import { type FileEdit, ManualStepError, requestText } from './line-edit.ts';
@@ -58,11 +57,4 @@ function checkWhole(root: HostRoot, edit: FileEdit, request: ParameterRequest): 
 /** Whether nothing remains to be done for the next boot. */
 export function isConfigured(edits: ParameterEdits): boolean {
   return edits.files.length === 0 && edits.commands.length === 0;
-}
-
-/** The edits as text: `edits /etc/default/grub, runs update-grub`. */
-export function editsText(edits: ParameterEdits): string {
-  const files = edits.files.map(file => `edits ${file.path}`);
-  const commands = edits.commands.map(command => `runs ${shellText(command.argv)}`);
-  return [...files, ...commands].join(', ');
 }

@@ -48,10 +48,6 @@ export async function holds(root: HostRoot, condition: Condition): Promise<boole
   }
 }
 
-export async function allHold(root: HostRoot, conditions: readonly Condition[]): Promise<boolean> {
-  return (await firstUnmet(root, conditions)) === null;
-}
-
 export async function firstUnmet(
   root: HostRoot,
   conditions: readonly Condition[],

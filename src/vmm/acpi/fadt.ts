@@ -43,7 +43,7 @@ const HAS_8042 = 1 << 1;
 const NO_VGA = 1 << 2;
 
 /** The value for the reset register: a hard reset (bit 2, with bit 1). */
-export const RESET_VALUE = 6;
+const RESET_VALUE = 6;
 /** CMOS index of the century. */
 const RTC_CENTURY = 0x32;
 /** Latencies over 100 and 1000 microseconds mean that the state isn't supported (§5.2.9). */

@@ -6,7 +6,7 @@ export type MapEntry = { readonly address: number; readonly size: number; readon
 export type MapType = typeof RAM | typeof RESERVED;
 
 export const RAM = 1;
-export const RESERVED = 2;
+const RESERVED = 2;
 
 /** KVM's identity map and TSS, up to the firmware of a PC: 4 pages. */
 const KVM_PAGES_SIZE = 0x4000;

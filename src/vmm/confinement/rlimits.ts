@@ -10,7 +10,7 @@ const INFINITY = 0xffff_ffff_ffff_ffffn;
 export type Rlimits = { readonly [resource in keyof typeof RESOURCES]?: number | 'unlimited' };
 
 /** The most that one call sets (native/src/confine/rlimits.rs). */
-export const MAX_RLIMITS = spawnOptionsStruct.fields.rlimits.length;
+const MAX_RLIMITS = spawnOptionsStruct.fields.rlimits.length;
 
 /** Layout shared with native/, compared by a test. */
 

@@ -14,7 +14,7 @@ const WORD = 8;
 export const HEADER_WORDS = COUNTERS_HEADER.words;
 /** Offsets of these words: the numbers of blocks, and how often a queue or region block has been assigned or released. */
 export const HEADER = { magic: 0, vcpus: 1, queues: 2, regions: 3, changes: 4 } as const;
-export const COUNTERS_MAGIC = 0x31_54_4e_43_47_4e_52_56n; // "VRNGCNT1", little endian
+const COUNTERS_MAGIC = 0x31_54_4e_43_47_4e_52_56n; // "VRNGCNT1", little endian
 
 /**
  * Word offsets in a region block: one range of ports or memory that a device model answers. `id` is that of the range, 0 in

@@ -31,7 +31,7 @@ export const kvmRegs = new Struct('kvm_regs', {
 });
 export type Regs = ValueOf<typeof kvmRegs>;
 
-export const kvmSegment = new Struct('kvm_segment', {
+const kvmSegment = new Struct('kvm_segment', {
   base: 'u64',
   limit: 'u32',
   selector: 'u16',
@@ -47,7 +47,7 @@ export const kvmSegment = new Struct('kvm_segment', {
 });
 export type Segment = ValueOf<typeof kvmSegment>;
 
-export const kvmDtable = new Struct('kvm_dtable', { base: 'u64', limit: 'u16' });
+const kvmDtable = new Struct('kvm_dtable', { base: 'u64', limit: 'u16' });
 export type DescriptorTable = ValueOf<typeof kvmDtable>;
 
 export const kvmSregs = new Struct('kvm_sregs', {
@@ -179,7 +179,7 @@ export const kvmDebugregs = new Struct('kvm_debugregs', {
 });
 export type DebugRegs = ValueOf<typeof kvmDebugregs>;
 
-export const kvmXcr = new Struct('kvm_xcr', { xcr: 'u32', reserved: { padding: 4 }, value: 'u64' });
+const kvmXcr = new Struct('kvm_xcr', { xcr: 'u32', reserved: { padding: 4 }, value: 'u64' });
 export const kvmXcrs = new Struct('kvm_xcrs', {
   nr_xcrs: 'u32',
   flags: 'u32',
@@ -214,7 +214,7 @@ export const kvmIrqchip = new Struct('kvm_irqchip', { chip_id: 'u32', pad: { pad
 
 export const kvmPitConfig = new Struct('kvm_pit_config', { flags: 'u32', pad: { padding: 60 } });
 
-export const kvmPitChannelState = new Struct('kvm_pit_channel_state', {
+const kvmPitChannelState = new Struct('kvm_pit_channel_state', {
   count: 'u32',
   latched_count: 'u16',
   count_latched: 'u8',
