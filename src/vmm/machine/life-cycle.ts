@@ -67,7 +67,7 @@ export class Machine {
     return this.#quiescence.hold(events);
   }
 
-  /** The same, with only the event that most are interested in: `save`, `load` and `reset` may be called. */
+  /** The same; `done` once `save`, `load` and `reset` may be called. */
   quiesce(done: () => void): Release {
     return this.hold({ quiesced: done });
   }

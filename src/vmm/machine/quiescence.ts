@@ -3,13 +3,11 @@ import type { VcpuGroup } from '../cpu/vcpu-group.ts';
 
 /** What a hold waits for. */
 export type HoldEvents = {
-  /** No vCPU runs any more. */
-  readonly parked?: () => void;
-  /** Nor does any device: the machine may be saved, loaded and reset. Late or never while a back end does not answer. */
+  /** Nothing of it runs any more: it may be saved, loaded and reset. Late or never while a back end does not answer. */
   readonly quiesced?: () => void;
 };
 
-/** Ends a hold. Its events no longer come. May be called more than once. */
+/** Ends a hold, whose event no longer comes. May be called more than once. */
 export type Release = () => void;
 
 export type QuiescenceOptions = {
@@ -68,15 +66,12 @@ export class Quiescence {
     return [...this.#draining].map(({ name }) => name);
   }
 
-  /** Stops the machine, or keeps it stopped, until the returned function is called. Events may come before this returns. */
+  /** Stops the machine, or keeps it stopped, until the returned function is called. The event may come before this returns. */
   hold(events: HoldEvents): Release {
     const hold = { ...events };
     this.#holds.add(hold);
     if (this.#phase === 'running') this.#park();
-    else {
-      if (this.parked) hold.parked?.();
-      this.#tellQuiesced();
-    }
+    else this.#tellQuiesced();
     return () => {
       if (this.#holds.delete(hold) && this.#holds.size === 0) this.#resume();
     };
@@ -110,9 +105,6 @@ export class Quiescence {
     const devices = this.#options.devices();
     for (const device of devices) this.#draining.add(device);
     this.#options.onChange();
-    for (const hold of [...this.#holds]) {
-      if (epoch === this.#epoch && this.#holds.has(hold)) hold.parked?.();
-    }
     for (const device of devices) {
       // A hold may have ended meanwhile, and it with the stop.
       if (epoch !== this.#epoch) return;

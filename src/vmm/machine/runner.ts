@@ -536,8 +536,7 @@ export class MachineRunner {
   /** Replies once no vCPU runs any more: a device that has not stopped by then cannot be seen by anyone. */
   #pause(machine: Machine, id: number): void {
     this.#pausing.add(id);
-    this.#unpause ??= machine.hold({ parked: () => this.#replyToPauses() });
-    if (machine.parked) this.#replyToPauses();
+    this.#unpause ??= machine.hold({});
     this.#machineChanged();
   }
 
@@ -558,6 +557,8 @@ export class MachineRunner {
     const machine = this.#machine!;
     const isPaused = this.#unpause !== null && machine.parked;
     this.#report.entered(isPaused ? 'paused' : 'running');
+    // After the state: who waits for the reply looks at it.
+    if (isPaused) this.#replyToPauses();
     this.#holdups.update(machine.holdups);
     this.#link.flush();
   }
