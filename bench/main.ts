@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|upgrade|ui|watching ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|snapshot|upgrade|ui|watching ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
 import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
+import { measureSnapshots } from './snapshot.ts';
 import { measureStartTime } from './start-time.ts';
 import { measureTerminalUi } from './terminal-ui.ts';
 import { measureUpgrade } from './upgrade.ts';
@@ -24,6 +25,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   exits: measureExitCost,
   disk: measureDiskReads,
   memory: measureIdleMemory,
+  snapshot: measureSnapshots,
   upgrade: measureUpgrade,
   ui: measureTerminalUi,
   watching: measureWatching,

@@ -106,7 +106,7 @@ const vmSpecs: readonly VmAction[] = [
     refusal: vm => (isAlive(vm) ? `${vm.name} is ${vm.state}: kill it first` : null),
     loss: {
       title: who => `Delete ${who}?`,
-      body: 'Its console output is lost. Its definition is kept as NAME.yaml~, and its disks are kept.',
+      body: 'Its console output is lost. Its definition is kept as NAME.yaml~, and its disks and snapshots are kept.',
     },
     act: (engine, id) => engine.remove(id),
     done: who => `deleted ${who}`,

@@ -231,6 +231,8 @@ export class LocalEngine implements Engine, CounterSource {
   async remove(id: string): Promise<void> {
     const vm = this.#vm(id);
     if (vm.alive) throw new Error(`${id} is ${vm.info.state}: end it before removing it`);
+    if (vm.saved !== null)
+      throw new Error(`${id} is saved: start it, or discard that with vring vm delete-snapshot ${id} --all`);
     if (vm.defined !== null) this.#definitions.remove(id);
     this.#forget(vm);
   }

@@ -18,7 +18,12 @@ export async function deleteVms(
     for (const name of wanted) findVm(vmList.vms(), name);
     requireSomebody('use --yes to delete without asking');
     const which = options.all ? 'all VMs that are off' : wanted.join(', ');
-    if (!(await confirm(`Delete ${which}? Disks are kept, and each definition as NAME.yaml~`, false))) {
+    if (
+      !(await confirm(
+        `Delete ${which}? Disks and snapshots are kept, and each definition as NAME.yaml~`,
+        false,
+      ))
+    ) {
       printError('vring: nothing was deleted');
       return 1;
     }
@@ -29,7 +34,15 @@ export async function deleteVms(
     run: async (_, vm) => {
       if (isAlive(vm)) throw new Error(`it is ${vm.state}: stop it first`);
       await vmList.remove(vm.id);
-      return vm.defined ? `deleted; its definition is kept as ${vm.name}.yaml~` : 'deleted';
+      const definition = vm.defined ? [`its definition is kept as ${vm.name}.yaml~`] : [];
+      const { snapshots = [] } = vm;
+      const kept =
+        snapshots.length > 0
+          ? [
+              `its snapshots are kept, until vring vm delete-snapshot ${vm.name} --all: ${snapshots.join(', ')}`,
+            ]
+          : [];
+      return ['deleted', ...definition, ...kept].join('; ');
     },
   });
 }
