@@ -16,8 +16,9 @@ export function registerRun(program: Command): void {
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <text>', 'kernel command line')
     .option(
-      '--disk <file[,format=raw][,readonly][,cache=none][,serial=S][,queues=N][,iops=N][,bps=SIZE]>',
-      'add a virtio-blk disk: a raw file or a block device (repeat for more)',
+      '--disk <file[,option...]>',
+      'add a virtio-blk disk: a raw file or a block device (repeat for more); options: format=raw, readonly, cache=none, ' +
+        'serial=S, queues=N, iops=N, bps=SIZE',
       (text, disks: DiskOption[] | undefined) => [...(disks ?? []), parseDisk(text)],
     )
     .option('--cpus <n>', 'number of vCPUs', text => parseCount(text, '--cpus', 1, 64), 1)

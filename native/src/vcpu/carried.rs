@@ -48,6 +48,8 @@ pub struct Carried {
     now: AtomicU64,
     /// The next KVM_RUN completes the instruction of the last exit, so one must follow before parking.
     incomplete: AtomicBool,
+    /// It has not been run yet: fds may have been ready for long, and come first.
+    is_new: AtomicBool,
     ended: OnceLock<Option<Errno>>,
 }
 
@@ -70,6 +72,7 @@ impl Carried {
             left: AtomicU64::new(0),
             now: AtomicU64::new(now_ns()),
             incomplete: AtomicBool::new(false),
+            is_new: AtomicBool::new(true),
             ended: OnceLock::new(),
         })
     }
@@ -126,6 +129,9 @@ impl Carried {
     pub fn run(&self, deadline_ns: Option<u64>) -> Ran {
         if !self.watcher.watches_this_thread() {
             return Ran::Idle;
+        }
+        if self.is_new.swap(false, Relaxed) {
+            return Ran::Interrupted;
         }
         let word = self.core.mailbox().word();
         if word & (STOP | PAUSE | OPEN) != 0 || self.has_ended() {
