@@ -71,7 +71,7 @@ export class DeviceTable {
 
   /** The builtin devices of a machine with these configured devices, which may replace some. */
   builtinBeside(configs: readonly DeviceConfig[]): BuiltinType[] {
-    const replaced = new Set(configs.map(config => this.rowOf(config).replaces));
+    const replaced = new Set(configs.map(({ type }) => this.find(type)?.replaces));
     return this.builtin.filter(({ type }) => !replaced.has(type));
   }
 
@@ -84,9 +84,14 @@ export class DeviceTable {
     >;
   }
 
+  /** The names of the builtin devices of such a machine. */
+  builtinNames(configs: readonly DeviceConfig[]): string[] {
+    return this.builtinBeside(configs).map(({ name, type }) => name ?? type);
+  }
+
   /** The devices' names: the configured ones, and `blk0`, `blk1` ... for the others. @throws an error for the user */
   names(configs: readonly DeviceConfig[]): string[] {
-    const taken = new Set<string>();
+    const taken = new Set(this.builtinNames(configs));
     for (const { name } of configs) {
       if (name === undefined) continue;
       if (taken.has(name)) throw new Error(`two devices are named "${name}": rename one`);

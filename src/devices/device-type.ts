@@ -126,6 +126,8 @@ export type DeviceType = {
 /** A device that every machine has. */
 export type BuiltinType = DeviceType & {
   readonly builtin: true;
+  /** The device's name; its type if absent. */
+  readonly name?: string;
   create(services: MachineServices): BuiltDevice;
 };
 

@@ -64,7 +64,11 @@ export function placeDevices(table: DeviceTable, configs: readonly DeviceConfig[
     if (typeof address === 'string') return problem('addr', address);
     return { bus: bus.names[0]!, address };
   });
-  problems.push(...sameName(configs), ...conflicts(configs, places), ...circles(configs, places));
+  problems.push(
+    ...sameName(configs, table.builtinNames(configs)),
+    ...conflicts(configs, places),
+    ...circles(configs, places),
+  );
   return { places, problems: problems.sort((a, b) => a.index - b.index) };
 }
 
@@ -112,8 +116,12 @@ function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null 
   return { unit, function: Number(match[2] ?? 0) };
 }
 
-function sameName(configs: readonly DeviceConfig[]): PlaceProblem[] {
+function sameName(configs: readonly DeviceConfig[], builtin: readonly string[]): PlaceProblem[] {
   return configs.flatMap(({ name }, index) => {
+    if (name !== undefined && builtin.includes(name)) {
+      const message = `every machine has a device named "${name}": choose another name`;
+      return [{ index, option: 'name', message } as const];
+    }
     const isTaken = configs.slice(0, index).some(other => other.name !== undefined && other.name === name);
     const message = `another device is named "${name}": rename one`;
     return isTaken ? [{ index, option: 'name', message } as const] : [];

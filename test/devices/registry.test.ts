@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { deviceConfig } from '../../src/devices/device-config.ts';
 import { type ConfigurableType, deviceFields } from '../../src/devices/device-type.ts';
+import { placeDevices } from '../../src/devices/places.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
+import { FakeMachine } from '../support/fake-machine.ts';
 
 describe('the registration table', () => {
   test('has each type once, with texts that fit a list', () => {
@@ -51,6 +53,18 @@ describe('the registration table', () => {
     const twice = [configs[2]!, configs[2]!];
     expect(() => deviceTable.names(twice)).toThrow('two devices are named "blk1"');
   });
+});
+
+test('no device has the name of one that every machine has', () => {
+  const { services } = new FakeMachine();
+  const names = deviceTable.builtinBeside([]).map(row => row.create(services).device.name);
+  expect(deviceTable.builtinNames([])).toEqual(names);
+  expect(names).toContain('com1');
+  const rng = (name: string) => deviceConfig.parse({ type: 'virtio-rng', name });
+  expect(() => deviceTable.names([rng('com1')])).toThrow('two devices are named "com1"');
+  expect(placeDevices(deviceTable, [rng('rtc')]).problems).toEqual([
+    { index: 0, option: 'name', message: 'every machine has a device named "rtc": choose another name' },
+  ]);
 });
 
 describe('a table', () => {

@@ -370,6 +370,7 @@ export const com1: BuiltinType = {
   bus: 'isa',
   backend: 'char',
   builtin: true,
+  name: 'com1',
   create: services => {
     const line = services.interruptLine(IRQ.com1);
     const backend = services.backends.open('char', { type: 'console', name: 'com1' });
