@@ -21,7 +21,7 @@ export type SizeChange = {
 
 /**
  * Gives a disk's file a new size, or finds out which one it has, and tells its user, at the moment when both agree: `announce` is
- * called after the file has grown, and before it shrinks. Nothing waits for a file system that hangs but the promise.
+ * called after the file has grown, and before it shrinks; with its present size also before it grows. Nothing waits for a file system that hangs but the promise.
  * @returns the size. @throws DiskError, or what `announce` throws
  */
 export async function changeDiskSize(
@@ -39,7 +39,12 @@ export async function changeDiskSize(
         `disk ${path} is a block device: resize it with its own tools (\`${shellText(['lvextend', '-L', sizeText(bytes), path])}\`), then leave out the size`,
       );
     }
-    if (size > now.bytes) await truncated(handle, path, size);
+    if (size > now.bytes) {
+      // By this name there may be another file than the one in use: then that is refused, and this one stays as it is.
+      const present = now.bytes - (now.bytes % SECTOR);
+      if (present > 0) await announce({ bytes: present, file: now.file });
+      await truncated(handle, path, size);
+    }
     await announce({ bytes: size, file: now.file });
     if (size < now.bytes) await truncated(handle, path, size);
     return size;
