@@ -47,6 +47,13 @@ export class Bar {
     this.prefetchable = options.prefetchable ?? false;
     this.#options = options;
     this.#config = config;
+    const least = options.kind === 'io' ? 4 : 16;
+    // Not by bitwise operators: it may have more than 32 bits.
+    if (!(options.size >= least && Number.isInteger(Math.log2(options.size)))) {
+      throw new RangeError(
+        `BAR ${index} of ${name} has ${options.size} bytes: it takes a power of two, at least ${least}`,
+      );
+    }
     if ('memory' in options && options.memory.size !== options.size) {
       throw new RangeError(
         `BAR ${index} of ${name} has ${options.size} bytes, its memory ${options.memory.size}`,
