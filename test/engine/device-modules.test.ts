@@ -88,6 +88,15 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
     await expect(start([other])).rejects.toThrow('there is no device of type "tick-counter"');
   });
 
+  test.each([
+    ['create()', 'const device = new', 'const device = null.x ?? new', /^faulty-\d\.ts:\d+: Cannot read/],
+    ['an option', "'number', min", "'float', min", /"kind" of option "interval" must be one of number/],
+  ])('cannot start with a fault in %s, and says in which file', async (_what, right, wrong, reason) => {
+    const module = join(folder, `faulty-${wrong.length % 10}.ts`);
+    writeFileSync(module, readFileSync(EXAMPLE, 'utf8').replace(right, wrong));
+    await expect(start([module])).rejects.toThrow(reason);
+  });
+
   test('has its disks resized by the names that the machine has given them', async () => {
     const module = join(folder, 'named-blk.ts');
     writeFileSync(module, readFileSync(EXAMPLE, 'utf8').replace("prefix: 'tick'", "prefix: 'blk'"));

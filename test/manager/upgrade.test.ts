@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readRecords } from '../../src/manager/machines/machine-record.ts';
 import { managerPaths } from '../../src/manager/paths.ts';
+import { projectRoot } from '../../src/project-root.ts';
 import { freezableImage } from '../support/frozen-disk.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { guest, isRunning, withOwnFolders } from '../support/manager-process.ts';
@@ -256,6 +257,20 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await guest.upgrade();
     await works();
     await guest.checkLeftovers();
+  });
+
+  test('goes on as before with a device module that cannot be saved, and says in which line', async () => {
+    const survival = new Survival(10);
+    onTestFinished(() => survival[Symbol.asyncDispose]());
+    await survival.startManager();
+    const { engine } = survival;
+    const example = readFileSync(join(projectRoot(), 'examples/device/tick-counter.ts'), 'utf8');
+    const module = join(temporaryFolder(), 'unsaved.ts');
+    writeFileSync(module, example.replace('return { control:', "throw new Error('no'); return { control:"));
+    const machine = { ...guest('web'), deviceModules: [module], devices: [{ type: 'tick-counter' }] };
+    await engine.start(machine);
+    await expect(engine.upgrade('web')).rejects.toThrow(/unsaved\.ts:\d+: no/);
+    expect(engine.vms()[0]!.state).toBe('running');
   });
 
   test('goes on as before if its memory may be merged with that of others', async () => {

@@ -3,7 +3,7 @@ import { type BuiltDevice, DEVICE_NAME, deviceFields } from '../device-type.ts';
 import type { MachineServices } from '../machine-services.ts';
 import type { Zod } from '../zod.ts';
 import type { DeviceModule } from './device-module.ts';
-import { OptionError, readOptions } from './options.ts';
+import { OptionError, optionsProblem, readOptions } from './options.ts';
 
 /** A file that is no device module; the message says what is wrong with it. */
 export class ModuleError extends Error {
@@ -50,13 +50,23 @@ function checked(exported: unknown, file: string): DeviceModule {
   const wrong = (problem: string) => new ModuleError(`${file} is no device module: ${problem}`);
   if (typeof exported !== 'object' || exported === null)
     throw wrong('its default export must be the result of defineDevice({ ... })');
-  const { type, title, description, bus, prefix = type, create } = exported as Record<string, unknown>;
+  const {
+    type,
+    title,
+    description,
+    bus,
+    prefix = type,
+    options = {},
+    create,
+  } = exported as Record<string, unknown>;
   for (const [key, value] of Object.entries({ type, title, description }))
     if (typeof value !== 'string' || value === '') throw wrong(`"${key}" must be a text`);
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(String(type)))
     throw wrong(`"type" must have lowercase letters, digits and "-" only, at most 32`);
   if (!DEVICE_NAME.pattern.test(`${prefix}0`)) throw wrong(`"prefix" must be such that ${DEVICE_NAME.rule}`);
   if (!BUSES.includes(String(bus))) throw wrong(`"bus" must be one of ${BUSES.join(', ')}`);
+  const problem = optionsProblem(options);
+  if (problem !== null) throw wrong(problem);
   if (typeof create !== 'function') throw wrong('"create" must be a function');
   return exported as DeviceModule;
 }

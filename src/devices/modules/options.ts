@@ -36,6 +36,24 @@ export class OptionError extends Error {
   override readonly name = 'OptionError';
 }
 
+const KINDS = ['number', 'size', 'boolean', 'text', 'choice'] satisfies OptionSpec['kind'][];
+/** What every entry has. */
+const RESERVED = ['type', 'name', 'bus', 'addr'];
+
+/** What is wrong with the options that a module declares; null if nothing is. */
+export function optionsProblem(options: unknown): string | null {
+  if (typeof options !== 'object' || options === null) return '"options" must be an object';
+  for (const [name, spec] of Object.entries(options)) {
+    const { kind, values } = (spec ?? {}) as { readonly kind?: unknown; readonly values?: unknown };
+    if (RESERVED.includes(name)) return `option "${name}" is one of every device: rename it`;
+    if (!KINDS.some(each => each === kind))
+      return `"kind" of option "${name}" must be one of ${KINDS.join(', ')}`;
+    if (kind === 'choice' && !(Array.isArray(values) && values.length > 0))
+      return `"values" of option "${name}" must list its choices`;
+  }
+  return null;
+}
+
 /**
  * The options of a configuration's entry, checked. On a command line each is text; a definition has numbers and booleans too.
  * @throws OptionError

@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import { createRequire, registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { AnyConfigurable } from '../../devices/device-table.ts';
 import * as api from '../../devices/modules/api.ts';
 import { ModuleError, moduleRow } from '../../devices/modules/module-row.ts';
+import { deviceTable } from '../../devices/registry.ts';
 
 /** What device modules import. Here it is the API of this very program, so that its classes are the machine's. */
 const API_NAME = 'vring/device';
@@ -22,7 +24,7 @@ export function loadDeviceModules(paths: readonly string[]): AnyConfigurable[] {
   if (paths.length === 0) return [];
   provideApi();
   const require = createRequire(import.meta.url);
-  return paths.map(path => {
+  const rows = paths.map(path => {
     let loaded: { readonly default?: unknown };
     try {
       loaded = require(path);
@@ -30,6 +32,25 @@ export function loadDeviceModules(paths: readonly string[]): AnyConfigurable[] {
       throw new ModuleError(`device module ${path} cannot be loaded: ${whyNotLoaded(error, path)}`);
     }
     return moduleRow(loaded.default, path);
+  });
+  checkTypes(rows, paths);
+  return rows;
+}
+
+/** @throws ModuleError for a type that another row has */
+function checkTypes(rows: readonly AnyConfigurable[], paths: readonly string[]): void {
+  rows.forEach(({ type }, index) => {
+    const path = paths[index]!;
+    if (deviceTable.rows.some(row => row.type === type))
+      throw new ModuleError(
+        `device module ${path}: vring has a device of type "${type}" itself: rename its type`,
+      );
+    const other = paths[rows.findIndex(row => row.type === type)]!;
+    if (paths.indexOf(path) !== index) throw new ModuleError(`device module ${path} is listed twice`);
+    if (other !== path)
+      throw new ModuleError(
+        `device modules ${other} and ${path} both add a device of type "${type}": rename one of the types`,
+      );
   });
 }
 
@@ -52,10 +73,18 @@ function provideApi(): void {
 
 function whyNotLoaded(error: unknown, path: string): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'MODULE_NOT_FOUND' && message.includes(`'${path}'`)) return 'there is no such file';
+  if (code === 'MODULE_NOT_FOUND' && message.includes(`'${path}'`))
+    return existsSync(path) ? 'it is no file' : 'there is no such file';
   const [first] = String(message).split('\n');
   const place = placeIn(error, [path]);
   return place === null ? first! : `${first} (${place})`;
+}
+
+/** Why something failed: the error's message, after the place if device modules were involved: `my-device.ts:41: no such unit`. */
+export function reasonOf(error: unknown, paths: readonly string[]): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const place = placeIn(error, paths);
+  return place === null ? message : `${place}: ${message}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { type BusOptions, PortBus } from '../../devices/bus.ts';
+import type { DeviceConfig, DeviceTable } from '../../devices/device-table.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { placeDevices } from '../../devices/places.ts';
@@ -97,6 +98,7 @@ function addDevices(
   chipset: Chipset,
 ): void {
   const table = deviceTable.with(...loadDeviceModules(deviceModules));
+  checkTypes(devices, table);
   const { places, problems } = placeDevices(table, devices);
   const [problem] = problems;
   if (problem !== undefined) {
@@ -113,6 +115,17 @@ function addDevices(
     })),
   );
   chipset.pci.assign();
+}
+
+/** @throws an error for the user about a type that neither this program nor a device module has */
+function checkTypes(devices: readonly DeviceConfig[], table: DeviceTable): void {
+  const unknown = devices.find(({ type }) => table.find(type) === undefined);
+  if (unknown === undefined) return;
+  const added = table.configurable.filter(({ type }) => deviceTable.find(type) === undefined);
+  const types = added.map(({ type }) => type).join(', ');
+  throw new Error(
+    `there is no device of type "${unknown.type}"${types && `: the device modules add ${types}`}`,
+  );
 }
 
 /** Loads the ACPI tables, and what the machine boots, into RAM. */

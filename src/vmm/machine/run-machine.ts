@@ -1,4 +1,5 @@
 import type { MachineConfig } from './config.ts';
+import { reasonOf } from './device-modules.ts';
 import type { OwnFds } from './hand-over/given-machine.ts';
 import type { TakeOver } from './hand-over/take-over.ts';
 import type { MachineEnd } from './messages.ts';
@@ -37,7 +38,7 @@ export function runMachine(
   const runner = new MachineRunner({ counters, report, link, own: own ?? null, restore: restore ?? null });
   try {
     created?.(runner.nativeVm);
-    const failure = failureOf(() => {
+    const failure = failureOf(config.deviceModules, () => {
       runner.build(config, takeOver);
       confine?.();
       mark('confinement');
@@ -60,13 +61,15 @@ export function runMachine(
 }
 
 /** A machine that can't be built is for the user to fix; it is not a failure of this thread. */
-function failureOf(build: () => void): Pick<MachineEnd, 'reason' | 'detail'> | null {
+function failureOf(
+  deviceModules: readonly string[],
+  build: () => void,
+): Pick<MachineEnd, 'reason' | 'detail'> | null {
   try {
     build();
     return null;
   } catch (error) {
-    const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    const detail = error instanceof TypeError ? (stack ?? null) : null;
-    return { reason: message, detail };
+    const detail = error instanceof TypeError ? (error.stack ?? null) : null;
+    return { reason: reasonOf(error, deviceModules), detail };
   }
 }

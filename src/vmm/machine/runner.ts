@@ -11,6 +11,7 @@ import { answerAccess } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { ConsolePorts } from './console-ports.ts';
 import { describeExit } from './describe-exit.ts';
+import { reasonOf } from './device-modules.ts';
 import { limitDisk, resizeDisk } from './disk-commands.ts';
 import { givenMachine, type OwnFds } from './hand-over/given-machine.ts';
 import { Giver, type Outcome } from './hand-over/giver.ts';
@@ -82,6 +83,7 @@ export class MachineRunner {
   #giver: Giver | null = null;
   #isGone = false;
   #isMergeable = false;
+  #deviceModules: readonly string[] = [];
   #end: MachineEnd | null = null;
   #hasExited = false;
   #pinning: readonly number[] = [];
@@ -160,6 +162,7 @@ export class MachineRunner {
       },
     });
     this.#onReboot = config.onReboot;
+    this.#deviceModules = config.deviceModules;
     this.#isMergeable = config.memory.mergeable;
     this.#pinning = config.pin ?? [];
     this.#reportTopology(parts);
@@ -356,7 +359,8 @@ export class MachineRunner {
       isDone = true;
       this.#isResetting = false;
       if (failure !== null) {
-        this.#crash({ reason: `the machine cannot be reset: ${(failure as Error).message}`, detail: null });
+        const why = reasonOf(failure, this.#deviceModules);
+        this.#crash({ reason: `the machine cannot be reset: ${why}`, detail: null });
         return;
       }
       this.#report.repaired();
@@ -391,6 +395,7 @@ export class MachineRunner {
       settlePorts: () => this.#consoles.settle(),
       isPaused: () => this.#unpause !== null,
       isMergeable: this.#isMergeable,
+      deviceModules: this.#deviceModules,
       copyRam: () =>
         new PrivateRamCopy({
           ram: machine.parts.ram,

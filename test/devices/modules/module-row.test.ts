@@ -48,6 +48,11 @@ test.each([
   [{ ...ECHO, title: undefined }, '"title" must be a text'],
   [{ ...ECHO, prefix: '0' }, '"prefix" must be such that a device name starts with a letter'],
   [{ ...ECHO, bus: 'usb' }, '"bus" must be one of pci, isa'],
+  [{ ...ECHO, options: 7 }, '"options" must be an object'],
+  [{ ...ECHO, options: { a: null } }, '"kind" of option "a" must be one of number, size'],
+  [{ ...ECHO, options: { a: { kind: 'float' } } }, '"kind" of option "a" must be one of number, size'],
+  [{ ...ECHO, options: { a: { kind: 'choice' } } }, '"values" of option "a" must list its choices'],
+  [{ ...ECHO, options: { bus: { kind: 'text' } } }, 'option "bus" is one of every device: rename it'],
   [{ ...ECHO, create: null }, '"create" must be a function'],
 ])('%j is no module', (module, problem) => {
   expect(() => moduleRow(module, FILE)).toThrow(`${FILE} is no device module: ${problem}`);

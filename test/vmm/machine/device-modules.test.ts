@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { PciFunction } from '../../../src/devices/pci/pci-function.ts';
 import { projectRoot } from '../../../src/project-root.ts';
-import { loadDeviceModules, placeIn } from '../../../src/vmm/machine/device-modules.ts';
+import { loadDeviceModules, placeIn, reasonOf } from '../../../src/vmm/machine/device-modules.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -55,6 +55,16 @@ test.each([
   expect(load).toThrow(reason);
 });
 
+test('types are unique, and files listed once', () => {
+  const of = (name: string, type: string) =>
+    file(name, `${HEAD}\nexport default defineDevice({ type: '${type}', ${BODY}, create() {} });`);
+  const [a, b, own] = [of('a.ts', 'same'), of('b.ts', 'same'), of('own.ts', 'virtio-blk')];
+  expect(() => loadDeviceModules([a, b])).toThrow(`device modules ${a} and ${b} both add`);
+  expect(() => loadDeviceModules([a, a])).toThrow(`device module ${a} is listed twice`);
+  expect(() => loadDeviceModules([own])).toThrow('vring has a device of type "virtio-blk" itself');
+  expect(() => loadDeviceModules([folder])).toThrow('cannot be loaded: it is no file');
+});
+
 test('a file that exports something else says what is missing', () => {
   expect(() => loadDeviceModules([file('other.ts', 'export default 7;')])).toThrow('is no device module');
 });
@@ -75,4 +85,7 @@ export default defineDevice({ type: 'late', ${BODY}, create() { return inner(); 
   expect(placeIn(thrown, [path])).toBe('late.ts:3');
   expect(placeIn(thrown, [join(folder, 'other.ts')])).toBeNull();
   expect(placeIn('no error', [path])).toBeNull();
+  expect(reasonOf(thrown, [path])).toBe('late.ts:3: late');
+  expect(reasonOf(thrown, [])).toBe('late');
+  expect(reasonOf(null, [path])).toBe('null');
 });

@@ -1,4 +1,5 @@
 import { version } from '../../../project-root.ts';
+import { reasonOf } from '../device-modules.ts';
 import type { HostFiles } from '../host-files.ts';
 import type { Machine } from '../life-cycle.ts';
 import type { MachineReport } from '../report.ts';
@@ -28,6 +29,7 @@ export type GivenParts = {
   readonly isPaused: () => boolean;
   /** Its memory may be merged with that of others (KSM). */
   readonly isMergeable: boolean;
+  readonly deviceModules: readonly string[];
   /** Makes a copy of memory that only this process has. */
   readonly copyRam: () => PrivateRamCopy;
   /** Calls back once no reset is under way. */
@@ -39,6 +41,13 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
   const { machine, files, own, report } = parts;
   let stoppedAt = 0n;
   let copy: PrivateRamCopy | null = null;
+  const saved = () => {
+    try {
+      return machine.save();
+    } catch (error) {
+      throw new Error(reasonOf(error, parts.deviceModules), { cause: error });
+    }
+  };
   return {
     offer: () => {
       const { blocks } = machine.parts.ram;
@@ -90,7 +99,7 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
     state: () => {
       parts.settlePorts();
       return encodeHandedState({
-        machine: machine.save(),
+        machine: saved(),
         paused: parts.isPaused(),
         stoppedAt,
         counters: parts.counters(),
