@@ -72,6 +72,11 @@ export class Machine {
     return this.hold({ quiesced: done });
   }
 
+  /** It has ended: nothing that holds it lets it run again. What it has written to its disks by now is all. */
+  end(): void {
+    this.#quiescence.end();
+  }
+
   /** Its state, while it is quiesced. */
   save(): MachineState {
     this.#checkQuiesced();

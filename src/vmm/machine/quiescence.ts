@@ -40,6 +40,7 @@ export class Quiescence {
   /** Incremented by each resume: reports about an earlier stop come too late. */
   #epoch = 0;
   #hasRun = false;
+  #hasEnded = false;
 
   /** The machine has not run yet: it needs a hold from the start. */
   constructor(options: QuiescenceOptions) {
@@ -64,6 +65,11 @@ export class Quiescence {
   /** Names of the devices that the machine waits for. */
   get holdups(): string[] {
     return [...this.#draining].map(({ name }) => name);
+  }
+
+  /** The machine has ended: whoever lets go of it now does not start its vCPUs and queues again. */
+  end(): void {
+    this.#hasEnded = true;
   }
 
   /** Stops the machine, or keeps it stopped, until the returned function is called. The event may come before this returns. */
@@ -121,7 +127,7 @@ export class Quiescence {
 
   #resume(): void {
     const { vcpus, devices, beforeResume, onChange } = this.#options;
-    if (this.#phase === 'running') return;
+    if (this.#phase === 'running' || this.#hasEnded) return;
     this.#epoch++;
     if (this.parked) {
       this.#draining.clear();

@@ -238,6 +238,7 @@ export class MachineRunner {
       detach();
     }
     if (this.#isGone) return null;
+    machine.end();
     this.#giver?.cancel(this.#end!.reason);
     this.#consoles.flush();
     this.#snapshots!.cancel('the machine has ended');

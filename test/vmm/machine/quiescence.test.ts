@@ -154,3 +154,15 @@ describe('quiescence', () => {
     expect(quiescence.running).toBe(true);
   });
 });
+
+test('a machine that has ended does not run again, whoever lets go of it', () => {
+  const { devices, vcpus, quiescence, taken, hold } = running(['blk0']);
+  const release = hold('snapshot');
+  for (const index of [0, 1]) vcpus.parked(index);
+  devices[0]!.stopped!();
+  expect(taken()).toEqual(['pause 0', 'pause 1', 'blk0 stops', 'snapshot quiesced']);
+  quiescence.end();
+  release();
+  expect(taken()).toEqual([]);
+  expect(quiescence.running).toBe(false);
+});
