@@ -1,4 +1,4 @@
-import type { MachineRequest } from '../../devices/device.ts';
+import type { Device, MachineRequest } from '../../devices/device.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { neededFeatures } from '../cpu/host-cpu.ts';
@@ -254,12 +254,22 @@ export class MachineRunner {
     this.#native.requestStopOfAllQueues();
     // Of one that goes on elsewhere nothing is touched.
     const devices = this.#isGone ? [] : (this.#machine?.parts.chipset.devices ?? []);
-    for (const { device } of devices) device.close?.();
+    for (const { device } of devices) this.#closeDevice(device);
     for (const slot of this.#native.stuckQueues) {
       const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);
       if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
     }
     this.#native.destroy();
+  }
+
+  /** One that throws, of a device module, is not to keep the others open. */
+  #closeDevice(device: Device): void {
+    try {
+      device.close?.();
+    } catch (error) {
+      const why = reasonOf(error, this.#deviceModules);
+      this.#report.happened('warning', `device ${device.name} could not be closed: ${why}`);
+    }
   }
 
   #reportTopology({ chipset, vcpus }: MachineParts): void {

@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { builtFile } from '../../../src/project-root.ts';
+import { builtFile, projectRoot } from '../../../src/project-root.ts';
 import { type MachineConfig, parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import type { Incoming } from '../../../src/vmm/machine/manager-link.ts';
 import { MachineReport } from '../../../src/vmm/machine/report.ts';
@@ -7,6 +9,7 @@ import { MachineRunner } from '../../../src/vmm/machine/runner.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { linkWith, saidBy } from '../../support/machine-link.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const config = parseMachineConfig({
   name: 'guest',
@@ -80,3 +83,22 @@ describe.skipIf(noKvm !== null)(onKvm('a guest that ends its machine'), () => {
     expect(endOf('exit 3', { devices })).toMatchObject({ exitCode: 7 });
   });
 });
+
+test.skipIf(noKvm !== null)(onKvm('a device that cannot be closed keeps no other open'), () => {
+  const file = join(temporaryFolder(), 'unclosed.ts');
+  const example = readFileSync(join(projectRoot(), 'examples/device/tick-counter.ts'), 'utf8');
+  writeFileSync(file, example.replace('close(): void {', "close(): void { throw new Error('no');"));
+  const fds = openFds();
+  const { runner, report } = machineWith(
+    { deviceModules: [file], devices: [{ type: 'tick-counter' }, { type: 'virtio-rng' }] },
+    'stop',
+  );
+  expect(runner.run()).toMatchObject({ crashed: false, reason: 'it was stopped' });
+  expect(openFds()).toBeGreaterThan(fds);
+  runners.splice(0);
+  runner.close();
+  expect(openFds()).toBe(fds);
+  expect(JSON.stringify(saidBy(report))).toMatch(/device tick0 could not be closed: unclosed\.ts:\d+: no/);
+});
+
+const openFds = () => readdirSync('/proc/self/fd').length;
