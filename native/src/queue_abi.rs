@@ -212,8 +212,8 @@ pub extern "C" fn vring_queue_request_stop(vm: i32, queue: i32) -> i32 {
     })
 }
 
-/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with how far it got and `unfinished` with what
-/// there is to tell of unfinished chains, and frees the handle. EAGAIN if it hasn't ended: the queue stays as it was, asked to end.
+/// Asks the queue's thread to end, waits for that at most `limit_ns`, fills `out` with how far it got and `unfinished` with the
+/// state of unfinished chains, and frees the handle. EAGAIN if it hasn't ended: the queue stays as it was, asked to end.
 ///
 /// # Safety
 /// `out` has room for a `QueueProgress`, and `unfinished` for `room` bytes.
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn vring_queue_stop(
         let limit = Duration::from_nanos(limit_ns).min(MAX_STOP_LIMIT);
         let stopped = vm.queues().stop(queue as u32, limit)?.ok_or(Errno(libc::EAGAIN))?;
         // SAFETY: the caller's promises.
-        unsafe { tell(stopped, out, unfinished, room) }
+        unsafe { write_stopped(stopped, out, unfinished, room) }
     })
 }
 
@@ -251,7 +251,7 @@ pub unsafe extern "C" fn vring_queue_abandon(
     answer(|| {
         let Some(stopped) = handles::get(vm)?.queues().abandon(queue as u32)? else { return Ok(1) };
         // SAFETY: the caller's promises.
-        unsafe { tell(stopped, out, unfinished, room).map(|()| 0) }
+        unsafe { write_stopped(stopped, out, unfinished, room).map(|()| 0) }
     })
 }
 
@@ -259,7 +259,12 @@ pub unsafe extern "C" fn vring_queue_abandon(
 ///
 /// # Safety
 /// As for `vring_queue_stop`.
-unsafe fn tell(stopped: Stopped, out: *mut QueueProgress, unfinished: *mut u8, room: u32) -> Result<()> {
+unsafe fn write_stopped(
+    stopped: Stopped,
+    out: *mut QueueProgress,
+    unfinished: *mut u8,
+    room: u32,
+) -> Result<()> {
     let Stopped { position, unfinished: bytes } = stopped;
     if bytes.len() > room as usize {
         return Err(Errno(libc::ENOBUFS));

@@ -18,7 +18,7 @@ function diskAtCursor({ state, vm }: ActionContext): DeviceLabel | string {
   const rows = deviceRows(vm, null, tab === 'disks' ? 'disk' : undefined);
   const row = rows[Math.min(cursors[tab], rows.length - 1)];
   if (row === undefined) return `${vm.name} has no disks`;
-  return row.backend === 'disk' ? row : `${row.name} is no disk`;
+  return row.backend === 'disk' ? row : `${row.name} is not a disk`;
 }
 
 function noDisk(context: ActionContext): string | null {
@@ -45,7 +45,7 @@ function ask(ui: Ui, prompt: string, suggestion: string, submit: (text: string) 
 
 async function resize(ui: Ui, vm: VmInfo, disk: string, text: string): Promise<void> {
   const bytes = text === '' ? null : bytesOf(text);
-  if (text !== '' && bytes === null) throw new Error(`"${text}" is no size: expected one such as 20G`);
+  if (text !== '' && bytes === null) throw new Error(`"${text}" is not a size: expected one such as 20G`);
   const size = await ui.engine.resizeDisk(vm.id, disk, { bytes, shrink: false });
   ui.notify('info', `${vm.name}: ${disk} has ${sizeText(size)} now`);
 }
@@ -72,7 +72,7 @@ function parseLimits(text: string): DiskLimits {
       const rate = own(RATES, key)?.(value) ?? null;
       if (rate === null)
         throw new Error(
-          `"${word}" is no limit: expected iops=500, iops-burst=2000, bps=50M or bps-burst=200M`,
+          `"${word}" is not a limit: expected iops=500, iops-burst=2000, bps=50M or bps-burst=200M`,
         );
       return [key, rate];
     }),
@@ -89,7 +89,7 @@ export const diskActions: readonly Action[] = [
     category: 'Virtual machine',
     label: 'resize',
     phrase: 'resize the disk',
-    description: "Give a disk another size, or take over its file's or device's, and tell the guest",
+    description: 'Resize a disk, or use the new size of its file or device, and notify the guest',
     screens: ['vm'],
     changes: 'vm',
     unavailable: noDisk,

@@ -61,7 +61,7 @@ export function registerRun(program: Command): void {
     text: [
       "QEMU's options are taken as start scripts have them. One that changes nothing for the guest is left out and named; one that a " +
         "guest would miss is refused (docs/definitions.md). Of vring's own options, " +
-        '`--name`, `--ui`, `--detach`, `--hugepages`, `--device-module` and `--confine` may stand beside them.',
+        '`--name`, `--ui`, `--detach`, `--hugepages`, `--device-module` and `--confine` may be combined with them.',
       'On a terminal the manager runs it: Ctrl-] leaves it running, a connection that is lost does it no harm, and ' +
         '`vring vm console` joins it again. Without a terminal, in a script or a pipe, it runs in this process and ends with it.',
       'The exit status is 0 after a power-off, 1 after a crash, whose reason and registers are printed, and the ' +

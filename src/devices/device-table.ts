@@ -65,7 +65,8 @@ export class DeviceTable {
   /** The row of a checked entry. */
   rowOf({ type }: DeviceConfig): AnyConfigurable {
     const row = this.find(type);
-    if (row === undefined) throw new Error(`there is no device of type "${type}"`);
+    if (row === undefined)
+      throw new Error(`there is no device of type "${type}": vring devices lists the types`);
     return row;
   }
 

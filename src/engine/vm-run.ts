@@ -26,10 +26,9 @@ const LOG_RATE = { burst: 2 * KEPT_EVENTS, everyMs: 500 };
 const NO_TIMES: ThreadTimes = { guestNs: 0, userNs: 0, systemNs: 0, hostCpu: null, id: null };
 
 export type VmRunListener = {
-  /** What it has said of itself is different now. */
+  /** Something of what its machine reports has changed. */
   changed(): void;
   entered(state: RunState): void;
-  /** On the first serial port. */
   printed(port: number, bytes: Uint8Array): void;
   happened(event: MachineEvent): void;
   /** How far the snapshot is that it writes; null: it writes none any more. */
@@ -62,8 +61,8 @@ const LEAVES_WITHIN_MS = 2000;
 const URGENT: ReadonlySet<CommandName> = new Set<CommandName>(['ping', 'stop', 'hand-over']);
 
 /**
- * One run of a VM: its machine, what that has said of itself, and what it has been asked and has not answered yet. It goes on when the
- * machine is handed to another process.
+ * One run of a VM: its machine, the last report of that, and the commands that it has not answered yet. It continues when the machine
+ * is handed over to another process.
  */
 export class VmRun {
   #machine: Machine;

@@ -75,9 +75,9 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
     ...(device.diskErrors === null ? [] : [fact('Disk errors', device.diskErrors, 'status.error')]),
     fact('Type', device.title),
     fact('Bus', device.address === null ? device.bus : `${device.bus}, at ${device.address}`),
-    ...device.facts.map(({ label, value, unit }) => fact(capitalised(label), factText(value, unit))),
+    ...device.facts.map(({ label, value, unit }) => fact(capitalized(label), factText(value, unit))),
     ...device.statistics.map(({ name, total, perSecond }) =>
-      fact(capitalised(name), `${count(total)}, ${rate(perSecond)}/s`),
+      fact(capitalized(name), `${count(total)}, ${rate(perSecond)}/s`),
     ),
     ...throttledFacts(device),
     ...(regions.length === 0
@@ -100,7 +100,7 @@ export function throttledFacts({
   ];
 }
 
-function capitalised(label: string): string {
+function capitalized(label: string): string {
   return label.charAt(0).toUpperCase() + label.slice(1);
 }
 

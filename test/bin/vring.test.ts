@@ -64,7 +64,7 @@ describe('without a Node of its own', () => {
     ['none', null],
     ['v20.20.2', { version: 'v20.20.2' }],
     ['v8.0.0', { version: 'v8.0.0' }],
-    ['rubbish', { version: 'rubbish' }],
+    ['garbage', { version: 'garbage' }],
   ])('one sentence says what to do where that is %s', async (found, node) => {
     const { stdout, stderr, exitCode } = await withNode(node);
     expect(stderr).toBe(

@@ -57,10 +57,10 @@ describe.each(ROWS)('$type', row => {
   const resetState = (state: DeviceState) =>
     Object.fromEntries(Object.entries(state).filter(([key]) => !KEPT[row.type]?.includes(key)));
 
-  /** A quiesced device after a guest's rubbish. */
+  /** A quiesced device after a guest's garbage. */
   const used = (random: Random) => {
     const one = rig();
-    one.rubbish(random, ACCESSES);
+    one.garbage(random, ACCESSES);
     one.quiesce();
     return one;
   };
@@ -75,7 +75,7 @@ describe.each(ROWS)('$type', row => {
       expect(resetState(one.save())).toEqual(resetState(fresh.save()));
       expect(one.machine.lines.filter(line => line.level)).toEqual([]);
       one.device.resume?.();
-      one.rubbish(random, ACCESSES);
+      one.garbage(random, ACCESSES);
       one.quiesce();
     }
   });
@@ -95,7 +95,7 @@ describe.each(ROWS)('$type', row => {
     // A guest can't tell one from the other, whatever it does.
     one.device.load(structuredClone(state));
     for (const { device } of [one, other]) device.resume?.();
-    expect(other.rubbish(new Random(seed), ACCESSES)).toEqual(one.rubbish(new Random(seed), ACCESSES));
+    expect(other.garbage(new Random(seed), ACCESSES)).toEqual(one.garbage(new Random(seed), ACCESSES));
     for (const each of [one, other]) each.quiesce();
     expect(other.save()).toEqual(one.save());
   });
@@ -122,7 +122,7 @@ describe.each(ROWS)('$type', row => {
       }
       one.save();
       one.device.resume?.();
-      one.rubbish(random, 30);
+      one.garbage(random, 30);
       one.quiesce();
       one.reset();
       expect(resetState(one.save())).toEqual(resetState(fresh.save()));
@@ -146,7 +146,7 @@ describe.each(ROWS)('$type', row => {
 
   test('leaves nothing of itself behind', () => {
     const one = rig();
-    one.rubbish(new Random(7), ACCESSES);
+    one.garbage(new Random(7), ACCESSES);
     one.device.close?.();
     const { clock, eventFds, doorbells, vectors, statistics } = one.machine;
     expect([clock.timers, doorbells.size, eventFds.watched, eventFds.counts.size]).toEqual([0, 0, 0, 0]);

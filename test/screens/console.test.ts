@@ -177,8 +177,8 @@ describe('a hostile guest', () => {
     '\ud83d\ude00\u0301\u200d\ufe0f\u{e0041}',
   ];
 
-  /** The same rubbish each time: a linear congruential generator (Numerical Recipes). */
-  function rubbish(length: number): string {
+  /** The same garbage each time: a linear congruential generator (Numerical Recipes). */
+  function garbage(length: number): string {
     let seed = 4;
     let text = '';
     while (text.length < length) {
@@ -192,7 +192,7 @@ describe('a hostile guest', () => {
   test('reaches the terminal with no more than text and colors', async () => {
     for (const sequence of ESCAPES) engine.print(id, `${sequence}\r\n`);
     const driver = await start();
-    engine.print(id, rubbish(20_000));
+    engine.print(id, garbage(20_000));
     engine.print(id, '\x18\x1b\\\x1bcthe end\r\n');
     await driver.waitFor(driver => {
       clock.advance(100);

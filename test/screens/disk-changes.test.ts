@@ -22,7 +22,7 @@ test('a disk is given the size that is typed, or that of its file', async () => 
   driver.type('Z');
   await driver.waitFor(/Size of blk0 .*: 10G/);
   driver.type(`\x1520x${KEY.enter}`);
-  await driver.waitFor('"20x" is no size: expected one such as 20G');
+  await driver.waitFor('"20x" is not a size: expected one such as 20G');
   driver.type('Z');
   await driver.waitFor('Size of blk0');
   driver.type(`\x1520G${KEY.enter}`);
@@ -38,7 +38,7 @@ test('a disk is limited', async () => {
   driver.type('L');
   await driver.waitFor('Limits of blk0');
   driver.type(`iops=many${KEY.enter}`);
-  await driver.waitFor('"iops=many" is no limit: expected iops=500');
+  await driver.waitFor('"iops=many" is not a limit: expected iops=500');
   driver.type('L');
   await driver.waitFor('Limits of blk0');
   driver.type(`iops=500 bps=50M${KEY.enter}`);
@@ -57,5 +57,5 @@ test('only a disk is', async () => {
   driver.type('1Z');
   await driver.waitFor('cannot resize the disk: choose a disk first, in the list of disks or devices');
   driver.type('7L');
-  await driver.waitFor('cannot limit the disk: com1 is no disk');
+  await driver.waitFor('cannot limit the disk: com1 is not a disk');
 });

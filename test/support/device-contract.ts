@@ -11,7 +11,7 @@ import type { Random } from './random.ts';
 const MiB = 2 ** 20;
 const SIZES = [1, 2, 4] as const;
 
-/** Starts a device as its driver would, now and then, in ways that rubbish does not hit upon. */
+/** Starts a device as its driver would, now and then, in ways that garbage does not hit upon. */
 export type Driver = (rig: DeviceRig, random: Random) => void;
 
 /** A device of a row in a machine without KVM, as a guest reaches it. */
@@ -61,15 +61,15 @@ export class DeviceRig {
   }
 
   /**
-   * A guest that writes rubbish to everything that belongs to the device, and reads it, while time passes. @returns what it has read
+   * A guest that writes garbage to everything that belongs to the device, and reads it, while time passes. @returns what it has read
    * @throws when a read has more bits than it may
    */
-  rubbish(random: Random, accesses: number): number[] {
+  garbage(random: Random, accesses: number): number[] {
     const seen: number[] = [];
     for (let i = 0; i < accesses; i++) {
       const size = random.pick(SIZES);
       const place = this.#place(random, size);
-      if (random.below(2) === 0) place.write(rubbishValue(random, size));
+      if (random.below(2) === 0) place.write(garbageValue(random, size));
       else seen.push(checked(place.read(), size));
       if (random.below(100) === 0) this.#driver?.(this, random);
       if (random.below(16) === 0) this.machine.clock.advance(random.below(30));
@@ -123,7 +123,7 @@ function createConfigured(
   return row.create(services, row.config(zod).parse(config), `${row.prefix}0`);
 }
 
-function rubbishValue(random: Random, size: AccessSize): number {
+function garbageValue(random: Random, size: AccessSize): number {
   const mask = size === 4 ? 0xffff_ffff : 2 ** (8 * size) - 1;
   const edge = random.pick([0, 1, 2, 3, 4, 8, 15, 0xffff_ffff, 0x8080_8080, random.below(256), random.u32()]);
   return (edge & mask) >>> 0;
@@ -169,7 +169,7 @@ function damagedValue(value: StateValue, random: Random): StateValue {
     }
   }
   return random.pick<StateValue>([
-    ...[null, true, '', '__proto__', 'rubbish', 0, -1, 0.5, NaN, Infinity, 2 ** 53, 2 ** 64, -0],
+    ...[null, true, '', '__proto__', 'garbage', 0, -1, 0.5, NaN, Infinity, 2 ** 53, 2 ** 64, -0],
     ...[0n, -1n, 2n ** 63n, 2n ** 200n],
     ...[new Uint8Array(), new Uint8Array(random.below(70_000)), [], [{}], [null], {}],
   ]);

@@ -19,7 +19,7 @@ export function portBus(device: Device & { ports: readonly PortRange[] }): PortB
 }
 
 /** Every port of the device and a few beyond, read and written with every size and a spread of values. */
-export function writeRubbish(device: Device & { ports: readonly PortRange[] }): void {
+export function writeGarbage(device: Device & { ports: readonly PortRange[] }): void {
   const bus = portBus(device);
   const random = new Random(1);
   for (let round = 0; round < 20_000; round++) {

@@ -215,8 +215,8 @@ describe.skipIf(noKvm !== null)('interrupts of a VM on /dev/kvm', () => {
     const { vm } = withApic();
     const loop = new ManualLoop();
     const interrupts = new Interrupts(vm, loop, owner);
-    const rubbish = [0n, 1n, 0xdead_beefn, 0xfee0_0000n, 0xfee0_001cn, 0xfeef_f008n, 2n ** 64n - 1n];
-    for (const address of rubbish) {
+    const garbage = [0n, 1n, 0xdead_beefn, 0xfee0_0000n, 0xfee0_001cn, 0xfeef_f008n, 2n ** 64n - 1n];
+    for (const address of garbage) {
       for (const data of [0, 0x100, 0x4500, 0xc741, 0xffff_ffff]) {
         const vector = interrupts.allocateMsi();
         const fd = owner.ownFd(eventfd());

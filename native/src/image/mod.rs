@@ -1,4 +1,4 @@
-//! Disk images: what the requests of any disk controller are carried out on. An image says where its bytes are; whoever uses it
+//! Disk images: what the requests of any disk controller are carried out on. An image maps them to files; whoever uses it
 //! (`DiskRequest`) carries out the operations on its own io_uring, so that any number of threads can use one image at a time.
 
 mod bounce;

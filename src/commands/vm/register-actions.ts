@@ -88,8 +88,8 @@ export function registerActions(vm: Command): void {
     (actions, options) => actions.upgrade(options),
     {
       text: [
-        'The guest stands still for some milliseconds; its memory, disks, console and counters go on. A VM that cannot be handed over runs ' +
-          'on as before, and the reason is printed. After an upgrade of vring, restart the manager first (vring manager restart), which ' +
+        'The guest is stopped for some milliseconds, and keeps its memory, disks, console and counters. A VM that cannot be handed over ' +
+          'keeps running as before, and the reason is printed. After an upgrade of vring, restart the manager first (vring manager restart), which ' +
           'keeps the VMs running.',
       ],
     },

@@ -31,8 +31,8 @@ function registerResize(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Sets the size of the image file, and tells the guest, which sees a larger disk at once; its partitions and file systems are its own ' +
-        'business. A block device of the host is resized with its own tools first, such as lvextend; then leave out the size. ' +
+      'Sets the size of the image file, and notifies the guest, which sees the new size at once; enlarge partitions and file systems there ' +
+        'afterward. A block device of the host is resized with its own tools first, such as lvextend; then leave out the size. ' +
         'What is beyond a smaller size is lost: shrink file systems and partitions in the guest first.',
     ],
     json: [
@@ -42,7 +42,7 @@ function registerResize(vm: Command): void {
     ],
     examples: [
       { command: 'vring vm resize web blk0 20G', does: 'grow the image and the disk' },
-      { command: 'vring vm resize web blk1', does: 'take over the size of a logical volume' },
+      { command: 'vring vm resize web blk1', does: 'use the new size of a logical volume' },
     ],
   });
 }
@@ -56,9 +56,9 @@ function registerLimit(vm: Command): void {
     .argument('<disk>', 'the name of a disk, as in vring vm show: blk0')
     .description("Show or set the limits of a disk's rate")
     .option('--iops <n>', 'requests per second', count('--iops'))
-    .option('--iops-burst <n>', 'requests at once after a rest', count('--iops-burst'))
+    .option('--iops-burst <n>', 'most requests at once, after a pause', count('--iops-burst'))
     .option('--bps <size>', 'bytes per second, such as 50M', bytes('--bps'))
-    .option('--bps-burst <size>', 'bytes at once after a rest', bytes('--bps-burst'))
+    .option('--bps-burst <size>', 'most bytes at once, after a pause', bytes('--bps-burst'))
     .addOption(new Option('--none', 'remove the limits').conflicts(['iops', 'iopsBurst', 'bps', 'bpsBurst']))
     .option('--json', 'print JSON')
     .action(async (name: string, disk: string, options: LimitOptions) => {
@@ -67,7 +67,7 @@ function registerLimit(vm: Command): void {
     });
   withManual(command, {
     text: [
-      'Replaces all limits of the disk, until the VM is off; `limits` in its definition is for good. They hold for reads and writes of all its ' +
+      'Replaces all limits of the disk, until the VM is off; `limits` in its definition apply at every start. They hold for reads and writes of all its ' +
         'queues together. Without a burst, the requests or bytes of a tenth of a second may come at once.',
     ],
     json: [

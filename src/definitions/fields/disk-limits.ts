@@ -23,7 +23,7 @@ export const diskLimits = z
   .strictObject({
     iops: requests.optional().meta({ description: 'Requests per second.', examples: [500] }),
     'iops-burst': requests.optional().meta({
-      description: 'Requests that may come at once after a rest; if absent, those of a tenth of a second.',
+      description: 'Most requests at once, after a pause; if absent, as many as in a tenth of a second.',
       examples: [2000],
     }),
     bps: bytes.optional().meta({
@@ -31,7 +31,7 @@ export const diskLimits = z
       examples: ['50M'],
     }),
     'bps-burst': bytes.optional().meta({
-      description: 'Bytes that may come at once after a rest; if absent, those of a tenth of a second.',
+      description: 'Most bytes at once, after a pause; if absent, as many as in a tenth of a second.',
       examples: ['200M'],
     }),
   })

@@ -34,11 +34,11 @@ export type DiskOptions = {
 export type DiskLimits = {
   /** Requests per second. */
   readonly iops?: number | undefined;
-  /** Requests that may come at once after a rest; if absent, those of a tenth of a second. */
+  /** Most requests at once, after a pause; if absent, as many as in a tenth of a second. */
   readonly 'iops-burst'?: number | undefined;
   /** Bytes per second, read or written. */
   readonly bps?: number | undefined;
-  /** Bytes that may come at once after a rest; if absent, those of a tenth of a second. */
+  /** Most bytes at once, after a pause; if absent, as many as in a tenth of a second. */
   readonly 'bps-burst'?: number | undefined;
 };
 

@@ -47,7 +47,7 @@ function valuesOf(module: DeviceModule, entry: Readonly<Record<string, unknown>>
 
 /** @throws ModuleError */
 function checked(exported: unknown, file: string): DeviceModule {
-  const wrong = (problem: string) => new ModuleError(`${file} is no device module: ${problem}`);
+  const wrong = (problem: string) => new ModuleError(`${file} is not a device module: ${problem}`);
   if (typeof exported !== 'object' || exported === null)
     throw wrong('its default export must be the result of defineDevice({ ... })');
   const {

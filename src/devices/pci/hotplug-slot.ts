@@ -113,7 +113,7 @@ export class HotplugSlot {
     this.#changeLink(true);
   }
 
-  /** A device has been put in while the machine runs. */
+  /** A device has been inserted while the machine runs. */
   insert(): void {
     this.#occupied = true;
     this.#showPresence();

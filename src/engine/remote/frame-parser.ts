@@ -71,7 +71,7 @@ export class FrameParser {
   }
 }
 
-/** Tells rubbish early: a header field's name is a token, and its value is printable. */
+/** Rejects garbage early: a header field's name is a token, and its value is printable. */
 function mayBecomeHeader(start: string): boolean {
   return /^[A-Za-z-]+(:[\t\r\n\x20-\x7e]*)?$/.test(start);
 }

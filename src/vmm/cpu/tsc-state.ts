@@ -6,7 +6,7 @@ export type TscState = {
   value: bigint;
   /** Its frequency. */
   khz: number;
-  /** What KVM adds to the host's TSC, modulo 2^64: only the differences between vCPUs matter. Null where KVM doesn't tell. */
+  /** What KVM adds to the host's TSC, modulo 2^64: only the differences between vCPUs matter. Null where KVM doesn't expose it. */
   offset: bigint | null;
 };
 

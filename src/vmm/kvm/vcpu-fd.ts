@@ -62,7 +62,7 @@ export class VcpuFd {
     setStruct(this.fd, 'KVM_SET_SREGS', structs.kvmSregs, sregs);
   }
 
-  /** The page directory pointers that PAE paging has loaded; null without PAE paging, or on a kernel that doesn't tell. */
+  /** The page directory pointers that PAE paging has loaded; null without PAE paging, or on a kernel that doesn't expose them. */
   getPdptrs(): bigint[] | null {
     if (!this.#features.pdptrs) return null;
     const { flags, pdptrs } = getStruct(this.fd, 'KVM_GET_SREGS2', structs.kvmSregs2);
@@ -106,7 +106,7 @@ export class VcpuFd {
     return tryIoctl(this.fd, IOCTLS.KVM_SET_TSC_KHZ, khz) >= 0;
   }
 
-  /** What KVM adds to the host's TSC, modulo 2^64; null before Linux 5.16, which doesn't tell. */
+  /** What KVM adds to the host's TSC, modulo 2^64; null before Linux 5.16, which doesn't expose it. */
   getTscOffset(): bigint | null {
     if (tryIoctl(this.fd, IOCTLS.KVM_HAS_DEVICE_ATTR, tscOffsetAttribute()) < 0) return null;
     kvmIoctl(this.fd, 'KVM_GET_DEVICE_ATTR', tscOffsetAttribute());

@@ -51,7 +51,7 @@ export type MachineOrigin = { readonly kind: 'boot' } | { readonly kind: 'state'
 export function buildMachine(config: MachineConfig, base: MachineBase): MachineParts {
   const { native, counters, files, origin } = base;
   const source: RamSource = origin.kind === 'boot' ? { kind: 'new' } : origin.ram;
-  // What another process has is no news to the host.
+  // Memory that is taken over from another process is in use already.
   if (source.kind !== 'memfd') checkHostMemory(config.memory.bytes);
   const kvm = Kvm.open(native);
   const ram = new GuestRam(native, config.memory, source);

@@ -163,7 +163,7 @@ export type TakenOver = {
   readonly stoodStillMs: number;
 };
 
-/** What a machine says of itself to a manager that did not start it. */
+/** What identifies a machine to a manager that did not start it. */
 export type MachineIdentity = {
   readonly protocol: number;
   readonly version: string;

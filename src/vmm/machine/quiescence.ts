@@ -32,7 +32,7 @@ export class Quiescence {
   readonly #holds = new Set<HoldEvents>();
   /** Those that have been told that it is quiesced. */
   readonly #told = new WeakSet<HoldEvents>();
-  /** Somebody is at work on the quiesced machine. */
+  /** Between `occupy` and its end. */
   #isOccupied = false;
   #phase: Phase = 'quiesced';
   /** Devices that have not stopped. */
@@ -57,7 +57,7 @@ export class Quiescence {
     return this.#phase === 'draining' || this.#phase === 'quiesced';
   }
 
-  /** Nothing of it runs, and nobody is at work on it. */
+  /** Nothing of it runs, and nobody occupies it. */
   get quiesced(): boolean {
     return this.#phase === 'quiesced' && !this.#isOccupied;
   }

@@ -13,9 +13,9 @@ import type {
 import { Scrollback } from './scrollback.ts';
 import type { Topology } from './topology.ts';
 
-/** What is kept of what each port printed. */
+/** How much is kept of what each port printed. */
 export const SCROLLBACK_BYTES = 64 * 1024;
-/** What one frame carries of it. */
+/** How much of it one frame carries. */
 const PIECE_BYTES = 16 * 1024;
 /** Events kept for a later manager. */
 export const KEPT_EVENTS = 200;
@@ -45,7 +45,7 @@ const FIRST: readonly Part[] = [
   'snapshot',
 ];
 const LAST: readonly Part[] = ['ending', 'ended'];
-/** News for the manager that sees it; a later one has nothing of it. */
+/** Sent to one manager, and not to a later one. */
 const ONCE: ReadonlySet<Part> = new Set<Part>(['created', 'taken-over', 'handed-over']);
 
 const NO_ANSWER = 'the host has not answered some of its requests';
@@ -54,7 +54,7 @@ const NO_ANSWER = 'the host has not answered some of its requests';
 type KeptEvent = { readonly event: MachineEvent; readonly known: boolean };
 type Port = { readonly printed: Scrollback; sent: number; taken: number };
 
-/** What another process has to know, to go on where this one has stopped saying it. */
+/** What another process needs to continue this report. */
 export type ReportState = {
   readonly ports: readonly {
     readonly port: number;
@@ -72,8 +72,8 @@ export type ReportState = {
 };
 
 /**
- * What a machine has to say, in its present state: its manager may be slow, or gone. What changes is sent as it is by then,
- * what is printed as far as it is kept; so it takes no more memory however little is sent.
+ * What a machine reports to its manager, kept as its present state, since the manager may be slow, or gone. A part that changes before it
+ * is sent is sent once, in its last state, and console output as far as it is kept: memory does not grow with what is unsent.
  */
 export class MachineReport {
   readonly #unsent = new Set<Part>();
@@ -93,7 +93,7 @@ export class MachineReport {
   #snapshotKnown = false;
   #ending: MachineEnd | null = null;
   #end: MachineEnd | null = null;
-  /** Another process says the rest. */
+  /** Another process continues it. */
   #isFrozen = false;
   #takenOver: TakenOver | null = null;
 
@@ -220,12 +220,12 @@ export class MachineReport {
     this.#isFrozen = false;
   }
 
-  /** The other process goes on: the manager is told so, and nothing more after that. */
+  /** The machine is the other process's: that is the last message to the manager. */
   handedOver(): void {
     this.#unsent.add('handed-over');
   }
 
-  /** Goes on where another process has stopped: what the manager has been sent is not sent again. */
+  /** Continues the report of another process: what the manager has been sent is not sent again. */
   takenOver({ ports, events, broken, diskErrors }: ReportState, how: TakenOver): void {
     for (const { port: number, total, bytes, sent, taken } of ports) {
       const port = this.#port(number);
@@ -243,7 +243,7 @@ export class MachineReport {
     for (const part of ['broken', 'disk-errors', 'taken-over'] as const) this.#unsent.add(part);
   }
 
-  /** There is another manager, which knows nothing of it: everything is to be sent. @returns the first frame */
+  /** Another manager has connected: everything is to be sent. @returns the first frame */
   beginAgain(identity: MachineIdentity): Uint8Array {
     this.#replies = [];
     this.#events = this.#events.map(({ event }) => ({ event, known: false }));
@@ -257,7 +257,7 @@ export class MachineReport {
     return messageFrame({ kind: 'hello', ...identity } satisfies FromMachine);
   }
 
-  /** The next frame to send; null: there is nothing more to say for now. */
+  /** The next frame to send; null: there is nothing to send for now. */
   next(): Uint8Array | null {
     if (this.#isFrozen) {
       const last = this.#replies.shift() ?? this.#part('handed-over');

@@ -8,7 +8,7 @@ import { type MachineLink, MachineRunner, type RestoredFrom } from './runner.ts'
 import { mark } from './start-trace.ts';
 
 export type MachineHosting = {
-  /** Says which native VM there is, to whoever may have to end it by force. */
+  /** Reports the native VM to the thread that may have to destroy it. */
   readonly created?: (vm: number) => void;
   /** Called before it is built, and after it: null to go on, or how the machine ends. */
   readonly beforeBuild?: () => void;
@@ -19,7 +19,7 @@ export type MachineHosting = {
   readonly takeOver?: TakeOver;
   /** What the machine goes on from; absent: it boots. */
   readonly restore?: RestoredFrom;
-  /** What of this process the next one is to have; absent: the machine ends with this one. */
+  /** The fds of this process that a hand-over passes on; absent: the machine cannot be handed over. */
   readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
   readonly idle?: () => void;

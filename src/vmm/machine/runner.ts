@@ -43,7 +43,7 @@ export type RunnerOptions = {
   readonly counters: BigUint64Array;
   readonly report: MachineReport;
   readonly link: MachineLink;
-  /** What of this process the next one is to have; null: the machine ends with this one. */
+  /** The fds of this process that a hand-over passes on; null: the machine cannot be handed over. */
   readonly own?: OwnFds | null;
   /** What the machine goes on from; default: it boots. */
   readonly restore?: RestoredFrom | null;

@@ -18,12 +18,12 @@ export type DirtyPages = ReadonlyMap<HostBlock, PageSet>;
 
 /**
  * Which pages of memory have been written, by the guest or a device, for several users at once: a migration, a display.
- * Each learns what was written since it last asked.
+ * Each collects what was written since it last did.
  */
 export class DirtyLog implements WriteLog {
   readonly #sources: readonly DirtySource[];
   readonly #memories: readonly SpanMemory[];
-  /** What each user does not know yet. */
+  /** What each user has not collected yet. */
   readonly #users = new Map<string, Map<HostBlock, PageSet>>();
 
   /**
@@ -35,7 +35,7 @@ export class DirtyLog implements WriteLog {
     this.#memories = memories;
   }
 
-  /** `user` wants to know what is written to `blocks` from now on. */
+  /** Logs writes to `blocks` for `user` from now on. */
   start(user: string, blocks: readonly HostBlock[]): void {
     if (this.#users.has(user)) throw new Error(`${user} has started a dirty log already`);
     // What was written before is for the others.

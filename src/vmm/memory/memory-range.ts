@@ -43,7 +43,7 @@ export type RangeOptions = RangeContent & {
   readonly counted?: boolean;
 };
 
-/** What ranges tell their address space. */
+/** Calls from ranges to their address space. */
 export interface RangeOwner {
   /** The range has changed. */
   rangeChanged(): void;

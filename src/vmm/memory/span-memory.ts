@@ -20,7 +20,7 @@ export interface WriteLog {
 /** Guest memory made of spans, which can change. */
 export class SpanMemory implements GuestMemory {
   readonly regions: readonly MemoryRegion[];
-  /** Set while somebody wants to know what device models write. */
+  /** Set while the writes of device models are logged. */
   writeLog: WriteLog | null = null;
   #spans: readonly Span[] = [];
   #views: readonly View[] = [];

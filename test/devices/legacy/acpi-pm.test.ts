@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AcpiPm } from '../../../src/devices/legacy/acpi-pm.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
 import { FakeLine } from '../../support/fake-line.ts';
-import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
+import { portBus, Requests, writeGarbage } from '../../support/port-device.ts';
 
 const [STATUS, ENABLE, CONTROL, TIMER] = [0x600, 0x602, 0x604, 0x608];
 const POWER_BUTTON = 0x100;
@@ -91,7 +91,7 @@ describe('ACPI fixed hardware', () => {
 
   it('survives garbage writes, and works again after a reset', () => {
     const { bus, device, sci, clock } = rig();
-    writeRubbish(device);
+    writeGarbage(device);
     expect(bus.read(CONTROL, 2) & 1).toBe(1);
     device.reset();
     expect([sci.level, bus.read(STATUS, 4), clock.timers]).toEqual([false, 0, 0]);

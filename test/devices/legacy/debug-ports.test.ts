@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { DebugConsole, DebugExit, IsaDebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
-import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
+import { portBus, Requests, writeGarbage } from '../../support/port-device.ts';
 
 it('stops the machine with the code written to the debug exit port', () => {
   const requests = new Requests();
@@ -40,7 +40,7 @@ it('keeps the last POST code', () => {
   const other = new PostCode(0x80);
   other.load(device.save());
   expect(other.code).toBe(0x42);
-  writeRubbish(device);
+  writeGarbage(device);
   device.reset();
   expect(device.code).toBe(0);
 });

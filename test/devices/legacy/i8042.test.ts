@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { I8042 } from '../../../src/devices/legacy/i8042.ts';
 import { FakeLine } from '../../support/fake-line.ts';
-import { portBus, Requests, writeRubbish } from '../../support/port-device.ts';
+import { portBus, Requests, writeGarbage } from '../../support/port-device.ts';
 
 const DATA = 0x60;
 const COMMAND = 0x64;
@@ -100,7 +100,7 @@ describe('i8042', () => {
 
   it('survives garbage writes, and works again after a reset', () => {
     const controller = rig();
-    writeRubbish(controller.device);
+    writeGarbage(controller.device);
     controller.device.reset();
     expect([controller.line.level, controller.status()]).toEqual([false, 0x14]);
     controller.command(0xaa);

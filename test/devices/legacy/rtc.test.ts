@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Rtc } from '../../../src/devices/legacy/rtc.ts';
 import { DeviceClock } from '../../support/device-clock.ts';
 import { FakeLine } from '../../support/fake-line.ts';
-import { portBus, writeRubbish } from '../../support/port-device.ts';
+import { portBus, writeGarbage } from '../../support/port-device.ts';
 
 const PORT = 0x70;
 const MiB = 2 ** 20;
@@ -179,7 +179,7 @@ describe('MC146818', () => {
 
   it('survives garbage in every register, and can be set again', () => {
     const rtc = rig();
-    writeRubbish(rtc.device);
+    writeGarbage(rtc.device);
     for (let register = 0; register < 256; register++) {
       for (const value of [0xff, 0x80, 0x7f, 0]) {
         rtc.write(register, value);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CharBackend } from '../../../src/devices/backends/char.ts';
 import { Serial } from '../../../src/devices/legacy/serial.ts';
 import { FakeLine } from '../../support/fake-line.ts';
-import { portBus, writeRubbish } from '../../support/port-device.ts';
+import { portBus, writeGarbage } from '../../support/port-device.ts';
 
 const COM1 = 0x3f8;
 const [RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -187,7 +187,7 @@ describe('16550A', () => {
   it('survives garbage writes, and works again after a reset', () => {
     const port = rig();
     port.type('q'.repeat(1000));
-    writeRubbish(port.device);
+    writeGarbage(port.device);
     const before = port.printed().length;
     port.device.reset();
     expect([port.line.level, port.read(IER), port.read(LSR)]).toEqual([false, 0, 0x60]);

@@ -55,7 +55,7 @@ test.each([
   [{ ...ECHO, options: { bus: { kind: 'text' } } }, 'option "bus" is one of every device: rename it'],
   [{ ...ECHO, create: null }, '"create" must be a function'],
 ])('%j is no module', (module, problem) => {
-  expect(() => moduleRow(module, FILE)).toThrow(`${FILE} is no device module: ${problem}`);
+  expect(() => moduleRow(module, FILE)).toThrow(`${FILE} is not a device module: ${problem}`);
 });
 
 test.each([

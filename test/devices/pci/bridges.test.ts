@@ -121,7 +121,7 @@ describe('nested bridges', () => {
     // A bridge above doesn't pass on numbers outside its range.
     root.write(0x18, 4, 0x001f_1000);
     expect(new ConfigOf(machine, 0x20, 5).exists).toBe(false);
-    // Rubbish: a bridge that claims its own bus, and numbers that go round.
+    // Garbage: a bridge that claims its own bus, and numbers that go round.
     root.write(0x18, 4, 0x00ff_0000);
     new ConfigOf(machine, 0, 2).write(0x18, 4, 0x0001_ff00);
     expect(new ConfigOf(machine, 7).exists).toBe(false);

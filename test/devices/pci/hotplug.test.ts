@@ -220,7 +220,7 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(0xc000_0004, 4)).toBe(0xffff_ffff);
   });
 
-  test.each([1, 2, 3])('survives rubbish in its registers while devices come and go (seed %i)', seed => {
+  test.each([1, 2, 3])('survives garbage in its registers while devices come and go (seed %i)', seed => {
     const random = new Random(seed);
     let ejected = 0;
     for (let i = 0; i < 20_000; i++) {

@@ -193,7 +193,7 @@ describe('a root port', () => {
     expect(machine.memoryBus.read(ECAM + 9 * 2 ** 20, 4)).toBe(0x0001_abcd);
   });
 
-  test.each([1, 2, 3])('survives rubbish in every configuration register (seed %i)', seed => {
+  test.each([1, 2, 3])('survives garbage in every configuration register (seed %i)', seed => {
     const random = new Random(seed);
     const sizes: AccessSize[] = [1, 2, 4];
     for (let i = 0; i < 20_000; i++) {

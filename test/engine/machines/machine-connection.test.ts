@@ -67,10 +67,10 @@ describe('a connection to a machine', () => {
       Buffer.from(messageFrame({ kind: 'event', event: { at: 9e99, level: 'info', text: '' } })),
       /is not valid/,
     ],
-  ])('is closed on %s, which is the reason', async (_, rubbish, reason) => {
+  ])('is closed on %s, which is the reason', async (_, garbage, reason) => {
     const { connection, machine } = connected();
     heardBy(connection);
-    sendNow(machine, rubbish);
+    sendNow(machine, garbage);
     expect(await connection.closed).toMatch(reason);
     await until(() => receiveNow(machine).kind === 'closed');
   });

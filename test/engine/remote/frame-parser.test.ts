@@ -25,7 +25,7 @@ describe('the frame parser', () => {
     ['no length', 'Content-Type: x\r\n\r\n', /no Content-Length/],
     ['an empty header', '\r\n\r\n', /starts with|no Content-Length/],
     ['JSON without a header', '{"jsonrpc":"2.0"}', /starts with "Content-Length: N"/],
-    ['binary rubbish', '\x00\x01\x02', /starts with "Content-Length: N"/],
+    ['binary garbage', '\x00\x01\x02', /starts with "Content-Length: N"/],
     ['a header without an end', `A: ${'x'.repeat(600)}`, /starts with "Content-Length: N"/],
   ])('refuses %s', (_, text, message) => {
     const parser = new FrameParser(100);

@@ -32,7 +32,7 @@ test('a manager and a client that have much to say do not wait for each other fo
 describe('a client that does not keep to the protocol', () => {
   test.each([
     ['garbage', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /the header of a message has no Content-Length/],
-    ['binary rubbish', '\x16\x03\x01\x02\x00', /a message starts with/],
+    ['binary garbage', '\x16\x03\x01\x02\x00', /a message starts with/],
     ['64 MiB at once', 'Content-Length: 67108864\r\n\r\n', /67108864 bytes is too long: at most 1048576/],
     ['broken JSON', 'Content-Length: 2\r\n\r\n{{', /not valid JSON/],
     ['a batch', 'Content-Length: 2\r\n\r\n[]', /no JSON-RPC 2.0 request/],

@@ -102,10 +102,10 @@ describe('over TCP', () => {
     long.socket.write(`GET /metrics HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
     await long.closed;
     expect(long.received()).toMatch(/^HTTP\/1.1 431 /);
-    const rubbish = rawClient(server);
-    rubbish.socket.write('\x16\x03\x01\x02\x00\x01');
-    await rubbish.closed;
-    expect(rubbish.received()).toMatch(/^HTTP\/1.1 400 /);
+    const garbage = rawClient(server);
+    garbage.socket.write('\x16\x03\x01\x02\x00\x01');
+    await garbage.closed;
+    expect(garbage.received()).toMatch(/^HTTP\/1.1 400 /);
     const tunnel = rawClient(server);
     tunnel.socket.write('CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: x\r\n\r\n');
     await tunnel.closed;

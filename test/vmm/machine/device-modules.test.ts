@@ -66,7 +66,7 @@ test('types are unique, and files listed once', () => {
 });
 
 test('a file that exports something else says what is missing', () => {
-  expect(() => loadDeviceModules([file('other.ts', 'export default 7;')])).toThrow('is no device module');
+  expect(() => loadDeviceModules([file('other.ts', 'export default 7;')])).toThrow('is not a device module');
 });
 
 test('the place of an error is the innermost line in one of the files', () => {

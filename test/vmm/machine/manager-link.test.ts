@@ -100,13 +100,13 @@ describe('a link to a manager', () => {
     ['a frame of 4 GiB', Buffer.from([255, 255, 255, 255, 1])],
     ['a message that is no JSON', Buffer.from([3, 0, 0, 0, 1, 0x7b, 0x22])],
     ['an empty frame', Buffer.from([0, 0, 0, 0, 1])],
-  ])('closes on %s, with the fds that came along', (_, rubbish) => {
+  ])('closes on %s, with the fds that came along', (_, garbage) => {
     const { link, manager } = linked();
     const before = openFds();
     sendNow(manager, messageFrame({ kind: 'collected' }));
     link.wait();
     expect(link.next()).toEqual({ kind: 'collected' });
-    sendNow(manager, rubbish, [manager, manager]);
+    sendNow(manager, garbage, [manager, manager]);
     link.wait();
     expect(link.connected).toBe(false);
     expect(link.takeFd()).toBeNull();

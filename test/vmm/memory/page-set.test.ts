@@ -38,7 +38,7 @@ describe('a set of pages', () => {
           for (let page = first; page < first + count; page++) expected.add(page);
           continue;
         }
-        // Bits beyond the count are rubbish.
+        // Bits beyond the count are garbage.
         const bits = Uint32Array.from(
           { length: Math.ceil(count / 64) * 2 },
           () => random.u32() & random.u32(),

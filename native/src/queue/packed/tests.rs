@@ -352,7 +352,7 @@ fn with_event_idx_interrupts_are_sent_when_a_descriptor_is_passed() {
     assert!(!use_chains(&mut driver, &[6]));
     driver.set_events(ENABLE, 0);
     assert!(use_chains(&mut driver, &[1]));
-    // An index that the ring doesn't have is no trouble.
+    // An index beyond the ring has no effect.
     driver.set_events(AT_DESCRIPTOR, 0x7fff);
     use_chains(&mut driver, &[1]);
 }

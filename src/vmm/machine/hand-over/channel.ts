@@ -104,13 +104,13 @@ export class HandOverChannel {
       }
     } catch (error) {
       if (error instanceof HandOverError) throw error;
-      throw new HandOverError(`the other process sent what is no message: ${(error as Error).message}`);
+      throw new HandOverError(`the other process sent an invalid message: ${(error as Error).message}`);
     }
   }
 
   #message(message: unknown): void {
     if (this.#state !== null) throw new HandOverError('the other process broke off its state');
-    const { kind, bytes } = message as { readonly kind?: unknown; readonly bytes?: unknown };
+    const { kind, bytes } = (message ?? {}) as { readonly kind?: unknown; readonly bytes?: unknown };
     if (kind !== 'state') {
       this.#incoming.push(message);
       return;

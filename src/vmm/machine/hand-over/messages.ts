@@ -1,5 +1,5 @@
 /**
- * What the process that has a machine and the one that takes it over say to each other, over a socket that their manager has
+ * The messages between the process that has a machine and the one that takes it over, on a socket that their manager has
  * made. The guest runs until the last answer is certain to come soon:
  *
  *     offer ->             what to build the machine of

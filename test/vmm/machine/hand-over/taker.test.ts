@@ -113,7 +113,7 @@ describe('who takes a machine over', () => {
       ['says so', { kind: 'failed', reason: 'it was stopped' }, 'it was stopped'],
       ['sends a message out of turn', step === 'an offer' ? { kind: 'go' } : OFFER, 'a message out of turn'],
       ['sends a message that is none', { kind: 'nonsense' }, 'a message that is not valid'],
-      ['sends no object', null, 'what is no message'],
+      ['sends no object', null, 'a message that is not valid'],
     ])('when it %s', (_, message, reason) => {
       const steps = prepare();
       sendNow(raw, messageFrame(message));
