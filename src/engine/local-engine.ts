@@ -116,6 +116,14 @@ export class LocalEngine implements Engine, CounterSource {
     this.#unwatch = definitions.watch(() => this.#followDefinitions());
   }
 
+  /**
+   * Takes over definitions that have just changed, without waiting until files have settled: who has written one expects its VM.
+   * @throws DefinitionFileError when the folder cannot be read; the last known ones stay
+   */
+  readDefinitions(): void {
+    this.#followDefinitions();
+  }
+
   vms(): readonly VmInfo[] {
     return Array.from(this.#vms.values(), vm => vm.info).sort((a, b) => (a.name < b.name ? -1 : 1));
   }

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { disksFolder } from '../definitions/create/plan.ts';
+import { DefinitionFileError } from '../definitions/files.ts';
 import { DefinitionStore } from '../definitions/store.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import { MachineCgroups } from '../engine/machines/machine-cgroups.ts';
@@ -116,6 +117,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   const server = new ControlServer(engine, {
     note: (level, text) => engine.note(level, text),
     clients: count => idle?.clients(count),
+    introduced: () => readDefinitions(engine),
     status: () => ({
       pid: process.pid,
       version: version(),
@@ -173,6 +175,15 @@ async function listen(server: ControlServer, { runtime, socket }: ManagerPaths):
   ensurePrivateFolder(runtime);
   rmSync(socket, { force: true });
   await server.listen(socket);
+}
+
+function readDefinitions(engine: LocalEngine): void {
+  try {
+    engine.readDefinitions();
+  } catch (error) {
+    // A client can do without: the folder is watched, and gets another look when it changes.
+    if (!(error instanceof DefinitionFileError)) throw error;
+  }
 }
 
 /** The runtime folder of a user is removed with the last session, and /tmp is cleaned up; the manager stays. */

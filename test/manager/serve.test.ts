@@ -51,6 +51,17 @@ describe('vring serve', () => {
     expect(engine.vms()).toEqual([]);
   });
 
+  test('knows a definition that was written right before a client came', async () => {
+    startManager();
+    await attached();
+    const folder = process.env.VRING_DEFINITIONS_DIR!;
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['one', 'two']) {
+      writeFileSync(join(folder, `${name}.yaml`), 'memory: 64M\n');
+      expect((await attached()).vms().map(vm => vm.name)).toContain(name);
+    }
+  });
+
   test('takes the place of one that was killed', async () => {
     const dead = startManager();
     await attached();

@@ -28,6 +28,8 @@ const MAX_OPEN_REQUESTS = 64;
 /** What the process around the engine answers by itself. */
 export type ManagerControl = {
   status(): ManagerStatus;
+  /** A client has introduced itself, and gets the VMs next. */
+  introduced?(): void;
   /** Begins to end; guests shut down meanwhile. */
   stop(request: StopRequest, terminal: string): void;
 };
@@ -197,6 +199,7 @@ export class ClientSession implements Sink {
     this.#hello = hello;
     this.#reason = 'it closed the connection without saying goodbye';
     clearTimeout(this.#helloTimer);
+    this.#control.introduced?.();
     return welcome(this.#engine.manager);
   }
 
