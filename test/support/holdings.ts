@@ -11,9 +11,10 @@ export type Holdings = {
 export function holdings(): Holdings {
   const threads = readdirSync('/proc/self/task').flatMap(tid => nameOf(tid) ?? []);
   const fds = readdirSync('/proc/self/fd').flatMap(fd => targetOf(fd) ?? []);
+  // Not those of io_uring, which Node's own threads have too, until some time after they have ended.
   const mappings = readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
-    .flatMap(line => /(?:\/memfd:|anon_inode:).*/.exec(line)?.[0] ?? []);
+    .flatMap(line => /(?:\/memfd:|anon_inode:.*kvm).*/.exec(line)?.[0] ?? []);
   return {
     threads: threads.filter(name => name.startsWith('vring-')).sort(),
     fds: fds.filter(target => /kvm|eventfd|memfd|io_uring|eventpoll|\/(tmp|dev)\//.test(target)).sort(),
