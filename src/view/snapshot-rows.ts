@@ -1,6 +1,7 @@
 import type { SnapshotInfo } from '../engine/snapshots/snapshot-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
+import { fullTime } from '../text/time.ts';
 import { bytes, uptime } from '../text/units.ts';
 import type { Fact } from './facts.ts';
 import type { ListColumn } from './list-columns.ts';
@@ -74,9 +75,7 @@ export function snapshotFacts({ info, now }: SnapshotRow): Fact[] {
   const fact = (name: string, text: string): Fact => ({ name, texts: [text] });
   return [
     ...problems.map((problem): Fact => ({ name: 'Does not fit', texts: [problem], token: 'status.error' })),
-    ...(createdAt === null
-      ? []
-      : [fact('Taken', `${new Date(createdAt).toLocaleString()}, ${ageOf(info, now)} ago`)]),
+    ...(createdAt === null ? [] : [fact('Taken', `${fullTime(createdAt)}, ${ageOf(info, now)} ago`)]),
     ...(memoryBytes === null ? [] : [fact('Memory', bytes(memoryBytes))]),
     fact('On disk', bytes(size)),
     ...(disks === 'none' ? [] : [fact('Disks', DISKS[disks])]),
