@@ -50,7 +50,8 @@ export type Segment = ValueOf<typeof kvmSegment>;
 const kvmDtable = new Struct('kvm_dtable', { base: 'u64', limit: 'u16' });
 export type DescriptorTable = ValueOf<typeof kvmDtable>;
 
-export const kvmSregs = new Struct('kvm_sregs', {
+/** What both forms of the special registers begin with. */
+const sregs = {
   cs: kvmSegment,
   ds: kvmSegment,
   es: kvmSegment,
@@ -68,29 +69,17 @@ export const kvmSregs = new Struct('kvm_sregs', {
   cr8: 'u64',
   efer: 'u64',
   apic_base: 'u64',
+} as const;
+
+export const kvmSregs = new Struct('kvm_sregs', {
+  ...sregs,
   interrupt_bitmap: u64s(4),
 });
 export type Sregs = ValueOf<typeof kvmSregs>;
 
 /** KVM_CAP_SREGS2: without the bitmap, with the PDPTRs of PAE paging. */
 export const kvmSregs2 = new Struct('kvm_sregs2', {
-  cs: kvmSegment,
-  ds: kvmSegment,
-  es: kvmSegment,
-  fs: kvmSegment,
-  gs: kvmSegment,
-  ss: kvmSegment,
-  tr: kvmSegment,
-  ldt: kvmSegment,
-  gdt: kvmDtable,
-  idt: kvmDtable,
-  cr0: 'u64',
-  cr2: 'u64',
-  cr3: 'u64',
-  cr4: 'u64',
-  cr8: 'u64',
-  efer: 'u64',
-  apic_base: 'u64',
+  ...sregs,
   flags: 'u64',
   pdptrs: u64s(4),
 });
