@@ -3,7 +3,7 @@ import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { COM1, keyboardHolderOf, VmConsoles } from '../../src/engine/vm-consoles.ts';
 import { GuestVm } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
-import { until } from '../support/remote-rig.ts';
+import { until } from '../support/until.ts';
 
 describe('the consoles of a VM', () => {
   test('have their own output, keyboard and scrollback', async () => {

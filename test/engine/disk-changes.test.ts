@@ -5,8 +5,8 @@ import { LocalEngine } from '../../src/engine/local-engine.ts';
 import { QUEUE } from '../../src/vmm/counters/counters.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
-import { until } from '../support/remote-rig.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
 
 const MiB = 2 ** 20;
 

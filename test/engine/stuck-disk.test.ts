@@ -6,7 +6,7 @@ import type { MachineConfigInput } from '../../src/vmm/machine/config.ts';
 import { type FrozenDisk, freezableImage } from '../support/frozen-disk.ts';
 import { GuestVm, resultOf } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
-import { until } from '../support/remote-rig.ts';
+import { until } from '../support/until.ts';
 
 const MiB = 2 ** 20;
 /** So much guest memory that its mapping is recognized in this process. */

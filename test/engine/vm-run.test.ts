@@ -6,7 +6,7 @@ import { FrameReader, messageFrame, messageOf } from '../../src/vmm/machine/fram
 import type { FromMachine, MachineEvent } from '../../src/vmm/machine/messages.ts';
 import { close, socketPair } from '../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../src/vmm/native/unix-socket.ts';
-import { until } from '../support/remote-rig.ts';
+import { until } from '../support/until.ts';
 
 /** A run of a machine that the test plays. */
 function played() {

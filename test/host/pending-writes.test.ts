@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { startTicksOf } from '../../src/host/process-identity.ts';
 import { isRunning } from '../support/manager-process.ts';
-import { until } from '../support/remote-rig.ts';
+import { until } from '../support/until.ts';
 
 test('a process that ended, but that its parent never waits for, no longer writes', async () => {
   // sleep, which the shell becomes, does not wait for the shell's child.

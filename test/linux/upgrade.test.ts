@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { withOwnFolders } from '../support/manager-process.ts';
 import { Random } from '../support/random.ts';
-import { until } from '../support/remote-rig.ts';
 import { Survival } from '../support/survival.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
 import { CHUNK, makeLinux, whyNoLinux } from './linux-guest.ts';
 
 const missing = whyNoLinux();

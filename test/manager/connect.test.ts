@@ -15,7 +15,7 @@ import {
   startManager,
   withOwnFolders,
 } from '../support/manager-process.ts';
-import { until } from '../support/remote-rig.ts';
+import { until } from '../support/until.ts';
 
 withOwnFolders();
 

@@ -5,8 +5,8 @@ import type { LogEntry } from '../../src/engine/vm-info.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { guest, withOwnFolders } from '../support/manager-process.ts';
 import { cpuSeconds, ownMemoryMiB } from '../support/process-usage.ts';
-import { until } from '../support/remote-rig.ts';
 import { Survival } from '../support/survival.ts';
+import { until } from '../support/until.ts';
 
 withOwnFolders();
 

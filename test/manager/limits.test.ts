@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { managerPaths } from '../../src/manager/paths.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { guest, withOwnFolders } from '../support/manager-process.ts';
-import { until } from '../support/remote-rig.ts';
 import { holdingsOf } from '../support/sandbox.ts';
 import { Survival } from '../support/survival.ts';
+import { until } from '../support/until.ts';
 
 withOwnFolders();
 

@@ -13,7 +13,7 @@ import {
   startManager,
   withOwnFolders,
 } from '../support/manager-process.ts';
-import { until } from '../support/remote-rig.ts';
+import { until } from '../support/until.ts';
 
 withOwnFolders();
 const socket = () => join(process.env.VRING_RUNTIME_DIR!, 'control.sock');

@@ -8,9 +8,9 @@ import { freezableImage } from '../support/frozen-disk.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { guest, isRunning, withOwnFolders } from '../support/manager-process.ts';
 import { Random } from '../support/random.ts';
-import { until } from '../support/remote-rig.ts';
 import { Survival } from '../support/survival.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
 import { UpgradedGuest } from '../support/upgrades.ts';
 
 withOwnFolders();

@@ -14,9 +14,9 @@ import { describe, expect, test } from 'vitest';
 import { projectRoot, version } from '../../src/project-root.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { isRunning } from '../support/manager-process.ts';
-import { until } from '../support/remote-rig.ts';
 import { Sandbox } from '../support/sandbox.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
 
 const NEW = version();
 /** As long as the other one, since it is also in the native library. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { isRunning, withOwnFolders } from '../support/manager-process.ts';
-import { until } from '../support/remote-rig.ts';
 import { ALL_ACTIONS, type Round, Survival } from '../support/survival.ts';
+import { until } from '../support/until.ts';
 
 /** `npm run soak` sets it. */
 const rounds = Number(process.env.VRING_SOAK_ROUNDS);

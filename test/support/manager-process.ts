@@ -6,8 +6,8 @@ import type { RemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import { connect } from '../../src/manager/connect.ts';
 import { builtFile } from '../../src/project-root.ts';
 import { killMachinesIn } from './left-machines.ts';
-import { until } from './remote-rig.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { until } from './until.ts';
 
 export const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 const MANAGER = join(import.meta.dirname, '../../src/cli.ts');

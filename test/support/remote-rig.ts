@@ -7,6 +7,7 @@ import { RemoteEngine, type RemoteEngineOptions } from '../../src/engine/remote/
 import { ControlServer, type ControlServerEvents } from '../../src/engine/remote/server.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { until } from './until.ts';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -110,14 +111,4 @@ export class RawClient {
   async hears(pattern: RegExp): Promise<RegExpExecArray> {
     return until(() => pattern.exec(this.received));
   }
-}
-
-/** Polls until `poll` has something. */
-export async function until<T>(poll: () => T | null | undefined | false): Promise<T> {
-  for (let tries = 0; tries < 2000; tries++) {
-    const value = poll();
-    if (value !== null && value !== undefined && value !== false) return value;
-    await new Promise(resolve => setTimeout(resolve, 5));
-  }
-  throw new Error(`it did not come true within 10 s: ${poll}`);
 }

@@ -8,8 +8,8 @@ import { readRecords } from '../../src/manager/machines/machine-record.ts';
 import { managerPaths } from '../../src/manager/paths.ts';
 import { guest, isRunning } from './manager-process.ts';
 import { Random } from './random.ts';
-import { until } from './remote-rig.ts';
 import { VRING } from './sandbox.ts';
+import { until } from './until.ts';
 
 function serve(prefix: readonly string[]) {
   const [command, ...args] = [...prefix, VRING, 'serve'];

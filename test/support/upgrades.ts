@@ -8,7 +8,7 @@ import { managerPaths } from '../../src/manager/paths.ts';
 import { isLockedElsewhere } from '../../src/vmm/native/ofd-lock.ts';
 import { guest, isRunning } from './manager-process.ts';
 import type { Random } from './random.ts';
-import { until } from './remote-rig.ts';
+import { until } from './until.ts';
 
 const DISK_BYTES = 64 * 2 ** 20;
 const NAME = 'web';

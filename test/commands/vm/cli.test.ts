@@ -9,8 +9,8 @@ import { readOpenMetrics } from '../../report/open-metrics-reader.ts';
 import { CLI, defineGuest, definitionFile, vring, vringWith } from '../../support/cli.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { attached, guest, NODE, startManager, withOwnFolders } from '../../support/manager-process.ts';
-import { until } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { until } from '../../support/until.ts';
 
 const WAIT = { timeout: 30_000, interval: 20 };
 

@@ -16,7 +16,7 @@ import type { FromMachine, ToMachine } from '../../../src/vmm/machine/messages.t
 import { close, socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow, waitForFds } from '../../../src/vmm/native/unix-socket.ts';
 import { openFds } from '../../support/fds.ts';
-import { until } from '../../support/remote-rig.ts';
+import { until } from '../../support/until.ts';
 
 const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } });
 const start = { config, startedAt: 1000 };

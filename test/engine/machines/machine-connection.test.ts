@@ -6,7 +6,7 @@ import type { FromMachine } from '../../../src/vmm/machine/messages.ts';
 import { ioctl, socketPair } from '../../../src/vmm/native/libc.ts';
 import { receiveNow, sendNow } from '../../../src/vmm/native/unix-socket.ts';
 import { isOpen } from '../../support/fds.ts';
-import { until } from '../../support/remote-rig.ts';
+import { until } from '../../support/until.ts';
 
 /** A connection, and the machine's end of it. */
 function connected() {

@@ -10,8 +10,8 @@ import { canFreeze, FrozenFolder } from '../../support/frozen-folder.ts';
 import { GuestVm } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
 import { isRunning, withOwnFolders } from '../../support/manager-process.ts';
-import { until } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { until } from '../../support/until.ts';
 
 withOwnFolders();
 

@@ -8,7 +8,7 @@ import { startTicksOf } from '../../../src/host/process-identity.ts';
 import { close, socketPair } from '../../../src/vmm/native/libc.ts';
 import { sendNow } from '../../../src/vmm/native/unix-socket.ts';
 import { isRunning } from '../../support/manager-process.ts';
-import { until } from '../../support/remote-rig.ts';
+import { until } from '../../support/until.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Rig, until } from '../../support/remote-rig.ts';
+import { Rig } from '../../support/remote-rig.ts';
+import { until } from '../../support/until.ts';
 
 const IDLE = { vcpus: [{ exits: {}, guest: 0, kvm: 0 }] } as const;
 

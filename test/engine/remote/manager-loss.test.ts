@@ -5,8 +5,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { SlowManagerError } from '../../../src/engine/remote/manager-link.ts';
 import { RemoteEngine, type RemoteEngineOptions } from '../../../src/engine/remote/remote-engine.ts';
 import type { Loss } from '../../../src/engine/vm-info.ts';
-import { Rig, until } from '../../support/remote-rig.ts';
+import { Rig } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { until } from '../../support/until.ts';
 
 describe('a manager', () => {
   /** A process that serves an engine with a running VM `web` and one, `db`, that is off. */

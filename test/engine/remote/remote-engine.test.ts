@@ -7,8 +7,9 @@ import { RemoteEngine } from '../../../src/engine/remote/remote-engine.ts';
 import type { Sample } from '../../../src/engine/sampling/sampling.ts';
 import type { EngineEvent } from '../../../src/engine/vm-info.ts';
 import { ConfigError } from '../../../src/vmm/machine/config.ts';
-import { Rig, until } from '../../support/remote-rig.ts';
+import { Rig } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { until } from '../../support/until.ts';
 
 const BUSY = {
   vcpus: [{ exits: { 2: { perSecond: 1234.5, nsEach: 700 } }, guest: 0.4, kvm: 0.05 }],

@@ -5,8 +5,9 @@ import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { ControlServer } from '../../../src/engine/remote/server.ts';
 import { builtFile } from '../../../src/project-root.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
-import { NO_MANAGER, RawClient, Rig, until } from '../../support/remote-rig.ts';
+import { NO_MANAGER, RawClient, Rig } from '../../support/remote-rig.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { until } from '../../support/until.ts';
 
 const VMS = 10;
 const BUDGET_PER_SECOND = 2048;

@@ -17,7 +17,7 @@ import { unixAddress } from '../../../src/vmm/native/unix-socket.ts';
 import type { FalseMachine } from '../../support/false-machine.ts';
 import { openFds } from '../../support/fds.ts';
 import { isRunning, NODE, withOwnFolders } from '../../support/manager-process.ts';
-import { until } from '../../support/remote-rig.ts';
+import { until } from '../../support/until.ts';
 
 withOwnFolders();
 

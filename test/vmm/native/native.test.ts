@@ -6,7 +6,7 @@ import * as libc from '../../../src/vmm/native/libc.ts';
 import { destroyVm, EVENT, NativeVm, shutDownAllVms } from '../../../src/vmm/native/native.ts';
 import { allocateCounters } from '../../support/counters.ts';
 import { holdings } from '../../support/holdings.ts';
-import { until } from '../../support/remote-rig.ts';
+import { until } from '../../support/until.ts';
 import { TinyGuest, threadNames, tinyGuestCounters } from './native-guest.ts';
 
 /** loop: in al, 0x11; out 0x10, al; jmp loop */

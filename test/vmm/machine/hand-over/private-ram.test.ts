@@ -7,8 +7,8 @@ import { isSealed } from '../../../../src/vmm/memory/sealed-memfd.ts';
 import { openFds } from '../../../support/fds.ts';
 import { LocalOwner } from '../../../support/local-owner.ts';
 import { ManualLoop } from '../../../support/manual-loop.ts';
-import { until } from '../../../support/remote-rig.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { until } from '../../../support/until.ts';
 
 const MiB = 2 ** 20;
 
