@@ -37,9 +37,12 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM", () => {
       devices: [{ type: 'virtio-blk', path: disk }],
     });
     let output = '';
+    let changed = () => {};
+    engine.subscribe(() => changed());
     engine.openConsole('linux', {
       printed: bytes => {
         output += Buffer.from(bytes).toString('latin1');
+        changed();
       },
     });
     const rounds = () =>
@@ -49,7 +52,9 @@ describe.skipIf(missing !== null)("Linux on this machine's KVM", () => {
       while (rounds().length < round) {
         const { state, reason } = engine.vms().find(vm => vm.name === 'linux')!;
         if (state !== 'running') throw new Error(`it is ${state} (${reason}):\n${output.slice(-2000)}`);
-        await new Promise(resolve => setTimeout(resolve, 20));
+        await new Promise<void>(resolve => {
+          changed = resolve;
+        });
       }
     };
     await reached(3);
