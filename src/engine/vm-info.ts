@@ -5,6 +5,22 @@ import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 /** `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
 export type VmState = 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'off' | 'crashed';
 
+/** A PCI function of the host that a VM has, or takes at its next start. */
+export type VmHostDevice = {
+  /** On the host: `0000:01:10.0`. */
+  readonly address: string;
+  /** Its name in the VM: `hostdev0`. */
+  readonly device: string;
+  /** The kernel's interface that it is open through; null while the VM does not have it. */
+  readonly api: 'group' | 'iommufd' | null;
+  /** It stays bound to its VFIO driver when the VM ends. */
+  readonly keep: boolean;
+  /** The driver that it goes back to; null: none, or it is not known yet. */
+  readonly before: string | null;
+  /** No IOMMU limits its DMA: the guest can read and write all of the host's memory. */
+  readonly noIommu?: true;
+};
+
 /** One VM as every screen and command sees it. */
 export type VmInfo = {
   /** The same as its name: no two VMs of an engine have one name. */
@@ -46,6 +62,8 @@ export type VmInfo = {
   readonly snapshots?: readonly string[];
   /** Absent: nothing is being done with it. */
   readonly task?: VmTask;
+  /** The host's devices that it has while it runs, and takes at its next start while it does not. Absent: none. */
+  readonly hostDevices?: readonly VmHostDevice[];
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
   /** The same for consoles beside the first, by port; absent while nobody types into one. */

@@ -1,5 +1,6 @@
 import type { VmInfo } from '../engine/vm-info.ts';
 import { printable, printableLines } from '../text/printable.ts';
+import { printableDeep } from '../text/printable-deep.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
 
 /** The same VM with no control character in any text of it: what enters the store may be drawn. */
@@ -15,6 +16,7 @@ export function printableVm(vm: VmInfo): VmInfo {
     ...(vm.keyboardHolders !== undefined && { keyboardHolders: printableRecord(vm.keyboardHolders) }),
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
     broken: printableRecord(vm.broken),
+    ...(vm.hostDevices !== undefined && { hostDevices: printableDeep(vm.hostDevices) }),
     ...(vm.diskErrors !== undefined && { diskErrors: printableRecord(vm.diskErrors) }),
     confinement: vm.confinement?.map(layer => ({ ...layer, reason: orNull(layer.reason) })) ?? null,
     topology: vm.topology === null ? null : printableTopology(vm.topology),
@@ -54,6 +56,7 @@ function printableTopology({
         label: printable(fact.label),
         value: typeof value === 'string' ? printable(value) : value,
       })),
+      ...(device.hostDevice !== undefined && { hostDevice: printableDeep(device.hostDevice) }),
     })),
     queues: queues.map(label => ({
       ...label,

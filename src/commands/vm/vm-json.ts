@@ -15,7 +15,8 @@ export const VM_FACTS =
   'last minute or two), `defined`, `problem` (why its definition is not valid), `blockers` (why a valid one cannot ' +
   'start: features that this version lacks, missing files), `autostart`, `pid` (of its process), `confinement` (null without a process; else the layers ' +
   'around it: `name`, `state` (`on`, `off`, `unavailable`) and `reason`), `saved` (if it goes on from a saved state at its next start: `at`, `automatic`), ' +
-  '`snapshots` (names, if it has any), `task` (what is being done with it, if anything: `kind`, `name`, `phase`, `done`, `total`, `waitingFor`), `keyboardHolder` (the client that ' +
+  '`snapshots` (names, if it has any), `task` (what is being done with it, if anything: `kind`, `name`, `phase`, `done`, `total`, `waitingFor`), `hostDevices` (PCI functions of the host that it has, or ' +
+  'takes at its next start: `address`, `device`, `api`, `keep`, `before`, `noIommu`; absent: none), `keyboardHolder` (the client that ' +
   'holds the keyboard of its console)';
 
 /** The keys of `VmTotals`. */

@@ -13,10 +13,38 @@ export const MAX_REGIONS = 4096;
 const name = z.string().max(200);
 const sentence = z.string().max(16_384);
 const count = z.int().min(0);
+const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 /** The largest that a Date has, in milliseconds. */
 const MAX_TIME = 8.64e15;
 /** Devices that a machine may have. */
 const MAX_DEVICES = 256;
+
+/** BARs 0 to 5 and the expansion ROM. */
+const MAX_BARS = 7;
+
+const hostDevice = z.object({
+  address: name,
+  api: z.enum(['group', 'iommufd']),
+  reset: name,
+  bars: z
+    .array(
+      z.object({
+        index: count.max(MAX_BARS - 1),
+        kind: z.enum(['memory', 'io', 'rom']),
+        size: bytes,
+        address: name.nullable(),
+        mapped: bytes,
+        prefetchable: z.boolean(),
+      }),
+    )
+    .max(MAX_BARS),
+  interrupts: z.object({
+    kind: z.enum(['none', 'intx', 'msi', 'msix']),
+    vectors: count.max(2048),
+    enabled: count.max(2048),
+  }),
+  mappings: z.object({ bytes, count }),
+});
 
 const topology = z.object({
   shape: z.object({ vcpus: count, queues: count, regions: count }),
@@ -57,6 +85,7 @@ const topology = z.object({
             }),
           )
           .max(100),
+        hostDevice: hostDevice.optional(),
       }),
     )
     .max(MAX_DEVICES),
@@ -97,8 +126,6 @@ const identity = z.object({
   version: name,
   token: name,
 });
-
-const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
 
 const progress = z.object({
   done: bytes,

@@ -2,6 +2,7 @@ import type { BackendKind } from '../../devices/backends/backend-type.ts';
 import type { RegionLabel } from '../../devices/bus.ts';
 import type { DeviceFact } from '../../devices/device-type.ts';
 import type { StatisticName } from '../../devices/statistic.ts';
+import type { HostDeviceFacts } from '../../devices/vfio/host-device-facts.ts';
 import type { QueueName } from '../../devices/virtio/queue-counters.ts';
 import type { CounterShape } from '../counters/counters.ts';
 import type { ConsoleLabel } from './console-ports.ts';
@@ -33,6 +34,8 @@ export type DeviceLabel = {
   /** Its address as the guest sees it, on PCI `00:03.0`; null without one. */
   readonly address: string | null;
   readonly facts: readonly DeviceFact[];
+  /** Of a device of the host that was passed through; absent for others. */
+  readonly hostDevice?: HostDeviceFacts;
 };
 
 /** The owners of the counters. */

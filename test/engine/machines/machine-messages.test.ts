@@ -15,6 +15,24 @@ const DEVICE = {
   address: '00:03.0',
   facts: [{ label: 'size', value: 1024, unit: 'bytes' }],
 };
+const BAR = {
+  index: 0,
+  kind: 'memory',
+  size: 16_384,
+  address: 'fe000000',
+  mapped: 12_288,
+  prefetchable: false,
+};
+const HOST_DEVICE = {
+  address: '0000:01:10.0',
+  api: 'group',
+  reset: 'flr',
+  bars: [BAR, { ...BAR, index: 6, kind: 'rom', address: null, mapped: 0 }],
+  interrupts: { kind: 'msix', vectors: 3, enabled: 3 },
+  mappings: { bytes: 2 ** 28, count: 2 },
+};
+const passed = (change: object) =>
+  topology({ devices: [{ ...DEVICE, hostDevice: { ...HOST_DEVICE, ...change } }] });
 const QUEUE = { id: 1, slot: 0, device: 'disk0', type: 'virtio-blk', queue: 'requests', size: 256 };
 const REGION = { id: 2, index: 0, device: 'com1', space: 'port', start: 0x3f8, size: 8 };
 const TOPOLOGY = {
@@ -42,6 +60,7 @@ describe('what a machine sends', () => {
   test.each([
     topology({}),
     topology({ queues: times(MAX_QUEUES, QUEUE), regions: times(MAX_REGIONS, REGION) }),
+    passed({}),
     { kind: 'state', state: 'paused' },
     { kind: 'broken', broken: devices(256) },
     { kind: 'disk-errors', diskErrors: {} },
@@ -64,6 +83,9 @@ describe('what a machine sends', () => {
     ['more ranges than there are counters', topology({ regions: times(MAX_REGIONS + 1, REGION) })],
     ['devices without end', topology({ devices: times(100_000, DEVICE) })],
     ['facts without end', topology({ devices: [{ ...DEVICE, facts: times(1000, DEVICE.facts[0]) }] })],
+    ['BARs without end', passed({ bars: times(8, BAR) })],
+    ['a BAR that no device has', passed({ bars: [{ ...BAR, index: 7 }] })],
+    ['an unknown interrupt', passed({ interrupts: { kind: 'smi', vectors: 1, enabled: 1 } })],
     ['a long name', topology({ devices: [{ ...DEVICE, name: 'x'.repeat(1e6) }] })],
     ['a negative count', topology({ shape: { vcpus: -1, queues: 1, regions: 1 } })],
     ['broken devices without end', { kind: 'broken', broken: devices(257) }],

@@ -1,0 +1,34 @@
+/** What a passed-through device of the host says of itself while its machine runs, for screens and commands. */
+export type HostDeviceFacts = {
+  /** Its address on the host: `0000:01:10.0`. */
+  readonly address: string;
+  /** The kernel's interface through which it is open (linux/vfio.h, linux/iommufd.h). */
+  readonly api: 'group' | 'iommufd';
+  /** How it is reset: `flr`, `pm`, `bus`, or `none`. */
+  readonly reset: string;
+  /** The BARs that it has, and its expansion ROM. */
+  readonly bars: readonly HostDeviceBar[];
+  readonly interrupts: {
+    /** What its driver has enabled. */
+    readonly kind: 'none' | 'intx' | 'msi' | 'msix';
+    /** That the device has of this kind. */
+    readonly vectors: number;
+    /** That are connected to the guest. */
+    readonly enabled: number;
+  };
+  /** Guest memory that it reaches: what is mapped in the IOMMU for it. */
+  readonly mappings: { readonly bytes: number; readonly count: number };
+};
+
+export type HostDeviceBar = {
+  /** 0 to 5; 6 is the expansion ROM. */
+  readonly index: number;
+  readonly kind: 'memory' | 'io' | 'rom';
+  /** Bytes. */
+  readonly size: number;
+  /** Where the guest has put it, in hexadecimal; null while it does not decode it. */
+  readonly address: string | null;
+  /** Bytes that the guest reaches without exits. */
+  readonly mapped: number;
+  readonly prefetchable: boolean;
+};
