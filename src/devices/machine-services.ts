@@ -3,6 +3,7 @@ import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine
 import type { DeviceMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
+import type { HostDevices } from './vfio/host-device.ts';
 import type { EntropySource } from './virtio/entropy-source.ts';
 import type { QueueCounters, QueueName } from './virtio/queue-counters.ts';
 
@@ -35,4 +36,6 @@ export interface MachineServices {
   readonly entropy: EntropySource;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
+  /** PCI devices of the host that this machine was given. */
+  readonly hostDevices: HostDevices;
 }

@@ -13,6 +13,7 @@ import { UNCOUNTED } from './counters.ts';
 import { DeviceClock } from './device-clock.ts';
 import { fakeBlock } from './fake-block.ts';
 import { FakeEntropy } from './fake-entropy.ts';
+import { FakeHostDevices } from './fake-host-device.ts';
 import { FakeWire } from './fake-line.ts';
 import { FakeMemory } from './fake-memory.ts';
 
@@ -150,6 +151,8 @@ export class FakeMachine {
   readonly memoryBus: AddressSpace;
   readonly chipset: Chipset;
   readonly services: MachineServices;
+  /** Those that were recorded (test/support/recorded-devices), at their addresses. */
+  readonly hostDevices: FakeHostDevices;
   /** What opening one gives. */
   disk: BlockBackend | null = null;
 
@@ -166,6 +169,7 @@ export class FakeMachine {
     };
     this.ports = new PortBus({ counters, now: () => 0 });
     this.memoryBus = new AddressSpace({ counters, now: () => 0 });
+    this.hostDevices = new FakeHostDevices({ space: this.memoryBus, signal: this.eventFds.signal });
     const request = (next: MachineRequest) => this.requests.push(next);
     const dirtyLog = new DirtyLog([], [this.memoryBus.memory]);
     this.services = {
@@ -199,6 +203,7 @@ export class FakeMachine {
         };
       },
       entropy: this.entropy,
+      hostDevices: this.hostDevices,
       backends: machineBackends({
         disk: { raw: () => this.disk! },
         char: { console: noCharacters, null: noCharacters },

@@ -1,6 +1,6 @@
 import type { SharedCounters } from '../../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
-import type { Restore } from '../../vmm/machine/messages.ts';
+import type { GivenHostDevice, HostDeviceFd, Restore } from '../../vmm/machine/messages.ts';
 import type { MachineConnection } from './machine-connection.ts';
 
 /** A machine that runs, or is about to, as its manager sees it. */
@@ -54,6 +54,8 @@ export type Launch = {
   readonly countersFd: number;
   /** What it goes on from; absent: it boots. */
   readonly restore?: RestoreFiles | null;
+  /** PCI devices of the host that it has from the start. */
+  readonly hostDevices?: readonly OpenedHostDevice[];
   /** What lets later managers find it; null: it ends with this process. */
   readonly registration: Registration | null;
   /** The socket over which it takes a running machine over; absent: it is a new one. */
@@ -71,6 +73,21 @@ export function restoreOf(restore: RestoreFiles | null = null): {
   if (restore === null) return { message: {}, fds: [] };
   const { stateFd, ramFd, ...rest } = restore;
   return { message: { restore: rest }, fds: [stateFd, ramFd] };
+}
+
+/** A PCI device of the host, opened for one machine. The fds are the opener's to close. */
+export type OpenedHostDevice = Omit<GivenHostDevice, 'fds'> & {
+  readonly fds: readonly { readonly kind: HostDeviceFd; readonly fd: number }[];
+};
+
+/** What a message says of devices, and the fds that come with it. */
+export function hostDevicesOf(opened: readonly OpenedHostDevice[] = []): {
+  message: { hostDevices?: GivenHostDevice[] };
+  fds: number[];
+} {
+  if (opened.length === 0) return { message: {}, fds: [] };
+  const hostDevices = opened.map(device => ({ ...device, fds: device.fds.map(({ kind }) => kind) }));
+  return { message: { hostDevices }, fds: opened.flatMap(({ fds }) => fds.map(({ fd }) => fd)) };
 }
 
 /** A place among the machines that outlive their manager. */

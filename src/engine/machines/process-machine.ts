@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
 import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
-import { type Death, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
+import { type Death, hostDevicesOf, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
 import { machineCodeWasReplaced } from './machine-code.ts';
 import { MachineConnection } from './machine-connection.ts';
@@ -100,11 +100,13 @@ export class ProcessMachines implements Machines {
   }
 
   #give(process: MachineProcess, launch: Launch): Machine {
-    const { config, countersFd, registration, takeOver, restore } = launch;
+    const { config, countersFd, registration, takeOver, restore, hostDevices } = launch;
     registration?.started(process.pid, launch);
     const last = takeOver ?? registration?.lock;
-    const { message, fds: files } = restoreOf(restore);
-    const fds = [countersFd, ...files, ...(registration === null ? [] : [registration.listener])];
+    const restored = restoreOf(restore);
+    const given = hostDevicesOf(hostDevices);
+    const listener = registration === null ? [] : [registration.listener];
+    const fds = [countersFd, ...restored.fds, ...given.fds, ...listener];
     if (last !== undefined) fds.push(last);
     const layers = this.#cgroups.explain(process.limitTo(config));
     const uid = registration?.uid ?? null;
@@ -116,7 +118,8 @@ export class ProcessMachines implements Machines {
       layers,
       user,
       takeOver: takeOver !== undefined,
-      ...message,
+      ...restored.message,
+      ...given.message,
     } as const;
     const socket = process.takeSocket();
     try {

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
-import { type Death, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
+import { type Death, hostDevicesOf, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { coolThread, type MachineThread, takeThread, warmThread } from './machine-thread.ts';
 
@@ -18,15 +18,18 @@ class ThreadMachine implements Machine {
   #nativeVm: number | null = null;
   #forced = false;
 
-  constructor(thread: MachineThread, { config, countersFd, registration, restore }: Launch) {
+  constructor(thread: MachineThread, launch: Launch) {
+    const { config, countersFd, registration, restore, hostDevices } = launch;
     const [ours, theirs] = socketPair();
     this.#thread = thread;
     this.#theirEnd = theirs;
     const token = registration?.token ?? '';
-    const { message, fds } = restoreOf(restore);
-    const build = { kind: 'build', config, token, layers: [], user: null, ...message } as const;
+    const restored = restoreOf(restore);
+    const given = hostDevicesOf(hostDevices);
+    const messages = { ...restored.message, ...given.message };
+    const build = { kind: 'build', config, token, layers: [], user: null, ...messages } as const;
     try {
-      this.connection = MachineConnection.open(ours, build, [countersFd, ...fds]);
+      this.connection = MachineConnection.open(ours, build, [countersFd, ...restored.fds, ...given.fds]);
     } catch (error) {
       for (const fd of [ours, theirs]) closeSync(fd);
       void thread.terminate();

@@ -14,7 +14,7 @@ export type ToMachine =
    * Builds the machine. With it come fds: the memfd of the counters, zeroed; for one that outlives
    * its manager also the socket that later managers connect to, and the lock of its name; or, for one that takes a machine over,
    * the socket to the process that has it, which passes the lock.
-   * For one that is restored the files of its state and of its RAM come right after the counters.
+   * For one that is restored the files of its state and of its RAM come right after the counters, and then those of its host devices.
    */
   | {
       readonly kind: 'build';
@@ -28,6 +28,8 @@ export type ToMachine =
       readonly takeOver?: boolean;
       /** It goes on from a snapshot; absent: it boots. */
       readonly restore?: Restore;
+      /** PCI devices of the host that it has from the start. */
+      readonly hostDevices?: readonly GivenHostDevice[];
     }
   | ({ readonly kind: 'command'; readonly id: number } & MachineCommand)
   /** The manager has logged something about this VM: the machine keeps it for a later manager. */
@@ -110,6 +112,27 @@ export type SnapshotProgress = {
 export type Restore = {
   /** It is to be paused. */
   readonly paused: boolean;
+};
+
+/** What a manager opens of a host device: `/dev/vfio/vfio`, `/dev/iommu`, `/dev/vfio/GROUP` and `/dev/vfio/devices/vfioN`. */
+export type HostDeviceFd = 'container' | 'iommufd' | 'group' | 'device';
+
+/** A PCI device of the host that a manager has opened for a machine. */
+export type GivenHostDevice = {
+  /** `0000:01:10.0` */
+  readonly address: string;
+  readonly api: 'group' | 'iommufd';
+  /** The number of its IOMMU group. */
+  readonly group: number;
+  /** How the host resets it, as sysfs has it (`reset_method`). */
+  readonly resetMethods: readonly string[];
+  /** No IOMMU is between the device and the host's memory (VFIO_NOIOMMU_IOMMU). */
+  readonly noIommu: boolean;
+  /**
+   * The fds that come for it, in this order. A machine has one container or iommufd, which comes with the first of its devices that uses
+   * it, and one fd of each group, with the first device of that.
+   */
+  readonly fds: readonly HostDeviceFd[];
 };
 
 export type CommandName = keyof MachineCommands;

@@ -72,6 +72,11 @@ export function machineServices(
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
+    hostDevices: {
+      open: address => {
+        throw new Error(`the machine was not given the host device ${address}`);
+      },
+    },
     backends: machineBackends({
       disk: {
         raw: options => {

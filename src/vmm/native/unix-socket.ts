@@ -24,8 +24,8 @@ const SO_PEERCRED = 17;
 const SCM_RIGHTS = 1;
 const MSG_CTRUNC = 8;
 
-/** More than any message of vring carries; the kernel's own limit is 253 (SCM_MAX_FD). */
-export const MAX_FDS = 64;
+/** Of 64 devices, three each; the kernel's own limit is 253 (SCM_MAX_FD). */
+export const MAX_FDS = 192;
 
 /** Where the structures are in a page of their own, and the data after it. */
 const AT = { message: 0, part: 64, control: 128, data: 4096 } as const;
