@@ -9,7 +9,7 @@ use std::sync::{Mutex, Weak};
 
 const SECOND: u64 = 1_000_000_000;
 /// The burst of a rate without one: what it allows in this many nanoseconds.
-const DEFAULT_BURST_NS: u64 = SECOND / 10;
+const DEFAULT_BURST_NS: i64 = SECOND as i64 / 10;
 
 crate::abi_struct! {
     /// Rates per second, 0 for no limit, and what may be done at once after a pause, 0 for a tenth of a second's worth.
@@ -26,35 +26,37 @@ struct Bucket {
     /// Tokens per second; 0: no limit.
     rate: u64,
     /// How long it takes to fill.
-    full_ns: u64,
-    empty_at: u64,
+    full_ns: i64,
+    /// Signed: the clock starts at 0 with the host, and a large burst takes hours to fill.
+    empty_at: i64,
 }
 
 impl Bucket {
     /// A full one.
     fn new(rate: u64, burst: u64, now: u64) -> Bucket {
         let full_ns = if burst == 0 { DEFAULT_BURST_NS } else { duration(burst, rate) };
-        Bucket { rate, full_ns, empty_at: now.saturating_sub(full_ns) }
+        Bucket { rate, full_ns, empty_at: now as i64 - full_ns }
     }
 
     /// How long it stays empty.
     fn wait(&self, now: u64) -> u64 {
-        if self.rate == 0 { 0 } else { self.empty_at.saturating_sub(now) }
+        let wait = if self.rate == 0 { 0 } else { self.empty_at.saturating_sub(now as i64) };
+        wait.max(0) as u64
     }
 
     /// What is larger than what is left is taken from the future.
     fn take(&mut self, tokens: u64, now: u64) {
         if self.rate > 0 {
-            let empty_at = self.empty_at.max(now.saturating_sub(self.full_ns));
+            let empty_at = self.empty_at.max(now as i64 - self.full_ns);
             self.empty_at = empty_at.saturating_add(duration(tokens, self.rate));
         }
     }
 }
 
 /// In which time a rate allows that many tokens.
-fn duration(tokens: u64, rate: u64) -> u64 {
+fn duration(tokens: u64, rate: u64) -> i64 {
     let ns = u128::from(tokens) * u128::from(SECOND) / u128::from(rate.max(1));
-    ns.min(u128::from(u64::MAX / 4)) as u64
+    ns.min(i64::MAX as u128 / 2) as i64
 }
 
 pub struct Limiter {
@@ -137,8 +139,12 @@ mod tests {
     const START: u64 = 1_000 * SECOND;
 
     fn limiter(limits: RateLimits) -> Limiter {
+        limiter_at(START, limits)
+    }
+
+    fn limiter_at(start: u64, limits: RateLimits) -> Limiter {
         let limiter = Limiter::new(&limits);
-        *lock(&limiter.buckets) = buckets(&limits, START);
+        *lock(&limiter.buckets) = buckets(&limits, start);
         limiter
     }
 
@@ -164,6 +170,12 @@ mod tests {
         assert_eq!(operations(&limiter, 0, START + SECOND, START + 3 * SECOND), 200);
         // After a pause there is one burst again, however long the pause was.
         assert_eq!(operations(&limiter, 0, START + 1000 * SECOND, START + 1000 * SECOND + 1), 31);
+    }
+
+    #[test]
+    fn a_host_that_has_just_started_allows_a_whole_burst() {
+        let limits = RateLimits { operations: 1, operations_burst: 3600, ..RateLimits::default() };
+        assert_eq!(operations(&limiter_at(SECOND, limits), 0, SECOND, SECOND + 1), 3601);
     }
 
     #[test]
