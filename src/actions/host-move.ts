@@ -21,7 +21,8 @@ export function moveInHost(ui: Ui, rows: number): void {
 /** Lines of the function's screen. */
 function factsHeight(ui: Ui): number {
   const state = ui.store.getState();
-  const { host, hostDetails, size } = state;
+  const { hostDetails, size } = state;
+  const host = ui.hostSelect.view(state);
   const screen = currentScreen(state);
   if (host === null || screen.kind !== 'function') return 0;
   const details = hostDetails !== null && hostDetails.address === screen.address ? hostDetails.details : null;

@@ -5,9 +5,9 @@ import type { PciSummary } from '../host/pci/function.ts';
 import { holderText } from '../host/use/holders.ts';
 import type { FunctionUse } from '../host/use/use.ts';
 import { isParkingDriver, type VfioDevice } from '../host/vfio/read.ts';
-import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { SortValue } from '../store/sort.ts';
 import type { Token } from '../theme/tokens.ts';
+import { type DeviceOwner, type HostView, ownersText } from './device-owners.ts';
 import { classWord } from './host-class-words.ts';
 import type { DoctorRow, GroupRow, HostRow, Listed } from './host-rows.ts';
 import { changesHands, isInUse, wordsOfUse } from './host-use.ts';
@@ -19,7 +19,7 @@ const NUMBER = { align: 'right' } as const;
 const MARK: Column = { key: 'mark', title: '', min: 1 };
 
 /** What to show of a function; nothing for a row that is none. */
-function ofFunction(show: (fn: PciSummary, host: HostSnapshot) => Cell): (listed: Listed<HostRow>) => Cell {
+function ofFunction(show: (fn: PciSummary, host: HostView) => Cell): (listed: Listed<HostRow>) => Cell {
   return ({ host, row }) => {
     const fn = host.functions.get(row.address ?? '');
     return fn === undefined ? '' : show(fn, host);
@@ -27,7 +27,7 @@ function ofFunction(show: (fn: PciSummary, host: HostSnapshot) => Cell): (listed
 }
 
 function valueOfFunction(
-  value: (fn: PciSummary, host: HostSnapshot) => SortValue,
+  value: (fn: PciSummary, host: HostView) => SortValue,
 ): (listed: Listed<HostRow>) => SortValue {
   return ({ host, row }) => {
     const fn = host.functions.get(row.address ?? '');
@@ -108,6 +108,26 @@ export const USE: Column = {
   value: valueOfFunction((fn, host) => wordsOfUse(host.use.get(fn.address)) || null),
 };
 
+/** The VM that has a function, or takes it at its next start. Shown where there is one. */
+export const OWNER: Column = {
+  key: 'vm',
+  names: ['owner', 'guest'],
+  title: 'VM',
+  min: 7,
+  ideal: 14,
+  cut: 'middle',
+  letter: 'w',
+  cell: ({ host, row }) => ownerCell(host.owners.get(row.address ?? '')),
+  value: ({ host, row }) => host.owners.get(row.address ?? '')?.[0]?.vm ?? null,
+};
+
+function ownerCell(owners: readonly DeviceOwner[] = []): Cell {
+  if (owners.length === 0) return '';
+  const text = ownersText(owners);
+  if (owners.some(({ noIommu }) => noIommu)) return { text, token: 'status.error' };
+  return { text, token: owners.some(({ has }) => has) ? 'text.accent' : 'text.secondary' };
+}
+
 /** What functions are found by beyond the columns. */
 export const FUNCTION_FIELDS: readonly Field<Listed<HostRow>>[] = [
   { key: 'id', cell: ofFunction(fn => `${fn.vendor}:${fn.device}`) },
@@ -117,7 +137,7 @@ export const FUNCTION_FIELDS: readonly Field<Listed<HostRow>>[] = [
   { key: 'iommu', cell: ofFunction(fn => (fn.iommuGroup === null ? '' : `group ${fn.iommuGroup}`)) },
 ];
 
-export const PCI_COLUMNS: readonly Column[] = [MARK, ADDRESS, KIND, DEVICE, DRIVER, GROUP, USE];
+export const PCI_COLUMNS: readonly Column[] = [MARK, ADDRESS, KIND, DEVICE, DRIVER, OWNER, GROUP, USE];
 
 export const IOMMU_COLUMNS: readonly ListColumn<Listed<GroupRow>>[] = [
   MARK,
@@ -133,6 +153,7 @@ export const IOMMU_COLUMNS: readonly ListColumn<Listed<GroupRow>>[] = [
   KIND,
   DEVICE,
   DRIVER,
+  OWNER as ListColumn<Listed<GroupRow>>,
   {
     key: 'isolation',
     title: 'ISOLATION',
@@ -151,6 +172,7 @@ export const VFIO_COLUMNS: readonly Column[] = [
   ADDRESS,
   DEVICE,
   { ...DRIVER, key: 'now', names: ['driver'], title: 'NOW' },
+  OWNER,
   {
     key: 'boot',
     names: ['next'],
@@ -179,7 +201,9 @@ export const VFIO_COLUMNS: readonly Column[] = [
     title: 'HELD BY / USE',
     priority: 1,
     cell: ofFunction((fn, host) => {
-      const holders = host.bound.get(fn.address)?.holders ?? [];
+      // The VM's process is named by its VM.
+      const owned = host.owners.get(fn.address)?.some(({ has }) => has) ?? false;
+      const holders = owned ? [] : (host.bound.get(fn.address)?.holders ?? []);
       return holders.length === 0
         ? hostUseCell(host.use.get(fn.address))
         : { text: holders.map(holderText).join(', '), token: 'status.warning' };

@@ -7,6 +7,7 @@ import { isParkingDriver } from '../host/vfio/read.ts';
 import type { FunctionDetails } from '../host-service/protocol.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { bytes } from '../text/units.ts';
+import { type DeviceOwner, type HostView, ownerSentences } from './device-owners.ts';
 import { type Fact, fact } from './facts.ts';
 import { hardwareFacts, stateFacts } from './host-hardware-facts.ts';
 import { isInUse } from './host-use.ts';
@@ -15,11 +16,12 @@ import { isInUse } from './host-use.ts';
  * Facts about a PCI function, the most important first.
  * @param details null until they are read
  */
-export function functionFacts(host: HostSnapshot, address: string, details: FunctionDetails | null): Fact[] {
+export function functionFacts(host: HostView, address: string, details: FunctionDetails | null): Fact[] {
   const fn = host.functions.get(address);
   if (fn === undefined) return [{ name: '', texts: [`${address} is no longer there`] }];
   return [
     ...nameFacts(fn),
+    ...ownerFacts(host.owners.get(address)),
     ...hostUseFacts(host.use.get(address)),
     ...driverFacts(host, fn),
     ...iommuFacts(host, fn),
@@ -43,6 +45,13 @@ export function busFacts(host: HostSnapshot, bus: string): Fact[] {
 function nameFacts(fn: PciSummary): Fact[] {
   const ids = `[${fn.vendor}:${fn.device}]`;
   return [fact('Device', `${fn.names.device ?? 'unknown device'} ${ids} rev ${fn.revision}`)];
+}
+
+/** Which VM has it, or takes it. */
+function ownerFacts(owners: readonly DeviceOwner[] = []): Fact[] {
+  if (owners.length === 0) return [];
+  const unsafe = owners.some(({ noIommu }) => noIommu);
+  return [{ name: 'VM', texts: ownerSentences(owners), token: unsafe ? 'status.error' : 'text.accent' }];
 }
 
 function hostUseFacts(use: FunctionUse | undefined): Fact[] {
@@ -122,7 +131,7 @@ function sharingFacts({ reasons, override }: IommuGroup): Fact[] {
 }
 
 /** Facts about an IOMMU group, and about its member under the cursor. */
-export function groupFacts(host: HostSnapshot, id: number, member: string | null): Fact[] {
+export function groupFacts(host: HostView, id: number, member: string | null): Fact[] {
   const group = host.groups.get(id);
   if (group === undefined) return [fact('', `group ${id} is no longer there`)];
   const size = group.members.length + group.others.length;
@@ -138,6 +147,7 @@ export function groupFacts(host: HostSnapshot, id: number, member: string | null
       : [
           fact('Member', fn.address),
           ...nameFacts(fn),
+          ...ownerFacts(host.owners.get(fn.address)),
           ...hostUseFacts(host.use.get(fn.address)),
           ...driverFacts(host, fn),
         ]),

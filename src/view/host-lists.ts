@@ -1,6 +1,6 @@
-import type { HostSnapshot } from '../host-service/snapshot.ts';
 import type { HostList } from '../store/screens.ts';
 import { type Sort, sorted } from '../store/sort.ts';
+import type { HostView } from './device-owners.ts';
 import { rowFilter, type Searched, searched } from './filter.ts';
 import {
   DOCTOR_COLUMNS,
@@ -40,7 +40,7 @@ export const HOST_FIELDS: Readonly<Record<HostList, readonly AnyField[]>> = {
 /** Where the rows of a list come from when nothing is filtered. */
 export type RowSource<Row extends HostRow> = {
   readonly list: HostList;
-  readonly rows: (host: HostSnapshot) => readonly Row[];
+  readonly rows: (host: HostView) => readonly Row[];
   /** How deep a row is in a tree; absent where there is no tree. */
   readonly depth?: (row: Row) => number;
   /** False for rows that are no functions and only hold others; absent where there are none. */
@@ -50,7 +50,7 @@ export type RowSource<Row extends HostRow> = {
 /** The rows of a source that a filter lets through, and those above them in a tree. */
 export function filteredRows<Row extends HostRow>(
   source: RowSource<Row>,
-  host: HostSnapshot,
+  host: HostView,
   filter: string,
 ): readonly Row[] {
   return narrowingOf(source, host).rows(rowFilter(filter, HOST_FIELDS[source.list]));
@@ -59,7 +59,7 @@ export function filteredRows<Row extends HostRow>(
 /** Gets a source ready to be filtered, so that the first key is not slow. @returns whether it is ready */
 export function prepareFilter<Row extends HostRow>(
   source: RowSource<Row>,
-  host: HostSnapshot,
+  host: HostView,
   goOn: () => boolean,
 ): boolean {
   return narrowingOf(source, host).prepare(goOn);
@@ -68,9 +68,9 @@ export function prepareFilter<Row extends HostRow>(
 type Narrowings = Map<object, Narrowing<HostRow>>;
 
 /** For as long as the host is as it was read. */
-const narrowings = new WeakMap<HostSnapshot, Narrowings>();
+const narrowings = new WeakMap<HostView, Narrowings>();
 
-function narrowingOf<Row extends HostRow>(source: RowSource<Row>, host: HostSnapshot): Narrowing<Row> {
+function narrowingOf<Row extends HostRow>(source: RowSource<Row>, host: HostView): Narrowing<Row> {
   const known: Narrowings = narrowings.get(host) ?? new Map();
   narrowings.set(host, known);
   const narrowing =
@@ -81,7 +81,7 @@ function narrowingOf<Row extends HostRow>(source: RowSource<Row>, host: HostSnap
 
 function candidates<Row extends HostRow>(
   { list, rows, depth = () => 0, searchable = () => true }: RowSource<Row>,
-  host: HostSnapshot,
+  host: HostView,
 ): Candidate<Row>[] {
   return rows(host).map(row => {
     let known: Searched<Listed<HostRow>> | null = null;
@@ -96,7 +96,7 @@ function candidates<Row extends HostRow>(
 export function sortedHostRows<Row extends HostRow>(
   list: HostList,
   rows: readonly Row[],
-  host: HostSnapshot,
+  host: HostView,
   sort: Sort,
 ): readonly Row[] {
   const value = fieldNamed(HOST_COLUMNS[list], sort.column)?.value;

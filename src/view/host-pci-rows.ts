@@ -1,12 +1,13 @@
 import { type PciNode, type PciRootBus, pciTree } from '../host/pci/tree.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
+import type { HostView } from './device-owners.ts';
 import { filteredRows, type RowSource } from './host-lists.ts';
 import type { PciRow } from './host-rows.ts';
 
 type Options = { readonly toggled: ReadonlySet<string>; readonly filter: string };
 
 /** The tree as lines. Virtual functions are folded away at first: there may be hundreds. A filter opens everything. */
-export function pciRows(host: HostSnapshot, { toggled, filter }: Options): readonly PciRow[] {
+export function pciRows(host: HostView, { toggled, filter }: Options): readonly PciRow[] {
   return filter === '' ? treeRows(host, toggled) : filteredRows(PCI_TREE, host, filter);
 }
 

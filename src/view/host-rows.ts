@@ -1,6 +1,6 @@
 import type { Finding } from '../host/doctor/finding.ts';
 import type { PhysicalFunction, VirtualFunction } from '../host/sriov/read.ts';
-import type { HostSnapshot } from '../host-service/snapshot.ts';
+import type { HostView } from './device-owners.ts';
 
 /** What every line of a list of the host has. */
 export type HostRow = {
@@ -11,7 +11,7 @@ export type HostRow = {
 };
 
 /** A row, and the host that it is of. */
-export type Listed<Row> = { readonly host: HostSnapshot; readonly row: Row };
+export type Listed<Row> = { readonly host: HostView; readonly row: Row };
 
 /** A line of the PCI tree. */
 export type PciRow = {

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { AppState } from '../store/app-store.ts';
 import { filterOf } from '../store/list-slice.ts';
 import type { HostList } from '../store/screens.ts';
 import { currentScreen, shownList } from '../store/ui-slice.ts';
+import { type DeviceOwners, deviceOwners, type HostView } from './device-owners.ts';
 import { DOCTOR_FINDINGS } from './host-doctor-rows.ts';
 import { GROUP_MEMBERS, inGroups } from './host-iommu-rows.ts';
 import { filteredRows, prepareFilter, type RowSource, sortedHostRows } from './host-lists.ts';
@@ -27,12 +29,27 @@ export type AddressStyle = { readonly withDomain: boolean; readonly cells: numbe
 
 /** Makes the selectors of one store; each keeps its last result. */
 export function createHostSelectors() {
+  let lastOwners: DeviceOwners = new Map();
+  /** The VMs that functions belong to: the same table for as long as they do. */
+  const owners = memoized(
+    state => [state.infos] as const,
+    infos => {
+      const now = deviceOwners(Object.values(infos));
+      if (!isDeepStrictEqual(now, lastOwners)) lastOwners = now;
+      return lastOwners;
+    },
+  );
+  /** The host as it was read last, and whose its functions are; null before it has been read. */
+  const view = memoized(
+    state => [state.host, owners(state)] as const,
+    (host, owners): HostView | null => (host === null ? null : { ...host, owners }),
+  );
   const filtered = <Row extends HostRow>(
     source: RowSource<Row>,
     inOwnOrder: (rows: readonly Row[]) => readonly Row[] = rows => rows,
   ) =>
     memoized(
-      state => [state.host, filterOf(state, source.list), state.sorts[source.list]] as const,
+      state => [view(state), filterOf(state, source.list), state.sorts[source.list]] as const,
       (host, filter, sort): readonly Row[] => {
         if (host === null) return [];
         const rows = filteredRows(source, host, filter);
@@ -41,7 +58,7 @@ export function createHostSelectors() {
     );
 
   const pci = memoized(
-    state => [state.host, state.toggled, filterOf(state, 'pci'), state.sorts.pci] as const,
+    state => [view(state), state.toggled, filterOf(state, 'pci'), state.sorts.pci] as const,
     (host, toggled, filter, sort) => {
       if (host === null) return [];
       if (sort === undefined) return pciRows(host, { toggled, filter });
@@ -67,7 +84,8 @@ export function createHostSelectors() {
 
   /** Gets the filter of the shown list ready for as long as it may go on. @returns whether nothing is left to do */
   const prepareShownFilter = (state: AppState, goOn: () => boolean): boolean => {
-    const { host, sorts } = state;
+    const host = view(state);
+    const { sorts } = state;
     const list = shownList(state);
     if (host === null || list === null) return true;
     if (list === 'pci') return prepareFilter(sorts.pci === undefined ? PCI_TREE : PCI_FUNCTIONS, host, goOn);
@@ -143,6 +161,7 @@ export function createHostSelectors() {
   );
 
   return {
+    view,
     pci,
     matches,
     iommu,

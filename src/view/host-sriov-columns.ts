@@ -2,7 +2,7 @@ import type { NextBoot } from '../host/boot/next-boot.ts';
 import type { VfAttributes } from '../host/sriov/ip-link.ts';
 import type { PhysicalFunction } from '../host/sriov/read.ts';
 import type { SortValue } from '../store/sort.ts';
-import { ADDRESS, DRIVER, driverCell, GROUP, hostUseCell, USE } from './host-columns.ts';
+import { ADDRESS, DRIVER, driverCell, GROUP, hostUseCell, OWNER, USE } from './host-columns.ts';
 import type { Listed, SriovRow } from './host-rows.ts';
 import type { Cell, ListColumn } from './list-columns.ts';
 
@@ -50,6 +50,7 @@ export const SRIOV_COLUMNS: readonly Column[] = [
     cell: ({ row }) => driverCell((row.virtual ?? row.physical).driver),
     value: ({ row }) => (row.virtual ?? row.physical).driver,
   },
+  OWNER as Column,
   GROUP,
   {
     key: 'mac',

@@ -1,19 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { VmInfo } from '../../src/engine/vm-info.ts';
 import { hostParts } from '../../src/host-service/delta.ts';
 import { readHost } from '../../src/host-service/read-host.ts';
 import { emptyHost, type HostReading } from '../../src/host-service/snapshot.ts';
 
 import { createAppStore } from '../../src/store/app-store.ts';
 import type { HostList } from '../../src/store/screens.ts';
+import type { HostView } from '../../src/view/device-owners.ts';
 import { filteredRows, HOST_COLUMNS } from '../../src/view/host-lists.ts';
 import { PCI_FUNCTIONS, pciRows, toggledToShow } from '../../src/view/host-pci-rows.ts';
 import { createHostSelectors } from '../../src/view/host-selectors.ts';
 import { serverTree } from '../host/trees/server.ts';
 
 const tree = serverTree();
-let host: HostReading;
+let host: HostReading & HostView;
 beforeAll(async () => {
-  host = await readHost(tree.root());
+  host = { ...(await readHost(tree.root())), owners: new Map() };
 });
 afterAll(() => tree.remove());
 
@@ -95,6 +97,44 @@ function oneRow(): () => boolean {
   let rows = 0;
   return () => rows++ < 1;
 }
+
+describe('the VMs that have functions', () => {
+  const web = {
+    name: 'web',
+    state: 'running',
+    hostDevices: [{ address: '0000:3b:0a.0', device: 'hostdev0', api: 'group', keep: false, before: 'iavf' }],
+  };
+
+  function withVm(list: HostList, vm: object) {
+    const shown = onList(list);
+    shown.store.setState({ infos: { web: vm as unknown as VmInfo } });
+    return shown;
+  }
+
+  test.each(['pci', 'iommu', 'sriov', 'vfio'] as const)('are found in the list %s', list => {
+    expect(withVm(list, web).filtered('vm:web')).toContain('0000:3b:0a.0');
+    expect(onList(list).filtered('vm:web')).toEqual([]);
+  });
+
+  test('sort a list, and are looked for again once they are others', () => {
+    const { store, names, filtered } = withVm('vfio', web);
+    store.getState().setSort('vfio', { column: 'vm', descending: false });
+    expect(names()[0]).toBe('0000:3b:0a.0');
+    expect(filtered('vm:web')).toEqual(['0000:3b:0a.0']);
+    const other = { ...web, hostDevices: [{ ...web.hostDevices[0]!, address: '0000:3b:0a.1' }] };
+    store.setState({ infos: { web: other as unknown as VmInfo } });
+    expect(names()).toEqual(['0000:3b:0a.1']);
+  });
+
+  test('leave the lists as they are while other things of the VMs change', () => {
+    const { store, select } = withVm('pci', web);
+    const before = select.view(store.getState());
+    store.setState({
+      infos: { web: { ...web, reason: 'because', hostDevices: [...web.hostDevices] } as never },
+    });
+    expect(select.view(store.getState())).toBe(before);
+  });
+});
 
 describe('a list in the order of one of its columns', () => {
   test('has groups apart, by the number of their members', () => {

@@ -48,7 +48,8 @@ type RowProps = {
 };
 
 const Row = memo(function Row({ row, layout, selected }: RowProps) {
-  const host = useAppState(state => state.host);
+  const { hostSelect } = useUi();
+  const host = useAppState(hostSelect.view);
   return host === null ? null : (
     <TableRow layout={layout} cells={cellsOf(layout, { host, row })} selected={selected} />
   );

@@ -1,5 +1,5 @@
 import { useMemo } from 'react';
-import { useAppState } from '../../components/contexts.ts';
+import { useAppState, useUi } from '../../components/contexts.ts';
 import type { Fact } from '../../view/facts.ts';
 import { functionFacts } from '../../view/host-facts.ts';
 
@@ -7,7 +7,8 @@ const NOTHING: readonly Fact[] = [];
 
 /** What there is to say about a function; nothing for no function. */
 export function useFunctionFacts(address: string | null): readonly Fact[] {
-  const host = useAppState(state => state.host);
+  const { hostSelect } = useUi();
+  const host = useAppState(hostSelect.view);
   const read = useAppState(state => state.hostDetails);
   return useMemo(() => {
     if (host === null || address === null) return NOTHING;

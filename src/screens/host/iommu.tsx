@@ -16,7 +16,7 @@ export function IommuScreen({ size }: { size: Size }) {
   const { hostSelect } = useUi();
   const rows = useAppState(hostSelect.iommu);
   const row = useAppState(hostSelect.rowAtCursor) as GroupRow | null;
-  const host = useAppState(state => state.host);
+  const host = useAppState(hostSelect.view);
   const cells = useAppState(hostSelect.memberCells);
   const columns = useMemo(() => withAddress(IOMMU_COLUMNS, { min: cells, ideal: cells }), [cells]);
   const facts = useMemo(
@@ -48,7 +48,7 @@ type RowProps = {
 const Row = memo(function Row({ row, layout, selected }: RowProps) {
   const { glyphs } = useTheme();
   const { hostSelect } = useUi();
-  const host = useAppState(state => state.host);
+  const host = useAppState(hostSelect.view);
   const marked = useAppState(state => row.address !== null && state.marked.has(row.address));
   const style = useAppState(hostSelect.addresses);
   if (host === null) return null;

@@ -8,7 +8,7 @@ import type { HostList } from '../../store/screens.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { pad } from '../../text/width.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
-import type { PCI_COLUMNS } from '../../view/host-columns.ts';
+import { OWNER, type PCI_COLUMNS } from '../../view/host-columns.ts';
 import { type Column, type ColumnLayout, layoutColumns } from '../../view/table-columns.ts';
 import { noMatchText } from '../../view/unknown-columns.ts';
 import { splitPlaces } from './split.ts';
@@ -40,7 +40,11 @@ export function ListView<Row, Of extends Column>(props: ListViewProps<Row, Of>) 
   const empty = useEmptyText(list, props.empty);
   const split = splitPlaces(size, props.title === '' ? 'none' : (props.details ?? 'elsewhere'));
   // The same layout as long as it is the same size: rows that have not changed are not drawn again.
-  const layout = useMemo(() => layoutColumns(columns, split.list.columns), [columns, split.list.columns]);
+  const owned = useAppState(state => (hostSelect.view(state)?.owners.size ?? 0) > 0);
+  const layout = useMemo(() => {
+    const shown = owned ? columns : columns.filter(({ key }) => key !== OWNER.key);
+    return layoutColumns(shown, split.list.columns);
+  }, [columns, split.list.columns, owned]);
   return (
     <Box flexDirection={split.beside ? 'row' : 'column'} width={size.columns} height={size.rows}>
       <Box flexDirection="column" width={split.list.columns} height={split.list.rows} overflow="hidden">

@@ -20,7 +20,7 @@ export function PciScreen({ size }: { size: Size }) {
   const { hostSelect } = useUi();
   const rows = useAppState(hostSelect.pci);
   const row = useAppState(hostSelect.rowAtCursor) as PciRow | null;
-  const host = useAppState(state => state.host);
+  const host = useAppState(hostSelect.view);
   const { cells } = useAppState(hostSelect.addresses);
   const depth = useAppState(hostSelect.pciDepth);
   const columns = useMemo(() => {
@@ -50,7 +50,7 @@ type RowProps = { readonly row: PciRow; readonly layout: HostLayout; readonly se
 const Row = memo(function Row({ row, layout, selected }: RowProps) {
   const { glyphs } = useTheme();
   const { hostSelect } = useUi();
-  const host = useAppState(state => state.host);
+  const host = useAppState(hostSelect.view);
   const marked = useAppState(state => row.address !== null && state.marked.has(row.address));
   const style = useAppState(hostSelect.addresses);
   if (host === null) return null;

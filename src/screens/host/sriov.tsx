@@ -50,7 +50,7 @@ type RowProps = {
 const Row = memo(function Row({ row, layout, selected }: RowProps) {
   const { hostSelect } = useUi();
   const { address, physical, virtual, matches } = row;
-  const host = useAppState(state => state.host);
+  const host = useAppState(hostSelect.view);
   const marked = useAppState(state => state.marked.has(address));
   const style = useAppState(hostSelect.addresses);
   const sorted = useAppState(state => state.sorts.sriov !== undefined);

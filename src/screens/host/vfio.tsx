@@ -70,7 +70,7 @@ type RowProps = { readonly row: VfioRow; readonly layout: HostLayout; readonly s
 
 const Row = memo(function Row({ row, layout, selected }: RowProps) {
   const { hostSelect } = useUi();
-  const host = useAppState(state => state.host);
+  const host = useAppState(hostSelect.view);
   const marked = useAppState(state => state.marked.has(row.address));
   const style = useAppState(hostSelect.addresses);
   if (host === null) return null;
