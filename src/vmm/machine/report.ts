@@ -71,6 +71,9 @@ export type ReportState = {
   readonly diskErrors: Readonly<Record<string, string>>;
 };
 
+/** Changes a machine's report, and sends what has changed. */
+export type Tell = (change: (report: MachineReport) => void) => void;
+
 /**
  * What a machine reports to its manager, kept as its present state, since the manager may be slow, or gone. A part that changes before it
  * is sent is sent once, in its last state, and console output as far as it is kept: memory does not grow with what is unsent.

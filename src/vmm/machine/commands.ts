@@ -1,0 +1,148 @@
+import { close } from '../native/libc.ts';
+import { limitDisk, resizeDisk } from './disk-commands.ts';
+import type { HandOver } from './hand-over/hand-over.ts';
+import type { HostFiles } from './host-files.ts';
+import type { InPlaceReset } from './in-place-reset.ts';
+import type { Machine } from './life-cycle.ts';
+import type { CommandName, MachineCommand, MachineCommands, SnapshotArguments } from './messages.ts';
+import type { Tell } from './report.ts';
+import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
+import type { UserPause } from './user-pause.ts';
+
+/** What commands are carried out on. */
+export type Commanded = {
+  readonly machine: Machine;
+  readonly files: HostFiles;
+  readonly snapshots: SnapshotWriter;
+  readonly pause: UserPause;
+  readonly reset: InPlaceReset;
+  readonly handOver: HandOver;
+  /** Something that screens show of its devices is another now. */
+  readonly updateTopology: () => void;
+  /** Ends the machine. */
+  readonly finish: (reason: string) => void;
+  /** An fd that came with the command, which is then the caller's; null if none is left. */
+  readonly takeFd: () => number | null;
+};
+
+/** The reply to a command, which may be given at any later time, once. One that the machine's end leaves open is given then. */
+export type Reply<Result> = {
+  /** It has been carried out. */
+  done(result: Result): void;
+  /** It has not. @param reason for the user */
+  failed(reason: string): void;
+};
+
+type Handler<Name extends CommandName> = (
+  on: Commanded,
+  given: MachineCommands[Name]['arguments'],
+  reply: Reply<MachineCommands[Name]['result']>,
+) => void;
+
+const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
+  pause: ({ pause }, _, reply) => pause.begin(() => reply.done(null)),
+  resume: ({ pause }, _, reply) => {
+    pause.end();
+    reply.done(null);
+  },
+  reset: ({ reset }, _, reply) => {
+    reset.begin('reset');
+    reply.done(null);
+  },
+  'power-button': ({ machine }, _, reply) => {
+    const { powerButton } = machine.parts.chipset;
+    powerButton.press();
+    reply.done({ noticed: powerButton.enabled });
+  },
+  'resize-disk': (on, given, reply) =>
+    changeDevice(on, reply, () => resizeDisk(on.machine.parts.chipset.devices, given)),
+  'limit-disk': (on, given, reply) =>
+    changeDevice(on, reply, () => limitDisk(on.machine.parts.chipset.devices, given)),
+  disks: ({ files }, _, reply) => reply.done(files.disks.map(labelOf)),
+  snapshot: takeSnapshot,
+  'end-snapshot': ({ snapshots }, _, reply) => {
+    snapshots.cancel('it was canceled');
+    reply.done(null);
+  },
+  ping: (_on, _, reply) => reply.done(null),
+  'hand-over': ({ handOver, takeFd }, _, reply) => handOver.begin(takeFd(), reason => reply.failed(reason)),
+  stop: ({ finish }, { reason }, reply) => {
+    finish(reason);
+    reply.done(null);
+  },
+};
+
+function changeDevice({ updateTopology }: Commanded, reply: Reply<null>, change: () => void): void {
+  try {
+    change();
+    updateTopology();
+  } catch (error) {
+    reply.failed((error as Error).message);
+    return;
+  }
+  reply.done(null);
+}
+
+function takeSnapshot(
+  { snapshots, handOver, takeFd }: Commanded,
+  request: SnapshotArguments,
+  reply: Reply<MachineCommands['snapshot']['result']>,
+): void {
+  const fds: number[] = [];
+  for (let left = 3 + 2 * request.disks.length; left > 0; left--) {
+    const fd = takeFd();
+    if (fd !== null) fds.push(fd);
+  }
+  const { busy } = handOver;
+  if (busy !== null) {
+    for (const fd of fds) close(fd);
+    reply.failed(busy);
+    return;
+  }
+  snapshots.take(request, fds, (error, written) => {
+    if (error !== null) reply.failed(error);
+    else reply.done(written!);
+  });
+}
+
+/** Carries out what managers ask of a machine. */
+export class Commands {
+  readonly #on: Commanded;
+  readonly #tell: Tell;
+  /** The commands that have not been replied to, each with its id. */
+  readonly #open = new Map<Reply<unknown>, number>();
+
+  constructor(on: Commanded, tell: Tell) {
+    this.#on = on;
+    this.#tell = tell;
+  }
+
+  /** A manager of another version may send one that this machine does not know. */
+  carryOut({ id, command, arguments: given }: MachineCommand & { readonly id: number }): void {
+    const reply: Reply<unknown> = {
+      done: result => this.#reply(reply, null, result),
+      failed: reason => this.#reply(reply, reason, null),
+    };
+    this.#open.set(reply, id);
+    if (Object.hasOwn(HANDLERS, command))
+      (HANDLERS[command] as Handler<CommandName>)(this.#on, given as never, reply);
+    else reply.failed('this machine does not know that command: restart it');
+  }
+
+  /** Who has sent the commands is gone. Another manager numbers its own from the start: a late reply would be taken for one to those. */
+  forget(): void {
+    this.#open.clear();
+  }
+
+  /** Replies to all that is still open. */
+  end(reason: string): void {
+    for (const reply of this.#open.keys()) reply.failed(reason);
+  }
+
+  #reply(reply: Reply<unknown>, error: string | null, result: unknown): void {
+    const id = this.#open.get(reply);
+    if (id === undefined) return;
+    this.#open.delete(reply);
+    this.#tell(report => report.reply(id, error, result));
+  }
+}

@@ -1,0 +1,106 @@
+import { close } from '../../native/libc.ts';
+import type { NativeVm } from '../../native/native.ts';
+import type { ConsolePorts } from '../console-ports.ts';
+import type { HostFiles } from '../host-files.ts';
+import type { InPlaceReset } from '../in-place-reset.ts';
+import type { Machine } from '../life-cycle.ts';
+import type { MachineLoop } from '../loop.ts';
+import type { MachineReport, Tell } from '../report.ts';
+import type { SnapshotWriter } from '../snapshot-writer.ts';
+import type { CounterLabels } from '../topology.ts';
+import type { UserPause } from '../user-pause.ts';
+import { givenMachine, type OwnFds } from './given-machine.ts';
+import { Giver, type Outcome } from './giver.ts';
+import { PrivateRamCopy } from './private-ram.ts';
+
+export type HandOverParts = {
+  readonly machine: Machine;
+  readonly native: NativeVm;
+  readonly loop: MachineLoop;
+  readonly files: HostFiles;
+  readonly consoles: ConsolePorts;
+  readonly snapshots: SnapshotWriter;
+  readonly pause: UserPause;
+  readonly reset: InPlaceReset;
+  readonly counters: () => CounterLabels;
+  readonly report: MachineReport;
+  readonly tell: Tell;
+  /** The fds of this process that are passed on; null: the machine cannot be handed over. */
+  readonly own: OwnFds | null;
+  /** Its memory may be merged with that of others (KSM). */
+  readonly isMergeable: boolean;
+  readonly deviceModules: readonly string[];
+  /** Called when the machine is another process's: nothing of it may be touched any more. */
+  readonly gone: () => void;
+};
+
+/** Hands a running machine to other processes, until one of them takes it. */
+export class HandOver {
+  readonly #parts: HandOverParts;
+  #giver: Giver | null = null;
+
+  constructor(parts: HandOverParts) {
+    this.#parts = parts;
+  }
+
+  /** Why a snapshot has to wait; null: nobody is taking the machine over. */
+  get busy(): string | null {
+    return this.#giver && 'it is being handed over to another process: try again';
+  }
+
+  /**
+   * @param fd the socket to the process that is to have it, which is then this object's; null: none came
+   * @param failed called with why it goes on here
+   */
+  begin(fd: number | null, failed: (reason: string) => void): void {
+    const { snapshots, loop } = this.#parts;
+    if (fd === null) {
+      failed('no socket came with it');
+      return;
+    }
+    const busy = this.#giver !== null ? 'it is being handed over already' : snapshots.busy;
+    if (busy !== null) {
+      close(fd);
+      failed(busy);
+      return;
+    }
+    const given = this.#given();
+    let isOver = false;
+    const giver = new Giver(fd, given, loop, outcome => {
+      isOver = true;
+      this.#giver = null;
+      given.close();
+      this.#over(outcome, failed);
+    });
+    if (!isOver) this.#giver = giver;
+  }
+
+  /** Does nothing if nobody is taking the machine over. @param reason for the other process, and for the one who wanted this */
+  cancel(reason: string): void {
+    this.#giver?.cancel(reason);
+  }
+
+  #given() {
+    const { machine, native, loop, files, consoles, snapshots, pause, reset, report, ...rest } = this.#parts;
+    const { own, counters, isMergeable, deviceModules } = rest;
+    return givenMachine({
+      ...{ machine, files, own, report, counters, isMergeable, deviceModules },
+      settlePorts: () => consoles.settle(),
+      isPaused: () => pause.isAsked,
+      copyRam: () =>
+        new PrivateRamCopy({ ram: machine.parts.ram, pagemap: snapshots.pagemap, vm: native.handle, loop }),
+      afterReset: done => reset.afterwards(done),
+    });
+  }
+
+  #over(outcome: Outcome, failed: (reason: string) => void): void {
+    const { tell, gone } = this.#parts;
+    if (outcome.kind === 'failed') {
+      tell(report => report.thaw());
+      failed(outcome.reason);
+      return;
+    }
+    gone();
+    tell(report => report.handedOver());
+  }
+}

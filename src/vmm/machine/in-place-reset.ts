@@ -1,0 +1,69 @@
+import { reasonOf } from './device-modules.ts';
+import type { Ending } from './ending.ts';
+import type { Machine } from './life-cycle.ts';
+import type { Release } from './quiescence.ts';
+import type { Tell } from './report.ts';
+
+export type ResetParts = {
+  readonly machine: Machine;
+  readonly deviceModules: readonly string[];
+  readonly ending: Ending;
+  readonly tell: Tell;
+  /** Called just before the state of the machine is lost. */
+  readonly beforeReset: () => void;
+};
+
+/**
+ * Resets a machine in place as soon as all of it has stopped, which a disk that does not answer delays: everything else goes on
+ * responding meanwhile. A machine that is paused stays so.
+ */
+export class InPlaceReset {
+  readonly #parts: ResetParts;
+  #isUnderWay = false;
+  #whenDone: (() => void) | null = null;
+
+  constructor(parts: ResetParts) {
+    this.#parts = parts;
+  }
+
+  /** Does nothing while a reset is under way. @param event what the log says when it is done */
+  begin(event: string): void {
+    if (this.#isUnderWay) return;
+    this.#isUnderWay = true;
+    const { machine, ending, beforeReset } = this.#parts;
+    let isDone = false;
+    let release: Release | null = null;
+    const done = (failure: unknown) => {
+      isDone = true;
+      if (this.#done(failure, event)) release?.();
+    };
+    release = machine.quiesce(() => {
+      beforeReset();
+      machine.reset(done);
+    });
+    if (isDone && ending.end === null) release();
+  }
+
+  /** Calls back once no reset is under way. */
+  afterwards(callback: () => void): void {
+    if (this.#isUnderWay) this.#whenDone = callback;
+    else callback();
+  }
+
+  /** @returns whether the machine may go on */
+  #done(failure: unknown, event: string): boolean {
+    const { deviceModules, ending, tell } = this.#parts;
+    this.#isUnderWay = false;
+    if (failure !== null) {
+      ending.crash({ reason: `the machine cannot be reset: ${reasonOf(failure, deviceModules)}` });
+      return false;
+    }
+    tell(report => {
+      report.repaired();
+      report.happened('info', event);
+    });
+    this.#whenDone?.();
+    this.#whenDone = null;
+    return true;
+  }
+}

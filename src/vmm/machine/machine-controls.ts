@@ -1,0 +1,100 @@
+import { neededFeatures } from '../cpu/host-cpu.ts';
+import type { NativeVm } from '../native/native.ts';
+import { Commands } from './commands.ts';
+import type { MachineConfig } from './config.ts';
+import type { ConsolePorts } from './console-ports.ts';
+import type { Ending } from './ending.ts';
+import type { OwnFds } from './hand-over/given-machine.ts';
+import { HandOver } from './hand-over/hand-over.ts';
+import type { HostFiles } from './host-files.ts';
+import { InPlaceReset } from './in-place-reset.ts';
+import type { Machine } from './life-cycle.ts';
+import type { MachineLoop } from './loop.ts';
+import type { MachineReport, Tell } from './report.ts';
+import { encodeSaved } from './saved-machine.ts';
+import { type SnapshotSource, SnapshotWriter } from './snapshot-writer.ts';
+import type { CounterLabels } from './topology.ts';
+import { UserPause } from './user-pause.ts';
+
+export type ControlsParts = {
+  readonly machine: Machine;
+  readonly files: HostFiles;
+  readonly config: MachineConfig;
+  readonly native: NativeVm;
+  readonly loop: MachineLoop;
+  readonly consoles: ConsolePorts;
+  readonly counters: () => CounterLabels;
+  readonly ending: Ending;
+  readonly report: MachineReport;
+  readonly tell: Tell;
+  /** The fds of this process that a hand-over passes on; null: the machine cannot be handed over. */
+  readonly own: OwnFds | null;
+  /** Something that screens show of its devices is another now. */
+  readonly updateTopology: () => void;
+  /** An fd that came with a command, which is then the caller's; null if none is left. */
+  readonly takeFd: () => number | null;
+  /** The machine is another process's: nothing of it may be touched any more. */
+  readonly gone: () => void;
+};
+
+/** What may happen to a machine that has been built: each of its parts is one such thing, and they know of each other. */
+export class MachineControls {
+  readonly snapshots: SnapshotWriter;
+  readonly pause: UserPause;
+  readonly reset: InPlaceReset;
+  readonly handOver: HandOver;
+  readonly commands: Commands;
+
+  constructor(parts: ControlsParts) {
+    const { machine, config, native, loop, ending, tell } = parts;
+    const { deviceModules } = config;
+    this.snapshots = new SnapshotWriter({
+      ...{ native, loop },
+      source: snapshotSource(parts),
+      progress: progress => tell(report => report.snapshotting(progress)),
+    });
+    this.pause = new UserPause(machine, tell);
+    this.reset = new InPlaceReset({
+      ...{ machine, deviceModules, ending, tell },
+      // What it has written by then would be of two machines.
+      beforeReset: () => this.snapshots.cancel('the machine was reset'),
+    });
+    const { snapshots, pause, reset } = this;
+    const isMergeable = config.memory.mergeable;
+    this.handOver = new HandOver({ ...parts, snapshots, pause, reset, deviceModules, isMergeable });
+    const { handOver } = this;
+    const finish = (reason: string) => ending.finish(reason);
+    this.commands = new Commands({ ...parts, snapshots, pause, reset, handOver, finish }, tell);
+  }
+
+  /** The manager that has asked for what is under way is gone. */
+  managerGone(): void {
+    this.commands.forget();
+    // Nobody would end a snapshot that leaves it standing still.
+    this.snapshots.cancel('its manager is gone');
+  }
+
+  /** The machine has ended. */
+  end(reason: string): void {
+    this.handOver.cancel(reason);
+    this.snapshots.cancel('the machine has ended');
+    this.commands.end('the machine has ended');
+  }
+}
+
+function snapshotSource({ machine, files, report }: ControlsParts): SnapshotSource {
+  const { ram, kvm } = machine.parts;
+  return {
+    hold: events => machine.hold(events),
+    holdups: () => machine.holdups,
+    save: () => {
+      const state = machine.save();
+      return {
+        state: encodeSaved({ machine: state, printed: report.printedSoFar }),
+        cpu: neededFeatures(state.vcpus[0]!.cpuid, kvm),
+      };
+    },
+    ram,
+    disks: () => files.disks,
+  };
+}

@@ -1,0 +1,59 @@
+import type { Machine } from './life-cycle.ts';
+import type { Release } from './quiescence.ts';
+import type { Tell } from './report.ts';
+
+/** The pause that a machine's user asks for, which lasts until the user ends it, across resets. */
+export class UserPause {
+  readonly #machine: Machine;
+  readonly #tell: Tell;
+  #release: Release | null = null;
+  /** Of those who wait for the vCPUs to stop. */
+  readonly #callbacks = new Set<() => void>();
+
+  constructor(machine: Machine, tell: Tell) {
+    this.#machine = machine;
+    this.#tell = tell;
+  }
+
+  /** The user has asked for it, also if vCPUs still run. */
+  get isAsked(): boolean {
+    return this.#release !== null;
+  }
+
+  /**
+   * Pauses the machine, or leaves it paused.
+   * @param paused called once no vCPU runs any more: a device that has not stopped by then cannot be seen by anyone. Called also when the
+   * pause ends before that
+   */
+  begin(paused: () => void): void {
+    this.#callbacks.add(paused);
+    this.hold();
+    this.update();
+  }
+
+  /** The machine is paused from when it begins to run. */
+  hold(): void {
+    this.#release ??= this.#machine.hold({});
+  }
+
+  end(): void {
+    this.#release?.();
+    this.#release = null;
+    this.#callBack();
+    this.update();
+  }
+
+  /** The machine begins to run, or has stopped. */
+  update(): void {
+    const isPaused = this.isAsked && this.#machine.parked;
+    this.#tell(report => report.entered(isPaused ? 'paused' : 'running'));
+    // After the state: who waits for the reply looks at it.
+    if (isPaused) this.#callBack();
+  }
+
+  #callBack(): void {
+    const callbacks = [...this.#callbacks];
+    this.#callbacks.clear();
+    for (const callback of callbacks) callback();
+  }
+}

@@ -1,0 +1,60 @@
+import { EXIT, SYSTEM_EVENT } from '../kvm/constants.ts';
+import type { VcpuFd } from '../kvm/vcpu-fd.ts';
+import { errnoName } from '../native/libc.ts';
+import { answerAccess } from './answer-exit.ts';
+import { describeExit } from './describe-exit.ts';
+import type { Ending } from './ending.ts';
+import type { MachineParts } from './machine-parts.ts';
+import type { Tell } from './report.ts';
+import { mark, takeMarks } from './start-trace.ts';
+
+export type VcpuExitsParts = {
+  readonly machine: MachineParts;
+  readonly ending: Ending;
+  readonly tell: Tell;
+};
+
+/** Answers what vCPUs leave the guest for: accesses to devices, and whatever else, which ends the machine or resets it. */
+export class VcpuExits {
+  readonly #parts: VcpuExitsParts;
+  #hasExited = false;
+
+  constructor(parts: VcpuExitsParts) {
+    this.#parts = parts;
+  }
+
+  /** vCPU `index` has left the guest, and waits. */
+  exit(index: number): void {
+    const { machine, ending } = this.#parts;
+    const vcpu = machine.vcpus[index]!;
+    if (!this.#hasExited) this.#firstExit();
+    if (!answerAccess(vcpu.run, machine.buses)) this.#unhandled(vcpu, index);
+    if (ending.end === null) machine.native.completeVcpu(index);
+  }
+
+  /** The thread of vCPU `index` has ended. */
+  ended(index: number, errno: number, died: boolean): void {
+    const { machine, ending } = this.#parts;
+    const cause = died ? 'its thread died' : `KVM_RUN failed with ${errnoName(errno)}`;
+    const error = machine.native.vcpuError(index);
+    ending.crash({ reason: `vCPU ${index} ended: ${error === '' ? cause : error}` });
+  }
+
+  /** Its first instruction that needs the machine, which soon follows the very first. */
+  #firstExit(): void {
+    this.#hasExited = true;
+    mark('entry');
+    const marks = takeMarks();
+    if (marks !== null) this.#parts.tell(report => report.happened('info', marks));
+  }
+
+  #unhandled(vcpu: VcpuFd, index: number): void {
+    const { machine, ending } = this.#parts;
+    const { request } = machine.services;
+    const { run } = vcpu;
+    const event = run.exitReason === EXIT.SYSTEM_EVENT ? run.systemEvent.type : null;
+    if (event === SYSTEM_EVENT.SHUTDOWN) request({ kind: 'power-off' });
+    else if (event === SYSTEM_EVENT.RESET) request({ kind: 'reset' });
+    else ending.crash(describeExit(vcpu, index));
+  }
+}
