@@ -32,7 +32,7 @@ export function iommuFindings(root: HostRoot, cpu: Cpu): Finding[] {
   return [
     firmwareFinding(cpu, table, active),
     enabledFinding(root, cpu, table, active),
-    ...(active ? [remappingFinding(root, table), domainFinding(root)] : []),
+    ...(active ? [remappingFinding(root), domainFinding(root)] : []),
     unsafeInterrupts(root),
     acsOverride(root),
   ];
@@ -89,15 +89,13 @@ function offFinding(root: HostRoot, request: ParameterRequest): Pick<Finding, 't
   }
 }
 
-function remappingFinding(root: HostRoot, table: FirmwareTable | null): Finding {
+function remappingFinding(root: HostRoot): Finding {
   const id = 'iommu.interrupt-remapping';
   const why =
     "without it, a guest's device could inject any interrupt into the host, so VFIO refuses the device";
-  if (/\bIR-/.test(root.text('/proc/interrupts', 16 << 20) ?? '')) {
-    return ok(id, 'iommu', 'interrupt remapping is on', why);
-  }
-  const dmar = table === 'DMAR' ? dmarFlags(root) : null;
-  const missing = dmar !== null && (dmar & 1) === 0;
+  const remapping = interruptRemapping(root);
+  if (remapping === 'on') return ok(id, 'iommu', 'interrupt remapping is on', why);
+  const missing = remapping === 'unsupported';
   return {
     id,
     area: 'iommu',
@@ -110,6 +108,15 @@ function remappingFinding(root: HostRoot, table: FirmwareTable | null): Finding 
         ]
       : ['remove intremap=off and nointremap from the kernel command line; update the firmware'],
   };
+}
+
+/** Whether the IOMMU checks the interrupts that devices send. `unsupported`: the chipset cannot; `unknown`: not recorded. */
+export function interruptRemapping(root: HostRoot): 'on' | 'off' | 'unsupported' | 'unknown' {
+  const interrupts = root.text('/proc/interrupts', 16 << 20);
+  if (/\bIR-/.test(interrupts ?? '')) return 'on';
+  const dmar = root.exists('/sys/firmware/acpi/tables/DMAR') ? dmarFlags(root) : null;
+  if (dmar !== null && (dmar & 1) === 0) return 'unsupported';
+  return interrupts === null ? 'unknown' : 'off';
 }
 
 /** The flags byte of the DMAR table (VT-d specification §8.1); null when it may not be read. */

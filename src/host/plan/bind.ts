@@ -2,7 +2,7 @@ import { classTraits } from '../pci/class.ts';
 import { deviceName, type PciFunction } from '../pci/function.ts';
 import { sentenceList } from '../text.ts';
 import { useSummary } from '../use/use.ts';
-import { isVfioDriver } from '../vfio/read.ts';
+import { isParkingDriver, isVfioDriver } from '../vfio/read.ts';
 import { takeChecks } from './checks/all.ts';
 import { driverSteps } from './driver-steps.ts';
 import { setDesiredDriver } from './persist/change-desired.ts';
@@ -20,15 +20,19 @@ export type BindRequest = {
   readonly wholeGroup: boolean;
   /** Also apply at every boot. */
   readonly persist?: boolean;
+  /** For a VM: functions stay as they are if it can use them so, and modules are loaded even if no driver changes. */
+  readonly lend?: boolean;
 };
 
 /** Binds functions to a VFIO driver. @throws for an unknown address */
 export function planBind(survey: HostSurvey, request: BindRequest): Plan {
-  const { addresses, driver, wholeGroup } = request;
+  const { addresses, driver, wholeGroup, lend = false } = request;
   const asked = [...new Set(addresses)].map(address => functionAt(survey, address));
   const concerned = unique([...asked, ...asked.flatMap(fn => groupMembers(survey, fn))]);
   const targets = concerned.filter(fn => asked.includes(fn) || (wholeGroup && goesAlong(fn)));
-  const moving = targets.filter(fn => fn.driver !== driver);
+  const isReady = (fn: PciFunction): boolean =>
+    asked.includes(fn) ? isVfioDriver(fn.driver) : isParkingDriver(fn.driver);
+  const moving = targets.filter(fn => (lend ? !isReady(fn) : fn.driver !== driver));
   const role = (fn: PciFunction): PlanDevice['role'] => {
     if (asked.includes(fn)) return 'asked';
     if (targets.includes(fn)) return 'group';
@@ -44,22 +48,19 @@ export function planBind(survey: HostSurvey, request: BindRequest): Plan {
       iommuGroup: fn.iommuGroup,
       role: role(fn),
       driver: fn.driver,
-      becomes: targets.includes(fn) ? driver : fn.driver,
+      becomes: moving.includes(fn) ? driver : fn.driver,
     })),
     checks: takeChecks(
       survey,
       moving.map(fn => fn.address),
       driver,
     ),
-    steps:
-      moving.length === 0
-        ? []
-        : [
-            ...moduleSteps(survey.root, driver),
-            ...moving.flatMap(fn => driverSteps(fn, driver, lossText(survey, fn))),
-          ],
+    steps: [
+      ...(lend || moving.length > 0 ? moduleSteps(survey.root, driver) : []),
+      ...moving.flatMap(fn => driverSteps(fn, driver, lossText(survey, fn))),
+    ],
     assumes: moving.flatMap(asFound),
-    notes: targets.length > moving.length ? [alreadyText(targets, moving, driver)] : [],
+    notes: alreadyTexts(targets.filter(fn => !moving.includes(fn))),
   };
   if (!request.persist) return plan;
   return withPersistence(survey, plan, desired => setDesiredDriver(survey, desired, targets, driver));
@@ -88,14 +89,12 @@ function goesAlong(fn: PciFunction): boolean {
   return fn.driver !== null || classTraits(fn.class).critical === null;
 }
 
-function alreadyText(
-  targets: readonly PciFunction[],
-  moving: readonly PciFunction[],
-  driver: string,
-): string {
-  const already = targets.filter(fn => !moving.includes(fn)).map(fn => fn.address);
-  const node = isVfioDriver(driver) ? '' : ': no host driver binds to it';
-  return `${sentenceList(already)} ${already.length === 1 ? 'is' : 'are'} already bound to ${driver}${node}`;
+function alreadyTexts(functions: readonly PciFunction[]): string[] {
+  return [...Map.groupBy(functions, fn => fn.driver)].map(([driver, bound]) => {
+    const node = isVfioDriver(driver) ? '' : ': no host driver binds to it';
+    const names = sentenceList(bound.map(fn => fn.address));
+    return `${names} ${bound.length === 1 ? 'is' : 'are'} already bound to ${driver}${node}`;
+  });
 }
 
 function unique<T>(values: readonly T[]): T[] {

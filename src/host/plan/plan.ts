@@ -54,6 +54,8 @@ export type CheckCode =
   | 'group'
   | 'class'
   | 'display'
+  /** The other functions of a graphics card. */
+  | 'card'
   | 'storage'
   | 'network'
   | 'sriov'

@@ -36,6 +36,16 @@ export function takeChecks(survey: HostSurvey, addresses: readonly string[], dri
   return isVfioDriver(driver) ? [...perFunction, ...memlockCheck(survey.root)] : perFunction;
 }
 
+/** Checks of functions that a VM opens as they are: only what the kernel and the hardware say matters. */
+export function readyChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
+  return subjects(survey, addresses, driver).flatMap(subject => [
+    ...responseCheck(subject),
+    ...groupCheck(subject),
+    ...heldCheck(subject),
+    ...resetCheck(subject),
+  ]);
+}
+
 /** Checks before functions return to the host: only their current users matter. */
 export function giveBackChecks(survey: HostSurvey, addresses: readonly string[], driver: string): Check[] {
   return subjects(survey, addresses, driver).flatMap(subject => [

@@ -56,5 +56,5 @@ function companions({ survey, fn, taken }: Subject): Check[] {
   const names = sentenceList(
     staying.map(other => `${other.address} (${other.names.class?.toLowerCase() ?? `class ${other.class}`})`),
   );
-  return [warn('display', fn.address, `${names} of the same card would stay with the host`)];
+  return [warn('card', fn.address, `${names} of the same card would stay with the host`)];
 }

@@ -1,4 +1,5 @@
 import { sentenceList } from '../../text.ts';
+import { needsNoIommu } from '../../vfio/no-iommu.ts';
 import { isParkingDriver, isVfioDriver } from '../../vfio/read.ts';
 import type { Check } from '../plan.ts';
 import { groupMembers, staysWithHost } from '../survey.ts';
@@ -7,7 +8,7 @@ import { block, impossible, ok, type Subject, warn } from './check.ts';
 /** Whether an IOMMU isolates the device. */
 export function iommuCheck({ survey, fn, driver }: Subject): Check[] {
   if (!isVfioDriver(driver)) return [];
-  if (fn.iommuGroup !== null) {
+  if (!needsNoIommu(survey.root, fn)) {
     return [ok('iommu', fn.address, `isolated by the IOMMU in group ${fn.iommuGroup}`)];
   }
   const noIommu = survey.root.attribute('/sys/module/vfio/parameters/enable_unsafe_noiommu_mode');

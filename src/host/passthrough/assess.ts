@@ -1,0 +1,137 @@
+import { readDetails } from '../pci/details.ts';
+import { deviceName, type PciFunction } from '../pci/function.ts';
+import { planBind } from '../plan/bind.ts';
+import { readyChecks } from '../plan/checks/all.ts';
+import type { CheckCode, Plan } from '../plan/plan.ts';
+import { functionAt, groupMembers, type HostSurvey, hostUse } from '../plan/survey.ts';
+import { useSummary } from '../use/use.ts';
+import { needsNoIommu } from '../vfio/no-iommu.ts';
+import { isParkingDriver, isVfioDriver } from '../vfio/read.ts';
+import { apiReasons, chooseApi } from './api.ts';
+import type { Assessment, DeviceAssessment, PassthroughRequest, Reason, ReasonCode } from './assessment.ts';
+import { functionReasons } from './function-reasons.ts';
+import { interruptReasons, isolationReasons } from './isolation.ts';
+import { lossesOf } from './losses.ts';
+import { memoryReasons, pinnedMemory } from './memory.ts';
+import { moduleReasons } from './modules.ts';
+import { numaReasons } from './numa.ts';
+import { withRepair } from './repairs.ts';
+import { resetReason } from './reset.ts';
+import { vmReasons } from './vm-reasons.ts';
+
+const DRIVER = 'vfio-pci';
+
+/** Checks of a plan that are made here with more knowledge; modules are another. */
+const REPLACED: ReadonlySet<CheckCode> = new Set(['memlock', 'iommu', 'reset']);
+
+/** What a check says of a function matters only if the guest gets it, not if it merely comes along. */
+const OF_ASKED: ReadonlySet<ReasonCode> = new Set(['card', 'group']);
+
+/**
+ * Whether functions of a host can be passed to a VM: every reason, with its repair, and the plan that binds what is not bound yet.
+ * Reads only.
+ * @throws for an unknown address
+ */
+export function assess(survey: HostSurvey, request: PassthroughRequest): Assessment {
+  const asked = [...new Set(request.addresses)].map(address => functionAt(survey, address));
+  const plan = planBind(survey, {
+    addresses: asked.map(fn => fn.address),
+    driver: DRIVER,
+    wholeGroup: true,
+    lend: true,
+  });
+  const api = chooseApi(survey, asked, request.iommufd);
+  const unsafe = request.unsafeNoIommu === true && asked.some(fn => needsNoIommu(survey.root, fn));
+  const checks = [...plan.checks, ...readyChecks(survey, boundAlready(survey, asked, plan), DRIVER)]
+    .filter(check => !REPLACED.has(check.code) && !(check.code === 'driver' && check.level !== 'warn'))
+    .map(check => withRepair(survey, check));
+  const devices = asked.map(fn =>
+    assessDevice(survey, fn, request, plan, [
+      ...checks.filter(({ subject }) => subject === fn.address),
+      ...checks.filter(
+        ({ level, code, subject }) =>
+          level !== 'ok' && !OF_ASKED.has(code) && isMember(survey, fn, subject, asked),
+      ),
+      ...isolationReasons(survey, fn, request),
+      resetReason(survey, fn, asked),
+      ...functionReasons(survey, fn, request),
+      ...numaReasons(survey, fn, request.vm),
+    ]),
+  );
+  const reasons = [
+    ...moduleReasons(survey, api),
+    ...interruptReasons(survey, asked, api),
+    ...apiReasons(survey, asked, api, request),
+    ...memoryReasons(survey, asked, request.vm),
+    ...vmReasons(request),
+    ...checks.filter(({ subject }) => subject === null || !survey.byAddress.has(subject)),
+  ];
+  return {
+    possible: [...reasons, ...devices.flatMap(device => device.reasons)].every(
+      ({ level }) => level !== 'block',
+    ),
+    devices,
+    reasons: unique(reasons),
+    api: api.chosen,
+    unsafe,
+    plan,
+    losses: lossesOf(request.vm),
+    memory: pinnedMemory(survey.root, request.vm),
+  };
+}
+
+function assessDevice(
+  survey: HostSurvey,
+  fn: PciFunction,
+  { addresses }: PassthroughRequest,
+  plan: Plan,
+  reasons: readonly Reason[],
+): DeviceAssessment {
+  const members = groupMembers(survey, fn).filter(member => member.address !== fn.address);
+  const roles = new Map(plan.devices.map(({ address, role }) => [address, role]));
+  const bound = isParkingDriver(fn.driver);
+  return {
+    address: fn.address,
+    name: deviceName(fn),
+    possible: reasons.every(({ level }) => level !== 'block'),
+    driver: fn.driver,
+    iommuGroup: fn.iommuGroup,
+    numaNode: fn.numaNode,
+    reasons: unique(reasons),
+    members: members.map(member => ({
+      address: member.address,
+      name: deviceName(member),
+      driver: member.driver,
+      role: addresses.includes(member.address) ? 'asked' : (roles.get(member.address) ?? 'left'),
+    })),
+    resetMethods: readDetails(survey.root, fn).resetMethods,
+    hostLoses: bound ? null : useSummary(hostUse(survey, fn)) || null,
+  };
+}
+
+/** The functions of the plan that it leaves as they are, because a VM can already use them. */
+function boundAlready(survey: HostSurvey, asked: readonly PciFunction[], plan: Plan): string[] {
+  const moving = new Set(
+    plan.devices.filter(({ driver, becomes }) => driver !== becomes).map(({ address }) => address),
+  );
+  const concerned = asked.flatMap(fn => groupMembers(survey, fn));
+  const left = concerned.filter(fn => !moving.has(fn.address) && isVfioDriver(fn.driver));
+  return [...new Set(left.map(fn => fn.address))];
+}
+
+/** Whether a check is about a member of the function's group that nobody asked for. */
+function isMember(
+  survey: HostSurvey,
+  fn: PciFunction,
+  subject: string | null,
+  asked: readonly PciFunction[],
+): boolean {
+  const other = subject === null ? undefined : survey.byAddress.get(subject);
+  return other !== undefined && !asked.includes(other) && groupMembers(survey, fn).includes(other);
+}
+
+/** Members of one group share findings. */
+function unique(reasons: readonly Reason[]): Reason[] {
+  const key = ({ level, code, subject, reason }: Reason) => `${level} ${code} ${subject} ${reason}`;
+  return [...new Map(reasons.map(reason => [key(reason), reason])).values()];
+}

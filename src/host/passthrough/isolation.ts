@@ -1,0 +1,170 @@
+import { interruptRemapping, iommuFindings } from '../doctor/iommu.ts';
+import { readKernelConfig } from '../doctor/kernel-config.ts';
+import { isYes, readCpu } from '../doctor/processor.ts';
+import type { IommuGroup } from '../iommu/groups.ts';
+import type { PciFunction } from '../pci/function.ts';
+import { groupMembers, type HostSurvey, staysWithHost } from '../plan/survey.ts';
+import { sentenceList } from '../text.ts';
+import { readModule } from '../vfio/modules.ts';
+import { isNoIommuGroup, needsNoIommu } from '../vfio/no-iommu.ts';
+import { isParkingDriver } from '../vfio/read.ts';
+import type { ApiChoice } from './api.ts';
+import type { PassthroughRequest, Reason } from './assessment.ts';
+import { block, ok, warn } from './reason.ts';
+
+/** Whether an IOMMU keeps the device's memory accesses within its guest. */
+export function isolationReasons(
+  survey: HostSurvey,
+  fn: PciFunction,
+  { unsafeNoIommu = false, vm }: PassthroughRequest,
+): Reason[] {
+  if (needsNoIommu(survey.root, fn)) {
+    return [unsafeNoIommu ? noIommuReason(survey, fn) : missingIommu(survey, fn)];
+  }
+  const group = survey.groups.get(fn.iommuGroup!);
+  return [
+    ok('iommu', fn.address, `isolated by the IOMMU in group ${fn.iommuGroup}`),
+    ...(group === undefined ? [] : [...sharingReasons(survey, fn, group), ...reservedReasons(fn, group, vm)]),
+  ];
+}
+
+function missingIommu(survey: HostSurvey, fn: PciFunction): Reason {
+  if (isNoIommuGroup(survey.root, fn)) {
+    const reason =
+      'it has no IOMMU and is in no-IOMMU mode: a guest with it could read and write all host memory';
+    return block('iommu', fn.address, reason, 'only if you trust the guest like root: unsafe-no-iommu: true');
+  }
+  if (survey.groups.size > 0) {
+    const reason = 'it is in no IOMMU group: the firmware tables omit it, so VFIO refuses it';
+    return block(
+      'iommu',
+      fn.address,
+      reason,
+      'update the firmware, or move the card to a slot whose devices are in groups: vring iommu list',
+    );
+  }
+  const findings = iommuFindings(survey.root, readCpu(survey.root));
+  const failed = findings.filter(({ state }) => state === 'fail');
+  const repair = failed.flatMap(finding => finding.repair).filter(text => !text.startsWith('fix iommu.'));
+  const title = failed.map(finding => finding.title).join('; ') || 'the IOMMU is off or absent';
+  return block('iommu', fn.address, title, ...repair);
+}
+
+const NO_IOMMU = '/sys/module/vfio/parameters/enable_unsafe_noiommu_mode';
+
+/** The explicit choice: VFIO without an IOMMU (linux/Documentation/driver-api/vfio.rst, CONFIG_VFIO_NOIOMMU). */
+function noIommuReason({ root }: HostSurvey, fn: PciFunction): Reason {
+  if (
+    isYes(readModule(root, 'vfio').parameters.enable_unsafe_noiommu_mode ?? 'N') ||
+    isNoIommuGroup(root, fn)
+  ) {
+    const reason = 'UNSAFE: without an IOMMU, the guest can read and write all host memory through it';
+    return warn('iommu', fn.address, reason);
+  }
+  const config = readKernelConfig(root);
+  if (config !== null && config.get('VFIO_NOIOMMU') !== 'y') {
+    const reason = 'no-IOMMU mode was asked for, but this kernel lacks it (CONFIG_VFIO_NOIOMMU is not set)';
+    return block('iommu', fn.address, reason, 'boot a kernel with CONFIG_VFIO_NOIOMMU, or enable the IOMMU');
+  }
+  const reason = 'no-IOMMU mode was asked for, but it is off';
+  return block('iommu', fn.address, reason, 'modprobe vfio', `echo Y > ${NO_IOMMU}`);
+}
+
+/**
+ * Interrupts that a device writes as memory (MSI) must be checked too: without that, VFIO refuses the group
+ * (vfio_iommu_type1_attach_group: EPERM).
+ */
+export function interruptReasons(
+  survey: HostSurvey,
+  functions: readonly PciFunction[],
+  api: ApiChoice,
+): Reason[] {
+  if (functions.every(fn => needsNoIommu(survey.root, fn))) return [];
+  return [interruptReason(survey, api)];
+}
+
+function interruptReason(survey: HostSurvey, api: ApiChoice): Reason {
+  const state = interruptRemapping(survey.root);
+  if (state === 'on') return ok('interrupts', null, 'interrupt remapping is on');
+  if (state === 'unknown') {
+    return warn(
+      'interrupts',
+      null,
+      'cannot tell whether interrupt remapping is on: /proc/interrupts is missing',
+    );
+  }
+  const module = api.chosen === 'iommufd' ? 'iommufd' : 'vfio_iommu_type1';
+  const allowed = readModule(survey.root, module).parameters.allow_unsafe_interrupts ?? 'N';
+  if (isYes(allowed)) {
+    const reason = `UNSAFE: interrupt remapping is off and ${module} allows that: the guest can send any interrupt to the host`;
+    return warn('interrupts', null, reason);
+  }
+  const what =
+    state === 'unsupported' ? 'this chipset has no interrupt remapping' : 'interrupt remapping is off';
+  const repair =
+    state === 'unsupported'
+      ? []
+      : ['remove intremap=off and nointremap from the kernel command line, or update the firmware; reboot'];
+  return block(
+    'interrupts',
+    null,
+    `${what}, so VFIO refuses the device: the guest could send any interrupt to the host`,
+    ...repair,
+    `only if you trust every guest: echo Y > /sys/module/${module}/parameters/allow_unsafe_interrupts`,
+  );
+}
+
+/** Why others come along. */
+function sharingReasons(survey: HostSurvey, fn: PciFunction, group: IommuGroup): Reason[] {
+  const others = groupMembers(survey, fn).filter(each => each !== fn && !staysWithHost(each));
+  if (others.length === 0) return [];
+  const serving = others.filter(each => each.driver !== null && !isParkingDriver(each.driver));
+  const why = group.reasons.map(({ text }) => text).join('; ');
+  const names = sentenceList(others.map(each => each.address));
+  const reason = `${names} ${others.length === 1 ? 'comes' : 'come'} along in group ${group.id}${why === '' ? '' : `: ${why}`}`;
+  if (serving.length === 0) return [ok('acs', fn.address, reason)];
+  const sameCard = group.reasons.every(({ kind }) => kind === 'functions');
+  const repair = sameCard
+    ? []
+    : [
+        'to separate them, move the card to a slot below another root port, or enable ACS in the firmware setup',
+      ];
+  return [warn('acs', fn.address, reason, ...repair)];
+}
+
+/** HyperTransport's own addresses on AMD hosts; guest RAM must not be there. */
+const RAM_END_BELOW_4G = 3 * 2 ** 30;
+
+function reservedReasons(
+  fn: PciFunction,
+  { id, reserved }: IommuGroup,
+  vm: PassthroughRequest['vm'],
+): Reason[] {
+  const direct = reserved.filter(({ type }) => type === 'direct');
+  if (direct.length > 0) {
+    const ranges = sentenceList(direct.map(({ start, end }) => `${start}-${end}`));
+    const reason = `the firmware itself uses memory through group ${id} (${ranges}, RMRR or IVMD), so the kernel refuses to pass it`;
+    return [
+      block(
+        'reserved',
+        fn.address,
+        reason,
+        "turn off the firmware's use of the slot (HPE: shared memory features, with conrep), or move the card to another slot",
+      ),
+    ];
+  }
+  if (vm === undefined) return [];
+  const ramEnd = vm.memoryBytes <= RAM_END_BELOW_4G ? vm.memoryBytes : vm.memoryBytes + 2 ** 30;
+  const inRam = reserved.filter(
+    ({ start, type }) => type === 'reserved' && Number(start) < ramEnd && !isHole(Number(start)),
+  );
+  if (inRam.length === 0) return [];
+  const ranges = sentenceList(inRam.map(({ start, end }) => `${start}-${end}`));
+  const reason = `the IOMMU cannot map ${ranges}, where the VM would have memory`;
+  return [block('reserved', fn.address, reason, 'give the VM less memory')];
+}
+
+/** Guest RAM leaves out the last GiB below 4 GiB. */
+function isHole(address: number): boolean {
+  return address >= RAM_END_BELOW_4G && address < 2 ** 32;
+}
