@@ -83,11 +83,16 @@ export async function applyPlan(
   return { state: 'applied', steps: states, problem: null, rollback: [], left: await left(writer, plan) };
 }
 
-/** Undoes changes in order, continuing after failures. */
+/** Undoes steps in reverse order, continuing after failures. */
 export async function undoSteps(writer: HostWriter, steps: readonly Step[]): Promise<UndoneChange[]> {
+  return await undoAll(writer, undoChanges(steps));
+}
+
+/** Makes changes that lead back to an earlier state, in order, continuing after failures. */
+export async function undoAll(writer: HostWriter, changes: readonly UndoChange[]): Promise<UndoneChange[]> {
   const undone: UndoneChange[] = [];
   let hangs = false;
-  for (const change of undoChanges(steps)) {
+  for (const change of changes) {
     if (hangs) {
       // The kernel holds the device's lock: they would hang, too.
       const reason = 'not tried: the kernel did not complete the previous change';

@@ -1,4 +1,9 @@
+import { readPci } from '../pci/read.ts';
 import { pendingText, readPendingWrites } from '../pending-writes.ts';
+import type { HostRoot } from '../root.ts';
+import { sentenceList } from '../text.ts';
+import { holderAndUser } from '../use/holders.ts';
+import { readVfio } from '../vfio/read.ts';
 import { applyPlan, type Outcome, type Progress, type UndoneChange, undoSteps } from './apply.ts';
 import { conditionText } from './condition-text.ts';
 import { firstUnmet, foundInstead } from './conditions.ts';
@@ -84,11 +89,24 @@ export async function undoProblem(writer: HostWriter, entry: JournalEntry): Prom
   if (pending !== undefined) {
     return `${pendingText(pending)}, and the kernel has not completed it: stop the processes that use ${pending.address}, or reboot, then undo again`;
   }
+  const held = openInVm(writer.root, concerned);
+  if (held !== null && entry.plan.kind !== 'vf-attributes') return held;
   const unmet = await firstUnmet(writer.root, entry.left);
   if (unmet === null) return null;
   const found = await foundInstead(writer.root, unmet);
   const since = entry.bootId === bootId(writer) ? '' : ' The host has rebooted since.';
   return `the host has changed since the plan was applied: it is no longer true that ${conditionText(unmet)}${found && ` (${found})`}.${since}`;
+}
+
+/** A change of the driver, or of the number of VFs, would hang until the VM ends. */
+function openInVm(root: HostRoot, concerned: ReadonlySet<string>): string | null {
+  const functions = readPci(root).filter(
+    ({ address, physicalFunction }) =>
+      concerned.has(address) || (physicalFunction !== null && concerned.has(physicalFunction)),
+  );
+  const held = readVfio(root, functions).devices.find(({ holders }) => holders.length > 0);
+  if (held === undefined) return null;
+  return `${sentenceList(held.holders.map(holderAndUser))} has ${held.address} open: stop this VM first, then undo again`;
 }
 
 function bootId(writer: HostWriter): string {

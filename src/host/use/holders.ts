@@ -8,6 +8,8 @@ export type Holder = {
   readonly command: string;
   /** Name of the user it runs as, or the numeric id; null if not known. */
   readonly user: string | null;
+  /** The VM that it runs, if it is a process of vring. */
+  readonly vm?: string;
 };
 
 export type Holders = {
@@ -82,11 +84,22 @@ function mappedFiles(root: HostRoot, pid: string): OpenFile[] {
 
 function readHolder(root: HostRoot, pid: string): Holder {
   const uid = /^Uid:\s*(\d+)/m.exec(root.text(`/proc/${pid}/status`) ?? '')?.[1];
+  const command = printable(root.attribute(`/proc/${pid}/comm`) ?? '?');
+  const vm = command.startsWith(MACHINE) ? machineName(root, pid) : null;
   return {
     pid: integer(pid)!,
-    command: printable(root.attribute(`/proc/${pid}/comm`) ?? '?'),
+    command,
     user: uid === undefined ? null : userName(root, uid),
+    ...(vm !== null && { vm }),
   };
+}
+
+/** A process that runs a VM has its name as its title, of which `comm` has only the beginning. */
+const MACHINE = 'vring: ';
+
+function machineName(root: HostRoot, pid: string): string | null {
+  const title = printable(root.text(`/proc/${pid}/cmdline`)?.split('\0')[0] ?? '');
+  return title.startsWith(MACHINE) ? title.slice(MACHINE.length) : null;
 }
 
 function userName(root: HostRoot, uid: string): string {
@@ -99,9 +112,9 @@ export function uniqueHolders(holders: readonly Holder[]): Holder[] {
   return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
 }
 
-/** `qemu-system-x86 (pid 812)`. */
-export function holderText({ command, pid }: Holder): string {
-  return `${command} (pid ${pid})`;
+/** `qemu-system-x86 (pid 812)`, `VM web (pid 813)`. */
+export function holderText({ command, pid, vm }: Holder): string {
+  return `${vm === undefined ? command : `VM ${vm}`} (pid ${pid})`;
 }
 
 /** `qemu-system-x86 (pid 812) of user alice`. */

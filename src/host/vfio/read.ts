@@ -3,6 +3,7 @@ import type { DeviceNode } from '../recorded-facts.ts';
 import type { HostRoot } from '../root.ts';
 import { type Holder, readHolders, uniqueHolders } from '../use/holders.ts';
 import { type ModuleState, readModule } from './modules.ts';
+import { vmsByTaken } from './taken.ts';
 
 export type VfioDevice = {
   readonly address: string;
@@ -45,6 +46,7 @@ export function readVfio(root: HostRoot, functions: readonly PciFunction[]): Vfi
     target.startsWith('/dev/vfio/') ? target : null,
   );
   const bound = functions.filter(fn => isVfioDriver(fn.driver));
+  const vms = vmsByTaken(root);
   return {
     modules: moduleNames.map(name => readModule(root, name)),
     container: root.node('/dev/vfio/vfio'),
@@ -60,11 +62,20 @@ export function readVfio(root: HostRoot, functions: readonly PciFunction[]): Vfi
         iommuGroup: fn.iommuGroup,
         groupNode,
         deviceNode,
-        holders: uniqueHolders(nodes.flatMap(node => byKey.get(node.path) ?? [])),
+        holders: uniqueHolders(nodes.flatMap(node => byKey.get(node.path) ?? [])).map(holder =>
+          withVm(holder, vms.get(fn.address)),
+        ),
       };
     }),
     holdersComplete: complete,
   };
+}
+
+/** A process may run VMs on its threads: what it has open is the VM's that a record names. */
+function withVm(holder: Holder, vm: string | undefined): Holder {
+  return holder.vm === undefined && vm !== undefined && holder.command.startsWith('vring')
+    ? { ...holder, vm }
+    : holder;
 }
 
 /** In no-IOMMU mode, the group (`name` is vfio-noiommu) and its node are created by vfio. */

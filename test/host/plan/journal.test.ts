@@ -58,6 +58,20 @@ describe('stored plans', () => {
     expect(journal.read().entries.map(entry => entry.state)).toEqual(['undone', 'undone']);
   });
 
+  test('are not undone while a VM has a device of theirs open', async () => {
+    await runPlan(host, journal, await bind());
+    host.tree.file('/proc/5000/comm', 'vring: web\n').file('/proc/5000/cmdline', 'vring: web\0');
+    host.tree.link('/proc/5000/fd/9', '/dev/vfio/63');
+    const undo = async () => undoEntry(host, journal, latestEntry(journal.read())!);
+    expect(await undo()).toMatchObject({
+      state: 'refused',
+      problem: `VM web (pid 5000) has ${spareNvme} open: stop this VM first, then undo again`,
+    });
+    expect(host.pci.driverOf(spareNvme)).toBe('vfio-pci');
+    host.tree.removePath('/proc/5000');
+    expect(await undo()).toMatchObject({ state: 'undone' });
+  });
+
   test('are not undone on a host that has changed since', async () => {
     await runPlan(host, journal, await bind());
     host.pci.unbind(spareNvme);
