@@ -1,8 +1,10 @@
+import type { DeviceConfig } from '../devices/device-table.ts';
 import type { DefinedVm, Definitions } from '../engine/definitions.ts';
 import { printable } from '../text/printable.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { VM_NAME } from '../vmm/machine/vm-name.ts';
 import { derivedText } from './change/derive.ts';
+import { withDevice, withoutDevice } from './change/devices.ts';
 import { renamedText } from './change/rename.ts';
 import { DefinitionFileError, fileOf, listNames, readFile, stampOf } from './files.ts';
 import { definitionsFolder } from './folder.ts';
@@ -76,6 +78,19 @@ export class DefinitionStore implements Definitions {
     checkName(name);
     readDefinition(yaml, { file: `${name}.yaml`, name });
     writeFile(this.folder, name, yaml, replace);
+  }
+
+  /** Adds a device at the end; comments stay. @returns its name in the VM. @throws DefinitionFileError, DefinitionError */
+  attach(name: string, device: DeviceConfig): string {
+    const changed = withDevice(this.text(name), this.file(name), this.definition(name), device);
+    this.save(name, changed.text, { replace: true });
+    return changed.name;
+  }
+
+  /** Removes a device; comments stay. @throws DefinitionFileError, DefinitionError */
+  detach(name: string, device: Partial<DeviceConfig>): void {
+    const text = withoutDevice(this.text(name), this.file(name), this.definition(name), device);
+    this.save(name, text, { replace: true });
   }
 
   /** Gives a definition another name; the old file is kept as `NAME.yaml~`. @throws DefinitionFileError, DefinitionError */

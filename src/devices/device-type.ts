@@ -2,10 +2,10 @@ import type * as z from 'zod';
 import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
 import type { DiskLimits } from './backends/disk.ts';
-import type { Cancel, Device, IoHandler } from './device.ts';
+import type { Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
-import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
+import type { PciHotplug } from './pci/pci-hotplug.ts';
 import type { Zod } from './zod.ts';
 
 export type { Zod } from './zod.ts';
@@ -39,24 +39,10 @@ export interface DiskControl {
   setLimits(limits: DiskLimits): void;
 }
 
-/** A device of the host that is passed through. */
-export interface HostDeviceControl {
-  /** What screens show of it now. */
-  readonly facts: HostDeviceFacts;
-  /** Calls back when `facts` may have changed. */
-  onChanged(hook: () => void): Cancel;
-  /**
-   * Calls back when the host wants the device back, every few seconds until it is closed: whoever tries to unbind it from its driver
-   * waits for that. Without a hook the user is told.
-   */
-  onRequested(hook: () => void): Cancel;
-}
-
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
   readonly disk?: DiskControl;
-  readonly hostDevice?: HostDeviceControl;
 };
 
 /** A new device, and what the machine must connect for it. */
@@ -86,6 +72,8 @@ export type BusAddress = { readonly unit: number; readonly function: number };
 
 /** A bus that a device provides for others. */
 export interface DeviceBus {
+  /** How devices come and go while the machine runs; absent: they do not. */
+  readonly hotplug?: PciHotplug;
   /** Connects a device to the bus. @param address null: any that is free. @throws an error for the user */
   attach(built: BuiltDevice, address: BusAddress | null): void;
 }
@@ -103,7 +91,7 @@ export type QemuNames = {
 
 /** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
 export type LibvirtNames = {
-  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev';
+  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon';
   readonly models: readonly string[];
 };
 
@@ -125,6 +113,8 @@ export type DeviceType = {
   readonly bus: BusKind;
   /** The bus that it provides for other devices, which name it by the name of this one, and the places on that. */
   readonly provides?: { readonly kind: BusKind; readonly first: number; readonly units: number };
+  /** Absent: it may be plugged in and unplugged while the machine runs, if its bus can that. A device that provides a bus may not. */
+  readonly hotplug?: false;
   /**
    * The kind of back end that it is connected to. Screens have a section for each kind. A device with a disk has the options
    * of `diskFields`.
@@ -160,6 +150,11 @@ export type ConfigurableType<Schema extends z.ZodObject = z.ZodObject> = DeviceT
   /** @throws an error for the user */
   create(services: MachineServices, options: z.output<Schema>, name: string): BuiltDevice;
 };
+
+/** Whether devices of a row may come and go while their machine runs. */
+export function isHotpluggable({ bus, provides, hotplug }: DeviceType): boolean {
+  return bus === 'pci' && provides === undefined && hotplug !== false;
+}
 
 /** A device's name in its machine. */
 export const DEVICE_NAME = {

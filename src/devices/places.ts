@@ -42,11 +42,21 @@ const ROOTS: readonly NamedBus[] = [
 const PCI_ADDRESS = /^(?:0x)?([0-9a-f]{1,2})(?:\.([0-7]))?$/i;
 const UNIT = /^\d{1,4}$/;
 
-/** Where the devices of a configuration are, by their options `bus` and `addr`. Entries of unknown types are passed over. */
-export function placeDevices(table: DeviceTable, configs: readonly DeviceConfig[]): DevicePlaces {
+/**
+ * Where the devices of a configuration are, by their options `bus` and `addr`. Entries of unknown types are passed over.
+ * @param rootPorts how many there are that are no device
+ */
+export function placeDevices(
+  table: DeviceTable,
+  configs: readonly DeviceConfig[],
+  rootPorts = 0,
+): DevicePlaces {
   const problems: PlaceProblem[] = [];
   const rows = configs.map(({ type }) => table.find(type));
-  const buses: NamedBus[] = [...ROOTS];
+  const buses: NamedBus[] = [
+    ...ROOTS,
+    ...Array.from({ length: rootPorts }, (_, index) => portBus(index + 1)),
+  ];
   rows.forEach((row, provider) => {
     const { name } = configs[provider]!;
     if (row?.provides && name !== undefined) buses.push({ names: [name], ...row.provides, provider });
@@ -70,6 +80,24 @@ export function placeDevices(table: DeviceTable, configs: readonly DeviceConfig[
     ...circles(configs, places),
   );
   return { places, problems: problems.sort((a, b) => a.index - b.index) };
+}
+
+/** The bus behind a root port that is no device. */
+function portBus(number: number): NamedBus {
+  return { names: [`root-port.${number}`], kind: 'pci', first: 0, units: 1, provider: -1 };
+}
+
+/** The place of an address such as 05.1, as `addr` has it; null for another text. */
+export function parsePciAddress(text: string): BusAddress | null {
+  const match = PCI_ADDRESS.exec(text);
+  if (match === null) return null;
+  const unit = Number.parseInt(match[1]!, 16);
+  return unit < 32 ? { unit, function: Number(match[2] ?? 0) } : null;
+}
+
+/** The same as text: `05.1`. */
+export function pciAddressText({ unit, function: fn }: BusAddress): string {
+  return `${unit.toString(16).padStart(2, '0')}.${fn}`;
 }
 
 const NOWHERE: DevicePlace = { bus: '', address: null };
@@ -107,7 +135,8 @@ function addressOf(bus: NamedBus, given: string | undefined): BusAddress | null 
   }
   const unit = kind === 'pci' ? Number.parseInt(match[1]!, 16) : Number(given);
   if (unit < first || unit >= first + units) {
-    if (bus.provider < 0 && unit === 0) return `slot 0 of ${names[0]} has the host bridge: choose another`;
+    if (bus.provider < 0 && unit === 0 && first === 1)
+      return `slot 0 of ${names[0]} has the host bridge: choose another`;
     const range = [first, first + units - 1].map(number => number.toString(kind === 'pci' ? 16 : 10));
     return units === 1
       ? `${names[0]} has one place only, ${range[0]}`

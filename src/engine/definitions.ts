@@ -1,3 +1,4 @@
+import type { DeviceConfig } from '../devices/device-table.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 
 /** What a VM is, as far as its definition can be read. */
@@ -28,6 +29,10 @@ export interface Definitions {
     yaml: string,
     change: { readonly from: string; readonly to: string; readonly disks: ReadonlyMap<string, string> },
   ): string;
+  /** Adds a device. @returns the name that its VM gives it. @throws when it does not fit in */
+  attach(name: string, device: DeviceConfig): string;
+  /** Removes a device, by its disk or host device if that is known, else by the name that the VM gives it. @throws when there is none */
+  detach(name: string, device: Partial<DeviceConfig>): void;
   /** Gives a definition another name. @throws when that one is taken */
   rename(from: string, to: string): void;
   /** The file is kept as `NAME.yaml~`. */
@@ -47,6 +52,12 @@ export const NO_DEFINITIONS: Definitions = {
   },
   save: () => {
     throw new Error('this vring keeps no definitions: start its VMs from vring or vring vm');
+  },
+  attach: name => {
+    throw new Error(`there is no definition of ${name}`);
+  },
+  detach: name => {
+    throw new Error(`there is no definition of ${name}`);
   },
   derive: yaml => yaml,
   rename: name => {

@@ -1,6 +1,8 @@
 import type { DiskLimits } from '../devices/backends/disk.ts';
+import type { DeviceConfig } from '../devices/device-table.ts';
 import type { SizeChange } from '../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
@@ -99,6 +101,19 @@ export interface Engine {
   resizeDisk(id: string, device: string, change: SizeChange): Promise<number>;
   /** Replaces the limits of a disk's rate, until the VM ends. */
   limitDisk(id: string, device: string, limits: DiskLimits): Promise<void>;
+  /**
+   * Plugs a device into a VM that runs or is paused. Of a VM that is off, adds it to the definition.
+   * @param device an entry of a configuration. @throws with a sentence; nothing of it is left then
+   */
+  attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice>;
+  /**
+   * Has the guest release a device, or takes it; resolves when it is out. A guest may take any time, and may never release it: the device's
+   * label in the topology says since when it has been asked. Of a VM that is off, removes it from the definition.
+   * @param device its name: `blk1`
+   */
+  detach(id: string, device: string, options: DetachOptions): Promise<void>;
+  /** The guest need not release a device any more: the `detach` that waits for it fails. */
+  cancelDetach(id: string, device: string): Promise<void>;
   /** Ends the VM at once; resolves when its threads, files and memory are gone. */
   kill(id: string): Promise<void>;
   /** Starts a VM that is off or crashed: from its definition as it is on disk now, or with the same configuration. */

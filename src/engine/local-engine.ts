@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
+import type { DeviceConfig } from '../devices/device-table.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
 import { sizeText } from '../text/size.ts';
@@ -20,6 +21,9 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
+import { attachDevice, checkedDevice } from './hotplug/attach.ts';
+import { detachDevice } from './hotplug/detach.ts';
+import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
 import {
   type FoundMachine,
   type Machines,
@@ -37,7 +41,7 @@ import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
 import { Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
-import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
+import { type EngineEvent, isAlive, type LogEntry, type VmInfo } from './vm-info.ts';
 import { logChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
@@ -232,6 +236,64 @@ export class LocalEngine implements Engine, CounterSource {
     this.note('info', `limits of disk ${device}: ${limitsText(limits)}`, id);
   }
 
+  async attach(id: string, input: DeviceConfig, { persist }: AttachOptions): Promise<AttachedDevice> {
+    const vm = this.#vm(id);
+    const device = checkedDevice(input);
+    if (!vm.alive) return this.#attachToDefinition(vm, device);
+    if (persist) this.#requireDefinition(vm);
+    const attached = await attachDevice(vm, device);
+    this.note('info', `device ${attached.name} (${device.type}) was attached`, id);
+    const { name } = attached;
+    if (persist) this.#changeDefinition(id, () => this.#definitions.attach(id, { ...device, name }));
+    return attached;
+  }
+
+  async detach(id: string, device: string, { force, persist }: DetachOptions): Promise<void> {
+    const vm = this.#vm(id);
+    if (!vm.alive) {
+      this.#requireDefinition(vm);
+      this.#changeDefinition(id, () => this.#definitions.detach(id, { name: device }));
+      return;
+    }
+    if (persist) this.#requireDefinition(vm);
+    const known = vm.device(device);
+    await detachDevice(vm, device, force);
+    if (persist) this.#changeDefinition(id, () => this.#definitions.detach(id, { ...known, name: device }));
+  }
+
+  async cancelDetach(id: string, device: string): Promise<void> {
+    await this.#vm(id).command('cancel-unplug', { device });
+  }
+
+  #attachToDefinition(vm: Vm, device: DeviceConfig): AttachedDevice {
+    this.#requireDefinition(vm);
+    const name = this.#changeDefinition(vm.name, () => this.#definitions.attach(vm.name, device));
+    return {
+      name,
+      bus: device.bus ?? null,
+      addr: device.addr ?? null,
+      address: null,
+      running: false,
+      noticed: false,
+    };
+  }
+
+  #requireDefinition({ name, defined, info }: Vm): void {
+    if (defined === null)
+      throw new Error(
+        isAlive(info)
+          ? `${name} has no definition: attach and detach its devices without --persist`
+          : `${name} is ${info.state} and has no definition: start it first`,
+      );
+  }
+
+  #changeDefinition<Result>(id: string, change: () => Result): Result {
+    const result = change();
+    this.#followDefinitions();
+    this.note('info', 'its definition was changed', id);
+    return result;
+  }
+
   async kill(id: string): Promise<void> {
     await this.#vm(id).kill();
   }
@@ -377,7 +439,7 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   /** Leaves the VMs to the next manager: those whose machines have processes of their own go on. */
-  async detach(): Promise<void> {
+  async leaveRunning(): Promise<void> {
     this.refuseStarts();
     this.#unwatch();
     await this.#leave();

@@ -47,6 +47,11 @@ type Reply = {
   readonly reject: (error: Error) => void;
 };
 
+/** A command whose machine goes on in another process: the one that it was sent to has not answered. */
+export class HandedOverError extends Error {
+  override readonly name = 'HandedOverError';
+}
+
 /** The process that a machine is being handed to. */
 export type Successor = {
   readonly machine: Machine;
@@ -342,7 +347,7 @@ export class VmRun {
     isLeft();
     before.connection?.close();
     for (const [id, { command }] of this.#replies) if (command === 'hand-over') this.#replies.delete(id);
-    this.#rejectReplies('it was handed to another process before it has answered');
+    this.#rejectReplies(new HandedOverError('it was handed to another process before it has answered'));
     void machine.gone.then(death => this.#gone(machine, this.#earlierDeath ?? death));
     this.listen();
     this.#letThrough();
@@ -457,7 +462,7 @@ export class VmRun {
     this.machine.connection?.close();
     for (const ahead of this.#typedAhead.values()) ahead.clear();
     const { reason } = this.#end ?? death ?? { reason: 'its machine has ended' };
-    this.#rejectReplies(reason);
+    this.#rejectReplies(new Error(reason));
     this.#letThrough();
     if (this.#shared === null || this.#counters === null) return;
     // The last ones stay on screens after the machine's memory is gone.
@@ -466,8 +471,8 @@ export class VmRun {
     this.#shared = null;
   }
 
-  #rejectReplies(reason: string): void {
-    for (const reply of this.#replies.values()) reply.reject(new Error(reason));
+  #rejectReplies(error: Error): void {
+    for (const reply of this.#replies.values()) reply.reject(error);
     this.#replies.clear();
   }
 }

@@ -1,3 +1,4 @@
+import type { DeviceConfig } from '../devices/device-table.ts';
 import { explainShortage } from '../vmm/confinement/shortage.ts';
 import { counterShape } from '../vmm/counters/counter-shape.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
@@ -12,7 +13,9 @@ import type {
   SnapshotProgress,
   TakenOver,
 } from '../vmm/machine/messages.ts';
+import type { MachinePlaces, Topology } from '../vmm/machine/topology.ts';
 import type { DefinedVm } from './definitions.ts';
+import { KnownDevices } from './hotplug/known-devices.ts';
 import { handOver } from './machines/hand-over.ts';
 import {
   type Death,
@@ -62,6 +65,10 @@ export class Vm {
   #run: VmRun | null = null;
   #alive = false;
   #place: VmPlace | null = null;
+  /** The devices of its machine; null: there is no machine, or it has not said yet what it has. */
+  #devices: KnownDevices | null = null;
+  /** Devices that the manager before this one was about to plug in. */
+  #pending: readonly DeviceConfig[] = [];
   #state: VmState = 'off';
   #stuck: string | null = null;
   #end: MachineEnd | null = null;
@@ -70,6 +77,8 @@ export class Vm {
   #isUpgrading = false;
   /** It was running before this manager, which does not know yet in which state. */
   #adopting = false;
+  /** What its configuration follows from. */
+  #followed: Topology | null = null;
   #startedAt: number | null = null;
   #stored: StoredOfVm = NOTHING_STORED;
   #task: VmTask | null = null;
@@ -232,6 +241,7 @@ export class Vm {
       });
       place.handedOver();
       this.#config = config;
+      this.#pending = [];
       this.#startedAt = startedAt;
       this.#begin(machine, counters, place);
     } catch (error) {
@@ -253,8 +263,9 @@ export class Vm {
     this.#whenKnown = known.resolve;
     this.#config = found.config;
     this.#startedAt = found.startedAt;
+    this.#pending = found.pending;
     this.#adopting = true;
-    const place = { ...unregistered(found.release), succeed: found.succeed };
+    const place = { ...unregistered(found.release), succeed: found.succeed, follow: found.follow };
     this.#begin(found.silent, null, place);
     const silence = setTimeout(() => this.#seize(found.silent.whyStuck()), SILENCE_MS);
     found.answered
@@ -290,6 +301,62 @@ export class Vm {
     fds: readonly number[],
   ): Promise<MachineCommands[Name]['result']> {
     return this.#responding.commandWithFds(command, args, fds);
+  }
+
+  /**
+   * Has a device plugged in: whatever becomes of this manager meanwhile, the next one knows what it is.
+   * @param plug does it. @throws what that throws, or when later managers cannot be told
+   */
+  async plug<Result>(name: string, device: DeviceConfig, plug: () => Promise<Result>): Promise<Result> {
+    const devices = this.#devices;
+    if (devices === null) throw new Error(`${this.name} has not said which devices it has: try again`);
+    devices.begin(name, device);
+    try {
+      this.#tellLater();
+      return await plug();
+    } finally {
+      devices.end(name);
+      if (this.#devices === devices) this.#afterPlug();
+    }
+  }
+
+  /** What a device of its machine was given; undefined: it has none of this name. */
+  device(name: string): DeviceConfig | undefined {
+    return this.#devices?.get(name);
+  }
+
+  /** Names of the devices that are being plugged in. */
+  get pluggingIn(): readonly string[] {
+    return this.#devices?.pending.map(({ name }) => name!) ?? [];
+  }
+
+  /** The configuration of its machine when it had these devices. @param places absent: those that it has now */
+  configAt(places: MachinePlaces | undefined): MachineConfig {
+    return places === undefined || this.#devices === null ? this.#config! : this.#devices.at(places);
+  }
+
+  #afterPlug(): void {
+    try {
+      this.#tellLater();
+    } catch {
+      // A later manager asks the machine whether it has the device.
+    }
+  }
+
+  /** Later managers know of the devices. @throws when that cannot be written */
+  #tellLater(): void {
+    this.#place?.follow?.(this.#config!, this.#devices?.pending ?? []);
+  }
+
+  /** Its machine may have other devices than before: its configuration is what it has. */
+  #followDevices({ topology }: VmRun): void {
+    if (topology?.places === undefined || topology === this.#followed) return;
+    this.#followed = topology;
+    this.#devices ??= new KnownDevices(this.#config!, this.#pending, topology.devices);
+    const config = this.#devices.follow(topology.places);
+    if (config === this.#config) return;
+    this.#config = config;
+    this.#afterPlug();
   }
 
   /** @throws when there is no machine, or it does not respond */
@@ -380,8 +447,12 @@ export class Vm {
   }
 
   #begin(machine: Machine, counters: SharedCounters | null, place: VmPlace): void {
+    this.#devices = null;
     const run: VmRun = new VmRun(machine, counters, {
-      changed: () => this.#listener.changed(this),
+      changed: () => {
+        if (this.#run === run) this.#followDevices(run);
+        this.#listener.changed(this);
+      },
       entered: state => this.#entered(state),
       printed: (port, bytes) => this.consoles.printed(port, bytes),
       happened: event => this.#listener.happened(this, event),

@@ -106,7 +106,6 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'edit-vm': ['e'],
 
   // So does what changes the host.
-  attach: ['a'],
   bind: ['B'],
   release: ['H'],
   edit: ['E'],

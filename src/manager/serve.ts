@@ -155,7 +155,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   notifySystemd(`STOPPING=1\nEXTEND_TIMEOUT_USEC=${(timeoutMs + 15_000) * 1000}`);
   if (reason.keepVms) {
     running.detach();
-    await engine.detach();
+    await engine.leaveRunning();
   } else {
     if (options.saves) await saveGuests(engine, { timeoutMs, hurry: stop.second });
     // Clients may watch how their guests shut down.

@@ -1,5 +1,4 @@
 import { type TextEdit, textEdit } from '../text/text-edit.ts';
-import type { PickLayer } from './pick-layer.ts';
 import type { PlanLayer } from './plan-layer.ts';
 
 /** What a dangerous action asks before it happens. */
@@ -140,7 +139,6 @@ export type Layer =
   | DialogLayer
   | FormLayer
   | TextLayer
-  | PickLayer
   | PlanLayer
   | PromptLayer
   | FieldLayer

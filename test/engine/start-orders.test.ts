@@ -29,6 +29,8 @@ class Defined implements Definitions {
     boot: { kind: 'kernel' as const, path: this.kernel, append: this.append },
   });
   text = () => '';
+  attach = () => '';
+  detach = () => {};
   derive = (yaml: string) => yaml;
   save = (name: string) => void this.add(name);
   remove = (name: string) => void this.vms.delete(name);

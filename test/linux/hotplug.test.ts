@@ -55,12 +55,13 @@ describe.skipIf(missing !== null)("Linux's hotplug driver", () => {
         said.push(line);
         plug();
         if (!line.startsWith('disk ')) return;
-        port.requestRemoval(() => {
+        port.onReleased = () => {
           const { device } = chipset.detach('blk0');
           device.quiesce!(() => device.close!());
           ejected++;
           plug();
-        });
+        };
+        port.requestRemoval();
       };
       live.onPrinted = () => {
         const lines = [...live.output.matchAll(/guest: (.*?)\r?\n/g)].map(match => match[1]!);

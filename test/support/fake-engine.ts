@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.ts';
 import type { DiskLimits } from '../../src/devices/backends/disk.ts';
+import type { DeviceConfig } from '../../src/devices/device-table.ts';
 import { Consoles } from '../../src/engine/consoles.ts';
 import type {
   ConsoleLink,
@@ -9,6 +10,7 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../../src/engine/engine.ts';
+import type { AttachOptions, DetachOptions } from '../../src/engine/hotplug/hotplug-info.ts';
 import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
@@ -218,6 +220,14 @@ export class FakeEngine implements Engine, CounterSource {
   };
   limitDisk = (id: string, device: string, limits: DiskLimits) =>
     this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
+  attach = async (id: string, { type, name }: DeviceConfig, { persist }: AttachOptions) => {
+    await this.#act(`attach ${name ?? type}${persist ? ' for good' : ''} to`, id, () => {});
+    const place = { bus: 'pci.0', addr: '05.0', address: '00:05.0' };
+    return { name: name ?? `${type}0`, ...place, running: true, noticed: true };
+  };
+  detach = (id: string, device: string, { force, persist }: DetachOptions) =>
+    this.#act(`detach ${device}${force ? ' by force' : ''}${persist ? ' for good' : ''} from`, id, () => {});
+  cancelDetach = (id: string, device: string) => this.#act(`keep ${device} in`, id, () => {});
   kill = (id: string) => this.#act('kill', id, () => this.become(id, 'off', { reason: 'it was killed' }));
   restart = (id: string) =>
     this.#act('restart', id, () =>

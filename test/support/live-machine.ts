@@ -62,6 +62,7 @@ export class LiveMachine {
       },
       reportBroken: (device, reason) => this.end(`${device}: ${reason}`),
       reportDiskErrors: (device, text) => this.requests.push(`${device}: ${text}`),
+      requestUnplug: (device, reason) => this.requests.push(`${device}: ${reason}`),
       warn: text => this.end(text),
     });
     this.machine = new Machine(parts);

@@ -11,6 +11,10 @@ export const PORT = {
   pm1Event: 0x600,
   pm1Control: 0x604,
   pmTimer: 0x608,
+  /** ACPI general-purpose events: status (2 bytes), enable (2). */
+  gpe0: 0x610,
+  /** ACPI hotplug of the slots of PCI bus 0, where QEMU's guests have it. */
+  pciHotplug: 0xae00,
   pciConfigAddress: 0xcf8,
   /** Reset control register, inside the 0xcf8 range (written as a byte). */
   reset: 0xcf9,

@@ -3,9 +3,10 @@ import { deviceFields } from '../device-type.ts';
 import { type PciBridge, pciBridge, pcieToPciBridge } from './pci-bridge.ts';
 import { RootPort } from './root-port.ts';
 
-/** A device that is a bridge, and provides the bus behind it. */
-function built(bridge: PciBridge): BuiltDevice {
-  const bus: DeviceBus = {
+/** The bus behind a bridge. */
+export function busBehind(bridge: PciBridge): DeviceBus {
+  return {
+    ...(bridge instanceof RootPort && { hotplug: bridge }),
     attach: ({ pci }, address) => {
       if (pci === undefined) return;
       bridge.secondary.plug(
@@ -14,7 +15,11 @@ function built(bridge: PciBridge): BuiltDevice {
       );
     },
   };
-  return { device: bridge, pci: bridge, bus };
+}
+
+/** A device that is a bridge, and provides the bus behind it. */
+function built(bridge: PciBridge): BuiltDevice {
+  return { device: bridge, pci: bridge, bus: busBehind(bridge) };
 }
 
 const rootPortOptions = (z: Zod) =>

@@ -32,6 +32,7 @@ const CONTROL_WRITABLE =
 const INDICATOR = { on: 1, blink: 2, off: 3 } as const;
 const ATTENTION_OFF = INDICATOR.off << 6;
 const POWER_ON = INDICATOR.on << 8;
+const POWER_BLINKS = INDICATOR.blink << 8;
 const POWER_OFF = (INDICATOR.off << 8) | CONTROL.powerOff;
 
 /** Slot status (§7.5.3.11). */
@@ -105,6 +106,13 @@ export class HotplugSlot {
     return this.#removing;
   }
 
+  /** Whether the guest wants interrupts when a device comes or is to go. */
+  get driven(): boolean {
+    const { control } = this;
+    const wanted = STATUS.attentionPressed | STATUS.presenceChanged;
+    return (control & CONTROL.interruptEnable) !== 0 && (control & wanted) !== 0;
+  }
+
   /** A device has been there since before the machine's first instruction: as firmware leaves it, powered and unannounced. */
   populate(): void {
     this.#occupied = true;
@@ -132,6 +140,18 @@ export class HotplugSlot {
     if (this.#powered) this.#happened(STATUS.attentionPressed);
     else this.#eject();
     return true;
+  }
+
+  /** Presses the button once more, for a guest that has not released the device. */
+  repeatRequest(): void {
+    if (this.#removing) this.#happened(STATUS.attentionPressed);
+  }
+
+  /** The device stays. A guest that counts down to the removal, which its blinking indicator shows, is told so (§6.7.1.5). */
+  cancelRemoval(): void {
+    if (!this.#removing) return;
+    this.#removing = false;
+    if ((this.control & CONTROL.powerIndicator) === POWER_BLINKS) this.#happened(STATUS.attentionPressed);
   }
 
   /** The device is gone, whatever the guest was doing with it. */

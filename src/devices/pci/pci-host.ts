@@ -13,7 +13,7 @@ import { assignResources, type PciWindows } from './assign.ts';
 import { ConfigPorts, type ConfigSpaces } from './config-ports.ts';
 import { PciBridge } from './pci-bridge.ts';
 import { PciBus } from './pci-bus.ts';
-import { PciFunction } from './pci-function.ts';
+import { PciFunction, type PciPlace } from './pci-function.ts';
 import { Placement } from './placement.ts';
 import { RootPort } from './root-port.ts';
 
@@ -84,9 +84,29 @@ export class PciHost implements Device, ConfigSpaces {
     this.#placement.plug(fn);
   }
 
+  /** Adds a root port, `root-port.1` and so on, at a place or at the next free one. Before the machine first runs. @throws PciSlotError */
+  addRootPort(place?: PciPlace): void {
+    this.#placement.addPort(place);
+  }
+
+  /** The root ports that are no device of the configuration. */
+  get ownRootPorts(): readonly RootPort[] {
+    return this.#placement.ports;
+  }
+
+  /** All root ports, those of bus 0 first. */
+  get rootPorts(): readonly RootPort[] {
+    return this.#bridges().filter(bridge => bridge instanceof RootPort);
+  }
+
+  /** A free slot of bus 0 for a device that may be in any; null: there is none. */
+  freeSlot(): number | null {
+    return this.#placement.freeSlot();
+  }
+
   /** Assigns addresses to every function, like firmware: before the first boot and after each reset. @throws PciWindowError */
   assign(): void {
-    for (const bridge of this.#bridges()) if (bridge instanceof RootPort) bridge.populate();
+    for (const port of this.rootPorts) port.populate();
     assignResources(this.root, this.#options.windows, (slot, pin) => this.#interrupt(slot, pin));
   }
 
@@ -105,11 +125,6 @@ export class PciHost implements Device, ConfigSpaces {
     return [...new Set(wired.map(({ slot }) => slot))];
   }
 
-  /** Whether there is a root port. */
-  get hasRootPorts(): boolean {
-    return this.#bridges().some(bridge => bridge instanceof RootPort);
-  }
-
   readConfig(bus: number, devfn: number, offset: number, size: AccessSize): number {
     return this.#find(bus, devfn)?.readConfig(offset, size) ?? 0xffff_ffff;
   }
@@ -121,7 +136,7 @@ export class PciHost implements Device, ConfigSpaces {
   /** Resets the host and its bridges, then reassigns all addresses. Reset the other devices first. */
   reset(): void {
     this.#configPorts.reset();
-    for (const bridge of this.#bridges()) if (bridge instanceof RootPort) bridge.finishRemoval();
+    for (const port of this.rootPorts) port.finishRemoval();
     for (const fn of this.#own()) fn.reset();
     this.assign();
   }

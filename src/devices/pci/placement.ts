@@ -1,6 +1,6 @@
 import type { MsiVector } from '../device.ts';
 import { type PciBus, PciSlotError } from './pci-bus.ts';
-import type { PciFunction } from './pci-function.ts';
+import type { PciFunction, PciPlace } from './pci-function.ts';
 import { RootPort } from './root-port.ts';
 
 /** Slots of bus 0 that are kept for root ports; devices without a place of their own fill those before. */
@@ -22,23 +22,19 @@ export class Placement {
     this.#allocateMsi = allocateMsi;
   }
 
-  /** @throws PciSlotError when there is no place left */
-  plug(fn: PciFunction): void {
-    const slot = this.#root.freeSlot(0, FIRST_PORT_SLOT);
-    if (slot !== null) {
-      this.#root.plug(fn, { slot, function: 0 });
-      return;
-    }
-    const port = this.#ports.find(port => port.secondary.functions.length === 0) ?? this.#newPort();
-    if (port === null)
-      throw new PciSlotError(`the machine has no free PCI slot for "${fn.name}": remove a device`);
-    port.secondary.plug(fn);
+  /** The root ports, in the order of their numbers. */
+  get ports(): readonly RootPort[] {
+    return this.#ports;
   }
 
-  #newPort(): RootPort | null {
-    const slot = this.#portSlot();
-    if (slot === null) return null;
-    const place = { slot, function: this.#root.functionsOf(slot).length };
+  /** The first slot of bus 0 that a device without a place of its own would get; null when there is none. */
+  freeSlot(): number | null {
+    return this.#root.freeSlot(0, FIRST_PORT_SLOT);
+  }
+
+  /** Adds the next root port, at a place, or at the next free one. @throws PciSlotError */
+  addPort(place = this.#portPlace()): RootPort {
+    if (place === null) throw new PciSlotError('the machine has no free PCI slot for another root port');
     const port = new RootPort(`root-port.${this.#ports.length + 1}`, {
       // No user would choose such a number.
       slot: place.slot * FUNCTIONS + place.function,
@@ -48,6 +44,26 @@ export class Placement {
     this.#root.plug(port, place);
     this.#ports.push(port);
     return port;
+  }
+
+  /** @throws PciSlotError when there is no place left */
+  plug(fn: PciFunction): void {
+    const slot = this.freeSlot();
+    if (slot !== null) {
+      this.#root.plug(fn, { slot, function: 0 });
+      return;
+    }
+    const place = this.#portPlace();
+    const empty = this.#ports.find(port => port.secondary.functions.length === 0);
+    if (empty === undefined && place === null)
+      throw new PciSlotError(`the machine has no free PCI slot for "${fn.name}": remove a device`);
+    const port = empty ?? this.addPort(place);
+    port.secondary.plug(fn);
+  }
+
+  #portPlace(): PciPlace | null {
+    const slot = this.#portSlot();
+    return slot === null ? null : { slot, function: this.#root.functionsOf(slot).length };
   }
 
   /** A slot that has room beside ports of this kind, or none yet. */

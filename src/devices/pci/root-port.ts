@@ -6,6 +6,7 @@ import { Msi } from './msi.ts';
 import { PciBridge } from './pci-bridge.ts';
 import { PciSlotError } from './pci-bus.ts';
 import type { PciFunction } from './pci-function.ts';
+import type { PciHotplug } from './pci-hotplug.ts';
 
 const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0 } as const;
 
@@ -21,10 +22,12 @@ export type RootPortOptions = {
  * A PCI Express root port: a bridge whose secondary bus is a link with one slot, for one device of up to eight functions. The
  * device may come and go while the machine runs (PCI Express Base 4.0 §6.7).
  */
-export class RootPort extends PciBridge {
+export class RootPort extends PciBridge implements PciHotplug {
+  onReleased: ((functions: readonly PciFunction[]) => void) | null = null;
   readonly #slot: HotplugSlot;
   readonly #msi: Msi;
-  #onEjected: (() => void) | null = null;
+  /** What the guest has just released. */
+  #released: readonly PciFunction[] = [];
 
   constructor(name: string, { slot, interruptPin = 0, allocateMsi }: RootPortOptions) {
     super(name, IDENTITY, 'link');
@@ -38,12 +41,10 @@ export class RootPort extends PciBridge {
       msi: this.#msi,
       onLink: () => this.secondary.refresh(),
       onPowerLost: () => this.secondary.reset(),
-      takeOut: () => this.#unplugAll(),
-      onEjected: () => {
-        const done = this.#onEjected;
-        this.#onEjected = null;
-        done?.();
+      takeOut: () => {
+        this.#released = this.#unplugAll();
       },
+      onEjected: () => this.onReleased?.(this.#released),
     });
   }
 
@@ -51,8 +52,11 @@ export class RootPort extends PciBridge {
     return this.#slot.linkUp;
   }
 
-  /** Whether the guest has been asked to release the device, and has not yet. */
-  get removing(): boolean {
+  driven(): boolean {
+    return this.#slot.driven;
+  }
+
+  removing(): boolean {
     return this.#slot.removing;
   }
 
@@ -77,20 +81,21 @@ export class RootPort extends PciBridge {
     this.announce();
   }
 
-  /** Tells the guest of the functions behind the port, which have been plugged in while the machine runs. */
   announce(): void {
     this.#slot.insert();
   }
 
-  /**
-   * Asks the guest to release the device, and calls `onEjected` when it has: then the device is unplugged. A guest may take
-   * any time, and may never do it.
-   * @returns false when there is no device, or it has been asked already
-   */
-  requestRemoval(onEjected: () => void): boolean {
-    if (!this.#slot.occupied || this.#slot.removing) return false;
-    this.#onEjected = onEjected;
+  /** @returns false when there is no device, or it has been asked already */
+  requestRemoval(): boolean {
     return this.#slot.requestRemoval();
+  }
+
+  repeatRequest(): void {
+    this.#slot.repeatRequest();
+  }
+
+  cancelRemoval(): void {
+    this.#slot.cancelRemoval();
   }
 
   /** The guest has been reset: what it has been asked to release goes. */
@@ -100,7 +105,6 @@ export class RootPort extends PciBridge {
 
   /** Pulls the device out without asking the guest. */
   remove(): void {
-    this.#onEjected = null;
     this.#unplugAll();
     this.#slot.remove();
   }
@@ -132,7 +136,9 @@ export class RootPort extends PciBridge {
     this.#msi.release();
   }
 
-  #unplugAll(): void {
-    for (const { fn } of this.secondary.functions) this.secondary.unplug(fn);
+  #unplugAll(): PciFunction[] {
+    const functions = this.secondary.functions.map(({ fn }) => fn);
+    for (const fn of functions) this.secondary.unplug(fn);
+    return functions;
   }
 }

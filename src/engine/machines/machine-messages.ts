@@ -2,8 +2,15 @@ import * as z from 'zod';
 import { BACKEND_KINDS } from '../../devices/backends/backend-type.ts';
 import { LAYER_NAMES } from '../../vmm/confinement/layer.ts';
 import { MAX_STATISTICS } from '../../vmm/counters/counters.ts';
+import { MAX_ROOT_PORTS } from '../../vmm/machine/config.ts';
 import { MAX_CONSOLES } from '../../vmm/machine/console-ports.ts';
-import type { DiskLabel, FromMachine, MachineIdentity, WrittenSnapshot } from '../../vmm/machine/messages.ts';
+import type {
+  DiskLabel,
+  FromMachine,
+  MachineIdentity,
+  PluggedIn,
+  WrittenSnapshot,
+} from '../../vmm/machine/messages.ts';
 import type { Topology } from '../../vmm/machine/topology.ts';
 
 /** Counter blocks that a machine may label. How many it has depends on its configuration, and is less. */
@@ -46,6 +53,13 @@ const hostDevice = z.object({
   mappings: z.object({ bytes, count }),
 });
 
+/** A name or an address that may go into a configuration. */
+const short = z.string().max(64);
+const places = z.object({
+  rootPorts: z.array(short).max(MAX_ROOT_PORTS),
+  devices: z.array(z.object({ name: short, bus: short, addr: short.nullable() })).max(MAX_DEVICES),
+});
+
 const topology = z.object({
   shape: z.object({ vcpus: count, queues: count, regions: count }),
   queues: z
@@ -86,12 +100,14 @@ const topology = z.object({
           )
           .max(100),
         hostDevice: hostDevice.optional(),
+        removing: z.int().min(0).max(MAX_TIME).exactOptional(),
       }),
     )
     .max(MAX_DEVICES),
   consoles: z.array(z.object({ port: count, name })).max(MAX_CONSOLES),
   vcpus: count,
   pinning: z.array(count).max(64),
+  places: places.exactOptional(),
 }) as unknown as z.ZodType<Topology>;
 
 const layers = z
@@ -147,6 +163,7 @@ const written = z.object({
   stateBytes: z.int().min(1),
   written: z.int().min(0),
   cpu: z.object({ vendor: name, features: z.array(name).max(1000) }),
+  places: places.exactOptional(),
   disks: z
     .array(
       z.object({
@@ -199,6 +216,15 @@ export function parseDisks(value: unknown): readonly DiskLabel[] {
 /** The answer to the command `snapshot`. @throws when it is none */
 export function parseWritten(value: unknown): WrittenSnapshot {
   const parsed = written.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Error(INVALID);
+}
+
+const pluggedIn = z.object({ bus: short, addr: short, noticed: z.boolean() });
+
+/** The answer to the command `plug`. @throws when it is none */
+export function parsePluggedIn(value: unknown): PluggedIn {
+  const parsed = pluggedIn.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new Error(INVALID);
 }

@@ -1,3 +1,4 @@
+import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { SharedCounters } from '../../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { GivenHostDevice, HostDeviceFd, Restore } from '../../vmm/machine/messages.ts';
@@ -29,6 +30,8 @@ export interface Machine {
 /** A machine that an earlier manager has started. */
 export type FoundMachine = {
   readonly config: MachineConfig;
+  /** Devices that the earlier manager was about to plug in. */
+  readonly pending: readonly DeviceConfig[];
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   /** Until it answers. */
@@ -37,6 +40,8 @@ export type FoundMachine = {
   readonly answered: Promise<AnsweringMachine | null>;
   /** Takes a place for its next process. @throws when there is no room */
   succeed(): Succession;
+  /** As of a `VmPlace`. */
+  follow: NonNullable<VmPlace['follow']>;
   /** The machine is gone. */
   release(): void;
 };
@@ -111,6 +116,11 @@ export type VmPlace = {
   handedOver(): void;
   /** Takes a place for the machine's next process. Absent: it ends with this one. @throws when there is no room */
   readonly succeed?: () => Succession;
+  /**
+   * Later managers know that the machine has other devices now. @param pending those that are being plugged in
+   * @throws when that cannot be written
+   */
+  readonly follow?: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
   release(): void;
 };
 

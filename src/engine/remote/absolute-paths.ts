@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { deviceTable } from '../../devices/registry.ts';
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 
 /** The same machine for a manager, whose working folder is another: with this process's paths in full. */
@@ -13,11 +13,12 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
       ...(boot.initrd !== undefined && { initrd: resolve(boot.initrd) }),
     },
     ...(deviceModules && { deviceModules: deviceModules.map(file => resolve(file)) }),
-    ...(devices && {
-      devices: devices.map(device => {
-        const disk = deviceTable.disk(device);
-        return disk === null ? device : { ...device, path: resolve(disk.path) };
-      }),
-    }),
+    ...(devices && { devices: devices.map(withAbsolutePath) }),
   };
+}
+
+/** The same of a device. */
+export function withAbsolutePath(device: DeviceConfig): DeviceConfig {
+  const disk = deviceTable.disk(device);
+  return disk === null ? device : { ...device, path: resolve(disk.path) };
 }

@@ -1,7 +1,9 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import type { MetricsFormat, PressedButton, Upgraded } from '../engine.ts';
+import type { AttachedDevice, AttachOptions, DetachOptions } from '../hotplug/hotplug-info.ts';
 import type { SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import type { LogEntry, VmInfo } from '../vm-info.ts';
@@ -92,6 +94,10 @@ export type Requests = {
   'vm/upgrade': [ById, Upgraded];
   'vm/resizeDisk': [ById & { readonly device: string } & SizeChange, number];
   'vm/limitDisk': [ById & { readonly device: string; readonly limits: DiskLimits }, null];
+  'vm/attach': [ById & { readonly device: DeviceConfig } & AttachOptions, AttachedDevice];
+  'vm/detach': [ById & { readonly device: string } & DetachOptions, null];
+  /** The guest need not release the device any more. */
+  'vm/cancelDetach': [ById & { readonly device: string }, null];
   'vm/kill': [ById, null];
   'vm/remove': [ById, null];
   'vm/rename': [ById & { readonly name: string }, null];

@@ -1,4 +1,5 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { DeviceConfig } from '../../devices/device-table.ts';
 import { version } from '../../project-root.ts';
 import type { SizeChange } from '../../vmm/backends/disk-size.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
@@ -10,11 +11,12 @@ import type {
   ManagerInfo,
   MetricsFormat,
 } from '../engine.ts';
+import type { AttachOptions, DetachOptions } from '../hotplug/hotplug-info.ts';
 import type { Sample, Sampling, SamplingSettings } from '../sampling/sampling.ts';
 import type { RestoreOptions, SnapshotOptions } from '../snapshots/snapshot-info.ts';
 import { COM1, checkConsole } from '../vm-consoles.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo } from '../vm-info.ts';
-import { withAbsolutePaths } from './absolute-paths.ts';
+import { withAbsolutePath, withAbsolutePaths } from './absolute-paths.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { died, ManagerLink, SlowManagerError } from './manager-link.ts';
 import { describeSilence, isRunning } from './manager-process.ts';
@@ -37,6 +39,9 @@ type ActionOnOne = Exclude<
   | 'vm/upgrade'
   | 'vm/resizeDisk'
   | 'vm/limitDisk'
+  | 'vm/attach'
+  | 'vm/detach'
+  | 'vm/cancelDetach'
   | 'vm/snapshot'
 >;
 
@@ -121,6 +126,17 @@ export class RemoteEngine implements Engine {
 
   async limitDisk(id: string, device: string, limits: DiskLimits): Promise<void> {
     await this.#request('vm/limitDisk', { id, device, limits });
+  }
+
+  attach = (id: string, device: DeviceConfig, options: AttachOptions) =>
+    this.#requestOfLater('vm/attach', { id, device: withAbsolutePath(device), ...options });
+
+  async detach(id: string, device: string, options: DetachOptions): Promise<void> {
+    await this.#requestOfLater('vm/detach', { id, device, ...options });
+  }
+
+  async cancelDetach(id: string, device: string): Promise<void> {
+    await this.#requestOfLater('vm/cancelDetach', { id, device });
   }
 
   async rename(id: string, name: string): Promise<void> {
@@ -294,6 +310,21 @@ export class RemoteEngine implements Engine {
     }
   }
 
+  /** A request that the first managers of this protocol do not know. */
+  async #requestOfLater<Method extends keyof Requests>(
+    method: Method,
+    params: Requests[Method][0],
+  ): Promise<Requests[Method][1]> {
+    try {
+      return await this.#request(method, params);
+    } catch (error) {
+      if (this.manager.version === version() || !isUnknownRequest(error, method)) throw error;
+      throw new Error(
+        `the manager is vring ${this.manager.version}, which cannot do that: replace it with vring manager restart, which keeps the VMs running`,
+      );
+    }
+  }
+
   #outOfReach(): Error {
     return new Error(lossSentence(this.#loss));
   }
@@ -301,6 +332,11 @@ export class RemoteEngine implements Engine {
   #emit(event: EngineEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/** What a manager answers to a request of a later version. */
+function isUnknownRequest(error: unknown, method: string): boolean {
+  return error instanceof Error && error.message.startsWith(`there is no request "${method}"`);
 }
 
 /** Some losses are about the manager, others are what it said. */

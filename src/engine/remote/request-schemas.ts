@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { diskLimits } from '../../devices/backends/disk.ts';
+import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { MachineConfigInput } from '../../vmm/machine/config.ts';
 import { type ClientNotifications, MAX_TYPED_BYTES, type Requests } from './protocol.ts';
 
@@ -56,6 +57,14 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
   'vm/upgrade': byId,
   'vm/resizeDisk': z.strictObject({ id, device, bytes: z.int().min(1).nullable(), shrink: z.boolean() }),
   'vm/limitDisk': z.strictObject({ id, device, limits: diskLimits(z) }),
+  // Checked by the engine, like the machine.
+  'vm/attach': z.strictObject({
+    id,
+    device: z.custom<DeviceConfig>(isObject, 'it is an object'),
+    persist: z.boolean(),
+  }),
+  'vm/detach': z.strictObject({ id, device, force: z.boolean(), persist: z.boolean() }),
+  'vm/cancelDetach': z.strictObject({ id, device }),
   'vm/kill': byId,
   'vm/remove': byId,
   'vm/rename': z.strictObject({ id, name: id }),
@@ -109,6 +118,9 @@ export const CHANGING: ReadonlySet<string> = new Set<keyof Requests>([
   'vm/upgrade',
   'vm/resizeDisk',
   'vm/limitDisk',
+  'vm/attach',
+  'vm/detach',
+  'vm/cancelDetach',
   'vm/kill',
   'vm/remove',
   'vm/rename',

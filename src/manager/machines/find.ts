@@ -13,7 +13,7 @@ import { PROTOCOL } from '../../vmm/machine/messages.ts';
 import { AF_UNIX, connect, SOCK_STREAM, setNonblocking, socket } from '../../vmm/native/libc.ts';
 import { credentialsOfPeer, receiveNow, unixAddress } from '../../vmm/native/unix-socket.ts';
 import { type MachineRecord, promoted, readRecords, socketOf, withoutSuccessor } from './machine-record.ts';
-import { leavePlace, settleSuccession, succession } from './register.ts';
+import { followDevices, leavePlace, settleSuccession, succession } from './register.ts';
 
 /** How long a process that closes its connection may take to exit. */
 const EXIT_MS = 500;
@@ -44,9 +44,11 @@ function find(folder: string, id: string, record: MachineRecord): FoundMachine {
   const { name, config, startedAt } = record;
   return {
     config,
+    pending: record.pending ?? [],
     startedAt,
     ...(record.successor === undefined ? findOne(folder, id, record) : findEither(folder, id, record)),
     succeed: () => succession(folder, id),
+    follow: (config, pending) => followDevices(folder, id, config, pending),
     release: () => leavePlace(folder, id, name),
   };
 }
@@ -178,7 +180,7 @@ async function answer(
           `it was started by vring ${identity.version}, whose machines this version cannot manage`,
         );
       if (counters === null) throw new Error('it did not pass its counters');
-      const mapped = mapCounters(counters, counterShape(record.config));
+      const mapped = mapCounters(counters, record.counters ?? counterShape(record.config));
       const connection = new MachineConnection(fd, reader, others);
       const machine = new ProcessMachine(watch, connection, death, identity.version);
       return { machine, counters: mapped };

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { anyDeviceConfig } from '../../devices/device-config.ts';
 import { replaceFile } from '../../files/replace-file.ts';
 import { currentBootId, startTicksOf } from '../../host/process-identity.ts';
 import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
@@ -15,6 +16,8 @@ const process = z.object({
   token: z.string().min(16),
   /** Which of the two sockets of this record it listens on. Absent: the first. */
   slot: z.int().min(0).max(1).optional(),
+  /** Of its counters. Absent: what follows from the configuration. */
+  counters: z.object({ vcpus: z.int(), queues: z.int(), regions: z.int() }).optional(),
 });
 
 /** The file that says which process runs a VM, for later managers. It is removed with the machine. */
@@ -26,7 +29,10 @@ const record = process.extend({
   startedAt: z.number(),
   /** Of a machine of root's: the one that it changes to. */
   uid: z.int().positive().nullable(),
+  /** With the devices that it has now. */
   config: machineConfig,
+  /** Devices that a manager is plugging in. */
+  pending: z.array(anyDeviceConfig).optional(),
   /** The process that the machine is being handed to. Whichever of the two is left has it. */
   successor: process.optional(),
 });

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, rmSync } from 'node:fs';
+import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { Succession, VmPlace } from '../../engine/machines/machine.ts';
 import { currentBootId, startTicksOf } from '../../host/process-identity.ts';
 import { explainShortage } from '../../vmm/confinement/shortage.ts';
+import { counterShape } from '../../vmm/counters/counter-shape.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { AF_UNIX, bind, SOCK_STREAM, socket } from '../../vmm/native/libc.ts';
 import { unixAddress } from '../../vmm/native/unix-socket.ts';
 import { ensurePrivateFolder, type ManagerPaths, managerPaths } from '../paths.ts';
@@ -98,12 +101,14 @@ function takePlace(name: string, uids: UidRange): VmPlace {
         started: (pid, { config, startedAt }) => {
           const startTime = startTicksOf(pid) ?? 0;
           const identity = { name, pid, startTime, bootId: currentBootId(), token, startedAt, uid };
-          withRoom(() => writeRecord(machines, id, { version: 1, ...identity, config }));
+          const counters = counterShape(config);
+          withRoom(() => writeRecord(machines, id, { version: 1, ...identity, counters, config }));
           lock.nameHolder(pid, `vring: ${name}`);
         },
       },
       handedOver: closeListener,
       succeed: () => withRoom(() => succession(machines, id)),
+      follow: (config, pending) => followDevices(machines, id, config, pending),
       release: () => {
         closeListener();
         removeRecord(machines, id);
@@ -139,9 +144,11 @@ export function succession(folder: string, id: string): Succession {
       token,
       uid: present.uid,
       listener,
-      started: pid => {
-        const successor = { pid, startTime: startTicksOf(pid) ?? 0, token, slot };
-        withRoom(() => writeRecord(folder, id, { ...withoutSuccessor(present), successor }));
+      started: (pid, { config }) => {
+        const counters = counterShape(config);
+        const successor = { pid, startTime: startTicksOf(pid) ?? 0, token, slot, counters };
+        const now = readRecord(folder, id) ?? present;
+        withRoom(() => writeRecord(folder, id, { ...withoutSuccessor(now), successor }));
       },
     },
     handedOver: closeListener,
@@ -150,6 +157,20 @@ export function succession(folder: string, id: string): Succession {
       settleSuccession(folder, id, taken);
     },
   };
+}
+
+/**
+ * The devices of a machine have changed, or are about to.
+ * @param pending those that are being plugged in. @throws when the runtime folder takes no more
+ */
+export function followDevices(
+  folder: string,
+  id: string,
+  config: MachineConfig,
+  pending: readonly DeviceConfig[],
+): void {
+  const found = readRecord(folder, id);
+  if (found !== null) withRoom(() => writeRecord(folder, id, { ...found, config, pending: [...pending] }));
 }
 
 /** A manager died while it had this machine handed over, of which one process is left. */

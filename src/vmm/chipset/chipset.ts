@@ -1,20 +1,27 @@
 import type { Bus, BusRange, PortBus } from '../../devices/bus.ts';
-import type {
-  BuiltDevice,
-  DeviceBus,
-  DeviceType,
-  MemoryRange,
-  PortRange,
-  PowerButton,
+import type { DeviceState } from '../../devices/device.ts';
+import type { DeviceRow } from '../../devices/device-table.ts';
+import {
+  type BuiltDevice,
+  type DeviceBus,
+  isHotpluggable,
+  type MemoryRange,
+  type PortRange,
+  type PowerButton,
 } from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import type { PciWindow } from '../../devices/pci/assign.ts';
+import { busBehind } from '../../devices/pci/bridge-rows.ts';
+import type { PciFunction, PciPlace } from '../../devices/pci/pci-function.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
-import type { DevicePlace } from '../../devices/places.ts';
+import type { PciHotplug } from '../../devices/pci/pci-hotplug.ts';
+import { type DevicePlace, pciAddressText } from '../../devices/places.ts';
+import { stateOf } from '../../devices/state.ts';
 import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
-import type { DeviceLabel } from '../machine/topology.ts';
+import type { DeviceLabel, MachinePlaces } from '../machine/topology.ts';
 import * as layout from '../memory/layout.ts';
+import { SlotHotplug } from './slot-hotplug.ts';
 
 export type ChipsetOptions = {
   readonly ports: PortBus;
@@ -22,11 +29,18 @@ export type ChipsetOptions = {
   readonly services: Pick<MachineServices, 'interruptLine' | 'allocateMsi' | 'request'>;
   /** Where guest RAM ends, in bytes. */
   readonly ramEnd: number;
+  /** Root ports that are no devices; default: none. */
+  readonly rootPorts?: {
+    /** Where the first ones are. */
+    readonly at: readonly PciPlace[];
+    /** How many more there are to be, which go where the devices that are attached first leave room. */
+    readonly spare: number;
+  };
 };
 
 /** A device of a machine, and what its row says about it. */
 export type ChipsetPart = {
-  readonly type: DeviceType;
+  readonly type: DeviceRow;
   readonly built: BuiltDevice;
   /** Absent: the bus of every machine that suits it, at any address. */
   readonly place?: DevicePlace;
@@ -38,16 +52,20 @@ export type ChipsetPart = {
  */
 export class Chipset {
   readonly pci: PciHost;
+  /** ACPI hotplug of the slots of bus 0. */
+  readonly slots: SlotHotplug;
   readonly #ports: PortBus;
   readonly #memory: Bus;
   readonly #memory64: PciWindow;
   /** By name. */
   readonly #buses: Map<string, DeviceBus>;
   readonly #parts: ChipsetPart[] = [];
+  /** Root ports that are still to be added. */
+  #spareRootPorts = 0;
   /** The ports and memory of each part. */
   readonly #ranges = new Map<ChipsetPart, readonly BusRange[]>();
 
-  constructor({ ports, memory, services, ramEnd }: ChipsetOptions) {
+  constructor({ ports, memory, services, ramEnd, rootPorts = { at: [], spare: 0 } }: ChipsetOptions) {
     this.#ports = ports;
     this.#memory = memory;
     this.#memory64 = memory64Window(ramEnd);
@@ -65,10 +83,19 @@ export class Chipset {
       allocateMsi: services.allocateMsi,
       request: services.request,
     });
+    this.slots = new SlotHotplug({
+      ports,
+      bus: this.pci.root,
+      sci: services.interruptLine(layout.IRQ.sci),
+      removable: slot => this.#isRemovable(slot),
+    });
     this.#buses = new Map([
-      ['pci.0', rootBus(this.pci)],
+      ['pci.0', rootBus(this.pci, this.slots.slots)],
       ['isa.0', ISA_BUS],
     ]);
+    for (const place of rootPorts.at) this.pci.addRootPort(place);
+    this.#spareRootPorts = rootPorts.spare;
+    this.#nameRootPorts();
   }
 
   /** Connects devices: those with an address first, so that no other takes it. @throws an error for the user */
@@ -81,6 +108,8 @@ export class Chipset {
         throw new Error(`${first!.built.device.name}: there is no bus "${busOf(first!)}"`);
       const placed = ready.filter(({ place }) => place?.address);
       for (const part of [...placed, ...ready.filter(part => !placed.includes(part))]) this.#attach(part);
+      for (; this.#spareRootPorts > 0; this.#spareRootPorts--) this.pci.addRootPort();
+      this.#nameRootPorts();
       waiting = waiting.filter(part => !ready.includes(part));
     }
   }
@@ -117,6 +146,24 @@ export class Chipset {
     return part.built;
   }
 
+  /** What the buses behind root ports that are no devices are named by. */
+  #nameRootPorts(): void {
+    for (const port of this.pci.ownRootPorts)
+      if (!this.#buses.has(port.name)) this.#buses.set(port.name, busBehind(port));
+  }
+
+  /** Whether all that is in a slot of bus 0 may leave it while the machine runs. */
+  #isRemovable(slot: number): boolean {
+    return this.pci.root.functionsOf(slot).every(fn => {
+      const part = this.#partOf(fn);
+      return part !== undefined && isHotpluggable(part.type);
+    });
+  }
+
+  #partOf(fn: PciFunction): ChipsetPart | undefined {
+    return this.#parts.find(({ built }) => built.pci === fn);
+  }
+
   /** @throws an error for the user when the ports of a device are another's */
   #checkPorts({ built: { device, ports = [] } }: ChipsetPart): void {
     for (const { start, size } of ports) {
@@ -131,6 +178,11 @@ export class Chipset {
     }
   }
 
+  /** The devices with what their rows say, in the order in which they were attached. */
+  get parts(): readonly ChipsetPart[] {
+    return this.#parts;
+  }
+
   /** The devices, in the order in which they were attached. */
   get devices(): readonly BuiltDevice[] {
     return this.#parts.map(({ built }) => built);
@@ -139,12 +191,72 @@ export class Chipset {
   get labels(): readonly DeviceLabel[] {
     return this.#parts.map(part => {
       const { type, title, backend = null } = part.type;
-      const { device, facts = [], pci, capabilities } = part.built;
+      const { device, facts = [], pci } = part.built;
       const address = pci === undefined ? unitOf(part) : this.pci.addressOf(pci);
-      const hostDevice = capabilities?.hostDevice?.facts;
-      const label = { name: device.name, type, title, backend, bus: busOf(part), address, facts };
-      return { ...label, ...(hostDevice && { hostDevice }) };
+      return { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
     });
+  }
+
+  /** Where the devices of the configuration are, and the root ports that are none. */
+  get places(): MachinePlaces {
+    const devices = this.#parts
+      .filter(({ type }) => type.builtin !== true)
+      .map(part => {
+        const { pci, device } = part.built;
+        const unit = part.place?.address;
+        const addr = pci?.bus ? addressOf(pci) : unit ? String(unit.unit) : null;
+        return { name: device.name, bus: this.busOf(part), addr };
+      });
+    return { rootPorts: this.pci.ownRootPorts.map(addressOf), devices };
+  }
+
+  /** The part of a device; undefined: there is none of this name. */
+  part(name: string): ChipsetPart | undefined {
+    return this.#parts.find(({ built }) => built.device.name === name);
+  }
+
+  /** The bus with this name; undefined: there is none. */
+  bus(name: string): DeviceBus | undefined {
+    return this.#buses.get(name);
+  }
+
+  /** The buses whose devices come and go, with their names. */
+  get hotplugs(): readonly { readonly name: string; readonly hotplug: PciHotplug }[] {
+    return [...this.#buses].flatMap(([name, { hotplug }]) =>
+      hotplug === undefined ? [] : [{ name, hotplug }],
+    );
+  }
+
+  /** What is in the same slot as a device, it too: all of it leaves together. */
+  slotMates({ built: { pci } }: ChipsetPart): readonly ChipsetPart[] {
+    if (!pci?.bus) return [];
+    return this.#parts.filter(
+      ({ built }) => built.pci?.bus === pci.bus && built.pci?.place.slot === pci.place.slot,
+    );
+  }
+
+  /** The name of the bus that a device is on: not the one that it was to be on, if that was full. */
+  busOf(part: ChipsetPart): string {
+    const { bus } = part.built.pci ?? {};
+    const port = bus && this.pci.ownRootPorts.find(({ secondary }) => secondary === bus);
+    return port?.name ?? busOf(part);
+  }
+
+  /** Into the state after power-on, after its devices. */
+  reset(): void {
+    // First what leaves, then addresses for what stays.
+    this.slots.reset();
+    this.pci.reset();
+  }
+
+  /** The state of what is no device. */
+  save(): DeviceState {
+    return { slots: this.slots.save() };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    this.slots.load(stateOf(state, 'slots'));
   }
 
   /** The power button of the machine, whichever of its devices have one. */
@@ -166,7 +278,7 @@ export class Chipset {
       ...cpus,
       mmio64: this.#memory64,
       intxSlots: this.pci.interruptSlots,
-      rootPorts: this.pci.hasRootPorts,
+      rootPorts: this.pci.rootPorts.length > 0,
       parts: this.#parts.flatMap(({ built: { acpi, pci } }) => {
         if (acpi === undefined) return [];
         // The tables have devices of bus 0: others may come and go.
@@ -185,8 +297,13 @@ function unitOf({ place }: ChipsetPart): string | null {
   return place?.address ? `unit ${place.address.unit}` : null;
 }
 
-function rootBus(host: PciHost): DeviceBus {
+function addressOf({ place }: PciFunction): string {
+  return pciAddressText({ unit: place.slot, function: place.function });
+}
+
+function rootBus(host: PciHost, hotplug: PciHotplug): DeviceBus {
   return {
+    hotplug,
     attach: ({ pci }, address) => {
       if (pci === undefined) return;
       if (address === null) host.plug(pci);

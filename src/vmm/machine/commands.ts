@@ -2,9 +2,12 @@ import { close } from '../native/libc.ts';
 import { limitDisk, resizeDisk } from './disk-commands.ts';
 import type { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
+import { cancelUnplug, plug, unplug } from './hot-plug/commands.ts';
+import type { HotPlug } from './hot-plug/hot-plug.ts';
 import type { InPlaceReset } from './in-place-reset.ts';
 import type { Machine } from './life-cycle.ts';
 import type { CommandName, MachineCommand, MachineCommands, SnapshotArguments } from './messages.ts';
+import type { Reply } from './reply.ts';
 import type { Tell } from './report.ts';
 import { labelOf, type SnapshotWriter } from './snapshot-writer.ts';
 import type { UserPause } from './user-pause.ts';
@@ -17,20 +20,13 @@ export type Commanded = {
   readonly pause: UserPause;
   readonly reset: InPlaceReset;
   readonly handOver: HandOver;
+  readonly hotPlug: HotPlug;
   /** Something that screens show of its devices is another now. */
   readonly updateTopology: () => void;
   /** Ends the machine. */
   readonly finish: (reason: string) => void;
   /** An fd that came with the command, which is then the caller's; null if none is left. */
   readonly takeFd: () => number | null;
-};
-
-/** The reply to a command, which may be given at any later time, once. One that the machine's end leaves open is given then. */
-export type Reply<Result> = {
-  /** It has been carried out. */
-  done(result: Result): void;
-  /** It has not. @param reason for the user */
-  failed(reason: string): void;
 };
 
 type Handler<Name extends CommandName> = (
@@ -58,6 +54,9 @@ const HANDLERS: { readonly [Name in CommandName]: Handler<Name> } = {
     changeDevice(on, reply, () => resizeDisk(on.machine.parts.chipset.devices, given)),
   'limit-disk': (on, given, reply) =>
     changeDevice(on, reply, () => limitDisk(on.machine.parts.chipset.devices, given)),
+  plug,
+  unplug,
+  'cancel-unplug': cancelUnplug,
   disks: ({ files }, _, reply) => reply.done(files.disks.map(labelOf)),
   snapshot: takeSnapshot,
   'end-snapshot': ({ snapshots }, _, reply) => {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { anyDeviceConfig, MAX_DEVICE_MODULES, unknownType } from '../../devices/device-config.ts';
-import { placeDevices } from '../../devices/places.ts';
+import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { maxCpus } from '../cpu/cpu-topology.ts';
 import { VM_NAME } from './vm-name.ts';
@@ -10,6 +10,11 @@ const MiB = 2 ** 20;
 const part = z.int().min(1, 'at least 1').max(64, 'at most 64');
 
 const path = z.string().min(1, 'the path is empty');
+
+/** Eight slots of eight. */
+export const MAX_ROOT_PORTS = 64;
+/** Devices that a machine may have besides those that every one has. */
+export const MAX_DEVICES = 64;
 
 /** A kernel that is loaded into RAM, and entered with its own boot protocol. */
 const kernelBoot = z.strictObject({
@@ -68,7 +73,19 @@ const fields = z.strictObject({
   /** What the machine boots, and how. */
   boot: z.discriminatedUnion('kind', [kernelBoot]),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
-  devices: z.array(anyDeviceConfig).max(64, 'at most 64 devices').default([]),
+  devices: z.array(anyDeviceConfig).max(MAX_DEVICES, `at most ${MAX_DEVICES} devices`).default([]),
+  /** Root ports of bus 0 that are no devices, `root-port.1` and so on: beside those that devices need for which bus 0 has no slot. */
+  rootPorts: z
+    .strictObject({
+      /** Addresses of the first ones, `18.0`; the machine chooses those of the others. */
+      at: z
+        .array(z.string().refine(text => parsePciAddress(text) !== null, 'an address, such as 18.0'))
+        .max(MAX_ROOT_PORTS, `at most ${MAX_ROOT_PORTS} root ports`)
+        .default([]),
+      /** How many there are at least. */
+      count: z.int().min(0).max(MAX_ROOT_PORTS, `at most ${MAX_ROOT_PORTS} root ports`).default(0),
+    })
+    .prefault({}),
   /** Files with device models of the user's, which the machine loads. */
   deviceModules: z
     .array(z.string().min(1, 'the path is empty'))
@@ -109,7 +126,8 @@ export const machineConfig = fields.check(({ value, issues }) => {
       input: value.devices,
     });
   // A device of a type that a module adds is placed by the machine, which knows its bus.
-  for (const { index, option, message } of placeDevices(deviceTable, value.devices).problems)
+  for (const { index, option, message } of placeDevices(deviceTable, value.devices, rootPortsOf(value))
+    .problems)
     issues.push({ code: 'custom', path: ['devices', index, option], message, input: value.devices });
   if (numa.length > 0)
     checkNuma(numa, cpus, memory.bytes, message =>
@@ -126,6 +144,11 @@ export const machineConfig = fields.check(({ value, issues }) => {
     issues.push({ code: 'custom', path: ['pin'], message, input: pin });
   }
 });
+
+/** How many root ports are there, by name, before any device is placed. */
+export function rootPortsOf({ rootPorts: { at, count } }: Pick<MachineConfig, 'rootPorts'>): number {
+  return Math.max(at.length, count);
+}
 
 function checkNuma(
   nodes: z.output<typeof fields>['numa'],

@@ -23,6 +23,8 @@ export class HostFiles {
   readonly #images: HeldImage[];
   /** Disks that no device has taken yet; null: they are opened. */
   readonly #given: HeldDisk[] | null;
+  /** The disk of the device that is being plugged in, which its manager has opened. */
+  #plugged: HeldDisk | null = null;
 
   /** @param given its fds are then this object's */
   constructor(owner: ResourceOwner, given: GivenFiles | null = null) {
@@ -32,9 +34,22 @@ export class HostFiles {
     for (const { fd } of this.#images) owner.ownFd(fd);
   }
 
+  /**
+   * The next device to be created gets this disk, whose fd is then this object's. @returns closes it unless a device has taken it
+   */
+  give(disk: HeldDisk): () => void {
+    this.#plugged = disk;
+    return () => {
+      const left = this.#plugged;
+      this.#plugged = null;
+      if (left !== null) close(left.fd);
+    };
+  }
+
   /** Opens and locks a disk. @returns it, with the owner that its fd is to be given to. @throws DiskError */
   openDisk(options: DiskOptions): { readonly disk: OpenDisk; readonly owner: ResourceOwner } {
-    const disk = this.#given === null ? openDisk(options) : this.#takeGiven(options);
+    const disk =
+      this.#takePlugged(options) ?? (this.#given === null ? openDisk(options) : this.#takeGiven(options));
     const { path, format, readonly, cache } = options;
     // The same object: its size may change.
     this.#disks.push(Object.assign(disk, { path, format, readonly, cache }));
@@ -87,14 +102,20 @@ export class HostFiles {
     if (left.length > 0) throw new Error(`no device has the disk ${left[0]!.path}, which the VM has open`);
   }
 
+  #takePlugged(options: DiskOptions): OpenDisk | null {
+    const disk = this.#plugged;
+    if (disk === null || !isSameDisk(disk, options)) return null;
+    this.#plugged = null;
+    return disk;
+  }
+
   #takeGiven(options: DiskOptions): OpenDisk {
-    const isThis = ({ path, format, readonly, cache }: DiskOptions) =>
-      path === options.path &&
-      format === options.format &&
-      readonly === options.readonly &&
-      cache === options.cache;
-    const index = this.#given!.findIndex(isThis);
+    const index = this.#given!.findIndex(disk => isSameDisk(disk, options));
     if (index < 0) throw new Error(`the VM does not have the disk ${options.path} open that it is to have`);
     return this.#given!.splice(index, 1)[0]!;
   }
+}
+
+function isSameDisk(a: DiskOptions, b: DiskOptions): boolean {
+  return a.path === b.path && a.format === b.format && a.readonly === b.readonly && a.cache === b.cache;
 }

@@ -1,3 +1,4 @@
+import type { Device } from '../../devices/device.ts';
 import { startVcpus } from '../cpu/machine-vcpus.ts';
 import { VcpuGroup } from '../cpu/vcpu-group.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -60,6 +61,16 @@ export class Machine {
   /** Devices that have been asked to stop and have not. */
   get holdups(): string[] {
     return this.#quiescence.holdups;
+  }
+
+  /** It has another device, which stands still while the machine does. */
+  plugged(device: Device): void {
+    this.#quiescence.plugged(device);
+  }
+
+  /** A device is no longer one of its devices. */
+  unplugged(device: Device): void {
+    this.#quiescence.unplugged(device);
   }
 
   /** Stops it, without waiting, until the returned function is called and nothing else holds it. */

@@ -7,6 +7,7 @@ import type { Ending } from './ending.ts';
 import type { OwnFds } from './hand-over/given-machine.ts';
 import { HandOver } from './hand-over/hand-over.ts';
 import type { HostFiles } from './host-files.ts';
+import { HotPlug } from './hot-plug/hot-plug.ts';
 import { InPlaceReset } from './in-place-reset.ts';
 import type { Machine } from './life-cycle.ts';
 import type { MachineLoop } from './loop.ts';
@@ -43,6 +44,7 @@ export class MachineControls {
   readonly pause: UserPause;
   readonly reset: InPlaceReset;
   readonly handOver: HandOver;
+  readonly hotPlug: HotPlug;
   readonly commands: Commands;
 
   constructor(parts: ControlsParts) {
@@ -63,8 +65,15 @@ export class MachineControls {
     const isMergeable = config.memory.mergeable;
     this.handOver = new HandOver({ ...parts, snapshots, pause, reset, deviceModules, isMergeable });
     const { handOver } = this;
+    this.hotPlug = new HotPlug({
+      ...{ machine, deviceModules },
+      files: parts.files,
+      changed: () => tell(parts.updateTopology),
+      happened: (level, text) => tell(report => report.happened(level, text)),
+    });
+    const { hotPlug } = this;
     const finish = (reason: string) => ending.finish(reason);
-    this.commands = new Commands({ ...parts, snapshots, pause, reset, handOver, finish }, tell);
+    this.commands = new Commands({ ...parts, snapshots, pause, reset, handOver, hotPlug, finish }, tell);
   }
 
   /** The manager that has asked for what is under way is gone. */
@@ -92,6 +101,7 @@ function snapshotSource({ machine, files, report }: ControlsParts): SnapshotSour
       return {
         state: encodeSaved({ machine: state, printed: report.printedSoFar }),
         cpu: neededFeatures(state.vcpus[0]!.cpuid, kvm),
+        places: machine.parts.chipset.places,
       };
     },
     ram,

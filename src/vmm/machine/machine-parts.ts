@@ -1,3 +1,4 @@
+import type { DeviceTable } from '../../devices/device-table.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
 import type { Chipset } from '../chipset/chipset.ts';
@@ -25,6 +26,8 @@ export type MachineParts = {
   readonly buses: Buses;
   readonly chipset: Chipset;
   readonly queues: QueueThreads;
+  /** The device models that it may have, those of its device modules too. */
+  readonly table: DeviceTable;
   /** What a device that comes later is created with. */
   readonly services: MachineServices;
   /** Loads the kernel into empty RAM, as at the first start. @returns where the first vCPU enters it. @throws BootError */

@@ -20,6 +20,8 @@ export type MachineState = {
   /** The levels of the interrupt lines. */
   interrupts: DeviceState;
   pci: DeviceState;
+  /** Of what else is no device. Absent from the states of versions that had none of it. */
+  chipset?: DeviceState;
   /** By the devices' names. */
   devices: { [name: string]: DeviceState };
 };
@@ -43,6 +45,7 @@ export function saveMachine(parts: MachineParts): MachineState {
     clock: { machine: now, kvmclock: vm.getClock() },
     interrupts: interrupts.save(),
     pci: chipset.pci.save(),
+    chipset: chipset.save(),
     devices: Object.fromEntries(chipset.devices.map(({ device }) => [device.name, device.save()])),
   };
 }
@@ -71,6 +74,8 @@ export function loadMachine(parts: MachineParts, state: MachineState): void {
   fitting('interrupt lines', () => interrupts.load(state.interrupts));
   // Bridges before what is behind them.
   fitting('PCI host', () => chipset.pci.load(state.pci));
+  const { chipset: ofChipset } = state;
+  if (ofChipset !== undefined) fitting('chipset', () => chipset.load(ofChipset));
   for (const { device } of chipset.devices)
     fitting(device.name, () => device.load(state.devices[device.name]!));
   fitting('interrupt controllers', () => loadChips(vm, state.chips, clock));

@@ -2,7 +2,7 @@ import { type BusOptions, PortBus } from '../../devices/bus.ts';
 import type { DeviceConfig, DeviceTable } from '../../devices/device-table.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
-import { placeDevices } from '../../devices/places.ts';
+import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { RSDP_FILE } from '../acpi/acpi-tables.ts';
 import { loadTables } from '../acpi/table-loader.ts';
@@ -71,8 +71,14 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const services = machineServices(base, { vm, memory, interrupts, queues, clock });
   const buses: Buses = { ports: new PortBus(bus), memory: space };
   const last = ram.regions.at(-1)!;
-  const chipset = new Chipset({ ...buses, services, ramEnd: last.address + last.size });
-  addDevices(config, services, chipset);
+  const chipset = new Chipset({
+    ...buses,
+    services,
+    ramEnd: last.address + last.size,
+    rootPorts: rootPortsOf(config),
+  });
+  const table = deviceTable.with(...loadDeviceModules(config.deviceModules));
+  addDevices(config, table, services, chipset);
   files.checkGiven();
 
   mark('devices');
@@ -81,7 +87,10 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   mark('kernel');
   const vcpus = createVcpus(config, kvm, vm, entry);
   mark('vCPUs');
-  return { native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues, services, boot };
+  return {
+    ...{ native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues },
+    ...{ table, services, boot },
+  };
 }
 
 function setUpVm(vm: VmFd): void {
@@ -91,15 +100,24 @@ function setUpVm(vm: VmFd): void {
   vm.createPit();
 }
 
+function rootPortsOf({ rootPorts: { at, count } }: MachineConfig) {
+  const places = at.map(address => parsePciAddress(address)!);
+  return {
+    at: places.map(({ unit, function: fn }) => ({ slot: unit, function: fn })),
+    spare: Math.max(0, count - at.length),
+  };
+}
+
 /** Creates the devices that every machine has, and those of its configuration. @throws an error for the user */
 function addDevices(
-  { devices, deviceModules }: MachineConfig,
+  { devices, rootPorts }: MachineConfig,
+  table: DeviceTable,
   services: MachineServices,
   chipset: Chipset,
 ): void {
-  const table = deviceTable.with(...loadDeviceModules(deviceModules));
   checkTypes(devices, table);
-  const { places, problems } = placeDevices(table, devices);
+  const ports = Math.max(rootPorts.at.length, rootPorts.count);
+  const { places, problems } = placeDevices(table, devices, ports);
   const [problem] = problems;
   if (problem !== undefined) {
     const { index, option, message } = problem;

@@ -1,9 +1,11 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
+import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { OpenDisk } from '../backends/open-disk.ts';
 import type { Layer } from '../confinement/layer.ts';
 import type { CpuFeatures } from '../cpu/cpuid-features.ts';
 import type { FileIdentity } from '../snapshot/file-identity.ts';
 import type { MachineConfig } from './config.ts';
-import type { Topology } from './topology.ts';
+import type { MachinePlaces, Topology } from './topology.ts';
 
 /** The version of these messages. A manager and a machine that was started by another version of vring compare it first. */
 export const PROTOCOL = 2;
@@ -55,6 +57,14 @@ export type MachineCommands = {
     readonly arguments: { readonly device: string; readonly limits: DiskLimits };
     readonly result: null;
   };
+  /**
+   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then that of `disk`. Of one that fails nothing is left.
+   */
+  plug: { readonly arguments: PlugArguments; readonly result: PluggedIn };
+  /** Has the guest release a device, or takes it without asking; answers when it is out, which a guest may never let happen. */
+  unplug: { readonly arguments: { readonly device: string; readonly force: boolean }; readonly result: null };
+  /** The guest need not release a device any more: the `unplug` commands that wait for it fail. */
+  'cancel-unplug': { readonly arguments: { readonly device: string }; readonly result: null };
   /** The disks that it has, in an order that stays. */
   disks: { readonly arguments: Nothing; readonly result: readonly DiskLabel[] };
   /**
@@ -70,6 +80,27 @@ export type MachineCommands = {
   'hand-over': { readonly arguments: Nothing; readonly result: null };
   /** Ends the machine. */
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
+};
+
+/** An open disk, without its fd. */
+export type DiskFacts = Omit<OpenDisk, 'fd'>;
+
+export type PlugArguments = {
+  /** Checked, but for the options of a device module's type. Without `bus` and `addr` the machine places it. */
+  readonly config: DeviceConfig;
+  readonly name: string;
+  readonly hostDevices?: readonly GivenHostDevice[];
+  /** Its disk, which the manager has opened and locked. */
+  readonly disk?: DiskFacts;
+};
+
+/** Where a device has been plugged in. */
+export type PluggedIn = {
+  readonly bus: string;
+  /** On the bus, as in a configuration: `05.0`. */
+  readonly addr: string;
+  /** Whether the guest has a driver that looks at it now; else it finds the device when it looks for devices next. */
+  readonly noticed: boolean;
 };
 
 /** Bytes. */
@@ -93,6 +124,8 @@ export type WrittenSnapshot = {
   /** In all files. */
   readonly written: number;
   readonly cpu: CpuFeatures;
+  /** Its devices, as the state has them. Absent from a machine of a version whose devices do not come and go. */
+  readonly places?: MachinePlaces;
   /** All disks, as the snapshot found them. */
   readonly disks: readonly (DiskLabel & { readonly identity: FileIdentity })[];
   /** For each copied disk: the copy shares its blocks, and has no checksums. */

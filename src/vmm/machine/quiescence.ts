@@ -67,6 +67,16 @@ export class Quiescence {
     return [...this.#draining].map(({ name }) => name);
   }
 
+  /** A device has been plugged in: while the machine stands still, it does too. */
+  plugged(device: Device): void {
+    if (this.parked) device.quiesce?.(() => {});
+  }
+
+  /** A device has been unplugged: nobody waits for it any longer. */
+  unplugged(device: Device): void {
+    if (this.#draining.delete(device)) this.#stopped();
+  }
+
   /** The machine has ended: whoever lets go of it now does not start its vCPUs and queues again. */
   end(): void {
     this.#hasEnded = true;
@@ -115,14 +125,18 @@ export class Quiescence {
       // A hold may have ended meanwhile, and it with the stop.
       if (epoch !== this.#epoch) return;
       const stopped = () => {
-        if (epoch !== this.#epoch || !this.#draining.delete(device)) return;
-        if (this.#draining.size === 0) this.#phase = 'quiesced';
-        this.#options.onChange();
-        this.#tellQuiesced();
+        if (epoch === this.#epoch && this.#draining.delete(device)) this.#stopped();
       };
       if (device.quiesce === undefined) stopped();
       else device.quiesce(stopped);
     }
+  }
+
+  /** One device less to wait for. */
+  #stopped(): void {
+    if (this.#draining.size === 0) this.#phase = 'quiesced';
+    this.#options.onChange();
+    this.#tellQuiesced();
   }
 
   #resume(): void {

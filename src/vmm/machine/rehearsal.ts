@@ -26,6 +26,7 @@ const CONFIG: MachineConfig = {
   cpuEnforce: false,
   hideHypervisor: false,
   onReboot: 'stop',
+  rootPorts: { at: [], count: 0 },
   confine: 'default',
 };
 

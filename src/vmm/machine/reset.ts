@@ -23,7 +23,7 @@ export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generat
   const { vm, vcpus, ram, memory, clock, chipset, boot } = parts;
   // Devices first: the interrupts that they drop must not reach the controllers after those are reset.
   for (const { device } of chipset.devices) device.reset();
-  chipset.pci.reset();
+  chipset.reset();
   memory.shadow.reset();
   loadTscs(
     vcpus,

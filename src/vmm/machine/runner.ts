@@ -135,14 +135,15 @@ export class MachineRunner {
       reportBroken: (device, reason) => this.#tell(report => report.broke(device, reason)),
       warn: text => this.#tell(report => report.happened('warning', text)),
       reportDiskErrors: (device, text) => this.#tell(report => report.diskFailed(device, text)),
+      requestUnplug: (device, reason) => this.#built?.controls.hotPlug.requested(device, reason),
     });
     const machine = new Machine(parts, () => this.#machineChanged());
+    const controls = this.#controls(machine, files, config);
     this.#built = {
-      machine,
-      controls: this.#controls(machine, files, config),
+      ...{ machine, controls },
       deviceModules: config.deviceModules,
     };
-    this.#topology.built(parts, config.pin ?? []);
+    this.#topology.built(parts, config.pin ?? [], () => controls.hotPlug.labels);
   }
 
   #controls(machine: Machine, files: HostFiles, config: MachineConfig): MachineControls {
@@ -251,8 +252,9 @@ export class MachineRunner {
     this.#native.requestStopOfAllQueues();
     // Of one that goes on elsewhere nothing is touched.
     if (this.#built !== null && !this.#isGone) {
-      const { machine, deviceModules } = this.#built;
+      const { machine, controls, deviceModules } = this.#built;
       for (const { device } of machine.parts.chipset.devices) this.#closeDevice(device, deviceModules);
+      controls.hotPlug.close();
     }
     for (const slot of this.#native.stuckQueues) {
       const queue = this.#blocks.labels.queues.find(queue => queue.slot === slot);

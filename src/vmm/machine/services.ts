@@ -15,13 +15,14 @@ import type { ConsolePorts } from './console-ports.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineClock } from './machine-clock.ts';
-import { readSmallFile } from './small-file.ts';
 
 /** Callbacks for what the guest does to its machine. */
 export type MachineHost = {
   readonly request: RequestMachine;
   readonly reportBroken: (device: string, reason: string) => void;
   readonly reportDiskErrors: (device: string, text: string | null) => void;
+  /** A device is to leave, at its host's request. */
+  readonly requestUnplug: (device: string, reason: string) => void;
   /** Tells the user about something that does not stop the machine. */
   readonly warn: (text: string) => void;
   readonly consoles: ConsolePorts;
@@ -57,8 +58,8 @@ export function machineServices(
     events: loop,
     request: base.request,
     reportBroken: base.reportBroken,
-    warn: base.warn,
     reportDiskErrors: base.reportDiskErrors,
+    requestUnplug: base.requestUnplug,
     eventFds: {
       create: () => native.ownFd(eventfd()),
       signal: signalEventfd,
@@ -74,7 +75,6 @@ export function machineServices(
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
-    readFile: readSmallFile,
     hostDevices: {
       open: address => {
         throw new Error(`the machine was not given the host device ${address}`);

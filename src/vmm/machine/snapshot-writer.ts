@@ -9,11 +9,18 @@ import { describeFailure, Job, type JobPart } from '../snapshot/job.ts';
 import type { HeldDisk } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import type { SnapshotArguments, SnapshotProgress, WrittenSnapshot } from './messages.ts';
+import type { MachinePlaces } from './topology.ts';
 
 /** How often its progress is reported. */
 const REPORT_NS = 100_000_000n;
 /** What of a machine's private memory is its own (proc(5)); opened before the process is confined. */
 const PAGEMAP = '/proc/self/pagemap';
+
+export type SavedBySource = {
+  readonly state: Uint8Array;
+  readonly cpu: CpuFeatures;
+  readonly places: MachinePlaces;
+};
 
 /** What a snapshot is taken of. */
 export type SnapshotSource = {
@@ -21,8 +28,8 @@ export type SnapshotSource = {
   hold(events: { readonly quiesced: () => void }): () => void;
   /** Devices that have not stopped. */
   holdups(): readonly string[];
-  /** The whole state of the machine that stands still, and the features of its CPU. */
-  save(): { readonly state: Uint8Array; readonly cpu: CpuFeatures };
+  /** The whole state of the machine that stands still, and what it takes to build it again. */
+  save(): SavedBySource;
   readonly ram: GuestRam;
   disks(): readonly HeldDisk[];
 };
@@ -138,10 +145,11 @@ export class SnapshotWriter {
     const { source, native, loop } = this.#options;
     const ended = libc.eventfd();
     try {
-      const { state: bytes, cpu } = source.save();
+      const saved = source.save();
+      const { state: bytes } = saved;
       const job = new Job(this.#parts(taking, bytes.length), ended, native.handle, bytes);
       taking.job = job;
-      const unwatch = loop.watch(ended, () => this.#copied(taking, job, bytes.length, cpu));
+      const unwatch = loop.watch(ended, () => this.#copied(taking, job, saved));
       taking.unwatch = () => {
         unwatch();
         libc.close(ended);
@@ -174,7 +182,7 @@ export class SnapshotWriter {
     ];
   }
 
-  #copied(taking: Taking, job: Job, stateBytes: number, cpu: CpuFeatures): void {
+  #copied(taking: Taking, job: Job, { state, cpu, places }: SavedBySource): void {
     if (this.#taking !== taking) return;
     const { failure, written, cloned } = job.report;
     const { disks } = taking.request;
@@ -184,9 +192,10 @@ export class SnapshotWriter {
       return;
     }
     const result: WrittenSnapshot = {
-      stateBytes,
+      stateBytes: state.length,
       written,
       cpu,
+      places,
       disks: this.#options.source.disks().map(disk => ({ ...labelOf(disk), identity: identityOf(disk.fd) })),
       cloned: disks.map((_, index) => cloned(2 + index)),
     };

@@ -3,6 +3,7 @@ import type { ConsolePorts } from './console-ports.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineParts } from './machine-parts.ts';
 import type { MachineReport, Tell } from './report.ts';
+import type { DeviceLabel } from './topology.ts';
 
 export type TopologyParts = {
   readonly blocks: CounterBlocks;
@@ -18,6 +19,8 @@ export class TopologyReport {
   #machine: MachineParts | null = null;
   /** Host CPUs, by vCPU. */
   #pinning: readonly number[] = [];
+  /** Its devices as screens show them. */
+  #devices: () => readonly DeviceLabel[] = () => [];
   #isDue = false;
 
   constructor(parts: TopologyParts) {
@@ -25,7 +28,8 @@ export class TopologyReport {
   }
 
   /** The machine has been built. @param pinning host CPUs, by vCPU */
-  built(machine: MachineParts, pinning: readonly number[]): void {
+  built(machine: MachineParts, pinning: readonly number[], devices: () => readonly DeviceLabel[]): void {
+    this.#devices = devices;
     this.#machine = machine;
     this.#pinning = pinning;
     this.update();
@@ -37,7 +41,8 @@ export class TopologyReport {
     const { blocks, consoles, report } = this.#parts;
     report.built({
       ...blocks.labels,
-      devices: chipset.labels,
+      devices: this.#devices(),
+      places: chipset.places,
       consoles: consoles.labels,
       vcpus: vcpus.length,
       pinning: this.#pinning,

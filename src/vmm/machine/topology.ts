@@ -20,6 +20,16 @@ export type Topology = CounterLabels & {
   readonly consoles: readonly ConsoleLabel[];
   /** The host CPU of each pinned vCPU, by vCPU index. */
   readonly pinning: readonly number[];
+  /** Absent from a machine of a version whose devices do not come and go. */
+  readonly places?: MachinePlaces;
+};
+
+/** Where things are on their buses, whatever numbers the guest gives those: what it takes to build the machine again as it is. */
+export type MachinePlaces = {
+  /** Addresses on bus 0 of the root ports that are no devices, `18.0`, in the order of their numbers. */
+  readonly rootPorts: readonly string[];
+  /** The devices of the configuration, those that have been plugged in too. `addr`: as in a configuration; null: it has none. */
+  readonly devices: readonly { readonly name: string; readonly bus: string; readonly addr: string | null }[];
 };
 
 export type DeviceLabel = {
@@ -36,6 +46,8 @@ export type DeviceLabel = {
   readonly facts: readonly DeviceFact[];
   /** Of a device of the host that was passed through; absent for others. */
   readonly hostDevice?: HostDeviceFacts;
+  /** Since when the guest has been asked to release it, in milliseconds since 1970. Absent: it has not been. */
+  readonly removing?: number;
 };
 
 /** The owners of the counters. */

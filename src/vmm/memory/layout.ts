@@ -34,6 +34,9 @@ export const PCI_IO = { start: 0xc000, size: 0x4000 } as const;
 
 export { IRQ, PORT } from '../../devices/legacy/pc-ports.ts';
 
+/** General-purpose events, by number: QEMU's for PCI hotplug. */
+export const GPE = { pciHotplug: 1 } as const;
+
 /** INTx pins reach IOAPIC inputs 16-19: input = 16 + (slot + pin) % 4, pin A = 0. */
 export const PCI_INTX_GSI = 16;
 export const PCI_INTX_GSIS = 4;

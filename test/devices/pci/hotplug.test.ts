@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { AccessSize } from '../../../src/devices/device.ts';
+import type { PciFunction } from '../../../src/devices/pci/pci-function.ts';
 import { RootPort } from '../../../src/devices/pci/root-port.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { ConfigOf, deviceWithBar } from '../../support/pci-device.ts';
@@ -68,20 +69,21 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     const driver = start();
     configure();
     let ejected = 0;
-    const leave = () => {
-      ejected++;
+    const leave = (functions: readonly PciFunction[]) => {
+      ejected += functions.length;
     };
-    expect(port.requestRemoval(leave)).toBe(true);
-    expect(port.requestRemoval(leave)).toBe(false);
-    expect(port.removing).toBe(true);
+    port.onReleased = leave;
+    expect(port.requestRemoval()).toBe(true);
+    expect(port.requestRemoval()).toBe(false);
+    expect(port.removing()).toBe(true);
     driver.interrupts();
     expect(driver).toMatchObject({ state: 'blinking-off', powerIndicator: 'blink' });
     expect([ejected, behind().exists]).toEqual([0, true]);
     driver.elapse();
-    expect([ejected, behind().exists, port.removing]).toEqual([1, false, false]);
+    expect([ejected, behind().exists, port.removing()]).toEqual([1, false, false]);
     expect(driver).toMatchObject({ state: 'off', present: false, linkActive: false });
     expect(machine.memoryBus.read(0xc010_0004, 4)).toBe(0xffff_ffff);
-    expect(port.requestRemoval(leave)).toBe(false);
+    expect(port.requestRemoval()).toBe(false);
   });
 
   test('loses a device that is pulled out', () => {
@@ -110,14 +112,16 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     // Off and to be removed: there is nothing to wait for.
     driver.setPower(false);
     let ejected = 0;
-    port.requestRemoval(() => ejected++);
+    port.onReleased = () => ejected++;
+    port.requestRemoval();
     expect(ejected).toBe(1);
   });
 
   test('takes the next device as soon as the last one is out', () => {
     rig(true);
     const driver = start();
-    port.requestRemoval(() => port.insert([device('dev1')]));
+    port.onReleased = () => port.insert([device('dev1')]);
+    port.requestRemoval();
     driver.interrupts();
     driver.elapse();
     // The guest had still to look at the presence when the next one came, and its button waits.
@@ -134,7 +138,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
     expect([0, 1, 2, 3].map(fn => behind(fn).exists)).toEqual([true, true, true, false]);
     expect(behind().read(0x0e, 1)).toBe(0x80);
     expect(() => port.insert([device('other')])).toThrow('port0 holds "fn0"; unplug it before "other"');
-    port.requestRemoval(() => {});
+    port.requestRemoval();
     driver.interrupts();
     driver.elapse();
     expect([0, 1, 2].map(fn => behind(fn).exists)).toEqual([false, false, false]);
@@ -148,7 +152,7 @@ describe.each(['MSI', 'INTx'] as const)('a root port with %s', kind => {
       driver.interrupts();
       configure();
       expect(machine.memoryBus.read(0xc010_0008, 4)).toBe(8);
-      port.requestRemoval(() => {});
+      port.requestRemoval();
       driver.interrupts();
       driver.elapse();
       expect(driver).toMatchObject({ state: 'off', present: false });
@@ -187,11 +191,11 @@ describe('a root port', () => {
 
   test('is saved with what has been announced and not been looked at', () => {
     const driver = new PciehpDriver(config, vectorOf(machine));
-    port.requestRemoval(() => {});
+    port.requestRemoval();
     const state = machine.pci.save();
     machine.pci.load(state);
     expect(machine.pci.save()).toEqual(state);
-    expect(port.removing).toBe(true);
+    expect(port.removing()).toBe(true);
     driver.interrupts();
     driver.elapse();
     expect(driver.present).toBe(false);
@@ -214,7 +218,8 @@ describe('a root port', () => {
     expect(behind().exists).toBe(true);
     expect(machine.memoryBus.read(0xc000_0004, 4)).toBe(4);
     let ejected = 0;
-    port.requestRemoval(() => ejected++);
+    port.onReleased = () => ejected++;
+    port.requestRemoval();
     machine.pci.reset();
     expect([ejected, behind().exists]).toEqual([1, false]);
     expect(machine.memoryBus.read(0xc000_0004, 4)).toBe(0xffff_ffff);
@@ -223,13 +228,14 @@ describe('a root port', () => {
   test.each([1, 2, 3])('survives garbage in its registers while devices come and go (seed %i)', seed => {
     const random = new Random(seed);
     let ejected = 0;
+    port.onReleased = () => ejected++;
     for (let i = 0; i < 20_000; i++) {
       const size = random.pick([1, 2, 4] as const) as AccessSize;
       const at = random.below(0x100) & ~(size - 1);
       const target = random.pick([config, behind()]);
       if (random.below(3) > 0) target.write(at, size, random.u32());
       else target.read(at, size);
-      if (random.below(50) === 0) port.requestRemoval(() => ejected++);
+      if (random.below(50) === 0) port.requestRemoval();
       if (random.below(50) === 0 && port.secondary.functions.length === 0) port.insert([device(`d${i}`)]);
       if (random.below(500) === 0) port.remove();
     }

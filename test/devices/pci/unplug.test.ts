@@ -70,7 +70,7 @@ test.each([{ type: 'virtio-blk', path: '/disk' }, { type: 'virtio-rng' }])(
       // Every third is pulled out under its driver.
       if (round % 3 === 0) port.remove();
       else {
-        port.requestRemoval(() => {});
+        port.requestRemoval();
         driver.interrupts();
         driver.elapse();
       }

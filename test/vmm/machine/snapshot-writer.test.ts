@@ -30,7 +30,11 @@ function rig() {
         return () => holds--;
       },
       holdups: () => ['blk0'],
-      save: () => ({ state: STATE, cpu: { vendor: 'v', features: [] } }),
+      save: () => ({
+        state: STATE,
+        cpu: { vendor: 'v', features: [] },
+        places: { rootPorts: [], devices: [] },
+      }),
       ram: { blocks: [block], size: RAM_BYTES, below: null } as unknown as GuestRam,
       disks: () => [],
     },

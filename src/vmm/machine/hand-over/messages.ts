@@ -12,13 +12,11 @@
  */
 import * as z from 'zod/mini';
 import type { DiskOptions } from '../../../devices/backends/disk.ts';
-import type { OpenDisk } from '../../backends/open-disk.ts';
+import type { DiskFacts } from '../messages.ts';
 
 /** The version of these messages, and of what is in the state apart from the machine's own. */
 export const FORMAT = 1;
 
-/** An open disk, without its fd. */
-export type DiskFacts = Omit<OpenDisk, 'fd'>;
 export type OfferedDisk = { readonly options: DiskOptions; readonly facts: DiskFacts };
 
 /** The fds that come with it: RAM, counters, the lock of the VM's name, then disks and images in the order of their lists. */

@@ -1,0 +1,96 @@
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { DefinitionFileError } from '../files.ts';
+import { readDefinition } from '../read.ts';
+import type { Definition } from '../schema.ts';
+import { wantedDevices } from '../wanted-devices.ts';
+import { YamlText } from '../yaml-text.ts';
+import { changeKeys, type KeyChange } from './change-text.ts';
+
+/** A device of a definition: its name in the VM, and where it is written. */
+type WrittenDevice = {
+  readonly name: string;
+  readonly path: KeyChange['path'];
+  readonly entry: Readonly<Record<string, unknown>>;
+};
+
+/**
+ * The text of a definition with one device more, at the end, where it moves no other; with its comments. One without a name gets the next
+ * free one.
+ * @throws DefinitionError, DefinitionFileError when it does not fit in
+ */
+export function withDevice(
+  text: string,
+  file: string,
+  definition: Definition,
+  device: DeviceConfig,
+): { readonly text: string; readonly name: string } {
+  const written = writtenDevices(definition);
+  if (device.name !== undefined && written.some(({ name }) => name === device.name))
+    throw new DefinitionFileError(
+      `${file} has a device named "${device.name}" already: choose another name, or change the definition`,
+    );
+  const { list, entry } = entryOf(device, device.name ?? freeName(device, written));
+  const { document } = new YamlText(text, file);
+  const present = document.getIn([list], true) as { readonly items?: readonly unknown[] } | undefined;
+  const at = present?.items?.length ?? 0;
+  const change = at === 0 ? { path: [list], value: [entry] } : { path: [list, at], value: entry };
+  const changed = changeKeys(text, file, [change]);
+  const added = writtenDevices(readDefinition(changed, { file, name: definition.name }));
+  const name = added.find(({ path }) => path[0] === list && path[1] === at)?.name;
+  return { text: changed, name: name ?? device.name ?? '' };
+}
+
+/**
+ * The text of a definition without a device. @param device its name in the VM, with its disk or its host device if they are known: the
+ * definition may give it another name by now
+ * @throws DefinitionFileError when it has none such
+ */
+export function withoutDevice(
+  text: string,
+  file: string,
+  definition: Definition,
+  device: Partial<DeviceConfig>,
+): string {
+  const written = writtenDevices(definition);
+  const same = (key: 'path' | 'host') =>
+    device[key] === undefined ? undefined : written.find(({ entry }) => entry[key] === device[key]);
+  const found = same('path') ?? same('host') ?? written.find(({ name }) => name === device.name);
+  if (found === undefined) {
+    const names = written.map(({ name }) => name).join(', ');
+    throw new DefinitionFileError(
+      `${file} has no device "${device.name}": ${names === '' ? 'it lists none' : `it has ${names}`}`,
+    );
+  }
+  // Random numbers are there unless they are turned off.
+  const value = found.path[0] === 'rng' ? false : undefined;
+  return changeKeys(text, file, [{ path: found.path, value }]);
+}
+
+/** Passed-through devices have a key of their own. */
+function entryOf({ type, ...options }: DeviceConfig, name: string) {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  if (deviceTable.find(type)?.definition?.key !== 'passthrough')
+    return { list: 'devices', entry: { type, name, ...given } };
+  const { name: _, bus: __, ...entry } = given;
+  return { list: 'passthrough', entry };
+}
+
+function freeName({ type }: DeviceConfig, written: readonly WrittenDevice[]): string {
+  const prefix = deviceTable.find(type)?.prefix ?? type.slice(0, 12);
+  for (let index = 0; ; index++)
+    if (!written.some(({ name }) => name === `${prefix}${index}`)) return `${prefix}${index}`;
+}
+
+function writtenDevices(definition: Definition): WrittenDevice[] {
+  const wanted = wantedDevices(definition).filter(
+    ({ entry: { type } }) => type !== null && deviceTable.find(type) !== undefined,
+  );
+  const names = deviceTable.names(wanted.map(({ entry }) => entry as DeviceConfig));
+  return wanted.map(({ key, entry }, index) => ({ name: names[index]!, path: pathOf(key), entry }));
+}
+
+/** `disks[0].bus` is in `disks`, at 0. */
+function pathOf(key: string): KeyChange['path'] {
+  const [, list, index] = /^([a-z]+)(?:\[(\d+)\])?/.exec(key)!;
+  return index === undefined ? [list!] : [list!, Number(index)];
+}

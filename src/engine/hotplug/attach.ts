@@ -1,0 +1,72 @@
+import { closeSync } from 'node:fs';
+import { anyDeviceConfig, unknownType } from '../../devices/device-config.ts';
+import { isHotpluggable } from '../../devices/device-type.ts';
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { MAX_DEVICES, type MachineConfig } from '../../vmm/machine/config.ts';
+import { parsePluggedIn } from '../machines/machine-messages.ts';
+import type { Vm } from '../vm.ts';
+import type { AttachedDevice } from './hotplug-info.ts';
+import { openDiskFor } from './open-disk.ts';
+
+/** The entry of a configuration that a user's is. @throws an error for the user */
+export function checkedDevice(input: unknown): DeviceConfig {
+  const parsed = anyDeviceConfig.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw new Error(path.length === 0 ? message : `${path.join('.')}: ${message}`);
+}
+
+/** Plugs a device into a running VM. @throws an error for the user; nothing of it is left then */
+export async function attachDevice(vm: Vm, device: DeviceConfig): Promise<AttachedDevice> {
+  const { config, info } = vm;
+  if (info.state !== 'running' && info.state !== 'paused')
+    throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
+  if (info.topology?.places === undefined)
+    throw new Error(
+      `${vm.name} was started by a vring whose devices do not come and go: upgrade it first, with vring vm upgrade ${vm.name}`,
+    );
+  checkType(device, config!);
+  if (info.topology.places.devices.length >= MAX_DEVICES)
+    throw new Error(`${vm.name} has ${MAX_DEVICES} devices already, which is the most that a VM has`);
+  if (device.name !== undefined && namesIn(vm).has(device.name))
+    throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
+  const disk = deviceTable.disk(device);
+  const opened = disk === null ? null : await openDiskFor(disk);
+  try {
+    const name = device.name ?? freeName(vm, device);
+    const plugged = await vm.plug(name, device, async () => {
+      const given = opened === null ? {} : { disk: opened.facts };
+      const fds = opened === null ? [] : [opened.fd];
+      return parsePluggedIn(
+        await vm.commandWithFds('plug', { config: { ...device, name }, name, ...given }, fds),
+      );
+    });
+    const label = vm.info.topology?.devices.find(other => other.name === name);
+    return { name, running: true, ...plugged, address: label?.address ?? null };
+  } finally {
+    if (opened !== null) closeSync(opened.fd);
+  }
+}
+
+/** @throws an error for the user about a type that cannot be plugged in */
+function checkType(device: DeviceConfig, { deviceModules }: MachineConfig): void {
+  const unknown = unknownType({ devices: [device], deviceModules });
+  if (unknown !== null) throw new Error(`type: ${unknown.message}`);
+  const row = deviceTable.find(device.type);
+  if (row !== undefined && !isHotpluggable(row))
+    throw new Error(
+      `${device.type} cannot be plugged in while the VM runs: shut it down, add the device, and start it again`,
+    );
+}
+
+/** Of its devices, and of those that are being plugged in. */
+function namesIn(vm: Vm): Set<string> {
+  return new Set([...(vm.info.topology?.devices.map(({ name }) => name) ?? []), ...vm.pluggingIn]);
+}
+
+/** `blk1`. */
+function freeName(vm: Vm, { type }: DeviceConfig): string {
+  const prefix = deviceTable.find(type)?.prefix ?? type.slice(0, 12);
+  const taken = namesIn(vm);
+  for (let index = 0; ; index++) if (!taken.has(`${prefix}${index}`)) return `${prefix}${index}`;
+}

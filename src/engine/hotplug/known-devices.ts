@@ -1,0 +1,100 @@
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { type MachineConfig, machineConfig } from '../../vmm/machine/config.ts';
+import type { MachinePlaces } from '../../vmm/machine/topology.ts';
+
+/** A device as its machine has it. Of a type that a device module adds, only the machine knows the default names. */
+type Named = { readonly name: string; readonly type: string };
+
+/**
+ * The devices that managers have given a running machine, by name. Of a machine, which is not trusted, only the names and places of its
+ * devices are believed: what they are, and which files they have, is what it was given.
+ */
+export class KnownDevices {
+  #config: MachineConfig;
+  readonly #devices = new Map<string, DeviceConfig>();
+  /** Those of `#config`. */
+  #names: ReadonlySet<string>;
+  /** Devices that are being plugged in. */
+  readonly #pending = new Set<string>();
+
+  /** @param pending that an earlier manager was about to plug in. @param labels what the machine says of its devices */
+  constructor(config: MachineConfig, pending: readonly DeviceConfig[], labels: readonly Named[]) {
+    this.#config = config;
+    const names = namesOf(config.devices, labels);
+    this.#names = new Set(names);
+    for (const [index, device] of config.devices.entries()) this.#devices.set(names[index]!, device);
+    for (const device of pending) if (device.name !== undefined) this.#devices.set(device.name, device);
+  }
+
+  get pending(): readonly DeviceConfig[] {
+    return [...this.#pending].map(name => this.#devices.get(name)!);
+  }
+
+  /** What a device was given; undefined: there never was one of this name. */
+  get(name: string): DeviceConfig | undefined {
+    return this.#devices.get(name);
+  }
+
+  /** A device is about to be plugged in. */
+  begin(name: string, device: DeviceConfig): void {
+    this.#devices.set(name, { ...device, name });
+    this.#pending.add(name);
+  }
+
+  /** It is in, or is not to be. */
+  end(name: string): void {
+    this.#pending.delete(name);
+  }
+
+  /** From here on the machine has these devices. @returns its configuration, with each in its place; the one before if they are the same */
+  follow(places: MachinePlaces): MachineConfig {
+    this.#config = this.at(places);
+    this.#names = this.#namesIn(places);
+    return this.#config;
+  }
+
+  /** The configuration of the machine when it had these devices. */
+  at(places: MachinePlaces): MachineConfig {
+    if (isSameSet(this.#namesIn(places), this.#names)) return this.#config;
+    const { rootPorts, devices } = places;
+    const placed = devices.flatMap(({ name, bus, addr }) => {
+      const device = this.#devices.get(name);
+      if (device === undefined) return [];
+      const { addr: _, ...options } = device;
+      return [{ ...options, name, bus, ...(addr !== null && { addr }) }];
+    });
+    const config = { ...this.#config, devices: placed };
+    const parsed = machineConfig.safeParse({
+      ...config,
+      rootPorts: { ...config.rootPorts, at: rootPorts },
+    });
+    // A machine that says nonsense of its places gets others when it is started again.
+    return parsed.success ? parsed.data : { ...config, devices: placed.map(withoutPlace) };
+  }
+
+  #namesIn({ devices }: MachinePlaces): Set<string> {
+    return new Set(devices.map(({ name }) => name).filter(name => this.#devices.has(name)));
+  }
+}
+
+function isSameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every(name => b.has(name));
+}
+
+function withoutPlace({ bus: _, addr: __, ...device }: DeviceConfig): DeviceConfig {
+  return device;
+}
+
+/** The names of a configuration's devices. Those of a type that a module adds, without a name, are in the machine's order. */
+function namesOf(devices: readonly DeviceConfig[], labels: readonly Named[]): string[] {
+  const isOwn = ({ type }: Pick<DeviceConfig, 'type'>) => deviceTable.find(type) !== undefined;
+  const own = deviceTable.names(devices.filter(isOwn));
+  const given = new Set(devices.map(({ name }) => name));
+  const others = labels.filter(label => !isOwn(label) && !given.has(label.name));
+  return devices.map((device, index) => {
+    if (isOwn(device)) return own.shift()!;
+    if (device.name !== undefined) return device.name;
+    const at = others.findIndex(({ type }) => type === device.type);
+    return at < 0 ? `#${index}` : others.splice(at, 1)[0]!.name;
+  });
+}

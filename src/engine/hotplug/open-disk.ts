@@ -1,0 +1,42 @@
+import { open, stat } from 'node:fs/promises';
+import type { DiskOptions } from '../../devices/backends/disk.ts';
+import { DiskError } from '../../vmm/backends/disk-error.ts';
+import { openDisk } from '../../vmm/backends/open-disk.ts';
+import type { DiskFacts } from '../../vmm/machine/messages.ts';
+
+/** How long a file system may take to open a file. */
+const OPENS_WITHIN_MS = 5000;
+
+/**
+ * Opens and locks a disk for a machine, whose process is confined. The fd is the caller's.
+ * @throws DiskError
+ */
+export async function openDiskFor(
+  options: DiskOptions,
+): Promise<{ readonly fd: number; readonly facts: DiskFacts }> {
+  await answers(options.path);
+  const { fd, ...facts } = openDisk(options);
+  return { fd, facts };
+}
+
+/** This process serves all VMs: it does not wait for a file system that hangs. What else is wrong, `openDisk` finds. @throws DiskError */
+async function answers(path: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new DiskError(`disk ${path} cannot be opened: its file system does not answer`)),
+      OPENS_WITHIN_MS,
+    );
+  });
+  try {
+    await Promise.race([opened(path), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function opened(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isFile()) await (await open(path, 'r')).close();
+  } catch {}
+}

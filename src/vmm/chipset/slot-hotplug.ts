@@ -1,0 +1,48 @@
+import { GpeBlock } from '../../devices/acpi/gpe-block.ts';
+import type { PortBus } from '../../devices/bus.ts';
+import type { DeviceState, InterruptLine } from '../../devices/device.ts';
+import { AcpiSlots } from '../../devices/pci/acpi-slots.ts';
+import type { PciBus } from '../../devices/pci/pci-bus.ts';
+import { stateOf } from '../../devices/state.ts';
+import { GPE, PORT } from '../memory/layout.ts';
+
+/** ACPI hotplug of the slots of PCI bus 0: its registers, and the events that tell the guest to look at them. */
+export class SlotHotplug {
+  readonly slots: AcpiSlots;
+  readonly #events: GpeBlock;
+
+  /** @param removable whether the machine can do without what is in a slot */
+  constructor(options: {
+    readonly ports: PortBus;
+    readonly bus: PciBus;
+    readonly sci: InterruptLine;
+    readonly removable: (slot: number) => boolean;
+  }) {
+    const { ports, bus, sci, removable } = options;
+    const events = new GpeBlock(sci);
+    this.#events = events;
+    this.slots = new AcpiSlots({
+      bus,
+      removable,
+      notify: () => events.raise(GPE.pciHotplug),
+      isHeard: () => events.enabled(GPE.pciHotplug),
+    });
+    ports.claim('acpi-gpe', PORT.gpe0, GpeBlock.size, events);
+    ports.claim('acpi-hotplug', PORT.pciHotplug, AcpiSlots.size, this.slots);
+  }
+
+  reset(): void {
+    this.slots.reset();
+    this.#events.reset();
+  }
+
+  save(): DeviceState {
+    return { slots: this.slots.save(), events: this.#events.save() };
+  }
+
+  /** @throws DeviceStateError */
+  load(state: DeviceState): void {
+    this.slots.load(stateOf(state, 'slots'));
+    this.#events.load(stateOf(state, 'events'));
+  }
+}

@@ -1,0 +1,288 @@
+import type { Cancel, Device } from '../../../devices/device.ts';
+import { type BuiltDevice, isHotpluggable } from '../../../devices/device-type.ts';
+import type { PciFunction } from '../../../devices/pci/pci-function.ts';
+import type { PciHotplug } from '../../../devices/pci/pci-hotplug.ts';
+import { pciAddressText } from '../../../devices/places.ts';
+import type { ChipsetPart } from '../../chipset/chipset.ts';
+import { reasonOf } from '../device-modules.ts';
+import type { HostFiles } from '../host-files.ts';
+import type { Machine } from '../life-cycle.ts';
+import type { PlugArguments, PluggedIn } from '../messages.ts';
+import type { DeviceLabel } from '../topology.ts';
+import { freePlace } from './free-place.ts';
+import { creationServices } from './undo.ts';
+
+/** Less than that after a request, another one could mean to the guest that the device stays (PCI Express Base 4.0 §6.7.1.5). */
+const REPEAT_AFTER_NS = 6_000_000_000n;
+/** How long a device that is out may take to finish the requests that the host has of it, before the user is told. */
+const CLOSES_WITHIN_NS = 2_000_000_000n;
+
+export type HotPlugOptions = {
+  readonly machine: Machine;
+  readonly files: HostFiles;
+  readonly deviceModules: readonly string[];
+  /** Devices have come, gone or are to go. */
+  readonly changed: () => void;
+  readonly happened: (level: 'info' | 'warning', text: string) => void;
+};
+
+/** Called once: with null, or with why it has not come to that. */
+type Done = (error: string | null) => void;
+
+/** A device that the guest is to release. */
+type Request = {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** When the guest was asked last, by the machine's clock. */
+  askedAt: bigint;
+  readonly waiting: Done[];
+};
+
+/** Devices that come and go while their machine runs. */
+export class HotPlug {
+  readonly #options: HotPlugOptions;
+  /** By name. */
+  readonly #requests = new Map<string, Request>();
+  /** Devices that are out, and whose back ends have not finished, by what to call when they have. */
+  readonly #closing = new Map<Device, Done[]>();
+
+  constructor(options: HotPlugOptions) {
+    this.#options = options;
+    for (const { hotplug } of this.#chipset.hotplugs)
+      hotplug.onReleased = functions => this.#released(functions);
+  }
+
+  get #chipset() {
+    return this.#options.machine.parts.chipset;
+  }
+
+  /**
+   * Plugs in a device. Of one that fails nothing is left.
+   * @param disk the fd of its disk, which is then this object's
+   * @throws an error for the user
+   */
+  plug({ config, name, disk: facts }: PlugArguments, disk: number | null): PluggedIn {
+    const { machine, files } = this.#options;
+    const { parts } = machine;
+    const { table, chipset } = parts;
+    const given = table.disk(config);
+    const isGiven = given !== null && facts !== undefined && disk !== null;
+    const takeBack = isGiven ? files.give({ ...given, ...facts, fd: disk }) : () => {};
+    const { services, created, undo } = creationServices(parts.services);
+    try {
+      if (given !== null && !isGiven) throw new Error('the disk did not reach the machine: try again');
+      const type = table.find(config.type);
+      if (type === undefined) throw new Error(`this VM has no devices of type "${config.type}"`);
+      if (!isHotpluggable(type))
+        throw new Error(
+          `${type.type} cannot be plugged in while the VM runs: add it to the definition, and start the VM anew`,
+        );
+      if (chipset.part(name) !== undefined)
+        throw new Error(`the VM has a device named "${name}" already: choose another name`);
+      const { bus, address } = freePlace(chipset, table, config);
+      const built = this.#create(() => table.create(services, config, name), undo);
+      created();
+      this.#attach({ type, built, place: { bus, address } }, name);
+      const { hotplug } = chipset.bus(bus)!;
+      machine.plugged(built.device);
+      // The guest looks at all functions of a slot when there is function 0.
+      if (address.function === 0) hotplug!.announce(address.unit);
+      const noticed = address.function === 0 && hotplug!.driven(address.unit);
+      this.#options.happened('info', `${name} was plugged in at ${pciAddressText(address)} of ${bus}`);
+      this.#options.changed();
+      return { bus, addr: pciAddressText(address), noticed };
+    } finally {
+      takeBack();
+    }
+  }
+
+  #create(create: () => BuiltDevice, undo: () => void): BuiltDevice {
+    try {
+      return create();
+    } catch (error) {
+      undo();
+      throw new Error(reasonOf(error, this.#options.deviceModules), { cause: error });
+    }
+  }
+
+  /** Connects a device, or closes it. @throws an error for the user */
+  #attach(part: ChipsetPart, name: string): void {
+    const { device } = part.built;
+    try {
+      if (device.name !== name) throw new Error(`the device is named "${device.name}", not "${name}"`);
+      this.#chipset.attach(part);
+    } catch (error) {
+      if (this.#chipset.part(device.name)?.built === part.built) this.#chipset.detach(device.name);
+      this.#close(device);
+      throw error;
+    }
+  }
+
+  /**
+   * Has the guest release a device, and what shares its slot; or takes it without asking.
+   * @param done called when the device is closed, and nothing of it is left
+   * @throws an error for the user when it cannot be unplugged
+   */
+  unplug(name: string, force: boolean, done: Done): void {
+    const { clock } = this.#options.machine.parts;
+    const { part, hotplug, slot } = this.#removable(name);
+    if (force) {
+      const parts = this.#chipset.slotMates(part);
+      for (const { built } of parts) this.#wait(built.device.name, built === part.built ? done : null);
+      hotplug.remove(slot);
+      for (const mate of parts) this.#takeApart(mate, true);
+      return;
+    }
+    const before = this.#requests.get(name);
+    const request = this.#wait(name, done);
+    if (!hotplug.removing(slot)) hotplug.requestRemoval(slot);
+    else if (before !== undefined && clock.now() - before.askedAt >= REPEAT_AFTER_NS) {
+      hotplug.repeatRequest(slot);
+      request.askedAt = clock.now();
+    }
+    this.#options.changed();
+  }
+
+  /** The guest need not release a device any more. @throws an error for the user when it has not been asked to */
+  cancel(name: string): void {
+    const { part, hotplug, slot } = this.#removable(name);
+    if (!hotplug.removing(slot)) throw new Error(`the guest has not been asked to release ${name}`);
+    hotplug.cancelRemoval(slot);
+    for (const { built } of this.#chipset.slotMates(part))
+      this.#settle(built.device.name, `${name} stays: unplugging it was canceled`);
+    this.#options.changed();
+  }
+
+  /** A device is to go, as the host wants it back. @param reason of the host's: a few words */
+  requested(name: string, reason: string): void {
+    this.#options.happened('warning', `${name} is to be released: ${reason}`);
+    try {
+      this.unplug(name, false, () => {});
+    } catch (error) {
+      this.#options.happened('warning', `${name} is not released: ${(error as Error).message}`);
+    }
+  }
+
+  /** The machine's devices as screens show them, those that are to go marked. */
+  get labels(): readonly DeviceLabel[] {
+    return this.#chipset.labels.map(label => {
+      const since = this.#removingSince(label.name);
+      return since === null ? label : { ...label, removing: since };
+    });
+  }
+
+  /** The machine ends: closes what is out and not closed. */
+  close(): void {
+    for (const device of this.#closing.keys()) this.#close(device);
+    for (const name of [...this.#requests.keys()]) this.#settle(name, 'the machine has ended');
+  }
+
+  /** One that goes on from a saved state may have been asked before. */
+  #removingSince(name: string): number | null {
+    const part = this.#chipset.part(name);
+    const fn = part?.built.pci;
+    if (fn?.bus === undefined || fn.bus === null) return null;
+    const hotplug = this.#hotplugOf(part!);
+    if (hotplug?.removing(fn.place.slot) !== true) return null;
+    return this.#wait(name, null).since;
+  }
+
+  /** Guests that release a device may not have been asked. */
+  #released(functions: readonly PciFunction[]): void {
+    const parts = this.#chipset.parts.filter(
+      ({ built: { pci } }) => pci !== undefined && functions.includes(pci),
+    );
+    for (const part of parts) this.#takeApart(part, this.#requests.has(part.built.device.name));
+  }
+
+  /** The guest reaches a device no more: closes it as soon as its back end has finished. */
+  #takeApart({ built: { device } }: ChipsetPart, wasAsked: boolean): void {
+    const { machine, happened, changed } = this.#options;
+    const { name } = device;
+    const waiting = this.#requests.get(name)?.waiting ?? [];
+    this.#requests.delete(name);
+    this.#chipset.detach(name);
+    machine.unplugged(device);
+    this.#closing.set(device, waiting);
+    let late: Cancel = () => {};
+    let isClosed = false;
+    const close = () => {
+      isClosed = true;
+      late();
+      this.#closing.delete(device);
+      this.#close(device);
+      happened('info', wasAsked ? `${name} was unplugged` : `the guest has ejected ${name}`);
+      changed();
+      for (const done of waiting) done(null);
+    };
+    if (device.quiesce === undefined) close();
+    else device.quiesce(close);
+    if (isClosed) return;
+    const { clock } = machine.parts;
+    late = clock.at(clock.now() + CLOSES_WITHIN_NS, () =>
+      happened(
+        'warning',
+        `${name} is out of the guest, but the host has not finished its requests: what it uses is released when it has`,
+      ),
+    );
+    changed();
+  }
+
+  /** @throws an error for the user */
+  #removable(name: string): { part: ChipsetPart; hotplug: PciHotplug; slot: number } {
+    const part = this.#chipset.part(name);
+    if (part === undefined) throw new Error(this.#unknown(name));
+    const { type, built } = part;
+    if (type.builtin) throw new Error(`every VM has a ${type.title}: it cannot be unplugged`);
+    const hotplug = this.#hotplugOf(part);
+    if (!isHotpluggable(type) || hotplug === undefined)
+      throw new Error(
+        `${name} (${type.type}) cannot be unplugged while the VM runs: remove it from the definition, and start the VM anew`,
+      );
+    const fixed = this.#chipset.slotMates(part).find(mate => !isHotpluggable(mate.type));
+    if (fixed !== undefined)
+      throw new Error(
+        `${name} shares its slot with ${fixed.built.device.name} (${fixed.type.type}), which cannot be unplugged while the VM runs`,
+      );
+    return { part, hotplug, slot: built.pci!.place.slot };
+  }
+
+  #unknown(name: string): string {
+    const names = this.#chipset.parts
+      .filter(({ type }) => isHotpluggable(type))
+      .map(({ built }) => built.device.name);
+    const choice = names.length === 0 ? 'none of its devices can be unplugged' : `it has ${names.join(', ')}`;
+    return `the VM has no device "${name}": ${choice}`;
+  }
+
+  #hotplugOf(part: ChipsetPart): PciHotplug | undefined {
+    return this.#chipset.bus(this.#chipset.busOf(part))?.hotplug;
+  }
+
+  #wait(name: string, done: Done | null): Request {
+    const { clock } = this.#options.machine.parts;
+    let request = this.#requests.get(name);
+    if (request === undefined) {
+      request = { since: Date.now(), askedAt: clock.now(), waiting: [] };
+      this.#requests.set(name, request);
+    }
+    if (done !== null) request.waiting.push(done);
+    return request;
+  }
+
+  #settle(name: string, error: string): void {
+    const request = this.#requests.get(name);
+    this.#requests.delete(name);
+    for (const done of request?.waiting ?? []) done(error);
+  }
+
+  /** One that throws, of a device module, does not keep the machine from going on. */
+  #close(device: Device): void {
+    try {
+      device.close?.();
+    } catch (error) {
+      const why = reasonOf(error, this.#options.deviceModules);
+      this.#options.happened('warning', `device ${device.name} could not be closed: ${why}`);
+    }
+  }
+}

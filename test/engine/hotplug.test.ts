@@ -1,0 +1,82 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local-engine.ts';
+import { GuestVm } from '../support/guest-vm.ts';
+import { noKvm, onKvm } from '../support/kvm.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
+
+const MiB = 2 ** 20;
+const FOR_NOW = { persist: false };
+const ASKING = { force: false, persist: false };
+const BY_FORCE = { force: true, persist: false };
+
+let engine: LocalEngine;
+let folder: string;
+let guest: GuestVm;
+
+beforeEach(() => {
+  engine = new LocalEngine();
+  folder = temporaryFolder();
+});
+afterEach(() => engine.close());
+
+function image(name: string, bytes = MiB): string {
+  const path = join(folder, name);
+  writeFileSync(path, Buffer.alloc(bytes));
+  return path;
+}
+
+const disk = (name: string) => ({ type: 'virtio-blk', path: image(name), format: 'raw' });
+const names = () => guest.info.topology!.devices.map(({ name }) => name);
+const label = (name: string) => guest.info.topology!.devices.find(each => each.name === name);
+const log = () => engine.log().map(({ text }) => text);
+
+describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
+  beforeEach(async () => {
+    guest = await GuestVm.start(engine, { devices: [disk('first.img'), { type: 'virtio-rng' }] });
+  });
+
+  test('come to free slots of bus 0, and leave by force', async () => {
+    const attached = await engine.attach(guest.id, disk('second.img'), FOR_NOW);
+    expect(attached).toEqual({
+      ...{ name: 'blk1', bus: 'pci.0', addr: '03.0', address: '00:03.0' },
+      ...{ running: true, noticed: false },
+    });
+    expect(label('blk1')).toMatchObject({
+      type: 'virtio-blk',
+      backend: 'disk',
+      bus: 'pci.0',
+      address: '00:03.0',
+    });
+    await engine.detach(guest.id, 'blk1', BY_FORCE);
+    expect(names()).not.toContain('blk1');
+    expect(log()).toContain('blk1 was unplugged');
+    // Nobody holds its disk any more.
+    expect((await engine.attach(guest.id, disk('second.img'), FOR_NOW)).name).toBe('blk1');
+  });
+
+  test('wait for a guest that does not answer, until its machine is reset', async () => {
+    await engine.attach(guest.id, { ...disk('second.img'), name: 'data' }, FOR_NOW);
+    const before = Date.now();
+    const detached = engine.detach(guest.id, 'data', ASKING);
+    await until(() => label('data')?.removing !== undefined);
+    expect(label('data')!.removing!).toBeGreaterThanOrEqual(before);
+    await engine.reset(guest.id);
+    await detached;
+    expect(names()).not.toContain('data');
+  });
+
+  test('stay when unplugging them is canceled', async () => {
+    const detached = engine.detach(guest.id, 'blk0', ASKING);
+    const failed = expect(detached).rejects.toThrow('blk0 stays: unplugging it was canceled');
+    await until(() => label('blk0')?.removing !== undefined);
+    await engine.cancelDetach(guest.id, 'blk0');
+    await failed;
+    expect(label('blk0')!.removing).toBeUndefined();
+    await expect(engine.cancelDetach(guest.id, 'blk0')).rejects.toThrow(
+      'the guest has not been asked to release blk0',
+    );
+  });
+});
