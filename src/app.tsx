@@ -10,6 +10,7 @@ import { Header } from './components/header.tsx';
 import { HelpOverlay } from './components/help-overlay.tsx';
 import { KeyBar } from './components/key-bar.tsx';
 import { LinkBanner } from './components/link-banner.tsx';
+import { PickList } from './components/pick-list.tsx';
 import { PlanDialog } from './components/plan-dialog.tsx';
 import { SortMenu } from './components/sort-menu.tsx';
 import { StatusLine } from './components/status-line.tsx';
@@ -61,6 +62,7 @@ function Body({ screen, size }: { screen: Screen; size: Size }) {
   if (layer?.kind === 'about') return <AboutOverlay id={layer.id} offset={layer.offset} size={size} />;
   if (layer?.kind === 'form') return <FormOverlay layer={layer} size={size} />;
   if (layer?.kind === 'text') return <TextOverlay layer={layer} size={size} />;
+  if (layer?.kind === 'pick') return <PickList layer={layer} size={size} />;
   if (layer?.kind === 'plan') return <PlanDialog layer={layer} size={size} />;
   if (layer?.kind === 'dialog' && linear) return <Dialog layer={layer} size={size} />;
   if (layer?.kind === 'sort' && linear) return <SortMenu size={size} />;

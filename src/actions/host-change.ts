@@ -2,6 +2,7 @@ import { describeOutcome, describeUndone } from '../host/plan/describe.ts';
 import type { PlanRequest } from '../host-service/requests.ts';
 import type { PlanLayer, PlanPhase, PlanSubject } from '../store/plan-layer.ts';
 import { textEdit } from '../text/text-edit.ts';
+import { attach } from './attach-carry-out.ts';
 import type { Ui } from './ui.ts';
 
 let tickets = 0;
@@ -14,7 +15,7 @@ export async function askForChange(ui: Ui, request: PlanRequest): Promise<void> 
   ui.clearNotice();
   // The user has gone on to something else meanwhile.
   if (ui.store.getState().layers !== before) return;
-  open(ui, { kind: 'change', request, plan });
+  openPlan(ui, { kind: 'change', request, plan });
 }
 
 /** Shows the last plan, to be undone. */
@@ -24,16 +25,21 @@ export async function askForUndo(ui: Ui): Promise<void> {
   ui.clearNotice();
   for (const line of damaged) ui.notify('error', line);
   if (entry === null) ui.notify('info', 'there is nothing to undo: no plan has been applied');
-  else open(ui, { kind: 'undo', entry });
+  else openPlan(ui, { kind: 'undo', entry });
 }
 
-function open(ui: Ui, subject: PlanSubject): void {
+/** Opens the dialog. @param forbidden why its plan can be read alone, here */
+export function openPlan(
+  ui: Ui,
+  subject: PlanSubject,
+  forbidden = ui.readOnly ?? ui.host.source.unchangeable,
+): void {
   ui.store.getState().pushLayer({
     kind: 'plan',
     ticket: ++tickets,
     subject,
     phase: { kind: 'review' },
-    forbidden: ui.readOnly ?? ui.host.source.unchangeable,
+    forbidden,
     focus: 'cancel',
     typed: textEdit(),
     offset: 0,
@@ -44,10 +50,10 @@ function open(ui: Ui, subject: PlanSubject): void {
 export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest): Promise<void> {
   const { subject } = layer;
   if (subject.kind !== 'change') return;
-  change(ui, layer.ticket, { subject: { ...subject, request }, phase: { kind: 'planning' } });
+  changePlan(ui, layer.ticket, { subject: { ...subject, request }, phase: { kind: 'planning' } });
   try {
     const plan = await ui.host.connection().client.call('plan', request);
-    change(ui, layer.ticket, {
+    changePlan(ui, layer.ticket, {
       subject: { kind: 'change', request, plan },
       phase: { kind: 'review' },
       // It is another plan: what was agreed to is not this one.
@@ -56,21 +62,34 @@ export async function planAgain(ui: Ui, layer: PlanLayer, request: PlanRequest):
       offset: 0,
     });
   } catch (error) {
-    change(ui, layer.ticket, { subject, phase: { kind: 'review' } });
+    changePlan(ui, layer.ticket, { subject, phase: { kind: 'review' } });
     ui.notify('error', (error as Error).message);
   }
 }
 
 /** Does what the dialog shows, and shows what becomes of it. */
 export async function carryOut(ui: Ui, { ticket, subject }: PlanLayer): Promise<void> {
-  const show = (phase: PlanPhase) => change(ui, ticket, { phase, offset: 0 });
+  const show = (phase: PlanPhase) => changePlan(ui, ticket, { phase, offset: 0 });
   show({ kind: 'working', steps: [], waiting: null });
   try {
-    const phase = subject.kind === 'change' ? await apply(ui, ticket, subject) : await undo(ui, subject);
+    const phase = await carriedOut(ui, ticket, subject);
     show(phase);
     if (phase.good) ui.store.getState().setMarked(new Set());
   } catch (error) {
     show({ kind: 'done', good: false, steps: [], text: [(error as Error).message] });
+  }
+}
+
+function carriedOut(ui: Ui, ticket: number, subject: PlanSubject): Promise<Done> {
+  switch (subject.kind) {
+    case 'change':
+      return apply(ui, ticket, subject);
+    case 'undo':
+      return undo(ui, subject);
+    case 'attach':
+      return attach(ui, subject, steps =>
+        changePlan(ui, ticket, { phase: { kind: 'working', steps, waiting: null } }),
+      );
   }
 }
 
@@ -81,7 +100,7 @@ type Done = Extract<PlanPhase, { kind: 'done' }>;
 async function apply(ui: Ui, ticket: number, { request, plan }: SubjectOf<'change'>): Promise<Done> {
   const { client } = ui.host.connection();
   const outcome = await client.call('apply', { request, plan }, (steps, waiting) =>
-    change(ui, ticket, { phase: { kind: 'working', steps, waiting } }),
+    changePlan(ui, ticket, { phase: { kind: 'working', steps, waiting } }),
   );
   const good = outcome.state === 'applied';
   const text = describeOutcome(plan, outcome);
@@ -99,7 +118,7 @@ async function undo(ui: Ui, { entry }: SubjectOf<'undo'>): Promise<Done> {
 }
 
 /** Changes the dialog with this ticket, wherever it is; one that was closed is left alone. */
-function change(ui: Ui, ticket: number, changes: Partial<PlanLayer>): void {
+export function changePlan(ui: Ui, ticket: number, changes: Partial<PlanLayer>): void {
   ui.store.setState(state => ({
     layers: state.layers.map(layer =>
       layer.kind === 'plan' && layer.ticket === ticket ? { ...layer, ...changes } : layer,

@@ -1,31 +1,11 @@
-import { classTraits } from '../host/pci/class.ts';
 import { isParkingDriver } from '../host/vfio/read.ts';
-import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { shownList } from '../store/ui-slice.ts';
 import type { DoctorRow } from '../view/host-rows.ts';
 import type { Action, ActionContext } from './action.ts';
 import { askForChange, askForUndo } from './host-change.ts';
 import { editCount, editSettings } from './host-prompts.ts';
+import { bridgeAmong, FUNCTION_SCREENS, NO_FUNCTION, targetsOf, wholeGroup } from './host-targets.ts';
 
-const FUNCTION_SCREENS = ['pci', 'iommu', 'sriov', 'vfio', 'function'] as const;
 const HOST_SCREENS = [...FUNCTION_SCREENS, 'doctor'] as const;
-
-/** What of the host a command is for, once it has been read. */
-function targetsOf({
-  ui,
-  state,
-}: ActionContext): { host: HostSnapshot; addresses: readonly string[] } | null {
-  const { host } = state;
-  const addresses = ui.hostSelect.targets(state).filter(address => host?.functions.has(address));
-  return host === null || addresses.length === 0 ? null : { host, addresses };
-}
-
-const NO_FUNCTION = 'there is no function here';
-
-/** A group goes as a whole where groups are what is looked at. */
-function wholeGroup({ state }: ActionContext): boolean {
-  return shownList(state) === 'iommu';
-}
 
 const binding: readonly Action[] = [
   {
@@ -41,8 +21,8 @@ const binding: readonly Action[] = [
       const targets = targetsOf(context);
       if (targets === null) return NO_FUNCTION;
       const functions = targets.addresses.map(address => targets.host.functions.get(address)!);
-      const bridge = functions.find(fn => classTraits(fn.class).pciBridge);
-      if (bridge !== undefined) return `${bridge.address} is a bridge, which stays with the host`;
+      const bridge = bridgeAmong(targets);
+      if (bridge !== null) return bridge;
       return functions.every(fn => fn.driver === 'vfio-pci') ? 'vfio-pci has it already' : null;
     },
     run: context =>

@@ -8,10 +8,20 @@ import { carryOutPlan } from './carry-out-plan.ts';
 import { fieldNote, fieldProblem, formFields, formValue, formVm } from './new-vm-form.ts';
 import type { Ui } from './ui.ts';
 
+type NewVmFormOptions = {
+  /** Functions that it gets, in place of those that are marked on the host screens. */
+  readonly devices?: readonly string[];
+  /** What is done with the plan in place of showing it. */
+  readonly planned?: (plan: NewVmPlan) => void;
+};
+
 /** Opens the form for a new VM as it was left, with the functions that are marked on the host screens filled in. */
-export function openNewVmForm(ui: Ui): void {
+export function openNewVmForm(ui: Ui, { devices, planned }: NewVmFormOptions = {}): void {
   const { marked, order } = ui.store.getState();
-  const devices = marked.size > 0 ? { passthrough: [...marked].sort().join(' ') } : {};
+  const given = devices ?? [...marked].sort();
+  const passthrough = given.length > 0 ? { passthrough: given.join(' ') } : {};
+  // Devices that were just chosen count; others are what the form was left with.
+  const values = devices === undefined ? { ...passthrough, ...ui.newVm } : { ...ui.newVm, ...passthrough };
   const form: Form = {
     title: 'New VM',
     button: 'Review and create',
@@ -22,25 +32,34 @@ export function openNewVmForm(ui: Ui): void {
     changed: values => {
       ui.newVm = values;
     },
-    submit: values => planAndAsk(ui, values),
+    submit: values => {
+      const plan = planOf(ui, values);
+      if (plan === null) return;
+      if (planned === undefined) ask(ui, plan);
+      else planned(plan);
+    },
     leave: values => {
       if (Object.keys(values).length > 0) ui.notify('info', 'your input is kept: press n to continue');
     },
   };
-  ui.store.getState().pushLayer(formLayer(form, { ...devices, ...ui.newVm }));
+  ui.store.getState().pushLayer(formLayer(form, values));
+}
+
+/** What the form asks for; null, with the reason said, where it cannot be. */
+function planOf(ui: Ui, values: FormValues): NewVmPlan | null {
+  try {
+    const plan = planNewVm(formVm(values), disksFolder(managerPaths().state), randomUUID());
+    const { problems } = checkPlan(plan);
+    if (problems.length > 0) throw new Error(problems.join('; '));
+    return plan;
+  } catch (error) {
+    ui.notify('error', (error as Error).message);
+    return null;
+  }
 }
 
 /** Shows the steps and the definition; nothing is created before the user agrees. */
-function planAndAsk(ui: Ui, values: FormValues): void {
-  let plan: NewVmPlan;
-  try {
-    plan = planNewVm(formVm(values), disksFolder(managerPaths().state), randomUUID());
-    const { problems } = checkPlan(plan);
-    if (problems.length > 0) throw new Error(problems.join('; '));
-  } catch (error) {
-    ui.notify('error', (error as Error).message);
-    return;
-  }
+function ask(ui: Ui, plan: NewVmPlan): void {
   const { warnings } = checkPlan(plan);
   const remarks = [
     ...plan.steps.map(step => `- ${describeStep(step)}`),

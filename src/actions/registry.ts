@@ -1,4 +1,5 @@
 import { type Action, type ActionContext, existsHere } from './action.ts';
+import { attachActions } from './attach.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
 import { diskActions } from './disks.ts';
@@ -27,6 +28,7 @@ export const actions: readonly Action[] = [
   ...markActions,
   ...hostViewActions,
   ...hostActions,
+  ...attachActions,
   ...vmActions,
   ...snapshotActions,
   startAgain,

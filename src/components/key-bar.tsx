@@ -80,6 +80,13 @@ function layerEntries(layer: Layer): Entry[] {
       ];
     case 'prompt':
       return [entry('Enter', 'accept'), entry('Esc', 'cancel')];
+    case 'pick':
+      return [
+        entry('Enter', 'select'),
+        entry('Up/Down', 'move'),
+        entry('letters', 'narrow'),
+        entry('Esc', 'cancel'),
+      ];
     case 'plan':
       return planEntries(layer).map(([key, label]) => entry(key, label));
     case 'sort':

@@ -1,7 +1,13 @@
 import { Box, Text } from 'ink';
 import { describeWaiting } from '../host/plan/describe.ts';
-import type { PlanOption } from '../host-service/requests.ts';
-import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
+import {
+  choicesOf,
+  isReady,
+  obstacleOf,
+  PLAN_FRAME_ROWS,
+  type PlanLayer,
+  verbOf,
+} from '../store/plan-layer.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { printable } from '../text/printable.ts';
 import { pad } from '../text/width.ts';
@@ -38,20 +44,14 @@ export function PlanDialog({ layer, size: { columns, rows } }: PlanDialogProps) 
   );
 }
 
-const CHOICES: Readonly<Record<PlanOption, { readonly key: string; readonly text: string }>> = {
-  wholeGroup: { key: 'w', text: 'whole group' },
-  persist: { key: 'p', text: 'each boot' },
-};
-
 /** A rule with what may still be chosen, and how much of the plan is further down. */
 function Choices({ layer, columns, more }: { layer: PlanLayer; columns: number; more: number }) {
   const { style, glyphs } = useTheme();
   const parts = [
     ...(more > 0 ? [`${more} more line${more === 1 ? '' : 's'}: j`] : []),
-    ...choicesOf(layer).map(([option, on]) => {
-      const { key, text } = CHOICES[option];
-      return `${key} [${on ? 'x' : ' '}] ${text}`;
-    }),
+    ...choicesOf(layer).map(({ key, text, on }) =>
+      on === null ? `${key} ${text}` : `${key} [${on ? 'x' : ' '}] ${text}`,
+    ),
   ];
   const rule = parts.map(part => `${glyphs.rule} ${part} `).join('') + glyphs.rule.repeat(columns);
   return (
@@ -106,7 +106,7 @@ function Buttons({ layer, columns }: { layer: PlanLayer; columns: number }) {
         : ('text.secondary' as const),
   });
   const closes = phase.kind === 'done' || obstacleOf(layer).kind === 'final';
-  const verb = subject.kind === 'undo' ? 'Undo' : 'Apply';
+  const verb = verbOf(subject);
   const buttons = closes
     ? [
         button('Close', true),

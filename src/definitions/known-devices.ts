@@ -25,10 +25,6 @@ const AWAITED: readonly KnownDevice[] = [
       models: ['virtio', 'virtio-transitional', 'virtio-non-transitional'],
     },
   },
-  {
-    definition: { key: 'passthrough' },
-    qemu: { devices: ['vfio-pci', 'vfio-pci-nohotplug'], properties: {} },
-  },
   { definition: { key: 'console', value: 'virtio' }, qemu: { devices: ['virtconsole'], properties: {} } },
 ];
 

@@ -16,6 +16,7 @@ import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
 import { rng } from './fields/rng.ts';
 import { hostPath, line } from './fields/text.ts';
+import { samePassthrough } from './passed-functions.ts';
 import { sameDisk } from './same-disk.ts';
 
 const fields = z.strictObject({
@@ -99,7 +100,15 @@ const fields = z.strictObject({
  */
 export const definition = fields.superRefine(
   (
-    { numa: nodes, memory: { size }, cpus: { count, maxcpus = count }, disks, devices, deviceModules },
+    {
+      numa: nodes,
+      memory: { size },
+      cpus: { count, maxcpus = count },
+      disks,
+      passthrough: passed,
+      devices,
+      deviceModules,
+    },
     context,
   ) => {
     const unknown = unknownType({ devices, deviceModules });
@@ -114,6 +123,8 @@ export const definition = fields.superRefine(
     }
     const same = sameDisk({ disks, devices });
     if (same !== null) context.addIssue({ code: 'custom', ...same, input: disks });
+    const twice = samePassthrough({ passthrough: passed, devices });
+    if (twice !== null) context.addIssue({ code: 'custom', ...twice, input: passed });
   },
 );
 

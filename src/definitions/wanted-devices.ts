@@ -2,7 +2,9 @@ import type { DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
+import type { Passthrough } from './fields/passthrough.ts';
 import { macAddress } from './mac-address.ts';
+import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
 
 /** A device that a definition asks for, as an entry of the device table. */
@@ -17,8 +19,15 @@ export type WantedDevice = {
 /** `type`: null when the table has no device for the key. */
 export type WantedEntry = { readonly type: string | null } & Readonly<Record<string, unknown>>;
 
-/** The devices of a definition in the order of their PCI slots. */
-export function wantedDevices(definition: Definition, table = deviceTable): WantedDevice[] {
+/**
+ * The devices of a definition in the order of their PCI slots.
+ * @param functionsOfSlot the functions of a device of the host
+ */
+export function wantedDevices(
+  definition: Definition,
+  table = deviceTable,
+  functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
+): WantedDevice[] {
   const { name, disks, nics, rng, balloon, passthrough, devices } = definition;
   const type = (key: DefinitionKey['key'], value?: string) => table.typeOfKey(key, value);
   return [
@@ -37,18 +46,18 @@ export function wantedDevices(definition: Definition, table = deviceTable): Want
     ...(definition.console === 'virtio'
       ? [{ key: 'console', what: 'virtio consoles', entry: { type: type('console', 'virtio') } }]
       : []),
-    ...passthrough.map(({ host, id, addr }, index) => ({
+    ...passedFunctions(passthrough, functionsOfSlot).map(({ index, device }) => ({
       key: `passthrough[${index}]`,
       what: 'PCI passthrough',
-      entry: {
-        type: type('passthrough'),
-        host,
-        ...(id !== undefined && { id }),
-        ...(addr !== undefined && { addr }),
-      },
+      entry: { type: type('passthrough'), ...ofMachine(device) },
     })),
     ...devices.map((entry, index) => ({ key: `devices[${index}]`, what: `${entry.type} devices`, entry })),
   ];
+}
+
+/** What the manager does before the machine starts is nothing to the machine. */
+function ofMachine({ keep, mac, vlan, 'unsafe-no-iommu': _, ...device }: Passthrough) {
+  return device;
 }
 
 /** Only what differs from the defaults is passed on, so that a type need not know options that it lacks. */

@@ -2,10 +2,11 @@ import type * as z from 'zod';
 import type { AcpiParts } from './acpi/acpi-parts.ts';
 import type { BackendKind } from './backends/backend-type.ts';
 import type { DiskLimits } from './backends/disk.ts';
-import type { Device, IoHandler } from './device.ts';
+import type { Cancel, Device, IoHandler } from './device.ts';
 import type { MachineServices } from './machine-services.ts';
 import type { PciFunction } from './pci/pci-function.ts';
 import type { PciHotplug } from './pci/pci-hotplug.ts';
+import type { HostDeviceFacts } from './vfio/host-device-facts.ts';
 import type { Zod } from './zod.ts';
 
 export type { Zod } from './zod.ts';
@@ -39,10 +40,24 @@ export interface DiskControl {
   setLimits(limits: DiskLimits): void;
 }
 
+/** A device of the host that is passed through. */
+export interface HostDeviceControl {
+  /** What screens show of it now. */
+  readonly facts: HostDeviceFacts;
+  /** Calls back when `facts` may have changed. */
+  onChanged(hook: () => void): Cancel;
+  /**
+   * Calls back when the host wants the device back, every few seconds until it is closed: whoever tries to unbind it from its driver
+   * waits for that. Without a hook the user is told.
+   */
+  onRequested(hook: () => void): Cancel;
+}
+
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */
 export type DeviceCapabilities = {
   readonly powerButton?: PowerButton;
   readonly disk?: DiskControl;
+  readonly hostDevice?: HostDeviceControl;
 };
 
 /** A new device, and what the machine must connect for it. */
@@ -91,7 +106,7 @@ export type QemuNames = {
 
 /** How libvirt names a device: an element of <devices>, by the value of its model or bus. */
 export type LibvirtNames = {
-  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon';
+  readonly element: 'disk' | 'interface' | 'rng' | 'memballoon' | 'hostdev';
   readonly models: readonly string[];
 };
 

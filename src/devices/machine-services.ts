@@ -20,6 +20,8 @@ export interface MachineServices {
   readonly request: RequestMachine;
   /** Reports to the user why device `name` stopped serving its driver. The machine keeps running. */
   reportBroken(name: string, reason: string): void;
+  /** Tells the user about something that stops neither the device nor the machine. */
+  warn(text: string): void;
   /** Reports to the user that the host's disk fails requests of device `name`; null: no longer. */
   reportDiskErrors(name: string, text: string | null): void;
   /** The host wants back what device `name` has of it: the guest is asked to release the device. @param reason a few words, for the user */
@@ -38,6 +40,8 @@ export interface MachineServices {
   readonly entropy: EntropySource;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
+  /** Reads a whole file of the host, before the machine is confined. @param limit bytes @throws an error for the user */
+  readFile(path: string, limit: number): Uint8Array;
   /** PCI devices of the host that this machine was given. */
   readonly hostDevices: HostDevices;
 }

@@ -6,6 +6,7 @@ import { isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
 import { com1 } from './legacy/serial.ts';
 import { pciePciBridge, pciToPciBridge, rootPort } from './pci/bridge-rows.ts';
+import { vfioPci } from './vfio/vfio-pci.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioRng } from './virtio/rng.ts';
 
@@ -22,6 +23,7 @@ export const deviceTable = new DeviceTable([
   debugExit,
   virtioBlk,
   virtioRng,
+  vfioPci,
   isaDebugExit,
   isaSerial,
   rootPort,

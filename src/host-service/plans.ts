@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { iommuParameters } from '../host/doctor/iommu.ts';
 import { readCpu } from '../host/doctor/processor.ts';
+import { assess } from '../host/passthrough/assess.ts';
+import type { Assessment, PassthroughRequest } from '../host/passthrough/assessment.ts';
 import type { Outcome, Progress } from '../host/plan/apply.ts';
 import { planBind } from '../host/plan/bind.ts';
 import type { ChangeLock } from '../host/plan/change-lock.ts';
@@ -60,6 +62,11 @@ export class HostPlans {
       case 'vf-attributes':
         return planVfAttributes(survey, request);
     }
+  }
+
+  /** @throws for an unknown address */
+  async assess(request: PassthroughRequest): Promise<Assessment> {
+    return assess(await readSurvey(this.#root), request);
   }
 
   /** Applies a plan that was shown, unless a new plan for its request would differ. */

@@ -1,4 +1,5 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
+import type { Assessment, PassthroughRequest } from '../host/passthrough/assessment.ts';
 import type { PciDetails } from '../host/pci/details.ts';
 import type { PciFunction } from '../host/pci/function.ts';
 import type { Outcome, Waiting } from '../host/plan/apply.ts';
@@ -17,6 +18,8 @@ export type FunctionDetails = PciDetails & Pick<PciFunction, 'regions' | 'capabi
 export type HostCalls = {
   details: { argument: string; result: FunctionDetails | null };
   plan: { argument: PlanRequest; result: Plan };
+  /** Whether functions can be passed to a VM, and what it takes. */
+  assess: { argument: PassthroughRequest; result: Assessment };
   /** Reports its progress. */
   apply: { argument: ShownPlan; result: Outcome };
   /** The plan that can be undone. */

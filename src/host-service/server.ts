@@ -119,6 +119,8 @@ export class HostServer {
         return this.#service.details(argument);
       case 'plan':
         return this.#plans.make(argument);
+      case 'assess':
+        return this.#plans.assess(argument);
       case 'apply':
         return this.#plans.apply(argument, (steps, waiting) =>
           this.#send({ kind: 'progress', id, steps, waiting }),

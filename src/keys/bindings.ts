@@ -106,6 +106,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   'edit-vm': ['e'],
 
   // So does what changes the host.
+  attach: ['a'],
   bind: ['B'],
   release: ['H'],
   edit: ['E'],

@@ -14,6 +14,7 @@ import { fieldKey } from './field-keys.ts';
 import { formKey } from './form-keys.ts';
 import { helpLines } from './help-lines.ts';
 import type { ParsedKey } from './parse-key.ts';
+import { pickKey } from './pick-keys.ts';
 import { planKey } from './plan-keys.ts';
 import { promptKey } from './prompt-keys.ts';
 import { sortKey } from './sort-keys.ts';
@@ -67,6 +68,9 @@ function handleKey(ui: Ui, key: ParsedKey): void {
       break;
     case 'prompt':
       promptKey(ui, layer, key);
+      break;
+    case 'pick':
+      pickKey(ui, layer, key);
       break;
     case 'plan':
       planKey(ui, layer, key.name);

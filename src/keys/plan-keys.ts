@@ -1,14 +1,16 @@
+import { attachAgain } from '../actions/attach-plan.ts';
 import { carryOut, planAgain } from '../actions/host-change.ts';
 import { scrolled } from '../actions/scroll.ts';
 import type { Ui } from '../actions/ui.ts';
 import { type PlanOption, withOption } from '../host-service/requests.ts';
+import { type AttachOptions, toggledOption } from '../store/attach-subject.ts';
+import type { PlanChoice } from '../store/plan-choice.ts';
 import { choicesOf, isReady, obstacleOf, PLAN_FRAME_ROWS, type PlanLayer } from '../store/plan-layer.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { editText } from '../text/text-edit.ts';
 import { planLines } from '../view/plan-lines.ts';
 
 const CLOSE = new Set(['esc', 'q', 'n', 'ctrl+c']);
-const OPTION_KEYS: Readonly<Record<string, PlanOption>> = { w: 'wholeGroup', p: 'persist' };
 
 /** A key while a plan is shown. */
 export function planKey(ui: Ui, layer: PlanLayer, key: string): void {
@@ -30,7 +32,7 @@ export function planKey(ui: Ui, layer: PlanLayer, key: string): void {
 
 function reviewKey(ui: Ui, layer: PlanLayer, key: string): void {
   const { popLayer, changeLayer } = ui.store.getState();
-  const option = OPTION_KEYS[key];
+  const choice = choicesOf(layer).find(choice => choice.key === key);
   if (CLOSE.has(key)) {
     popLayer();
   } else if (key === 'enter') {
@@ -38,12 +40,19 @@ function reviewKey(ui: Ui, layer: PlanLayer, key: string): void {
     else if (isReady(layer)) void carryOut(ui, layer);
   } else if (key === 'tab' || key === 'shift+tab' || key === 'left' || key === 'right') {
     changeLayer({ ...layer, focus: nextFocus(layer) });
-  } else if (option !== undefined && layer.subject.kind === 'change' && layer.phase.kind === 'review') {
-    const choice = choicesOf(layer).find(([name]) => name === option);
-    if (choice) void planAgain(ui, layer, withOption(layer.subject.request, option, !choice[1]));
+  } else if (choice !== undefined && layer.phase.kind === 'review') {
+    choose(ui, layer, choice);
   } else {
     scroll(ui, layer, key);
   }
+}
+
+function choose(ui: Ui, layer: PlanLayer, { option, on }: PlanChoice): void {
+  const { subject } = layer;
+  if (subject.kind === 'change')
+    void planAgain(ui, layer, withOption(subject.request, option as PlanOption, on !== true));
+  else if (subject.kind === 'attach')
+    void attachAgain(ui, layer, toggledOption(subject.options, option as keyof AttachOptions));
 }
 
 /** Letters are text; Enter goes on to the button, once the word is the right one. */

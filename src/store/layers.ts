@@ -1,4 +1,5 @@
 import { type TextEdit, textEdit } from '../text/text-edit.ts';
+import type { PickLayer } from './pick-layer.ts';
 import type { PlanLayer } from './plan-layer.ts';
 
 /** What a dangerous action asks before it happens. */
@@ -139,6 +140,7 @@ export type Layer =
   | DialogLayer
   | FormLayer
   | TextLayer
+  | PickLayer
   | PlanLayer
   | PromptLayer
   | FieldLayer

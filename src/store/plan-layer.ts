@@ -4,6 +4,8 @@ import type { Plan } from '../host/plan/plan.ts';
 import type { StepState } from '../host/plan/step-states.ts';
 import { optionsOf, type PlanOption, type PlanRequest } from '../host-service/requests.ts';
 import type { TextEdit } from '../text/text-edit.ts';
+import { type AttachSubject, attachChoices } from './attach-subject.ts';
+import type { PlanChoice } from './plan-choice.ts';
 
 /** Lines of the dialog that are not the plan's: its title, the choices, what must be typed, the buttons. */
 export const PLAN_FRAME_ROWS = 4;
@@ -11,7 +13,8 @@ export const PLAN_FRAME_ROWS = 4;
 /** What a plan dialog is about: a change that is to be made, or the last one, to be undone. */
 export type PlanSubject =
   | { readonly kind: 'change'; readonly request: PlanRequest; readonly plan: Plan }
-  | { readonly kind: 'undo'; readonly entry: JournalEntry };
+  | { readonly kind: 'undo'; readonly entry: JournalEntry }
+  | AttachSubject;
 
 export type PlanPhase =
   /** It is made, anew after a choice: the plan before it can be read, not applied. */
@@ -59,6 +62,7 @@ export function obstacleOf({ subject, forbidden }: Pick<PlanLayer, 'subject' | '
   const asIs: Obstacle =
     forbidden === null ? { kind: 'none' } : { kind: 'final', reason: `cannot apply: ${forbidden}` };
   if (subject.kind === 'undo') return asIs;
+  if (subject.kind === 'attach') return attachObstacle(subject, asIs);
   const { plan } = subject;
   if (plan.steps.length === 0) return { kind: 'final', reason: 'there is nothing to do' };
   const blocks = plan.checks.filter(check => check.level === 'block');
@@ -69,18 +73,43 @@ export function obstacleOf({ subject, forbidden }: Pick<PlanLayer, 'subject' | '
   return { kind: 'word', word: confirmWord(plan) };
 }
 
+function attachObstacle({ assessment, asked }: AttachSubject, asIs: Obstacle): Obstacle {
+  const found = [...assessment.reasons, ...assessment.devices.flatMap(({ reasons }) => reasons)];
+  const block = found.find(({ level }) => level === 'block');
+  if (block !== undefined) return { kind: 'final', reason: `cannot attach: ${block.reason}` };
+  // What no IOMMU keeps in its place is typed, not hit.
+  return assessment.unsafe && asIs.kind === 'none' ? { kind: 'word', word: asked[0]! } : asIs;
+}
+
 /** The address of the first function that is asked for. */
 function confirmWord(plan: Plan): string {
   return plan.devices.find(device => device.role === 'asked')?.address ?? 'yes';
 }
 
 /** What may still be chosen of a plan that is shown, and what is chosen now. */
-export function choicesOf({ subject, phase }: PlanLayer): readonly [PlanOption, boolean][] {
-  if (subject.kind === 'undo' || (phase.kind !== 'review' && phase.kind !== 'planning')) return [];
+export function choicesOf({ subject, phase }: PlanLayer): readonly PlanChoice[] {
+  if (phase.kind !== 'review' && phase.kind !== 'planning') return [];
+  if (subject.kind === 'undo') return [];
+  if (subject.kind === 'attach') return attachChoices(subject);
   const options = Object.entries(optionsOf(subject.request)) as [PlanOption, boolean][];
   // The group is a choice where it has other members that could go along.
   const hasOthers = subject.plan.devices.some(({ role }) => role === 'group' || role === 'left');
-  return options.filter(([option, on]) => option !== 'wholeGroup' || hasOthers || on);
+  return options
+    .filter(([option, on]) => option !== 'wholeGroup' || hasOthers || on)
+    .map(([option, on]) => ({ option, ...CHOICES[option], on }));
+}
+
+const CHOICES: Readonly<Record<PlanOption, Pick<PlanChoice, 'key' | 'text'>>> = {
+  wholeGroup: { key: 'w', text: 'whole group' },
+  persist: { key: 'p', text: 'each boot' },
+};
+
+/** The button that does it. */
+export function verbOf(subject: PlanSubject): string {
+  if (subject.kind === 'undo') return 'Undo';
+  if (subject.kind === 'change') return 'Apply';
+  const { target, options } = subject;
+  return target.kind !== 'running' && options.start ? 'Attach and start' : 'Attach';
 }
 
 /** May the button that does it be pressed now? */

@@ -2,12 +2,11 @@ import { describePlan, stepMark } from '../host/plan/describe.ts';
 import { actionText } from '../host/plan/errors.ts';
 import type { JournalEntry } from '../host/plan/journal-schema.ts';
 import { type StepState, stepsToUndo } from '../host/plan/step-states.ts';
+import { attachSteps } from '../store/attach-subject.ts';
 import type { PlanLayer, PlanPhase, PlanSubject } from '../store/plan-layer.ts';
 import { printable } from '../text/printable.ts';
-import { wrap } from '../text/width.ts';
-import type { Token } from '../theme/tokens.ts';
-
-export type PlanLine = { readonly text: string; readonly token: Token };
+import { attachLines, attachTitle } from './attach-lines.ts';
+import { type PlanLine, wrappedLines } from './plan-text.ts';
 
 /** Blank cells at both sides of the dialog's text. */
 const MARGINS = 2;
@@ -27,13 +26,15 @@ function textLines(subject: PlanSubject, phase: PlanPhase, columns: number): Pla
   switch (phase.kind) {
     case 'planning':
     case 'review':
-      return wrapped(reviewText(subject), columns);
+      return subject.kind === 'attach'
+        ? attachLines(subject, columns)
+        : wrappedLines(reviewText(subject), columns);
     case 'working':
-      return wrapped(stepTexts(subject, phase.steps), columns);
+      return wrappedLines(stepTexts(subject, phase.steps), columns);
     case 'done':
       return [
-        ...wrapped(stepTexts(subject, phase.steps), columns),
-        ...wrapped(['', ...phase.text], columns).map(line => ({
+        ...wrappedLines(stepTexts(subject, phase.steps), columns),
+        ...wrappedLines(['', ...phase.text], columns).map(line => ({
           ...line,
           token: phase.good ? ('status.ok' as const) : ('status.error' as const),
         })),
@@ -42,10 +43,17 @@ function textLines(subject: PlanSubject, phase: PlanPhase, columns: number): Pla
 }
 
 export function planTitle(subject: PlanSubject): string {
-  return printable(subject.kind === 'change' ? subject.plan.title : `Undo: ${subject.entry.plan.title}`);
+  switch (subject.kind) {
+    case 'change':
+      return printable(subject.plan.title);
+    case 'undo':
+      return printable(`Undo: ${subject.entry.plan.title}`);
+    case 'attach':
+      return printable(attachTitle(subject));
+  }
 }
 
-function reviewText(subject: PlanSubject): string[] {
+function reviewText(subject: Exclude<PlanSubject, { kind: 'attach' }>): string[] {
   if (subject.kind === 'change') return describePlan(subject.plan).slice(2);
   const { entry } = subject;
   return [
@@ -65,37 +73,9 @@ function undoActions({ plan, steps }: JournalEntry): string[] {
 
 function stepTexts(subject: PlanSubject, states: readonly StepState[]): string[] {
   if (subject.kind === 'undo') return undoActions(subject.entry).map(text => `    ${text}`);
-  return subject.plan.steps.map(
-    (step, index) => `[${stepMark(states[index] ?? 'pending')}] ${actionText(step.action)}`,
-  );
-}
-
-/** What a line starts with, below which it does not go on: a mark, a number, a label, the columns of a table. */
-const HEAD =
-  /^ *(?:\[.\] |\d+\. +|(?:why|risk|then|undo): *|(?:BLOCK|warn|ok) +\S+ +|\S+:\S+\.\d +(?:no group|group \d+) +)?/;
-
-/** Lines that are too long go on below their text. */
-function wrapped(lines: readonly string[], columns: number): PlanLine[] {
-  return lines.flatMap(line => {
-    const text = printable(line);
-    const token = tokenOf(text);
-    const start = HEAD.exec(text)![0];
-    const body = text.slice(start.length);
-    const indent = ' '.repeat(start.length);
-    const room = Math.max(10, columns - start.length);
-    return wrap(body, room).map((part, index) => ({ text: (index === 0 ? start : indent) + part, token }));
-  });
-}
-
-const TOKENS: readonly (readonly [RegExp, Token])[] = [
-  [/^\S[^[]*$/, 'text.heading'],
-  [/^ *BLOCK /, 'status.error'],
-  [/^ *(warn |risk:)/, 'status.warning'],
-  [/^\[!\]/, 'status.error'],
-  [/^\[>\]/, 'text.accent'],
-  [/^\[x\]/, 'status.ok'],
-];
-
-function tokenOf(line: string): Token {
-  return TOKENS.find(([pattern]) => pattern.test(line))?.[1] ?? 'text.primary';
+  const steps =
+    subject.kind === 'attach'
+      ? attachSteps(subject)
+      : subject.plan.steps.map(step => actionText(step.action));
+  return steps.map((text, index) => `[${stepMark(states[index] ?? 'pending')}] ${text}`);
 }

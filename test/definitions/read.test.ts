@@ -92,6 +92,14 @@ describe('short forms are expanded', () => {
       { disks: [{ file: '/a', bus: 'ide', readonly: true, cdrom: true }] },
     ],
     ['passthrough: [{host: 02:00.0}]', { passthrough: [{ host: '0000:02:00.0' }] }],
+    ['passthrough: [{host: 02:00}]', { passthrough: [{ host: '0000:02:00' }] }],
+    ['passthrough: [{host: 0000:02:1F}]', { passthrough: [{ host: '0000:02:1f' }] }],
+    [
+      'passthrough: [{host: 02:00.0, x-pci-vendor-id: 0x1af4, mac: 52:54:00:AB:00:01, vlan: 0}]',
+      {
+        passthrough: [{ host: '0000:02:00.0', 'x-pci-vendor-id': 0x1af4, mac: '52:54:00:ab:00:01', vlan: 0 }],
+      },
+    ],
     ['passthrough: [{host: 10000:E1:00.0}]', { passthrough: [{ host: '10000:e1:00.0' }] }],
     [
       'disks: [{file: /a, limits: {iops: 500, bps: 50M, bps-burst: 200}}]',
@@ -238,12 +246,24 @@ describe('a problem names its place and what was expected', () => {
       '2:14 nics[0].mac: expected a unicast MAC address, such as 52:54:00:12:34:56, not "53:54:00:12:34:56"',
     ],
     [
+      'passthrough: [{host: 02:00.0}, {host: 02:00.1}, {host: 0000:02:00.0}]',
+      '2:56 passthrough[2].host: 0000:02:00.0 is already passed by passthrough[0]: remove one of the two',
+    ],
+    [
+      'passthrough: [{host: 02:00}, {host: 02:00.1}]',
+      '2:37 passthrough[1].host: 0000:02:00.1 is already passed by passthrough[0] (0000:02:00): remove one of the two',
+    ],
+    [
+      'passthrough: [{host: 02:00.0, vlan: 4095}]',
+      '2:37 passthrough[0].vlan: expected a VLAN from 0 to 4094, not 4095',
+    ],
+    [
       'passthrough: [{host: 2:0}]',
-      '2:22 passthrough[0].host: expected a PCI address, such as 0000:02:00.0 or 02:00.0, not "2:0"',
+      '2:22 passthrough[0].host: expected a PCI address, such as 0000:02:00.0, or 0000:02:00 for all functions of the device, not "2:0"',
     ],
     [
       'devices: [{type: floppy}]',
-      '2:18 devices[0].type: expected virtio-blk, virtio-rng, isa-debug-exit, isa-serial, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
+      '2:18 devices[0].type: expected virtio-blk, virtio-rng, vfio-pci, isa-debug-exit, isa-serial, root-port, pci-bridge, pcie-pci-bridge, or a type that a device module adds (deviceModules), not "floppy"',
     ],
     [
       'devices: [{type: virtio-blk, path: /a, pth: /a}]',

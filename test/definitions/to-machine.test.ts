@@ -153,7 +153,7 @@ describe('what this version does not support is named', () => {
     ['machine: {firmware: uefi}', ['machine.firmware: uefi: firmware boot']],
     [`${kernel}\nballoon: true`, ['balloon: memory balloons']],
     [`${kernel}\nconsole: virtio`, ['console: virtio consoles']],
-    [`${kernel}\npassthrough: [{host: 02:00.0}]`, ['passthrough[0]: PCI passthrough']],
+    [`${kernel}\npassthrough: [{host: 02:00.0}]`, []],
     [
       `${kernel}\nnics: [{}, {model: e1000}]`,
       ['nics[0].model: virtio network cards', 'nics[1].model: e1000 network cards'],

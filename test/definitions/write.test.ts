@@ -66,6 +66,30 @@ balloon: true
 passthrough:
   - host: "0000:02:00.0"
     id: 8086:1521
+    name: nic
+    bus: port0
+    addr: "00.0"
+    multifunction: true
+    keep: true
+    mac: "52:54:00:12:34:56"
+    vlan: 42
+    iommufd: true
+    unsafe-no-iommu: true
+    rombar: false
+    romfile: /nic.rom
+    bootindex: 1
+    x-vga: true
+    x-pci-vendor-id: 32902
+    x-pci-device-id: 5409
+    x-pci-sub-vendor-id: 32902
+    x-pci-sub-device-id: 1
+    x-no-mmap: true
+    x-no-kvm-intx: true
+    x-no-kvm-msi: true
+    x-no-kvm-msix: true
+    x-intx-mmap-timeout-ms: 1100
+    x-req: false
+  - host: "0000:03:00"
 devices:
   - type: virtio-rng
     name: rng9

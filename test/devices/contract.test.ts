@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import tickCounter from '../../examples/device/tick-counter.ts';
 import type { DeviceState } from '../../src/devices/device.ts';
+import type { DeviceRow } from '../../src/devices/device-table.ts';
 import { moduleRow } from '../../src/devices/modules/module-row.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { DeviceStateError } from '../../src/devices/state.ts';
@@ -19,7 +20,11 @@ import {
 /** Options without which a row cannot be created. */
 const OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'virtio-blk': { path: 'disk.img', queues: 2 },
+  'vfio-pci': { host: '0000:03:00.0' },
 };
+
+/** Devices whose state is in hardware. */
+const UNSAVED: readonly string[] = ['vfio-pci'];
 
 /** What outlives a reset: what a battery keeps, what is on a line, and times since when something counts. */
 const KEPT: Readonly<Record<string, readonly string[]>> = {
@@ -52,8 +57,10 @@ const ACCESSES = 2000;
 /** A device of a user's own is held to the same. */
 const ROWS = [...deviceTable.rows, moduleRow(tickCounter, 'tick-counter.ts')];
 
-describe.each(ROWS)('$type', row => {
-  const rig = () => new DeviceRig(row, OPTIONS[row.type], DRIVERS[row.type]);
+const rigOf = (row: DeviceRow) => new DeviceRig(row, OPTIONS[row.type], DRIVERS[row.type]);
+
+describe.each(ROWS.filter(({ type }) => !UNSAVED.includes(type)))('$type', row => {
+  const rig = () => rigOf(row);
   const resetState = (state: DeviceState) =>
     Object.fromEntries(Object.entries(state).filter(([key]) => !KEPT[row.type]?.includes(key)));
 
@@ -143,9 +150,42 @@ describe.each(ROWS)('$type', row => {
     one.reset();
     expect([clock.timers, doorbells.size]).toEqual([0, 0]);
   });
+});
 
+describe.each(ROWS.filter(({ type }) => UNSAVED.includes(type)))('$type', row => {
+  test.each(SEEDS)('is after a reset as after power-on (%i)', seed => {
+    const random = new Random(seed);
+    const expected = rigOf(row).garbage(new Random(seed), ACCESSES);
+    const one = rigOf(row);
+    for (let round = 0; round < 3; round++) {
+      one.garbage(random, ACCESSES);
+      one.quiesce();
+      one.reset();
+      expect(one.machine.lines.filter(line => line.level)).toEqual([]);
+      one.device.resume?.();
+      expect(one.garbage(new Random(seed), ACCESSES)).toEqual(expected);
+    }
+  });
+
+  test('refuses to be saved, and says how to go on', () => {
+    const one = rigOf(row);
+    one.quiesce();
+    expect(() => one.save()).toThrow(/cannot be saved, snapshotted or moved; detach it first$/);
+    expect(() => one.device.load({})).toThrow(DeviceStateError);
+  });
+
+  test('does nothing of its own accord while it is quiesced', () => {
+    const one = rigOf(row);
+    one.garbage(new Random(6), ACCESSES);
+    one.quiesce();
+    const { clock, doorbells, eventFds } = one.machine;
+    expect([clock.timers, doorbells.size, eventFds.turn()]).toEqual([0, 0, 0]);
+  });
+});
+
+describe.each(ROWS)('$type', row => {
   test('leaves nothing of itself behind', () => {
-    const one = rig();
+    const one = rigOf(row);
     one.garbage(new Random(7), ACCESSES);
     one.device.close?.();
     const { clock, eventFds, doorbells, vectors, statistics } = one.machine;

@@ -40,7 +40,7 @@ const parts: Readonly<Record<Exclude<PciDevice, 'iommu'>, DeviceParts>> = {
       ...namespace(directory, 2, 'shared=on,detached=on'),
     ],
     modules: ['nvme'],
-    files: { 'nvme-namespace1.img': 16 * MiB, 'nvme-namespace2.img': 16 * MiB },
+    files: { 'nvme-namespace1.img': 128 * MiB, 'nvme-namespace2.img': 16 * MiB },
   },
   /** An ordinary PCI Express network card, alone in its IOMMU group. */
   e1000e: {

@@ -14,7 +14,10 @@ export type EmulatedHostOptions = {
   readonly devices?: readonly PciDevice[];
   /** Modules to load at boot besides the devices' own, such as kvm-amd. */
   readonly modules?: readonly string[];
+  /** At most 2048 (the default): with more, igb's VFs lie above 4 GiB, and their PF hears nothing of them. */
   readonly memoryMebibytes?: number;
+  /** With this machine's QEMU on its PATH (default: without). */
+  readonly qemu?: boolean;
 };
 
 /** How long an emulated host may take from power-on to its first response, in seconds. */
@@ -45,7 +48,7 @@ export class EmulatedHost {
     const directory = await mkdtemp(join(tmpdir(), 'vring-rig-'));
     const host = new EmulatedHost(options, kernel, directory);
     try {
-      await makeRootDisk(kernel, host.#file('root.img'));
+      await makeRootDisk(kernel, host.#file('root.img'), options.qemu);
       const modules = await resolveModules(kernel, ['virtio_blk', 'crc32c_generic', 'ext4']);
       const script = join(import.meta.dirname, 'image/early-init.sh');
       await writeFile(host.#file('initrd'), await initramfs(script, modules));

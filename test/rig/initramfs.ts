@@ -6,8 +6,13 @@ import { BUSYBOX, run } from './tools.ts';
 /**
  * An initial root with busybox, an /init script, and modules for that script to load in name order (`/modules/00-*.ko`,
  * ...), which is sorted by dependency.
+ * @param scripts files of this machine by their paths there; `bin/` exists
  */
-export async function initramfs(initScript: string, modules: readonly KernelModule[]): Promise<Buffer> {
+export async function initramfs(
+  initScript: string,
+  modules: readonly KernelModule[],
+  scripts: Readonly<Record<string, string>> = {},
+): Promise<Buffer> {
   const directories = ['bin', 'dev', 'proc', 'sys', 'tmp', 'newroot', 'modules'];
   const entries: CpioEntry[] = [
     ...directories.map(path => ({ kind: 'directory', path }) as const),
@@ -22,6 +27,9 @@ export async function initramfs(initScript: string, modules: readonly KernelModu
   for (const [index, module] of modules.entries()) {
     const path = `modules/${String(index).padStart(2, '0')}-${module.name}.ko`;
     entries.push({ kind: 'file', path, data: await readFile(module.file) });
+  }
+  for (const [path, file] of Object.entries(scripts)) {
+    entries.push({ kind: 'file', path, data: await readFile(file), executable: true });
   }
   return cpio(entries);
 }

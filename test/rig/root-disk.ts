@@ -19,6 +19,8 @@ const MODULES = [
 ];
 /** Modules that the nested Linux guest needs besides the built-in drivers of Debian's kernel. */
 const GUEST_MODULES = ['virtio_blk', 'virtio-rng'];
+/** And the one that takes scripts: drivers of what is passed through or plugged in. */
+const AGENT_MODULES = [...GUEST_MODULES, 'virtio_net', 'igbvf', 'e1000e', 'nvme'];
 
 /** Commands of this machine that busybox can't fully replace. */
 const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux'];
@@ -27,14 +29,21 @@ const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod']
 /** The parts of the checkout that the command needs at run time. */
 const CHECKOUT = ['package.json', 'bin', 'dist'];
 
-/** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
-export async function makeRootDisk(kernel: Kernel, image: string): Promise<void> {
+/** QEMU with what it reads at run time. */
+const QEMU = ['/usr/bin/qemu-system-x86_64', '/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu'];
+
+/**
+ * Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout.
+ * @param withQemu to compare vring with
+ */
+export async function makeRootDisk(kernel: Kernel, image: string, withQemu = false): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'vring-root-'));
   try {
     await addBaseSystem(root);
     await addCheckout(root);
     await installModules(kernel, await resolveModules(kernel, MODULES), root);
     await addGuest(kernel, root);
+    if (withQemu) await addQemu(root);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
       ...[image, `${DISK_MEBIBYTES}M`],
@@ -99,12 +108,23 @@ async function addCheckout(root: string): Promise<void> {
 }
 
 async function addGuest(kernel: Kernel, root: string): Promise<void> {
-  await copyFile(kernel.bzImage, join(root, 'boot/vmlinuz'));
-  const script = join(import.meta.dirname, 'image/guest-init.sh');
+  const image = (name: string) => join(import.meta.dirname, 'image', name);
+  const boot = (name: string) => join(root, 'boot', name);
+  await copyFile(kernel.bzImage, boot('vmlinuz'));
+  await copyFile(kernel.vmlinux, boot('vmlinux'));
+  const modules = await resolveModules(kernel, GUEST_MODULES);
+  await writeFile(boot('guest-initrd'), await initramfs(image('guest-init.sh'), modules));
+  const agentModules = await resolveModules(kernel, AGENT_MODULES);
   await writeFile(
-    join(root, 'boot/guest-initrd'),
-    await initramfs(script, await resolveModules(kernel, GUEST_MODULES)),
+    boot('agent-initrd'),
+    await initramfs(image('agent-init.sh'), agentModules, { 'bin/udhcpc-script': image('udhcpc.sh') }),
   );
+}
+
+async function addQemu(root: string): Promise<void> {
+  // The root's /usr is the root itself.
+  for (const path of QEMU) await cp(path, join(root, path.slice('/usr/'.length)), { recursive: true });
+  await addLibraries(QEMU[0]!, root);
 }
 
 /** Copies the shared libraries that an ELF file of this machine loads, to the same paths under `root`. */

@@ -176,6 +176,7 @@ export class FakeHostDevice implements HostDevice {
     this.calls.push('reset');
     this.resets++;
     this.config.set(configOf(this.#recorded));
+    for (const registers of this.contents.slice(0, REGION.rom)) registers.fill(0);
     return true;
   }
 

@@ -143,6 +143,9 @@ export class FakeMachine {
   /** Devices that the host wants back, each with the reason. */
   readonly unplugs: string[] = [];
   readonly diskErrors: string[] = [];
+  readonly warnings: string[] = [];
+  /** Files of the host, by path. */
+  readonly files = new Map<string, Uint8Array>();
   readonly regions: RegionLabel[] = [];
   readonly queueCounters: FakeQueueCounters[] = [];
   /** By device and name: `blk0 resets`. */
@@ -182,6 +185,7 @@ export class FakeMachine {
       events: this.eventFds,
       request,
       reportBroken: (name, reason) => this.broken.push(`${name}: ${reason}`),
+      warn: text => this.warnings.push(text),
       reportDiskErrors: (name, text) => this.diskErrors.push(`${name}: ${text}`),
       requestUnplug: (name, reason) => this.unplugs.push(`${name}: ${reason}`),
       eventFds: this.eventFds,
@@ -206,6 +210,11 @@ export class FakeMachine {
         };
       },
       entropy: this.entropy,
+      readFile: path => {
+        const bytes = this.files.get(path);
+        if (bytes === undefined) throw new Error(`cannot open ${path}: no such file`);
+        return bytes;
+      },
       hostDevices: this.hostDevices,
       backends: machineBackends({
         disk: { raw: () => this.disk! },

@@ -55,10 +55,13 @@ export function planClone(
   const entries = diskEntries(original);
   const steps: CreateStep[] = [];
   const changes: KeyChange[] = [{ path: ['name'], value: name }];
-  const removed: KeyChange[] = [];
+  const removed: KeyChange[] = passedDevices(original).map(({ index }) => ({
+    path: ['devices', index],
+    value: undefined,
+  }));
   for (const entry of entries) {
     if (entry.writable && disks === 'none') {
-      removed.unshift({ path: entry.path.slice(0, -1), value: undefined });
+      removed.push({ path: entry.path.slice(0, -1), value: undefined });
     } else if (entry.writable && disks === 'copy') {
       const step = copyStep(entry.file, newFile(folder, name, entry.file, steps));
       steps.push(step);
@@ -72,8 +75,9 @@ export function planClone(
   original.nics.forEach(({ mac }, index) => {
     if (mac !== undefined) changes.push({ path: ['nics', index, 'mac'], value: undefined });
   });
+  if (original.passthrough.length > 0) changes.push({ path: ['passthrough'], value: undefined });
   if (original.autostart) changes.push({ path: ['autostart'], value: undefined });
-  const cloned = changeKeys(text, file, [...changes, ...removed]);
+  const cloned = changeKeys(text, file, [...changes, ...removed.sort(lastFirst)]);
   const definition = readDefinition(cloned, { file: `${name}.yaml`, name });
   return {
     definition,
@@ -82,6 +86,19 @@ export function planClone(
     notYet: notYet(definition),
     warnings: warnings(original, name, disks, entries),
   };
+}
+
+/** Removing an entry of a list moves those after it. */
+function lastFirst(a: KeyChange, b: KeyChange): number {
+  return Number(b.path[1]) - Number(a.path[1]);
+}
+
+/** The entries of `devices` that pass a function of the host. */
+function passedDevices({ devices }: Definition): { readonly index: number; readonly host: unknown }[] {
+  const type = deviceTable.typeOfKey('passthrough');
+  return devices.flatMap((device, index) =>
+    device.type === type ? [{ index, host: device.host ?? device.sysfsdev }] : [],
+  );
 }
 
 function diskEntries({ disks, devices }: Definition): DiskEntry[] {
@@ -155,16 +172,19 @@ function seedStep(
 }
 
 function warnings(
-  { name: source, passthrough }: Definition,
+  original: Definition,
   name: string,
   disks: CloneDisks,
   entries: readonly DiskEntry[],
 ): string[] {
+  const { name: source, passthrough } = original;
+  const passed = [...passthrough, ...passedDevices(original)];
   const shared = disks === 'share' ? entries.filter(({ writable }) => writable) : [];
   return [
     ...shared.map(({ file }) => `${source} and ${name} share ${file}: only one of them can run at a time`),
-    ...passthrough.map(
-      ({ host }) => `${source} and ${name} both get ${host}: only one of them can run at a time`,
+    ...passed.map(
+      ({ host }) =>
+        `${name} does not get ${host}, which ${source} has: give it another device with vring vm edit ${name}`,
     ),
   ];
 }

@@ -15,8 +15,17 @@ export type BarOptions = {
   readonly onMoved?: (address: number | null) => void;
 } & BarContent;
 
-/** Registers that a model answers for; or memory of the BAR's size, which the guest reaches directly. */
-export type BarContent = { readonly handler: IoHandler } | { readonly memory: DeviceMemory };
+/** Registers that a model answers for; memory of the BAR's size, which the guest reaches directly; or some of each. */
+export type BarContent =
+  | { readonly handler: IoHandler }
+  | { readonly memory: DeviceMemory }
+  | { readonly parts: BarParts };
+
+/** What a BAR is made of. */
+export interface BarParts {
+  /** Shows all of it at `start`, for the first time. */
+  show(device: string, bus: Bus, start: number): BusRange;
+}
 
 /** The index of a function's expansion ROM. */
 export const ROM_BAR = 6;
@@ -129,6 +138,7 @@ export class Bar {
   #show(bus: Bus, address: number): BusRange {
     const options = this.#options;
     if ('memory' in options) return options.memory.show(this.#name, address);
+    if ('parts' in options) return options.parts.show(this.#name, bus, address);
     return bus.claim(this.#name, address, this.size, options.handler);
   }
 }

@@ -1,10 +1,10 @@
 import type { PciFunction } from './pci-function.ts';
-import { LINK_CAPABILITIES, PCIE } from './pcie-capability.ts';
+import { EXPRESS_TYPE, LINK_CAPABILITIES, PCIE } from './pcie-capability.ts';
 import { CAPABILITY } from './registers.ts';
 
 /** PCI Express capabilities register: version, and the device/port type at bit 4. */
 const VERSION_2 = 0x2;
-const TYPE = { endpoint: 0x00, rootPort: 0x40, toPciBridge: 0x70, rootComplexEndpoint: 0x90 } as const;
+const TYPE_SHIFT = 4;
 const SLOT_IMPLEMENTED = 0x100;
 
 /** Role-based error reporting, which version 2 requires. */
@@ -24,22 +24,19 @@ const HIDDEN = 0x00;
  * a conventional bus.
  */
 export function addEndpointCapability(fn: PciFunction): void {
-  const at = addPcieCapability(fn, TYPE.rootComplexEndpoint);
+  const at = addPcieCapability(fn, EXPRESS_TYPE.rootComplexEndpoint);
   fn.onAttach(({ type }) => {
     fn.config.define(at, 1, type === 'conventional' ? HIDDEN : CAPABILITY.pciExpress);
     const onLink = type === 'link';
-    fn.config.define(
-      at + PCIE.capabilities,
-      2,
-      VERSION_2 | (onLink ? TYPE.endpoint : TYPE.rootComplexEndpoint),
-    );
+    const portType = onLink ? EXPRESS_TYPE.endpoint : EXPRESS_TYPE.rootComplexEndpoint;
+    fn.config.define(at + PCIE.capabilities, 2, VERSION_2 | (portType << TYPE_SHIFT));
     if (onLink) addLink(fn, at);
   });
 }
 
 /** The PCI Express capability of a root port; its slot registers are for the slot to define. @returns its offset */
 export function addRootPortCapability(fn: PciFunction): number {
-  const at = addPcieCapability(fn, TYPE.rootPort | SLOT_IMPLEMENTED);
+  const at = addPcieCapability(fn, EXPRESS_TYPE.rootPort, SLOT_IMPLEMENTED);
   addLink(fn, at, LINK_CAPABILITIES.reportsActive);
   fn.config.define(at + PCIE.rootControl, 2, 0, { writable: ROOT_CONTROL_WRITABLE });
   return at;
@@ -47,7 +44,7 @@ export function addRootPortCapability(fn: PciFunction): number {
 
 /** The PCI Express capability of a bridge to a conventional bus. */
 export function addPcieBridgeCapability(fn: PciFunction): void {
-  const at = addPcieCapability(fn, TYPE.toPciBridge);
+  const at = addPcieCapability(fn, EXPRESS_TYPE.toPciBridge);
   fn.onAttach(({ type }) => {
     if (type === 'link') addLink(fn, at);
   });
@@ -59,10 +56,10 @@ export function addPowerManagement(fn: PciFunction): void {
   fn.config.define(at + 4, 2, 0x0008, { writable: 0x0003 });
 }
 
-function addPcieCapability(fn: PciFunction, type: number): number {
+function addPcieCapability(fn: PciFunction, type: number, flags = 0): number {
   const at = fn.addCapability(CAPABILITY.pciExpress, new Uint8Array(PCIE.body));
   const { config } = fn;
-  config.define(at + PCIE.capabilities, 2, VERSION_2 | type);
+  config.define(at + PCIE.capabilities, 2, VERSION_2 | (type << TYPE_SHIFT) | flags);
   config.define(at + PCIE.deviceCapabilities, 4, DEVICE_CAPABILITIES);
   config.define(at + PCIE.deviceControl, 2, 0, { writable: DEVICE_CONTROL_WRITABLE });
   config.define(at + PCIE.deviceStatus, 2, 0, { clearable: DEVICE_STATUS_CLEARABLE });

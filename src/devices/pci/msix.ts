@@ -3,8 +3,12 @@ import { bytesOf, DeviceStateError } from '../state.ts';
 import type { PciFunction } from './pci-function.ts';
 import { CAPABILITY } from './registers.ts';
 
-/** Message control (PCI Local Bus 3.0 §6.8.2.3). */
+/** Message control, and where table and pending bits are (PCI Local Bus 3.0 §6.8.2.3-5). */
 const CONTROL = 2;
+const TABLE = 4;
+const PENDING = 8;
+/** Bytes behind ID and next pointer. */
+const BODY = 10;
 const ENABLE = 0x8000;
 const FUNCTION_MASK = 0x4000;
 
@@ -20,6 +24,10 @@ export type MsixOptions = {
   readonly bar: number;
   readonly tableOffset: number;
   readonly pendingOffset: number;
+  /** The BAR of the pending bits, if it is another one. */
+  readonly pendingBar?: number;
+  /** Where the capability is, of a function that links its capabilities itself; appended if absent. */
+  readonly at?: number;
   /** MSI-X was switched on or off. */
   readonly onEnable?: (enabled: boolean) => void;
 };
@@ -49,12 +57,11 @@ export class Msix {
     this.#sending = new Uint8Array(options.vectors.length);
     this.#maskAll();
 
-    const body = new DataView(new ArrayBuffer(10));
-    body.setUint16(0, options.vectors.length - 1, true);
-    body.setUint32(2, options.tableOffset | options.bar, true);
-    body.setUint32(6, options.pendingOffset | options.bar, true);
-    const offset = fn.addCapability(CAPABILITY.msix, new Uint8Array(body.buffer));
+    const offset = options.at ?? fn.addCapability(CAPABILITY.msix, new Uint8Array(BODY));
     this.#control = offset + CONTROL;
+    fn.config.define(offset + TABLE, 4, (options.tableOffset | options.bar) >>> 0);
+    const pendingBar = options.pendingBar ?? options.bar;
+    fn.config.define(offset + PENDING, 4, (options.pendingOffset | pendingBar) >>> 0);
     fn.config.define(this.#control, 2, options.vectors.length - 1, { writable: ENABLE | FUNCTION_MASK });
     fn.addHook({ start: this.#control, end: this.#control + 2, afterWrite: () => this.#readControl() });
     fn.onBusMaster(() => this.#readControl());

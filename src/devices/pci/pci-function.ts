@@ -197,7 +197,7 @@ export class PciFunction implements Device {
 
   /** Reads configuration space within one naturally aligned dword. */
   readConfig(offset: number, size: AccessSize): number {
-    if (offset + size > this.#configSize) return 0xffff_ffff >>> (32 - 8 * size);
+    if (offset + size > this.configSize) return 0xffff_ffff >>> (32 - 8 * size);
     for (const hook of this.#hooks) {
       if (offset < hook.end && offset + size > hook.start) hook.beforeRead?.();
     }
@@ -205,7 +205,7 @@ export class PciFunction implements Device {
   }
 
   writeConfig(offset: number, size: AccessSize, value: number): void {
-    if (offset + size > this.#configSize) return;
+    if (offset + size > this.configSize) return;
     this.config.write(offset, size, value);
     if (offset < REG.firstCapability) this.refresh();
     for (const hook of this.#hooks) {
@@ -240,7 +240,7 @@ export class PciFunction implements Device {
   refresh(): void {
     const bus = this.#bus;
     if (bus === null) return;
-    const command = this.config.u16(REG.command);
+    const command = this.decodes ? this.config.u16(REG.command) : 0;
     for (const bar of this.bars) {
       const enabled = (command & (bar.space === 'port' ? COMMAND.io : COMMAND.memory)) !== 0;
       const address = enabled ? bar.programmed : null;
@@ -278,8 +278,13 @@ export class PciFunction implements Device {
     this.#bus?.unplug(this);
   }
 
+  /** Whether its BARs respond at all, whatever the command register says: not in a low power state. */
+  protected get decodes(): boolean {
+    return true;
+  }
+
   /** A conventional bus has no way to the extended part (PCI Express to PCI Bridge 1.0 §3.2). */
-  get #configSize(): number {
+  protected get configSize(): number {
     return this.#bus?.type === 'conventional' ? CONFIG_SIZE : EXTENDED_CONFIG_SIZE;
   }
 

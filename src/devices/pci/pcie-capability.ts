@@ -14,6 +14,15 @@ export const PCIE = {
   body: 58,
 } as const;
 
+/** Types of functions, in bits 7-4 of the capabilities register (§7.5.3.2). */
+export const EXPRESS_TYPE = {
+  endpoint: 0x0,
+  legacyEndpoint: 0x1,
+  rootPort: 0x4,
+  toPciBridge: 0x7,
+  rootComplexEndpoint: 0x9,
+} as const;
+
 export const LINK_STATUS = {
   /** Data link layer link active, of a port that reports it. */
   active: 1 << 13,

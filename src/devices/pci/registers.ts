@@ -8,6 +8,8 @@ export const REG = {
   revision: 0x08,
   /** 24 bits: programming interface, subclass, base class. */
   classCode: 0x09,
+  cacheLineSize: 0x0c,
+  latencyTimer: 0x0d,
   headerType: 0x0e,
   bar0: 0x10,
   capabilities: 0x34,
@@ -15,9 +17,12 @@ export const REG = {
   interruptPin: 0x3d,
 
   // Type 0 headers
+  cardbusCis: 0x28,
   subsystemVendor: 0x2c,
   subsystem: 0x2e,
   rom: 0x30,
+  minGrant: 0x3e,
+  maxLatency: 0x3f,
 
   // Type 1 headers (bridges)
   primaryBus: 0x18,
@@ -39,7 +44,7 @@ export const REG = {
 } as const;
 
 /** Bit of the header type: the slot has several functions. */
-export const HEADER = { multifunction: 0x80 } as const;
+export const HEADER = { type: 0x7f, multifunction: 0x80 } as const;
 
 export const COMMAND = {
   io: 0x001,
@@ -61,6 +66,7 @@ export const CAPABILITY = {
   vendor: 0x09,
   pciExpress: 0x10,
   msix: 0x11,
+  advancedFeatures: 0x13,
 } as const;
 
 /** Conventional configuration space, and with the extended part (PCI Express Base 4.0 §7.2). */

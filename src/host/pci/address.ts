@@ -28,6 +28,22 @@ export function formatAddress(parts: PciAddressParts): string {
   return `${hex(parts.domain, 4)}:${hex(parts.bus, 2)}:${hex(parts.device, 2)}.${parts.function}`;
 }
 
+/** The device that functions share: `0000:02:00`. */
+export type PciSlotParts = Omit<PciAddressParts, 'function'>;
+
+/** Parses `0000:02:00`; null if it is not a slot. */
+export function parseSlot(text: string): PciSlotParts | null {
+  const parts = parseAddress(`${text}.0`);
+  if (parts === null) return null;
+  const { function: _, ...slot } = parts;
+  return slot;
+}
+
+/** Writes a slot: `0000:02:00`. */
+export function formatSlot(slot: PciSlotParts): string {
+  return slotOf(formatAddress({ ...slot, function: 0 }));
+}
+
 /** Orders by domain, bus, device, function. */
 export function compareAddresses(a: string, b: string): number {
   // Domains have four digits, and more only above ffff, so the longer address is the higher one.

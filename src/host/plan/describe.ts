@@ -66,7 +66,8 @@ export function describeCheck(check: Check): string {
   return `${level.padEnd(5)}  ${check.code.padEnd(8)}  ${subject}${check.reason}`;
 }
 
-function describeStep(step: Step, index: number): string[] {
+/** A step with its reason, risk, result and undo. */
+export function describeStep(step: Step, index: number): string[] {
   const number = `${index + 1}.`.padEnd(4);
   const detail = (label: string, text: string): string => `    ${`${label}:`.padEnd(7)}${text}`;
   const content = fileLines(step).map(line => `      ${line}`);

@@ -191,9 +191,11 @@ export class Chipset {
   get labels(): readonly DeviceLabel[] {
     return this.#parts.map(part => {
       const { type, title, backend = null } = part.type;
-      const { device, facts = [], pci } = part.built;
+      const { device, facts = [], pci, capabilities } = part.built;
       const address = pci === undefined ? unitOf(part) : this.pci.addressOf(pci);
-      return { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
+      const hostDevice = capabilities?.hostDevice?.facts;
+      const label = { name: device.name, type, title, backend, bus: this.busOf(part), address, facts };
+      return { ...label, ...(hostDevice && { hostDevice }) };
     });
   }
 

@@ -15,6 +15,7 @@ import type { ConsolePorts } from './console-ports.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
 import type { MachineClock } from './machine-clock.ts';
+import { readSmallFile } from './small-file.ts';
 
 /** Callbacks for what the guest does to its machine. */
 export type MachineHost = {
@@ -58,6 +59,7 @@ export function machineServices(
     events: loop,
     request: base.request,
     reportBroken: base.reportBroken,
+    warn: base.warn,
     reportDiskErrors: base.reportDiskErrors,
     requestUnplug: base.requestUnplug,
     eventFds: {
@@ -75,6 +77,7 @@ export function machineServices(
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
+    readFile: readSmallFile,
     hostDevices: {
       open: address => {
         throw new Error(`the machine was not given the host device ${address}`);

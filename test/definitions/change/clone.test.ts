@@ -62,9 +62,11 @@ describe('the definition of a clone', () => {
     expect(none.definition.devices.map(({ type }) => type)).toEqual(['virtio-rng']);
   });
 
-  test('warns about a device that only one VM can have', () => {
-    expect(clone(definition('passthrough: [{host: 0000:02:00.0}]')).warnings).toEqual([
-      'web and db both get 0000:02:00.0: only one of them can run at a time',
+  test('does not get a device of the host that the original has', () => {
+    const cloned = clone(definition('passthrough: [{host: 0000:02:00.0}]\nballoon: true'));
+    expect(cloned.definition).toMatchObject({ passthrough: [], balloon: true });
+    expect(cloned.warnings).toEqual([
+      'db does not get 0000:02:00.0, which web has: give it another device with vring vm edit db',
     ]);
   });
 

@@ -608,7 +608,7 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ['-device vfio-pci', '-device vfio-pci: host is missing'],
     [
       '-device vfio-pci,host=2',
-      '-device vfio-pci,host=2: passthrough[0].host: expected a PCI address, such as 0000:02:00.0 or 02:00.0, not "2"',
+      '-device vfio-pci,host=2: passthrough[0].host: expected a PCI address, such as 0000:02:00.0, or 0000:02:00 for all functions of the device, not "2"',
     ],
     [
       '-netdev socket,id=n',

@@ -1,0 +1,144 @@
+import { readDefinition } from '../definitions/read.ts';
+import type { Definition } from '../definitions/schema.ts';
+import { isAlive, type VmInfo } from '../engine/vm-info.ts';
+import type { Claim, PassthroughRequest, PassthroughVm } from '../host/passthrough/assessment.ts';
+import {
+  type AttachOptions,
+  type AttachSubject,
+  type AttachTarget,
+  groupOthers,
+} from '../store/attach-subject.ts';
+import type { PlanLayer } from '../store/plan-layer.ts';
+import { textEdit } from '../text/text-edit.ts';
+import { changePlan, openPlan } from './host-change.ts';
+import type { Ui } from './ui.ts';
+
+const DEFAULTS: AttachOptions = {
+  wholeGroup: false,
+  giveBack: true,
+  iommufd: null,
+  persist: false,
+  start: true,
+  noIommu: false,
+};
+
+/** Shows all that it takes to attach devices to a VM; nothing is changed before the user has agreed to it. */
+export async function askToAttach(
+  ui: Ui,
+  target: AttachTarget,
+  asked: readonly string[],
+  wholeGroup = false,
+): Promise<void> {
+  const before = ui.store.getState().layers;
+  ui.notify('info', 'planning');
+  const subject = await assessed(ui, target, asked, { ...DEFAULTS, wholeGroup });
+  ui.clearNotice();
+  // The user has gone on to something else meanwhile.
+  if (ui.store.getState().layers === before) openPlan(ui, subject, forbidden(ui, subject));
+}
+
+/** What an existing VM is for this: its definition is read where it is what changes. */
+export async function targetOf(ui: Ui, vm: VmInfo): Promise<AttachTarget> {
+  const common = { name: vm.name, memory: vm.memoryBytes, vcpus: vm.vcpus };
+  return isAlive(vm)
+    ? { ...common, kind: 'running' }
+    : { ...common, kind: 'off', text: await ui.engine.definition(vm.id) };
+}
+
+/** Options that decide what the host has to do. */
+const NEEDS_ASSESSMENT: readonly (keyof AttachOptions)[] = ['wholeGroup', 'iommufd', 'noIommu'];
+
+/** Shows it anew with another option. */
+export async function attachAgain(ui: Ui, layer: PlanLayer, options: AttachOptions): Promise<void> {
+  const { subject, ticket } = layer;
+  if (subject.kind !== 'attach') return;
+  // It is another plan: what was agreed to is not this one.
+  const anew = { focus: 'cancel', typed: textEdit() } as const;
+  if (NEEDS_ASSESSMENT.every(option => options[option] === subject.options[option])) {
+    changePlan(ui, ticket, { ...anew, subject: { ...subject, options } });
+    return;
+  }
+  changePlan(ui, ticket, { subject: { ...subject, options }, phase: { kind: 'planning' } });
+  try {
+    const next = await assessed(ui, subject.target, subject.asked, options);
+    changePlan(ui, ticket, {
+      ...anew,
+      subject: next,
+      phase: { kind: 'review' },
+      forbidden: forbidden(ui, next),
+      offset: 0,
+    });
+  } catch (error) {
+    changePlan(ui, ticket, { subject, phase: { kind: 'review' } });
+    ui.notify('error', (error as Error).message);
+  }
+}
+
+async function assessed(
+  ui: Ui,
+  target: AttachTarget,
+  asked: readonly string[],
+  options: AttachOptions,
+): Promise<AttachSubject> {
+  const { client } = ui.host.connection();
+  const request = requestOf(ui, target, asked, options);
+  const assessment = await client.call('assess', request);
+  const subject: AttachSubject = { kind: 'attach', target, asked, options, assessment };
+  const others = options.wholeGroup ? groupOthers(subject) : [];
+  if (others.length === 0) return subject;
+  const whole = await client.call('assess', { ...request, addresses: [...asked, ...others] });
+  return { ...subject, assessment: whole };
+}
+
+function requestOf(
+  ui: Ui,
+  target: AttachTarget,
+  asked: readonly string[],
+  { iommufd, noIommu }: AttachOptions,
+): PassthroughRequest {
+  const { infos } = ui.store.getState();
+  const claims = Object.values(infos).flatMap((vm): Claim[] =>
+    vm.name === target.name
+      ? []
+      : (vm.hostDevices ?? []).map(({ address }) => ({ address, vm: vm.name, running: isAlive(vm) })),
+  );
+  return {
+    addresses: asked,
+    vm: vmOf(ui, target),
+    claims,
+    ...(iommufd !== null && { iommufd }),
+    ...(noIommu && { unsafeNoIommu: true }),
+  };
+}
+
+/** The VM as the assessment asks for it: of one that runs what its machine has, of others what is defined. */
+function vmOf(ui: Ui, target: AttachTarget): PassthroughVm {
+  const { name, memory, vcpus } = target;
+  const state = target.kind === 'running' ? 'running' : 'stopped';
+  const pinning = ui.store.getState().infos[name]?.topology?.pinning ?? [];
+  const known = { name, memoryBytes: memory, vcpus, state } as const;
+  const definition = definitionOf(target);
+  if (definition === null) return { ...known, hostCpus: pinning.length === 0 ? null : pinning };
+  return {
+    ...known,
+    hostCpus: definition.cpus.pinning ?? null,
+    hugepageBytes: HUGEPAGE_BYTES[definition.memory.hugepages ?? ''] ?? null,
+    mergeable: definition.memory.mergeable,
+    balloon: definition.balloon,
+  };
+}
+
+const HUGEPAGE_BYTES: Readonly<Record<string, number>> = { '2M': 2 ** 21, '1G': 2 ** 30 };
+
+function definitionOf(target: AttachTarget): Definition | null {
+  if (target.kind === 'running') return null;
+  if (target.kind === 'new') return target.plan.definition;
+  return readDefinition(target.text, { file: `${target.name}.yaml`, name: target.name });
+}
+
+/** Why it may be read alone. Who may not change the host may still attach what the host has let go of. */
+function forbidden(ui: Ui, { assessment }: AttachSubject): string | null {
+  const { unchangeable, recording } = ui.host.source;
+  if (ui.readOnly !== null) return ui.readOnly;
+  return recording !== null || assessment.plan.steps.length > 0 ? unchangeable : null;
+}

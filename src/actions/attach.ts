@@ -1,0 +1,84 @@
+import type { PickRow } from '../store/pick-layer.ts';
+import { own } from '../text/own.ts';
+import { textEdit } from '../text/text-edit.ts';
+import { attachRefusal, NEW_VM, VM_CHOICE_COLUMNS, vmChoices } from '../view/attach-choices.ts';
+import type { Action } from './action.ts';
+import { askToAttach, targetOf } from './attach-plan.ts';
+import { bridgeAmong, FUNCTION_SCREENS, NO_FUNCTION, targetsOf, wholeGroup } from './host-targets.ts';
+import { openNewVmForm } from './new-vm.ts';
+import type { Ui } from './ui.ts';
+
+type Chosen = {
+  readonly addresses: readonly string[];
+  readonly wholeGroup: boolean;
+};
+
+/** Has the VM picked that gets the devices, then shows what it takes. */
+function pickVm(ui: Ui, chosen: Chosen): void {
+  const state = ui.store.getState();
+  const vms = state.order.map(id => state.infos[id]!);
+  const rows = vmChoices(vms, chosen.addresses);
+  const [first, ...more] = chosen.addresses;
+  state.pushLayer({
+    kind: 'pick',
+    title: `Attach ${first}${more.length === 0 ? '' : ` and ${more.length} more`} to which VM?`,
+    hint: 'Type to narrow',
+    columns: VM_CHOICE_COLUMNS,
+    rows,
+    edit: textEdit(),
+    cursor: firstChoice(rows, state.selectedVm),
+    pick: key => void ui.attempt(key === NEW_VM ? attachToNew(ui, chosen) : attachTo(ui, key, chosen)),
+  });
+}
+
+/** The VM that the list of VMs has its cursor on, if it can have them, else the first one that can. */
+function firstChoice(rows: readonly PickRow[], selected: string | null): number {
+  const able = (row: PickRow) => row.refusal === null;
+  const preferred = rows.findIndex(row => able(row) && row.key === selected);
+  return preferred >= 0 ? preferred : Math.max(0, rows.findIndex(able));
+}
+
+async function attachTo(ui: Ui, id: string, { addresses, wholeGroup }: Chosen): Promise<void> {
+  const vm = own(ui.store.getState().infos, id);
+  if (vm === undefined) throw new Error(`${id} is gone: it was deleted or renamed meanwhile`);
+  const refusal = attachRefusal(vm, addresses);
+  if (refusal !== null) throw new Error(refusal);
+  await askToAttach(ui, await targetOf(ui, vm), addresses, wholeGroup);
+}
+
+/** The form for a new VM, with the devices filled in; the plan of both comes then. */
+async function attachToNew(ui: Ui, { addresses, wholeGroup }: Chosen): Promise<void> {
+  openNewVmForm(ui, {
+    devices: addresses,
+    planned: plan => {
+      const { name, memory, cpus, passthrough } = plan.definition;
+      const target = { kind: 'new', name, memory: memory.size, vcpus: cpus.count, plan } as const;
+      // They may have been changed in the form.
+      const asked = passthrough.map(({ host }) => host);
+      void ui.attempt(askToAttach(ui, target, asked, wholeGroup));
+    },
+  });
+}
+
+export const attachActions: readonly Action[] = [
+  {
+    name: 'attach',
+    category: 'Host',
+    label: 'attach',
+    phrase: 'attach the function',
+    description:
+      'Attach the function, or all marked ones, to a VM: plugged into one that runs, or for its next start; shows the plan first',
+    screens: FUNCTION_SCREENS,
+    bar: 39,
+    changes: 'host-by-plan',
+    unavailable: context => {
+      const targets = targetsOf(context);
+      return targets === null ? NO_FUNCTION : bridgeAmong(targets);
+    },
+    run: context =>
+      pickVm(context.ui, {
+        addresses: targetsOf(context)!.addresses,
+        wholeGroup: wholeGroup(context),
+      }),
+  },
+];

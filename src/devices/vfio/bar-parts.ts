@@ -1,0 +1,199 @@
+import type { Bus, BusRange } from '../bus.ts';
+import type { AccessSize, IoHandler } from '../device.ts';
+import type { DeviceMemory } from '../device-memory.ts';
+import { PAGE } from '../host-block.ts';
+import type { BarParts } from '../pci/bar.ts';
+import type { HostRegion } from './host-device.ts';
+import { RegionAccess } from './region-access.ts';
+
+/** A part of a BAR in which a model answers for the device: an MSI-X table. Bytes, from the start of the BAR. */
+export type Trap = { readonly start: number; readonly size: number; readonly handler: IoHandler };
+
+type Mapping = { readonly offset: number; readonly memory: DeviceMemory; range: BusRange | null };
+
+/**
+ * A BAR of a passed-through function: what can be mapped the guest reaches directly, except for pages with a trap; the rest are
+ * reads and writes of the region.
+ */
+export class PassedBar implements BarParts, IoHandler {
+  readonly #region: HostRegion;
+  readonly #access: RegionAccess;
+  readonly #mappable: boolean;
+  readonly #traps: Trap[] = [];
+  readonly #onAccess: () => void;
+  #mappings: Mapping[] | null = null;
+  #shown: ShownBar | null = null;
+  #trapped = false;
+
+  /**
+   * @param mappable false: every access exits
+   * @param onAccess a guest's access has exited
+   */
+  constructor(
+    region: HostRegion,
+    {
+      mappable,
+      onAccess,
+      onError,
+    }: { mappable: boolean; onAccess: () => void; onError: (error: Error) => void },
+  ) {
+    this.#region = region;
+    this.#access = new RegionAccess(region, onError);
+    this.#mappable = mappable;
+    this.#onAccess = onAccess;
+  }
+
+  /** Before the BAR is first shown. Of traps that overlap the first answers. */
+  addTrap(trap: Trap): void {
+    this.#traps.push(trap);
+  }
+
+  /** Bytes that the guest reaches without an exit now. */
+  get mapped(): number {
+    if (this.#trapped || this.#shown?.mapped !== true) return 0;
+    return (this.#mappings ?? []).reduce((sum, { memory }) => sum + memory.size, 0);
+  }
+
+  /** Makes every access exit, or no longer. */
+  set trapped(trapped: boolean) {
+    if (trapped === this.#trapped) return;
+    this.#trapped = trapped;
+    const shown = this.#shown;
+    if (shown?.mapped !== true) return;
+    if (trapped) shown.unmapMemory();
+    else shown.map(shown.start);
+  }
+
+  show(device: string, bus: Bus, start: number): BusRange {
+    this.#mappings ??= this.#map();
+    // Of ranges with the same priority the one mapped first is seen.
+    for (const mapping of this.#mappings) {
+      mapping.range = mapping.memory.show(device, start + mapping.offset);
+      if (this.#trapped) mapping.range.unmap();
+    }
+    const rest = bus.claim(device, start, this.#region.size, this);
+    this.#shown = new ShownBar(rest, this.#mappings, () => this.#trapped);
+    return this.#shown;
+  }
+
+  /** Gives back what is mapped into this process. */
+  release(): void {
+    for (const { memory } of this.#mappings ?? []) memory.release();
+    this.#mappings = null;
+    this.#shown = null;
+  }
+
+  /** A guest's read that exits. */
+  read(offset: number, size: AccessSize): number {
+    this.#onAccess();
+    const trap = this.#trapAt(offset, size);
+    if (trap === 'split') {
+      let value = 0;
+      for (let i = 0; i < size; i++) value |= this.read(offset + i, 1) << (8 * i);
+      return value >>> 0;
+    }
+    return trap === null ? this.#access.read(offset, size) : trap.handler.read(offset - trap.start, size);
+  }
+
+  write(offset: number, size: AccessSize, value: number): void {
+    this.#onAccess();
+    const trap = this.#trapAt(offset, size);
+    if (trap === 'split')
+      for (let i = 0; i < size; i++) this.write(offset + i, 1, (value >>> (8 * i)) & 0xff);
+    else if (trap === null) this.#access.write(offset, size, value);
+    else trap.handler.write(offset - trap.start, size, value);
+  }
+
+  /** The trap that has all of [offset, offset + size); `split` if one has only some of it. */
+  #trapAt(offset: number, size: number): Trap | 'split' | null {
+    for (const trap of this.#traps) {
+      const end = trap.start + trap.size;
+      if (offset >= end || offset + size <= trap.start) continue;
+      return offset >= trap.start && offset + size <= end ? trap : 'split';
+    }
+    return null;
+  }
+
+  #map(): Mapping[] {
+    if (!this.#mappable) return [];
+    const pieces = this.#region.mappable.flatMap(area => this.#withoutTraps(area));
+    return pieces.map(({ offset, size }) => ({
+      offset,
+      memory: this.#region.map(offset, size),
+      range: null,
+    }));
+  }
+
+  /** The parts of an area that no page with a trap is in. */
+  #withoutTraps(area: { readonly offset: number; readonly size: number }) {
+    let parts = [{ start: area.offset, end: Math.min(area.offset + area.size, floor(this.#region.size)) }];
+    for (const { start, size } of this.#traps) {
+      const [from, to] = [floor(start), ceil(start + size)];
+      parts = parts.flatMap(part => [
+        { start: part.start, end: Math.min(part.end, from) },
+        { start: Math.max(part.start, to), end: part.end },
+      ]);
+      parts = parts.filter(part => part.start < part.end);
+    }
+    return parts
+      .filter(part => part.start < part.end)
+      .map(({ start, end }) => ({ offset: start, size: end - start }));
+  }
+}
+
+/** All ranges of a BAR, which move together. */
+class ShownBar implements BusRange {
+  readonly #rest: BusRange;
+  readonly #mappings: readonly Mapping[];
+  readonly #isTrapped: () => boolean;
+
+  constructor(rest: BusRange, mappings: readonly Mapping[], isTrapped: () => boolean) {
+    this.#rest = rest;
+    this.#mappings = mappings;
+    this.#isTrapped = isTrapped;
+  }
+
+  get start(): number {
+    return this.#rest.start;
+  }
+
+  get size(): number {
+    return this.#rest.size;
+  }
+
+  get mapped(): boolean {
+    return this.#rest.mapped;
+  }
+
+  map(start: number): void {
+    // Memory first, so that it is above the rest.
+    this.#rest.unmap();
+    if (!this.#isTrapped()) for (const { range, offset } of this.#mappings) range?.map(start + offset);
+    this.#rest.map(start);
+  }
+
+  unmapMemory(): void {
+    for (const { range } of this.#mappings) range?.unmap();
+  }
+
+  unmap(): void {
+    this.unmapMemory();
+    this.#rest.unmap();
+  }
+
+  remove(): void {
+    for (const mapping of this.#mappings) {
+      mapping.range?.remove();
+      mapping.range = null;
+    }
+    this.#rest.remove();
+  }
+}
+
+function floor(bytes: number): number {
+  return Math.floor(bytes / PAGE) * PAGE;
+}
+
+function ceil(bytes: number): number {
+  return Math.ceil(bytes / PAGE) * PAGE;
+}

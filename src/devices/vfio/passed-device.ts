@@ -1,0 +1,274 @@
+import type { Cancel, Device, DeviceState } from '../device.ts';
+import type { MachineServices } from '../machine-services.ts';
+import type { PciIdentity } from '../pci/pci-function.ts';
+import { COMMAND, HEADER, REG } from '../pci/registers.ts';
+import { DeviceStateError } from '../state.ts';
+import { watchEvents } from './device-events.ts';
+import { checkRom, MAX_ROM, readRom, romBarSize, withIds } from './expansion-rom.ts';
+import { HostConfig } from './host-config.ts';
+import { type HostDevice, REGION } from './host-device.ts';
+import type { HostDeviceBar, HostDeviceFacts } from './host-device-facts.ts';
+import { hostAddressOf, type VfioOptions } from './options.ts';
+import { addBars, type BarOfDevice } from './passed-bars.ts';
+import { PassedFunction } from './passed-function.ts';
+import { PassedInterrupts } from './passed-interrupts.ts';
+import { type VirtualConfig, virtualConfig } from './virtual-config.ts';
+
+/** Registers of a device that is not there, or does not answer, read so. */
+const NO_DEVICE = 0xffff;
+
+/** A PCI function of the host in a machine. Its driver reaches it directly, as it reaches the guest's memory: this model only sets that up. */
+export class PassedDevice implements Device {
+  readonly name: string;
+  readonly function: PassedFunction;
+  readonly host: HostDevice;
+  readonly #services: MachineServices;
+  readonly #bars: Map<number, BarOfDevice>;
+  readonly #config: VirtualConfig;
+  readonly #interrupts: PassedInterrupts;
+  readonly #changeHooks = new Set<() => void>();
+  readonly #requestHooks = new Set<() => void>();
+  readonly #stops: Cancel[] = [];
+  #failed = false;
+
+  /** @throws an error for the user */
+  constructor(name: string, options: VfioOptions, services: MachineServices) {
+    this.name = name;
+    this.#services = services;
+    this.host = services.hostDevices.open(hostAddressOf(options));
+    try {
+      const { host } = this;
+      const found = HostConfig.read(host.region(REGION.config));
+      const identity = this.#identify(found, options);
+      const onError = (error: unknown) => this.#report(error);
+      this.function = new PassedFunction(name, identity, host.region(REGION.config), onError);
+      this.#config = virtualConfig(this.function, found, host.region(REGION.config).size > 256, () =>
+        this.#functionReset(),
+      );
+      this.#bars = addBars(this.function, host, found, {
+        mappable: options['x-no-mmap'] !== true,
+        onAccess: () => this.#interrupts.accessed(),
+        onError,
+        onMoved: () => this.#changed(),
+      });
+      this.#interrupts = new PassedInterrupts(this.function, host, found, {
+        ...options,
+        services,
+        msi: this.#config.msi,
+        msix: this.#config.msix,
+        bars: this.#bars,
+        onChanged: () => this.#changed(),
+        onError,
+      });
+      this.#resetDevice();
+      if (options.rombar) this.#addRom(options, identity, found);
+      this.#stops.push(
+        watchEvents(host, {
+          services,
+          onError: () => this.#hostError(),
+          onRequest: options['x-req'] ? () => this.#requested() : null,
+        }),
+        host.onMappings(() => this.#changed()),
+      );
+      this.function.onBusReset(() => this.#afterFunctionReset());
+      this.#interrupts.start();
+    } catch (error) {
+      this.host.close();
+      throw error;
+    }
+  }
+
+  /** What screens show of it. */
+  get facts(): HostDeviceFacts {
+    const { address, api, resetMethods, mappings } = this.host;
+    const { bytes, count } = mappings;
+    return {
+      address,
+      api,
+      reset: resetMethods[0] ?? 'none',
+      bars: this.function.bars.map(({ index, kind, size, address, prefetchable }): HostDeviceBar => {
+        const isRom = index === REGION.rom;
+        const where = address === null ? null : `0x${address.toString(16)}`;
+        const mapped = isRom ? (address === null ? 0 : size) : (this.#bars.get(index)?.parts.mapped ?? 0);
+        return {
+          index,
+          kind: isRom ? 'rom' : kind === 'io' ? 'io' : 'memory',
+          size,
+          address: where,
+          mapped,
+          prefetchable,
+        };
+      }),
+      interrupts: this.#interrupts.facts,
+      mappings: { bytes, count },
+    };
+  }
+
+  /** Calls back when `facts` may have changed. */
+  onChanged(hook: () => void): Cancel {
+    this.#changeHooks.add(hook);
+    return () => this.#changeHooks.delete(hook);
+  }
+
+  /** Calls back when the host wants the device back, every few seconds until it is closed. */
+  onRequested(hook: () => void): Cancel {
+    this.#requestHooks.add(hook);
+    return () => this.#requestHooks.delete(hook);
+  }
+
+  reset(): void {
+    this.#functionReset();
+  }
+
+  /** Its DMA stops with bus mastering. */
+  quiesce(done: () => void): void {
+    this.function.power = { ...this.function.power, running: false };
+    done();
+  }
+
+  resume(): void {
+    this.function.power = { ...this.function.power, running: true };
+  }
+
+  save(): DeviceState {
+    throw new Error(this.#noState);
+  }
+
+  load(): void {
+    throw new DeviceStateError(this.#noState);
+  }
+
+  close(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#interrupts.close();
+    this.function.close();
+    this.#resetDevice();
+    for (const { parts } of this.#bars.values()) parts.release();
+    this.host.close();
+  }
+
+  get #noState(): string {
+    return (
+      `device ${this.name} is ${this.host.address} of the host, whose state is in the hardware: a VM that has it cannot be saved, ` +
+      'snapshotted or moved; detach it first'
+    );
+  }
+
+  /** @throws an error for the user about a device that cannot be passed */
+  #identify(found: HostConfig, options: VfioOptions): PciIdentity {
+    const { address } = this.host;
+    const given = options.id?.split(':').map(part => Number.parseInt(part, 16));
+    // Virtual functions have no IDs of their own (SR-IOV 1.1 §3.4.1.1), which VFIO makes up for.
+    const own = found.u16(REG.vendor) !== NO_DEVICE;
+    const [vendor, device] = own ? [found.u16(REG.vendor), found.u16(REG.device)] : (given ?? []);
+    if (vendor === undefined || device === undefined) {
+      throw new Error(
+        `${address} does not answer: all that it has reads as ones; see "vring pci show ${address}", and reset or replace it`,
+      );
+    }
+    if (given !== undefined && (given[0] !== vendor || given[1] !== device)) {
+      throw new Error(
+        `${address} is a ${id(vendor)}:${id(device)}, not a ${options.id}: devices of the host have moved; give the address that it has now`,
+      );
+    }
+    const type = found.u8(REG.headerType) & HEADER.type;
+    if (own && type !== 0) throw new Error(`${address} is a bridge: pass what is behind it`);
+    return {
+      vendor: options['x-pci-vendor-id'] ?? vendor,
+      device: options['x-pci-device-id'] ?? device,
+      revision: found.u8(REG.revision),
+      classCode: found.u32(REG.revision) >>> 8,
+      subsystemVendor: options['x-pci-sub-vendor-id'] ?? found.u16(REG.subsystemVendor),
+      subsystem: options['x-pci-sub-device-id'] ?? found.u16(REG.subsystem),
+    };
+  }
+
+  /** Shows the ROM of a file, or of the device. */
+  #addRom({ romfile }: VfioOptions, identity: PciIdentity, found: HostConfig): void {
+    const shown = { vendor: identity.vendor, device: identity.device };
+    let bytes: Uint8Array | null;
+    if (romfile !== undefined) {
+      const rom = checkRom(romfile, this.#services.readFile(romfile, MAX_ROM), shown);
+      for (const warning of rom.warnings) this.#services.warn(`device ${this.name}: ${warning}`);
+      bytes = rom.bytes;
+    } else {
+      bytes = this.#readRom();
+      const own = { vendor: found.u16(REG.vendor), device: found.u16(REG.device) };
+      if (bytes !== null) bytes = withIds(bytes, own, shown);
+    }
+    if (bytes === null) return;
+    const memory = this.#services.allocateMemory(`${this.name} ROM`, romBarSize(bytes.length), 'rom');
+    this.#stops.push(() => memory.release());
+    memory.writable(0, bytes.length).set(bytes);
+    this.function.addRom(memory);
+  }
+
+  #readRom(): Uint8Array | null {
+    try {
+      // Some decode their ROM by the same circuits as their BARs: the kernel asks that memory is decoded.
+      this.function.change16(REG.command, COMMAND.memory, COMMAND.memory);
+      return readRom(this.host.region(REGION.rom));
+    } catch (error) {
+      this.#services.warn(
+        `device ${this.name}: the expansion ROM cannot be read: ${(error as Error).message}`,
+      );
+      return null;
+    } finally {
+      this.function.change16(REG.command, COMMAND.memory, 0);
+    }
+  }
+
+  /** The guest has started a function level reset, or its machine is reset. */
+  #functionReset(): void {
+    this.#interrupts.stop();
+    this.function.reset();
+    this.#afterFunctionReset();
+  }
+
+  /** The configuration space has been reset, and the device is to follow. */
+  #afterFunctionReset(): void {
+    this.#interrupts.stop();
+    this.#interrupts.reset();
+    this.#resetDevice();
+    this.#interrupts.start();
+  }
+
+  #resetDevice(): void {
+    this.#interrupts.stop();
+    this.function.deviceReset();
+    this.#config.power?.wake();
+    this.host.reset();
+  }
+
+  /** An uncorrectable error: what it has written to the guest's memory may be wrong. */
+  #hostError(): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    const { address } = this.host;
+    const reason = `the host reports an error of ${address} (${this.name}) that cannot be corrected: what it wrote may be wrong; see the kernel log of the host`;
+    this.#services.reportBroken(this.name, reason);
+    this.#services.request({ kind: 'crash', reason });
+  }
+
+  #requested(): void {
+    if (this.#requestHooks.size === 0) {
+      this.#services.reportBroken(
+        this.name,
+        `the host wants ${this.host.address} back: detach it, or stop the VM`,
+      );
+    }
+    for (const hook of this.#requestHooks) hook();
+  }
+
+  #report(error: unknown): void {
+    this.#services.reportBroken(this.name, error instanceof Error ? error.message : String(error));
+  }
+
+  #changed(): void {
+    for (const hook of this.#changeHooks) hook();
+  }
+}
+
+function id(value: number): string {
+  return value.toString(16).padStart(4, '0');
+}

@@ -1,0 +1,81 @@
+import type { Cancel, MsiMessage, MsiVector } from '../device.ts';
+import type { MachineServices } from '../machine-services.ts';
+
+export type VectorServices = Pick<MachineServices, 'allocateMsi' | 'eventFds' | 'events'>;
+
+/**
+ * A vector whose messages the device's interrupts cause: they signal an eventfd, which the kernel turns into the message. The eventfd
+ * exists from when the guest first lets the vector send until the interrupt is disabled.
+ */
+export class TriggeredVector implements MsiVector {
+  readonly #inner: MsiVector;
+  readonly #services: VectorServices;
+  readonly #inKernel: boolean;
+  readonly #onArmed: () => void;
+  #fd: number | null = null;
+  #unwatch: Cancel | null = null;
+
+  /** @param inKernel false: the machine thread passes interrupts on @param onArmed it has an eventfd now, to be connected to the device */
+  constructor(services: VectorServices, inKernel: boolean, onArmed: () => void) {
+    this.#services = services;
+    this.#inKernel = inKernel;
+    this.#onArmed = onArmed;
+    this.#inner = services.allocateMsi();
+  }
+
+  /** What the device signals; null while the vector is not in use. */
+  get fd(): number | null {
+    return this.#fd;
+  }
+
+  configure(message: MsiMessage | null): void {
+    if (message !== null) this.arm();
+    this.#inner.configure(message);
+  }
+
+  get pending(): boolean {
+    return this.#inner.pending;
+  }
+
+  clearPending(): void {
+    this.#inner.clearPending();
+  }
+
+  signal(): void {
+    this.#inner.signal();
+  }
+
+  connect(fd: number): void {
+    this.#inner.connect(fd);
+  }
+
+  disconnect(fd: number): void {
+    this.#inner.disconnect(fd);
+  }
+
+  arm(): void {
+    if (this.#fd !== null) return;
+    const fd = this.#services.eventFds.create();
+    this.#fd = fd;
+    if (this.#inKernel) this.#inner.connect(fd);
+    else this.#unwatch = this.#services.events.watch(fd, () => this.#inner.signal());
+    this.#onArmed();
+  }
+
+  /** The device no longer signals it. What it has signaled is lost, as when a device's interrupt is disabled. */
+  disarm(): void {
+    const fd = this.#fd;
+    if (fd === null) return;
+    this.#fd = null;
+    this.#unwatch?.();
+    this.#unwatch = null;
+    if (this.#inKernel) this.#inner.disconnect(fd);
+    this.#services.eventFds.close(fd);
+    this.#inner.clearPending();
+  }
+
+  release(): void {
+    this.disarm();
+    this.#inner.release();
+  }
+}

@@ -1,0 +1,46 @@
+import type { IoHandler } from '../device.ts';
+import type { MemoryRange, PortRange } from '../device-type.ts';
+import { COMMAND, REG } from '../pci/registers.ts';
+import { type HostDevice, REGION } from './host-device.ts';
+import type { PassedFunction } from './passed-function.ts';
+import { RegionAccess } from './region-access.ts';
+
+/** The legacy addresses of a VGA adapter, which are also their offsets in its region (linux/vfio.h, VFIO_PCI_VGA_REGION_INDEX). */
+const MEMORY = { start: 0xa_0000, size: 0x2_0000 } as const;
+const PORTS = [
+  { start: 0x3b0, size: 0xc },
+  { start: 0x3c0, size: 0x20 },
+] as const;
+
+/** The ranges at which a graphics card answers as the VGA adapter of its machine, while it decodes memory or ports. */
+export function vgaRanges(
+  fn: PassedFunction,
+  device: HostDevice,
+  onError: (error: Error) => void,
+): { readonly memory: MemoryRange[]; readonly ports: PortRange[] } {
+  const region = device.region(REGION.vga);
+  if (region.size === 0) {
+    throw new Error(
+      `${device.address} has no VGA registers that the host passes on (VFIO_PCI_VGA_REGION_INDEX): leave out x-vga`,
+    );
+  }
+  const range = ({ start, size }: { start: number; size: number }, bit: number) => ({
+    start,
+    size,
+    handler: whileDecoding(fn, bit, new RegionAccess(region, onError, start)),
+  });
+  return {
+    memory: [range(MEMORY, COMMAND.memory)],
+    ports: PORTS.map(ports => range(ports, COMMAND.io)),
+  };
+}
+
+function whileDecoding(fn: PassedFunction, bit: number, handler: IoHandler): IoHandler {
+  const decodes = () => fn.bus !== null && fn.power.awake && (fn.config.u16(REG.command) & bit) !== 0;
+  return {
+    read: (offset, size) => (decodes() ? handler.read(offset, size) : 0xffff_ffff),
+    write: (offset, size, value) => {
+      if (decodes()) handler.write(offset, size, value);
+    },
+  };
+}

@@ -1,0 +1,114 @@
+import type { NewVmPlan } from '../definitions/create/plan.ts';
+import type { Assessment } from '../host/passthrough/assessment.ts';
+import type { PlanChoice } from './plan-choice.ts';
+
+/** The VM that devices are attached to. */
+export type AttachTarget = {
+  readonly name: string;
+  /** Bytes. */
+  readonly memory: number;
+  readonly vcpus: number;
+} & (
+  | { readonly kind: 'running' }
+  /** Its definition gets them. `text`: the definition as it is. */
+  | { readonly kind: 'off'; readonly text: string }
+  | { readonly kind: 'new'; readonly plan: NewVmPlan }
+);
+
+/** What may be chosen while the plan is shown. */
+export type AttachOptions = {
+  /** The other members of their IOMMU groups go to the guest, too. */
+  readonly wholeGroup: boolean;
+  /** They go back to the host when the VM ends. */
+  readonly giveBack: boolean;
+  /** The kernel's interface; null: whatever it offers. */
+  readonly iommufd: boolean | null;
+  /** Of a running VM: its definition gets them, too. */
+  readonly persist: boolean;
+  /** Of one that is off: it is started then. */
+  readonly start: boolean;
+  /** Without an IOMMU. */
+  readonly noIommu: boolean;
+};
+
+/** Devices of the host on their way to a VM: all of it, from the host's drivers to the guest. */
+export type AttachSubject = {
+  readonly kind: 'attach';
+  readonly target: AttachTarget;
+  /** That were asked for: full addresses. */
+  readonly asked: readonly string[];
+  readonly options: AttachOptions;
+  readonly assessment: Assessment;
+};
+
+/** What the guest gets: what was asked for, and with the whole group what comes along with it. */
+export function attachedAddresses({ assessment }: Pick<AttachSubject, 'assessment'>): string[] {
+  return assessment.devices.map(({ address }) => address);
+}
+
+/** Other members of the groups that no longer serve the host, and could go to the guest. */
+export function groupOthers({ assessment, asked }: Pick<AttachSubject, 'assessment' | 'asked'>): string[] {
+  const members = assessment.devices.flatMap(device => [
+    { address: device.address, role: 'group' },
+    ...device.members,
+  ]);
+  const others = members.filter(({ address, role }) => !asked.includes(address) && role === 'group');
+  return [...new Set(others.map(({ address }) => address))].sort();
+}
+
+/** Is anything of it impossible for want of an IOMMU alone? */
+function lacksIommu({ devices, unsafe }: Assessment): boolean {
+  return (
+    unsafe ||
+    devices.some(({ reasons }) => reasons.some(reason => reason.code === 'iommu' && reason.level === 'block'))
+  );
+}
+
+export function attachChoices(subject: AttachSubject): readonly PlanChoice<keyof AttachOptions>[] {
+  const { target, options, assessment } = subject;
+  const api = options.iommufd === null ? 'auto' : options.iommufd ? 'iommufd' : 'group';
+  return [
+    ...(target.kind === 'running'
+      ? [{ option: 'persist' as const, key: 'p', text: 'persist', on: options.persist }]
+      : [{ option: 'start' as const, key: 's', text: 'start', on: options.start }]),
+    { option: 'giveBack', key: 'r', text: 'returns', on: options.giveBack },
+    ...(options.wholeGroup || groupOthers(subject).length > 0
+      ? [{ option: 'wholeGroup' as const, key: 'w', text: 'whole group', on: options.wholeGroup }]
+      : []),
+    { option: 'iommufd', key: 'i', text: `API ${api}`, on: null },
+    ...(options.noIommu || lacksIommu(assessment)
+      ? [{ option: 'noIommu' as const, key: 'x', text: 'UNSAFE without IOMMU', on: options.noIommu }]
+      : []),
+  ];
+}
+
+/** The options after the key of one of them. */
+export function toggledOption(options: AttachOptions, option: keyof AttachOptions): AttachOptions {
+  if (option !== 'iommufd') return { ...options, [option]: !options[option] };
+  const next = options.iommufd === null ? true : options.iommufd ? false : null;
+  return { ...options, iommufd: next };
+}
+
+/** What is done, in order, each in a line. */
+export function attachSteps({ target, options, assessment }: AttachSubject): string[] {
+  const addresses = assessment.devices.map(({ address }) => address);
+  const { name } = target;
+  switch (target.kind) {
+    case 'running':
+      return addresses.map(
+        address =>
+          `take ${address} from the host and plug it into ${name}${options.persist ? ', and add it to the definition' : ''}`,
+      );
+    case 'off':
+      return [
+        `add ${addresses.join(', ')} to the definition of ${name}`,
+        ...(options.start ? [startText(name, addresses)] : []),
+      ];
+    case 'new':
+      return [`create ${name}, with its disks`, ...(options.start ? [startText(name, addresses)] : [])];
+  }
+}
+
+function startText(name: string, addresses: readonly string[]): string {
+  return `take ${addresses.join(', ')} from the host and start ${name}`;
+}

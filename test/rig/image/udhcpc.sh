@@ -1,0 +1,6 @@
+#!/bin/sh
+# What the agent's DHCP client (busybox udhcpc) does with an answer.
+case $1 in
+deconfig) ip addr flush dev "$interface" && ip link set "$interface" up ;;
+bound | renew) ip addr add "$ip/$mask" dev "$interface" ;;
+esac

@@ -1,0 +1,207 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { desktopTree } from '../../host/trees/desktop.ts';
+import { noIommuTree } from '../../host/trees/no-iommu.ts';
+import { serverTree } from '../../host/trees/server.ts';
+import { idle } from '../../support/guest-scripts.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { KEY } from '../../support/terminal-driver.ts';
+
+const { enter, esc, tab } = KEY;
+const DEFINITION = `# The shop.
+name: web
+machine:
+  kernel: /boot/vmlinuz # built by hand
+memory: 1G
+cpus: 2
+`;
+
+const CTRL_S = '\x13';
+
+const folder = temporaryFolder();
+const kernel = join(folder, 'vmlinuz');
+writeFileSync(kernel, 'kernel');
+const { VRING_STATE_DIR } = process.env;
+beforeAll(() => {
+  process.env.VRING_STATE_DIR = join(folder, 'state');
+});
+afterAll(() => {
+  if (VRING_STATE_DIR === undefined) delete process.env.VRING_STATE_DIR;
+  else process.env.VRING_STATE_DIR = VRING_STATE_DIR;
+});
+
+let driver: HostDriver;
+afterEach(() => driver.leave());
+
+/** The UI with a VM that is off, on a host. */
+function start(...options: ConstructorParameters<typeof HostDriver>): HostDriver {
+  driver = new HostDriver(...options);
+  driver.engine.add('web', idle, {
+    state: 'off',
+    defined: true,
+    vcpus: 2,
+    memoryBytes: 2 ** 30,
+    topology: null,
+    startedAt: null,
+  });
+  driver.engine.texts.set('web', DEFINITION);
+  return driver;
+}
+
+const definition = (name = 'web') => driver.engine.texts.get(name)!;
+
+test('from a fresh host to a running guest with a VF takes twelve keys', async () => {
+  const keys = ['4', 'E', '2', enter, tab, enter, enter, 'j', 'a', enter, tab, enter];
+  expect(keys.length).toBeLessThanOrEqual(12);
+  await start(serverTree()).press(...keys);
+  expect(driver.screen).toContain('web runs with 0000:3b:02.0');
+  expect(driver.engine.calls).toEqual(['define web', 'restart web']);
+  expect(definition()).toBe(
+    DEFINITION.replace('cpus: 2\n', 'cpus: 2\npassthrough:\n  - host: "0000:3b:02.0"\n    id: 8086:154c\n'),
+  );
+});
+
+test.each([
+  [80, 24],
+  [120, 40],
+  [60, 20],
+])('at %i x %i each screen on the way fits', async (columns, rows) => {
+  await start(serverTree(), { columns, rows }).press('4', 'jjjj', 'a');
+  expect(driver.screen).toMatchSnapshot('the VM');
+  await driver.press(enter);
+  expect(driver.screen).toMatchSnapshot('the plan');
+  await driver.press('G');
+  expect(driver.screen).toMatchSnapshot('the end of the plan');
+  await driver.press(tab, enter);
+  expect(driver.screen).toMatchSnapshot('what has become of it');
+  expect(driver.terminal.wrapped).toBe(false);
+});
+
+describe('the VM', () => {
+  test('is picked from a list that what is typed narrows', async () => {
+    start(serverTree());
+    driver.engine.add('db', idle, { state: 'off', defined: true, topology: null });
+    await driver.press('5', 'G', 'a');
+    expect(driver.screen).toContain('Attach 0000:b0:00.0 to which VM?');
+    expect(driver.screen).toMatch(/web +off +1G/);
+    await driver.press('db');
+    expect(driver.screen).not.toMatch(/web +off/);
+    expect(driver.current).toMatch(/^db +off/);
+    expect(driver.screen).toContain('a new VM');
+    await driver.press('\x7f\x7fwe', enter);
+    expect(driver.screen).toContain('Attach 0000:b0:00.0 to web');
+  });
+
+  test('that cannot have it says why', async () => {
+    start(serverTree());
+    driver.engine.become('web', 'off', { saved: { at: 0, automatic: false } });
+    await driver.press('5', 'G', 'a', KEY.up);
+    expect(driver.screen).toContain('web goes on from a saved state, which has no such device');
+    await driver.press(enter);
+    expect(driver.screen).toContain('to which VM?');
+    await driver.press(esc);
+    expect(driver.screen).toContain('[5 vfio]');
+  });
+
+  test('may be a new one: the form comes with the devices, and one plan shows both', async () => {
+    await start(serverTree()).press('5', 'G', 'a', 'no such name', enter);
+    expect(driver.screen).toMatch(/PCI devices +0000:b0:00\.0/);
+    await driver.press('db', `${tab}${tab}`, kernel, CTRL_S);
+    expect(driver.screen).toContain('Attach 0000:b0:00.0 to db');
+    await driver.press('G', tab, enter);
+    expect(driver.screen).toContain('db runs with 0000:b0:00.0');
+    expect(driver.engine.calls).toEqual(['define db', 'restart db']);
+    expect(definition('db').match(/0000:b0:00\.0/g)).toHaveLength(1);
+    await driver.press(enter);
+    expect(driver.screen).toContain('[5 vfio]');
+  });
+
+  test('may be made anew after its plan was seen', async () => {
+    await start(serverTree()).press('5', 'G', 'a', 'new', enter, 'db', `${tab}${tab}`, kernel, CTRL_S);
+    await driver.press(enter);
+    expect(driver.screen).toMatch(/Name +db/);
+    expect(driver.engine.calls).toEqual([]);
+  });
+});
+
+describe('the plan', () => {
+  test('starts on Cancel, and changes nothing', async () => {
+    await start(serverTree()).press('5', 'G', 'a', enter);
+    expect(driver.screen).toContain('Attach 0000:b0:00.0 to web');
+    expect(driver.screen).toContain('>[ Cancel ]');
+    await driver.press(enter);
+    expect(driver.screen).toContain('[5 vfio]');
+    expect(driver.engine.calls).toEqual([]);
+    expect(driver.host.log).toEqual([]);
+  });
+
+  test('shows the way from the host to the guest', async () => {
+    await start(serverTree(), { columns: 120, rows: 80 }).press('5', 'G', 'a', enter);
+    for (const text of [
+      /0000:b0:00\.0 +group 63 +nvme -> vfio-pci/,
+      /State +off, 2 vCPUs, 1G/,
+      /Opened by +VFIO group 63/,
+      /Pinned +1G of 57\.2G available/,
+      /On stop +0000:b0:00\.0 goes back to nvme/,
+      /It loses +live migration, snapshots,/,
+      /1\. +add 0000:b0:00\.0 to the definition of web/,
+      /2\. +take 0000:b0:00\.0 from the host and start web/,
+      /write 0000:b0:00\.0 to \/sys\/bus\/pci\/drivers\/nvme\/unbind/,
+    ])
+      expect(driver.screen).toMatch(text);
+  });
+
+  test('has choices: to stay with vfio-pci, another interface, no start', async () => {
+    await start(serverTree()).press('5', 'G', 'a', enter, 'r');
+    expect(driver.screen).toContain('r [ ] returns');
+    await driver.press('i', 'i');
+    expect(driver.screen).toContain('i API group');
+    await driver.press('s');
+    expect(driver.screen).toMatch(/\[ Attach \]/);
+    await driver.press(tab, enter);
+    expect(driver.screen).toContain('web takes 0000:b0:00.0 at each start');
+    expect(driver.engine.calls).toEqual(['define web']);
+    expect(definition()).toContain('keep: true');
+    expect(definition()).toContain('iommufd: false');
+    expect(definition()).toContain('# built by hand');
+  });
+
+  test('of a group takes its members along, to the guest if wanted', async () => {
+    await start(desktopTree()).press('3', 'jj', 'a', enter);
+    expect(driver.screen).toContain('w [x] whole group');
+  });
+
+  test('that is impossible says why, and has no button', async () => {
+    await start(noIommuTree()).press('5', 'a', enter);
+    expect(driver.screen).toContain('BLOCK');
+    expect(driver.screen).toMatch(/cannot attach: /);
+    expect(driver.screen).toContain('>[ Close ]');
+  });
+
+  test('that fails at the start leaves the definition as it was meant, with the reason', async () => {
+    await start(serverTree()).press('5', 'G', 'a', enter, tab);
+    const { engine } = driver;
+    const define = engine.define;
+    engine.define = async (name, yaml) => {
+      await define(name, yaml);
+      engine.failure = new Error('0000:b0:00.0 is open in another process');
+    };
+    await driver.press(enter);
+    expect(driver.screen).toMatch(/^ \[x\] add 0000:b0:00\.0/m);
+    expect(driver.screen).toMatch(/^ \[!\] take 0000:b0:00\.0/m);
+    expect(driver.screen).toContain('0000:b0:00.0 is open in another process');
+    expect(definition()).toContain('0000:b0:00.0');
+  });
+
+  test.each([
+    ['a read-only session', { readOnly: true }],
+    ['a recording', { unchangeable: 'this is a recorded host (/srv/web-01)', recording: 'web-01' }],
+  ])('in %s can be read alone', async (_, options) => {
+    await start(serverTree(), options).press('5', 'G', 'a', enter);
+    expect(driver.screen).toContain('cannot apply: this is a re');
+    await driver.press(tab, tab, enter);
+    expect(driver.engine.calls).toEqual([]);
+  });
+});
