@@ -1,6 +1,6 @@
 import { Box, Text } from 'ink';
 import type { ReactNode } from 'react';
-import { stateWord } from '../engine/vm-info.ts';
+import { isUnsafe, stateWord } from '../engine/vm-info.ts';
 import type { Screen, TopScreen } from '../store/screens.ts';
 import type { Size } from '../store/ui-slice.ts';
 import { own } from '../text/own.ts';
@@ -121,6 +121,7 @@ function VmTitle({ id, columns }: { id: string; columns: number }) {
     <>
       <Text {...style('text.heading')}>{`  ${truncateMiddle(vm.name, room, glyphs.ellipsis)} `}</Text>
       <Text {...style(stateToken(state))}>{state}</Text>
+      {isUnsafe(vm) && <Text {...style('status.error')}> UNSAFE</Text>}
       {`  ${facts.join(` ${glyphs.separator} `)}`}
     </>
   );

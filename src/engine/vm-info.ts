@@ -117,6 +117,14 @@ export function deviceTroubles({ broken, diskErrors = {} }: Pick<VmInfo, 'broken
   ];
 }
 
+/** Does it pass through a device that no IOMMU keeps from the memory of the host? */
+export function isUnsafe({ hostDevices = [] }: Pick<VmInfo, 'hostDevices'>): boolean {
+  return hostDevices.some(({ noIommu }) => noIommu);
+}
+
+/** What that means, to follow its name. */
+export const UNSAFE = 'UNSAFE: no IOMMU keeps its guest from the memory of the host';
+
 /** Why a VM cannot be started as it is defined, with every reason; null when nothing is known against it. */
 export function cannotStart({
   problem,

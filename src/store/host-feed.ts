@@ -1,7 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { HostConnection, HostSource } from '../host-service/source.ts';
+import { own } from '../text/own.ts';
 import type { AppState, AppStore } from './app-store.ts';
 import { currentScreen, showsHost } from './ui-slice.ts';
+import { vmViewOf } from './vm-view-slice.ts';
 
 /** How long the cursor rests on a row, after a quick move, before the details of its function are read. */
 const RESTS_MS = 100;
@@ -71,9 +73,10 @@ export class HostFeed {
 
   #follow(state: AppState, before: AppState): void {
     const shown = showsHost(state);
-    if (shown !== this.#watching) {
-      this.#watching = shown;
-      this.connection().client.watch(shown);
+    const needed = shown || showsPassedDevices(state);
+    if (needed !== this.#watching) {
+      this.#watching = needed;
+      this.connection().client.watch(needed);
     }
     const usageMs = usageInterval(state);
     if (usageMs !== this.#usageMs) {
@@ -127,6 +130,13 @@ export class HostFeed {
     }
     this.#asking = false;
   }
+}
+
+/** Devices of a VM that are the host's are shown with what they are there. */
+function showsPassedDevices(state: AppState): boolean {
+  const screen = currentScreen(state);
+  if (screen.kind !== 'vm' || vmViewOf(state, screen.id).tab !== 'devices') return false;
+  return own(state.infos, screen.id)?.topology?.devices.some(device => device.hostDevice) ?? false;
 }
 
 /** The overview reads the host's usage at the sampling interval; once only while sampling is frozen. */

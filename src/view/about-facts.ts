@@ -1,4 +1,4 @@
-import type { VmInfo } from '../engine/vm-info.ts';
+import { isUnsafe, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { bytes } from '../text/units.ts';
 import { wrap } from '../text/width.ts';
 import { layerLines, processText } from './confinement-facts.ts';
@@ -23,6 +23,10 @@ export function aboutFacts(vm: VmInfo, columns: number): AboutFact[] {
   return [
     fact('Name', vm.name),
     fact('State', vm.reason === null ? vm.state : `${vm.state}: ${vm.reason}`),
+    ...(isUnsafe(vm) ? [fact('Isolation', UNSAFE)] : []),
+    ...(vm.hostDevices ?? []).map(({ device, address }, index) =>
+      fact(index === 0 ? 'PCI devices' : '', `${device}: ${address} of the host`),
+    ),
     ...(vm.exitCode === null ? [] : [fact('Exit code', String(vm.exitCode))]),
     fact('vCPUs', vcpusText(vm)),
     ...(pinned === '' ? [] : [fact('Pinned', pinned)]),

@@ -1,4 +1,4 @@
-import { cannotStart, type VmInfo } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, isUnsafe, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import type { HostUsage } from '../host-service/usage.ts';
 import { memoryInUse } from '../store/usage-slice.ts';
 import { bytes, percent } from '../text/units.ts';
@@ -61,6 +61,7 @@ function vmAlarms(vm: VmInfo): Alarm[] {
       ? [error(`${id} crashed`, id, `${name} crashed: ${reason ?? 'no reason given'}`)]
       : []),
     ...(state === 'stuck' ? [error(`${id} stuck`, id, `${name} is stuck: ${reason}`)] : []),
+    ...(isUnsafe(vm) && isAlive(vm) ? [warning(`${id} unsafe`, id, `${name} is ${UNSAFE}`)] : []),
     ...Object.entries(broken).map(([device, why]) =>
       error(`${id} ${device}`, id, `${name}: ${device} is broken: ${why}`),
     ),

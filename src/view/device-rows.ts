@@ -1,9 +1,11 @@
 import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
 import type { StatisticRates, VmDetail } from '../engine/sampling/rates.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
+import type { HostSnapshot } from '../host-service/snapshot.ts';
 import { bytes, count, percent, rate } from '../text/units.ts';
 import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Fact, fact } from './facts.ts';
+import { passedDeviceFacts } from './passed-device-facts.ts';
 
 /** A device, with the rates of all its queues and of the ports and memory that it answers. */
 export type DeviceRow = DeviceLabel & {
@@ -67,15 +69,21 @@ function ratesOf(device: string, rates: VmDetail | null) {
 }
 
 /** What stays as it is while the machine runs, what the device counts itself, and where it answers. */
-export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
+export function deviceFacts(
+  { topology, hostDevices = [] }: VmInfo,
+  device: DeviceRow,
+  host: HostSnapshot | null = null,
+): Fact[] {
   const regions = topology?.regions.filter(region => region.device === device.name) ?? [];
   const queues = topology?.queues.filter(queue => queue.device === device.name) ?? [];
+  const taken = hostDevices.find(({ address }) => address === device.hostDevice?.address);
   return [
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
     ...(device.diskErrors === null ? [] : [fact('Disk errors', device.diskErrors, 'status.error')]),
+    ...(device.hostDevice === undefined ? [] : passedDeviceFacts(device.hostDevice, { taken, host })),
     fact('Type', device.title),
     fact('Bus', device.address === null ? device.bus : `${device.bus}, at ${device.address}`),
-    ...device.facts.map(({ label, value, unit }) => fact(capitalized(label), factText(value, unit))),
+    ...otherFacts(device).map(({ label, value, unit }) => fact(capitalized(label), factText(value, unit))),
     ...device.statistics.map(({ name, total, perSecond }) =>
       fact(capitalized(name), `${count(total)}, ${rate(perSecond)}/s`),
     ),
@@ -87,6 +95,11 @@ export function deviceFacts({ topology }: VmInfo, device: DeviceRow): Fact[] {
       ? []
       : [fact('Virtqueues', queues.map(({ queue, size }) => `${queue} (${size})`).join(', '))]),
   ];
+}
+
+/** Facts of a passed-through device say what is said of it anyway. */
+function otherFacts({ facts, hostDevice }: DeviceRow): readonly DeviceFact[] {
+  return facts.filter(({ value }) => value !== hostDevice?.address);
 }
 
 /** How much a limit holds requests back, while it does. */

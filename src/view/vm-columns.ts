@@ -1,5 +1,5 @@
 import type { VmTotals } from '../engine/sampling/rates.ts';
-import { cannotStart, isAlive, stateWord, type VmInfo, type VmState } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, isUnsafe, stateWord, type VmInfo, type VmState } from '../engine/vm-info.ts';
 import type { AppState } from '../store/app-store.ts';
 import type { SortValue } from '../store/sort.ts';
 import { own } from '../text/own.ts';
@@ -62,7 +62,7 @@ export const VM_NAME: VmColumn = {
   grow: 2,
   cut: 'middle',
   letter: 'n',
-  cell: ({ vm }) => vm.name,
+  cell: ({ vm }) => (isUnsafe(vm) ? { text: `${vm.name} (UNSAFE)`, token: 'status.error' } : vm.name),
   value: ({ vm }) => vm.name,
 };
 export const VM_CPU: VmColumn = {

@@ -1,4 +1,4 @@
-import { cannotStart, isAlive, otherVersion, type VmInfo } from '../engine/vm-info.ts';
+import { cannotStart, isAlive, isUnsafe, otherVersion, UNSAFE, type VmInfo } from '../engine/vm-info.ts';
 import { version } from '../project-root.ts';
 import type { AppState } from '../store/app-store.ts';
 import { fullTime } from '../text/time.ts';
@@ -16,6 +16,7 @@ export function summaryFacts({ infos }: AppState, id: string): string[] {
   const broken = Object.keys(vm.broken);
   const failing = Object.keys(vm.diskErrors ?? {});
   return [
+    ...(isUnsafe(vm) ? [UNSAFE] : []),
     since,
     ...(reason === null ? [] : [reason]),
     ...(broken.length === 0 ? [] : [`broken: ${broken.join(', ')}`]),

@@ -1,5 +1,13 @@
 import type { VmInfo } from '../../engine/vm-info.ts';
-import { cannotStart, deviceTroubles, isAlive, otherVersion, stateWord } from '../../engine/vm-info.ts';
+import {
+  cannotStart,
+  deviceTroubles,
+  isAlive,
+  isUnsafe,
+  otherVersion,
+  stateWord,
+  UNSAFE,
+} from '../../engine/vm-info.ts';
 import { version } from '../../project-root.ts';
 import { printable } from '../../text/printable.ts';
 import { bytes, uptime } from '../../text/units.ts';
@@ -34,6 +42,7 @@ function vmTable(vms: readonly VmInfo[], cells: number, now: number): string[] {
 
 /** The most important thing to know about a VM. */
 function note(vm: VmInfo): string {
+  if (isUnsafe(vm)) return UNSAFE;
   const obstacle = cannotStart(vm);
   if (obstacle !== null) return printable(`cannot start: ${obstacle}`);
   const [trouble] = deviceTroubles(vm);

@@ -5,6 +5,8 @@ import { HistogramBars } from '../../components/histogram-bars.tsx';
 import { Section } from '../../components/section.tsx';
 import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
+import type { VmInfo } from '../../engine/vm-info.ts';
+import type { HostSnapshot } from '../../host-service/snapshot.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { own } from '../../text/own.ts';
@@ -12,6 +14,7 @@ import { bytes, nanoseconds, percent, rate } from '../../text/units.ts';
 import { type DeviceRow, deviceFacts, deviceRows, factText } from '../../view/device-rows.ts';
 import { type Fact, factLines } from '../../view/facts.ts';
 import type { Cells } from '../../view/list-columns.ts';
+import { hostName } from '../../view/passed-device-facts.ts';
 import { type Column, layoutColumns } from '../../view/table-columns.ts';
 import { listAndDetails } from './list-and-details.ts';
 import type { PaneProps } from './pane-props.ts';
@@ -89,6 +92,7 @@ type DeviceListProps = PaneProps & {
 
 function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
   const vm = useAppState(state => own(state.infos, id));
+  const host = useAppState(state => state.host);
   const rates = useAppState(state => (state.detail?.id === id ? state.detail.rates : null));
   const cursor = useAppState(state => vmViewOf(state, id).cursors[tab]);
   if (vm === undefined) return null;
@@ -106,28 +110,40 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
         focused
         empty={empty}
         renderRow={(row, selected) => (
-          <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row)} />
+          <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row, vm, host)} />
         )}
       />
-      {details && row && <DeviceDetails row={row} facts={deviceFacts(vm, row)} size={details} />}
+      {details && row && <DeviceDetails row={row} facts={deviceFacts(vm, row, host)} size={details} />}
     </Box>
   );
 }
 
-function markedName({ name, broken, diskErrors }: DeviceRow): Cells[string] {
+/** A device of the host is best known by what it is there. */
+function titleOf({ title, hostDevice }: DeviceRow, host: HostSnapshot | null): string {
+  if (hostDevice === undefined) return title;
+  const { address } = hostDevice;
+  return [address.replace(/^0000:/, ''), hostName(address, host) || title].join(' ');
+}
+
+function markedName(
+  { name, broken, diskErrors, hostDevice }: DeviceRow,
+  { hostDevices = [] }: VmInfo,
+): Cells[string] {
+  const unsafe = hostDevices.some(({ address, noIommu }) => noIommu && address === hostDevice?.address);
+  if (unsafe) return { text: `${name} UNSAFE`, token: 'status.error' };
   if (broken !== null) return { text: `${name} BROKEN`, token: 'status.error' };
   return diskErrors === null ? name : { text: `${name} !`, token: 'status.error' };
 }
 
-function cellsOf(row: DeviceRow): Cells {
+function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
   const known = Object.fromEntries(row.facts.map(({ label, value, unit }) => [label, factText(value, unit)]));
   const latency = percentiles(row.latency);
   const ofQueues = (text: string) => (row.queues === 0 ? '-' : text);
   return {
-    name: markedName(row),
+    name: markedName(row, vm),
     type: row.type,
     address: row.address ?? '-',
-    title: row.title,
+    title: titleOf(row, host),
     accesses: rate(row.accesses),
     share: percent(row.share),
     requests: ofQueues(rate(row.requests)),

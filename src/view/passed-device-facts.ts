@@ -1,0 +1,72 @@
+import type { HostDeviceBar, HostDeviceFacts } from '../devices/vfio/host-device-facts.ts';
+import type { VmHostDevice } from '../engine/vm-info.ts';
+import type { HostSnapshot } from '../host-service/snapshot.ts';
+import { bytes } from '../text/units.ts';
+import { type Fact, fact } from './facts.ts';
+
+/** What is known of a passed-through device beside what its machine says. */
+export type PassedContext = {
+  /** As the manager has taken it; undefined: it says nothing of it. */
+  readonly taken: VmHostDevice | undefined;
+  /** Null: the host has not been read. */
+  readonly host: HostSnapshot | null;
+};
+
+/** A device of the host in a guest: what it is there and here, and how the two are connected. */
+export function passedDeviceFacts(device: HostDeviceFacts, { taken, host }: PassedContext): Fact[] {
+  const { address, api, reset, bars, interrupts, mappings } = device;
+  const numa = host?.functions.get(address)?.numaNode ?? null;
+  return [
+    ...(taken?.noIommu
+      ? [fact('UNSAFE', 'no IOMMU: its guest can read and write all memory of the host', 'status.error')]
+      : []),
+    fact('On host', [address, hostName(address, host)].filter(Boolean).join(' ')),
+    fact('Opened by', api === 'group' ? 'its VFIO group' : 'iommufd'),
+    ...(bars.length === 0 ? [] : [{ name: 'BARs', texts: bars.map(barText) }]),
+    fact('Interrupts', interruptText(interrupts)),
+    fact('IOMMU', mappingText(mappings)),
+    fact('Reset', reset === 'none' ? 'none' : reset, reset === 'none' ? 'status.warning' : undefined),
+    ...(numa === null ? [] : [fact('NUMA', `node ${numa}`)]),
+    ...(taken === undefined ? [] : [fact('On stop', onStopText(taken))]),
+  ];
+}
+
+/** `82576 Virtual Function`; empty while it is not known. */
+export function hostName(address: string, host: HostSnapshot | null): string {
+  const fn = host?.functions.get(address);
+  return fn === undefined ? '' : (fn.names.device ?? `${fn.vendor}:${fn.device}`);
+}
+
+/** `0: memory, 16K at 0xfe000000, 12K of it mapped`. */
+function barText({ index, kind, size, address, mapped, prefetchable }: HostDeviceBar): string {
+  const parts = [
+    `${kind === 'rom' ? 'ROM' : `${index}: ${kind}`}, ${bytes(size)} ${address === null ? 'not decoded' : `at ${address}`}`,
+    // Ports are never mapped.
+    ...(kind === 'io' || address === null ? [] : [mappedText(mapped, size)]),
+    ...(prefetchable ? ['prefetchable'] : []),
+  ];
+  return parts.join(', ');
+}
+
+function mappedText(mapped: number, size: number): string {
+  if (mapped === 0) return 'not mapped: accesses exit';
+  return mapped >= size ? 'mapped' : `${bytes(mapped)} of it mapped`;
+}
+
+const KINDS = { none: 'off', intx: 'INTx', msi: 'MSI', msix: 'MSI-X' } as const;
+
+function interruptText({ kind, vectors, enabled }: HostDeviceFacts['interrupts']): string {
+  if (kind === 'none') return 'its driver has turned none on';
+  return kind === 'intx' ? 'INTx' : `${KINDS[kind]}, ${enabled} of ${vectors} vectors connected`;
+}
+
+function mappingText({ bytes: mapped, count }: HostDeviceFacts['mappings']): string {
+  return count === 0
+    ? 'nothing is mapped'
+    : `${bytes(mapped)} of guest memory in ${count} mapping${count === 1 ? '' : 's'}`;
+}
+
+function onStopText({ keep, before }: VmHostDevice): string {
+  if (keep) return 'it stays with vfio-pci';
+  return before === null ? 'it goes back to the host' : `it goes back to ${before}`;
+}

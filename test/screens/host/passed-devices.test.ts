@@ -1,0 +1,141 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { HostDeviceFacts } from '../../../src/devices/vfio/host-device-facts.ts';
+import type { VmHostDevice } from '../../../src/engine/vm-info.ts';
+import { serverTree } from '../../host/trees/server.ts';
+import { complete } from '../../support/guest-scripts.ts';
+import { HostDriver } from '../../support/host-driver.ts';
+import { KEY } from '../../support/terminal-driver.ts';
+
+const ADDRESS = '0000:3b:0a.1';
+const TAKEN: VmHostDevice = {
+  address: ADDRESS,
+  device: 'hostdev0',
+  api: 'group',
+  keep: false,
+  before: 'iavf',
+};
+const FACTS: HostDeviceFacts = {
+  address: ADDRESS,
+  api: 'group',
+  reset: 'flr',
+  bars: [
+    { index: 0, kind: 'memory', size: 65_536, address: '0xfe000000', mapped: 65_536, prefetchable: true },
+    { index: 3, kind: 'memory', size: 16_384, address: '0xfe010000', mapped: 12_288, prefetchable: true },
+    { index: 6, kind: 'rom', size: 524_288, address: null, mapped: 0, prefetchable: false },
+  ],
+  interrupts: { kind: 'msix', vectors: 5, enabled: 3 },
+  mappings: { bytes: 2 ** 30, count: 2 },
+};
+
+let driver: HostDriver;
+afterEach(() => driver.leave());
+
+type Options = {
+  readonly columns?: number;
+  readonly rows?: number;
+  readonly taken?: VmHostDevice;
+};
+
+/** The UI with a VM that has a VF of the host. */
+function start({ taken = TAKEN, ...size }: Options = {}): HostDriver {
+  driver = new HostDriver(serverTree(), size);
+  const hostdev = {
+    name: 'hostdev0',
+    type: 'vfio-pci',
+    title: 'device of the host',
+    backend: null,
+    bus: 'pci.0',
+    address: '00:05.0',
+    facts: [{ label: 'host device', value: ADDRESS }],
+    hostDevice: FACTS,
+  };
+  const script = { ...complete, devices: [...complete.devices!, hostdev] };
+  driver.engine.add('web', script, { hostDevices: [taken] });
+  return driver;
+}
+
+describe('the host screens name the VM', () => {
+  test.each([
+    ['2', /3b:0a\.1 .* iavf +web +85/],
+    ['3', /3b:0a\.1 .* iavf +web /],
+    ['4', /3b:0a\.1 +vf 1 .* web /],
+    ['5', /3b:0a\.1 .* iavf +web /],
+  ])('screen %s', async (key, line) => {
+    await start({ columns: 120, rows: 40 }).press(key, '/vm:web\r');
+    expect(driver.screen).toMatch(line);
+  });
+
+  test.each([
+    [80, 24],
+    [60, 20],
+  ])('at %i x %i, too', async (columns, rows) => {
+    await start({ columns, rows }).press('4');
+    expect(driver.screen).toMatch(/3b:0a\.1 +vf 1 .* web\b/);
+    expect(driver.terminal.wrapped).toBe(false);
+  });
+
+  test('with how it has it, among the details', async () => {
+    await start({ columns: 120, rows: 40 }).press('4', '/vm:web\r', KEY.enter);
+    expect(driver.screen).toContain('web has it as hostdev0 through its VFIO group; it goes back to iavf');
+  });
+
+  test('and no longer once it has let go', async () => {
+    await start().press('4');
+    driver.engine.become('web', 'running', { hostDevices: [] });
+    await driver.still();
+    expect(driver.screen).not.toMatch(/\bVM\b/);
+  });
+});
+
+describe('the tab of devices', () => {
+  test.each([
+    [80, 24],
+    [120, 40],
+    [60, 20],
+  ])('at %i x %i shows a device as the host and as the guest have it', async (columns, rows) => {
+    await start({ columns, rows }).press(KEY.enter, '7', 'G');
+    expect(driver.screen).toMatchSnapshot();
+    expect(driver.terminal.wrapped).toBe(false);
+  });
+
+  test('says all of it where there is room', async () => {
+    await start({ columns: 120, rows: 60 }).press(KEY.enter, '7', 'G');
+    for (const text of [
+      /On host +0000:3b:0a\.1 Ethernet Virtual Function/,
+      /Opened by +its VFIO group/,
+      /BARs +0: memory, 64K at 0xfe000000, mapped, prefetchable/,
+      /3: memory, 16K at 0xfe010000, 12K of it mapped, prefetchable/,
+      /ROM, 512K not decoded/,
+      /Interrupts +MSI-X, 3 of 5 vectors connected/,
+      /IOMMU +1G of guest memory in 2 mappings/,
+      /Reset +flr/,
+      /NUMA +node 0/,
+      /On stop +it goes back to iavf/,
+    ])
+      expect(driver.screen).toMatch(text);
+  });
+});
+
+describe('without an IOMMU', () => {
+  const taken: VmHostDevice = { ...TAKEN, noIommu: true };
+
+  test('a VM is marked unsafe in the list, the header and its details', async () => {
+    await start({ taken }).press();
+    await driver.still();
+    expect(driver.screen).toContain('web (UNSAFE)');
+    await driver.press('d');
+    expect(driver.screen).toContain('UNSAFE: no IOMMU keeps its guest from the memory of the host');
+    await driver.press(KEY.esc, KEY.enter);
+    expect(driver.terminal.lines[0]).toContain('web running UNSAFE');
+    expect(driver.screen).toContain('UNSAFE: no IOMMU');
+    await driver.press('7', 'G');
+    expect(driver.current).toContain('UNSAFE');
+    await driver.press(KEY.esc, '5', '/vm:web\r');
+    expect(driver.current).toContain('! web');
+  });
+
+  test('the overview has an alarm', async () => {
+    await start({ taken }).press('0');
+    expect(driver.screen).toContain('web is UNSAFE');
+  });
+});
