@@ -16,6 +16,7 @@ packages=(
   pci.ids      # names of PCI devices
   binutils
   gcc
+  make # kernel modules for the emulated host
   libc6-dev
   fio
   tmux

@@ -6,18 +6,16 @@ import { debianKernel, type Kernel } from './debian-kernel.ts';
 import { deviceArgs, deviceFiles, deviceModules, type PciDevice } from './devices.ts';
 import { initramfs } from './initramfs.ts';
 import { resolveModules } from './kernel-modules.ts';
-import { makeRootDisk } from './root-disk.ts';
+import { makeRootDisk, type RootDiskOptions } from './root-disk.ts';
 import { run } from './tools.ts';
 
-export type EmulatedHostOptions = {
+export type EmulatedHostOptions = RootDiskOptions & {
   /** PCI devices to test with (default: none). */
   readonly devices?: readonly PciDevice[];
   /** Modules to load at boot besides the devices' own, such as kvm-amd. */
   readonly modules?: readonly string[];
   /** At most 2048 (the default): with more, igb's VFs lie above 4 GiB, and their PF hears nothing of them. */
   readonly memoryMebibytes?: number;
-  /** With this machine's QEMU on its PATH (default: without). */
-  readonly qemu?: boolean;
 };
 
 /** How long an emulated host may take from power-on to its first response, in seconds. */
@@ -48,7 +46,7 @@ export class EmulatedHost {
     const directory = await mkdtemp(join(tmpdir(), 'vring-rig-'));
     const host = new EmulatedHost(options, kernel, directory);
     try {
-      await makeRootDisk(kernel, host.#file('root.img'), options.qemu);
+      await makeRootDisk(kernel, host.#file('root.img'), options);
       const modules = await resolveModules(kernel, ['virtio_blk', 'crc32c_generic', 'ext4']);
       const script = join(import.meta.dirname, 'image/early-init.sh');
       await writeFile(host.#file('initrd'), await initramfs(script, modules));

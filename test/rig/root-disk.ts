@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { Kernel } from './debian-kernel.ts';
 import { busyboxApplets, initramfs } from './initramfs.ts';
+import { iommufdModules } from './iommufd-modules.ts';
 import { installModules, resolveModules } from './kernel-modules.ts';
 import { BUSYBOX, run } from './tools.ts';
 import { repository } from './workspace.ts';
@@ -32,18 +33,25 @@ const CHECKOUT = ['package.json', 'bin', 'dist'];
 /** QEMU with what it reads at run time. */
 const QEMU = ['/usr/bin/qemu-system-x86_64', '/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu'];
 
-/**
- * Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout.
- * @param withQemu to compare vring with
- */
-export async function makeRootDisk(kernel: Kernel, image: string, withQemu = false): Promise<void> {
+export type RootDiskOptions = {
+  /** With this machine's QEMU on its PATH, to compare vring with (default: without). */
+  readonly qemu?: boolean;
+  /** With VFIO as Debian does not build it: iommufd, character devices, no-IOMMU mode (default: as Debian builds it). */
+  readonly iommufd?: boolean;
+};
+
+/** Makes an ext4 image of the emulated host's root: busybox, kernel modules, Node and the built checkout. */
+export async function makeRootDisk(kernel: Kernel, image: string, options: RootDiskOptions): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'vring-root-'));
   try {
     await addBaseSystem(root);
     await addCheckout(root);
-    await installModules(kernel, await resolveModules(kernel, MODULES), root);
+    const modules = await resolveModules(kernel, MODULES);
+    // Later ones replace earlier ones at the same path.
+    if (options.iommufd) modules.push(...(await iommufdModules(kernel)));
+    await installModules(kernel, modules, root);
     await addGuest(kernel, root);
-    if (withQemu) await addQemu(root);
+    if (options.qemu) await addQemu(root);
     await run('mke2fs', [
       ...['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', root],
       ...[image, `${DISK_MEBIBYTES}M`],

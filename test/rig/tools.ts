@@ -21,6 +21,7 @@ const NEEDED = [
   'xz',
   'tmux',
   'apt-get',
+  'make',
   'dpkg',
 ];
 
