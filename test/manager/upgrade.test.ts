@@ -54,7 +54,8 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
       await guest.checkReplay();
       await guest.checkLeftovers();
       expect(guest.log().filter(text => !text.startsWith('moved to'))).toEqual(['started']);
-      expect(survival.managerFds()).toBeLessThanOrEqual(fds + 2);
+      // Of a process that is kept warm, or has just ended, there are some; a leak would be one of each upgrade.
+      await until(() => survival.managerFds() < fds + UPGRADES - 1);
     },
   );
 
@@ -152,15 +153,20 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
   test('survives managers that are killed in the middle of it', { timeout: 120_000 }, async () => {
     const { survival, guest } = await inManager(9);
     const random = new Random(10);
+    const begun = performance.now();
+    await guest.upgrade();
+    const longest = Math.ceil(1.5 * (performance.now() - begun));
     const pids = new Set<number>([guest.info.pid!]);
     for (let round = 0; round < 8; round++) {
       const upgrading = survival.engine.upgrade('web').catch(() => {});
-      await new Promise(resolve => setTimeout(resolve, random.below(100)));
+      // Once when it is just over; else at any time.
+      if (round === 0) await upgrading;
+      else await new Promise(resolve => setTimeout(resolve, random.below(longest)));
       await survival.killManager();
       await upgrading;
       await survival.startManager();
-      guest.attach(survival.engine);
       await until(() => guest.info?.state === 'running');
+      await guest.attach(survival.engine);
       pids.add(guest.info.pid!);
       await guest.says('blk verify 100', /result blk-verify blocks=100 bad=0 errors=0 complete=1/);
       await guest.checkLeftovers();
@@ -247,7 +253,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await engine.snapshot('web', { name: 'one', disks: true });
     await engine.kill('web');
     await engine.restore('web', 'one', {});
-    guest.attach(engine);
+    await guest.attach(engine);
     await works();
     for (let upgrade = 0; upgrade < 3; upgrade++) {
       await guest.upgrade();

@@ -40,7 +40,6 @@ export class UpgradedGuest {
     this.#engine = engine;
     this.#random = random;
     this.#disk = disk;
-    this.attach(engine);
   }
 
   static async start(
@@ -57,12 +56,13 @@ export class UpgradedGuest {
     const devices = [{ type: 'virtio-blk' as const, path: disk }, { type: 'virtio-rng' as const }];
     await engine.start({ ...guest(NAME), cpus, devices });
     const upgraded = new UpgradedGuest(engine, disk, random);
+    await upgraded.attach(engine);
     await until(() => upgraded.#output.endsWith('> '));
     return upgraded;
   }
 
   /** A manager that has it now. */
-  attach(engine: RemoteEngine): void {
+  async attach(engine: RemoteEngine): Promise<void> {
     this.close();
     this.#engine = engine;
     this.#output = '';
@@ -73,7 +73,7 @@ export class UpgradedGuest {
         this.#output += Buffer.from(bytes).toString('latin1');
       },
     });
-    void this.#console.takeKeyboard(true);
+    await this.#console.takeKeyboard(true);
   }
 
   get engine(): RemoteEngine {
@@ -86,7 +86,7 @@ export class UpgradedGuest {
     this.#fault = null;
     this.#given = [];
     await this.engine.restart(NAME);
-    this.attach(this.engine);
+    await this.attach(this.engine);
     await until(() => this.#output.endsWith('> '));
   }
 

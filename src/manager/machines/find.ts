@@ -12,8 +12,15 @@ import { FrameReader, messageOf } from '../../vmm/machine/frames.ts';
 import { PROTOCOL } from '../../vmm/machine/messages.ts';
 import { AF_UNIX, connect, SOCK_STREAM, setNonblocking, socket } from '../../vmm/native/libc.ts';
 import { credentialsOfPeer, receiveNow, unixAddress } from '../../vmm/native/unix-socket.ts';
-import { type MachineRecord, promoted, readRecords, socketOf, withoutSuccessor } from './machine-record.ts';
-import { followDevices, leavePlace, settleSuccession, succession } from './register.ts';
+import {
+  type MachineRecord,
+  promoted,
+  readRecords,
+  runningRecord,
+  socketOf,
+  withoutSuccessor,
+} from './machine-record.ts';
+import { followDevices, leavePlace, settleSuccession, succession, tidyPlace } from './register.ts';
 
 /** How long a process that closes its connection may take to exit. */
 const EXIT_MS = 500;
@@ -32,12 +39,25 @@ export function findMachines(
 ): FoundMachine[] {
   return readRecords(folder, text => problem(null, text)).flatMap(({ id, record }) => {
     try {
-      return [find(folder, id, record)];
+      return findRunning(folder, id, record) ?? [];
     } catch (error) {
       problem(record.name, `its process ${record.pid} is not taken over: ${(error as Error).message}`);
       return [];
     }
   });
+}
+
+/** Any of its processes may end at any time, also while they are looked at here. @returns null: it has ended */
+function findRunning(folder: string, id: string, record: MachineRecord): FoundMachine | null {
+  for (let present: MachineRecord | null = record; present !== null; present = runningRecord(folder, id)) {
+    try {
+      return find(folder, id, present);
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'ESRCH') throw error;
+    }
+  }
+  leavePlace(folder, id, record.name);
+  return null;
 }
 
 function find(folder: string, id: string, record: MachineRecord): FoundMachine {
@@ -57,6 +77,7 @@ type Found = Pick<FoundMachine, 'silent' | 'answered'>;
 
 function findOne(folder: string, id: string, record: MachineRecord): Found {
   const watch = new ProcessWatch(record.pid);
+  tidyPlace(folder, id, record);
   const path = socketOf(folder, id, record.slot);
   const fd = connectedNow(path);
   try {

@@ -81,10 +81,19 @@ export function readRecords(
   problem: (text: string) => void,
 ): { readonly id: string; readonly record: MachineRecord }[] {
   return idsIn(folder).flatMap(id => {
-    const found = readRecord(folder, id, problem);
-    const running = found && asRunning(found);
-    return running === null ? [] : [{ id, record: running }];
+    const record = runningRecord(folder, id, problem);
+    return record === null ? [] : [{ id, record }];
   });
+}
+
+/** One of them; null: its machine does not run. */
+export function runningRecord(
+  folder: string,
+  id: string,
+  problem: (text: string) => void = () => {},
+): MachineRecord | null {
+  const found = readRecord(folder, id, problem);
+  return found && asRunning(found);
 }
 
 /** Removes records that a manager had not written to their end. Nobody else may be writing one. */

@@ -45,8 +45,6 @@ export function sweepPlaces({ runtime, machines }: Pick<ManagerPaths, 'runtime' 
     if (name === null) removeRecord(machines, id);
     else leavePlace(machines, id, name);
   }
-  for (const { id, record } of readRecords(machines, () => {}))
-    if (record.successor === undefined) tidy(machines, id, record);
   removeUnfinished(machines);
   // A manager that was killed while it took a name has not left a record.
   for (const name of abandonedLocks(runtime)) releaseName(name);
@@ -173,8 +171,8 @@ export function followDevices(
   if (found !== null) withRoom(() => writeRecord(folder, id, { ...found, config, pending: [...pending] }));
 }
 
-/** A manager died while it had this machine handed over, of which one process is left. */
-function tidy(folder: string, id: string, running: MachineRecord): void {
+/** A manager may have died while it had this machine handed over. @param running which of its processes is left */
+export function tidyPlace(folder: string, id: string, running: MachineRecord): void {
   const { successor } = readRecord(folder, id) ?? {};
   if (successor !== undefined) settleSuccession(folder, id, running.pid === successor.pid);
   else rmSync(socketOf(folder, id, 1 - (running.slot ?? 0)), { force: true });

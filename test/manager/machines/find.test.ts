@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { currentBootId, startTicksOf } from '../../../src/host/process-identity.ts';
 import { findMachines } from '../../../src/manager/machines/find.ts';
@@ -26,6 +26,22 @@ const TOKEN = 'f'.repeat(32);
 const HELLO = { kind: 'hello', protocol: PROTOCOL, version: '9.9.9', token: TOKEN };
 const config = parseMachineConfig({ name: 'web', boot: { kind: 'kernel', path: '/boot/vmlinux' } });
 const program = join(import.meta.dirname, '../../support/false-machine.ts');
+
+/** Processes that end in the moment in which somebody is about to watch them. */
+const endingWhenWatched = new Set<number>();
+vi.mock('../../../src/engine/machines/process-watch.ts', async original => {
+  const module = await original<typeof import('../../../src/engine/machines/process-watch.ts')>();
+  class ProcessWatch extends module.ProcessWatch {
+    constructor(pid: number) {
+      if (endingWhenWatched.has(pid)) {
+        process.kill(pid, 'SIGKILL');
+        throw Object.assign(new Error('pidfd_open: ESRCH'), { code: 'ESRCH' });
+      }
+      super(pid);
+    }
+  }
+  return { ...module, ProcessWatch };
+});
 
 let folder: string;
 let engine: LocalEngine;
@@ -225,14 +241,38 @@ describe('a machine that an earlier manager had handed over', () => {
     async left => {
       const { old, next } = await both();
       const [stays, goes] = left === 'old' ? [old, next] : [next, old];
+      // The next manager has seen both of them.
+      sweepPlaces(managerPaths());
       kill(goes);
       await until(() => one().successor === undefined);
-      sweepPlaces(managerPaths());
+      const { problems } = await taken();
+      expect(problems).toEqual([]);
       expect(JSON.parse(readFileSync(join(folder, `${ID}.json`), 'utf8')).successor).toBeUndefined();
       expect(readdirSync(folder)).toHaveLength(2);
-      await taken();
       await until(() => engine.counters('web') !== null);
       expect(web()!.pid).toBe(stays);
+    },
+  );
+
+  test.each([
+    { left: 'old', ends: ['next'] },
+    { left: 'next', ends: ['old'] },
+    { left: null, ends: ['old', 'next'] },
+  ] as const)(
+    'is in the $left process, if $ends ended just before they were watched',
+    async ({ left, ends }) => {
+      const pids = await both();
+      for (const name of ends) endingWhenWatched.add(pids[name]);
+      const { problems } = await taken();
+      expect(problems).toEqual([]);
+      if (left === null) {
+        expect(web()).toBeUndefined();
+        expect(readdirSync(folder)).toEqual([]);
+      } else {
+        await until(() => engine.counters('web') !== null);
+        expect(web()!.pid).toBe(pids[left]);
+        expect(readdirSync(folder)).toHaveLength(2);
+      }
     },
   );
 
