@@ -15,4 +15,9 @@ export type HostBlock = {
   readonly offset: number;
   /** All of it. */
   readonly buffer: ArrayBuffer;
+  /**
+   * These are registers of a host device, not memory: device models and queue threads do not reach them, and the kernel may take the
+   * pages away while the device is reset. Absent: false.
+   */
+  readonly registers?: boolean;
 };

@@ -104,6 +104,12 @@ export const CPUID_FLAG_SIGNIFCANT_INDEX = 1;
 export const VCPU_TSC_CTRL = 0;
 export const VCPU_TSC_OFFSET = 0;
 
+/** The device that is told of the VFIO files of a VM (Documentation/virt/kvm/devices/vfio.rst): its type, and its one group of attributes. */
+export const DEV_TYPE_VFIO = 4;
+export const DEV_VFIO_GROUP = 1;
+export const DEV_VFIO_GROUP_ADD = 1;
+export const DEV_VFIO_GROUP_DEL = 2;
+
 /** Flag of kvm_sregs2. */
 export const SREGS2_FLAGS_PDPTRS_VALID = 1n;
 

@@ -72,6 +72,7 @@ export const IOCTLS = {
   KVM_GET_SREGS2: ior(0xcc, structs.kvmSregs2),
   KVM_SET_SREGS2: iow(0xcd, structs.kvmSregs2),
   KVM_GET_XSAVE2: ior(0xcf, structs.kvmXsave),
+  KVM_CREATE_DEVICE: iowr(0xe0, structs.kvmCreateDevice),
   KVM_SET_DEVICE_ATTR: iow(0xe1, structs.kvmDeviceAttr),
   KVM_GET_DEVICE_ATTR: iow(0xe2, structs.kvmDeviceAttr),
   KVM_HAS_DEVICE_ATTR: iow(0xe3, structs.kvmDeviceAttr),

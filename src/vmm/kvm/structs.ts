@@ -92,6 +92,9 @@ export const kvmNestedState = new Struct('kvm_nested_state', {
   hdr: { padding: 120 },
 });
 
+/** `fd` is the new device's. */
+export const kvmCreateDevice = new Struct('kvm_create_device', { type: 'u32', fd: 'u32', flags: 'u32' });
+
 /** `addr` is where the value of the attribute is in this process. */
 export const kvmDeviceAttr = new Struct('kvm_device_attr', {
   flags: 'u32',

@@ -1,13 +1,5 @@
-import {
-  MAP_ANONYMOUS,
-  MAP_PRIVATE,
-  mmap,
-  PROT_READ,
-  PROT_WRITE,
-  SystemError,
-  tryIoctl,
-  viewOf,
-} from '../native/libc.ts';
+import { argumentMemory } from '../native/argument-memory.ts';
+import { SystemError, tryIoctl } from '../native/libc.ts';
 import { encodeList, getCpuid, getStruct, kvmIoctl, setStruct } from './call.ts';
 import { SREGS2_FLAGS_PDPTRS_VALID, VCPU_TSC_CTRL, VCPU_TSC_OFFSET } from './constants.ts';
 import { IOCTLS } from './ioctls.ts';
@@ -110,11 +102,11 @@ export class VcpuFd {
   getTscOffset(): bigint | null {
     if (tryIoctl(this.fd, IOCTLS.KVM_HAS_DEVICE_ATTR, tscOffsetAttribute()) < 0) return null;
     kvmIoctl(this.fd, 'KVM_GET_DEVICE_ATTR', tscOffsetAttribute());
-    return argument().getBigUint64(0, true);
+    return argumentMemory().view.getBigUint64(0, true);
   }
 
   setTscOffset(offset: bigint): void {
-    argument().setBigUint64(0, BigInt.asUintN(64, offset), true);
+    argumentMemory().view.setBigUint64(0, BigInt.asUintN(64, offset), true);
     kvmIoctl(this.fd, 'KVM_SET_DEVICE_ATTR', tscOffsetAttribute());
   }
 
@@ -270,25 +262,11 @@ class MsrList {
 const MSR_INDEX = kvmMsrEntry.offset('index');
 const MSR_DATA = kvmMsrEntry.offset('data');
 
-const ARGUMENT_BYTES = 4096;
-let argumentAddress: bigint | null = null;
-let argumentView: DataView | null = null;
-
-/** Memory with a fixed address, for the ioctls whose argument points to another. Allocated by the first use in each thread. */
-function argument(): DataView {
-  if (argumentView === null) {
-    argumentAddress = mmap(ARGUMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    argumentView = new DataView(viewOf(argumentAddress, ARGUMENT_BYTES));
-  }
-  return argumentView;
-}
-
 function tscOffsetAttribute(): Uint8Array {
-  argument();
   return structs.kvmDeviceAttr.encode({
     flags: 0,
     group: VCPU_TSC_CTRL,
     attr: BigInt(VCPU_TSC_OFFSET),
-    addr: argumentAddress!,
+    addr: argumentMemory().address,
   });
 }

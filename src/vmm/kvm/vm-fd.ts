@@ -180,6 +180,13 @@ export class VmFd {
     setStruct(this.fd, 'KVM_IOEVENTFD', structs.kvmIoeventfd, argument);
   }
 
+  /** KVM_CREATE_DEVICE. @param type one of KVM_DEV_TYPE. @returns its fd, which belongs to the VM's owner. @throws SystemError */
+  createDevice(type: number): number {
+    const bytes = structs.kvmCreateDevice.encode({ type, fd: 0, flags: 0 });
+    kvmIoctl(this.fd, 'KVM_CREATE_DEVICE', bytes);
+    return this.#owner.ownFd(structs.kvmCreateDevice.read(bytes).fd);
+  }
+
   setIrqLine(gsi: number, level: boolean): void {
     setStruct(this.fd, 'KVM_IRQ_LINE', structs.kvmIrqLevel, { irq: gsi, level: level ? 1 : 0 });
   }

@@ -125,6 +125,7 @@ export class AddressSpace extends AccessMap<Target> implements Bus, RangeOwner {
     if (content.kind === 'mmio') return { handler: content.handler, counters: counters() };
     const { block, offset = 0 } = content;
     if (content.kind !== 'rom') {
+      if (content.handler !== undefined) return { handler: content.handler, counters: NOT_COUNTED };
       const store = storeIn(block, (at, length) => this.memory.writeLog?.wrote(block, at, length));
       return { handler: blockAccess(block, offset, store), counters: NOT_COUNTED };
     }

@@ -37,12 +37,12 @@ export function directPieces(view: readonly Visible<MemoryRange>[]): DirectPiece
   });
 }
 
-/** What device models reach of what can be seen, to the byte. */
+/** What device models reach of what can be seen, to the byte. Registers of a host device are not among it. */
 export function spansOf(view: readonly Visible<MemoryRange>[]): Span[] {
   const spans: Span[] = [];
   for (const visible of view) {
     const shown = shownBlock(visible);
-    if (shown === null) continue;
+    if (shown === null || shown.block.registers) continue;
     const writable = visible.range.content.kind !== 'rom';
     const size = visible.end - visible.start;
     const span = { ...shown, address: visible.start, size, writable };

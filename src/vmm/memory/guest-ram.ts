@@ -17,6 +17,8 @@ export class GuestRam extends SpanMemory {
   readonly size: number;
   readonly #options: RamOptions;
   #below: number | null;
+  /** Host devices reach it: its pages are emptied where they are, rather than given back to the host. */
+  pinned = false;
 
   /** @throws RamError */
   constructor(owner: ResourceOwner, options: RamOptions, source: RamSource = { kind: 'new' }) {
@@ -37,7 +39,7 @@ export class GuestRam extends SpanMemory {
     return this.#below;
   }
 
-  /** Makes all RAM read as zero, and returns it to the host. vCPUs and queue threads must be stopped. */
+  /** Makes all RAM read as zero, and returns it to the host unless it is pinned. vCPUs and queue threads must be stopped. */
   clear(): void {
     for (const _ of this.clearing());
   }
@@ -48,7 +50,7 @@ export class GuestRam extends SpanMemory {
       for (let start = 0; start < block.size; start += CLEAR_STEP) {
         const length = Math.min(CLEAR_STEP, block.size - start);
         this.writeLog?.wrote(block, start, length);
-        clearBlock(block, this.#options, start, length);
+        clearBlock(block, this.#options, { start, length, inPlace: this.pinned });
         yield;
       }
     }

@@ -14,7 +14,13 @@ export const PRIORITY = { pci: -1, ram: 0, chipset: 1 } as const;
 /** What a guest finds in a range. */
 export type RangeContent =
   /** RAM of the machine; or memory of a device that the guest reaches directly: a frame buffer, a VFIO BAR. */
-  | { readonly kind: 'ram' | 'device'; readonly block: HostBlock; readonly offset?: number }
+  | {
+      readonly kind: 'ram' | 'device';
+      readonly block: HostBlock;
+      readonly offset?: number;
+      /** Answers accesses that do not reach it directly; absent: the block does. */
+      readonly handler?: IoHandler;
+    }
   /** Memory that the guest can only read. Its writes go to `onWrite`, or are ignored. */
   | {
       readonly kind: 'rom';

@@ -75,14 +75,18 @@ export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: Ram
   return blocks;
 }
 
+/** Pages of a block to clear; all if absent. `inPlace`: they are those that devices have pinned. */
+export type Clearing = { readonly start?: number; readonly length?: number; readonly inPlace?: boolean };
+
 /**
  * Makes a block, or some pages of it, read as zero again, and returns its memory to the host; but not huge pages, which another program
  * could then take. The vCPUs and queue threads must be stopped.
  */
-export function clearBlock(block: RamBlock, options: RamOptions, start = 0, length = block.size): void {
+export function clearBlock(block: RamBlock, options: RamOptions, clearing: Clearing = {}): void {
   const { hugepages, mergeable = false } = options;
   const { host, fd, offset, buffer } = block;
-  if (hugepages !== undefined) new Uint8Array(buffer, start, length).fill(0);
+  const { start = 0, length = block.size, inPlace = false } = clearing;
+  if (hugepages !== undefined || inPlace) new Uint8Array(buffer, start, length).fill(0);
   else if (fd !== null) {
     libc.fallocate(fd, libc.FALLOC_FL_PUNCH_HOLE | libc.FALLOC_FL_KEEP_SIZE, offset + start, length);
   } else {

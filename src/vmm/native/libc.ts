@@ -14,6 +14,9 @@ const calls = {
   close: libc.func('int close(int fd)'),
   read: libc.func('int64_t read(int fd, void *buffer, size_t length)'),
   write: libc.func('int64_t write(int fd, void *buffer, size_t length)'),
+  pread: libc.func('int64_t pread(int fd, void *buffer, size_t length, int64_t offset)'),
+  pwrite: libc.func('int64_t pwrite(int fd, const void *buffer, size_t length, int64_t offset)'),
+  prlimit: libc.func('int prlimit(int pid, int resource, const void *wanted, void *before)'),
   ioctlInteger: libc.func('ioctl', 'int', ['int', 'unsigned long', 'uint64_t']),
   ioctlPointer: libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
   fcntlInteger: libc.func('fcntl', 'int', ['int', 'int', 'uint64_t']),
@@ -52,6 +55,7 @@ export const O_CLOEXEC = 0o2000000;
 export const O_DIRECT = 0o40000;
 
 /** mmap(2), from asm-generic/mman-common.h and linux/mman.h. */
+export const PROT_NONE = 0;
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
@@ -163,6 +167,16 @@ export function read(fd: number, buffer: Uint8Array): number {
 /** @returns how many bytes were written. */
 export function write(fd: number, buffer: Uint8Array): number {
   return checked('write', () => calls.write(fd, buffer, buffer.byteLength));
+}
+
+/** @returns how many bytes were read at `offset`. */
+export function pread(fd: number, buffer: Uint8Array, offset: number): number {
+  return checked('pread', () => calls.pread(fd, buffer, buffer.byteLength, offset));
+}
+
+/** @returns how many bytes were written at `offset`. */
+export function pwrite(fd: number, buffer: Uint8Array, offset: number): number {
+  return checked('pwrite', () => calls.pwrite(fd, buffer, buffer.byteLength, offset));
 }
 
 /**
@@ -315,6 +329,22 @@ export function poll(fds: Uint8Array, count: number, timeoutMs: number): number 
   const errno = koffi.errno();
   if (errno === constants.errno.EINTR) return 0;
   throw new SystemError('poll', errno);
+}
+
+/** RLIM_INFINITY. */
+export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
+
+/** prlimit(2) of process `pid`, 0 for this one. @returns the limits before, soft and hard. `wanted` null: they stay */
+export function prlimit(
+  pid: number,
+  resource: number,
+  wanted: readonly [soft: bigint, hard: bigint] | null = null,
+): [soft: bigint, hard: bigint] {
+  const before = new BigUint64Array(2);
+  checked('prlimit', () =>
+    calls.prlimit(pid, resource, wanted === null ? null : new BigUint64Array(wanted), before),
+  );
+  return [before[0]!, before[1]!];
 }
 
 /** pidfd_open(2): @returns an fd of process `pid`, which is readable once that has ended. Glibc 2.36 has it, vring needs less. */

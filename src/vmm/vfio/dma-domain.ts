@@ -1,0 +1,31 @@
+/** [start, end) of the addresses that devices may use. */
+export type IovaRange = { readonly start: number; readonly end: number };
+
+export type DmaMapping = {
+  /** The address that devices use: the guest-physical one. */
+  readonly iova: number;
+  /** Bytes; a multiple of a page, like the address. */
+  readonly size: number;
+  /** Where the memory is in this process. */
+  readonly host: bigint;
+  readonly writable: boolean;
+};
+
+/** The addresses of the IOMMU that the devices of a machine share. */
+export interface DmaDomain {
+  /** What can be mapped for all of its devices, ascending: without what the platform keeps, such as the range of MSI messages. */
+  ranges(): readonly IovaRange[];
+  /** Pins memory, and makes it reachable. Nothing else may be mapped there. @throws SystemError */
+  map(mapping: DmaMapping): void;
+  /** Unmaps all mappings in a range, none of which may be partly outside it. */
+  unmap(iova: number, size: number): void;
+}
+
+/** Numbers beyond it are not exact. Guest-physical addresses end at 2^52. */
+const LAST_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** @param last the last byte */
+export function iovaRange(start: bigint, last: bigint): IovaRange {
+  const clamp = (address: bigint) => Number(address < LAST_EXACT ? address : LAST_EXACT);
+  return { start: clamp(start), end: last < LAST_EXACT ? Number(last) + 1 : Number.MAX_SAFE_INTEGER };
+}

@@ -1,0 +1,98 @@
+import { constants } from 'node:os';
+import { ARGUMENT_BYTES, argumentMemory } from '../native/argument-memory.ts';
+import { SystemError } from '../native/libc.ts';
+import { tryVfioIoctl, vfioIoctl } from './call.ts';
+import { IOMMU_IOAS_MAP_FIXED_IOVA, IOMMU_IOAS_MAP_READABLE, IOMMU_IOAS_MAP_WRITEABLE } from './constants.ts';
+import { type DmaDomain, type DmaMapping, type IovaRange, iovaRange } from './dma-domain.ts';
+import * as structs from './structs.ts';
+
+const MAX_RANGES = Math.floor(ARGUMENT_BYTES / structs.iommuIovaRange.size);
+
+/** An I/O address space of iommufd (Documentation/userspace-api/iommufd.rst), in which a machine's devices are. */
+export class Ioas implements DmaDomain {
+  /** /dev/iommu. */
+  readonly fd: number;
+  readonly #id: number;
+
+  /** @throws SystemError */
+  constructor(fd: number) {
+    const bytes = structs.iommuIoasAlloc.encode({
+      size: structs.iommuIoasAlloc.size,
+      flags: 0,
+      out_ioas_id: 0,
+    });
+    vfioIoctl(fd, 'IOMMU_IOAS_ALLOC', bytes);
+    this.fd = fd;
+    this.#id = structs.iommuIoasAlloc.read(bytes).out_ioas_id;
+  }
+
+  /**
+   * Binds an open device to this iommufd, which nobody else can use from then on. It ends with its fd.
+   * @throws SystemError
+   */
+  bind(device: number): void {
+    const struct = structs.vfioDeviceBindIommufd;
+    const value = { argsz: struct.size, flags: 0, iommufd: this.fd, out_devid: 0 };
+    vfioIoctl(device, 'VFIO_DEVICE_BIND_IOMMUFD', struct.encode(value));
+  }
+
+  /** Lets a bound device reach what is mapped. @throws SystemError */
+  attach(device: number): void {
+    const struct = structs.vfioDeviceAttachIommufdPt;
+    const value = { argsz: struct.size, flags: 0, pt_id: this.#id };
+    vfioIoctl(device, 'VFIO_DEVICE_ATTACH_IOMMUFD_PT', struct.encode(value));
+  }
+
+  detach(device: number): void {
+    const struct = structs.vfioDeviceDetachIommufdPt;
+    tryVfioIoctl(device, 'VFIO_DEVICE_DETACH_IOMMUFD_PT', struct.encode({ argsz: struct.size, flags: 0 }));
+  }
+
+  ranges(): readonly IovaRange[] {
+    const memory = argumentMemory();
+    const struct = structs.iommuIoasIovaRanges;
+    const bytes = struct.encode({
+      size: struct.size,
+      ioas_id: this.#id,
+      num_iovas: MAX_RANGES,
+      allowed_iovas: memory.address,
+      out_iova_alignment: 0n,
+    });
+    const result = tryVfioIoctl(this.fd, 'IOMMU_IOAS_IOVA_RANGES', bytes);
+    // EMSGSIZE: there are more, which are then refused by the kernel.
+    if (result < 0 && result !== -constants.errno.EMSGSIZE)
+      throw new SystemError('ioctl IOMMU_IOAS_IOVA_RANGES', -result);
+    const count = Math.min(struct.read(bytes).num_iovas, MAX_RANGES);
+    return Array.from({ length: count }, (_, index) => {
+      const at = index * structs.iommuIovaRange.size;
+      const { start, last } = structs.iommuIovaRange.read(memory.bytes, at);
+      return iovaRange(start, last);
+    });
+  }
+
+  map({ iova, size, host, writable }: DmaMapping): void {
+    const struct = structs.iommuIoasMap;
+    const access = IOMMU_IOAS_MAP_READABLE | (writable ? IOMMU_IOAS_MAP_WRITEABLE : 0);
+    const value = {
+      size: struct.size,
+      flags: IOMMU_IOAS_MAP_FIXED_IOVA | access,
+      ioas_id: this.#id,
+      user_va: host,
+      length: BigInt(size),
+      iova: BigInt(iova),
+    };
+    vfioIoctl(this.fd, 'IOMMU_IOAS_MAP', struct.encode(value));
+  }
+
+  unmap(iova: number, size: number): void {
+    const struct = structs.iommuIoasUnmap;
+    const value = { size: struct.size, ioas_id: this.#id, iova: BigInt(iova), length: BigInt(size) };
+    vfioIoctl(this.fd, 'IOMMU_IOAS_UNMAP', struct.encode(value));
+  }
+
+  /** When its last device is gone: unmaps everything. */
+  destroy(): void {
+    const struct = structs.iommuDestroy;
+    tryVfioIoctl(this.fd, 'IOMMU_DESTROY', struct.encode({ size: struct.size, id: this.#id }));
+  }
+}

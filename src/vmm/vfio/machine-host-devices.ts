@@ -1,0 +1,372 @@
+import { type HostDevice, HostDeviceError, type HostDevices } from '../../devices/vfio/host-device.ts';
+import type { VmFd } from '../kvm/vm-fd.ts';
+import type { MachineMemory } from '../memory/machine-memory.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
+import { cString, vfioIoctl } from './call.ts';
+import { Container } from './container.ts';
+import { DmaMap } from './dma-map.ts';
+import { explained } from './errors.ts';
+import type { GivenDevice } from './given-devices.ts';
+import { type BusReset, resetBus } from './hot-reset.ts';
+import { Ioas } from './ioas.ts';
+import { KvmVfio } from './kvm-vfio.ts';
+import { VfioDevice } from './vfio-device.ts';
+
+export type HostDevicesOptions = {
+  readonly native: ResourceOwner;
+  readonly vm: Pick<VmFd, 'createDevice'>;
+  readonly memory: Pick<MachineMemory, 'space' | 'ram'>;
+  /** Bytes of the pages that RAM is made of. */
+  readonly pageSize: number;
+  /** Identical pages of RAM may be merged. */
+  readonly mergeable: boolean;
+  /** Tells the user about something that does not stop the machine. */
+  readonly warn: (text: string) => void;
+  /** Calls back in a moment. */
+  readonly later: (step: () => void) => void;
+};
+
+/** The IOMMU's addresses of all devices of one API. */
+type Domain<D> = { readonly domain: D; readonly dma: DmaMap };
+type Group = { readonly fd: number; readonly number: number; readonly users: Set<string> };
+
+/** How a device is connected to the machine, before a model has opened it and after. */
+type Connected = {
+  readonly given: GivenDevice;
+  readonly group: Group | null;
+  readonly dma: DmaMap | null;
+  /** Undoes it, once the device's fd is closed. */
+  readonly disconnect: () => void;
+};
+
+/**
+ * The PCI devices of the host that a machine has. Its manager opens their files and hands them over; all else is done here, by the process
+ * whose memory the devices are to reach.
+ */
+export class MachineHostDevices implements HostDevices {
+  readonly #options: HostDevicesOptions;
+  readonly #kvm: KvmVfio;
+  readonly #given = new Map<string, GivenDevice>();
+  readonly #connected = new Map<string, Connected>();
+  readonly #open = new Map<string, VfioDevice>();
+  readonly #groups = new Map<number, Group>();
+  #container: Domain<Container> | null = null;
+  #ioas: Domain<Ioas> | null = null;
+
+  constructor(options: HostDevicesOptions) {
+    this.#options = options;
+    this.#kvm = new KvmVfio(options.vm);
+  }
+
+  /** Takes devices, whose fds belong to the machine from then on. @throws HostDeviceError; they are then closed */
+  give(devices: readonly GivenDevice[]): void {
+    for (const device of devices) {
+      for (const fd of device.fds.values()) this.#options.native.ownFd(fd);
+      this.#given.set(device.address, device);
+    }
+    const [device] = devices;
+    if (device === undefined || !this.#options.mergeable) return;
+    this.release(devices.map(({ address }) => address));
+    throw new HostDeviceError(
+      `host device ${device.address}: its DMA needs memory that stays where it is, but that of the VM may be merged ` +
+        "with other VMs' (KSM): remove mergeable from its memory settings",
+      'EINVAL',
+    );
+  }
+
+  /**
+   * Maps the memory of a running machine for devices that it was given, in steps between which it runs. They can be opened after that.
+   * @param done with why it failed: the devices are then closed
+   */
+  prepare(addresses: readonly string[], done: (failure: Error | null) => void): void {
+    const maps = new Set<DmaMap>();
+    try {
+      for (const address of addresses) {
+        const { dma } = this.#connection(address);
+        if (dma !== null) maps.add(dma);
+      }
+    } catch (error) {
+      this.release(addresses);
+      done(error as Error);
+      return;
+    }
+    let isOver = false;
+    const mapped = (dma: DmaMap, failure: Error | null) => {
+      maps.delete(dma);
+      if (isOver || (failure === null && maps.size > 0)) return;
+      isOver = true;
+      if (failure !== null) this.release(addresses);
+      done(failure);
+    };
+    if (maps.size === 0) done(null);
+    for (const dma of [...maps]) {
+      dma.startInSteps(this.#options.memory.space, this.#options.later, failure => mapped(dma, failure));
+    }
+    this.#pinned();
+  }
+
+  open(address: string): HostDevice {
+    if (this.#open.has(address))
+      throw new Error(`host device ${address} is another device of the VM already`);
+    const connected = this.#connection(address);
+    try {
+      if (connected.dma !== null && !connected.dma.active) connected.dma.start(this.#options.memory.space);
+      this.#pinned();
+      const device = this.#openDevice(connected);
+      this.#open.set(address, device);
+      if (this.#open.size > 1) this.#meetPeers();
+      return device;
+    } catch (error) {
+      this.release([address]);
+      throw error;
+    }
+  }
+
+  /** Closes devices that no model has opened. */
+  release(addresses: readonly string[]): void {
+    for (const address of addresses) {
+      const connected = this.#open.has(address) ? undefined : this.#connected.get(address);
+      if (connected !== undefined) {
+        const fd = connected.given.fds.get('device');
+        if (fd !== undefined) this.#closeDevice(connected, fd);
+        this.#disconnect(connected);
+      }
+      for (const fd of this.#given.get(address)?.fds.values() ?? []) this.#options.native.closeFd(fd);
+      this.#given.delete(address);
+    }
+  }
+
+  /** All models have opened theirs. @throws when some were given that none has opened */
+  checkGiven(): void {
+    const [address] = this.#given.keys();
+    if (address === undefined) return;
+    this.release([...this.#given.keys()]);
+    throw new Error(`no device of the VM is the host device ${address}, which it was given`);
+  }
+
+  #connection(address: string): Connected {
+    const connected = this.#connected.get(address);
+    if (connected !== undefined) return connected;
+    const given = this.#given.get(address);
+    if (given === undefined) throw new Error(`the machine was not given the host device ${address}`);
+    return this.#connect(given);
+  }
+
+  #connect(given: GivenDevice): Connected {
+    const { address, api } = given;
+    this.#given.delete(address);
+    let connected: Connected;
+    if (given.noIommu) connected = this.#withoutIommu(given);
+    else if (api === 'group') connected = this.#joinContainer(given);
+    else connected = this.#joinIoas(given);
+    this.#connected.set(address, connected);
+    try {
+      if (connected.dma?.active) connected.dma.recheck();
+    } catch (error) {
+      this.#disconnect(connected);
+      throw error;
+    }
+    return connected;
+  }
+
+  #withoutIommu(given: GivenDevice): Connected {
+    const { native, warn } = this.#options;
+    warn(
+      `host device ${given.address} has no IOMMU: it reads and writes all memory of the host, at addresses that the guest chooses`,
+    );
+    const disconnect = () => {
+      for (const [kind, fd] of given.fds) if (kind !== 'device') native.closeFd(fd);
+    };
+    return { given, group: null, dma: null, disconnect };
+  }
+
+  #joinContainer(given: GivenDevice): Connected {
+    const { native } = this.#options;
+    const { address } = given;
+    const containerFd = given.fds.get('container');
+    if (this.#container === null) {
+      if (containerFd === undefined) throw new Error(`host device ${address} came without a container`);
+      const domain = new Container(containerFd);
+      this.#container = { domain, dma: this.#dmaMap(domain) };
+    } else if (containerFd !== undefined) native.closeFd(containerFd);
+    const { domain, dma } = this.#container;
+    try {
+      const group = this.#joinGroup(given, domain);
+      group.users.add(address);
+      const disconnect = () => {
+        group.users.delete(address);
+        const isLast = this.#groups.size === 1 && group.users.size === 0;
+        // With the last group the kernel unmaps everything.
+        if (isLast) dma.stop();
+        if (group.users.size === 0) this.#leaveGroup(group, domain);
+        if (isLast) this.#closeContainer();
+      };
+      return { given, group, dma, disconnect };
+    } catch (error) {
+      if (this.#groups.size === 0) this.#closeContainer();
+      throw error;
+    }
+  }
+
+  #closeContainer(): void {
+    if (this.#container === null) return;
+    this.#options.native.closeFd(this.#container.domain.fd);
+    this.#container = null;
+  }
+
+  #joinGroup({ address, group: number, fds }: GivenDevice, container: Container): Group {
+    const { native } = this.#options;
+    const fd = fds.get('group');
+    const known = this.#groups.get(number);
+    if (known !== undefined) {
+      if (fd !== undefined) native.closeFd(fd);
+      return known;
+    }
+    if (fd === undefined) throw new Error(`host device ${address} came without its IOMMU group ${number}`);
+    try {
+      container.add(fd, (name, call) => explained(address, name, call));
+      this.#kvm.add(fd);
+    } catch (error) {
+      native.closeFd(fd);
+      throw error;
+    }
+    const group = { fd, number, users: new Set<string>() };
+    this.#groups.set(number, group);
+    return group;
+  }
+
+  #leaveGroup({ fd, number }: Group, container: Container): void {
+    this.#kvm.remove(fd);
+    container.remove(fd);
+    this.#options.native.closeFd(fd);
+    this.#groups.delete(number);
+  }
+
+  #joinIoas(given: GivenDevice): Connected {
+    const { native } = this.#options;
+    const { address, fds } = given;
+    const iommufd = fds.get('iommufd');
+    const fd = fds.get('device');
+    if (fd === undefined) throw new Error(`host device ${address} came without its file`);
+    if (this.#ioas === null) {
+      if (iommufd === undefined) throw new Error(`host device ${address} came without an iommufd`);
+      const domain = this.#allocate(address, [iommufd, fd], iommufd);
+      this.#ioas = { domain, dma: this.#dmaMap(domain) };
+    } else if (iommufd !== undefined) native.closeFd(iommufd);
+    const { domain, dma } = this.#ioas;
+    const disconnect = () => {
+      const others = [...this.#connected.values()].some(other => other.dma === dma && other.given !== given);
+      if (others) return;
+      dma.stop();
+      domain.destroy();
+      native.closeFd(domain.fd);
+      this.#ioas = null;
+    };
+    try {
+      // KVM is to know of it before it is bound.
+      this.#kvm.add(fd);
+      explained(address, 'VFIO_DEVICE_BIND_IOMMUFD', () => domain.bind(fd));
+      explained(address, 'VFIO_DEVICE_ATTACH_IOMMUFD_PT', () => domain.attach(fd));
+    } catch (error) {
+      this.#kvm.remove(fd);
+      native.closeFd(fd);
+      disconnect();
+      throw error;
+    }
+    return { given, group: null, dma, disconnect };
+  }
+
+  /** @param fds that are closed if that fails */
+  #allocate(address: string, fds: readonly number[], iommufd: number): Ioas {
+    try {
+      return explained(address, 'IOMMU_IOAS_ALLOC', () => new Ioas(iommufd));
+    } catch (error) {
+      for (const fd of fds) this.#options.native.closeFd(fd);
+      throw error;
+    }
+  }
+
+  #dmaMap(domain: Container | Ioas): DmaMap {
+    const { warn, pageSize } = this.#options;
+    return new DmaMap({ domain, warn, pageSize });
+  }
+
+  #openDevice(connected: Connected): VfioDevice {
+    const { given, group } = connected;
+    const fd = given.fds.get('device');
+    if (fd !== undefined) return this.#wrap(connected, fd);
+    const { address } = given;
+    const opened = explained(address, 'VFIO_GROUP_GET_DEVICE_FD', () =>
+      vfioIoctl(group!.fd, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)),
+    );
+    this.#options.native.ownFd(opened);
+    try {
+      return this.#wrap(connected, opened);
+    } catch (error) {
+      this.#options.native.closeFd(opened);
+      throw error;
+    }
+  }
+
+  #wrap(connected: Connected, fd: number): VfioDevice {
+    const { native, memory } = this.#options;
+    const { address, api, resetMethods } = connected.given;
+    return new VfioDevice(
+      { address, api, resetMethods, fd },
+      {
+        native,
+        space: memory.space,
+        dma: connected.dma,
+        resetBus: (device, reset) => this.#resetBus(device, reset),
+        closed: () => {
+          this.#open.delete(address);
+          this.#closeDevice(connected, fd);
+          this.#disconnect(connected);
+        },
+      },
+    );
+  }
+
+  #closeDevice({ given }: Connected, fd: number): void {
+    if (given.api === 'iommufd') {
+      this.#ioas?.domain.detach(fd);
+      this.#kvm.remove(fd);
+    }
+    this.#options.native.closeFd(fd);
+  }
+
+  /** Its device's fd is closed. */
+  #disconnect(connected: Connected): void {
+    if (this.#connected.get(connected.given.address) !== connected) return;
+    this.#connected.delete(connected.given.address);
+    connected.disconnect();
+    this.#pinned();
+  }
+
+  #meetPeers(): void {
+    for (const domain of [this.#container, this.#ioas]) domain?.dma.meetPeers();
+  }
+
+  /** A reset in place of the machine may not take pages from devices that have them. */
+  #pinned(): void {
+    const maps = [this.#container, this.#ioas].map(domain => domain?.dma);
+    this.#options.memory.ram.pinned = maps.some(dma => dma?.active ?? false);
+  }
+
+  #resetBus(device: VfioDevice, { devices, owned }: BusReset): boolean {
+    const affected = [...this.#open.values()].filter(other =>
+      devices.some(({ address }) => address === other.address),
+    );
+    if (affected.some(other => other !== device && other.inUse)) return false;
+    if (device.api === 'iommufd') return owned === true && resetBus(device.fd, []);
+    const groups = [...new Set(devices.map(({ group }) => group))].map(number => this.#groups.get(number));
+    const ours = groups.filter(group => group !== undefined);
+    return (
+      ours.length === groups.length &&
+      resetBus(
+        device.fd,
+        ours.map(({ fd }) => fd),
+      )
+    );
+  }
+}

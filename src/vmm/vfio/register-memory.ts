@@ -1,0 +1,113 @@
+import type { BusRange } from '../../devices/bus.ts';
+import type { AccessSize, IoHandler } from '../../devices/device.ts';
+import type { DeviceMemory, WriteWatch } from '../../devices/device-memory.ts';
+import type { HostBlock } from '../../devices/host-block.ts';
+import type { HostRegion } from '../../devices/vfio/host-device.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
+import { PRIORITY } from '../memory/memory-range.ts';
+import * as libc from '../native/libc.ts';
+import type { ResourceOwner } from '../native/resource-owner.ts';
+
+export type RegisterMemoryOptions = {
+  /** Of the block: `0000:01:10.0 BAR 0`. */
+  readonly name: string;
+  readonly owner: ResourceOwner;
+  readonly space: AddressSpace;
+  /** The device's file, and where the part starts in it. */
+  readonly fd: number;
+  readonly fileOffset: number;
+  readonly size: number;
+  /** The region that it is a part of, from `offset` on. */
+  readonly region: Pick<HostRegion, 'size' | 'readable' | 'writable' | 'read' | 'write'>;
+  readonly offset: number;
+  readonly released: (memory: RegisterMemory) => void;
+};
+
+/**
+ * A mapped part of a host device's region. The guest reaches it without an exit; an access that exits after all, such as one in a page that
+ * it shares with a device model, goes through the device's file.
+ */
+export class RegisterMemory implements DeviceMemory {
+  readonly size: number;
+  readonly #block: HostBlock;
+  readonly #space: AddressSpace;
+  readonly #handler: IoHandler;
+  readonly #onRelease: (memory: RegisterMemory) => void;
+  readonly #shown = new Set<BusRange>();
+  #released = false;
+
+  /** @throws SystemError */
+  constructor(options: RegisterMemoryOptions) {
+    const { name, owner, space, fd, fileOffset, size, region, offset } = options;
+    const protection = (region.readable ? libc.PROT_READ : 0) | (region.writable ? libc.PROT_WRITE : 0);
+    const host = libc.mmap(size, protection, libc.MAP_SHARED, fd, fileOffset);
+    owner.ownMap(host, size);
+    this.size = size;
+    this.#space = space;
+    this.#onRelease = options.released;
+    this.#block = { name, size, host, fd: null, offset: 0, buffer: libc.viewOf(host, size), registers: true };
+    this.#handler = regionHandler(region, offset);
+  }
+
+  get bytes(): Uint8Array {
+    if (this.#released) throw new Error(`${this.#block.name} has been released`);
+    return new Uint8Array(this.#block.buffer);
+  }
+
+  writable(offset: number, length: number): Uint8Array {
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  show(device: string, start: number): BusRange {
+    const range = this.#space.add({
+      kind: 'device',
+      block: this.#block,
+      name: device,
+      start,
+      size: this.size,
+      priority: PRIORITY.pci,
+      handler: this.#handler,
+    });
+    this.#shown.add(range);
+    return range;
+  }
+
+  /** Nobody knows what a device writes to its registers. */
+  watch(): WriteWatch {
+    throw new Error(`writes to ${this.#block.name} cannot be watched`);
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#space.batch(() => {
+      for (const range of this.#shown) range.remove();
+    });
+    this.#shown.clear();
+    // The mapping keeps the device open. Its addresses stay taken until the owner unmaps them.
+    const flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_NORESERVE;
+    libc.mmapOver(this.#block.host, this.size, libc.PROT_NONE, flags);
+    this.#onRelease(this);
+  }
+}
+
+/** Answers accesses to a region from `base` on by its device's file, each as one of its width. */
+function regionHandler(region: RegisterMemoryOptions['region'], base: number): IoHandler {
+  const bytes = new Uint8Array(4);
+  const view = new DataView(bytes.buffer);
+  // The rest of the page of a BAR that is smaller than one.
+  const isInside = (offset: number, size: AccessSize) => base + offset + size <= region.size;
+  return {
+    read(offset, size) {
+      if (!isInside(offset, size)) return 0xffff_ffff >>> (32 - 8 * size);
+      bytes.fill(0);
+      region.read(base + offset, bytes.subarray(0, size));
+      return view.getUint32(0, true);
+    },
+    write(offset, size, value) {
+      if (!isInside(offset, size)) return;
+      view.setUint32(0, value, true);
+      region.write(base + offset, bytes.subarray(0, size));
+    },
+  };
+}
