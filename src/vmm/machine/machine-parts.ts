@@ -10,6 +10,7 @@ import type { GuestRam } from '../memory/guest-ram.ts';
 import type { MachineMemory } from '../memory/machine-memory.ts';
 import type { NativeVm } from '../native/native.ts';
 import type { QueueThreads } from '../native/queue-threads.ts';
+import type { MachineHostDevices } from '../vfio/machine-host-devices.ts';
 import type { Buses } from './answer-exit.ts';
 import type { MachineClock } from './machine-clock.ts';
 
@@ -28,6 +29,7 @@ export type MachineParts = {
   readonly queues: QueueThreads;
   /** The device models that it may have, those of its device modules too. */
   readonly table: DeviceTable;
+  readonly hostDevices: MachineHostDevices;
   /** What a device that comes later is created with. */
   readonly services: MachineServices;
   /** Loads the kernel into empty RAM, as at the first start. @returns where the first vCPU enters it. @throws BootError */

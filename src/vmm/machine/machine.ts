@@ -1,6 +1,7 @@
 import { type BusOptions, PortBus } from '../../devices/bus.ts';
 import type { DeviceConfig, DeviceTable } from '../../devices/device-table.ts';
 import type { GuestMemory } from '../../devices/guest-memory.ts';
+import { PAGE } from '../../devices/host-block.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
@@ -18,6 +19,7 @@ import { Kvm } from '../kvm/kvm.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
 import { GuestRam } from '../memory/guest-ram.ts';
 import { checkHostMemory } from '../memory/host-memory.ts';
+import { HUGEPAGES } from '../memory/hugepages.ts';
 import { KvmSlots } from '../memory/kvm-slots.ts';
 import * as layout from '../memory/layout.ts';
 import { machineMemory } from '../memory/machine-memory.ts';
@@ -26,6 +28,8 @@ import type { RamSource } from '../memory/ram-blocks.ts';
 import { SHADOW_RAM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
+import type { GivenDevice } from '../vfio/given-devices.ts';
+import { MachineHostDevices } from '../vfio/machine-host-devices.ts';
 import type { Buses } from './answer-exit.ts';
 import type { MachineConfig } from './config.ts';
 import { loadDeviceModules } from './device-modules.ts';
@@ -42,6 +46,8 @@ export type MachineBase = MachineHost & {
   readonly loop: MachineLoop;
   readonly counters: CounterBlocks;
   readonly origin: MachineOrigin;
+  /** Host devices that it has from the start. */
+  readonly hostDevices?: readonly GivenDevice[];
 };
 
 /** What a machine goes on from: nothing, so that it boots; or a state that is loaded into it, and RAM that has its contents already. */
@@ -68,7 +74,14 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const interrupts = new Interrupts(vm, base.loop, native, base.warn);
   const queues = new QueueThreads(native);
   const clock = new MachineClock(base.loop);
-  const services = machineServices(base, { vm, memory, interrupts, queues, clock });
+  const { hugepages, mergeable } = config.memory;
+  const hostDevices = new MachineHostDevices({
+    ...{ native, vm, memory, mergeable, warn: base.warn },
+    pageSize: hugepages === undefined ? PAGE : HUGEPAGES[hugepages].bytes,
+    later: step => base.loop.at(0n, step),
+  });
+  hostDevices.give(base.hostDevices ?? []);
+  const services = machineServices(base, { vm, memory, interrupts, queues, clock, hostDevices });
   const buses: Buses = { ports: new PortBus(bus), memory: space };
   const last = ram.regions.at(-1)!;
   const chipset = new Chipset({
@@ -80,6 +93,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   const table = deviceTable.with(...loadDeviceModules(config.deviceModules));
   addDevices(config, table, services, chipset);
   files.checkGiven();
+  hostDevices.checkGiven();
 
   mark('devices');
   const boot = () => loadBoot(config, files, space.memory, chipset);
@@ -89,7 +103,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   mark('vCPUs');
   return {
     ...{ native, kvm, vm, vcpus, ram, memory, interrupts, clock, buses, chipset, queues },
-    ...{ table, services, boot },
+    ...{ table, hostDevices, services, boot },
   };
 }
 

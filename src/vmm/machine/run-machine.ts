@@ -1,3 +1,4 @@
+import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
 import { reasonOf } from './device-modules.ts';
 import type { OwnFds } from './hand-over/given-machine.ts';
@@ -19,6 +20,8 @@ export type MachineHosting = {
   readonly takeOver?: TakeOver;
   /** What the machine goes on from; absent: it boots. */
   readonly restore?: RestoredFrom;
+  /** Host devices that it has from the start; absent: none. */
+  readonly hostDevices?: readonly GivenDevice[];
   /** The fds of this process that a hand-over passes on; absent: the machine cannot be handed over. */
   readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
@@ -33,9 +36,23 @@ export function runMachine(
   link: MachineLink,
   hosting: MachineHosting,
 ): MachineEnd | null {
-  const { created, beforeBuild, afterBuild, confine, takeOver, restore, own, idle } = hosting;
+  const {
+    created,
+    beforeBuild,
+    afterBuild,
+    confine,
+    takeOver,
+    restore,
+    own,
+    idle,
+    hostDevices = [],
+  } = hosting;
   beforeBuild?.();
-  const runner = new MachineRunner({ counters, report, link, own: own ?? null, restore: restore ?? null });
+  const runner = new MachineRunner({
+    ...{ counters, report, link, hostDevices },
+    own: own ?? null,
+    restore: restore ?? null,
+  });
   try {
     created?.(runner.nativeVm);
     const failure = failureOf(config.deviceModules, () => {

@@ -4,6 +4,7 @@ import { shapeOf } from '../counters/counters.ts';
 import { close } from '../native/libc.ts';
 import { NativeVm } from '../native/native.ts';
 import { StateError } from '../snapshot/state-codec.ts';
+import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
 import { ConsolePorts } from './console-ports.ts';
 import { reasonOf } from './device-modules.ts';
@@ -40,6 +41,8 @@ export type RunnerOptions = {
   readonly own?: OwnFds | null;
   /** What the machine goes on from; default: it boots. */
   readonly restore?: RestoredFrom | null;
+  /** Host devices that it has from the start; default: none. */
+  readonly hostDevices?: readonly GivenDevice[];
 };
 
 /** What a machine needs of its connection to its manager. */
@@ -62,6 +65,7 @@ export class MachineRunner {
   readonly #tell: Tell;
   readonly #own: OwnFds | null;
   readonly #restore: RestoredFrom | null;
+  readonly #hostDevices: readonly GivenDevice[];
   readonly #words: BigUint64Array;
   readonly #native: NativeVm;
   readonly #loop: MachineLoop;
@@ -76,7 +80,8 @@ export class MachineRunner {
   /** It goes on in another process. */
   #isGone = false;
 
-  constructor({ counters, report, link, own = null, restore = null }: RunnerOptions) {
+  constructor(options: RunnerOptions) {
+    const { counters, report, link, own = null, restore = null, hostDevices = [] } = options;
     const shape = shapeOf(counters);
     const tell: Tell = change => {
       change(report);
@@ -88,6 +93,7 @@ export class MachineRunner {
     this.#tell = tell;
     this.#own = own;
     this.#restore = restore;
+    this.#hostDevices = hostDevices;
     this.#words = counters;
     this.#native = new NativeVm(counters, shape);
     const loop = new MachineLoop(this.#native);
@@ -130,6 +136,7 @@ export class MachineRunner {
       counters: this.#blocks,
       consoles: this.#consoles,
       files,
+      hostDevices: this.#hostDevices,
       origin: takeOver?.origin ?? this.#restoredOrigin ?? { kind: 'boot' },
       request: request => this.#request(request, config.onReboot),
       reportBroken: (device, reason) => this.#tell(report => report.broke(device, reason)),

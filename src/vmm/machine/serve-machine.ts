@@ -3,6 +3,7 @@ import type { Layer } from '../confinement/layer.ts';
 import { adoptCounters } from '../counters/shared-counters.ts';
 import * as libc from '../native/libc.ts';
 import { credentialsOfPeer } from '../native/unix-socket.ts';
+import { takeGivenDevices } from '../vfio/given-devices.ts';
 import { placeIn } from './device-modules.ts';
 import { TakeOver } from './hand-over/take-over.ts';
 import { type Incoming, ManagerLink } from './manager-link.ts';
@@ -67,6 +68,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
   const { config, token } = build;
   const countersFd = link.takeFd();
   const restore = restoreOf(build, link);
+  const hostDevices = takeGivenDevices(build.hostDevices ?? [], () => link.takeFd(), libc.close);
   const listener = link.takeFd();
   const last = link.takeFd();
   if (countersFd === null) throw new Error('the configuration came without counters');
@@ -99,6 +101,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
       ...hosting,
       ...(takeOver && { takeOver }),
       ...(restore && { restore }),
+      hostDevices,
       // Nobody else runs a VM of this name for as long as the lock is open.
       ...(lock !== null && { own: { counters: countersFd, lock } }),
       ...(withManager && { created }),

@@ -1,5 +1,6 @@
 import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
+import type { HostDevices } from '../../devices/vfio/host-device.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
@@ -41,12 +42,13 @@ type Parts = {
   readonly interrupts: Interrupts;
   readonly queues: QueueThreads;
   readonly clock: MachineClock;
+  readonly hostDevices: HostDevices;
 };
 
 /** The services that a machine offers its devices. */
 export function machineServices(
   base: Base,
-  { vm, memory, interrupts, queues, clock }: Parts,
+  { vm, memory, interrupts, queues, clock, hostDevices }: Parts,
 ): MachineServices {
   const { native, loop, counters, consoles, files } = base;
   return {
@@ -78,11 +80,7 @@ export function machineServices(
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
     readFile: readSmallFile,
-    hostDevices: {
-      open: address => {
-        throw new Error(`the machine was not given the host device ${address}`);
-      },
-    },
+    hostDevices,
     backends: machineBackends({
       disk: {
         raw: options => {

@@ -97,7 +97,12 @@ function rig() {
     consoles: new ConsolePorts(never),
     files: new HostFiles(native),
   };
-  const parts = { vm, memory, interrupts, queues: new QueueThreads(native), clock: new MachineClock(loop) };
+  const parts = {
+    ...{ vm, memory, interrupts },
+    queues: new QueueThreads(native),
+    clock: new MachineClock(loop),
+    hostDevices: { open: never },
+  };
   const services = machineServices(base, parts);
   const ports = new PortBus(bus);
   const chipset = new Chipset({ ports, memory: memory.space, services, ramEnd: 4 * MiB });
