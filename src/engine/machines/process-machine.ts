@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
 import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
+import { allowLocking } from '../host-devices/memlock.ts';
 import { type Death, hostDevicesOf, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
 import { machineCodeWasReplaced } from './machine-code.ts';
@@ -105,6 +106,7 @@ export class ProcessMachines implements Machines {
     const last = takeOver ?? registration?.lock;
     const restored = restoreOf(restore);
     const given = hostDevicesOf(hostDevices);
+    if (given.fds.length > 0) allowLocking(process.pid, config.memory.bytes);
     const listener = registration === null ? [] : [registration.listener];
     const fds = [countersFd, ...restored.fds, ...given.fds, ...listener];
     if (last !== undefined) fds.push(last);

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { version } from '../../project-root.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
+import { allowLocking } from '../host-devices/memlock.ts';
 import { type Death, hostDevicesOf, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { coolThread, type MachineThread, takeThread, warmThread } from './machine-thread.ts';
@@ -26,6 +27,7 @@ class ThreadMachine implements Machine {
     const token = registration?.token ?? '';
     const restored = restoreOf(restore);
     const given = hostDevicesOf(hostDevices);
+    if (given.fds.length > 0) allowLocking(process.pid, config.memory.bytes);
     const messages = { ...restored.message, ...given.message };
     const build = { kind: 'build', config, token, layers: [], user: null, ...messages } as const;
     try {

@@ -331,6 +331,8 @@ export function poll(fds: Uint8Array, count: number, timeoutMs: number): number 
   throw new SystemError('poll', errno);
 }
 
+/** asm-generic/resource.h. */
+export const RLIMIT_MEMLOCK = 8;
 /** RLIM_INFINITY. */
 export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
 

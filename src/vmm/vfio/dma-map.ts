@@ -168,9 +168,10 @@ export class DmaMap implements MapListener {
   }
 
   #mapPending(): void {
-    for (const piece of this.#pending.splice(0)) {
+    for (const piece of this.#pending) {
       if (this.#failure === null) this.#map(piece, piece.size);
     }
+    this.#pending = [];
   }
 
   /** @returns whether there is more */

@@ -1,10 +1,8 @@
 import { HostDeviceError } from '../../devices/vfio/host-device.ts';
-import { prlimit, SystemError, UNLIMITED } from '../native/libc.ts';
+import { prlimit, RLIMIT_MEMLOCK, SystemError, UNLIMITED } from '../native/libc.ts';
 import type { IoctlName } from './ioctls.ts';
 
 const MiB = 2 ** 20;
-/** asm-generic/resource.h. */
-const RLIMIT_MEMLOCK = 8;
 
 type Advice = Readonly<Record<string, string>>;
 
@@ -25,7 +23,7 @@ const ADVICE: { readonly [name in IoctlName]?: Advice } = {
     EINVAL: 'the IOMMU cannot be used for it: see the kernel log (dmesg)',
   },
   VFIO_GROUP_GET_DEVICE_FD: {
-    ENODEV: 'it is not bound to vfio-pci: bind it with `vring passthrough bind`',
+    ENODEV: 'it is not bound to vfio-pci: bind it with `vring vfio bind`',
     EBUSY: 'another process has it open: stop that first',
     EACCES:
       'its physical function is bound to vfio-pci too, and wants a VF token: bind that to its own driver',

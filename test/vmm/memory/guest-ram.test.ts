@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { fstatSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GuestMemoryError } from '../../../src/devices/guest-memory.ts';
 import { GuestRam } from '../../../src/vmm/memory/guest-ram.ts';
@@ -112,5 +112,20 @@ describe('guest RAM', () => {
     expect(() => new GuestRam(owner, { bytes: 2 ** 40, hugepages: '2M' })).toThrow(
       /^the VM needs 524288 huge pages/,
     );
+  });
+});
+
+describe('RAM that devices of the host reach', () => {
+  it('keeps its pages when it is cleared, which devices would go on to use', () => {
+    const small = new GuestRam(owner, { bytes: 2 * MiB });
+    const stored = () => fstatSync(small.blocks[0]!.fd!).blocks * 512;
+    small.writable(0, 2 * MiB).fill(0xa5);
+    small.pinned = true;
+    small.clear();
+    expect(small.readable(0, 2 * MiB).every(byte => byte === 0)).toBe(true);
+    expect(stored()).toBe(2 * MiB);
+    small.pinned = false;
+    small.clear();
+    expect(stored()).toBe(0);
   });
 });
