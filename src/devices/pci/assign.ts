@@ -4,7 +4,12 @@ import type { PciBus } from './pci-bus.ts';
 import { COMMAND, REG } from './registers.ts';
 import { RootPort } from './root-port.ts';
 
-export type PciWindow = { readonly start: number; readonly size: number };
+export type PciWindow = {
+  readonly start: number;
+  readonly size: number;
+  /** What a user can do when devices need more; they can remove one if absent. */
+  readonly advice?: string;
+};
 export type PciWindows = {
   readonly io: PciWindow;
   readonly memory32: PciWindow;
@@ -32,15 +37,17 @@ export type InterruptOfPin = (slot: number, pin: number) => number;
  * register, and decoding enabled. In the order of their places, so that adding a device at the end moves no other.
  *
  * @param interruptOf for the slots of bus 0
+ * @returns where what they have of the 64-bit window ends
  * @throws PciWindowError
  */
-export function assignResources(root: PciBus, windows: PciWindows, interruptOf: InterruptOfPin): void {
+export function assignResources(root: PciBus, windows: PciWindows, interruptOf: InterruptOfPin): number {
   const cursors: Cursors = {
     io: new Cursor('I/O port window', windows.io),
     memory32: new Cursor('32-bit PCI memory window', windows.memory32),
     memory64: new Cursor('64-bit PCI memory window', windows.memory64),
   };
   assignBus(root, 0, cursors, interruptOf);
+  return cursors.memory64.next;
 }
 
 type Cursors = { readonly io: Cursor; readonly memory32: Cursor; readonly memory64: Cursor };
@@ -121,12 +128,17 @@ class Cursor {
     this.#next = window.start;
   }
 
+  get next(): number {
+    return this.#next;
+  }
+
   take(size: number, align: number, name: string): number {
     const start = Math.ceil(this.#next / align) * align;
     const end = this.#window.start + this.#window.size;
     if (start + size > end) {
+      const { size: all, advice = 'remove a device' } = this.#window;
       throw new PciWindowError(
-        `the ${this.#what} (${this.#window.size} bytes) has no room for ${size} bytes of "${name}": remove a device`,
+        `the ${this.#what} (${all} bytes) has no room for ${size} bytes of "${name}": ${advice}`,
       );
     }
     this.#next = start + size;

@@ -91,6 +91,16 @@ export class PciBus implements PciSlot {
     this.#markMultifunction(devfn >>> 3);
   }
 
+  /** A free place beside other functions of the same device; null without any. */
+  placeBeside({ deviceKey }: PciFunction): PciPlace | null {
+    if (deviceKey === null) return null;
+    const slot = this.functions.find(({ fn }) => fn.deviceKey === deviceKey)?.slot;
+    if (slot === undefined) return null;
+    const numbers = Array.from({ length: FUNCTIONS }, (_, number) => number);
+    const free = numbers.find(number => this.at({ slot, function: number }) === null);
+    return free === undefined ? null : { slot, function: free };
+  }
+
   at({ slot, function: fn }: PciPlace): PciFunction | null {
     return this.#functions[slot * FUNCTIONS + fn] ?? null;
   }
@@ -122,6 +132,8 @@ export class PciBus implements PciSlot {
   }
 
   #freePlace(fn: PciFunction): PciPlace {
+    const beside = this.placeBeside(fn);
+    if (beside !== null) return beside;
     const slot = this.freeSlot();
     if (slot !== null) return { slot, function: 0 };
     throw new PciSlotError(`${this.name} has no free slot for "${fn.name}": all ${this.slots} are taken`);

@@ -61,6 +61,8 @@ export class PciFunction implements Device {
   readonly name: string;
   readonly config = new ConfigSpace();
   readonly bars: Bar[] = [];
+  /** Functions of the same device: those that have no place of their own get one in the slot of the first. Null: it is a device. */
+  readonly deviceKey: string | null;
   readonly #headerType: 0 | 1;
   readonly #hooks: ConfigHook[] = [];
   readonly #attachHooks: ((bus: PciSlot) => void)[] = [];
@@ -75,8 +77,9 @@ export class PciFunction implements Device {
   readonly #pinFds = new Map<number, number | undefined>();
   #pinConnected = false;
 
-  constructor(name: string, identity: PciIdentity, headerType: 0 | 1 = 0) {
+  constructor(name: string, identity: PciIdentity, headerType: 0 | 1 = 0, deviceKey: string | null = null) {
     this.name = name;
+    this.deviceKey = deviceKey;
     this.#headerType = headerType;
     const { config } = this;
     config.define(REG.vendor, 2, identity.vendor);

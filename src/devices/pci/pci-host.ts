@@ -9,7 +9,7 @@ import type {
   RequestMachine,
 } from '../device.ts';
 import { DeviceStateError, stateOf, statesOf } from '../state.ts';
-import { assignResources, type PciWindows } from './assign.ts';
+import { assignResources, type PciWindow, type PciWindows } from './assign.ts';
 import { ConfigPorts, type ConfigSpaces } from './config-ports.ts';
 import { PciBridge } from './pci-bridge.ts';
 import { PciBus } from './pci-bus.ts';
@@ -36,8 +36,10 @@ export type PciHostOptions = {
   readonly configPort: number;
   /** The memory-mapped configuration space: 1 MiB for each bus from 0. */
   readonly ecam: { readonly start: number; readonly buses: number };
-  /** Windows for BARs. */
+  /** Windows for BARs; the 64-bit one grows up to `memory64End` when devices need more than half of it. */
   readonly windows: PciWindows;
+  /** Where the addresses end that the CPU has; the end of the window if absent. */
+  readonly memory64End?: number;
   readonly interrupts: PciInterrupts;
   /** Vectors of root ports. */
   readonly allocateMsi: () => MsiVector;
@@ -58,9 +60,11 @@ export class PciHost implements Device, ConfigSpaces {
   readonly #bridge = new PciFunction('host-bridge', HOST_BRIDGE);
   readonly #configPorts: ConfigPorts;
   readonly #placement: Placement;
+  #memory64: PciWindow;
 
   constructor(options: PciHostOptions) {
     this.#options = options;
+    this.#memory64 = options.windows.memory64;
     this.root = new PciBus('PCI bus 0', 'root', {
       ports: options.ports,
       memory: options.memory,
@@ -107,7 +111,21 @@ export class PciHost implements Device, ConfigSpaces {
   /** Assigns addresses to every function, like firmware: before the first boot and after each reset. @throws PciWindowError */
   assign(): void {
     for (const port of this.rootPorts) port.populate();
-    assignResources(this.root, this.#options.windows, (slot, pin) => this.#interrupt(slot, pin));
+    const { windows, memory64End } = this.#options;
+    const { start, size } = windows.memory64;
+    const most = memory64End === undefined ? size : memory64End - start;
+    const memory64 = { ...windows.memory64, size: most };
+    const end = assignResources(this.root, { ...windows, memory64 }, (slot, pin) =>
+      this.#interrupt(slot, pin),
+    );
+    // As much again is for devices that come later: a guest finds place for their BARs itself.
+    const wanted = Math.ceil((2 * (end - start)) / size) * size;
+    this.#memory64 = { start, size: Math.min(Math.max(size, wanted), most) };
+  }
+
+  /** The window of 64-bit BARs, as of the last assignment. */
+  get memory64(): PciWindow {
+    return this.#memory64;
   }
 
   /** The address of a plugged function as the guest has it now, `01:00.0`; null for one behind a bridge without a number. */

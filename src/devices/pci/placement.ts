@@ -48,6 +48,12 @@ export class Placement {
 
   /** @throws PciSlotError when there is no place left */
   plug(fn: PciFunction): void {
+    for (const bus of [this.#root, ...this.#ports.map(port => port.secondary)]) {
+      const beside = bus.placeBeside(fn);
+      if (beside === null) continue;
+      bus.plug(fn, beside);
+      return;
+    }
     const slot = this.freeSlot();
     if (slot !== null) {
       this.#root.plug(fn, { slot, function: 0 });

@@ -41,7 +41,9 @@ export class PassedDevice implements Device {
       const found = HostConfig.read(host.region(REGION.config));
       const identity = this.#identify(found, options);
       const onError = (error: unknown) => this.#report(error);
-      this.function = new PassedFunction(name, identity, host.region(REGION.config), onError);
+      // The slot on the host is the device.
+      const deviceKey = options.multifunction === true ? host.address.replace(/\.\d$/, '') : null;
+      this.function = new PassedFunction(name, identity, deviceKey, host.region(REGION.config), onError);
       this.#config = virtualConfig(this.function, found, host.region(REGION.config).size > 256, () =>
         this.#functionReset(),
       );

@@ -29,8 +29,15 @@ export class PassedFunction extends PciFunction {
   /** What the device's command register was last set to; null: unknown. */
   #command: number | null = null;
 
-  constructor(name: string, identity: PciIdentity, config: HostRegion, onError: (error: Error) => void) {
-    super(name, identity);
+  /** @param deviceKey functions with the same one share a slot */
+  constructor(
+    name: string,
+    identity: PciIdentity,
+    deviceKey: string | null,
+    config: HostRegion,
+    onError: (error: Error) => void,
+  ) {
+    super(name, identity, 0, deviceKey);
     this.#device = new RegionAccess(config, onError);
   }
 

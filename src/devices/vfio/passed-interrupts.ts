@@ -220,10 +220,15 @@ export class PassedInterrupts {
     this.#options.onChanged();
   }
 
-  /** Connects the vectors up to the last one with an eventfd, at least up to `last`; the device has MSI-X on even if there is none. */
+  /**
+   * Connects the vectors up to the last one with an eventfd, at least up to `last`; the device has MSI-X on even if there is none. Where
+   * vectors cannot be added later, there are twice as many as before: each time interrupts are off for a moment.
+   */
   #armAll(last: number): void {
     const inUse = this.#msixVectors.findLastIndex(({ fd }) => fd !== null);
-    const count = Math.max(last, inUse) + 1;
+    const needed = Math.max(last, inUse) + 1;
+    const { noresize } = this.#device.irq(IRQ.msix);
+    const count = Math.min(Math.max(needed, noresize ? 2 * this.#armed : 0), this.#msixVectors.length);
     const fds = this.#msixVectors.slice(0, count).map(({ fd }) => fd);
     this.#device.setTriggers(IRQ.msix, 0, fds);
     this.#armed = count;

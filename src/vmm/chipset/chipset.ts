@@ -10,7 +10,6 @@ import {
   type PowerButton,
 } from '../../devices/device-type.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
-import type { PciWindow } from '../../devices/pci/assign.ts';
 import { busBehind } from '../../devices/pci/bridge-rows.ts';
 import type { PciFunction, PciPlace } from '../../devices/pci/pci-function.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
@@ -21,6 +20,7 @@ import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import type { DeviceLabel, MachinePlaces } from '../machine/topology.ts';
 import * as layout from '../memory/layout.ts';
+import { memory64Window } from './memory64.ts';
 import { SlotHotplug } from './slot-hotplug.ts';
 
 export type ChipsetOptions = {
@@ -36,6 +36,8 @@ export type ChipsetOptions = {
     /** How many more there are to be, which go where the devices that are attached first leave room. */
     readonly spare: number;
   };
+  /** Bits of the physical addresses that the guest's CPUs have; 40 if absent. */
+  readonly addressBits?: number;
 };
 
 /** A device of a machine, and what its row says about it. */
@@ -56,7 +58,6 @@ export class Chipset {
   readonly slots: SlotHotplug;
   readonly #ports: PortBus;
   readonly #memory: Bus;
-  readonly #memory64: PciWindow;
   /** By name. */
   readonly #buses: Map<string, DeviceBus>;
   readonly #parts: ChipsetPart[] = [];
@@ -65,16 +66,24 @@ export class Chipset {
   /** The ports and memory of each part. */
   readonly #ranges = new Map<ChipsetPart, readonly BusRange[]>();
 
-  constructor({ ports, memory, services, ramEnd, rootPorts = { at: [], spare: 0 } }: ChipsetOptions) {
+  constructor({
+    ports,
+    memory,
+    services,
+    ramEnd,
+    addressBits = 40,
+    rootPorts = { at: [], spare: 0 },
+  }: ChipsetOptions) {
     this.#ports = ports;
     this.#memory = memory;
-    this.#memory64 = memory64Window(ramEnd);
+    const { window: memory64, end: memory64End } = memory64Window(ramEnd, addressBits);
     this.pci = new PciHost({
       ports,
       memory,
       configPort: layout.PORT.pciConfigAddress,
       ecam: layout.ECAM,
-      windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64: this.#memory64 },
+      windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64 },
+      memory64End,
       interrupts: {
         first: layout.PCI_INTX_GSI,
         count: layout.PCI_INTX_GSIS,
@@ -278,7 +287,7 @@ export class Chipset {
   acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'presentCpus' | 'numa'>): TableFiles {
     return buildAcpiTables({
       ...cpus,
-      mmio64: this.#memory64,
+      mmio64: this.pci.memory64,
       intxSlots: this.pci.interruptSlots,
       rootPorts: this.pci.rootPorts.length > 0,
       parts: this.#parts.flatMap(({ built: { acpi, pci } }) => {
@@ -316,10 +325,3 @@ function rootBus(host: PciHost, hotplug: PciHotplug): DeviceBus {
 
 /** Its devices are reached by their ports and memory alone. */
 const ISA_BUS: DeviceBus = { attach: () => {} };
-
-/** The window of 64-bit BARs: above RAM and everything else. */
-function memory64Window(ramEnd: number): PciWindow {
-  const above = Math.max(ramEnd, layout.HIGH_RAM_START);
-  const start = Math.ceil(above / layout.PCI_MMIO64_ALIGN) * layout.PCI_MMIO64_ALIGN;
-  return { start, size: layout.PCI_MMIO64_SIZE };
-}

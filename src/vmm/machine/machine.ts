@@ -12,6 +12,7 @@ import type { ImagePurpose } from '../boot/image-file.ts';
 import { loadGuest } from '../boot/load-guest.ts';
 import { Chipset } from '../chipset/chipset.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
+import { physicalAddressBits } from '../cpu/address-bits.ts';
 import { apicIdsOf } from '../cpu/cpu-topology.ts';
 import { cpuTopology, createVcpus } from '../cpu/machine-vcpus.ts';
 import { Interrupts } from '../interrupts/interrupts.ts';
@@ -88,6 +89,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     ...buses,
     services,
     ramEnd: last.address + last.size,
+    addressBits: physicalAddressBits(kvm.supportedCpuid()),
     rootPorts: rootPortsOf(config),
   });
   const table = deviceTable.with(...loadDeviceModules(config.deviceModules));

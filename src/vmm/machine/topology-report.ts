@@ -1,3 +1,4 @@
+import type { HostDeviceControl } from '../../devices/device-type.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
 import type { ConsolePorts } from './console-ports.ts';
 import type { MachineLoop } from './loop.ts';
@@ -5,10 +6,13 @@ import type { MachineParts } from './machine-parts.ts';
 import type { MachineReport, Tell } from './report.ts';
 import type { DeviceLabel } from './topology.ts';
 
+/** How often what changes in a device by itself is reported at most: four times a second. */
+const DEVICE_INTERVAL_NS = 250_000_000n;
+
 export type TopologyParts = {
   readonly blocks: CounterBlocks;
   readonly consoles: ConsolePorts;
-  readonly loop: Pick<MachineLoop, 'at'>;
+  readonly loop: Pick<MachineLoop, 'at' | 'now'>;
   readonly report: MachineReport;
   readonly tell: Tell;
 };
@@ -22,6 +26,9 @@ export class TopologyReport {
   /** Its devices as screens show them. */
   #devices: () => readonly DeviceLabel[] = () => [];
   #isDue = false;
+  /** Host devices whose changes are reported. */
+  readonly #watched = new WeakSet<HostDeviceControl>();
+  #deviceIsDue = false;
 
   constructor(parts: TopologyParts) {
     this.#parts = parts;
@@ -38,6 +45,7 @@ export class TopologyReport {
   /** A device's size, limits or the like are others now. It is sent with what follows. */
   update(): void {
     const { chipset, vcpus } = this.#machine!;
+    for (const { capabilities } of chipset.devices) this.#watch(capabilities?.hostDevice);
     const { blocks, consoles, report } = this.#parts;
     report.built({
       ...blocks.labels,
@@ -56,6 +64,21 @@ export class TopologyReport {
     this.#parts.loop.at(0n, () => {
       this.#isDue = false;
       this.#parts.tell(() => this.update());
+    });
+  }
+
+  /** The guest moves BARs and connects interrupts many times in a row. */
+  #watch(device: HostDeviceControl | undefined): void {
+    if (device === undefined || this.#watched.has(device)) return;
+    this.#watched.add(device);
+    device.onChanged(() => {
+      if (this.#deviceIsDue) return;
+      this.#deviceIsDue = true;
+      const { loop, tell } = this.#parts;
+      loop.at(loop.now() + DEVICE_INTERVAL_NS, () => {
+        this.#deviceIsDue = false;
+        tell(() => this.update());
+      });
     });
   }
 }

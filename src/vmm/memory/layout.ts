@@ -17,9 +17,8 @@ export const SHADOW = { start: 0xc_0000, size: 256 * KiB } as const;
 export const PCI_MMIO32 = { start: 0xc000_0000, size: 512 * MiB } as const;
 /** PCI Express configuration space (ECAM) of buses 0-255: PCI Firmware Specification 3.0 §4.1. */
 export const ECAM = { start: 0xe000_0000, size: 256 * MiB, buses: 256 } as const;
-/** 64-bit PCI memory window: starts at the first multiple of this above RAM. */
-export const PCI_MMIO64_ALIGN = 4 * GiB;
-export const PCI_MMIO64_SIZE = 32 * GiB;
+/** 64-bit PCI memory window: starts at the first multiple of `align` above RAM, and has an eighth of all addresses, within these limits. */
+export const PCI_MMIO64 = { align: 4 * GiB, least: 32 * GiB, most: 1024 * GiB, share: 8 } as const;
 
 export const IOAPIC = 0xfec0_0000;
 export const LAPIC = 0xfee0_0000;
