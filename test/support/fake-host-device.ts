@@ -49,6 +49,8 @@ export function configOf({ config }: RecordedDevice): Uint8Array {
 }
 
 const PAGE = 4096;
+/** Bytes of a BAR that is not in memory as a whole. */
+const LARGE = 2 ** 28;
 const COMMAND = 0x04;
 const BARS = 0x10;
 const ROM = 0x30;
@@ -70,7 +72,7 @@ export class FakeHostDevice implements HostDevice {
   resetMethods: readonly string[];
   /** As the device has it now. */
   readonly config: Uint8Array;
-  /** The contents of the BARs; of the ROM at 6. */
+  /** The contents of the BARs; of the ROM at 6. Of large ones only the first page exists. */
   readonly contents: readonly Uint8Array[];
   /** The connected eventfds of each interrupt; empty: it is disabled. */
   readonly triggers: (number | null)[][] = [[], [], [], [], []];
@@ -87,6 +89,7 @@ export class FakeHostDevice implements HostDevice {
   mappings = { bytes: 0, count: 0 };
   readonly #recorded: RecordedDevice;
   readonly #options: FakeOptions;
+  readonly #sizes: readonly number[];
   readonly #blocks: readonly HostBlock[];
   readonly #hooks = new Set<() => void>();
 
@@ -97,27 +100,33 @@ export class FakeHostDevice implements HostDevice {
     this.resetMethods = recorded.resetMethods;
     this.config = configOf(recorded);
     const sizes = [...recorded.bars, recorded.rom];
-    this.#blocks = sizes.map((size, index) =>
-      fakeBlock(`${recorded.address} region ${index}`, Math.ceil(size / PAGE) * PAGE),
+    this.#sizes = sizes;
+    this.#blocks = sizes.map((size, index) => {
+      const pages = Math.ceil(size / PAGE) * PAGE;
+      const block = fakeBlock(`${recorded.address} region ${index}`, pages > LARGE ? PAGE : pages);
+      return { ...block, size: pages };
+    });
+    this.contents = this.#blocks.map(
+      ({ buffer }, index) => new Uint8Array(buffer, 0, Math.min(sizes[index]!, buffer.byteLength)),
     );
-    this.contents = this.#blocks.map(({ buffer }, index) => new Uint8Array(buffer, 0, sizes[index]));
   }
 
   region(index: number): HostRegion {
     if (index === REGION.config) return this.#configRegion();
     const bytes = this.contents[index] ?? new Uint8Array();
+    const size = this.#sizes[index] ?? 0;
     const isRom = index === REGION.rom;
     const check = (offset: number, { length }: Uint8Array) => {
       if (offset < 0 || offset + length > bytes.length) {
         throw new HostDeviceError(`${this.address} has no ${length} bytes at ${offset}`, 'EINVAL');
       }
     };
-    const isMemory = !isRom && bytes.length > 0 && (this.#recordedBar(index) & 1) === 0;
+    const isMemory = !isRom && size > 0 && (this.#recordedBar(index) & 1) === 0;
     return {
-      size: bytes.length,
-      readable: bytes.length > 0,
-      writable: bytes.length > 0 && !isRom,
-      mappable: isMemory ? [{ offset: 0, size: Math.ceil(bytes.length / PAGE) * PAGE }] : [],
+      size,
+      readable: size > 0,
+      writable: size > 0 && !isRom,
+      mappable: isMemory ? [{ offset: 0, size: Math.ceil(size / PAGE) * PAGE }] : [],
       read: (offset, into) => {
         check(offset, into);
         into.set(bytes.subarray(offset, offset + into.length));
@@ -243,7 +252,7 @@ export class FakeHostDevice implements HostDevice {
       index--;
       shift += 32;
     }
-    const size = this.contents[index]!.length;
+    const size = this.#sizes[index]!;
     if (size === 0) return 0;
     const flags = isRom ? 1 : 0;
     const mask = Number((BigInt.asUintN(64, -BigInt(size)) >> BigInt(shift)) & 0xffn);
@@ -265,7 +274,8 @@ export class FakeHostDevice implements HostDevice {
     const entry = { region, offset, size };
     this.mapped.push(entry);
     const shown = new Set<BusRange>();
-    const bytes = new Uint8Array(block.buffer, offset, size);
+    const bytes =
+      block.buffer.byteLength < block.size ? new Uint8Array() : new Uint8Array(block.buffer, offset, size);
     return {
       size,
       bytes,
@@ -290,6 +300,10 @@ export class FakeHostDevice implements HostDevice {
 /** The host devices of a machine: all recorded ones, at their addresses. Those that have been opened can be had by it. */
 export class FakeHostDevices implements HostDevices {
   readonly opened = new Map<string, FakeHostDevice>();
+  /** More of them, made by hand. */
+  readonly added: RecordedDevice[] = [];
+  /** What is done to a device before its machine has it, by address. */
+  readonly prepare = new Map<string, (device: FakeHostDevice) => void>();
   readonly #options: FakeOptions;
 
   constructor(options: FakeOptions) {
@@ -299,9 +313,11 @@ export class FakeHostDevices implements HostDevices {
   open(address: string): FakeHostDevice {
     const before = this.opened.get(address);
     if (before !== undefined && !before.closed) throw new Error(`${address} is open already`);
-    const recorded = RECORDED.map(recordedDevice).find(device => device.address === address);
+    const known = [...this.added, ...RECORDED.map(recordedDevice)];
+    const recorded = known.find(device => device.address === address);
     if (recorded === undefined) throw new Error(`the machine was not given the host device ${address}`);
     const device = new FakeHostDevice(recorded, this.#options);
+    this.prepare.get(address)?.(device);
     this.opened.set(address, device);
     return device;
   }
