@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import { parseCount } from '../../text/option-values.ts';
 import { listCommand } from '../list-command.ts';
+import { withManual } from '../manual.ts';
 import type { BindOptions } from './bind.ts';
 import type { ChangeOptions, TimedOptions } from './change.ts';
 import { type HostOptions, openHost, outputWidth, print, withHostOptions } from './host-options.ts';
+import type { CheckOptions } from './passthrough-check.ts';
 import type { VfCountOptions, VfOptions } from './sriov-set.ts';
 
 /**
@@ -15,6 +17,9 @@ export function registerHostCommands(program: Command): void {
   registerIommu(program.command('iommu').description('Inspect IOMMU groups and enable the IOMMU'));
   registerSriov(program.command('sriov').description('Manage SR-IOV virtual functions'));
   registerVfio(program.command('vfio').description('Bind devices to VFIO drivers for passthrough'));
+  registerPassthrough(
+    program.command('passthrough').description('Check whether devices can be passed through to a VM'),
+  );
   registerDoctor(program);
   registerHost(program.command('host').description('Record this host, or restore persisted changes'));
   registerUndo(program);
@@ -147,6 +152,61 @@ function registerVfio(vfio: Command): void {
   ).action(async (addresses: string[], options: BindOptions) => {
     const { unbindDevices } = await import('./bind.ts');
     process.exitCode = await unbindDevices(await openHost(options), addresses, options);
+  });
+}
+
+function registerPassthrough(passthrough: Command): void {
+  const check = withHostOptions(
+    passthrough
+      .command('check')
+      .argument('[address...]', 'PCI addresses (BDF), or slots such as 02:00 for all functions of a device')
+      .description('Check whether functions can be passed through to a VM, and how to make it possible')
+      .option('--vm <vm>', 'for this VM: its memory, its vCPUs and, without addresses, its devices')
+      .addOption(
+        new Option(
+          '--iommufd <state>',
+          'VFIO interface: iommufd, or groups (default: what the kernel offers)',
+        ).choices(['on', 'off']),
+      )
+      .option('--unsafe-no-iommu', 'accept that without an IOMMU the guest reaches all host memory'),
+  ).action(async (addresses: string[], options: CheckOptions) => {
+    const { checkPassthrough } = await import('./passthrough-check.ts');
+    const { readKnownVms } = await import('./known-vms.ts');
+    process.exitCode = await checkPassthrough(
+      await openHost(options),
+      addresses,
+      options,
+      await readKnownVms(),
+    );
+  });
+  withManual(check, {
+    text: [
+      'Every reason is printed with what to do about it. The exit status is 0 if all functions can be passed, 1 if one cannot, and 2 for ' +
+        'wrong usage. Nothing is changed: `vring vfio bind` binds a device now, and a VM that has it does so as it starts.',
+    ],
+    json: [
+      ['possible', 'whether nothing blocks'],
+      [
+        'devices',
+        'each function: `possible`, `reasons`, the `members` of its IOMMU group, `resetMethods`, what the host loses',
+      ],
+      [
+        'reasons',
+        'about the host and the VM: `level`, `code`, `subject`, `reason`, and `repair`, a list of commands and advice',
+      ],
+      ['unsafe', 'whether the guest would reach all host memory'],
+      ['plan', 'what binds the functions that are not bound yet, as `vring vfio bind --json` prints it'],
+      ['losses', 'what the VM cannot do while it has a device: `what` and `why`'],
+      ['memory', 'bytes that will be pinned, and that may be locked'],
+    ],
+    examples: [
+      { command: 'vring passthrough check 02:00.0', does: 'whether this function can be passed' },
+      { command: 'vring passthrough check --vm web', does: 'whether the VM web can get its devices' },
+      {
+        command: 'vring passthrough check 01:00 --host-root recorded --json',
+        does: 'the same for all functions of a device of a recorded host, as JSON',
+      },
+    ],
   });
 }
 

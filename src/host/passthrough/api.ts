@@ -7,28 +7,24 @@ import { sentenceList } from '../text.ts';
 import { readModule } from '../vfio/modules.ts';
 import { needsNoIommu } from '../vfio/no-iommu.ts';
 import { isVfioDriver } from '../vfio/read.ts';
-import type { PassthroughRequest, Reason } from './assessment.ts';
+import type { PassthroughRequest, Reason, VfioApi } from './assessment.ts';
 import { block, ok } from './reason.ts';
 
-/** The two interfaces of VFIO, and what the host lacks for each; null: nothing. */
+/** Through which interface a function is opened, and what the host lacks for each; null: nothing. */
 export type ApiChoice = {
-  readonly chosen: 'group' | 'iommufd' | null;
-  readonly lacks: { readonly group: string | null; readonly iommufd: string | null };
+  readonly fn: PciFunction;
+  /** Whether the request leaves no choice. */
+  readonly forced: VfioApi | null;
+  readonly chosen: VfioApi | null;
+  readonly lacks: Readonly<Record<VfioApi, string | null>>;
 };
 
-/** @param forced true: iommufd; false: groups */
-export function chooseApi(
-  survey: HostSurvey,
-  functions: readonly PciFunction[],
-  forced: boolean | undefined,
-): ApiChoice {
-  const lacks = { group: lackForGroups(survey), iommufd: lackForIommufd(survey, functions) };
-  if (forced !== undefined) {
-    const api = forced ? 'iommufd' : 'group';
-    return { chosen: lacks[api] === null ? api : null, lacks };
-  }
-  if (lacks.iommufd === null) return { chosen: 'iommufd', lacks };
-  return { chosen: lacks.group === null ? 'group' : null, lacks };
+export function chooseApi(survey: HostSurvey, fn: PciFunction, request: PassthroughRequest): ApiChoice {
+  const iommufd = request.options?.[fn.address]?.iommufd ?? request.iommufd;
+  const forced = iommufd === undefined ? null : iommufd ? 'iommufd' : 'group';
+  const lacks = { group: lackForGroups(survey), iommufd: lackForIommufd(survey, fn) };
+  const allowed: readonly VfioApi[] = forced === null ? ['iommufd', 'group'] : [forced];
+  return { fn, forced, chosen: allowed.find(api => lacks[api] === null) ?? null, lacks };
 }
 
 /** From 6.6 on, devices have files of their own (CONFIG_VFIO_DEVICE_CDEV), and groups can be left out (CONFIG_VFIO_GROUP). */
@@ -50,8 +46,8 @@ function lackForGroups(survey: HostSurvey): string | null {
   return state === 'absent' ? 'this kernel has no module vfio_iommu_type1 (CONFIG_VFIO_IOMMU_TYPE1)' : null;
 }
 
-function lackForIommufd(survey: HostSurvey, functions: readonly PciFunction[]): string | null {
-  if (functions.some(fn => needsNoIommu(survey.root, fn))) return 'iommufd needs an IOMMU';
+function lackForIommufd(survey: HostSurvey, fn: PciFunction): string | null {
+  if (needsNoIommu(survey.root, fn)) return 'iommufd needs an IOMMU';
   if (survey.vfio.iommufd === null && readModule(survey.root, 'iommufd').state === 'absent') {
     return 'this kernel has no iommufd (CONFIG_IOMMUFD)';
   }
@@ -62,28 +58,27 @@ function lackForIommufd(survey: HostSurvey, functions: readonly PciFunction[]): 
 }
 
 /** The interface, and whether this user may open its files. */
-export function apiReasons(
-  survey: HostSurvey,
-  functions: readonly PciFunction[],
-  { chosen, lacks }: ApiChoice,
-  { iommufd, addresses }: PassthroughRequest,
-): Reason[] {
-  if (chosen === null) return [missingApi(lacks, iommufd)];
-  const name = chosen === 'iommufd' ? 'iommufd' : 'a VFIO group and container';
-  const bound = functions.filter(fn => isVfioDriver(fn.driver));
-  const denied = nodesOf(survey, bound, chosen).filter(node => !node.usable);
-  const unbound = addresses.length - bound.length;
-  const reasons = [ok('api', null, `the VM opens it through ${name}`)];
+export function apiReasons(survey: HostSurvey, choices: readonly ApiChoice[]): Reason[] {
+  const bound = choices.filter(({ fn }) => isVfioDriver(fn.driver));
+  const denied = bound.flatMap(choice => nodesOf(survey, choice)).filter(node => !node.usable);
+  const unbound = choices.filter(choice => !bound.includes(choice)).map(({ fn }) => fn.address);
+  const reasons = choices.map(choice =>
+    choice.chosen === null
+      ? missingApi(choice)
+      : ok('api', null, `the VM opens it through ${NAMES[choice.chosen]}`),
+  );
   if (denied.length > 0) reasons.push(deniedNodes(denied));
-  if (unbound > 0 && isOrdinaryUser(survey)) {
+  if (unbound.length > 0 && isOrdinaryUser(survey)) {
     const reason = 'only root may change which driver a device is bound to';
-    reasons.push(block('node', null, reason, `as root: vring vfio bind --group ${addresses.join(' ')}`));
+    reasons.push(block('node', null, reason, `as root: vring vfio bind --group ${unbound.join(' ')}`));
   }
   return reasons;
 }
 
-function missingApi(lacks: ApiChoice['lacks'], forced: boolean | undefined): Reason {
-  if (forced === undefined) {
+const NAMES: Readonly<Record<VfioApi, string>> = { group: 'a VFIO group and container', iommufd: 'iommufd' };
+
+function missingApi({ forced, lacks }: ApiChoice): Reason {
+  if (forced === null) {
     const reason = `the host offers no interface of VFIO: ${lacks.group}; ${lacks.iommufd}`;
     return block(
       'api',
@@ -92,30 +87,21 @@ function missingApi(lacks: ApiChoice['lacks'], forced: boolean | undefined): Rea
       "install the kernel's full module package, or boot the distribution's kernel",
     );
   }
-  const [wanted, other] = forced ? (['iommufd', 'group'] as const) : (['group', 'iommufd'] as const);
-  const repair = lacks[other] === null ? [`leave out iommufd: ${forced ? 'true' : 'false'}`] : [];
-  const what = forced ? 'iommufd was asked for' : 'VFIO groups were asked for (iommufd: false)';
-  return block('api', null, `${what}, but ${lacks[wanted]}`, ...repair);
+  const other = forced === 'iommufd' ? 'group' : 'iommufd';
+  const repair = lacks[other] === null ? [`leave out iommufd: ${forced === 'iommufd'}`] : [];
+  const what = forced === 'iommufd' ? 'iommufd was asked for' : 'a VFIO group was asked for (iommufd: false)';
+  return block('api', null, `${what}, but ${lacks[forced]}`, ...repair);
 }
 
-function nodesOf(
-  survey: HostSurvey,
-  functions: readonly PciFunction[],
-  api: 'group' | 'iommufd',
-): DeviceNode[] {
-  const addresses = new Set(functions.map(fn => fn.address));
-  const devices = survey.vfio.devices.filter(({ address }) => addresses.has(address));
-  const own = devices.map(device => (api === 'iommufd' ? device.deviceNode : device.groupNode));
-  const shared = api === 'iommufd' ? survey.vfio.iommufd : survey.vfio.container;
-  return [
-    ...new Map(
-      [shared, ...own].flatMap(node => (node === null ? [] : [[node.path, node] as const])),
-    ).values(),
-  ];
+function nodesOf({ vfio }: HostSurvey, { fn, chosen }: ApiChoice): DeviceNode[] {
+  const device = vfio.devices.find(({ address }) => address === fn.address);
+  const nodes =
+    chosen === 'iommufd' ? [vfio.iommufd, device?.deviceNode] : [vfio.container, device?.groupNode];
+  return nodes.filter(node => node !== null && node !== undefined);
 }
 
 function deniedNodes(nodes: readonly DeviceNode[]): Reason {
-  const paths = nodes.map(({ path }) => path);
+  const paths = [...new Set(nodes.map(({ path }) => path))];
   return block(
     'node',
     null,

@@ -3,14 +3,21 @@ import { deviceName, type PciFunction } from '../pci/function.ts';
 import { planBind } from '../plan/bind.ts';
 import { readyChecks } from '../plan/checks/all.ts';
 import type { CheckCode, Plan } from '../plan/plan.ts';
-import { functionAt, groupMembers, type HostSurvey, hostUse } from '../plan/survey.ts';
+import { groupMembers, type HostSurvey, hostUse } from '../plan/survey.ts';
 import { useSummary } from '../use/use.ts';
 import { needsNoIommu } from '../vfio/no-iommu.ts';
 import { isParkingDriver, isVfioDriver } from '../vfio/read.ts';
 import { apiReasons, chooseApi } from './api.ts';
-import type { Assessment, DeviceAssessment, PassthroughRequest, Reason, ReasonCode } from './assessment.ts';
-import { functionReasons } from './function-reasons.ts';
-import { interruptReasons, isolationReasons } from './isolation.ts';
+import type {
+  Assessment,
+  DeviceAssessment,
+  PassthroughRequest,
+  Reason,
+  ReasonCode,
+  VfioApi,
+} from './assessment.ts';
+import { absentReason, functionReasons } from './function-reasons.ts';
+import { acceptsNoIommu, interruptReasons, isolationReasons } from './isolation.ts';
 import { lossesOf } from './losses.ts';
 import { memoryReasons, pinnedMemory } from './memory.ts';
 import { moduleReasons } from './modules.ts';
@@ -22,7 +29,7 @@ import { vmReasons } from './vm-reasons.ts';
 const DRIVER = 'vfio-pci';
 
 /** Checks of a plan that are made here with more knowledge; modules are another. */
-const REPLACED: ReadonlySet<CheckCode> = new Set(['memlock', 'iommu', 'reset']);
+const REPLACED: ReadonlySet<CheckCode> = new Set(['memlock', 'iommu', 'reset', 'rom']);
 
 /** What a check says of a function matters only if the guest gets it, not if it merely comes along. */
 const OF_ASKED: ReadonlySet<ReasonCode> = new Set(['card', 'group']);
@@ -30,23 +37,24 @@ const OF_ASKED: ReadonlySet<ReasonCode> = new Set(['card', 'group']);
 /**
  * Whether functions of a host can be passed to a VM: every reason, with its repair, and the plan that binds what is not bound yet.
  * Reads only.
- * @throws for an unknown address
  */
 export function assess(survey: HostSurvey, request: PassthroughRequest): Assessment {
-  const asked = [...new Set(request.addresses)].map(address => functionAt(survey, address));
+  const addresses = [...new Set(request.addresses)];
+  const asked = addresses.map(address => survey.byAddress.get(address)).filter(fn => fn !== undefined);
   const plan = planBind(survey, {
     addresses: asked.map(fn => fn.address),
     driver: DRIVER,
     wholeGroup: true,
     lend: true,
   });
-  const api = chooseApi(survey, asked, request.iommufd);
-  const unsafe = request.unsafeNoIommu === true && asked.some(fn => needsNoIommu(survey.root, fn));
+  const apis = asked.map(fn => chooseApi(survey, fn, request));
   const checks = [...plan.checks, ...readyChecks(survey, boundAlready(survey, asked, plan), DRIVER)]
     .filter(check => !REPLACED.has(check.code) && !(check.code === 'driver' && check.level !== 'warn'))
     .map(check => withRepair(survey, check));
-  const devices = asked.map(fn =>
-    assessDevice(survey, fn, request, plan, [
+  const devices = addresses.map(address => {
+    const fn = survey.byAddress.get(address);
+    if (fn === undefined) return absentDevice(survey, address, request);
+    return assessDevice(survey, fn, { request, plan, api: apis.find(api => api.fn === fn)!.chosen }, [
       ...checks.filter(({ subject }) => subject === fn.address),
       ...checks.filter(
         ({ level, code, subject }) =>
@@ -56,35 +64,57 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
       resetReason(survey, fn, asked),
       ...functionReasons(survey, fn, request),
       ...numaReasons(survey, fn, request.vm),
-    ]),
-  );
-  const reasons = [
-    ...moduleReasons(survey, api),
-    ...interruptReasons(survey, asked, api),
-    ...apiReasons(survey, asked, api, request),
+    ]);
+  });
+  const reasons = unique([
+    ...(asked.length === 0 ? [] : moduleReasons(survey, apis)),
+    ...interruptReasons(survey, apis),
+    ...apiReasons(survey, apis),
     ...memoryReasons(survey, asked, request.vm),
     ...vmReasons(request),
-    ...checks.filter(({ subject }) => subject === null || !survey.byAddress.has(subject)),
-  ];
+    ...checks.filter(({ subject }) => subject === null),
+  ]);
   return {
-    possible: [...reasons, ...devices.flatMap(device => device.reasons)].every(
-      ({ level }) => level !== 'block',
-    ),
+    possible: !isBlocked(reasons) && devices.every(({ possible }) => possible),
     devices,
-    reasons: unique(reasons),
-    api: api.chosen,
-    unsafe,
+    reasons,
+    unsafe: asked.some(fn => needsNoIommu(survey.root, fn) && acceptsNoIommu(fn, request)),
     plan,
     losses: lossesOf(request.vm),
     memory: pinnedMemory(survey.root, request.vm),
   };
 }
 
+function isBlocked(reasons: readonly Reason[]): boolean {
+  return reasons.some(({ level }) => level === 'block');
+}
+
+function absentDevice(survey: HostSurvey, address: string, request: PassthroughRequest): DeviceAssessment {
+  return {
+    address,
+    name: null,
+    possible: false,
+    driver: null,
+    iommuGroup: null,
+    numaNode: null,
+    api: null,
+    reasons: [absentReason(survey, address, request)],
+    members: [],
+    resetMethods: null,
+    hostLoses: null,
+  };
+}
+
+type Judged = {
+  readonly request: PassthroughRequest;
+  readonly plan: Plan;
+  readonly api: VfioApi | null;
+};
+
 function assessDevice(
   survey: HostSurvey,
   fn: PciFunction,
-  { addresses }: PassthroughRequest,
-  plan: Plan,
+  { request: { addresses }, plan, api }: Judged,
   reasons: readonly Reason[],
 ): DeviceAssessment {
   const members = groupMembers(survey, fn).filter(member => member.address !== fn.address);
@@ -93,10 +123,11 @@ function assessDevice(
   return {
     address: fn.address,
     name: deviceName(fn),
-    possible: reasons.every(({ level }) => level !== 'block'),
+    possible: !isBlocked(reasons),
     driver: fn.driver,
     iommuGroup: fn.iommuGroup,
     numaNode: fn.numaNode,
+    api,
     reasons: unique(reasons),
     members: members.map(member => ({
       address: member.address,

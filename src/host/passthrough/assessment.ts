@@ -2,7 +2,7 @@ import type { CheckCode, Plan, PlanDevice } from '../plan/plan.ts';
 
 /** What is asked: whether these functions can be passed through to a VM. */
 export type PassthroughRequest = {
-  /** Full addresses. */
+  /** Full addresses; of functions that the host does not have, too. */
   readonly addresses: readonly string[];
   /** Without it, what depends on a VM is left open. */
   readonly vm?: PassthroughVm;
@@ -10,7 +10,7 @@ export type PassthroughRequest = {
   readonly iommufd?: boolean;
   /** Accept that a device without an IOMMU reaches all host memory. */
   readonly unsafeNoIommu?: boolean;
-  /** What a definition says about a function, by address. */
+  /** What a definition says about a function, by address; for `iommufd` and `unsafeNoIommu`, in place of what is said above. */
   readonly options?: Readonly<Record<string, PassthroughOptions>>;
   /** Devices that other VMs have, or take when they start. */
   readonly claims?: readonly Claim[];
@@ -31,10 +31,13 @@ export type PassthroughVm = {
 };
 
 export type PassthroughOptions = {
+  readonly iommufd?: boolean;
+  readonly unsafeNoIommu?: boolean;
   /** Expected `vendor:device`. */
   readonly id?: string;
-  /** The MAC address that the VF gets. */
+  /** The MAC address and the VLAN that the VF gets. */
   readonly mac?: string;
+  readonly vlan?: number;
   /** Its ROM comes from a file. */
   readonly romfile?: string;
 };
@@ -56,6 +59,8 @@ export type Reason = {
 
 export type ReasonCode =
   | CheckCode
+  /** There is no such function. */
+  | 'absent'
   /** The expected vendor and device ID. */
   | 'id'
   | 'interrupts'
@@ -63,7 +68,6 @@ export type ReasonCode =
   /** Memory that the firmware reserves for the device, or that the IOMMU cannot map. */
   | 'reserved'
   | 'audio'
-  | 'rom'
   | 'mac'
   /** Loadable modules and the configuration of the kernel. */
   | 'module'
@@ -84,8 +88,6 @@ export type Assessment = {
   readonly devices: readonly DeviceAssessment[];
   /** About the host and the VM. */
   readonly reasons: readonly Reason[];
-  /** The interface by which they would be opened; null if the host has none. */
-  readonly api: 'group' | 'iommufd' | null;
   /** Without an IOMMU: the guest reaches all host memory. */
   readonly unsafe: boolean;
   /** Binds what is not bound to a VFIO driver yet; without steps if nothing is left to do. */
@@ -95,14 +97,19 @@ export type Assessment = {
   readonly memory: PinnedMemory;
 };
 
+/** The interfaces of VFIO: groups with a container, and iommufd with device files. */
+export type VfioApi = 'group' | 'iommufd';
+
 export type DeviceAssessment = {
   readonly address: string;
-  /** Vendor and device. */
-  readonly name: string;
+  /** Vendor and device; null if there is no such function. */
+  readonly name: string | null;
   readonly possible: boolean;
   readonly driver: string | null;
   readonly iommuGroup: number | null;
   readonly numaNode: number | null;
+  /** The interface by which it would be opened; null if the host has none. */
+  readonly api: VfioApi | null;
   /** Those of the members that come along are among them. */
   readonly reasons: readonly Reason[];
   /** The other members of its group. */

@@ -1,8 +1,10 @@
 import { isYes } from '../doctor/processor.ts';
 import { classTraits } from '../pci/class.ts';
+import { readDetails } from '../pci/details.ts';
 import type { PciFunction } from '../pci/function.ts';
 import { functionsOfSlot } from '../pci/tree.ts';
 import type { HostSurvey } from '../plan/survey.ts';
+import { sentenceList } from '../text.ts';
 import { readModule } from '../vfio/modules.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import type { PassthroughRequest, Reason } from './assessment.ts';
@@ -11,20 +13,35 @@ import { block, ok, warn } from './reason.ts';
 /** What kind of function it is, and what that asks for. */
 export function functionReasons(survey: HostSurvey, fn: PciFunction, request: PassthroughRequest): Reason[] {
   return [
-    ...idReasons(fn, request),
+    ...idReasons(survey, fn, request),
     ...denylistReasons(survey, fn),
     ...virtualFunctionReasons(survey, fn, request),
     ...audioReasons(survey, fn, request),
+    ...romReasons(survey, fn, request),
   ];
 }
 
-function idReasons(fn: PciFunction, { options }: PassthroughRequest): Reason[] {
+function idReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
   const expected = options?.[fn.address]?.id;
   const id = `${fn.vendor}:${fn.device}`;
   if (expected === undefined) return [];
   if (expected === id) return [ok('id', fn.address, `it is the expected ${id}`)];
   const reason = `${id} is at this address, not ${expected} as the definition expects: addresses change as cards are added`;
-  return [block('id', fn.address, reason, `find it: vring pci list | grep ${expected}`)];
+  return [block('id', fn.address, reason, ...whereIs(survey, expected))];
+}
+
+/** An address without a function. */
+export function absentReason(survey: HostSurvey, address: string, { options }: PassthroughRequest): Reason {
+  const id = options?.[address]?.id;
+  const found = id === undefined ? [] : whereIs(survey, id);
+  const repair =
+    found.length > 0 ? found : ['echo 1 > /sys/bus/pci/rescan', 'see what is there: vring pci list'];
+  return block('absent', address, `there is no PCI function ${address} on this host`, ...repair);
+}
+
+function whereIs(survey: HostSurvey, id: string): string[] {
+  const found = survey.functions.filter(fn => `${fn.vendor}:${fn.device}` === id).map(fn => fn.address);
+  return found.length === 0 ? [] : [`${id} is at ${sentenceList(found)} now: change host`];
 }
 
 /** vfio_pci_dev_in_denylist (drivers/vfio/pci/vfio_pci.c): QAT accelerators that a guest can hang the host with. */
@@ -39,59 +56,65 @@ function denylistReasons({ root }: HostSurvey, fn: PciFunction): Reason[] {
 }
 
 function virtualFunctionReasons(survey: HostSurvey, fn: PciFunction, request: PassthroughRequest): Reason[] {
-  if (fn.physicalFunction === null) return [];
+  if (fn.physicalFunction === null) return attributesOfOther(fn, request);
   const reasons: Reason[] = [];
   const physical = survey.byAddress.get(fn.physicalFunction);
   if (isVfioDriver(physical?.driver ?? null)) {
     // vfio_pci_validate_vf_token (drivers/vfio/pci/vfio_pci_core.c).
-    const reason = `its physical function ${fn.physicalFunction} is bound to ${physical!.driver}, so VFIO asks for a token that only its owner knows`;
-    reasons.push(
-      block(
-        'sriov',
-        fn.address,
-        reason,
-        `give the PF back to the host: vring vfio unbind ${fn.physicalFunction}`,
-      ),
-    );
+    const reason = `its physical function ${fn.physicalFunction} is bound to ${physical!.driver}, so VFIO asks for a token that only the PF's owner knows`;
+    const repair = `give the PF back to the host: vring vfio unbind ${fn.physicalFunction}`;
+    reasons.push(block('sriov', fn.address, reason, repair));
   }
-  const pf = survey.physicalFunctions.get(fn.physicalFunction);
-  const vf = pf?.vfs.find(({ address }) => address === fn.address);
-  const mac = request.options?.[fn.address]?.mac;
-  if (mac !== undefined) {
-    reasons.push(
-      pf?.manager === null || pf === undefined
-        ? block(
-            'mac',
-            fn.address,
-            `its MAC address cannot be set: ${fn.physicalFunction} has no interface of the host`,
-            'leave out mac',
-          )
-        : ok('mac', fn.address, `it gets the MAC address ${mac}`),
-    );
-  } else if (vf?.attributes?.mac === '00:00:00:00:00:00') {
-    const reason = 'it has no MAC address: the guest makes one up, another one at each boot';
-    reasons.push(
-      warn(
-        'mac',
-        fn.address,
-        reason,
-        `in the definition: mac: 52:54:00:12:34:56`,
-        `now: vring sriov vf ${fn.physicalFunction} ${vf.index} mac=52:54:00:12:34:56`,
-      ),
-    );
-  }
+  reasons.push(...macReasons(survey, fn, request));
   if (fn.class.startsWith('0108')) {
     const reason = 'an NVMe VF works only once its PF has given it queues and interrupts';
-    reasons.push(
-      warn(
-        'sriov',
-        fn.address,
-        reason,
-        'nvme virt-mgmt assigns them (-a 8 -r 0 and -r 1), and brings it online (-a 9)',
-      ),
-    );
+    const repair =
+      'nvme virt-mgmt assigns them (-a 8 with -r 0 and -r 1), and then brings the VF online (-a 9)';
+    reasons.push(warn('sriov', fn.address, reason, repair));
   }
   return reasons;
+}
+
+const ATTRIBUTES = ['mac', 'vlan'] as const;
+
+/** Only a VF's PF can give it a MAC address and a VLAN. */
+function attributesOfOther(fn: PciFunction, { options }: PassthroughRequest): Reason[] {
+  const own = options?.[fn.address];
+  return ATTRIBUTES.filter(key => own?.[key] !== undefined).map(key =>
+    block(
+      'mac',
+      fn.address,
+      `its ${NAMES[key]} cannot be set: it is no virtual function`,
+      `leave out ${key}`,
+    ),
+  );
+}
+
+const NAMES = { mac: 'MAC address', vlan: 'VLAN' } as const;
+
+/** A VF without a MAC address gets a random one from its driver, or the PF's driver refuses the one of the guest. */
+function macReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
+  const given = ATTRIBUTES.filter(key => options?.[fn.address]?.[key] !== undefined);
+  const pf = survey.physicalFunctions.get(fn.physicalFunction!);
+  const vf = pf?.vfs.find(({ address }) => address === fn.address);
+  if (given.length > 0 && !pf?.manager) {
+    const what = given.map(key => NAMES[key]).join(' and ');
+    const reason = `its ${what} cannot be set: ${fn.physicalFunction} has no network interface on the host`;
+    return [block('mac', fn.address, reason, `leave out ${given.join(' and ')}`)];
+  }
+  const mac = options?.[fn.address]?.mac;
+  if (mac !== undefined) return [ok('mac', fn.address, `it gets the MAC address ${mac}`)];
+  if (vf?.attributes?.mac !== '00:00:00:00:00:00') return [];
+  const reason = 'it has no MAC address: the guest makes one up, another one at each boot';
+  return [
+    warn(
+      'mac',
+      fn.address,
+      reason,
+      'in the definition: mac: 52:54:00:12:34:56',
+      `now: vring sriov vf ${fn.physicalFunction} ${vf.index} mac=52:54:00:12:34:56`,
+    ),
+  ];
 }
 
 /** Its audio function carries the sound of its HDMI and DisplayPort connectors. */
@@ -108,4 +131,32 @@ function audioReasons(survey: HostSurvey, fn: PciFunction, { addresses }: Passth
       `pass ${address} too`,
     ),
   );
+}
+
+/** A graphics card without a readable ROM: the firmware of the guest cannot show anything on it. */
+function romReasons(survey: HostSurvey, fn: PciFunction, { options }: PassthroughRequest): Reason[] {
+  const romfile = options?.[fn.address]?.romfile;
+  if (romfile !== undefined) return [ok('rom', fn.address, `its ROM is ${romfile}`)];
+  if (!classTraits(fn.class).display) return [];
+  if (readDetails(survey.root, fn).romSize === null) {
+    const reason = "its ROM cannot be read, so the guest's firmware may show nothing on it";
+    return [
+      warn(
+        'rom',
+        fn.address,
+        reason,
+        'get it from the vendor, or from a host that boots with another card: romfile: FILE',
+      ),
+    ];
+  }
+  if (!fn.bootVga) return [];
+  const reason = "the host's firmware has used its ROM at boot, so what is read of it now may be incomplete";
+  return [
+    warn(
+      'rom',
+      fn.address,
+      reason,
+      'make another card the boot display in the firmware setup, or give a romfile',
+    ),
+  ];
 }

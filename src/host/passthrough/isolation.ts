@@ -2,6 +2,7 @@ import { interruptRemapping, iommuFindings } from '../doctor/iommu.ts';
 import { readKernelConfig } from '../doctor/kernel-config.ts';
 import { isYes, readCpu } from '../doctor/processor.ts';
 import type { IommuGroup } from '../iommu/groups.ts';
+import { slotOf } from '../pci/address.ts';
 import type { PciFunction } from '../pci/function.ts';
 import { groupMembers, type HostSurvey, staysWithHost } from '../plan/survey.ts';
 import { sentenceList } from '../text.ts';
@@ -10,22 +11,26 @@ import { isNoIommuGroup, needsNoIommu } from '../vfio/no-iommu.ts';
 import { isParkingDriver } from '../vfio/read.ts';
 import type { ApiChoice } from './api.ts';
 import type { PassthroughRequest, Reason } from './assessment.ts';
+import { BACKENDS } from './modules.ts';
 import { block, ok, warn } from './reason.ts';
 
 /** Whether an IOMMU keeps the device's memory accesses within its guest. */
-export function isolationReasons(
-  survey: HostSurvey,
-  fn: PciFunction,
-  { unsafeNoIommu = false, vm }: PassthroughRequest,
-): Reason[] {
+export function isolationReasons(survey: HostSurvey, fn: PciFunction, request: PassthroughRequest): Reason[] {
   if (needsNoIommu(survey.root, fn)) {
-    return [unsafeNoIommu ? noIommuReason(survey, fn) : missingIommu(survey, fn)];
+    return [acceptsNoIommu(fn, request) ? noIommuReason(survey, fn) : missingIommu(survey, fn)];
   }
   const group = survey.groups.get(fn.iommuGroup!);
   return [
     ok('iommu', fn.address, `isolated by the IOMMU in group ${fn.iommuGroup}`),
-    ...(group === undefined ? [] : [...sharingReasons(survey, fn, group), ...reservedReasons(fn, group, vm)]),
+    ...(group === undefined
+      ? []
+      : [...sharingReasons(survey, fn, group, request), ...reservedReasons(fn, group, request.vm)]),
   ];
+}
+
+/** Whether the request says that the device may reach all host memory. */
+export function acceptsNoIommu(fn: PciFunction, { options, unsafeNoIommu }: PassthroughRequest): boolean {
+  return options?.[fn.address]?.unsafeNoIommu ?? unsafeNoIommu ?? false;
 }
 
 function missingIommu(survey: HostSurvey, fn: PciFunction): Reason {
@@ -74,16 +79,13 @@ function noIommuReason({ root }: HostSurvey, fn: PciFunction): Reason {
  * Interrupts that a device writes as memory (MSI) must be checked too: without that, VFIO refuses the group
  * (vfio_iommu_type1_attach_group: EPERM).
  */
-export function interruptReasons(
-  survey: HostSurvey,
-  functions: readonly PciFunction[],
-  api: ApiChoice,
-): Reason[] {
-  if (functions.every(fn => needsNoIommu(survey.root, fn))) return [];
-  return [interruptReason(survey, api)];
+export function interruptReasons(survey: HostSurvey, choices: readonly ApiChoice[]): Reason[] {
+  return choices
+    .filter(({ fn }) => !needsNoIommu(survey.root, fn))
+    .map(({ chosen }) => interruptReason(survey, BACKENDS[chosen ?? 'group']));
 }
 
-function interruptReason(survey: HostSurvey, api: ApiChoice): Reason {
+function interruptReason(survey: HostSurvey, module: string): Reason {
   const state = interruptRemapping(survey.root);
   if (state === 'on') return ok('interrupts', null, 'interrupt remapping is on');
   if (state === 'unknown') {
@@ -93,7 +95,6 @@ function interruptReason(survey: HostSurvey, api: ApiChoice): Reason {
       'cannot tell whether interrupt remapping is on: /proc/interrupts is missing',
     );
   }
-  const module = api.chosen === 'iommufd' ? 'iommufd' : 'vfio_iommu_type1';
   const allowed = readModule(survey.root, module).parameters.allow_unsafe_interrupts ?? 'N';
   if (isYes(allowed)) {
     const reason = `UNSAFE: interrupt remapping is off and ${module} allows that: the guest can send any interrupt to the host`;
@@ -114,25 +115,29 @@ function interruptReason(survey: HostSurvey, api: ApiChoice): Reason {
   );
 }
 
-/** Why others come along. */
-function sharingReasons(survey: HostSurvey, fn: PciFunction, group: IommuGroup): Reason[] {
-  const others = groupMembers(survey, fn).filter(each => each !== fn && !staysWithHost(each));
+/** Why other members come along, that is, stop serving the host. */
+function sharingReasons(
+  survey: HostSurvey,
+  fn: PciFunction,
+  group: IommuGroup,
+  { addresses }: PassthroughRequest,
+): Reason[] {
+  const others = groupMembers(survey, fn).filter(
+    each => each !== fn && !staysWithHost(each) && !addresses.includes(each.address),
+  );
   if (others.length === 0) return [];
-  const serving = others.filter(each => each.driver !== null && !isParkingDriver(each.driver));
   const why = group.reasons.map(({ text }) => text).join('; ');
   const names = sentenceList(others.map(each => each.address));
   const reason = `${names} ${others.length === 1 ? 'comes' : 'come'} along in group ${group.id}${why === '' ? '' : `: ${why}`}`;
-  if (serving.length === 0) return [ok('acs', fn.address, reason)];
-  const sameCard = group.reasons.every(({ kind }) => kind === 'functions');
-  const repair = sameCard
-    ? []
-    : [
-        'to separate them, move the card to a slot below another root port, or enable ACS in the firmware setup',
-      ];
-  return [warn('acs', fn.address, reason, ...repair)];
+  const serving = others.some(each => each.driver !== null && !isParkingDriver(each.driver));
+  if (!serving) return [ok('acs', fn.address, reason)];
+  const ofOtherCards = others.some(each => slotOf(each.address) !== slotOf(fn.address));
+  const separate =
+    'to separate them, move the card to a slot below another root port, or enable ACS in the firmware setup';
+  return [warn('acs', fn.address, reason, ...(ofOtherCards ? [separate] : []))];
 }
 
-/** HyperTransport's own addresses on AMD hosts; guest RAM must not be there. */
+/** Guest RAM ends there, and continues at 4 GiB. */
 const RAM_END_BELOW_4G = 3 * 2 ** 30;
 
 function reservedReasons(

@@ -5,6 +5,9 @@ import type { ApiChoice } from './api.ts';
 import type { Reason } from './assessment.ts';
 import { block, ok } from './reason.ts';
 
+/** What maps guest memory for DMA. */
+export const BACKENDS = { group: 'vfio_iommu_type1', iommufd: 'iommufd' } as const;
+
 /** The option of the kernel's configuration that builds each module. */
 const OPTIONS: Readonly<Record<string, string>> = {
   vfio_pci: 'VFIO_PCI',
@@ -13,9 +16,9 @@ const OPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** The modules that a VM needs to open a device: built in, loaded, loadable, or absent. */
-export function moduleReasons({ root }: HostSurvey, { chosen }: ApiChoice): Reason[] {
-  const backend = chosen === 'iommufd' ? ['iommufd'] : chosen === 'group' ? ['vfio_iommu_type1'] : [];
-  return ['vfio_pci', ...backend].map(name => {
+export function moduleReasons({ root }: HostSurvey, choices: readonly ApiChoice[]): Reason[] {
+  const backends = new Set(choices.flatMap(({ chosen }) => (chosen === null ? [] : [BACKENDS[chosen]])));
+  return ['vfio_pci', ...backends].map(name => {
     const { state } = readModule(root, name);
     if (state === 'loaded' || state === 'built-in') return ok('module', null, `${name} is ${state}`);
     if (state === 'available')

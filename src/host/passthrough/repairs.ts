@@ -2,6 +2,7 @@ import { slotOf } from '../pci/address.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { Check } from '../plan/plan.ts';
 import { type HostSurvey, hostUse, virtualFunctionsOf, vmHolders } from '../plan/survey.ts';
+import { readDeviceUsers } from '../use/device-users.ts';
 import type { Reason } from './assessment.ts';
 
 /** A check of the plan, with what to do about it. */
@@ -84,8 +85,13 @@ function networkRepairs(survey: HostSurvey, fn: PciFunction): string[] {
 }
 
 function heldRepairs(survey: HostSurvey, fn: PciFunction): string[] {
-  return vmHolders(survey, fn).map(({ command, pid }) => {
-    const vm = /^vring: (.+)$/.exec(command)?.[1];
-    return vm === undefined ? `stop the process ${pid} (${command})` : `vring vm stop ${vm}`;
-  });
+  const holders = vmHolders(survey, fn);
+  if (holders.length > 0) {
+    return holders.map(({ command, pid }) => {
+      const vm = /^vring: (.+)$/.exec(command)?.[1];
+      return vm === undefined ? `stop this VM: ${command} (pid ${pid})` : `vring vm stop ${vm}`;
+    });
+  }
+  const users = readDeviceUsers(survey.root, [fn]).byAddress.get(fn.address) ?? [];
+  return users.map(({ holder: { pid } }) => `kill ${pid}`);
 }

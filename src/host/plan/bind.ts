@@ -56,7 +56,7 @@ export function planBind(survey: HostSurvey, request: BindRequest): Plan {
       driver,
     ),
     steps: [
-      ...(lend || moving.length > 0 ? moduleSteps(survey.root, driver) : []),
+      ...((lend ? targets : moving).length > 0 ? moduleSteps(survey.root, driver) : []),
       ...moving.flatMap(fn => driverSteps(fn, driver, lossText(survey, fn))),
     ],
     assumes: moving.flatMap(asFound),

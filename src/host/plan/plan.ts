@@ -56,6 +56,8 @@ export type CheckCode =
   | 'display'
   /** The other functions of a graphics card. */
   | 'card'
+  /** Its expansion ROM, which a guest's firmware may need. */
+  | 'rom'
   | 'storage'
   | 'network'
   | 'sriov'

@@ -35,6 +35,10 @@ describe('the command line', () => {
       ['distribution', 'findings'],
     ],
     [
+      ['passthrough', 'check', 'b0:00.0', '--json'],
+      ['possible', 'devices', 'reasons', 'unsafe', 'plan', 'losses', 'memory'],
+    ],
+    [
       ['vfio', 'bind', 'b0:00.0', '--dry-run', '--json'],
       ['plan', 'outcome'],
     ],
@@ -50,6 +54,8 @@ describe('the command line', () => {
     [['vfio', 'bind', '3b:00.0'], 1, 'refused: Bind 0000:3b:00.0 to vfio-pci'],
     [['pci', 'show', 'eth0'], 2, 'eth0 is not a PCI address'],
     [['sriov', 'set', '3b:00.0', 'many'], 2, 'expected a whole number'],
+    [['passthrough', 'check', 'eth0'], 2, 'eth0 is not a PCI address'],
+    [['passthrough', 'check'], 2, 'name a PCI function, or a VM with --vm'],
     [['vfio', 'frob'], 2, 'there is no command "vfio frob"; expected list, bind, unbind'],
     [['vfio', 'bind'], 2, "missing required argument 'address'"],
     [['pci', 'list', '--host-root', '/nonexistent'], 2, 'expected a directory that vring host record wrote'],

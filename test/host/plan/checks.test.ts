@@ -79,7 +79,7 @@ describe('displays and consoles', () => {
   test('a second card: its other functions, and its ROM', async () => {
     const tree = desktopTree({ acsOverride: true });
     const [companions] = await checks(tree, '0000:01:00.0', 'card');
-    const [rom] = await checks(tree, '0000:01:00.0', 'display');
+    const [rom] = await checks(tree, '0000:01:00.0', 'rom');
     expect(companions).toMatch(
       /^warn: 0000:01:00.1 \(audio device\), .* of the same card would stay with the host/,
     );

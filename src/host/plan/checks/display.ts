@@ -27,7 +27,7 @@ export function displayCheck(subject: Subject): Check[] {
   checks.push(...companions(subject));
   if (readDetails(survey.root, fn).romSize === null) {
     checks.push(
-      warn('display', fn.address, 'its ROM cannot be read: the guest may need a ROM file to use the display'),
+      warn('rom', fn.address, 'its ROM cannot be read: the guest may need a ROM file to use the display'),
     );
   }
   return checks.length > 0 ? checks : [ok('display', fn.address, "the host's console is elsewhere")];

@@ -1,0 +1,70 @@
+import type {
+  Claim,
+  PassthroughOptions,
+  PassthroughRequest,
+  PassthroughVm,
+} from '../host/passthrough/assessment.ts';
+import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
+import type { Definition } from './schema.ts';
+
+const HUGEPAGE_BYTES = { '2M': 2 ** 21, '1G': 2 ** 30 } as const;
+
+/**
+ * What a definition asks of the host: its functions, with what it says about each.
+ * @param claims devices of other VMs
+ */
+export function requestOf(
+  definition: Definition,
+  state: PassthroughVm['state'] = 'stopped',
+  claims: readonly Claim[] = [],
+  functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
+): PassthroughRequest {
+  const passed = passedFunctions(definition.passthrough, functionsOfSlot);
+  const options = passed.map(({ device }): [string, PassthroughOptions] => {
+    const { id, mac, vlan, romfile, iommufd, 'unsafe-no-iommu': unsafeNoIommu } = device;
+    return [device.host, given({ id, mac, vlan, romfile, iommufd, unsafeNoIommu })];
+  });
+  return {
+    addresses: passed.map(({ device }) => device.host),
+    vm: passthroughVm(definition, state),
+    options: Object.fromEntries(options),
+    claims,
+  };
+}
+
+/** What of a VM matters to the devices that it gets. */
+export function passthroughVm(
+  { name, memory, cpus, balloon }: Definition,
+  state: PassthroughVm['state'],
+): PassthroughVm {
+  return {
+    name,
+    memoryBytes: memory.size,
+    vcpus: cpus.maxcpus ?? cpus.count,
+    hostCpus: cpus.pinning ?? null,
+    state,
+    hugepageBytes: memory.hugepages === undefined ? null : HUGEPAGE_BYTES[memory.hugepages],
+    balloon,
+    mergeable: memory.mergeable,
+  };
+}
+
+/** The functions that other definitions pass. */
+export function claimsOf(
+  definitions: readonly Definition[],
+  isRunning: (name: string) => boolean,
+  functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
+): Claim[] {
+  return definitions.flatMap(({ name, passthrough }) =>
+    passedFunctions(passthrough, functionsOfSlot).map(({ device }) => ({
+      address: device.host,
+      vm: name,
+      running: isRunning(name),
+    })),
+  );
+}
+
+/** Without the keys that have no value. */
+function given<Value extends object>(value: { [Key in keyof Value]: Value[Key] | undefined }): Value {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Value;
+}
