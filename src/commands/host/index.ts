@@ -194,6 +194,7 @@ function registerPassthrough(passthrough: Command): void {
         'reasons',
         'about the host and the VM: `level`, `code`, `subject`, `reason`, and `repair`, a list of commands and advice',
       ],
+      ['api', 'the VFIO interface of the first: `group`, `iommufd` or null'],
       ['unsafe', 'whether the guest would reach all host memory'],
       ['plan', 'what binds the functions that are not bound yet, as `vring vfio bind --json` prints it'],
       ['losses', 'what the VM cannot do while it has a device: `what` and `why`'],

@@ -78,6 +78,7 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
     possible: !isBlocked(reasons) && devices.every(({ possible }) => possible),
     devices,
     reasons,
+    api: devices[0]?.api ?? null,
     unsafe: asked.some(fn => needsNoIommu(survey.root, fn) && acceptsNoIommu(fn, request)),
     plan,
     losses: lossesOf(request.vm),

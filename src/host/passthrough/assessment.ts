@@ -88,6 +88,8 @@ export type Assessment = {
   readonly devices: readonly DeviceAssessment[];
   /** About the host and the VM. */
   readonly reasons: readonly Reason[];
+  /** The interface by which the first of them would be opened; null if the host has none. */
+  readonly api: VfioApi | null;
   /** Without an IOMMU: the guest reaches all host memory. */
   readonly unsafe: boolean;
   /** Binds what is not bound to a VFIO driver yet; without steps if nothing is left to do. */

@@ -36,7 +36,7 @@ describe('the command line', () => {
     ],
     [
       ['passthrough', 'check', 'b0:00.0', '--json'],
-      ['possible', 'devices', 'reasons', 'unsafe', 'plan', 'losses', 'memory'],
+      ['possible', 'devices', 'reasons', 'api', 'unsafe', 'plan', 'losses', 'memory'],
     ],
     [
       ['vfio', 'bind', 'b0:00.0', '--dry-run', '--json'],
