@@ -121,7 +121,8 @@ describe.skipIf(noKvm !== null)(onKvm('a VM of a name that was used before'), ()
     first.catch(() => {});
     await engine.kill('web');
     await engine.start(config);
-    await expect(first).rejects.toThrow('/no/such');
+    // On a busy host it is killed before it gets there.
+    await expect(first).rejects.toThrow(/\/no\/such|it was stopped/);
     expect(engine.vms()).toMatchObject([{ id: 'web', state: 'running' }]);
     await engine.kill('web');
     await engine.restart('web');

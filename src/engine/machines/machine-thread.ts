@@ -68,6 +68,11 @@ export class MachineThread {
     this.#worker.postMessage(socket);
   }
 
+  /** Takes the machine back from a thread that has not begun with it. @returns false: it has */
+  revoke(): boolean {
+    return this.#gate.revoke();
+  }
+
   /** Ends it, however it is occupied. */
   async terminate(): Promise<void> {
     // For as long as this takes there is something to wait for.

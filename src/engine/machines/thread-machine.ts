@@ -18,6 +18,8 @@ class ThreadMachine implements Machine {
   /** Native handle, from the moment the machine thread has made it. */
   #nativeVm: number | null = null;
   #forced = false;
+  /** There will be no machine: on a busy host a thread takes seconds to come up, and whoever ends the machine does not wait for that. */
+  readonly #revoked = Promise.withResolvers<null>();
 
   constructor(thread: MachineThread, launch: Launch) {
     const { config, countersFd, registration, restore, hostDevices } = launch;
@@ -49,6 +51,7 @@ class ThreadMachine implements Machine {
 
   destroy(): void {
     this.#forced = true;
+    if (this.#thread.revoke()) this.#revoked.resolve(null);
     void this.#force();
   }
 
@@ -66,7 +69,7 @@ class ThreadMachine implements Machine {
   }
 
   async #whenGone(): Promise<Death | null> {
-    const error = await this.#thread.exited;
+    const error = await Promise.race([this.#thread.exited, this.#revoked.promise]);
     if (this.#nativeVm !== null) await destroyVmLater(this.#nativeVm);
     // A thread that was terminated, or that never came up, has not closed its socket.
     if (!this.#thread.socketClosed) closeSync(this.#theirEnd);

@@ -17,14 +17,16 @@ nativeCalls();
 gate.open();
 
 port.once('message', (socket: number) => {
-  serveMachine(socket, {
-    withManager: true,
-    closeConnection: connection => {
-      gate.noteSocketClosed();
-      close(connection);
-    },
-    beforeBuild: () => gate.close(),
-    afterBuild: () => (gate.open().endRequested ? ENDED_EARLY : null),
-  });
+  if (gate.take()) {
+    serveMachine(socket, {
+      withManager: true,
+      closeConnection: connection => {
+        gate.noteSocketClosed();
+        close(connection);
+      },
+      beforeBuild: () => gate.close(),
+      afterBuild: () => (gate.open().endRequested ? ENDED_EARLY : null),
+    });
+  }
   port.close();
 });

@@ -4,11 +4,14 @@
  * in it. So the thread closes the gate around such code, and whoever terminates it waits for the gate to open.
  */
 export class ThreadGate {
-  /** One word is 1 while the thread may be terminated, one is 1 once it has been asked to end, one once it has closed its socket. */
+  /**
+   * One word is 1 while the thread may be terminated, one is 1 once it has been asked to end, one once it has closed its socket. The last
+   * says what became of its machine: TAKEN or REVOKED.
+   */
   readonly words: Int32Array<SharedArrayBuffer>;
 
   /** The gate starts closed: a new thread is loading. @param words the gate's words, when opened in its thread */
-  constructor(words = new Int32Array(new SharedArrayBuffer(12))) {
+  constructor(words = new Int32Array(new SharedArrayBuffer(16))) {
     this.words = words;
   }
 
@@ -22,6 +25,16 @@ export class ThreadGate {
     Atomics.store(this.words, OPEN, 1);
     Atomics.notify(this.words, OPEN);
     return { endRequested: Atomics.load(this.words, END_REQUESTED) === 1 };
+  }
+
+  /** In the thread: it is about to use what it was given. @returns false: that was revoked */
+  take(): boolean {
+    return Atomics.compareExchange(this.words, MACHINE, 0, TAKEN) === 0;
+  }
+
+  /** Outside: the thread is not to use what it was given. @returns false: it does already */
+  revoke(): boolean {
+    return Atomics.compareExchange(this.words, MACHINE, 0, REVOKED) !== TAKEN;
   }
 
   /** In the thread: it closes the socket that it was given. A terminated thread does not get there. */
@@ -53,3 +66,7 @@ export class ThreadGate {
 const OPEN = 0;
 const END_REQUESTED = 1;
 const SOCKET_CLOSED = 2;
+const MACHINE = 3;
+
+const TAKEN = 1;
+const REVOKED = 2;

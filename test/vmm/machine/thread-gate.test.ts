@@ -60,6 +60,15 @@ test('waiting has a timeout, and an open gate needs none', async () => {
   await gate.opened(10);
 });
 
+test('a machine is taken by its thread, or revoked before that', () => {
+  const taken = new ThreadGate();
+  expect(taken.take()).toBe(true);
+  expect(taken.revoke()).toBe(false);
+  const revoked = new ThreadGate();
+  expect([revoked.revoke(), revoked.revoke()]).toEqual([true, true]);
+  expect(new ThreadGate(revoked.words).take()).toBe(false);
+});
+
 test('an exiting process lets its threads finish uninterruptible code', async () => {
   const program = `
     import { Worker } from 'node:worker_threads';
