@@ -129,6 +129,7 @@ export class PciBus implements PciSlot {
   /** Resets every function, and what is behind it. */
   reset(): void {
     for (const { fn } of this.functions) fn.busReset();
+    for (const { fn } of this.functions) fn.busResetDone();
   }
 
   #freePlace(fn: PciFunction): PciPlace {

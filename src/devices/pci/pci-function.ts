@@ -68,6 +68,7 @@ export class PciFunction implements Device {
   readonly #attachHooks: ((bus: PciSlot) => void)[] = [];
   readonly #busMasterHooks: ((busMaster: boolean) => void)[] = [];
   readonly #resetHooks: (() => void)[] = [];
+  readonly #resetDoneHooks: (() => void)[] = [];
   #bus: PciSlot | null = null;
   #place: PciPlace = { slot: 0, function: 0 };
   #wire: InterruptLine | null = null;
@@ -150,6 +151,11 @@ export class PciFunction implements Device {
    */
   onBusReset(hook: () => void): void {
     this.#resetHooks.push(hook);
+  }
+
+  /** Calls back after all functions of the bus have been reset. */
+  onBusResetDone(hook: () => void): void {
+    this.#resetDoneHooks.push(hook);
   }
 
   /**
@@ -264,6 +270,11 @@ export class PciFunction implements Device {
   busReset(): void {
     this.reset();
     for (const hook of this.#resetHooks) hook();
+  }
+
+  /** Called by the bus. */
+  busResetDone(): void {
+    for (const hook of this.#resetDoneHooks) hook();
   }
 
   save(): DeviceState {

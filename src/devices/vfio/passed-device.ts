@@ -45,7 +45,7 @@ export class PassedDevice implements Device {
       const deviceKey = options.multifunction === true ? host.address.replace(/\.\d$/, '') : null;
       this.function = new PassedFunction(name, identity, deviceKey, host.region(REGION.config), onError);
       this.#config = virtualConfig(this.function, found, host.region(REGION.config).size > 256, () =>
-        this.#functionReset(),
+        this.#functionLevelReset(),
       );
       this.#bars = addBars(this.function, host, found, {
         mappable: options['x-no-mmap'] !== true,
@@ -73,7 +73,9 @@ export class PassedDevice implements Device {
         host.onMappings(() => this.#changed()),
       );
       this.function.onBusReset(() => this.#afterFunctionReset());
-      this.#interrupts.start();
+      this.function.onBusResetDone(() => this.#interrupts.start());
+      // Not before all functions of the device have been opened, and the host could reset them together.
+      this.function.onAttach(() => this.#interrupts.start());
     } catch (error) {
       this.host.close();
       throw error;
@@ -118,8 +120,10 @@ export class PassedDevice implements Device {
     return () => this.#requestHooks.delete(hook);
   }
 
+  /** Functions that the host can only reset together are reset with the last of them: no interrupt may be connected then. */
   reset(): void {
     this.#functionReset();
+    if (this.function.power.running) this.#interrupts.start();
   }
 
   /** Its DMA stops with bus mastering. */
@@ -130,6 +134,7 @@ export class PassedDevice implements Device {
 
   resume(): void {
     this.function.power = { ...this.function.power, running: true };
+    this.#interrupts.start();
   }
 
   save(): DeviceState {
@@ -220,7 +225,12 @@ export class PassedDevice implements Device {
     }
   }
 
-  /** The guest has started a function level reset, or its machine is reset. */
+  /** The guest has started one. */
+  #functionLevelReset(): void {
+    this.#functionReset();
+    this.#interrupts.start();
+  }
+
   #functionReset(): void {
     this.#interrupts.stop();
     this.function.reset();
@@ -232,7 +242,6 @@ export class PassedDevice implements Device {
     this.#interrupts.stop();
     this.#interrupts.reset();
     this.#resetDevice();
-    this.#interrupts.start();
   }
 
   #resetDevice(): void {
