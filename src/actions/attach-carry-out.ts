@@ -37,7 +37,8 @@ export async function attach(
     }
   };
 
-  if (target.kind !== 'running') {
+  if (target.kind === 'running') await plugAll(ui, subject, step, done);
+  else {
     const entries = passthroughEntries(ui, subject);
     const defined = await step(0, async () => {
       if (target.kind === 'new') await create(ui, target.plan, entries);
@@ -53,6 +54,27 @@ export async function attach(
   const good = !states.includes('failed');
   if (good && target.kind !== 'running' && !options.start) done.push('S starts it');
   return { kind: 'done', good, steps: states, text: done };
+}
+
+/** One after the other: those before the first that fails stay in. */
+async function plugAll(
+  ui: Ui,
+  subject: AttachSubject,
+  step: (index: number, act: () => Promise<void>) => Promise<boolean>,
+  done: string[],
+): Promise<void> {
+  const { target, options } = subject;
+  for (const [index, { keep: _, ...entry }] of passthroughEntries(ui, subject).entries()) {
+    const good = await step(index, async () => {
+      const { persist } = options;
+      const attached = await ui.engine.attach(target.name, { type: 'vfio-pci', ...entry }, { persist });
+      const { name, address, noticed } = attached;
+      const place = address === null ? '' : `, at ${address}`;
+      const when = noticed ? '' : '; its guest finds it when it looks for devices next';
+      done.push(`${entry.host} is ${name} of ${target.name}${place}${when}`);
+    });
+    if (!good) return;
+  }
 }
 
 async function create(

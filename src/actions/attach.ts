@@ -1,10 +1,12 @@
 import type { PickRow } from '../store/pick-layer.ts';
+import { vmViewOf } from '../store/vm-view-slice.ts';
 import { own } from '../text/own.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { attachRefusal, NEW_VM, VM_CHOICE_COLUMNS, vmChoices } from '../view/attach-choices.ts';
-import type { Action } from './action.ts';
+import { type Action, NO_VM } from './action.ts';
 import { askToAttach, targetOf } from './attach-plan.ts';
 import { bridgeAmong, FUNCTION_SCREENS, NO_FUNCTION, targetsOf, wholeGroup } from './host-targets.ts';
+import { openScreen } from './navigate.ts';
 import { openNewVmForm } from './new-vm.ts';
 import type { Ui } from './ui.ts';
 
@@ -80,5 +82,22 @@ export const attachActions: readonly Action[] = [
         addresses: targetsOf(context)!.addresses,
         wholeGroup: wholeGroup(context),
       }),
+  },
+  {
+    name: 'attach-here',
+    category: 'Look',
+    label: 'attach',
+    phrase: 'attach a device',
+    description: 'Choose devices of the host for the VM: mark them with Space, then press a again',
+    screens: ['vm'],
+    here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'devices',
+    bar: 39,
+    unavailable: ({ vm }) => (vm === null ? NO_VM : attachRefusal(vm, [])),
+    run: ({ ui, state, vm }) => {
+      // The list of VMs to pick from begins with this one.
+      state.selectVm(vm!.id);
+      openScreen(ui, { kind: 'vfio' });
+      ui.notify('info', `Space marks devices for ${vm!.name}, a attaches them`);
+    },
   },
 ];

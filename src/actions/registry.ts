@@ -2,6 +2,7 @@ import { type Action, type ActionContext, existsHere } from './action.ts';
 import { attachActions } from './attach.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
+import { detachActions } from './detach.ts';
 import { diskActions } from './disks.ts';
 import { hostActions } from './host.ts';
 import { hostViewActions } from './host-view.ts';
@@ -34,6 +35,7 @@ export const actions: readonly Action[] = [
   startAgain,
   ...vmChangeActions,
   ...diskActions,
+  ...detachActions,
   ...definitionActions,
   ...consoleActions,
 ];

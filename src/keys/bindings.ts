@@ -101,12 +101,15 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['W'],
   save: ['J'],
   restore: ['Y'],
+  // D takes away what the cursor is on.
   'delete-snapshot': ['D'],
+  detach: ['D'],
   'new-vm': ['n'],
   'edit-vm': ['e'],
 
   // So does what changes the host.
   attach: ['a'],
+  'attach-here': ['a'],
   bind: ['B'],
   release: ['H'],
   edit: ['E'],

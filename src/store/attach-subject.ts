@@ -71,7 +71,9 @@ export function attachChoices(subject: AttachSubject): readonly PlanChoice<keyof
     ...(target.kind === 'running'
       ? [{ option: 'persist' as const, key: 'p', text: 'persist', on: options.persist }]
       : [{ option: 'start' as const, key: 's', text: 'start', on: options.start }]),
-    { option: 'giveBack', key: 'r', text: 'returns', on: options.giveBack },
+    ...(target.kind === 'running'
+      ? []
+      : [{ option: 'giveBack' as const, key: 'r', text: 'returns', on: options.giveBack }]),
     ...(options.wholeGroup || groupOthers(subject).length > 0
       ? [{ option: 'wholeGroup' as const, key: 'w', text: 'whole group', on: options.wholeGroup }]
       : []),

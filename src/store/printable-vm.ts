@@ -38,6 +38,7 @@ function printableTopology({
   devices,
   consoles,
   pinning,
+  places,
 }: Topology): Topology {
   return {
     shape,
@@ -65,6 +66,7 @@ function printableTopology({
       queue: printable(label.queue),
     })),
     regions: regions.map(region => ({ ...region, device: printable(region.device) })),
+    ...(places !== undefined && { places: printableDeep(places) }),
     ...(statistics && {
       statistics: statistics.map(statistic => ({
         ...statistic,

@@ -50,7 +50,7 @@ export function attachRefusal(vm: VmInfo, addresses: readonly string[]): string 
   if (task !== undefined) return `${name} is busy: wait for its ${task.kind}, or cancel it`;
   if (state === 'starting' || state === 'stopping' || state === 'stuck')
     return `${name} is ${state}: wait until it runs or is off`;
-  if (isAlive(vm)) return `${name} runs, and gets PCI devices at its start: stop it first`;
+  if (isAlive(vm)) return null;
   if (saved !== undefined)
     return `${name} goes on from a saved state, which has no such device: start it, or discard the state first`;
   if (problem !== null) return `the definition of ${name} is not valid: ${problem}`;

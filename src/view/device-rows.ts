@@ -2,6 +2,7 @@ import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts
 import type { StatisticRates, VmDetail } from '../engine/sampling/rates.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
+import { logTime } from '../text/time.ts';
 import { bytes, count, percent, rate } from '../text/units.ts';
 import type { DeviceFact, DeviceLabel } from '../vmm/machine/topology.ts';
 import { type Fact, fact } from './facts.ts';
@@ -79,6 +80,15 @@ export function deviceFacts(
   const taken = hostDevices.find(({ address }) => address === device.hostDevice?.address);
   return [
     ...(device.broken === null ? [] : [fact('Broken', device.broken, 'status.error')]),
+    ...(device.removing === undefined
+      ? []
+      : [
+          fact(
+            'Leaving',
+            `asked for at ${logTime(device.removing)}; its guest has not let go of it yet: D waits, leaves it in or takes it`,
+            'status.warning',
+          ),
+        ]),
     ...(device.diskErrors === null ? [] : [fact('Disk errors', device.diskErrors, 'status.error')]),
     ...(device.hostDevice === undefined ? [] : passedDeviceFacts(device.hostDevice, { taken, host })),
     fact('Type', device.title),

@@ -126,10 +126,11 @@ function titleOf({ title, hostDevice }: DeviceRow, host: HostSnapshot | null): s
 }
 
 function markedName(
-  { name, broken, diskErrors, hostDevice }: DeviceRow,
+  { name, broken, diskErrors, hostDevice, removing }: DeviceRow,
   { hostDevices = [] }: VmInfo,
 ): Cells[string] {
   const unsafe = hostDevices.some(({ address, noIommu }) => noIommu && address === hostDevice?.address);
+  if (removing !== undefined) return { text: `${name} leaving`, token: 'status.warning' };
   if (unsafe) return { text: `${name} UNSAFE`, token: 'status.error' };
   if (broken !== null) return { text: `${name} BROKEN`, token: 'status.error' };
   return diskErrors === null ? name : { text: `${name} !`, token: 'status.error' };

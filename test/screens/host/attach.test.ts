@@ -126,6 +126,40 @@ describe('the VM', () => {
   });
 });
 
+describe('a VM that runs', () => {
+  const running = () => driver.engine.become('web', 'running', { topology: null });
+
+  test('has devices plugged in, one after the other', async () => {
+    start(serverTree());
+    running();
+    await driver.press('4', 'jjjj', '  ', 'a', enter);
+    expect(driver.screen).toContain('Attach 0000:3b:0a.1 and 0000:3b:0a.2 to web');
+    expect(driver.screen).toContain('p [ ] persist');
+    expect(driver.screen).toMatch(/\[ Attach \]/);
+    await driver.press('p', tab, enter);
+    expect(driver.engine.calls).toEqual([
+      'attach vfio-pci for good to web',
+      'attach vfio-pci for good to web',
+    ]);
+    expect(driver.screen).toContain('0000:3b:0a.1 is vfio-pci0 of web, at 00:05.0');
+  });
+
+  test('keeps those before the one that fails', async () => {
+    start(serverTree());
+    running();
+    await driver.press('4', 'jjjj', '  ', 'a', enter, tab);
+    const { attach } = driver.engine;
+    driver.engine.attach = async (id, device, options) => {
+      if (device.host === '0000:3b:0a.2') throw new Error('no slot is free');
+      return await attach(id, device, options);
+    };
+    await driver.press(enter);
+    expect(driver.screen).toMatch(/^ \[x\] take 0000:3b:0a\.1/m);
+    expect(driver.screen).toMatch(/^ \[!\] take 0000:3b:0a\.2/m);
+    expect(driver.screen).toContain('no slot is free');
+  });
+});
+
 describe('the plan', () => {
   test('starts on Cancel, and changes nothing', async () => {
     await start(serverTree()).press('5', 'G', 'a', enter);

@@ -34,10 +34,12 @@ type Options = {
   readonly columns?: number;
   readonly rows?: number;
   readonly taken?: VmHostDevice;
+  /** Since when its guest has been asked to let go of it. */
+  readonly removing?: number;
 };
 
 /** The UI with a VM that has a VF of the host. */
-function start({ taken = TAKEN, ...size }: Options = {}): HostDriver {
+function start({ taken = TAKEN, removing, ...size }: Options = {}): HostDriver {
   driver = new HostDriver(serverTree(), size);
   const hostdev = {
     name: 'hostdev0',
@@ -48,9 +50,13 @@ function start({ taken = TAKEN, ...size }: Options = {}): HostDriver {
     address: '00:05.0',
     facts: [{ label: 'host device', value: ADDRESS }],
     hostDevice: FACTS,
+    ...(removing !== undefined && { removing }),
   };
   const script = { ...complete, devices: [...complete.devices!, hostdev] };
-  driver.engine.add('web', script, { hostDevices: [taken] });
+  const id = driver.engine.add('web', script, { hostDevices: [taken] });
+  const { topology } = driver.engine.vms().find(vm => vm.id === id)!;
+  const devices = ['blk0', 'rng0', 'hostdev0'].map(name => ({ name, bus: 'pci.0', addr: null }));
+  driver.engine.become(id, 'running', { topology: { ...topology!, places: { rootPorts: [], devices } } });
   return driver;
 }
 
@@ -114,6 +120,54 @@ describe('the tab of devices', () => {
     ])
       expect(driver.screen).toMatch(text);
   });
+});
+
+describe('a device is detached', () => {
+  test('by its guest, from the tab of devices', async () => {
+    await start().press(KEY.enter, '7', 'G', 'D');
+    expect(driver.screen).toContain('Detach hostdev0 from web?');
+    await driver.press(KEY.tab, KEY.enter);
+    expect(driver.engine.calls).toEqual(['detach hostdev0 from web']);
+    expect(driver.screen).toContain('hostdev0 is out of web');
+  });
+
+  test('or by force, once the guest does not let go of it', async () => {
+    await start({ removing: 0 }).press(KEY.enter, '7', 'G');
+    expect(driver.current).toContain('hostdev0 leaving');
+    expect(driver.screen).toContain('its guest has not let go of it yet');
+    await driver.press('D', KEY.tab, KEY.enter, 'D', KEY.tab, KEY.tab, KEY.enter);
+    expect(driver.engine.calls).toEqual(['keep hostdev0 in web', 'detach hostdev0 by force from web']);
+  });
+
+  test('from the screens of the host, too', async () => {
+    await start().press('4', '/vm:web\r', 'D', KEY.tab, KEY.enter);
+    expect(driver.engine.calls).toEqual(['detach hostdev0 from web']);
+  });
+
+  test('which says where no VM has one', async () => {
+    await start().press('4', 'D');
+    expect(driver.screen).toContain('cannot detach the device: no VM has it');
+  });
+
+  test('of a VM that is off by taking it out of the definition', async () => {
+    start();
+    driver.engine.become('web', 'off', { defined: true });
+    await driver.press('4', '/vm:web\r', 'D');
+    expect(driver.screen).toContain(`Remove ${ADDRESS} from the definition of web?`);
+    await driver.press(KEY.tab, KEY.enter);
+    expect(driver.engine.calls).toEqual(['detach hostdev0 for good from web']);
+  });
+
+  test('a part of every machine cannot be', async () => {
+    await start().press(KEY.enter, '7', 'D');
+    expect(driver.screen).toContain('com1 is a part of every machine');
+  });
+});
+
+test('from the tab of devices, a goes to where devices are marked for the VM', async () => {
+  await start().press(KEY.enter, '7', 'a');
+  expect(driver.screen).toContain('[5 vfio]');
+  expect(driver.screen).toContain('Space marks devices for web, a attaches them');
 });
 
 describe('without an IOMMU', () => {

@@ -1,0 +1,135 @@
+import type { VmInfo } from '../engine/vm-info.ts';
+import { currentScreen } from '../store/ui-slice.ts';
+import { vmViewOf } from '../store/vm-view-slice.ts';
+import { own } from '../text/own.ts';
+import type { DeviceOwner } from '../view/device-owners.ts';
+import { deviceRows } from '../view/device-rows.ts';
+import type { DeviceLabel } from '../vmm/machine/topology.ts';
+import { type Action, type ActionContext, NO_VM } from './action.ts';
+import { FUNCTION_SCREENS, NO_FUNCTION } from './host-targets.ts';
+import type { Ui } from './ui.ts';
+
+/** The tabs whose rows are devices. */
+const BACKENDS = { devices: undefined, disks: 'disk', networks: 'net' } as const;
+
+function deviceTab({ state, vm }: ActionContext): keyof typeof BACKENDS | null {
+  if (vm === null) return null;
+  const { tab } = vmViewOf(state, vm.id);
+  return tab === 'devices' || tab === 'disks' || tab === 'networks' ? tab : null;
+}
+
+/** The device at the cursor of a tab, or why it cannot be detached. */
+function deviceAtCursor(context: ActionContext): DeviceLabel | string {
+  const { state, vm } = context;
+  const tab = deviceTab(context);
+  if (vm === null || tab === null) return NO_VM;
+  if (vm.state !== 'running' && vm.state !== 'paused') return `${vm.name} is ${vm.state}`;
+  const rows = deviceRows(vm, null, BACKENDS[tab]);
+  const row = rows[Math.min(vmViewOf(state, vm.id).cursors[tab], rows.length - 1)];
+  if (row === undefined) return `${vm.name} has no device here`;
+  const { places } = vm.topology!;
+  if (places === undefined)
+    return `${vm.name} was started by a vring whose devices do not come and go: V upgrades it`;
+  return places.devices.some(({ name }) => name === row.name)
+    ? row
+    : `${row.name} is a part of every machine`;
+}
+
+/** Asks how a device is to leave its VM, or what is to become of one that has been asked for and has not left yet. */
+function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
+  const label = vm.topology?.devices.find(({ name }) => name === device);
+  const persist = vm.defined
+    ? [{ label: 'And from the definition', run: () => detach(ui, vm, device, { persist: true }) }]
+    : [];
+  if (label?.removing === undefined) {
+    ui.choose(
+      `Detach ${device} from ${vm.name}?`,
+      'The guest is asked to let go of it, and may take its time. Until then it keeps the device.',
+      [{ label: 'Cancel' }, { label: 'Detach', run: () => detach(ui, vm, device, {}) }, ...persist],
+    );
+    return;
+  }
+  ui.choose(
+    `${device} of ${vm.name} has been asked for`,
+    'The guest has not let go of it yet. To take it by force is like pulling a card out of a running computer: what the guest was doing with it is lost.',
+    [
+      { label: 'Wait' },
+      { label: 'Leave it in', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
+      { label: 'Take it by force', run: () => detach(ui, vm, device, { force: true }) },
+    ],
+  );
+}
+
+type How = { readonly force?: boolean; readonly persist?: boolean };
+
+/** Nobody waits for the guest: what comes of it is said then. */
+function detach(ui: Ui, vm: VmInfo, device: string, { force = false, persist = false }: How): void {
+  if (!force) ui.notify('info', `${vm.name} was asked to let go of ${device}`);
+  const done = ui.engine
+    .detach(vm.id, device, { force, persist })
+    .then(() => ui.notify('info', `${device} is out of ${vm.name}`));
+  void ui.attempt(done);
+}
+
+/** The VM that has the function at the cursor, else the one that takes it. */
+function ownerAtCursor({ ui, state }: ActionContext): DeviceOwner | null {
+  const address = ui.hostSelect.functionAtCursor(state);
+  return ui.hostSelect.view(state)?.owners.get(address ?? '')?.[0] ?? null;
+}
+
+function detachFunction(ui: Ui, vm: VmInfo, { has, device, address }: DeviceOwner): void {
+  if (has) {
+    askToDetach(ui, vm, device);
+    return;
+  }
+  ui.choose(
+    `Remove ${address} from the definition of ${vm.name}?`,
+    `${vm.name} is off, and no longer takes the device at its next start then.`,
+    [
+      { label: 'Cancel' },
+      {
+        label: 'Remove',
+        run: () => {
+          const done = ui.engine
+            .detach(vm.id, device, { force: false, persist: true })
+            .then(() => ui.notify('info', `${vm.name} no longer takes ${address}`));
+          void ui.attempt(done);
+        },
+      },
+    ],
+  );
+}
+
+export const detachActions: readonly Action[] = [
+  {
+    name: 'detach',
+    category: 'Virtual machine',
+    label: 'detach',
+    phrase: 'detach the device',
+    description:
+      'Have the guest let go of the device, or take it by force if it does not; of a VM that is off, remove it from the definition; asks first',
+    screens: ['vm', ...FUNCTION_SCREENS],
+    here: context =>
+      context.vm === null || currentScreen(context.state).kind !== 'vm' || deviceTab(context) !== null,
+    bar: 45,
+    changes: 'vm',
+    unavailable: context => {
+      if (currentScreen(context.state).kind === 'vm') {
+        const device = deviceAtCursor(context);
+        return typeof device === 'string' ? device : null;
+      }
+      if (context.ui.hostSelect.functionAtCursor(context.state) === null) return NO_FUNCTION;
+      const owner = ownerAtCursor(context);
+      return owner === null || own(context.state.infos, owner.vm) === undefined ? 'no VM has it' : null;
+    },
+    run: context => {
+      const { ui, state, vm } = context;
+      if (currentScreen(state).kind === 'vm')
+        askToDetach(ui, vm!, (deviceAtCursor(context) as DeviceLabel).name);
+      else {
+        const owner = ownerAtCursor(context)!;
+        detachFunction(ui, state.infos[owner.vm]!, owner);
+      }
+    },
+  },
+];
