@@ -1,5 +1,5 @@
+import { passthroughVm } from '../definitions/passthrough-request.ts';
 import { readDefinition } from '../definitions/read.ts';
-import type { Definition } from '../definitions/schema.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
 import type { Claim, PassthroughRequest, PassthroughVm } from '../host/passthrough/assessment.ts';
 import {
@@ -9,6 +9,7 @@ import {
   groupOthers,
 } from '../store/attach-subject.ts';
 import type { PlanLayer } from '../store/plan-layer.ts';
+import { own } from '../text/own.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { changePlan, openPlan } from './host-change.ts';
 import type { Ui } from './ui.ts';
@@ -114,26 +115,17 @@ function requestOf(
 /** The VM as the assessment asks for it: of one that runs what its machine has, of others what is defined. */
 function vmOf(ui: Ui, target: AttachTarget): PassthroughVm {
   const { name, memory, vcpus } = target;
-  const state = target.kind === 'running' ? 'running' : 'stopped';
-  const pinning = ui.store.getState().infos[name]?.topology?.pinning ?? [];
-  const known = { name, memoryBytes: memory, vcpus, state } as const;
-  const definition = definitionOf(target);
-  if (definition === null) return { ...known, hostCpus: pinning.length === 0 ? null : pinning };
-  return {
-    ...known,
-    hostCpus: definition.cpus.pinning ?? null,
-    hugepageBytes: HUGEPAGE_BYTES[definition.memory.hugepages ?? ''] ?? null,
-    mergeable: definition.memory.mergeable,
-    balloon: definition.balloon,
-  };
-}
-
-const HUGEPAGE_BYTES: Readonly<Record<string, number>> = { '2M': 2 ** 21, '1G': 2 ** 30 };
-
-function definitionOf(target: AttachTarget): Definition | null {
-  if (target.kind === 'running') return null;
-  if (target.kind === 'new') return target.plan.definition;
-  return readDefinition(target.text, { file: `${target.name}.yaml`, name: target.name });
+  switch (target.kind) {
+    case 'new':
+      return passthroughVm(target.plan.definition, 'stopped');
+    case 'off':
+      return passthroughVm(readDefinition(target.text, { file: `${name}.yaml`, name }), 'stopped');
+    case 'running': {
+      const pinning = own(ui.store.getState().infos, name)?.topology?.pinning ?? [];
+      const hostCpus = pinning.length === 0 ? null : pinning;
+      return { name, memoryBytes: memory, vcpus, hostCpus, state: 'running' };
+    }
+  }
 }
 
 /** Why it may be read alone. Who may not change the host may still attach what the host has let go of. */

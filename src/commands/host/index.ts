@@ -1,5 +1,7 @@
 import { type Command, Option } from 'commander';
+import type { HostRoot } from '../../host/root.ts';
 import { parseCount } from '../../text/option-values.ts';
+import type { DeviceOwners } from '../../view/device-owners.ts';
 import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
 import type { BindOptions } from './bind.ts';
@@ -43,10 +45,17 @@ function withTimeout(command: Command): Command {
   );
 }
 
+/** The VMs that functions belong to. */
+async function owners(root: HostRoot): Promise<DeviceOwners> {
+  const { readOwners } = await import('./vm-owners.ts');
+  return await readOwners(root);
+}
+
 function registerPci(pci: Command): void {
   withHostOptions(listCommand(pci).description('List PCI functions')).action(async (options: HostOptions) => {
     const { listFunctions, functionTable } = await import('./pci-list.ts');
-    const functions = listFunctions(await openHost(options));
+    const root = await openHost(options);
+    const functions = listFunctions(root, await owners(root));
     print(options, { functions }, () => functionTable(functions, outputWidth()));
   });
   withHostOptions(
@@ -56,7 +65,8 @@ function registerPci(pci: Command): void {
       .description('Show a PCI function in detail'),
   ).action(async (text: string, options: HostOptions) => {
     const { showPci, functionLines } = await import('./pci-show.ts');
-    const fn = await showPci(await openHost(options), text);
+    const root = await openHost(options);
+    const fn = await showPci(root, text, await owners(root));
     print(options, { function: fn }, () => functionLines(fn, outputWidth()));
   });
   withHostOptions(pci.command('tree').description('Show the bus hierarchy as a tree')).action(
@@ -73,7 +83,8 @@ function registerIommu(iommu: Command): void {
   withHostOptions(listCommand(iommu).description('List IOMMU groups and why their members share one')).action(
     async (options: HostOptions) => {
       const { listGroups, groupLines } = await import('./iommu.ts');
-      const listing = listGroups(await openHost(options));
+      const root = await openHost(options);
+      const listing = listGroups(root, await owners(root));
       print(options, { groups: listing.groups }, () => groupLines(listing, outputWidth()));
     },
   );
@@ -89,7 +100,8 @@ function registerSriov(sriov: Command): void {
   withHostOptions(listCommand(sriov).description('List physical functions and their VFs')).action(
     async (options: HostOptions) => {
       const { listSriov, sriovLines } = await import('./sriov-list.ts');
-      const physicalFunctions = await listSriov(await openHost(options));
+      const root = await openHost(options);
+      const physicalFunctions = await listSriov(root, await owners(root));
       print(options, { physicalFunctions }, () => sriovLines(physicalFunctions, outputWidth()));
     },
   );
@@ -126,7 +138,8 @@ function registerVfio(vfio: Command): void {
     listCommand(vfio).description('List devices bound to VFIO drivers, now and after the next boot'),
   ).action(async (options: HostOptions) => {
     const { listVfio, vfioLines } = await import('./vfio-list.ts');
-    const listing = listVfio(await openHost(options));
+    const root = await openHost(options);
+    const listing = listVfio(root, await owners(root));
     print(options, listing, () => vfioLines(listing, outputWidth()));
   });
   withChangeOptions(

@@ -2,18 +2,31 @@ import { type IommuGroup, readIommuGroups } from '../../host/iommu/groups.ts';
 import type { PciFunction } from '../../host/pci/function.ts';
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
+import type { DeviceOwners } from '../../view/device-owners.ts';
 import { paragraph } from './paragraph.ts';
 import { shortDeviceName, shortener } from './short-names.ts';
 import { tableLines } from './table.ts';
+import { type ListedOwner, listedOwners, NO_OWNERS, ownerColumn } from './vm-owners.ts';
 
 export type IommuListing = {
-  readonly groups: readonly IommuGroup[];
+  readonly groups: readonly (IommuGroup & {
+    /** By member: VMs that have it, or take it at their next start. Members without are missing. */
+    readonly vms: Readonly<Record<string, readonly ListedOwner[]>>;
+  })[];
   readonly functions: readonly PciFunction[];
 };
 
-export function listGroups(root: HostRoot): IommuListing {
+export function listGroups(root: HostRoot, owners: DeviceOwners = NO_OWNERS): IommuListing {
   const functions = readPci(root);
-  return { groups: readIommuGroups(root, functions), functions };
+  const groups = readIommuGroups(root, functions).map(group => ({
+    ...group,
+    vms: Object.fromEntries(
+      group.members
+        .filter(member => owners.has(member))
+        .map(member => [member, listedOwners(owners, member)]),
+    ),
+  }));
+  return { groups, functions };
 }
 
 export function groupLines({ groups, functions }: IommuListing, cells: number): string[] {
@@ -32,6 +45,7 @@ export function groupLines({ groups, functions }: IommuListing, cells: number): 
       { title: 'TYPE', text: row => (row.first ? (row.group.type ?? '') : ''), rank: 1 },
       { title: 'ADDRESS', text: row => short(row.fn.address) },
       { title: 'DRIVER', text: row => row.fn.driver ?? '-', least: 10 },
+      ...ownerColumn(rows, row => row.group.vms[row.fn.address] ?? []),
       { title: 'DEVICE', text: row => shortDeviceName(row.fn), least: 24 },
     ],
     cells,

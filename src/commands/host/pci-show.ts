@@ -4,15 +4,21 @@ import { deviceName, type PciRegion } from '../../host/pci/function.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { useSummary } from '../../host/use/use.ts';
 import { bytes } from '../../text/units.ts';
+import type { DeviceOwners } from '../../view/device-owners.ts';
 import { addressArgument } from './host-options.ts';
 import { paragraph } from './paragraph.ts';
 import { type ListedFunction, listFunctions } from './pci-list.ts';
+import { type ListedOwner, NO_OWNERS } from './vm-owners.ts';
 
 export type ShownFunction = ListedFunction & { readonly details: PciDetails };
 
 /** @param text an address as typed */
-export async function showPci(root: HostRoot, text: string): Promise<ShownFunction> {
-  const functions = listFunctions(root);
+export async function showPci(
+  root: HostRoot,
+  text: string,
+  owners: DeviceOwners = NO_OWNERS,
+): Promise<ShownFunction> {
+  const functions = listFunctions(root, owners);
   const address = await addressArgument(
     text,
     functions.map(fn => fn.address),
@@ -29,6 +35,7 @@ export function functionLines(fn: ShownFunction, cells: number): string[] {
     ['class', [`${fn.names.class ?? 'unknown'} [${fn.class}], revision ${fn.revision}`]],
     ['ids', [idText(fn)]],
     ['driver', [driverText(fn)]],
+    ['vm', fn.vms.map(vmText)],
     ['use', fn.use ? useSummary(fn.use).split('; ') : []],
     ['next boot', nextBootText(fn)],
     ['group', fn.iommuGroup === null ? [] : [String(fn.iommuGroup)]],
@@ -71,6 +78,18 @@ function driverText(fn: ShownFunction): string {
   if (fn.modules.length > 0) parts.push(`modules: ${fn.modules.join(', ')}`);
   if (fn.vfioModules.length > 0) parts.push(`VFIO: ${fn.vfioModules.join(', ')}`);
   return parts.join('; ');
+}
+
+function vmText({ name, running, device, keep, before, noIommu }: ListedOwner): string {
+  const then = keep
+    ? 'stays with vfio-pci'
+    : before === null
+      ? 'returns to the host'
+      : `returns to ${before}`;
+  const unsafe = noIommu ? '; UNSAFE: no IOMMU keeps its guest from the memory of the host' : '';
+  return running
+    ? `${name} has it as ${device}; it ${then} when the VM ends${unsafe}`
+    : `${name} takes it as ${device} at its next start${unsafe}`;
 }
 
 function nextBootText({ nextBoot }: ShownFunction): string[] {

@@ -1,16 +1,29 @@
 import { readPci } from '../../host/pci/read.ts';
 import type { HostRoot } from '../../host/root.ts';
 import { type PhysicalFunction, readSriov, type VirtualFunction } from '../../host/sriov/read.ts';
+import type { DeviceOwners } from '../../view/device-owners.ts';
 import { shortener } from './short-names.ts';
 import { type Column, tableLines } from './table.ts';
+import { type ListedOwner, listedOwners, NO_OWNERS, ownerColumn } from './vm-owners.ts';
 
-export async function listSriov(root: HostRoot): Promise<PhysicalFunction[]> {
-  return await readSriov(root, readPci(root));
+/** With the VMs that have each function, or take it at their next start. */
+type Owned<Of> = Of & { readonly vms: readonly ListedOwner[] };
+export type ListedPhysical = Owned<Omit<PhysicalFunction, 'vfs'>> & {
+  readonly vfs: readonly Owned<VirtualFunction>[];
+};
+
+export async function listSriov(root: HostRoot, owners: DeviceOwners = NO_OWNERS): Promise<ListedPhysical[]> {
+  const vms = (address: string) => listedOwners(owners, address);
+  return (await readSriov(root, readPci(root))).map(pf => ({
+    ...pf,
+    vfs: pf.vfs.map(vf => ({ ...vf, vms: vms(vf.address) })),
+    vms: vms(pf.address),
+  }));
 }
 
-type Row = { readonly pf: PhysicalFunction; readonly vf: VirtualFunction | null };
+type Row = { readonly pf: ListedPhysical; readonly vf: ListedPhysical['vfs'][number] | null };
 
-export function sriovLines(physicalFunctions: readonly PhysicalFunction[], cells: number): string[] {
+export function sriovLines(physicalFunctions: readonly ListedPhysical[], cells: number): string[] {
   if (physicalFunctions.length === 0) {
     return ['no SR-IOV functions with driver and kernel support'];
   }
@@ -23,6 +36,7 @@ export function sriovLines(physicalFunctions: readonly PhysicalFunction[], cells
     { title: 'ADDRESS', text: ({ pf, vf }) => (vf ? `  ${short(vf.address)}` : short(pf.address)) },
     { title: 'VFS', text: ({ pf, vf }) => (vf ? `vf ${vf.index}` : `${pf.current}/${pf.total}`) },
     { title: 'DRIVER', text: ({ pf, vf }) => (vf ?? pf).driver ?? '-', least: 8 },
+    ...ownerColumn(rows, ({ pf, vf }) => (vf ?? pf).vms),
     { title: 'GROUP', text: ({ vf }) => String(vf?.iommuGroup ?? ''), align: 'right' },
     { title: 'INTERFACE', text: ({ pf, vf }) => (vf ?? pf).interfaces.join(','), least: 8 },
     { title: 'MAC', text: ({ vf }) => vf?.attributes?.mac ?? '' },

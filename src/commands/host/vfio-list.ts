@@ -5,19 +5,22 @@ import type { HostRoot } from '../../host/root.ts';
 import { holderText } from '../../host/use/holders.ts';
 import type { ModuleState } from '../../host/vfio/modules.ts';
 import { isParkingDriver, readVfio, type VfioDevice, type VfioState } from '../../host/vfio/read.ts';
+import type { DeviceOwners } from '../../view/device-owners.ts';
 import { paragraph } from './paragraph.ts';
 import { shortDeviceName, shortener } from './short-names.ts';
 import { tableLines } from './table.ts';
+import { type ListedOwner, listedOwners, NO_OWNERS, ownerColumn } from './vm-owners.ts';
 
 export type VfioListing = VfioState & {
-  /** Bound to a VFIO driver or pci-stub now or at the next boot. */
+  /** Bound to a VFIO driver or pci-stub now or at the next boot, or a VM's. */
   readonly functions: readonly (PciFunction & {
     readonly vfio: VfioDevice | null;
     readonly nextBoot: NextBoot | null;
+    readonly vms: readonly ListedOwner[];
   })[];
 };
 
-export function listVfio(root: HostRoot): VfioListing {
+export function listVfio(root: HostRoot, owners: DeviceOwners = NO_OWNERS): VfioListing {
   const functions = readPci(root);
   const vfio = readVfio(root, functions);
   const nextBoot = readNextBoot(root, functions);
@@ -25,11 +28,17 @@ export function listVfio(root: HostRoot): VfioListing {
   return {
     ...vfio,
     functions: functions
-      .filter(fn => isParkingDriver(fn.driver) || isParkingDriver(nextBoot.get(fn.address)?.driver ?? null))
+      .filter(
+        fn =>
+          owners.has(fn.address) ||
+          isParkingDriver(fn.driver) ||
+          isParkingDriver(nextBoot.get(fn.address)?.driver ?? null),
+      )
       .map(fn => ({
         ...fn,
         vfio: devices.get(fn.address) ?? null,
         nextBoot: nextBoot.get(fn.address) ?? null,
+        vms: listedOwners(owners, fn.address),
       })),
   };
 }
@@ -58,6 +67,7 @@ export function vfioLines(listing: VfioListing, cells: number): string[] {
     [
       { title: 'ADDRESS', text: fn => short(fn.address) },
       { title: 'NOW', text: fn => fn.driver ?? '-' },
+      ...ownerColumn(listing.functions, fn => fn.vms),
       { title: 'NEXT BOOT', text: fn => nextText(fn), least: 9 },
       { title: 'NODE', text: ({ vfio }) => vfio?.groupNode?.path ?? vfio?.deviceNode?.path ?? '' },
       { title: 'OPEN IN', text: ({ vfio }) => (vfio?.holders ?? []).map(holderText).join(', '), least: 12 },

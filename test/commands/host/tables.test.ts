@@ -7,7 +7,9 @@ import { treeLines } from '../../../src/commands/host/pci-tree.ts';
 import { listSriov, sriovLines } from '../../../src/commands/host/sriov-list.ts';
 import { tableLines } from '../../../src/commands/host/table.ts';
 import { listVfio, vfioLines } from '../../../src/commands/host/vfio-list.ts';
+import { readOwners } from '../../../src/commands/host/vm-owners.ts';
 import { diagnose } from '../../../src/host/doctor/doctor.ts';
+import { type DeviceOwners, deviceOwners } from '../../../src/view/device-owners.ts';
 import { amdTree } from '../../host/trees/amd.ts';
 import { desktopTree } from '../../host/trees/desktop.ts';
 import { noIommuTree } from '../../host/trees/no-iommu.ts';
@@ -18,6 +20,62 @@ const server = trees.server.root();
 const desktop = trees.desktop.root();
 afterAll(() => {
   for (const tree of Object.values(trees)) tree.remove();
+});
+
+describe('the VMs that have functions', () => {
+  const owners = deviceOwners([
+    {
+      name: 'web',
+      state: 'running',
+      hostDevices: [
+        { address: '0000:3b:0a.1', device: 'hostdev0', api: 'group', keep: false, before: 'iavf' },
+      ],
+    },
+    {
+      name: 'db',
+      state: 'off',
+      hostDevices: [{ address: '0000:b0:00.0', device: 'hostdev0', api: null, keep: true, before: null }],
+    },
+  ]);
+
+  test('are in every list, and nowhere while there are none', async () => {
+    const lists = async (owners?: DeviceOwners) => [
+      functionTable(listFunctions(server, owners), 120),
+      groupLines(listGroups(server, owners), 120),
+      sriovLines(await listSriov(server, owners), 120),
+      vfioLines(listVfio(server, owners), 120),
+    ];
+    for (const lines of await lists(owners)) {
+      expect(lines.join('\n')).toMatch(/\bVM\b/);
+      expect(lines.find(line => line.includes('3b:0a.1'))).toMatch(/\bweb\b/);
+    }
+    for (const lines of await lists()) expect(lines.join('\n')).not.toMatch(/\bVM\b/);
+    const [functions] = await lists(owners);
+    expect(functions!.find(line => line.startsWith('b0:00.0'))).toContain('db (off)');
+  });
+
+  test('are in the details, with what becomes of the function', async () => {
+    const lines = async (address: string) =>
+      functionLines(await showPci(server, address, owners), 120).join('\n');
+    expect(await lines('3b:0a.1')).toContain('web has it as hostdev0; it returns to iavf when the VM ends');
+    expect(await lines('b0:00.0')).toContain('db takes it as hostdev0 at its next start');
+  });
+
+  test('are in the documents', async () => {
+    const web = { name: 'web', running: true, device: 'hostdev0', keep: false, before: 'iavf' };
+    const of = (list: readonly { readonly address: string; readonly vms: unknown }[]) =>
+      list.find(({ address }) => address === '0000:3b:0a.1')?.vms;
+    expect(of(listFunctions(server, owners))).toEqual([web]);
+    expect(of((await listSriov(server, owners)).flatMap(({ vfs }) => vfs))).toEqual([web]);
+    expect(of(listVfio(server, owners).functions)).toEqual([web]);
+    expect(listGroups(server, owners).groups.find(({ id }) => id === 85)?.vms).toEqual({
+      '0000:3b:0a.1': [web],
+    });
+  });
+
+  test('are not asked for on a recording', async () => {
+    expect((await readOwners(server)).size).toBe(0);
+  });
 });
 
 describe('tables at 80 columns', () => {
