@@ -89,7 +89,9 @@ These options become part of the VM:
 `;
 
 const DEVICES = `\`-device\` accepts these, with \`id=\` and the properties in parentheses: disks (\`drive\`, \`serial\`, \`bootindex\`; \`num-queues\`, \`packed\`,
-\`event_idx\`, \`indirect_desc\`, \`queue_reset\`, \`iommu_platform\` for virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`, \`max-bytes\`, \`period\`), \`vfio-pci\` (\`host\`), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
+\`event_idx\`, \`indirect_desc\`, \`queue_reset\`, \`iommu_platform\` for virtio-blk), network cards (\`netdev\`, \`mac\`, \`bootindex\`), \`virtio-rng-pci\` (\`rng\`, \`max-bytes\`, \`period\`), \`vfio-pci\` (\`host\` or \`sysfsdev\`,
+\`iommufd\`, \`bus\`, \`addr\`, \`multifunction\`, \`rombar\`, \`romfile\`, \`bootindex\`, \`x-vga\`, \`x-pci-*-id\`, \`x-no-*\`, \`x-intx-mmap-timeout-ms\`, \`x-req\`),
+the root ports and bridges that such a device is behind (\`pcie-root-port\`, \`ioh3420\`, \`pcie-pci-bridge\`, \`pci-bridge\`, ...), \`isa-debug-exit\` (\`iobase\`, \`iosize\`),
 and all others in the device table:
 
 ${deviceList()}
@@ -124,7 +126,7 @@ was left out, with its line. These are used:
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
 | \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide; the totals of \`iotune\` become \`limits\` |
 | \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
-| \`devices/hostdev\` (pci) | \`passthrough\` |
+| \`devices/hostdev\` (pci), \`devices/interface\` (hostdev) with MAC address and VLAN | \`passthrough\`, and the \`root-port\` or bridge that it is behind as \`devices\` |
 | \`devices/rng\` with \`rate\`, \`memballoon\` | \`rng\`, \`balloon\` |
 | \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |
 `;

@@ -1,11 +1,13 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import { formatAddress } from '../../host/pci/address.ts';
 import type { NicInput } from '../fields/nics.ts';
+import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
 import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { type BootPlace, readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
+import { readHostDevice, readHostInterface } from './host-devices.ts';
+import { PciControllers } from './pci-controllers.ts';
 
 /** libvirt's own data, and controllers that vring creates as needed. */
 const IMPLIED_CONTROLLERS = ['pci', 'scsi', 'ide', 'sata'];
@@ -25,8 +27,11 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
       .map(read)
       .filter(entry => entry !== null);
   const disks = each('disk', element => readDisk(document, element, places));
-  const nics = each('interface', element => readNic(document, element, places));
-  const passthrough = each('hostdev', element => readHostDevice(document, element));
+  const controllers = new PciControllers(document, devices);
+  const passthrough = readPassthrough(document, devices, controllers);
+  const nics = each('interface', element =>
+    element.attributes.type === 'hostdev' ? null : readNic(document, element, places),
+  );
   const [rng = false] = each('rng', element => readRng(document, element));
   const order = [...new Set(places.toSorted((a, b) => a.order - b.order).map(({ source }) => source))];
   return {
@@ -36,9 +41,25 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
     rng,
     balloon: readBalloon(document, devices),
     console: readConsole(document, devices),
-    devices: readSerialPorts(document, devices),
+    devices: [...readSerialPorts(document, devices), ...controllers.devices()],
     ...(order.length > 0 && { boot: { order } }),
   };
+}
+
+/** Passed-through devices, in the order of the file. */
+function readPassthrough(
+  document: DomainDocument,
+  devices: XmlElement | null,
+  controllers: PciControllers,
+): PassthroughInput[] {
+  const elements = [...document.children(devices, 'hostdev'), ...document.children(devices, 'interface')];
+  return elements
+    .sort((a, b) => a.start - b.start)
+    .flatMap(element => {
+      if (element.name === 'hostdev') return readHostDevice(document, element, controllers) ?? [];
+      if (element.attributes.type !== 'hostdev') return [];
+      return readHostInterface(document, element, controllers) ?? [];
+    });
 }
 
 function readNic(document: DomainDocument, element: XmlElement, places: BootPlace[]): NicInput | null {
@@ -85,27 +106,6 @@ function readNetwork(document: DomainDocument, element: XmlElement): NicInput['n
   }
 }
 
-function readHostDevice(document: DomainDocument, element: XmlElement): { host: string } | null {
-  const address = document.child(document.child(element, 'source'), 'address');
-  if (document.attribute(element, 'type') !== 'pci' || address === null) {
-    document.leaveOut(element, 'only PCI devices can be passed through');
-    return null;
-  }
-  document.skip(element, 'mode', 'managed');
-  document.skip(document.child(element, 'source'));
-  for (const skipped of ['address', 'alias', 'driver']) document.skipAll(document.child(element, skipped));
-  const part = (name: string) => Number(document.attribute(address, name) ?? 0);
-  document.skip(address, 'type');
-  const parts = {
-    domain: part('domain'),
-    bus: part('bus'),
-    device: part('slot'),
-    function: part('function'),
-  };
-  return { host: formatAddress(parts) };
-}
-
-/** @returns whether its random bytes come from the host */
 /** Null: it is left out. */
 function readRng(document: DomainDocument, element: XmlElement): DefinitionInput['rng'] | null {
   const backend = document.child(element, 'backend');

@@ -101,11 +101,3 @@ export const NIC_PROPERTIES: LeftOutSettings = {
   mitigation: OWN_FEATURES,
   vlan: 'each card has its own connection',
 };
-
-/** Properties of passed-through devices. */
-export const VFIO_PROPERTIES: LeftOutSettings = {
-  display: 'this version has no display',
-  ramfb: 'this version has no display',
-  driver: 'vring uses VFIO',
-  'enable-migration': 'migration is not supported yet',
-};

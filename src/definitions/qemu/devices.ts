@@ -8,10 +8,12 @@ import type { DiskInput } from '../fields/disks.ts';
 import type { Nic } from '../fields/nics.ts';
 import { knownDevices, qemuDevice } from '../known-devices.ts';
 import { shown } from '../words.ts';
-import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES, VFIO_PROPERTIES } from './device-properties.ts';
+import { ROOT_BUSES } from './buses.ts';
+import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { leftOutDevice, refusedDevice } from './other-devices.ts';
+import { readPassthrough } from './passthrough.ts';
 import { addConsoleDevice } from './ports.ts';
 import type { Settings } from './settings.ts';
 
@@ -38,6 +40,7 @@ export function readDevice(
   const settings = draft.settings(place, text, 'driver');
   const driver = settings.require('driver');
   const row = rows.find(({ qemu }) => qemu?.devices.includes(driver));
+  if (row === undefined && draft.buses.read(driver, settings, place)) return;
   const leftOut = row === undefined ? leftOutDevice(driver) : null;
   if (leftOut !== null) {
     draft.leaveOut(place, leftOut);
@@ -48,7 +51,7 @@ export function readDevice(
   const known = qemuDevice(driver, rows)?.definition;
   if (SCSI_CONTROLLERS.includes(driver)) readScsiController(draft, settings, place);
   else if (driver === COM1) readConsole(draft, settings, { place, driver });
-  else if (known !== undefined) READERS[known.key](draft, settings, { place, driver, addr, known, row });
+  else if (known !== undefined) READERS[known.key](draft, settings, { place, driver, id, addr, known, row });
   else if (row !== undefined) draft.addDevice(place, { ...rowEntry(draft, settings, row, id), ...addr });
   else if (draft.fields.deviceModules === undefined) throw unknownDevice(driver, deviceNames(rows));
   else draft.addDevice(place, { ...moduleEntry(settings, driver, id), ...addr });
@@ -58,8 +61,6 @@ export function readDevice(
 
 /** Where a device is to be: nothing, or its address. */
 type Address = { readonly addr?: string };
-
-const ROOT_BUSES = ['pci.0', 'pcie.0'];
 
 /** `addr` on the root bus; other buses are those of bridges that are left out. */
 function takePlace(settings: Settings): Address {
@@ -76,6 +77,7 @@ function takePlace(settings: Settings): Address {
 type KnownOption = {
   readonly place: Place;
   readonly driver: string;
+  readonly id: string | undefined;
   readonly addr: Address;
   readonly known: DefinitionKey;
   readonly row: QemuRow | undefined;
@@ -89,7 +91,8 @@ const READERS: Readonly<Record<DefinitionKey['key'], Reader>> = {
   nics: readNic,
   rng: readRng,
   balloon: readBalloon,
-  passthrough: readPassthrough,
+  passthrough: (draft, settings, { place, id, addr }) =>
+    readPassthrough(draft, settings, { place, id, ...addr }),
   console: readConsole,
 };
 
@@ -197,14 +200,6 @@ function readBalloon(draft: Draft, settings: Settings): void {
     'guest-stats-polling-interval': 'vring chooses the features of its balloon',
   });
   draft.fields.balloon = true;
-}
-
-function readPassthrough(draft: Draft, settings: Settings, { place, addr }: KnownOption): void {
-  if (settings.take('sysfsdev') !== undefined)
-    throw new OptionError('sysfsdev: mediated devices are not supported yet: name a PCI function with host=');
-  const host = settings.require('host');
-  settings.leaveOut(VFIO_PROPERTIES);
-  draft.addPassthrough(place, { host, ...addr });
 }
 
 function readConsole(

@@ -1,12 +1,18 @@
 import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import type { NicInput } from '../fields/nics.ts';
+import type { PassthroughInput } from '../fields/passthrough.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
+import { Buses } from './buses.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import type { QemuHost } from './host.ts';
-import type { LeftOutNote } from './notes.ts';
+import type { LeftOutNote, Place } from './notes.ts';
+
+export type { Place } from './notes.ts';
+
+import { OWN_BUSES } from './other-devices.ts';
 import { Settings } from './settings.ts';
 
 type Network = NonNullable<NicInput['network']>;
@@ -38,9 +44,6 @@ export type MemoryBackend = {
   readonly mergeable: boolean;
 };
 
-/** The place of an option on the command line. */
-export type Place = { readonly at: number; readonly option: string };
-
 /** What the options so far amount to. */
 export class Draft {
   readonly host: QemuHost;
@@ -48,12 +51,14 @@ export class Draft {
   readonly #notes: (LeftOutNote & { readonly at: number })[] = [];
   readonly #disks: (From<DiskInput> & { readonly index?: number | undefined })[] = [];
   readonly #nics: From<NicInput>[] = [];
-  readonly #passthrough: From<NonNullable<DefinitionInput['passthrough']>[number]>[] = [];
+  readonly #passthrough: From<PassthroughInput>[] = [];
   readonly #devices: From<NonNullable<DefinitionInput['devices']>[number]>[] = [];
   readonly #drives = new Map<string, Named<Drive>>();
   readonly #networks = new Map<string, Named<Network>>();
   readonly #randomSources = new Map<string, Named<null>>();
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
+  readonly buses = new Buses();
+  readonly #iommufds = new Map<string, Named<null>>();
   readonly #scsiControllers: Place[] = [];
   readonly #bootPlaces: { readonly index: number; readonly source: BootSource }[] = [];
   /** -net's cards and connections, which are paired in their order. */
@@ -102,7 +107,7 @@ export class Draft {
     this.#nics.push({ ...place, entry });
   }
 
-  addPassthrough(place: Place, entry: NonNullable<DefinitionInput['passthrough']>[number]): void {
+  addPassthrough(place: Place, entry: PassthroughInput): void {
     this.#passthrough.push({ ...place, entry });
   }
 
@@ -137,6 +142,17 @@ export class Draft {
     addNamed(this.#memoryBackends, id, backend, option);
   }
 
+  nameIommufd({ option }: Place, id: string): void {
+    addNamed(this.#iommufds, id, null, option);
+  }
+
+  /** Any number of devices share one. @throws OptionError */
+  claimIommufd(id: string): void {
+    const named = this.#iommufds.get(id);
+    if (named !== undefined) named.used = false;
+    claim(this.#iommufds, id, 'iommufd', '-object iommufd,id=');
+  }
+
   /** @throws OptionError */
   claimDrive(id: string, property = 'drive'): Drive {
     return claim(this.#drives, id, property, '-drive file=...,if=none,id=');
@@ -159,12 +175,14 @@ export class Draft {
 
   /** Leaves out what no other option refers to. */
   leaveOutUnused(): void {
-    const all = [this.#drives, this.#networks, this.#randomSources, this.#memoryBackends];
+    const all = [this.#drives, this.#networks, this.#randomSources, this.#memoryBackends, this.#iommufds];
     for (const named of all) {
       for (const [id, { option, used }] of named) {
         if (!used) this.leaveOut({ at: Number.POSITIVE_INFINITY, option }, `no device uses ${id}`);
       }
     }
+    for (const { place, entry } of this.buses.used()) this.addDevice(place, entry);
+    for (const place of this.buses.unused()) this.leaveOut(place, OWN_BUSES);
     if (this.disksOn('scsi') > 0) return;
     for (const place of this.#scsiControllers) this.leaveOut(place, 'it has no disks');
   }

@@ -1,5 +1,8 @@
 import { printable } from '../../text/printable.ts';
 
+/** The place of an option on the command line. */
+export type Place = { readonly at: number; readonly option: string };
+
 /** A QEMU option, or a setting of one, that was left out of the definition because the guest does not need it. */
 export type LeftOutNote = {
   /** The option as it was written: `-qmp unix:/run/qmp`. */

@@ -127,8 +127,9 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
   },
   object: {
     value:
-      'memory-backend-ram|-memfd|-file,id=,size=[,hugetlb=,mem-path=,merge=] | rng-random|rng-builtin,id=',
-    becomes: 'memory, by the -machine or -numa that names it; random bytes come from the host',
+      'memory-backend-ram|-memfd|-file,id=,size=[,hugetlb=,mem-path=,merge=] | rng-random|rng-builtin,id= | iommufd,id=',
+    becomes:
+      'memory, by the -machine or -numa that names it; random bytes come from the host; iommufd, by the -device that names it',
     repeats: true,
     read: readObject,
   },
@@ -293,6 +294,10 @@ function readObject(draft: Draft, value: string, place: Place): void {
   } else if (type === 'rng-random' || type === 'rng-builtin') {
     draft.nameRandomSource(place, settings.require('id'));
     settings.prefer('filename', ['/dev/urandom', '/dev/random'], 'random bytes come from the host');
+    settings.end();
+  } else if (type === 'iommufd') {
+    draft.nameIommufd(place, settings.require('id'));
+    settings.leaveOut({ fd: 'vring opens /dev/iommu itself' });
     settings.end();
   } else if (HOST_OBJECTS.test(type)) {
     draft.leaveOut(
