@@ -25,6 +25,8 @@ export type RecordedDevice = {
   readonly bars: readonly number[];
   /** Bytes of the expansion ROM. */
   readonly rom: number;
+  /** Whether the host passes on the registers of a VGA adapter. */
+  readonly vga?: boolean;
   /** Vectors. */
   readonly interrupts: { readonly intx: number; readonly msi: number; readonly msix: number };
   /** Lines of 32 bytes, by their offset; the others are zero. All in hexadecimal. */
@@ -49,6 +51,8 @@ export function configOf({ config }: RecordedDevice): Uint8Array {
 }
 
 const PAGE = 4096;
+/** VFIO_PCI_VGA_REGION_INDEX: up to the end of the VGA adapter's memory. */
+const VGA_BYTES = 0xc_0000;
 /** Bytes of a BAR that is not in memory as a whole. */
 const LARGE = 2 ** 28;
 const COMMAND = 0x04;
@@ -72,7 +76,7 @@ export class FakeHostDevice implements HostDevice {
   resetMethods: readonly string[];
   /** As the device has it now. */
   readonly config: Uint8Array;
-  /** The contents of the BARs; of the ROM at 6. Of large ones only the first page exists. */
+  /** The contents of the BARs; of the ROM at 6, and of the VGA registers at 8. Of large ones only the first page exists. */
   readonly contents: readonly Uint8Array[];
   /** The connected eventfds of each interrupt; empty: it is disabled. */
   readonly triggers: (number | null)[][] = [[], [], [], [], []];
@@ -99,7 +103,7 @@ export class FakeHostDevice implements HostDevice {
     this.address = recorded.address;
     this.resetMethods = recorded.resetMethods;
     this.config = configOf(recorded);
-    const sizes = [...recorded.bars, recorded.rom];
+    const sizes = [...recorded.bars, recorded.rom, 0, recorded.vga === true ? VGA_BYTES : 0];
     this.#sizes = sizes;
     this.#blocks = sizes.map((size, index) => {
       const pages = Math.ceil(size / PAGE) * PAGE;
@@ -121,7 +125,7 @@ export class FakeHostDevice implements HostDevice {
         throw new HostDeviceError(`${this.address} has no ${length} bytes at ${offset}`, 'EINVAL');
       }
     };
-    const isMemory = !isRom && size > 0 && (this.#recordedBar(index) & 1) === 0;
+    const isMemory = index < REGION.rom && size > 0 && (this.#recordedBar(index) & 1) === 0;
     return {
       size,
       readable: size > 0,

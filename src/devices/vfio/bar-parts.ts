@@ -5,9 +5,7 @@ import { PAGE } from '../host-block.ts';
 import type { BarParts } from '../pci/bar.ts';
 import type { HostRegion } from './host-device.ts';
 import { RegionAccess } from './region-access.ts';
-
-/** A part of a BAR in which a model answers for the device: an MSI-X table. Bytes, from the start of the BAR. */
-export type Trap = { readonly start: number; readonly size: number; readonly handler: IoHandler };
+import { type Trap, TrappedAccess } from './traps.ts';
 
 type Mapping = { readonly offset: number; readonly memory: DeviceMemory; range: BusRange | null };
 
@@ -17,7 +15,7 @@ type Mapping = { readonly offset: number; readonly memory: DeviceMemory; range: 
  */
 export class PassedBar implements BarParts, IoHandler {
   readonly #region: HostRegion;
-  readonly #access: RegionAccess;
+  readonly #access: IoHandler;
   readonly #mappable: boolean;
   readonly #traps: Trap[] = [];
   readonly #onAccess: () => void;
@@ -38,7 +36,7 @@ export class PassedBar implements BarParts, IoHandler {
     }: { mappable: boolean; onAccess: () => void; onError: (error: Error) => void },
   ) {
     this.#region = region;
-    this.#access = new RegionAccess(region, onError);
+    this.#access = new TrappedAccess(new RegionAccess(region, onError), this.#traps);
     this.#mappable = mappable;
     this.#onAccess = onAccess;
   }
@@ -86,32 +84,12 @@ export class PassedBar implements BarParts, IoHandler {
   /** A guest's read that exits. */
   read(offset: number, size: AccessSize): number {
     this.#onAccess();
-    const trap = this.#trapAt(offset, size);
-    if (trap === 'split') {
-      let value = 0;
-      for (let i = 0; i < size; i++) value |= this.read(offset + i, 1) << (8 * i);
-      return value >>> 0;
-    }
-    return trap === null ? this.#access.read(offset, size) : trap.handler.read(offset - trap.start, size);
+    return this.#access.read(offset, size);
   }
 
   write(offset: number, size: AccessSize, value: number): void {
     this.#onAccess();
-    const trap = this.#trapAt(offset, size);
-    if (trap === 'split')
-      for (let i = 0; i < size; i++) this.write(offset + i, 1, (value >>> (8 * i)) & 0xff);
-    else if (trap === null) this.#access.write(offset, size, value);
-    else trap.handler.write(offset - trap.start, size, value);
-  }
-
-  /** The trap that has all of [offset, offset + size); `split` if one has only some of it. */
-  #trapAt(offset: number, size: number): Trap | 'split' | null {
-    for (const trap of this.#traps) {
-      const end = trap.start + trap.size;
-      if (offset >= end || offset + size <= trap.start) continue;
-      return offset >= trap.start && offset + size <= end ? trap : 'split';
-    }
-    return null;
+    this.#access.write(offset, size, value);
   }
 
   #map(): Mapping[] {

@@ -12,6 +12,9 @@ import { hostAddressOf, type VfioOptions } from './options.ts';
 import { addBars, type BarOfDevice } from './passed-bars.ts';
 import { PassedFunction } from './passed-function.ts';
 import { PassedInterrupts } from './passed-interrupts.ts';
+import type { DeviceIdentity, Quirk } from './quirks/quirk.ts';
+import { quirksOf } from './quirks/quirks.ts';
+import type { Trap } from './traps.ts';
 import { type VirtualConfig, virtualConfig } from './virtual-config.ts';
 
 /** Registers of a device that is not there, or does not answer, read so. */
@@ -22,6 +25,8 @@ export class PassedDevice implements Device {
   readonly name: string;
   readonly function: PassedFunction;
   readonly host: HostDevice;
+  /** Where something answers for it among the ports of a VGA adapter; null: it is none to its guest. */
+  readonly vgaPorts: readonly Trap[] | null;
   readonly #services: MachineServices;
   readonly #bars: Map<number, BarOfDevice>;
   readonly #config: VirtualConfig;
@@ -62,8 +67,15 @@ export class PassedDevice implements Device {
         onChanged: () => this.#changed(),
         onError,
       });
+      const quirks = quirksOf(ownIdentity(found));
+      const vgaPorts: Trap[] | null = options['x-vga'] === true ? [] : null;
+      this.vgaPorts = vgaPorts;
+      const { msi } = this.#config;
+      const msix = this.#interrupts.msixTable;
+      for (const { apply } of quirks)
+        apply?.({ fn: this.function, host, bars: this.#bars, msi, msix, vgaPorts, onError });
       this.#resetDevice();
-      if (options.rombar) this.#addRom(options, identity, found);
+      if (options.rombar) this.#addRom(options, identity, found, quirks);
       this.#stops.push(
         watchEvents(host, {
           services,
@@ -191,7 +203,12 @@ export class PassedDevice implements Device {
   }
 
   /** Shows the ROM of a file, or of the device. */
-  #addRom({ romfile }: VfioOptions, identity: PciIdentity, found: HostConfig): void {
+  #addRom(
+    { romfile }: VfioOptions,
+    identity: PciIdentity,
+    found: HostConfig,
+    quirks: readonly Quirk[],
+  ): void {
     const shown = { vendor: identity.vendor, device: identity.device };
     let bytes: Uint8Array | null;
     if (romfile !== undefined) {
@@ -199,7 +216,7 @@ export class PassedDevice implements Device {
       for (const warning of rom.warnings) this.#services.warn(`device ${this.name}: ${warning}`);
       bytes = rom.bytes;
     } else {
-      bytes = this.#readRom();
+      bytes = this.#readRom(quirks);
       const own = { vendor: found.u16(REG.vendor), device: found.u16(REG.device) };
       if (bytes !== null) bytes = withIds(bytes, own, shown);
     }
@@ -210,7 +227,13 @@ export class PassedDevice implements Device {
     this.function.addRom(memory);
   }
 
-  #readRom(): Uint8Array | null {
+  #readRom(quirks: readonly Quirk[]): Uint8Array | null {
+    const unreadable = quirks.find(quirk => quirk.unreadableRom === true);
+    if (unreadable !== undefined) {
+      const why = `its expansion ROM is not shown to the guest (${unreadable.why}): give romfile to have one`;
+      this.#services.warn(`device ${this.name}: ${why}`);
+      return null;
+    }
     try {
       // Some decode their ROM by the same circuits as their BARs: the kernel asks that memory is decoded.
       this.function.change16(REG.command, COMMAND.memory, COMMAND.memory);
@@ -278,6 +301,11 @@ export class PassedDevice implements Device {
   #changed(): void {
     for (const hook of this.#changeHooks) hook();
   }
+}
+
+function ownIdentity(found: HostConfig): DeviceIdentity {
+  const classCode = found.u32(REG.revision) >>> 8;
+  return { vendor: found.u16(REG.vendor), device: found.u16(REG.device), classCode };
 }
 
 function id(value: number): string {

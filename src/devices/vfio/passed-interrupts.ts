@@ -67,6 +67,11 @@ export class PassedInterrupts {
     });
   }
 
+  /** The table of MSI-X; null: the device has none. */
+  get msixTable(): Pick<Msix, 'readTable' | 'writeTable'> | null {
+    return this.#msix;
+  }
+
   /** What the guest has enabled. */
   get facts(): HostDeviceFacts['interrupts'] {
     const kind = this.#kind;

@@ -27,8 +27,9 @@ export const vfioPci: ConfigurableType<ReturnType<typeof vfioOptions>> = {
     const device = new PassedDevice(name, options, services);
     const { function: pci, host } = device;
     try {
+      const { vgaPorts } = device;
       const vga =
-        options['x-vga'] === true ? vgaRanges(pci, host, error => services.warn(error.message)) : {};
+        vgaPorts === null ? {} : vgaRanges(pci, host, vgaPorts, error => services.warn(error.message));
       const { bootindex } = options;
       return {
         device,

@@ -4,6 +4,7 @@ import { COMMAND, REG } from '../pci/registers.ts';
 import { type HostDevice, REGION } from './host-device.ts';
 import type { PassedFunction } from './passed-function.ts';
 import { RegionAccess } from './region-access.ts';
+import { type Trap, TrappedAccess } from './traps.ts';
 
 /** The legacy addresses of a VGA adapter, which are also their offsets in its region (linux/vfio.h, VFIO_PCI_VGA_REGION_INDEX). */
 const MEMORY = { start: 0xa_0000, size: 0x2_0000 } as const;
@@ -12,10 +13,14 @@ const PORTS = [
   { start: 0x3c0, size: 0x20 },
 ] as const;
 
-/** The ranges at which a graphics card answers as the VGA adapter of its machine, while it decodes memory or ports. */
+/**
+ * The ranges at which a graphics card answers as the VGA adapter of its machine, while it decodes memory or ports.
+ * @param traps ports at which a model answers for it
+ */
 export function vgaRanges(
   fn: PassedFunction,
   device: HostDevice,
+  traps: readonly Trap[],
   onError: (error: Error) => void,
 ): { readonly memory: MemoryRange[]; readonly ports: PortRange[] } {
   const region = device.region(REGION.vga);
@@ -24,15 +29,20 @@ export function vgaRanges(
       `${device.address} has no VGA registers that the host passes on (VFIO_PCI_VGA_REGION_INDEX): leave out x-vga`,
     );
   }
-  const range = ({ start, size }: { start: number; size: number }, bit: number) => ({
+  const range = ({ start, size }: { start: number; size: number }, bit: number, within: readonly Trap[]) => ({
     start,
     size,
-    handler: whileDecoding(fn, bit, new RegionAccess(region, onError, start)),
+    handler: whileDecoding(fn, bit, new TrappedAccess(new RegionAccess(region, onError, start), within)),
   });
   return {
-    memory: [range(MEMORY, COMMAND.memory)],
-    ports: PORTS.map(ports => range(ports, COMMAND.io)),
+    memory: [range(MEMORY, COMMAND.memory, [])],
+    ports: PORTS.map(ports => range(ports, COMMAND.io, from(ports.start, traps))),
   };
+}
+
+/** Traps by their offset from a port; those before it are never met. */
+function from(port: number, traps: readonly Trap[]): Trap[] {
+  return traps.map(trap => ({ ...trap, start: trap.start - port }));
 }
 
 function whileDecoding(fn: PassedFunction, bit: number, handler: IoHandler): IoHandler {

@@ -96,6 +96,85 @@ export function graphicsCard(address: string, bytes = 32 * GiB): RecordedDevice 
   };
 }
 
+/** The same with I/O ports in BAR 5, as the VGA adapter of its host. */
+export function olderNvidiaCard(address: string): RecordedDevice {
+  const registers = graphicsHeader(0x13c2).u32(0x24, 0x0000_e001);
+  return {
+    address,
+    resetMethods: ['bus'],
+    bars: [16 * MiB, 256 * MiB, 0, 32 * MiB, 0, 128],
+    rom: 512 * 1024,
+    vga: true,
+    interrupts: { intx: 1, msi: 1, msix: 0 },
+    config: registers.lines,
+  };
+}
+
+/** A graphics card of ATI: memory in BAR 0, registers in BAR 2, I/O ports in BAR 4. */
+export function atiCard(address: string): RecordedDevice {
+  const registers = new Registers()
+    .u16(0x00, 0x1002)
+    .u16(0x02, 0x6738)
+    .u32(0x08, 0x0300_0000)
+    .u32(0x10, 0x0000_000c)
+    .u32(0x18, 0x0000_0004)
+    .u32(0x20, 0x0000_d001)
+    .u8(0x3d, 1);
+  return {
+    address,
+    resetMethods: ['bus'],
+    bars: [256 * MiB, 0, 128 * 1024, 0, 256, 0],
+    rom: 128 * 1024,
+    vga: true,
+    interrupts: { intx: 1, msi: 0, msix: 0 },
+    config: registers.lines,
+  };
+}
+
+/** An RTL8168: registers in BAR 2, and the table of four vectors in BAR 4. */
+export function realtekNic(address: string): RecordedDevice {
+  const registers = new Registers()
+    .u16(0x00, 0x10ec)
+    .u16(0x02, 0x8168)
+    .u16(0x06, 0x0010)
+    .u32(0x08, 0x0200_0015)
+    .u32(0x10, 0x0000_d001)
+    .u32(0x18, 0x0000_0004)
+    .u32(0x20, 0x0000_000c)
+    .u8(0x34, 0xb0)
+    .u8(0x3d, 1)
+    .u8(0xb0, 0x11, 0x00)
+    .u16(0xb2, 0x0003)
+    .u32(0xb4, 0x0000_0004)
+    .u32(0xb8, 0x0000_0804);
+  return {
+    address,
+    resetMethods: ['pm'],
+    bars: [256, 0, 4096, 0, 16 * 1024, 0],
+    rom: 0,
+    interrupts: { intx: 1, msi: 0, msix: 4 },
+    config: registers.lines,
+  };
+}
+
+/** A BCM57810, whose ROM is not to be read. */
+export function broadcomNic(address: string): RecordedDevice {
+  const registers = new Registers()
+    .u16(0x00, 0x14e4)
+    .u16(0x02, 0x168e)
+    .u32(0x08, 0x0200_0010)
+    .u32(0x10, 0x0000_000c)
+    .u8(0x3d, 1);
+  return {
+    address,
+    resetMethods: ['flr'],
+    bars: [8 * MiB, 0, 0, 0, 0, 0],
+    rom: 512 * 1024,
+    interrupts: { intx: 1, msi: 0, msix: 0 },
+    config: registers.lines,
+  };
+}
+
 /** The sound function of the same device. */
 export function soundOfCard(address: string): RecordedDevice {
   const registers = new Registers()
