@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { HostRoot } from '../../host/root.ts';
 import { sentenceList } from '../../host/text.ts';
-import { type Holder, readHolders } from '../../host/use/holders.ts';
+import { type Holder, readHolders, uniqueHolders } from '../../host/use/holders.ts';
 import { isVfioDriver } from '../../host/vfio/read.ts';
 import type { HostDeviceFd } from '../../vmm/machine/messages.ts';
 import { O_RDWR, open, SystemError } from '../../vmm/native/libc.ts';
@@ -160,7 +160,13 @@ class Opener {
     return hasIommufd ? 'iommufd' : 'group';
   }
 
-  #openDevice({ address, cdev }: Found, fds: OpenFd[]): void {
+  /** The kernel lets several processes open the file of a device, and says only later which of them may use it. */
+  #openDevice(found: Found, fds: OpenFd[]): void {
+    const { address, cdev, group } = found;
+    const holders = this.#holdersOf([cdev!, `/dev/vfio/${group}`]);
+    if (holders !== '') throw fail(address, `it is in use by ${holders}: stop that first`);
+    const others = this.#hostsMembers(found);
+    if (others !== '') throw fail(address, shared(found, others));
     if (!this.#hasIommufd) {
       const fd = this.#openFile(address, 'iommufd', '/dev/iommu', fds);
       countByProcess(fd);
@@ -228,7 +234,7 @@ class Opener {
   #whyNotOpened(path: string, code: string): string {
     switch (code) {
       case 'EBUSY': {
-        const holders = this.#holdersOf(path);
+        const holders = this.#holdersOf([path, ...this.#filesOfGroup(path)]);
         const by = holders === '' ? 'another process' : holders;
         return `${path} is in use by ${by}: stop that first`;
       }
@@ -244,26 +250,43 @@ class Opener {
     }
   }
 
-  #holdersOf(path: string): string {
-    const { byKey } = readHolders(this.#root, ({ target }) => (target === path ? path : null));
-    return sentenceList((byKey.get(path) ?? []).map(nameHolder));
+  /** Files of the devices of a group, which cannot be opened when one of those is open. */
+  #filesOfGroup(path: string): string[] {
+    const group = /^\/dev\/vfio\/(\d+)$/.exec(path)?.[1];
+    const devices =
+      group === undefined ? [] : (this.#root.list(`/sys/kernel/iommu_groups/${group}/devices`) ?? []);
+    return devices.flatMap(device => {
+      const names = this.#root.list(`/sys/bus/pci/devices/${device}/vfio-dev`) ?? [];
+      return names.map(name => `/dev/vfio/devices/${name}`);
+    });
   }
 
-  #checkViable({ address, path, group }: Found, fd: number): void {
+  /** Processes that have one of these files open, in words; empty if there are none, or they are not known. */
+  #holdersOf(paths: readonly string[]): string {
+    const { byKey } = readHolders(this.#root, ({ target }) => (paths.includes(target) ? target : null));
+    return sentenceList(uniqueHolders([...byKey.values()].flat()).map(nameHolder));
+  }
+
+  #checkViable(found: Found, fd: number): void {
     const bytes = vfioGroupStatus.encode({ argsz: vfioGroupStatus.size, flags: 0 });
     if (tryVfioIoctl(fd, 'VFIO_GROUP_GET_STATUS', bytes) < 0) return;
     if ((vfioGroupStatus.read(bytes).flags & VFIO_GROUP_FLAGS_VIABLE) !== 0) return;
+    throw fail(found.address, shared(found, this.#hostsMembers(found) || 'a device of the group'));
+  }
+
+  /** The devices of its group that drivers of the host have, in words; empty if there are none. */
+  #hostsMembers({ path }: Found): string {
     const others = (this.#root.list(`${path}/iommu_group/devices`) ?? []).flatMap(other => {
       const driver = nameOf(this.#root.link(`/sys/bus/pci/devices/${other}/driver`));
       const isHosts = driver !== null && !isVfioDriver(driver) && !NEUTRAL.has(driver);
       return isHosts ? [`${other} (${driver})`] : [];
     });
-    const who = others.length === 0 ? 'a device of the group' : sentenceList(others);
-    throw fail(
-      address,
-      `its IOMMU group ${group} is shared with ${who}, which the host uses: bind all of the group with \`vring vfio bind --group ${address}\``,
-    );
+    return sentenceList(others);
   }
+}
+
+function shared({ address, group }: Found, others: string): string {
+  return `its IOMMU group ${group} is shared with ${others}, which the host uses: bind all of the group with \`vring vfio bind --group ${address}\``;
 }
 
 /** Drivers of devices that may stay with the host while others of their group are passed (vfio_main.c, vfio_dev_viable). */
