@@ -83,7 +83,7 @@ function Word({ layer, columns }: { layer: PlanLayer; columns: number }) {
       </Text>
     );
   }
-  const prompt = ` Blocked. To apply it anyway, type ${obstacle.word}: `;
+  const prompt = ` ${obstacle.why} anyway, type ${obstacle.word}: `;
   if (focus === 'word') return <TextField prompt={prompt} edit={typed} columns={columns} />;
   return (
     <Text wrap="truncate" {...style('status.error')}>

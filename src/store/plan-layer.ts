@@ -56,7 +56,12 @@ export type Obstacle =
   /** There is nothing to be done, or nothing that could be. */
   | { readonly kind: 'final'; readonly reason: string }
   /** It is done if the user types this. */
-  | { readonly kind: 'word'; readonly word: string };
+  | {
+      readonly kind: 'word';
+      readonly word: string;
+      /** To be followed by "anyway": `Blocked. To apply it`. */
+      readonly why: string;
+    };
 
 export function obstacleOf({ subject, forbidden }: Pick<PlanLayer, 'subject' | 'forbidden'>): Obstacle {
   const asIs: Obstacle =
@@ -70,7 +75,7 @@ export function obstacleOf({ subject, forbidden }: Pick<PlanLayer, 'subject' | '
     return { kind: 'final', reason: 'it is impossible: see the checks' };
   }
   if (forbidden !== null || blocks.length === 0) return asIs;
-  return { kind: 'word', word: confirmWord(plan) };
+  return { kind: 'word', word: confirmWord(plan), why: 'Blocked. To apply it' };
 }
 
 function attachObstacle({ assessment, asked }: AttachSubject, asIs: Obstacle): Obstacle {
@@ -78,7 +83,9 @@ function attachObstacle({ assessment, asked }: AttachSubject, asIs: Obstacle): O
   const block = found.find(({ level }) => level === 'block');
   if (block !== undefined) return { kind: 'final', reason: `cannot attach: ${block.reason}` };
   // What no IOMMU keeps in its place is typed, not hit.
-  return assessment.unsafe && asIs.kind === 'none' ? { kind: 'word', word: asked[0]! } : asIs;
+  return assessment.unsafe && asIs.kind === 'none'
+    ? { kind: 'word', word: asked[0]!, why: 'UNSAFE. To attach it' }
+    : asIs;
 }
 
 /** The address of the first function that is asked for. */

@@ -214,6 +214,18 @@ describe('the plan', () => {
     expect(driver.screen).toContain('>[ Close ]');
   });
 
+  test('without an IOMMU is made only if that is chosen, and the address typed', async () => {
+    const tree = noIommuTree().module('vfio', { enable_unsafe_noiommu_mode: 'Y' });
+    await start(tree, { columns: 120, rows: 40 }).press('5', '/01:00.0\r', 'a', enter);
+    expect(driver.screen).toContain('x [ ] UNSAFE without IOMMU');
+    await driver.press('x');
+    expect(driver.screen).toContain('UNSAFE. To attach it anyway, type 0000:01:00.0:');
+    expect(driver.screen).toContain('no IOMMU: the guest can read and write all memory of the host');
+    await driver.press(tab, '0000:01:00.0', enter, enter);
+    expect(driver.screen).toContain('web runs with 0000:01:00.0');
+    expect(definition()).toContain('unsafe-no-iommu: true');
+  });
+
   test('that fails at the start leaves the definition as it was meant, with the reason', async () => {
     await start(serverTree()).press('5', 'G', 'a', enter, tab);
     const { engine } = driver;
