@@ -61,6 +61,7 @@ export function toMachine(definition: Definition, table = deviceTable): MachineC
       append: machine.append ?? '',
     },
     devices,
+    ...(machine['hotplug-ports'] !== undefined && { rootPorts: { count: machine['hotplug-ports'] } }),
     deviceModules: definition.deviceModules,
     ...cpuOf(cpus),
     numa: definition.numa.map(({ cpus, memory, distances }) => ({ cpus, bytes: memory, distances })),

@@ -239,12 +239,12 @@ export class LocalEngine implements Engine, CounterSource {
   async attach(id: string, input: DeviceConfig, { persist }: AttachOptions): Promise<AttachedDevice> {
     const vm = this.#vm(id);
     const device = checkedDevice(input);
-    if (!vm.alive) return this.#attachToDefinition(vm, device);
+    if (!vm.alive) return this.#attachToDefinition(vm, input);
     if (persist) this.#requireDefinition(vm);
     const attached = await attachDevice(vm, device);
     this.note('info', `device ${attached.name} (${device.type}) was attached`, id);
     const { name } = attached;
-    if (persist) this.#changeDefinition(id, () => this.#definitions.attach(id, { ...device, name }));
+    if (persist) this.#changeDefinition(id, () => this.#definitions.attach(id, { ...input, name }));
     return attached;
   }
 

@@ -23,6 +23,7 @@ export class LiveMachine {
   readonly native: NativeVm;
   readonly loop: MachineLoop;
   readonly machine: Machine;
+  readonly files: HostFiles;
   readonly #consoles: ConsolePorts;
   /** What the guest has printed. */
   output = '';
@@ -49,12 +50,13 @@ export class LiveMachine {
       this.onPrinted();
     };
     this.#consoles = new ConsolePorts(() => new SerialConsole(print, this.loop));
+    this.files = new HostFiles(this.native);
     const parts = buildMachine(config, {
       native: this.native,
       loop: this.loop,
       counters: new CounterBlocks(counters, SHAPE),
       consoles: this.#consoles,
-      files: new HostFiles(this.native),
+      files: this.files,
       origin: { kind: 'boot' },
       request: request => {
         if (request.kind === 'reset') this.requests.push(request.kind);

@@ -7,6 +7,7 @@ import type { EventOptions } from './events.ts';
 import { registerActions } from './register-actions.ts';
 import { registerChanges } from './register-changes.ts';
 import { registerDefinitions } from './register-definitions.ts';
+import { registerDevices } from './register-devices.ts';
 import { registerDisks } from './register-disks.ts';
 import { registerSnapshots } from './register-snapshots.ts';
 import type { StatsOptions } from './stats.ts';
@@ -28,6 +29,7 @@ export function registerVmCommands(program: Command): void {
   registerDefinitions(vm);
   registerChanges(vm);
   registerDisks(vm);
+  registerDevices(vm);
 }
 
 function registerList(vm: Command): void {

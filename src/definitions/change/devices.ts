@@ -61,9 +61,11 @@ export function withoutDevice(
       `${file} has no device "${device.name}": ${names === '' ? 'it lists none' : `it has ${names}`}`,
     );
   }
+  const [list] = found.path;
+  const others = written.filter(({ path }) => path[0] === list && path.length > 1);
+  const path = others.length === 1 ? [list!] : found.path;
   // Random numbers are there unless they are turned off.
-  const value = found.path[0] === 'rng' ? false : undefined;
-  return changeKeys(text, file, [{ path: found.path, value }]);
+  return changeKeys(text, file, [{ path, value: list === 'rng' ? false : undefined }]);
 }
 
 /** Passed-through devices have a key of their own. */

@@ -42,6 +42,16 @@ const settings = z
       .regex(/^[^\u0000]*$/, 'text without NUL characters')
       .optional()
       .meta({ description: "The kernel's command line.", examples: ['console=ttyS0 root=/dev/vda1'] }),
+    'hotplug-ports': z
+      .int()
+      .min(0, 'at least 0')
+      .max(32, 'at most 32 root ports')
+      .optional()
+      .meta({
+        description:
+          'PCI Express root ports to spare, for devices that are attached while the VM runs; none if absent: slots of bus 0, which guests manage by ACPI, need none.',
+        examples: [4],
+      }),
   })
   .superRefine((value, context) => {
     const problem = (key: string, message: string) =>

@@ -249,11 +249,11 @@ export function rowEntry(
       entry[option] = property === 'netdev' ? draft.claimNetwork(value) : value;
     }
   }
-  return typed(entry);
+  return typedEntry(entry);
 }
 
 /** Options are text; those that the row wants as a number or a switch are converted. */
-function typed(entry: Record<string, unknown>): DeviceConfig {
+export function typedEntry(entry: Record<string, unknown>): DeviceConfig {
   const issues = deviceConfig.safeParse(entry).error?.issues ?? [];
   for (const issue of issues) {
     const key = String(issue.path[0]);

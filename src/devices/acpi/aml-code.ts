@@ -7,6 +7,7 @@ const OP = {
   arg0: 0x68,
   store: 0x70,
   and: 0x7b,
+  notify: 0x86,
   or: 0x7d,
   createDwordField: 0x8a,
   not: 0x92,
@@ -14,7 +15,13 @@ const OP = {
   if: 0xa0,
   else: 0xa1,
   return: 0xa4,
+  extended: 0x5b,
+  operationRegion: 0x80,
+  field: 0x81,
 } as const;
+
+/** The target of an operation whose value is only returned (NullName). */
+const NOWHERE: Aml = Uint8Array.of(0);
 
 /** A control method that one thread at a time runs. @param args how many arguments it takes, 0-7 */
 export function method(path: string, args: number, ...terms: Aml[]): Aml {
@@ -46,8 +53,8 @@ export function store(value: Aml, target: Aml): Aml {
   return concat([OP.store], value, target);
 }
 
-/** `target = a & b` */
-export function and(a: Aml, b: Aml, target: Aml): Aml {
+/** `target = a & b`; without a target the value alone. */
+export function and(a: Aml, b: Aml, target: Aml = NOWHERE): Aml {
   return concat([OP.and], a, b, target);
 }
 
@@ -75,6 +82,38 @@ export function otherwise(...terms: Aml[]): Aml {
 
 export function giveBack(value: Aml): Aml {
   return concat([OP.return], value);
+}
+
+/** Runs a method without arguments. */
+export function callMethod(path: string): Aml {
+  return nameString(path);
+}
+
+/** Tells the driver of a device what has happened to it (ACPI 6.5 §5.6.6). */
+export function notify(target: Aml, value: Aml): Aml {
+  return concat([OP.notify], target, value);
+}
+
+/** `OperationRegion (path, SystemIO, start, size)` */
+export function portRegion(path: string, start: number, size: number): Aml {
+  const SYSTEM_IO = 1;
+  return concat(
+    [OP.extended, OP.operationRegion],
+    nameString(path),
+    [SYSTEM_IO],
+    integer(start),
+    integer(size),
+  );
+}
+
+/** Names the double words of a region, one after the other. Each is read and written whole. */
+export function fields(region: string, paths: readonly string[]): Aml {
+  /** DWordAcc, NoLock, Preserve (§20.2.5.2). */
+  const FLAGS = 3;
+  // 32 bits each, as a PkgLength of one byte.
+  const BITS = 32;
+  const elements = paths.map(path => concat(nameString(path), [BITS]));
+  return withLength([OP.extended, OP.field], concat(nameString(region), [FLAGS], ...elements));
 }
 
 /** `ToUUID`: the first three parts are little endian (§19.6.143). */

@@ -4,7 +4,7 @@ import type { PciFunction, PciPlace } from './pci-function.ts';
 import { RootPort } from './root-port.ts';
 
 /** Slots of bus 0 that are kept for root ports; devices without a place of their own fill those before. */
-const FIRST_PORT_SLOT = 24;
+export const FIRST_PORT_SLOT = 24;
 const FUNCTIONS = 8;
 const PINS = 4;
 

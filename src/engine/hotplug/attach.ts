@@ -3,6 +3,7 @@ import { anyDeviceConfig, unknownType } from '../../devices/device-config.ts';
 import { isHotpluggable } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { MAX_DEVICES, type MachineConfig } from '../../vmm/machine/config.ts';
+import { hostDevicesOf, type OpenedHostDevice } from '../machines/machine.ts';
 import { parsePluggedIn } from '../machines/machine-messages.ts';
 import type { Vm } from '../vm.ts';
 import type { AttachedDevice } from './hotplug-info.ts';
@@ -16,8 +17,23 @@ export function checkedDevice(input: unknown): DeviceConfig {
   throw new Error(path.length === 0 ? message : `${path.join('.')}: ${message}`);
 }
 
-/** Plugs a device into a running VM. @throws an error for the user; nothing of it is left then */
-export async function attachDevice(vm: Vm, device: DeviceConfig): Promise<AttachedDevice> {
+/** What a device has of the host's: its open files, and what to do with them once it is known whether the device is attached. */
+export type TakenOfHost = {
+  readonly opened: readonly OpenedHostDevice[];
+  settled(isAttached: boolean): void;
+};
+export type TakeOfHost = (device: DeviceConfig) => Promise<TakenOfHost>;
+const NOTHING: TakenOfHost = { opened: [], settled: () => {} };
+
+/**
+ * Plugs a device into a running VM.
+ * @param take takes what it has of the host's. @throws an error for the user; nothing of it is left then
+ */
+export async function attachDevice(
+  vm: Vm,
+  device: DeviceConfig,
+  take: TakeOfHost = async () => NOTHING,
+): Promise<AttachedDevice> {
   const { config, info } = vm;
   if (info.state !== 'running' && info.state !== 'paused')
     throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
@@ -32,19 +48,23 @@ export async function attachDevice(vm: Vm, device: DeviceConfig): Promise<Attach
     throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
   const disk = deviceTable.disk(device);
   const opened = disk === null ? null : await openDiskFor(disk);
+  let taken = NOTHING;
+  let isAttached = false;
   try {
+    taken = await take(device);
+    const { message, fds } = hostDevicesOf(taken.opened);
     const name = device.name ?? freeName(vm, device);
     const plugged = await vm.plug(name, device, async () => {
-      const given = opened === null ? {} : { disk: opened.facts };
-      const fds = opened === null ? [] : [opened.fd];
-      return parsePluggedIn(
-        await vm.commandWithFds('plug', { config: { ...device, name }, name, ...given }, fds),
-      );
+      const given = { config: { ...device, name }, name, ...message, ...(opened && { disk: opened.facts }) };
+      const all = opened === null ? fds : [...fds, opened.fd];
+      return parsePluggedIn(await vm.commandWithFds('plug', given, all));
     });
+    isAttached = true;
     const label = vm.info.topology?.devices.find(other => other.name === name);
     return { name, running: true, ...plugged, address: label?.address ?? null };
   } finally {
     if (opened !== null) closeSync(opened.fd);
+    taken.settled(isAttached);
   }
 }
 

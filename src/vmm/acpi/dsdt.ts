@@ -13,6 +13,7 @@ import {
 import type { PciPlace } from '../../devices/pci/pci-function.ts';
 import { ECAM, PCI_INTX_GSI, PCI_INTX_GSIS, PCI_IO, PCI_MMIO32, PORT } from '../memory/layout.ts';
 import { hostBridgeControl } from './host-bridge-control.ts';
+import { ejectableSlot, functionDevice, hotplugEvent, hotplugMethods } from './slot-hotplug.ts';
 import { systemTable } from './table.ts';
 
 const INTX_PINS = 4;
@@ -24,23 +25,34 @@ export type DsdtOptions = {
   readonly intxSlots: readonly number[];
   /** Whether there are root ports, whose slots the guest may manage. */
   readonly rootPorts: boolean;
+  /** Slots of bus 0 whose devices come and go. */
+  readonly hotplugSlots: readonly number[];
   /** What the machine's devices add. */
   readonly parts: readonly (AcpiParts & { readonly at?: PciPlace })[];
 };
 
 /** Differentiated System Description Table: the parts of the machine that a guest can't discover. */
 export function dsdt(options: DsdtOptions): Uint8Array {
-  const { parts } = options;
+  const { parts, hotplugSlots } = options;
   const systemBus = scope(
     '_SB',
     hostBridge(options),
     ...parts.flatMap(({ systemBus }) => systemBus ?? []),
     isaDevice('MBRD', 'PNP0C02', memory32(ECAM.start, ECAM.size)),
   );
-  return systemTable('DSDT', 2, concat(...parts.flatMap(({ root }) => root ?? []), systemBus));
+  return systemTable(
+    'DSDT',
+    2,
+    concat(
+      ...parts.flatMap(({ root }) => root ?? []),
+      systemBus,
+      ...(hotplugSlots.length > 0 ? [hotplugEvent()] : []),
+    ),
+  );
 }
 
-function hostBridge({ mmio64, intxSlots, rootPorts, parts }: DsdtOptions): Aml {
+function hostBridge(options: DsdtOptions): Aml {
+  const { mmio64, intxSlots, rootPorts, hotplugSlots } = options;
   const configEnd = PORT.pciConfigData + 4;
   const windows = resourceTemplate(
     busWindow(0, ECAM.buses),
@@ -56,8 +68,22 @@ function hostBridge({ mmio64, intxSlots, rootPorts, parts }: DsdtOptions): Aml {
     name('_CRS', windows),
     ...(rootPorts ? [hostBridgeControl()] : []),
     name('_PRT', packageOf(...intxSlots.flatMap(slotRouting))),
-    ...parts.flatMap(({ at, pciFunction }) => (at && pciFunction ? [functionDevice(at, pciFunction)] : [])),
+    ...(hotplugSlots.length > 0 ? [hotplugMethods(hotplugSlots)] : []),
+    ...functionDevices(options),
   );
+}
+
+/** Devices of functions of bus 0: those that a device adds to, and those of slots whose devices come and go. */
+function functionDevices({ parts, hotplugSlots }: DsdtOptions): Aml[] {
+  const isSlot = ({ slot, function: fn }: PciPlace) => fn === 0 && hotplugSlots.includes(slot);
+  const added = parts.flatMap(({ at, pciFunction }) => (at && pciFunction ? [{ at, pciFunction }] : []));
+  return [
+    ...hotplugSlots.map(slot => {
+      const terms = added.filter(({ at }) => at.slot === slot && isSlot(at)).map(each => each.pciFunction);
+      return functionDevice({ slot, function: 0 }, ejectableSlot(slot), ...terms);
+    }),
+    ...added.filter(({ at }) => !isSlot(at)).map(({ at, pciFunction }) => functionDevice(at, pciFunction)),
+  ];
 }
 
 /** PCI routing table entries (ACPI 6.5 §6.2.13) of one slot: pins wired to IOAPIC inputs, no link devices. */
@@ -66,10 +92,4 @@ function slotRouting(slot: number): Aml[] {
     const gsi = PCI_INTX_GSI + ((slot + pin) % PCI_INTX_GSIS);
     return packageOf(integer(slot * 0x1_0000 + 0xffff), integer(pin), integer(0), integer(gsi));
   });
-}
-
-/** A function's device, `S080` for 01.0, with its address on the bus (§6.1.1). */
-function functionDevice({ slot, function: fn }: PciPlace, terms: Aml): Aml {
-  const path = `S${(slot * 8 + fn).toString(16).toUpperCase().padStart(2, '0')}0`;
-  return device(path, name('_ADR', integer(slot * 0x1_0000 + fn)), terms);
 }

@@ -1,3 +1,4 @@
+import { GpeBlock } from '../../devices/acpi/gpe-block.ts';
 import { IRQ, PORT } from '../memory/layout.ts';
 import { systemTable } from './table.ts';
 
@@ -9,9 +10,11 @@ const FIELD = {
   pm1aEventBlock: 56,
   pm1aControlBlock: 64,
   pmTimerBlock: 76,
+  gpe0Block: 80,
   pm1EventLength: 88,
   pm1ControlLength: 89,
   pmTimerLength: 91,
+  gpe0Length: 92,
   c2Latency: 96,
   c3Latency: 98,
   century: 108,
@@ -25,6 +28,7 @@ const FIELD = {
   extendedPm1aEvent: 148,
   extendedPm1aControl: 172,
   extendedPmTimer: 208,
+  extendedGpe0: 220,
   size: 276,
 } as const;
 const HEADER = 36;
@@ -73,9 +77,11 @@ export function fadt({ facs, dsdt, has8042 }: FadtOptions): Uint8Array {
   table.writeUInt32LE(PORT.pm1Event, FIELD.pm1aEventBlock);
   table.writeUInt32LE(PORT.pm1Control, FIELD.pm1aControlBlock);
   table.writeUInt32LE(PORT.pmTimer, FIELD.pmTimerBlock);
+  table.writeUInt32LE(PORT.gpe0, FIELD.gpe0Block);
   table[FIELD.pm1EventLength] = 4;
   table[FIELD.pm1ControlLength] = 2;
   table[FIELD.pmTimerLength] = 4;
+  table[FIELD.gpe0Length] = GpeBlock.size;
   table.writeUInt16LE(NO_C2, FIELD.c2Latency);
   table.writeUInt16LE(NO_C3, FIELD.c3Latency);
   table[FIELD.century] = RTC_CENTURY;
@@ -91,6 +97,7 @@ export function fadt({ facs, dsdt, has8042 }: FadtOptions): Uint8Array {
   portAddress(table, FIELD.extendedPm1aEvent, PORT.pm1Event, 4);
   portAddress(table, FIELD.extendedPm1aControl, PORT.pm1Control, 2);
   portAddress(table, FIELD.extendedPmTimer, PORT.pmTimer, 4);
+  portAddress(table, FIELD.extendedGpe0, PORT.gpe0, GpeBlock.size);
   return systemTable('FACP', 6, table.subarray(HEADER));
 }
 

@@ -14,6 +14,7 @@ import { busBehind } from '../../devices/pci/bridge-rows.ts';
 import type { PciFunction, PciPlace } from '../../devices/pci/pci-function.ts';
 import { PciHost } from '../../devices/pci/pci-host.ts';
 import type { PciHotplug } from '../../devices/pci/pci-hotplug.ts';
+import { FIRST_PORT_SLOT } from '../../devices/pci/placement.ts';
 import { type DevicePlace, pciAddressText } from '../../devices/places.ts';
 import { stateOf } from '../../devices/state.ts';
 import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
@@ -169,6 +170,15 @@ export class Chipset {
     });
   }
 
+  /** Slots of bus 0 that devices leave, or come to. */
+  get #hotplugSlots(): number[] {
+    const { root } = this.pci;
+    return Array.from({ length: root.slots }, (_, slot) => slot).filter(slot => {
+      const isFree = root.functionsOf(slot).length === 0;
+      return isFree ? slot < FIRST_PORT_SLOT : this.#isRemovable(slot);
+    });
+  }
+
   #partOf(fn: PciFunction): ChipsetPart | undefined {
     return this.#parts.find(({ built }) => built.pci === fn);
   }
@@ -285,11 +295,13 @@ export class Chipset {
 
   /** The ACPI tables of the machine as it is now. */
   acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'presentCpus' | 'numa'>): TableFiles {
+    const hotplugSlots = this.#hotplugSlots;
     return buildAcpiTables({
       ...cpus,
       mmio64: this.pci.memory64,
-      intxSlots: this.pci.interruptSlots,
+      intxSlots: [...new Set([...this.pci.interruptSlots, ...hotplugSlots])].sort((a, b) => a - b),
       rootPorts: this.pci.rootPorts.length > 0,
+      hotplugSlots,
       parts: this.#parts.flatMap(({ built: { acpi, pci } }) => {
         if (acpi === undefined) return [];
         // The tables have devices of bus 0: others may come and go.

@@ -14,6 +14,7 @@ const options = {
   mmio64: { start: 2 ** 33, size: 2 ** 35 },
   intxSlots: [1, 2, 3, 31],
   rootPorts: true,
+  hotplugSlots: [2, 30],
 };
 const START = 0xe_0000;
 const tables = placeTables(options, START);
@@ -87,9 +88,11 @@ describe('ACPI tables', () => {
       expect(source.DSDT).toMatch(/0x0000000200000000, \/\/ Range Minimum/);
       expect(source.DSDT).toMatch(/0x001FFFFF,\s+Zero,\s+Zero,\s+0x13/);
       expect(source.DSDT!.match(/Device \(\w+\)/g)).toEqual(
-        ['PCI0', 'S190', 'COM1', 'RTC', 'KBD', 'MBRD'].map(name => `Device (${name})`),
+        ['PCI0', 'S100', 'SF00', 'S190', 'COM1', 'RTC', 'KBD', 'MBRD'].map(name => `Device (${name})`),
       );
       expect(source.DSDT).toMatch(/Device \(S190\)\s*\{\s*Name \(_ADR, 0x00030001\)/);
+      expect(source.DSDT).toMatch(/Device \(SF00\)\s*\{\s*Name \(_ADR, 0x001E0000\)/);
+      expect(source.FACP).toMatch(/GPE0 Block Address : 00000610/);
       expect(source.DSDT).toMatch(/Name \(_S5, Package/);
       expect(source.DSDT).toMatch(/Method \(_OSC, 4, Serialized\)/);
       expect(source.DSDT).toMatch(/ToUUID \("33db4d5b-1ff7-401c-9657-7441c03dd766"\)/);
@@ -138,6 +141,41 @@ function disassemble(folder: string, { signature, bytes }: FoundTable): string {
   expect(run.stdout + run.stderr).not.toMatch(/error|warning|invalid|incorrect/i);
   return readFileSync(join(folder, `${signature}.dsl`), 'utf8');
 }
+
+describe('a slot whose devices come and go', () => {
+  /** What the interpreter does with a register: `acpiexec` has memory in place of the ports. */
+  const execute = (...commands: string[]) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'DSDT.aml'), find('DSDT').bytes);
+    const { stdout } = spawnSync('acpiexec', ['-vr', '-b', commands.join('; '), 'DSDT.aml'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    return stdout;
+  };
+
+  it.skipIf(!hasAcpiexec)('has the number that its address has (needs acpiexec of acpica-tools)', () => {
+    expect(execute('evaluate \\_SB.PCI0.SF00._SUN')).toMatch(/\[Integer\] = 0*1E\b/i);
+    expect(execute('evaluate \\_SB.PCI0.SF00._ADR')).toMatch(/\[Integer\] = 0*1E0000\b/i);
+  });
+
+  it.skipIf(!hasAcpiexec)('is ejected by its bit, and the event looks at all slots', () => {
+    expect(execute('evaluate \\_SB.PCI0.SF00._EJ0 1')).not.toMatch(/error|AE_/i);
+    const ejected = execute('evaluate \\_SB.PCI0.S100._EJ0 1', 'evaluate \\_SB.PCI0.B0EJ');
+    expect(ejected).toMatch(/\[Integer\] = 0*4\b/);
+    const told = execute(
+      'evaluate \\_SB.PCI0.S100._EJ0 1',
+      ...['evaluate \\_GPE._E01', 'evaluate \\_SB.PCI0.PCIU'],
+    );
+    expect(told).not.toMatch(/AE_(?!OK)/);
+  });
+
+  it('is nowhere in the tables of a machine without one', () => {
+    const without = placeTables({ ...options, hotplugSlots: [] }, START);
+    const dsdt = Buffer.from(find('DSDT', without).bytes);
+    expect(['_EJ0', '_E01', 'PCST'].some(name => dsdt.includes(name))).toBe(false);
+  });
+});
 
 describe('NUMA nodes', () => {
   const GiB = 2 ** 30;

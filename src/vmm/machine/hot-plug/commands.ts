@@ -1,7 +1,8 @@
 import { close } from '../../native/libc.ts';
+import { takeGivenDevices } from '../../vfio/given-devices.ts';
 import type { MachineCommands, PlugArguments } from '../messages.ts';
 import type { Reply } from '../reply.ts';
-import type { HotPlug } from './hot-plug.ts';
+import type { GivenToPlug, HotPlug } from './hot-plug.ts';
 
 /** What the commands are carried out on. */
 type Plugged = {
@@ -20,22 +21,32 @@ export function plug(
   given: PlugArguments,
   reply: Reply<MachineCommands['plug']['result']>,
 ): void {
-  // Whatever becomes of it: the next message has its own.
-  const disk = given.disk === undefined ? null : on.takeFd();
-  const busy = whyNotNow(on);
-  if (busy !== null) {
-    if (disk !== null) close(disk);
-    reply.failed(busy);
-    return;
-  }
-  let plugged: MachineCommands['plug']['result'];
+  let taken: GivenToPlug;
   try {
-    plugged = on.hotPlug.plug(given, disk);
+    taken = takeFds(on, given);
   } catch (error) {
     reply.failed((error as Error).message);
     return;
   }
-  reply.done(plugged);
+  const busy = whyNotNow(on);
+  if (busy !== null) {
+    for (const fd of [taken.disk, ...taken.hostDevices.flatMap(({ fds }) => [...fds.values()])])
+      if (fd !== null) close(fd);
+    reply.failed(busy);
+    return;
+  }
+  on.hotPlug.plug(given, taken, outcome => {
+    if (outcome instanceof Error) reply.failed(outcome.message);
+    else reply.done(outcome);
+  });
+}
+
+/** All that came with it, whatever becomes of it: the next message has its own. @throws when some has not come */
+function takeFds({ takeFd }: Plugged, { hostDevices = [], disk }: PlugArguments): GivenToPlug {
+  return {
+    hostDevices: takeGivenDevices(hostDevices, takeFd, close),
+    disk: disk === undefined ? null : takeFd(),
+  };
 }
 
 export function unplug(on: Plugged, { device, force }: Arguments<'unplug'>, reply: Reply<null>): void {

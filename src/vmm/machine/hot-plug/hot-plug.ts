@@ -4,6 +4,8 @@ import type { PciFunction } from '../../../devices/pci/pci-function.ts';
 import type { PciHotplug } from '../../../devices/pci/pci-hotplug.ts';
 import { pciAddressText } from '../../../devices/places.ts';
 import type { ChipsetPart } from '../../chipset/chipset.ts';
+import { close } from '../../native/libc.ts';
+import type { GivenDevice } from '../../vfio/given-devices.ts';
 import { reasonOf } from '../device-modules.ts';
 import type { HostFiles } from '../host-files.ts';
 import type { Machine } from '../life-cycle.ts';
@@ -24,6 +26,13 @@ export type HotPlugOptions = {
   /** Devices have come, gone or are to go. */
   readonly changed: () => void;
   readonly happened: (level: 'info' | 'warning', text: string) => void;
+};
+
+/** The fds that come with a device. */
+export type GivenToPlug = {
+  /** Of its disk; null: none has come. */
+  readonly disk: number | null;
+  readonly hostDevices: readonly GivenDevice[];
 };
 
 /** Called once: with null, or with why it has not come to that. */
@@ -58,15 +67,45 @@ export class HotPlug {
 
   /**
    * Plugs in a device. Of one that fails nothing is left.
-   * @param disk the fd of its disk, which is then this object's
-   * @throws an error for the user
+   * @param given what came with the command, which is then this object's
+   * @param done called once, maybe later: guest memory is mapped for a host device while the guest runs
    */
-  plug({ config, name, disk: facts }: PlugArguments, disk: number | null): PluggedIn {
+  plug(plugged: PlugArguments, given: GivenToPlug, done: (outcome: PluggedIn | Error) => void): void {
+    const { hostDevices } = this.#options.machine.parts;
+    const addresses = given.hostDevices.map(({ address }) => address);
+    const finish = (failure: Error | null) => {
+      const outcome = failure ?? this.#outcome(() => this.#plug(plugged, given.disk));
+      if (failure !== null && given.disk !== null) close(given.disk);
+      // Those that no model has opened.
+      hostDevices.release(addresses);
+      done(outcome);
+    };
+    try {
+      hostDevices.give(given.hostDevices);
+    } catch (error) {
+      finish(error as Error);
+      return;
+    }
+    if (addresses.length === 0) finish(null);
+    else hostDevices.prepare(addresses, finish);
+  }
+
+  #outcome(plug: () => PluggedIn): PluggedIn | Error {
+    try {
+      return plug();
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  /** @param disk is then this object's. @throws an error for the user */
+  #plug({ config, name, disk: facts }: PlugArguments, disk: number | null): PluggedIn {
     const { machine, files } = this.#options;
     const { parts } = machine;
     const { table, chipset } = parts;
     const given = table.disk(config);
     const isGiven = given !== null && facts !== undefined && disk !== null;
+    if (disk !== null && !isGiven) close(disk);
     const takeBack = isGiven ? files.give({ ...given, ...facts, fd: disk }) : () => {};
     const { services, created, undo } = creationServices(parts.services);
     try {

@@ -1,0 +1,86 @@
+import type { Engine } from '../../engine/engine.ts';
+import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
+import { print } from '../host/host-options.ts';
+import { type DeviceOptions, deviceOf } from './device-option.ts';
+import { findVm } from './find.ts';
+import { Progress } from './progress.ts';
+
+type Json = { readonly json?: boolean };
+
+export type AttachOptions = DeviceOptions & Json & { readonly persist?: boolean };
+
+export type DetachOptions = Json & {
+  readonly force?: boolean;
+  /** Seconds. */
+  readonly wait: number;
+  readonly cancel?: boolean;
+  readonly persist?: boolean;
+};
+
+/** A guest is usually done after a second; native PCI Express hotplug waits for five. */
+export const WAIT_SECONDS = 30;
+
+type Devices = Pick<Engine, 'vms' | 'attach' | 'detach' | 'cancelDetach'>;
+
+export async function attachDevice(engine: Devices, name: string, options: AttachOptions): Promise<void> {
+  const vm = findVm(engine.vms(), name);
+  const device = deviceOf(options);
+  const attached = await engine.attach(vm.id, device, { persist: options.persist ?? false });
+  print(options, { vm: name, ...attached }, () => {
+    if (!attached.running)
+      return [`${name} is ${vm.state}: ${attached.name} is in its definition, and there at its next start`];
+    const seen = attached.address === null ? '' : `, as ${attached.address}`;
+    const place = `${name}: ${attached.name} is attached at ${attached.addr} of ${attached.bus}${seen}`;
+    return attached.noticed
+      ? [place]
+      : [place, 'The guest has no hotplug driver there: it finds the device when it looks for devices next.'];
+  });
+}
+
+/** @returns the exit status: 1 while the guest has not released the device */
+export async function detachDevice(
+  engine: Devices,
+  name: string,
+  device: string,
+  options: DetachOptions,
+): Promise<number> {
+  const vm = findVm(engine.vms(), name);
+  if (options.cancel) {
+    await engine.cancelDetach(vm.id, device);
+    print(options, { vm: name, device, detached: false }, () => [`${name}: ${device} stays`]);
+    return 0;
+  }
+  const { force = false, persist = false, wait } = options;
+  const detached = engine.detach(vm.id, device, { force, persist });
+  const isOut = await within(detached, wait, `waiting for ${name} to release ${device}`);
+  print(options, { vm: name, device, detached: isOut }, () => [outcome(vm, device, isOut, options)]);
+  return isOut || wait === 0 ? 0 : 1;
+}
+
+function outcome(vm: VmInfo, device: string, isOut: boolean, { wait }: DetachOptions): string {
+  const { name } = vm;
+  if (isOut && !isAlive(vm)) return `${name} is ${vm.state}: ${device} is no longer in its definition`;
+  if (isOut) return `${name}: ${device} is detached`;
+  if (wait === 0) return `${name}: the guest is to release ${device}`;
+  return (
+    `${name}: the guest has not released ${device} in ${wait} s, and may still do so: ` +
+    `vring vm detach ${name} ${device} waits on, takes it with --force, or lets it stay with --cancel`
+  );
+}
+
+/** Whether something resolves within so many seconds. */
+async function within(promise: Promise<void>, seconds: number, what: string): Promise<boolean> {
+  const progress = new Progress(() => what);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>(resolve => {
+    timer = setTimeout(() => resolve(false), seconds * 1000);
+  });
+  // The connection is closed if it comes later.
+  promise.catch(() => {});
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+    progress.end();
+  }
+}

@@ -1,0 +1,81 @@
+import { typedEntry } from '../../definitions/qemu/devices.ts';
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { parseAddress } from '../../host/pci/address.ts';
+import { likely } from '../../text/nearest.ts';
+import { UsageError } from '../../text/usage-error.ts';
+import { parseDisk } from '../values.ts';
+
+/** The options of `vring vm attach` that say which device. */
+export type DeviceOptions = {
+  readonly disk?: string;
+  readonly pci?: string;
+  readonly net?: string;
+  readonly device?: string;
+  readonly id?: string;
+  readonly bus?: string;
+  readonly addr?: string;
+};
+
+/** The device that the options of a command say. @throws UsageError */
+export function deviceOf(options: DeviceOptions): DeviceConfig {
+  const { id, bus, addr } = options;
+  const device = given(options);
+  const own = { ...(id !== undefined && { name: id }), ...(bus !== undefined && { bus }) };
+  return { ...device, ...own, ...(addr !== undefined && { addr }) };
+}
+
+function given({ disk, pci, net, device }: DeviceOptions): DeviceConfig {
+  const texts = Object.entries({ disk, pci, net, device }).filter(([, text]) => text !== undefined);
+  if (texts.length !== 1)
+    throw new UsageError('expected one of --disk, --pci, --net and --device, and only one of them');
+  if (disk !== undefined) return parseDisk(disk);
+  if (pci !== undefined) return parsePassthrough(pci);
+  if (device !== undefined) return parseDevice(device);
+  throw new Error(`this version of vring does not support virtio network cards (--net ${net})`);
+}
+
+/** `0000:02:00.0,rombar=off` */
+function parsePassthrough(text: string): DeviceConfig {
+  const [host = '', ...settings] = text.split(',');
+  const full = /^[0-9a-f]{2}:/i.test(host) ? `0000:${host}` : host;
+  if (parseAddress(full) === null)
+    throw new UsageError(`--pci ${text}: expected a PCI address first, as in --pci 0000:02:00.0`);
+  const type = deviceTable.typeOfKey('passthrough');
+  if (type === null)
+    throw new Error(`this version of vring does not support PCI passthrough (--pci ${host})`);
+  return entryOf(`--pci ${text}`, type, [`host=${full}`, ...settings]);
+}
+
+/** `virtio-rng,max-bytes=1024,id=rng1`: a type of vring's or a name of QEMU's, and options of either. */
+function parseDevice(text: string): DeviceConfig {
+  const [name = '', ...settings] = text.split(',');
+  const rows = deviceTable.configurable;
+  const row = rows.find(({ type, qemu }) => type === name || qemu?.devices.includes(name));
+  // A type that a device module of the VM may add: its machine knows.
+  if (row === undefined && likely(name, typeNames()) !== null)
+    throw new UsageError(`--device ${text}: did you mean ${likely(name, typeNames())}?`);
+  return entryOf(`--device ${text}`, row?.type ?? name, settings);
+}
+
+function typeNames(): string[] {
+  return deviceTable.configurable.flatMap(({ type, qemu }) => [type, ...(qemu?.devices ?? [])]);
+}
+
+function entryOf(option: string, type: string, settings: readonly string[]): DeviceConfig {
+  const properties = deviceTable.find(type)?.qemu?.properties ?? {};
+  const entry: Record<string, unknown> = { type };
+  for (const setting of settings) {
+    const at = setting.indexOf('=');
+    const property = at < 0 ? setting : setting.slice(0, at);
+    const value = at < 0 ? 'on' : setting.slice(at + 1);
+    const key = property === 'id' ? 'name' : (properties[property] ?? property);
+    if (property === 'drive' || property === 'netdev')
+      throw new UsageError(`${option}: there are no drives to refer to: write path=FILE`);
+    if (property === '' || Object.hasOwn(entry, key))
+      throw new UsageError(
+        `${option}: ${property === '' ? 'an option is empty' : `${property} is given twice`}`,
+      );
+    entry[key] = value;
+  }
+  return typedEntry(entry);
+}
