@@ -46,6 +46,7 @@ export function passthroughVm(
     hugepageBytes: memory.hugepages === undefined ? null : HUGEPAGE_BYTES[memory.hugepages],
     balloon,
     mergeable: memory.mergeable,
+    hideHypervisor: cpus['hide-hypervisor'],
   };
 }
 

@@ -28,6 +28,8 @@ export type PassthroughVm = {
   readonly balloon?: boolean;
   /** Whether KSM may merge its memory. */
   readonly mergeable?: boolean;
+  /** Whether it hides from its guest that it is a VM. */
+  readonly hideHypervisor?: boolean;
 };
 
 export type PassthroughOptions = {
@@ -68,6 +70,8 @@ export type ReasonCode =
   /** Memory that the firmware reserves for the device, or that the IOMMU cannot map. */
   | 'reserved'
   | 'audio'
+  /** What drivers of a graphics card ask for. */
+  | 'graphics'
   | 'mac'
   /** Loadable modules and the configuration of the kernel. */
   | 'module'

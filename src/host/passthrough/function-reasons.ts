@@ -8,6 +8,7 @@ import { sentenceList } from '../text.ts';
 import { readModule } from '../vfio/modules.ts';
 import { isVfioDriver } from '../vfio/read.ts';
 import type { PassthroughRequest, Reason } from './assessment.ts';
+import { graphicsReasons } from './graphics.ts';
 import { block, ok, warn } from './reason.ts';
 
 /** What kind of function it is, and what that asks for. */
@@ -18,6 +19,7 @@ export function functionReasons(survey: HostSurvey, fn: PciFunction, request: Pa
     ...virtualFunctionReasons(survey, fn, request),
     ...audioReasons(survey, fn, request),
     ...romReasons(survey, fn, request),
+    ...graphicsReasons(fn, request),
   ];
 }
 

@@ -4,6 +4,7 @@ import type { PciFunction } from '../pci/function.ts';
 import { groupMembers, type HostSurvey } from '../plan/survey.ts';
 import { sentenceList } from '../text.ts';
 import type { Reason } from './assessment.ts';
+import { hangsInReset } from './graphics.ts';
 import { ok, warn } from './reason.ts';
 
 const WHY =
@@ -15,6 +16,8 @@ const WHY =
  */
 export function resetReason(survey: HostSurvey, fn: PciFunction, asked: readonly PciFunction[]): Reason {
   const { resetMethods, resettable } = readDetails(survey.root, fn);
+  const family = hangsInReset(fn);
+  if (family !== null && !resetMethods?.includes(OWN_RESET)) return hangs(fn, family);
   if (resetMethods === null && resettable) return ok('reset', fn.address, 'the kernel can reset it');
   const own = (resetMethods ?? []).filter(method => method !== 'bus');
   if (own.length > 0) return ok('reset', fn.address, `the kernel can reset it by ${own.join(', ')}`);
@@ -30,6 +33,20 @@ export function resetReason(survey: HostSurvey, fn: PciFunction, asked: readonly
   }
   const reason = `it can be reset only with its bus, on which ${names(staying)} ${staying.length === 1 ? 'is' : 'are'} too, so it is not reset: ${WHY}`;
   return warn('reset', fn.address, reason, `pass ${names(staying)} too`, ...vendorAdvice(fn));
+}
+
+/** The kernel's name for a reset that only a module for this device knows. */
+const OWN_RESET = 'device_specific';
+
+function hangs(fn: PciFunction, family: string): Reason {
+  const reason = `cards of the ${family} family hang in the resets that the kernel knows: once its VM has ended or rebooted, it may not work until the host reboots`;
+  return warn(
+    'reset',
+    fn.address,
+    reason,
+    'install the vendor-reset module (github.com/gnif/vendor-reset): modprobe vendor-reset',
+    `then choose its reset: echo ${OWN_RESET} > /sys/bus/pci/devices/${fn.address}/reset_method`,
+  );
 }
 
 /** The other functions below the same bridge; null on a root bus, which cannot be reset. */

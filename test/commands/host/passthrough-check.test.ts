@@ -104,6 +104,9 @@ test('a page of text', async () => {
       ok     not open in any process
       ok     isolated by the IOMMU in group 1
       ok     it can be reset with its bus, together with 0000:01:00.1, 0000:01:00.2 and 0000:01:00.3
+      ok     NVIDIA drivers before 465 for GeForce cards fail in a VM that does not hide that it is one
+             (code 43)
+             > for such a driver, in the definition: cpus: {hide-hypervisor: true}
 
     host and VM
       ok     vfio_pci is not loaded; it is loaded when it is needed
