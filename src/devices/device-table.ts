@@ -12,6 +12,15 @@ export type DeviceConfig = {
   readonly [option: string]: unknown;
 };
 
+/** A PCI function of the host, by the name that sysfs or a user has for it: `0000:01:10.0`, `01:10.0`. */
+export type HostFunction = {
+  readonly name: string;
+  /** The expected `vendor:device`. */
+  readonly id?: string;
+  /** Whether it is opened through iommufd; absent: as the kernel offers. */
+  readonly iommufd?: boolean;
+};
+
 /** A row with the schema of its own options, in a table of any rows. */
 // biome-ignore lint/suspicious/noExplicitAny: a row's `create` only ever gets what its own schema has checked
 export type AnyConfigurable = ConfigurableType<any>;
@@ -119,6 +128,18 @@ export class DeviceTable {
       format: given,
       readonly: readonly === true,
       cache: cache === 'none' ? cache : 'writeback',
+    };
+  }
+
+  /** The PCI function of the host that an entry passes through, checked or not; null without one. */
+  hostDevice({ type, host, sysfsdev, id, iommufd }: DeviceConfig): HostFunction | null {
+    if (this.find(type)?.definition?.key !== 'passthrough') return null;
+    const name = typeof sysfsdev === 'string' ? sysfsdev.split('/').findLast(Boolean) : host;
+    if (typeof name !== 'string') return null;
+    return {
+      name,
+      ...(typeof id === 'string' && { id: id.toLowerCase() }),
+      ...(typeof iommufd === 'boolean' && { iommufd }),
     };
   }
 

@@ -1,5 +1,6 @@
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
+import type { WantedHostDevice } from './host-devices/wanted.ts';
 
 /** What a VM is, as far as its definition can be read. */
 export type DefinedVm = {
@@ -12,6 +13,8 @@ export type DefinedVm = {
   readonly memoryBytes: number;
   readonly autostart: boolean;
   readonly onCrash: 'keep' | 'restart';
+  /** PCI functions of the host that it passes through. Absent: none. */
+  readonly hostDevices?: readonly WantedHostDevice[];
 };
 
 /** The definitions on disk, as an engine needs them. */

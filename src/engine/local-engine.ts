@@ -21,6 +21,8 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
+import { HostDeviceLender, type LenderOptions } from './host-devices/lender.ts';
+import { wantedHostDevices } from './host-devices/wanted.ts';
 import { attachDevice, checkedDevice } from './hotplug/attach.ts';
 import { detachDevice } from './hotplug/detach.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
@@ -39,7 +41,7 @@ import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts'
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
-import { Vm } from './vm.ts';
+import { type TakeHostDevices, Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
 import { type EngineEvent, isAlive, type LogEntry, type VmInfo } from './vm-info.ts';
 import { logChanges } from './vm-log.ts';
@@ -57,6 +59,8 @@ export type LocalEngineOptions = {
   readonly metrics?: (engine: LocalEngine, format: MetricsFormat) => Promise<string>;
   /** Where snapshots are; default: it keeps none. */
   readonly snapshots?: SnapshotFolders;
+  /** How VMs get devices of the host; absent: they get none. */
+  readonly hostDevices?: LenderOptions;
   /** VMs that were running when the manager before this one ended unexpectedly. */
   readonly interrupted?: readonly InterruptedVm[];
 };
@@ -88,6 +92,7 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
   readonly #restarts = new RestartPolicy();
   readonly #snapshots: VmSnapshots;
+  readonly #lender: HostDeviceLender | null;
   readonly #unwatch: () => void;
   #warming: NodeJS.Timeout | undefined;
   #ending = false;
@@ -98,12 +103,21 @@ export class LocalEngine implements Engine, CounterSource {
     machines = threadMachines,
     metrics,
     snapshots,
+    hostDevices,
     interrupted = [],
   }: LocalEngineOptions = {}) {
     this.#metrics = metrics;
     this.#definitions = definitions;
     this.#takePlace = takePlace;
     this.#machines = machines;
+    this.#lender =
+      hostDevices === undefined
+        ? null
+        : new HostDeviceLender(hostDevices, {
+            isAlive: vm => this.#vms.get(vm)?.alive ?? false,
+            note: (level, text, vm) => this.note(level, text, vm),
+            changed: vm => this.#followHostDevices(vm),
+          });
     this.#snapshots = new VmSnapshots(snapshots ?? null, {
       definitions,
       vm: name => this.#vms.get(name),
@@ -447,20 +461,45 @@ export class LocalEngine implements Engine, CounterSource {
 
   async #leave(): Promise<void> {
     clearTimeout(this.#warming);
+    this.#lender?.close();
     await this.#machines.cool();
     process.off('exit', this.#abandonAll);
   }
 
   async #run(vm: Vm, config: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore);
+    const take = this.#takingFor(vm, config);
+    await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);
     this.#warmLater();
+  }
+
+  /** How a VM gets its devices of the host; null: it has none. */
+  #takingFor(vm: Vm, config: MachineConfig): TakeHostDevices | null {
+    const wanted = wantedHostDevices(config.devices, vm.defined?.hostDevices);
+    if (wanted.length === 0) return null;
+    const lender = this.#lender;
+    if (lender === null)
+      throw new Error(
+        `${vm.name} passes through ${wanted.map(({ address }) => address).join(', ')}, which this process cannot do: start it in the manager, with vring vm start`,
+      );
+    return signal => lender.take({ config, state: 'stopped' }, wanted, signal);
+  }
+
+  #followHostDevices(name: string): void {
+    const vm = this.#vms.get(name);
+    if (vm !== undefined) vm.hostDevices = this.#lender?.of(name) ?? [];
+  }
+
+  /** Gives back what earlier processes have taken from the host for VMs that are gone. To be called once those that go on are known. */
+  async recoverHostDevices(): Promise<void> {
+    await this.#lender?.recover();
   }
 
   #add(name: string): Vm {
     const vm = new Vm(name, {
       changed: vm => this.#changed(vm),
       happened: (vm, { at, level, text }) => this.#log.add(level, vm.name, text, at),
+      giveBack: vm => (this.#lender?.has(vm.name) ? this.#lender.giveBack(vm.name) : null),
     });
     this.#vms.set(name, vm);
     return vm;
@@ -490,7 +529,7 @@ export class LocalEngine implements Engine, CounterSource {
         this.note(event.level, event.text, vm.name);
     });
     // One that crashes while it is being killed is where it was to be.
-    const wanted = before?.state !== 'crashed' && before?.state !== 'stopping';
+    const wanted = before?.state !== 'crashed' && !vm.wasKilled;
     if (wanted && info.state === 'crashed' && !info.interrupted) this.#afterCrash(vm);
   }
 

@@ -15,13 +15,16 @@ import type {
 } from '../vmm/machine/messages.ts';
 import type { MachinePlaces, Topology } from '../vmm/machine/topology.ts';
 import type { DefinedVm } from './definitions.ts';
+import { notTaken, wantedHostDevices } from './host-devices/wanted.ts';
 import { KnownDevices } from './hotplug/known-devices.ts';
 import { handOver } from './machines/hand-over.ts';
 import {
+  closeHostDevices,
   type Death,
   type FoundMachine,
   type Machine,
   type Machines,
+  type OpenedHostDevice,
   type RestoreFiles,
   unregistered,
   type VmPlace,
@@ -29,7 +32,7 @@ import {
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 import { VmConsoles } from './vm-consoles.ts';
-import type { VmInfo, VmState } from './vm-info.ts';
+import type { VmHostDevice, VmInfo, VmState } from './vm-info.ts';
 import { VmRun } from './vm-run.ts';
 
 /** How long a machine may take to end by itself before it is ended by force. */
@@ -46,7 +49,12 @@ export type VmListener = {
   changed(vm: Vm): void;
   /** Something happened in its machine. */
   happened(vm: Vm, event: MachineEvent): void;
+  /** Gives back what the host lent it, once nothing has it open any more. Absent: nothing. */
+  giveBack?(vm: Vm): Promise<void> | null;
 };
+
+/** Has the host give up the devices that a machine is to have. @throws with everything that keeps it from having them */
+export type TakeHostDevices = (signal: AbortSignal) => Promise<readonly OpenedHostDevice[]>;
 
 /** What is on disk of a VM's states: what it was saved to, and the names of its snapshots, oldest first. */
 export type StoredOfVm = { readonly saved: SavedState | null; readonly snapshots: readonly string[] };
@@ -79,10 +87,18 @@ export class Vm {
   #adopting = false;
   /** What its configuration follows from. */
   #followed: Topology | null = null;
+  /** It is to be started, and waits for its devices of the host; aborted when it is killed. */
+  #taking: AbortController | null = null;
+  /** Its machine is gone, and the host does not have its devices back yet. */
+  #isReturning = false;
+  #hostDevices: readonly VmHostDevice[] = [];
+  #wasKilled = false;
   #startedAt: number | null = null;
   #stored: StoredOfVm = NOTHING_STORED;
   #task: VmTask | null = null;
-  /** Resolves at the end of the present run. */
+  /** Resolves when the machine of the present run is gone. */
+  #gone = Promise.withResolvers<void>();
+  /** Resolves at the end of the present run, when the host has back what it lent. */
   #ended = Promise.withResolvers<void>();
   #whenRunning: () => void = () => {};
   #whenKnown: () => void = () => {};
@@ -134,6 +150,7 @@ export class Vm {
       ...(this.#stored.saved !== null && { saved: this.#stored.saved }),
       ...(this.#stored.snapshots.length > 0 && { snapshots: this.#stored.snapshots }),
       ...(this.#task !== null && { task: this.#task }),
+      ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
@@ -147,6 +164,19 @@ export class Vm {
       vcpus: next?.vcpus ?? now?.cpus ?? 0,
       memoryBytes: next?.memoryBytes ?? now?.memory.bytes ?? 0,
     };
+  }
+
+  /** Those that it has, or takes at its next start. */
+  get hostDevices(): readonly VmHostDevice[] {
+    if (this.#hostDevices.length > 0 || this.#alive) return this.#hostDevices;
+    const wanted = this.#defined?.hostDevices ?? wantedHostDevices(this.#config?.devices ?? []);
+    return wanted.map(notTaken);
+  }
+
+  /** It has others. */
+  set hostDevices(devices: readonly VmHostDevice[]) {
+    this.#hostDevices = devices;
+    this.#listener.changed(this);
   }
 
   get defined(): DefinedVm | null {
@@ -195,8 +225,14 @@ export class Vm {
     return this.#config;
   }
 
+  /** It has a machine, or begins or ends to have one. */
   get alive(): boolean {
-    return this.#alive;
+    return this.#alive || this.#taking !== null || this.#isReturning;
+  }
+
+  /** Somebody wanted its present or last run to end. */
+  get wasKilled(): boolean {
+    return this.#wasKilled;
   }
 
   /** What it says of its state is not known yet. */
@@ -214,6 +250,7 @@ export class Vm {
 
   /**
    * Builds the machine and runs it. @param restore what it goes on from; the files stay the caller's
+   * @param take its devices of the host; null: it has none
    * @throws what kept it from being locked or built, in one sentence.
    */
   async start(
@@ -221,10 +258,13 @@ export class Vm {
     machines: Machines,
     takePlace: () => VmPlace,
     restore: RestoreFiles | null = null,
+    take: TakeHostDevices | null = null,
   ): Promise<void> {
-    if (this.#alive) throw new Error(`${this.name} is ${this.#state} already`);
+    if (this.alive) throw new Error(`${this.name} is ${this.#state} already`);
     const shape = counterShape(config);
     const place = takePlace();
+    const hostDevices = take === null ? [] : await this.#takeHostDevices(take, config, place);
+    this.#taking = null;
     // What it had printed comes from the snapshot.
     if (restore !== null) this.clearScrollback();
     let counters: ReturnType<typeof createCounters> | null = null;
@@ -237,6 +277,7 @@ export class Vm {
         startedAt,
         countersFd: counters.fd,
         restore,
+        hostDevices,
         registration,
       });
       place.handedOver();
@@ -246,15 +287,52 @@ export class Vm {
       this.#begin(machine, counters, place);
     } catch (error) {
       counters?.unmap();
-      place.release();
+      if (take === null) place.release();
+      else await this.#giveUp(config, place, (error as Error).message);
       throw explainShortage(error);
     } finally {
+      closeHostDevices(hostDevices);
       counters?.closeFd();
     }
     const started = Promise.withResolvers<void>();
     this.#whenRunning = started.resolve;
     void this.#ended.promise.then(() => started.reject(new Error(this.#end?.reason ?? 'it has ended')));
     await started.promise;
+  }
+
+  /** It is starting meanwhile. @throws why it does not have them; it is off then, and its place is released */
+  async #takeHostDevices(
+    take: TakeHostDevices,
+    config: MachineConfig,
+    place: VmPlace,
+  ): Promise<readonly OpenedHostDevice[]> {
+    const taking = new AbortController();
+    this.#taking = taking;
+    this.#interrupted = false;
+    this.#wasKilled = false;
+    this.#ended = Promise.withResolvers();
+    this.#set('starting');
+    let opened: readonly OpenedHostDevice[] = [];
+    try {
+      opened = await take(taking.signal);
+      taking.signal.throwIfAborted();
+      return opened;
+    } catch (error) {
+      closeHostDevices(opened);
+      await this.#giveUp(config, place, (error as Error).message);
+      throw error;
+    }
+  }
+
+  /** Its machine was not started, although its devices may have been taken. */
+  async #giveUp(config: MachineConfig, place: VmPlace, reason: string): Promise<void> {
+    this.#isReturning = true;
+    this.#taking = null;
+    await this.#listener.giveBack?.(this);
+    this.#isReturning = false;
+    this.#config = config;
+    this.#place = place;
+    this.#over({ crashed: false, reason, detail: null, exitCode: null });
   }
 
   /** Takes over a machine that another manager has started. Resolves once its state is known, or it is known not to respond. */
@@ -361,6 +439,7 @@ export class Vm {
 
   /** @throws when there is no machine, or it does not respond */
   get #responding(): VmRun {
+    if (!this.#alive && this.alive) throw new Error(`${this.name} is ${this.#state}`);
     if (!this.#alive) throw new Error(`${this.name} is ${this.#state}: start it first`);
     const run = this.#run!;
     if (run.machine.connection === null || this.#state === 'stuck')
@@ -378,19 +457,28 @@ export class Vm {
    * @throws when it is stuck: what its host has to do first
    */
   async kill(reason = STOPPED): Promise<void> {
-    if (!this.#alive) return;
+    if (!this.alive) return;
+    this.#wasKilled = true;
+    if (!this.#alive) {
+      // Its devices are taken, or given back: that takes as long as the host needs.
+      this.#taking?.abort(new Error(reason));
+      this.#set('stopping');
+      await this.#ended.promise;
+      return;
+    }
     const run = this.#run!;
     if (this.#state !== 'stuck') {
       this.#set('stopping');
       this.#stop(run, reason);
-      if (await endsWithin(this.#ended.promise, HELD_TIMEOUT_MS)) return;
+      if (await endsWithin(this.#gone.promise, HELD_TIMEOUT_MS)) return await this.#ended.promise;
       // One that waits in the kernel, or was stopped by a signal, cannot respond.
       const left = STOP_TIMEOUT_MS - HELD_TIMEOUT_MS;
-      if (!run.machine.isHeld() && (await endsWithin(this.#ended.promise, left))) return;
+      if (!run.machine.isHeld() && (await endsWithin(this.#gone.promise, left)))
+        return await this.#ended.promise;
     }
     this.#forced = true;
     run.destroy();
-    if (await endsWithin(this.#ended.promise, DESTROY_TIMEOUT_MS)) return;
+    if (await endsWithin(this.#gone.promise, DESTROY_TIMEOUT_MS)) return await this.#ended.promise;
     this.#seize(run.machine.whyStuck());
     throw new Error(`${this.name} is stuck: ${this.#stuck}`);
   }
@@ -469,13 +557,17 @@ export class Vm {
         if (this.#run === run) this.#exited(run, death);
       },
     });
-    if (!this.#alive) this.#ended = Promise.withResolvers();
+    if (!this.#alive) {
+      this.#gone = Promise.withResolvers();
+      this.#ended = Promise.withResolvers();
+    }
     this.#run = run;
     this.#alive = true;
     this.#place = place;
     this.#end = null;
     this.#stuck = null;
     this.#forced = false;
+    this.#wasKilled = false;
     this.#interrupted = false;
     this.#set('starting');
     run.listen();
@@ -517,12 +609,28 @@ export class Vm {
     this.#alive = false;
     this.#adopting = false;
     this.#stuck = null;
-    this.#end = this.#howItEnded(run, death);
+    this.#gone.resolve();
+    const end = this.#howItEnded(run, death);
+    const returning = this.#listener.giveBack?.(this) ?? null;
+    if (returning === null) {
+      this.#over(end);
+      return;
+    }
+    this.#isReturning = true;
+    this.#set('stopping');
+    void returning.finally(() => {
+      this.#isReturning = false;
+      this.#over(end);
+    });
+  }
+
+  #over(end: MachineEnd): void {
+    this.#end = end;
     // Before listeners are notified: they may start it again at once.
     this.#place?.release();
     this.#place = null;
     this.#whenKnown();
-    this.#set(this.#end.crashed ? 'crashed' : 'off');
+    this.#set(end.crashed ? 'crashed' : 'off');
     this.#ended.resolve();
   }
 

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { DeviceConfig } from '../../devices/device-table.ts';
 import type { SharedCounters } from '../../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
@@ -93,6 +94,11 @@ export function hostDevicesOf(opened: readonly OpenedHostDevice[] = []): {
   if (opened.length === 0) return { message: {}, fds: [] };
   const hostDevices = opened.map(device => ({ ...device, fds: device.fds.map(({ kind }) => kind) }));
   return { message: { hostDevices }, fds: opened.flatMap(({ fds }) => fds.map(({ fd }) => fd)) };
+}
+
+/** The machine that they were opened for has fds of its own. */
+export function closeHostDevices(opened: readonly OpenedHostDevice[]): void {
+  for (const { fd } of opened.flatMap(({ fds }) => fds)) closeSync(fd);
 }
 
 /** A place among the machines that outlive their manager. */

@@ -1,0 +1,254 @@
+import type { PassthroughVm } from '../../host/passthrough/assessment.ts';
+import type { ChangeLock } from '../../host/plan/change-lock.ts';
+import type { HostWriter } from '../../host/plan/writer.ts';
+import { HostRoot } from '../../host/root.ts';
+import { sentenceList } from '../../host/text.ts';
+import { type TakenDevice, TakenDevices } from '../../host/vfio/taken.ts';
+import { bytesOf } from '../../text/size.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
+import type { OpenedHostDevice } from '../machines/machine.ts';
+import type { LogEntry, VmHostDevice } from '../vm-info.ts';
+import type { LendingTools } from './tools.ts';
+import type { WantedHostDevice } from './wanted.ts';
+
+/** What an engine does for its devices of the host. */
+export type LenderHost = {
+  /** Has this VM a machine, or does it begin or end? */
+  isAlive(vm: string): boolean;
+  note(level: LogEntry['level'], text: string, vm: string | null): void;
+  /** The devices that a VM has are others. */
+  changed(vm: string): void;
+};
+
+export type LenderOptions = {
+  /** Keeps others from changing the host meanwhile. */
+  readonly lock: ChangeLock;
+  readonly open: LendingTools['open'];
+  /** Default: those of this user's state folder. */
+  readonly records?: TakenDevices;
+  /** Default: the running system. */
+  readonly root?: HostRoot;
+  readonly writer?: () => HostWriter;
+};
+
+/** The VM that devices are taken for. */
+export type Borrower = {
+  readonly config: MachineConfig;
+  readonly state: 'stopped' | 'running';
+};
+
+/** How soon devices that could not be given back are tried again; from then on half as often each time. */
+const RETRY_MS = 5000;
+const RETRY_MOST_MS = 300_000;
+
+/**
+ * The devices of the host that VMs have: takes them before a VM starts, and gives them back once it has ended. What was taken is on record
+ * before it is changed, so that the next process can give back what this one has not.
+ */
+export class HostDeviceLender {
+  readonly #records: TakenDevices;
+  readonly #lock: ChangeLock;
+  readonly #root: () => HostRoot;
+  readonly #writer: (root: HostRoot) => Promise<() => HostWriter>;
+  readonly #open: LendingTools['open'];
+  readonly #host: LenderHost;
+  /** What this process has taken, and what it has found of VMs that it has taken over; by address. */
+  readonly #taken = new Map<string, TakenDevice>();
+  /** What could not be given back, and why; by address. */
+  readonly #outstanding = new Map<string, string>();
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_MS;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor({ lock, open, records = new TakenDevices(), root, writer }: LenderOptions, host: LenderHost) {
+    this.#records = records;
+    this.#lock = lock;
+    this.#open = open;
+    this.#host = host;
+    this.#root = () => root ?? new HostRoot();
+    this.#writer = async root => {
+      if (writer !== undefined) return writer;
+      const { systemWriter } = await import('../../host/plan/process-writer.ts');
+      return () => systemWriter(root);
+    };
+  }
+
+  /** The devices that a VM has. */
+  of(vm: string): VmHostDevice[] {
+    return this.#of(vm).flatMap(({ address, device, api, keep, before, noIommu }) =>
+      device === null
+        ? []
+        : [{ address, device, api, keep, before: before.driver, ...(noIommu && { noIommu }) }],
+    );
+  }
+
+  /** Is there anything to give back when this VM ends? */
+  has(vm: string): boolean {
+    return this.#of(vm).length > 0;
+  }
+
+  /**
+   * Takes devices for a VM and opens them. The fds are the caller's to close.
+   * @throws with everything that keeps the VM from having them; the host is as it was then
+   */
+  async take(
+    { config, state }: Borrower,
+    wanted: readonly WantedHostDevice[],
+    signal: AbortSignal,
+  ): Promise<readonly OpenedHostDevice[]> {
+    const vm = config.name;
+    const taking = await import('./take.ts');
+    return await this.#exclusively(vm, async tools => {
+      signal.throwIfAborted();
+      const left = this.#left();
+      const unwanted = left.filter(({ address }) => !wanted.some(each => each.address === address));
+      await this.#return(tools, unwanted, 'maybe');
+      const others = [...this.#taken.values()].filter(each => each.vm !== vm);
+      const { records, opened } = await taking.take(tools, {
+        vm: { ...vmOf(config), state },
+        wanted,
+        present: this.#of(vm).flatMap(({ address, group, api }) =>
+          api === null ? [] : [{ address, group, api }],
+        ),
+        claims: others.map(({ address, vm }) => ({ address, vm, running: true })),
+        left,
+        signal,
+      });
+      for (const record of records) {
+        this.#taken.set(record.address, record);
+        this.#outstanding.delete(record.address);
+      }
+      this.#host.changed(vm);
+      return opened;
+    });
+  }
+
+  /**
+   * Gives devices of a VM back that it no longer has open; resolves once that is done, or the log says why it is not.
+   * @param addresses default: all
+   */
+  async giveBack(vm: string, addresses?: readonly string[]): Promise<void> {
+    const own = this.#of(vm);
+    const asked = own.filter(({ address }) => addresses?.includes(address) ?? true);
+    if (asked.length === 0) return;
+    const returning = addresses === undefined ? own : withCompany(asked, own);
+    try {
+      await this.#exclusively(vm, tools => this.#return(tools, returning, 'yes'));
+    } catch (error) {
+      const names = sentenceList(returning.map(({ address }) => address));
+      this.#host.note('error', `could not give ${names} back: ${(error as Error).message}`, vm);
+    }
+    for (const { address } of returning) this.#taken.delete(address);
+    this.#host.changed(vm);
+  }
+
+  /**
+   * Finds what earlier processes have taken: what a VM of this engine has stays with it, and what no VM has any more is given back.
+   */
+  async recover(): Promise<void> {
+    const found = this.#records.list(text => this.#host.note('warning', text, null));
+    if (found.length === 0) return;
+    const vms = new Set<string>();
+    for (const taken of found.filter(({ vm }) => this.#host.isAlive(vm))) {
+      this.#taken.set(taken.address, taken);
+      vms.add(taken.vm);
+    }
+    for (const vm of vms) this.#host.changed(vm);
+    await this.#giveBackLeft();
+  }
+
+  /** Nothing is tried again: what is left is the next process's to give back. */
+  close(): void {
+    clearTimeout(this.#retry);
+  }
+
+  #of(vm: string): TakenDevice[] {
+    return [...this.#taken.values()].filter(taken => taken.vm === vm);
+  }
+
+  /** What an earlier process has taken, or this one could not give back. Another one that runs may have it. */
+  #left(): TakenDevice[] {
+    return this.#records.list().filter(({ address }) => !this.#taken.has(address));
+  }
+
+  async #giveBackLeft(): Promise<void> {
+    if (this.#left().length === 0) return;
+    try {
+      await this.#exclusively(null, tools => this.#return(tools, this.#left(), 'maybe'));
+    } catch (error) {
+      this.#host.note(
+        'warning',
+        `devices of earlier VMs are not given back: ${(error as Error).message}`,
+        null,
+      );
+      this.#retryLater();
+    }
+  }
+
+  /** @param ours `maybe`: one that is open in a process may be that process's to give back */
+  async #return(tools: LendingTools, devices: readonly TakenDevice[], ours: 'yes' | 'maybe'): Promise<void> {
+    if (devices.length === 0) return;
+    const { giveBack } = await import('./give-back.ts');
+    const outstanding = await giveBack(tools, devices);
+    const before = new Map(devices.map(({ address }) => [address, this.#outstanding.get(address)]));
+    for (const { address } of devices) this.#outstanding.delete(address);
+    for (const { taken, reason, isOpen } of outstanding) {
+      this.#outstanding.set(taken.address, reason);
+      const isNews = before.get(taken.address) !== reason && (ours === 'yes' || !isOpen);
+      if (isNews)
+        tools.note(
+          'warning',
+          `could not give ${taken.address} back${to(taken)}: ${reason}; it is tried again`,
+          taken.vm,
+        );
+    }
+    if (outstanding.length > 0) this.#retryLater();
+    else this.#retryMs = RETRY_MS;
+  }
+
+  #retryLater(): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => void this.#giveBackLeft(), this.#retryMs).unref();
+    this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MOST_MS);
+  }
+
+  /** One change of the host at a time, in this process and among all. */
+  async #exclusively<T>(vm: string | null, change: (tools: LendingTools) => Promise<T>): Promise<T> {
+    const root = this.#root();
+    const tools = {
+      root,
+      records: this.#records,
+      writer: await this.#writer(root),
+      open: this.#open,
+      note: this.#host.note,
+    };
+    const waiting = (holder: string) => this.#host.note('info', `waiting: ${holder}`, vm);
+    const turn = this.#queue.then(() => this.#lock(() => change(tools), waiting));
+    this.#queue = turn.catch(() => {});
+    return await turn;
+  }
+}
+
+function to({ before }: TakenDevice): string {
+  return before.driver === null ? '' : ` to ${before.driver}`;
+}
+
+/** The given devices, and those that came along with their groups, if no other device of the group stays. */
+function withCompany(returning: readonly TakenDevice[], own: readonly TakenDevice[]): TakenDevice[] {
+  const staying = own.filter(taken => taken.device !== null && !returning.includes(taken));
+  const groups = new Set(returning.map(({ group }) => group));
+  for (const { group } of staying) groups.delete(group);
+  const company = own.filter(({ device, group }) => device === null && group !== null && groups.has(group));
+  return [...returning, ...company];
+}
+
+function vmOf({ name, memory, cpus, pin }: MachineConfig): Omit<PassthroughVm, 'state'> {
+  return {
+    name,
+    memoryBytes: memory.bytes,
+    vcpus: cpus,
+    hostCpus: pin ?? null,
+    hugepageBytes: memory.hugepages === undefined ? null : bytesOf(memory.hugepages),
+    mergeable: memory.mergeable,
+  };
+}

@@ -1,0 +1,269 @@
+import { assess } from '../../host/passthrough/assess.ts';
+import type {
+  Assessment,
+  Claim,
+  PassthroughRequest,
+  PassthroughVm,
+  Reason,
+} from '../../host/passthrough/assessment.ts';
+import { applyPlan, type Outcome, undoSteps } from '../../host/plan/apply.ts';
+import { whereabouts } from '../../host/plan/give-back.ts';
+import type { Plan, Step } from '../../host/plan/plan.ts';
+import { stepsToUndo } from '../../host/plan/step-states.ts';
+import { functionAt, type HostSurvey, readSurvey, vmHolders } from '../../host/plan/survey.ts';
+import { planVfAttributes } from '../../host/plan/vf-attributes.ts';
+import type { HostWriter } from '../../host/plan/writer.ts';
+import { currentBootId } from '../../host/process-identity.ts';
+import { isMoved, type TakenDevice } from '../../host/vfio/taken.ts';
+import { closeHostDevices, type OpenedHostDevice } from '../machines/machine.ts';
+import { giveBack } from './give-back.ts';
+import type { LendingTools, PresentDevice } from './tools.ts';
+import type { WantedHostDevice } from './wanted.ts';
+
+export type TakeRequest = {
+  readonly vm: PassthroughVm;
+  readonly wanted: readonly WantedHostDevice[];
+  /** Those that the VM has already, while it runs. */
+  readonly present: readonly PresentDevice[];
+  /** Those that other VMs have. */
+  readonly claims: readonly Claim[];
+  /** Records of earlier takings whose devices were not given back: they say what the devices were before that. */
+  readonly left: readonly TakenDevice[];
+  readonly signal: AbortSignal;
+};
+
+export type Taken = {
+  readonly records: readonly TakenDevice[];
+  readonly opened: readonly OpenedHostDevice[];
+};
+
+/**
+ * Takes functions from the host for a VM and opens them: each is recorded, then set up and bound to a VFIO driver. The caller holds the
+ * host lock. After a failure the host is as it was.
+ * @throws with everything that keeps the VM from having them
+ */
+export async function take(tools: LendingTools, request: TakeRequest): Promise<Taken> {
+  const { vm, wanted, present, signal } = request;
+  const survey = await readSurvey(tools.root);
+  const absent = wanted.filter(({ address }) => !survey.byAddress.has(address));
+  if (absent.length > 0) throw refusal(vm.name, absent.map(absentText));
+  const assessment = assess(survey, assessmentOf(request));
+  const settings = wanted.map(each => planOfSettings(survey, each));
+  const problems = [
+    ...blocksOf(survey, assessment, vm.name),
+    ...settings.flatMap(({ problem }) => problem ?? []),
+  ];
+  const plans = [...settings.flatMap(({ plan }) => plan ?? []), assessment.plan].filter(
+    ({ steps }) => steps.length > 0,
+  );
+  const writer = plans.length === 0 ? null : writerOf(tools, plans, problems);
+  if (problems.length > 0) {
+    writer?.close();
+    throw refusal(vm.name, problems);
+  }
+  signal.throwIfAborted();
+  const records = recordsOf(survey, request, assessment, settings);
+  const done: Step[] = [];
+  let opened: readonly OpenedHostDevice[] = [];
+  try {
+    for (const record of records) tools.records.write(record);
+    for (const plan of plans) done.push(...(await applied(writer!, plan, signal)));
+    signal.throwIfAborted();
+    opened = tools.open(wanted, present);
+    const kept = records.map(record => withOpened(record, opened));
+    for (const record of kept) tools.records.write(record);
+    noteTaken(tools, request, records);
+    return { records: kept, opened };
+  } catch (error) {
+    closeHostDevices(opened);
+    // Also what records do not know of: modules that were loaded.
+    if (writer !== null) await undoSteps(writer, done);
+    const outstanding = await giveBack({ ...tools, note: quietly(tools) }, records);
+    for (const { taken, reason } of outstanding)
+      tools.note('error', `could not give ${taken.address} back: ${reason}`, vm.name);
+    throw error;
+  } finally {
+    writer?.close();
+  }
+}
+
+function assessmentOf({ vm, wanted, claims }: TakeRequest): PassthroughRequest {
+  const forced = wanted.find(({ iommufd }) => iommufd !== undefined)?.iommufd;
+  return {
+    addresses: wanted.map(({ address }) => address),
+    vm,
+    claims,
+    ...(forced !== undefined && { iommufd: forced }),
+    unsafeNoIommu: wanted.every(({ unsafeNoIommu }) => unsafeNoIommu),
+    options: Object.fromEntries(
+      wanted.map(({ address, id, settings: { mac } }) => [
+        address,
+        { ...(id !== undefined && { id }), ...(mac !== undefined && { mac }) },
+      ]),
+    ),
+  };
+}
+
+function absentText({ address, device }: WantedHostDevice): string {
+  return `${device} is ${address}, and this host has no such PCI function: vring pci list shows all; a VF is there only while its physical function has VFs (vring sriov list)`;
+}
+
+/** Everything that blocks it, but for the VM itself, which may have other devices of the group. */
+function blocksOf(survey: HostSurvey, { devices, reasons }: Assessment, vm: string): string[] {
+  const all = [...devices.flatMap(device => device.reasons), ...reasons];
+  const blocks = all.filter(({ level }) => level === 'block');
+  const others = blocks.filter(({ code, subject }) => code !== 'held' || !isHeldBy(survey, subject, vm));
+  return [...new Set(others.map(reasonText))];
+}
+
+function isHeldBy(survey: HostSurvey, address: string | null, vm: string): boolean {
+  const fn = address === null ? undefined : survey.byAddress.get(address);
+  const holders = fn === undefined ? [] : vmHolders(survey, fn);
+  return holders.length > 0 && holders.every(holder => holder.vm === vm);
+}
+
+function reasonText({ subject, reason, repair }: Reason): string {
+  const about = subject === null ? reason : `${subject}: ${reason}`;
+  return repair.length === 0 ? about : `${about} (${repair.join('; ')})`;
+}
+
+function refusal(vm: string, problems: readonly string[]): Error {
+  return new Error(`${vm} cannot have its devices of the host: ${problems.join('; ')}`);
+}
+
+type SettingsPlan = {
+  readonly address: string;
+  readonly plan: Plan | null;
+  readonly vf: TakenDevice['vf'];
+  readonly problem: string | null;
+};
+
+/** How a VF gets the settings that it is to have in the VM. */
+function planOfSettings(survey: HostSurvey, { address, settings }: WantedHostDevice): SettingsPlan {
+  const none = { address, plan: null, vf: null, problem: null };
+  const names = Object.keys(settings) as (keyof Settings)[];
+  if (names.length === 0) return none;
+  const { physicalFunction } = functionAt(survey, address);
+  const vfs = physicalFunction === null ? [] : (survey.physicalFunctions.get(physicalFunction)?.vfs ?? []);
+  const vf = vfs.find(each => each.address === address);
+  if (physicalFunction === null || vf === undefined) {
+    const problem = `${address}: ${names.join(', ')} can be set for VFs only, and it is none`;
+    return { ...none, problem };
+  }
+  const { index, attributes } = vf;
+  try {
+    const plan = planVfAttributes(survey, { address: physicalFunction, index, settings });
+    const changed = names.filter(name => attributes?.[name] !== settings[name]);
+    // What its driver does not report cannot be restored.
+    const reported = changed.filter(name => attributes?.[name] != null);
+    return {
+      ...none,
+      plan,
+      vf: {
+        physicalFunction,
+        index,
+        before: pick(attributes as Settings, reported),
+        set: pick(settings as Settings, reported),
+      },
+    };
+  } catch (error) {
+    return { ...none, problem: (error as Error).message };
+  }
+}
+
+type Settings = NonNullable<TakenDevice['vf']>['before'];
+
+function pick(settings: Settings, names: readonly (keyof Settings)[]): Settings {
+  return Object.fromEntries(names.map(name => [name, settings[name]])) as Settings;
+}
+
+/** Null if this process may not change the host; the assessment says what to do as root. */
+function writerOf(tools: LendingTools, plans: readonly Plan[], problems: string[]): HostWriter | null {
+  try {
+    return tools.writer();
+  } catch (error) {
+    if (problems.length === 0) problems.push(`${plans[0]!.title}: ${(error as Error).message}`);
+    return null;
+  }
+}
+
+/** Of each device asked for, and of the members of its group that are bound along with it. */
+function recordsOf(
+  survey: HostSurvey,
+  { vm, wanted, left }: TakeRequest,
+  { plan }: Assessment,
+  settings: readonly SettingsPlan[],
+): TakenDevice[] {
+  const keep = wanted.some(each => each.keep);
+  const asked = new Map(wanted.map(each => [each.address, each]));
+  const moving = new Map(
+    plan.devices
+      .filter(({ driver, becomes }) => becomes != null && becomes !== driver)
+      .map(({ address, becomes }) => [address, becomes!]),
+  );
+  const addresses = [...new Set([...asked.keys(), ...moving.keys()])];
+  return addresses.map(address => {
+    const fn = functionAt(survey, address);
+    const own = asked.get(address);
+    const earlier = left.find(each => each.address === address && whereabouts(survey.root, each) === 'here');
+    const vf = settings.find(each => each.address === address)?.vf ?? null;
+    return {
+      version: 1,
+      address,
+      id: `${fn.vendor}:${fn.device}`,
+      group: fn.iommuGroup,
+      bootId: currentBootId(),
+      vm: vm.name,
+      device: own?.device ?? null,
+      api: null,
+      keep: own?.keep ?? keep,
+      driver: moving.get(address) ?? fn.driver ?? 'vfio-pci',
+      // The device may never have been given back.
+      before: earlier?.before ?? { driver: fn.driver, override: fn.driverOverride ?? '' },
+      vf:
+        earlier?.vf && vf
+          ? { ...vf, before: { ...vf.before, ...earlier.vf.before } }
+          : (vf ?? earlier?.vf ?? null),
+    };
+  });
+}
+
+/** @returns the steps that were made. @throws why it was not applied; the host is as it was then */
+async function applied(writer: HostWriter, plan: Plan, signal: AbortSignal): Promise<Step[]> {
+  signal.throwIfAborted();
+  const outcome = await applyPlan(writer, plan);
+  if (outcome.state !== 'applied') throw new Error(`${plan.title}: ${problemText(outcome)}`);
+  return stepsToUndo(plan.steps, outcome.steps);
+}
+
+function problemText({ problem, rollback }: Outcome): string {
+  const kept = rollback.filter(({ state }) => state === 'failed');
+  const rest = kept.map(({ text, reason }) => `could not undo "${text}": ${reason}`);
+  return [problem ?? 'it was not applied', ...rest].join('; ');
+}
+
+function withOpened(record: TakenDevice, opened: readonly OpenedHostDevice[]): TakenDevice {
+  const own = opened.find(({ address }) => address === record.address);
+  if (own === undefined) return record;
+  return { ...record, api: own.api, ...(own.noIommu && { noIommu: true }) };
+}
+
+function noteTaken({ note }: LendingTools, { vm, left }: TakeRequest, records: readonly TakenDevice[]): void {
+  for (const record of records) {
+    const { address, before, device, group, vf } = record;
+    if (isMoved(record) && !left.some(each => each.address === address)) {
+      const along = device === null ? `, which is in IOMMU group ${group} too` : '';
+      const from = before.driver === null ? ', which had no driver' : ` from ${before.driver}`;
+      note('info', `took ${address}${from}${along}`, vm.name);
+    }
+    const set = Object.entries(vf?.set ?? {}).map(([name, value]) => `${name} ${value}`);
+    if (set.length > 0) note('info', `set ${set.join(', ')} of ${address}`, vm.name);
+  }
+}
+
+/** Of a failed start, only what went wrong matters. */
+function quietly({ note }: LendingTools): LendingTools['note'] {
+  return (level, text, vm) => {
+    if (level !== 'info') note(level, text, vm);
+  };
+}

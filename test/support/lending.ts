@@ -1,0 +1,134 @@
+import { fstatSync, openSync } from 'node:fs';
+import { onTestFinished } from 'vitest';
+import { HostDeviceLender, type LenderHost } from '../../src/engine/host-devices/lender.ts';
+import type { LendingTools } from '../../src/engine/host-devices/tools.ts';
+import type { WantedHostDevice } from '../../src/engine/host-devices/wanted.ts';
+import type { ChangeLock } from '../../src/host/plan/change-lock.ts';
+import type { HostWriter } from '../../src/host/plan/writer.ts';
+import { TakenDevices } from '../../src/host/vfio/taken.ts';
+import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
+import { SimulatedHost } from '../host/plan/simulated-host.ts';
+import type { TreeBuilder } from '../host/trees/builder.ts';
+import { serverTree } from '../host/trees/server.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+/** A VF of the server's network card, which its driver iavf has, and the physical function. */
+export const VF = '0000:3b:0a.2';
+export const PF = '0000:3b:00.2';
+/** Another one. */
+export const OTHER_VF = '0000:3b:0a.3';
+export const VF_GROUP = 86;
+
+export const plain = { keep: false, settings: {}, unsafeNoIommu: false } as const;
+
+export function wanted(address: string, more: Partial<WantedHostDevice> = {}): WantedHostDevice {
+  return { ...plain, address, device: 'hostdev0', ...more };
+}
+
+export const configOf = (name: string) =>
+  parseMachineConfig({ name, boot: { kind: 'kernel', path: 'kernel' } });
+
+/** A simulated host, on which lenders take and give back devices: one after the other, as managers that follow each other. */
+export class LendingRig {
+  readonly host: SimulatedHost;
+  readonly records = new TakenDevices(temporaryFolder());
+  readonly notes: string[] = [];
+  /** VMs that have a machine, or begin or end to have one. */
+  readonly alive = new Set<string>();
+  readonly opened: number[] = [];
+  /** What opening a device fails with. */
+  openError: Error | null = null;
+
+  constructor(tree: TreeBuilder = serverTree()) {
+    this.host = new SimulatedHost(tree);
+    onTestFinished(() => this.host.dispose());
+  }
+
+  lender(
+    options: { readonly writer?: LendingTools['writer']; readonly lock?: ChangeLock } = {},
+  ): HostDeviceLender {
+    const { writer = () => this.host, lock = change => change() } = options;
+    const host: LenderHost = {
+      isAlive: vm => this.alive.has(vm),
+      note: (level, text, vm) => this.notes.push(`${level} ${vm}: ${text}`),
+      changed: () => {},
+    };
+    const { root } = this.host;
+    const lender = new HostDeviceLender(
+      { lock, open: this.#open, records: this.records, root, writer },
+      host,
+    );
+    onTestFinished(() => lender.close());
+    return lender;
+  }
+
+  /** A process that has a group of the host open. */
+  hold(group: number, pid = 9000, title = 'vring: web'): void {
+    this.host.tree
+      .file(`/proc/${pid}/comm`, `${title.slice(0, 15)}\n`)
+      .file(`/proc/${pid}/cmdline`, `${title}\0`)
+      .link(`/proc/${pid}/fd/20`, `/dev/vfio/${group}`);
+  }
+
+  release(pid = 9000): void {
+    this.host.tree.removePath(`/proc/${pid}`);
+  }
+
+  get openFds(): number {
+    return this.opened.filter(isOpen).length;
+  }
+
+  readonly #open: LendingTools['open'] = wanted => {
+    if (this.openError !== null) throw this.openError;
+    return wanted.map(({ address }, index) => {
+      const fds = (index === 0 ? (['container', 'group', 'device'] as const) : (['device'] as const)).map(
+        kind => {
+          const fd = openSync('/dev/null', 'r');
+          this.opened.push(fd);
+          return { kind, fd };
+        },
+      );
+      return { address, api: 'group', group: VF_GROUP, resetMethods: ['flr'], noIommu: false, fds };
+    });
+  };
+}
+
+/** Changes the host through `host`, until it dies like a process that is killed: before or after an operation of this number, from 0. */
+export function dyingWriter(
+  host: SimulatedHost,
+  at: number,
+  when: 'before' | 'after',
+): { readonly writer: HostWriter; readonly died: Promise<void> } {
+  const died = Promise.withResolvers<void>();
+  let count = 0;
+  async function operation<T>(perform: () => Promise<T>): Promise<T> {
+    const number = count++;
+    if (number < at || (number === at && when === 'after')) {
+      const result = await perform();
+      if (number < at) return result;
+    }
+    died.resolve();
+    return await new Promise<never>(() => {});
+  }
+  const writer: HostWriter = {
+    root: host.root,
+    writeSeconds: null,
+    writeAttribute: (path, value) => operation(() => host.writeAttribute(path, value)),
+    replaceFile: (path, content, mode, backup) =>
+      operation(() => host.replaceFile(path, content, mode, backup)),
+    removeFiles: (paths, directory) => operation(() => host.removeFiles(paths, directory)),
+    run: argv => operation(() => host.run(argv)),
+    sleep: () => host.sleep(),
+    close: () => {},
+  };
+  return { writer, died: died.promise };
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
