@@ -12,7 +12,7 @@ import { DefinitionError } from './problem.ts';
 import { readDefinition } from './read.ts';
 import type { Definition } from './schema.ts';
 import { FilePresence, type SourceFile, sourceFiles } from './source-files.ts';
-import { notYet, toMachine, unsupported } from './to-machine.ts';
+import { hostDevicesOf, notYet, toMachine, unsupported } from './to-machine.ts';
 import { watchFolder } from './watch.ts';
 import { shown } from './words.ts';
 import { removeFile, writeFile } from './write-file.ts';
@@ -141,7 +141,11 @@ export class DefinitionStore implements Definitions {
       const definition = this.definition(name);
       const { cpus, memory, autostart, 'on-crash': onCrash } = definition;
       const size = { vcpus: cpus.count, memoryBytes: memory.size };
-      const vm = { name, problem: null, blockers: [], ...size, autostart, onCrash };
+      const hostDevices = hostDevicesOf(definition);
+      const vm = {
+        ...{ name, problem: null, blockers: [], ...size, autostart, onCrash },
+        ...(hostDevices.length > 0 && { hostDevices }),
+      };
       const missing = notYet(definition);
       return {
         stamp,

@@ -1,7 +1,9 @@
 import type { DeviceTable } from '../devices/device-table.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+import { type WantedHostDevice, wantedHostDevices } from '../engine/host-devices/wanted.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
+import { hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import { refuseSameDisk } from './same-disk.ts';
 import type { Definition } from './schema.ts';
 import { type WantedEntry, wantedDevices } from './wanted-devices.ts';
@@ -81,6 +83,20 @@ function cpuOf({ model, features, enforce }: Definition['cpus']) {
     cpuFeatures: { add: withSign('+'), remove: withSign('-') },
     cpuEnforce: enforce,
   };
+}
+
+/** The functions of the host that a definition passes through, with what only the host needs to know of them. */
+export function hostDevicesOf(definition: Definition, table = deviceTable): WantedHostDevice[] {
+  const options = passedFunctions(definition.passthrough, hostFunctionsOfSlot).map(({ device }) => ({
+    address: device.host,
+    keep: device.keep === true,
+    settings: {
+      ...(device.mac !== undefined && { mac: device.mac }),
+      ...(device.vlan !== undefined && { vlan: device.vlan }),
+    },
+    unsafeNoIommu: device['unsafe-no-iommu'] === true,
+  }));
+  return wantedHostDevices(fromTable(definition, table).devices, options, table);
 }
 
 /** What a definition asks for that this version does not support. */

@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import type { DiskOptions } from './backends/disk.ts';
 import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } from './device-type.ts';
 import type { MachineServices } from './machine-services.ts';
+import { hostAddressOf } from './vfio/options.ts';
 
 /** One entry of a configuration's `devices`: its options, as the row of its type declares them. */
 export type DeviceConfig = {
@@ -12,13 +13,16 @@ export type DeviceConfig = {
   readonly [option: string]: unknown;
 };
 
-/** A PCI function of the host, by the name that sysfs or a user has for it: `0000:01:10.0`, `01:10.0`. */
+/** A PCI function of the host. */
 export type HostFunction = {
-  readonly name: string;
+  /** Full: `0000:01:10.0`. */
+  readonly address: string;
   /** The expected `vendor:device`. */
   readonly id?: string;
   /** Whether it is opened through iommufd; absent: as the kernel offers. */
   readonly iommufd?: boolean;
+  /** A file with its ROM. */
+  readonly romfile?: string;
 };
 
 /** A row with the schema of its own options, in a table of any rows. */
@@ -132,14 +136,15 @@ export class DeviceTable {
   }
 
   /** The PCI function of the host that an entry passes through, checked or not; null without one. */
-  hostDevice({ type, host, sysfsdev, id, iommufd }: DeviceConfig): HostFunction | null {
+  hostDevice({ type, host, sysfsdev, id, iommufd, romfile }: DeviceConfig): HostFunction | null {
     if (this.find(type)?.definition?.key !== 'passthrough') return null;
-    const name = typeof sysfsdev === 'string' ? sysfsdev.split('/').findLast(Boolean) : host;
-    if (typeof name !== 'string') return null;
+    const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+    if (text(host) === undefined && text(sysfsdev) === undefined) return null;
     return {
-      name,
+      address: hostAddressOf({ host: text(host), sysfsdev: text(sysfsdev) }),
       ...(typeof id === 'string' && { id: id.toLowerCase() }),
       ...(typeof iommufd === 'boolean' && { iommufd }),
+      ...(typeof romfile === 'string' && { romfile }),
     };
   }
 

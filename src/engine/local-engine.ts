@@ -22,6 +22,7 @@ import type {
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
 import { HostDeviceLender, type LenderOptions } from './host-devices/lender.ts';
+import { refuseHostDevices } from './host-devices/refusal.ts';
 import { wantedHostDevices } from './host-devices/wanted.ts';
 import { attachDevice, checkedDevice } from './hotplug/attach.ts';
 import { detachDevice } from './hotplug/detach.ts';
@@ -230,6 +231,7 @@ export class LocalEngine implements Engine, CounterSource {
     const obstacle = this.#machines.whyNotUpgraded?.() ?? null;
     if (obstacle !== null) throw new Error(obstacle);
     try {
+      refuseHostDevices(vm, 'be upgraded while it runs');
       return { ...(await vm.upgrade(this.#machines)), to: this.manager.version };
     } catch (error) {
       if (vm.alive) this.note('warning', `not upgraded: ${(error as Error).message}`, id);

@@ -27,7 +27,7 @@ export async function saveGuests(
       const { id } = vm;
       const saved = engine
         .save(id, true)
-        .catch(error => engine.note('warning', `not saved: ${(error as Error).message}`, id));
+        .catch(error => engine.note('warning', `not saved, but shut down: ${(error as Error).message}`, id));
       if ((await Promise.race([saved, late.promise])) !== 'late') continue;
       isLate = true;
       await engine.cancelTask(id).catch(() => {});

@@ -54,10 +54,7 @@ export class LendingRig {
       changed: () => {},
     };
     const { root } = this.host;
-    const lender = new HostDeviceLender(
-      { lock, open: this.#open, records: this.records, root, writer },
-      host,
-    );
+    const lender = new HostDeviceLender({ lock, open: this.open, records: this.records, root, writer }, host);
     onTestFinished(() => lender.close());
     return lender;
   }
@@ -78,7 +75,7 @@ export class LendingRig {
     return this.opened.filter(isOpen).length;
   }
 
-  readonly #open: LendingTools['open'] = wanted => {
+  readonly open: LendingTools['open'] = wanted => {
     if (this.openError !== null) throw this.openError;
     return wanted.map(({ address }, index) => {
       const fds = (index === 0 ? (['container', 'group', 'device'] as const) : (['device'] as const)).map(

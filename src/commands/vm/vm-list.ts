@@ -1,5 +1,6 @@
 import type { DefinedVm, Definitions } from '../../engine/definitions.ts';
 import type { Engine } from '../../engine/engine.ts';
+import { notTaken } from '../../engine/host-devices/wanted.ts';
 import type { InterruptedVm } from '../../engine/local-engine.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 import type { MachineRecord } from '../../manager/machines/machine-record.ts';
@@ -94,7 +95,7 @@ const NO_DEFINITION = {
 
 /** @param reason why it was interrupted, if it was */
 function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
-  const { name, problem, blockers, vcpus, memoryBytes, autostart } = defined;
+  const { name, problem, blockers, vcpus, memoryBytes, autostart, hostDevices = [] } = defined;
   return {
     id: name,
     name,
@@ -115,6 +116,7 @@ function vmDown(defined: DefinedVm, reason: string | undefined): VmInfo {
     problem,
     blockers,
     autostart,
+    ...(hostDevices.length > 0 && { hostDevices: hostDevices.map(notTaken) }),
     keyboardHolder: null,
   };
 }

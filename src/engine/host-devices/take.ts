@@ -96,9 +96,13 @@ function assessmentOf({ vm, wanted, claims }: TakeRequest): PassthroughRequest {
     ...(forced !== undefined && { iommufd: forced }),
     unsafeNoIommu: wanted.every(({ unsafeNoIommu }) => unsafeNoIommu),
     options: Object.fromEntries(
-      wanted.map(({ address, id, settings: { mac } }) => [
+      wanted.map(({ address, id, romfile, settings: { mac } }) => [
         address,
-        { ...(id !== undefined && { id }), ...(mac !== undefined && { mac }) },
+        {
+          ...(id !== undefined && { id }),
+          ...(mac !== undefined && { mac }),
+          ...(romfile !== undefined && { romfile }),
+        },
       ]),
     ),
   };

@@ -7,6 +7,7 @@ import { identify } from '../../vmm/snapshot/file-identity.ts';
 import { FILES } from '../../vmm/snapshot/files.ts';
 import { type Manifest, ManifestError } from '../../vmm/snapshot/manifest.ts';
 import type { Definitions } from '../definitions.ts';
+import { refuseHostDevices } from '../host-devices/refusal.ts';
 import type { RestoreFiles } from '../machines/machine.ts';
 import type { Vm } from '../vm.ts';
 import { checkSnapshot, describeSnapshot, inspect, readState, verify } from './inspect.ts';
@@ -65,6 +66,7 @@ export class VmSnapshots {
   async take(vm: Vm, { name = nameOfNow(), disks }: SnapshotOptions): Promise<SnapshotInfo> {
     const store = this.#store;
     requireRunning(vm);
+    refuseHostDevices(vm, 'have snapshots taken');
     const definition = this.#definitionOf(vm);
     await this.#during(vm, { kind: 'snapshot', name }, signal =>
       takeSnapshot(vm, store, { name, disks, definition, signal }),
@@ -78,6 +80,7 @@ export class VmSnapshots {
   async save(vm: Vm, automatic = false): Promise<void> {
     const store = this.#store;
     requireRunning(vm);
+    refuseHostDevices(vm, 'be saved');
     const definition = this.#definitionOf(vm);
     await this.#during(vm, { kind: 'save', name: null }, async signal => {
       await takeSnapshot(vm, store, { name: null, disks: false, automatic, definition, signal });

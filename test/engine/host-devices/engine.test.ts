@@ -1,0 +1,273 @@
+import { fstatSync } from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { DefinedVm } from '../../../src/engine/definitions.ts';
+import { NO_DEFINITIONS } from '../../../src/engine/definitions.ts';
+import { LocalEngine, type LocalEngineOptions } from '../../../src/engine/local-engine.ts';
+import {
+  type Death,
+  type FoundMachine,
+  type Launch,
+  type Machine,
+  type Machines,
+  unregistered,
+} from '../../../src/engine/machines/machine.ts';
+import { MachineConnection } from '../../../src/engine/machines/machine-connection.ts';
+import { SnapshotStore } from '../../../src/engine/snapshots/store.ts';
+import { messageFrame } from '../../../src/vmm/machine/frames.ts';
+import { close, socketPair } from '../../../src/vmm/native/libc.ts';
+import { sendNow } from '../../../src/vmm/native/unix-socket.ts';
+import { treeImage } from '../../host/plan/tree-image.ts';
+import { LendingRig, VF, VF_GROUP, wanted } from '../../support/lending.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const device = { type: 'vfio-pci', host: VF } as const;
+const boot = { kind: 'kernel', path: 'kernel' } as const;
+const web = { name: 'web', boot, devices: [device] };
+const KILLED = { reason: 'its process was ended by SIGKILL', detail: null };
+
+/** A machine that runs as soon as it is launched, and has its devices open until it is gone. */
+class RunningMachine {
+  readonly launch: Pick<Launch, 'config'>;
+  readonly #gone = Promise.withResolvers<Death | null>();
+  readonly machine: Machine;
+  readonly #rig: LendingRig;
+
+  constructor(rig: LendingRig, launch: Pick<Launch, 'config' | 'hostDevices'>) {
+    this.launch = launch;
+    this.#rig = rig;
+    const [ours, theirs] = socketPair();
+    onTestFinished(() => close(theirs));
+    if (launch.hostDevices !== undefined && launch.hostDevices.length > 0) rig.hold(VF_GROUP);
+    this.machine = {
+      connection: new MachineConnection(ours),
+      pid: process.pid,
+      version: '1.0.0',
+      gone: this.#gone.promise,
+      destroy: () => this.die(),
+      isHeld: () => true,
+      whyStuck: () => 'it waits',
+    };
+    sendNow(theirs, messageFrame({ kind: 'state', state: 'running' }));
+  }
+
+  die(death: Death = KILLED): void {
+    this.#rig.release();
+    this.#gone.resolve(death);
+  }
+}
+
+class Setting {
+  readonly rig = new LendingRig();
+  readonly before = treeImage(this.rig.host.root);
+  readonly launches: { readonly devices: Launch['hostDevices']; readonly open: boolean }[] = [];
+  readonly machines: RunningMachine[] = [];
+  launchError: Error | null = null;
+  readonly engine: LocalEngine;
+
+  constructor(
+    options: Partial<LocalEngineOptions> = {},
+    lock = (change: () => Promise<unknown>) => change(),
+  ) {
+    const { rig } = this;
+    const machines = {
+      launch: (launch: Launch) => {
+        if (this.launchError !== null) throw this.launchError;
+        const fds = launch.hostDevices?.flatMap(({ fds }) => fds) ?? [];
+        this.launches.push({
+          devices: launch.hostDevices,
+          open: fds.every(({ fd }) => fstatSync(fd).isCharacterDevice()),
+        });
+        const running = new RunningMachine(rig, launch);
+        this.machines.push(running);
+        return running.machine;
+      },
+      warm: () => {},
+      cool: async () => {},
+      abandon: () => {},
+    } satisfies Machines;
+    this.engine = new LocalEngine({
+      machines,
+      hostDevices: {
+        ...{ open: rig.open, records: rig.records, root: rig.host.root, writer: () => rig.host },
+        lock: lock as never,
+      },
+      ...options,
+    });
+    onTestFinished(() => this.engine.close());
+  }
+
+  get vm() {
+    return this.engine.vms().find(({ name }) => name === 'web')!;
+  }
+
+  get log(): string[] {
+    return this.engine.log().map(({ vm, text }) => `${vm}: ${text}`);
+  }
+
+  expectHostAsBefore(): void {
+    expect(treeImage(this.rig.host.root)).toEqual(this.before);
+    expect(this.rig.records.list()).toEqual([]);
+    expect(this.rig.openFds).toBe(0);
+  }
+}
+
+describe('a VM with a device of the host', () => {
+  test('is starting while that is taken, has it, and is stopping until the host has it back', async () => {
+    const setting = new Setting();
+    const states: string[] = [];
+    setting.engine.subscribe(event => {
+      if (event.kind === 'vm' && states.at(-1) !== event.vm.state) states.push(event.vm.state);
+    });
+    await setting.engine.start(web);
+    expect(setting.launches).toMatchObject([{ devices: [{ address: VF, group: VF_GROUP }], open: true }]);
+    expect(setting.rig.openFds).toBe(0);
+    expect(setting.vm).toMatchObject({
+      state: 'running',
+      hostDevices: [{ address: VF, device: 'hostdev0', api: 'group', keep: false, before: 'iavf' }],
+    });
+    await setting.engine.kill('web');
+    setting.expectHostAsBefore();
+    expect(setting.vm.hostDevices).toEqual([
+      { address: VF, device: 'hostdev0', api: null, keep: false, before: null },
+    ]);
+    expect(states).toEqual(['starting', 'running', 'stopping', 'off']);
+    expect(setting.log).toEqual([
+      `web: took ${VF} from iavf`,
+      'web: started',
+      `web: gave ${VF} back to iavf`,
+      expect.stringMatching(/^web: off: /),
+    ]);
+  });
+
+  test('that is killed from outside gives it back, and is crashed then', async () => {
+    const setting = new Setting();
+    await setting.engine.start(web);
+    const atCrash = new Promise(resolve => {
+      setting.engine.subscribe(event => {
+        if (event.kind === 'vm' && event.vm.state === 'crashed') resolve(setting.rig.host.pci.driverOf(VF));
+      });
+    });
+    setting.machines[0]!.die();
+    expect(await atCrash).toBe('iavf');
+    setting.expectHostAsBefore();
+  });
+
+  test('is restarted after a crash if its definition says so, with the device', async () => {
+    const defined: DefinedVm = {
+      ...{ name: 'web', problem: null, blockers: [], vcpus: 1, memoryBytes: 2 ** 28, autostart: false },
+      onCrash: 'restart',
+      hostDevices: [wanted(VF, { settings: { vlan: 5 } })],
+    };
+    const setting = new Setting({
+      definitions: { ...NO_DEFINITIONS, list: () => [defined], machine: () => web },
+    });
+    expect(setting.vm.hostDevices).toMatchObject([{ address: VF, api: null }]);
+    await setting.engine.restart('web');
+    expect(setting.log).toContain(`web: set vlan 5 of ${VF}`);
+    setting.machines[0]!.die();
+    await expect.poll(() => setting.machines.length).toBe(2);
+    await expect.poll(() => setting.vm.state).toBe('running');
+    expect(setting.rig.host.pci.driverOf(VF)).toBe('vfio-pci');
+    await setting.engine.kill('web');
+    setting.expectHostAsBefore();
+    expect(setting.machines).toHaveLength(2);
+  });
+
+  test('that cannot have it says every reason, once, and is off', async () => {
+    const setting = new Setting();
+    const bad = [{ ...device, id: '8086:1520' }, { type: 'vfio-pci', host: '0000:3b:00.0' } as const];
+    await expect(setting.engine.start({ ...web, devices: bad })).rejects.toThrow(
+      /^web cannot have its devices of the host: 0000:3b:0a\.2: .*not 8086:1520.*; 0000:3b:00\.0: .*SSH session/,
+    );
+    expect(setting.engine.vms()).toEqual([]);
+    expect(setting.log.filter(line => line.includes('could not start'))).toHaveLength(1);
+    setting.expectHostAsBefore();
+  });
+
+  test('that is not launched leaves nothing behind', async () => {
+    const setting = new Setting();
+    setting.launchError = new Error('no room');
+    await expect(setting.engine.start(web)).rejects.toThrow('no room');
+    setting.expectHostAsBefore();
+    setting.launchError = null;
+    await setting.engine.start(web);
+    expect(setting.vm.state).toBe('running');
+  });
+
+  test('can be killed while its device is being taken, and started again', async () => {
+    const held = Promise.withResolvers<void>();
+    const setting = new Setting({}, async change => {
+      await held.promise;
+      return await change();
+    });
+    const started = setting.engine.start(web);
+    expect(setting.vm.state).toBe('starting');
+    await expect(setting.engine.pause('web')).rejects.toThrow('web is starting');
+    await expect(setting.engine.start(web)).rejects.toThrow('a VM named web is starting already');
+    const killed = setting.engine.kill('web');
+    held.resolve();
+    await expect(started).rejects.toThrow('it was stopped');
+    await killed;
+    expect(setting.launches).toEqual([]);
+    setting.expectHostAsBefore();
+    await setting.engine.start(web);
+    expect(setting.vm.state).toBe('running');
+  });
+
+  test('keeps it from another VM, which is told whose it is', async () => {
+    const setting = new Setting();
+    await setting.engine.start(web);
+    await expect(setting.engine.start({ ...web, name: 'db' })).rejects.toThrow(/db cannot have .*VM web/);
+    expect(setting.vm.state).toBe('running');
+  });
+
+  test('is not saved, copied or handed over', async () => {
+    const setting = new Setting({
+      snapshots: { store: new SnapshotStore(temporaryFolder()), disks: temporaryFolder() },
+    });
+    await setting.engine.start(web);
+    const reason = `because it has hostdev0 (${VF} of the host): its state is in the hardware`;
+    for (const [what, refused] of [
+      ['have snapshots taken', setting.engine.snapshot('web', { disks: false })],
+      ['be saved', setting.engine.save('web')],
+      ['be upgraded while it runs', setting.engine.upgrade('web')],
+    ] as const)
+      await expect(refused).rejects.toThrow(`web cannot ${what}, ${reason}`);
+    expect(setting.vm.state).toBe('running');
+  });
+
+  test('needs an engine that has any', async () => {
+    const setting = new Setting({ hostDevices: undefined as never });
+    await expect(setting.engine.start(web)).rejects.toThrow(
+      `web passes through ${VF}, which this process cannot do`,
+    );
+  });
+});
+
+describe('a manager that takes a running VM over', () => {
+  test('knows its device, and gives it back in the end', async () => {
+    const first = new Setting();
+    await first.engine.start(web);
+    const machine = first.machines[0]!;
+    await first.engine.leaveRunning();
+
+    const { rig } = first;
+    const hostDevices = { open: rig.open, records: rig.records, root: rig.host.root, writer: () => rig.host };
+    const next = new LocalEngine({ hostDevices: { ...hostDevices, lock: change => change() } });
+    onTestFinished(() => next.close());
+    const found: FoundMachine = {
+      ...{ config: machine.launch.config, pending: [], startedAt: 0, silent: machine.machine },
+      answered: new Promise(() => {}),
+      succeed: () => unregistered() as never,
+      follow: () => {},
+      release: () => {},
+    };
+    await next.adopt([found]);
+    await next.recoverHostDevices();
+    expect(next.vms()).toMatchObject([{ name: 'web', hostDevices: [{ address: VF, before: 'iavf' }] }]);
+    expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
+    machine.die();
+    await expect.poll(() => next.vms()[0]!.state).toBe('crashed');
+    first.expectHostAsBefore();
+  });
+});
