@@ -20,6 +20,7 @@ export async function inProcessEngine(): Promise<LocalEngine> {
     { LockHeldError },
     { unmanagedVms },
     { metricsNow },
+    { hostDevices },
   ] = await Promise.all([
     import('../engine/local-engine.ts'),
     import('../definitions/store.ts'),
@@ -28,6 +29,7 @@ export async function inProcessEngine(): Promise<LocalEngine> {
     import('../manager/file-lock.ts'),
     import('../manager/machines/unmanaged.ts'),
     import('../report/metrics-now.ts'),
+    import('../manager/host-devices.ts'),
   ]);
   const paths = managerPaths();
   ensurePrivateFolder(paths.runtime);
@@ -47,9 +49,12 @@ export async function inProcessEngine(): Promise<LocalEngine> {
     );
   }
   process.once('exit', () => ownership.release());
-  return new LocalEngine({
+  const engine = new LocalEngine({
     definitions: new DefinitionStore(),
     takePlace: locks.lockName,
     metrics: metricsNow,
+    hostDevices: hostDevices(),
   });
+  void engine.recoverHostDevices();
+  return engine;
 }

@@ -3,6 +3,7 @@ import { deviceTable } from '../devices/registry.ts';
 import { LocalEngine } from '../engine/local-engine.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import { isAlive } from '../engine/vm-info.ts';
+import { hostDevices } from '../manager/host-devices.ts';
 import { lockName } from '../manager/vm-lock.ts';
 import { outputFailure, printError, printLines } from '../text/output.ts';
 import { printable } from '../text/printable.ts';
@@ -46,7 +47,8 @@ export async function runVm(
     // A terminal connection can be lost, so the VM outlives it. In a script (pipe or file) the VM ends with the script.
     if (!options.foreground && onTerminal()) return await runJoined(config);
     // A default name (from the kernel) is not locked, so that several such VMs can run.
-    return await runHere(new LocalEngine(options.name === undefined ? {} : { takePlace: lockName }), config);
+    const place = options.name === undefined ? {} : { takePlace: lockName };
+    return await runHere(new LocalEngine({ ...place, hostDevices: hostDevices() }), config);
   } catch (error) {
     throw error instanceof ConfigError
       ? new UsageError(problemText(error.problems, inWords, config.devices ?? []))

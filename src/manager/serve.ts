@@ -13,6 +13,7 @@ import { loadAhead } from '../load-ahead.ts';
 import { version } from '../project-root.ts';
 import { metricsNow } from '../report/metrics-now.ts';
 import { LockHeldError } from './file-lock.ts';
+import { hostDevices } from './host-devices.ts';
 import { whenIdle } from './idle.ts';
 import { logoutWarning } from './kill-user-processes.ts';
 import { cgroupsUnder } from './machines/cgroups.ts';
@@ -95,6 +96,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
     takePlace: placesWith(options.uids),
     metrics: metricsNow,
     snapshots,
+    hostDevices: hostDevices(),
     interrupted: lastRun.interrupted.filter(vm => !found.has(vm.name)),
   });
   const write = background ? fileLog(paths.log) : stderrLog();
@@ -105,6 +107,7 @@ async function manage(paths: ManagerPaths, options: ServeOptions): Promise<numbe
   if (lastRun.problem !== null) engine.note('error', lastRun.problem);
   for (const { vm, text } of problems) engine.note('error', text, vm);
   await engine.adopt(machines);
+  void engine.recoverHostDevices();
   surviveExceptions(text => engine.note('error', text));
   const running = new RunningRecord(paths.state, engine, error =>
     engine.note('warning', `the record of running VMs cannot be written: ${error.message}`),

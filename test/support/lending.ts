@@ -1,4 +1,5 @@
-import { fstatSync, openSync } from 'node:fs';
+import { openSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { HostDeviceLender, type LenderHost } from '../../src/engine/host-devices/lender.ts';
 import type { LendingTools } from '../../src/engine/host-devices/tools.ts';
@@ -35,7 +36,8 @@ export class LendingRig {
   readonly notes: string[] = [];
   /** VMs that have a machine, or begin or end to have one. */
   readonly alive = new Set<string>();
-  readonly opened: number[] = [];
+  /** What stands for the files of all devices. */
+  readonly #file = join(temporaryFolder(), 'device');
   /** What opening a device fails with. */
   openError: Error | null = null;
 
@@ -71,19 +73,24 @@ export class LendingRig {
     this.host.tree.removePath(`/proc/${pid}`);
   }
 
+  /** Fds of opened devices that this process has open still. */
   get openFds(): number {
-    return this.opened.filter(isOpen).length;
+    return readdirSync('/proc/self/fd').filter(fd => this.isOpen(Number(fd))).length;
+  }
+
+  isOpen(fd: number): boolean {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === this.#file;
+    } catch {
+      return false; // the fd of the list itself
+    }
   }
 
   readonly open: LendingTools['open'] = wanted => {
     if (this.openError !== null) throw this.openError;
     return wanted.map(({ address }, index) => {
       const fds = (index === 0 ? (['container', 'group', 'device'] as const) : (['device'] as const)).map(
-        kind => {
-          const fd = openSync('/dev/null', 'r');
-          this.opened.push(fd);
-          return { kind, fd };
-        },
+        kind => ({ kind, fd: openSync(this.#file, 'a') }),
       );
       return { address, api: 'group', group: VF_GROUP, resetMethods: ['flr'], noIommu: false, fds };
     });
@@ -119,13 +126,4 @@ export function dyingWriter(
     close: () => {},
   };
   return { writer, died: died.promise };
-}
-
-function isOpen(fd: number): boolean {
-  try {
-    fstatSync(fd);
-    return true;
-  } catch {
-    return false;
-  }
 }

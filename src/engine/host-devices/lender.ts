@@ -8,6 +8,7 @@ import { bytesOf } from '../../text/size.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import type { OpenedHostDevice } from '../machines/machine.ts';
 import type { LogEntry, VmHostDevice } from '../vm-info.ts';
+import type { HeldFiles } from './open.ts';
 import type { LendingTools } from './tools.ts';
 import type { WantedHostDevice } from './wanted.ts';
 
@@ -23,7 +24,8 @@ export type LenderHost = {
 export type LenderOptions = {
   /** Keeps others from changing the host meanwhile. */
   readonly lock: ChangeLock;
-  readonly open: LendingTools['open'];
+  /** Default: opens the files in /dev. */
+  readonly open?: LendingTools['open'];
   /** Default: those of this user's state folder. */
   readonly records?: TakenDevices;
   /** Default: the running system. */
@@ -50,7 +52,7 @@ export class HostDeviceLender {
   readonly #lock: ChangeLock;
   readonly #root: () => HostRoot;
   readonly #writer: (root: HostRoot) => Promise<() => HostWriter>;
-  readonly #open: LendingTools['open'];
+  readonly #open: LendingTools['open'] | undefined;
   readonly #host: LenderHost;
   /** What this process has taken, and what it has found of VMs that it has taken over; by address. */
   readonly #taken = new Map<string, TakenDevice>();
@@ -107,9 +109,7 @@ export class HostDeviceLender {
       const { records, opened } = await taking.take(tools, {
         vm: { ...vmOf(config), state },
         wanted,
-        present: this.#of(vm).flatMap(({ address, group, api }) =>
-          api === null ? [] : [{ address, group, api }],
-        ),
+        held: heldFiles(this.#of(vm)),
         claims: others.map(({ address, vm }) => ({ address, vm, running: true })),
         left,
         signal,
@@ -146,7 +146,17 @@ export class HostDeviceLender {
    * Finds what earlier processes have taken: what a VM of this engine has stays with it, and what no VM has any more is given back.
    */
   async recover(): Promise<void> {
-    const found = this.#records.list(text => this.#host.note('warning', text, null));
+    let found: TakenDevice[];
+    try {
+      found = this.#records.list(text => this.#host.note('warning', text, null));
+    } catch (error) {
+      this.#host.note(
+        'error',
+        `devices of earlier VMs are not given back: ${(error as Error).message}`,
+        null,
+      );
+      return;
+    }
     if (found.length === 0) return;
     const vms = new Set<string>();
     for (const taken of found.filter(({ vm }) => this.#host.isAlive(vm))) {
@@ -219,7 +229,7 @@ export class HostDeviceLender {
       root,
       records: this.#records,
       writer: await this.#writer(root),
-      open: this.#open,
+      open: this.#open ?? (await import('./open.ts')).openHostDevices,
       note: this.#host.note,
     };
     const waiting = (holder: string) => this.#host.note('info', `waiting: ${holder}`, vm);
@@ -227,6 +237,17 @@ export class HostDeviceLender {
     this.#queue = turn.catch(() => {});
     return await turn;
   }
+}
+
+/** What a machine has open with these devices. */
+function heldFiles(devices: readonly TakenDevice[]): HeldFiles {
+  // Without an IOMMU, each has a container of its own.
+  const byGroup = devices.filter(({ api, noIommu }) => api === 'group' && noIommu !== true);
+  return {
+    container: byGroup.length > 0,
+    iommufd: devices.some(({ api }) => api === 'iommufd'),
+    groups: byGroup.flatMap(({ group }) => group ?? []),
+  };
 }
 
 function to({ before }: TakenDevice): string {

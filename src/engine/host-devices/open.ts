@@ -15,7 +15,7 @@ import {
   VFIO_TYPE1v2_IOMMU,
 } from '../../vmm/vfio/constants.ts';
 import { iommuOption, vfioGroupStatus } from '../../vmm/vfio/structs.ts';
-import type { OpenedHostDevice } from '../machines/machine.ts';
+import { closeHostDevices, type OpenedHostDevice } from '../machines/machine.ts';
 
 /** A PCI function that a VM is to have. */
 export type HostDeviceRequest = {
@@ -60,10 +60,6 @@ export function openHostDevices(
     closeHostDevices(opened);
     throw error;
   }
-}
-
-export function closeHostDevices(opened: readonly OpenedHostDevice[]): void {
-  for (const { fds } of opened) for (const { fd } of fds) closeSync(fd);
 }
 
 /** A device as sysfs has it. */

@@ -17,14 +17,15 @@ import { currentBootId } from '../../host/process-identity.ts';
 import { isMoved, type TakenDevice } from '../../host/vfio/taken.ts';
 import { closeHostDevices, type OpenedHostDevice } from '../machines/machine.ts';
 import { giveBack } from './give-back.ts';
-import type { LendingTools, PresentDevice } from './tools.ts';
+import type { HeldFiles } from './open.ts';
+import type { LendingTools } from './tools.ts';
 import type { WantedHostDevice } from './wanted.ts';
 
 export type TakeRequest = {
   readonly vm: PassthroughVm;
   readonly wanted: readonly WantedHostDevice[];
-  /** Those that the VM has already, while it runs. */
-  readonly present: readonly PresentDevice[];
+  /** What the VM has open already, while it runs. */
+  readonly held: HeldFiles;
   /** Those that other VMs have. */
   readonly claims: readonly Claim[];
   /** Records of earlier takings whose devices were not given back: they say what the devices were before that. */
@@ -43,7 +44,7 @@ export type Taken = {
  * @throws with everything that keeps the VM from having them
  */
 export async function take(tools: LendingTools, request: TakeRequest): Promise<Taken> {
-  const { vm, wanted, present, signal } = request;
+  const { vm, wanted, held, signal } = request;
   const survey = await readSurvey(tools.root);
   const absent = wanted.filter(({ address }) => !survey.byAddress.has(address));
   if (absent.length > 0) throw refusal(vm.name, absent.map(absentText));
@@ -69,7 +70,7 @@ export async function take(tools: LendingTools, request: TakeRequest): Promise<T
     for (const record of records) tools.records.write(record);
     for (const plan of plans) done.push(...(await applied(writer!, plan, signal)));
     signal.throwIfAborted();
-    opened = tools.open(wanted, present);
+    opened = tools.open(wanted, held);
     const kept = records.map(record => withOpened(record, opened));
     for (const record of kept) tools.records.write(record);
     noteTaken(tools, request, records);

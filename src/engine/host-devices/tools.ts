@@ -3,6 +3,7 @@ import type { HostRoot } from '../../host/root.ts';
 import type { TakenDevices } from '../../host/vfio/taken.ts';
 import type { OpenedHostDevice } from '../machines/machine.ts';
 import type { LogEntry } from '../vm-info.ts';
+import type { HeldFiles } from './open.ts';
 import type { WantedHostDevice } from './wanted.ts';
 
 /** How devices are taken from the host, and given back. */
@@ -12,19 +13,9 @@ export type LendingTools = {
   /** @throws why this process cannot change the host */
   readonly writer: () => HostWriter;
   /**
-   * Opens functions that are bound to a VFIO driver, for one VM. @param present those that it has already
-   * @throws with a sentence for each that cannot be opened
+   * Opens functions that are bound to a VFIO driver, for one VM. @param held what it has open already
+   * @throws for the first one that cannot be opened
    */
-  readonly open: (
-    wanted: readonly WantedHostDevice[],
-    present: readonly PresentDevice[],
-  ) => readonly OpenedHostDevice[];
+  readonly open: (wanted: readonly WantedHostDevice[], held: HeldFiles) => readonly OpenedHostDevice[];
   readonly note: (level: LogEntry['level'], text: string, vm: string | null) => void;
-};
-
-/** A function that a VM has open. */
-export type PresentDevice = {
-  readonly address: string;
-  readonly group: number | null;
-  readonly api: 'group' | 'iommufd';
 };

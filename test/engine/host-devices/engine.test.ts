@@ -1,4 +1,3 @@
-import { fstatSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { DefinedVm } from '../../../src/engine/definitions.ts';
 import { NO_DEFINITIONS } from '../../../src/engine/definitions.ts';
@@ -75,7 +74,7 @@ class Setting {
         const fds = launch.hostDevices?.flatMap(({ fds }) => fds) ?? [];
         this.launches.push({
           devices: launch.hostDevices,
-          open: fds.every(({ fd }) => fstatSync(fd).isCharacterDevice()),
+          open: fds.every(({ fd }) => rig.isOpen(fd)),
         });
         const running = new RunningMachine(rig, launch);
         this.machines.push(running);
