@@ -82,6 +82,8 @@ export class FakeHostDevice implements HostDevice {
   readonly triggers: (number | null)[][] = [[], [], [], [], []];
   /** Vectors cannot be added to MSI-X while it is enabled, as before Linux 6.5. */
   noresize = false;
+  /** It is gone: the kernel fails every access. */
+  fails = false;
   unmaskFd: number | null = null;
   intxMasked = false;
   resets = 0;
@@ -121,6 +123,7 @@ export class FakeHostDevice implements HostDevice {
     const size = this.#sizes[index] ?? 0;
     const isRom = index === REGION.rom;
     const check = (offset: number, { length }: Uint8Array) => {
+      if (this.fails) throw new HostDeviceError(`${this.address} does not answer`, 'EIO');
       if (offset < 0 || offset + length > bytes.length) {
         throw new HostDeviceError(`${this.address} has no ${length} bytes at ${offset}`, 'EINVAL');
       }
@@ -226,7 +229,10 @@ export class FakeHostDevice implements HostDevice {
       readable: true,
       writable: true,
       mappable: [],
-      read: (offset, into) => into.set(config.subarray(offset, offset + into.length)),
+      read: (offset, into) => {
+        if (this.fails) throw new HostDeviceError(`${this.address} does not answer`, 'EIO');
+        into.set(config.subarray(offset, offset + into.length));
+      },
       write: (offset, from) => {
         this.calls.push(`config 0x${offset.toString(16)} ${Buffer.from(from).toString('hex')}`);
         for (const [index, byte] of from.entries()) this.#writeConfig(offset + index, byte);

@@ -272,6 +272,8 @@ export class PassedDevice implements Device {
     this.function.deviceReset();
     this.#config.power?.wake();
     this.host.reset();
+    // The host may have saved the state that it found.
+    this.#config.power?.wake();
   }
 
   /** An uncorrectable error: what it has written to the guest's memory may be wrong. */
