@@ -81,7 +81,7 @@ export function explainMapping(error: SystemError, needed: number, limit: number
     case 'ENOMEM':
       if (limit !== null && limit < needed) {
         return (
-          `it may lock ${mib(limit)} of memory, but passing devices needs ${mib(needed)}: raise RLIMIT_MEMLOCK, with ` +
+          `its process may lock ${mib(limit)} of memory, but the devices need ${mib(needed)} locked: raise RLIMIT_MEMLOCK, with ` +
           'LimitMEMLOCK=infinity in the unit of the manager, or memlock in /etc/security/limits.conf for its user'
         );
       }

@@ -73,7 +73,7 @@ describe('a machine that starts with devices', () => {
     domain.refuse = ({ iova }) => (iova >= 4 * GiB ? 'ENOMEM' : null);
     addRam(0, 3 * GiB);
     addRam(4 * GiB, GiB, 'ram-high');
-    expect(() => map.start(space)).toThrow(/(lock|needs) 4096 MiB/);
+    expect(() => map.start(space)).toThrow(/(lock|need) 4096 MiB/);
     expect(domain.places).toEqual([]);
   });
 
