@@ -9,6 +9,7 @@ import { GuestVm } from '../support/guest-vm.ts';
 import { noKvm, onKvm } from '../support/kvm.ts';
 import { withOwnFolders } from '../support/manager-process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
 import { elfImage, pvhNote } from '../vmm/boot/images.ts';
 
 withOwnFolders();
@@ -110,7 +111,8 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
     expect(await engine.resizeDisk(id, 'blk1', change)).toBe(2 ** 21);
   });
 
-  test('is stopped by an error of the device, which says in which line', async () => {
+  /** A module whose device does this when the guest writes to it, in its fifth line. */
+  function faulty(action: string): string {
     const path = join(folder, 'faulty.ts');
     writeFileSync(
       path,
@@ -118,7 +120,7 @@ describe.skipIf(noKvm !== null)(onKvm('a machine with a device module'), () => {
 const handler: IoHandler = {
   read: () => 0,
   write(offset: number, _size, value: number) {
-    throw new Error(\`no register \${offset}\`);
+    ${action}
   },
 };
 export default defineDevice({
@@ -131,7 +133,39 @@ export default defineDevice({
 });
 `,
     );
-    const guest = await start([path], { type: 'faulty' });
-    expect(await guest.reached('crashed')).toMatchObject({ reason: 'faulty.ts:5: no register 8' });
+    return path;
+  }
+
+  test.each([
+    ["throw new Error('no register ' + offset);", /^faulty\.ts:5: no register 8$/],
+    [
+      'throw null;',
+      /^a device module threw null, which is no Error: throw new Error\(\.\.\.\) tells in which line$/,
+    ],
+    ['throw { code: 7 };', /^a device module threw \{ code: 7 \}, which is no Error/],
+    [
+      'process.exit(3);',
+      /^faulty\.ts:5: process\.exit\(3\) would end the machine's process: end the machine by/,
+    ],
+  ])('is stopped by %s, and says where that was', async (action, reason) => {
+    const guest = await start([faulty(action)], { type: 'faulty' });
+    expect((await guest.reached('crashed')).reason).toMatch(reason);
+  });
+
+  test('waits for a device that does not end quiesce(), and says so', async () => {
+    const module = join(folder, 'endless.ts');
+    const example = readFileSync(EXAMPLE, 'utf8');
+    writeFileSync(
+      module,
+      example.replace(/quiesce\(done: \(\) => void\): void \{/, '$&\n    if (true) return;'),
+    );
+    const guest = await start([module]);
+    await guest.printed(/k/);
+    await engine.pause(guest.id);
+    await until(() => guest.info.diskErrors?.tick0 !== undefined);
+    expect(guest.info.diskErrors).toEqual({ tick0: 'its quiesce() has not called done' });
+    expect(engine.log().map(({ text }) => text)).toContain(
+      'waits for tick0: its quiesce() has not called done',
+    );
   });
 });

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire, registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import type { AnyConfigurable } from '../../devices/device-table.ts';
 import * as api from '../../devices/modules/api.ts';
 import { ModuleError, moduleRow } from '../../devices/modules/module-row.ts';
@@ -78,6 +79,31 @@ function whyNotLoaded(error: unknown, path: string): string {
   const [first] = String(message).split('\n');
   const place = placeIn(error, [path]);
   return place === null ? first! : `${first} (${place})`;
+}
+
+/**
+ * While it is in force, a device module that would end the process, and the machine with it without a word, gets an error instead, which
+ * says where that was. @returns ends it
+ */
+export function forbidExit(): () => void {
+  const { exit } = process;
+  process.exit = code => {
+    throw new ModuleError(
+      `process.exit(${code ?? ''}) would end the machine's process: end the machine by services.request({ kind: 'exit', code: 1 })`,
+    );
+  };
+  return () => {
+    process.exit = exit;
+  };
+}
+
+/** What a device module may throw that is no Error has no place. */
+export function thrownError(thrown: unknown): Error {
+  return thrown instanceof Error
+    ? thrown
+    : new ModuleError(
+        `a device module threw ${inspect(thrown, { depth: 0, breakLength: Infinity }).slice(0, 100)}, which is no Error: throw new Error(...) tells in which line`,
+      );
 }
 
 /** Why something failed: the error's message, after the place if device modules were involved: `my-device.ts:41: no such unit`. */

@@ -48,6 +48,7 @@ const LAST: readonly Part[] = ['ending', 'ended'];
 /** Sent to one manager, and not to a later one. */
 const ONCE: ReadonlySet<Part> = new Set<Part>(['created', 'taken-over', 'handed-over']);
 
+/** Of a device of vring's own: it waits for its back end. */
 const NO_ANSWER = 'the host has not answered some of its requests';
 
 /** `known`: to the manager. */
@@ -91,7 +92,8 @@ export class MachineReport {
   #state: RunState = 'starting';
   #broken: Readonly<Record<string, string>> = {};
   #diskErrors: Readonly<Record<string, string>> = {};
-  #draining: readonly string[] = [];
+  /** Why, by device. */
+  #draining: ReadonlyMap<string, string> = new Map();
   #snapshot: SnapshotProgress | null = null;
   #snapshotKnown = false;
   #ending: MachineEnd | null = null;
@@ -138,13 +140,21 @@ export class MachineReport {
     if (text !== null) this.happened('error', `${device}: ${text}`);
   }
 
-  /** Devices that the machine waits for, to be paused or reset, because the host does not answer; none: no longer. */
-  draining(devices: readonly string[]): void {
-    const text = (list: readonly string[]) => list.join(', ');
-    if (text(devices) === text(this.#draining)) return;
-    if (devices.length > 0) this.happened('warning', `waits for ${text(devices)}: ${NO_ANSWER}`);
-    else this.happened('info', `no longer waits for ${text(this.#draining)}`);
-    this.#draining = devices;
+  /**
+   * Devices that the machine waits for, to be paused or reset; none: no longer.
+   * @param reason why one has not stopped; undefined: the host does not answer
+   */
+  draining(
+    devices: readonly string[],
+    reason: (device: string) => string | undefined = () => undefined,
+  ): void {
+    const why = (device: string) => reason(device) ?? NO_ANSWER;
+    const before = [...this.#draining.keys()];
+    if (devices.join() === before.join()) return;
+    this.#draining = new Map(devices.map(device => [device, why(device)]));
+    const reasons = [...Map.groupBy(devices, why)].map(([text, names]) => `${names.join(', ')}: ${text}`);
+    if (devices.length > 0) this.happened('warning', `waits for ${reasons.join('; ')}`);
+    else this.happened('info', `no longer waits for ${before.join(', ')}`);
     this.#unsent.add('disk-errors');
   }
 
@@ -320,7 +330,7 @@ export class MachineReport {
   }
 
   get #unanswered(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.#draining.map(device => [device, NO_ANSWER]));
+    return Object.fromEntries(this.#draining);
   }
 
   /** Nothing for a manager that knows of none. */

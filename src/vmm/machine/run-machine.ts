@@ -1,6 +1,6 @@
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
-import { reasonOf } from './device-modules.ts';
+import { reasonOf, thrownError } from './device-modules.ts';
 import type { OwnFds } from './hand-over/given-machine.ts';
 import type { TakeOver } from './hand-over/take-over.ts';
 import type { MachineEnd } from './messages.ts';
@@ -85,7 +85,8 @@ function failureOf(
   try {
     build();
     return null;
-  } catch (error) {
+  } catch (thrown) {
+    const error = thrownError(thrown);
     const detail = error instanceof TypeError ? (error.stack ?? null) : null;
     return { reason: reasonOf(error, deviceModules), detail };
   }

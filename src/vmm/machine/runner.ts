@@ -1,4 +1,5 @@
 import type { Device, MachineRequest } from '../../devices/device.ts';
+import { deviceTable } from '../../devices/registry.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { close } from '../native/libc.ts';
@@ -29,6 +30,9 @@ import { VcpuExits } from './vcpu-exits.ts';
 /** The kernel doesn't return a queue's thread from a request. What the request uses is released when it does. */
 const LEFT_BEHIND =
   "the host's disk does not answer one of its requests; memory and disk are released when it does";
+
+/** Of a device of a device module. */
+const NOT_QUIESCED = 'its quiesce() has not called done';
 
 /** The files of a snapshot; they are the runner's. */
 export type RestoredFrom = Restore & { readonly stateFd: number; readonly ramFd: number };
@@ -114,7 +118,9 @@ export class MachineRunner {
       report,
       tell,
     });
-    this.#holdups = new HoldupReports(loop, devices => tell(() => report.draining(devices)));
+    this.#holdups = new HoldupReports(loop, devices =>
+      tell(() => report.draining(devices, device => this.#whyDraining(device))),
+    );
     this.#ending = new Ending(() => loop.stop());
   }
 
@@ -268,6 +274,13 @@ export class MachineRunner {
       if (queue !== undefined) this.#report.broke(queue.device, LEFT_BEHIND);
     }
     this.#native.destroy();
+  }
+
+  /** Of a device module it cannot be known what it waits for. @returns undefined: for its back end */
+  #whyDraining(name: string): string | undefined {
+    const labels = this.#built?.machine.parts.chipset.labels ?? [];
+    const type = labels.find(label => label.name === name)?.type;
+    return type === undefined || deviceTable.find(type) !== undefined ? undefined : NOT_QUIESCED;
   }
 
   /** One that throws, of a device module, is not to keep the others open. */

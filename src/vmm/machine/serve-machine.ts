@@ -4,7 +4,7 @@ import { adoptCounters } from '../counters/shared-counters.ts';
 import * as libc from '../native/libc.ts';
 import { credentialsOfPeer } from '../native/unix-socket.ts';
 import { takeGivenDevices } from '../vfio/given-devices.ts';
-import { placeIn } from './device-modules.ts';
+import { forbidExit, placeIn, reasonOf, thrownError } from './device-modules.ts';
 import { TakeOver } from './hand-over/take-over.ts';
 import { type Incoming, ManagerLink } from './manager-link.ts';
 import { type MachineEnd, PROTOCOL, type ToMachine } from './messages.ts';
@@ -90,6 +90,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
   };
   let lock = build.takeOver ? null : last;
   let takeOver: TakeOver | null = null;
+  const allowExit = config.deviceModules.length > 0 ? forbidExit() : () => {};
   try {
     if (strictly) return NOT_CONFINED;
     if (build.takeOver) {
@@ -108,12 +109,15 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
       ...(confine && { confine: () => report.confined(confine(build)) }),
     });
     return takeOver === null || takeOver.isDone ? end : GOES_ON_THERE;
-  } catch (error) {
-    const place = placeIn(error, config.deviceModules);
-    if (place === null || (takeOver !== null && !takeOver.isDone)) throw error;
-    const { message, stack = null } = error as Error;
-    return { crashed: true, reason: `${place}: ${message}`, detail: stack, exitCode: null };
+  } catch (thrown) {
+    const { deviceModules } = config;
+    const error = deviceModules.length > 0 ? thrownError(thrown) : thrown;
+    const isTheirs = error !== thrown || placeIn(error, deviceModules) !== null;
+    if (!isTheirs || (takeOver !== null && !takeOver.isDone)) throw error;
+    const { stack = null } = error as Error;
+    return { crashed: true, reason: reasonOf(error, deviceModules), detail: stack, exitCode: null };
   } finally {
+    allowExit();
     takeOver?.close();
     counters.unmap();
     if (listener === null) libc.close(countersFd);

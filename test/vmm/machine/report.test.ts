@@ -180,6 +180,25 @@ describe('a report', () => {
   });
 });
 
+test('devices that the machine waits for have a reason each', () => {
+  const report = new MachineReport();
+  report.draining(['blk0', 'tick0', 'blk1'], device =>
+    device === 'tick0' ? 'it has not stopped' : undefined,
+  );
+  expect(saidBy(report)).toMatchObject([
+    {
+      kind: 'disk-errors',
+      diskErrors: { tick0: 'it has not stopped', blk1: expect.stringMatching(/^the host/) },
+    },
+    {
+      kind: 'event',
+      event: {
+        text: 'waits for blk0, blk1: the host has not answered some of its requests; tick0: it has not stopped',
+      },
+    },
+  ]);
+});
+
 describe('a report that another process goes on with', () => {
   const TAKEN = { from: '1.0.0', stoodStillMs: 12 };
 
