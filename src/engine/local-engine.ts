@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
-import type { DeviceConfig } from '../devices/device-table.ts';
+import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
 import { sizeText } from '../text/size.ts';
@@ -24,10 +24,11 @@ import { EventLog } from './event-log.ts';
 import { HostDeviceLender, type LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { wantedHostDevices } from './host-devices/wanted.ts';
-import { attachDevice, checkedDevice } from './hotplug/attach.ts';
+import { attachDevice, checkedDevice, type TakenOfHost } from './hotplug/attach.ts';
 import { detachDevice } from './hotplug/detach.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
 import {
+  closeHostDevices,
   type FoundMachine,
   type Machines,
   type RestoreFiles,
@@ -97,6 +98,8 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #unwatch: () => void;
   #warming: NodeJS.Timeout | undefined;
   #ending = false;
+  /** Host devices that are on their way back. */
+  readonly #givingBack = new Map<string, Promise<void>>();
 
   constructor({
     definitions = NO_DEFINITIONS,
@@ -257,11 +260,53 @@ export class LocalEngine implements Engine, CounterSource {
     const device = checkedDevice(input);
     if (!vm.alive) return this.#attachToDefinition(vm, input);
     if (persist) this.#requireDefinition(vm);
-    const attached = await attachDevice(vm, device);
+    const attached = await attachDevice(vm, device, named => this.#takeOfHost(vm, named));
     this.note('info', `device ${attached.name} (${device.type}) was attached`, id);
     const { name } = attached;
     if (persist) this.#changeDefinition(id, () => this.#definitions.attach(id, { ...input, name }));
     return attached;
+  }
+
+  /** What a device that is being attached has of the host's. */
+  async #takeOfHost(vm: Vm, device: DeviceConfig): Promise<TakenOfHost> {
+    const wanted = wantedHostDevices([device], vm.defined?.hostDevices);
+    if (wanted.length === 0) return { opened: [], settled: async () => {} };
+    const lender = this.#lender;
+    if (lender === null)
+      throw new Error(
+        `this process cannot pass through ${wanted.map(({ address }) => address).join(', ')}: start ${vm.name} in the manager, with vring vm start`,
+      );
+    const config = { ...vm.config!, devices: [...vm.config!.devices, device] };
+    const opened = await lender.take({ config, state: 'running' }, wanted, new AbortController().signal);
+    return {
+      opened,
+      settled: async isAttached => {
+        closeHostDevices(opened);
+        if (isAttached) return;
+        await lender.giveBack(
+          vm.name,
+          wanted.map(({ address }) => address),
+        );
+      },
+    };
+  }
+
+  /** Gives back what devices had of the host's that have left the VM, however they did. */
+  #giveBackDetached(vm: Vm): void {
+    const lender = this.#lender;
+    const addresses = vm.hostDevices.length === 0 ? null : vm.hostAddresses;
+    if (lender === null || addresses === null) return;
+    const { state } = vm.info;
+    if (state !== 'running' && state !== 'paused') return;
+    const has = new Set(addresses);
+    const left = vm.hostDevices.flatMap(({ address }) =>
+      has.has(address) || this.#givingBack.has(address) ? [] : [address],
+    );
+    if (left.length === 0) return;
+    const done = lender.giveBack(vm.name, left).finally(() => {
+      for (const address of left) this.#givingBack.delete(address);
+    });
+    for (const address of left) this.#givingBack.set(address, done);
   }
 
   async detach(id: string, device: string, { force, persist }: DetachOptions): Promise<void> {
@@ -274,6 +319,8 @@ export class LocalEngine implements Engine, CounterSource {
     if (persist) this.#requireDefinition(vm);
     const known = vm.device(device);
     await detachDevice(vm, device, force);
+    const address = known && deviceTable.hostDevice(known)?.address;
+    if (address !== undefined) await this.#givingBack.get(address);
     if (persist) this.#changeDefinition(id, () => this.#definitions.detach(id, { ...known, name: device }));
   }
 
@@ -526,6 +573,7 @@ export class LocalEngine implements Engine, CounterSource {
     this.#reported.set(vm.name, info);
     this.#emit({ kind: 'vm', vm: info });
     if (vm.adopting) return;
+    this.#giveBackDetached(vm);
     logChanges(before, info, (level, text) => {
       for (const event of vm.limited({ at: Date.now(), level, text }))
         this.note(event.level, event.text, vm.name);

@@ -1,4 +1,4 @@
-import type { DeviceConfig } from '../devices/device-table.ts';
+import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { explainShortage } from '../vmm/confinement/shortage.ts';
 import { counterShape } from '../vmm/counters/counter-shape.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
@@ -401,6 +401,13 @@ export class Vm {
   /** What a device of its machine was given; undefined: it has none of this name. */
   device(name: string): DeviceConfig | undefined {
     return this.#devices?.get(name);
+  }
+
+  /** The host devices that its machine has, or is about to have; null while that is not known. */
+  get hostAddresses(): readonly string[] | null {
+    if (this.#devices === null) return null;
+    const devices = [...this.#config!.devices, ...this.#devices.pending];
+    return devices.flatMap(device => deviceTable.hostDevice(device)?.address ?? []);
   }
 
   /** Names of the devices that are being plugged in. */

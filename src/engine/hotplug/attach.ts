@@ -3,6 +3,8 @@ import { anyDeviceConfig, unknownType } from '../../devices/device-config.ts';
 import { isHotpluggable } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { MAX_DEVICES, type MachineConfig } from '../../vmm/machine/config.ts';
+import type { PluggedIn } from '../../vmm/machine/messages.ts';
+import { allowLocking } from '../host-devices/memlock.ts';
 import { hostDevicesOf, type OpenedHostDevice } from '../machines/machine.ts';
 import { parsePluggedIn } from '../machines/machine-messages.ts';
 import type { Vm } from '../vm.ts';
@@ -20,20 +22,16 @@ export function checkedDevice(input: unknown): DeviceConfig {
 /** What a device has of the host's: its open files, and what to do with them once it is known whether the device is attached. */
 export type TakenOfHost = {
   readonly opened: readonly OpenedHostDevice[];
-  settled(isAttached: boolean): void;
+  settled(isAttached: boolean): Promise<void>;
 };
+/** @param device with its name */
 export type TakeOfHost = (device: DeviceConfig) => Promise<TakenOfHost>;
-const NOTHING: TakenOfHost = { opened: [], settled: () => {} };
 
 /**
  * Plugs a device into a running VM.
  * @param take takes what it has of the host's. @throws an error for the user; nothing of it is left then
  */
-export async function attachDevice(
-  vm: Vm,
-  device: DeviceConfig,
-  take: TakeOfHost = async () => NOTHING,
-): Promise<AttachedDevice> {
+export async function attachDevice(vm: Vm, device: DeviceConfig, take: TakeOfHost): Promise<AttachedDevice> {
   const { config, info } = vm;
   if (info.state !== 'running' && info.state !== 'paused')
     throw new Error(`${vm.name} is ${info.state}: wait until it runs`);
@@ -46,25 +44,30 @@ export async function attachDevice(
     throw new Error(`${vm.name} has ${MAX_DEVICES} devices already, which is the most that a VM has`);
   if (device.name !== undefined && namesIn(vm).has(device.name))
     throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
-  const disk = deviceTable.disk(device);
-  const opened = disk === null ? null : await openDiskFor(disk);
-  let taken = NOTHING;
+  // From here on the name is taken.
+  const name = device.name ?? freeName(vm, device);
+  const plugged = await vm.plug(name, device, () => openAndPlug(vm, { ...device, name }, name, take));
+  const label = vm.info.topology?.devices.find(other => other.name === name);
+  return { name, running: true, ...plugged, address: label?.address ?? null };
+}
+
+async function openAndPlug(vm: Vm, config: DeviceConfig, name: string, take: TakeOfHost): Promise<PluggedIn> {
+  const options = deviceTable.disk(config);
+  const disk = options === null ? null : await openDiskFor(options);
+  let taken: TakenOfHost | null = null;
   let isAttached = false;
   try {
-    taken = await take(device);
+    taken = await take(config);
     const { message, fds } = hostDevicesOf(taken.opened);
-    const name = device.name ?? freeName(vm, device);
-    const plugged = await vm.plug(name, device, async () => {
-      const given = { config: { ...device, name }, name, ...message, ...(opened && { disk: opened.facts }) };
-      const all = opened === null ? fds : [...fds, opened.fd];
-      return parsePluggedIn(await vm.commandWithFds('plug', given, all));
-    });
+    if (fds.length > 0) allowLocking(vm.info.pid!, vm.info.memoryBytes);
+    const given = { config, name, ...message, ...(disk && { disk: disk.facts }) };
+    const answer = await vm.commandWithFds('plug', given, disk === null ? fds : [...fds, disk.fd]);
+    const plugged = parsePluggedIn(answer);
     isAttached = true;
-    const label = vm.info.topology?.devices.find(other => other.name === name);
-    return { name, running: true, ...plugged, address: label?.address ?? null };
+    return plugged;
   } finally {
-    if (opened !== null) closeSync(opened.fd);
-    taken.settled(isAttached);
+    if (disk !== null) closeSync(disk.fd);
+    await taken?.settled(isAttached);
   }
 }
 
