@@ -247,7 +247,7 @@ export function formVm(values: FormValues): NewVm {
     network: parseNetwork(text('network')),
     memory: readSize(text('memory')),
     cpus: Number(text('cpus')),
-    passthrough: wordsOf(text('passthrough')),
+    pci: wordsOf(text('passthrough')),
     autostart: text('autostart') === 'yes',
     ...(disk !== undefined && { diskSize: readSize(disk) }),
   });

@@ -1,5 +1,6 @@
 import { isNetworkManagerFile, recordedNetworkManagerFile } from './boot/network-manager.ts';
 import { isNetworkScript, recordedNetworkScript } from './boot/network-scripts.ts';
+import { nameInCommandLine } from './use/holders.ts';
 
 /**
  * Removes from a file what must not be recorded. Most files are kept whole; those that contain more than the readers need, or
@@ -18,6 +19,7 @@ const filters: readonly Filter[] = [
   { path: /^\/proc\/self\/status$/, apply: keepLines(/^(Name|PPid|Uid|CapEff):/) },
   { path: /^\/proc\/\d+\/status$/, apply: keepLines(/^Uid:/) },
   { path: /^\/proc\/\d+\/stat$/, apply: () => '' },
+  { path: /^\/proc\/\d+\/cmdline$/, apply: keepVmName },
   { path: /^\/proc\/\d+\/maps$/, apply: keepMappings },
   // The header, and established connections to the SSH port.
   { path: /^\/proc\/net\/tcp6?$/, apply: keepLines(/^\s*sl |^\s*\d+: [0-9A-F]+:0016 [0-9A-F:]+ 01 /) },
@@ -86,6 +88,14 @@ function maskSecrets(text: string): string {
 function keepUserNames(text: string): string {
   const users = text.matchAll(/^([^:\n]+):[^:\n]*:(\d+):/gm);
   return Array.from(users, ([, name, uid]) => `${name}:x:${uid}::::\n`).join('');
+}
+
+/** The words that name the VM that a process runs: others may be secrets. */
+function keepVmName(text: string): string {
+  const words = text.split('\0');
+  const name = nameInCommandLine(words);
+  if (name === null) return '';
+  return words[0]!.startsWith('vring: ') ? `${words[0]}\0` : `${words[0]}\0-name\0guest=${name}\0`;
 }
 
 function keepLines(wanted: RegExp): (text: string) => string {

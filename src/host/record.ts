@@ -6,16 +6,13 @@ import { kernelParameterEdits } from './boot/kernel-parameters.ts';
 import { readNextBoot } from './boot/next-boot.ts';
 import { findProgram } from './distribution.ts';
 import { diagnose } from './doctor/doctor.ts';
-import { readIommuGroups } from './iommu/groups.ts';
+import { assess } from './passthrough/assess.ts';
 import { readDetails } from './pci/details.ts';
-import { readPci } from './pci/read.ts';
+import { type HostSurvey, readSurvey } from './plan/survey.ts';
 import { factsPath } from './recorded-facts.ts';
 import { RecordingRoot } from './recording-root.ts';
 import type { HostRoot } from './root.ts';
-import { readSriov } from './sriov/read.ts';
 import { readDeviceUsers } from './use/device-users.ts';
-import { readUse } from './use/use.ts';
-import { readVfio } from './vfio/read.ts';
 import { readHostVitals } from './vitals.ts';
 
 export type Recording = { readonly target: string; readonly files: number; readonly bytes: number };
@@ -71,20 +68,28 @@ export type Everything = Awaited<ReturnType<typeof readEverything>>;
 
 /** Runs every reader: a recording contains what they read. */
 export async function readEverything(root: HostRoot) {
-  const functions = readPci(root);
+  const survey = await readSurvey(root);
+  const { functions, groups, use, physicalFunctions, vfio } = survey;
   return {
     functions,
     details: functions.map(fn => readDetails(root, fn)),
-    groups: readIommuGroups(root, functions),
-    use: [...readUse(root, functions)],
+    groups: [...groups.values()],
+    use: [...use],
     users: [...readDeviceUsers(root, functions).byAddress],
-    sriov: await readSriov(root, functions),
-    vfio: readVfio(root, functions),
+    sriov: [...physicalFunctions.values()],
+    vfio,
+    passthrough: passthroughReasons(survey),
     nextBoot: [...readNextBoot(root, functions)],
     diagnosis: diagnose(root),
     bootLoader: bootLoaderEdits(root),
     initramfs: initramfsFiles(root),
   };
+}
+
+/** What passthrough checks read, of all functions at once; without free memory, which differs at each read. */
+function passthroughReasons(survey: HostSurvey): unknown {
+  const { devices, reasons } = assess(survey, { addresses: survey.functions.map(fn => fn.address) });
+  return { devices, reasons };
 }
 
 function bootLoaderEdits(root: HostRoot): unknown {

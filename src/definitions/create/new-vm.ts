@@ -23,7 +23,8 @@ export type CreateOptions = {
   readonly cpus?: number;
   readonly diskSize?: number;
   readonly network?: NicsInput;
-  readonly passthrough?: readonly string[];
+  /** PCI devices to pass through. */
+  readonly pci?: readonly string[];
   readonly autostart?: boolean;
 };
 
@@ -64,7 +65,7 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
     if (options[option as keyof CreateOptions] !== undefined && belongsTo !== source)
       throw new UsageError(`${flag(option)} is only valid with ${flag(belongsTo)}`);
   }
-  const { cpus = DEFAULTS.cpus, autostart, passthrough = [] } = options;
+  const { cpus = DEFAULTS.cpus, autostart, pci = [] } = options;
   const memory = options.memory ?? (source === 'kernel' ? DEFAULTS.kernelMemory : DEFAULTS.memory);
   const nics = options.network ?? (source === 'kernel' ? [] : [{ network: 'user' as const }]);
   return {
@@ -75,7 +76,7 @@ export function newVmOf(name: string, options: CreateOptions): NewVm {
       memory: sizeText(memory),
       cpus,
       nics,
-      ...(passthrough.length > 0 && { passthrough: passthrough.map(host => ({ host: checkAddress(host) })) }),
+      ...(pci.length > 0 && { passthrough: pci.map(host => ({ host: checkAddress(host) })) }),
       ...(autostart && { autostart }),
     },
   };

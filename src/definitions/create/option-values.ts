@@ -23,10 +23,12 @@ export function parseNetwork(text: string): NicsInput {
   throw new UsageError(`--network ${text}: expected ${NETWORKS}`);
 }
 
-/** @throws UsageError for anything but a PCI address */
+/** @throws UsageError for anything but the address of a PCI function, or of a device */
 export function checkAddress(text: string): string {
-  if (/^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i.test(text)) return text;
-  throw new UsageError(`--passthrough ${text}: expected a PCI address, such as 0000:02:00.0 or 02:00.0`);
+  if (/^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f](\.[0-7])?$/i.test(text)) return text;
+  throw new UsageError(
+    `--pci ${text}: expected a PCI address, such as 0000:02:00.0 or 02:00.0, or 02:00 for all functions of a device`,
+  );
 }
 
 /** Room for thousands of keys. */

@@ -2,8 +2,9 @@ import { readDetails } from '../pci/details.ts';
 import { deviceName, type PciFunction } from '../pci/function.ts';
 import { planBind } from '../plan/bind.ts';
 import { readyChecks } from '../plan/checks/all.ts';
-import type { CheckCode, Plan } from '../plan/plan.ts';
-import { groupMembers, type HostSurvey, hostUse } from '../plan/survey.ts';
+import type { Check, CheckCode, Plan } from '../plan/plan.ts';
+import { groupMembers, type HostSurvey, hostUse, vmHolders } from '../plan/survey.ts';
+import { isOfVring } from '../use/holders.ts';
 import { useSummary } from '../use/use.ts';
 import { needsNoIommu } from '../vfio/no-iommu.ts';
 import { isParkingDriver, isVfioDriver } from '../vfio/read.ts';
@@ -22,6 +23,7 @@ import { lossesOf } from './losses.ts';
 import { memoryReasons, pinnedMemory } from './memory.ts';
 import { moduleReasons } from './modules.ts';
 import { numaReasons } from './numa.ts';
+import { ok } from './reason.ts';
 import { withRepair } from './repairs.ts';
 import { resetReason } from './reset.ts';
 import { vmReasons } from './vm-reasons.ts';
@@ -50,7 +52,11 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
   const apis = asked.map(fn => chooseApi(survey, fn, request));
   const checks = [...plan.checks, ...readyChecks(survey, boundAlready(survey, asked, plan), DRIVER)]
     .filter(check => !REPLACED.has(check.code) && !(check.code === 'driver' && check.level !== 'warn'))
-    .map(check => withRepair(survey, check));
+    .map(check =>
+      isOwn(survey, check, request)
+        ? ok('held', check.subject, 'the VM has it already')
+        : withRepair(survey, check),
+    );
   const devices = addresses.map(address => {
     const fn = survey.byAddress.get(address);
     if (fn === undefined) return absentDevice(survey, address, request);
@@ -84,6 +90,14 @@ export function assess(survey: HostSurvey, request: PassthroughRequest): Assessm
     losses: lossesOf(request.vm),
     memory: pinnedMemory(survey.root, request.vm),
   };
+}
+
+/** Whether it is the VM itself that has the device's group open, so that another function of that can be added. */
+function isOwn(survey: HostSurvey, { code, level, subject }: Check, { vm }: PassthroughRequest): boolean {
+  const fn = subject === null ? undefined : survey.byAddress.get(subject);
+  if (code !== 'held' || level !== 'block' || fn === undefined || vm === undefined) return false;
+  const holders = vmHolders(survey, fn);
+  return holders.length > 0 && holders.every(holder => isOfVring(holder) && holder.vm === vm.name);
 }
 
 function isBlocked(reasons: readonly Reason[]): boolean {

@@ -3,6 +3,7 @@ import type { PciFunction } from '../pci/function.ts';
 import type { Check } from '../plan/plan.ts';
 import { type HostSurvey, hostUse, virtualFunctionsOf, vmHolders } from '../plan/survey.ts';
 import { readDeviceUsers } from '../use/device-users.ts';
+import { holderText, isOfVring } from '../use/holders.ts';
 import type { Reason } from './assessment.ts';
 
 /** A check of the plan, with what to do about it. */
@@ -87,10 +88,9 @@ function networkRepairs(survey: HostSurvey, fn: PciFunction): string[] {
 function heldRepairs(survey: HostSurvey, fn: PciFunction): string[] {
   const holders = vmHolders(survey, fn);
   if (holders.length > 0) {
-    return holders.map(({ command, pid }) => {
-      const vm = /^vring: (.+)$/.exec(command)?.[1];
-      return vm === undefined ? `stop this VM: ${command} (pid ${pid})` : `vring vm stop ${vm}`;
-    });
+    return holders.map(holder =>
+      isOfVring(holder) ? `vring vm stop ${holder.vm}` : `stop ${holderText(holder)}`,
+    );
   }
   const users = readDeviceUsers(survey.root, [fn]).byAddress.get(fn.address) ?? [];
   return users.map(({ holder: { pid } }) => `kill ${pid}`);

@@ -8,7 +8,7 @@ export type Holder = {
   readonly command: string;
   /** Name of the user it runs as, or the numeric id; null if not known. */
   readonly user: string | null;
-  /** The VM that it runs, if it is a process of vring. */
+  /** The VM that it runs, if it is a process of vring, or QEMU with -name. */
   readonly vm?: string;
 };
 
@@ -73,8 +73,7 @@ const MAPS_LIMIT = 16 << 20;
  * descriptors are searched.
  */
 function mappedFiles(root: HostRoot, pid: string): OpenFile[] {
-  const state = /^\d+ \(.*\) (\S)/s.exec(root.text(`/proc/${pid}/stat`) ?? '')?.[1];
-  if (state === 'D') return [];
+  if (isUninterruptible(root, pid)) return [];
   const maps = root.text(`/proc/${pid}/maps`, MAPS_LIMIT) ?? '';
   const targets = new Set(
     [...maps.matchAll(/^\S+ \S+ \S+ \S+ [1-9]\d* +(\/.*)$/gm)].map(([, path]) => path!),
@@ -82,10 +81,14 @@ function mappedFiles(root: HostRoot, pid: string): OpenFile[] {
   return [...targets].map(target => ({ target, link: null }));
 }
 
+function isUninterruptible(root: HostRoot, pid: string): boolean {
+  return /^\d+ \(.*\) (\S)/s.exec(root.text(`/proc/${pid}/stat`) ?? '')?.[1] === 'D';
+}
+
 function readHolder(root: HostRoot, pid: string): Holder {
   const uid = /^Uid:\s*(\d+)/m.exec(root.text(`/proc/${pid}/status`) ?? '')?.[1];
   const command = printable(root.attribute(`/proc/${pid}/comm`) ?? '?');
-  const vm = command.startsWith(MACHINE) ? machineName(root, pid) : null;
+  const vm = /^(vring: |qemu|kvm)/.test(command) ? machineName(root, pid) : null;
   return {
     pid: integer(pid)!,
     command,
@@ -97,9 +100,21 @@ function readHolder(root: HostRoot, pid: string): Holder {
 /** A process that runs a VM has its name as its title, of which `comm` has only the beginning. */
 const MACHINE = 'vring: ';
 
+/** The command line is read with the mmap lock, too. */
 function machineName(root: HostRoot, pid: string): string | null {
-  const title = printable(root.text(`/proc/${pid}/cmdline`)?.split('\0')[0] ?? '');
-  return title.startsWith(MACHINE) ? title.slice(MACHINE.length) : null;
+  if (isUninterruptible(root, pid)) return null;
+  const words = (root.text(`/proc/${pid}/cmdline`) ?? '').split('\0');
+  return printable(nameInCommandLine(words) ?? '') || null;
+}
+
+/** A VM's name in the command line of the process that runs it: `vring: web`, or QEMU's `-name guest=web`. */
+export function nameInCommandLine(words: readonly string[]): string | null {
+  const title = words[0] ?? '';
+  if (title.startsWith(MACHINE)) return title.slice(MACHINE.length).trim();
+  if (!/(^|\/)(qemu-system-\w+|qemu-kvm|kvm)$/.test(title)) return null;
+  const at = words.findIndex(word => word === '-name' || word === '--name');
+  const match = at < 0 ? null : /^(?:.*,)?guest=([^,]+)|^([^,=]+)/.exec(words[at + 1] ?? '');
+  return match?.[1] ?? match?.[2] ?? null;
 }
 
 function userName(root: HostRoot, uid: string): string {
@@ -112,9 +127,16 @@ export function uniqueHolders(holders: readonly Holder[]): Holder[] {
   return [...new Map(holders.map(holder => [holder.pid, holder])).values()];
 }
 
-/** `qemu-system-x86 (pid 812)`, `VM web (pid 813)`. */
-export function holderText({ command, pid, vm }: Holder): string {
-  return `${vm === undefined ? command : `VM ${vm}`} (pid ${pid})`;
+/** `dpdk-testpmd (pid 811)`, `VM web (pid 813)`, `VM web of qemu-system-x86 (pid 812)`. */
+export function holderText(holder: Holder): string {
+  const { command, pid, vm } = holder;
+  const what = vm === undefined ? command : isOfVring(holder) ? `VM ${vm}` : `VM ${vm} of ${command}`;
+  return `${what} (pid ${pid})`;
+}
+
+/** Whether it is the process of a VM of vring's. */
+export function isOfVring({ command, vm }: Pick<Holder, 'command' | 'vm'>): boolean {
+  return vm !== undefined && command.startsWith(MACHINE.trim());
 }
 
 /** `qemu-system-x86 (pid 812) of user alice`. */

@@ -112,9 +112,9 @@ describe('without a manager', () => {
       '--network bridge: expected user, tap',
     ],
     [
-      ['vm', 'create', 'web', '--kernel', '/k', '--passthrough', 'eth0'],
+      ['vm', 'create', 'web', '--kernel', '/k', '--pci', 'eth0'],
       2,
-      '--passthrough eth0: expected a PCI',
+      '--pci eth0: expected a PCI',
     ],
     [['vm', 'import', '/nowhere.xml'], 1, "/nowhere.xml can't be read: no such file or directory"],
     [['vm', 'delete', 'nope'], 1, 'there is no VM nope'],

@@ -102,6 +102,29 @@ describe('a device in use', () => {
     expect(said(found, 'held')).toEqual([expect.stringMatching(/^block: qemu-system-x86 \(pid 4211\)/)]);
   });
 
+  test('by a VM that has a name', async () => {
+    const qemu = serverTree().file(
+      '/proc/4211/cmdline',
+      '/usr/bin/qemu-system-x86_64\0-name\0guest=db,debug-threads=on\0',
+    );
+    expect(said(await assessed(qemu, ['0000:3b:0a.0']), 'held')).toEqual([
+      expect.stringMatching(/^block: VM db of qemu-system-x86 \(pid 4211\) has it open/),
+    ]);
+    const own = () =>
+      serverTree().files({
+        '/proc/4211/comm': 'vring: database\n',
+        '/proc/4211/cmdline': 'vring: database-2\0\0',
+      });
+    const other = await assessed(own(), ['0000:3b:0a.0'], { vm });
+    expect(said(other, 'held')).toEqual([
+      expect.stringMatching(/^block: VM database-2 \(pid 4211\) has it open/),
+    ]);
+    expect(repairOf(other, 'held')).toEqual(['vring vm stop database-2']);
+    const same = await assessed(own(), ['0000:3b:0a.0'], { vm: { ...vm, name: 'database-2' } });
+    expect(said(same, 'held')).toEqual(['ok: the VM has it already']);
+    expect(same.possible).toBe(true);
+  });
+
   test('by the host itself: its disk and its network', async () => {
     const disk = await assessed(serverTree(), ['0000:af:00.0']);
     expect(repairOf(disk, 'storage')[0]).toBe('the host runs from it: pass another disk');

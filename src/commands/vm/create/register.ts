@@ -33,7 +33,11 @@ export function registerCreate(vm: Command): void {
         text => parseSize(text, '--disk-size'),
       )
       .option('--network <how>', 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none')
-      .option('--passthrough <address>', 'pass through a PCI device (repeat for more)', several)
+      .option(
+        '--pci <address>',
+        'pass through a PCI function, or with 02:00 all functions of a device (repeat for more)',
+        several,
+      )
       .option('--autostart', 'start it with the manager')
       .option('--user <name>', "the cloud image's first user (default: your user name)")
       .option(

@@ -42,13 +42,13 @@ export async function askForVm(name: string | undefined, taken: ReadonlySet<stri
   );
   const cpus = await asked('vCPUs', String(DEFAULTS.cpus), text => parseCount(text, 'vCPUs', 1, 64));
   const diskSize = await asked('Disk (a size, or none)', defaultDisk(kind, source), diskSizeOf);
-  const passthrough = await asked('PCI devices to pass through (addresses, or none)', 'none', addressesOf);
+  const pci = await asked('PCI devices to pass through (addresses, or none)', 'none', addressesOf);
   return newVmOf(vmName, {
     ...source,
     memory,
     cpus,
     network,
-    passthrough,
+    pci,
     ...(diskSize !== null && { diskSize }),
   });
 }
