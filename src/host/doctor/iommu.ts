@@ -113,7 +113,8 @@ function remappingFinding(root: HostRoot): Finding {
 /** Whether the IOMMU checks the interrupts that devices send. `unsupported`: the chipset cannot; `unknown`: not recorded. */
 export function interruptRemapping(root: HostRoot): 'on' | 'off' | 'unsupported' | 'unknown' {
   const interrupts = root.text('/proc/interrupts', 16 << 20);
-  if (/\bIR-/.test(interrupts ?? '')) return 'on';
+  // Of Intel's and AMD's IOMMUs, and of Arm's interrupt controller, which does it by itself.
+  if (/\b(IR-|ITS-)/.test(interrupts ?? '')) return 'on';
   const dmar = root.exists('/sys/firmware/acpi/tables/DMAR') ? dmarFlags(root) : null;
   if (dmar !== null && (dmar & 1) === 0) return 'unsupported';
   return interrupts === null ? 'unknown' : 'off';

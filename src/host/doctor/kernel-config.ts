@@ -44,6 +44,7 @@ const wanted: readonly Wanted[] = [
   { option: 'VFIO', why: 'exposes devices to user space', without: 'fail' },
   { option: 'VFIO_PCI', why: 'exposes PCI devices to user space', without: 'fail' },
   { option: 'VFIO_IOMMU_TYPE1', why: 'maps guest memory for DMA', without: 'fail' },
+  { option: 'VFIO_DEVICE_CDEV', why: 'lets VMs open devices through iommufd', without: 'info' },
   { option: 'IOMMUFD', why: 'newer interface that exposes devices to user space', without: 'info' },
   { option: 'KSM', why: 'merges identical memory pages of guests', without: 'info' },
   { option: 'HUGETLBFS', why: 'huge pages for guest memory', without: 'warn' },

@@ -70,13 +70,16 @@ function nodeNames(root: HostRoot): string[] {
   return (root.list(nodes) ?? []).filter(name => /^node\d+$/.test(name));
 }
 
-/** Bytes that this process may lock; null if unlimited. */
+/** linux/capability.h: to lock any amount of memory, and to raise the limit. */
+const CAP_IPC_LOCK = 14n;
+const CAP_SYS_RESOURCE = 24n;
+
+/** Bytes that a process of this user may lock at most, which is its hard limit; null if unlimited. */
 export function lockableMemory(root: HostRoot): number | null {
   const status = root.text('/proc/self/status') ?? '';
   const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  const ipcLock = 14n;
-  if ((capabilities >> ipcLock) & 1n) return null;
-  const limit = /^Max locked memory\s+(\S+)/m.exec(root.text('/proc/self/limits') ?? '')?.[1];
+  if ([CAP_IPC_LOCK, CAP_SYS_RESOURCE].some(each => (capabilities >> each) & 1n)) return null;
+  const limit = /^Max locked memory\s+\S+\s+(\S+)/m.exec(root.text('/proc/self/limits') ?? '')?.[1];
   return limit === undefined || limit === 'unlimited' ? null : Number(limit);
 }
 

@@ -1,10 +1,11 @@
 import type { HostRoot } from '../root.ts';
+import { sentenceList } from '../text.ts';
 import { readModule } from '../vfio/modules.ts';
 import { type Finding, info, ok } from './finding.ts';
 import { isYes } from './processor.ts';
 
 export function vfioFindings(root: HostRoot): Finding[] {
-  return [vfioModule(root), noIommuMode(root), ...mappingLimit(root)];
+  return [vfioModule(root), ...vfioNodes(root), noIommuMode(root), ...mappingLimit(root)];
 }
 
 function vfioModule(root: HostRoot): Finding {
@@ -27,6 +28,33 @@ function vfioModule(root: HostRoot): Finding {
         repair: ["install the kernel's full module package, or boot a kernel with CONFIG_VFIO_PCI"],
       };
   }
+}
+
+/** The files by which VMs open devices belong to root unless a udev rule says otherwise. */
+function vfioNodes(root: HostRoot): Finding[] {
+  const nodes = ['/dev/vfio', '/dev/vfio/devices'].flatMap(directory => root.nodes(directory));
+  const own = nodes.filter(({ path }) => path !== '/dev/vfio/vfio');
+  if (own.length === 0) return [];
+  const id = 'vfio.nodes';
+  const why = 'a VM opens a passed-through device by its file in /dev/vfio';
+  const denied = own.filter(({ usable }) => !usable);
+  if (denied.length === 0) return [ok(id, 'vfio', `this user may open ${counted(own.length)}`, why)];
+  return [
+    {
+      id,
+      area: 'vfio',
+      state: 'warn',
+      title: `this user may not open ${sentenceList(denied.map(({ path }) => path))}`,
+      why,
+      repair: [
+        'run vring serve as root; or a udev rule such as SUBSYSTEM=="vfio", OWNER="<user>" in /etc/udev/rules.d/90-vfio.rules, then udevadm trigger -s vfio',
+      ],
+    },
+  ];
+}
+
+function counted(files: number): string {
+  return files === 1 ? 'the file of a bound device' : `the ${files} files of bound devices`;
 }
 
 function noIommuMode(root: HostRoot): Finding {

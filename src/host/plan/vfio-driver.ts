@@ -52,7 +52,10 @@ function unloadable(module: string, driver: string): Condition[] {
 
 /** Whether this kernel has the driver. */
 export function driverCheck(root: HostRoot, fn: PciFunction, driver: string): Check {
-  const absent = modulesFor(driver).filter(module => readModule(root, module).state === 'absent');
+  const isAbsent = (module: string) => readModule(root, module).state === 'absent';
+  // iommufd replaces it.
+  const isReplaced = (module: string) => module === 'vfio_iommu_type1' && !isAbsent('iommufd');
+  const absent = modulesFor(driver).filter(module => isAbsent(module) && !isReplaced(module));
   if (absent.length > 0) {
     return {
       level: 'block',

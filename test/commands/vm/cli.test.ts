@@ -111,11 +111,7 @@ describe('without a manager', () => {
       2,
       '--network bridge: expected user, tap',
     ],
-    [
-      ['vm', 'create', 'web', '--kernel', '/k', '--pci', 'eth0'],
-      2,
-      '--pci eth0: expected a PCI',
-    ],
+    [['vm', 'create', 'web', '--kernel', '/k', '--pci', 'eth0'], 2, '--pci eth0: expected a PCI'],
     [['vm', 'import', '/nowhere.xml'], 1, "/nowhere.xml can't be read: no such file or directory"],
     [['vm', 'delete', 'nope'], 1, 'there is no VM nope'],
   ])('%j exits with %i and the reason', async (args, expected, reason) => {

@@ -160,3 +160,22 @@ test('only what vring runs or reads is recommended', () => {
   for (const text of [...Object.values(uses), "'xorriso'", "'genisoimage'"])
     expect(source(text)).not.toEqual([]);
 });
+
+test('the limit that counts is the hard one, up to which any process may raise its own', () => {
+  const tree = serverTree().files({
+    '/proc/self/status': 'Name:\tvring\nCapEff:\t0000000000000000\n',
+    '/proc/self/limits': 'Max locked memory         8388608              unlimited            bytes     \n',
+  });
+  expect(doctor(tree)('memory.memlock')?.state).toBe('ok');
+});
+
+test('files of bound devices that this user may not open are named', () => {
+  expect(doctor(serverTree())('vfio.nodes')).toMatchObject({ state: 'ok' });
+  const denied = serverTree().node('/dev/vfio/85', 85, { usable: false });
+  expect(doctor(denied)('vfio.nodes')).toMatchObject({
+    state: 'warn',
+    title: 'this user may not open /dev/vfio/85',
+    repair: [expect.stringContaining('SUBSYSTEM=="vfio"')],
+  });
+  expect(doctor(noIommuTree())('vfio.nodes')).toBeUndefined();
+});

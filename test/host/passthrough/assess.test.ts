@@ -170,3 +170,118 @@ describe('a graphics card', () => {
     expect(said(found, 'card')).toEqual([expect.stringMatching(/0000:01:00\.1 \(audio device\)/)]);
   });
 });
+
+describe('a virtual function', () => {
+  const withPfOn = (driver: string) => {
+    const tree = serverTree();
+    tree.removePath(`${tree.pathOf('0000:3b:00.2')}/driver`);
+    return tree.relativeLink(`${tree.pathOf('0000:3b:00.2')}/driver`, `/sys/bus/pci/drivers/${driver}`);
+  };
+
+  test('without a MAC address gets another one at each boot', async () => {
+    const tree = serverTree();
+    const link = tree.facts.commands['ip -j -d link']!;
+    link.stdout = link.stdout.replace('02:00:00:00:00:01', '00:00:00:00:00:00');
+    const found = await assessed(tree, ['0000:3b:0a.1']);
+    expect(said(found, 'mac')).toEqual([expect.stringMatching(/^warn: it has no MAC address/)]);
+    expect(repairOf(found, 'mac')).toContain('now: vring sriov vf 0000:3b:00.2 1 mac=52:54:00:12:34:56');
+    expect(said(await assessed(serverTree(), ['0000:3b:0a.1']), 'mac')).toEqual([]);
+  });
+
+  test('whose PF belongs to another program through VFIO needs its token', async () => {
+    const found = await assessed(withPfOn('vfio-pci'), ['0000:3b:0a.1']);
+    expect(said(found, 'sriov')).toEqual([
+      expect.stringMatching(/^block: its physical function 0000:3b:00\.2 is bound to vfio-pci/),
+    ]);
+    expect(repairOf(found, 'sriov')).toEqual([
+      'give the PF back to the host: vring vfio unbind 0000:3b:00.2',
+    ]);
+  });
+
+  test('gets a MAC address and a VLAN; other functions cannot', async () => {
+    const address = '0000:3b:0a.1';
+    const given = await assessed(serverTree(), [address], {
+      options: { [address]: { mac: '52:54:00:00:00:01' } },
+    });
+    expect(said(given, 'mac')).toEqual(['ok: it gets the MAC address 52:54:00:00:00:01']);
+    const disk = '0000:b0:00.0';
+    const other = await assessed(serverTree(), [disk], {
+      options: { [disk]: { mac: '52:54:00:00:00:01', vlan: 3 } },
+    });
+    expect(said(other, 'mac')).toEqual([
+      'block: its MAC address cannot be set: it is no virtual function',
+      'block: its VLAN cannot be set: it is no virtual function',
+    ]);
+  });
+
+  test('is removed with the driver of its PF, which is passed itself', async () => {
+    const found = await assessed(serverTree(), ['0000:3b:00.2']);
+    expect(said(found, 'sriov')).toEqual([expect.stringMatching(/^block: unbinding removes its 4 VFs/)]);
+    expect(repairOf(found, 'sriov')).toContain('vring sriov set 0000:3b:00.2 0');
+  });
+});
+
+describe('memory', () => {
+  const limited = (bytes: string) =>
+    serverTree().files({
+      '/proc/self/status': 'Name:\tvring\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\n',
+      '/proc/self/limits': `Max locked memory         65536              ${bytes}              bytes     \n`,
+    });
+
+  test('that may not be locked', async () => {
+    const found = await assessed(limited('8388608'), ['0000:b0:00.0'], { vm });
+    expect(found.possible).toBe(false);
+    expect(said(found, 'memlock')).toEqual([
+      'block: web must lock 1024 MiB, but this user may lock 8 MiB (RLIMIT_MEMLOCK)',
+    ]);
+    expect(repairOf(found, 'memlock')[0]).toContain('memlock 1048576');
+    expect((await assessed(limited('1073741824'), ['0000:b0:00.0'], { vm })).possible).toBe(true);
+  });
+
+  test('that the host does not have', async () => {
+    const large = await assessed(serverTree(), ['0000:b0:00.0'], { vm: { ...vm, memoryBytes: 100 * GiB } });
+    expect(said(large, 'memory')).toEqual([
+      expect.stringMatching(/^block: web has 102400 MiB, all of which is pinned/),
+    ]);
+    const huge = await assessed(serverTree(), ['0000:b0:00.0'], { vm: { ...vm, hugepageBytes: 2 ** 21 } });
+    expect(repairOf(huge, 'hugepages')).toEqual([
+      'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages',
+    ]);
+  });
+
+  test('in more mappings than the container may have', async () => {
+    const tree = serverTree().module('vfio_iommu_type1', { dma_entry_limit: '8' });
+    expect(said(await assessed(tree, ['0000:b0:00.0']), 'mappings')).toHaveLength(1);
+  });
+
+  test('that the firmware keeps for itself', async () => {
+    const tree = serverTree().file(
+      '/sys/kernel/iommu_groups/63/reserved_regions',
+      '0x00000000bdf6f000 0x00000000bdf7efff direct\n0x00000000fee00000 0x00000000feefffff msi\n',
+    );
+    const found = await assessed(tree, ['0000:b0:00.0']);
+    expect(said(found, 'reserved')).toEqual([
+      expect.stringMatching(
+        /^block: the firmware itself uses memory through group 63 \(0xbdf6f000-0xbdf7efff/,
+      ),
+    ]);
+  });
+});
+
+test('a kernel that has only iommufd, and one that has neither interface', async () => {
+  const release = '6.12.0-test';
+  const kernel = (options: string, modules: string) =>
+    serverTree().files({
+      [`/boot/config-${release}`]: options,
+      [`/usr/lib/modules/${release}/modules.dep`]: modules,
+    });
+  const config = 'CONFIG_VFIO=m\nCONFIG_VFIO_PCI=m\nCONFIG_IOMMUFD=m\nCONFIG_VFIO_DEVICE_CDEV=y\n';
+  const tree = kernel(config, 'kernel/vfio-pci.ko:\nkernel/iommufd.ko:\n').module('iommufd');
+  tree.facts.nodes.length = 0;
+  const found = await assessed(tree, ['0000:b0:00.0']);
+  expect(found.api).toBe('iommufd');
+  const forced = await assessed(tree, ['0000:b0:00.0'], { iommufd: false });
+  expect(said(forced, 'api')).toEqual([
+    'block: a VFIO group was asked for (iommufd: false), but this kernel has no VFIO groups (CONFIG_VFIO_GROUP is not set)',
+  ]);
+});

@@ -42,8 +42,8 @@ export function destroyedVfChecks(
     return vf.driver === null && summary === '' ? [] : [`${vf.address} (${summary || vf.driver})`];
   });
   const inUse = vfs.some(vf => hasRoles(survey, vf));
-  if (inUse) return [block('sriov', fn.address, `${what}, but the host uses ${sentenceList(used)}`)];
-  const detail = used.length > 0 ? `: ${sentenceList(used)}` : '';
+  if (inUse) return [block('sriov', fn.address, `${what}, but the host uses ${shortList(used)}`)];
+  const detail = used.length > 0 ? `: ${shortList(used)}` : '';
   return [warn('sriov', fn.address, `${what}${detail}`), ...unseenHolders(survey, fn)];
 }
 
