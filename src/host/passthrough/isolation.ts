@@ -128,13 +128,25 @@ function sharingReasons(
   if (others.length === 0) return [];
   const why = group.reasons.map(({ text }) => text).join('; ');
   const names = sentenceList(others.map(each => each.address));
-  const reason = `${names} ${others.length === 1 ? 'comes' : 'come'} along in group ${group.id}${why === '' ? '' : `: ${why}`}`;
+  const because = why === '' ? '' : `: ${why}`;
   const serving = others.some(each => each.driver !== null && !isParkingDriver(each.driver));
-  if (!serving) return [ok('acs', fn.address, reason)];
-  const ofOtherCards = others.some(each => slotOf(each.address) !== slotOf(fn.address));
-  const separate =
-    'to separate them, move the card to a slot below another root port, or enable ACS in the firmware setup';
-  return [warn('acs', fn.address, reason, ...(ofOtherCards ? [separate] : []))];
+  if (!serving)
+    return [
+      ok('acs', fn.address, `it shares group ${group.id} with ${names}, which no host driver uses${because}`),
+    ];
+  const reason = `${names} ${others.length === 1 ? 'comes' : 'come'} along in group ${group.id}${because}`;
+  return [warn('acs', fn.address, reason, ...waysToSeparate(fn, group, others))];
+}
+
+function waysToSeparate(fn: PciFunction, { reasons }: IommuGroup, others: readonly PciFunction[]): string[] {
+  // Functions of one device stay together wherever it is.
+  if (others.every(each => slotOf(each.address) === slotOf(fn.address))) return [];
+  if (reasons.some(({ kind }) => kind === 'conventional-bus')) {
+    return ['to separate them, move the card to a PCI Express slot, or to a slot behind another bridge'];
+  }
+  return [
+    'to separate them, move the card to a slot below another root port, or enable ACS in the firmware setup',
+  ];
 }
 
 /** Guest RAM ends there, and continues at 4 GiB. */
