@@ -46,11 +46,6 @@ export interface HostDeviceControl {
   readonly facts: HostDeviceFacts;
   /** Calls back when `facts` may have changed. */
   onChanged(hook: () => void): Cancel;
-  /**
-   * Calls back when the host wants the device back, every few seconds until it is closed: whoever tries to unbind it from its driver
-   * waits for that. Without a hook the user is told.
-   */
-  onRequested(hook: () => void): Cancel;
 }
 
 /** What a device does at the host's request: a machine uses what its devices have, whatever their type. */

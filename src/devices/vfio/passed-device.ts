@@ -19,6 +19,8 @@ import { type VirtualConfig, virtualConfig } from './virtual-config.ts';
 
 /** Registers of a device that is not there, or does not answer, read so. */
 const NO_DEVICE = 0xffff;
+/** How often the host asks for the device before it is taken from a guest that does not release it: for half a minute. */
+const PATIENCE = 3;
 
 /** A PCI function of the host in a machine. Its driver reaches it directly, as it reaches the guest's memory: this model only sets that up. */
 export class PassedDevice implements Device {
@@ -32,9 +34,11 @@ export class PassedDevice implements Device {
   readonly #config: VirtualConfig;
   readonly #interrupts: PassedInterrupts;
   readonly #changeHooks = new Set<() => void>();
-  readonly #requestHooks = new Set<() => void>();
   readonly #stops: Cancel[] = [];
   #failed = false;
+  /** How often the host has asked for the device. */
+  #requests = 0;
+  #gone = false;
 
   /** @throws an error for the user */
   constructor(name: string, options: VfioOptions, services: MachineServices) {
@@ -126,12 +130,6 @@ export class PassedDevice implements Device {
     return () => this.#changeHooks.delete(hook);
   }
 
-  /** Calls back when the host wants the device back, every few seconds until it is closed. */
-  onRequested(hook: () => void): Cancel {
-    this.#requestHooks.add(hook);
-    return () => this.#requestHooks.delete(hook);
-  }
-
   /** Functions that the host can only reset together are reset with the last of them: no interrupt may be connected then. */
   reset(): void {
     this.#functionReset();
@@ -158,12 +156,8 @@ export class PassedDevice implements Device {
   }
 
   close(): void {
-    for (const stop of this.#stops.splice(0)) stop();
-    this.#interrupts.close();
     this.function.close();
-    this.#resetDevice();
-    for (const { parts } of this.#bars.values()) parts.release();
-    this.host.close();
+    this.#giveBack();
   }
 
   get #noState(): string {
@@ -268,6 +262,7 @@ export class PassedDevice implements Device {
   }
 
   #resetDevice(): void {
+    if (this.#gone) return;
     this.#interrupts.stop();
     this.function.deviceReset();
     this.#config.power?.wake();
@@ -286,14 +281,35 @@ export class PassedDevice implements Device {
     this.#services.request({ kind: 'crash', reason });
   }
 
+  /** The kernel asks again every ten seconds, and whoever unbinds the device waits until it is closed. */
   #requested(): void {
-    if (this.#requestHooks.size === 0) {
-      this.#services.reportBroken(
-        this.name,
-        `the host wants ${this.host.address} back: detach it, or stop the VM`,
-      );
+    const { address } = this.host;
+    if (this.#requests++ < PATIENCE) {
+      this.#services.requestUnplug(this.name, `the host wants ${address} back`);
+      return;
     }
-    for (const hook of this.#requestHooks) hook();
+    this.#giveBack();
+    this.#services.reportBroken(
+      this.name,
+      `the guest did not release it in time, and the host has ${address} again: detach it`,
+    );
+  }
+
+  /** Closes the device, whatever the guest does with it: it finds nothing there any more. */
+  #giveBack(): void {
+    if (this.#gone) return;
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#interrupts.close();
+    this.function.power = { awake: false, running: false };
+    this.function.deviceReset();
+    this.#config.power?.wakeDevice();
+    this.host.reset();
+    this.#config.power?.wakeDevice();
+    this.function.leave();
+    for (const { parts } of this.#bars.values()) parts.release();
+    this.host.close();
+    this.#gone = true;
+    this.#changed();
   }
 
   #report(error: unknown): void {

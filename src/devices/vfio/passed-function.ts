@@ -28,6 +28,8 @@ export class PassedFunction extends PciFunction {
   #power: FunctionPower = { awake: true, running: true };
   /** What the device's command register was last set to; null: unknown. */
   #command: number | null = null;
+  /** The device has been given back to the host. */
+  #gone = false;
 
   /** @param deviceKey functions with the same one share a slot */
   constructor(
@@ -55,6 +57,7 @@ export class PassedFunction extends PciFunction {
 
   /** Changes bits of a 16-bit register of the device. */
   change16(offset: number, mask: number, value: number): void {
+    if (this.#gone) return;
     const before = this.#device.read(offset, 2);
     const after = (before & ~mask) | (value & mask);
     if (after !== before) this.#device.write(offset, 2, after);
@@ -75,11 +78,17 @@ export class PassedFunction extends PciFunction {
     this.#mirror(0);
   }
 
+  /** The device is the host's again: from now on the function reads all ones, as one that has been pulled out. */
+  leave(): void {
+    this.#gone = true;
+  }
+
   protected override get decodes(): boolean {
     return this.#power.awake;
   }
 
   override readConfig(offset: number, size: AccessSize): number {
+    if (this.#gone) return 0xffff_ffff >>> (32 - 8 * size);
     const own = super.readConfig(offset, size);
     const mask = this.#mask(this.#read, offset, size);
     if (mask === 0) return own;
@@ -87,6 +96,7 @@ export class PassedFunction extends PciFunction {
   }
 
   override writeConfig(offset: number, size: AccessSize, value: number): void {
+    if (this.#gone) return;
     super.writeConfig(offset, size, value);
     if (offset + size > this.configSize) return;
     const end = offset + size;

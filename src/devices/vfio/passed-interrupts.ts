@@ -47,6 +47,7 @@ export class PassedInterrupts {
   /** Vectors of MSI-X that the device has, from 0 on; connected or not. */
   #armed = 0;
   #running = false;
+  #closed = false;
 
   constructor(fn: PassedFunction, device: HostDevice, host: HostConfig, options: PassedInterruptsOptions) {
     this.#device = device;
@@ -83,7 +84,7 @@ export class PassedInterrupts {
 
   /** Connects what the guest has enabled, from now on. */
   start(): void {
-    this.#running = true;
+    this.#running = !this.#closed;
     this.#update();
   }
 
@@ -106,6 +107,7 @@ export class PassedInterrupts {
 
   close(): void {
     this.stop();
+    this.#closed = true;
     this.#msi?.release();
     this.#msix?.release();
   }

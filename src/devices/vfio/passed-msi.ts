@@ -33,6 +33,7 @@ export class PassedMsi {
   readonly #onEnable: () => void;
   /** The vectors that the guest has enabled; 0 while MSI is off. */
   #enabled = 0;
+  #released = false;
 
   constructor(fn: PassedFunction, host: HostConfig, options: PassedMsiOptions) {
     const { at, available, inKernel, services, onEnable } = options;
@@ -76,6 +77,7 @@ export class PassedMsi {
 
   /** Adapts to the configuration space. */
   update(): void {
+    if (this.#released) return;
     const { config, busMaster } = this.#fn;
     const control = config.u16(this.#at + CONTROL);
     const { address, addressHigh, data, mask } = this.#registers;
@@ -101,6 +103,7 @@ export class PassedMsi {
   }
 
   release(): void {
+    this.#released = true;
     for (const vector of this.vectors) vector.release();
   }
 

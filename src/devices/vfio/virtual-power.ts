@@ -33,9 +33,14 @@ export class VirtualPower {
     fn.addHook({ start: this.#control, end: this.#control + 2, afterWrite: () => this.#follow() });
   }
 
+  /** Puts the device into D0, whatever its guest believes. */
+  wakeDevice(): void {
+    this.#fn.change16(this.#control, STATE, D0);
+  }
+
   /** Puts the device into D0, whatever the guest did. */
   wake(): void {
-    this.#fn.change16(this.#control, STATE, D0);
+    this.wakeDevice();
     this.#fn.config.setU16(this.#control, this.#fn.config.u16(this.#control) & ~STATE);
     if (!this.#fn.power.awake) this.#fn.power = { ...this.#fn.power, awake: true };
   }

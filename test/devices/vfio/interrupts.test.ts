@@ -285,19 +285,32 @@ describe('what the host tells', () => {
     ]);
   });
 
-  test('that it wants the device back reaches who can unplug it', () => {
-    const rig = new PassedRig('igb-vf');
-    let asked = 0;
-    const cancel = rig.built.capabilities!.hostDevice!.onRequested(() => asked++);
-    rig.host.interrupt(IRQ.request);
-    rig.machine.eventFds.settle();
-    expect([asked, rig.machine.broken]).toEqual([1, []]);
-    cancel();
-    rig.host.interrupt(IRQ.request);
-    rig.machine.eventFds.settle();
+  test('that it wants the device back: the guest is asked, and loses it when it does not release it', () => {
+    const rig = new PassedRig('igb');
+    rig.start();
+    const request = () => {
+      rig.host.interrupt(IRQ.request);
+      rig.machine.eventFds.settle();
+    };
+    for (let times = 0; times < 3; times++) request();
+    expect(rig.machine.unplugs).toEqual(new Array(3).fill('hostdev0: the host wants 0000:01:00.0 back'));
+    expect([rig.host.closed, rig.machine.broken]).toEqual([false, []]);
+    request();
     expect(rig.machine.broken).toEqual([
-      'hostdev0: the host wants 0000:01:10.0 back: detach it, or stop the VM',
+      'hostdev0: the guest did not release it in time, and the host has 0000:01:00.0 again: detach it',
     ]);
+    expect(rig.host.calls.slice(-2)).toEqual(['reset', 'close']);
+    expect([rig.host.mapped, rig.host.triggers.flat()]).toEqual([[], []]);
+    // The guest goes on, without it, whatever it does.
+    const calls = rig.host.calls.length;
+    expect([rig.fn.readConfig(0, 4), rig.bar(0).address]).toEqual([0xffff_ffff, null]);
+    rig.fn.writeConfig(4, 2, 7);
+    rig.machine.pci.assign();
+    rig.device.quiesce(() => {});
+    rig.device.reset();
+    rig.device.resume();
+    rig.device.close();
+    expect([rig.host.calls.length, rig.machine.eventFds.counts.size]).toEqual([calls, 0]);
   });
 
   test('is not asked for where the definition says so', () => {
