@@ -6,14 +6,16 @@ const KiB = 2 ** 10;
 const SLACK = 2 ** 30;
 
 /**
- * Lets a process lock `bytes` of memory more than it has locked, as far as this process may. Where it may not, the machine says what it
- * needs when the kernel refuses.
+ * Lets the process of a machine lock the `bytes` of its guest, as far as this process may. Where it may not, the machine says what it needs
+ * when the kernel refuses.
  */
 export function allowLocking(pid: number, bytes: number): void {
   try {
     const [soft, hard] = prlimit(pid, RLIMIT_MEMLOCK);
     if (soft === UNLIMITED) return;
-    const needed = BigInt(bytes + lockedBy(pid) + SLACK);
+    // This process has other machines on its threads.
+    const others = pid === process.pid ? lockedBy(pid) : 0;
+    const needed = BigInt(bytes + others + SLACK);
     if (hard < needed && tryToSet(pid, needed)) return;
     // Any process may do that much. What other VMs of the user lock may count too.
     if (soft < hard) tryToSet(pid, hard);
