@@ -99,7 +99,7 @@ async function create(
 }
 
 /** What the definition says of each device: with its ID, so that another one at its address is not taken for it. */
-function passthroughEntries(ui: Ui, { assessment, options }: AttachSubject): PassthroughEntry[] {
+function passthroughEntries(ui: Ui, { assessment, options, macs }: AttachSubject): PassthroughEntry[] {
   const functions = ui.store.getState().host?.functions;
   return assessment.devices.map(({ address }) => {
     const fn = functions?.get(address);
@@ -108,6 +108,7 @@ function passthroughEntries(ui: Ui, { assessment, options }: AttachSubject): Pas
       ...(fn !== undefined && { id: `${fn.vendor}:${fn.device}` }),
       ...(!options.giveBack && { keep: true }),
       ...(options.iommufd !== null && { iommufd: options.iommufd }),
+      ...(options.mac && macs[address] !== undefined && { mac: macs[address] }),
       ...(options.noIommu && { 'unsafe-no-iommu': true }),
     } as PassthroughEntry;
   });

@@ -1,7 +1,8 @@
+import { macAddress } from '../definitions/mac-address.ts';
 import { passthroughVm } from '../definitions/passthrough-request.ts';
 import { readDefinition } from '../definitions/read.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
-import type { Claim, PassthroughRequest, PassthroughVm } from '../host/passthrough/assessment.ts';
+import type { Assessment, Claim, PassthroughRequest, PassthroughVm } from '../host/passthrough/assessment.ts';
 import {
   type AttachOptions,
   type AttachSubject,
@@ -20,6 +21,7 @@ const DEFAULTS: AttachOptions = {
   iommufd: null,
   persist: false,
   start: true,
+  mac: true,
   noIommu: false,
 };
 
@@ -47,7 +49,7 @@ export async function targetOf(ui: Ui, vm: VmInfo): Promise<AttachTarget> {
 }
 
 /** Options that decide what the host has to do. */
-const NEEDS_ASSESSMENT: readonly (keyof AttachOptions)[] = ['wholeGroup', 'iommufd', 'noIommu'];
+const NEEDS_ASSESSMENT: readonly (keyof AttachOptions)[] = ['wholeGroup', 'iommufd', 'mac', 'noIommu'];
 
 /** Shows it anew with another option. */
 export async function attachAgain(ui: Ui, layer: PlanLayer, options: AttachOptions): Promise<void> {
@@ -83,12 +85,25 @@ async function assessed(
 ): Promise<AttachSubject> {
   const { client } = ui.host.connection();
   const request = requestOf(ui, target, asked, options);
-  const assessment = await client.call('assess', request);
-  const subject: AttachSubject = { kind: 'attach', target, asked, options, assessment };
+  const alone = await client.call('assess', request);
+  const subject: AttachSubject = { kind: 'attach', target, asked, options, assessment: alone, macs: {} };
   const others = options.wholeGroup ? groupOthers(subject) : [];
-  if (others.length === 0) return subject;
-  const whole = await client.call('assess', { ...request, addresses: [...asked, ...others] });
-  return { ...subject, assessment: whole };
+  const addresses = [...asked, ...others];
+  const whole = others.length === 0 ? alone : await client.call('assess', { ...request, addresses });
+  const macs = missingMacs(target, whole);
+  if (!options.mac || Object.keys(macs).length === 0) return { ...subject, assessment: whole, macs };
+  const given = Object.fromEntries(Object.entries(macs).map(([address, mac]) => [address, { mac }]));
+  const assessment = await client.call('assess', { ...request, addresses, options: given });
+  return { ...subject, assessment, macs };
+}
+
+/** MAC addresses for VFs that have none. They are in the definition, so a VM that runs gets none. */
+function missingMacs({ kind, name }: AttachTarget, { devices }: Assessment): Record<string, string> {
+  if (kind === 'running') return {};
+  const without = devices.filter(({ reasons }) =>
+    reasons.some(({ code, level }) => code === 'mac' && level === 'warn'),
+  );
+  return Object.fromEntries(without.map(({ address }) => [address, macAddress(`${name}/${address}`, 0)]));
 }
 
 function requestOf(

@@ -27,6 +27,8 @@ export type AttachOptions = {
   readonly persist: boolean;
   /** Of one that is off: it is started then. */
   readonly start: boolean;
+  /** VFs without a MAC address get one that stays. */
+  readonly mac: boolean;
   /** Without an IOMMU. */
   readonly noIommu: boolean;
 };
@@ -39,6 +41,8 @@ export type AttachSubject = {
   readonly asked: readonly string[];
   readonly options: AttachOptions;
   readonly assessment: Assessment;
+  /** The MAC addresses for those that have none, by their address. */
+  readonly macs: Readonly<Record<string, string>>;
 };
 
 /** What the guest gets: what was asked for, and with the whole group what comes along with it. */
@@ -77,6 +81,9 @@ export function attachChoices(subject: AttachSubject): readonly PlanChoice<keyof
     ...(options.wholeGroup || groupOthers(subject).length > 0
       ? [{ option: 'wholeGroup' as const, key: 'w', text: 'whole group', on: options.wholeGroup }]
       : []),
+    ...(Object.keys(subject.macs).length > 0
+      ? [{ option: 'mac' as const, key: 'm', text: 'MAC', on: options.mac }]
+      : []),
     { option: 'iommufd', key: 'i', text: `API ${api}`, on: null },
     ...(options.noIommu || lacksIommu(assessment)
       ? [{ option: 'noIommu' as const, key: 'x', text: 'UNSAFE without IOMMU', on: options.noIommu }]
@@ -92,9 +99,11 @@ export function toggledOption(options: AttachOptions, option: keyof AttachOption
 }
 
 /** What is done, in order, each in a line. */
-export function attachSteps({ target, options, assessment }: AttachSubject): string[] {
+export function attachSteps({ target, options, assessment, macs }: AttachSubject): string[] {
   const addresses = assessment.devices.map(({ address }) => address);
   const { name } = target;
+  const added = (address: string) =>
+    options.mac && macs[address] !== undefined ? `${address} with the MAC address ${macs[address]}` : address;
   switch (target.kind) {
     case 'running':
       return addresses.map(
@@ -103,11 +112,14 @@ export function attachSteps({ target, options, assessment }: AttachSubject): str
       );
     case 'off':
       return [
-        `add ${addresses.join(', ')} to the definition of ${name}`,
+        `add ${addresses.map(added).join(', ')} to the definition of ${name}`,
         ...(options.start ? [startText(name, addresses)] : []),
       ];
     case 'new':
-      return [`create ${name}, with its disks`, ...(options.start ? [startText(name, addresses)] : [])];
+      return [
+        `create ${name}, with its disks and ${addresses.map(added).join(', ')}`,
+        ...(options.start ? [startText(name, addresses)] : []),
+      ];
   }
 }
 

@@ -207,6 +207,20 @@ describe('the plan', () => {
     expect(driver.screen).toContain('w [x] whole group');
   });
 
+  test('gives a VF that has none a MAC address that stays', async () => {
+    const tree = serverTree();
+    const links = tree.facts.commands['ip -j -d link']!;
+    // As the kernel reports it of a VF that nobody has set up.
+    const stdout = links.stdout.replace('02:00:00:00:00:01', '00:00:00:00:00:00');
+    tree.facts.commands['ip -j -d link'] = { ...links, stdout };
+    start(tree, { columns: 120, rows: 60 });
+    await driver.press('4', 'jjjj', 'a', enter);
+    expect(driver.screen).toMatch(/add 0000:3b:0a\.1 with the MAC address 52:54:00/);
+    expect(driver.screen).toContain('m [x] MAC');
+    await driver.press(tab, enter);
+    expect(definition()).toMatch(/mac: "?52:54:00:[0-9a-f:]{8}/);
+  });
+
   test('that is impossible says why, and has no button', async () => {
     await start(noIommuTree()).press('5', 'a', enter);
     expect(driver.screen).toContain('BLOCK');
