@@ -3,6 +3,7 @@ import { notYet, unsupported } from '../../definitions/to-machine.ts';
 import { writeDefinition } from '../../definitions/write.ts';
 import { printError, printLines, writeOut } from '../../text/output.ts';
 import { printJson } from '../host/host-options.ts';
+import { sharedDevices } from './shared-devices.ts';
 import type { VmList } from './vm-list.ts';
 
 export type DefineOptions = {
@@ -23,6 +24,7 @@ export async function defineVm(
   if (!replace && !dryRun) requireFree(vmList, definition.name);
   if (!dryRun) await vmList.define(definition.name, yaml, { replace });
   reportDefined(definition, yaml, options, more);
+  for (const shared of sharedDevices(definition, vmList.vms())) printError(`vring: ${shared}`);
 }
 
 /** @throws if the name is taken */

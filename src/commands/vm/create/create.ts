@@ -18,6 +18,7 @@ import { qemuMachine, reportLeftOut, reportMissingFeatures } from '../../qemu-ma
 import { confirm, requireSomebody } from '../ask.ts';
 import { type DefineOptions, defineVm, reportDefined, requireFree } from '../define.ts';
 import { Progress } from '../progress.ts';
+import { sharedDevices } from '../shared-devices.ts';
 import type { VmList } from '../vm-list.ts';
 
 /** Creates a VM: its definition and its disks. @param qemu QEMU options that describe it */
@@ -75,7 +76,8 @@ async function make(
     for (const step of steps) printError(`vring: ${step}`);
     if (asks) printError(`\n${plan.text}`);
   }
-  for (const warning of warnings) printError(`vring: ${warning}`);
+  const shared = sharedDevices(plan.definition, vmList.vms());
+  for (const warning of [...warnings, ...shared]) printError(`vring: ${warning}`);
   if (problems.length > 0) throw new CreateError(problems.join('; '));
   if (asks && !(await confirm('Create it?', true))) throw new Error('nothing was created');
   if (!replace && !dryRun) requireFree(vmList, vm.name);

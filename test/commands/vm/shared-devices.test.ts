@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { sharedDevices } from '../../../src/commands/vm/shared-devices.ts';
+import { readDefinition } from '../../../src/definitions/read.ts';
+
+test('a device of the host that another VM takes too is named', () => {
+  const definition = readDefinition('name: web\npassthrough: [{host: 02:00.0}, {host: 03:00.0}]', {
+    file: 'web.yaml',
+  });
+  const device = (address: string) =>
+    ({ address, device: 'hostdev0', api: null, keep: false, before: null }) as never;
+  const vms = [
+    { name: 'web', hostDevices: [device('0000:02:00.0')] },
+    { name: 'db', hostDevices: [device('0000:03:00.0'), device('0000:04:00.0')] },
+    { name: 'idle' },
+  ];
+  expect(sharedDevices(definition, vms)).toEqual([
+    'db and web both get 0000:03:00.0: only one of them can run at a time',
+  ]);
+});
