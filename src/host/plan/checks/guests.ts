@@ -99,10 +99,10 @@ function userChecks({ survey, fn, users }: Subject): Check[] {
     return [warn('held', fn.address, reason)];
   }
   if (waitForever.has(fn.driver)) {
-    const reason = `${openIn(sure)}: the ${fn.driver} driver cannot unbind while ${pathList(sure)} is in use; stop the process first`;
+    const reason = `${openIn(sure)}: the ${fn.driver} driver cannot unbind while ${inUse(sure)}; stop ${processes(sure)} first`;
     return [impossible('held', fn.address, reason)];
   }
-  const reason = `${openIn(sure)}: ${fn.driver ?? 'its driver'} may hang while ${pathList(sure)} is in use; stop the process first`;
+  const reason = `${openIn(sure)}: ${fn.driver ?? 'its driver'} may hang while ${inUse(sure)}; stop ${processes(sure)} first`;
   return [block('held', fn.address, reason)];
 }
 
@@ -115,6 +115,16 @@ function openIn(users: readonly DeviceUser[]): string {
 
 function pathList(users: readonly DeviceUser[]): string {
   return shortList([...new Set(users.flatMap(user => user.paths))]);
+}
+
+/** `/dev/nvidia0 and /dev/nvidiactl are in use`. */
+function inUse(users: readonly DeviceUser[]): string {
+  const paths = new Set(users.flatMap(user => user.paths));
+  return `${pathList(users)} ${paths.size === 1 ? 'is' : 'are'} in use`;
+}
+
+function processes(users: readonly DeviceUser[]): string {
+  return users.length === 1 ? 'the process' : 'the processes';
 }
 
 function shortList(words: readonly string[]): string {
