@@ -196,11 +196,11 @@ export class LocalEngine implements Engine, CounterSource {
     await this.#run(vm, machine);
   }
 
-  /** `restart` where nobody waits for it: the log says what kept it from starting. */
-  async startUnattended(id: string): Promise<void> {
+  /** `restart` where nobody waits for it: the log says what kept it from starting. @param config default: that of its definition */
+  async startUnattended(id: string, config: MachineConfig | null = null): Promise<void> {
     const vm = this.#vm(id);
     try {
-      await this.restart(id);
+      await (config === null ? this.restart(id) : this.#run(vm, config));
     } catch (error) {
       const { message } = error as Error;
       // What the machine itself ran into is there already.
@@ -590,7 +590,8 @@ export class LocalEngine implements Engine, CounterSource {
       return;
     }
     this.note('info', 'restarting, as its definition says', vm.name);
-    void this.startUnattended(vm.name);
+    // With the devices that its guest had: a crash is no reason to lose some.
+    void this.startUnattended(vm.name, vm.devicesChanged ? vm.config : null);
   }
 
   /**

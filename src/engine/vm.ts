@@ -85,6 +85,8 @@ export class Vm {
   #isUpgrading = false;
   /** It was running before this manager, which does not know yet in which state. */
   #adopting = false;
+  /** What the machine was started with; null: it is not known any more. */
+  #configAtStart: MachineConfig | null = null;
   /** What its configuration follows from. */
   #followed: Topology | null = null;
   /** It is to be started, and waits for its devices of the host; aborted when it is killed. */
@@ -282,6 +284,7 @@ export class Vm {
       });
       place.handedOver();
       this.#config = config;
+      this.#configAtStart = config;
       this.#pending = [];
       this.#startedAt = startedAt;
       this.#begin(machine, counters, place);
@@ -341,6 +344,7 @@ export class Vm {
     this.#whenKnown = known.resolve;
     this.#config = found.config;
     this.#startedAt = found.startedAt;
+    this.#configAtStart = found.isAsStarted ? found.config : null;
     this.#pending = found.pending;
     this.#adopting = true;
     const place = { ...unregistered(found.release), succeed: found.succeed, follow: found.follow };
@@ -401,6 +405,11 @@ export class Vm {
   /** What a device of its machine was given; undefined: it has none of this name. */
   device(name: string): DeviceConfig | undefined {
     return this.#devices?.get(name);
+  }
+
+  /** Whether its machine has, or had, other devices than it was started with. */
+  get devicesChanged(): boolean {
+    return this.#config !== this.#configAtStart;
   }
 
   /** The host devices that its machine has, or is about to have; null while that is not known. */
@@ -637,8 +646,10 @@ export class Vm {
     this.#place?.release();
     this.#place = null;
     this.#whenKnown();
+    // Not of the run that they start.
+    const ended = this.#ended;
     this.#set(end.crashed ? 'crashed' : 'off');
-    this.#ended.resolve();
+    ended.resolve();
   }
 
   #howItEnded({ end, ending, hasRun }: VmRun, death: Death | null): MachineEnd {

@@ -31,6 +31,8 @@ export interface Machine {
 /** A machine that an earlier manager has started. */
 export type FoundMachine = {
   readonly config: MachineConfig;
+  /** No device has come or gone since it was started. */
+  readonly isAsStarted: boolean;
   /** Devices that the earlier manager was about to plug in. */
   readonly pending: readonly DeviceConfig[];
   /** Milliseconds since 1970. */

@@ -64,6 +64,7 @@ function find(folder: string, id: string, record: MachineRecord): FoundMachine {
   const { name, config, startedAt } = record;
   return {
     config,
+    isAsStarted: record.changed !== true,
     pending: record.pending ?? [],
     startedAt,
     ...(record.successor === undefined ? findOne(folder, id, record) : findEither(folder, id, record)),

@@ -31,6 +31,8 @@ const record = process.extend({
   uid: z.int().positive().nullable(),
   /** With the devices that it has now. */
   config: machineConfig,
+  /** Devices have come or gone since it was started. */
+  changed: z.boolean().optional(),
   /** Devices that a manager is plugging in. */
   pending: z.array(anyDeviceConfig).optional(),
   /** The process that the machine is being handed to. Whichever of the two is left has it. */

@@ -168,7 +168,10 @@ export function followDevices(
   pending: readonly DeviceConfig[],
 ): void {
   const found = readRecord(folder, id);
-  if (found !== null) withRoom(() => writeRecord(folder, id, { ...found, config, pending: [...pending] }));
+  if (found === null) return;
+  const changed =
+    found.changed === true || JSON.stringify(config.devices) !== JSON.stringify(found.config.devices);
+  withRoom(() => writeRecord(folder, id, { ...found, config, changed, pending: [...pending] }));
 }
 
 /** A manager may have died while it had this machine handed over. @param running which of its processes is left */

@@ -255,7 +255,13 @@ describe('a manager that takes a running VM over', () => {
     const next = new LocalEngine({ hostDevices: { ...hostDevices, lock: change => change() } });
     onTestFinished(() => next.close());
     const found: FoundMachine = {
-      ...{ config: machine.launch.config, pending: [], startedAt: 0, silent: machine.machine },
+      ...{
+        config: machine.launch.config,
+        isAsStarted: true,
+        pending: [],
+        startedAt: 0,
+        silent: machine.machine,
+      },
       answered: new Promise(() => {}),
       succeed: () => unregistered() as never,
       follow: () => {},

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LocalEngine } from '../../src/engine/local-engine.ts';
-import { GuestVm } from '../support/guest-vm.ts';
-import { noKvm, onKvm } from '../support/kvm.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
-import { until } from '../support/until.ts';
+import { LocalEngine } from '../../../src/engine/local-engine.ts';
+import { GuestVm } from '../../support/guest-vm.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { until } from '../../support/until.ts';
 
 const MiB = 2 ** 20;
 const FOR_NOW = { persist: false };

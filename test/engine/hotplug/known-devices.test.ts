@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest';
+import { KnownDevices } from '../../../src/engine/hotplug/known-devices.ts';
+import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
+
+const config = parseMachineConfig({
+  name: 'web',
+  boot: { kind: 'kernel', path: 'kernel' },
+  devices: [{ type: 'virtio-blk', path: '/a.img' }, { type: 'virtio-rng' }],
+});
+const first = [
+  { name: 'blk0', bus: 'pci.0', addr: '01.0' },
+  { name: 'rng0', bus: 'pci.0', addr: '02.0' },
+];
+const blk1 = { name: 'blk1', bus: 'root-port.1', addr: '00.0' };
+const disk = { type: 'virtio-blk', path: '/b.img' };
+const ports = ['18.0'];
+const known = () => new KnownDevices(config, [], []);
+
+describe('the configuration of a running machine', () => {
+  test('stays what it was while its devices do', () => {
+    expect(known().follow({ rootPorts: [], devices: first })).toBe(config);
+  });
+
+  test('has a device that was plugged in, and each in its place', () => {
+    const devices = known();
+    devices.begin('blk1', disk);
+    expect(devices.pending).toEqual([{ ...disk, name: 'blk1' }]);
+    const now = devices.follow({ rootPorts: ports, devices: [...first, blk1] });
+    devices.end('blk1');
+    expect(devices.pending).toEqual([]);
+    expect(now.rootPorts).toEqual({ at: ports, count: 0 });
+    expect(now.devices).toMatchObject([
+      { name: 'blk0', path: '/a.img', bus: 'pci.0', addr: '01.0' },
+      { name: 'rng0', addr: '02.0' },
+      { name: 'blk1', path: '/b.img', bus: 'root-port.1', addr: '00.0' },
+    ]);
+    // A machine that is built of it has them in the same places.
+    expect(parseMachineConfig(now)).toEqual(now);
+  });
+
+  test('loses one that has left, and knows what it was for a state that had it', () => {
+    const devices = known();
+    const now = devices.follow({ rootPorts: [], devices: [first[1]!] });
+    expect(now.devices).toMatchObject([{ name: 'rng0', addr: '02.0' }]);
+    expect(devices.at({ rootPorts: [], devices: first }).devices).toHaveLength(2);
+    expect(devices.get('blk0')).toMatchObject({ path: '/a.img' });
+  });
+
+  test('has one that the manager before was about to plug in, if it is there', () => {
+    const pending = [{ ...disk, name: 'blk1' }];
+    const there = { rootPorts: ports, devices: [...first, blk1] };
+    expect(new KnownDevices(config, pending, []).follow(there).devices).toHaveLength(3);
+    expect(new KnownDevices(config, pending, []).follow({ rootPorts: [], devices: first })).toBe(config);
+  });
+
+  test('has nothing that only the machine says', () => {
+    const liar = { name: 'blk9', bus: 'pci.0', addr: '09.0' };
+    expect(known().follow({ rootPorts: [], devices: [...first, liar] })).toBe(config);
+    const nowhere = { name: 'rng0', bus: '../etc', addr: 'zz' };
+    const { devices } = known().follow({ rootPorts: ['?'], devices: [nowhere] });
+    expect(devices).toEqual([{ type: 'virtio-rng', name: 'rng0' }]);
+  });
+
+  test('knows the devices of a device module by the names that the machine gives them', () => {
+    const module = { type: 'my-timer', period: 5 };
+    const base = { ...config, devices: [module], deviceModules: ['/timer.ts'] };
+    const labels = [
+      { name: 'com1', type: 'com1' },
+      { name: 'timer0', type: 'my-timer' },
+    ];
+    const places = { rootPorts: [], devices: [{ name: 'timer0', bus: 'pci.0', addr: '01.0' }] };
+    expect(new KnownDevices(base, [], labels).follow(places)).toBe(base);
+  });
+});
