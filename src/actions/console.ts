@@ -1,4 +1,5 @@
 import { copyable } from '../console/clipboard.ts';
+import { shownPort } from '../console/console-feed.ts';
 import { bodyRows } from '../store/ui-slice.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { textEdit } from '../text/text-edit.ts';
@@ -23,6 +24,20 @@ export function findNext(ui: Ui, towards: 'older' | 'newer'): void {
   else state.changeVmView(id, { cursors: { ...cursors, console: found } });
 }
 
+/** The consoles that the VM has; none while that is not known. */
+function consolesOf({ vm }: ActionContext) {
+  return vm?.topology?.consoles ?? [];
+}
+
+function showNextConsole(context: ActionContext): void {
+  const { state, vm } = context;
+  const consoles = consolesOf(context);
+  const { cursors } = vmViewOf(state, vm!.id);
+  const port = shownPort(state, vm!.id);
+  const next = consoles[(consoles.findIndex(console => console.port === port) + 1) % consoles.length]!;
+  state.changeVmView(vm!.id, { port: next.port, cursors: { ...cursors, console: 0 } });
+}
+
 function backOf({ state, vm }: ActionContext): number {
   return vmViewOf(state, vm!.id).cursors.console;
 }
@@ -44,6 +59,17 @@ function copy(context: ActionContext): void {
 
 /** Commands for the text of a serial console. */
 export const consoleActions: readonly Action[] = [
+  {
+    name: 'next-console',
+    category: 'Console',
+    label: 'next console',
+    phrase: 'show the next console',
+    description: 'Show the next console of the VM, such as its second serial port',
+    screens: ['vm'],
+    here: isConsoleTab,
+    unavailable: context => (consolesOf(context).length > 1 ? null : 'the VM has one console'),
+    run: showNextConsole,
+  },
   {
     name: 'copy',
     category: 'Console',

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '../clock.ts';
-import { ConsoleFeed } from '../console/console-feed.ts';
+import { ConsoleFeed, shownPort } from '../console/console-feed.ts';
 import type { Engine } from '../engine/engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
+import { keyboardHolderOf } from '../engine/vm-consoles.ts';
 import { deviceTroubles, type EngineEvent, isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
@@ -198,7 +199,7 @@ export class Ui {
     state.vmChanged(event.vm);
     const vm = this.store.getState().infos[event.vm.id]!;
     if (before?.state !== vm.state && !isAlive(vm)) this.#reportEnd(vm);
-    if (before?.keyboardHolder !== vm.keyboardHolder) this.#followKeyboard(vm);
+    this.#followKeyboard(vm, before);
     const known = before === undefined ? [] : deviceTroubles(before);
     for (const trouble of deviceTroubles(vm)) {
       if (!known.includes(trouble)) this.#show('error', `${vm.name}: ${trouble}`);
@@ -225,11 +226,16 @@ export class Ui {
   }
 
   /** Somebody else has taken the keyboard: what is typed from now on would go nowhere. */
-  #followKeyboard({ id, name, keyboardHolder }: VmInfo): void {
-    const typing = this.store.getState().layers.some(layer => layer.kind === 'console' && layer.id === id);
-    if (!typing || keyboardHolder === null || keyboardHolder === thisTerminal()) return;
-    this.store.getState().releaseConsole(id);
-    this.notify('error', `${keyboardHolder} has taken the keyboard of ${name}`);
+  #followKeyboard(vm: VmInfo, before: VmInfo | undefined): void {
+    const state = this.store.getState();
+    const { id, name } = vm;
+    const port = shownPort(state, id);
+    const holder = keyboardHolderOf(vm, port);
+    if (before !== undefined && keyboardHolderOf(before, port) === holder) return;
+    const typing = state.layers.some(layer => layer.kind === 'console' && layer.id === id);
+    if (!typing || holder === null || holder === thisTerminal()) return;
+    state.releaseConsole(id);
+    this.notify('error', `${holder} has taken the keyboard of ${name}`);
   }
 
   #reportEnd(vm: VmInfo): void {

@@ -1,8 +1,10 @@
 import type { Clock } from '../clock.ts';
-import type { ConsoleLink, Engine } from '../engine/engine.ts';
-import type { AppStore } from '../store/app-store.ts';
+import type { ConsoleLink, ConsoleListener, Engine } from '../engine/engine.ts';
+import { COM1 } from '../engine/vm-consoles.ts';
+import type { AppState, AppStore } from '../store/app-store.ts';
 import { bodyRows, currentScreen } from '../store/ui-slice.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
+import { own } from '../text/own.ts';
 import { type ConsoleLine, ConsoleScreen, type LineMark } from './console-screen.ts';
 
 /** The screen size that serial guests assume. */
@@ -13,8 +15,16 @@ const REDRAW_MS = 40;
 /** With more bytes than this waiting for the emulator, it restarts from the scrollback instead of falling behind. */
 const MAX_PENDING = 256 * 1024;
 
+/** The console that is looked at: the first serial port if the VM has another machine by now, without that one. */
+export function shownPort(state: AppState, id: string): number {
+  const { port } = vmViewOf(state, id);
+  const consoles = own(state.infos, id)?.topology?.consoles ?? [];
+  return consoles.some(console => console.port === port) ? port : COM1;
+}
+
 type Shown = {
   readonly id: string;
+  readonly port: number;
   link: ConsoleLink | null;
   screen: ConsoleScreen;
   /** One end of the selection. */
@@ -26,7 +36,7 @@ type Shown = {
 };
 
 /**
- * Connects the serial console of the VM on screen to an emulator. A console that isn't shown costs nothing: the engine
+ * Connects the console of the VM on screen that is looked at to an emulator. A console that isn't shown costs nothing: the engine
  * keeps its last bytes, which are replayed when it is opened.
  */
 export class ConsoleFeed {
@@ -43,7 +53,13 @@ export class ConsoleFeed {
     this.#store = store;
     this.#clock = clock;
     this.#unsubscribe = store.subscribe((state, before) => {
-      if (state.screens !== before.screens || state.order !== before.order) this.#follow();
+      if (
+        state.screens !== before.screens ||
+        state.order !== before.order ||
+        state.vmViews !== before.vmViews ||
+        state.infos !== before.infos
+      )
+        this.#follow();
       if (state.size !== before.size) this.#resize();
       if (state.layers !== before.layers && state.layers.every(layer => layer.kind !== 'console'))
         this.#shown?.link?.releaseKeyboard();
@@ -138,14 +154,16 @@ export class ConsoleFeed {
     const state = this.#store.getState();
     const screen = currentScreen(state);
     const id = screen.kind === 'vm' && screen.id in state.infos ? screen.id : null;
-    if (id === (this.#shown?.id ?? null)) return;
+    const port = id === null ? COM1 : shownPort(state, id);
+    if (id === (this.#shown?.id ?? null) && port === (this.#shown?.port ?? COM1)) return;
     this.#hide();
-    if (id !== null) this.#show(id);
+    if (id !== null) this.#show(id, port);
   }
 
-  #show(id: string): void {
+  #show(id: string, port: number): void {
     const shown: Shown = {
       id,
+      port,
       link: null,
       screen: this.#screenFor(id),
       mark: null,
@@ -154,13 +172,14 @@ export class ConsoleFeed {
     };
     this.#shown = shown;
     this.#store.getState().consoleShown(id);
-    shown.link = this.#engine.openConsole(id, {
+    const listener: ConsoleListener = {
       printed: (bytes, replayed) => {
         if (shown !== this.#shown) return;
         if (replayed) this.#replay(shown, bytes);
         else this.#receive(shown, bytes);
       },
-    });
+    };
+    shown.link = this.#engine.openConsole(id, listener, port === COM1 ? {} : { port });
   }
 
   #screenFor(id: string): ConsoleScreen {
@@ -197,7 +216,7 @@ export class ConsoleFeed {
       this.#write(shown, bytes, () => {});
     } else {
       this.#hide();
-      this.#show(shown.id);
+      this.#show(shown.id, shown.port);
     }
   }
 

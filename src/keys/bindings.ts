@@ -72,6 +72,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
 
   // Console
   console: ['c'],
+  'next-console': ['t'],
   copy: ['y'],
   'mark-line': ['space'],
   search: ['/'],

@@ -228,3 +228,77 @@ describe('a paste into the console', () => {
     expect(engine.typed.get(id)).toBe(`ls\r${paste}`);
   });
 });
+
+describe('a VM with several consoles', () => {
+  const CONSOLES = [
+    { port: 0, name: 'com1' },
+    { port: 1, name: 'com2' },
+    { port: 2, name: 'debugcon0' },
+  ];
+
+  beforeEach(() => {
+    engine = new FakeEngine(clock);
+    id = engine.add('demo', { ...busy, consoles: CONSOLES });
+    CONSOLES.forEach(({ port, name }) => {
+      engine.print(id, `this is ${name}\r\n`, port);
+    });
+  });
+
+  test('shows one after the other, and types into the one that is shown', async () => {
+    const driver = await start();
+    await driver.waitFor('SERIAL CONSOLE com1 (1 of 3, t)');
+    await driver.waitFor('this is com1');
+    driver.type('t');
+    await driver.waitFor('com2 (2 of 3, t)');
+    clock.advance(50);
+    await driver.waitFor('this is com2');
+    expect(driver.screen).not.toContain('this is com1');
+    driver.type('c');
+    await driver.waitFor('you type to the guest');
+    driver.type('hello');
+    await driver.waitFor(() => engine.typed.get(`${id}/1`) === 'hello');
+    expect(engine.typed.get(id)).toBeUndefined();
+    driver.type('\x1d');
+    await driver.waitFor(driver => !driver.screen.includes('you type to the guest'));
+    driver.type('tt');
+    await driver.waitFor('com1 (1 of 3, t)');
+    clock.advance(50);
+    await driver.waitFor('this is com1');
+  });
+
+  test('says who else types into the one that is shown', async () => {
+    const driver = await start();
+    driver.type('t');
+    await driver.waitFor('com2 (2 of 3');
+    driver.type('c');
+    await driver.waitFor('you type to the guest');
+    const other = engine.openConsole(
+      id,
+      { printed: () => {} },
+      { port: 1, watcher: { name: 'anna@pts/1', answers: true } },
+    );
+    await other.takeKeyboard(true);
+    await driver.waitFor('anna@pts/1 has taken the keyboard of demo');
+    await driver.waitFor('keyboard: anna@pts/1');
+    driver.type('t');
+    await driver.waitFor('debugcon0 (3 of 3, t)');
+    expect(driver.lines.find(line => line.includes('debugcon0'))).not.toContain('keyboard');
+  });
+
+  test('shows the first one when another machine does not have the one that was shown', async () => {
+    const driver = await start();
+    driver.type('tt');
+    await driver.waitFor('debugcon0 (3 of 3, t)');
+    const vm = engine.vms().find(vm => vm.id === id)!;
+    engine.become(id, 'running', { topology: { ...vm.topology!, consoles: CONSOLES.slice(0, 2) } });
+    await driver.waitFor('com1 (1 of 2, t)');
+    clock.advance(50);
+    await driver.waitFor('this is com1');
+  });
+});
+
+test('a VM with one console has no next one', async () => {
+  const driver = await start();
+  driver.type('t');
+  await driver.waitFor('the VM has one console');
+});

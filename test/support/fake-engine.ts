@@ -20,6 +20,7 @@ import type {
   SnapshotOptions,
 } from '../../src/engine/snapshots/snapshot-info.ts';
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
+import { COM1 } from '../../src/engine/vm-consoles.ts';
 import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/engine/vm-info.ts';
 import { version } from '../../src/project-root.ts';
 import type { SizeChange } from '../../src/vmm/backends/disk-size.ts';
@@ -86,6 +87,7 @@ export type Script = {
     readonly nsEach: number;
   }[];
   readonly devices?: Topology['devices'];
+  readonly consoles?: Topology['consoles'];
   readonly pinning?: readonly number[];
 };
 
@@ -94,9 +96,11 @@ type FakeVm = {
   script: Script;
   counters: CounterBlock;
   bornAt: number;
-  scrollback: Uint8Array;
-  consoles: Consoles;
+  /** By port. */
+  consoles: Map<number, FakeConsole>;
 };
+
+type FakeConsole = { scrollback: Uint8Array; readonly consoles: Consoles };
 
 /**
  * An engine whose VMs are scripted: their counters are what the script says at the clock's time, so that each rate
@@ -153,25 +157,49 @@ export class FakeEngine implements Engine, CounterSource {
       script,
       counters: blockOf(shape),
       bornAt: this.#clock.now() - 67_000,
-      scrollback: new Uint8Array(),
-      consoles: new Consoles({
-        scrollback: () => vm.scrollback,
-        type: bytes => this.typed.set(id, (this.typed.get(id) ?? '') + new TextDecoder().decode(bytes)),
-        room: () => Promise.resolve(),
-        keyboardChanged: () => this.become(id, vm.info.state, { keyboardHolder: vm.consoles.keyboardHolder }),
-      }),
+      consoles: new Map(),
     };
     this.#vms.set(id, vm);
     this.#emit({ kind: 'vm', vm: vm.info });
     return id;
   }
 
-  /** The VM's serial port prints this. */
-  print(id: string, text: string): void {
-    const vm = this.#vm(id);
+  /** A serial port of the VM prints this. */
+  print(id: string, text: string, port = COM1): void {
+    const console = this.#console(id, port);
     const bytes = new TextEncoder().encode(text);
-    vm.scrollback = Buffer.concat([vm.scrollback, bytes]);
-    vm.consoles.printed(bytes);
+    console.scrollback = Buffer.concat([console.scrollback, bytes]);
+    console.consoles.printed(bytes);
+  }
+
+  #console(id: string, port: number): FakeConsole {
+    const vm = this.#vm(id);
+    const known = vm.consoles.get(port);
+    if (known !== undefined) return known;
+    const typedInto = port === COM1 ? id : `${id}/${port}`;
+    const console: FakeConsole = {
+      scrollback: new Uint8Array(),
+      consoles: new Consoles({
+        scrollback: () => console.scrollback,
+        type: bytes =>
+          this.typed.set(typedInto, (this.typed.get(typedInto) ?? '') + new TextDecoder().decode(bytes)),
+        room: () => Promise.resolve(),
+        keyboardChanged: () => this.become(id, vm.info.state, this.#holders(vm)),
+      }),
+    };
+    vm.consoles.set(port, console);
+    return console;
+  }
+
+  #holders({ consoles }: FakeVm): Pick<VmInfo, 'keyboardHolder' | 'keyboardHolders'> {
+    const holders = [...consoles].map(([port, { consoles }]) => [port, consoles.keyboardHolder] as const);
+    const others = holders.flatMap(([port, holder]) =>
+      port === COM1 || holder === null ? [] : [[port, holder] as const],
+    );
+    return {
+      keyboardHolder: consoles.get(COM1)?.consoles.keyboardHolder ?? null,
+      ...(others.length > 0 && { keyboardHolders: Object.fromEntries(others) }),
+    };
   }
 
   become(id: string, state: VmState, change: Partial<VmInfo> = {}): void {
@@ -307,13 +335,13 @@ export class FakeEngine implements Engine, CounterSource {
   openConsole(
     id: string,
     listener: ConsoleListener,
-    { watcher = somebodyHere() }: ConsoleOptions = {},
+    { watcher = somebodyHere(), port = COM1 }: ConsoleOptions = {},
   ): ConsoleLink {
-    return this.#vm(id).consoles.open(listener, watcher);
+    return this.#console(id, port).consoles.open(listener, watcher);
   }
 
   scrollback(id: string): Uint8Array {
-    return this.#vm(id).scrollback;
+    return this.#console(id, COM1).scrollback;
   }
 
   log(): readonly LogEntry[] {
@@ -406,7 +434,7 @@ function topologyOf(script: Script, shape: Topology['shape']): Topology {
   return {
     shape,
     devices: script.devices ?? [],
-    consoles: script.devices === undefined ? [] : [{ port: 0, name: 'com1' }],
+    consoles: script.consoles ?? (script.devices === undefined ? [] : [{ port: COM1, name: 'com1' }]),
     pinning: script.pinning ?? [],
     vcpus: script.vcpus.length,
     queues: (script.queues ?? []).map(({ device, type, queue }, slot) => ({

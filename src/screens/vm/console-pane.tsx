@@ -1,7 +1,9 @@
 import { Box, Text } from 'ink';
 import { useAppState, useTheme, useUi } from '../../components/contexts.ts';
+import { shownPort } from '../../console/console-feed.ts';
 import type { Span } from '../../console/console-screen.ts';
 import { highlighted, inverted } from '../../console/highlight.ts';
+import { keyboardHolderOf } from '../../engine/vm-consoles.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
 import { own } from '../../text/own.ts';
 import { pad, width } from '../../text/width.ts';
@@ -12,6 +14,8 @@ export function ConsolePane({ id, size }: PaneProps) {
   const { consoles } = useUi();
   // The picture is the feed's; the revision says that there is another one.
   useAppState(state => (state.console?.id === id ? state.console.revision : -1));
+  // Another console begins with a revision that this one may have had.
+  useAppState(state => shownPort(state, id));
   const grabbed = useAppState(state => state.layers.at(-1)?.kind === 'console');
   const back = useAppState(state => vmViewOf(state, id).cursors.console);
   const search = useAppState(state => state.consoleSearch);
@@ -37,7 +41,15 @@ type TitleProps = { id: string; columns: number; grabbed: boolean; back: number;
 
 function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
   const { style, glyphs } = useTheme();
-  const keyboardHolder = useAppState(state => own(state.infos, id)?.keyboardHolder ?? null);
+  const port = useAppState(state => shownPort(state, id));
+  const info = useAppState(state => own(state.infos, id));
+  const consoles = info?.topology?.consoles ?? [];
+  const keyboardHolder = info === undefined ? null : keyboardHolderOf(info, port);
+  const place = consoles.findIndex(console => console.port === port);
+  const which =
+    consoles.length > 1 && place >= 0
+      ? ` ${consoles[place]!.name} (${place + 1} of ${consoles.length}, t)`
+      : '';
   const search = useAppState(state => state.consoleSearch);
   const facts = grabbed
     ? [': you type to the guest, Ctrl-] leaves']
@@ -47,7 +59,7 @@ function ConsoleTitle({ id, columns, grabbed, back, marked }: TitleProps) {
         ...(search === '' ? [] : [`, /${search}`]),
         ...(marked ? [', marked: y copies'] : []),
       ];
-  const state = ` SERIAL CONSOLE${facts.join('')} `;
+  const state = ` SERIAL CONSOLE${which}${facts.join('')} `;
   const text = pad(`${glyphs.rule}${state}${glyphs.rule.repeat(columns)}`, columns, 'left', '');
   return (
     <Text wrap="truncate" {...style(grabbed ? 'selection' : 'text.heading')}>
