@@ -89,19 +89,19 @@ export async function take(tools: LendingTools, request: TakeRequest): Promise<T
 }
 
 function assessmentOf({ vm, wanted, claims }: TakeRequest): PassthroughRequest {
-  const forced = wanted.find(({ iommufd }) => iommufd !== undefined)?.iommufd;
   return {
     addresses: wanted.map(({ address }) => address),
     vm,
     claims,
-    ...(forced !== undefined && { iommufd: forced }),
-    unsafeNoIommu: wanted.every(({ unsafeNoIommu }) => unsafeNoIommu),
     options: Object.fromEntries(
-      wanted.map(({ address, id, romfile, settings: { mac } }) => [
+      wanted.map(({ address, id, romfile, iommufd, unsafeNoIommu, settings: { mac, vlan } }) => [
         address,
         {
+          unsafeNoIommu,
+          ...(iommufd !== undefined && { iommufd }),
           ...(id !== undefined && { id }),
           ...(mac !== undefined && { mac }),
+          ...(vlan !== undefined && { vlan }),
           ...(romfile !== undefined && { romfile }),
         },
       ]),
