@@ -67,8 +67,8 @@ function hostBridge(options: DsdtOptions): Aml {
     name('_CID', eisaId('PNP0A03')),
     name('_CRS', windows),
     ...(rootPorts ? [hostBridgeControl()] : []),
-    name('_PRT', packageOf(...intxSlots.flatMap(slotRouting))),
-    ...(hotplugSlots.length > 0 ? [hotplugMethods(hotplugSlots)] : []),
+    kept(`routing ${intxSlots}`, () => name('_PRT', packageOf(...intxSlots.flatMap(slotRouting)))),
+    ...(hotplugSlots.length > 0 ? [kept(`methods ${hotplugSlots}`, () => hotplugMethods(hotplugSlots))] : []),
     ...functionDevices(options),
   );
 }
@@ -80,10 +80,25 @@ function functionDevices({ parts, hotplugSlots }: DsdtOptions): Aml[] {
   return [
     ...hotplugSlots.map(slot => {
       const terms = added.filter(({ at }) => at.slot === slot && isSlot(at)).map(each => each.pciFunction);
-      return functionDevice({ slot, function: 0 }, ejectableSlot(slot), ...terms);
+      const place = { slot, function: 0 };
+      return terms.length === 0
+        ? kept(`slot ${slot}`, () => functionDevice(place, ejectableSlot(slot)))
+        : functionDevice(place, ejectableSlot(slot), ...terms);
     }),
     ...added.filter(({ at }) => !isSlot(at)).map(({ at, pciFunction }) => functionDevice(at, pciFunction)),
   ];
+}
+
+/** Terms that are the same in most machines, which a process has built for its rehearsal: by what they are. */
+const KEPT = new Map<string, Aml>();
+
+function kept(what: string, build: () => Aml): Aml {
+  let terms = KEPT.get(what);
+  if (terms === undefined) {
+    terms = build();
+    KEPT.set(what, terms);
+  }
+  return terms;
 }
 
 /** PCI routing table entries (ACPI 6.5 §6.2.13) of one slot: pins wired to IOAPIC inputs, no link devices. */
