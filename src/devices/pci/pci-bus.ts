@@ -12,6 +12,8 @@ export interface PciUpstream {
   interruptWire(slot: number, pin: number): InterruptLine;
   /** Whether accesses to this range reach the bus. */
   forwards(space: 'port' | 'memory', address: number, size: number): boolean;
+  /** The link to the device on the bus has this speed and width. Absent where there is none. */
+  train?(link: number): void;
 }
 
 /** The place is taken, or the bus has no free one. */
@@ -115,6 +117,10 @@ export class PciBus implements PciSlot {
 
   get busMaster(): boolean {
     return this.#upstream.forwardsUp;
+  }
+
+  train(link: number): void {
+    this.#upstream.train?.(link);
   }
 
   interruptWire(slot: number, pin: number): InterruptLine {

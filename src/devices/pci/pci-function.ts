@@ -51,6 +51,8 @@ export interface PciSlot {
   /** A new end of the wire that a pin in `slot` drives. @param pin 0 for INTA# to 3 for INTD# */
   interruptWire(slot: number, pin: number): InterruptLine;
   unplug(fn: PciFunction): void;
+  /** A device on a PCI Express link has one of this speed and width, as its link capabilities have them: the port shows the same. */
+  train(link: number): void;
 }
 
 /**

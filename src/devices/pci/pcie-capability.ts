@@ -11,6 +11,7 @@ export const PCIE = {
   slotControl: 24,
   slotStatus: 26,
   rootControl: 28,
+  linkCapabilities2: 44,
   body: 58,
 } as const;
 
@@ -27,5 +28,8 @@ export const LINK_STATUS = {
   /** Data link layer link active, of a port that reports it. */
   active: 1 << 13,
 } as const;
+
+/** Speed, and width at bit 4, in link capabilities and link status (§7.5.3.6, §7.5.3.8). */
+export const LINK = { mask: 0x3ff, speed: 0xf } as const;
 
 export const LINK_CAPABILITIES = { reportsActive: 1 << 20 } as const;

@@ -7,6 +7,7 @@ import { PciBridge } from './pci-bridge.ts';
 import { PciSlotError } from './pci-bus.ts';
 import type { PciFunction } from './pci-function.ts';
 import type { PciHotplug } from './pci-hotplug.ts';
+import { LINK, PCIE } from './pcie-capability.ts';
 
 const IDENTITY = { vendor: 0x1b36, device: 0x000c, revision: 0 } as const;
 
@@ -26,6 +27,8 @@ export class RootPort extends PciBridge implements PciHotplug {
   onReleased: ((functions: readonly PciFunction[]) => void) | null = null;
   readonly #slot: HotplugSlot;
   readonly #msi: Msi;
+  /** Offset of the PCI Express capability. */
+  readonly #express: number;
   /** What the guest has just released. */
   #released: readonly PciFunction[] = [];
 
@@ -34,6 +37,7 @@ export class RootPort extends PciBridge implements PciHotplug {
     this.addInterruptPin(interruptPin);
     addPowerManagement(this);
     const at = addRootPortCapability(this);
+    this.#express = at;
     this.#msi = new Msi(this, allocateMsi(), () => this.#slot?.update());
     this.#slot = new HotplugSlot(this, {
       number: slot,
@@ -107,6 +111,16 @@ export class RootPort extends PciBridge implements PciHotplug {
   remove(): void {
     this.#unplugAll();
     this.#slot.remove();
+  }
+
+  /** Shows the speed and width of the device's link as its own: guests take the slowest link on the way for the device's. */
+  train(link: number): void {
+    const { config } = this;
+    const [capabilities, status] = [this.#express + PCIE.linkCapabilities, this.#express + PCIE.linkStatus];
+    config.define(capabilities, 4, ((config.u32(capabilities) & ~LINK.mask) | link) >>> 0);
+    config.define(status, 2, (config.u16(status) & ~LINK.mask) | link);
+    // All speeds up to that one, from bit 1 on (PCI Express Base 4.0 §7.5.3.18).
+    config.define(this.#express + PCIE.linkCapabilities2, 4, 2 ** ((link & LINK.speed) + 1) - 2);
   }
 
   override writeConfig(offset: number, size: AccessSize, value: number): void {

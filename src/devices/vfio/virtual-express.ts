@@ -1,5 +1,5 @@
 import type { PciSlot } from '../pci/pci-function.ts';
-import { EXPRESS_TYPE, PCIE } from '../pci/pcie-capability.ts';
+import { EXPRESS_TYPE, LINK, PCIE } from '../pci/pcie-capability.ts';
 import { CAPABILITY } from '../pci/registers.ts';
 import type { HostConfig } from './host-config.ts';
 import type { PassedFunction } from './passed-function.ts';
@@ -74,7 +74,7 @@ export function addVirtualExpress(
   });
   fn.pass(at + PCIE.deviceStatus, at + PCIE.deviceStatus + 2, { writable: true });
   if (size > DEVICE_CAPABILITIES_2) addSecondPart(fn, host, at);
-  fn.onAttach(({ type }) => place(fn, host, at, size, type));
+  fn.onAttach(bus => place(fn, host, at, size, bus));
   return size;
 }
 
@@ -93,13 +93,14 @@ function addSecondPart(fn: PassedFunction, host: HostConfig, at: number): void {
 }
 
 /** What depends on the bus that it is plugged into. */
-function place(fn: PassedFunction, host: HostConfig, at: number, size: number, bus: PciSlot['type']): void {
+function place(fn: PassedFunction, host: HostConfig, at: number, size: number, slot: PciSlot): void {
   const { config } = fn;
   const flags = host.u16(at + PCIE.capabilities);
   const own =
     ((flags >>> TYPE_SHIFT) & 0xf) === EXPRESS_TYPE.legacyEndpoint
       ? EXPRESS_TYPE.legacyEndpoint
       : EXPRESS_TYPE.endpoint;
+  const { type: bus } = slot;
   const type = bus === 'link' ? own : EXPRESS_TYPE.rootComplexEndpoint;
   // The null capability (PCI Code and ID Assignment 1.11 §2): drivers skip it.
   config.define(at, 1, bus === 'conventional' ? 0 : CAPABILITY.pciExpress);
@@ -118,6 +119,7 @@ function place(fn: PassedFunction, host: HostConfig, at: number, size: number, b
     return;
   }
   fn.pass(at + PCIE.linkStatus, at + PCIE.linkStatus + 2, { writable: false });
+  slot.train(link & LINK.mask);
   if (!second) return;
   config.define(at + LINK_CAPABILITIES_2, 4, host.u32(at + LINK_CAPABILITIES_2));
   config.define(at + LINK_CONTROL_2, 2, host.u16(at + LINK_CONTROL_2), { writable: 0xffff });

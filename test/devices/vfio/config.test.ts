@@ -171,6 +171,15 @@ describe('PCI Express', () => {
     // x16 at 32 GT/s, without ASPM and clock power management.
     expect(rig.fn.readConfig(at + 0x0c, 4)).toBe(0x0041_3105);
     expect(rig.fn.readConfig(at + 0x12, 2)).toBe(0x1105);
+    // So does the port.
+    const { fn } = rig.machine.pci.root.functions.find(({ fn }) => fn instanceof RootPort)!;
+    const ports = Array.from({ length: 48 }, (_, i) => 0x40 + 4 * i).find(
+      offset => fn.readConfig(offset, 1) === EXPRESS,
+    )!;
+    expect([fn.readConfig(ports + 0x0c, 2) & 0x3ff, fn.readConfig(ports + 0x12, 2) & 0x3ff]).toEqual([
+      0x105, 0x105,
+    ]);
+    expect(fn.readConfig(ports + 0x2c, 4)).toBe(0x3e);
     rig.fn.writeConfig(at + 0x10, 2, 0xffff);
     expect(rig.host.calls.some(call => call.startsWith('config 0x88'))).toBe(false);
     expect(rig.extendedCapabilities).not.toEqual([]);
