@@ -21,6 +21,7 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
+import { hostInterruptsOf } from './host-devices/interrupts.ts';
 import { HostDeviceLender, type LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
 import { wantedHostDevices } from './host-devices/wanted.ts';
@@ -37,7 +38,7 @@ import {
 } from './machines/machine.ts';
 import { threadMachines } from './machines/thread-machine.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import type { CounterSource, ThreadTimes } from './sampling/counter-source.ts';
+import type { CounterSource, HostInterruptCounts, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts';
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
@@ -440,6 +441,12 @@ export class LocalEngine implements Engine, CounterSource {
 
   threadTimes(id: string): readonly ThreadTimes[] {
     return this.#vm(id).threadTimes;
+  }
+
+  hostInterrupts(id: string): HostInterruptCounts | null {
+    const vm = this.#vm(id);
+    const held = vm.alive ? (this.#lender?.of(vm.name) ?? []) : [];
+    return held.length === 0 ? null : hostInterruptsOf(held);
   }
 
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling {

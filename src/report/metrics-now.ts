@@ -26,7 +26,7 @@ export async function metricsWithoutManager(vms: readonly VmInfo[], format: Metr
 }
 
 function snapshotOf(source: CounterSource, info: VmInfo): Snapshot | null {
-  const snapshot = takeSnapshot(source, info.id, performance.now());
+  const snapshot = takeSnapshot(source, info.id, performance.now(), isAlive(info));
   // The threads of a VM that has ended are gone, and others may have their numbers.
   return snapshot === null || isAlive(info) ? snapshot : { ...snapshot, threads: [] };
 }

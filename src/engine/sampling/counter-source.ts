@@ -1,3 +1,4 @@
+import type { VectorCount } from '../../host/vfio/interrupt-counts.ts';
 import type { CounterBlock } from '../../vmm/counters/counters.ts';
 import type { EngineEvent, VmInfo } from '../vm-info.ts';
 
@@ -12,6 +13,14 @@ export type ThreadTimes = {
   readonly id: number | null;
 };
 
+/** What the host has counted of the interrupts of a VM's devices of the host. */
+export type HostInterruptCounts = {
+  /** The IOMMU may post interrupts to running vCPUs: those are not among the counts. */
+  readonly posted: boolean;
+  /** With the names of the devices in the VM. */
+  readonly vectors: readonly (VectorCount & { readonly device: string })[];
+};
+
 /** Where the VMs run, and their counters can be read in place. */
 export interface CounterSource {
   vms(): readonly VmInfo[];
@@ -19,5 +28,7 @@ export interface CounterSource {
   counters(id: string): CounterBlock | null;
   /** By vCPU. */
   threadTimes(id: string): readonly ThreadTimes[];
+  /** What the host counts of the interrupts of its devices that a VM has; null: it has none. */
+  hostInterrupts?(id: string): HostInterruptCounts | null;
   subscribe(listener: (event: EngineEvent) => void): () => void;
 }

@@ -3,6 +3,7 @@ import type { Topology } from '../../vmm/machine/topology.ts';
 import { type AddressHeat, addressHeat } from './address-rates.ts';
 import { countedQueues, countedRegions, countedStatistics, countedVcpus } from './counted.ts';
 import type { Histogram } from './histogram.ts';
+import { type HostInterrupts, hostInterrupts } from './host-interrupts.ts';
 import type { Window } from './window.ts';
 
 /** What one row of the VM list shows. Rates are per second. */
@@ -114,6 +115,8 @@ export type VmDetail = {
   readonly queues: readonly QueueRates[];
   readonly regions: readonly RegionRates[];
   readonly statistics: readonly StatisticRates[];
+  /** Of its devices of the host; absent: it has none. */
+  readonly hostInterrupts?: HostInterrupts;
 } & AddressHeat;
 
 const EXIT_REASONS = 64;
@@ -153,6 +156,7 @@ export function vmTotals(window: Window, topology: Topology | null): VmTotals {
 }
 
 export function vmDetail(window: Window, topology: Topology | null): VmDetail {
+  const interrupts = hostInterrupts(window);
   return {
     seconds: window.seconds,
     vcpus: Array.from({ length: countedVcpus(window.after, topology) }, (_, index) =>
@@ -170,6 +174,7 @@ export function vmDetail(window: Window, topology: Topology | null): VmDetail {
       const word = window.after.layout.statistic(index) + STATISTIC.value;
       return { id, device, name, perSecond: window.perSecond(word), total: window.total(word) };
     }),
+    ...(interrupts !== null && { hostInterrupts: interrupts }),
     ...addressHeat(window, topology),
   };
 }

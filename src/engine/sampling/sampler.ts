@@ -118,7 +118,7 @@ export class Sampler implements Sampling {
   }
 
   #copy(id: string): void {
-    const now = takeSnapshot(this.#source, id, this.#clock.now());
+    const now = takeSnapshot(this.#source, id, this.#clock.now(), id === this.#settings.detailOf);
     if (now === null) {
       this.#forget(id);
       return;

@@ -8,7 +8,7 @@ import {
   REGION,
   STATISTIC,
 } from '../../vmm/counters/counters.ts';
-import type { CounterSource, ThreadTimes } from './counter-source.ts';
+import type { CounterSource, HostInterruptCounts, ThreadTimes } from './counter-source.ts';
 
 /** The counters of one VM at one moment. */
 export type Snapshot = {
@@ -20,14 +20,22 @@ export type Snapshot = {
   readonly words: BigUint64Array;
   /** CPU time by vCPU. */
   readonly threads: readonly ThreadTimes[];
+  /** Null where they are not asked for, and of a VM without devices of the host. */
+  readonly interrupts: HostInterruptCounts | null;
 };
 
-/** Copies what the counters say now; null before the machine has been built. */
-export function takeSnapshot(source: CounterSource, id: string, at: number): Snapshot | null {
+/** Copies what the counters say now; null before the machine has been built. @param withInterrupts the host's counts too */
+export function takeSnapshot(
+  source: CounterSource,
+  id: string,
+  at: number,
+  withInterrupts = false,
+): Snapshot | null {
   const counters = source.counters(id);
   if (counters === null) return null;
   const { words, layout } = counters;
-  return { at, layout, words: copyOf(words), threads: source.threadTimes(id) };
+  const interrupts = withInterrupts ? (source.hostInterrupts?.(id) ?? null) : null;
+  return { at, layout, words: copyOf(words), threads: source.threadTimes(id), interrupts };
 }
 
 /** Copies the words between two assignments of blocks, so that no block has counts of two queues. */

@@ -13,14 +13,15 @@ export class Window {
   readonly before: Snapshot;
   readonly after: Snapshot;
   readonly seconds: number;
-  readonly #baseline: Snapshot | null;
+  /** Where totals count from; null: from the VM's start. */
+  readonly baseline: Snapshot | null;
   readonly #cpuBefore: Snapshot;
 
   constructor(before: Snapshot, after: Snapshot, { baseline, cpuBefore }: WindowOptions = {}) {
     this.before = asOf(before, after);
     this.after = after;
     this.seconds = (after.at - before.at) / 1000;
-    this.#baseline = baseline === undefined ? null : asOf(baseline, after);
+    this.baseline = baseline === undefined ? null : asOf(baseline, after);
     this.#cpuBefore = cpuBefore ?? before;
   }
 
@@ -40,7 +41,7 @@ export class Window {
 
   /** What the counter counted since the baseline. */
   total(word: number): number {
-    return difference(this.#baseline, this.after, word);
+    return difference(this.baseline, this.after, word);
   }
 
   histogram(word: number): Histogram {

@@ -62,6 +62,11 @@ export const LABELS = {
   resource: '`cpu`, `memory` or `io`',
   tasks: '`some`: at least one task was stalled; `full`: all non-idle tasks were',
   statistic: 'what the device counts',
+  host_address: 'PCI address on the host',
+  api: '`group` or `iommufd`',
+  kind: '`intx`, `msi` or `msix`',
+  vector: 'number of the interrupt vector',
+  posted: '`yes`: the IOMMU may post interrupts to running vCPUs, which the host does not count',
   version: 'version of vring',
   vring_vm_state: 'one series for each state: 1 for the current one, 0 for the others',
 } as const;

@@ -24,7 +24,7 @@ class Machine {
   }
 
   snapshot(at: number): Snapshot {
-    return { at, layout: LAYOUT, words: this.words.slice(), threads: [] };
+    return { at, layout: LAYOUT, words: this.words.slice(), threads: [], interrupts: null };
   }
 
   heat(act: () => void, topology: Topology | null = this.topology) {

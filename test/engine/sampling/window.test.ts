@@ -57,6 +57,7 @@ function snapshot(at: number, words: Record<number, number>, times: Partial<Thre
     layout,
     words: copy,
     threads: [{ guestNs: 0, userNs: 0, systemNs: 0, hostCpu: 1, id: 4711, ...times }],
+    interrupts: null,
   };
 }
 
