@@ -55,7 +55,7 @@ describe.skipIf(missing !== null)('Linux finds a disk that is plugged in, and re
   test.each([
     // Its driver waits for five seconds before it releases a device (pciehp_ctrl.c).
     ['in a root port, by its native driver', 1, 'root-port.1', 4],
-    ['in a slot of bus 0, by ACPI', 0, 'pci.0', 20],
+    ['in a slot of bus 0, by ACPI', 0, 'pci.0', 10],
   ] as const)(
     '%s',
     async (_, ports, bus, rounds) => {
