@@ -1,5 +1,5 @@
 /**
- * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|snapshot|upgrade|ui|watching ...]`.
+ * Measures vring and QEMU side by side on this machine: `npm run bench [-- start|reset|restart|exits|disk|memory|snapshot|upgrade|ui|watching|passthrough ...]`.
  * Prints a table, and writes the same as JSON to bench/results.json.
  */
 import { writeFile } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { measureExitCost } from './exit-cost.ts';
 import { measureIdleMemory } from './idle-memory.ts';
 import { measureManagerRestart } from './manager-restart.ts';
 import type { Measurement } from './measurement.ts';
+import { measurePassthrough } from './passthrough.ts';
 import { formatReport } from './report.ts';
 import { measureResetTime } from './reset-time.ts';
 import { measureSnapshots } from './snapshot.ts';
@@ -29,6 +30,7 @@ const suites: Readonly<Record<string, () => Promise<Measurement[]>>> = {
   upgrade: measureUpgrade,
   ui: measureTerminalUi,
   watching: measureWatching,
+  passthrough: measurePassthrough,
 };
 
 /** With more runnable threads than this before the start, other programs distort the results. */

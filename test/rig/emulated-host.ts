@@ -79,6 +79,23 @@ export class EmulatedHost {
     return stdout;
   }
 
+  /** @returns the process ID of a vring: of its manager (`vring serve`), or of a VM's machine (`vring: web`) */
+  async pid(commandLine: string): Promise<number> {
+    const found = await this.check(`grep -l '^${commandLine}' /proc/[0-9]*/cmdline || true`);
+    const pids = [...found.matchAll(/^\/proc\/(\d+)\//gm)].map(([, pid]) => Number(pid));
+    if (pids.length !== 1) throw new Error(`${pids.length} processes are ${commandLine}`);
+    return pids[0]!;
+  }
+
+  /** Starts vring's manager, which takes a while here. @param prefix of the command: limits and rights for it */
+  async startManager(prefix = ''): Promise<void> {
+    await this.check(
+      `(${prefix} vring serve </dev/null >/root/manager.log 2>&1 &)
+       until [ -S /run/vring/control.sock ]; do sleep 0.2; done`,
+      { seconds: 300 },
+    );
+  }
+
   /** Power-cycles it; its disks keep their contents. */
   async reboot(): Promise<void> {
     await this.check('sync');

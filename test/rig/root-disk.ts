@@ -24,7 +24,7 @@ const GUEST_MODULES = ['virtio_blk', 'virtio-rng'];
 const AGENT_MODULES = [...GUEST_MODULES, 'virtio_net', 'igbvf', 'e1000e', 'nvme'];
 
 /** Commands of this machine that busybox can't fully replace. */
-const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux'];
+const COMMANDS = ['/usr/bin/kmod', '/usr/sbin/ip', '/usr/bin/tmux', '/usr/bin/setpriv'];
 const KMOD_NAMES = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'];
 
 /** The parts of the checkout that the command needs at run time. */
@@ -79,8 +79,9 @@ async function addBaseSystem(root: string): Promise<void> {
   await symlink('bin', join(root, 'sbin'));
   await symlink('.', join(root, 'usr'));
   await copyFile(BUSYBOX, join(root, 'bin/busybox'));
+  const replaced = new Set([...KMOD_NAMES, ...COMMANDS.map(command => basename(command))]);
   for (const applet of await busyboxApplets()) {
-    if (!KMOD_NAMES.includes(applet) && applet !== 'ip') await symlink('busybox', join(root, 'bin', applet));
+    if (!replaced.has(applet)) await symlink('busybox', join(root, 'bin', applet));
   }
   for (const command of COMMANDS) {
     await copyFile(command, join(root, 'bin', basename(command)));

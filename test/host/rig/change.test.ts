@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EmulatedHost } from '../../rig/emulated-host.ts';
+import { HOST_STATE } from '../../rig/host-state.ts';
 import { missingForRig } from '../../rig/tools.ts';
 
 const missing = missingForRig();
@@ -13,16 +14,8 @@ const [e1000, rtl8139] = ['0000:05:01.0', '0000:05:02.0'];
 /** The shell there has a smaller one of its own. */
 const ip = '/bin/ip';
 
-/** Drivers, overrides, VF counts, nodes and modules: all that plans here change. */
-const stateScript = `
-  cd /sys/bus/pci/devices
-  for device in *; do
-    driver=$(readlink $device/driver); numvfs=$(cat $device/sriov_numvfs $device/sriov_drivers_autoprobe 2>/dev/null)
-    echo $device \${driver##*/} $(cat $device/driver_override) $numvfs
-  done
-  ls /dev/vfio 2>/dev/null
-  ${ip} -d link show eth0 | grep ' vf '
-  cut -d ' ' -f 1 /proc/modules | grep -E 'vfio|stub' | sort
+/** What plans here change, and the files that keep it for the next boot. */
+const stateScript = `${HOST_STATE}
   find /etc/vring /etc/modprobe.d /etc/udev 2>/dev/null || true`;
 
 describe.skipIf(missing !== null)('changing the emulated host', () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EmulatedHost } from '../../rig/emulated-host.ts';
+import { HOST_STATE } from '../../rig/host-state.ts';
 import { missingForRig } from '../../rig/tools.ts';
 import { RemoteTerminal } from './remote-terminal.ts';
 
@@ -9,16 +10,6 @@ if (missing !== null) console.warn(`skipped: ${missing}`);
 const igb = '0000:01:00.0';
 const vf = '0000:01:10.0';
 
-/** Drivers, overrides, VF counts, nodes and modules: all that is changed here. */
-const stateScript = `
-  cd /sys/bus/pci/devices
-  for device in *; do
-    driver=$(readlink $device/driver); numvfs=$(cat $device/sriov_numvfs 2>/dev/null)
-    echo $device \${driver##*/} $(cat $device/driver_override) $numvfs
-  done
-  ls /dev/vfio 2>/dev/null
-  cut -d ' ' -f 1 /proc/modules | grep vfio | sort`;
-
 describe.skipIf(missing !== null)('the UI on the emulated host', () => {
   let host: EmulatedHost;
   let ui: RemoteTerminal;
@@ -26,7 +17,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
 
   beforeAll(async () => {
     host = await EmulatedHost.boot({ devices: ['iommu', 'igb'] });
-    first = await host.check(stateScript);
+    first = await host.check(HOST_STATE);
     ui = await RemoteTerminal.start(host, 'vring');
     await ui.waitFor(/\[1 VMs\]/);
   }, 400_000);
@@ -87,7 +78,7 @@ describe.skipIf(missing !== null)('the UI on the emulated host', () => {
     await ui.waitFor(/Undo: Set the VFs of 0000:01:00\.0 to 1[\s\S]*>\[ Cancel \]/);
     await ui.press('Tab', 'Enter');
     await ui.waitFor(/all of it was undone/);
-    expect(await host.check(stateScript)).toBe(first);
+    expect(await host.check(HOST_STATE)).toBe(first);
     await ui.press('Enter');
     await ui.waitFor(/> +01:00\.0 +0\/7 /);
   }, 240_000);
