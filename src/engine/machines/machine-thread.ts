@@ -3,9 +3,8 @@ import { ThreadGate } from '../../vmm/machine/thread-gate.ts';
 import { machineProgram } from './machine-code.ts';
 import type { MachineConnection } from './machine-connection.ts';
 
-/** A thread that loads, or builds a machine, is done by then, or will never be. */
+/** A thread that loads, or builds a machine, is done by then, or will never be: also on a busy host. */
 const GATE_OPENS_MS = 30_000;
-const EXIT_WAITS_MS = 5000;
 
 /**
  * A worker that serves one machine. It takes 60-90 ms to come online, and is what a command that runs a VM starts first: nothing is imported
@@ -44,7 +43,7 @@ export class MachineThread {
         // It may be waiting for a message.
         thread.#connection?.close();
       }
-      for (const thread of MachineThread.#live) thread.#gate.awaitOpened(EXIT_WAITS_MS);
+      for (const thread of MachineThread.#live) thread.#gate.awaitOpened(GATE_OPENS_MS);
     });
   }
 

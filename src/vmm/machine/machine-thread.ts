@@ -1,6 +1,6 @@
 /** A machine thread: a worker that waits for its manager's socket, serves one machine over it, and exits. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { close } from '../native/libc.ts';
+import { close, setViewGuard } from '../native/libc.ts';
 import { nativeCalls } from '../native/native-library.ts';
 import type { MachineEnd } from './messages.ts';
 import { serveMachine } from './serve-machine.ts';
@@ -12,19 +12,20 @@ const port = parentPort as MessagePort;
 const gate = new ThreadGate(workerData);
 // A dying thread must not block anyone.
 process.once('exit', () => gate.open());
+setViewGuard(make => gate.runClosed(make));
 // Loaded now, while the thread is idle.
 nativeCalls();
 gate.open();
 
 port.once('message', (socket: number) => {
   if (gate.take()) {
+    gate.close();
     serveMachine(socket, {
       withManager: true,
       closeConnection: connection => {
         gate.noteSocketClosed();
         close(connection);
       },
-      beforeBuild: () => gate.close(),
       afterBuild: () => (gate.open().endRequested ? ENDED_EARLY : null),
     });
   }

@@ -11,8 +11,7 @@ import { mark } from './start-trace.ts';
 export type MachineHosting = {
   /** Reports the native VM to the thread that may have to destroy it. */
   readonly created?: (vm: number) => void;
-  /** Called before it is built, and after it: null to go on, or how the machine ends. */
-  readonly beforeBuild?: () => void;
+  /** Called once it has been built: null to go on, or how the machine ends. */
   readonly afterBuild?: () => MachineEnd | null;
   /** Called once it has been built, and has opened all that it needs. @throws what keeps the machine from being confined */
   readonly confine?: () => void;
@@ -36,18 +35,7 @@ export function runMachine(
   link: MachineLink,
   hosting: MachineHosting,
 ): MachineEnd | null {
-  const {
-    created,
-    beforeBuild,
-    afterBuild,
-    confine,
-    takeOver,
-    restore,
-    own,
-    idle,
-    hostDevices = [],
-  } = hosting;
-  beforeBuild?.();
+  const { created, afterBuild, confine, takeOver, restore, own, idle, hostDevices = [] } = hosting;
   const runner = new MachineRunner({
     ...{ counters, report, link, hostDevices },
     own: own ?? null,

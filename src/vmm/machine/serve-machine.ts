@@ -16,7 +16,7 @@ import { mark, takeMarks } from './start-trace.ts';
 export type Build = Extract<ToMachine, { kind: 'build' }>;
 
 /** Where a machine runs: on a thread of its manager, or in a process of its own. */
-export type MachinePlace = Pick<MachineHosting, 'beforeBuild' | 'afterBuild' | 'idle'> & {
+export type MachinePlace = Pick<MachineHosting, 'afterBuild' | 'idle'> & {
   /** Its manager is in this process, and ends it by force with the native VM's handle. */
   readonly withManager?: boolean;
   readonly closeConnection?: (connection: number) => void;

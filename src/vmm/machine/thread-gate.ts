@@ -15,16 +15,35 @@ export class ThreadGate {
     this.words = words;
   }
 
-  /** In the thread: the following code must not be interrupted. */
+  /** In the thread: the following code must not be interrupted. Does not return in a thread that has been asked to end. */
   close(): void {
     Atomics.store(this.words, OPEN, 0);
+    if (!this.#endRequested) return;
+    // Whoever asked may have found the gate open, and terminates the thread at any moment.
+    this.open();
+    Atomics.wait(this.words, END_REQUESTED, 1);
+  }
+
+  /** In the thread: runs code that must not be interrupted. */
+  runClosed<Result>(code: () => Result): Result {
+    if (Atomics.load(this.words, OPEN) === 0) return code();
+    this.close();
+    try {
+      return code();
+    } finally {
+      this.open();
+    }
   }
 
   /** In the thread: it may be terminated from here on. @returns whether it has been asked to end */
   open(): { readonly endRequested: boolean } {
     Atomics.store(this.words, OPEN, 1);
     Atomics.notify(this.words, OPEN);
-    return { endRequested: Atomics.load(this.words, END_REQUESTED) === 1 };
+    return { endRequested: this.#endRequested };
+  }
+
+  get #endRequested(): boolean {
+    return Atomics.load(this.words, END_REQUESTED) === 1;
   }
 
   /** In the thread: it is about to use what it was given. @returns false: that was revoked */

@@ -377,7 +377,17 @@ export function getSocketOption(
   checked(`getsockopt ${name}`, () => calls.getsockopt(fd, level, option, value, length));
 }
 
+let viewGuard = <Result>(make: () => Result): Result => make();
+
+/**
+ * For a thread that may be terminated: that aborts the whole process while koffi makes a view.
+ * @param guard calls what it is given, uninterrupted
+ */
+export function setViewGuard(guard: typeof viewGuard): void {
+  viewGuard = guard;
+}
+
 /** The memory at `address` as an ArrayBuffer, in place. This doesn't keep it mapped: the mapping must outlive the buffer. */
 export function viewOf(address: bigint, length: number): ArrayBuffer {
-  return koffi.view(address, length);
+  return viewGuard(() => koffi.view(address, length));
 }

@@ -84,3 +84,46 @@ test('an exiting process lets its threads finish uninterruptible code', async ()
   const { stdout, exitCode } = await execa(process.execPath, args, { reject: false });
   expect([exitCode, stdout]).toEqual([3, 'finished']);
 });
+
+test('a thread may be terminated while it makes views of memory', async () => {
+  const path = join(temporaryFolder(), 'views.mjs');
+  const from = (file: string) => `'${pathToFileURL(join(projectRoot(), file))}'`;
+  writeFileSync(
+    path,
+    `import { parentPort, workerData } from 'node:worker_threads';
+     import { ThreadGate } from ${from('src/vmm/machine/thread-gate.ts')};
+     import { MAP_ANONYMOUS, MAP_PRIVATE, mmap, PROT_READ, setViewGuard, viewOf } from ${from('src/vmm/native/libc.ts')};
+     const gate = new ThreadGate(workerData);
+     setViewGuard(make => gate.runClosed(make));
+     const address = mmap(4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+     gate.open();
+     parentPort.postMessage('up');
+     for (;;) viewOf(address, 4096);`,
+  );
+  const program = `
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    import { ThreadGate } from './src/vmm/machine/thread-gate.ts';
+    for (let round = 0; round < 10; round++) {
+      const gate = new ThreadGate();
+      const worker = new Worker(${JSON.stringify(path)}, { execArgv: [], workerData: gate.words });
+      await once(worker, 'message');
+      gate.requestEnd();
+      await gate.opened(20_000);
+      await worker.terminate();
+    }
+    console.log('survived');`;
+  const args = ['--input-type=module-typescript', '--eval', program];
+  const { stdout, signal } = await execa(process.execPath, args, { reject: false });
+  expect([stdout, signal]).toEqual(['survived', undefined]);
+});
+
+test('code that is run closed opens the gate only if it has closed it', () => {
+  const gate = new ThreadGate();
+  const isOpen = () => gate.words[0] === 1;
+  expect(gate.runClosed(isOpen)).toBe(false);
+  expect(isOpen()).toBe(false);
+  gate.open();
+  expect(gate.runClosed(isOpen)).toBe(false);
+  expect(isOpen()).toBe(true);
+});
