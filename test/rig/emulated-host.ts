@@ -147,7 +147,8 @@ export class EmulatedHost {
   #qemuArgs(): string[] {
     const { devices = [], modules = [], memoryMebibytes = 2048 } = this.#options;
     const append = [
-      'console=ttyS0 loglevel=5 panic=-1 nokaslr mitigations=off',
+      // A busy machine is too slow for the kernel's check of its timer.
+      'console=ttyS0 loglevel=5 panic=-1 nokaslr mitigations=off no_timer_check',
       devices.includes('iommu') ? 'intel_iommu=on' : '',
       `rig.modules=${[...deviceModules(devices), ...modules].join(',')}`,
     ];
