@@ -20,6 +20,8 @@ export class Liveness {
   readonly #timer: NodeJS.Timeout;
   #waiting = false;
   #misses = 0;
+  /** It was held up at the last look. */
+  #wasHeld = false;
   #isSilent = false;
 
   constructor(events: LivenessEvents, askMs = ASK_MS) {
@@ -33,13 +35,18 @@ export class Liveness {
 
   #look(): void {
     if (!this.#waiting) {
+      this.#wasHeld = false;
       this.#ask();
       return;
     }
     this.#misses++;
     if (this.#isSilent) return;
     const late = this.#misses >= MISSES && !this.#events.isBuilding();
-    if (!late && !this.#events.isHeld()) return;
+    // Every process is in uninterruptible sleep now and then: KVM and VFIO wait so for the CPUs and for a device's reset.
+    const isHeld = this.#events.isHeld();
+    const staysHeld = isHeld && this.#wasHeld;
+    this.#wasHeld = isHeld;
+    if (!late && !staysHeld) return;
     this.#isSilent = true;
     this.#events.silent();
   }

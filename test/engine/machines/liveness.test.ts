@@ -57,9 +57,16 @@ test('one that does not answer is silent after a while, said once, until it answ
   expect(asked).toHaveLength(2);
 });
 
-test('one that is visibly held up is silent at once', async () => {
-  const { said, ticks } = watched({ isHeld: () => true });
+test('one that is visibly held up is silent sooner, unless it was only for a moment', async () => {
+  let held = true;
+  const { said, ticks } = watched({ isHeld: () => held, isBuilding: () => true });
   await ticks(2);
+  held = false;
+  await ticks(1);
+  held = true;
+  await ticks(1);
+  expect(said).toEqual([]);
+  await ticks(1);
   expect(said).toEqual(['silent']);
 });
 
@@ -69,6 +76,6 @@ test('one that is being built may take its time, but not if it is held up', asyn
   await ticks(50);
   expect(said).toEqual([]);
   held = true;
-  await ticks(1);
+  await ticks(2);
   expect(said).toEqual(['silent']);
 });
