@@ -262,9 +262,11 @@ export class LocalEngine implements Engine, CounterSource {
     if (!vm.alive) return this.#attachToDefinition(vm, input);
     if (persist) this.#requireDefinition(vm);
     const attached = await attachDevice(vm, device, named => this.#takeOfHost(vm, named));
-    this.note('info', `device ${attached.name} (${device.type}) was attached`, id);
     const { name } = attached;
-    if (persist) this.#changeDefinition(id, () => this.#definitions.attach(id, { ...input, name }));
+    if (persist)
+      this.#followInDefinition(id, `${name} is attached`, () =>
+        this.#definitions.attach(id, { ...input, name }),
+      );
     return attached;
   }
 
@@ -319,10 +321,16 @@ export class LocalEngine implements Engine, CounterSource {
     }
     if (persist) this.#requireDefinition(vm);
     const known = vm.device(device);
+    const remove = () => this.#definitions.detach(id, { ...known, name: device });
+    // It may have left the VM before.
+    if (persist && vm.info.topology?.devices.every(({ name }) => name !== device)) {
+      this.#changeDefinition(id, remove);
+      return;
+    }
     await detachDevice(vm, device, force);
     const address = known && deviceTable.hostDevice(known)?.address;
     if (address !== undefined) await this.#givingBack.get(address);
-    if (persist) this.#changeDefinition(id, () => this.#definitions.detach(id, { ...known, name: device }));
+    if (persist) this.#followInDefinition(id, `${device} is detached`, remove);
   }
 
   async cancelDetach(id: string, device: string): Promise<void> {
@@ -349,6 +357,15 @@ export class LocalEngine implements Engine, CounterSource {
           ? `${name} has no definition: attach and detach its devices without --persist`
           : `${name} is ${info.state} and has no definition: start it first`,
       );
+  }
+
+  /** Has the definition follow what has become of a running VM. @param done that @throws an error that says so */
+  #followInDefinition(id: string, done: string, change: () => void): void {
+    try {
+      this.#changeDefinition(id, change);
+    } catch (error) {
+      throw new Error(`${done}, but not in the definition: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   #changeDefinition<Result>(id: string, change: () => Result): Result {

@@ -14,9 +14,21 @@ export function nearest(
 /** The candidate that `text` may be a typo of, if one is close enough. */
 export function likely(text: string, candidates: readonly string[]): string | null {
   if (text.length > 64) return null;
-  const best = nearest(text.toLowerCase(), candidates);
+  const typed = text.toLowerCase();
+  const best = nearest(typed, candidates);
   const limit = Math.max(1, Math.floor(text.length / 3));
-  return best !== null && best.distance <= limit ? best.text : null;
+  if (best === null || best.distance > limit) return null;
+  return best.distance > 1 && best.distance >= differingLength(typed, best.text) ? null : best.text;
+}
+
+/** Characters between what two texts begin and end with alike: of two names such as `virtio-blk` and `virtio-net`, all that tells them apart. */
+function differingLength(a: string, b: string): number {
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  return Math.max(a.length, b.length) - start - end;
 }
 
 /** The number of characters to insert, delete, replace or swap with their neighbor (optimal string alignment). */

@@ -15,3 +15,11 @@ test('a slip is likely, another word is not', () => {
   expect(likely('path', keys)).toBeNull();
   expect(likely('x'.repeat(10_000), keys)).toBeNull();
 });
+
+test('what differs in all that tells names apart is no slip', () => {
+  const types = ['virtio-blk', 'virtio-rng'];
+  expect(likely('virtio-net', types)).toBeNull();
+  expect(likely('virtio-rgn', types)).toBe('virtio-rng');
+  expect(likely('virtio-bk', types)).toBe('virtio-blk');
+  expect(likely('vitrio-blok', types)).toBe('virtio-blk');
+});

@@ -1,9 +1,11 @@
 import type { Engine } from '../../engine/engine.ts';
+import type { AttachedDevice } from '../../engine/hotplug/hotplug-info.ts';
 import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import { print } from '../host/host-options.ts';
 import { type DeviceOptions, deviceOf } from './device-option.ts';
 import { findVm } from './find.ts';
 import { Progress } from './progress.ts';
+import { until } from './until.ts';
 
 type Json = { readonly json?: boolean };
 
@@ -20,21 +22,31 @@ export type DetachOptions = Json & {
 /** A guest is usually done after a second; native PCI Express hotplug waits for five. */
 export const WAIT_SECONDS = 30;
 
-type Devices = Pick<Engine, 'vms' | 'attach' | 'detach' | 'cancelDetach'>;
+type Devices = Pick<Engine, 'vms' | 'subscribe' | 'attach' | 'detach' | 'cancelDetach'>;
 
 export async function attachDevice(engine: Devices, name: string, options: AttachOptions): Promise<void> {
   const vm = findVm(engine.vms(), name);
   const device = deviceOf(options);
   const attached = await engine.attach(vm.id, device, { persist: options.persist ?? false });
   print(options, { vm: name, ...attached }, () => {
-    if (!attached.running)
-      return [`${name} is ${vm.state}: ${attached.name} is in its definition, and there at its next start`];
+    if (!attached.running) return [inDefinition(vm, attached.name)];
     const seen = attached.address === null ? '' : `, as ${attached.address}`;
     const place = `${name}: ${attached.name} is attached at ${attached.addr} of ${attached.bus}${seen}`;
-    return attached.noticed
-      ? [place]
-      : [place, 'The guest has no hotplug driver there: it finds the device when it looks for devices next.'];
+    return attached.noticed ? [place] : [place, unnoticed(attached)];
   });
+}
+
+function inDefinition({ name, state, saved }: VmInfo, device: string): string {
+  // It goes on with the devices that it had.
+  if (saved !== undefined)
+    return `${name} is saved, and has not got ${device} when it goes on: ${device} is in its definition, and there when it starts anew`;
+  return `${name} is ${state}: ${device} is in its definition, and there at its next start`;
+}
+
+function unnoticed({ addr }: AttachedDevice): string {
+  return addr?.endsWith('.0')
+    ? 'The guest has no hotplug driver there: it finds the device when it looks for devices next.'
+    : 'The guest looks at the slot when its function 0 is attached.';
 }
 
 /** @returns the exit status: 1 while the guest has not released the device */
@@ -52,20 +64,39 @@ export async function detachDevice(
   }
   const { force = false, persist = false, wait } = options;
   const detached = engine.detach(vm.id, device, { force, persist });
-  const isOut = await within(detached, wait, `waiting for ${name} to release ${device}`);
+  // One that is taken does not wait for the guest.
+  const isOut =
+    wait === 0 && !force
+      ? await asked(engine, vm, device, detached)
+      : await within(detached, wait || WAIT_SECONDS, `waiting for ${name} to release ${device}`);
   print(options, { vm: name, device, detached: isOut }, () => [outcome(vm, device, isOut, options)]);
-  return isOut || wait === 0 ? 0 : 1;
+  return isOut || (wait === 0 && !force) ? 0 : 1;
 }
 
-function outcome(vm: VmInfo, device: string, isOut: boolean, { wait }: DetachOptions): string {
+function outcome(vm: VmInfo, device: string, isOut: boolean, { wait, force }: DetachOptions): string {
   const { name } = vm;
   if (isOut && !isAlive(vm)) return `${name} is ${vm.state}: ${device} is no longer in its definition`;
   if (isOut) return `${name}: ${device} is detached`;
+  if (force)
+    return `${name}: ${device} is out of the guest, but the host has not finished its requests: what it uses is released when it has`;
   if (wait === 0) return `${name}: the guest is to release ${device}`;
   return (
     `${name}: the guest has not released ${device} in ${wait} s, and may still do so: ` +
     `vring vm detach ${name} ${device} waits on, takes it with --force, or lets it stay with --cancel`
   );
+}
+
+/** Waits only until the guest has been asked. @returns whether the device is out already. @throws why it cannot be asked */
+async function asked(engine: Devices, vm: VmInfo, device: string, detached: Promise<void>): Promise<boolean> {
+  const label = ({ topology }: VmInfo) => topology?.devices.find(({ name }) => name === device);
+  const wasThere = label(vm) !== undefined;
+  const isLeaving = (now: VmInfo | undefined) => {
+    const present = now && label(now);
+    return wasThere && (present === undefined || present.removing !== undefined);
+  };
+  const out = detached.then(() => true);
+  const leaving = until(engine, vm.name, isLeaving, Number.POSITIVE_INFINITY).then(() => false);
+  return Promise.race([out, leaving]);
 }
 
 /** Whether something resolves within so many seconds. */

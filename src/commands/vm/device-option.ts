@@ -1,4 +1,6 @@
+import { keyProblems } from '../../definitions/issues.ts';
 import { typedEntry } from '../../definitions/qemu/devices.ts';
+import { deviceConfig } from '../../devices/device-config.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { parseAddress } from '../../host/pci/address.ts';
 import { likely } from '../../text/nearest.ts';
@@ -49,6 +51,7 @@ function parsePassthrough(text: string): DeviceConfig {
 /** `virtio-rng,max-bytes=1024,id=rng1`: a type of vring's or a name of QEMU's, and options of either. */
 function parseDevice(text: string): DeviceConfig {
   const [name = '', ...settings] = text.split(',');
+  if (name === '') throw new UsageError('--device: expected a type first, as in --device virtio-rng');
   const rows = deviceTable.configurable;
   const row = rows.find(({ type, qemu }) => type === name || qemu?.devices.includes(name));
   // A type that a device module of the VM may add: its machine knows.
@@ -77,5 +80,17 @@ function entryOf(option: string, type: string, settings: readonly string[]): Dev
       );
     entry[key] = value;
   }
-  return typedEntry(entry);
+  return checked(option, typedEntry(entry));
+}
+
+/** Says what is wrong as for a definition. Of a type that a device module adds, its machine knows the options. @throws UsageError */
+function checked(option: string, entry: DeviceConfig): DeviceConfig {
+  if (deviceTable.find(entry.type) === undefined) return entry;
+  const parsed = deviceConfig.safeParse(entry, { reportInput: true });
+  if (parsed.success) return entry;
+  const issues = parsed.error.issues.map(issue => ({ ...issue, path: ['devices', 0, ...issue.path] }));
+  const [problem] = keyProblems(issues, { devices: [entry] });
+  if (problem === undefined) return entry;
+  const [, , key] = problem.path;
+  throw new UsageError(`${option}: ${key === undefined ? '' : `${String(key)}: `}${problem.message}`);
 }

@@ -6,7 +6,7 @@ import type { VmInfo } from '../../engine/vm-info.ts';
  * @returns false on timeout
  */
 export function until(
-  engine: Engine,
+  engine: Pick<Engine, 'vms' | 'subscribe'>,
   name: string,
   done: (vm: VmInfo | undefined) => boolean,
   timeoutMs: number,

@@ -30,6 +30,10 @@ describe('the options of vring vm attach', () => {
     [{ pci: 'eth0' }, '--pci eth0: expected a PCI address first'],
     [{ device: 'virtio-rgn' }, '--device virtio-rgn: did you mean virtio-rng?'],
     [{ device: 'virtio-rng,id=a,id=b' }, '--device virtio-rng,id=a,id=b: id is given twice'],
+    [{ device: 'virtio-rng,max-bytes=many' }, 'max-bytes: expected a number, not "many"'],
+    [{ device: 'virtio-rng,max-byte=1' }, 'unknown key "max-byte": did you mean "max-bytes"?'],
+    [{ device: 'virtio-blk' }, '--device virtio-blk: path: missing: expected text'],
+    [{ device: ',id=a' }, '--device: expected a type first'],
     [{ device: 'virtio-blk-pci,drive=d0' }, 'there are no drives to refer to: write path=FILE'],
   ])('%j are refused', (options, message) => expect(() => deviceOf(options)).toThrow(message));
 });

@@ -1,0 +1,83 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { defineGuest, definitionFile, vring } from '../../support/cli.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { attached, startManager, withOwnFolders } from '../../support/manager-process.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+withOwnFolders();
+
+const attach = (...args: string[]) => vring('vm', 'attach', 'web', ...args);
+const detach = (...args: string[]) => vring('vm', 'detach', 'web', ...args);
+const definition = () => readFileSync(definitionFile('web'), 'utf8');
+
+async function startWeb() {
+  defineGuest('web');
+  startManager();
+  const engine = await attached();
+  await engine.restart('web');
+  return engine;
+}
+
+describe.skipIf(noKvm !== null)(onKvm('vring vm detach'), () => {
+  test('that only asks fails when it cannot', async () => {
+    await startWeb();
+    await attach('--device', 'virtio-rng,id=extra');
+    expect(await detach('extra', '--wait', '0')).toMatchObject({
+      status: 0,
+      stdout: 'web: the guest is to release extra',
+    });
+    expect(await detach('nosuch', '--wait', '0')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('the VM has no device "nosuch"'),
+    });
+    expect(await detach('com1', '--wait', '0')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('it cannot be unplugged'),
+    });
+    // Nobody waits for the guest then.
+    expect((await detach('extra', '--force', '--wait', '0')).stdout).toBe('web: extra is detached');
+  });
+
+  test('removes a device from the definition also when it has left the VM before', async () => {
+    await startWeb();
+    const before = definition();
+    await attach('--device', 'virtio-rng,id=extra', '--persist');
+    expect(definition()).toContain('extra');
+    await detach('extra', '--force');
+    expect(await detach('extra', '--persist')).toMatchObject({ status: 0, stderr: '' });
+    expect(definition()).toBe(before);
+    expect((await detach('extra', '--persist')).stderr).toContain('has no device "extra"');
+  });
+});
+
+describe.skipIf(noKvm !== null)(onKvm('vring vm attach'), () => {
+  test('says that a device is attached when only the definition does not take it', async () => {
+    await startWeb();
+    const disk = join(temporaryFolder(), 'disk.img');
+    writeFileSync(disk, Buffer.alloc(4096));
+    writeFileSync(definitionFile('web'), `${definition()}disks: [{ file: ${disk} }]\n`);
+    const { status, stderr } = await attach('--disk', disk, '--id', 'data', '--persist');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^vring: data is attached, but not in the definition: .*already used by disks\[0\]/,
+    );
+    expect((await detach('data', '--force')).status).toBe(0);
+  });
+
+  test('says when the guest will see it', async () => {
+    const engine = await startWeb();
+    const place = ['--bus', 'pci.0', '--addr'];
+    expect((await attach('--device', 'virtio-rng', ...place, '10.1')).stdout).toContain(
+      'The guest looks at the slot when its function 0 is attached.',
+    );
+    expect((await attach('--device', 'virtio-rng', ...place, '10.0')).stdout).toContain(
+      'it finds the device when it looks for devices next',
+    );
+    await engine.save('web');
+    expect((await attach('--device', 'virtio-rng,id=extra')).stdout).toContain(
+      'web is saved, and has not got extra when it goes on',
+    );
+  });
+});
