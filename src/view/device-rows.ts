@@ -1,4 +1,5 @@
 import { type Histogram, sumOfHistograms } from '../engine/sampling/histogram.ts';
+import type { HostInterrupts } from '../engine/sampling/host-interrupts.ts';
 import type { StatisticRates, VmDetail } from '../engine/sampling/rates.ts';
 import type { VmInfo } from '../engine/vm-info.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
@@ -30,6 +31,10 @@ export type DeviceRow = DeviceLabel & {
   readonly share: number;
   /** What it counts by names of its own. */
   readonly statistics: readonly StatisticRates[];
+  /** Of its vectors, where it is one of the host; null: none are counted. */
+  readonly hostInterrupts: HostInterrupts | null;
+  /** Interrupts per second, of its queues or vectors. */
+  readonly interrupts: number;
 };
 
 /** The devices of a VM, or those with back ends of one kind, in the order of the machine's. */
@@ -51,6 +56,7 @@ export function deviceRows(
 function ratesOf(device: string, rates: VmDetail | null) {
   const queues = rates?.queues.filter(queue => queue.device === device) ?? [];
   const regions = rates?.regions.filter(region => region.device === device) ?? [];
+  const hostInterrupts = hostInterruptsOf(device, rates);
   const sum = <One>(of: readonly One[], value: (one: One) => number) =>
     of.reduce((total, one) => total + value(one), 0);
   return {
@@ -66,7 +72,16 @@ function ratesOf(device: string, rates: VmDetail | null) {
     accesses: sum(regions, region => region.reads + region.writes),
     share: sum(regions, region => region.share),
     statistics: rates?.statistics.filter(statistic => statistic.device === device) ?? [],
+    hostInterrupts,
+    interrupts:
+      sum(queues, queue => queue.interrupts) + sum(hostInterrupts?.vectors ?? [], vector => vector.perSecond),
   };
+}
+
+function hostInterruptsOf(device: string, rates: VmDetail | null): HostInterrupts | null {
+  const all = rates?.hostInterrupts;
+  const vectors = all?.vectors.filter(vector => vector.device === device) ?? [];
+  return all === undefined || vectors.length === 0 ? null : { posted: all.posted, vectors };
 }
 
 /** What stays as it is while the machine runs, what the device counts itself, and where it answers. */
@@ -90,7 +105,9 @@ export function deviceFacts(
           ),
         ]),
     ...(device.diskErrors === null ? [] : [fact('Disk errors', device.diskErrors, 'status.error')]),
-    ...(device.hostDevice === undefined ? [] : passedDeviceFacts(device.hostDevice, { taken, host })),
+    ...(device.hostDevice === undefined
+      ? []
+      : passedDeviceFacts(device.hostDevice, { taken, host, counted: device.hostInterrupts })),
     fact('Type', device.title),
     fact('Bus', device.address === null ? device.bus : `${device.bus}, at ${device.address}`),
     ...otherFacts(device).map(({ label, value, unit }) => fact(capitalized(label), factText(value, unit))),

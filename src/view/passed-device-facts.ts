@@ -1,7 +1,8 @@
 import type { HostDeviceBar, HostDeviceFacts } from '../devices/vfio/host-device-facts.ts';
+import type { HostInterruptRate, HostInterrupts } from '../engine/sampling/host-interrupts.ts';
 import type { VmHostDevice } from '../engine/vm-info.ts';
 import type { HostSnapshot } from '../host-service/snapshot.ts';
-import { bytes } from '../text/units.ts';
+import { bytes, count, rate } from '../text/units.ts';
 import { type Fact, fact } from './facts.ts';
 
 /** What is known of a passed-through device beside what its machine says. */
@@ -10,10 +11,12 @@ export type PassedContext = {
   readonly taken: VmHostDevice | undefined;
   /** Null: the host has not been read. */
   readonly host: HostSnapshot | null;
+  /** Of its vectors alone; null: they have not been sampled. */
+  readonly counted: HostInterrupts | null;
 };
 
 /** A device of the host in a guest: what it is there and here, and how the two are connected. */
-export function passedDeviceFacts(device: HostDeviceFacts, { taken, host }: PassedContext): Fact[] {
+export function passedDeviceFacts(device: HostDeviceFacts, { taken, host, counted }: PassedContext): Fact[] {
   const { address, api, reset, bars, interrupts, mappings } = device;
   const numa = host?.functions.get(address)?.numaNode ?? null;
   return [
@@ -23,11 +26,13 @@ export function passedDeviceFacts(device: HostDeviceFacts, { taken, host }: Pass
     fact('On host', [address, hostName(address, host)].filter(Boolean).join(' ')),
     fact('Opened by', api === 'group' ? 'its VFIO group' : 'iommufd'),
     ...(bars.length === 0 ? [] : [{ name: 'BARs', texts: bars.map(barText) }]),
-    fact('Interrupts', interruptText(interrupts)),
+    { name: 'Interrupts', texts: interruptTexts(interrupts, counted) },
     fact('IOMMU', mappingText(mappings)),
     fact('Reset', reset === 'none' ? 'none' : reset, reset === 'none' ? 'status.warning' : undefined),
     ...(numa === null ? [] : [fact('NUMA', `node ${numa}`)]),
     ...(taken === undefined ? [] : [fact('On stop', onStopText(taken))]),
+    // There may be many: what is known in a line comes first.
+    ...vectorFacts(counted?.vectors ?? []),
   ];
 }
 
@@ -55,9 +60,40 @@ function mappedText(mapped: number, size: number): string {
 
 const KINDS = { none: 'off', intx: 'INTx', msi: 'MSI', msix: 'MSI-X' } as const;
 
-function interruptText({ kind, vectors, enabled }: HostDeviceFacts['interrupts']): string {
-  if (kind === 'none') return 'its driver has turned none on';
-  return kind === 'intx' ? 'INTx' : `${KINDS[kind]}, ${enabled} of ${vectors} vectors connected`;
+function interruptTexts(
+  { kind, vectors, enabled }: HostDeviceFacts['interrupts'],
+  counted: HostInterrupts | null,
+): string[] {
+  if (kind === 'none') return ['its driver has turned none on'];
+  const text = kind === 'intx' ? 'INTx' : `${KINDS[kind]}, ${enabled} of ${vectors} vectors connected`;
+  if (counted === null || counted.vectors.length === 0) return [text];
+  const sum = (value: (vector: HostInterruptRate) => number) =>
+    counted.vectors.reduce((total, vector) => total + value(vector), 0);
+  const totals = `${count(sum(({ total }) => total))} in all, ${rate(sum(({ perSecond }) => perSecond))}/s`;
+  return [
+    `${text}: ${totals}`,
+    ...(counted.posted ? ['counts may stand still: posted interrupts bypass the host'] : []),
+  ];
+}
+
+/** Three to a line, which fits the narrowest screen that has details. */
+const VECTORS_PER_LINE = 3;
+const VECTOR_CELLS = 22;
+
+/** Each vector with what the host has counted of it; one alone has been said. */
+function vectorFacts(vectors: readonly HostInterruptRate[]): Fact[] {
+  if (vectors.length < 2) return [];
+  const cells = vectors.map(
+    ({ vector, total, perSecond }) => `${vector}: ${count(total)}, ${rate(perSecond)}/s`,
+  );
+  const lines = Array.from({ length: Math.ceil(cells.length / VECTORS_PER_LINE) }, (_, line) =>
+    cells
+      .slice(line * VECTORS_PER_LINE, (line + 1) * VECTORS_PER_LINE)
+      .map(cell => cell.padEnd(VECTOR_CELLS))
+      .join('')
+      .trimEnd(),
+  );
+  return [{ name: 'Vectors', texts: lines }];
 }
 
 function mappingText({ bytes: mapped, count }: HostDeviceFacts['mappings']): string {

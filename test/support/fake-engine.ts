@@ -11,7 +11,11 @@ import type {
   MetricsFormat,
 } from '../../src/engine/engine.ts';
 import type { AttachOptions, DetachOptions } from '../../src/engine/hotplug/hotplug-info.ts';
-import type { CounterSource, ThreadTimes } from '../../src/engine/sampling/counter-source.ts';
+import type {
+  CounterSource,
+  HostInterruptCounts,
+  ThreadTimes,
+} from '../../src/engine/sampling/counter-source.ts';
 import { Sampler } from '../../src/engine/sampling/sampler.ts';
 import type { Sample, Sampling, SamplingSettings } from '../../src/engine/sampling/sampling.ts';
 import type {
@@ -87,6 +91,13 @@ export type Script = {
     readonly nsEach: number;
   }[];
   readonly devices?: Topology['devices'];
+  /** Vectors of devices of the host. */
+  readonly hostInterrupts?: {
+    readonly posted: boolean;
+    readonly vectors: readonly (Omit<HostInterruptCounts['vectors'][number], 'count'> & {
+      readonly perSecond: number;
+    })[];
+  };
   readonly consoles?: Topology['consoles'];
   readonly pinning?: readonly number[];
 };
@@ -326,6 +337,20 @@ export class FakeEngine implements Engine, CounterSource {
       hostCpu: hostCpu ?? null,
       id: thread ?? null,
     }));
+  }
+
+  hostInterrupts(id: string): HostInterruptCounts | null {
+    const { script, bornAt } = this.#vm(id);
+    if (script.hostInterrupts === undefined) return null;
+    const seconds = (this.#clock.now() - bornAt) / 1000;
+    const { posted, vectors } = script.hostInterrupts;
+    return {
+      posted,
+      vectors: vectors.map(({ perSecond, ...vector }) => ({
+        ...vector,
+        count: Math.floor(perSecond * seconds),
+      })),
+    };
   }
 
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling {

@@ -26,6 +26,7 @@ const DEVICE_COLUMNS: readonly Column[] = [
   { key: 'accesses', title: 'ACCESS/s', min: 8, align: 'right' },
   { key: 'share', title: 'TIME%', min: 5, align: 'right' },
   { key: 'requests', title: 'REQ/s', min: 6, align: 'right' },
+  { key: 'interrupts', title: 'IRQ/s', min: 6, align: 'right', priority: 2 },
   { key: 'title', title: 'DESCRIPTION', min: 16, grow: 1, priority: 1 },
 ];
 
@@ -148,6 +149,7 @@ function cellsOf(row: DeviceRow, vm: VmInfo, host: HostSnapshot | null): Cells {
     accesses: rate(row.accesses),
     share: percent(row.share),
     requests: ofQueues(rate(row.requests)),
+    interrupts: row.hostInterrupts === null ? ofQueues(rate(row.interrupts)) : rate(row.interrupts),
     toGuest: ofQueues(bytes(row.bytesToGuest)),
     fromGuest: ofQueues(bytes(row.bytesFromGuest)),
     inFlight: ofQueues(String(row.inFlight)),

@@ -34,12 +34,14 @@ type Options = {
   readonly columns?: number;
   readonly rows?: number;
   readonly taken?: VmHostDevice;
+  /** The IOMMU posts interrupts. */
+  readonly posted?: boolean;
   /** Since when its guest has been asked to let go of it. */
   readonly removing?: number;
 };
 
 /** The UI with a VM that has a VF of the host. */
-function start({ taken = TAKEN, removing, ...size }: Options = {}): HostDriver {
+function start({ taken = TAKEN, removing, posted = false, ...size }: Options = {}): HostDriver {
   driver = new HostDriver(serverTree(), size);
   const hostdev = {
     name: 'hostdev0',
@@ -52,12 +54,26 @@ function start({ taken = TAKEN, removing, ...size }: Options = {}): HostDriver {
     hostDevice: FACTS,
     ...(removing !== undefined && { removing }),
   };
-  const script = { ...complete, devices: [...complete.devices!, hostdev] };
+  const vectors = [5, 1200, 0].map((perSecond, vector) => ({
+    ...{ device: 'hostdev0', address: ADDRESS, kind: 'msix' as const },
+    vector,
+    perSecond,
+  }));
+  const devices = [...complete.devices!, hostdev];
+  const script = { ...complete, devices, hostInterrupts: { posted, vectors } };
   const id = driver.engine.add('web', script, { hostDevices: [taken] });
   const { topology } = driver.engine.vms().find(vm => vm.id === id)!;
-  const devices = ['blk0', 'rng0', 'hostdev0'].map(name => ({ name, bus: 'pci.0', addr: null }));
-  driver.engine.become(id, 'running', { topology: { ...topology!, places: { rootPorts: [], devices } } });
+  const places = ['blk0', 'rng0', 'hostdev0'].map(name => ({ name, bus: 'pci.0', addr: null }));
+  driver.engine.become(id, 'running', {
+    topology: { ...topology!, places: { rootPorts: [], devices: places } },
+  });
   return driver;
+}
+
+/** Rates are of what was counted between two samples. */
+async function sampledTwice(): Promise<void> {
+  driver.clock.advance(2000);
+  await driver.still();
 }
 
 describe('the host screens name the VM', () => {
@@ -100,19 +116,22 @@ describe('the tab of devices', () => {
     [60, 20],
   ])('at %i x %i shows a device as the host and as the guest have it', async (columns, rows) => {
     await start({ columns, rows }).press(KEY.enter, '7', 'G');
+    await sampledTwice();
     expect(driver.screen).toMatchSnapshot();
     expect(driver.terminal.wrapped).toBe(false);
   });
 
   test('says all of it where there is room', async () => {
     await start({ columns: 120, rows: 60 }).press(KEY.enter, '7', 'G');
+    await sampledTwice();
     for (const text of [
       /On host +0000:3b:0a\.1 Ethernet Virtual Function/,
       /Opened by +its VFIO group/,
       /BARs +0: memory, 64K at 0xfe000000, mapped, prefetchable/,
       /3: memory, 16K at 0xfe010000, 12K of it mapped, prefetchable/,
       /ROM, 512K not decoded/,
-      /Interrupts +MSI-X, 3 of 5 vectors connected/,
+      /Interrupts +MSI-X, 3 of 5 vectors connected: \d[\d.]*k in all, 1\.2k\/s/,
+      /Vectors +0: \d+, 5\.0\/s +1: \d[\d.]*k, 1\.2k\/s +2: 0, 0\/s/,
       /IOMMU +1G of guest memory in 2 mappings/,
       /Reset +flr/,
       /NUMA +node 0/,
@@ -120,6 +139,14 @@ describe('the tab of devices', () => {
     ])
       expect(driver.screen).toMatch(text);
   });
+});
+
+test('where interrupts are posted, their counts are said to stand still', async () => {
+  await start({ posted: true }).press(KEY.enter, '7', 'G');
+  expect(driver.screen).toContain('counts may stand still: posted interrupts bypass the host');
+  await driver.leave();
+  await start().press(KEY.enter, '7', 'G');
+  expect(driver.screen).not.toContain('stand still');
 });
 
 describe('a device is detached', () => {
