@@ -7,6 +7,7 @@ import type { MachineReport } from '../../src/vmm/machine/report.ts';
 export function linkWith(inbox: Incoming[] = []) {
   return {
     manager: 0,
+    reachable: true,
     next: () => inbox.shift() ?? null,
     takeFd: () => null,
     flush: () => {},

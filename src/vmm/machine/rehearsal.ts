@@ -57,6 +57,7 @@ class RehearsalLink {
 
   /** There is no other one. */
   readonly manager = 0;
+  readonly reachable = true;
 
   next(): Incoming | null {
     if (!this.#over) return null;

@@ -50,7 +50,7 @@ export type RunnerOptions = {
 };
 
 /** What a machine needs of its connection to its manager. */
-export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach' | 'manager'>;
+export type MachineLink = Pick<ManagerLink, 'next' | 'takeFd' | 'flush' | 'attach' | 'manager' | 'reachable'>;
 
 /** A machine that has been built, and what may happen to it. */
 type Built = {
@@ -89,7 +89,7 @@ export class MachineRunner {
     const shape = shapeOf(counters);
     const tell: Tell = change => {
       change(report);
-      link.flush();
+      this.#flush();
     };
     this.#report = report;
     this.#link = link;
@@ -337,7 +337,13 @@ export class MachineRunner {
       this.#manager = this.#link.manager;
       controls.managerGone();
     }
+    this.#flush();
+  }
+
+  /** One that no later manager can find ends with its manager. */
+  #flush(): void {
     this.#link.flush();
+    if (!this.#link.reachable) this.#ending.finish('its manager is gone');
   }
 
   #machineChanged(): void {

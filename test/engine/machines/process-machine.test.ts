@@ -5,7 +5,10 @@ import { DefinitionStore } from '../../../src/definitions/store.ts';
 import { LocalEngine } from '../../../src/engine/local-engine.ts';
 import { ProcessMachines } from '../../../src/engine/machines/process-machine.ts';
 import { builtFile } from '../../../src/project-root.ts';
+import { counterShape } from '../../../src/vmm/counters/counter-shape.ts';
 import { VCPU } from '../../../src/vmm/counters/counters.ts';
+import { createCounters } from '../../../src/vmm/counters/shared-counters.ts';
+import { parseMachineConfig } from '../../../src/vmm/machine/config.ts';
 import { canFreeze, FrozenFolder } from '../../support/frozen-folder.ts';
 import { GuestVm } from '../../support/guest-vm.ts';
 import { noKvm, onKvm } from '../../support/kvm.ts';
@@ -65,11 +68,36 @@ describe.skipIf(noKvm !== null)(onKvm('a machine process'), () => {
       readdirSync(`/proc/${pidOf(vm)}/task`).map(tid =>
         readFileSync(`/proc/${pidOf(vm)}/task/${tid}/comm`, 'utf8').trimEnd(),
       );
-    await until(() => names(several).includes('vring-vcpu1'));
-    expect(names(several)).toContain('vring-vcpu0');
+    const vcpus = ['vring-vcpu0', 'vring-vcpu1'];
+    await until(() => vcpus.every(name => names(several).includes(name)));
     // The only vCPU of a machine has no thread of its own.
     await until(() => names(neighbor).includes('vring-watch'));
     expect(names(neighbor)).not.toContain('vring-vcpu0');
+  });
+
+  test('that later managers cannot find ends with its manager', async () => {
+    const config = parseMachineConfig({
+      name: 'unregistered',
+      boot: { kind: 'kernel', path: builtFile('guest.elf') },
+    });
+    const counters = createCounters(counterShape(config));
+    const launch = { config, startedAt: 0, countersFd: counters.fd, registration: null };
+    const machine = new ProcessMachines().launch(launch);
+    counters.closeFd();
+    counters.unmap();
+    const connection = machine.connection!;
+    const running = Promise.withResolvers<void>();
+    connection.listen({
+      message: message => {
+        if (message.kind === 'state' && message.state === 'running') running.resolve();
+      },
+      printed: () => {},
+    });
+    await running.promise;
+    expect(isRunning(machine.pid)).toBe(true);
+    connection.close();
+    expect(await machine.gone).toBeNull();
+    expect(isRunning(machine.pid)).toBe(false);
   });
 
   test('that dies while it builds its machine fails the start', async () => {
