@@ -116,7 +116,10 @@ function requestOf(
   const claims = Object.values(infos).flatMap((vm): Claim[] =>
     vm.name === target.name
       ? []
-      : (vm.hostDevices ?? []).map(({ address }) => ({ address, vm: vm.name, running: isAlive(vm) })),
+      : (vm.hostDevices ?? []).map(({ address, device }) => ({
+          ...{ address, device, vm: vm.name },
+          running: isAlive(vm),
+        })),
   );
   return {
     addresses: asked,

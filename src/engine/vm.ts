@@ -311,6 +311,7 @@ export class Vm {
   ): Promise<readonly OpenedHostDevice[]> {
     const taking = new AbortController();
     this.#taking = taking;
+    this.#end = null;
     this.#interrupted = false;
     this.#wasKilled = false;
     this.#ended = Promise.withResolvers();

@@ -100,8 +100,11 @@ export class HostDeviceLender {
   ): Promise<readonly OpenedHostDevice[]> {
     const vm = config.name;
     const taking = await import('./take.ts');
-    return await this.#exclusively(vm, async tools => {
+    signal.throwIfAborted();
+    let hasBegun = false;
+    const turn = this.#exclusively(vm, async tools => {
       signal.throwIfAborted();
+      hasBegun = true;
       const left = this.#left();
       const unwanted = left.filter(({ address }) => !wanted.some(each => each.address === address));
       await this.#return(tools, unwanted, 'maybe');
@@ -110,7 +113,10 @@ export class HostDeviceLender {
         vm: { ...vmOf(config), state },
         wanted,
         held: heldFiles(this.#of(vm)),
-        claims: others.map(({ address, vm }) => ({ address, vm, running: true })),
+        claims: others.map(({ address, vm, device }) => ({
+          ...{ address, vm, running: true },
+          ...(device !== null && { device }),
+        })),
         left,
         signal,
       });
@@ -121,6 +127,7 @@ export class HostDeviceLender {
       this.#host.changed(vm);
       return opened;
     });
+    return await unlessAborted(turn, signal, () => hasBegun);
   }
 
   /**
@@ -136,7 +143,12 @@ export class HostDeviceLender {
       await this.#exclusively(vm, tools => this.#return(tools, returning, 'yes'));
     } catch (error) {
       const names = sentenceList(returning.map(({ address }) => address));
-      this.#host.note('error', `could not give ${names} back: ${(error as Error).message}`, vm);
+      this.#host.note(
+        'error',
+        `could not give ${names} back: ${(error as Error).message}; it is tried again`,
+        vm,
+      );
+      this.#retryLater();
     }
     for (const { address } of returning) this.#taken.delete(address);
     this.#host.changed(vm);
@@ -182,8 +194,8 @@ export class HostDeviceLender {
   }
 
   async #giveBackLeft(): Promise<void> {
-    if (this.#left().length === 0) return;
     try {
+      if (this.#left().length === 0) return;
       await this.#exclusively(null, tools => this.#return(tools, this.#left(), 'maybe'));
     } catch (error) {
       this.#host.note(
@@ -237,6 +249,17 @@ export class HostDeviceLender {
     this.#queue = turn.catch(() => {});
     return await turn;
   }
+}
+
+/** Nobody waits in vain for others to be done with the host. What has begun is not left halfway. */
+async function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal, hasBegun: () => boolean): Promise<T> {
+  return await new Promise((resolve, reject) => {
+    const aborted = () => {
+      if (!hasBegun()) reject(signal.reason);
+    };
+    signal.addEventListener('abort', aborted, { once: true });
+    turn.then(resolve, reject);
+  });
 }
 
 /** What a machine has open with these devices. */

@@ -44,7 +44,13 @@ export type PassthroughOptions = {
   readonly romfile?: string;
 };
 
-export type Claim = { readonly address: string; readonly vm: string; readonly running: boolean };
+export type Claim = {
+  readonly address: string;
+  readonly vm: string;
+  readonly running: boolean;
+  /** Its name in that VM, if it is known. */
+  readonly device?: string;
+};
 
 /** One thing that matters to the passthrough of a device. */
 export type Reason = {

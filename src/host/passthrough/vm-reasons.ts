@@ -5,14 +5,14 @@ import { block, warn } from './reason.ts';
 export function vmReasons({ addresses, claims = [], vm }: PassthroughRequest): Reason[] {
   return claims
     .filter(claim => addresses.includes(claim.address) && claim.vm !== vm?.name)
-    .map(({ address, vm: other, running }) =>
+    .map(({ address, vm: other, running, device }) =>
       running
         ? block(
             'vm',
             address,
             `the VM ${other} has it`,
             `vring vm stop ${other}`,
-            `vring vm detach ${other} ...`,
+            ...(device === undefined ? [] : [`vring vm detach ${other} ${device}`]),
           )
         : warn(
             'vm',

@@ -188,6 +188,28 @@ describe('a start that fails', () => {
     }
   });
 
+  test('because it was called off waits for nobody who is changing the host', async () => {
+    const rig = new LendingRig();
+    const others = Promise.withResolvers<void>();
+    const waiting = Promise.withResolvers<void>();
+    const lender = rig.lender({
+      lock: async change => {
+        waiting.resolve();
+        await others.promise;
+        return await change();
+      },
+    });
+    const stop = new AbortController();
+    const taken = take(lender, web, [withSettings], stop.signal);
+    await waiting.promise;
+    stop.abort(new Error('it was stopped'));
+    await expect(taken).rejects.toThrow('it was stopped');
+    others.resolve();
+    // Its turn comes, and leaves everything as it is.
+    expect(await take(lender, db)).toHaveLength(1);
+    expect(rig.records.list()).toMatchObject([{ vm: 'db' }]);
+  });
+
   test('says every reason, of all its devices, and changes nothing', async () => {
     const rig = new LendingRig();
     const devices = [
@@ -358,6 +380,33 @@ describe('a device that a VM has', () => {
       await vi.waitFor(() => expect(rig.records.list()).toEqual([]));
       expect(treeImage(rig.host.root)).toEqual(before);
       expect(rig.notes.filter(note => note.startsWith('warning'))).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('is given back later if the host cannot be changed now', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const rig = new LendingRig();
+      const before = treeImage(rig.host.root);
+      let failures = 0;
+      const lender = rig.lender({
+        lock: async change => {
+          if (failures-- > 0) throw new Error('the host is being changed');
+          return await change();
+        },
+      });
+      await take(lender);
+      failures = 1;
+      await lender.giveBack('web');
+      expect(rig.notes.at(-1)).toBe(
+        `error web: could not give ${VF} back: the host is being changed; it is tried again`,
+      );
+      expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
+      await vi.advanceTimersByTimeAsync(5000);
+      await vi.waitFor(() => expect(rig.records.list()).toEqual([]));
+      expect(treeImage(rig.host.root)).toEqual(before);
     } finally {
       vi.useRealTimers();
     }
