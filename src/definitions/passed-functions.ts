@@ -54,14 +54,12 @@ export function samePassthrough({
   passthrough,
   devices,
 }: Passing): { readonly path: (string | number)[]; readonly message: string } | null {
-  const type = deviceTable.typeOfKey('passthrough');
   const all = [
     ...passthrough.map(({ host }, index) => ({ list: 'passthrough', index, host })),
-    ...devices.flatMap((device, index) =>
-      device.type === type && typeof device.host === 'string'
-        ? [{ list: 'devices', index, host: fullAddress(device.host) }]
-        : [],
-    ),
+    ...devices.flatMap((device, index) => {
+      const found = deviceTable.hostDevice(device);
+      return found === null ? [] : [{ list: 'devices', index, host: found.address }];
+    }),
   ];
   for (const [at, second] of all.entries()) {
     const first = all.slice(0, at).find(({ host }) => overlap(host, second.host));
@@ -75,9 +73,4 @@ export function samePassthrough({
 /** Whether two functions or devices have a function in common. */
 function overlap(a: string, b: string): boolean {
   return a === b || slotOf(a) === b || slotOf(b) === a;
-}
-
-function fullAddress(text: string): string {
-  const lower = text.toLowerCase();
-  return lower.split(':').length === 2 ? `0000:${lower}` : lower;
 }

@@ -30,6 +30,9 @@ export type HostFunction = {
 export type AnyConfigurable = ConfigurableType<any>;
 export type DeviceRow = BuiltinType | AnyConfigurable;
 
+/** It leaves room for a number in the name of a device. */
+const MAX_PREFIX = 12;
+
 /**
  * The device models that a machine may have. A table never changes: one with more rows is another table, so that each machine
  * may have models of its own.
@@ -113,14 +116,16 @@ export class DeviceTable {
     }
     return configs.map(config => {
       if (config.name !== undefined) return config.name;
-      const { prefix } = this.rowOf(config);
-      for (let index = 0; ; index++) {
-        const name = `${prefix}${index}`;
-        if (taken.has(name)) continue;
-        taken.add(name);
-        return name;
-      }
+      const name = this.freeName(this.rowOf(config).type, taken);
+      taken.add(name);
+      return name;
     });
+  }
+
+  /** The first name for a device of this type that is not taken: `blk1`. Of a type that a device module adds, the prefix is the type. */
+  freeName(type: string, taken: ReadonlySet<string>): string {
+    const prefix = this.find(type)?.prefix ?? type.slice(0, MAX_PREFIX);
+    for (let index = 0; ; index++) if (!taken.has(`${prefix}${index}`)) return `${prefix}${index}`;
   }
 
   /** The disk of an entry, checked or not; null without one. */

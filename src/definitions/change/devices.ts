@@ -29,7 +29,10 @@ export function withDevice(
     throw new DefinitionFileError(
       `${file} has a device named "${device.name}" already: choose another name, or change the definition`,
     );
-  const { list, entry } = entryOf(device, device.name ?? freeName(device, written));
+  const { list, entry } = entryOf(
+    device,
+    device.name ?? deviceTable.freeName(device.type, new Set(written.map(({ name }) => name))),
+  );
   const { document } = new YamlText(text, file);
   const present = document.getIn([list], true) as { readonly items?: readonly unknown[] } | undefined;
   const at = present?.items?.length ?? 0;
@@ -75,12 +78,6 @@ function entryOf({ type, ...options }: DeviceConfig, name: string) {
     return { list: 'devices', entry: { type, name, ...given } };
   const { name: _, bus: __, ...entry } = given;
   return { list: 'passthrough', entry };
-}
-
-function freeName({ type }: DeviceConfig, written: readonly WrittenDevice[]): string {
-  const prefix = deviceTable.find(type)?.prefix ?? type.slice(0, 12);
-  for (let index = 0; ; index++)
-    if (!written.some(({ name }) => name === `${prefix}${index}`)) return `${prefix}${index}`;
 }
 
 function writtenDevices(definition: Definition): WrittenDevice[] {

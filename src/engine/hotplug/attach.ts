@@ -45,7 +45,7 @@ export async function attachDevice(vm: Vm, device: DeviceConfig, take: TakeOfHos
   if (device.name !== undefined && namesIn(vm).has(device.name))
     throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
   // From here on the name is taken.
-  const name = device.name ?? freeName(vm, device);
+  const name = device.name ?? deviceTable.freeName(device.type, namesIn(vm));
   const plugged = await vm.plug(name, device, () => openAndPlug(vm, { ...device, name }, name, take));
   const label = vm.info.topology?.devices.find(other => other.name === name);
   return { name, running: true, ...plugged, address: label?.address ?? null };
@@ -85,11 +85,4 @@ function checkType(device: DeviceConfig, { deviceModules }: MachineConfig): void
 /** Of its devices, and of those that are being plugged in. */
 function namesIn(vm: Vm): Set<string> {
   return new Set([...(vm.info.topology?.devices.map(({ name }) => name) ?? []), ...vm.pluggingIn]);
-}
-
-/** `blk1`. */
-function freeName(vm: Vm, { type }: DeviceConfig): string {
-  const prefix = deviceTable.find(type)?.prefix ?? type.slice(0, 12);
-  const taken = namesIn(vm);
-  for (let index = 0; ; index++) if (!taken.has(`${prefix}${index}`)) return `${prefix}${index}`;
 }
