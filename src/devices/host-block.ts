@@ -1,6 +1,22 @@
 /** Guest pages, in bytes: everything that a guest reaches without an exit is a multiple of it. */
 export const PAGE = 4096;
 
+/** Some bytes of a block, or of a region of a device. */
+export type Part = { readonly offset: number; readonly size: number };
+
+/** `parts` without the pages that [offset, offset + size) touches. */
+export function withoutPages(parts: readonly Part[], { offset, size }: Part): Part[] {
+  const start = Math.floor(offset / PAGE) * PAGE;
+  const end = Math.ceil((offset + size) / PAGE) * PAGE;
+  return parts.flatMap(part => {
+    const partEnd = part.offset + part.size;
+    return [
+      { offset: part.offset, size: Math.min(partEnd, start) - part.offset },
+      { offset: Math.max(part.offset, end), size: partEnd - Math.max(part.offset, end) },
+    ].filter(({ size }) => size > 0);
+  });
+}
+
 /** Memory of this process that a guest can be shown. */
 export type HostBlock = {
   /** Unique among the blocks of a machine: `ram-low`, `video-memory`. */

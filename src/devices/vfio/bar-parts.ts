@@ -1,7 +1,7 @@
 import type { Bus, BusRange } from '../bus.ts';
 import type { AccessSize, IoHandler } from '../device.ts';
 import type { DeviceMemory } from '../device-memory.ts';
-import { PAGE } from '../host-block.ts';
+import { PAGE, type Part, withoutPages } from '../host-block.ts';
 import type { BarParts } from '../pci/bar.ts';
 import type { HostRegion } from './host-device.ts';
 import { RegionAccess } from './region-access.ts';
@@ -103,19 +103,15 @@ export class PassedBar implements BarParts, IoHandler {
   }
 
   /** The parts of an area that no page with a trap is in. */
-  #withoutTraps(area: { readonly offset: number; readonly size: number }) {
-    let parts = [{ start: area.offset, end: Math.min(area.offset + area.size, floor(this.#region.size)) }];
-    for (const { start, size } of this.#traps) {
-      const [from, to] = [floor(start), ceil(start + size)];
-      parts = parts.flatMap(part => [
-        { start: part.start, end: Math.min(part.end, from) },
-        { start: Math.max(part.start, to), end: part.end },
-      ]);
-      parts = parts.filter(part => part.start < part.end);
-    }
-    return parts
-      .filter(part => part.start < part.end)
-      .map(({ start, end }) => ({ offset: start, size: end - start }));
+  #withoutTraps(area: Part): Part[] {
+    const whole = {
+      offset: area.offset,
+      size: Math.min(area.size, wholePages(this.#region.size) - area.offset),
+    };
+    return this.#traps.reduce(
+      (parts, { start, size }) => withoutPages(parts, { offset: start, size }),
+      whole.size > 0 ? [whole] : [],
+    );
   }
 }
 
@@ -168,10 +164,6 @@ class ShownBar implements BusRange {
   }
 }
 
-function floor(bytes: number): number {
+function wholePages(bytes: number): number {
   return Math.floor(bytes / PAGE) * PAGE;
-}
-
-function ceil(bytes: number): number {
-  return Math.ceil(bytes / PAGE) * PAGE;
 }

@@ -26,7 +26,7 @@ export class HostConfig {
   }
 
   /** @throws HostDeviceError */
-  static read(region: HostRegion): HostConfig {
+  static read(region: Pick<HostRegion, 'size' | 'read'>): HostConfig {
     const size = Math.min(region.size, EXTENDED_CONFIG_SIZE) & ~(DWORD - 1);
     const bytes = new Uint8Array(size);
     for (let at = 0; at < size; at += DWORD) region.read(at, bytes.subarray(at, at + DWORD));

@@ -1,16 +1,18 @@
 import type { AccessSize, IoHandler } from '../device.ts';
 import { HostDeviceError, type HostRegion } from './host-device.ts';
 
+type AccessedRegion = Pick<HostRegion, 'size' | 'readable' | 'writable' | 'read' | 'write'>;
+
 /** A guest's accesses to a region of the device. One that fails reads all ones, as from a device that is gone. */
 export class RegionAccess implements IoHandler {
-  readonly #region: HostRegion;
+  readonly #region: AccessedRegion;
   readonly #base: number;
   readonly #onError: (error: Error) => void;
   readonly #bytes = new Uint8Array(4);
   readonly #view = new DataView(this.#bytes.buffer);
 
   /** @param base where offset 0 is in the region */
-  constructor(region: HostRegion, onError: (error: Error) => void, base = 0) {
+  constructor(region: AccessedRegion, onError: (error: Error) => void, base = 0) {
     this.#region = region;
     this.#onError = onError;
     this.#base = base;

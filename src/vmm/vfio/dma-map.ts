@@ -85,6 +85,7 @@ export class DmaMap implements MapListener {
   /**
    * The same in steps, between which others may have the thread, unless it is done already or under way. What changes meanwhile is followed.
    * @param later calls back in a moment. @param done with why it failed: then nothing is mapped
+   * @throws SystemError when the kernel does not say which addresses can be mapped
    */
   startInSteps(
     space: AddressSpace,
@@ -95,9 +96,12 @@ export class DmaMap implements MapListener {
       done(null);
       return;
     }
-    this.#waiting.push(done);
-    if (this.#phase === 'stepping') return;
+    if (this.#phase === 'stepping') {
+      this.#waiting.push(done);
+      return;
+    }
     this.#begin(space, 'stepping');
+    this.#waiting.push(done);
     const step = () => {
       if (this.#phase !== 'stepping') return;
       if (this.#failure === null && this.#mapStep()) later(step);
@@ -161,9 +165,9 @@ export class DmaMap implements MapListener {
 
   #begin(space: AddressSpace, phase: 'starting' | 'stepping'): void {
     if (this.#phase !== 'stopped') throw new Error('the memory is being mapped already');
+    this.#ranges = this.#options.domain.ranges();
     this.#failure = null;
     this.#phase = phase;
-    this.#ranges = this.#options.domain.ranges();
     this.#unlisten = space.listen(this);
   }
 

@@ -6,6 +6,11 @@ const MiB = 2 ** 20;
 
 type Advice = Readonly<Record<string, string>>;
 
+const TOKEN =
+  'its physical function is bound to vfio-pci too, and wants a VF token: bind that to its own driver';
+const OTHER_USE =
+  'the IOMMU uses its group for something else: unbind all devices of the group, and bind them to vfio-pci again';
+
 /** What an errno of a call means, and what to do, after `0000:01:10.0: `. */
 const ADVICE: { readonly [name in IoctlName]?: Advice } = {
   VFIO_GROUP_SET_CONTAINER: {
@@ -16,37 +21,39 @@ const ADVICE: { readonly [name in IoctlName]?: Advice } = {
   },
   VFIO_SET_IOMMU: {
     ENODEV: 'the kernel has no IOMMU driver for VFIO: run `modprobe vfio_iommu_type1`',
-    EPERM:
-      "this host does not remap interrupts, so that a guest could send any interrupt to the host: turn on interrupt remapping (in the firmware: x2APIC, VT-d or AMD-Vi; not intremap=off on the kernel's command line), or, if the guest is trusted, run `echo 1 > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts`",
-    EBUSY:
-      'the IOMMU uses its group for something else: unbind all devices of the group, and bind them to vfio-pci again',
+    EPERM: noRemapping('vfio_iommu_type1'),
+    EBUSY: OTHER_USE,
     EINVAL: 'the IOMMU cannot be used for it: see the kernel log (dmesg)',
   },
   VFIO_GROUP_GET_DEVICE_FD: {
     ENODEV: 'it is not bound to vfio-pci: bind it with `vring vfio bind`',
     EBUSY: 'another process has it open: stop that first',
-    EACCES:
-      'its physical function is bound to vfio-pci too, and wants a VF token: bind that to its own driver',
+    EACCES: TOKEN,
     EIO: 'the kernel cannot wake it up or reset it: see the kernel log (dmesg)',
   },
   VFIO_DEVICE_BIND_IOMMUFD: {
-    EPERM:
-      "this host does not remap interrupts, so that a guest could send any interrupt to the host: turn on interrupt remapping (in the firmware: x2APIC, VT-d or AMD-Vi; not intremap=off on the kernel's command line), or, if the guest is trusted, run `echo 1 > /sys/module/iommufd/parameters/allow_unsafe_interrupts`",
+    EPERM: noRemapping('iommufd'),
     EBUSY:
       'its IOMMU group is in use: stop the process that has /dev/vfio/GROUP open, and bind all devices of the group to vfio-pci, or unbind them',
     EINVAL:
       'another process has it open, or its IOMMU does not keep caches coherent: stop that process, or use iommufd=off',
     ENODEV: 'it is not bound to vfio-pci any more: bind it again',
-    EACCES:
-      'its physical function is bound to vfio-pci too, and wants a VF token: bind that to its own driver',
+    EACCES: TOKEN,
   },
   VFIO_DEVICE_ATTACH_IOMMUFD_PT: {
     EINVAL: "the IOMMU cannot map the VM's memory for it: see the kernel log (dmesg), or use iommufd=off",
     EADDRINUSE: 'the platform reserves addresses for it where the VM has memory: give the VM less memory',
-    EBUSY:
-      'the IOMMU uses its group for something else: unbind all devices of the group, and bind them to vfio-pci again',
+    EBUSY: OTHER_USE,
   },
 };
+
+function noRemapping(module: string): string {
+  return (
+    'this host does not remap interrupts, so that a guest could send any interrupt to the host: turn on interrupt remapping (in the ' +
+    "firmware: x2APIC, VT-d or AMD-Vi; not intremap=off on the kernel's command line), or, if the guest is trusted, run " +
+    `\`echo 1 > /sys/module/${module}/parameters/allow_unsafe_interrupts\``
+  );
+}
 
 /** What the user is told when a call about a device failed. */
 export function explain(address: string, name: IoctlName, error: unknown): unknown {

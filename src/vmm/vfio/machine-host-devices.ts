@@ -79,28 +79,26 @@ export class MachineHostDevices implements HostDevices {
    * @param done with why it failed: the devices are then closed
    */
   prepare(addresses: readonly string[], done: (failure: Error | null) => void): void {
-    const maps = new Set<DmaMap>();
-    try {
-      for (const address of addresses) {
-        const { dma } = this.#connection(address);
-        if (dma !== null) maps.add(dma);
-      }
-    } catch (error) {
-      this.release(addresses);
-      done(error as Error);
-      return;
-    }
+    const { memory, later } = this.#options;
     let isOver = false;
-    const mapped = (dma: DmaMap, failure: Error | null) => {
-      maps.delete(dma);
-      if (isOver || (failure === null && maps.size > 0)) return;
+    const finish = (failure: Error | null) => {
+      if (isOver) return;
       isOver = true;
       if (failure !== null) this.release(addresses);
       done(failure);
     };
-    if (maps.size === 0) done(null);
-    for (const dma of [...maps]) {
-      dma.startInSteps(this.#options.memory.space, this.#options.later, failure => mapped(dma, failure));
+    try {
+      const dmas = new Set(addresses.flatMap(address => this.#connection(address).dma ?? []));
+      const waiting = new Set(dmas);
+      for (const dma of dmas) {
+        dma.startInSteps(memory.space, later, failure => {
+          waiting.delete(dma);
+          if (failure !== null || waiting.size === 0) finish(failure);
+        });
+      }
+      if (dmas.size === 0) finish(null);
+    } catch (error) {
+      finish(error as Error);
     }
     this.#pinned();
   }

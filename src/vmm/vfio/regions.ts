@@ -1,12 +1,10 @@
-import { PAGE } from '../../devices/host-block.ts';
+import { PAGE, type Part } from '../../devices/host-block.ts';
 import { HostDeviceError, type HostRegion, REGION } from '../../devices/vfio/host-device.ts';
 import { pread, pwrite, SystemError } from '../native/libc.ts';
 import { capabilities, getInfo } from './call.ts';
 import * as flag from './constants.ts';
 import { explain } from './errors.ts';
 import * as structs from './structs.ts';
-
-type Part = { readonly offset: number; readonly size: number };
 
 /** A region as the kernel describes it. */
 export type RegionInfo = {
@@ -85,19 +83,6 @@ function sparseAreas(bytes: Uint8Array, at: number): Part[] {
   })
     .filter(({ size }) => size > 0)
     .sort((a, b) => a.offset - b.offset);
-}
-
-/** `parts` without the pages that [offset, offset + size) touches. */
-export function without(parts: readonly Part[], offset: number, size: number): Part[] {
-  const start = Math.floor(offset / PAGE) * PAGE;
-  const end = Math.ceil((offset + size) / PAGE) * PAGE;
-  return parts.flatMap(part => {
-    const partEnd = part.offset + part.size;
-    return [
-      { offset: part.offset, size: Math.min(partEnd, start) - part.offset },
-      { offset: Math.max(part.offset, end), size: partEnd - Math.max(part.offset, end) },
-    ].filter(({ size }) => size > 0);
-  });
 }
 
 const NAMES: Readonly<Record<number, string>> = {

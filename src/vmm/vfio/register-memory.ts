@@ -1,8 +1,9 @@
 import type { BusRange } from '../../devices/bus.ts';
-import type { AccessSize, IoHandler } from '../../devices/device.ts';
+import type { IoHandler } from '../../devices/device.ts';
 import type { DeviceMemory, WriteWatch } from '../../devices/device-memory.ts';
 import type { HostBlock } from '../../devices/host-block.ts';
 import type { HostRegion } from '../../devices/vfio/host-device.ts';
+import { RegionAccess } from '../../devices/vfio/region-access.ts';
 import type { AddressSpace } from '../memory/address-space.ts';
 import { PRIORITY } from '../memory/memory-range.ts';
 import * as libc from '../native/libc.ts';
@@ -46,7 +47,8 @@ export class RegisterMemory implements DeviceMemory {
     this.#space = space;
     this.#onRelease = options.released;
     this.#block = { name, size, host, fd: null, offset: 0, buffer: libc.viewOf(host, size), registers: true };
-    this.#handler = regionHandler(region, offset);
+    // Of a device that is gone, its model tells the user.
+    this.#handler = new RegionAccess(region, () => {}, offset);
   }
 
   get bytes(): Uint8Array {
@@ -89,25 +91,4 @@ export class RegisterMemory implements DeviceMemory {
     libc.mmapOver(this.#block.host, this.size, libc.PROT_NONE, flags);
     this.#onRelease(this);
   }
-}
-
-/** Answers accesses to a region from `base` on by its device's file, each as one of its width. */
-function regionHandler(region: RegisterMemoryOptions['region'], base: number): IoHandler {
-  const bytes = new Uint8Array(4);
-  const view = new DataView(bytes.buffer);
-  // The rest of the page of a BAR that is smaller than one.
-  const isInside = (offset: number, size: AccessSize) => base + offset + size <= region.size;
-  return {
-    read(offset, size) {
-      if (!isInside(offset, size)) return 0xffff_ffff >>> (32 - 8 * size);
-      bytes.fill(0);
-      region.read(base + offset, bytes.subarray(0, size));
-      return view.getUint32(0, true);
-    },
-    write(offset, size, value) {
-      if (!isInside(offset, size)) return;
-      view.setUint32(0, value, true);
-      region.write(base + offset, bytes.subarray(0, size));
-    },
-  };
 }

@@ -1,6 +1,6 @@
 import type { Cancel } from '../../devices/device.ts';
 import type { DeviceMemory } from '../../devices/device-memory.ts';
-import { PAGE } from '../../devices/host-block.ts';
+import { PAGE, withoutPages } from '../../devices/host-block.ts';
 import {
   type HostDevice,
   HostDeviceError,
@@ -18,7 +18,7 @@ import type { DmaMap } from './dma-map.ts';
 import { explained } from './errors.ts';
 import { type BusReset, busResetOf } from './hot-reset.ts';
 import { findMsixTable, type MsixTable } from './msix-table.ts';
-import { type RegionInfo, regionAccess, regionInfo, regionName, without } from './regions.ts';
+import { type RegionInfo, regionAccess, regionInfo, regionName } from './regions.ts';
 import { RegisterMemory } from './register-memory.ts';
 import { vfioDeviceInfo, vfioIrqInfo, vfioIrqSet } from './structs.ts';
 
@@ -164,7 +164,7 @@ export class VfioDevice implements HostDevice {
     if (mappable.length === 0 || msixMappable) return mappable;
     if (this.#msixTable === undefined) this.#msixTable = findMsixTable(this.region(REGION.config));
     const table = this.#msixTable;
-    return table?.bar === index ? without(mappable, table.offset, table.size) : mappable;
+    return table?.bar === index ? withoutPages(mappable, table) : mappable;
   }
 
   #map(
