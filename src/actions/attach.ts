@@ -1,9 +1,11 @@
+import type { VmInfo } from '../engine/vm-info.ts';
 import type { PickRow } from '../store/pick-layer.ts';
 import { vmViewOf } from '../store/vm-view-slice.ts';
 import { own } from '../text/own.ts';
 import { textEdit } from '../text/text-edit.ts';
 import { attachRefusal, NEW_VM, VM_CHOICE_COLUMNS, vmChoices } from '../view/attach-choices.ts';
 import { type Action, NO_VM } from './action.ts';
+import { openDiskForm } from './attach-disk.ts';
 import { askToAttach, targetOf } from './attach-plan.ts';
 import { bridgeAmong, FUNCTION_SCREENS, NO_FUNCTION, targetsOf, wholeGroup } from './host-targets.ts';
 import { openScreen } from './navigate.ts';
@@ -62,6 +64,13 @@ async function attachToNew(ui: Ui, { addresses, wholeGroup }: Chosen): Promise<v
   });
 }
 
+function openHostDevices(ui: Ui, vm: VmInfo): void {
+  // The list of VMs to pick from begins with this one.
+  ui.store.getState().selectVm(vm.id);
+  openScreen(ui, { kind: 'vfio' });
+  ui.notify('info', `Space marks devices for ${vm.name}, a attaches them`);
+}
+
 export const attachActions: readonly Action[] = [
   {
     name: 'attach',
@@ -85,19 +94,27 @@ export const attachActions: readonly Action[] = [
   },
   {
     name: 'attach-here',
-    category: 'Look',
+    category: 'Virtual machine',
     label: 'attach',
     phrase: 'attach a device',
-    description: 'Choose devices of the host for the VM: mark them with Space, then press a again',
+    description:
+      'Attach a disk, or devices of the host: these are chosen in a list, where Space marks them and a attaches them',
     screens: ['vm'],
     here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'devices',
     bar: 39,
+    changes: 'vm',
     unavailable: ({ vm }) => (vm === null ? NO_VM : attachRefusal(vm, [])),
-    run: ({ ui, state, vm }) => {
-      // The list of VMs to pick from begins with this one.
-      state.selectVm(vm!.id);
-      openScreen(ui, { kind: 'vfio' });
-      ui.notify('info', `Space marks devices for ${vm!.name}, a attaches them`);
+    run: ({ ui, vm }) => {
+      const { name } = vm!;
+      ui.choose(
+        `Attach what to ${name}?`,
+        'A device of the host is chosen in a list, and then attached with a.',
+        [
+          { label: 'Cancel' },
+          { label: 'Disk', run: () => openDiskForm(ui, vm!) },
+          { label: 'Device of the host', run: () => openHostDevices(ui, vm!) },
+        ],
+      );
     },
   },
 ];

@@ -25,6 +25,7 @@ export function openNewVmForm(ui: Ui, { devices, planned }: NewVmFormOptions = {
   const form: Form = {
     title: 'New VM',
     button: 'Review and create',
+    done: 'review',
     fields: formFields,
     value: formValue,
     problem: (values, field) => fieldProblem(values, field, order),

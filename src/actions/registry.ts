@@ -1,5 +1,6 @@
 import { type Action, type ActionContext, existsHere } from './action.ts';
 import { attachActions } from './attach.ts';
+import { attachDiskActions } from './attach-disk.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
 import { detachActions } from './detach.ts';
@@ -35,6 +36,7 @@ export const actions: readonly Action[] = [
   startAgain,
   ...vmChangeActions,
   ...diskActions,
+  ...attachDiskActions,
   ...detachActions,
   ...definitionActions,
   ...consoleActions,

@@ -75,7 +75,7 @@ function layerEntries(layer: Layer): Entry[] {
     case 'form':
       return [
         ...formEntries(layer).map(([key, label]) => entry(key, label)),
-        entry('Ctrl-S', 'review'),
+        entry('Ctrl-S', layer.form.done),
         entry('Esc', 'leave'),
       ];
     case 'prompt':
@@ -102,7 +102,7 @@ function formEntries({ form, values, focus }: FormLayer): readonly (readonly [st
   const field = form.fields(values)[focus];
   if (field === undefined)
     return [
-      ['Enter', 'review'],
+      ['Enter', form.done],
       ['Up', 'back'],
     ];
   if (field.checkbox)

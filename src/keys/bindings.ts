@@ -111,6 +111,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   // So does what changes the host.
   attach: ['a'],
   'attach-here': ['a'],
+  'attach-disk': ['a'],
   bind: ['B'],
   release: ['H'],
   edit: ['E'],

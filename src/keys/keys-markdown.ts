@@ -61,6 +61,7 @@ has it made at each boot, too. Where a check blocks it, the address must be type
 
 A device is attached (\`a\`) with a VM picked from a list, and one plan of everything from the host's drivers to the guest: \`Tab\` and \`Enter\`
 attach it and start the VM, \`s\` leaves it off, \`r\` has the device stay with vfio-pci when the VM ends, \`w\` takes its whole IOMMU group, \`i\`
-chooses between iommufd and VFIO groups, \`m\` gives a VF that has none a MAC address that stays.
+chooses between iommufd and VFIO groups, \`m\` gives a VF that has none a MAC address that stays. In the VM's tab of disks, \`a\` attaches
+a disk, in its tab of devices either.
 
 While a text is being typed, letters are text. In the serial console all keys go to the guest but \`Ctrl-]\`, which leaves it.`;

@@ -58,6 +58,8 @@ export interface Form {
   readonly title: string;
   /** The button below the fields. */
   readonly button: string;
+  /** A word for the key that does the same. */
+  readonly done: string;
   /** The lines for what is chosen. */
   fields(values: FormValues): readonly FormField[];
   /** What was typed into a field, else its default. */

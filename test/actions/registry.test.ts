@@ -55,8 +55,8 @@ test('every binding is of an action', () => {
   expect(Object.keys(BINDINGS).filter(name => !names.includes(name))).toEqual([]);
 });
 
-/** They show everything first, with Cancel at hand. */
-const SMALL_CHANGES = new Set(['attach', 'undo']);
+/** They show everything first, or ask for it. */
+const SMALL_CHANGES = new Set(['attach', 'attach-here', 'attach-disk', 'undo']);
 
 /** To the end, and to the match before, as everywhere. */
 const PLAIN_CAPITALS = new Set(['G', 'N']);

@@ -25,7 +25,14 @@ import type {
 } from '../../src/engine/snapshots/snapshot-info.ts';
 import { somebodyHere } from '../../src/engine/this-terminal.ts';
 import { COM1 } from '../../src/engine/vm-consoles.ts';
-import type { EngineEvent, LogEntry, Loss, VmInfo, VmState } from '../../src/engine/vm-info.ts';
+import {
+  type EngineEvent,
+  isAlive,
+  type LogEntry,
+  type Loss,
+  type VmInfo,
+  type VmState,
+} from '../../src/engine/vm-info.ts';
 import { version } from '../../src/project-root.ts';
 import type { SizeChange } from '../../src/vmm/backends/disk-size.ts';
 import {
@@ -123,6 +130,8 @@ export class FakeEngine implements Engine, CounterSource {
   readonly texts = new Map<string, string>();
   readonly #log: LogEntry[] = [];
   readonly calls: string[] = [];
+  /** The devices that were. */
+  readonly attached: DeviceConfig[] = [];
   /** What was typed into each VM, as text. */
   readonly typed = new Map<string, string>();
   /** What the next action fails with. */
@@ -259,10 +268,14 @@ export class FakeEngine implements Engine, CounterSource {
   };
   limitDisk = (id: string, device: string, limits: DiskLimits) =>
     this.#act(`limit ${device} to ${JSON.stringify(limits)} of`, id, () => {});
-  attach = async (id: string, { type, name }: DeviceConfig, { persist }: AttachOptions) => {
-    await this.#act(`attach ${name ?? type}${persist ? ' for good' : ''} to`, id, () => {});
-    const place = { bus: 'pci.0', addr: '05.0', address: '00:05.0' };
-    return { name: name ?? `${type}0`, ...place, running: true, noticed: true };
+  attach = async (id: string, device: DeviceConfig, { persist }: AttachOptions) => {
+    const { type, name = `${type}0` } = device;
+    await this.#act(`attach ${device.name ?? type}${persist ? ' for good' : ''} to`, id, () => {
+      this.attached.push(device);
+    });
+    const running = isAlive(this.#vm(id).info);
+    const place = { bus: 'pci.0', addr: '05.0', address: running ? '00:05.0' : null };
+    return { name, ...place, running, noticed: running };
   };
   detach = (id: string, device: string, { force, persist }: DetachOptions) =>
     this.#act(`detach ${device}${force ? ' by force' : ''}${persist ? ' for good' : ''} from`, id, () => {});

@@ -56,25 +56,12 @@ const NETWORK_COLUMNS: readonly Column[] = [
 
 /** All devices; below, the one under the cursor. */
 export function DevicesTab(props: PaneProps) {
-  return (
-    <DeviceList
-      {...props}
-      tab="devices"
-      columns={DEVICE_COLUMNS}
-      empty="The machine has not been built yet"
-    />
-  );
+  return <DeviceList {...props} tab="devices" columns={DEVICE_COLUMNS} empty="No devices" />;
 }
 
 export function DisksTab(props: PaneProps) {
   return (
-    <DeviceList
-      {...props}
-      tab="disks"
-      only="disk"
-      columns={DISK_COLUMNS}
-      empty="No disks; add one to the definition:  disks: [{ file: /path/to/disk.img }]"
-    />
+    <DeviceList {...props} tab="disks" only="disk" columns={DISK_COLUMNS} empty="No disks; a attaches one" />
   );
 }
 
@@ -109,7 +96,7 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
         height={list.rows}
         cursor={cursor}
         focused
-        empty={empty}
+        empty={vm.topology === null ? 'The machine has not been built yet' : empty}
         renderRow={(row, selected) => (
           <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row, vm, host)} />
         )}
