@@ -44,14 +44,14 @@ function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   if (label?.removing === undefined) {
     ui.choose(
       `Detach ${device} from ${vm.name}?`,
-      'The guest is asked to let go of it, and may take its time. Until then it keeps the device.',
+      'The guest is asked to release it, and may take its time. Until then it keeps the device.',
       [{ label: 'Cancel' }, { label: 'Detach', run: () => detach(ui, vm, device, {}) }, ...persist],
     );
     return;
   }
   ui.choose(
     `${device} of ${vm.name} has been asked for`,
-    'The guest has not let go of it yet. To take it by force is like pulling a card out of a running computer: what the guest was doing with it is lost.',
+    'The guest has not released it yet. To take it by force is like pulling a card out of a running computer: what the guest was doing with it is lost.',
     [
       { label: 'Wait' },
       { label: 'Leave it in', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
@@ -64,7 +64,7 @@ type How = { readonly force?: boolean; readonly persist?: boolean };
 
 /** Nobody waits for the guest: what comes of it is said then. */
 function detach(ui: Ui, vm: VmInfo, device: string, { force = false, persist = false }: How): void {
-  if (!force) ui.notify('info', `${vm.name} was asked to let go of ${device}`);
+  if (!force) ui.notify('info', `${vm.name} was asked to release ${device}`);
   const done = ui.engine
     .detach(vm.id, device, { force, persist })
     .then(() => ui.notify('info', `${device} is out of ${vm.name}`));
@@ -107,7 +107,7 @@ export const detachActions: readonly Action[] = [
     label: 'detach',
     phrase: 'detach the device',
     description:
-      'Have the guest let go of the device, or take it by force if it does not; of a VM that is off, remove it from the definition; asks first',
+      'Have the guest release the device, or take it by force if it does not; of a VM that is off, remove it from the definition; asks first',
     screens: ['vm', ...FUNCTION_SCREENS],
     here: context =>
       context.vm === null || currentScreen(context.state).kind !== 'vm' || deviceTab(context) !== null,

@@ -100,7 +100,7 @@ export function deviceFacts(
       : [
           fact(
             'Leaving',
-            `asked for at ${logTime(device.removing)}; its guest has not let go of it yet: D waits, leaves it in or takes it`,
+            `asked for at ${logTime(device.removing)}; its guest has not released it yet: D waits, leaves it in or takes it`,
             'status.warning',
           ),
         ]),

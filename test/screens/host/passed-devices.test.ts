@@ -36,7 +36,7 @@ type Options = {
   readonly taken?: VmHostDevice;
   /** The IOMMU posts interrupts. */
   readonly posted?: boolean;
-  /** Since when its guest has been asked to let go of it. */
+  /** Since when its guest has been asked to release it. */
   readonly removing?: number;
 };
 
@@ -101,7 +101,7 @@ describe('the host screens name the VM', () => {
     expect(driver.screen).toContain('web has it as hostdev0 through its VFIO group; it goes back to iavf');
   });
 
-  test('and no longer once it has let go', async () => {
+  test('and no longer once it has released it', async () => {
     await start().press('4');
     driver.engine.become('web', 'running', { hostDevices: [] });
     await driver.still();
@@ -158,10 +158,10 @@ describe('a device is detached', () => {
     expect(driver.screen).toContain('hostdev0 is out of web');
   });
 
-  test('or by force, once the guest does not let go of it', async () => {
+  test('or by force, once the guest does not release it', async () => {
     await start({ removing: 0 }).press(KEY.enter, '7', 'G');
     expect(driver.current).toContain('hostdev0 leaving');
-    expect(driver.screen).toContain('its guest has not let go of it yet');
+    expect(driver.screen).toContain('its guest has not released it yet');
     await driver.press('D', KEY.tab, KEY.enter, 'D', KEY.tab, KEY.tab, KEY.enter);
     expect(driver.engine.calls).toEqual(['keep hostdev0 in web', 'detach hostdev0 by force from web']);
   });
