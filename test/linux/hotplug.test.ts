@@ -75,6 +75,7 @@ describe.skipIf(missing !== null)('Linux finds a disk that is plugged in, and re
         const { machine, files } = live;
         const happened: string[] = [];
         const hotPlug = new HotPlug({
+          busy: () => null,
           ...{ machine, files, deviceModules: [], changed: () => {} },
           happened: (_, text) => happened.push(text),
         });

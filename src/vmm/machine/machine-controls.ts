@@ -68,6 +68,7 @@ export class MachineControls {
     this.hotPlug = new HotPlug({
       ...{ machine, deviceModules },
       files: parts.files,
+      busy: () => handOver.busy ?? snapshots.busy,
       changed: () => tell(parts.updateTopology),
       happened: (level, text) => tell(report => report.happened(level, text)),
     });

@@ -7,9 +7,6 @@ import type { GivenToPlug, HotPlug } from './hot-plug.ts';
 /** What the commands are carried out on. */
 type Plugged = {
   readonly hotPlug: HotPlug;
-  /** Why the devices have to stay what they are for now; null: they need not. */
-  readonly handOver: { readonly busy: string | null };
-  readonly snapshots: { readonly busy: string | null };
   /** An fd that came with the command; null if none is left. */
   readonly takeFd: () => number | null;
 };
@@ -28,13 +25,6 @@ export function plug(
     reply.failed((error as Error).message);
     return;
   }
-  const busy = whyNotNow(on);
-  if (busy !== null) {
-    for (const fd of [taken.disk, ...taken.hostDevices.flatMap(({ fds }) => [...fds.values()])])
-      if (fd !== null) close(fd);
-    reply.failed(busy);
-    return;
-  }
   on.hotPlug.plug(given, taken, outcome => {
     if (outcome instanceof Error) reply.failed(outcome.message);
     else reply.done(outcome);
@@ -50,11 +40,6 @@ function takeFds({ takeFd }: Plugged, { hostDevices = [], disk }: PlugArguments)
 }
 
 export function unplug(on: Plugged, { device, force }: Arguments<'unplug'>, reply: Reply<null>): void {
-  const busy = force ? whyNotNow(on) : null;
-  if (busy !== null) {
-    reply.failed(busy);
-    return;
-  }
   const done = (error: string | null) => (error === null ? reply.done(null) : reply.failed(error));
   try {
     on.hotPlug.unplug(device, force, done);
@@ -71,8 +56,4 @@ export function cancelUnplug(on: Plugged, { device }: Arguments<'cancel-unplug'>
     return;
   }
   reply.done(null);
-}
-
-function whyNotNow({ handOver, snapshots }: Plugged): string | null {
-  return handOver.busy ?? snapshots.busy;
 }

@@ -23,6 +23,8 @@ export type HotPlugOptions = {
   readonly machine: Machine;
   readonly files: HostFiles;
   readonly deviceModules: readonly string[];
+  /** Why the devices have to stay what they are for now; null: they need not. */
+  readonly busy: () => string | null;
   /** Devices have come, gone or are to go. */
   readonly changed: () => void;
   readonly happened: (level: 'info' | 'warning', text: string) => void;
@@ -73,7 +75,9 @@ export class HotPlug {
   plug(plugged: PlugArguments, given: GivenToPlug, done: (outcome: PluggedIn | Error) => void): void {
     const { hostDevices } = this.#options.machine.parts;
     const addresses = given.hostDevices.map(({ address }) => address);
-    const finish = (failure: Error | null) => {
+    const finish = (unmapped: Error | null) => {
+      // Somebody may have begun to take a snapshot meanwhile, or the machine over.
+      const failure = unmapped ?? this.#whyNotNow;
       const outcome = failure ?? this.#outcome(() => this.#plug(plugged, given.disk));
       if (failure !== null && given.disk !== null) close(given.disk);
       // Those that no model has opened.
@@ -86,8 +90,13 @@ export class HotPlug {
       finish(error as Error);
       return;
     }
-    if (addresses.length === 0) finish(null);
+    if (addresses.length === 0 || this.#whyNotNow !== null) finish(null);
     else hostDevices.prepare(addresses, finish);
+  }
+
+  get #whyNotNow(): Error | null {
+    const busy = this.#options.busy();
+    return busy === null ? null : new Error(busy);
   }
 
   #outcome(plug: () => PluggedIn): PluggedIn | Error {
@@ -160,12 +169,14 @@ export class HotPlug {
   /**
    * Has the guest release a device, and what shares its slot; or takes it without asking.
    * @param done called when the device is closed, and nothing of it is left
-   * @throws an error for the user when it cannot be unplugged
+   * @throws an error for the user when it cannot be unplugged, or not now
    */
   unplug(name: string, force: boolean, done: Done): void {
     const { clock } = this.#options.machine.parts;
     const { part, hotplug, slot } = this.#removable(name);
     if (force) {
+      const failure = this.#whyNotNow;
+      if (failure !== null) throw failure;
       const parts = this.#chipset.slotMates(part);
       for (const { built } of parts) this.#wait(built.device.name, built === part.built ? done : null);
       hotplug.remove(slot);

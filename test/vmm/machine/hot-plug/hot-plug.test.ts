@@ -6,6 +6,7 @@ import { HotPlug } from '../../../../src/vmm/machine/hot-plug/hot-plug.ts';
 import type { Machine } from '../../../../src/vmm/machine/life-cycle.ts';
 import type { PluggedIn } from '../../../../src/vmm/machine/messages.ts';
 import { GPE, PORT } from '../../../../src/vmm/memory/layout.ts';
+import type { GivenDevice } from '../../../../src/vmm/vfio/given-devices.ts';
 import { PciehpDriver } from '../../../devices/pci/pciehp-driver.ts';
 import { FakeBlockBackend } from '../../../support/fake-block-backend.ts';
 import { FakeMachine } from '../../../support/fake-machine.ts';
@@ -16,11 +17,17 @@ let hotPlug: HotPlug;
 let happened: string[];
 let changes: number;
 let plugged: string[];
+/** Why devices may neither come nor be taken. */
+let busy: string | null;
+/** Memory has been mapped for the host devices of a device. */
+let mapped: (failure: Error | null) => void;
+/** Addresses of host devices that no model has opened. */
+let released: string[];
 
 beforeEach(() => {
   fake = new FakeMachine();
   fake.disk = new FakeBlockBackend();
-  [happened, plugged, changes] = [[], [], 0];
+  [happened, plugged, released, changes, busy] = [[], [], [], 0, null];
   fake.chipset.pci.assign();
   begin();
 });
@@ -28,7 +35,13 @@ beforeEach(() => {
 /** The devices and root ports that are there now are those of the start. */
 function begin(): void {
   const { chipset, services, clock } = fake;
-  const hostDevices = { give: () => {}, release: () => {} };
+  const hostDevices = {
+    give: () => {},
+    release: (addresses: readonly string[]) => released.push(...addresses),
+    prepare: (_: readonly string[], done: typeof mapped) => {
+      mapped = done;
+    },
+  };
   const parts = { chipset, services, clock, hostDevices, table: deviceTable };
   const machine = {
     parts,
@@ -39,6 +52,7 @@ function begin(): void {
     machine,
     files: { give: () => () => {} } as unknown as HostFiles,
     deviceModules: [],
+    busy: () => busy,
     changed: () => changes++,
     happened: (_, text) => happened.push(text),
   });
@@ -97,6 +111,34 @@ describe('a device that is plugged in', () => {
     expect(plug('rng2')).toEqual({ bus: 'pci.0', addr: '02.0', noticed: true });
     expect(plugged).toEqual(['+rng1', '+rng2']);
     expect(changes).toBe(2);
+  });
+
+  test('has to wait while a snapshot is taken, also one that has begun while memory was mapped for it', () => {
+    const before = holdings();
+    busy = 'a snapshot is being taken: try again';
+    expect(() => plug('rng1')).toThrow(busy);
+    busy = null;
+    const config = deviceConfig.parse({ type: 'virtio-rng' });
+    const given = { address: '0000:01:10.0' } as GivenDevice;
+    const outcomes: unknown[] = [];
+    const begun = () =>
+      hotPlug.plug({ config, name: 'rng1' }, { disk: null, hostDevices: [given] }, outcome =>
+        outcomes.push(outcome),
+      );
+    begun();
+    expect([outcomes, released]).toEqual([[], []]);
+    busy = 'a snapshot is being taken: try again';
+    mapped(null);
+    expect(outcomes).toEqual([new Error(busy)]);
+    expect([holdings(), released]).toEqual([before, ['0000:01:10.0']]);
+    busy = null;
+    begun();
+    mapped(null);
+    expect(outcomes[1]).toMatchObject({ bus: 'pci.0' });
+    expect(names()).toContain('rng1');
+    busy = 'a snapshot is being taken: try again';
+    expect(() => unplug('rng1', true)).toThrow(busy);
+    expect(names()).toContain('rng1');
   });
 
   test('goes to the slot that its options say', () => {
