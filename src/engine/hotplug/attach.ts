@@ -59,7 +59,8 @@ async function openAndPlug(vm: Vm, config: DeviceConfig, name: string, take: Tak
   try {
     taken = await take(config);
     const { message, fds } = hostDevicesOf(taken.opened);
-    if (fds.length > 0) allowLocking(vm.info.pid!, vm.info.memoryBytes);
+    const { pid, memoryBytes } = vm.info;
+    if (fds.length > 0 && pid !== null) allowLocking(pid, memoryBytes);
     const given = { config, name, ...message, ...(disk && { disk: disk.facts }) };
     const answer = await vm.commandWithFds('plug', given, disk === null ? fds : [...fds, disk.fd]);
     const plugged = parsePluggedIn(answer);
