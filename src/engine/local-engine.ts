@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
-import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+import type { DeviceConfig } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
 import { sizeText } from '../text/size.ts';
@@ -21,15 +21,12 @@ import type {
   Upgraded,
 } from './engine.ts';
 import { EventLog } from './event-log.ts';
-import { hostInterruptsOf } from './host-devices/interrupts.ts';
-import { HostDeviceLender, type LenderOptions } from './host-devices/lender.ts';
+import type { LenderOptions } from './host-devices/lender.ts';
 import { refuseHostDevices } from './host-devices/refusal.ts';
-import { wantedHostDevices } from './host-devices/wanted.ts';
-import { attachDevice, checkedDevice, type TakenOfHost } from './hotplug/attach.ts';
-import { detachDevice } from './hotplug/detach.ts';
+import { VmHostDevices } from './host-devices/vm-host-devices.ts';
 import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug/hotplug-info.ts';
+import { VmDevices } from './hotplug/vm-devices.ts';
 import {
-  closeHostDevices,
   type FoundMachine,
   type Machines,
   type RestoreFiles,
@@ -44,9 +41,9 @@ import type { Sample, Sampling, SamplingSettings } from './sampling/sampling.ts'
 import type { RestoreOptions, SnapshotInfo, SnapshotOptions } from './snapshots/snapshot-info.ts';
 import { type SnapshotFolders, VmSnapshots } from './snapshots/vm-snapshots.ts';
 import { somebodyHere } from './this-terminal.ts';
-import { type TakeHostDevices, Vm } from './vm.ts';
+import { Vm } from './vm.ts';
 import { COM1, checkConsole } from './vm-consoles.ts';
-import { type EngineEvent, isAlive, type LogEntry, type VmInfo } from './vm-info.ts';
+import type { EngineEvent, LogEntry, VmInfo } from './vm-info.ts';
 import { logChanges } from './vm-log.ts';
 
 const WARM_AFTER_MS = 1000;
@@ -95,12 +92,11 @@ export class LocalEngine implements Engine, CounterSource {
   readonly #log = new EventLog(entry => this.#emit({ kind: 'log', entry }));
   readonly #restarts = new RestartPolicy();
   readonly #snapshots: VmSnapshots;
-  readonly #lender: HostDeviceLender | null;
+  readonly #hostDevices: VmHostDevices;
+  readonly #devices: VmDevices;
   readonly #unwatch: () => void;
   #warming: NodeJS.Timeout | undefined;
   #ending = false;
-  /** Host devices that are on their way back. */
-  readonly #givingBack = new Map<string, Promise<void>>();
 
   constructor({
     definitions = NO_DEFINITIONS,
@@ -115,14 +111,16 @@ export class LocalEngine implements Engine, CounterSource {
     this.#definitions = definitions;
     this.#takePlace = takePlace;
     this.#machines = machines;
-    this.#lender =
-      hostDevices === undefined
-        ? null
-        : new HostDeviceLender(hostDevices, {
-            isAlive: vm => this.#vms.get(vm)?.alive ?? false,
-            note: (level, text, vm) => this.note(level, text, vm),
-            changed: vm => this.#followHostDevices(vm),
-          });
+    this.#hostDevices = new VmHostDevices(hostDevices ?? null, {
+      vm: name => this.#vms.get(name),
+      note: (level, text, vm) => this.note(level, text, vm),
+    });
+    this.#devices = new VmDevices({
+      definitions,
+      hostDevices: this.#hostDevices,
+      followDefinitions: () => this.#followDefinitions(),
+      note: (level, text, vm) => this.note(level, text, vm),
+    });
     this.#snapshots = new VmSnapshots(snapshots ?? null, {
       definitions,
       vm: name => this.#vms.get(name),
@@ -256,123 +254,16 @@ export class LocalEngine implements Engine, CounterSource {
     this.note('info', `limits of disk ${device}: ${limitsText(limits)}`, id);
   }
 
-  async attach(id: string, input: DeviceConfig, { persist }: AttachOptions): Promise<AttachedDevice> {
-    const vm = this.#vm(id);
-    const device = checkedDevice(input);
-    if (!vm.alive) return this.#attachToDefinition(vm, input);
-    if (persist) this.#requireDefinition(vm);
-    const attached = await attachDevice(vm, device, named => this.#takeOfHost(vm, named));
-    const { name } = attached;
-    if (persist)
-      this.#followInDefinition(id, `${name} is attached`, () =>
-        this.#definitions.attach(id, { ...input, name }),
-      );
-    return attached;
+  async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {
+    return await this.#devices.attach(this.#vm(id), device, options);
   }
 
-  /** What a device that is being attached has of the host's. */
-  async #takeOfHost(vm: Vm, device: DeviceConfig): Promise<TakenOfHost> {
-    const wanted = wantedHostDevices([device], vm.defined?.hostDevices);
-    if (wanted.length === 0) return { opened: [], settled: async () => {} };
-    const lender = this.#lender;
-    if (lender === null)
-      throw new Error(
-        `this process cannot pass through ${wanted.map(({ address }) => address).join(', ')}: start ${vm.name} in the manager, with vring vm start`,
-      );
-    const config = { ...vm.config!, devices: [...vm.config!.devices, device] };
-    const opened = await lender.take({ config, state: 'running' }, wanted, new AbortController().signal);
-    return {
-      opened,
-      settled: async isAttached => {
-        closeHostDevices(opened);
-        if (isAttached) return;
-        await lender.giveBack(
-          vm.name,
-          wanted.map(({ address }) => address),
-        );
-      },
-    };
-  }
-
-  /** Gives back what devices had of the host's that have left the VM, however they did. */
-  #giveBackDetached(vm: Vm): void {
-    const lender = this.#lender;
-    const addresses = vm.hostDevices.length === 0 ? null : vm.hostAddresses;
-    if (lender === null || addresses === null) return;
-    const { state } = vm.info;
-    if (state !== 'running' && state !== 'paused') return;
-    const has = new Set(addresses);
-    const left = vm.hostDevices.flatMap(({ address }) =>
-      has.has(address) || this.#givingBack.has(address) ? [] : [address],
-    );
-    if (left.length === 0) return;
-    const done = lender.giveBack(vm.name, left).finally(() => {
-      for (const address of left) this.#givingBack.delete(address);
-    });
-    for (const address of left) this.#givingBack.set(address, done);
-  }
-
-  async detach(id: string, device: string, { force, persist }: DetachOptions): Promise<void> {
-    const vm = this.#vm(id);
-    if (!vm.alive) {
-      this.#requireDefinition(vm);
-      this.#changeDefinition(id, () => this.#definitions.detach(id, { name: device }));
-      return;
-    }
-    if (persist) this.#requireDefinition(vm);
-    const known = vm.device(device);
-    const remove = () => this.#definitions.detach(id, { ...known, name: device });
-    // It may have left the VM before.
-    if (persist && vm.info.topology?.devices.every(({ name }) => name !== device)) {
-      this.#changeDefinition(id, remove);
-      return;
-    }
-    await detachDevice(vm, device, force);
-    const address = known && deviceTable.hostDevice(known)?.address;
-    if (address !== undefined) await this.#givingBack.get(address);
-    if (persist) this.#followInDefinition(id, `${device} is detached`, remove);
+  async detach(id: string, device: string, options: DetachOptions): Promise<void> {
+    await this.#devices.detach(this.#vm(id), device, options);
   }
 
   async cancelDetach(id: string, device: string): Promise<void> {
     await this.#vm(id).command('cancel-unplug', { device });
-  }
-
-  #attachToDefinition(vm: Vm, device: DeviceConfig): AttachedDevice {
-    this.#requireDefinition(vm);
-    const name = this.#changeDefinition(vm.name, () => this.#definitions.attach(vm.name, device));
-    return {
-      name,
-      bus: device.bus ?? null,
-      addr: device.addr ?? null,
-      address: null,
-      running: false,
-      noticed: false,
-    };
-  }
-
-  #requireDefinition({ name, defined, info }: Vm): void {
-    if (defined === null)
-      throw new Error(
-        isAlive(info)
-          ? `${name} has no definition: attach and detach its devices without --persist`
-          : `${name} is ${info.state} and has no definition: start it first`,
-      );
-  }
-
-  /** Has the definition follow what has become of a running VM. @param done that @throws an error that says so */
-  #followInDefinition(id: string, done: string, change: () => void): void {
-    try {
-      this.#changeDefinition(id, change);
-    } catch (error) {
-      throw new Error(`${done}, but not in the definition: ${(error as Error).message}`, { cause: error });
-    }
-  }
-
-  #changeDefinition<Result>(id: string, change: () => Result): Result {
-    const result = change();
-    this.#followDefinitions();
-    this.note('info', 'its definition was changed', id);
-    return result;
   }
 
   async kill(id: string): Promise<void> {
@@ -461,9 +352,7 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   hostInterrupts(id: string): HostInterruptCounts | null {
-    const vm = this.#vm(id);
-    const held = vm.alive ? (this.#lender?.of(vm.name) ?? []) : [];
-    return held.length === 0 ? null : hostInterruptsOf(held);
+    return this.#hostDevices.interrupts(this.#vm(id));
   }
 
   sampling(settings: SamplingSettings, listener: (sample: Sample) => void): Sampling {
@@ -534,45 +423,28 @@ export class LocalEngine implements Engine, CounterSource {
 
   async #leave(): Promise<void> {
     clearTimeout(this.#warming);
-    this.#lender?.close();
+    this.#hostDevices.close();
     await this.#machines.cool();
     process.off('exit', this.#abandonAll);
   }
 
   async #run(vm: Vm, config: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    const take = this.#takingFor(vm, config);
+    const take = this.#hostDevices.taking(vm, config);
     await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);
     this.#warmLater();
   }
 
-  /** How a VM gets its devices of the host; null: it has none. */
-  #takingFor(vm: Vm, config: MachineConfig): TakeHostDevices | null {
-    const wanted = wantedHostDevices(config.devices, vm.defined?.hostDevices);
-    if (wanted.length === 0) return null;
-    const lender = this.#lender;
-    if (lender === null)
-      throw new Error(
-        `${vm.name} passes through ${wanted.map(({ address }) => address).join(', ')}, which this process cannot do: start it in the manager, with vring vm start`,
-      );
-    return signal => lender.take({ config, state: 'stopped' }, wanted, signal);
-  }
-
-  #followHostDevices(name: string): void {
-    const vm = this.#vms.get(name);
-    if (vm !== undefined) vm.hostDevices = this.#lender?.of(name) ?? [];
-  }
-
   /** Gives back what earlier processes have taken from the host for VMs that are gone. To be called once those that go on are known. */
   async recoverHostDevices(): Promise<void> {
-    await this.#lender?.recover();
+    await this.#hostDevices.recover();
   }
 
   #add(name: string): Vm {
     const vm = new Vm(name, {
       changed: vm => this.#changed(vm),
       happened: (vm, { at, level, text }) => this.#log.add(level, vm.name, text, at),
-      giveBack: vm => (this.#lender?.has(vm.name) ? this.#lender.giveBack(vm.name) : null),
+      giveBack: vm => this.#hostDevices.giveBack(vm),
     });
     this.#vms.set(name, vm);
     return vm;
@@ -597,7 +469,7 @@ export class LocalEngine implements Engine, CounterSource {
     this.#reported.set(vm.name, info);
     this.#emit({ kind: 'vm', vm: info });
     if (vm.adopting) return;
-    this.#giveBackDetached(vm);
+    this.#hostDevices.giveBackDetached(vm);
     logChanges(before, info, (level, text) => {
       for (const event of vm.limited({ at: Date.now(), level, text }))
         this.note(event.level, event.text, vm.name);

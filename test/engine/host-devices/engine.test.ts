@@ -238,7 +238,7 @@ describe('a VM with a device of the host', () => {
   test('needs an engine that has any', async () => {
     const setting = new Setting({ hostDevices: undefined as never });
     await expect(setting.engine.start(web)).rejects.toThrow(
-      `web passes through ${VF}, which this process cannot do`,
+      `web cannot have ${VF} of the host in this process: start it in the manager`,
     );
   });
 });

@@ -1,0 +1,101 @@
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import type { Definitions } from '../definitions.ts';
+import type { VmHostDevices } from '../host-devices/vm-host-devices.ts';
+import type { Vm } from '../vm.ts';
+import { isAlive } from '../vm-info.ts';
+import { attachDevice, checkedDevice } from './attach.ts';
+import { detachDevice } from './detach.ts';
+import type { AttachedDevice, AttachOptions, DetachOptions } from './hotplug-info.ts';
+
+/** What an engine does for devices that come and go. */
+export type VmDevicesHost = {
+  readonly definitions: Definitions;
+  readonly hostDevices: VmHostDevices;
+  /** What is on disk of definitions has changed. */
+  followDefinitions(): void;
+  note(level: 'info', text: string, vm: string): void;
+};
+
+/** Attaches devices to VMs, and detaches them: from those that run, and in definitions. */
+export class VmDevices {
+  readonly #host: VmDevicesHost;
+
+  constructor(host: VmDevicesHost) {
+    this.#host = host;
+  }
+
+  /** @throws an error for the user */
+  async attach(vm: Vm, input: DeviceConfig, { persist }: AttachOptions): Promise<AttachedDevice> {
+    const { definitions, hostDevices } = this.#host;
+    const device = checkedDevice(input);
+    if (!vm.alive) return this.#attachToDefinition(vm, input);
+    if (persist) requireDefinition(vm);
+    const attached = await attachDevice(vm, device, named => hostDevices.takeToAttach(vm, named));
+    const { name } = attached;
+    if (persist)
+      this.#followInDefinition(vm, `${name} is attached`, () =>
+        definitions.attach(vm.name, { ...input, name }),
+      );
+    return attached;
+  }
+
+  /** Resolves when the device is out, and the host has back what it had. @throws an error for the user */
+  async detach(vm: Vm, device: string, { force, persist }: DetachOptions): Promise<void> {
+    const { definitions, hostDevices } = this.#host;
+    if (!vm.alive) {
+      requireDefinition(vm);
+      this.#changeDefinition(vm, () => definitions.detach(vm.name, { name: device }));
+      return;
+    }
+    if (persist) requireDefinition(vm);
+    const known = vm.device(device);
+    const remove = () => definitions.detach(vm.name, { ...known, name: device });
+    // It may have left the VM before.
+    if (persist && vm.info.topology?.devices.every(({ name }) => name !== device)) {
+      this.#changeDefinition(vm, remove);
+      return;
+    }
+    await detachDevice(vm, device, force);
+    const address = known && deviceTable.hostDevice(known)?.address;
+    if (address !== undefined) await hostDevices.returned(address);
+    if (persist) this.#followInDefinition(vm, `${device} is detached`, remove);
+  }
+
+  #attachToDefinition(vm: Vm, device: DeviceConfig): AttachedDevice {
+    requireDefinition(vm);
+    const name = this.#changeDefinition(vm, () => this.#host.definitions.attach(vm.name, device));
+    return {
+      name,
+      bus: device.bus ?? null,
+      addr: device.addr ?? null,
+      address: null,
+      running: false,
+      noticed: false,
+    };
+  }
+
+  /** Has the definition follow what has become of a running VM. @param done that @throws an error that says so */
+  #followInDefinition(vm: Vm, done: string, change: () => void): void {
+    try {
+      this.#changeDefinition(vm, change);
+    } catch (error) {
+      throw new Error(`${done}, but not in the definition: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #changeDefinition<Result>({ name }: Vm, change: () => Result): Result {
+    const result = change();
+    this.#host.followDefinitions();
+    this.#host.note('info', 'its definition was changed', name);
+    return result;
+  }
+}
+
+function requireDefinition({ name, defined, info }: Vm): void {
+  if (defined === null)
+    throw new Error(
+      isAlive(info)
+        ? `${name} has no definition: attach and detach its devices without --persist`
+        : `${name} is ${info.state} and has no definition: start it first`,
+    );
+}
