@@ -16,7 +16,7 @@ const FILE: FormField = {
 const READ_ONLY: FormField = {
   key: 'readonly',
   label: 'Read-only',
-  hint: 'Space turns it on and off: the guest cannot write to the disk',
+  hint: 'Space turns it on and off: the guest cannot write to it',
   checkbox: true,
 };
 const FORMAT: FormField = {
@@ -28,7 +28,7 @@ const FORMAT: FormField = {
 const PERSIST: FormField = {
   key: 'persist',
   label: 'In definition',
-  hint: 'Space turns it on and off: the VM has the disk at each start, too',
+  hint: 'Space turns it on and off: the VM has it at each start',
   checkbox: true,
 };
 
@@ -108,10 +108,9 @@ async function attached(ui: Ui, vm: VmInfo, values: FormValues): Promise<string>
   ui.notify('info', `attaching ${path}`);
   const { name, address, running, noticed } = await ui.engine.attach(vm.id, disk, { persist });
   if (!running) return `${name} is in the definition of ${vm.name}, which has it at its next start`;
+  const kept = persist ? ' and its definition' : '';
   const place = address === null ? '' : `, at ${address}`;
-  const kept = persist ? ', and in its definition' : '';
-  const when = noticed ? '' : '; its guest finds it when it looks for devices next';
-  return `${name} is attached to ${vm.name}${place}${kept}${when}`;
+  return `${name} is in ${vm.name}${kept}${noticed ? place : '; its guest has no hotplug driver yet'}`;
 }
 
 export const attachDiskActions: readonly Action[] = [

@@ -146,7 +146,7 @@ function vmOf(ui: Ui, target: AttachTarget): PassthroughVm {
   }
 }
 
-/** Why it may be read alone. Who may not change the host may still attach what the host has let go of. */
+/** Why it may be read alone. Who may not change the host may still attach what the host has released. */
 function forbidden(ui: Ui, { assessment }: AttachSubject): string | null {
   const { unchangeable, recording } = ui.host.source;
   if (ui.readOnly !== null) return ui.readOnly;

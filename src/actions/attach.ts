@@ -106,15 +106,11 @@ export const attachActions: readonly Action[] = [
     unavailable: ({ vm }) => (vm === null ? NO_VM : attachRefusal(vm, [])),
     run: ({ ui, vm }) => {
       const { name } = vm!;
-      ui.choose(
-        `Attach what to ${name}?`,
-        'A device of the host is chosen in a list, and then attached with a.',
-        [
-          { label: 'Cancel' },
-          { label: 'Disk', run: () => openDiskForm(ui, vm!) },
-          { label: 'Device of the host', run: () => openHostDevices(ui, vm!) },
-        ],
-      );
+      ui.choose(`Attach what to ${name}?`, 'Devices of the host are marked in a list, and attached with a.', [
+        { label: 'Cancel' },
+        { label: 'Disk', run: () => openDiskForm(ui, vm!) },
+        { label: 'Devices of the host', run: () => openHostDevices(ui, vm!) },
+      ]);
     },
   },
 ];

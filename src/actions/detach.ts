@@ -23,7 +23,8 @@ function deviceAtCursor(context: ActionContext): DeviceLabel | string {
   const { state, vm } = context;
   const tab = deviceTab(context);
   if (vm === null || tab === null) return NO_VM;
-  if (vm.state !== 'running' && vm.state !== 'paused') return `${vm.name} is ${vm.state}`;
+  if (vm.state !== 'running' && vm.state !== 'paused')
+    return `${vm.name} is ${vm.state}${vm.defined ? ': e edits its definition' : ''}`;
   const rows = deviceRows(vm, null, BACKENDS[tab]);
   const row = rows[Math.min(vmViewOf(state, vm.id).cursors[tab], rows.length - 1)];
   if (row === undefined) return `${vm.name} has no device here`;
@@ -39,22 +40,23 @@ function deviceAtCursor(context: ActionContext): DeviceLabel | string {
 function askToDetach(ui: Ui, vm: VmInfo, device: string): void {
   const label = vm.topology?.devices.find(({ name }) => name === device);
   const persist = vm.defined
-    ? [{ label: 'And from the definition', run: () => detach(ui, vm, device, { persist: true }) }]
+    ? [{ label: 'Detach for good', run: () => detach(ui, vm, device, { persist: true }) }]
     : [];
+  const forGood = vm.defined ? ' For good: its definition loses it, too.' : '';
   if (label?.removing === undefined) {
     ui.choose(
       `Detach ${device} from ${vm.name}?`,
-      'The guest is asked to release it, and may take its time. Until then it keeps the device.',
+      `The guest is asked to release it, and may take its time. Until then it keeps the device.${forGood}`,
       [{ label: 'Cancel' }, { label: 'Detach', run: () => detach(ui, vm, device, {}) }, ...persist],
     );
     return;
   }
   ui.choose(
-    `${device} of ${vm.name} has been asked for`,
-    'The guest has not released it yet. To take it by force is like pulling a card out of a running computer: what the guest was doing with it is lost.',
+    `${vm.name} has not released ${device} yet`,
+    'The guest was asked to. To take the device by force is like pulling a card out of a running computer: what the guest was doing with it is lost.',
     [
       { label: 'Wait' },
-      { label: 'Leave it in', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
+      { label: 'Let it stay', run: () => void ui.attempt(ui.engine.cancelDetach(vm.id, device)) },
       { label: 'Take it by force', run: () => detach(ui, vm, device, { force: true }) },
     ],
   );
@@ -111,7 +113,7 @@ export const detachActions: readonly Action[] = [
     screens: ['vm', ...FUNCTION_SCREENS],
     here: context =>
       context.vm === null || currentScreen(context.state).kind !== 'vm' || deviceTab(context) !== null,
-    bar: 45,
+    bar: 44,
     changes: 'vm',
     unavailable: context => {
       if (currentScreen(context.state).kind === 'vm') {

@@ -100,7 +100,7 @@ export function deviceFacts(
       : [
           fact(
             'Leaving',
-            `asked for at ${logTime(device.removing)}; its guest has not released it yet: D waits, leaves it in or takes it`,
+            `asked at ${logTime(device.removing)}, the guest has not released it yet: D takes it by force, or lets it stay`,
             'status.warning',
           ),
         ]),

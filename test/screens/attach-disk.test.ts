@@ -61,7 +61,7 @@ describe('a disk is attached', () => {
     driver.type(KEY.tab);
     await driver.waitFor('data.raw');
     driver.type(CTRL_S);
-    await driver.waitFor('virtio-blk0 is attached to db, at 00:05.0');
+    await driver.waitFor('virtio-blk0 is in db, at 00:05.0');
     expect(engine.calls).toEqual(['attach virtio-blk to db']);
     expect(engine.attached).toEqual([{ type: 'virtio-blk', path: disk }]);
     expect(driver.screen).not.toContain('Attach a disk');
@@ -76,7 +76,7 @@ describe('a disk is attached', () => {
     expect(driver.screen).toMatch(/Read-only +\[x\]/);
     expect(driver.screen).toMatch(/Format +detect +\[raw\]/);
     driver.type(CTRL_S);
-    await driver.waitFor('and in its definition');
+    await driver.waitFor('virtio-blk0 is in db and its definition, at 00:05.0');
     expect(engine.calls).toEqual(['attach virtio-blk for good to db']);
     expect(engine.attached).toEqual([{ type: 'virtio-blk', path: disk, readonly: true, format: 'raw' }]);
   });
@@ -109,7 +109,7 @@ describe('what is wrong is said', () => {
     await driver.waitFor('looks like qcow2');
     expect(driver.screen).toContain('Attach a disk to db');
     driver.type(CTRL_S);
-    await driver.waitFor('virtio-blk0 is attached to db');
+    await driver.waitFor('virtio-blk0 is in db,');
   });
 
   test('of a VM without a definition that is off', async () => {

@@ -161,7 +161,7 @@ describe('a device is detached', () => {
   test('or by force, once the guest does not release it', async () => {
     await start({ removing: 0 }).press(KEY.enter, '7', 'G');
     expect(driver.current).toContain('hostdev0 leaving');
-    expect(driver.screen).toContain('its guest has not released it yet');
+    expect(driver.screen).toContain('the guest has not released it yet');
     await driver.press('D', KEY.tab, KEY.enter, 'D', KEY.tab, KEY.tab, KEY.enter);
     expect(driver.engine.calls).toEqual(['keep hostdev0 in web', 'detach hostdev0 by force from web']);
   });
