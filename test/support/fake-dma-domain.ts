@@ -12,6 +12,14 @@ export class FakeDmaDomain implements DmaDomain {
   /** What the kernel answers; null: it does it. */
   refuse: (mapping: DmaMapping) => keyof typeof constants.errno | null = () => null;
 
+  #isGone = false;
+
+  /** The host takes the last device away: nothing is mapped, and nothing can be. */
+  vanish(): void {
+    this.#isGone = true;
+    this.mappings = [];
+  }
+
   ranges(): readonly IovaRange[] {
     const ranges: IovaRange[] = [];
     let start = 0;
@@ -27,7 +35,7 @@ export class FakeDmaDomain implements DmaDomain {
     this.calls.push(`map ${span(iova, size)} ${writable ? 'rw' : 'r'}`);
     const isReserved = !this.ranges().some(({ start, end }) => iova >= start && iova + size <= end);
     const overlaps = this.mappings.some(other => iova < other.iova + other.size && other.iova < iova + size);
-    const refused = isReserved ? 'EINVAL' : overlaps ? 'EEXIST' : this.refuse(mapping);
+    const refused = isReserved || this.#isGone ? 'EINVAL' : overlaps ? 'EEXIST' : this.refuse(mapping);
     if (refused !== null) throw new SystemError('ioctl VFIO_IOMMU_MAP_DMA', constants.errno[refused]);
     this.mappings = [...this.mappings, mapping].sort((a, b) => a.iova - b.iova);
   }
@@ -41,7 +49,7 @@ export class FakeDmaDomain implements DmaDomain {
         iova < other.iova + other.size &&
         (other.iova < iova || other.iova + other.size > end),
     );
-    if (cut) throw new SystemError('ioctl VFIO_IOMMU_UNMAP_DMA', constants.errno.EINVAL);
+    if (cut || this.#isGone) throw new SystemError('ioctl VFIO_IOMMU_UNMAP_DMA', constants.errno.EINVAL);
     this.mappings = this.mappings.filter(other => other.iova < iova || other.iova >= end);
   }
 

@@ -105,6 +105,8 @@ export class HostDeviceLender {
     const turn = this.#exclusively(vm, async tools => {
       signal.throwIfAborted();
       hasBegun = true;
+      const own = this.#of(vm);
+      if (state === 'running') refuseTwice(vm, own, wanted);
       const left = this.#left();
       const unwanted = left.filter(({ address }) => !wanted.some(each => each.address === address));
       await this.#return(tools, unwanted, 'maybe');
@@ -112,12 +114,13 @@ export class HostDeviceLender {
       const { records, opened } = await taking.take(tools, {
         vm: { ...vmOf(config), state },
         wanted,
-        held: heldFiles(this.#of(vm)),
+        held: heldFiles(own),
         claims: others.map(({ address, vm, device }) => ({
           ...{ address, vm, running: true },
           ...(device !== null && { device }),
         })),
-        left,
+        // Of those that came along with their groups, the records know what they were, too.
+        left: [...left, ...own.filter(({ device }) => device === null)],
         signal,
       });
       for (const record of records) {
@@ -260,6 +263,14 @@ async function unlessAborted<T>(turn: Promise<T>, signal: AbortSignal, hasBegun:
     signal.addEventListener('abort', aborted, { once: true });
     turn.then(resolve, reject);
   });
+}
+
+/** @throws when a running VM is to have a device that it has: the record says what it was before the VM, and is not replaced */
+function refuseTwice(vm: string, own: readonly TakenDevice[], wanted: readonly WantedHostDevice[]): void {
+  const twice = own.find(
+    ({ address, device }) => device !== null && wanted.some(each => each.address === address),
+  );
+  if (twice !== undefined) throw new Error(`${vm} has ${twice.address} already, as ${twice.device}`);
 }
 
 /** What a machine has open with these devices. */

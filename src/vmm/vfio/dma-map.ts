@@ -235,7 +235,17 @@ export class DmaMap implements MapListener {
     const progress = this.#mapped.get(piece);
     if (progress === undefined) return;
     this.#mapped.delete(piece);
-    this.#options.domain.unmap(piece.address, progress.bytes);
+    try {
+      this.#options.domain.unmap(piece.address, progress.bytes);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // A host that takes the last device of a domain away unmaps everything, before the machine has closed the device or while it does.
+      if (this.#phase === 'following')
+        this.#warnOnce(
+          'unmap',
+          `${this.#place(piece)} cannot be unmapped from the VM's host devices: ${error.message}`,
+        );
+    }
   }
 
   /** What keeps a machine from its start is a failure; later, and for registers, it is a warning, once for each kind. */

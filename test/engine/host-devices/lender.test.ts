@@ -449,4 +449,33 @@ describe('a device that a VM has', () => {
     expect([VF, OTHER_VF].map(address => rig.host.pci.driverOf(address))).toEqual(['vfio-pci', 'iavf']);
     expect(lender.of('web').map(({ device }) => device)).toEqual(['hostdev0']);
   });
+
+  test('is not taken for the same VM again, and goes back to what it was', async () => {
+    const rig = new LendingRig();
+    const lender = rig.lender();
+    await take(lender);
+    rig.hold(VF_GROUP);
+    const running = { ...web, state: 'running' } as const;
+    const again = lender.take(running, [wanted(VF, { device: 'hostdev1' })], new AbortController().signal);
+    await expect(again).rejects.toThrow(`web has ${VF} already, as hostdev0`);
+    expect(lender.of('web').map(({ device }) => device)).toEqual(['hostdev0']);
+    rig.release();
+    await lender.giveBack('web');
+    expect(rig.host.pci.driverOf(VF)).toBe('iavf');
+  });
+
+  test('that came along with its group goes back to what it was also when the VM gets it itself', async () => {
+    const rig = new LendingRig(desktopTree());
+    const lender = rig.lender();
+    const [gpu, sound] = ['0000:01:00.0', '0000:01:00.1'];
+    await take(lender, web, [wanted(gpu)]);
+    const running = { ...web, state: 'running' } as const;
+    await lender.take(running, [wanted(sound, { device: 'hostdev1' })], new AbortController().signal);
+    expect(lender.of('web').map(({ address, before }) => [address, before])).toContainEqual([
+      sound,
+      'snd_hda_intel',
+    ]);
+    await lender.giveBack('web');
+    expect(rig.host.pci.driverOf(sound)).toBe('snd_hda_intel');
+  });
 });

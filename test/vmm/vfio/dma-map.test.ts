@@ -149,6 +149,19 @@ describe('changes of memory', () => {
     addRam(4 * GiB, GiB, 'ram-high');
     expect([domain.places, map.mappings.count]).toEqual([[], 0]);
   });
+
+  test('are gone when the host has taken the last device away, which ends nothing', () => {
+    const ram = addRam(0, GiB);
+    addRam(4 * GiB, GiB, 'ram-high');
+    map.start(space);
+    domain.vanish();
+    ram.remove();
+    expect(warnings).toEqual([
+      expect.stringMatching(/^ram-low at 0x0-0x3fffffff cannot be unmapped .*EINVAL/),
+    ]);
+    map.stop();
+    expect([warnings.length, map.mappings.count]).toEqual([1, 0]);
+  });
 });
 
 describe('registers of host devices', () => {
