@@ -185,12 +185,8 @@ function registerPassthrough(passthrough: Command): void {
   ).action(async (addresses: string[], options: CheckOptions) => {
     const { checkPassthrough } = await import('./passthrough-check.ts');
     const { readKnownVms } = await import('./known-vms.ts');
-    process.exitCode = await checkPassthrough(
-      await openHost(options),
-      addresses,
-      options,
-      await readKnownVms(),
-    );
+    const root = await openHost(options);
+    process.exitCode = await checkPassthrough(root, addresses, options, await readKnownVms(root));
   });
   withManual(check, {
     text: [

@@ -15,6 +15,9 @@ export type ListedOwner = {
   readonly noIommu?: true;
 };
 
+/** The list is worth more than the names of the VMs in it. */
+const PATIENCE_MS = 5000;
+
 /** Of a host whose functions no VM has. */
 export const NO_OWNERS: DeviceOwners = new Map();
 
@@ -28,7 +31,7 @@ export async function readOwners(root: HostRoot): Promise<DeviceOwners> {
     import('../../view/device-owners.ts'),
   ]);
   try {
-    const engine = await connect({ readOnly: true });
+    const engine = await connect({ readOnly: true, patienceMs: PATIENCE_MS });
     if (engine === null) return NO_OWNERS;
     try {
       return deviceOwners(engine.vms());

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { Loss } from '../vm-info.ts';
 import { DeltaError } from './delta.ts';
-import { describeSilence, isRunning } from './manager-process.ts';
+import { describeSilence, isRunning, isStopped } from './manager-process.ts';
 import {
   type ClientNotifications,
   CODE,
@@ -15,6 +15,9 @@ import {
 import { fromWire } from './received-error.ts';
 import { otherManager } from './versions.ts';
 import { Wire } from './wire.ts';
+
+/** One that has not answered by then may have been stopped by a signal: nobody waits longer for that. */
+const LOOKS_AFTER_MS = 1000;
 
 /** A manager that accepts connections, but does not answer. */
 export class SlowManagerError extends Error {
@@ -92,6 +95,11 @@ export class ManagerLink {
     const link = new ManagerLink(socket, events);
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => late.reject(silence(socket, patienceMs)), patienceMs);
+    const look = setTimeout(async () => {
+      const pid = await listenerOf(socket).catch(() => null);
+      if (pid !== null && isStopped(pid))
+        late.reject(new SlowManagerError(describeSilence(pid, LOOKS_AFTER_MS), pid));
+    }, LOOKS_AFTER_MS);
     try {
       link.#welcome = await Promise.race([link.#introduce(socket, hello), late.promise]);
     } catch (error) {
@@ -100,6 +108,7 @@ export class ManagerLink {
       throw reset ? Object.assign(error as Error, { code: 'ECONNRESET' }) : await error;
     } finally {
       clearTimeout(timer);
+      clearTimeout(look);
     }
     return link;
   }

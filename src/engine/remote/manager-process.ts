@@ -7,6 +7,11 @@ export function isRunning(pid: number, proc = '/proc'): boolean {
   return state !== null && state !== 'Z' && state !== 'X';
 }
 
+/** Was it stopped by a signal? It answers nobody then. */
+export function isStopped(pid: number, proc = '/proc'): boolean {
+  return stateOf(pid, proc) === 'T';
+}
+
 /**
  * What to say of a manager that does not answer: for how long, why as far as its state (proc(5)) shows, and what to do.
  */

@@ -95,10 +95,13 @@ describe('a manager', () => {
     expect(losses.map(loss => loss?.kind)).not.toContain('died');
   });
 
-  test('that does not answer a new client is named, with what resumes it', async () => {
+  test.each([
+    ['soon', 100],
+    ['long before patience ends, where it was stopped', 2 ** 30],
+  ])('that does not answer a new client is named %s, with what resumes it', async (_, patienceMs) => {
     const { path, manager } = await attachedTo();
     manager.kill('SIGSTOP');
-    const attaching = RemoteEngine.attach({ path, terminal: 'me@pts/2', patienceMs: 100 });
+    const attaching = RemoteEngine.attach({ path, terminal: 'me@pts/2', patienceMs });
     const error = await attaching.catch(error => error);
     expect(error).toBeInstanceOf(SlowManagerError);
     expect(error.pid).toBe(manager.pid);

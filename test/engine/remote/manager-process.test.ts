@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { describeSilence, isRunning } from '../../../src/engine/remote/manager-process.ts';
+import { describeSilence, isRunning, isStopped } from '../../../src/engine/remote/manager-process.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /** A /proc with process 7 in that state. */
@@ -28,6 +28,12 @@ test.each([
   expect(said).toContain('the manager (process 7)');
   expect(said).toContain(text);
   if (state !== 'T') expect(said).toContain('has not answered for 12 s');
+});
+
+test('one that was stopped answers nobody', () => {
+  expect(isStopped(7, proc('T'))).toBe(true);
+  expect(isStopped(7, proc('R'))).toBe(false);
+  expect(isStopped(8, proc('T'))).toBe(false);
 });
 
 test('a name with parentheses does not hide the state', () => {
