@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap, isScalar, stringify, type ToStringOptions } from 'yaml';
 import { YamlText } from '../yaml-text.ts';
+import { withEntry, withoutEntry } from './list-text.ts';
 
 /** Nothing is folded, and short lists keep their style. */
 const STYLE: ToStringOptions = { lineWidth: 0, flowCollectionPadding: false };
@@ -9,8 +10,8 @@ const STYLE: ToStringOptions = { lineWidth: 0, flowCollectionPadding: false };
 export type KeyChange = { readonly path: readonly (string | number)[]; readonly value: unknown };
 
 /**
- * The text of a definition with some keys changed. Comments and the order of keys stay; a single top-level value is changed in
- * place, without touching any other text. @throws DefinitionError if it is not YAML
+ * The text of a definition with some keys changed. Comments and the order of keys stay; a single top-level value, or entry of a list, is
+ * changed in place, without touching any other text. @throws DefinitionError if it is not YAML
  */
 export function changeKeys(text: string, file: string, changes: readonly KeyChange[]): string {
   const { document } = new YamlText(text, file);
@@ -25,16 +26,24 @@ export function changeKeys(text: string, file: string, changes: readonly KeyChan
 }
 
 /** Null if the change is more than one word. */
-function changedInPlace(
-  text: string,
-  { contents }: Document.Parsed,
-  { path, value }: KeyChange,
-): string | null {
+function changedInPlace(text: string, document: Document.Parsed, { path, value }: KeyChange): string | null {
+  const { contents } = document;
   const [key, ...below] = path;
-  if (!isMap(contents) || contents.flow || below.length > 0) return null;
+  if (!isMap(contents) || contents.flow || typeof key !== 'string') return null;
+  const [index, ...deeper] = below;
+  if (typeof index === 'number' && deeper.length === 0)
+    return value === undefined
+      ? withoutEntry(text, document, key, index)
+      : withEntry(text, document, key, value, STYLE);
+  if (below.length > 0) return null;
+  const pair = contents.items.find(item => isScalar(item.key) && item.key.value === key);
+  if (Array.isArray(value) && pair === undefined) {
+    const newline = text.includes('\r\n') ? '\r\n' : '\n';
+    const list = stringify({ [key]: value }, STYLE).replaceAll('\n', newline);
+    return `${text}${text === '' || text.endsWith('\n') ? '' : newline}${list}`;
+  }
   if (typeof value !== 'string' && typeof value !== 'boolean') return null;
   const written = stringify(value, STYLE).trimEnd();
-  const pair = contents.items.find(item => isScalar(item.key) && item.key.value === key);
   if (pair === undefined)
     return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${key}: ${written}\n`;
   if (!isScalar(pair.value) || !pair.value.range) return null;

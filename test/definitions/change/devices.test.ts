@@ -51,4 +51,52 @@ describe('a device in a definition', () => {
     expect(() => add(TEXT, { type: 'virtio-blk', path: '/root.img' })).toThrow('/root.img');
     expect(() => add(TEXT, { type: 'virtio-rng', wrong: 1 })).toThrow('wrong');
   });
+
+  test.each([
+    [
+      'indented lists, flow mappings and aligned comments',
+      `name: web   # the name
+machine: { kernel: /vmlinuz }   # flow
+devices:
+# first
+- type: virtio-rng   # the first
+  name: one
+  # inside
+# second
+- type: virtio-rng
+  name: two
+
+# after
+memory: 64M
+`,
+      [
+        `# first\n- type: virtio-rng   # the first\n  name: one\n  # inside\n`,
+        `# second\n- type: virtio-rng\n  name: two\n`,
+      ],
+    ],
+    [
+      'line ends of other systems',
+      'name: web\r\nmachine: { kernel: /vmlinuz }\r\ndevices:\r\n    - type: virtio-rng # x\r\n      name: one\r\n    - { type: virtio-rng, name: two }\r\n',
+      ['    - type: virtio-rng # x\r\n      name: one\r\n', '    - { type: virtio-rng, name: two }\r\n'],
+    ],
+    [
+      'a last line without an end',
+      'name: web\nmachine: { kernel: /vmlinuz }\ndevices:\n- { type: virtio-rng, name: one }\n- { type: virtio-rng, name: two }',
+      ['- { type: virtio-rng, name: one }\n', '- { type: virtio-rng, name: two }'],
+    ],
+  ])('changes no other line: %s', (_, text, [one, two]) => {
+    const added = add(text, { type: 'virtio-rng', name: 'more' }).text;
+    expect(added.startsWith(text.slice(0, text.indexOf(two!) + two!.length))).toBe(true);
+    expect(added.endsWith(text.slice(text.indexOf(two!) + two!.length))).toBe(true);
+    expect(remove(added, { name: 'more' }).trimEnd()).toBe(text.trimEnd());
+    expect(remove(text, { name: 'one' })).toBe(text.replace(one!, ''));
+    expect(remove(text, { name: 'two' })).toBe(text.replace(two!, ''));
+  });
+
+  test('starts a list without changing any other line', () => {
+    const text = 'name: web   # the name\r\nmachine: { kernel: /vmlinuz }';
+    expect(add(text, { type: 'virtio-rng', name: 'more' }).text).toBe(
+      `${text}\r\ndevices:\r\n  - type: virtio-rng\r\n    name: more\r\n`,
+    );
+  });
 });
