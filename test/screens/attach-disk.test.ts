@@ -91,6 +91,8 @@ describe('a disk is attached', () => {
     expect(driver.screen).not.toContain('In definition');
     driver.type(`${disk}${CTRL_S}`);
     await driver.waitFor('virtio-blk0 is in the definition of db, which has it at its next start');
+    driver.type('6');
+    await driver.waitFor('None when it last ran');
     expect(engine.calls).toEqual(['attach virtio-blk to db']);
   });
 });

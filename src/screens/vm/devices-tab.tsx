@@ -5,7 +5,7 @@ import { HistogramBars } from '../../components/histogram-bars.tsx';
 import { Section } from '../../components/section.tsx';
 import { Table, TableRow } from '../../components/table/table.tsx';
 import { percentiles } from '../../engine/sampling/histogram.ts';
-import type { VmInfo } from '../../engine/vm-info.ts';
+import { isAlive, type VmInfo } from '../../engine/vm-info.ts';
 import type { HostSnapshot } from '../../host-service/snapshot.ts';
 import type { Size } from '../../store/ui-slice.ts';
 import { vmViewOf } from '../../store/vm-view-slice.ts';
@@ -96,7 +96,7 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
         height={list.rows}
         cursor={cursor}
         focused
-        empty={vm.topology === null ? 'The machine has not been built yet' : empty}
+        empty={noneText(vm, empty)}
         renderRow={(row, selected) => (
           <TableRow key={row.name} layout={layout} selected={selected} cells={cellsOf(row, vm, host)} />
         )}
@@ -104,6 +104,12 @@ function DeviceList({ id, size, tab, only, columns, empty }: DeviceListProps) {
       {details && row && <DeviceDetails row={row} facts={deviceFacts(vm, row, host)} size={details} />}
     </Box>
   );
+}
+
+/** A VM that is off has the devices of its last run; its definition may have others. */
+function noneText(vm: VmInfo, empty: string): string {
+  if (vm.topology === null) return 'The machine has not been built yet';
+  return isAlive(vm) ? empty : 'None when it last ran';
 }
 
 /** A device of the host is best known by what it is there. */
