@@ -15,6 +15,8 @@ import { UpgradedGuest } from '../support/upgrades.ts';
 
 withOwnFolders();
 
+/** Of a test that hits both sides of a moment by chance: how fast the processes are depends on what else runs. */
+const MOST_ROUNDS = 40;
 const UPGRADES = 20;
 
 /** The released manager, and a guest in it. */
@@ -90,7 +92,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     const { engine } = survival;
     const random = new Random(6);
     let kept = 0;
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 8 || (kept === 0 && round < MOST_ROUNDS); round++) {
       guest.work();
       const { pid } = guest.info;
       const upgrading = engine.upgrade('web').then(
@@ -157,7 +159,7 @@ describe.skipIf(noKvm !== null)(onKvm('a VM that is upgraded'), () => {
     await guest.upgrade();
     const longest = Math.ceil(1.5 * (performance.now() - begun));
     const pids = new Set<number>([guest.info.pid!]);
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 8 || (pids.size === 1 && round < MOST_ROUNDS); round++) {
       const upgrading = survival.engine.upgrade('web').catch(() => {});
       // Once when it is just over; else at any time.
       if (round === 0) await upgrading;
