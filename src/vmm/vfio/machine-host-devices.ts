@@ -3,12 +3,13 @@ import type { VmFd } from '../kvm/vm-fd.ts';
 import type { MachineMemory } from '../memory/machine-memory.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { cString, vfioIoctl } from './call.ts';
-import { Container } from './container.ts';
+import type { Connection, ConnectionParts } from './connection.ts';
 import { DmaMap } from './dma-map.ts';
 import { explained } from './errors.ts';
 import type { GivenDevice } from './given-devices.ts';
+import { GroupConnections } from './group-connections.ts';
 import { type BusReset, resetBus } from './hot-reset.ts';
-import { Ioas } from './ioas.ts';
+import { IommufdConnections } from './iommufd-connections.ts';
 import { KvmVfio } from './kvm-vfio.ts';
 import { VfioDevice } from './vfio-device.ts';
 
@@ -26,36 +27,27 @@ export type HostDevicesOptions = {
   readonly later: (step: () => void) => void;
 };
 
-/** The IOMMU's addresses of all devices of one API. */
-type Domain<D> = { readonly domain: D; readonly dma: DmaMap };
-type Group = { readonly fd: number; readonly number: number; readonly users: Set<string> };
-
-/** How a device is connected to the machine, before a model has opened it and after. */
-type Connected = {
-  readonly given: GivenDevice;
-  readonly group: Group | null;
-  readonly dma: DmaMap | null;
-  /** Undoes it, once the device's fd is closed. */
-  readonly disconnect: () => void;
-};
-
 /**
  * The PCI devices of the host that a machine has. Its manager opens their files and hands them over; all else is done here, by the process
  * whose memory the devices are to reach.
  */
 export class MachineHostDevices implements HostDevices {
   readonly #options: HostDevicesOptions;
-  readonly #kvm: KvmVfio;
+  readonly #groups: GroupConnections;
+  readonly #iommufd: IommufdConnections;
   readonly #given = new Map<string, GivenDevice>();
-  readonly #connected = new Map<string, Connected>();
+  readonly #connected = new Map<string, Connection>();
   readonly #open = new Map<string, VfioDevice>();
-  readonly #groups = new Map<number, Group>();
-  #container: Domain<Container> | null = null;
-  #ioas: Domain<Ioas> | null = null;
 
   constructor(options: HostDevicesOptions) {
     this.#options = options;
-    this.#kvm = new KvmVfio(options.vm);
+    const { native, vm, warn, pageSize } = options;
+    const parts: ConnectionParts = {
+      ...{ native, kvm: new KvmVfio(vm) },
+      dmaMap: domain => new DmaMap({ domain, warn, pageSize }),
+    };
+    this.#groups = new GroupConnections(parts);
+    this.#iommufd = new IommufdConnections(parts);
   }
 
   /** Takes devices, whose fds belong to the machine from then on. @throws HostDeviceError; they are then closed */
@@ -142,7 +134,7 @@ export class MachineHostDevices implements HostDevices {
     throw new Error(`no device of the VM is the host device ${address}, which it was given`);
   }
 
-  #connection(address: string): Connected {
+  #connection(address: string): Connection {
     const connected = this.#connected.get(address);
     if (connected !== undefined) return connected;
     const given = this.#given.get(address);
@@ -150,24 +142,22 @@ export class MachineHostDevices implements HostDevices {
     return this.#connect(given);
   }
 
-  #connect(given: GivenDevice): Connected {
+  #connect(given: GivenDevice): Connection {
     const { address, api } = given;
     this.#given.delete(address);
-    let connected: Connected;
-    if (given.noIommu) connected = this.#withoutIommu(given);
-    else if (api === 'group') connected = this.#joinContainer(given);
-    else connected = this.#joinIoas(given);
+    const interfaceOf = { group: this.#groups, iommufd: this.#iommufd };
+    const connected = given.noIommu ? this.#withoutIommu(given) : interfaceOf[api].join(given);
     this.#connected.set(address, connected);
     try {
       if (connected.dma?.active) connected.dma.recheck();
     } catch (error) {
-      this.#disconnect(connected);
+      this.release([address]);
       throw error;
     }
     return connected;
   }
 
-  #withoutIommu(given: GivenDevice): Connected {
+  #withoutIommu(given: GivenDevice): Connection {
     const { native, warn } = this.#options;
     warn(
       `host device ${given.address} has no IOMMU: it reads and writes all memory of the host, at addresses that the guest chooses`,
@@ -178,124 +168,13 @@ export class MachineHostDevices implements HostDevices {
     return { given, group: null, dma: null, disconnect };
   }
 
-  #joinContainer(given: GivenDevice): Connected {
-    const { native } = this.#options;
-    const { address } = given;
-    const containerFd = given.fds.get('container');
-    if (this.#container === null) {
-      if (containerFd === undefined) throw new Error(`host device ${address} came without a container`);
-      const domain = new Container(containerFd);
-      this.#container = { domain, dma: this.#dmaMap(domain) };
-    } else if (containerFd !== undefined) native.closeFd(containerFd);
-    const { domain, dma } = this.#container;
-    try {
-      const group = this.#joinGroup(given, domain);
-      group.users.add(address);
-      const disconnect = () => {
-        group.users.delete(address);
-        const isLast = this.#groups.size === 1 && group.users.size === 0;
-        // With the last group the kernel unmaps everything.
-        if (isLast) dma.stop();
-        if (group.users.size === 0) this.#leaveGroup(group, domain);
-        if (isLast) this.#closeContainer();
-      };
-      return { given, group, dma, disconnect };
-    } catch (error) {
-      if (this.#groups.size === 0) this.#closeContainer();
-      throw error;
-    }
-  }
-
-  #closeContainer(): void {
-    if (this.#container === null) return;
-    this.#options.native.closeFd(this.#container.domain.fd);
-    this.#container = null;
-  }
-
-  #joinGroup({ address, group: number, fds }: GivenDevice, container: Container): Group {
-    const { native } = this.#options;
-    const fd = fds.get('group');
-    const known = this.#groups.get(number);
-    if (known !== undefined) {
-      if (fd !== undefined) native.closeFd(fd);
-      return known;
-    }
-    if (fd === undefined) throw new Error(`host device ${address} came without its IOMMU group ${number}`);
-    try {
-      container.add(fd, (name, call) => explained(address, name, call));
-      this.#kvm.add(fd);
-    } catch (error) {
-      native.closeFd(fd);
-      throw error;
-    }
-    const group = { fd, number, users: new Set<string>() };
-    this.#groups.set(number, group);
-    return group;
-  }
-
-  #leaveGroup({ fd, number }: Group, container: Container): void {
-    this.#kvm.remove(fd);
-    container.remove(fd);
-    this.#options.native.closeFd(fd);
-    this.#groups.delete(number);
-  }
-
-  #joinIoas(given: GivenDevice): Connected {
-    const { native } = this.#options;
-    const { address, fds } = given;
-    const iommufd = fds.get('iommufd');
-    const fd = fds.get('device');
-    if (fd === undefined) throw new Error(`host device ${address} came without its file`);
-    if (this.#ioas === null) {
-      if (iommufd === undefined) throw new Error(`host device ${address} came without an iommufd`);
-      const domain = this.#allocate(address, [iommufd, fd], iommufd);
-      this.#ioas = { domain, dma: this.#dmaMap(domain) };
-    } else if (iommufd !== undefined) native.closeFd(iommufd);
-    const { domain, dma } = this.#ioas;
-    const disconnect = () => {
-      const others = [...this.#connected.values()].some(other => other.dma === dma && other.given !== given);
-      if (others) return;
-      dma.stop();
-      domain.destroy();
-      native.closeFd(domain.fd);
-      this.#ioas = null;
-    };
-    try {
-      // KVM is to know of it before it is bound.
-      this.#kvm.add(fd);
-      explained(address, 'VFIO_DEVICE_BIND_IOMMUFD', () => domain.bind(fd));
-      explained(address, 'VFIO_DEVICE_ATTACH_IOMMUFD_PT', () => domain.attach(fd));
-    } catch (error) {
-      this.#kvm.remove(fd);
-      native.closeFd(fd);
-      disconnect();
-      throw error;
-    }
-    return { given, group: null, dma, disconnect };
-  }
-
-  /** @param fds that are closed if that fails */
-  #allocate(address: string, fds: readonly number[], iommufd: number): Ioas {
-    try {
-      return explained(address, 'IOMMU_IOAS_ALLOC', () => new Ioas(iommufd));
-    } catch (error) {
-      for (const fd of fds) this.#options.native.closeFd(fd);
-      throw error;
-    }
-  }
-
-  #dmaMap(domain: Container | Ioas): DmaMap {
-    const { warn, pageSize } = this.#options;
-    return new DmaMap({ domain, warn, pageSize });
-  }
-
-  #openDevice(connected: Connected): VfioDevice {
+  #openDevice(connected: Connection): VfioDevice {
     const { given, group } = connected;
     const fd = given.fds.get('device');
     if (fd !== undefined) return this.#wrap(connected, fd);
     const { address } = given;
     const opened = explained(address, 'VFIO_GROUP_GET_DEVICE_FD', () =>
-      vfioIoctl(group!.fd, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)),
+      vfioIoctl(group!, 'VFIO_GROUP_GET_DEVICE_FD', cString(address)),
     );
     this.#options.native.ownFd(opened);
     try {
@@ -306,7 +185,7 @@ export class MachineHostDevices implements HostDevices {
     }
   }
 
-  #wrap(connected: Connected, fd: number): VfioDevice {
+  #wrap(connected: Connection, fd: number): VfioDevice {
     const { native, memory } = this.#options;
     const { address, api, resetMethods } = connected.given;
     return new VfioDevice(
@@ -325,16 +204,13 @@ export class MachineHostDevices implements HostDevices {
     );
   }
 
-  #closeDevice({ given }: Connected, fd: number): void {
-    if (given.api === 'iommufd') {
-      this.#ioas?.domain.detach(fd);
-      this.#kvm.remove(fd);
-    }
+  #closeDevice({ given }: Connection, fd: number): void {
+    if (given.api === 'iommufd') this.#iommufd.detach(fd);
     this.#options.native.closeFd(fd);
   }
 
   /** Its device's fd is closed. */
-  #disconnect(connected: Connected): void {
+  #disconnect(connected: Connection): void {
     if (this.#connected.get(connected.given.address) !== connected) return;
     this.#connected.delete(connected.given.address);
     connected.disconnect();
@@ -342,13 +218,13 @@ export class MachineHostDevices implements HostDevices {
   }
 
   #meetPeers(): void {
-    for (const domain of [this.#container, this.#ioas]) domain?.dma.meetPeers();
+    for (const { dma } of [this.#groups, this.#iommufd]) dma?.meetPeers();
   }
 
   /** A reset in place of the machine may not take pages from devices that have them. */
   #pinned(): void {
-    const maps = [this.#container, this.#ioas].map(domain => domain?.dma);
-    this.#options.memory.ram.pinned = maps.some(dma => dma?.active ?? false);
+    const interfaces = [this.#groups, this.#iommufd];
+    this.#options.memory.ram.pinned = interfaces.some(({ dma }) => dma?.active ?? false);
   }
 
   #resetBus(device: VfioDevice, { devices, owned }: BusReset): boolean {
@@ -357,14 +233,8 @@ export class MachineHostDevices implements HostDevices {
     );
     if (affected.some(other => other !== device && other.inUse)) return false;
     if (device.api === 'iommufd') return owned === true && resetBus(device.fd, []);
-    const groups = [...new Set(devices.map(({ group }) => group))].map(number => this.#groups.get(number));
-    const ours = groups.filter(group => group !== undefined);
-    return (
-      ours.length === groups.length &&
-      resetBus(
-        device.fd,
-        ours.map(({ fd }) => fd),
-      )
-    );
+    const groups = [...new Set(devices.map(({ group }) => group))].map(number => this.#groups.fdOf(number));
+    const ours = groups.filter(fd => fd !== undefined);
+    return ours.length === groups.length && resetBus(device.fd, ours);
   }
 }
