@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap, isScalar, stringify, type ToStringOptions } from 'yaml';
 import { YamlText } from '../yaml-text.ts';
-import { withEntry, withoutEntry } from './list-text.ts';
+import { withEntry, withoutEntry, withoutList } from './list-text.ts';
 
 /** Nothing is folded, and short lists keep their style. */
 const STYLE: ToStringOptions = { lineWidth: 0, flowCollectionPadding: false };
@@ -36,6 +36,7 @@ function changedInPlace(text: string, document: Document.Parsed, { path, value }
       ? withoutEntry(text, document, key, index)
       : withEntry(text, document, key, value, STYLE);
   if (below.length > 0) return null;
+  if (value === undefined) return withoutList(text, document, key);
   const pair = contents.items.find(item => isScalar(item.key) && item.key.value === key);
   if (Array.isArray(value) && pair === undefined) {
     const newline = text.includes('\r\n') ? '\r\n' : '\n';

@@ -1,7 +1,18 @@
-import { type Document, isMap, isNode, isScalar, isSeq, stringify, type ToStringOptions } from 'yaml';
+import {
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  type Node,
+  stringify,
+  type ToStringOptions,
+} from 'yaml';
 
 /** A list of a definition as it is written: one entry per line or more, each after a dash. */
 type BlockList = {
+  /** Offset of its key. */
+  readonly start: number;
   /** Offsets of the entries' dashes. */
   readonly dashes: readonly number[];
   /** Offsets behind the lines in which the entries end, with the comments in them. */
@@ -49,9 +60,16 @@ export function withoutEntry(
   return text.slice(0, start) + text.slice(list.ends[index]!);
 }
 
+/** The text without a list; null if it is not written entry by entry. */
+export function withoutList(text: string, document: Document.Parsed, key: string): string | null {
+  const list = blockList(text, document, key);
+  return list === null ? null : text.slice(0, list.start) + text.slice(list.ends.at(-1)!);
+}
+
 function blockList(text: string, { contents }: Document.Parsed, key: string): BlockList | null {
   if (!isMap(contents) || contents.flow) return null;
-  const list = contents.items.find(item => isScalar(item.key) && item.key.value === key)?.value;
+  const pair = contents.items.find(item => isScalar(item.key) && item.key.value === key);
+  const list = pair?.value;
   if (!isSeq(list) || list.flow || list.items.length === 0) return null;
   const dashes: number[] = [];
   const ends: number[] = [];
@@ -68,7 +86,7 @@ function blockList(text: string, { contents }: Document.Parsed, key: string): Bl
     dashes.push(dash);
     ends.push(next);
   }
-  return { dashes, ends };
+  return { start: (pair!.key as Node).range![0], dashes, ends };
 }
 
 function nextLine(text: string, offset: number): number {

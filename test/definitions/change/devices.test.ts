@@ -93,10 +93,10 @@ memory: 64M
     expect(remove(text, { name: 'two' })).toBe(text.replace(two!, ''));
   });
 
-  test('starts a list without changing any other line', () => {
+  test('starts and ends a list without changing any other line', () => {
     const text = 'name: web   # the name\r\nmachine: { kernel: /vmlinuz }';
-    expect(add(text, { type: 'virtio-rng', name: 'more' }).text).toBe(
-      `${text}\r\ndevices:\r\n  - type: virtio-rng\r\n    name: more\r\n`,
-    );
+    const added = add(text, { type: 'virtio-rng', name: 'more' }).text;
+    expect(remove(added, { name: 'more' })).toBe(`${text}\r\n`);
+    expect(added).toBe(`${text}\r\ndevices:\r\n  - type: virtio-rng\r\n    name: more\r\n`);
   });
 });
