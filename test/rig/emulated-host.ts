@@ -90,7 +90,9 @@ export class EmulatedHost {
   /** Starts vring's manager, which takes a while here. @param prefix of the command: limits and rights for it */
   async startManager(prefix = ''): Promise<void> {
     await this.check(
-      `(${prefix} vring serve </dev/null >/root/manager.log 2>&1 &)
+      // One that was killed leaves its socket.
+      `rm -f /run/vring/control.sock
+       (${prefix} vring serve </dev/null >/root/manager.log 2>&1 &)
        until [ -S /run/vring/control.sock ]; do sleep 0.2; done`,
       { seconds: 300 },
     );

@@ -53,7 +53,7 @@ export class SerialGuest {
   /** Runs a shell script of one line as root. */
   async run(
     script: string,
-    { seconds = 60 }: { seconds?: number } = {},
+    { seconds = 300 }: { seconds?: number } = {},
   ): Promise<Omit<ScriptResult, 'stderr'>> {
     const request = await this.send(script);
     return await request(seconds);

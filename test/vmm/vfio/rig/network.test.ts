@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EmulatedHost } from '../../../rig/emulated-host.ts';
+import { HOST_STATE } from '../../../rig/host-state.ts';
 import { DIGEST_PORT, dhcp, FILE_PORT, PEER, PEER_FILE, startPeer } from '../../../rig/peer.ts';
 import { AGENT_GUEST, SerialGuest } from '../../../rig/serial-guest.ts';
 import { missingForRig } from '../../../rig/tools.ts';
@@ -10,10 +11,13 @@ if (missing !== null) console.warn(`skipped: ${missing}`);
 const igb = '0000:01:00.0';
 const vf = '0000:01:10.0';
 const mac = '02:00:00:00:00:77';
+/** Each takes the better part of a minute; VRING_SOAK_ROUNDS=10 has ten. */
+const REBOOTS = Math.min(10, Number(process.env.VRING_SOAK_ROUNDS ?? 3));
 
 describe.skipIf(missing !== null)('a VF of a network card, in a Linux guest', () => {
   let host: EmulatedHost;
   let guest: SerialGuest;
+  let before = '';
 
   beforeAll(async () => {
     host = await EmulatedHost.boot({
@@ -27,6 +31,7 @@ describe.skipIf(missing !== null)('a VF of a network card, in a Linux guest', ()
       until [ "$(cat $pf/net/*/carrier)" = 1 ]; do sleep 0.1; done
       echo 0 >$pf/sriov_drivers_autoprobe; echo 2 >$pf/sriov_numvfs
       /bin/ip link set $interface vf 0 mac ${mac}`);
+    before = await host.check(HOST_STATE);
     await host.startManager();
     await vring(`run --detach --name net ${AGENT_GUEST} -device vfio-pci,host=${vf},id=nic`);
     guest = await SerialGuest.connect(host, 'vring vm console net');
@@ -49,6 +54,10 @@ describe.skipIf(missing !== null)('a VF of a network card, in a Linux guest', ()
       ([, count]) => Number(count),
     );
   const sum = (counts: readonly number[]) => counts.reduce((all, count) => all + count, 0);
+  const connect = async () => {
+    await guest.check(dhcp('eth0'));
+    expect(await guest.check(`ping -c 2 -W 5 ${PEER}`)).toContain('2 packets received');
+  };
 
   test('igbvf drives it, with its three MSI-X vectors, and the MAC address that the host gave it', async () => {
     expect(await guest.check('ls /sys/bus/pci/drivers/igbvf | grep :')).toMatch(/^0000:\S+\n?$/);
@@ -80,4 +89,63 @@ describe.skipIf(missing !== null)('a VF of a network card, in a Linux guest', ()
     expect(offered).not.toBe(sent);
     expect(await guest.check(`nc ${PEER} ${FILE_PORT} </dev/null | sha256sum`)).toContain(offered);
   }, 600_000);
+
+  test('it is unplugged and plugged in again under traffic, five times', async () => {
+    await vring('vm detach net nic --wait 200');
+    expect(await host.check(HOST_STATE)).toBe(before);
+    for (let round = 1; round <= 5; round++) {
+      await vring(`vm attach net --pci ${vf} --id nic`);
+      await guest.check('until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done');
+      await connect();
+      const received = '/sys/class/net/eth0/statistics/rx_bytes';
+      await guest.check(`
+        (while [ -e /sys/class/net/eth0 ]; do nc -w 1 ${PEER} ${FILE_PORT} </dev/null; done >/dev/null 2>&1) &
+        until [ $(cat ${received}) -gt 100000 ]; do sleep 0.1; done`);
+      await vring('vm detach net nic --wait 200');
+      expect(await guest.check('ls /sys/class/net')).not.toContain('eth');
+      expect(await host.check(HOST_STATE)).toBe(before);
+      await guest.check('killall nc; true');
+    }
+    await vring(`vm attach net --pci ${vf} --id nic`);
+    await guest.check('until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done');
+    await connect();
+  }, 1_800_000);
+
+  test('it works after each of several reboots of the guest', async () => {
+    const boots = new Set<string>();
+    for (let boot = 2; boot <= 1 + REBOOTS; boot++) {
+      await guest.send('reboot -f');
+      boots.add(await guest.booted(boot));
+      await connect();
+    }
+    expect(boots.size).toBe(REBOOTS);
+  }, 3_600_000);
+
+  test('a manager that is killed takes nothing from the guest', async () => {
+    const address = (
+      await guest.check("ip -o -4 addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'")
+    ).trim();
+    await host.check(`kill -9 ${await host.pid('vring serve')}`);
+    expect(await host.check(`ping -c 3 -W 5 ${address}`)).toContain('3 packets received');
+    expect(await vring('vm list')).toMatch(/^net +running/m);
+    expect(await host.check(`basename $(readlink /sys/bus/pci/devices/${vf}/driver)`)).toBe('vfio-pci\n');
+    expect(await host.check(`ping -c 3 -W 5 ${address}`)).toContain('3 packets received');
+  }, 600_000);
+
+  test('the machine is killed, too: the next manager gives the VF back, and it can be used again', async () => {
+    // The manager was killed before, and the machine has gone on without one.
+    await host.check(`kill -9 ${await host.pid('vring: net')}`);
+    await host.startManager();
+    expect(await vring('vm list')).not.toMatch(/^net +running/m);
+    const gone = `until [ "$(cat /sys/bus/pci/devices/${vf}/driver_override)" = '(null)' ]; do sleep 0.2; done`;
+    await host.check(gone, { seconds: 120 });
+    expect(await host.check(HOST_STATE)).toBe(before);
+    await vring(
+      `run --detach --name again -m 64 -kernel /opt/vring/dist/guest.elf -append 'run="spin 600s"' -device vfio-pci,host=${vf}`,
+    );
+    expect(await vring('vm list')).toMatch(/^again +running/m);
+    await host.check(`kill -9 ${await host.pid('vring: again')}`);
+    await host.check(gone, { seconds: 120 });
+    expect(await host.check(HOST_STATE)).toBe(before);
+  }, 900_000);
 });
