@@ -1,4 +1,5 @@
 import type { Assessment, Reason } from '../host/passthrough/assessment.ts';
+import { unique } from '../host/passthrough/reason.ts';
 import { describeDevices, describeStep } from '../host/plan/describe.ts';
 import { sentenceList } from '../host/text.ts';
 import { type AttachSubject, type AttachTarget, attachSteps } from '../store/attach-subject.ts';
@@ -36,9 +37,7 @@ const LEVELS: readonly Reason['level'][] = ['block', 'warn', 'ok'];
 
 /** Of the host, the VM and every device; what stands in the way first. */
 export function allReasons({ reasons, devices }: Assessment): Reason[] {
-  const all = [...reasons, ...devices.flatMap(device => device.reasons)];
-  const key = ({ level, code, subject, reason }: Reason) => `${level} ${code} ${subject} ${reason}`;
-  const once = [...new Map(all.map(reason => [key(reason), reason])).values()];
+  const once = unique([...reasons, ...devices.flatMap(device => device.reasons)]);
   return LEVELS.flatMap(level => once.filter(reason => reason.level === level));
 }
 

@@ -2,7 +2,7 @@ import { keyProblems } from '../../definitions/issues.ts';
 import { typedEntry } from '../../definitions/qemu/devices.ts';
 import { deviceConfig } from '../../devices/device-config.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
-import { parseAddress } from '../../host/pci/address.ts';
+import { parseAddress, withDomain } from '../../host/pci/address.ts';
 import { likely } from '../../text/nearest.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { parseDisk } from '../values.ts';
@@ -39,7 +39,7 @@ function given({ disk, pci, net, device }: DeviceOptions): DeviceConfig {
 /** `0000:02:00.0,rombar=off` */
 function parsePassthrough(text: string): DeviceConfig {
   const [host = '', ...settings] = text.split(',');
-  const full = /^[0-9a-f]{2}:/i.test(host) ? `0000:${host}` : host;
+  const full = withDomain(host);
   if (parseAddress(full) === null)
     throw new UsageError(`--pci ${text}: expected a PCI address first, as in --pci 0000:02:00.0`);
   const type = deviceTable.typeOfKey('passthrough');

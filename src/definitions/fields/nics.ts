@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { pciPlace } from './text.ts';
+import { pciPlace, unicastMac } from './text.ts';
 
 const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as const;
 
@@ -69,18 +69,7 @@ const nic = z.strictObject({
       examples: ['tap'],
     }),
   addr: pciPlace,
-  mac: z
-    .string()
-    .regex(
-      /^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$/,
-      'a unicast MAC address, such as 52:54:00:12:34:56',
-    )
-    .transform(mac => mac.toLowerCase())
-    .optional()
-    .meta({
-      description: "The card's MAC address; derived from the VM's name if absent.",
-      examples: ['52:54:00:12:34:56'],
-    }),
+  mac: unicastMac("The card's MAC address; derived from the VM's name if absent."),
 });
 
 export type Nic = z.output<typeof nic>;

@@ -1,14 +1,14 @@
 import * as z from 'zod';
 import { DEVICE_NAME } from '../../devices/device-type.ts';
-import { formatAddress, formatSlot, parseAddress, parseSlot } from '../../host/pci/address.ts';
+import { formatAddress, formatSlot, parseAddress, parseSlot, withDomain } from '../../host/pci/address.ts';
 import { shown } from '../words.ts';
-import { hostPath, pciPlace } from './text.ts';
+import { hostPath, pciPlace, unicastMac } from './text.ts';
 
 const EXPECTED = 'a PCI address, such as 0000:02:00.0, or 0000:02:00 for all functions of the device';
 
 /** A function, or with all functions of the device, its slot. */
 const hostAddress = z.string(EXPECTED).transform((text, context) => {
-  const full = /^[0-9a-f]{2}:[0-9a-f]{2}(\.|$)/i.test(text) ? `0000:${text}` : text;
+  const full = withDomain(text);
   const address = parseAddress(full);
   if (address !== null) return formatAddress(address);
   const slot = parseSlot(full);
@@ -65,18 +65,7 @@ const device = z.strictObject({
     'Functions of one device keep their places in one slot of the guest; each has its own if absent.',
   ),
   keep: flag('When the VM stops, the device stays with vfio-pci; otherwise it returns to its driver.'),
-  mac: z
-    .string()
-    .regex(
-      /^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$/,
-      'a unicast MAC address, such as 52:54:00:12:34:56',
-    )
-    .transform(mac => mac.toLowerCase())
-    .optional()
-    .meta({
-      description: "Of a network card's virtual function: the MAC address that it gets as the VM starts.",
-      examples: ['52:54:00:12:34:56'],
-    }),
+  mac: unicastMac("Of a network card's virtual function: the MAC address that it gets as the VM starts."),
   vlan: z
     .int(VLAN)
     .min(0, VLAN)

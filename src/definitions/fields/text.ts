@@ -28,3 +28,14 @@ export const pciPlace = place.optional().meta({
     'Its PCI slot in the guest, in hexadecimal, with a function if not 0; the first free one if absent.',
   examples: ['05.0'],
 });
+
+export const unicastMac = (description: string) =>
+  z
+    .string()
+    .regex(
+      /^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$/,
+      'a unicast MAC address, such as 52:54:00:12:34:56',
+    )
+    .transform(mac => mac.toLowerCase())
+    .optional()
+    .meta({ description, examples: ['52:54:00:12:34:56'] });

@@ -23,7 +23,7 @@ import { lossesOf } from './losses.ts';
 import { memoryReasons, pinnedMemory } from './memory.ts';
 import { moduleReasons } from './modules.ts';
 import { numaReasons } from './numa.ts';
-import { ok } from './reason.ts';
+import { ok, unique } from './reason.ts';
 import { withRepair } from './repairs.ts';
 import { resetReason } from './reset.ts';
 import { vmReasons } from './vm-reasons.ts';
@@ -174,10 +174,4 @@ function isMember(
 ): boolean {
   const other = subject === null ? undefined : survey.byAddress.get(subject);
   return other !== undefined && !asked.includes(other) && groupMembers(survey, fn).includes(other);
-}
-
-/** Members of one group share findings. */
-function unique(reasons: readonly Reason[]): Reason[] {
-  const key = ({ level, code, subject, reason }: Reason) => `${level} ${code} ${subject} ${reason}`;
-  return [...new Map(reasons.map(reason => [key(reason), reason])).values()];
 }

@@ -1,3 +1,4 @@
+import { HIGH_RAM_START, LOW_RAM_END } from '../../vmm/memory/layout.ts';
 import { interruptRemapping, iommuFindings } from '../doctor/iommu.ts';
 import { readKernelConfig } from '../doctor/kernel-config.ts';
 import { isYes, readCpu } from '../doctor/processor.ts';
@@ -149,9 +150,6 @@ function waysToSeparate(fn: PciFunction, { reasons }: IommuGroup, others: readon
   ];
 }
 
-/** Guest RAM ends there, and continues at 4 GiB. */
-const RAM_END_BELOW_4G = 3 * 2 ** 30;
-
 function reservedReasons(
   fn: PciFunction,
   { id, reserved }: IommuGroup,
@@ -171,7 +169,7 @@ function reservedReasons(
     ];
   }
   if (vm === undefined) return [];
-  const ramEnd = vm.memoryBytes <= RAM_END_BELOW_4G ? vm.memoryBytes : vm.memoryBytes + 2 ** 30;
+  const ramEnd = vm.memoryBytes + (vm.memoryBytes <= LOW_RAM_END ? 0 : HIGH_RAM_START - LOW_RAM_END);
   const inRam = reserved.filter(
     ({ start, type }) => type === 'reserved' && Number(start) < ramEnd && !isHole(Number(start)),
   );
@@ -183,5 +181,5 @@ function reservedReasons(
 
 /** Guest RAM leaves out the last GiB below 4 GiB. */
 function isHole(address: number): boolean {
-  return address >= RAM_END_BELOW_4G && address < 2 ** 32;
+  return address >= LOW_RAM_END && address < HIGH_RAM_START;
 }

@@ -21,3 +21,9 @@ export function block(
 ): Reason {
   return { level: 'block', code, subject, reason, repair };
 }
+
+/** Each reason once: members of one group share findings. */
+export function unique(reasons: readonly Reason[]): Reason[] {
+  const key = ({ level, code, subject, reason }: Reason) => `${level} ${code} ${subject} ${reason}`;
+  return [...new Map(reasons.map(reason => [key(reason), reason])).values()];
+}

@@ -28,6 +28,11 @@ export function formatAddress(parts: PciAddressParts): string {
   return `${hex(parts.domain, 4)}:${hex(parts.bus, 2)}:${hex(parts.device, 2)}.${parts.function}`;
 }
 
+/** Completes an address or a slot without its domain, `02:00.0` or `02:00`, with the first one; others stay as they are. */
+export function withDomain(text: string): string {
+  return /^[0-9a-f]{2}:/i.test(text) ? `0000:${text}` : text;
+}
+
 /** The device that functions share: `0000:02:00`. */
 export type PciSlotParts = Omit<PciAddressParts, 'function'>;
 
