@@ -10,7 +10,7 @@ import { applyPlan, type Outcome, undoSteps } from '../../host/plan/apply.ts';
 import { whereabouts } from '../../host/plan/give-back.ts';
 import type { Plan, Step } from '../../host/plan/plan.ts';
 import { stepsToUndo } from '../../host/plan/step-states.ts';
-import { functionAt, type HostSurvey, readSurvey, vmHolders } from '../../host/plan/survey.ts';
+import { functionAt, type HostSurvey, readSurvey } from '../../host/plan/survey.ts';
 import { planVfAttributes } from '../../host/plan/vf-attributes.ts';
 import type { HostWriter } from '../../host/plan/writer.ts';
 import { currentBootId } from '../../host/process-identity.ts';
@@ -50,10 +50,7 @@ export async function take(tools: LendingTools, request: TakeRequest): Promise<T
   if (absent.length > 0) throw refusal(vm.name, absent.map(absentText));
   const assessment = assess(survey, assessmentOf(request));
   const settings = wanted.map(each => planOfSettings(survey, each));
-  const problems = [
-    ...blocksOf(survey, assessment, vm.name),
-    ...settings.flatMap(({ problem }) => problem ?? []),
-  ];
+  const problems = [...blocksOf(assessment), ...settings.flatMap(({ problem }) => problem ?? [])];
   const plans = [...settings.flatMap(({ plan }) => plan ?? []), assessment.plan].filter(
     ({ steps }) => steps.length > 0,
   );
@@ -113,18 +110,10 @@ function absentText({ address, device }: WantedHostDevice): string {
   return `${device} is ${address}, and this host has no such PCI function: vring pci list shows all; a VF is there only while its physical function has VFs (vring sriov list)`;
 }
 
-/** Everything that blocks it, but for the VM itself, which may have other devices of the group. */
-function blocksOf(survey: HostSurvey, { devices, reasons }: Assessment, vm: string): string[] {
+/** Everything that blocks it. */
+function blocksOf({ devices, reasons }: Assessment): string[] {
   const all = [...devices.flatMap(device => device.reasons), ...reasons];
-  const blocks = all.filter(({ level }) => level === 'block');
-  const others = blocks.filter(({ code, subject }) => code !== 'held' || !isHeldBy(survey, subject, vm));
-  return [...new Set(others.map(reasonText))];
-}
-
-function isHeldBy(survey: HostSurvey, address: string | null, vm: string): boolean {
-  const fn = address === null ? undefined : survey.byAddress.get(address);
-  const holders = fn === undefined ? [] : vmHolders(survey, fn);
-  return holders.length > 0 && holders.every(holder => holder.vm === vm);
+  return [...new Set(all.filter(({ level }) => level === 'block').map(reasonText))];
 }
 
 function reasonText({ subject, reason, repair }: Reason): string {
