@@ -487,7 +487,7 @@ export class LocalEngine implements Engine, CounterSource {
     }
     this.note('info', 'restarting, as its definition says', vm.name);
     // With the devices that its guest had: a crash is no reason to lose some.
-    void this.startUnattended(vm.name, vm.devicesChanged ? vm.config : null);
+    void this.startUnattended(vm.name, vm.devices?.changed ? vm.config : null);
   }
 
   /**

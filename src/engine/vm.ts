@@ -1,4 +1,3 @@
-import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { explainShortage } from '../vmm/confinement/shortage.ts';
 import { counterShape } from '../vmm/counters/counter-shape.ts';
 import type { CounterBlock } from '../vmm/counters/counters.ts';
@@ -13,10 +12,9 @@ import type {
   SnapshotProgress,
   TakenOver,
 } from '../vmm/machine/messages.ts';
-import type { MachinePlaces, Topology } from '../vmm/machine/topology.ts';
 import type { DefinedVm } from './definitions.ts';
 import { notTaken, wantedHostDevices } from './host-devices/wanted.ts';
-import { KnownDevices } from './hotplug/known-devices.ts';
+import { MachineDevices, type MachineDevicesOptions } from './hotplug/machine-devices.ts';
 import { handOver } from './machines/hand-over.ts';
 import {
   closeHostDevices,
@@ -67,16 +65,12 @@ export class Vm {
   /** What is on disk of it. */
   #defined: DefinedVm | null = null;
   /** What its machine is, or was, made of; null before the first start. */
-  #config: MachineConfig | null = null;
+  #devices: MachineDevices | null = null;
   readonly #listener: VmListener;
   /** The present run, or the last. */
   #run: VmRun | null = null;
   #alive = false;
   #place: VmPlace | null = null;
-  /** The devices of its machine; null: there is no machine, or it has not said yet what it has. */
-  #devices: KnownDevices | null = null;
-  /** Devices that the manager before this one was about to plug in. */
-  #pending: readonly DeviceConfig[] = [];
   #state: VmState = 'off';
   #stuck: string | null = null;
   #end: MachineEnd | null = null;
@@ -85,10 +79,6 @@ export class Vm {
   #isUpgrading = false;
   /** It was running before this manager, which does not know yet in which state. */
   #adopting = false;
-  /** What the machine was started with; null: it is not known any more. */
-  #configAtStart: MachineConfig | null = null;
-  /** What its configuration follows from. */
-  #followed: Topology | null = null;
   /** It is to be started, and waits for its devices of the host; aborted when it is killed. */
   #taking: AbortController | null = null;
   /** Its machine is gone, and the host does not have its devices back yet. */
@@ -122,7 +112,7 @@ export class Vm {
   /** While it has no machine. */
   rename(name: string): void {
     this.#name = name;
-    if (this.#config !== null) this.#config = { ...this.#config, name };
+    this.#devices?.rename(name);
   }
 
   get info(): VmInfo {
@@ -161,7 +151,7 @@ export class Vm {
   /** What its machine has, or will have at its next start. */
   get #size(): { vcpus: number; memoryBytes: number } {
     const next = this.alive ? null : this.#defined;
-    const now = this.#config;
+    const now = this.config;
     return {
       vcpus: next?.vcpus ?? now?.cpus ?? 0,
       memoryBytes: next?.memoryBytes ?? now?.memory.bytes ?? 0,
@@ -171,7 +161,7 @@ export class Vm {
   /** Those that it has, or takes at its next start. */
   get hostDevices(): readonly VmHostDevice[] {
     if (this.#hostDevices.length > 0 || this.#alive) return this.#hostDevices;
-    const wanted = this.#defined?.hostDevices ?? wantedHostDevices(this.#config?.devices ?? []);
+    const wanted = this.#defined?.hostDevices ?? wantedHostDevices(this.config?.devices ?? []);
     return wanted.map(notTaken);
   }
 
@@ -197,7 +187,7 @@ export class Vm {
    * @param config what it was made of, if it has no definition
    */
   interrupt(reason: string, config: MachineConfig | null): void {
-    this.#config = config;
+    this.#devices = config && this.#madeOf(config);
     this.#end = { crashed: true, reason, detail: null, exitCode: null };
     this.#interrupted = true;
     this.#set('crashed');
@@ -224,7 +214,12 @@ export class Vm {
   }
 
   get config(): MachineConfig | null {
-    return this.#config;
+    return this.#devices?.config ?? null;
+  }
+
+  /** Of its machine, or the last one; null before the first start. */
+  get devices(): MachineDevices | null {
+    return this.#devices;
   }
 
   /** It has a machine, or begins or ends to have one. */
@@ -283,9 +278,7 @@ export class Vm {
         registration,
       });
       place.handedOver();
-      this.#config = config;
-      this.#configAtStart = config;
-      this.#pending = [];
+      this.#devices = this.#madeOf(config, { atStart: config });
       this.#startedAt = startedAt;
       this.#begin(machine, counters, place);
     } catch (error) {
@@ -334,7 +327,7 @@ export class Vm {
     this.#taking = null;
     await this.#listener.giveBack?.(this);
     this.#isReturning = false;
-    this.#config = config;
+    this.#devices = this.#madeOf(config);
     this.#place = place;
     this.#over({ crashed: false, reason, detail: null, exitCode: null });
   }
@@ -343,10 +336,9 @@ export class Vm {
   async adopt(found: FoundMachine): Promise<void> {
     const known = Promise.withResolvers<void>();
     this.#whenKnown = known.resolve;
-    this.#config = found.config;
+    const { config, isAsStarted, pending } = found;
+    this.#devices = this.#madeOf(config, { atStart: isAsStarted ? config : null, pending });
     this.#startedAt = found.startedAt;
-    this.#configAtStart = found.isAsStarted ? found.config : null;
-    this.#pending = found.pending;
     this.#adopting = true;
     const place = { ...unregistered(found.release), succeed: found.succeed, follow: found.follow };
     this.#begin(found.silent, null, place);
@@ -386,72 +378,12 @@ export class Vm {
     return this.#responding.commandWithFds(command, args, fds);
   }
 
-  /**
-   * Has a device plugged in: whatever becomes of this manager meanwhile, the next one knows what it is.
-   * @param plug does it. @throws what that throws, or when later managers cannot be told
-   */
-  async plug<Result>(name: string, device: DeviceConfig, plug: () => Promise<Result>): Promise<Result> {
-    const devices = this.#devices;
-    if (devices === null) throw new Error(`${this.name} has not said which devices it has: try again`);
-    devices.begin(name, device);
-    try {
-      this.#tellLater();
-      return await plug();
-    } finally {
-      devices.end(name);
-      if (this.#devices === devices) this.#afterPlug();
-    }
-  }
-
-  /** What a device of its machine was given; undefined: it has none of this name. */
-  device(name: string): DeviceConfig | undefined {
-    return this.#devices?.get(name);
-  }
-
-  /** Whether its machine has, or had, other devices than it was started with. */
-  get devicesChanged(): boolean {
-    return this.#config !== this.#configAtStart;
-  }
-
-  /** The host devices that its machine has, or is about to have; null while that is not known. */
-  get hostAddresses(): readonly string[] | null {
-    if (this.#devices === null) return null;
-    const devices = [...this.#config!.devices, ...this.#devices.pending];
-    return devices.flatMap(device => deviceTable.hostDevice(device)?.address ?? []);
-  }
-
-  /** Names of the devices that are being plugged in. */
-  get pluggingIn(): readonly string[] {
-    return this.#devices?.pending.map(({ name }) => name!) ?? [];
-  }
-
-  /** The configuration of its machine when it had these devices. @param places absent: those that it has now */
-  configAt(places: MachinePlaces | undefined): MachineConfig {
-    return places === undefined || this.#devices === null ? this.#config! : this.#devices.at(places);
-  }
-
-  #afterPlug(): void {
-    try {
-      this.#tellLater();
-    } catch {
-      // A later manager asks the machine whether it has the device.
-    }
-  }
-
-  /** Later managers know of the devices. @throws when that cannot be written */
-  #tellLater(): void {
-    this.#place?.follow?.(this.#config!, this.#devices?.pending ?? []);
-  }
-
-  /** Its machine may have other devices than before: its configuration is what it has. */
-  #followDevices({ topology }: VmRun): void {
-    if (topology?.places === undefined || topology === this.#followed) return;
-    this.#followed = topology;
-    this.#devices ??= new KnownDevices(this.#config!, this.#pending, topology.devices);
-    const config = this.#devices.follow(topology.places);
-    if (config === this.#config) return;
-    this.#config = config;
-    this.#afterPlug();
+  #madeOf(
+    config: MachineConfig,
+    { atStart = null, pending = [] }: Partial<Omit<MachineDevicesOptions, 'tellLater'>> = {},
+  ): MachineDevices {
+    const tellLater: MachineDevicesOptions['tellLater'] = (...devices) => this.#place?.follow?.(...devices);
+    return new MachineDevices(config, { atStart, pending, tellLater });
   }
 
   /** @throws when there is no machine, or it does not respond */
@@ -525,7 +457,7 @@ export class Vm {
       );
     this.#isUpgrading = true;
     try {
-      const start = { config: this.#config!, startedAt: this.#startedAt! };
+      const start = { config: this.config!, startedAt: this.#startedAt! };
       return await handOver(run, start, machines, succeed());
     } finally {
       this.#isUpgrading = false;
@@ -552,10 +484,10 @@ export class Vm {
   }
 
   #begin(machine: Machine, counters: SharedCounters | null, place: VmPlace): void {
-    this.#devices = null;
+    this.#devices!.forget();
     const run: VmRun = new VmRun(machine, counters, {
       changed: () => {
-        if (this.#run === run) this.#followDevices(run);
+        if (this.#run === run) this.#devices!.follow(run.topology);
         this.#listener.changed(this);
       },
       entered: state => this.#entered(state),

@@ -67,7 +67,7 @@ export class VmHostDevices {
   /** Gives back what devices had of the host's that have left a running VM, however they did. */
   giveBackDetached(vm: Vm): void {
     const lender = this.#lender;
-    const present = vm.hostDevices.length === 0 ? null : vm.hostAddresses;
+    const present = vm.hostDevices.length === 0 ? null : (vm.devices?.hostAddresses ?? null);
     if (lender === null || present === null) return;
     const { state } = vm.info;
     if (state !== 'running' && state !== 'paused') return;

@@ -46,7 +46,9 @@ export async function attachDevice(vm: Vm, device: DeviceConfig, take: TakeOfHos
     throw new Error(`${vm.name} has a device named "${device.name}" already: choose another name`);
   // From here on the name is taken.
   const name = device.name ?? deviceTable.freeName(device.type, namesIn(vm));
-  const plugged = await vm.plug(name, device, () => openAndPlug(vm, { ...device, name }, name, take));
+  const plugged = await vm.devices!.plug(name, device, () =>
+    openAndPlug(vm, { ...device, name }, name, take),
+  );
   const label = vm.info.topology?.devices.find(other => other.name === name);
   return { name, running: true, ...plugged, address: label?.address ?? null };
 }
@@ -85,5 +87,8 @@ function checkType(device: DeviceConfig, { deviceModules }: MachineConfig): void
 
 /** Of its devices, and of those that are being plugged in. */
 function namesIn(vm: Vm): Set<string> {
-  return new Set([...(vm.info.topology?.devices.map(({ name }) => name) ?? []), ...vm.pluggingIn]);
+  return new Set([
+    ...(vm.info.topology?.devices.map(({ name }) => name) ?? []),
+    ...(vm.devices?.pluggingIn ?? []),
+  ]);
 }

@@ -48,7 +48,7 @@ export class VmDevices {
       return;
     }
     if (persist) requireDefinition(vm);
-    const known = vm.device(device);
+    const known = vm.devices?.get(device);
     const remove = () => definitions.detach(vm.name, { ...known, name: device });
     // It may have left the VM before.
     if (persist && vm.info.topology?.devices.every(({ name }) => name !== device)) {

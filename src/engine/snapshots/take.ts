@@ -91,7 +91,7 @@ function manifestOf(vm: Vm, store: SnapshotStore, parts: Parts): Manifest {
     createdAt: Date.now(),
     parent: store.current(vm.name),
     paused,
-    config: vm.configAt(written.places),
+    config: vm.devices!.configAt(written.places),
     definition,
     cpu: { vendor: written.cpu.vendor, features: [...written.cpu.features] },
     state: finished.state,

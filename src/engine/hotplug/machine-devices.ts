@@ -1,0 +1,110 @@
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
+import type { MachinePlaces, Topology } from '../../vmm/machine/topology.ts';
+import { KnownDevices } from './known-devices.ts';
+
+export type MachineDevicesOptions = {
+  /** What the machine was started with; null: it is not known any more. */
+  readonly atStart: MachineConfig | null;
+  /** Devices that the manager before this one was about to plug in. */
+  readonly pending: readonly DeviceConfig[];
+  /** Has later managers know of the devices. @throws when that cannot be written */
+  readonly tellLater: (config: MachineConfig, pending: readonly DeviceConfig[]) => void;
+};
+
+/** The devices of a VM's machine, which come and go, and its configuration, which follows them. */
+export class MachineDevices {
+  #config: MachineConfig;
+  readonly #options: MachineDevicesOptions;
+  /** Null: the machine has not said yet what it has. */
+  #known: KnownDevices | null = null;
+  /** What the configuration follows from. */
+  #followed: Topology | null = null;
+
+  constructor(config: MachineConfig, options: MachineDevicesOptions) {
+    this.#config = config;
+    this.#options = options;
+  }
+
+  /** What the machine is made of now. */
+  get config(): MachineConfig {
+    return this.#config;
+  }
+
+  /** While there is no machine. */
+  rename(name: string): void {
+    this.#config = { ...this.#config, name };
+  }
+
+  /** Whether the machine has, or had, other devices than it was started with. */
+  get changed(): boolean {
+    return this.#config !== this.#options.atStart;
+  }
+
+  /** What a device was given; undefined: there is none of this name. */
+  get(name: string): DeviceConfig | undefined {
+    return this.#known?.get(name);
+  }
+
+  /** Names of the devices that are being plugged in. */
+  get pluggingIn(): readonly string[] {
+    return this.#known?.pending.map(({ name }) => name!) ?? [];
+  }
+
+  /** The host devices that the machine has, or is about to have; null while that is not known. */
+  get hostAddresses(): readonly string[] | null {
+    if (this.#known === null) return null;
+    const devices = [...this.#config.devices, ...this.#known.pending];
+    return devices.flatMap(device => deviceTable.hostDevice(device)?.address ?? []);
+  }
+
+  /** The configuration of the machine when it had these devices. @param places absent: those that it has now */
+  configAt(places: MachinePlaces | undefined): MachineConfig {
+    return places === undefined || this.#known === null ? this.#config : this.#known.at(places);
+  }
+
+  /** It is another machine, or another connection to it, which has not said yet what it has. */
+  forget(): void {
+    this.#known = null;
+  }
+
+  /** The machine may have other devices than before: its configuration is what it has. */
+  follow(topology: Topology | null): void {
+    if (topology?.places === undefined || topology === this.#followed) return;
+    this.#followed = topology;
+    this.#known ??= new KnownDevices(this.#config, this.#options.pending, topology.devices);
+    const config = this.#known.follow(topology.places);
+    if (config === this.#config) return;
+    this.#config = config;
+    this.#tellOfChange();
+  }
+
+  /**
+   * Has a device plugged in: whatever becomes of this manager meanwhile, the next one knows what it is.
+   * @param plug does it. @throws what that throws, or when later managers cannot be told
+   */
+  async plug<Result>(name: string, device: DeviceConfig, plug: () => Promise<Result>): Promise<Result> {
+    const known = this.#known;
+    if (known === null) throw new Error(`${this.#config.name} has not said which devices it has: try again`);
+    known.begin(name, device);
+    try {
+      this.#tellLater();
+      return await plug();
+    } finally {
+      known.end(name);
+      if (this.#known === known) this.#tellOfChange();
+    }
+  }
+
+  #tellOfChange(): void {
+    try {
+      this.#tellLater();
+    } catch {
+      // A later manager asks the machine whether it has the device.
+    }
+  }
+
+  #tellLater(): void {
+    this.#options.tellLater(this.#config, this.#known?.pending ?? []);
+  }
+}
