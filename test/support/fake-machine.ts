@@ -3,7 +3,7 @@ import type { Cancel, MachineRequest, MsiMessage, MsiVector } from '../../src/de
 import type { MachineServices } from '../../src/devices/machine-services.ts';
 import type { PciHost } from '../../src/devices/pci/pci-host.ts';
 import type { BlockBackend } from '../../src/devices/virtio/block-backend.ts';
-import type { QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
+import type { QueueCount, QueueCounters } from '../../src/devices/virtio/queue-counters.ts';
 import { machineBackends, noCharacters } from '../../src/vmm/backends/machine-backends.ts';
 import { Chipset } from '../../src/vmm/chipset/chipset.ts';
 import { AddressSpace } from '../../src/vmm/memory/address-space.ts';
@@ -19,13 +19,18 @@ import { FakeMemory } from './fake-memory.ts';
 
 const MiB = 2 ** 20;
 
-/** The counters of one virtqueue, in which nothing counts. */
+/** The counters of one virtqueue. */
 class FakeQueueCounters implements QueueCounters {
   readonly slot: number;
+  readonly counts = new Map<QueueCount, number>();
   released = false;
 
   constructor(slot: number) {
     this.slot = slot;
+  }
+
+  add(count: QueueCount, amount: number): void {
+    this.counts.set(count, (this.counts.get(count) ?? 0) + amount);
   }
 
   release(): void {

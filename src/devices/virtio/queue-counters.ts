@@ -8,9 +8,22 @@ export type QueueName = {
   readonly size: number;
 };
 
-/** The counters of one virtqueue, in which the native thread that serves it counts, by `slot`. */
+/** What a model that serves a queue itself counts. */
+export type QueueCount =
+  | 'kicks'
+  | 'interrupts'
+  | 'interruptsSuppressed'
+  | 'requests'
+  | 'bytesToGuest'
+  | 'bytesFromGuest'
+  | 'errors'
+  | 'batches';
+
+/** The counters of one virtqueue, in which whoever serves it counts: a native thread, by `slot`, or a model. */
 export interface QueueCounters {
   readonly slot: number;
+  /** @param amount from 0 to 2^53 */
+  add(count: QueueCount, amount: number): void;
   /** Zeroes them for another queue. Nothing may count in them any more. */
   release(): void;
 }

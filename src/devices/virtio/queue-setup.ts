@@ -79,8 +79,7 @@ export class QueueSetup {
     const { size, descriptors, available, used } = this;
     const { index, kickFd, callFd, counters } = this.resources;
     const progress = this.progress ?? initialProgress(packed);
-    const counterSlot = counters.slot;
-    return { index, size, descriptors, available, used, kickFd, callFd, progress, counterSlot };
+    return { index, size, descriptors, available, used, kickFd, callFd, progress, counters };
   }
 
   /** The queue must be stopped. */

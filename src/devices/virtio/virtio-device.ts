@@ -1,4 +1,5 @@
 import type { AccessSize, DeviceState } from '../device.ts';
+import type { QueueCounters } from './queue-counters.ts';
 
 /**
  * A virtio device behind some transport. The transport handles negotiation, queue addresses and interrupts (virtio 1.3 §2,
@@ -85,8 +86,7 @@ export type VirtioQueue = {
   readonly callFd: number;
   /** Where to continue. */
   readonly progress: QueueProgress;
-  /** The queue's block in the VM's counters. */
-  readonly counterSlot: number;
+  readonly counters: QueueCounters;
 };
 
 /**

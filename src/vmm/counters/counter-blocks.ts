@@ -55,7 +55,7 @@ export class CounterBlocks {
       this.#clear(base + QUEUE.id, base, QUEUE.words);
       this.#onChange();
     };
-    return { slot, release };
+    return { slot, release, add: (count, amount) => addCount(this.#words, base + QUEUE[count], amount) };
   }
 
   /** @throws when there is no free block */

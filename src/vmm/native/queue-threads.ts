@@ -91,7 +91,7 @@ function configOf(queue: VirtioQueue, features: bigint): QueueConfig {
     kickFd: queue.kickFd,
     callFd: queue.callFd,
     size: queue.size,
-    counterSlot: queue.counterSlot,
+    counterSlot: queue.counters.slot,
     lastAvail: queue.progress.lastAvail,
     usedIndex: queue.progress.usedIndex,
   };

@@ -198,7 +198,7 @@ describe('virtio-blk', () => {
     start(2);
     expect([...backend.running.keys()]).toEqual([0, 1]);
     const { queue, options } = backend.running.get(1)!;
-    expect(queue).toMatchObject({ index: 1, size: 16, descriptors: RINGS + 0x1000, counterSlot: 1 });
+    expect(queue).toMatchObject({ index: 1, size: 16, descriptors: RINGS + 0x1000, counters: { slot: 1 } });
     expect(options.serial).toBe('DISK-1');
     expect(options.features & FEATURE.flush).toBe(FEATURE.flush);
     // The limits that the config space reports.

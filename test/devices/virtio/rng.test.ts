@@ -38,7 +38,7 @@ describe('virtio-rng', () => {
     start(EVENT_IDX);
     expect(running()).toMatchObject([
       {
-        queue: { index: 0, size: 8, descriptors: RING, counterSlot: 0 },
+        queue: { index: 0, size: 8, descriptors: RING, counters: { slot: 0 } },
         options: { features: VERSION_1 | EVENT_IDX, limit: null },
       },
     ]);

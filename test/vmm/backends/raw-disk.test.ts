@@ -155,7 +155,7 @@ class Driver {
     });
     const addresses = { descriptors: DESCRIPTORS, available: AVAILABLE, used: USED };
     const fds = { kickFd: this.kickFd, callFd: this.callFd };
-    const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counterSlot: counters.slot };
+    const queue = { index: 0, size: 8, ...addresses, ...fds, progress, counters };
     this.#queue = this.disk.startQueue(queue, {
       features,
       serial: 'serial-7',

@@ -46,7 +46,7 @@ class VmWithDisk {
     raw.startQueue(
       {
         ...{ index: 0, size: 8, descriptors: DESCRIPTORS, available: AVAILABLE, used: USED },
-        ...{ kickFd: this.#kickFd, callFd: this.#callFd, counterSlot: counters.slot, counters },
+        ...{ kickFd: this.#kickFd, callFd: this.#callFd, counters },
         progress: { lastAvail: 0, usedIndex: 0 },
       },
       {
