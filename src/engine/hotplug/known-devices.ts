@@ -14,8 +14,10 @@ export class KnownDevices {
   readonly #devices = new Map<string, DeviceConfig>();
   /** Those of `#config`. */
   #names: ReadonlySet<string>;
-  /** Devices that are being plugged in. */
+  /** Devices that this manager is plugging in. */
   readonly #pending = new Set<string>();
+  /** Devices of which the machine says that they are being plugged in, whichever manager wanted that. */
+  #pluggingIn: readonly string[] = [];
 
   /** @param pending that an earlier manager was about to plug in. @param labels what the machine says of its devices */
   constructor(config: MachineConfig, pending: readonly DeviceConfig[], labels: readonly Named[]) {
@@ -27,7 +29,7 @@ export class KnownDevices {
   }
 
   get pending(): readonly DeviceConfig[] {
-    return [...this.#pending].map(name => this.#devices.get(name)!);
+    return [...new Set([...this.#pending, ...this.#pluggingIn])].map(name => this.#devices.get(name)!);
   }
 
   /** What a device was given; undefined: there never was one of this name. */
@@ -46,8 +48,13 @@ export class KnownDevices {
     this.#pending.delete(name);
   }
 
-  /** From here on the machine has these devices. @returns its configuration, with each in its place; the one before if they are the same */
-  follow(places: MachinePlaces): MachineConfig {
+  /**
+   * From here on the machine has these devices.
+   * @param pluggingIn those that it is about to have
+   * @returns its configuration, with each in its place; the one before if they are the same
+   */
+  follow(places: MachinePlaces, pluggingIn: readonly string[] = []): MachineConfig {
+    this.#pluggingIn = pluggingIn.filter(name => this.#devices.has(name));
     this.#config = this.at(places);
     this.#names = this.#namesIn(places);
     return this.#config;

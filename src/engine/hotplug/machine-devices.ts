@@ -73,7 +73,7 @@ export class MachineDevices {
     if (topology?.places === undefined || topology === this.#followed) return;
     this.#followed = topology;
     this.#known ??= new KnownDevices(this.#config, this.#options.pending, topology.devices);
-    const config = this.#known.follow(topology.places);
+    const config = this.#known.follow(topology.places, topology.pluggingIn);
     if (config === this.#config) return;
     this.#config = config;
     this.#tellOfChange();

@@ -108,6 +108,7 @@ const topology = z.object({
   vcpus: count,
   pinning: z.array(count).max(64),
   places: places.exactOptional(),
+  pluggingIn: z.array(short).max(MAX_DEVICES).exactOptional(),
 }) as unknown as z.ZodType<Topology>;
 
 const layers = z

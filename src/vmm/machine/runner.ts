@@ -156,7 +156,7 @@ export class MachineRunner {
       ...{ machine, controls },
       deviceModules: config.deviceModules,
     };
-    this.#topology.built(parts, config.pin ?? [], () => controls.hotPlug.labels);
+    this.#topology.built(parts, config.pin ?? [], controls.hotPlug);
   }
 
   #controls(machine: Machine, files: HostFiles, config: MachineConfig): MachineControls {

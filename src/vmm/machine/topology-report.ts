@@ -9,6 +9,14 @@ import type { DeviceLabel } from './topology.ts';
 /** How often what changes in a device by itself is reported at most: four times a second. */
 const DEVICE_INTERVAL_NS = 250_000_000n;
 
+/** The machine's devices, which come and go. */
+export type ReportedDevices = {
+  /** As screens show them. */
+  readonly labels: readonly DeviceLabel[];
+  /** Names of those that are being plugged in. */
+  readonly pluggingIn: readonly string[];
+};
+
 export type TopologyParts = {
   readonly blocks: CounterBlocks;
   readonly consoles: ConsolePorts;
@@ -23,8 +31,7 @@ export class TopologyReport {
   #machine: MachineParts | null = null;
   /** Host CPUs, by vCPU. */
   #pinning: readonly number[] = [];
-  /** Its devices as screens show them. */
-  #devices: () => readonly DeviceLabel[] = () => [];
+  #hotPlug: ReportedDevices | null = null;
   #isDue = false;
   /** Host devices whose changes are reported. */
   readonly #watched = new WeakSet<HostDeviceControl>();
@@ -35,8 +42,8 @@ export class TopologyReport {
   }
 
   /** The machine has been built. @param pinning host CPUs, by vCPU */
-  built(machine: MachineParts, pinning: readonly number[], devices: () => readonly DeviceLabel[]): void {
-    this.#devices = devices;
+  built(machine: MachineParts, pinning: readonly number[], hotPlug: ReportedDevices): void {
+    this.#hotPlug = hotPlug;
     this.#machine = machine;
     this.#pinning = pinning;
     this.update();
@@ -47,10 +54,12 @@ export class TopologyReport {
     const { chipset, vcpus } = this.#machine!;
     for (const { capabilities } of chipset.devices) this.#watch(capabilities?.hostDevice);
     const { blocks, consoles, report } = this.#parts;
+    const { labels, pluggingIn } = this.#hotPlug!;
     report.built({
       ...blocks.labels,
-      devices: this.#devices(),
+      devices: labels,
       places: chipset.places,
+      ...(pluggingIn.length > 0 && { pluggingIn }),
       consoles: consoles.labels,
       vcpus: vcpus.length,
       pinning: this.#pinning,

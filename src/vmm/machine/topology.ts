@@ -22,6 +22,8 @@ export type Topology = CounterLabels & {
   readonly pinning: readonly number[];
   /** Absent from a machine of a version whose devices do not come and go. */
   readonly places?: MachinePlaces;
+  /** Names of devices that are being plugged in: guest memory is mapped for them. Absent: there are none. */
+  readonly pluggingIn?: readonly string[];
 };
 
 /** Where things are on their buses, whatever numbers the guest gives those: what it takes to build the machine again as it is. */

@@ -12,7 +12,10 @@ import {
 } from '../../../src/engine/machines/machine.ts';
 import { MachineConnection } from '../../../src/engine/machines/machine-connection.ts';
 import { SnapshotStore } from '../../../src/engine/snapshots/store.ts';
+import { createCounters } from '../../../src/vmm/counters/shared-counters.ts';
 import { messageFrame } from '../../../src/vmm/machine/frames.ts';
+import type { FromMachine } from '../../../src/vmm/machine/messages.ts';
+import type { Topology } from '../../../src/vmm/machine/topology.ts';
 import { close, socketPair } from '../../../src/vmm/native/libc.ts';
 import { sendNow } from '../../../src/vmm/native/unix-socket.ts';
 import { treeImage } from '../../host/plan/tree-image.ts';
@@ -30,12 +33,14 @@ class RunningMachine {
   readonly #gone = Promise.withResolvers<Death | null>();
   readonly machine: Machine;
   readonly #rig: LendingRig;
+  readonly #socket: number;
 
   constructor(rig: LendingRig, launch: Pick<Launch, 'config' | 'hostDevices'>) {
     this.launch = launch;
     this.#rig = rig;
     const [ours, theirs] = socketPair();
     onTestFinished(() => close(theirs));
+    this.#socket = theirs;
     if (launch.hostDevices !== undefined && launch.hostDevices.length > 0) rig.hold(VF_GROUP);
     this.machine = {
       connection: new MachineConnection(ours),
@@ -46,7 +51,11 @@ class RunningMachine {
       isHeld: () => true,
       whyStuck: () => 'it waits',
     };
-    sendNow(theirs, messageFrame({ kind: 'state', state: 'running' }));
+    this.say({ kind: 'state', state: 'running' });
+  }
+
+  say(message: FromMachine): void {
+    sendNow(this.#socket, messageFrame(message));
   }
 
   die(death: Death = KILLED): void {
@@ -244,35 +253,64 @@ describe('a VM with a device of the host', () => {
 });
 
 describe('a manager that takes a running VM over', () => {
-  test('knows its device, and gives it back in the end', async () => {
-    const first = new Setting();
-    await first.engine.start(web);
-    const machine = first.machines[0]!;
-    await first.engine.leaveRunning();
-
-    const { rig } = first;
+  /** @returns the engine of the next manager, which has found the VM's machine */
+  async function takeOver(
+    { rig, machines }: Setting,
+    { config, pending }: Pick<FoundMachine, 'config' | 'pending'>,
+  ): Promise<LocalEngine> {
     const hostDevices = { open: rig.open, records: rig.records, root: rig.host.root, writer: () => rig.host };
     const next = new LocalEngine({ hostDevices: { ...hostDevices, lock: change => change() } });
     onTestFinished(() => next.close());
+    const counters = createCounters({ vcpus: 1, queues: 0, regions: 0 });
+    counters.closeFd();
+    machines[0]!.say({ kind: 'state', state: 'running' });
     const found: FoundMachine = {
-      ...{
-        config: machine.launch.config,
-        isAsStarted: true,
-        pending: [],
-        startedAt: 0,
-        silent: machine.machine,
-      },
-      answered: new Promise(() => {}),
+      ...{ config, pending, isAsStarted: true, startedAt: 0, silent: machines[0]!.machine },
+      answered: Promise.resolve({ machine: machines[0]!.machine, counters }),
       succeed: () => unregistered() as never,
       follow: () => {},
       release: () => {},
     };
     await next.adopt([found]);
     await next.recoverHostDevices();
+    return next;
+  }
+
+  test('knows its device, and gives it back in the end', async () => {
+    const first = new Setting();
+    await first.engine.start(web);
+    const machine = first.machines[0]!;
+    await first.engine.leaveRunning();
+
+    const next = await takeOver(first, { config: machine.launch.config, pending: [] });
     expect(next.vms()).toMatchObject([{ name: 'web', hostDevices: [{ address: VF, before: 'iavf' }] }]);
-    expect(rig.host.pci.driverOf(VF)).toBe('vfio-pci');
+    expect(first.rig.host.pci.driverOf(VF)).toBe('vfio-pci');
     machine.die();
     await expect.poll(() => next.vms()[0]!.state).toBe('crashed');
+    first.expectHostAsBefore();
+  });
+
+  test('leaves it one that it is still being given, and takes that back if nothing comes of it', async () => {
+    const first = new Setting();
+    await first.engine.start(web);
+    await first.engine.leaveRunning();
+
+    const machine = first.machines[0]!;
+    const config = { ...machine.launch.config, devices: [] };
+    const topology: Topology = {
+      ...{ shape: { vcpus: 1, queues: 0, regions: 0 }, queues: [], regions: [], consoles: [], pinning: [] },
+      ...{ vcpus: 1, devices: [], places: { rootPorts: [], devices: [] } },
+    };
+    const next = await takeOver(first, { config, pending: [{ ...device, name: 'hostdev0' }] });
+    machine.say({ kind: 'topology', topology: { ...topology, pluggingIn: ['hostdev0'] } });
+    await expect
+      .poll(() => next.vms()[0])
+      .toMatchObject({ state: 'running', topology: { pluggingIn: ['hostdev0'] } });
+    expect(next.vms()[0]!.hostDevices).toMatchObject([{ address: VF, before: 'iavf' }]);
+    expect(first.rig.host.pci.driverOf(VF)).toBe('vfio-pci');
+    first.rig.release();
+    machine.say({ kind: 'topology', topology });
+    await expect.poll(() => next.vms()[0]!.hostDevices).toBeUndefined();
     first.expectHostAsBefore();
   });
 });

@@ -53,6 +53,17 @@ describe('the configuration of a running machine', () => {
     expect(new KnownDevices(config, pending, []).follow({ rootPorts: [], devices: first })).toBe(config);
   });
 
+  test('is about to have one that the manager before was plugging in, while the machine says so', () => {
+    const devices = new KnownDevices(config, [{ ...disk, name: 'blk1' }], []);
+    const without = { rootPorts: ports, devices: first };
+    expect(devices.follow(without, ['blk1', 'unheard-of'])).toBe(config);
+    expect(devices.pending).toEqual([{ ...disk, name: 'blk1' }]);
+    const now = devices.follow({ rootPorts: ports, devices: [...first, blk1] });
+    expect(devices.pending).toEqual([]);
+    expect(now.devices).toHaveLength(3);
+    expect(devices.follow(without).devices).toHaveLength(2);
+  });
+
   test('has nothing that only the machine says', () => {
     const liar = { name: 'blk9', bus: 'pci.0', addr: '09.0' };
     expect(known().follow({ rootPorts: [], devices: [...first, liar] })).toBe(config);

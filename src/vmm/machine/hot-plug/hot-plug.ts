@@ -54,6 +54,8 @@ export class HotPlug {
   readonly #options: HotPlugOptions;
   /** By name. */
   readonly #requests = new Map<string, Request>();
+  /** Names of devices for which guest memory is being mapped. */
+  readonly #mapping = new Set<string>();
   /** Devices that are out, and whose back ends have not finished, by what to call when they have. */
   readonly #closing = new Map<Device, Done[]>();
 
@@ -90,8 +92,19 @@ export class HotPlug {
       finish(error as Error);
       return;
     }
-    if (addresses.length === 0 || this.#whyNotNow !== null) finish(null);
-    else hostDevices.prepare(addresses, finish);
+    if (addresses.length === 0 || this.#whyNotNow !== null) {
+      finish(null);
+      return;
+    }
+    const { name } = plugged;
+    this.#mapping.add(name);
+    // Whichever manager is there then knows that the host's devices stay.
+    this.#options.changed();
+    hostDevices.prepare(addresses, unmapped => {
+      this.#mapping.delete(name);
+      finish(unmapped);
+      this.#options.changed();
+    });
   }
 
   get #whyNotNow(): Error | null {
@@ -219,6 +232,11 @@ export class HotPlug {
       const since = this.#removingSince(label.name);
       return since === null ? label : { ...label, removing: since };
     });
+  }
+
+  /** Names of devices that are being plugged in. */
+  get pluggingIn(): readonly string[] {
+    return [...this.#mapping];
   }
 
   /** The machine ends: closes what is out and not closed. */

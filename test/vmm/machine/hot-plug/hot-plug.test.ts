@@ -133,7 +133,10 @@ describe('a device that is plugged in', () => {
     expect([holdings(), released]).toEqual([before, ['0000:01:10.0']]);
     busy = null;
     begun();
+    // A manager that comes meanwhile is to know.
+    expect(hotPlug.pluggingIn).toEqual(['rng1']);
     mapped(null);
+    expect(hotPlug.pluggingIn).toEqual([]);
     expect(outcomes[1]).toMatchObject({ bus: 'pci.0' });
     expect(names()).toContain('rng1');
     busy = 'a snapshot is being taken: try again';
