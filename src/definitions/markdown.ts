@@ -149,10 +149,12 @@ function keyRows(schema: JsonSchema, above: string): string[][] {
       value.description ?? '',
       example === undefined ? '' : code(inline(example)),
     ];
-    // The device table has the options of devices.
-    return path === 'devices' ? [row] : [row, ...rowsBelow(value, path)];
+    return LISTED_ELSEWHERE.includes(path) ? [row] : [row, ...rowsBelow(value, path)];
   });
 }
+
+/** The device table has the options of devices; the networks of a hub are those of cards; a description has all the keys. */
+const LISTED_ELSEWHERE = ['devices', 'nics[].network.networks', 'nics[].virtio'];
 
 function rowsBelow(schema: JsonSchema, path: string): string[][] {
   const inside = schema.type === 'array' ? rowsBelow(schema.items ?? {}, `${path}[]`) : keyRows(schema, path);

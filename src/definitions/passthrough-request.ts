@@ -4,6 +4,7 @@ import type {
   PassthroughRequest,
   PassthroughVm,
 } from '../host/passthrough/assessment.ts';
+import { given } from './given.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
 
@@ -63,9 +64,4 @@ export function claimsOf(
       running: isRunning(name),
     })),
   );
-}
-
-/** Without the keys that have no value. */
-function given<Value extends object>(value: { [Key in keyof Value]: Value[Key] | undefined }): Value {
-  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Value;
 }

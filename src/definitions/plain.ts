@@ -2,8 +2,10 @@ import { sizeText } from '../text/size.ts';
 import type { Cpus } from './fields/cpus.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Memory } from './fields/memory.ts';
-import type { Nic, NicForward, NicNetwork } from './fields/nics.ts';
+import type { NicForward, NicNetwork, NicNetworkInput } from './fields/networks.ts';
+import type { Nic } from './fields/nics.ts';
 import type { Numa } from './fields/numa.ts';
+import { given, orNothing } from './given.ts';
 import type { Definition, DefinitionInput } from './schema.ts';
 
 /** A definition in its shortest form: without defaults, and with short forms where there are any. */
@@ -94,37 +96,70 @@ function plainLimits(limits: NonNullable<Disk['limits']>) {
   });
 }
 
-function plainNic({ model, network, addr, mac }: Nic): NonNullable<DefinitionInput['nics']>[number] {
-  return given({ model: model === 'virtio' ? undefined : model, network: plainNetwork(network), addr, mac });
-}
-
-function plainNetwork(network: NicNetwork): NonNullable<DefinitionInput['nics']>[number]['network'] {
-  switch (network.type) {
-    case 'user':
-      return network.forward.length === 0
-        ? 'user'
-        : { type: 'user', forward: network.forward.map(plainForward) };
-    case 'tap':
-      return network.interface === undefined ? 'tap' : network;
-    default:
-      return network;
-  }
-}
-
-function plainForward({ protocol, address, host, guest }: NicForward) {
+function plainNic(nic: Nic): NonNullable<DefinitionInput['nics']>[number] {
+  const { model, network, queues, link, limits, virtio, ...more } = nic;
+  const { addr, mac, mtu, vhost, vectors, bootindex } = more;
   return given({
-    protocol: protocol === 'tcp' ? undefined : protocol,
-    address: address === '127.0.0.1' ? undefined : address,
-    host,
-    guest,
+    model: model === 'virtio' ? undefined : model,
+    network: plainNetwork(network),
+    addr,
+    mac,
+    queues: queues > 1 ? queues : undefined,
+    mtu,
+    link: link === 'up' ? undefined : link,
+    vhost,
+    vectors,
+    bootindex,
+    limits:
+      limits &&
+      orNothing(
+        given({
+          receive: limits.receive && plainDirection(limits.receive),
+          transmit: limits.transmit && plainDirection(limits.transmit),
+        }),
+      ),
+    virtio: virtio && orNothing(given(virtio)),
   });
 }
 
-/** Without the keys that have no value. */
-function given<Value extends object>(value: { [Key in keyof Value]: Value[Key] | undefined }): Value {
-  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as Value;
+type Direction = NonNullable<NonNullable<Nic['limits']>['receive']>;
+
+function plainDirection({ bps, pps, 'bps-burst': bpsBurst, 'pps-burst': ppsBurst }: Direction) {
+  return given({
+    bps: bps && sizeText(bps),
+    'bps-burst': bpsBurst && sizeText(bpsBurst),
+    pps,
+    'pps-burst': ppsBurst,
+  });
 }
 
-function orNothing<Value extends object>(value: Value): Value | undefined {
-  return Object.keys(value).length === 0 ? undefined : value;
+function plainNetwork(network: NicNetwork): NicNetworkInput {
+  const plain: Record<string, unknown> = { ...network };
+  if ('forward' in network) plain.forward = orNothing(network.forward.map(plainForward));
+  switch (network.type) {
+    case 'user':
+      plain['guest-forward'] = orNothing(network['guest-forward']);
+      plain.search = orNothing(network.search);
+      plain.restrict = network.restrict || undefined;
+      plain.ipv4 = network.ipv4 ? undefined : false;
+      plain.ipv6 = network.ipv6 ? undefined : false;
+      break;
+    case 'macvtap':
+      plain.mode = network.mode === 'bridge' ? undefined : network.mode;
+      break;
+    case 'hub':
+      plain.networks = orNothing(network.networks.map(plainNetwork));
+      break;
+  }
+  const rest = given(plain);
+  // Alone, its type is enough, for those that need nothing more.
+  return (Object.keys(rest).length === 1 ? network.type : rest) as NicNetworkInput;
+}
+
+function plainForward({ protocol, address, ...ports }: NicForward) {
+  return given({
+    protocol: protocol === 'tcp' ? undefined : protocol,
+    address: address === '127.0.0.1' ? undefined : address,
+    ...ports,
+  });
 }

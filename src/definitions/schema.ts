@@ -16,6 +16,7 @@ import { numa, numaProblem } from './fields/numa.ts';
 import { passthrough } from './fields/passthrough.ts';
 import { rng } from './fields/rng.ts';
 import { hostPath, line } from './fields/text.ts';
+import { sameMac } from './mac-addresses.ts';
 import { samePassthrough } from './passed-functions.ts';
 import { sameDisk } from './same-disk.ts';
 
@@ -101,10 +102,12 @@ const fields = z.strictObject({
 export const definition = fields.superRefine(
   (
     {
+      name,
       numa: nodes,
       memory: { size },
       cpus: { count, maxcpus = count },
       disks,
+      nics,
       passthrough: passed,
       devices,
       deviceModules,
@@ -125,6 +128,8 @@ export const definition = fields.superRefine(
     if (same !== null) context.addIssue({ code: 'custom', ...same, input: disks });
     const twice = samePassthrough({ passthrough: passed, devices });
     if (twice !== null) context.addIssue({ code: 'custom', ...twice, input: passed });
+    const mac = sameMac({ name, nics, devices, passthrough: passed });
+    if (mac !== null) context.addIssue({ code: 'custom', ...mac, input: nics });
   },
 );
 

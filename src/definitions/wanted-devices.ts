@@ -4,6 +4,7 @@ import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
 import { macAddress } from './mac-address.ts';
+import { netOptions } from './net-options.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';
 
@@ -84,15 +85,23 @@ function ofDisk(
   };
 }
 
-function ofNic(
-  { model, network, mac, addr }: Nic,
-  vm: string,
-  index: number,
-  type: string | null,
-): WantedDevice {
+function ofNic(nic: Nic, vm: string, index: number, type: string | null): WantedDevice {
+  const { model, mac, addr, queues, mtu, link, vectors, bootindex, limits, virtio } = nic;
   return {
     key: `nics[${index}].model`,
     what: `${model} network cards`,
-    entry: { type, network, mac: mac ?? macAddress(vm, index), ...(addr !== undefined && { addr }) },
+    entry: {
+      type,
+      network: netOptions(nic),
+      mac: mac ?? macAddress(vm, index),
+      ...(addr !== undefined && { addr }),
+      ...(queues > 1 && { queues }),
+      ...(mtu !== undefined && { mtu }),
+      ...(link === 'down' && { link }),
+      ...(vectors !== undefined && { vectors }),
+      ...(bootindex !== undefined && { bootindex }),
+      ...(limits !== undefined && { limits }),
+      ...virtio,
+    },
   };
 }

@@ -231,15 +231,34 @@ describe('a problem names its place and what was expected', () => {
       'disks: [{file: /a, bus: ide, queues: 2}]',
       '2:38 disks[0].queues: only a disk on bus virtio can have more than one queue',
     ],
-    ['nics: [{network: usr}]', '2:18 nics[0].network: expected user or tap, not "usr"'],
-    ['nics: [{network: {}}]', '2:18 nics[0].network.type: missing: expected user, tap, bridge or macvtap'],
+    ['nics: [{network: usr}]', '2:18 nics[0].network: expected user, tap, passt or none, not "usr"'],
+    [
+      'nics: [{network: {}}]',
+      '2:18 nics[0].network.type: missing: expected user, tap, bridge, macvtap, network, passt, none or hub',
+    ],
     [
       'nics: [{network: {type: brigde}}]',
-      '2:25 nics[0].network.type: expected user, tap, bridge or macvtap, not "brigde"',
+      '2:25 nics[0].network.type: expected user, tap, bridge, macvtap, network, passt, none or hub, not "brigde"',
     ],
     [
       'nics: [{network: {type: tap, brige: x}}]',
-      '2:30 nics[0].network.brige: unknown key "brige": the keys here are type, interface',
+      '2:30 nics[0].network.brige: unknown key "brige": did you mean "bridge"?',
+    ],
+    [
+      'nics: [{mac: "52:54:00:12:34:56"}, {}, {mac: "52:54:00:12:34:56"}]',
+      '2:46 nics[2].mac: 52:54:00:12:34:56 is already the MAC address of nics[0]: change one of the two, or leave it out',
+    ],
+    [
+      'nics: [{limits: {receive: {pps: 5, pps-burst: 1}}}]',
+      '2:47 nics[0].limits.receive.pps-burst: a burst of less than pps: give at least as much',
+    ],
+    [
+      'nics: [{network: {type: user, guest-forward: [{address: 10.0.2.9, port: 1}]}}]',
+      '2:47 nics[0].network.guest-forward[0].to: a guest-forward has either `to` or `command`',
+    ],
+    [
+      'nics: [{virtio: {guest-tso: true}}]',
+      '2:18 nics[0].virtio.guest-tso: unknown key "guest-tso": did you mean "guest-tso4"?',
     ],
     [
       'nics: [{mac: "53:54:00:12:34:56"}]',

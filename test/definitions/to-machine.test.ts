@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { macAddress } from '../../src/definitions/mac-address.ts';
 import { readDefinition } from '../../src/definitions/read.ts';
 import { NotYetError, notYet, toMachine } from '../../src/definitions/to-machine.ts';
+import { wantedDevices } from '../../src/definitions/wanted-devices.ts';
 import { type ConfigurableType, deviceFields } from '../../src/devices/device-type.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
 import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
@@ -192,9 +193,44 @@ test('a new row of the device table needs no change here', () => {
   );
   expect(toMachine(definition, deviceTable.with(row)).devices).toEqual([
     { type: 'my-nic', network: { type: 'tap' }, mac: '52:54:00:00:00:01', addr: '5' },
-    { type: 'my-nic', network: { type: 'user', forward: [] }, mac: macAddress('web', 1) },
+    { type: 'my-nic', network: { type: 'user' }, mac: macAddress('web', 1) },
   ]);
   expect(() => toMachine(definition)).toThrow('virtio network cards (nics[0].model)');
+});
+
+test('a network card becomes the options of its device, as far as they differ from the defaults', () => {
+  const options = (nic: string) => wantedDevices(read(`nics: [${nic}]`))[0]!.entry;
+  const mac = macAddress('web', 0);
+  expect(options('{network: tap}')).toEqual({
+    type: deviceTable.typeOfKey('nics', 'virtio'),
+    network: { type: 'tap' },
+    mac,
+  });
+  expect(
+    options(
+      '{network: {type: tap, interface: t0, bridge: br0, script: /up}, queues: 4, vhost: false, mtu: 9000, link: down, vectors: 9, bootindex: 2, virtio: {mrg-rxbuf: false}, limits: {transmit: {bps: 1M}}}',
+    ),
+  ).toMatchObject({
+    network: { type: 'tap', ifname: 't0', br: 'br0', script: '/up', queues: 4, vhost: false },
+    ...{ queues: 4, mtu: 9000, link: 'down', vectors: 9, bootindex: 2, 'mrg-rxbuf': false },
+    limits: { transmit: { bps: 2 ** 20 } },
+  });
+  expect(
+    options(
+      '{network: {type: user, dhcp-start: 10.0.2.20, domain: a.org, search: [b.org], restrict: true, ipv6: false, forward: [{host: 22, guest: 22}]}}',
+    ),
+  ).toMatchObject({
+    network: {
+      ...{ type: 'user', dhcpstart: '10.0.2.20', domainname: 'a.org', dnssearch: ['b.org'], restrict: true },
+      ipv6: false,
+      hostfwd: [{ protocol: 'tcp', address: '127.0.0.1', host: 22, guest: 22 }],
+    },
+  });
+  expect(
+    options('{network: {type: hub, hub: 3, networks: [user, {type: macvtap, interface: eth0}]}}'),
+  ).toMatchObject({
+    network: { type: 'hub', hub: 3, networks: [{ type: 'user' }, { type: 'macvtap', interface: 'eth0' }] },
+  });
 });
 
 test('a derived MAC address is stable and unique to a card of a VM', () => {

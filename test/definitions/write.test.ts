@@ -60,6 +60,85 @@ nics:
   - network:
       type: bridge
       bridge: br0
+  - network:
+      type: user
+      guest-forward:
+        - address: 10.0.3.100
+          port: 80
+          to:
+            address: 127.0.0.1
+            port: 8080
+        - address: 10.0.3.101
+          port: 514
+          command:
+            - /usr/bin/nc
+            - -U
+            - /run/log.sock
+      net: 10.0.3.0/24
+      host: 10.0.3.2
+      dhcp-start: 10.0.3.15
+      dns: 10.0.3.3
+      hostname: web
+      domain: example.org
+      search:
+        - a.org
+      restrict: true
+      tftp: /srv/tftp
+      bootfile: /pxelinux.0
+      ipv4: false
+      ipv6: false
+      ipv6-net: fd00::/64
+      ipv6-host: fd00::2
+      ipv6-dns: fd00::3
+  - network:
+      type: tap
+      bridge: br0
+      script: /up
+      downscript: /down
+  - network:
+      type: macvtap
+      interface: eth0
+      mode: vepa
+    queues: 4
+    mtu: 9000
+    link: down
+    vhost: false
+    vectors: 10
+    bootindex: 1
+    limits:
+      receive:
+        bps: 50M
+        bps-burst: 100M
+        pps: 1000
+        pps-burst: 2000
+      transmit:
+        pps: 1000
+    virtio:
+      packed: true
+      guest-tso4: false
+  - network:
+      type: network
+      name: default
+  - network: passt
+  - network:
+      type: passt
+      interface: eth0
+      address: 192.0.2.7
+      forward:
+        - host: 2222
+          guest: 22
+          guest-address: 10.0.2.15
+  - network: none
+  - network:
+      type: hub
+      hub: 0
+      networks:
+        - user
+        - type: tap
+          interface: t0
+  - network:
+      type: hub
+      hub: 0
 console: virtio
 rng: false
 balloon: true
@@ -71,7 +150,7 @@ passthrough:
     addr: "00.0"
     multifunction: true
     keep: true
-    mac: "52:54:00:12:34:56"
+    mac: "52:54:00:12:34:57"
     vlan: 42
     iommufd: true
     unsafe-no-iommu: true

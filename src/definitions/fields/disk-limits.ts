@@ -1,22 +1,11 @@
 import * as z from 'zod';
 import { reportLimitsProblem } from '../../devices/backends/disk.ts';
-import { bytesOf, SIZE } from '../../text/size.ts';
-
-const RATE = 'a size such as 50M, for each second';
+import { bytesPerSecond as bytes } from './rates.ts';
 
 const requests = z
   .int()
   .min(1, 'at least 1 request')
   .max(2 ** 50, 'at most 2^50 requests');
-
-const bytes = z
-  .union([z.string().regex(SIZE, RATE), z.int().positive(RATE)], RATE)
-  .transform((value, context) => {
-    const size = bytesOf(String(value));
-    if (size !== null && size <= 2 ** 50) return size;
-    context.addIssue({ code: 'custom', message: `expected ${RATE}, not ${value}`, input: value });
-    return z.NEVER;
-  });
 
 /** The most that a disk's guest gets of it. */
 export const diskLimits = z

@@ -1,20 +1,10 @@
 import * as z from 'zod';
 import { transportFields } from '../../devices/virtio/transport-options.ts';
 import { diskLimits } from './disk-limits.ts';
-import { hostPath, place } from './text.ts';
+import { asSentences, hostPath, place } from './text.ts';
 
 const DISK_BUSES = ['virtio', 'scsi', 'ide'] as const;
 const DISK_FORMATS = ['raw', 'qcow2'] as const;
-
-/** The options of a device, described as a definition's keys are. */
-function asSentences<Fields extends Readonly<Record<string, z.ZodType>>>(fields: Fields): Fields {
-  const described = Object.entries(fields).map(([key, field]) => {
-    const { description = '', ...meta } = field.meta() ?? {};
-    const sentence = `${description.charAt(0).toUpperCase()}${description.slice(1)}.`;
-    return [key, field.meta({ ...meta, description: sentence })];
-  });
-  return Object.fromEntries(described);
-}
 
 const settings = z.strictObject({
   file: hostPath.meta({

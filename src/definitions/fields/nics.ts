@@ -1,75 +1,142 @@
 import * as z from 'zod';
-import { pciPlace, unicastMac } from './text.ts';
+import { transportFields } from '../../devices/virtio/transport-options.ts';
+import { network } from './networks.ts';
+import { bytesPerSecond } from './rates.ts';
+import { asSentences, pciPlace, unicastMac } from './text.ts';
 
 const NIC_MODELS = ['virtio', 'e1000', 'e1000e', 'igb', 'rtl8139', 'vmxnet3'] as const;
 
-const INTERFACE = 'the name of a network interface, such as tap0';
+const packets = z
+  .int()
+  .min(1, 'at least 1 packet')
+  .max(2 ** 40, 'at most 2^40 packets');
 
-/** What Linux accepts as the name of a network interface (15 bytes). */
-const hostInterface = z
-  .string(INTERFACE)
-  .regex(/^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/, INTERFACE);
-
-const port = z.int().min(1, 'a port from 1 to 65535').max(65_535, 'a port from 1 to 65535');
-
-const forward = z.strictObject({
-  protocol: z
-    .enum(['tcp', 'udp'])
-    .default('tcp')
-    .meta({ description: 'tcp or udp.', examples: ['udp'] }),
-  address: z
-    .union([z.ipv4('an IP address'), z.ipv6('an IP address')], 'an IP address')
-    .default('127.0.0.1')
-    .meta({ description: 'The host address to listen on.', examples: ['0.0.0.0'] }),
-  host: port.meta({ description: 'The port on the host.', examples: [2222] }),
-  guest: port.meta({ description: 'The port in the guest.', examples: [22] }),
-});
-
-const network = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('user').meta({ description: "NAT through the host's connections, without privileges." }),
-    forward: z
-      .array(forward)
-      .max(64, 'at most 64 ports')
-      .default([])
-      .meta({ description: 'Host ports to forward to the guest.' }),
-  }),
-  z.strictObject({
-    type: z.literal('tap').meta({ description: 'A TAP interface on the host.' }),
-    interface: hostInterface
+/** The most that a card transfers in one direction. */
+const direction = z
+  .strictObject({
+    bps: bytesPerSecond
       .optional()
-      .meta({ description: 'The TAP interface; one is created if absent.', examples: ['tap0'] }),
-  }),
-  z.strictObject({
-    type: z.literal('bridge').meta({ description: 'A new TAP interface, attached to a bridge.' }),
-    bridge: hostInterface.meta({ description: 'The bridge on the host.', examples: ['br0'] }),
-  }),
-  z.strictObject({
-    type: z.literal('macvtap').meta({ description: 'Directly on a host interface.' }),
-    interface: hostInterface.meta({ description: 'The interface on the host.', examples: ['eth0'] }),
-  }),
-]);
+      .meta({ description: 'Bytes per second; a bare number is in MiB.', examples: ['50M'] }),
+    'bps-burst': bytesPerSecond.optional().meta({
+      description: 'Most bytes at once, after a pause; if absent, as many as in a tenth of a second.',
+      examples: ['200M'],
+    }),
+    pps: packets.optional().meta({ description: 'Packets per second.', examples: [10_000] }),
+    'pps-burst': packets.optional().meta({
+      description: 'Most packets at once, after a pause; if absent, as many as in a tenth of a second.',
+      examples: [20_000],
+    }),
+  })
+  .superRefine((limits, context) => {
+    for (const key of ['bps', 'pps'] as const) {
+      const burst = `${key}-burst` as const;
+      if (limits[burst] === undefined || limits[burst] >= (limits[key] ?? Number.POSITIVE_INFINITY)) continue;
+      const message =
+        limits[key] === undefined
+          ? `a burst needs a limit: give ${key}, too`
+          : `a burst of less than ${key}: give at least as much`;
+      context.addIssue({ code: 'custom', path: [burst], message, input: limits[burst] });
+    }
+  });
 
-export type NicNetwork = z.output<typeof network>;
-export type NicForward = z.output<typeof forward>;
+/** Features of virtio network cards, by QEMU's names with hyphens. */
+const OFFLOADS = {
+  csum: 'packets without a complete checksum from the guest',
+  gso: 'packets from the guest that the host divides',
+  'host-tso4': 'TCP over IPv4 from the guest, to be divided',
+  'host-tso6': 'TCP over IPv6 from the guest, to be divided',
+  'host-ecn': 'the same with congestion notification',
+  'host-ufo': 'UDP from the guest, to be divided',
+  'guest-csum': 'packets without a complete checksum to the guest',
+  'guest-tso4': 'TCP over IPv4 to the guest, undivided',
+  'guest-tso6': 'TCP over IPv6 to the guest, undivided',
+  'guest-ecn': 'the same with congestion notification',
+  'guest-ufo': 'UDP to the guest, undivided',
+  'mrg-rxbuf': 'packets in several buffers',
+  'ctrl-vq': 'the control queue',
+  'ctrl-rx': 'filters',
+  'ctrl-vlan': 'filters of VLANs',
+  'ctrl-mac-addr': 'another MAC address',
+  rss: 'the choice of queues by hashes of packets',
+  hash: "packets' hashes",
+} as const;
+
+const offloads = Object.fromEntries(
+  Object.entries(OFFLOADS).map(([key, text]) => [
+    key,
+    z
+      .boolean()
+      .optional()
+      .meta({ description: `Offer ${text}; where the network carries it if absent.`, examples: [false] }),
+  ]),
+) as Record<keyof typeof OFFLOADS, z.ZodOptional<z.ZodBoolean>>;
+
+const features = { ...asSentences(transportFields(z)), ...offloads };
+
+/** The keys of `virtio`. */
+export const nicFeatures = Object.keys(features);
 
 const nic = z.strictObject({
   model: z
     .enum(NIC_MODELS)
     .default('virtio')
     .meta({ description: 'The model of the network card.', examples: ['e1000'] }),
-  network: z
-    .union(
-      [z.enum(['user', 'tap']).transform(type => network.parse({ type })), network],
-      'user, tap, or settings with a type',
-    )
-    .prefault('user')
-    .meta({
-      description: 'What the card is connected to: user, tap, or settings with a type.',
-      examples: ['tap'],
-    }),
+  network: network.prefault('user').meta({
+    description: 'What the card is connected to: user, tap, passt, none, or settings with a type.',
+    examples: ['tap'],
+  }),
   addr: pciPlace,
   mac: unicastMac("The card's MAC address; derived from the VM's name if absent."),
+  queues: z
+    .int()
+    .min(1, 'at least 1 pair of queues')
+    .max(64, 'at most 64 pairs of queues')
+    .default(1)
+    .meta({ description: 'Pairs of queues (virtio), each with its own threads.', examples: [2] }),
+  mtu: z
+    .int()
+    .min(68, 'at least 68 bytes')
+    .max(65_535, 'at most 65535 bytes')
+    .optional()
+    .meta({ description: 'The MTU that the driver is told of (virtio), in bytes.', examples: [9000] }),
+  link: z
+    .enum(['up', 'down'])
+    .default('up')
+    .meta({ description: 'Whether the card has a link when the VM starts.', examples: ['down'] }),
+  vhost: z
+    .boolean()
+    .optional()
+    .meta({
+      description:
+        "Whether the host's kernel transfers the packets of a TAP interface; if absent, where it can.",
+      examples: [false],
+    }),
+  vectors: z
+    .int()
+    .min(0, 'at least 0 vectors')
+    .max(2048, 'at most 2048 vectors')
+    .optional()
+    .meta({ description: 'MSI-X vectors (virtio); as many as the queues need if absent.', examples: [4] }),
+  bootindex: z
+    .int()
+    .min(0, 'at least 0')
+    .max(2 ** 31 - 1, 'at most 2147483647')
+    .optional()
+    .meta({ description: 'Its place among all devices that the firmware boots from.', examples: [1] }),
+  limits: z
+    .strictObject({
+      receive: direction.optional().meta({ description: 'What the guest receives.' }),
+      transmit: direction.optional().meta({ description: 'What the guest sends.' }),
+    })
+    .optional()
+    .meta({ description: 'The most that the card transfers.' }),
+  virtio: z
+    .strictObject(features)
+    .optional()
+    .meta({
+      description: `What the device offers to the driver (virtio): as for disks, and ${Object.keys(OFFLOADS).join(', ')}; what is absent is on where the network carries it.`,
+      examples: [{ 'guest-tso4': false }],
+    }),
 });
 
 export type Nic = z.output<typeof nic>;

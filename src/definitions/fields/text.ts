@@ -39,3 +39,13 @@ export const unicastMac = (description: string) =>
     .transform(mac => mac.toLowerCase())
     .optional()
     .meta({ description, examples: ['52:54:00:12:34:56'] });
+
+/** The options of a device, described as a definition's keys are. */
+export function asSentences<Fields extends Readonly<Record<string, z.ZodType>>>(fields: Fields): Fields {
+  const described = Object.entries(fields).map(([key, field]) => {
+    const { description = '', ...meta } = field.meta() ?? {};
+    const sentence = `${description.charAt(0).toUpperCase()}${description.slice(1)}.`;
+    return [key, field.meta({ ...meta, description: sentence })];
+  });
+  return Object.fromEntries(described);
+}

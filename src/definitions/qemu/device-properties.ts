@@ -85,7 +85,6 @@ export const NIC_PROPERTIES: LeftOutSettings = {
   rx_queue_size: OWN_QUEUES,
   tx_queue_size: OWN_QUEUES,
   tx: OWN_QUEUES,
-  host_mtu: 'set the MTU in the guest',
   speed: OWN_FEATURES,
   duplex: OWN_FEATURES,
   status: OWN_FEATURES,
@@ -99,5 +98,4 @@ export const NIC_PROPERTIES: LeftOutSettings = {
   hash: OWN_FEATURES,
   failover: OWN_FEATURES,
   mitigation: OWN_FEATURES,
-  vlan: 'each card has its own connection',
 };

@@ -5,10 +5,13 @@ import { virtioNames } from '../../devices/virtio/qemu-names.ts';
 import { TRANSPORT_PROPERTIES } from '../../devices/virtio/transport-options.ts';
 import { likely } from '../../text/nearest.ts';
 import type { DiskInput } from '../fields/disks.ts';
-import type { Nic } from '../fields/nics.ts';
+import { network as networkField } from '../fields/networks.ts';
+import { type Nic, nicFeatures } from '../fields/nics.ts';
 import { knownDevices, qemuDevice } from '../known-devices.ts';
+import { type NetEntry, netOptions } from '../net-options.ts';
 import { shown } from '../words.ts';
 import { ROOT_BUSES } from './buses.ts';
+import type { Connection } from './connection.ts';
 import { ANY_DEVICE, DISK_PROPERTIES, NIC_PROPERTIES } from './device-properties.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
@@ -111,7 +114,8 @@ function readDisk(draft: Draft, settings: Settings, { place, driver, known, addr
   const bootIndex = takeBootIndex(settings);
   const serial = settings.take('serial');
   const queues = bus === 'virtio' ? takeQueues(settings) : undefined;
-  const virtio = bus === 'virtio' ? takeTransport(settings) : {};
+  const virtio =
+    bus === 'virtio' ? takeSwitches(settings, TRANSPORT_PROPERTIES, Object.values(TRANSPORT_PROPERTIES)) : {};
   settings.accept('logical_block_size', '512');
   settings.prefer('physical_block_size', ['512'], 'disks have blocks of 512 bytes');
   settings.leaveOut(DISK_PROPERTIES);
@@ -155,29 +159,46 @@ function takeQueues(settings: Settings): number | undefined {
   return queues === undefined ? undefined : Math.min(queues, 16);
 }
 
-/** @throws OptionError */
-function takeTransport(settings: Settings): NonNullable<DiskInput['virtio']> {
-  const given = Object.entries(TRANSPORT_PROPERTIES).flatMap(([property, option]) => {
-    const on = settings.takeSwitch(property);
-    return on === undefined ? [] : [[option, on]];
-  });
-  return Object.fromEntries(given);
-}
-
 function readScsiController(draft: Draft, settings: Settings, place: Place): void {
   settings.leaveOut(DISK_PROPERTIES);
   draft.addScsiController(place);
 }
 
-function readNic(draft: Draft, settings: Settings, { place, driver, known, addr }: KnownOption): void {
-  const model = known.value as Nic['model'];
-  const network = draft.claimNetwork(settings.require('netdev'));
+/** Of a card without a network there is no link. */
+function readNic(draft: Draft, settings: Settings, { place, driver, known, row, addr }: KnownOption): void {
+  const netdev = settings.take('netdev');
+  const connection = netdev === undefined ? { network: 'none' as const } : draft.claimNetwork(netdev);
   const mac = settings.take('mac');
-  const bootIndex = takeBootIndex(settings);
-  if (bootIndex !== undefined) draft.addBootPlace(bootIndex, 'network');
+  const bootindex = takeBootIndex(settings);
+  if (bootindex !== undefined) draft.addBootPlace(bootindex, 'network');
+  const vectors = settings.take('vectors');
+  const mtu = settings.takeCount('host_mtu');
+  const virtio = takeSwitches(settings, row?.qemu?.properties ?? {}, nicFeatures);
   settings.leaveOut(NIC_PROPERTIES);
   if (/^e1000-8254[45]/.test(driver)) draft.leaveOut(place, 'every e1000 is an 82540EM', driver);
-  draft.addNic(place, { model, network, ...addr, ...(mac !== undefined && { mac }) });
+  draft.addNic(place, {
+    model: known.value as Nic['model'],
+    ...connection,
+    ...addr,
+    ...(mac !== undefined && { mac }),
+    ...(vectors !== undefined && { vectors: Number(vectors) }),
+    ...(mtu !== undefined && { mtu }),
+    ...(bootindex !== undefined && { bootindex }),
+    ...(Object.keys(virtio).length > 0 && { virtio }),
+  });
+}
+
+/** The switches among a row's properties that are keys of a definition. @throws OptionError */
+function takeSwitches(
+  settings: Settings,
+  properties: Readonly<Record<string, string>>,
+  keys: readonly string[],
+): Record<string, boolean> {
+  const given = Object.entries(properties).flatMap(([property, option]) => {
+    const on = keys.includes(option) ? settings.takeSwitch(property) : undefined;
+    return on === undefined ? [] : [[option, on]];
+  });
+  return Object.fromEntries(given);
 }
 
 /** One with a place is a device of its own: the key has none. */
@@ -246,10 +267,15 @@ export function rowEntry(
         cache: disk.cache,
       });
     } else {
-      entry[option] = property === 'netdev' ? draft.claimNetwork(value) : value;
+      entry[option] = property === 'netdev' ? networkEntry(draft.claimNetwork(value)) : value;
     }
   }
   return typedEntry(entry);
+}
+
+/** What a row without a key of its own gets of a network. */
+function networkEntry({ network, queues = 1, vhost }: Connection): NetEntry {
+  return netOptions({ network: networkField.parse(network), queues, vhost });
 }
 
 /** Options are text; those that the row wants as a number or a switch are converted. */

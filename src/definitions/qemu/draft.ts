@@ -1,21 +1,23 @@
 import type { BootSource } from '../fields/boot.ts';
 import type { DiskInput } from '../fields/disks.ts';
+import type { NicNetworkInput } from '../fields/networks.ts';
 import type { NicInput } from '../fields/nics.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
 import { Buses } from './buses.ts';
+import type { Connection } from './connection.ts';
 import { OptionError, QemuError, type QemuProblem } from './error.ts';
 import type { QemuHost } from './host.ts';
 import type { LeftOutNote, Place } from './notes.ts';
-
-export type { Place } from './notes.ts';
-
 import { OWN_BUSES } from './other-devices.ts';
 import { Settings } from './settings.ts';
 
-type Network = NonNullable<NicInput['network']>;
+export type { Place } from './notes.ts';
+
+type HubMembers = NonNullable<Extract<NicNetworkInput, { type: 'hub' }>['networks']>;
+
 /** A list entry, and the option that it comes from. */
 type From<Entry> = { readonly at: number; readonly option: string; readonly entry: Entry };
 /** Something that another option can refer to by its ID. */
@@ -44,6 +46,9 @@ export type MemoryBackend = {
   readonly mergeable: boolean;
 };
 
+/** A card or a network of -net, and the hub that it is on. */
+export type LegacyNet<Entry> = From<Entry> & { readonly hub: number };
+
 /** What the options so far amount to. */
 export class Draft {
   readonly host: QemuHost;
@@ -54,16 +59,19 @@ export class Draft {
   readonly #passthrough: From<PassthroughInput>[] = [];
   readonly #devices: From<NonNullable<DefinitionInput['devices']>[number]>[] = [];
   readonly #drives = new Map<string, Named<Drive>>();
-  readonly #networks = new Map<string, Named<Network>>();
+  readonly #networks = new Map<string, Named<Connection>>();
   readonly #randomSources = new Map<string, Named<null>>();
   readonly #memoryBackends = new Map<string, Named<MemoryBackend>>();
   readonly buses = new Buses();
   readonly #iommufds = new Map<string, Named<null>>();
   readonly #scsiControllers: Place[] = [];
   readonly #bootPlaces: { readonly index: number; readonly source: BootSource }[] = [];
-  /** -net's cards and connections, which are paired in their order. */
-  readonly legacyNics: From<NicInput>[] = [];
-  readonly legacyNetworks: From<Network>[] = [];
+  /** -net's cards and connections, which share hubs. */
+  readonly legacyNics: LegacyNet<NicInput>[] = [];
+  readonly legacyNetworks: LegacyNet<Connection>[] = [];
+  /** The connections of -netdev that -netdev hubport connects to hubs. */
+  readonly hubPorts: (Place & { readonly hub: number; readonly member: string })[] = [];
+  readonly #hubMembers: (Place & { readonly hub: number; readonly network: NicNetworkInput })[] = [];
   /** The values of -serial, in order. */
   readonly serialPorts: (Place & { readonly value: string })[] = [];
   readonly virtioConsoles: Place[] = [];
@@ -107,6 +115,11 @@ export class Draft {
     this.#nics.push({ ...place, entry });
   }
 
+  /** Connects a network to a hub, with the hub's first card. */
+  addHubMember(place: Place, hub: number, network: NicNetworkInput): void {
+    this.#hubMembers.push({ ...place, hub, network });
+  }
+
   addPassthrough(place: Place, entry: PassthroughInput): void {
     this.#passthrough.push({ ...place, entry });
   }
@@ -130,7 +143,7 @@ export class Draft {
     addNamed(this.#drives, drive.id, drive, option);
   }
 
-  nameNetwork({ option }: Place, id: string, network: Network): void {
+  nameNetwork({ option }: Place, id: string, network: Connection): void {
     addNamed(this.#networks, id, network, option);
   }
 
@@ -159,7 +172,7 @@ export class Draft {
   }
 
   /** @throws OptionError */
-  claimNetwork(id: string): Network {
+  claimNetwork(id: string): Connection {
     return claim(this.#networks, id, 'netdev', '-netdev user,id=');
   }
 
@@ -181,10 +194,30 @@ export class Draft {
         if (!used) this.leaveOut({ at: Number.POSITIVE_INFINITY, option }, `no device uses ${id}`);
       }
     }
+    for (const { hub, ...place } of this.#hubMembers) {
+      const hasCard = this.#nics.some(({ entry: { network } }) =>
+        typeof network === 'object' ? network.type === 'hub' && network.hub === hub : false,
+      );
+      if (!hasCard) this.leaveOut(place, 'no card is connected to it');
+    }
     for (const { place, entry } of this.buses.used()) this.addDevice(place, entry);
     for (const place of this.buses.unused()) this.leaveOut(place, OWN_BUSES);
     if (this.disksOn('scsi') > 0) return;
     for (const place of this.#scsiControllers) this.leaveOut(place, 'it has no disks');
+  }
+
+  /** The cards, in order; the first of each hub has the networks that are connected to it. */
+  #connectedNics(): From<NicInput>[] {
+    const left = new Set(this.#hubMembers);
+    return inOrder(this.#nics).map(nic => {
+      const { network } = nic.entry;
+      if (typeof network !== 'object' || network.type !== 'hub') return nic;
+      const members = [...left].filter(({ hub }) => hub === network.hub);
+      for (const member of members) left.delete(member);
+      if (members.length === 0) return nic;
+      const networks = members.map(({ network }) => network) as HubMembers;
+      return { ...nic, entry: { ...nic.entry, network: { ...network, networks } } };
+    });
   }
 
   /** What was left out, in the order of the command line; settings of one option with the same reason are grouped. */
@@ -203,7 +236,7 @@ export class Draft {
   finish(name: string, given: Readonly<Record<string, string>>): Definition {
     const lists = {
       disks: byIndex(inOrder(this.#disks)),
-      nics: inOrder(this.#nics),
+      nics: this.#connectedNics(),
       passthrough: inOrder(this.#passthrough),
       devices: inOrder(this.#devices),
     };

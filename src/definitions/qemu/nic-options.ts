@@ -1,6 +1,6 @@
 import type { NicInput } from '../fields/nics.ts';
-import type { Draft, Place } from './draft.ts';
-import type { QemuProblem } from './error.ts';
+import type { Draft, LegacyNet, Place } from './draft.ts';
+import { OptionError } from './error.ts';
 import { NO_NETWORK_SETTING, nicModel, parseNetwork } from './networks.ts';
 import type { Settings } from './settings.ts';
 
@@ -11,7 +11,7 @@ export function readNic(draft: Draft, text: string, place: Place): void {
   if (type !== 'none') {
     settings.take('id');
     const card = cardOf(settings, 'mac');
-    draft.addNic(place, { ...card, network: parseNetwork(type, settings) });
+    draft.addNic(place, { ...card, ...parseNetwork(type, settings, draft.host) });
   }
   settings.end(NO_NETWORK_SETTING);
 }
@@ -21,7 +21,12 @@ export function readNetdev(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
   const id = settings.require('id');
-  draft.nameNetwork(place, id, parseNetwork(type, settings));
+  const member = type === 'hubport' ? settings.take('netdev') : undefined;
+  const connection = parseNetwork(type, settings, draft.host);
+  const { network } = connection;
+  if (member !== undefined && network.type === 'hub')
+    draft.hubPorts.push({ ...place, hub: network.hub, member });
+  else draft.nameNetwork(place, id, connection);
   settings.end(NO_NETWORK_SETTING);
 }
 
@@ -29,48 +34,75 @@ export function readNetdev(draft: Draft, text: string, place: Place): void {
 export function readNet(draft: Draft, text: string, place: Place): void {
   const settings = draft.settings(place, text, 'type');
   const type = settings.require('type');
+  const hub = vlanOf(settings);
   if (type === 'nic') {
     const card = cardOf(settings, 'macaddr');
     const netdev = settings.take('netdev');
+    const vectors = settings.takeCount('vectors');
     settings.leaveOut(OF_A_CARD);
-    if (netdev !== undefined) draft.addNic(place, { ...card, network: draft.claimNetwork(netdev) });
-    else draft.legacyNics.push({ ...place, entry: card });
+    const entry = { ...card, ...(vectors !== undefined && { vectors }) };
+    if (netdev !== undefined) draft.addNic(place, { ...entry, ...draft.claimNetwork(netdev) });
+    else draft.legacyNics.push({ ...place, hub, entry });
+  } else if (type === 'dump') {
+    draft.leaveOut(place, 'it only records packets: use tcpdump on the interface');
+    return;
   } else if (type !== 'none') {
-    draft.legacyNetworks.push({ ...place, entry: parseNetwork(type, settings) });
+    settings.leaveOut({ name: NAMED, id: NAMED });
+    draft.legacyNetworks.push({ ...place, hub, entry: parseNetwork(type, settings, draft.host) });
   }
   settings.end(NO_NETWORK_SETTING);
 }
 
+/** The hub of a -net, which older versions of QEMU call a VLAN. @throws OptionError */
+function vlanOf(settings: Settings): number {
+  const text = settings.take('vlan') ?? '0';
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new OptionError(`vlan takes a whole number, not ${text}`);
+}
+
+const NAMED = 'it is a name for the monitor of QEMU';
+
 const OF_A_CARD = {
-  vlan: 'each card has its own connection',
-  name: 'cards are identified by their addresses',
+  name: NAMED,
+  id: NAMED,
   addr: 'PCI slots are assigned in the order of the devices',
-  vectors: 'vring chooses how data is transferred',
 };
 
-/** Pairs each card of -net with its connection. QEMU puts all of them on one hub, which is the same for one of each. */
-export function joinNets(draft: Draft): QemuProblem[] {
-  const { legacyNics: nics, legacyNetworks: networks } = draft;
-  if (nics.length === networks.length) {
-    nics.forEach(({ entry, ...place }, index) => {
-      draft.addNic(place, { ...entry, network: networks[index]!.entry });
-    });
-    return [];
+/**
+ * Connects the cards of -net with its networks. All with the same vlan= are on one hub; one of each needs none.
+ */
+export function joinNets(draft: Draft): void {
+  const { legacyNics, legacyNetworks } = draft;
+  const hubs = new Set([...legacyNics, ...legacyNetworks].map(({ hub }) => hub));
+  for (const hub of hubs) {
+    const nics = legacyNics.filter(each => each.hub === hub);
+    const networks = legacyNetworks.filter(each => each.hub === hub);
+    if (draft.hubPorts.every(port => port.hub !== hub) && nics.length <= 1 && networks.length <= 1)
+      joinPair(draft, nics[0], networks[0]);
+    else joinHub(draft, hub, nics, networks);
   }
-  if (networks.length === 0) {
-    return [
-      {
-        option: nics[0]!.option,
-        message: 'no network is connected to it: add -net user, or another network',
-      },
-    ];
+  for (const { hub, member, ...place } of draft.hubPorts)
+    draft.addHubMember(place, hub, draft.claimNetwork(member).network);
+}
+
+type Nic = LegacyNet<NicInput>;
+type Network = Draft['legacyNetworks'][number];
+
+function joinPair(draft: Draft, nic: Nic | undefined, network: Network | undefined): void {
+  if (nic === undefined) {
+    if (network !== undefined) draft.leaveOut(network, 'no card is connected to it');
+    return;
   }
-  if (nics.length === 0) {
-    for (const place of networks) draft.leaveOut(place, 'no card is connected to it');
-    return [];
-  }
-  const message = 'vring has no hub to connect several networks: use -nic for each card';
-  return [{ option: nics[0]!.option, message }];
+  const { at, option, entry } = nic;
+  if (network === undefined)
+    draft.leaveOut(nic, 'no network is connected to it: the card has no link', 'nic');
+  draft.addNic({ at, option }, { ...entry, ...(network?.entry ?? { network: 'none' as const }) });
+}
+
+function joinHub(draft: Draft, hub: number, nics: readonly Nic[], networks: readonly Network[]): void {
+  for (const { at, option, entry } of nics)
+    draft.addNic({ at, option }, { ...entry, network: { type: 'hub', hub } });
+  for (const { entry, ...place } of networks) draft.addHubMember(place, hub, entry.network);
 }
 
 function cardOf(settings: Settings, address: string): Pick<NicInput, 'model' | 'mac'> {

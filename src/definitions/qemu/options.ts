@@ -107,20 +107,21 @@ export const QEMU_OPTIONS: Readonly<Record<string, QemuOption>> = {
     read: (draft, file, place) => draft.addDisk(place, ideDisk(file, true, draft.host), 2),
   },
   nic: {
-    value: 'user|tap|bridge|none[,model=,mac=,...]',
+    value: 'user|tap|bridge|passt|hubport|none[,model=,mac=,...]',
     becomes: 'a network card',
     repeats: true,
     read: readNic,
   },
   net: {
-    value: 'nic[,model=,macaddr=,netdev=] | user|tap|bridge[,...]',
-    becomes: 'a network card',
+    value: 'nic[,model=,macaddr=,vectors=,vlan=,netdev=] | user|tap|bridge|passt[,vlan=,...]',
+    becomes: 'a network card; all with the same vlan= (0 if absent) are connected by a hub',
     repeats: true,
     late: true,
     read: readNet,
   },
   netdev: {
-    value: 'user|tap|bridge,id=ID[,hostfwd=,ifname=,br=]',
+    value:
+      'user|tap|bridge|passt|hubport,id=ID[,hostfwd=,ifname=,br=,queues=,vhost=,script=,hubid=,netdev=,...]',
     becomes: 'the network of the -device that names it',
     repeats: true,
     read: readNetdev,

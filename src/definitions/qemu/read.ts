@@ -63,8 +63,7 @@ export function readQemuOptions(
   placeConsoles(draft);
   collect(problems, '-machine', () => placeFlash(draft));
   dropFirmware(draft, given.find(({ name }) => name === 'kernel')?.place);
-  // A wrong -net leaves another one without its partner.
-  if (!problems.some(({ option }) => /^-net /.test(option))) problems.push(...joinNets(draft));
+  collect(problems, '-netdev hubport', () => joinNets(draft));
   if (problems.length > 0) throw new QemuError(problems);
   draft.leaveOutUnused();
   return { definition: draft.finish(draft.fields.name ?? name, OPTION_OF), leftOut: draft.notes };

@@ -104,7 +104,9 @@ test('with a static address, a password, and the requested card', () => {
     diskSize: null,
     more: { nics: [{ model: 'e1000', mac: '52:54:00:00:00:09', network: 'tap' }] },
   });
-  expect(definition.nics).toEqual([{ model: 'e1000', mac: '52:54:00:00:00:09', network: { type: 'tap' } }]);
+  expect(definition.nics).toMatchObject([
+    { model: 'e1000', mac: '52:54:00:00:00:09', network: { type: 'tap' } },
+  ]);
   expect(steps[0]).toMatchObject({ size: 3 * GiB });
   const { files } = steps[1] as Extract<(typeof steps)[number], { kind: 'seed' }>;
   expect(files['user-data']).toContain('lock_passwd: false\n    passwd: "$6$salt$hash"\nssh_pwauth: true\n');

@@ -170,7 +170,7 @@ describe('each option', () => {
               type: 'user',
               forward: [
                 { address: '0.0.0.0', host: 2222, guest: 22 },
-                { protocol: 'udp', host: 53, guest: 5353 },
+                { protocol: 'udp', host: 53, guest: 5353, 'guest-address': '10.0.2.15' },
               ],
             },
           },
@@ -179,6 +179,126 @@ describe('each option', () => {
     ],
     ['-nic none', {}],
     ['-net none', {}],
+    [
+      '-nic user,net=192.168.76.0/255.255.255.0,host=192.168.76.9,dhcpstart=192.168.76.20,dns=192.168.76.3,hostname=web,' +
+        'domainname=example.org,dnssearch=a.org,dnssearch=b.org,restrict=y,tftp=tftp,bootfile=/boot/grub,ipv6-prefix=fd00:1::,' +
+        'ipv6-host=fd00:1::2,ipv6-dns=fd00:1::3,model=virtio',
+      {
+        nics: [
+          {
+            network: {
+              type: 'user',
+              net: '192.168.76.0/24',
+              host: '192.168.76.9',
+              'dhcp-start': '192.168.76.20',
+              dns: '192.168.76.3',
+              hostname: 'web',
+              domain: 'example.org',
+              search: ['a.org', 'b.org'],
+              restrict: true,
+              tftp: '/vms/tftp',
+              bootfile: '/boot/grub',
+              'ipv6-net': 'fd00:1::/64',
+              'ipv6-host': 'fd00:1::2',
+              'ipv6-dns': 'fd00:1::3',
+            },
+          },
+        ],
+      },
+    ],
+    // Networks without a mask, as QEMU takes them.
+    ['-nic user,net=10.9.0.0,model=virtio', { nics: [{ network: { type: 'user', net: '10.9.0.0/8' } }] }],
+    [
+      '-nic user,net=172.16.0.0,model=virtio',
+      { nics: [{ network: { type: 'user', net: '172.16.0.0/12' } }] },
+    ],
+    [
+      '-nic user,net=192.168.9.0,model=virtio',
+      { nics: [{ network: { type: 'user', net: '192.168.9.0/16' } }] },
+    ],
+    ['-nic user,ip=10.9.8.0,model=virtio', { nics: [{ network: { type: 'user', net: '10.9.8.0/24' } }] }],
+    // One version of IP that is asked for alone turns the other off.
+    ['-nic user,ipv6=on,model=virtio', { nics: [{ network: { type: 'user', ipv4: false } }] }],
+    ['-nic user,ipv6=off,model=virtio', { nics: [{ network: { type: 'user', ipv6: false } }] }],
+    ['-nic user,ipv4=on,ipv6=on,model=virtio', { nics: [{ network: 'user' }] }],
+    [
+      '-nic user,model=virtio,guestfwd=tcp:10.0.2.100:80-tcp:[::1]:8080,guestfwd=tcp:10.0.2.101:514-cmd:/bin/log',
+      {
+        nics: [
+          {
+            network: {
+              type: 'user',
+              'guest-forward': [
+                { address: '10.0.2.100', port: 80, to: { address: '::1', port: 8080 } },
+                { address: '10.0.2.101', port: 514, command: ['/bin/log'] },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+    [
+      '-netdev tap,id=n,ifname=tap0,queues=4,vhost=on,script=up.sh,downscript=/d -device virtio-net-pci,netdev=n,mq=on,vectors=10,host_mtu=9000,bootindex=1',
+      {
+        nics: [
+          {
+            network: { type: 'tap', interface: 'tap0', script: '/vms/up.sh', downscript: '/d' },
+            queues: 4,
+            vhost: true,
+            vectors: 10,
+            mtu: 9000,
+            bootindex: 1,
+          },
+        ],
+        boot: { order: ['network'] },
+      },
+    ],
+    [
+      '-netdev tap,id=n,br=br0,vhostforce=off -device virtio-net,netdev=n',
+      { nics: [{ network: { type: 'bridge', bridge: 'br0' }, vhost: false }] },
+    ],
+    [
+      '-nic passt,model=virtio,interface=eth1,address=192.0.2.7,tcp-ports=2222:22,udp-ports=127.0.0.1/53',
+      {
+        nics: [
+          {
+            network: {
+              type: 'passt',
+              interface: 'eth1',
+              address: '192.0.2.7',
+              forward: [
+                { address: '0.0.0.0', host: 2222, guest: 22 },
+                { protocol: 'udp', host: 53, guest: 53 },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+    [
+      '-device virtio-net-pci,mac=52:54:00:00:00:01',
+      { nics: [{ network: 'none', mac: '52:54:00:00:00:01' }] },
+    ],
+    // Cards and networks of one vlan are on a hub, which has its networks with its first card.
+    [
+      '-net nic,vlan=1,model=virtio -net nic,vlan=1,model=virtio -net user,vlan=1 -net tap,vlan=1,ifname=t0 -net nic,model=virtio -net bridge',
+      {
+        nics: [
+          { network: { type: 'hub', hub: 1, networks: ['user', { type: 'tap', interface: 't0' }] } },
+          { network: { type: 'hub', hub: 1 } },
+          { network: { type: 'bridge', bridge: 'br0' } },
+        ],
+      },
+    ],
+    [
+      '-netdev hubport,id=p,hubid=0,netdev=u -netdev user,id=u -net nic,model=virtio -netdev hubport,id=q,hubid=0 -device virtio-net-pci,netdev=q',
+      {
+        nics: [
+          { network: { type: 'hub', hub: 0, networks: ['user'] } },
+          { network: { type: 'hub', hub: 0 } },
+        ],
+      },
+    ],
     [
       '-nic tap,ifname=tap0,script=no,downscript=no,model=e1000',
       { nics: [{ model: 'e1000', network: { type: 'tap', interface: 'tap0' } }] },
@@ -446,18 +566,21 @@ describe('what a guest does not need is left out, and named', () => {
     ['-netdev user,id=n', ['-netdev user,id=n: no device uses n']],
     ['-net user', ['-net user: no card is connected to it']],
     [
-      '-nic tap,script=/etc/up,vhost=on',
+      '-nic tap,helper=/usr/lib/qemu/qemu-bridge-helper,vhostfd=3,sndbuf=0,br=br0',
       [
-        'vhost=on of -nic tap: vring chooses how packets are transferred',
-        'script=/etc/up of -nic tap: vring runs no scripts: configure the interface on the host',
+        'vhostfd=3, sndbuf=0 of -nic tap: vring chooses how packets are transferred',
+        'helper=/usr/lib/qemu/qemu-bridge-helper of -nic tap: vring attaches interfaces to bridges itself',
       ],
     ],
+    ['-net nic', ['nic of -net nic: no network is connected to it: the card has no link']],
     [
-      '-nic user,hostname=a,dns=10.0.2.9',
-      [
-        'dns=10.0.2.9 of -nic user: the name server is always 10.0.2.3 in the user network',
-        'hostname=a of -nic user: the user network has its own name server',
-      ],
+      '-netdev hubport,hubid=1,id=h,netdev=n -netdev tap,id=n',
+      ['-netdev hubport,hubid=1,id=h,netdev=n: no card is connected to it'],
+    ],
+    ['-net user -net tap', ['-net user: no card is connected to it', '-net tap: no card is connected to it']],
+    [
+      '-net dump,file=a.pcap -nic none',
+      ['-net dump,file=a.pcap: it only records packets: use tcpdump on the interface'],
     ],
     [
       '-boot order=ac,menu=on',
@@ -612,7 +735,7 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
     ],
     [
       '-netdev socket,id=n',
-      '-netdev socket,id=n: vring has no "socket" networks: expected one of user, tap, bridge',
+      '-netdev socket,id=n: vring has no "socket" networks: connect VMs by a bridge (-netdev bridge), or by a network of vring net create',
     ],
     [
       '-nic user,model=ne2k_pci',
@@ -626,10 +749,23 @@ describe('what a guest needs and vring lacks is refused, with an alternative', (
       '-nic user,mac=1',
       '-nic user,mac=1: nics[0].mac: expected a unicast MAC address, such as 52:54:00:12:34:56, not "1"',
     ],
-    ['-net nic', '-net nic: no network is connected to it: add -net user, or another network'],
     [
-      '-net nic -net nic -net user',
-      '-net nic: vring has no hub to connect several networks: use -nic for each card',
+      '-nic bdige',
+      '-nic bdige: vring has no "bdige" networks: expected one of user, tap, bridge, passt, hubport',
+    ],
+    ['-nic tap,fd=3', '-nic tap,fd=3: vring does not support "fd" here: name the TAP interface with ifname='],
+    [
+      '-nic user,net=10.0.2.0/255.0.255.0',
+      '-nic user,net=10.0.2.0/255.0.255.0: net=10.0.2.0/255.0.255.0: 255.0.255.0 is not a netmask: write the number of its bits, as in /24',
+    ],
+    [
+      '-nic user,guestfwd=tcp:10.0.2.9:1-chardev:x',
+      '-nic user,guestfwd=tcp:10.0.2.9:1-chardev:x: guestfwd=tcp:10.0.2.9:1-chardev:x: "chardev:x" is not supported: use tcp:ADDRESS:PORT, or cmd:PROGRAM',
+    ],
+    ['-net nic -net hubport,hubid=x', '-net hubport,hubid=x: hubid takes a whole number, not "x"'],
+    [
+      '-netdev hubport,id=h,hubid=1,netdev=n',
+      '-netdev hubport: netdev=n: it does not exist: define it with -netdev user,id=n',
     ],
     ['-object memory-backend-ram,id=m', '-object memory-backend-ram,id=m: size is missing'],
     [

@@ -1,0 +1,8 @@
+import type { NicNetworkInput } from '../fields/networks.ts';
+import type { NicInput } from '../fields/nics.ts';
+
+/** What a network card is connected to, and what of the card follows from it. */
+export type Connection = { readonly network: Exclude<NicNetworkInput, string> } & Pick<
+  NicInput,
+  'queues' | 'vhost'
+>;
