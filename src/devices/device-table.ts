@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import type { DiskOptions } from './backends/disk.ts';
+import type { NetOptions } from './backends/net.ts';
 import type { BuiltDevice, BuiltinType, ConfigurableType, DefinitionKey, Zod } from './device-type.ts';
 import type { MachineServices } from './machine-services.ts';
 import { hostAddressOf } from './vfio/options.ts';
@@ -23,6 +24,16 @@ export type HostFunction = {
   readonly iommufd?: boolean;
   /** A file with its ROM. */
   readonly romfile?: string;
+};
+
+/** What a network card is connected to. */
+export type DeviceNetwork = {
+  readonly options: NetOptions;
+  /** The card's address; null: it has not been given one. */
+  readonly mac: string | null;
+  readonly queuePairs: number;
+  /** Its frames may have a virtio_net_hdr in front. */
+  readonly header: boolean;
 };
 
 /** A row with the schema of its own options, in a table of any rows. */
@@ -137,6 +148,18 @@ export class DeviceTable {
       format: given,
       readonly: readonly === true,
       cache: cache === 'none' ? cache : 'writeback',
+    };
+  }
+
+  /** The network of a checked entry; null without one. */
+  network({ type, network, mac, queues }: DeviceConfig): DeviceNetwork | null {
+    const row = this.find(type);
+    if (row?.backend !== 'net') return null;
+    return {
+      options: (network ?? { type: 'none' }) as NetOptions,
+      mac: typeof mac === 'string' ? mac : null,
+      queuePairs: typeof queues === 'number' ? queues : 1,
+      header: row.vnetHeader === true,
     };
   }
 

@@ -127,9 +127,11 @@ export type DeviceType = {
   readonly hotplug?: false;
   /**
    * The kind of back end that it is connected to. Screens have a section for each kind. A device with a disk has the options
-   * of `diskFields`.
+   * of `diskFields`, one with a network those of `netFields`.
    */
   readonly backend?: BackendKind;
+  /** Of one with a network: it takes frames with a virtio_net_hdr in front; absent: bare ones only. */
+  readonly vnetHeader?: true;
   /** Absent where QEMU has no such device. */
   readonly qemu?: QemuNames;
   /** Absent where libvirt has no such device. */

@@ -34,6 +34,7 @@ import {
   type VmPlace,
 } from './machines/machine.ts';
 import { threadMachines } from './machines/thread-machine.ts';
+import { takingAtStart } from './networks/open-wires.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, HostInterruptCounts, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
@@ -430,7 +431,7 @@ export class LocalEngine implements Engine, CounterSource {
 
   async #run(vm: Vm, config: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
-    const take = this.#hostDevices.taking(vm, config);
+    const take = takingAtStart(config, this.#hostDevices.taking(vm, config));
     await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);
     this.#warmLater();
   }

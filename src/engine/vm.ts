@@ -18,11 +18,13 @@ import { MachineDevices, type MachineDevicesOptions } from './hotplug/machine-de
 import { handOver } from './machines/hand-over.ts';
 import {
   closeHostDevices,
+  closeWires,
   type Death,
   type FoundMachine,
   type Machine,
   type Machines,
   type OpenedHostDevice,
+  type OpenedWire,
   type RestoreFiles,
   unregistered,
   type VmPlace,
@@ -53,6 +55,16 @@ export type VmListener = {
 
 /** Has the host give up the devices that a machine is to have. @throws with everything that keeps it from having them */
 export type TakeHostDevices = (signal: AbortSignal) => Promise<readonly OpenedHostDevice[]>;
+
+/** What a machine is to have of the host's from its start. Those who have it close it. */
+export type TakenAtStart = {
+  readonly hostDevices: readonly OpenedHostDevice[];
+  readonly wires: readonly OpenedWire[];
+};
+const NOTHING_TAKEN: TakenAtStart = { hostDevices: [], wires: [] };
+
+/** Takes that. @throws why the VM cannot have it; nothing is taken then */
+export type TakeAtStart = (signal: AbortSignal) => Promise<TakenAtStart>;
 
 /** What is on disk of a VM's states: what it was saved to, and the names of its snapshots, oldest first. */
 export type StoredOfVm = { readonly saved: SavedState | null; readonly snapshots: readonly string[] };
@@ -247,7 +259,7 @@ export class Vm {
 
   /**
    * Builds the machine and runs it. @param restore what it goes on from; the files stay the caller's
-   * @param take its devices of the host; null: it has none
+   * @param take its devices of the host and its networks; null: it has none
    * @throws what kept it from being locked or built, in one sentence.
    */
   async start(
@@ -255,12 +267,12 @@ export class Vm {
     machines: Machines,
     takePlace: () => VmPlace,
     restore: RestoreFiles | null = null,
-    take: TakeHostDevices | null = null,
+    take: TakeAtStart | null = null,
   ): Promise<void> {
     if (this.alive) throw new Error(`${this.name} is ${this.#state} already`);
     const shape = counterShape(config);
     const place = takePlace();
-    const hostDevices = take === null ? [] : await this.#takeHostDevices(take, config, place);
+    const taken = take === null ? NOTHING_TAKEN : await this.#take(take, config, place);
     this.#taking = null;
     // What it had printed comes from the snapshot.
     if (restore !== null) this.clearScrollback();
@@ -274,7 +286,7 @@ export class Vm {
         startedAt,
         countersFd: counters.fd,
         restore,
-        hostDevices,
+        ...taken,
         registration,
       });
       place.handedOver();
@@ -287,7 +299,7 @@ export class Vm {
       else await this.#giveUp(config, place, (error as Error).message);
       throw explainShortage(error);
     } finally {
-      closeHostDevices(hostDevices);
+      closeTaken(taken);
       counters?.closeFd();
     }
     const started = Promise.withResolvers<void>();
@@ -297,11 +309,7 @@ export class Vm {
   }
 
   /** It is starting meanwhile. @throws why it does not have them; it is off then, and its place is released */
-  async #takeHostDevices(
-    take: TakeHostDevices,
-    config: MachineConfig,
-    place: VmPlace,
-  ): Promise<readonly OpenedHostDevice[]> {
+  async #take(take: TakeAtStart, config: MachineConfig, place: VmPlace): Promise<TakenAtStart> {
     const taking = new AbortController();
     this.#taking = taking;
     this.#end = null;
@@ -309,13 +317,13 @@ export class Vm {
     this.#wasKilled = false;
     this.#ended = Promise.withResolvers();
     this.#set('starting');
-    let opened: readonly OpenedHostDevice[] = [];
+    let taken = NOTHING_TAKEN;
     try {
-      opened = await take(taking.signal);
+      taken = await take(taking.signal);
       taking.signal.throwIfAborted();
-      return opened;
+      return taken;
     } catch (error) {
-      closeHostDevices(opened);
+      closeTaken(taken);
       await this.#giveUp(config, place, (error as Error).message);
       throw error;
     }
@@ -613,4 +621,9 @@ async function endsWithin(ended: Promise<void>, ms: number): Promise<boolean> {
   const result = await Promise.race([ended.then(() => true), late]);
   clearTimeout(timer);
   return result;
+}
+
+function closeTaken({ hostDevices, wires }: TakenAtStart): void {
+  closeHostDevices(hostDevices);
+  closeWires(wires);
 }

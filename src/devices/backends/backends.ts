@@ -2,11 +2,12 @@ import type { BlockBackend } from '../virtio/block-backend.ts';
 import type { BackendKind, BackendType } from './backend-type.ts';
 import { type CharBackend, type CharOptions, charBackends } from './char.ts';
 import { type DiskOptions, diskBackends } from './disk.ts';
+import { type NetBackend, type NetRequest, netBackends } from './net.ts';
 
-/** The options of each kind of back end, and what opening one gives. There is no kind of network yet. */
+/** The options of each kind of back end, and what opening one gives. */
 export type BackendsByKind = {
   readonly disk: { readonly options: DiskOptions; readonly opened: BlockBackend };
-  readonly net: { readonly options: never; readonly opened: never };
+  readonly net: { readonly options: NetRequest; readonly opened: NetBackend };
   readonly char: { readonly options: CharOptions; readonly opened: CharBackend };
 };
 
@@ -20,4 +21,4 @@ export interface Backends {
 }
 
 /** Every type of back end: what `vring devices` lists. */
-export const backendTable: readonly BackendType[] = [...diskBackends, ...charBackends];
+export const backendTable: readonly BackendType[] = [...diskBackends, ...netBackends, ...charBackends];

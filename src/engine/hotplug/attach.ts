@@ -2,11 +2,13 @@ import { closeSync } from 'node:fs';
 import { anyDeviceConfig, unknownType } from '../../devices/device-config.ts';
 import { isHotpluggable } from '../../devices/device-type.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { wireFacts, wireFds } from '../../vmm/backends/net/wire.ts';
 import { MAX_DEVICES, type MachineConfig } from '../../vmm/machine/config.ts';
 import type { PluggedIn } from '../../vmm/machine/messages.ts';
 import { allowLocking } from '../host-devices/memlock.ts';
-import { hostDevicesOf, type OpenedHostDevice } from '../machines/machine.ts';
+import { closeWires, hostDevicesOf, type OpenedHostDevice, type OpenedWire } from '../machines/machine.ts';
 import { parsePluggedIn } from '../machines/machine-messages.ts';
+import { openWires } from '../networks/open-wires.ts';
 import type { Vm } from '../vm.ts';
 import type { AttachedDevice } from './hotplug-info.ts';
 import { openDiskFor } from './open-disk.ts';
@@ -56,20 +58,29 @@ export async function attachDevice(vm: Vm, device: DeviceConfig, take: TakeOfHos
 async function openAndPlug(vm: Vm, config: DeviceConfig, name: string, take: TakeOfHost): Promise<PluggedIn> {
   const options = deviceTable.disk(config);
   const disk = options === null ? null : await openDiskFor(options);
+  let wires: readonly OpenedWire[] = [];
   let taken: TakenOfHost | null = null;
   let isAttached = false;
   try {
+    wires = await openWires(vm.name, [{ ...config, name }]);
     taken = await take(config);
     const { message, fds } = hostDevicesOf(taken.opened);
     const { pid, memoryBytes } = vm.info;
     if (fds.length > 0 && pid !== null) allowLocking(pid, memoryBytes);
-    const given = { config, name, ...message, ...(disk && { disk: disk.facts }) };
-    const answer = await vm.commandWithFds('plug', given, disk === null ? fds : [...fds, disk.fd]);
+    const [opened] = wires;
+    const given = {
+      ...{ config, name, ...message },
+      ...(disk && { disk: disk.facts }),
+      ...(opened && { wire: wireFacts(opened.wire) }),
+    };
+    const allFds = [...fds, ...(disk === null ? [] : [disk.fd]), ...(opened ? wireFds(opened.wire) : [])];
+    const answer = await vm.commandWithFds('plug', given, allFds);
     const plugged = parsePluggedIn(answer);
     isAttached = true;
     return plugged;
   } finally {
     if (disk !== null) closeSync(disk.fd);
+    closeWires(wires);
     await taken?.settled(isAttached);
   }
 }

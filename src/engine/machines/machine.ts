@@ -1,8 +1,9 @@
 import { closeSync } from 'node:fs';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import { type Wire, wireFacts, wireFds } from '../../vmm/backends/net/wire.ts';
 import type { SharedCounters } from '../../vmm/counters/shared-counters.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
-import type { GivenHostDevice, HostDeviceFd, Restore } from '../../vmm/machine/messages.ts';
+import type { GivenHostDevice, GivenWireFacts, HostDeviceFd, Restore } from '../../vmm/machine/messages.ts';
 import type { MachineConnection } from './machine-connection.ts';
 
 /** A machine that runs, or is about to, as its manager sees it. */
@@ -64,6 +65,8 @@ export type Launch = {
   readonly restore?: RestoreFiles | null;
   /** PCI devices of the host that it has from the start. */
   readonly hostDevices?: readonly OpenedHostDevice[];
+  /** The networks that it has from the start. */
+  readonly wires?: readonly OpenedWire[];
   /** What lets later managers find it; null: it ends with this process. */
   readonly registration: Registration | null;
   /** The socket over which it takes a running machine over; absent: it is a new one. */
@@ -101,6 +104,24 @@ export function hostDevicesOf(opened: readonly OpenedHostDevice[] = []): {
 /** The machine that they were opened for has fds of its own. */
 export function closeHostDevices(opened: readonly OpenedHostDevice[]): void {
   for (const { fd } of opened.flatMap(({ fds }) => fds)) closeSync(fd);
+}
+
+/** A network that was opened for the device with this name. The fds are the opener's to close. */
+export type OpenedWire = { readonly device: string; readonly wire: Wire };
+
+/** What a message says of networks, and the fds that come with it. */
+export function wiresOf(opened: readonly OpenedWire[] = []): {
+  message: { wires?: GivenWireFacts[] };
+  fds: number[];
+} {
+  if (opened.length === 0) return { message: {}, fds: [] };
+  const wires = opened.map(({ device, wire }) => ({ device, wire: wireFacts(wire) }));
+  return { message: { wires }, fds: opened.flatMap(({ wire }) => wireFds(wire)) };
+}
+
+/** The machine that they were opened for has fds of its own. */
+export function closeWires(opened: readonly OpenedWire[]): void {
+  for (const fd of opened.flatMap(({ wire }) => wireFds(wire))) closeSync(fd);
 }
 
 /** A place among the machines that outlive their manager. */

@@ -3,7 +3,15 @@ import { version } from '../../project-root.ts';
 import type { Cgroup } from '../../vmm/confinement/cgroup.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { allowLocking } from '../host-devices/memlock.ts';
-import { type Death, hostDevicesOf, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
+import {
+  type Death,
+  hostDevicesOf,
+  type Launch,
+  type Machine,
+  type Machines,
+  restoreOf,
+  wiresOf,
+} from './machine.ts';
 import { MachineCgroups } from './machine-cgroups.ts';
 import { machineCodeWasReplaced } from './machine-code.ts';
 import { MachineConnection } from './machine-connection.ts';
@@ -101,14 +109,15 @@ export class ProcessMachines implements Machines {
   }
 
   #give(process: MachineProcess, launch: Launch): Machine {
-    const { config, countersFd, registration, takeOver, restore, hostDevices } = launch;
+    const { config, countersFd, registration, takeOver, restore, hostDevices, wires } = launch;
     registration?.started(process.pid, launch);
     const last = takeOver ?? registration?.lock;
     const restored = restoreOf(restore);
     const given = hostDevicesOf(hostDevices);
     if (given.fds.length > 0) allowLocking(process.pid, config.memory.bytes);
+    const networks = wiresOf(wires);
     const listener = registration === null ? [] : [registration.listener];
-    const fds = [countersFd, ...restored.fds, ...given.fds, ...listener];
+    const fds = [countersFd, ...restored.fds, ...given.fds, ...networks.fds, ...listener];
     if (last !== undefined) fds.push(last);
     const layers = this.#cgroups.explain(process.limitTo(config));
     const uid = registration?.uid ?? null;
@@ -122,6 +131,7 @@ export class ProcessMachines implements Machines {
       takeOver: takeOver !== undefined,
       ...restored.message,
       ...given.message,
+      ...networks.message,
     } as const;
     const socket = process.takeSocket();
     try {

@@ -3,7 +3,15 @@ import { version } from '../../project-root.ts';
 import { socketPair } from '../../vmm/native/libc.ts';
 import { destroyVmLater, shutDownAllVms, shutDownVmLater } from '../../vmm/native/native.ts';
 import { allowLocking } from '../host-devices/memlock.ts';
-import { type Death, hostDevicesOf, type Launch, type Machine, type Machines, restoreOf } from './machine.ts';
+import {
+  type Death,
+  hostDevicesOf,
+  type Launch,
+  type Machine,
+  type Machines,
+  restoreOf,
+  wiresOf,
+} from './machine.ts';
 import { MachineConnection } from './machine-connection.ts';
 import { coolThread, type MachineThread, takeThread, warmThread } from './machine-thread.ts';
 
@@ -22,7 +30,7 @@ class ThreadMachine implements Machine {
   readonly #revoked = Promise.withResolvers<null>();
 
   constructor(thread: MachineThread, launch: Launch) {
-    const { config, countersFd, registration, restore, hostDevices } = launch;
+    const { config, countersFd, registration, restore, hostDevices, wires } = launch;
     const [ours, theirs] = socketPair();
     this.#thread = thread;
     this.#theirEnd = theirs;
@@ -30,10 +38,12 @@ class ThreadMachine implements Machine {
     const restored = restoreOf(restore);
     const given = hostDevicesOf(hostDevices);
     if (given.fds.length > 0) allowLocking(process.pid, config.memory.bytes);
-    const messages = { ...restored.message, ...given.message };
+    const networks = wiresOf(wires);
+    const messages = { ...restored.message, ...given.message, ...networks.message };
+    const fds = [countersFd, ...restored.fds, ...given.fds, ...networks.fds];
     const build = { kind: 'build', config, token, layers: [], user: null, ...messages } as const;
     try {
-      this.connection = MachineConnection.open(ours, build, [countersFd, ...restored.fds, ...given.fds]);
+      this.connection = MachineConnection.open(ours, build, fds);
     } catch (error) {
       for (const fd of [ours, theirs]) closeSync(fd);
       void thread.terminate();

@@ -1,4 +1,6 @@
 import type { DiskOptions } from '../../devices/backends/disk.ts';
+import type { GivenWire } from '../backends/net/given-wires.ts';
+import { type Wire, wireFds } from '../backends/net/wire.ts';
 import { type OpenDisk, openDisk } from '../backends/open-disk.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
 import { close, duplicate } from '../native/libc.ts';
@@ -10,10 +12,14 @@ export type HeldDisk = DiskOptions & OpenDisk;
 type HeldImage = { readonly path: string; readonly fd: number };
 
 /** What another process has had open, and nothing else: a machine that takes this over opens no file itself. */
-export type GivenFiles = { readonly disks: readonly HeldDisk[]; readonly images: readonly HeldImage[] };
+export type GivenFiles = {
+  readonly disks: readonly HeldDisk[];
+  readonly images: readonly HeldImage[];
+  readonly wires?: readonly GivenWire[];
+};
 
 /**
- * The files that a machine has open: its disks, and what it boots from. Those of the boot stay open: a reset finds the same ones,
+ * The files that a machine has open: its disks, its networks, and what it boots from. Those of the boot stay open: a reset finds the same ones,
  * although the process has been confined meanwhile, and whatever their paths lead to by then. QEMU keeps its files open in the same
  * way.
  */
@@ -23,6 +29,10 @@ export class HostFiles {
   readonly #images: HeldImage[];
   /** Disks that no device has taken yet; null: they are opened. */
   readonly #given: HeldDisk[] | null;
+  /** Networks that devices have. */
+  readonly #wires: GivenWire[] = [];
+  /** Networks that no device has taken yet. Its manager opens them all: a machine's process is not in the host's network. */
+  #givenWires: GivenWire[] = [];
   /** The disk of the device that is being plugged in, which its manager has opened. */
   #plugged: HeldDisk | null = null;
 
@@ -32,6 +42,7 @@ export class HostFiles {
     this.#given = given && [...given.disks];
     this.#images = [...(given?.images ?? [])];
     for (const { fd } of this.#images) owner.ownFd(fd);
+    this.giveWires(given?.wires ?? []);
   }
 
   /**
@@ -68,6 +79,44 @@ export class HostFiles {
     };
   }
 
+  /**
+   * The devices of these names get these networks, whose fds are then this object's. @returns closes those that no device has taken
+   */
+  giveWires(wires: readonly GivenWire[]): () => void {
+    this.#givenWires.push(...wires);
+    return () => {
+      const left = this.#givenWires.filter(given => wires.includes(given));
+      this.#givenWires = this.#givenWires.filter(given => !wires.includes(given));
+      for (const fd of left.flatMap(({ wire }) => wireFds(wire))) close(fd);
+    };
+  }
+
+  /** The network that was opened for a device, with the owner that its fds are to be given to. @throws when there is none */
+  openWire(device: string): { readonly wire: Wire; readonly owner: ResourceOwner } {
+    const index = this.#givenWires.findIndex(given => given.device === device);
+    if (index < 0) throw new Error(`the network of ${device} did not reach the machine: try again`);
+    const [given] = this.#givenWires.splice(index, 1);
+    this.#wires.push(given!);
+    const owner = this.#owner;
+    return {
+      wire: given!.wire,
+      owner: {
+        ownFd: fd => owner.ownFd(fd),
+        ownMap: (address, length) => owner.ownMap(address, length),
+        closeFd: fd => {
+          const index = this.#wires.indexOf(given!);
+          if (index >= 0) this.#wires.splice(index, 1);
+          owner.closeFd(fd);
+        },
+      },
+    };
+  }
+
+  /** The networks that its devices have. */
+  get wires(): readonly GivenWire[] {
+    return this.#wires;
+  }
+
   /** @throws BootError */
   openImage(path: string, purpose: ImagePurpose): ImageFile {
     let image = this.#images.find(image => image.path === path);
@@ -95,10 +144,14 @@ export class HostFiles {
     return this.#images;
   }
 
-  /** All devices have their disks. @throws when some were given that none of them has taken */
+  /** All devices have their disks and networks. @throws when some were given that none of them has taken */
   checkGiven(): void {
     const left = this.#given?.splice(0) ?? [];
+    const wires = this.#givenWires.splice(0);
     for (const { fd } of left) close(fd);
+    for (const fd of wires.flatMap(({ wire }) => wireFds(wire))) close(fd);
+    if (wires.length > 0)
+      throw new Error(`the VM has no device "${wires[0]!.device}", for which a network was opened`);
     if (left.length > 0) throw new Error(`no device has the disk ${left[0]!.path}, which the VM has open`);
   }
 

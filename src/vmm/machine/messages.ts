@@ -1,5 +1,6 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
 import type { DeviceConfig } from '../../devices/device-table.ts';
+import type { WireFacts } from '../backends/net/wire.ts';
 import type { OpenDisk } from '../backends/open-disk.ts';
 import type { Layer } from '../confinement/layer.ts';
 import type { CpuFeatures } from '../cpu/cpuid-features.ts';
@@ -16,7 +17,8 @@ export type ToMachine =
    * Builds the machine. With it come fds: the memfd of the counters, zeroed; for one that outlives
    * its manager also the socket that later managers connect to, and the lock of its name; or, for one that takes a machine over,
    * the socket to the process that has it, which passes the lock.
-   * For one that is restored the files of its state and of its RAM come right after the counters, and then those of its host devices.
+   * For one that is restored the files of its state and of its RAM come right after the counters, and then those of its host devices,
+   * and of its networks.
    */
   | {
       readonly kind: 'build';
@@ -32,6 +34,8 @@ export type ToMachine =
       readonly restore?: Restore;
       /** PCI devices of the host that it has from the start. */
       readonly hostDevices?: readonly GivenHostDevice[];
+      /** The networks that it has from the start. */
+      readonly wires?: readonly GivenWireFacts[];
     }
   | ({ readonly kind: 'command'; readonly id: number } & MachineCommand)
   /** The manager has logged something about this VM: the machine keeps it for a later manager. */
@@ -58,7 +62,8 @@ export type MachineCommands = {
     readonly result: null;
   };
   /**
-   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then that of `disk`. Of one that fails nothing is left.
+   * Plugs in a device. With it come the fds of `hostDevices`, as with `build`, then that of `disk`, then those of `wire`. Of one that
+   * fails nothing is left.
    */
   plug: { readonly arguments: PlugArguments; readonly result: PluggedIn };
   /** Has the guest release a device, or takes it without asking; answers when it is out, which a guest may never let happen. */
@@ -82,6 +87,9 @@ export type MachineCommands = {
   stop: { readonly arguments: { readonly reason: string }; readonly result: null };
 };
 
+/** The network of the device with this name, without its fds. */
+export type GivenWireFacts = { readonly device: string; readonly wire: WireFacts };
+
 /** An open disk, without its fd. */
 export type DiskFacts = Omit<OpenDisk, 'fd'>;
 
@@ -92,6 +100,8 @@ export type PlugArguments = {
   readonly hostDevices?: readonly GivenHostDevice[];
   /** Its disk, which the manager has opened and locked. */
   readonly disk?: DiskFacts;
+  /** Its network, which the manager has opened. */
+  readonly wire?: WireFacts;
 };
 
 /** Where a device has been plugged in. */

@@ -1,3 +1,4 @@
+import type { GivenWire } from '../backends/net/given-wires.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import type { MachineConfig } from './config.ts';
 import { reasonOf, thrownError } from './device-modules.ts';
@@ -21,6 +22,8 @@ export type MachineHosting = {
   readonly restore?: RestoredFrom;
   /** Host devices that it has from the start; absent: none. */
   readonly hostDevices?: readonly GivenDevice[];
+  /** Networks that it has from the start; absent: none. */
+  readonly wires?: readonly GivenWire[];
   /** The fds of this process that a hand-over passes on; absent: the machine cannot be handed over. */
   readonly own?: OwnFds;
   /** Called once, when the machine has had nothing to do for a while. */
@@ -35,9 +38,19 @@ export function runMachine(
   link: MachineLink,
   hosting: MachineHosting,
 ): MachineEnd | null {
-  const { created, afterBuild, confine, takeOver, restore, own, idle, hostDevices = [] } = hosting;
+  const {
+    created,
+    afterBuild,
+    confine,
+    takeOver,
+    restore,
+    own,
+    idle,
+    hostDevices = [],
+    wires = [],
+  } = hosting;
   const runner = new MachineRunner({
-    ...{ counters, report, link, hostDevices },
+    ...{ counters, report, link, hostDevices, wires },
     own: own ?? null,
     restore: restore ?? null,
   });

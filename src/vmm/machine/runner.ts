@@ -1,5 +1,6 @@
 import type { Device, MachineRequest } from '../../devices/device.ts';
 import { deviceTable } from '../../devices/registry.ts';
+import type { GivenWire } from '../backends/net/given-wires.ts';
 import { CounterBlocks } from '../counters/counter-blocks.ts';
 import { shapeOf } from '../counters/counters.ts';
 import { close } from '../native/libc.ts';
@@ -47,6 +48,8 @@ export type RunnerOptions = {
   readonly restore?: RestoredFrom | null;
   /** Host devices that it has from the start; default: none. */
   readonly hostDevices?: readonly GivenDevice[];
+  /** Networks that it has from the start; default: none. */
+  readonly wires?: readonly GivenWire[];
 };
 
 /** What a machine needs of its connection to its manager. */
@@ -70,6 +73,7 @@ export class MachineRunner {
   readonly #own: OwnFds | null;
   readonly #restore: RestoredFrom | null;
   readonly #hostDevices: readonly GivenDevice[];
+  readonly #wires: readonly GivenWire[];
   readonly #words: BigUint64Array;
   readonly #native: NativeVm;
   readonly #loop: MachineLoop;
@@ -85,7 +89,7 @@ export class MachineRunner {
   #isGone = false;
 
   constructor(options: RunnerOptions) {
-    const { counters, report, link, own = null, restore = null, hostDevices = [] } = options;
+    const { counters, report, link, own = null, restore = null, hostDevices = [], wires = [] } = options;
     const shape = shapeOf(counters);
     const tell: Tell = change => {
       change(report);
@@ -98,6 +102,7 @@ export class MachineRunner {
     this.#own = own;
     this.#restore = restore;
     this.#hostDevices = hostDevices;
+    this.#wires = wires;
     this.#words = counters;
     this.#native = new NativeVm(counters, shape);
     const loop = new MachineLoop(this.#native);
@@ -135,6 +140,7 @@ export class MachineRunner {
    */
   build(config: MachineConfig, takeOver: TakeOver | null = null): void {
     const files = new HostFiles(this.#native, takeOver?.files);
+    files.giveWires(this.#wires);
     if (this.#restore !== null) files.openBoot(config.boot);
     const parts = buildMachine(config, {
       native: this.#native,

@@ -1,4 +1,5 @@
 import { version } from '../../project-root.ts';
+import { takeGivenWires } from '../backends/net/given-wires.ts';
 import type { Layer } from '../confinement/layer.ts';
 import { adoptCounters } from '../counters/shared-counters.ts';
 import * as libc from '../native/libc.ts';
@@ -69,6 +70,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
   const countersFd = link.takeFd();
   const restore = restoreOf(build, link);
   const hostDevices = takeGivenDevices(build.hostDevices ?? [], () => link.takeFd(), libc.close);
+  const wires = takeGivenWires(build.wires ?? [], () => link.takeFd(), libc.close);
   const listener = link.takeFd();
   const last = link.takeFd();
   if (countersFd === null) throw new Error('the configuration came without counters');
@@ -103,6 +105,7 @@ function run(build: Build, link: ManagerLink, report: MachineReport, place: Mach
       ...(takeOver && { takeOver }),
       ...(restore && { restore }),
       hostDevices,
+      wires,
       // Nobody else runs a VM of this name for as long as the lock is open.
       ...(lock !== null && { own: { counters: countersFd, lock } }),
       ...(withManager && { created }),

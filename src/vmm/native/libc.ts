@@ -86,6 +86,7 @@ export const EFD_CLOEXEC = O_CLOEXEC;
 export const AF_UNIX = 1;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
+export const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = O_CLOEXEC;
 const SOCK_NONBLOCK = O_NONBLOCK;
 
@@ -274,10 +275,10 @@ export function socket(domain: number, type: number): number {
   return checked('socket', () => calls.socket(domain, type | SOCK_CLOEXEC, 0));
 }
 
-/** Two connected stream sockets, close-on-exec; not non-blocking. */
-export function socketPair(): [number, number] {
+/** Two connected sockets, by default of streams, close-on-exec; not non-blocking. */
+export function socketPair(type: typeof SOCK_STREAM | typeof SOCK_SEQPACKET = SOCK_STREAM): [number, number] {
   const fds = new Int32Array(2);
-  checked('socketpair', () => calls.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+  checked('socketpair', () => calls.socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds));
   return [fds[0]!, fds[1]!];
 }
 

@@ -1,4 +1,5 @@
 import { version } from '../../../project-root.ts';
+import { wireFacts, wireFds } from '../../backends/net/wire.ts';
 import { reasonOf } from '../device-modules.ts';
 import type { HostFiles } from '../host-files.ts';
 import type { Machine } from '../life-cycle.ts';
@@ -63,10 +64,12 @@ export function givenMachine(parts: GivenParts): GivenMachine & { close(): void 
         }),
       );
       const images = files.images.map(({ path }) => path);
+      const wires = files.wires.map(({ device, wire }) => ({ device, wire: wireFacts(wire) }));
       const fds = [...files.disks, ...files.images].map(({ fd }) => fd);
+      const wiresFds = files.wires.flatMap(({ wire }) => wireFds(wire));
       return {
-        offer: { kind: 'offer', format: FORMAT, version: version(), disks, images },
-        fds: [ram, own.counters, own.lock, ...fds],
+        offer: { kind: 'offer', format: FORMAT, version: version(), disks, images, wires },
+        fds: [ram, own.counters, own.lock, ...fds, ...wiresFds],
       };
     },
     quiesce: done => {

@@ -12,14 +12,15 @@
  */
 import * as z from 'zod/mini';
 import type { DiskOptions } from '../../../devices/backends/disk.ts';
-import type { DiskFacts } from '../messages.ts';
+import { MAX_WIRE_FDS } from '../../backends/net/wire.ts';
+import type { DiskFacts, GivenWireFacts } from '../messages.ts';
 
 /** The version of these messages, and of what is in the state apart from the machine's own. */
 export const FORMAT = 1;
 
 export type OfferedDisk = { readonly options: DiskOptions; readonly facts: DiskFacts };
 
-/** The fds that come with it: RAM, counters, the lock of the VM's name, then disks and images in the order of their lists. */
+/** The fds that come with it: RAM, counters, the lock of the VM's name, then disks, images and wires in the order of their lists. */
 export type Offer = {
   readonly kind: 'offer';
   readonly format: number;
@@ -28,6 +29,8 @@ export type Offer = {
   readonly disks: readonly OfferedDisk[];
   /** Paths of the files that it boots from. */
   readonly images: readonly string[];
+  /** The networks of its devices. Absent from a vring without any. */
+  readonly wires?: readonly GivenWireFacts[];
 };
 
 export type FromGiver =
@@ -62,6 +65,17 @@ const disk: z.ZodMiniType<OfferedDisk> = z.object({
   }),
 });
 
+const wire: z.ZodMiniType<GivenWireFacts> = z.object({
+  device: text(64),
+  wire: z.object({
+    fds: count.check(z.maximum(MAX_WIRE_FDS)),
+    header: z.enum(['virtio', 'none']),
+    mtu: z.optional(count.check(z.maximum(0xffff))),
+    label: text(200),
+    interface: z.optional(text(64)),
+  }),
+});
+
 const fromGiver = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('offer'),
@@ -69,6 +83,7 @@ const fromGiver = z.discriminatedUnion('kind', [
     version: text(100),
     disks: z.array(disk).check(z.maxLength(256)),
     images: z.array(path).check(z.maxLength(100)),
+    wires: z.optional(z.array(wire).check(z.maxLength(256))),
   }),
   z.object({ kind: z.literal('go') }),
   failed,

@@ -45,8 +45,8 @@ export class TakeOver {
   }
 
   get files(): GivenFiles {
-    const { disks, images } = this.#given;
-    return { disks: disks.map(({ fd, options, facts }) => ({ ...options, ...facts, fd })), images };
+    const { disks, images, wires } = this.#given;
+    return { disks: disks.map(({ fd, options, facts }) => ({ ...options, ...facts, fd })), images, wires };
   }
 
   /** Of the VM's name. */

@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs';
+import { type GivenWire, takeGivenWires } from '../../backends/net/given-wires.ts';
 import * as libc from '../../native/libc.ts';
 import { waitForFds } from '../../native/unix-socket.ts';
 import { HandOverChannel } from './channel.ts';
@@ -22,6 +23,7 @@ export type Given = {
   readonly lock: number;
   readonly disks: readonly GivenDisk[];
   readonly images: readonly { readonly path: string; readonly fd: number }[];
+  readonly wires: readonly GivenWire[];
 };
 
 /**
@@ -87,7 +89,7 @@ export class Taker {
     }
   }
 
-  #givenBy({ version, disks, images }: Offer): Given {
+  #givenBy({ version, disks, images, wires = [] }: Offer): Given {
     const taken: number[] = [];
     const take = (check: (fd: number) => boolean, what: string) => {
       const fd = this.#channel.takeFd();
@@ -106,6 +108,11 @@ export class Taker {
           fd: take(fd => isDisk(fd, disk.facts.isBlockDevice), `the disk ${disk.options.path}`),
         })),
         images: images.map(path => ({ path, fd: take(isFile, `the file ${path}`) })),
+        wires: takeGivenWires(
+          wires,
+          () => take(isWire, 'a network'),
+          () => {},
+        ),
       };
     } catch (error) {
       for (const fd of taken) libc.close(fd);
@@ -121,6 +128,12 @@ function isState(message: unknown): message is Extract<FromGiver, { kind: 'state
 
 function isFile(fd: number): boolean {
   return fstatSync(fd).isFile();
+}
+
+/** A socket, or a character device: a TAP interface. */
+function isWire(fd: number): boolean {
+  const stats = fstatSync(fd);
+  return stats.isSocket() || stats.isCharacterDevice();
 }
 
 function isDisk(fd: number, isBlockDevice: boolean): boolean {

@@ -1,3 +1,4 @@
+import { takeGivenWires } from '../../backends/net/given-wires.ts';
 import { close } from '../../native/libc.ts';
 import { takeGivenDevices } from '../../vfio/given-devices.ts';
 import type { MachineCommands, PlugArguments } from '../messages.ts';
@@ -32,11 +33,19 @@ export function plug(
 }
 
 /** All that came with it, whatever becomes of it: the next message has its own. @throws when some has not come */
-function takeFds({ takeFd }: Plugged, { hostDevices = [], disk }: PlugArguments): GivenToPlug {
-  return {
+function takeFds({ takeFd }: Plugged, { name, hostDevices = [], disk, wire }: PlugArguments): GivenToPlug {
+  const taken = {
     hostDevices: takeGivenDevices(hostDevices, takeFd, close),
     disk: disk === undefined ? null : takeFd(),
   };
+  const wires = wire === undefined ? [] : [{ device: name, wire }];
+  try {
+    return { ...taken, wires: takeGivenWires(wires, takeFd, close) };
+  } catch (error) {
+    if (taken.disk !== null) close(taken.disk);
+    for (const fd of taken.hostDevices.flatMap(({ fds }) => [...fds.values()])) close(fd);
+    throw error;
+  }
 }
 
 export function unplug(on: Plugged, { device, force }: Arguments<'unplug'>, reply: Reply<null>): void {

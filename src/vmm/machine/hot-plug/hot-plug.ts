@@ -3,6 +3,7 @@ import { type BuiltDevice, isHotpluggable } from '../../../devices/device-type.t
 import type { PciFunction } from '../../../devices/pci/pci-function.ts';
 import type { PciHotplug } from '../../../devices/pci/pci-hotplug.ts';
 import { pciAddressText } from '../../../devices/places.ts';
+import type { GivenWire } from '../../backends/net/given-wires.ts';
 import type { ChipsetPart } from '../../chipset/chipset.ts';
 import { close } from '../../native/libc.ts';
 import type { GivenDevice } from '../../vfio/given-devices.ts';
@@ -35,6 +36,8 @@ export type GivenToPlug = {
   /** Of its disk; null: none has come. */
   readonly disk: number | null;
   readonly hostDevices: readonly GivenDevice[];
+  /** Its network, if one has come. */
+  readonly wires?: readonly GivenWire[];
 };
 
 /** Called once: with null, or with why it has not come to that. */
@@ -76,12 +79,15 @@ export class HotPlug {
    */
   plug(plugged: PlugArguments, given: GivenToPlug, done: (outcome: PluggedIn | Error) => void): void {
     const { hostDevices } = this.#options.machine.parts;
+    const { wires = [] } = given;
+    const closeWires = wires.length === 0 ? () => {} : this.#options.files.giveWires(wires);
     const addresses = given.hostDevices.map(({ address }) => address);
     const finish = (unmapped: Error | null) => {
       // Somebody may have begun to take a snapshot meanwhile, or the machine over.
       const failure = unmapped ?? this.#whyNotNow;
       const outcome = failure ?? this.#outcome(() => this.#plug(plugged, given.disk));
       if (failure !== null && given.disk !== null) close(given.disk);
+      closeWires();
       // Those that no model has opened.
       hostDevices.release(addresses);
       done(outcome);

@@ -1,0 +1,194 @@
+import type * as z from 'zod';
+import type { RunningQueue, VirtioQueue } from '../virtio/virtio-device.ts';
+import type { Zod } from '../zod.ts';
+import type { BackendType } from './backend-type.ts';
+import { type NetLimits, netLimits } from './net-limits.ts';
+
+/** What the host's end of a network card may be. */
+export const netBackends = [
+  {
+    kind: 'net',
+    type: 'none',
+    title: 'nothing',
+    description: 'frames are dropped, and none arrive',
+  },
+  {
+    kind: 'net',
+    type: 'tap',
+    title: 'TAP interface',
+    description: 'an interface of the host, new or existing, whose other end is the card',
+  },
+] as const satisfies readonly BackendType[];
+
+export type NetType = (typeof netBackends)[number]['type'];
+
+/** The most queue pairs of a network card. */
+export const MAX_QUEUE_PAIRS = 16;
+
+/** What Linux accepts as the name of a network interface (15 bytes). */
+const INTERFACE = /^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/;
+
+/** The options of each type of network back end. Each is checked before anything is opened. */
+export function netOptions(z: Zod) {
+  const { none, tap } = netArms(z);
+  return z.discriminatedUnion('type', [none, tap]);
+}
+
+function netArms(z: Zod) {
+  const interfaceName = z.string().regex(INTERFACE, 'the name of a network interface, such as tap0');
+  const program = z.string().regex(/^\//, 'the full path of a program');
+  return {
+    none: z.strictObject({ type: z.literal('none') }),
+    tap: z.strictObject({
+      type: z.literal('tap'),
+      ifname: interfaceName
+        .optional()
+        .describe('the TAP interface: it is used if it exists, else created; any name if absent'),
+      br: interfaceName.optional().describe('a bridge that the interface is attached to'),
+      script: program
+        .optional()
+        .describe('a program that is run with the name of the interface before it is used'),
+      downscript: program.optional().describe('a program that is run with that name when the VM has ended'),
+      queues: z
+        .int()
+        .min(1, 'at least 1 queue')
+        .max(MAX_QUEUE_PAIRS, `at most ${MAX_QUEUE_PAIRS} queues`)
+        .optional()
+        .describe("pairs of queues; as many as the card's if absent"),
+      fds: z
+        .array(z.int().min(0))
+        .min(1)
+        .max(MAX_QUEUE_PAIRS)
+        .optional()
+        .describe(
+          'open fds of the process that starts the VM, one for each pair of queues, in place of a name',
+        ),
+    }),
+  };
+}
+
+export type NetOptions = z.output<ReturnType<typeof netOptions>>;
+
+/** The options of a network card that concern its network. */
+export function netFields(z: Zod) {
+  return {
+    network: netOptions(z).default({ type: 'none' }).describe('what it is connected to'),
+    mac: z
+      .string()
+      .regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a MAC address, such as 52:54:00:12:34:56')
+      .refine(
+        mac => (Number.parseInt(mac, 16) & 1) === 0,
+        'the address of one card, not of a group: its first byte is even',
+      )
+      .refine(mac => !/^[0:]*$/.test(mac), 'an address other than zero')
+      .optional()
+      .describe("its address; made of the device's name if absent"),
+    link: z.boolean().default(true).describe('whether its cable is plugged in'),
+    limits: netLimits(z)
+      .optional()
+      .describe('the most that the guest gets of it in each direction, all queues together'),
+  };
+}
+
+/** What a device opens of its machine's networks: the one that was opened for it, by its name. */
+export type NetRequest = { readonly device: string; readonly network: NetOptions };
+
+/** The frames that a card's guest has offered to take, or said that it sends (virtio 1.3 §5.1.3.1). */
+export type NetOffloads = {
+  /** Frames without a complete checksum. */
+  readonly checksum: boolean;
+  /** Frames of more than the MTU, for the receiver to divide. */
+  readonly tso4: boolean;
+  readonly tso6: boolean;
+  readonly ecn: boolean;
+  readonly ufo: boolean;
+  readonly uso4: boolean;
+  readonly uso6: boolean;
+};
+
+export const NO_OFFLOADS: NetOffloads = {
+  checksum: false,
+  tso4: false,
+  tso6: false,
+  ecn: false,
+  ufo: false,
+  uso4: false,
+  uso6: false,
+};
+
+/** Which frames a card passes on to its guest. The others are dropped, and counted. */
+export type ReceiveFilter = {
+  /** All of them. */
+  readonly promiscuous: boolean;
+  /** All to groups of receivers; all to a single one. */
+  readonly allMulticast: boolean;
+  readonly allUnicast: boolean;
+  /** None to groups, to single receivers, to everybody. */
+  readonly noMulticast: boolean;
+  readonly noUnicast: boolean;
+  readonly noBroadcast: boolean;
+  /** Addresses, 6 bytes each, the card's own among them. */
+  readonly unicast: readonly Uint8Array[];
+  readonly multicast: readonly Uint8Array[];
+  /** Numbers of the VLANs, 0 to 4095, whose tagged frames are passed on; null: of all. */
+  readonly vlans: readonly number[] | null;
+};
+
+/** What serves a virtio-net queue. */
+export type NetQueueOptions = {
+  /** Negotiated features. */
+  readonly features: bigint;
+  /** The number of the queue pair. */
+  readonly pair: number;
+  /** The driver violated the ring protocol, or the thread died; called on the machine thread. */
+  readonly onBroken: (reason: string) => void;
+};
+
+/** The host's end of a network card. */
+export interface NetBackend {
+  /** For facts on screens: `tap0`. */
+  readonly label: string;
+  /** The interface of the host; null: none. */
+  readonly interface: string | null;
+  /** Bytes of payload that its frames may have; null: not known. */
+  readonly mtu: number | null;
+  /** Pairs of queues that can be served at once. */
+  readonly queuePairs: number;
+  /** What frames in either direction may leave to the other side. */
+  readonly carries: NetOffloads;
+  /** Serves a receive queue (virtio 1.3 §5.1.6.3), or a transmit queue (§5.1.6.2), off the machine thread, until it is stopped. */
+  startReceive(queue: VirtioQueue, options: NetQueueOptions): RunningQueue;
+  startTransmit(queue: VirtioQueue, options: NetQueueOptions): RunningQueue;
+  /** What the guest takes, of what `carries` has. Applies at once. */
+  setOffloads(offloads: NetOffloads): void;
+  /** How many pairs the guest uses. The others get no frames. */
+  usePairs(count: number): void;
+  setFilter(filter: ReceiveFilter): void;
+  /** Whether the card's cable is plugged in: without, frames are dropped in both directions. */
+  setLink(up: boolean): void;
+  setLimits(limits: NetLimits): void;
+  /** Whether somebody is at the other end. */
+  readonly connected: boolean;
+  /** Called on the machine thread when `connected` changes. */
+  onConnected: ((connected: boolean) => void) | null;
+  /** For a card whose model is TypeScript. A back end has queues or one port. */
+  openPort(): FramePort;
+  close(): void;
+}
+
+/** A card's end of a network, frame by frame, on the machine thread: Ethernet frames without their check sequence (FCS). */
+export interface FramePort {
+  /** Sends a frame. @returns false: the other end takes no more now, and the frame is dropped; `onReady` is called when it does */
+  send(frame: Uint8Array): boolean;
+  /**
+   * Receives a frame, which is only valid during the call. @returns false: the card has no room; the frame is kept, and comes again after
+   * `resume`
+   */
+  onFrame: ((frame: Uint8Array) => boolean) | null;
+  onReady: (() => void) | null;
+  /** The card has room again. */
+  resume(): void;
+  /** Stops receiving until `resume`: the device is quiesced. */
+  pause(): void;
+  close(): void;
+}

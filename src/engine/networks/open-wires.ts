@@ -1,0 +1,65 @@
+import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
+import { NetworkError } from '../../vmm/backends/net/network-error.ts';
+import { openWire } from '../../vmm/backends/net/open-wire.ts';
+import { wireFds } from '../../vmm/backends/net/wire.ts';
+import type { MachineConfig } from '../../vmm/machine/config.ts';
+import { MAX_FDS as MAX_MESSAGE_FDS } from '../../vmm/native/unix-socket.ts';
+import { closeWires, type OpenedWire } from '../machines/machine.ts';
+import type { TakeAtStart, TakeHostDevices } from '../vm.ts';
+
+/** With each message to a machine's process so many fds can come, and there are others. */
+const MAX_FDS = MAX_MESSAGE_FDS - 32;
+
+/**
+ * Opens the networks of devices, each of which has a name. The fds are the caller's.
+ * @throws NetworkError; nothing is open then
+ */
+export async function openWires(vm: string, devices: readonly DeviceConfig[]): Promise<OpenedWire[]> {
+  const opened: OpenedWire[] = [];
+  try {
+    for (const config of devices) {
+      const network = deviceTable.network(config);
+      if (network === null) continue;
+      const { options, mac, queuePairs, header } = network;
+      const device = config.name!;
+      const wire = await openWire(options, { vm, device, mac, queuePairs, header });
+      opened.push({ device, wire });
+    }
+    const count = opened.flatMap(({ wire }) => wireFds(wire)).length;
+    if (count > MAX_FDS)
+      throw new NetworkError(
+        `the networks of ${vm} take ${count} files, and ${MAX_FDS} are possible: use fewer queues`,
+      );
+    return opened;
+  } catch (error) {
+    closeWires(opened);
+    throw error;
+  }
+}
+
+/** How a machine gets what it has of the host's from its start; null: that is nothing. */
+export function takingAtStart(
+  config: MachineConfig,
+  takeHostDevices: TakeHostDevices | null,
+): TakeAtStart | null {
+  const devices = withNetworks(config);
+  if (takeHostDevices === null && devices.length === 0) return null;
+  return async signal => {
+    const wires = await openWires(config.name, devices);
+    try {
+      return { wires, hostDevices: (await takeHostDevices?.(signal)) ?? [] };
+    } catch (error) {
+      closeWires(wires);
+      throw error;
+    }
+  };
+}
+
+/** The devices of a configuration that have a network, by the names that their machine gives them. */
+function withNetworks({ devices }: MachineConfig): DeviceConfig[] {
+  const own = devices.filter(({ type }) => deviceTable.find(type) !== undefined);
+  const names = deviceTable.names(own);
+  return own.flatMap((device, index) =>
+    deviceTable.network(device) === null ? [] : [{ ...device, name: names[index]! }],
+  );
+}

@@ -1,0 +1,30 @@
+import { type Wire, type WireFacts, wireFdCount, wireOf } from './wire.ts';
+
+/** A network that a machine was given for the device with this name. */
+export type GivenWire = { readonly device: string; readonly wire: Wire };
+
+/**
+ * Takes the fds of networks, which come in the order of the message.
+ * @param take the next fd; null: there is none. @throws when one is missing; those that came are then closed
+ */
+export function takeGivenWires(
+  given: readonly { readonly device: string; readonly wire: WireFacts }[],
+  take: () => number | null,
+  close: (fd: number) => void,
+): GivenWire[] {
+  const taken: number[] = [];
+  try {
+    return given.map(({ device, wire }) => {
+      const fds = Array.from({ length: wireFdCount(wire) }, () => {
+        const fd = take();
+        if (fd === null) throw new Error(`the network of ${device} did not come with it`);
+        taken.push(fd);
+        return fd;
+      });
+      return { device, wire: wireOf(wire, fds) };
+    });
+  } catch (error) {
+    for (const fd of taken) close(fd);
+    throw error;
+  }
+}
