@@ -125,7 +125,7 @@ was left out, with its line. These are used:
 | \`os/boot\`, \`boot order\` of devices | \`boot.order\` |
 | \`on_crash\`, \`on_reboot\` | \`on-crash\`, \`on-reboot\` |
 | \`devices/disk\` (file or block; disk or cdrom; virtio, scsi, ide, sata) | \`disks\`; sata becomes ide; the totals of \`iotune\` become \`limits\` |
-| \`devices/interface\` (user, network, bridge, ethernet, direct) | \`nics\`; network becomes user |
+| \`devices/interface\` (user with or without passt, network, bridge, ethernet, direct, null) with \`mac\`, \`mtu\`, \`link\`, \`driver\`, \`bandwidth\` | \`nics\`; a network is one of vring's with the same name (\`vring net\`) |
 | \`devices/hostdev\` (pci), \`devices/interface\` (hostdev) with MAC address and VLAN | \`passthrough\`, and the \`root-port\` or bridge that it is behind as \`devices\` |
 | \`devices/rng\` with \`rate\`, \`memballoon\` | \`rng\`, \`balloon\` |
 | \`devices/serial\`, \`console\` | \`console\`; more serial ports are \`devices\`, a second console is left out |

@@ -6,8 +6,8 @@ import { given, orNothing } from './given.ts';
 export type NetEntry = { readonly type: string } & Readonly<Record<string, unknown>>;
 
 /** The back end that a network of a definition is. */
-export function netOptions({ network, queues, vhost }: Pick<Nic, 'network' | 'queues' | 'vhost'>): NetEntry {
-  const transfer = given({ queues: queues > 1 ? queues : undefined, vhost });
+export function netOptions({ network, queues }: Pick<Nic, 'network' | 'queues'>): NetEntry {
+  const transfer = given({ queues: queues > 1 ? queues : undefined });
   switch (network.type) {
     case 'user':
       return userOptions(network);
@@ -27,7 +27,7 @@ export function netOptions({ network, queues, vhost }: Pick<Nic, 'network' | 'qu
       return { ...options, ...given({ hostfwd: orNothing(forward.map(forwardOptions)) }) };
     }
     case 'hub': {
-      const networks = network.networks.map(member => netOptions({ network: member, queues: 1, vhost }));
+      const networks = network.networks.map(member => netOptions({ network: member, queues: 1 }));
       return { type: network.type, hub: network.hub, ...(networks.length > 0 && { networks }) };
     }
     case 'none':

@@ -86,7 +86,7 @@ function ofDisk(
 }
 
 function ofNic(nic: Nic, vm: string, index: number, type: string | null): WantedDevice {
-  const { model, mac, addr, queues, mtu, link, vectors, bootindex, limits, virtio } = nic;
+  const { model, mac, addr, queues, mtu, link, vhost, vectors, bootindex, limits, virtio } = nic;
   return {
     key: `nics[${index}].model`,
     what: `${model} network cards`,
@@ -97,7 +97,8 @@ function ofNic(nic: Nic, vm: string, index: number, type: string | null): Wanted
       ...(addr !== undefined && { addr }),
       ...(queues > 1 && { queues }),
       ...(mtu !== undefined && { mtu }),
-      ...(link === 'down' && { link }),
+      ...(link === 'down' && { link: false }),
+      ...(vhost !== undefined && { vhost }),
       ...(vectors !== undefined && { vectors }),
       ...(bootindex !== undefined && { bootindex }),
       ...(limits !== undefined && { limits }),

@@ -211,8 +211,8 @@ test('a network card becomes the options of its device, as far as they differ fr
       '{network: {type: tap, interface: t0, bridge: br0, script: /up}, queues: 4, vhost: false, mtu: 9000, link: down, vectors: 9, bootindex: 2, virtio: {mrg-rxbuf: false}, limits: {transmit: {bps: 1M}}}',
     ),
   ).toMatchObject({
-    network: { type: 'tap', ifname: 't0', br: 'br0', script: '/up', queues: 4, vhost: false },
-    ...{ queues: 4, mtu: 9000, link: 'down', vectors: 9, bootindex: 2, 'mrg-rxbuf': false },
+    network: { type: 'tap', ifname: 't0', br: 'br0', script: '/up', queues: 4 },
+    ...{ queues: 4, mtu: 9000, link: false, vhost: false, vectors: 9, bootindex: 2, 'mrg-rxbuf': false },
     limits: { transmit: { bps: 2 ** 20 } },
   });
   expect(

@@ -1,5 +1,4 @@
 import type { XmlElement } from '@rgrove/parse-xml';
-import type { NicInput } from '../fields/nics.ts';
 import type { PassthroughInput } from '../fields/passthrough.ts';
 import { libvirtDevice } from '../known-devices.ts';
 import type { DefinitionInput } from '../schema.ts';
@@ -7,6 +6,7 @@ import { serialPort, shownAs, TOO_MANY_PORTS } from '../serial-ports.ts';
 import { type BootPlace, readDisk } from './disks.ts';
 import type { DomainDocument } from './document.ts';
 import { readHostDevice, readHostInterface } from './host-devices.ts';
+import { readInterface } from './interfaces.ts';
 import { PciControllers } from './pci-controllers.ts';
 
 /** libvirt's own data, and controllers that vring creates as needed. */
@@ -30,7 +30,7 @@ export function readDevices(document: DomainDocument, domain: XmlElement): Parti
   const controllers = new PciControllers(document, devices);
   const passthrough = readPassthrough(document, devices, controllers);
   const nics = each('interface', element =>
-    element.attributes.type === 'hostdev' ? null : readNic(document, element, places),
+    element.attributes.type === 'hostdev' ? null : readInterface(document, element, places),
   );
   const [rng = false] = each('rng', element => readRng(document, element));
   const order = [...new Set(places.toSorted((a, b) => a.order - b.order).map(({ source }) => source))];
@@ -60,50 +60,6 @@ function readPassthrough(
       if (element.attributes.type !== 'hostdev') return [];
       return readHostInterface(document, element, controllers) ?? [];
     });
-}
-
-function readNic(document: DomainDocument, element: XmlElement, places: BootPlace[]): NicInput | null {
-  const leaveOut = (reason: string) => {
-    document.leaveOut(element, reason);
-    return null;
-  };
-  const network = readNetwork(document, element);
-  if (network === null) return leaveOut(`vring has no ${element.attributes.type} networks`);
-  // libvirt's default model.
-  const name = document.attribute(document.child(element, 'model'), 'type') ?? 'rtl8139';
-  const model = libvirtDevice('interface', name)?.definition.value as NicInput['model'];
-  if (model === undefined) return leaveOut(`vring has no network card ${name}`);
-  const mac = document.attribute(document.child(element, 'mac'), 'address');
-  for (const skipped of ['address', 'alias']) document.skipAll(document.child(element, skipped));
-  const place = document.attribute(document.child(element, 'boot'), 'order');
-  if (place !== null) places.push({ order: Number(place), source: 'network' });
-  return { model, network, ...(mac !== null && { mac }) };
-}
-
-function readNetwork(document: DomainDocument, element: XmlElement): NicInput['network'] | null {
-  const source = document.child(element, 'source');
-  const target = document.child(element, 'target');
-  switch (document.attribute(element, 'type')) {
-    case 'user':
-      return 'user';
-    case 'network':
-      document.skip(target, 'dev');
-      if (source !== null)
-        document.leaveOut(source, "libvirt's networks are its own: the user network stands for it");
-      return 'user';
-    case 'bridge':
-      document.skip(target, 'dev');
-      return { type: 'bridge', bridge: document.attribute(source, 'bridge') ?? '' };
-    case 'direct':
-      document.skip(target, 'dev');
-      return { type: 'macvtap', interface: document.attribute(source, 'dev') ?? '' };
-    case 'ethernet': {
-      const name = document.attribute(target, 'dev');
-      return { type: 'tap', ...(name !== null && { interface: name }) };
-    }
-    default:
-      return null;
-  }
 }
 
 /** Null: it is left out. */

@@ -274,8 +274,8 @@ export function rowEntry(
 }
 
 /** What a row without a key of its own gets of a network. */
-function networkEntry({ network, queues = 1, vhost }: Connection): NetEntry {
-  return netOptions({ network: networkField.parse(network), queues, vhost });
+function networkEntry({ network, queues = 1 }: Connection): NetEntry {
+  return netOptions({ network: networkField.parse(network), queues });
 }
 
 /** Options are text; those that the row wants as a number or a switch are converted. */

@@ -44,8 +44,12 @@ describe('a domain as written by virsh dumpxml', () => {
         { file: '/iso/debian.iso', cdrom: true },
       ],
       nics: [
-        { network: { type: 'bridge', bridge: 'br0' }, mac: '52:54:00:aa:bb:01' },
-        { model: 'e1000e', network: 'user', mac: '52:54:00:aa:bb:02' },
+        {
+          network: { type: 'bridge', bridge: 'br0' },
+          mac: '52:54:00:aa:bb:01',
+          limits: { receive: { bps: '976.5625K' } },
+        },
+        { model: 'e1000e', network: { type: 'network', name: 'default' }, mac: '52:54:00:aa:bb:02' },
       ],
       balloon: true,
       passthrough: [{ host: '0000:02:1f.1' }],
@@ -76,8 +80,7 @@ describe('a domain as written by virsh dumpxml', () => {
       'domain/devices/disk: it has no medium',
       'domain/devices/disk: a disk must be a file or a block device of this host',
       'domain/devices/controller',
-      'domain/devices/interface/bandwidth',
-      "domain/devices/interface/source: libvirt's networks are its own: the user network stands for it",
+      'domain/devices/interface/source: the card is connected to vring\'s own network "default", which vring net create makes: networks of libvirt are not used',
       'domain/devices/interface: vring has no vhostuser networks',
       'domain/devices/channel',
       'domain/devices/input',
@@ -149,7 +152,7 @@ describe('elements', () => {
       {
         ...base,
         disks: [{ file: '/a' }],
-        nics: [{ network: { type: 'macvtap', interface: 'eth0' } }],
+        nics: [{ network: { type: 'macvtap', interface: 'eth0', mode: 'vepa' }, bootindex: 1 }],
         boot: { order: ['network', 'disk'] },
         leftOut: [],
       },
