@@ -67,7 +67,11 @@ async function plugAll(
   for (const [index, { keep: _, ...entry }] of passthroughEntries(ui, subject).entries()) {
     const good = await step(index, async () => {
       const { persist } = options;
-      const attached = await ui.engine.attach(target.name, { type: 'vfio-pci', ...entry }, { persist });
+      const attached = await ui.engine.attach(
+        target.name,
+        { type: 'vfio-pci', ...entry },
+        { persist, running: true },
+      );
       const { name, address, noticed } = attached;
       const place = address === null ? '' : `, at ${address}`;
       const when = noticed ? '' : '; its guest finds it when it looks for devices next';

@@ -106,7 +106,10 @@ async function attached(ui: Ui, vm: VmInfo, values: FormValues): Promise<string>
     ...(given(values, 'format') === 'raw' && { format: 'raw' }),
   };
   ui.notify('info', `attaching ${path}`);
-  const { name, address, running, noticed } = await ui.engine.attach(vm.id, disk, { persist });
+  const { name, address, running, noticed } = await ui.engine.attach(vm.id, disk, {
+    persist,
+    ...(isAlive(vm) && { running: true }),
+  });
   if (!running) return `${name} is in the definition of ${vm.name}, which has it at its next start`;
   const kept = persist ? ' and its definition' : '';
   const place = address === null ? '' : `, at ${address}`;

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { errorText } from '../text/listed-error.ts';
 import { outputFailure, outputFlushed, printError, watchOutput } from '../text/output.ts';
 import { UsageError } from '../text/usage-error.ts';
 import { buildProgram } from './program.ts';
@@ -35,7 +36,7 @@ export async function endProgram(): Promise<never> {
 async function exitStatus(error: unknown): Promise<number> {
   // Commander has printed its message; help and version also end here, with status 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
-  printError(`vring: ${error instanceof Error ? error.message : String(error)}`);
+  printError(`vring: ${errorText(error)}`);
   if (process.env.VRING_DEBUG && error instanceof Error) printError(error.stack ?? '');
   const { ConfigError } = await import('../vmm/machine/config.ts');
   return error instanceof UsageError || error instanceof ConfigError ? WRONG_USAGE : FAILURE;

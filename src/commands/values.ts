@@ -1,4 +1,5 @@
 import { limitsProblem } from '../devices/backends/disk.ts';
+import { splitCommas } from '../text/commas.ts';
 import { parseCount, parseSize } from '../text/option-values.ts';
 import { UsageError } from '../text/usage-error.ts';
 
@@ -22,9 +23,9 @@ export function parseCpuFeatures(text: string): { remove: string[] } {
   return { remove };
 }
 
-/** `disk.img,format=raw,readonly` as a virtio-blk device's options. The path may not contain a comma. */
+/** `disk.img,format=raw,readonly` as a virtio-blk device's options. A comma in the path is doubled. */
 export function parseDisk(text: string): DiskOption {
-  const [path, ...settings] = text.split(',');
+  const [path, ...settings] = splitCommas(text);
   if (!path) throw new UsageError(`--disk ${text}: expected a path first, as in --disk disk.img,readonly`);
   const options: Record<string, unknown> = {};
   const limits: Record<string, unknown> = {};

@@ -1,3 +1,4 @@
+import { deviceTable } from '../devices/registry.ts';
 import type {
   Claim,
   PassthroughOptions,
@@ -57,11 +58,11 @@ export function claimsOf(
   isRunning: (name: string) => boolean,
   functionsOfSlot: FunctionsOfSlot = hostFunctionsOfSlot,
 ): Claim[] {
-  return definitions.flatMap(({ name, passthrough }) =>
-    passedFunctions(passthrough, functionsOfSlot).map(({ device }) => ({
-      address: device.host,
-      vm: name,
-      running: isRunning(name),
-    })),
-  );
+  return definitions.flatMap(({ name, passthrough, devices }) => {
+    const addresses = [
+      ...passedFunctions(passthrough, functionsOfSlot).map(({ device }) => device.host),
+      ...devices.flatMap(device => deviceTable.hostDevice(device)?.address ?? []),
+    ];
+    return addresses.map(address => ({ address, vm: name, running: isRunning(name) }));
+  });
 }

@@ -33,6 +33,12 @@ test('CPU features are removed by name', () => {
 describe('disks', () => {
   test('a path alone', () => expect(parseDisk('a.img')).toEqual({ type: 'virtio-blk', path: 'a.img' }));
 
+  test('a comma in a path is doubled', () =>
+    expect(parseDisk('/a,,b.img,readonly')).toEqual({
+      ...{ type: 'virtio-blk', path: '/a,b.img' },
+      readonly: true,
+    }));
+
   test('with settings', () =>
     expect(parseDisk('/dev/sdb,format=raw,readonly,serial=D=1,queues=2')).toEqual({
       type: 'virtio-blk',

@@ -3,6 +3,7 @@ import { typedEntry } from '../../definitions/qemu/devices.ts';
 import { deviceConfig } from '../../devices/device-config.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { parseAddress, withDomain } from '../../host/pci/address.ts';
+import { splitCommas } from '../../text/commas.ts';
 import { likely } from '../../text/nearest.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import { parseDisk } from '../values.ts';
@@ -38,7 +39,7 @@ function given({ disk, pci, net, device }: DeviceOptions): DeviceConfig {
 
 /** `0000:02:00.0,rombar=off` */
 function parsePassthrough(text: string): DeviceConfig {
-  const [host = '', ...settings] = text.split(',');
+  const [host = '', ...settings] = splitCommas(text);
   const full = withDomain(host);
   if (parseAddress(full) === null)
     throw new UsageError(`--pci ${text}: expected a PCI address first, as in --pci 0000:02:00.0`);
@@ -50,7 +51,7 @@ function parsePassthrough(text: string): DeviceConfig {
 
 /** `virtio-rng,max-bytes=1024,id=rng1`: a type of vring's or a name of QEMU's, and options of either. */
 function parseDevice(text: string): DeviceConfig {
-  const [name = '', ...settings] = text.split(',');
+  const [name = '', ...settings] = splitCommas(text);
   if (name === '') throw new UsageError('--device: expected a type first, as in --device virtio-rng');
   const rows = deviceTable.configurable;
   const row = rows.find(({ type, qemu }) => type === name || qemu?.devices.includes(name));

@@ -57,7 +57,7 @@ function registerShow(vm: Command): void {
     json: [
       [
         'vms',
-        `${VM_FACTS}, and \`devices\`: \`queues\`: { \`device\`, \`type\`, \`queue\`, \`size\` }[], \`regions\`: { \`device\`, \`space\`, ` +
+        `${VM_FACTS}, and \`devices\`: \`all\`: { \`name\`, \`type\`, \`bus\`, \`addr\` (its place there, or null), \`address\` (as the guest sees it, or null), \`facts\` }[], \`queues\`: { \`device\`, \`type\`, \`queue\`, \`size\` }[], \`regions\`: { \`device\`, \`space\`, ` +
           '`start`, `size` }[], of the machine as of the last start; null before the first one',
       ],
     ],

@@ -43,6 +43,10 @@ function devices(topology: Topology | null): object | null {
   if (topology === null) return null;
   const { queues, regions } = topology;
   return {
+    all: placed(topology).map(({ name, type, bus, addr, address, facts }) => ({
+      ...{ name, type, bus, addr, address },
+      facts: Object.fromEntries(facts.map(({ label, value }) => [label, value])),
+    })),
     queues: queues.map(({ device, type, queue, size }) => ({ device, type, queue, size })),
     regions: regions.map(({ device, space, start, size }) => ({ device, space, start, size })),
   };
@@ -79,15 +83,41 @@ export function vmLines(vm: VmInfo, cells: number): string[] {
   ];
 }
 
+function factsText({ facts }: Topology['devices'][number]): string {
+  const text = ({ value, unit }: (typeof facts)[number]) =>
+    unit === 'bytes' ? bytes(Number(value)) : String(value);
+  return facts.map(fact => `${fact.label} ${text(fact)}`).join(', ');
+}
+
 function definitionText({ defined, problem, blockers }: VmInfo): string {
   if (problem !== null) return `not valid: ${problem}`;
   if (!defined) return 'none: the VM is lost when it is deleted';
   return blockers.length === 0 ? 'valid' : 'valid, but the VM cannot start';
 }
 
-function deviceTables({ queues, regions }: Topology, cells: number): string[] {
+/** Devices, and where each is on its bus, as a definition has it; null: it has no place there. */
+function placed({ devices, places }: Topology) {
+  const addrs = new Map(places?.devices.map(({ name, addr }) => [name, addr]));
+  return devices.map(device => ({ ...device, addr: addrs.get(device.name) ?? null }));
+}
+
+function deviceTables(topology: Topology, cells: number): string[] {
+  const { queues, regions } = topology;
   const hex = (value: number) => value.toString(16);
   return [
+    '',
+    ...tableLines(
+      placed(topology),
+      [
+        { title: 'DEVICE', text: device => device.name },
+        { title: 'TYPE', text: device => device.type },
+        { title: 'BUS', text: device => device.bus },
+        { title: 'ADDR', text: device => device.addr ?? '' },
+        { title: 'SEEN AS', text: device => device.address ?? '' },
+        { title: 'FACTS', text: factsText, rank: 1, least: 20 },
+      ],
+      cells,
+    ),
     ...(queues.length === 0 ? [] : ['']),
     ...(queues.length === 0
       ? []

@@ -1,3 +1,4 @@
+import { splitCommas } from '../../text/commas.ts';
 import { CpuModelError, cpuModel } from '../../vmm/cpu/cpu-models.ts';
 import { CpuFeatureError, checkFeatures } from '../../vmm/cpu/cpuid-features.ts';
 import { linuxFeature } from '../../vmm/cpu/feature-names.ts';
@@ -5,7 +6,6 @@ import type { DefinitionInput } from '../schema.ts';
 import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
-import { splitCommas } from './settings.ts';
 
 export type CpuSettings = Exclude<NonNullable<DefinitionInput['cpus']>, number>;
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { splitCommas } from '../../text/commas.ts';
 import { likely } from '../../text/nearest.ts';
 import { own } from '../../text/own.ts';
 import type { BootSource } from '../fields/boot.ts';
@@ -6,7 +7,7 @@ import { shown } from '../words.ts';
 import type { Draft, Place } from './draft.ts';
 import { OptionError } from './error.ts';
 import { setMemory } from './memory.ts';
-import { type LeftOutSettings, splitCommas } from './settings.ts';
+import type { LeftOutSettings } from './settings.ts';
 
 /** QEMU's PC machines. */
 const PCS = /^(pc|q35|pc-(i440fx|q35)-[\w.-]+|pc-[\d.]+|ubuntu|ubuntu-q35|microvm|isapc)(\+pve\d+)?$/;

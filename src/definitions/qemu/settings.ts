@@ -1,3 +1,4 @@
+import { splitCommas } from '../../text/commas.ts';
 import { likely } from '../../text/nearest.ts';
 import { own } from '../../text/own.ts';
 import { shown } from '../words.ts';
@@ -154,21 +155,6 @@ export class Settings {
 function reasonByStart(reasons: LeftOutSettings, key: string): string | undefined {
   const start = Object.keys(reasons).find(each => each.endsWith('*') && key.startsWith(each.slice(0, -1)));
   return start === undefined ? undefined : reasons[start];
-}
-
-/** Splits at single commas; a double comma is a comma in a value. */
-export function splitCommas(text: string): string[] {
-  const words: string[] = [];
-  let word = '';
-  for (let at = 0; at < text.length; at++) {
-    if (text[at] !== ',') word += text[at];
-    else if (text[at + 1] === ',') word += text[++at];
-    else {
-      words.push(word);
-      word = '';
-    }
-  }
-  return [...words, word];
 }
 
 /** @throws OptionError */

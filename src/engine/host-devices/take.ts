@@ -15,6 +15,7 @@ import { planVfAttributes } from '../../host/plan/vf-attributes.ts';
 import type { HostWriter } from '../../host/plan/writer.ts';
 import { currentBootId } from '../../host/process-identity.ts';
 import { isMoved, type TakenDevice } from '../../host/vfio/taken.ts';
+import { ListedError } from '../../text/listed-error.ts';
 import { closeHostDevices, type OpenedHostDevice } from '../machines/machine.ts';
 import { giveBack } from './give-back.ts';
 import type { HeldFiles } from './open.ts';
@@ -121,8 +122,8 @@ function reasonText({ subject, reason, repair }: Reason): string {
   return repair.length === 0 ? about : `${about} (${repair.join('; ')})`;
 }
 
-function refusal(vm: string, problems: readonly string[]): Error {
-  return new Error(`${vm} cannot have its devices of the host: ${problems.join('; ')}`);
+function refusal(vm: string, problems: readonly string[]): ListedError {
+  return new ListedError(`${vm} cannot have its devices of the host`, problems);
 }
 
 type SettingsPlan = {

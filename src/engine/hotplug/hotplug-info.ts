@@ -13,6 +13,8 @@ export type AttachedDevice = {
 };
 
 export type AttachOptions = {
+  /** Only plug it in: if the VM has ended meanwhile, its definition stays as it is. Absent: it gets what a VM that is off gets. */
+  readonly running?: boolean;
   /** Add the device to the VM's definition too. */
   readonly persist: boolean;
 };

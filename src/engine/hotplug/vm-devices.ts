@@ -25,9 +25,13 @@ export class VmDevices {
   }
 
   /** @throws an error for the user */
-  async attach(vm: Vm, input: DeviceConfig, { persist }: AttachOptions): Promise<AttachedDevice> {
+  async attach(vm: Vm, input: DeviceConfig, { persist, running }: AttachOptions): Promise<AttachedDevice> {
     const { definitions, hostDevices } = this.#host;
     const device = checkedDevice(input);
+    if (!vm.alive && running === true)
+      throw new Error(
+        `${vm.name} is ${vm.info.state} now: nothing was attached, and its definition is as it was`,
+      );
     if (!vm.alive) return this.#attachToDefinition(vm, input);
     if (persist) requireDefinition(vm);
     const attached = await attachDevice(vm, device, named => hostDevices.takeToAttach(vm, named));

@@ -163,7 +163,7 @@ export class ClientSession implements Sink {
     'vm/upgrade': ({ id }) => this.#engine.upgrade(id),
     'vm/resizeDisk': ({ id, device, ...change }) => this.#engine.resizeDisk(id, device, change),
     'vm/limitDisk': ({ id, device, limits }) => this.#engine.limitDisk(id, device, limits).then(done),
-    'vm/attach': ({ id, device, persist }) => this.#engine.attach(id, device, { persist }),
+    'vm/attach': ({ id, device, ...options }) => this.#engine.attach(id, device, options),
     'vm/detach': ({ id, device, ...options }) => this.#engine.detach(id, device, options).then(done),
     'vm/cancelDetach': ({ id, device }) => this.#engine.cancelDetach(id, device).then(done),
     'vm/kill': ({ id }) => this.#engine.kill(id).then(done),

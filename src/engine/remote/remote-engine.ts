@@ -334,9 +334,13 @@ export class RemoteEngine implements Engine {
   }
 }
 
-/** What a manager answers to a request of a later version. */
+/** What a manager answers to a request of a later version, or one that has more to it. */
 function isUnknownRequest(error: unknown, method: string): boolean {
-  return error instanceof Error && error.message.startsWith(`there is no request "${method}"`);
+  if (!(error instanceof Error)) return false;
+  return (
+    error.message.startsWith(`there is no request "${method}"`) ||
+    error.message.startsWith(`${method}: its parameters: Unrecognized key`)
+  );
 }
 
 /** Some losses are about the manager, others are what it said. */

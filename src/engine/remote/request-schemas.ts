@@ -62,6 +62,7 @@ export const requestSchemas: { readonly [Method in keyof Requests]: SchemaOf<Req
     id,
     device: z.custom<DeviceConfig>(isObject, 'it is an object'),
     persist: z.boolean(),
+    running: z.boolean().exactOptional(),
   }),
   'vm/detach': z.strictObject({ id, device, force: z.boolean(), persist: z.boolean() }),
   'vm/cancelDetach': z.strictObject({ id, device }),

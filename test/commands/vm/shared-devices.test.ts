@@ -3,9 +3,12 @@ import { sharedDevices } from '../../../src/commands/vm/shared-devices.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
 
 test('a device of the host that another VM takes too is named', () => {
-  const definition = readDefinition('name: web\npassthrough: [{host: 02:00.0}, {host: 03:00.0}]', {
-    file: 'web.yaml',
-  });
+  const definition = readDefinition(
+    'name: web\npassthrough: [{host: 02:00.0}]\ndevices: [{type: vfio-pci, host: 03:00.0}]',
+    {
+      file: 'web.yaml',
+    },
+  );
   const device = (address: string) =>
     ({ address, device: 'hostdev0', api: null, keep: false, before: null }) as never;
   const vms = [

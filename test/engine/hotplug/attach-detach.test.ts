@@ -57,6 +57,15 @@ describe.skipIf(noKvm !== null)(onKvm('devices of a running VM'), () => {
     expect((await engine.attach(guest.id, disk('second.img'), FOR_NOW)).name).toBe('blk1');
   });
 
+  test('that were to be plugged in go nowhere when the VM has ended meanwhile', async () => {
+    const running = { persist: false, running: true };
+    expect((await engine.attach(guest.id, disk('second.img'), running)).running).toBe(true);
+    await engine.kill(guest.id);
+    await expect(engine.attach(guest.id, disk('third.img'), running)).rejects.toThrow(
+      `${guest.id} is off now: nothing was attached, and its definition is as it was`,
+    );
+  });
+
   test('wait for a guest that does not answer, until its machine is reset', async () => {
     await engine.attach(guest.id, { ...disk('second.img'), name: 'data' }, FOR_NOW);
     const before = Date.now();
