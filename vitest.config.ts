@@ -1,10 +1,23 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const path = (file: string) => join(import.meta.dirname, file);
 
 /** The long runs of `npm run soak`. */
 const soaks = process.env.VRING_SOAK_ROUNDS === undefined ? [] : ['test/soak/*.soak.ts'];
+
+/** Tests that take minutes: emulated hosts, Linux guests, managers in long use. */
+const LONG = /\/(rig|linux|soak)\//;
+
+/** Starts what takes minutes first, so that all workers end at about the same time. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId.slice(import.meta.dirname.length));
+    return [...sorted.filter(isLong), ...sorted.filter(file => !isLong(file))];
+  }
+}
 
 export default defineConfig({
   // The tests run React's production build, which has no jsxDEV.
@@ -20,6 +33,7 @@ export default defineConfig({
     include: ['test/**/*.test.{ts,tsx}', 'examples/**/*.test.ts', ...soaks],
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     // Every machine thread that runs from source strips its types in WebAssembly. With hundreds of such threads, V8 crashes now and
     // then as it frees the code that it compiled for their hot calls out of WebAssembly; so no call becomes hot.

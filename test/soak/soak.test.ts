@@ -7,10 +7,12 @@ import { holdingsOf, Sandbox, VRING } from '../support/sandbox.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const GUESTS = 64;
-const SOAK_MS = 120_000;
-const STARTS = 1000;
+/** `npm run soak` takes the time that it takes to find small leaks, too. */
+const isLong = process.env.VRING_SOAK_ROUNDS !== undefined;
+const SOAK_MS = isLong ? 120_000 : 30_000;
+const STARTS = isLong ? 1000 : 250;
 /** Starts after which caches and heaps have the size that they keep. */
-const WARM_UP = 100;
+const WARM_UP = isLong ? 100 : 50;
 /**
  * What allocators keep for threads that have ended moves up and down by some tens of MiB. A VM's counters alone, leaked a thousand
  * times, are more than this.
@@ -42,7 +44,7 @@ async function ownerOf(
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
 
 describe.skipIf(noKvm !== null)(onKvm('a manager in long use'), () => {
-  test('runs 64 guests for two minutes while screens are switched', { timeout: 400_000 }, async () => {
+  test('runs 64 guests while screens are switched', { timeout: 400_000 }, async () => {
     const names = Array.from({ length: GUESTS }, (_, index) => `guest${String(index).padStart(2, '0')}`);
     const { engine, sandbox } = await ownerOf(names, 'quiet run="demo 600s"');
     await engine.kill(names[0]!);
@@ -93,7 +95,7 @@ describe.skipIf(noKvm !== null)(onKvm('a manager in long use'), () => {
     expect(after.fds).toBeLessThanOrEqual(before.fds);
   });
 
-  test('holds after 1,000 starts and stops what it held before', { timeout: 600_000 }, async () => {
+  test('holds after hundreds of starts and stops what it held before', { timeout: 600_000 }, async () => {
     const { engine } = await ownerOf(['guest'], 'quiet');
     const cycle = async () => {
       await engine.kill('guest');
