@@ -12,6 +12,7 @@ use crate::memory::Region;
 use crate::queue_abi::{ImageConfig, image_flag};
 use crate::queue_thread::{QueueConfig, QueueProgress};
 use crate::rng::RngConfig;
+use crate::scsi::abi::{ScsiUnitConfig, ScsiUnitState, scsi_queue, scsi_unit_flag, scsi_unit_state};
 use crate::snapshot::abi::{JobPart, JobReport, MemoryRange};
 use crate::spawn::request::{SpawnOptions, SpawnReport};
 use std::ffi::{CStr, CString};
@@ -41,6 +42,8 @@ fn text() -> String {
         QueueProgress::json(),
         BlkConfig::json(),
         RngConfig::json(),
+        ScsiUnitConfig::json(),
+        ScsiUnitState::json(),
         ImageConfig::json(),
         Allocation::json(),
         RateLimits::json(),
@@ -58,6 +61,9 @@ fn text() -> String {
         kind::json(),
         image_flag::json(),
         access::json(),
+        scsi_unit_flag::json(),
+        scsi_unit_state::json(),
+        scsi_queue::json(),
         header::json(),
         vcpu::json(),
         vcpu_state::json(),

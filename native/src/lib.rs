@@ -24,6 +24,7 @@ mod queue_abi;
 mod queue_thread;
 mod reactor;
 mod rng;
+mod scsi;
 mod seccomp;
 mod signals;
 mod snapshot;

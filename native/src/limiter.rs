@@ -91,9 +91,14 @@ impl Limiter {
         threads.push(control);
     }
 
+    /// Whether there is a limit at all.
+    pub fn is_active(&self) -> bool {
+        self.active.load(SeqCst)
+    }
+
     /// For how many nanoseconds nothing may begin.
     pub fn wait(&self, now: u64) -> u64 {
-        if !self.active.load(SeqCst) {
+        if !self.is_active() {
             return 0;
         }
         lock(&self.buckets).iter().map(|bucket| bucket.wait(now)).max().unwrap_or(0)
@@ -101,7 +106,7 @@ impl Limiter {
 
     /// An operation on `bytes` begins. It may exceed what the limits have left: then the next one waits for longer.
     pub fn take(&self, bytes: u64, now: u64) {
-        if self.active.load(SeqCst) {
+        if self.is_active() {
             let mut buckets = lock(&self.buckets);
             buckets[0].take(1, now);
             buckets[1].take(bytes, now);

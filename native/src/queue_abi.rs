@@ -41,7 +41,7 @@ crate::abi_constants! {
 ///
 /// # Safety
 /// `pointer` is null or points to a valid one.
-unsafe fn read<T: Copy>(pointer: *const T) -> Result<T> {
+pub unsafe fn read<T: Copy>(pointer: *const T) -> Result<T> {
     if pointer.is_null() {
         return Err(Errno(libc::EINVAL));
     }
@@ -51,7 +51,7 @@ unsafe fn read<T: Copy>(pointer: *const T) -> Result<T> {
 
 /// # Safety
 /// `pointer` points to `count` bytes, or `count` is 0.
-unsafe fn bytes<'a>(pointer: *const u8, count: u32) -> Result<&'a [u8]> {
+pub unsafe fn bytes<'a>(pointer: *const u8, count: u32) -> Result<&'a [u8]> {
     match count {
         0 => Ok(&[]),
         _ if pointer.is_null() || count > MAX_UNFINISHED => Err(Errno(libc::EINVAL)),

@@ -37,9 +37,12 @@ impl Call {
         Call { number: libc::SYS_getrandom, conditions: vec![equal(2, 0)] }
     }
 
-    #[cfg(test)]
     pub fn read_eventfd(read: RawFd) -> Call {
         Call { number: libc::SYS_read, conditions: vec![fd(read), eventfd_count()] }
+    }
+
+    pub fn signal_eventfd(written: RawFd) -> Call {
+        Call { number: libc::SYS_write, conditions: vec![fd(written), eventfd_count()] }
     }
 }
 

@@ -129,6 +129,10 @@ impl Worker for BlkWorker {
         self.limiter.as_deref()
     }
 
+    fn limiters(&self) -> Vec<Arc<Limiter>> {
+        self.limiter.iter().cloned().collect()
+    }
+
     fn begin<'m>(&self, chain: &mut Chain<'m>, request: &mut Request<'m>) -> Result<u64, Broken> {
         let (operation, status) = parse(chain, self)?;
         request.status_at = Some(status);

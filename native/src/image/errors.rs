@@ -34,6 +34,8 @@ pub struct DiskError {
     pub errno: i32,
     /// Where the failed step began.
     pub sector: u64,
+    /// Which of its queue's disks, as the worker numbers them.
+    pub disk: u32,
 }
 
 crate::abi_struct! {
@@ -45,6 +47,8 @@ crate::abi_struct! {
         pub count: u64,
         pub access: u32,
         pub errno: i32,
+        /// Which of the queue's disks; 0 where it has one.
+        pub disk: u32,
     }
 }
 
@@ -66,8 +70,9 @@ impl ErrorLog {
     /// Returns whether the error is the first of its kind, so that the machine thread must be notified.
     pub fn note(&self, error: DiskError) -> bool {
         let mut kinds = lock(&self.kinds);
-        let (access, errno) = (error.access as u32, error.errno);
-        let known = kinds.iter_mut().find(|kind| (kind.errors.access, kind.errors.errno) == (access, errno));
+        let (access, errno, disk) = (error.access as u32, error.errno, error.disk);
+        let key = |errors: &DiskErrors| (errors.access, errors.errno, errors.disk);
+        let known = kinds.iter_mut().find(|kind| key(&kind.errors) == (access, errno, disk));
         if let Some(Kind { errors, .. }) = known {
             if errors.count == 0 {
                 errors.sector = error.sector;
@@ -78,7 +83,7 @@ impl ErrorLog {
         if kinds.len() == MAX_KINDS {
             return false;
         }
-        let errors = DiskErrors { sector: error.sector, count: 1, access, errno };
+        let errors = DiskErrors { sector: error.sector, count: 1, access, errno, disk };
         kinds.push(Kind { errors, reported: false });
         self.unreported.store(true, SeqCst);
         true
@@ -120,8 +125,8 @@ fn take(errors: &mut DiskErrors) -> DiskErrors {
 mod tests {
     use super::*;
 
-    const FULL: DiskError = DiskError { access: Access::Write, errno: libc::ENOSPC, sector: 8 };
-    const BAD: DiskError = DiskError { access: Access::Read, errno: libc::EIO, sector: 3 };
+    const FULL: DiskError = DiskError { access: Access::Write, errno: libc::ENOSPC, sector: 8, disk: 0 };
+    const BAD: DiskError = DiskError { access: Access::Read, errno: libc::EIO, sector: 3, disk: 0 };
 
     fn taken(take: impl Fn(&mut [DiskErrors]) -> usize) -> Vec<(u32, i32, u64, u64)> {
         let mut out = [DiskErrors::default(); MAX_KINDS];
@@ -161,5 +166,14 @@ mod tests {
             log.note(DiskError { errno, ..BAD });
         }
         assert_eq!(taken(|out| log.take_new(out)).len(), MAX_KINDS);
+    }
+
+    #[test]
+    fn the_disks_of_a_queue_are_told_apart() {
+        let log = ErrorLog::default();
+        assert!(log.note(BAD) && log.note(DiskError { disk: 5, ..BAD }));
+        let mut out = [DiskErrors::default(); 4];
+        assert_eq!(log.take_new(&mut out), 2);
+        assert_eq!([out[0].disk, out[1].disk], [0, 5]);
     }
 }

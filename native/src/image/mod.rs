@@ -8,13 +8,24 @@ mod request;
 
 use crate::errno::{Errno, Result};
 pub use bounce::BouncePool;
-pub use errors::{DiskError, DiskErrors, ErrorLog, access};
+pub use errors::{Access, DiskError, DiskErrors, ErrorLog, access};
+use io_uring::opcode;
 pub use raw::RawImage;
 pub use request::{Direction, DiskOperation, DiskRequest, Range, Step};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 pub const SECTOR: u64 = 512;
+
+/// The io_uring operations of images that are only read, and of any image.
+pub const READ_OPERATIONS: [u8; 2] = [opcode::Read::CODE, opcode::Readv::CODE];
+pub const OPERATIONS: [u8; 5] = [
+    READ_OPERATIONS[0],
+    READ_OPERATIONS[1],
+    opcode::Writev::CODE,
+    opcode::Fsync::CODE,
+    opcode::Fallocate::CODE,
+];
 
 /// An open image. Whoever has a copy of the pointer keeps its files open.
 pub trait Image: Send + Sync {

@@ -1,8 +1,7 @@
 //! A raw image: a file or a block device whose bytes are the disk's.
 
-use super::{Allocation, Image, ImageState, Location};
+use super::{Allocation, Image, ImageState, Location, OPERATIONS, READ_OPERATIONS};
 use crate::errno::{Errno, Result, check};
-use io_uring::opcode;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -46,10 +45,7 @@ impl Image for RawImage {
     }
 
     fn operations(&self) -> &'static [u8] {
-        const READ: [u8; 2] = [opcode::Read::CODE, opcode::Readv::CODE];
-        const ALL: [u8; 5] =
-            [READ[0], READ[1], opcode::Writev::CODE, opcode::Fsync::CODE, opcode::Fallocate::CODE];
-        if self.state.readonly { &READ } else { &ALL }
+        if self.state.readonly { &READ_OPERATIONS } else { &OPERATIONS }
     }
 
     fn direct_alignment(&self) -> Option<usize> {

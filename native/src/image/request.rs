@@ -4,7 +4,7 @@ use super::bounce::{BOUNCE_BYTES, Bounce, BouncePool};
 use super::errors::{Access, DiskError};
 use super::{Image, SECTOR};
 use crate::queue::Buffers;
-use crate::queue_thread::file;
+use crate::queue_thread;
 use io_uring::{opcode, squeue, types};
 
 /// The most iovecs of one readv or writev (UIO_MAXIOV).
@@ -73,6 +73,8 @@ pub enum Step {
 #[derive(Default)]
 pub struct DiskRequest {
     operation: Option<DiskOperation>,
+    /// Where the image's files begin among those of the ring's worker.
+    first_file: u16,
     progress: Progress,
     bounce: Option<Bounce>,
     iovecs: Vec<libc::iovec>,
@@ -101,6 +103,16 @@ impl DiskRequest {
         self.progress = Progress::default();
         self.failed = false;
         self.error = None;
+    }
+
+    /// The image's files are those of the ring's worker from this one on: 0 where a worker has one image.
+    pub fn at_files(&mut self, first: u16) {
+        self.first_file = first;
+    }
+
+    /// File `index` of the image, for an operation.
+    fn file(&self, index: u16) -> types::Fixed {
+        queue_thread::file(self.first_file + index)
     }
 
     /// Gives back memory that small requests don't need. Not while the request is in progress.
@@ -202,7 +214,7 @@ impl DiskRequest {
             DiskOperation::Discard(ranges) => (Access::Discard, in_range(ranges)),
             DiskOperation::WriteZeroes(ranges) => (Access::WriteZeroes, in_range(ranges)),
         };
-        Some(DiskError { access, errno, sector: (start + self.progress.done) / SECTOR })
+        Some(DiskError { access, errno, sector: (start + self.progress.done) / SECTOR, disk: 0 })
     }
 
     fn next_sync(&mut self) -> Step {
@@ -210,7 +222,7 @@ impl DiskRequest {
             return Step::Finished;
         }
         self.progress.syncing = true;
-        Step::Submit(opcode::Fsync::new(file(0)).flags(types::FsyncFlags::DATASYNC).build(), CALL_COST)
+        Step::Submit(opcode::Fsync::new(self.file(0)).flags(types::FsyncFlags::DATASYNC).build(), CALL_COST)
     }
 
     /// A step of a read, or of a write that is durable or not.
@@ -280,7 +292,7 @@ impl DiskRequest {
         let step_end = (start / RANGE_STEP_BYTES + 1) * RANGE_STEP_BYTES;
         let at = image.locate(start, step_end.min(range.start + range.len) - start);
         self.progress.step = at.len;
-        let entry = opcode::Fallocate::new(file(at.file), at.len).offset(at.offset).mode(mode);
+        let entry = opcode::Fallocate::new(self.file(at.file), at.len).offset(at.offset).mode(mode);
         Step::Submit(entry.build(), CALL_COST)
     }
 
@@ -330,14 +342,16 @@ impl DiskRequest {
         match self.iovecs.as_slice() {
             [one] => {
                 let (address, len) = (one.iov_base.cast(), one.iov_len as u32);
-                opcode::Read::new(file(index), address, len).offset(offset).build()
+                opcode::Read::new(self.file(index), address, len).offset(offset).build()
             }
-            many => opcode::Readv::new(file(index), many.as_ptr(), many.len() as u32).offset(offset).build(),
+            many => {
+                opcode::Readv::new(self.file(index), many.as_ptr(), many.len() as u32).offset(offset).build()
+            }
         }
     }
 
     fn writev(&self, index: u16, offset: u64, durable: bool) -> squeue::Entry {
-        opcode::Writev::new(file(index), self.iovecs.as_ptr(), self.iovecs.len() as u32)
+        opcode::Writev::new(self.file(index), self.iovecs.as_ptr(), self.iovecs.len() as u32)
             .offset(offset)
             .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
             .build()

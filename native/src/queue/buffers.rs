@@ -41,6 +41,36 @@ impl<'m> Buffers<'m> {
         true
     }
 
+    /// Moves the first `count` bytes to `front`, which is empty. Returns whether there were enough.
+    pub fn move_front(&mut self, count: u64, front: &mut Buffers<'m>) -> bool {
+        if self.len < count {
+            return false;
+        }
+        let mut left = count as usize;
+        for slice in self.from(0) {
+            if left == 0 {
+                break;
+            }
+            let part = slice.subslice(0, left.min(slice.len())).expect("a part of the slice");
+            left -= part.len();
+            front.push(part);
+        }
+        self.drop_front(count as usize);
+        true
+    }
+
+    /// Keeps the first `len` bytes.
+    pub fn truncate(&mut self, len: u64) {
+        while self.len > len {
+            let last = self.slices.pop().expect("slices with all the bytes");
+            let excess = (self.len - len) as usize;
+            self.len -= last.len() as u64;
+            if last.len() > excess {
+                self.push(last.subslice(0, last.len() - excess).expect("a part of the slice"));
+            }
+        }
+    }
+
     /// Removes the last byte.
     pub fn take_last_byte(&mut self) -> Option<RamSlice<'m>> {
         let last = self.slices.pop()?;
@@ -149,6 +179,24 @@ mod tests {
             assert!(!buffers.take_front(&mut more));
             assert_eq!(buffers.copy_to(1, &mut more), 2);
             assert_eq!(&more[..2], b"gh");
+        });
+    }
+
+    #[test]
+    fn the_front_is_moved_and_the_rest_cut_off() {
+        with_letters(|buffers| {
+            let mut front = Buffers::default();
+            assert!(!buffers.move_front(9, &mut front));
+            assert!(buffers.move_front(5, &mut front));
+            let mut bytes = [0; 5];
+            assert_eq!((front.len(), front.copy_to(0, &mut bytes), &bytes), (5, 5, b"abcde"));
+            buffers.truncate(9);
+            assert_eq!(buffers.len(), 3);
+            front.truncate(4);
+            front.truncate(2);
+            assert_eq!((front.len(), front.copy_to(0, &mut bytes)), (2, 2));
+            buffers.truncate(0);
+            assert_eq!(buffers.len(), 0);
         });
     }
 

@@ -2,6 +2,7 @@
 //! mean; this is what the rest of the program has of them.
 
 mod config;
+mod file_table;
 #[cfg(test)]
 mod filter_tests;
 mod kernel;
@@ -28,6 +29,8 @@ use crate::reactor::Reactor;
 use crate::sync::lock;
 use crate::thread::{Ending, Thread};
 pub use config::{QueueConfig, QueueProgress};
+use file_table::Tenant;
+pub use file_table::{FileTable, Tenure};
 use io_uring::IoUring;
 use kernel::{Fault, Served};
 pub use needs::{Needs, file};
@@ -97,6 +100,8 @@ pub struct QueueThread {
     shared: Arc<Shared>,
     thread: Thread,
     stop_requested: OnceLock<Instant>,
+    /// Keeps its ring among those that get the files of a table.
+    _tenant: Option<Arc<Tenant>>,
 }
 
 impl QueueThread {
@@ -114,7 +119,8 @@ impl QueueThread {
         let shared = Arc::new(Shared::new(config, ram)?);
         let needs = worker.needs();
         let confined = shared.confine(config, &needs, reactor.wake_fd(), seccomp)?;
-        if let Some(limiter) = worker.limiter() {
+        let tenant = shared.join_table(&needs, &confined)?;
+        for limiter in worker.limiters() {
             limiter.add_thread(Arc::downgrade(&shared.control));
         }
         let (running, notified) = (shared.clone(), reactor.clone());
@@ -138,7 +144,7 @@ impl QueueThread {
             move |_| reactor.post_queue(),
         )?;
         let stop_requested = OnceLock::new();
-        Ok(QueueThread { counter_slot: config.counter_slot, shared, thread, stop_requested })
+        Ok(QueueThread { counter_slot: config.counter_slot, shared, thread, stop_requested, _tenant: tenant })
     }
 
     /// Why the queue is no longer served, unless it was asked to stop: whether the driver violated the
@@ -331,6 +337,18 @@ impl Shared {
         Confined::new(kernel::ring_entries(config.size, needs.sources.len()), &eventfds, needs, seccomp)
     }
 
+    /// Gives the ring the files of the worker's table.
+    fn join_table(&self, needs: &Needs, confined: &Confined) -> Result<Option<Arc<Tenant>>> {
+        let Some(table) = &needs.table else { return Ok(None) };
+        let tenant = Arc::new(Tenant {
+            ring: duplicate(confined.ring_fd())?,
+            control: self.control.clone(),
+            first: needs.files.len() as u32,
+        });
+        table.add(&tenant)?;
+        Ok(Some(tenant))
+    }
+
     fn ended(&self, served: Served<Vec<u8>>) -> Result<()> {
         match served {
             Ok(unfinished) => {
@@ -347,7 +365,8 @@ impl Shared {
     }
 }
 
-fn duplicate(fd: RawFd) -> Result<OwnedFd> {
+/// Another fd of the same open file.
+pub fn duplicate(fd: RawFd) -> Result<OwnedFd> {
     // SAFETY: no pointers; a non-negative result is a new fd that nobody else owns.
     unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }

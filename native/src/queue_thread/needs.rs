@@ -1,21 +1,25 @@
 //! What a queue thread may do, from one declaration: its ring takes no other operations and files (`uring.rs`), and its filter no
 //! other system calls (`seccomp.rs`).
 
+use super::file_table::FileTable;
 use crate::seccomp::Call;
 use io_uring::types::Fixed;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 /// Registered before a worker's own files: the queue's kick and what wakes its thread for everything else.
 pub const KICK: Fixed = Fixed(0);
 pub const CONTROL: Fixed = Fixed(1);
-const FIRST_FILE: u32 = 2;
+pub const FIRST_FILE: u32 = 2;
 
 /// What a worker needs besides the queue that it serves.
 #[derive(Default)]
 pub struct Needs {
     /// The files that it uses, open for as long as the worker exists.
     pub files: Vec<RawFd>,
-    /// Which of them, by index, are its event sources: when one is readable, requests that wait are asked again.
+    /// Files that come and go while it runs. They follow the others.
+    pub table: Option<Arc<FileTable>>,
+    /// Which of its own, by index, are its event sources: when one is readable, requests that wait are asked again.
     pub sources: Vec<u16>,
     /// io_uring operations that it submits (IORING_OP_*), on its files only.
     pub operations: Vec<u8>,

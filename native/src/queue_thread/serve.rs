@@ -68,6 +68,13 @@ struct Throttled {
     until: u64,
 }
 
+/// A request that a limit holds up.
+struct Held {
+    slot: u16,
+    since: u64,
+    until: u64,
+}
+
 pub struct Loop<'m, 'r, R: Ring<'m>, W: Worker> {
     kernel: Kernel<'r>,
     queue: R,
@@ -78,6 +85,7 @@ pub struct Loop<'m, 'r, R: Ring<'m>, W: Worker> {
     ready: VecDeque<u16>,
     /// Requests that wait for a part of the pool, or for an event source.
     waiting: VecDeque<u16>,
+    held: Vec<Held>,
     pool: W::Pool,
     throttled: Option<Throttled>,
     spin: Spin,
@@ -107,6 +115,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             free: (0..count).rev().collect(),
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
+            held: Vec::new(),
             pool: W::Pool::default(),
             throttled: None,
             spin: Spin::new(SPIN_NS),
@@ -128,6 +137,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         self.retake_requests(unfinished)?;
         loop {
             self.collect();
+            self.release_held();
             // Makes room first: nothing is taken while requests are ready. What the kernel completed was completed by now.
             let now = if self.ready.is_empty() { None } else { Some(now_ns()) };
             self.begin_steps(now);
@@ -169,10 +179,11 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
             self.kernel.await_kick();
         }
         let idle = self.bulky && self.free.len() == self.slots.len();
-        let throttled = self.throttled.as_ref().map(|throttled| throttled.until.saturating_sub(now_ns()));
-        let limit = throttled.or(idle.then_some(IDLE_NS));
+        let held = self.held.iter().map(|held| held.until);
+        let limited = held.chain(self.throttled.as_ref().map(|throttled| throttled.until)).min();
+        let limit = limited.map(|until| until.saturating_sub(now_ns())).or(idle.then_some(IDLE_NS));
         let waited = self.kernel.wait(limit.map(timespec).as_ref())?;
-        if waited == Waited::TimedOut && throttled.is_none() {
+        if waited == Waited::TimedOut && limited.is_none() {
             self.shrink();
         }
         self.queue.disable_kicks();
@@ -263,6 +274,29 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         }
     }
 
+    /// A limit doesn't allow the next step of a request before `until`.
+    fn hold(&mut self, slot: u16, until: u64) {
+        self.context.counters.add(words::THROTTLED, 1);
+        self.held.push(Held { slot, since: now_ns(), until });
+    }
+
+    /// Looks again at the requests that a limit has held up for long enough.
+    fn release_held(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let now = now_ns();
+        let Loop { held, ready, context, .. } = self;
+        held.retain(|Held { slot, since, until }| {
+            let over = *until <= now;
+            if over {
+                context.counters.add(words::THROTTLED_NS, now.saturating_sub(*since));
+                ready.push_back(*slot);
+            }
+            !over
+        });
+    }
+
     /// Begins the request whose chain `take` puts into a free slot. Returns the bytes that it counts for, if there was one.
     fn take_request(
         &mut self,
@@ -317,6 +351,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
         if let Some(throttled) = &mut self.throttled {
             throttled.until = 0;
         }
+        self.held.iter_mut().for_each(|held| held.until = 0);
         self.kernel.await_control();
     }
 
@@ -348,6 +383,7 @@ impl<'m, 'r, R: Ring<'m>, W: Worker> Loop<'m, 'r, R, W> {
                     self.kernel.begin(index, entry, cost);
                 }
                 Next::Wait => self.waiting.push_back(index),
+                Next::Hold(until) => self.hold(index, until),
             }
         }
     }

@@ -3,7 +3,6 @@
 use super::{Needs, Next, Outcome, Worker};
 use crate::blk::testing::{FEATURES, Fixture, memory_file};
 use crate::epoll::EventFd;
-use crate::limiter::Limiter;
 use crate::queue::testing::in_;
 use crate::queue::{Broken, Chain};
 use crate::queue_thread::QueueThread;
@@ -22,10 +21,6 @@ impl Worker for Counting {
     fn needs(&self) -> Needs {
         let call = Call::read_eventfd(self.0.as_raw_fd());
         Needs { files: vec![self.0.as_raw_fd()], sources: vec![0], calls: vec![call], ..Needs::default() }
-    }
-
-    fn limiter(&self) -> Option<&Limiter> {
-        None
     }
 
     fn begin<'m>(&self, _: &mut Chain<'m>, _: &mut u64) -> Result<u64, Broken> {

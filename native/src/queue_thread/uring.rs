@@ -16,8 +16,9 @@ use std::sync::Mutex;
 pub const LOOP_OPERATIONS: [u8; 3] =
     [opcode::PollAdd::CODE, opcode::PollRemove::CODE, opcode::AsyncCancel2::CODE];
 
-/// IORING_UNREGISTER_FILES of io_uring_register(2), from linux/io_uring.h.
+/// Operations of io_uring_register(2), from linux/io_uring.h.
 const UNREGISTER_FILES: u8 = 3;
+pub const UPDATE_FILES: u8 = 6;
 /// The most kernel threads for operations that block, on files and on everything else. The ring uses nothing else.
 const KERNEL_THREADS: [u32; 2] = [16, 1];
 
@@ -38,8 +39,10 @@ pub fn errno(error: &io::Error) -> Errno {
 /// A disabled ring for `entries` requests. Only the thread that enables it may submit; before it ends, it must unregister the
 /// files: a ring is torn down some time after its fd is closed, and would keep a disk locked until then.
 fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
-    let ring = match build_deferred(entries) {
-        // Before Linux 6.1.
+    // A ring with a single issuer takes files from nobody else.
+    let built = if needs.table.is_some() { build_shared(entries) } else { build_deferred(entries) };
+    let ring = match built {
+        // Before Linux 6.1, or 5.19 without a single issuer.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             IoUring::builder().setup_r_disabled().build(entries)
         }
@@ -53,7 +56,10 @@ fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
 fn set_up(ring: &IoUring, eventfds: &Eventfds, needs: &Needs) -> io::Result<()> {
     let submitter = ring.submitter();
     // As `needs::KICK`, `needs::CONTROL` and `needs::file` number them.
-    let files = [&[eventfds.kick, eventfds.control], needs.files.as_slice()].concat();
+    let mut files = [&[eventfds.kick, eventfds.control], needs.files.as_slice()].concat();
+    if let Some(table) = &needs.table {
+        files.resize(files.len() + table.len(), -1);
+    }
     submitter.register_files(&files)?;
     submitter.register_iowq_max_workers(&mut KERNEL_THREADS.clone())?;
     let operations = LOOP_OPERATIONS.iter().chain(&needs.operations).copied().map(Restriction::sqe_op);
@@ -61,6 +67,9 @@ fn set_up(ring: &IoUring, eventfds: &Eventfds, needs: &Needs) -> io::Result<()> 
         Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
         Restriction::register_op(UNREGISTER_FILES),
     ];
+    // The thread itself can't: its filter allows it to unregister files, and nothing else.
+    let update = needs.table.iter().map(|_| Restriction::register_op(UPDATE_FILES));
+    let others = others.into_iter().chain(update);
     submitter.register_restrictions(&mut operations.chain(others).collect::<Vec<_>>())
 }
 
@@ -73,6 +82,11 @@ fn build_deferred(entries: u32) -> io::Result<IoUring> {
         .setup_defer_taskrun()
         .setup_taskrun_flag()
         .build(entries)
+}
+
+/// The same for a ring whose files other threads change.
+fn build_shared(entries: u32) -> io::Result<IoUring> {
+    IoUring::builder().setup_r_disabled().setup_coop_taskrun().setup_taskrun_flag().build(entries)
 }
 
 /// The two halves of a queue thread's confinement: its ring with its restrictions, and its system call filter.
@@ -99,7 +113,7 @@ impl Confined {
         self.filter.as_ref().expect("a filter")
     }
 
-    #[cfg(test)]
+    /// Not while the thread runs, which has the ring.
     pub fn ring_fd(&self) -> RawFd {
         lock(&self.ring).as_raw_fd()
     }

@@ -5,6 +5,7 @@ use crate::image::DiskError;
 use crate::limiter::Limiter;
 use crate::queue::{Broken, Chain};
 use io_uring::squeue;
+use std::sync::Arc;
 
 /// Serves the requests of a queue. It is shared with the queue's handle; what changes is in the requests and in the pool.
 pub trait Worker: Send + Sync + 'static {
@@ -19,8 +20,15 @@ pub trait Worker: Send + Sync + 'static {
 
     fn needs(&self) -> Needs;
 
-    /// The limit of what it may do, which may be other queues' as well.
-    fn limiter(&self) -> Option<&Limiter>;
+    /// The limit of what it may take from the ring, which may be other queues' as well.
+    fn limiter(&self) -> Option<&Limiter> {
+        None
+    }
+
+    /// All limits that it heeds now: when they change, its thread looks again.
+    fn limiters(&self) -> Vec<Arc<Limiter>> {
+        Vec::new()
+    }
 
     /// Reads the request in `chain`. Returns the bytes that it counts for in a limit.
     fn begin<'m>(&self, chain: &mut Chain<'m>, request: &mut Self::Request<'m>) -> Result<u64, Broken>;
@@ -47,6 +55,8 @@ pub enum Next {
     Submit(squeue::Entry, u64),
     /// A part of the pool that another request has, or an event source.
     Wait,
+    /// This time, in nanoseconds of the monotonic clock, or a change of limits: a limit doesn't allow the request yet.
+    Hold(u64),
     Finished,
 }
 

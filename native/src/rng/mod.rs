@@ -47,6 +47,10 @@ impl Worker for RngWorker {
         self.limiter.as_deref()
     }
 
+    fn limiters(&self) -> Vec<Arc<Limiter>> {
+        self.limiter.iter().cloned().collect()
+    }
+
     fn begin<'m>(&self, chain: &mut Chain<'m>, request: &mut u64) -> Result<u64, Broken> {
         if chain.writable.len() == 0 {
             return Err(Broken("made an entropy request without a writable buffer".into()));

@@ -14,6 +14,8 @@ use crate::memory::GuestRam;
 use crate::queue_thread::{QueueConfig, QueueThread, Queues, Surroundings, Worker};
 use crate::reactor::{MAX_VCPUS, Reactor};
 use crate::rng::{RngConfig, RngWorker};
+use crate::scsi::abi::scsi_queue;
+use crate::scsi::{ControlWorker, Controller, EventWorker, ScsiWorker};
 use crate::seccomp::Filter;
 use crate::snapshot::{Gate, Job};
 use crate::sync::lock;
@@ -37,6 +39,7 @@ pub struct Vm {
     jobs: Mutex<Jobs>,
     images: Table<Arc<dyn Image>>,
     limiters: Table<Arc<Limiter>>,
+    controllers: Table<Arc<Controller>>,
     memory: Mutex<Arc<GuestRam>>,
     owned: Mutex<Owned>,
     /// Held while ending threads, so that nothing is unmapped before they have ended.
@@ -78,6 +81,7 @@ impl Vm {
             jobs: Mutex::default(),
             images: Table::default(),
             limiters: Table::default(),
+            controllers: Table::default(),
             memory: Mutex::default(),
             owned: Mutex::default(),
             ending: Mutex::default(),
@@ -188,6 +192,11 @@ impl Vm {
         &self.limiters
     }
 
+    /// SCSI controllers.
+    pub fn controllers(&self) -> &Table<Arc<Controller>> {
+        &self.controllers
+    }
+
     /// Serves a virtio-blk queue. `unfinished` as in `QueueProgress`.
     pub fn start_blk_queue(&self, queue: &QueueConfig, unfinished: &[u8], blk: &BlkConfig) -> Result<u32> {
         let (image, limiter) = (self.images.get(blk.image)?, self.limiter(blk.limiter)?);
@@ -197,6 +206,23 @@ impl Vm {
     /// Serves a virtio-rng queue.
     pub fn start_rng_queue(&self, queue: &QueueConfig, unfinished: &[u8], rng: &RngConfig) -> Result<u32> {
         self.start_queue(queue, unfinished, RngWorker::new(self.limiter(rng.limiter)?))
+    }
+
+    /// Serves a queue of a SCSI controller; `kind` is one of `scsi_queue`.
+    pub fn start_scsi_queue(
+        &self,
+        queue: &QueueConfig,
+        unfinished: &[u8],
+        controller: u32,
+        kind: u32,
+    ) -> Result<u32> {
+        let controller = self.controllers.get(controller)?;
+        match kind {
+            scsi_queue::CONTROL => self.start_queue(queue, unfinished, ControlWorker(controller)),
+            scsi_queue::EVENTS => self.start_queue(queue, unfinished, EventWorker(controller)),
+            scsi_queue::REQUESTS => self.start_queue(queue, unfinished, ScsiWorker::new(controller)),
+            _ => Err(Errno(libc::EINVAL)),
+        }
     }
 
     fn start_queue<W: Worker>(&self, queue: &QueueConfig, unfinished: &[u8], worker: W) -> Result<u32> {
@@ -260,6 +286,7 @@ impl Vm {
     /// still write to guest memory: that is then unmapped later, when the request has ended.
     pub fn release(&self) {
         let owned = std::mem::take(&mut *lock(&self.owned));
+        self.controllers.clear();
         self.images.clear();
         let stuck = self.queues.take_stuck();
         if stuck.is_empty() {

@@ -40,6 +40,35 @@ export const DISK_ACCESS = {
   writeZeroes: 4,
 } as const;
 
+/** Bits of `ScsiUnitConfig::flags`. */
+export const SCSI_UNIT_FLAG = {
+  /** A CD drive; else a disk. */
+  cd: 1,
+  removable: 2,
+  /** It says that it heeds the bits DPO and FUA. */
+  dpofua: 4,
+  /** Its write cache is on after a reset. */
+  writeCache: 8,
+} as const;
+
+/** Bits of `ScsiUnitState::flags`. */
+export const SCSI_UNIT_STATE = {
+  writeCache: 1,
+  descriptorSense: 2,
+  trayOpen: 4,
+  /** The driver prevents removal of the medium. */
+  locked: 8,
+  /** The driver has subscribed to media events. */
+  subscribed: 16,
+} as const;
+
+/** What kind of a controller's queues one is. */
+export const SCSI_QUEUE = {
+  control: 0,
+  events: 1,
+  requests: 2,
+} as const;
+
 /** What comes before the first vCPU block. */
 export const COUNTERS_HEADER = {
   words: 8,
@@ -198,6 +227,38 @@ export const rngConfigStruct = new Struct('RngConfig', {
   limiter: 's32',
 });
 
+/** A logical unit, as passed by JavaScript. Texts are ASCII, padded with spaces; the serial number with zeros. */
+export const scsiUnitConfigStruct = new Struct('ScsiUnitConfig', {
+  /** NAA identifiers of the unit and of its port; 0 for none. */
+  wwn: 'u64',
+  portWwn: 'u64',
+  /** Target in bits 16 to 23, logical unit number in bits 0 to 13. */
+  address: 'u32',
+  /** `scsi_unit_flag` bits. */
+  flags: 'u32',
+  /** Bytes: of a logical block, a power of two from 512; of a physical one, at least as many; and for transfers, 0 if not known. */
+  logicalBlock: 'u32',
+  physicalBlock: 'u32',
+  minIo: 'u32',
+  optimalIo: 'u32',
+  /** 0: not reported; 1: does not rotate; else turns per minute. */
+  rotationRate: 'u32',
+  vendor: { array: 'u8', length: 8 },
+  product: { array: 'u8', length: 16 },
+  revision: { array: 'u8', length: 4 },
+  serial: { array: 'u8', length: 36 },
+});
+
+/** What a logical unit has of state, as JavaScript reads and writes it. */
+export const scsiUnitStateStruct = new Struct('ScsiUnitState', {
+  /** What the driver is to be told, as the unit's own bits. */
+  attentions: 'u32',
+  /** A code of the unit's own. */
+  mediaEvent: 'u32',
+  /** `scsi_unit_state` bits. */
+  flags: 'u32',
+});
+
 /** A disk image, as passed by JavaScript. */
 export const imageConfigStruct = new Struct('ImageConfig', {
   /** Bytes. */
@@ -231,6 +292,8 @@ export const diskErrorsStruct = new Struct('DiskErrors', {
   count: 'u64',
   access: 'u32',
   errno: 's32',
+  /** Which of the queue's disks; 0 where it has one. */
+  disk: 'u32',
 });
 
 /** Rlimit. */

@@ -1,0 +1,166 @@
+//! A command: what its CDB asks of a unit, as something to do on the image, or as data to answer with.
+
+use super::controller::Controller;
+use super::medium::Medium;
+use super::operations;
+use super::sense::{self, Sense};
+use super::unit::Unit;
+use crate::image::DiskOperation;
+use crate::queue::Buffers;
+use std::sync::Arc;
+
+/// What a CDB is read into, whatever its length: bytes that the driver does not give are 0.
+pub const CDB_BYTES: usize = 32;
+
+/// A command as its handler sees it.
+pub struct Command<'c, 'm> {
+    pub controller: &'c Controller,
+    pub unit: &'c Unit,
+    pub cdb: [u8; CDB_BYTES],
+    pub data_out: &'c Buffers<'m>,
+    /// Room for data to the driver.
+    pub data_in: u64,
+}
+
+/// What a command comes to.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// It is done.
+    Done,
+    /// It is answered with data.
+    Reply(Vec<u8>),
+    Disk(DiskAction),
+    /// A block of data is written to `blocks` of the image, again and again (WRITE SAME).
+    Fill(Transfer),
+}
+
+#[derive(Debug, PartialEq)]
+pub struct DiskAction {
+    pub operation: DiskOperation,
+    pub transfer: Transfer,
+}
+
+/// An access to a medium.
+pub struct Transfer {
+    pub medium: Arc<Medium>,
+    /// Bytes of the image.
+    pub start: u64,
+    pub len: u64,
+    /// What is written must be durable when the command ends.
+    pub durable: bool,
+}
+
+/// Why a command is not carried out.
+#[derive(Debug, PartialEq)]
+pub enum Refusal {
+    Sense(Sense),
+    /// It is about more data than there are buffers for (VIRTIO_SCSI_S_OVERRUN).
+    Overrun,
+}
+
+impl From<Sense> for Refusal {
+    fn from(sense: Sense) -> Refusal {
+        Refusal::Sense(sense)
+    }
+}
+
+pub type Answer = Result<Action, Refusal>;
+
+impl std::fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transfer({} bytes from {}, durable: {})", self.len, self.start, self.durable)
+    }
+}
+
+impl PartialEq for Transfer {
+    fn eq(&self, other: &Transfer) -> bool {
+        (self.start, self.len, self.durable) == (other.start, other.len, other.durable)
+    }
+}
+
+impl Command<'_, '_> {
+    /// Carries the command out, or returns what is to be done for it.
+    pub fn run(&self) -> Answer {
+        let operation = operations::find(self.unit, &self.cdb);
+        // Without being asked, a driver is told of what has happened to the unit first.
+        if operation.is_none_or(|operation| !operation.ignores_attention)
+            && let Some(attention) = self.unit.take_attention()
+        {
+            return Err(attention.into());
+        }
+        let operation = operation.ok_or(match operations::is_known(self.unit, self.cdb[0]) {
+            // Its service action is not.
+            true => sense::invalid_cdb(1),
+            false => sense::INVALID_OPERATION,
+        })?;
+        (operation.run)(self)
+    }
+
+    pub fn u16_at(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.cdb[at], self.cdb[at + 1]])
+    }
+
+    pub fn u24_at(&self, at: usize) -> u32 {
+        u32::from_be_bytes([0, self.cdb[at], self.cdb[at + 1], self.cdb[at + 2]])
+    }
+
+    pub fn u32_at(&self, at: usize) -> u32 {
+        u32::from_be_bytes(self.cdb[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    pub fn u64_at(&self, at: usize) -> u64 {
+        u64::from_be_bytes(self.cdb[at..at + 8].try_into().expect("eight bytes"))
+    }
+
+    /// Answers with data, of which the driver wants at most `allocation` bytes.
+    pub fn reply(&self, mut data: Vec<u8>, allocation: impl Into<u64>) -> Answer {
+        let allocation = allocation.into();
+        if allocation > self.data_in {
+            return Err(Refusal::Overrun);
+        }
+        data.truncate(allocation as usize);
+        Ok(Action::Reply(data))
+    }
+
+    /// A copy of the first bytes of the data from the driver, of which it says that there are so many.
+    pub fn parameters(&self, len: u16) -> Result<Vec<u8>, Refusal> {
+        if u64::from(len) > self.data_out.len() {
+            return Err(Refusal::Overrun);
+        }
+        // Copied once, so that the driver can't change what has been checked.
+        let mut bytes = vec![0; len.into()];
+        self.data_out.copy_to(0, &mut bytes);
+        Ok(bytes)
+    }
+
+    pub fn medium(&self) -> Result<Arc<Medium>, Sense> {
+        self.unit.medium()
+    }
+}
+
+pub type Handler = fn(&Command) -> Answer;
+
+/// TEST UNIT READY (SPC-4 §6.47).
+pub fn test_unit_ready(command: &Command) -> Answer {
+    command.medium()?;
+    Ok(Action::Done)
+}
+
+/// A command that has nothing to do here.
+pub fn nothing(_: &Command) -> Answer {
+    Ok(Action::Done)
+}
+
+/// REQUEST SENSE (SPC-4 §6.39).
+pub fn request_sense(command: &Command) -> Answer {
+    let sense = command.unit.take_attention().unwrap_or(sense::NONE);
+    command.reply(sense.encode(command.cdb[1] & 1 != 0), command.cdb[4])
+}
+
+// The handlers by what they are about, for the table.
+pub use super::blocks::*;
+pub use super::inquiry::{inquiry, report_luns};
+pub use super::mechanism::{prevent_allow_medium_removal, start_stop_unit};
+pub use super::mmc::*;
+pub use super::mode::{mode_select_6, mode_select_10, mode_sense_6, mode_sense_10};
+pub use super::operations::report_supported_operation_codes;
