@@ -16,7 +16,7 @@ const RUST_AT_LEAST = [1, 85];
 const PROGRESS_MS = 10_000;
 
 const PARTS = {
-  native: { what: 'the native library', hint: 'a minute the first time', build: buildNative },
+  native: { what: 'the native library and program', hint: 'a minute the first time', build: buildNative },
   guest: { what: 'the embedded guest', hint: null, build: buildGuest },
   bundle: { what: 'the program', hint: null, build: bundle },
 };
@@ -94,7 +94,8 @@ function seconds(since) {
 
 async function buildNative() {
   await run('cargo', ['build', '--release', '--locked', '--manifest-path', 'native/Cargo.toml']);
-  replaceFile(join(root, 'native/target/release/libvring_native.so'), join(dist, 'libvring_native.so'));
+  for (const name of ['libvring_native.so', 'vring-net-user'])
+    replaceFile(join(root, 'native/target/release', name), join(dist, name));
 }
 
 function buildGuest() {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 /** RHEL 9's. Debian 12 has 2.36. */
 export const OLDEST_GLIBC = '2.34';
-export const NATIVE_FILES = ['libvring_native.so', 'koffi.node'];
+export const NATIVE_FILES = ['libvring_native.so', 'vring-net-user', 'koffi.node'];
 
 /** The symbols of an ELF file that need a glibc newer than `oldest`, as `name GLIBC_x.y`. */
 export function symbolsNewerThan(file: string, oldest: string): string[] {

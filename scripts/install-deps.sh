@@ -30,6 +30,10 @@ packages=(
   cloud-image-utils
   mandoc # its lint reads the man page
   rpm    # rpmbuild, for packages
+  libslirp0    # networks of user mode
+  passt
+  dnsmasq-base # NAT networks
+  nftables
   python3-yaml # reads seeds back as cloud-init does
 )
 # Debian 12's own QEMU 7.2 has no igb, the emulated network card with SR-IOV.

@@ -18,6 +18,11 @@ pub fn check(result: i32) -> Result<i32> {
     if result < 0 { Err(Errno::last()) } else { Ok(result) }
 }
 
+/// Of an error of the standard library's.
+pub fn errno_of(error: &std::io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
 impl std::fmt::Display for Errno {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::io::Error::from_raw_os_error(self.0).fmt(f)

@@ -29,7 +29,7 @@ export type StageOptions = {
 const root = projectRoot();
 const DOCS = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)];
 /** Machine code, with symbols that only the linker needs. */
-const STRIPPED = ['bin/node', 'dist/libvring_native.so', 'dist/koffi.node'];
+const STRIPPED = ['bin/node', 'dist/libvring_native.so', 'dist/vring-net-user', 'dist/koffi.node'];
 
 /** Lays out the files below the install prefix in `folder`: only what is needed to run vring, and its documentation. */
 export function stage(folder: string, options: StageOptions): void {
@@ -47,7 +47,9 @@ export function stage(folder: string, options: StageOptions): void {
 
   copy(join(root, 'bin/vring'), 'lib/vring/bin/vring', 0o755);
   copy(node, 'lib/vring/bin/node', 0o755);
-  for (const path of builtFiles()) copy(join(root, 'dist', path), `lib/vring/dist/${path}`);
+  for (const path of builtFiles()) {
+    copy(join(root, 'dist', path), `lib/vring/dist/${path}`, path === 'vring-net-user' ? 0o755 : 0o644);
+  }
   for (const file of STRIPPED)
     execFileSync('strip', ['--strip-unneeded', join(folder, 'lib/vring', file)], { stdio: 'pipe' });
   mkdirSync(join(folder, 'bin'), { recursive: true });
@@ -100,9 +102,18 @@ export function gzip(content: Buffer): Buffer {
 /** Licenses have a place of their own; what the tests of device modules and their types need comes with the npm package. */
 const NOT_INSTALLED = /^(third-party-licenses\.txt|types\/.*|device(-testing)?\.js)$/;
 
+const NEEDED = [
+  'cli.js',
+  'libvring_native.so',
+  'vring-net-user',
+  'koffi.node',
+  'guest.elf',
+  'guest-multiboot.elf',
+];
+
 function builtFiles(): string[] {
   const files = filesBelow(join(root, 'dist')).filter(path => !NOT_INSTALLED.test(path));
-  for (const needed of ['cli.js', 'libvring_native.so', 'koffi.node', 'guest.elf', 'guest-multiboot.elf'])
+  for (const needed of NEEDED)
     if (!files.includes(needed)) throw new Error(`dist/${needed} is missing: run npm run build`);
   return files;
 }

@@ -73,6 +73,7 @@ describe('what is in them', () => {
       'lib/vring/dist/koffi.node',
       'lib/vring/dist/libvring_native.so',
       'lib/vring/dist/load-ahead.json',
+      'lib/vring/dist/vring-net-user',
       'share/bash-completion/completions/vring',
       'share/fish/vendor_completions.d/vring.fish',
       'share/man/man1/vring.1.gz',

@@ -1,7 +1,5 @@
-//! Giving up all capabilities (capabilities(7)).
+//! Giving up all capabilities (capabilities(7)) of the calling thread, by raw calls that return 0 or a negative errno.
 
-use super::every_thread::Threads;
-use crate::errno::Result;
 use crate::spawn::sys::syscall;
 
 /// _LINUX_CAPABILITY_VERSION_3.
@@ -9,29 +7,25 @@ const VERSION: u32 = 0x2008_0522;
 /// More than Linux has; the kernel says EINVAL after its last.
 const MOST: u32 = 64;
 
-/// Empties the bounding set of every thread, which limits what execve could give. Needs CAP_SETPCAP: without it the set stays,
+/// Empties the bounding set, which limits what execve could give. Needs CAP_SETPCAP: without it the set stays,
 /// and a process with no_new_privs gains nothing by it.
-pub fn drop_bounding(threads: &Threads) -> Result<()> {
-    threads.run(|| {
-        for capability in 0..MOST {
-            // SAFETY: no pointers.
-            if unsafe { syscall!(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
-                break;
-            }
+pub fn drop_bounding() -> isize {
+    for capability in 0..MOST {
+        // SAFETY: no pointers.
+        if unsafe { syscall!(libc::SYS_prctl, libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
+            break;
         }
-        0
-    })
+    }
+    0
 }
 
-/// Empties all other sets of every thread.
-pub fn drop_all(threads: &Threads) -> Result<()> {
-    threads.run(|| {
-        let header = [VERSION, 0];
-        let none = [0u32; 6];
-        // SAFETY: the header and both words of each set. Without ambient capabilities, clearing them fails.
-        unsafe {
-            syscall!(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-            syscall!(libc::SYS_capset, &raw const header, &raw const none)
-        }
-    })
+/// Empties all other sets.
+pub fn drop_all() -> isize {
+    let header = [VERSION, 0];
+    let none = [0u32; 6];
+    // SAFETY: the header and both words of each set. Without ambient capabilities, clearing them fails.
+    unsafe {
+        syscall!(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        syscall!(libc::SYS_capset, &raw const header, &raw const none)
+    }
 }

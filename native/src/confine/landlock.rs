@@ -1,12 +1,10 @@
-//! Landlock (landlock(7), linux/landlock.h): a process may only touch the paths that were allowed, makes no TCP connection,
-//! and reaches no process outside of its domain. A domain belongs to a thread and what it starts, so every thread enters it.
+//! Landlock (landlock(7), linux/landlock.h): a process may only touch the paths that were allowed, makes no TCP connection
+//! unless it may, and reaches no process outside of its domain. A domain belongs to a thread and what it starts.
 
-use super::every_thread::Threads;
 use crate::errno::{Errno, Result, check};
 use crate::spawn::sys::syscall;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 const CREATE_RULESET_VERSION: u32 = 1;
 const RULE_PATH_BENEATH: u32 = 1;
@@ -17,7 +15,8 @@ const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;
 const READ_DIR: u64 = 1 << 3;
 const TRUNCATE: u64 = 1 << 14;
-const NET_BIND_TCP_CONNECT_TCP: u64 = 3;
+/// LANDLOCK_ACCESS_NET_BIND_TCP and _CONNECT_TCP.
+pub const ALL_TCP: u64 = 3;
 const SCOPE_ABSTRACT_UNIX_SOCKET_SIGNAL: u64 = 3;
 
 #[repr(C)]
@@ -39,15 +38,15 @@ pub struct AllowedPath<'a> {
     pub writable: bool,
 }
 
-/// What the threads are to be restricted to.
+/// What threads are to be restricted to.
 pub struct Ruleset {
     fd: OwnedFd,
     pub abi: i32,
 }
 
 impl Ruleset {
-    /// With the paths as they are now. ENOSYS, EOPNOTSUPP without Landlock.
-    pub fn new(allowed: &[AllowedPath]) -> Result<Ruleset> {
+    /// With the paths as they are now. `denied_tcp`: what of TCP is denied. ENOSYS, EOPNOTSUPP without Landlock.
+    pub fn new(allowed: &[AllowedPath], denied_tcp: u64) -> Result<Ruleset> {
         // SAFETY: no pointers.
         let abi = unsafe {
             check(libc::syscall(libc::SYS_landlock_create_ruleset, 0usize, 0usize, CREATE_RULESET_VERSION)
@@ -55,7 +54,7 @@ impl Ruleset {
         };
         let attributes = RulesetAttributes {
             handled_access_fs: all_of_fs(abi),
-            handled_access_net: NET_BIND_TCP_CONNECT_TCP,
+            handled_access_net: denied_tcp,
             scoped: SCOPE_ABSTRACT_UNIX_SOCKET_SIGNAL,
         };
         let size = attribute_size(abi);
@@ -93,20 +92,23 @@ impl Ruleset {
         check(result as i32).map(|_| ())
     }
 
-    /// Restricts all threads of this process, for good.
-    pub fn restrict(&self, threads: &Threads) -> Result<()> {
-        if self.abi >= 8 && restrict_self(self.fd.as_raw_fd(), RESTRICT_SELF_TSYNC) == 0 {
-            return Ok(());
-        }
-        RULESET.store(self.fd.as_raw_fd() as u64, SeqCst);
-        threads.run(|| restrict_self(RULESET.load(SeqCst) as i32, 0))
+    /// Restricts all threads of this process at once, for good, if the kernel can.
+    pub fn restrict_process(&self) -> bool {
+        self.abi >= 8 && restrict_self(self.as_raw_fd(), RESTRICT_SELF_TSYNC) == 0
     }
 }
 
-/// The fd that threads are restricted by.
-static RULESET: AtomicU64 = AtomicU64::new(0);
+impl AsRawFd for Ruleset {
+    fn as_raw_fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+}
 
-/// On the calling thread, by raw calls.
+/// Restricts the calling thread, by raw calls. Returns 0 or a negative errno.
+pub fn restrict_thread(ruleset: i32) -> isize {
+    restrict_self(ruleset, 0)
+}
+
 fn restrict_self(ruleset: i32, flags: u64) -> isize {
     // SAFETY: no pointers.
     unsafe {

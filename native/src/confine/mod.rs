@@ -2,6 +2,7 @@
 
 mod bpf;
 mod capabilities;
+mod credentials;
 mod every_thread;
 mod landlock;
 mod policy;
@@ -15,6 +16,8 @@ use every_thread::Threads;
 use landlock::{AllowedPath, Ruleset};
 use rlimits::{MAX_RLIMITS, Rlimit};
 use std::ffi::CStr;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// A layer's number: its bit in `ConfineOptions::flags` and its place in a report.
 #[derive(Clone, Copy)]
@@ -70,19 +73,19 @@ pub fn confine(options: &ConfineOptions, texts: &[u8]) -> Result<ConfineReport> 
     // While paths lead somewhere.
     let threads = Threads::open();
     let threads = || threads.as_ref().map_err(|&errno| errno);
-    let ruleset = Ruleset::new(&allowed);
+    let ruleset = Ruleset::new(&allowed, landlock::ALL_TCP);
     if let Err(errno @ Errno(libc::ENOENT | libc::EACCES | libc::ENOTDIR | libc::ELOOP)) = ruleset {
         return Err(errno);
     }
     apply(Layer::EmptyRoot, &mut root::empty);
     if asked(Layer::Capabilities) {
         // While there are capabilities to do it with.
-        let _ = threads().and_then(capabilities::drop_bounding);
+        let _ = threads().and_then(|threads| threads.run(capabilities::drop_bounding));
     }
-    apply(Layer::Uid, &mut || become_user(options.uid, options.gid));
-    apply(Layer::Capabilities, &mut || capabilities::drop_all(threads()?));
-    apply(Layer::Dumpable, &mut not_dumpable);
-    apply(Layer::Landlock, &mut || ruleset.as_ref().map_err(|&errno| errno)?.restrict(threads()?));
+    apply(Layer::Uid, &mut || credentials::become_user(options.uid, options.gid));
+    apply(Layer::Capabilities, &mut || threads()?.run(capabilities::drop_all));
+    apply(Layer::Dumpable, &mut credentials::not_dumpable);
+    apply(Layer::Landlock, &mut || restrict(ruleset.as_ref().map_err(|&errno| errno)?, threads()?));
     // After everything that opens a file.
     apply(Layer::Rlimits, &mut || match rlimits::apply(limits) {
         0 => Ok(()),
@@ -107,22 +110,16 @@ fn allowed_paths(count: u32, texts: &[u8]) -> Result<Vec<AllowedPath<'_>>> {
     Ok(paths)
 }
 
-/// By glibc's functions, which change all threads.
-fn become_user(uid: u32, gid: u32) -> Result<()> {
-    // SAFETY: no groups, no pointers.
-    unsafe {
-        check(libc::setgroups(0, std::ptr::null()))?;
-        check(libc::setresgid(gid, gid, gid))?;
-        check(libc::setresuid(uid, uid, uid))?;
-    }
-    Ok(())
-}
+/// The fd that threads are restricted by.
+static RULESET: AtomicI32 = AtomicI32::new(-1);
 
-/// No core file, and no debugger or reader of /proc/PID/mem of the same user.
-fn not_dumpable() -> Result<()> {
-    // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
-    Ok(())
+/// Restricts all threads, for good.
+fn restrict(ruleset: &Ruleset, threads: &Threads) -> Result<()> {
+    if ruleset.restrict_process() {
+        return Ok(());
+    }
+    RULESET.store(ruleset.as_raw_fd(), SeqCst);
+    threads.run(|| landlock::restrict_thread(RULESET.load(SeqCst)))
 }
 
 /// seccomp(2), linux/seccomp.h.

@@ -1,9 +1,8 @@
 //! A queue thread's dealings with the kernel: the operations that it has, what they cost, and waiting for them.
 
 use super::needs::{self, CONTROL, KICK};
-use super::uring::errno;
 use super::{MAX_IN_FLIGHT, Shared};
-use crate::errno::{Errno, Result};
+use crate::errno::{Errno, Result, errno_of};
 use crate::queue::Broken;
 use io_uring::{IoUring, opcode, squeue, types};
 
@@ -207,7 +206,7 @@ impl<'r> Kernel<'r> {
             self.abandoned = true;
             return Err(Fault::Abandoned);
         };
-        match result.map_err(|error| errno(&error)) {
+        match result.map_err(|error| errno_of(&error)) {
             // Interrupted, or temporarily out of memory: entries not taken stay queued for the next call.
             Ok(_) | Err(Errno(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => Ok(Waited::Enough),
             Err(Errno(libc::ETIME)) => Ok(Waited::TimedOut),

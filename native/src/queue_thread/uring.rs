@@ -2,7 +2,7 @@
 //! restricted: to the operations that the loop and its worker submit, and to the files registered with it.
 
 use super::needs::Needs;
-use crate::errno::{Errno, Result};
+use crate::errno::{Result, errno_of};
 use crate::seccomp::{Filter, QueueFds};
 use crate::sync::lock;
 use io_uring::register::Restriction;
@@ -32,10 +32,6 @@ pub struct Eventfds {
     pub wake: RawFd,
 }
 
-pub fn errno(error: &io::Error) -> Errno {
-    Errno(error.raw_os_error().unwrap_or(libc::EIO))
-}
-
 /// A disabled ring for `entries` requests. Only the thread that enables it may submit; before it ends, it must unregister the
 /// files: a ring is torn down some time after its fd is closed, and would keep a disk locked until then.
 fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
@@ -48,8 +44,8 @@ fn build(entries: u32, eventfds: &Eventfds, needs: &Needs) -> Result<IoUring> {
         }
         result => result,
     };
-    let ring = ring.map_err(|error| errno(&error))?;
-    set_up(&ring, eventfds, needs).map_err(|error| errno(&error))?;
+    let ring = ring.map_err(|error| errno_of(&error))?;
+    set_up(&ring, eventfds, needs).map_err(|error| errno_of(&error))?;
     Ok(ring)
 }
 
@@ -122,7 +118,7 @@ impl Confined {
     pub fn run<T>(&self, body: impl FnOnce(&mut IoUring) -> Result<T>) -> Result<T> {
         // Only this thread takes the lock, which allows borrowing the ring here and dropping it with the handle.
         let mut ring = lock(&self.ring);
-        ring.submitter().register_enable_rings().map_err(|error| errno(&error))?;
+        ring.submitter().register_enable_rings().map_err(|error| errno_of(&error))?;
         if let Some(filter) = &self.filter {
             filter.apply()?;
         }

@@ -3,6 +3,7 @@ import type { RunningQueue, VirtioQueue } from '../virtio/virtio-device.ts';
 import type { Zod } from '../zod.ts';
 import type { BackendType } from './backend-type.ts';
 import { type NetLimits, netLimits } from './net-limits.ts';
+import { userArm } from './net-user.ts';
 
 /** What the host's end of a network card may be. */
 export const netBackends = [
@@ -18,6 +19,12 @@ export const netBackends = [
     title: 'TAP interface',
     description: 'an interface of the host, new or existing, whose other end is the card',
   },
+  {
+    kind: 'net',
+    type: 'user',
+    title: 'user-mode network',
+    description: "NAT through the host's connections, which takes no privileges: by libslirp",
+  },
 ] as const satisfies readonly BackendType[];
 
 export type NetType = (typeof netBackends)[number]['type'];
@@ -31,7 +38,7 @@ const INTERFACE = /^(?!\.{1,2}$)[^\s/:\u0000-\u001f\u007f-\uffff]{1,15}$/;
 /** The options of each type of network back end. Each is checked before anything is opened. */
 export function netOptions(z: Zod) {
   const { none, tap } = netArms(z);
-  return z.discriminatedUnion('type', [none, tap]);
+  return z.discriminatedUnion('type', [none, tap, userArm(z)]);
 }
 
 function netArms(z: Zod) {

@@ -1,11 +1,11 @@
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
 import { NetworkError } from '../../vmm/backends/net/network-error.ts';
-import { openWire } from '../../vmm/backends/net/open-wire.ts';
 import { wireFds } from '../../vmm/backends/net/wire.ts';
 import type { MachineConfig } from '../../vmm/machine/config.ts';
 import { MAX_FDS as MAX_MESSAGE_FDS } from '../../vmm/native/unix-socket.ts';
 import { closeWires, type OpenedWire } from '../machines/machine.ts';
 import type { TakeAtStart, TakeHostDevices } from '../vm.ts';
+import { openWire } from './open-wire.ts';
 
 /** With each message to a machine's process so many fds can come, and there are others. */
 const MAX_FDS = MAX_MESSAGE_FDS - 32;

@@ -88,7 +88,7 @@ function isUninterruptible(root: HostRoot, pid: string): boolean {
 function readHolder(root: HostRoot, pid: string): Holder {
   const uid = /^Uid:\s*(\d+)/m.exec(root.text(`/proc/${pid}/status`) ?? '')?.[1];
   const command = printable(root.attribute(`/proc/${pid}/comm`) ?? '?');
-  const vm = /^(vring: |qemu|kvm)/.test(command) ? machineName(root, pid) : null;
+  const vm = /^(vring: |vring-net-user$|qemu|kvm)/.test(command) ? machineName(root, pid) : null;
   return {
     pid: integer(pid)!,
     command,
@@ -107,10 +107,11 @@ function machineName(root: HostRoot, pid: string): string | null {
   return printable(nameInCommandLine(words) ?? '') || null;
 }
 
-/** A VM's name in the command line of the process that runs it: `vring: web`, or QEMU's `-name guest=web`. */
+/** A VM's name in the command line of a process of it: `vring: web`, `vring-net-user vm=web`, or QEMU's `-name guest=web`. */
 export function nameInCommandLine(words: readonly string[]): string | null {
   const title = words[0] ?? '';
   if (title.startsWith(MACHINE)) return title.slice(MACHINE.length).trim();
+  if (title.endsWith('/vring-net-user')) return words.find(word => word.startsWith('vm='))?.slice(3) ?? null;
   if (!/(^|\/)(qemu-system-\w+|qemu-kvm|kvm)$/.test(title)) return null;
   const at = words.findIndex(word => word === '-name' || word === '--name');
   const match = at < 0 ? null : /^(?:.*,)?guest=([^,]+)|^([^,=]+)/.exec(words[at + 1] ?? '');

@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openWire } from '../../../../src/vmm/backends/net/open-wire.ts';
+import { openWire } from '../../../../src/engine/networks/open-wire.ts';
 import type { Wire } from '../../../../src/vmm/backends/net/wire.ts';
 import type { WireUser } from '../../../../src/vmm/backends/net/wire-user.ts';
 import * as libc from '../../../../src/vmm/native/libc.ts';

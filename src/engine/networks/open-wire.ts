@@ -1,7 +1,8 @@
-import type { NetOptions, NetType } from '../../../devices/backends/net.ts';
-import { openTap } from './tap.ts';
-import type { Wire } from './wire.ts';
-import type { WireUser } from './wire-user.ts';
+import type { NetOptions, NetType } from '../../devices/backends/net.ts';
+import { openTap } from '../../vmm/backends/net/tap.ts';
+import type { Wire } from '../../vmm/backends/net/wire.ts';
+import type { WireUser } from '../../vmm/backends/net/wire-user.ts';
+import { openUserNetwork } from './user/open-user.ts';
 
 type Opener<Type extends NetType> = (
   options: Extract<NetOptions, { type: Type }>,
@@ -12,6 +13,7 @@ type Opener<Type extends NetType> = (
 const OPENERS: { readonly [Type in NetType]: Opener<Type> } = {
   none: () => ({ fds: [], header: 'none', label: 'none' }),
   tap: openTap,
+  user: (options, user) => openUserNetwork(options, { vm: user.vm, largeFrames: user.header }),
 };
 
 /** Opens a network for a device. The fds are the caller's. @throws NetworkError */

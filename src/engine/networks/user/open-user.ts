@@ -1,0 +1,106 @@
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { UserOptions } from '../../../devices/backends/net-user.ts';
+import { builtFile } from '../../../project-root.ts';
+import { NetworkError } from '../../../vmm/backends/net/network-error.ts';
+import type { Wire } from '../../../vmm/backends/net/wire.ts';
+import { type ExitStatus, watchExit } from '../../../vmm/confinement/exit-status.ts';
+import { spawnConfined, UNCONFINED } from '../../../vmm/confinement/spawn-confined.ts';
+import * as libc from '../../../vmm/native/libc.ts';
+import { userFailure } from './failure.ts';
+import { programWords } from './program-words.ts';
+
+/**
+ * The payload of frames for a card that takes the MTU from its device (VIRTIO_NET_F_MTU): the most that libslirp's buffers hold. A segment
+ * of TCP then has up to 32 KiB. Other cards keep Ethernet's, and TCP's options tell the stack.
+ */
+const LARGE_MTU = 65_520;
+const ETHERNET_MTU = 1500;
+
+/** Each connection of the guest is a socket, whose buffers are up to 256 KiB of the program's memory. */
+const LIMITS = { core: 0, nofile: 4096, fsize: 1 << 20 } as const;
+
+/** Of root's: a user without rights. */
+const NOBODY = 65_534;
+
+export type UserNetworkUser = {
+  readonly vm: string;
+  /** The card's model takes the MTU of its network. */
+  readonly largeFrames: boolean;
+};
+
+/** @param ended called when the program has ended, which it does when the card's end is closed */
+export type UserNetworkSettings = {
+  readonly confined?: boolean;
+  readonly ended?: (status: ExitStatus) => void;
+};
+
+/**
+ * Starts the program of a user-mode network, which has the network of this process. It survives this process, and ends with the wire.
+ * @throws NetworkError
+ */
+export async function openUserNetwork(
+  options: UserOptions,
+  { vm, largeFrames }: UserNetworkUser,
+  { confined = true, ended }: UserNetworkSettings = {},
+): Promise<Wire> {
+  const mtu = largeFrames ? LARGE_MTU : ETHERNET_MTU;
+  const [ours, theirs] = libc.socketPair(libc.SOCK_SEQPACKET);
+  try {
+    libc.setNonblocking(ours);
+    const words = [
+      `vm=${vm}`,
+      `mtu=${mtu}`,
+      `confine=${confined ? 1 : 0}`,
+      ...(process.geteuid?.() === 0 ? [`uid=${NOBODY}`] : []),
+      ...programWords(options),
+    ];
+    const { status, report } = startProgram(theirs, words, confined);
+    const said = await report;
+    if (!said.startsWith('ready')) throw userFailure(said.replace(/^failed /, ''), options);
+    if (ended !== undefined) void status.then(ended);
+    return { fds: [ours], header: 'none', mtu, label: 'user' };
+  } catch (error) {
+    libc.close(ours);
+    throw error;
+  } finally {
+    libc.close(theirs);
+  }
+}
+
+type Program = { readonly status: Promise<ExitStatus>; readonly report: Promise<string> };
+
+function startProgram(fd: number, words: readonly string[], confined: boolean): Program {
+  const [read, write] = libc.socketPair();
+  try {
+    const { pidfd } = spawnConfined({
+      path: builtFile('vring-net-user'),
+      args: ['fd=3', 'report=4', ...words],
+      env: {},
+      fds: [fd, write],
+      confinement: { ...(confined ? { off: ['network'] } : UNCONFINED), rlimits: LIMITS },
+    });
+    const status = watchExit(pidfd, { ref: false });
+    closeSync(pidfd);
+    return { status, report: textFrom(read) };
+  } catch (error) {
+    libc.close(read);
+    const { message } = error as Error;
+    throw new NetworkError(`the program of the user-mode network cannot be started: ${message}`, {
+      cause: error,
+    });
+  } finally {
+    libc.close(write);
+  }
+}
+
+/** What comes from a socket until it is closed; it is closed then. */
+function textFrom(fd: number): Promise<string> {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  let text = '';
+  socket.setEncoding('utf8').on('data', chunk => {
+    text += chunk;
+  });
+  socket.on('error', () => {});
+  return new Promise(resolve => socket.on('close', () => resolve(text)));
+}

@@ -1,0 +1,27 @@
+import type { HostRoot } from '../root.ts';
+import { type Holder, readHolders } from './holders.ts';
+
+export type Port = {
+  readonly protocol: 'tcp' | 'udp';
+  readonly number: number;
+};
+
+/** Of TCP, the state of a socket that waits for connections (net/tcp_states.h). */
+const LISTENING = '0A';
+
+/** The processes that a port of this host belongs to, as far as this user may see them. */
+export function readPortUsers(root: HostRoot, { protocol, number }: Port): readonly Holder[] {
+  const inodes = new Set(
+    ['', '6'].flatMap(family => {
+      const text = root.text(`/proc/net/${protocol}${family}`, 16 << 20) ?? '';
+      return text.split('\n').flatMap(line => {
+        const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+        const isPort = Number.parseInt(local?.split(':')[1] ?? '', 16) === number;
+        return isPort && (protocol === 'udp' || state === LISTENING) ? [`socket:[${inode}]`] : [];
+      });
+    }),
+  );
+  if (inodes.size === 0) return [];
+  const { byKey } = readHolders(root, ({ target }) => (inodes.has(target) ? 'port' : null));
+  return byKey.get('port') ?? [];
+}

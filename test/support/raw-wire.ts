@@ -1,0 +1,68 @@
+import { closeSync, readSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How often a socket of packets, for which libuv has no events, is looked at. */
+const LOOK_AGAIN_MS = 2;
+const PATIENCE_MS = 10_000;
+
+/** A guest's end of a wire of bare frames: sends them, and waits for those that it is asked for. */
+export class RawWire {
+  /** Frames that nobody has asked for yet. */
+  readonly #pending: Buffer[] = [];
+  /** Frames that came while something else was waited for. */
+  readonly passed: Buffer[] = [];
+  readonly #fd: number;
+  readonly #buffer = Buffer.alloc(1 << 17);
+  #ended = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  send(frame: Uint8Array): void {
+    writeSync(this.#fd, frame);
+  }
+
+  /** Takes what is there. */
+  #poll(): void {
+    for (;;) {
+      try {
+        const length = readSync(this.#fd, this.#buffer);
+        if (length === 0) {
+          this.#ended = true;
+          break;
+        }
+        this.#pending.push(Buffer.from(this.#buffer.subarray(0, length)));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#ended = true;
+        break;
+      }
+    }
+  }
+
+  /** Whether the other end is closed. */
+  get ended(): boolean {
+    this.#poll();
+    return this.#ended;
+  }
+
+  /** The next frame for which `find` gives something; those before it are dropped. @throws after 10 s */
+  async wait<T>(what: string, find: (frame: Buffer) => T | null): Promise<T> {
+    const until = Date.now() + PATIENCE_MS;
+    while (Date.now() < until) {
+      this.#poll();
+      for (let frame = this.#pending.shift(); frame !== undefined; frame = this.#pending.shift()) {
+        const found = find(frame);
+        if (found !== null) return found;
+        this.passed.push(frame);
+      }
+      if (this.#ended) throw new Error(`the wire ended, without ${what}`);
+      await sleep(LOOK_AGAIN_MS);
+    }
+    throw new Error(`no ${what} within ${PATIENCE_MS} ms`);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
