@@ -1,6 +1,6 @@
-import { macAddress } from '../definitions/mac-address.ts';
 import { passthroughVm } from '../definitions/passthrough-request.ts';
 import { readDefinition } from '../definitions/read.ts';
+import { macAddress } from '../engine/networks/mac-address.ts';
 import { isAlive, type VmInfo } from '../engine/vm-info.ts';
 import type { Assessment, Claim, PassthroughRequest, PassthroughVm } from '../host/passthrough/assessment.ts';
 import {

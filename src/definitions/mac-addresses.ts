@@ -1,7 +1,7 @@
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
+import { macAddress } from '../engine/networks/mac-address.ts';
 import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
-import { macAddress } from './mac-address.ts';
 
 /** A network card's address in a definition. */
 export type CardAddress = {

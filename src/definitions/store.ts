@@ -12,7 +12,7 @@ import { DefinitionError } from './problem.ts';
 import { readDefinition } from './read.ts';
 import type { Definition } from './schema.ts';
 import { FilePresence, type SourceFile, sourceFiles } from './source-files.ts';
-import { hostDevicesOf, notYet, toMachine, unsupported } from './to-machine.ts';
+import { hostDevicesOf, nicsOf, notYet, toMachine, unsupported } from './to-machine.ts';
 import { watchFolder } from './watch.ts';
 import { shown } from './words.ts';
 import { removeFile, writeFile } from './write-file.ts';
@@ -142,9 +142,11 @@ export class DefinitionStore implements Definitions {
       const { cpus, memory, autostart, 'on-crash': onCrash } = definition;
       const size = { vcpus: cpus.count, memoryBytes: memory.size };
       const hostDevices = hostDevicesOf(definition);
+      const nics = nicsOf(definition);
       const vm = {
         ...{ name, problem: null, blockers: [], ...size, autostart, onCrash },
         ...(hostDevices.length > 0 && { hostDevices }),
+        ...(nics.length > 0 && { nics }),
       };
       const missing = notYet(definition);
       return {

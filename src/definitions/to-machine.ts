@@ -1,6 +1,7 @@
 import type { DeviceTable } from '../devices/device-table.ts';
 import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { type WantedHostDevice, wantedHostDevices } from '../engine/host-devices/wanted.ts';
+import { type VmNic, vmNics } from '../engine/networks/vm-nics.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import { checkDevice } from './device-check.ts';
 import { hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
@@ -97,6 +98,11 @@ export function hostDevicesOf(definition: Definition, table = deviceTable): Want
     unsafeNoIommu: device['unsafe-no-iommu'] === true,
   }));
   return wantedHostDevices(fromTable(definition, table).devices, options, table);
+}
+
+/** The network cards of a definition that this version supports. */
+export function nicsOf(definition: Definition, table = deviceTable): VmNic[] {
+  return vmNics(fromTable(definition, table).devices, table);
 }
 
 /** What a definition asks for that this version does not support. */

@@ -1,9 +1,9 @@
 import type { DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
+import { macAddress } from '../engine/networks/mac-address.ts';
 import type { Disk } from './fields/disks.ts';
 import type { Nic } from './fields/nics.ts';
 import type { Passthrough } from './fields/passthrough.ts';
-import { macAddress } from './mac-address.ts';
 import { netOptions } from './net-options.ts';
 import { type FunctionsOfSlot, hostFunctionsOfSlot, passedFunctions } from './passed-functions.ts';
 import type { Definition } from './schema.ts';

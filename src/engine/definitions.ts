@@ -1,6 +1,7 @@
 import type { DeviceConfig } from '../devices/device-table.ts';
 import type { MachineConfigInput } from '../vmm/machine/config.ts';
 import type { WantedHostDevice } from './host-devices/wanted.ts';
+import type { VmNic } from './networks/vm-nics.ts';
 
 /** What a VM is, as far as its definition can be read. */
 export type DefinedVm = {
@@ -15,6 +16,8 @@ export type DefinedVm = {
   readonly onCrash: 'keep' | 'restart';
   /** PCI functions of the host that it passes through. Absent: none. */
   readonly hostDevices?: readonly WantedHostDevice[];
+  /** Its network cards. Absent: none. */
+  readonly nics?: readonly VmNic[];
 };
 
 /** The definitions on disk, as an engine needs them. */

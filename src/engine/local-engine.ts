@@ -1,6 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { type DiskLimits, limitsText } from '../devices/backends/disk.ts';
-import type { DeviceConfig } from '../devices/registry.ts';
+import { type DeviceConfig, deviceTable } from '../devices/registry.ts';
 import { version } from '../project-root.ts';
 import { printable } from '../text/printable.ts';
 import { sizeText } from '../text/size.ts';
@@ -34,7 +34,10 @@ import {
   type VmPlace,
 } from './machines/machine.ts';
 import { threadMachines } from './machines/thread-machine.ts';
+import { freeMacAddress } from './networks/mac-address.ts';
 import { takingAtStart } from './networks/open-wires.ts';
+import { type NicOwner, refuseSameMac } from './networks/same-mac.ts';
+import { vmNics, withMacAddresses } from './networks/vm-nics.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import type { CounterSource, HostInterruptCounts, ThreadTimes } from './sampling/counter-source.ts';
 import { Sampler } from './sampling/sampler.ts';
@@ -256,7 +259,8 @@ export class LocalEngine implements Engine, CounterSource {
   }
 
   async attach(id: string, device: DeviceConfig, options: AttachOptions): Promise<AttachedDevice> {
-    return await this.#devices.attach(this.#vm(id), device, options);
+    const vm = this.#vm(id);
+    return await this.#devices.attach(vm, this.#withMac(vm, device), options);
   }
 
   async detach(id: string, device: string, options: DetachOptions): Promise<void> {
@@ -429,8 +433,10 @@ export class LocalEngine implements Engine, CounterSource {
     process.off('exit', this.#abandonAll);
   }
 
-  async #run(vm: Vm, config: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
+  async #run(vm: Vm, given: MachineConfig, restore: RestoreFiles | null = null): Promise<void> {
     if (this.#ending) throw new Error(`${vm.name} is not started: the process that runs the VMs is ending`);
+    const config = { ...given, devices: withMacAddresses(vm.name, given.devices) };
+    refuseSameMac({ name: vm.name, nics: vmNics(config.devices) }, this.#running());
     const take = takingAtStart(config, this.#hostDevices.taking(vm, config));
     await vm.start(config, this.#machines, () => this.#takePlace(vm.name), restore, take);
     this.#warmLater();
@@ -439,6 +445,26 @@ export class LocalEngine implements Engine, CounterSource {
   /** Gives back what earlier processes have taken from the host for VMs that are gone. To be called once those that go on are known. */
   async recoverHostDevices(): Promise<void> {
     await this.#hostDevices.recover();
+  }
+
+  /** A network card with an address that no other has. @throws when another VM that runs has the one that it is to have */
+  #withMac({ name, nics }: Vm, device: DeviceConfig): DeviceConfig {
+    if (deviceTable.network(device) === null) return device;
+    const others = this.vms();
+    if (typeof device.mac === 'string') {
+      const mac = device.mac.toLowerCase();
+      const own = nics.find(nic => nic.mac === mac);
+      if (own !== undefined)
+        throw new Error(`${own.device} of ${name} has the MAC address ${mac} already: give another`);
+      refuseSameMac({ name, nics: vmNics([device]) }, this.#running(), 'does not get the card');
+      return device;
+    }
+    const taken = new Set(others.flatMap(other => (other.nics ?? []).map(({ mac }) => mac ?? '')));
+    return { ...device, mac: freeMacAddress(name, nics.length, taken) };
+  }
+
+  #running(): readonly NicOwner[] {
+    return [...this.#vms.values()].filter(({ alive }) => alive);
   }
 
   #add(name: string): Vm {

@@ -1,5 +1,6 @@
 import type { Layer } from '../vmm/confinement/layer.ts';
 import type { Topology } from '../vmm/machine/topology.ts';
+import type { VmNic } from './networks/vm-nics.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 
 /** `stuck`: its process does not respond, or was killed and cannot end before the host lets go of it. */
@@ -64,6 +65,8 @@ export type VmInfo = {
   readonly task?: VmTask;
   /** The host's devices that it has while it runs, and takes at its next start while it does not. Absent: none. */
   readonly hostDevices?: readonly VmHostDevice[];
+  /** Its network cards while it runs, or of its next start. Absent: none. */
+  readonly nics?: readonly VmNic[];
   /** Who types into its console, as `user@tty`; null when nobody does. */
   readonly keyboardHolder: string | null;
   /** The same for consoles beside the first, by port; absent while nobody types into one. */

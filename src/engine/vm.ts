@@ -29,6 +29,7 @@ import {
   unregistered,
   type VmPlace,
 } from './machines/machine.ts';
+import { type VmNic, vmNics } from './networks/vm-nics.ts';
 import type { ThreadTimes } from './sampling/counter-source.ts';
 import type { SavedState, VmTask } from './snapshots/snapshot-info.ts';
 import { VmConsoles } from './vm-consoles.ts';
@@ -96,6 +97,8 @@ export class Vm {
   /** Its machine is gone, and the host does not have its devices back yet. */
   #isReturning = false;
   #hostDevices: readonly VmHostDevice[] = [];
+  /** Of a configuration, which is another one after each change. */
+  #nics: { readonly config: MachineConfig; readonly nics: readonly VmNic[] } | null = null;
   #wasKilled = false;
   #startedAt: number | null = null;
   #stored: StoredOfVm = NOTHING_STORED;
@@ -155,6 +158,7 @@ export class Vm {
       ...(this.#stored.snapshots.length > 0 && { snapshots: this.#stored.snapshots }),
       ...(this.#task !== null && { task: this.#task }),
       ...(this.hostDevices.length > 0 && { hostDevices: this.hostDevices }),
+      ...(this.nics.length > 0 && { nics: this.nics }),
       keyboardHolder: this.consoles.keyboardHolder,
       ...(Object.keys(holders).length > 0 && { keyboardHolders: holders }),
     };
@@ -175,6 +179,15 @@ export class Vm {
     if (this.#hostDevices.length > 0 || this.#alive) return this.#hostDevices;
     const wanted = this.#defined?.hostDevices ?? wantedHostDevices(this.config?.devices ?? []);
     return wanted.map(notTaken);
+  }
+
+  /** The network cards that it has, or gets at its next start. */
+  get nics(): readonly VmNic[] {
+    if (!this.#alive && this.#defined !== null) return this.#defined.nics ?? [];
+    const { config } = this;
+    if (config === null) return [];
+    if (this.#nics?.config !== config) this.#nics = { config, nics: vmNics(config.devices) };
+    return this.#nics.nics;
   }
 
   /** It has others. */

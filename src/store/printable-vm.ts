@@ -17,6 +17,7 @@ export function printableVm(vm: VmInfo): VmInfo {
     detail: vm.detail === null ? null : printableLines(vm.detail).join('\n'),
     broken: printableRecord(vm.broken),
     ...(vm.hostDevices !== undefined && { hostDevices: printableDeep(vm.hostDevices) }),
+    ...(vm.nics !== undefined && { nics: printableDeep(vm.nics) }),
     ...(vm.diskErrors !== undefined && { diskErrors: printableRecord(vm.diskErrors) }),
     confinement: vm.confinement?.map(layer => ({ ...layer, reason: orNull(layer.reason) })) ?? null,
     topology: vm.topology === null ? null : printableTopology(vm.topology),

@@ -1,12 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { macAddress } from '../../src/definitions/mac-address.ts';
 import { readDefinition } from '../../src/definitions/read.ts';
 import { NotYetError, notYet, toMachine } from '../../src/definitions/to-machine.ts';
 import { wantedDevices } from '../../src/definitions/wanted-devices.ts';
 import { type ConfigurableType, deviceFields } from '../../src/devices/device-type.ts';
 import { deviceTable } from '../../src/devices/registry.ts';
+import { macAddress } from '../../src/engine/networks/mac-address.ts';
 import { parseMachineConfig } from '../../src/vmm/machine/config.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 

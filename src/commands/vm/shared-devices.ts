@@ -1,20 +1,24 @@
+import { cardAddresses } from '../../definitions/mac-addresses.ts';
 import { claimsOf } from '../../definitions/passthrough-request.ts';
 import type { Definition } from '../../definitions/schema.ts';
 import type { VmInfo } from '../../engine/vm-info.ts';
 
-type Vm = Pick<VmInfo, 'name' | 'hostDevices'>;
+type Vm = Pick<VmInfo, 'name' | 'hostDevices' | 'nics'>;
 
-/** The host's devices of a definition that other VMs have or take too, as sentences. */
+/** The host's devices, and the MAC addresses, of a definition that other VMs have or take too, as sentences. */
 export function sharedDevices(definition: Definition, vms: readonly Vm[]): string[] {
   const own = claimsOf([definition], () => false).map(({ address }) => address);
+  const macs = cardAddresses(definition).map(({ mac }) => mac);
+  const { name } = definition;
+  const once = 'only one of them can run at a time';
   return vms
-    .filter(({ name }) => name !== definition.name)
-    .flatMap(({ name, hostDevices = [] }) =>
-      hostDevices
+    .filter(vm => vm.name !== name)
+    .flatMap(({ name: other, hostDevices = [], nics = [] }) => [
+      ...hostDevices
         .filter(({ address }) => own.includes(address))
-        .map(
-          ({ address }) =>
-            `${name} and ${definition.name} both get ${address}: only one of them can run at a time`,
-        ),
-    );
+        .map(({ address }) => `${other} and ${name} both get ${address}: ${once}`),
+      ...nics
+        .filter(({ mac }) => mac !== null && macs.includes(mac))
+        .map(({ mac }) => `${other} and ${name} both have the MAC address ${mac}: ${once}`),
+    ]);
 }

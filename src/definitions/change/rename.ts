@@ -1,4 +1,4 @@
-import { macAddress } from '../mac-address.ts';
+import { macAddress } from '../../engine/networks/mac-address.ts';
 import type { Definition } from '../schema.ts';
 import { changeKeys } from './change-text.ts';
 

@@ -1,10 +1,10 @@
 import path from 'node:path';
+import { macAddress } from '../../engine/networks/mac-address.ts';
 import { sizeText } from '../../text/size.ts';
 import { VM_NAME } from '../../vmm/machine/vm-name.ts';
 import type { DiskInput } from '../fields/disks.ts';
 import { keyProblems } from '../issues.ts';
 import { keyPath } from '../key-path.ts';
-import { macAddress } from '../mac-address.ts';
 import { type Definition, type DefinitionInput, definition } from '../schema.ts';
 import { type NotYet, notYet } from '../to-machine.ts';
 import { shown } from '../words.ts';

@@ -20,3 +20,13 @@ test('a device of the host that another VM takes too is named', () => {
     'db and web both get 0000:03:00.0: only one of them can run at a time',
   ]);
 });
+
+test('so is a MAC address', () => {
+  const mac = '52:54:00:00:00:01';
+  const definition = readDefinition(`name: web\nnics: [{mac: "${mac}"}]`, { file: 'web.yaml' });
+  const nic = { device: 'net0', type: 'virtio-net', mac, network: { type: 'user', name: null } };
+  const vms = ['web', 'db'].map(name => ({ name, nics: [nic] }));
+  expect(sharedDevices(definition, vms)).toEqual([
+    `db and web both have the MAC address ${mac}: only one of them can run at a time`,
+  ]);
+});

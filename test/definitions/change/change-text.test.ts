@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { changeKeys } from '../../../src/definitions/change/change-text.ts';
 import { renamedText } from '../../../src/definitions/change/rename.ts';
-import { macAddress } from '../../../src/definitions/mac-address.ts';
 import { readDefinition } from '../../../src/definitions/read.ts';
+import { macAddress } from '../../../src/engine/networks/mac-address.ts';
 
 const COMMENTED = `# the web server
 name: web   # public

@@ -5,7 +5,7 @@ import { type CloneDisks, lockCopied, planClone } from '../../../src/definitions
 import { isSeedImage, readSeedImage } from '../../../src/definitions/change/read-seed.ts';
 import { carryOut } from '../../../src/definitions/create/carry-out.ts';
 import { makeSeedImage, SEED_MAKERS } from '../../../src/definitions/create/seed-image.ts';
-import { macAddress } from '../../../src/definitions/mac-address.ts';
+import { macAddress } from '../../../src/engine/networks/mac-address.ts';
 import { lockDisk } from '../../../src/vmm/backends/disk-lock.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
