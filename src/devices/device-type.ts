@@ -143,6 +143,8 @@ export type DeviceType = {
 /** A device that every machine has. */
 export type BuiltinType = DeviceType & {
   readonly builtin: true;
+  /** Only machines that boot a kernel directly have it: a PC has none. */
+  readonly onlyWithKernel?: true;
   /** The device's name; its type if absent. */
   readonly name?: string;
   create(services: MachineServices): BuiltDevice;

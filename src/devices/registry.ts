@@ -1,6 +1,7 @@
 import { DeviceTable } from './device-table.ts';
 import { acpiPm } from './legacy/acpi-pm.ts';
-import { debugConsole, debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
+import { debugConsole, isaDebugcon } from './legacy/debug-console.ts';
+import { debugExit, isaDebugExit, postCode } from './legacy/debug-ports.ts';
 import { i8042 } from './legacy/i8042.ts';
 import { isaSerial } from './legacy/isa-serial.ts';
 import { rtc } from './legacy/rtc.ts';
@@ -26,6 +27,7 @@ export const deviceTable = new DeviceTable([
   vfioPci,
   isaDebugExit,
   isaSerial,
+  isaDebugcon,
   rootPort,
   pciToPciBridge,
   pciePciBridge,

@@ -27,6 +27,8 @@ export class LiveMachine {
   readonly #consoles: ConsolePorts;
   /** What the guest has printed. */
   output = '';
+  /** The same, by console. */
+  readonly printed: string[] = [];
   /** Called when the guest has printed. */
   onPrinted = () => {};
   /** Why it has ended. */
@@ -45,11 +47,13 @@ export class LiveMachine {
       boot: { kind: 'kernel', path: builtFile('guest.elf'), append },
       ...options,
     });
-    const print = (bytes: Uint8Array) => {
-      this.output += Buffer.from(bytes).toString('latin1');
+    const print = (port: number) => (bytes: Uint8Array) => {
+      const text = Buffer.from(bytes).toString('latin1');
+      this.output += text;
+      this.printed[port] = (this.printed[port] ?? '') + text;
       this.onPrinted();
     };
-    this.#consoles = new ConsolePorts(() => new SerialConsole(print, this.loop));
+    this.#consoles = new ConsolePorts(port => new SerialConsole(print(port), this.loop));
     this.files = new HostFiles(this.native);
     const parts = buildMachine(config, {
       native: this.native,

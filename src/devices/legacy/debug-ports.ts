@@ -46,37 +46,6 @@ export class PostCode implements Device, ByteRegisters {
   }
 }
 
-/** The value that a debug console reads as, which SeaBIOS and OVMF check for. */
-const DEBUG_CONSOLE_PRESENT = 0xe9;
-
-/** Port 0x402: each byte written goes to `sink`. */
-export class DebugConsole implements Device, ByteRegisters {
-  readonly name = 'debug-console';
-  readonly ports: readonly PortRange[];
-  readonly #sink: (bytes: Uint8Array) => void;
-
-  constructor(port: number, sink: (bytes: Uint8Array) => void) {
-    this.ports = [{ start: port, size: 1, handler: byteWide(this) }];
-    this.#sink = sink;
-  }
-
-  reset(): void {}
-
-  readByte(): number {
-    return DEBUG_CONSOLE_PRESENT;
-  }
-
-  writeByte(_offset: number, value: number): void {
-    this.#sink(Uint8Array.of(value));
-  }
-
-  save(): DeviceState {
-    return {};
-  }
-
-  load(): void {}
-}
-
 /**
  * Port 0xf4: a guest that writes the byte v stops its machine with exit code v (not 2v + 1, as with QEMU's isa-debug-exit,
  * which is a separate device here). Reads give 0.
@@ -185,25 +154,14 @@ export const postCode: BuiltinType = {
   },
 };
 
-export const debugConsole: BuiltinType = {
-  type: 'debug-console',
-  title: 'debug console',
-  description: 'port 0x402, which prints to the console of the VM',
-  bus: 'isa',
-  builtin: true,
-  create: services => {
-    const console = services.backends.open('char', { type: 'console', name: 'com1' });
-    const device = new DebugConsole(PORT.debugConsole, bytes => console.write(bytes));
-    return { device, ports: device.ports };
-  },
-};
-
 export const debugExit: BuiltinType = {
   type: 'debug-exit',
   title: 'debug exit port',
-  description: 'port 0xf4, through which a guest stops its VM with an exit code',
+  description:
+    'port 0xf4, through which a guest that is a kernel booted directly stops its VM with an exit code',
   bus: 'isa',
   builtin: true,
+  onlyWithKernel: true,
   create: services => {
     const device = new DebugExit(PORT.debugExit, services.request);
     return { device, ports: device.ports };

@@ -87,6 +87,8 @@ export class I8042 implements Device {
   /** The command that waits for its parameter, 0 if none. */
   #pending = 0;
   #lastWasCommand = false;
+  /** What the output buffer goes on showing. A BIOS that has polled a reply still gets the interrupt, and reads again. */
+  #lastByte = 0;
 
   constructor(options: I8042Options) {
     const data: ByteRegisters = {
@@ -111,6 +113,7 @@ export class I8042 implements Device {
     this.#mode = POWER_ON_MODE;
     this.#pending = 0;
     this.#lastWasCommand = false;
+    this.#lastByte = 0;
     this.#updateInterrupt();
   }
 
@@ -124,7 +127,8 @@ export class I8042 implements Device {
   }
 
   #readData(): number {
-    const byte = this.#replies.shift() ?? 0;
+    const byte = this.#replies.shift() ?? this.#lastByte;
+    this.#lastByte = byte;
     // The buffer is briefly empty: an edge-triggered interrupt must see that.
     this.#line.set(false);
     this.#updateInterrupt();
@@ -208,6 +212,7 @@ export class I8042 implements Device {
       mode: this.#mode,
       pending: this.#pending,
       lastWasCommand: this.#lastWasCommand ? 1 : 0,
+      lastByte: this.#lastByte,
     };
   }
 
@@ -217,6 +222,8 @@ export class I8042 implements Device {
     this.#mode = numberOf(state, 'mode', 0xff) & MODE_BITS;
     this.#pending = numberOf(state, 'pending', 0xff);
     this.#lastWasCommand = numberOf(state, 'lastWasCommand', 1) === 1;
+    // Absent from states of before firmware.
+    this.#lastByte = 'lastByte' in state ? numberOf(state, 'lastByte', 0xff) : 0;
     this.#updateInterrupt();
   }
 }

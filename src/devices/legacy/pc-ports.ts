@@ -4,9 +4,15 @@ export const PORT = {
   i8042Command: 0x64,
   rtc: 0x70,
   postCode: 0x80,
+  /** A20 gate and a fast reset. */
+  port92: 0x92,
+  /** APM control and status, of a machine with firmware. */
+  apm: 0xb2,
   debugExit: 0xf4,
   com1: 0x3f8,
   debugConsole: 0x402,
+  /** QEMU's firmware configuration device: selector, data, DMA address (12 ports). */
+  fwCfg: 0x510,
   /** ACPI fixed hardware: PM1a event block (4 bytes), PM1a control (2), PM timer (4). */
   pm1Event: 0x600,
   pm1Control: 0x604,

@@ -79,10 +79,15 @@ export class PciBridge extends PciFunction implements PciUpstream {
     const base = this.#megabytes(REG.memoryBase);
     const limit = this.#megabytes(REG.memoryLimit) + 0xf_ffff;
     if (address >= base && last <= limit) return true;
-    const prefetchBase = this.config.u32(REG.prefetchBaseUpper) * 2 ** 32 + this.#megabytes(REG.prefetchBase);
-    const prefetchLimit =
-      this.config.u32(REG.prefetchLimitUpper) * 2 ** 32 + this.#megabytes(REG.prefetchLimit) + 0xf_ffff;
-    return address >= prefetchBase && last <= prefetchLimit;
+    const { start, end } = this.prefetchWindow;
+    return address >= start && last < end;
+  }
+
+  /** The window for prefetchable memory; it is closed when its end is not above its start. */
+  get prefetchWindow(): { readonly start: number; readonly end: number } {
+    const start = this.config.u32(REG.prefetchBaseUpper) * 2 ** 32 + this.#megabytes(REG.prefetchBase);
+    const last = this.config.u32(REG.prefetchLimitUpper) * 2 ** 32 + this.#megabytes(REG.prefetchLimit);
+    return { start, end: last + 0x10_0000 };
   }
 
   override writeConfig(offset: number, size: AccessSize, value: number): void {

@@ -1,4 +1,4 @@
-import type { Bus } from '../bus.ts';
+import type { Bus, BusRange } from '../bus.ts';
 import type {
   AccessSize,
   Device,
@@ -15,6 +15,7 @@ import { PciBridge } from './pci-bridge.ts';
 import { PciBus } from './pci-bus.ts';
 import { PciFunction, type PciPlace } from './pci-function.ts';
 import { Placement } from './placement.ts';
+import { COMMAND, REG } from './registers.ts';
 import { RootPort } from './root-port.ts';
 
 /** The function at 00:00.0, by which guests detect a PCI host. */
@@ -27,15 +28,24 @@ export type PciInterrupts = {
   readonly count: number;
   /** A new end of the wire to interrupt `gsi`. */
   readonly line: (gsi: number) => InterruptLine;
+  /** The input of a slot's pin, if it is another one: 0 for the first. */
+  readonly input?: (slot: number, pin: number) => number;
 };
+
+/** Where the memory-mapped configuration space is: 1 MiB for each bus from 0. */
+export type EcamPlace = { readonly start: number; readonly buses: number };
 
 export type PciHostOptions = {
   readonly ports: Bus;
   readonly memory: Bus;
   /** Port of the configuration address register: 0xcf8. */
   readonly configPort: number;
-  /** The memory-mapped configuration space: 1 MiB for each bus from 0. */
-  readonly ecam: { readonly start: number; readonly buses: number };
+  /** The memory-mapped configuration space: 1 MiB for each bus from 0. Null: firmware places it. */
+  readonly ecam: EcamPlace | null;
+  /** The function at 00:00.0 if it is another one. */
+  readonly bridge?: PciFunction;
+  /** Functions get their addresses from firmware, which the machine has. */
+  readonly hasFirmware?: boolean;
   /** Windows for BARs; the 64-bit one grows up to `memory64End` when devices need more than half of it. */
   readonly windows: PciWindows;
   /** Where the addresses end that the CPU has; the end of the window if absent. */
@@ -57,14 +67,16 @@ export class PciHost implements Device, ConfigSpaces {
   readonly name = 'pci';
   readonly root: PciBus;
   readonly #options: PciHostOptions;
-  readonly #bridge = new PciFunction('host-bridge', HOST_BRIDGE);
+  readonly #bridge: PciFunction;
   readonly #configPorts: ConfigPorts;
   readonly #placement: Placement;
   #memory64: PciWindow;
+  #ecam: { readonly place: EcamPlace; readonly range: BusRange } | null = null;
 
   constructor(options: PciHostOptions) {
     this.#options = options;
     this.#memory64 = options.windows.memory64;
+    this.#bridge = options.bridge ?? new PciFunction('host-bridge', HOST_BRIDGE);
     this.root = new PciBus('PCI bus 0', 'root', {
       ports: options.ports,
       memory: options.memory,
@@ -76,8 +88,23 @@ export class PciHost implements Device, ConfigSpaces {
     this.#placement = new Placement(this.root, options.allocateMsi);
     this.#configPorts = new ConfigPorts(this, options.request);
     options.ports.claim('pci-config', options.configPort, ConfigPorts.size, this.#configPorts);
-    const { start, buses } = options.ecam;
-    options.memory.claim('pci-ecam', start, buses * 2 ** 20, ecamHandler(this));
+    this.placeEcam(options.ecam);
+  }
+
+  /** Moves the memory-mapped configuration space. @param place null: there is none */
+  placeEcam(place: EcamPlace | null): void {
+    const old = this.#ecam?.place ?? null;
+    if (old?.start === place?.start && old?.buses === place?.buses) return;
+    this.#ecam?.range.remove();
+    this.#ecam = place && {
+      place,
+      range: this.#options.memory.claim('pci-ecam', place.start, place.buses * 2 ** 20, ecamHandler(this)),
+    };
+  }
+
+  /** Where the memory-mapped configuration space is; null: firmware has not placed it. */
+  get ecam(): EcamPlace | null {
+    return this.#ecam?.place ?? null;
   }
 
   /**
@@ -108,10 +135,17 @@ export class PciHost implements Device, ConfigSpaces {
     return this.#placement.freeSlot();
   }
 
-  /** Assigns addresses to every function, like firmware: before the first boot and after each reset. @throws PciWindowError */
+  /**
+   * Powers what is behind root ports, and, unless the machine has firmware for that, assigns addresses to every function: before the
+   * first boot and after each reset. @throws PciWindowError
+   */
   assign(): void {
     for (const port of this.rootPorts) port.populate();
-    const { windows, memory64End } = this.#options;
+    const { windows, memory64End, hasFirmware } = this.#options;
+    if (hasFirmware) {
+      for (const bridge of this.#bridges()) forwardRequests(bridge);
+      return;
+    }
     const { start, size } = windows.memory64;
     const most = memory64End === undefined ? size : memory64End - start;
     const memory64 = { ...windows.memory64, size: most };
@@ -135,6 +169,28 @@ export class PciHost implements Device, ConfigSpaces {
     if (bus === undefined || (bus === 0 && fn.bus !== this.root)) return null;
     const hex = (value: number) => value.toString(16).padStart(2, '0');
     return `${hex(bus)}:${hex(fn.place.slot)}.${fn.place.function}`;
+  }
+
+  /** The memory from `from` on that firmware has given to BARs and bridges: where it begins and ends. Null: none. */
+  assignedFrom(from: number): { readonly start: number; readonly end: number } | null {
+    const bridges = this.#bridges();
+    const bars = [this.root, ...bridges.map(bridge => bridge.secondary)].flatMap(bus =>
+      bus.functions.flatMap(({ fn }) => fn.bars.filter(bar => bar.space === 'memory')),
+    );
+    const ranges = [
+      ...bars.map(({ programmed, size }) => ({ start: programmed ?? 0, end: (programmed ?? 0) + size })),
+      ...bridges.map(bridge => bridge.prefetchWindow),
+    ].filter(({ start, end }) => start >= from && end > start);
+    if (ranges.length === 0) return null;
+    return {
+      start: Math.min(...ranges.map(({ start }) => start)),
+      end: Math.max(...ranges.map(({ end }) => end)),
+    };
+  }
+
+  /** The input of the interrupt controller that a pin (0 for INTA#) of a slot of bus 0 is wired to. */
+  interruptOf(slot: number, pin: number): number {
+    return this.#interrupt(slot, pin);
   }
 
   /** Slots of bus 0 with a function that has an interrupt pin, or with a bridge. */
@@ -179,8 +235,8 @@ export class PciHost implements Device, ConfigSpaces {
   }
 
   #interrupt(slot: number, pin: number): number {
-    const { first, count } = this.#options.interrupts;
-    return first + ((slot + pin) % count);
+    const { first, count, input = (slot, pin) => (slot + pin) % count } = this.#options.interrupts;
+    return first + input(slot, pin);
   }
 
   /** The functions that are no device's: the host bridge, and all bridges, those nearer to the root first. */
@@ -207,6 +263,13 @@ export class PciHost implements Device, ConfigSpaces {
     const bus = busOf(this.root, 0, number);
     return bus?.at({ slot: devfn >>> DEVFN.slotShift, function: devfn & DEVFN.function }) ?? null;
   }
+}
+
+/** SeaBIOS makes devices bus masters, but not the bridges above them, which on QEMU's machines pass on all that devices request. */
+function forwardRequests(bridge: PciBridge): void {
+  const { config } = bridge;
+  config.setU16(REG.command, config.u16(REG.command) | COMMAND.busMaster);
+  bridge.refresh();
 }
 
 /** The bus that a request for bus `number` reaches, which is on bus `own` (PCI-to-PCI Bridge 1.2 §3.1.2.1). */

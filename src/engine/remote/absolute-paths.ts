@@ -7,11 +7,14 @@ export function withAbsolutePaths(config: MachineConfigInput): MachineConfigInpu
   const { boot, devices, deviceModules } = config;
   return {
     ...config,
-    boot: {
-      ...boot,
-      path: resolve(boot.path),
-      ...(boot.initrd !== undefined && { initrd: resolve(boot.initrd) }),
-    },
+    boot:
+      boot.kind === 'firmware'
+        ? { ...boot, ...(boot.path !== undefined && { path: resolve(boot.path) }) }
+        : {
+            ...boot,
+            path: resolve(boot.path),
+            ...(boot.initrd !== undefined && { initrd: resolve(boot.initrd) }),
+          },
     ...(deviceModules && { deviceModules: deviceModules.map(file => resolve(file)) }),
     ...(devices && { devices: devices.map(withAbsolutePath) }),
   };

@@ -1,4 +1,5 @@
 import type { AcpiParts } from '../../devices/acpi/acpi-parts.ts';
+import { concat, little } from '../../devices/acpi/aml.ts';
 import { type DsdtOptions, dsdt } from './dsdt.ts';
 import { FADT_POINTERS, facs, fadt } from './fadt.ts';
 import { madt } from './madt.ts';
@@ -24,30 +25,39 @@ export const TABLES_FILE = 'etc/acpi/tables';
 
 /** The FACS has to be on such a boundary (ACPI 6.5 §5.2.10). */
 const ALIGNMENT = 64;
-const XSDT_HEADER = 36;
+const HEADER = 36;
 
 /** The machine's ACPI tables. */
 export function buildAcpiTables(options: AcpiOptions): TableFiles {
-  const { numa, parts, apicIds, presentCpus } = options;
+  const { numa, parts, apicIds, presentCpus, placed } = options;
   const tables = new TablesFile();
   const dsdtAt = tables.add(dsdt(options));
   const facsAt = tables.add(facs());
-  const fadtAt = tables.add(fadt({ facs: facsAt, dsdt: dsdtAt, has8042: parts.some(part => part.is8042) }));
+  const has8042 = parts.some(part => part.is8042);
+  const ports = placed && { pmBase: placed.pmBase, gpe0: placed.gpe0 };
+  const fadtAt = tables.add(fadt({ facs: facsAt, dsdt: dsdtAt, has8042, ...ports }));
   tables.relocate(fadtAt, FADT_POINTERS);
   const roots = [
     fadtAt,
     tables.add(madt(apicIds, presentCpus)),
-    tables.add(mcfg()),
+    ...(placed?.ecam === null ? [] : [tables.add(mcfg(placed?.ecam))]),
     ...(numa ? [tables.add(srat(numa.nodes, apicIds, numa.ram)), tables.add(slit(numa.nodes))] : []),
   ];
-  const xsdtAt = tables.add(systemTable('XSDT', 1, pointers(roots)));
-  tables.relocate(
-    xsdtAt,
-    roots.map((_, index) => ({ offset: XSDT_HEADER + 8 * index, size: 8 })),
-  );
+  const rootTable = (signature: 'XSDT' | 'RSDT', size: 4 | 8) => {
+    const at = tables.add(systemTable(signature, 1, pointers(roots, size)));
+    tables.relocate(
+      at,
+      roots.map((_, index) => ({ offset: HEADER + size * index, size })),
+    );
+    return at;
+  };
+  const xsdtAt = rootTable('XSDT', 8);
+  // Systems of before 2000, which only firmware boots, know no other.
+  const rsdtAt = placed === undefined ? null : rootTable('RSDT', 4);
 
   const rsdp = rootPointer();
-  rsdp.set(pointers([xsdtAt]), RSDP.xsdt);
+  rsdp.set(pointers([xsdtAt], 8), RSDP.xsdt);
+  if (rsdtAt !== null) rsdp.set(pointers([rsdtAt], 4), RSDP.rsdt);
   const file = RSDP_FILE;
   return {
     files: new Map([
@@ -59,6 +69,9 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
       { kind: 'allocate', file: TABLES_FILE, alignment: ALIGNMENT, zone: 'any' },
       ...tables.commands,
       { kind: 'add-pointer', file, to: TABLES_FILE, offset: RSDP.xsdt, size: 8 },
+      ...(rsdtAt === null
+        ? []
+        : [{ kind: 'add-pointer', file, to: TABLES_FILE, offset: RSDP.rsdt, size: 4 } as const]),
       // The first checksum covers what ACPI 1.0 had; the second one covers everything, the first one too.
       { kind: 'add-checksum', file, offset: RSDP.checksum, start: 0, length: RSDP.firstLength },
       { kind: 'add-checksum', file, offset: RSDP.extendedChecksum, start: 0, length: RSDP.length },
@@ -66,12 +79,8 @@ export function buildAcpiTables(options: AcpiOptions): TableFiles {
   };
 }
 
-function pointers(offsets: readonly number[]): Uint8Array {
-  const bytes = Buffer.alloc(8 * offsets.length);
-  offsets.forEach((offset, index) => {
-    bytes.writeBigUInt64LE(BigInt(offset), 8 * index);
-  });
-  return bytes;
+function pointers(offsets: readonly number[], size: 4 | 8): Uint8Array {
+  return concat(...offsets.map(offset => little(offset, size)));
 }
 
 /** A file of tables, one after the other, and the steps that make its pointers and checksums right. */

@@ -18,9 +18,27 @@ import { systemTable } from './table.ts';
 
 const INTX_PINS = 4;
 
+export type AcpiRange = { readonly start: number; readonly size: number };
+
 export type DsdtOptions = {
   /** Where 64-bit PCI BARs may be. */
-  readonly mmio64: { readonly start: number; readonly size: number };
+  readonly mmio64: AcpiRange;
+  /** What firmware has placed; absent: all is where a machine without firmware has it. */
+  readonly placed?: {
+    /** Null: there is none. */
+    readonly ecam: (AcpiRange & { readonly buses: number }) | null;
+    /** Where other PCI BARs may be. */
+    readonly io: readonly AcpiRange[];
+    readonly mmio32: readonly AcpiRange[];
+    /** Other memory that is taken. */
+    readonly reserved: readonly AcpiRange[];
+    /** The first of the power management ports. */
+    readonly pmBase: number;
+    /** The first port of the general-purpose events. */
+    readonly gpe0: number;
+    /** The interrupt input of a pin, 0 for the first one of PCI. */
+    readonly interruptOf: (slot: number, pin: number) => number;
+  };
   /** Slots on bus 0 with a device that has an INTx pin. Few entries: interpreting AML is a good part of a slow boot. */
   readonly intxSlots: readonly number[];
   /** Whether there are root ports, whose slots the guest may manage. */
@@ -38,7 +56,7 @@ export function dsdt(options: DsdtOptions): Uint8Array {
     '_SB',
     hostBridge(options),
     ...parts.flatMap(({ systemBus }) => systemBus ?? []),
-    isaDevice('MBRD', 'PNP0C02', memory32(ECAM.start, ECAM.size)),
+    isaDevice('MBRD', 'PNP0C02', ...taken(options).map(({ start, size }) => memory32(start, size))),
   );
   return systemTable(
     'DSDT',
@@ -51,14 +69,22 @@ export function dsdt(options: DsdtOptions): Uint8Array {
   );
 }
 
+/** Memory that is the board's, and no PCI device's. */
+function taken({ placed }: DsdtOptions): readonly AcpiRange[] {
+  if (placed === undefined) return [ECAM];
+  return [...(placed.ecam === null ? [] : [placed.ecam]), ...placed.reserved];
+}
+
 function hostBridge(options: DsdtOptions): Aml {
-  const { mmio64, intxSlots, rootPorts, hotplugSlots } = options;
+  const { mmio64, intxSlots, rootPorts, hotplugSlots, placed } = options;
+  const { io, mmio32 } = placed ?? { io: [PCI_IO], mmio32: [PCI_MMIO32] };
+  const interruptOf = placed?.interruptOf ?? rotated;
   const configEnd = PORT.pciConfigData + 4;
   const windows = resourceTemplate(
-    busWindow(0, ECAM.buses),
+    busWindow(0, placed?.ecam?.buses ?? ECAM.buses),
     ports(PORT.pciConfigAddress, configEnd - PORT.pciConfigAddress),
-    portWindow(PCI_IO.start, PCI_IO.size),
-    memoryWindow32(PCI_MMIO32.start, PCI_MMIO32.size),
+    ...io.map(({ start, size }) => portWindow(start, size)),
+    ...mmio32.map(({ start, size }) => memoryWindow32(start, size)),
     memoryWindow64(mmio64.start, mmio64.size),
   );
   return device(
@@ -67,7 +93,9 @@ function hostBridge(options: DsdtOptions): Aml {
     name('_CID', eisaId('PNP0A03')),
     name('_CRS', windows),
     ...(rootPorts ? [hostBridgeControl()] : []),
-    kept(`routing ${intxSlots}`, () => name('_PRT', packageOf(...intxSlots.flatMap(slotRouting)))),
+    kept(`routing ${placed !== undefined} ${intxSlots}`, () =>
+      name('_PRT', packageOf(...intxSlots.flatMap(slot => slotRouting(slot, interruptOf)))),
+    ),
     ...(hotplugSlots.length > 0 ? [kept(`methods ${hotplugSlots}`, () => hotplugMethods(hotplugSlots))] : []),
     ...functionDevices(options),
   );
@@ -102,9 +130,13 @@ function kept(what: string, build: () => Aml): Aml {
 }
 
 /** PCI routing table entries (ACPI 6.5 §6.2.13) of one slot: pins wired to IOAPIC inputs, no link devices. */
-function slotRouting(slot: number): Aml[] {
+function slotRouting(slot: number, interruptOf: (slot: number, pin: number) => number): Aml[] {
   return Array.from({ length: INTX_PINS }, (_, pin) => {
-    const gsi = PCI_INTX_GSI + ((slot + pin) % PCI_INTX_GSIS);
+    const gsi = PCI_INTX_GSI + interruptOf(slot, pin);
     return packageOf(integer(slot * 0x1_0000 + 0xffff), integer(pin), integer(0), integer(gsi));
   });
+}
+
+function rotated(slot: number, pin: number): number {
+  return (slot + pin) % PCI_INTX_GSIS;
 }

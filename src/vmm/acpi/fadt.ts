@@ -66,18 +66,30 @@ export type FadtOptions = {
   readonly facs: number;
   readonly dsdt: number;
   readonly has8042: boolean;
+  /** The first of the power management ports, and of those of the general-purpose events. */
+  readonly pmBase?: number;
+  readonly gpe0?: number;
 };
 
+/** Offsets of the control register and the timer from the event registers. */
+const PM = { control: PORT.pm1Control - PORT.pm1Event, timer: PORT.pmTimer - PORT.pm1Event } as const;
+
 /** Fixed ACPI Description Table: always in ACPI mode (no SMI command port), not hardware-reduced. */
-export function fadt({ facs, dsdt, has8042 }: FadtOptions): Uint8Array {
+export function fadt({
+  facs,
+  dsdt,
+  has8042,
+  pmBase = PORT.pm1Event,
+  gpe0 = PORT.gpe0,
+}: FadtOptions): Uint8Array {
   const table = Buffer.alloc(FIELD.size);
   table.writeUInt32LE(facs, FIELD.firmwareControl);
   table.writeUInt32LE(dsdt, FIELD.dsdt);
   table.writeUInt16LE(IRQ.sci, FIELD.sciInterrupt);
-  table.writeUInt32LE(PORT.pm1Event, FIELD.pm1aEventBlock);
-  table.writeUInt32LE(PORT.pm1Control, FIELD.pm1aControlBlock);
-  table.writeUInt32LE(PORT.pmTimer, FIELD.pmTimerBlock);
-  table.writeUInt32LE(PORT.gpe0, FIELD.gpe0Block);
+  table.writeUInt32LE(pmBase, FIELD.pm1aEventBlock);
+  table.writeUInt32LE(pmBase + PM.control, FIELD.pm1aControlBlock);
+  table.writeUInt32LE(pmBase + PM.timer, FIELD.pmTimerBlock);
+  table.writeUInt32LE(gpe0, FIELD.gpe0Block);
   table[FIELD.pm1EventLength] = 4;
   table[FIELD.pm1ControlLength] = 2;
   table[FIELD.pmTimerLength] = 4;
@@ -94,10 +106,10 @@ export function fadt({ facs, dsdt, has8042 }: FadtOptions): Uint8Array {
   table[FIELD.resetValue] = RESET_VALUE;
   table[FIELD.minorVersion] = 5;
   table.writeBigUInt64LE(BigInt(dsdt), FIELD.extendedDsdt);
-  portAddress(table, FIELD.extendedPm1aEvent, PORT.pm1Event, 4);
-  portAddress(table, FIELD.extendedPm1aControl, PORT.pm1Control, 2);
-  portAddress(table, FIELD.extendedPmTimer, PORT.pmTimer, 4);
-  portAddress(table, FIELD.extendedGpe0, PORT.gpe0, GpeBlock.size);
+  portAddress(table, FIELD.extendedPm1aEvent, pmBase, 4);
+  portAddress(table, FIELD.extendedPm1aControl, pmBase + PM.control, 2);
+  portAddress(table, FIELD.extendedPmTimer, pmBase + PM.timer, 4);
+  portAddress(table, FIELD.extendedGpe0, gpe0, GpeBlock.size);
   return systemTable('FACP', 6, table.subarray(HEADER));
 }
 

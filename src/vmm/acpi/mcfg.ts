@@ -2,8 +2,14 @@ import { concat, little } from '../../devices/acpi/aml.ts';
 import { ECAM } from '../memory/layout.ts';
 import { systemTable } from './table.ts';
 
-/** Memory-mapped configuration space table (PCI Firmware Specification 3.0 §4.1.2): segment 0, all buses. */
-export function mcfg(): Uint8Array {
-  const allocation = concat(little(ECAM.start, 8), little(0, 2), [0, ECAM.buses - 1], little(0, 4));
+/** Memory-mapped configuration space table (PCI Firmware Specification 3.0 §4.1.2): segment 0, the buses from 0 on. */
+export function mcfg({
+  start,
+  buses,
+}: {
+  readonly start: number;
+  readonly buses: number;
+} = ECAM): Uint8Array {
+  const allocation = concat(little(start, 8), little(0, 2), [0, buses - 1], little(0, 4));
   return systemTable('MCFG', 1, concat(new Uint8Array(8), allocation));
 }

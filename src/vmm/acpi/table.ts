@@ -23,7 +23,14 @@ export function systemTable(signature: string, revision: number, body: Uint8Arra
 }
 
 /** The RSDP (§5.2.5.3): the offsets of what its loader fills in, and the bytes that ACPI 1.0 had, which have a checksum of their own. */
-export const RSDP = { checksum: 8, xsdt: 24, extendedChecksum: 32, firstLength: 20, length: 36 } as const;
+export const RSDP = {
+  checksum: 8,
+  rsdt: 16,
+  xsdt: 24,
+  extendedChecksum: 32,
+  firstLength: 20,
+  length: 36,
+} as const;
 
 /** Root System Description Pointer, revision 2, without pointer and checksums. */
 export function rootPointer(): Uint8Array {

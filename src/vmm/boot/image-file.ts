@@ -5,7 +5,7 @@ import { BootError } from './boot-error.ts';
 /** Node limits a length to a signed 32-bit number. */
 const READ_MAX = 2 ** 30;
 
-/** A kernel or initrd file, read in chunks straight into guest memory. */
+/** A kernel, an initrd or firmware, read in chunks straight into guest memory. */
 export interface ImageFile {
   /** The path, for errors. */
   readonly name: string;
@@ -16,7 +16,7 @@ export interface ImageFile {
   close(): void;
 }
 
-export type ImagePurpose = 'kernel' | 'initrd' | 'module';
+export type ImagePurpose = 'kernel' | 'initrd' | 'module' | 'firmware';
 
 /** @throws BootError when it doesn't exist or can't be read. */
 export function openImage(path: string, purpose: ImagePurpose): ImageFile {

@@ -9,7 +9,7 @@ export const RAM = 1;
 const RESERVED = 2;
 
 /** KVM's identity map and TSS, up to the firmware of a PC: 4 pages. */
-const KVM_PAGES_SIZE = 0x4000;
+export const KVM_PAGES_SIZE = 0x4000;
 
 /** The guest's physical memory map: ascending, not overlapping. */
 export function memoryMap(memory: GuestMemory): MapEntry[] {

@@ -1,4 +1,5 @@
 import type { Bus, BusRange, PortBus } from '../../devices/bus.ts';
+import { LPC_PLACE } from '../../devices/chipset/lpc-bridge.ts';
 import type { DeviceState } from '../../devices/device.ts';
 import type { DeviceRow } from '../../devices/device-table.ts';
 import {
@@ -12,7 +13,7 @@ import {
 import type { MachineServices } from '../../devices/machine-services.ts';
 import { busBehind } from '../../devices/pci/bridge-rows.ts';
 import type { PciFunction, PciPlace } from '../../devices/pci/pci-function.ts';
-import { PciHost } from '../../devices/pci/pci-host.ts';
+import { type EcamPlace, PciHost } from '../../devices/pci/pci-host.ts';
 import type { PciHotplug } from '../../devices/pci/pci-hotplug.ts';
 import { FIRST_PORT_SLOT } from '../../devices/pci/placement.ts';
 import { type DevicePlace, pciAddressText } from '../../devices/places.ts';
@@ -20,14 +21,17 @@ import { stateOf } from '../../devices/state.ts';
 import { type AcpiOptions, buildAcpiTables } from '../acpi/acpi-tables.ts';
 import type { TableFiles } from '../acpi/table-loader.ts';
 import type { DeviceLabel, MachinePlaces } from '../machine/topology.ts';
+import type { AddressSpace } from '../memory/address-space.ts';
 import * as layout from '../memory/layout.ts';
+import type { Shadow } from '../memory/shadow.ts';
 import { memory64Window } from './memory64.ts';
+import { Q35 } from './q35.ts';
 import { SlotHotplug } from './slot-hotplug.ts';
 
 export type ChipsetOptions = {
   readonly ports: PortBus;
   readonly memory: Bus;
-  readonly services: Pick<MachineServices, 'interruptLine' | 'allocateMsi' | 'request'>;
+  readonly services: Pick<MachineServices, 'interruptLine' | 'allocateMsi' | 'request' | 'memory'>;
   /** Where guest RAM ends, in bytes. */
   readonly ramEnd: number;
   /** Root ports that are no devices; default: none. */
@@ -37,6 +41,8 @@ export type ChipsetOptions = {
     /** How many more there are to be, which go where the devices that are attached first leave room. */
     readonly spare: number;
   };
+  /** The machine has firmware: what it needs to find. Absent: a kernel is booted directly. */
+  readonly firmware?: { readonly space: AddressSpace; readonly shadow: Shadow };
   /** Bits of the physical addresses that the guest's CPUs have; 40 if absent. */
   readonly addressBits?: number;
 };
@@ -57,11 +63,14 @@ export class Chipset {
   readonly pci: PciHost;
   /** ACPI hotplug of the slots of bus 0. */
   readonly slots: SlotHotplug;
+  /** What firmware expects to find; null: there is none. */
+  readonly q35: Q35 | null;
   readonly #ports: PortBus;
   readonly #memory: Bus;
   /** By name. */
   readonly #buses: Map<string, DeviceBus>;
   readonly #parts: ChipsetPart[] = [];
+  readonly #lowRamEnd: number;
   /** Root ports that are still to be added. */
   #spareRootPorts = 0;
   /** The ports and memory of each part. */
@@ -74,21 +83,28 @@ export class Chipset {
     ramEnd,
     addressBits = 40,
     rootPorts = { at: [], spare: 0 },
+    firmware,
   }: ChipsetOptions) {
     this.#ports = ports;
     this.#memory = memory;
+    const onEcam = (place: EcamPlace | null) => this.pci.placeEcam(place);
+    const q35 = firmware ? new Q35({ ports, ...firmware, services, onEcam }) : null;
+    this.q35 = q35;
+    this.#lowRamEnd = services.memory.regions.find(({ address }) => address === 0)?.size ?? 0;
     const { window: memory64, end: memory64End } = memory64Window(ramEnd, addressBits);
     this.pci = new PciHost({
       ports,
       memory,
       configPort: layout.PORT.pciConfigAddress,
-      ecam: layout.ECAM,
+      ecam: q35 === null ? layout.ECAM : null,
+      ...(q35 && { bridge: q35.hostBridge, hasFirmware: true }),
       windows: { io: layout.PCI_IO, memory32: layout.PCI_MMIO32, memory64 },
       memory64End,
       interrupts: {
         first: layout.PCI_INTX_GSI,
         count: layout.PCI_INTX_GSIS,
-        line: gsi => services.interruptLine(gsi),
+        line: gsi => (q35 === null ? services.interruptLine(gsi) : q35.pirqs.line(gsi)),
+        ...(q35 && { input: Q35.interruptOf }),
       },
       allocateMsi: services.allocateMsi,
       request: services.request,
@@ -98,7 +114,12 @@ export class Chipset {
       bus: this.pci.root,
       sci: services.interruptLine(layout.IRQ.sci),
       removable: slot => this.#isRemovable(slot),
+      gpe0: q35 === null ? layout.PORT.gpe0 : layout.PORT.pm1Event + layout.GPE0_OFFSET,
     });
+    if (q35 !== null) {
+      this.pci.root.plug(q35.lpc, LPC_PLACE);
+      q35.movesWithPm(this.slots.eventPorts, layout.GPE0_OFFSET);
+    }
     this.#buses = new Map([
       ['pci.0', rootBus(this.pci, this.slots.slots)],
       ['isa.0', ISA_BUS],
@@ -130,10 +151,9 @@ export class Chipset {
     this.#checkPorts(part);
     const claim = (space: Bus, { start, size, handler }: PortRange | MemoryRange) =>
       space.claim(device.name, start, size, handler);
-    this.#ranges.set(part, [
-      ...ports.map(range => claim(this.#ports, range)),
-      ...memory.map(range => claim(this.#memory, range)),
-    ]);
+    const claimed = ports.map(range => claim(this.#ports, range));
+    this.#ranges.set(part, [...claimed, ...memory.map(range => claim(this.#memory, range))]);
+    for (const range of claimed) if (range.start === layout.PORT.pm1Event) this.q35?.movesWithPm(range, 0);
     this.#buses.get(busOf(part))!.attach(built, place?.address ?? null);
     if (bus !== undefined) this.#buses.set(device.name, bus);
   }
@@ -268,16 +288,18 @@ export class Chipset {
     // First what leaves, then addresses for what stays.
     this.slots.reset();
     this.pci.reset();
+    this.q35?.reset();
   }
 
   /** The state of what is no device. */
   save(): DeviceState {
-    return { slots: this.slots.save() };
+    return { slots: this.slots.save(), ...(this.q35 && { q35: this.q35.save() }) };
   }
 
   /** @throws DeviceStateError */
   load(state: DeviceState): void {
     this.slots.load(stateOf(state, 'slots'));
+    this.q35?.load(stateOf(state, 'q35'));
   }
 
   /** The power button of the machine, whichever of its devices have one. */
@@ -293,12 +315,22 @@ export class Chipset {
     };
   }
 
+  /** Where 64-bit BARs are, or may be. */
+  get #memory64(): { readonly start: number; readonly size: number } {
+    const used = this.q35 && this.pci.assignedFrom(layout.HIGH_RAM_START);
+    if (!used) return this.pci.memory64;
+    const GiB = 2 ** 30;
+    const start = Math.floor(used.start / GiB) * GiB;
+    return { start, size: Math.ceil(used.end / GiB) * GiB - start };
+  }
+
   /** The ACPI tables of the machine as it is now. */
   acpiTables(cpus: Pick<AcpiOptions, 'apicIds' | 'presentCpus' | 'numa'>): TableFiles {
     const hotplugSlots = this.#hotplugSlots;
     return buildAcpiTables({
       ...cpus,
-      mmio64: this.pci.memory64,
+      mmio64: this.#memory64,
+      ...(this.q35 && { placed: this.q35.placed(this.pci.ecam, this.#lowRamEnd) }),
       intxSlots: [...new Set([...this.pci.interruptSlots, ...hotplugSlots])].sort((a, b) => a - b),
       rootPorts: this.pci.rootPorts.length > 0,
       hotplugSlots,

@@ -1,5 +1,5 @@
 import { GpeBlock } from '../../devices/acpi/gpe-block.ts';
-import type { PortBus } from '../../devices/bus.ts';
+import type { BusRange, PortBus } from '../../devices/bus.ts';
 import type { DeviceState, InterruptLine } from '../../devices/device.ts';
 import { AcpiSlots } from '../../devices/pci/acpi-slots.ts';
 import type { PciBus } from '../../devices/pci/pci-bus.ts';
@@ -9,6 +9,7 @@ import { GPE, PORT } from '../memory/layout.ts';
 /** ACPI hotplug of the slots of PCI bus 0: its registers, and the events that tell the guest to look at them. */
 export class SlotHotplug {
   readonly slots: AcpiSlots;
+  readonly eventPorts: BusRange;
   readonly #events: GpeBlock;
 
   /** @param removable whether the machine can do without what is in a slot */
@@ -17,8 +18,10 @@ export class SlotHotplug {
     readonly bus: PciBus;
     readonly sci: InterruptLine;
     readonly removable: (slot: number) => boolean;
+    /** The ports of the events. */
+    readonly gpe0: number;
   }) {
-    const { ports, bus, sci, removable } = options;
+    const { ports, bus, sci, removable, gpe0 } = options;
     const events = new GpeBlock(sci);
     this.#events = events;
     this.slots = new AcpiSlots({
@@ -27,7 +30,7 @@ export class SlotHotplug {
       notify: () => events.raise(GPE.pciHotplug),
       isHeard: () => events.enabled(GPE.pciHotplug),
     });
-    ports.claim('acpi-gpe', PORT.gpe0, GpeBlock.size, events);
+    this.eventPorts = ports.claim('acpi-gpe', gpe0, GpeBlock.size, events);
     ports.claim('acpi-hotplug', PORT.pciHotplug, AcpiSlots.size, this.slots);
   }
 

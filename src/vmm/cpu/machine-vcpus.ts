@@ -1,4 +1,3 @@
-import type { BootEntry } from '../boot/boot-entry.ts';
 import type { Kvm } from '../kvm/kvm.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import type { VmFd } from '../kvm/vm-fd.ts';
@@ -8,15 +7,15 @@ import type { NativeVm } from '../native/native.ts';
 import { apicIdsOf, type CpuTopology, coresOnly, maxCpus } from './cpu-topology.ts';
 import { guestCpuid, hostCpuid } from './cpuid.ts';
 import { missingFeatures } from './model-cpuid.ts';
-import { setUpVcpu } from './vcpu-setup.ts';
+import { powerOnVcpu, setUpVcpu, type VcpuStart } from './vcpu-setup.ts';
 
 /** How the guest sees its vCPUs, those that may come later too. */
 export function cpuTopology(config: MachineConfig): CpuTopology {
   return config.topology ?? coresOnly(maxCpus(config));
 }
 
-/** The vCPUs that the machine starts with. @param entry where the first enters the kernel; null: a state will be loaded into all of them */
-export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: BootEntry | null): VcpuFd[] {
+/** The vCPUs that the machine starts with. @param entry where the first starts */
+export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: VcpuStart): VcpuFd[] {
   const { maxVcpus } = kvm;
   const most = maxCpus(config);
   if (most > maxVcpus)
@@ -39,7 +38,8 @@ export function createVcpus(config: MachineConfig, kvm: Kvm, vm: VmFd, entry: Bo
   return apicIds.map((apicId, index) => {
     const vcpu = vm.createVcpu(apicId);
     const cpuid = guestCpuid(supported, options, { topology, apicId });
-    setUpVcpu(vcpu, cpuid, index === 0 ? entry : null);
+    if (config.boot.kind === 'firmware') powerOnVcpu(vcpu, cpuid, index === 0 && entry !== null);
+    else setUpVcpu(vcpu, cpuid, index === 0 && entry !== 'firmware' ? entry : null);
     return vcpu;
   });
 }

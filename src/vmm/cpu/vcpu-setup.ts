@@ -5,6 +5,9 @@ import type { CpuidEntry } from '../kvm/structs.ts';
 import type { VcpuFd } from '../kvm/vcpu-fd.ts';
 import { bootLapic, bootMsrs, bootRegs, bootSregs } from './vcpu-boot.ts';
 
+/** Where the boot processor starts: in a kernel, or in the firmware, as after power-on. Null: a state will be loaded into it. */
+export type VcpuStart = BootEntry | 'firmware' | null;
+
 /**
  * Puts a new vCPU into its state at boot. With `entry` it is the boot processor, which starts there; without, an
  * application processor that waits for the guest's INIT and SIPI.
@@ -19,6 +22,18 @@ export function setUpVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], entry: Boo
   }
   if (entry === null) vcpu.setMpState(MP_STATE.UNINITIALIZED);
   else enterKernel(vcpu, entry);
+}
+
+/** Puts a new vCPU of a machine with firmware into its state after power-on, which KVM has set up. */
+export function powerOnVcpu(vcpu: VcpuFd, cpuid: readonly CpuidEntry[], isBootProcessor: boolean): void {
+  vcpu.setCpuid(cpuid);
+  if (isBootProcessor) enterFirmware(vcpu);
+  else vcpu.setMpState(MP_STATE.UNINITIALIZED);
+}
+
+/** Has a vCPU that is as after power-on start at the reset vector. */
+export function enterFirmware(vcpu: VcpuFd): void {
+  vcpu.setMpState(MP_STATE.RUNNABLE);
 }
 
 /** Puts a vCPU that is otherwise as after power-on at the kernel's first instruction. */

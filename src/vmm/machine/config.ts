@@ -29,6 +29,28 @@ const kernelBoot = z.strictObject({
   append: z.string().default(''),
 });
 
+/** What a machine's firmware may boot from, in the order of their places. */
+const bootSources = z
+  .array(z.enum(['floppy', 'disk', 'cdrom', 'network']))
+  .max(4)
+  .default([]);
+
+/** Firmware, which boots the guest from one of its devices. */
+const firmwareBoot = z.strictObject({
+  kind: z.literal('firmware'),
+  firmware: z.enum(['bios']).default('bios'),
+  /** The file with it; where distributions put it if absent. */
+  path: path.optional(),
+  /** What it boots from, of devices without a place of their own in the order; what it chooses itself if empty. */
+  order: bootSources,
+  /** The same for the first boot alone. */
+  once: bootSources,
+  /** Its menu of devices, and for how many milliseconds it waits for the key that shows it. */
+  menu: z
+    .strictObject({ show: z.boolean().default(false), waitMs: z.int().min(0).max(0xffff).optional() })
+    .prefault({}),
+});
+
 const fields = z.strictObject({
   name: z
     .string()
@@ -71,7 +93,7 @@ const fields = z.strictObject({
     .max(16, 'at most 16 nodes')
     .default([]),
   /** What the machine boots, and how. */
-  boot: z.discriminatedUnion('kind', [kernelBoot]),
+  boot: z.discriminatedUnion('kind', [kernelBoot, firmwareBoot]),
   /** Devices beyond those that every machine has, in the order of their PCI slots. */
   devices: z.array(anyDeviceConfig).max(MAX_DEVICES, `at most ${MAX_DEVICES} devices`).default([]),
   /** Root ports of bus 0 that are no devices, `root-port.1` and so on: beside those that devices need for which bus 0 has no slot. */
@@ -167,6 +189,8 @@ function checkNuma(
 
 export type MachineConfig = z.output<typeof machineConfig>;
 export type BootConfig = MachineConfig['boot'];
+export type KernelBoot = Extract<BootConfig, { kind: 'kernel' }>;
+export type FirmwareBoot = Extract<BootConfig, { kind: 'firmware' }>;
 export type MachineConfigInput = z.input<typeof machineConfig>;
 
 /** The path of a configuration key, and what was expected there. */

@@ -1,11 +1,13 @@
+import { existsSync } from 'node:fs';
 import type { DiskOptions } from '../../devices/backends/disk.ts';
 import type { GivenWire } from '../backends/net/given-wires.ts';
 import { type Wire, wireFds } from '../backends/net/wire.ts';
 import { type OpenDisk, openDisk } from '../backends/open-disk.ts';
+import { firmwareFile } from '../boot/firmware-files.ts';
 import { type ImageFile, type ImagePurpose, imageOfFd, openImageFd } from '../boot/image-file.ts';
 import { close, duplicate } from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
-import type { BootConfig } from './config.ts';
+import type { BootConfig, FirmwareBoot } from './config.ts';
 
 /** A disk that a machine has open; its fd is the machine's. */
 export type HeldDisk = DiskOptions & OpenDisk;
@@ -127,8 +129,20 @@ export class HostFiles {
     return imageOfFd(path, duplicate(image.fd));
   }
 
+  /** The firmware of a machine. @throws BootError */
+  openFirmware(boot: FirmwareBoot): ImageFile {
+    const isHeld = (path: string) => this.#images.some(image => image.path === path);
+    return this.openImage(
+      firmwareFile(boot, path => isHeld(path) || existsSync(path)),
+      'firmware',
+    );
+  }
+
   /** Opens all that a machine boots from, which has not booted itself, for its reset. @throws BootError */
-  openBoot({ path, initrd, modules }: BootConfig): void {
+  openBoot(boot: BootConfig): void {
+    // A machine with firmware shows it from the start.
+    if (boot.kind === 'firmware') return;
+    const { path, initrd, modules } = boot;
     const open = (path: string, purpose: ImagePurpose) => this.openImage(path, purpose).close();
     open(path, 'kernel');
     if (initrd !== undefined) open(initrd, 'initrd');

@@ -32,6 +32,6 @@ export type MachineParts = {
   readonly hostDevices: MachineHostDevices;
   /** What a device that comes later is created with. */
   readonly services: MachineServices;
-  /** Loads the kernel into empty RAM, as at the first start. @returns where the first vCPU enters it. @throws BootError */
-  readonly boot: () => BootEntry;
+  /** Loads the kernel, if there is one, into empty RAM, as at the first start. @returns where the first vCPU starts. @throws BootError */
+  readonly boot: () => BootEntry | 'firmware';
 };

@@ -6,8 +6,10 @@ import type { MachineServices } from '../../devices/machine-services.ts';
 import { parsePciAddress, placeDevices } from '../../devices/places.ts';
 import { deviceTable } from '../../devices/registry.ts';
 import { RSDP_FILE } from '../acpi/acpi-tables.ts';
-import { loadTables } from '../acpi/table-loader.ts';
+import { loadTables, type TableFiles } from '../acpi/table-loader.ts';
 import type { BootEntry } from '../boot/boot-entry.ts';
+import { addFirmwareItems } from '../boot/firmware-items.ts';
+import { showFirmware } from '../boot/firmware-rom.ts';
 import type { ImagePurpose } from '../boot/image-file.ts';
 import { loadGuest } from '../boot/load-guest.ts';
 import { Chipset } from '../chipset/chipset.ts';
@@ -23,16 +25,16 @@ import { checkHostMemory } from '../memory/host-memory.ts';
 import { HUGEPAGES } from '../memory/hugepages.ts';
 import { KvmSlots } from '../memory/kvm-slots.ts';
 import * as layout from '../memory/layout.ts';
-import { machineMemory } from '../memory/machine-memory.ts';
+import { type MachineMemory, machineMemory } from '../memory/machine-memory.ts';
 import { QueueMemory } from '../memory/queue-memory.ts';
 import type { RamSource } from '../memory/ram-blocks.ts';
-import { SHADOW_RAM } from '../memory/shadow.ts';
+import { SHADOW_RAM, SHADOW_ROM } from '../memory/shadow.ts';
 import type { NativeVm } from '../native/native.ts';
 import { QueueThreads } from '../native/queue-threads.ts';
 import type { GivenDevice } from '../vfio/given-devices.ts';
 import { MachineHostDevices } from '../vfio/machine-host-devices.ts';
 import type { Buses } from './answer-exit.ts';
-import type { MachineConfig } from './config.ts';
+import type { FirmwareBoot, MachineConfig } from './config.ts';
 import { loadDeviceModules } from './device-modules.ts';
 import type { HostFiles } from './host-files.ts';
 import type { MachineLoop } from './loop.ts';
@@ -61,13 +63,16 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   // Memory that is taken over from another process is in use already.
   if (source.kind !== 'memfd') checkHostMemory(config.memory.bytes);
   const kvm = Kvm.open(native);
-  const ram = new GuestRam(native, config.memory, source);
+  const firmware = config.boot.kind === 'firmware';
+  const ram = new GuestRam(native, { ...config.memory, firmware }, source);
   const bus: BusOptions = { counters: label => counters.region(label) };
   const vm = kvm.createVm();
   // First: adding memory slots takes less than half the time before there are interrupt controllers.
   const slots = new KvmSlots(vm, kvm.capability('NR_MEMSLOTS'));
-  const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), shadow: SHADOW_RAM, bus });
+  const shadow = firmware ? SHADOW_ROM : SHADOW_RAM;
+  const memory = machineMemory({ ram, slots, queues: new QueueMemory(native), shadow, bus });
   const { space } = memory;
+  if (config.boot.kind === 'firmware') addFirmware(config.boot, files, memory, native);
   setUpVm(vm);
   mark('VM');
   native.setSeccomp(config.confine !== 'off');
@@ -91,6 +96,7 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
     ramEnd: last.address + last.size,
     addressBits: physicalAddressBits(kvm.supportedCpuid()),
     rootPorts: rootPortsOf(config),
+    ...(firmware && { firmware: memory }),
   });
   const table = deviceTable.with(...loadDeviceModules(config.deviceModules));
   addDevices(config, table, services, chipset);
@@ -98,6 +104,8 @@ export function buildMachine(config: MachineConfig, base: MachineBase): MachineP
   hostDevices.checkGiven();
 
   mark('devices');
+  if (chipset.q35 !== null)
+    addFirmwareItems(chipset.q35.items, config, ram, () => tablesOf(config, ram, chipset));
   const boot = () => loadBoot(config, files, space.memory, chipset);
   const entry = origin.kind === 'boot' ? boot() : null;
   mark('kernel');
@@ -126,7 +134,7 @@ function rootPortsOf({ rootPorts: { at, count } }: MachineConfig) {
 
 /** Creates the devices that every machine has, and those of its configuration. @throws an error for the user */
 function addDevices(
-  { devices, rootPorts }: MachineConfig,
+  { boot, devices, rootPorts }: MachineConfig,
   table: DeviceTable,
   services: MachineServices,
   chipset: Chipset,
@@ -141,7 +149,10 @@ function addDevices(
   }
   const names = table.names(devices);
   chipset.attach(
-    ...table.builtinBeside(devices).map(type => ({ type, built: type.create(services) })),
+    ...table
+      .builtinBeside(devices)
+      .filter(({ onlyWithKernel }) => boot.kind === 'kernel' || !onlyWithKernel)
+      .map(type => ({ type, built: type.create(services) })),
     ...devices.map((options, index) => ({
       type: table.rowOf(options),
       built: table.create(services, options, names[index]!),
@@ -162,15 +173,34 @@ function checkTypes(devices: readonly DeviceConfig[], table: DeviceTable): void 
   );
 }
 
-/** Loads the ACPI tables, and what the machine boots, into RAM. */
-function loadBoot(config: MachineConfig, files: HostFiles, memory: GuestMemory, chipset: Chipset): BootEntry {
+/** @throws BootError */
+function addFirmware(boot: FirmwareBoot, files: HostFiles, memory: MachineMemory, native: NativeVm): void {
+  const image = files.openFirmware(boot);
+  try {
+    showFirmware(image, memory, native);
+  } finally {
+    image.close();
+  }
+}
+
+function tablesOf(config: MachineConfig, memory: GuestMemory, chipset: Chipset): TableFiles {
   const numa = config.numa.length > 0 && { nodes: config.numa, ram: memory.regions };
-  const tables = chipset.acpiTables({
+  return chipset.acpiTables({
     apicIds: apicIdsOf(cpuTopology(config)),
     presentCpus: config.cpus,
     ...(numa && { numa }),
   });
-  const placed = loadTables(tables, memory, layout.ACPI_TABLES);
+}
+
+/** Loads the ACPI tables, and the kernel that the machine boots, into RAM; firmware does all that itself. */
+function loadBoot(
+  config: MachineConfig,
+  files: HostFiles,
+  memory: GuestMemory,
+  chipset: Chipset,
+): BootEntry | 'firmware' {
+  if (config.boot.kind === 'firmware') return 'firmware';
+  const placed = loadTables(tablesOf(config, memory, chipset), memory, layout.ACPI_TABLES);
   const open = (path: string, purpose: ImagePurpose) => files.openImage(path, purpose);
   return loadGuest(config.boot, { open, memory, rsdp: placed.get(RSDP_FILE)! });
 }

@@ -1,5 +1,5 @@
 import { loadTscs } from '../cpu/tsc-state.ts';
-import { enterKernel } from '../cpu/vcpu-setup.ts';
+import { enterFirmware, enterKernel } from '../cpu/vcpu-setup.ts';
 import { loadRegisters, saveRegisters, stateMsrs, type VcpuRegisters } from '../cpu/vcpu-state.ts';
 import { type ChipState, loadChips, saveChips } from '../interrupts/chip-state.ts';
 import type { MachineParts } from './machine-parts.ts';
@@ -37,5 +37,7 @@ export function* resetSteps(parts: MachineParts, powerOn: PowerOnState): Generat
   loadChips(vm, powerOn.chips, clock);
   // From here on KVM writes no clock and no counter into it.
   yield* ram.clearing();
-  enterKernel(vcpus[0]!, boot());
+  const entry = boot();
+  if (entry === 'firmware') enterFirmware(vcpus[0]!);
+  else enterKernel(vcpus[0]!, entry);
 }

@@ -6,6 +6,8 @@ const GiB = 2 ** 30;
 
 /** RAM is contiguous below this, and continues at 4 GiB. */
 export const LOW_RAM_END = 3 * GiB;
+/** Firmware takes the addresses from 2.75 GiB on for PCI. Where RAM would reach that, it ends at 2 GiB, as QEMU has it. */
+export const FIRMWARE_LOW_RAM = { most: 2816 * MiB, end: 2 * GiB } as const;
 export const HIGH_RAM_START = 4 * GiB;
 
 /** Conventional memory ends here: then there is the window of a VGA adapter, which is no RAM. */
@@ -30,6 +32,14 @@ export const FIRMWARE = { end: 4 * GiB, maxSize: 16 * MiB } as const;
 
 /** Ports for PCI I/O BARs. */
 export const PCI_IO = { start: 0xc000, size: 0x4000 } as const;
+
+/** The same in a machine with firmware, which chooses: all but the ports of the board. */
+export const FIRMWARE_PCI_IO = [
+  { start: 0x1000, size: 0xae00 - 0x1000 },
+  { start: 0xaf00, size: 0x1_0000 - 0xaf00 },
+] as const;
+/** Where the general-purpose events are, from the first of the power management ports on, in a machine with firmware. */
+export const GPE0_OFFSET = 0x20;
 
 export { IRQ, PORT } from '../../devices/legacy/pc-ports.ts';
 

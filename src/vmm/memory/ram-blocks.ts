@@ -3,7 +3,7 @@ import type { HostBlock } from '../../devices/host-block.ts';
 import * as libc from '../native/libc.ts';
 import type { ResourceOwner } from '../native/resource-owner.ts';
 import { HUGEPAGES, type HugepageSize, missingHugepages, readHugepages } from './hugepages.ts';
-import { HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
+import { FIRMWARE_LOW_RAM, HIGH_RAM_START, LOW_RAM_END } from './layout.ts';
 import { isSealed, sealedMemfd } from './sealed-memfd.ts';
 
 const MiB = 2 ** 20;
@@ -16,6 +16,8 @@ export type RamOptions = {
   readonly hugepages?: HugepageSize | undefined;
   /** Identical pages of several guests may be merged (KSM); not with `hugepages`. */
   readonly mergeable?: boolean | undefined;
+  /** The machine has firmware, which takes more of the addresses below 4 GiB. */
+  readonly firmware?: boolean | undefined;
 };
 
 /**
@@ -41,9 +43,13 @@ export class RamError extends Error {
 
 type BlockPlace = Pick<RamBlock, 'name' | 'address' | 'size' | 'offset'>;
 
-/** The blocks that `bytes` of RAM are divided into: one below 3 GiB, and the rest from 4 GiB up. */
-export function ramLayout(bytes: number): BlockPlace[] {
-  const low = Math.min(bytes, LOW_RAM_END);
+/** The blocks that `bytes` of RAM are divided into: one below 3 GiB, or less with firmware, and the rest from 4 GiB up. */
+export function ramLayout(bytes: number, firmware = false): BlockPlace[] {
+  const low = firmware
+    ? bytes <= FIRMWARE_LOW_RAM.most
+      ? bytes
+      : FIRMWARE_LOW_RAM.end
+    : Math.min(bytes, LOW_RAM_END);
   const blocks = [{ name: 'ram-low', address: 0, size: low, offset: 0 }];
   if (bytes > low) blocks.push({ name: 'ram-high', address: HIGH_RAM_START, size: bytes - low, offset: low });
   return blocks;
@@ -51,12 +57,12 @@ export function ramLayout(bytes: number): BlockPlace[] {
 
 /** Maps the blocks of a machine's RAM. They stay mapped until the owner unmaps them. @throws RamError */
 export function mapBlocks(owner: ResourceOwner, options: RamOptions, source: RamSource): RamBlock[] {
-  const { bytes, hugepages, mergeable = false } = options;
+  const { bytes, hugepages, mergeable = false, firmware } = options;
   const given = source.kind === 'new' ? null : owner.ownFd(source.fd);
   checkSize(bytes, hugepages);
   if (given !== null) checkFile(given, bytes, source.kind === 'memfd');
   const mapAll = (map: (place: BlockPlace) => bigint, fd: number | null) =>
-    ramLayout(bytes).map(place => {
+    ramLayout(bytes, firmware).map(place => {
       const host = map(place);
       owner.ownMap(host, place.size);
       advise(host, place.size, mergeable);

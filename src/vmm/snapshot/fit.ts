@@ -57,7 +57,9 @@ export function fitOf(manifest: Manifest, here: Surroundings, copies = true): Fi
   return { problems, doubtful };
 }
 
-function filesOfBoot({ path, initrd, modules }: Manifest['config']['boot']): string[] {
+function filesOfBoot(boot: Manifest['config']['boot']): string[] {
+  if (boot.kind === 'firmware') return boot.path === undefined ? [] : [boot.path];
+  const { path, initrd, modules } = boot;
   return [path, ...(initrd === undefined ? [] : [initrd]), ...modules.map(({ path }) => path)];
 }
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { DebugConsole, DebugExit, IsaDebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
+import { DebugConsole } from '../../../src/devices/legacy/debug-console.ts';
+import { DebugExit, IsaDebugExit, PostCode } from '../../../src/devices/legacy/debug-ports.ts';
 import { portBus, Requests, writeGarbage } from '../../support/port-device.ts';
 
 it('stops the machine with the code written to the debug exit port', () => {
@@ -24,7 +25,7 @@ it("stops the machine like QEMU's isa-debug-exit, through any port of its range"
 it('forwards writes to the debug console, which firmware can detect', () => {
   let text = '';
   const bus = portBus(
-    new DebugConsole(0x402, bytes => {
+    new DebugConsole('debugcon0', 0x402, bytes => {
       text += Buffer.from(bytes).toString();
     }),
   );

@@ -1,0 +1,118 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { DeviceConfig } from '../../../src/devices/device-table.ts';
+import type { MachineConfigInput } from '../../../src/vmm/machine/config.ts';
+import { bootDisk } from '../../support/boot-sector.ts';
+import { noKvm, onKvm } from '../../support/kvm.ts';
+import { LiveMachine } from '../../support/live-machine.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const MiB = 2 ** 20;
+const TIMEOUT = 240_000;
+
+const machines: LiveMachine[] = [];
+afterEach(() => {
+  for (const machine of machines.splice(0)) machine.close();
+});
+
+/** A machine that SeaBIOS boots; what it says comes to the output as well. */
+function machineWith(
+  devices: readonly DeviceConfig[],
+  options: Partial<MachineConfigInput> = {},
+): LiveMachine {
+  const debug = { type: 'isa-debugcon', iobase: 0x402 };
+  const machine = new LiveMachine('', {
+    boot: { kind: 'firmware' },
+    memory: { bytes: 64 * MiB },
+    devices: [debug, ...devices],
+    ...options,
+  });
+  machines.push(machine);
+  return machine;
+}
+
+function diskWith(text: string): string {
+  const path = join(temporaryFolder(), 'disk.img');
+  writeFileSync(path, bootDisk(text));
+  return path;
+}
+
+/** Runs it until its guest turns it off. */
+function run(machine: LiveMachine): string {
+  machine.after(TIMEOUT / 2, () => machine.end(`it is still running: ${machine.output}`));
+  machine.machine.run();
+  machine.run();
+  expect(machine.ended).toBe('power-off');
+  return said(machine);
+}
+
+/** What SeaBIOS and the boot sector have said on the debug console, which comes after COM1. */
+function said({ printed }: LiveMachine): string {
+  return printed[1] ?? '';
+}
+
+describe.skipIf(noKvm !== null)(onKvm('SeaBIOS'), () => {
+  test('boots from a virtio-blk disk by INT 13h', { timeout: TIMEOUT }, () => {
+    const path = diskWith('READ BY INT 13H');
+    const machine = machineWith([{ type: 'virtio-blk', path, format: 'raw' }]);
+    const output = run(machine);
+    expect(output).toContain('Running on QEMU (q35)');
+    expect(output).toContain('fw_cfg DMA interface supported');
+    expect(output).toContain('READ BY INT 13H');
+    // It has taken our ACPI tables, and has not made any itself.
+    expect(output).toMatch(/ACPI: parse DSDT at/);
+    // The same text by INT 10h: there is no screen, so it is on COM1.
+    expect(machine.printed[0]).toContain('READ BY INT 13H');
+  });
+
+  test('places PCI devices itself, and RAM of 3 GiB beside them', { timeout: TIMEOUT }, () => {
+    const path = diskWith('WITH 3 GIB');
+    const machine = machineWith(
+      [
+        { type: 'virtio-blk', path, format: 'raw', bus: 'port' },
+        { type: 'root-port', name: 'port' },
+      ],
+      { memory: { bytes: 3072 * MiB }, cpus: 2 },
+    );
+    const { pci } = machine.machine.parts.chipset;
+    expect(pci.ecam).toBeNull();
+    const output = run(machine);
+    expect(output).toContain('WITH 3 GIB');
+    expect(output).toContain('Found 2 cpu(s)');
+    expect(pci.ecam).toEqual({ start: 0xb000_0000, buses: 256 });
+    expect(pci.readConfig(1, 0, 0, 4)).toBe(0x1042_1af4);
+    expect(machine.ram.regions.map(({ address, size }) => [address, size])).toEqual([
+      [0, 2048 * MiB],
+      [4096 * MiB, 1024 * MiB],
+    ]);
+  });
+
+  test('boots again after a reset in place', { timeout: TIMEOUT }, () => {
+    const path = diskWith('TWICE');
+    const machine = machineWith([{ type: 'virtio-blk', path, format: 'raw' }]);
+    const { machine: life, loop } = machine;
+    let resets = 0;
+    machine.onPrinted = () => {
+      if (resets > 0 || !said(machine).includes('Booting from 0000:7c00')) return;
+      resets++;
+      const release = life.quiesce(() => {
+        machine.printed.length = 0;
+        life.reset(failure => {
+          expect(failure).toBeNull();
+          loop.at(0n, release);
+        });
+      });
+    };
+    const output = run(machine);
+    expect(resets).toBe(1);
+    expect(output).toContain('Running on QEMU (q35)');
+    expect(output).toContain('TWICE');
+  });
+});
+
+test.skipIf(noKvm !== null)(onKvm('a file that is no firmware is refused'), () => {
+  const path = join(temporaryFolder(), 'bios.bin');
+  writeFileSync(path, new Uint8Array(1000));
+  expect(() => machineWith([], { boot: { kind: 'firmware', path } })).toThrow(/bios.bin is not firmware/);
+});
