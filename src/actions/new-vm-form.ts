@@ -3,7 +3,6 @@ import { imageInfo } from '../definitions/create/image-info.ts';
 import { DEFAULTS, defaultUser, newVmOf } from '../definitions/create/new-vm.ts';
 import {
   checkAddress,
-  NETWORKS,
   ownSshKeyFile,
   parseNetwork,
   readSshKeys,
@@ -122,7 +121,7 @@ export const FIELDS: readonly NewVmField[] = [
   {
     key: 'network',
     label: 'Network',
-    hint: NETWORKS,
+    hint: 'user, bridge:NAME, network:NAME, tap:NAME, macvtap:NAME, passt, none',
     initially: source => (source === 'kernel' ? 'none' : 'user'),
     read: parseNetwork,
   },

@@ -54,7 +54,7 @@ function userOptions(network: Extract<NicNetwork, { type: 'user' }>): NetEntry {
       guestfwd: orNothing(guestForward.map(guestForwardOptions)),
       ipv4: ipv4 ? undefined : false,
       ipv6: ipv6 ? undefined : false,
-      'ipv6-prefix': network['ipv6-net'],
+      'ipv6-net': network['ipv6-net'],
       'ipv6-host': network['ipv6-host'],
       'ipv6-dns': network['ipv6-dns'],
     }),

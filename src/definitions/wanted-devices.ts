@@ -1,3 +1,4 @@
+import type { DeviceTable } from '../devices/device-table.ts';
 import type { DefinitionKey } from '../devices/device-type.ts';
 import { deviceTable } from '../devices/registry.ts';
 import { macAddress } from '../engine/networks/mac-address.ts';
@@ -33,7 +34,7 @@ export function wantedDevices(
   const type = (key: DefinitionKey['key'], value?: string) => table.typeOfKey(key, value);
   return [
     ...disks.map((disk, index) => ofDisk(disk, `disks[${index}]`, type('disks', disk.bus))),
-    ...nics.map((nic, index) => ofNic(nic, name, index, type('nics', nic.model))),
+    ...nics.map((nic, index) => ofNic(nic, name, index, table)),
     ...(rng
       ? [
           {
@@ -85,24 +86,30 @@ function ofDisk(
   };
 }
 
-function ofNic(nic: Nic, vm: string, index: number, type: string | null): WantedDevice {
+/** The device that a network card is, without an address of its own unless it has been given one. */
+export function nicEntry(nic: Nic, table = deviceTable): WantedEntry {
   const { model, mac, addr, queues, mtu, link, vhost, vectors, bootindex, limits, virtio } = nic;
+  return {
+    type: table.typeOfKey('nics', model),
+    network: netOptions(nic),
+    ...(mac !== undefined && { mac }),
+    ...(addr !== undefined && { addr }),
+    ...(queues > 1 && { queues }),
+    ...(mtu !== undefined && { mtu }),
+    ...(link === 'down' && { link: false }),
+    ...(vhost !== undefined && { vhost }),
+    ...(vectors !== undefined && { vectors }),
+    ...(bootindex !== undefined && { bootindex }),
+    ...(limits !== undefined && { limits }),
+    ...virtio,
+  };
+}
+
+function ofNic(nic: Nic, vm: string, index: number, table: DeviceTable): WantedDevice {
+  const { mac = macAddress(vm, index), model } = nic;
   return {
     key: `nics[${index}].model`,
     what: `${model} network cards`,
-    entry: {
-      type,
-      network: netOptions(nic),
-      mac: mac ?? macAddress(vm, index),
-      ...(addr !== undefined && { addr }),
-      ...(queues > 1 && { queues }),
-      ...(mtu !== undefined && { mtu }),
-      ...(link === 'down' && { link: false }),
-      ...(vhost !== undefined && { vhost }),
-      ...(vectors !== undefined && { vectors }),
-      ...(bootindex !== undefined && { bootindex }),
-      ...(limits !== undefined && { limits }),
-      ...virtio,
-    },
+    entry: nicEntry({ ...nic, mac }, table),
   };
 }

@@ -1,4 +1,6 @@
+import { parseNic } from '../../definitions/create/network-option.ts';
 import { keyProblems } from '../../definitions/issues.ts';
+import { nicDevice } from '../../definitions/nic-device.ts';
 import { typedEntry } from '../../definitions/qemu/devices.ts';
 import { deviceConfig } from '../../devices/device-config.ts';
 import { type DeviceConfig, deviceTable } from '../../devices/registry.ts';
@@ -34,7 +36,7 @@ function given({ disk, pci, net, device }: DeviceOptions): DeviceConfig {
   if (disk !== undefined) return parseDisk(disk);
   if (pci !== undefined) return parsePassthrough(pci);
   if (device !== undefined) return parseDevice(device);
-  throw new Error(`this version of vring does not support virtio network cards (--net ${net})`);
+  return nicDevice(parseNic(net!, '--net'), `--net ${net}`);
 }
 
 /** `0000:02:00.0,rombar=off` */

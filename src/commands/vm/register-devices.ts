@@ -22,7 +22,10 @@ function registerAttach(vm: Command): void {
       '--pci <address[,option...]>',
       'a PCI device of the host, with options of vfio-pci (vring devices vfio-pci)',
     )
-    .option('--net <how>', 'a network card')
+    .option(
+      '--net <how>',
+      'a network card: user, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE or passt, with settings of -nic: bridge:br0,queues=2',
+    )
     .option(
       '--device <type[,option...]>',
       "any other device, as QEMU's device_add: virtio-rng,max-bytes=1024; vring devices lists the types",
@@ -56,6 +59,10 @@ function registerAttach(vm: Command): void {
       {
         command: 'vring vm attach web --disk /dev/vg0/data,format=raw --id data --persist',
         does: 'a block device, at every start too',
+      },
+      {
+        command: 'vring vm attach web --net bridge:br0 --persist',
+        does: 'a network card on a bridge, at every start too',
       },
       { command: 'vring vm attach web --device virtio-rng,id=rng1', does: 'another random number device' },
     ],

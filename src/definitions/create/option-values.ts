@@ -4,23 +4,14 @@ import { join } from 'node:path';
 import { readLimited } from '../../text/read-limited.ts';
 import { UsageError } from '../../text/usage-error.ts';
 import type { CloudNetwork } from './cloud-seed.ts';
+import { parseNic } from './network-option.ts';
 import type { NewVm } from './plan.ts';
 
 export type NicsInput = NonNullable<NonNullable<NewVm['more']>['nics']>;
 
-/** The values of `--network`, in words. */
-export const NETWORKS = 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none';
-
 /** The network cards that `user`, `bridge:br0` and so on stand for. @throws UsageError */
 export function parseNetwork(text: string): NicsInput {
-  const [type, name, ...rest] = text.split(':');
-  const known = rest.length === 0 && name !== '';
-  if (known && text === 'none') return [];
-  if (known && (text === 'user' || text === 'tap')) return [{ network: text }];
-  if (known && name !== undefined && type === 'bridge') return [{ network: { type, bridge: name } }];
-  if (known && name !== undefined && (type === 'tap' || type === 'macvtap'))
-    return [{ network: { type, interface: name } }];
-  throw new UsageError(`--network ${text}: expected ${NETWORKS}`);
+  return text === 'none' ? [] : [parseNic(text, '--network')];
 }
 
 /** @throws UsageError for anything but the address of a PCI function, or of a device */

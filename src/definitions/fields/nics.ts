@@ -90,7 +90,7 @@ const nic = z.strictObject({
   queues: z
     .int()
     .min(1, 'at least 1 pair of queues')
-    .max(64, 'at most 64 pairs of queues')
+    .max(16, 'at most 16 pairs of queues')
     .default(1)
     .meta({ description: 'Pairs of queues (virtio), each with its own threads.', examples: [2] }),
   mtu: z

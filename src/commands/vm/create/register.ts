@@ -32,7 +32,10 @@ export function registerCreate(vm: Command): void {
         "size of its disk (default: 20G; a cloud image's own size; no disk with a kernel)",
         text => parseSize(text, '--disk-size'),
       )
-      .option('--network <how>', 'user, tap, tap:INTERFACE, bridge:BRIDGE, macvtap:INTERFACE or none')
+      .option(
+        '--network <how>',
+        'user, tap, tap:INTERFACE, bridge:BRIDGE, network:NAME, macvtap:INTERFACE, passt or none; with settings of -nic: user,hostfwd=tcp::2222-:22',
+      )
       .option(
         '--pci <address>',
         'pass through a PCI function, or with 02:00 all functions of a device (repeat for more)',

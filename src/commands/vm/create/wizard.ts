@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { imageInfo } from '../../../definitions/create/image-info.ts';
+import { NETWORKS } from '../../../definitions/create/network-option.ts';
 import { type CreateOptions, DEFAULTS, defaultUser, newVmOf } from '../../../definitions/create/new-vm.ts';
 import {
   checkAddress,
-  NETWORKS,
   ownSshKeyFile,
   parseNetwork,
   readSshKeys,
