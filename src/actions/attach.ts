@@ -6,6 +6,7 @@ import { textEdit } from '../text/text-edit.ts';
 import { attachRefusal, NEW_VM, VM_CHOICE_COLUMNS, vmChoices } from '../view/attach-choices.ts';
 import { type Action, NO_VM } from './action.ts';
 import { openDiskForm } from './attach-disk.ts';
+import { openNicForm } from './attach-nic.ts';
 import { askToAttach, targetOf } from './attach-plan.ts';
 import { bridgeAmong, FUNCTION_SCREENS, NO_FUNCTION, targetsOf, wholeGroup } from './host-targets.ts';
 import { openScreen } from './navigate.ts';
@@ -98,7 +99,7 @@ export const attachActions: readonly Action[] = [
     label: 'attach',
     phrase: 'attach a device',
     description:
-      'Attach a disk, or devices of the host: these are chosen in a list, where Space marks them and a attaches them',
+      'Attach a disk, a network card, or devices of the host: these are chosen in a list, where Space marks them and a attaches them',
     screens: ['vm'],
     here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'devices',
     bar: 39,
@@ -109,6 +110,7 @@ export const attachActions: readonly Action[] = [
       ui.choose(`Attach what to ${name}?`, 'Devices of the host are marked in a list, and attached with a.', [
         { label: 'Cancel' },
         { label: 'Disk', run: () => openDiskForm(ui, vm!) },
+        { label: 'Network card', run: () => openNicForm(ui, vm!) },
         { label: 'Devices of the host', run: () => openHostDevices(ui, vm!) },
       ]);
     },

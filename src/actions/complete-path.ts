@@ -43,6 +43,12 @@ async function namesIn(folder: string, start: string): Promise<string[]> {
   return (await Promise.all(names)).sort();
 }
 
+/** The same for one of several words. */
+export function completeWord(text: string, words: readonly string[]): PathCompletion {
+  const candidates = words.filter(word => word.startsWith(text));
+  return { text: commonStart(candidates, text), candidates };
+}
+
 /** The longest beginning that all have; `start` when there are none. */
 function commonStart(names: readonly string[], start: string): string {
   let common = names[0] ?? start;

@@ -1,6 +1,7 @@
 import { type Action, type ActionContext, existsHere } from './action.ts';
 import { attachActions } from './attach.ts';
 import { attachDiskActions } from './attach-disk.ts';
+import { attachNicActions } from './attach-nic.ts';
 import { consoleActions } from './console.ts';
 import { definitionActions } from './definitions.ts';
 import { detachActions } from './detach.ts';
@@ -37,6 +38,7 @@ export const actions: readonly Action[] = [
   ...vmChangeActions,
   ...diskActions,
   ...attachDiskActions,
+  ...attachNicActions,
   ...detachActions,
   ...definitionActions,
   ...consoleActions,

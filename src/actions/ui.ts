@@ -4,6 +4,8 @@ import type { Engine } from '../engine/engine.ts';
 import { thisTerminal } from '../engine/this-terminal.ts';
 import { keyboardHolderOf } from '../engine/vm-consoles.ts';
 import { deviceTroubles, type EngineEvent, isAlive, type Loss, type VmInfo } from '../engine/vm-info.ts';
+import { HostRoot } from '../host/root.ts';
+import { type NetworkChoices, readNetworkChoices } from '../host/use/network-choices.ts';
 import type { HostSource } from '../host-service/source.ts';
 import { hostSource } from '../host-service/worker.ts';
 import { type AppStore, createAppStore } from '../store/app-store.ts';
@@ -45,6 +47,8 @@ export type Picture = {
 export type UiSettings = {
   /** The host to show; this one when absent. */
   readonly host?: HostSource;
+  /** What network cards can be connected to; that of this host when absent. */
+  readonly networkChoices?: () => NetworkChoices;
   /** Forbids whatever changes a VM or the host. */
   readonly readOnly?: boolean;
 };
@@ -72,6 +76,7 @@ export class Ui {
   readonly history = new CommandHistory();
   /** What was typed into the form for a new VM, until one is made of it. */
   newVm: FormValues = {};
+  readonly networkChoices: () => NetworkChoices;
   readonly #picture: Picture;
   readonly #unsubscribe: () => void;
   #callOffNotice: () => void = () => {};
@@ -86,6 +91,7 @@ export class Ui {
       clock,
       this.hostSelect.functionAtCursor,
     );
+    this.networkChoices = settings.networkChoices ?? (() => readNetworkChoices(new HostRoot()));
     this.clock = clock;
     this.#picture = picture;
     this.store.getState().vmsListed(engine.vms());

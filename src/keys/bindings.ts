@@ -112,6 +112,7 @@ export const BINDINGS: Readonly<Record<string, readonly string[]>> = {
   attach: ['a'],
   'attach-here': ['a'],
   'attach-disk': ['a'],
+  'attach-nic': ['a'],
   bind: ['B'],
   release: ['H'],
   edit: ['E'],

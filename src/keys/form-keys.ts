@@ -1,4 +1,4 @@
-import { completePath } from '../actions/complete-path.ts';
+import { completePath, completeWord, type PathCompletion } from '../actions/complete-path.ts';
 import type { Ui } from '../actions/ui.ts';
 import { type FormField, type FormLayer, formLayer } from '../store/layers.ts';
 import { editText, insertText, pastedText, type TextEdit, textEdit } from '../text/text-edit.ts';
@@ -20,7 +20,10 @@ export function formKey(ui: Ui, layer: FormLayer, key: ParsedKey): void {
       goTo(ui, layer, focus - 1);
       return;
     case 'tab':
-      if (field?.path && !layer.fresh && layer.edit.text !== '') void complete(ui, layer);
+      if (field?.path && !layer.fresh && layer.edit.text !== '')
+        void complete(ui, layer, completePath(layer.edit.text));
+      else if (field?.words && !layer.fresh)
+        void complete(ui, layer, completeWord(layer.edit.text, field.words));
       else goTo(ui, layer, focus + 1);
       return;
     case 'down':
@@ -82,9 +85,13 @@ function change(ui: Ui, layer: FormLayer, edit: TextEdit, mayBeEmpty = false): v
   ui.store.getState().changeLayer({ ...layer, values, edit, fresh: false, candidates: [] });
 }
 
-/** Completes the path as far as it is certain; then shows what it may become; with nothing left to do, goes on. */
-async function complete(ui: Ui, layer: FormLayer): Promise<void> {
-  const { text, candidates } = await completePath(layer.edit.text);
+/** Completes what is typed as far as it is certain; then shows what it may become; with nothing left to do, goes on. */
+async function complete(
+  ui: Ui,
+  layer: FormLayer,
+  completion: PathCompletion | Promise<PathCompletion>,
+): Promise<void> {
+  const { text, candidates } = await completion;
   // Reading a folder may take a while: what was typed meanwhile counts.
   if (ui.store.getState().layers.at(-1) !== layer) return;
   const grown = text !== layer.edit.text;

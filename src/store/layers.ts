@@ -49,6 +49,8 @@ export type FormField = {
   readonly checkbox?: true;
   /** The path of a file, which Tab completes. */
   readonly path?: true;
+  /** Words that Tab completes. */
+  readonly words?: readonly string[];
   /** Empty is a value of its own; otherwise an empty field has its default. */
   readonly mayBeEmpty?: true;
 };

@@ -56,7 +56,7 @@ test('every binding is of an action', () => {
 });
 
 /** They show everything first, or ask for it. */
-const SMALL_CHANGES = new Set(['attach', 'attach-here', 'attach-disk', 'undo']);
+const SMALL_CHANGES = new Set(['attach', 'attach-here', 'attach-disk', 'attach-nic', 'undo']);
 
 /** To the end, and to the match before, as everywhere. */
 const PLAIN_CAPITALS = new Set(['G', 'N']);

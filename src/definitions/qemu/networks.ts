@@ -2,7 +2,6 @@ import type { NicInput } from '../fields/nics.ts';
 import { knownDevices } from '../known-devices.ts';
 import { shown } from '../words.ts';
 import type { Connection } from './connection.ts';
-
 import { hostFile } from './drives.ts';
 import { OptionError } from './error.ts';
 import type { QemuHost } from './host.ts';

@@ -1,0 +1,91 @@
+import type { DeviceConfig } from '../devices/device-table.ts';
+import { isAlive, type VmInfo } from '../engine/vm-info.ts';
+import { type Form, type FormField, type FormValues, formLayer } from '../store/layers.ts';
+import type { Ui } from './ui.ts';
+
+const PERSIST: FormField = {
+  key: 'persist',
+  label: 'In definition',
+  hint: 'Space turns it on and off: the VM has it at each start',
+  checkbox: true,
+};
+
+/** A kind of device that a form asks for. */
+export type AttachForm = {
+  /** `a disk` */
+  readonly what: string;
+  readonly fields: readonly FormField[];
+  readonly defaults: FormValues;
+  /** The field where what fails is said. */
+  readonly main: string;
+  /** What is wrong with a field, in a sentence; null when nothing is. */
+  problem(value: string, key: string): string | null;
+  /** What to know about a field that is not wrong. */
+  note?(value: (key: string) => string, key: string): string | null;
+  /** @throws an error for the user */
+  device(value: (key: string) => string): DeviceConfig;
+  /** What is being attached, for the status line. */
+  title(value: (key: string) => string): string;
+};
+
+/** Asks for a device, and attaches it. What fails is said at its main field, and can be corrected. */
+export function openAttachForm(ui: Ui, vm: VmInfo, asked: AttachForm): void {
+  const runs = isAlive(vm);
+  const { what, defaults, main } = asked;
+  const fields = [...asked.fields, ...(runs && vm.defined ? [PERSIST] : [])];
+  const valuesIn = (values: FormValues) => (key: string) => (values[key] ?? defaults[key] ?? '').trim();
+  /** What went wrong with the values as they are. */
+  let failure: string | null = null;
+  let isBusy = false;
+  const form: Form = {
+    title: runs ? `Attach ${what} to ${vm.name}` : `Add ${what} to the definition of ${vm.name}`,
+    button: runs ? 'Attach' : 'Add',
+    done: runs ? 'attach' : 'add',
+    fields: () => fields,
+    value: (values, { key }) => values[key] ?? defaults[key] ?? (key === PERSIST.key ? 'no' : ''),
+    problem: (values, { key }) => asked.problem(valuesIn(values)(key), key),
+    // It may be right by now: it does not keep anybody from trying again.
+    note: (values, { key }) =>
+      key === main && failure !== null ? failure : (asked.note?.(valuesIn(values), key) ?? null),
+    changed: () => {
+      failure = null;
+    },
+    submit: values => {
+      if (!isBusy) void attach(values);
+    },
+    leave: () => {},
+  };
+  const attach = async (values: FormValues) => {
+    isBusy = true;
+    try {
+      const value = valuesIn(values);
+      ui.notify('info', `attaching ${asked.title(value)}`);
+      const text = await attached(ui, vm, asked.device(value), value(PERSIST.key) === 'yes');
+      ui.store.setState(({ layers }) => ({
+        layers: layers.filter(layer => layer.kind !== 'form' || layer.form !== form),
+      }));
+      ui.notify('info', text);
+    } catch (error) {
+      failure = (error as Error).message;
+      ui.notify('error', failure);
+      const top = ui.store.getState().layers.at(-1);
+      if (top?.kind === 'form' && top.form === form)
+        ui.store.getState().changeLayer(formLayer(form, top.values, 0, true));
+    } finally {
+      isBusy = false;
+    }
+  };
+  ui.store.getState().pushLayer(formLayer(form, {}));
+}
+
+/** @returns what has become of it, in a sentence */
+async function attached(ui: Ui, vm: VmInfo, device: DeviceConfig, persist: boolean): Promise<string> {
+  const { name, address, running, noticed } = await ui.engine.attach(vm.id, device, {
+    persist,
+    ...(isAlive(vm) && { running: true }),
+  });
+  if (!running) return `${name} is in the definition of ${vm.name}, which has it at its next start`;
+  const kept = persist ? ' and its definition' : '';
+  const place = address === null ? '' : `, at ${address}`;
+  return `${name} is in ${vm.name}${kept}${noticed ? place : '; its guest has no hotplug driver yet'}`;
+}

@@ -1,0 +1,70 @@
+import { NETWORKS, parseNic } from '../definitions/create/network-option.ts';
+import { nicDevice } from '../definitions/nic-device.ts';
+import type { VmInfo } from '../engine/vm-info.ts';
+import { type NetworkChoices, networkObstacle, networkWords } from '../host/use/network-choices.ts';
+import { vmViewOf } from '../store/vm-view-slice.ts';
+import { type Action, NO_VM } from './action.ts';
+import { hotplugRefusal } from './attach-disk.ts';
+import { openAttachForm } from './attach-form.ts';
+import type { Ui } from './ui.ts';
+
+const MAC = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
+
+/** Why a network that was typed cannot be used here, in a sentence; null: it can. */
+export function networkProblem(text: string, choices: NetworkChoices): string | null {
+  try {
+    const { network } = parseNic(text, '');
+    return typeof network === 'object' ? networkObstacle(choices, network) : null;
+  } catch (error) {
+    return (error as Error).message.replace(/^ .*?: (?=expected|vring|[a-z]+: |[a-z]+=)/, '');
+  }
+}
+
+/** Asks what a new network card is connected to, and attaches it. */
+export function openNicForm(ui: Ui, vm: VmInfo): void {
+  const choices = ui.networkChoices();
+  const words = networkWords(choices);
+  openAttachForm(ui, vm, {
+    what: 'a network card',
+    fields: [
+      {
+        key: 'network',
+        label: 'Network',
+        hint: 'Tab completes what there is here; settings follow a comma: user,hostfwd=...',
+        words,
+      },
+      { key: 'mac', label: 'MAC address', hint: "derived from the VM's name, or one of your own" },
+    ],
+    defaults: { network: words.find(word => word.startsWith('network:')) ?? 'user', mac: 'derived' },
+    main: 'network',
+    problem: (value, key) => {
+      if (key === 'network') return networkProblem(value, choices);
+      if (key !== 'mac' || value === 'derived' || MAC.test(value)) return null;
+      return 'expected a MAC address, such as 52:54:00:12:34:56, or derived';
+    },
+    note: (_, key) => (key === 'network' ? NETWORKS : null),
+    title: value => `a card for ${value('network')}`,
+    device: value => {
+      const mac = value('mac');
+      const nic = parseNic(value('network'), 'network');
+      return nicDevice({ ...nic, ...(MAC.test(mac) && { mac }) }, value('network'));
+    },
+  });
+}
+
+export const attachNicActions: readonly Action[] = [
+  {
+    name: 'attach-nic',
+    category: 'Virtual machine',
+    label: 'attach',
+    phrase: 'attach a network card',
+    description:
+      'Attach a network card: plugged into a VM that runs, and into its definition if wanted; of a VM that is off, into its definition',
+    screens: ['vm'],
+    here: ({ state, vm }) => vm !== null && vmViewOf(state, vm.id).tab === 'networks',
+    bar: 39,
+    changes: 'vm',
+    unavailable: ({ vm }) => (vm === null ? NO_VM : hotplugRefusal(vm)),
+    run: ({ ui, vm }) => openNicForm(ui, vm!),
+  },
+];
