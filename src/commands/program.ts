@@ -9,6 +9,7 @@ import { registerHelp } from './help.ts';
 import { registerHostCommands } from './host/index.ts';
 import { registerManagerCommands } from './manager/index.ts';
 import { registerMetrics } from './metrics.ts';
+import { registerNetCommands } from './net/index.ts';
 import { registerRun } from './run.ts';
 import { registerServe } from './serve.ts';
 import { registerTop } from './top.ts';
@@ -28,6 +29,7 @@ const REGISTER = [
   registerMetrics,
   registerDemo,
   registerDevices,
+  registerNetCommands,
   registerHostCommands,
   registerCompletion,
   registerHelp,

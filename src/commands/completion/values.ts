@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { Argument, type Option } from 'commander';
 import type { Answer, Candidate } from './answer.ts';
 
-type Kind = 'files' | 'directories' | 'pci' | 'vm';
+type Kind = 'files' | 'directories' | 'pci' | 'vm' | 'network';
 
 /** The kind of value by placeholder name. Other placeholders have no candidates. */
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   address: 'pci',
   pf: 'pci',
   vm: 'vm',
+  network: 'network',
 };
 
 /** Completes the value of an argument or an option. @param given earlier values of the same command */
@@ -31,6 +32,8 @@ export async function valuesFor(
       return { kind: 'directories' };
     case 'pci':
       return pciAddresses(current, given);
+    case 'network':
+      return words(networkNames(), current);
     case 'vm':
       return words(
         (await vmNames()).filter(name => !given.includes(name)),
@@ -71,6 +74,13 @@ async function vmNames(): Promise<string[]> {
     // The command itself reports errors; completion has no place for them.
     return [];
   }
+}
+
+/** By their files. */
+function networkNames(): string[] {
+  return listFolder('/etc/vring/networks').flatMap(file =>
+    file.endsWith('.yaml') ? [file.slice(0, -'.yaml'.length)] : [],
+  );
 }
 
 function listFolder(path: string): string[] {

@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander';
 import type { HostRoot } from '../../host/root.ts';
-import { parseCount } from '../../text/option-values.ts';
 import type { DeviceOwners } from '../../view/device-owners.ts';
 import { listCommand } from '../list-command.ts';
 import { withManual } from '../manual.ts';
 import type { BindOptions } from './bind.ts';
 import type { ChangeOptions, TimedOptions } from './change.ts';
+import { withChangeOptions, withTimeout } from './change-options.ts';
 import { type HostOptions, openHost, outputWidth, print, withHostOptions } from './host-options.ts';
 import type { CheckOptions } from './passthrough-check.ts';
 import type { VfCountOptions, VfOptions } from './sriov-set.ts';
@@ -25,24 +25,6 @@ export function registerHostCommands(program: Command): void {
   registerDoctor(program);
   registerHost(program.command('host').description('Record this host, or restore persisted changes'));
   registerUndo(program);
-}
-
-/** A command that may change the host. */
-function withChangeOptions(command: Command): Command {
-  return withTimeout(
-    withHostOptions(command)
-      .option('--dry-run', 'show every step without changing anything')
-      .option('--force', 'override failed checks where the kernel allows it'),
-  );
-}
-
-/** A command that writes to devices. */
-function withTimeout(command: Command): Command {
-  return command.option(
-    '--step-timeout <seconds>',
-    'seconds to wait for a write to a device to complete (default: 60, more for many VFs)',
-    text => parseCount(text, '--step-timeout', 1, 86_400),
-  );
 }
 
 /** The VMs that functions belong to. */

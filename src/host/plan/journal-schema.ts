@@ -36,7 +36,10 @@ const seconds = z.number().nonnegative().max(86_400);
 const action = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('write'),
-    path: path.refine(text => text.startsWith('/sys/'), 'expected a path in /sys'),
+    path: path.refine(
+      text => text.startsWith('/sys/') || text.startsWith('/proc/sys/net/'),
+      'expected a path in /sys or /proc/sys/net',
+    ),
     value: z.string().min(1).max(4096),
     seconds: seconds.optional(),
   }),
@@ -92,7 +95,7 @@ const step = z.strictObject({
 
 const plan = z.object({
   version: z.literal(planVersion),
-  kind: z.enum(['bind', 'unbind', 'vf-count', 'vf-attributes', 'kernel-parameters']),
+  kind: z.enum(['bind', 'unbind', 'vf-count', 'vf-attributes', 'kernel-parameters', 'network']),
   title: z.string(),
   devices: z.array(
     z.object({

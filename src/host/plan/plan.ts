@@ -22,7 +22,7 @@ export type Plan = {
   readonly notes: readonly string[];
 };
 
-export type PlanKind = 'bind' | 'unbind' | 'vf-count' | 'vf-attributes' | 'kernel-parameters';
+export type PlanKind = 'bind' | 'unbind' | 'vf-count' | 'vf-attributes' | 'kernel-parameters' | 'network';
 
 export type PlanDevice = {
   readonly address: string;
@@ -100,7 +100,7 @@ export type UndoChange = Change & {
 
 /** Paths are absolute, as seen within the host's root. */
 export type Action =
-  /** One write(2) to a sysfs attribute. */
+  /** One write(2) to an attribute in sysfs or /proc/sys/net. */
   | {
       readonly kind: 'write';
       readonly path: string;

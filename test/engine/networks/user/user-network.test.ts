@@ -10,6 +10,7 @@ import { openUserNetwork } from '../../../../src/engine/networks/user/open-user.
 import type { ExitStatus } from '../../../../src/vmm/confinement/exit-status.ts';
 import { enterOwnMounts, enterOwnNetwork, mountOver } from '../../../support/own-network.ts';
 import { Random } from '../../../support/random.ts';
+import { dhcp } from '../../../support/raw-dhcp.ts';
 import {
   ARP,
   checksum,
@@ -342,36 +343,6 @@ function trySend(wire: RawWire, frame: Buffer): void {
   } catch (error) {
     expect((error as NodeJS.ErrnoException).code).toMatch(/^(EAGAIN|EMSGSIZE)$/);
   }
-}
-
-type Offer = { readonly address: string; readonly file: string; readonly options: Map<number, Buffer> };
-
-/** RFC 2131. @param kind 1: discover, 3: request */
-async function dhcp(guest: RawGuest, kind: number, wanted?: string): Promise<Offer> {
-  const message = Buffer.alloc(240);
-  Buffer.from('01010600deadbeef', 'hex').copy(message);
-  guest.mac.copy(message, 28);
-  message.writeUInt32BE(0x6382_5363, 236);
-  const request = wanted === undefined ? [] : [50, 4, ...wanted.split('.').map(Number)];
-  const options = Buffer.from([53, 1, kind, ...request, 255]);
-  guest.udp('255.255.255.255', 67, 68, Buffer.concat([message, options]), '0.0.0.0');
-  const answer = await guest.datagram(68);
-  const found = new Map<number, Buffer>();
-  for (let at = 240; at < answer.length && answer[at] !== 255; ) {
-    const code = answer[at]!;
-    if (code === 0) {
-      at += 1;
-      continue;
-    }
-    const length = answer[at + 1]!;
-    found.set(code, answer.subarray(at + 2, at + 2 + length));
-    at += 2 + length;
-  }
-  return {
-    address: [...answer.subarray(16, 20)].join('.'),
-    file: answer.subarray(108, 236).toString('latin1').replaceAll('\0', ''),
-    options: found,
-  };
 }
 
 /** RFC 1350. @returns null: refused */
