@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { iommuParameters } from '../host/doctor/iommu.ts';
 import { readCpu } from '../host/doctor/processor.ts';
+import { networkNamed } from '../host/networks/definition.ts';
+import { listNetworks, type NetworkList } from '../host/networks/read.ts';
 import { assess } from '../host/passthrough/assess.ts';
 import type { Assessment, PassthroughRequest } from '../host/passthrough/assessment.ts';
 import type { Outcome, Progress } from '../host/plan/apply.ts';
@@ -9,6 +11,9 @@ import type { ChangeLock } from '../host/plan/change-lock.ts';
 import { Journal, journalDirectory, latestEntry } from '../host/plan/journal.ts';
 import type { JournalEntry } from '../host/plan/journal-schema.ts';
 import { planKernelParameters } from '../host/plan/kernel-parameters.ts';
+import { planNetworkCreate, planNetworkDelete } from '../host/plan/networks/create.ts';
+import { planNetworkStart } from '../host/plan/networks/start.ts';
+import { planNetworkStop } from '../host/plan/networks/stop.ts';
 import { blocks, type Plan } from '../host/plan/plan.ts';
 import { systemWriter } from '../host/plan/process-writer.ts';
 import { runPlan, type UndoOutcome, undoEntry } from '../host/plan/run.ts';
@@ -51,6 +56,18 @@ export class HostPlans {
   async make(request: PlanRequest): Promise<Plan> {
     if (request.kind === 'iommu')
       return planKernelParameters(this.#root, iommuParameters(readCpu(this.#root)));
+    switch (request.kind) {
+      case 'network-create': {
+        const { kind: _, ...network } = request;
+        return await planNetworkCreate(this.#root, network);
+      }
+      case 'network-start':
+        return await planNetworkStart(this.#root, networkNamed(this.#root, request.name));
+      case 'network-stop':
+        return await planNetworkStop(this.#root, networkNamed(this.#root, request.name));
+      case 'network-delete':
+        return await planNetworkDelete(this.#root, networkNamed(this.#root, request.name));
+    }
     const survey = await readSurvey(this.#root);
     switch (request.kind) {
       case 'bind':
@@ -62,6 +79,11 @@ export class HostPlans {
       case 'vf-attributes':
         return planVfAttributes(survey, request);
     }
+  }
+
+  /** The networks of vring on this host, as they are now. */
+  networks(): Promise<NetworkList> {
+    return listNetworks(this.#root);
   }
 
   /** @throws for an unknown address */

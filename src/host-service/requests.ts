@@ -1,4 +1,5 @@
 import type { BindRequest } from '../host/plan/bind.ts';
+import type { NetworkRequest } from '../host/plan/networks/create.ts';
 import type { UnbindRequest } from '../host/plan/unbind.ts';
 import type { VfAttributesRequest } from '../host/plan/vf-attributes.ts';
 import type { VfCountRequest } from '../host/plan/vf-count.ts';
@@ -10,7 +11,13 @@ export type PlanRequest =
   | ({ readonly kind: 'vf-count' } & VfCountRequest)
   | ({ readonly kind: 'vf-attributes' } & VfAttributesRequest)
   /** The kernel parameters that enable the IOMMU at the next boot. */
-  | { readonly kind: 'iommu' };
+  | { readonly kind: 'iommu' }
+  | ({ readonly kind: 'network-create' } & NetworkRequest)
+  | {
+      readonly kind: 'network-start' | 'network-stop' | 'network-delete';
+      /** The name of the network. */
+      readonly name: string;
+    };
 
 /** An option that the user can still change while the plan is shown. */
 export type PlanOption = 'wholeGroup' | 'persist';
@@ -25,6 +32,10 @@ export function optionsOf(request: PlanRequest): Partial<Record<PlanOption, bool
     case 'vf-attributes':
       return { persist: request.persist === true };
     case 'iommu':
+    case 'network-create':
+    case 'network-start':
+    case 'network-stop':
+    case 'network-delete':
       return {};
   }
 }

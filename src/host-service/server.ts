@@ -119,6 +119,8 @@ export class HostServer {
         return this.#service.details(argument);
       case 'plan':
         return this.#plans.make(argument);
+      case 'networks':
+        return this.#plans.networks();
       case 'assess':
         return this.#plans.assess(argument);
       case 'apply':

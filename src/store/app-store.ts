@@ -4,6 +4,7 @@ import { createHostSlice, type HostSlice } from './host-slice.ts';
 import { createLinkSlice, type LinkSlice } from './link-slice.ts';
 import { createListSlice, type ListSlice } from './list-slice.ts';
 import { createLogSlice, type LogSlice } from './log-slice.ts';
+import { createNetworksSlice, type NetworksSlice } from './networks-slice.ts';
 import { createSamplingSlice, type SamplingSlice } from './sampling-slice.ts';
 import { createSnapshotsSlice, type SnapshotsSlice } from './snapshots-slice.ts';
 import { createUiSlice, type UiSlice } from './ui-slice.ts';
@@ -21,6 +22,7 @@ export type AppState = VmsSlice &
   ConsoleSlice &
   HostSlice &
   ListSlice &
+  NetworksSlice &
   LinkSlice &
   SnapshotsSlice;
 export type AppStore = StoreApi<AppState>;
@@ -37,6 +39,7 @@ export function createAppStore(): AppStore {
     ...createHostSlice(set, get),
     ...createListSlice(set, get),
     ...createLinkSlice(set, get),
+    ...createNetworksSlice(set, get),
     ...createSnapshotsSlice(set, get),
   }));
 }

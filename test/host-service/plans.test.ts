@@ -54,3 +54,23 @@ test('a plan is refused when something is in its way by now, which is named', as
   const seen = await plans.make(request);
   expect(await plans.apply({ request, plan: seen }, () => {})).toMatchObject({ state: 'applied' });
 });
+
+test('networks are listed, and planned like any other change', async () => {
+  host.tree.file(
+    '/etc/vring/networks/lab.yaml',
+    'bridge: vr-lab\nsubnet: 10.9.0.0/24\ndhcp: false\ndns: false\nform: isolated\n',
+  );
+  expect((await plans.networks()).networks).toMatchObject([{ name: 'lab', state: 'down', ports: [] }]);
+  const plan = await plans.make({ kind: 'network-start', name: 'lab' });
+  expect(plan).toMatchObject({ kind: 'network', title: 'Bring the network lab up' });
+  expect(plan.steps[0]!.action).toMatchObject({
+    kind: 'run',
+    argv: expect.arrayContaining(['ip', 'vr-lab']),
+  });
+  expect(await plans.make({ kind: 'network-create', name: 'web' })).toMatchObject({
+    title: 'Create the network web',
+  });
+  await expect(plans.make({ kind: 'network-stop', name: 'other' })).rejects.toThrow(
+    'there is no network other',
+  );
+});
