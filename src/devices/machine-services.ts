@@ -2,6 +2,7 @@ import type { Backends } from './backends/backends.ts';
 import type { Cancel, Clock, EventLoop, InterruptLine, MsiVector, RequestMachine } from './device.ts';
 import type { DeviceMemory } from './device-memory.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import type { ScsiHost } from './scsi/scsi-host.ts';
 import type { Statistic, StatisticName } from './statistic.ts';
 import type { HostDevices } from './vfio/host-device.ts';
 import type { EntropySource } from './virtio/entropy-source.ts';
@@ -38,6 +39,7 @@ export interface MachineServices {
   /** A number to count, which screens, `vm stats` and metrics show by its name. */
   statistic(name: StatisticName): Statistic;
   readonly entropy: EntropySource;
+  readonly scsi: ScsiHost;
   /** What the devices are connected to on the host. */
   readonly backends: Backends;
   /** Reads a whole file of the host, before the machine is confined. @param limit bytes @throws an error for the user */

@@ -11,6 +11,8 @@ export interface BlockBackend {
   /** Bytes of a block of the backing store, for virtio-blk's topology. */
   readonly blockSize: number;
   readonly canDiscard: boolean;
+  /** What it is called by the native threads of others than virtio-blk: those of a SCSI controller. */
+  readonly handles: DiskHandles;
   /** Serves a virtio-blk request queue (virtio 1.3 §5.2.6) until it is stopped. */
   startQueue(queue: VirtioQueue, options: BlockQueueOptions): BlockQueue;
   /**
@@ -23,6 +25,9 @@ export interface BlockBackend {
   setLimits(limits: DiskLimits): void;
   close(): void;
 }
+
+/** Numbers of the native library. */
+export type DiskHandles = { readonly image: number; readonly limiter: number };
 
 /** The limits of a request that the config space advertises (virtio 1.3 §5.2.4). Requests beyond them are refused. */
 export type RequestLimits = {
@@ -61,4 +66,6 @@ export type DiskErrors = {
   readonly sector: number;
   /** Requests. */
   readonly count: number;
+  /** Which of the queue's disks; 0 where it has one. */
+  readonly disk: number;
 };

@@ -1,5 +1,10 @@
 import type { DiskLimits } from '../../devices/backends/disk.ts';
-import type { BlockBackend, BlockQueue, BlockQueueOptions } from '../../devices/virtio/block-backend.ts';
+import type {
+  BlockBackend,
+  BlockQueue,
+  BlockQueueOptions,
+  DiskHandles,
+} from '../../devices/virtio/block-backend.ts';
 import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import { SystemError } from '../native/libc.ts';
 import type { NativeVm } from '../native/native.ts';
@@ -8,6 +13,7 @@ import type { ResourceOwner } from '../native/resource-owner.ts';
 import { DiskError } from './disk-error.ts';
 import type { FileIdentity } from './file-identity.ts';
 import type { OpenDisk } from './open-disk.ts';
+import { queueAdvice } from './queue-advice.ts';
 
 const SERIAL_BYTES = 20;
 const UNLIMITED = { operations: 0, operationsBurst: 0, bytes: 0, bytesBurst: 0 } as const;
@@ -43,6 +49,10 @@ export class RawDisk implements BlockBackend {
     this.#owner = owner;
     this.#image = native.openImage(disk.fd, disk.size, readonly, disk.canDiscard);
     this.#limiter = native.createLimiter(UNLIMITED);
+  }
+
+  get handles(): DiskHandles {
+    return { image: this.#image, limiter: this.#limiter };
   }
 
   get size(): number {
@@ -90,21 +100,6 @@ export class RawDisk implements BlockBackend {
     this.#native.closeImage(this.#image);
     this.#native.destroyLimiter(this.#limiter);
     this.#owner.closeFd(this.#disk.fd);
-  }
-}
-
-/** Why a queue's thread could not be started, and what to do. */
-function queueAdvice(code: string): string {
-  switch (code) {
-    case 'EPERM':
-    case 'ENOSYS':
-      return 'this host does not allow io_uring: enable it with `sysctl kernel.io_uring_disabled=0` (Linux 5.15 or later)';
-    case 'ENOMEM':
-      return 'no memory for an io_uring: raise the limit of locked memory (`ulimit -l`), or free some memory';
-    case 'EINPROGRESS':
-      return 'a request from before the last reset is still in progress on the host: reset the device again when the disk answers';
-    default:
-      return `the thread for a disk queue cannot be started: ${code}`;
   }
 }
 

@@ -2,6 +2,7 @@ import type { RequestMachine } from '../../devices/device.ts';
 import type { MachineServices } from '../../devices/machine-services.ts';
 import type { HostDevices } from '../../devices/vfio/host-device.ts';
 import { HostEntropy } from '../backends/host-entropy.ts';
+import { HostScsi } from '../backends/host-scsi.ts';
 import { machineBackends, noCharacters } from '../backends/machine-backends.ts';
 import { openRawDisk } from '../backends/raw-disk.ts';
 import type { CounterBlocks } from '../counters/counter-blocks.ts';
@@ -79,6 +80,7 @@ export function machineServices(
     allocateQueueCounters: label => counters.queue(label),
     statistic: name => counters.statistic(name),
     entropy: new HostEntropy(native, queues),
+    scsi: new HostScsi({ native, queues, events: loop }),
     readFile: readSmallFile,
     hostDevices,
     backends: machineBackends({

@@ -85,6 +85,41 @@ function bind(library: Library) {
     vring_rng_queue_start: library.func(
       'int vring_rng_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, void *rng)',
     ),
+    vring_scsi_create: library.func('int vring_scsi_create(int vm, int machine_fd)'),
+    vring_scsi_destroy: library.func('int vring_scsi_destroy(int vm, uint32_t controller)'),
+    vring_scsi_settle: library.func('int vring_scsi_settle(int vm, uint32_t controller)'),
+    vring_scsi_set_sizes: library.func(
+      'int vring_scsi_set_sizes(int vm, uint32_t controller, uint32_t cdb, uint32_t sense)',
+    ),
+    vring_scsi_add_unit: library.func('int vring_scsi_add_unit(int vm, uint32_t controller, void *unit)'),
+    vring_scsi_remove_unit: library.func(
+      'int vring_scsi_remove_unit(int vm, uint32_t controller, uint32_t address)',
+    ),
+    vring_scsi_insert: library.func(
+      'int vring_scsi_insert(int vm, uint32_t controller, uint32_t address, uint32_t image, uint32_t limiter, int first)',
+    ),
+    vring_scsi_eject: library.func('int vring_scsi_eject(int vm, uint32_t controller, uint32_t address)'),
+    vring_scsi_request_eject: library.func(
+      'int vring_scsi_request_eject(int vm, uint32_t controller, uint32_t address)',
+    ),
+    vring_scsi_capacity_changed: library.func(
+      'int vring_scsi_capacity_changed(int vm, uint32_t controller, uint32_t address)',
+    ),
+    vring_scsi_reset: library.func('int vring_scsi_reset(int vm, uint32_t controller)'),
+    vring_scsi_event: library.func(
+      'int vring_scsi_event(int vm, uint32_t controller, uint32_t event, uint32_t address, uint32_t reason)',
+    ),
+    vring_scsi_has_events: library.func('int vring_scsi_has_events(int vm, uint32_t controller)'),
+    vring_scsi_miss_events: library.func('int vring_scsi_miss_events(int vm, uint32_t controller)'),
+    vring_scsi_unit_state: library.func(
+      'int vring_scsi_unit_state(int vm, uint32_t controller, uint32_t address, void *state)',
+    ),
+    vring_scsi_set_unit_state: library.func(
+      'int vring_scsi_set_unit_state(int vm, uint32_t controller, uint32_t address, void *state)',
+    ),
+    vring_scsi_queue_start: library.func(
+      'int vring_scsi_queue_start(int vm, void *queue, void *unfinished, uint32_t bytes, uint32_t controller, uint32_t kind)',
+    ),
     vring_queue_request_stop: library.func('int vring_queue_request_stop(int vm, int queue)'),
     vring_queue_stop: library.func(
       'int vring_queue_stop(int vm, int queue, uint64_t limit_ns, void *progress, void *unfinished, uint32_t room)',

@@ -431,8 +431,8 @@ export class NativeVm implements ResourceOwner {
       this.#calls.vring_queue_disk_errors(this.handle, queue, Number(endPeriod), bytes, MAX_DISK_ERRORS),
     );
     return Array.from({ length: count }, (_, index) => {
-      const { sector, count, access, errno } = diskErrorsStruct.read(bytes, index * size);
-      return { access: DISK_ACCESSES.get(access)!, errno, sector: Number(sector), count: Number(count) };
+      const { sector, count, access, errno, disk } = diskErrorsStruct.read(bytes, index * size);
+      return { access: DISK_ACCESSES.get(access)!, errno, sector: Number(sector), count: Number(count), disk };
     });
   }
 

@@ -1,7 +1,9 @@
 import type { BlockQueue } from '../../devices/virtio/block-backend.ts';
+import type { ScsiQueueKind } from '../../devices/scsi/scsi-host.ts';
 import { FEATURE } from '../../devices/virtio/features.ts';
 import type { QueueProgress, RunningQueue, VirtioQueue } from '../../devices/virtio/virtio-device.ts';
 import type { BlkConfig, NativeProgress, NativeVm, QueueConfig } from './native.ts';
+import type { NativeScsi } from './scsi.ts';
 
 /** What a machine is notified of by a queue thread. */
 export type QueueThreadEvents = {
@@ -35,6 +37,22 @@ export class QueueThreads {
     const config = configOf(queue, features);
     const handle = this.#native.startRngQueue(config, unfinishedBytes(queue.progress, features), limiter);
     return this.#running(handle, queue.size, features, events);
+  }
+
+  /** The same for a queue of a SCSI controller. */
+  startScsi(
+    scsi: NativeScsi,
+    kind: ScsiQueueKind,
+    queue: VirtioQueue,
+    features: bigint,
+    events: QueueThreadEvents,
+  ): BlockQueue {
+    const unfinished = unfinishedBytes(queue.progress, features);
+    const handle = scsi.startQueue(kind, configOf(queue, features), unfinished);
+    return {
+      ...this.#running(handle, queue.size, features, events),
+      diskErrors: endPeriod => this.#native.diskErrors(handle, endPeriod),
+    };
   }
 
   #running(handle: number, size: number, features: bigint, events: QueueThreadEvents): RunningQueue {

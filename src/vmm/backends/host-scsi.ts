@@ -1,0 +1,153 @@
+import type { Cancel, EventLoop } from '../../devices/device.ts';
+import {
+  type ScsiAddress,
+  type ScsiController,
+  type ScsiHost,
+  type ScsiIdentity,
+  type ScsiQueueKind,
+  type ScsiQueueOptions,
+  type ScsiUnit,
+  type ScsiUnitState,
+  unitNumber,
+} from '../../devices/scsi/scsi-host.ts';
+import type { BlockBackend, BlockQueue } from '../../devices/virtio/block-backend.ts';
+import type { VirtioQueue } from '../../devices/virtio/virtio-device.ts';
+import { eventfd, SystemError } from '../native/libc.ts';
+import type { NativeVm } from '../native/native.ts';
+import type { QueueThreads } from '../native/queue-threads.ts';
+import { NativeScsi } from '../native/scsi.ts';
+import { DiskError } from './disk-error.ts';
+import { queueAdvice } from './queue-advice.ts';
+
+type Parts = {
+  readonly native: NativeVm;
+  readonly queues: QueueThreads;
+  readonly events: EventLoop;
+};
+
+/** SCSI commands, by native threads. */
+export class HostScsi implements ScsiHost {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  createController(): ScsiController {
+    return new HostController(this.#parts);
+  }
+}
+
+class HostController implements ScsiController {
+  readonly #native: NativeVm;
+  readonly #queues: QueueThreads;
+  readonly #scsi: NativeScsi;
+  readonly #machineFd: number;
+  readonly #unwatch: Cancel;
+  /** By `unitNumber`. */
+  readonly #units = new Map<number, HostUnit>();
+
+  constructor({ native, queues, events }: Parts) {
+    this.#native = native;
+    this.#queues = queues;
+    this.#machineFd = native.ownFd(eventfd());
+    this.#scsi = new NativeScsi(native.handle, this.#machineFd);
+    this.#unwatch = events.watch(this.#machineFd, () => {
+      this.#scsi.settle();
+      for (const unit of this.#units.values()) unit.onTrayChanged?.();
+    });
+  }
+
+  startQueue(kind: ScsiQueueKind, queue: VirtioQueue, options: ScsiQueueOptions): BlockQueue {
+    try {
+      return this.#queues.startScsi(this.#scsi, kind, queue, options.features, options);
+    } catch (error) {
+      throw error instanceof SystemError ? new DiskError(queueAdvice(error.code)) : error;
+    }
+  }
+
+  setSizes(command: number, sense: number): void {
+    this.#scsi.setSizes(command, sense);
+  }
+
+  reset(): void {
+    this.#scsi.reset();
+  }
+
+  tell(event: number, address: ScsiAddress, reason: number): void {
+    this.#scsi.event(event, address, reason);
+  }
+
+  get hasEvents(): boolean {
+    return this.#scsi.hasEvents;
+  }
+
+  missEvents(): void {
+    this.#scsi.missEvents();
+  }
+
+  addUnit(address: ScsiAddress, identity: ScsiIdentity): ScsiUnit {
+    this.#scsi.addUnit(address, identity);
+    const number = unitNumber(address);
+    const unit = new HostUnit(this.#scsi, address, () => this.#units.delete(number));
+    this.#units.set(number, unit);
+    return unit;
+  }
+
+  close(): void {
+    this.#unwatch();
+    this.#scsi.destroy();
+    this.#native.closeFd(this.#machineFd);
+  }
+}
+
+class HostUnit implements ScsiUnit {
+  onTrayChanged: (() => void) | null = null;
+  readonly #scsi: NativeScsi;
+  readonly #address: ScsiAddress;
+  readonly #removed: () => void;
+
+  constructor(scsi: NativeScsi, address: ScsiAddress, removed: () => void) {
+    this.#scsi = scsi;
+    this.#address = address;
+    this.#removed = removed;
+  }
+
+  insert({ handles }: BlockBackend, first: boolean): void {
+    try {
+      this.#scsi.insert(this.#address, handles.image, handles.limiter, first);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      throw new DiskError(
+        error.code === 'ENFILE'
+          ? 'the SCSI controller has as many files open as it can: give the VM another one'
+          : `the SCSI controller cannot use the disk: ${error.code}`,
+      );
+    }
+  }
+
+  eject(): void {
+    this.#scsi.eject(this.#address);
+  }
+
+  requestEject(): void {
+    this.#scsi.requestEject(this.#address);
+  }
+
+  capacityChanged(): void {
+    this.#scsi.capacityChanged(this.#address);
+  }
+
+  get state(): ScsiUnitState {
+    return this.#scsi.state(this.#address);
+  }
+
+  set state(state: ScsiUnitState) {
+    this.#scsi.setState(this.#address, state);
+  }
+
+  remove(): void {
+    this.#scsi.removeUnit(this.#address);
+    this.#removed();
+  }
+}
